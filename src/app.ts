@@ -1,0 +1,129 @@
+/** Composition root: the only file that constructs things, in one readable order; what is opened last is closed first. */
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import packageJson from '../package.json' with { type: 'json' };
+import type { Config } from './config.ts';
+import { type IdPrefix, makeId } from './domain/id.ts';
+import { hashApiKey } from './http/auth.ts';
+import { listRoutes } from './http/routes.ts';
+import { buildServer } from './http/server.ts';
+import { compose } from './outbound/compose.ts';
+import { openInboxTransport } from './outbound/inbox-transport.ts';
+import { openSmtpTransport } from './outbound/smtp-transport.ts';
+import { openWebhookClient } from './outbound/webhook-client.ts';
+import { accept } from './pipeline/accept.ts';
+import { deliver } from './pipeline/deliver.ts';
+import { notify } from './pipeline/notify.ts';
+import { post } from './pipeline/post.ts';
+import { settle } from './pipeline/settle.ts';
+import { sweep } from './pipeline/sweep.ts';
+import { openQueue, openWorker } from './queue/jobs.ts';
+import { openLoop } from './queue/loop.ts';
+import { queuePrefix } from './store/keys.ts';
+import { openLocalRedis } from './store/local-redis.ts';
+import { readOrMakeSecret } from './store/local-secrets.ts';
+import { openOutbox } from './store/outbox.ts';
+import { isRedisTrouble, openRedis, type RedisPatience } from './store/redis.ts';
+import { openStore } from './store/store.ts';
+import { openLog } from './telemetry/log.ts';
+import { openReports } from './telemetry/report.ts';
+
+export type App = AsyncDisposable & {
+  /** Where the API listens; null without the api role. */
+  readonly url: string | null;
+  readonly apiKey: string;
+};
+
+/** Wait after a transport's own trouble; mail behind it burns no attempt meanwhile. */
+const faultWaitMs = 5_000;
+
+const now = () => Date.now();
+const rand = () => Math.random();
+const newId = (prefix: IdPrefix) => makeId(prefix, now(), randomBytes(10));
+const newIv = () => randomBytes(12);
+const newApiKey = () => `pr_${randomBytes(24).toString('base64url')}`;
+const newSecretKey = () => randomBytes(32).toString('hex');
+
+/** Opens everything `config` asks for. What was opened is closed again when opening fails half-way. */
+export async function openApp(config: Config): Promise<App> {
+  await using opened = new AsyncDisposableStack();
+  const report = openReports(openLog({ level: config.LOG_LEVEL, isReadable: config.NODE_ENV !== 'production' }));
+  const apiKey = config.POSTRIDER_API_KEY ?? (await readOrMakeSecret(config.DATA_DIR, 'api-key', newApiKey));
+  const secretKey =
+    config.SECRET_KEY ?? Buffer.from(await readOrMakeSecret(config.DATA_DIR, 'secret-key', newSecretKey), 'hex');
+  const redisUrl = config.REDIS_URL ?? opened.use(await openLocalRedis(config.DATA_DIR)).url;
+  const connect = async (patience: RedisPatience) =>
+    opened.adopt(await openRedis(redisUrl, patience), (redis) => redis.disconnect());
+
+  if (config.ROLES.includes('worker')) await openWork();
+  const url = config.ROLES.includes('api') ? await openApi() : null;
+  const all = opened.move();
+  return { url, apiKey, [Symbol.asyncDispose]: () => all.disposeAsync() };
+
+  async function openWork(): Promise<void> {
+    const redis = await connect('wait');
+    const { emails, webhooks, tries, inbox } = opened.use(openStore(redis, secretKey, newIv));
+    const consumer = `${hostname()}-${process.pid}-${newId('rq')}`;
+    const outbox = opened.use(await openOutbox(redis, await connect('wait'), consumer, config.WORKER_LOCK));
+    const queues = { redis, prefix: queuePrefix };
+    const deliveries = opened.use(openQueue('deliver', queues));
+    const posts = opened.use(openQueue('post', queues));
+    const captured = { capture: inbox.add, newId: () => newId('mi'), now };
+    const transport = opened.use(config.SMTP_URL ? openSmtpTransport(config.SMTP_URL) : openInboxTransport(captured));
+    const allowPrivateNetworks = config.WEBHOOK_ALLOW_PRIVATE_NETWORKS ?? config.devInbox;
+    const client = opened.use(openWebhookClient({ allowPrivateNetworks }));
+
+    const policy = { scheduleMs: config.RETRY_SCHEDULE, maxAgeMs: config.RETRY_MAX_AGE, faultWaitMs };
+    const settling = settle.bind(null, { emails, policy, report: report.settled, now, rand });
+    const delivering = { emails, transport, compose, settle: settling, now };
+    const posting = {
+      outbox,
+      webhooks,
+      emails,
+      tries,
+      client,
+      scheduleMs: config.WEBHOOK_SCHEDULE,
+      report: report.posted,
+      now,
+      rand,
+    };
+    const notifying = { outbox, webhooks, posts, now };
+    const sweeping = { emails, deliveries, olderThanMs: config.SWEEP_INTERVAL, now };
+
+    const workers = {
+      concurrency: config.WORKER_CONCURRENCY,
+      lockMs: config.WORKER_LOCK,
+      shutdownTimeoutMs: config.SHUTDOWN_TIMEOUT,
+      onTrouble: report.trouble,
+      now,
+    };
+    opened.use(await openWorker('deliver', (id) => deliver(delivering, id), queues, workers));
+    opened.use(await openWorker('post', (id) => post(posting, id), queues, workers));
+    opened.use(openLoop('notify', () => notify(notifying), { everyMs: 0, onTrouble: report.trouble }));
+    opened.use(openLoop('sweep', () => sweep(sweeping), { everyMs: config.SWEEP_INTERVAL, onTrouble: report.trouble }));
+  }
+
+  async function openApi(): Promise<string> {
+    const draining = new AbortController();
+    const redis = await connect('fail_fast');
+    const { emails, webhooks, inbox, ping } = opened.use(openStore(redis, secretKey, newIv));
+    const deliveries = opened.use(openQueue('deliver', { redis, prefix: queuePrefix }));
+    const accepting = accept.bind(null, { emails, deliveries, newId, now });
+    const server = await buildServer({
+      ...listRoutes({
+        ...{ emails, webhooks, inbox, accept: accepting, newId, entropy: randomBytes, now },
+        ...{ pingStore: ping, isDraining: () => draining.signal.aborted, hasDevInbox: config.devInbox },
+      }),
+      version: packageJson.version,
+      apiKeys: [{ id: 'admin', hash: hashApiKey(apiKey) }],
+      newRequestId: () => newId('rq'),
+      isStoreTrouble: isRedisTrouble,
+      onBug: report.bug,
+      report: report.request,
+    });
+    opened.defer(() => server.close());
+    const address = await server.listen({ host: config.HOST, port: config.PORT });
+    opened.defer(() => draining.abort());
+    return address;
+  }
+}

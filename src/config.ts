@@ -1,0 +1,210 @@
+/** Environment -> frozen Config through one declarative zod object; the only reader of process.env. */
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { parseSmtpUrl } from './domain/smtp-url.ts';
+
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+function expects<T extends z.ZodType>(schema: T, expected: string, what: string): T {
+  return schema.meta({ expected, what });
+}
+
+const durationText = z.string().regex(/^\d+(?:ms|s|m|h|d)$/);
+
+function durationMs(text: string): number {
+  const [, count = '0', unit = 'ms'] = /^(\d+)(\w+)$/.exec(text) ?? [];
+  return Number(count) * (unitMs[unit] ?? 1);
+}
+
+const duration = (minMs: number) =>
+  durationText.transform(durationMs).refine((ms) => ms >= minMs && ms <= 366 * 86_400_000);
+
+const durations = z
+  .string()
+  .transform((text) => text.split(',').map((part) => part.trim()))
+  .pipe(z.array(durationText.transform(durationMs)).min(1));
+
+const wholeNumber = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d+$/)
+    .transform(Number)
+    .refine((count) => count >= min && count <= max);
+
+const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
+
+const secretKey = z
+  .string()
+  .transform((text) => Buffer.from(text, /^[0-9a-f]{64}$/i.test(text) ? 'hex' : 'base64'))
+  .refine((key) => key.length === 32);
+
+const smtpUrl = z.string().transform((text, context) => {
+  const parsed = parseSmtpUrl(text);
+  if (!('faults' in parsed)) return parsed;
+  for (const message of parsed.faults) context.addIssue({ code: 'custom', message });
+  return z.NEVER;
+});
+
+const roleNames = ['api', 'worker'] as const;
+const roles = z
+  .string()
+  .transform((text) => text.split(',').map((role) => role.trim()))
+  .pipe(z.array(z.enum(roleNames)).min(1));
+
+/** Every setting once: name, form, default, and the words for the table in the README. */
+export const settings = z.object({
+  NODE_ENV: expects(
+    z.enum(['development', 'production', 'test']).default('development'),
+    '`development`, `production` or `test`',
+    '`production` turns the dev inbox and everything generated off.',
+  ),
+  ROLES: expects(roles.prefault('api,worker'), '`api`, `worker` or both with a comma', 'What this process does.'),
+  HOST: expects(z.string().min(1).default('127.0.0.1'), 'an address', 'Address the API listens on.'),
+  PORT: expects(wholeNumber(0, 65_535).prefault('8080'), 'a port; 0 takes a free one', 'Port the API listens on.'),
+  DATA_DIR: expects(
+    z.string().min(1).default('.postrider'),
+    'a folder',
+    'The local Redis and the generated key and secret.',
+  ),
+  REDIS_URL: expects(
+    z.url({ protocol: /^rediss?$|^unix$/ }).optional(),
+    '`redis://`, `rediss://` or `unix://` URL',
+    'Redis or Valkey 6.2 or later. Without it Postrider runs its own in `DATA_DIR`.',
+  ),
+  SMTP_URL: expects(
+    smtpUrl.optional(),
+    '`smtps://user:pass@host:465` or `smtp://user:pass@host:587`, with `?connections=`, `messages_per_connection=`, `tls=`, `tls_verify=`, `name=`',
+    'The SMTP server mail goes to. Without it, outside production, mail goes to the dev inbox.',
+  ),
+  POSTRIDER_API_KEY: expects(
+    z
+      .string()
+      .regex(/^pr_[\w-]{20,200}$/)
+      .optional(),
+    '`pr_` and at least 20 letters, digits, `_` or `-`',
+    'The admin API key. Generated in `DATA_DIR` outside production.',
+  ),
+  SECRET_KEY: expects(
+    secretKey.optional(),
+    '32 bytes as hex or base64',
+    'Encrypts webhook secrets at rest. Generated in `DATA_DIR` outside production.',
+  ),
+  WORKER_CONCURRENCY: expects(
+    wholeNumber(1, 10_000).prefault('50'),
+    'a whole number from 1',
+    'Emails one worker has in hand at a time.',
+  ),
+  WORKER_LOCK: expects(
+    duration(500).prefault('30s'),
+    'a duration such as `30s`',
+    "How long a dead worker's mail stays with it before another takes it over.",
+  ),
+  SWEEP_INTERVAL: expects(
+    duration(50).prefault('10s'),
+    'a duration such as `10s`',
+    'How often stored mail that never reached the queue is looked for.',
+  ),
+  RETRY_SCHEDULE: expects(
+    durations.prefault('10s,30s,2m,10m,30m,1h,2h,4h'),
+    'durations with commas',
+    'Waits between attempts after a deferral (4xx); the last one repeats.',
+  ),
+  RETRY_MAX_AGE: expects(
+    duration(0).prefault('24h'),
+    'a duration such as `24h`',
+    'Age at which mail that is still deferred fails.',
+  ),
+  WEBHOOK_SCHEDULE: expects(
+    durations.prefault('5s,5m,30m,2h,5h,10h,14h,20h,24h'),
+    'durations with commas',
+    'Waits between tries of a webhook that was not answered with 2xx.',
+  ),
+  WEBHOOK_ALLOW_PRIVATE_NETWORKS: expects(
+    flag.optional(),
+    '`true` or `false`',
+    'Whether webhooks may go to private and loopback addresses. `true` while the dev inbox is on, else `false`.',
+  ),
+  SHUTDOWN_TIMEOUT: expects(
+    duration(0).prefault('20s'),
+    'a duration such as `20s`',
+    'How long a stop waits for work in hand.',
+  ),
+  LOG_LEVEL: expects(
+    z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+    '`trace`, `debug`, `info`, `warn`, `error` or `silent`',
+    'Least level that is logged.',
+  ),
+});
+
+export type SettingName = keyof typeof settings.shape;
+
+export type Config = Readonly<z.output<typeof settings>> & {
+  /** Mail is captured instead of sent: no transport is configured and this is not production. */
+  readonly devInbox: boolean;
+};
+
+export class ConfigError extends Error {
+  readonly faults: readonly string[];
+  constructor(faults: readonly string[]) {
+    super(`Configuration is wrong:\n${faults.map((fault) => `  ${fault}`).join('\n')}`);
+    this.faults = faults;
+  }
+}
+
+/** @throws ConfigError naming every variable at fault and what was expected; values are never repeated, they may be secrets */
+export function readConfig(env: Readonly<Record<string, string | undefined>> = process.env): Config {
+  const given: Record<string, string> = {};
+  const faults: string[] = [];
+  for (const name of Object.keys(settings.shape)) readVariable(env, name, given, faults);
+  const parsed = settings.safeParse(given);
+  if (!parsed.success) faults.push(...parsed.error.issues.map(describeFault));
+  faults.push(...missingInProduction(given));
+  if (faults.length > 0 || !parsed.success) throw new ConfigError([...new Set(faults)]);
+  const devInbox = parsed.data.NODE_ENV !== 'production' && parsed.data.SMTP_URL === undefined;
+  return Object.freeze({ ...parsed.data, devInbox });
+}
+
+/** Production generates nothing: what a role cannot do without must be given. */
+function missingInProduction(given: Readonly<Record<string, string>>): string[] {
+  if (given.NODE_ENV !== 'production') return [];
+  const role = settings.shape.ROLES.safeParse(given.ROLES).data ?? [];
+  const needed: SettingName[] = ['SECRET_KEY'];
+  if (role.includes('worker')) needed.push('SMTP_URL');
+  if (role.includes('api')) needed.push('POSTRIDER_API_KEY');
+  return needed.filter((name) => given[name] === undefined).map((name) => `${name}: is required in production`);
+}
+
+/** An empty variable counts as unset, as container platforms set them so. */
+function readVariable(
+  env: Readonly<Record<string, string | undefined>>,
+  name: string,
+  given: Record<string, string>,
+  faults: string[],
+): void {
+  const value = env[name] || undefined;
+  const file = env[`${name}_FILE`] || undefined;
+  if (value !== undefined && file !== undefined) faults.push(`${name}: is set both directly and by ${name}_FILE`);
+  if (value !== undefined) given[name] = value;
+  if (value !== undefined || file === undefined) return;
+  try {
+    given[name] = readFileSync(file, 'utf8').trimEnd();
+  } catch (error) {
+    faults.push(`${name}_FILE: cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`);
+  }
+}
+
+function describeFault(issue: z.core.$ZodIssue): string {
+  const name = String(issue.path[0]) as SettingName;
+  if (issue.code === 'custom' && issue.message !== 'Invalid input') return `${name}: ${issue.message}`;
+  return `${name}: expected ${String(settings.shape[name].meta()?.expected)}`;
+}
+
+/** The configuration table of the README. */
+export function settingsTable(): string {
+  const rows = Object.entries(settings.shape).map(([name, schema]) => {
+    const { expected, what } = schema.meta() as { expected: string; what: string };
+    const fallback = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }).default;
+    return `| \`${name}\` | ${fallback === undefined ? '' : `\`${String(fallback)}\``} | ${expected} | ${what} |`;
+  });
+  return ['| variable | default | expected | what it does |', '|---|---|---|---|', ...rows].join('\n');
+}

@@ -1,0 +1,106 @@
+/** Parses one mailbox (RFC 5322 section 3.4, RFC 6531) strictly: exactly one address, nothing that could inject a header or command. */
+
+export type Mailbox = { readonly address: string; readonly name?: string };
+
+export type AddressFault = { readonly fault: string };
+
+/** RFC 5321 section 4.5.3.1: octets, not characters. */
+const maxAddressOctets = 254;
+const maxLocalOctets = 64;
+const maxLabelOctets = 63;
+const maxNameLength = 320;
+
+const atomCharacters = /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\u{10ffff}]+$/u;
+const controlCharacters = /[\p{Cc}\u2028\u2029]/u;
+const label = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/;
+
+/** Reads `a@b.c`, `Name <a@b.c>` or `"Name, quoted" <a@b.c>`. The domain comes back in lower-case A-labels. */
+export function parseMailbox(text: string): Mailbox | AddressFault {
+  if (controlCharacters.test(text) || !text.isWellFormed())
+    return { fault: 'has a control character or broken Unicode' };
+  const trimmed = text.trim();
+  if (!trimmed.endsWith('>')) return parseAddress(trimmed, undefined);
+  const open = trimmed.lastIndexOf('<');
+  if (open < 0) return { fault: "has '>' without '<'" };
+  const name = parseDisplayName(trimmed.slice(0, open).trim());
+  if (typeof name !== 'string') return name;
+  return parseAddress(trimmed.slice(open + 1, -1), name);
+}
+
+/** The object form `{email, name}`: `email` is a bare address and `name` any text without control characters. */
+export function makeMailbox(email: string, name: string | undefined): Mailbox | AddressFault {
+  if (name !== undefined && (controlCharacters.test(name) || !name.isWellFormed())) {
+    return { fault: 'name has a control character or broken Unicode' };
+  }
+  return parseAddress(email.trim(), name?.trim());
+}
+
+function parseDisplayName(raw: string): string | AddressFault {
+  if (raw === '') return '';
+  if (raw.startsWith('"')) {
+    if (!/^"(?:[^"\\]|\\.)*"$/u.test(raw)) return { fault: 'has a display name with an unclosed or misplaced quote' };
+    return raw.slice(1, -1).replace(/\\(.)/gu, '$1');
+  }
+  // An unquoted comma, colon or semicolon would mean a list or a group; an angle bracket or at sign, a second address.
+  const special = /["(),:;<>@[\\\]]/.exec(raw)?.[0];
+  return special === undefined ? raw : { fault: `has an unquoted ${special} in the display name` };
+}
+
+function parseAddress(text: string, name: string | undefined): Mailbox | AddressFault {
+  const at = text.lastIndexOf('@');
+  if (at < 1) return { fault: 'is not an address: expected local-part@domain' };
+  const local = text.slice(0, at);
+  const domain = parseDomain(text.slice(at + 1));
+  if (typeof domain !== 'string') return domain;
+  if (controlCharacters.test(text) || !text.isWellFormed())
+    return { fault: 'has a control character or broken Unicode' };
+  if (!isLocalPart(local)) return { fault: `has a local part that is not allowed: ${local.slice(0, 80)}` };
+  const address = `${local}@${domain}`;
+  if (Buffer.byteLength(local) > maxLocalOctets) return { fault: `has a local part over ${maxLocalOctets} octets` };
+  if (Buffer.byteLength(address) > maxAddressOctets) return { fault: `is over ${maxAddressOctets} octets` };
+  if (name !== undefined && name.length > maxNameLength)
+    return { fault: `has a name over ${maxNameLength} characters` };
+  return name ? { address, name } : { address };
+}
+
+/** Quoted local parts are allowed by RFC 5321 only with printable ASCII; `<` and `>` would end an SMTP path for a careless relay. */
+function isLocalPart(local: string): boolean {
+  if (local.startsWith('"'))
+    return /^"(?:[\x20\x21\x23-\x3b\x3d\x3f-\x5b\x5d-\x7e]|\\[\x20-\x3b\x3d\x3f-\x7e])+"$/.test(local);
+  return local.split('.').every((atom) => atomCharacters.test(atom));
+}
+
+function parseDomain(text: string): string | AddressFault {
+  if (text === '') return { fault: 'has no domain' };
+  const ascii = /^[\x21-\x7e]+$/.test(text) ? text.toLowerCase() : toALabels(text);
+  const labels = ascii.split('.');
+  const isName = labels.length > 1 || ascii === 'localhost';
+  const wellFormed = labels.every((part) => label.test(part) && part.length <= maxLabelOctets);
+  if (!isName || !wellFormed || ascii.length > 253 || /^[0-9]+$/.test(labels.at(-1) ?? '')) {
+    return { fault: `has a domain that is not a host name: ${text.slice(0, 80)}` };
+  }
+  return ascii;
+}
+
+/** The URL parser applies UTS 46; anything that would mean more than a host to it is refused first. */
+function toALabels(domain: string): string {
+  if (/[\s/?#@:%[\]\\^|<>`{}]/u.test(domain)) return '';
+  return URL.canParse(`http://${domain}`) ? new URL(`http://${domain}`).hostname : '';
+}
+
+/** `"Name" <a@b>` for people to read. */
+export function formatMailbox(mailbox: Mailbox): string {
+  if (mailbox.name === undefined) return mailbox.address;
+  const plain = /^[\p{L}\p{N} !#$%&'*+\-/=?^_`{|}~]+$/u.test(mailbox.name);
+  return `${plain ? mailbox.name : `"${mailbox.name.replace(/["\\]/g, '\\$&')}"`} <${mailbox.address}>`;
+}
+
+/** The part after the last at sign. */
+export function domainOf(address: string): string {
+  return address.slice(address.lastIndexOf('@') + 1);
+}
+
+/** What a log may show: the first character of the local part and the domain. */
+export function maskAddress(address: string): string {
+  return `${address.slice(0, 1)}***@${domainOf(address)}`;
+}

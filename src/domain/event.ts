@@ -1,0 +1,82 @@
+/** Events: the one list of types, the stored form (slim) and the payload a consumer sees (whole). */
+import type { EmailFacts } from './email.ts';
+import { type RecipientStatus, recipientStatuses, type SmtpReply } from './recipient.ts';
+
+export const emailEventTypes = [
+  'email.scheduled',
+  'email.queued',
+  'email.sent',
+  'email.delivered',
+  'email.delivery_delayed',
+  'email.bounced',
+  'email.complained',
+  'email.failed',
+  'email.suppressed',
+  'email.canceled',
+  'email.expired',
+  'email.outcome_unknown',
+  'email.unsubscribed',
+] as const;
+
+export type EmailEventType = (typeof emailEventTypes)[number];
+
+/** What stands in the outbox. Subject, tags and the like are read from the email's record when the event goes out. */
+export type EmailEvent = {
+  readonly id: string;
+  readonly type: EmailEventType;
+  readonly at: number;
+  readonly emailId: string;
+  readonly sequence: number;
+  /** The recipients it is about; the others of the same email are not named. */
+  readonly to: readonly string[];
+  readonly attempt: number;
+  readonly transport: string | null;
+  readonly smtp: SmtpReply | null;
+  readonly reason: string | null;
+};
+
+/** The event that tells of a recipient entering a state; null where the state is a passing one. */
+export function eventOf(status: RecipientStatus): EmailEventType | null {
+  if (status === 'deferred') return 'email.delivery_delayed';
+  if (status === 'sending') return null;
+  return `email.${status}`;
+}
+
+/** `last_event` as the API names it: the type without its noun. */
+export function lastEventName(type: EmailEventType): string {
+  return type.slice('email.'.length);
+}
+
+export const lastEventNames = [...new Set(recipientStatuses.map(eventOf).filter((type) => type !== null))].map(
+  lastEventName,
+);
+
+export type EventPayload = {
+  readonly type: EmailEventType;
+  readonly timestamp: string;
+  readonly created_at: string;
+  readonly data: Readonly<Record<string, unknown>>;
+};
+
+/** The JSON body of a webhook. `facts` is null when the record has already been removed. */
+export function eventPayload(event: EmailEvent, facts: EmailFacts | null): EventPayload {
+  const time = new Date(event.at).toISOString();
+  return {
+    type: event.type,
+    timestamp: time,
+    created_at: time,
+    data: {
+      email_id: event.emailId,
+      sequence: event.sequence,
+      created_at: facts === null ? null : new Date(facts.createdAt).toISOString(),
+      from: facts?.from.address ?? null,
+      to: event.to,
+      subject: facts?.subject ?? null,
+      tags: Object.fromEntries((facts?.tags ?? []).map((tag) => [tag.name, tag.value])),
+      attempt: event.attempt,
+      transport: event.transport,
+      smtp: event.smtp,
+      reason: event.reason,
+    },
+  };
+}

@@ -1,0 +1,64 @@
+/** Postrider: reads its configuration, opens the app, waits for a signal, closes. */
+import { type App, openApp } from './app.ts';
+import { type Config, ConfigError, readConfig } from './config.ts';
+
+/** sysexits.h EX_CONFIG. */
+const exitConfig = 78;
+
+function readConfigOrExit(): Config {
+  try {
+    return readConfig();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    console.error(error.message);
+    process.exit(exitConfig);
+  }
+}
+
+async function openOrExit(config: Config): Promise<App> {
+  try {
+    return await openApp(config);
+  } catch (error) {
+    console.error(`Postrider could not start: ${error instanceof Error ? error.message : String(error)}`);
+    process.exit(1);
+  }
+}
+
+/** The first signal asks for a clean stop, a second one forces it. */
+function waitForSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let isAsked = false;
+    const onSignal = () => {
+      if (isAsked) process.exit(130);
+      isAsked = true;
+      resolve();
+    };
+    process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  });
+}
+
+function welcome(app: App, config: Config): string {
+  if (app.url === null) return 'Postrider worker is running.';
+  if (config.NODE_ENV === 'production') return `Postrider is listening on ${app.url}`;
+  return [
+    '',
+    `  Postrider is listening on ${app.url}`,
+    `  API key  ${app.apiKey}`,
+    ...(config.devInbox ? [`  Inbox    ${app.url}/dev/inbox`] : []),
+    '',
+    '  Send your first email:',
+    '',
+    `curl ${app.url}/v1/emails \\`,
+    `  -H 'Authorization: Bearer ${app.apiKey}' \\`,
+    "  -H 'Content-Type: application/json' \\",
+    `  -d '{"from": "Ada <ada@example.com>", "to": "grace@example.com", "subject": "Hello", "text": "It works."}'`,
+    '',
+  ].join('\n');
+}
+
+const config = readConfigOrExit();
+const stopped = waitForSignal();
+const app = await openOrExit(config);
+console.log(welcome(app, config));
+await stopped;
+await app[Symbol.asyncDispose]();

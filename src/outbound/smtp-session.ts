@@ -1,0 +1,194 @@
+/** One authenticated SMTP connection: opened, used for one message at a time, closed. */
+import { Readable, type Writable } from 'node:stream';
+import SMTPConnection, { type SMTPConnectionEnvelopeInfo, type SMTPEnvelope } from 'nodemailer/lib/smtp-connection';
+import type { Outcome } from '../domain/outcome.ts';
+import type { TransportSettings } from '../domain/smtp-url.ts';
+import { outcomeOfError, outcomeOfSuccess, type SmtpError } from './smtp-outcome.ts';
+import type { Message } from './transport.ts';
+
+const connectTimeoutMs = 30_000;
+const greetingTimeoutMs = 30_000;
+/** RFC 5321 section 4.5.3.2.6: a server may take ten minutes to answer the final dot. */
+const silenceTimeoutMs = 600_000;
+const closeTimeoutMs = 1_000;
+
+export type SmtpSession = {
+  /** Messages sent over it. */
+  readonly sent: number;
+  readonly isUsable: boolean;
+  send(message: Message, claim: () => Promise<boolean>): Promise<Outcome>;
+  /** Says QUIT when nothing is under way and closes. */
+  close(): void;
+};
+
+/**
+ * Connects, secures and logs in.
+ * @param onEnd called once when the connection is gone, whoever ended it
+ * @throws SmtpError when any of it fails
+ */
+export async function openSmtpSession(settings: TransportSettings, onEnd: () => void): Promise<SmtpSession> {
+  const connection = new SMTPConnection({
+    host: settings.host,
+    port: settings.port,
+    secure: settings.implicitTls,
+    requireTLS: !settings.implicitTls && settings.tls === 'require',
+    ignoreTLS: settings.tls === 'none',
+    opportunisticTLS: settings.tls === 'opportunistic',
+    tls: { minVersion: 'TLSv1.2', rejectUnauthorized: settings.verifyCertificate },
+    connectionTimeout: connectTimeoutMs,
+    greetingTimeout: greetingTimeoutMs,
+    socketTimeout: silenceTimeoutMs,
+    socketCloseTimeout: closeTimeoutMs,
+  });
+  // Errors reach the call that was waiting; without this listener one on an idle connection would end the process.
+  connection.on('error', () => {});
+  connection.once('end', onEnd);
+  try {
+    await connect(connection);
+    if (settings.auth !== null) await login(connection, settings.auth);
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+  return sessionOver(connection, settings.name);
+}
+
+function connect(connection: SMTPConnection): Promise<void> {
+  return new Promise((connected, failed) => {
+    connection.once('error', failed);
+    connection.connect((error) => {
+      connection.removeListener('error', failed);
+      if (error) failed(error);
+      else connected();
+    });
+  });
+}
+
+function login(connection: SMTPConnection, auth: { user: string; pass: string }): Promise<void> {
+  return new Promise((loggedIn, failed) => {
+    const fail = (error: Error = new Error('Connection closed during login')) => failed(error);
+    connection.once('end', fail);
+    connection.once('error', fail);
+    connection.login({ ...auth }, (error) => {
+      connection.removeListener('end', fail);
+      connection.removeListener('error', fail);
+      if (error) failed(error);
+      else loggedIn();
+    });
+  });
+}
+
+function sessionOver(connection: SMTPConnection, transport: string): SmtpSession {
+  let sent = 0;
+  let isBusy = false;
+
+  async function send(message: Message, claim: () => Promise<boolean>): Promise<Outcome> {
+    sent += 1;
+    isBusy = true;
+    try {
+      return await transact(connection, transport, message, claim);
+    } finally {
+      isBusy = false;
+    }
+  }
+
+  return {
+    get sent() {
+      return sent;
+    },
+    get isUsable() {
+      return !connection.destroyed;
+    },
+    send,
+    close() {
+      if (isBusy || connection.destroyed) connection.close();
+      else connection.quit();
+    },
+  };
+}
+
+async function transact(
+  connection: SMTPConnection,
+  transport: string,
+  message: Message,
+  claim: () => Promise<boolean>,
+): Promise<Outcome> {
+  // The library keeps its books in the object it is given, and they stand there also after a failure.
+  const envelope: SMTPEnvelope & Partial<SMTPConnectionEnvelopeInfo> = {
+    from: message.envelope.from,
+    to: [...message.envelope.to],
+    size: message.raw.length,
+  };
+  const body = new HandOver(message.raw, claim);
+  const ended = new Promise<Outcome>((resolve) => {
+    connection.send(envelope, body, (error: SmtpError | null, info?: { response: string }) => {
+      const progress = { transport, to: message.envelope.to, bodyBegun: body.hasBegun, envelope };
+      resolve(
+        error || info === undefined
+          ? outcomeOfError(progress, error ?? new Error('No answer'))
+          : outcomeOfSuccess(progress, info.response),
+      );
+    });
+  });
+  const outcome = await Promise.race([ended, body.withheld]).catch((error) => {
+    connection.close();
+    throw error;
+  });
+  if (outcome.kind === 'withheld') connection.close();
+  const isClean = outcome.kind === 'answered' && body.hasBegun;
+  if (!isClean && !connection.destroyed) await reset(connection);
+  return outcome;
+}
+
+/** A refused transaction stays open at the server until RSET; a connection that will not take it is of no more use. */
+function reset(connection: SMTPConnection): Promise<void> {
+  return new Promise((resolve) => {
+    connection.once('end', resolve);
+    connection.reset((error) => {
+      connection.removeListener('end', resolve);
+      if (error) connection.close();
+      resolve();
+    });
+  });
+}
+
+/**
+ * The message as the library's stream. It is piped exactly when the server has said 354: there the claim is asked, and the whole
+ * body then leaves in one write.
+ */
+class HandOver extends Readable {
+  hasBegun = false;
+  /** Settles only when the claim is refused or fails. */
+  readonly withheld: Promise<{ kind: 'withheld' }>;
+  readonly #raw: Buffer;
+  readonly #claim: () => Promise<boolean>;
+  readonly #withhold: (reason: { kind: 'withheld' } | Promise<never>) => void;
+
+  constructor(raw: Buffer, claim: () => Promise<boolean>) {
+    super();
+    this.#raw = raw;
+    this.#claim = claim;
+    const { promise, resolve } = Promise.withResolvers<{ kind: 'withheld' }>();
+    this.withheld = promise;
+    this.#withhold = resolve;
+    // Nobody may be listening any more when a claim fails after the connection did.
+    promise.catch(() => {});
+  }
+
+  override pipe<T extends NodeJS.WritableStream>(destination: T): T {
+    this.#claim().then(
+      (isOurs) => this.#go(isOurs, destination as unknown as Writable),
+      (error) => this.#withhold(Promise.reject(error)),
+    );
+    return destination;
+  }
+
+  #go(isOurs: boolean, destination: Writable): void {
+    if (!isOurs) {
+      this.#withhold({ kind: 'withheld' });
+    } else if (!this.destroyed) {
+      this.hasBegun = true;
+      destination.end(this.#raw);
+    }
+  }
+}

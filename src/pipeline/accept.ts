@@ -1,0 +1,54 @@
+/** accept: a valid request becomes a stored email, durable before anybody is told so, and then a job. */
+import { acceptEmail } from '../domain/email.ts';
+import type { EmailRequest } from '../domain/email-request.ts';
+import { eventId } from '../domain/id.ts';
+import type { JobQueue } from '../queue/jobs.ts';
+import type { Emails, IdempotencyClaim } from '../store/emails.ts';
+
+type Deps = {
+  emails: Pick<Emails, 'create' | 'markQueued'>;
+  deliveries: Pick<JobQueue, 'add'>;
+  newId(prefix: 'em'): string;
+  now(): number;
+};
+
+export type Accepted =
+  | { readonly kind: 'accepted'; readonly id: string; readonly isReplay: boolean }
+  /** The Idempotency-Key was used with another body. */
+  | { readonly kind: 'key_reused' };
+
+export async function accept(
+  deps: Deps,
+  request: EmailRequest,
+  keyId: string,
+  claim: IdempotencyClaim | null,
+): Promise<Accepted> {
+  const now = deps.now();
+  const email = acceptEmail(request, { id: deps.newId('em'), keyId, now });
+  const { id } = email.facts;
+  const to = email.state.recipients.map((recipient) => recipient.address);
+  const event = {
+    id: eventId(id, 1),
+    type: 'email.queued',
+    at: now,
+    emailId: id,
+    sequence: 1,
+    to,
+    attempt: 0,
+    transport: null,
+    smtp: null,
+    reason: null,
+  } as const;
+  const prior = await deps.emails.create(email, event, claim);
+  if (prior !== null) {
+    return prior.bodyHash === claim?.bodyHash
+      ? { kind: 'accepted', id: prior.id, isReplay: true }
+      : { kind: 'key_reused' };
+  }
+  // The email is safe from here on. Should the queue refuse it now, sweep brings it there.
+  await deps.deliveries.add([{ id, at: now }]).then(
+    () => deps.emails.markQueued([id]),
+    () => {},
+  );
+  return { kind: 'accepted', id, isReplay: false };
+}

@@ -1,0 +1,44 @@
+/** deliver: one attempt at one email. Load, compose, send, settle; the Answer tells the queue what to do with the job. */
+import type { Content, LoadedEmail, StoredEmail } from '../domain/email.ts';
+import { type Answer, done, type Outcome, type SettledOutcome } from '../domain/outcome.ts';
+import { isPending, nextDue } from '../domain/recipient.ts';
+import type { Transport } from '../outbound/transport.ts';
+import type { Emails } from '../store/emails.ts';
+
+type Deps = {
+  emails: Pick<Emails, 'load' | 'claimHandOver'>;
+  transport: Pick<Transport, 'name' | 'send'>;
+  compose(email: StoredEmail, content: Content): Promise<Buffer>;
+  settle(email: StoredEmail, outcome: SettledOutcome): Promise<Answer>;
+  now(): number;
+};
+
+export async function deliver(deps: Deps, emailId: string): Promise<Answer> {
+  const email = await deps.emails.load(emailId);
+  if (email === null) return done;
+  const dueAt = nextDue(email.state);
+  if (dueAt === null) return done;
+  if (email.handOver === null && dueAt > deps.now()) return { again: dueAt };
+  const outcome = await attempt(deps, email);
+  // Somebody else moved the email while we were about to send: look again at what stands now.
+  if (outcome.kind === 'withheld') return { again: deps.now() };
+  return deps.settle(email, outcome);
+}
+
+async function attempt(deps: Deps, email: LoadedEmail): Promise<Outcome> {
+  const { facts, state, content, handOver } = email;
+  const transport = deps.transport.name;
+  if (handOver !== null) {
+    const detail = `the worker stopped after the hand-over began at ${new Date(handOver.at).toISOString()}`;
+    return { kind: 'unknown', transport: handOver.transport, detail, refused: [] };
+  }
+  if (content === null) return { kind: 'undeliverable', transport, detail: 'its content is gone' };
+  const raw = await deps.compose(email, content).catch((error: Error) => error);
+  if (raw instanceof Error)
+    return { kind: 'undeliverable', transport, detail: `it could not be composed: ${raw.message}` };
+  const pending = state.recipients.filter(({ status }) => isPending(status));
+  const to = [...new Set(pending.map(({ address }) => address))];
+  return deps.transport.send({ emailId: facts.id, envelope: { from: facts.from.address, to }, raw }, () =>
+    deps.emails.claimHandOver(email, { at: deps.now(), transport }),
+  );
+}

@@ -1,0 +1,30 @@
+/** notify: events from the outbox become one job for each endpoint that wants them. */
+import { postId, wants } from '../domain/webhook.ts';
+import type { JobQueue } from '../queue/jobs.ts';
+import type { Outbox } from '../store/outbox.ts';
+import type { Webhooks } from '../store/webhooks.ts';
+
+type Deps = {
+  outbox: Pick<Outbox, 'next' | 'acknowledge'>;
+  webhooks: Pick<Webhooks, 'list'>;
+  posts: Pick<JobQueue, 'add'>;
+  now(): number;
+};
+
+/** Events taken at a time: enough to spread the cost of a round trip, few enough to hold in memory. */
+const batchSize = 500;
+
+/** Handles the next batch; waits a moment when there is none. Acknowledged only once its jobs are in the queue. */
+export async function notify(deps: Deps): Promise<void> {
+  const entries = await deps.outbox.next(batchSize);
+  if (entries.length === 0) return;
+  const webhooks = await deps.webhooks.list();
+  const at = deps.now();
+  const jobs = entries.flatMap(({ place, event }) =>
+    webhooks
+      .filter((webhook) => wants(webhook, event))
+      .map((webhook) => ({ id: postId({ place, webhookId: webhook.id }), at })),
+  );
+  if (jobs.length > 0) await deps.posts.add(jobs);
+  await deps.outbox.acknowledge(entries);
+}

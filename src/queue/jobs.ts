@@ -1,0 +1,101 @@
+/** Job queues: ids go in, a stage runs on each, and its Answer decides. The only retry authority. */
+import { type ConnectionOptions, DelayedError, type Job, Queue, Worker } from 'bullmq';
+import type { Answer } from '../domain/outcome.ts';
+
+/** Job data is nothing but the time it was added; the id says the rest. */
+type JobData = { readonly at: number };
+
+/** The two queues there are. */
+export type QueueName = 'deliver' | 'post';
+
+export type JobQueue = AsyncDisposable & {
+  /** Adds jobs, each once: an id that is waiting, running or delayed is left as it is. */
+  add(jobs: readonly { readonly id: string; readonly at: number }[]): Promise<void>;
+};
+
+/** Jobs added in one round trip; more would make one command long enough to hold up others. */
+const chunkSize = 500;
+/** Wait after a stage threw: a bug or Redis away, and neither is mended by hurrying. */
+const troubleWaitMs = 5_000;
+
+export type QueueConnection = { readonly redis: ConnectionOptions; readonly prefix: string };
+
+export function openQueue(name: QueueName, { redis, prefix }: QueueConnection): JobQueue {
+  const queue = new Queue<JobData>(name, {
+    connection: redis,
+    prefix,
+    skipVersionCheck: true,
+    skipWaitingForReady: true,
+  });
+  queue.on('error', () => {}); // every call reports its own failure
+  const opts = { removeOnComplete: true, removeOnFail: true };
+
+  return {
+    async add(jobs) {
+      const [only] = jobs;
+      if (only === undefined) return;
+      if (jobs.length === 1) {
+        await queue.add(name, { at: only.at }, { ...opts, jobId: only.id });
+        return;
+      }
+      for (let from = 0; from < jobs.length; from += chunkSize) {
+        const chunk = jobs.slice(from, from + chunkSize);
+        await queue.addBulk(chunk.map(({ id, at }) => ({ name, data: { at }, opts: { ...opts, jobId: id } })));
+      }
+    },
+    [Symbol.asyncDispose]: () => queue.close(),
+  };
+}
+
+export type WorkerOptions = {
+  readonly concurrency: number;
+  /** A dead worker's jobs are taken over after this long. Renewed while the process lives, so it outlives any wait on a socket. */
+  readonly lockMs: number;
+  readonly shutdownTimeoutMs: number;
+  /** The stage threw, which means a bug or that Redis is away. */
+  onTrouble(queue: QueueName, error: unknown, fields?: { readonly job: string }): void;
+  now(): number;
+};
+
+/** Runs `stage` on each job: done removes it, `{ again }` brings it back at that time. */
+export async function openWorker(
+  name: QueueName,
+  stage: (id: string) => Promise<Answer>,
+  { redis, prefix }: QueueConnection,
+  options: WorkerOptions,
+): Promise<AsyncDisposable> {
+  async function run(job: Job<JobData>, token?: string): Promise<void> {
+    const id = job.id ?? '';
+    const answer = await stage(id).catch((error: unknown): Answer => {
+      options.onTrouble(name, error, { job: id });
+      return { again: options.now() + troubleWaitMs };
+    });
+    if ('done' in answer) return;
+    await job.moveToDelayed(answer.again, token);
+    throw new DelayedError();
+  }
+
+  const worker = new Worker<JobData>(name, run, {
+    connection: redis,
+    prefix,
+    concurrency: options.concurrency,
+    lockDuration: options.lockMs,
+    stalledInterval: options.lockMs,
+    // A job whose worker dies is taken over however often that happens: it holds somebody's mail.
+    maxStalledCount: Number.MAX_SAFE_INTEGER,
+    skipVersionCheck: true,
+  });
+  worker.on('error', (error) => options.onTrouble(name, error));
+  await worker.waitUntilReady();
+
+  return {
+    /** Waits for the jobs in hand; those that outlast the timeout are taken over by another worker. */
+    async [Symbol.asyncDispose]() {
+      const timeout = Promise.withResolvers<void>();
+      const timer = setTimeout(timeout.resolve, options.shutdownTimeoutMs);
+      await Promise.race([worker.close(), timeout.promise]);
+      clearTimeout(timer);
+      await worker.close(true);
+    },
+  };
+}

@@ -1,0 +1,41 @@
+/** Steps that are repeated for as long as the process lives. */
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export type LoopOptions = {
+  /** Wait between steps; 0 for a step that waits by itself. */
+  readonly everyMs: number;
+  onTrouble(name: string, error: unknown): void;
+};
+
+/** Wait after a step threw, which most often means that Redis is away. */
+const troubleWaitMs = 1_000;
+
+/** Repeats `step`, one at a time, until disposed; disposing waits for the step under way. */
+export function openLoop(
+  name: string,
+  step: () => Promise<void>,
+  { everyMs, onTrouble }: LoopOptions,
+): AsyncDisposable {
+  const stop = new AbortController();
+
+  async function turn(): Promise<void> {
+    while (!stop.signal.aborted) {
+      const waitMs = await step().then(
+        () => everyMs,
+        (error: unknown) => {
+          if (!stop.signal.aborted) onTrouble(name, error);
+          return Math.max(everyMs, troubleWaitMs);
+        },
+      );
+      if (waitMs > 0) await sleep(waitMs, undefined, { signal: stop.signal }).catch(() => {});
+    }
+  }
+
+  const ended = turn();
+  return {
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await ended;
+    },
+  };
+}

@@ -1,0 +1,148 @@
+/** Postrider's own Redis for a machine without one: started in the data folder, found again after a crash, stopped by its last user. */
+import { execFile, spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import type { Redis } from 'ioredis';
+import { clientName, openRedis } from './redis.ts';
+
+const run = promisify(execFile);
+
+/** Octets a Unix socket path may have on every system we run on (macOS has the least). */
+const maxSocketPath = 103;
+/** Loading a large append-only file takes time; longer than this and somebody should look. */
+const startDeadlineMs = 60_000;
+const pollMs = 50;
+/** A lock older than any start may take belongs to nobody. */
+const lockExpiresMs = startDeadlineMs + 10_000;
+
+export type LocalRedis = AsyncDisposable & { readonly url: string };
+
+/**
+ * Starts `valkey-server` or `redis-server` on a Unix socket in `dataDir/redis`, or joins the one that runs there.
+ * Disposing stops it, unless another Postrider still uses it.
+ */
+export async function openLocalRedis(dataDir: string): Promise<LocalRedis> {
+  const dir = resolve(dataDir, 'redis');
+  const socket = join(dir, 'redis.sock');
+  if (Buffer.byteLength(socket) > maxSocketPath) {
+    throw new Error(
+      `DATA_DIR is too long for a Unix socket: ${socket} is over ${maxSocketPath} bytes. Choose a shorter folder or set REDIS_URL.`,
+    );
+  }
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const url = `unix://${encodeURI(socket)}`;
+  // Held for as long as this process uses the server: the last user is the one that sees nobody else connected.
+  const presence = await withLock(dir, () => joinOrStart(dir, socket, url));
+  return {
+    url,
+    [Symbol.asyncDispose]: () => withLock(dir, () => leave(presence, dir)),
+  };
+}
+
+async function joinOrStart(dir: string, socket: string, url: string): Promise<Redis> {
+  const running = await tryOpen(url);
+  if (running !== null) return running;
+  if (!(await isServing(dir, socket))) await startServer(dir, socket);
+  const deadline = Date.now() + startDeadlineMs;
+  while (Date.now() < deadline) {
+    const redis = await tryOpen(url);
+    if (redis !== null) return redis;
+    if (!(await isServing(dir, socket))) break;
+    await sleep(pollMs);
+  }
+  throw new Error(`The local Redis did not start: see ${join(dir, 'redis.log')}`);
+}
+
+async function tryOpen(url: string): Promise<Redis | null> {
+  return openRedis(url, 'fail_fast').catch(() => null);
+}
+
+/** Whether the process in the pid file is alive and is the server of this folder; a recycled pid is not. */
+async function isServing(dir: string, socket: string): Promise<boolean> {
+  const pid = Number(await readFile(join(dir, 'redis.pid'), 'utf8').catch(() => '0'));
+  if (!(pid > 0)) return false;
+  const { stdout } = await run('ps', ['-o', 'stat=,args=', '-p', String(pid)]).catch(() => ({ stdout: '' }));
+  return !stdout.startsWith('Z') && stdout.includes(socket);
+}
+
+/** Detached, so that Ctrl-C in the terminal reaches Postrider first and the mail in hand can still be settled. */
+async function startServer(dir: string, socket: string): Promise<void> {
+  const program = await findServer();
+  const log = openSync(join(dir, 'redis.log'), 'a', 0o600);
+  const settings = {
+    port: '0',
+    unixsocket: socket,
+    unixsocketperm: '700',
+    dir,
+    appendonly: 'yes',
+    appendfsync: 'always',
+    save: '',
+    'maxmemory-policy': 'noeviction',
+  };
+  const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
+  const server = spawn(program, args, { detached: true, stdio: ['ignore', log, log] });
+  closeSync(log);
+  await new Promise<void>((spawned, failed) => server.once('spawn', spawned).once('error', failed));
+  server.unref();
+  await writeFile(join(dir, 'redis.pid'), String(server.pid));
+}
+
+async function findServer(): Promise<string> {
+  for (const program of ['valkey-server', 'redis-server']) {
+    const found = await run(program, ['--version']).then(
+      () => true,
+      () => false,
+    );
+    if (found) return program;
+  }
+  throw new Error('Neither valkey-server nor redis-server is on the PATH. Install one of them or set REDIS_URL.');
+}
+
+async function leave(presence: Redis, dir: string): Promise<void> {
+  const clients = String(await presence.client('LIST').catch(() => ''));
+  const users = clients.split('\n').filter((line) => line.split(' ').includes(`name=${clientName}`)).length;
+  if (users <= 1) await presence.shutdown().catch(() => {}); // the answer to SHUTDOWN is a closed connection
+  presence.disconnect();
+  if (users > 1) return;
+  const socket = join(dir, 'redis.sock');
+  for (const deadline = Date.now() + startDeadlineMs; Date.now() < deadline && (await isServing(dir, socket)); )
+    await sleep(pollMs);
+  await rm(join(dir, 'redis.pid'), { force: true });
+}
+
+/** One process at a time starts, joins or stops the server: two servers on one append-only file would ruin it. */
+async function withLock<T>(dir: string, work: () => Promise<T>): Promise<T> {
+  const path = join(dir, 'lock');
+  while (!(await tryLock(path))) await sleep(pollMs);
+  try {
+    return await work();
+  } finally {
+    await rm(path, { force: true });
+  }
+}
+
+async function tryLock(path: string): Promise<boolean> {
+  try {
+    await writeFile(path, String(process.pid), { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  const holder = Number(await readFile(path, 'utf8').catch(() => '0'));
+  const age = Date.now() - ((await stat(path).catch(() => null))?.mtimeMs ?? Date.now());
+  const isAbandoned = (holder > 0 && !isAlive(holder)) || age > lockExpiresMs;
+  if (isAbandoned) await rm(path, { force: true });
+  return false;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

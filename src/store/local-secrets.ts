@@ -1,0 +1,23 @@
+/** Secrets made once for development and kept in the data folder, readable by their owner only. */
+import { randomUUID } from 'node:crypto';
+import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/**
+ * The secret in `dataDir/name`; made on first use. Of two processes that make it at once, both get the same one.
+ * @param make called when there is none yet
+ */
+export async function readOrMakeSecret(dataDir: string, name: string, make: () => string): Promise<string> {
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const path = join(dataDir, name);
+  const kept = await readFile(path, 'utf8').catch(() => null);
+  if (kept !== null) return kept.trim();
+  // Written aside and linked into place: the file is whole from its first moment, and the first link wins.
+  const draft = `${path}.${randomUUID()}`;
+  await writeFile(draft, `${make()}\n`, { mode: 0o600, flag: 'wx' });
+  await link(draft, path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  await rm(draft);
+  return (await readFile(path, 'utf8')).trim();
+}

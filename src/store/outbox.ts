@@ -1,0 +1,87 @@
+/** The outbox: a stream of every event, read by a consumer group so that each is handled at least once. */
+import type { Redis } from 'ioredis';
+import type { EmailEvent } from '../domain/event.ts';
+import { keys } from './keys.ts';
+
+/** A place in the stream and the event that stands there. */
+export type OutboxEntry = { readonly place: string; readonly event: EmailEvent };
+
+export type Outbox = Awaited<ReturnType<typeof openOutbox>>;
+
+const group = 'notify';
+/** A read waits this long for the next event; it bounds how late a stop or a take-over is noticed. */
+const blockMs = 1_000;
+
+type StreamRows = [place: string, fields: string[]][];
+
+/**
+ * @param redis for commands that answer at once
+ * @param blocking a connection of its own, as a waiting read holds it
+ * @param takeOverAfterMs how long an entry stays with a consumer that does not acknowledge it
+ */
+export async function openOutbox(redis: Redis, blocking: Redis, consumer: string, takeOverAfterMs: number) {
+  await createGroup(redis);
+
+  return {
+    /** The next entries: what a dead consumer left behind first, then what is new. Waits up to a second for the latter. */
+    async next(count: number): Promise<OutboxEntry[]> {
+      const [, left] = (await redis.xautoclaim(
+        keys.outbox,
+        group,
+        consumer,
+        takeOverAfterMs,
+        '0-0',
+        'COUNT',
+        count,
+      )) as [string, StreamRows];
+      if (left.length > 0) return left.flatMap(toEntry);
+      const read = await blocking.xreadgroup(
+        'GROUP',
+        group,
+        consumer,
+        'COUNT',
+        count,
+        'BLOCK',
+        blockMs,
+        'STREAMS',
+        keys.outbox,
+        '>',
+      );
+      return rowsOf(read).flatMap(toEntry);
+    },
+
+    async acknowledge(entries: readonly OutboxEntry[]): Promise<void> {
+      if (entries.length > 0) await redis.xack(keys.outbox, group, ...entries.map((entry) => entry.place));
+    },
+
+    /** The event at a place; null once it has been trimmed. */
+    async at(place: string): Promise<EmailEvent | null> {
+      const rows = await redis.xrange(keys.outbox, place, place);
+      return rows.flatMap(toEntry)[0]?.event ?? null;
+    },
+
+    async [Symbol.asyncDispose](): Promise<void> {
+      blocking.disconnect();
+    },
+  };
+}
+
+async function createGroup(redis: Redis): Promise<void> {
+  try {
+    await redis.xgroup('CREATE', keys.outbox, group, '0', 'MKSTREAM');
+  } catch (error) {
+    if (!(error instanceof Error) || !error.message.startsWith('BUSYGROUP')) throw error;
+  }
+}
+
+/** RESP3 answers a map of streams, RESP2 a list of pairs; we read one stream. */
+function rowsOf(read: unknown): StreamRows {
+  if (read === null || read === undefined) return [];
+  if (Array.isArray(read)) return (read[0]?.[1] ?? []) as StreamRows;
+  return (Object.values(read as Record<string, StreamRows>)[0] ?? []) as StreamRows;
+}
+
+function toEntry([place, fields]: [string, string[]]): OutboxEntry[] {
+  const json = fields[fields.indexOf('event') + 1];
+  return json === undefined ? [] : [{ place, event: JSON.parse(json) }];
+}

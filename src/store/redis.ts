@@ -1,0 +1,77 @@
+/** Connections to Redis and the way scripts are run on them. */
+import { createHash } from 'node:crypto';
+import { Redis, type RedisOptions } from 'ioredis';
+
+/** How a connection waits while Redis is away. */
+export type RedisPatience =
+  /** Commands fail at once, so that a request can be answered 503. */
+  | 'fail_fast'
+  /** Commands wait until Redis is back: for workers, which have nothing better to do. */
+  | 'wait';
+
+const connectTimeoutMs = 5_000;
+const longestReconnectWaitMs = 1_000;
+
+/**
+ * Opens a connection and waits until it is ready.
+ * @param url `redis://`, `rediss://` or `unix:///path` (a socket)
+ * @throws when Redis cannot be reached now
+ */
+export async function openRedis(url: string, patience: RedisPatience): Promise<Redis> {
+  const options = {
+    lazyConnect: true,
+    connectTimeout: connectTimeoutMs,
+    connectionName: clientName,
+    // Commands issued in one tick leave in one write and come back in one read.
+    enableAutoPipelining: true,
+    enableOfflineQueue: patience === 'wait',
+    maxRetriesPerRequest: patience === 'wait' ? null : 1,
+    retryStrategy: (times: number) => Math.min(times * 50, longestReconnectWaitMs),
+  } satisfies RedisOptions;
+  const redis = url.startsWith('unix://') ? new Redis(socketPath(url), options) : new Redis(url, options);
+  // Without a listener a lost connection would end the process; every command reports its own failure.
+  redis.on('error', () => {});
+  await redis.connect().catch((error: Error) => {
+    redis.disconnect();
+    throw new Error(`Redis at ${withoutPassword(url)} cannot be reached: ${error.message}`, { cause: error });
+  });
+  return redis;
+}
+
+function socketPath(url: string): string {
+  return decodeURIComponent(new URL(url).pathname);
+}
+
+/** Marks our connections in `CLIENT LIST`, by which a local Redis knows whether anybody still uses it. */
+export const clientName = 'postrider';
+
+/** Redis is away, starting, full or read-only: it will pass, and no request or email is at fault. */
+export function isRedisTrouble(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return troubleNames.has(error.name) || troubleMessage.test(error.message);
+}
+
+const troubleNames = new Set(['MaxRetriesPerRequestError', 'AbortError']);
+const troubleMessage =
+  /^(?:LOADING|OOM|READONLY|BUSY|MASTERDOWN|NOAUTH|MISCONF|CLUSTERDOWN|TRYAGAIN)\b|Connection is closed|Stream isn't writeable|ECONNREFUSED|ECONNRESET|EPIPE|ENOENT/;
+
+export function withoutPassword(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, '//***@');
+}
+
+type Argument = string | number | Buffer;
+
+/** A Lua script, run by its hash and loaded on first use. One script is one atomic step. */
+export function script(
+  lua: string,
+): (redis: Redis, keys: readonly string[], args: readonly Argument[]) => Promise<unknown> {
+  const sha = createHash('sha1').update(lua).digest('hex');
+  return async (redis, keys, args) => {
+    try {
+      return await redis.evalsha(sha, keys.length, ...keys, ...args);
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+      return redis.eval(lua, keys.length, ...keys, ...args);
+    }
+  };
+}

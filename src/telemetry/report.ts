@@ -1,0 +1,58 @@
+/** Reports: one function for each unit of work, each writing one wide line. */
+import { maskAddress } from '../domain/address.ts';
+import type { Decision } from '../domain/decide.ts';
+import type { StoredEmail } from '../domain/email.ts';
+import type { Answer, SettledOutcome } from '../domain/outcome.ts';
+import type { PostResult } from '../domain/webhook.ts';
+import type { Log } from './log.ts';
+
+export function openReports(log: Log) {
+  return {
+    request(request: {
+      id: string;
+      method: string;
+      route: string;
+      status: number;
+      ms: number;
+      keyId: string | null;
+    }): void {
+      log.info(request, 'request');
+    },
+
+    settled({ email, outcome, decision }: { email: StoredEmail; outcome: SettledOutcome; decision: Decision }): void {
+      const fields = {
+        email_id: email.facts.id,
+        outcome: outcome.kind,
+        transport: outcome.transport,
+        detail: 'detail' in outcome ? outcome.detail : undefined,
+        recipients: decision.state.recipients.map(({ address, status, smtp }) => ({
+          to: maskAddress(address),
+          status,
+          code: smtp?.code,
+        })),
+        age_ms: Date.now() - email.facts.createdAt,
+        again_at: isoOrNull(decision.again),
+      };
+      if (outcome.kind === 'answered') log.info(fields, 'attempt');
+      else log.warn(fields, 'attempt');
+    },
+
+    posted(posted: { webhookId: string; eventId: string; attempt: number; result: PostResult; answer: Answer }): void {
+      const { webhookId, eventId, attempt, result, answer } = posted;
+      const again = 'again' in answer ? answer.again : null;
+      log.info({ webhook_id: webhookId, event_id: eventId, attempt, ...result, again_at: isoOrNull(again) }, 'webhook');
+    },
+
+    trouble(part: string, error: unknown, fields: Readonly<Record<string, unknown>> = {}): void {
+      log.error({ part, ...fields, error: error instanceof Error ? error.message : String(error) }, 'trouble');
+    },
+
+    bug(error: Error, fields: Readonly<Record<string, unknown>>): void {
+      log.error({ ...fields, error: error.message, stack: error.stack }, 'bug');
+    },
+  };
+}
+
+function isoOrNull(at: number | null): string | null {
+  return at === null ? null : new Date(at).toISOString();
+}

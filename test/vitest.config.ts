@@ -1,0 +1,31 @@
+/** How the tests run: `fast` is `npm test`, `chaos` is `npm run test:chaos`. */
+import { defineConfig } from 'vitest/config';
+
+const shared = { root: new URL('..', import.meta.url).pathname, setupFiles: ['test/support/no-leaks.ts'] };
+
+export default defineConfig({
+  test: {
+    reporters: process.env.CI ? ['default'] : ['dot'],
+    projects: [
+      {
+        test: {
+          ...shared,
+          name: 'fast',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/chaos/**'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: 'chaos',
+          include: ['test/chaos/**/*.test.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});

@@ -21,7 +21,7 @@ import { openQueue, openWorker } from './queue/jobs.ts';
 import { openLoop } from './queue/loop.ts';
 import { queuePrefix } from './store/keys.ts';
 import { openLocalRedis } from './store/local-redis.ts';
-import { readOrMakeSecret } from './store/local-secrets.ts';
+import { openSecrets } from './store/local-secrets.ts';
 import { openOutbox } from './store/outbox.ts';
 import { isRedisTrouble, openRedis, type RedisPatience } from './store/redis.ts';
 import { openStore } from './store/store.ts';
@@ -34,23 +34,19 @@ export type App = AsyncDisposable & {
   readonly apiKey: string;
 };
 
-/** Wait after a transport's own trouble; mail behind it burns no attempt meanwhile. */
-const faultWaitMs = 5_000;
-
 const now = () => Date.now();
 const rand = () => Math.random();
 const newId = (prefix: IdPrefix) => makeId(prefix, now(), randomBytes(10));
 const newIv = () => randomBytes(12);
-const newApiKey = () => `pr_${randomBytes(24).toString('base64url')}`;
-const newSecretKey = () => randomBytes(32).toString('hex');
 
 /** Opens everything `config` asks for. What was opened is closed again when opening fails half-way. */
 export async function openApp(config: Config): Promise<App> {
   await using opened = new AsyncDisposableStack();
   const report = openReports(openLog({ level: config.LOG_LEVEL, isReadable: config.NODE_ENV !== 'production' }));
-  const apiKey = config.POSTRIDER_API_KEY ?? (await readOrMakeSecret(config.DATA_DIR, 'api-key', newApiKey));
-  const secretKey =
-    config.SECRET_KEY ?? Buffer.from(await readOrMakeSecret(config.DATA_DIR, 'secret-key', newSecretKey), 'hex');
+  const { apiKey, secretKey } = await openSecrets(config.DATA_DIR, {
+    apiKey: config.POSTRIDER_API_KEY,
+    secretKey: config.SECRET_KEY,
+  });
   const redisUrl = config.REDIS_URL ?? opened.use(await openLocalRedis(config.DATA_DIR)).url;
   const connect = async (patience: RedisPatience) =>
     opened.adopt(await openRedis(redisUrl, patience), (redis) => redis.disconnect());
@@ -73,30 +69,16 @@ export async function openApp(config: Config): Promise<App> {
     const allowPrivateNetworks = config.WEBHOOK_ALLOW_PRIVATE_NETWORKS ?? config.devInbox;
     const client = opened.use(openWebhookClient({ allowPrivateNetworks }));
 
-    const policy = { scheduleMs: config.RETRY_SCHEDULE, maxAgeMs: config.RETRY_MAX_AGE, faultWaitMs };
+    const policy = { scheduleMs: config.RETRY_SCHEDULE, maxAgeMs: config.RETRY_MAX_AGE };
     const settling = settle.bind(null, { emails, policy, report: report.settled, now, rand });
     const delivering = { emails, transport, compose, settle: settling, now };
-    const posting = {
-      outbox,
-      webhooks,
-      emails,
-      tries,
-      client,
-      scheduleMs: config.WEBHOOK_SCHEDULE,
-      report: report.posted,
-      now,
-      rand,
-    };
+    const scheduleMs = config.WEBHOOK_SCHEDULE;
+    const posting = { outbox, webhooks, emails, tries, client, scheduleMs, report: report.posted, now, rand };
     const notifying = { outbox, webhooks, posts, now };
     const sweeping = { emails, deliveries, olderThanMs: config.SWEEP_INTERVAL, now };
 
-    const workers = {
-      concurrency: config.WORKER_CONCURRENCY,
-      lockMs: config.WORKER_LOCK,
-      shutdownTimeoutMs: config.SHUTDOWN_TIMEOUT,
-      onTrouble: report.trouble,
-      now,
-    };
+    const { WORKER_CONCURRENCY: concurrency, WORKER_LOCK: lockMs, SHUTDOWN_TIMEOUT: shutdownTimeoutMs } = config;
+    const workers = { concurrency, lockMs, shutdownTimeoutMs, onTrouble: report.trouble, now };
     opened.use(await openWorker('deliver', (id) => deliver(delivering, id), queues, workers));
     opened.use(await openWorker('post', (id) => post(posting, id), queues, workers));
     opened.use(openLoop('notify', () => notify(notifying), { everyMs: 0, onTrouble: report.trouble }));

@@ -12,9 +12,10 @@ export type RetryPolicy = {
   readonly scheduleMs: readonly number[];
   /** From accept; past it a recipient that is still pending fails. */
   readonly maxAgeMs: number;
-  /** Wait after trouble of the transport's own, which burns no attempt. */
-  readonly faultWaitMs: number;
 };
+
+/** Wait after trouble of the transport's own, which burns no attempt. */
+const faultWaitMs = 5_000;
 
 export type Decision = {
   readonly state: EmailState;
@@ -75,7 +76,7 @@ function move(
         ...recipient,
         transport: outcome.transport,
         reason: outcome.detail,
-        nextAttemptAt: nextTry([policy.faultWaitMs], 1, now, rand),
+        nextAttemptAt: nextTry([faultWaitMs], 1, now, rand),
       };
     case 'undeliverable':
       return {

@@ -4,6 +4,8 @@ import { type Mailbox, makeMailbox, parseMailbox } from './address.ts';
 
 /** Recipients of one email over to, cc and bcc; each is a unit of state. */
 export const maxRecipients = 50;
+/** Addresses of one field that are looked at at all; a longer list is refused without reading it. */
+const maxParsed = 1_000;
 /** Decoded bytes of all attachments of one email. */
 export const maxAttachmentBytes = 25 * 1024 * 1024;
 /** RFC 5322 section 2.1.1 allows 998 octets on a line; a subject is folded, so this is a bound on sense. */
@@ -32,6 +34,7 @@ const bodyText = z
   .refine((text) => text.isWellFormed() && !text.includes('\0'), 'must be well-formed Unicode without NUL');
 
 const addressSchema = {
+  id: 'Mailbox',
   oneOf: [
     { type: 'string', examples: ['Ada Lovelace <ada@example.com>'] },
     {
@@ -63,13 +66,15 @@ function readMailbox(value: unknown): Mailbox | { fault: string } {
   return { fault: 'must be "Name <a@b.c>", "a@b.c" or {"email": …, "name": …}' };
 }
 
+/** A mailbox in the API's document, where its schema stands under this name. */
+const mailboxRef = { $ref: '#/components/schemas/MailboxInput' };
+
 /** One mailbox or a list of them; a single one is read as a list of one, so that faults always carry an index. */
 const mailboxes = z
-  .preprocess(
-    (value) => (value === undefined || Array.isArray(value) ? value : [value]),
-    z.array(mailbox).max(maxRecipients),
-  )
-  .meta({ anyOf: [addressSchema, { type: 'array', items: addressSchema, maxItems: maxRecipients }] });
+  .unknown()
+  .transform((value) => (Array.isArray(value) ? value : [value]))
+  .pipe(z.array(mailbox).max(maxParsed))
+  .meta({ anyOf: [mailboxRef, { type: 'array', items: mailboxRef, maxItems: maxRecipients }] });
 
 const headers = z.record(z.string(), headerSafe(maxHeaderLength)).superRefine((given, context) => {
   const names = Object.keys(given);
@@ -112,6 +117,9 @@ const tag = z.strictObject({
   value: z.string().regex(/^[\w-]{0,256}$/, 'must be up to 256 letters, digits, _ or -'),
 });
 
+/** Rules over several fields are checked even where a field has a fault of its own, so that all faults come at once. */
+const always = ({ value }: { value: unknown }): boolean => typeof value === 'object' && value !== null;
+
 export const emailRequest = z
   .strictObject({
     from: mailbox,
@@ -126,27 +134,40 @@ export const emailRequest = z
     attachments: z.array(attachment).optional(),
     tags: z.array(tag).max(maxTags).optional(),
   })
-  .superRefine((email, context) => {
-    if (email.html === undefined && email.text === undefined) {
-      context.addIssue({ code: 'custom', path: ['html'], message: 'html or text is required' });
-    }
-    const recipients = email.to.length + (email.cc?.length ?? 0) + (email.bcc?.length ?? 0);
-    if (recipients > maxRecipients) {
-      context.addIssue({
-        code: 'custom',
-        path: ['to'],
-        message: `to, cc and bcc have ${recipients} recipients together, at most ${maxRecipients} are allowed`,
-      });
-    }
-    const bytes = (email.attachments ?? []).reduce((sum, { content }) => sum + content.length, 0);
-    if (bytes > maxAttachmentBytes) {
-      context.addIssue({
-        code: 'custom',
-        path: ['attachments'],
-        message: `are ${bytes} bytes together, at most ${maxAttachmentBytes} are allowed`,
-      });
-    }
+  .refine((email) => email.html !== undefined || email.text !== undefined, {
+    path: ['html'],
+    message: 'html or text is required',
+    when: always,
+  })
+  .refine((email) => countRecipients(email) <= maxRecipients, {
+    path: ['to'],
+    message: `to, cc and bcc may have ${maxRecipients} recipients together`,
+    when: always,
+  })
+  .refine((email) => countAll(email.reply_to) <= maxRecipients, {
+    path: ['reply_to'],
+    message: `may have ${maxRecipients} addresses`,
+    when: always,
+  })
+  .refine((email) => countBytes(email.attachments) <= maxAttachmentBytes, {
+    path: ['attachments'],
+    message: `may be ${maxAttachmentBytes} bytes together, decoded`,
+    when: always,
   })
   .meta({ id: 'EmailRequest' });
 
 export type EmailRequest = z.output<typeof emailRequest>;
+
+function countRecipients(email: { to?: unknown; cc?: unknown; bcc?: unknown }): number {
+  return countAll(email.to) + countAll(email.cc) + countAll(email.bcc);
+}
+
+function countAll(list: unknown): number {
+  return Array.isArray(list) ? list.length : 0;
+}
+
+function countBytes(attachments: unknown): number {
+  if (!Array.isArray(attachments)) return 0;
+  const sizes = attachments.map((attachment) => (Buffer.isBuffer(attachment?.content) ? attachment.content.length : 0));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}

@@ -10,10 +10,12 @@ const idleCloseMs = 20_000;
 /** How long a message waits for a free session before it goes back to the queue. */
 const waitDeadlineMs = 30_000;
 
+type Kept = { readonly session: SmtpSession; readonly timer: NodeJS.Timeout };
+
 type Waiter = { readonly give: (turn: SmtpSession | 'open_one') => void };
 
 export function openSmtpTransport(settings: TransportSettings): Transport {
-  const idle: { session: SmtpSession; timer: NodeJS.Timeout }[] = [];
+  const idle: Kept[] = [];
   const waiting = new Set<Waiter>();
   const busy = new Set<SmtpSession>();
   let open = 0;
@@ -103,11 +105,11 @@ export function openSmtpTransport(settings: TransportSettings): Transport {
   }
 
   function keep(session: SmtpSession): void {
-    const kept = { session, timer: setTimeout(() => retire(kept), idleCloseMs) };
+    const kept: Kept = { session, timer: setTimeout(() => retire(kept), idleCloseMs) };
     idle.push(kept);
   }
 
-  function retire(kept: { session: SmtpSession }): void {
+  function retire(kept: Kept): void {
     idle.splice(idle.indexOf(kept), 1);
     kept.session.close();
   }

@@ -1,13 +1,25 @@
 /** Secrets made once for development and kept in the data folder, readable by their owner only. */
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/**
- * The secret in `dataDir/name`; made on first use. Of two processes that make it at once, both get the same one.
- * @param make called when there is none yet
- */
-export async function readOrMakeSecret(dataDir: string, name: string, make: () => string): Promise<string> {
+export type Secrets = { readonly apiKey: string; readonly secretKey: Buffer };
+
+/** The secrets that were configured, and for those that were not, the ones made for this data folder. */
+export async function openSecrets(
+  dataDir: string,
+  given: { [name in keyof Secrets]?: Secrets[name] | undefined },
+): Promise<Secrets> {
+  const apiKey =
+    given.apiKey ?? (await readOrMake(dataDir, 'api-key', () => `pr_${randomBytes(24).toString('base64url')}`));
+  const secretKey =
+    given.secretKey ??
+    Buffer.from(await readOrMake(dataDir, 'secret-key', () => randomBytes(32).toString('hex')), 'hex');
+  return { apiKey, secretKey };
+}
+
+/** The secret in `dataDir/name`, made on first use. Of two processes that make it at once, both get the same one. */
+async function readOrMake(dataDir: string, name: string, make: () => string): Promise<string> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const path = join(dataDir, name);
   const kept = await readFile(path, 'utf8').catch(() => null);

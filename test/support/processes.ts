@@ -18,8 +18,16 @@ export function stillOpen(): string[] {
   return [...running.values()];
 }
 
-export function startProcess(command: string, args: readonly string[], options: { env?: Record<string, string | undefined>; cwd?: string } = {}): Running {
-  const child = spawn(command, args, { cwd: options.cwd, env: { ...process.env, ...options.env }, stdio: ['ignore', 'pipe', 'pipe'] });
+export function startProcess(
+  command: string,
+  args: readonly string[],
+  options: { env?: Record<string, string | undefined>; cwd?: string } = {},
+): Running {
+  const child = spawn(command, args, {
+    cwd: options.cwd,
+    env: { ...process.env, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const { pid } = child;
   if (pid === undefined) throw new Error(`${command} could not be started`);
   running.set(pid, `${command} ${args.join(' ')} (pid ${pid})`);

@@ -1,0 +1,183 @@
+/** The shape of the code, held: who may import whom, who owns which library, that domain is pure, and how long a file may be. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+type Import = { readonly from: string; readonly isType: boolean };
+type Source = {
+  readonly path: string;
+  readonly folder: string;
+  readonly text: string;
+  readonly imports: readonly Import[];
+};
+
+/** Folders whose running code a folder may import, beside its own; `import type` is free but for what `typesToo` bars. */
+const mayRun: Record<string, readonly string[]> = {
+  domain: [],
+  store: ['domain'],
+  queue: ['domain'],
+  outbound: ['domain'],
+  telemetry: ['domain'],
+  pipeline: ['domain'],
+  http: ['pipeline', 'domain'],
+  inbound: ['pipeline', 'domain'],
+};
+
+/** These never see each other, not even by type: only app.ts introduces them. */
+const strangers = ['store', 'queue', 'outbound', 'telemetry'];
+
+/** A library is imported where it is owned and nowhere else, types included. */
+const owners: Record<string, string> = {
+  ioredis: 'store',
+  bullmq: 'queue',
+  nodemailer: 'outbound',
+  undici: 'outbound',
+  fastify: 'http',
+  'fastify-type-provider-zod': 'http',
+  '@fastify/swagger': 'http',
+  'postal-mime': 'http',
+  pino: 'telemetry',
+  'pino-pretty': 'telemetry',
+};
+
+/** What domain may import from outside, and what it may not call: it has no clock, no chance and no environment. */
+const domainLibraries = ['zod', 'node:crypto'];
+const impure =
+  /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\bprocess\.|\brandom(?:Bytes|UUID|Int|FillSync)\b|\bsetTimeout\b|\bsetInterval\b|\bfetch\(|\bconsole\./;
+
+const maxLines = 300;
+const maxLinesOf: Record<string, number> = { 'src/app.ts': 120 };
+
+function readSources(top: string): Source[] {
+  return readdirSync(join(root, top), { recursive: true, encoding: 'utf8' })
+    .filter((name) => /\.(?:ts|cjs|js)$/.test(name))
+    .map((name) => readSource(join(top, name)));
+}
+
+function readSource(path: string): Source {
+  const text = readFileSync(join(root, path), 'utf8');
+  const [, folder = ''] = /^src\/(\w+)\//.exec(path) ?? [];
+  return { path, folder, text, imports: [...importsOf(path, text)] };
+}
+
+function* importsOf(path: string, text: string): Generator<Import> {
+  for (const [, clause = '', specifier = ''] of text.matchAll(/^(?:import|export)\s([^;]*?)\bfrom\s+'([^']+)'/gm)) {
+    yield { from: resolve(path, specifier), isType: clause.startsWith('type ') };
+  }
+  for (const [, specifier = ''] of text.matchAll(/\bimport\(\s*'([^']+)'|^import\s+'([^']+)'/gm))
+    yield { from: resolve(path, specifier), isType: false };
+}
+
+function resolve(path: string, specifier: string): string {
+  return specifier.startsWith('.') ? relative(root, join(root, dirname(path), specifier)) : specifier;
+}
+
+function folderOf(imported: string): string | undefined {
+  return /^src\/(\w+)\//.exec(imported)?.[1];
+}
+
+function library(imported: string): string | undefined {
+  if (imported.startsWith('src/') || imported.startsWith('node:')) return undefined;
+  return /^(?:@[^/]+\/)?[^/]+/.exec(imported)?.[0];
+}
+
+/** Every rule as a function from one source to what is wrong with it. */
+const rules: Record<string, (source: Source) => string[]> = {
+  'code runs only in the allowed direction': ({ folder, imports }) =>
+    imports
+      .filter(({ isType, from }) => !isType && mayRun[folder] !== undefined && folderOf(from) !== undefined)
+      .filter(({ from }) => folderOf(from) !== folder && !mayRun[folder]?.includes(folderOf(from) ?? ''))
+      .map(({ from }) => `runs ${from}`),
+  'store, queue, outbound and telemetry never see each other': ({ folder, imports }) =>
+    imports
+      .filter(
+        ({ from }) =>
+          strangers.includes(folder) && strangers.includes(folderOf(from) ?? '') && folderOf(from) !== folder,
+      )
+      .map(({ from }) => `imports ${from}`),
+  'a pipeline stage runs nothing but domain': ({ folder, imports }) =>
+    imports
+      .filter(({ isType, from }) => folder === 'pipeline' && !isType && folderOf(from) !== 'domain')
+      .map(({ from }) => `runs ${from}`),
+  'app.ts is the only one that runs adapters': ({ path, folder, imports }) =>
+    imports
+      .filter(
+        ({ isType, from }) =>
+          folder === '' && path !== 'src/app.ts' && !isType && strangers.includes(folderOf(from) ?? ''),
+      )
+      .map(({ from }) => `runs ${from}`),
+  'a library is imported by its owner only': ({ folder, imports }) =>
+    imports
+      .filter(({ from }) => owners[library(from) ?? ''] !== undefined && owners[library(from) ?? ''] !== folder)
+      .map(({ from }) => `imports ${from}, which belongs to ${owners[library(from) ?? '']}`),
+  'domain imports nothing but zod and node:crypto': ({ folder, imports }) =>
+    imports
+      .filter(({ from }) => folder === 'domain' && folderOf(from) !== 'domain' && !domainLibraries.includes(from))
+      .map(({ from }) => `imports ${from}`),
+  'domain has no clock, chance, environment or output': ({ folder, text }) =>
+    folder === 'domain'
+      ? text
+          .split('\n')
+          .filter((line) => !/^\s*(?:\/\/|\/?\*)/.test(line) && impure.test(line))
+          .map((line) => `has ${line.trim()}`)
+      : [],
+  'config.ts is the only reader of process.env': ({ path, text }) =>
+    path !== 'src/config.ts' && path !== 'src/setup.cjs' && /process\.env/.test(text) ? ['reads process.env'] : [],
+  'a file opens with its job': ({ text }) => (/^(?:#!.*\n)?\/\*\*/.test(text) ? [] : ['has no opening sentence']),
+  'no file is too long': ({ path, text }) => {
+    const lines = text.split('\n').length - 1;
+    const most = maxLinesOf[path] ?? maxLines;
+    return lines > most ? [`has ${lines} lines, at most ${most}`] : [];
+  },
+};
+
+describe('the code in src', () => {
+  const sources = readSources('src');
+  it.each(Object.entries(rules))('%s', (_, rule) => {
+    expect(sources.flatMap((source) => rule(source).map((fault) => `${source.path} ${fault}`))).toEqual([]);
+  });
+});
+
+describe('tests and benchmarks', () => {
+  it.each(['a file opens with its job', 'no file is too long'])('%s', (name) => {
+    const sources = [...readSources('test'), ...readSources('bench')];
+    expect(
+      sources.flatMap((source) => (rules[name]?.(source) ?? []).map((fault) => `${source.path} ${fault}`)),
+    ).toEqual([]);
+  });
+});
+
+describe('each rule bites', () => {
+  const offences: [rule: string, path: string, text: string][] = [
+    ['code runs only in the allowed direction', 'src/http/x.ts', "import { openEmails } from '../store/emails.ts';"],
+    [
+      'store, queue, outbound and telemetry never see each other',
+      'src/store/x.ts',
+      "import type { Log } from '../telemetry/log.ts';",
+    ],
+    ['a pipeline stage runs nothing but domain', 'src/pipeline/x.ts', "import { sleep } from 'node:timers';"],
+    ['app.ts is the only one that runs adapters', 'src/main.ts', "import { openRedis } from './store/redis.ts';"],
+    ['a library is imported by its owner only', 'src/queue/x.ts', "import type { Redis } from 'ioredis';"],
+    [
+      'domain imports nothing but zod and node:crypto',
+      'src/domain/x.ts',
+      "import { readFile } from 'node:fs/promises';",
+    ],
+    ['domain has no clock, chance, environment or output', 'src/domain/x.ts', 'const now = Date.now();'],
+    ['config.ts is the only reader of process.env', 'src/http/x.ts', 'const port = process.env.PORT;'],
+    ['a file opens with its job', 'src/http/x.ts', 'const x = 1;'],
+    ['no file is too long', 'src/app.ts', '\n'.repeat(121)],
+  ];
+
+  it.each(offences)('%s', (name, path, text) => {
+    const [, folder = ''] = /^src\/(\w+)\//.exec(path) ?? [];
+    expect(rules[name]?.({ path, folder, text, imports: [...importsOf(path, text)] })).toHaveLength(1);
+  });
+
+  it('and none is without an offence here', () => {
+    expect(offences.map(([name]) => name)).toEqual(Object.keys(rules));
+  });
+});

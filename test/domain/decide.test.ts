@@ -1,0 +1,175 @@
+/** The decision behind settle: every outcome, what it does to each recipient, and the invariants that hold for all of them. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { decide, type RetryPolicy } from '../../src/domain/decide.ts';
+import type { StoredEmail } from '../../src/domain/email.ts';
+import type { SettledOutcome } from '../../src/domain/outcome.ts';
+import { isPending, type Recipient, rankOf, recipientStatuses } from '../../src/domain/recipient.ts';
+
+const policy: RetryPolicy = { scheduleMs: [10_000, 30_000], maxAgeMs: 3_600_000 };
+const start = 1_000_000;
+const ok = { code: 250, enhanced: '2.0.0', reply: '250 2.0.0 Ok' };
+const unknownUser = { code: 550, enhanced: '5.1.1', reply: '550 5.1.1 Unknown' };
+const greylisted = { code: 450, enhanced: '4.2.0', reply: '450 4.2.0 Later' };
+
+function recipient(address: string, given: Partial<Recipient> = {}): Recipient {
+  return {
+    kind: 'to',
+    address,
+    status: 'queued',
+    attempts: 0,
+    smtp: null,
+    transport: null,
+    nextAttemptAt: start,
+    reason: null,
+    ...given,
+  };
+}
+
+function email(...recipients: Recipient[]): StoredEmail {
+  const facts = {
+    id: 'em_1',
+    createdAt: start,
+    keyId: 'k',
+    messageId: 'em_1@x.co',
+    from: { address: 'a@x.co' },
+    replyTo: [],
+    subject: 's',
+    tags: [],
+  };
+  return { facts, state: { recipients, lastEvent: 'email.queued', sequence: 1 }, version: 1, handOver: null };
+}
+
+function answered(replies: Record<string, typeof ok>): SettledOutcome {
+  return {
+    kind: 'answered',
+    transport: 't',
+    replies: Object.entries(replies).map(([address, smtp]) => ({ address, smtp })),
+  };
+}
+
+describe('decide', () => {
+  it('settles each recipient by its own reply, with one event for each kind of change', () => {
+    const before = email(recipient('a'), recipient('b'), recipient('c'), recipient('d'));
+    const { state, events, again } = decide(
+      before,
+      answered({ a: ok, b: unknownUser, c: greylisted, d: ok }),
+      policy,
+      start + 50,
+      0,
+    );
+    expect(state.recipients.map(({ status }) => status)).toEqual(['sent', 'bounced', 'deferred', 'sent']);
+    expect(events.map(({ id, type, sequence, to }) => ({ id, type, sequence, to }))).toEqual([
+      { id: 'ev_1_2', type: 'email.sent', sequence: 2, to: ['a', 'd'] },
+      { id: 'ev_1_3', type: 'email.bounced', sequence: 3, to: ['b'] },
+      { id: 'ev_1_4', type: 'email.delivery_delayed', sequence: 4, to: ['c'] },
+    ]);
+    expect(again).toBe(start + 50 + 10_000);
+  });
+
+  it('tells of a deferral once, and again only when its cause changes', () => {
+    const first = decide(email(recipient('a')), answered({ a: greylisted }), policy, start, 0);
+    const second = decide({ ...email(), state: first.state }, answered({ a: greylisted }), policy, start, 0);
+    const third = decide(
+      { ...email(), state: second.state },
+      answered({ a: { ...greylisted, enhanced: '4.7.1' } }),
+      policy,
+      start,
+      0,
+    );
+    expect([first, second, third].map(({ events }) => events.length)).toEqual([1, 0, 1]);
+    expect(third.state.recipients[0]?.attempts).toBe(3);
+    expect(second.again).toBe(start + 30_000);
+  });
+
+  it('spreads retries by at most a tenth of the wait', () => {
+    expect(decide(email(recipient('a')), answered({ a: greylisted }), policy, start, 0.999).again).toBe(start + 10_999);
+  });
+
+  it('counts an unknown outcome as an attempt, tells of it and tries again; who was refused before keeps that answer', () => {
+    const outcome: SettledOutcome = {
+      kind: 'unknown',
+      transport: 't',
+      detail: 'lost',
+      refused: [{ address: 'b', smtp: unknownUser }],
+    };
+    const { state, events } = decide(email(recipient('a'), recipient('b')), outcome, policy, start, 0);
+    expect(state.recipients).toMatchObject([
+      { status: 'deferred', attempts: 1, reason: 'lost', nextAttemptAt: start + 10_000 },
+      { status: 'bounced', attempts: 1, nextAttemptAt: null },
+    ]);
+    expect(events.map(({ type }) => type)).toEqual(['email.outcome_unknown', 'email.bounced']);
+  });
+
+  it('burns no attempt and tells nobody when the transport is at fault', () => {
+    const { state, events, again } = decide(
+      email(recipient('a')),
+      { kind: 'transport_fault', transport: 't', detail: 'refused' },
+      policy,
+      start,
+      0,
+    );
+    expect(state.recipients[0]).toMatchObject({ status: 'queued', attempts: 0, reason: 'refused' });
+    expect(events).toEqual([]);
+    expect(again).toBe(start + 5_000);
+  });
+
+  it.each(['transport_fault', 'unknown'] as const)('ends a %s at the age limit', (kind) => {
+    const outcome = { kind, transport: 't', detail: 'down', refused: [] } as SettledOutcome;
+    const { state, events, again } = decide(email(recipient('a')), outcome, policy, start + policy.maxAgeMs, 0);
+    expect(state.recipients[0]).toMatchObject({ status: 'failed', reason: 'not delivered within its age limit: down' });
+    expect(events.map(({ type }) => type)).toEqual(['email.failed']);
+    expect(again).toBeNull();
+  });
+
+  it('keeps every promise about states for any email and outcome', () => {
+    const reply = fc.constantFrom(
+      ok,
+      unknownUser,
+      greylisted,
+      { code: 503, enhanced: null, reply: '503 Bad sequence' },
+      { code: 0, enhanced: null, reply: '' },
+    );
+    const status = fc.constantFrom(...recipientStatuses);
+    const anyRecipient = fc.record({ address: fc.constantFrom('a', 'b', 'c'), status, attempts: fc.nat(9) });
+    const replies = fc.array(fc.record({ address: fc.constantFrom('a', 'b', 'c', 'z'), smtp: reply }), {
+      maxLength: 4,
+    });
+    const outcome: fc.Arbitrary<SettledOutcome> = fc.oneof(
+      replies.map((list): SettledOutcome => ({ kind: 'answered', transport: 't', replies: list })),
+      replies.map((list): SettledOutcome => ({ kind: 'unknown', transport: 't', detail: 'd', refused: list })),
+      fc.constantFrom<SettledOutcome>(
+        { kind: 'transport_fault', transport: 't', detail: 'd' },
+        { kind: 'undeliverable', transport: 't', detail: 'd' },
+      ),
+    );
+    fc.assert(
+      fc.property(
+        fc.array(anyRecipient, { minLength: 1, maxLength: 5 }),
+        outcome,
+        fc.nat(2 * policy.maxAgeMs),
+        (given, result, age) => {
+          const before = email(
+            ...given.map(({ address, status: at, attempts }) =>
+              recipient(address, { status: at, attempts, nextAttemptAt: isPending(at) ? start : null }),
+            ),
+          );
+          const { state, events, again } = decide(before, result, policy, start + age, 0.5);
+          for (const [index, after] of state.recipients.entries()) {
+            const was = before.state.recipients[index] as Recipient;
+            // Ranked states never move backwards, and a final state is final to an outcome.
+            expect(rankOf[after.status]).toBeGreaterThanOrEqual(rankOf[was.status]);
+            if (!isPending(was.status)) expect(after).toEqual(was);
+            // Nothing is pending without a time at which it moves, and nothing final has one.
+            expect(after.nextAttemptAt !== null).toBe(isPending(after.status));
+            if (result.kind === 'transport_fault') expect(after.attempts).toBe(was.attempts);
+          }
+          expect(again === null).toBe(state.recipients.every(({ status: at }) => !isPending(at)));
+          expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, n) => n + 2));
+          expect(state.sequence).toBe(1 + events.length);
+        },
+      ),
+      { numRuns: 2_000 },
+    );
+  });
+});

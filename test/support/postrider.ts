@@ -1,0 +1,90 @@
+/** Postrider as a real process, and a client that talks to it. */
+import { fileURLToPath } from 'node:url';
+import { request } from 'undici';
+import { type Running, startProcess } from './processes.ts';
+
+export const testApiKey = 'pr_test_key_0123456789abcdef';
+export const testSecretKey = '00'.repeat(32);
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+/** Everything as it is in production but quick: short locks, short waits. */
+const quick = {
+  PORT: '0',
+  POSTRIDER_API_KEY: testApiKey,
+  SECRET_KEY: testSecretKey,
+  WORKER_LOCK: '1s',
+  SWEEP_INTERVAL: '300ms',
+  RETRY_SCHEDULE: '200ms',
+  WEBHOOK_SCHEDULE: '200ms,200ms,200ms,500ms,1s,1s',
+  SHUTDOWN_TIMEOUT: '5s',
+};
+
+export type Env = Record<string, string | undefined>;
+export type Postrider = Running & { readonly url: string; readonly api: ApiClient };
+
+/** Starts a process with every role `env` asks for and waits until it is up. */
+export async function startPostrider(env: Env, nodeArgs: readonly string[] = []): Promise<Postrider> {
+  const running = startProcess(process.execPath, [...nodeArgs, main], { env: { ...quick, ...env } });
+  try {
+    const [, url = ''] = await running.printed(/listening on (\S+)|worker is running/);
+    return { ...running, url, api: apiClient(url) };
+  } catch (error) {
+    await running[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+export type Answer = {
+  readonly status: number;
+  readonly headers: Record<string, string | string[] | undefined>;
+  readonly body: Body;
+};
+
+/** The fields of any answer that tests reach into; what a given answer really has is for its assertions to say. */
+export type Body = {
+  readonly id: string;
+  readonly status: string;
+  readonly signing_secret: string;
+  readonly data: readonly Body[];
+  readonly recipients: readonly {
+    email: string;
+    kind: string;
+    status: string;
+    attempts: number;
+    transport: string | null;
+    reason: string | null;
+    smtp: Smtp | null;
+  }[];
+  readonly errors: readonly { pointer: string; code: string; message: string }[];
+  readonly detail: string;
+};
+
+export type Smtp = { readonly code: number; readonly enhanced: string | null; readonly reply: string };
+
+export type ApiClient = (
+  method: 'GET' | 'POST' | 'DELETE' | 'PATCH',
+  path: string,
+  body?: unknown,
+  headers?: Record<string, string>,
+) => Promise<Answer>;
+
+export function apiClient(url: string, key: string | null = testApiKey): ApiClient {
+  return async (method, path, body, headers = {}) => {
+    const answer = await request(`${url}${path}`, {
+      method,
+      headers: {
+        ...(key === null ? {} : { authorization: `Bearer ${key}` }),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+    const text = await answer.body.text();
+    return {
+      status: answer.statusCode,
+      headers: answer.headers,
+      body: text.startsWith('{') || text.startsWith('[') ? JSON.parse(text) : text,
+    };
+  };
+}

@@ -1,0 +1,49 @@
+/** A Redis of a test's own: its own folder and Unix socket, configured to keep its word, ended by its pid. */
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Running, startProcess } from './processes.ts';
+
+export type TestRedis = AsyncDisposable & { readonly url: string; readonly server: Running };
+
+export async function openTestRedis(): Promise<TestRedis> {
+  const dir = await mkdtemp(join(tmpdir(), 'pr-test-'));
+  const socket = join(dir, 'redis.sock');
+  const settings = [
+    '--port',
+    '0',
+    '--unixsocket',
+    socket,
+    '--dir',
+    dir,
+    '--appendonly',
+    'yes',
+    '--appendfsync',
+    'always',
+    '--save',
+    '',
+  ];
+  const server = startProcess(serverProgram(), [...settings, '--maxmemory-policy', 'noeviction']);
+  await server.printed(/ready to accept connections/i);
+  return {
+    url: `unix://${socket}`,
+    server,
+    async [Symbol.asyncDispose]() {
+      await server[Symbol.asyncDispose]();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+function serverProgram(): string {
+  for (const program of ['valkey-server', 'redis-server']) {
+    try {
+      execFileSync(program, ['--version']);
+      return program;
+    } catch {}
+  }
+  throw new Error(
+    'Neither valkey-server nor redis-server is on the PATH: run npm test, which installs one, or install one',
+  );
+}

@@ -1,0 +1,86 @@
+/**
+ * Loaded by a test before src/main.ts (`node --import`): the process stops for good between two steps of the line, so that the test can
+ * kill it right there. Production code has no such switch; the module that takes the step is wrapped as app.ts imports it.
+ *
+ * STOP_HERE names the gap, STOP_AT the call that stops (1 is the first).
+ */
+import { registerHooks } from 'node:module';
+
+type Step = (...args: never[]) => unknown;
+type Gap = { readonly module: string; readonly name: string; wrap(real: Step): Step };
+
+const stopAt = Number(process.env.STOP_AT ?? '1');
+const place = process.env.STOP_HERE ?? '';
+let calls = 0;
+
+/** Waits for ever in the call that was asked for; lets the others pass. */
+async function stopOrPass(): Promise<void> {
+  calls += 1;
+  if (calls !== stopAt) return;
+  console.log(`stopped at ${place}`);
+  await new Promise(() => setInterval(() => {}, 60_000));
+}
+
+function stopBefore(step: Step): Step {
+  return async (...args) => {
+    await stopOrPass();
+    return step(...args);
+  };
+}
+
+function stopAfter(step: Step): Step {
+  return async (...args) => {
+    const result = await step(...args);
+    await stopOrPass();
+    return result;
+  };
+}
+
+/** Wraps one method of what an `open…` function returns. */
+function inside(method: string, wrapMethod: (step: Step) => Step): Gap['wrap'] {
+  return (open) =>
+    (...args) => {
+      const opened = open(...args) as Record<string, Step>;
+      const real = opened[method];
+      if (real === undefined) throw new Error(`${place}: there is no ${method}`);
+      opened[method] = wrapMethod(real.bind(opened));
+      return opened;
+    };
+}
+
+const gaps: Record<string, Gap> = {
+  'stored/queued': { module: '/src/queue/jobs.ts', name: 'openQueue', wrap: inside('add', stopBefore) },
+  'taken/sent': {
+    module: '/src/outbound/smtp-transport.ts',
+    name: 'openSmtpTransport',
+    wrap: inside('send', stopBefore),
+  },
+  'sent/settled': {
+    module: '/src/outbound/smtp-transport.ts',
+    name: 'openSmtpTransport',
+    wrap: inside('send', stopAfter),
+  },
+  'settled/finished': { module: '/src/pipeline/settle.ts', name: 'settle', wrap: stopAfter },
+  'settled/notified': { module: '/src/pipeline/notify.ts', name: 'notify', wrap: stopBefore },
+  'notified/posted': { module: '/src/pipeline/post.ts', name: 'post', wrap: stopBefore },
+  'posted/recorded': {
+    module: '/src/outbound/webhook-client.ts',
+    name: 'openWebhookClient',
+    wrap: inside('post', stopAfter),
+  },
+};
+
+const gap = gaps[place];
+if (gap === undefined) throw new Error(`STOP_HERE=${place}: expected one of ${Object.keys(gaps).join(', ')}`);
+
+/** Called by the stand-in module below. */
+export const wrap = gap.wrap;
+
+registerHooks({
+  load(url, context, next) {
+    if (!url.endsWith(gap.module)) return next(url, context);
+    const real = JSON.stringify(`${url}?real`);
+    const source = `export * from ${real}; import { ${gap.name} as real } from ${real}; import { wrap } from ${JSON.stringify(import.meta.url)}; export const ${gap.name} = wrap(real);`;
+    return { format: 'module', source, shortCircuit: true };
+  },
+});

@@ -81,7 +81,7 @@ export async function openApp(config: Config): Promise<App> {
     const workers = { concurrency, lockMs, shutdownTimeoutMs, onTrouble: report.trouble, now };
     opened.use(await openWorker('deliver', (id) => deliver(delivering, id), queues, workers));
     opened.use(await openWorker('post', (id) => post(posting, id), queues, workers));
-    opened.use(openLoop('notify', () => notify(notifying), { everyMs: 0, onTrouble: report.trouble }));
+    opened.use(openLoop('notify', (stop) => notify(notifying, stop), { everyMs: 0, onTrouble: report.trouble }));
     opened.use(openLoop('sweep', () => sweep(sweeping), { everyMs: config.SWEEP_INTERVAL, onTrouble: report.trouble }));
   }
 

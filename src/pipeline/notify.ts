@@ -15,8 +15,8 @@ type Deps = {
 const batchSize = 500;
 
 /** Handles the next batch; waits a moment when there is none. Acknowledged only once its jobs are in the queue. */
-export async function notify(deps: Deps): Promise<void> {
-  const entries = await deps.outbox.next(batchSize);
+export async function notify(deps: Deps, stop: AbortSignal): Promise<void> {
+  const entries = await deps.outbox.next(batchSize, stop);
   if (entries.length === 0) return;
   const webhooks = await deps.webhooks.list();
   const at = deps.now();

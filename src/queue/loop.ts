@@ -10,17 +10,17 @@ export type LoopOptions = {
 /** Wait after a step threw, which most often means that Redis is away. */
 const troubleWaitMs = 1_000;
 
-/** Repeats `step`, one at a time, until disposed; disposing waits for the step under way. */
+/** Repeats `step`, one at a time, until disposed; disposing tells the step under way to stop and waits for it. */
 export function openLoop(
   name: string,
-  step: () => Promise<void>,
+  step: (stop: AbortSignal) => Promise<void>,
   { everyMs, onTrouble }: LoopOptions,
 ): AsyncDisposable {
   const stop = new AbortController();
 
   async function turn(): Promise<void> {
     while (!stop.signal.aborted) {
-      const waitMs = await step().then(
+      const waitMs = await step(stop.signal).then(
         () => everyMs,
         (error: unknown) => {
           if (!stop.signal.aborted) onTrouble(name, error);

@@ -12,6 +12,9 @@ const group = 'notify';
 /** A read waits this long for the next event; it bounds how late a stop or a take-over is noticed. */
 const blockMs = 1_000;
 
+/** A consumer that has not been seen for so long was killed; a live one reads every second. */
+const forgetAfterMs = 3_600_000;
+
 type StreamRows = [place: string, fields: string[]][];
 
 /**
@@ -21,20 +24,19 @@ type StreamRows = [place: string, fields: string[]][];
  */
 export async function openOutbox(redis: Redis, blocking: Redis, consumer: string, takeOverAfterMs: number) {
   await createGroup(redis);
+  await removeConsumers(redis, (_, idleMs) => idleMs > forgetAfterMs);
 
   return {
-    /** The next entries: what a dead consumer left behind first, then what is new. Waits up to a second for the latter. */
-    async next(count: number): Promise<OutboxEntry[]> {
-      const [, left] = (await redis.xautoclaim(
-        keys.outbox,
-        group,
-        consumer,
-        takeOverAfterMs,
-        '0-0',
-        'COUNT',
-        count,
-      )) as [string, StreamRows];
+    /**
+     * The next entries: what a dead consumer left behind first, then what is new. Waits up to a second for the latter; `stop` ends the
+     * wait and with it this consumer's reading.
+     */
+    async next(count: number, stop: AbortSignal): Promise<OutboxEntry[]> {
+      const claimed = await redis.xautoclaim(keys.outbox, group, consumer, takeOverAfterMs, '0-0', 'COUNT', count);
+      const [, left] = claimed as [string, StreamRows];
       if (left.length > 0) return left.flatMap(toEntry);
+      const endRead = () => blocking.disconnect();
+      stop.addEventListener('abort', endRead, { once: true });
       const read = await blocking.xreadgroup(
         'GROUP',
         group,
@@ -47,6 +49,7 @@ export async function openOutbox(redis: Redis, blocking: Redis, consumer: string
         keys.outbox,
         '>',
       );
+      stop.removeEventListener('abort', endRead);
       return rowsOf(read).flatMap(toEntry);
     },
 
@@ -62,6 +65,7 @@ export async function openOutbox(redis: Redis, blocking: Redis, consumer: string
 
     async [Symbol.asyncDispose](): Promise<void> {
       blocking.disconnect();
+      await removeConsumers(redis, (name) => name === consumer).catch(() => {}); // Redis is away: the next one to open does it
     },
   };
 }
@@ -71,6 +75,17 @@ async function createGroup(redis: Redis): Promise<void> {
     await redis.xgroup('CREATE', keys.outbox, group, '0', 'MKSTREAM');
   } catch (error) {
     if (!(error instanceof Error) || !error.message.startsWith('BUSYGROUP')) throw error;
+  }
+}
+
+/** Forgets consumers with nothing in hand; one with entries stays until they have been taken over. */
+async function removeConsumers(redis: Redis, isOver: (name: string, idleMs: number) => boolean): Promise<void> {
+  const consumers = (await redis.xinfo('CONSUMERS', keys.outbox, group)) as (string | number)[][];
+  for (const fields of consumers) {
+    const field = (name: string) => fields[fields.indexOf(name) + 1];
+    const name = String(field('name'));
+    if (field('pending') === 0 && isOver(name, Number(field('idle'))))
+      await redis.xgroup('DELCONSUMER', keys.outbox, group, name);
   }
 }
 

@@ -5,38 +5,56 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Running, startProcess } from './processes.ts';
 
-export type TestRedis = AsyncDisposable & { readonly url: string; readonly server: Running };
+export type TestRedis = AsyncDisposable & {
+  readonly url: string;
+  /** Kills it: what it had answered is on disk. */
+  stop(): Promise<void>;
+  /** Starts it again on the same data. */
+  start(): Promise<void>;
+};
 
 export async function openTestRedis(): Promise<TestRedis> {
   const dir = await mkdtemp(join(tmpdir(), 'pr-test-'));
   const socket = join(dir, 'redis.sock');
-  const settings = [
-    '--port',
-    '0',
-    '--unixsocket',
-    socket,
-    '--dir',
-    dir,
-    '--appendonly',
-    'yes',
-    '--appendfsync',
-    'always',
-    '--save',
-    '',
-  ];
-  const server = startProcess(serverProgram(), [...settings, '--maxmemory-policy', 'noeviction']);
-  await server.printed(/ready to accept connections/i);
+  let server: Running | undefined;
+
+  async function start(): Promise<void> {
+    const settings = [
+      '--port',
+      '0',
+      '--unixsocket',
+      socket,
+      '--dir',
+      dir,
+      '--appendonly',
+      'yes',
+      '--appendfsync',
+      'always',
+      '--save',
+      '',
+    ];
+    server = startProcess(redisProgram(), [...settings, '--maxmemory-policy', 'noeviction']);
+    await server.printed(/ready to accept connections/i);
+  }
+
+  async function stop(): Promise<void> {
+    server?.kill('SIGKILL');
+    await server?.ended;
+  }
+
+  await start();
   return {
     url: `unix://${socket}`,
-    server,
+    start,
+    stop,
     async [Symbol.asyncDispose]() {
-      await server[Symbol.asyncDispose]();
+      await stop();
       await rm(dir, { recursive: true, force: true });
     },
   };
 }
 
-function serverProgram(): string {
+export function redisProgram(): string {
   for (const program of ['valkey-server', 'redis-server']) {
     try {
       execFileSync(program, ['--version']);

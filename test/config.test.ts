@@ -1,0 +1,147 @@
+/** Configuration: what is read, from where, and that every fault is named at once without repeating a secret. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { ConfigError, readConfig } from '../src/config.ts';
+import { parseSmtpUrl } from '../src/domain/smtp-url.ts';
+import { startProcess } from './support/processes.ts';
+
+function faultsOf(env: Record<string, string>): readonly string[] {
+  try {
+    readConfig(env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.faults;
+    throw error;
+  }
+  return [];
+}
+
+const production = {
+  NODE_ENV: 'production',
+  SECRET_KEY: '0'.repeat(64),
+  SMTP_URL: 'smtps://u:p@h.example',
+  POSTRIDER_API_KEY: 'pr_0123456789012345678901',
+};
+
+describe('configuration', () => {
+  it('needs nothing in development, where mail is captured', () => {
+    expect(readConfig({})).toMatchObject({
+      NODE_ENV: 'development',
+      ROLES: ['api', 'worker'],
+      HOST: '127.0.0.1',
+      PORT: 8080,
+      DATA_DIR: '.postrider',
+      devInbox: true,
+    });
+  });
+
+  it('reads durations, lists and keys into their own types', () => {
+    const config = readConfig({
+      RETRY_SCHEDULE: '10s, 2m,1h',
+      SECRET_KEY: Buffer.alloc(32, 1).toString('base64'),
+      WORKER_LOCK: '1m',
+      PORT: '',
+    });
+    expect(config).toMatchObject({
+      RETRY_SCHEDULE: [10_000, 120_000, 3_600_000],
+      SECRET_KEY: Buffer.alloc(32, 1),
+      WORKER_LOCK: 60_000,
+      PORT: 8080,
+    });
+  });
+
+  it('names every fault at once, with what was expected and never the value', () => {
+    const faults = faultsOf({
+      PORT: '99999',
+      ROLES: 'api,cook',
+      SECRET_KEY: 'short-secret',
+      REDIS_URL: 'http://x',
+      SMTP_URL: 'smtp://u:hunter2@h?tls=none',
+      LOG_LEVEL: 'loud',
+    });
+    expect(faults).toEqual([
+      'ROLES: expected `api`, `worker` or both with a comma',
+      'PORT: expected a port; 0 takes a free one',
+      'REDIS_URL: expected `redis://`, `rediss://` or `unix://` URL',
+      'SMTP_URL: would send the password with tls=none: only allowed to a loopback host',
+      'SECRET_KEY: expected 32 bytes as hex or base64',
+      'LOG_LEVEL: expected `trace`, `debug`, `info`, `warn`, `error` or `silent`',
+    ]);
+    expect(faults.join()).not.toMatch(/hunter2|short-secret/);
+  });
+
+  it('generates nothing in production, and asks each role only for what it needs', () => {
+    expect(faultsOf({ NODE_ENV: 'production', PORT: 'x' })).toEqual([
+      'PORT: expected a port; 0 takes a free one',
+      'SECRET_KEY: is required in production',
+      'SMTP_URL: is required in production',
+      'POSTRIDER_API_KEY: is required in production',
+    ]);
+    expect(faultsOf({ NODE_ENV: 'production', ROLES: 'api' })).not.toContain('SMTP_URL: is required in production');
+    expect(readConfig(production).devInbox).toBe(false);
+  });
+
+  it('reads each variable from a file as well, and refuses both at once', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'pr-config-'));
+    const file = join(dir, 'key');
+    await writeFile(file, 'pr_from_a_file_0123456789\n');
+    expect(readConfig({ POSTRIDER_API_KEY_FILE: file }).POSTRIDER_API_KEY).toBe('pr_from_a_file_0123456789');
+    expect(faultsOf({ PORT: '1', PORT_FILE: file, HOST_FILE: join(dir, 'none') })).toEqual([
+      'HOST_FILE: cannot be read (ENOENT)',
+      'PORT: is set both directly and by PORT_FILE',
+    ]);
+    await rm(dir, { recursive: true });
+  });
+
+  it('at fault ends the process with 78 and every fault printed', async () => {
+    await using postrider = startProcess(process.execPath, ['src/main.ts'], {
+      env: { PORT: 'x', WORKER_CONCURRENCY: '0', REDIS_URL: undefined },
+    });
+    expect(await postrider.ended).toBe(78);
+    expect(postrider.output()).toBe(
+      'Configuration is wrong:\n  PORT: expected a port; 0 takes a free one\n  WORKER_CONCURRENCY: expected a whole number from 1\n',
+    );
+  });
+});
+
+describe('SMTP_URL', () => {
+  it.each([
+    [
+      'smtps://u:p@h.example',
+      { host: 'h.example', port: 465, implicitTls: true, tls: 'require', auth: { user: 'u', pass: 'p' } },
+    ],
+    [
+      'smtp://u:p@h.example',
+      { port: 587, implicitTls: false, tls: 'require', verifyCertificate: true, connections: 10, name: 'default' },
+    ],
+    [
+      'smtp://us%40er:p%3A%2F@h.example:2525?connections=3&messages_per_connection=7&tls_verify=false&name=ses',
+      {
+        port: 2525,
+        auth: { user: 'us@er', pass: 'p:/' },
+        connections: 3,
+        messagesPerConnection: 7,
+        verifyCertificate: false,
+        name: 'ses',
+      },
+    ],
+    ['smtp://localhost:25?tls=none', { auth: null, tls: 'none' }],
+    ['smtp://u:p@127.0.0.1?tls=none', { auth: { user: 'u', pass: 'p' } }],
+    ['smtp://[::1]:2525?tls=opportunistic', { host: '::1', tls: 'opportunistic' }],
+  ])('%s is read', (url, settings) => {
+    expect(parseSmtpUrl(url)).toMatchObject(settings);
+  });
+
+  it.each([
+    ['http://h', 1],
+    ['smtp://', 1],
+    ['smtp://user@h', 1],
+    ['smtp://u:p%zz@h', 1],
+    ['smtp://h/path?tls=maybe&connections=0&foo=1&name=A', 5],
+    ['smtps://h?tls=none', 1],
+    ['smtp://u:p@h?tls=opportunistic', 1],
+  ])('%s has its faults named', (url, count) => {
+    expect(parseSmtpUrl(url)).toEqual({ faults: expect.toSatisfy((faults: string[]) => faults.length === count) });
+  });
+});

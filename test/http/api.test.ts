@@ -1,0 +1,133 @@
+/** The API's answers: who may call, what cannot be read, what is not there, and what happens while Redis is away. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { apiClient, type Postrider, startPostrider } from '../support/postrider.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
+
+const opened = new AsyncDisposableStack();
+let postrider: Postrider;
+beforeAll(async () => {
+  const redis = opened.use(await openTestRedis());
+  postrider = opened.use(await startPostrider({ REDIS_URL: redis.url }));
+});
+afterAll(() => opened.disposeAsync());
+
+const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text: 'Hello' };
+
+describe('a caller', () => {
+  it('without a key is asked for one', async () => {
+    const answer = await apiClient(postrider.url, null)('POST', '/v1/emails', email);
+    expect(answer).toMatchObject({
+      status: 401,
+      headers: { 'content-type': 'application/problem+json' },
+    });
+    expect(answer.body).toEqual({
+      type: 'urn:postrider:problem:missing_api_key',
+      title: 'No API key was given',
+      status: 401,
+      detail: 'Send your API key as "Authorization: Bearer pr_…"',
+      instance: '/v1/emails',
+      name: 'missing_api_key',
+      message: 'Send your API key as "Authorization: Bearer pr_…"',
+      statusCode: 401,
+    });
+  });
+
+  it.each(['GET', 'POST'] as const)('with a wrong key is turned away before its %s is looked at', async (method) => {
+    const answer = await apiClient(postrider.url, 'pr_wrong')(
+      method,
+      method === 'GET' ? '/v1/emails/em_1' : '/v1/emails',
+      method === 'GET' ? undefined : '{',
+    );
+    expect(answer).toMatchObject({ status: 401, body: { name: 'invalid_api_key' } });
+  });
+});
+
+describe('a body', () => {
+  it.each([
+    ['that is not JSON', '{"from":', 400, 'unreadable_request'],
+    ['that is empty', '', 400, 'unreadable_request'],
+    ['with __proto__', '{"from":"a@x.co","__proto__":{"a":1}}', 400, 'unreadable_request'],
+    ['that is an array', '[]', 422, 'validation_error'],
+  ])('%s is refused', async (_, body, status, name) => {
+    expect(await postrider.api('POST', '/v1/emails', body)).toMatchObject({
+      status,
+      body: { name, statusCode: status },
+    });
+  });
+
+  it('of another media type is refused', async () => {
+    const answer = await postrider.api('POST', '/v1/emails', 'from=a', { 'content-type': 'text/plain' });
+    expect(answer).toMatchObject({ status: 415, body: { name: 'unsupported_media_type' } });
+  });
+
+  it('over the limit of its route is refused', async () => {
+    const answer = await postrider.api('POST', '/v1/webhooks', { endpoint: 'x'.repeat(300_000) });
+    expect(answer).toMatchObject({ status: 413, body: { name: 'payload_too_large' } });
+  });
+
+  it('with faults has each of them pointed at', async () => {
+    const answer = await postrider.api('POST', '/v1/emails', { ...email, to: ['b@example.org', 'x'], 'odd/name': 1 });
+    expect(answer.status).toBe(422);
+    expect(answer.body.errors).toEqual([
+      { pointer: '/to/1', code: 'custom', message: 'is not an address: expected local-part@domain' },
+      { pointer: '/odd~1name', code: 'unknown_field', message: 'is not a known field' },
+    ]);
+    expect(answer.body.detail).toBe(
+      '/to/1: is not an address: expected local-part@domain; /odd~1name: is not a known field',
+    );
+  });
+});
+
+describe('what is not there', () => {
+  it.each(['/v1/emails/em_00000000000000000000000000', '/v1/webhooks/wh_1', '/v1/nothing', '/nothing?x=1'])(
+    '%s is a 404 that says so',
+    async (path) => {
+      const answer = await postrider.api('GET', path);
+      expect(answer).toMatchObject({ status: 404, body: { name: 'not_found', instance: path.split('?')[0] } });
+    },
+  );
+});
+
+describe('webhooks', () => {
+  it('are made, looked at, listed newest first and removed; the secret is shown once', async () => {
+    const make = (endpoint: string) => postrider.api('POST', '/v1/webhooks', { endpoint, events: ['email.sent'] });
+    const [first, second] = [await make('https://a.example/'), await make('https://b.example/')];
+    expect(first).toMatchObject({
+      status: 201,
+      body: { object: 'webhook', status: 'enabled', signing_secret: expect.stringMatching(/^whsec_/) },
+    });
+    const { signing_secret: _, ...shown } = first.body;
+    expect((await postrider.api('GET', `/v1/webhooks/${first.body.id}`)).body).toEqual(shown);
+    const list = await postrider.api('GET', '/v1/webhooks');
+    expect(list.body).toMatchObject({ object: 'list', has_more: false });
+    expect(list.body.data.map(({ id }) => id)).toEqual([second.body.id, first.body.id]);
+    expect(JSON.stringify(list.body)).not.toContain('whsec_');
+    expect(await postrider.api('DELETE', `/v1/webhooks/${first.body.id}`)).toMatchObject({
+      status: 200,
+      body: { id: first.body.id, deleted: true },
+    });
+    expect((await postrider.api('DELETE', `/v1/webhooks/${first.body.id}`)).status).toBe(404);
+  });
+});
+
+describe('while Redis is away', () => {
+  it('a request is refused with 503 and nothing is accepted; the process lives, is not ready, and heals by itself', async () => {
+    await using redis = await openTestRedis();
+    await using alone = await startPostrider({ REDIS_URL: redis.url, ROLES: 'api' });
+    expect(await alone.api('GET', '/readyz')).toMatchObject({ status: 200, body: { status: 'ready' } });
+    await redis.stop();
+    const refused = await until('a 503', async () => {
+      const answer = await alone.api('POST', '/v1/emails', email);
+      return answer.status === 503 && answer;
+    });
+    expect(refused).toMatchObject({ headers: { 'retry-after': '2' }, body: { name: 'service_unavailable' } });
+    expect(await alone.api('GET', '/livez')).toMatchObject({ status: 200, body: { status: 'alive' } });
+    expect(await alone.api('GET', '/readyz')).toMatchObject({ status: 503, body: { status: 'not_ready' } });
+    await redis.start();
+    await until(
+      'an email to be accepted again',
+      async () => (await alone.api('POST', '/v1/emails', email)).status === 202,
+    );
+  });
+});

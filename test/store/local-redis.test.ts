@@ -1,0 +1,133 @@
+/** Postrider's own Redis: configured to keep its word, shared, found again after a crash, stopped by its last user. */
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { type Postrider, startPostrider } from '../support/postrider.ts';
+import { until } from '../support/until.ts';
+
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'pr-local-'));
+});
+afterEach(async () => {
+  await until('the local Redis to be gone', async () => !(await isRunning()));
+  await rm(dir, { recursive: true, force: true });
+});
+
+function start(env: Record<string, string | undefined> = {}): Promise<Postrider> {
+  return startPostrider({ DATA_DIR: dir, POSTRIDER_API_KEY: undefined, SECRET_KEY: undefined, ...env });
+}
+
+async function serverPid(): Promise<number> {
+  return Number(await readFile(join(dir, 'redis/redis.pid'), 'utf8').catch(() => 'NaN'));
+}
+
+async function isRunning(): Promise<boolean> {
+  const pid = await serverPid();
+  if (Number.isNaN(pid)) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function stop(postrider: Postrider): Promise<void> {
+  postrider.kill('SIGTERM');
+  expect(await postrider.ended, postrider.output()).toBe(0);
+}
+
+it('keeps what it answered: append-only file, fsync always, nothing evicted, and nobody else on the machine can open it', async () => {
+  await using postrider = await start();
+  const redis = new Redis(join(dir, 'redis/redis.sock'));
+  const setting = async (name: string) => ((await redis.config('GET', name)) as string[])[1];
+  expect([
+    await setting('appendonly'),
+    await setting('appendfsync'),
+    await setting('maxmemory-policy'),
+    await setting('port'),
+  ]).toEqual(['yes', 'always', 'noeviction', '0']);
+  redis.disconnect();
+  const modes = await Promise.all(
+    ['api-key', 'secret-key', 'redis/redis.sock', '.'].map(async (name) => (await stat(join(dir, name))).mode & 0o777),
+  );
+  expect(modes).toEqual([0o600, 0o600, 0o700, 0o700]);
+  await stop(postrider);
+  expect(await isRunning()).toBe(false);
+});
+
+it('prints the address, the key it made and a curl that works as it stands', async () => {
+  await using postrider = await start();
+  const key = (await readFile(join(dir, 'api-key'), 'utf8')).trim();
+  expect(postrider.output()).toContain(key);
+  const [command = ''] = /^curl [\s\S]*?}'$/m.exec(postrider.output()) ?? [];
+  expect(JSON.parse(execFileSync('sh', ['-c', `${command} --silent`], { encoding: 'utf8' }))).toMatchObject({
+    object: 'email',
+    status: 'queued',
+  });
+  await stop(postrider);
+  await using again = await start();
+  expect(again.output()).toContain(key);
+  await stop(again);
+});
+
+it('is found again, with its data, when the process that started it was killed', async () => {
+  const first = await start();
+  const pid = await serverPid();
+  const key = (await readFile(join(dir, 'api-key'), 'utf8')).trim();
+  const sent = await first.api(
+    'POST',
+    '/v1/emails',
+    { from: 'a@x.co', to: 'b@x.co', subject: 's', text: 't' },
+    { authorization: `Bearer ${key}` },
+  );
+  first.kill('SIGKILL');
+  await first.ended;
+  expect(await isRunning()).toBe(true);
+  await using second = await start();
+  expect(await serverPid()).toBe(pid);
+  expect(
+    (await second.api('GET', `/v1/emails/${sent.body.id}`, undefined, { authorization: `Bearer ${key}` })).status,
+  ).toBe(200);
+  await stop(second);
+  expect(await isRunning()).toBe(false);
+});
+
+it('is started anew over a stale pid file and an abandoned lock, also when the pid is somebody else’s now', async () => {
+  const first = await start();
+  const pid = await serverPid();
+  first.kill('SIGKILL');
+  await first.ended;
+  process.kill(pid, 'SIGKILL');
+  await until('Redis to be dead', async () => !(await isRunning()));
+  await writeFile(join(dir, 'redis/redis.pid'), String(process.pid));
+  await writeFile(join(dir, 'redis/lock'), String(pid));
+  await using second = await start();
+  expect(await serverPid()).not.toBe(pid);
+  await stop(second);
+});
+
+it('is shared by an API and a worker that start at the same time, and stopped by whichever goes last', async () => {
+  const [api, worker] = await Promise.all([start({ ROLES: 'api' }), start({ ROLES: 'worker' })]);
+  const key = (await readFile(join(dir, 'api-key'), 'utf8')).trim();
+  const headers = { authorization: `Bearer ${key}` };
+  const { body } = await api.api(
+    'POST',
+    '/v1/emails',
+    { from: 'a@x.co', to: 'b@x.co', subject: 's', text: 't' },
+    headers,
+  );
+  await until(
+    'the worker to capture it',
+    async () => (await api.api('GET', `/v1/emails/${body.id}`, undefined, headers)).body.status === 'sent',
+  );
+  await stop(worker);
+  expect(await isRunning()).toBe(true);
+  expect((await api.api('GET', '/readyz')).status).toBe(200);
+  await stop(api);
+  expect(await isRunning()).toBe(false);
+});

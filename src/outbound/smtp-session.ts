@@ -121,13 +121,15 @@ async function transact(
   };
   const body = new HandOver(message.raw, claim);
   const ended = new Promise<Outcome>((resolve) => {
+    const progress = () => ({ transport, to: message.envelope.to, bodyBegun: body.hasBegun, envelope });
+    const fail = (error: SmtpError) => resolve(outcomeOfError(progress(), error));
+    // A connection that we close ourselves forgets its callback; one that breaks calls it right after `end`, and knows more.
+    const onEnd = () => setImmediate(fail, new Error('The connection was closed'));
+    connection.once('end', onEnd);
     connection.send(envelope, body, (error: SmtpError | null, info?: { response: string }) => {
-      const progress = { transport, to: message.envelope.to, bodyBegun: body.hasBegun, envelope };
-      resolve(
-        error || info === undefined
-          ? outcomeOfError(progress, error ?? new Error('No answer'))
-          : outcomeOfSuccess(progress, info.response),
-      );
+      connection.removeListener('end', onEnd);
+      if (error || info === undefined) fail(error ?? new Error('No answer'));
+      else resolve(outcomeOfSuccess(progress(), info.response));
     });
   });
   const outcome = await Promise.race([ended, body.withheld]).catch((error) => {

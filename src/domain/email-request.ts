@@ -67,7 +67,7 @@ function readMailbox(value: unknown): Mailbox | { fault: string } {
 }
 
 /** A mailbox in the API's document, where its schema stands under this name. */
-const mailboxRef = { $ref: '#/components/schemas/MailboxInput' };
+const mailboxRef = { $ref: '#/components/schemas/Mailbox' };
 
 /** One mailbox or a list of them; a single one is read as a list of one, so that faults always carry an index. */
 const mailboxes = z

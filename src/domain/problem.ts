@@ -47,3 +47,9 @@ export function makeProblem(name: ProblemName, detail: string, instance: string,
     statusCode: status,
   };
 }
+
+/** What a status can mean here, in words. */
+export function titlesOf(status: number): string {
+  const titles = Object.values(problemKinds).filter((kind) => kind.status === status);
+  return titles.map(({ title }) => title).join(', or ');
+}

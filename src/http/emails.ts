@@ -8,7 +8,7 @@ import { bodyHash, idempotencyScope, readIdempotencyKey } from '../domain/idempo
 import { isPending, type Recipient, recipientKinds, recipientStatuses, rollUp } from '../domain/recipient.ts';
 import type { Accepted } from '../pipeline/accept.ts';
 import type { Emails, IdempotencyClaim } from '../store/emails.ts';
-import { ProblemError, problemSchema } from './problems.ts';
+import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 
 /** Bytes of a request on routes that carry attachments: 25 MB of files are 34 MB in base64. */
@@ -79,12 +79,7 @@ export function emailRoutes(deps: Deps): Routes {
         body: emailRequest,
         response: {
           202: accepted,
-          400: problemSchema,
-          401: problemSchema,
-          413: problemSchema,
-          415: problemSchema,
-          422: problemSchema,
-          503: problemSchema,
+          ...problemAnswers(400, 401, 413, 415, 422, 503),
         },
       },
       /** The claim is about what was sent, so it is taken before the body is parsed into our own types. */
@@ -112,7 +107,7 @@ export function emailRoutes(deps: Deps): Routes {
         description: 'The email with the state of each recipient and the reply of the next hop.',
         tags: ['emails'],
         params: z.object({ id: z.string() }),
-        response: { 200: emailView, 401: problemSchema, 404: problemSchema, 503: problemSchema },
+        response: { 200: emailView, ...problemAnswers(401, 404, 503) },
       },
       handler: async (request) => {
         const email = await deps.emails.load(request.params.id);

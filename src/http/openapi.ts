@@ -12,7 +12,7 @@ export async function describeApi(version: string): Promise<object> {
   const routes = listRoutes({
     emails: { load: unused },
     webhooks: { add: unused, get: unused, list: unused, remove: unused },
-    inbox: { list: unused, watch: unused, clear: unused },
+    inbox: { list: unused, get: unused, watch: unused, clear: unused },
     accept: unused,
     newId: unused,
     entropy: unused,
@@ -30,5 +30,25 @@ export async function describeApi(version: string): Promise<object> {
     onBug: unused,
     report: unused,
   });
-  return server.swagger();
+  return tidy(server.swagger());
+}
+
+type Document = { components?: { schemas?: Record<string, unknown> } };
+
+/**
+ * The generator writes each schema twice, as it is given (`NameInput`) and as it is answered (`Name`). What nothing refers to goes, and
+ * what is left of a pair takes the plain name.
+ */
+function tidy(document: object): object {
+  const plain: Document = JSON.parse(
+    JSON.stringify(document).replaceAll(/(#\/components\/schemas\/\w+?)Input"/g, '$1"'),
+  );
+  const schemas = plain.components?.schemas ?? {};
+  const byName = new Map<string, unknown>();
+  for (const [name, schema] of Object.entries(schemas)) byName.set(name.replace(/Input$/, ''), schema);
+  const text = JSON.stringify({ ...plain, components: { ...plain.components, schemas: Object.fromEntries(byName) } });
+  const used = [...byName]
+    .filter(([name]) => text.includes(`#/components/schemas/${name}"`))
+    .toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return { ...plain, components: { ...plain.components, schemas: Object.fromEntries(used) } };
 }

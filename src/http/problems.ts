@@ -1,7 +1,7 @@
 /** Every error an answer can carry becomes application/problem+json here, and nowhere else. */
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { type Fault, makeProblem, type ProblemName } from '../domain/problem.ts';
+import { type Fault, makeProblem, type ProblemName, titlesOf } from '../domain/problem.ts';
 
 /** Thrown by a route to answer with a problem. */
 export class ProblemError extends Error {
@@ -30,6 +30,15 @@ export const problemSchema = z
     id: 'Problem',
     description: 'RFC 9457 problem details; `name`, `message` and `statusCode` say the same to SDKs.',
   });
+
+/** The problems a route may answer with, for its response schema. */
+export function problemAnswers<Status extends number>(...statuses: readonly Status[]) {
+  const content = { 'application/problem+json': { schema: problemSchema } };
+  return Object.fromEntries(statuses.map((status) => [status, { description: titlesOf(status), content }])) as Record<
+    Status,
+    { description: string; content: typeof content }
+  >;
+}
 
 /** Seconds after which a client may try again what was refused with 503. */
 const retryAfterSeconds = 2;

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { emailEventTypes } from '../domain/event.ts';
 import { type Webhook, webhookRequest, webhookSecret } from '../domain/webhook.ts';
 import type { Webhooks } from '../store/webhooks.ts';
-import { ProblemError, problemSchema } from './problems.ts';
+import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 
 type Deps = {
@@ -33,7 +33,6 @@ const createdWebhook = webhookView
   .meta({ id: 'CreatedWebhook' });
 
 const params = z.object({ id: z.string() });
-const failures = { 401: problemSchema, 503: problemSchema };
 
 export function webhookRoutes(deps: Deps): Routes {
   async function find(id: string): Promise<Webhook> {
@@ -54,11 +53,7 @@ export function webhookRoutes(deps: Deps): Routes {
         body: webhookRequest,
         response: {
           201: createdWebhook,
-          400: problemSchema,
-          413: problemSchema,
-          415: problemSchema,
-          422: problemSchema,
-          ...failures,
+          ...problemAnswers(400, 401, 413, 415, 422, 503),
         },
       },
       handler: async (request, reply) => {
@@ -82,7 +77,7 @@ export function webhookRoutes(deps: Deps): Routes {
         tags: ['webhooks'],
         response: {
           200: z.object({ object: z.literal('list'), has_more: z.boolean(), data: z.array(webhookView) }),
-          ...failures,
+          ...problemAnswers(401, 503),
         },
       },
       handler: async () => ({
@@ -99,7 +94,7 @@ export function webhookRoutes(deps: Deps): Routes {
         summary: 'Look at a webhook endpoint',
         tags: ['webhooks'],
         params,
-        response: { 200: webhookView, 404: problemSchema, ...failures },
+        response: { 200: webhookView, ...problemAnswers(401, 404, 503) },
       },
       handler: async (request) => viewOf(await find(request.params.id)),
     });
@@ -114,8 +109,7 @@ export function webhookRoutes(deps: Deps): Routes {
         params,
         response: {
           200: z.object({ object: z.literal('webhook'), id: z.string(), deleted: z.literal(true) }),
-          404: problemSchema,
-          ...failures,
+          ...problemAnswers(401, 404, 503),
         },
       },
       handler: async (request) => {

@@ -20,8 +20,14 @@ export const keys = {
   webhooks: `${prefix}:webhooks`,
   /** Hash: tries of one event at one endpoint. */
   delivery: (id: string) => `${prefix}:delivery:${id}`,
-  /** List: captured mail, newest first. */
+  /** List: ids of captured mail, newest first. */
   inbox: `${prefix}:inbox`,
-  /** Channel: a captured mail's id. */
+  /** Hash: id -> what is known of a captured mail, as JSON. */
+  inboxEntries: `${prefix}:inbox:entries`,
+  /** Hash: id -> the captured message as it stands. */
+  inboxRaw: `${prefix}:inbox:raw`,
+  /** String: bytes in `inboxRaw`. */
+  inboxBytes: `${prefix}:inbox:bytes`,
+  /** Channel: a captured mail's id; nothing when the inbox was emptied. */
   inboxChannel: `${prefix}:inbox:new`,
 };

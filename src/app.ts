@@ -71,7 +71,7 @@ export async function openApp(config: Config): Promise<App> {
 
     const policy = { scheduleMs: config.RETRY_SCHEDULE, maxAgeMs: config.RETRY_MAX_AGE };
     const settling = settle.bind(null, { emails, policy, report: report.settled, now, rand });
-    const delivering = { emails, transport, compose, settle: settling, now };
+    const delivering = { emails, transport, compose, settle: settling, newId, now };
     const scheduleMs = config.WEBHOOK_SCHEDULE;
     const posting = { outbox, webhooks, emails, tries, client, scheduleMs, report: report.posted, now, rand };
     const notifying = { outbox, webhooks, posts, now };

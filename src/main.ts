@@ -24,13 +24,16 @@ async function openOrExit(config: Config): Promise<App> {
   }
 }
 
-/** The first signal asks for a clean stop, a second one forces it. */
+/** npm passes on a Ctrl-C that the terminal has already sent us: signals this close together are one. */
+const sameSignalMs = 500;
+
+/** The first signal asks for a clean stop, a later one forces it. */
 function waitForSignal(): Promise<void> {
   return new Promise((resolve) => {
-    let isAsked = false;
+    let forcedFrom = Number.POSITIVE_INFINITY;
     const onSignal = () => {
-      if (isAsked) process.exit(130);
-      isAsked = true;
+      if (performance.now() > forcedFrom) process.exit(130);
+      forcedFrom = Math.min(forcedFrom, performance.now() + sameSignalMs);
       resolve();
     };
     process.on('SIGINT', onSignal).on('SIGTERM', onSignal);

@@ -43,7 +43,12 @@ export type Content = {
 };
 
 /** An attempt whose body may have begun to leave; left behind by a worker that died before it could settle. */
-export type HandOver = { readonly at: number; readonly transport: string };
+export type HandOver = {
+  readonly at: number;
+  readonly transport: string;
+  /** Tells this attempt from any other. */
+  readonly attemptId: string;
+};
 
 export type StoredEmail = {
   readonly facts: EmailFacts;

@@ -2,7 +2,7 @@
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
 
-export type IdPrefix = 'em' | 'wh' | 'rq' | 'mi';
+export type IdPrefix = 'em' | 'wh' | 'rq' | 'mi' | 'at';
 
 /**
  * `em_01k…`: 48 bits of milliseconds and 80 bits of `entropy`.

@@ -84,7 +84,10 @@ function explain(error: FastifyError | Error, deps: ErrorDeps): Explanation {
   if (error instanceof ProblemError) return { name: error.problem, detail: error.message, faults: error.faults };
   if (error instanceof z.ZodError) return invalid(error);
   if (deps.isStoreTrouble(error))
-    return { name: 'service_unavailable', detail: 'The store is not available. Nothing was accepted; try again.' };
+    return {
+      name: 'service_unavailable',
+      detail: 'The store is not available. Try again; with an Idempotency-Key a repeat can do no harm.',
+    };
   const status = 'statusCode' in error ? error.statusCode : undefined;
   if (status === 413) return { name: 'payload_too_large', detail: 'The body is larger than this route allows' };
   if (status === 415) return { name: 'unsupported_media_type', detail: 'Send the body as application/json' };

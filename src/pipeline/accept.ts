@@ -40,7 +40,8 @@ export async function accept(
     reason: null,
   } as const;
   const prior = await deps.emails.create(email, event, claim);
-  if (prior !== null) {
+  // A repeat of our own command, its first answer lost, finds our own claim.
+  if (prior !== null && prior.id !== id) {
     return prior.bodyHash === claim?.bodyHash
       ? { kind: 'accepted', id: prior.id, isReplay: true }
       : { kind: 'key_reused' };

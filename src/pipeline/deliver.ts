@@ -10,6 +10,7 @@ type Deps = {
   transport: Pick<Transport, 'name' | 'send'>;
   compose(email: StoredEmail, content: Content): Promise<Buffer>;
   settle(email: StoredEmail, outcome: SettledOutcome): Promise<Answer>;
+  newId(prefix: 'at'): string;
   now(): number;
 };
 
@@ -37,8 +38,9 @@ async function attempt(deps: Deps, email: LoadedEmail): Promise<Outcome> {
   if (raw instanceof Error)
     return { kind: 'undeliverable', transport, detail: `it could not be composed: ${raw.message}` };
   const pending = state.recipients.filter(({ status }) => isPending(status));
+  const attemptId = deps.newId('at');
   const to = [...new Set(pending.map(({ address }) => address))];
   return deps.transport.send({ emailId: facts.id, envelope: { from: facts.from.address, to }, raw }, () =>
-    deps.emails.claimHandOver(email, { at: deps.now(), transport }),
+    deps.emails.claimHandOver(email, { at: deps.now(), transport, attemptId }),
   );
 }

@@ -18,17 +18,21 @@ const chunkSize = 500;
 /** Wait after a stage threw: a bug or Redis away, and neither is mended by hurrying. */
 const troubleWaitMs = 5_000;
 
+/** BullMQ's own event stream is of no use here: kept short. */
+const queueSettings = { skipVersionCheck: true, skipWaitingForReady: true, streams: { events: { maxLen: 100 } } };
+
 export type QueueConnection = { readonly redis: ConnectionOptions; readonly prefix: string };
 
 export function openQueue(name: QueueName, { redis, prefix }: QueueConnection): JobQueue {
-  const queue = new Queue<JobData>(name, {
-    connection: redis,
-    prefix,
-    skipVersionCheck: true,
-    skipWaitingForReady: true,
-  });
+  const queue = new Queue<JobData>(name, { connection: redis, prefix, ...queueSettings });
   queue.on('error', () => {}); // every call reports its own failure
-  const opts = { removeOnComplete: true, removeOnFail: true };
+  const opts = {
+    removeOnComplete: true,
+    // A job never fails for good: it holds somebody's mail. Should even the answer of its stage be refused (Redis full or read-only),
+    // it comes back after a while.
+    attempts: Number.MAX_SAFE_INTEGER,
+    backoff: troubleWaitMs,
+  };
 
   return {
     async add(jobs) {

@@ -30,16 +30,21 @@ redis.call('ZADD', KEYS[4], ARGV[4], ARGV[5])
 redis.call('XADD', KEYS[5], '*', 'event', ARGV[6])
 return nil`);
 
-/** KEYS email; ARGV version handOver. Answers 1 when the claim is ours. */
+/**
+ * KEYS email; ARGV version handOver. Answers 1 when the claim is ours. A command whose answer was lost with its connection is sent again
+ * by the client, so here and below a repeat of what was done is answered as it was the first time.
+ */
 const claimScript = script(`
 local stored = redis.call('HMGET', KEYS[1], 'version', 'handOver')
+if stored[2] == ARGV[2] then return 1 end
 if stored[1] ~= ARGV[1] or stored[2] then return 0 end
 redis.call('HSET', KEYS[1], 'handOver', ARGV[2])
 return 1`);
 
 /** KEYS email outbox; ARGV version state event... Answers 1 when the version was still the one decided upon. */
 const commitScript = script(`
-if redis.call('HGET', KEYS[1], 'version') ~= ARGV[1] then return 0 end
+local stored = redis.call('HMGET', KEYS[1], 'version', 'state')
+if stored[1] ~= ARGV[1] then return tonumber(stored[1]) == ARGV[1] + 1 and stored[2] == ARGV[2] and 1 or 0 end
 redis.call('HSET', KEYS[1], 'state', ARGV[2], 'version', ARGV[1] + 1)
 redis.call('HDEL', KEYS[1], 'handOver')
 for i = 3, #ARGV do redis.call('XADD', KEYS[2], '*', 'event', ARGV[i]) end

@@ -21,6 +21,8 @@ export async function openRedis(url: string, patience: RedisPatience): Promise<R
   const options = {
     lazyConnect: true,
     connectTimeout: connectTimeoutMs,
+    // A disconnect from a server that has already gone would keep the process alive for this long (ioredis: 2 s).
+    disconnectTimeout: 100,
     connectionName: clientName,
     // Commands issued in one tick leave in one write and come back in one read.
     enableAutoPipelining: true,

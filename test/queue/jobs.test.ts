@@ -1,0 +1,105 @@
+/** Job queues: the stage's answer decides, a throw costs nothing, and no job is lost whatever Redis says. */
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Answer } from '../../src/domain/outcome.ts';
+import { openQueue, openWorker, type WorkerOptions } from '../../src/queue/jobs.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
+
+const opened = new AsyncDisposableStack();
+let server: TestRedis;
+beforeAll(async () => {
+  server = opened.use(await openTestRedis());
+});
+afterAll(() => opened.disposeAsync());
+
+const troubles: unknown[] = [];
+const options: WorkerOptions = {
+  concurrency: 5,
+  lockMs: 1_000,
+  shutdownTimeoutMs: 5_000,
+  onTrouble: (_, error) => troubles.push(error),
+  now: () => Date.now(),
+};
+
+/** A queue of its own with a worker that runs `stage` and notes each run. */
+async function openLine(prefix: string, stage: (id: string, run: number) => Promise<Answer>) {
+  await using line = new AsyncDisposableStack();
+  const redis = line.adopt(new Redis(server.url.slice('unix://'.length), { maxRetriesPerRequest: null }), (client) =>
+    client.disconnect(),
+  );
+  const connection = { redis, prefix: `{t}:${prefix}` };
+  const runs: string[] = [];
+  const queue = line.use(openQueue('deliver', connection));
+  const count = (id: string) => runs.filter((run) => run === id).length;
+  const run = (id: string) => {
+    runs.push(id);
+    return stage(id, count(id));
+  };
+  line.use(await openWorker('deliver', run, connection, options));
+  const all = line.move();
+  return { redis, queue, runs, count, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}
+
+it('a job that is done is gone; one that answers again comes back at its time, not before', async () => {
+  let due = 0;
+  await using line = await openLine('again', async (_, run) => {
+    if (run === 2) expect(Date.now()).toBeGreaterThanOrEqual(due);
+    due = Date.now() + 300;
+    return run === 1 ? { again: due } : { done: true };
+  });
+  await line.queue.add([{ id: 'em_1', at: 1 }]);
+  await until('two runs', () => line.count('em_1') === 2);
+  await until('the job to be gone', async () => (await line.redis.keys('{t}:again:deliver:em_1*')).length === 0);
+});
+
+it('an id that waits, runs or is delayed is not queued twice', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  await using line = await openLine('twice', async (id, run) => {
+    if (id === 'slow') await promise;
+    return id === 'later' && run === 1 ? { again: Date.now() + 500 } : { done: true };
+  });
+  await line.queue.add([
+    { id: 'slow', at: 1 },
+    { id: 'later', at: 1 },
+  ]);
+  await until('both to have run', () => line.count('slow') === 1 && line.count('later') === 1);
+  await line.queue.add([
+    { id: 'slow', at: 1 },
+    { id: 'later', at: 1 },
+  ]);
+  resolve();
+  await line.queue.add([{ id: 'last', at: 1 }]);
+  await until('the end', () => line.count('last') === 1 && line.count('later') === 2);
+  expect([line.count('slow'), line.count('later')]).toEqual([1, 2]);
+});
+
+it('a stage that throws is reported and run again', async () => {
+  troubles.length = 0;
+  await using line = await openLine('throw', async (_, run) => {
+    if (run === 1) throw new Error('a bug');
+    return { done: true };
+  });
+  await line.queue.add([{ id: 'em_1', at: 1 }]);
+  await until('a second run', () => line.count('em_1') === 2);
+  expect(troubles).toMatchObject([{ message: 'a bug' }]);
+});
+
+it('a job whose answer a full Redis will not write down is not lost', async () => {
+  await using line = await openLine('full', async (_, run) => {
+    if (run === 1) await line.redis.config('SET', 'maxmemory', '1');
+    return run === 1 ? { again: Date.now() } : { done: true };
+  });
+  await line.queue.add([{ id: 'em_1', at: 1 }]);
+  await until('the trouble to be reported', () => troubles.some((error) => /OOM/.test(String(error))));
+  await line.redis.config('SET', 'maxmemory', '0');
+  await until('a second run', () => line.count('em_1') >= 2);
+});
+
+it('jobs are added by the thousand, each once', async () => {
+  await using line = await openLine('bulk', async () => ({ done: true }));
+  const ids = Array.from({ length: 1_201 }, (_, n) => `em_${n}`);
+  await line.queue.add(ids.map((id) => ({ id, at: 1 })));
+  await until('all to have run', () => line.runs.length >= ids.length);
+  expect(new Set(line.runs).size).toBe(ids.length);
+});

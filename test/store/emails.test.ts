@@ -1,0 +1,104 @@
+/** Stored emails: one claim at a time, one commit per version, and a command repeated after a lost answer does nothing twice. */
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { acceptEmail } from '../../src/domain/email.ts';
+import { emailRequest } from '../../src/domain/email-request.ts';
+import type { EmailEvent } from '../../src/domain/event.ts';
+import { openEmails } from '../../src/store/emails.ts';
+import { keys } from '../../src/store/keys.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+let emails: ReturnType<typeof openEmails>;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  emails = opened.use(openEmails(redis));
+});
+afterAll(() => opened.disposeAsync());
+
+const request = emailRequest.parse({
+  from: 'a@x.co',
+  to: 'b@x.co',
+  subject: 's',
+  html: `<p>${'long '.repeat(1_000)}</p>`,
+  headers: { 'X-A': 'ü' },
+  attachments: [{ filename: 'ä.bin', content: Buffer.from([0, 1, 255]).toString('base64'), content_id: 'c' }],
+});
+
+function eventOf(id: string, sequence: number): EmailEvent {
+  return {
+    id: `ev_${id}_${sequence}`,
+    type: 'email.queued',
+    at: 1,
+    emailId: id,
+    sequence,
+    to: ['b@x.co'],
+    attempt: 0,
+    transport: null,
+    smtp: null,
+    reason: null,
+  };
+}
+
+async function create(id: string) {
+  const email = acceptEmail(request, { id, keyId: 'k', now: Date.now() });
+  await emails.create(email, eventOf(id, 1), null);
+  return email;
+}
+
+async function loaded(id: string) {
+  const email = await emails.load(id);
+  if (email === null) throw new Error(`${id} is not there`);
+  return email;
+}
+
+it('an email comes back as it was stored, its content compressed', async () => {
+  const { facts, state, content } = await create('em_a');
+  expect(await loaded('em_a')).toEqual({ facts, state, content, version: 1, handOver: null });
+  expect(await redis.strlen(keys.content('em_a'))).toBeLessThan(1_000);
+  expect(await emails.load('em_none')).toBeNull();
+  expect(await emails.facts(['em_none', 'em_a'])).toEqual([null, facts]);
+});
+
+it('a hand-over is claimed by one attempt, which may repeat its own command', async () => {
+  await create('em_b');
+  const email = await loaded('em_b');
+  const mine = { at: 1, transport: 't', attemptId: 'at_1' };
+  expect(await emails.claimHandOver(email, mine)).toBe(true);
+  expect(await emails.claimHandOver(email, mine)).toBe(true);
+  expect(await emails.claimHandOver(email, { ...mine, attemptId: 'at_2' })).toBe(false);
+  expect((await loaded('em_b')).handOver).toEqual(mine);
+});
+
+it('a commit writes state and events once, clears the claim, and is refused when the email moved on', async () => {
+  await create('em_c');
+  const email = await loaded('em_c');
+  await emails.claimHandOver(email, { at: 1, transport: 't', attemptId: 'at_1' });
+  const before = await redis.xlen(keys.outbox);
+  const state = { ...email.state, sequence: 3 };
+  const events = [eventOf('em_c', 2), eventOf('em_c', 3)];
+  expect(await emails.commit(email, state, events)).toBe(true);
+  expect(await emails.commit(email, state, events)).toBe(true);
+  expect(await redis.xlen(keys.outbox)).toBe(before + 2);
+  expect(await loaded('em_c')).toMatchObject({ version: 2, handOver: null, state });
+  expect(await emails.commit(email, { ...state, sequence: 4 }, [])).toBe(false);
+  expect(await emails.claimHandOver(email, { at: 1, transport: 't', attemptId: 'at_2' })).toBe(false);
+});
+
+it('a create repeated under its own claim finds that claim', async () => {
+  const email = acceptEmail(request, { id: 'em_d', keyId: 'k', now: 1 });
+  const claim = { scope: 's', bodyHash: 'h' };
+  expect(await emails.create(email, eventOf('em_d', 1), claim)).toBeNull();
+  expect(await emails.create(email, eventOf('em_d', 1), claim)).toEqual({ bodyHash: 'h', id: 'em_d' });
+  expect(await redis.pttl(keys.idempotency('s'))).toBeGreaterThan(86_000_000);
+});
+
+it('what reached the queue is struck off the list that sweep reads', async () => {
+  await create('em_e');
+  expect(await emails.unqueued(Date.now() + 1, 100)).toContain('em_e');
+  emails.markQueued(['em_e']);
+  await until('it to be struck off', async () => !(await emails.unqueued(Date.now() + 1, 100)).includes('em_e'));
+});

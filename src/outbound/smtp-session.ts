@@ -101,8 +101,10 @@ function sessionOver(connection: SMTPConnection, transport: string): SmtpSession
     },
     send,
     close() {
-      if (isBusy || connection.destroyed) connection.close();
-      else connection.quit();
+      if (isBusy || connection.destroyed) return connection.close();
+      connection.quit();
+      // Closing twice does nothing; a server that never answers QUIT would keep the connection for as long as it may stay silent.
+      setTimeout(() => connection.close(), closeTimeoutMs).unref();
     },
   };
 }

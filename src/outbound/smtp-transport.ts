@@ -47,7 +47,10 @@ export function openSmtpTransport(settings: TransportSettings): Transport {
       clearTimeout(kept.timer);
       if (kept.session.isUsable) return use(kept.session);
     }
-    if (open < settings.connections) return openOne();
+    if (open < settings.connections) {
+      open += 1;
+      return openOne();
+    }
     const turn = await waitForTurn();
     return turn === 'open_one' ? openOne() : use(turn);
   }
@@ -57,14 +60,13 @@ export function openSmtpTransport(settings: TransportSettings): Transport {
     return session;
   }
 
+  /** Opens a session in a place that is already counted; when it ends, the place goes to whoever waits, or is free. */
   async function openOne(): Promise<SmtpSession> {
-    if (isClosed) throw new Error('Transport is closed');
-    open += 1;
     const ended = onceOnly(() => {
-      open -= 1;
-      next('open_one');
+      if (!next('open_one')) open -= 1;
     });
     try {
+      if (isClosed) throw new Error('The transport is closed');
       return use(await openSmtpSession(settings, ended));
     } catch (error) {
       ended();

@@ -1,0 +1,57 @@
+/** How much of everything a run measures: the one table of counts. */
+
+export type Counts = {
+  /** Times everything is measured; a ratio compares two figures of one round, and the median of the rounds is reported. */
+  readonly rounds: number;
+  /** Requests sent before a server is measured. */
+  readonly warmUp: number;
+  /** Requests to each of the two limits of accept. */
+  readonly acceptLimit: number;
+  readonly raw: number;
+  readonly connection: number;
+  readonly sendMail: number;
+  /** Emails we accept with no worker running; a worker started afterwards delivers them. */
+  readonly ours: number;
+  /** Emails posted while api and worker both run. */
+  readonly endToEnd: number;
+};
+
+export type Size = 'full' | 'short';
+
+export const counts: Readonly<Record<Size, Counts>> = {
+  full: {
+    rounds: 3,
+    warmUp: 1_000,
+    acceptLimit: 6_000,
+    raw: 15_000,
+    connection: 8_000,
+    sendMail: 3_000,
+    ours: 4_000,
+    endToEnd: 4_000,
+  },
+  short: {
+    rounds: 1,
+    warmUp: 500,
+    acceptLimit: 4_000,
+    raw: 10_000,
+    connection: 5_000,
+    sendMail: 2_000,
+    ours: 3_000,
+    endToEnd: 3_000,
+  },
+};
+
+/** Keep-alive connections of the load generator, each with one request under way. */
+export const httpConnections = 50;
+/** SMTP connections of every sender that has a pool, ours among them. */
+export const smtpConnections = 10;
+/** The raw client loads a connection fully; a few saturate the sink. */
+export const rawConnections = 4;
+/** Part of a delivery that warms the sender up and is not counted; every sender starts in a fresh process. */
+export const uncountedShare = 0.1;
+/** Longest wait for any one answer or condition: beyond it something is broken. */
+export const deadlineMs = 60_000;
+
+export function sizeAskedFor(args: readonly string[], env: Readonly<Record<string, string | undefined>>): Size {
+  return args.includes('--short') || env.BENCH_SHORT === '1' ? 'short' : 'full';
+}

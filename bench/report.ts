@@ -1,0 +1,218 @@
+/** The report: ratios first, the figures they were made of beside them, and one line that says it all. */
+import type { Family } from './books.ts';
+import type { Limits } from './measure-limits.ts';
+import type { Memory, Ours } from './measure-ours.ts';
+
+export type Round = { readonly limits: Limits; readonly ours: Ours };
+
+type Row = readonly string[];
+
+const smallestShownBytes = 1;
+const shownCommands = 12;
+
+/** @param rounds at least one; of every figure and every ratio the median is shown */
+export function report(rounds: readonly Round[]): string {
+  const parts = [
+    acceptTable(rounds),
+    deliverTable(rounds),
+    endToEndTable(rounds),
+    costTable(rounds),
+    memoryTable(rounds),
+  ];
+  return [...parts, summary(rounds)].join('\n\n');
+}
+
+function summary(rounds: readonly Round[]): string {
+  const figures = [
+    `accept ${ratio(rounds, acceptRate, bullmqRate)} of fastify+zod+bullmq, ${ratio(rounds, acceptRate, fastifyRate)} of fastify+zod`,
+    `deliver ${ratio(rounds, deliverRate, connectionRate)} of SMTPConnection, ${ratio(rounds, deliverRate, sendMailRate)} of sendMail pool`,
+    `end to end ${ratio(rounds, endToEndRate, sendMailRate)} of sendMail pool, ${ratio(rounds, endToEndRate, connectionRate)} of SMTPConnection`,
+    `CPU ${cpuOf(rounds, totalCpu)} s/1000`,
+    `${whole(median(rounds, (round) => round.ours.finished.total))} B/email`,
+  ];
+  return figures.join(' | ');
+}
+
+const acceptRate = ({ ours }: Round) => ours.accept.perSecond;
+const deliverRate = ({ ours }: Round) => ours.deliver;
+const endToEndRate = ({ ours }: Round) => ours.endToEnd.perSecond;
+const fastifyRate = ({ limits }: Round) => limits.fastifyZod.perSecond;
+const bullmqRate = ({ limits }: Round) => limits.fastifyZodBullmq.perSecond;
+const rawRate = ({ limits }: Round) => limits.raw;
+const connectionRate = ({ limits }: Round) => limits.connection;
+const sendMailRate = ({ limits }: Round) => limits.sendMail;
+
+function acceptTable(rounds: readonly Round[]): string {
+  const of = (pick: (round: Round) => { p50Ms: number; p99Ms: number }) => [
+    median(rounds, (round) => pick(round).p50Ms).toFixed(1),
+    median(rounds, (round) => pick(round).p99Ms).toFixed(1),
+  ];
+  const rate = (pick: (round: Round) => number) => whole(median(rounds, pick));
+  return table(
+    ['accept', 'ours is', 'emails/s', 'p50 ms', 'p99 ms'],
+    [
+      ['POST /v1/emails', '', rate(acceptRate), ...of(({ ours }) => ours.accept)],
+      [
+        'limit: fastify + zod',
+        ratio(rounds, acceptRate, fastifyRate),
+        rate(fastifyRate),
+        ...of(({ limits }) => limits.fastifyZod),
+      ],
+      [
+        'limit: fastify + zod + bullmq add',
+        ratio(rounds, acceptRate, bullmqRate),
+        rate(bullmqRate),
+        ...of(({ limits }) => limits.fastifyZodBullmq),
+      ],
+    ],
+  );
+}
+
+function deliverTable(rounds: readonly Round[]): string {
+  return table(
+    ['deliver', 'ours is', 'messages/s'],
+    [
+      ['worker alone', '', whole(median(rounds, deliverRate))],
+      ['limit: raw pipelined SMTP', ratio(rounds, deliverRate, rawRate), whole(median(rounds, rawRate))],
+      [
+        'limit: SMTPConnection, ready buffer',
+        ratio(rounds, deliverRate, connectionRate),
+        whole(median(rounds, connectionRate)),
+      ],
+      [
+        'limit: nodemailer pool, sendMail',
+        ratio(rounds, deliverRate, sendMailRate),
+        whole(median(rounds, sendMailRate)),
+      ],
+    ],
+  );
+}
+
+function endToEndTable(rounds: readonly Round[]): string {
+  const latency = (pick: (round: Round) => number) => median(rounds, pick).toFixed(1);
+  return table(
+    ['end to end', 'ours is', 'messages/s', 'p50 ms', 'p99 ms'],
+    [
+      [
+        'first POST to last 250',
+        '',
+        whole(median(rounds, endToEndRate)),
+        latency(({ ours }) => ours.endToEnd.p50Ms),
+        latency(({ ours }) => ours.endToEnd.p99Ms),
+      ],
+      [
+        'limit: SMTPConnection, ready buffer',
+        ratio(rounds, endToEndRate, connectionRate),
+        whole(median(rounds, connectionRate)),
+      ],
+      [
+        'limit: nodemailer pool, sendMail',
+        ratio(rounds, endToEndRate, sendMailRate),
+        whole(median(rounds, sendMailRate)),
+      ],
+    ],
+  );
+}
+
+function costTable(rounds: readonly Round[]): string {
+  const { byName } = last(rounds).ours.endToEnd.commands;
+  const most = [...byName].sort(([, a], [, b]) => b - a).slice(0, shownCommands);
+  return table(
+    ['cost end to end', '', ''],
+    [
+      [
+        'CPU s per 1,000 emails',
+        cpuOf(rounds, totalCpu),
+        `api ${cpuOf(rounds, (cpu) => cpu.api)}, worker ${cpuOf(rounds, (cpu) => cpu.worker)}, redis ${cpuOf(rounds, (cpu) => cpu.redis)}`,
+      ],
+      [
+        'Redis commands per email',
+        median(rounds, ({ ours }) => ours.endToEnd.commands.executed).toFixed(1),
+        most.map(([name, n]) => `${name} ${n.toFixed(1)}`).join(', '),
+      ],
+      [
+        'Redis socket reads per email',
+        median(rounds, ({ ours }) => ours.endToEnd.commands.reads).toFixed(1),
+        'commands that came together count once',
+      ],
+    ],
+    ['left', 'right', 'left'],
+  );
+}
+
+function memoryTable(rounds: readonly Round[]): string {
+  const { waiting, finished } = last(rounds).ours;
+  const total = (pick: (round: Round) => Memory) => whole(median(rounds, (round) => pick(round).total));
+  const names = new Set([...waiting.families, ...finished.families].map(({ name }) => name));
+  const shown = [...names].filter(
+    (name) => Math.max(bytesOf(waiting.families, name), bytesOf(finished.families, name)) >= smallestShownBytes,
+  );
+  return table(
+    ['Redis bytes per email', 'waiting', 'finished'],
+    [
+      ['used_memory', total(({ ours }) => ours.waiting), total(({ ours }) => ours.finished)],
+      ...shown.map((name) => [
+        `  ${name}`,
+        whole(bytesOf(waiting.families, name)),
+        whole(bytesOf(finished.families, name)),
+      ]),
+    ],
+  );
+}
+
+function bytesOf(families: readonly Family[], name: string): number {
+  return families.find((family) => family.name === name)?.bytes ?? 0;
+}
+
+function totalCpu({ api, worker, redis }: { api: number; worker: number; redis: number }): number {
+  return api + worker + redis;
+}
+
+function cpuOf(
+  rounds: readonly Round[],
+  pick: (cpu: { api: number; worker: number; redis: number }) => number,
+): string {
+  if (last(rounds).ours.endToEnd.cpu === null) return 'n/a';
+  return median(
+    rounds,
+    ({
+      ours: {
+        endToEnd: { cpu },
+      },
+    }) => (cpu === null ? Number.NaN : pick(cpu)),
+  ).toFixed(2);
+}
+
+/** Of figures of the same round, so that a machine that slows down slows down both. */
+function ratio(rounds: readonly Round[], ours: (round: Round) => number, limit: (round: Round) => number): string {
+  return median(rounds, (round) => ours(round) / limit(round)).toFixed(2);
+}
+
+function median(rounds: readonly Round[], pick: (round: Round) => number): number {
+  const sorted = rounds.map(pick).sort((a, b) => a - b);
+  const middle = (sorted.length - 1) / 2;
+  return ((sorted[Math.floor(middle)] ?? Number.NaN) + (sorted[Math.ceil(middle)] ?? Number.NaN)) / 2;
+}
+
+function last(rounds: readonly Round[]): Round {
+  const round = rounds.at(-1);
+  if (round === undefined) throw new Error('nothing was measured');
+  return round;
+}
+
+function whole(value: number): string {
+  return Math.round(value).toLocaleString('en-US');
+}
+
+function table(head: Row, rows: readonly Row[], sides: readonly ('left' | 'right')[] = ['left']): string {
+  const all = [head, ...rows];
+  const widths = head.map((_, i) => Math.max(...all.map((row) => (row[i] ?? '').length)));
+  const line = (row: Row) =>
+    widths
+      .map((width, i) =>
+        (sides[i] ?? 'right') === 'left' ? (row[i] ?? '').padEnd(width) : (row[i] ?? '').padStart(width),
+      )
+      .join('  ')
+      .trimEnd();
+  return [line(head), widths.map((width) => '-'.repeat(width)).join('  '), ...rows.map(line)].join('\n');
+}

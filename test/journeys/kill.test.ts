@@ -96,6 +96,7 @@ it.each([
   { gap: 'sent/settled', call: 2, repeated: 1, events: ['email.outcome_unknown', 'email.sent'] },
   { gap: 'settled/finished', call: 2, repeated: 0, events: ['email.sent'] },
   { gap: 'settled/notified', call: 1, repeated: 0, events: ['email.sent'] },
+  { gap: 'noticed/notified', call: 1, repeated: 0, events: ['email.sent'] },
   { gap: 'notified/posted', call: 2, repeated: 0, events: ['email.sent'] },
   { gap: 'posted/recorded', call: 2, repeated: 0, events: ['email.sent'] },
 ])(

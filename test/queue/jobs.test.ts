@@ -96,6 +96,14 @@ it('a job whose answer a full Redis will not write down is not lost', async () =
   await until('a second run', () => line.count('em_1') >= 2);
 });
 
+it('a job whose answer cannot be written down at all is not lost either', async () => {
+  await using line = await openLine('unwritable', async (_, run) =>
+    run === 1 ? { again: Number.NaN } : { done: true },
+  );
+  await line.queue.add([{ id: 'em_1', at: 1 }]);
+  await until('a second run', () => line.count('em_1') === 2);
+});
+
 it('jobs are added by the thousand, each once', async () => {
   await using line = await openLine('bulk', async () => ({ done: true }));
   const ids = Array.from({ length: 1_201 }, (_, n) => `em_${n}`);

@@ -38,13 +38,21 @@ export async function openScriptedSmtp(act: (stage: Stage, line: string) => Act 
     sockets.add(socket);
     let held = '';
     let inBody = false;
+    let isOpen = false;
     let accepted = 0;
+    /** As any server does: a transaction ends with its body or RSET, and one without a recipient has no DATA. */
+    const otherwise = (stage: Stage) => {
+      if (stage === 'MAIL' && isOpen) return '503 5.5.1 Nested MAIL command';
+      return stage === 'DATA' && accepted === 0 ? '554 5.5.1 No valid recipients' : usual[stage];
+    };
     const answer = (stage: Stage, line: string) => {
-      // As any server does: DATA without a recipient is refused.
-      const otherwise = stage === 'DATA' && accepted === 0 ? '554 5.5.1 No valid recipients' : usual[stage];
-      const what = act(stage, line) ?? otherwise;
-      if (stage === 'MAIL' || stage === 'RSET') accepted = 0;
+      const what = act(stage, line) ?? otherwise(stage);
+      if (stage === 'MAIL') isOpen ||= what.startsWith('250');
       if (stage === 'RCPT' && what.startsWith('250')) accepted += 1;
+      if (stage === 'RSET' || stage === 'body') {
+        isOpen = false;
+        accepted = 0;
+      }
       if (what === 'drop') socket.destroy();
       else if (what !== 'stall') socket.write(`${what}\r\n`);
       if (stage === 'DATA') inBody = what.startsWith('354');

@@ -62,6 +62,7 @@ const gaps: Record<string, Gap> = {
   },
   'settled/finished': { module: '/src/pipeline/settle.ts', name: 'settle', wrap: stopAfter },
   'settled/notified': { module: '/src/pipeline/notify.ts', name: 'notify', wrap: stopBefore },
+  'noticed/notified': { module: '/src/queue/jobs.ts', name: 'openQueue', wrap: inside('add', stopBefore) },
   'notified/posted': { module: '/src/pipeline/post.ts', name: 'post', wrap: stopBefore },
   'posted/recorded': {
     module: '/src/outbound/webhook-client.ts',

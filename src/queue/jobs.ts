@@ -15,6 +15,8 @@ export type JobQueue = AsyncDisposable & {
 
 /** Jobs added in one round trip; more would make one command long enough to hold up others. */
 const chunkSize = 500;
+/** A count that is never reached. Redis scripts keep 14 digits, so the largest integer would not do. */
+const unlimited = 1_000_000_000;
 /** Wait after a stage threw: a bug or Redis away, and neither is mended by hurrying. */
 const troubleWaitMs = 5_000;
 
@@ -30,7 +32,7 @@ export function openQueue(name: QueueName, { redis, prefix }: QueueConnection): 
     removeOnComplete: true,
     // A job never fails for good: it holds somebody's mail. Should even the answer of its stage be refused (Redis full or read-only),
     // it comes back after a while.
-    attempts: Number.MAX_SAFE_INTEGER,
+    attempts: unlimited,
     backoff: troubleWaitMs,
   };
 
@@ -86,7 +88,7 @@ export async function openWorker(
     lockDuration: options.lockMs,
     stalledInterval: options.lockMs,
     // A job whose worker dies is taken over however often that happens: it holds somebody's mail.
-    maxStalledCount: Number.MAX_SAFE_INTEGER,
+    maxStalledCount: unlimited,
     skipVersionCheck: true,
   });
   worker.on('error', (error) => options.onTrouble(name, error));

@@ -96,12 +96,12 @@ it('a job whose answer a full Redis will not write down is not lost', async () =
   await until('a second run', () => line.count('em_1') >= 2);
 });
 
-it('a job whose answer cannot be written down at all is not lost either', async () => {
-  await using line = await openLine('unwritable', async (_, run) =>
-    run === 1 ? { again: Number.NaN } : { done: true },
-  );
+it('a job is never given up: should its answer be refused at one moment, the queue has attempts left for the next', async () => {
+  await using line = await openLine('attempts', async () => ({ again: Date.now() + 60_000 }));
   await line.queue.add([{ id: 'em_1', at: 1 }]);
-  await until('a second run', () => line.count('em_1') === 2);
+  await until('it to be delayed', async () => (await line.redis.zcard('{t}:attempts:deliver:delayed')) === 1);
+  const options = JSON.parse((await line.redis.hget('{t}:attempts:deliver:em_1', 'opts')) ?? '{}');
+  expect(options).toMatchObject({ attempts: 1_000_000_000, backoff: { delay: 5_000 } });
 });
 
 it('jobs are added by the thousand, each once', async () => {

@@ -1,13 +1,125 @@
-/** /dev/inbox: captured mail for people and scripts. */
+/** /dev/inbox: captured mail for people (a page) and scripts (JSON). There only where mail is captured; asks for no key. */
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
 import type { Inbox } from '../store/inbox.ts';
+import { contentDisposition } from './dev-inbox/disposition.ts';
+import { openFeed } from './dev-inbox/feed.ts';
+import { frameHtml, framePolicy } from './dev-inbox/frame.ts';
+import { guard } from './dev-inbox/guard.ts';
+import { openMailbox } from './dev-inbox/mailbox.ts';
+import { ProblemError } from './problems.ts';
 import type { Routes } from './server.ts';
 
-type Deps = { inbox: Pick<Inbox, 'list' | 'watch' | 'clear'> };
+type Deps = { inbox: Pick<Inbox, 'list' | 'get' | 'watch' | 'clear'> };
+
+/** Only our own script, style and frame; `trusted-types` bars every way from a string to markup in the page's script. */
+const pagePolicy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "connect-src 'self'",
+  "frame-src 'self'",
+  'img-src data:',
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+  "require-trusted-types-for 'script'",
+  "trusted-types 'none'",
+].join('; ');
+
+/** Should a browser ever show one of these, it runs and fetches nothing. */
+const filePolicy = "sandbox; default-src 'none'";
+
+const types = { css: 'text/css', js: 'text/javascript' };
+const assets = [
+  { name: 'page.css', type: types.css },
+  { name: 'detail.css', type: types.css },
+  { name: 'page.js', type: types.js },
+  { name: 'list.js', type: types.js },
+  { name: 'detail.js', type: types.js },
+  { name: 'dom.js', type: types.js },
+];
+
+/** Strict: a filter that is not known must not look like one that matches everything. */
+const filters = z.strictObject({ to: z.string().optional(), email_id: z.string().optional() });
+const oneMail = z.object({ id: z.string() });
+const oneFile = z.object({ id: z.string(), index: z.coerce.number().int().min(0) });
 
 export function devInboxRoutes(deps: Deps): Routes {
   return (app) => {
-    app.get('/dev/inbox.json', { schema: { hide: true } }, async () =>
-      (await deps.inbox.list()).map(({ raw, ...mail }) => ({ ...mail, raw: raw.toString() })),
+    const mailbox = openMailbox(deps);
+    const feed = openFeed(deps);
+    app.addHook('onRequest', guard);
+    app.addHook('preClose', async () => feed.close());
+
+    const page = readAsset('page.html');
+    app.get('/dev/inbox', { schema: { hide: true } }, (_request, reply) =>
+      reply
+        .type('text/html; charset=utf-8')
+        .headers({ 'content-security-policy': pagePolicy, 'x-frame-options': 'DENY' })
+        .send(page),
+    );
+    app.get('/dev/inbox/', { schema: { hide: true } }, (_request, reply) => reply.redirect('../inbox'));
+    for (const { name, type } of assets) {
+      const text = readAsset(name);
+      app.get(`/dev/inbox/${name}`, { schema: { hide: true } }, (_request, reply) =>
+        reply.type(`${type}; charset=utf-8`).send(text),
+      );
+    }
+
+    app.get('/dev/inbox.json', { schema: { hide: true, querystring: filters } }, async ({ query }) => ({
+      object: 'list',
+      data: await mailbox.list(query),
+    }));
+    app.delete('/dev/inbox.json', { schema: { hide: true } }, async (_request, reply) => {
+      await deps.inbox.clear();
+      return reply.status(204).send();
+    });
+    app.get('/dev/inbox/events', { schema: { hide: true } }, async (_request, reply) => {
+      reply.hijack();
+      await feed.join(reply.raw, reply.getHeaders() as Record<string, string>);
+    });
+    app.get('/dev/inbox/:id.json', { schema: { hide: true, params: oneMail } }, async ({ params }) => ({
+      object: 'mail',
+      ...(await mailbox.open(params.id)).view,
+    }));
+
+    app.get('/dev/inbox/:id/html', { schema: { hide: true, params: oneMail } }, async ({ params }, reply) => {
+      const { view, files } = await mailbox.open(params.id);
+      if (view.html === null) throw new ProblemError('not_found', `Mail ${params.id} has no HTML`);
+      return reply
+        .type('text/html; charset=utf-8')
+        .header('content-security-policy', framePolicy)
+        .send(frameHtml(view.html, files));
+    });
+    app.get('/dev/inbox/:id/raw', { schema: { hide: true, params: oneMail } }, async ({ params }, reply) =>
+      reply
+        .type('text/plain; charset=utf-8')
+        .headers({
+          'content-security-policy': filePolicy,
+          'content-disposition': contentDisposition('inline', `${params.id}.eml`),
+        })
+        .send(await mailbox.raw(params.id)),
+    );
+    app.get(
+      '/dev/inbox/:id/attachments/:index',
+      { schema: { hide: true, params: oneFile } },
+      async ({ params: { id, index } }, reply) => {
+        const file = (await mailbox.open(id)).files[index];
+        if (file === undefined) throw new ProblemError('not_found', `Mail ${id} has no attachment ${index}`);
+        // Never the type it claims: a script from this origin would be one the page's policy allows.
+        return reply
+          .type('application/octet-stream')
+          .headers({
+            'content-security-policy': filePolicy,
+            'content-disposition': contentDisposition('attachment', file.filename ?? `attachment-${index}`),
+          })
+          .send(file.content);
+      },
     );
   };
+}
+
+function readAsset(name: string): string {
+  return readFileSync(new URL(`./dev-inbox/${name}`, import.meta.url), 'utf8');
 }

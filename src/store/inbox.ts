@@ -1,51 +1,99 @@
-/** The dev inbox: captured mail, newest first, bounded in number. */
+/** The dev inbox: captured mail, newest first, bounded in number and bytes. What is listed is kept apart from the messages. */
 import type { Redis } from 'ioredis';
 import { keys } from './keys.ts';
+import { script } from './redis.ts';
 
-export type CapturedMail = {
+export type CapturedEntry = {
   readonly id: string;
   /** Milliseconds since the epoch. */
   readonly at: number;
   readonly emailId: string;
   readonly envelope: { readonly from: string; readonly to: readonly string[] };
+};
+
+export type CapturedMail = CapturedEntry & {
   /** The message as it would have gone over the wire. */
   readonly raw: Buffer;
 };
 
+export type InboxWatch = AsyncDisposable & {
+  /** Resolves once nothing is missed any more; rejects when disposed before. */
+  readonly ready: Promise<void>;
+};
+
 export type Inbox = ReturnType<typeof openInbox>;
 
-/** Older mail is dropped; an inbox for development needs no more. */
-export const maxCaptured = 200;
+/** Beyond either bound the oldest mail is dropped. The newest stays, however large it is. */
+const defaultBounds = {
+  /** An inbox for development needs no more. */
+  count: 200,
+  /** Redis holds them in memory, on somebody's laptop. */
+  bytes: 128 * 1024 * 1024,
+};
 
-export function openInbox(redis: Redis) {
+/** KEYS inbox entries raw bytes channel; ARGV id entry raw maxCount maxBytes. */
+const addScript = script(`
+redis.call('LPUSH', KEYS[1], ARGV[1])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+redis.call('HSET', KEYS[3], ARGV[1], ARGV[3])
+local bytes = redis.call('INCRBY', KEYS[4], #ARGV[3])
+local count = redis.call('LLEN', KEYS[1])
+while count > 1 and (count > tonumber(ARGV[4]) or bytes > tonumber(ARGV[5])) do
+  local oldest = redis.call('RPOP', KEYS[1])
+  bytes = redis.call('DECRBY', KEYS[4], redis.call('HSTRLEN', KEYS[3], oldest))
+  redis.call('HDEL', KEYS[2], oldest)
+  redis.call('HDEL', KEYS[3], oldest)
+  count = count - 1
+end
+redis.call('PUBLISH', KEYS[5], ARGV[1])`);
+
+const stored = [keys.inbox, keys.inboxEntries, keys.inboxRaw, keys.inboxBytes];
+
+export function openInbox(redis: Redis, bounds = defaultBounds) {
   return {
-    async add(mail: CapturedMail): Promise<void> {
-      const write = redis.multi();
-      write.lpush(keys.inbox, JSON.stringify({ ...mail, raw: mail.raw.toString('base64') }));
-      write.ltrim(keys.inbox, 0, maxCaptured - 1);
-      write.publish(keys.inboxChannel, mail.id);
-      await write.exec();
+    async add({ raw, ...entry }: CapturedMail): Promise<void> {
+      const args = [entry.id, JSON.stringify(entry), raw, bounds.count, bounds.bytes];
+      await addScript(redis, [...stored, keys.inboxChannel], args);
     },
 
-    async list(): Promise<CapturedMail[]> {
-      const all = await redis.lrange(keys.inbox, 0, maxCaptured - 1);
-      return all.map((json) => {
-        const mail: Omit<CapturedMail, 'raw'> & { raw: string } = JSON.parse(json);
-        return { ...mail, raw: Buffer.from(mail.raw, 'base64') };
-      });
+    /** Newest first, without the messages. */
+    async list(): Promise<CapturedEntry[]> {
+      const ids = await redis.lrange(keys.inbox, 0, bounds.count - 1);
+      if (ids.length === 0) return [];
+      const entries = await redis.hmget(keys.inboxEntries, ...ids);
+      // Between the two reads a mail may be dropped.
+      return entries.flatMap((json) => (json === null ? [] : [JSON.parse(json)]));
     },
 
-    clear: async (): Promise<void> => {
-      await redis.del(keys.inbox);
+    /** @returns null when there is no such mail, or no more */
+    async get(id: string): Promise<CapturedMail | null> {
+      const [json, raw] = await Promise.all([
+        redis.hget(keys.inboxEntries, id),
+        redis.hgetBuffer(keys.inboxRaw, id) as Promise<Buffer | null>,
+      ]);
+      return json === null || raw === null ? null : { ...JSON.parse(json), raw };
     },
 
-    /** Calls `onMail` with the id of each mail as it is captured, from any process, until disposed. */
-    async watch(onMail: (id: string) => void): Promise<AsyncDisposable> {
+    async clear(): Promise<void> {
+      await redis.multi().del(stored).publish(keys.inboxChannel, '').exec();
+    },
+
+    /**
+     * Calls `onChange` with the id of each mail as it is captured, by any process, until disposed; with null when
+     * anything may have changed: the inbox was emptied, or Redis was away and mail may have been missed.
+     */
+    watch(onChange: (id: string | null) => void): InboxWatch {
+      // A connection of its own, as one that is subscribed can do nothing else. It waits while Redis is away.
       const subscriber = redis.duplicate({ enableOfflineQueue: true, maxRetriesPerRequest: null });
       subscriber.on('error', () => {});
-      subscriber.on('message', (_channel, id) => onMail(id));
-      await subscriber.subscribe(keys.inboxChannel);
+      subscriber.on('message', (_channel, id) => onChange(id === '' ? null : id));
+      const ready = subscriber.subscribe(keys.inboxChannel).then(() => {
+        subscriber.on('ready', () => onChange(null));
+      });
+      // Whoever disposes before it is ready may not be waiting for it.
+      ready.catch(() => {});
       return {
+        ready,
         async [Symbol.asyncDispose]() {
           subscriber.disconnect();
         },

@@ -1,0 +1,90 @@
+/** Captured mail read for people and scripts. Whatever it holds was written by somebody else and is taken as text. */
+import PostalMime, { type Address, type Attachment, decodeWords, type Email } from 'postal-mime';
+import { formatMailbox } from '../../domain/address.ts';
+import type { CapturedEntry, CapturedMail } from '../../store/inbox.ts';
+
+/** What the list shows of a mail. */
+export type MailSummary = {
+  readonly id: string;
+  readonly email_id: string;
+  readonly created_at: string;
+  /** Who it was really from and for, hidden recipients included. */
+  readonly envelope: CapturedEntry['envelope'];
+  readonly from: string | null;
+  readonly to: readonly string[];
+  readonly subject: string | null;
+  readonly attachments: readonly FileView[];
+  /** Bytes of the whole message. */
+  readonly size: number;
+};
+
+export type MailView = MailSummary & {
+  readonly cc: readonly string[];
+  readonly reply_to: readonly string[];
+  readonly text: string | null;
+  readonly html: string | null;
+  /** In the order they stand, encoded words decoded. */
+  readonly headers: readonly { readonly name: string; readonly value: string }[];
+};
+
+type FileView = {
+  readonly index: number;
+  readonly filename: string | null;
+  readonly content_type: string;
+  /** Bytes, decoded. */
+  readonly size: number;
+};
+
+export type MailFile = FileView & { readonly contentId: string | null; readonly content: Buffer };
+export type ParsedMail = { readonly view: MailView; readonly files: readonly MailFile[] };
+
+/** A message whose MIME parts cannot be told apart still has its place in the list, and its raw form. */
+const unreadable: Email = { headers: [], headerLines: [], attachments: [], text: 'This message cannot be parsed.' };
+
+export async function parseMail(mail: CapturedMail): Promise<ParsedMail> {
+  const email = await PostalMime.parse(mail.raw).catch(() => unreadable);
+  const files = email.attachments.map(toFile);
+  return {
+    files,
+    view: {
+      id: mail.id,
+      email_id: mail.emailId,
+      created_at: new Date(mail.at).toISOString(),
+      envelope: mail.envelope,
+      from: toAddresses(email.from && [email.from])[0] ?? null,
+      to: toAddresses(email.to),
+      subject: email.subject ?? null,
+      attachments: files.map(({ index, filename, content_type, size }) => ({ index, filename, content_type, size })),
+      size: mail.raw.length,
+      cc: toAddresses(email.cc),
+      reply_to: toAddresses(email.replyTo),
+      // The parser ends a part with one line break too many or not, depending on its encoding; its own are not told apart.
+      text: email.text?.replaceAll('\r\n', '\n').trimEnd() ?? null,
+      html: email.html?.trimEnd() ?? null,
+      headers: email.headers.map(({ originalKey, value }) => ({ name: originalKey, value: decodeWords(value) })),
+    },
+  };
+}
+
+export function summaryOf(view: MailView): MailSummary {
+  const { cc: _cc, reply_to: _replyTo, text: _text, html: _html, headers: _headers, ...summary } = view;
+  return summary;
+}
+
+function toAddresses(addresses: readonly Address[] = []): string[] {
+  return addresses
+    .flatMap((address) => address.group ?? [address])
+    .map(({ address, name }) => formatMailbox(name === '' ? { address } : { address, name }));
+}
+
+function toFile({ filename, mimeType, contentId, content }: Attachment, index: number): MailFile {
+  const bytes = typeof content === 'string' ? Buffer.from(content) : Buffer.from(new Uint8Array(content));
+  return {
+    index,
+    filename,
+    content_type: mimeType,
+    size: bytes.length,
+    contentId: contentId?.replace(/^<|>$/g, '') ?? null,
+    content: bytes,
+  };
+}

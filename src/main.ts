@@ -43,17 +43,19 @@ function waitForSignal(): Promise<void> {
 function welcome(app: App, config: Config): string {
   if (app.url === null) return 'Postrider worker is running.';
   if (config.NODE_ENV === 'production') return `Postrider is listening on ${app.url}`;
+  // A key that was given is known to whoever gave it, and need not stand in a terminal or a log.
+  const isMade = config.POSTRIDER_API_KEY === undefined;
   return [
     '',
     `  Postrider is listening on ${app.url}`,
-    `  API key  ${app.apiKey}`,
+    ...(isMade ? [`  API key  ${app.apiKey}`] : []),
     ...(config.devInbox ? [`  Inbox    ${app.url}/dev/inbox`] : []),
     '',
     '  Send your first email:',
     '',
     `curl ${app.url}/v1/emails \\`,
-    `  -H 'Authorization: Bearer ${app.apiKey}' \\`,
-    "  -H 'Content-Type: application/json' \\",
+    `  -H "Authorization: Bearer ${isMade ? app.apiKey : '$POSTRIDER_API_KEY'}" \\`,
+    '  -H "Content-Type: application/json" \\',
     `  -d '{"from": "Ada <ada@example.com>", "to": "grace@example.com", "subject": "Hello", "text": "It works."}'`,
     '',
   ].join('\n');

@@ -104,3 +104,8 @@ export function domainOf(address: string): string {
 export function maskAddress(address: string): string {
   return `${address.slice(0, 1)}***@${domainOf(address)}`;
 }
+
+/** The same for any text that may hold addresses, such as a server's reply. */
+export function maskAddresses(text: string): string {
+  return text.replace(/[^\s<>"'(),;:@]+@[^\s<>"'(),;:@]+/g, maskAddress);
+}

@@ -1,5 +1,5 @@
 /** Postrider's own Redis for a machine without one: started in the data folder, found again after a crash, stopped by its last user. */
-import { execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -33,7 +33,7 @@ export async function openLocalRedis(dataDir: string): Promise<LocalRedis> {
     );
   }
   await mkdir(dir, { recursive: true, mode: 0o700 });
-  const url = `unix://${encodeURI(socket)}`;
+  const url = `unix://${socket.split('/').map(encodeURIComponent).join('/')}`;
   // Held for as long as this process uses the server: the last user is the one that sees nobody else connected.
   const presence = await withLock(dir, () => joinOrStart(dir, socket, url));
   return {
@@ -45,14 +45,14 @@ export async function openLocalRedis(dataDir: string): Promise<LocalRedis> {
 async function joinOrStart(dir: string, socket: string, url: string): Promise<Redis> {
   const running = await tryOpen(url);
   if (running !== null) return running;
-  if (!(await isServing(dir, socket))) await startServer(dir, socket);
+  const started = (await isServing(dir, socket)) ? null : await startServer(dir, socket);
   const deadline = Date.now() + startDeadlineMs;
-  while (Date.now() < deadline) {
+  while (Date.now() < deadline && (await isServing(dir, socket))) {
     const redis = await tryOpen(url);
     if (redis !== null) return redis;
-    if (!(await isServing(dir, socket))) break;
     await sleep(pollMs);
   }
+  started?.kill();
   throw new Error(`The local Redis did not start: see ${join(dir, 'redis.log')}`);
 }
 
@@ -64,12 +64,19 @@ async function tryOpen(url: string): Promise<Redis | null> {
 async function isServing(dir: string, socket: string): Promise<boolean> {
   const pid = Number(await readFile(join(dir, 'redis.pid'), 'utf8').catch(() => '0'));
   if (!(pid > 0)) return false;
-  const { stdout } = await run('ps', ['-o', 'stat=,args=', '-p', String(pid)]).catch(() => ({ stdout: '' }));
-  return !stdout.startsWith('Z') && stdout.includes(socket);
+  return (await commandLine(pid)).includes(socket);
+}
+
+/** What a live process was started with; empty for a dead one. Linux tells by /proc, others by ps. */
+async function commandLine(pid: number): Promise<string> {
+  const askPs = () => run('ps', ['-o', 'args=', '-p', String(pid)]).then(({ stdout }) => stdout);
+  return readFile(`/proc/${pid}/cmdline`, 'utf8')
+    .catch(askPs)
+    .catch(() => '');
 }
 
 /** Detached, so that Ctrl-C in the terminal reaches Postrider first and the mail in hand can still be settled. */
-async function startServer(dir: string, socket: string): Promise<void> {
+async function startServer(dir: string, socket: string): Promise<ChildProcess> {
   const program = await findServer();
   const log = openSync(join(dir, 'redis.log'), 'a', 0o600);
   const settings = {
@@ -88,6 +95,7 @@ async function startServer(dir: string, socket: string): Promise<void> {
   await new Promise<void>((spawned, failed) => server.once('spawn', spawned).once('error', failed));
   server.unref();
   await writeFile(join(dir, 'redis.pid'), String(server.pid));
+  return server;
 }
 
 async function findServer(): Promise<string> {

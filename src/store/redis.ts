@@ -30,7 +30,7 @@ export async function openRedis(url: string, patience: RedisPatience): Promise<R
     maxRetriesPerRequest: patience === 'wait' ? null : 1,
     retryStrategy: (times: number) => Math.min(times * 50, longestReconnectWaitMs),
   } satisfies RedisOptions;
-  const redis = url.startsWith('unix://') ? new Redis(socketPath(url), options) : new Redis(url, options);
+  const redis = url.startsWith('unix://') ? new Redis({ ...options, path: socketPath(url) }) : new Redis(url, options);
   // Without a listener a lost connection would end the process; every command reports its own failure.
   redis.on('error', () => {});
   await redis.connect().catch((error: Error) => {

@@ -1,5 +1,5 @@
 /** Reports: one function for each unit of work, each writing one wide line. */
-import { maskAddress } from '../domain/address.ts';
+import { maskAddress, maskAddresses } from '../domain/address.ts';
 import type { Decision } from '../domain/decide.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import type { Answer, SettledOutcome } from '../domain/outcome.ts';
@@ -24,7 +24,7 @@ export function openReports(log: Log) {
         email_id: email.facts.id,
         outcome: outcome.kind,
         transport: outcome.transport,
-        detail: 'detail' in outcome ? outcome.detail : undefined,
+        detail: 'detail' in outcome ? maskAddresses(outcome.detail) : undefined,
         recipients: decision.state.recipients.map(({ address, status, smtp }) => ({
           to: maskAddress(address),
           status,
@@ -44,11 +44,14 @@ export function openReports(log: Log) {
     },
 
     trouble(part: string, error: unknown, fields: Readonly<Record<string, unknown>> = {}): void {
-      log.error({ part, ...fields, error: error instanceof Error ? error.message : String(error) }, 'trouble');
+      log.error(
+        { part, ...fields, error: maskAddresses(error instanceof Error ? error.message : String(error)) },
+        'trouble',
+      );
     },
 
     bug(error: Error, fields: Readonly<Record<string, unknown>>): void {
-      log.error({ ...fields, error: error.message, stack: error.stack }, 'bug');
+      log.error({ ...fields, error: maskAddresses(error.stack ?? error.message) }, 'bug');
     },
   };
 }

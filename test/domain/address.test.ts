@@ -1,7 +1,7 @@
 /** One mailbox, strictly read: what is accepted comes back whole, and nothing that could inject a header or command is accepted. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { formatMailbox, makeMailbox, maskAddress, parseMailbox } from '../../src/domain/address.ts';
+import { formatMailbox, makeMailbox, maskAddress, maskAddresses, parseMailbox } from '../../src/domain/address.ts';
 
 describe('a mailbox', () => {
   it.each([
@@ -117,5 +117,8 @@ describe('a mailbox', () => {
 
   it('is masked to its first letter and domain for logs', () => {
     expect(maskAddress('grace@example.org')).toBe('g***@example.org');
+    expect(maskAddresses('550 <grace@example.org>: unknown, see ada@example.com')).toBe(
+      '550 <g***@example.org>: unknown, see a***@example.com',
+    );
   });
 });

@@ -1,7 +1,7 @@
 /** The whole line over real parts: one POST becomes one email at a real SMTP server and one signed webhook. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Certificate, makeCertificate } from '../support/certificate.ts';
-import { startPostrider } from '../support/postrider.ts';
+import { startPostrider, testApiKey } from '../support/postrider.ts';
 import { openReceiver } from '../support/receiver.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { openSmtpServer, smtpUser } from '../support/smtp-server.ts';
@@ -175,6 +175,15 @@ describe.each([
     ]);
     expect(new Set(receiver.hooks.map(({ headers }) => headers['webhook-id'])).size).toBe(2);
     expect(smtp.mails).toHaveLength(1);
+    const logged = postrider
+      .output()
+      .split('\n')
+      .filter((line) => /\b(?:INFO|WARN|ERROR)\b/.test(line))
+      .join('\n');
+    expect(postrider.output()).not.toContain(testApiKey);
+    for (const secret of ['grace@', 'hidden@', 'Grüße', 'Hallo', smtpUser.pass, webhook.body.signing_secret]) {
+      expect(logged).not.toContain(secret);
+    }
 
     postrider.kill('SIGTERM');
     expect(await postrider.ended).toBe(0);

@@ -10,7 +10,8 @@ import { until } from '../support/until.ts';
 
 let dir: string;
 beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'pr-local-'));
+  // A name with everything that a URL would take for something else.
+  dir = await mkdtemp(join(tmpdir(), 'pr local #?%-'));
 });
 afterEach(async () => {
   await until('the local Redis to be gone', async () => !(await isRunning()));
@@ -43,7 +44,7 @@ async function stop(postrider: Postrider): Promise<void> {
 
 it('keeps what it answered: append-only file, fsync always, nothing evicted, and nobody else on the machine can open it', async () => {
   await using postrider = await start();
-  const redis = new Redis(join(dir, 'redis/redis.sock'));
+  const redis = new Redis({ path: join(dir, 'redis/redis.sock') });
   const setting = async (name: string) => ((await redis.config('GET', name)) as string[])[1];
   expect([
     await setting('appendonly'),

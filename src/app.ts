@@ -42,6 +42,7 @@ const newIv = () => randomBytes(12);
 /** Opens everything `config` asks for. What was opened is closed again when opening fails half-way. */
 export async function openApp(config: Config): Promise<App> {
   await using opened = new AsyncDisposableStack();
+  const stopping = new AbortController();
   const report = openReports(openLog({ level: config.LOG_LEVEL, isReadable: config.NODE_ENV !== 'production' }));
   const { apiKey, secretKey } = await openSecrets(config.DATA_DIR, {
     apiKey: config.POSTRIDER_API_KEY,
@@ -53,12 +54,14 @@ export async function openApp(config: Config): Promise<App> {
 
   if (config.ROLES.includes('worker')) await openWork();
   const url = config.ROLES.includes('api') ? await openApi() : null;
+  opened.defer(() => stopping.abort());
   const all = opened.move();
   return { url, apiKey, [Symbol.asyncDispose]: () => all.disposeAsync() };
 
   async function openWork(): Promise<void> {
     const redis = await connect('wait');
     const { emails, webhooks, tries, inbox } = opened.use(openStore(redis, secretKey, newIv));
+    await webhooks.checkKey();
     const consumer = `${hostname()}-${process.pid}-${newId('rq')}`;
     const outbox = opened.use(await openOutbox(redis, await connect('wait'), consumer, config.WORKER_LOCK));
     const queues = { redis, prefix: queuePrefix };
@@ -78,7 +81,14 @@ export async function openApp(config: Config): Promise<App> {
     const sweeping = { emails, deliveries, olderThanMs: config.SWEEP_INTERVAL, now };
 
     const { WORKER_CONCURRENCY: concurrency, WORKER_LOCK: lockMs, SHUTDOWN_TIMEOUT: shutdownTimeoutMs } = config;
-    const workers = { concurrency, lockMs, shutdownTimeoutMs, onTrouble: report.trouble, now };
+    const workers = {
+      concurrency,
+      lockMs,
+      shutdownTimeoutMs,
+      stopping: stopping.signal,
+      onTrouble: report.trouble,
+      now,
+    };
     opened.use(await openWorker('deliver', (id) => deliver(delivering, id), queues, workers));
     opened.use(await openWorker('post', (id) => post(posting, id), queues, workers));
     opened.use(openLoop('notify', (stop) => notify(notifying, stop), { everyMs: 0, onTrouble: report.trouble }));
@@ -86,15 +96,15 @@ export async function openApp(config: Config): Promise<App> {
   }
 
   async function openApi(): Promise<string> {
-    const draining = new AbortController();
     const redis = await connect('fail_fast');
     const { emails, webhooks, inbox, ping } = opened.use(openStore(redis, secretKey, newIv));
     const deliveries = opened.use(openQueue('deliver', { redis, prefix: queuePrefix }));
+    await webhooks.checkKey();
     const accepting = accept.bind(null, { emails, deliveries, newId, now });
     const server = await buildServer({
       ...listRoutes({
         ...{ emails, webhooks, inbox, accept: accepting, newId, entropy: randomBytes, now },
-        ...{ pingStore: ping, isDraining: () => draining.signal.aborted, hasDevInbox: config.devInbox },
+        ...{ pingStore: ping, isDraining: () => stopping.signal.aborted, hasDevInbox: config.devInbox },
       }),
       version: packageJson.version,
       apiKeys: [{ id: 'admin', hash: hashApiKey(apiKey) }],
@@ -105,7 +115,6 @@ export async function openApp(config: Config): Promise<App> {
     });
     opened.defer(() => server.close());
     const address = await server.listen({ host: config.HOST, port: config.PORT });
-    opened.defer(() => draining.abort());
     return address;
   }
 }

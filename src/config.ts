@@ -59,7 +59,11 @@ export const settings = z.object({
     '`production` turns the dev inbox and everything generated off.',
   ),
   ROLES: expects(roles.prefault('api,worker'), '`api`, `worker` or both with a comma', 'What this process does.'),
-  HOST: expects(z.string().min(1).default('127.0.0.1'), 'an address', 'Address the API listens on.'),
+  HOST: expects(
+    z.string().min(1).default('127.0.0.1'),
+    'an address',
+    'Address the API listens on. Whoever reaches it can also look into the dev inbox.',
+  ),
   PORT: expects(wholeNumber(0, 65_535).prefault('8080'), 'a port; 0 takes a free one', 'Port the API listens on.'),
   DATA_DIR: expects(
     z.string().min(1).default('.postrider'),
@@ -92,12 +96,12 @@ export const settings = z.object({
   WORKER_CONCURRENCY: expects(
     wholeNumber(1, 10_000).prefault('50'),
     'a whole number from 1',
-    'Emails one worker has in hand at a time.',
+    'Emails, and as many webhooks, one worker has in hand at a time. Each email is in memory whole.',
   ),
   WORKER_LOCK: expects(
     duration(500).prefault('30s'),
     'a duration such as `30s`',
-    "How long a dead worker's mail stays with it before another takes it over.",
+    'Mail in the hands of a worker that died is taken over by another within twice this time.',
   ),
   SWEEP_INTERVAL: expects(
     duration(50).prefault('10s'),
@@ -106,7 +110,7 @@ export const settings = z.object({
   ),
   RETRY_SCHEDULE: expects(
     durations.prefault('10s,30s,2m,10m,30m,1h,2h,4h'),
-    'durations with commas',
+    'durations such as `10s,2m,1h`',
     'Waits between attempts after a deferral (4xx); the last one repeats.',
   ),
   RETRY_MAX_AGE: expects(
@@ -116,7 +120,7 @@ export const settings = z.object({
   ),
   WEBHOOK_SCHEDULE: expects(
     durations.prefault('5s,5m,30m,2h,5h,10h,14h,20h,24h'),
-    'durations with commas',
+    'durations such as `10s,2m,1h`',
     'Waits between tries of a webhook that was not answered with 2xx.',
   ),
   WEBHOOK_ALLOW_PRIVATE_NETWORKS: expects(

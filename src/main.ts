@@ -19,10 +19,15 @@ async function openOrExit(config: Config): Promise<App> {
   try {
     return await openApp(config);
   } catch (error) {
-    console.error(`Postrider could not start: ${error instanceof Error ? error.message : String(error)}`);
+    const isTaken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
+    const advice = isTaken ? '. Set PORT to another one, or to 0 for any' : '';
+    console.error(`Postrider could not start: ${error instanceof Error ? error.message : String(error)}${advice}`);
     process.exit(1);
   }
 }
+
+/** Closing connections after the work is over. */
+const closeGraceMs = 3_000;
 
 /** npm passes on a Ctrl-C that the terminal has already sent us: signals this close together are one. */
 const sameSignalMs = 500;
@@ -66,4 +71,11 @@ const stopped = waitForSignal();
 const app = await openOrExit(config);
 console.log(welcome(app, config));
 await stopped;
+// Whatever hangs beyond its own deadline (Redis gone for good, for one) must not keep the process: what it had in hand is taken over.
+const overdue = setTimeout(() => {
+  console.error('Postrider stopped with work in hand after SHUTDOWN_TIMEOUT; another worker takes it over.');
+  process.exit(1);
+}, config.SHUTDOWN_TIMEOUT + closeGraceMs);
 await app[Symbol.asyncDispose]();
+clearTimeout(overdue);
+process.exit();

@@ -11,6 +11,8 @@ const maxLabelOctets = 63;
 const maxNameLength = 320;
 
 const atomCharacters = /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\u{10ffff}]+$/u;
+/** Spaces and format characters of any script: two addresses that look the same would not be. */
+const invisible = /[\p{Z}\p{C}]/u;
 const controlCharacters = /[\p{Cc}\u2028\u2029]/u;
 const label = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/;
 
@@ -67,7 +69,7 @@ function parseAddress(text: string, name: string | undefined): Mailbox | Address
 function isLocalPart(local: string): boolean {
   if (local.startsWith('"'))
     return /^"(?:[\x20\x21\x23-\x3b\x3d\x3f-\x5b\x5d-\x7e]|\\[\x20-\x3b\x3d\x3f-\x7e])+"$/.test(local);
-  return local.split('.').every((atom) => atomCharacters.test(atom));
+  return !invisible.test(local) && local.split('.').every((atom) => atomCharacters.test(atom));
 }
 
 function parseDomain(text: string): string | AddressFault {

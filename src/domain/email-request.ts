@@ -20,6 +20,9 @@ const reservedHeaders = new Set([
   'subject', 'reply-to', 'date', 'message-id', 'return-path', 'received', 'dkim-signature',
 ]); // biome-ignore format: one list reads best as one block
 
+/** A header is folded at its spaces only (RFC 5322 section 2.1.1). */
+const longWord = /\S{901}/;
+
 const controlCharacters = /[\p{Cc}]/u;
 
 const headerSafe = (max: number) =>
@@ -27,7 +30,11 @@ const headerSafe = (max: number) =>
     .string()
     .max(max)
     .refine((text) => !controlCharacters.test(text), 'must not contain control characters (CR, LF, NUL, …)')
-    .refine((text) => text.isWellFormed(), 'must be well-formed Unicode');
+    .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
+    .refine(
+      (text) => !longWord.test(text),
+      'must have a space at least every 900 characters: a line of mail has 998 at most',
+    );
 
 const bodyText = z
   .string()
@@ -103,6 +110,7 @@ const attachment = z.strictObject({
   content: base64,
   content_type: z
     .string()
+    .max(500)
     .regex(/^[\w!#$&^.+-]{1,64}\/[\w!#$&^.+-]{1,64}(?:; ?[\w-]+=(?:[\w.+-]+|"[\w .+-]*"))*$/, 'must be a media type')
     .refine((type) => !/^(?:multipart|message)\//i.test(type), 'must not be multipart/* or message/*')
     .optional(),

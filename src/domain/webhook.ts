@@ -11,7 +11,7 @@ export const webhookRequest = z
       .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
       .max(2_048)
       .refine(
-        (url) => URL.canParse(url) && new URL(url).username === '' && new URL(url).password === '',
+        (url) => !URL.canParse(url) || (new URL(url).username === '' && new URL(url).password === ''),
         'must not carry credentials',
       ),
     events: z.array(z.enum(emailEventTypes)).min(1),

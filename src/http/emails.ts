@@ -82,12 +82,13 @@ export function emailRoutes(deps: Deps): Routes {
           ...problemAnswers(400, 401, 413, 415, 422, 503),
         },
       },
-      /** The claim is about what was sent, so it is taken before the body is parsed into our own types. */
+      /** A key stands for what was sent, so that is kept before the body is parsed into our own types. */
       preValidation: async (request) => {
-        request.claim = readClaim(request.headers['idempotency-key'], request.apiKey.id, request.body);
+        request.given = request.body;
       },
       handler: async (request, reply) => {
-        const outcome = await deps.accept(request.body, request.apiKey.id, request.claim);
+        const claim = readClaim(request.headers['idempotency-key'], request.apiKey.id, request.given);
+        const outcome = await deps.accept(request.body, request.apiKey.id, claim);
         if (outcome.kind === 'key_reused') {
           throw new ProblemError(
             'invalid_idempotent_request',

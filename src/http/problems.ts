@@ -62,6 +62,11 @@ export function answerErrorsAsProblems(app: FastifyInstance, deps: ErrorDeps): v
   );
 }
 
+/** What fastify refuses before any route or hook: a URL it cannot decode, or one with an overlong part. */
+export function answerFrameworkError(error: Error, request: FastifyRequest, reply: FastifyReply): void {
+  sendProblem(request, reply, 'unreadable_request', error.message.split(':')[0] ?? '');
+}
+
 function sendProblem(
   request: FastifyRequest,
   reply: FastifyReply,

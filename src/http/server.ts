@@ -9,9 +9,8 @@ import fastify, {
 } from 'fastify';
 import { jsonSchemaTransform, jsonSchemaTransformObject, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { z } from 'zod';
-import type { IdempotencyClaim } from '../store/emails.ts';
 import { type ApiKey, authenticate } from './auth.ts';
-import { answerErrorsAsProblems, type ErrorDeps } from './problems.ts';
+import { answerErrorsAsProblems, answerFrameworkError, type ErrorDeps } from './problems.ts';
 
 export type App = FastifyInstance<
   RawServerDefault,
@@ -27,7 +26,8 @@ export type Routes = (app: App) => void;
 declare module 'fastify' {
   interface FastifyRequest {
     apiKey: ApiKey;
-    claim: IdempotencyClaim | null;
+    /** The body as it was sent. */
+    given: unknown;
   }
 }
 
@@ -64,6 +64,7 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
     keepAliveTimeout: keepAliveMs,
     routerOptions: { maxParamLength },
     genReqId: deps.newRequestId,
+    frameworkErrors: answerFrameworkError,
     // One line per request is written by the hook below.
     logger: false,
   }).withTypeProvider<ZodTypeProvider>();

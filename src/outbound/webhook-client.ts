@@ -8,7 +8,6 @@ import { isPrivateAddress } from './private-networks.ts';
 const deadlineMs = 15_000;
 /** Bytes of an answer that are read; the rest is dropped with its connection. */
 const maxAnswerBytes = 16 * 1_024;
-const connectionsPerOrigin = 10;
 
 export type WebhookClient = AsyncDisposable & {
   /** Sends once; trouble is a result with status 0. */
@@ -17,7 +16,8 @@ export type WebhookClient = AsyncDisposable & {
 
 export function openWebhookClient(options: { allowPrivateNetworks: boolean }): WebhookClient {
   const agent = new Agent({
-    connections: connectionsPerOrigin,
+    // As many as there are posts at a time: one that waited for a connection would spend its deadline waiting.
+    connections: null,
     headersTimeout: deadlineMs,
     bodyTimeout: deadlineMs,
     connect: { timeout: deadlineMs, ...(options.allowPrivateNetworks ? {} : { lookup: publicLookup }) },

@@ -58,6 +58,8 @@ export type WorkerOptions = {
   /** A dead worker's jobs are taken over after this long. Renewed while the process lives, so it outlives any wait on a socket. */
   readonly lockMs: number;
   readonly shutdownTimeoutMs: number;
+  /** Aborted when the process begins to stop: all workers stop taking jobs at once, and share the time they have. */
+  readonly stopping: AbortSignal;
   /** The stage threw, which means a bug or that Redis is away. */
   onTrouble(queue: QueueName, error: unknown, fields?: { readonly job: string }): void;
   now(): number;
@@ -94,14 +96,23 @@ export async function openWorker(
   worker.on('error', (error) => options.onTrouble(name, error));
   await worker.waitUntilReady();
 
-  return {
-    /** Waits for the jobs in hand; those that outlast the timeout are taken over by another worker. */
-    async [Symbol.asyncDispose]() {
-      const timeout = Promise.withResolvers<void>();
-      const timer = setTimeout(timeout.resolve, options.shutdownTimeoutMs);
-      await Promise.race([worker.close(), timeout.promise]);
-      clearTimeout(timer);
-      await worker.close(true);
-    },
+  let closing: Promise<void> | undefined;
+  const close = () => {
+    closing ??= within(worker.close(), options.shutdownTimeoutMs);
+    return closing;
   };
+  options.stopping.addEventListener('abort', () => void close(), { once: true });
+
+  return {
+    /** Waits for the jobs in hand; those that outlast the timeout are left, and taken over by another worker. */
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** BullMQ gives no second word once it waits for its jobs, so it is left waiting. */
+async function within(work: Promise<void>, timeoutMs: number): Promise<void> {
+  const timeout = Promise.withResolvers<void>();
+  const timer = setTimeout(timeout.resolve, timeoutMs);
+  await Promise.race([work, timeout.promise]);
+  clearTimeout(timer);
 }

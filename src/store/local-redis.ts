@@ -36,16 +36,22 @@ export async function openLocalRedis(dataDir: string): Promise<LocalRedis> {
   const url = `unix://${socket.split('/').map(encodeURIComponent).join('/')}`;
   // Held for as long as this process uses the server: the last user is the one that sees nobody else connected.
   const presence = await withLock(dir, () => joinOrStart(dir, socket, url));
+  // Should the server die, it is started again on its data; every connection finds it by itself.
+  const revive = () => void withLock(dir, () => startUnlessServing(dir, socket)).catch(() => {});
+  presence.on('close', revive);
   return {
     url,
-    [Symbol.asyncDispose]: () => withLock(dir, () => leave(presence, dir)),
+    [Symbol.asyncDispose]() {
+      presence.off('close', revive);
+      return withLock(dir, () => leave(presence, dir));
+    },
   };
 }
 
 async function joinOrStart(dir: string, socket: string, url: string): Promise<Redis> {
   const running = await tryOpen(url);
   if (running !== null) return running;
-  const started = (await isServing(dir, socket)) ? null : await startServer(dir, socket);
+  const started = await startUnlessServing(dir, socket);
   const deadline = Date.now() + startDeadlineMs;
   while (Date.now() < deadline && (await isServing(dir, socket))) {
     const redis = await tryOpen(url);
@@ -54,6 +60,10 @@ async function joinOrStart(dir: string, socket: string, url: string): Promise<Re
   }
   started?.kill();
   throw new Error(`The local Redis did not start: see ${join(dir, 'redis.log')}`);
+}
+
+async function startUnlessServing(dir: string, socket: string): Promise<ChildProcess | null> {
+  return (await isServing(dir, socket)) ? null : startServer(dir, socket);
 }
 
 async function tryOpen(url: string): Promise<Redis | null> {
@@ -137,11 +147,15 @@ async function tryLock(path: string): Promise<boolean> {
     await writeFile(path, String(process.pid), { flag: 'wx' });
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    // The folder was removed under a running Postrider: nobody else can be in it.
+    if (code === 'ENOENT') return true;
+    if (code !== 'EEXIST') throw error;
   }
   const holder = Number(await readFile(path, 'utf8').catch(() => '0'));
   const age = Date.now() - ((await stat(path).catch(() => null))?.mtimeMs ?? Date.now());
-  const isAbandoned = (holder > 0 && !isAlive(holder)) || age > lockExpiresMs;
+  // In a container pids recur: a lock in our own name is one that our predecessor left.
+  const isAbandoned = (holder > 0 && !isAlive(holder)) || holder === process.pid || age > lockExpiresMs;
   if (isAbandoned) await rm(path, { force: true });
   return false;
 }

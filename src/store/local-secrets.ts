@@ -11,25 +11,37 @@ export async function openSecrets(
   given: { [name in keyof Secrets]?: Secrets[name] | undefined },
 ): Promise<Secrets> {
   const apiKey =
-    given.apiKey ?? (await readOrMake(dataDir, 'api-key', () => `pr_${randomBytes(24).toString('base64url')}`));
+    given.apiKey ??
+    (await readOrMake(dataDir, 'api-key', /^pr_[\w-]{20,}$/, () => `pr_${randomBytes(24).toString('base64url')}`));
   const secretKey =
     given.secretKey ??
-    Buffer.from(await readOrMake(dataDir, 'secret-key', () => randomBytes(32).toString('hex')), 'hex');
+    Buffer.from(
+      await readOrMake(dataDir, 'secret-key', /^[0-9a-f]{64}$/, () => randomBytes(32).toString('hex')),
+      'hex',
+    );
   return { apiKey, secretKey };
 }
 
-/** The secret in `dataDir/name`, made on first use. Of two processes that make it at once, both get the same one. */
-async function readOrMake(dataDir: string, name: string, make: () => string): Promise<string> {
+/**
+ * The secret in `dataDir/name`, made on first use. Of two processes that make it at once, both get the same one.
+ * @throws when the file holds something else
+ */
+async function readOrMake(dataDir: string, name: string, form: RegExp, make: () => string): Promise<string> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const path = join(dataDir, name);
-  const kept = await readFile(path, 'utf8').catch(() => null);
-  if (kept !== null) return kept.trim();
-  // Written aside and linked into place: the file is whole from its first moment, and the first link wins.
+  const secret = (await readFile(path, 'utf8').catch(() => null)) ?? (await makeSecret(path, make));
+  if (!form.test(secret.trim()))
+    throw new Error(`${path} does not hold what Postrider wrote. Delete it to have a new one made.`);
+  return secret.trim();
+}
+
+/** Written aside and linked into place: the file is whole from its first moment, and the first link wins. */
+async function makeSecret(path: string, make: () => string): Promise<string> {
   const draft = `${path}.${randomUUID()}`;
-  await writeFile(draft, `${make()}\n`, { mode: 0o600, flag: 'wx' });
+  await writeFile(draft, `${make()}\n`, { mode: 0o600, flag: 'wx', flush: true });
   await link(draft, path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST') throw error;
   });
   await rm(draft);
-  return (await readFile(path, 'utf8')).trim();
+  return readFile(path, 'utf8');
 }

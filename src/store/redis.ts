@@ -10,6 +10,7 @@ export type RedisPatience =
   | 'wait';
 
 const connectTimeoutMs = 5_000;
+const commandTimeoutMs = 5_000;
 const longestReconnectWaitMs = 1_000;
 
 /**
@@ -27,6 +28,8 @@ export async function openRedis(url: string, patience: RedisPatience): Promise<R
     // Commands issued in one tick leave in one write and come back in one read.
     enableAutoPipelining: true,
     enableOfflineQueue: patience === 'wait',
+    // A server that is there and does not answer counts as away. Workers wait in blocking commands, which no clock may cut.
+    ...(patience === 'fail_fast' ? { commandTimeout: commandTimeoutMs } : {}),
     maxRetriesPerRequest: patience === 'wait' ? null : 1,
     retryStrategy: (times: number) => Math.min(times * 50, longestReconnectWaitMs),
   } satisfies RedisOptions;
@@ -55,7 +58,7 @@ export function isRedisTrouble(error: unknown): boolean {
 
 const troubleNames = new Set(['MaxRetriesPerRequestError', 'AbortError']);
 const troubleMessage =
-  /^(?:LOADING|OOM|READONLY|BUSY|MASTERDOWN|NOAUTH|MISCONF|CLUSTERDOWN|TRYAGAIN)\b|Connection is closed|Stream isn't writeable|ECONNREFUSED|ECONNRESET|EPIPE|ENOENT/;
+  /^(?:LOADING|OOM|READONLY|BUSY|MASTERDOWN|NOAUTH|MISCONF|CLUSTERDOWN|TRYAGAIN)\b|Command timed out|Connection is closed|Stream isn't writeable|ECONNREFUSED|ECONNRESET|EPIPE|ENOENT/;
 
 export function withoutPassword(url: string): string {
   return url.replace(/\/\/[^@/]*@/, '//***@');

@@ -19,6 +19,20 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
       await redis.hset(keys.webhooks, webhook.id, JSON.stringify(stored));
     },
 
+    /** @throws when the stored secrets were sealed with another key: no webhook could be signed */
+    async checkKey(): Promise<void> {
+      const [json] = await redis.hvals(keys.webhooks);
+      if (json === undefined) return;
+      try {
+        unpack(json);
+      } catch (error) {
+        throw new Error(
+          'SECRET_KEY is not the one that the webhooks in this Redis were sealed with. Give that one, or another Redis.',
+          { cause: error },
+        );
+      }
+    },
+
     async get(id: string): Promise<Webhook | null> {
       const json = await redis.hget(keys.webhooks, id);
       return json === null ? null : unpack(json);

@@ -34,6 +34,8 @@ describe('a mailbox', () => {
     '.a@b.co',
     'a..b@b.co',
     'a b@b.co',
+    'a\u00a0b@b.co',
+    'a\u200bb@b.co',
     'a@b.co, c@d.co',
     'a@b.co;c@d.co',
     'Group: a@b.co;',

@@ -53,6 +53,11 @@ describe('a request', () => {
     ],
     ['no recipient', { to: [] }, '/to must have at least one recipient'],
     ['a lone surrogate in its subject', { subject: 'a\ud800' }, '/subject must be well-formed Unicode'],
+    [
+      'a header that could not be folded',
+      { headers: { 'X-Long': 'w'.repeat(901) } },
+      '/headers/X-Long must have a space at least every 900 characters: a line of mail has 998 at most',
+    ],
     ['NUL in its text', { text: 'a\0' }, '/text must be well-formed Unicode without NUL'],
     [
       'a media type that smuggles a header',

@@ -56,6 +56,11 @@ describe('a body', () => {
     });
   });
 
+  it('nested deeper than any stack is refused, with an Idempotency-Key as well', async () => {
+    const deep = `{"from":"a@x.co","subject":"s","text":"t","to":${'['.repeat(200_000)}${']'.repeat(200_000)}}`;
+    expect((await postrider.api('POST', '/v1/emails', deep, { 'idempotency-key': 'deep' })).status).toBe(422);
+  });
+
   it('of another media type is refused', async () => {
     const answer = await postrider.api('POST', '/v1/emails', 'from=a', { 'content-type': 'text/plain' });
     expect(answer).toMatchObject({ status: 415, body: { name: 'unsupported_media_type' } });
@@ -76,6 +81,15 @@ describe('a body', () => {
     expect(answer.body.detail).toBe(
       '/to/1: is not an address: expected local-part@domain; /odd~1name: is not a known field',
     );
+  });
+});
+
+describe('a URL that cannot be read', () => {
+  it.each(['/v1/emails/%zz', `/v1/emails/${'x'.repeat(300)}`])('is answered like any other fault: %s', async (path) => {
+    expect(await postrider.api('GET', path)).toMatchObject({
+      headers: { 'content-type': 'application/problem+json' },
+      body: { name: 'unreadable_request', status: 400 },
+    });
   });
 });
 
@@ -112,6 +126,19 @@ describe('webhooks', () => {
 });
 
 describe('while Redis is away', () => {
+  it('a Redis that is there and does not answer counts as away', async () => {
+    await using redis = await openTestRedis();
+    await using alone = await startPostrider({ REDIS_URL: redis.url, ROLES: 'api' });
+    redis.freeze();
+    const answers = await Promise.all([alone.api('GET', '/readyz'), alone.api('POST', '/v1/emails', email)]);
+    expect(answers.map(({ status }) => status)).toEqual([503, 503]);
+    redis.thaw();
+    await until(
+      'an email to be accepted again',
+      async () => (await alone.api('POST', '/v1/emails', email)).status === 202,
+    );
+  });
+
   it('a request is refused with 503 and nothing is accepted; the process lives, is not ready, and heals by itself', async () => {
     await using redis = await openTestRedis();
     await using alone = await startPostrider({ REDIS_URL: redis.url, ROLES: 'api' });

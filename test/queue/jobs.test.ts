@@ -18,6 +18,7 @@ const options: WorkerOptions = {
   concurrency: 5,
   lockMs: 1_000,
   shutdownTimeoutMs: 5_000,
+  stopping: new AbortController().signal,
   onTrouble: (_, error) => troubles.push(error),
   now: () => Date.now(),
 };

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type Postrider, startPostrider } from '../support/postrider.ts';
+import { type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
 import { until } from '../support/until.ts';
 
 let dir: string;
@@ -110,6 +110,33 @@ it('is started anew over a stale pid file and an abandoned lock, also when the p
   await using second = await start();
   expect(await serverPid()).not.toBe(pid);
   await stop(second);
+});
+
+it('is started again on its data when it dies, and the mail goes on', async () => {
+  await using postrider = await start({ POSTRIDER_API_KEY: testApiKey });
+  const send = () => postrider.api('POST', '/v1/emails', { from: 'a@x.co', to: 'b@x.co', subject: 's', text: 't' });
+  const before = await send();
+  process.kill(await serverPid(), 'SIGKILL');
+  const after = await until('an email to be accepted again', async () => {
+    const answer = await send();
+    return answer.status === 202 && answer;
+  });
+  const isSent = async (id: string) => (await postrider.api('GET', `/v1/emails/${id}`)).body.status === 'sent';
+  await until('both to be sent', async () => (await isSent(before.body.id)) && (await isSent(after.body.id)));
+  await stop(postrider);
+});
+
+it('leaves nothing behind when its folder is removed under it', async () => {
+  await using postrider = await start();
+  const pid = await serverPid();
+  await rm(dir, { recursive: true });
+  await stop(postrider);
+  expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+});
+
+it.each(['api-key', 'secret-key'])('a %s that holds something else is not used but told of', async (name) => {
+  await writeFile(join(dir, name), '\n');
+  await expect(start()).rejects.toThrow(`${name} does not hold what Postrider wrote`);
 });
 
 it('is shared by an API and a worker that start at the same time, and stopped by whichever goes last', async () => {

@@ -9,6 +9,9 @@ export type TestRedis = AsyncDisposable & {
   readonly url: string;
   /** Kills it: what it had answered is on disk. */
   stop(): Promise<void>;
+  /** Holds it: it is there and does not answer, until it is let go on. */
+  freeze(): void;
+  thaw(): void;
   /** Starts it again on the same data. */
   start(): Promise<void>;
 };
@@ -47,6 +50,8 @@ export async function openTestRedis(): Promise<TestRedis> {
     url: `unix://${socket}`,
     start,
     stop,
+    freeze: () => server?.kill('SIGSTOP'),
+    thaw: () => server?.kill('SIGCONT'),
     async [Symbol.asyncDispose]() {
       await stop();
       await rm(dir, { recursive: true, force: true });

@@ -60,13 +60,13 @@ export async function openApp(config: Config): Promise<App> {
 
   async function openWork(): Promise<void> {
     const redis = await connect('wait');
-    const { emails, webhooks, tries, inbox } = opened.use(openStore(redis, secretKey, newIv));
+    const { emails, webhooks, deliveries, inbox } = opened.use(openStore(redis, secretKey, newIv));
     await webhooks.checkKey();
     const consumer = `${hostname()}-${process.pid}-${newId('rq')}`;
     const outbox = opened.use(await openOutbox(redis, await connect('wait'), consumer, config.WORKER_LOCK));
     const queues = { redis, prefix: queuePrefix };
-    const deliveries = opened.use(openQueue('deliver', queues));
-    const posts = opened.use(openQueue('post', queues));
+    const deliverQueue = opened.use(openQueue('deliver', queues));
+    const postQueue = opened.use(openQueue('post', queues));
     const captured = { capture: inbox.add, newId: () => newId('mi'), now };
     const transport = opened.use(config.SMTP_URL ? openSmtpTransport(config.SMTP_URL) : openInboxTransport(captured));
     const allowPrivateNetworks = config.WEBHOOK_ALLOW_PRIVATE_NETWORKS ?? config.devInbox;
@@ -76,9 +76,9 @@ export async function openApp(config: Config): Promise<App> {
     const settling = settle.bind(null, { emails, policy, report: report.settled, now, rand });
     const delivering = { emails, transport, compose, settle: settling, newId, now };
     const scheduleMs = config.WEBHOOK_SCHEDULE;
-    const posting = { outbox, webhooks, emails, tries, client, scheduleMs, report: report.posted, now, rand };
-    const notifying = { outbox, webhooks, posts, now };
-    const sweeping = { emails, deliveries, olderThanMs: config.SWEEP_INTERVAL, now };
+    const posting = { outbox, webhooks, emails, deliveries, client, scheduleMs, report: report.posted, now, rand };
+    const notifying = { outbox, webhooks, postQueue, now };
+    const sweeping = { emails, deliverQueue, olderThanMs: config.SWEEP_INTERVAL, now };
 
     const { WORKER_CONCURRENCY: concurrency, WORKER_LOCK: lockMs, SHUTDOWN_TIMEOUT: shutdownTimeoutMs } = config;
     const workers = {
@@ -98,9 +98,9 @@ export async function openApp(config: Config): Promise<App> {
   async function openApi(): Promise<string> {
     const redis = await connect('fail_fast');
     const { emails, webhooks, inbox, ping } = opened.use(openStore(redis, secretKey, newIv));
-    const deliveries = opened.use(openQueue('deliver', { redis, prefix: queuePrefix }));
+    const deliverQueue = opened.use(openQueue('deliver', { redis, prefix: queuePrefix }));
     await webhooks.checkKey();
-    const accepting = accept.bind(null, { emails, deliveries, newId, now });
+    const accepting = accept.bind(null, { emails, deliverQueue, newId, now });
     const server = await buildServer({
       ...listRoutes({
         ...{ emails, webhooks, inbox, accept: accepting, newId, entropy: randomBytes, now },

@@ -7,7 +7,7 @@ import type { Emails, IdempotencyClaim } from '../store/emails.ts';
 
 type Deps = {
   emails: Pick<Emails, 'create' | 'markQueued'>;
-  deliveries: Pick<JobQueue, 'add'>;
+  deliverQueue: Pick<JobQueue, 'add'>;
   newId(prefix: 'em'): string;
   now(): number;
 };
@@ -47,7 +47,7 @@ export async function accept(
       : { kind: 'key_reused' };
   }
   // The email is safe from here on. Should the queue refuse it now, sweep brings it there.
-  await deps.deliveries.add([{ id, at: now }]).then(
+  await deps.deliverQueue.add([{ id, at: now }]).then(
     () => deps.emails.markQueued([id]),
     () => {},
   );

@@ -7,7 +7,7 @@ import type { Webhooks } from '../store/webhooks.ts';
 type Deps = {
   outbox: Pick<Outbox, 'next' | 'acknowledge'>;
   webhooks: Pick<Webhooks, 'list'>;
-  posts: Pick<JobQueue, 'add'>;
+  postQueue: Pick<JobQueue, 'add'>;
   now(): number;
 };
 
@@ -25,6 +25,6 @@ export async function notify(deps: Deps, stop: AbortSignal): Promise<void> {
       .filter((webhook) => wants(webhook, event))
       .map((webhook) => ({ id: postId({ place, webhookId: webhook.id }), at })),
   );
-  if (jobs.length > 0) await deps.posts.add(jobs);
+  if (jobs.length > 0) await deps.postQueue.add(jobs);
   await deps.outbox.acknowledge(entries);
 }

@@ -12,7 +12,7 @@ type Deps = {
   outbox: Pick<Outbox, 'at'>;
   webhooks: Pick<Webhooks, 'get'>;
   emails: Pick<Emails, 'facts'>;
-  tries: Pick<Deliveries, 'attempts' | 'record'>;
+  deliveries: Pick<Deliveries, 'attempts' | 'record'>;
   client: Pick<WebhookClient, 'post'>;
   scheduleMs: readonly number[];
   report(posted: { webhookId: string; eventId: string; attempt: number; result: PostResult; answer: Answer }): void;
@@ -26,7 +26,7 @@ export async function post(deps: Deps, id: string): Promise<Answer> {
   const [webhook, event, attempts] = await Promise.all([
     deps.webhooks.get(webhookId),
     deps.outbox.at(place),
-    deps.tries.attempts(id),
+    deps.deliveries.attempts(id),
   ]);
   // The endpoint was deleted or the event is past its retention: there is nobody to tell or nothing to say.
   if (webhook === null || event === null) return done;
@@ -36,7 +36,7 @@ export async function post(deps: Deps, id: string): Promise<Answer> {
   const result = await deps.client.post(webhook.endpoint, { ...signature, ...fixedHeaders }, body);
   const attempt = attempts + 1;
   const answer = decidePost(result, attempt, deps.scheduleMs, deps.now(), deps.rand());
-  await deps.tries.record(id, attempt, result, deps.now());
+  await deps.deliveries.record(id, attempt, result, deps.now());
   deps.report({ webhookId, eventId: event.id, attempt, result, answer });
   return answer;
 }

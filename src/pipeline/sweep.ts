@@ -4,7 +4,7 @@ import type { Emails } from '../store/emails.ts';
 
 type Deps = {
   emails: Pick<Emails, 'unqueued' | 'markQueued'>;
-  deliveries: Pick<JobQueue, 'add'>;
+  deliverQueue: Pick<JobQueue, 'add'>;
   /** Younger emails are still on their way by themselves. */
   olderThanMs: number;
   now(): number;
@@ -17,6 +17,6 @@ export async function sweep(deps: Deps): Promise<void> {
   const at = deps.now();
   const ids = await deps.emails.unqueued(at - deps.olderThanMs, batchSize);
   if (ids.length === 0) return;
-  await deps.deliveries.add(ids.map((id) => ({ id, at })));
+  await deps.deliverQueue.add(ids.map((id) => ({ id, at })));
   deps.emails.markQueued(ids);
 }

@@ -13,7 +13,7 @@ export function openStore(redis: Redis, secretKey: Uint8Array, newIv: () => Uint
   return {
     emails,
     webhooks: openWebhooks(redis, secretKey, newIv),
-    tries: openDeliveries(redis),
+    deliveries: openDeliveries(redis),
     inbox: openInbox(redis),
     /** Whether Redis answers now. */
     ping: async (): Promise<boolean> => (await redis.ping().catch(() => '')) === 'PONG',

@@ -1,6 +1,6 @@
 /** Events: the one list of types, the stored form (slim) and the payload a consumer sees (whole). */
 import type { EmailFacts } from './email.ts';
-import { type RecipientStatus, recipientStatuses, type SmtpReply } from './recipient.ts';
+import type { RecipientStatus, SmtpReply } from './recipient.ts';
 
 export const emailEventTypes = [
   'email.scheduled',
@@ -47,9 +47,7 @@ export function lastEventName(type: EmailEventType): string {
   return type.slice('email.'.length);
 }
 
-export const lastEventNames = [...new Set(recipientStatuses.map(eventOf).filter((type) => type !== null))].map(
-  lastEventName,
-);
+export const lastEventNames = emailEventTypes.map(lastEventName);
 
 export type EventPayload = {
   readonly type: EmailEventType;

@@ -68,22 +68,24 @@ function acceptTable(rounds: readonly Round[]): string {
   );
 }
 
+/** A limit: what share of it ours is, and the limit itself. */
+function limitRow(
+  rounds: readonly Round[],
+  name: string,
+  ours: (round: Round) => number,
+  limit: (round: Round) => number,
+): Row {
+  return [name, ratio(rounds, ours, limit), whole(median(rounds, limit))];
+}
+
 function deliverTable(rounds: readonly Round[]): string {
   return table(
     ['deliver', 'ours is', 'messages/s'],
     [
       ['worker alone', '', whole(median(rounds, deliverRate))],
-      ['limit: raw pipelined SMTP', ratio(rounds, deliverRate, rawRate), whole(median(rounds, rawRate))],
-      [
-        'limit: SMTPConnection, ready buffer',
-        ratio(rounds, deliverRate, connectionRate),
-        whole(median(rounds, connectionRate)),
-      ],
-      [
-        'limit: nodemailer pool, sendMail',
-        ratio(rounds, deliverRate, sendMailRate),
-        whole(median(rounds, sendMailRate)),
-      ],
+      limitRow(rounds, 'limit: raw pipelined SMTP', deliverRate, rawRate),
+      limitRow(rounds, 'limit: SMTPConnection, ready buffer', deliverRate, connectionRate),
+      limitRow(rounds, 'limit: nodemailer pool, sendMail', deliverRate, sendMailRate),
     ],
   );
 }
@@ -100,16 +102,8 @@ function endToEndTable(rounds: readonly Round[]): string {
         latency(({ ours }) => ours.endToEnd.p50Ms),
         latency(({ ours }) => ours.endToEnd.p99Ms),
       ],
-      [
-        'limit: SMTPConnection, ready buffer',
-        ratio(rounds, endToEndRate, connectionRate),
-        whole(median(rounds, connectionRate)),
-      ],
-      [
-        'limit: nodemailer pool, sendMail',
-        ratio(rounds, endToEndRate, sendMailRate),
-        whole(median(rounds, sendMailRate)),
-      ],
+      limitRow(rounds, 'limit: SMTPConnection, ready buffer', endToEndRate, connectionRate),
+      limitRow(rounds, 'limit: nodemailer pool, sendMail', endToEndRate, sendMailRate),
     ],
   );
 }

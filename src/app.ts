@@ -60,8 +60,7 @@ export async function openApp(config: Config): Promise<App> {
 
   async function openWork(): Promise<void> {
     const redis = await connect('wait');
-    const { emails, webhooks, deliveries, inbox } = opened.use(openStore(redis, secretKey, newIv));
-    await webhooks.checkKey();
+    const { emails, webhooks, deliveries, inbox } = opened.use(await openStore(redis, secretKey, newIv));
     const consumer = `${hostname()}-${process.pid}-${newId('rq')}`;
     const outbox = opened.use(await openOutbox(redis, await connect('wait'), consumer, config.WORKER_LOCK));
     const queues = { redis, prefix: queuePrefix };
@@ -97,9 +96,8 @@ export async function openApp(config: Config): Promise<App> {
 
   async function openApi(): Promise<string> {
     const redis = await connect('fail_fast');
-    const { emails, webhooks, inbox, ping } = opened.use(openStore(redis, secretKey, newIv));
+    const { emails, webhooks, inbox, ping } = opened.use(await openStore(redis, secretKey, newIv));
     const deliverQueue = opened.use(openQueue('deliver', { redis, prefix: queuePrefix }));
-    await webhooks.checkKey();
     const accepting = accept.bind(null, { emails, deliverQueue, newId, now });
     const server = await buildServer({
       ...listRoutes({
@@ -114,7 +112,6 @@ export async function openApp(config: Config): Promise<App> {
       report: report.request,
     });
     opened.defer(() => server.close());
-    const address = await server.listen({ host: config.HOST, port: config.PORT });
-    return address;
+    return server.listen({ host: config.HOST, port: config.PORT });
   }
 }

@@ -1,7 +1,8 @@
 /** The email: what is stored of it, and how a request becomes one. */
 import { domainOf, type Mailbox } from './address.ts';
 import type { EmailRequest } from './email-request.ts';
-import type { EmailEventType } from './event.ts';
+import type { EmailEvent, EmailEventType } from './event.ts';
+import { eventId } from './id.ts';
 import { type Recipient, type RecipientKind, recipientKinds } from './recipient.ts';
 
 export type Tag = { readonly name: string; readonly value: string };
@@ -61,12 +62,32 @@ export type StoredEmail = {
 /** An email with what is needed to send it. `content` is null once it has been dropped. */
 export type LoadedEmail = StoredEmail & { readonly content: Content | null };
 
-/** Turns a valid request into the email to store, all recipients queued, its first event at sequence 1. */
-export function acceptEmail(
-  request: EmailRequest,
-  given: { id: string; keyId: string; now: number },
-): { facts: EmailFacts; state: EmailState; content: Content } {
+/** An email on its way into the store, with the event that tells of it. */
+export type NewEmail = {
+  readonly facts: EmailFacts;
+  readonly state: EmailState;
+  readonly content: Content;
+  readonly event: EmailEvent;
+};
+
+/** Turns a valid request into the email to store, all recipients queued. */
+export function acceptEmail(request: EmailRequest, given: { id: string; keyId: string; now: number }): NewEmail {
   const { id, keyId, now } = given;
+  const recipients = recipientKinds.flatMap((kind) =>
+    (request[kind] ?? []).map((mailbox) => queued(kind, mailbox, now)),
+  );
+  const event: EmailEvent = {
+    id: eventId(id, 1),
+    type: 'email.queued',
+    at: now,
+    emailId: id,
+    sequence: 1,
+    to: recipients.map(({ address }) => address),
+    attempt: 0,
+    transport: null,
+    smtp: null,
+    reason: null,
+  };
   return {
     facts: {
       id,
@@ -78,11 +99,7 @@ export function acceptEmail(
       subject: request.subject,
       tags: request.tags ?? [],
     },
-    state: {
-      recipients: recipientKinds.flatMap((kind) => (request[kind] ?? []).map((mailbox) => queued(kind, mailbox, now))),
-      lastEvent: 'email.queued',
-      sequence: 1,
-    },
+    state: { recipients, lastEvent: event.type, sequence: event.sequence },
     content: {
       html: request.html ?? null,
       text: request.text ?? null,
@@ -94,6 +111,7 @@ export function acceptEmail(
         content: attachment.content,
       })),
     },
+    event,
   };
 }
 

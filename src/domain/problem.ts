@@ -6,7 +6,6 @@ const problemKinds = {
   missing_api_key: { status: 401, title: 'No API key was given' },
   invalid_api_key: { status: 401, title: 'The API key is not known' },
   not_found: { status: 404, title: 'There is no such resource' },
-  method_not_allowed: { status: 405, title: 'This method is not supported here' },
   payload_too_large: { status: 413, title: 'The request body is too large' },
   unsupported_media_type: { status: 415, title: 'The request body has a media type that is not supported' },
   validation_error: { status: 422, title: 'The request is not valid' },

@@ -63,8 +63,13 @@ export function answerErrorsAsProblems(app: FastifyInstance, deps: ErrorDeps): v
 }
 
 /** What fastify refuses before any route or hook: a URL it cannot decode, or one with an overlong part. */
-export function answerFrameworkError(error: Error, request: FastifyRequest, reply: FastifyReply): void {
-  sendProblem(request, reply, 'unreadable_request', error.message.split(':')[0] ?? '');
+export function answerFrameworkError(_error: Error, request: FastifyRequest, reply: FastifyReply): void {
+  sendProblem(
+    request,
+    reply,
+    'unreadable_request',
+    'The URL has a part that is too long or not encoded as it should be',
+  );
 }
 
 function sendProblem(

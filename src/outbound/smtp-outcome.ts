@@ -44,7 +44,11 @@ export function outcomeOfError(progress: Progress, error: SmtpError): Outcome {
   if (isAnswer) return acceptedBy(transport, to, error.response ?? '', refused);
   if (bodyBegun) return { kind: 'unknown', transport, detail, refused };
   if (error.code === 'EMESSAGE' || error.code === 'EENVELOPE') return { kind: 'undeliverable', transport, detail };
-  return { kind: 'transport_fault', transport, detail };
+  return transportFault(transport, error);
+}
+
+export function transportFault(transport: string, error: SmtpError): Outcome {
+  return { kind: 'transport_fault', transport, detail: describe(error) };
 }
 
 function refusedOf({ envelope }: Progress): RecipientReply[] {

@@ -1,7 +1,7 @@
 /** A pool of SMTP sessions to one server: kept, reused, recycled by count and idleness. It never retries a message. */
 import type { Outcome } from '../domain/outcome.ts';
 import type { TransportSettings } from '../domain/smtp-url.ts';
-import { outcomeOfError, type SmtpError } from './smtp-outcome.ts';
+import { type SmtpError, transportFault } from './smtp-outcome.ts';
 import { openSmtpSession, type SmtpSession } from './smtp-session.ts';
 import type { Message, Transport } from './transport.ts';
 
@@ -23,23 +23,13 @@ export function openSmtpTransport(settings: TransportSettings): Transport {
 
   async function send(message: Message, claim: () => Promise<boolean>): Promise<Outcome> {
     const session = await acquire().catch((error: SmtpError) => error);
-    if (session instanceof Error) return faultOf(session, message);
+    // Nothing but connecting, TLS and login has happened: whatever the server said then, it said about us.
+    if (session instanceof Error) return transportFault(settings.name, session);
     try {
       return await session.send(message, claim);
     } finally {
       release(session);
     }
-  }
-
-  function faultOf(error: SmtpError, { envelope: { to } }: Message): Outcome {
-    // Nothing but connecting, TLS and login has happened: whatever the server said then, it said about us.
-    const outcome = outcomeOfError(
-      { transport: settings.name, to, bodyBegun: false, envelope: {} },
-      { ...error, message: error.message, command: 'CONN' },
-    );
-    return outcome.kind === 'transport_fault'
-      ? outcome
-      : { kind: 'transport_fault', transport: settings.name, detail: error.message };
   }
 
   async function acquire(): Promise<SmtpSession> {

@@ -1,7 +1,6 @@
 /** accept: a valid request becomes a stored email, durable before anybody is told so, and then a job. */
 import { acceptEmail } from '../domain/email.ts';
 import type { EmailRequest } from '../domain/email-request.ts';
-import { eventId } from '../domain/id.ts';
 import type { JobQueue } from '../queue/jobs.ts';
 import type { Emails, IdempotencyClaim } from '../store/emails.ts';
 
@@ -26,20 +25,7 @@ export async function accept(
   const now = deps.now();
   const email = acceptEmail(request, { id: deps.newId('em'), keyId, now });
   const { id } = email.facts;
-  const to = email.state.recipients.map((recipient) => recipient.address);
-  const event = {
-    id: eventId(id, 1),
-    type: 'email.queued',
-    at: now,
-    emailId: id,
-    sequence: 1,
-    to,
-    attempt: 0,
-    transport: null,
-    smtp: null,
-    reason: null,
-  } as const;
-  const prior = await deps.emails.create(email, event, claim);
+  const prior = await deps.emails.create(email, claim);
   // A repeat of our own command, its first answer lost, finds our own claim.
   if (prior !== null && prior.id !== id) {
     return prior.bodyHash === claim?.bodyHash

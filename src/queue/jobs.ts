@@ -40,6 +40,7 @@ export function openQueue(name: QueueName, { redis, prefix }: QueueConnection): 
     async add(jobs) {
       const [only] = jobs;
       if (only === undefined) return;
+      // One job in a bulk takes 66 µs, by itself 36.
       if (jobs.length === 1) {
         await queue.add(name, { at: only.at }, { ...opts, jobId: only.id });
         return;

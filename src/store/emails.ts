@@ -1,6 +1,6 @@
 /** Emails as they are remembered: created once, claimed for hand-over, changed only by a commit that carries its events. */
 import type { Redis } from 'ioredis';
-import type { Content, EmailFacts, EmailState, HandOver, LoadedEmail, StoredEmail } from '../domain/email.ts';
+import type { EmailFacts, EmailState, HandOver, LoadedEmail, NewEmail, StoredEmail } from '../domain/email.ts';
 import type { EmailEvent } from '../domain/event.ts';
 import { packContent, unpackContent } from './content.ts';
 import { keys } from './keys.ts';
@@ -11,7 +11,7 @@ export type IdempotencyClaim = { readonly scope: string; readonly bodyHash: stri
 
 export type PriorAnswer = { readonly bodyHash: string; readonly id: string };
 
-export type Emails = Awaited<ReturnType<typeof openEmails>>;
+export type Emails = ReturnType<typeof openEmails>;
 
 const idempotencyMs = 24 * 3_600_000;
 /** Ids that reached the queue are struck off together, this long after the first of them. */
@@ -67,12 +67,8 @@ export function openEmails(redis: Redis) {
      * Stores an email, its content and its first event, and claims the Idempotency-Key, in one atomic step.
      * @returns the earlier answer when the key was claimed before; nothing is stored then
      */
-    async create(
-      email: { facts: EmailFacts; state: EmailState; content: Content },
-      event: EmailEvent,
-      claim: IdempotencyClaim | null,
-    ): Promise<PriorAnswer | null> {
-      const { facts, state, content } = email;
+    async create(email: NewEmail, claim: IdempotencyClaim | null): Promise<PriorAnswer | null> {
+      const { facts, state, content, event } = email;
       const { id } = facts;
       const claimed: PriorAnswer | null = claim && { bodyHash: claim.bodyHash, id };
       const prior = await createScript(

@@ -37,20 +37,13 @@ export async function openOutbox(redis: Redis, blocking: Redis, consumer: string
       if (left.length > 0) return left.flatMap(toEntry);
       const endRead = () => blocking.disconnect();
       stop.addEventListener('abort', endRead, { once: true });
-      const read = await blocking.xreadgroup(
-        'GROUP',
-        group,
-        consumer,
-        'COUNT',
-        count,
-        'BLOCK',
-        blockMs,
-        'STREAMS',
-        keys.outbox,
-        '>',
-      );
-      stop.removeEventListener('abort', endRead);
-      return rowsOf(read).flatMap(toEntry);
+      try {
+        const from = ['STREAMS', keys.outbox, '>'] as const;
+        const read = await blocking.xreadgroup('GROUP', group, consumer, 'COUNT', count, 'BLOCK', blockMs, ...from);
+        return rowsOf(read).flatMap(toEntry);
+      } finally {
+        stop.removeEventListener('abort', endRead);
+      }
     },
 
     async acknowledge(entries: readonly OutboxEntry[]): Promise<void> {

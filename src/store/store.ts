@@ -5,14 +5,18 @@ import { openEmails } from './emails.ts';
 import { openInbox } from './inbox.ts';
 import { openWebhooks } from './webhooks.ts';
 
-export type Store = ReturnType<typeof openStore>;
-
-/** @param secretKey 32 bytes that seal secrets at rest; @param newIv 12 fresh random bytes at each call */
-export function openStore(redis: Redis, secretKey: Uint8Array, newIv: () => Uint8Array) {
+/**
+ * @param secretKey 32 bytes that seal secrets at rest
+ * @param newIv 12 fresh random bytes at each call
+ * @throws when what is stored was sealed with another key
+ */
+export async function openStore(redis: Redis, secretKey: Uint8Array, newIv: () => Uint8Array) {
+  const webhooks = openWebhooks(redis, secretKey, newIv);
+  await webhooks.checkKey();
   const emails = openEmails(redis);
   return {
     emails,
-    webhooks: openWebhooks(redis, secretKey, newIv),
+    webhooks,
     deliveries: openDeliveries(redis),
     inbox: openInbox(redis),
     /** Whether Redis answers now. */

@@ -28,14 +28,8 @@ export async function usedMemory(redis: Redis): Promise<number> {
   return bytes('used_memory') - bytes('mem_clients_normal') - bytes('mem_aof_buffer');
 }
 
-/** Waits until every accepted email is known to be queued. */
-export async function untilQueued(redis: Redis): Promise<void> {
-  await until('accepted emails to be struck off', async () => ((await redis.zcard(keys.unqueued)) === 0 ? true : null));
-}
-
 /** Waits until nothing is queued or in hand and every event has been handled. */
 export async function untilSettled(redis: Redis): Promise<void> {
-  await untilQueued(redis);
   let left = await unfinished(redis);
   const look = async () => {
     left = await unfinished(redis);
@@ -45,7 +39,8 @@ export async function untilSettled(redis: Redis): Promise<void> {
 }
 
 async function unfinished(redis: Redis) {
-  const [waiting, active, delayed, groups] = await Promise.all([
+  const [due, waiting, active, delayed, groups] = await Promise.all([
+    redis.zcard(keys.due('transactional')),
     redis.llen(`${queuePrefix}:deliver:wait`),
     redis.llen(`${queuePrefix}:deliver:active`),
     redis.zcard(`${queuePrefix}:deliver:delayed`),
@@ -57,7 +52,7 @@ async function unfinished(redis: Redis) {
     unread: Number(fieldOf(group, 'lag')),
     unacknowledged: Number(fieldOf(group, 'pending')),
   };
-  return { waiting, active, delayed, ...events };
+  return { due, waiting, active, delayed, ...events };
 }
 
 /** Families of keys, largest first: a key's name with ids left out is its family's. Sizes are those of a sample. */

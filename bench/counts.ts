@@ -14,6 +14,8 @@ export type Counts = {
   readonly ours: number;
   /** Emails posted while api and worker both run. */
   readonly endToEnd: number;
+  /** Batches of 1,000, of each kind. */
+  readonly batches: number;
 };
 
 export type Size = 'full' | 'short';
@@ -28,6 +30,7 @@ export const counts: Readonly<Record<Size, Counts>> = {
     sendMail: 3_000,
     ours: 4_000,
     endToEnd: 4_000,
+    batches: 10,
   },
   short: {
     rounds: 1,
@@ -38,6 +41,7 @@ export const counts: Readonly<Record<Size, Counts>> = {
     sendMail: 2_000,
     ours: 3_000,
     endToEnd: 3_000,
+    batches: 4,
   },
 };
 

@@ -2,6 +2,7 @@
 import { availableParallelism, loadavg } from 'node:os';
 import { counts, sizeAskedFor } from './counts.ts';
 import type { LoadAnswer, LoadRequest } from './load.ts';
+import { measureBatch } from './measure-batch.ts';
 import { type Bench, measureLimits } from './measure-limits.ts';
 import { measureOurs } from './measure-ours.ts';
 import { openOwnRedis } from './own-redis.ts';
@@ -30,7 +31,8 @@ async function run(): Promise<void> {
   for (let round = 1; round <= bench.counts.rounds; round++) {
     const limits = await measureLimits(bench);
     const ours = await measureOurs(bench);
-    rounds.push({ limits, ours });
+    const batch = await measureBatch(bench);
+    rounds.push({ limits, ours, batch });
     process.stderr.write(`round ${round} of ${bench.counts.rounds} done after ${seconds(startedAt)} s\n`);
   }
   console.log(report(rounds));

@@ -1,5 +1,5 @@
 /** Postrider: accept alone, deliver alone, both together, and what they cost. */
-import { type Commands, commands, type Family, families, untilQueued, untilSettled, usedMemory } from './books.ts';
+import { type Commands, commands, type Family, families, untilSettled, usedMemory } from './books.ts';
 import { cpuSeconds } from './cpu.ts';
 import { type Accepting, accepting, arrivalsPerSecond, type Bench, post } from './measure-limits.ts';
 import { type Api, apiKey, startApi, startWorker, type Worker } from './postrider.ts';
@@ -65,7 +65,6 @@ export async function measureOurs(bench: Bench): Promise<Ours> {
       firstNumber: counts.warmUp,
     }),
   );
-  await untilQueued(redis.client);
   const waiting = await perEmail();
 
   await bench.sink.ask({ kind: 'begin' });

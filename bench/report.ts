@@ -1,9 +1,10 @@
 /** The report: ratios first, the figures they were made of beside them, and one line that says it all. */
 import type { Family } from './books.ts';
+import type { BatchCost } from './measure-batch.ts';
 import type { Limits } from './measure-limits.ts';
 import type { Memory, Ours } from './measure-ours.ts';
 
-export type Round = { readonly limits: Limits; readonly ours: Ours };
+export type Round = { readonly limits: Limits; readonly ours: Ours; readonly batch: BatchCost };
 
 type Row = readonly string[];
 
@@ -14,6 +15,7 @@ const shownCommands = 12;
 export function report(rounds: readonly Round[]): string {
   const parts = [
     acceptTable(rounds),
+    batchTable(rounds),
     deliverTable(rounds),
     endToEndTable(rounds),
     costTable(rounds),
@@ -25,6 +27,7 @@ export function report(rounds: readonly Round[]): string {
 function summary(rounds: readonly Round[]): string {
   const figures = [
     `accept ${ratio(rounds, acceptRate, bullmqRate)} of fastify+zod+bullmq, ${ratio(rounds, acceptRate, fastifyRate)} of fastify+zod`,
+    `batch ${batchShare(rounds, 'list')} of single, over a base ${batchShare(rounds, 'base')}`,
     `deliver ${ratio(rounds, deliverRate, connectionRate)} of SMTPConnection, ${ratio(rounds, deliverRate, sendMailRate)} of sendMail pool`,
     `end to end ${ratio(rounds, endToEndRate, sendMailRate)} of sendMail pool, ${ratio(rounds, endToEndRate, connectionRate)} of SMTPConnection`,
     `CPU ${cpuOf(rounds, totalCpu)} s/1000`,
@@ -76,6 +79,24 @@ function limitRow(
   limit: (round: Round) => number,
 ): Row {
   return [name, ratio(rounds, ours, limit), whole(median(rounds, limit))];
+}
+
+function batchTable(rounds: readonly Round[]): string {
+  const cost = (kind: keyof NonNullable<BatchCost>) =>
+    last(rounds).batch === null ? 'n/a' : median(rounds, ({ batch }) => batch?.[kind] ?? Number.NaN).toFixed(0);
+  return table(
+    ['1,000-batch', 'of single', 'CPU µs per email'],
+    [
+      ['POST /v1/emails, one by one', '', cost('single')],
+      ['1,000 whole letters', batchShare(rounds, 'list'), cost('list')],
+      ['one letter as base, 1,000 readers', batchShare(rounds, 'base'), cost('base')],
+    ],
+  );
+}
+
+function batchShare(rounds: readonly Round[], kind: 'list' | 'base'): string {
+  if (last(rounds).batch === null) return 'n/a';
+  return median(rounds, ({ batch }) => (batch?.[kind] ?? Number.NaN) / (batch?.single ?? Number.NaN)).toFixed(2);
 }
 
 function deliverTable(rounds: readonly Round[]): string {

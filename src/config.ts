@@ -1,8 +1,10 @@
 /** Environment -> frozen Config through one declarative zod object; the only reader of process.env. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { parseMemoryLine } from './domain/back-pressure.ts';
 import { parseSmtpUrl } from './domain/smtp-url.ts';
 
+const unitBytes: Readonly<Record<string, number>> = { kb: 1_024, mb: 1_024 ** 2, gb: 1_024 ** 3 };
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 function expects<T extends z.ZodType>(schema: T, expected: string, what: string): T {
@@ -31,6 +33,11 @@ const wholeNumber = (min: number, max: number) =>
     .transform(Number)
     .refine((count) => count >= min && count <= max);
 
+const byteSize = z
+  .string()
+  .regex(/^\d+(?:kb|mb|gb)?$/i)
+  .transform((text) => Number.parseInt(text, 10) * (unitBytes[text.replace(/\d+/, '').toLowerCase()] ?? 1));
+
 const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
 
 const secretKey = z
@@ -43,6 +50,12 @@ const smtpUrl = z.string().transform((text, context) => {
   if (!('faults' in parsed)) return parsed;
   for (const message of parsed.faults) context.addIssue({ code: 'custom', message });
   return z.NEVER;
+});
+
+const memoryLine = z.string().transform((text, context) => {
+  const line = parseMemoryLine(text);
+  if (line === null) context.addIssue({ code: 'custom' });
+  return line ?? z.NEVER;
 });
 
 const roleNames = ['api', 'worker'] as const;
@@ -103,11 +116,6 @@ export const settings = z.object({
     'a duration such as `30s`',
     'Mail in the hands of a worker that died is taken over by another within twice this time.',
   ),
-  SWEEP_INTERVAL: expects(
-    duration(50).prefault('10s'),
-    'a duration such as `10s`',
-    'How often stored mail that never reached the queue is looked for.',
-  ),
   RETRY_SCHEDULE: expects(
     durations.prefault('10s,30s,2m,10m,30m,1h,2h,4h'),
     'durations such as `10s,2m,1h`',
@@ -118,6 +126,7 @@ export const settings = z.object({
     'a duration such as `24h`',
     'Age at which mail that is still deferred fails.',
   ),
+  RETRY_MAX_AGE_BULK: expects(duration(0).prefault('48h'), 'a duration such as `48h`', 'The same for the lane `bulk`.'),
   WEBHOOK_SCHEDULE: expects(
     durations.prefault('5s,5m,30m,2h,5h,10h,14h,20h,24h'),
     'durations such as `10s,2m,1h`',
@@ -127,6 +136,26 @@ export const settings = z.object({
     flag.optional(),
     '`true` or `false`',
     'Whether webhooks may go to private and loopback addresses. `true` while the dev inbox is on, else `false`.',
+  ),
+  ATTACHMENT_ALLOW_PRIVATE_NETWORKS: expects(
+    flag.prefault('false'),
+    '`true` or `false`',
+    'Whether attachments given by `path` may be fetched from private and loopback addresses.',
+  ),
+  MAX_ATTACHMENT_BYTES: expects(
+    byteSize.prefault('25mb'),
+    'bytes such as `25mb`',
+    'All files of one email together, decoded. The request itself may have 40 MB.',
+  ),
+  MAX_WAITING_EMAILS: expects(
+    wholeNumber(1, 1_000_000_000).prefault('1000000'),
+    'a whole number from 1',
+    'New mail is refused with 503 while this many emails wait, deferred ones included.',
+  ),
+  MAX_REDIS_MEMORY: expects(
+    memoryLine.prefault('90%'),
+    "a share of Redis' `maxmemory` such as `90%`, or a size such as `512mb` or `2gb`",
+    'New mail is refused with 503 while Redis uses this much. A share of no `maxmemory` is no line.',
   ),
   SHUTDOWN_TIMEOUT: expects(
     duration(0).prefault('20s'),
@@ -142,10 +171,29 @@ export const settings = z.object({
 
 export type SettingName = keyof typeof settings.shape;
 
-export type Config = Readonly<z.output<typeof settings>> & {
+export type Config = Readonly<z.output<typeof settings>> & ReturnType<typeof decided>;
+
+/** What follows from the settings. */
+function decided(given: z.output<typeof settings>) {
   /** Mail is captured instead of sent: no transport is configured and this is not production. */
-  readonly devInbox: boolean;
-};
+  const devInbox = given.NODE_ENV !== 'production' && given.SMTP_URL === undefined;
+  const scheduleMs = given.RETRY_SCHEDULE;
+  return {
+    devInbox,
+    webhooksMayGoPrivate: given.WEBHOOK_ALLOW_PRIVATE_NETWORKS ?? devInbox,
+    /** Beyond these new mail is refused. */
+    lines: { waitingEmails: given.MAX_WAITING_EMAILS, redisMemory: given.MAX_REDIS_MEMORY },
+    policies: {
+      transactional: { scheduleMs, maxAgeMs: given.RETRY_MAX_AGE },
+      bulk: { scheduleMs, maxAgeMs: given.RETRY_MAX_AGE_BULK },
+    },
+    workers: {
+      concurrency: given.WORKER_CONCURRENCY,
+      lockMs: given.WORKER_LOCK,
+      shutdownTimeoutMs: given.SHUTDOWN_TIMEOUT,
+    },
+  };
+}
 
 export class ConfigError extends Error {
   readonly faults: readonly string[];
@@ -164,8 +212,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
   if (!parsed.success) faults.push(...parsed.error.issues.map(describeFault));
   faults.push(...missingInProduction(given));
   if (faults.length > 0 || !parsed.success) throw new ConfigError([...new Set(faults)]);
-  const devInbox = parsed.data.NODE_ENV !== 'production' && parsed.data.SMTP_URL === undefined;
-  return Object.freeze({ ...parsed.data, devInbox });
+  return Object.freeze({ ...parsed.data, ...decided(parsed.data) });
 }
 
 /** Production generates nothing: what a role cannot do without must be given. */

@@ -55,6 +55,7 @@ function welcome(app: App, config: Config): string {
     `  Postrider is listening on ${app.url}`,
     ...(isMade ? [`  API key  ${app.apiKey}`] : []),
     ...(config.devInbox ? [`  Inbox    ${app.url}/dev/inbox`] : []),
+    `  Docs     ${app.url}/docs`,
     '',
     '  Send your first email:',
     '',

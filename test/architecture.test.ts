@@ -38,6 +38,7 @@ const owners: Record<string, string> = {
   fastify: 'http',
   'fastify-type-provider-zod': 'http',
   '@fastify/swagger': 'http',
+  '@fastify/swagger-ui': 'http',
   'postal-mime': 'http',
   pino: 'telemetry',
   'pino-pretty': 'telemetry',

@@ -41,12 +41,15 @@ describe('configuration', () => {
       RETRY_SCHEDULE: '10s, 2m,1h',
       SECRET_KEY: Buffer.alloc(32, 1).toString('base64'),
       WORKER_LOCK: '1m',
+      MAX_REDIS_MEMORY: '512mb',
       PORT: '',
     });
     expect(config).toMatchObject({
       RETRY_SCHEDULE: [10_000, 120_000, 3_600_000],
       SECRET_KEY: Buffer.alloc(32, 1),
       WORKER_LOCK: 60_000,
+      MAX_WAITING_EMAILS: 1_000_000,
+      MAX_REDIS_MEMORY: { bytes: 512 * 1_024 ** 2 },
       PORT: 8080,
     });
   });
@@ -58,6 +61,7 @@ describe('configuration', () => {
       SECRET_KEY: 'short-secret',
       REDIS_URL: 'http://x',
       SMTP_URL: 'smtp://u:hunter2@h?tls=none',
+      MAX_REDIS_MEMORY: '101%',
       LOG_LEVEL: 'loud',
     });
     expect(faults).toEqual([
@@ -66,6 +70,7 @@ describe('configuration', () => {
       'REDIS_URL: expected `redis://`, `rediss://` or `unix://` URL',
       'SMTP_URL: would send the password with tls=none: only allowed to a loopback host',
       'SECRET_KEY: expected 32 bytes as hex or base64',
+      "MAX_REDIS_MEMORY: expected a share of Redis' `maxmemory` such as `90%`, or a size such as `512mb` or `2gb`",
       'LOG_LEVEL: expected `trace`, `debug`, `info`, `warn`, `error` or `silent`',
     ]);
     expect(faults.join()).not.toMatch(/hunter2|short-secret/);

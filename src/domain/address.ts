@@ -11,9 +11,13 @@ const maxLabelOctets = 63;
 const maxNameLength = 320;
 
 const atomCharacters = /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\u{10ffff}]+$/u;
-/** Spaces and format characters of any script: two addresses that look the same would not be. */
-const invisible = /[\p{Z}\p{C}]/u;
+/** Spaces, format characters and whatever else is drawn as nothing: two addresses that look the same would not be. */
+const invisible = /[\p{Z}\p{C}\p{Default_Ignorable_Code_Point}\u2800]/u;
 const controlCharacters = /[\p{Cc}\u2028\u2029]/u;
+/** RFC 2047: many receivers decode it even where the standard forbids, so what they show would not be what was given. */
+const encodedWord = /=\?[^?]*\?[bq]\?[^?]*\?=/i;
+/** A header is folded at its spaces: a line of nothing else ends it for a reader that trims lines. */
+const spaceRun = / {61}/;
 const label = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/;
 
 /** Reads `a@b.c`, `Name <a@b.c>` or `"Name, quoted" <a@b.c>`. The domain comes back in lower-case A-labels. */
@@ -31,6 +35,7 @@ export function parseMailbox(text: string): Mailbox | AddressFault {
 
 /** The object form `{email, name}`: `email` is a bare address and `name` any text without control characters. */
 export function makeMailbox(email: string, name: string | undefined): Mailbox | AddressFault {
+  if (controlCharacters.test(email)) return { fault: 'has a control character' };
   if (name !== undefined && (controlCharacters.test(name) || !name.isWellFormed())) {
     return { fault: 'name has a control character or broken Unicode' };
   }
@@ -41,7 +46,7 @@ function parseDisplayName(raw: string): string | AddressFault {
   if (raw === '') return '';
   if (raw.startsWith('"')) {
     if (!/^"(?:[^"\\]|\\.)*"$/u.test(raw)) return { fault: 'has a display name with an unclosed or misplaced quote' };
-    return raw.slice(1, -1).replace(/\\(.)/gu, '$1');
+    return raw.slice(1, -1).replace(/\\(.)/gu, '$1').trim();
   }
   // An unquoted comma, colon or semicolon would mean a list or a group; an angle bracket or at sign, a second address.
   const special = /["(),:;<>@[\\\]]/.exec(raw)?.[0];
@@ -56,12 +61,16 @@ function parseAddress(text: string, name: string | undefined): Mailbox | Address
   if (typeof domain !== 'string') return domain;
   if (controlCharacters.test(text) || !text.isWellFormed())
     return { fault: 'has a control character or broken Unicode' };
+  if (encodedWord.test(local)) return { fault: 'has an encoded word (=?…?=) in its local part' };
   if (!isLocalPart(local)) return { fault: `has a local part that is not allowed: ${local.slice(0, 80)}` };
   const address = `${local}@${domain}`;
   if (Buffer.byteLength(local) > maxLocalOctets) return { fault: `has a local part over ${maxLocalOctets} octets` };
   if (Buffer.byteLength(address) > maxAddressOctets) return { fault: `is over ${maxAddressOctets} octets` };
   if (name !== undefined && name.length > maxNameLength)
     return { fault: `has a name over ${maxNameLength} characters` };
+  if (name !== undefined && spaceRun.test(name)) return { fault: 'has more than 60 spaces in a row in the name' };
+  if (name !== undefined && encodedWord.test(name))
+    return { fault: 'has an encoded word (=?…?=) in the name: give the name itself, in Unicode' };
   return name ? { address, name } : { address };
 }
 
@@ -72,7 +81,8 @@ function isLocalPart(local: string): boolean {
   return !invisible.test(local) && local.split('.').every((atom) => atomCharacters.test(atom));
 }
 
-function parseDomain(text: string): string | AddressFault {
+/** A host name of two labels or more, or `localhost`. It comes back in lower-case A-labels (RFC 5890). */
+export function parseDomain(text: string): string | AddressFault {
   if (text === '') return { fault: 'has no domain' };
   const ascii = /^[\x21-\x7e]+$/.test(text) ? text.toLowerCase() : toALabels(text);
   const labels = ascii.split('.');
@@ -109,5 +119,6 @@ export function maskAddress(address: string): string {
 
 /** The same for any text that may hold addresses, such as a server's reply. */
 export function maskAddresses(text: string): string {
-  return text.replace(/[^\s<>"'(),;:@]+@[^\s<>"'(),;:@]+/g, maskAddress);
+  // A pattern that looks for the at sign itself tries every start of a long word again: 17 s for 100,000 letters.
+  return text.replace(/[^\s<>"'(),;:]+/g, (word) => (/[^@]@[^@]/.test(word) ? maskAddress(word) : word));
 }

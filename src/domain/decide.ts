@@ -4,18 +4,20 @@ import type { EmailState, StoredEmail } from './email.ts';
 import { type EmailEvent, type EmailEventType, eventOf } from './event.ts';
 import { eventId } from './id.ts';
 import type { RecipientReply, SettledOutcome } from './outcome.ts';
-import { isPending, nextDue, type Recipient, rankOf } from './recipient.ts';
+import { isPending, nextDue, type Recipient, type RecipientStatus, rankOf } from './recipient.ts';
 import { nextTry } from './schedule.ts';
 
 export type RetryPolicy = {
   /** Waits between attempts, milliseconds; the last one repeats. */
   readonly scheduleMs: readonly number[];
-  /** From accept; past it a recipient that is still pending fails. */
+  /** From `EmailState.since`; past it a recipient that is still pending fails. */
   readonly maxAgeMs: number;
 };
 
 /** Wait after trouble of the transport's own, which burns no attempt. */
 const faultWaitMs = 5_000;
+/** Tries to fetch a file to attach: a store that is briefly away is waited for, a wrong address is not waited for long. */
+const maxFetchTries = 5;
 
 export type Decision = {
   readonly state: EmailState;
@@ -32,26 +34,48 @@ export function decide(
   now: number,
   rand: number,
 ): Decision {
-  const before = email.state.recipients;
-  const after = before.map((recipient) => {
+  const after = email.state.recipients.map((recipient) => {
     if (!isPending(recipient.status)) return recipient;
-    const moved = move(recipient, outcome, policy, now, rand);
-    if (rankOf[moved.status] < rankOf[recipient.status]) return recipient;
-    return endAtMaxAge(moved, email.facts.createdAt + policy.maxAgeMs);
+    const moved = move(email, recipient, outcome, policy, now, rand);
+    if (rankOf[moved.status] < rankOf[recipient.status] || isMoot(recipient, outcome, moved, now)) return recipient;
+    return endInTime(moved, email.state, policy);
   });
-  const events = eventsOf(email, after, outcome, now);
+  return decisionOf(email, { ...email.state, recipients: after }, now, (before, moved) =>
+    eventFor(before, moved, outcome),
+  );
+}
+
+/**
+ * Rescheduled while an attempt was on its way: what stood in that attempt's way is no matter any more. The last word of the next hop still
+ * is, and so is what may have been handed over.
+ */
+function isMoot(before: Recipient, { kind }: SettledOutcome, after: Recipient, now: number): boolean {
+  const waitsForItsTime = before.status === 'scheduled' && (before.nextAttemptAt ?? 0) > now;
+  const isLastWord = kind === 'unknown' || (kind === 'answered' && !isPending(after.status));
+  return waitsForItsTime && !isLastWord;
+}
+
+/** The new state with the events that tell of it: `eventFor` names the event of one recipient, null for none. */
+export function decisionOf(
+  email: StoredEmail,
+  after: EmailState,
+  now: number,
+  eventFor: (before: Recipient, after: Recipient) => EmailEventType | null,
+): Decision {
+  const events = eventsOf(email, after.recipients, now, eventFor);
   return {
     state: {
-      recipients: after,
+      ...after,
       sequence: email.state.sequence + events.length,
       lastEvent: events.at(-1)?.type ?? email.state.lastEvent,
     },
     events,
-    again: nextDue({ recipients: after }),
+    again: nextDue(after),
   };
 }
 
 function move(
+  email: StoredEmail,
   recipient: Recipient,
   outcome: SettledOutcome,
   policy: RetryPolicy,
@@ -67,13 +91,15 @@ function move(
       const reply = replyFor(recipient, outcome.refused);
       if (reply !== null) return answer(recipient, reply, outcome.transport, policy, now, rand);
       const attempts = recipient.attempts + 1;
-      const nextAttemptAt = nextTry(policy.scheduleMs, attempts, now, rand);
       const { transport, detail: reason } = outcome;
-      return { ...recipient, status: 'deferred', attempts, transport, smtp: null, reason, nextAttemptAt };
+      const unknown = { ...recipient, attempts, transport, smtp: null, reason };
+      if (email.facts.onUnknown === 'hold') return { ...unknown, status: 'outcome_unknown', nextAttemptAt: null };
+      return { ...unknown, status: 'deferred', nextAttemptAt: nextTry(policy.scheduleMs, attempts, now, rand) };
     }
     case 'transport_fault':
       return {
         ...recipient,
+        status: recipient.status === 'scheduled' ? 'queued' : recipient.status,
         transport: outcome.transport,
         reason: outcome.detail,
         nextAttemptAt: nextTry([faultWaitMs], 1, now, rand),
@@ -86,6 +112,17 @@ function move(
         reason: outcome.detail,
         nextAttemptAt: null,
       };
+    case 'fetch_fault': {
+      const attempts = recipient.attempts + 1;
+      const failed = { ...recipient, attempts, transport: null, smtp: null, reason: outcome.detail };
+      if (outcome.isFinal || attempts >= maxFetchTries) return { ...failed, status: 'failed', nextAttemptAt: null };
+      return { ...failed, status: 'deferred', nextAttemptAt: nextTry(policy.scheduleMs, attempts, now, rand) };
+    }
+    case 'expired': {
+      const { expiresAt } = email.state;
+      // A change that was asked for meanwhile may have given it more time.
+      return expiresAt !== null && expiresAt <= now ? expire(recipient) : recipient;
+    }
   }
 }
 
@@ -114,18 +151,37 @@ function answer(
   }
 }
 
-/** A try that could only come after the age limit is not waited for. */
-function endAtMaxAge(recipient: Recipient, deadline: number): Recipient {
-  if (recipient.nextAttemptAt === null || recipient.nextAttemptAt <= deadline) return recipient;
-  const reason = `not delivered within its age limit${recipient.reason === null ? '' : `: ${recipient.reason}`}`;
+/** A try that could only come after the end of its time is not waited for. */
+function endInTime(recipient: Recipient, state: EmailState, policy: RetryPolicy): Recipient {
+  const { nextAttemptAt } = recipient;
+  if (nextAttemptAt === null) return recipient;
+  // An end that the caller set takes the place of the age limit.
+  if (state.expiresAt !== null) return nextAttemptAt >= state.expiresAt ? expire(recipient) : recipient;
+  if (nextAttemptAt <= state.since + policy.maxAgeMs) return recipient;
+  const reason = `not delivered within its age limit${because(recipient)}`;
   return { ...recipient, status: 'failed', nextAttemptAt: null, reason };
 }
 
+function expire(recipient: Recipient): Recipient {
+  const reason = `not delivered before it expired${because(recipient)}`;
+  return { ...recipient, status: 'expired', nextAttemptAt: null, reason };
+}
+
+function because({ reason }: Recipient): string {
+  return reason === null ? '' : `: ${reason}`;
+}
+
 /** One event for each group of recipients that moved in the same way with the same reply. */
-function eventsOf(email: StoredEmail, after: readonly Recipient[], outcome: SettledOutcome, now: number): EmailEvent[] {
+function eventsOf(
+  email: StoredEmail,
+  after: readonly Recipient[],
+  now: number,
+  eventFor: (before: Recipient, after: Recipient) => EmailEventType | null,
+): EmailEvent[] {
   const groups = new Map<string, { type: EmailEventType; members: Recipient[] }>();
   for (const [index, recipient] of after.entries()) {
-    const type = eventFor(email.state.recipients[index], recipient, outcome);
+    const before = email.state.recipients[index];
+    const type = before === undefined || before === recipient ? null : eventFor(before, recipient);
     if (type === null) continue;
     const key = JSON.stringify([type, recipient.smtp, recipient.reason]);
     const group = groups.get(key);
@@ -147,12 +203,18 @@ function eventsOf(email: StoredEmail, after: readonly Recipient[], outcome: Sett
 }
 
 /** An unknown outcome is told each time, since each may be a repeat; a deferral when it is the first or its cause changed. */
-function eventFor(before: Recipient | undefined, after: Recipient, outcome: SettledOutcome): EmailEventType | null {
-  if (before === undefined || before === after || !isPending(before.status)) return null;
+function eventFor(before: Recipient, after: Recipient, outcome: SettledOutcome): EmailEventType | null {
+  if (!isPending(before.status)) return null;
   const unanswered = outcome.kind === 'unknown' && after.smtp === null;
   if (unanswered && after.status === 'deferred') return 'email.outcome_unknown';
-  if (after.status === before.status && (after.status !== 'deferred' || sameCause(before, after))) return null;
+  if (isWaitingTurn(after.status)) return null;
+  if (after.status === before.status && sameCause(before, after)) return null;
   return eventOf(after.status);
+}
+
+/** Trouble of the transport's own leaves a recipient where it was, which is no event. */
+function isWaitingTurn(status: RecipientStatus): boolean {
+  return status === 'queued' || status === 'scheduled';
 }
 
 function sameCause(before: Recipient, after: Recipient): boolean {

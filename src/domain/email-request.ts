@@ -1,173 +1,236 @@
 /** The body of `POST /v1/emails`: every rule about it in one schema, so that every fault is named at once. */
 import { z } from 'zod';
-import { type Mailbox, makeMailbox, parseMailbox } from './address.ts';
+import { dsnRequest } from './dsn.ts';
+import { attachment, bodyText, instant, mailbox, mailboxes, metadata, tag } from './email-fields.ts';
+import { headerSafe, headers } from './email-headers.ts';
+import { lanes } from './lane.ts';
 
 /** Recipients of one email over to, cc and bcc; each is a unit of state. */
 export const maxRecipients = 50;
-/** Addresses of one field that are looked at at all; a longer list is refused without reading it. */
-const maxParsed = 1_000;
-/** Decoded bytes of all attachments of one email. */
-export const maxAttachmentBytes = 25 * 1024 * 1024;
 /** RFC 5322 section 2.1.1 allows 998 octets on a line; a subject is folded, so this is a bound on sense. */
 const maxSubjectLength = 998;
 const maxTags = 50;
-const maxHeaders = 50;
-const maxHeaderLength = 4_096;
+const maxAttachments = 100;
+const maxAheadMs = 366 * 86_400_000;
+const maxTtlSeconds = 366 * 86_400;
 
-/** Headers that are ours to write; anything else may be set by the caller. */
-const reservedHeaders = new Set([
-  'content-type', 'content-transfer-encoding', 'content-disposition', 'content-id', 'mime-version', 'to', 'from', 'sender', 'cc', 'bcc',
-  'subject', 'reply-to', 'date', 'message-id', 'return-path', 'received', 'dkim-signature',
-]); // biome-ignore format: one list reads best as one block
-
-/** A header is folded at its spaces only (RFC 5322 section 2.1.1). */
-const longWord = /\S{901}/;
-
-const controlCharacters = /[\p{Cc}]/u;
-
-const headerSafe = (max: number) =>
-  z
-    .string()
-    .max(max)
-    .refine((text) => !controlCharacters.test(text), 'must not contain control characters (CR, LF, NUL, …)')
-    .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
-    .refine(
-      (text) => !longWord.test(text),
-      'must have a space at least every 900 characters: a line of mail has 998 at most',
-    );
-
-const bodyText = z
-  .string()
-  .refine((text) => text.isWellFormed() && !text.includes('\0'), 'must be well-formed Unicode without NUL');
-
-const addressSchema = {
-  id: 'Mailbox',
-  oneOf: [
-    { type: 'string', examples: ['Ada Lovelace <ada@example.com>'] },
-    {
-      type: 'object',
-      properties: { email: { type: 'string' }, name: { type: 'string' } },
-      required: ['email'],
-      additionalProperties: false,
-    },
-  ],
-  description: 'A mailbox: `a@b.c`, `Name <a@b.c>` or `{email, name}`.',
+/** What the schema has to know of the service it guards. */
+export type RequestLimits = {
+  /** Decoded bytes of all attachments of one email. */
+  readonly maxAttachmentBytes: number;
+  /** Names an email may ask for by `route`. */
+  routes(): readonly string[];
+  now(): number;
 };
 
-const addressObject = z.strictObject({ email: z.string(), name: z.string().optional() });
-
-const mailbox = z
-  .unknown()
-  .transform((value, context): Mailbox => {
-    const parsed = readMailbox(value);
-    if (!('fault' in parsed)) return parsed;
-    context.addIssue({ code: 'custom', message: parsed.fault });
-    return z.NEVER;
-  })
-  .meta(addressSchema);
-
-function readMailbox(value: unknown): Mailbox | { fault: string } {
-  if (typeof value === 'string') return parseMailbox(value);
-  const object = addressObject.safeParse(value);
-  if (object.success) return makeMailbox(object.data.email, object.data.name);
-  return { fault: 'must be "Name <a@b.c>", "a@b.c" or {"email": …, "name": …}' };
-}
-
-/** A mailbox in the API's document, where its schema stands under this name. */
-const mailboxRef = { $ref: '#/components/schemas/Mailbox' };
-
-/** One mailbox or a list of them; a single one is read as a list of one, so that faults always carry an index. */
-const mailboxes = z
-  .unknown()
-  .transform((value) => (Array.isArray(value) ? value : [value]))
-  .pipe(z.array(mailbox).max(maxParsed))
-  .meta({ anyOf: [mailboxRef, { type: 'array', items: mailboxRef, maxItems: maxRecipients }] });
-
-const headers = z.record(z.string(), headerSafe(maxHeaderLength)).superRefine((given, context) => {
-  const names = Object.keys(given);
-  if (names.length > maxHeaders)
-    context.addIssue({ code: 'custom', message: `must have at most ${maxHeaders} headers` });
-  for (const name of names) {
-    const fault = headerNameFault(name);
-    if (fault !== null) context.addIssue({ code: 'custom', path: [name], message: fault });
-  }
-});
-
-function headerNameFault(name: string): string | null {
-  if (!/^[!-9;-~]{1,76}$/.test(name)) return 'is not a header name: 1 to 76 printable ASCII characters without a colon';
-  const lower = name.toLowerCase();
-  return reservedHeaders.has(lower) || lower.startsWith('arc-') ? 'is set by Postrider and cannot be given' : null;
-}
-
-const base64 = z
-  .string()
-  .refine((text) => /^[A-Za-z0-9+/\s]*={0,2}\s*$/.test(text), 'must be base64')
-  .transform((text) => Buffer.from(text, 'base64'))
-  .meta({ description: 'The file, base64.' });
-
-const attachment = z.strictObject({
-  filename: headerSafe(255).min(1),
-  content: base64,
-  content_type: z
-    .string()
-    .max(500)
-    .regex(/^[\w!#$&^.+-]{1,64}\/[\w!#$&^.+-]{1,64}(?:; ?[\w-]+=(?:[\w.+-]+|"[\w .+-]*"))*$/, 'must be a media type')
-    .refine((type) => !/^(?:multipart|message)\//i.test(type), 'must not be multipart/* or message/*')
-    .optional(),
-  content_id: z
-    .string()
-    .regex(/^[\w.+@-]{1,128}$/, 'must be 1 to 128 letters, digits and . _ + @ -')
-    .optional(),
-});
-
-const tag = z.strictObject({
-  name: z.string().regex(/^[\w-]{1,256}$/, 'must be 1 to 256 letters, digits, _ or -'),
-  value: z.string().regex(/^[\w-]{0,256}$/, 'must be up to 256 letters, digits, _ or -'),
-});
+export const onUnknownPolicies = ['retry', 'hold'] as const;
 
 /** Rules over several fields are checked even where a field has a fault of its own, so that all faults come at once. */
 const always = ({ value }: { value: unknown }): boolean => typeof value === 'object' && value !== null;
 
-export const emailRequest = z
-  .strictObject({
-    from: mailbox,
-    to: mailboxes.refine((list) => list.length > 0, 'must have at least one recipient'),
-    cc: mailboxes.optional(),
-    bcc: mailboxes.optional(),
-    reply_to: mailboxes.optional(),
-    subject: headerSafe(maxSubjectLength),
-    html: bodyText.optional(),
-    text: bodyText.optional(),
-    headers: headers.optional(),
-    attachments: z.array(attachment).optional(),
-    tags: z.array(tag).max(maxTags).optional(),
-  })
-  .refine((email) => email.html !== undefined || email.text !== undefined, {
-    path: ['html'],
-    message: 'html or text is required',
-    when: always,
-  })
-  .refine((email) => countRecipients(email) <= maxRecipients, {
-    path: ['to'],
-    message: `to, cc and bcc may have ${maxRecipients} recipients together`,
-    when: always,
-  })
-  .refine((email) => countAll(email.reply_to) <= maxRecipients, {
-    path: ['reply_to'],
-    message: `may have ${maxRecipients} addresses`,
-    when: always,
-  })
-  .refine((email) => countBytes(email.attachments) <= maxAttachmentBytes, {
-    path: ['attachments'],
-    message: `may be ${maxAttachmentBytes} bytes together, decoded`,
-    when: always,
-  })
-  .meta({ id: 'EmailRequest' });
+const scheduledAt = {
+  description: 'When to send it: ISO 8601 with an offset, up to a year ahead. A time that has passed means now.',
+  examples: ['2026-12-07T09:00:00Z'],
+};
 
-export type EmailRequest = z.output<typeof emailRequest>;
+const fields = {
+  from: mailbox.meta({ description: 'Who it is from.' }),
+  to: mailboxes(maxRecipients, 'Who it is for. `to`, `cc` and `bcc` may have 50 recipients together.').refine(
+    (list) => list.length > 0,
+    'must have at least one recipient',
+  ),
+  cc: mailboxes(maxRecipients, 'Who gets a copy.').optional(),
+  bcc: mailboxes(maxRecipients, 'Who gets a copy without the others seeing it.').optional(),
+  reply_to: mailboxes(maxRecipients, 'Where answers go, if not to `from`.').optional(),
+  subject: headerSafe(maxSubjectLength).meta({ description: 'The subject line.', examples: ['Your receipt'] }),
+  html: bodyText
+    .optional()
+    .meta({ description: 'The HTML body. `html`, `text` or both are needed.', examples: ['<p>Thank you.</p>'] }),
+  text: bodyText.optional().meta({
+    description: 'The plain text body. With `html`, for readers that show no HTML.',
+    examples: ['Thank you.'],
+  }),
+  headers: headers.optional(),
+  attachments: z
+    .array(attachment)
+    .max(maxAttachments)
+    .optional()
+    .meta({ description: 'Files to attach, sent along in base64 or fetched from a URL.' }),
+  tags: z
+    .array(tag)
+    .max(maxTags)
+    .optional()
+    .meta({ description: 'Labels to find emails by; they come back in each event.' }),
+  scheduled_at: instant.optional().meta(scheduledAt),
+  ttl: z
+    .int()
+    .min(1)
+    .max(maxTtlSeconds)
+    .optional()
+    .meta({
+      description:
+        'Seconds for which it is worth sending, counted from now or from `scheduled_at`. Recipients still waiting after that end as `expired`.',
+      examples: [600],
+    }),
+  expires_at: instant.optional().meta({
+    description: 'The same as a point in time. Give `ttl` or this.',
+    examples: ['2030-01-31T10:00:00Z'],
+  }),
+  metadata: metadata.optional(),
+  external_id: headerSafe(256)
+    .min(1)
+    .optional()
+    .meta({
+      description: 'Your own id for it. `GET /v1/emails?external_id=` finds it again.',
+      examples: ['order-1234'],
+    }),
+  lane: z.enum(lanes).optional().meta({
+    description:
+      '`transactional` (the default) for what somebody waits for, `bulk` for what can wait. Bulk mail never delays the other.',
+  }),
+  dsn: dsnRequest.optional(),
+  on_unknown: z.enum(onUnknownPolicies).optional().meta({
+    description:
+      'What to do when a crash leaves open whether the message was handed over. `retry` (the default) sends it again under the same Message-ID. `hold` waits until you ask for it with `POST /v1/emails/{id}/retry`.',
+  }),
+};
 
-function countRecipients(email: { to?: unknown; cc?: unknown; bcc?: unknown }): number {
-  return countAll(email.to) + countAll(email.cc) + countAll(email.bcc);
+function fieldsFor(limits: RequestLimits) {
+  return {
+    ...fields,
+    route: z
+      .string()
+      .refine((name) => limits.routes().includes(name), {
+        error: () => `is not a route here: expected ${limits.routes().join(', ')}`,
+      })
+      .optional()
+      .meta({
+        description: 'The route to send by: a name the operator gave to a choice of transports.',
+        examples: ['default'],
+      }),
+  };
+}
+
+/** The schema of a send request for a service with these limits. */
+export function emailRequestFor(limits: RequestLimits) {
+  return withRules(z.strictObject(fieldsFor(limits)), rulesFor(limits)).meta({
+    id: 'EmailRequest',
+    description: 'An email to send.',
+  });
+}
+
+const idempotencyKey = z
+  .string()
+  .regex(/^[\x20-\x7e]{1,256}$/, 'must be 1 to 256 printable ASCII characters')
+  .optional()
+  .meta({
+    description: 'What the header Idempotency-Key is to `POST /v1/emails`, for this email alone.',
+    examples: ['order-1234'],
+  });
+
+function messageFor(limits: RequestLimits) {
+  return z.strictObject({ ...fieldsFor(limits), idempotency_key: idempotencyKey });
+}
+
+/** The same as one message of a batch, which may carry a key of its own. */
+export function batchMessageFor(limits: RequestLimits) {
+  const description = 'One email of a batch.';
+  return withRules(messageFor(limits), rulesFor(limits)).meta({ id: 'BatchMessage', description });
+}
+
+/** What one message of a batch gives where the rest of it is in the base. */
+export function batchOverrideFor(limits: RequestLimits) {
+  const description = 'How one email of a batch differs from its base: any fields of an email, in full.';
+  return messageFor(limits).partial().meta({ id: 'BatchOverride', description });
+}
+
+/** What the messages of a batch have in common: every field optional, and no rule that another message may still make good. */
+export function batchBaseFor(limits: RequestLimits) {
+  const description = 'What the emails of a batch have in common: the fields of an email, none of them required.';
+  return withRules(z.strictObject(fieldsFor(limits)).partial(), [bytesRule(limits)]).meta({
+    id: 'BatchBase',
+    description,
+  });
+}
+
+/** A rule over several fields, some of which may have faults of their own. */
+type Rule = { readonly path: string; readonly message: string; holds(email: Given): boolean };
+type Given = Readonly<Partial<Record<keyof EmailRequest, unknown>>>;
+
+function withRules<Schema extends z.ZodType>(schema: Schema, rules: readonly Rule[]): Schema {
+  return rules.reduce(
+    (ruled, { path, message, holds }) =>
+      ruled.refine((email) => holds(email as Given), { path: [path], message, when: always }),
+    schema,
+  );
+}
+
+function rulesFor(limits: RequestLimits): Rule[] {
+  return [
+    {
+      path: 'html',
+      message: 'html or text is required',
+      holds: ({ html, text }) => html !== undefined || text !== undefined,
+    },
+    {
+      path: 'to',
+      message: `to, cc and bcc may have ${maxRecipients} recipients together`,
+      holds: ({ to, cc, bcc }) => countAll(to) + countAll(cc) + countAll(bcc) <= maxRecipients,
+    },
+    {
+      path: 'reply_to',
+      message: `may have ${maxRecipients} addresses`,
+      holds: ({ reply_to }) => countAll(reply_to) <= maxRecipients,
+    },
+    bytesRule(limits),
+    aheadRule(limits),
+    {
+      path: 'expires_at',
+      message: 'says the same as ttl: give one of them',
+      holds: ({ ttl, expires_at }) => ttl === undefined || expires_at === undefined,
+    },
+    {
+      path: 'expires_at',
+      message: 'must be in the future and after scheduled_at',
+      holds: ({ expires_at, scheduled_at }) =>
+        !(timeOf(expires_at) <= Math.max(limits.now(), timeOf(scheduled_at) || 0)),
+    },
+  ];
+}
+
+function bytesRule({ maxAttachmentBytes }: RequestLimits): Rule {
+  return {
+    path: 'attachments',
+    message: `may be ${maxAttachmentBytes} bytes together, decoded (MAX_ATTACHMENT_BYTES)`,
+    holds: ({ attachments }) => countBytes(attachments) <= maxAttachmentBytes,
+  };
+}
+
+function aheadRule({ now }: Pick<RequestLimits, 'now'>): Rule {
+  return {
+    path: 'scheduled_at',
+    message: 'may be a year ahead at most',
+    holds: ({ scheduled_at }) => !(timeOf(scheduled_at) > now() + maxAheadMs),
+  };
+}
+
+export type EmailRequestSchema = ReturnType<typeof emailRequestFor>;
+export type EmailRequest = z.output<EmailRequestSchema>;
+
+/** `PATCH /v1/emails/:id`. */
+export function rescheduleRequestFor(limits: Pick<RequestLimits, 'now'>) {
+  const schema = z.strictObject({ scheduled_at: fields.scheduled_at.unwrap().meta(scheduledAt) });
+  const example = { scheduled_at: '2026-12-07T14:00:00+01:00' };
+  return withRules(schema, [aheadRule(limits)]).meta({
+    id: 'RescheduleRequest',
+    description: 'The new time.',
+    examples: [example],
+  });
+}
+
+/** NaN where there is none or it has a fault of its own: every comparison with it is false. */
+function timeOf(instant: unknown): number {
+  return typeof instant === 'number' ? instant : Number.NaN;
 }
 
 function countAll(list: unknown): number {

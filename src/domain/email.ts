@@ -1,11 +1,18 @@
 /** The email: what is stored of it, and how a request becomes one. */
+import { hash } from 'node:crypto';
 import { domainOf, type Mailbox } from './address.ts';
+import type { Dsn } from './dsn.ts';
+import { isMessageId } from './email-headers.ts';
 import type { EmailRequest } from './email-request.ts';
 import type { EmailEvent, EmailEventType } from './event.ts';
 import { eventId } from './id.ts';
-import { type Recipient, type RecipientKind, recipientKinds } from './recipient.ts';
+import type { Lane } from './lane.ts';
+import { type Recipient, type RecipientKind, type RecipientStatus, recipientKinds, rollUp } from './recipient.ts';
 
 export type Tag = { readonly name: string; readonly value: string };
+
+/** What to do when nobody knows whether the message was handed over. */
+export type OnUnknown = 'retry' | 'hold';
 
 /** What never changes after accept. Kept as long as the record. */
 export type EmailFacts = {
@@ -18,6 +25,14 @@ export type EmailFacts = {
   readonly replyTo: readonly Mailbox[];
   readonly subject: string;
   readonly tags: readonly Tag[];
+  readonly metadata: Readonly<Record<string, unknown>> | null;
+  readonly externalId: string | null;
+  readonly lane: Lane;
+  readonly route: string | null;
+  /** How long it is worth sending, from `EmailState.since`. */
+  readonly ttlMs: number | null;
+  readonly onUnknown: OnUnknown;
+  readonly dsn: Dsn | null;
 };
 
 /** What moves; replaced as a whole by one commit. */
@@ -26,13 +41,24 @@ export type EmailState = {
   readonly lastEvent: EmailEventType;
   /** The number of the last event of this email. */
   readonly sequence: number;
+  /** What the caller asked for last; null for at once. */
+  readonly scheduledAt: number | null;
+  /** From when its age counts: accept, its schedule, or the last retry that was asked for. */
+  readonly since: number;
+  /** When it is no longer worth sending; null for never. */
+  readonly expiresAt: number | null;
 };
+
+/** Where an attachment's bytes are: kept once under their hash, or still to be fetched. */
+export type AttachmentSource =
+  | { readonly kind: 'file'; readonly hash: string; readonly bytes: number }
+  | { readonly kind: 'url'; readonly url: string };
 
 export type Attachment = {
   readonly filename: string;
   readonly contentType: string | null;
   readonly contentId: string | null;
-  readonly content: Buffer;
+  readonly source: AttachmentSource;
 };
 
 /** What is dropped once the email is final and its content retention has passed. */
@@ -42,6 +68,9 @@ export type Content = {
   readonly headers: Readonly<Record<string, string>>;
   readonly attachments: readonly Attachment[];
 };
+
+/** The bytes of attachments by their hash (SHA-256, base64url): the same file in several emails is kept once. */
+export type Files = ReadonlyMap<string, Buffer>;
 
 /** An attempt whose body may have begun to leave; left behind by a worker that died before it could settle. */
 export type HandOver = {
@@ -67,18 +96,23 @@ export type NewEmail = {
   readonly facts: EmailFacts;
   readonly state: EmailState;
   readonly content: Content;
+  readonly files: Files;
   readonly event: EmailEvent;
 };
 
-/** Turns a valid request into the email to store, all recipients queued. */
+/** Turns a valid request into the email to store, all recipients queued or scheduled. */
 export function acceptEmail(request: EmailRequest, given: { id: string; keyId: string; now: number }): NewEmail {
   const { id, keyId, now } = given;
+  const scheduledAt = request.scheduled_at ?? null;
+  const dueAt = Math.max(now, scheduledAt ?? now);
+  const status = statusAt(request, now);
+  const ttlMs = request.ttl === undefined ? null : request.ttl * 1_000;
   const recipients = recipientKinds.flatMap((kind) =>
-    (request[kind] ?? []).map((mailbox) => queued(kind, mailbox, now)),
+    (request[kind] ?? []).map((mailbox) => newRecipient(kind, mailbox, status, dueAt)),
   );
   const event: EmailEvent = {
     id: eventId(id, 1),
-    type: 'email.queued',
+    type: `email.${status}`,
     at: now,
     emailId: id,
     sequence: 1,
@@ -88,44 +122,89 @@ export function acceptEmail(request: EmailRequest, given: { id: string; keyId: s
     smtp: null,
     reason: null,
   };
+  const { headers, messageId } = takeMessageId(request.headers ?? {});
+  const files = new Map<string, Buffer>();
   return {
     facts: {
       id,
       createdAt: now,
       keyId,
-      messageId: `${id}@${domainOf(request.from.address)}`,
+      messageId: messageId ?? `${id}@${domainOf(request.from.address)}`,
       from: request.from,
       replyTo: request.reply_to ?? [],
       subject: request.subject,
       tags: request.tags ?? [],
+      metadata: request.metadata ?? null,
+      externalId: request.external_id ?? null,
+      lane: request.lane ?? 'transactional',
+      route: request.route ?? null,
+      ttlMs,
+      onUnknown: request.on_unknown ?? 'retry',
+      dsn: request.dsn ?? null,
     },
-    state: { recipients, lastEvent: event.type, sequence: event.sequence },
+    state: {
+      recipients,
+      lastEvent: event.type,
+      sequence: event.sequence,
+      scheduledAt,
+      since: dueAt,
+      expiresAt: request.expires_at ?? (ttlMs === null ? null : dueAt + ttlMs),
+    },
     content: {
       html: request.html ?? null,
       text: request.text ?? null,
-      headers: request.headers ?? {},
-      attachments: (request.attachments ?? []).map((attachment) => ({
-        filename: attachment.filename,
-        contentType: attachment.content_type ?? null,
-        contentId: attachment.content_id ?? null,
-        content: attachment.content,
-      })),
+      headers,
+      attachments: (request.attachments ?? []).map((given) => toAttachment(given, files)),
     },
+    files,
     event,
   };
 }
 
-function queued(kind: RecipientKind, mailbox: Mailbox, now: number): Recipient {
-  return {
-    kind,
-    ...mailbox,
-    status: 'queued',
-    attempts: 0,
-    smtp: null,
-    transport: null,
-    nextAttemptAt: now,
-    reason: null,
-  };
+/** Under which status a request is accepted at `now`. */
+export function statusAt(
+  { scheduled_at: at }: Pick<EmailRequest, 'scheduled_at'>,
+  now: number,
+): 'scheduled' | 'queued' {
+  return at !== undefined && at > now ? 'scheduled' : 'queued';
+}
+
+function newRecipient(
+  kind: RecipientKind,
+  mailbox: Mailbox,
+  status: 'queued' | 'scheduled',
+  nextAttemptAt: number,
+): Recipient {
+  return { kind, ...mailbox, status, attempts: 0, smtp: null, transport: null, nextAttemptAt, reason: null };
+}
+
+function takeMessageId(given: Readonly<Record<string, string>>) {
+  const name = Object.keys(given).find(isMessageId);
+  if (name === undefined) return { headers: given, messageId: null };
+  const { [name]: value = '', ...headers } = given;
+  return { headers, messageId: value.slice(1, -1) };
+}
+
+/** Puts given bytes into `files`; a file that is the same as another is there once. */
+function toAttachment(given: NonNullable<EmailRequest['attachments']>[number], files: Map<string, Buffer>): Attachment {
+  const { filename, content_type: contentType = null, content_id: contentId = null, content, path = '' } = given;
+  if (content === undefined) return { filename, contentType, contentId, source: { kind: 'url', url: path } };
+  return { filename, contentType, contentId, source: addFile(content, files) };
+}
+
+export function addFile(content: Buffer, files: Map<string, Buffer>): AttachmentSource {
+  const hash = fileHash(content);
+  files.set(hash, content);
+  return { kind: 'file', hash, bytes: content.length };
+}
+
+/** In a batch the same file may come with each of a thousand emails. */
+const hashes = new WeakMap<Buffer, string>();
+
+function fileHash(content: Buffer): string {
+  const known = hashes.get(content) ?? hash('sha256', content, 'base64url');
+  hashes.set(content, known);
+  return known;
 }
 
 /** The mailboxes of one kind, in the order they were given. */
@@ -133,4 +212,9 @@ export function mailboxesOf(state: EmailState, kind: RecipientKind): Mailbox[] {
   return state.recipients
     .filter((recipient) => recipient.kind === kind)
     .map(({ address, name }) => (name === undefined ? { address } : { address, name }));
+}
+
+/** The email's status from its recipients. */
+export function statusOf(state: EmailState): RecipientStatus {
+  return rollUp(state.recipients.map(({ status }) => status));
 }

@@ -67,14 +67,26 @@ export function eventPayload(event: EmailEvent, facts: EmailFacts | null): Event
       email_id: event.emailId,
       sequence: event.sequence,
       created_at: facts === null ? null : new Date(facts.createdAt).toISOString(),
+      message_id: facts === null ? null : `<${facts.messageId}>`,
       from: facts?.from.address ?? null,
       to: event.to,
       subject: facts?.subject ?? null,
       tags: Object.fromEntries((facts?.tags ?? []).map((tag) => [tag.name, tag.value])),
+      metadata: facts?.metadata ?? {},
+      external_id: facts?.externalId ?? null,
       attempt: event.attempt,
       transport: event.transport,
       smtp: event.smtp,
       reason: event.reason,
+      ...causeOf(event),
     },
   };
+}
+
+/** What `smtp` and `reason` say, once more under the names that SDKs read without looking whether they are there. */
+function causeOf({ type, smtp, reason }: EmailEvent): Readonly<Record<string, unknown>> {
+  const message = smtp?.reply ?? reason ?? '';
+  if (type === 'email.bounced') return { bounce: { type: 'Permanent', subType: 'General', message } };
+  if (type === 'email.failed') return { failed: { reason: message } };
+  return {};
 }

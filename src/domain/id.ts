@@ -1,29 +1,63 @@
 /** Ids: a prefix that says what it is, then 26 characters that sort by time (ULID, Crockford base 32, lower case). */
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
+const digitOf = new Map([...alphabet].map((character, value) => [character, value]));
 
-export type IdPrefix = 'em' | 'wh' | 'rq' | 'mi' | 'at';
+export type IdPrefix = 'ak' | 'em' | 'wh' | 'rq' | 'mi' | 'at' | 'ch';
+
+/** Bytes of an id without its prefix: 6 of time, 10 of chance. */
+const idLength = 16;
+const ulidLength = 26;
+
+export const emailIdForm = /^em_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
 
 /**
  * `em_01k…`: 48 bits of milliseconds and 80 bits of `entropy`.
  * @param entropy at least 10 random bytes; the caller draws them.
  */
 export function makeId(prefix: IdPrefix, nowMs: number, entropy: Uint8Array): string {
-  let time = '';
-  for (let rest = nowMs, i = 0; i < 10; i++, rest = Math.floor(rest / 32)) time = alphabet[rest % 32] + time;
-  let chance = '';
-  let bits = 0;
+  const bytes = Buffer.allocUnsafe(idLength);
+  bytes.writeUIntBE(nowMs, 0, 6);
+  bytes.set(entropy.subarray(0, 10), 6);
+  return idFromBytes(prefix, bytes);
+}
+
+/** The 16 bytes of an id, which sort as the ids do. */
+export function idBytes(id: string): Buffer {
+  const bytes = Buffer.alloc(idLength);
+  const from = id.length - ulidLength;
+  // 26 characters carry 130 bits: the first two are 0.
+  let held = digitOf.get(id[from] ?? '') ?? 0;
+  let bits = 3;
+  for (let i = 1, at = 0; i < ulidLength; i++) {
+    held = ((held & 0xff) << 5) | (digitOf.get(id[from + i] ?? '') ?? 0);
+    bits += 5;
+    if (bits < 8) continue;
+    bits -= 8;
+    bytes[at++] = held >> bits;
+  }
+  return bytes;
+}
+
+/** @param bytes as `idBytes` gives them */
+export function idFromBytes(prefix: IdPrefix, bytes: Uint8Array): string {
+  let text = `${prefix}_`;
   let held = 0;
-  for (const byte of entropy.subarray(0, 10)) {
-    held = (held << 8) | byte;
+  let bits = 2;
+  for (let i = 0; i < idLength; i++) {
+    held = ((held & 0x1f) << 8) | (bytes[i] ?? 0);
     bits += 8;
     while (bits >= 5) {
       bits -= 5;
-      chance += alphabet[(held >> bits) & 31];
+      text += alphabet[(held >> bits) & 31];
     }
-    held &= (1 << bits) - 1;
   }
-  return `${prefix}_${time}${chance}`;
+  return text;
+}
+
+/** When an id was made, milliseconds since the epoch. */
+export function timeOfId(id: string): number {
+  return idBytes(id).readUIntBE(0, 6);
 }
 
 /** The n-th event of an email. Made of the email's own id, so committing the same event twice cannot make two ids. */

@@ -15,9 +15,24 @@ export function idempotencyScope(apiKeyId: string, route: string, key: string): 
   return sha256(JSON.stringify([apiKeyId, route, key]));
 }
 
-/** The same for two bodies that mean the same: the order of members does not matter, nor does white space. */
-export function bodyHash(body: unknown): string {
-  return sha256(JSON.stringify(body, (_, value: unknown) => (isRecord(value) ? sorted(value) : value)));
+/** Characters from which a string stands in a body by its own hash. */
+const longText = 4_096;
+
+/**
+ * The same for two bodies that mean the same: the order of members does not matter, nor does white space.
+ * @param known hashes of long strings: a file that a thousand bodies of one batch have in common is hashed once
+ */
+export function bodyHash(body: unknown, known = new Map<string, string>()): string {
+  const digest = (text: string): string => {
+    const hash = known.get(text) ?? sha256(text);
+    known.set(text, hash);
+    return hash;
+  };
+  const json = JSON.stringify(body, (_, value: unknown) => {
+    if (typeof value === 'string' && value.length >= longText) return { sha256: digest(value) };
+    return isRecord(value) ? sorted(value) : value;
+  });
+  return sha256(json);
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -1,26 +1,46 @@
-/** What one hand-over attempt came to: always a value, one variant for each thing that should happen next. */
+/** What one attempt came to, what a caller asks of an accepted email: always a value, one variant for each thing that should happen next. */
 import type { SmtpReply } from './recipient.ts';
 
 export type RecipientReply = { readonly address: string; readonly smtp: SmtpReply };
 
+/** How an attempt went over the wire; what is not known is null. */
+export type AttemptTrace = {
+  /** `host:port` of the next hop. */
+  readonly host: string | null;
+  /** TLS version, null for plaintext. */
+  readonly tls: string | null;
+  /** Milliseconds of each phase; connect only where the attempt opened the connection. */
+  readonly ms: { readonly connect: number | null; readonly envelope: number | null; readonly body: number | null };
+};
+
+type Traced = { readonly transport: string; readonly trace?: AttemptTrace };
+
 export type Outcome =
   /** The next hop answered for every recipient in `replies`. */
-  | { readonly kind: 'answered'; readonly transport: string; readonly replies: readonly RecipientReply[] }
+  | ({ readonly kind: 'answered'; readonly replies: readonly RecipientReply[] } & Traced)
   /** The message may have been handed over and no answer came; `refused` holds the recipients that had their answer before. */
-  | {
-      readonly kind: 'unknown';
-      readonly transport: string;
-      readonly detail: string;
-      readonly refused: readonly RecipientReply[];
-    }
+  | ({ readonly kind: 'unknown'; readonly detail: string; readonly refused: readonly RecipientReply[] } & Traced)
   /** The transport's own trouble (connect, TLS, login, a drop before DATA): nothing was handed over, nobody's attempt is burnt. */
-  | { readonly kind: 'transport_fault'; readonly transport: string; readonly detail: string }
+  | ({ readonly kind: 'transport_fault'; readonly detail: string } & Traced)
   /** This message cannot be sent by anyone or over this hop (too large, no SMTPUTF8): an answer we know without asking. */
-  | { readonly kind: 'undeliverable'; readonly transport: string; readonly detail: string }
+  | ({ readonly kind: 'undeliverable'; readonly detail: string } & Traced)
   /** The claim on the email was lost before the first byte of the body: somebody else moved it, so look again. */
   | { readonly kind: 'withheld' };
 
-export type SettledOutcome = Exclude<Outcome, { kind: 'withheld' }>;
+/** What can be settled: what a transport answered, and what stood in the way before one was asked. */
+export type SettledOutcome =
+  | Exclude<Outcome, { kind: 'withheld' }>
+  /** A file to attach could not be fetched; `isFinal` when trying again cannot help. */
+  | { readonly kind: 'fetch_fault'; readonly detail: string; readonly isFinal: boolean }
+  /** Its time was over before it could be tried. */
+  | { readonly kind: 'expired' };
+
+/** What a caller may ask of an email that was accepted. */
+export type Change =
+  | { readonly kind: 'canceled' }
+  | { readonly kind: 'rescheduled'; readonly at: number }
+  /** Failed, expired and held recipients are queued again. */
+  | { readonly kind: 'retried' };
 
 /** What a stage tells the queue: finished, or try again at a time (milliseconds since the epoch). */
 export type Answer = { readonly done: true } | { readonly again: number };

@@ -1,22 +1,32 @@
 /** Problems an API answer can tell of (RFC 9457): the one list of names, their status and title. */
+import type { RecipientStatus } from './recipient.ts';
 
 const problemKinds = {
   unreadable_request: { status: 400, title: 'The request could not be read' },
   invalid_idempotency_key: { status: 400, title: 'The Idempotency-Key header is not valid' },
   missing_api_key: { status: 401, title: 'No API key was given' },
   invalid_api_key: { status: 401, title: 'The API key is not known' },
+  restricted_api_key: { status: 403, title: 'The API key may not do this' },
+  invalid_from_address: { status: 403, title: 'The API key may not send from this domain' },
   not_found: { status: 404, title: 'There is no such resource' },
+  method_not_allowed: { status: 405, title: 'The path does not take this method' },
+  conflict: { status: 409, title: 'This does not go with the present state' },
   payload_too_large: { status: 413, title: 'The request body is too large' },
   unsupported_media_type: { status: 415, title: 'The request body has a media type that is not supported' },
   validation_error: { status: 422, title: 'The request is not valid' },
   invalid_idempotent_request: { status: 422, title: 'The Idempotency-Key was used before with another body' },
+  rate_limit_exceeded: { status: 429, title: 'The API key has made its requests for now' },
   internal_server_error: { status: 500, title: 'Something went wrong here' },
   service_unavailable: { status: 503, title: 'The service cannot take this now' },
 } as const;
 
 export type ProblemName = keyof typeof problemKinds;
+export const problemNames = Object.keys(problemKinds) as readonly ProblemName[];
 
-/** One fault in a request; `pointer` is a JSON pointer (RFC 6901) into the body. */
+/** Members beside the usual ones (RFC 9457 section 3.2). */
+export type ProblemExtension = { readonly email_status?: RecipientStatus };
+
+/** One fault in a request; `pointer` is a JSON pointer (RFC 6901) into the body, or starts with `#` for another part of it. */
 export type Fault = { readonly pointer: string; readonly code: string; readonly message: string };
 
 /** `name, message, statusCode` repeat `type, detail, status` under the names that SDKs read. */
@@ -30,9 +40,15 @@ export type Problem = {
   readonly name: ProblemName;
   readonly message: string;
   readonly statusCode: number;
-};
+} & ProblemExtension;
 
-export function makeProblem(name: ProblemName, detail: string, instance: string, errors?: readonly Fault[]): Problem {
+export function makeProblem(
+  name: ProblemName,
+  detail: string,
+  instance: string,
+  errors?: readonly Fault[],
+  more?: ProblemExtension,
+): Problem {
   const { status, title } = problemKinds[name];
   return {
     type: `urn:postrider:problem:${name}`,
@@ -44,11 +60,20 @@ export function makeProblem(name: ProblemName, detail: string, instance: string,
     name,
     message: detail,
     statusCode: status,
+    ...more,
   };
+}
+
+/** What a status can mean here. */
+export function problemsOf(status: number): { readonly name: ProblemName; readonly title: string }[] {
+  return problemNames
+    .filter((name) => problemKinds[name].status === status)
+    .map((name) => ({ name, title: problemKinds[name].title }));
 }
 
 /** What a status can mean here, in words. */
 export function titlesOf(status: number): string {
-  const titles = Object.values(problemKinds).filter((kind) => kind.status === status);
-  return titles.map(({ title }) => title).join(', or ');
+  return problemsOf(status)
+    .map(({ title }) => title)
+    .join(', or ');
 }

@@ -13,10 +13,19 @@ export const webhookRequest = z
       .refine(
         (url) => !URL.canParse(url) || (new URL(url).username === '' && new URL(url).password === ''),
         'must not carry credentials',
-      ),
-    events: z.array(z.enum(emailEventTypes)).min(1),
+      )
+      .describe('Where to POST events: an http or https URL without credentials.'),
+    events: z
+      .array(z.enum(emailEventTypes))
+      .min(1)
+      .overwrite((events) => [...new Set(events)])
+      .describe('The types of event to tell it of.'),
   })
-  .meta({ id: 'WebhookRequest' });
+  .meta({
+    id: 'WebhookRequest',
+    description: 'A webhook endpoint to add.',
+    examples: [{ endpoint: 'https://app.example.com/hooks/mail', events: ['email.sent', 'email.bounced'] }],
+  });
 
 export type WebhookRequest = z.output<typeof webhookRequest>;
 

@@ -1,21 +1,92 @@
-/** Who is calling: the Bearer key, compared in constant time by its hash. */
-import { createHash, timingSafeEqual } from 'node:crypto';
-import type { FastifyRequest } from 'fastify';
+/** Who is calling and what they may do: the Bearer key, its rate, the scope of the route, and room for more mail. */
+import { timingSafeEqual } from 'node:crypto';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { type ApiKey, adminKey, hashToken, isUnrestricted, type Scope, scopes } from '../domain/api-key.ts';
+import type { Pressure } from '../pipeline/gauge.ts';
+import type { ApiKeys } from '../store/api-keys.ts';
+import type { RateLimits } from '../store/rate-limits.ts';
 import { ProblemError } from './problems.ts';
+import { rateLimitHeaders, retryAfterSeconds } from './rate-limit-headers.ts';
+import type { App } from './server.ts';
 
-export type ApiKey = { readonly id: string; readonly hash: Buffer };
-
-export function hashApiKey(key: string): Buffer {
-  return createHash('sha256').update(key).digest();
+declare module 'fastify' {
+  interface FastifyRequest {
+    apiKey: ApiKey;
+  }
+  interface FastifyContextConfig {
+    /** What a key needs to call this route; `any` for one that does nothing. Every route below /v1 says it. */
+    scope?: Scope | 'any';
+    /** Only for keys that all mail is open to. */
+    unrestricted?: boolean;
+    /** Makes mail: refused before its body is read while too much waits. */
+    sheds?: boolean;
+  }
 }
 
-/** @throws ProblemError 401 */
-export function authenticate(request: FastifyRequest, keys: readonly ApiKey[]): ApiKey {
-  const token = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
-  if (token === undefined)
-    throw new ProblemError('missing_api_key', 'Send your API key as "Authorization: Bearer pr_…"');
-  const hash = hashApiKey(token);
-  const known = keys.find((key) => timingSafeEqual(key.hash, hash));
-  if (known === undefined) throw new ProblemError('invalid_api_key', 'The API key is not known here');
-  return known;
+export type AuthDeps = {
+  readonly adminToken: string;
+  readonly apiKeys: Pick<ApiKeys, 'find'>;
+  readonly rateLimits: Pick<RateLimits, 'take'>;
+  readonly pressure: Readonly<Pressure>;
+  now(): number;
+};
+
+/** Puts every route of `app` behind an API key. A route that does not say its scope is an error when the server is built. */
+export function guardWithKeys(app: App, deps: AuthDeps): void {
+  const adminHash = Buffer.from(hashToken(deps.adminToken));
+
+  async function callerOf(request: FastifyRequest): Promise<ApiKey> {
+    const token = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+    if (token === undefined)
+      throw new ProblemError('missing_api_key', 'Send your API key as "Authorization: Bearer pr_…"');
+    const hash = hashToken(token);
+    if (timingSafeEqual(Buffer.from(hash), adminHash)) return adminKey;
+    const known = await deps.apiKeys.find(hash, deps.now());
+    if (known === null) throw new ProblemError('invalid_api_key', 'The API key is not known here, or was revoked');
+    return known;
+  }
+
+  async function spendRate({ id, rates }: ApiKey, reply: FastifyReply): Promise<void> {
+    if (rates === null) return;
+    const { isAllowed, windows } = await deps.rateLimits.take(id, rates);
+    reply.headers(rateLimitHeaders(windows));
+    if (isAllowed) return;
+    const seconds = retryAfterSeconds(windows);
+    reply.header('retry-after', seconds);
+    throw new ProblemError(
+      'rate_limit_exceeded',
+      `Try again in ${seconds} s; RateLimit-Policy says what this key may do`,
+    );
+  }
+
+  app.addHook('onRoute', (route) => {
+    const scope = route.config?.scope;
+    if (scope === undefined)
+      throw new Error(
+        `${route.method} ${route.url} has no scope: give it config: { scope: '${scopes.join("' | '")}' }`,
+      );
+    route.schema = { ...route.schema, security: [{ apiKey: [scope] }] };
+  });
+  app.addHook('onRequest', async (request, reply) => {
+    const { config } = request.routeOptions;
+    request.apiKey = await callerOf(request);
+    await spendRate(request.apiKey, reply);
+    checkMay(request.apiKey, config);
+    if (config.sheds && deps.pressure.overLine !== null)
+      throw new ProblemError('service_unavailable', `No new mail is taken for now: ${deps.pressure.overLine}`);
+  });
+}
+
+function checkMay(key: ApiKey, route: { scope?: Scope | 'any'; unrestricted?: boolean }): void {
+  if (route.scope === 'any') return;
+  if (route.scope === undefined || !key.scopes.includes(route.scope))
+    throw new ProblemError(
+      'restricted_api_key',
+      `This needs a key with the scope ${route.scope}; this key has ${key.scopes.join(', ')}`,
+    );
+  if (route.unrestricted && !isUnrestricted(key))
+    throw new ProblemError(
+      'restricted_api_key',
+      'This concerns all mail, so it needs a key without from_domains and lanes',
+    );
 }

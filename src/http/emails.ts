@@ -1,167 +1,188 @@
-/** /v1/emails: send one, look at one. */
+/** /v1/emails: send one, look at one, list them. */
 import { z } from 'zod';
-import { formatMailbox } from '../domain/address.ts';
-import { type LoadedEmail, mailboxesOf } from '../domain/email.ts';
-import { type EmailRequest, emailRequest } from '../domain/email-request.ts';
-import { lastEventName, lastEventNames } from '../domain/event.ts';
-import { bodyHash, idempotencyScope, readIdempotencyKey } from '../domain/idempotency.ts';
-import { isPending, type Recipient, recipientKinds, recipientStatuses, rollUp } from '../domain/recipient.ts';
-import type { Accepted } from '../pipeline/accept.ts';
-import type { Emails, IdempotencyClaim } from '../store/emails.ts';
+import { parseMailbox } from '../domain/address.ts';
+import type { ApiKey } from '../domain/api-key.ts';
+import { type LoadedEmail, type StoredEmail, statusAt } from '../domain/email.ts';
+import { emailRequestFor, type RequestLimits } from '../domain/email-request.ts';
+import { emailIdForm, timeOfId } from '../domain/id.ts';
+import { lanes } from '../domain/lane.ts';
+import { recipientStatuses } from '../domain/recipient.ts';
+import type { AcceptedAll, Asked } from '../pipeline/accept.ts';
+import type { IndexQuery, Term } from '../store/email-index.ts';
+import type { IdempotencyClaim } from '../store/emails.ts';
+import { emailParams, excessOf, findEmail, idempotencyHeader, keyReused, readClaim } from './email-access.ts';
+import { acceptedView, emailSummaryView, emailView } from './email-schemas.ts';
+import { summaryOf, viewOf } from './email-view.ts';
+import { emailExamples, emailListExamples, sendExamples } from './openapi/email-examples.ts';
+import { pageOf } from './paging.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 
 /** Bytes of a request on routes that carry attachments: 25 MB of files are 34 MB in base64. */
-const maxSendBytes = 40 * 1024 * 1024;
+export const maxSendBytes = 40 * 1024 * 1024;
 
-type Deps = {
-  accept(request: EmailRequest, keyId: string, claim: IdempotencyClaim | null): Promise<Accepted>;
-  emails: Pick<Emails, 'load'>;
+export type SendDeps = {
+  accept(
+    asked: readonly (Asked | null)[],
+    keyId: string,
+    options: { batchClaim: IdempotencyClaim | null; isStrict: boolean },
+  ): Promise<AcceptedAll>;
+  limits: RequestLimits;
 };
 
-const time = z.iso.datetime();
-const smtp = z.object({ code: z.int(), enhanced: z.string().nullable(), reply: z.string() });
+type Deps = SendDeps & {
+  emails: {
+    load(id: string): Promise<LoadedEmail | null>;
+    find(query: IndexQuery): Promise<StoredEmail[]>;
+  };
+};
 
-const recipientView = z
-  .object({
-    email: z.string(),
-    kind: z.enum(recipientKinds),
-    status: z.enum(recipientStatuses),
-    attempts: z.int(),
-    smtp: smtp.nullable(),
-    transport: z.string().nullable(),
-    next_attempt_at: time.nullable(),
-    reason: z.string().nullable(),
+const emailId = z.string().regex(emailIdForm, 'is not the id of an email');
+const instant = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text));
+const [oldest, newest] = [0, Number.MAX_SAFE_INTEGER];
+
+/** Strict: a filter that is not known must not look like one that matches everything. */
+const listQuery = z
+  .strictObject({
+    limit: z.coerce.number().int().min(1).max(100).default(20).meta({ description: 'How many to list at most.' }),
+    after: emailId.optional().meta({ description: 'The last id of the page you have, to go on to older ones.' }),
+    before: emailId.optional().meta({ description: 'The first id of the page you have, to go back to newer ones.' }),
+    status: z.enum(recipientStatuses).exclude(['sending']).optional().meta({
+      description:
+        'Only those of this status. What is being sent at this moment is found under `queued`, `scheduled` or `deferred`.',
+    }),
+    to: z
+      .string()
+      .optional()
+      .meta({ description: 'Only those with this recipient, in `to`, `cc` or `bcc`.', examples: ['ada@example.com'] }),
+    tag: z
+      .string()
+      .regex(/^[\w-]+:[\w-]*$/, 'must be name:value')
+      .optional()
+      .meta({ description: 'Only those with this tag, as `name:value`.', examples: ['category:receipt'] }),
+    external_id: z
+      .string()
+      .optional()
+      .meta({ description: 'Only those with this `external_id` of yours.', examples: ['order-1234'] }),
+    created_after: instant.optional().meta({ description: 'Only those accepted after this: ISO 8601 with an offset.' }),
+    created_before: instant
+      .optional()
+      .meta({ description: 'Only those accepted before this: ISO 8601 with an offset.' }),
   })
-  .meta({ id: 'Recipient' });
+  .refine(({ after, before }) => after === undefined || before === undefined, {
+    path: ['before'],
+    message: 'cannot be combined with after',
+  });
 
-const emailView = z
-  .object({
-    object: z.literal('email'),
-    id: z.string(),
-    from: z.string(),
-    to: z.array(z.string()),
-    cc: z.array(z.string()),
-    bcc: z.array(z.string()),
-    reply_to: z.array(z.string()),
-    subject: z.string(),
-    html: z.string().nullable(),
-    text: z.string().nullable(),
-    tags: z.array(z.object({ name: z.string(), value: z.string() })),
-    message_id: z.string(),
-    created_at: time,
-    scheduled_at: time.nullable(),
-    status: z.enum(recipientStatuses),
-    last_event: z.enum(lastEventNames),
-    attempts: z.int(),
-    recipients: z.array(recipientView),
-  })
-  .meta({ id: 'Email' });
-
-const accepted = z
-  .object({ id: z.string(), object: z.literal('email'), status: z.enum(recipientStatuses) })
-  .meta({ id: 'AcceptedEmail' });
+const emailPage = pageOf(emailSummaryView).meta({ description: 'The emails that fit, newest first.' });
 
 export function emailRoutes(deps: Deps): Routes {
   return (app) => {
     app.route({
       method: 'POST',
       url: '/emails',
+      config: { scope: 'send', sheds: true },
       bodyLimit: maxSendBytes,
       schema: {
+        operationId: 'sendEmail',
         summary: 'Send an email',
         description:
-          'Answers 202 once the email is durably stored. With an Idempotency-Key, a repeat within 24 hours gets the same answer.',
+          'Answers 202 once the email is stored durably; workers then send it. Ask `GET /v1/emails/{id}` what became of it, or have a webhook told. Send an `Idempotency-Key`, and you can repeat the request as often as you like without sending twice.',
         tags: ['emails'],
-        headers: z.looseObject({
-          'idempotency-key': z.string().optional().meta({ description: 'Up to 256 printable ASCII characters.' }),
-        }),
-        body: emailRequest,
-        response: {
-          202: accepted,
-          ...problemAnswers(400, 401, 413, 415, 422, 503),
-        },
+        headers: z.looseObject({ 'idempotency-key': idempotencyHeader }),
+        body: emailRequestFor(deps.limits),
+        response: { 202: acceptedView, ...problemAnswers(400, 413, 415, 422) },
+        'x-examples': { body: sendExamples },
       },
       /** A key stands for what was sent, so that is kept before the body is parsed into our own types. */
       preValidation: async (request) => {
         request.given = request.body;
       },
       handler: async (request, reply) => {
-        const claim = readClaim(request.headers['idempotency-key'], request.apiKey.id, request.given);
-        const outcome = await deps.accept(request.body, request.apiKey.id, claim);
-        if (outcome.kind === 'key_reused') {
-          throw new ProblemError(
-            'invalid_idempotent_request',
-            'This Idempotency-Key was used with another body in the last 24 hours',
-          );
-        }
-        if (outcome.isReplay) reply.header('idempotent-replayed', 'true');
-        return reply.status(202).send({ id: outcome.id, object: 'email', status: 'queued' });
+        const { apiKey, body } = request;
+        const excess = excessOf(apiKey, body);
+        if (excess !== null) throw ProblemError.of(excess.problem, excess.faults);
+        const claim = readClaim(request.headers['idempotency-key'], apiKey.id, 'POST /emails', request.given);
+        const options = { batchClaim: null, isStrict: true };
+        const accepted = await deps.accept([{ request: body, claim }], apiKey.id, options);
+        const answer = accepted.kind === 'answered' ? accepted.answers[0] : undefined;
+        if (answer?.kind !== 'accepted') throw keyReused();
+        const { id, isReplay } = answer;
+        if (isReplay) reply.header('idempotent-replayed', 'true');
+        // The same as the first time: the same body led to the same status then.
+        return reply.status(202).send({ id, object: 'email', status: statusAt(body, timeOfId(id)) });
+      },
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/emails',
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'listEmails',
+        summary: 'List emails',
+        description:
+          'Newest first. Filters are combined: an email is listed when it fits all of them. A key limited to domains or lanes sees the emails it could have sent.',
+        tags: ['emails'],
+        querystring: listQuery,
+        response: { 200: emailPage, ...problemAnswers(422) },
+        'x-examples': { 200: emailListExamples },
+      },
+      handler: async ({ query, apiKey }) => {
+        const found = await deps.emails.find(toIndexQuery(query, apiKey));
+        // One more than asked for was looked for: it lies at the far side of the cursor.
+        const has_more = found.length > query.limit;
+        const page = query.before === undefined ? found.slice(0, query.limit) : found.slice(-query.limit);
+        return { object: 'list' as const, has_more, data: page.map(summaryOf) };
       },
     });
 
     app.route({
       method: 'GET',
       url: '/emails/:id',
+      config: { scope: 'read' },
       schema: {
+        operationId: 'getEmail',
         summary: 'Look at an email',
-        description: 'The email with the state of each recipient and the reply of the next hop.',
+        description: 'The email with the status of each recipient and what the next hop said about it.',
         tags: ['emails'],
-        params: z.object({ id: z.string() }),
-        response: { 200: emailView, ...problemAnswers(401, 404, 503) },
+        params: emailParams,
+        response: { 200: emailView, ...problemAnswers(400, 404) },
+        'x-examples': { 200: emailExamples },
       },
-      handler: async (request) => {
-        const email = await deps.emails.load(request.params.id);
-        if (email === null) throw new ProblemError('not_found', `There is no email ${request.params.id}`);
-        return viewOf(email);
-      },
+      handler: async ({ params, apiKey }) => viewOf(await findEmail(deps.emails.load, params.id, apiKey)),
     });
   };
 }
 
-function readClaim(header: string | string[] | undefined, keyId: string, body: unknown): IdempotencyClaim | null {
-  if (header === undefined) return null;
-  const key = typeof header === 'string' ? readIdempotencyKey(header) : null;
-  if (key === null)
-    throw new ProblemError('invalid_idempotency_key', 'Idempotency-Key must be 1 to 256 printable ASCII characters');
-  return { scope: idempotencyScope(keyId, 'POST /emails', key), bodyHash: bodyHash(body) };
-}
-
-function viewOf(email: LoadedEmail): z.input<typeof emailView> {
-  const { facts, state, content, handOver } = email;
-  const recipients = state.recipients.map((recipient) => recipientViewOf(recipient, handOver !== null));
+function toIndexQuery(query: z.output<typeof listQuery>, key: ApiKey): IndexQuery {
+  const asked: (Term | null)[] = [
+    query.status === undefined ? null : ['status', query.status],
+    query.to === undefined ? null : ['to', addressIn(query.to)],
+    query.tag === undefined ? null : tagIn(query.tag),
+    query.external_id === undefined ? null : ['external_id', query.external_id],
+  ];
+  const groups: Term[][] = asked.filter((term) => term !== null).map((term) => [term]);
+  if (key.fromDomains !== null) groups.push(key.fromDomains.map((domain): Term => ['from_domain', domain]));
+  if (key.lanes !== null || groups.length === 0) groups.push((key.lanes ?? lanes).map((lane): Term => ['lane', lane]));
+  const { after, before, created_after, created_before, limit } = query;
   return {
-    object: 'email',
-    id: facts.id,
-    from: formatMailbox(facts.from),
-    to: mailboxesOf(state, 'to').map(formatMailbox),
-    cc: mailboxesOf(state, 'cc').map(formatMailbox),
-    bcc: mailboxesOf(state, 'bcc').map(formatMailbox),
-    reply_to: facts.replyTo.map(formatMailbox),
-    subject: facts.subject,
-    html: content?.html ?? null,
-    text: content?.text ?? null,
-    tags: [...facts.tags],
-    message_id: `<${facts.messageId}>`,
-    created_at: new Date(facts.createdAt).toISOString(),
-    scheduled_at: null,
-    status: rollUp(recipients.map((recipient) => recipient.status)),
-    last_event: lastEventName(state.lastEvent),
-    attempts: Math.max(0, ...state.recipients.map((recipient) => recipient.attempts)),
-    recipients,
+    groups,
+    cursor:
+      before !== undefined ? { side: 'newer', id: before } : after !== undefined ? { side: 'older', id: after } : null,
+    createdFrom: created_after === undefined ? oldest : created_after + 1,
+    createdTo: created_before === undefined ? newest : created_before - 1,
+    limit: limit + 1,
   };
 }
 
-function recipientViewOf(recipient: Recipient, isHandedOver: boolean): z.input<typeof recipientView> {
-  const { address, kind, status, attempts, smtp: reply, transport, nextAttemptAt, reason } = recipient;
-  return {
-    email: address,
-    kind,
-    status: isHandedOver && isPending(status) ? 'sending' : status,
-    attempts,
-    smtp: reply,
-    transport,
-    next_attempt_at: nextAttemptAt === null ? null : new Date(nextAttemptAt).toISOString(),
-    reason,
-  };
+/** As it is stored; what is not an address is looked for as it is, and not found. */
+function addressIn(text: string): string {
+  const parsed = parseMailbox(text);
+  return 'fault' in parsed ? text : parsed.address;
+}
+
+function tagIn(text: string): Term {
+  const colon = text.indexOf(':');
+  return ['tag', text.slice(0, colon), text.slice(colon + 1)];
 }

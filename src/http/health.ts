@@ -1,17 +1,30 @@
 /** /livez and /readyz: is the process alive, and can it take work. */
 import { z } from 'zod';
+import type { Pressure } from '../pipeline/gauge.ts';
+import { readinessExamples } from './openapi/health-examples.ts';
 import type { Routes } from './server.ts';
 
 type Deps = {
   /** Whether Redis answers now. */
-  pingStore(): Promise<boolean>;
+  ping(): Promise<boolean>;
+  readonly pressure: Readonly<Pressure>;
   isDraining(): boolean;
 };
 
-const check = z.object({ name: z.string(), ok: z.boolean() });
+const check = z.object({
+  name: z.string().meta({ description: 'What was looked at: `redis`, `accepting`, `load`.' }),
+  ok: z.boolean().meta({ description: 'Whether it is as it should be.' }),
+  detail: z.string().optional().meta({ description: 'What is wrong with it.' }),
+});
+const liveness = z
+  .object({ status: z.literal('alive').meta({ description: 'It answers, so it is.' }) })
+  .meta({ description: 'The process is alive.', examples: [{ status: 'alive' }] });
 const readiness = z
-  .object({ status: z.enum(['ready', 'not_ready']), checks: z.array(check) })
-  .meta({ id: 'Readiness' });
+  .object({
+    status: z.enum(['ready', 'not_ready']).meta({ description: 'Whether to send it requests.' }),
+    checks: z.array(check).meta({ description: 'What that follows from.' }),
+  })
+  .meta({ id: 'Readiness', description: 'Whether it can take work, check by check.' });
 
 export function healthRoutes(deps: Deps): Routes {
   return (app) => {
@@ -19,10 +32,12 @@ export function healthRoutes(deps: Deps): Routes {
       method: 'GET',
       url: '/livez',
       schema: {
+        operationId: 'getLiveness',
         summary: 'Is the process alive',
+        description: 'Answers as long as the process runs, and looks at nothing else.',
         tags: ['health'],
         security: [],
-        response: { 200: z.object({ status: z.literal('alive') }) },
+        response: { 200: liveness },
       },
       handler: async () => ({ status: 'alive' as const }),
     });
@@ -31,19 +46,25 @@ export function healthRoutes(deps: Deps): Routes {
       method: 'GET',
       url: '/readyz',
       schema: {
+        operationId: 'getReadiness',
         summary: 'Can this process take work',
-        description: 'Not ready while Redis is away or the process is stopping.',
+        description:
+          'Not ready while Redis is away or the process is stopping. While too much mail waits or Redis is nearly full, new mail is refused and the check `load` says why. The process stays ready then: everything else is answered, and another process could do no better.',
         tags: ['health'],
         security: [],
         response: { 200: readiness, 503: readiness },
+        'x-examples': readinessExamples,
       },
       handler: async (_request, reply) => {
-        const checks = [
-          { name: 'redis', ok: await deps.pingStore() },
+        const needed = [
+          { name: 'redis', ok: await deps.ping() },
           { name: 'accepting', ok: !deps.isDraining() },
         ];
-        const isReady = checks.every(({ ok }) => ok);
-        return reply.status(isReady ? 200 : 503).send({ status: isReady ? 'ready' : 'not_ready', checks });
+        const { overLine } = deps.pressure;
+        const load = { name: 'load', ok: overLine === null, ...(overLine === null ? {} : { detail: overLine }) };
+        const isReady = needed.every(({ ok }) => ok);
+        const status = isReady ? ('ready' as const) : ('not_ready' as const);
+        return reply.status(isReady ? 200 : 503).send({ status, checks: [...needed, load] });
       },
     });
   };

@@ -1,4 +1,5 @@
 /** The OpenAPI document, made from the routes without opening anything. */
+import type { ApiDocument } from './openapi/document.ts';
 import { listRoutes } from './routes.ts';
 import { buildServer } from './server.ts';
 
@@ -7,48 +8,41 @@ function unused(): never {
   throw new Error('describing the API ran a route');
 }
 
+const noPolicy = { scheduleMs: [], maxAgeMs: 0 };
+
 /** OpenAPI 3.1 as an object. */
-export async function describeApi(version: string): Promise<object> {
+export async function describeApi(version: string): Promise<ApiDocument> {
+  const pressure = { overLine: null };
   const routes = listRoutes({
-    emails: { load: unused },
+    emails: { load: unused, read: unused, find: unused, timeline: unused },
     webhooks: { add: unused, get: unused, list: unused, remove: unused },
+    apiKeys: { add: unused, get: unused, page: unused, rename: unused, revoke: unused },
     inbox: { list: unused, get: unused, watch: unused, clear: unused },
     accept: unused,
+    change: unused,
+    whereabouts: unused,
+    policies: { transactional: noPolicy, bulk: noPolicy },
+    limits: { maxAttachmentBytes: 0, routes: unused, now: unused },
     newId: unused,
     entropy: unused,
     now: unused,
-    pingStore: unused,
+    ping: unused,
+    pressure,
     isDraining: unused,
     hasDevInbox: false,
   });
   await using server = await buildServer({
     ...routes,
     version,
-    apiKeys: [],
+    adminToken: '',
+    apiKeys: { find: unused },
+    rateLimits: { take: unused },
+    pressure,
+    now: unused,
     newRequestId: unused,
     isStoreTrouble: unused,
     onBug: unused,
     report: unused,
   });
-  return tidy(server.swagger());
-}
-
-type Document = { components?: { schemas?: Record<string, unknown> } };
-
-/**
- * The generator writes each schema twice, as it is given (`NameInput`) and as it is answered (`Name`). What nothing refers to goes, and
- * what is left of a pair takes the plain name.
- */
-function tidy(document: object): object {
-  const plain: Document = JSON.parse(
-    JSON.stringify(document).replaceAll(/(#\/components\/schemas\/\w+?)Input"/g, '$1"'),
-  );
-  const schemas = plain.components?.schemas ?? {};
-  const byName = new Map<string, unknown>();
-  for (const [name, schema] of Object.entries(schemas)) byName.set(name.replace(/Input$/, ''), schema);
-  const text = JSON.stringify({ ...plain, components: { ...plain.components, schemas: Object.fromEntries(byName) } });
-  const used = [...byName]
-    .filter(([name]) => text.includes(`#/components/schemas/${name}"`))
-    .toSorted(([a], [b]) => (a < b ? -1 : 1));
-  return { ...plain, components: { ...plain.components, schemas: Object.fromEntries(used) } };
+  return server.swagger() as object as ApiDocument;
 }

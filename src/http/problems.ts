@@ -1,41 +1,81 @@
 /** Every error an answer can carry becomes application/problem+json here, and nowhere else. */
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { type Fault, makeProblem, type ProblemName, titlesOf } from '../domain/problem.ts';
+import {
+  type Fault,
+  makeProblem,
+  type ProblemExtension,
+  type ProblemName,
+  problemNames,
+  titlesOf,
+} from '../domain/problem.ts';
+import { status } from './answer-fields.ts';
+import { faultsOf } from './faults.ts';
 
 /** Thrown by a route to answer with a problem. */
 export class ProblemError extends Error {
   readonly problem: ProblemName;
   readonly faults: readonly Fault[] | undefined;
-  constructor(problem: ProblemName, detail: string, faults?: readonly Fault[]) {
+  readonly more: ProblemExtension | undefined;
+  constructor(problem: ProblemName, detail: string, faults?: readonly Fault[], more?: ProblemExtension) {
     super(detail);
     this.problem = problem;
     this.faults = faults;
+    this.more = more;
+  }
+
+  /** A problem that its faults tell all of. */
+  static of(problem: ProblemName, faults: readonly Fault[]): ProblemError {
+    return new ProblemError(problem, detailOf(faults), faults.slice(0, maxFaults));
   }
 }
 
+export function sentenceOf({ pointer, message }: Fault): string {
+  return `${pointer || 'body'}: ${message}`;
+}
+
+/** An answer lists this many faults at most, and its detail names the first of them: a body can have millions. */
+const maxFaults = 1_000;
+const maxNamed = 10;
+
+const faultSchema = z.object({
+  pointer: z.string().meta({ description: 'Where in the request.', examples: ['/to/0'] }),
+  code: z.string().meta({ description: 'What kind of fault, for programs.' }),
+  message: z.string().meta({ description: 'What is wrong, for people: reads on from the name of the field.' }),
+});
+
 export const problemSchema = z
   .object({
-    type: z.string(),
-    title: z.string(),
-    status: z.int(),
-    detail: z.string(),
-    instance: z.string(),
-    errors: z.array(z.object({ pointer: z.string(), code: z.string(), message: z.string() })).optional(),
-    name: z.string(),
-    message: z.string(),
-    statusCode: z.int(),
+    type: z.string().meta({ description: 'The kind of problem, as a URI.' }),
+    title: z.string().meta({ description: 'The kind of problem, in words.' }),
+    status: z.int().meta({ description: 'The status code.' }),
+    detail: z.string().meta({ description: 'What went wrong this time, and what to do about it.' }),
+    instance: z.string().meta({ description: 'The path that was asked for.' }),
+    errors: z.array(faultSchema).optional().meta({ description: 'Each fault in the request.' }),
+    name: z.enum(problemNames).meta({ description: 'The kind of problem, as a name to switch on.' }),
+    message: z.string().meta({ description: 'The same as `detail`.' }),
+    statusCode: z.int().meta({ description: 'The same as `status`.' }),
+    email_status: status.optional().meta({ description: 'With 409: where the email stands.' }),
   })
   .meta({
     id: 'Problem',
-    description: 'RFC 9457 problem details; `name`, `message` and `statusCode` say the same to SDKs.',
+    description: [
+      'RFC 9457 problem details; `name`, `message` and `statusCode` say the same to SDKs.',
+      'In `errors`, a `pointer` into the body is a JSON pointer (RFC 6901) such as `/to/0`, empty for the body as a whole;',
+      'one into another part of the request starts with `#`: `#/query/limit`, `#/path/id`, `#/header/idempotency-key`.',
+      `At most ${maxFaults} are listed.`,
+    ].join(' '),
   });
 
-/** The problems a route may answer with, for its response schema. */
-export function problemAnswers<Status extends number>(...statuses: readonly Status[]) {
+/** What every route below /v1 may answer, whatever it does: the key, its rate, a bug, the store away. */
+const common = [401, 403, 429, 500, 503] as const;
+
+/** The problems a route may answer with, for its response schema: its own, and those that all have in common. */
+export function problemAnswers<Status extends number>(...own: readonly Status[]) {
   const content = { 'application/problem+json': { schema: problemSchema } };
+  const statuses = [...own, ...common];
   return Object.fromEntries(statuses.map((status) => [status, { description: titlesOf(status), content }])) as Record<
-    Status,
+    Status | (typeof common)[number],
     { description: string; content: typeof content }
   >;
 }
@@ -51,11 +91,14 @@ export type ErrorDeps = {
 
 export function answerErrorsAsProblems(app: FastifyInstance, deps: ErrorDeps): void {
   app.setErrorHandler((error: FastifyError | Error, request, reply) => {
-    const { name, detail, faults } = explain(error, deps);
+    const { name, detail, faults, more } = explain(error, request, deps);
     if (name === 'internal_server_error')
       deps.onBug(error, { method: request.method, route: request.routeOptions.url ?? '' });
     if (name === 'service_unavailable') reply.header('retry-after', retryAfterSeconds);
-    return sendProblem(request, reply, name, detail, faults);
+    // Fastify closes the connection after a body it did not take, and a client that is still sending it would lose the answer. What
+    // follows of the body is read and dropped instead, within the request's time limit.
+    reply.removeHeader('connection');
+    return sendProblem(request, reply, name, detail, faults, more);
   });
   app.setNotFoundHandler((request, reply) =>
     sendProblem(request, reply, 'not_found', `There is nothing at ${request.method} ${pathOf(request)}`),
@@ -78,8 +121,9 @@ function sendProblem(
   name: ProblemName,
   detail: string,
   faults?: readonly Fault[],
+  more?: ProblemExtension,
 ) {
-  const problem = makeProblem(name, detail, pathOf(request), faults);
+  const problem = makeProblem(name, detail, pathOf(request), faults, more);
   // Serialised here: the route's own response schemas are not made for problems.
   return reply.status(problem.status).type('application/problem+json').serializer(JSON.stringify).send(problem);
 }
@@ -88,10 +132,22 @@ function pathOf(request: FastifyRequest): string {
   return request.url.split('?')[0] ?? '';
 }
 
-type Explanation = { name: ProblemName; detail: string; faults?: readonly Fault[] | undefined };
+export const notJsonDetail = 'Send the body as application/json in UTF-8';
 
-function explain(error: FastifyError | Error, deps: ErrorDeps): Explanation {
-  if (error instanceof ProblemError) return { name: error.problem, detail: error.message, faults: error.faults };
+export function tooLargeDetail(maxBytes: number): string {
+  return `The body is larger than the ${maxBytes} bytes this route allows`;
+}
+
+type Explanation = {
+  name: ProblemName;
+  detail: string;
+  faults?: readonly Fault[] | undefined;
+  more?: ProblemExtension | undefined;
+};
+
+function explain(error: FastifyError | Error, request: FastifyRequest, deps: ErrorDeps): Explanation {
+  if (error instanceof ProblemError)
+    return { name: error.problem, detail: error.message, faults: error.faults, more: error.more };
   if (error instanceof z.ZodError) return invalid(error);
   if (deps.isStoreTrouble(error))
     return {
@@ -99,32 +155,20 @@ function explain(error: FastifyError | Error, deps: ErrorDeps): Explanation {
       detail: 'The store is not available. Try again; with an Idempotency-Key a repeat can do no harm.',
     };
   const status = 'statusCode' in error ? error.statusCode : undefined;
-  if (status === 413) return { name: 'payload_too_large', detail: 'The body is larger than this route allows' };
-  if (status === 415) return { name: 'unsupported_media_type', detail: 'Send the body as application/json' };
+  if (status === 413) return { name: 'payload_too_large', detail: tooLargeDetail(request.routeOptions.bodyLimit) };
+  if (status === 415) return { name: 'unsupported_media_type', detail: notJsonDetail };
   if (status !== undefined && status >= 400 && status < 500)
     return { name: 'unreadable_request', detail: error.message };
   return { name: 'internal_server_error', detail: 'The request failed through no fault of yours. It has been logged.' };
 }
 
-function invalid(error: z.ZodError): Explanation {
-  const faults = error.issues.flatMap(toFaults);
-  const detail = faults.map(({ pointer, message }) => `${pointer || 'body'}: ${message}`).join('; ');
-  return { name: 'validation_error', detail, faults };
+function invalid(error: z.ZodError & { readonly validationContext?: string }): Explanation {
+  const faults = faultsOf(error.issues, error.validationContext);
+  return { name: 'validation_error', detail: detailOf(faults), faults: faults.slice(0, maxFaults) };
 }
 
-function toFaults(issue: z.core.$ZodIssue): Fault[] {
-  const pointer = toPointer(issue.path);
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({
-      pointer: pointer + toPointer([key]),
-      code: 'unknown_field',
-      message: 'is not a known field',
-    }));
-  }
-  return [{ pointer, code: issue.code, message: issue.message }];
-}
-
-/** RFC 6901. */
-function toPointer(path: readonly PropertyKey[]): string {
-  return path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+/** Faults in one sentence each, so many as one wants to read. */
+function detailOf(faults: readonly Fault[]): string {
+  const named = faults.slice(0, maxNamed).map(sentenceOf);
+  return [...named, ...(faults.length > maxNamed ? [`and ${faults.length - maxNamed} more`] : [])].join('; ');
 }

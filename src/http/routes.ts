@@ -1,12 +1,20 @@
 /** The list of routes: what is open, and what is below /v1 behind an API key. */
+import { apiKeyRoutes } from './api-keys.ts';
 import { devInboxRoutes } from './dev-inbox.ts';
+import { docsRoutes } from './docs.ts';
+import { batchRoutes } from './email-batch.ts';
+import { changeRoutes } from './email-changes.ts';
+import { historyRoutes } from './email-history.ts';
 import { emailRoutes } from './emails.ts';
 import { healthRoutes } from './health.ts';
 import type { Routes } from './server.ts';
 import { webhookRoutes } from './webhooks.ts';
 
 type Deps = Parameters<typeof emailRoutes>[0] &
+  Parameters<typeof changeRoutes>[0] &
+  Parameters<typeof historyRoutes>[0] &
   Parameters<typeof webhookRoutes>[0] &
+  Parameters<typeof apiKeyRoutes>[0] &
   Parameters<typeof healthRoutes>[0] &
   DevDeps;
 /** The dev inbox is there only where mail is captured. */
@@ -14,7 +22,14 @@ type DevDeps = Parameters<typeof devInboxRoutes>[0] & { hasDevInbox: boolean };
 
 export function listRoutes(deps: Deps): { open: Routes[]; api: Routes[] } {
   return {
-    open: [healthRoutes(deps), ...(deps.hasDevInbox ? [devInboxRoutes(deps)] : [])],
-    api: [emailRoutes(deps), webhookRoutes(deps)],
+    open: [healthRoutes(deps), docsRoutes(), ...(deps.hasDevInbox ? [devInboxRoutes(deps)] : [])],
+    api: [
+      emailRoutes(deps),
+      batchRoutes(deps),
+      changeRoutes(deps),
+      historyRoutes(deps),
+      webhookRoutes(deps),
+      apiKeyRoutes(deps),
+    ],
   };
 }

@@ -7,9 +7,13 @@ import fastify, {
   type RawRequestDefaultExpression,
   type RawServerDefault,
 } from 'fastify';
-import { jsonSchemaTransform, jsonSchemaTransformObject, type ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { z } from 'zod';
-import { type ApiKey, authenticate } from './auth.ts';
+import { type AuthDeps, guardWithKeys } from './auth.ts';
+import { readBodies } from './bodies.ts';
+import { wording } from './faults.ts';
+import { addRoutes } from './methods.ts';
+import { generatorOptions } from './openapi/generator.ts';
 import { answerErrorsAsProblems, answerFrameworkError, type ErrorDeps } from './problems.ts';
 
 export type App = FastifyInstance<
@@ -25,7 +29,6 @@ export type Routes = (app: App) => void;
 
 declare module 'fastify' {
   interface FastifyRequest {
-    apiKey: ApiKey;
     /** The body as it was sent. */
     given: unknown;
   }
@@ -38,23 +41,23 @@ const requestTimeoutMs = 60_000;
 const keepAliveMs = 65_000;
 const maxParamLength = 200;
 
-export type ServerDeps = ErrorDeps & {
-  readonly apiKeys: readonly ApiKey[];
-  readonly version: string;
-  /** Below /v1, behind an API key. */
-  readonly api: readonly Routes[];
-  /** At the root, open. */
-  readonly open: readonly Routes[];
-  newRequestId(): string;
-  report(request: {
-    id: string;
-    method: string;
-    route: string;
-    status: number;
-    ms: number;
-    keyId: string | null;
-  }): void;
-};
+export type ServerDeps = ErrorDeps &
+  AuthDeps & {
+    readonly version: string;
+    /** Below /v1, behind an API key. */
+    readonly api: readonly Routes[];
+    /** At the root, open. */
+    readonly open: readonly Routes[];
+    newRequestId(): string;
+    report(request: {
+      id: string;
+      method: string;
+      route: string;
+      status: number;
+      ms: number;
+      keyId: string | null;
+    }): void;
+  };
 
 /** Builds the server; it does not listen yet. */
 export async function buildServer(deps: ServerDeps): Promise<App> {
@@ -68,19 +71,15 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
     // One line per request is written by the hook below.
     logger: false,
   }).withTypeProvider<ZodTypeProvider>();
-  app.removeContentTypeParser('text/plain');
+  readBodies(app);
   app.setValidatorCompiler<z.ZodType>(({ schema }) => (data) => {
-    const parsed = schema.safeParse(data);
+    const parsed = schema.safeParse(data, wording);
     return parsed.success ? { value: parsed.data } : { error: parsed.error };
   });
   // What we answer is typed and tested against its schema; checking each answer again would cost more than making it.
   app.setSerializerCompiler(() => JSON.stringify);
   answerErrorsAsProblems(app, deps);
-  await app.register(swagger, {
-    openapi: openapiHead(deps.version),
-    transform: jsonSchemaTransform,
-    transformObject: jsonSchemaTransformObject,
-  });
+  await app.register(swagger, generatorOptions(deps.version));
 
   app.addHook('onResponse', async (request, reply) => {
     deps.report({
@@ -94,30 +93,15 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
   });
 
   for (const routes of deps.open)
-    await app.register(async (scope) => routes(scope.withTypeProvider<ZodTypeProvider>()));
+    await app.register(async (scope) => addRoutes(scope.withTypeProvider<ZodTypeProvider>(), [routes]));
   await app.register(
     async (scope) => {
-      scope.addHook('onRequest', async (request) => {
-        request.apiKey = authenticate(request, deps.apiKeys);
-      });
-      for (const routes of deps.api) routes(scope.withTypeProvider<ZodTypeProvider>());
+      const guarded = scope.withTypeProvider<ZodTypeProvider>();
+      guardWithKeys(guarded, deps);
+      addRoutes(guarded, deps.api);
     },
     { prefix: '/v1' },
   );
   await app.ready();
   return app;
-}
-
-function openapiHead(version: string) {
-  return {
-    openapi: '3.1.0',
-    info: {
-      title: 'Postrider',
-      version,
-      description: 'Send email over HTTP; learn what became of it by webhook or by asking.',
-      license: { name: 'MIT', identifier: 'MIT' },
-    },
-    components: { securitySchemes: { apiKey: { type: 'http' as const, scheme: 'bearer' } } },
-    security: [{ apiKey: [] }],
-  };
 }

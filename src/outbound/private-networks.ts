@@ -1,5 +1,6 @@
-/** Addresses a webhook may not reach: private, loopback, link-local, metadata and other networks that are not the public internet. */
-import { BlockList, isIP } from 'node:net';
+/** Keeps requests of ours out of private, loopback, link-local, metadata and other networks that are not the public internet. */
+import { lookup } from 'node:dns';
+import { BlockList, isIP, type LookupFunction } from 'node:net';
 
 const networks: readonly [network: string, prefix: number, family: 'ipv4' | 'ipv6'][] = [
   ['0.0.0.0', 8, 'ipv4'], // this network
@@ -40,3 +41,34 @@ export function isPrivateAddress(address: string): boolean {
   // An IPv4 address mapped into IPv6 (::ffff:a.b.c.d) is checked by the IPv4 rows.
   return blocked.check(plain, family === 4 ? 'ipv4' : 'ipv6');
 }
+
+/** Ends a connect whose host has an address that is not public. */
+export class PrivateNetworkError extends Error {
+  constructor(host: string) {
+    super(`${host} is in a private network`);
+  }
+}
+
+/** A literal address is connected to without a lookup, so it is looked at before. @throws PrivateNetworkError */
+export function refusePrivateLiteral(url: URL): void {
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  if (isIP(host) !== 0 && isPrivateAddress(host)) throw new PrivateNetworkError(host);
+}
+
+/**
+ * A lookup for the connect of a request. Every address a name has is checked, and only what was checked is handed on: a name that
+ * changes its address between a check and the connect (DNS rebinding) gains nothing.
+ */
+export function onlyPublic(resolve: typeof lookup): LookupFunction {
+  return (hostname, options, callback) => {
+    resolve(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error) return callback(error, []);
+      if (addresses.some(({ address }) => isPrivateAddress(address)))
+        return callback(new PrivateNetworkError(hostname), []);
+      if (options.all) return callback(null, addresses);
+      callback(null, addresses[0]?.address ?? '', addresses[0]?.family);
+    });
+  };
+}
+
+export const publicLookup: LookupFunction = onlyPublic(lookup);

@@ -1,8 +1,10 @@
 /** One authenticated SMTP connection: opened, used for one message at a time, closed. */
 import { Readable, type Writable } from 'node:stream';
-import SMTPConnection, { type SMTPConnectionEnvelopeInfo, type SMTPEnvelope } from 'nodemailer/lib/smtp-connection';
-import type { Outcome } from '../domain/outcome.ts';
+import { TLSSocket } from 'node:tls';
+import SMTPConnection from 'nodemailer/lib/smtp-connection';
+import type { AttemptTrace, Outcome } from '../domain/outcome.ts';
 import type { TransportSettings } from '../domain/smtp-url.ts';
+import { announcesDsn, envelopeOf } from './smtp-envelope.ts';
 import { outcomeOfError, outcomeOfSuccess, type SmtpError } from './smtp-outcome.ts';
 import type { Message } from './transport.ts';
 
@@ -43,14 +45,28 @@ export async function openSmtpSession(settings: TransportSettings, onEnd: () => 
   // Errors reach the call that was waiting; without this listener one on an idle connection would end the process.
   connection.on('error', () => {});
   connection.once('end', onEnd);
+  const startedAt = performance.now();
   try {
     await connect(connection);
+    // The answer to EHLO: what login says comes after it. The library takes any line that has the word for an extension, a host name too.
+    const greeting = connection.lastServerResponse || '';
+    const nextHop = {
+      transport: settings.name,
+      host: `${settings.host}:${settings.port}`,
+      tls: tlsOf(connection),
+      offersUtf8: /^250[ -]SMTPUTF8\b/im.test(greeting),
+      offersDsn: announcesDsn(greeting),
+    };
     if (settings.auth !== null) await login(connection, settings.auth);
+    return sessionOver(connection, { ...nextHop, connectMs: Math.round(performance.now() - startedAt) });
   } catch (error) {
     connection.close();
     throw error;
   }
-  return sessionOver(connection, settings.name);
+}
+
+function tlsOf({ _socket: socket }: SMTPConnection): string | null {
+  return socket instanceof TLSSocket ? socket.getProtocol() : null;
 }
 
 function connect(connection: SMTPConnection): Promise<void> {
@@ -78,7 +94,18 @@ function login(connection: SMTPConnection, auth: { user: string; pass: string })
   });
 }
 
-function sessionOver(connection: SMTPConnection, transport: string): SmtpSession {
+type NextHop = {
+  readonly transport: string;
+  /** `host:port`. */
+  readonly host: string;
+  /** TLS version, null for plaintext. */
+  readonly tls: string | null;
+  readonly connectMs: number;
+  readonly offersUtf8: boolean;
+  readonly offersDsn: boolean;
+};
+
+function sessionOver(connection: SMTPConnection, nextHop: NextHop): SmtpSession {
   let sent = 0;
   let isBusy = false;
 
@@ -86,7 +113,7 @@ function sessionOver(connection: SMTPConnection, transport: string): SmtpSession
     sent += 1;
     isBusy = true;
     try {
-      return await transact(connection, transport, message, claim);
+      return await transact(connection, nextHop, message, claim, sent === 1);
     } finally {
       isBusy = false;
     }
@@ -111,19 +138,20 @@ function sessionOver(connection: SMTPConnection, transport: string): SmtpSession
 
 async function transact(
   connection: SMTPConnection,
-  transport: string,
+  nextHop: NextHop,
   message: Message,
   claim: () => Promise<boolean>,
+  isFirst: boolean,
 ): Promise<Outcome> {
-  // The library keeps its books in the object it is given, and they stand there also after a failure.
-  const envelope: SMTPEnvelope & Partial<SMTPConnectionEnvelopeInfo> = {
-    from: message.envelope.from,
-    to: [...message.envelope.to],
-    size: message.raw.length,
-  };
+  const { transport, offersUtf8, offersDsn } = nextHop;
+  const startedAt = performance.now();
+  // The library would send it all the same, and the next hop could do with it what it likes (RFC 6531 section 3.2).
+  if (!offersUtf8 && needsUtf8(message)) return { kind: 'undeliverable', transport, detail: noUtf8 };
+  // The library's books stand in it also after a failure.
+  const envelope = envelopeOf(message, offersDsn);
   const body = new HandOver(message.raw, claim);
   const ended = new Promise<Outcome>((resolve) => {
-    const progress = () => ({ transport, to: message.envelope.to, bodyBegun: body.hasBegun, envelope });
+    const progress = () => ({ transport, to: message.envelope.to, bodyBegun: body.begunAt !== null, envelope });
     const fail = (error: SmtpError) => resolve(outcomeOfError(progress(), error));
     // A connection that we close ourselves forgets its callback; one that breaks calls it right after `end`, and knows more.
     const onEnd = () => setImmediate(fail, new Error('The connection was closed'));
@@ -139,9 +167,34 @@ async function transact(
     throw error;
   });
   if (outcome.kind === 'withheld') connection.close();
-  const isClean = outcome.kind === 'answered' && body.hasBegun;
+  const isClean = outcome.kind === 'answered' && body.begunAt !== null;
   if (!isClean && !connection.destroyed) await reset(connection);
-  return outcome;
+  return outcome.kind === 'withheld'
+    ? outcome
+    : { ...outcome, trace: traceOf(nextHop, isFirst, startedAt, body.begunAt) };
+}
+
+/** How it went, in whole milliseconds; the connection belongs to the first message that it carried. */
+function traceOf(nextHop: NextHop, isFirst: boolean, startedAt: number, begunAt: number | null): AttemptTrace {
+  const { host, tls, connectMs } = nextHop;
+  const now = performance.now();
+  return {
+    host,
+    tls,
+    ms: {
+      connect: isFirst ? connectMs : null,
+      envelope: Math.round((begunAt ?? now) - startedAt),
+      body: begunAt === null ? null : Math.round(now - begunAt),
+    },
+  };
+}
+
+const noUtf8 = 'it has an address beyond ASCII, and the server does not offer SMTPUTF8';
+
+/** Whether an address of the envelope or the header is beyond ASCII; everything else is encoded. */
+function needsUtf8({ envelope, raw }: Message): boolean {
+  const header = raw.toString('latin1', 0, raw.indexOf('\r\n\r\n'));
+  return [envelope.from, ...envelope.to, header].some((text) => /[^\p{ASCII}]/u.test(text));
 }
 
 /** A refused transaction stays open at the server until RSET; a connection that will not take it is of no more use. */
@@ -161,7 +214,8 @@ function reset(connection: SMTPConnection): Promise<void> {
  * body then leaves in one write.
  */
 class HandOver extends Readable {
-  hasBegun = false;
+  /** When the body began to leave (`performance.now()`); null before. */
+  begunAt: number | null = null;
   /** Settles only when the claim is refused or fails. */
   readonly withheld: Promise<{ kind: 'withheld' }>;
   readonly #raw: Buffer;
@@ -191,7 +245,7 @@ class HandOver extends Readable {
     if (!isOurs) {
       this.#withhold({ kind: 'withheld' });
     } else if (!this.destroyed) {
-      this.hasBegun = true;
+      this.begunAt = performance.now();
       destination.end(this.#raw);
     }
   }

@@ -1,4 +1,5 @@
 /** The port every transport fills: one message in, one Outcome out. */
+import type { Dsn } from '../domain/dsn.ts';
 import type { Outcome } from '../domain/outcome.ts';
 
 export type Message = {
@@ -6,6 +7,8 @@ export type Message = {
   readonly envelope: { readonly from: string; readonly to: readonly string[] };
   /** The whole message, ready for the wire but for dot-stuffing. */
   readonly raw: Buffer;
+  /** Asked for where the next hop has DSN, left out where it has not. */
+  readonly dsn?: Dsn | null;
 };
 
 export type Transport = AsyncDisposable & {

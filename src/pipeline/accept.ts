@@ -1,41 +1,63 @@
-/** accept: a valid request becomes a stored email, durable before anybody is told so, and then a job. */
+/** accept: valid requests become stored emails, durable before anybody is told so. From there feed brings them to the queue. */
 import { acceptEmail } from '../domain/email.ts';
 import type { EmailRequest } from '../domain/email-request.ts';
-import type { JobQueue } from '../queue/jobs.ts';
-import type { Emails, IdempotencyClaim } from '../store/emails.ts';
+import { timeOfId } from '../domain/id.ts';
+import type { Emails, IdempotencyClaim, PriorClaim, Submission } from '../store/emails.ts';
 
 type Deps = {
-  emails: Pick<Emails, 'create' | 'markQueued'>;
-  deliverQueue: Pick<JobQueue, 'add'>;
+  emails: Pick<Emails, 'create'>;
   newId(prefix: 'em'): string;
   now(): number;
 };
+
+export type Asked = { readonly request: EmailRequest; readonly claim: IdempotencyClaim | null };
 
 export type Accepted =
   | { readonly kind: 'accepted'; readonly id: string; readonly isReplay: boolean }
   /** The Idempotency-Key was used with another body. */
   | { readonly kind: 'key_reused' };
 
+export type AcceptedAll =
+  /** In the order of what was asked; null for what was refused before, unless its key was answered with an email then. */
+  | { readonly kind: 'answered'; readonly answers: readonly (Accepted | null)[]; readonly isReplay: boolean }
+  /** The key of the whole batch was used with another body. */
+  | { readonly kind: 'key_reused' };
+
+/**
+ * All of `asked` in one atomic step, answers in its order. With `isStrict`, one reused key means that nothing is stored.
+ * @param asked null for an email that was refused before
+ */
 export async function accept(
   deps: Deps,
-  request: EmailRequest,
+  asked: readonly (Asked | null)[],
   keyId: string,
-  claim: IdempotencyClaim | null,
-): Promise<Accepted> {
+  { batchClaim, isStrict }: { batchClaim: IdempotencyClaim | null; isStrict: boolean },
+): Promise<AcceptedAll> {
+  const submissions = asked.map((one) => (one === null ? null : submissionOf(one, keyId, deps.newId('em'))));
+  // Not before the time in any of their ids: what is due must not look as if it were for later.
   const now = deps.now();
-  const email = acceptEmail(request, { id: deps.newId('em'), keyId, now });
-  const { id } = email.facts;
-  const prior = await deps.emails.create(email, claim);
+  const created = await deps.emails.create(submissions, { batchClaim, isStrict, now });
+  const isRepeat = created.kind === 'repeated';
+  if (isRepeat && created.prior.bodyHash !== batchClaim?.bodyHash) return { kind: 'key_reused' };
+  const ids = isRepeat ? created.prior.ids : submissions.map((one, index) => idOf(one, created.met[index] ?? null));
+  const isOurs = (index: number) => ids[index] === submissions[index]?.email.facts.id;
+  const answers = submissions.map((one, index): Accepted | null => {
+    const id = ids[index] ?? '';
+    if (id !== '') return { kind: 'accepted', id, isReplay: !isOurs(index) };
+    return one === null ? null : { kind: 'key_reused' };
+  });
   // A repeat of our own command, its first answer lost, finds our own claim.
-  if (prior !== null && prior.id !== id) {
-    return prior.bodyHash === claim?.bodyHash
-      ? { kind: 'accepted', id: prior.id, isReplay: true }
-      : { kind: 'key_reused' };
-  }
-  // The email is safe from here on. Should the queue refuse it now, sweep brings it there.
-  await deps.deliverQueue.add([{ id, at: now }]).then(
-    () => deps.emails.markQueued([id]),
-    () => {},
-  );
-  return { kind: 'accepted', id, isReplay: false };
+  return { kind: 'answered', answers, isReplay: isRepeat && !ids.some((_, index) => isOurs(index)) };
+}
+
+/** Its age counts from the time in its id, by which it is found. */
+function submissionOf({ request, claim }: Asked, keyId: string, id: string): Submission {
+  return { email: acceptEmail(request, { id, keyId, now: timeOfId(id) }), claim };
+}
+
+/** The id that stands for an email now, '' when its key was used with another body. */
+function idOf(one: Submission | null, met: PriorClaim | null): string {
+  if (one === null) return '';
+  if (met === null) return one.email.facts.id;
+  return met.bodyHash === one.claim?.bodyHash ? (met.ids[0] ?? '') : '';
 }

@@ -1,14 +1,16 @@
-/** deliver: one attempt at one email. Load, compose, send, settle; the Answer tells the queue what to do with the job. */
-import type { Content, LoadedEmail, StoredEmail } from '../domain/email.ts';
+/** deliver: one attempt at one email. Load, gather its files, compose, send, settle; the Answer tells the queue what to do with the job. */
+import type { Content, Files, LoadedEmail, StoredEmail } from '../domain/email.ts';
 import { type Answer, done, type Outcome, type SettledOutcome } from '../domain/outcome.ts';
 import { isPending, nextDue } from '../domain/recipient.ts';
 import type { Transport } from '../outbound/transport.ts';
 import type { Emails } from '../store/emails.ts';
+import type { Gathered } from './gather.ts';
 
 type Deps = {
   emails: Pick<Emails, 'load' | 'claimHandOver'>;
   transport: Pick<Transport, 'name' | 'send'>;
-  compose(email: StoredEmail, content: Content): Promise<Buffer>;
+  gather(emailId: string, content: Content): Promise<Gathered>;
+  compose(email: StoredEmail, content: Content, files: Files): Promise<Buffer>;
   settle(email: StoredEmail, outcome: SettledOutcome): Promise<Answer>;
   newId(prefix: 'at'): string;
   now(): number;
@@ -26,21 +28,23 @@ export async function deliver(deps: Deps, emailId: string): Promise<Answer> {
   return deps.settle(email, outcome);
 }
 
-async function attempt(deps: Deps, email: LoadedEmail): Promise<Outcome> {
+async function attempt(deps: Deps, email: LoadedEmail): Promise<Outcome | SettledOutcome> {
   const { facts, state, content, handOver } = email;
   const transport = deps.transport.name;
   if (handOver !== null) {
     const detail = `the worker stopped after the hand-over began at ${new Date(handOver.at).toISOString()}`;
     return { kind: 'unknown', transport: handOver.transport, detail, refused: [] };
   }
+  if (state.expiresAt !== null && state.expiresAt <= deps.now()) return { kind: 'expired' };
   if (content === null) return { kind: 'undeliverable', transport, detail: 'its content is gone' };
-  const raw = await deps.compose(email, content).catch((error: Error) => error);
+  const gathered = await deps.gather(facts.id, content);
+  if (gathered.kind === 'fetch_fault') return gathered;
+  const raw = await deps.compose(email, gathered.content, gathered.files).catch((error: Error) => error);
   if (raw instanceof Error)
     return { kind: 'undeliverable', transport, detail: `it could not be composed: ${raw.message}` };
   const pending = state.recipients.filter(({ status }) => isPending(status));
   const attemptId = deps.newId('at');
   const to = [...new Set(pending.map(({ address }) => address))];
-  return deps.transport.send({ emailId: facts.id, envelope: { from: facts.from.address, to }, raw }, () =>
-    deps.emails.claimHandOver(email, { at: deps.now(), transport, attemptId }),
-  );
+  const message = { emailId: facts.id, envelope: { from: facts.from.address, to }, raw, dsn: facts.dsn };
+  return deps.transport.send(message, () => deps.emails.claimHandOver(email, { at: deps.now(), transport, attemptId }));
 }

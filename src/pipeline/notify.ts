@@ -25,6 +25,6 @@ export async function notify(deps: Deps, stop: AbortSignal): Promise<void> {
       .filter((webhook) => wants(webhook, event))
       .map((webhook) => ({ id: postId({ place, webhookId: webhook.id }), at })),
   );
-  if (jobs.length > 0) await deps.postQueue.add(jobs);
+  await deps.postQueue.add(jobs, at);
   await deps.outbox.acknowledge(entries);
 }

@@ -1,30 +1,72 @@
 /** settle: the only door through which a recipient's state changes. Decides purely, then commits state and events in one transaction. */
 import { type Decision, decide, type RetryPolicy } from '../domain/decide.ts';
+import { decideChange, type Refusal } from '../domain/decide-change.ts';
 import type { StoredEmail } from '../domain/email.ts';
-import { type Answer, done, type SettledOutcome } from '../domain/outcome.ts';
-import type { Emails } from '../store/emails.ts';
+import { type Answer, type Change, done, type SettledOutcome } from '../domain/outcome.ts';
+import { stepOf } from '../domain/timeline.ts';
+import type { Commit, Emails } from '../store/emails.ts';
 
-type Deps = {
-  emails: Pick<Emails, 'read' | 'commit'>;
-  policy: RetryPolicy;
-  report(settled: { email: StoredEmail; outcome: SettledOutcome; decision: Decision }): void;
+type CommitDeps = {
+  emails: Pick<Emails, 'read'>;
+  report(settled: { email: StoredEmail; what: SettledOutcome | Change; decision: Decision }): void;
   now(): number;
+};
+
+type Deps = CommitDeps & {
+  emails: Pick<Emails, 'commit'>;
+  /** By lane: what goes out in bulk may be late. */
+  policies: Readonly<Record<StoredEmail['facts']['lane'], RetryPolicy>>;
   rand(): number;
 };
+type ChangeDeps = CommitDeps & { emails: Pick<Emails, 'commitChange'>; newId(prefix: 'ch'): string };
 
 /** Each loss means that another writer won; so many in a row means something is broken, and the queue tries later. */
 const maxRounds = 20;
 
+/** What became of an attempt. */
 export async function settle(deps: Deps, email: StoredEmail, outcome: SettledOutcome): Promise<Answer> {
+  const decideOn = (current: StoredEmail) =>
+    decide(current, outcome, deps.policies[current.facts.lane], deps.now(), deps.rand());
+  const settled = await commitFirst(deps, email, outcome, decideOn, deps.emails.commit);
+  return settled === null || settled.decision.again === null ? done : { again: settled.decision.again };
+}
+
+export type Changed =
+  | { readonly kind: 'changed'; readonly decision: Decision }
+  | ({ readonly kind: 'refused'; readonly email: StoredEmail } & Refusal)
+  | { readonly kind: 'gone' };
+
+/** What a caller asks of an email; refused when it comes too late. Of a change and a hand-over that race, exactly one wins. */
+export async function settleChange(deps: ChangeDeps, email: StoredEmail, change: Change): Promise<Changed> {
+  const changeId = deps.newId('ch');
+  const decideOn = (current: StoredEmail) => decideChange(current, change, deps.now());
+  const commit = (current: StoredEmail, after: Commit) => deps.emails.commitChange(current, after, changeId);
+  const settled = await commitFirst(deps, email, change, decideOn, commit);
+  if (settled === null) return { kind: 'gone' };
+  const { decision, email: current } = settled;
+  if ('refused' in decision) return { kind: 'refused', email: current, refused: decision.refused };
+  return { kind: 'changed', decision };
+}
+
+/** Decides and commits, again on what stands now as long as another writer is faster. Null when the email is gone. */
+async function commitFirst<D extends Decision | Refusal>(
+  deps: CommitDeps,
+  email: StoredEmail,
+  what: SettledOutcome | Change,
+  decideOn: (current: StoredEmail) => D,
+  commit: (current: StoredEmail, after: Commit) => Promise<boolean>,
+): Promise<{ email: StoredEmail; decision: D } | null> {
   let current: StoredEmail | null = email;
   for (let round = 0; round < maxRounds && current !== null; round++) {
-    const decision = decide(current, outcome, deps.policy, deps.now(), deps.rand());
-    if (await deps.emails.commit(current, decision.state, decision.events)) {
-      deps.report({ email: current, outcome, decision });
-      return decision.again === null ? done : { again: decision.again };
+    const decision = decideOn(current);
+    if ('refused' in decision) return { email: current, decision };
+    const { state, events } = decision;
+    if (await commit(current, { state, events, step: stepOf(what, current.state, events, deps.now()) })) {
+      deps.report({ email: current, what, decision });
+      return { email: current, decision };
     }
     current = await deps.emails.read(email.facts.id);
   }
-  if (current === null) return done;
+  if (current === null) return null;
   throw new Error(`email ${email.facts.id} changed ${maxRounds} times while it was being settled`);
 }

@@ -1,16 +1,28 @@
 /** Job queues: ids go in, a stage runs on each, and its Answer decides. The only retry authority. */
-import { type ConnectionOptions, DelayedError, type Job, Queue, Worker } from 'bullmq';
+import { type ConnectionOptions, DelayedError, type Job, type JobsOptions, Queue, Worker } from 'bullmq';
+import type { Lane } from '../domain/lane.ts';
 import type { Answer } from '../domain/outcome.ts';
 
-/** Job data is nothing but the time it was added; the id says the rest. */
+/** Job data is nothing but the time it is for; the id says the rest. */
 type JobData = { readonly at: number };
 
-/** The two queues there are. */
-export type QueueName = 'deliver' | 'post';
+/** The queues there are: delivery has one for each lane, so that neither waits behind the other. */
+export type QueueName = 'deliver' | 'deliver_bulk' | 'post';
+
+/** A job for `id`, to run at `at` (milliseconds since the epoch) or as soon as may be after it. */
+export type QueuedJob = { readonly id: string; readonly at: number };
+
+/** Where a job is. */
+export type JobPlace = 'waiting' | 'delayed' | 'active' | 'absent';
 
 export type JobQueue = AsyncDisposable & {
   /** Adds jobs, each once: an id that is waiting, running or delayed is left as it is. */
-  add(jobs: readonly { readonly id: string; readonly at: number }[]): Promise<void>;
+  add(jobs: readonly QueuedJob[], now: number): Promise<void>;
+  /** Adds a job or moves it to another time. False while it is running: whoever runs it decides when it comes back. */
+  place(job: QueuedJob, now: number): Promise<boolean>;
+  whereIs(id: string): Promise<JobPlace>;
+  /** Jobs that are in nobody's hands: those due and those delayed. One round trip, whatever their number. */
+  waiting(): Promise<number>;
 };
 
 /** Jobs added in one round trip; more would make one command long enough to hold up others. */
@@ -25,33 +37,87 @@ const queueSettings = { skipVersionCheck: true, skipWaitingForReady: true, strea
 
 export type QueueConnection = { readonly redis: ConnectionOptions; readonly prefix: string };
 
+const jobOptions = {
+  removeOnComplete: true,
+  // A job never fails for good: it holds somebody's mail. Should even the answer of its stage be refused (Redis full or read-only),
+  // it comes back after a while.
+  attempts: unlimited,
+  backoff: troubleWaitMs,
+};
+
 export function openQueue(name: QueueName, { redis, prefix }: QueueConnection): JobQueue {
   const queue = new Queue<JobData>(name, { connection: redis, prefix, ...queueSettings });
   queue.on('error', () => {}); // every call reports its own failure
-  const opts = {
-    removeOnComplete: true,
-    // A job never fails for good: it holds somebody's mail. Should even the answer of its stage be refused (Redis full or read-only),
-    // it comes back after a while.
-    attempts: unlimited,
-    backoff: troubleWaitMs,
-  };
+
+  function optionsOf({ id, at }: QueuedJob, now: number): JobsOptions {
+    return at > now ? { ...jobOptions, jobId: id, timestamp: now, delay: at - now } : { ...jobOptions, jobId: id };
+  }
+
+  async function whereIs(id: string): Promise<JobPlace> {
+    const state = await queue.getJobState(id);
+    if (state === 'waiting' || state === 'delayed' || state === 'active') return state;
+    return 'absent';
+  }
+
+  async function add(jobs: readonly QueuedJob[], now: number): Promise<void> {
+    const [only] = jobs;
+    if (only === undefined) return;
+    // One job in a bulk takes 66 µs, by itself 36.
+    if (jobs.length === 1) {
+      await queue.add(name, { at: only.at }, optionsOf(only, now));
+      return;
+    }
+    for (let from = 0; from < jobs.length; from += chunkSize) {
+      const chunk = jobs.slice(from, from + chunkSize);
+      await queue.addBulk(chunk.map((job) => ({ name, data: { at: job.at }, opts: optionsOf(job, now) })));
+    }
+  }
 
   return {
-    async add(jobs) {
-      const [only] = jobs;
-      if (only === undefined) return;
-      // One job in a bulk takes 66 µs, by itself 36.
-      if (jobs.length === 1) {
-        await queue.add(name, { at: only.at }, { ...opts, jobId: only.id });
-        return;
+    add,
+    whereIs,
+    async place(job, now) {
+      const place = await whereIs(job.id);
+      if (place === 'active') return false;
+      if (place === 'waiting') return true; // whoever takes it sees when it is due
+      if (place === 'absent') {
+        await add([job], now);
+        return true;
       }
-      for (let from = 0; from < jobs.length; from += chunkSize) {
-        const chunk = jobs.slice(from, from + chunkSize);
-        await queue.addBulk(chunk.map(({ id, at }) => ({ name, data: { at }, opts: { ...opts, jobId: id } })));
+      const delayed = await queue.getJob(job.id);
+      try {
+        await delayed?.changeDelay(Math.max(0, job.at - now));
+        return delayed !== undefined;
+      } catch (error) {
+        if ((await whereIs(job.id)) === 'delayed') throw error;
+        return false; // it was taken meanwhile
       }
     },
+    waiting: () => queue.getJobCountByTypes('wait', 'prioritized', 'delayed'),
     [Symbol.asyncDispose]: () => queue.close(),
   };
+}
+
+/** The queue of each lane. */
+export type DeliverQueues = Readonly<Record<Lane, JobQueue>>;
+
+export function openDeliverQueues(connection: QueueConnection): DeliverQueues & AsyncDisposable {
+  const transactional = openQueue('deliver', connection);
+  const bulk = openQueue('deliver_bulk', connection);
+  return {
+    transactional,
+    bulk,
+    async [Symbol.asyncDispose]() {
+      await transactional[Symbol.asyncDispose]();
+      await bulk[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Where an email's job is, and how many wait in its lane. */
+export async function whereabouts(queues: DeliverQueues, id: string, lane: Lane) {
+  const [job, waiting] = await Promise.all([queues[lane].whereIs(id), queues[lane].waiting()]);
+  return { job, waiting };
 }
 
 export type WorkerOptions = {

@@ -1,4 +1,5 @@
 /** Every Redis key Postrider writes. All share the hash tag {0}, so that what is written together lives on one cluster shard. */
+import type { Lane } from '../domain/lane.ts';
 
 const prefix = 'pr:{0}';
 
@@ -6,18 +7,32 @@ const prefix = 'pr:{0}';
 export const queuePrefix = `${prefix}:q`;
 
 export const keys = {
-  /** Hash: facts, state (JSON), version, handOver. */
+  /** Hash: facts, state (JSON), version, handOver; `t<n>` for each step of its timeline; the count of faults and the id of the last change. */
   email: (id: string) => `${prefix}:email:${id}`,
   /** String: the packed content. */
   content: (id: string) => `${prefix}:content:${id}`,
+  /** String: the bytes of an attached file, by their hash. */
+  file: (hash: string) => `${prefix}:file:${hash}`,
+  /** Hash: file hash -> how many contents refer to it. */
+  fileUses: `${prefix}:files`,
+  /** Sorted set of postings: what emails are found by. */
+  emailIndex: `${prefix}:emails`,
   /** String: the answer given for an Idempotency-Key. */
   idempotency: (scope: string) => `${prefix}:idem:${scope}`,
-  /** Sorted set by milliseconds: emails stored and not yet known to be queued. */
-  unqueued: `${prefix}:unqueued`,
+  /** Sorted sets by when they are due: emails of a lane that never were in its queue, and those that a caller moved (`moved`). */
+  due: (set: Lane | 'moved') => `${prefix}:due:${set}`,
+  /** List: holds one entry while something is due that nobody was told of. */
+  bell: `${prefix}:bell`,
   /** Stream: every event, in the order it was committed. */
   outbox: `${prefix}:outbox`,
   /** Hash: webhook id -> endpoint as JSON, its secret sealed. */
   webhooks: `${prefix}:webhooks`,
+  /** Hash: an API key's facts (JSON), name, usedAt; found by the hash of its token. */
+  apiKey: (tokenHash: string) => `${prefix}:api-key:${tokenHash}`,
+  /** Sorted set, all scores 0: `<id>.<token hash>` of each API key. */
+  apiKeys: `${prefix}:api-keys`,
+  /** String: requests of an API key in the present window. */
+  rateLimit: (id: string, windowMs: number) => `${prefix}:rate:${id}:${windowMs}`,
   /** Hash: tries of one event at one endpoint. */
   delivery: (id: string) => `${prefix}:delivery:${id}`,
   /** List: ids of captured mail, newest first. */

@@ -1,11 +1,12 @@
 /** Postrider's own Redis for a machine without one: started in the data folder, found again after a crash, stopped by its last user. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Redis } from 'ioredis';
+import { inDataDir, makeFolder } from './data-dir.ts';
 import { clientName, openRedis } from './redis.ts';
 
 const run = promisify(execFile);
@@ -32,10 +33,12 @@ export async function openLocalRedis(dataDir: string): Promise<LocalRedis> {
       `DATA_DIR is too long for a Unix socket: ${socket} is over ${maxSocketPath} bytes. Choose a shorter folder or set REDIS_URL.`,
     );
   }
-  await mkdir(dir, { recursive: true, mode: 0o700 });
   const url = `unix://${socket.split('/').map(encodeURIComponent).join('/')}`;
   // Held for as long as this process uses the server: the last user is the one that sees nobody else connected.
-  const presence = await withLock(dir, () => joinOrStart(dir, socket, url));
+  const presence = await inDataDir(dataDir, async () => {
+    await makeFolder(dir);
+    return withLock(dir, () => joinOrStart(dir, socket, url));
+  });
   // Should the server die, it is started again on its data; every connection finds it by itself.
   const revive = () => void withLock(dir, () => startUnlessServing(dir, socket)).catch(() => {});
   presence.on('close', revive);

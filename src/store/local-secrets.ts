@@ -1,7 +1,8 @@
 /** Secrets made once for development and kept in the data folder, readable by their owner only. */
 import { randomBytes, randomUUID } from 'node:crypto';
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { inDataDir, makeFolder } from './data-dir.ts';
 
 export type Secrets = { readonly apiKey: string; readonly secretKey: Buffer };
 
@@ -27,12 +28,22 @@ export async function openSecrets(
  * @throws when the file holds something else
  */
 async function readOrMake(dataDir: string, name: string, form: RegExp, make: () => string): Promise<string> {
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const path = join(dataDir, name);
-  const secret = (await readFile(path, 'utf8').catch(() => null)) ?? (await makeSecret(path, make));
+  const secret = await inDataDir(dataDir, async () => {
+    await makeFolder(dataDir);
+    return (await readIfThere(path)) ?? (await makeSecret(path, make));
+  });
   if (!form.test(secret.trim()))
     throw new Error(`${path} does not hold what Postrider wrote. Delete it to have a new one made.`);
   return secret.trim();
+}
+
+async function readIfThere(path: string): Promise<string | null> {
+  return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    // Of a folder the error does not name the path.
+    if (error.code !== 'ENOENT') throw Object.assign(error, { path });
+    return null;
+  });
 }
 
 /** Written aside and linked into place: the file is whole from its first moment, and the first link wins. */

@@ -2,6 +2,7 @@
 import type { Redis } from 'ioredis';
 import type { EmailEvent } from '../domain/event.ts';
 import { keys } from './keys.ts';
+import { unpackEvent } from './record.ts';
 
 /** A place in the stream and the event that stands there. */
 export type OutboxEntry = { readonly place: string; readonly event: EmailEvent };
@@ -91,5 +92,5 @@ function rowsOf(read: unknown): StreamRows {
 
 function toEntry([place, fields]: [string, string[]]): OutboxEntry[] {
   const json = fields[fields.indexOf('event') + 1];
-  return json === undefined ? [] : [{ place, event: JSON.parse(json) }];
+  return json === undefined ? [] : [{ place, event: unpackEvent(json) }];
 }

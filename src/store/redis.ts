@@ -1,6 +1,6 @@
 /** Connections to Redis and the way scripts are run on them. */
 import { createHash } from 'node:crypto';
-import { Redis, type RedisOptions } from 'ioredis';
+import { Command, Redis, type RedisOptions } from 'ioredis';
 
 /** How a connection waits while Redis is away. */
 export type RedisPatience =
@@ -58,7 +58,7 @@ export function isRedisTrouble(error: unknown): boolean {
 
 const troubleNames = new Set(['MaxRetriesPerRequestError', 'AbortError']);
 const troubleMessage =
-  /^(?:LOADING|OOM|READONLY|BUSY|MASTERDOWN|NOAUTH|MISCONF|CLUSTERDOWN|TRYAGAIN)\b|Command timed out|Connection is closed|Stream isn't writeable|ECONNREFUSED|ECONNRESET|EPIPE|ENOENT/;
+  /^(?:LOADING|OOM|EXECABORT|READONLY|BUSY|MASTERDOWN|NOAUTH|MISCONF|CLUSTERDOWN|TRYAGAIN)\b|Command timed out|Connection is closed|Stream isn't writeable|ECONNREFUSED|ECONNRESET|EPIPE|ENOENT/;
 
 export function withoutPassword(url: string): string {
   return url.replace(/\/\/[^@/]*@/, '//***@');
@@ -66,17 +66,29 @@ export function withoutPassword(url: string): string {
 
 type Argument = string | number | Buffer;
 
-/** A Lua script, run by its hash and loaded on first use. One script is one atomic step. */
+/** A Lua script, run by its hash and loaded on first use. One script is one atomic step. `answer` 'buffer' leaves bytes as they are. */
 export function script(
   lua: string,
+  answer: 'text' | 'buffer' = 'text',
 ): (redis: Redis, keys: readonly string[], args: readonly Argument[]) => Promise<unknown> {
   const sha = createHash('sha1').update(lua).digest('hex');
+  const run = answer === 'buffer' ? runForBytes : runForText;
   return async (redis, keys, args) => {
+    const rest = [keys.length, ...keys, ...args];
     try {
-      return await redis.evalsha(sha, keys.length, ...keys, ...args);
+      return await run(redis, 'evalsha', sha, rest);
     } catch (error) {
       if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-      return redis.eval(lua, keys.length, ...keys, ...args);
+      return run(redis, 'eval', lua, rest);
     }
   };
 }
+
+type Run = (redis: Redis, command: 'eval' | 'evalsha', script: string, rest: readonly Argument[]) => Promise<unknown>;
+
+/** Given as one list: spread over a call, the arguments of a large batch are more than a stack holds. */
+const runForText: Run = (redis, command, text, rest) => redis.call(command, [text, ...rest]);
+
+/** `callBuffer` loses the command's name when pipelined automatically (ioredis 6.0). */
+const runForBytes: Run = (redis, command, text, rest) =>
+  redis.sendCommand(new Command(command, [text, ...rest], { replyEncoding: null })) as Promise<unknown>;

@@ -1,8 +1,11 @@
 /** Everything that is remembered, over one connection. */
 import type { Redis } from 'ioredis';
+import type { RedisMemory } from '../domain/back-pressure.ts';
+import { openApiKeys } from './api-keys.ts';
 import { openDeliveries } from './deliveries.ts';
 import { openEmails } from './emails.ts';
 import { openInbox } from './inbox.ts';
+import { openRateLimits } from './rate-limits.ts';
 import { openWebhooks } from './webhooks.ts';
 
 /**
@@ -13,14 +16,20 @@ import { openWebhooks } from './webhooks.ts';
 export async function openStore(redis: Redis, secretKey: Uint8Array, newIv: () => Uint8Array) {
   const webhooks = openWebhooks(redis, secretKey, newIv);
   await webhooks.checkKey();
-  const emails = openEmails(redis);
   return {
-    emails,
+    emails: openEmails(redis),
     webhooks,
     deliveries: openDeliveries(redis),
     inbox: openInbox(redis),
+    apiKeys: openApiKeys(redis),
+    rateLimits: openRateLimits(redis),
     /** Whether Redis answers now. */
     ping: async (): Promise<boolean> => (await redis.ping().catch(() => '')) === 'PONG',
-    [Symbol.asyncDispose]: () => emails[Symbol.asyncDispose](),
+    memory: async (): Promise<RedisMemory> => readMemory(await redis.info('memory')),
   };
+}
+
+function readMemory(info: string): RedisMemory {
+  const field = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0);
+  return { used: field('used_memory'), max: field('maxmemory') };
 }

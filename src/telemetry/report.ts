@@ -2,7 +2,7 @@
 import { maskAddress, maskAddresses } from '../domain/address.ts';
 import type { Decision } from '../domain/decide.ts';
 import type { StoredEmail } from '../domain/email.ts';
-import type { Answer, SettledOutcome } from '../domain/outcome.ts';
+import type { Answer, Change, SettledOutcome } from '../domain/outcome.ts';
 import type { PostResult } from '../domain/webhook.ts';
 import type { Log } from './log.ts';
 
@@ -19,12 +19,20 @@ export function openReports(log: Log) {
       log.info(request, 'request');
     },
 
-    settled({ email, outcome, decision }: { email: StoredEmail; outcome: SettledOutcome; decision: Decision }): void {
+    settled({
+      email,
+      what,
+      decision,
+    }: {
+      email: StoredEmail;
+      what: SettledOutcome | Change;
+      decision: Decision;
+    }): void {
       const fields = {
         email_id: email.facts.id,
-        outcome: outcome.kind,
-        transport: outcome.transport,
-        detail: 'detail' in outcome ? maskAddresses(outcome.detail) : undefined,
+        outcome: what.kind,
+        transport: 'transport' in what ? what.transport : undefined,
+        detail: 'detail' in what ? maskAddresses(what.detail) : undefined,
         recipients: decision.state.recipients.map(({ address, status, smtp }) => ({
           to: maskAddress(address),
           status,
@@ -33,14 +41,19 @@ export function openReports(log: Log) {
         age_ms: Date.now() - email.facts.createdAt,
         again_at: isoOrNull(decision.again),
       };
-      if (outcome.kind === 'answered') log.info(fields, 'attempt');
-      else log.warn(fields, 'attempt');
+      if ('detail' in what) log.warn(fields, 'attempt');
+      else log.info(fields, isAttempt(what) ? 'attempt' : 'change');
     },
 
     posted(posted: { webhookId: string; eventId: string; attempt: number; result: PostResult; answer: Answer }): void {
       const { webhookId, eventId, attempt, result, answer } = posted;
       const again = 'again' in answer ? answer.again : null;
       log.info({ webhook_id: webhookId, event_id: eventId, attempt, ...result, again_at: isoOrNull(again) }, 'webhook');
+    },
+
+    backPressure(reason: string | null): void {
+      if (reason === null) log.info({}, 'new mail is taken again');
+      else log.warn({ reason }, 'new mail is refused');
     },
 
     trouble(part: string, error: unknown, fields: Readonly<Record<string, unknown>> = {}): void {
@@ -54,6 +67,10 @@ export function openReports(log: Log) {
       log.error({ ...fields, error: maskAddresses(error.stack ?? error.message) }, 'bug');
     },
   };
+}
+
+function isAttempt({ kind }: SettledOutcome | Change): boolean {
+  return kind !== 'canceled' && kind !== 'rescheduled' && kind !== 'retried';
 }
 
 function isoOrNull(at: number | null): string | null {

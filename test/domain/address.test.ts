@@ -15,6 +15,9 @@ describe('a mailbox', () => {
     ["o'hara+tag!x@x.com", { address: "o'hara+tag!x@x.com" }],
     ['"odd @ local"@x.com', { address: '"odd @ local"@x.com' }],
     ['user@EXAMPLE.com', { address: 'user@example.com' }],
+    ['" Ada " <a@b.co>', { address: 'a@b.co', name: 'Ada' }],
+    ['" " <a@b.co>', { address: 'a@b.co' }],
+    ['a@XN--Exmple-cua.com', { address: 'a@xn--exmple-cua.com' }],
     ['Üser@exämple.com', { address: 'Üser@xn--exmple-cua.com' }],
     ['a@localhost', { address: 'a@localhost' }],
   ])('%s is read', (text, mailbox) => {
@@ -36,6 +39,12 @@ describe('a mailbox', () => {
     'a b@b.co',
     'a\u00a0b@b.co',
     'a\u200bb@b.co',
+    'a\u3164b@b.co',
+    'a\u034fb@b.co',
+    '=?utf-8?Q?evil=40x.co=3E?=@b.co',
+    '"=?utf-8?Q?evil=40x.co?="@b.co',
+    '=?utf-8?Q?J=C3=B6rg?= <a@b.co>',
+    '"=?utf-8?B?DQpCY2M6IGV2aWxAeC5jbw==?=" <a@b.co>',
     'a@b.co, c@d.co',
     'a@b.co;c@d.co',
     'Group: a@b.co;',
@@ -49,6 +58,7 @@ describe('a mailbox', () => {
     'Ada\n <a@b.co>',
     'a\0@b.co',
     'a@b.co\u2028',
+    `"a${' '.repeat(61)}b" <a@b.co>`,
     '"a\r\n"@b.co',
     '"><"@b.co',
     'a@exa%6dple.co',
@@ -67,6 +77,8 @@ describe('a mailbox', () => {
       name: 'Ada "the first", Countess <x>',
     });
     expect(makeMailbox('a@b.co', 'Ada\r\nBcc: x@y.co')).toHaveProperty('fault');
+    expect(makeMailbox('a@b.co', '=?utf-8?q?J=C3=B6rg?=')).toHaveProperty('fault');
+    expect(makeMailbox('a@b.co\r\n', undefined)).toHaveProperty('fault');
     expect(makeMailbox('Ada <a@b.co>', undefined)).toHaveProperty('fault');
   });
 
@@ -122,5 +134,6 @@ describe('a mailbox', () => {
     expect(maskAddresses('550 <grace@example.org>: unknown, see ada@example.com')).toBe(
       '550 <g***@example.org>: unknown, see a***@example.com',
     );
+    expect(maskAddresses('a@b@example.com at @home, ask ö@x.co')).toBe('a***@example.com at @home, ask ö***@x.co');
   });
 });

@@ -5,39 +5,15 @@ import { decide, type RetryPolicy } from '../../src/domain/decide.ts';
 import type { StoredEmail } from '../../src/domain/email.ts';
 import type { SettledOutcome } from '../../src/domain/outcome.ts';
 import { isPending, type Recipient, rankOf, recipientStatuses } from '../../src/domain/recipient.ts';
+import { recipient, start, storedEmail } from '../support/requests.ts';
 
 const policy: RetryPolicy = { scheduleMs: [10_000, 30_000], maxAgeMs: 3_600_000 };
-const start = 1_000_000;
 const ok = { code: 250, enhanced: '2.0.0', reply: '250 2.0.0 Ok' };
 const unknownUser = { code: 550, enhanced: '5.1.1', reply: '550 5.1.1 Unknown' };
 const greylisted = { code: 450, enhanced: '4.2.0', reply: '450 4.2.0 Later' };
 
-function recipient(address: string, given: Partial<Recipient> = {}): Recipient {
-  return {
-    kind: 'to',
-    address,
-    status: 'queued',
-    attempts: 0,
-    smtp: null,
-    transport: null,
-    nextAttemptAt: start,
-    reason: null,
-    ...given,
-  };
-}
-
 function email(...recipients: Recipient[]): StoredEmail {
-  const facts = {
-    id: 'em_1',
-    createdAt: start,
-    keyId: 'k',
-    messageId: 'em_1@x.co',
-    from: { address: 'a@x.co' },
-    replyTo: [],
-    subject: 's',
-    tags: [],
-  };
-  return { facts, state: { recipients, lastEvent: 'email.queued', sequence: 1 }, version: 1, handOver: null };
+  return storedEmail(recipients);
 }
 
 function answered(replies: Record<string, typeof ok>): SettledOutcome {
@@ -120,6 +96,39 @@ describe('decide', () => {
     expect(state.recipients[0]).toMatchObject({ status: 'failed', reason: 'not delivered within its age limit: down' });
     expect(events.map(({ type }) => type)).toEqual(['email.failed']);
     expect(again).toBeNull();
+  });
+
+  it('holds what may have been handed over when it was asked to', () => {
+    const held = storedEmail([recipient('a')], { facts: { onUnknown: 'hold' } });
+    const outcome: SettledOutcome = { kind: 'unknown', transport: 't', detail: 'lost', refused: [] };
+    const { state, events, again } = decide(held, outcome, policy, start, 0);
+    expect(state.recipients[0]).toMatchObject({ status: 'outcome_unknown', attempts: 1, nextAttemptAt: null });
+    expect([events.map(({ type }) => type), again]).toEqual([['email.outcome_unknown'], null]);
+  });
+
+  it('tries five times to fetch a file, unless trying again cannot help', () => {
+    const tryAgain: SettledOutcome = { kind: 'fetch_fault', detail: 'attachment a: 503', isFinal: false };
+    const statuses: string[] = [];
+    let state = email(recipient('a')).state;
+    for (let n = 0; n < 5; n++) {
+      state = decide({ ...email(), state }, tryAgain, policy, start + n * 30_000, 0).state;
+      statuses.push(state.recipients[0]?.status ?? '');
+    }
+    expect(statuses).toEqual(['deferred', 'deferred', 'deferred', 'deferred', 'failed']);
+    expect(state.recipients[0]).toMatchObject({ attempts: 5, transport: null, reason: 'attachment a: 503' });
+    const atOnce = decide(email(recipient('a')), { ...tryAgain, isFinal: true }, policy, start, 0);
+    expect(atOnce.events.map(({ type }) => type)).toEqual(['email.failed']);
+  });
+
+  it('expires what has run out of time, also where the next try would come after it', () => {
+    const short = storedEmail([recipient('a')], { state: { expiresAt: start + 9_000 } });
+    const late = decide(short, { kind: 'expired' }, policy, start + 9_000, 0);
+    const soon = decide(short, answered({ a: greylisted }), policy, start, 0);
+    expect([late, soon].map(({ events, again }) => [events.map(({ type }) => type), again])).toEqual([
+      [['email.expired'], null],
+      [['email.expired'], null],
+    ]);
+    expect(soon.state.recipients[0]?.smtp).toEqual(greylisted);
   });
 
   it('keeps every promise about states for any email and outcome', () => {

@@ -1,6 +1,7 @@
 /** The body of POST /v1/emails: every fault is named at once, where it is. */
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
-import { emailRequest } from '../../src/domain/email-request.ts';
+import { emailRequest } from '../support/requests.ts';
 
 const good = { from: 'a@x.co', to: 'b@x.co', subject: 'Hi', text: 'Hello' };
 
@@ -35,10 +36,10 @@ describe('a request', () => {
       '/attachments/0/filename must not contain control characters (CR, LF, NUL, …)',
       '/from is not an address: expected local-part@domain',
       '/headers/Bad Name is not a header name: 1 to 76 printable ASCII characters without a colon',
-      '/headers/Bcc is set by Postrider and cannot be given',
+      '/headers/Bcc is set by Postrider or on the way, and cannot be given',
       '/headers/X-Ok must not contain control characters (CR, LF, NUL, …)',
       '/html html or text is required',
-      '/reply_to/0 must be "Name <a@b.c>", "a@b.c" or {"email": …, "name": …}',
+      '/reply_to must be "Name <a@b.c>", "a@b.c" or {"email": …, "name": …}',
       '/subject must not contain control characters (CR, LF, NUL, …)',
       '/tags/0/name must be 1 to 256 letters, digits, _ or -',
       '/to/1 is not an address: expected local-part@domain',
@@ -67,11 +68,82 @@ describe('a request', () => {
     [
       'a reserved header in other letters',
       { headers: { 'dKiM-sIgNaTuRe': 'x' } },
-      '/headers/dKiM-sIgNaTuRe is set by Postrider and cannot be given',
+      '/headers/dKiM-sIgNaTuRe is set by Postrider or on the way, and cannot be given',
+    ],
+    ['a header twice, in other letters', { headers: { 'X-A': '1', 'x-a': '2' } }, '/headers/x-a is given twice'],
+    ['a header without a value', { headers: { 'X-A': ' ' } }, '/headers/X-A must not be empty: leave the header out'],
+    [
+      'spaces that would be folded to an empty line',
+      { subject: `a${' '.repeat(61)}b` },
+      '/subject must not have more than 60 spaces in a row',
+    ],
+    [
+      'an encoded word for a file name',
+      { attachments: [{ filename: '=?utf-8?q?a?=', content: '' }] },
+      '/attachments/0/filename must be the name itself, in Unicode, and not an encoded word (=?…?=)',
+    ],
+    [
+      'a file name of spaces',
+      { attachments: [{ filename: ' ', content: '' }] },
+      '/attachments/0/filename must not be blank',
+    ],
+    [
+      'a token beyond ASCII',
+      { headers: { 'OTP-Token': 'ö' } },
+      '/headers/OTP-Token must be ASCII: it cannot be encoded',
     ],
   ])('with %s is refused', (_, change, fault) => {
     expect(faultsOf({ ...good, ...change })).toContain(fault);
   });
+
+  it.each(['ö', 'a@b.co', '<a b@c.co>', '<ö@b.co>', '<a@b.co>, <c@d.co>', '<=?utf-8?q?a?=@b.co>', '<a@b.co'])(
+    'with %s for a message id is refused',
+    (id) => {
+      const fault = 'must be message ids with a space between them: <id@example.com>';
+      expect(faultsOf({ ...good, headers: { 'In-Reply-To': id, references: id } })).toEqual([
+        `/headers/In-Reply-To ${fault}`,
+        `/headers/references ${fault}`,
+      ]);
+    },
+  );
+
+  it('keeps headers that describe the body, trace the way or name recipients for others to set', () => {
+    const names = [
+      'Content-Length',
+      'content-md5',
+      'Resent-To',
+      'Resent-Bcc',
+      'ARC-Seal',
+      'Received-SPF',
+      'Delivered-To',
+    ];
+    const rest = ['Apparently-To', 'Authentication-Results', 'Return-Path', 'Sender', 'DomainKey-Signature'];
+    const headers = Object.fromEntries([...names, ...rest].map((name) => [name, 'x']));
+    expect(faultsOf({ ...good, headers })).toHaveLength(12);
+    const free = { 'Content-Language': 'en', 'List-Unsubscribe': '<https://x.co>', References: '<a@b.co> <c@d.co>' };
+    expect(faultsOf({ ...good, headers: { ...free, 'Auto-Submitted': 'auto-generated', 'X-SMTPAPI': '{}' } })).toEqual(
+      [],
+    );
+  });
+
+  it.each([' ', '=', 'A', `${'x'.repeat(900)} `, '=?', '=?a?q?', '"', '\\'])(
+    'of %j without end is read in linear time',
+    (text) => {
+      const long = `A${text.repeat(Math.ceil(300_000 / text.length))}!`;
+      const mailbox = { email: long, name: long };
+      const attachment = { filename: long, content: long, content_type: long, content_id: long };
+      const body = {
+        ...good,
+        from: mailbox,
+        to: long,
+        subject: long,
+        headers: { [long]: 'x', 'X-A': long, References: long },
+      };
+      const work = () => faultsOf({ ...body, attachments: [attachment], tags: [{ name: long, value: long }] });
+      // Linear work takes well under a second; quadratic work on this much text takes a minute, and is stopped.
+      expect(runInNewContext('work().length', { work }, { timeout: 15_000 })).toBeGreaterThan(0);
+    },
+  );
 
   it('with more attachments than allowed is refused by their decoded size', () => {
     const content = Buffer.alloc(13 * 1024 * 1024).toString('base64');
@@ -83,6 +155,6 @@ describe('a request', () => {
           { filename: 'b', content },
         ],
       }),
-    ).toEqual(['/attachments may be 26214400 bytes together, decoded']);
+    ).toEqual(['/attachments may be 26214400 bytes together, decoded (MAX_ATTACHMENT_BYTES)']);
   });
 });

@@ -75,4 +75,9 @@ describe('a webhook request', () => {
   it('is refused for an event there is not', () => {
     expect(webhookRequest.safeParse({ endpoint: 'https://x.co/', events: ['email.imagined'] }).success).toBe(false);
   });
+
+  it('names each event once, however often it was given', () => {
+    const events = ['email.sent', 'email.failed', 'email.sent'];
+    expect(webhookRequest.parse({ endpoint: 'https://x.co/', events }).events).toEqual(['email.sent', 'email.failed']);
+  });
 });

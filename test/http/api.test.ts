@@ -46,7 +46,6 @@ describe('a caller', () => {
 describe('a body', () => {
   it.each([
     ['that is not JSON', '{"from":', 400, 'unreadable_request'],
-    ['that is empty', '', 400, 'unreadable_request'],
     ['with __proto__', '{"from":"a@x.co","__proto__":{"a":1}}', 400, 'unreadable_request'],
     ['that is an array', '[]', 422, 'validation_error'],
   ])('%s is refused', async (_, body, status, name) => {
@@ -58,7 +57,7 @@ describe('a body', () => {
 
   it('nested deeper than any stack is refused, with an Idempotency-Key as well', async () => {
     const deep = `{"from":"a@x.co","subject":"s","text":"t","to":${'['.repeat(200_000)}${']'.repeat(200_000)}}`;
-    expect((await postrider.api('POST', '/v1/emails', deep, { 'idempotency-key': 'deep' })).status).toBe(422);
+    expect((await postrider.api('POST', '/v1/emails', deep, { 'idempotency-key': 'deep' })).status).toBe(400);
   });
 
   it('of another media type is refused', async () => {
@@ -101,6 +100,58 @@ describe('what is not there', () => {
       expect(answer).toMatchObject({ status: 404, body: { name: 'not_found', instance: path.split('?')[0] } });
     },
   );
+});
+
+describe('a body sent to what is not there', () => {
+  it('is not what the answer is about', async () => {
+    const answer = await postrider.api('POST', '/v1/nothing', 'x', { 'content-type': 'text/plain' });
+    expect(answer).toMatchObject({ status: 404, body: { name: 'not_found' } });
+  });
+});
+
+describe('a path that is there', () => {
+  it.each([
+    ['GET', '/v1/emails/batch', 'POST'],
+    ['DELETE', '/v1/emails/em_1', 'GET, HEAD, PATCH'],
+    ['DELETE', '/v1/webhooks', 'POST, GET, HEAD'],
+    ['POST', '/v1/webhooks/wh_1', 'GET, HEAD, DELETE'],
+    ['POST', '/livez', 'GET, HEAD'],
+  ] as const)('has no %s %s and says what it has', async (method, path, allow) => {
+    for (const body of [undefined, '{"', 'x'.repeat(300_000)])
+      expect(await postrider.api(method, path, method === 'GET' ? undefined : body)).toMatchObject({
+        status: 405,
+        headers: { allow, 'content-type': 'application/problem+json' },
+        body: { name: 'method_not_allowed', instance: path, detail: `This path takes ${allow}` },
+      });
+  });
+
+  it('answers HEAD as GET, and no other path does', async () => {
+    const head = (path: string) => postrider.api('HEAD', path);
+    expect((await head('/livez')).status).toBe(200);
+    expect((await head('/v1/emails/batch')).status).toBe(405);
+    expect((await head('/v1/nothing')).status).toBe(404);
+  });
+
+  it('tells a caller without a key nothing', async () => {
+    const answer = await apiClient(postrider.url, null)('PATCH', '/v1/webhooks', '{');
+    expect(answer).toMatchObject({ status: 401, body: { name: 'missing_api_key' } });
+    expect(answer.headers.allow).toBeUndefined();
+  });
+
+  it('in the dev inbox is left alone', async () => {
+    expect((await postrider.api('POST', '/dev/inbox', {})).status).toBe(404);
+  });
+});
+
+describe('a fault outside of the body', () => {
+  it.each([
+    ['/dev/inbox.json?colour=blue&to=x', '#/query/colour', 'unknown_field', 'is not a known parameter'],
+    ['/dev/inbox/mi_1/attachments/last', '#/path/index', 'invalid_type', 'must be a number'],
+  ])('is pointed at as such: %s', async (path, pointer, code, message) => {
+    const answer = await postrider.api('GET', path);
+    expect(answer).toMatchObject({ status: 422, body: { errors: [{ pointer, code, message }] } });
+    expect(answer.body.detail).toBe(`${pointer}: ${message}`);
+  });
 });
 
 describe('webhooks', () => {

@@ -99,6 +99,28 @@ describe('an SMTP transport', () => {
     });
   });
 
+  it('sends an address beyond ASCII with SMTPUTF8, or not at all where the server does not offer it', async () => {
+    let extension = 'SMTPUTF8';
+    await using server = await openScriptedSmtp((stage) =>
+      stage === 'EHLO' ? `250-scripted\r\n250-${extension}\r\n250 PIPELINING` : undefined,
+    );
+    await using transport = open(server.port, '&messages_per_connection=1');
+    expect(await transport.send(message('ö@x.co', '"a \\" b"@x.co'), ours)).toMatchObject({ kind: 'answered' });
+    expect(server.lines.filter((line) => /^(?:MAIL|RCPT)/.test(line))).toEqual([
+      'MAIL FROM:<a@x.co> SMTPUTF8',
+      'RCPT TO:<ö@x.co>',
+      'RCPT TO:<"a \\" b"@x.co>',
+    ]);
+    extension = '8BITMIME';
+    const undeliverable = { kind: 'undeliverable', detail: expect.stringContaining('SMTPUTF8') };
+    expect(await transport.send(message('ö@x.co'), ours)).toMatchObject(undeliverable);
+    const inHeader = { ...message('a@x.co'), raw: Buffer.from('To: ö@x.co\r\n\r\nbody') };
+    expect(await transport.send(inHeader, ours)).toMatchObject(undeliverable);
+    const inBody = { ...message('a@x.co'), raw: Buffer.from('To: a@x.co\r\n\r\nö') };
+    expect(await transport.send(inBody, ours)).toMatchObject({ kind: 'answered' });
+    expect(server.bodies).toHaveLength(2);
+  });
+
   it('sends not one byte of the body when the claim is refused or fails', async () => {
     await using server = await openScriptedSmtp(() => undefined);
     await using transport = open(server.port);

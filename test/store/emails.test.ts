@@ -2,12 +2,11 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { acceptEmail } from '../../src/domain/email.ts';
-import { emailRequest } from '../../src/domain/email-request.ts';
 import type { EmailEvent } from '../../src/domain/event.ts';
 import { openEmails } from '../../src/store/emails.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openTestRedis } from '../support/redis.ts';
-import { until } from '../support/until.ts';
+import { emailRequest } from '../support/requests.ts';
 
 const opened = new AsyncDisposableStack();
 let redis: Redis;
@@ -15,7 +14,7 @@ let emails: ReturnType<typeof openEmails>;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
   redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
-  emails = opened.use(openEmails(redis));
+  emails = openEmails(redis);
 });
 afterAll(() => opened.disposeAsync());
 
@@ -45,7 +44,7 @@ function eventOf(id: string, sequence: number): EmailEvent {
 
 async function create(id: string) {
   const email = acceptEmail(request, { id, keyId: 'k', now: Date.now() });
-  await emails.create(email, null);
+  await emails.create([{ email, claim: null }], { batchClaim: null, isStrict: true, now: Date.now() });
   return email;
 }
 
@@ -56,49 +55,59 @@ async function loaded(id: string) {
 }
 
 it('an email comes back as it was stored, its content compressed', async () => {
-  const { facts, state, content } = await create('em_a');
-  expect(await loaded('em_a')).toEqual({ facts, state, content, version: 1, handOver: null });
-  expect(await redis.strlen(keys.content('em_a'))).toBeLessThan(1_000);
+  const { facts, state, content } = await create('em_0000000000000000000000000a');
+  expect(await loaded('em_0000000000000000000000000a')).toEqual({ facts, state, content, version: 1, handOver: null });
+  expect(await redis.strlen(keys.content('em_0000000000000000000000000a'))).toBeLessThan(1_000);
   expect(await emails.load('em_none')).toBeNull();
-  expect(await emails.facts(['em_none', 'em_a'])).toEqual([null, facts]);
+  expect(await emails.facts(['em_none', 'em_0000000000000000000000000a'])).toEqual([null, facts]);
 });
 
 it('a hand-over is claimed by one attempt, which may repeat its own command', async () => {
-  await create('em_b');
-  const email = await loaded('em_b');
+  await create('em_0000000000000000000000000b');
+  const email = await loaded('em_0000000000000000000000000b');
   const mine = { at: 1, transport: 't', attemptId: 'at_1' };
   expect(await emails.claimHandOver(email, mine)).toBe(true);
   expect(await emails.claimHandOver(email, mine)).toBe(true);
   expect(await emails.claimHandOver(email, { ...mine, attemptId: 'at_2' })).toBe(false);
-  expect((await loaded('em_b')).handOver).toEqual(mine);
+  expect((await loaded('em_0000000000000000000000000b')).handOver).toEqual(mine);
 });
 
 it('a commit writes state and events once, clears the claim, and is refused when the email moved on', async () => {
-  await create('em_c');
-  const email = await loaded('em_c');
+  await create('em_0000000000000000000000000c');
+  const email = await loaded('em_0000000000000000000000000c');
   await emails.claimHandOver(email, { at: 1, transport: 't', attemptId: 'at_1' });
   const before = await redis.xlen(keys.outbox);
   const state = { ...email.state, sequence: 3 };
-  const events = [eventOf('em_c', 2), eventOf('em_c', 3)];
-  expect(await emails.commit(email, state, events)).toBe(true);
-  expect(await emails.commit(email, state, events)).toBe(true);
+  const events = [eventOf('em_0000000000000000000000000c', 2), eventOf('em_0000000000000000000000000c', 3)];
+  expect(await emails.commit(email, { state, events, step: null })).toBe(true);
+  expect(await emails.commit(email, { state, events, step: null })).toBe(true);
   expect(await redis.xlen(keys.outbox)).toBe(before + 2);
-  expect(await loaded('em_c')).toMatchObject({ version: 2, handOver: null, state });
-  expect(await emails.commit(email, { ...state, sequence: 4 }, [])).toBe(false);
+  expect(await loaded('em_0000000000000000000000000c')).toMatchObject({ version: 2, handOver: null, state });
+  expect(await emails.commit(email, { state: { ...state, sequence: 4 }, events: [], step: null })).toBe(false);
   expect(await emails.claimHandOver(email, { at: 1, transport: 't', attemptId: 'at_2' })).toBe(false);
 });
 
 it('a create repeated under its own claim finds that claim', async () => {
-  const email = acceptEmail(request, { id: 'em_d', keyId: 'k', now: 1 });
+  const email = acceptEmail(request, { id: 'em_0000000000000000000000000d', keyId: 'k', now: 1 });
   const claim = { scope: 's', bodyHash: 'h' };
-  expect(await emails.create(email, claim)).toBeNull();
-  expect(await emails.create(email, claim)).toEqual({ bodyHash: 'h', id: 'em_d' });
+  const options = { batchClaim: null, isStrict: true, now: 1 };
+  expect(await emails.create([{ email, claim }], options)).toEqual({ kind: 'stored', met: [null] });
+  const met = { bodyHash: 'h', ids: ['em_0000000000000000000000000d'] };
+  expect(await emails.create([{ email, claim }], options)).toEqual({ kind: 'stored', met: [met] });
   expect(await redis.pttl(keys.idempotency('s'))).toBeGreaterThan(86_000_000);
 });
 
-it('what reached the queue is struck off the list that sweep reads', async () => {
-  await create('em_e');
-  expect(await emails.unqueued(Date.now() + 1, 100)).toContain('em_e');
-  emails.markQueued(['em_e']);
-  await until('it to be struck off', async () => !(await emails.unqueued(Date.now() + 1, 100)).includes('em_e'));
+it('what is due is told of until it reached the queue; what was moved since then stays', async () => {
+  const id = 'em_0000000000000000000000000e';
+  await create(id);
+  const now = Date.now() + 1;
+  const due = async (at: number) => (await emails.due('transactional', at, 100)).find((mark) => mark.id === id);
+  const mark = await due(now);
+  expect(mark?.at).toBeLessThan(now);
+  expect(await emails.due('bulk', now, 100)).toEqual([]);
+  expect(await due(0)).toBeUndefined();
+  await emails.strikeOff('transactional', [{ id, at: 1 }]);
+  expect(await due(now)).toEqual(mark);
+  await emails.strikeOff('transactional', [{ id, at: mark?.at ?? 0 }]);
+  expect(await due(now)).toBeUndefined();
 });

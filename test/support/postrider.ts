@@ -1,6 +1,7 @@
 /** Postrider as a real process, and a client that talks to it. */
 import { fileURLToPath } from 'node:url';
 import { request } from 'undici';
+import { expectConformance } from './conformance.ts';
 import { type Running, startProcess } from './processes.ts';
 
 export const testApiKey = 'pr_test_key_0123456789abcdef';
@@ -14,7 +15,6 @@ const quick = {
   POSTRIDER_API_KEY: testApiKey,
   SECRET_KEY: testSecretKey,
   WORKER_LOCK: '1s',
-  SWEEP_INTERVAL: '300ms',
   RETRY_SCHEDULE: '200ms',
   WEBHOOK_SCHEDULE: '200ms,200ms,200ms,500ms,1s,1s',
   SHUTDOWN_TIMEOUT: '5s',
@@ -45,6 +45,10 @@ export type Answer = {
 export type Body = {
   readonly id: string;
   readonly status: string;
+  readonly token: string;
+  readonly last_used_at: string | null;
+  readonly has_more: boolean;
+  readonly checks: readonly { name: string; ok: boolean; detail?: string }[];
   readonly signing_secret: string;
   readonly data: readonly Body[];
   readonly recipients: readonly {
@@ -58,19 +62,28 @@ export type Body = {
   }[];
   readonly errors: readonly { pointer: string; code: string; message: string }[];
   readonly detail: string;
+  readonly created_at: string;
+  readonly message_id: string;
+  readonly external_id: string | null;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  /** Of an explanation. */
+  readonly reason: string;
+  readonly summary: string;
 };
 
 export type Smtp = { readonly code: number; readonly enhanced: string | null; readonly reply: string };
 
 export type ApiClient = (
-  method: 'GET' | 'POST' | 'DELETE' | 'PATCH',
+  method: 'GET' | 'HEAD' | 'POST' | 'DELETE' | 'PATCH',
   path: string,
   body?: unknown,
   headers?: Record<string, string>,
 ) => Promise<Answer>;
 
+/** Each answer is held to openapi.yaml. */
 export function apiClient(url: string, key: string | null = testApiKey): ApiClient {
   return async (method, path, body, headers = {}) => {
+    const sent = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
     const answer = await request(`${url}${path}`, {
       method,
       headers: {
@@ -78,9 +91,12 @@ export function apiClient(url: string, key: string | null = testApiKey): ApiClie
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         ...headers,
       },
-      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+      ...(sent === undefined ? {} : { body: sent }),
     });
     const text = await answer.body.text();
+    // A permissive batch may hold what is refused.
+    const told = headers['x-batch-validation'] === 'permissive' ? undefined : sent;
+    expectConformance({ method, url: path, sent: told, status: answer.statusCode, headers: answer.headers, text });
     return {
       status: answer.statusCode,
       headers: answer.headers,

@@ -4,7 +4,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 /** A reply line, or what to do instead of replying. */
 export type Act = string | 'drop' | 'stall';
 
-export type Stage = 'connect' | 'EHLO' | 'MAIL' | 'RCPT' | 'DATA' | 'body' | 'RSET' | 'QUIT';
+export type Stage = 'connect' | 'EHLO' | 'AUTH' | 'MAIL' | 'RCPT' | 'DATA' | 'body' | 'RSET' | 'QUIT';
 
 export type ScriptedSmtp = AsyncDisposable & {
   readonly port: number;
@@ -18,6 +18,7 @@ export type ScriptedSmtp = AsyncDisposable & {
 const usual: Record<Stage, string> = {
   connect: '220 scripted ESMTP',
   EHLO: '250-scripted\r\n250 PIPELINING',
+  AUTH: '235 2.7.0 Ok',
   MAIL: '250 2.1.0 Ok',
   RCPT: '250 2.1.5 Ok',
   DATA: '354 Go on',

@@ -48,8 +48,23 @@ function inside(method: string, wrapMethod: (step: Step) => Step): Gap['wrap'] {
     };
 }
 
+/** The same for the queue of transactional mail among the delivery queues. */
+const insideQueue =
+  (method: 'add' | 'place', wrapMethod: (step: Step) => Step): Gap['wrap'] =>
+  (open) =>
+  (...args) => {
+    const opened = open(...args) as { transactional: Record<typeof method, Step> };
+    opened.transactional[method] = wrapMethod(opened.transactional[method]);
+    return opened;
+  };
+
+const queues = { module: '/src/queue/jobs.ts', name: 'openDeliverQueues' };
+
 const gaps: Record<string, Gap> = {
-  'stored/queued': { module: '/src/queue/jobs.ts', name: 'openQueue', wrap: inside('add', stopBefore) },
+  'stored/queued': { ...queues, wrap: insideQueue('add', stopBefore) },
+  'queued/struck off': { ...queues, wrap: insideQueue('add', stopAfter) },
+  'changed/queued': { ...queues, wrap: insideQueue('place', stopBefore) },
+  'fetched/kept': { module: '/src/store/emails.ts', name: 'openEmails', wrap: inside('keepFiles', stopBefore) },
   'taken/sent': {
     module: '/src/outbound/smtp-transport.ts',
     name: 'openSmtpTransport',

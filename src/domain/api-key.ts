@@ -1,0 +1,185 @@
+/** API keys: what one may do, how a request becomes one, and that no key can make another that may do more. */
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { parseDomain } from './address.ts';
+import { type Lane, lanes } from './lane.ts';
+import type { Fault } from './problem.ts';
+import { formatRates, keepsTo, parseRates, type Rate } from './rate.ts';
+
+export const scopes = ['send', 'read', 'manage'] as const;
+
+export type Scope = (typeof scopes)[number];
+
+export const scopesInWords = '`send` makes emails, `read` looks at them, `manage` sets things up, keys included.';
+
+/** What a key may do. null is no limit. */
+export type KeyLimits = {
+  readonly scopes: readonly Scope[];
+  /** Host names in lower-case A-labels that the key's emails may come from. */
+  readonly fromDomains: readonly string[] | null;
+  readonly lanes: readonly Lane[] | null;
+  /** Requests, over all processes. */
+  readonly rates: readonly Rate[] | null;
+  /** Whether its emails may carry a Message-ID of the caller's own. */
+  readonly allowMessageId: boolean;
+};
+
+export type ApiKey = KeyLimits & {
+  readonly id: string;
+  readonly name: string;
+  readonly createdAt: number;
+};
+
+/** The key from the configuration, which no store knows of. */
+export const adminKey: ApiKey = {
+  id: 'admin',
+  name: 'admin',
+  createdAt: 0,
+  scopes,
+  fromDomains: null,
+  lanes: null,
+  rates: null,
+  allowMessageId: true,
+};
+
+/** One record in Redis holds them all and is read with every request. */
+const maxFromDomains = 100;
+
+const keyName = z
+  .string()
+  .trim()
+  .min(1)
+  .max(100)
+  .regex(/^\P{Cc}*$/u, 'must not contain control characters')
+  .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
+  .meta({ description: 'What it is for, in your words.', examples: ['shop backend'] });
+
+const hostName = z.string().transform((text, context): string => {
+  const domain = parseDomain(text.trim());
+  if (typeof domain === 'string') return domain;
+  context.addIssue({ code: 'custom', message: 'must be a host name such as example.com' });
+  return z.NEVER;
+});
+
+const rate = z.string().transform((text, context): readonly Rate[] => {
+  const rates = parseRates(text);
+  if (!('faults' in rates)) return rates;
+  for (const message of rates.faults) context.addIssue({ code: 'custom', message });
+  return z.NEVER;
+});
+
+export const apiKeyRequest = z
+  .strictObject({
+    name: keyName,
+    scopes: z
+      .array(z.enum(scopes))
+      .min(1)
+      .optional()
+      .meta({
+        description: `What it may do. ${scopesInWords} All of them, when neither this nor \`permission\` is given.`,
+        examples: [['send', 'read']],
+      }),
+    permission: z.enum(['full_access', 'sending_access']).optional().meta({
+      description: 'Another way to say `scopes`: `full_access` is all of them, `sending_access` is `send` alone.',
+    }),
+    from_domains: z
+      .array(hostName)
+      .min(1)
+      .max(maxFromDomains)
+      .optional()
+      .meta({ description: 'The domains its emails may come from; any, when left out.', examples: [['example.com']] }),
+    lanes: z
+      .array(z.enum(lanes))
+      .min(1)
+      .optional()
+      .meta({ description: 'The lanes its emails may use; any, when left out.', examples: [['transactional']] }),
+    rate: rate.optional().meta({
+      description:
+        'How many requests it may make, counted over all processes: `14/s`, `500/m`, `5000/h`, `50000/d`, or several with commas. No limit, when left out.',
+      examples: ['14/s,5000/h'],
+    }),
+    allow_message_id: z
+      .boolean()
+      .optional()
+      .meta({ description: 'Whether its emails may carry a `Message-ID` of their own; they may not, when left out.' }),
+  })
+  .refine((request) => request.scopes === undefined || request.permission === undefined, {
+    path: ['permission'],
+    message: 'must not be given together with scopes',
+    when: ({ value }) => typeof value === 'object' && value !== null,
+  })
+  .meta({
+    id: 'ApiKeyRequest',
+    description: 'An API key to make.',
+    examples: [{ name: 'shop backend', scopes: ['send', 'read'], from_domains: ['example.com'], rate: '14/s,5000/h' }],
+  });
+
+export type ApiKeyRequest = z.output<typeof apiKeyRequest>;
+
+export const apiKeyChanges = z
+  .strictObject({ name: keyName })
+  .meta({ id: 'ApiKeyChanges', description: 'Its new name.', examples: [{ name: 'shop backend, blue' }] });
+
+/** Turns a valid request into the key to store. */
+export function makeApiKey(request: ApiKeyRequest, given: { id: string; now: number }): ApiKey {
+  const { name, permission, from_domains: fromDomains, lanes: ownLanes, rate: rates } = request;
+  const wanted = request.scopes ?? (permission === 'sending_access' ? ['send'] : scopes);
+  return {
+    id: given.id,
+    name,
+    createdAt: given.now,
+    scopes: scopes.filter((scope) => wanted.includes(scope)),
+    fromDomains: fromDomains === undefined ? null : [...new Set(fromDomains)],
+    lanes: ownLanes === undefined ? null : lanes.filter((lane) => ownLanes.includes(lane)),
+    rates: rates ?? null,
+    allowMessageId: request.allow_message_id ?? false,
+  };
+}
+
+/** `pr_…`, shown once to whoever made the key. @param entropy 32 random bytes */
+export function makeToken(entropy: Uint8Array): string {
+  return `pr_${Buffer.from(entropy).toString('base64url')}`;
+}
+
+/** All that is kept of a token. It holds 256 bits of chance, so a fast hash without salt is enough. */
+export function hashToken(token: string): string {
+  return createHash('sha256').update(token).digest('base64url');
+}
+
+/** Whether an email from this domain (lower-case A-labels) in this lane is within the key's limits. */
+export function permits(key: KeyLimits, email: { readonly domain: string; readonly lane: Lane }): boolean {
+  return (key.fromDomains?.includes(email.domain) ?? true) && (key.lanes?.includes(email.lane) ?? true);
+}
+
+/** Whether all mail is the key's concern: what tells of every email is not for a key that may see some. */
+export function isUnrestricted(key: KeyLimits): boolean {
+  return key.fromDomains === null && key.lanes === null;
+}
+
+/** Whether a key may do nothing that `granter` may not do itself. */
+export function withinLimits(granter: KeyLimits, wanted: KeyLimits): boolean {
+  return excessesOf(granter, wanted).length === 0;
+}
+
+/** Everything that `wanted` may do and `granter` may not, each as a fault in the request for it. */
+export function excessesOf(granter: KeyLimits, wanted: KeyLimits): Fault[] {
+  const excess = (pointer: string, message: string): Fault => ({ pointer, code: 'exceeds_own_key', message });
+  return [
+    ...beyond(granter.scopes, wanted.scopes).map((message) => excess('/scopes', message)),
+    ...beyond(granter.fromDomains, wanted.fromDomains).map((message) => excess('/from_domains', message)),
+    ...beyond(granter.lanes, wanted.lanes).map((message) => excess('/lanes', message)),
+    ...(granter.rates ?? [])
+      .filter((limit) => !keepsTo(wanted.rates, limit))
+      .map((limit) => excess('/rate', `must keep to ${formatRates([limit])}, as your key does`)),
+    ...(wanted.allowMessageId && !granter.allowMessageId
+      ? [excess('/allow_message_id', 'must not be true, as it is not for your key')]
+      : []),
+  ];
+}
+
+function beyond(granted: readonly string[] | null, wanted: readonly string[] | null): string[] {
+  if (granted === null) return [];
+  if (wanted === null) return [`must be given: your key has ${granted.join(', ')}`];
+  const more = wanted.filter((one) => !granted.includes(one));
+  return more.length === 0 ? [] : [`must not have ${more.join(', ')}: your key has ${granted.join(', ')}`];
+}

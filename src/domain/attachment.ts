@@ -1,0 +1,7 @@
+/** What came of fetching an attachment that was given by its URL. */
+
+export type Fetched =
+  /** `contentType` is the server's word, unchecked; null when it said nothing. */
+  | { readonly kind: 'fetched'; readonly content: Buffer; readonly contentType: string | null }
+  /** `detail` names the URL without its query, which often carries a signature. Another try cannot help when `isFinal`. */
+  | { readonly kind: 'fault'; readonly detail: string; readonly isFinal: boolean };

@@ -1,0 +1,57 @@
+/** What a caller may still change about an accepted email: the decision behind cancel, reschedule and retry, or why it is too late. Pure. */
+import { type Decision, decisionOf } from './decide.ts';
+import type { EmailState, StoredEmail } from './email.ts';
+import { eventOf } from './event.ts';
+import type { Change } from './outcome.ts';
+import { isPending, type Recipient, type RecipientStatus } from './recipient.ts';
+
+/** Why a change was refused, in words. */
+export type Refusal = { readonly refused: string };
+
+export function decideChange(email: StoredEmail, change: Change, now: number): Decision | Refusal {
+  if (email.handOver !== null) return { refused: 'it is being handed over to the next hop at this moment' };
+  const { recipients } = email.state;
+  const after = changeState(email, change, now);
+  if ('refused' in after) return after;
+  if (after.recipients.every((recipient, index) => recipient === recipients[index]))
+    return { refused: noneLeft[change.kind] };
+  return decisionOf(email, after, now, (_, { status }) => eventOf(status));
+}
+
+const noneLeft = {
+  canceled: 'no recipient is waiting any more',
+  rescheduled: 'it is no longer scheduled',
+  retried: 'no recipient failed, expired or is held',
+} as const;
+
+const retryable: readonly RecipientStatus[] = ['failed', 'expired', 'outcome_unknown'];
+
+function changeState({ state, facts }: StoredEmail, change: Change, now: number): EmailState | Refusal {
+  const each = (isMeant: (status: RecipientStatus) => boolean, to: (recipient: Recipient) => Recipient) =>
+    state.recipients.map((recipient) => (isMeant(recipient.status) ? to(recipient) : recipient));
+  switch (change.kind) {
+    case 'canceled': {
+      const canceled = { status: 'canceled', nextAttemptAt: null, reason: 'canceled by request' } as const;
+      return { ...state, recipients: each(isPending, (recipient) => ({ ...recipient, ...canceled })) };
+    }
+    case 'rescheduled': {
+      const since = Math.max(change.at, now);
+      const expiresAt = facts.ttlMs === null ? state.expiresAt : since + facts.ttlMs;
+      if (expiresAt !== null && expiresAt <= since) return { refused: 'it would have expired by then' };
+      const waiting = { status: change.at > now ? 'scheduled' : 'queued', nextAttemptAt: since } as const;
+      const recipients = each(
+        (status) => status === 'scheduled',
+        (recipient) => ({ ...recipient, ...waiting }),
+      );
+      return { ...state, recipients, scheduledAt: change.at, since, expiresAt };
+    }
+    case 'retried': {
+      const queued = { status: 'queued', attempts: 0, nextAttemptAt: now, smtp: null, reason: null } as const;
+      const recipients = each(
+        (status) => retryable.includes(status),
+        (recipient) => ({ ...recipient, ...queued }),
+      );
+      return { ...state, recipients, since: now, expiresAt: facts.ttlMs === null ? null : now + facts.ttlMs };
+    }
+  }
+}

@@ -1,0 +1,192 @@
+/** The parts a send request is made of: mailboxes, attachments, tags, times; each rule once, each fault in plain words. */
+import { z } from 'zod';
+import { type Mailbox, makeMailbox, parseMailbox } from './address.ts';
+import { encodedWord, headerSafe } from './email-headers.ts';
+
+/** Addresses of one field that are looked at at all; a longer list is refused without reading it. */
+const maxParsed = 1_000;
+const maxUrlLength = 2_048;
+
+export const bodyText = z
+  .string()
+  .refine((text) => text.isWellFormed() && !text.includes('\0'), 'must be well-formed Unicode without NUL');
+
+const addressSchema = {
+  id: 'Mailbox',
+  oneOf: [
+    { type: 'string', examples: ['Ada Lovelace <ada@example.com>'] },
+    {
+      type: 'object',
+      properties: {
+        email: { type: 'string', description: 'The address alone.', examples: ['ada@example.com'] },
+        name: {
+          type: 'string',
+          description: 'The name to show with it, as it is: nothing in it has to be quoted.',
+          examples: ['Lovelace, Ada'],
+        },
+      },
+      required: ['email'],
+      additionalProperties: false,
+    },
+  ],
+  description: 'A mailbox: `a@b.c`, `Name <a@b.c>` or `{email, name}`.',
+};
+
+const addressObject = z.strictObject({ email: z.string(), name: z.string().optional() });
+
+export const mailbox = z
+  .unknown()
+  .transform((value, context): Mailbox => {
+    const parsed = readMailbox(value);
+    if (!('fault' in parsed)) return parsed;
+    context.addIssue({ code: 'custom', message: parsed.fault });
+    return z.NEVER;
+  })
+  .meta(addressSchema);
+
+function readMailbox(value: unknown): Mailbox | { fault: string } {
+  if (value === undefined) return { fault: 'is required' };
+  if (typeof value === 'string') return parseMailbox(value);
+  const object = addressObject.safeParse(value);
+  if (object.success) return makeMailbox(object.data.email, object.data.name);
+  return {
+    fault: `must be "Name <a@b.c>", "a@b.c" or {"email": …, "name": …}${value === null ? ', or left out' : ''}`,
+  };
+}
+
+/** A mailbox in the API's document, where its schema stands under this name. */
+const mailboxRef = { $ref: '#/components/schemas/Mailbox' };
+
+/** One mailbox or a list of them; a fault in a single one points at the field, in a list at its place there. */
+export const mailboxes = (max: number, description: string) =>
+  z
+    .unknown()
+    .transform((value, context): Mailbox[] => {
+      const list = Array.isArray(value) ? value : [value];
+      if (list.length > maxParsed) {
+        context.addIssue({ code: 'custom', message: `has over ${maxParsed} addresses` });
+        return z.NEVER;
+      }
+      return list.flatMap((item, index): Mailbox[] => {
+        const parsed = readMailbox(item);
+        if (!('fault' in parsed)) return [parsed];
+        context.addIssue({ code: 'custom', message: parsed.fault, path: Array.isArray(value) ? [index] : [] });
+        return [];
+      });
+    })
+    .meta({ description, anyOf: [mailboxRef, { type: 'array', items: mailboxRef, maxItems: max }] });
+
+const base64 = z
+  .string()
+  // Written so that no space can be read in two ways: with one that could, 100,000 spaces took 11 s.
+  .refine((text) => /^[A-Za-z0-9+/\s]*(?:={1,2}\s*)?$/.test(text), 'must be base64')
+  .transform((text) => Buffer.from(text, 'base64'))
+  .meta({ description: 'The file in base64. Give this or `path`.', examples: ['SGVsbG8='] });
+
+const attachmentUrl = z
+  .url({ protocol: /^https$/, error: 'must be an https URL' })
+  .max(maxUrlLength)
+  .refine(
+    (url) => !URL.canParse(url) || (new URL(url).username === '' && new URL(url).password === ''),
+    'must not carry credentials',
+  )
+  .meta({
+    description:
+      'Where to fetch the file from, once, before the email is sent. https only; redirects are not followed.',
+    examples: ['https://files.example.com/invoice.pdf'],
+  });
+
+const fileName = headerSafe(255)
+  .min(1)
+  .refine((name) => name === '' || name.trim() !== '', 'must not be blank')
+  .refine((name) => !encodedWord.test(name), 'must be the name itself, in Unicode, and not an encoded word (=?…?=)');
+
+export const attachment = z
+  .strictObject({
+    filename: fileName.optional().meta({
+      description: 'The name the reader sees. With `path` it may be left out: it is then the last part of the URL.',
+      examples: ['invoice.pdf'],
+    }),
+    content: base64.optional(),
+    path: attachmentUrl.optional(),
+    content_type: z
+      .string()
+      .max(500)
+      .regex(/^[\w!#$&^.+-]{1,64}\/[\w!#$&^.+-]{1,64}(?:; ?[\w-]+=(?:[\w.+-]+|"[\w .+-]*"))*$/, 'must be a media type')
+      .refine((type) => !/^(?:multipart|message)\//i.test(type), 'must not be multipart/* or message/*')
+      .optional()
+      .meta({ description: 'The media type. Left out, it follows from the filename.', examples: ['application/pdf'] }),
+    content_id: z
+      .string()
+      .regex(/^[\w.+@-]{1,128}$/, 'must be 1 to 128 letters, digits and . _ + @ -')
+      .optional()
+      .meta({ description: 'Shows the file inside the html, where that says `cid:` and this id.', examples: ['logo'] }),
+  })
+  .refine(({ content, path }) => (content === undefined) !== (path === undefined), {
+    path: ['content'],
+    message: 'must have either content or path',
+    when: ({ value }) => typeof value === 'object' && value !== null,
+  })
+  .transform(({ filename, ...rest }, context) => {
+    const name = filename ?? lastPart(rest.path);
+    if (name !== null) return { ...rest, filename: name };
+    context.addIssue({ code: 'custom', path: ['filename'], message: 'is required' });
+    return z.NEVER;
+  })
+  .meta({ id: 'Attachment', description: 'A file to attach: given as `content`, or fetched from `path`.' });
+
+/** The filename a URL ends in; null where it ends in none that can stand in a header. */
+function lastPart(url: string | undefined): string | null {
+  if (url === undefined || !URL.canParse(url)) return null;
+  const part = new URL(url).pathname.split('/').at(-1) ?? '';
+  const name = headerSafe(255).min(1).safeParse(decode(part));
+  return name.success ? name.data : null;
+}
+
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+export const tag = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(/^[\w-]{1,256}$/, 'must be 1 to 256 letters, digits, _ or -')
+      .meta({ description: 'What the label is about.', examples: ['category'] }),
+    value: z
+      .string()
+      .regex(/^[\w-]{0,256}$/, 'must be up to 256 letters, digits, _ or -')
+      .meta({ description: 'What it says; may be empty.', examples: ['receipt'] }),
+  })
+  .meta({ id: 'Tag', description: 'A label.' });
+
+/** An instant with its offset (RFC 3339), as milliseconds since the epoch. */
+export const instant = z.iso
+  .datetime({ offset: true, error: 'must be an ISO 8601 time with an offset, such as 2030-01-31T09:00:00Z' })
+  .transform((text) => Date.parse(text));
+
+/** Bytes of metadata as JSON: it is stored with the email and goes out with each of its events. */
+export const maxMetadataBytes = 4_096;
+
+export const metadata = z
+  .record(z.string(), z.unknown())
+  .refine((given) => isWellFormed(given), 'must be well-formed Unicode')
+  .refine(
+    (given) => Buffer.byteLength(JSON.stringify(given)) <= maxMetadataBytes,
+    `may be ${maxMetadataBytes} bytes as JSON`,
+  )
+  .meta({
+    description: `Anything of yours, up to ${maxMetadataBytes} bytes as JSON. It comes back with the email and in each of its events.`,
+    examples: [{ order_id: 1234 }],
+  });
+
+/** What is given was read from JSON, which bounds its depth and what it can hold. */
+function isWellFormed(value: unknown): boolean {
+  if (typeof value === 'string') return value.isWellFormed();
+  if (typeof value !== 'object' || value === null) return true;
+  return Object.entries(value).every(([name, member]) => name.isWellFormed() && isWellFormed(member));
+}

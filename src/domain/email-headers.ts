@@ -1,0 +1,93 @@
+/** Headers: what may stand in one (RFC 5322, RFC 2047), and which a caller may set. */
+import { z } from 'zod';
+
+const maxHeaders = 50;
+const maxHeaderLength = 4_096;
+
+/**
+ * Headers that are ours to write, or that only a relay or receiver on the way may: traces (RFC 5321 section 4.4, RFC 8601, RFC 7208),
+ * and what some relays read recipients or a mail loop from. Anything else may be set by the caller, `Message-ID` with a key that may.
+ */
+const reservedHeaders = new Set([
+  'mime-version', 'to', 'from', 'sender', 'cc', 'bcc', 'subject', 'reply-to', 'date', 'return-path', 'received', 'dkim-signature',
+  'domainkey-signature', 'received-spf', 'authentication-results', 'delivered-to', 'apparently-to',
+]); // biome-ignore format: one list reads best as one block
+/** Whole families: MIME (RFC 2045 section 9: it would describe our body), ARC (RFC 8617), resending (RFC 5322 section 3.6.6). */
+const reservedFamilies = /^(?:content|arc|resent)-(?!language$)/;
+/** Their value is a list of message ids (RFC 5322 section 3.6.4), which may not be encoded. */
+const messageIdHeaders = new Set(['in-reply-to', 'references']);
+const messageIds = /^<[!-;=?-~]+>(?: +<[!-;=?-~]+>)*$/;
+/** Without comments and quoted parts. */
+const oneMessageId = /^<[\w!#$%&'*+\-/=?^`{|}~.]{1,120}@[\w.-]{1,120}>$/;
+/** Structured (RFC 9651), so an encoded word would not be read. */
+const asciiHeaders = new Set(['otp-token']);
+
+/** A header is folded at its spaces only (RFC 5322 section 2.1.1). */
+const maxWordLength = 900;
+/** A longer run would be folded to a line of nothing but spaces, which ends the header for a reader that trims lines. */
+const spaceRun = / {61}/;
+/** RFC 2047. */
+export const encodedWord = /=\?[^?]*\?[bq]\?[^?]*\?=/i;
+
+const controlCharacters = /[\p{Cc}]/u;
+
+export const headerSafe = (max: number) =>
+  z
+    .string()
+    .max(max)
+    .refine((text) => !controlCharacters.test(text), 'must not contain control characters (CR, LF, NUL, …)')
+    .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
+    .refine((text) => !spaceRun.test(text), 'must not have more than 60 spaces in a row')
+    .refine(
+      (text) => longestWord(text) <= maxWordLength,
+      `must have a space at least every ${maxWordLength} characters: a line of mail has 998 at most`,
+    );
+
+/** By hand: `/\S{901}/` tries every start of a long word again, 1 s for 900,000 characters. */
+function longestWord(text: string): number {
+  if (text.length <= maxWordLength) return text.length;
+  let longest = 0;
+  for (const word of text.split(/\s/)) longest = Math.max(longest, word.length);
+  return longest;
+}
+
+export const headers = z
+  .record(z.string(), headerSafe(maxHeaderLength))
+  .superRefine((given, context) => {
+    const names = Object.keys(given);
+    if (names.length > maxHeaders)
+      context.addIssue({ code: 'custom', message: `must have at most ${maxHeaders} headers` });
+    const seen = new Set<string>();
+    for (const [name, value] of Object.entries(given)) {
+      const lower = name.toLowerCase();
+      const fault = headerNameFault(name) ?? (seen.has(lower) ? 'is given twice' : headerValueFault(lower, value));
+      seen.add(lower);
+      if (fault !== null) context.addIssue({ code: 'custom', path: [name], message: fault });
+    }
+  })
+  .meta({
+    description:
+      'Headers to add, by name. Those that Postrider or a relay writes are refused, and `Message-ID` unless the key may set it.',
+    examples: [{ 'X-Entity-Ref-ID': '1234' }],
+  });
+
+function headerNameFault(name: string): string | null {
+  if (!/^[!-9;-~]{1,76}$/.test(name)) return 'is not a header name: 1 to 76 printable ASCII characters without a colon';
+  const lower = name.toLowerCase();
+  const isReserved = reservedHeaders.has(lower) || reservedFamilies.test(lower);
+  return isReserved ? 'is set by Postrider or on the way, and cannot be given' : null;
+}
+
+function headerValueFault(name: string, value: string): string | null {
+  if (value.trim() === '') return 'must not be empty: leave the header out';
+  if (isMessageId(name) && !oneMessageId.test(value)) return 'must be <left@right>';
+  if (messageIdHeaders.has(name) && (!messageIds.test(value) || encodedWord.test(value)))
+    return 'must be message ids with a space between them: <id@example.com>';
+  if (asciiHeaders.has(name) && (/[^ -~]/.test(value) || encodedWord.test(value)))
+    return 'must be ASCII: it cannot be encoded';
+  return null;
+}
+
+export function isMessageId(name: string): boolean {
+  return name.toLowerCase() === 'message-id';
+}

@@ -1,0 +1,132 @@
+/** Answers "why is it not out yet, and when will it move": an email's state in plain words and in fields. Pure. */
+import type { RetryPolicy } from './decide.ts';
+import { type StoredEmail, statusOf } from './email.ts';
+import { isPending, nextDue, type Recipient, type RecipientStatus } from './recipient.ts';
+
+/** Each with what it means to whoever asks. */
+export const explanationReasons = [
+  'scheduled',
+  'waiting_for_worker',
+  'waiting_for_queue',
+  'in_hand',
+  'sending',
+  'transport_trouble',
+  'deferred',
+  'attachment_trouble',
+  'held',
+  'final',
+] as const;
+
+export type ExplanationReason = (typeof explanationReasons)[number];
+
+/** Where the email's job is, as the queue tells, and how many wait there. */
+export type Whereabouts = {
+  readonly job: 'waiting' | 'delayed' | 'active' | 'absent';
+  readonly waiting: number;
+};
+
+export type Explanation = {
+  readonly status: RecipientStatus;
+  readonly reason: ExplanationReason;
+  readonly summary: string;
+  /** When it moves by itself, milliseconds since the epoch; null when it does not, or as soon as a worker is free. */
+  readonly movesAt: number | null;
+  /** When it is given up at the latest; null once nothing is pending. */
+  readonly endsAt: number | null;
+  readonly recipients: readonly { readonly address: string; readonly status: RecipientStatus; readonly why: string }[];
+};
+
+export function explain(email: StoredEmail, where: Whereabouts, policy: RetryPolicy, now: number): Explanation {
+  const { state, handOver } = email;
+  const dueAt = nextDue(state);
+  const reason = reasonOf(email, where, now);
+  const isSending = handOver !== null;
+  const recipients = state.recipients.map((recipient) => ({
+    address: recipient.address,
+    status: isSending && isPending(recipient.status) ? ('sending' as const) : recipient.status,
+    why: whyOf(recipient),
+  }));
+  return {
+    status: isSending ? 'sending' : statusOf(state),
+    reason,
+    summary: summaries[reason](email, where),
+    movesAt: dueAt !== null && dueAt > now && !isSending ? dueAt : null,
+    endsAt: dueAt === null ? null : (state.expiresAt ?? state.since + policy.maxAgeMs),
+    recipients,
+  };
+}
+
+function reasonOf({ state, handOver }: StoredEmail, { job }: Whereabouts, now: number): ExplanationReason {
+  if (handOver !== null) return 'sending';
+  const dueAt = nextDue(state);
+  if (dueAt === null) return state.recipients.some(({ status }) => status === 'outcome_unknown') ? 'held' : 'final';
+  const next = nextRecipient(state.recipients);
+  if (dueAt <= now) {
+    if (job === 'active') return 'in_hand';
+    return job === 'absent' ? 'waiting_for_queue' : 'waiting_for_worker';
+  }
+  if (next?.status === 'scheduled') return 'scheduled';
+  if (next?.status === 'queued') return 'transport_trouble';
+  return next?.transport === null ? 'attachment_trouble' : 'deferred';
+}
+
+function nextRecipient(recipients: readonly Recipient[]): Recipient | undefined {
+  return recipients
+    .filter(({ nextAttemptAt }) => nextAttemptAt !== null)
+    .toSorted((a, b) => (a.nextAttemptAt ?? 0) - (b.nextAttemptAt ?? 0))[0];
+}
+
+type Summary = (email: StoredEmail, where: Whereabouts) => string;
+
+const summaries: Readonly<Record<ExplanationReason, Summary>> = {
+  scheduled: ({ state }) => `It is scheduled for ${time(nextDue(state))} and waits for that time.`,
+  waiting_for_worker: ({ facts }, { waiting }) =>
+    `It is due and waits for a free worker, with ${waiting} ${waiting === 1 ? 'email' : 'emails'} in the ${facts.lane} queue. If this lasts, see that a worker is running.`,
+  waiting_for_queue: () =>
+    'It is safely stored and waits for a worker to take it into the queue. If this lasts, see that a worker is running.',
+  in_hand: () => 'A worker has it in hand: its message is being made or waits for a connection.',
+  sending: ({ handOver }) =>
+    `It is being handed over to the next hop by transport ${handOver?.transport} since ${time(handOver?.at ?? null)}. Should that worker have died, another takes over within twice WORKER_LOCK.`,
+  transport_trouble: ({ state }) =>
+    `Transport ${nextRecipient(state.recipients)?.transport} is in trouble, which is not the email's fault and counts as no attempt. It is tried again at ${time(nextDue(state))}.`,
+  deferred: ({ state }) => `An attempt did not succeed, but may later. The next one is at ${time(nextDue(state))}.`,
+  attachment_trouble: ({ state }) =>
+    `A file to attach could not be fetched. That is tried again at ${time(nextDue(state))}.`,
+  held: () =>
+    'Nobody knows whether the next hop has it, and it was asked to be held then. POST …/retry sends it again under the same Message-ID.',
+  final: ({ state }) => `It is done: ${countByStatus(state.recipients)}. Nothing more will be tried.`,
+};
+
+function whyOf(recipient: Recipient): string {
+  const { status, smtp, transport, reason, attempts, nextAttemptAt } = recipient;
+  const said = smtp === null ? (reason ?? '') : `${transport} answered: ${smtp.reply}`;
+  const count = attempts === 0 ? '' : `after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}`;
+  const next = nextAttemptAt === null ? '' : `next attempt at ${time(nextAttemptAt)}`;
+  return [said, count, next].filter((part) => part !== '').join('; ') || statusMeanings[status];
+}
+
+export const statusMeanings: Readonly<Record<RecipientStatus, string>> = {
+  scheduled: 'waits for its time',
+  queued: 'waits for its first attempt',
+  deferred: 'waits for its next attempt',
+  sending: 'is being handed over',
+  outcome_unknown: 'is held, its outcome unknown',
+  sent: 'the next hop took it over',
+  delivered: 'the final host has it',
+  suppressed: 'is on the suppression list',
+  canceled: 'was canceled',
+  expired: 'was not delivered in time',
+  failed: 'could not be sent',
+  bounced: 'was refused for good',
+  complained: 'was reported as spam',
+};
+
+function countByStatus(recipients: readonly Recipient[]): string {
+  const counts = new Map<RecipientStatus, number>();
+  for (const { status } of recipients) counts.set(status, (counts.get(status) ?? 0) + 1);
+  return [...counts].map(([status, count]) => `${count} ${status}`).join(', ');
+}
+
+function time(at: number | null): string {
+  return at === null ? 'an unknown time' : new Date(at).toISOString();
+}

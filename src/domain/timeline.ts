@@ -1,0 +1,134 @@
+/** The timeline of an email: one step for each thing that moved it, kept with its record. */
+import { parseReply } from './classify.ts';
+import type { EmailState, StoredEmail } from './email.ts';
+import type { EmailEvent } from './event.ts';
+import { eventId } from './id.ts';
+import type { AttemptTrace, Change, SettledOutcome } from './outcome.ts';
+import type { SmtpReply } from './recipient.ts';
+
+/** Steps kept of one email; the oldest go first. A schedule of two days has 20. */
+export const maxTimelineSteps = 100;
+
+/** Names are short, as every email keeps at least one step for days. */
+export type TimelineStep = {
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  readonly kind: SettledOutcome['kind'] | Change['kind'];
+  readonly transport?: string;
+  readonly detail?: string;
+  readonly trace?: AttemptTrace;
+  /** What it led to: the event's type and number, whom it is about (places among the recipients), the reply and the reason. */
+  readonly events?: readonly TimelineEvent[];
+};
+
+export type TimelineEvent = {
+  readonly type: EmailEvent['type'];
+  readonly seq: number;
+  readonly who: readonly number[];
+  readonly reply?: string;
+  readonly reason?: string;
+};
+
+/** Null for a transport fault that is no event: those come every few seconds while a server is away, and are counted instead. */
+export function stepOf(
+  what: SettledOutcome | Change,
+  state: EmailState,
+  events: readonly EmailEvent[],
+  at: number,
+): TimelineStep | null {
+  if (what.kind === 'transport_fault' && events.length === 0) return null;
+  const detail = 'detail' in what ? what.detail : undefined;
+  return {
+    at,
+    kind: what.kind,
+    ...('transport' in what ? { transport: what.transport } : {}),
+    ...(detail === undefined ? {} : { detail }),
+    ...('trace' in what && what.trace !== undefined ? { trace: what.trace } : {}),
+    ...(events.length === 0 ? {} : { events: events.map((event) => eventIn(state, event)) }),
+  };
+}
+
+function eventIn(state: EmailState, event: EmailEvent): TimelineEvent {
+  const isAbout = new Set(event.to);
+  const who = state.recipients.flatMap(({ address }, place) => (isAbout.has(address) ? [place] : []));
+  return {
+    type: event.type,
+    seq: event.sequence,
+    who,
+    ...(event.smtp === null ? {} : { reply: event.smtp.reply }),
+    ...(event.reason === null ? {} : { reason: event.reason }),
+  };
+}
+
+/** What an entry of the history can be: accept, an attempt by its outcome, a change by its name. */
+export const historyKinds = [
+  'accepted',
+  'answered',
+  'unknown',
+  'transport_fault',
+  'undeliverable',
+  'fetch_fault',
+  'expired',
+  'canceled',
+  'rescheduled',
+  'retried',
+] as const satisfies readonly ('accepted' | TimelineStep['kind'])[];
+
+export type HistoryEntry = {
+  readonly at: number;
+  readonly kind: (typeof historyKinds)[number];
+  readonly detail: string | null;
+  readonly transport: string | null;
+  readonly trace: AttemptTrace | null;
+  readonly events: readonly {
+    readonly id: string;
+    readonly type: EmailEvent['type'];
+    readonly sequence: number;
+    readonly to: readonly string[];
+    readonly smtp: SmtpReply | null;
+    readonly reason: string | null;
+  }[];
+};
+
+/** The steps as a reader wants them, after the one that every email begins with. */
+export function historyOf({ facts, state }: StoredEmail, steps: readonly TimelineStep[]): HistoryEntry[] {
+  const addresses = state.recipients.map(({ address }) => address);
+  // Only what was scheduled can be rescheduled.
+  const wasScheduled = (state.scheduledAt ?? 0) > facts.createdAt || steps.some(({ kind }) => kind === 'rescheduled');
+  const event = (type: EmailEvent['type'], sequence: number, to: readonly string[]) => ({
+    id: eventId(facts.id, sequence),
+    type,
+    sequence,
+    to,
+    smtp: null,
+    reason: null,
+  });
+  const accepted: HistoryEntry = {
+    at: facts.createdAt,
+    kind: 'accepted',
+    detail: null,
+    transport: null,
+    trace: null,
+    events: [event(wasScheduled ? 'email.scheduled' : 'email.queued', 1, addresses)],
+  };
+  const later = steps.map((step): HistoryEntry => {
+    const { at, kind, detail = null, transport = null, trace = null, events = [] } = step;
+    return {
+      at,
+      kind,
+      detail,
+      transport,
+      trace,
+      events: events.map(({ type, seq, who, reply, reason = null }) => ({
+        ...event(
+          type,
+          seq,
+          addresses.filter((_, place) => who.includes(place)),
+        ),
+        smtp: reply === undefined ? null : parseReply(reply),
+        reason,
+      })),
+    };
+  });
+  return [accepted, ...later];
+}

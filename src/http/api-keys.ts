@@ -1,0 +1,167 @@
+/** /v1/api-keys: who may call, and what they may do. */
+import { z } from 'zod';
+import {
+  type ApiKey,
+  apiKeyChanges,
+  apiKeyRequest,
+  excessesOf,
+  hashToken,
+  makeApiKey,
+  makeToken,
+  withinLimits,
+} from '../domain/api-key.ts';
+import type { ApiKeys, StoredApiKey } from '../store/api-keys.ts';
+import {
+  apiKeyExample,
+  apiKeyPage,
+  apiKeyView,
+  createdApiKey,
+  renamedApiKey,
+  revokedApiKey,
+  viewOf,
+} from './api-key-view.ts';
+import { notFoundExamples } from './openapi/problem-examples.ts';
+import { pageQuery } from './paging.ts';
+import { ProblemError, problemAnswers } from './problems.ts';
+import type { Routes } from './server.ts';
+
+type Deps = {
+  apiKeys: Pick<ApiKeys, 'add' | 'get' | 'page' | 'rename' | 'revoke'>;
+  newId(prefix: 'ak'): string;
+  /** Bytes nobody can guess. */
+  entropy(bytes: number): Uint8Array;
+  now(): number;
+};
+
+const tokenBytes = 32;
+
+const params = z.object({
+  id: z.string().meta({ description: 'The id of the key, `ak_…`.', examples: [apiKeyExample.id] }),
+});
+const missing = {
+  404: notFoundExamples(`There is no API key ${apiKeyExample.id}`, `/v1/api-keys/${apiKeyExample.id}`),
+};
+const config = { scope: 'manage' } as const;
+const tags = ['api-keys'];
+
+export function apiKeyRoutes(deps: Deps): Routes {
+  /** To a key, those that may do more than itself are not there. */
+  async function find(caller: ApiKey, id: string): Promise<StoredApiKey> {
+    const key = await deps.apiKeys.get(id);
+    if (key === null || !withinLimits(caller, key)) throw notFound(id);
+    return key;
+  }
+
+  return (app) => {
+    app.route({
+      method: 'POST',
+      url: '/api-keys',
+      config,
+      schema: {
+        operationId: 'createApiKey',
+        summary: 'Make an API key',
+        description:
+          'Store the token: it is not shown again, and only its hash is kept. A key cannot make one that may do more than itself; the 403 names everything that is too much.',
+        tags,
+        body: apiKeyRequest,
+        response: { 201: createdApiKey, ...problemAnswers(400, 413, 415, 422) },
+      },
+      handler: async (request, reply) => {
+        const key = makeApiKey(request.body, { id: deps.newId('ak'), now: deps.now() });
+        const excesses = excessesOf(request.apiKey, key);
+        if (excesses.length > 0) throw tooMuch(excesses);
+        const token = makeToken(deps.entropy(tokenBytes));
+        await deps.apiKeys.add(key, hashToken(token));
+        return reply.status(201).send({ ...viewOf({ ...key, lastUsedAt: null }), token });
+      },
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/api-keys',
+      config,
+      schema: {
+        operationId: 'listApiKeys',
+        summary: 'List API keys',
+        description: 'Newest first, without their tokens. A key sees those that may do no more than itself.',
+        tags,
+        querystring: pageQuery,
+        response: { 200: apiKeyPage, ...problemAnswers(422) },
+      },
+      handler: async (request) => {
+        const { page, hasMore } = await deps.apiKeys.page(request.query, (key) => withinLimits(request.apiKey, key));
+        return { object: 'list' as const, has_more: hasMore, data: page.map(viewOf) };
+      },
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/api-keys/:id',
+      config,
+      schema: {
+        operationId: 'getApiKey',
+        summary: 'Look at an API key',
+        description: 'What it may do and when it was last used. The token is not shown.',
+        tags,
+        params,
+        response: { 200: apiKeyView, ...problemAnswers(400, 404) },
+        'x-examples': missing,
+      },
+      handler: async (request) => viewOf(await find(request.apiKey, request.params.id)),
+    });
+
+    app.route({
+      method: 'PATCH',
+      url: '/api-keys/:id',
+      config,
+      schema: {
+        operationId: 'renameApiKey',
+        summary: 'Rename an API key',
+        description: 'Only its name can be changed. To change what it may do, make another key and revoke this one.',
+        tags,
+        params,
+        body: apiKeyChanges,
+        response: { 200: renamedApiKey, ...problemAnswers(400, 404, 413, 415, 422) },
+        'x-examples': missing,
+      },
+      handler: async (request) => {
+        const { id } = await find(request.apiKey, request.params.id);
+        if (!(await deps.apiKeys.rename(id, request.body.name))) throw notFound(id);
+        return { object: 'api_key' as const, id };
+      },
+    });
+
+    app.route({
+      method: 'DELETE',
+      url: '/api-keys/:id',
+      config,
+      schema: {
+        operationId: 'deleteApiKey',
+        summary: 'Revoke an API key',
+        description: 'No request that begins after this answer is let in with it. A key may revoke itself.',
+        tags,
+        params,
+        response: { 200: revokedApiKey, ...problemAnswers(400, 404, 413, 415) },
+        'x-examples': missing,
+      },
+      handler: async (request) => {
+        const { id } = await find(request.apiKey, request.params.id);
+        if (!(await deps.apiKeys.revoke(id))) throw notFound(id);
+        return { object: 'api_key' as const, id, deleted: true as const };
+      },
+    });
+  };
+}
+
+function notFound(id: string): ProblemError {
+  return new ProblemError('not_found', `There is no API key ${id}`);
+}
+
+function tooMuch(excesses: ReturnType<typeof excessesOf>): ProblemError {
+  const named = excesses.map(({ pointer, message }) => `${pointer}: ${message}`).join('; ');
+  return new ProblemError(
+    'restricted_api_key',
+    `A key cannot make one that may do more than itself: ${named}`,
+    excesses,
+  );
+}

@@ -1,0 +1,76 @@
+/** How request bodies are read: JSON in UTF-8, plain or packed with gzip, and nothing else. */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { gunzipBody } from './gunzip.ts';
+import { readJson } from './json.ts';
+import { notJsonDetail, ProblemError } from './problems.ts';
+
+/** Their bodies have no meaning (RFC 9110 section 9.3) and are not looked at. */
+const bodyless = new Set(['GET', 'HEAD']);
+
+/** Makes `app` read bodies so, on every route. */
+export function readBodies(app: FastifyInstance): void {
+  app.removeContentTypeParser(['application/json', 'text/plain']);
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body: Buffer, done) => {
+    // SDKs send POST and DELETE with this content type and no body.
+    if (body.length === 0) return done(null, undefined);
+    const read = readJson(body);
+    if ('fault' in read) done(new ProblemError('unreadable_request', read.fault));
+    else done(null, read.value);
+  });
+
+  app.addHook('preParsing', (request, reply, payload, done) => {
+    if (request.is404 || !hasBody(request)) return done(null, payload);
+    if (!isJson(request.headers['content-type'])) {
+      reply.header('accept', 'application/json');
+      return done(new ProblemError('unsupported_media_type', notJsonDetail));
+    }
+    const codings = codingsOf(request.headers['content-encoding']);
+    if (codings.length === 0) return done(null, payload);
+    if (codings.length === 1 && (codings[0] === 'gzip' || codings[0] === 'x-gzip'))
+      return done(null, gunzipBody(payload, request.routeOptions.bodyLimit));
+    reply.header('accept-encoding', 'gzip, identity');
+    done(
+      new ProblemError('unsupported_media_type', 'Send the body as it is or packed once, with Content-Encoding: gzip'),
+    );
+  });
+
+  app.addHook('preValidation', (request, _reply, done) => {
+    if (request.body !== undefined || !needsBody(request)) return done();
+    const fault = { pointer: '', code: 'required', message: 'a JSON body is required' };
+    done(new ProblemError('validation_error', 'A JSON body is required', [fault]));
+  });
+}
+
+/** RFC 9112 section 6: a request has a body when one of these is there. */
+function hasBody({ method, headers }: FastifyRequest): boolean {
+  if (bodyless.has(method)) return false;
+  const length = headers['content-length'];
+  return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
+}
+
+/** JSON has no other charset than UTF-8 (RFC 8259 section 8.1). */
+function isJson(contentType: string | undefined): boolean {
+  if (contentType === 'application/json') return true;
+  const [type = '', ...parameters] = (contentType ?? '')
+    .toLowerCase()
+    .split(';')
+    .map((part) => part.trim());
+  const charsets = parameters.filter((parameter) => parameter.startsWith('charset='));
+  return type === 'application/json' && charsets.every((charset) => /^charset="?utf-?8"?$/.test(charset));
+}
+
+/** The codings a body was packed with, in order; `identity` is none. */
+function codingsOf(contentEncoding: string | undefined): string[] {
+  if (contentEncoding === undefined) return [];
+  const codings = contentEncoding
+    .toLowerCase()
+    .split(',')
+    .map((coding) => coding.trim());
+  return codings.filter((coding) => coding !== '' && coding !== 'identity');
+}
+
+function needsBody(request: FastifyRequest): boolean {
+  const schema: unknown = request.routeOptions.schema?.body;
+  return schema instanceof z.ZodType && !schema.safeParse(undefined).success;
+}

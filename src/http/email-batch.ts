@@ -1,0 +1,146 @@
+/** POST /v1/emails/batch: up to a thousand emails in one atomic step, all or those that are right. */
+import { z } from 'zod';
+import { type BatchItem, batchSchemasFor, readBatch } from '../domain/batch.ts';
+import type { Fault, ProblemName } from '../domain/problem.ts';
+import type { Accepted, AcceptedAll, Asked } from '../pipeline/accept.ts';
+import { claimOf, excessOf, idempotencyHeader, keyReused, readClaim } from './email-access.ts';
+import { maxSendBytes, type SendDeps } from './emails.ts';
+import { faultsOf, wording } from './faults.ts';
+import { acceptedBatchExamples, batchExamples } from './openapi/batch-examples.ts';
+import { toPointer } from './pointer.ts';
+import { ProblemError, problemAnswers, sentenceOf } from './problems.ts';
+import type { Routes } from './server.ts';
+
+const modes = ['strict', 'permissive'] as const;
+
+const batchView = z
+  .object({
+    data: z
+      .array(z.object({ id: z.string().meta({ description: 'The id to ask for the email by, `em_…`.' }) }))
+      .meta({ description: 'The emails that were accepted, in the order of the request.' }),
+    errors: z
+      .array(
+        z.object({
+          index: z.int().meta({ description: 'Its place in the request, from 0.' }),
+          message: z.string().meta({ description: 'Everything that is wrong with it.' }),
+        }),
+      )
+      .optional()
+      .meta({ description: 'With `permissive` only: the emails that were not accepted.' }),
+  })
+  .meta({ id: 'AcceptedBatch', description: 'The emails that are stored durably.' });
+
+export function batchRoutes({ accept, limits }: SendDeps): Routes {
+  const schemas = batchSchemasFor(limits);
+  return (app) => {
+    app.route({
+      method: 'POST',
+      url: '/emails/batch',
+      config: { scope: 'send', sheds: true },
+      bodyLimit: maxSendBytes,
+      schema: {
+        operationId: 'sendBatch',
+        summary: 'Send up to 1,000 emails',
+        description:
+          'Takes a list of emails, or a `base` with what they have in common and `messages` with how they differ. All that are accepted are stored in one atomic step. Every field of an email may be used, attachments and `scheduled_at` too.',
+        tags: ['emails'],
+        headers: z.looseObject({
+          'idempotency-key': idempotencyHeader,
+          'x-batch-validation': z.enum(modes).default('strict').meta({
+            description:
+              'What a faulty email means for the others. `strict`: nothing is accepted, and every fault is named. `permissive`: the others are accepted, and `errors` names the faulty ones.',
+          }),
+        }),
+        body: schemas.body,
+        response: { 202: batchView, ...problemAnswers(400, 413, 415, 422) },
+        'x-examples': { body: batchExamples, 202: acceptedBatchExamples },
+      },
+      handler: async (request, reply) => {
+        const { apiKey, body } = request;
+        const isStrict = request.headers['x-batch-validation'] === 'strict';
+        const known = new Map<string, string>();
+        const header = request.headers['idempotency-key'];
+        const batchClaim = readClaim(header, apiKey.id, 'POST /emails/batch', body, known);
+        const batch = readBatch(body, schemas, wording);
+        if ('issues' in batch) throw ProblemError.of('validation_error', faultsOf(batch.issues));
+        const refusals = batch.items.map((item) => refusalOf(item, excessOf.bind(null, apiKey)));
+        if (isStrict) throwFirst(refusals);
+
+        const asked = batch.items.map(({ result, idempotencyKey, given }, index): Asked | null => {
+          if (refusals[index] !== null || 'issues' in result) return null;
+          const claim =
+            idempotencyKey === null ? null : claimOf(idempotencyKey, apiKey.id, 'POST /emails', given, known);
+          return { request: result.request, claim };
+        });
+        const accepted = asked.some((one) => one !== null)
+          ? await accept(asked, apiKey.id, { batchClaim, isStrict })
+          : noneAsked;
+        if (accepted.kind === 'key_reused') throw keyReused();
+        const outcomes = batch.items.map((item, index) =>
+          outcomeOf(item, refusals[index] ?? null, accepted.answers[index] ?? null),
+        );
+        if (isStrict) throwFirst(outcomes.map(refusalIn));
+        if (accepted.isReplay) reply.header('idempotent-replayed', 'true');
+        const data = outcomes.flatMap((outcome) => ('id' in outcome ? [{ id: outcome.id }] : []));
+        if (isStrict) return reply.status(202).send({ data });
+        const errors = outcomes.flatMap((outcome, index) =>
+          'id' in outcome ? [] : [{ index, message: tell(outcome.faults) }],
+        );
+        return reply.status(202).send({ data, errors });
+      },
+    });
+  };
+}
+
+type Refusal = { readonly problem: ProblemName; readonly faults: readonly Fault[] };
+type ItemOutcome = { readonly id: string } | Refusal;
+
+function refusalOf(
+  { path, result }: BatchItem,
+  excess: (request: Asked['request'], pointer: string) => Refusal | null,
+) {
+  if ('issues' in result) return { problem: 'validation_error', faults: faultsOf(result.issues) } as const;
+  return excess(result.request, toPointer(path));
+}
+
+/** A batch that is wrong throughout claims no key. */
+const noneAsked: AcceptedAll = { kind: 'answered', answers: [], isReplay: false };
+
+/** What became of an email: refused before, or answered by accept. */
+function outcomeOf(item: BatchItem, refusal: Refusal | null, answer: Accepted | null): ItemOutcome {
+  if (answer?.kind === 'accepted') return { id: answer.id };
+  if (refusal !== null) return refusal;
+  const fault =
+    item.idempotencyKey === null
+      ? { path: item.path, message: 'was refused when this Idempotency-Key was first used' }
+      : {
+          path: [...item.path, 'idempotency_key'],
+          message: 'this idempotency_key was used with another body in the last 24 hours',
+        };
+  const faults = [{ pointer: toPointer(fault.path), code: 'key_reused', message: fault.message }];
+  return { problem: 'invalid_idempotent_request', faults };
+}
+
+/** Faults of one email that a permissive answer tells of: a thousand emails may each have as many again. */
+const maxFaultsTold = 20;
+
+function tell(faults: readonly Fault[]): string {
+  const told = faults.slice(0, maxFaultsTold).map(sentenceOf);
+  const rest = faults.length - told.length;
+  return [...told, ...(rest === 0 ? [] : [`and ${rest} more`])].join('; ');
+}
+
+function refusalIn(outcome: ItemOutcome): Refusal | null {
+  return 'id' in outcome ? null : outcome;
+}
+
+/** Tells of every fault under the name of the first. */
+function throwFirst(refusals: readonly (Refusal | null)[]): void {
+  const all = refusals.filter((refusal) => refusal !== null);
+  const [first] = all;
+  if (first === undefined) return;
+  const distinct = new Map(
+    all.flatMap(({ faults }) => faults).map((fault) => [`${fault.pointer} ${fault.message}`, fault]),
+  );
+  throw ProblemError.of(first.problem, [...distinct.values()]);
+}

@@ -1,0 +1,86 @@
+/** PATCH /v1/emails/:id, POST …/cancel, POST …/retry: what may still be changed about an accepted email. */
+import type { z } from 'zod';
+import type { ApiKey } from '../domain/api-key.ts';
+import { type StoredEmail, statusOf } from '../domain/email.ts';
+import { type RequestLimits, rescheduleRequestFor } from '../domain/email-request.ts';
+import type { Change } from '../domain/outcome.ts';
+import type { Changed } from '../pipeline/settle.ts';
+import { emailParams, findEmail } from './email-access.ts';
+import { acceptedView } from './email-schemas.ts';
+import { conflictExamples } from './openapi/problem-examples.ts';
+import { ProblemError, problemAnswers } from './problems.ts';
+import type { Routes } from './server.ts';
+
+type Deps = {
+  emails: { read(id: string): Promise<StoredEmail | null> };
+  change(email: StoredEmail, asked: Change): Promise<Changed>;
+  limits: Pick<RequestLimits, 'now'>;
+};
+
+const answers = { 200: acceptedView, ...problemAnswers(400, 404, 409, 413, 415) };
+
+export function changeRoutes(deps: Deps): Routes {
+  /** @throws ProblemError 404, or 409 with the present state */
+  async function ask(id: string, key: ApiKey, change: Change): Promise<z.input<typeof acceptedView>> {
+    const email = await findEmail(deps.emails.read, id, key);
+    const changed = await deps.change(email, change);
+    if (changed.kind === 'gone') throw new ProblemError('not_found', `There is no email ${id}`);
+    if (changed.kind === 'changed') return { object: 'email', id, status: statusOf(changed.decision.state) };
+    const status = changed.email.handOver === null ? statusOf(changed.email.state) : 'sending';
+    const detail = `Email ${id} cannot be ${change.kind}: ${changed.refused}. Its status is ${status}.`;
+    throw new ProblemError('conflict', detail, undefined, { email_status: status });
+  }
+
+  return (app) => {
+    app.route({
+      method: 'PATCH',
+      url: '/emails/:id',
+      config: { scope: 'send' },
+      schema: {
+        operationId: 'rescheduleEmail',
+        summary: 'Reschedule an email',
+        description:
+          'Gives it another time, as long as it is still scheduled. A `ttl` counts from the new time. A time that has passed means now.',
+        tags: ['emails'],
+        params: emailParams,
+        body: rescheduleRequestFor(deps.limits),
+        response: { ...answers, ...problemAnswers(422) },
+        'x-examples': { 409: conflictExamples.reschedule },
+      },
+      handler: ({ params, body, apiKey }) => ask(params.id, apiKey, { kind: 'rescheduled', at: body.scheduled_at }),
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/emails/:id/cancel',
+      config: { scope: 'send' },
+      schema: {
+        operationId: 'cancelEmail',
+        summary: 'Cancel an email',
+        description:
+          'Recipients that still wait get nothing any more. What has gone out stays as it is. Takes no body.',
+        tags: ['emails'],
+        params: emailParams,
+        response: answers,
+      },
+      handler: ({ params, apiKey }) => ask(params.id, apiKey, { kind: 'canceled' }),
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/emails/:id/retry',
+      config: { scope: 'send' },
+      schema: {
+        operationId: 'retryEmail',
+        summary: 'Send again what failed, expired or is held',
+        description:
+          'Those recipients are queued again, under the same Message-ID and with their full time before them. What was sent, bounced or canceled is left alone. Takes no body.',
+        tags: ['emails'],
+        params: emailParams,
+        response: answers,
+        'x-examples': { 409: conflictExamples.retry },
+      },
+      handler: ({ params, apiKey }) => ask(params.id, apiKey, { kind: 'retried' }),
+    });
+  };
+}

@@ -1,0 +1,106 @@
+/** GET /v1/emails/:id/events and …/explain: what happened to an email, and why it is where it is. */
+import type { z } from 'zod';
+import type { RetryPolicy } from '../domain/decide.ts';
+import type { StoredEmail } from '../domain/email.ts';
+import { type Explanation, explain, type Whereabouts } from '../domain/explain.ts';
+import type { Lane } from '../domain/lane.ts';
+import { type HistoryEntry, historyOf, type TimelineStep } from '../domain/timeline.ts';
+import { isoOf, isoOrNull } from './answer-fields.ts';
+import { emailParams, findEmail } from './email-access.ts';
+import { type entryView, explanationView, historyView } from './email-history-schemas.ts';
+import { explanationExamples, historyExamples } from './openapi/email-history-examples.ts';
+import { problemAnswers } from './problems.ts';
+import type { Routes } from './server.ts';
+
+type Deps = {
+  emails: {
+    read(id: string): Promise<StoredEmail | null>;
+    timeline(id: string): Promise<{ steps: TimelineStep[]; faults: number }>;
+  };
+  /** Where an email's job is. */
+  whereabouts(id: string, lane: Lane): Promise<Whereabouts>;
+  policies: Readonly<Record<Lane, RetryPolicy>>;
+  now(): number;
+};
+
+export function historyRoutes(deps: Deps): Routes {
+  return (app) => {
+    app.route({
+      method: 'GET',
+      url: '/emails/:id/events',
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'listEmailEvents',
+        summary: 'See what happened to an email',
+        description:
+          'Its timeline, oldest first: when it was accepted, each attempt with the server, TLS, reply and milliseconds, and each change you asked for. Every entry names the events it led to.',
+        tags: ['emails'],
+        params: emailParams,
+        response: { 200: historyView, ...problemAnswers(400, 404) },
+        'x-examples': { 200: historyExamples },
+      },
+      handler: async ({ params, apiKey }) => {
+        const email = await findEmail(deps.emails.read, params.id, apiKey);
+        const { steps, faults } = await deps.emails.timeline(params.id);
+        const data = historyOf(email, steps).map(entryOf);
+        return { object: 'list' as const, has_more: false as const, transport_faults: faults, data };
+      },
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/emails/:id/explain',
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'explainEmail',
+        summary: 'Ask why an email is not out yet',
+        description: 'Says in plain words where the email is, what it waits for, and when it will move.',
+        tags: ['emails'],
+        params: emailParams,
+        response: { 200: explanationView, ...problemAnswers(400, 404) },
+        'x-examples': { 200: explanationExamples },
+      },
+      handler: async ({ params, apiKey }) => {
+        const email = await findEmail(deps.emails.read, params.id, apiKey);
+        const { id, lane } = email.facts;
+        const where = await deps.whereabouts(id, lane);
+        return explanationOf(id, explain(email, where, deps.policies[lane], deps.now()));
+      },
+    });
+  };
+}
+
+function entryOf(entry: HistoryEntry): z.input<typeof entryView> {
+  const { at, kind, detail, transport, trace, events } = entry;
+  return {
+    at: isoOf(at),
+    kind,
+    detail,
+    transport,
+    host: trace?.host ?? null,
+    tls: trace?.tls ?? null,
+    ms: trace?.ms ?? null,
+    events: events.map(({ id, type, sequence, to, smtp, reason }) => ({
+      id,
+      type,
+      sequence,
+      to: [...to],
+      smtp,
+      reason,
+    })),
+  };
+}
+
+function explanationOf(id: string, explanation: Explanation): z.input<typeof explanationView> {
+  const { status, reason, summary, movesAt, endsAt, recipients } = explanation;
+  return {
+    object: 'explanation',
+    email_id: id,
+    status,
+    reason,
+    summary,
+    moves_at: isoOrNull(movesAt),
+    ends_at: isoOrNull(endsAt),
+    recipients: recipients.map(({ address, status, why }) => ({ email: address, status, why })),
+  };
+}

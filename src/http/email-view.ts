@@ -1,0 +1,78 @@
+/** Makes what a caller sees of an email: in a list, and whole. */
+import type { z } from 'zod';
+import { formatMailbox } from '../domain/address.ts';
+import type { Dsn } from '../domain/dsn.ts';
+import { type Content, type LoadedEmail, mailboxesOf, type StoredEmail } from '../domain/email.ts';
+import { lastEventName } from '../domain/event.ts';
+import { isPending, type Recipient, rollUp } from '../domain/recipient.ts';
+import { isoOf, isoOrNull } from './answer-fields.ts';
+import type { emailSummaryView, emailView, recipientView } from './email-schemas.ts';
+
+export function summaryOf({ facts, state, handOver }: StoredEmail): z.input<typeof emailSummaryView> {
+  const statuses = state.recipients.map(({ status }) => statusOf(status, handOver !== null));
+  return {
+    object: 'email',
+    id: facts.id,
+    from: formatMailbox(facts.from),
+    to: mailboxesOf(state, 'to').map(formatMailbox),
+    cc: mailboxesOf(state, 'cc').map(formatMailbox),
+    bcc: mailboxesOf(state, 'bcc').map(formatMailbox),
+    reply_to: facts.replyTo.map(formatMailbox),
+    subject: facts.subject,
+    tags: [...facts.tags],
+    metadata: { ...facts.metadata },
+    external_id: facts.externalId,
+    lane: facts.lane,
+    route: facts.route,
+    message_id: `<${facts.messageId}>`,
+    created_at: isoOf(facts.createdAt),
+    scheduled_at: isoOrNull(state.scheduledAt),
+    expires_at: isoOrNull(state.expiresAt),
+    status: rollUp(statuses),
+    last_event: lastEventName(state.lastEvent),
+    attempts: Math.max(0, ...state.recipients.map((recipient) => recipient.attempts)),
+  };
+}
+
+export function viewOf(email: LoadedEmail): z.input<typeof emailView> {
+  const { content, facts, handOver, state } = email;
+  return {
+    ...summaryOf(email),
+    html: content?.html ?? null,
+    text: content?.text ?? null,
+    headers: { ...content?.headers },
+    attachments: (content?.attachments ?? []).map(attachmentOf),
+    on_unknown: facts.onUnknown,
+    dsn: facts.dsn === null ? null : { notify: dsnNotify(facts.dsn), return: facts.dsn.return },
+    recipients: state.recipients.map((recipient) => recipientOf(recipient, handOver !== null)),
+  };
+}
+
+function dsnNotify({ notify }: Dsn): string[] {
+  return notify === 'never' ? [notify] : [...notify];
+}
+
+function attachmentOf({ filename, contentType, contentId, source }: Content['attachments'][number]) {
+  const bytes = source.kind === 'file' ? source.bytes : null;
+  const path = source.kind === 'url' ? source.url : null;
+  return { filename, content_type: contentType, content_id: contentId, bytes, path };
+}
+
+function recipientOf(recipient: Recipient, isHandedOver: boolean): z.input<typeof recipientView> {
+  const { address, kind, status, attempts, smtp, transport, nextAttemptAt, reason } = recipient;
+  return {
+    email: address,
+    kind,
+    status: statusOf(status, isHandedOver),
+    attempts,
+    smtp,
+    transport,
+    next_attempt_at: isoOrNull(nextAttemptAt),
+    reason,
+  };
+}
+
+/** While a hand-over stands, whoever is still pending is in it. */
+function statusOf(status: Recipient['status'], isHandedOver: boolean): Recipient['status'] {
+  return isHandedOver && isPending(status) ? 'sending' : status;
+}

@@ -1,0 +1,52 @@
+/** A body packed with gzip, unpacked as it streams in and cut off at a limit: a small body that unpacks to gigabytes costs no more than the limit. */
+import { Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { ProblemError, tooLargeDetail } from './problems.ts';
+
+/** What fastify reads a body from; it compares the bytes that came in with Content-Length. */
+export type Unpacked = Readable & { receivedEncodedLength: number };
+
+const unpackedChunkBytes = 64 * 1024;
+
+/**
+ * Nothing is read before the first read of the result. After a fault the rest of the packed body is let through unread, so that the
+ * answer arrives and the connection stays of use.
+ * @param maxBytes of the packed as well as of the unpacked body
+ */
+export function gunzipBody(packed: Readable, maxBytes: number): Unpacked {
+  const unpacked: Unpacked = Object.assign(Readable.from(unpack(), { objectMode: false }), {
+    receivedEncodedLength: 0,
+  });
+  return unpacked;
+
+  async function* unpack(): AsyncGenerator<Buffer> {
+    const gunzip = createGunzip({ chunkSize: unpackedChunkBytes });
+    const stop = (error: Error) => void gunzip.destroy(error);
+    const count = (chunk: Buffer) => {
+      unpacked.receivedEncodedLength += chunk.length;
+      // A gzip header may be endless and unpack to nothing.
+      if (unpacked.receivedEncodedLength > maxBytes) stop(tooLarge(maxBytes));
+    };
+    let bytes = 0;
+    packed.on('data', count).on('error', stop).pipe(gunzip);
+    try {
+      for await (const chunk of gunzip as AsyncIterable<Buffer>) {
+        bytes += chunk.length;
+        if (bytes > maxBytes) throw tooLarge(maxBytes);
+        yield chunk;
+      }
+    } catch (error) {
+      throw error instanceof ProblemError ? error : notGzip(error as Error);
+    } finally {
+      packed.off('data', count).unpipe(gunzip).resume();
+    }
+  }
+}
+
+function tooLarge(maxBytes: number): ProblemError {
+  return new ProblemError('payload_too_large', tooLargeDetail(maxBytes));
+}
+
+function notGzip(error: Error): ProblemError {
+  return new ProblemError('unreadable_request', `The body cannot be unpacked with gzip: ${error.message}`);
+}

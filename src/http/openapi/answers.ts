@@ -1,0 +1,126 @@
+/** What the answers of all routes share, written into the document once: descriptions, an example of each problem, and headers. */
+import { type ProblemName, problemsOf } from '../../domain/problem.ts';
+import type { ApiDocument, Header, Media, Operation, Ref, Response } from './document.ts';
+import { exampleNameOf, problemExamples, urlProblemExamples } from './problem-examples.ts';
+
+const headers = {
+  'Retry-After': {
+    required: true,
+    description: 'Seconds to wait before trying again.',
+    schema: { type: 'integer', minimum: 1 },
+    example: 2,
+  },
+  'RateLimit-Policy': {
+    description:
+      'The limits of this API key: how many requests (`q`) in how many seconds (`w`). Absent for a key without limits.',
+    schema: { type: 'string' },
+    example: '"second";q=14;w=1, "hour";q=5000;w=3600',
+  },
+  RateLimit: {
+    description:
+      'How many requests are left (`r`), and the seconds until there are more (`t`). Absent for a key without limits.',
+    schema: { type: 'string' },
+    example: '"second";r=13;t=1, "hour";r=4211;t=1805',
+  },
+  'Idempotent-Replayed': {
+    description: '`true` where this answer was given before to the same Idempotency-Key; absent otherwise.',
+    schema: { type: 'string', enum: ['true'] },
+    example: 'true',
+  },
+} satisfies Record<string, Header>;
+
+type HeaderName = keyof typeof headers;
+
+const problemMedia = 'application/problem+json';
+
+export function completeAnswers(document: ApiDocument): ApiDocument {
+  const paths = mapValues(document.paths, (methods) =>
+    mapValues(methods, (operation, method) => ({
+      ...operation,
+      responses: mapValues(operation.responses, (response, status) =>
+        completeAnswer(document, { ...operation, method }, Number(status), response),
+      ),
+    })),
+  );
+  const text = JSON.stringify(paths);
+  const used = <T>(section: string, parts: Readonly<Record<string, T>>) =>
+    Object.fromEntries(Object.entries(parts).filter(([name]) => text.includes(`#/components/${section}/${name}"`)));
+  return {
+    ...document,
+    paths,
+    components: {
+      ...document.components,
+      headers: used('headers', headers),
+      examples: used('examples', { ...problemExamples, ...urlProblemExamples }),
+    },
+  };
+}
+
+type Named = Operation & { readonly method: string };
+
+function completeAnswer(document: ApiDocument, operation: Named, status: number, response: Response): Response {
+  const problem = response.content?.[problemMedia];
+  const shared = referToHeaders(headersOf(operation, status, problem !== undefined));
+  const described = { ...response, ...withHeaders(response, shared) };
+  if (problem === undefined) return { ...described, description: descriptionOf(document, response) };
+  const kinds = problemsOf(status).filter(({ name }) => canAnswer(operation, name));
+  return {
+    ...described,
+    description: `${kinds.map(({ title }) => title).join('; or: ')}.`,
+    content: {
+      ...response.content,
+      [problemMedia]: {
+        ...problem,
+        examples: Object.fromEntries(
+          kinds.map(({ name }) => [name, { $ref: `#/components/examples/${exampleNameOf(name, operation.method)}` }]),
+        ),
+      },
+    },
+  };
+}
+
+function headersOf(operation: Operation, status: number, isProblem: boolean): HeaderName[] {
+  const isLimited = '429' in operation.responses && status !== 401;
+  return [
+    ...(isProblem && (status === 429 || status === 503) ? (['Retry-After'] as const) : []),
+    ...(isLimited ? (['RateLimit-Policy', 'RateLimit'] as const) : []),
+    ...(takesIdempotencyKey(operation) && status < 300 ? (['Idempotent-Replayed'] as const) : []),
+  ];
+}
+
+function takesIdempotencyKey({ parameters = [] }: Operation): boolean {
+  return parameters.some(({ name }) => name === 'idempotency-key');
+}
+
+/** Problems of sending alone. */
+const ofSending: readonly ProblemName[] = [
+  'invalid_idempotency_key',
+  'invalid_idempotent_request',
+  'invalid_from_address',
+];
+
+/** Whether a problem of a documented status can come of this operation at all. */
+function canAnswer(operation: Operation, name: ProblemName): boolean {
+  return !ofSending.includes(name) || takesIdempotencyKey(operation);
+}
+
+/** A schema's description says what the answer is, too; the generator looks for it only where the schema stands in the route. */
+function descriptionOf({ components }: ApiDocument, { description, content = {} }: Response): string {
+  const [media]: readonly (Media | undefined)[] = Object.values(content);
+  const name = /^#\/components\/schemas\/(\w+)$/.exec(String(media?.schema?.$ref))?.[1];
+  const described = components.schemas?.[name ?? '']?.description;
+  return typeof described === 'string' ? described : description;
+}
+
+function withHeaders(response: Response, shared: Record<string, Ref>): Pick<Response, 'headers'> {
+  const all = { ...shared, ...response.headers };
+  return Object.keys(all).length === 0 ? {} : { headers: all };
+}
+
+function referToHeaders(names: readonly HeaderName[]): Record<string, Ref> {
+  return Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
+}
+
+export function mapValues<T, U>(of: Readonly<Record<string, T>>, map: (value: T, key: string) => U): Record<string, U> {
+  return Object.fromEntries(Object.entries(of).map(([key, value]) => [key, map(value, key)]));
+}

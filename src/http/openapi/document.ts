@@ -1,0 +1,83 @@
+/** The parts of an OpenAPI 3.1 document that we write and read, and what turns the generated one into ours. */
+import { completeAnswers } from './answers.ts';
+import { placeExamples, type RouteExamples } from './examples.ts';
+import { unifySchemas } from './schemas.ts';
+
+export type Schema = { readonly [keyword: string]: unknown };
+export type Ref = { readonly $ref: string };
+export type Example = { readonly summary?: string; readonly value: unknown };
+export type Media = {
+  readonly schema?: Schema;
+  readonly example?: unknown;
+  readonly examples?: Readonly<Record<string, Example | Ref>>;
+};
+export type Header = {
+  readonly description?: string;
+  readonly required?: boolean;
+  readonly schema?: Schema;
+  readonly example?: unknown;
+};
+export type Response = {
+  readonly description: string;
+  readonly headers?: Readonly<Record<string, Header | Ref>>;
+  readonly content?: Readonly<Record<string, Media>>;
+};
+export type Parameter = {
+  readonly name: string;
+  readonly in: string;
+  readonly required?: boolean;
+  readonly description?: string;
+  readonly schema?: Schema;
+  readonly example?: unknown;
+  readonly examples?: Readonly<Record<string, Example | Ref>>;
+};
+export type Operation = {
+  readonly operationId?: string;
+  readonly summary?: string;
+  readonly description?: string;
+  readonly tags?: readonly string[];
+  readonly security?: readonly Readonly<Record<string, readonly string[]>>[];
+  readonly parameters?: readonly Parameter[];
+  readonly requestBody?: {
+    readonly required?: boolean;
+    readonly description?: string;
+    readonly content: Readonly<Record<string, Media>>;
+  };
+  readonly responses: Readonly<Record<string, Response>>;
+  /** As the route gives them; in the finished document they stand with the body and the answers they are of. */
+  readonly 'x-examples'?: RouteExamples;
+};
+export type ApiDocument = {
+  readonly openapi: string;
+  readonly info: Readonly<Record<string, unknown>>;
+  readonly servers?: readonly { readonly url: string }[];
+  readonly tags?: readonly { readonly name: string; readonly description?: string }[];
+  readonly security?: Operation['security'];
+  /** By path, then by method in lower case. */
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: {
+    readonly securitySchemes?: Readonly<Record<string, object>>;
+    readonly schemas?: Readonly<Record<string, Schema>>;
+    readonly headers?: Readonly<Record<string, Header>>;
+    readonly examples?: Readonly<Record<string, Example>>;
+  };
+};
+
+/** @param generated what the generator made of the routes and their schemas */
+export function completeDocument(generated: object): ApiDocument {
+  return placeExamples(completeAnswers(unifySchemas(simplify(generated))));
+}
+
+/** A copy without what the generator says of numbers and times that a reader knows: the range of a safe integer, RFC 3339 as a pattern. */
+function simplify(generated: object): ApiDocument {
+  return JSON.parse(JSON.stringify(generated), (_key, value: unknown) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+    const kept = Object.entries(value).filter(
+      ([key, part]) =>
+        !(key === 'minimum' && part === Number.MIN_SAFE_INTEGER) &&
+        !(key === 'maximum' && part === Number.MAX_SAFE_INTEGER) &&
+        !(key === 'pattern' && 'format' in value && value.format === 'date-time'),
+    );
+    return Object.fromEntries(kept);
+  });
+}

@@ -1,0 +1,44 @@
+/** Examples with a name and a summary, which a route gives as `x-examples` and the document shows at the body or answer they are of. */
+import { mapValues } from './answers.ts';
+import type { ApiDocument, Example, Media, Operation } from './document.ts';
+
+/** By name. */
+export type Examples = Readonly<Record<string, Required<Example>>>;
+
+/** Of the body, and of answers by their status. */
+export type RouteExamples = { readonly body?: Examples } & { readonly [status: number]: Examples };
+
+declare module 'fastify' {
+  interface FastifySchema {
+    'x-examples'?: RouteExamples;
+  }
+}
+
+/** @throws when a route has an example of what it neither takes nor answers */
+export function placeExamples(document: ApiDocument): ApiDocument {
+  return { ...document, paths: mapValues(document.paths, (methods) => mapValues(methods, placeInOperation)) };
+}
+
+function placeInOperation({ 'x-examples': given = {}, ...operation }: Operation): Operation {
+  const { body, ...answers } = given;
+  const place = <P extends { readonly content?: Readonly<Record<string, Media>> }>(
+    part: P | undefined,
+    examples: Examples,
+  ): P => {
+    if (part?.content === undefined) throw new Error(`${operation.operationId} has an example of nothing it has`);
+    return { ...part, content: mapValues(part.content, (media) => withExamples(media, examples)) };
+  };
+  const answered = Object.entries(answers).map(([status, examples]) => [
+    status,
+    place(operation.responses[status], examples),
+  ]);
+  return {
+    ...operation,
+    ...(body === undefined ? {} : { requestBody: place(operation.requestBody, body) }),
+    responses: { ...operation.responses, ...Object.fromEntries(answered) },
+  };
+}
+
+function withExamples(media: Media, examples: Examples): Media {
+  return { ...media, examples: { ...media.examples, ...examples } };
+}

@@ -1,0 +1,32 @@
+/** What the document says of the API as a whole. */
+
+/** One for each noun, in the order of the page; an operation carries one of these names. */
+const tags = [
+  { name: 'emails', description: 'Send an email and look at what became of it, recipient by recipient.' },
+  {
+    name: 'webhooks',
+    description: 'Endpoints of yours that are told of events, signed as Standard Webhooks says.',
+  },
+  { name: 'api-keys', description: 'Who may call, and what for: keys with scopes, domains, lanes and rates.' },
+  { name: 'health', description: 'Is the process alive, and can it take work? Open: no API key is asked for.' },
+];
+
+export function openapiHead(version: string) {
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Postrider',
+      version,
+      description: 'Send email over HTTP; learn what became of it by webhook or by asking.',
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    servers: [{ url: '/' }],
+    tags,
+    components: {
+      securitySchemes: {
+        apiKey: { type: 'http' as const, scheme: 'bearer', description: 'An API key, `pr_…`, as a Bearer token.' },
+      },
+    },
+    security: [{ apiKey: [] }],
+  };
+}

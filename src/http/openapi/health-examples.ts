@@ -1,0 +1,46 @@
+/** Examples of readiness. */
+import type { RouteExamples } from './examples.ts';
+
+export const readinessExamples: RouteExamples = {
+  200: {
+    ready: {
+      summary: 'All is well',
+      value: {
+        status: 'ready',
+        checks: [
+          { name: 'redis', ok: true },
+          { name: 'accepting', ok: true },
+          { name: 'load', ok: true },
+        ],
+      },
+    },
+    refusing_mail: {
+      summary: 'Ready, but new mail is refused for now',
+      value: {
+        status: 'ready',
+        checks: [
+          { name: 'redis', ok: true },
+          { name: 'accepting', ok: true },
+          {
+            name: 'load',
+            ok: false,
+            detail: '1000214 emails are waiting, the line is 1000000 (MAX_WAITING_EMAILS)',
+          },
+        ],
+      },
+    },
+  },
+  503: {
+    no_redis: {
+      summary: 'Redis is away',
+      value: {
+        status: 'not_ready',
+        checks: [
+          { name: 'redis', ok: false },
+          { name: 'accepting', ok: true },
+          { name: 'load', ok: true },
+        ],
+      },
+    },
+  },
+};

@@ -1,0 +1,116 @@
+/** An example of each problem: what a caller would really be told. */
+import { type Fault, makeProblem, type ProblemExtension, type ProblemName } from '../../domain/problem.ts';
+import type { Example } from './document.ts';
+import type { Examples } from './examples.ts';
+
+const emailPath = '/v1/emails/em_01kb2m7x4p6q8s0t2v4w6x8y0z';
+
+/** Shared by all routes, which is why it may be of another route than the one it is read at. */
+export const problemExamples: Readonly<Record<ProblemName, Required<Example>>> = {
+  unreadable_request: problem(
+    'unreadable_request',
+    'The body is not valid JSON: expected a name in quotes at line 5, column 1, found "}"',
+    '/v1/emails',
+  ),
+  invalid_idempotency_key: problem(
+    'invalid_idempotency_key',
+    'Idempotency-Key must be 1 to 256 printable ASCII characters',
+    '/v1/emails',
+  ),
+  missing_api_key: problem('missing_api_key', 'Send your API key as "Authorization: Bearer pr_…"', '/v1/emails'),
+  invalid_api_key: problem('invalid_api_key', 'The API key is not known here, or was revoked', '/v1/emails'),
+  restricted_api_key: problem(
+    'restricted_api_key',
+    'This needs a key with the scope manage; this key has send, read',
+    '/v1/webhooks',
+  ),
+  invalid_from_address: withFaults('invalid_from_address', '/v1/emails', [
+    { pointer: '/from', code: 'forbidden', message: 'this key may not send from example.net' },
+  ]),
+  not_found: problem('not_found', 'There is no email em_01kb2m7x4p6q8s0t2v4w6x8y0z', emailPath),
+  method_not_allowed: problem('method_not_allowed', 'This path takes GET, HEAD, PATCH', emailPath),
+  conflict: conflict('canceled', 'no recipient is waiting any more', 'sent', '/cancel'),
+  payload_too_large: problem(
+    'payload_too_large',
+    'The body is larger than the 41943040 bytes this route allows',
+    '/v1/emails',
+  ),
+  unsupported_media_type: problem('unsupported_media_type', 'Send the body as application/json in UTF-8', '/v1/emails'),
+  validation_error: withFaults('validation_error', '/v1/emails', [
+    { pointer: '/to/1', code: 'custom', message: 'is not an address: expected local-part@domain' },
+    { pointer: '/subject', code: 'required', message: 'is required' },
+    { pointer: '/colour', code: 'unknown_field', message: 'is not a known field' },
+  ]),
+  invalid_idempotent_request: problem(
+    'invalid_idempotent_request',
+    'This Idempotency-Key was used with another body in the last 24 hours',
+    '/v1/emails',
+  ),
+  rate_limit_exceeded: problem(
+    'rate_limit_exceeded',
+    'Try again in 1 s; RateLimit-Policy says what this key may do',
+    '/v1/emails',
+  ),
+  internal_server_error: problem(
+    'internal_server_error',
+    'The request failed through no fault of yours. It has been logged.',
+    '/v1/emails',
+  ),
+  service_unavailable: problem(
+    'service_unavailable',
+    'The store is not available. Try again; with an Idempotency-Key a repeat can do no harm.',
+    '/v1/emails',
+  ),
+};
+
+/** Where a request has no body, something else is at fault. */
+export const urlProblemExamples: Readonly<Record<'unreadable_url' | 'invalid_query', Required<Example>>> = {
+  unreadable_url: problem(
+    'unreadable_request',
+    'The URL has a part that is too long or not encoded as it should be',
+    '/v1/emails/%E0%A4%A',
+  ),
+  invalid_query: withFaults('validation_error', '/v1/emails', [
+    { pointer: '#/query/limit', code: 'too_big', message: 'must be at most 100' },
+  ]),
+};
+
+/** Under which name the example of a problem stands. @param method in lower case */
+export function exampleNameOf(problem: ProblemName, method: string): keyof Components {
+  if (method === 'get' && problem === 'unreadable_request') return 'unreadable_url';
+  if (method === 'get' && problem === 'validation_error') return 'invalid_query';
+  return problem;
+}
+
+type Components = typeof problemExamples & typeof urlProblemExamples;
+
+export function notFoundExamples(detail: string, instance: string): Examples {
+  return { not_found: problem('not_found', detail, instance) };
+}
+
+/** Of changes that come too late; canceling is the one that all share. */
+export const conflictExamples = {
+  reschedule: { conflict: conflict('rescheduled', 'it is no longer scheduled', 'sent', '') },
+  retry: { conflict: conflict('retried', 'no recipient failed, expired or is held', 'deferred', '/retry') },
+} satisfies Record<string, Examples>;
+
+function conflict(change: string, why: string, status: 'sent' | 'deferred', path: string): Required<Example> {
+  const detail = `Email em_01kb2m7x4p6q8s0t2v4w6x8y0z cannot be ${change}: ${why}. Its status is ${status}.`;
+  return problem('conflict', detail, `${emailPath}${path}`, undefined, { email_status: status });
+}
+
+function withFaults(name: ProblemName, instance: string, faults: readonly Fault[]): Required<Example> {
+  const detail = faults.map(({ pointer, message }) => `${pointer}: ${message}`).join('; ');
+  return problem(name, detail, instance, faults);
+}
+
+function problem(
+  name: ProblemName,
+  detail: string,
+  instance: string,
+  faults?: readonly Fault[],
+  more?: ProblemExtension,
+): Required<Example> {
+  const value = makeProblem(name, detail, instance, faults, more);
+  return { summary: value.title, value };
+}

@@ -1,0 +1,43 @@
+/** Lists in pages, newest first: `limit`, and the id to go on `after` or `before`. */
+import { z } from 'zod';
+import { objectField } from './answer-fields.ts';
+
+const mostPerPage = 100;
+const usualPerPage = 20;
+
+const cursor = z.string().min(1).max(100).optional();
+
+export const pageQuery = z
+  .strictObject({
+    limit: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .max(mostPerPage)
+      .default(usualPerPage)
+      .meta({ description: 'How many to list at most.' }),
+    after: cursor.meta({ description: 'The last id of the page you have, to go on to older ones.' }),
+    before: cursor.meta({ description: 'The first id of the page you have, to go back to newer ones.' }),
+  })
+  .refine(({ after, before }) => after === undefined || before === undefined, {
+    path: ['before'],
+    message: 'must not be given together with after',
+  });
+
+export function pageOf<View extends z.ZodType>(view: View) {
+  return z.object({
+    object: objectField('list'),
+    has_more: z.boolean().meta({ description: 'Whether there are more beyond this page.' }),
+    data: z.array(view).meta({ description: 'This page, newest first.' }),
+  });
+}
+
+/** The page of a list that is at hand whole, newest first. */
+export function pageIn<T extends { readonly id: string }>(
+  all: readonly T[],
+  { limit, after, before }: z.output<typeof pageQuery>,
+) {
+  const onwards = all.filter(({ id }) => (after === undefined || id < after) && (before === undefined || id > before));
+  const page = before === undefined ? onwards.slice(0, limit) : onwards.slice(-limit);
+  return { page, hasMore: onwards.length > limit };
+}

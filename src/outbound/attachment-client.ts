@@ -1,0 +1,174 @@
+/** Fetches attachments given by URL: https only, no redirects, no private networks unless allowed, and bounds on time, size and number. */
+import { getCACertificates } from 'node:tls';
+import { Agent, type Dispatcher, request } from 'undici';
+import type { Fetched } from '../domain/attachment.ts';
+import { describeTrouble } from './network-trouble.ts';
+import { makePlaces } from './places.ts';
+import { PrivateNetworkError, publicLookup, refusePrivateLiteral } from './private-networks.ts';
+
+/** From the connect to the last byte, however steadily a server drips; a wait for a free place may take as long again. */
+const usualDeadlineMs = 30_000;
+/** Fetches at once: each may hold an attachment of 25 MB. */
+const maxAtOnce = 8;
+/** Fetches of one email follow each other at once; later the connection is of no more use. */
+const idleCloseMs = 2_000;
+const maxNameLength = 300;
+
+export type AttachmentClient = AsyncDisposable & {
+  /** Fetches once; trouble is a fault. Needs memory for `maxBytes` and a little more. */
+  fetch(url: string, maxBytes: number, signal?: AbortSignal): Promise<Fetched>;
+};
+
+export type AttachmentClientOptions = {
+  readonly allowPrivateNetworks: boolean;
+  /** Certificates (PEM) to trust besides those Node trusts. */
+  readonly ca?: string;
+  readonly deadlineMs?: number;
+};
+
+export function openAttachmentClient(options: AttachmentClientOptions): AttachmentClient {
+  const { allowPrivateNetworks, ca, deadlineMs = usualDeadlineMs } = options;
+  const places = makePlaces(maxAtOnce);
+  const agent = new Agent({
+    allowH2: false,
+    connections: null,
+    keepAliveTimeout: idleCloseMs,
+    keepAliveMaxTimeout: idleCloseMs,
+    headersTimeout: deadlineMs,
+    bodyTimeout: deadlineMs,
+    connect: {
+      timeout: deadlineMs,
+      minVersion: 'TLSv1.2',
+      rejectUnauthorized: true,
+      ...(ca === undefined ? {} : { ca: [...getCACertificates('default'), ca] }),
+      ...(allowPrivateNetworks ? {} : { lookup: publicLookup }),
+    },
+  });
+
+  async function fetchInPlace(target: URL, maxBytes: number, outer: AbortSignal | undefined): Promise<Fetched> {
+    using deadline = startDeadline(deadlineMs, outer);
+    try {
+      if (!allowPrivateNetworks) refusePrivateLiteral(target);
+      const answer = await request(target, { dispatcher: agent, headers, signal: deadline.signal });
+      return await read(target, answer, maxBytes);
+    } catch (error) {
+      if (error instanceof PrivateNetworkError)
+        return fault(target, 'is in a private network: give a public host', true);
+      return fault(target, whyEnded(error, deadline.signal, outer, deadlineMs), false);
+    }
+  }
+
+  return {
+    async fetch(url, maxBytes, signal) {
+      const target = readTarget(url);
+      if (!(target instanceof URL)) return target;
+      using patience = startDeadline(deadlineMs, signal);
+      const giveBack = await places.take(patience.signal);
+      if (giveBack === null) {
+        const why = signal?.aborted ? calledOff : `was not begun: ${maxAtOnce} others were being fetched`;
+        return fault(target, why, false);
+      }
+      try {
+        return await fetchInPlace(target, maxBytes, signal);
+      } finally {
+        giveBack();
+      }
+    },
+    [Symbol.asyncDispose]: () => agent.destroy(),
+  };
+}
+
+/** A packed answer is refused, not unpacked: a few bytes may unpack to any number, and whether the packed file was meant is unknown. */
+const headers = { 'user-agent': 'Postrider', accept: '*/*', 'accept-encoding': 'identity' };
+
+function readTarget(url: string): URL | Fetched {
+  if (!URL.canParse(url)) return { kind: 'fault', detail: 'The path is not a URL: give an https URL', isFinal: true };
+  const target = new URL(url);
+  if (target.protocol !== 'https:')
+    return { kind: 'fault', detail: `The path is a ${target.protocol} URL: only https is fetched`, isFinal: true };
+  const isPlain = target.username === '' && target.password === '';
+  return isPlain ? target : fault(target, 'must not carry credentials', true);
+}
+
+async function read(target: URL, answer: Dispatcher.ResponseData, maxBytes: number): Promise<Fetched> {
+  const refusal = refuse(target, answer, maxBytes);
+  if (refusal !== null) {
+    // Ending a body before its end is reported as its error.
+    answer.body.on('error', () => {}).destroy();
+    return refusal;
+  }
+  const content = await collect(answer.body, lengthOf(answer) ?? maxBytes);
+  if (content === null) return tooLarge(target, `goes on after ${maxBytes} bytes`, maxBytes);
+  const { 'content-type': contentType } = answer.headers;
+  return { kind: 'fetched', content, contentType: typeof contentType === 'string' ? contentType : null };
+}
+
+/** What the head of an answer says against reading its body. */
+function refuse(target: URL, answer: Dispatcher.ResponseData, maxBytes: number): Fetched | null {
+  const { statusCode, headers } = answer;
+  if (statusCode >= 300 && statusCode < 400)
+    return fault(target, `answered ${statusCode}: redirects are refused, give the address it leads to`, true);
+  // A store that is only eventually consistent says 403 or 404 of what was just put there.
+  if (statusCode !== 200) return fault(target, `answered ${statusCode}`, false);
+  const encoding = headers['content-encoding'] ?? 'identity';
+  if (String(encoding).toLowerCase() !== 'identity')
+    return fault(target, 'is sent with a Content-Encoding: it must be stored as it is to be attached', true);
+  const length = lengthOf(answer);
+  if (length !== null && length > maxBytes) return tooLarge(target, `is ${length} bytes`, maxBytes);
+  // Such a body ends with its connection: one that was cut short would be sent as if it were whole.
+  if (length === null && headers['transfer-encoding'] === undefined)
+    return fault(target, 'is sent with neither Content-Length nor chunked, so its end cannot be told', true);
+  return null;
+}
+
+function lengthOf({ headers }: Dispatcher.ResponseData): number | null {
+  const length = headers['content-length'];
+  return length === undefined ? null : Number(length);
+}
+
+/**
+ * Reads a body into room that is taken once: joining chunks at the end would hold everything twice.
+ * @returns null when it is longer than `capacity`; leaving the loop early closes the connection
+ */
+async function collect(body: AsyncIterable<Buffer>, capacity: number): Promise<Buffer | null> {
+  const room = Buffer.allocUnsafeSlow(capacity);
+  let length = 0;
+  for await (const chunk of body) {
+    if (length + chunk.length > capacity) return null;
+    length += chunk.copy(room, length);
+  }
+  const filled = room.subarray(0, length);
+  // A small file does not keep the room of a large one.
+  return length > capacity / 2 ? filled : Buffer.from(filled);
+}
+
+function whyEnded(error: unknown, deadline: AbortSignal, outer: AbortSignal | undefined, deadlineMs: number): string {
+  if (outer?.aborted) return calledOff;
+  return deadline.aborted ? `was not there whole within ${deadlineMs} ms` : `failed: ${describeTrouble(error)}`;
+}
+
+const calledOff = 'was called off';
+
+function tooLarge(target: URL, what: string, maxBytes: number): Fetched {
+  return fault(target, `${what}, and at most ${maxBytes} bytes are left for it`, true);
+}
+
+function fault({ protocol, host, pathname }: URL, what: string, isFinal: boolean): Fetched {
+  return { kind: 'fault', detail: `${`${protocol}//${host}${pathname}`.slice(0, maxNameLength)} ${what}`, isFinal };
+}
+
+/** Aborts after so long, or when `outer` does; disposing lets go of both. */
+function startDeadline(ms: number, outer: AbortSignal | undefined): Disposable & { readonly signal: AbortSignal } {
+  const controller = new AbortController();
+  const end = () => controller.abort();
+  const timer = setTimeout(end, ms);
+  outer?.addEventListener('abort', end, { once: true });
+  if (outer?.aborted) end();
+  return {
+    signal: controller.signal,
+    [Symbol.dispose]() {
+      clearTimeout(timer);
+      outer?.removeEventListener('abort', end);
+    },
+  };
+}

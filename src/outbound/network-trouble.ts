@@ -1,0 +1,13 @@
+/** Says in one line what went wrong on a connection. */
+
+const maxLength = 500;
+
+/** The error's code, where it has one, and its message: `ECONNREFUSED: connect ECONNREFUSED 192.0.2.1:443`. */
+export function describeTrouble(error: unknown): string {
+  if (!(error instanceof Error)) return 'failed';
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  return [code, error.message]
+    .filter((part) => part !== '')
+    .join(': ')
+    .slice(0, maxLength);
+}

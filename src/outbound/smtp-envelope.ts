@@ -1,0 +1,56 @@
+/** The envelope of one transaction as the SMTP library takes it, with the delivery status notifications (RFC 3461) it asks for. */
+import type { SMTPConnectionEnvelope, SMTPEnvelope, SMTPEnvelopeDsn } from 'nodemailer/lib/smtp-connection';
+import type { Dsn } from '../domain/dsn.ts';
+import type { Message } from './transport.ts';
+
+/** The library keeps its books in the object it is given; they are there once it has begun. */
+export type Envelope = SMTPEnvelope & Partial<SMTPConnectionEnvelope>;
+
+/** RFC 3461 section 4.2 */
+const maxOriginalRecipientLength = 500;
+
+export function envelopeOf(message: Message, announcesDsn: boolean): Envelope {
+  const { from, to } = message.envelope;
+  const envelope: Envelope = { from, to: [...to], size: message.raw.length };
+  if (!message.dsn || !announcesDsn) return envelope;
+  return askFor(message.dsn, message.emailId, to, envelope);
+}
+
+/**
+ * The library gives all recipients of a message one ORCPT, which would be wrong for all but one of them. It takes a recipient off
+ * `rcptQueue` and then reads `dsn`, so here `dsn` answers for the one that was just taken. What the library writes back is not kept:
+ * the answers are in its form already.
+ */
+function askFor(dsn: Dsn, emailId: string, to: readonly string[], envelope: Envelope): Envelope {
+  const notify = dsn.notify === 'never' ? 'NEVER' : dsn.notify.join(',').toUpperCase();
+  const shared = { ret: dsn.return === 'full' ? 'FULL' : 'HDRS', envid: emailId, notify };
+  return Object.defineProperty(envelope, 'dsn', {
+    get(): SMTPEnvelopeDsn {
+      const taken = to.length - (envelope.rcptQueue?.length ?? to.length);
+      const recipient = to[taken - 1];
+      return { ...shared, orcpt: recipient === undefined ? null : originalRecipient(recipient) };
+    },
+    set() {},
+  });
+}
+
+/**
+ * The address before xtext encoding, which the library adds; null when it could grow too long.
+ * An address with characters beyond ASCII is of another type (RFC 6533 section 3), whose form xtext leaves as it is.
+ */
+function originalRecipient(address: string): string | null {
+  const isAscii = /^[\x20-\x7e]*$/.test(address);
+  const written = isAscii ? `rfc822;${address}` : `utf-8;${address.replace(/[^!-*,-<>-[\]-~]/gu, toCodePoint)}`;
+  const special = written.match(/[ +=]/g)?.length ?? 0;
+  return written.length + 2 * special > maxOriginalRecipientLength ? null : written;
+}
+
+function toCodePoint(character: string): string {
+  return `\\x{${character.codePointAt(0)?.toString(16).toUpperCase().padStart(2, '0')}}`;
+}
+
+/** @param reply the server's answer to EHLO; the first line is its name, which may look like anything */
+export function announcesDsn(reply: string): boolean {
+  const [, ...extensions] = reply.split(/\r?\n/);
+  return extensions.some((line) => /^250[ -]DSN\s*$/i.test(line));
+}

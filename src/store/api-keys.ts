@@ -1,0 +1,135 @@
+/** API keys: kept under the hash of their token, found by one command, so that a revocation holds at once for everybody. */
+import type { Redis } from 'ioredis';
+import type { ApiKey } from '../domain/api-key.ts';
+import { keys } from './keys.ts';
+import { script } from './redis.ts';
+
+export type ApiKeys = ReturnType<typeof openApiKeys>;
+
+export type StoredApiKey = ApiKey & { readonly lastUsedAt: number | null };
+
+/** Which part of the list: at most `limit` keys older than `after`, or else newer than `before` and next to it. */
+export type PageRequest = {
+  readonly limit: number;
+  readonly after?: string | undefined;
+  readonly before?: string | undefined;
+};
+
+/** A use is written down when the last one is this old: a write with every request would double what a key costs. */
+const noteUseEveryMs = 60_000;
+/** Keys read in one round trip. */
+const chunkSize = 100;
+
+const fields = ['facts', 'name', 'usedAt'] as const;
+
+/** KEYS key; ARGV now, longest ago that counts as noted. A key that has been revoked meanwhile does not come back. */
+const noteUseScript = script(`
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+local noted = redis.call('HGET', KEYS[1], 'usedAt')
+if noted and tonumber(noted) > tonumber(ARGV[2]) then return 0 end
+redis.call('HSET', KEYS[1], 'usedAt', ARGV[1])
+return 1`);
+
+/** KEYS key; ARGV name. */
+const renameScript = script(`
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'name', ARGV[1])
+return 1`);
+
+export function openApiKeys(redis: Redis) {
+  /** The entry of the list that an id stands in, or null. */
+  async function entryOf(id: string): Promise<string | null> {
+    if (!/^ak_[0-9a-z]+$/.test(id)) return null;
+    const [entry] = await redis.zrangebylex(keys.apiKeys, `[${id}.`, `(${id}/`);
+    return entry ?? null;
+  }
+
+  async function read(tokenHash: string): Promise<StoredApiKey | null> {
+    const [facts, name, usedAt] = await redis.hmget(keys.apiKey(tokenHash), ...fields);
+    if (!facts) return null;
+    return { ...JSON.parse(facts), name, lastUsedAt: usedAt ? Number(usedAt) : null };
+  }
+
+  /** Newest first from `after` on, or oldest first from `before` on. */
+  async function* walk({ after, before }: PageRequest): AsyncGenerator<StoredApiKey> {
+    const isUpwards = after === undefined && before !== undefined;
+    let edge = isUpwards ? `(${before}/` : after === undefined ? '+' : `(${after}.`;
+    for (;;) {
+      const entries = isUpwards
+        ? await redis.zrangebylex(keys.apiKeys, edge, '+', 'LIMIT', 0, chunkSize)
+        : await redis.zrevrangebylex(keys.apiKeys, edge, '-', 'LIMIT', 0, chunkSize);
+      for (const key of await Promise.all(entries.map((entry) => read(tokenHashIn(entry))))) {
+        // Between the two reads a key may be revoked.
+        if (key !== null) yield key;
+      }
+      if (entries.length < chunkSize) return;
+      edge = `(${entries.at(-1)}`;
+    }
+  }
+
+  return {
+    async add(key: ApiKey, tokenHash: string): Promise<void> {
+      const { name, ...facts } = key;
+      const write = redis.multi();
+      write.hset(keys.apiKey(tokenHash), { facts: JSON.stringify(facts), name });
+      write.zadd(keys.apiKeys, 0, entryFor(key.id, tokenHash));
+      await write.exec();
+    },
+
+    /** The key a token stands for, or null. That it was used is noted without waiting, at most once a minute. */
+    async find(tokenHash: string, now: number): Promise<ApiKey | null> {
+      const key = await read(tokenHash);
+      const notedBefore = now - noteUseEveryMs;
+      // Losing this costs a time that is a minute old, so nobody waits for it.
+      if (key !== null && (key.lastUsedAt ?? 0) <= notedBefore)
+        noteUseScript(redis, [keys.apiKey(tokenHash)], [now, notedBefore]).catch(() => {});
+      return key;
+    },
+
+    async get(id: string): Promise<StoredApiKey | null> {
+      const entry = await entryOf(id);
+      return entry === null ? null : read(tokenHashIn(entry));
+    },
+
+    /** A page of the keys that `isListed`, newest first; `hasMore` looks onwards in the direction of the request. */
+    async page(
+      request: PageRequest,
+      isListed: (key: ApiKey) => boolean,
+    ): Promise<{ page: StoredApiKey[]; hasMore: boolean }> {
+      const found: StoredApiKey[] = [];
+      for await (const key of walk(request)) {
+        if (isListed(key)) found.push(key);
+        if (found.length > request.limit) break;
+      }
+      const page = found.slice(0, request.limit).toSorted((a, b) => (a.id < b.id ? 1 : -1));
+      return { page, hasMore: found.length > request.limit };
+    },
+
+    /** False when there was none. */
+    async rename(id: string, name: string): Promise<boolean> {
+      const entry = await entryOf(id);
+      return entry !== null && (await renameScript(redis, [keys.apiKey(tokenHashIn(entry))], [name])) === 1;
+    },
+
+    /** Once this resolves, no look-up finds the key any more. False when there was none. */
+    async revoke(id: string): Promise<boolean> {
+      const entry = await entryOf(id);
+      if (entry === null) return false;
+      await redis
+        .multi()
+        .del(keys.apiKey(tokenHashIn(entry)))
+        .zrem(keys.apiKeys, entry)
+        .exec();
+      return true;
+    },
+  };
+}
+
+/** Sorts by id, which sorts by time; neither part has a dot. */
+function entryFor(id: string, tokenHash: string): string {
+  return `${id}.${tokenHash}`;
+}
+
+function tokenHashIn(entry: string): string {
+  return entry.slice(entry.indexOf('.') + 1);
+}

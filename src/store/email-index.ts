@@ -1,0 +1,158 @@
+/**
+ * Finds emails by what they have in common. One sorted set holds, for each term of each email, one posting: the term's name in 8 bytes and
+ * the email's id in 16. All scores are 0, so the set is in the order of its bytes: within a term by time, and a page is read where it stands.
+ */
+import { hash } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { domainOf } from '../domain/address.ts';
+import { type EmailFacts, type EmailState, statusOf } from '../domain/email.ts';
+import { idBytes, idFromBytes } from '../domain/id.ts';
+import { keys } from './keys.ts';
+import { script } from './redis.ts';
+
+/** What an email can be found by. */
+export type Term =
+  | readonly ['lane' | 'status' | 'from_domain' | 'to' | 'external_id', string]
+  | readonly ['tag', name: string, value: string];
+
+const termBytes = 8;
+/** Terms that recur with nearly every email: their names are worth remembering. */
+const recurring: ReadonlySet<Term[0]> = new Set(['lane', 'status', 'from_domain']);
+const maxRemembered = 10_000;
+const remembered = new Map<string, Buffer>();
+
+/** 64 bits of SHA-256 keep a billion terms apart. */
+function termName(term: Term): Buffer {
+  const text = term.join('\n');
+  const known = remembered.get(text);
+  if (known !== undefined) return known;
+  const name = hash('sha256', text, 'buffer').subarray(0, termBytes);
+  if (recurring.has(term[0]) && remembered.size < maxRemembered) remembered.set(text, name);
+  return name;
+}
+
+/** The postings of an email that is new, one after the other. */
+export function postingsOf(facts: EmailFacts, state: EmailState): Buffer {
+  const terms: Term[] = [
+    ['lane', facts.lane],
+    ['status', statusOf(state)],
+    ['from_domain', domainOf(facts.from.address)],
+  ];
+  for (const address of new Set(state.recipients.map((recipient) => recipient.address))) terms.push(['to', address]);
+  for (const { name, value } of facts.tags) terms.push(['tag', name, value]);
+  if (facts.externalId !== null) terms.push(['external_id', facts.externalId]);
+  return postings(terms, facts.id);
+}
+
+function postings(terms: readonly Term[], id: string): Buffer {
+  const id16 = idBytes(id);
+  const bytes = Buffer.allocUnsafe(terms.length * (termBytes + id16.length));
+  let at = 0;
+  for (const term of terms) {
+    at += termName(term).copy(bytes, at);
+    at += id16.copy(bytes, at);
+  }
+  return bytes;
+}
+
+/** The posting to take away and the one to put in its place; none when the status stays. */
+export function movedPosting(id: string, before: EmailState, after: EmailState): readonly [Buffer, Buffer] | null {
+  const [was, is] = [statusOf(before), statusOf(after)];
+  return was === is ? null : [postings([['status', was]], id), postings([['status', is]], id)];
+}
+
+export type IndexQuery = {
+  /** An email is found when it has at least one term of every group. */
+  readonly groups: readonly (readonly Term[])[];
+  /** Emails older than this id (`after` it in a list that starts with the newest), or newer. */
+  readonly cursor: { readonly side: 'older' | 'newer'; readonly id: string } | null;
+  /** Milliseconds, both inclusive. */
+  readonly createdFrom: number | null;
+  readonly createdTo: number | null;
+  readonly limit: number;
+};
+
+/** Look-ups in one run of the script: about a millisecond, so that nobody waits for a reader. */
+const lookUpsPerRun = 500;
+
+/**
+ * Leapfrog join: each group in turn is asked for its next id at or past the candidate; when all name the same one, it is found.
+ * KEYS index; ARGV direction limit lookUps from bound, then each group's number of terms and its terms.
+ * Answers whether it came to the end, where to go on, and what it found. A bound is inclusive when it is 16 bytes long, exclusive with a
+ * 17th byte that no id has; an empty one stands for none.
+ */
+const findScript = script(
+  `
+local older = ARGV[1] == 'older'
+local command = older and 'ZREVRANGEBYLEX' or 'ZRANGEBYLEX'
+local limit, left = tonumber(ARGV[2]), tonumber(ARGV[3])
+local far = ARGV[5]
+local groups, at = {}, 6
+while at <= #ARGV do
+  local group = {}
+  for i = 1, tonumber(ARGV[at]) do group[i] = ARGV[at + i] end
+  groups[#groups + 1] = group
+  at = at + #group + 1
+end
+local function seek(group, from)
+  local best = nil
+  for _, term in ipairs(group) do
+    left = left - 1
+    local start = (#from == 17 and '(' or '[') .. term .. string.sub(from, 1, 16)
+    local found = redis.call(command, KEYS[1], start, '[' .. term .. far, 'LIMIT', 0, 1)[1]
+    local id = found and string.sub(found, 9)
+    if id and (not best or (older and id > best) or (not older and id < best)) then best = id end
+  end
+  return best
+end
+local found, from = {}, ARGV[4]
+while #found < limit do
+  local candidate, agreed, first = from, 0, true
+  while agreed < #groups do
+    for _, group in ipairs(groups) do
+      local id = seek(group, candidate)
+      if not id then return {1, '', found} end
+      if id == candidate then agreed = agreed + 1 else candidate = id agreed = 1 end
+      if agreed >= #groups then break end
+    end
+    if left <= 0 and agreed < #groups then return {0, candidate, found} end
+  end
+  found[#found + 1] = candidate
+  from = candidate .. 'x'
+  if left <= 0 then return {0, from, found} end
+end
+return {1, from, found}`,
+  'buffer',
+);
+
+const lowest = Buffer.alloc(16, 0x00);
+const highest = Buffer.alloc(16, 0xff);
+
+/** Ids of the emails that fit, at most `limit` next to the cursor, newest first. */
+export async function findIds(redis: Redis, query: IndexQuery): Promise<string[]> {
+  const older = query.cursor?.side !== 'newer';
+  const bottom = query.createdFrom === null ? lowest : timeBytes(query.createdFrom, 0x00);
+  const top = query.createdTo === null ? highest : timeBytes(query.createdTo, 0xff);
+  let [from, far] = older ? [top, bottom] : [bottom, top];
+  if (query.cursor !== null) {
+    const cursor = idBytes(query.cursor.id);
+    const isPastIt = older ? cursor.compare(from) <= 0 : cursor.compare(from) >= 0;
+    if (isPastIt) from = Buffer.concat([cursor, Buffer.of(0x78)]);
+  }
+  const groups = query.groups.flatMap((group) => [group.length, ...group.map(termName)]);
+  const found: string[] = [];
+  for (;;) {
+    const wanted = query.limit - found.length;
+    const args = [older ? 'older' : 'newer', wanted, lookUpsPerRun, from, far, ...groups];
+    const [isOver, next, ids] = (await findScript(redis, [keys.emailIndex], args)) as [number, Buffer, Buffer[]];
+    found.push(...ids.map((bytes) => idFromBytes('em', bytes)));
+    if (isOver === 1) return older ? found : found.reverse();
+    from = next;
+  }
+}
+
+function timeBytes(at: number, rest: number): Buffer {
+  const bytes = Buffer.alloc(16, rest);
+  bytes.writeUIntBE(Math.min(Math.max(at, 0), 2 ** 48 - 1), 0, 6);
+  return bytes;
+}

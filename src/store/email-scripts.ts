@@ -1,0 +1,152 @@
+/**
+ * The atomic steps of an email's life. A command whose answer was lost with its connection is sent again by the client, so a repeat of what
+ * was done changes nothing and is answered as it was the first time.
+ */
+import { script } from './redis.ts';
+
+/**
+ * Stores emails, all or none. KEYS bell outbox index fileUses batchClaim, a key for each file, then for each email: email content claim due.
+ * ARGV now claimMs strict batchHash, number of files and their bytes, then for each email:
+ *   id dueAt facts state content event claimHash postings, number of files and their hashes;
+ *   an empty id alone, and no keys, for one that was refused before and only keeps its place.
+ * A claim is kept as `hash id,id,…`; an empty hash claims nothing. A file's key ends in its hash, 43 characters; one that came with emails
+ * that all met a claim is taken away again.
+ * Answers [0, claim] for a batch that was claimed before, else [stored, claims]: for each email the claim it met, or ''. With `strict` nothing
+ * is stored when one of them came with another hash.
+ */
+export const createScript = script(`
+local now, claimMs, strict, batchHash = ARGV[1], ARGV[2], ARGV[3] == '1', ARGV[4]
+if batchHash ~= '' then
+  local prior = redis.call('GET', KEYS[5])
+  if prior then return {0, prior} end
+end
+local files = tonumber(ARGV[5])
+local emails, met, clash = {}, {}, false
+local at, key = 6 + files, 6 + files
+local function read()
+  local hash = ARGV[at + 6]
+  local prior = hash ~= '' and redis.call('GET', KEYS[key + 2]) or ''
+  if prior ~= '' and string.sub(prior, 1, #hash + 1) ~= hash .. ' ' then clash = true end
+  emails[#emails + 1], met[#met + 1] = {at, key}, prior
+  at, key = at + 9 + tonumber(ARGV[at + 8]), key + 4
+end
+while at <= #ARGV do
+  if ARGV[at] == '' then
+    emails[#emails + 1], met[#met + 1], at = false, '', at + 1
+  else
+    read()
+  end
+end
+if strict and clash then return {0, met} end
+for i = 1, files do redis.call('SET', KEYS[5 + i], ARGV[5 + i], 'NX') end
+local ids, ring = {}, false
+local function store(i, email)
+  local at, key = email[1], email[2]
+  local id, dueAt, hash = ARGV[at], ARGV[at + 1], ARGV[at + 6]
+  if met[i] ~= '' then
+    ids[i] = string.sub(met[i], 1, #hash + 1) == hash .. ' ' and string.sub(met[i], #hash + 2) or ''
+    return
+  end
+  ids[i] = id
+  if hash ~= '' then redis.call('SET', KEYS[key + 2], hash .. ' ' .. id, 'PX', claimMs) end
+  if redis.call('HSETNX', KEYS[key], 'version', 1) == 0 then return end
+  redis.call('HSET', KEYS[key], 'facts', ARGV[at + 2], 'state', ARGV[at + 3])
+  redis.call('SET', KEYS[key + 1], ARGV[at + 4])
+  redis.call('ZADD', KEYS[key + 3], dueAt, id)
+  redis.call('XADD', KEYS[2], '*', 'event', ARGV[at + 5])
+  local postings, adding = ARGV[at + 7], {}
+  for j = 1, #postings, 24 do
+    adding[#adding + 1] = 0
+    adding[#adding + 1] = string.sub(postings, j, j + 23)
+  end
+  redis.call('ZADD', KEYS[3], unpack(adding))
+  for j = at + 9, at + 8 + tonumber(ARGV[at + 8]) do redis.call('HINCRBY', KEYS[4], ARGV[j], 1) end
+  if tonumber(dueAt) <= tonumber(now) then ring = true end
+end
+for i, email in ipairs(emails) do
+  if email then store(i, email) else ids[i] = '' end
+end
+if ring and redis.call('LLEN', KEYS[1]) == 0 then redis.call('LPUSH', KEYS[1], 1) end
+for i = 1, files do
+  local hash = string.sub(KEYS[5 + i], -43)
+  if redis.call('HEXISTS', KEYS[4], hash) == 0 then redis.call('DEL', KEYS[5 + i]) end
+end
+if batchHash ~= '' then redis.call('SET', KEYS[5], batchHash .. ' ' .. table.concat(ids, ','), 'PX', claimMs) end
+return {1, met}`);
+
+/** KEYS email; ARGV version handOver. Answers 1 when the claim is ours. */
+export const claimScript = script(`
+local stored = redis.call('HMGET', KEYS[1], 'version', 'handOver')
+if stored[2] == ARGV[2] then return 1 end
+if stored[1] ~= ARGV[1] or stored[2] then return 0 end
+redis.call('HSET', KEYS[1], 'handOver', ARGV[2])
+return 1`);
+
+/**
+ * KEYS email outbox index; ARGV change version state timeline maxSteps was is, then events. Answers 1 when the version was still the one
+ * decided upon. `change` is the id of a change that a caller asked for, or ''. `was` and `is` are postings, empty when the status stays; an
+ * empty timeline counts a transport fault. Steps are numbered without gaps, so that the oldest is known when there are too many.
+ */
+const commit = `
+local stored = redis.call('HMGET', KEYS[1], 'version', 'state', 'handOver', 'faults', 'change')
+local change, version = ARGV[1], tonumber(ARGV[2])
+if stored[1] ~= ARGV[2] then
+  local isSame = tonumber(stored[1]) == version + 1 and stored[2] == ARGV[3]
+  return isSame and (change == '' or stored[5] == change) and 1 or 0
+end
+if change ~= '' and stored[3] then return 0 end
+redis.call('HSET', KEYS[1], 'state', ARGV[3], 'version', version + 1)
+if stored[3] then redis.call('HDEL', KEYS[1], 'handOver') end
+if ARGV[4] == '' then
+  redis.call('HINCRBY', KEYS[1], 'faults', 1)
+else
+  local step = version + 1 - tonumber(stored[4] or 0)
+  redis.call('HSET', KEYS[1], 't' .. step, ARGV[4])
+  if step > tonumber(ARGV[5]) then redis.call('HDEL', KEYS[1], 't' .. step - tonumber(ARGV[5])) end
+end
+if ARGV[6] ~= '' then
+  redis.call('ZREM', KEYS[3], ARGV[6])
+  redis.call('ZADD', KEYS[3], 0, ARGV[7])
+end
+for i = 8, lastEvent do redis.call('XADD', KEYS[2], '*', 'event', ARGV[i]) end
+`;
+
+/** After an attempt. */
+export const commitScript = script(`local lastEvent = #ARGV${commit}return 1`);
+
+/**
+ * For a change that a caller asked for: refused while a hand-over stands. More keys and arguments follow: KEYS bell due moved; ARGV id, and
+ * when it is due now, or '' for never. The mark it leaves is later than any it has, so that who saw an earlier one does not strike it off.
+ */
+export const changeScript = script(`local lastEvent = #ARGV - 2${commit}
+local id, dueAt = ARGV[#ARGV - 1], ARGV[#ARGV]
+redis.call('HSET', KEYS[1], 'change', change)
+redis.call('ZREM', KEYS[5], id)
+if dueAt == '' then
+  redis.call('ZREM', KEYS[6], id)
+else
+  local mark = tonumber(redis.call('ZSCORE', KEYS[6], id) or 0)
+  redis.call('ZADD', KEYS[6], mark == tonumber(dueAt) and mark + 1 or dueAt, id)
+  if redis.call('LLEN', KEYS[4]) == 0 then redis.call('LPUSH', KEYS[4], 1) end
+end
+return 1`);
+
+/** KEYS due; ARGV pairs of id and mark. A mark that was made anew meanwhile stays. */
+export const strikeOffScript = script(`
+for i = 1, #ARGV, 2 do
+  if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i]) or -1) == tonumber(ARGV[i + 1]) then redis.call('ZREM', KEYS[1], ARGV[i]) end
+end`);
+
+/**
+ * Puts fetched files in the place of their URLs. KEYS content fileUses, a key for each file; ARGV content, then hash and bytes of each file.
+ */
+export const keepFilesScript = script(`
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+if redis.call('GET', KEYS[1]) == ARGV[1] then return 1 end
+redis.call('SET', KEYS[1], ARGV[1])
+for i = 3, #KEYS do
+  local at = (i - 2) * 2
+  redis.call('SET', KEYS[i], ARGV[at + 1], 'NX')
+  redis.call('HINCRBY', KEYS[2], ARGV[at], 1)
+end
+return 1`);

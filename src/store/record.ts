@@ -1,0 +1,150 @@
+/** An email's record as it stands in Redis: JSON without what goes without saying, since a million of them are kept for days. */
+import { domainOf, type Mailbox } from '../domain/address.ts';
+import { parseReply } from '../domain/classify.ts';
+import type { EmailFacts, EmailState } from '../domain/email.ts';
+import { type EmailEvent, lastEventName } from '../domain/event.ts';
+import { eventId, timeOfId } from '../domain/id.ts';
+import type { Recipient } from '../domain/recipient.ts';
+import type { TimelineEvent, TimelineStep } from '../domain/timeline.ts';
+
+/** Leaves out members that have their usual value. */
+function without<T extends object>(record: T, usual: Readonly<Partial<Record<keyof T, unknown>>>): Partial<T> {
+  const kept: Partial<T> = {};
+  for (const name in record) {
+    const value = record[name];
+    const isEmpty = Array.isArray(value) && value.length === 0;
+    if (value !== undefined && value !== usual[name] && !isEmpty) kept[name] = value;
+  }
+  return kept;
+}
+
+const usualFacts = {
+  replyTo: [],
+  tags: [],
+  metadata: null,
+  externalId: null,
+  lane: 'transactional',
+  route: null,
+  ttlMs: null,
+  onUnknown: 'retry',
+  dsn: null,
+} as const;
+
+export function packFacts({ id, ...facts }: EmailFacts): string {
+  return JSON.stringify(without(facts, { ...usualFacts, ...factsOfId(id, facts.from) }));
+}
+
+export function unpackFacts(id: string, json: string): EmailFacts {
+  const facts: Omit<EmailFacts, 'id'> = JSON.parse(json);
+  return { ...usualFacts, ...factsOfId(id, facts.from), ...facts, id };
+}
+
+/** What an id tells of its email, where the facts do not say otherwise. */
+function factsOfId(id: string, from: Mailbox) {
+  return { createdAt: timeOfId(id), messageId: `${id}@${domainOf(from.address)}` };
+}
+
+/** A state under shorter names; `since` is left out as long as nothing but its accept moved it. */
+type PackedState = {
+  to: PackedRecipient[];
+  last: string;
+  seq: number;
+  scheduledAt?: number;
+  since?: number;
+  expiresAt?: number;
+};
+type PackedRecipient = Partial<Pick<Recipient, 'kind' | 'status' | 'nextAttemptAt' | 'reason'>> & {
+  address: string;
+  name?: string;
+  tries?: number;
+  via?: string;
+  smtp?: string;
+};
+
+const usualRecipient = { kind: 'to', status: 'queued', tries: 0, nextAttemptAt: null, reason: null } as const;
+const usualState = { scheduledAt: null, expiresAt: null } as const;
+
+export function packState(state: EmailState, { createdAt }: Pick<EmailFacts, 'createdAt'>): string {
+  const { recipients, lastEvent, sequence: seq, ...times } = state;
+  const to = recipients.map(({ smtp, attempts: tries, transport: via, ...recipient }) => ({
+    ...without({ ...recipient, tries }, usualRecipient),
+    ...(via === null ? {} : { via }),
+    ...(smtp === null ? {} : { smtp: smtp.reply }),
+  }));
+  return JSON.stringify({
+    to,
+    last: lastEventName(lastEvent),
+    seq,
+    ...without(times, { ...usualState, since: createdAt }),
+  });
+}
+
+export function unpackState(json: string, { createdAt: since }: Pick<EmailFacts, 'createdAt'>): EmailState {
+  const { to, last, seq: sequence, ...times }: PackedState = JSON.parse(json);
+  const recipients = to.map(({ smtp, via: transport = null, ...packed }): Recipient => {
+    const { tries: attempts, ...recipient } = { ...usualRecipient, ...packed };
+    return { ...recipient, attempts, transport, smtp: smtp === undefined ? null : parseReply(smtp) };
+  });
+  return { ...usualState, since, ...times, recipients, lastEvent: `email.${last}` as EmailEvent['type'], sequence };
+}
+
+/** `trace` is host, TLS version and the milliseconds of connect, envelope and body; an event is type, number, places, reply and reason. */
+type PackedStep = Omit<TimelineStep, 'kind' | 'trace' | 'events'> & {
+  kind?: TimelineStep['kind'];
+  trace?: readonly [string | null, string | null, number | null, number | null, number | null];
+  events?: readonly (readonly [string, number, readonly number[], (string | null)?, (string | null)?])[];
+};
+
+const usualStep = { kind: 'answered' } as const;
+
+export function packStep({ trace, events, ...step }: TimelineStep): string {
+  const packed: PackedStep = {
+    ...(without(step, usualStep) as Omit<PackedStep, 'trace' | 'events'>),
+    ...(trace === undefined
+      ? {}
+      : { trace: [trace.host, trace.tls, trace.ms.connect, trace.ms.envelope, trace.ms.body] as const }),
+    ...(events === undefined ? {} : { events: events.map(packTold) }),
+  };
+  return JSON.stringify(packed);
+}
+
+function packTold({ type, seq, who, reply, reason }: TimelineEvent) {
+  const name = lastEventName(type);
+  if (reason !== undefined) return [name, seq, who, reply ?? null, reason] as const;
+  return reply === undefined ? ([name, seq, who] as const) : ([name, seq, who, reply] as const);
+}
+
+export function unpackStep(json: string): TimelineStep {
+  const { trace, events, ...step }: PackedStep = JSON.parse(json);
+  const told = events?.map(
+    ([name, seq, who, reply = null, reason = null]): TimelineEvent => ({
+      ...{ type: `email.${name}` as TimelineEvent['type'], seq, who },
+      ...(reply === null ? {} : { reply }),
+      ...(reason === null ? {} : { reason }),
+    }),
+  );
+  return {
+    ...usualStep,
+    ...step,
+    ...(trace === undefined
+      ? {}
+      : { trace: { host: trace[0], tls: trace[1], ms: { connect: trace[2], envelope: trace[3], body: trace[4] } } }),
+    ...(told === undefined ? {} : { events: told }),
+  };
+}
+
+const usualEvent = { attempt: 0, transport: null, smtp: null, reason: null } as const;
+
+export function packEvent({ id: _, smtp, ...event }: EmailEvent): string {
+  return JSON.stringify({ ...without(event, usualEvent), ...(smtp === null ? {} : { smtp: smtp.reply }) });
+}
+
+export function unpackEvent(json: string): EmailEvent {
+  const { smtp, ...event }: Omit<EmailEvent, 'id' | 'smtp'> & { smtp?: string } = JSON.parse(json);
+  return {
+    ...usualEvent,
+    ...event,
+    id: eventId(event.emailId, event.sequence),
+    smtp: smtp === undefined ? null : parseReply(smtp),
+  };
+}

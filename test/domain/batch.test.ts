@@ -1,0 +1,130 @@
+/** The body of a batch: each message over the base, every fault of every message where it stands, and no file decoded twice. */
+import { describe, expect, it } from 'vitest';
+import { batchSchemasFor, readBatch } from '../../src/domain/batch.ts';
+import { bodyHash } from '../../src/domain/idempotency.ts';
+import { testLimits } from '../support/requests.ts';
+
+const schemas = batchSchemasFor(testLimits);
+const good = { from: 'a@x.co', to: 'b@x.co', subject: 'Hi', text: 'Hello' };
+
+function read(body: unknown) {
+  const parsed = schemas.body.safeParse(body);
+  if (!parsed.success) return { issues: parsed.error.issues, items: [] };
+  return { issues: [], items: [], ...readBatch(parsed.data, schemas) };
+}
+
+function faultsOf(body: unknown): string[] {
+  const { issues, items } = read(body);
+  const all = [...issues, ...items.flatMap(({ result }) => ('issues' in result ? result.issues : []))];
+  return all.map(({ path, message }) => `/${path.join('/')} ${message}`);
+}
+
+function requestsOf(body: unknown) {
+  return read(body).items.map(({ result }) => {
+    if ('issues' in result) throw new Error(result.issues.map(({ message }) => message).join());
+    return result.request;
+  });
+}
+
+describe('a batch', () => {
+  it('of messages alone is read message by message', () => {
+    expect(requestsOf([good, { ...good, to: 'c@x.co' }]).map(({ to }) => to[0]?.address)).toEqual(['b@x.co', 'c@x.co']);
+  });
+
+  it('with a base has each message over it', () => {
+    const base = { from: 'a@x.co', subject: 'Hi', text: 'Hello', tags: [{ name: 't', value: '1' }], lane: 'bulk' };
+    const messages = [
+      { to: 'b@x.co' },
+      { to: 'c@x.co', subject: 'Ho', tags: [], lane: 'transactional', from: 'z@x.co' },
+    ];
+    expect(requestsOf({ base, messages })).toMatchObject([
+      { subject: 'Hi', lane: 'bulk', tags: [{ name: 't', value: '1' }], from: { address: 'a@x.co' } },
+      { subject: 'Ho', lane: 'transactional', tags: [], from: { address: 'z@x.co' } },
+    ]);
+  });
+
+  it('decodes the files of its base once for all, and takes those of a message instead', () => {
+    const content = Buffer.alloc(50_000, 7).toString('base64');
+    const base = { ...good, attachments: [{ filename: 'a', content }] };
+    const [one, two, none] = requestsOf({ base, messages: [{}, {}, { attachments: [] }] });
+    expect(one?.attachments?.[0]?.content).toHaveLength(50_000);
+    expect(two?.attachments?.[0]?.content).toBe(one?.attachments?.[0]?.content);
+    expect(none?.attachments).toEqual([]);
+  });
+
+  it('has every fault of every message named where it stands', () => {
+    expect(faultsOf([good, { ...good, to: ['x', 'y@x.co'] }, null, { ...good, subject: 'a\nb', odd: 1 }])).toEqual([
+      '/1/to/0 is not an address: expected local-part@domain',
+      '/2 Invalid input: expected object, received null',
+      '/3/subject must not contain control characters (CR, LF, NUL, …)',
+      '/3 Unrecognized key: "odd"',
+    ]);
+    expect(faultsOf({ base: good, messages: [{}, {}, {}, { subject: 'a\nb' }, 'x'] })).toEqual([
+      '/messages/3/subject must not contain control characters (CR, LF, NUL, …)',
+      '/messages/4 Invalid input: expected object, received string',
+    ]);
+  });
+
+  it('names a fault of its base once, and those of its messages as well', () => {
+    const base = { ...good, from: 'nobody', colour: 'blue', attachments: [{ filename: 'a', content: '!' }] };
+    const messages = [{}, { subject: 'a\nb' }, { from: 'z@x.co', to: 'x' }, { attachments: [{ filename: 'a' }] }];
+    expect(faultsOf({ base, messages })).toEqual([
+      '/base/from is not an address: expected local-part@domain',
+      '/base/attachments/0/content must be base64',
+      '/base Unrecognized key: "colour"',
+      '/messages/1/subject must not contain control characters (CR, LF, NUL, …)',
+      '/messages/2/to is not an address: expected local-part@domain',
+      '/messages/3/attachments/0/content must have either content or path',
+    ]);
+  });
+
+  it.each([
+    ['no message', []],
+    ['no message over a base', { base: good, messages: [] }],
+    ['1,001 messages', Array(1_001).fill(good)],
+    ['1,001 messages over a base', { base: good, messages: Array(1_001).fill({}) }],
+  ])('of %s is refused in plain words', (_, body) => {
+    expect(faultsOf(body)).toEqual([`/${Array.isArray(body) ? '' : 'messages'} must have 1 to 1000 emails`]);
+  });
+
+  it.each([
+    ['a number', 7, '/ must be a list of emails, or base and messages'],
+    ['an email by itself', good, '/base must be an object: what the emails have in common'],
+    ['a base without messages', { base: good }, '/messages must be a list of emails'],
+    ['a base that is none', { base: 7, messages: [{}] }, '/base must be an object: what the emails have in common'],
+  ])('that is %s is refused', (_, body, fault) => {
+    expect(faultsOf(body)).toContain(fault);
+  });
+
+  it('refuses the second of two emails under one key', () => {
+    const keyed = { ...good, idempotency_key: 'k' };
+    expect(faultsOf([keyed, good, keyed])).toEqual(['/2/idempotency_key stands at an earlier email of this batch']);
+    expect(faultsOf({ base: { ...good, idempotency_key: 'k' }, messages: [{}] })).toEqual([
+      '/base Unrecognized key: "idempotency_key"',
+    ]);
+  });
+
+  it('stands for the same request as the email sent by itself, whichever way it was put together', () => {
+    const [alone] = read([{ ...good, idempotency_key: 'k' }]).items;
+    const { subject, ...base } = good;
+    const [composed] = read({ base, messages: [{ idempotency_key: 'k', subject }] }).items;
+    expect([alone, composed].map((item) => bodyHash(item?.given))).toEqual([bodyHash(good), bodyHash(good)]);
+  });
+});
+
+it('a thousand keyed emails over a base of 5 MB are read in no more than a few times what one takes', () => {
+  const content = Buffer.alloc(5 * 1024 * 1024, 7).toString('base64');
+  const base = { ...good, attachments: [{ filename: 'a', content }] };
+  const cost = (emails: number) => {
+    const body = { base, messages: Array.from({ length: emails }, (_, n) => ({ idempotency_key: `k${n}` })) };
+    const from = process.cpuUsage();
+    const known = new Map<string, string>();
+    const hashes = new Set(read(body).items.map(({ given }) => bodyHash(given, known)));
+    expect(hashes.size).toBe(1);
+    const { user, system } = process.cpuUsage(from);
+    return (user + system) / 1_000;
+  };
+  cost(1);
+  const one = cost(1);
+  expect(cost(1_000)).toBeLessThan(5 * one + 2_000);
+});

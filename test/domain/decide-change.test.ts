@@ -1,0 +1,118 @@
+/** What may still be changed about an email: cancel, reschedule, retry, and what an attempt that was under way meanwhile may undo. */
+import { describe, expect, it } from 'vitest';
+import { decide, type RetryPolicy } from '../../src/domain/decide.ts';
+import { decideChange } from '../../src/domain/decide-change.ts';
+import type { StoredEmail } from '../../src/domain/email.ts';
+import type { Change, SettledOutcome } from '../../src/domain/outcome.ts';
+import { recipient, start, storedEmail } from '../support/requests.ts';
+
+const policy: RetryPolicy = { scheduleMs: [10_000, 30_000], maxAgeMs: 3_600_000 };
+const hour = 3_600_000;
+const greylisted = { code: 450, enhanced: '4.2.0', reply: '450 4.2.0 Later' };
+
+function changed(email: StoredEmail, change: Change, now = start) {
+  const decision = decideChange(email, change, now);
+  if ('refused' in decision) throw new Error(decision.refused);
+  return { ...email, state: decision.state, events: decision.events.map(({ type, to }) => [type, to]) };
+}
+
+const scheduled = storedEmail([recipient('a', { status: 'scheduled', nextAttemptAt: start + hour })], {
+  facts: { ttlMs: 600_000 },
+  state: { scheduledAt: start + hour, since: start + hour, expiresAt: start + hour + 600_000 },
+});
+const mixed = storedEmail([
+  recipient('sent', { status: 'sent', nextAttemptAt: null }),
+  recipient('bounced', { status: 'bounced', nextAttemptAt: null }),
+  recipient('failed', { status: 'failed', attempts: 3, smtp: greylisted, reason: 'r', nextAttemptAt: null }),
+  recipient('expired', { status: 'expired', attempts: 2, nextAttemptAt: null }),
+  recipient('held', { status: 'outcome_unknown', attempts: 1, nextAttemptAt: null }),
+  recipient('deferred', { status: 'deferred', attempts: 1, nextAttemptAt: start + hour }),
+  recipient('canceled', { status: 'canceled', nextAttemptAt: null }),
+]);
+
+describe('a change', () => {
+  it('cancels who is still waiting, and nobody else', () => {
+    const { state, events } = changed(mixed, { kind: 'canceled' });
+    expect(state.recipients.map(({ status }) => status).join()).toBe(
+      'sent,bounced,failed,expired,outcome_unknown,canceled,canceled',
+    );
+    expect(events).toEqual([['email.canceled', ['deferred']]]);
+  });
+
+  it('retries what failed, expired or is held, with all its tries and time before it', () => {
+    const { state, events } = changed(mixed, { kind: 'retried' }, start + 5);
+    expect(state.recipients.map(({ status }) => status).join()).toBe(
+      'sent,bounced,queued,queued,queued,deferred,canceled',
+    );
+    expect(state.recipients[2]).toMatchObject({ attempts: 0, smtp: null, reason: null, nextAttemptAt: start + 5 });
+    expect(state).toMatchObject({ since: start + 5, expiresAt: null });
+    expect(events).toEqual([['email.queued', ['failed', 'expired', 'held']]]);
+  });
+
+  it.each([
+    { to: start + 2 * hour, status: 'scheduled', due: start + 2 * hour },
+    { to: start + 60_000, status: 'scheduled', due: start + 60_000 },
+    { to: start - 60_000, status: 'queued', due: start },
+    { to: start, status: 'queued', due: start },
+  ])('reschedules to $to, and its ttl and its age count from there', ({ to, status, due }) => {
+    const { state, events } = changed(scheduled, { kind: 'rescheduled', at: to });
+    expect(state.recipients[0]).toMatchObject({ status, nextAttemptAt: due });
+    expect(state).toMatchObject({ scheduledAt: to, since: due, expiresAt: due + 600_000 });
+    expect(events).toEqual([[`email.${status}`, ['a']]]);
+  });
+
+  it.each<[string, StoredEmail, Change, RegExp]>([
+    [
+      'a cancel of what is final',
+      storedEmail([recipient('a', { status: 'sent', nextAttemptAt: null })]),
+      { kind: 'canceled' },
+      /no recipient is waiting/,
+    ],
+    ['a reschedule of what has been tried', mixed, { kind: 'rescheduled', at: start + hour }, /no longer scheduled/],
+    ['a retry of what is waiting', scheduled, { kind: 'retried' }, /no recipient failed, expired or is held/],
+    [
+      'a reschedule beyond its end',
+      { ...scheduled, facts: { ...scheduled.facts, ttlMs: null } },
+      { kind: 'rescheduled', at: start + 2 * hour },
+      /would have expired by then/,
+    ],
+    ...(['canceled', 'rescheduled', 'retried'] as const).map((kind): [string, StoredEmail, Change, RegExp] => [
+      `anything (${kind}) while it is handed over`,
+      { ...scheduled, handOver: { at: start, transport: 't', attemptId: 'at_1' } },
+      { kind, at: start + hour },
+      /being handed over/,
+    ]),
+  ])('refuses %s', (_, email, change, why) => {
+    expect(decideChange(email, change, start)).toEqual({ refused: expect.stringMatching(why) });
+  });
+});
+
+describe('an attempt that was under way when its email was changed', () => {
+  const now = start + hour + 2_000;
+  const later = changed({ ...scheduled }, { kind: 'rescheduled', at: start + 24 * hour }, now - 1_000);
+  const stale: SettledOutcome[] = [
+    { kind: 'transport_fault', transport: 't', detail: 'no connection' },
+    { kind: 'answered', transport: 't', replies: [{ address: 'a', smtp: greylisted }] },
+    { kind: 'fetch_fault', detail: 'no file', isFinal: false },
+    { kind: 'fetch_fault', detail: 'no file', isFinal: true },
+    { kind: 'undeliverable', transport: 't', detail: 'too large' },
+    { kind: 'expired' },
+  ];
+  it.each(stale)('leaves its new schedule alone: $kind', (outcome) => {
+    const { state, events, again } = decide(later, outcome, policy, now, 0.5);
+    expect(state).toEqual(later.state);
+    expect([events, again]).toEqual([[], start + 24 * hour]);
+  });
+
+  it('still counts where the next hop gave its last word', () => {
+    const smtp = { code: 550, enhanced: '5.1.1', reply: '550 5.1.1 Unknown' };
+    const outcome: SettledOutcome = { kind: 'answered', transport: 't', replies: [{ address: 'a', smtp }] };
+    expect(decide(later, outcome, policy, now, 0.5).state.recipients[0]?.status).toBe('bounced');
+  });
+
+  it('does not expire what was given new time by a retry', () => {
+    const over = { ...mixed, state: { ...mixed.state, expiresAt: start } };
+    const retried = changed(over, { kind: 'retried' }, start + 10);
+    expect(decide(retried, { kind: 'expired' }, policy, start + 20, 0.5).state).toEqual(retried.state);
+  });
+});

@@ -1,0 +1,100 @@
+/** /docs in a real Chromium: it lists every operation, and sends an email by "Try it out"; nothing leaves the origin. */
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, it, type TestContext } from 'vitest';
+import { parse } from 'yaml';
+import { openBrowser } from '../support/browser.ts';
+import { readOpenApi } from '../support/openapi.ts';
+import { operationsOf } from '../support/openapi-rules.ts';
+import { apiClient, type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
+import { openTestRedis } from '../support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+let postrider: Postrider;
+beforeAll(async () => {
+  const redis = opened.use(await openTestRedis());
+  postrider = opened.use(await startPostrider({ REDIS_URL: redis.url, NODE_ENV: 'production', ROLES: 'api' }));
+});
+afterAll(() => opened.disposeAsync());
+
+type Opened = AsyncDisposable & { readonly page: Page; readonly requests: string[]; readonly trouble: string[] };
+
+/** `trouble` is what the page logged or threw; a breach of its policy is logged. */
+async function openDocs(test: TestContext): Promise<Opened> {
+  const browser = await openBrowser(test);
+  const context = await browser.newContext({ viewport: { width: 1_200, height: 900 } });
+  const page = await context.newPage();
+  const requests: string[] = [];
+  const trouble: string[] = [];
+  context.on('request', (request) => requests.push(request.url()));
+  page.on('pageerror', (error) => trouble.push(error.message));
+  page.on('console', (message) => trouble.push(message.text()));
+  await page.goto(`${postrider.url}/docs`);
+  await page.locator('.opblock').first().waitFor();
+  return { page, requests, trouble, [Symbol.asyncDispose]: () => browser.close() };
+}
+
+it('lists every operation of the document', async (context) => {
+  await using world = await openDocs(context);
+  const { page, trouble } = world;
+  const shown = await page
+    .locator('.opblock-summary')
+    .evaluateAll((rows) =>
+      rows.map((row) =>
+        ['.opblock-summary-method', '.opblock-summary-path', '.opblock-summary-description']
+          .map((part) => row.querySelector(part)?.textContent?.replaceAll('\u200b', ''))
+          .join(' '),
+      ),
+    );
+  const wanted = operationsOf(readOpenApi()).map(({ name, operation }) => `${name} ${operation.summary}`);
+  expect(shown.toSorted()).toEqual(wanted.toSorted());
+  expect(await page.title()).toBe('Postrider API');
+  expect(trouble).toEqual([]);
+});
+
+it('sends the example of an email by "Try it out" once it is given a key, and asks nobody else', async (context) => {
+  await using world = await openDocs(context);
+  const { page, requests, trouble } = world;
+  const send = page.locator('#operations-emails-sendEmail');
+  await send.locator('.opblock-summary-control').click();
+  const status = send.locator('.live-responses-table tbody .response-col_status');
+
+  await send.getByRole('button', { name: 'Execute' }).click();
+  await status.getByText('401').waitFor();
+  // The browser itself logs every answer that is an error.
+  expect(trouble.splice(0)).toEqual([expect.stringContaining('401')]);
+
+  await page.locator('.auth-wrapper').getByRole('button', { name: 'Authorize' }).first().click();
+  await page.getByRole('textbox', { name: 'auth-bearer-value' }).fill(testApiKey);
+  await page.getByRole('button', { name: 'Apply credentials' }).click();
+  await page.getByRole('button', { name: 'Close' }).click();
+  await send.getByRole('button', { name: 'Execute' }).click();
+  await status.getByText('202').waitFor();
+  const answer = await send.locator('.live-responses-table .highlight-code').first().textContent();
+  const [id] = /em_\w{26}/.exec(answer ?? '') ?? [];
+  const email = await postrider.api('GET', `/v1/emails/${id}`);
+  expect(email.body).toMatchObject({ id, subject: 'Your receipt', status: 'queued' });
+
+  expect(requests.filter((url) => !url.startsWith(`${postrider.url}/`) && !url.startsWith('data:'))).toEqual([]);
+  expect(trouble).toEqual([]);
+});
+
+it('gives the document as JSON and YAML, as openapi.yaml has it, without a key', async () => {
+  const open = apiClient(postrider.url, null);
+  const [json, yaml] = await Promise.all([open('GET', '/docs/json'), open('GET', '/docs/yaml')]);
+  expect([json.status, yaml.status]).toEqual([200, 200]);
+  expect(json.body).toEqual(readOpenApi());
+  expect(parse(String(yaml.body))).toEqual(readOpenApi());
+});
+
+it.each(['', '/', '/static/swagger-ui-bundle.js', '/json'])(
+  '/docs%s runs its own script only, and stands in no frame',
+  async (path) => {
+    const { status, headers } = await apiClient(postrider.url, null)('GET', `/docs${path}`);
+    expect(status).toBe(200);
+    expect(headers).toMatchObject({ 'x-frame-options': 'DENY', 'x-content-type-options': 'nosniff' });
+    expect(headers['content-security-policy']).toContain(
+      "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';",
+    );
+    expect(headers['content-security-policy']).not.toContain('unsafe');
+  },
+);

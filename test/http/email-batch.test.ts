@@ -1,0 +1,196 @@
+/** POST /v1/emails/batch: all or nothing, or all that is right; every fault where it stands; and keys, of an email or of the whole. */
+import { readFileSync } from 'node:fs';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { keys } from '../../src/store/keys.ts';
+import { type Postrider, startPostrider } from '../support/postrider.ts';
+import { openTestRedis } from '../support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+let postrider: Postrider;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  postrider = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
+});
+afterAll(() => opened.disposeAsync());
+
+const good = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text: 'Hello' };
+const permissive = { 'x-batch-validation': 'permissive' };
+
+function post(body: unknown, headers: Record<string, string> = {}) {
+  return postrider.api('POST', '/v1/emails/batch', body, headers);
+}
+
+const countEmails = async () => (await redis.keys(keys.email('*'))).length;
+const subjectOf = async (id: string | undefined) =>
+  (await postrider.api('GET', `/v1/emails/${id}`)).body as unknown as { subject: string };
+
+describe('a batch', () => {
+  it('is answered in the order of the request, over a base or not', async () => {
+    const messages = Array.from({ length: 5 }, (_, n) => ({ subject: `Number ${n}` }));
+    for (const body of [messages.map((message) => ({ ...good, ...message })), { base: good, messages }]) {
+      const { status, body: answer } = await post(body);
+      expect(status).toBe(202);
+      expect(Object.keys(answer)).toEqual(['data']);
+      const subjects = await Promise.all(answer.data.map(({ id }) => subjectOf(id)));
+      expect(subjects.map(({ subject }) => subject)).toEqual(messages.map(({ subject }) => subject));
+    }
+  });
+
+  it('that is strict stores nothing for one fault, and names every fault of every message', async () => {
+    const before = await countEmails();
+    const list = await post([good, { ...good, to: ['b@example.org', 'x'] }, good, { ...good, to: ['x'], odd: 1 }]);
+    expect(list).toMatchObject({ status: 422, body: { name: 'validation_error' } });
+    expect(list.body.errors).toEqual([
+      { pointer: '/1/to/1', code: 'custom', message: 'is not an address: expected local-part@domain' },
+      { pointer: '/3/to/0', code: 'custom', message: 'is not an address: expected local-part@domain' },
+      { pointer: '/3/odd', code: 'unknown_field', message: 'is not a known field' },
+    ]);
+    const shared = await post({ base: { ...good, from: 'x' }, messages: [{}, {}, {}, { subject: 7 }] });
+    expect(shared.body.errors.map(({ pointer }) => pointer)).toEqual(['/base/from', '/messages/3/subject']);
+    expect(await countEmails()).toBe(before);
+  });
+
+  it('that is permissive accepts what is right and says of the rest where it is wrong', async () => {
+    const { status, body } = await post([{ ...good, to: 'x' }, good, { ...good, html: 7 }, good], permissive);
+    expect(status).toBe(202);
+    expect(body.data).toHaveLength(2);
+    expect(body.errors).toEqual([
+      { index: 0, message: '/0/to: is not an address: expected local-part@domain' },
+      { index: 2, message: expect.stringMatching(/^\/2\/html: /) },
+    ]);
+    expect(await post([{ ...good, to: 'x' }], permissive)).toMatchObject({
+      status: 202,
+      body: { data: [], errors: [{ index: 0 }] },
+    });
+    expect((await post([good], { 'x-batch-validation': 'loose' })).status).toBe(422);
+  });
+
+  it.each([
+    ['nothing', [], '', 'must have 1 to 1000 emails'],
+    ['1,001 emails', Array(1_001).fill(good), '', 'must have 1 to 1000 emails'],
+    ['no messages', { base: good }, '/messages', 'must be a list of emails'],
+    ['one email by itself', good, '/base', 'must be an object: what the emails have in common'],
+  ])('of %s is refused', async (_, body, pointer, message) => {
+    const answer = await post(body, permissive);
+    expect(answer.status).toBe(422);
+    expect(answer.body.errors).toContainEqual({ pointer, code: expect.any(String), message });
+  });
+
+  it('with more faults than anybody reads names the first of them', async () => {
+    const batch = Array.from({ length: 400 }, () => ({ ...good, to: Array(1_000).fill('x') }));
+    const { status, body } = await post(batch);
+    expect([status, body.errors.length]).toEqual([422, 1_000]);
+    expect(body.detail).toMatch(/; and 399990 more$/);
+    const { errors } = (await post(batch, permissive)).body;
+    expect(errors).toHaveLength(400);
+    expect(errors[0]?.message).toMatch(/^\/0\/to\/0: is not an address.*; and 980 more$/);
+  });
+});
+
+describe('an idempotency_key in a batch', () => {
+  it('is the same as the header of POST /emails: the email is the same by either road', async () => {
+    const alone = await postrider.api('POST', '/v1/emails', good, { 'idempotency-key': 'either' });
+    const { subject, ...base } = good;
+    const batch = await post({ base, messages: [{ subject, idempotency_key: 'either' }, { subject }] });
+    expect(batch.status).toBe(202);
+    expect(batch.body.data[0]?.id).toBe(alone.body.id);
+    expect(batch.headers['idempotent-replayed']).toBeUndefined();
+
+    const [first] = (await post([{ ...good, idempotency_key: 'or' }])).body.data;
+    const again = await postrider.api('POST', '/v1/emails', good, { 'idempotency-key': 'or' });
+    expect(again).toMatchObject({ body: { id: first?.id }, headers: { 'idempotent-replayed': 'true' } });
+  });
+
+  it('that was used with another body refuses a strict batch whole, and that email of a permissive one', async () => {
+    await postrider.api('POST', '/v1/emails', good, { 'idempotency-key': 'used' });
+    const before = await countEmails();
+    const batch = [good, { ...good, subject: 'Other', idempotency_key: 'used' }];
+    const strict = await post(batch, { 'idempotency-key': 'still-free' });
+    expect(strict).toMatchObject({ status: 422, body: { name: 'invalid_idempotent_request' } });
+    expect(strict.body.errors).toEqual([
+      {
+        pointer: '/1/idempotency_key',
+        code: 'key_reused',
+        message: 'this idempotency_key was used with another body in the last 24 hours',
+      },
+    ]);
+    expect(await countEmails()).toBe(before);
+    expect(await post([good], { 'idempotency-key': 'still-free' })).toMatchObject({ status: 202 });
+    expect(await post(batch, permissive)).toMatchObject({
+      status: 202,
+      body: { data: [{ id: expect.any(String) }], errors: [{ index: 1 }] },
+    });
+    expect(await post(batch.slice(1), permissive)).toMatchObject({
+      status: 202,
+      body: { data: [], errors: [{ index: 0 }] },
+    });
+  });
+});
+
+describe('the key of a whole batch', () => {
+  const header = (key: string) => ({ 'idempotency-key': key });
+
+  it('is answered with the same ids again, also where an email met a key of its own', async () => {
+    const alone = await postrider.api('POST', '/v1/emails', good, header('own'));
+    const batch = [good, { ...good, idempotency_key: 'own' }, { ...good, idempotency_key: 'new' }];
+    const first = await post(batch, header('whole'));
+    expect(first.body.data[1]?.id).toBe(alone.body.id);
+    expect(first.headers['idempotent-replayed']).toBeUndefined();
+    const before = await countEmails();
+    const again = await post(JSON.stringify(batch, null, 2), header('"whole"'));
+    expect(again).toMatchObject({ status: 202, body: first.body, headers: { 'idempotent-replayed': 'true' } });
+    expect(await countEmails()).toBe(before);
+  });
+
+  it('is refused with another body, and says that it is the key of the batch', async () => {
+    await post([good], header('taken'));
+    const before = await countEmails();
+    for (const headers of [header('taken'), { ...header('taken'), ...permissive }]) {
+      const answer = await post([{ ...good, idempotency_key: 'k1' }, good], headers);
+      expect(answer).toMatchObject({ status: 422, body: { name: 'invalid_idempotent_request' } });
+      expect(answer.body.detail).toMatch(/^This Idempotency-Key was used with another body/);
+    }
+    expect(await countEmails()).toBe(before);
+  });
+
+  it('is not used up by a batch that is wrong', async () => {
+    expect((await post([{ ...good, to: 'x' }], header('mended'))).status).toBe(422);
+    expect(await post([good], header('mended'))).toMatchObject({ status: 202 });
+  });
+
+  it('of a permissive batch gives each email its id again, also once another of them can no longer be sent', async () => {
+    const soon = new Date(Date.now() + 700).toISOString();
+    const batch = [{ ...good, expires_at: soon }, { ...good, to: 'x' }, good];
+    const headers = { ...header('permissive'), ...permissive };
+    const first = await post(batch, headers);
+    expect(first.body.data).toHaveLength(2);
+    await expect.poll(() => Date.now() > Date.parse(soon)).toBe(true);
+    expect(await post(batch, headers)).toMatchObject({ body: first.body, headers: { 'idempotent-replayed': 'true' } });
+  });
+});
+
+/** Most memory the process ever had, in megabytes. */
+function peakOf({ pid }: Postrider): number | null {
+  try {
+    return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_024;
+  } catch {
+    return null; // there is no /proc here
+  }
+}
+
+it('a thousand emails over a base with a file of 5 MB keep that file once, in Redis and in memory', async () => {
+  const content = Buffer.alloc(5 * 1024 * 1024, 7).toString('base64');
+  const base = { ...good, attachments: [{ filename: 'a.bin', content }] };
+  const filesBefore = (await redis.keys(keys.file('*'))).length;
+  const before = peakOf(postrider);
+  const messages = Array.from({ length: 1_000 }, (_, n) => ({ idempotency_key: `big-${n}` }));
+  const { status, body } = await post({ base, messages }, { 'idempotency-key': 'big' });
+  expect(status).toBe(202);
+  expect(new Set(body.data.map(({ id }) => id)).size).toBe(1_000);
+  expect((await redis.keys(keys.file('*'))).length).toBe(filesBefore + 1);
+  expect(Object.values(await redis.hgetall(keys.fileUses))).toContain('1000');
+  if (before !== null) expect((peakOf(postrider) ?? 0) - before).toBeLessThan(250);
+});

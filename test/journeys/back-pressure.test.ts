@@ -1,0 +1,107 @@
+/** Back-pressure: over a line new mail is refused before it is read and nothing is stored; it is taken again once there is room. */
+import { connect } from 'node:net';
+import { Redis } from 'ioredis';
+import { expect, it } from 'vitest';
+import { type Env, type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { openSmtpServer } from '../support/smtp-server.ts';
+import { until } from '../support/until.ts';
+
+const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text: 'Hello' };
+
+async function openWorld(env: Env) {
+  await using world = new AsyncDisposableStack();
+  const server = world.use(await openTestRedis());
+  const redis = world.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  const api = world.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api', ...env }));
+  const all = world.move();
+  return { server, redis, api, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}
+
+async function loadOf({ api }: Postrider) {
+  const { status, body } = await api('GET', '/readyz');
+  return { status, ...body.checks.find(({ name }) => name === 'load') };
+}
+
+function isAtLine(postrider: Postrider, isOver: boolean) {
+  return until(`the line to be ${isOver ? 'crossed' : 'left'}`, async () => (await loadOf(postrider)).ok === !isOver);
+}
+
+async function expectRefusal({ api }: Postrider, redis: Redis, detail: RegExp) {
+  const before = await redis.dbsize();
+  const refused = await api('POST', '/v1/emails', email, { 'idempotency-key': 'over' });
+  expect(refused).toMatchObject({ status: 503, body: { name: 'service_unavailable' } });
+  expect(refused.body.detail).toMatch(detail);
+  expect(refused.headers['retry-after']).toBe('2');
+  expect(await redis.dbsize()).toBe(before);
+}
+
+const ballast = Array.from({ length: 10 }, (_, n) => `ballast ${n}`);
+
+/** Puts 40 MB into Redis, in parts, as a part in transit is in its memory twice. */
+async function load(redis: Redis): Promise<void> {
+  for (const key of ballast) await redis.set(key, Buffer.alloc(4 * 1_024 ** 2));
+}
+
+/** What a server says to the head of a request whose body never comes. */
+async function answerToHead(url: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  socket.write(
+    `POST /v1/emails HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${testApiKey}\r\nContent-Type: application/json\r\nContent-Length: 30000000\r\n\r\n`,
+  );
+  const [chunk] = await new Promise<[Buffer]>((resolve, reject) => {
+    socket.once('data', (data: Buffer) => resolve([data]));
+    socket.once('error', reject);
+  });
+  socket.destroy();
+  return chunk.toString();
+}
+
+it('while as many emails wait as the line says, mail is refused and everything else answered; it is taken again once they have gone', async () => {
+  await using world = await openWorld({ MAX_WAITING_EMAILS: '5' });
+  const { api, redis, server } = world;
+  const ids: string[] = [];
+  for (let n = 0; n < 5; n++) ids.push((await api.api('POST', '/v1/emails', email)).body.id);
+  await isAtLine(api, true);
+  await expectRefusal(api, redis, /^No new mail is taken for now: 5 emails are waiting, the line is 5/);
+  expect(await answerToHead(api.url)).toMatch(/^HTTP\/1\.1 503 /);
+  expect(await loadOf(api)).toMatchObject({ status: 200, ok: false, detail: expect.stringMatching(/^5 emails/) });
+  expect((await api.api('GET', `/v1/emails/${ids[0]}`)).status).toBe(200);
+  expect(api.output()).toMatch(/new mail is refused/);
+
+  await using smtp = await openSmtpServer();
+  await using _worker = await startPostrider({
+    REDIS_URL: server.url,
+    ROLES: 'worker',
+    SMTP_URL: `smtp://127.0.0.1:${smtp.port}?tls=none`,
+  });
+  await isAtLine(api, false);
+  await until('the five to arrive', () => smtp.mails.length === 5);
+  expect(await loadOf(api)).toEqual({ status: 200, name: 'load', ok: true });
+  expect((await api.api('POST', '/v1/emails', email, { 'idempotency-key': 'over' })).status).toBe(202);
+  expect(api.output()).toMatch(/new mail is taken again/);
+});
+
+it("over its share of Redis' maxmemory, mail is refused; it is taken again once there is room", async () => {
+  await using world = await openWorld({ MAX_REDIS_MEMORY: '50%' });
+  const { api, redis } = world;
+  expect((await api.api('POST', '/v1/emails', email)).status).toBe(202);
+  await redis.config('SET', 'maxmemory', '64mb');
+  await load(redis);
+  await isAtLine(api, true);
+  await expectRefusal(api, redis, /^No new mail is taken for now: Redis uses \d+\.\d MB, the line is 32\.0 MB/);
+  await redis.del(ballast);
+  await isAtLine(api, false);
+  expect((await api.api('POST', '/v1/emails', email)).status).toBe(202);
+});
+
+it('over a size of its own, mail is refused also where Redis has no limit', async () => {
+  await using world = await openWorld({ MAX_REDIS_MEMORY: '32mb' });
+  const { api, redis } = world;
+  await load(redis);
+  await isAtLine(api, true);
+  await expectRefusal(api, redis, /the line is 32\.0 MB/);
+  await redis.del(ballast);
+  await isAtLine(api, false);
+});

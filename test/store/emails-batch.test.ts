@@ -1,0 +1,161 @@
+/** Many emails in one step: all or none, each key with what it stands for, each file once, and the same answer to a command sent again. */
+import { randomBytes } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { acceptEmail } from '../../src/domain/email.ts';
+import { makeId } from '../../src/domain/id.ts';
+import { accept } from '../../src/pipeline/accept.ts';
+import { type Emails, openEmails } from '../../src/store/emails.ts';
+import { keys } from '../../src/store/keys.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { emailRequest } from '../support/requests.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+let emails: Emails;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  emails = openEmails(redis);
+});
+beforeEach(() => redis.flushall());
+afterAll(() => opened.disposeAsync());
+
+const good = { from: 'a@x.co', to: 'b@x.co', subject: 's', text: 't' };
+const file = (text: string) => ({ filename: 'f', content: Buffer.from(text).toString('base64') });
+const newId = (prefix: 'em') => makeId(prefix, Date.now(), randomBytes(10));
+
+function submission(given: object = {}, claim: { scope: string; bodyHash: string } | null = null) {
+  const request = emailRequest.parse({ ...good, ...given });
+  return { email: acceptEmail(request, { id: newId('em'), keyId: 'k', now: Date.now() }), claim };
+}
+
+const options = (bodyHash: string | null = null, isStrict = true) => ({
+  batchClaim: bodyHash === null ? null : { scope: 'batch', bodyHash },
+  isStrict,
+  now: Date.now(),
+});
+
+async function countStored() {
+  const count = async (pattern: string) => (await redis.keys(pattern)).length;
+  return {
+    emails: await count(keys.email('*')),
+    contents: await count(keys.content('*')),
+    files: await count(keys.file('*')),
+    claims: await count(keys.idempotency('*')),
+    marks: await redis.zcard(keys.due('transactional')),
+    events: await redis.xlen(keys.outbox),
+    postings: await redis.zcard(keys.emailIndex),
+    uses: Object.values(await redis.hgetall(keys.fileUses)).map(Number),
+  };
+}
+const nothing = { emails: 0, contents: 0, files: 0, claims: 0, marks: 0, events: 0, postings: 0, uses: [] };
+
+it('a thousand emails with one file are stored with one file, used a thousand times', async () => {
+  const request = emailRequest.parse({ ...good, attachments: [file('shared')] });
+  const all = Array.from({ length: 1_000 }, () => ({
+    email: acceptEmail(request, { id: newId('em'), keyId: 'k', now: 1 }),
+    claim: null,
+  }));
+  expect((await emails.create(all, options())).kind).toBe('stored');
+  const stored = await countStored();
+  expect(stored).toMatchObject({ emails: 1_000, contents: 1_000, files: 1, marks: 1_000, events: 1_000 });
+  expect(stored.uses).toEqual([1_000]);
+  const [only] = all;
+  expect((await emails.load(only?.email.facts.id ?? ''))?.content).toEqual(only?.email.content);
+});
+
+it('a batch as large as it may be, each email with 50 recipients and 50 tags, is one command like any other', async () => {
+  const to = Array.from({ length: 50 }, (_, n) => `r${n}@x.co`);
+  const tags = Array.from({ length: 50 }, (_, n) => ({ name: `t${n}`, value: 'v' }));
+  const request = emailRequest.parse({ ...good, to, tags, external_id: 'e' });
+  const all = Array.from({ length: 1_000 }, (_, n) => ({
+    email: acceptEmail(request, { id: newId('em'), keyId: 'k', now: 1 }),
+    claim: { scope: `s${n}`, bodyHash: 'h' },
+  }));
+  expect((await emails.create(all, options('h'))).kind).toBe('stored');
+  expect(await countStored()).toMatchObject({ emails: 1_000, claims: 1_001, postings: 104_000 });
+});
+
+it('a strict batch with one key that stands for another body stores nothing and leaves every key free', async () => {
+  await emails.create([submission({}, { scope: 'one', bodyHash: 'other' })], options());
+  const before = await countStored();
+  const batch = [submission(), submission({ attachments: [file('new')] }, { scope: 'one', bodyHash: 'mine' })];
+  expect(await emails.create(batch, options('h'))).toMatchObject({
+    kind: 'refused',
+    met: [null, { bodyHash: 'other' }],
+  });
+  expect(await countStored()).toEqual(before);
+});
+
+it('a permissive batch stores what it can; what was stored before keeps its id; the files of what was not stored are gone', async () => {
+  const first = submission({}, { scope: 'one', bodyHash: 'h' });
+  await emails.create([first, submission({}, { scope: 'two', bodyHash: 'other' })], options());
+  const batch = [
+    submission({ attachments: [file('repeated')] }, { scope: 'one', bodyHash: 'h' }),
+    null,
+    submission({ attachments: [file('clash')] }, { scope: 'two', bodyHash: 'h' }),
+    submission({ attachments: [file('new')] }, { scope: 'three', bodyHash: 'h' }),
+  ];
+  const created = await emails.create(batch, options('b', false));
+  const firstId = first.email.facts.id;
+  expect(created).toMatchObject({ kind: 'stored', met: [{ ids: [firstId] }, null, { bodyHash: 'other' }, null] });
+  expect(await countStored()).toMatchObject({ emails: 3, files: 1, uses: [1], claims: 4 });
+  // The key of the batch answers for each place: the earlier email, nothing for what was refused, and the new one.
+  expect(await emails.create(batch, options('b', false))).toEqual({
+    kind: 'repeated',
+    prior: { bodyHash: 'b', ids: [firstId, '', '', batch[3]?.email.facts.id] },
+  });
+});
+
+it('a command sent again stores nothing twice', async () => {
+  const batch = [submission({ attachments: [file('f')] }), submission({}, { scope: 'one', bodyHash: 'h' })];
+  await emails.create(batch, options());
+  const before = await countStored();
+  await emails.create(batch, options());
+  expect(await countStored()).toEqual(before);
+  expect(before).toMatchObject({ emails: 2, uses: [1], events: 2 });
+});
+
+it('without emails nothing is left behind', async () => {
+  await redis.flushall();
+  expect(await countStored()).toEqual(nothing);
+});
+
+/** `accept` over a store whose first answer is lost on its way, so that the client sends the same command again. */
+async function acceptTwice(asked: Parameters<typeof accept>[1], batchHash: string | null) {
+  const repeating: Pick<Emails, 'create'> = {
+    async create(...given) {
+      await emails.create(...given);
+      return emails.create(...given);
+    },
+  };
+  const deps = { emails: repeating, newId, now: () => Date.now() };
+  const batchClaim = batchHash === null ? null : { scope: 'batch', bodyHash: batchHash };
+  const accepted = await accept(deps, asked, 'k', { batchClaim, isStrict: false });
+  if (accepted.kind !== 'answered') throw new Error(accepted.kind);
+  return accepted;
+}
+
+it.each([null, 'b'])(
+  'a command sent again is answered as it was the first time (key of the batch: %s)',
+  async (key) => {
+    const earlier = submission({}, { scope: 'one', bodyHash: 'h' });
+    await emails.create([earlier], options());
+    const request = emailRequest.parse(good);
+    const { answers, isReplay } = await acceptTwice(
+      [{ request, claim: { scope: 'one', bodyHash: 'h' } }, null, { request, claim: null }],
+      key,
+    );
+    const [, , last] = answers;
+    const id = last?.kind === 'accepted' ? last.id : '';
+    expect(answers).toEqual([
+      { kind: 'accepted', id: earlier.email.facts.id, isReplay: true },
+      null,
+      { kind: 'accepted', id, isReplay: false },
+    ]);
+    expect(isReplay).toBe(false);
+    expect(await emails.read(id)).not.toBeNull();
+    expect((await emails.due('transactional', Date.now() + 1, 10)).map((mark) => mark.id)).toContain(id);
+  },
+);

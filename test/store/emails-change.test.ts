@@ -1,0 +1,97 @@
+/** What a caller asks of a stored email: one of two that came to the same state wins, and it is marked for the queue until it got there. */
+import { randomBytes } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { acceptEmail, type StoredEmail } from '../../src/domain/email.ts';
+import { makeId } from '../../src/domain/id.ts';
+import { maxTimelineSteps, type TimelineStep } from '../../src/domain/timeline.ts';
+import { type Emails, openEmails } from '../../src/store/emails.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { emailRequest } from '../support/requests.ts';
+
+const opened = new AsyncDisposableStack();
+let emails: Emails;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  const redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  emails = openEmails(redis);
+});
+afterAll(() => opened.disposeAsync());
+
+async function store(now: number): Promise<StoredEmail> {
+  const request = emailRequest.parse({ from: 'a@x.co', to: 'b@x.co', subject: 's', text: 't' });
+  const id = makeId('em', now, randomBytes(10));
+  const email = acceptEmail(request, { id, keyId: 'k', now });
+  await emails.create([{ email, claim: null }], { batchClaim: null, isStrict: true, now });
+  return { facts: email.facts, state: email.state, version: 1, handOver: null };
+}
+
+const step: TimelineStep = { at: 1, kind: 'retried' };
+/** When it is due, with what caller asked for or else as it was accepted. */
+async function mark(set: 'moved' | 'transactional', id: string): Promise<number | undefined> {
+  return (await emails.due(set, 1_000_000, 1_000)).find((marked) => marked.id === id)?.at;
+}
+
+function dueAt(email: StoredEmail, at: number | null): StoredEmail['state'] {
+  const recipients = email.state.recipients.map((recipient) => ({ ...recipient, nextAttemptAt: at }));
+  return { ...email.state, recipients };
+}
+
+it('of two changes that come to the same state in the same millisecond one wins; a command sent again wins again', async () => {
+  const email = await store(10);
+  const after = { state: { ...email.state, since: 11 }, events: [], step };
+  expect(await emails.commitChange(email, after, 'ch_1')).toBe(true);
+  expect(await emails.commitChange(email, after, 'ch_2')).toBe(false);
+  expect(await emails.commitChange(email, after, 'ch_1')).toBe(true);
+  expect((await emails.timeline(email.facts.id)).steps).toHaveLength(1);
+});
+
+it('a change is refused while a hand-over stands, an outcome is not', async () => {
+  const email = await store(10);
+  await emails.claimHandOver(email, { at: 1, transport: 't', attemptId: 'at_1' });
+  const after = { state: email.state, events: [], step };
+  expect(await emails.commitChange(email, after, 'ch_1')).toBe(false);
+  expect(await emails.commit(email, after)).toBe(true);
+});
+
+it('what was changed is fed anew at its own time, and no more once nothing is due', async () => {
+  const email = await store(100);
+  const { id } = email.facts;
+  expect(await mark('transactional', id)).toBe(100);
+  await emails.commitChange(email, { state: dueAt(email, 300), events: [], step }, 'ch_1');
+  expect([await mark('transactional', id), await mark('moved', id)]).toEqual([undefined, 300]);
+  expect((await emails.due('moved', 299, 10)).map((marked) => marked.id)).not.toContain(id);
+  await emails.commitChange({ ...email, version: 2 }, { state: dueAt(email, null), events: [], step }, 'ch_2');
+  expect(await mark('moved', id)).toBeUndefined();
+});
+
+it('a mark is struck off by whoever saw it, not by one that saw an earlier one', async () => {
+  const email = await store(100);
+  const { id } = email.facts;
+  const after = { state: dueAt(email, 100), events: [], step };
+  await emails.commitChange(email, after, 'ch_1');
+  const seen = await emails.due('moved', 1_000, 10);
+  await emails.commitChange({ ...email, version: 2 }, after, 'ch_2');
+  await emails.strikeOff('moved', seen);
+  expect(await mark('moved', id)).toBe(101);
+  await emails.strikeOff('moved', [{ id, at: 101 }]);
+  expect(await mark('moved', id)).toBeUndefined();
+});
+
+it('a timeline keeps its latest steps, however many faults came between them', async () => {
+  let email = await store(10);
+  const commit = async (what: TimelineStep | null) => {
+    expect(await emails.commit(email, { state: email.state, events: [], step: what })).toBe(true);
+    email = { ...email, version: email.version + 1 };
+  };
+  let n = 0;
+  for (let round = 0; round < 3; round++) {
+    for (let i = 0; i < maxTimelineSteps; i++) await commit({ at: n++, kind: 'answered' });
+    for (let i = 0; i < maxTimelineSteps; i++) await commit(null);
+  }
+  const { steps, faults } = await emails.timeline(email.facts.id);
+  expect(faults).toBe(3 * maxTimelineSteps);
+  expect(steps.map(({ at }) => at)).toEqual(
+    Array.from({ length: maxTimelineSteps }, (_, i) => n - maxTimelineSteps + i),
+  );
+});

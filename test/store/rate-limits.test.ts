@@ -1,0 +1,49 @@
+/** Counted requests: all windows or none, and a window that ends gives its count back. */
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { openRateLimits, type RateLimits } from '../../src/store/rate-limits.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
+
+const opened = new AsyncDisposableStack();
+let limits: RateLimits;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  const redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  limits = openRateLimits(redis);
+});
+afterAll(() => opened.disposeAsync());
+
+const perHour = { count: 3, windowMs: 3_600_000 };
+
+it('a request that one window refuses is counted in none', async () => {
+  const perDay = { count: 10, windowMs: 86_400_000 };
+  for (const left of [2, 1, 0])
+    expect(await limits.take('ak_a', [perHour, perDay])).toMatchObject({
+      isAllowed: true,
+      windows: [{ ...perHour, remaining: left }, { remaining: left + 7 }],
+    });
+  for (let n = 0; n < 5; n++) {
+    const taken = await limits.take('ak_a', [perHour, perDay]);
+    expect(taken).toMatchObject({ isAllowed: false, windows: [{ remaining: 0 }, { remaining: 7 }] });
+    expect(taken.windows[0]?.resetMs).toBeGreaterThan(3_590_000);
+  }
+  expect(await limits.take('ak_a', [perDay])).toMatchObject({ isAllowed: true, windows: [{ remaining: 6 }] });
+});
+
+it('each key has a count of its own, and a hundred requests at once are counted exactly', async () => {
+  const taken = await Promise.all(
+    Array.from({ length: 200 }, (_, n) => limits.take(`ak_${n % 2}`, [{ count: 70, windowMs: 3_600_000 }])),
+  );
+  expect(taken.filter(({ isAllowed }) => isAllowed)).toHaveLength(140);
+});
+
+it('a window ends by itself, and the next has the whole count', async () => {
+  const perSecond = { count: 1, windowMs: 1_000 };
+  expect((await limits.take('ak_b', [perSecond])).isAllowed).toBe(true);
+  expect(await limits.take('ak_b', [perSecond, perHour])).toMatchObject({
+    isAllowed: false,
+    windows: [{ remaining: 0 }, { remaining: 3, resetMs: 3_600_000 }],
+  });
+  await until('the next window', async () => (await limits.take('ak_b', [perSecond])).isAllowed);
+});

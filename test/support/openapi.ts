@@ -1,0 +1,57 @@
+/** openapi.yaml for tests: read, with its references resolved and its schemas compiled. */
+import { readFileSync } from 'node:fs';
+import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
+import formats from 'ajv-formats';
+import { parse } from 'yaml';
+import type { ApiDocument, Ref, Schema } from '../../src/http/openapi/document.ts';
+
+export function readOpenApi(): ApiDocument {
+  return parse(readFileSync(new URL('../../openapi.yaml', import.meta.url), 'utf8'));
+}
+
+/** What stands at a local reference; undefined where nothing does. */
+export function lookUp(document: ApiDocument, reference: string): unknown {
+  if (!reference.startsWith('#/')) return undefined;
+  const keys = reference.slice(2).split('/');
+  return keys.reduce<unknown>((part, key) => {
+    const name = decodeURIComponent(key).replaceAll('~1', '/').replaceAll('~0', '~');
+    return typeof part === 'object' && part !== null ? (part as Readonly<Record<string, unknown>>)[name] : undefined;
+  }, document);
+}
+
+/** `part`, or what it refers to. */
+export function resolve<T extends object>(document: ApiDocument, part: T | Ref): T {
+  return '$ref' in part && typeof part.$ref === 'string' ? (lookUp(document, part.$ref) as T) : (part as T);
+}
+
+/** What is wrong with a value, each fault with its JSON pointer; empty when the value conforms. */
+export type Check = (value: unknown) => string[];
+
+const base = 'openapi:document';
+
+/** Compiles each schema once, when it is first asked for. @throws where a schema is not one, or has a keyword nobody knows */
+export function openChecks(document: ApiDocument): (schema: Schema) => Check {
+  const ajv = new Ajv2020({ allErrors: true, strict: true, allowUnionTypes: true });
+  formats.default(ajv);
+  ajv.addSchema({ $defs: rebase(document.components.schemas ?? {}) }, base);
+  const compiled = new WeakMap<Schema, Check>();
+  return (schema) => {
+    const known = compiled.get(schema);
+    if (known !== undefined) return known;
+    const validate = ajv.compile(rebase(schema));
+    const check: Check = (value) => (validate(value) ? [] : (validate.errors ?? []).map(describe));
+    compiled.set(schema, check);
+    return check;
+  };
+}
+
+/** References are local to the document, and the schema is compiled by itself. */
+function rebase<T>(part: T): T {
+  return JSON.parse(JSON.stringify(part).replaceAll('"$ref":"#/components/schemas/', `"$ref":"${base}#/$defs/`));
+}
+
+function describe({ instancePath, message, params }: ErrorObject): string {
+  const { additionalProperty, allowedValues, allowedValue } = params as Readonly<Record<string, unknown>>;
+  const more = additionalProperty ?? allowedValues ?? allowedValue;
+  return `${instancePath || '/'}: ${message}${more === undefined ? '' : ` (${[more].flat().join(', ')})`}`;
+}

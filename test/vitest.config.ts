@@ -5,6 +5,8 @@ const shared = { root: new URL('..', import.meta.url).pathname, setupFiles: ['te
 
 export default defineConfig({
   test: {
+    // Most of a test's time is spent waiting for processes, not on a core.
+    maxWorkers: 3,
     reporters: process.env.CI ? ['default'] : ['dot'],
     projects: [
       {

@@ -122,7 +122,7 @@ while #found < limit do
   if left <= 0 then return {0, from, found} end
 end
 return {1, from, found}`,
-  'buffer',
+  'bytes',
 );
 
 const lowest = Buffer.alloc(16, 0x00);

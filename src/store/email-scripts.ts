@@ -14,7 +14,8 @@ import { script } from './redis.ts';
  * Answers [0, claim] for a batch that was claimed before, else [stored, claims]: for each email the claim it met, or ''. With `strict` nothing
  * is stored when one of them came with another hash.
  */
-export const createScript = script(`
+export const createScript = script(
+  `
 local now, claimMs, strict, batchHash = ARGV[1], ARGV[2], ARGV[3] == '1', ARGV[4]
 if batchHash ~= '' then
   local prior = redis.call('GET', KEYS[5])
@@ -72,7 +73,9 @@ for i = 1, files do
   if redis.call('HEXISTS', KEYS[4], hash) == 0 then redis.call('DEL', KEYS[5 + i]) end
 end
 if batchHash ~= '' then redis.call('SET', KEYS[5], batchHash .. ' ' .. table.concat(ids, ','), 'PX', claimMs) end
-return {1, met}`);
+return {1, met}`,
+  'at_once',
+);
 
 /** KEYS email; ARGV version handOver. Answers 1 when the claim is ours. */
 export const claimScript = script(`

@@ -24,6 +24,7 @@ import {
   keepFilesScript,
   strikeOffScript,
 } from './email-scripts.ts';
+import { type Member, makeGroup } from './group.ts';
 import { keys } from './keys.ts';
 import { packEvent, packFacts, packState, packStep, unpackFacts, unpackState, unpackStep } from './record.ts';
 
@@ -52,6 +53,8 @@ export type Emails = ReturnType<typeof openEmails>;
 const idempotencyMs = 24 * 3_600_000;
 
 export function openEmails(redis: Redis) {
+  const createInGroup = makeGroup((members: readonly NewMember[]) => createMembers(redis, members));
+
   return {
     /**
      * Stores emails with their content, files and first events, and claims their Idempotency-Keys, in one atomic step.
@@ -62,25 +65,24 @@ export function openEmails(redis: Redis) {
       submissions: readonly (Submission | null)[],
       { batchClaim, isStrict, now }: { batchClaim: IdempotencyClaim | null; isStrict: boolean; now: number },
     ): Promise<Created> {
+      const [only] = submissions;
+      if (submissions.length === 1 && only && batchClaim === null && only.email.files.size === 0) {
+        const met = await createInGroup(await memberOf(only, now));
+        const isRefused = isStrict && met !== null && met.bodyHash !== only.claim?.bodyHash;
+        return { kind: isRefused ? 'refused' : 'stored', met: [met] };
+      }
       const given = submissions.filter((submission) => submission !== null);
       const files = new Map(given.flatMap(({ email }) => [...email.files]));
-      const fixed = [keys.bell, keys.outbox, keys.emailIndex, keys.fileUses, keys.idempotency(batchClaim?.scope ?? '')];
-      const perEmail = given.flatMap(({ email: { facts }, claim }) => [
-        keys.email(facts.id),
-        keys.content(facts.id),
-        keys.idempotency(claim?.scope ?? ''),
-        keys.due(facts.lane),
-      ]);
       const args = [now, idempotencyMs, isStrict ? 1 : 0, batchClaim?.bodyHash ?? '', files.size, ...files.values()];
       const pack = makePacker();
       for (const submission of submissions)
         args.push(...(submission === null ? [''] : await creationArgs(submission, pack)));
-      const names = [...fixed, ...[...files.keys()].map(keys.file), ...perEmail];
+      const names = [...fixedNames(batchClaim), ...[...files.keys()].map(keys.file), ...given.flatMap(namesOf)];
       const [isStored, met] = (await createScript(redis, names, args)) as [number, string | string[]];
       if (typeof met === 'string') return { kind: 'repeated', prior: readClaim(met) };
       return {
         kind: isStored === 1 ? 'stored' : 'refused',
-        met: met.map((claim) => (claim === '' ? null : readClaim(claim))),
+        met: met.map(readMet),
       };
     },
 
@@ -198,10 +200,37 @@ function commitArgs(
   return [changeId, email.version, packed, timeline, maxTimelineSteps, was, is, ...events.map(packEvent)];
 }
 
+/** An email that comes alone, without files. */
+type NewMember = Member & { readonly now: number; readonly names: readonly string[]; readonly args: CreationArgs };
+type CreationArgs = readonly (string | number | Buffer)[];
+
+async function memberOf(submission: Submission, now: number): Promise<NewMember> {
+  const args = await creationArgs(submission, packContent);
+  const bytes = args.reduce<number>((sum, arg) => sum + (typeof arg === 'number' ? 0 : arg.length), 0);
+  return { claim: submission.claim?.scope ?? null, bytes, now, names: namesOf(submission), args };
+}
+
+/** @returns for each the claim it met; null where it was stored */
+async function createMembers(redis: Redis, members: readonly NewMember[]): Promise<(PriorClaim | null)[]> {
+  const now = Math.max(...members.map((member) => member.now));
+  const names = [...fixedNames(null), ...members.flatMap((member) => member.names)];
+  const args = [now, idempotencyMs, 0, '', 0, ...members.flatMap((member) => member.args)];
+  const [, met] = (await createScript(redis, names, args)) as [number, string[]];
+  return met.map(readMet);
+}
+
+function fixedNames(batchClaim: IdempotencyClaim | null): string[] {
+  return [keys.bell, keys.outbox, keys.emailIndex, keys.fileUses, keys.idempotency(batchClaim?.scope ?? '')];
+}
+
+function namesOf({ email: { facts }, claim }: Submission): string[] {
+  return [keys.email(facts.id), keys.content(facts.id), keys.idempotency(claim?.scope ?? ''), keys.due(facts.lane)];
+}
+
 async function creationArgs(
   { email, claim }: Submission,
   pack: (content: Content) => Promise<Buffer>,
-): Promise<(string | number | Buffer)[]> {
+): Promise<CreationArgs> {
   const { facts, state, content, files, event } = email;
   const hashes = [...files.keys()];
   return [
@@ -222,6 +251,10 @@ async function creationArgs(
 function toMarks(rows: readonly unknown[]): DueMark[] {
   const flat = rows.flat();
   return Array.from({ length: flat.length / 2 }, (_, n) => ({ id: String(flat[2 * n]), at: Number(flat[2 * n + 1]) }));
+}
+
+function readMet(claim: string): PriorClaim | null {
+  return claim === '' ? null : readClaim(claim);
 }
 
 function readClaim(text: string): PriorClaim {

@@ -66,13 +66,16 @@ export function withoutPassword(url: string): string {
 
 type Argument = string | number | Buffer;
 
-/** A Lua script, run by its hash and loaded on first use. One script is one atomic step. `answer` 'buffer' leaves bytes as they are. */
+/**
+ * A Lua script, run by its hash and loaded on first use. One script is one atomic step.
+ * @param way `bytes` leaves the bytes of the answer as they are; `at_once` is for what was gathered already and need not wait for more
+ */
 export function script(
   lua: string,
-  answer: 'text' | 'buffer' = 'text',
+  way: keyof typeof ways = 'usual',
 ): (redis: Redis, keys: readonly string[], args: readonly Argument[]) => Promise<unknown> {
   const sha = createHash('sha1').update(lua).digest('hex');
-  const run = answer === 'buffer' ? runForBytes : runForText;
+  const run = ways[way];
   return async (redis, keys, args) => {
     const rest = [keys.length, ...keys, ...args];
     try {
@@ -86,9 +89,12 @@ export function script(
 
 type Run = (redis: Redis, command: 'eval' | 'evalsha', script: string, rest: readonly Argument[]) => Promise<unknown>;
 
-/** Given as one list: spread over a call, the arguments of a large batch are more than a stack holds. */
-const runForText: Run = (redis, command, text, rest) => redis.call(command, [text, ...rest]);
-
-/** `callBuffer` loses the command's name when pipelined automatically (ioredis 6.0). */
-const runForBytes: Run = (redis, command, text, rest) =>
-  redis.sendCommand(new Command(command, [text, ...rest], { replyEncoding: null })) as Promise<unknown>;
+/** Arguments are given as one list: spread over a call, those of a large batch are more than a stack holds. */
+const ways = {
+  usual: (redis, command, text, rest) => redis.call(command, [text, ...rest]),
+  at_once: (redis, command, text, rest) =>
+    redis.sendCommand(new Command(command, [text, ...rest], { replyEncoding: 'utf8' })) as Promise<unknown>,
+  /** `callBuffer` loses the command's name when pipelined automatically (ioredis 6.0). */
+  bytes: (redis, command, text, rest) =>
+    redis.sendCommand(new Command(command, [text, ...rest], { replyEncoding: null })) as Promise<unknown>,
+} satisfies Record<string, Run>;

@@ -1,0 +1,51 @@
+/** Group commit: what is asked for in one turn of the event loop is done by one command, whose cost it shares. */
+
+export type Member = {
+  /** No two members of a group share a claim: a group is decided as if its members came at once. */
+  readonly claim: string | null;
+  /** What it adds to the command. */
+  readonly bytes: number;
+};
+
+/** Members and bytes of one command: enough to share its cost, few enough not to hold up Redis. */
+const maxMembers = 100;
+const maxBytes = 1024 * 1024;
+
+/**
+ * Runs `commit` with the members of each turn and gives every caller its own of the results, which come in the order of the members.
+ * When `commit` fails, all its members do.
+ */
+export function makeGroup<M extends Member, R>(commit: (members: readonly M[]) => Promise<readonly R[]>) {
+  type Waiting = { readonly member: M; resolve(result: R): void; reject(error: unknown): void };
+  let waiting: Waiting[] = [];
+  let claims = new Set<string>();
+  let bytes = 0;
+
+  function flush(): void {
+    const group = waiting;
+    if (group.length === 0) return;
+    waiting = [];
+    claims = new Set();
+    bytes = 0;
+    commit(group.map(({ member }) => member)).then(
+      (results) => {
+        for (const [index, { resolve }] of group.entries()) resolve(results[index] as R);
+      },
+      (error: unknown) => {
+        for (const { reject } of group) reject(error);
+      },
+    );
+  }
+
+  return (member: M): Promise<R> => {
+    const { claim } = member;
+    const isFull = waiting.length === maxMembers || bytes + member.bytes > maxBytes;
+    if (isFull || (claim !== null && claims.has(claim))) flush();
+    if (waiting.length === 0) setImmediate(flush);
+    if (claim !== null) claims.add(claim);
+    bytes += member.bytes;
+    const { promise, resolve, reject } = Promise.withResolvers<R>();
+    waiting.push({ member, resolve, reject });
+    return promise;
+  };
+}

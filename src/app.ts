@@ -10,7 +10,7 @@ import { compose } from './outbound/compose.ts';
 import { openInboxTransport } from './outbound/inbox-transport.ts';
 import { openSmtpTransport } from './outbound/smtp-transport.ts';
 import { openWebhookClient } from './outbound/webhook-client.ts';
-import { accept } from './pipeline/accept.ts';
+import { accept, recall } from './pipeline/accept.ts';
 import { deliver } from './pipeline/deliver.ts';
 import { feed } from './pipeline/feed.ts';
 import { gather } from './pipeline/gather.ts';
@@ -99,6 +99,7 @@ export async function openApp(config: Config): Promise<App> {
       ...listRoutes({
         ...shared,
         accept: accept.bind(null, { emails, newId, now }),
+        recall: recall.bind(null, { emails }),
         change: settleChange.bind(null, { emails, report: report.settled, newId, now }),
         whereabouts: whereabouts.bind(null, deliverQueues),
         isDraining: () => stopping.signal.aborted,

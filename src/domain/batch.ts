@@ -11,6 +11,9 @@ import {
 /** Emails of one batch: what is stored by one atomic step. */
 export const maxBatch = 1_000;
 
+/** Characters of one batch with its base written out, each letter counted once: a small request must not become gigabytes. */
+const maxBatchLength = 40 * 1024 * 1024;
+
 /** `override` is there for the document, which refers to it: a message with a base is checked together with that. */
 export function batchSchemasFor(limits: RequestLimits) {
   return {
@@ -92,9 +95,10 @@ type Wording = Parameters<z.ZodType['safeParse']>[1];
 export function readBatch(body: z.output<BatchSchemas['body']>, schemas: BatchSchemas, wording?: Wording): Batch {
   const read = (path: readonly PropertyKey[], given: unknown, toParse = given): BatchItem => {
     const parsed = schemas.message.safeParse(toParse, wording);
-    if (!parsed.success) return { path, given, idempotencyKey: null, result: { issues: below(path, parsed.error) } };
-    const { idempotency_key: idempotencyKey = null, ...request } = parsed.data;
-    return { path, given: withoutKey(given), idempotencyKey, result: { request } };
+    const own = { path, given: withoutKey(given), idempotencyKey: keyIn(given) };
+    if (!parsed.success) return { ...own, result: { issues: below(path, parsed.error) } };
+    const { idempotency_key: _, ...request } = parsed.data;
+    return { ...own, result: { request } };
   };
   if (Array.isArray(body)) return { items: refuseRepeats(body.map((given, index) => read([index], given))) };
 
@@ -110,10 +114,29 @@ export function readBatch(body: z.output<BatchSchemas['body']>, schemas: BatchSc
     const item = read(path, given, { ...common, ...message });
     return 'issues' in item.result ? item : { ...item, result: { request: { ...item.result.request, attachments } } };
   });
+  if (base.success && lengthOf(items) > maxBatchLength) {
+    const message = `with the base written out its html, text and headers are over ${maxBatchLength} characters together`;
+    return { issues: [{ code: 'custom', path: [], message, input: undefined }] };
+  }
   if (base.success) return { items: refuseRepeats(items) };
   return {
     issues: [...below(['base'], base.error), ...items.flatMap((item, index) => ownIssues(item, body.messages[index]))],
   };
+}
+
+/** A letter that many have is stored once; headers are stored with each. */
+function lengthOf(items: readonly BatchItem[]): number {
+  const letters = new Map<string, Set<string>>();
+  let length = 0;
+  for (const { result } of items) {
+    if ('issues' in result) continue;
+    const { html = '', text = '', headers = {} } = result.request;
+    const texts = letters.get(html) ?? new Set();
+    if (!texts.has(text)) length += html.length + text.length;
+    letters.set(html, texts.add(text));
+    for (const [name, value] of Object.entries(headers)) length += name.length + value.length;
+  }
+  return length;
 }
 
 /** What is wrong with a message in the fields that it gave itself. */
@@ -130,6 +153,12 @@ function ownIssues({ path, result }: BatchItem, message: unknown): z.core.$ZodIs
 
 function below(path: readonly PropertyKey[], { issues }: z.ZodError): z.core.$ZodIssue[] {
   return issues.map((issue) => ({ ...issue, path: [...path, ...issue.path] }));
+}
+
+/** Also of an email that is refused: it may be a repeat of one that was accepted. */
+function keyIn(given: unknown): string | null {
+  const key = isRecord(given) ? given.idempotency_key : undefined;
+  return typeof key === 'string' ? key : null;
 }
 
 /** The key names the request and is no part of it. */
@@ -150,7 +179,8 @@ function refuseRepeats(items: readonly BatchItem[]): BatchItem[] {
     }
     const path = [...item.path, 'idempotency_key'];
     const issue = { code: 'custom', path, message: 'stands at an earlier email of this batch', input: key } as const;
-    return { ...item, result: { issues: [issue] } };
+    const others = 'issues' in item.result ? item.result.issues : [];
+    return { ...item, result: { issues: [...others, issue] } };
   });
 }
 

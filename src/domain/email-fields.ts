@@ -7,8 +7,12 @@ import { encodedWord, headerSafe } from './email-headers.ts';
 const maxParsed = 1_000;
 const maxUrlLength = 2_048;
 
+/** Characters of html, and of text: the most that others in the field take, and what one worker composes without others waiting for it. */
+const maxBodyLength = 5 * 1024 * 1024;
+
 export const bodyText = z
   .string()
+  .max(maxBodyLength)
   .refine((text) => text.isWellFormed() && !text.includes('\0'), 'must be well-formed Unicode without NUL');
 
 const addressSchema = {
@@ -76,10 +80,13 @@ export const mailboxes = (max: number, description: string) =>
     })
     .meta({ description, anyOf: [mailboxRef, { type: 'array', items: mailboxRef, maxItems: max }] });
 
+/** Written so that no space can be read in two ways: with one that could, 100,000 spaces took 11 s. */
+const base64Form = /^[A-Za-z0-9+/\s]*(?:={1,2}\s*)?$/;
+
 const base64 = z
   .string()
-  // Written so that no space can be read in two ways: with one that could, 100,000 spaces took 11 s.
-  .refine((text) => /^[A-Za-z0-9+/\s]*(?:={1,2}\s*)?$/.test(text), 'must be base64')
+  // One digit of a group of four would be less than a byte.
+  .refine((text) => base64Form.test(text) && text.replace(/[\s=]+/g, '').length % 4 !== 1, 'must be base64')
   .transform((text) => Buffer.from(text, 'base64'))
   .meta({ description: 'The file in base64. Give this or `path`.', examples: ['SGVsbG8='] });
 
@@ -175,6 +182,7 @@ export const maxMetadataBytes = 4_096;
 export const metadata = z
   .record(z.string(), z.unknown())
   .refine((given) => isWellFormed(given), 'must be well-formed Unicode')
+  .refine((given) => isExact(given), 'must not have numbers that JSON readers round: give them as strings')
   .refine(
     (given) => Buffer.byteLength(JSON.stringify(given)) <= maxMetadataBytes,
     `may be ${maxMetadataBytes} bytes as JSON`,
@@ -183,6 +191,14 @@ export const metadata = z
     description: `Anything of yours, up to ${maxMetadataBytes} bytes as JSON. It comes back with the email and in each of its events.`,
     examples: [{ order_id: 1234 }],
   });
+
+/** What reading JSON made of a number is what it said: 64-bit ids and 1e400 are not. */
+function isExact(value: unknown): boolean {
+  if (typeof value === 'number')
+    return Number.isFinite(value) && (Number.isSafeInteger(value) || !Number.isInteger(value));
+  if (typeof value !== 'object' || value === null) return true;
+  return Object.values(value).every(isExact);
+}
 
 /** What is given was read from JSON, which bounds its depth and what it can hold. */
 function isWellFormed(value: unknown): boolean {

@@ -201,7 +201,7 @@ export function addFile(content: Buffer, files: Map<string, Buffer>): Attachment
 /** In a batch the same file may come with each of a thousand emails. */
 const hashes = new WeakMap<Buffer, string>();
 
-function fileHash(content: Buffer): string {
+export function fileHash(content: Buffer): string {
   const known = hashes.get(content) ?? hash('sha256', content, 'base64url');
   hashes.set(content, known);
   return known;

@@ -8,7 +8,7 @@ import type { EmailRequest } from '../domain/email-request.ts';
 import { emailIdForm } from '../domain/id.ts';
 import { bodyHash, idempotencyScope, readIdempotencyKey } from '../domain/idempotency.ts';
 import type { Fault, ProblemName } from '../domain/problem.ts';
-import type { IdempotencyClaim } from '../store/emails.ts';
+import type { IdempotencyClaim } from '../store/email-create.ts';
 import { ProblemError } from './problems.ts';
 
 export const emailParams = z.object({

@@ -2,7 +2,8 @@
 import { z } from 'zod';
 import { type BatchItem, batchSchemasFor, readBatch } from '../domain/batch.ts';
 import type { Fault, ProblemName } from '../domain/problem.ts';
-import type { Accepted, AcceptedAll, Asked } from '../pipeline/accept.ts';
+import type { Accepted, AcceptedAll, Asked, Recalled } from '../pipeline/accept.ts';
+import type { IdempotencyClaim } from '../store/email-create.ts';
 import { claimOf, excessOf, idempotencyHeader, keyReused, readClaim } from './email-access.ts';
 import { maxSendBytes, type SendDeps } from './emails.ts';
 import { faultsOf, wording } from './faults.ts';
@@ -30,8 +31,15 @@ const batchView = z
   })
   .meta({ id: 'AcceptedBatch', description: 'The emails that are stored durably.' });
 
-export function batchRoutes({ accept, limits }: SendDeps): Routes {
+export function batchRoutes({ accept, recall, limits }: SendDeps): Routes {
   const schemas = batchSchemasFor(limits);
+
+  /** What an email was answered before: with its batch, or under its own key. */
+  async function priorOf(index: number, claim: IdempotencyClaim | null, batch: Recalled | null) {
+    if (batch !== null) return batch.answers[index] ?? null;
+    return claim === null ? null : ((await recall(claim))?.answers[0] ?? null);
+  }
+
   return (app) => {
     app.route({
       method: 'POST',
@@ -64,20 +72,26 @@ export function batchRoutes({ accept, limits }: SendDeps): Routes {
         const batch = readBatch(body, schemas, wording);
         if ('issues' in batch) throw ProblemError.of('validation_error', faultsOf(batch.issues));
         const refusals = batch.items.map((item) => refusalOf(item, excessOf.bind(null, apiKey)));
-        if (isStrict) throwFirst(refusals);
+        const claims = batch.items.map(({ idempotencyKey, given }) =>
+          idempotencyKey === null ? null : claimOf(idempotencyKey, apiKey.id, 'POST /emails', given, known),
+        );
+        // A repeat of what was accepted gets its answer also when it would be refused by now.
+        const isDoubtful = refusals.some((refusal) => refusal !== null);
+        const recalled = isDoubtful && batchClaim !== null ? await recall(batchClaim) : null;
+        const priors = await Promise.all(
+          refusals.map((refusal, index) => priorOf(index, refusal === null ? null : (claims[index] ?? null), recalled)),
+        );
+        if (isStrict) throwFirst(refusals.filter((_, index) => priors[index] === null));
 
-        const asked = batch.items.map(({ result, idempotencyKey, given }, index): Asked | null => {
+        const asked = batch.items.map(({ result }, index): Asked | null => {
           if (refusals[index] !== null || 'issues' in result) return null;
-          const claim =
-            idempotencyKey === null ? null : claimOf(idempotencyKey, apiKey.id, 'POST /emails', given, known);
-          return { request: result.request, claim };
+          return { request: result.request, claim: claims[index] ?? null };
         });
-        const accepted = asked.some((one) => one !== null)
-          ? await accept(asked, apiKey.id, { batchClaim, isStrict })
-          : noneAsked;
+        const isAsked = recalled === null && asked.some((one) => one !== null);
+        const accepted = isAsked ? await accept(asked, apiKey.id, { batchClaim, isStrict }) : (recalled ?? noneAsked);
         if (accepted.kind === 'key_reused') throw keyReused();
         const outcomes = batch.items.map((item, index) =>
-          outcomeOf(item, refusals[index] ?? null, accepted.answers[index] ?? null),
+          outcomeOf(item, refusals[index] ?? null, accepted.answers[index] ?? priors[index] ?? null),
         );
         if (isStrict) throwFirst(outcomes.map(refusalIn));
         if (accepted.isReplay) reply.header('idempotent-replayed', 'true');

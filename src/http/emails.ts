@@ -3,13 +3,13 @@ import { z } from 'zod';
 import { parseMailbox } from '../domain/address.ts';
 import type { ApiKey } from '../domain/api-key.ts';
 import { type LoadedEmail, type StoredEmail, statusAt } from '../domain/email.ts';
-import { emailRequestFor, type RequestLimits } from '../domain/email-request.ts';
+import { type EmailRequest, emailRequestFor, type RequestLimits } from '../domain/email-request.ts';
 import { emailIdForm, timeOfId } from '../domain/id.ts';
 import { lanes } from '../domain/lane.ts';
 import { recipientStatuses } from '../domain/recipient.ts';
-import type { AcceptedAll, Asked } from '../pipeline/accept.ts';
+import type { AcceptedAll, Asked, Recalled } from '../pipeline/accept.ts';
+import type { IdempotencyClaim } from '../store/email-create.ts';
 import type { IndexQuery, Term } from '../store/email-index.ts';
-import type { IdempotencyClaim } from '../store/emails.ts';
 import { emailParams, excessOf, findEmail, idempotencyHeader, keyReused, readClaim } from './email-access.ts';
 import { acceptedView, emailSummaryView, emailView } from './email-schemas.ts';
 import { summaryOf, viewOf } from './email-view.ts';
@@ -27,6 +27,8 @@ export type SendDeps = {
     keyId: string,
     options: { batchClaim: IdempotencyClaim | null; isStrict: boolean },
   ): Promise<AcceptedAll>;
+  /** What a claim was answered before, when it came with the same body; null when it was not. */
+  recall(claim: IdempotencyClaim): Promise<Recalled | null>;
   limits: RequestLimits;
 };
 
@@ -83,6 +85,8 @@ export function emailRoutes(deps: Deps): Routes {
       url: '/emails',
       config: { scope: 'send', sheds: true },
       bodyLimit: maxSendBytes,
+      // A repeat of what was accepted gets its answer also when it would be refused by now.
+      attachValidation: true,
       schema: {
         operationId: 'sendEmail',
         summary: 'Send an email',
@@ -99,18 +103,22 @@ export function emailRoutes(deps: Deps): Routes {
         request.given = request.body;
       },
       handler: async (request, reply) => {
-        const { apiKey, body } = request;
-        const excess = excessOf(apiKey, body);
-        if (excess !== null) throw ProblemError.of(excess.problem, excess.faults);
+        const { apiKey, body, validationError } = request;
         const claim = readClaim(request.headers['idempotency-key'], apiKey.id, 'POST /emails', request.given);
-        const options = { batchClaim: null, isStrict: true };
-        const accepted = await deps.accept([{ request: body, claim }], apiKey.id, options);
+        const refusal = validationError ?? refusalOf(apiKey, body);
+        const accepted =
+          refusal === null
+            ? await deps.accept([{ request: body, claim }], apiKey.id, { batchClaim: null, isStrict: true })
+            : claim && (await deps.recall(claim));
+        if (accepted === null) throw refusal;
         const answer = accepted.kind === 'answered' ? accepted.answers[0] : undefined;
         if (answer?.kind !== 'accepted') throw keyReused();
         const { id, isReplay } = answer;
         if (isReplay) reply.header('idempotent-replayed', 'true');
         // The same as the first time: the same body led to the same status then.
-        return reply.status(202).send({ id, object: 'email', status: statusAt(body, timeOfId(id)) });
+        return reply
+          .status(202)
+          .send({ id, object: 'email', status: statusAt(scheduleIn(request.given), timeOfId(id)) });
       },
     });
 
@@ -153,6 +161,17 @@ export function emailRoutes(deps: Deps): Routes {
       handler: async ({ params, apiKey }) => viewOf(await findEmail(deps.emails.load, params.id, apiKey)),
     });
   };
+}
+
+/** Of the body as it was sent: a repeat may be refused by now, and is parsed no further then. */
+function scheduleIn(given: unknown): { scheduled_at?: number } {
+  const at = Date.parse(String((given as { readonly scheduled_at?: unknown } | null)?.scheduled_at));
+  return Number.isNaN(at) ? {} : { scheduled_at: at };
+}
+
+function refusalOf(apiKey: ApiKey, body: EmailRequest): ProblemError | null {
+  const excess = excessOf(apiKey, body);
+  return excess === null ? null : ProblemError.of(excess.problem, excess.faults);
 }
 
 function toIndexQuery(query: z.output<typeof listQuery>, key: ApiKey): IndexQuery {

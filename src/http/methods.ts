@@ -3,7 +3,7 @@ import type { FastifyReply } from 'fastify';
 import { ProblemError } from './problems.ts';
 import type { App, Routes } from './server.ts';
 
-const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
+const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
 
 /** Routes that do not stand in the API's document keep to what they say themselves. */
 export function addRoutes(scope: App, list: readonly Routes[]): void {

@@ -19,6 +19,7 @@ export async function describeApi(version: string): Promise<ApiDocument> {
     apiKeys: { add: unused, get: unused, page: unused, rename: unused, revoke: unused },
     inbox: { list: unused, get: unused, watch: unused, clear: unused },
     accept: unused,
+    recall: unused,
     change: unused,
     whereabouts: unused,
     policies: { transactional: noPolicy, bulk: noPolicy },

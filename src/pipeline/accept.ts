@@ -2,7 +2,8 @@
 import { acceptEmail } from '../domain/email.ts';
 import type { EmailRequest } from '../domain/email-request.ts';
 import { timeOfId } from '../domain/id.ts';
-import type { Emails, IdempotencyClaim, PriorClaim, Submission } from '../store/emails.ts';
+import type { IdempotencyClaim, PriorClaim, Submission } from '../store/email-create.ts';
+import type { Emails } from '../store/emails.ts';
 
 type Deps = {
   emails: Pick<Emails, 'create'>;
@@ -48,6 +49,22 @@ export async function accept(
   });
   // A repeat of our own command, its first answer lost, finds our own claim.
   return { kind: 'answered', answers, isReplay: isRepeat && !ids.some((_, index) => isOurs(index)) };
+}
+
+export type Recalled = Extract<AcceptedAll, { kind: 'answered' }>;
+
+/**
+ * What stands for a claim that was met with the same body, whatever would be said of that body now: a request that was accepted once gets
+ * the same answer although its time is over. Null when there is none.
+ */
+export async function recall(
+  deps: { emails: Pick<Emails, 'prior'> },
+  claim: IdempotencyClaim,
+): Promise<Recalled | null> {
+  const prior = await deps.emails.prior(claim);
+  if (prior === null || prior.bodyHash !== claim.bodyHash) return null;
+  const answers = prior.ids.map((id): Accepted | null => (id === '' ? null : { kind: 'accepted', id, isReplay: true }));
+  return { kind: 'answered', answers, isReplay: true };
 }
 
 /** Its age counts from the time in its id, by which it is found. */

@@ -1,96 +1,38 @@
 /** Emails as they are remembered: created all or none, claimed for hand-over, changed only by a commit that carries its events. */
 import type { Redis } from 'ioredis';
-import type {
-  Content,
-  EmailFacts,
-  EmailState,
-  Files,
-  HandOver,
-  LoadedEmail,
-  NewEmail,
-  StoredEmail,
-} from '../domain/email.ts';
+import type { Content, EmailFacts, EmailState, Files, HandOver, LoadedEmail, StoredEmail } from '../domain/email.ts';
 import type { EmailEvent } from '../domain/event.ts';
 import { type Lane, lanes } from '../domain/lane.ts';
 import { nextDue } from '../domain/recipient.ts';
 import { maxTimelineSteps, type TimelineStep } from '../domain/timeline.ts';
-import { makePacker, packContent, unpackContent } from './content.ts';
-import { findIds, type IndexQuery, movedPosting, postingsOf } from './email-index.ts';
-import {
-  changeScript,
-  claimScript,
-  commitScript,
-  createScript,
-  keepFilesScript,
-  strikeOffScript,
-} from './email-scripts.ts';
-import { type Member, makeGroup } from './group.ts';
+import { letterOf, packContent, unpackContent } from './content.ts';
+import { type IdempotencyClaim, openCreate, type PriorClaim, readMet } from './email-create.ts';
+import { findIds, type IndexQuery, movedPosting } from './email-index.ts';
+import { changeScript, claimScript, commitScript, keepFilesScript, strikeOffScript } from './email-scripts.ts';
 import { keys } from './keys.ts';
-import { packEvent, packFacts, packState, packStep, unpackFacts, unpackState, unpackStep } from './record.ts';
-
-/** An Idempotency-Key in its scope, with the hash of the body it came with. */
-export type IdempotencyClaim = { readonly scope: string; readonly bodyHash: string };
-
-/** An email to store, with the claim that comes with it alone. */
-export type Submission = { readonly email: NewEmail; readonly claim: IdempotencyClaim | null };
+import { packEvent, packState, packStep, unpackFacts, unpackState, unpackStep } from './record.ts';
 
 /** That an email is due at `at` (milliseconds), and not in the queue since. */
 export type DueMark = { readonly id: string; readonly at: number };
 
-/** What an earlier request under the same key led to; ids in its order, '' for an email that was refused. */
-export type PriorClaim = { readonly bodyHash: string; readonly ids: readonly string[] };
-
-export type Created =
-  /** For each email, the claim it met; null where it was stored. */
-  | { readonly kind: 'stored'; readonly met: readonly (PriorClaim | null)[] }
-  /** A claim that was met came with another body, and nothing was to be stored then. */
-  | { readonly kind: 'refused'; readonly met: readonly (PriorClaim | null)[] }
-  /** The whole batch had been claimed before. */
-  | { readonly kind: 'repeated'; readonly prior: PriorClaim };
-
 export type Emails = ReturnType<typeof openEmails>;
 
-const idempotencyMs = 24 * 3_600_000;
-
 export function openEmails(redis: Redis) {
-  const createInGroup = makeGroup((members: readonly NewMember[]) => createMembers(redis, members));
+  const readFile = (hash: string) => redis.getBuffer(keys.file(hash));
 
   return {
-    /**
-     * Stores emails with their content, files and first events, and claims their Idempotency-Keys, in one atomic step.
-     * @param submissions null for an email that was refused before, whose place in the batch is kept
-     * @param isStrict store nothing when a claim that is met came with another body
-     */
-    async create(
-      submissions: readonly (Submission | null)[],
-      { batchClaim, isStrict, now }: { batchClaim: IdempotencyClaim | null; isStrict: boolean; now: number },
-    ): Promise<Created> {
-      const [only] = submissions;
-      if (submissions.length === 1 && only && batchClaim === null && only.email.files.size === 0) {
-        const met = await createInGroup(await memberOf(only, now));
-        const isRefused = isStrict && met !== null && met.bodyHash !== only.claim?.bodyHash;
-        return { kind: isRefused ? 'refused' : 'stored', met: [met] };
-      }
-      const given = submissions.filter((submission) => submission !== null);
-      const files = new Map(given.flatMap(({ email }) => [...email.files]));
-      const args = [now, idempotencyMs, isStrict ? 1 : 0, batchClaim?.bodyHash ?? '', files.size, ...files.values()];
-      const pack = makePacker();
-      for (const submission of submissions)
-        args.push(...(submission === null ? [''] : await creationArgs(submission, pack)));
-      const names = [...fixedNames(batchClaim), ...[...files.keys()].map(keys.file), ...given.flatMap(namesOf)];
-      const [isStored, met] = (await createScript(redis, names, args)) as [number, string | string[]];
-      if (typeof met === 'string') return { kind: 'repeated', prior: readClaim(met) };
-      return {
-        kind: isStored === 1 ? 'stored' : 'refused',
-        met: met.map(readMet),
-      };
+    create: openCreate(redis),
+
+    /** What stands for an Idempotency-Key; null when it is free. */
+    async prior({ scope }: IdempotencyClaim): Promise<PriorClaim | null> {
+      return readMet((await redis.get(keys.idempotency(scope))) ?? '');
     },
 
     /** @returns null when there is no such email */
     async load(id: string): Promise<LoadedEmail | null> {
       const [fields, packed] = await Promise.all([readFields(redis, id), redis.getBuffer(keys.content(id))]);
       if (fields === null) return null;
-      return { ...fields, content: packed === null ? null : await unpackContent(packed) };
+      return { ...fields, content: packed === null ? null : await unpackContent(packed, readFile) };
     },
 
     /** The email without its content. */
@@ -121,7 +63,7 @@ export function openEmails(redis: Redis) {
 
     /** The bytes of files by their hashes. @throws when one is missing, which would make another message of it */
     async files(hashes: readonly string[]): Promise<Files> {
-      const found = await Promise.all(hashes.map((hash) => redis.getBuffer(keys.file(hash))));
+      const found = await Promise.all(hashes.map(readFile));
       return new Map(
         hashes.map((hash, index): [string, Buffer] => {
           const bytes = found[index];
@@ -133,7 +75,9 @@ export function openEmails(redis: Redis) {
 
     /** Keeps fetched files, and the content that refers to them in place of the one with their URLs. */
     async keepFiles(id: string, content: Content, files: Files): Promise<void> {
-      const args = [await packContent(content), ...[...files].flat()];
+      const stored = await redis.getBuffer(keys.content(id));
+      if (stored === null) return;
+      const args = [await packContent(content, await letterOf(stored)), ...[...files].flat()];
       await keepFilesScript(redis, [keys.content(id), keys.fileUses, ...[...files.keys()].map(keys.file)], args);
     },
 
@@ -200,66 +144,10 @@ function commitArgs(
   return [changeId, email.version, packed, timeline, maxTimelineSteps, was, is, ...events.map(packEvent)];
 }
 
-/** An email that comes alone, without files. */
-type NewMember = Member & { readonly now: number; readonly names: readonly string[]; readonly args: CreationArgs };
-type CreationArgs = readonly (string | number | Buffer)[];
-
-async function memberOf(submission: Submission, now: number): Promise<NewMember> {
-  const args = await creationArgs(submission, packContent);
-  const bytes = args.reduce<number>((sum, arg) => sum + (typeof arg === 'number' ? 0 : arg.length), 0);
-  return { claim: submission.claim?.scope ?? null, bytes, now, names: namesOf(submission), args };
-}
-
-/** @returns for each the claim it met; null where it was stored */
-async function createMembers(redis: Redis, members: readonly NewMember[]): Promise<(PriorClaim | null)[]> {
-  const now = Math.max(...members.map((member) => member.now));
-  const names = [...fixedNames(null), ...members.flatMap((member) => member.names)];
-  const args = [now, idempotencyMs, 0, '', 0, ...members.flatMap((member) => member.args)];
-  const [, met] = (await createScript(redis, names, args)) as [number, string[]];
-  return met.map(readMet);
-}
-
-function fixedNames(batchClaim: IdempotencyClaim | null): string[] {
-  return [keys.bell, keys.outbox, keys.emailIndex, keys.fileUses, keys.idempotency(batchClaim?.scope ?? '')];
-}
-
-function namesOf({ email: { facts }, claim }: Submission): string[] {
-  return [keys.email(facts.id), keys.content(facts.id), keys.idempotency(claim?.scope ?? ''), keys.due(facts.lane)];
-}
-
-async function creationArgs(
-  { email, claim }: Submission,
-  pack: (content: Content) => Promise<Buffer>,
-): Promise<CreationArgs> {
-  const { facts, state, content, files, event } = email;
-  const hashes = [...files.keys()];
-  return [
-    facts.id,
-    nextDue(state) ?? facts.createdAt,
-    packFacts(facts),
-    packState(state, facts),
-    await pack(content),
-    packEvent(event),
-    claim?.bodyHash ?? '',
-    postingsOf(facts, state),
-    hashes.length,
-    ...hashes,
-  ];
-}
-
 /** RESP3 answers pairs, RESP2 a flat list. */
 function toMarks(rows: readonly unknown[]): DueMark[] {
   const flat = rows.flat();
   return Array.from({ length: flat.length / 2 }, (_, n) => ({ id: String(flat[2 * n]), at: Number(flat[2 * n + 1]) }));
-}
-
-function readMet(claim: string): PriorClaim | null {
-  return claim === '' ? null : readClaim(claim);
-}
-
-function readClaim(text: string): PriorClaim {
-  const [bodyHash = '', ids = ''] = text.split(' ');
-  return { bodyHash, ids: ids.split(',') };
 }
 
 async function readFields(redis: Redis, id: string): Promise<StoredEmail | null> {

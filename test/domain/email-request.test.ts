@@ -145,6 +145,22 @@ describe('a request', () => {
     },
   );
 
+  it('with base64 that ends in the middle of a byte is refused, padded or not', () => {
+    const faultsIn = (content: string) =>
+      emailRequest
+        .safeParse({ ...good, attachments: [{ filename: 'a', content }] })
+        .error?.issues.map(({ message }) => message);
+    for (const content of ['A', 'AAAAA', 'AAAA A='])
+      expect(faultsIn(content)).toEqual([expect.stringContaining('base64')]);
+    for (const content of ['', 'AA', 'AA==', 'AAA', 'AA AA\n', 'AAAAAA==']) expect(faultsIn(content)).toBeUndefined();
+  });
+
+  it('with too many headers is refused by their number, before any of them is read', () => {
+    const headers = Object.fromEntries(Array.from({ length: 51 }, (_, n) => [`X-${n}`, n === 0 ? 'a\r\nb' : 'v']));
+    const issues = emailRequest.safeParse({ ...good, headers }).error?.issues;
+    expect(issues).toMatchObject([{ path: ['headers'], message: 'must have at most 50 headers' }]);
+  });
+
   it('with more attachments than allowed is refused by their decoded size', () => {
     const content = Buffer.alloc(13 * 1024 * 1024).toString('base64');
     expect(

@@ -116,6 +116,7 @@ describe('a path that is there', () => {
     ['DELETE', '/v1/webhooks', 'POST, GET, HEAD'],
     ['POST', '/v1/webhooks/wh_1', 'GET, HEAD, DELETE'],
     ['POST', '/livez', 'GET, HEAD'],
+    ['OPTIONS', '/v1/emails', 'POST, GET, HEAD'],
   ] as const)('has no %s %s and says what it has', async (method, path, allow) => {
     for (const body of [undefined, '{"', 'x'.repeat(300_000)])
       expect(await postrider.api(method, path, method === 'GET' ? undefined : body)).toMatchObject({

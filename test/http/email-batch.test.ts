@@ -53,6 +53,30 @@ describe('a batch', () => {
     expect(await countEmails()).toBe(before);
   });
 
+  it('over a letter of megabytes stores it once, however many readers it has', async () => {
+    const html = Array.from({ length: 200_000 }, (_, n) => `<p>${(n * 7_919) % 1_000_003}</p>`).join('');
+    const memory = async () => Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1]);
+    const before = await memory();
+    const messages = Array.from({ length: 1_000 }, (_, n) => ({ to: `r${n}@example.org` }));
+    const { status, body } = await post({ base: { ...good, html }, messages });
+    expect(status).toBe(202);
+    expect((await memory()) - before).toBeLessThan(8_000_000);
+    const read = await postrider.api('GET', `/v1/emails/${body.data[999]?.id}`);
+    expect((read.body as unknown as { html: string }).html).toBe(html);
+  });
+
+  it('that would be gigabytes with its base written out is refused, and says so', async () => {
+    const messages = Array.from({ length: 30 }, (_, n) => ({ text: `Number ${n}` }));
+    expect(await post({ base: { ...good, html: 'x'.repeat(2_000_000) }, messages })).toMatchObject({
+      status: 422,
+      body: { errors: [{ pointer: '', message: expect.stringContaining('with the base written out') }] },
+    });
+    expect(await post({ base: { ...good, html: 'x'.repeat(6_000_000) }, messages: [{}] })).toMatchObject({
+      status: 422,
+      body: { errors: [{ pointer: '/base/html', message: 'must be at most 5242880 characters' }] },
+    });
+  });
+
   it('that is permissive accepts what is right and says of the rest where it is wrong', async () => {
     const { status, body } = await post([{ ...good, to: 'x' }, good, { ...good, html: 7 }, good], permissive);
     expect(status).toBe(202);

@@ -43,6 +43,17 @@ describe('metadata', () => {
     expect(await faultsOf({ metadata: { a: '\ud800' } })).toEqual([422, ['/metadata must be well-formed Unicode']]);
   });
 
+  it.each(['1e400', '-1e400', '12345678901234567890', '{"deep":[9007199254740993]}'])(
+    'with a number that reading JSON changes is refused: %s',
+    async (number) => {
+      const { status, body } = await post(`${JSON.stringify(good).slice(0, -1)},"metadata":{"a":${number}}}`);
+      expect([status, body.errors]).toEqual([
+        422,
+        [{ pointer: '/metadata', code: 'custom', message: expect.stringContaining('give them as strings') }],
+      ]);
+    },
+  );
+
   it.each(['"metadata":{"__proto__":{"a":1}}', '"metadata":{"a":{"constructor":{"prototype":1}}}'])(
     'that would change an object it is copied into is refused: %s',
     async (member) => {

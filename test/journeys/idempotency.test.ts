@@ -59,6 +59,41 @@ it('a request that failed validation does not consume its key', async () => {
   expect(mended.headers['idempotent-replayed']).toBeUndefined();
 });
 
+it('a repeat is answered as the first time also when it would be refused by now, in a batch too', async () => {
+  const expires_at = new Date(Date.now() + 1_500).toISOString();
+  const one = { ...email, subject: 'Short-lived', expires_at };
+  const lasting = { ...email, subject: 'Lasting' };
+  const permissive = { 'x-batch-validation': 'permissive' };
+  const batch = (body: unknown, headers: Record<string, string>) =>
+    apiClient(apis[1]?.url ?? '')('POST', '/v1/emails/batch', body, headers);
+  const ask = () =>
+    Promise.all([
+      post(apis[1], one, 'short'),
+      batch([one, lasting], { 'idempotency-key': 'strict' }),
+      batch([lasting, one, { ...one, to: 'x' }], { 'idempotency-key': 'loose', ...permissive }),
+    ]);
+  const own = () =>
+    batch(
+      [
+        { ...lasting, idempotency_key: 'own-1' },
+        { ...one, idempotency_key: 'own-2' },
+      ],
+      {},
+    );
+  const first = await ask();
+  const firstOwn = await own();
+  await until('it to be refused', async () => (await post(apis[1], one)).status === 422);
+  const again = await ask();
+  expect(first.map(({ status }) => status)).toEqual([202, 202, 202]);
+  expect(again.map(({ status, body }) => [status, body.id, body.data])).toEqual(
+    first.map(({ status, body }) => [status, body.id, body.data]),
+  );
+  expect(again.map(({ headers }) => headers['idempotent-replayed'])).toEqual(['true', 'true', 'true']);
+  expect(again[2]?.body.errors).toMatchObject([{ index: 2 }]);
+  expect((await own()).body.data).toEqual(firstOwn.body.data);
+  expect((await batch([one], { 'idempotency-key': 'new' })).status).toBe(422);
+});
+
 it.each(['', 'ключ', 'x'.repeat(257)])(
   'a key that is not 1 to 256 printable ASCII characters is refused: %j',
   async (key) => {

@@ -74,7 +74,7 @@ export type Body = {
 export type Smtp = { readonly code: number; readonly enhanced: string | null; readonly reply: string };
 
 export type ApiClient = (
-  method: 'GET' | 'HEAD' | 'POST' | 'DELETE' | 'PATCH',
+  method: 'GET' | 'HEAD' | 'OPTIONS' | 'POST' | 'DELETE' | 'PATCH',
   path: string,
   body?: unknown,
   headers?: Record<string, string>,

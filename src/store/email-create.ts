@@ -1,0 +1,137 @@
+/** How emails come into being: stored all or none in one atomic step, with content, files, first events and the keys they claim. */
+import type { Redis } from 'ioredis';
+import { type Content, fileHash, type NewEmail } from '../domain/email.ts';
+import { nextDue } from '../domain/recipient.ts';
+import { packContent, packLetter, sharedLetters } from './content.ts';
+import { postingsOf } from './email-index.ts';
+import { createScript } from './email-scripts.ts';
+import { type Member, makeGroup } from './group.ts';
+import { keys } from './keys.ts';
+import { packEvent, packFacts, packState } from './record.ts';
+
+/** An Idempotency-Key in its scope, with the hash of the body it came with. */
+export type IdempotencyClaim = { readonly scope: string; readonly bodyHash: string };
+
+/** An email to store, with the claim that comes with it alone. */
+export type Submission = { readonly email: NewEmail; readonly claim: IdempotencyClaim | null };
+
+/** What an earlier request under the same key led to; ids in its order, '' for an email that was refused. */
+export type PriorClaim = { readonly bodyHash: string; readonly ids: readonly string[] };
+
+export type Created =
+  /** For each email, the claim it met; null where it was stored. */
+  | { readonly kind: 'stored'; readonly met: readonly (PriorClaim | null)[] }
+  /** A claim that was met came with another body, and nothing was to be stored then. */
+  | { readonly kind: 'refused'; readonly met: readonly (PriorClaim | null)[] }
+  /** The whole batch had been claimed before. */
+  | { readonly kind: 'repeated'; readonly prior: PriorClaim };
+
+const idempotencyMs = 24 * 3_600_000;
+
+/** What is asked of one creation; `isStrict`: store nothing when a claim that is met came with another body. */
+type Terms = { readonly batchClaim: IdempotencyClaim | null; readonly isStrict: boolean; readonly now: number };
+
+export function openCreate(redis: Redis) {
+  const createInGroup = makeGroup((members: readonly NewMember[]) => createMembers(redis, members));
+
+  async function createOne(only: Submission, { isStrict, now }: Terms): Promise<Created> {
+    const met = await createInGroup(await memberOf(only, now));
+    const isRefused = isStrict && met !== null && met.bodyHash !== only.claim?.bodyHash;
+    return { kind: isRefused ? 'refused' : 'stored', met: [met] };
+  }
+
+  async function createAll(submissions: readonly (Submission | null)[], terms: Terms): Promise<Created> {
+    const { batchClaim, isStrict, now } = terms;
+    const given = submissions.filter((submission) => submission !== null);
+    const letters = await packShared(given.map(({ email }) => email.content));
+    const files = new Map(given.flatMap(({ email }) => [...email.files]));
+    for (const { hash, bytes } of letters.values()) files.set(hash, bytes);
+    const args = [now, idempotencyMs, isStrict ? 1 : 0, batchClaim?.bodyHash ?? '', files.size, ...files.values()];
+    for (const submission of submissions) {
+      const letter = submission === null ? null : (letters.get(submission.email.content)?.hash ?? null);
+      args.push(...(submission === null ? [''] : await creationArgs(submission, letter)));
+    }
+    const names = [...fixedNames(batchClaim), ...[...files.keys()].map(keys.file), ...given.flatMap(namesOf)];
+    const [isStored, met] = (await createScript(redis, names, args)) as [number, string | string[]];
+    if (typeof met === 'string') return { kind: 'repeated', prior: readClaim(met) };
+    return { kind: isStored === 1 ? 'stored' : 'refused', met: met.map(readMet) };
+  }
+
+  /**
+   * Stores emails with their content, files and first events, and claims their Idempotency-Keys, in one atomic step.
+   * @param submissions null for an email that was refused before, whose place in the batch is kept
+   */
+  return (submissions: readonly (Submission | null)[], terms: Terms): Promise<Created> => {
+    const [only] = submissions;
+    const isAlone = submissions.length === 1 && only && terms.batchClaim === null && only.email.files.size === 0;
+    return isAlone ? createOne(only, terms) : createAll(submissions, terms);
+  };
+}
+
+type SharedLetter = { readonly hash: string; readonly bytes: Buffer };
+
+/** The letters that several emails have: each is stored once, however many readers it has. */
+async function packShared(contents: readonly Content[]): Promise<ReadonlyMap<Content, SharedLetter>> {
+  const shared = new Map<Content, SharedLetter>();
+  for (const same of sharedLetters(contents)) {
+    const bytes = await packLetter(same[0] as Content);
+    const letter = { hash: fileHash(bytes), bytes };
+    for (const content of same) shared.set(content, letter);
+  }
+  return shared;
+}
+
+/** An email that comes alone, without files. */
+type NewMember = Member & { readonly now: number; readonly names: readonly string[]; readonly args: CreationArgs };
+type CreationArgs = readonly (string | number | Buffer)[];
+
+async function memberOf(submission: Submission, now: number): Promise<NewMember> {
+  const args = await creationArgs(submission, null);
+  const bytes = args.reduce<number>((sum, arg) => sum + (typeof arg === 'number' ? 0 : arg.length), 0);
+  return { claim: submission.claim?.scope ?? null, bytes, now, names: namesOf(submission), args };
+}
+
+/** @returns for each the claim it met; null where it was stored */
+async function createMembers(redis: Redis, members: readonly NewMember[]): Promise<(PriorClaim | null)[]> {
+  const now = Math.max(...members.map((member) => member.now));
+  const names = [...fixedNames(null), ...members.flatMap((member) => member.names)];
+  const args = [now, idempotencyMs, 0, '', 0, ...members.flatMap((member) => member.args)];
+  const [, met] = (await createScript(redis, names, args)) as [number, string[]];
+  return met.map(readMet);
+}
+
+function fixedNames(batchClaim: IdempotencyClaim | null): string[] {
+  return [keys.bell, keys.outbox, keys.emailIndex, keys.fileUses, keys.idempotency(batchClaim?.scope ?? '')];
+}
+
+function namesOf({ email: { facts }, claim }: Submission): string[] {
+  return [keys.email(facts.id), keys.content(facts.id), keys.idempotency(claim?.scope ?? ''), keys.due(facts.lane)];
+}
+
+/** @param letter the hash of its letter, when that stands apart */
+async function creationArgs({ email, claim }: Submission, letter: string | null): Promise<CreationArgs> {
+  const { facts, state, content, files, event } = email;
+  const hashes = [...files.keys(), ...(letter === null ? [] : [letter])];
+  return [
+    facts.id,
+    nextDue(state) ?? facts.createdAt,
+    packFacts(facts),
+    packState(state, facts),
+    await packContent(content, letter),
+    packEvent(event),
+    claim?.bodyHash ?? '',
+    postingsOf(facts, state),
+    hashes.length,
+    ...hashes,
+  ];
+}
+
+/** @param claim as it is stored; '' for none */
+export function readMet(claim: string): PriorClaim | null {
+  return claim === '' ? null : readClaim(claim);
+}
+
+function readClaim(text: string): PriorClaim {
+  const [bodyHash = '', ids = ''] = text.split(' ');
+  return { bodyHash, ids: ids.split(',') };
+}

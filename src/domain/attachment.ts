@@ -4,4 +4,6 @@ export type Fetched =
   /** `contentType` is the server's word, unchecked; null when it said nothing. */
   | { readonly kind: 'fetched'; readonly content: Buffer; readonly contentType: string | null }
   /** `detail` names the URL without its query, which often carries a signature. Another try cannot help when `isFinal`. */
-  | { readonly kind: 'fault'; readonly detail: string; readonly isFinal: boolean };
+  | { readonly kind: 'fault'; readonly detail: string; readonly isFinal: boolean }
+  /** It was not begun: others were being fetched for too long. */
+  | { readonly kind: 'busy' };

@@ -108,6 +108,9 @@ const fileName = headerSafe(255)
   .refine((name) => name === '' || name.trim() !== '', 'must not be blank')
   .refine((name) => !encodedWord.test(name), 'must be the name itself, in Unicode, and not an encoded word (=?…?=)');
 
+/** What a URL says is the last of a path, and stays that. */
+const fileNameInUrl = fileName.refine((name) => !/[/\\]/.test(name));
+
 export const attachment = z
   .strictObject({
     filename: fileName.optional().meta({
@@ -146,7 +149,7 @@ export const attachment = z
 function lastPart(url: string | undefined): string | null {
   if (url === undefined || !URL.canParse(url)) return null;
   const part = new URL(url).pathname.split('/').at(-1) ?? '';
-  const name = headerSafe(255).min(1).safeParse(decode(part));
+  const name = fileNameInUrl.safeParse(decode(part));
   return name.success ? name.data : null;
 }
 

@@ -10,6 +10,7 @@ const problemKinds = {
   invalid_from_address: { status: 403, title: 'The API key may not send from this domain' },
   not_found: { status: 404, title: 'There is no such resource' },
   method_not_allowed: { status: 405, title: 'The path does not take this method' },
+  request_timeout: { status: 408, title: 'The request did not come in time' },
   conflict: { status: 409, title: 'This does not go with the present state' },
   payload_too_large: { status: 413, title: 'The request body is too large' },
   unsupported_media_type: { status: 415, title: 'The request body has a media type that is not supported' },

@@ -20,20 +20,13 @@ import {
   revokedApiKey,
   viewOf,
 } from './api-key-view.ts';
+import { type CreationDeps, createOnce, creationHeaders } from './creations.ts';
 import { notFoundExamples } from './openapi/problem-examples.ts';
 import { pageQuery } from './paging.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 
-type Deps = {
-  apiKeys: Pick<ApiKeys, 'add' | 'get' | 'page' | 'rename' | 'revoke'>;
-  newId(prefix: 'ak'): string;
-  /** Bytes nobody can guess. */
-  entropy(bytes: number): Uint8Array;
-  now(): number;
-};
-
-const tokenBytes = 32;
+type Deps = CreationDeps<'ak'> & { apiKeys: Pick<ApiKeys, 'add' | 'get' | 'page' | 'rename' | 'revoke'> };
 
 const params = z.object({
   id: z.string().meta({ description: 'The id of the key, `ak_…`.', examples: [apiKeyExample.id] }),
@@ -63,16 +56,20 @@ export function apiKeyRoutes(deps: Deps): Routes {
         description:
           'Store the token: it is not shown again, and only its hash is kept. A key cannot make one that may do more than itself; the 403 names everything that is too much.',
         tags,
+        headers: creationHeaders,
         body: apiKeyRequest,
         response: { 201: createdApiKey, ...problemAnswers(400, 413, 415, 422) },
       },
       handler: async (request, reply) => {
-        const key = makeApiKey(request.body, { id: deps.newId('ak'), now: deps.now() });
-        const excesses = excessesOf(request.apiKey, key);
+        const { body, apiKey } = request;
+        const keyOf = (id: string, now: number) => makeApiKey(body, { id, now });
+        const excesses = excessesOf(apiKey, keyOf('', 0));
         if (excesses.length > 0) throw tooMuch(excesses);
-        const token = makeToken(deps.entropy(tokenBytes));
-        await deps.apiKeys.add(key, hashToken(token));
-        return reply.status(201).send({ ...viewOf({ ...key, lastUsedAt: null }), token });
+        const { id, createdAt, secret } = await createOnce(deps, 'ak', request, reply, (made) =>
+          deps.apiKeys.add(keyOf(made.id, made.createdAt), hashToken(makeToken(made.secret))),
+        );
+        const view = viewOf({ ...keyOf(id, createdAt), lastUsedAt: null });
+        return reply.status(201).send({ ...view, token: makeToken(secret) });
       },
     });
 

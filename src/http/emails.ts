@@ -35,7 +35,7 @@ export type SendDeps = {
 type Deps = SendDeps & {
   emails: {
     load(id: string): Promise<LoadedEmail | null>;
-    find(query: IndexQuery): Promise<StoredEmail[]>;
+    find(query: IndexQuery): Promise<StoredEmail[] | null>;
   };
 };
 
@@ -138,6 +138,7 @@ export function emailRoutes(deps: Deps): Routes {
       },
       handler: async ({ query, apiKey }) => {
         const found = await deps.emails.find(toIndexQuery(query, apiKey));
+        if (found === null) throw ProblemError.of('validation_error', [tooWide]);
         // One more than asked for was looked for: it lies at the far side of the cursor.
         const has_more = found.length > query.limit;
         const page = query.before === undefined ? found.slice(0, query.limit) : found.slice(-query.limit);
@@ -168,6 +169,13 @@ function scheduleIn(given: unknown): { scheduled_at?: number } {
   const at = Date.parse(String((given as { readonly scheduled_at?: unknown } | null)?.scheduled_at));
   return Number.isNaN(at) ? {} : { scheduled_at: at };
 }
+
+const tooWide = {
+  pointer: '#/query/created_after',
+  code: 'too_wide',
+  message:
+    'is needed, or nearer: these filters are seldom true together, and would be looked for among too many emails',
+};
 
 function refusalOf(apiKey: ApiKey, body: EmailRequest): ProblemError | null {
   const excess = excessOf(apiKey, body);

@@ -16,6 +16,7 @@ export async function describeApi(version: string): Promise<ApiDocument> {
   const routes = listRoutes({
     emails: { load: unused, read: unused, find: unused, timeline: unused },
     webhooks: { add: unused, get: unused, list: unused, remove: unused },
+    creations: { begin: unused, end: unused },
     apiKeys: { add: unused, get: unused, page: unused, rename: unused, revoke: unused },
     inbox: { list: unused, get: unused, watch: unused, clear: unused },
     accept: unused,

@@ -95,6 +95,8 @@ export function answerErrorsAsProblems(app: FastifyInstance, deps: ErrorDeps): v
     if (name === 'internal_server_error')
       deps.onBug(error, { method: request.method, route: request.routeOptions.url ?? '' });
     if (name === 'service_unavailable') reply.header('retry-after', retryAfterSeconds);
+    // RFC 9110 section 11.6.1.
+    if (name === 'missing_api_key' || name === 'invalid_api_key') reply.header('www-authenticate', 'Bearer');
     // Fastify closes the connection after a body it did not take, and a client that is still sending it would lose the answer. What
     // follows of the body is read and dropped instead, within the request's time limit.
     reply.removeHeader('connection');

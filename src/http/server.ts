@@ -11,6 +11,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { z } from 'zod';
 import { type AuthDeps, guardWithKeys } from './auth.ts';
 import { readBodies } from './bodies.ts';
+import { answerClientError } from './client-errors.ts';
 import { wording } from './faults.ts';
 import { addRoutes } from './methods.ts';
 import { generatorOptions } from './openapi/generator.ts';
@@ -68,6 +69,7 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
     routerOptions: { maxParamLength },
     genReqId: deps.newRequestId,
     frameworkErrors: answerFrameworkError,
+    clientErrorHandler: answerClientError,
     // One line per request is written by the hook below.
     logger: false,
   }).withTypeProvider<ZodTypeProvider>();

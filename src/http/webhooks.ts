@@ -4,21 +4,13 @@ import { emailEventTypes } from '../domain/event.ts';
 import { type Webhook, webhookRequest, webhookSecret } from '../domain/webhook.ts';
 import type { Webhooks } from '../store/webhooks.ts';
 import { deletedView, isoOf, objectField, time } from './answer-fields.ts';
+import { type CreationDeps, createOnce, creationHeaders, type Made } from './creations.ts';
 import { notFoundExamples } from './openapi/problem-examples.ts';
 import { pageIn, pageOf, pageQuery } from './paging.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 
-type Deps = {
-  webhooks: Pick<Webhooks, 'add' | 'get' | 'list' | 'remove'>;
-  newId(prefix: 'wh'): string;
-  /** Bytes nobody can guess. */
-  entropy(bytes: number): Uint8Array;
-  now(): number;
-};
-
-/** Standard Webhooks asks for 24 to 64 bytes. */
-const secretBytes = 32;
+type Deps = CreationDeps<'wh'> & { webhooks: Pick<Webhooks, 'add' | 'get' | 'list' | 'remove'> };
 
 const example = {
   object: 'webhook',
@@ -87,18 +79,19 @@ export function webhookRoutes(deps: Deps): Routes {
         description:
           'Events are POSTed to it as JSON, signed as Standard Webhooks says. An event that is not answered with 2xx is tried again, for three days by default. Store the signing secret: it is not shown again.',
         tags: ['webhooks'],
+        headers: creationHeaders,
         body: webhookRequest,
         response: { 201: createdWebhook, ...problemAnswers(400, 413, 415, 422) },
       },
       handler: async (request, reply) => {
-        const webhook: Webhook = {
-          id: deps.newId('wh'),
-          createdAt: deps.now(),
-          endpoint: request.body.endpoint,
-          events: request.body.events,
-          secret: webhookSecret(deps.entropy(secretBytes)),
-        };
-        await deps.webhooks.add(webhook);
+        const { endpoint, events } = request.body;
+        const webhookOf = ({ id, createdAt, secret }: Made): Webhook => ({
+          ...{ id, createdAt, endpoint, events },
+          // Standard Webhooks asks for 24 to 64 bytes.
+          secret: webhookSecret(secret),
+        });
+        const made = await createOnce(deps, 'wh', request, reply, (now) => deps.webhooks.add(webhookOf(now)));
+        const webhook = webhookOf(made);
         return reply.status(201).send({ ...viewOf(webhook), signing_secret: webhook.secret });
       },
     });

@@ -2,13 +2,14 @@
 import { getCACertificates } from 'node:tls';
 import { Agent, type Dispatcher, request } from 'undici';
 import type { Fetched } from '../domain/attachment.ts';
+import type { Lane } from '../domain/lane.ts';
 import { describeTrouble } from './network-trouble.ts';
-import { makePlaces } from './places.ts';
+import { makePlaces, type Places } from './places.ts';
 import { PrivateNetworkError, publicLookup, refusePrivateLiteral } from './private-networks.ts';
 
 /** From the connect to the last byte, however steadily a server drips; a wait for a free place may take as long again. */
 const usualDeadlineMs = 30_000;
-/** Fetches at once: each may hold an attachment of 25 MB. */
+/** Fetches at once for each lane, as a host that hangs must not hold up the other: each may hold an attachment of 25 MB. */
 const maxAtOnce = 8;
 /** Fetches of one email follow each other at once; later the connection is of no more use. */
 const idleCloseMs = 2_000;
@@ -16,7 +17,7 @@ const maxNameLength = 300;
 
 export type AttachmentClient = AsyncDisposable & {
   /** Fetches once; trouble is a fault. Needs memory for `maxBytes` and a little more. */
-  fetch(url: string, maxBytes: number, signal?: AbortSignal): Promise<Fetched>;
+  fetch(url: string, maxBytes: number, lane: Lane): Promise<Fetched>;
 };
 
 export type AttachmentClientOptions = {
@@ -28,7 +29,7 @@ export type AttachmentClientOptions = {
 
 export function openAttachmentClient(options: AttachmentClientOptions): AttachmentClient {
   const { allowPrivateNetworks, ca, deadlineMs = usualDeadlineMs } = options;
-  const places = makePlaces(maxAtOnce);
+  const places = { transactional: makePlaces(maxAtOnce), bulk: makePlaces(maxAtOnce) } satisfies Record<Lane, Places>;
   const agent = new Agent({
     allowH2: false,
     connections: null,
@@ -45,8 +46,8 @@ export function openAttachmentClient(options: AttachmentClientOptions): Attachme
     },
   });
 
-  async function fetchInPlace(target: URL, maxBytes: number, outer: AbortSignal | undefined): Promise<Fetched> {
-    using deadline = startDeadline(deadlineMs, outer);
+  async function fetchInPlace(target: URL, maxBytes: number): Promise<Fetched> {
+    using deadline = startDeadline(deadlineMs);
     try {
       if (!allowPrivateNetworks) refusePrivateLiteral(target);
       const answer = await request(target, { dispatcher: agent, headers, signal: deadline.signal });
@@ -54,22 +55,23 @@ export function openAttachmentClient(options: AttachmentClientOptions): Attachme
     } catch (error) {
       if (error instanceof PrivateNetworkError)
         return fault(target, 'is in a private network: give a public host', true);
-      return fault(target, whyEnded(error, deadline.signal, outer, deadlineMs), false);
+      return fault(target, whyEnded(error, deadline.signal, deadlineMs), false);
     }
   }
 
+  async function takePlace(lane: Lane): Promise<(() => void) | null> {
+    using patience = startDeadline(deadlineMs);
+    return await places[lane].take(patience.signal);
+  }
+
   return {
-    async fetch(url, maxBytes, signal) {
+    async fetch(url, maxBytes, lane) {
       const target = readTarget(url);
       if (!(target instanceof URL)) return target;
-      using patience = startDeadline(deadlineMs, signal);
-      const giveBack = await places.take(patience.signal);
-      if (giveBack === null) {
-        const why = signal?.aborted ? calledOff : `was not begun: ${maxAtOnce} others were being fetched`;
-        return fault(target, why, false);
-      }
+      const giveBack = await takePlace(lane);
+      if (giveBack === null) return { kind: 'busy' };
       try {
-        return await fetchInPlace(target, maxBytes, signal);
+        return await fetchInPlace(target, maxBytes);
       } finally {
         giveBack();
       }
@@ -142,12 +144,9 @@ async function collect(body: AsyncIterable<Buffer>, capacity: number): Promise<B
   return length > capacity / 2 ? filled : Buffer.from(filled);
 }
 
-function whyEnded(error: unknown, deadline: AbortSignal, outer: AbortSignal | undefined, deadlineMs: number): string {
-  if (outer?.aborted) return calledOff;
+function whyEnded(error: unknown, deadline: AbortSignal, deadlineMs: number): string {
   return deadline.aborted ? `was not there whole within ${deadlineMs} ms` : `failed: ${describeTrouble(error)}`;
 }
-
-const calledOff = 'was called off';
 
 function tooLarge(target: URL, what: string, maxBytes: number): Fetched {
   return fault(target, `${what}, and at most ${maxBytes} bytes are left for it`, true);
@@ -157,18 +156,9 @@ function fault({ protocol, host, pathname }: URL, what: string, isFinal: boolean
   return { kind: 'fault', detail: `${`${protocol}//${host}${pathname}`.slice(0, maxNameLength)} ${what}`, isFinal };
 }
 
-/** Aborts after so long, or when `outer` does; disposing lets go of both. */
-function startDeadline(ms: number, outer: AbortSignal | undefined): Disposable & { readonly signal: AbortSignal } {
+/** Aborts after so long, unless disposed of before. */
+function startDeadline(ms: number): Disposable & { readonly signal: AbortSignal } {
   const controller = new AbortController();
-  const end = () => controller.abort();
-  const timer = setTimeout(end, ms);
-  outer?.addEventListener('abort', end, { once: true });
-  if (outer?.aborted) end();
-  return {
-    signal: controller.signal,
-    [Symbol.dispose]() {
-      clearTimeout(timer);
-      outer?.removeEventListener('abort', end);
-    },
-  };
+  const timer = setTimeout(() => controller.abort(), ms);
+  return { signal: controller.signal, [Symbol.dispose]: () => clearTimeout(timer) };
 }

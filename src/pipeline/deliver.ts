@@ -9,7 +9,7 @@ import type { Gathered } from './gather.ts';
 type Deps = {
   emails: Pick<Emails, 'load' | 'claimHandOver'>;
   transport: Pick<Transport, 'name' | 'send'>;
-  gather(emailId: string, content: Content): Promise<Gathered>;
+  gather(email: StoredEmail, content: Content): Promise<Gathered>;
   compose(email: StoredEmail, content: Content, files: Files): Promise<Buffer>;
   settle(email: StoredEmail, outcome: SettledOutcome): Promise<Answer>;
   newId(prefix: 'at'): string;
@@ -35,10 +35,11 @@ async function attempt(deps: Deps, email: LoadedEmail): Promise<Outcome | Settle
     const detail = `the worker stopped after the hand-over began at ${new Date(handOver.at).toISOString()}`;
     return { kind: 'unknown', transport: handOver.transport, detail, refused: [] };
   }
-  if (state.expiresAt !== null && state.expiresAt <= deps.now()) return { kind: 'expired' };
+  const isOver = () => state.expiresAt !== null && state.expiresAt <= deps.now();
+  if (isOver()) return { kind: 'expired' };
   if (content === null) return { kind: 'undeliverable', transport, detail: 'its content is gone' };
-  const gathered = await deps.gather(facts.id, content);
-  if (gathered.kind === 'fetch_fault') return gathered;
+  const gathered = await deps.gather(email, content);
+  if (gathered.kind !== 'gathered') return gathered;
   const raw = await deps.compose(email, gathered.content, gathered.files).catch((error: Error) => error);
   if (raw instanceof Error)
     return { kind: 'undeliverable', transport, detail: `it could not be composed: ${raw.message}` };
@@ -46,5 +47,7 @@ async function attempt(deps: Deps, email: LoadedEmail): Promise<Outcome | Settle
   const attemptId = deps.newId('at');
   const to = [...new Set(pending.map(({ address }) => address))];
   const message = { emailId: facts.id, envelope: { from: facts.from.address, to }, raw, dsn: facts.dsn };
-  return deps.transport.send(message, () => deps.emails.claimHandOver(email, { at: deps.now(), transport, attemptId }));
+  // Files and a connection may have been waited for: what is over by now is withheld, and found expired when it is looked at again.
+  const claim = async () => !isOver() && deps.emails.claimHandOver(email, { at: deps.now(), transport, attemptId });
+  return deps.transport.send(message, claim);
 }

@@ -1,6 +1,13 @@
 /** gather: the bytes of every file an email carries; those given by URL are fetched once and kept, so that each attempt sends the same message. */
-import { type Attachment, type AttachmentSource, addFile, type Content, type Files } from '../domain/email.ts';
-import type { SettledOutcome } from '../domain/outcome.ts';
+import {
+  type Attachment,
+  type AttachmentSource,
+  addFile,
+  type Content,
+  type Files,
+  type StoredEmail,
+} from '../domain/email.ts';
+import type { Outcome, SettledOutcome } from '../domain/outcome.ts';
 import type { AttachmentClient } from '../outbound/attachment-client.ts';
 import type { Emails } from '../store/emails.ts';
 
@@ -13,9 +20,15 @@ type Deps = {
 
 type FetchFault = Extract<SettledOutcome, { kind: 'fetch_fault' }>;
 
-export type Gathered = { readonly kind: 'gathered'; readonly content: Content; readonly files: Files } | FetchFault;
+/** Nothing was tried, as others were being fetched for too long: looked at again at once. */
+type Withheld = Extract<Outcome, { kind: 'withheld' }>;
 
-export async function gather(deps: Deps, emailId: string, content: Content): Promise<Gathered> {
+export type Gathered =
+  | { readonly kind: 'gathered'; readonly content: Content; readonly files: Files }
+  | FetchFault
+  | Withheld;
+
+export async function gather(deps: Deps, { facts }: Pick<StoredEmail, 'facts'>, content: Content): Promise<Gathered> {
   if (content.attachments.length === 0) return { kind: 'gathered', content, files: new Map() };
   const isKept = ({ source }: Attachment) => source.kind === 'file';
   const kept = await deps.emails.files([...new Set(content.attachments.flatMap(({ source }) => hashOf(source)))]);
@@ -26,27 +39,29 @@ export async function gather(deps: Deps, emailId: string, content: Content): Pro
   let left = deps.maxBytes - content.attachments.reduce((sum, { source }) => sum + bytesOf(source), 0);
   // One after the other, as each may take all that is left.
   for (const attachment of content.attachments) {
-    const source = await fetchInto(deps, attachment, left, fetched);
-    if (source.kind === 'fetch_fault') return source;
-    if (!isKept(attachment)) left -= bytesOf(source);
-    attachments.push({ ...attachment, source });
+    const { filename, source } = attachment;
+    if (source.kind === 'file') {
+      attachments.push(attachment);
+      continue;
+    }
+    const answer = await deps.client.fetch(source.url, left, facts.lane);
+    if (answer.kind === 'busy') return { kind: 'withheld' };
+    if (answer.kind === 'fault')
+      return { kind: 'fetch_fault', detail: `attachment ${filename}: ${answer.detail}`, isFinal: answer.isFinal };
+    const file = addFile(answer.content, fetched);
+    left -= bytesOf(file);
+    attachments.push({ ...attachment, contentType: typeFor(attachment, answer.contentType), source: file });
   }
   const whole = { ...content, attachments };
   const added = new Map([...fetched].filter(([hash]) => !kept.has(hash)));
-  await deps.emails.keepFiles(emailId, whole, added);
+  await deps.emails.keepFiles(facts.id, whole, added);
   return { kind: 'gathered', content: whole, files: new Map([...kept, ...fetched]) };
 }
 
-async function fetchInto(
-  deps: Deps,
-  { filename, source }: Attachment,
-  maxBytes: number,
-  files: Map<string, Buffer>,
-): Promise<AttachmentSource | FetchFault> {
-  if (source.kind === 'file') return source;
-  const answer = await deps.client.fetch(source.url, maxBytes);
-  if (answer.kind === 'fetched') return addFile(answer.content, files);
-  return { kind: 'fetch_fault', detail: `attachment ${filename}: ${answer.detail}`, isFinal: answer.isFinal };
+/** What its server calls a file is worth knowing where neither its caller nor its name tells. */
+function typeFor({ contentType, filename }: Attachment, served: string | null): string | null {
+  if (contentType !== null || filename.includes('.')) return contentType;
+  return served?.split(';')[0]?.trim() ?? null;
 }
 
 function hashOf(source: AttachmentSource): string[] {

@@ -128,8 +128,14 @@ return {1, from, found}`,
 const lowest = Buffer.alloc(16, 0x00);
 const highest = Buffer.alloc(16, 0xff);
 
-/** Ids of the emails that fit, at most `limit` next to the cursor, newest first. */
-export async function findIds(redis: Redis, query: IndexQuery): Promise<string[]> {
+/** Runs for one query, about 200,000 look-ups: terms that are frequent but never meet would be followed through the whole index. */
+const maxRuns = 400;
+
+/**
+ * Ids of the emails that fit, at most `limit` next to the cursor, newest first. Null when that would take too many look-ups: a shorter span
+ * of time takes fewer.
+ */
+export async function findIds(redis: Redis, query: IndexQuery, runs = maxRuns): Promise<string[] | null> {
   const older = query.cursor?.side !== 'newer';
   const bottom = query.createdFrom === null ? lowest : timeBytes(query.createdFrom, 0x00);
   const top = query.createdTo === null ? highest : timeBytes(query.createdTo, 0xff);
@@ -141,7 +147,7 @@ export async function findIds(redis: Redis, query: IndexQuery): Promise<string[]
   }
   const groups = query.groups.flatMap((group) => [group.length, ...group.map(termName)]);
   const found: string[] = [];
-  for (;;) {
+  for (let run = 0; run < runs; run++) {
     const wanted = query.limit - found.length;
     const args = [older ? 'older' : 'newer', wanted, lookUpsPerRun, from, far, ...groups];
     const [isOver, next, ids] = (await findScript(redis, [keys.emailIndex], args)) as [number, Buffer, Buffer[]];
@@ -149,6 +155,7 @@ export async function findIds(redis: Redis, query: IndexQuery): Promise<string[]
     if (isOver === 1) return older ? found : found.reverse();
     from = next;
   }
+  return null;
 }
 
 function timeBytes(at: number, rest: number): Buffer {

@@ -44,9 +44,10 @@ export function openEmails(redis: Redis) {
       return found.map((facts, index) => (facts === null ? null : unpackFacts(ids[index] ?? '', facts)));
     },
 
-    /** The emails that fit, newest first, without content; records that are gone are left out. */
-    async find(query: IndexQuery): Promise<StoredEmail[]> {
+    /** The emails that fit, newest first, without content; records that are gone are left out. Null when finding them takes too long. */
+    async find(query: IndexQuery): Promise<StoredEmail[] | null> {
       const ids = await findIds(redis, query);
+      if (ids === null) return null;
       const found = await Promise.all(ids.map((id) => readFields(redis, id)));
       return found.filter((email) => email !== null);
     },

@@ -2,6 +2,7 @@
 import type { Redis } from 'ioredis';
 import type { RedisMemory } from '../domain/back-pressure.ts';
 import { openApiKeys } from './api-keys.ts';
+import { openCreations } from './creations.ts';
 import { openDeliveries } from './deliveries.ts';
 import { openEmails } from './emails.ts';
 import { openInbox } from './inbox.ts';
@@ -22,6 +23,7 @@ export async function openStore(redis: Redis, secretKey: Uint8Array, newIv: () =
     deliveries: openDeliveries(redis),
     inbox: openInbox(redis),
     apiKeys: openApiKeys(redis),
+    creations: openCreations(redis, secretKey),
     rateLimits: openRateLimits(redis),
     /** Whether Redis answers now. */
     ping: async (): Promise<boolean> => (await redis.ping().catch(() => '')) === 'PONG',

@@ -155,6 +155,15 @@ describe('a request', () => {
     for (const content of ['', 'AA', 'AA==', 'AAA', 'AA AA\n', 'AAAAAA==']) expect(faultsIn(content)).toBeUndefined();
   });
 
+  it.each(['%3D%3Futf-8%3FQ%3Fevil.exe%3F%3D', '%20', 'a%2f..%2fb.pdf', 'a%5Cb.pdf', 'a%0Ab.pdf'])(
+    'takes no filename from a URL that ends in %s: it asks for one',
+    (end) => {
+      const path = `https://files.example.com/${end}`;
+      expect(faultsOf({ ...good, attachments: [{ path }] })).toEqual(['/attachments/0/filename is required']);
+      expect(faultsOf({ ...good, attachments: [{ path, filename: 'a.pdf' }] })).toEqual([]);
+    },
+  );
+
   it('with too many headers is refused by their number, before any of them is read', () => {
     const headers = Object.fromEntries(Array.from({ length: 51 }, (_, n) => [`X-${n}`, n === 0 ? 'a\r\nb' : 'v']));
     const issues = emailRequest.safeParse({ ...good, headers }).error?.issues;

@@ -19,7 +19,7 @@ describe('a caller', () => {
     const answer = await apiClient(postrider.url, null)('POST', '/v1/emails', email);
     expect(answer).toMatchObject({
       status: 401,
-      headers: { 'content-type': 'application/problem+json' },
+      headers: { 'content-type': 'application/problem+json', 'www-authenticate': 'Bearer' },
     });
     expect(answer.body).toEqual({
       type: 'urn:postrider:problem:missing_api_key',

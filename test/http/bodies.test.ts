@@ -213,7 +213,11 @@ describe('a body whose length is not what was announced', () => {
   ])('because it is %s is a 400', async (_, lines) => {
     using http = await openRawHttp(postrider.url);
     http.write(`POST /v1/emails HTTP/1.1\r\nhost: test\r\n${lines}\r\n${headerLines(json)}\r\n{"a":1}\r\n\r\n`);
-    expect(await http.answer()).toMatchObject({ status: 400 });
+    expect(await http.answer()).toMatchObject({
+      status: 400,
+      headers: { 'content-type': 'application/problem+json' },
+      body: expect.stringContaining('"name":"unreadable_request"'),
+    });
     expect((await postrider.api('GET', '/livez')).status).toBe(200);
   });
 });

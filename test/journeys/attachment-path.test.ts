@@ -146,6 +146,38 @@ describe('a file that cannot be fetched', () => {
   });
 });
 
+it('an email whose time is over when its file has come is not sent', async () => {
+  const gate = Promise.withResolvers<void>();
+  await using files = await servers.serve(async (_, response) => {
+    await gate.promise;
+    response.end(report);
+  });
+  await using postrider = await start();
+  const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Code', text: '1234', ttl: 1 };
+  const { id } = (await postrider.api('POST', '/v1/emails', { ...email, attachments: [{ path: files.url }] })).body;
+  await until('its file to be asked for', () => files.requests.length === 1);
+  const { created_at } = (await postrider.api('GET', `/v1/emails/${id}`)).body as unknown as { created_at: string };
+  await until('its time to be over', () => Date.now() > Date.parse(created_at) + 1_000);
+  gate.resolve();
+  await becomes(postrider, id, 'expired');
+  expect(mailsOf(id)).toEqual([]);
+});
+
+it('a file whose name tells nothing is of the type that its server says', async () => {
+  await using files = await servers.serve((_, response) =>
+    response.writeHead(200, { 'content-type': 'image/png; charset=x', 'content-length': report.length }).end(report),
+  );
+  await using postrider = await start();
+  const id = await send(postrider, [
+    { path: files.url, filename: 'logo' },
+    { path: files.url, filename: 'logo.gif' },
+    { path: files.url, filename: 'mine', content_type: 'text/plain' },
+  ]);
+  await becomes(postrider, id, 'sent');
+  const types = mailsOf(id)[0]?.parsed.attachments.map(({ contentType }) => contentType);
+  expect(types).toEqual(['image/png', 'image/gif', 'text/plain']);
+});
+
 it('all files of one email share its bytes, whether given or fetched', async () => {
   const half = 524_288;
   await using files = await servers.serve((request, response) => {

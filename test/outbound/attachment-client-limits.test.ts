@@ -10,9 +10,10 @@ const servers = await openFileServers();
 afterAll(() => servers[Symbol.asyncDispose]());
 const { trusting, serve, fetchOnce } = servers;
 
+const late = faultForNow(expect.stringContaining('was not there whole within 300 ms'));
+
 describe('the deadline', () => {
   const hasty = { ...trusting, deadlineMs: 300 };
-  const late = faultForNow(expect.stringContaining('was not there whole within 300 ms'));
 
   it('cuts off a body that drips', async () => {
     await using target = await serve((_, response) => {
@@ -38,28 +39,11 @@ describe('the deadline', () => {
     await new Promise((closed) => server.close(closed));
   });
 
-  it('and the caller may call a fetch off', async () => {
-    const reached = Promise.withResolvers<void>();
-    await using target = await serve((_, response) => {
-      response.write('x');
-      reached.resolve();
-    });
-    await using client = openAttachmentClient(trusting);
-    const caller = new AbortController();
-    const fetching = client.fetch(target.url, 1_000, caller.signal);
-    await reached.promise;
-    caller.abort();
-    const calledOff = faultForNow(`https://127.0.0.1:${target.port}/a/file.pdf was called off`);
-    expect(await fetching).toEqual(calledOff);
-    expect(await client.fetch(target.url, 1_000, caller.signal)).toEqual(calledOff);
-    expect(target.requests).toHaveLength(1);
-  });
-
-  it('or close the client', async () => {
+  it('or the end of the client cuts it off', async () => {
     const reached = Promise.withResolvers<void>();
     await using target = await serve(() => reached.resolve());
     const client = openAttachmentClient(trusting);
-    const fetching = client.fetch(target.url, 1_000);
+    const fetching = client.fetch(target.url, 1_000, 'transactional');
     await reached.promise;
     await client[Symbol.asyncDispose]();
     expect(await fetching).toMatchObject({ kind: 'fault', isFinal: false });
@@ -79,40 +63,33 @@ describe('a client with more to fetch than it may at once', () => {
       response.end('x');
     });
     await using client = openAttachmentClient(trusting);
-    const fetching = Array.from({ length: 20 }, () => client.fetch(target.url, 10));
+    const fetching = Array.from({ length: 20 }, () => client.fetch(target.url, 10, 'transactional'));
     await until('eight requests', () => open === 8);
     gate.resolve();
     expect((await Promise.all(fetching)).every(({ kind }) => kind === 'fetched')).toBe(true);
     expect(most).toBe(8);
   });
 
-  it('does not keep one waiting for ever, and gives no place to those that left', async () => {
-    const gate = Promise.withResolvers<void>();
-    await using target = await serve(async (request, response) => {
-      if (request.url === '/held') await gate.promise;
-      response.end('x');
+  it('lets one lane fetch while the other has all its places taken', async () => {
+    await using target = await serve((request, response) => {
+      if (request.url !== '/held') response.end('x');
     });
     const { origin } = new URL(target.url);
-    await using patient = openAttachmentClient(trusting);
-    const held = Array.from({ length: 8 }, () => patient.fetch(`${origin}/held`, 10));
+    await using client = openAttachmentClient(trusting);
+    const held = Array.from({ length: 20 }, () => client.fetch(`${origin}/held`, 10, 'bulk'));
     await until('eight requests', () => target.requests.length === 8);
-    const caller = new AbortController();
-    const leaving = Array.from({ length: 8 }, () => patient.fetch(target.url, 10, caller.signal));
-    const staying = patient.fetch(target.url, 10);
-    caller.abort();
-    for (const left of leaving) expect(await left).toEqual(faultForNow(expect.stringContaining('was called off')));
-    gate.resolve();
-    expect(await staying).toMatchObject({ kind: 'fetched' });
-    expect(await Promise.all(held)).toHaveLength(8);
+    expect(await client.fetch(target.url, 10, 'transactional')).toMatchObject({ kind: 'fetched' });
+    await client[Symbol.asyncDispose]();
+    expect((await Promise.all(held)).every(({ kind }) => kind === 'fault')).toBe(true);
   });
 
   it('gives up on one whose wait was as long as a fetch may take', async () => {
     await using target = await serve(() => {});
     await using client = openAttachmentClient({ ...trusting, deadlineMs: 300 });
-    const fetching = Array.from({ length: 9 }, () => client.fetch(target.url, 10));
-    const details = (await Promise.all(fetching)).map((fetched) => (fetched.kind === 'fault' ? fetched.detail : ''));
-    expect(details.slice(0, 8).every((detail) => detail.includes('within 300 ms'))).toBe(true);
-    expect(details[8]).toContain('was not begun: 8 others were being fetched');
+    const fetching = Array.from({ length: 9 }, () => client.fetch(target.url, 10, 'transactional'));
+    const fetched = await Promise.all(fetching);
+    expect(fetched.slice(0, 8)).toEqual(Array(8).fill(late));
+    expect(fetched[8]).toEqual({ kind: 'busy' });
     expect(target.requests).toHaveLength(8);
   });
 });

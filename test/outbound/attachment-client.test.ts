@@ -49,7 +49,8 @@ describe('an attachment that is fetched', () => {
   it('uses a connection again at once, and leaves it soon', async () => {
     await using target = await serve((_, response) => response.end('x'));
     await using client = openAttachmentClient(trusting);
-    for (let n = 0; n < 3; n++) expect(await client.fetch(target.url, 10)).toMatchObject({ kind: 'fetched' });
+    for (let n = 0; n < 3; n++)
+      expect(await client.fetch(target.url, 10, 'transactional')).toMatchObject({ kind: 'fetched' });
     // The second may leave while the first connection is still being handed back.
     expect(target.connections).toBeLessThanOrEqual(2);
     await until('the idle connection to be closed', () => target.sockets.size === 0);
@@ -106,7 +107,7 @@ describe('a body', () => {
       response.writeHead(200, { 'content-length': 1_001 }).flushHeaders();
     });
     await using client = openAttachmentClient(trusting);
-    expect(await client.fetch(target.url, 1_000)).toEqual(
+    expect(await client.fetch(target.url, 1_000, 'transactional')).toEqual(
       faultForGood(expect.stringMatching(/is 1001 bytes, and at most 1000 bytes/)),
     );
     await until('the connection to be closed', () => target.sockets.size === 0);
@@ -168,9 +169,9 @@ describe('a body', () => {
     const script = `
       import { openAttachmentClient } from './src/outbound/attachment-client.ts';
       await using client = openAttachmentClient({ allowPrivateNetworks: true });
-      const small = await client.fetch('${target.url}', 1);
+      const small = await client.fetch('${target.url}', 1, 'transactional');
       const before = process.resourceUsage().maxRSS;
-      const fetched = await client.fetch('${target.url}', ${size});
+      const fetched = await client.fetch('${target.url}', ${size}, 'transactional');
       console.log(small.kind, fetched.kind, fetched.content?.length, (process.resourceUsage().maxRSS - before) * 1024);`;
     await using child = startProcess(
       process.execPath,
@@ -208,7 +209,7 @@ describe('TLS', () => {
     const script = `
       import { openAttachmentClient } from './src/outbound/attachment-client.ts';
       await using client = openAttachmentClient({ allowPrivateNetworks: true });
-      console.log((await client.fetch('${target.url}', 1_000)).kind);`;
+      console.log((await client.fetch('${target.url}', 1_000, 'transactional')).kind);`;
     await using child = startProcess(process.execPath, [...args, '--input-type=module', '-e', script], { env });
     await child.printed(/^fault$/m);
     expect(target.requests).toHaveLength(0);

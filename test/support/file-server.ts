@@ -71,7 +71,7 @@ async function serve(answer: RequestListener, options: ServerOptions, host: stri
 
 async function fetchOnce(url: string, maxBytes: number, options: AttachmentClientOptions): Promise<Fetched> {
   await using client = openAttachmentClient(options);
-  const fetched = await client.fetch(url, maxBytes);
+  const fetched = await client.fetch(url, maxBytes, 'transactional');
   if (fetched.kind === 'fault') expect(fetched.detail).not.toMatch(/secret|signature/);
   return fetched;
 }

@@ -8,6 +8,7 @@ import { buildServer } from './http/server.ts';
 import { openAttachmentClient } from './outbound/attachment-client.ts';
 import { compose } from './outbound/compose.ts';
 import { openInboxTransport } from './outbound/inbox-transport.ts';
+import { makePlaces } from './outbound/places.ts';
 import { openSmtpTransport } from './outbound/smtp-transport.ts';
 import { openWebhookClient } from './outbound/webhook-client.ts';
 import { accept, recall } from './pipeline/accept.ts';
@@ -70,7 +71,8 @@ export async function openApp(config: Config): Promise<App> {
     const files = opened.use(openAttachmentClient({ allowPrivateNetworks: config.ATTACHMENT_ALLOW_PRIVATE_NETWORKS }));
     const gathering = gather.bind(null, { emails, client: files, maxBytes: config.MAX_ATTACHMENT_BYTES });
     const settling = settle.bind(null, { emails, policies, report: report.settled, now, rand });
-    const delivering = { emails, transport, gather: gathering, compose, settle: settling, newId, now };
+    const rooms = { transactional: makePlaces(config.WORKER_MAIL_BYTES), bulk: makePlaces(config.WORKER_MAIL_BYTES) };
+    const delivering = { emails, transport, rooms, gather: gathering, compose, settle: settling, newId, now };
     const scheduleMs = config.WEBHOOK_SCHEDULE;
     const posting = { outbox, webhooks, emails, deliveries, client, scheduleMs, report: report.posted, now, rand };
     const notifying = { outbox, webhooks, postQueue, now };

@@ -109,7 +109,12 @@ export const settings = z.object({
   WORKER_CONCURRENCY: expects(
     wholeNumber(1, 10_000).prefault('50'),
     'a whole number from 1',
-    'Emails, and as many webhooks, one worker has in hand at a time. Each email is in memory whole.',
+    'Emails of each lane, and as many webhooks, one worker has in hand at a time.',
+  ),
+  WORKER_MAIL_BYTES: expects(
+    byteSize.prefault('64mb'),
+    'bytes such as `64mb`',
+    'Letters and files of large emails that one worker has in hand at a time, for each lane. While it sends them they take about four times as much memory.',
   ),
   WORKER_LOCK: expects(
     duration(500).prefault('30s'),

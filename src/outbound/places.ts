@@ -1,46 +1,57 @@
-/** Lets so many work at once; whoever comes later waits in order, for as long as its signal allows. */
+/** Lets so much work at once; whoever comes later waits in order, for as long as its signal allows. */
 
 export type Places = {
-  /** @returns what gives the place back, to be called once; null when the signal ended the wait */
-  take(signal: AbortSignal): Promise<(() => void) | null>;
+  /**
+   * @param weight places it takes; more than there are counts as all of them
+   * @returns what gives them back, to be called once; null when the signal ended the wait
+   */
+  take(signal: AbortSignal, weight?: number): Promise<(() => void) | null>;
 };
 
 export function makePlaces(count: number): Places {
   let free = count;
   /** A set keeps the order in which they came. */
-  const waiting = new Set<() => void>();
+  const waiting = new Set<{ readonly weight: number; go(): void }>();
 
-  function waitForTurn(signal: AbortSignal): Promise<boolean> {
+  function waitForTurn(signal: AbortSignal, weight: number): Promise<boolean> {
     return new Promise((resolve) => {
-      const go = () => {
-        signal.removeEventListener('abort', leave);
-        resolve(true);
+      const waiter = {
+        weight,
+        go() {
+          signal.removeEventListener('abort', leave);
+          resolve(true);
+        },
       };
       const leave = () => {
-        waiting.delete(go);
+        waiting.delete(waiter);
+        letIn();
         resolve(false);
       };
-      waiting.add(go);
+      waiting.add(waiter);
       signal.addEventListener('abort', leave, { once: true });
     });
   }
 
-  function giveBack(): void {
-    const [next] = waiting;
-    if (next === undefined) {
-      free += 1;
-    } else {
-      waiting.delete(next);
-      next();
+  /** Nobody passes one that came before, or a heavy one would wait for ever. */
+  function letIn(): void {
+    for (const waiter of waiting) {
+      if (waiter.weight > free) return;
+      waiting.delete(waiter);
+      free -= waiter.weight;
+      waiter.go();
     }
   }
 
   return {
-    async take(signal) {
+    async take(signal, asked = 1) {
       if (signal.aborted) return null;
-      if (free > 0) free -= 1;
-      else if (!(await waitForTurn(signal))) return null;
-      return giveBack;
+      const weight = Math.min(asked, count);
+      if (waiting.size === 0 && weight <= free) free -= weight;
+      else if (!(await waitForTurn(signal, weight))) return null;
+      return () => {
+        free += weight;
+        letIn();
+      };
     },
   };
 }

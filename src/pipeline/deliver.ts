@@ -1,7 +1,9 @@
 /** deliver: one attempt at one email. Load, gather its files, compose, send, settle; the Answer tells the queue what to do with the job. */
 import type { Content, Files, LoadedEmail, StoredEmail } from '../domain/email.ts';
+import type { Lane } from '../domain/lane.ts';
 import { type Answer, done, type Outcome, type SettledOutcome } from '../domain/outcome.ts';
 import { isPending, nextDue } from '../domain/recipient.ts';
+import type { Places } from '../outbound/places.ts';
 import type { Transport } from '../outbound/transport.ts';
 import type { Emails } from '../store/emails.ts';
 import type { Gathered } from './gather.ts';
@@ -9,6 +11,8 @@ import type { Gathered } from './gather.ts';
 type Deps = {
   emails: Pick<Emails, 'load' | 'claimHandOver'>;
   transport: Pick<Transport, 'name' | 'send'>;
+  /** Bytes of large emails in hand at a time, so that fifty of them do not fill the memory. */
+  rooms: Readonly<Record<Lane, Pick<Places, 'take'>>>;
   gather(email: StoredEmail, content: Content): Promise<Gathered>;
   compose(email: StoredEmail, content: Content, files: Files): Promise<Buffer>;
   settle(email: StoredEmail, outcome: SettledOutcome): Promise<Answer>;
@@ -28,7 +32,32 @@ export async function deliver(deps: Deps, emailId: string): Promise<Answer> {
   return deps.settle(email, outcome);
 }
 
+/** An email up to this size waits for no room: what can be in hand of such is little. */
+const smallBytes = 256 * 1_024;
+/** What a file that is yet to be fetched counts as. */
+const guessedBytes = 1024 * 1024;
+/** A wait for room is given up and begun anew, so that what is over by then is found so. */
+const roomWaitMs = 30_000;
+
 async function attempt(deps: Deps, email: LoadedEmail): Promise<Outcome | SettledOutcome> {
+  const { facts, content } = email;
+  const bytes = content === null ? 0 : bytesOf(content);
+  if (bytes <= smallBytes) return tryNow(deps, email);
+  const leave = await deps.rooms[facts.lane].take(AbortSignal.timeout(roomWaitMs), bytes);
+  if (leave === null) return { kind: 'withheld' };
+  try {
+    return await tryNow(deps, email);
+  } finally {
+    leave();
+  }
+}
+
+function bytesOf({ html, text, attachments }: Content): number {
+  const files = attachments.map(({ source }) => (source.kind === 'file' ? source.bytes : guessedBytes));
+  return files.reduce((sum, bytes) => sum + bytes, (html?.length ?? 0) + (text?.length ?? 0));
+}
+
+async function tryNow(deps: Deps, email: LoadedEmail): Promise<Outcome | SettledOutcome> {
   const { facts, state, content, handOver } = email;
   const transport = deps.transport.name;
   if (handOver !== null) {

@@ -1,0 +1,52 @@
+/** Places: so much at once, in the order of coming, and what leaves the queue leaves no gap. */
+import { expect, it } from 'vitest';
+import { makePlaces } from '../../src/outbound/places.ts';
+
+const patient = () => new AbortController().signal;
+
+/** Notes who has come in, in order. */
+function openRoom(count: number) {
+  const places = makePlaces(count);
+  const inside: string[] = [];
+  const leave = new Map<string, () => void>();
+  const come = (name: string, weight?: number, signal = patient()) =>
+    places.take(signal, weight).then((giveBack) => {
+      inside.push(giveBack === null ? `${name} gave up` : name);
+      if (giveBack !== null) leave.set(name, giveBack);
+    });
+  return { come, inside, leave: (name: string) => leave.get(name)?.() };
+}
+
+it('a heavy one waits for enough, and nobody who came later passes it', async () => {
+  const room = openRoom(10);
+  await Promise.all([room.come('a', 6), room.come('b', 4)]);
+  const waiting = [room.come('heavy', 8), room.come('light', 1)];
+  room.leave('b');
+  await Promise.resolve();
+  expect(room.inside).toEqual(['a', 'b']);
+  room.leave('a');
+  await Promise.all(waiting);
+  expect(room.inside).toEqual(['a', 'b', 'heavy', 'light']);
+});
+
+it('one that is heavier than all places has them all to itself', async () => {
+  const room = openRoom(10);
+  await room.come('giant', 1_000);
+  const next = room.come('next');
+  expect(room.inside).toEqual(['giant']);
+  room.leave('giant');
+  await next;
+  expect(room.inside).toEqual(['giant', 'next']);
+});
+
+it('one that gives up lets in those behind it', async () => {
+  const room = openRoom(10);
+  await room.come('a', 6);
+  const impatience = new AbortController();
+  const heavy = room.come('heavy', 8, impatience.signal);
+  const light = room.come('light', 4);
+  impatience.abort();
+  await Promise.all([heavy, light]);
+  expect(room.inside.toSorted()).toEqual(['a', 'heavy gave up', 'light']);
+  expect(await makePlaces(1).take(AbortSignal.abort())).toBeNull();
+});

@@ -1,14 +1,17 @@
 /**
- * Packs an email's content for Redis: JSON, compressed when that pays; the first byte says which. Attached files stand apart, as they are,
- * and so does a letter (html and text) that several emails of a batch have in common.
+ * Packs an email's content for Redis: a head in JSON, then html and text as they are (to escape a letter for JSON takes half as long as to
+ * compress it), compressed when that pays; the first byte says which. Attached files stand apart, and so does a letter (html and text) that
+ * several emails of a batch have in common.
  */
 import { promisify } from 'node:util';
 import { deflateRaw, deflateRawSync, inflateRaw, inflateRawSync } from 'node:zlib';
 import type { Content } from '../domain/email.ts';
 
 export type Letter = Pick<Content, 'html' | 'text'>;
-/** What stands in Redis for one email; `letter` is the hash of one that stands apart. */
-type Packed = Omit<Content, 'html' | 'text'> & (Letter | { readonly letter: string });
+
+/** What comes first. The letter is the hash of one that stands apart, or the bytes of html and of text, null where there is none. */
+type Head = Omit<Content, keyof Letter> & { readonly letter: string | Lengths };
+type Lengths = readonly [html: number | null, text: number | null];
 
 /** Below this a compressed body saves nothing worth the time. */
 const compressFromBytes = 1_024;
@@ -16,31 +19,32 @@ const compressFromBytes = 1_024;
 const offloadFromBytes = 64 * 1_024;
 
 /**
- * A letter of 5 KB takes 21 µs with these settings, 27 µs with the usual `memLevel`, whose memory is new each time, and more with zstd.
- * Chunks below 4 KB are cut from Node's pool.
+ * A letter of 5 KB takes 19 µs with these settings: 5 µs less than with chunks of 4 KB or more, 3 less than with the usual `memLevel`,
+ * whose memory is new each time; zstd takes longer.
  */
-const quick = { level: 1, windowBits: 13, memLevel: 6, chunkSize: 4_095 };
+const quick = { level: 1, windowBits: 13, memLevel: 6, chunkSize: 2_048 };
 
 const compress = promisify<Buffer, typeof quick, Buffer>(deflateRaw);
 const decompress = promisify<Buffer, Buffer>(inflateRaw);
 
 const plain = Buffer.of(0);
 const compressed = Buffer.of(1);
+/** Bytes that say how long the head is. */
+const lengthBytes = 4;
 
 /** @param letter the hash of its letter, when that stands apart */
 export function packContent({ html, text, ...head }: Content, letter: string | null = null): Promise<Buffer> {
-  const packed: Packed = letter === null ? { html, text, ...head } : { letter, ...head };
-  return pack(packed);
+  return letter === null ? packWhole({ html, text }, head) : pack(layOut({ ...head, letter }, '', ''));
 }
 
-export function packLetter({ html, text }: Letter): Promise<Buffer> {
-  return pack({ html, text });
+export function packLetter(letter: Letter): Promise<Buffer> {
+  return packWhole(letter, { headers: {}, attachments: [] });
 }
 
 /** The hash of the letter that stands apart; null when it stands in the content. */
 export async function letterOf(packed: Buffer): Promise<string | null> {
-  const stored = await unpack<Packed>(packed);
-  return 'letter' in stored ? stored.letter : null;
+  const { letter } = readHead(await unpack(packed));
+  return typeof letter === 'string' ? letter : null;
 }
 
 /**
@@ -51,24 +55,55 @@ export async function unpackContent(
   packed: Buffer,
   readFile: (hash: string) => Promise<Buffer | null>,
 ): Promise<Content | null> {
-  const stored = await unpack<Packed>(packed);
-  if (!('letter' in stored)) return stored;
-  const { letter: hash, ...head } = stored;
-  const letter = await readFile(hash);
-  return letter === null ? null : { ...head, ...(await unpack<Letter>(letter)) };
+  const bytes = await unpack(packed);
+  const { letter, ...head } = readHead(bytes);
+  if (typeof letter !== 'string') return { ...readLetter(bytes, letter), ...head };
+  const apart = await readFile(letter);
+  return apart === null ? null : { ...((await unpackContent(apart, readFile)) as Content), ...head };
 }
 
-async function pack(value: object): Promise<Buffer> {
-  const json = Buffer.from(JSON.stringify(value));
-  if (json.length < compressFromBytes) return Buffer.concat([plain, json]);
-  const packed = json.length < offloadFromBytes ? deflateRawSync(json, quick) : await compress(json, quick);
+function packWhole({ html, text }: Letter, head: Omit<Head, 'letter'>): Promise<Buffer> {
+  const letter: Lengths = [lengthOf(html), lengthOf(text)];
+  return pack(layOut({ ...head, letter }, html ?? '', text ?? ''));
+}
+
+function lengthOf(part: string | null): number | null {
+  return part === null ? null : Buffer.byteLength(part);
+}
+
+function layOut(head: Head, html: string, text: string): Buffer {
+  const json = JSON.stringify(head);
+  const headBytes = Buffer.byteLength(json);
+  const [htmlBytes, textBytes] = typeof head.letter === 'string' ? [0, 0] : head.letter;
+  const bytes = Buffer.allocUnsafe(lengthBytes + headBytes + (htmlBytes ?? 0) + (textBytes ?? 0));
+  let at = bytes.writeUInt32BE(headBytes);
+  for (const part of [json, html, text]) at += bytes.write(part, at);
+  return bytes;
+}
+
+function readHead(bytes: Buffer): Head {
+  return JSON.parse(bytes.toString('utf8', lengthBytes, lengthBytes + bytes.readUInt32BE()));
+}
+
+function readLetter(bytes: Buffer, [htmlBytes, textBytes]: Lengths): Letter {
+  const htmlAt = lengthBytes + bytes.readUInt32BE();
+  const textAt = htmlAt + (htmlBytes ?? 0);
+  return {
+    html: htmlBytes === null ? null : bytes.toString('utf8', htmlAt, textAt),
+    text: textBytes === null ? null : bytes.toString('utf8', textAt, textAt + textBytes),
+  };
+}
+
+async function pack(bytes: Buffer): Promise<Buffer> {
+  if (bytes.length < compressFromBytes) return Buffer.concat([plain, bytes]);
+  const packed = bytes.length < offloadFromBytes ? deflateRawSync(bytes, quick) : await compress(bytes, quick);
   return Buffer.concat([compressed, packed]);
 }
 
-async function unpack<T>(packed: Buffer): Promise<T> {
+async function unpack(packed: Buffer): Promise<Buffer> {
   const body = packed.subarray(1);
-  const json = packed[0] === 0 ? body : body.length < offloadFromBytes ? inflateRawSync(body) : await decompress(body);
-  return JSON.parse(json.toString('utf8'));
+  if (packed[0] === plain[0]) return body;
+  return body.length < offloadFromBytes ? inflateRawSync(body) : decompress(body);
 }
 
 /** A letter as long as this, html and text together, is worth a place of its own when several emails have it. */

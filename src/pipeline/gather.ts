@@ -1,4 +1,5 @@
 /** gather: the bytes of every file an email carries; those given by URL are fetched once and kept, so that each attempt sends the same message. */
+import type { Fetched } from '../domain/attachment.ts';
 import {
   type Attachment,
   type AttachmentSource,
@@ -7,6 +8,7 @@ import {
   type Files,
   type StoredEmail,
 } from '../domain/email.ts';
+import type { Lane } from '../domain/lane.ts';
 import type { Outcome, SettledOutcome } from '../domain/outcome.ts';
 import type { AttachmentClient } from '../outbound/attachment-client.ts';
 import type { Emails } from '../store/emails.ts';
@@ -34,28 +36,36 @@ export async function gather(deps: Deps, { facts }: Pick<StoredEmail, 'facts'>, 
   const kept = await deps.emails.files([...new Set(content.attachments.flatMap(({ source }) => hashOf(source)))]);
   if (content.attachments.every(isKept)) return { kind: 'gathered', content, files: kept };
 
-  const fetched = new Map<string, Buffer>();
-  const attachments: Attachment[] = [];
-  let left = deps.maxBytes - content.attachments.reduce((sum, { source }) => sum + bytesOf(source), 0);
-  // One after the other, as each may take all that is left.
-  for (const attachment of content.attachments) {
-    const { filename, source } = attachment;
-    if (source.kind === 'file') {
-      attachments.push(attachment);
-      continue;
-    }
-    const answer = await deps.client.fetch(source.url, left, facts.lane);
-    if (answer.kind === 'busy') return { kind: 'withheld' };
-    if (answer.kind === 'fault')
-      return { kind: 'fetch_fault', detail: `attachment ${filename}: ${answer.detail}`, isFinal: answer.isFinal };
-    const file = addFile(answer.content, fetched);
-    left -= bytesOf(file);
-    attachments.push({ ...attachment, contentType: typeFor(attachment, answer.contentType), source: file });
-  }
+  const { attachments, fetched, trouble } = await fetchAll(deps, facts.lane, content);
   const whole = { ...content, attachments };
   const added = new Map([...fetched].filter(([hash]) => !kept.has(hash)));
-  await deps.emails.keepFiles(facts.id, whole, added);
-  return { kind: 'gathered', content: whole, files: new Map([...kept, ...fetched]) };
+  // Also when one is missing: the next attempt asks for that one alone.
+  if (fetched.size > 0) await deps.emails.keepFiles(facts.id, whole, added);
+  return trouble ?? { kind: 'gathered', content: whole, files: new Map([...kept, ...fetched]) };
+}
+
+/** Fetches one after the other, as each may take all that is left, until there is trouble with one. */
+async function fetchAll(deps: Deps, lane: Lane, content: Content) {
+  const fetched = new Map<string, Buffer>();
+  const attachments: Attachment[] = [];
+  let trouble: FetchFault | Withheld | null = null;
+  let left = deps.maxBytes - content.attachments.reduce((sum, { source }) => sum + bytesOf(source), 0);
+  for (const attachment of content.attachments) {
+    const { filename, source } = attachment;
+    const answer: Fetched | null =
+      source.kind === 'file' || trouble !== null ? null : await deps.client.fetch(source.url, left, lane);
+    if (answer?.kind === 'fetched') {
+      const file = addFile(answer.content, fetched);
+      left -= bytesOf(file);
+      attachments.push({ ...attachment, contentType: typeFor(attachment, answer.contentType), source: file });
+      continue;
+    }
+    attachments.push(attachment);
+    if (answer?.kind === 'busy') trouble = { kind: 'withheld' };
+    if (answer?.kind === 'fault')
+      trouble = { kind: 'fetch_fault', detail: `attachment ${filename}: ${answer.detail}`, isFinal: answer.isFinal };
+  }
+  return { attachments, fetched, trouble };
 }
 
 /** What its server calls a file is worth knowing where neither its caller nor its name tells. */

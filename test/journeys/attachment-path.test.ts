@@ -178,6 +178,25 @@ it('a file whose name tells nothing is of the type that its server says', async 
   expect(types).toEqual(['image/png', 'image/gif', 'text/plain']);
 });
 
+it('a file that was there is fetched once, however often another of its email has to be asked for', async () => {
+  let failures = 0;
+  await using files = await servers.serve((request, response) => {
+    if (request.url?.includes('late') && failures++ < 2) response.statusCode = 503;
+    response.end(report);
+  });
+  await using postrider = await start({ RETRY_SCHEDULE: '50ms' });
+  const late = `https://127.0.0.1:${files.port}/late.pdf`;
+  const id = await send(postrider, [{ path: files.url }, { path: late }, { filename: 'b.txt', content: 'Z2l2ZW4=' }]);
+  await becomes(postrider, id, 'sent');
+  expect(files.requests.map(({ url }) => url?.split('?')[0])).toEqual([
+    '/a/file.pdf',
+    '/late.pdf',
+    '/late.pdf',
+    '/late.pdf',
+  ]);
+  expect(mailsOf(id)[0]?.parsed.attachments.map(({ filename }) => filename)).toEqual(['file.pdf', 'late.pdf', 'b.txt']);
+});
+
 it('all files of one email share its bytes, whether given or fetched', async () => {
   const half = 524_288;
   await using files = await servers.serve((request, response) => {

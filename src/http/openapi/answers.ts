@@ -22,6 +22,27 @@ const headers = {
     schema: { type: 'string' },
     example: '"second";r=13;t=1, "hour";r=4211;t=1805',
   },
+  'RateLimit-Limit': {
+    description: 'For older clients: the limit that is the nearest to being reached, as a number of requests.',
+    schema: { type: 'integer' },
+    example: 14,
+  },
+  'RateLimit-Remaining': {
+    description: 'For older clients: the requests left of it.',
+    schema: { type: 'integer' },
+    example: 13,
+  },
+  'RateLimit-Reset': {
+    description: 'For older clients: the seconds until there are more.',
+    schema: { type: 'integer' },
+    example: 1,
+  },
+  'WWW-Authenticate': {
+    required: true,
+    description: 'How to say who is calling (RFC 9110 section 11.6.1).',
+    schema: { type: 'string' },
+    example: 'Bearer',
+  },
   'Idempotent-Replayed': {
     description: '`true` where this answer was given before to the same Idempotency-Key; absent otherwise.',
     schema: { type: 'string', enum: ['true'] },
@@ -30,6 +51,14 @@ const headers = {
 } satisfies Record<string, Header>;
 
 type HeaderName = keyof typeof headers;
+
+const ofRates: readonly HeaderName[] = [
+  'RateLimit-Policy',
+  'RateLimit',
+  'RateLimit-Limit',
+  'RateLimit-Remaining',
+  'RateLimit-Reset',
+];
 
 const problemMedia = 'application/problem+json';
 
@@ -83,7 +112,8 @@ function headersOf(operation: Operation, status: number, isProblem: boolean): He
   const isLimited = '429' in operation.responses && status !== 401;
   return [
     ...(isProblem && (status === 429 || status === 503) ? (['Retry-After'] as const) : []),
-    ...(isLimited ? (['RateLimit-Policy', 'RateLimit'] as const) : []),
+    ...(isProblem && status === 401 ? (['WWW-Authenticate'] as const) : []),
+    ...(isLimited ? ofRates : []),
     ...(takesIdempotencyKey(operation) && status < 300 ? (['Idempotent-Replayed'] as const) : []),
   ];
 }
@@ -92,16 +122,13 @@ function takesIdempotencyKey({ parameters = [] }: Operation): boolean {
   return parameters.some(({ name }) => name === 'idempotency-key');
 }
 
-/** Problems of sending alone. */
-const ofSending: readonly ProblemName[] = [
-  'invalid_idempotency_key',
-  'invalid_idempotent_request',
-  'invalid_from_address',
-];
+const ofIdempotency: readonly ProblemName[] = ['invalid_idempotency_key', 'invalid_idempotent_request'];
 
 /** Whether a problem of a documented status can come of this operation at all. */
 function canAnswer(operation: Operation, name: ProblemName): boolean {
-  return !ofSending.includes(name) || takesIdempotencyKey(operation);
+  if (name === 'invalid_from_address')
+    return takesIdempotencyKey(operation) && operation.tags?.includes('emails') === true;
+  return !ofIdempotency.includes(name) || takesIdempotencyKey(operation);
 }
 
 /** A schema's description says what the answer is, too; the generator looks for it only where the schema stands in the route. */

@@ -1,8 +1,8 @@
 /** Back-pressure: over a line new mail is refused before it is read and nothing is stored; it is taken again once there is room. */
-import { connect } from 'node:net';
 import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { type Env, type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
+import { openRawHttp } from '../support/raw-http.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { openSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
@@ -27,12 +27,20 @@ function isAtLine(postrider: Postrider, isOver: boolean) {
   return until(`the line to be ${isOver ? 'crossed' : 'left'}`, async () => (await loadOf(postrider)).ok === !isOver);
 }
 
+/** Every way to make mail. */
+const sends = [
+  ['/v1/emails', email],
+  ['/v1/emails/batch', [email, email]],
+] as const;
+
 async function expectRefusal({ api }: Postrider, redis: Redis, detail: RegExp) {
   const before = await redis.dbsize();
-  const refused = await api('POST', '/v1/emails', email, { 'idempotency-key': 'over' });
-  expect(refused).toMatchObject({ status: 503, body: { name: 'service_unavailable' } });
-  expect(refused.body.detail).toMatch(detail);
-  expect(refused.headers['retry-after']).toBe('2');
+  for (const [path, body] of sends) {
+    const refused = await api('POST', path, body, { 'idempotency-key': 'over' });
+    expect([path, refused]).toMatchObject([path, { status: 503, body: { name: 'service_unavailable' } }]);
+    expect(refused.body.detail).toMatch(detail);
+    expect(refused.headers['retry-after']).toBe('2');
+  }
   expect(await redis.dbsize()).toBe(before);
 }
 
@@ -43,19 +51,13 @@ async function load(redis: Redis): Promise<void> {
   for (const key of ballast) await redis.set(key, Buffer.alloc(4 * 1_024 ** 2));
 }
 
-/** What a server says to the head of a request whose body never comes. */
-async function answerToHead(url: string): Promise<string> {
-  const { hostname, port } = new URL(url);
-  const socket = connect(Number(port), hostname);
-  socket.write(
-    `POST /v1/emails HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${testApiKey}\r\nContent-Type: application/json\r\nContent-Length: 30000000\r\n\r\n`,
+/** What a server answers to the head of a request whose body never comes. */
+async function answerToHead(url: string, path: string): Promise<number> {
+  using http = await openRawHttp(url);
+  http.write(
+    `POST ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${testApiKey}\r\nContent-Type: application/json\r\nContent-Length: 30000000\r\n\r\n`,
   );
-  const [chunk] = await new Promise<[Buffer]>((resolve, reject) => {
-    socket.once('data', (data: Buffer) => resolve([data]));
-    socket.once('error', reject);
-  });
-  socket.destroy();
-  return chunk.toString();
+  return (await http.answer()).status;
 }
 
 it('while as many emails wait as the line says, mail is refused and everything else answered; it is taken again once they have gone', async () => {
@@ -65,7 +67,7 @@ it('while as many emails wait as the line says, mail is refused and everything e
   for (let n = 0; n < 5; n++) ids.push((await api.api('POST', '/v1/emails', email)).body.id);
   await isAtLine(api, true);
   await expectRefusal(api, redis, /^No new mail is taken for now: 5 emails are waiting, the line is 5/);
-  expect(await answerToHead(api.url)).toMatch(/^HTTP\/1\.1 503 /);
+  for (const [path] of sends) expect([path, await answerToHead(api.url, path)]).toEqual([path, 503]);
   expect(await loadOf(api)).toMatchObject({ status: 200, ok: false, detail: expect.stringMatching(/^5 emails/) });
   expect((await api.api('GET', `/v1/emails/${ids[0]}`)).status).toBe(200);
   expect(api.output()).toMatch(/new mail is refused/);
@@ -79,7 +81,11 @@ it('while as many emails wait as the line says, mail is refused and everything e
   await isAtLine(api, false);
   await until('the five to arrive', () => smtp.mails.length === 5);
   expect(await loadOf(api)).toEqual({ status: 200, name: 'load', ok: true });
-  expect((await api.api('POST', '/v1/emails', email, { 'idempotency-key': 'over' })).status).toBe(202);
+  for (const [path, body] of sends)
+    expect([path, await api.api('POST', path, body, { 'idempotency-key': 'over' })]).toMatchObject([
+      path,
+      { status: 202 },
+    ]);
   expect(api.output()).toMatch(/new mail is taken again/);
 });
 

@@ -184,3 +184,29 @@ it('an attempt that finds no server does not undo a reschedule that came meanwhi
     recipients: [{ status: 'scheduled', next_attempt_at: to }],
   });
 });
+
+it('while an email is being handed over, every change of it is refused, and says so', async () => {
+  await using own = await openTestRedis();
+  await using stuck = await openScriptedSmtp((stage) => (stage === 'body' ? 'stall' : undefined));
+  const SMTP_URL = `smtp://127.0.0.1:${stuck.port}?tls=none`;
+  await using alone = await startPostrider({ ...env, REDIS_URL: own.url, SMTP_URL });
+  const { id } = (await alone.api('POST', '/v1/emails', { ...base, scheduled_at: inMs(200) })).body;
+  await until('the whole of it to be with the server', () => stuck.bodies.length > 0);
+  const before = (await alone.api('GET', `/v1/emails/${id}`)).body;
+  expect(before).toMatchObject({ status: 'sending', recipients: [{ status: 'sending' }] });
+  for (const [method, rest, body, done] of [
+    ['POST', '/cancel', undefined, 'canceled'],
+    ['PATCH', '', { scheduled_at: inMs(hour) }, 'rescheduled'],
+    ['POST', '/retry', undefined, 'retried'],
+  ] as const)
+    expect(await alone.api(method, `/v1/emails/${id}${rest}`, body)).toMatchObject({
+      status: 409,
+      body: {
+        name: 'conflict',
+        email_status: 'sending',
+        detail: `Email ${id} cannot be ${done}: it is being handed over to the next hop at this moment. Its status is sending.`,
+      },
+    });
+  expect((await alone.api('GET', `/v1/emails/${id}`)).body).toEqual(before);
+  expect(stuck.bodies).toHaveLength(1);
+});

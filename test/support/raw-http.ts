@@ -1,5 +1,6 @@
 /** One HTTP connection as bytes on a socket: it can say what no HTTP client would, and shows whether the server kept it. */
 import { connect } from 'node:net';
+import { type Exchange, expectConformance } from './conformance.ts';
 import { until } from './until.ts';
 
 export type RawAnswer = {
@@ -18,9 +19,13 @@ export type RawHttp = Disposable & {
   end(): Promise<void>;
 };
 
+type Asked = Pick<Exchange, 'method' | 'url' | 'sent'>;
+
+/** Each answer is held to openapi.yaml, when it is known what was asked: `send` says it, or the first line of what is written. */
 export async function openRawHttp(url: string): Promise<RawHttp> {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
+  const asked: Asked[] = [];
   let held = '';
   let isClosed = false;
   socket.setEncoding('latin1');
@@ -45,18 +50,28 @@ export async function openRawHttp(url: string): Promise<RawHttp> {
     return { status: Number(first.split(' ')[1]), headers, body: Buffer.from(body, 'latin1').toString() };
   }
 
-  function answer(): Promise<RawAnswer> {
-    return until('an answer', () => {
-      const taken = take();
-      if (taken === undefined && isClosed) throw new Error(`The connection ended without an answer: ${held}`);
-      return taken;
+  async function answer(): Promise<RawAnswer> {
+    const taken = await until('an answer', () => {
+      const found = take();
+      if (found === undefined && isClosed) throw new Error(`The connection ended without an answer: ${held}`);
+      return found;
     });
+    const request = asked.shift();
+    if (request !== undefined) expectConformance({ ...request, ...taken, text: taken.body });
+    return taken;
   }
 
   return {
-    write: (bytes) => void socket.write(bytes),
+    write(bytes) {
+      const text = typeof bytes === 'string' ? bytes : bytes.toString('latin1', 0, 1_000);
+      const [, method, path] = /^([A-Z]+) (\S+) HTTP\/1\.1\r\n/.exec(text) ?? [];
+      if (method !== undefined && path !== undefined) asked.push({ method, url: path });
+      socket.write(bytes);
+    },
     answer,
     async send(method, path, headers, body = '') {
+      // What is packed is not looked into.
+      asked.push({ method, url: path, sent: 'content-encoding' in headers ? undefined : body.toString() });
       const all = { host: 'test', 'content-length': String(Buffer.byteLength(body)), ...headers };
       const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
       socket.write(`${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n`);

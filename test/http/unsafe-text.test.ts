@@ -56,6 +56,9 @@ describe('unsafe text', () => {
       ['/attachments/0/filename', (text) => ({ attachments: [{ ...file, filename: text }] })],
       ['/attachments/0/content_id', (text) => ({ attachments: [{ ...file, content_id: text }] })],
       ['/attachments/0/content_type', (text) => ({ attachments: [{ ...file, content_type: `text/${text}` }] })],
+      ['/attachments/0/path', (text) => ({ attachments: [{ filename: 'a', path: `https://a.example/${text}` }] })],
+      ['/attachments/0/path', (text) => ({ attachments: [{ path: `https://a.example/${text}/a.txt` }] })],
+      ['/attachments/0/path', (text) => ({ attachments: [{ filename: 'a', path: `https://a.example/?${text}` }] })],
       ['/tags/0/name', (text) => ({ tags: [{ name: text, value: 'x' }] })],
       ['/tags/0/value', (text) => ({ tags: [{ name: 'x', value: text }] })],
       ['/external_id', (text) => ({ external_id: text })],
@@ -79,6 +82,11 @@ describe('unsafe text', () => {
     await expectRefusal('POST', '/v1/emails/batch', [email, keyed], '/1/idempotency_key');
     const shared = { base: email, messages: [{}, { idempotency_key: text }] };
     await expectRefusal('POST', '/v1/emails/batch', shared, '/messages/1/idempotency_key');
+  });
+
+  it.each(Object.entries(texts))('is refused in the endpoint of a webhook: %s', async (_, text) => {
+    const hook = { endpoint: `https://a.example/${text}`, events: ['email.sent'] };
+    await expectRefusal('POST', '/v1/webhooks', hook, '/endpoint');
   });
 
   it.each(Object.entries(texts))('is refused in the name of an API key: %s', async (_, text) => {

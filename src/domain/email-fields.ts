@@ -2,10 +2,10 @@
 import { z } from 'zod';
 import { type Mailbox, makeMailbox, parseMailbox } from './address.ts';
 import { encodedWord, headerSafe } from './email-headers.ts';
+import { webUrl } from './web-url.ts';
 
 /** Addresses of one field that are looked at at all; a longer list is refused without reading it. */
 const maxParsed = 1_000;
-const maxUrlLength = 2_048;
 
 /** Characters of html, and of text: the most that others in the field take, and what one worker composes without others waiting for it. */
 const maxBodyLength = 5 * 1024 * 1024;
@@ -90,18 +90,11 @@ const base64 = z
   .transform((text) => Buffer.from(text, 'base64'))
   .meta({ description: 'The file in base64. Give this or `path`.', examples: ['SGVsbG8='] });
 
-const attachmentUrl = z
-  .url({ protocol: /^https$/, error: 'must be an https URL' })
-  .max(maxUrlLength)
-  .refine(
-    (url) => !URL.canParse(url) || (new URL(url).username === '' && new URL(url).password === ''),
-    'must not carry credentials',
-  )
-  .meta({
-    description:
-      'Where to fetch the file from, once, before the email is sent. https only; redirects are not followed.',
-    examples: ['https://files.example.com/invoice.pdf'],
-  });
+const attachmentUrl = webUrl(/^https$/, 'must be an https URL').meta({
+  format: 'uri',
+  description: 'Where to fetch the file from, once, before the email is sent. https only; redirects are not followed.',
+  examples: ['https://files.example.com/invoice.pdf'],
+});
 
 const fileName = headerSafe(255)
   .min(1)

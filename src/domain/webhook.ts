@@ -4,17 +4,14 @@ import { z } from 'zod';
 import { type EmailEvent, type EmailEventType, emailEventTypes } from './event.ts';
 import { type Answer, done } from './outcome.ts';
 import { nextTry } from './schedule.ts';
+import { webUrl } from './web-url.ts';
 
 export const webhookRequest = z
   .strictObject({
-    endpoint: z
-      .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
-      .max(2_048)
-      .refine(
-        (url) => !URL.canParse(url) || (new URL(url).username === '' && new URL(url).password === ''),
-        'must not carry credentials',
-      )
-      .describe('Where to POST events: an http or https URL without credentials.'),
+    endpoint: webUrl(/^https?$/, 'must be an http or https URL').meta({
+      format: 'uri',
+      description: 'Where to POST events: an http or https URL without credentials.',
+    }),
     events: z
       .array(z.enum(emailEventTypes))
       .min(1)

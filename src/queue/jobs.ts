@@ -158,7 +158,6 @@ export async function openWorker(
     stalledInterval: options.lockMs,
     // A job whose worker dies is taken over however often that happens: it holds somebody's mail.
     maxStalledCount: unlimited,
-    skipVersionCheck: true,
   });
   worker.on('error', (error) => options.onTrouble(name, error));
   await worker.waitUntilReady();

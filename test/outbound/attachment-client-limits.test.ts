@@ -10,7 +10,7 @@ const servers = await openFileServers();
 afterAll(() => servers[Symbol.asyncDispose]());
 const { trusting, serve, fetchOnce } = servers;
 
-const late = faultForNow(expect.stringContaining('was not there whole within 300 ms'));
+const late = faultForNow(expect.stringMatching(/was not there whole within \d+ ms/));
 
 describe('the deadline', () => {
   const hasty = { ...trusting, deadlineMs: 300 };
@@ -85,7 +85,7 @@ describe('a client with more to fetch than it may at once', () => {
 
   it('gives up on one whose wait was as long as a fetch may take', async () => {
     await using target = await serve(() => {});
-    await using client = openAttachmentClient({ ...trusting, deadlineMs: 300 });
+    await using client = openAttachmentClient({ ...trusting, deadlineMs: 2_000 });
     const fetching = Array.from({ length: 9 }, () => client.fetch(target.url, 10, 'transactional'));
     const fetched = await Promise.all(fetching);
     expect(fetched.slice(0, 8)).toEqual(Array(8).fill(late));

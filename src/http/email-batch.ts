@@ -36,8 +36,9 @@ export function batchRoutes({ accept, recall, limits }: SendDeps): Routes {
 
   /** What an email was answered before: with its batch, or under its own key. */
   async function priorOf(index: number, claim: IdempotencyClaim | null, batch: Recalled | null) {
-    if (batch !== null) return batch.answers[index] ?? null;
-    return claim === null ? null : ((await recall(claim))?.answers[0] ?? null);
+    const withBatch = batch?.answers[index] ?? null;
+    if (withBatch !== null || claim === null) return withBatch;
+    return (await recall(claim))?.answers[0] ?? null;
   }
 
   return (app) => {

@@ -1,0 +1,62 @@
+/** Writes header lines (RFC 5322 section 2.2, RFC 2047): plain ASCII at once, and what must be encoded by way of the library. */
+import { encodeWord, foldLines } from 'nodemailer/lib/mime-funcs';
+import MimeNode from 'nodemailer/lib/mime-node';
+import type { Mailbox } from '../domain/address.ts';
+
+/** RFC 5322 section 2.1.1 wants at most 78 octets; the library folds at 76. */
+const maxLine = 76;
+
+/** One header of text, its value such that every receiver shows exactly it; nothing at all where it is blank. */
+export function textHeader(name: string, value: string): string {
+  const trimmed = value.trim();
+  if (trimmed === '') return '';
+  return headerLine(name, isPlain(trimmed) ? trimmed : MimeNode.encodeHeaderValue(name, literal(trimmed)));
+}
+
+/** One header of mailboxes; nothing at all where there is none. */
+export function mailboxHeader(name: string, mailboxes: readonly Mailbox[]): string {
+  return mailboxes.length === 0 ? '' : headerLine(name, mailboxes.map(encodeMailbox).join(', '));
+}
+
+/** @param at milliseconds */
+export function dateHeader(at: number): string {
+  return headerLine('Date', new Date(at).toUTCString().replace('GMT', '+0000'));
+}
+
+/**
+ * A header as it stands, folded at spaces where it is long.
+ * @throws when the name or the value would not stay within this header, which validation should have prevented
+ */
+export function headerLine(name: string, value: string): string {
+  const line = `${name}: ${value}`;
+  if (!headerName.test(name) || breaksLine.test(value)) throw new Error(`not a header: ${JSON.stringify(line)}`);
+  return `${line.length > maxLine ? foldLines(line, maxLine) : line}\r\n`;
+}
+
+const headerName = /^[!-9;-~]+$/;
+const breaksLine = /[\r\n\0]/;
+
+/** Printable ASCII, without anything that a receiver might take for an encoded word. */
+function isPlain(text: string): boolean {
+  return /^[ -~]*$/.test(text) && !text.includes('=?');
+}
+
+/** The library sends what already is an encoded word as it is, for the receiver to decode. */
+function literal(text: string): string {
+  return encodedWord.test(text) ? encodeWord(text, 'Q', maxEncodedWord) : text;
+}
+
+/** RFC 2047, as lenient receivers read it: also across spaces. */
+const encodedWord = /=\?[^?]*\?[bq]\?[^?]*\?=/i;
+/** Octets of one encoded word; RFC 2047 section 2 allows 75. */
+const maxEncodedWord = 52;
+
+/** RFC 5322 section 3.4. Anything but a dot-atom at a domain in lower-case A-labels has rules of its own, as has a name beyond ASCII. */
+function encodeMailbox({ address, name = '' }: Mailbox): string {
+  if (!plainAddress.test(address) || !isPlain(name)) return MimeNode.encodeHeaderValue('To', [{ address, name }]);
+  if (name === '') return address;
+  return `${plainName.test(name) ? name : `"${name.replace(/["\\]/g, '\\$&')}"`} <${address}>`;
+}
+
+const plainAddress = /^[\w!#$%&'*+\-/=?^`{|}~]+(?:\.[\w!#$%&'*+\-/=?^`{|}~]+)*@[a-z0-9.-]+$/;
+const plainName = /^[\w ]+$/;

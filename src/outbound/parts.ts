@@ -1,43 +1,61 @@
-/** Turns attachments into parts of a message: inline ones beside the HTML that shows them, an invitation also as an alternative to the text. */
-import type { MailComposerAlternative, MailComposerAttachment } from 'nodemailer/lib/mail-composer';
+/** Turns content into the parts of a message: inline images beside the HTML that shows them, an invitation also as an alternative to the text. */
 import { detectMimeType, parseHeaderValue } from 'nodemailer/lib/mime-funcs';
+import MimeNode from 'nodemailer/lib/mime-node';
 import type { Attachment, Content, Files } from '../domain/email.ts';
+import type { Leaf, Part } from './message.ts';
+import { base64, textBody } from './mime-body.ts';
 
-export type Parts = {
-  readonly attachments: MailComposerAttachment[];
-  /** What stands beside text and HTML, after them. */
-  readonly alternatives: MailComposerAlternative[];
-};
-
-/** @throws when the bytes of an attachment are not among `files` */
-export function partsOf({ attachments, html }: Content, files: Files): Parts {
-  const isInline = attachments.some(({ contentId }) => contentId !== null);
-  const shown = isInline ? contentIdsIn(html ?? '') : new Set<string>();
+/**
+ * The least nesting that mail clients understand (RFC 2046 section 5.1, RFC 2387): mixed, in it alternative, in it related.
+ * @throws when the bytes of an attachment are not among `files`
+ */
+export function partsOf({ text, html, attachments }: Content, files: Files): Part {
+  const shown = attachments.some(({ contentId }) => contentId !== null) ? contentIdsIn(html ?? '') : none;
+  // Some mail clients hide what belongs to the HTML, so only what the HTML shows is put there.
+  const isRelated = ({ contentId }: Attachment) => contentId !== null && shown.has(contentId);
+  const related = attachments.filter(isRelated).map((attachment) => fileOf(attachment, files));
+  const attached = attachments.filter((one) => !isRelated(one)).map((attachment) => fileOf(attachment, files));
   // Alternatives say the same thing: of two invitations only one can be it.
   const invitation = attachments.find((attachment) => invitationType(attachment) !== null);
-  return {
-    attachments: attachments.map((attachment) => partOf(attachment, shown, files)),
-    alternatives: invitation === undefined ? [] : [alternativeOf(invitation, files)],
-  };
+  const alternatives = [
+    ...(text ? [textOf('plain', text)] : []),
+    ...(html ? [multipart('related; type="text/html"', [textOf('html', html), ...related])] : []),
+    ...(invitation === undefined ? [] : [alternativeOf(invitation, files)]),
+  ];
+  if (alternatives.length + attached.length === 0) return textOf('plain', '');
+  return multipart('mixed', [
+    ...(alternatives.length > 0 ? [multipart('alternative', alternatives)] : []),
+    ...attached,
+  ]);
 }
 
-function partOf(attachment: Attachment, shown: ReadonlySet<string>, files: Files): MailComposerAttachment {
+const none: ReadonlySet<string> = new Set();
+
+/** One part alone needs no multipart around it. */
+function multipart(subtype: string, parts: readonly Part[]): Part {
+  const [first] = parts;
+  return parts.length === 1 && first !== undefined ? first : { type: `multipart/${subtype}`, parts };
+}
+
+function textOf(subtype: 'plain' | 'html', text: string): Leaf {
+  return { header: `Content-Type: text/${subtype}; charset=utf-8\r\n`, body: textBody(text) };
+}
+
+function fileOf(attachment: Attachment, files: Files): Leaf {
   const { filename, contentId } = attachment;
-  const content = bytesOf(attachment, files);
   const contentType = typeOf(attachment);
-  const part = { filename, content, contentType, contentTransferEncoding: 'base64' };
-  if (contentId === null) return { ...part, contentDisposition: 'attachment' };
-  // Some mail clients hide what belongs to the HTML, so only what the HTML shows is put there.
-  const place = shown.has(contentId) ? { cid: contentId } : { headers: { 'Content-ID': `<${contentId}>` } };
+  // A name has two places and forms of its own there (RFC 2231, RFC 2047), for clients that know but one: the library writes them.
+  const node = new MimeNode(contentType, { filename, rootNode: new MimeNode() });
+  if (contentId !== null) node.setHeader('Content-ID', `<${contentId}>`);
   // A text that is inline would be shown as part of the letter.
-  const isShown = /^(?:image|audio|video)\//i.test(contentType);
-  return { ...part, ...place, contentDisposition: isShown ? 'inline' : 'attachment' };
+  const isShown = contentId !== null && /^(?:image|audio|video)\//i.test(contentType);
+  node.setHeader('Content-Disposition', isShown ? 'inline' : 'attachment');
+  return { header: `${node.buildHeaders()}\r\n`, body: base64(bytesOf(attachment, files)) };
 }
 
 /** In base64 the invitation stays byte for byte what was given. */
-function alternativeOf(invitation: Attachment, files: Files): MailComposerAlternative {
-  const contentType = invitationType(invitation) ?? undefined;
-  return { contentType, content: bytesOf(invitation, files), contentTransferEncoding: 'base64' };
+function alternativeOf(invitation: Attachment, files: Files): Leaf {
+  return { header: `Content-Type: ${invitationType(invitation)}\r\n`, body: base64(bytesOf(invitation, files)) };
 }
 
 function bytesOf({ filename, source }: Attachment, files: Files): Buffer {

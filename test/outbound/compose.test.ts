@@ -5,7 +5,7 @@ import { type Attachment, addFile, type Content } from '../../src/domain/email.t
 import { compose } from '../../src/outbound/compose.ts';
 import { allParts, type MimePart, outline, readMimeTree } from '../support/mime-tree.ts';
 import { startProcess } from '../support/processes.ts';
-import { storedEmail } from '../support/requests.ts';
+import { recipient, storedEmail } from '../support/requests.ts';
 
 const { facts, state } = storedEmail([]);
 
@@ -106,6 +106,50 @@ describe('a message', () => {
       expect(image?.headers.get('content-disposition')).toBe('inline; filename=logo.png');
       expect(tree.type).toBe(/logo/i.test(given) ? 'multipart/related' : 'multipart/mixed');
     }
+  });
+});
+
+describe('the header', () => {
+  const content: Content = { text, html, headers: {}, attachments: [] };
+
+  it('has who it is for but for Bcc, and what was asked for', async () => {
+    const email = storedEmail(
+      [recipient('a@x.co', { name: 'Ada' }), recipient('b@x.co', { kind: 'cc' }), recipient('c@x.co', { kind: 'bcc' })],
+      { facts: { replyTo: [{ address: 'd@x.co' }], subject: 'Grüße' } },
+    );
+    const raw = await compose(email, { ...content, headers: { 'X-Order-ID': '118' } }, new Map());
+    expect(raw.toString().slice(0, raw.indexOf('\r\n\r\n')).split('\r\n')).toEqual([
+      'X-Order-ID: 118',
+      'From: a@x.co',
+      'To: Ada <a@x.co>',
+      'Cc: b@x.co',
+      'Reply-To: d@x.co',
+      'Subject: =?UTF-8?Q?Gr=C3=BC=C3=9Fe?=',
+      'Message-ID: <em_1@x.co>',
+      'Date: Thu, 01 Jan 1970 00:16:40 +0000',
+      'MIME-Version: 1.0',
+      'Content-Type: multipart/alternative; boundary="=_em_1_1"',
+    ]);
+    expect(raw.toString()).not.toContain('c@x.co');
+  });
+
+  it('is never from the caller where it is ours', async () => {
+    const headers = { Bcc: 'evil@x.co', from: 'evil@x.co', 'Content-Type': 'text/plain', 'MIME-version': '2' };
+    expect(await compose({ facts, state }, { ...content, headers }, new Map())).toEqual(
+      await compose({ facts, state }, content, new Map()),
+    );
+  });
+
+  it('and all else are the same bytes at each attempt', async () => {
+    const files = new Map<string, Buffer>();
+    const attachments = [{ ...pdf, source: addFile(pdf.content, files) }];
+    const attempt = () => compose({ facts, state }, { ...content, attachments }, files);
+    expect(await attempt()).toEqual(await attempt());
+  });
+
+  it('comes before one empty body where there is nothing to say', async () => {
+    const raw = await compose({ facts, state }, { ...content, text: '', html: null }, new Map());
+    expect(raw.toString()).toMatch(/\r\nContent-Transfer-Encoding: 7bit\r\n\r\n$/);
   });
 });
 

@@ -1,0 +1,70 @@
+/** Writes a message (RFC 5322) of one part or a tree of parts (RFC 2046) into one Buffer. */
+import type { Body } from './mime-body.ts';
+import { headerLine } from './mime-headers.ts';
+
+/** One part with a body. */
+export type Leaf = {
+  /** Header lines that say what it is, each with its CRLF, but for the transfer encoding. */
+  readonly header: string;
+  readonly body: Body;
+};
+
+export type Multipart = {
+  /** Parameters included, but for the boundary. */
+  readonly type: string;
+  readonly parts: readonly Part[];
+};
+
+export type Part = Leaf | Multipart;
+
+/** What stands one after the other. */
+type Piece = string | Body;
+
+/**
+ * @param header lines with their CRLF, from the first of the message on
+ * @param boundary begins every boundary: up to 60 of `A-Z a-z 0-9 _ .`, and in no text
+ */
+export function writeMessage(header: string, content: Part, boundary: string): Buffer {
+  const pieces: Piece[] = [`${header}MIME-Version: 1.0\r\n`];
+  let multiparts = 0;
+
+  function add(part: Part): void {
+    if (!('parts' in part)) {
+      pieces.push(`${part.header}Content-Transfer-Encoding: ${part.body.encoding}\r\n\r\n`, part.body);
+      return;
+    }
+    multiparts += 1;
+    // RFC 2045 section 6.7: no quoted-printable and no base64 has `=_` in it.
+    const delimiter = `=_${boundary}_${multiparts}`;
+    pieces.push(headerLine('Content-Type', `${part.type}; boundary="${delimiter}"`));
+    for (const child of part.parts) {
+      pieces.push(`\r\n--${delimiter}\r\n`);
+      add(child);
+    }
+    pieces.push(`\r\n--${delimiter}--\r\n`);
+  }
+
+  add(content);
+  return joined(pieces);
+}
+
+/** All of it, and a CRLF after the last line where it has none. */
+function joined(pieces: readonly Piece[]): Buffer {
+  const out = Buffer.allocUnsafe(pieces.reduce((sum, piece) => sum + maxOctets(piece), 2));
+  let at = 0;
+  let room = 0;
+  for (const piece of pieces) {
+    room += maxOctets(piece);
+    at = typeof piece === 'string' ? at + out.write(piece, at) : piece.write(out, at);
+    // Beyond the end of a Buffer nothing is written and nothing complains: the message would end early.
+    if (at > room) throw new Error('a part is longer than it said');
+  }
+  if (out[at - 1] !== lf) at += out.write('\r\n', at);
+  return out.subarray(0, at);
+}
+
+const lf = 0x0a;
+
+function maxOctets(piece: Piece): number {
+  return typeof piece === 'string' ? Buffer.byteLength(piece) : piece.maxOctets;
+}

@@ -7,6 +7,8 @@ export type Counts = {
   readonly warmUp: number;
   /** Requests to each of the two limits of accept. */
   readonly acceptLimit: number;
+  /** Letters composed, by us and by nodemailer. */
+  readonly compose: number;
   readonly raw: number;
   readonly connection: number;
   readonly sendMail: number;
@@ -25,6 +27,7 @@ export const counts: Readonly<Record<Size, Counts>> = {
     rounds: 3,
     warmUp: 1_000,
     acceptLimit: 6_000,
+    compose: 10_000,
     raw: 15_000,
     connection: 8_000,
     sendMail: 3_000,
@@ -36,6 +39,7 @@ export const counts: Readonly<Record<Size, Counts>> = {
     rounds: 1,
     warmUp: 500,
     acceptLimit: 4_000,
+    compose: 4_000,
     raw: 10_000,
     connection: 5_000,
     sendMail: 2_000,

@@ -1,5 +1,6 @@
 /** `npm run bench`: measures Postrider against limits taken in the same run, and prints what it found. */
 import { availableParallelism, loadavg } from 'node:os';
+import type { ComposeCost, ComposeRequest } from './compose.ts';
 import { counts, sizeAskedFor } from './counts.ts';
 import type { LoadAnswer, LoadRequest } from './load.ts';
 import { measureBatch } from './measure-batch.ts';
@@ -32,10 +33,16 @@ async function run(): Promise<void> {
     const limits = await measureLimits(bench);
     const ours = await measureOurs(bench);
     const batch = await measureBatch(bench);
-    rounds.push({ limits, ours, batch });
+    const compose = await measureCompose(bench);
+    rounds.push({ limits, ours, batch, compose });
     process.stderr.write(`round ${round} of ${bench.counts.rounds} done after ${seconds(startedAt)} s\n`);
   }
   console.log(report(rounds));
+}
+
+async function measureCompose({ counts }: Bench): Promise<ComposeCost> {
+  await using part = startPart<ComposeRequest, ComposeCost>('./compose.ts');
+  return await part.ask(counts.compose);
 }
 
 function seconds(sinceMs: number): string {

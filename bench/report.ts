@@ -1,10 +1,16 @@
 /** The report: ratios first, the figures they were made of beside them, and one line that says it all. */
 import type { Family } from './books.ts';
+import type { ComposeCost } from './compose.ts';
 import type { BatchCost } from './measure-batch.ts';
 import type { Limits } from './measure-limits.ts';
 import type { Memory, Ours } from './measure-ours.ts';
 
-export type Round = { readonly limits: Limits; readonly ours: Ours; readonly batch: BatchCost };
+export type Round = {
+  readonly limits: Limits;
+  readonly ours: Ours;
+  readonly batch: BatchCost;
+  readonly compose: ComposeCost;
+};
 
 type Row = readonly string[];
 
@@ -16,6 +22,7 @@ export function report(rounds: readonly Round[]): string {
   const parts = [
     acceptTable(rounds),
     batchTable(rounds),
+    composeTable(rounds),
     deliverTable(rounds),
     endToEndTable(rounds),
     costTable(rounds),
@@ -28,6 +35,7 @@ function summary(rounds: readonly Round[]): string {
   const figures = [
     `accept ${ratio(rounds, acceptRate, bullmqRate)} of fastify+zod+bullmq, ${ratio(rounds, acceptRate, fastifyRate)} of fastify+zod`,
     `batch ${batchShare(rounds, 'list')} of single, over a base ${batchShare(rounds, 'base')}`,
+    `compose ${ratio(rounds, composeCost, mailComposerCost)} of MailComposer`,
     `deliver ${ratio(rounds, deliverRate, connectionRate)} of SMTPConnection, ${ratio(rounds, deliverRate, sendMailRate)} of sendMail pool`,
     `end to end ${ratio(rounds, endToEndRate, sendMailRate)} of sendMail pool, ${ratio(rounds, endToEndRate, connectionRate)} of SMTPConnection`,
     `CPU ${cpuOf(rounds, totalCpu)} s/1000`,
@@ -41,6 +49,8 @@ const deliverRate = ({ ours }: Round) => ours.deliver;
 const endToEndRate = ({ ours }: Round) => ours.endToEnd.perSecond;
 const fastifyRate = ({ limits }: Round) => limits.fastifyZod.perSecond;
 const bullmqRate = ({ limits }: Round) => limits.fastifyZodBullmq.perSecond;
+const composeCost = ({ compose }: Round) => compose.ours;
+const mailComposerCost = ({ compose }: Round) => compose.mailComposer;
 const rawRate = ({ limits }: Round) => limits.raw;
 const connectionRate = ({ limits }: Round) => limits.connection;
 const sendMailRate = ({ limits }: Round) => limits.sendMail;
@@ -97,6 +107,16 @@ function batchTable(rounds: readonly Round[]): string {
 function batchShare(rounds: readonly Round[], kind: 'list' | 'base'): string {
   if (last(rounds).batch === null) return 'n/a';
   return median(rounds, ({ batch }) => (batch?.[kind] ?? Number.NaN) / (batch?.single ?? Number.NaN)).toFixed(2);
+}
+
+function composeTable(rounds: readonly Round[]): string {
+  return table(
+    ['compose', 'ours is', 'CPU µs per letter'],
+    [
+      ['text and HTML into one Buffer', '', whole(median(rounds, composeCost))],
+      limitRow(rounds, 'limit: nodemailer MailComposer', composeCost, mailComposerCost),
+    ],
+  );
 }
 
 function deliverTable(rounds: readonly Round[]): string {

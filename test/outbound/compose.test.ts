@@ -234,6 +234,11 @@ describe('a file', () => {
     expect(mail.attachments[0]?.content.equals(bytes)).toBe(true);
   });
 
+  it('is not shown in the letter without an id, even when it is an image', async () => {
+    const { tree } = await composed({ html, attachments: [{ ...logo, contentId: null }] });
+    expect(tree.children[1]?.headers.get('content-disposition')).toBe('attachment; filename=logo.png');
+  });
+
   it('may be empty', async () => {
     const { mail } = await composed({ text, attachments: [file('empty.txt', { content: Buffer.alloc(0) })] });
     expect(mail.attachments.map(({ filename, size }) => [filename, size])).toEqual([['empty.txt', 0]]);

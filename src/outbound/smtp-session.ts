@@ -1,9 +1,11 @@
 /** One authenticated SMTP connection: opened, used for one message at a time, closed. */
-import { Readable, type Writable } from 'node:stream';
+import { isAscii } from 'node:buffer';
+import { Readable, type Transform } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { AttemptTrace, Outcome } from '../domain/outcome.ts';
 import type { TransportSettings } from '../domain/smtp-url.ts';
+import { toData } from './dot-stuffing.ts';
 import { announcesDsn, envelopeOf } from './smtp-envelope.ts';
 import { outcomeOfError, outcomeOfSuccess, type SmtpError } from './smtp-outcome.ts';
 import type { Message } from './transport.ts';
@@ -193,8 +195,8 @@ const noUtf8 = 'it has an address beyond ASCII, and the server does not offer SM
 
 /** Whether an address of the envelope or the header is beyond ASCII; everything else is encoded. */
 function needsUtf8({ envelope, raw }: Message): boolean {
-  const header = raw.toString('latin1', 0, raw.indexOf('\r\n\r\n'));
-  return [envelope.from, ...envelope.to, header].some((text) => /[^\p{ASCII}]/u.test(text));
+  const header = raw.subarray(0, raw.indexOf('\r\n\r\n'));
+  return !isAscii(header) || [envelope.from, ...envelope.to].some((address) => /[^\p{ASCII}]/u.test(address));
 }
 
 /** A refused transaction stays open at the server until RSET; a connection that will not take it is of no more use. */
@@ -235,18 +237,20 @@ class HandOver extends Readable {
 
   override pipe<T extends NodeJS.WritableStream>(destination: T): T {
     this.#claim().then(
-      (isOurs) => this.#go(isOurs, destination as unknown as Writable),
+      (isOurs) => this.#go(isOurs, destination as unknown as Transform),
       (error) => this.#withhold(Promise.reject(error)),
     );
     return destination;
   }
 
-  #go(isOurs: boolean, destination: Writable): void {
+  #go(isOurs: boolean, destination: Transform): void {
     if (!isOurs) {
       this.#withhold({ kind: 'withheld' });
     } else if (!this.destroyed) {
       this.begunAt = performance.now();
-      destination.end(this.#raw);
+      // Past the library's own stuffing, which looks at each octet and makes two writes: the message and its end leave in one.
+      destination.push(toData(this.#raw));
+      destination.push(null);
     }
   }
 }

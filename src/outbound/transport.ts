@@ -5,7 +5,7 @@ import type { Outcome } from '../domain/outcome.ts';
 export type Message = {
   readonly emailId: string;
   readonly envelope: { readonly from: string; readonly to: readonly string[] };
-  /** The whole message, ready for the wire but for dot-stuffing. */
+  /** The whole message, ready for the wire but for dot-stuffing: its lines end with CRLF, and no CR or LF stands alone. */
   readonly raw: Buffer;
   /** Asked for where the next hop has DSN, left out where it has not. */
   readonly dsn?: Dsn | null;

@@ -1,47 +1,62 @@
-/** Reply classification as data: the first row whose pattern fits a reply decides; each row carries its own example. */
+/** Reply classification: the first row that fits a reply decides what is done about it, and the wait it names is read. */
 import type { SmtpReply } from './recipient.ts';
+import type { ReplyAction, ReplyCategory, ReplyRow } from './reply-row.ts';
+import { replyRows } from './reply-rows.ts';
+import { waitHint } from './wait-hint.ts';
 
-export type ReplyAction = 'accept' | 'retry' | 'fail';
-
-type Row = {
-  readonly name: string;
-  readonly matches: (smtp: SmtpReply) => boolean;
+export type Classification = {
+  readonly row: ReplyRow;
   readonly action: ReplyAction;
-  readonly example: string;
+  readonly category: ReplyCategory;
+  readonly suppress: boolean;
+  /** The wait that the reply asks for, milliseconds, where it is to be tried again; null when it names none. */
+  readonly waitMs: number | null;
 };
 
-export const replyRows: readonly Row[] = [
-  {
-    name: 'accepted',
-    matches: ({ code }) => code >= 200 && code < 300,
-    action: 'accept',
-    example: '250 2.0.0 Ok: queued as 4XyZ',
-  },
-  {
-    name: 'bad_sequence',
-    matches: ({ code }) => code === 503,
-    action: 'retry',
-    example: '503 5.5.1 Error: need MAIL command',
-  },
-  {
-    name: 'permanent',
-    matches: ({ code }) => code >= 500 && code < 600,
-    action: 'fail',
-    example: '550 5.1.1 User unknown',
-  },
-  { name: 'transient', matches: () => true, action: 'retry', example: '450 4.2.0 Greylisted, try again later' },
-];
-
 /** Reply code first: libraries label a 450 and a 550 alike. */
-export function classify(smtp: SmtpReply): ReplyAction {
-  return replyRows.find((row) => row.matches(smtp))?.action ?? 'retry';
+export function classify(smtp: SmtpReply): Classification {
+  const text = wordsOf(smtp.reply);
+  const row = replyRows.find((candidate) => fits(candidate, smtp, text)) ?? lastRow;
+  const { action, category, suppress } = row;
+  const isTriedAgain = action === 'retry' || action === 'slow_down';
+  return { row, action, category, suppress, waitMs: isTriedAgain ? waitHint(text) : null };
 }
 
-/** Reads `250 2.0.0 Ok` (RFC 5321 section 4.2, RFC 3463); lines of a multi-line reply are joined by line feeds. */
+function fits({ code, enhanced, text }: ReplyRow, smtp: SmtpReply, words: string): boolean {
+  if (!isOfCode(code, smtp.code)) return false;
+  if (enhanced !== undefined && (smtp.enhanced === null || !enhanced.test(smtp.enhanced))) return false;
+  return text === undefined || text.test(words);
+}
+
+function isOfCode(code: ReplyRow['code'], given: number): boolean {
+  if (typeof code !== 'string') return code.includes(given);
+  return code === 'any' || Math.floor(given / 100) === Number(code[0]);
+}
+
+/**
+ * What a reply says, without what is no words of its own: codes at the start of its lines, line ends, and addresses, whose
+ * names may be anything ("full.mailbox@spamcop.example").
+ */
+export function wordsOf(reply: string): string {
+  return `\n${reply}`
+    .replaceAll(/\r?\n(?:\d{3}(?:[ -]|$))?(?:#?[245]\.\d{1,3}\.\d{1,3}(?=[\s:;,]|$))?/g, ' ')
+    .replaceAll(/[^\s<>"@():,;[\]]{1,64}@[^\s<>"@():,;[\]]{1,255}/g, '')
+    .replaceAll(/\s+/g, ' ')
+    .trim();
+}
+
+/**
+ * Reads `250 2.0.0 Ok` (RFC 5321 section 4.2, RFC 3463), and an enhanced code as `#5.1.0` or, as qmail has it, `(#5.1.1)` at the
+ * end; lines of a multi-line reply are joined by line feeds.
+ */
 export function parseReply(text: string): SmtpReply {
-  const [, code = '0', enhanced = null] = /^(\d{3})[ -]?(?:([245]\.\d{1,3}\.\d{1,3})(?=\s|$))?/.exec(text) ?? [];
-  return { code: Number(code), enhanced, reply: text.slice(0, maxReplyLength) };
+  const kept = text.slice(0, maxReplyLength);
+  const [, code = '0', atStart = null] = /^(\d{3})[ -]?(?:#?([245]\.\d{1,3}\.\d{1,3})(?=[\s:;,]|$))?/.exec(kept) ?? [];
+  const enhanced = code === '0' ? null : (atStart ?? /\(#([245]\.\d{1,3}\.\d{1,3})\)/.exec(kept)?.[1] ?? null);
+  return { code: Number(code), enhanced, reply: kept };
 }
 
 /** Characters of a reply that are kept: enough for every reply seen in the field, and a bound on what a hostile hop can store. */
 const maxReplyLength = 1_024;
+
+const lastRow = replyRows.at(-1) as ReplyRow;

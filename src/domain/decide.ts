@@ -97,13 +97,7 @@ function move(
       return { ...unknown, status: 'deferred', nextAttemptAt: nextTry(policy.scheduleMs, attempts, now, rand) };
     }
     case 'transport_fault':
-      return {
-        ...recipient,
-        status: recipient.status === 'scheduled' ? 'queued' : recipient.status,
-        transport: outcome.transport,
-        reason: outcome.detail,
-        nextAttemptAt: nextTry([faultWaitMs], 1, now, rand),
-      };
+      return waitForTransport(recipient, outcome.transport, outcome.detail, now, rand);
     case 'undeliverable':
       return {
         ...recipient,
@@ -140,15 +134,32 @@ function answer(
 ): Recipient {
   const attempts = recipient.attempts + 1;
   const settled = { ...recipient, attempts, transport, smtp, reason: null, nextAttemptAt: null };
-  const action = classify(smtp);
+  const { action, waitMs } = classify(smtp);
   switch (action) {
     case 'accept':
       return { ...settled, status: 'sent' };
     case 'fail':
       return { ...settled, status: 'bounced' };
     case 'retry':
-      return { ...settled, status: 'deferred', nextAttemptAt: nextTry(policy.scheduleMs, attempts, now, rand) };
+    case 'slow_down': {
+      const nextAttemptAt = nextTry(policy.scheduleMs, attempts, now, rand, waitMs ?? 0);
+      return { ...settled, status: 'deferred', nextAttemptAt };
+    }
+    case 'stop_transport':
+      return waitForTransport(recipient, transport, smtp.reply, now, rand);
   }
+}
+
+/** The trouble is the transport's own: the recipient stays where it is, and no attempt is burnt. */
+function waitForTransport(
+  recipient: Recipient,
+  transport: string,
+  reason: string,
+  now: number,
+  rand: number,
+): Recipient {
+  const status = recipient.status === 'scheduled' ? 'queued' : recipient.status;
+  return { ...recipient, status, transport, reason, nextAttemptAt: nextTry([faultWaitMs], 1, now, rand) };
 }
 
 /** A try that could only come after the end of its time is not waited for. */
@@ -205,7 +216,7 @@ function eventsOf(
 /** An unknown outcome is told each time, since each may be a repeat; a deferral when it is the first or its cause changed. */
 function eventFor(before: Recipient, after: Recipient, outcome: SettledOutcome): EmailEventType | null {
   if (!isPending(before.status)) return null;
-  const unanswered = outcome.kind === 'unknown' && after.smtp === null;
+  const unanswered = outcome.kind === 'unknown' && after.smtp === null && after.attempts > before.attempts;
   if (unanswered && after.status === 'deferred') return 'email.outcome_unknown';
   if (isWaitingTurn(after.status)) return null;
   if (after.status === before.status && sameCause(before, after)) return null;

@@ -6,9 +6,10 @@ const jitter = 0.1;
 /**
  * @param waitsMs the schedule, milliseconds; `attempt` 1 takes the first.
  * @param rand uniform in [0, 1)
+ * @param leastMs a wait that was asked for, milliseconds: the schedule waits longer, never shorter
  * @returns milliseconds since the epoch
  */
-export function nextTry(waitsMs: readonly number[], attempt: number, now: number, rand: number): number {
-  const wait = waitsMs[Math.min(attempt, waitsMs.length) - 1] ?? 0;
+export function nextTry(waitsMs: readonly number[], attempt: number, now: number, rand: number, leastMs = 0): number {
+  const wait = Math.max(waitsMs[Math.min(attempt, waitsMs.length) - 1] ?? 0, leastMs);
   return Math.round(now + wait * (1 + jitter * rand));
 }

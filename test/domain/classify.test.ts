@@ -1,12 +1,133 @@
-/** Reply classification: each row classifies its own example, and a reply is read as it stands. */
+/** Reply classification: what real servers say is read as a deliverability engineer would, and every row earns its place. */
 import { describe, expect, it } from 'vitest';
-import { classify, parseReply, replyRows } from '../../src/domain/classify.ts';
+import { classify, parseReply, wordsOf } from '../../src/domain/classify.ts';
+import type { SmtpReply } from '../../src/domain/recipient.ts';
+import type { ReplyRow } from '../../src/domain/reply-row.ts';
+import { replyCategories } from '../../src/domain/reply-row.ts';
+import { replyRows } from '../../src/domain/reply-rows.ts';
+import { waitHint } from '../../src/domain/wait-hint.ts';
+import { replies } from './replies.ts';
 
-describe('classification', () => {
-  it.each(replyRows)('$name classifies its example', (row) => {
-    const reply = parseReply(row.example);
-    expect(replyRows.find((other) => other.matches(reply))?.name).toBe(row.name);
-    expect(classify(reply)).toBe(row.action);
+describe('what real servers say', () => {
+  it.each(replies)('%s: %j', (_, reply, category, action, suppress) => {
+    const { row, ...classified } = classify(parseReply(reply));
+    expect(classified, `by row ${row.name}`).toMatchObject({ category, action, suppress });
+  });
+
+  it('comes in 125 ways at least', () => {
+    expect(new Set(replies.map(([, reply]) => reply)).size).toBeGreaterThanOrEqual(125);
+    expect(new Set(replies.map(([, reply]) => reply)).size).toBe(replies.length);
+  });
+
+  it('means the same with CR LF between its lines', () => {
+    for (const [, reply, category, action, suppress] of replies)
+      expect(classify(parseReply(reply.replaceAll('\n', '\r\n')))).toMatchObject({ category, action, suppress });
+  });
+
+  it('does not change its meaning when the address has words in it', () => {
+    for (const local of ['mailbox.full', 'spam', 'user-unknown']) {
+      const reply = parseReply(`554 5.0.0 <${local}@spamcop.spamhaus.example>: Something else`);
+      expect(classify(reply).row.name).toBe('permanent');
+    }
+  });
+});
+
+describe('every row', () => {
+  it.each(replyRows)('$name fits its own example first', (row) => {
+    expect(classify(parseReply(row.example)).row.name).toBe(row.name);
+  });
+
+  it('has a name of its own and is met in the field', () => {
+    const names = replyRows.map(({ name }) => name);
+    expect(new Set(names).size).toBe(names.length);
+    const met = new Set(replies.map(([, reply]) => classify(parseReply(reply)).row.name));
+    expect(names.filter((name) => !met.has(name))).toEqual([]);
+  });
+
+  it('keeps to what its reply code allows, and suppresses only who is not there', () => {
+    expect(replyRows.filter((row) => !isAllowed(row)).map(({ name }) => name)).toEqual([]);
+    const suppressing = new Set(replyRows.filter(({ suppress }) => suppress).map(({ category }) => category));
+    expect([...suppressing].sort()).toEqual(['moved', 'unknown_host', 'unknown_user']);
+  });
+
+  it('has a category, and every category a row', () => {
+    const used = new Set(replyRows.map(({ category }) => category));
+    expect(replyCategories.filter((category) => !used.has(category))).toEqual([]);
+  });
+});
+
+/** A 4xx never fails anybody; a 5xx is tried again only as 503, or waits for its transport. */
+function isAllowed({ code, action, suppress }: ReplyRow): boolean {
+  const first = Array.isArray(code) ? Math.floor((code[0] ?? 0) / 100) : Number(code[0]);
+  if (first === 2) return action === 'accept';
+  if (first === 4) return (action === 'retry' || action === 'slow_down') && !suppress;
+  if (first === 5) return action === 'fail' || action === 'stop_transport' || String(code) === '503';
+  return action === 'retry' && !suppress;
+}
+
+describe('a reply code', () => {
+  it('speaks before the enhanced code and the words', () => {
+    const classes: [string, string][] = [
+      ['450 5.1.1 User unknown', 'retry'],
+      ['452 5.2.2 Mailbox full', 'retry'],
+      ['550 4.7.1 Greylisted, please try again in 300 seconds', 'fail'],
+      ['550 4.2.1 Rate limit exceeded', 'fail'],
+      ['250 5.1.1 User unknown', 'accept'],
+    ];
+    for (const [reply, action] of classes) expect([reply, classify(parseReply(reply)).action]).toEqual([reply, action]);
+  });
+
+  it('alone is enough', () => {
+    for (let code = 400; code < 600; code++) {
+      const { action, suppress } = classify({ code, enhanced: null, reply: `${code}` });
+      const isSaid: Record<number, string> = { 421: 'slow_down', 454: 'slow_down', 503: 'retry' };
+      const stops = [530, 534, 535, 538].includes(code) ? 'stop_transport' : undefined;
+      expect([code, action]).toEqual([code, isSaid[code] ?? stops ?? (code < 500 ? 'retry' : 'fail')]);
+      expect([code, suppress]).toEqual([code, code === 551 || code === 556]);
+    }
+  });
+});
+
+describe('hostile input', () => {
+  const length = 100_000;
+  const atMostMs = 500;
+  const filled = (part: string) => part.repeat(Math.ceil(length / part.length)).slice(0, length);
+  const words = new Set(replyRows.flatMap(({ text }) => text?.source.match(/[a-z]{2,}/gi) ?? []));
+  const parts = [
+    ' ',
+    'a',
+    '1',
+    '@',
+    '.',
+    '-',
+    'a ',
+    '1:',
+    '\n550-5.1.1 ',
+    'try again in 1 ',
+    'wait 5 minutes ',
+    ' again later (',
+  ];
+  const inputs = [...parts, ...[...words].flatMap((word) => [word, `${word} `])].map(filled);
+
+  it.each(replyRows.filter(({ text }) => text !== undefined))('takes no long time at $name', ({ text }) => {
+    const began = performance.now();
+    for (const input of inputs.slice(0, parts.length)) text?.test(input);
+    expect((performance.now() - began) / parts.length).toBeLessThan(atMostMs);
+    const own = [...(text?.source.match(/[a-z]{2,}/gi) ?? [])].flatMap((word) => [filled(word), filled(`${word} `)]);
+    for (const input of own) {
+      const from = performance.now();
+      text?.test(input);
+      expect(performance.now() - from, input.slice(0, 20)).toBeLessThan(atMostMs);
+    }
+  });
+
+  it.each(parts)('takes no long time to be made of %j', (part) => {
+    const from = performance.now();
+    const smtp: SmtpReply = { code: 451, enhanced: null, reply: `451 ${filled(part)}` };
+    waitHint(wordsOf(smtp.reply));
+    classify(smtp);
+    parseReply(smtp.reply);
+    expect(performance.now() - from).toBeLessThan(4 * atMostMs);
   });
 });
 
@@ -17,8 +138,12 @@ describe('a reply', () => {
     ['451-4.7.1 Greylisted\n451 4.7.1 come back', { code: 451, enhanced: '4.7.1' }],
     ['421', { code: 421, enhanced: null }],
     ['550 5.7.515', { code: 550, enhanced: '5.7.515' }],
+    ['550 #5.1.0 Address rejected.', { code: 550, enhanced: '5.1.0' }],
+    ['550 5.7.1: Refused', { code: 550, enhanced: '5.7.1' }],
+    ['550 sorry, no mailbox here by that name. (#5.1.1)', { code: 550, enhanced: '5.1.1' }],
     ['250 10.0.0.1 said hello', { code: 250, enhanced: null }],
     ['nonsense', { code: 0, enhanced: null }],
+    ['nonsense (#5.1.1)', { code: 0, enhanced: null }],
   ])('%j is read', (text, expected) => {
     expect(parseReply(text)).toMatchObject({ ...expected, reply: text });
   });

@@ -19,6 +19,10 @@ const smtp = fc.constantFrom(
   { code: 450, enhanced: '4.2.0', reply: '450 4.2.0 Later' },
   { code: 451, enhanced: null, reply: '451 Later' },
   { code: 550, enhanced: '5.1.1', reply: '550 5.1.1 Unknown' },
+  { code: 421, enhanced: '4.7.28', reply: '421 4.7.28 Too many messages' },
+  { code: 451, enhanced: '4.7.1', reply: '451 4.7.1 Greylisted for 300 seconds' },
+  { code: 451, enhanced: '4.7.1', reply: '451 4.7.1 Greylisted, come back in 00:50:00' },
+  { code: 535, enhanced: '5.7.8', reply: '535 5.7.8 Authentication failed' },
 );
 const replies = fc.array(fc.record({ address: fc.constantFrom(...addresses, 'z@x.co'), smtp }), { maxLength: 5 });
 const detail = fc.constantFrom('lost', 'refused');

@@ -4,19 +4,21 @@ import { describe, expect, it } from 'vitest';
 import { decide, type RetryPolicy } from '../../src/domain/decide.ts';
 import type { StoredEmail } from '../../src/domain/email.ts';
 import type { SettledOutcome } from '../../src/domain/outcome.ts';
-import { isPending, type Recipient, rankOf, recipientStatuses } from '../../src/domain/recipient.ts';
+import { isPending, type Recipient, rankOf, recipientStatuses, type SmtpReply } from '../../src/domain/recipient.ts';
 import { recipient, start, storedEmail } from '../support/requests.ts';
 
 const policy: RetryPolicy = { scheduleMs: [10_000, 30_000], maxAgeMs: 3_600_000 };
 const ok = { code: 250, enhanced: '2.0.0', reply: '250 2.0.0 Ok' };
 const unknownUser = { code: 550, enhanced: '5.1.1', reply: '550 5.1.1 Unknown' };
+const tooFast = { code: 421, enhanced: '4.7.28', reply: '421 4.7.28 Your mail comes in bursts' };
+const noLogin = { code: 530, enhanced: '5.7.57', reply: '530 5.7.57 Client not authenticated' };
 const greylisted = { code: 450, enhanced: '4.2.0', reply: '450 4.2.0 Later' };
 
 function email(...recipients: Recipient[]): StoredEmail {
   return storedEmail(recipients);
 }
 
-function answered(replies: Record<string, typeof ok>): SettledOutcome {
+function answered(replies: Record<string, SmtpReply>): SettledOutcome {
   return {
     kind: 'answered',
     transport: 't',
@@ -98,6 +100,55 @@ describe('decide', () => {
     expect(again).toBeNull();
   });
 
+  it('waits as long as a reply asks, spread like any wait, and no shorter than the schedule does', () => {
+    const asking = (words: string) => ({ code: 451, enhanced: null, reply: `451 Greylisted, ${words}` });
+    const again = (words: string, rand = 0) =>
+      decide(email(recipient('a')), answered({ a: asking(words) }), policy, start, rand).again;
+    expect(again('try again in 300 seconds')).toBe(start + 300_000);
+    expect(again('try again in 300 seconds', 0.5)).toBe(start + 315_000);
+    expect(again('try again in 2 seconds')).toBe(start + 10_000);
+    expect(again('try again in 40 days')).toBe(start + 10_000);
+  });
+
+  it('ends at once what is asked to wait for longer than it has', () => {
+    const inTwoHours = { code: 451, enhanced: null, reply: '451 Greylisted, try again in 2 hours' };
+    const aged = decide(email(recipient('a')), answered({ a: inTwoHours }), policy, start, 0);
+    expect(aged.state.recipients[0]).toMatchObject({ status: 'failed', smtp: inTwoHours, nextAttemptAt: null });
+    const short = storedEmail([recipient('a')], { state: { expiresAt: start + 60_000 } });
+    const expired = decide(short, answered({ a: inTwoHours }), policy, start, 0);
+    expect([aged.again, expired.again, expired.state.recipients[0]?.status]).toEqual([null, null, 'expired']);
+  });
+
+  it('defers when it is asked to slow down', () => {
+    const { state, events, again } = decide(email(recipient('a')), answered({ a: tooFast }), policy, start, 0);
+    expect(state.recipients[0]).toMatchObject({ status: 'deferred', attempts: 1, smtp: tooFast });
+    expect([events.map(({ type }) => type), again]).toEqual([['email.delivery_delayed'], start + 10_000]);
+  });
+
+  it('burns no attempt and tells nobody when a reply is about the transport, and settles the others', () => {
+    const before = email(recipient('a'), recipient('b'));
+    const { state, events, again } = decide(before, answered({ a: noLogin, b: ok }), policy, start, 0);
+    expect(state.recipients).toMatchObject([
+      { status: 'queued', attempts: 0, transport: 't', smtp: null, reason: noLogin.reply },
+      { status: 'sent', attempts: 1 },
+    ]);
+    expect([events.map(({ type }) => type), again]).toEqual([['email.sent'], start + 5_000]);
+    const late = decide(email(recipient('a')), answered({ a: noLogin }), policy, start + policy.maxAgeMs, 0);
+    expect(late.state.recipients[0]).toMatchObject({
+      status: 'failed',
+      reason: `not delivered within its age limit: ${noLogin.reply}`,
+    });
+  });
+
+  it('does not call it unknown when a login was refused before others were lost', () => {
+    const lost: SettledOutcome = { kind: 'unknown', transport: 't', detail: 'lost', refused: [] };
+    const first = decide(email(recipient('a')), lost, policy, start, 0);
+    const refused = { ...lost, refused: [{ address: 'a', smtp: noLogin }] };
+    const second = decide({ ...email(), state: first.state }, refused, policy, start + 10_000, 0);
+    expect(second.state.recipients[0]).toMatchObject({ status: 'deferred', attempts: 1, reason: noLogin.reply });
+    expect(second.events.map(({ type }) => type)).toEqual(['email.delivery_delayed']);
+  });
+
   it('holds what may have been handed over when it was asked to', () => {
     const held = storedEmail([recipient('a')], { facts: { onUnknown: 'hold' } });
     const outcome: SettledOutcome = { kind: 'unknown', transport: 't', detail: 'lost', refused: [] };
@@ -136,6 +187,9 @@ describe('decide', () => {
       ok,
       unknownUser,
       greylisted,
+      tooFast,
+      noLogin,
+      { code: 451, enhanced: null, reply: '451 Greylisted, try again in 50 minutes' },
       { code: 503, enhanced: null, reply: '503 Bad sequence' },
       { code: 0, enhanced: null, reply: '' },
     );

@@ -1,5 +1,5 @@
 /** The timeline of an email: one step for each thing that moved it, kept with its record. */
-import { parseReply } from './classify.ts';
+import { classify, parseReply } from './classify.ts';
 import type { EmailState, StoredEmail } from './email.ts';
 import type { EmailEvent } from './event.ts';
 import { eventId } from './id.ts';
@@ -29,14 +29,14 @@ export type TimelineEvent = {
   readonly reason?: string;
 };
 
-/** Null for a transport fault that is no event: those come every few seconds while a server is away, and are counted instead. */
+/** Null for transport trouble that is no event: it comes every few seconds while a server is away or refuses us, and is counted instead. */
 export function stepOf(
   what: SettledOutcome | Change,
   state: EmailState,
   events: readonly EmailEvent[],
   at: number,
 ): TimelineStep | null {
-  if (what.kind === 'transport_fault' && events.length === 0) return null;
+  if (events.length === 0 && isTransportTrouble(what)) return null;
   const detail = 'detail' in what ? what.detail : undefined;
   return {
     at,
@@ -46,6 +46,13 @@ export function stepOf(
     ...('trace' in what && what.trace !== undefined ? { trace: what.trace } : {}),
     ...(events.length === 0 ? {} : { events: events.map((event) => eventIn(state, event)) }),
   };
+}
+
+/** A fault, or replies that all speak of the transport, such as a refused login. */
+function isTransportTrouble(what: SettledOutcome | Change): boolean {
+  if (what.kind === 'transport_fault') return true;
+  if (what.kind !== 'answered' || what.replies.length === 0) return false;
+  return what.replies.every(({ smtp }) => classify(smtp).action === 'stop_transport');
 }
 
 function eventIn(state: EmailState, event: EmailEvent): TimelineEvent {

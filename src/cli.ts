@@ -1,22 +1,64 @@
-/** Operator commands: `node src/cli.ts <command>`. */
+/** Operator commands: `npm run cli -- <command>`, or `node src/cli.ts <command>`. */
+import { createInterface } from 'node:readline';
 import { stringify } from 'yaml';
 import packageJson from '../package.json' with { type: 'json' };
 import { settingsTable } from './config.ts';
+import { describeReply } from './domain/reply-words.ts';
 import { describeApi } from './http/openapi.ts';
 
-type Command = { readonly what: string; run(): Promise<string> };
+/** What a command says as it goes; a fault goes to stderr and makes the exit code 64. */
+type Said = { readonly text: string } | { readonly fault: string };
+type Command = { readonly what: string; run(args: readonly string[]): AsyncIterable<Said> };
 
 const commands: Readonly<Record<string, Command>> = {
+  classify: { what: 'say what is made of SMTP replies: each argument, or each reply on stdin', run: classifyReplies },
   openapi: {
     what: 'print openapi.yaml, made from the routes',
-    run: async () => stringify(await describeApi(packageJson.version), { aliasDuplicateObjects: false }),
+    async *run() {
+      yield { text: stringify(await describeApi(packageJson.version), { aliasDuplicateObjects: false }) };
+    },
   },
-  settings: { what: 'print the configuration table of the README', run: async () => `${settingsTable()}\n` },
+  settings: {
+    what: 'print the configuration table of the README',
+    async *run() {
+      yield { text: `${settingsTable()}\n` };
+    },
+  },
 };
+
+async function* classifyReplies(args: readonly string[]): AsyncGenerator<Said> {
+  let count = 0;
+  for await (const reply of args.length > 0 ? args : repliesOf(createInterface({ input: process.stdin }))) {
+    // Logs and JSON write the end of a line as \n.
+    const text = reply.trim().replaceAll('\\r', '').replaceAll('\\n', '\n');
+    const described = describeReply(text);
+    const separator = count++ === 0 ? '' : '\n';
+    if (described === null)
+      yield { fault: `Not an SMTP reply, which begins with a three-digit code: ${JSON.stringify(text)}` };
+    else yield { text: `${separator}${described}\n` };
+  }
+  if (count === 0) yield { fault: 'No reply was given: npm run cli -- classify "550 5.1.1 User unknown"' };
+}
+
+/** Lines of one reply belong together: all but its last have a hyphen behind the code (RFC 5321 section 4.2.1). */
+async function* repliesOf(lines: AsyncIterable<string>): AsyncGenerator<string> {
+  let begun: string[] = [];
+  for await (const line of lines) {
+    if (line.trim() === '') continue;
+    begun.push(line.trim());
+    if (/^\d{3}-/.test(line.trim()) && begun.length < maxReplyLines) continue;
+    yield begun.join('\n');
+    begun = [];
+  }
+  if (begun.length > 0) yield begun.join('\n');
+}
+
+/** More than any server sends; what is kept of a reply is bounded anyway. */
+const maxReplyLines = 100;
 
 function usage(): string {
   return [
-    'Usage: node src/cli.ts <command>',
+    'Usage: npm run cli -- <command>',
     '',
     ...Object.entries(commands).map(([name, { what }]) => `  ${name.padEnd(10)} ${what}`),
     '',
@@ -26,10 +68,17 @@ function usage(): string {
 /** sysexits.h EX_USAGE. */
 const exitUsage = 64;
 
-const command = commands[process.argv[2] ?? ''];
+const [name = '', ...args] = process.argv.slice(2);
+const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
 if (command === undefined) {
   process.stderr.write(usage());
   process.exitCode = exitUsage;
 } else {
-  process.stdout.write(await command.run());
+  for await (const said of command.run(args)) {
+    if ('text' in said) process.stdout.write(said.text);
+    else {
+      process.stderr.write(`${said.fault}\n`);
+      process.exitCode = exitUsage;
+    }
+  }
 }

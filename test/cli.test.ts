@@ -1,0 +1,86 @@
+/** The operator commands as real processes: what they print, where, and with which exit code. */
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+function cli(args: readonly string[], input = '') {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['src/cli.ts', ...args], {
+    cwd: root,
+    input,
+    encoding: 'utf8',
+    timeout: 30_000,
+  });
+  return { status, stdout, stderr };
+}
+
+it('npm run cli says what is made of a reply', () => {
+  const args = ['run', '--silent', 'cli', '--', 'classify', '550 5.1.1 <u@example.org>: User unknown'];
+  const { status, stdout } = spawnSync('npm', args, { cwd: root, input: '', encoding: 'utf8', timeout: 30_000 });
+  expect(stdout).toBe(`550 5.1.1 <u@example.org>: User unknown
+  row       unknown_user_by_enhanced
+  action    fail
+  category  unknown_user
+  suppress  yes
+  wait      none named
+  The recipient has bounced and is not tried again. The address itself is no good, and is one to suppress.
+`);
+  expect(status).toBe(0);
+});
+
+it('classifies several replies at once, each with the wait it names and what follows from it', () => {
+  const { status, stdout, stderr } = cli([
+    'classify',
+    '451 4.7.1 Greylisted, try again in 3700 seconds',
+    '421 4.7.28 Too many messages',
+    '535 5.7.8 Authentication failed',
+    '552 5.2.2 Mailbox full',
+    '250 2.0.0 Ok',
+  ]);
+  expect([status, stderr]).toEqual([0, '']);
+  const [greylisted, tooMany, login, full, ok] = stdout.split('\n\n');
+  expect(greylisted).toMatch(/wait +1 h 1 min 40 s\n.*deferred.*no sooner than the 1 h 1 min 40 s it asks for/);
+  expect(tooMany).toMatch(/action +slow_down\n[\s\S]*asks for less.*by the retry schedule/);
+  expect(login).toMatch(/action +stop_transport\n[\s\S]*no attempt is counted/);
+  expect(full).toMatch(/suppress +no\n[\s\S]*bounced.*is not suppressed/);
+  expect(ok).toMatch(/action +accept\n[\s\S]*is sent/);
+});
+
+it('reads replies from stdin, one a line, the lines of one together', () => {
+  const { status, stdout } = cli(
+    ['classify'],
+    '452-4.2.2 Over\r\n452 4.2.2 quota\r\n\n250 Ok\n550-5.1.1 No such\\n550 5.1.1 user\n',
+  );
+  expect(status).toBe(0);
+  expect(stdout.match(/^ {2}category .*$/gm)).toEqual([
+    '  category  mailbox_full',
+    '  category  accepted',
+    '  category  unknown_user',
+  ]);
+});
+
+it('exits with 64 at a reply without a code, and says which one; the others are classified', () => {
+  const { status, stdout, stderr } = cli(['classify', 'User unknown', '250 Ok']);
+  expect([status, stderr]).toEqual([64, 'Not an SMTP reply, which begins with a three-digit code: "User unknown"\n']);
+  expect(stdout).toContain('accepted');
+});
+
+it.each([[['classify']], [['classify', '']]])('exits with 64 when there is nothing to classify: %j', (args) => {
+  const { status, stdout, stderr } = cli(args);
+  expect([status, stdout]).toEqual([64, '']);
+  expect(stderr).toMatch(/^No reply was given|^Not an SMTP reply/);
+});
+
+it('shows no control character of a reply', () => {
+  const { stdout } = cli(['classify', '550 \u001b[2Jgone\u0007']);
+  expect(stdout.split('\n')[0]).toBe('550  [2Jgone ');
+});
+
+it('an unknown command, also one by the name of a property, prints what there is and exits with 64', () => {
+  for (const name of ['fly', 'toString']) {
+    const { status, stderr } = cli([name]);
+    expect(status).toBe(64);
+    expect(stderr).toMatch(/^Usage: [\s\S]*classify[\s\S]*openapi[\s\S]*settings/);
+  }
+});

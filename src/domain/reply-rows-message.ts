@@ -105,6 +105,15 @@ export const messageRows: readonly ReplyRow[] = [
     example: '550 5.5.3 Too many recipients',
   },
   {
+    name: 'system_by_enhanced_for_now',
+    code: '4xx',
+    enhanced: /\.[34]\.\d+$/,
+    action: 'retry',
+    category: 'system',
+    suppress: false,
+    example: '451 4.3.0 Error: queue file write error',
+  },
+  {
     name: 'tried_too_soon',
     code: '4xx',
     text: /\btemporary failure, please try again later\b|^(?:please )?try again later/i,
@@ -191,15 +200,6 @@ export const messageRows: readonly ReplyRow[] = [
     category: 'too_large',
     suppress: false,
     example: '552 Requested action aborted',
-  },
-  {
-    name: 'system_by_enhanced_for_now',
-    code: '4xx',
-    enhanced: /\.[34]\.\d+$/,
-    action: 'retry',
-    category: 'system',
-    suppress: false,
-    example: '451 4.3.0 Error: queue file write error',
   },
   {
     name: 'system_for_now',

@@ -6,7 +6,7 @@ const unauthenticated =
   /\b(?:spf|dkim|dmarc|ptr|rdns)\b|\bsender policy framework\b|\bsender is unauthenticated\b|\bunauthenticated (?:e-?mail|mail)\b|\banti-?spoofing\b|\breverse (?:dns|hostname|lookup|ip)\b|\bcannot find your hostname\b/i;
 
 const lists =
-  /\bspamhaus\b|\bspamcop\b|\bsorbs\b|\bbarracuda(?:central| ?networks| reputation)|\babusix\b|\buceprotect|\bproofpoint\.com\b|\bmailspike\b|\binvaluement\b|\bmail-abuse\.com\b|\bcloudmark\b/;
+  /\bspamhaus\b|\bspamcop\b|\bsorbs\b|\bbarracuda(?:central| ?networks| reputation)|\babusix\b|\buceprotect|\bproofpoint\b|\bmailspike\b|\binvaluement\b|\bmail-abuse\.com\b|\bcloudmark\b/;
 
 /** A list of bad senders by name, or words for one. */
 export const listed = new RegExp(
@@ -33,6 +33,8 @@ const senderRefused = new RegExp(
     String.raw`\bsender (?:e-?mail |address |domain |verify |verification )?(?:is |was )?(?:rejected|refused|denied|blocked|invalid|failed|unknown|not allowed|does not exist)`,
     String.raw`\b(?:domain of|null|invalid|banned|forged|unauthenticated) senders?\b`,
     String.raw`\bsender verify\b`,
+    String.raw`\b(?:sender|from address)\b.{0,60}\b(?:unknown|not found|not exist|doesn't exist|invalid|not valid)\b`,
+    String.raw`\bbad sender\b|\bsender domain\b|\bbad (?:helo|ehlo)\b`,
     String.raw`\bcallout verification\b`,
     String.raw`\bverification failed for\b`,
     String.raw`\bnot owned by\b`,

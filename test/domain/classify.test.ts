@@ -32,6 +32,24 @@ describe('what real servers say', () => {
   });
 });
 
+describe('a refusal of the sender', () => {
+  it.each([
+    '550 5.1.1 Sender rejected: user unknown',
+    '550 Sender rejected. User unknown in local table',
+    '550 5.1.1 User unknown; rejected, see https://www.spamhaus.org/query/ip/192.0.2.1',
+    '550 5.1.1 Recipient rejected: message blocked by Proofpoint',
+    '550 5.7.1 Your sender address is not found',
+    '550 5.2.0 Sender user account does not exist',
+    '553 From address not found: a@example.com unknown',
+    '550 5.1.1 Bad sender mailbox',
+    '550 5.1.2 Bad sender domain',
+    '554 5.4.4 Unable to look up sender domain',
+    '550 5.1.1 Recipient rejected: SPF check failed',
+  ])('never suppresses the recipient, whatever else it says: %s', (reply) => {
+    expect(classify(parseReply(reply))).toMatchObject({ action: 'fail', suppress: false });
+  });
+});
+
 describe('every row', () => {
   it.each(replyRows)('$name fits its own example first', (row) => {
     expect(classify(parseReply(row.example)).row.name).toBe(row.name);
@@ -92,7 +110,6 @@ describe('hostile input', () => {
   const length = 100_000;
   const atMostMs = 500;
   const filled = (part: string) => part.repeat(Math.ceil(length / part.length)).slice(0, length);
-  const words = new Set(replyRows.flatMap(({ text }) => text?.source.match(/[a-z]{2,}/gi) ?? []));
   const parts = [
     ' ',
     'a',
@@ -107,17 +124,16 @@ describe('hostile input', () => {
     'wait 5 minutes ',
     ' again later (',
   ];
-  const inputs = [...parts, ...[...words].flatMap((word) => [word, `${word} `])].map(filled);
+  /** What the pattern looks for, again and again: each place is a beginning that comes to nothing. */
+  const ownParts = (text: RegExp) => (text.source.match(/[a-z]{2,}/gi) ?? []).flatMap((word) => [word, `${word} `]);
+  const worded = replyRows.flatMap(({ name, text }) => (text === undefined ? [] : [{ name, text }]));
 
-  it.each(replyRows.filter(({ text }) => text !== undefined))('takes no long time at $name', ({ text }) => {
-    const began = performance.now();
-    for (const input of inputs.slice(0, parts.length)) text?.test(input);
-    expect((performance.now() - began) / parts.length).toBeLessThan(atMostMs);
-    const own = [...(text?.source.match(/[a-z]{2,}/gi) ?? [])].flatMap((word) => [filled(word), filled(`${word} `)]);
-    for (const input of own) {
+  it.each(worded)('takes no long time at $name', ({ text }) => {
+    for (const part of [...parts, ...ownParts(text)]) {
+      const input = filled(part);
       const from = performance.now();
-      text?.test(input);
-      expect(performance.now() - from, input.slice(0, 20)).toBeLessThan(atMostMs);
+      text.test(input);
+      expect(performance.now() - from, part).toBeLessThan(atMostMs);
     }
   });
 

@@ -16,6 +16,8 @@ export type Counts = {
   readonly ours: number;
   /** Emails posted while api and worker both run. */
   readonly endToEnd: number;
+  /** Emails through the naive stack, end to end. */
+  readonly naive: number;
   /** Batches of 1,000, of each kind. */
   readonly batches: number;
 };
@@ -33,6 +35,7 @@ export const counts: Readonly<Record<Size, Counts>> = {
     sendMail: 3_000,
     ours: 4_000,
     endToEnd: 4_000,
+    naive: 3_000,
     batches: 10,
   },
   short: {
@@ -45,6 +48,7 @@ export const counts: Readonly<Record<Size, Counts>> = {
     sendMail: 2_000,
     ours: 3_000,
     endToEnd: 3_000,
+    naive: 2_000,
     batches: 4,
   },
 };

@@ -5,6 +5,7 @@ import { counts, sizeAskedFor } from './counts.ts';
 import type { LoadAnswer, LoadRequest } from './load.ts';
 import { measureBatch } from './measure-batch.ts';
 import { type Bench, measureLimits } from './measure-limits.ts';
+import { measureNaive } from './measure-naive.ts';
 import { measureOurs } from './measure-ours.ts';
 import { openOwnRedis } from './own-redis.ts';
 import { monotonicMs, startPart } from './processes.ts';
@@ -32,9 +33,10 @@ async function run(): Promise<void> {
   for (let round = 1; round <= bench.counts.rounds; round++) {
     const limits = await measureLimits(bench);
     const ours = await measureOurs(bench);
+    const naive = await measureNaive(bench);
     const batch = await measureBatch(bench);
     const compose = await measureCompose(bench);
-    rounds.push({ limits, ours, batch, compose });
+    rounds.push({ limits, ours, naive, batch, compose });
     process.stderr.write(`round ${round} of ${bench.counts.rounds} done after ${seconds(startedAt)} s\n`);
   }
   console.log(report(rounds));

@@ -12,6 +12,7 @@ export type Running = AsyncDisposable & {
 };
 
 export type Part<Request, Answer> = AsyncDisposable & {
+  readonly pid: number;
   /** One request at a time. */
   ask(request: Request): Promise<Answer>;
 };
@@ -62,9 +63,10 @@ export function startPart<Request, Answer>(file: string): Part<Request, Answer> 
   const child = fork(new URL(file, import.meta.url), {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
-  track(child, file);
+  const pid = track(child, file);
 
   return {
+    pid,
     ask(request) {
       const { promise, resolve, reject } = Promise.withResolvers<Answer>();
       const fail = () => reject(new Error(`${file} did not answer within ${deadlineMs} ms, or ended`));

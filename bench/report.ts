@@ -3,11 +3,13 @@ import type { Family } from './books.ts';
 import type { ComposeCost } from './compose.ts';
 import type { BatchCost } from './measure-batch.ts';
 import type { Limits } from './measure-limits.ts';
+import type { Naive } from './measure-naive.ts';
 import type { Memory, Ours } from './measure-ours.ts';
 
 export type Round = {
   readonly limits: Limits;
   readonly ours: Ours;
+  readonly naive: Naive;
   readonly batch: BatchCost;
   readonly compose: ComposeCost;
 };
@@ -37,8 +39,8 @@ function summary(rounds: readonly Round[]): string {
     `batch ${batchShare(rounds, 'list')} of single, over a base ${batchShare(rounds, 'base')}`,
     `compose ${ratio(rounds, composeCost, mailComposerCost)} of MailComposer`,
     `deliver ${ratio(rounds, deliverRate, connectionRate)} of SMTPConnection, ${ratio(rounds, deliverRate, sendMailRate)} of sendMail pool`,
-    `end to end ${ratio(rounds, endToEndRate, sendMailRate)} of sendMail pool, ${ratio(rounds, endToEndRate, connectionRate)} of SMTPConnection`,
-    `CPU ${cpuOf(rounds, totalCpu)} s/1000`,
+    `end to end ${ratio(rounds, endToEndRate, naiveRate)} of the naive stack, ${ratio(rounds, endToEndRate, sendMailRate)} of sendMail pool, ${ratio(rounds, endToEndRate, connectionRate)} of SMTPConnection`,
+    `CPU ${cpuOf(rounds, totalCpu)} s/1000, ${naiveCpu(rounds)} of the naive stack`,
     `${whole(median(rounds, (round) => round.ours.finished.total))} B/email`,
   ];
   return figures.join(' | ');
@@ -53,6 +55,7 @@ const composeCost = ({ compose }: Round) => compose.ours;
 const mailComposerCost = ({ compose }: Round) => compose.mailComposer;
 const rawRate = ({ limits }: Round) => limits.raw;
 const connectionRate = ({ limits }: Round) => limits.connection;
+const naiveRate = ({ naive }: Round) => naive.perSecond;
 const sendMailRate = ({ limits }: Round) => limits.sendMail;
 
 function acceptTable(rounds: readonly Round[]): string {
@@ -143,10 +146,17 @@ function endToEndTable(rounds: readonly Round[]): string {
         latency(({ ours }) => ours.endToEnd.p50Ms),
         latency(({ ours }) => ours.endToEnd.p99Ms),
       ],
+      limitRow(rounds, 'the naive stack', endToEndRate, naiveRate),
       limitRow(rounds, 'limit: SMTPConnection, ready buffer', endToEndRate, connectionRate),
       limitRow(rounds, 'limit: nodemailer pool, sendMail', endToEndRate, sendMailRate),
     ],
   );
+}
+
+function naiveCpu(rounds: readonly Round[]): string {
+  if (last(rounds).naive.cpu === null) return 'n/a';
+  const cpu = ({ ours }: Round) => (ours.endToEnd.cpu === null ? Number.NaN : totalCpu(ours.endToEnd.cpu));
+  return ratio(rounds, cpu, ({ naive }) => naive.cpu ?? Number.NaN);
 }
 
 function costTable(rounds: readonly Round[]): string {

@@ -39,8 +39,9 @@ export async function untilSettled(redis: Redis): Promise<void> {
 }
 
 async function unfinished(redis: Redis) {
-  const [due, waiting, active, delayed, groups] = await Promise.all([
+  const [due, again, waiting, active, delayed, groups] = await Promise.all([
     redis.zcard(keys.due('transactional')),
+    redis.zcard(keys.again('transactional')),
     redis.llen(`${queuePrefix}:deliver:wait`),
     redis.llen(`${queuePrefix}:deliver:active`),
     redis.zcard(`${queuePrefix}:deliver:delayed`),
@@ -52,7 +53,7 @@ async function unfinished(redis: Redis) {
     unread: Number(fieldOf(group, 'lag')),
     unacknowledged: Number(fieldOf(group, 'pending')),
   };
-  return { due, waiting, active, delayed, ...events };
+  return { due, again, waiting, active, delayed, ...events };
 }
 
 /** Families of keys, largest first: a key's name with ids left out is its family's. Sizes are those of a sample. */

@@ -192,6 +192,8 @@ function decided(given: z.output<typeof settings>) {
       transactional: { scheduleMs, maxAgeMs: given.RETRY_MAX_AGE },
       bulk: { scheduleMs, maxAgeMs: given.RETRY_MAX_AGE_BULK },
     },
+    /** A job has no more emails than a worker takes in hand at a time. */
+    feeding: { jobSize: Math.min(given.WORKER_CONCURRENCY, 25), leaseMs: given.WORKER_LOCK },
     workers: {
       concurrency: given.WORKER_CONCURRENCY,
       lockMs: given.WORKER_LOCK,

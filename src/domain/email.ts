@@ -78,6 +78,8 @@ export type HandOver = {
   readonly transport: string;
   /** Tells this attempt from any other. */
   readonly attemptId: string;
+  /** The job that was at it: while that one lives, so does the attempt. */
+  readonly job: string;
 };
 
 export type StoredEmail = {

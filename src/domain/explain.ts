@@ -21,7 +21,7 @@ export type ExplanationReason = (typeof explanationReasons)[number];
 
 /** Where the email's job is, as the queue tells, and how many wait there. */
 export type Whereabouts = {
-  readonly job: 'waiting' | 'delayed' | 'active' | 'absent';
+  readonly job: 'waiting' | 'active' | 'absent';
   readonly waiting: number;
 };
 

@@ -3,9 +3,9 @@
 export type Places = {
   /**
    * @param weight places it takes; more than there are counts as all of them
-   * @returns what gives them back, to be called once; null when the signal ended the wait
+   * @returns what gives them back, all at once or a few at a time; null when the signal ended the wait
    */
-  take(signal: AbortSignal, weight?: number): Promise<(() => void) | null>;
+  take(signal: AbortSignal, weight?: number): Promise<((part?: number) => void) | null>;
 };
 
 export function makePlaces(count: number): Places {
@@ -48,8 +48,11 @@ export function makePlaces(count: number): Places {
       const weight = Math.min(asked, count);
       if (waiting.size === 0 && weight <= free) free -= weight;
       else if (!(await waitForTurn(signal, weight))) return null;
-      return () => {
-        free += weight;
+      let held = weight;
+      return (part = held) => {
+        const given = Math.min(part, held);
+        held -= given;
+        free += given;
         letIn();
       };
     },

@@ -1,35 +1,82 @@
-/** deliver: one attempt at one email. Load, gather its files, compose, send, settle; the Answer tells the queue what to do with the job. */
+/** deliver: one attempt at each email of a job. Load, gather its files, compose, send, settle. */
 import type { Content, Files, LoadedEmail, StoredEmail } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
 import { type Answer, done, type Outcome, type SettledOutcome } from '../domain/outcome.ts';
 import { isPending, nextDue } from '../domain/recipient.ts';
 import type { Places } from '../outbound/places.ts';
 import type { Transport } from '../outbound/transport.ts';
+import type { DeliverJob, DeliverQueue } from '../queue/deliver-queue.ts';
+import type { Due } from '../store/due.ts';
 import type { Emails } from '../store/emails.ts';
 import type { Gathered } from './gather.ts';
 
 type Deps = {
-  emails: Pick<Emails, 'load' | 'claimHandOver'>;
+  emails: Pick<Emails, 'loadAll' | 'claimHandOver'>;
+  due: Pick<Due, 'mark'>;
+  queue: Pick<DeliverQueue, 'isLive'>;
   transport: Pick<Transport, 'name' | 'send'>;
+  lane: Lane;
+  /** Emails in hand at a time. */
+  inHand: Pick<Places, 'take'>;
   /** Bytes of large emails in hand at a time, so that fifty of them do not fill the memory. */
-  rooms: Readonly<Record<Lane, Pick<Places, 'take'>>>;
+  room: Pick<Places, 'take'>;
   gather(email: StoredEmail, content: Content): Promise<Gathered>;
   compose(email: StoredEmail, content: Content, files: Files): Promise<Buffer>;
-  settle(email: StoredEmail, outcome: SettledOutcome): Promise<Answer>;
+  settle(email: StoredEmail, outcome: SettledOutcome): Promise<void>;
+  /** Aborted when the process begins to stop. */
+  stopping: AbortSignal;
+  onTrouble(part: 'deliver', error: unknown, fields: { readonly email: string }): void;
   newId(prefix: 'at'): string;
   now(): number;
 };
 
-export async function deliver(deps: Deps, emailId: string): Promise<Answer> {
-  const email = await deps.emails.load(emailId);
-  if (email === null) return done;
+/** A job that finds no place in hand for so long goes back to the queue, where another worker may have it. */
+const placeWaitMs = 2_000;
+/** An email that another job is at is looked at again after this long, in case that job does not end well. */
+const leaveAloneMs = 5_000;
+/** Wait after an email could not be dealt with: a bug or Redis away, and neither is mended by hurrying. */
+const troubleWaitMs = 5_000;
+
+export async function deliver(deps: Deps, job: DeliverJob): Promise<Answer> {
+  const signal = AbortSignal.any([deps.stopping, AbortSignal.timeout(placeWaitMs)]);
+  const leave = await deps.inHand.take(signal, job.emails.length);
+  if (leave === null) return { again: deps.now() };
+  try {
+    const loaded = await deps.emails.loadAll(job.emails);
+    const marks = await Promise.all(loaded.map((email) => markOf(deps, job, email).finally(() => leave(1))));
+    const again = marks.filter((mark) => mark !== null);
+    await deps.due.mark(deps.lane, again, deps.now());
+    return done;
+  } finally {
+    leave();
+  }
+}
+
+/** Deals with one email. @returns when it comes again, where that was not settled; null when there is nothing more to do here */
+async function markOf(deps: Deps, job: DeliverJob, email: LoadedEmail | null) {
+  if (email === null) return null;
+  const { id } = email.facts;
+  try {
+    const at = await deliverOne(deps, job, email);
+    return at === null ? null : { id, at };
+  } catch (error) {
+    deps.onTrouble('deliver', error, { email: id });
+    return { id, at: deps.now() + troubleWaitMs };
+  }
+}
+
+async function deliverOne(deps: Deps, job: DeliverJob, email: LoadedEmail): Promise<number | null> {
   const dueAt = nextDue(email.state);
-  if (dueAt === null) return done;
-  if (email.handOver === null && dueAt > deps.now()) return { again: dueAt };
-  const outcome = await attempt(deps, email);
+  if (dueAt === null) return null;
+  if (email.handOver === null && dueAt > deps.now()) return dueAt;
+  // In one job twice: its worker died. In two jobs: whoever claimed it is at it still.
+  const other = email.handOver === null || email.handOver.job === job.id ? null : email.handOver.job;
+  if (other !== null && (await deps.queue.isLive(other))) return deps.now() + leaveAloneMs;
+  const outcome = await attempt(deps, job, email);
   // Somebody else moved the email while we were about to send: look again at what stands now.
-  if (outcome.kind === 'withheld') return { again: deps.now() };
-  return deps.settle(email, outcome);
+  if (outcome.kind === 'withheld') return deps.now();
+  await deps.settle(email, outcome);
+  return null;
 }
 
 /** An email up to this size waits for no room: what can be in hand of such is little. */
@@ -39,14 +86,13 @@ const guessedBytes = 1024 * 1024;
 /** A wait for room is given up and begun anew, so that what is over by then is found so. */
 const roomWaitMs = 30_000;
 
-async function attempt(deps: Deps, email: LoadedEmail): Promise<Outcome | SettledOutcome> {
-  const { facts, content } = email;
-  const bytes = content === null ? 0 : bytesOf(content);
-  if (bytes <= smallBytes) return tryNow(deps, email);
-  const leave = await deps.rooms[facts.lane].take(AbortSignal.timeout(roomWaitMs), bytes);
+async function attempt(deps: Deps, job: DeliverJob, email: LoadedEmail): Promise<Outcome | SettledOutcome> {
+  const bytes = email.content === null ? 0 : bytesOf(email.content);
+  if (bytes <= smallBytes) return tryNow(deps, job, email);
+  const leave = await deps.room.take(AbortSignal.timeout(roomWaitMs), bytes);
   if (leave === null) return { kind: 'withheld' };
   try {
-    return await tryNow(deps, email);
+    return await tryNow(deps, job, email);
   } finally {
     leave();
   }
@@ -57,7 +103,7 @@ function bytesOf({ html, text, attachments }: Content): number {
   return files.reduce((sum, bytes) => sum + bytes, (html?.length ?? 0) + (text?.length ?? 0));
 }
 
-async function tryNow(deps: Deps, email: LoadedEmail): Promise<Outcome | SettledOutcome> {
+async function tryNow(deps: Deps, job: DeliverJob, email: LoadedEmail): Promise<Outcome | SettledOutcome> {
   const { facts, state, content, handOver } = email;
   const transport = deps.transport.name;
   if (handOver !== null) {
@@ -77,6 +123,7 @@ async function tryNow(deps: Deps, email: LoadedEmail): Promise<Outcome | Settled
   const to = [...new Set(pending.map(({ address }) => address))];
   const message = { emailId: facts.id, envelope: { from: facts.from.address, to }, raw, dsn: facts.dsn };
   // Files and a connection may have been waited for: what is over by now is withheld, and found expired when it is looked at again.
-  const claim = async () => !isOver() && deps.emails.claimHandOver(email, { at: deps.now(), transport, attemptId });
+  const claim = async () =>
+    !isOver() && deps.emails.claimHandOver(email, { at: deps.now(), transport, attemptId, job: job.id });
   return deps.transport.send(message, claim);
 }

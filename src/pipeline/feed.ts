@@ -1,55 +1,55 @@
-/** feed: what is due goes to the queue: new emails, scheduled ones whose time has come, and those that a caller moved. */
+/** feed: what is due goes to the queue of its lane, a few emails to a job. */
 import { type Lane, lanes } from '../domain/lane.ts';
-import { nextDue } from '../domain/recipient.ts';
-import type { JobQueue } from '../queue/jobs.ts';
+import type { DeliverQueue } from '../queue/deliver-queue.ts';
 import type { Bell } from '../store/bell.ts';
-import type { Emails } from '../store/emails.ts';
+import type { Due } from '../store/due.ts';
 
 type Deps = {
-  emails: Pick<Emails, 'due' | 'read' | 'strikeOff'>;
+  due: Pick<Due, 'take' | 'strikeOff'>;
   bell: Pick<Bell, 'heard'>;
-  deliverQueues: Readonly<Record<Lane, Pick<JobQueue, 'add' | 'place'>>>;
+  deliverQueues: Readonly<Record<Lane, Pick<DeliverQueue, 'add' | 'waiting'>>>;
+  /** Longer than the queue takes to answer: after this, what was taken by a worker that died is due again. */
+  leaseMs: number;
+  /** Emails of one job: they share its cost, and one worker has them all. */
+  jobSize: number;
+  newId(prefix: 'jb'): string;
   now(): number;
 };
 
 /** Emails of a lane in one step: enough to spread the cost of a round trip, few enough not to keep the other lane waiting. */
 const batchSize = 500;
-/** The bell tells of what is due at once; what becomes due later, or is left by a worker that died, is found this much later at most. */
+/** Jobs that may wait in a queue. The rest stays in the store, where it is counted, moved and taken in order. */
+const maxWaitingJobs = 40;
+/** What becomes due later, or is left by a worker that died, is found this much later at most. */
 const lookEveryMs = 1_000;
+/** A full queue is looked at again this soon. */
+const fullWaitMs = 50;
 
 /**
- * Feeds a batch of each lane, then waits for the bell unless there was more. An email is struck off once it is in the queue, so a worker
- * that dies in between leaves it to the next; the queue takes each id once, and deliver leaves alone what was sent.
+ * Feeds a batch of each lane, then waits until more is due. An email is struck off once it is in the queue, so a worker that dies in
+ * between leaves it to the next; should it come to be in two jobs, only one of them can claim it.
  */
 export async function feed(deps: Deps, stop: AbortSignal): Promise<void> {
-  let isMore = false;
-  for (const lane of lanes) isMore = (await feedLane(deps, lane)) || isMore;
-  isMore = (await feedMoved(deps)) || isMore;
-  if (!isMore && !stop.aborted) await deps.bell.heard(lookEveryMs, stop);
+  const waits: number[] = [];
+  for (const lane of lanes) waits.push(await feedLane(deps, lane));
+  const waitMs = Math.min(lookEveryMs, ...waits);
+  if (waitMs > 0 && !stop.aborted) await deps.bell.heard(waitMs, stop);
 }
 
-async function feedLane(deps: Deps, lane: Lane): Promise<boolean> {
+/** @returns milliseconds until there is more to feed */
+async function feedLane(deps: Deps, lane: Lane): Promise<number> {
+  const queue = deps.deliverQueues[lane];
+  if ((await queue.waiting()) >= maxWaitingJobs) return fullWaitMs;
   const now = deps.now();
-  const marks = await deps.emails.due(lane, now, batchSize);
-  if (marks.length === 0) return false;
-  await deps.deliverQueues[lane].add(marks, now);
-  await deps.emails.strikeOff(lane, marks);
-  return marks.length === batchSize;
+  const taken = await deps.due.take(lane, now, deps.leaseMs, batchSize);
+  if (taken.ids.length > 0) {
+    const jobs = cut(taken.ids, deps.jobSize).map((emails) => ({ id: deps.newId('jb'), emails }));
+    await queue.add(jobs);
+    await deps.due.strikeOff(lane, taken);
+  }
+  return taken.nextAt === null ? lookEveryMs : Math.max(0, Math.ceil(taken.nextAt - deps.now()));
 }
 
-/** These may have a job already, at another time or running. While it runs, nobody knows when it comes back: they are looked at again. */
-async function feedMoved(deps: Deps): Promise<boolean> {
-  const now = deps.now();
-  const marks = await deps.emails.due('moved', now, batchSize);
-  const isFed = await Promise.all(marks.map(({ id }) => place(deps, id, now)));
-  const fed = marks.filter((_, index) => isFed[index]);
-  await deps.emails.strikeOff('moved', fed);
-  return fed.length === batchSize;
-}
-
-async function place(deps: Deps, id: string, now: number): Promise<boolean> {
-  const email = await deps.emails.read(id);
-  const at = email === null ? null : nextDue(email.state);
-  if (email === null || at === null) return true;
-  return deps.deliverQueues[email.facts.lane].place({ id, at }, now);
+function cut(ids: readonly string[], size: number): string[][] {
+  return Array.from({ length: Math.ceil(ids.length / size) }, (_, n) => ids.slice(n * size, (n + 1) * size));
 }

@@ -1,12 +1,12 @@
 /** gauge: how much waits and how full Redis is; over a line, new mail is refused before it is read. */
 import { type Lines, overLine, type RedisMemory } from '../domain/back-pressure.ts';
-import type { Lane } from '../domain/lane.ts';
-import type { JobQueue } from '../queue/jobs.ts';
-import type { Emails } from '../store/emails.ts';
+import { type Lane, lanes } from '../domain/lane.ts';
+import type { DeliverQueue } from '../queue/deliver-queue.ts';
+import type { Due } from '../store/due.ts';
 
 type Deps = {
-  emails: Pick<Emails, 'waiting'>;
-  deliverQueues: Readonly<Record<Lane, Pick<JobQueue, 'waiting'>>>;
+  due: Pick<Due, 'waiting'>;
+  deliverQueues: Readonly<Record<Lane, Pick<DeliverQueue, 'waiting'>>>;
   memory(): Promise<RedisMemory>;
   lines: Lines;
   /** Written with every reading, for whoever refuses. */
@@ -20,9 +20,10 @@ type Deps = {
 export type Pressure = { overLine: string | null };
 
 export async function gauge({ pressure, ...deps }: Deps): Promise<void> {
-  const { transactional, bulk } = deps.deliverQueues;
-  const waiting = await Promise.all([deps.emails.waiting(deps.now()), transactional.waiting(), bulk.waiting()]);
-  const waitingEmails = waiting.reduce((sum, count) => sum + count, 0);
+  const now = deps.now();
+  // The few jobs in the queue count as one email each: what waits for long waits in the store.
+  const counts = lanes.flatMap((lane) => [deps.due.waiting(lane, now), deps.deliverQueues[lane].waiting()]);
+  const waitingEmails = (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
   const reason = overLine({ waitingEmails, redisMemory: await deps.memory() }, deps.lines);
   if ((reason === null) !== (pressure.overLine === null)) deps.report(reason);
   pressure.overLine = reason;

@@ -8,7 +8,6 @@ type Deps = {
   outbox: Pick<Outbox, 'next' | 'acknowledge'>;
   webhooks: Pick<Webhooks, 'list'>;
   postQueue: Pick<JobQueue, 'add'>;
-  now(): number;
 };
 
 /** Events taken at a time: enough to spread the cost of a round trip, few enough to hold in memory. */
@@ -19,12 +18,9 @@ export async function notify(deps: Deps, stop: AbortSignal): Promise<void> {
   const entries = await deps.outbox.next(batchSize, stop);
   if (entries.length === 0) return;
   const webhooks = await deps.webhooks.list();
-  const at = deps.now();
-  const jobs = entries.flatMap(({ place, event }) =>
-    webhooks
-      .filter((webhook) => wants(webhook, event))
-      .map((webhook) => ({ id: postId({ place, webhookId: webhook.id }), at })),
+  const ids = entries.flatMap(({ place, event }) =>
+    webhooks.filter((webhook) => wants(webhook, event)).map(({ id }) => postId({ place, webhookId: id })),
   );
-  await deps.postQueue.add(jobs, at);
+  await deps.postQueue.add(ids);
   await deps.outbox.acknowledge(entries);
 }

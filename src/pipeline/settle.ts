@@ -2,7 +2,7 @@
 import { type Decision, decide, type RetryPolicy } from '../domain/decide.ts';
 import { decideChange, type Refusal } from '../domain/decide-change.ts';
 import type { StoredEmail } from '../domain/email.ts';
-import { type Answer, type Change, done, type SettledOutcome } from '../domain/outcome.ts';
+import type { Change, SettledOutcome } from '../domain/outcome.ts';
 import { stepOf } from '../domain/timeline.ts';
 import type { Commit, Emails } from '../store/emails.ts';
 
@@ -23,12 +23,12 @@ type ChangeDeps = CommitDeps & { emails: Pick<Emails, 'commitChange'>; newId(pre
 /** Each loss means that another writer won; so many in a row means something is broken, and the queue tries later. */
 const maxRounds = 20;
 
-/** What became of an attempt. */
-export async function settle(deps: Deps, email: StoredEmail, outcome: SettledOutcome): Promise<Answer> {
+/** What became of an attempt. With the new state stands when the email comes again. */
+export async function settle(deps: Deps, email: StoredEmail, outcome: SettledOutcome): Promise<void> {
   const decideOn = (current: StoredEmail) =>
     decide(current, outcome, deps.policies[current.facts.lane], deps.now(), deps.rand());
-  const settled = await commitFirst(deps, email, outcome, decideOn, deps.emails.commit);
-  return settled === null || settled.decision.again === null ? done : { again: settled.decision.again };
+  const commit = (current: StoredEmail, after: Commit) => deps.emails.commit(current, after, deps.now());
+  await commitFirst(deps, email, outcome, decideOn, commit);
 }
 
 export type Changed =

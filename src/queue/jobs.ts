@@ -1,28 +1,14 @@
-/** Job queues: ids go in, a stage runs on each, and its Answer decides. The only retry authority. */
-import { type ConnectionOptions, DelayedError, type Job, type JobsOptions, Queue, Worker } from 'bullmq';
-import type { Lane } from '../domain/lane.ts';
+/** Job queues: a stage runs on each job, and its Answer decides what becomes of it. */
+import { type ConnectionOptions, DelayedError, type Job, Queue, Worker } from 'bullmq';
 import type { Answer } from '../domain/outcome.ts';
-
-/** Job data is nothing but the time it is for; the id says the rest. */
-type JobData = { readonly at: number };
 
 /** The queues there are: delivery has one for each lane, so that neither waits behind the other. */
 export type QueueName = 'deliver' | 'deliver_bulk' | 'post';
 
-/** A job for `id`, to run at `at` (milliseconds since the epoch) or as soon as may be after it. */
-export type QueuedJob = { readonly id: string; readonly at: number };
-
-/** Where a job is. */
-export type JobPlace = 'waiting' | 'delayed' | 'active' | 'absent';
-
+/** A queue of jobs whose id says all. */
 export type JobQueue = AsyncDisposable & {
   /** Adds jobs, each once: an id that is waiting, running or delayed is left as it is. */
-  add(jobs: readonly QueuedJob[], now: number): Promise<void>;
-  /** Adds a job or moves it to another time. False while it is running: whoever runs it decides when it comes back. */
-  place(job: QueuedJob, now: number): Promise<boolean>;
-  whereIs(id: string): Promise<JobPlace>;
-  /** Jobs that are in nobody's hands: those due and those delayed. One round trip, whatever their number. */
-  waiting(): Promise<number>;
+  add(ids: readonly string[]): Promise<void>;
 };
 
 /** Jobs added in one round trip; more would make one command long enough to hold up others. */
@@ -33,11 +19,15 @@ const unlimited = 1_000_000_000;
 const troubleWaitMs = 5_000;
 
 /** BullMQ's own event stream is of no use here: kept short. */
-const queueSettings = { skipVersionCheck: true, skipWaitingForReady: true, streams: { events: { maxLen: 100 } } };
+export const queueSettings = {
+  skipVersionCheck: true,
+  skipWaitingForReady: true,
+  streams: { events: { maxLen: 100 } },
+};
 
 export type QueueConnection = { readonly redis: ConnectionOptions; readonly prefix: string };
 
-const jobOptions = {
+export const jobOptions = {
   removeOnComplete: true,
   // A job never fails for good: it holds somebody's mail. Should even the answer of its stage be refused (Redis full or read-only),
   // it comes back after a while.
@@ -46,78 +36,17 @@ const jobOptions = {
 };
 
 export function openQueue(name: QueueName, { redis, prefix }: QueueConnection): JobQueue {
-  const queue = new Queue<JobData>(name, { connection: redis, prefix, ...queueSettings });
+  const queue = new Queue(name, { connection: redis, prefix, ...queueSettings });
   queue.on('error', () => {}); // every call reports its own failure
-
-  function optionsOf({ id, at }: QueuedJob, now: number): JobsOptions {
-    return at > now ? { ...jobOptions, jobId: id, timestamp: now, delay: at - now } : { ...jobOptions, jobId: id };
-  }
-
-  async function whereIs(id: string): Promise<JobPlace> {
-    const state = await queue.getJobState(id);
-    if (state === 'waiting' || state === 'delayed' || state === 'active') return state;
-    return 'absent';
-  }
-
-  async function add(jobs: readonly QueuedJob[], now: number): Promise<void> {
-    const [only] = jobs;
-    if (only === undefined) return;
-    // One job in a bulk takes 66 µs, by itself 36.
-    if (jobs.length === 1) {
-      await queue.add(name, { at: only.at }, optionsOf(only, now));
-      return;
-    }
-    for (let from = 0; from < jobs.length; from += chunkSize) {
-      const chunk = jobs.slice(from, from + chunkSize);
-      await queue.addBulk(chunk.map((job) => ({ name, data: { at: job.at }, opts: optionsOf(job, now) })));
-    }
-  }
-
   return {
-    add,
-    whereIs,
-    async place(job, now) {
-      const place = await whereIs(job.id);
-      if (place === 'active') return false;
-      if (place === 'waiting') return true; // whoever takes it sees when it is due
-      if (place === 'absent') {
-        await add([job], now);
-        return true;
-      }
-      const delayed = await queue.getJob(job.id);
-      try {
-        await delayed?.changeDelay(Math.max(0, job.at - now));
-        return delayed !== undefined;
-      } catch (error) {
-        if ((await whereIs(job.id)) === 'delayed') throw error;
-        return false; // it was taken meanwhile
+    async add(ids) {
+      for (let from = 0; from < ids.length; from += chunkSize) {
+        const chunk = ids.slice(from, from + chunkSize);
+        await queue.addBulk(chunk.map((id) => ({ name, data: {}, opts: { ...jobOptions, jobId: id } })));
       }
     },
-    waiting: () => queue.getJobCountByTypes('wait', 'prioritized', 'delayed'),
     [Symbol.asyncDispose]: () => queue.close(),
   };
-}
-
-/** The queue of each lane. */
-export type DeliverQueues = Readonly<Record<Lane, JobQueue>>;
-
-export function openDeliverQueues(connection: QueueConnection): DeliverQueues & AsyncDisposable {
-  const transactional = openQueue('deliver', connection);
-  const bulk = openQueue('deliver_bulk', connection);
-  return {
-    transactional,
-    bulk,
-    async [Symbol.asyncDispose]() {
-      await transactional[Symbol.asyncDispose]();
-      await bulk[Symbol.asyncDispose]();
-    },
-  };
-}
-
-/** Where an email's job is, and how many wait in its lane. */
-export async function whereabouts(queues: DeliverQueues, id: string, lane: Lane) {
-  const [job, waiting] = await Promise.all([queues[lane].whereIs(id), queues[lane].waiting()]);
-  return { job, waiting };
 }
 
 export type WorkerOptions = {
@@ -132,16 +61,19 @@ export type WorkerOptions = {
   now(): number;
 };
 
+/** What a stage is given: the job's id, and its data where it has any. */
+export type JobIn<Data> = { readonly id: string; readonly data: Data };
+
 /** Runs `stage` on each job: done removes it, `{ again }` brings it back at that time. */
-export async function openWorker(
+export async function openWorker<Data>(
   name: QueueName,
-  stage: (id: string) => Promise<Answer>,
+  stage: (job: JobIn<Data>) => Promise<Answer>,
   { redis, prefix }: QueueConnection,
   options: WorkerOptions,
 ): Promise<AsyncDisposable> {
-  async function run(job: Job<JobData>, token?: string): Promise<void> {
+  async function run(job: Job<Data>, token?: string): Promise<void> {
     const id = job.id ?? '';
-    const answer = await stage(id).catch((error: unknown): Answer => {
+    const answer = await stage({ id, data: job.data }).catch((error: unknown): Answer => {
       options.onTrouble(name, error, { job: id });
       return { again: options.now() + troubleWaitMs };
     });
@@ -150,7 +82,7 @@ export async function openWorker(
     throw new DelayedError();
   }
 
-  const worker = new Worker<JobData>(name, run, {
+  const worker = new Worker<Data>(name, run, {
     connection: redis,
     prefix,
     concurrency: options.concurrency,

@@ -2,6 +2,8 @@
  * The atomic steps of an email's life. A command whose answer was lost with its connection is sent again by the client, so a repeat of what
  * was done changes nothing and is answered as it was the first time.
  */
+import { maxTimelineSteps } from '../domain/timeline.ts';
+import { markAgain } from './due.ts';
 import { script } from './redis.ts';
 
 /**
@@ -77,68 +79,97 @@ return {1, met}`,
   'at_once',
 );
 
-/** KEYS email; ARGV version handOver. Answers 1 when the claim is ours. */
-export const claimScript = script(`
-local stored = redis.call('HMGET', KEYS[1], 'version', 'handOver')
-if stored[2] == ARGV[2] then return 1 end
-if stored[1] ~= ARGV[1] or stored[2] then return 0 end
-redis.call('HSET', KEYS[1], 'handOver', ARGV[2])
-return 1`);
+/** KEYS emails; ARGV for each: version handOver. Answers for each 1 when the claim is ours. */
+export const claimScript = script(
+  `
+local answers = {}
+for i, key in ipairs(KEYS) do
+  local version, handOver = ARGV[2 * i - 1], ARGV[2 * i]
+  local stored = redis.call('HMGET', key, 'version', 'handOver')
+  local isOurs = stored[2] == handOver
+  if stored[1] == version and not stored[2] then
+    redis.call('HSET', key, 'handOver', handOver)
+    isOurs = true
+  end
+  answers[i] = isOurs and 1 or 0
+end
+return answers`,
+  'at_once',
+);
+
+/** KEYS for each email: email content. Answers for each: facts state version handOver content. */
+export const loadScript = script(
+  `
+local answer = {}
+for i = 1, #KEYS, 2 do
+  local stored = redis.call('HMGET', KEYS[i], 'facts', 'state', 'version', 'handOver')
+  for j = 1, 4 do answer[#answer + 1] = stored[j] end
+  answer[#answer + 1] = redis.call('GET', KEYS[i + 1])
+end
+return answer`,
+  'bytes',
+);
 
 /**
- * KEYS email outbox index; ARGV change version state timeline maxSteps was is, then events. Answers 1 when the version was still the one
- * decided upon. `change` is the id of a change that a caller asked for, or ''. `was` and `is` are postings, empty when the status stays; an
- * empty timeline counts a transport fault. Steps are numbered without gaps, so that the oldest is known when there are too many.
+ * Lua: writes an email's new state, its step and its events, when the version is still the one decided upon. ARGV from `at`: version state
+ * timeline was is, number of events and they themselves. `change` is the id of a change that a caller asked for, or ''. `was` and `is` are
+ * postings, empty when the status stays; an empty timeline counts a transport fault. Steps are numbered without gaps, so that the oldest is
+ * known when there are too many.
  */
 const commit = `
-local stored = redis.call('HMGET', KEYS[1], 'version', 'state', 'handOver', 'faults', 'change')
-local change, version = ARGV[1], tonumber(ARGV[2])
-if stored[1] ~= ARGV[2] then
-  local isSame = tonumber(stored[1]) == version + 1 and stored[2] == ARGV[3]
-  return isSame and (change == '' or stored[5] == change) and 1 or 0
+local function commit(outbox, index, key, at, change)
+  local stored = redis.call('HMGET', key, 'version', 'state', 'handOver', 'faults', 'change')
+  local version = tonumber(ARGV[at])
+  if stored[1] ~= ARGV[at] then
+    local isSame = tonumber(stored[1]) == version + 1 and stored[2] == ARGV[at + 1]
+    return isSame and (change == '' or stored[5] == change)
+  end
+  if change ~= '' and stored[3] then return false end
+  redis.call('HSET', key, 'state', ARGV[at + 1], 'version', version + 1)
+  if stored[3] then redis.call('HDEL', key, 'handOver') end
+  if ARGV[at + 2] == '' then
+    redis.call('HINCRBY', key, 'faults', 1)
+  else
+    local step = version + 1 - tonumber(stored[4] or 0)
+    redis.call('HSET', key, 't' .. step, ARGV[at + 2])
+    if step > ${maxTimelineSteps} then redis.call('HDEL', key, 't' .. step - ${maxTimelineSteps}) end
+  end
+  if ARGV[at + 3] ~= '' then
+    redis.call('ZREM', index, ARGV[at + 3])
+    redis.call('ZADD', index, 0, ARGV[at + 4])
+  end
+  for i = at + 6, at + 5 + tonumber(ARGV[at + 5]) do redis.call('XADD', outbox, '*', 'event', ARGV[i]) end
+  return true
 end
-if change ~= '' and stored[3] then return 0 end
-redis.call('HSET', KEYS[1], 'state', ARGV[3], 'version', version + 1)
-if stored[3] then redis.call('HDEL', KEYS[1], 'handOver') end
-if ARGV[4] == '' then
-  redis.call('HINCRBY', KEYS[1], 'faults', 1)
-else
-  local step = version + 1 - tonumber(stored[4] or 0)
-  redis.call('HSET', KEYS[1], 't' .. step, ARGV[4])
-  if step > tonumber(ARGV[5]) then redis.call('HDEL', KEYS[1], 't' .. step - tonumber(ARGV[5])) end
-end
-if ARGV[6] ~= '' then
-  redis.call('ZREM', KEYS[3], ARGV[6])
-  redis.call('ZADD', KEYS[3], 0, ARGV[7])
-end
-for i = 8, lastEvent do redis.call('XADD', KEYS[2], '*', 'event', ARGV[i]) end
 `;
 
-/** After an attempt. */
-export const commitScript = script(`local lastEvent = #ARGV${commit}return 1`);
+/** After attempts. KEYS bell outbox index, then for each email: email again; ARGV now, then for each: id, when it comes again or '', and what `commit` takes. */
+export const commitScript = script(
+  `${markAgain}${commit}
+local answers, at = {}, 2
+for i = 4, #KEYS, 2 do
+  local isDone = commit(KEYS[2], KEYS[3], KEYS[i], at + 2, '')
+  if isDone and ARGV[at + 1] ~= '' then markAgain(KEYS[1], KEYS[i + 1], ARGV[1], ARGV[at + 1], ARGV[at]) end
+  answers[#answers + 1] = isDone and 1 or 0
+  at = at + 8 + tonumber(ARGV[at + 7])
+end
+return answers`,
+  'at_once',
+);
 
-/**
- * For a change that a caller asked for: refused while a hand-over stands. More keys and arguments follow: KEYS bell due moved; ARGV id, and
- * when it is due now, or '' for never. The mark it leaves is later than any it has, so that who saw an earlier one does not strike it off.
- */
-export const changeScript = script(`local lastEvent = #ARGV - 2${commit}
-local id, dueAt = ARGV[#ARGV - 1], ARGV[#ARGV]
-redis.call('HSET', KEYS[1], 'change', change)
-redis.call('ZREM', KEYS[5], id)
+/** For a change that a caller asked for: refused while a hand-over stands. KEYS bell outbox index email due again; ARGV change id, when it is due now or '', and what `commit` takes. */
+export const changeScript = script(`${commit}
+local id, dueAt = ARGV[2], ARGV[3]
+if not commit(KEYS[2], KEYS[3], KEYS[4], 4, ARGV[1]) then return 0 end
+redis.call('HSET', KEYS[4], 'change', ARGV[1])
+redis.call('ZREM', KEYS[6], id)
 if dueAt == '' then
-  redis.call('ZREM', KEYS[6], id)
+  redis.call('ZREM', KEYS[5], id)
 else
-  local mark = tonumber(redis.call('ZSCORE', KEYS[6], id) or 0)
-  redis.call('ZADD', KEYS[6], mark == tonumber(dueAt) and mark + 1 or dueAt, id)
-  if redis.call('LLEN', KEYS[4]) == 0 then redis.call('LPUSH', KEYS[4], 1) end
+  redis.call('ZADD', KEYS[5], dueAt, id)
+  if redis.call('LLEN', KEYS[1]) == 0 then redis.call('LPUSH', KEYS[1], 1) end
 end
 return 1`);
-
-/** KEYS due; ARGV pairs of id and mark. A mark that was made anew meanwhile stays. */
-export const strikeOffScript = script(`
-for i = 1, #ARGV, 2 do
-  if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i]) or -1) == tonumber(ARGV[i + 1]) then redis.call('ZREM', KEYS[1], ARGV[i]) end
-end`);
 
 /**
  * Puts fetched files in the place of their URLs. KEYS content fileUses, a key for each file; ARGV content, then hash and bytes of each file.

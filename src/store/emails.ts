@@ -2,23 +2,38 @@
 import type { Redis } from 'ioredis';
 import type { Content, EmailFacts, EmailState, Files, HandOver, LoadedEmail, StoredEmail } from '../domain/email.ts';
 import type { EmailEvent } from '../domain/event.ts';
-import { type Lane, lanes } from '../domain/lane.ts';
 import { nextDue } from '../domain/recipient.ts';
-import { maxTimelineSteps, type TimelineStep } from '../domain/timeline.ts';
+import type { TimelineStep } from '../domain/timeline.ts';
 import { letterOf, packContent, unpackContent } from './content.ts';
 import { type IdempotencyClaim, openCreate, type PriorClaim, readMet } from './email-create.ts';
 import { findIds, type IndexQuery, movedPosting } from './email-index.ts';
-import { changeScript, claimScript, commitScript, keepFilesScript, strikeOffScript } from './email-scripts.ts';
+import { changeScript, claimScript, commitScript, keepFilesScript, loadScript } from './email-scripts.ts';
+import { type Member, makeGroup } from './group.ts';
 import { keys } from './keys.ts';
 import { packEvent, packState, packStep, unpackFacts, unpackState, unpackStep } from './record.ts';
-
-/** That an email is due at `at` (milliseconds), and not in the queue since. */
-export type DueMark = { readonly id: string; readonly at: number };
 
 export type Emails = ReturnType<typeof openEmails>;
 
 export function openEmails(redis: Redis) {
   const readFile = (hash: string) => redis.getBuffer(keys.file(hash));
+  // Several emails are under way at once: what they do in one turn of the event loop is one command.
+  const claim = makeGroup((members: readonly ClaimMember[]) => claimMembers(redis, members));
+  const commit = makeGroup((members: readonly CommitMember[]) => commitMembers(redis, members));
+
+  async function unpackLoaded(id: string, stored: readonly (Buffer | null)[]): Promise<LoadedEmail | null> {
+    const [facts, state, version, handOver] = stored.slice(0, 4).map((field) => field?.toString() ?? null);
+    const fields = unpackFields(id, [facts, state, version, handOver]);
+    if (fields === null) return null;
+    const packed = stored[4] ?? null;
+    return { ...fields, content: packed === null ? null : await unpackContent(packed, readFile) };
+  }
+
+  /** Emails with their content, in the order asked for; null where a record is gone. One round trip. */
+  async function loadAll(ids: readonly string[]): Promise<(LoadedEmail | null)[]> {
+    const names = ids.flatMap((id) => [keys.email(id), keys.content(id)]);
+    const stored = (await loadScript(redis, names, [])) as (Buffer | null)[];
+    return Promise.all(ids.map((id, n) => unpackLoaded(id, stored.slice(5 * n, 5 * n + 5))));
+  }
 
   return {
     create: openCreate(redis),
@@ -28,12 +43,10 @@ export function openEmails(redis: Redis) {
       return readMet((await redis.get(keys.idempotency(scope))) ?? '');
     },
 
+    loadAll,
+
     /** @returns null when there is no such email */
-    async load(id: string): Promise<LoadedEmail | null> {
-      const [fields, packed] = await Promise.all([readFields(redis, id), redis.getBuffer(keys.content(id))]);
-      if (fields === null) return null;
-      return { ...fields, content: packed === null ? null : await unpackContent(packed, readFile) };
-    },
+    load: async (id: string): Promise<LoadedEmail | null> => (await loadAll([id]))[0] ?? null,
 
     /** The email without its content. */
     read: (id: string): Promise<StoredEmail | null> => readFields(redis, id),
@@ -83,17 +96,18 @@ export function openEmails(redis: Redis) {
     },
 
     /** Marks that the body is about to leave. False when the email moved on or another hand-over stands: then nothing may be sent. */
-    async claimHandOver(email: StoredEmail, handOver: HandOver): Promise<boolean> {
-      return (await claimScript(redis, [keys.email(email.facts.id)], [email.version, JSON.stringify(handOver)])) === 1;
+    claimHandOver(email: StoredEmail, handOver: HandOver): Promise<boolean> {
+      return claim({ claim: email.facts.id, bytes: 0, args: [email.version, JSON.stringify(handOver)] });
     },
 
     /**
-     * Writes the new state, its events and a step of the timeline and clears the hand-over, atomically. False when the stored version is
-     * another.
+     * Writes the new state, its events and a step of the timeline, clears the hand-over and marks when the email comes again, atomically.
+     * False when the stored version is another.
      */
-    async commit(email: StoredEmail, after: Commit): Promise<boolean> {
-      const names = [keys.email(email.facts.id), keys.outbox, keys.emailIndex];
-      return (await commitScript(redis, names, commitArgs(email, after, ''))) === 1;
+    commit(email: StoredEmail, after: Commit, now: number): Promise<boolean> {
+      const { id, lane } = email.facts;
+      const args = [id, nextDue(after.state) ?? '', ...commitArgs(email, after)];
+      return commit({ claim: id, bytes: 0, names: [keys.email(id), keys.again(lane)], now, args });
     },
 
     /**
@@ -102,28 +116,37 @@ export function openEmails(redis: Redis) {
      */
     async commitChange(email: StoredEmail, after: Commit, changeId: string): Promise<boolean> {
       const { id, lane } = email.facts;
-      const names = [keys.email(id), keys.outbox, keys.emailIndex, keys.bell, keys.due(lane), keys.due('moved')];
-      const args = [...commitArgs(email, after, changeId), id, nextDue(after.state) ?? ''];
+      const names = [keys.bell, keys.outbox, keys.emailIndex, keys.email(id), keys.due(lane), keys.again(lane)];
+      const args = [changeId, id, nextDue(after.state) ?? '', ...commitArgs(email, after)];
       return (await changeScript(redis, names, args)) === 1;
     },
-
-    /** Emails that are due and not in the queue yet, the longest due first: new ones of a lane, or those that a caller moved. */
-    async due(set: Lane | 'moved', now: number, limit: number): Promise<DueMark[]> {
-      return toMarks(await redis.zrangebyscore(keys.due(set), '-inf', now, 'WITHSCORES', 'LIMIT', 0, limit));
-    },
-
-    /** Notes that emails have reached the queue. A mark that was made anew meanwhile stays. */
-    async strikeOff(set: Lane | 'moved', marks: readonly DueMark[]): Promise<void> {
-      const args = marks.flatMap(({ id, at }) => [id, at]);
-      if (args.length > 0) await strikeOffScript(redis, [keys.due(set)], args);
-    },
-
-    /** How many emails wait to be fed to the queue, those scheduled for later not counted. */
-    async waiting(now: number): Promise<number> {
-      const counts = await Promise.all(lanes.map((lane) => redis.zcount(keys.due(lane), '-inf', now)));
-      return counts.reduce((sum, count) => sum + count, 0);
-    },
   };
+}
+
+type ClaimMember = Member & { readonly args: readonly [version: number, handOver: string] };
+
+async function claimMembers(redis: Redis, members: readonly ClaimMember[]): Promise<boolean[]> {
+  const names = members.map(({ claim }) => keys.email(claim ?? ''));
+  return areOnes(
+    await claimScript(
+      redis,
+      names,
+      members.flatMap(({ args }) => args),
+    ),
+  );
+}
+
+type CommitMember = Member & { readonly names: readonly string[]; readonly now: number; readonly args: CommitArgs };
+type CommitArgs = readonly (string | number | Buffer)[];
+
+async function commitMembers(redis: Redis, members: readonly CommitMember[]): Promise<boolean[]> {
+  const names = [keys.bell, keys.outbox, keys.emailIndex, ...members.flatMap((member) => member.names)];
+  const args = [members[0]?.now ?? 0, ...members.flatMap((member) => member.args)];
+  return areOnes(await commitScript(redis, names, args));
+}
+
+function areOnes(answers: unknown): boolean[] {
+  return (answers as number[]).map((answer) => answer === 1);
 }
 
 /** What a commit writes. */
@@ -134,25 +157,19 @@ export type Commit = {
   readonly step: TimelineStep | null;
 };
 
-function commitArgs(
-  email: StoredEmail,
-  { state, events, step }: Commit,
-  changeId: string,
-): (string | number | Buffer)[] {
+function commitArgs(email: StoredEmail, { state, events, step }: Commit): CommitArgs {
   const [was, is] = movedPosting(email.facts.id, email.state, state) ?? ['', ''];
   const timeline = step === null ? '' : packStep(step);
   const packed = packState(state, email.facts);
-  return [changeId, email.version, packed, timeline, maxTimelineSteps, was, is, ...events.map(packEvent)];
-}
-
-/** RESP3 answers pairs, RESP2 a flat list. */
-function toMarks(rows: readonly unknown[]): DueMark[] {
-  const flat = rows.flat();
-  return Array.from({ length: flat.length / 2 }, (_, n) => ({ id: String(flat[2 * n]), at: Number(flat[2 * n + 1]) }));
+  return [email.version, packed, timeline, was, is, events.length, ...events.map(packEvent)];
 }
 
 async function readFields(redis: Redis, id: string): Promise<StoredEmail | null> {
-  const [facts, state, version, handOver] = await redis.hmget(keys.email(id), 'facts', 'state', 'version', 'handOver');
+  return unpackFields(id, await redis.hmget(keys.email(id), 'facts', 'state', 'version', 'handOver'));
+}
+
+function unpackFields(id: string, fields: readonly (string | null | undefined)[]): StoredEmail | null {
+  const [facts, state, version, handOver] = fields;
   if (!facts || !state) return null;
   const whole = unpackFacts(id, facts);
   return {

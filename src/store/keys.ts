@@ -19,8 +19,10 @@ export const keys = {
   emailIndex: `${prefix}:emails`,
   /** String: the answer given for an Idempotency-Key. */
   idempotency: (scope: string) => `${prefix}:idem:${scope}`,
-  /** Sorted sets by when they are due: emails of a lane that never were in its queue, and those that a caller moved (`moved`). */
-  due: (set: Lane | 'moved') => `${prefix}:due:${set}`,
+  /** Sorted set of emails by when they are due: new ones, and those that a caller moved. */
+  due: (lane: Lane) => `${prefix}:due:${lane}`,
+  /** Sorted set of emails that were tried, or could not be, by when they come again. */
+  again: (lane: Lane) => `${prefix}:again:${lane}`,
   /** List: holds one entry while something is due that nobody was told of. */
   bell: `${prefix}:bell`,
   /** Stream: every event, in the order it was committed. */

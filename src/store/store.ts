@@ -4,6 +4,7 @@ import type { RedisMemory } from '../domain/back-pressure.ts';
 import { openApiKeys } from './api-keys.ts';
 import { openCreations } from './creations.ts';
 import { openDeliveries } from './deliveries.ts';
+import { openDue } from './due.ts';
 import { openEmails } from './emails.ts';
 import { openInbox } from './inbox.ts';
 import { openRateLimits } from './rate-limits.ts';
@@ -19,6 +20,7 @@ export async function openStore(redis: Redis, secretKey: Uint8Array, newIv: () =
   await webhooks.checkKey();
   return {
     emails: openEmails(redis),
+    due: openDue(redis),
     webhooks,
     deliveries: openDeliveries(redis),
     inbox: openInbox(redis),

@@ -6,6 +6,8 @@ import type { Answer, Change, SettledOutcome } from '../domain/outcome.ts';
 import type { PostResult } from '../domain/webhook.ts';
 import type { Log } from './log.ts';
 
+export type Reports = ReturnType<typeof openReports>;
+
 export function openReports(log: Log) {
   return {
     request(request: {

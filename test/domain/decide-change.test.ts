@@ -78,7 +78,7 @@ describe('a change', () => {
     ],
     ...(['canceled', 'rescheduled', 'retried'] as const).map((kind): [string, StoredEmail, Change, RegExp] => [
       `anything (${kind}) while it is handed over`,
-      { ...scheduled, handOver: { at: start, transport: 't', attemptId: 'at_1' } },
+      { ...scheduled, handOver: { at: start, transport: 't', attemptId: 'at_1', job: 'jb_1' } },
       { kind, at: start + hour },
       /being handed over/,
     ]),

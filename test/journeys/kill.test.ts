@@ -92,7 +92,8 @@ async function allSent(
 }
 
 it.each([
-  { gap: 'stored/queued', call: 1, repeated: 0, events: ['email.sent'] },
+  { gap: 'stored/taken', call: 1, repeated: 0, events: ['email.sent'] },
+  { gap: 'taken/queued', call: 1, repeated: 0, events: ['email.sent'] },
   { gap: 'queued/struck off', call: 1, repeated: 0, events: ['email.sent'] },
   { gap: 'taken/sent', call: 2, repeated: 0, events: ['email.sent'] },
   { gap: 'sent/settled', call: 2, repeated: 1, events: ['email.outcome_unknown', 'email.sent'] },
@@ -108,7 +109,11 @@ it.each([
     const ids = [await send(line.api, 'one'), await send(line.api, 'two'), await send(line.api, 'three')];
     // Beyond settle, delivering goes on while the worker stands in the gap: killed once that is over, only webhooks are in flight.
     const isDue = async () =>
-      gap === 'stored/queued' || gap.includes('sent/') || gap.includes('/sent') || gap === 'settled/finished'
+      gap === 'stored/taken' ||
+      gap === 'taken/queued' ||
+      gap.includes('sent/') ||
+      gap.includes('/sent') ||
+      gap === 'settled/finished'
         ? undefined
         : statesAre(line.api, ids, 'sent');
     await killWorkerAt(gap, call, line.env, isDue);

@@ -1,36 +1,45 @@
-/** feed: an email's job comes to be where and when its email says, whatever changed while it was on its way. */
+/** feed: what is due comes into the queue of its lane at the time its email says, whatever changed while it was on its way. */
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { acceptEmail, type StoredEmail } from '../../src/domain/email.ts';
 import { type IdPrefix, makeId } from '../../src/domain/id.ts';
 import { feed } from '../../src/pipeline/feed.ts';
 import { settleChange } from '../../src/pipeline/settle.ts';
-import { type DeliverQueues, openDeliverQueues } from '../../src/queue/jobs.ts';
+import { type DeliverQueues, openDeliverQueues } from '../../src/queue/deliver-queue.ts';
+import { openDue } from '../../src/store/due.ts';
 import { type Emails, openEmails } from '../../src/store/emails.ts';
+import { keys } from '../../src/store/keys.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { emailRequest } from '../support/requests.ts';
 
 const opened = new AsyncDisposableStack();
+let redis: Redis;
 let emails: Emails;
 let deliverQueues: DeliverQueues;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  const redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
   emails = openEmails(redis);
   deliverQueues = opened.use(openDeliverQueues({ redis, prefix: '{t}:q' }));
 });
 afterAll(() => opened.disposeAsync());
+beforeEach(() => redis.flushall());
 
 const hour = 3_600_000;
 const newId = (kind: IdPrefix) => makeId(kind, Date.now(), randomBytes(10));
 const change = (email: StoredEmail, asked: Parameters<typeof settleChange>[2]) =>
   settleChange({ emails, report: () => {}, newId, now: () => Date.now() }, email, asked);
 
-/** One step at `at`, with a bell that nobody rings. */
-async function feedAt(at: number, from: Pick<Emails, 'due' | 'read' | 'strikeOff'> = emails): Promise<void> {
-  const bell = { heard: async () => {} };
-  await feed({ emails: from, bell, deliverQueues, now: () => at }, new AbortController().signal);
+/** One step at `at`, with a bell that nobody rings. @returns how long it would have waited for the bell */
+async function feedAt(at: number): Promise<number> {
+  let waitedMs = 0;
+  const heard = async (waitMs: number) => {
+    waitedMs = waitMs;
+  };
+  const deps = { due: openDue(redis), bell: { heard }, deliverQueues, jobSize: 25, leaseMs: 1_000, newId };
+  await feed({ ...deps, now: () => at }, new AbortController().signal);
+  return waitedMs;
 }
 
 async function accepted(given: object = {}): Promise<StoredEmail> {
@@ -41,7 +50,7 @@ async function accepted(given: object = {}): Promise<StoredEmail> {
 }
 
 const scheduled = (at: number) => accepted({ scheduled_at: new Date(at).toISOString() });
-const placeOf = ({ facts }: StoredEmail) => deliverQueues[facts.lane].whereIs(facts.id);
+const placeOf = async ({ facts }: StoredEmail) => (await deliverQueues[facts.lane].whereabouts(facts.id)).job;
 
 it('feeds what is due to the queue of its lane, and nothing before its time', async () => {
   const at = Date.now() + hour;
@@ -50,7 +59,34 @@ it('feeds what is due to the queue of its lane, and nothing before its time', as
   expect(await Promise.all([now, bulk, later].map(placeOf))).toEqual(['waiting', 'waiting', 'absent']);
   await feedAt(at);
   expect(await placeOf(later)).toBe('waiting');
-  expect(await emails.waiting(at)).toBe(0);
+  expect(await Promise.all([keys.due('transactional'), keys.due('bulk')].map((key) => redis.zcard(key)))).toEqual([
+    0, 0,
+  ]);
+});
+
+it('emails share jobs of a bounded size', async () => {
+  for (let n = 0; n < 60; n++) await accepted();
+  await feedAt(Date.now() + 1);
+  expect(await deliverQueues.transactional.waiting()).toBe(3);
+  expect((await deliverQueues.transactional.whereabouts('em_none')).waiting).toBe(60);
+});
+
+it('leaves what is due in the store while the queue is full', async () => {
+  for (let n = 0; n < 40; n++) await deliverQueues.bulk.add([{ id: `jb_${n}`, emails: ['em_1'] }]);
+  const [bulk, other] = [await accepted({ lane: 'bulk' }), await accepted()];
+  const waitMs = await feedAt(Date.now() + 1);
+  expect([await placeOf(bulk), await placeOf(other)]).toEqual(['absent', 'waiting']);
+  expect(waitMs).toBeLessThan(1_000);
+  await redis.del('{t}:q:deliver_bulk:wait');
+  await feedAt(Date.now() + 1);
+  expect(await placeOf(bulk)).toBe('waiting');
+});
+
+it('waits no longer than until the next email is due', async () => {
+  const at = Date.now() + hour;
+  await scheduled(at);
+  expect(await feedAt(at - 300)).toBe(300);
+  expect(await feedAt(at - 5_000)).toBe(1_000);
 });
 
 it('feeds a rescheduled email at its new time, not at its old one', async () => {
@@ -71,31 +107,4 @@ it('feeds a canceled email never', async () => {
   await change(email, { kind: 'canceled' });
   await feedAt(Date.now() + 2 * hour);
   expect(await placeOf(email)).toBe('absent');
-});
-
-it('brings a job that waits for an earlier change to the time of the later one', async () => {
-  const at = Date.now() + hour;
-  const email = await scheduled(at);
-  await deliverQueues.transactional.add([{ id: email.facts.id, at: at + hour }], Date.now());
-  await change(email, { kind: 'rescheduled', at: at - 1_000 });
-  expect(await placeOf(email)).toBe('delayed');
-  await feedAt(at);
-  expect(await emails.due('moved', at, 10)).toEqual([]);
-});
-
-it('keeps the mark of a change that comes while it is at work', async () => {
-  const at = Date.now() + hour;
-  const email = await scheduled(at);
-  const { id } = email.facts;
-  await change(email, { kind: 'rescheduled', at: at - 2_000 });
-  const slow: Emails = {
-    ...emails,
-    async read(asked) {
-      const found = await emails.read(asked);
-      if (found !== null && asked === id) await change(found, { kind: 'rescheduled', at: at + 1_000 });
-      return found;
-    },
-  };
-  await feedAt(at, slow);
-  expect((await emails.due('moved', at + 1_000, 10)).map((mark) => mark.id)).toContain(id);
 });

@@ -33,7 +33,7 @@ async function openLine(prefix: string, stage: (id: string, run: number) => Prom
   const runs: string[] = [];
   const queue = line.use(openQueue('deliver', connection));
   const count = (id: string) => runs.filter((run) => run === id).length;
-  const run = (id: string) => {
+  const run = ({ id }: { id: string }) => {
     runs.push(id);
     return stage(id, count(id));
   };
@@ -49,7 +49,7 @@ it('a job that is done is gone; one that answers again comes back at its time, n
     due = Date.now() + 300;
     return run === 1 ? { again: due } : { done: true };
   });
-  await line.queue.add([{ id: 'em_1', at: 1 }], 1);
+  await line.queue.add(['em_1']);
   await until('two runs', () => line.count('em_1') === 2);
   await until('the job to be gone', async () => (await line.redis.keys('{t}:again:deliver:em_1*')).length === 0);
 });
@@ -60,23 +60,11 @@ it('an id that waits, runs or is delayed is not queued twice', async () => {
     if (id === 'slow') await promise;
     return id === 'later' && run === 1 ? { again: Date.now() + 500 } : { done: true };
   });
-  await line.queue.add(
-    [
-      { id: 'slow', at: 1 },
-      { id: 'later', at: 1 },
-    ],
-    1,
-  );
+  await line.queue.add(['slow', 'later']);
   await until('both to have run', () => line.count('slow') === 1 && line.count('later') === 1);
-  await line.queue.add(
-    [
-      { id: 'slow', at: 1 },
-      { id: 'later', at: 1 },
-    ],
-    1,
-  );
+  await line.queue.add(['slow', 'later']);
   resolve();
-  await line.queue.add([{ id: 'last', at: 1 }], 1);
+  await line.queue.add(['last']);
   await until('the end', () => line.count('last') === 1 && line.count('later') === 2);
   expect([line.count('slow'), line.count('later')]).toEqual([1, 2]);
 });
@@ -87,7 +75,7 @@ it('a stage that throws is reported and run again', async () => {
     if (run === 1) throw new Error('a bug');
     return { done: true };
   });
-  await line.queue.add([{ id: 'em_1', at: 1 }], 1);
+  await line.queue.add(['em_1']);
   await until('a second run', () => line.count('em_1') === 2);
   expect(troubles).toMatchObject([{ message: 'a bug' }]);
 });
@@ -97,7 +85,7 @@ it('a job whose answer a full Redis will not write down is not lost', async () =
     if (run === 1) await line.redis.config('SET', 'maxmemory', '1');
     return run === 1 ? { again: Date.now() } : { done: true };
   });
-  await line.queue.add([{ id: 'em_1', at: 1 }], 1);
+  await line.queue.add(['em_1']);
   await until('the trouble to be reported', () => troubles.some((error) => /OOM/.test(String(error))));
   await line.redis.config('SET', 'maxmemory', '0');
   await until('a second run', () => line.count('em_1') >= 2);
@@ -105,7 +93,7 @@ it('a job whose answer a full Redis will not write down is not lost', async () =
 
 it('a job is never given up: should its answer be refused at one moment, the queue has attempts left for the next', async () => {
   await using line = await openLine('attempts', async () => ({ again: Date.now() + 60_000 }));
-  await line.queue.add([{ id: 'em_1', at: 1 }], 1);
+  await line.queue.add(['em_1']);
   await until('it to be delayed', async () => (await line.redis.zcard('{t}:attempts:deliver:delayed')) === 1);
   const options = JSON.parse((await line.redis.hget('{t}:attempts:deliver:em_1', 'opts')) ?? '{}');
   expect(options).toMatchObject({ attempts: 1_000_000_000, backoff: { delay: 5_000 } });
@@ -114,71 +102,7 @@ it('a job is never given up: should its answer be refused at one moment, the que
 it('jobs are added by the thousand, each once', async () => {
   await using line = await openLine('bulk', async () => ({ done: true }));
   const ids = Array.from({ length: 1_201 }, (_, n) => `em_${n}`);
-  await line.queue.add(
-    ids.map((id) => ({ id, at: 1 })),
-    1,
-  );
+  await line.queue.add(ids);
   await until('all to have run', () => line.runs.length >= ids.length);
   expect(new Set(line.runs).size).toBe(ids.length);
-});
-
-it('a job for later waits for its time; it can be moved nearer', async () => {
-  await using line = await openLine('later', async () => ({ done: true }));
-  const now = Date.now();
-  const later = now + 3_600_000;
-  await line.queue.add(
-    [
-      { id: 'one', at: later },
-      { id: 'two', at: later },
-    ],
-    now,
-  );
-  await line.queue.add([{ id: 'three', at: later }], now);
-  expect(await Promise.all(['one', 'two', 'three', 'none'].map(line.queue.whereIs))).toEqual([
-    'delayed',
-    'delayed',
-    'delayed',
-    'absent',
-  ]);
-  expect(await line.queue.place({ id: 'one', at: now }, now)).toBe(true);
-  expect(await line.queue.place({ id: 'four', at: now }, now)).toBe(true);
-  await until('both to have run', () => line.count('one') === 1 && line.count('four') === 1);
-  expect([line.count('two'), line.count('three')]).toEqual([0, 0]);
-});
-
-it('a job that is running is not moved', async () => {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  await using line = await openLine('running', async (_, run) => {
-    await promise;
-    return run === 1 ? { again: Date.now() } : { done: true };
-  });
-  await line.queue.add([{ id: 'one', at: 1 }], 1);
-  await until('it to run', () => line.count('one') === 1);
-  expect(await line.queue.place({ id: 'one', at: Date.now() }, Date.now())).toBe(false);
-  expect(await line.queue.waiting()).toBe(0);
-  resolve();
-  await until('it to run again', () => line.count('one') === 2);
-});
-
-it("all jobs in nobody's hands count as waiting: those due, those given a later time and those in line, not those that run", async () => {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  await using line = await openLine('waiting', async (id) => {
-    if (id.startsWith('later')) return { again: Date.now() + 600_000 };
-    await promise;
-    return { done: true };
-  });
-  expect(await line.queue.waiting()).toBe(0);
-  await line.queue.add(
-    ['later_1', 'later_2'].map((id) => ({ id, at: 1 })),
-    1,
-  );
-  await until('both to be delayed', async () => (await line.queue.waiting()) === 2 && line.runs.length === 2);
-  await line.queue.add(
-    Array.from({ length: 8 }, (_, n) => ({ id: `slow_${n}`, at: 1 })),
-    1,
-  );
-  await until('five of eight to run', () => line.runs.length === 7);
-  expect(await line.queue.waiting()).toBe(2 + 3);
-  resolve();
-  await until('only the delayed to be left', async () => (await line.queue.waiting()) === 2);
 });

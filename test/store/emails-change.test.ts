@@ -5,15 +5,17 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { acceptEmail, type StoredEmail } from '../../src/domain/email.ts';
 import { makeId } from '../../src/domain/id.ts';
 import { maxTimelineSteps, type TimelineStep } from '../../src/domain/timeline.ts';
+import { openDue } from '../../src/store/due.ts';
 import { type Emails, openEmails } from '../../src/store/emails.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { emailRequest } from '../support/requests.ts';
 
 const opened = new AsyncDisposableStack();
 let emails: Emails;
+let redis: Redis;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  const redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
   emails = openEmails(redis);
 });
 afterAll(() => opened.disposeAsync());
@@ -27,10 +29,7 @@ async function store(now: number): Promise<StoredEmail> {
 }
 
 const step: TimelineStep = { at: 1, kind: 'retried' };
-/** When it is due, with what caller asked for or else as it was accepted. */
-async function mark(set: 'moved' | 'transactional', id: string): Promise<number | undefined> {
-  return (await emails.due(set, 1_000_000, 1_000)).find((marked) => marked.id === id)?.at;
-}
+const mark = (id: string) => openDue(redis).at('transactional', id);
 
 function dueAt(email: StoredEmail, at: number | null): StoredEmail['state'] {
   const recipients = email.state.recipients.map((recipient) => ({ ...recipient, nextAttemptAt: at }));
@@ -48,40 +47,26 @@ it('of two changes that come to the same state in the same millisecond one wins;
 
 it('a change is refused while a hand-over stands, an outcome is not', async () => {
   const email = await store(10);
-  await emails.claimHandOver(email, { at: 1, transport: 't', attemptId: 'at_1' });
+  await emails.claimHandOver(email, { at: 1, transport: 't', attemptId: 'at_1', job: 'jb_1' });
   const after = { state: email.state, events: [], step };
   expect(await emails.commitChange(email, after, 'ch_1')).toBe(false);
-  expect(await emails.commit(email, after)).toBe(true);
+  expect(await emails.commit(email, after, 1)).toBe(true);
 });
 
 it('what was changed is fed anew at its own time, and no more once nothing is due', async () => {
   const email = await store(100);
   const { id } = email.facts;
-  expect(await mark('transactional', id)).toBe(100);
+  expect(await mark(id)).toBe(100);
   await emails.commitChange(email, { state: dueAt(email, 300), events: [], step }, 'ch_1');
-  expect([await mark('transactional', id), await mark('moved', id)]).toEqual([undefined, 300]);
-  expect((await emails.due('moved', 299, 10)).map((marked) => marked.id)).not.toContain(id);
+  expect(await mark(id)).toBe(300);
   await emails.commitChange({ ...email, version: 2 }, { state: dueAt(email, null), events: [], step }, 'ch_2');
-  expect(await mark('moved', id)).toBeUndefined();
-});
-
-it('a mark is struck off by whoever saw it, not by one that saw an earlier one', async () => {
-  const email = await store(100);
-  const { id } = email.facts;
-  const after = { state: dueAt(email, 100), events: [], step };
-  await emails.commitChange(email, after, 'ch_1');
-  const seen = await emails.due('moved', 1_000, 10);
-  await emails.commitChange({ ...email, version: 2 }, after, 'ch_2');
-  await emails.strikeOff('moved', seen);
-  expect(await mark('moved', id)).toBe(101);
-  await emails.strikeOff('moved', [{ id, at: 101 }]);
-  expect(await mark('moved', id)).toBeUndefined();
+  expect(await mark(id)).toBeNull();
 });
 
 it('a timeline keeps its latest steps, however many faults came between them', async () => {
   let email = await store(10);
   const commit = async (what: TimelineStep | null) => {
-    expect(await emails.commit(email, { state: email.state, events: [], step: what })).toBe(true);
+    expect(await emails.commit(email, { state: email.state, events: [], step: what }, 1)).toBe(true);
     email = { ...email, version: email.version + 1 };
   };
   let n = 0;

@@ -65,7 +65,7 @@ it('an email comes back as it was stored, its content compressed', async () => {
 it('a hand-over is claimed by one attempt, which may repeat its own command', async () => {
   await create('em_0000000000000000000000000b');
   const email = await loaded('em_0000000000000000000000000b');
-  const mine = { at: 1, transport: 't', attemptId: 'at_1' };
+  const mine = { at: 1, transport: 't', attemptId: 'at_1', job: 'jb_1' };
   expect(await emails.claimHandOver(email, mine)).toBe(true);
   expect(await emails.claimHandOver(email, mine)).toBe(true);
   expect(await emails.claimHandOver(email, { ...mine, attemptId: 'at_2' })).toBe(false);
@@ -75,16 +75,16 @@ it('a hand-over is claimed by one attempt, which may repeat its own command', as
 it('a commit writes state and events once, clears the claim, and is refused when the email moved on', async () => {
   await create('em_0000000000000000000000000c');
   const email = await loaded('em_0000000000000000000000000c');
-  await emails.claimHandOver(email, { at: 1, transport: 't', attemptId: 'at_1' });
+  await emails.claimHandOver(email, { at: 1, transport: 't', attemptId: 'at_1', job: 'jb_1' });
   const before = await redis.xlen(keys.outbox);
   const state = { ...email.state, sequence: 3 };
   const events = [eventOf('em_0000000000000000000000000c', 2), eventOf('em_0000000000000000000000000c', 3)];
-  expect(await emails.commit(email, { state, events, step: null })).toBe(true);
-  expect(await emails.commit(email, { state, events, step: null })).toBe(true);
+  expect(await emails.commit(email, { state, events, step: null }, 1)).toBe(true);
+  expect(await emails.commit(email, { state, events, step: null }, 1)).toBe(true);
   expect(await redis.xlen(keys.outbox)).toBe(before + 2);
   expect(await loaded('em_0000000000000000000000000c')).toMatchObject({ version: 2, handOver: null, state });
-  expect(await emails.commit(email, { state: { ...state, sequence: 4 }, events: [], step: null })).toBe(false);
-  expect(await emails.claimHandOver(email, { at: 1, transport: 't', attemptId: 'at_2' })).toBe(false);
+  expect(await emails.commit(email, { state: { ...state, sequence: 4 }, events: [], step: null }, 1)).toBe(false);
+  expect(await emails.claimHandOver(email, { at: 1, transport: 't', attemptId: 'at_2', job: 'jb_1' })).toBe(false);
 });
 
 it('a create repeated under its own claim finds that claim', async () => {
@@ -95,19 +95,4 @@ it('a create repeated under its own claim finds that claim', async () => {
   const met = { bodyHash: 'h', ids: ['em_0000000000000000000000000d'] };
   expect(await emails.create([{ email, claim }], options)).toEqual({ kind: 'stored', met: [met] });
   expect(await redis.pttl(keys.idempotency('s'))).toBeGreaterThan(86_000_000);
-});
-
-it('what is due is told of until it reached the queue; what was moved since then stays', async () => {
-  const id = 'em_0000000000000000000000000e';
-  await create(id);
-  const now = Date.now() + 1;
-  const due = async (at: number) => (await emails.due('transactional', at, 100)).find((mark) => mark.id === id);
-  const mark = await due(now);
-  expect(mark?.at).toBeLessThan(now);
-  expect(await emails.due('bulk', now, 100)).toEqual([]);
-  expect(await due(0)).toBeUndefined();
-  await emails.strikeOff('transactional', [{ id, at: 1 }]);
-  expect(await due(now)).toEqual(mark);
-  await emails.strikeOff('transactional', [{ id, at: mark?.at ?? 0 }]);
-  expect(await due(now)).toBeUndefined();
 });

@@ -39,6 +39,7 @@ it('a finished email with one recipient and one tag takes 1.5 KB at most', async
       at: now,
       transport: 'default',
       attemptId: makeId('at', now, randomBytes(10)),
+      job: makeId('jb', now, randomBytes(10)),
     });
     const smtp = { code: 250, enhanced: '2.0.0', reply: `250 2.0.0 Ok: queued as 4ZyXwV${n}` };
     const outcome: SettledOutcome = {
@@ -48,7 +49,7 @@ it('a finished email with one recipient and one tag takes 1.5 KB at most', async
       trace: { host: 'smtp.example.com:587', tls: 'TLSv1.3', ms: { connect: 12, envelope: 3, body: 45 } },
     };
     const { state, events } = decide(stored, outcome, policy, now, 0);
-    await emails.commit(stored, { state, events, step: stepOf(outcome, stored.state, events, now) });
+    await emails.commit(stored, { state, events, step: stepOf(outcome, stored.state, events, now) }, now);
     recordBytes += Number(await redis.memory('USAGE', keys.email(id), 'SAMPLES', 0));
   }
   const postings = await redis.zcard(keys.emailIndex);

@@ -50,7 +50,7 @@ function inside(method: string, wrapMethod: (step: Step) => Step): Gap['wrap'] {
 
 /** The same for the queue of transactional mail among the delivery queues. */
 const insideQueue =
-  (method: 'add' | 'place', wrapMethod: (step: Step) => Step): Gap['wrap'] =>
+  (method: 'add', wrapMethod: (step: Step) => Step): Gap['wrap'] =>
   (open) =>
   (...args) => {
     const opened = open(...args) as { transactional: Record<typeof method, Step> };
@@ -58,12 +58,12 @@ const insideQueue =
     return opened;
   };
 
-const queues = { module: '/src/queue/jobs.ts', name: 'openDeliverQueues' };
+const queues = { module: '/src/queue/deliver-queue.ts', name: 'openDeliverQueues' };
 
 const gaps: Record<string, Gap> = {
-  'stored/queued': { ...queues, wrap: insideQueue('add', stopBefore) },
+  'stored/taken': { module: '/src/store/due.ts', name: 'openDue', wrap: inside('take', stopBefore) },
   'queued/struck off': { ...queues, wrap: insideQueue('add', stopAfter) },
-  'changed/queued': { ...queues, wrap: insideQueue('place', stopBefore) },
+  'taken/queued': { ...queues, wrap: insideQueue('add', stopBefore) },
   'fetched/kept': { module: '/src/store/emails.ts', name: 'openEmails', wrap: inside('keepFiles', stopBefore) },
   'taken/sent': {
     module: '/src/outbound/smtp-transport.ts',

@@ -1,0 +1,55 @@
+/** Composition of the api role: the HTTP server with what each of its routes runs. */
+import packageJson from '../package.json' with { type: 'json' };
+import type { Ground } from './app.ts';
+import { entropy, newId, now } from './chance.ts';
+import { listRoutes } from './http/routes.ts';
+import { buildServer } from './http/server.ts';
+import { accept, recall } from './pipeline/accept.ts';
+import { gauge, type Pressure } from './pipeline/gauge.ts';
+import { settleChange } from './pipeline/settle.ts';
+import { whereabouts } from './pipeline/whereabouts.ts';
+import { openDeliverQueues } from './queue/deliver-queue.ts';
+import { openLoop } from './queue/loop.ts';
+import { queuePrefix } from './store/keys.ts';
+import { isRedisTrouble } from './store/redis.ts';
+
+/** @returns where it listens */
+export async function openApi({
+  config,
+  report,
+  apiKey,
+  stopping,
+  connect,
+  openStore,
+  opened,
+}: Ground): Promise<string> {
+  const redis = await connect('fail_fast');
+  const store = await openStore(redis);
+  const { emails, due, memory } = store;
+  const deliverQueues = opened.use(openDeliverQueues({ redis, prefix: queuePrefix }));
+  const pressure: Pressure = { overLine: null };
+  const gauging = { due, deliverQueues, memory, lines: config.lines, pressure, report: report.backPressure, now };
+  opened.use(openLoop('gauge', () => gauge(gauging), { everyMs: 1_000, onTrouble: report.trouble }));
+  const limits = { maxAttachmentBytes: config.MAX_ATTACHMENT_BYTES, routes: () => ['default'], now };
+  const shared = { ...store, pressure, policies: config.policies, limits, newId, entropy, now };
+  const server = await buildServer({
+    ...shared,
+    ...listRoutes({
+      ...shared,
+      accept: accept.bind(null, { emails, newId, now }),
+      recall: recall.bind(null, { emails }),
+      change: settleChange.bind(null, { emails, report: report.settled, newId, now }),
+      whereabouts: whereabouts.bind(null, { due, deliverQueues, now }),
+      isDraining: () => stopping.aborted,
+      hasDevInbox: config.devInbox,
+    }),
+    version: packageJson.version,
+    adminToken: apiKey,
+    newRequestId: () => newId('rq'),
+    isStoreTrouble: isRedisTrouble,
+    onBug: report.bug,
+    report: report.request,
+  });
+  opened.defer(() => server.close());
+  return server.listen({ host: config.HOST, port: config.PORT });
+}

@@ -1,0 +1,59 @@
+/** Composition of the worker role: each stage of the line with what it uses, and the queues and loops that drive them. */
+import { hostname } from 'node:os';
+import type { Ground } from './app.ts';
+import { newId, now, rand } from './chance.ts';
+import { lanes } from './domain/lane.ts';
+import { openAttachmentClient } from './outbound/attachment-client.ts';
+import { compose } from './outbound/compose.ts';
+import { openInboxTransport } from './outbound/inbox-transport.ts';
+import { makePlaces } from './outbound/places.ts';
+import { openSmtpTransport } from './outbound/smtp-transport.ts';
+import { openWebhookClient } from './outbound/webhook-client.ts';
+import { deliver } from './pipeline/deliver.ts';
+import { feed } from './pipeline/feed.ts';
+import { gather } from './pipeline/gather.ts';
+import { notify } from './pipeline/notify.ts';
+import { post } from './pipeline/post.ts';
+import { settle } from './pipeline/settle.ts';
+import { deliverQueueNames, type JobData, openDeliverQueues } from './queue/deliver-queue.ts';
+import { type JobIn, openQueue, openWorker } from './queue/jobs.ts';
+import { openLoop } from './queue/loop.ts';
+import { openBell } from './store/bell.ts';
+import { queuePrefix } from './store/keys.ts';
+import { openOutbox } from './store/outbox.ts';
+
+export async function openWorkers({ config, report, stopping, connect, openStore, opened }: Ground): Promise<void> {
+  const redis = await connect('wait');
+  const { emails, due, webhooks, deliveries, inbox } = await openStore(redis);
+  const consumer = `${hostname()}-${process.pid}-${newId('rq')}`;
+  const outbox = opened.use(await openOutbox(redis, await connect('wait'), consumer, config.WORKER_LOCK));
+  const queues = { redis, prefix: queuePrefix };
+  const deliverQueues = opened.use(openDeliverQueues(queues));
+  const postQueue = opened.use(openQueue('post', queues));
+  const captured = { capture: inbox.add, newId: () => newId('mi'), now };
+  const transport = opened.use(config.SMTP_URL ? openSmtpTransport(config.SMTP_URL) : openInboxTransport(captured));
+  const client = opened.use(openWebhookClient({ allowPrivateNetworks: config.webhooksMayGoPrivate }));
+  const files = opened.use(openAttachmentClient({ allowPrivateNetworks: config.ATTACHMENT_ALLOW_PRIVATE_NETWORKS }));
+
+  const gathering = gather.bind(null, { emails, client: files, maxBytes: config.MAX_ATTACHMENT_BYTES });
+  const settling = settle.bind(null, { emails, policies: config.policies, report: report.settled, now, rand });
+  const delivering = { emails, due, transport, gather: gathering, compose, settle: settling, newId, now };
+  const scheduleMs = config.WEBHOOK_SCHEDULE;
+  const posting = { outbox, webhooks, emails, deliveries, client, scheduleMs, report: report.posted, now, rand };
+  const notifying = { outbox, webhooks, postQueue };
+  const bell = opened.use(openBell(await connect('wait')));
+  const feeding = { due, bell, deliverQueues, ...config.feeding, newId, now };
+
+  const workers = { ...config.workers, stopping, onTrouble: report.trouble, now };
+  for (const lane of lanes) {
+    const inHand = makePlaces(config.WORKER_CONCURRENCY);
+    const room = makePlaces(config.WORKER_MAIL_BYTES);
+    const queue = deliverQueues[lane];
+    const stage = deliver.bind(null, { ...delivering, lane, inHand, room, queue, stopping, onTrouble: report.trouble });
+    const run = ({ id, data }: JobIn<JobData>) => stage({ id, emails: data.emails });
+    opened.use(await openWorker(deliverQueueNames[lane], run, queues, workers));
+  }
+  opened.use(await openWorker('post', ({ id }) => post(posting, id), queues, workers));
+  opened.use(openLoop('notify', (stop) => notify(notifying, stop), { everyMs: 0, onTrouble: report.trouble }));
+  opened.use(openLoop('feed', (stop) => feed(feeding, stop), { everyMs: 0, onTrouble: report.trouble }));
+}

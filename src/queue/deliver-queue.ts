@@ -1,0 +1,76 @@
+/** The queues of delivery, one for each lane: a job carries the ids of a few emails, which are delivered side by side. */
+import { Queue } from 'bullmq';
+import type { Lane } from '../domain/lane.ts';
+import { jobOptions, type QueueConnection, type QueueName, queueSettings } from './jobs.ts';
+
+/** Emails to deliver, and the id under which a hand-over names the job it belongs to. */
+export type DeliverJob = { readonly id: string; readonly emails: readonly string[] };
+
+/** Where an email's job is, and how many emails wait for a worker in the queue. */
+export type Whereabouts = { readonly job: 'waiting' | 'active' | 'absent'; readonly waiting: number };
+
+export type DeliverQueue = AsyncDisposable & {
+  add(jobs: readonly DeliverJob[]): Promise<void>;
+  /** Jobs that wait for a worker. */
+  waiting(): Promise<number>;
+  /** Whether a job is in the queue still: waiting, running, or left behind by a worker that died. */
+  isLive(jobId: string): Promise<boolean>;
+  whereabouts(emailId: string): Promise<Whereabouts>;
+};
+
+export type JobData = { readonly emails: readonly string[] };
+
+export const deliverQueueNames = { transactional: 'deliver', bulk: 'deliver_bulk' } as const satisfies Record<
+  Lane,
+  QueueName
+>;
+
+/** Looked through for one email. Few wait at a time, as the rest stay in the store until there is room. */
+const mostJobs = 500;
+
+export function openDeliverQueue(lane: Lane, { redis, prefix }: QueueConnection): DeliverQueue {
+  const name = deliverQueueNames[lane];
+  const queue = new Queue<JobData>(name, { connection: redis, prefix, ...queueSettings });
+  queue.on('error', () => {}); // every call reports its own failure
+
+  return {
+    async add(jobs) {
+      const [only] = jobs;
+      if (only === undefined) return;
+      // One job in a bulk takes 66 µs, by itself 36.
+      if (jobs.length === 1) await queue.add(name, { emails: only.emails }, { ...jobOptions, jobId: only.id });
+      else
+        await queue.addBulk(
+          jobs.map(({ id, emails }) => ({ name, data: { emails }, opts: { ...jobOptions, jobId: id } })),
+        );
+    },
+    waiting: () => queue.getJobCountByTypes('wait', 'prioritized', 'delayed'),
+    isLive: async (jobId) => (await queue.getJobState(jobId)) !== 'unknown',
+    async whereabouts(emailId) {
+      const [active, waiting] = await Promise.all([
+        queue.getJobs(['active'], 0, mostJobs),
+        queue.getJobs(['wait', 'prioritized', 'delayed'], 0, mostJobs),
+      ]);
+      const has = (job: { data: JobData } | undefined) => job?.data.emails.includes(emailId);
+      const count = waiting.reduce((sum, job) => sum + (job?.data.emails.length ?? 0), 0);
+      return { job: active.some(has) ? 'active' : waiting.some(has) ? 'waiting' : 'absent', waiting: count };
+    },
+    [Symbol.asyncDispose]: () => queue.close(),
+  };
+}
+
+/** The queue of each lane. */
+export type DeliverQueues = Readonly<Record<Lane, DeliverQueue>>;
+
+export function openDeliverQueues(connection: QueueConnection): DeliverQueues & AsyncDisposable {
+  const transactional = openDeliverQueue('transactional', connection);
+  const bulk = openDeliverQueue('bulk', connection);
+  return {
+    transactional,
+    bulk,
+    async [Symbol.asyncDispose]() {
+      await transactional[Symbol.asyncDispose]();
+      await bulk[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -1,0 +1,77 @@
+/** The queues of delivery: a job brings its emails to a worker, and tells where each of them is. */
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type DeliverJob, deliverQueueNames, type JobData, openDeliverQueues } from '../../src/queue/deliver-queue.ts';
+import { openWorker } from '../../src/queue/jobs.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
+
+const opened = new AsyncDisposableStack();
+let server: TestRedis;
+let redis: Redis;
+beforeAll(async () => {
+  server = opened.use(await openTestRedis());
+  const url = server.url.slice('unix://'.length);
+  redis = opened.adopt(new Redis(url, { maxRetriesPerRequest: null }), (client) => client.disconnect());
+});
+afterAll(() => opened.disposeAsync());
+
+it('each job comes to the worker of its lane with its emails', async () => {
+  await using stack = new AsyncDisposableStack();
+  const connection = { redis, prefix: '{t}:lanes' };
+  const queues = stack.use(openDeliverQueues(connection));
+  const had: (DeliverJob & { lane: string })[] = [];
+  for (const lane of ['transactional', 'bulk'] as const) {
+    const stage = async ({ id, data }: { id: string; data: JobData }) => {
+      had.push({ lane, id, emails: data.emails });
+      return { done: true } as const;
+    };
+    const stopping = new AbortController().signal;
+    const options = {
+      concurrency: 5,
+      lockMs: 1_000,
+      shutdownTimeoutMs: 5_000,
+      stopping,
+      onTrouble() {},
+      now: Date.now,
+    };
+    stack.use(await openWorker(deliverQueueNames[lane], stage, connection, options));
+  }
+  await queues.transactional.add([{ id: 'jb_1', emails: ['em_1', 'em_2'] }]);
+  await queues.bulk.add([
+    { id: 'jb_2', emails: ['em_3'] },
+    { id: 'jb_3', emails: ['em_4'] },
+  ]);
+  await queues.bulk.add([]);
+  await until('three jobs', () => had.length === 3);
+  expect(had.toSorted((a, b) => a.id.localeCompare(b.id))).toEqual([
+    { lane: 'transactional', id: 'jb_1', emails: ['em_1', 'em_2'] },
+    { lane: 'bulk', id: 'jb_2', emails: ['em_3'] },
+    { lane: 'bulk', id: 'jb_3', emails: ['em_4'] },
+  ]);
+});
+
+it('tells where an email is, how many wait, and whether a job lives', async () => {
+  await using stack = new AsyncDisposableStack();
+  const connection = { redis, prefix: '{t}:where' };
+  const queue = stack.use(openDeliverQueues(connection)).transactional;
+  await queue.add([{ id: 'jb_1', emails: ['em_1', 'em_2'] }]);
+  await queue.add([{ id: 'jb_2', emails: ['em_3'] }]);
+  expect(await queue.whereabouts('em_2')).toEqual({ job: 'waiting', waiting: 3 });
+  expect(await queue.waiting()).toBe(2);
+  expect([await queue.isLive('jb_1'), await queue.isLive('jb_9')]).toEqual([true, false]);
+
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const stage = async ({ id }: { id: string }) => {
+    if (id === 'jb_1') await promise;
+    return { done: true } as const;
+  };
+  const stopping = new AbortController().signal;
+  const options = { concurrency: 5, lockMs: 1_000, shutdownTimeoutMs: 5_000, stopping, onTrouble() {}, now: Date.now };
+  stack.use(await openWorker('deliver', stage, connection, options));
+  await until('one to be in hand and the other done', async () => !(await queue.isLive('jb_2')));
+  expect(await queue.whereabouts('em_2')).toEqual({ job: 'active', waiting: 0 });
+  expect(await queue.whereabouts('em_3')).toEqual({ job: 'absent', waiting: 0 });
+  resolve();
+  await until('it to be done', async () => !(await queue.isLive('jb_1')));
+});

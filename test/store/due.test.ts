@@ -1,0 +1,81 @@
+/** Due marks: each is taken by one, comes back when its taker dies, and is struck off only by whoever took it last. */
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { type Due, openDue } from '../../src/store/due.ts';
+import { keys } from '../../src/store/keys.ts';
+import { openTestRedis } from '../support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+let due: Due;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  due = openDue(redis);
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(() => redis.flushall());
+
+const leaseMs = 1_000;
+const take = async (now: number, limit = 10) => (await due.take('bulk', now, leaseMs, limit)).ids;
+
+it('what is due is taken once, the longest due first, and nothing of the other lane', async () => {
+  await redis.zadd(keys.due('bulk'), 30, 'c', 10, 'a', 20, 'b', 41, 'later');
+  await redis.zadd(keys.due('transactional'), 10, 'other');
+  expect(await take(40, 2)).toEqual(['a', 'b']);
+  expect(await take(40)).toEqual(['c']);
+  expect(await take(40)).toEqual([]);
+});
+
+it('tells when there is more', async () => {
+  expect((await due.take('bulk', 40, leaseMs, 10)).nextAt).toBeNull();
+  await redis.zadd(keys.due('bulk'), 10, 'a', 50, 'b');
+  await redis.zadd(keys.again('bulk'), 45, 'c');
+  expect((await due.take('bulk', 40, leaseMs, 10)).nextAt).toBe(45);
+});
+
+it('what comes again and what is new share the places', async () => {
+  for (let n = 0; n < 10; n++) {
+    await redis.zadd(keys.again('bulk'), n, `again_${n}`);
+    await redis.zadd(keys.due('bulk'), n, `new_${n}`);
+  }
+  expect(await take(40, 4)).toEqual(['again_0', 'again_1', 'new_0', 'new_1']);
+  await redis.del(keys.due('bulk'));
+  expect(await take(40, 4)).toEqual(['again_2', 'again_3', 'again_4', 'again_5']);
+});
+
+it('what was taken by one that died is due again after the lease', async () => {
+  await redis.zadd(keys.due('bulk'), 10, 'a');
+  const taken = await due.take('bulk', 40, leaseMs, 10);
+  expect(await take(taken.lease - 1)).toEqual([]);
+  expect(await take(taken.lease)).toEqual(['a']);
+});
+
+it('is struck off by whoever took it last; marked anew meanwhile, it stays', async () => {
+  await redis.zadd(keys.due('bulk'), 10, 'a', 10, 'b', 10, 'c');
+  const first = await due.take('bulk', 40, leaseMs, 10);
+  await redis.zadd(keys.due('bulk'), 70, 'b');
+  await due.mark('bulk', [{ id: 'c', at: 80 }], 40); // by the job, which was faster than its feeder
+  await due.strikeOff('bulk', first);
+  expect(await Promise.all(['a', 'b', 'c'].map((id) => due.at('bulk', id)))).toEqual([null, 70, 80]);
+});
+
+it('an email that was moved keeps the mark it got then', async () => {
+  await redis.zadd(keys.due('bulk'), 70, 'a');
+  await due.mark('bulk', [{ id: 'a', at: 50 }], 40);
+  expect(await due.at('bulk', 'a')).toBe(70);
+});
+
+it('rings the bell for what comes again soon, not for what comes later', async () => {
+  await due.mark('bulk', [{ id: 'a', at: 5_000 }], 1_000);
+  expect(await redis.llen(keys.bell)).toBe(0);
+  await due.mark('bulk', [{ id: 'b', at: 1_500 }], 1_000);
+  await due.mark('bulk', [{ id: 'c', at: 1_000 }], 1_000);
+  expect(await redis.llen(keys.bell)).toBe(1);
+});
+
+it('counts what is due and what comes again, not what is scheduled for later', async () => {
+  await redis.zadd(keys.due('bulk'), 10, 'a', 50, 'scheduled');
+  await redis.zadd(keys.again('bulk'), 50, 'deferred');
+  expect(await due.waiting('bulk', 40)).toBe(2);
+});

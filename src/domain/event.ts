@@ -1,5 +1,6 @@
 /** Events: the one list of types, the stored form (slim) and the payload a consumer sees (whole). */
 import type { EmailFacts } from './email.ts';
+import type { FaultCause } from './fault-cause.ts';
 import type { RecipientStatus, SmtpReply } from './recipient.ts';
 
 export const emailEventTypes = [
@@ -20,7 +21,16 @@ export const emailEventTypes = [
 
 export type EmailEventType = (typeof emailEventTypes)[number];
 
-/** What stands in the outbox. Subject, tags and the like are read from the email's record when the event goes out. */
+export const transportEventTypes = ['transport.degraded', 'transport.recovered'] as const;
+
+export type TransportEventType = (typeof transportEventTypes)[number];
+
+/** Every type there is: what a webhook can be told of. */
+export const eventTypes = [...emailEventTypes, ...transportEventTypes] as const;
+
+export type EventType = (typeof eventTypes)[number];
+
+/** Subject, tags and the like are read from the email's record when the event goes out. */
 export type EmailEvent = {
   readonly id: string;
   readonly type: EmailEventType;
@@ -34,6 +44,20 @@ export type EmailEvent = {
   readonly smtp: SmtpReply | null;
   readonly reason: string | null;
 };
+
+/** A transport as a whole is in trouble, or well again. */
+export type TransportEvent = {
+  readonly id: string;
+  readonly type: TransportEventType;
+  readonly at: number;
+  readonly transport: string;
+  /** In words, and of what kind; null where there is nothing to tell. */
+  readonly reason: string | null;
+  readonly cause: FaultCause | null;
+};
+
+/** What stands in the outbox. */
+export type OutboxEvent = EmailEvent | TransportEvent;
 
 /** The event that tells of a recipient entering a state; null where the state is a passing one. */
 export function eventOf(status: RecipientStatus): EmailEventType | null {
@@ -50,36 +74,40 @@ export function lastEventName(type: EmailEventType): string {
 export const lastEventNames = emailEventTypes.map(lastEventName);
 
 export type EventPayload = {
-  readonly type: EmailEventType;
+  readonly type: EventType;
   readonly timestamp: string;
   readonly created_at: string;
   readonly data: Readonly<Record<string, unknown>>;
 };
 
-/** The JSON body of a webhook. `facts` is null when the record has already been removed. */
-export function eventPayload(event: EmailEvent, facts: EmailFacts | null): EventPayload {
+/** The JSON body of a webhook. `facts` are of the email it is about; null when its record has already been removed, or it is about none. */
+export function eventPayload(event: OutboxEvent, facts: EmailFacts | null): EventPayload {
   const time = new Date(event.at).toISOString();
+  const data = 'emailId' in event ? emailData(event, facts) : transportData(event);
+  return { type: event.type, timestamp: time, created_at: time, data };
+}
+
+function transportData({ transport, reason, cause }: TransportEvent): EventPayload['data'] {
+  return { transport, reason, cause };
+}
+
+function emailData(event: EmailEvent, facts: EmailFacts | null): EventPayload['data'] {
   return {
-    type: event.type,
-    timestamp: time,
-    created_at: time,
-    data: {
-      email_id: event.emailId,
-      sequence: event.sequence,
-      created_at: facts === null ? null : new Date(facts.createdAt).toISOString(),
-      message_id: facts === null ? null : `<${facts.messageId}>`,
-      from: facts?.from.address ?? null,
-      to: event.to,
-      subject: facts?.subject ?? null,
-      tags: Object.fromEntries((facts?.tags ?? []).map((tag) => [tag.name, tag.value])),
-      metadata: facts?.metadata ?? {},
-      external_id: facts?.externalId ?? null,
-      attempt: event.attempt,
-      transport: event.transport,
-      smtp: event.smtp,
-      reason: event.reason,
-      ...causeOf(event),
-    },
+    email_id: event.emailId,
+    sequence: event.sequence,
+    created_at: facts === null ? null : new Date(facts.createdAt).toISOString(),
+    message_id: facts === null ? null : `<${facts.messageId}>`,
+    from: facts?.from.address ?? null,
+    to: event.to,
+    subject: facts?.subject ?? null,
+    tags: Object.fromEntries((facts?.tags ?? []).map((tag) => [tag.name, tag.value])),
+    metadata: facts?.metadata ?? {},
+    external_id: facts?.externalId ?? null,
+    attempt: event.attempt,
+    transport: event.transport,
+    smtp: event.smtp,
+    reason: event.reason,
+    ...causeOf(event),
   };
 }
 

@@ -1,7 +1,7 @@
 /** Webhook endpoints and their signature (Standard Webhooks): pure but for HMAC, which is a function of its input. */
 import { createHmac } from 'node:crypto';
 import { z } from 'zod';
-import { type EmailEvent, type EmailEventType, emailEventTypes } from './event.ts';
+import { type EventType, eventTypes, type OutboxEvent } from './event.ts';
 import { type Answer, done } from './outcome.ts';
 import { nextTry } from './schedule.ts';
 import { webUrl } from './web-url.ts';
@@ -13,10 +13,10 @@ export const webhookRequest = z
       description: 'Where to POST events: an http or https URL without credentials.',
     }),
     events: z
-      .array(z.enum(emailEventTypes))
+      .array(z.enum(eventTypes))
       .min(1)
       .overwrite((events) => [...new Set(events)])
-      .describe('The types of event to tell it of.'),
+      .describe('The types of event to tell it of: what became of emails, and what befell transports.'),
   })
   .meta({
     id: 'WebhookRequest',
@@ -30,12 +30,12 @@ export type Webhook = {
   readonly id: string;
   readonly createdAt: number;
   readonly endpoint: string;
-  readonly events: readonly EmailEventType[];
+  readonly events: readonly EventType[];
   /** `whsec_` and base64; in the store it is kept sealed. */
   readonly secret: string;
 };
 
-export function wants(webhook: Pick<Webhook, 'events'>, event: Pick<EmailEvent, 'type'>): boolean {
+export function wants(webhook: Pick<Webhook, 'events'>, event: Pick<OutboxEvent, 'type'>): boolean {
   return webhook.events.includes(event.type);
 }
 

@@ -1,6 +1,6 @@
 /** /v1/webhooks: endpoints that are told of events. */
 import { z } from 'zod';
-import { emailEventTypes } from '../domain/event.ts';
+import { eventTypes } from '../domain/event.ts';
 import { type Webhook, webhookRequest, webhookSecret } from '../domain/webhook.ts';
 import type { Webhooks } from '../store/webhooks.ts';
 import { deletedView, isoOf, objectField, time } from './answer-fields.ts';
@@ -28,7 +28,7 @@ const webhookView = z
     created_at: time.meta({ description: 'When it was added.' }),
     status: z.enum(['enabled', 'disabled']).meta({ description: 'Whether it is told of events.' }),
     endpoint: z.string().meta({ description: 'Where events are POSTed to.' }),
-    events: z.array(z.enum(emailEventTypes)).meta({ description: 'The types of event it is told of.' }),
+    events: z.array(z.enum(eventTypes)).meta({ description: 'The types of event it is told of.' }),
   })
   .meta({ id: 'Webhook', description: 'A webhook endpoint.', examples: [example] });
 

@@ -30,7 +30,7 @@ export async function post(deps: Deps, id: string): Promise<Answer> {
   ]);
   // The endpoint was deleted or the event is past its retention: there is nobody to tell or nothing to say.
   if (webhook === null || event === null) return done;
-  const [facts = null] = await deps.emails.facts([event.emailId]);
+  const [facts = null] = 'emailId' in event ? await deps.emails.facts([event.emailId]) : [];
   const body = JSON.stringify(eventPayload(event, facts));
   const signature = signatureHeaders(event.id, Math.floor(deps.now() / 1_000), body, webhook.secret);
   const result = await deps.client.post(webhook.endpoint, { ...signature, ...fixedHeaders }, body);

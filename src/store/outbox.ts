@@ -1,11 +1,11 @@
 /** The outbox: a stream of every event, read by a consumer group so that each is handled at least once. */
 import type { Redis } from 'ioredis';
-import type { EmailEvent } from '../domain/event.ts';
+import type { OutboxEvent } from '../domain/event.ts';
 import { keys } from './keys.ts';
 import { unpackEvent } from './record.ts';
 
 /** A place in the stream and the event that stands there. */
-export type OutboxEntry = { readonly place: string; readonly event: EmailEvent };
+export type OutboxEntry = { readonly place: string; readonly event: OutboxEvent };
 
 export type Outbox = Awaited<ReturnType<typeof openOutbox>>;
 
@@ -52,7 +52,7 @@ export async function openOutbox(redis: Redis, blocking: Redis, consumer: string
     },
 
     /** The event at a place; null once it has been trimmed. */
-    async at(place: string): Promise<EmailEvent | null> {
+    async at(place: string): Promise<OutboxEvent | null> {
       const rows = await redis.xrange(keys.outbox, place, place);
       return rows.flatMap(toEntry)[0]?.event ?? null;
     },

@@ -2,7 +2,7 @@
 import { domainOf, type Mailbox } from '../domain/address.ts';
 import { parseReply } from '../domain/classify.ts';
 import type { EmailFacts, EmailState } from '../domain/email.ts';
-import { type EmailEvent, lastEventName } from '../domain/event.ts';
+import { type EmailEvent, lastEventName, type OutboxEvent, type TransportEvent } from '../domain/event.ts';
 import { eventId, timeOfId } from '../domain/id.ts';
 import type { Recipient } from '../domain/recipient.ts';
 import type { TimelineEvent, TimelineStep } from '../domain/timeline.ts';
@@ -139,8 +139,17 @@ export function packEvent({ id: _, smtp, ...event }: EmailEvent): string {
   return JSON.stringify({ ...without(event, usualEvent), ...(smtp === null ? {} : { smtp: smtp.reply }) });
 }
 
-export function unpackEvent(json: string): EmailEvent {
-  const { smtp, ...event }: Omit<EmailEvent, 'id' | 'smtp'> & { smtp?: string } = JSON.parse(json);
+/** Few and told apart by having no email: kept as it is. */
+export function packTransportEvent(event: TransportEvent): string {
+  return JSON.stringify(event);
+}
+
+type PackedEmailEvent = Omit<EmailEvent, 'id' | 'smtp'> & { smtp?: string };
+
+export function unpackEvent(json: string): OutboxEvent {
+  const packed: PackedEmailEvent | TransportEvent = JSON.parse(json);
+  if (!('emailId' in packed)) return packed;
+  const { smtp, ...event } = packed;
   return {
     ...usualEvent,
     ...event,

@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { parseReply } from '../../src/domain/classify.ts';
 import type { Content, EmailFacts, EmailState } from '../../src/domain/email.ts';
-import { type EmailEvent, emailEventTypes } from '../../src/domain/event.ts';
+import { type EmailEvent, emailEventTypes, type TransportEvent, transportEventTypes } from '../../src/domain/event.ts';
+import { faultCauses } from '../../src/domain/fault-cause.ts';
 import { eventId, timeOfId } from '../../src/domain/id.ts';
 import { lanes } from '../../src/domain/lane.ts';
 import { recipientKinds, recipientStatuses } from '../../src/domain/recipient.ts';
@@ -14,6 +15,7 @@ import {
   packFacts,
   packState,
   packStep,
+  packTransportEvent,
   unpackEvent,
   unpackFacts,
   unpackState,
@@ -119,10 +121,19 @@ it('a state comes back as it was', () => {
   );
 });
 
-it('an event comes back as it was', () => {
+it('an event comes back as it was, be it of an email or of a transport', () => {
+  const transportEvent: fc.Arbitrary<TransportEvent> = fc.record({
+    id: text,
+    type: fc.constantFrom(...transportEventTypes),
+    at: time,
+    transport: text,
+    reason: maybe(text),
+    cause: maybe(fc.constantFrom(...faultCauses)),
+  });
   fc.assert(
-    fc.property(event, (given) => {
-      expect(unpackEvent(throughRedis(packEvent(given)))).toEqual(given);
+    fc.property(event, transportEvent, (ofEmail, ofTransport) => {
+      expect(unpackEvent(throughRedis(packEvent(ofEmail)))).toEqual(ofEmail);
+      expect(unpackEvent(throughRedis(packTransportEvent(ofTransport)))).toEqual(ofTransport);
     }),
   );
 });

@@ -1,0 +1,13 @@
+/** What stands between us and a next hop, when the trouble is the transport's own: the one list of causes. */
+
+/** Each with what it means. */
+export const causeMeanings = {
+  dns: 'its host name could not be resolved',
+  connect: 'no connection came about, or it broke before mail was handed over',
+  tls: 'TLS failed, is missing, or its certificate was refused',
+  login: 'the server refused the login',
+  protocol: 'the server did not speak SMTP as agreed, or wants no mail from us for now',
+} as const;
+
+export type FaultCause = keyof typeof causeMeanings;
+export const faultCauses = Object.keys(causeMeanings) as readonly FaultCause[];

@@ -3,8 +3,9 @@ import { classify } from './classify.ts';
 import type { EmailState, StoredEmail } from './email.ts';
 import { type EmailEvent, type EmailEventType, eventOf } from './event.ts';
 import { eventId } from './id.ts';
-import type { RecipientReply, SettledOutcome } from './outcome.ts';
+import type { Feedback, RecipientReply, SettledOutcome } from './outcome.ts';
 import { isPending, nextDue, type Recipient, type RecipientStatus, rankOf } from './recipient.ts';
+import { isSandbox, sandboxTransport } from './sandbox.ts';
 import { nextTry } from './schedule.ts';
 
 export type RetryPolicy = {
@@ -35,14 +36,37 @@ export function decide(
   rand: number,
 ): Decision {
   const after = email.state.recipients.map((recipient) => {
-    if (!isPending(recipient.status)) return recipient;
+    if (!isPending(recipient.status) || isPassedOver(recipient, outcome)) return recipient;
     const moved = move(email, recipient, outcome, policy, now, rand);
     if (rankOf[moved.status] < rankOf[recipient.status] || isMoot(recipient, outcome, moved, now)) return recipient;
     return endInTime(moved, email.state, policy);
   });
-  return decisionOf(email, { ...email.state, recipients: after }, now, (before, moved) =>
+  const decision = decisionOf(email, { ...email.state, recipients: after }, now, (before, moved) =>
     eventFor(before, moved, outcome),
   );
+  return 'feedback' in outcome ? withFeedback(email, decision, outcome.feedback, now) : decision;
+}
+
+/**
+ * Sandbox recipients and others are attempted apart: what came of an attempt at the ones says nothing of the others, but for a reply that
+ * names them.
+ */
+function isPassedOver(recipient: Recipient, outcome: SettledOutcome): boolean {
+  if (!('transport' in outcome) || outcome.kind === 'answered') return false;
+  if (outcome.kind === 'unknown' && replyFor(recipient, outcome.refused) !== null) return false;
+  return isSandbox(recipient.address) !== (outcome.transport === sandboxTransport);
+}
+
+/** Moves on whom this attempt sent to, as a second step with events of its own. */
+function withFeedback(email: StoredEmail, first: Decision, feedback: readonly Feedback[], now: number): Decision {
+  const recipients = first.state.recipients.map((recipient, index) => {
+    const isNewlySent = recipient.status === 'sent' && recipient !== email.state.recipients[index];
+    const heard = feedback.find(({ address }) => address === recipient.address);
+    return isNewlySent && heard !== undefined ? { ...recipient, status: heard.kind } : recipient;
+  });
+  const sent = { ...email, state: first.state };
+  const second = decisionOf(sent, { ...first.state, recipients }, now, (_, { status }) => eventOf(status));
+  return { ...second, events: [...first.events, ...second.events] };
 }
 
 /**

@@ -3,6 +3,9 @@ import type { SmtpReply } from './recipient.ts';
 
 export type RecipientReply = { readonly address: string; readonly smtp: SmtpReply };
 
+/** What is heard of a message after the next hop took it: the final host has it, or it was reported as spam there. */
+export type Feedback = { readonly address: string; readonly kind: 'delivered' | 'complained' };
+
 /** How an attempt went over the wire; what is not known is null. */
 export type AttemptTrace = {
   /** `host:port` of the next hop. */
@@ -16,8 +19,12 @@ export type AttemptTrace = {
 type Traced = { readonly transport: string; readonly trace?: AttemptTrace };
 
 export type Outcome =
-  /** The next hop answered for every recipient in `replies`. */
-  | ({ readonly kind: 'answered'; readonly replies: readonly RecipientReply[] } & Traced)
+  /** The next hop answered for every recipient in `replies`; `feedback` is what was heard already of those it took. */
+  | ({
+      readonly kind: 'answered';
+      readonly replies: readonly RecipientReply[];
+      readonly feedback?: readonly Feedback[];
+    } & Traced)
   /** The message may have been handed over and no answer came; `refused` holds the recipients that had their answer before. */
   | ({ readonly kind: 'unknown'; readonly detail: string; readonly refused: readonly RecipientReply[] } & Traced)
   /** The transport's own trouble (connect, TLS, login, a drop before DATA): nothing was handed over, nobody's attempt is burnt. */

@@ -9,6 +9,8 @@ export type Message = {
   readonly raw: Buffer;
   /** Asked for where the next hop has DSN, left out where it has not. */
   readonly dsn?: Dsn | null;
+  /** Attempts it has behind it: those of the recipient with the fewest. */
+  readonly attempts?: number;
 };
 
 export type Transport = AsyncDisposable & {

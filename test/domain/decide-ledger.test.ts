@@ -4,12 +4,13 @@ import { expect, it } from 'vitest';
 import { type Decision, decide, type RetryPolicy } from '../../src/domain/decide.ts';
 import { decideChange } from '../../src/domain/decide-change.ts';
 import { acceptEmail, type StoredEmail } from '../../src/domain/email.ts';
-import type { Change, SettledOutcome } from '../../src/domain/outcome.ts';
-import { isPending, type RecipientStatus } from '../../src/domain/recipient.ts';
+import type { Change, Feedback, SettledOutcome } from '../../src/domain/outcome.ts';
+import { isPending, type Recipient, type RecipientStatus } from '../../src/domain/recipient.ts';
+import { nextGroup, sandboxTransport } from '../../src/domain/sandbox.ts';
 import { emailRequest, start } from '../support/requests.ts';
 
 const policy: RetryPolicy = { scheduleMs: [10_000, 30_000], maxAgeMs: 3_600_000 };
-const addresses = ['a@x.co', 'b@x.co', 'c@x.co', 'd@x.co'];
+const addresses = ['a@x.co', 'b@x.co', 'c@x.co', 'd@x.co', 'e@sandbox.invalid', 'f@sandbox.invalid'];
 
 /** What happens `after` milliseconds after what happened before it. */
 type Happening = { readonly after: number; readonly what: SettledOutcome | Change };
@@ -26,11 +27,19 @@ const smtp = fc.constantFrom(
 );
 const replies = fc.array(fc.record({ address: fc.constantFrom(...addresses, 'z@x.co'), smtp }), { maxLength: 5 });
 const detail = fc.constantFrom('lost', 'refused');
-const transport = fc.constantFrom('one', 'two');
+const transport = fc.constantFrom('one', 'two', sandboxTransport);
+const feedback: fc.Arbitrary<Feedback[]> = fc.array(
+  fc.record({
+    address: fc.constantFrom(...addresses, 'z@x.co'),
+    kind: fc.constantFrom('delivered' as const, 'complained' as const),
+  }),
+  { maxLength: 3 },
+);
 const times = fc.integer({ min: start - 1_000, max: start + 2 * policy.maxAgeMs });
 
 const outcomes: fc.Arbitrary<SettledOutcome> = fc.oneof(
   fc.record({ kind: fc.constant('answered' as const), transport, replies }),
+  fc.record({ kind: fc.constant('answered' as const), transport, replies, feedback }),
   fc.record({ kind: fc.constant('unknown' as const), transport, detail, refused: replies }),
   fc.record({ kind: fc.constant('transport_fault' as const), transport, detail }),
   fc.record({ kind: fc.constant('undeliverable' as const), transport, detail }),
@@ -83,8 +92,15 @@ function holdsAfter(email: StoredEmail, { state, events, again }: Decision, what
   expect(state.sequence).toBe(email.state.sequence + events.length);
   expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, n) => email.state.sequence + n + 1));
   expect(events.every(({ to }) => to.length > 0 && new Set(to).size === to.length)).toBe(true);
-  const told = events.flatMap(({ to }) => to);
-  expect(new Set(told).size, 'who is told of twice at once').toBe(told.length);
+  const isHeardOf = ({ type }: Decision['events'][number]) => type === 'email.delivered' || type === 'email.complained';
+  const heardOf = events.filter(isHeardOf).flatMap(({ to }) => to);
+  const told = events.filter((event) => !isHeardOf(event)).flatMap(({ to }) => to);
+  for (const group of [told, heardOf]) expect(new Set(group).size, 'who is told of twice at once').toBe(group.length);
+  for (const address of heardOf)
+    expect(events.filter(({ to }) => to.includes(address)).map(({ type }) => type)).toEqual([
+      'email.sent',
+      expect.stringMatching(/^email\.(?:delivered|complained)$/),
+    ]);
   if (events.length > 0) expect(state.lastEvent).toBe(events.at(-1)?.type);
   const due = state.recipients.flatMap(({ nextAttemptAt }) => nextAttemptAt ?? []);
   expect(again).toBe(due.length === 0 ? null : Math.min(...due));
@@ -94,7 +110,7 @@ function holdsAfter(email: StoredEmail, { state, events, again }: Decision, what
 function tellsOfEnds(email: StoredEmail, { state, events }: Decision): void {
   for (const [index, { address, status }] of state.recipients.entries()) {
     if (isPending(status) || status === email.state.recipients[index]?.status) continue;
-    expect(events.find(({ to }) => to.includes(address))?.type).toBe(`email.${status}`);
+    expect(events.findLast(({ to }) => to.includes(address))?.type).toBe(`email.${status}`);
   }
 }
 
@@ -127,9 +143,7 @@ it('comes to an end by itself: tried again and again when it says so, every reci
       for (let n = 0; dueAt !== null && n < 5_000; n++) {
         expect(dueAt).toBeLessThanOrEqual(end);
         const outcome = round[n % round.length] as SettledOutcome;
-        // A transport answers for everybody it was given.
-        const whole = outcome.kind === 'answered' ? { ...outcome, replies: forAll(email, outcome.replies) } : outcome;
-        const decision: Decision = decide(email, whole, policy, dueAt, 0.5);
+        const decision: Decision = decide(email, asAttempted(email, outcome), policy, dueAt, 0.5);
         email = { ...email, state: decision.state };
         dueAt = decision.again;
       }
@@ -139,8 +153,17 @@ it('comes to an end by itself: tried again and again when it says so, every reci
   );
 });
 
-function forAll(email: StoredEmail, given: Extract<SettledOutcome, { kind: 'answered' }>['replies']) {
+/** As the attempt whose turn it is would have it: over the transport of those it is for, which answers for everybody it was given. */
+function asAttempted(email: StoredEmail, outcome: SettledOutcome): SettledOutcome {
+  if (!('transport' in outcome)) return outcome;
+  const { isSandbox, recipients } = nextGroup(email.state.recipients.filter(({ status }) => isPending(status)));
+  const over = { ...outcome, transport: isSandbox ? sandboxTransport : 'one' };
+  return over.kind === 'answered' ? { ...over, replies: forAll(recipients, over.replies) } : over;
+}
+
+function forAll(recipients: readonly Recipient[], given: Extract<SettledOutcome, { kind: 'answered' }>['replies']) {
   const later = { code: 450, enhanced: null, reply: '450 Later' };
-  const others = email.state.recipients.map(({ address }) => ({ address, smtp: later }));
-  return [...given, ...others];
+  const isAsked = new Set(recipients.map(({ address }) => address));
+  const others = recipients.map(({ address }) => ({ address, smtp: later }));
+  return [...given.filter(({ address }) => isAsked.has(address)), ...others];
 }

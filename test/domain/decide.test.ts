@@ -14,6 +14,8 @@ const tooFast = { code: 421, enhanced: '4.7.28', reply: '421 4.7.28 Your mail co
 const noLogin = { code: 530, enhanced: '5.7.57', reply: '530 5.7.57 Client not authenticated' };
 const greylisted = { code: 450, enhanced: '4.2.0', reply: '450 4.2.0 Later' };
 
+const sentBefore = { status: 'sent', attempts: 1, smtp: ok, transport: 't', nextAttemptAt: null } as const;
+
 function email(...recipients: Recipient[]): StoredEmail {
   return storedEmail(recipients);
 }
@@ -180,6 +182,59 @@ describe('decide', () => {
       [['email.expired'], null],
     ]);
     expect(soon.state.recipients[0]?.smtp).toEqual(greylisted);
+  });
+
+  it('moves on whom it sent to by what was heard of them, in the same commit and with both events in order', () => {
+    const before = email(recipient('a'), recipient('b'), recipient('c'), recipient('d'), recipient('e', sentBefore));
+    const heard = ['a', 'b', 'c', 'e', 'z'].map((address) => ({
+      address,
+      kind: address === 'b' ? ('complained' as const) : ('delivered' as const),
+    }));
+    const outcome = { ...answered({ a: ok, b: ok, c: unknownUser, d: ok }), feedback: heard } as SettledOutcome;
+    const { state, events, again } = decide(before, outcome, policy, start + 50, 0);
+    // Who was refused, not heard of, or sent to before stays as it is.
+    expect(state.recipients.map(({ status }) => status)).toEqual([
+      'delivered',
+      'complained',
+      'bounced',
+      'sent',
+      'sent',
+    ]);
+    expect(state.recipients[0]).toMatchObject({ attempts: 1, smtp: ok, transport: 't', nextAttemptAt: null });
+    expect(events.map(({ sequence, type, to, smtp, at }) => ({ sequence, type, to, code: smtp?.code, at }))).toEqual([
+      { sequence: 2, type: 'email.sent', to: ['a', 'b', 'd'], code: 250, at: start + 50 },
+      { sequence: 3, type: 'email.bounced', to: ['c'], code: 550, at: start + 50 },
+      { sequence: 4, type: 'email.delivered', to: ['a'], code: 250, at: start + 50 },
+      { sequence: 5, type: 'email.complained', to: ['b'], code: 250, at: start + 50 },
+    ]);
+    expect([state.sequence, state.lastEvent, again]).toEqual([5, 'email.complained', null]);
+  });
+
+  it('leaves alone whom an answer does not name: pending as they were, and due at once', () => {
+    const waiting = [recipient('a'), recipient('b', { status: 'deferred', attempts: 1, smtp: greylisted })];
+    const before = email(...waiting, recipient('delivered@sandbox.invalid'), recipient('deferred@sandbox.invalid'));
+    const outcome = answered({ 'delivered@sandbox.invalid': ok, 'deferred@sandbox.invalid': greylisted });
+    const { state, events, again } = decide(before, outcome, policy, start + 50, 0);
+    expect(state.recipients.slice(0, 2)).toEqual(waiting);
+    expect(state.recipients.slice(2).map(({ status }) => status)).toEqual(['sent', 'deferred']);
+    expect(events.flatMap(({ to }) => to)).toEqual(['delivered@sandbox.invalid', 'deferred@sandbox.invalid']);
+    expect(again).toBe(start);
+  });
+
+  it.each<SettledOutcome>([
+    { kind: 'transport_fault', transport: 't', detail: 'down' },
+    { kind: 'undeliverable', transport: 't', detail: 'too large' },
+    { kind: 'unknown', transport: 't', detail: 'lost', refused: [] },
+  ])('says nothing of sandbox recipients by a $kind of another transport, nor the other way round', (outcome) => {
+    const [away, near] = [recipient('a'), recipient('slow@sandbox.invalid')];
+    const over = (transport: string) =>
+      decide(email(away, near), { ...outcome, transport } as SettledOutcome, policy, start, 0).state.recipients;
+    const [awayMoved, nearLeft] = over('t');
+    expect(nearLeft).toBe(near);
+    expect(awayMoved).toMatchObject({ transport: 't' });
+    const [awayLeft, nearMoved] = over('sandbox');
+    expect(awayLeft).toBe(away);
+    expect(nearMoved).toMatchObject({ transport: 'sandbox' });
   });
 
   it('keeps every promise about states for any email and outcome', () => {

@@ -1,0 +1,93 @@
+/** The sandbox transport: each recipient answered by its row, as a server would, and the hand-over claimed before there is anything to hand over. */
+import { expect, it } from 'vitest';
+import { openSandboxTransport } from '../../src/outbound/sandbox-transport.ts';
+import type { Message } from '../../src/outbound/transport.ts';
+
+const yes = async () => true;
+
+function message(to: readonly string[], attempts = 0): Message {
+  const envelope = { from: 'a@x.co', to: to.map((name) => `${name}@sandbox.invalid`) };
+  return { emailId: 'em_1', envelope, raw: Buffer.from('Subject: s\r\n\r\nt\r\n'), attempts };
+}
+
+function at(name: string, code: number, enhanced: string) {
+  return { address: `${name}@sandbox.invalid`, smtp: { code, enhanced, reply: expect.stringContaining(`${code} `) } };
+}
+
+it('answers each recipient by its row, with what is heard of those it took', async () => {
+  await using sandbox = openSandboxTransport({ slowMs: 1 });
+  const names = ['delivered', 'bounced', 'deferred', 'Complained+17', 'slow', 'nobody'];
+  expect(await sandbox.send(message(names), yes)).toEqual({
+    kind: 'answered',
+    transport: 'sandbox',
+    replies: [
+      at('delivered', 250, '2.0.0'),
+      at('bounced', 550, '5.1.1'),
+      at('deferred', 450, '4.2.0'),
+      at('Complained+17', 250, '2.0.0'),
+      at('slow', 250, '2.0.0'),
+      at('nobody', 550, '5.1.1'),
+    ],
+    feedback: [
+      { address: 'delivered@sandbox.invalid', kind: 'delivered' },
+      { address: 'Complained+17@sandbox.invalid', kind: 'complained' },
+    ],
+  });
+});
+
+it('defers twice, and refuses for good however often', async () => {
+  await using sandbox = openSandboxTransport({ slowMs: 1 });
+  const codes: (number | undefined)[][] = [];
+  for (const attempts of [0, 1, 2, 3]) {
+    const outcome = await sandbox.send(message(['deferred', 'bounced'], attempts), yes);
+    codes.push(outcome.kind === 'answered' ? outcome.replies.map(({ smtp }) => smtp.code) : []);
+  }
+  expect(codes).toEqual([
+    [450, 550],
+    [450, 550],
+    [250, 550],
+    [250, 550],
+  ]);
+});
+
+it('asks for the claim only when somebody takes the body, and hands over nothing without it', async () => {
+  await using sandbox = openSandboxTransport({ slowMs: 1 });
+  let claims = 0;
+  const no = async () => {
+    claims += 1;
+    return false;
+  };
+  expect(await sandbox.send(message(['bounced', 'deferred']), no)).toMatchObject({ kind: 'answered' });
+  expect(claims).toBe(0);
+  expect(await sandbox.send(message(['bounced', 'delivered']), no)).toEqual({ kind: 'withheld' });
+  expect(claims).toBe(1);
+});
+
+it('lets slow@ wait for its time after the claim, and leaves what it is closed on unknown', async () => {
+  const sandbox = openSandboxTransport({ slowMs: 3_600_000 });
+  const claimed = Promise.withResolvers<boolean>();
+  const sending = sandbox.send(message(['slow', 'bounced']), () => {
+    claimed.resolve(true);
+    return claimed.promise;
+  });
+  await claimed.promise;
+  expect(await sandbox.send(message(['delivered']), yes)).toMatchObject({ kind: 'answered' });
+  await sandbox[Symbol.asyncDispose]();
+  expect(await sending).toEqual({
+    kind: 'unknown',
+    transport: 'sandbox',
+    detail: 'closed before the sandbox answered',
+    refused: [at('bounced', 550, '5.1.1')],
+  });
+});
+
+it('answers slow@ once its time has passed', async () => {
+  await using sandbox = openSandboxTransport({ slowMs: 30 });
+  const began = performance.now();
+  expect(await sandbox.send(message(['slow']), yes)).toMatchObject({
+    kind: 'answered',
+    replies: [at('slow', 250, '2.0.0')],
+  });
+  // A timer may fire up to a millisecond early.
+  expect(performance.now() - began).toBeGreaterThanOrEqual(29);
+});

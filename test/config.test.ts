@@ -145,6 +145,7 @@ describe('SMTP_URL', () => {
     ['smtp://u:p%zz@h', 1],
     ['smtp://h/path?tls=maybe&connections=0&foo=1&name=A', 5],
     ['smtps://h?tls=none', 1],
+    ['smtps://h?name=sandbox', 1],
     ['smtp://u:p@h?tls=opportunistic', 1],
   ])('%s has its faults named', (url, count) => {
     expect(parseSmtpUrl(url)).toEqual({ faults: expect.toSatisfy((faults: string[]) => faults.length === count) });

@@ -1,4 +1,5 @@
 /** `SMTP_URL`: one transport in a URL, read whole so that every fault in it is named. */
+import { sandboxTransport } from './sandbox.ts';
 
 export type TlsMode = 'require' | 'opportunistic' | 'none';
 
@@ -51,6 +52,7 @@ export function parseSmtpUrl(text: string): TransportSettings | { faults: string
   const name = query.get('name') ?? 'default';
   if (!/^[a-z0-9][a-z0-9_-]{0,63}$/.test(name))
     faults.push('has a bad name: expected lower-case letters, digits, _ and -');
+  if (name === sandboxTransport) faults.push(`has the name ${name}, which is that of sandbox recipients`);
   if (faults.length > 0 || !isTlsMode(tls)) return { faults };
   const port = url.port === '' ? (implicitTls ? 465 : 587) : Number(url.port);
   return {

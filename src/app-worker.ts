@@ -7,6 +7,7 @@ import { openAttachmentClient } from './outbound/attachment-client.ts';
 import { compose } from './outbound/compose.ts';
 import { openInboxTransport } from './outbound/inbox-transport.ts';
 import { makePlaces } from './outbound/places.ts';
+import { openSandboxTransport } from './outbound/sandbox-transport.ts';
 import { openSmtpTransport } from './outbound/smtp-transport.ts';
 import { openWebhookClient } from './outbound/webhook-client.ts';
 import { deliver } from './pipeline/deliver.ts';
@@ -32,12 +33,13 @@ export async function openWorkers({ config, report, stopping, connect, openStore
   const postQueue = opened.use(openQueue('post', queues));
   const captured = { capture: inbox.add, newId: () => newId('mi'), now };
   const transport = opened.use(config.SMTP_URL ? openSmtpTransport(config.SMTP_URL) : openInboxTransport(captured));
+  const sandbox = opened.use(openSandboxTransport({ slowMs: 3_000 }));
   const client = opened.use(openWebhookClient({ allowPrivateNetworks: config.webhooksMayGoPrivate }));
   const files = opened.use(openAttachmentClient({ allowPrivateNetworks: config.ATTACHMENT_ALLOW_PRIVATE_NETWORKS }));
 
   const gathering = gather.bind(null, { emails, client: files, maxBytes: config.MAX_ATTACHMENT_BYTES });
   const settling = settle.bind(null, { emails, policies: config.policies, report: report.settled, now, rand });
-  const delivering = { emails, due, transport, gather: gathering, compose, settle: settling, newId, now };
+  const delivering = { emails, due, transport, sandbox, gather: gathering, compose, settle: settling, newId, now };
   const scheduleMs = config.WEBHOOK_SCHEDULE;
   const posting = { outbox, webhooks, emails, deliveries, client, scheduleMs, report: report.posted, now, rand };
   const notifying = { outbox, webhooks, postQueue };

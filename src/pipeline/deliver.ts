@@ -3,6 +3,7 @@ import type { Content, Files, LoadedEmail, StoredEmail } from '../domain/email.t
 import type { Lane } from '../domain/lane.ts';
 import { type Answer, done, type Outcome, type SettledOutcome } from '../domain/outcome.ts';
 import { isPending, nextDue } from '../domain/recipient.ts';
+import { nextGroup } from '../domain/sandbox.ts';
 import type { Places } from '../outbound/places.ts';
 import type { Transport } from '../outbound/transport.ts';
 import type { DeliverJob, DeliverQueue } from '../queue/deliver-queue.ts';
@@ -15,6 +16,8 @@ type Deps = {
   due: Pick<Due, 'mark'>;
   queue: Pick<DeliverQueue, 'isLive'>;
   transport: Pick<Transport, 'name' | 'send'>;
+  /** Where sandbox recipients are. */
+  sandbox: Pick<Transport, 'name' | 'send'>;
   lane: Lane;
   /** Emails in hand at a time. */
   inHand: Pick<Places, 'take'>;
@@ -105,7 +108,8 @@ function bytesOf({ html, text, attachments }: Content): number {
 
 async function tryNow(deps: Deps, job: DeliverJob, email: LoadedEmail): Promise<Outcome | SettledOutcome> {
   const { facts, state, content, handOver } = email;
-  const transport = deps.transport.name;
+  const { isSandbox, recipients } = nextGroup(state.recipients.filter(({ status }) => isPending(status)));
+  const { name: transport, send } = isSandbox ? deps.sandbox : deps.transport;
   if (handOver !== null) {
     const detail = `the worker stopped after the hand-over began at ${new Date(handOver.at).toISOString()}`;
     return { kind: 'unknown', transport: handOver.transport, detail, refused: [] };
@@ -118,12 +122,12 @@ async function tryNow(deps: Deps, job: DeliverJob, email: LoadedEmail): Promise<
   const raw = await deps.compose(email, gathered.content, gathered.files).catch((error: Error) => error);
   if (raw instanceof Error)
     return { kind: 'undeliverable', transport, detail: `it could not be composed: ${raw.message}` };
-  const pending = state.recipients.filter(({ status }) => isPending(status));
   const attemptId = deps.newId('at');
-  const to = [...new Set(pending.map(({ address }) => address))];
-  const message = { emailId: facts.id, envelope: { from: facts.from.address, to }, raw, dsn: facts.dsn };
+  const to = [...new Set(recipients.map(({ address }) => address))];
+  const attempts = Math.min(...recipients.map((recipient) => recipient.attempts));
+  const message = { emailId: facts.id, envelope: { from: facts.from.address, to }, raw, dsn: facts.dsn, attempts };
   // Files and a connection may have been waited for: what is over by now is withheld, and found expired when it is looked at again.
   const claim = async () =>
     !isOver() && deps.emails.claimHandOver(email, { at: deps.now(), transport, attemptId, job: job.id });
-  return deps.transport.send(message, claim);
+  return send(message, claim);
 }

@@ -2,9 +2,17 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
+import { sandboxDomain, sandboxRows } from '../src/domain/sandbox.ts';
 import { startProcess } from './support/processes.ts';
 
 const root = new URL('..', import.meta.url);
+
+/** What stands in README.md between a pair of marks. */
+function tableOf(mark: string): string {
+  const readme = readFileSync(new URL('README.md', root), 'utf8');
+  const [, table = ''] = new RegExp(`<!-- ${mark} -->\\n([\\s\\S]*?)<!-- /${mark} -->`).exec(readme) ?? [];
+  return table;
+}
 
 async function cli(command: string): Promise<string> {
   await using process_ = startProcess(process.execPath, [fileURLToPath(new URL('src/cli.ts', root)), command]);
@@ -17,9 +25,12 @@ it('openapi.yaml is what npm run openapi writes', async () => {
 });
 
 it('the configuration table in README.md is what src/config.ts says', async () => {
-  const [, table] =
-    /<!-- settings -->\n([\s\S]*?)<!-- \/settings -->/.exec(readFileSync(new URL('README.md', root), 'utf8')) ?? [];
-  expect(table).toBe(await cli('settings'));
+  expect(tableOf('settings')).toBe(await cli('settings'));
+});
+
+it('the sandbox recipients in README.md are those of src/domain/sandbox.ts', () => {
+  const rows = sandboxRows.map(({ local, becomes }) => `| \`${local}@${sandboxDomain}\` | ${becomes} |`);
+  expect(tableOf('sandbox').split('\n').slice(2, -2)).toEqual(rows);
 });
 
 it('an unknown command prints what there is and exits with 64', async () => {

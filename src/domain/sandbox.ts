@@ -18,7 +18,7 @@ export type SandboxRow = {
   readonly isSlow: boolean;
   /** What is heard of it once it was accepted. */
   readonly feedback: Feedback['kind'] | null;
-  /** What becomes of it, in words. */
+  /** What becomes of it, in words, as the README has them. */
   readonly becomes: string;
 };
 
@@ -43,13 +43,12 @@ export const sandboxRows: readonly SandboxRow[] = [
 ];
 
 /** A typing error shows, as it would at any server. */
-const unknownRow: Omit<SandboxRow, 'local'> = {
+const unknownRow: Omit<SandboxRow, 'local' | 'becomes'> = {
   ...accepted,
   refusal: {
     reply: `550 5.1.1 The sandbox knows ${sandboxRows.map(({ local }) => local).join(', ')} and nobody else`,
     attempts: Number.POSITIVE_INFINITY,
   },
-  becomes: '`bounced`, with a `550 5.1.1` that lists the ones above',
 };
 
 export function isSandbox(address: string): boolean {
@@ -57,7 +56,7 @@ export function isSandbox(address: string): boolean {
 }
 
 /** The row for an address at `sandbox.invalid`, in whatever case: `Bounced+order-17@` has that of `bounced@`. */
-export function sandboxRowOf(address: string): Omit<SandboxRow, 'local'> {
+export function sandboxRowOf(address: string): Omit<SandboxRow, 'local' | 'becomes'> {
   const name = address.slice(0, address.lastIndexOf('@')).split('+')[0]?.toLowerCase();
   return sandboxRows.find(({ local }) => local === name) ?? unknownRow;
 }

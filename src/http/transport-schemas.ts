@@ -1,0 +1,108 @@
+/** What answers say of transports. */
+import { z } from 'zod';
+import { causeMeanings, faultCauses } from '../domain/fault-cause.ts';
+import { objectField, time } from './answer-fields.ts';
+
+const count = (description: string) => z.int().min(0).meta({ description });
+const name = z.string().meta({ description: 'Its name, as configured.' });
+const cause = z
+  .enum(faultCauses)
+  .nullable()
+  .meta({
+    description: `What kind of trouble, null where there is none. ${faultCauses.map((kind) => `\`${kind}\`: ${causeMeanings[kind]}`).join('; ')}.`,
+  });
+
+const breaker = z
+  .object({
+    state: z.enum(['closed', 'open']).meta({ description: '`closed` lets mail through, `open` lets none.' }),
+    reason: z.string().nullable().meta({ description: 'Why it is open, in words.' }),
+    cause,
+    since: time.nullable().meta({ description: 'Since when it is open.' }),
+    next_probe_at: time
+      .nullable()
+      .meta({ description: 'When the transport is tried next; it closes when that goes well.' }),
+  })
+  .meta({ description: 'Stops a transport that is in trouble, for the whole fleet.' });
+
+const pool = z
+  .object({
+    connections: count('Connections that the whole fleet may have to it.'),
+    open: count('Connections there are now.'),
+    busy: count('Those of them that carry a message at this moment.'),
+    waiting: count('Messages that wait for one.'),
+    workers: count('Worker processes that these are of.'),
+  })
+  .meta({ description: 'Its connections, over all workers.' });
+
+const rate = z
+  .object({
+    limit: count('Messages in each window.'),
+    window: z.string().meta({ description: 'How long a window is: a `second`, `minute`, `hour` or `day`.' }),
+    remaining: z
+      .int()
+      .min(0)
+      .nullable()
+      .meta({ description: 'What is left of the present one; null where that is not known.' }),
+    reset_at: time.nullable().meta({ description: 'When the present one ends.' }),
+  })
+  .meta({ description: 'A rate or quota, counted over all workers.' });
+
+const parked = z
+  .object({
+    transactional: count('Those of the lane `transactional`.'),
+    bulk: count('Those of the lane `bulk`.'),
+  })
+  .meta({ description: 'Emails that are due and wait until it may take them. That costs them no attempt.' });
+
+export const transportView = z
+  .object({
+    object: objectField('transport'),
+    name,
+    host: z.string().meta({ description: 'Where it connects to, as `host:port`.' }),
+    state: z.enum(['ok', 'degraded', 'paused']).meta({
+      description:
+        '`degraded` while its breaker is open; `paused` as long as it was asked to be, whatever else is the matter.',
+    }),
+    paused_at: time.nullable().meta({ description: 'Since when it is paused.' }),
+    breaker,
+    brake: z
+      .object({
+        factor: z
+          .number()
+          .min(0)
+          .max(1)
+          .meta({ description: 'The share of its rates and connections that is used now.' }),
+      })
+      .meta({ description: 'Slows it down when its server asks for that, and lets go by and by.' }),
+    pool,
+    rates: z.array(rate).meta({ description: 'Its rates and quotas, the shortest window first.' }),
+    parked,
+  })
+  .meta({ id: 'Transport', description: 'A transport, as it stands now in the whole fleet.' });
+
+export type TransportView = z.output<typeof transportView>;
+
+export const transportList = z
+  .object({
+    object: objectField('list'),
+    has_more: z.literal(false).meta({ description: 'All of them are listed.' }),
+    data: z.array(transportView).meta({ description: 'Every transport, by name.' }),
+  })
+  .meta({ description: 'Every transport, as it stands now in the whole fleet.' });
+
+export const verifyView = z
+  .object({
+    object: objectField('transport_verification'),
+    name,
+    ok: z.boolean().meta({ description: 'Whether the connection came about and the login was taken.' }),
+    ms: z.number().min(0).meta({ description: 'How long that took, milliseconds.' }),
+    tls: z
+      .string()
+      .nullable()
+      .meta({ description: 'The TLS version; null without TLS, or where it did not come to that.' }),
+    detail: z.string().nullable().meta({ description: 'What went wrong, in words; null when nothing did.' }),
+    cause,
+  })
+  .meta({ id: 'TransportVerification', description: 'How connecting and logging in went.' });
+
+export type VerifyResult = z.output<typeof verifyView>;

@@ -1,0 +1,132 @@
+/** /v1/transports: how each of them stands in the whole fleet, and what an operator asks of it: verify, pause, resume. */
+import { z } from 'zod';
+import { notFoundExamples } from './openapi/problem-examples.ts';
+import { exampleName, transportExamples, verifyExamples } from './openapi/transport-examples.ts';
+import { ProblemError, problemAnswers } from './problems.ts';
+import type { Routes } from './server.ts';
+import {
+  type TransportView,
+  transportList,
+  transportView,
+  type VerifyResult,
+  verifyView,
+} from './transport-schemas.ts';
+
+/** Null or false stands for a name that no transport has. */
+export type Transports = {
+  list(): Promise<readonly TransportView[]>;
+  verify(name: string): Promise<VerifyResult | null>;
+  /** @param by the id of the key that asks for it */
+  pause(name: string, by: string): Promise<boolean>;
+  resume(name: string): Promise<boolean>;
+};
+
+type Deps = { transports: Transports };
+
+const params = z.object({
+  name: z.string().meta({ description: 'The name of the transport.', examples: [exampleName] }),
+});
+const missing = notFoundExamples('There is no transport sse', '/v1/transports/sse');
+const tags = ['transports'];
+/** What stands there is of all mail. */
+const toRead = { scope: 'read', unrestricted: true } as const;
+const toManage = { scope: 'manage', unrestricted: true } as const;
+
+export function transportRoutes({ transports }: Deps): Routes {
+  async function find(name: string): Promise<TransportView> {
+    return (await transports.list()).find((transport) => transport.name === name) ?? refuse(name);
+  }
+
+  return (app) => {
+    app.route({
+      method: 'GET',
+      url: '/transports',
+      config: toRead,
+      schema: {
+        operationId: 'listTransports',
+        summary: 'List transports',
+        description:
+          'Every transport by name, with its state, connections, what is left of its rates, and what waits for it.',
+        tags,
+        response: { 200: transportList, ...problemAnswers() },
+        'x-examples': { 200: transportExamples.all },
+      },
+      handler: async () => ({
+        object: 'list' as const,
+        has_more: false as const,
+        data: (await transports.list()).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+      }),
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/transports/:name',
+      config: toRead,
+      schema: {
+        operationId: 'getTransport',
+        summary: 'Look at a transport',
+        description: 'Its state, connections, what is left of its rates, and what waits for it.',
+        tags,
+        params,
+        response: { 200: transportView, ...problemAnswers(400, 404) },
+        'x-examples': { 200: transportExamples.one, 404: missing },
+      },
+      handler: ({ params: { name } }) => find(name),
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/transports/:name/verify',
+      config: toManage,
+      schema: {
+        operationId: 'verifyTransport',
+        summary: 'Verify a transport',
+        description:
+          'Connects to it and logs in now, sends nothing, and says how that went: 200 also when it went wrong, with `ok` false. Takes no body.',
+        tags,
+        params,
+        response: { 200: verifyView, ...problemAnswers(400, 404, 413, 415) },
+        'x-examples': { 200: verifyExamples, 404: missing },
+      },
+      handler: async ({ params: { name } }) => (await transports.verify(name)) ?? refuse(name),
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/transports/:name/pause',
+      config: toManage,
+      schema: {
+        operationId: 'pauseTransport',
+        summary: 'Pause a transport',
+        description:
+          'No worker of the fleet hands it mail until it is resumed. What is being handed over at this moment is finished, and its mail waits without losing an attempt. Pausing it twice changes nothing. Takes no body.',
+        tags,
+        params,
+        response: { 200: transportView, ...problemAnswers(400, 404, 413, 415) },
+        'x-examples': { 200: transportExamples.paused, 404: missing },
+      },
+      handler: async ({ params: { name }, apiKey }) =>
+        (await transports.pause(name, apiKey.id)) ? find(name) : refuse(name),
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/transports/:name/resume',
+      config: toManage,
+      schema: {
+        operationId: 'resumeTransport',
+        summary: 'Resume a transport',
+        description: 'It takes mail again. Resuming it twice changes nothing. Takes no body.',
+        tags,
+        params,
+        response: { 200: transportView, ...problemAnswers(400, 404, 413, 415) },
+        'x-examples': { 200: transportExamples.resumed, 404: missing },
+      },
+      handler: async ({ params: { name } }) => ((await transports.resume(name)) ? find(name) : refuse(name)),
+    });
+  };
+}
+
+function refuse(name: string): never {
+  throw new ProblemError('not_found', `There is no transport ${name}`);
+}

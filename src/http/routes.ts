@@ -8,12 +8,14 @@ import { historyRoutes } from './email-history.ts';
 import { emailRoutes } from './emails.ts';
 import { healthRoutes } from './health.ts';
 import type { Routes } from './server.ts';
+import { transportRoutes } from './transports.ts';
 import { webhookRoutes } from './webhooks.ts';
 
 type Deps = Parameters<typeof emailRoutes>[0] &
   Parameters<typeof changeRoutes>[0] &
   Parameters<typeof historyRoutes>[0] &
   Parameters<typeof webhookRoutes>[0] &
+  Parameters<typeof transportRoutes>[0] &
   Parameters<typeof apiKeyRoutes>[0] &
   Parameters<typeof healthRoutes>[0] &
   DevDeps;
@@ -29,6 +31,7 @@ export function listRoutes(deps: Deps): { open: Routes[]; api: Routes[] } {
       changeRoutes(deps),
       historyRoutes(deps),
       webhookRoutes(deps),
+      transportRoutes(deps),
       apiKeyRoutes(deps),
     ],
   };

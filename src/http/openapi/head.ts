@@ -7,6 +7,10 @@ const tags = [
     name: 'webhooks',
     description: 'Endpoints of yours that are told of events, signed as Standard Webhooks says.',
   },
+  {
+    name: 'transports',
+    description: 'Where mail leaves: how each SMTP account or server stands, and how to pause it.',
+  },
   { name: 'api-keys', description: 'Who may call, and what for: keys with scopes, domains, lanes and rates.' },
   { name: 'health', description: 'Is the process alive, and can it take work? Open: no API key is asked for.' },
 ];

@@ -1,0 +1,154 @@
+/** The state of a transport that all workers share: whether it is paused, what its breaker and its brake say, and how they change. */
+import type { Rate } from './rate.ts';
+import type { TransportSettings } from './transport-plan.ts';
+
+export const faultCauses = ['dns', 'connect', 'tls', 'login', 'protocol'] as const;
+
+export type FaultCause = (typeof faultCauses)[number];
+
+export type Fault = { readonly cause: FaultCause; readonly reason: string };
+
+/** The share of its usual pace that a transport had at a time, in (0, 1]; it doubles each minute since. */
+export type Brake = { readonly factor: number; readonly at: number };
+
+/** Times are milliseconds since the epoch; `faults` in a row, `tries` is how many probes there were since it opened. */
+export type Breaker =
+  | { readonly kind: 'closed'; readonly faults: number }
+  | {
+      readonly kind: 'open';
+      readonly reason: string;
+      readonly cause: FaultCause;
+      readonly since: number;
+      readonly tries: number;
+      readonly probeAt: number;
+    };
+
+export type TransportState = {
+  readonly paused: { readonly at: number; readonly by: string } | null;
+  readonly breaker: Breaker;
+  readonly brake: Brake | null;
+};
+
+export type TransportEvent = {
+  readonly id: string;
+  readonly type: 'transport.degraded' | 'transport.recovered';
+  readonly at: number;
+  readonly transport: string;
+  readonly reason: string | null;
+  readonly cause: FaultCause | null;
+};
+
+export const closedBreaker: Breaker = { kind: 'closed', faults: 0 };
+
+const leastFactor = 1 / 64;
+const doublingMs = 60_000;
+/** Replies to what was under way when the brake took hold say nothing new. */
+const brakeRestMs = 5_000;
+/** Clocks of workers differ by less; a time that lies further ahead was written before a clock was put back. */
+const clockSkewMs = 5_000;
+
+/** How much of its usual pace a transport has now; 1 when there is no brake. */
+export function brakeFactor(brake: Brake | null, now: number): number {
+  if (brake === null || brake.at > now + clockSkewMs) return 1;
+  return Math.min(1, brake.factor * 2 ** (Math.max(0, now - brake.at) / doublingMs));
+}
+
+/** After a reply that asks for less: half of what it was, not more often than every five seconds. */
+export function afterSlowDown(brake: Brake | null, now: number): Brake {
+  if (brake !== null && Math.abs(now - brake.at) < brakeRestMs) return brake;
+  return { factor: Math.max(leastFactor, brakeFactor(brake, now) / 2), at: now };
+}
+
+const faultsToOpen = 3;
+/** Waits before the first probes; the last one is kept. A server may lock out who logs in wrongly too often. */
+const probeWaitsMs = {
+  connection: [1_000, 2_000, 4_000, 5_000],
+  login: [5_000, 10_000, 20_000, 30_000],
+} as const;
+const longestProbeWaitMs = 30_000;
+
+function probeWaitMs(cause: FaultCause, tries: number): number {
+  const waits = probeWaitsMs[troubleOf(cause)];
+  return waits[Math.min(tries, waits.length - 1)] ?? longestProbeWaitMs;
+}
+
+function troubleOf(cause: FaultCause): keyof typeof probeWaitsMs {
+  return cause === 'login' ? 'login' : 'connection';
+}
+
+/** @returns the same breaker when the fault tells nothing new */
+export function afterFault(breaker: Breaker, { cause, reason }: Fault, now: number): Breaker {
+  if (breaker.kind === 'open') {
+    if (breaker.cause === cause) return breaker;
+    if (troubleOf(breaker.cause) === troubleOf(cause)) return { ...breaker, cause, reason };
+    return { ...breaker, cause, reason, tries: 0, probeAt: now + probeWaitMs(cause, 0) };
+  }
+  const faults = breaker.faults + 1;
+  if (cause !== 'login' && faults < faultsToOpen) return { kind: 'closed', faults };
+  return { kind: 'open', reason, cause, since: now, tries: 0, probeAt: now + probeWaitMs(cause, 0) };
+}
+
+/**
+ * A message that went through ends the row of faults, and leaves an open breaker as it is: its session began before. A probe closes it.
+ * @returns the same breaker when nothing changes
+ */
+export function afterSuccess(breaker: Breaker, of: 'message' | 'probe'): Breaker {
+  if (breaker.kind === 'open') return of === 'probe' ? closedBreaker : breaker;
+  return breaker.faults === 0 ? breaker : closedBreaker;
+}
+
+/** Whether it is time for somebody to probe. */
+export function isProbeDue(breaker: Breaker, now: number): boolean {
+  if (breaker.kind === 'closed') return false;
+  return breaker.probeAt <= now || breaker.probeAt > now + longestProbeWaitMs + clockSkewMs;
+}
+
+/** As it stands once somebody probes: should they die, it is another's turn at the next time. Null when it is not time. */
+export function afterProbeBegan(breaker: Breaker, now: number): Breaker | null {
+  if (breaker.kind === 'closed' || !isProbeDue(breaker, now)) return null;
+  const tries = breaker.tries + 1;
+  return { ...breaker, tries, probeAt: now + probeWaitMs(breaker.cause, tries) };
+}
+
+/** The event that tells of a breaker opening or closing; null when it did neither. */
+export function breakerEvent(
+  transport: string,
+  [before, after]: readonly [Breaker, Breaker],
+  { id, at }: { id: string; at: number },
+): TransportEvent | null {
+  if (before.kind === after.kind) return null;
+  if (after.kind === 'closed') return { id, type: 'transport.recovered', at, transport, reason: null, cause: null };
+  return { id, type: 'transport.degraded', at, transport, reason: after.reason, cause: after.cause };
+}
+
+const secondMs = 1_000;
+/** The brake scales windows up to this long. Of a longer one so much may be used that a smaller count would stop all mail. */
+const longestPaceMs = 60_000;
+
+/**
+ * What a transport may do now, its brake considered: connections of the fleet, and at most one rate for each window. With less than one
+ * connection's worth left, the rest is a pace: a count per second that may be a fraction.
+ */
+export function pacedRates(
+  settings: Pick<TransportSettings, 'connections' | 'rates'>,
+  state: Pick<TransportState, 'brake'>,
+  now: number,
+): { readonly rates: readonly Rate[]; readonly connections: number } {
+  const factor = brakeFactor(state.brake, now);
+  const connections = Math.max(1, Math.floor(settings.connections * factor));
+  if (factor === 1) return { rates: settings.rates, connections };
+  const rates = settings.rates.map((rate) => scaled(rate, factor));
+  const worth = settings.connections * factor;
+  return { rates: worth < 1 ? withPace(rates, worth) : rates, connections };
+}
+
+function scaled({ count, windowMs }: Rate, factor: number): Rate {
+  if (windowMs > longestPaceMs) return { count, windowMs };
+  return { count: windowMs === secondMs ? count * factor : Math.max(1, Math.floor(count * factor)), windowMs };
+}
+
+function withPace(rates: readonly Rate[], perSecond: number): readonly Rate[] {
+  const present = rates.find(({ windowMs }) => windowMs === secondMs)?.count ?? perSecond;
+  const others = rates.filter(({ windowMs }) => windowMs !== secondMs);
+  return [{ count: Math.min(present, perSecond), windowMs: secondMs }, ...others];
+}

@@ -1,0 +1,173 @@
+/** The breaker and the brake of a transport: when they change, and what the transport may do then. */
+import { describe, expect, it } from 'vitest';
+import {
+  afterFault,
+  afterProbeBegan,
+  afterSlowDown,
+  afterSuccess,
+  type Brake,
+  type Breaker,
+  brakeFactor,
+  breakerEvent,
+  closedBreaker,
+  type Fault,
+  type FaultCause,
+  faultCauses,
+  isProbeDue,
+  pacedRates,
+} from '../../src/domain/transport-state.ts';
+
+const start = 1_700_000_000_000;
+const refused: Fault = { cause: 'connect', reason: 'ECONNREFUSED' };
+const rejected: Fault = { cause: 'login', reason: '535 no such user' };
+
+function afterFaults(causes: readonly FaultCause[], from: Breaker = closedBreaker): Breaker {
+  return causes.reduce((breaker, cause) => afterFault(breaker, { cause, reason: cause }, start), from);
+}
+
+/** Waits between one probe and the next when all of them fail, in seconds. */
+function probeWaits(fault: Fault, count: number): number[] {
+  let breaker = afterFaults([fault.cause, fault.cause, fault.cause]);
+  let now = start;
+  return Array.from({ length: count }, () => {
+    if (breaker.kind === 'closed') throw new Error('closed');
+    const waited = breaker.probeAt - now;
+    now = breaker.probeAt;
+    const begun = afterProbeBegan(breaker, now);
+    if (begun === null) throw new Error('not due');
+    breaker = afterFault(begun, fault, now);
+    return waited / 1_000;
+  });
+}
+
+describe('the breaker', () => {
+  it.each(faultCauses.filter((cause) => cause !== 'login'))('opens at the third fault in a row: %s', (cause) => {
+    expect(afterFaults(['connect', 'dns'])).toEqual({ kind: 'closed', faults: 2 });
+    const open = { kind: 'open', cause, reason: cause, since: start, tries: 0, probeAt: start + 1_000 };
+    expect(afterFaults(['connect', 'dns', cause])).toEqual(open);
+  });
+
+  it('opens at the first refused login', () => {
+    expect(afterFault(closedBreaker, rejected, start)).toMatchObject({ kind: 'open', probeAt: start + 5_000 });
+  });
+
+  it('does not open when messages go through between the faults', () => {
+    const twice = afterFaults(['tls', 'tls']);
+    expect(afterFaults(['tls', 'tls'], afterSuccess(twice, 'message'))).toEqual({ kind: 'closed', faults: 2 });
+    expect(afterSuccess(closedBreaker, 'message')).toBe(closedBreaker);
+  });
+
+  it('is closed by a probe, and not by a message whose session began before it opened', () => {
+    const open = afterFaults(['login']);
+    expect(afterSuccess(open, 'message')).toBe(open);
+    expect(afterSuccess(open, 'probe')).toEqual(closedBreaker);
+  });
+
+  it('is probed after 1, 2, 4 seconds and then every 5, after a refused login after 5, 10, 20 and then every 30', () => {
+    expect(probeWaits(refused, 6)).toEqual([1, 2, 4, 5, 5, 5]);
+    expect(probeWaits(rejected, 6)).toEqual([5, 10, 20, 30, 30, 30]);
+  });
+
+  it('tells the latest trouble, and keeps to its times as long as that is of one kind', () => {
+    const open = afterFaults(['connect', 'connect', 'connect']);
+    const later = start + 900;
+    expect(afterFault(open, { cause: 'connect', reason: 'other words' }, later)).toBe(open);
+    expect(afterFault(open, { cause: 'dns', reason: 'gone' }, later)).toEqual({ ...open, cause: 'dns', reason: 'gone' });
+    const login = { cause: 'login', reason: rejected.reason, since: start, tries: 0, probeAt: later + 5_000 };
+    expect(afterFault(open, rejected, later)).toEqual({ kind: 'open', ...login });
+  });
+
+  it('is due for a probe at its time, and also when a clock was put back far before it', () => {
+    const open = afterFaults(['login']);
+    const dueAt = [start, start + 4_999, start + 5_000, start + 60_000, start - 3_600_000];
+    expect(dueAt.map((now) => isProbeDue(open, now))).toEqual([false, false, true, true, true]);
+    expect(afterProbeBegan(open, start)).toBeNull();
+    expect(isProbeDue(closedBreaker, start)).toBe(false);
+    expect(afterProbeBegan(closedBreaker, start)).toBeNull();
+  });
+
+  it('has an event for opening and one for closing, and for nothing else', () => {
+    const open = afterFault(closedBreaker, rejected, start);
+    const told = (before: Breaker, after: Breaker) => breakerEvent('ses', [before, after], { id: 'ev_1', at: start });
+    const event = { id: 'ev_1', at: start, transport: 'ses' };
+    expect(told(closedBreaker, open)).toEqual({ ...event, type: 'transport.degraded', ...rejected });
+    expect(told(open, closedBreaker)).toEqual({ ...event, type: 'transport.recovered', cause: null, reason: null });
+    expect(told(open, { ...open })).toBeNull();
+    expect(told(closedBreaker, { kind: 'closed', faults: 1 })).toBeNull();
+  });
+});
+
+describe('the brake', () => {
+  it('halves once in five seconds, down to a sixty-fourth', () => {
+    let brake: Brake | null = null;
+    const factors: number[] = [];
+    for (let second = 0; second <= 40; second++) {
+      brake = afterSlowDown(brake, start + second * 1_000);
+      if (brake.at === start + second * 1_000) factors.push(brake.factor);
+    }
+    expect(factors).toHaveLength(9);
+    // It has doubled a little between two halvings.
+    expect(factors[0]).toBe(0.5);
+    expect(factors[1]).toBeCloseTo((0.5 * 2 ** (5 / 60)) / 2);
+    expect(factors.slice(6)).toEqual([1 / 64, 1 / 64, 1 / 64]);
+  });
+
+  it('doubles each minute, continuously, until the usual pace is back', () => {
+    const brake = { factor: 1 / 8, at: start };
+    const minutes = [0, 0.5, 1, 2, 3, 4, 60];
+    expect(minutes.map((minute) => brakeFactor(brake, start + minute * 60_000))).toEqual([
+      0.125,
+      0.125 * Math.SQRT2,
+      0.25,
+      0.5,
+      1,
+      1,
+      1,
+    ]);
+    expect(brakeFactor(null, start)).toBe(1);
+  });
+
+  it('is not held for hours by a clock that was put back', () => {
+    const brake = { factor: 1 / 64, at: start };
+    expect(brakeFactor(brake, start - 1_000)).toBe(1 / 64);
+    expect(brakeFactor(brake, start - 3_600_000)).toBe(1);
+    expect(afterSlowDown(brake, start - 1_000)).toBe(brake);
+    expect(afterSlowDown(brake, start - 3_600_000)).toEqual({ factor: 0.5, at: start - 3_600_000 });
+  });
+});
+
+describe('what a transport may do', () => {
+  const perSecond = { count: 14, windowMs: 1_000 };
+  const perMinute = { count: 500, windowMs: 60_000 };
+  const perDay = { count: 50_000, windowMs: 86_400_000 };
+  const settings = { connections: 20, rates: [perSecond, perMinute, perDay] };
+  const paced = (factor: number, given = settings) => pacedRates(given, { brake: { factor, at: start } }, start);
+
+  it('is all that its settings say when nothing brakes it', () => {
+    expect(pacedRates(settings, { brake: null }, start)).toEqual(settings);
+    expect(paced(0.5, settings)).not.toEqual(settings);
+    expect(pacedRates(settings, { brake: { factor: 0.5, at: start } }, start + 60_000)).toEqual(settings);
+  });
+
+  it('is the share that the brake leaves of connections and pace; a quota stays, of which much may be used already', () => {
+    expect(paced(0.25)).toEqual({
+      connections: 5,
+      rates: [{ ...perSecond, count: 3.5 }, { ...perMinute, count: 125 }, perDay],
+    });
+  });
+
+  it('is a pace of messages where less than one connection is left', () => {
+    expect(paced(1 / 64, { connections: 16, rates: [] })).toEqual({
+      connections: 1,
+      rates: [{ count: 0.25, windowMs: 1_000 }],
+    });
+    expect(paced(1 / 64)).toEqual({
+      connections: 1,
+      rates: [{ count: 14 / 64, windowMs: 1_000 }, { ...perMinute, count: 7 }, perDay],
+    });
+    expect(paced(1 / 64, { connections: 1, rates: [{ count: 1, windowMs: 60_000 }] }).rates).toEqual([
+      { count: 1 / 64, windowMs: 1_000 },
+      { count: 1, windowMs: 60_000 },
+    ]);
+  });
+});

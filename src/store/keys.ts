@@ -47,4 +47,15 @@ export const keys = {
   inboxBytes: `${prefix}:inbox:bytes`,
   /** Channel: a captured mail's id; nothing when the inbox was emptied. */
   inboxChannel: `${prefix}:inbox:new`,
+
+  /** Hash: a transport's `paused`, `breaker` and `brake` as JSON, and the id of the last change of its breaker. */
+  transport: (name: string) => `${prefix}:transport:${name}`,
+  /** Sorted set by when they were due: emails that wait for a transport. */
+  parked: (transport: string, lane: Lane) => `${prefix}:parked:${transport}:${lane}`,
+  /** Sorted set by when it lapses: emails that may go over a transport, their tokens being taken already. */
+  permits: (transport: string) => `${prefix}:permits:${transport}`,
+  /** Hash: window in milliseconds -> what was used of it; `released` counts the emails that were let go on. */
+  budget: (transport: string) => `${prefix}:budget:${transport}`,
+  /** Hash: worker -> what it last told of its connections and how many it may have. */
+  allotments: (transport: string) => `${prefix}:allotments:${transport}`,
 };

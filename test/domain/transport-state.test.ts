@@ -72,7 +72,11 @@ describe('the breaker', () => {
     const open = afterFaults(['connect', 'connect', 'connect']);
     const later = start + 900;
     expect(afterFault(open, { cause: 'connect', reason: 'other words' }, later)).toBe(open);
-    expect(afterFault(open, { cause: 'dns', reason: 'gone' }, later)).toEqual({ ...open, cause: 'dns', reason: 'gone' });
+    expect(afterFault(open, { cause: 'dns', reason: 'gone' }, later)).toEqual({
+      ...open,
+      cause: 'dns',
+      reason: 'gone',
+    });
     const login = { cause: 'login', reason: rejected.reason, since: start, tries: 0, probeAt: later + 5_000 };
     expect(afterFault(open, rejected, later)).toEqual({ kind: 'open', ...login });
   });

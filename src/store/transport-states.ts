@@ -1,0 +1,131 @@
+/** What the fleet knows of its transports: decided purely, written only over what was decided upon, so that workers that race never both do. */
+import type { Redis } from 'ioredis';
+import {
+  afterFault,
+  afterProbeBegan,
+  afterSlowDown,
+  afterSuccess,
+  type Brake,
+  type Breaker,
+  breakerEvent,
+  closedBreaker,
+  type Fault,
+  type TransportState,
+} from '../domain/transport-state.ts';
+import { keys } from './keys.ts';
+import { packTransportEvent } from './record.ts';
+import { script } from './redis.ts';
+
+export type TransportStates = ReturnType<typeof openTransportStates>;
+
+/**
+ * KEYS transport outbox; ARGV field was is change event. Answers 1 when the field still was as it was, '' for nothing there. `change` is an
+ * id by which a repeat of the same is known, and event what goes into the outbox with it; each '' for none.
+ */
+const replaceScript = script(`
+local stored = redis.call('HMGET', KEYS[1], ARGV[1], 'change')
+if ARGV[4] ~= '' and stored[2] == ARGV[4] then return 1 end
+if (stored[1] or '') ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'change', ARGV[4]) end
+if ARGV[5] ~= '' then redis.call('XADD', KEYS[2], '*', 'event', ARGV[5]) end
+return 1`);
+
+/** Each loss means that another worker wrote. After so many, what they wrote says as much as ours would have. */
+const maxRounds = 20;
+
+type Event = { readonly id: string; readonly at: number };
+
+export function openTransportStates(redis: Redis) {
+  const replace = (name: string, field: 'breaker' | 'brake', values: readonly [string, string, string, string]) =>
+    replaceScript(redis, [keys.transport(name), keys.outbox], [field, ...values]);
+
+  /** Answers what it was and is now; null when nothing changed. */
+  async function changeBreaker(
+    name: string,
+    event: Event,
+    decide: (breaker: Breaker) => Breaker,
+  ): Promise<readonly [Breaker, Breaker] | null> {
+    for (let round = 0; round < maxRounds; round++) {
+      const was = (await redis.hget(keys.transport(name), 'breaker')) ?? '';
+      const before = readBreaker(was);
+      const after = decide(before);
+      if (after === before) return null;
+      const told = breakerEvent(name, [before, after], event);
+      const packed = told === null ? '' : packTransportEvent(told);
+      if ((await replace(name, 'breaker', [was, JSON.stringify(after), event.id, packed])) === 1)
+        return [before, after];
+    }
+    return null;
+  }
+
+  return {
+    /** One round trip, however many. A transport of which nothing was ever written is closed, runs and has no brake. */
+    async read(names: readonly string[]): Promise<Map<string, TransportState>> {
+      const states = names.map(async (name): Promise<[string, TransportState]> => {
+        const fields = await redis.hmget(keys.transport(name), 'paused', 'breaker', 'brake');
+        const [paused, breaker, brake] = fields;
+        const state = {
+          paused: readJson<TransportState['paused']>(paused),
+          breaker: readBreaker(breaker),
+          brake: readJson<Brake>(brake),
+        };
+        return [name, state];
+      });
+      return new Map(await Promise.all(states));
+    },
+
+    /** Holds for the whole fleet until it is resumed. @param by who asked for it */
+    async pause(name: string, by: string, now: number): Promise<void> {
+      await redis.hset(keys.transport(name), 'paused', JSON.stringify({ at: now, by }));
+    },
+
+    async resume(name: string): Promise<void> {
+      await redis.hdel(keys.transport(name), 'paused');
+    },
+
+    /** @returns whether the breaker opened by this report */
+    async fault(name: string, fault: Fault, event: Event): Promise<boolean> {
+      const changed = await changeBreaker(name, event, (breaker) => afterFault(breaker, fault, event.at));
+      return changed !== null && changed[0].kind === 'closed' && changed[1].kind === 'open';
+    },
+
+    /**
+     * Ends the row of faults; of a probe, closes the breaker as well. To be told only where the last known breaker was not `closedBreaker`.
+     * @returns whether the breaker closed by this report
+     */
+    async success(name: string, of: 'message' | 'probe', event: Event): Promise<boolean> {
+      const changed = await changeBreaker(name, event, (breaker) => afterSuccess(breaker, of));
+      return changed !== null && changed[0].kind === 'open';
+    },
+
+    /** A reply asked for less: halves the pace of the fleet, once in five seconds. */
+    async brake(name: string, now: number): Promise<void> {
+      for (let round = 0; round < maxRounds; round++) {
+        const was = (await redis.hget(keys.transport(name), 'brake')) ?? '';
+        const before = readJson<Brake>(was);
+        const after = afterSlowDown(before, now);
+        if (after === before) return;
+        if ((await replace(name, 'brake', [was, JSON.stringify(after), '', ''])) === 1) return;
+      }
+    },
+
+    /**
+     * Whether it falls to the caller to probe: true for one worker at each time a probe is due. A turn whose answer is lost with the
+     * connection passes unused.
+     */
+    async takeProbe(name: string, now: number): Promise<boolean> {
+      const was = (await redis.hget(keys.transport(name), 'breaker')) ?? '';
+      const after = afterProbeBegan(readBreaker(was), now);
+      return after !== null && (await replace(name, 'breaker', [was, JSON.stringify(after), '', ''])) === 1;
+    },
+  };
+}
+
+function readJson<T>(json: string | null | undefined): T | null {
+  return json ? JSON.parse(json) : null;
+}
+
+function readBreaker(json: string | null | undefined): Breaker {
+  return readJson<Breaker>(json) ?? closedBreaker;
+}

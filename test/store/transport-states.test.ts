@@ -1,0 +1,116 @@
+/** What the fleet knows of its transports, and what is told of a breaker that opens or closes. */
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { closedBreaker, type TransportState } from '../../src/domain/transport-state.ts';
+import { keys } from '../../src/store/keys.ts';
+import { openTransportStates, type TransportStates } from '../../src/store/transport-states.ts';
+import { openTestRedis } from '../support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+let states: TransportStates;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  states = openTransportStates(redis);
+});
+afterAll(() => opened.disposeAsync());
+
+const now = 1_700_000_000_000;
+const refused = { cause: 'connect', reason: 'ECONNREFUSED' } as const;
+const clean: TransportState = { paused: null, breaker: closedBreaker, brake: null };
+
+let lastEvent = 0;
+const event = (at = now) => ({ id: `ev_${lastEvent++}`, at });
+const stateOf = async (name: string) => (await states.read([name])).get(name);
+
+async function eventsOf(transport: string): Promise<unknown[]> {
+  const entries = await redis.xrange(keys.outbox, '-', '+');
+  return entries.map(([, [, json = '']]) => JSON.parse(json)).filter((told) => told.transport === transport);
+}
+
+it('reads several at once; one of which nothing was written is clean', async () => {
+  await states.pause('paused', 'ak_ops', now);
+  await states.brake('slow', now);
+  expect(await states.read(['paused', 'slow', 'new'])).toEqual(
+    new Map<string, TransportState>([
+      ['paused', { ...clean, paused: { at: now, by: 'ak_ops' } }],
+      ['slow', { ...clean, brake: { factor: 0.5, at: now } }],
+      ['new', clean],
+    ]),
+  );
+  await states.resume('paused');
+  expect(await stateOf('paused')).toEqual(clean);
+});
+
+it('opens at the third fault, is closed by a probe, and tells of each with what was wrong', async () => {
+  const reports = [states.fault('ses', refused, event()), states.fault('ses', refused, event())];
+  expect(await Promise.all(reports)).toEqual([false, false]);
+  expect(await eventsOf('ses')).toEqual([]);
+  const third = event();
+  expect(await states.fault('ses', refused, third)).toBe(true);
+  expect(await states.fault('ses', refused, event())).toBe(false);
+  expect(await stateOf('ses')).toMatchObject({ breaker: { kind: 'open', ...refused, since: now } });
+  expect(await states.success('ses', 'message', event())).toBe(false);
+  expect(await stateOf('ses')).toMatchObject({ breaker: { kind: 'open' } });
+  const probed = event(now + 1_000);
+  expect(await states.success('ses', 'probe', probed)).toBe(true);
+  expect(await states.success('ses', 'probe', event())).toBe(false);
+  expect(await stateOf('ses')).toEqual(clean);
+  expect(await eventsOf('ses')).toEqual([
+    { ...third, type: 'transport.degraded', transport: 'ses', ...refused },
+    { ...probed, type: 'transport.recovered', transport: 'ses' },
+  ]);
+});
+
+it('a message that goes through ends the row of faults', async () => {
+  await states.fault('flaky', refused, event());
+  await states.fault('flaky', refused, event());
+  expect(await states.success('flaky', 'message', event())).toBe(false);
+  expect(await states.fault('flaky', refused, event())).toBe(false);
+  expect(await stateOf('flaky')).toEqual({ ...clean, breaker: { kind: 'closed', faults: 1 } });
+});
+
+it('a report that is sent twice, as its answer was lost, counts once and is answered as the first time', async () => {
+  const report = event();
+  const login = { cause: 'login', reason: '535' } as const;
+  const twice = openTransportStates(repeating(redis));
+  expect(await twice.fault('lossy', login, report)).toBe(true);
+  expect(await eventsOf('lossy')).toHaveLength(1);
+  await twice.fault('lossy2', refused, event());
+  expect(await stateOf('lossy2')).toMatchObject({ breaker: { faults: 1 } });
+});
+
+/** Runs each script twice and gives the second answer, as a client does whose connection was cut after the first. */
+function repeating(real: Redis): Redis {
+  return new Proxy(real, {
+    get(target, name) {
+      const value = Reflect.get(target, name);
+      if (name !== 'call') return typeof value === 'function' ? value.bind(target) : value;
+      return async (...args: Parameters<Redis['call']>) => {
+        await target.call(...args);
+        return target.call(...args);
+      };
+    },
+  });
+}
+
+it('a probe is taken by one, and by another when that one is not heard of until the next time', async () => {
+  await states.fault('down', { cause: 'login', reason: '535' }, event());
+  const take = (at: number) =>
+    Promise.all(Array.from({ length: 10 }, () => states.takeProbe('down', at))).then(
+      (taken) => taken.filter(Boolean).length,
+    );
+  expect(await take(now + 4_999)).toBe(0);
+  expect(await take(now + 5_000)).toBe(1);
+  expect(await take(now + 14_999)).toBe(0);
+  expect(await take(now + 15_000)).toBe(1);
+  expect(await states.takeProbe('never-seen', now)).toBe(false);
+});
+
+it('many workers that are told to slow down at once halve the pace once', async () => {
+  await Promise.all(Array.from({ length: 20 }, (_, n) => states.brake('busy', now + n)));
+  expect(await stateOf('busy')).toMatchObject({ brake: { factor: 0.5 } });
+  await states.brake('busy', now + 60_000);
+  expect((await stateOf('busy'))?.brake?.factor).toBeCloseTo(0.5, 3);
+});

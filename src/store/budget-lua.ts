@@ -1,0 +1,113 @@
+/** Rates of a transport as scripts count them: a text that others begin with. */
+
+/** Quotas are counted in this many parts of their window, each given back as it ends. */
+const partsOfWindow = 60;
+/** A rate per second may run ahead, or catch up after a late look, by this much: two in a hundred over ten seconds. */
+const slackMs = 200;
+/** Messages further apart than this are few in ten seconds: one ahead of time would be too many. */
+const widestGapWithSlackMs = 500;
+/** Workers' clocks differ by less. A mark further ahead was made before a clock was put back, and must not hold up mail until then. */
+const clockSkewMs = 5_000;
+/** Longer than any quota's window: a budget nobody asks for goes away. */
+export const budgetKeptMs = 2 * 86_400_000;
+
+/**
+ * `openBudget(key, now, rates)`: rates as a flat list of count and window, one for each window. `freeAt()` is when the next token comes,
+ * `take()` takes one of every rate or of none, `give(n)` gives back, `keep()` writes what changed.
+ *
+ * A rate per second is kept as the time at which the next message would be on schedule. A longer window is a list of `part:count`, oldest
+ * first; one part more than a window has is counted, so that no window wherever it begins holds more than its count.
+ */
+export const budget = `
+local function openPace(stored, now, count, windowMs)
+  local gap = windowMs / count
+  local slack = gap <= ${widestGapWithSlackMs} and ${slackMs} or 0
+  local on = tonumber(stored or 0)
+  if on > now + 2 * gap + slack + ${clockSkewMs} then on = now end
+  return {
+    freeAt = function() return on - slack end,
+    take = function() on = math.max(on, now) + gap end,
+    give = function(n) on = on - n * gap end,
+    text = function() return string.format('%.17g', on) end
+  }
+end
+local function openQuota(stored, now, count, windowMs)
+  local partMs = windowMs / ${partsOfWindow}
+  local present = math.floor(now / partMs)
+  local parts, total = {}, 0
+  local function add(part, n)
+    total = total + n
+    local last = parts[#parts]
+    if last and last[1] == part then last[2] = last[2] + n else parts[#parts + 1] = {part, n} end
+  end
+  for part, n in string.gmatch(stored or '', '(%d+):(%d+)') do
+    if tonumber(part) >= present - ${partsOfWindow} then add(math.min(tonumber(part), present), tonumber(n)) end
+  end
+  return {
+    freeAt = function()
+      local left = total
+      if left + 1 <= count then return now end
+      for _, part in ipairs(parts) do
+        left = left - part[2]
+        if left + 1 <= count then return (part[1] + ${partsOfWindow + 1}) * partMs end
+      end
+      return now + windowMs
+    end,
+    take = function() add(present, 1) end,
+    give = function(n)
+      for i = #parts, 1, -1 do
+        local back = math.min(n, parts[i][2])
+        parts[i][2], n = parts[i][2] - back, n - back
+      end
+    end,
+    text = function()
+      local texts = {}
+      for i, part in ipairs(parts) do texts[i] = part[1] .. ':' .. part[2] end
+      return table.concat(texts, ' ')
+    end
+  }
+end
+local function openBudget(key, now, rates)
+  local names, limits, isChanged = {}, {}, false
+  for i = 2, #rates, 2 do names[#names + 1] = rates[i] end
+  local stored = #names > 0 and redis.call('HMGET', key, unpack(names)) or {}
+  for i, name in ipairs(names) do
+    local windowMs = tonumber(name)
+    limits[i] = (windowMs <= 1000 and openPace or openQuota)(stored[i], now, tonumber(rates[i * 2 - 1]), windowMs)
+  end
+  local function freeAt()
+    local at = 0
+    for _, limit in ipairs(limits) do at = math.max(at, limit.freeAt()) end
+    return at
+  end
+  return {
+    freeAt = freeAt,
+    take = function()
+      if freeAt() > now then return false end
+      for _, limit in ipairs(limits) do limit.take() end
+      isChanged = true
+      return true
+    end,
+    give = function(n)
+      for _, limit in ipairs(limits) do limit.give(n) end
+      isChanged = true
+    end,
+    keep = function()
+      if not isChanged or #limits == 0 then return end
+      local fields = {}
+      for i, limit in ipairs(limits) do
+        fields[#fields + 1] = names[i]
+        fields[#fields + 1] = limit.text()
+      end
+      redis.call('HSET', key, unpack(fields))
+      redis.call('PEXPIRE', key, ${budgetKeptMs})
+    end
+  }
+end
+-- the rates that begin with their number at ARGV[at], and where the next argument stands
+local function ratesFrom(at)
+  local rates, last = {}, at + 2 * tonumber(ARGV[at])
+  for i = at + 1, last do rates[#rates + 1] = ARGV[i] end
+  return rates, last + 1
+end
+`;

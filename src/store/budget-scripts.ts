@@ -1,0 +1,168 @@
+/**
+ * The atomic steps of mail that shares a transport's rates: what goes, what waits, and who is next. KEYS of each: budget permits, parked of
+ * transactional and bulk, due of transactional and bulk, bell.
+ */
+import { budget, budgetKeptMs } from './budget-lua.ts';
+import { script } from './redis.ts';
+
+/**
+ * Parks without asking. ARGV for each email: id, its lane (1 transactional, 2 bulk), when it was due, and the mark at the end of its time.
+ */
+const park = `
+local function park(at)
+  local id, lane = ARGV[at], tonumber(ARGV[at + 1])
+  redis.call('ZADD', KEYS[2 + lane], ARGV[at + 2], id)
+  redis.call('ZADD', KEYS[4 + lane], ARGV[at + 3], id)
+end
+`;
+
+export const parkScript = script(
+  `${park}
+for i = 1, #ARGV, 4 do
+  redis.call('ZREM', KEYS[2], ARGV[i])
+  park(i)
+end`,
+  'at_once',
+);
+
+/** ARGV now, number of rates, count and window of each, then the emails as above. Answers for each 1 when it may go, 0 when it was parked. */
+export const admitScript = script(
+  `${budget}${park}
+local now = tonumber(ARGV[1])
+local rates, first = ratesFrom(2)
+local budget = openBudget(KEYS[1], now, rates)
+local permits = redis.call('ZCARD', KEYS[2])
+local parked = {redis.call('ZCARD', KEYS[3]), redis.call('ZCARD', KEYS[4])}
+local function usePermit(id)
+  local ends = permits > 0 and redis.call('ZSCORE', KEYS[2], id)
+  if not ends then return false end
+  redis.call('ZREM', KEYS[2], id)
+  return tonumber(ends) > now
+end
+local function isFirst(id, lane, dueAt)
+  if lane == 2 and parked[1] > 0 then return false end
+  if parked[lane] == 0 then return true end
+  local head = redis.call('ZRANGE', KEYS[2 + lane], 0, 0, 'WITHSCORES')
+  local at = tonumber(head[2])
+  return dueAt < at or (dueAt == at and id <= head[1])
+end
+local function unpark(id, lane)
+  if parked[lane] == 0 or redis.call('ZREM', KEYS[2 + lane], id) == 0 then return end
+  redis.call('ZREM', KEYS[4 + lane], id)
+  parked[lane] = parked[lane] - 1
+end
+local answer = {}
+for i = first, #ARGV, 4 do
+  local id, lane = ARGV[i], tonumber(ARGV[i + 1])
+  local goes = usePermit(id) or (isFirst(id, lane, tonumber(ARGV[i + 2])) and budget.take())
+  if goes then
+    unpark(id, lane)
+  else
+    park(i)
+    parked[lane] = parked[lane] + 1
+  end
+  answer[#answer + 1] = goes and 1 or 0
+end
+budget.keep()
+return answer`,
+  'at_once',
+);
+
+/** A run looks at so many parked emails of a lane at most: those that no longer wait are cleared away, and must not hold up Redis. */
+const looksPerRun = 2_000;
+/** Read from Redis at a time. */
+const looksPerRead = 100;
+/** One in so many is bulk while both lanes wait. */
+const bulkEvery = 4;
+/** What would come sooner than this is let go together. */
+const restMs = 50;
+/** Permits in nobody's use are looked at again after this long. */
+const busyRestMs = 100;
+
+/**
+ * ARGV now, most emails, most permits at a time, when new permits lapse, when the latest that can be valid does, number of rates, count and
+ * window of each. Answers [released, left, nextAt]; nextAt is -1 when nobody is left.
+ *
+ * The mark of a parked email ends in half a millisecond. Another mark, or none, is the work of somebody else (cancelled, moved, its time is
+ * over): such an email waits no longer and takes no token. The marks made here differ, so that who saw an earlier one does not strike off a
+ * later one.
+ */
+export const releaseScript = script(`${budget}
+local now, most = tonumber(ARGV[1]), tonumber(ARGV[2])
+local rates = ratesFrom(6)
+local budget = openBudget(KEYS[1], now, rates)
+local room = most
+if #rates > 0 then
+  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+  redis.call('ZREMRANGEBYSCORE', KEYS[2], '(' .. ARGV[5], '+inf')
+  room = math.min(most, tonumber(ARGV[3]) - redis.call('ZCARD', KEYS[2]))
+end
+local isCut = false
+local function openLane(lane)
+  local ids, marks, passed, isEnd = {}, {}, 0, false
+  local function read()
+    if isEnd then return false end
+    if #ids >= ${looksPerRun} then
+      isCut = true
+      return false
+    end
+    local more = redis.call('ZRANGE', KEYS[2 + lane], #ids, #ids + ${looksPerRead - 1})
+    isEnd = #more < ${looksPerRead}
+    if #more == 0 then return false end
+    for i, mark in ipairs(redis.call('ZMSCORE', KEYS[4 + lane], unpack(more))) do
+      ids[#ids + 1], marks[#marks + 1] = more[i], tonumber(mark or 0)
+    end
+    return true
+  end
+  return {
+    due = {},
+    peek = function()
+      while passed < #ids or read() do
+        local mark = marks[passed + 1]
+        if mark > now and mark % 1 == 0.5 then return ids[passed + 1] end
+        passed = passed + 1
+      end
+    end,
+    pass = function() passed = passed + 1 end,
+    close = function(self)
+      if passed > 0 then redis.call('ZREMRANGEBYRANK', KEYS[2 + lane], 0, passed - 1) end
+      if #self.due > 0 then redis.call('ZADD', KEYS[4 + lane], unpack(self.due)) end
+    end
+  }
+end
+local lanes = {openLane(1), openLane(2)}
+local serial = tonumber(redis.call('HGET', KEYS[1], 'released') or 0)
+local released, permits = 0, {}
+while released < room and budget.freeAt() <= now do
+  local first, bulk = lanes[1].peek(), lanes[2].peek()
+  if not first and not bulk then break end
+  local isBulk = bulk and (not first or serial % ${bulkEvery} == ${bulkEvery - 1})
+  local lane, id = lanes[isBulk and 2 or 1], isBulk and bulk or first
+  budget.take()
+  lane.pass()
+  serial, released = serial + 1, released + 1
+  lane.due[#lane.due + 1] = now - serial % 499 / 1000
+  lane.due[#lane.due + 1] = id
+  permits[#permits + 1] = ARGV[4]
+  permits[#permits + 1] = id
+end
+for _, lane in ipairs(lanes) do lane:close() end
+budget.keep()
+if released > 0 then
+  if #rates > 0 then redis.call('ZADD', KEYS[2], unpack(permits)) end
+  redis.call('HSET', KEYS[1], 'released', serial)
+  redis.call('PEXPIRE', KEYS[1], ${budgetKeptMs})
+  if redis.call('LLEN', KEYS[7]) == 0 then redis.call('LPUSH', KEYS[7], 1) end
+end
+local left = redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4])
+if left == 0 then return {released, 0, -1} end
+if isCut or released == most then return {released, left, now} end
+if released >= room then return {released, left, now + ${busyRestMs}} end
+return {released, left, math.ceil(math.max(now + ${restMs}, budget.freeAt()))}`);
+
+/** Gives tokens back. ARGV now, how many, number of rates, count and window of each. */
+export const giveBackScript = script(`${budget}
+local rates = ratesFrom(3)
+local budget = openBudget(KEYS[1], tonumber(ARGV[1]), rates)
+budget.give(tonumber(ARGV[2]))
+budget.keep()`);

@@ -1,0 +1,170 @@
+/** Mail and the rates of its transport, shared by all workers: what may go now, what is parked until it may, and what is let go on. */
+import type { Redis } from 'ioredis';
+import { type Lane, lanes } from '../domain/lane.ts';
+import type { Rate } from '../domain/rate.ts';
+import { admitScript, giveBackScript, parkScript, releaseScript } from './budget-scripts.ts';
+import { type Member, makeGroup } from './group.ts';
+import { keys } from './keys.ts';
+
+export type Budgets = ReturnType<typeof openBudgets>;
+
+/** An email that is due over a transport; times in milliseconds since the epoch. */
+export type DueEmail = {
+  readonly id: string;
+  readonly lane: Lane;
+  /** Its place among those that wait, which it keeps however often it is parked. */
+  readonly dueAt: number;
+  /** When its time is over: should it still be parked then, it is looked at. */
+  readonly endsAt: number;
+};
+
+export type Released = {
+  readonly released: number;
+  /** Still parked. */
+  readonly left: number;
+  /** When the next may be released: now when there was more than `max`. Null when nobody is parked. */
+  readonly nextAt: number | null;
+};
+
+/** What was released and did not come to use its permit is taken for lost after this long. */
+const permitMs = 60_000;
+/** Emails of one release without rates; few enough not to hold up Redis. */
+const maxReleased = 500;
+
+type Asked = Member & { readonly rates: readonly Rate[]; readonly emails: readonly DueEmail[]; readonly now: number };
+
+export function openBudgets(redis: Redis) {
+  const admitInGroup = groupPerTransport(async (name, members: readonly Asked[]) => {
+    const now = Math.max(...members.map((member) => member.now));
+    const rates = members.at(-1)?.rates ?? [];
+    const args = [now, ...rateArgs(rates), ...members.flatMap(({ emails }) => emailArgs(emails))];
+    const answers = (await admitScript(redis, keysOf(name), args)) as number[];
+    let from = 0;
+    return members.map(({ emails }) => {
+      const own = answers.slice(from, from + emails.length);
+      from += emails.length;
+      return own.map((answer) => answer === 1);
+    });
+  });
+  const parkInGroup = groupPerTransport(async (name, members: readonly Asked[]) => {
+    const args = members.flatMap(({ emails }) => emailArgs(emails));
+    await parkScript(redis, keysOf(name), args);
+    return members.map(() => undefined);
+  });
+
+  async function release(
+    name: string,
+    rates: readonly Rate[],
+    { max }: { max: number },
+    now: number,
+  ): Promise<Released> {
+    const most = Math.min(max, maxReleased);
+    const args = [now, most, maxPermits(rates), now + permitMs, now + 2 * permitMs, ...rateArgs(rates)];
+    const answer = (await releaseScript(redis, keysOf(name), args)) as [number, number, number];
+    const [released, left, nextAt] = answer;
+    return { released, left, nextAt: nextAt < 0 ? null : nextAt };
+  }
+
+  return {
+    /**
+     * For each email in order whether it may go now; those that may not are parked. A permit, which a release gave it, is used up. Without
+     * one it takes a token of every rate, unless somebody waits before it: of its lane, or transactional. What is asked in one turn of the
+     * event loop is one command. An answer that is lost with the connection costs a token, and the email is parked.
+     * @param rates one for each window; the same for all that ask in one turn
+     */
+    async admit(name: string, rates: readonly Rate[], emails: readonly DueEmail[], now: number): Promise<boolean[]> {
+      return emails.length === 0 ? [] : admitInGroup(name, { ...alone, rates, emails, now });
+    },
+
+    /** Parks without asking: the transport is paused, its breaker open, its pool stuck. A permit is void then. */
+    async park(name: string, emails: readonly DueEmail[], now: number): Promise<void> {
+      if (emails.length > 0) await parkInGroup(name, { ...alone, rates: [], emails, now });
+    },
+
+    /**
+     * Lets parked emails go on, as many as there are tokens for, `max` (500) at most: transactional first, one in four of bulk while both
+     * wait. Each is due at once and has a permit; of those nobody holds more than a second's worth, so that workers which hang do not
+     * burst afterwards. Without rates there are no permits.
+     */
+    release,
+
+    /** Lets all go on that are parked for a transport that is no more. */
+    async unpark(name: string, now: number): Promise<number> {
+      let released = 0;
+      for (;;) {
+        const step = await release(name, [], { max: maxReleased }, now);
+        released += step.released;
+        if (step.left === 0 || step.nextAt !== now) return released;
+      }
+    },
+
+    /** Gives back the tokens of emails that were admitted and not sent, to be parked or forgotten by the caller. */
+    async giveBack(name: string, rates: readonly Rate[], count: number, now: number): Promise<void> {
+      if (count > 0 && rates.length > 0) await giveBackScript(redis, keysOf(name), [now, count, ...rateArgs(rates)]);
+    },
+
+    /** An email that waits no longer, and will not use a permit either. What is due then is not touched. */
+    async forget(name: string, id: string, lane: Lane): Promise<void> {
+      await Promise.all([redis.zrem(keys.parked(name, lane), id), redis.zrem(keys.permits(name), id)]);
+    },
+
+    /** Since when an email is parked (milliseconds since the epoch) and how many of its lane go before it; null when it is not parked. */
+    async whereParked(name: string, id: string, lane: Lane): Promise<{ since: number; ahead: number } | null> {
+      const parked = keys.parked(name, lane);
+      const [since, ahead] = await Promise.all([redis.zscore(parked, id), redis.zrank(parked, id)]);
+      return since === null || ahead === null ? null : { since: Number(since), ahead };
+    },
+
+    /** How many are parked; those that were cancelled or moved meanwhile count until a release comes upon them. One round trip. */
+    async counts(names: readonly string[]): Promise<Map<string, Record<Lane, number>>> {
+      const counts = names.map(async (name): Promise<[string, Record<Lane, number>]> => {
+        const [transactional, bulk] = await Promise.all(lanes.map((lane) => redis.zcard(keys.parked(name, lane))));
+        return [name, { transactional: transactional ?? 0, bulk: bulk ?? 0 }];
+      });
+      return new Map(await Promise.all(counts));
+    },
+  };
+}
+
+const alone = { claim: null, bytes: 0 } as const;
+
+/** Groups of each transport by themselves; there are as many as the plan ever had. */
+function groupPerTransport<R>(commit: (name: string, members: readonly Asked[]) => Promise<readonly R[]>) {
+  const groups = new Map<string, (member: Asked) => Promise<R>>();
+  return (name: string, member: Asked): Promise<R> => {
+    const group = groups.get(name) ?? makeGroup((members: readonly Asked[]) => commit(name, members));
+    groups.set(name, group);
+    return group(member);
+  };
+}
+
+function keysOf(name: string): string[] {
+  const parked = lanes.map((lane) => keys.parked(name, lane));
+  return [keys.budget(name), keys.permits(name), ...parked, ...lanes.map(keys.due), keys.bell];
+}
+
+/** Of two rates for one window the smaller count holds. */
+function rateArgs(rates: readonly Rate[]): number[] {
+  const counts = new Map<number, number>();
+  for (const { count, windowMs } of rates) counts.set(windowMs, Math.min(count, counts.get(windowMs) ?? count));
+  return [counts.size, ...[...counts].flatMap(([windowMs, count]) => [count, windowMs])];
+}
+
+/** The mark ends in half a millisecond, by which a release knows it. */
+function emailArgs(emails: readonly DueEmail[]): (string | number)[] {
+  return emails.flatMap(({ id, lane, dueAt, endsAt }) => [
+    id,
+    lanes.indexOf(lane) + 1,
+    dueAt,
+    Math.floor(endsAt) + 0.5,
+  ]);
+}
+
+const secondMs = 1_000;
+const partsOfQuota = 60;
+
+/** A second's worth of a rate per second, a sixtieth of a quota, and two at least, so that one is on its way while another is sent. */
+function maxPermits(rates: readonly Rate[]): number {
+  const worths = rates.map(({ count, windowMs }) => (windowMs <= secondMs ? count : count / partsOfQuota));
+  return Math.max(2, Math.ceil(Math.min(maxReleased, ...worths)));
+}

@@ -1,0 +1,110 @@
+/** Allotments: how many of a transport's connections each worker may have, so that the fleet keeps to their number. */
+import type { Redis } from 'ioredis';
+import { keys } from './keys.ts';
+import { script } from './redis.ts';
+
+export type Allotments = ReturnType<typeof openAllotments>;
+
+/** What a worker tells of its pool. */
+export type PoolReport = {
+  /** Connections it could use now. */
+  readonly wanted: number;
+  readonly open: number;
+  readonly busy: number;
+  /** Messages that wait for a connection. */
+  readonly waiting: number;
+};
+
+export type FleetPool = Omit<PoolReport, 'wanted'> & { readonly workers: number };
+
+/** A worker that has not been heard of for so long is taken for dead, and its connections for closed. */
+const forgetAfterMs = 10_000;
+
+/**
+ * KEYS allotments; ARGV worker now forgetAfterMs limit wanted open busy waiting. Kept of each worker: `at open busy waiting wanted granted
+ * held`. Held is what it may have at any moment until it reports again: what it was granted now, what it had open, and what it was granted
+ * before, as it goes by that until it has read the answer. What is held by all never exceeds the limit, and when that is lowered only shrinks.
+ *
+ * Everybody gets what they want, one at least, in equal shares; what nobody wants is spread, so that mail for an idle worker need not
+ * wait for its next report. Of a rest that cannot be divided, those get it who hold most, lest connections are closed for others to open.
+ */
+const allotScript = script(`
+local me, now, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
+local wanted, open = tonumber(ARGV[5]), tonumber(ARGV[6])
+local mine = {name = me, wanted = math.max(1, wanted), granted = 0, held = 0, share = 0}
+local workers, heldByOthers = {mine}, 0
+local stored = redis.call('HGETALL', KEYS[1])
+for i = 1, #stored, 2 do
+  local at, _, _, _, wants, granted, held = unpack(cjson.decode(stored[i + 1]))
+  if stored[i] == me then
+    mine.granted, mine.held = granted, held
+  elseif at < now - tonumber(ARGV[3]) then
+    redis.call('HDEL', KEYS[1], stored[i])
+  else
+    workers[#workers + 1] = {name = stored[i], wanted = math.max(1, wants), held = held, share = 0}
+    heldByOthers = heldByOthers + held
+    if at > now then
+      -- a clock was put back: not heard of from now on
+      local report = cjson.decode(stored[i + 1])
+      report[1] = now
+      redis.call('HSET', KEYS[1], stored[i], cjson.encode(report))
+    end
+  end
+end
+table.sort(workers, function(a, b)
+  if a.held ~= b.held then return a.held > b.held end
+  return a.name < b.name
+end)
+local function spread(left, most)
+  while left > 0 do
+    local hungry = {}
+    for _, worker in ipairs(workers) do
+      if worker.share < most(worker) then hungry[#hungry + 1] = worker end
+    end
+    if #hungry == 0 then break end
+    local each = math.max(1, math.floor(left / #hungry))
+    for _, worker in ipairs(hungry) do
+      local more = math.min(each, most(worker) - worker.share, left)
+      worker.share, left = worker.share + more, left - more
+    end
+  end
+  return left
+end
+local left = spread(limit, function(worker) return worker.wanted end)
+spread(left, function() return limit end)
+local grant = math.max(0, math.min(mine.share, math.max(limit - heldByOthers, mine.held)))
+local held = math.max(grant, open, mine.granted)
+redis.call('HSET', KEYS[1], me, cjson.encode({now, open, tonumber(ARGV[7]), tonumber(ARGV[8]), wanted, grant, held}))
+redis.call('PEXPIRE', KEYS[1], 2 * tonumber(ARGV[3]))
+return grant`);
+
+export function openAllotments(redis: Redis) {
+  return {
+    /**
+     * How many connections `worker` may have from now on. What it has open beyond that it may keep until they are free; others get them
+     * once it reports fewer. To be asked every second or so, and when what it wants changes much.
+     * @param limit of the fleet
+     */
+    async allot(name: string, worker: string, report: PoolReport, limit: number, now: number): Promise<number> {
+      const { wanted, open, busy, waiting } = report;
+      const args = [worker, now, forgetAfterMs, limit, Math.min(wanted, limit), open, busy, waiting];
+      return (await allotScript(redis, [keys.allotments(name)], args)) as number;
+    },
+
+    /** A worker that has closed its connections: others may have them at once. */
+    async leave(name: string, worker: string): Promise<void> {
+      await redis.hdel(keys.allotments(name), worker);
+    },
+
+    /** The pools of all live workers together. One round trip. */
+    async pools(names: readonly string[], now: number): Promise<Map<string, FleetPool>> {
+      const pools = names.map(async (name): Promise<[string, FleetPool]> => {
+        const reports = (await redis.hvals(keys.allotments(name))).map((json): number[] => JSON.parse(json));
+        const live = reports.filter(([at = 0]) => at >= now - forgetAfterMs);
+        const sum = (field: number) => live.reduce((total, report) => total + (report[field] ?? 0), 0);
+        return [name, { workers: live.length, open: sum(1), busy: sum(2), waiting: sum(3) }];
+      });
+      return new Map(await Promise.all(pools));
+    },
+  };
+}

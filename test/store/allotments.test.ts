@@ -1,0 +1,128 @@
+/** Connections of a transport over the fleet: never more than there are, in fair shares, whatever workers come, go and want. */
+import fc from 'fast-check';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { type Allotments, openAllotments } from '../../src/store/allotments.ts';
+import { openTestRedis } from '../support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+let allotments: Allotments;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  await redis.config('SET', 'appendfsync', 'no');
+  allotments = openAllotments(redis);
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(async () => {
+  await redis.flushall();
+});
+
+const start = 1_700_000_000_000;
+
+/** A worker that opens all it may have and wants, and closes at once what it may not. */
+function openWorker(name: string) {
+  const worker = { open: 0, may: 0 };
+  return {
+    ...{ worker, name },
+    async report(wanted: number, limit: number, now: number): Promise<number> {
+      const report = { wanted, open: worker.open, busy: worker.open, waiting: 1 };
+      worker.may = await allotments.allot('ses', name, report, limit, now);
+      worker.open = Math.min(worker.may, Math.max(wanted, worker.open));
+      return worker.may;
+    },
+  };
+}
+
+it('one worker has them all; another gets its half once the first has closed what is too much', async () => {
+  const [a, b] = [openWorker('a'), openWorker('b')];
+  expect(await a.report(3, 10, start)).toBe(10);
+  expect(await a.report(50, 10, start)).toBe(10);
+  expect(await b.report(50, 10, start + 100)).toBe(0);
+  expect(await a.report(50, 10, start + 200)).toBe(5);
+  // It may have opened one since it reported: that it has no more is known when it reports again.
+  expect(await b.report(50, 10, start + 300)).toBe(0);
+  expect(await a.report(50, 10, start + 400)).toBe(5);
+  expect(await b.report(50, 10, start + 500)).toBe(5);
+});
+
+it('who wants little leaves the rest to who wants more, and keeps one for what may come', async () => {
+  const workers = ['a', 'b', 'c'].map(openWorker);
+  const wants = [0, 3, 50];
+  for (let round = 0; round < 5; round++)
+    for (const [n, worker] of workers.entries()) await worker.report(wants[n] ?? 0, 10, start + round);
+  expect(workers.map(({ worker }) => worker.may)).toEqual([1, 3, 6]);
+});
+
+it('a worker that comes while another uses them all gets one, also when it wants none yet', async () => {
+  const [a, b] = [openWorker('a'), openWorker('b')];
+  for (let round = 0; round < 4; round++) {
+    await a.report(50, 10, start + round);
+    await b.report(0, 10, start + round);
+  }
+  expect([a.worker.may, b.worker.may]).toEqual([9, 1]);
+});
+
+it('with fewer connections than workers somebody has them, and nobody opens one for another to close', async () => {
+  const workers = ['a', 'b', 'c'].map(openWorker);
+  const seen: number[][] = [];
+  for (let round = 0; round < 6; round++) {
+    for (const worker of workers) await worker.report(9, 2, start + round);
+    seen.push(workers.map(({ worker }) => worker.may));
+  }
+  expect(seen[0]).toEqual([2, 0, 0]);
+  expect(seen.slice(3)).toEqual(Array.from({ length: 3 }, () => [1, 1, 0]));
+});
+
+it('a worker that is not heard of for ten seconds is forgotten, one that leaves at once', async () => {
+  const [a, b] = [openWorker('a'), openWorker('b')];
+  await a.report(10, 10, start);
+  expect(await b.report(10, 10, start + 10_000)).toBe(0);
+  expect(await b.report(10, 10, start + 10_001)).toBe(10);
+  await allotments.leave('ses', 'b');
+  expect(await a.report(10, 10, start + 10_002)).toBe(10);
+  // A clock that was put back does not keep the dead alive.
+  expect(await b.report(10, 10, start - 3_600_000)).toBe(0);
+  expect(await b.report(10, 10, start - 3_600_000 + 10_001)).toBe(10);
+});
+
+it('a lower limit closes what is above it, and no worker loses all for it', async () => {
+  const [a, b] = [openWorker('a'), openWorker('b')];
+  for (let round = 0; round < 4; round++) for (const worker of [a, b]) await worker.report(10, 10, start + round);
+  expect(await a.report(10, 4, start + 10)).toBe(2);
+  expect(await b.report(10, 4, start + 11)).toBe(2);
+  expect(await a.report(10, 4, start + 12)).toBe(2);
+});
+
+it('never is more open than the limit, and when wants stay, all of it is shared out within a few reports', async () => {
+  const turn = fc.record({ who: fc.nat({ max: 4 }), wanted: fc.nat({ max: 30 }), waitMs: fc.nat({ max: 500 }) });
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 1, max: 12 }), fc.array(turn, { maxLength: 40 }), async (limit, turns) => {
+      await redis.flushall();
+      const workers = ['a', 'b', 'c', 'd', 'e'].map(openWorker);
+      let now = start;
+      const total = (of: 'open' | 'may') => workers.reduce((sum, { worker }) => sum + worker[of], 0);
+      for (const { who, wanted, waitMs } of turns) {
+        now += waitMs;
+        await workers[who]?.report(wanted, limit, now);
+        expect(total('open')).toBeLessThanOrEqual(limit);
+        expect(total('may')).toBeLessThanOrEqual(limit);
+      }
+      for (let round = 0; round < 4; round++) for (const worker of workers) await worker.report(20, limit, ++now);
+      expect(total('may')).toBe(limit);
+      const shares = workers.map(({ worker }) => worker.may);
+      expect(Math.max(...shares) - Math.min(...shares)).toBeLessThanOrEqual(1);
+    }),
+    { numRuns: 40 },
+  );
+});
+
+it('tells the pools of all live workers together', async () => {
+  await allotments.allot('ses', 'a', { wanted: 5, open: 4, busy: 3, waiting: 7 }, 10, start);
+  await allotments.allot('ses', 'b', { wanted: 5, open: 1, busy: 1, waiting: 0 }, 10, start + 5_000);
+  const pools = await allotments.pools(['ses', 'other'], start + 5_000);
+  expect(pools.get('ses')).toEqual({ workers: 2, open: 5, busy: 4, waiting: 7 });
+  expect(pools.get('other')).toEqual({ workers: 0, open: 0, busy: 0, waiting: 0 });
+  expect((await allotments.pools(['ses'], start + 11_000)).get('ses')).toMatchObject({ workers: 1, open: 1 });
+});

@@ -1,13 +1,16 @@
 /** Everything that is remembered, over one connection. */
 import type { Redis } from 'ioredis';
 import type { RedisMemory } from '../domain/back-pressure.ts';
+import { openAllotments } from './allotments.ts';
 import { openApiKeys } from './api-keys.ts';
+import { openBudgets } from './budgets.ts';
 import { openCreations } from './creations.ts';
 import { openDeliveries } from './deliveries.ts';
 import { openDue } from './due.ts';
 import { openEmails } from './emails.ts';
 import { openInbox } from './inbox.ts';
 import { openRateLimits } from './rate-limits.ts';
+import { openTransportStates } from './transport-states.ts';
 import { openWebhooks } from './webhooks.ts';
 
 /**
@@ -27,6 +30,9 @@ export async function openStore(redis: Redis, secretKey: Uint8Array, newIv: () =
     apiKeys: openApiKeys(redis),
     creations: openCreations(redis, secretKey),
     rateLimits: openRateLimits(redis),
+    transportStates: openTransportStates(redis),
+    budgets: openBudgets(redis),
+    allotments: openAllotments(redis),
     /** Whether Redis answers now. */
     ping: async (): Promise<boolean> => (await redis.ping().catch(() => '')) === 'PONG',
     memory: async (): Promise<RedisMemory> => readMemory(await redis.info('memory')),

@@ -1,0 +1,71 @@
+/** One worker of a fleet, as a process of its own: does what its test says together with the others, and prints what came of it. */
+import { openBudgets } from '../../src/store/budgets.ts';
+import { keys } from '../../src/store/keys.ts';
+import { openRedis } from '../../src/store/redis.ts';
+import { openTransportStates } from '../../src/store/transport-states.ts';
+
+const [, , url = '', task = '', worker = '', count = ''] = process.argv;
+const redis = await openRedis(url, 'wait');
+const states = openTransportStates(redis);
+const budgets = openBudgets(redis);
+
+/** Everybody stands ready before anybody begins: waits for as many as there are. */
+async function together(of: string): Promise<void> {
+  await redis.incr(`together:${of}`);
+  while (Number(await redis.get(`together:${of}`)) < Number(count));
+}
+
+let lastEvent = 0;
+const event = (at: number) => ({ id: `ev_${worker}_${lastEvent++}`, at });
+
+/** Each round is a transport of its own; twenty reports of each worker at once, then everybody wants to probe it, then all say it is well. */
+async function breaker(): Promise<unknown> {
+  const done = { opened: 0, probes: 0, closed: 0 };
+  const fault = { cause: 'connect', reason: `seen by ${worker}` } as const;
+  for (let round = 0; round < 10; round++) {
+    const name = `t${round}`;
+    const all = async (report: () => Promise<boolean>) =>
+      (await Promise.all(Array.from({ length: 20 }, report))).filter(Boolean).length;
+    await together(name);
+    done.opened += await all(() => states.fault(name, fault, event(1_000)));
+    done.probes += await all(() => states.takeProbe(name, 2_000));
+    await together(`${name} again`);
+    done.closed += await all(() => states.success(name, 'probe', event(2_500)));
+  }
+  return done;
+}
+
+const rates = [{ count: 100, windowMs: 1_000 }];
+const forMs = 3_000;
+
+/** Redis' own time in microseconds, which all agree on. */
+async function redisTime(): Promise<number> {
+  const [seconds, micros] = await redis.time();
+  return Number(seconds) * 1_000_000 + Number(micros);
+}
+
+/** Sends as a worker does: new mail asks for itself, what is parked comes back by releases and asks again. */
+async function rate(): Promise<unknown> {
+  const sent: number[] = [];
+  await together('rate');
+  const begunAt = await redisTime();
+  const endAt = Date.now() + forMs;
+  const send = async (ids: readonly string[]) => {
+    const now = Date.now();
+    const emails = ids.map((id) => ({ id, lane: 'bulk', dueAt: 1, endsAt: now + 3_600_000 }) as const);
+    const may = await Promise.all(emails.map((email) => budgets.admit('ses', rates, [email], now)));
+    const at = await redisTime();
+    sent.push(...may.filter(([goes]) => goes).map(() => at));
+  };
+  for (let n = 0; Date.now() < endAt; n++) {
+    await send([`${worker}-${n}`]);
+    await budgets.release('ses', rates, { max: 500 }, Date.now());
+    const due = await redis.zrangebyscore(keys.due('bulk'), '-inf', Date.now(), 'LIMIT', 0, 100);
+    const isOurs = await Promise.all(due.map((id) => redis.zrem(keys.due('bulk'), id)));
+    await send(due.filter((_, index) => isOurs[index] === 1));
+  }
+  return { begunAt, sent };
+}
+
+process.stdout.write(`${JSON.stringify(task === 'rate' ? await rate() : await breaker())}\n`);
+redis.disconnect();

@@ -1,0 +1,52 @@
+/** What holds over the whole fleet, with workers that are processes of their own: one rate, one breaker, one probe, one event. */
+import { fileURLToPath } from 'node:url';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { keys } from '../../src/store/keys.ts';
+import { startProcess } from '../support/processes.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+let server: TestRedis;
+let redis: Redis;
+beforeAll(async () => {
+  server = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+});
+afterAll(() => opened.disposeAsync());
+
+const child = fileURLToPath(new URL('fleet-child.ts', import.meta.url));
+
+/** What each of `count` workers came to. */
+async function runFleet<T>(task: string, count: number): Promise<T[]> {
+  await using workers = new AsyncDisposableStack();
+  const running = Array.from({ length: count }, (_, n) =>
+    workers.use(startProcess(process.execPath, [child, server.url, task, `w${n}`, String(count)])),
+  );
+  const lines = await Promise.all(running.map((worker) => worker.printed(/^(\{.*\})\n/m)));
+  return lines.map(([, json = '']) => JSON.parse(json));
+}
+
+it('of many workers that report at once one opens the breaker, one takes the probe, one closes it, and each is told of once', async () => {
+  const done = await runFleet<{ opened: number; probes: number; closed: number }>('breaker', 3);
+  const sum = (what: 'opened' | 'probes' | 'closed') => done.reduce((total, worker) => total + worker[what], 0);
+  expect([sum('opened'), sum('probes'), sum('closed')]).toEqual([10, 10, 10]);
+  const events = (await redis.xrange(keys.outbox, '-', '+')).map(([, [, json = '']]) => JSON.parse(json));
+  const told = events.map(({ type, transport }) => `${transport} ${type}`);
+  const rounds = Array.from({ length: 10 }, (_, n) => n);
+  expect(told.toSorted()).toEqual(
+    rounds.flatMap((n) => [`t${n} transport.degraded`, `t${n} transport.recovered`]).toSorted(),
+  );
+});
+
+it('three workers together keep to one rate, at the start as later, and use it up', async () => {
+  const workers = await runFleet<{ begunAt: number; sent: number[] }>('rate', 3);
+  const begunAt = Math.min(...workers.map((worker) => worker.begunAt));
+  const sent = workers.flatMap((worker) => worker.sent);
+  const within = (ms: number) => sent.filter((at) => at - begunAt < ms * 1_000).length;
+  // 100 a second, 0.2 s of it ahead: 1,021 in the first ten seconds.
+  for (const ms of [100, 500, 1_000, 2_000, 2_900])
+    expect(within(ms), `in the first ${ms} ms`).toBeLessThanOrEqual((ms + 200) / 10 + 1);
+  expect(within(2_900)).toBeGreaterThanOrEqual(290 * 0.95);
+  expect(await redis.zcard(keys.parked('ses', 'bulk'))).toBeGreaterThan(0);
+});

@@ -6,13 +6,13 @@ import { budget, budgetKeptMs } from './budget-lua.ts';
 import { script } from './redis.ts';
 
 /**
- * Parks without asking. ARGV for each email: id, its lane (1 transactional, 2 bulk), when it was due, and the mark at the end of its time.
+ * Parks; 1 when it was not parked before. ARGV for each email: id, its lane (1 transactional, 2 bulk), when it was due, and the mark at the end of its time.
  */
 const park = `
 local function park(at)
   local id, lane = ARGV[at], tonumber(ARGV[at + 1])
-  redis.call('ZADD', KEYS[2 + lane], ARGV[at + 2], id)
   redis.call('ZADD', KEYS[4 + lane], ARGV[at + 3], id)
+  return redis.call('ZADD', KEYS[2 + lane], ARGV[at + 2], id)
 end
 `;
 
@@ -58,8 +58,7 @@ for i = first, #ARGV, 4 do
   if goes then
     unpark(id, lane)
   else
-    park(i)
-    parked[lane] = parked[lane] + 1
+    parked[lane] = parked[lane] + park(i)
   end
   answer[#answer + 1] = goes and 1 or 0
 end

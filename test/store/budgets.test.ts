@@ -73,6 +73,10 @@ describe('admit', () => {
     expect(await budgets.admit('ses', fast, [email('b'), email('a')], now)).toEqual([false, true]);
     expect(await parked('transactional')).toEqual(['b']);
     expect(await markOf('a')).toBe(0);
+    expect(await budgets.admit('ses', fast, [email('c'), email('b'), email('d')], now)).toEqual([false, true, false]);
+    await budgets.park('ses2', [email('a')], now);
+    const asked = [email('b'), email('a'), email('b'), email('c')];
+    expect(await budgets.admit('ses2', fast, asked, now)).toEqual([false, true, true, true]);
   });
 
   it('answers each of those that ask in one turn, in one command', async () => {

@@ -40,7 +40,12 @@ export async function openApi({
       recall: recall.bind(null, { emails }),
       change: settleChange.bind(null, { emails, report: report.settled, newId, now }),
       whereabouts: whereabouts.bind(null, { due, deliverQueues, now }),
-      transports: { list: async () => [], verify: async () => null, pause: async () => false, resume: async () => false },
+      transports: {
+        list: async () => [],
+        verify: async () => null,
+        pause: async () => false,
+        resume: async () => false,
+      },
       isDraining: () => stopping.aborted,
       hasDevInbox: config.devInbox,
     }),

@@ -1,10 +1,8 @@
 /** The state of a transport that all workers share: whether it is paused, what its breaker and its brake say, and how they change. */
+import type { TransportEvent } from './event.ts';
+import type { FaultCause } from './fault-cause.ts';
 import type { Rate } from './rate.ts';
 import type { TransportSettings } from './transport-plan.ts';
-
-export const faultCauses = ['dns', 'connect', 'tls', 'login', 'protocol'] as const;
-
-export type FaultCause = (typeof faultCauses)[number];
 
 export type Fault = { readonly cause: FaultCause; readonly reason: string };
 
@@ -27,15 +25,6 @@ export type TransportState = {
   readonly paused: { readonly at: number; readonly by: string } | null;
   readonly breaker: Breaker;
   readonly brake: Brake | null;
-};
-
-export type TransportEvent = {
-  readonly id: string;
-  readonly type: 'transport.degraded' | 'transport.recovered';
-  readonly at: number;
-  readonly transport: string;
-  readonly reason: string | null;
-  readonly cause: FaultCause | null;
 };
 
 export const closedBreaker: Breaker = { kind: 'closed', faults: 0 };

@@ -1,6 +1,6 @@
 /**
  * The atomic steps of mail that shares a transport's rates: what goes, what waits, and who is next. KEYS of each: budget permits, parked of
- * transactional and bulk, due of transactional and bulk, bell.
+ * transactional and bulk, again of transactional and bulk, bell.
  */
 import { budget, budgetKeptMs } from './budget-lua.ts';
 import { script } from './redis.ts';

@@ -140,7 +140,7 @@ function groupPerTransport<R>(commit: (name: string, members: readonly Asked[]) 
 
 function keysOf(name: string): string[] {
   const parked = lanes.map((lane) => keys.parked(name, lane));
-  return [keys.budget(name), keys.permits(name), ...parked, ...lanes.map(keys.due), keys.bell];
+  return [keys.budget(name), keys.permits(name), ...parked, ...lanes.map(keys.again), keys.bell];
 }
 
 /** Of two rates for one window the smaller count holds. */

@@ -6,7 +6,6 @@ import { type EmailEvent, lastEventName, type OutboxEvent, type TransportEvent }
 import { eventId, timeOfId } from '../domain/id.ts';
 import type { Recipient } from '../domain/recipient.ts';
 import type { TimelineEvent, TimelineStep } from '../domain/timeline.ts';
-import type { TransportEvent } from '../domain/transport-state.ts';
 
 /** Leaves out members that have their usual value. */
 function without<T extends object>(record: T, usual: Readonly<Partial<Record<keyof T, unknown>>>): Partial<T> {
@@ -157,11 +156,4 @@ export function unpackEvent(json: string): OutboxEvent {
     id: eventId(event.emailId, event.sequence),
     smtp: smtp === undefined ? null : parseReply(smtp),
   };
-}
-
-const usualTransportEvent = { reason: null, cause: null } as const;
-
-/** Stands in the outbox between the events of emails: it has an id of its own, and no `emailId`. */
-export function packTransportEvent(event: TransportEvent): string {
-  return JSON.stringify(without(event, usualTransportEvent));
 }

@@ -1,5 +1,7 @@
 /** The breaker and the brake of a transport: when they change, and what the transport may do then. */
+
 import { describe, expect, it } from 'vitest';
+import { type FaultCause, faultCauses } from '../../src/domain/fault-cause.ts';
 import {
   afterFault,
   afterProbeBegan,
@@ -11,8 +13,6 @@ import {
   breakerEvent,
   closedBreaker,
   type Fault,
-  type FaultCause,
-  faultCauses,
   isProbeDue,
   pacedRates,
 } from '../../src/domain/transport-state.ts';

@@ -47,7 +47,7 @@ async function park(count: number): Promise<void> {
 async function sendAt(now: number, rates: readonly Rate[]): Promise<{ sent: number; nextAt: number }> {
   const { released, nextAt } = await budgets.release('ses', rates, { max: 500 }, now);
   await redis.del(keys.permits('ses'));
-  await redis.zremrangebyscore(keys.due('bulk'), '-inf', now);
+  await redis.zremrangebyscore(keys.again('bulk'), '-inf', now);
   return { sent: released, nextAt: nextAt ?? Number.POSITIVE_INFINITY };
 }
 

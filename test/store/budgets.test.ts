@@ -32,7 +32,7 @@ function email(id: string, lane: Lane = 'transactional', dueAt = now): DueEmail 
 }
 
 const parked = (lane: Lane) => redis.zrange(keys.parked('ses', lane), '0', '-1');
-const markOf = async (id: string, lane: Lane = 'transactional') => Number(await redis.zscore(keys.due(lane), id));
+const markOf = async (id: string, lane: Lane = 'transactional') => Number(await redis.zscore(keys.again(lane), id));
 
 /** Ids that are due by then, in the order of their release. */
 async function dueBy(at: number): Promise<string[]> {
@@ -40,7 +40,7 @@ async function dueBy(at: number): Promise<string[]> {
   return due.flat();
 }
 
-const dueOf = (lane: Lane, at: number) => redis.zrangebyscore(keys.due(lane), '-inf', at);
+const dueOf = (lane: Lane, at: number) => redis.zrangebyscore(keys.again(lane), '-inf', at);
 
 describe('admit', () => {
   it('lets go while there are tokens, and parks the rest until the end of their time', async () => {
@@ -119,8 +119,8 @@ describe('release', () => {
       await budgets.release('ses', slow, most, now + n * 1_000);
       order.push(...(await dueBy(now + n * 1_000)));
       await redis.del(keys.permits('ses'));
-      await redis.zremrangebyscore(keys.due('bulk'), '-inf', now + n * 1_000);
-      await redis.zremrangebyscore(keys.due('transactional'), '-inf', now + n * 1_000);
+      await redis.zremrangebyscore(keys.again('bulk'), '-inf', now + n * 1_000);
+      await redis.zremrangebyscore(keys.again('transactional'), '-inf', now + n * 1_000);
     }
     expect(order.join(' ')).toBe('t0 t1 t2 b0 t3 t4 t5 b1 t6 t7 t8 b2 b3 b4 b5 b6 b7 b8');
   });
@@ -177,8 +177,8 @@ describe('release', () => {
   it('takes no token for those that were cancelled, moved or looked at meanwhile, and leaves their marks as they are', async () => {
     const emails = ['cancelled', 'moved', 'over', 'stays'].map((id, n) => email(id, 'bulk', now + n));
     await budgets.park('ses', emails, now);
-    await redis.zrem(keys.due('bulk'), 'cancelled');
-    await redis.zadd(keys.due('bulk'), now + 5_000, 'moved', now - 0.5, 'over');
+    await redis.zrem(keys.again('bulk'), 'cancelled');
+    await redis.zadd(keys.again('bulk'), now + 5_000, 'moved', now - 0.5, 'over');
     expect(await budgets.release('ses', slow, most, now)).toEqual({ released: 1, left: 0, nextAt: null });
     expect([await markOf('moved', 'bulk'), await markOf('over', 'bulk')]).toEqual([now + 5_000, now - 0.5]);
     expect(await redis.zrange(keys.permits('ses'), '0', '-1')).toEqual(['stays']);
@@ -187,7 +187,7 @@ describe('release', () => {
   it('gets through any number of cancelled ones without looking at all of them at once', async () => {
     const emails = Array.from({ length: 5_000 }, (_, n) => email(`e${n}`, 'bulk', now + n));
     await budgets.park('ses', emails, now);
-    await redis.del(keys.due('bulk'));
+    await redis.del(keys.again('bulk'));
     await budgets.park('ses', [email('last', 'bulk', now + 9_999)], now);
     expect(await budgets.release('ses', slow, most, now)).toEqual({ released: 0, left: 3_001, nextAt: now });
     expect(await budgets.release('ses', slow, most, now)).toEqual({ released: 0, left: 1_001, nextAt: now });

@@ -60,8 +60,8 @@ async function rate(): Promise<unknown> {
   for (let n = 0; Date.now() < endAt; n++) {
     await send([`${worker}-${n}`]);
     await budgets.release('ses', rates, { max: 500 }, Date.now());
-    const due = await redis.zrangebyscore(keys.due('bulk'), '-inf', Date.now(), 'LIMIT', 0, 100);
-    const isOurs = await Promise.all(due.map((id) => redis.zrem(keys.due('bulk'), id)));
+    const due = await redis.zrangebyscore(keys.again('bulk'), '-inf', Date.now(), 'LIMIT', 0, 100);
+    const isOurs = await Promise.all(due.map((id) => redis.zrem(keys.again('bulk'), id)));
     await send(due.filter((_, index) => isOurs[index] === 1));
   }
   return { begunAt, sent };

@@ -59,7 +59,7 @@ it('opens at the third fault, is closed by a probe, and tells of each with what 
   expect(await stateOf('ses')).toEqual(clean);
   expect(await eventsOf('ses')).toEqual([
     { ...third, type: 'transport.degraded', transport: 'ses', ...refused },
-    { ...probed, type: 'transport.recovered', transport: 'ses' },
+    { ...probed, type: 'transport.recovered', transport: 'ses', reason: null, cause: null },
   ]);
 });
 

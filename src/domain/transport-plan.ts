@@ -1,15 +1,20 @@
-/** Transport plan: the SMTP accounts there are, with the limits of each. */
+/** The plan of delivery: transports, routes over them, and rules that choose a route; and which transports an email may go by. */
+import type { Lane } from './lane.ts';
 import type { Rate } from './rate.ts';
+
+export type TlsMode = 'require' | 'opportunistic' | 'none';
+
+export type AuthMethod = 'PLAIN' | 'LOGIN' | 'CRAM-MD5';
 
 export type Auth =
   | {
       readonly kind: 'password';
       readonly user: string;
       readonly pass: string;
-      /** Null: the best the server offers. */
-      readonly method: 'PLAIN' | 'LOGIN' | 'CRAM-MD5' | null;
+      /** null: the best that the server offers. */
+      readonly method: AuthMethod | null;
     }
-  /** XOAUTH2. */
+  /** XOAUTH2: an access token is fetched from `tokenUrl` (RFC 6749 section 6). */
   | {
       readonly kind: 'oauth2';
       readonly user: string;
@@ -21,21 +26,119 @@ export type Auth =
 
 export type TransportSettings = {
   readonly name: string;
+  /** A host name in lower-case A-labels or an IP address without brackets. */
   readonly host: string;
   readonly port: number;
+  /** Implicit TLS from the first byte (smtps, RFC 8314); otherwise `tls` says what STARTTLS must do. */
   readonly implicitTls: boolean;
-  readonly tls: 'require' | 'opportunistic' | 'none';
+  readonly tls: TlsMode;
   readonly verifyCertificate: boolean;
-  /** PEM. */
+  /** Certificates to trust in place of those Node.js brings, as PEM. */
   readonly ca: string | null;
   /** PEM. */
   readonly clientCertificate: { readonly cert: string; readonly key: string } | null;
   readonly auth: Auth | null;
-  /** Of the whole fleet. */
+  /** Connections the whole fleet keeps open at most. */
   readonly connections: number;
+  /** A connection is closed after this many messages. */
   readonly messagesPerConnection: number;
-  /** Of a connection. */
+  /** Milliseconds after which a connection is closed, however busy. */
   readonly maxAgeMs: number;
-  /** Rate and quota together. */
+  /** Messages of the whole fleet: rate and quota together, one per window, the shortest first. */
   readonly rates: readonly Rate[];
 };
+
+export type Route =
+  | {
+      readonly kind: 'failover';
+      readonly transports: readonly string[];
+      /** Share (0 to 1) of each transport's connections that bulk mail leaves to transactional mail. */
+      readonly reserve: number;
+    }
+  | { readonly kind: 'weighted'; readonly weights: Readonly<Record<string, number>>; readonly reserve: number };
+
+/** `when` holds if everything in it does; `fromDomain` is in lower-case A-labels. */
+export type Rule = {
+  readonly when: {
+    readonly lane?: Lane;
+    readonly fromDomain?: string;
+    readonly tags: Readonly<Record<string, string>>;
+  };
+  readonly route: string;
+};
+
+/** Routes name only transports that are there, rules only routes that are there, and there is a route `default`. */
+export type TransportPlan = {
+  readonly transports: Readonly<Record<string, TransportSettings>>;
+  readonly routes: Readonly<Record<string, Route>>;
+  readonly rules: readonly Rule[];
+};
+
+export const defaultRoute = 'default';
+export const defaultReserve = 0.25;
+
+/** The plan of one transport, as `SMTP_URL` makes it. */
+export function planOf(settings: TransportSettings): TransportPlan {
+  const route: Route = { kind: 'failover', transports: [settings.name], reserve: defaultReserve };
+  return {
+    transports: recordOf([[settings.name, settings]]),
+    routes: recordOf([[defaultRoute, route]]),
+    rules: [],
+  };
+}
+
+/** A record that has nothing but its entries: a transport may be called `constructor`, and a route that is asked for as well. */
+export function recordOf<T>(entries: Iterable<readonly [string, T]>): Readonly<Record<string, T>> {
+  return Object.assign(Object.create(null), Object.fromEntries(entries));
+}
+
+export type RouteQuestion = {
+  /** The route the email asks for; null when it asks for none. One that is not there any more counts as none. */
+  readonly route: string | null;
+  readonly lane: Lane;
+  readonly fromDomain: string;
+  readonly tags: readonly { readonly name: string; readonly value: string }[];
+};
+
+export type Choice = {
+  readonly route: string;
+  /** In the order in which to try them. */
+  readonly transports: readonly string[];
+  readonly reserve: number;
+};
+
+/** @param rand from 0 to below 1; the same for the same choice */
+export function chooseTransports(plan: TransportPlan, question: RouteQuestion, rand: number): Choice {
+  const name = routeOf(plan, question);
+  const route = plan.routes[name];
+  if (route === undefined) throw new Error(`The plan has no route ${name}`);
+  const transports = route.kind === 'failover' ? route.transports : weighted(route.weights, rand);
+  return { route: name, transports, reserve: route.reserve };
+}
+
+function routeOf(plan: TransportPlan, question: RouteQuestion): string {
+  if (question.route !== null && Object.hasOwn(plan.routes, question.route)) return question.route;
+  return plan.rules.find((rule) => holds(rule, question))?.route ?? defaultRoute;
+}
+
+function holds({ when }: Rule, { lane, fromDomain, tags }: RouteQuestion): boolean {
+  if (when.lane !== undefined && when.lane !== lane) return false;
+  if (when.fromDomain !== undefined && when.fromDomain !== fromDomain.toLowerCase()) return false;
+  return Object.entries(when.tags).every(([name, value]) =>
+    tags.some((tag) => tag.name === name && tag.value === value),
+  );
+}
+
+/** One is drawn by weight; the others stand in for it, the heaviest first. */
+function weighted(weights: Readonly<Record<string, number>>, rand: number): readonly string[] {
+  const entries = Object.entries(weights).sort(([a, weightA], [b, weightB]) => weightB - weightA || (a < b ? -1 : 1));
+  let left = rand * entries.reduce((sum, [, weight]) => sum + weight, 0);
+  const drawn = entries.findIndex(([, weight]) => {
+    left -= weight;
+    return left < 0;
+  });
+  const names = entries.map(([name]) => name);
+  // A sum of fractions may leave a rest: the heaviest has it.
+  const [first] = names.splice(Math.max(drawn, 0), 1);
+  return first === undefined ? [] : [first, ...names];
+}

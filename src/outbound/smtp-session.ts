@@ -4,7 +4,7 @@ import { Readable, type Transform } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { AttemptTrace, Outcome } from '../domain/outcome.ts';
-import type { TransportSettings } from '../domain/smtp-url.ts';
+import type { Auth, TransportSettings } from '../domain/transport-plan.ts';
 import { toData } from './dot-stuffing.ts';
 import { announcesDsn, envelopeOf } from './smtp-envelope.ts';
 import { outcomeOfError, outcomeOfSuccess, type SmtpError } from './smtp-outcome.ts';
@@ -82,12 +82,14 @@ function connect(connection: SMTPConnection): Promise<void> {
   });
 }
 
-function login(connection: SMTPConnection, auth: { user: string; pass: string }): Promise<void> {
+function login(connection: SMTPConnection, auth: Auth): Promise<void> {
+  if (auth.kind === 'oauth2') throw new Error('XOAUTH2 is not spoken yet');
+  const { user, pass, method } = auth;
   return new Promise((loggedIn, failed) => {
     const fail = (error: Error = new Error('Connection closed during login')) => failed(error);
     connection.once('end', fail);
     connection.once('error', fail);
-    connection.login({ ...auth }, (error) => {
+    connection.login({ user, pass, ...(method === null ? {} : { method }) }, (error) => {
       connection.removeListener('end', fail);
       connection.removeListener('error', fail);
       if (error) failed(error);

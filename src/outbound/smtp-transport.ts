@@ -1,6 +1,6 @@
 /** A pool of SMTP sessions to one server: kept, reused, recycled by count and idleness. It never retries a message. */
 import type { Outcome } from '../domain/outcome.ts';
-import type { TransportSettings } from '../domain/smtp-url.ts';
+import type { TransportSettings } from '../domain/transport-plan.ts';
 import { type SmtpError, transportFault } from './smtp-outcome.ts';
 import { openSmtpSession, type SmtpSession } from './smtp-session.ts';
 import type { Message, Transport } from './transport.ts';

@@ -1,0 +1,136 @@
+/** What can be said of a transport, field by field, in a URL and in a file alike; and how it becomes settings. */
+import { parseDuration } from './duration.ts';
+import { parseRates, type Rate, windowName } from './rate.ts';
+import type { Auth, AuthMethod, TlsMode, TransportSettings } from './transport-plan.ts';
+
+/** A field as text. `expected` goes into faults, the value never does: it may be a secret. */
+export type Field<T> = { readonly expected: string; parse(text: string): T | null };
+
+const authMethods: Readonly<Record<string, AuthMethod>> = { plain: 'PLAIN', login: 'LOGIN', 'cram-md5': 'CRAM-MD5' };
+const tlsModes: readonly TlsMode[] = ['require', 'opportunistic', 'none'];
+const longestAgeMs = 86_400_000;
+
+const rates: Field<readonly Rate[]> = {
+  expected: 'rates such as 14/s or 14/s,5000/h with s, m, h or d, each window once',
+  parse(text) {
+    const parsed = parseRates(text);
+    return 'faults' in parsed ? null : parsed;
+  },
+};
+
+export const fields = {
+  name: {
+    expected: 'up to 64 lower-case letters, digits, _ and -, the first a letter or digit',
+    parse: (text) => (/^[a-z0-9][a-z0-9_-]{0,63}$/.test(text) ? text : null),
+  } satisfies Field<string>,
+  host: { expected: 'a host name or an IP address', parse: parseHost } satisfies Field<string>,
+  port: wholeNumber(1, 65_535),
+  flag: {
+    expected: 'true or false',
+    parse: (text) => (text === 'true' ? true : text === 'false' ? false : null),
+  } satisfies Field<boolean>,
+  tls: {
+    expected: 'require, opportunistic or none',
+    parse: (text) => tlsModes.find((mode) => mode === text) ?? null,
+  } satisfies Field<TlsMode>,
+  method: {
+    expected: 'plain, login or cram-md5',
+    parse: (text) => (Object.hasOwn(authMethods, text) ? (authMethods[text] ?? null) : null),
+  } satisfies Field<AuthMethod>,
+  connections: wholeNumber(1, 1_000),
+  messagesPerConnection: wholeNumber(1, 1_000_000),
+  maxAge: {
+    expected: 'a duration such as 5m, from 1s to 24h',
+    parse(text) {
+      const ms = parseDuration(text);
+      return ms !== null && ms >= 1_000 && ms <= longestAgeMs ? ms : null;
+    },
+  } satisfies Field<number>,
+  rates,
+};
+
+export function wholeNumber(min: number, max: number): Field<number> {
+  return {
+    expected: `a whole number from ${min} to ${max}`,
+    parse(text) {
+      const count = Number(text);
+      return /^\d{1,15}$/.test(text) && count >= min && count <= max ? count : null;
+    },
+  };
+}
+
+/** @returns lower-case A-labels, or an IP address without brackets; null when it is neither */
+export function parseHost(text: string): string | null {
+  const bare = text.replace(/^\[(.*)\]$/, '$1');
+  const isV6 = bare.includes(':');
+  // The URL parser knows both; what would mean more than a host to it is refused first.
+  if (bare === '' || bare.length > 253 || /[\s/?#@%[\]\\^|<>`{}]/u.test(bare)) return null;
+  const url = isV6 ? `http://[${bare}]/` : `http://${bare}/`;
+  return URL.canParse(url) ? new URL(url).hostname.replace(/^\[|\]$/g, '') : null;
+}
+
+/** What a URL or a file says of one transport; null where it says nothing. */
+export type TransportGiven = {
+  /** Empty when it could not be read. */
+  readonly host: string;
+  readonly port: number | null;
+  readonly implicitTls: boolean | null;
+  readonly tls: TlsMode | null;
+  readonly verifyCertificate: boolean | null;
+  readonly ca: string | null;
+  readonly clientCertificate: TransportSettings['clientCertificate'];
+  readonly auth: Auth | null;
+  readonly connections: number | null;
+  readonly messagesPerConnection: number | null;
+  readonly maxAgeMs: number | null;
+  readonly rate: readonly Rate[] | null;
+  readonly quota: readonly Rate[] | null;
+};
+
+/** What does not go together; `field` is where. */
+export type GivenFault = { readonly field: 'tls' | 'quota'; readonly message: string };
+
+/** Fills in what was not said, and refuses what does not go together. */
+export function settleTransport(
+  name: string,
+  given: TransportGiven,
+): TransportSettings | { readonly faults: readonly GivenFault[] } {
+  const { host, auth, ca, clientCertificate, rate, quota } = given;
+  const implicitTls = given.implicitTls ?? given.port === 465;
+  const tls = given.tls ?? 'require';
+  const faults: GivenFault[] = [];
+  if (implicitTls && tls !== 'require') {
+    const message = `asks for tls=${tls}, but smtps:// (implicit_tls, port 465) is TLS from the first byte`;
+    faults.push({ field: 'tls', message });
+  }
+  // Without a host that could be read, there is nothing to say of it.
+  if (auth !== null && !implicitTls && tls !== 'require' && host !== '' && !isLoopback(host)) {
+    const message = `would send the password with tls=${tls}: only allowed to a loopback host`;
+    faults.push({ field: 'tls', message });
+  }
+  for (const limit of rate ?? []) {
+    if (!quota?.some(({ windowMs }) => windowMs === limit.windowMs)) continue;
+    faults.push({ field: 'quota', message: `has rate and quota both say how many per ${windowName(limit)}` });
+  }
+  if (faults.length > 0) return { faults };
+  return {
+    name,
+    host,
+    port: given.port ?? (implicitTls ? 465 : 587),
+    implicitTls,
+    tls,
+    verifyCertificate: given.verifyCertificate ?? true,
+    ca,
+    clientCertificate,
+    auth,
+    connections: given.connections ?? 10,
+    messagesPerConnection: given.messagesPerConnection ?? 1_000,
+    maxAgeMs: given.maxAgeMs ?? 300_000,
+    rates: [...(rate ?? []), ...(quota ?? [])].sort((a, b) => a.windowMs - b.windowMs),
+  };
+}
+
+/** @param host as `parseHost` returns it */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}

@@ -62,11 +62,11 @@ export function wholeNumber(min: number, max: number): Field<number> {
 /** @returns lower-case A-labels, or an IP address without brackets; null when it is neither */
 export function parseHost(text: string): string | null {
   const bare = text.replace(/^\[(.*)\]$/, '$1');
-  const isV6 = bare.includes(':');
   // The URL parser knows both; what would mean more than a host to it is refused first.
-  if (bare === '' || bare.length > 253 || /[\s/?#@%[\]\\^|<>`{}]/u.test(bare)) return null;
-  const url = isV6 ? `http://[${bare}]/` : `http://${bare}/`;
-  return URL.canParse(url) ? new URL(url).hostname.replace(/^\[|\]$/g, '') : null;
+  if (bare === '' || /[\s/?#@%[\]\\^|<>`{}]/u.test(bare)) return null;
+  const url = bare.includes(':') ? `http://[${bare}]/` : `http://${bare}/`;
+  const host = URL.canParse(url) ? new URL(url).hostname.replace(/^\[|\]$/g, '') : '';
+  return /^[a-z0-9_.:-]{1,253}$/.test(host) ? host : null;
 }
 
 /** What a URL or a file says of one transport; null where it says nothing. */

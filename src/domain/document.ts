@@ -1,0 +1,72 @@
+/** Reads a document of maps, lists and texts: each value knows its place, and every fault is noted instead of the first one thrown. */
+import type { Field } from './transport-fields.ts';
+
+export type Path = readonly (string | number)[];
+
+/** `on` tells whether the key or the value at `path` is at fault. The message never repeats a value, it may be a secret. */
+export type DocumentFault = { readonly path: Path; readonly on: 'key' | 'value'; readonly message: string };
+
+/** A value and its place; what is wrong with it goes to `faults`, which the whole document shares. */
+export type Given = { readonly value: unknown; readonly path: Path; readonly faults: DocumentFault[] };
+
+/** Notes a fault. @returns null, which stands for what could not be read */
+export function refuse({ path, faults }: Given, message: string, on: DocumentFault['on'] = 'value'): null {
+  faults.push({ path, on, message });
+  return null;
+}
+
+/** A map with keys that are known. What is not there is undefined; null when it is no map. */
+export function fieldsOf<K extends string>(given: Given, known: readonly K[]): Partial<Record<K, Given>> | null {
+  const entries = entriesOf(given, `a map with ${known.join(', ')}`);
+  if (entries === null) return null;
+  const found: Partial<Record<K, Given>> = {};
+  for (const [key, value] of entries) {
+    const name = known.find((name) => name === key);
+    if (name === undefined) refuse(value, unknownKey(key, known), 'key');
+    else found[name] = value;
+  }
+  return found;
+}
+
+/** Without a space behind the colon, `pass:secret` is one key to YAML. */
+function unknownKey(key: string, known: readonly string[]): string {
+  const joined = known.find((name) => key.startsWith(`${name}:`));
+  if (joined !== undefined) return `lacks a space after ${joined}:`;
+  return `has an unknown key${isShown(key) ? ` ${key}` : ''}: expected ${known.join(', ')}`;
+}
+
+/** A map with any keys; null when it is none. */
+export function entriesOf(given: Given, expected: string): [key: string, value: Given][] | null {
+  if (!isMap(given.value)) return refuse(given, `expected ${expected}`);
+  return Object.entries(given.value).map(([key, value]) => [
+    key,
+    { value, path: [...given.path, key], faults: given.faults },
+  ]);
+}
+
+/** A list; null when it is none. */
+export function itemsOf(given: Given, expected: string): Given[] | null {
+  const { value, path, faults } = given;
+  if (!Array.isArray(value)) return refuse(given, `expected ${expected}`);
+  return value.map((item, index) => ({ value: item, path: [...path, index], faults }));
+}
+
+/** A text that is a field; null when it is none, or not there. */
+export function textOf<T>(given: Given | undefined, field: Field<T>): T | null {
+  if (given === undefined) return null;
+  const read = typeof given.value === 'string' ? field.parse(given.value) : null;
+  return read ?? refuse(given, `expected ${field.expected}`);
+}
+
+/** `transports.ses.connections`. Keys are a person's own text: only what looks like a name is shown. */
+export function formatPath(path: Path): string {
+  return path.map((part) => (isShown(String(part)) ? part : '?')).join('.');
+}
+
+function isShown(key: string): boolean {
+  return /^[\w.-]{1,64}$/.test(key);
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,163 @@
+/** `TRANSPORTS_FILE`: the plan that stands in it and in the files it names, kept up to date while the process lives. */
+import { createHash } from 'node:crypto';
+import { constants, open } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import type { FileRead } from '../domain/fill.ts';
+import type { TransportPlan } from '../domain/transport-plan.ts';
+import { readTransportsYaml } from './transports-yaml.ts';
+
+/** A hundred times what a long one has. */
+const maxDocumentBytes = 256 * 1_024;
+/** What a system trusts (ca-certificates.crt) has 220 KB. */
+const maxNamedFileBytes = 1_024 * 1_024;
+
+type Variable = (name: string) => string | undefined;
+type Faults = { readonly faults: readonly string[] };
+
+export type TransportsFile = AsyncDisposable & {
+  /** The last one that was right. */
+  readonly plan: TransportPlan;
+  /** Reads it again at once. @returns its faults, which `onFault` is told as well, or none */
+  reload(): Promise<readonly string[]>;
+};
+
+export type TransportsFileOptions = {
+  readonly path: string;
+  /** What `${NAME}` stands for; undefined when it is not set. */
+  readonly variable: Variable;
+  /** Called with each plan that differs from the one before. Must not throw. */
+  onChange(plan: TransportPlan): void;
+  /** The file has changed and is wrong, the plan stays as it was: called once for each content. Must not throw. */
+  onFault(faults: readonly string[]): void;
+  /** A change is taken up when it is still there at the second look, so that half a file never is. */
+  readonly reloadEveryMs?: number;
+};
+
+export class TransportsFileError extends Error {
+  readonly faults: readonly string[];
+  constructor(path: string, faults: readonly string[]) {
+    super(`TRANSPORTS_FILE (${path}) is wrong:\n${faults.map((fault) => `  ${fault}`).join('\n')}`);
+    this.faults = faults;
+  }
+}
+
+/**
+ * The content is looked at, not events of the file system: those miss what is renamed into place or lies behind a link that is
+ * switched, as in a Kubernetes ConfigMap, and say nothing on network file systems.
+ * @throws TransportsFileError with every fault
+ */
+export async function openTransportsFile(options: TransportsFileOptions): Promise<TransportsFile> {
+  const { path, variable, onChange, onFault, reloadEveryMs = 1_000 } = options;
+  const stop = new AbortController();
+  let { result, seen } = await load(path, variable);
+  if ('faults' in result) throw new TransportsFileError(path, result.faults);
+  let plan = result;
+  let turn: Promise<unknown> = Promise.resolve();
+  let changedTo: string | null = null;
+
+  async function take(): Promise<readonly string[]> {
+    changedTo = null;
+    ({ result, seen } = await load(path, variable));
+    if ('faults' in result) {
+      onFault(result.faults);
+      return result.faults;
+    }
+    const isOther = !isDeepStrictEqual(plan, result);
+    plan = result;
+    if (isOther) onChange(plan);
+    return [];
+  }
+
+  async function look(): Promise<void> {
+    const found = printOf(await readAgain(seen));
+    if (found === printOf(seen)) changedTo = null;
+    else if (found !== changedTo) changedTo = found;
+    else await take();
+  }
+
+  /** One after the other: a reload that is asked for must not be undone by a look that began before it. */
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = turn.then(work);
+    turn = mine.catch(() => {});
+    return mine;
+  }
+
+  async function watch(): Promise<void> {
+    while (!stop.signal.aborted) {
+      await sleep(reloadEveryMs, undefined, { signal: stop.signal }).catch(() => {});
+      if (!stop.signal.aborted) await inTurn(look);
+    }
+  }
+
+  const ended = watch();
+  return {
+    get plan() {
+      return plan;
+    },
+    reload: () => inTurn(take),
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await ended;
+      await turn;
+    },
+  };
+}
+
+/** Reads it once, for whoever only wants to know. */
+export async function readTransportsFile(path: string, variable: Variable): Promise<TransportPlan | Faults> {
+  return (await load(path, variable)).result;
+}
+
+/** What was read, by its path: the file itself first, then those it names. */
+type Seen = ReadonlyMap<string, FileRead>;
+
+/** Which files it names is known only once it has been filled in: whatever is asked for is read, and then it is read once more. */
+async function load(path: string, variable: Variable): Promise<{ result: TransportPlan | Faults; seen: Seen }> {
+  const document = await readFile(path, maxDocumentBytes);
+  const seen = new Map([[resolve(path), document]]);
+  if ('fault' in document) return { result: { faults: [`the file ${document.fault}`] }, seen };
+  for (;;) {
+    const wanted = new Set<string>();
+    const file = (name: string): FileRead => {
+      const full = resolve(dirname(path), name);
+      const read = seen.get(full);
+      if (read === undefined) wanted.add(full);
+      return read ?? { fault: 'has not been read' };
+    };
+    const result = readTransportsYaml(document.text, { variable, file });
+    if (wanted.size === 0) return { result, seen };
+    for (const name of wanted) seen.set(name, await readFile(name, maxNamedFileBytes));
+  }
+}
+
+async function readAgain(seen: Seen): Promise<Seen> {
+  const again = new Map<string, FileRead>();
+  for (const name of seen.keys())
+    again.set(name, await readFile(name, again.size === 0 ? maxDocumentBytes : maxNamedFileBytes));
+  return again;
+}
+
+/** Equal for equal contents. */
+function printOf(seen: Seen): string {
+  return createHash('sha256')
+    .update(JSON.stringify([...seen]))
+    .digest('hex');
+}
+
+/** A fault says why, not what: faults are shown. */
+async function readFile(path: string, maxBytes: number): Promise<FileRead> {
+  try {
+    // Without O_NONBLOCK, to open a pipe that nobody writes to would wait for ever.
+    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const found = await file.stat();
+    if (!found.isFile()) return { fault: 'is not a file' };
+    const bytes = found.size > maxBytes ? null : await file.readFile();
+    if (bytes === null || bytes.length > maxBytes) return { fault: `is larger than ${maxBytes / 1_024} KB` };
+    return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) };
+  } catch (error) {
+    if (error instanceof TypeError) return { fault: 'is not UTF-8' };
+    return { fault: `cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})` };
+  }
+}

@@ -2,12 +2,17 @@
 import { createInterface } from 'node:readline';
 import { stringify } from 'yaml';
 import packageJson from '../package.json' with { type: 'json' };
-import { settingsTable } from './config.ts';
+import { settingsTable, variablesOf } from './config.ts';
+import { describePlan } from './domain/plan-words.ts';
 import { describeReply } from './domain/reply-words.ts';
 import { describeApi } from './http/openapi.ts';
+import { readTransportsFile } from './outbound/transports-file.ts';
 
-/** What a command says as it goes; a fault goes to stderr and makes the exit code 64. */
-type Said = { readonly text: string } | { readonly fault: string };
+/** sysexits.h EX_USAGE. */
+const exitUsage = 64;
+
+/** What a command says as it goes; a fault goes to stderr and makes the exit code `exit`, or 64. */
+type Said = { readonly text: string } | { readonly fault: string; readonly exit?: number };
 type Command = { readonly what: string; run(args: readonly string[]): AsyncIterable<Said> };
 
 const commands: Readonly<Record<string, Command>> = {
@@ -24,7 +29,15 @@ const commands: Readonly<Record<string, Command>> = {
       yield { text: `${settingsTable()}\n` };
     },
   },
+  transports: { what: 'check a TRANSPORTS_FILE: print its plan, or every fault and exit with 1', run: checkTransports },
 };
+
+async function* checkTransports([path]: readonly string[]): AsyncGenerator<Said> {
+  if (path === undefined) return yield { fault: 'No file was given: npm run cli -- transports transports.yaml' };
+  const read = await readTransportsFile(path, variablesOf());
+  if (!('faults' in read)) yield { text: `${describePlan(read)}\n` };
+  else for (const fault of read.faults) yield { fault, exit: 1 };
+}
 
 async function* classifyReplies(args: readonly string[]): AsyncGenerator<Said> {
   let count = 0;
@@ -65,9 +78,6 @@ function usage(): string {
   ].join('\n');
 }
 
-/** sysexits.h EX_USAGE. */
-const exitUsage = 64;
-
 const [name = '', ...args] = process.argv.slice(2);
 const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
 if (command === undefined) {
@@ -78,7 +88,7 @@ if (command === undefined) {
     if ('text' in said) process.stdout.write(said.text);
     else {
       process.stderr.write(`${said.fault}\n`);
-      process.exitCode = exitUsage;
+      process.exitCode = said.exit ?? exitUsage;
     }
   }
 }

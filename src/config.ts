@@ -1,68 +1,21 @@
 /** Environment -> frozen Config through one declarative zod object; the only reader of process.env. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { parseMemoryLine } from './domain/back-pressure.ts';
-import { parseSmtpUrl } from './domain/smtp-url.ts';
-
-const unitBytes: Readonly<Record<string, number>> = { kb: 1_024, mb: 1_024 ** 2, gb: 1_024 ** 3 };
-const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+import {
+  byteSize,
+  duration,
+  durations,
+  flag,
+  memoryLine,
+  roles,
+  secretKey,
+  smtpUrl,
+  wholeNumber,
+} from './config-forms.ts';
 
 function expects<T extends z.ZodType>(schema: T, expected: string, what: string): T {
   return schema.meta({ expected, what });
 }
-
-const durationText = z.string().regex(/^\d+(?:ms|s|m|h|d)$/);
-
-function durationMs(text: string): number {
-  const [, count = '0', unit = 'ms'] = /^(\d+)(\w+)$/.exec(text) ?? [];
-  return Number(count) * (unitMs[unit] ?? 1);
-}
-
-const duration = (minMs: number) =>
-  durationText.transform(durationMs).refine((ms) => ms >= minMs && ms <= 366 * 86_400_000);
-
-const durations = z
-  .string()
-  .transform((text) => text.split(',').map((part) => part.trim()))
-  .pipe(z.array(durationText.transform(durationMs)).min(1));
-
-const wholeNumber = (min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d+$/)
-    .transform(Number)
-    .refine((count) => count >= min && count <= max);
-
-const byteSize = z
-  .string()
-  .regex(/^\d+(?:kb|mb|gb)?$/i)
-  .transform((text) => Number.parseInt(text, 10) * (unitBytes[text.replace(/\d+/, '').toLowerCase()] ?? 1));
-
-const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
-
-const secretKey = z
-  .string()
-  .transform((text) => Buffer.from(text, /^[0-9a-f]{64}$/i.test(text) ? 'hex' : 'base64'))
-  .refine((key) => key.length === 32);
-
-const smtpUrl = z.string().transform((text, context) => {
-  const parsed = parseSmtpUrl(text);
-  if (!('faults' in parsed)) return parsed;
-  for (const message of parsed.faults) context.addIssue({ code: 'custom', message });
-  return z.NEVER;
-});
-
-const memoryLine = z.string().transform((text, context) => {
-  const line = parseMemoryLine(text);
-  if (line === null) context.addIssue({ code: 'custom' });
-  return line ?? z.NEVER;
-});
-
-const roleNames = ['api', 'worker'] as const;
-const roles = z
-  .string()
-  .transform((text) => text.split(',').map((role) => role.trim()))
-  .pipe(z.array(z.enum(roleNames)).min(1));
 
 /** Every setting once: name, form, default, and the words for the table in the README. */
 export const settings = z.object({
@@ -90,8 +43,13 @@ export const settings = z.object({
   ),
   SMTP_URL: expects(
     smtpUrl.optional(),
-    '`smtps://user:pass@host:465` or `smtp://user:pass@host:587`, with `?connections=`, `messages_per_connection=`, `tls=`, `tls_verify=`, `name=`',
-    'The SMTP server mail goes to. Without it, outside production, mail goes to the dev inbox.',
+    '`smtps://user:pass@host:465` or `smtp://user:pass@host:587`, with `?connections=`, `messages_per_connection=`, `max_age=`, `rate=`, `quota=`, `auth=`, `tls=`, `tls_verify=`, `name=`',
+    'The SMTP server mail goes to. Without it and `TRANSPORTS_FILE`, outside production, mail goes to the dev inbox.',
+  ),
+  TRANSPORTS_FILE: expects(
+    z.string().min(1).optional(),
+    'the path of a YAML file',
+    'Several SMTP servers, routes over them and rules, in place of `SMTP_URL`. Read again when it changes.',
   ),
   POSTRIDER_API_KEY: expects(
     z
@@ -176,12 +134,16 @@ export const settings = z.object({
 
 export type SettingName = keyof typeof settings.shape;
 
-export type Config = Readonly<z.output<typeof settings>> & ReturnType<typeof decided>;
+type Env = Readonly<Record<string, string | undefined>>;
+
+export type Config = Readonly<z.output<typeof settings>> &
+  ReturnType<typeof decided> & { readonly variable: ReturnType<typeof variablesOf> };
 
 /** What follows from the settings. */
 function decided(given: z.output<typeof settings>) {
   /** Mail is captured instead of sent: no transport is configured and this is not production. */
-  const devInbox = given.NODE_ENV !== 'production' && given.SMTP_URL === undefined;
+  const hasTransport = given.SMTP_URL !== undefined || given.TRANSPORTS_FILE !== undefined;
+  const devInbox = given.NODE_ENV !== 'production' && !hasTransport;
   const scheduleMs = given.RETRY_SCHEDULE;
   return {
     devInbox,
@@ -211,34 +173,38 @@ export class ConfigError extends Error {
 }
 
 /** @throws ConfigError naming every variable at fault and what was expected; values are never repeated, they may be secrets */
-export function readConfig(env: Readonly<Record<string, string | undefined>> = process.env): Config {
+export function readConfig(env: Env = process.env): Config {
   const given: Record<string, string> = {};
   const faults: string[] = [];
   for (const name of Object.keys(settings.shape)) readVariable(env, name, given, faults);
   const parsed = settings.safeParse(given);
   if (!parsed.success) faults.push(...parsed.error.issues.map(describeFault));
+  if (given.SMTP_URL !== undefined && given.TRANSPORTS_FILE !== undefined)
+    faults.push('TRANSPORTS_FILE: is set beside SMTP_URL, expected one of them');
   faults.push(...missingInProduction(given));
   if (faults.length > 0 || !parsed.success) throw new ConfigError([...new Set(faults)]);
-  return Object.freeze({ ...parsed.data, ...decided(parsed.data) });
+  return Object.freeze({ ...parsed.data, ...decided(parsed.data), variable: variablesOf(env) });
+}
+
+/** What a file that is filled in may ask for, beside the settings; undefined when it is unset or empty. */
+export function variablesOf(env: Env = process.env): (name: string) => string | undefined {
+  return (name) => (Object.hasOwn(env, name) && env[name]) || undefined;
 }
 
 /** Production generates nothing: what a role cannot do without must be given. */
 function missingInProduction(given: Readonly<Record<string, string>>): string[] {
   if (given.NODE_ENV !== 'production') return [];
   const role = settings.shape.ROLES.safeParse(given.ROLES).data ?? [];
-  const needed: SettingName[] = ['SECRET_KEY'];
-  if (role.includes('worker')) needed.push('SMTP_URL');
-  if (role.includes('api')) needed.push('POSTRIDER_API_KEY');
-  return needed.filter((name) => given[name] === undefined).map((name) => `${name}: is required in production`);
+  const needed: SettingName[][] = [['SECRET_KEY']];
+  if (role.includes('worker')) needed.push(['SMTP_URL', 'TRANSPORTS_FILE']);
+  if (role.includes('api')) needed.push(['POSTRIDER_API_KEY']);
+  return needed
+    .filter((names) => names.every((name) => given[name] === undefined))
+    .map((names) => `${names.join(' or ')}: is required in production`);
 }
 
 /** An empty variable counts as unset, as container platforms set them so. */
-function readVariable(
-  env: Readonly<Record<string, string | undefined>>,
-  name: string,
-  given: Record<string, string>,
-  faults: string[],
-): void {
+function readVariable(env: Env, name: string, given: Record<string, string>, faults: string[]): void {
   const value = env[name] || undefined;
   const file = env[`${name}_FILE`] || undefined;
   if (value !== undefined && file !== undefined) faults.push(`${name}: is set both directly and by ${name}_FILE`);

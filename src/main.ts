@@ -22,7 +22,8 @@ async function openOrExit(config: Config): Promise<App> {
     const isTaken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
     const advice = isTaken ? '. Set PORT to another one, or to 0 for any' : '';
     console.error(`Postrider could not start: ${error instanceof Error ? error.message : String(error)}${advice}`);
-    process.exit(1);
+    // What a file of the configuration has wrong, line by line.
+    process.exit(error instanceof Error && 'faults' in error ? exitConfig : 1);
   }
 }
 

@@ -1,14 +1,19 @@
 /** The operator commands as real processes: what they print, where, and with which exit code. */
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
+import { makeCertificate } from './support/certificate.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-function cli(args: readonly string[], input = '') {
+function cli(args: readonly string[], input = '', env: Readonly<Record<string, string>> = {}) {
   const { status, stdout, stderr } = spawnSync(process.execPath, ['src/cli.ts', ...args], {
     cwd: root,
     input,
+    env: { ...process.env, ...env },
     encoding: 'utf8',
     timeout: 30_000,
   });
@@ -75,6 +80,46 @@ it.each([[['classify']], [['classify', '']]])('exits with 64 when there is nothi
 it('shows no control character of a reply', () => {
   const { stdout } = cli(['classify', '550 \u001b[2Jgone\u0007']);
   expect(stdout.split('\n')[0]).toBe('550  [2Jgone ');
+});
+
+describe('transports', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'pr-cli-'));
+  const path = join(dir, 'transports.yaml');
+  const env = { SES_USER: 'AKIAHUNTER', SES_PASSWORD: 'hunter2' };
+  afterAll(() => rmSync(dir, { recursive: true }));
+
+  it('prints the plan of the example in the README, without a secret', async () => {
+    await using certificate = await makeCertificate();
+    const [, example = ''] = /```yaml\n([\s\S]*?)```/.exec(readFileSync(join(root, 'README.md'), 'utf8')) ?? [];
+    writeFileSync(join(dir, 'smtp'), 'hunter2');
+    writeFileSync(path, example.replace('/run/secrets/smtp', 'smtp').replace('/etc/ca.pem', certificate.file));
+    const { status, stdout, stderr } = cli(['transports', path], '', env);
+    expect([status, stderr]).toEqual([0, '']);
+    expect(stdout).toBe(`transports
+  ses     email-smtp.eu-west-1.amazonaws.com:465, TLS from the first byte, login with a password, 20 connections, each closed after 1000 messages or 5m, 14/s,50000/d
+  backup  mail.example.com:587, STARTTLS (own CA), login with a password, 10 connections, each closed after 1000 messages or 5m, no rate
+routes
+  default    ses, then backup; 25% of the connections kept for transactional mail
+  marketing  ses 1 : backup 3; 25% of the connections kept for transactional mail
+rules, the first that holds decides
+  lane bulk -> marketing
+  from shop.example, tag kind=receipt -> default
+`);
+  });
+
+  it('prints every fault and exits with 1', () => {
+    writeFileSync(path, 'transports:\n  a: {host: h.example, port: hunter2, tls: maybe}\n');
+    const { status, stdout, stderr } = cli(['transports', path], '', env);
+    expect([status, stdout]).toEqual([1, '']);
+    expect(stderr).toBe(
+      'line 2, column 30: transports.a.port: expected a whole number from 1 to 65535\n' +
+        'line 2, column 44: transports.a.tls: expected require, opportunistic or none\n',
+    );
+  });
+
+  it('exits with 64 without a file', () => {
+    expect(cli(['transports'])).toMatchObject({ status: 64, stderr: expect.stringMatching(/^No file was given/) });
+  });
 });
 
 it('an unknown command, also one by the name of a property, prints what there is and exits with 64', () => {

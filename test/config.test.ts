@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ConfigError, readConfig } from '../src/config.ts';
-import { parseSmtpUrl } from '../src/domain/smtp-url.ts';
 import { startProcess } from './support/processes.ts';
 
 function faultsOf(env: Record<string, string>): readonly string[] {
@@ -80,11 +79,36 @@ describe('configuration', () => {
     expect(faultsOf({ NODE_ENV: 'production', PORT: 'x' })).toEqual([
       'PORT: expected a port; 0 takes a free one',
       'SECRET_KEY: is required in production',
-      'SMTP_URL: is required in production',
+      'SMTP_URL or TRANSPORTS_FILE: is required in production',
       'POSTRIDER_API_KEY: is required in production',
     ]);
-    expect(faultsOf({ NODE_ENV: 'production', ROLES: 'api' })).not.toContain('SMTP_URL: is required in production');
+    expect(faultsOf({ NODE_ENV: 'production', ROLES: 'api' }).join()).not.toContain('SMTP_URL');
     expect(readConfig(production).devInbox).toBe(false);
+  });
+
+  it('takes a TRANSPORTS_FILE in place of SMTP_URL, and never both', () => {
+    const { SMTP_URL: _, ...rest } = production;
+    expect(readConfig({ ...rest, TRANSPORTS_FILE: '/etc/transports.yaml' })).toMatchObject({
+      TRANSPORTS_FILE: '/etc/transports.yaml',
+    });
+    expect(readConfig({ TRANSPORTS_FILE: 'transports.yaml' })).toMatchObject({
+      devInbox: false,
+      webhooksMayGoPrivate: false,
+    });
+    const both = ['TRANSPORTS_FILE: is set beside SMTP_URL, expected one of them'];
+    expect(faultsOf({ ...production, TRANSPORTS_FILE: 'x' })).toEqual(both);
+    expect(faultsOf({ SMTP_URL: 'smtp://h', TRANSPORTS_FILE: 'x' })).toEqual(both);
+    expect(readConfig({ TRANSPORTS_FILE: '', TRANSPORTS: 'x' })).toMatchObject({ devInbox: true });
+  });
+
+  it('hands out the variables of the environment it was read from, set ones only', () => {
+    const { variable } = readConfig({ SES_PASSWORD: 'p', EMPTY: '' });
+    expect([variable('SES_PASSWORD'), variable('EMPTY'), variable('NONE'), variable('toString')]).toEqual([
+      'p',
+      undefined,
+      undefined,
+      undefined,
+    ]);
   });
 
   it('reads each variable from a file as well, and refuses both at once', async () => {
@@ -107,47 +131,5 @@ describe('configuration', () => {
     expect(postrider.output()).toBe(
       'Configuration is wrong:\n  PORT: expected a port; 0 takes a free one\n  WORKER_CONCURRENCY: expected a whole number from 1\n',
     );
-  });
-});
-
-describe('SMTP_URL', () => {
-  it.each([
-    [
-      'smtps://u:p@h.example',
-      { host: 'h.example', port: 465, implicitTls: true, tls: 'require', auth: { user: 'u', pass: 'p' } },
-    ],
-    [
-      'smtp://u:p@h.example',
-      { port: 587, implicitTls: false, tls: 'require', verifyCertificate: true, connections: 10, name: 'default' },
-    ],
-    [
-      'smtp://us%40er:p%3A%2F@h.example:2525?connections=3&messages_per_connection=7&tls_verify=false&name=ses',
-      {
-        port: 2525,
-        auth: { user: 'us@er', pass: 'p:/' },
-        connections: 3,
-        messagesPerConnection: 7,
-        verifyCertificate: false,
-        name: 'ses',
-      },
-    ],
-    ['smtp://localhost:25?tls=none', { auth: null, tls: 'none' }],
-    ['smtp://u:p@127.0.0.1?tls=none', { auth: { user: 'u', pass: 'p' } }],
-    ['smtp://[::1]:2525?tls=opportunistic', { host: '::1', tls: 'opportunistic' }],
-  ])('%s is read', (url, settings) => {
-    expect(parseSmtpUrl(url)).toMatchObject(settings);
-  });
-
-  it.each([
-    ['http://h', 1],
-    ['smtp://', 1],
-    ['smtp://user@h', 1],
-    ['smtp://u:p%zz@h', 1],
-    ['smtp://h/path?tls=maybe&connections=0&foo=1&name=A', 5],
-    ['smtps://h?tls=none', 1],
-    ['smtps://h?name=sandbox', 1],
-    ['smtp://u:p@h?tls=opportunistic', 1],
-  ])('%s has its faults named', (url, count) => {
-    expect(parseSmtpUrl(url)).toEqual({ faults: expect.toSatisfy((faults: string[]) => faults.length === count) });
   });
 });

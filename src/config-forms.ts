@@ -1,0 +1,58 @@
+/** The forms that settings come in: text -> value. What they expect is said beside each setting. */
+import { z } from 'zod';
+import { parseMemoryLine } from './domain/back-pressure.ts';
+import { parseDuration } from './domain/duration.ts';
+import { parseSmtpUrl } from './domain/smtp-url.ts';
+
+const unitBytes: Readonly<Record<string, number>> = { kb: 1_024, mb: 1_024 ** 2, gb: 1_024 ** 3 };
+
+const durationText = z.string().transform((text, context) => {
+  const ms = parseDuration(text);
+  if (ms === null) context.addIssue({ code: 'custom' });
+  return ms ?? z.NEVER;
+});
+
+export const duration = (minMs: number) => durationText.refine((ms) => ms >= minMs && ms <= 366 * 86_400_000);
+
+export const durations = z
+  .string()
+  .transform((text) => text.split(',').map((part) => part.trim()))
+  .pipe(z.array(durationText).min(1));
+
+export const wholeNumber = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d+$/)
+    .transform(Number)
+    .refine((count) => count >= min && count <= max);
+
+export const byteSize = z
+  .string()
+  .regex(/^\d+(?:kb|mb|gb)?$/i)
+  .transform((text) => Number.parseInt(text, 10) * (unitBytes[text.replace(/\d+/, '').toLowerCase()] ?? 1));
+
+export const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
+
+export const secretKey = z
+  .string()
+  .transform((text) => Buffer.from(text, /^[0-9a-f]{64}$/i.test(text) ? 'hex' : 'base64'))
+  .refine((key) => key.length === 32);
+
+export const smtpUrl = z.string().transform((text, context) => {
+  const parsed = parseSmtpUrl(text);
+  if (!('faults' in parsed)) return parsed;
+  for (const message of parsed.faults) context.addIssue({ code: 'custom', message });
+  return z.NEVER;
+});
+
+export const memoryLine = z.string().transform((text, context) => {
+  const line = parseMemoryLine(text);
+  if (line === null) context.addIssue({ code: 'custom' });
+  return line ?? z.NEVER;
+});
+
+const roleNames = ['api', 'worker'] as const;
+export const roles = z
+  .string()
+  .transform((text) => text.split(',').map((role) => role.trim()))
+  .pipe(z.array(z.enum(roleNames)).min(1));

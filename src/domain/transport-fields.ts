@@ -1,6 +1,7 @@
 /** What can be said of a transport, field by field, in a URL and in a file alike; and how it becomes settings. */
 import { parseDuration } from './duration.ts';
 import { parseRates, type Rate, windowName } from './rate.ts';
+import { sandboxTransport } from './sandbox.ts';
 import type { Auth, AuthMethod, TlsMode, TransportSettings } from './transport-plan.ts';
 
 /** A field as text. `expected` goes into faults, the value never does: it may be a secret. */
@@ -20,8 +21,8 @@ const rates: Field<readonly Rate[]> = {
 
 export const fields = {
   name: {
-    expected: 'up to 64 lower-case letters, digits, _ and -, the first a letter or digit',
-    parse: (text) => (/^[a-z0-9][a-z0-9_-]{0,63}$/.test(text) ? text : null),
+    expected: `up to 64 lower-case letters, digits, _ and -, the first a letter or digit; ${sandboxTransport} is taken`,
+    parse: (text) => (/^[a-z0-9][a-z0-9_-]{0,63}$/.test(text) && text !== sandboxTransport ? text : null),
   } satisfies Field<string>,
   host: { expected: 'a host name or an IP address', parse: parseHost } satisfies Field<string>,
   port: wholeNumber(1, 65_535),

@@ -3,3 +3,13 @@
 export const lanes = ['transactional', 'bulk'] as const;
 
 export type Lane = (typeof lanes)[number];
+
+/**
+ * How many of a transport's connections bulk may use at once: what the share kept for transactional leaves, and one at least.
+ * @param reserve 0..1
+ */
+export function bulkPlaces(connections: number, reserve: number): number {
+  // 0.07 * 100 is a little more than 7.
+  const kept = Math.ceil(reserve * connections - 1e-9);
+  return Math.min(connections, Math.max(1, connections - kept));
+}

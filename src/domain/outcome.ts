@@ -1,4 +1,6 @@
 /** What one attempt came to, what a caller asks of an accepted email: always a value, one variant for each thing that should happen next. */
+
+import type { FaultCause } from './fault-cause.ts';
 import type { SmtpReply } from './recipient.ts';
 
 export type RecipientReply = { readonly address: string; readonly smtp: SmtpReply };
@@ -28,10 +30,10 @@ export type Outcome =
   /** The message may have been handed over and no answer came; `refused` holds the recipients that had their answer before. */
   | ({ readonly kind: 'unknown'; readonly detail: string; readonly refused: readonly RecipientReply[] } & Traced)
   /** The transport's own trouble (connect, TLS, login, a drop before DATA): nothing was handed over, nobody's attempt is burnt. */
-  | ({ readonly kind: 'transport_fault'; readonly detail: string } & Traced)
+  | ({ readonly kind: 'transport_fault'; readonly cause: FaultCause; readonly detail: string } & Traced)
   /** This message cannot be sent by anyone or over this hop (too large, no SMTPUTF8): an answer we know without asking. */
   | ({ readonly kind: 'undeliverable'; readonly detail: string } & Traced)
-  /** The claim on the email was lost before the first byte of the body: somebody else moved it, so look again. */
+  /** Nothing was sent and nobody is at fault: the claim on the email was refused, or no connection was free in time. */
   | { readonly kind: 'withheld' };
 
 /** What can be settled: what a transport answered, and what stood in the way before one was asked. */

@@ -2,7 +2,8 @@
 import { fieldsOf, type Given, refuse, textOf } from './document.ts';
 import type { FileRead } from './fill.ts';
 import { certificatesFault, keyFault } from './pem.ts';
-import { type Field, fields, isLoopback, parseHost, type TransportGiven } from './transport-fields.ts';
+import { tokenUrlFault } from './token-url.ts';
+import { type Field, fields, type TransportGiven } from './transport-fields.ts';
 import type { Auth } from './transport-plan.ts';
 
 const credential: Field<string> = {
@@ -13,12 +14,7 @@ const credential: Field<string> = {
 /** The client's secret goes there: over TLS, or on this machine. */
 const tokenUrl: Field<string> = {
   expected: 'an https:// URL without user and password',
-  parse(text) {
-    if (!URL.canParse(text)) return null;
-    const { protocol, hostname, username, password } = new URL(text);
-    const isSafe = protocol === 'https:' || (protocol === 'http:' && isLoopback(parseHost(hostname) ?? ''));
-    return isSafe && username === '' && password === '' ? text : null;
-  },
+  parse: (text) => (tokenUrlFault(text) === null ? text : null),
 };
 
 /** `{user, pass, method?}`, or `{oauth2: {…}}`. */

@@ -1,4 +1,4 @@
-/** The dev inbox as a transport: mail is captured instead of sent. */
+/** The dev inbox as a transport: mail is captured instead of sent. It is always well and has no connections. */
 import { acceptedBy } from './smtp-outcome.ts';
 import type { Message, Transport } from './transport.ts';
 
@@ -9,14 +9,20 @@ type Deps = {
 };
 
 export function openInboxTransport(deps: Deps): Transport {
+  let isClosed = false;
   return {
     name: 'inbox',
     async send({ emailId, envelope, raw }, claim) {
-      if (!(await claim())) return { kind: 'withheld' };
+      if (isClosed || !(await claim())) return { kind: 'withheld' };
       const id = deps.newId();
       await deps.capture({ id, at: deps.now(), emailId, envelope, raw });
       return acceptedBy('inbox', envelope.to, `250 2.6.0 Captured as ${id}`);
     },
-    async [Symbol.asyncDispose]() {},
+    probe: async () => null,
+    pool: { open: 0, busy: 0, waiting: 0, isStuck: false },
+    allow() {},
+    async [Symbol.asyncDispose]() {
+      isClosed = true;
+    },
   };
 }

@@ -9,10 +9,12 @@ export type Envelope = SMTPEnvelope & Partial<SMTPConnectionEnvelope>;
 /** RFC 3461 section 4.2 */
 const maxOriginalRecipientLength = 500;
 
-export function envelopeOf(message: Message, announcesDsn: boolean): Envelope {
+/** There is no `BODY=8BITMIME` in it: every body we compose is 7bit, and UTF-8 in a header is what SMTPUTF8 says (RFC 6531 section 3.6). */
+export function envelopeOf(message: Message, { dsn, maxBytes }: Extensions): Envelope {
   const { from, to } = message.envelope;
-  const envelope: Envelope = { from, to: [...to], size: message.raw.length };
-  if (!message.dsn || !announcesDsn) return envelope;
+  // Without a size the library neither declares nor compares one: it takes a host name such as mx-size for the extension.
+  const envelope: Envelope = { from, to: [...to], ...(maxBytes === null ? {} : { size: message.raw.length }) };
+  if (!message.dsn || !dsn) return envelope;
   return askFor(message.dsn, message.emailId, to, envelope);
 }
 
@@ -49,8 +51,22 @@ function toCodePoint(character: string): string {
   return `\\x{${character.codePointAt(0)?.toString(16).toUpperCase().padStart(2, '0')}}`;
 }
 
+/** What a server offers that changes how a message is sent. */
+export type Extensions = {
+  readonly utf8: boolean;
+  readonly dsn: boolean;
+  /** The largest message it takes (RFC 1870); 0 when it declares sizes without a limit, null when it does not. */
+  readonly maxBytes: number | null;
+};
+
 /** @param reply the server's answer to EHLO; the first line is its name, which may look like anything */
-export function announcesDsn(reply: string): boolean {
-  const [, ...extensions] = reply.split(/\r?\n/);
-  return extensions.some((line) => /^250[ -]DSN\s*$/i.test(line));
+export function extensionsOf(reply: string): Extensions {
+  const [, ...lines] = reply.split(/\r?\n/);
+  const offer = (pattern: RegExp) => lines.map((line) => pattern.exec(line)).find((found) => found !== null);
+  const size = offer(/^250[ -]SIZE(?:[ \t]+(\d+))?\s*$/i);
+  return {
+    utf8: offer(/^250[ -]SMTPUTF8\s*$/i) !== undefined,
+    dsn: offer(/^250[ -]DSN\s*$/i) !== undefined,
+    maxBytes: size === undefined ? null : Number(size[1] ?? 0),
+  };
 }

@@ -1,10 +1,15 @@
 /** Turns what `SMTPConnection` reports into an Outcome. The reply code speaks first; the library's own codes only where there is none. */
 import type { SMTPConnectionEnvelopeInfo } from 'nodemailer/lib/smtp-connection';
 import { parseReply } from '../domain/classify.ts';
+import type { FaultCause } from '../domain/fault-cause.ts';
 import type { Outcome, RecipientReply } from '../domain/outcome.ts';
+import type { TransportFault } from './transport.ts';
 
 export type SmtpError = Error & {
   code?: string | undefined;
+  /** The code the system gave, where the library put its own in its place. */
+  originalCode?: string | undefined;
+  timeoutType?: string | undefined;
   command?: string | undefined;
   response?: string | undefined;
   responseCode?: number | undefined;
@@ -44,12 +49,25 @@ export function outcomeOfError(progress: Progress, error: SmtpError): Outcome {
   if (isAnswer) return acceptedBy(transport, to, error.response ?? '', refused);
   if (bodyBegun) return { kind: 'unknown', transport, detail, refused };
   if (error.code === 'EMESSAGE' || error.code === 'EENVELOPE') return { kind: 'undeliverable', transport, detail };
-  return transportFault(transport, error);
+  // It was connected and logged in: whether that still works, the next connection tells.
+  return transportFault(transport, error, 'protocol');
 }
 
-export function transportFault(transport: string, error: SmtpError): Outcome {
-  return { kind: 'transport_fault', transport, detail: describe(error) };
+export function transportFault(transport: string, error: SmtpError, cause: FaultCause): TransportFault {
+  return { kind: 'transport_fault', transport, cause, detail: describe(error) };
 }
+
+/** What opening a connection failed at. A server that is about to close (421) has refused nothing. */
+export function causeOf({ code, originalCode = '', timeoutType, responseCode }: SmtpError): FaultCause {
+  if (code === 'EDNS') return 'dns';
+  if (responseCode === 421) return 'protocol';
+  if (code === 'EAUTH') return 'login';
+  if (code === 'ETLS' || timeoutType === 'UPGRADE_TIMEOUT' || tlsCodes.test(originalCode)) return 'tls';
+  return responseCode !== undefined || code === 'EPROTOCOL' ? 'protocol' : 'connect';
+}
+
+/** OpenSSL's own codes, such as `CERT_HAS_EXPIRED`; those of sockets begin with E. */
+const tlsCodes = /^(?:ERR_(?:SSL|TLS|OSSL)_|EPROTO$|ERROR_IN_|[^E])/;
 
 function refusedOf({ envelope }: Progress): RecipientReply[] {
   return (envelope.rejectedErrors ?? []).flatMap((error: SmtpError) =>

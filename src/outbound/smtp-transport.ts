@@ -1,130 +1,63 @@
-/** A pool of SMTP sessions to one server: kept, reused, recycled by count and idleness. It never retries a message. */
-import type { Outcome } from '../domain/outcome.ts';
+/** A transport over SMTP: one message takes a session of its pool, is sent once, and gives the session back. */
 import type { TransportSettings } from '../domain/transport-plan.ts';
-import { type SmtpError, transportFault } from './smtp-outcome.ts';
-import { openSmtpSession, type SmtpSession } from './smtp-session.ts';
-import type { Message, Transport } from './transport.ts';
+import { openTokens } from './oauth-tokens.ts';
+import { openSmtpPool, type PoolTimes } from './smtp-pool.ts';
+import { openSmtpSession } from './smtp-session.ts';
+import type { Transport } from './transport.ts';
 
-/** Servers commonly drop an idle client after 30 to 300 seconds; we leave first. */
-const idleCloseMs = 20_000;
-/** How long a message waits for a free session before it goes back to the queue. */
-const waitDeadlineMs = 30_000;
+const usualTimes: PoolTimes = {
+  // What must wait longer is better parked than held in memory.
+  waitMs: 5_000,
+  // Servers commonly drop an idle client after 30 to 300 seconds; we leave first.
+  idleCloseMs: 20_000,
+  reopenMs: 1_000,
+};
 
-type Kept = { readonly session: SmtpSession; readonly timer: NodeJS.Timeout };
+/** Whoever disposes of it has let its work end before. */
+const disposePatienceMs = 1_000;
 
-type Waiter = { readonly give: (turn: SmtpSession | 'open_one') => void };
+export type SmtpTransport = Transport & {
+  /**
+   * Takes no more messages, waits for those in hand, says QUIT. What is in hand after so long has an unknown outcome: a server may take
+   * ten minutes for its answer (RFC 5321 section 4.5.3.2.6). May be called again with less patience.
+   */
+  close(patienceMs: number): Promise<void>;
+};
 
-export function openSmtpTransport(settings: TransportSettings): Transport {
-  const idle: Kept[] = [];
-  const waiting = new Set<Waiter>();
-  const busy = new Set<SmtpSession>();
-  let open = 0;
-  let isClosed = false;
+export type SmtpTransportOptions = Partial<PoolTimes> & {
+  /** 0..1, spreads the ages of connections. */
+  rand?(): number;
+  /** Milliseconds of a clock that never goes back. */
+  now?(): number;
+};
 
-  async function send(message: Message, claim: () => Promise<boolean>): Promise<Outcome> {
-    const session = await acquire().catch((error: SmtpError) => error);
-    // Nothing but connecting, TLS and login has happened: whatever the server said then, it said about us.
-    if (session instanceof Error) return transportFault(settings.name, session);
-    try {
-      return await session.send(message, claim);
-    } finally {
-      release(session);
-    }
-  }
-
-  async function acquire(): Promise<SmtpSession> {
-    for (let kept = idle.pop(); kept !== undefined; kept = idle.pop()) {
-      clearTimeout(kept.timer);
-      if (kept.session.isUsable) return use(kept.session);
-    }
-    if (open < settings.connections) {
-      open += 1;
-      return openOne();
-    }
-    const turn = await waitForTurn();
-    return turn === 'open_one' ? openOne() : use(turn);
-  }
-
-  function use(session: SmtpSession): SmtpSession {
-    busy.add(session);
-    return session;
-  }
-
-  /** Opens a session in a place that is already counted; when it ends, the place goes to whoever waits, or is free. */
-  async function openOne(): Promise<SmtpSession> {
-    const ended = onceOnly(() => {
-      if (!next('open_one')) open -= 1;
-    });
-    try {
-      if (isClosed) throw new Error('The transport is closed');
-      return use(await openSmtpSession(settings, ended));
-    } catch (error) {
-      ended();
-      throw error;
-    }
-  }
-
-  function waitForTurn(): Promise<SmtpSession | 'open_one'> {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        waiting.delete(waiter);
-        reject(new Error(`No free connection within ${waitDeadlineMs / 1_000} s`));
-      }, waitDeadlineMs);
-      const waiter: Waiter = {
-        give(turn) {
-          clearTimeout(timer);
-          resolve(turn);
-        },
-      };
-      waiting.add(waiter);
-    });
-  }
-
-  /** Gives a turn to whoever has waited longest; false when nobody waits. */
-  function next(turn: SmtpSession | 'open_one'): boolean {
-    const [waiter] = waiting;
-    if (waiter === undefined) return false;
-    waiting.delete(waiter);
-    waiter.give(turn);
-    return true;
-  }
-
-  function release(session: SmtpSession): void {
-    busy.delete(session);
-    if (!session.isUsable) return;
-    if (isClosed || session.sent >= settings.messagesPerConnection) session.close();
-    else if (!next(session)) keep(session);
-  }
-
-  function keep(session: SmtpSession): void {
-    const kept: Kept = { session, timer: setTimeout(() => retire(kept), idleCloseMs) };
-    idle.push(kept);
-  }
-
-  function retire(kept: Kept): void {
-    idle.splice(idle.indexOf(kept), 1);
-    kept.session.close();
-  }
+export function openSmtpTransport(settings: TransportSettings, options: SmtpTransportOptions = {}): SmtpTransport {
+  const { rand = Math.random, now = () => performance.now() } = options;
+  const { auth } = settings;
+  const tokens = auth?.kind === 'oauth2' ? openTokens(auth, now) : null;
+  const pool = openSmtpPool(
+    { ...settings, ...usualTimes, ...options },
+    { open: (onEnd, signal) => openSmtpSession(settings, { tokens, onEnd, signal }), now, rand },
+  );
 
   return {
     name: settings.name,
-    send,
-    async [Symbol.asyncDispose]() {
-      isClosed = true;
-      for (const { session, timer } of idle.splice(0)) {
-        clearTimeout(timer);
-        session.close();
+    async send(message, claim, turn) {
+      const session = await pool.take(turn);
+      if (session === null) return { kind: 'withheld' };
+      if ('kind' in session) return session;
+      try {
+        return await session.send(message, claim);
+      } finally {
+        pool.release(session, turn.lane);
       }
-      for (const session of busy) session.close();
     },
-  };
-}
-
-function onceOnly(work: () => void): () => void {
-  let isDone = false;
-  return () => {
-    if (isDone) return;
-    isDone = true;
-    work();
+    probe: pool.probe,
+    get pool() {
+      return pool.state;
+    },
+    allow: pool.allow,
+    close: pool.close,
+    [Symbol.asyncDispose]: () => pool.close(disposePatienceMs),
   };
 }

@@ -1,5 +1,6 @@
 /** The port every transport fills: one message in, one Outcome out. */
 import type { Dsn } from '../domain/dsn.ts';
+import type { Lane } from '../domain/lane.ts';
 import type { Outcome } from '../domain/outcome.ts';
 
 export type Message = {
@@ -13,12 +14,37 @@ export type Message = {
   readonly attempts?: number;
 };
 
+/** What a message has a right to among those that want a connection. */
+export type Turn = {
+  readonly lane: Lane;
+  /** Share of the connections that bulk leaves to transactional, 0..1. */
+  readonly reserve: number;
+};
+
+export type TransportFault = Extract<Outcome, { kind: 'transport_fault' }>;
+
+export type PoolState = {
+  /** Connections that are logged in. */
+  readonly open: number;
+  /** Connections with a message in hand. */
+  readonly busy: number;
+  /** Messages that wait for a connection. */
+  readonly waiting: number;
+  /** A wait ended in vain, no connection has become free since, and a transactional message would wait as well. */
+  readonly isStuck: boolean;
+};
+
 export type Transport = AsyncDisposable & {
   readonly name: string;
   /**
-   * Sends one message once; never retries.
+   * Sends one message once; never retries. Withheld when no connection was free in time or the transport is closed.
    * @param claim asked right before the first byte of the body leaves; when it answers false, nothing is sent
    * @throws only what `claim` throws
    */
-  send(message: Message, claim: () => Promise<boolean>): Promise<Outcome>;
+  send(message: Message, claim: () => Promise<boolean>, turn: Turn): Promise<Outcome>;
+  /** Opens a connection and logs in, keeps it. null when that went well. */
+  probe(): Promise<TransportFault | null>;
+  readonly pool: PoolState;
+  /** Connections it may have from now on; those above it are closed as they become free. */
+  allow(connections: number): void;
 };

@@ -129,5 +129,5 @@ async function tryNow(deps: Deps, job: DeliverJob, email: LoadedEmail): Promise<
   // Files and a connection may have been waited for: what is over by now is withheld, and found expired when it is looked at again.
   const claim = async () =>
     !isOver() && deps.emails.claimHandOver(email, { at: deps.now(), transport, attemptId, job: job.id });
-  return send(message, claim);
+  return send(message, claim, { lane: facts.lane, reserve: 0.25 });
 }

@@ -91,7 +91,7 @@ describe('an attempt that was under way when its email was changed', () => {
   const now = start + hour + 2_000;
   const later = changed({ ...scheduled }, { kind: 'rescheduled', at: start + 24 * hour }, now - 1_000);
   const stale: SettledOutcome[] = [
-    { kind: 'transport_fault', transport: 't', detail: 'no connection' },
+    { kind: 'transport_fault', transport: 't', cause: 'connect', detail: 'no connection' },
     { kind: 'answered', transport: 't', replies: [{ address: 'a', smtp: greylisted }] },
     { kind: 'fetch_fault', detail: 'no file', isFinal: false },
     { kind: 'fetch_fault', detail: 'no file', isFinal: true },

@@ -41,7 +41,12 @@ const outcomes: fc.Arbitrary<SettledOutcome> = fc.oneof(
   fc.record({ kind: fc.constant('answered' as const), transport, replies }),
   fc.record({ kind: fc.constant('answered' as const), transport, replies, feedback }),
   fc.record({ kind: fc.constant('unknown' as const), transport, detail, refused: replies }),
-  fc.record({ kind: fc.constant('transport_fault' as const), transport, detail }),
+  fc.record({
+    kind: fc.constant('transport_fault' as const),
+    transport,
+    cause: fc.constant('connect' as const),
+    detail,
+  }),
   fc.record({ kind: fc.constant('undeliverable' as const), transport, detail }),
   fc.record({ kind: fc.constant('fetch_fault' as const), detail, isFinal: fc.boolean() }),
   fc.constant({ kind: 'expired' as const }),

@@ -84,7 +84,7 @@ describe('decide', () => {
   it('burns no attempt and tells nobody when the transport is at fault', () => {
     const { state, events, again } = decide(
       email(recipient('a')),
-      { kind: 'transport_fault', transport: 't', detail: 'refused' },
+      { kind: 'transport_fault', transport: 't', cause: 'connect', detail: 'refused' },
       policy,
       start,
       0,
@@ -222,7 +222,7 @@ describe('decide', () => {
   });
 
   it.each<SettledOutcome>([
-    { kind: 'transport_fault', transport: 't', detail: 'down' },
+    { kind: 'transport_fault', cause: 'connect', transport: 't', detail: 'down' },
     { kind: 'undeliverable', transport: 't', detail: 'too large' },
     { kind: 'unknown', transport: 't', detail: 'lost', refused: [] },
   ])('says nothing of sandbox recipients by a $kind of another transport, nor the other way round', (outcome) => {
@@ -257,7 +257,7 @@ describe('decide', () => {
       replies.map((list): SettledOutcome => ({ kind: 'answered', transport: 't', replies: list })),
       replies.map((list): SettledOutcome => ({ kind: 'unknown', transport: 't', detail: 'd', refused: list })),
       fc.constantFrom<SettledOutcome>(
-        { kind: 'transport_fault', transport: 't', detail: 'd' },
+        { kind: 'transport_fault', transport: 't', cause: 'connect', detail: 'd' },
         { kind: 'undeliverable', transport: 't', detail: 'd' },
       ),
     );

@@ -13,7 +13,9 @@ function answered(...replies: (typeof noLogin | typeof later)[]): SettledOutcome
 }
 
 it('leaves out trouble of the transport that led to no event, be it a fault or a reply', () => {
-  expect(stepOf({ kind: 'transport_fault', transport: 't', detail: 'down' }, state, [], start)).toBeNull();
+  expect(
+    stepOf({ kind: 'transport_fault', transport: 't', cause: 'connect', detail: 'down' }, state, [], start),
+  ).toBeNull();
   expect(stepOf(answered(noLogin, noLogin), state, [], start)).toBeNull();
 });
 

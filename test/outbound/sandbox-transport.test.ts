@@ -4,6 +4,7 @@ import { openSandboxTransport } from '../../src/outbound/sandbox-transport.ts';
 import type { Message } from '../../src/outbound/transport.ts';
 
 const yes = async () => true;
+const turn = { lane: 'transactional', reserve: 0.25 } as const;
 
 function message(to: readonly string[], attempts = 0): Message {
   const envelope = { from: 'a@x.co', to: to.map((name) => `${name}@sandbox.invalid`) };
@@ -17,7 +18,7 @@ function at(name: string, code: number, enhanced: string) {
 it('answers each recipient by its row, with what is heard of those it took', async () => {
   await using sandbox = openSandboxTransport({ slowMs: 1 });
   const names = ['delivered', 'bounced', 'deferred', 'Complained+17', 'slow', 'nobody'];
-  expect(await sandbox.send(message(names), yes)).toEqual({
+  expect(await sandbox.send(message(names), yes, turn)).toEqual({
     kind: 'answered',
     transport: 'sandbox',
     replies: [
@@ -39,7 +40,7 @@ it('defers twice, and refuses for good however often', async () => {
   await using sandbox = openSandboxTransport({ slowMs: 1 });
   const codes: (number | undefined)[][] = [];
   for (const attempts of [0, 1, 2, 3]) {
-    const outcome = await sandbox.send(message(['deferred', 'bounced'], attempts), yes);
+    const outcome = await sandbox.send(message(['deferred', 'bounced'], attempts), yes, turn);
     codes.push(outcome.kind === 'answered' ? outcome.replies.map(({ smtp }) => smtp.code) : []);
   }
   expect(codes).toEqual([
@@ -57,21 +58,25 @@ it('asks for the claim only when somebody takes the body, and hands over nothing
     claims += 1;
     return false;
   };
-  expect(await sandbox.send(message(['bounced', 'deferred']), no)).toMatchObject({ kind: 'answered' });
+  expect(await sandbox.send(message(['bounced', 'deferred']), no, turn)).toMatchObject({ kind: 'answered' });
   expect(claims).toBe(0);
-  expect(await sandbox.send(message(['bounced', 'delivered']), no)).toEqual({ kind: 'withheld' });
+  expect(await sandbox.send(message(['bounced', 'delivered']), no, turn)).toEqual({ kind: 'withheld' });
   expect(claims).toBe(1);
 });
 
 it('lets slow@ wait for its time after the claim, and leaves what it is closed on unknown', async () => {
   const sandbox = openSandboxTransport({ slowMs: 3_600_000 });
   const claimed = Promise.withResolvers<boolean>();
-  const sending = sandbox.send(message(['slow', 'bounced']), () => {
-    claimed.resolve(true);
-    return claimed.promise;
-  });
+  const sending = sandbox.send(
+    message(['slow', 'bounced']),
+    () => {
+      claimed.resolve(true);
+      return claimed.promise;
+    },
+    turn,
+  );
   await claimed.promise;
-  expect(await sandbox.send(message(['delivered']), yes)).toMatchObject({ kind: 'answered' });
+  expect(await sandbox.send(message(['delivered']), yes, turn)).toMatchObject({ kind: 'answered' });
   await sandbox[Symbol.asyncDispose]();
   expect(await sending).toEqual({
     kind: 'unknown',
@@ -84,7 +89,7 @@ it('lets slow@ wait for its time after the claim, and leaves what it is closed o
 it('answers slow@ once its time has passed', async () => {
   await using sandbox = openSandboxTransport({ slowMs: 30 });
   const began = performance.now();
-  expect(await sandbox.send(message(['slow']), yes)).toMatchObject({
+  expect(await sandbox.send(message(['slow']), yes, turn)).toMatchObject({
     kind: 'answered',
     replies: [at('slow', 250, '2.0.0')],
   });

@@ -4,9 +4,10 @@ import { parseMailbox } from '../../src/domain/address.ts';
 import type { Dsn } from '../../src/domain/dsn.ts';
 import { parseSmtpUrl } from '../../src/domain/smtp-url.ts';
 import { openSmtpTransport } from '../../src/outbound/smtp-transport.ts';
-import type { Message } from '../../src/outbound/transport.ts';
+import type { Message, Turn } from '../../src/outbound/transport.ts';
 import { openScriptedSmtp } from '../support/scripted-smtp.ts';
 
+const turn: Turn = { lane: 'transactional', reserve: 0.25 };
 const onTrouble: Dsn = { notify: ['failure', 'delay'], return: 'headers' };
 
 /**
@@ -22,7 +23,7 @@ async function commandsFor(greeting: readonly string[], ...messages: Partial<Mes
   for (const { to = ['b@y.co'], ...message } of messages) {
     const envelope = { from: 'a@x.co', to };
     const raw = Buffer.from('Subject: s\r\n\r\n');
-    const outcome = await transport.send({ emailId: 'em_1', envelope, raw, ...message }, async () => true);
+    const outcome = await transport.send({ emailId: 'em_1', envelope, raw, ...message }, async () => true, turn);
     expect(outcome).toMatchObject({ kind: 'answered' });
   }
   expect(server.connections).toBe(1);

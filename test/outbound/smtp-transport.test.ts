@@ -1,20 +1,8 @@
 /** The SMTP transport against a server that misbehaves at every stage: each ending is the right Outcome, and the next message gets through. */
 import { describe, expect, it } from 'vitest';
 import type { Outcome } from '../../src/domain/outcome.ts';
-import { parseSmtpUrl } from '../../src/domain/smtp-url.ts';
-import { openSmtpTransport } from '../../src/outbound/smtp-transport.ts';
-import type { Message, Transport } from '../../src/outbound/transport.ts';
 import { type Act, openScriptedSmtp, type Stage } from '../support/scripted-smtp.ts';
-
-function open(port: number, query = ''): Transport {
-  const settings = parseSmtpUrl(`smtp://127.0.0.1:${port}?tls=none${query}`);
-  if ('faults' in settings) throw new Error(settings.faults.join());
-  return openSmtpTransport(settings);
-}
-
-function message(...to: string[]): Message {
-  return { emailId: 'em_1', envelope: { from: 'a@x.co', to }, raw: Buffer.from('Subject: s\r\n\r\n.dot\r\nlast line') };
-}
+import { message, transportTo, turn } from '../support/smtp-transport.ts';
 
 const ours = async () => true;
 
@@ -29,7 +17,13 @@ const endings: { at: Stage; act: Act; only?: string; outcome: unknown; claimed: 
   { at: 'connect', act: 'drop', outcome: 'transport_fault', claimed: false },
   { at: 'connect', act: '554 No service', outcome: 'transport_fault', claimed: false },
   { at: 'connect', act: '421 Too busy', outcome: 'transport_fault', claimed: false },
+  { at: 'connect', act: 'reset', outcome: 'transport_fault', claimed: false },
+  { at: 'connect', act: 'half-close', outcome: 'transport_fault', claimed: false },
+  { at: 'EHLO', act: 'drop', outcome: 'transport_fault', claimed: false },
+  { at: 'EHLO', act: '421 4.3.2 Going down', outcome: 'transport_fault', claimed: false },
   { at: 'MAIL', act: 'drop', outcome: 'transport_fault', claimed: false },
+  { at: 'MAIL', act: 'reset', outcome: 'transport_fault', claimed: false },
+  { at: 'MAIL', act: 'half-close', outcome: 'transport_fault', claimed: false },
   { at: 'MAIL', act: '550 5.7.1 Not you', outcome: { a: '550 5.7.1 Not you', b: '550 5.7.1 Not you' }, claimed: false },
   { at: 'MAIL', act: '451 4.3.0 Later', outcome: { a: '451 4.3.0 Later', b: '451 4.3.0 Later' }, claimed: false },
   { at: 'RCPT', act: '550 5.1.1 Unknown', outcome: { a: '550 5.1.1 Unknown', b: '550 5.1.1 Unknown' }, claimed: false },
@@ -50,27 +44,34 @@ const endings: { at: Stage; act: Act; only?: string; outcome: unknown; claimed: 
   { at: 'RCPT', only: 'b', act: 'drop', outcome: 'transport_fault', claimed: false },
   { at: 'DATA', act: '554 5.5.1 No', outcome: { a: '554 5.5.1 No', b: '554 5.5.1 No' }, claimed: false },
   { at: 'DATA', act: 'drop', outcome: 'transport_fault', claimed: false },
+  { at: 'DATA', act: 'half-close', outcome: 'transport_fault', claimed: false },
+  { at: 'body begins', act: 'drop', outcome: 'unknown', claimed: true },
+  { at: 'body begins', act: 'reset', outcome: 'unknown', claimed: true },
   { at: 'body', act: '250 Ok', outcome: { a: '250 Ok', b: '250 Ok' }, claimed: true },
   { at: 'body', act: '554 5.7.1 Spam', outcome: { a: '554 5.7.1 Spam', b: '554 5.7.1 Spam' }, claimed: true },
   { at: 'body', act: '452 4.3.1 Full', outcome: { a: '452 4.3.1 Full', b: '452 4.3.1 Full' }, claimed: true },
   { at: 'body', act: 'drop', outcome: 'unknown', claimed: true },
+  { at: 'body', act: 'reset', outcome: 'unknown', claimed: true },
+  { at: 'body', act: 'half-close', outcome: 'unknown', claimed: true },
 ];
 
 describe.each(['PIPELINING', 'SIZE 1000000'])('an SMTP transport to a server with %s', (extension) => {
   it.each(endings)('answers $outcome when the server says $act at $at', async ({ at, act, only, outcome, claimed }) => {
     let isArmed = true;
-    await using server = await openScriptedSmtp((stage, line) => {
-      if (stage === 'EHLO') return `250-scripted\r\n250 ${extension}`;
-      if (!isArmed || stage !== at || (only !== undefined && !line.includes(`<${only}@`))) return undefined;
-      return act;
-    });
-    await using transport = open(server.port);
+    await using server = await openScriptedSmtp(
+      (stage, line) => {
+        if (!isArmed || stage !== at || (only !== undefined && !line.includes(`<${only}@`))) return undefined;
+        return act;
+      },
+      { extensions: [extension] },
+    );
+    await using transport = transportTo(server.port);
     let isClaimed = false;
     const claim = async () => {
       isClaimed = true;
       return true;
     };
-    const result = await transport.send(message('a@x.co', 'b@x.co'), claim);
+    const result = await transport.send(message('a@x.co', 'b@x.co'), claim, turn);
     const named = statusOf(result);
     const expected =
       typeof outcome === 'string'
@@ -81,7 +82,7 @@ describe.each(['PIPELINING', 'SIZE 1000000'])('an SMTP transport to a server wit
     expect('transport' in result && result.transport).toBe('default');
 
     isArmed = false;
-    expect(statusOf(await transport.send(message('c@x.co'), ours))).toEqual({ 'c@x.co': '250 2.0.0 Ok: queued' });
+    expect(statusOf(await transport.send(message('c@x.co'), ours, turn))).toEqual({ 'c@x.co': '250 2.0.0 Ok: queued' });
     expect(server.bodies.at(-1)).toBe('Subject: s\r\n\r\n..dot\r\nlast line');
   });
 });
@@ -92,8 +93,8 @@ describe('an SMTP transport', () => {
       if (stage === 'body') return 'drop';
       return stage === 'RCPT' && line.includes('<a@') ? '550 5.1.1 Unknown' : undefined;
     });
-    await using transport = open(server.port);
-    expect(await transport.send(message('a@x.co', 'b@x.co'), ours)).toMatchObject({
+    await using transport = transportTo(server.port);
+    expect(await transport.send(message('a@x.co', 'b@x.co'), ours, turn)).toMatchObject({
       kind: 'unknown',
       refused: [{ address: 'a@x.co', smtp: { code: 550 } }],
     });
@@ -104,8 +105,8 @@ describe('an SMTP transport', () => {
     await using server = await openScriptedSmtp((stage) =>
       stage === 'EHLO' ? `250-scripted\r\n250-${extension}\r\n250 PIPELINING` : undefined,
     );
-    await using transport = open(server.port, '&messages_per_connection=1');
-    expect(await transport.send(message('ö@x.co', '"a \\" b"@x.co'), ours)).toMatchObject({ kind: 'answered' });
+    await using transport = transportTo(server.port, { messagesPerConnection: 1 });
+    expect(await transport.send(message('ö@x.co', '"a \\" b"@x.co'), ours, turn)).toMatchObject({ kind: 'answered' });
     expect(server.lines.filter((line) => /^(?:MAIL|RCPT)/.test(line))).toEqual([
       'MAIL FROM:<a@x.co> SMTPUTF8',
       'RCPT TO:<ö@x.co>',
@@ -113,29 +114,29 @@ describe('an SMTP transport', () => {
     ]);
     extension = '8BITMIME';
     const undeliverable = { kind: 'undeliverable', detail: expect.stringContaining('SMTPUTF8') };
-    expect(await transport.send(message('ö@x.co'), ours)).toMatchObject(undeliverable);
+    expect(await transport.send(message('ö@x.co'), ours, turn)).toMatchObject(undeliverable);
     const inHeader = { ...message('a@x.co'), raw: Buffer.from('To: ö@x.co\r\n\r\nbody') };
-    expect(await transport.send(inHeader, ours)).toMatchObject(undeliverable);
+    expect(await transport.send(inHeader, ours, turn)).toMatchObject(undeliverable);
     const inBody = { ...message('a@x.co'), raw: Buffer.from('To: a@x.co\r\n\r\nö') };
-    expect(await transport.send(inBody, ours)).toMatchObject({ kind: 'answered' });
+    expect(await transport.send(inBody, ours, turn)).toMatchObject({ kind: 'answered' });
     expect(server.bodies).toHaveLength(2);
   });
 
   it('sends not one byte of the body when the claim is refused or fails', async () => {
     await using server = await openScriptedSmtp(() => undefined);
-    await using transport = open(server.port);
-    expect(await transport.send(message('a@x.co'), async () => false)).toEqual({ kind: 'withheld' });
-    await expect(transport.send(message('a@x.co'), () => Promise.reject(new Error('Redis is away')))).rejects.toThrow(
-      'Redis is away',
-    );
-    expect(await transport.send(message('a@x.co'), ours)).toMatchObject({ kind: 'answered' });
+    await using transport = transportTo(server.port);
+    expect(await transport.send(message('a@x.co'), async () => false, turn)).toEqual({ kind: 'withheld' });
+    await expect(
+      transport.send(message('a@x.co'), () => Promise.reject(new Error('Redis is away')), turn),
+    ).rejects.toThrow('Redis is away');
+    expect(await transport.send(message('a@x.co'), ours, turn)).toMatchObject({ kind: 'answered' });
     expect(server.bodies).toHaveLength(1);
   });
 
   it('uses a connection again, up to its number of messages, and never more connections than allowed', async () => {
     await using server = await openScriptedSmtp(() => undefined);
-    await using transport = open(server.port, '&connections=2&messages_per_connection=5');
-    const outcomes = await Promise.all(Array.from({ length: 20 }, () => transport.send(message('a@x.co'), ours)));
+    await using transport = transportTo(server.port, { connections: 2, messagesPerConnection: 5 });
+    const outcomes = await Promise.all(Array.from({ length: 20 }, () => transport.send(message('a@x.co'), ours, turn)));
     expect(outcomes.every(({ kind }) => kind === 'answered')).toBe(true);
     expect(server.connections).toBe(4);
     expect(server.bodies).toHaveLength(20);
@@ -146,8 +147,8 @@ describe('an SMTP transport', () => {
     await using server = await openScriptedSmtp((stage) =>
       stage === 'MAIL' && ++broken % 3 === 0 ? 'drop' : undefined,
     );
-    await using transport = open(server.port, '&connections=3');
-    const outcomes = await Promise.all(Array.from({ length: 60 }, () => transport.send(message('a@x.co'), ours)));
+    await using transport = transportTo(server.port, { connections: 3 });
+    const outcomes = await Promise.all(Array.from({ length: 60 }, () => transport.send(message('a@x.co'), ours, turn)));
     const count = (kind: string) => outcomes.filter((outcome) => outcome.kind === kind).length;
     expect(count('answered') + count('transport_fault')).toBe(60);
     expect(count('answered')).toBe(server.bodies.length);
@@ -159,8 +160,8 @@ describe('an SMTP transport', () => {
       await server[Symbol.asyncDispose]();
       return server;
     });
-    await using transport = open(port);
-    expect(await transport.send(message('a@x.co'), ours)).toMatchObject({
+    await using transport = transportTo(port);
+    expect(await transport.send(message('a@x.co'), ours, turn)).toMatchObject({
       kind: 'transport_fault',
       detail: expect.stringContaining('ECONNREFUSED'),
     });
@@ -173,10 +174,10 @@ describe('an SMTP transport', () => {
       reached.resolve();
       return 'stall';
     });
-    const transport = open(server.port);
-    const sending = transport.send(message('a@x.co'), ours);
+    const transport = transportTo(server.port);
+    const sending = transport.send(message('a@x.co'), ours, turn);
     await reached.promise;
-    await transport[Symbol.asyncDispose]();
+    await transport.close(0);
     expect(await sending).toMatchObject({ kind: 'unknown' });
   });
 });

@@ -1,0 +1,33 @@
+/** One timer for many times: one for each of them would be set and cleared with every message. */
+
+export type Alarm = {
+  /** Rings by then, or earlier if an earlier time was asked for. */
+  by(at: number): void;
+  off(): void;
+};
+
+/** @param ring does what is due and returns when the next thing will be, in milliseconds of `now`; Infinity for nothing */
+export function makeAlarm(now: () => number, ring: () => number): Alarm {
+  let timer: NodeJS.Timeout | undefined;
+  let setFor = Number.POSITIVE_INFINITY;
+
+  function by(at: number): void {
+    if (at >= setFor) return;
+    clearTimeout(timer);
+    setFor = at;
+    timer = setTimeout(goOff, Math.max(0, at - now()));
+  }
+
+  function goOff(): void {
+    setFor = Number.POSITIVE_INFINITY;
+    by(ring());
+  }
+
+  return {
+    by,
+    off() {
+      clearTimeout(timer);
+      setFor = Number.POSITIVE_INFINITY;
+    },
+  };
+}

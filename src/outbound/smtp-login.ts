@@ -1,0 +1,57 @@
+/** Logging in (RFC 4954): PLAIN, LOGIN and CRAM-MD5 are the library's, XOAUTH2 is ours, as its token may be refused and got anew. */
+import type SMTPConnection from 'nodemailer/lib/smtp-connection';
+import type { SMTPConnectionCustomAuthHandler } from 'nodemailer/lib/smtp-connection';
+import type { Auth } from '../domain/transport-plan.ts';
+import type { Tokens } from './oauth-tokens.ts';
+
+/** Under its own name the library would rather log in with a password where the server takes both. */
+const tokenMethod = 'TOKEN';
+
+/** The login that a connection must know of when it is made. */
+export function customLogins(
+  auth: Auth | null,
+  tokens: Tokens | null,
+): Record<string, SMTPConnectionCustomAuthHandler> {
+  if (auth === null || tokens === null) return {};
+  return { [tokenMethod]: ({ sendCommand }) => loginWithToken(auth.user, tokens, sendCommand) };
+}
+
+/** @throws SmtpError when it is refused or the connection ends */
+export function login(connection: SMTPConnection, auth: Auth): Promise<void> {
+  return new Promise((loggedIn, failed) => {
+    const fail = (error: Error = new Error('Connection closed during login')) => failed(error);
+    connection.once('end', fail);
+    connection.once('error', fail);
+    connection.login(credentialsOf(auth), (error) => {
+      connection.removeListener('end', fail);
+      connection.removeListener('error', fail);
+      if (error) failed(error);
+      else loggedIn();
+    });
+  });
+}
+
+function credentialsOf(auth: Auth): SMTPConnection.AuthenticationType {
+  if (auth.kind === 'oauth2') return { user: auth.user, method: tokenMethod };
+  return { user: auth.user, pass: auth.pass, method: auth.method ?? false };
+}
+
+type Reply = { readonly status: number };
+
+/** A token that was kept may have been revoked: refused, it is got anew once. */
+async function loginWithToken(user: string, tokens: Tokens, send: (line: string) => Promise<Reply>): Promise<void> {
+  const present = async (token: string): Promise<Reply> => {
+    const first = await send(`AUTH XOAUTH2 ${initialResponse(user, token)}`);
+    // Why it is refused, in JSON: the refusal itself comes after an empty line.
+    return first.status === 334 ? send('') : first;
+  };
+  const token = await tokens.get();
+  let reply = await present(token.value);
+  if (reply.status === 535 && token.isKept) reply = await present(await tokens.renew(token.value));
+  if (reply.status !== 235) throw new Error('Invalid login');
+}
+
+/** https://developers.google.com/workspace/gmail/imap/xoauth2-protocol#initial_client_response */
+function initialResponse(user: string, token: string): string {
+  return Buffer.from(`user=${user}\x01auth=Bearer ${token}\x01\x01`).toString('base64');
+}

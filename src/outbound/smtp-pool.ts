@@ -1,0 +1,237 @@
+/** The sessions of one transport: opened as they are wanted, shared by both lanes, closed by count, age and idleness. */
+import { setMaxListeners } from 'node:events';
+import { bulkPlaces, type Lane } from '../domain/lane.ts';
+import type { TransportSettings } from '../domain/transport-plan.ts';
+import { makeAlarm } from './alarm.ts';
+import { transportFault } from './smtp-outcome.ts';
+import type { SmtpSession } from './smtp-session.ts';
+import type { PoolState, TransportFault, Turn } from './transport.ts';
+import { makeWaits } from './waits.ts';
+
+/** Sessions that are being opened at once: some servers take more for an attack. */
+const maxOpening = 16;
+/** Up to this share of its greatest age is taken off a connection's, so that those opened together do not all end together. */
+const ageSpread = 0.2;
+
+export type PoolTimes = {
+  /** How long a message waits for a connection before it goes back to the queue. */
+  readonly waitMs: number;
+  readonly idleCloseMs: number;
+  /** How long no further connection is tried after a refused one, while others work. */
+  readonly reopenMs: number;
+};
+
+type Deps = {
+  /** @param onEnd called once when the connection is gone, whoever ended it; `signal` ends the opening */
+  open(onEnd: () => void, signal: AbortSignal): Promise<SmtpSession | TransportFault>;
+  /** Milliseconds of a clock that never goes back. */
+  now(): number;
+  rand(): number;
+};
+
+export type SmtpPool = {
+  readonly state: PoolState;
+  /** A session for one message, to be given back with `release`; the fault that kept it from being opened; null when the wait was in vain. */
+  take(turn: Turn): SmtpSession | null | Promise<SmtpSession | TransportFault | null>;
+  release(session: SmtpSession, lane: Lane): void;
+  /** Opens a session and keeps it. It is one too many for a moment when all others are in use. */
+  probe(): Promise<TransportFault | null>;
+  allow(connections: number): void;
+  /** Ends waits and idle sessions at once, those with a message in hand after so long; closing again with less patience shortens it. */
+  close(patienceMs: number): Promise<void>;
+};
+
+type Limits = Pick<TransportSettings, 'name' | 'connections' | 'messagesPerConnection' | 'maxAgeMs'> & PoolTimes;
+
+export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPool {
+  let allowed = limits.connections;
+  /** Sessions in use and idle, each with the time it gets too old. */
+  const live = new Map<SmtpSession, number>();
+  /** The one used last comes last, and is used first: the others may become idle for good. */
+  const idle: { readonly session: SmtpSession; readonly closeAt: number }[] = [];
+  const busy: Record<Lane, number> = { transactional: 0, bulk: 0 };
+  let opening = 0;
+  let closing = 0;
+  /** Doubles with each session opened and is one after a fault: ten waiting messages are no reason to run into a wall ten times. */
+  let openingLimit = 1;
+  let reopenAt = Number.NEGATIVE_INFINITY;
+  let hasTimedOut = false;
+  let probing: Promise<TransportFault | null> | null = null;
+  let isClosed = false;
+  const gone = Promise.withResolvers<void>();
+  const stopOpening = new AbortController();
+  setMaxListeners(0, stopOpening.signal);
+  const idleAlarm = makeAlarm(now, closeOverdue);
+  const waits = makeWaits<SmtpSession | TransportFault>({
+    waitMs: limits.waitMs,
+    now,
+    isFindingOut: () => opening > 0 && live.size === 0,
+    onTimeout() {
+      hasTimedOut = true;
+    },
+  });
+
+  const mayTake = ({ lane, reserve }: Turn) => lane === 'transactional' || busy.bulk < bulkPlaces(allowed, reserve);
+
+  function take(turn: Turn): ReturnType<SmtpPool['take']> {
+    if (isClosed) return null;
+    if (mayTake(turn)) {
+      for (let kept = idle.pop(); kept !== undefined; kept = idle.pop()) {
+        if (!kept.session.isUsable) continue; // its end is on its way
+        busy[turn.lane] += 1;
+        return kept.session;
+      }
+    }
+    const wait = waits.join(turn);
+    grow();
+    return wait;
+  }
+
+  function release(session: SmtpSession, lane: Lane): void {
+    busy[lane] -= 1;
+    hasTimedOut = false;
+    free(session);
+    serve();
+  }
+
+  /** Gives a session to whoever waits, keeps it, or closes it. */
+  function free(session: SmtpSession): void {
+    const closesAt = live.get(session);
+    if (closesAt === undefined || !session.isUsable) return;
+    const isOver = isClosed || session.sent >= limits.messagesPerConnection || now() >= closesAt;
+    if (isOver || live.size + opening > allowed) retire(session);
+    else if (!give(session)) keep(session, closesAt);
+  }
+
+  function keep(session: SmtpSession, closesAt: number): void {
+    const closeAt = Math.min(now() + limits.idleCloseMs, closesAt);
+    idle.push({ session, closeAt });
+    idleAlarm.by(closeAt);
+  }
+
+  function give(session: SmtpSession): boolean {
+    const lane = waits.give(session, mayTake);
+    if (lane === null) return false;
+    busy[lane] += 1;
+    return true;
+  }
+
+  function serve(): void {
+    while (waits.count > 0 && idle.length > 0) {
+      const kept = idle.at(-1);
+      if (kept?.session.isUsable && !give(kept.session)) break;
+      idle.pop();
+    }
+    if (waits.count > 0) grow();
+    if (isClosed && live.size + opening + closing === 0) gone.resolve();
+  }
+
+  /** Opens what those who wait could use. Nobody waits for a connection that could be opened, or is told why not. */
+  function grow(): void {
+    const bulk = waits.first('bulk');
+    const bulkRoom = bulk === undefined ? 0 : Math.max(0, bulkPlaces(allowed, bulk.reserve) - busy.bulk);
+    const wanted = waits.countOf('transactional') + Math.min(waits.countOf('bulk'), bulkRoom);
+    const room = allowed - live.size - opening - closing;
+    let more = Math.min(wanted - opening, room, openingLimit - opening);
+    if (more > 0 && live.size > 0 && now() < reopenAt) return;
+    for (; more > 0; more -= 1) void openOne();
+  }
+
+  async function openOne(): Promise<TransportFault | null> {
+    opening += 1;
+    let session: SmtpSession | undefined;
+    const opened = await open(() => session && onEnd(session), stopOpening.signal);
+    opening -= 1;
+    const fault = faultOf(opened);
+    if (fault === null) {
+      session = opened as SmtpSession;
+      openingLimit = Math.min(openingLimit * 2, maxOpening);
+      live.set(session, now() + limits.maxAgeMs * (1 - ageSpread * rand()));
+      free(session);
+    } else {
+      openingLimit = 1;
+      reopenAt = now() + limits.reopenMs;
+      // Those who wait may go on waiting for connections that work: a server that allows fewer than we do is not down.
+      if (live.size === 0) waits.endAll(fault);
+    }
+    serve();
+    return fault;
+  }
+
+  function faultOf(opened: SmtpSession | TransportFault): TransportFault | null {
+    if ('kind' in opened) return opened;
+    return opened.isUsable ? null : transportFault(limits.name, new Error('Closed right after login'), 'protocol');
+  }
+
+  function onEnd(session: SmtpSession): void {
+    if (!live.delete(session)) closing -= 1;
+    const at = idle.findIndex((kept) => kept.session === session);
+    if (at >= 0) idle.splice(at, 1);
+    serve();
+  }
+
+  /** It counts until it is gone. */
+  function retire(session: SmtpSession): void {
+    live.delete(session);
+    closing += 1;
+    session.close();
+  }
+
+  function closeOverdue(): number {
+    const at = now();
+    for (const kept of idle.filter(({ closeAt }) => closeAt <= at)) {
+      idle.splice(idle.indexOf(kept), 1);
+      retire(kept.session);
+    }
+    return Math.min(...idle.map(({ closeAt }) => closeAt));
+  }
+
+  /** The longest unused go first. */
+  function closeIdle(count: number): void {
+    for (const { session } of idle.splice(0, Math.max(0, count))) retire(session);
+  }
+
+  async function close(patienceMs: number): Promise<void> {
+    isClosed = true;
+    stopOpening.abort();
+    waits.endAll(null);
+    idleAlarm.off();
+    closeIdle(idle.length);
+    serve();
+    const deadline = setTimeout(gone.resolve, patienceMs);
+    await gone.promise;
+    clearTimeout(deadline);
+    for (const session of live.keys()) session.close();
+  }
+
+  return {
+    get state() {
+      const couldOpen = opening === 0 && live.size + closing < allowed;
+      return {
+        open: live.size,
+        busy: busy.transactional + busy.bulk,
+        waiting: waits.count,
+        isStuck: hasTimedOut && idle.length === 0 && !couldOpen,
+      };
+    },
+    take,
+    release,
+    async probe() {
+      if (isClosed) return transportFault(limits.name, new Error('The transport is closed'), 'connect');
+      if (probing !== null) return probing;
+      if (live.size + opening + closing >= allowed) closeIdle(1);
+      probing = openOne();
+      try {
+        return await probing;
+      } finally {
+        probing = null;
+      }
+    },
+    allow(connections) {
+      allowed = connections;
+      closeIdle(live.size + opening - allowed);
+      serve();
+    },
+    close,
+  };
+}

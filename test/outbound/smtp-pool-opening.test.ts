@@ -1,0 +1,183 @@
+/** How the pool opens connections: quickly where the server is well, one at a time where it is not, never more than allowed. */
+import { describe, expect, it } from 'vitest';
+import type { Outcome } from '../../src/domain/outcome.ts';
+import type { Transport } from '../../src/outbound/transport.ts';
+import { type Act, openScriptedSmtp } from '../support/scripted-smtp.ts';
+import { send, transportTo } from '../support/smtp-transport.ts';
+import { until } from '../support/until.ts';
+
+const kinds = (outcomes: readonly Outcome[]) => outcomes.map(({ kind }) => kind);
+const nobody = 3_600_000;
+
+function sendMany(transport: Transport, count: number): Promise<Outcome[]> {
+  return Promise.all(Array.from({ length: count }, (_, at) => send(transport, `b${at}@x.co`)));
+}
+
+/** Answers each stage of that name only when it is let through, and all from then on when it is opened. */
+function makeGate() {
+  const held: (() => void)[] = [];
+  let isOpen = false;
+  return {
+    held,
+    pass: () => (isOpen ? undefined : new Promise<undefined>((go) => held.push(() => go(undefined)))),
+    letThrough: () => held.splice(0).map((go) => go()).length,
+    open() {
+      isOpen = true;
+      this.letThrough();
+    },
+  };
+}
+
+describe('opening', () => {
+  it('hands the fault of one connection to all that wait for it', async () => {
+    await using server = await openScriptedSmtp((stage) => (stage === 'connect' ? '554 5.3.2 No service' : undefined));
+    await using transport = transportTo(server.port, { connections: 10 });
+    const outcomes = await sendMany(transport, 10);
+    expect(outcomes).toEqual(
+      Array(10).fill({
+        kind: 'transport_fault',
+        transport: 'default',
+        cause: 'protocol',
+        detail: expect.stringContaining('554 5.3.2 No service'),
+      }),
+    );
+    expect(server.connections).toBe(1);
+    expect((await sendMany(transport, 3)).every(({ kind }) => kind === 'transport_fault')).toBe(true);
+    expect(server.connections).toBe(2);
+  });
+
+  it('goes on one at a time after a fault, twice as many after each that went well, and 16 at most', async () => {
+    const gate = makeGate();
+    let isDown = false;
+    await using server = await openScriptedSmtp((stage) => {
+      if (stage === 'connect') return isDown ? 'drop' : gate.pass();
+      return stage === 'body' ? 'stall' : undefined;
+    });
+    const transport = transportTo(server.port, { connections: 60 });
+    const sending = sendMany(transport, 60);
+    const waves: number[] = [];
+    for (const wave of [1, 2, 8, 16, 16, 16, 1]) {
+      await until('the next ones to connect', () => gate.held.length === wave);
+      waves.push(gate.letThrough());
+    }
+    expect(waves.reduce((sum, wave) => sum + wave)).toBe(60);
+    await until('all to be in hand', () => transport.pool.busy === 60);
+    expect(server.peak).toBe(60);
+    await transport.close(0);
+    expect(kinds(await sending)).toEqual(Array(60).fill('unknown'));
+
+    isDown = true;
+    await using again = transportTo(server.port, { connections: 60 });
+    await sendMany(again, 10);
+    isDown = false;
+    const before = server.connections;
+    const later = sendMany(again, 10);
+    await until('one to connect', () => gate.held.length === 1);
+    expect(server.connections).toBe(before + 1);
+    await again.close(0);
+    await later;
+  });
+
+  it('goes on with the connections a server grants, when it grants fewer than allowed', async () => {
+    let at = 0;
+    await using server = await openScriptedSmtp((stage, _, connection) =>
+      stage === 'connect' && connection > 2 ? '421 4.7.0 Too many connections' : undefined,
+    );
+    await using transport = transportTo(server.port, { connections: 5 }, { now: () => at, idleCloseMs: nobody });
+    expect(kinds(await sendMany(transport, 30))).toEqual(Array(30).fill('answered'));
+    expect(server.bodies).toHaveLength(30);
+    const tried = server.connections;
+    expect(tried).toBeLessThanOrEqual(4);
+    expect(kinds(await sendMany(transport, 30))).toEqual(Array(30).fill('answered'));
+    expect(server.connections).toBe(tried);
+    at = 1_000;
+    expect(kinds(await sendMany(transport, 30))).toEqual(Array(30).fill('answered'));
+    expect(server.connections).toBeGreaterThan(tried);
+    expect(transport.pool.open).toBe(2);
+  });
+});
+
+describe('allowing', () => {
+  it('fewer connections closes idle ones at once and others as they become free', async () => {
+    const gate = makeGate();
+    await using server = await openScriptedSmtp((stage) => (stage === 'body' ? gate.pass() : undefined));
+    await using transport = transportTo(server.port, { connections: 6 });
+    const sending = sendMany(transport, 3);
+    await until('three to be in hand', () => gate.held.length === 3);
+    for (let extra = 0; extra < 3; extra += 1) expect(await transport.probe()).toBeNull();
+    expect(transport.pool).toMatchObject({ open: 6, busy: 3 });
+    transport.allow(2);
+    await until('the idle ones to be gone', () => server.open === 3);
+    expect(transport.pool).toMatchObject({ open: 3, busy: 3 });
+    gate.open();
+    expect(kinds(await sending)).toEqual(Array(3).fill('answered'));
+    await until('one more to be gone', () => server.open === 2);
+    expect(transport.pool).toMatchObject({ open: 2, busy: 0 });
+    expect(kinds(await sendMany(transport, 20))).toEqual(Array(20).fill('answered'));
+    expect(server.connections).toBe(6);
+  });
+
+  it('more connections serves those who wait', async () => {
+    const gate = makeGate();
+    await using server = await openScriptedSmtp((stage) => (stage === 'body' ? gate.pass() : undefined));
+    await using transport = transportTo(server.port, { connections: 1 }, { waitMs: nobody });
+    const sending = sendMany(transport, 4);
+    await until('one to be in hand', () => gate.held.length === 1);
+    expect(transport.pool).toMatchObject({ open: 1, waiting: 3 });
+    transport.allow(3);
+    await until('three to be in hand', () => gate.held.length === 3);
+    expect(transport.pool).toMatchObject({ open: 3, busy: 3, waiting: 1 });
+    gate.open();
+    expect(kinds(await sending)).toEqual(Array(4).fill('answered'));
+    expect(server.peak).toBe(3);
+  });
+
+  it('none withholds everything until there are some again', async () => {
+    await using server = await openScriptedSmtp();
+    await using transport = transportTo(server.port, {}, { waitMs: 20 });
+    transport.allow(0);
+    expect(await send(transport)).toEqual({ kind: 'withheld' });
+    expect(await send(transport, 'b@x.co', 'bulk')).toEqual({ kind: 'withheld' });
+    expect(transport.pool).toMatchObject({ isStuck: true });
+    expect(server.connections).toBe(0);
+    transport.allow(1);
+    expect(await send(transport)).toMatchObject({ kind: 'answered' });
+  });
+});
+
+describe('a probe', () => {
+  it('opens one connection, which the next message uses', async () => {
+    await using server = await openScriptedSmtp();
+    await using transport = transportTo(server.port);
+    expect(await Promise.all([transport.probe(), transport.probe()])).toEqual([null, null]);
+    expect(transport.pool).toMatchObject({ open: 1, busy: 0 });
+    expect(await send(transport)).toMatchObject({ kind: 'answered' });
+    expect(server.connections).toBe(1);
+  });
+
+  it('tells the fault, and that it is over', async () => {
+    let act: Act | undefined = 'drop';
+    await using server = await openScriptedSmtp((stage) => (stage === 'connect' ? act : undefined));
+    await using transport = transportTo(server.port);
+    expect(await transport.probe()).toMatchObject({ kind: 'transport_fault', cause: 'connect', transport: 'default' });
+    act = undefined;
+    expect(await transport.probe()).toBeNull();
+  });
+
+  it('opens one in the place of an idle one, and one too many for a moment when all are in use', async () => {
+    const gate = makeGate();
+    await using server = await openScriptedSmtp((stage) => (stage === 'body' ? gate.pass() : undefined));
+    await using transport = transportTo(server.port, { connections: 1 });
+    expect(await transport.probe()).toBeNull();
+    expect(await transport.probe()).toBeNull();
+    expect(server.connections).toBe(2);
+    await until('the first to be gone', () => server.open === 1);
+    const sending = send(transport);
+    await until('it to be in hand', () => gate.held.length === 1);
+    expect(await transport.probe()).toBeNull();
+    await until('the one too many to be gone', () => server.open === 1);
+    expect(transport.pool).toMatchObject({ open: 1, busy: 1 });
+    gate.open();
+    expect(await sending).toMatchObject({ kind: 'answered' });
+  });
+});

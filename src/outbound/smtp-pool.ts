@@ -55,6 +55,8 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
   /** Doubles with each session opened and is one after a fault: ten waiting messages are no reason to run into a wall ten times. */
   let openingLimit = 1;
   let reopenAt = Number.NEGATIVE_INFINITY;
+  /** When a connection was opened or came back last. */
+  let aliveAt = Number.NEGATIVE_INFINITY;
   let hasTimedOut = false;
   let probing: Promise<TransportFault | null> | null = null;
   let isClosed = false;
@@ -65,12 +67,14 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
   const waits = makeWaits<SmtpSession | TransportFault>({
     waitMs: limits.waitMs,
     now,
-    isFindingOut: () => opening > 0 && live.size === 0,
+    isFindingOut: () => opening > 0 && !isAlive(),
     onTimeout() {
       hasTimedOut = true;
     },
   });
 
+  /** Whether waiting for the connections there are may help. A server that went silent leaves them open. */
+  const isAlive = () => live.size > 0 && now() - aliveAt < limits.waitMs;
   const mayTake = ({ lane, reserve }: Turn) => lane === 'transactional' || busy.bulk < bulkPlaces(allowed, reserve);
 
   function take(turn: Turn): ReturnType<SmtpPool['take']> {
@@ -90,21 +94,22 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
   function release(session: SmtpSession, lane: Lane): void {
     busy[lane] -= 1;
     hasTimedOut = false;
+    aliveAt = now();
     free(session);
     serve();
   }
 
-  /** Gives a session to whoever waits, keeps it, or closes it. */
+  /** Gives a session that is alive at this moment to whoever waits, keeps it, or closes it. */
   function free(session: SmtpSession): void {
     const closesAt = live.get(session);
     if (closesAt === undefined || !session.isUsable) return;
-    const isOver = isClosed || session.sent >= limits.messagesPerConnection || now() >= closesAt;
+    const isOver = isClosed || session.sent >= limits.messagesPerConnection || aliveAt >= closesAt;
     if (isOver || live.size + opening > allowed) retire(session);
     else if (!give(session)) keep(session, closesAt);
   }
 
   function keep(session: SmtpSession, closesAt: number): void {
-    const closeAt = Math.min(now() + limits.idleCloseMs, closesAt);
+    const closeAt = Math.min(aliveAt + limits.idleCloseMs, closesAt);
     idle.push({ session, closeAt });
     idleAlarm.by(closeAt);
   }
@@ -133,7 +138,7 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     const wanted = waits.countOf('transactional') + Math.min(waits.countOf('bulk'), bulkRoom);
     const room = allowed - live.size - opening - closing;
     let more = Math.min(wanted - opening, room, openingLimit - opening);
-    if (more > 0 && live.size > 0 && now() < reopenAt) return;
+    if (more > 0 && isAlive() && now() < reopenAt) return;
     for (; more > 0; more -= 1) void openOne();
   }
 
@@ -146,13 +151,14 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     if (fault === null) {
       session = opened as SmtpSession;
       openingLimit = Math.min(openingLimit * 2, maxOpening);
-      live.set(session, now() + limits.maxAgeMs * (1 - ageSpread * rand()));
+      aliveAt = now();
+      live.set(session, aliveAt + limits.maxAgeMs * (1 - ageSpread * rand()));
       free(session);
     } else {
       openingLimit = 1;
       reopenAt = now() + limits.reopenMs;
       // Those who wait may go on waiting for connections that work: a server that allows fewer than we do is not down.
-      if (live.size === 0) waits.endAll(fault);
+      if (!isAlive()) waits.endAll(fault);
     }
     serve();
     return fault;

@@ -95,6 +95,26 @@ describe('opening', () => {
     expect(server.connections).toBeGreaterThan(tried);
     expect(transport.pool.open).toBe(2);
   });
+
+  it('tells the fault to those who wait for connections on which nothing happens any more', async () => {
+    let at = 0;
+    await using server = await openScriptedSmtp((stage, _, connection) => {
+      if (stage === 'connect' && connection > 1) return 'drop';
+      return stage === 'body' ? 'stall' : undefined;
+    });
+    const transport = transportTo(server.port, { connections: 2 }, { now: () => at });
+    const silent = send(transport);
+    await until('the first to be in hand', () => server.bodies.length === 1);
+    at = 4_999;
+    const patient = send(transport);
+    await until('one more to have been tried', () => server.connections === 2 && server.open === 1);
+    expect(transport.pool).toMatchObject({ open: 1, busy: 1, waiting: 1 });
+    at = 5_000;
+    const outcomes = await Promise.all([patient, send(transport)]);
+    expect(outcomes.map((outcome) => 'cause' in outcome && outcome.cause)).toEqual(['connect', 'connect']);
+    await transport.close(0);
+    expect(await silent).toMatchObject({ kind: 'unknown' });
+  });
 });
 
 describe('allowing', () => {

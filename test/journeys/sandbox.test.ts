@@ -124,7 +124,10 @@ it('slow@sandbox.invalid is sending for a while; killed meanwhile, it alone is u
   })();
   expect(mailsFor(id)).toEqual([]);
   await using _worker = await startPostrider({ ...own, ROLES: 'worker' });
-  expect(await come(id, ['sent', 'sent'], api)).toMatchObject([{ attempts: 2 }, { attempts: 1 }]);
+  const [slow, real] = await come(id, ['sent', 'sent'], api);
+  // On a machine so busy that a lock lapses, the sandbox is asked once more.
+  expect(slow?.attempts).toBeGreaterThanOrEqual(2);
+  expect(real?.attempts).toBe(1);
   expect(mailsFor(id).map(({ to }) => to)).toEqual([['real@example.org']]);
 });
 

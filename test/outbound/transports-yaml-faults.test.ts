@@ -37,7 +37,7 @@ routes:
       'line 6, column 5: transports.ses: has an unknown key conections: expected url, host, port, implicit_tls, auth, tls, connections, messages_per_connection, max_age, rate, quota',
       'line 7, column 20: transports.ses.tls.ca_file: cannot be read (ENOENT)',
       'line 7, column 44: transports.ses.tls.require: expected true or false',
-      'line 8, column 3: transports: has a bad name: expected up to 64 lower-case letters, digits, _ and -, the first a letter or digit',
+      'line 8, column 3: transports: has a bad name: expected up to 64 lower-case letters, digits, _ and -, the first a letter or digit; sandbox is taken',
       'line 8, column 20: transports.?.host: expected a host name or an IP address',
       'line 8, column 38: transports.?.port: expected a whole number from 1 to 65535',
       'line 8, column 41: transports.?: has an unknown key: expected url, host, port, implicit_tls, auth, tls, connections, messages_per_connection, max_age, rate, quota',

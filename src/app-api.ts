@@ -18,6 +18,7 @@ export async function openApi({
   config,
   report,
   apiKey,
+  plans,
   stopping,
   connect,
   openStore,
@@ -30,7 +31,7 @@ export async function openApi({
   const pressure: Pressure = { overLine: null };
   const gauging = { due, deliverQueues, memory, lines: config.lines, pressure, report: report.backPressure, now };
   opened.use(openLoop('gauge', () => gauge(gauging), { everyMs: 1_000, onTrouble: report.trouble }));
-  const limits = { maxAttachmentBytes: config.MAX_ATTACHMENT_BYTES, routes: () => ['default'], now };
+  const limits = { maxAttachmentBytes: config.MAX_ATTACHMENT_BYTES, routes: () => Object.keys(plans.plan.routes), now };
   const shared = { ...store, pressure, policies: config.policies, limits, newId, entropy, now };
   const server = await buildServer({
     ...shared,

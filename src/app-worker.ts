@@ -9,37 +9,54 @@ import { openInboxTransport } from './outbound/inbox-transport.ts';
 import { makePlaces } from './outbound/places.ts';
 import { openSandboxTransport } from './outbound/sandbox-transport.ts';
 import { openSmtpTransport } from './outbound/smtp-transport.ts';
+import { openTransports } from './outbound/transports.ts';
 import { openWebhookClient } from './outbound/webhook-client.ts';
 import { deliver } from './pipeline/deliver.ts';
+import { dispatch } from './pipeline/dispatch.ts';
 import { feed } from './pipeline/feed.ts';
 import { gather } from './pipeline/gather.ts';
 import { notify } from './pipeline/notify.ts';
 import { post } from './pipeline/post.ts';
 import { settle } from './pipeline/settle.ts';
+import { tend } from './pipeline/tend.ts';
 import { deliverQueueNames, type JobData, openDeliverQueues } from './queue/deliver-queue.ts';
 import { type JobIn, openQueue, openWorker } from './queue/jobs.ts';
 import { openLoop } from './queue/loop.ts';
+import { makeNudge } from './queue/nudge.ts';
 import { openBell } from './store/bell.ts';
 import { queuePrefix } from './store/keys.ts';
 import { openOutbox } from './store/outbox.ts';
 
-export async function openWorkers({ config, report, stopping, connect, openStore, opened }: Ground): Promise<void> {
+export async function openWorkers(ground: Ground): Promise<void> {
+  const { config, report, plans, stopping, connect, openStore, opened } = ground;
+  const { policies } = config;
   const redis = await connect('wait');
-  const { emails, due, webhooks, deliveries, inbox } = await openStore(redis);
-  const consumer = `${hostname()}-${process.pid}-${newId('rq')}`;
-  const outbox = opened.use(await openOutbox(redis, await connect('wait'), consumer, config.WORKER_LOCK));
+  const { emails, due, webhooks, deliveries, inbox, transportStates, budgets, allotments } = await openStore(redis);
+  const worker = `${hostname()}-${process.pid}-${newId('rq')}`;
+  const outbox = opened.use(await openOutbox(redis, await connect('wait'), worker, config.WORKER_LOCK));
   const queues = { redis, prefix: queuePrefix };
   const deliverQueues = opened.use(openDeliverQueues(queues));
   const postQueue = opened.use(openQueue('post', queues));
   const captured = { capture: inbox.add, newId: () => newId('mi'), now };
-  const transport = opened.use(config.SMTP_URL ? openSmtpTransport(config.SMTP_URL) : openInboxTransport(captured));
-  const sandbox = opened.use(openSandboxTransport({ slowMs: 3_000 }));
+  const fixed = [openSandboxTransport({ slowMs: 3_000 }), ...(config.devInbox ? [openInboxTransport(captured)] : [])];
+  opened.defer(() => allotments.leave(Object.keys(plans.plan.transports), worker));
+  const transports = opened.use(openTransports(plans.plan, openSmtpTransport, fixed));
+  const fleet = { transports, known: new Map(), states: transportStates, budgets };
+  const nudge = makeNudge();
+  plans.follow((plan) => {
+    transports.update(plan);
+    fleet.known.clear();
+    nudge.nudge();
+  });
   const client = opened.use(openWebhookClient({ allowPrivateNetworks: config.webhooksMayGoPrivate }));
   const files = opened.use(openAttachmentClient({ allowPrivateNetworks: config.ATTACHMENT_ALLOW_PRIVATE_NETWORKS }));
 
   const gathering = gather.bind(null, { emails, client: files, maxBytes: config.MAX_ATTACHMENT_BYTES });
-  const settling = settle.bind(null, { emails, policies: config.policies, report: report.settled, now, rand });
-  const delivering = { emails, due, transport, sandbox, gather: gathering, compose, settle: settling, newId, now };
+  const settling = settle.bind(null, { emails, policies, report: report.settled, now, rand });
+  const dispatching = dispatch.bind(null, { ...fleet, policies, wake: nudge.nudge, newId, now, rand });
+  const sending = { gather: gathering, compose, dispatch: dispatching, settle: settling };
+  const delivering = { emails, due, ...sending, newId, now };
+  const tending = { ...fleet, allotments, nudge, worker, onTrouble: report.trouble, newId, now };
   const scheduleMs = config.WEBHOOK_SCHEDULE;
   const posting = { outbox, webhooks, emails, deliveries, client, scheduleMs, report: report.posted, now, rand };
   const notifying = { outbox, webhooks, postQueue };
@@ -57,5 +74,6 @@ export async function openWorkers({ config, report, stopping, connect, openStore
   }
   opened.use(await openWorker('post', ({ id }) => post(posting, id), queues, workers));
   opened.use(openLoop('notify', (stop) => notify(notifying, stop), { everyMs: 0, onTrouble: report.trouble }));
+  opened.use(openLoop('tend', (stop) => tend(tending, stop), { everyMs: 0, onTrouble: report.trouble }));
   opened.use(openLoop('feed', (stop) => feed(feeding, stop), { everyMs: 0, onTrouble: report.trouble }));
 }

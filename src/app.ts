@@ -3,6 +3,7 @@ import { openApi } from './app-api.ts';
 import { openWorkers } from './app-worker.ts';
 import { newIv } from './chance.ts';
 import type { Config } from './config.ts';
+import { openPlans, type Plans } from './outbound/plans.ts';
 import { openLocalRedis } from './store/local-redis.ts';
 import { openSecrets } from './store/local-secrets.ts';
 import { openRedis, type RedisPatience } from './store/redis.ts';
@@ -14,6 +15,8 @@ export type App = AsyncDisposable & {
   /** Where the API listens; null without the api role. */
   readonly url: string | null;
   readonly apiKey: string;
+  /** Reads anew what may change while it runs: `TRANSPORTS_FILE`. */
+  reload(): Promise<void>;
 };
 
 /** What every role is built on. */
@@ -21,6 +24,7 @@ export type Ground = {
   readonly config: Config;
   readonly report: Reports;
   readonly apiKey: string;
+  readonly plans: Plans;
   /** Aborted when the process begins to stop. */
   readonly stopping: AbortSignal;
   /** A connection of its own; closed with the app. */
@@ -39,19 +43,22 @@ export async function openApp(config: Config): Promise<App> {
     apiKey: config.POSTRIDER_API_KEY,
     secretKey: config.SECRET_KEY,
   });
+  const { SMTP_URL: url, TRANSPORTS_FILE: file, variable } = config;
+  const plans = opened.use(await openPlans({ url, file, variable, report: report.plan }));
   const redisUrl = config.REDIS_URL ?? opened.use(await openLocalRedis(config.DATA_DIR)).url;
   const ground: Ground = {
     config,
     report,
     apiKey,
+    plans,
     stopping: stopping.signal,
     connect: async (patience) => opened.adopt(await openRedis(redisUrl, patience), (redis) => redis.disconnect()),
     openStore: (redis) => openStore(redis, secretKey, newIv),
     opened,
   };
   if (config.ROLES.includes('worker')) await openWorkers(ground);
-  const url = config.ROLES.includes('api') ? await openApi(ground) : null;
+  const listensOn = config.ROLES.includes('api') ? await openApi(ground) : null;
   opened.defer(() => stopping.abort());
   const all = opened.move();
-  return { url, apiKey, [Symbol.asyncDispose]: () => all.disposeAsync() };
+  return { url: listensOn, apiKey, reload: plans.reload, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }

@@ -70,8 +70,11 @@ function welcome(app: App, config: Config): string {
 
 const config = readConfigOrExit();
 const stopped = waitForSignal();
-const app = await openOrExit(config);
+const opening = openOrExit(config);
+process.on('SIGHUP', () => void opening.then((app) => app.reload()));
+const app = await opening;
 console.log(welcome(app, config));
+
 await stopped;
 // Whatever hangs beyond its own deadline (Redis gone for good, for one) must not keep the process: what it had in hand is taken over.
 const overdue = setTimeout(() => {

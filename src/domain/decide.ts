@@ -186,6 +186,11 @@ function waitForTransport(
   return { ...recipient, status, transport, reason, nextAttemptAt: nextTry([faultWaitMs], 1, now, rand) };
 }
 
+/** When an email is given up, milliseconds since the epoch. An end that the caller set takes the place of the age limit. */
+export function endOf(state: EmailState, policy: RetryPolicy): number {
+  return state.expiresAt ?? state.since + policy.maxAgeMs;
+}
+
 /** A try that could only come after the end of its time is not waited for. */
 function endInTime(recipient: Recipient, state: EmailState, policy: RetryPolicy): Recipient {
   const { nextAttemptAt } = recipient;

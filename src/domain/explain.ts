@@ -1,5 +1,5 @@
 /** Answers "why is it not out yet, and when will it move": an email's state in plain words and in fields. Pure. */
-import type { RetryPolicy } from './decide.ts';
+import { endOf, type RetryPolicy } from './decide.ts';
 import { type StoredEmail, statusOf } from './email.ts';
 import { isPending, nextDue, type Recipient, type RecipientStatus } from './recipient.ts';
 
@@ -51,7 +51,7 @@ export function explain(email: StoredEmail, where: Whereabouts, policy: RetryPol
     reason,
     summary: summaries[reason](email, where),
     movesAt: dueAt !== null && dueAt > now && !isSending ? dueAt : null,
-    endsAt: dueAt === null ? null : (state.expiresAt ?? state.since + policy.maxAgeMs),
+    endsAt: dueAt === null ? null : endOf(state, policy),
     recipients,
   };
 }

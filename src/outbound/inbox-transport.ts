@@ -8,10 +8,12 @@ type Deps = {
   now(): number;
 };
 
+export const inboxName = 'inbox';
+
 export function openInboxTransport(deps: Deps): Transport {
   let isClosed = false;
   return {
-    name: 'inbox',
+    name: inboxName,
     async send({ emailId, envelope, raw }, claim) {
       if (isClosed || !(await claim())) return { kind: 'withheld' };
       const id = deps.newId();

@@ -2,22 +2,19 @@
 import type { Content, Files, LoadedEmail, StoredEmail } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
 import { type Answer, done, type Outcome, type SettledOutcome } from '../domain/outcome.ts';
-import { isPending, nextDue } from '../domain/recipient.ts';
+import { isPending, nextDue, type Recipient } from '../domain/recipient.ts';
 import { nextGroup } from '../domain/sandbox.ts';
 import type { Places } from '../outbound/places.ts';
-import type { Transport } from '../outbound/transport.ts';
 import type { DeliverJob, DeliverQueue } from '../queue/deliver-queue.ts';
 import type { Due } from '../store/due.ts';
 import type { Emails } from '../store/emails.ts';
+import type { Parcel, Parked } from './dispatch.ts';
 import type { Gathered } from './gather.ts';
 
 type Deps = {
   emails: Pick<Emails, 'loadAll' | 'claimHandOver'>;
   due: Pick<Due, 'mark'>;
   queue: Pick<DeliverQueue, 'isLive'>;
-  transport: Pick<Transport, 'name' | 'send'>;
-  /** Where sandbox recipients are. */
-  sandbox: Pick<Transport, 'name' | 'send'>;
   lane: Lane;
   /** Emails in hand at a time. */
   inHand: Pick<Places, 'take'>;
@@ -25,6 +22,7 @@ type Deps = {
   room: Pick<Places, 'take'>;
   gather(email: StoredEmail, content: Content): Promise<Gathered>;
   compose(email: StoredEmail, content: Content, files: Files): Promise<Buffer>;
+  dispatch(parcel: Parcel): Promise<Outcome | SettledOutcome | Parked>;
   settle(email: StoredEmail, outcome: SettledOutcome): Promise<void>;
   /** Aborted when the process begins to stop. */
   stopping: AbortSignal;
@@ -37,6 +35,8 @@ type Deps = {
 const placeWaitMs = 2_000;
 /** An email that another job is at is looked at again after this long, in case that job does not end well. */
 const leaveAloneMs = 5_000;
+type Attempted = Outcome | SettledOutcome | Parked;
+
 /** Wait after an email could not be dealt with: a bug or Redis away, and neither is mended by hurrying. */
 const troubleWaitMs = 5_000;
 
@@ -76,8 +76,9 @@ async function deliverOne(deps: Deps, job: DeliverJob, email: LoadedEmail): Prom
   const other = email.handOver === null || email.handOver.job === job.id ? null : email.handOver.job;
   if (other !== null && (await deps.queue.isLive(other))) return deps.now() + leaveAloneMs;
   const outcome = await attempt(deps, job, email);
-  // Somebody else moved the email while we were about to send: look again at what stands now.
+  // Somebody else moved the email while we were about to send, or no connection was free: look again at what stands now.
   if (outcome.kind === 'withheld') return deps.now();
+  if (outcome.kind === 'parked') return null;
   await deps.settle(email, outcome);
   return null;
 }
@@ -89,7 +90,7 @@ const guessedBytes = 1024 * 1024;
 /** A wait for room is given up and begun anew, so that what is over by then is found so. */
 const roomWaitMs = 30_000;
 
-async function attempt(deps: Deps, job: DeliverJob, email: LoadedEmail): Promise<Outcome | SettledOutcome> {
+async function attempt(deps: Deps, job: DeliverJob, email: LoadedEmail): Promise<Attempted> {
   const bytes = email.content === null ? 0 : bytesOf(email.content);
   if (bytes <= smallBytes) return tryNow(deps, job, email);
   const leave = await deps.room.take(AbortSignal.timeout(roomWaitMs), bytes);
@@ -106,28 +107,44 @@ function bytesOf({ html, text, attachments }: Content): number {
   return files.reduce((sum, bytes) => sum + bytes, (html?.length ?? 0) + (text?.length ?? 0));
 }
 
-async function tryNow(deps: Deps, job: DeliverJob, email: LoadedEmail): Promise<Outcome | SettledOutcome> {
-  const { facts, state, content, handOver } = email;
-  const { isSandbox, recipients } = nextGroup(state.recipients.filter(({ status }) => isPending(status)));
-  const { name: transport, send } = isSandbox ? deps.sandbox : deps.transport;
+async function tryNow(deps: Deps, job: DeliverJob, email: LoadedEmail): Promise<Attempted> {
+  const { state, handOver } = email;
   if (handOver !== null) {
     const detail = `the worker stopped after the hand-over began at ${new Date(handOver.at).toISOString()}`;
     return { kind: 'unknown', transport: handOver.transport, detail, refused: [] };
   }
   const isOver = () => state.expiresAt !== null && state.expiresAt <= deps.now();
   if (isOver()) return { kind: 'expired' };
+  const { isSandbox, recipients } = nextGroup(state.recipients.filter(({ status }) => isPending(status)));
+  const attemptId = deps.newId('at');
+  let made: ReturnType<Parcel['message']> | undefined;
+  return deps.dispatch({
+    email,
+    isSandbox,
+    message(transport) {
+      made ??= makeMessage(deps, email, recipients, transport);
+      return made;
+    },
+    // Files and a connection may have been waited for: what is over by now is withheld, and found expired when it is looked at again.
+    claim: async (transport) =>
+      !isOver() && deps.emails.claimHandOver(email, { at: deps.now(), transport, attemptId, job: job.id }),
+  });
+}
+
+async function makeMessage(
+  deps: Deps,
+  email: LoadedEmail,
+  recipients: readonly Recipient[],
+  transport: string,
+): ReturnType<Parcel['message']> {
+  const { facts, content } = email;
   if (content === null) return { kind: 'undeliverable', transport, detail: 'its content is gone' };
   const gathered = await deps.gather(email, content);
   if (gathered.kind !== 'gathered') return gathered;
   const raw = await deps.compose(email, gathered.content, gathered.files).catch((error: Error) => error);
   if (raw instanceof Error)
     return { kind: 'undeliverable', transport, detail: `it could not be composed: ${raw.message}` };
-  const attemptId = deps.newId('at');
   const to = [...new Set(recipients.map(({ address }) => address))];
   const attempts = Math.min(...recipients.map((recipient) => recipient.attempts));
-  const message = { emailId: facts.id, envelope: { from: facts.from.address, to }, raw, dsn: facts.dsn, attempts };
-  // Files and a connection may have been waited for: what is over by now is withheld, and found expired when it is looked at again.
-  const claim = async () =>
-    !isOver() && deps.emails.claimHandOver(email, { at: deps.now(), transport, attemptId, job: job.id });
-  return send(message, claim, { lane: facts.lane, reserve: 0.25 });
+  return { emailId: facts.id, envelope: { from: facts.from.address, to }, raw, dsn: facts.dsn, attempts };
 }

@@ -92,8 +92,8 @@ export function openAllotments(redis: Redis) {
     },
 
     /** A worker that has closed its connections: others may have them at once. */
-    async leave(name: string, worker: string): Promise<void> {
-      await redis.hdel(keys.allotments(name), worker);
+    async leave(names: readonly string[], worker: string): Promise<void> {
+      await Promise.all(names.map((name) => redis.hdel(keys.allotments(name), worker)));
     },
 
     /** The pools of all live workers together. One round trip. */

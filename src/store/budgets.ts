@@ -38,6 +38,7 @@ export function openBudgets(redis: Redis) {
     const now = Math.max(...members.map((member) => member.now));
     const rates = members.at(-1)?.rates ?? [];
     const args = [now, ...rateArgs(rates), ...members.flatMap(({ emails }) => emailArgs(emails))];
+    await note(name);
     const answers = (await admitScript(redis, keysOf(name), args)) as number[];
     let from = 0;
     return members.map(({ emails }) => {
@@ -48,9 +49,18 @@ export function openBudgets(redis: Redis) {
   });
   const parkInGroup = groupPerTransport(async (name, members: readonly Asked[]) => {
     const args = members.flatMap(({ emails }) => emailArgs(emails));
+    await note(name);
     await parkScript(redis, keysOf(name), args);
     return members.map(() => undefined);
   });
+
+  const noted = new Set<string>();
+  /** Before anything is parked, so that it is found also when the plan has the transport no more. */
+  async function note(name: string): Promise<void> {
+    if (noted.has(name)) return;
+    await redis.sadd(keys.parkedFor, name);
+    noted.add(name);
+  }
 
   async function release(
     name: string,
@@ -97,6 +107,9 @@ export function openBudgets(redis: Redis) {
         if (step.left === 0 || step.nextAt !== now) return released;
       }
     },
+
+    /** Every transport that mail was ever parked for. */
+    names: (): Promise<string[]> => redis.smembers(keys.parkedFor),
 
     /** Gives back the tokens of emails that were admitted and not sent, to be parked or forgotten by the caller. */
     async giveBack(name: string, rates: readonly Rate[], count: number, now: number): Promise<void> {

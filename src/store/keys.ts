@@ -21,6 +21,8 @@ export const keys = {
   idempotency: (scope: string) => `${prefix}:idem:${scope}`,
   /** Sorted set of emails by when they are due: new ones, and those that a caller moved. */
   due: (lane: Lane) => `${prefix}:due:${lane}`,
+  /** Set: every transport that mail was ever parked for. */
+  parkedFor: `${prefix}:parked-for`,
   /** Sorted set of emails that were tried, or could not be, by when they come again. */
   again: (lane: Lane) => `${prefix}:again:${lane}`,
   /** List: holds one entry while something is due that nobody was told of. */

@@ -53,6 +53,11 @@ export function openReports(log: Log) {
       log.info({ webhook_id: webhookId, event_id: eventId, attempt, ...result, again_at: isoOrNull(again) }, 'webhook');
     },
 
+    plan(faults: readonly string[]): void {
+      if (faults.length === 0) log.info({}, 'TRANSPORTS_FILE was read again');
+      else log.error({ faults }, 'TRANSPORTS_FILE is wrong, and what stood in it before still holds');
+    },
+
     backPressure(reason: string | null): void {
       if (reason === null) log.info({}, 'new mail is taken again');
       else log.warn({ reason }, 'new mail is refused');

@@ -80,7 +80,7 @@ it('a worker that is not heard of for ten seconds is forgotten, one that leaves 
   await a.report(10, 10, start);
   expect(await b.report(10, 10, start + 10_000)).toBe(0);
   expect(await b.report(10, 10, start + 10_001)).toBe(10);
-  await allotments.leave('ses', 'b');
+  await allotments.leave(['ses'], 'b');
   expect(await a.report(10, 10, start + 10_002)).toBe(10);
   // A clock that was put back does not keep the dead alive.
   expect(await b.report(10, 10, start - 3_600_000)).toBe(0);

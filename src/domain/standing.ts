@@ -1,0 +1,41 @@
+/** How a transport stands: whether it can take mail now, and what an attempt says of it. Pure. */
+import { classify } from './classify.ts';
+import type { Outcome, SettledOutcome } from './outcome.ts';
+import { closedBreaker, type Fault, type TransportState } from './transport-state.ts';
+
+/** Whether mail may go over a transport; if not, why, and whether the next one of its route is tried instead. */
+export type Standing =
+  | { readonly kind: 'open' }
+  /** It is out of service: the next one takes over. */
+  | { readonly kind: 'paused' | 'degraded'; readonly why: string }
+  /** It is in service, and has no connection free for longer than is waited for one: mail waits for it. */
+  | { readonly kind: 'stuck'; readonly why: string };
+
+/** A transport of which nothing was ever written. */
+export const freshState: TransportState = { paused: null, breaker: closedBreaker, brake: null };
+
+export function standingOf(name: string, state: TransportState, pool: { readonly isStuck: boolean }): Standing {
+  const { paused, breaker } = state;
+  if (paused !== null) return { kind: 'paused', why: `transport ${name} is paused` };
+  if (breaker.kind === 'open') return { kind: 'degraded', why: `transport ${name} is in trouble: ${breaker.reason}` };
+  if (pool.isStuck) return { kind: 'stuck', why: `transport ${name} has no free connection` };
+  return { kind: 'open' };
+}
+
+/** What an attempt says of its transport. */
+export type Verdict =
+  | ({ readonly kind: 'fault' } & Fault)
+  | { readonly kind: 'slow_down' }
+  | { readonly kind: 'success' }
+  | { readonly kind: 'nothing' };
+
+/** Replies speak of the transport when all of them do: a refused login, a blocked host. One that asks for less is heeded whoever it is about. */
+export function verdictOf(outcome: Outcome | SettledOutcome): Verdict {
+  if (outcome.kind === 'transport_fault') return { kind: 'fault', cause: outcome.cause, reason: outcome.detail };
+  if (outcome.kind !== 'answered' || outcome.replies.length === 0) return { kind: 'nothing' };
+  const actions = outcome.replies.map(({ smtp }) => classify(smtp).action);
+  if (actions.includes('slow_down')) return { kind: 'slow_down' };
+  if (actions.every((action) => action === 'stop_transport'))
+    return { kind: 'fault', cause: 'login', reason: outcome.replies[0]?.smtp.reply ?? '' };
+  return actions.includes('accept') ? { kind: 'success' } : { kind: 'nothing' };
+}

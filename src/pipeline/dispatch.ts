@@ -1,0 +1,163 @@
+/** dispatch: an email goes over the first transport of its route that can take it, or is parked until one can. */
+import { domainOf } from '../domain/address.ts';
+import { endOf, type RetryPolicy } from '../domain/decide.ts';
+import type { LoadedEmail } from '../domain/email.ts';
+import type { Lane } from '../domain/lane.ts';
+import type { Outcome, SettledOutcome } from '../domain/outcome.ts';
+import type { Rate } from '../domain/rate.ts';
+import { nextDue } from '../domain/recipient.ts';
+import { sandboxTransport } from '../domain/sandbox.ts';
+import { freshState, type Standing, standingOf, verdictOf } from '../domain/standing.ts';
+import { type Choice, chooseTransports } from '../domain/transport-plan.ts';
+import { brakeFactor, pacedRates, type TransportState } from '../domain/transport-state.ts';
+import type { Message, Transport } from '../outbound/transport.ts';
+import type { Transports } from '../outbound/transports.ts';
+import type { Budgets } from '../store/budgets.ts';
+import type { TransportStates } from '../store/transport-states.ts';
+
+type Deps = {
+  transports: Pick<Transports, 'plan' | 'get'>;
+  /** The fleet's states as this process knows them. */
+  known: Map<string, TransportState>;
+  states: Pick<TransportStates, 'read' | 'fault' | 'success' | 'brake'>;
+  budgets: Pick<Budgets, 'admit' | 'park' | 'giveBack'>;
+  policies: Readonly<Record<Lane, RetryPolicy>>;
+  /** Tells `tend` that there is something for it to do. */
+  wake(): void;
+  newId(prefix: 'ev'): string;
+  now(): number;
+  rand(): number;
+};
+
+/** One email on its way out. */
+export type Parcel = {
+  readonly email: LoadedEmail;
+  readonly isSandbox: boolean;
+  /** Made once, when a transport is there to take it. An outcome when it cannot be made. */
+  message(transport: string): Promise<Message | SettledOutcome | { kind: 'withheld' }>;
+  /** Asked right before the body leaves. */
+  claim(transport: string): Promise<boolean>;
+};
+
+/** It waits for its transport, and was put where it comes from when that can take it. */
+export type Parked = { readonly kind: 'parked' };
+
+export async function dispatch(deps: Deps, parcel: Parcel): Promise<Outcome | SettledOutcome | Parked> {
+  const choice = choose(deps, parcel);
+  let fault: Outcome | null = null;
+  let firstStanding: Standing | null = null;
+  for (const name of choice.transports) {
+    const transport = deps.transports.get(name);
+    if (transport === null) continue; // the plan changed this moment
+    const standing = standingOf(name, deps.known.get(name) ?? freshState, transport.pool);
+    firstStanding ??= standing;
+    if (standing.kind === 'stuck') return park(deps, parcel, name, standing.why);
+    if (standing.kind !== 'open') continue;
+    const rates = ratesOf(deps, name);
+    if (rates.length > 0 && isOver(deps, parcel))
+      return park(deps, parcel, name, `transport ${name} had no budget for it`);
+    if (!(await isAdmitted(deps, parcel, name, rates))) return parked(deps);
+    const outcome = await sendOver(deps, parcel, transport, choice.reserve);
+    if (!outcome.mayGoOn) return outcome.is;
+    fault = outcome.is;
+  }
+  if (fault !== null) return fault;
+  const [first = ''] = choice.transports;
+  const why = firstStanding !== null && 'why' in firstStanding ? firstStanding.why : `transport ${first} is gone`;
+  return park(deps, parcel, first, why);
+}
+
+function choose(deps: Deps, { email: { facts }, isSandbox }: Parcel): Choice {
+  if (isSandbox) return { route: sandboxTransport, transports: [sandboxTransport], reserve: 0 };
+  const { lane, route, tags, from } = facts;
+  return chooseTransports(deps.transports.plan, { route, lane, tags, fromDomain: domainOf(from.address) }, deps.rand());
+}
+
+type Sent =
+  | { readonly is: Outcome | SettledOutcome; readonly mayGoOn: false }
+  /** Nothing was handed over, and the trouble is the transport's own. */
+  | { readonly is: Outcome; readonly mayGoOn: true };
+
+async function sendOver(deps: Deps, parcel: Parcel, transport: Transport, reserve: number): Promise<Sent> {
+  const { name } = transport;
+  let isClaimed = false;
+  const claim = () => {
+    isClaimed = true;
+    return parcel.claim(name);
+  };
+  const message = await parcel.message(name);
+  const turn = { lane: parcel.email.facts.lane, reserve };
+  const outcome = 'kind' in message ? message : await transport.send(message, claim, turn);
+  if (!isClaimed) await giveBack(deps, name);
+  if ('kind' in message) return { is: outcome, mayGoOn: false };
+  const isFault = await tell(deps, name, outcome);
+  if (isFault && !isClaimed) return { is: outcome as Outcome, mayGoOn: true };
+  return { is: outcome, mayGoOn: false };
+}
+
+/** Tells the fleet what an attempt says of its transport. @returns whether that is trouble of the transport's own */
+async function tell(deps: Deps, name: string, outcome: Outcome | SettledOutcome): Promise<boolean> {
+  // A transport that is always there, as the sandbox is, has no state.
+  if (deps.transports.plan.transports[name] === undefined) return false;
+  const { breaker } = deps.known.get(name) ?? freshState;
+  const verdict = verdictOf(outcome);
+  const event = { id: deps.newId('ev'), at: deps.now() };
+  switch (verdict.kind) {
+    case 'fault':
+      await deps.states.fault(name, verdict, event);
+      break;
+    case 'slow_down':
+      await deps.states.brake(name, deps.now());
+      break;
+    case 'success':
+      if (breaker.kind === 'open' || breaker.faults === 0) return false;
+      await deps.states.success(name, 'message', event);
+      break;
+    case 'nothing':
+      return false;
+  }
+  // What this process does next goes by it at once; the others read it within a second.
+  for (const [read, state] of await deps.states.read([name])) deps.known.set(read, state);
+  deps.wake();
+  return verdict.kind === 'fault';
+}
+
+function ratesOf(deps: Deps, name: string): readonly Rate[] {
+  const settings = deps.transports.plan.transports[name];
+  const state = deps.known.get(name) ?? freshState;
+  if (settings === undefined) return [];
+  if (settings.rates.length === 0 && brakeFactor(state.brake, deps.now()) === 1) return [];
+  return pacedRates(settings, state, deps.now()).rates;
+}
+
+async function isAdmitted(deps: Deps, parcel: Parcel, name: string, rates: readonly Rate[]): Promise<boolean> {
+  if (rates.length === 0) return true;
+  const [isAdmitted = false] = await deps.budgets.admit(name, rates, [dueEmail(deps, parcel)], deps.now());
+  return isAdmitted;
+}
+
+async function giveBack(deps: Deps, name: string): Promise<void> {
+  const rates = ratesOf(deps, name);
+  if (rates.length > 0) await deps.budgets.giveBack(name, rates, 1, deps.now());
+}
+
+/** At the end of its time it is not parked any more, but settled, with the reason for which it waited. */
+async function park(deps: Deps, parcel: Parcel, name: string, why: string): Promise<Outcome | Parked> {
+  if (isOver(deps, parcel)) return { kind: 'transport_fault', cause: 'connect', transport: name, detail: why };
+  await deps.budgets.park(name, [dueEmail(deps, parcel)], deps.now());
+  return parked(deps);
+}
+
+function isOver(deps: Deps, parcel: Parcel): boolean {
+  return dueEmail(deps, parcel).endsAt <= deps.now();
+}
+
+function parked(deps: Deps): Parked {
+  deps.wake();
+  return { kind: 'parked' };
+}
+
+function dueEmail(deps: Deps, { email: { facts, state } }: Parcel) {
+  const { id, lane } = facts;
+  return { id, lane, dueAt: nextDue(state) ?? deps.now(), endsAt: endOf(state, deps.policies[lane]) };
+}

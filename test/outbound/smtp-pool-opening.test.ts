@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Outcome } from '../../src/domain/outcome.ts';
 import type { Transport } from '../../src/outbound/transport.ts';
+import { makeGate } from '../support/gate.ts';
 import { type Act, openScriptedSmtp } from '../support/scripted-smtp.ts';
 import { send, transportTo } from '../support/smtp-transport.ts';
 import { until } from '../support/until.ts';
@@ -11,21 +12,6 @@ const nobody = 3_600_000;
 
 function sendMany(transport: Transport, count: number): Promise<Outcome[]> {
   return Promise.all(Array.from({ length: count }, (_, at) => send(transport, `b${at}@x.co`)));
-}
-
-/** Answers each stage of that name only when it is let through, and all from then on when it is opened. */
-function makeGate() {
-  const held: (() => void)[] = [];
-  let isOpen = false;
-  return {
-    held,
-    pass: () => (isOpen ? undefined : new Promise<undefined>((go) => held.push(() => go(undefined)))),
-    letThrough: () => held.splice(0).map((go) => go()).length,
-    open() {
-      isOpen = true;
-      this.letThrough();
-    },
-  };
 }
 
 describe('opening', () => {

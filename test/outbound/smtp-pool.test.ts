@@ -1,6 +1,7 @@
 /** The pool over real connections: who goes first, who waits and for how long, when connections open and close. */
 import { describe, expect, it } from 'vitest';
 import type { Outcome } from '../../src/domain/outcome.ts';
+import { makeGate } from '../support/gate.ts';
 import { openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
 import { send, transportTo } from '../support/smtp-transport.ts';
 import { until } from '../support/until.ts';
@@ -90,6 +91,26 @@ describe('a wait', () => {
     server.letGo();
     expect(await first).toMatchObject({ kind: 'answered' });
     expect(transport.pool).toEqual({ open: 1, busy: 0, waiting: 0, isStuck: false });
+  });
+
+  it('in vain is forgotten as soon as a connection comes back, though another message takes it', async () => {
+    let at = 0;
+    const gate = makeGate();
+    await using server = await openScriptedSmtp((stage) => (stage === 'body' ? gate.pass() : undefined));
+    await using transport = transportTo(server.port, { connections: 1 }, { waitMs: 20, now: () => at });
+    const first = send(transport);
+    await until('the first to be in hand', () => gate.held.length === 1);
+    const second = send(transport);
+    at = 20;
+    expect(await second).toEqual({ kind: 'withheld' });
+    const third = send(transport);
+    expect(transport.pool).toEqual({ open: 1, busy: 1, waiting: 1, isStuck: true });
+    gate.letThrough();
+    expect(await first).toMatchObject({ kind: 'answered' });
+    expect(transport.pool).toEqual({ open: 1, busy: 1, waiting: 0, isStuck: false });
+    await until('the third to be in hand', () => gate.held.length === 1);
+    gate.open();
+    expect(await third).toMatchObject({ kind: 'answered' });
   });
 
   it('of bulk in vain does not make the pool stuck while transactional has its share', async () => {

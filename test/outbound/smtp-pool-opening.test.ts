@@ -32,11 +32,10 @@ describe('opening', () => {
     expect(server.connections).toBe(2);
   });
 
-  it('goes on one at a time after a fault, twice as many after each that went well, and 16 at most', async () => {
+  it('begins with one, goes on with twice as many after each that went well, and 16 at most', async () => {
     const gate = makeGate();
-    let isDown = false;
     await using server = await openScriptedSmtp((stage) => {
-      if (stage === 'connect') return isDown ? 'drop' : gate.pass();
+      if (stage === 'connect') return gate.pass();
       return stage === 'body' ? 'stall' : undefined;
     });
     const transport = transportTo(server.port, { connections: 60 });
@@ -51,17 +50,29 @@ describe('opening', () => {
     expect(server.peak).toBe(60);
     await transport.close(0);
     expect(kinds(await sending)).toEqual(Array(60).fill('unknown'));
+  });
 
-    isDown = true;
-    await using again = transportTo(server.port, { connections: 60 });
-    await sendMany(again, 10);
-    isDown = false;
+  it('goes on one at a time after a fault', async () => {
+    const gate = makeGate();
+    let act: Act | undefined;
+    await using server = await openScriptedSmtp((stage) => {
+      if (stage === 'connect') return act;
+      return stage === 'body' ? gate.pass() : undefined;
+    });
+    await using transport = transportTo(server.port, { connections: 10 });
+    const sending = sendMany(transport, 10);
+    await until('all to be in hand', () => gate.held.length === 10);
+    gate.open();
+    expect(kinds(await sending)).toEqual(Array(10).fill('answered'));
+    act = 'drop';
+    server.interrupt('drop');
+    await until('all to be gone', () => transport.pool.open === 0);
+    await sendMany(transport, 10);
+    await until('those that were tried together to have failed', () => server.connections === 20 && server.open === 0);
+    expect(await transport.probe()).toMatchObject({ kind: 'transport_fault' });
     const before = server.connections;
-    const later = sendMany(again, 10);
-    await until('one to connect', () => gate.held.length === 1);
+    expect(kinds(await sendMany(transport, 10))).toEqual(Array(10).fill('transport_fault'));
     expect(server.connections).toBe(before + 1);
-    await again.close(0);
-    await later;
   });
 
   it('goes on with the connections a server grants, when it grants fewer than allowed', async () => {
@@ -172,7 +183,11 @@ describe('a probe', () => {
 
   it('opens one in the place of an idle one, and one too many for a moment when all are in use', async () => {
     const gate = makeGate();
-    await using server = await openScriptedSmtp((stage) => (stage === 'body' ? gate.pass() : undefined));
+    const used: number[] = [];
+    await using server = await openScriptedSmtp((stage, _, connection) => {
+      if (stage === 'MAIL') used.push(connection);
+      return stage === 'body' ? gate.pass() : undefined;
+    });
     await using transport = transportTo(server.port, { connections: 1 });
     expect(await transport.probe()).toBeNull();
     expect(await transport.probe()).toBeNull();
@@ -185,5 +200,6 @@ describe('a probe', () => {
     expect(transport.pool).toMatchObject({ open: 1, busy: 1 });
     gate.open();
     expect(await sending).toMatchObject({ kind: 'answered' });
+    expect(used).toEqual([2]);
   });
 });

@@ -1,5 +1,6 @@
 /** Opening a connection and what goes over it: TLS, certificates, logins, extensions, and what each failure is called. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Socket } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { TransportSettings } from '../../src/domain/transport-plan.ts';
 import { type Certificate, makeCertificate } from '../support/certificate.ts';
 import { type Act, openScriptedSmtp, type ScriptedOptions, type Stage } from '../support/scripted-smtp.ts';
@@ -180,6 +181,8 @@ describe('extensions', () => {
     await using transport = transportTo(server.port);
     expect(await transport.probe()).toBeNull();
     const before = server.reads.length;
+    // What is written in two may still be read in one.
+    using writes = vi.spyOn(Socket.prototype, 'write');
     expect(await transport.send(message('b@x.co', 'c@x.co'), async () => true, turn)).toMatchObject({
       kind: 'answered',
     });
@@ -187,6 +190,8 @@ describe('extensions', () => {
       'MAIL FROM:<a@x.co>\r\nRCPT TO:<b@x.co>\r\nRCPT TO:<c@x.co>\r\nDATA\r\n',
       'Subject: s\r\n\r\n..dot\r\nlast line\r\n.\r\n',
     ]);
+    const written = writes.mock.calls.map(([chunk]) => String(chunk));
+    expect(written.filter((chunk) => /Subject|dot|last|^\.$/m.test(chunk))).toHaveLength(1);
   });
 
   it('without PIPELINING each command waits for the answer before it', async () => {

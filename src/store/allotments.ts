@@ -18,7 +18,7 @@ export type PoolReport = {
 export type FleetPool = Omit<PoolReport, 'wanted'> & { readonly workers: number };
 
 /** A worker that has not been heard of for so long is taken for dead, and its connections for closed. */
-const forgetAfterMs = 10_000;
+const forgetAfterMs = 3_000;
 
 /**
  * KEYS allotments; ARGV worker now forgetAfterMs limit wanted open busy waiting. Kept of each worker: `at open busy waiting wanted granted

@@ -15,17 +15,21 @@ export type Classification = {
 
 /** Reply code first: libraries label a 450 and a 550 alike. */
 export function classify(smtp: SmtpReply): Classification {
-  const text = wordsOf(smtp.reply);
-  const row = replyRows.find((candidate) => fits(candidate, smtp, text)) ?? lastRow;
+  let read: string | undefined;
+  const words = () => {
+    read ??= wordsOf(smtp.reply);
+    return read;
+  };
+  const row = replyRows.find((candidate) => fits(candidate, smtp, words)) ?? lastRow;
   const { action, category, suppress } = row;
   const isTriedAgain = action === 'retry' || action === 'slow_down';
-  return { row, action, category, suppress, waitMs: isTriedAgain ? waitHint(text) : null };
+  return { row, action, category, suppress, waitMs: isTriedAgain ? waitHint(words()) : null };
 }
 
-function fits({ code, enhanced, text }: ReplyRow, smtp: SmtpReply, words: string): boolean {
+function fits({ code, enhanced, text }: ReplyRow, smtp: SmtpReply, words: () => string): boolean {
   if (!isOfCode(code, smtp.code)) return false;
   if (enhanced !== undefined && (smtp.enhanced === null || !enhanced.test(smtp.enhanced))) return false;
-  return text === undefined || text.test(words);
+  return text === undefined || text.test(words());
 }
 
 function isOfCode(code: ReplyRow['code'], given: number): boolean {

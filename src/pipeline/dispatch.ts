@@ -101,17 +101,17 @@ async function tell(deps: Deps, name: string, outcome: Outcome | SettledOutcome)
   if (deps.transports.plan.transports[name] === undefined) return false;
   const { breaker } = deps.known.get(name) ?? freshState;
   const verdict = verdictOf(outcome);
-  const event = { id: deps.newId('ev'), at: deps.now() };
+  const event = () => ({ id: deps.newId('ev'), at: deps.now() });
   switch (verdict.kind) {
     case 'fault':
-      await deps.states.fault(name, verdict, event);
+      await deps.states.fault(name, verdict, event());
       break;
     case 'slow_down':
       await deps.states.brake(name, deps.now());
       break;
     case 'success':
       if (breaker.kind === 'open' || breaker.faults === 0) return false;
-      await deps.states.success(name, 'message', event);
+      await deps.states.success(name, 'message', event());
       break;
     case 'nothing':
       return false;

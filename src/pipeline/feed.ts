@@ -5,7 +5,7 @@ import type { Bell } from '../store/bell.ts';
 import type { Due } from '../store/due.ts';
 
 type Deps = {
-  due: Pick<Due, 'take' | 'strikeOff'>;
+  due: Pick<Due, 'take' | 'done'>;
   bell: Pick<Bell, 'heard'>;
   deliverQueues: Readonly<Record<Lane, Pick<DeliverQueue, 'add' | 'waiting'>>>;
   /** Longer than the queue takes to answer: after this, what was taken by a worker that died is due again. */
@@ -26,8 +26,8 @@ const lookEveryMs = 1_000;
 const fullWaitMs = 50;
 
 /**
- * Feeds a batch of each lane, then waits until more is due. An email is struck off once it is in the queue, so a worker that dies in
- * between leaves it to the next; should it come to be in two jobs, only one of them can claim it.
+ * Feeds a batch of each lane, then waits until more is due. What a worker took and did not bring into the queue before it died is due
+ * again after a while; should an email come to be in two jobs, only one of them can claim it.
  */
 export async function feed(deps: Deps, stop: AbortSignal): Promise<void> {
   const waits: number[] = [];
@@ -40,12 +40,11 @@ export async function feed(deps: Deps, stop: AbortSignal): Promise<void> {
 async function feedLane(deps: Deps, lane: Lane): Promise<number> {
   const queue = deps.deliverQueues[lane];
   if ((await queue.waiting()) >= maxWaitingJobs) return fullWaitMs;
-  const now = deps.now();
-  const taken = await deps.due.take(lane, now, deps.leaseMs, batchSize);
+  const take = deps.newId('jb');
+  const taken = await deps.due.take(lane, take, deps.leaseMs, batchSize, deps.now());
   if (taken.ids.length > 0) {
-    const jobs = cut(taken.ids, deps.jobSize).map((emails) => ({ id: deps.newId('jb'), emails }));
-    await queue.add(jobs);
-    await deps.due.strikeOff(lane, taken);
+    await queue.add(cut(taken.ids, deps.jobSize).map((emails) => ({ id: deps.newId('jb'), emails })));
+    await deps.due.done(lane, take);
   }
   return taken.nextAt === null ? lookEveryMs : Math.max(0, Math.ceil(taken.nextAt - deps.now()));
 }

@@ -1,7 +1,7 @@
 /** notify: events from the outbox become one job for each endpoint that wants them. */
-import { postId, wants } from '../domain/webhook.ts';
+import { postId, type Webhook, wants } from '../domain/webhook.ts';
 import type { JobQueue } from '../queue/jobs.ts';
-import type { Outbox } from '../store/outbox.ts';
+import type { Outbox, OutboxEntry } from '../store/outbox.ts';
 import type { Webhooks } from '../store/webhooks.ts';
 
 type Deps = {
@@ -18,9 +18,11 @@ export async function notify(deps: Deps, stop: AbortSignal): Promise<void> {
   const entries = await deps.outbox.next(batchSize, stop);
   if (entries.length === 0) return;
   const webhooks = await deps.webhooks.list();
-  const ids = entries.flatMap(({ place, event }) =>
-    webhooks.filter((webhook) => wants(webhook, event)).map(({ id }) => postId({ place, webhookId: id })),
-  );
+  const ids = webhooks.length === 0 ? [] : entries.flatMap((entry) => postsFor(entry, webhooks));
   await deps.postQueue.add(ids);
   await deps.outbox.acknowledge(entries);
+}
+
+function postsFor({ place, event }: OutboxEntry, webhooks: readonly Pick<Webhook, 'id' | 'events'>[]): string[] {
+  return webhooks.filter((webhook) => wants(webhook, event)).map(({ id }) => postId({ place, webhookId: id }));
 }

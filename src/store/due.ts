@@ -7,8 +7,8 @@ import { script } from './redis.ts';
 /** That an email is due at `at` (milliseconds since the epoch). */
 export type DueMark = { readonly id: string; readonly at: number };
 
-/** Emails taken for the queue. `lease` is the mark they bear meanwhile: should their taker die, they are due again then. */
-export type Taken = { readonly ids: readonly string[]; readonly lease: number; readonly nextAt: number | null };
+/** Emails taken for the queue, and when the next are due (milliseconds since the epoch, null for none). */
+export type Taken = { readonly ids: readonly string[]; readonly nextAt: number | null };
 
 export type Due = ReturnType<typeof openDue>;
 
@@ -16,17 +16,20 @@ export function openDue(redis: Redis) {
   const both = (lane: Lane) => [keys.again(lane), keys.due(lane)];
 
   return {
-    /** Takes what is due, the longest due first; nobody else takes the same for `leaseMs`. `nextAt` is when there is more. */
-    async take(lane: Lane, now: number, leaseMs: number, limit: number): Promise<Taken> {
-      // Whoever marks an email anew does so at a whole millisecond.
-      const lease = now + leaseMs + 0.5;
-      const [nextAt, ...ids] = (await takeScript(redis, both(lane), [now, lease, limit])) as string[];
-      return { ids, lease, nextAt: nextAt ? Number(nextAt) : null };
+    /**
+     * Takes what is due, the longest due first: nobody else has the same then. Should its taker not say within `leaseMs` that it is done,
+     * it is due again.
+     * @param take a name of its own for what is taken now
+     */
+    async take(lane: Lane, take: string, leaseMs: number, limit: number, now: number): Promise<Taken> {
+      const args = [now, limit, take, now + leaseMs];
+      const [nextAt, ...ids] = (await takeScript(redis, [...both(lane), keys.taken(lane)], args)) as string[];
+      return { ids, nextAt: nextAt ? Number(nextAt) : null };
     },
 
-    /** Notes that emails have reached the queue. One that was marked anew meanwhile stays. */
-    async strikeOff(lane: Lane, { ids, lease }: Taken): Promise<void> {
-      if (ids.length > 0) await strikeOffScript(redis, both(lane), [lease, ...ids]);
+    /** What was taken has reached the queue. */
+    async done(lane: Lane, take: string): Promise<void> {
+      await redis.hdel(keys.taken(lane), take);
     },
 
     /** Marks emails that come again; one that a caller moved meanwhile keeps the mark it got then. */
@@ -53,33 +56,43 @@ export function openDue(redis: Redis) {
   };
 }
 
-/** What comes again may take half of the places, and what else is due the rest. KEYS again due; ARGV now lease limit. Answers nextAt, ids. */
+/**
+ * KEYS again due taken; ARGV now limit take leaseEnd. What comes again may have half of the places, and what else is due the rest. Kept of
+ * each take are the end of its lease and its ids: a repeat of the command is answered as it was the first time. Answers nextAt, ids.
+ */
 const takeScript = script(`
-local now, lease, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local now, limit = ARGV[1], tonumber(ARGV[2])
 local answer = {''}
+local function nextAt()
+  for i = 1, 2 do
+    local score = redis.call('ZRANGE', KEYS[i], 0, 0, 'WITHSCORES')[2]
+    if score and (answer[1] == '' or tonumber(score) < tonumber(answer[1])) then answer[1] = score end
+  end
+end
+local taken = redis.call('HGETALL', KEYS[3])
+for i = 1, #taken, 2 do
+  local leaseEnd, ids = string.match(taken[i + 1], '^(%S+) (.*)$')
+  if taken[i] == ARGV[3] then
+    for id in string.gmatch(ids, '[^,]+') do answer[#answer + 1] = id end
+    nextAt()
+    return answer
+  end
+  if tonumber(leaseEnd) <= tonumber(now) then
+    for id in string.gmatch(ids, '[^,]+') do redis.call('ZADD', KEYS[1], 'NX', now, id) end
+    redis.call('HDEL', KEYS[3], taken[i])
+  end
+end
 local function take(key, most)
   local ids = redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, most)
-  for _, id in ipairs(ids) do
-    redis.call('ZADD', key, lease, id)
-    answer[#answer + 1] = id
-  end
+  if #ids > 0 then redis.call('ZREM', key, unpack(ids)) end
+  for _, id in ipairs(ids) do answer[#answer + 1] = id end
 end
 take(KEYS[1], math.ceil(limit / 2))
 take(KEYS[2], limit - #answer + 1)
 take(KEYS[1], limit - #answer + 1)
-for i = 1, 2 do
-  local score = redis.call('ZRANGE', KEYS[i], 0, 0, 'WITHSCORES')[2]
-  if score and (answer[1] == '' or tonumber(score) < tonumber(answer[1])) then answer[1] = score end
-end
+if #answer > 1 then redis.call('HSET', KEYS[3], ARGV[3], ARGV[4] .. ' ' .. table.concat(answer, ',', 2)) end
+nextAt()
 return answer`);
-
-/** KEYS again due; ARGV lease, ids. */
-const strikeOffScript = script(`
-for _, key in ipairs(KEYS) do
-  for i = 2, #ARGV do
-    if tonumber(redis.call('ZSCORE', key, ARGV[i]) or -1) == tonumber(ARGV[1]) then redis.call('ZREM', key, ARGV[i]) end
-  end
-end`);
 
 /** What is due within this time is told of by the bell; whoever waits for it looks that often at least. */
 export const soonMs = 1_000;
@@ -92,9 +105,8 @@ local function markAgain(bell, again, now, at, id)
 end
 `;
 
-/** KEYS bell again due; ARGV now, then for each email: at id. A mark that is no whole number is a lease, about to be struck off. */
+/** KEYS bell again due; ARGV now, then for each email: at id. */
 const markScript = script(`${markAgain}
 for i = 2, #ARGV, 2 do
-  local mark = redis.call('ZSCORE', KEYS[3], ARGV[i + 1])
-  if not mark or tonumber(mark) % 1 ~= 0 then markAgain(KEYS[1], KEYS[2], ARGV[1], ARGV[i], ARGV[i + 1]) end
+  if not redis.call('ZSCORE', KEYS[3], ARGV[i + 1]) then markAgain(KEYS[1], KEYS[2], ARGV[1], ARGV[i], ARGV[i + 1]) end
 end`);

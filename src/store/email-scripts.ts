@@ -125,13 +125,13 @@ local function commit(outbox, index, key, at, change)
     return isSame and (change == '' or stored[5] == change)
   end
   if change ~= '' and stored[3] then return false end
-  redis.call('HSET', key, 'state', ARGV[at + 1], 'version', version + 1)
   if stored[3] then redis.call('HDEL', key, 'handOver') end
   if ARGV[at + 2] == '' then
+    redis.call('HSET', key, 'state', ARGV[at + 1], 'version', version + 1)
     redis.call('HINCRBY', key, 'faults', 1)
   else
     local step = version + 1 - tonumber(stored[4] or 0)
-    redis.call('HSET', key, 't' .. step, ARGV[at + 2])
+    redis.call('HSET', key, 'state', ARGV[at + 1], 'version', version + 1, 't' .. step, ARGV[at + 2])
     if step > ${maxTimelineSteps} then redis.call('HDEL', key, 't' .. step - ${maxTimelineSteps}) end
   end
   if ARGV[at + 3] ~= '' then

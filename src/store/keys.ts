@@ -25,6 +25,8 @@ export const keys = {
   parkedFor: `${prefix}:parked-for`,
   /** Sorted set of emails that were tried, or could not be, by when they come again. */
   again: (lane: Lane) => `${prefix}:again:${lane}`,
+  /** Hash: what a feeder has taken and not yet queued; its lease and ids. */
+  taken: (lane: Lane) => `${prefix}:taken:${lane}`,
   /** List: holds one entry while something is due that nobody was told of. */
   bell: `${prefix}:bell`,
   /** Stream: every event, in the order it was committed. */

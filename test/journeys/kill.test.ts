@@ -94,7 +94,7 @@ async function allSent(
 it.each([
   { gap: 'stored/taken', call: 1, repeated: 0, events: ['email.sent'] },
   { gap: 'taken/queued', call: 1, repeated: 0, events: ['email.sent'] },
-  { gap: 'queued/struck off', call: 1, repeated: 0, events: ['email.sent'] },
+  { gap: 'queued/done', call: 1, repeated: 0, events: ['email.sent'] },
   { gap: 'taken/sent', call: 2, repeated: 0, events: ['email.sent'] },
   { gap: 'sent/settled', call: 2, repeated: 1, events: ['email.outcome_unknown', 'email.sent'] },
   { gap: 'settled/finished', call: 2, repeated: 0, events: ['email.sent'] },

@@ -1,4 +1,4 @@
-/** Due marks: each is taken by one, comes back when its taker dies, and is struck off only by whoever took it last. */
+/** Due marks: each is taken by one, and comes back when its taker dies. */
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { type Due, openDue } from '../../src/store/due.ts';
@@ -17,7 +17,9 @@ afterAll(() => opened.disposeAsync());
 beforeEach(() => redis.flushall());
 
 const leaseMs = 1_000;
-const take = async (now: number, limit = 10) => (await due.take('bulk', now, leaseMs, limit)).ids;
+let takes = 0;
+const taking = (now: number, limit = 10, name = `take_${takes++}`) => due.take('bulk', name, leaseMs, limit, now);
+const take = async (now: number, limit = 10) => (await taking(now, limit)).ids;
 
 it('what is due is taken once, the longest due first, and nothing of the other lane', async () => {
   await redis.zadd(keys.due('bulk'), 30, 'c', 10, 'a', 20, 'b', 41, 'later');
@@ -28,10 +30,10 @@ it('what is due is taken once, the longest due first, and nothing of the other l
 });
 
 it('tells when there is more', async () => {
-  expect((await due.take('bulk', 40, leaseMs, 10)).nextAt).toBeNull();
+  expect((await taking(40)).nextAt).toBeNull();
   await redis.zadd(keys.due('bulk'), 10, 'a', 50, 'b');
   await redis.zadd(keys.again('bulk'), 45, 'c');
-  expect((await due.take('bulk', 40, leaseMs, 10)).nextAt).toBe(45);
+  expect((await taking(40)).nextAt).toBe(45);
 });
 
 it('what comes again and what is new share the places', async () => {
@@ -44,20 +46,28 @@ it('what comes again and what is new share the places', async () => {
   expect(await take(40, 4)).toEqual(['again_2', 'again_3', 'again_4', 'again_5']);
 });
 
-it('what was taken by one that died is due again after the lease', async () => {
-  await redis.zadd(keys.due('bulk'), 10, 'a');
-  const taken = await due.take('bulk', 40, leaseMs, 10);
-  expect(await take(taken.lease - 1)).toEqual([]);
-  expect(await take(taken.lease)).toEqual(['a']);
+it('what was taken by one that died is due again after the lease, what was brought into the queue is not', async () => {
+  await redis.zadd(keys.due('bulk'), 10, 'a', 11, 'b');
+  expect((await taking(40, 1, 'dies')).ids).toEqual(['a']);
+  expect((await taking(40, 1, 'lives')).ids).toEqual(['b']);
+  await due.done('bulk', 'lives');
+  expect(await take(40 + leaseMs - 1)).toEqual([]);
+  expect(await take(40 + leaseMs)).toEqual(['a']);
 });
 
-it('is struck off by whoever took it last; marked anew meanwhile, it stays', async () => {
-  await redis.zadd(keys.due('bulk'), 10, 'a', 10, 'b', 10, 'c');
-  const first = await due.take('bulk', 40, leaseMs, 10);
-  await redis.zadd(keys.due('bulk'), 70, 'b');
-  await due.mark('bulk', [{ id: 'c', at: 80 }], 40); // by the job, which was faster than its feeder
-  await due.strikeOff('bulk', first);
-  expect(await Promise.all(['a', 'b', 'c'].map((id) => due.at('bulk', id)))).toEqual([null, 70, 80]);
+it('a take whose answer was lost is answered once more as it was', async () => {
+  await redis.zadd(keys.due('bulk'), 10, 'a', 11, 'b');
+  const first = await taking(40, 1, 'again');
+  expect(first).toEqual({ ids: ['a'], nextAt: 11 });
+  expect(await taking(41, 1, 'again')).toEqual(first);
+});
+
+it('one that died does not undo what was marked anew since', async () => {
+  await redis.zadd(keys.due('bulk'), 10, 'a');
+  await taking(40);
+  await due.mark('bulk', [{ id: 'a', at: 5_000 }], 41);
+  expect(await take(40 + leaseMs)).toEqual([]);
+  expect(await due.at('bulk', 'a')).toBe(5_000);
 });
 
 it('an email that was moved keeps the mark it got then', async () => {

@@ -62,7 +62,7 @@ const queues = { module: '/src/queue/deliver-queue.ts', name: 'openDeliverQueues
 
 const gaps: Record<string, Gap> = {
   'stored/taken': { module: '/src/store/due.ts', name: 'openDue', wrap: inside('take', stopBefore) },
-  'queued/struck off': { ...queues, wrap: insideQueue('add', stopAfter) },
+  'queued/done': { ...queues, wrap: insideQueue('add', stopAfter) },
   'taken/queued': { ...queues, wrap: insideQueue('add', stopBefore) },
   'fetched/kept': { module: '/src/store/emails.ts', name: 'openEmails', wrap: inside('keepFiles', stopBefore) },
   'taken/sent': {

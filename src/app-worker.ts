@@ -61,7 +61,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const posting = { outbox, webhooks, emails, deliveries, client, scheduleMs, report: report.posted, now, rand };
   const notifying = { outbox, webhooks, postQueue };
   const bell = opened.use(openBell(await connect('wait')));
-  const feeding = { due, bell, deliverQueues, ...config.feeding, newId, now };
+  const feeding = { due, bell, deliverQueues, ...config.feeding, wait: makeNudge().wait, newId, now };
 
   const workers = { ...config.workers, stopping, onTrouble: report.trouble, now };
   for (const lane of lanes) {

@@ -31,13 +31,13 @@ const newId = (kind: IdPrefix) => makeId(kind, Date.now(), randomBytes(10));
 const change = (email: StoredEmail, asked: Parameters<typeof settleChange>[2]) =>
   settleChange({ emails, report: () => {}, newId, now: () => Date.now() }, email, asked);
 
-/** One step at `at`, with a bell that nobody rings. @returns how long it would have waited for the bell */
+/** One step at `at`, with a bell that nobody rings. @returns how long it would have waited, for the bell or for more of a stream */
 async function feedAt(at: number): Promise<number> {
   let waitedMs = 0;
   const heard = async (waitMs: number) => {
     waitedMs = waitMs;
   };
-  const deps = { due: openDue(redis), bell: { heard }, deliverQueues, jobSize: 25, leaseMs: 1_000, newId };
+  const deps = { due: openDue(redis), bell: { heard }, deliverQueues, jobSize: 25, leaseMs: 1_000, newId, wait: heard };
   await feed({ ...deps, now: () => at }, new AbortController().signal);
   return waitedMs;
 }

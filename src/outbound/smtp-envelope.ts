@@ -1,50 +1,54 @@
-/** The envelope of one transaction as the SMTP library takes it, with the delivery status notifications (RFC 3461) it asks for. */
-import type { SMTPConnectionEnvelope, SMTPEnvelope, SMTPEnvelopeDsn } from 'nodemailer/lib/smtp-connection';
+/** The envelope of one transaction as commands (RFC 5321 section 4.1.1), with the delivery status notifications it asks for (RFC 3461). */
 import type { Dsn } from '../domain/dsn.ts';
 import type { Message } from './transport.ts';
 
-/** The library keeps its books in the object it is given; they are there once it has begun. */
-export type Envelope = SMTPEnvelope & Partial<SMTPConnectionEnvelope>;
+/** Lines without their ends. */
+export type EnvelopeCommands = { readonly mail: string; readonly rcpt: readonly string[] };
 
 /** RFC 3461 section 4.2 */
 const maxOriginalRecipientLength = 500;
 
-/** There is no `BODY=8BITMIME` in it: every body we compose is 7bit, and UTF-8 in a header is what SMTPUTF8 says (RFC 6531 section 3.6). */
-export function envelopeOf(message: Message, { dsn, maxBytes }: Extensions): Envelope {
-  const { from, to } = message.envelope;
-  // Without a size the library neither declares nor compares one: it takes a host name such as mx-size for the extension.
-  const envelope: Envelope = { from, to: [...to], ...(maxBytes === null ? {} : { size: message.raw.length }) };
-  if (!message.dsn || !dsn) return envelope;
-  return askFor(message.dsn, message.emailId, to, envelope);
-}
-
 /**
- * The library gives all recipients of a message one ORCPT, which would be wrong for all but one of them. It takes a recipient off
- * `rcptQueue` and then reads `dsn`, so here `dsn` answers for the one that was just taken. What the library writes back is not kept:
- * the answers are in its form already.
+ * There is no `BODY=8BITMIME` in it: every body we compose is 7bit, and UTF-8 in a header is what SMTPUTF8 says (RFC 6531 section 3.6).
+ * @param isUtf8 whether an address or the header is beyond ASCII
  */
-function askFor(dsn: Dsn, emailId: string, to: readonly string[], envelope: Envelope): Envelope {
-  const notify = dsn.notify === 'never' ? 'NEVER' : dsn.notify.join(',').toUpperCase();
-  const shared = { ret: dsn.return === 'full' ? 'FULL' : 'HDRS', envid: emailId, notify };
-  return Object.defineProperty(envelope, 'dsn', {
-    get(): SMTPEnvelopeDsn {
-      const taken = to.length - (envelope.rcptQueue?.length ?? to.length);
-      const recipient = to[taken - 1];
-      return { ...shared, orcpt: recipient === undefined ? null : originalRecipient(recipient) };
-    },
-    set() {},
-  });
+export function envelopeOf(message: Message, extensions: Extensions, isUtf8: boolean): EnvelopeCommands {
+  const { from, to } = message.envelope;
+  const dsn = extensions.dsn ? (message.dsn ?? null) : null;
+  const size = extensions.maxBytes === null ? '' : ` SIZE=${message.raw.length}`;
+  const utf8 = isUtf8 ? ' SMTPUTF8' : '';
+  const ret = dsn === null ? '' : ` RET=${dsn.return === 'full' ? 'FULL' : 'HDRS'} ENVID=${xtext(message.emailId)}`;
+  const mail = `MAIL FROM:<${from}>${utf8}${size}${ret}`;
+  return {
+    mail,
+    rcpt: to.map((address) => `RCPT TO:<${address}>${dsn === null ? '' : notificationsOf(dsn, address)}`),
+  };
+}
+
+function notificationsOf({ notify }: Dsn, address: string): string {
+  const orcpt = originalRecipient(address);
+  const when = notify === 'never' ? 'NEVER' : notify.join(',').toUpperCase();
+  return ` NOTIFY=${when}${orcpt === null ? '' : ` ORCPT=${orcpt}`}`;
 }
 
 /**
- * The address before xtext encoding, which the library adds; null when it could grow too long.
- * An address with characters beyond ASCII is of another type (RFC 6533 section 3), whose form xtext leaves as it is.
+ * With its type; null when it would grow too long. An address with characters beyond ASCII is of another type (RFC 6533 section 3), whose
+ * form xtext leaves as it is.
  */
 function originalRecipient(address: string): string | null {
   const isAscii = /^[\x20-\x7e]*$/.test(address);
-  const written = isAscii ? `rfc822;${address}` : `utf-8;${address.replace(/[^!-*,-<>-[\]-~]/gu, toCodePoint)}`;
-  const special = written.match(/[ +=]/g)?.length ?? 0;
-  return written.length + 2 * special > maxOriginalRecipientLength ? null : written;
+  const written = isAscii
+    ? `rfc822;${xtext(address)}`
+    : `utf-8;${xtext(address.replace(/[^!-*,-<>-[\]-~]/gu, toCodePoint))}`;
+  return written.length > maxOriginalRecipientLength ? null : written;
+}
+
+/** RFC 3461 section 4; what is given is ASCII. */
+function xtext(text: string): string {
+  return text.replace(
+    /[^!-*,-<>-~]/g,
+    (character) => `+${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
+  );
 }
 
 function toCodePoint(character: string): string {
@@ -55,6 +59,8 @@ function toCodePoint(character: string): string {
 export type Extensions = {
   readonly utf8: boolean;
   readonly dsn: boolean;
+  /** Commands may be sent before the reply to the last one is there (RFC 2920). */
+  readonly pipelining: boolean;
   /** The largest message it takes (RFC 1870); 0 when it declares sizes without a limit, null when it does not. */
   readonly maxBytes: number | null;
 };
@@ -67,6 +73,7 @@ export function extensionsOf(reply: string): Extensions {
   return {
     utf8: offer(/^250[ -]SMTPUTF8\s*$/i) !== undefined,
     dsn: offer(/^250[ -]DSN\s*$/i) !== undefined,
+    pipelining: offer(/^250[ -]PIPELINING\s*$/i) !== undefined,
     maxBytes: size === undefined ? null : Number(size[1] ?? 0),
   };
 }

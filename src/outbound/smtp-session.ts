@@ -7,6 +7,7 @@ import type { Tokens } from './oauth-tokens.ts';
 import { extensionsOf } from './smtp-envelope.ts';
 import { customLogins, login } from './smtp-login.ts';
 import { causeOf, type SmtpError, transportFault } from './smtp-outcome.ts';
+import { takeOver } from './smtp-talk.ts';
 import { type NextHop, transact } from './smtp-transaction.ts';
 import type { Message, TransportFault } from './transport.ts';
 
@@ -124,6 +125,7 @@ function connect(connection: SMTPConnection): Promise<void> {
 }
 
 function sessionOver(connection: SMTPConnection, nextHop: NextHop): SmtpSession {
+  const talk = takeOver(connection);
   let sent = 0;
   let isBusy = false;
   // A server that has said goodbye takes nothing more, though the connection is not gone yet.
@@ -133,7 +135,7 @@ function sessionOver(connection: SMTPConnection, nextHop: NextHop): SmtpSession 
     sent += 1;
     isBusy = true;
     try {
-      return await transact(connection, nextHop, message, claim, sent === 1);
+      return await transact(talk, nextHop, message, claim, sent === 1);
     } finally {
       isBusy = false;
     }

@@ -1,11 +1,11 @@
-/** One message over an open connection: the envelope, the claim, the body in one write, and what came of it. */
+/** One message over an open connection: the envelope in one write, the claim, the body in one write, and what came of it (RFC 5321, RFC 2920). */
 import { isAscii } from 'node:buffer';
-import { Readable, type Transform } from 'node:stream';
-import type SMTPConnection from 'nodemailer/lib/smtp-connection';
-import type { AttemptTrace, Outcome } from '../domain/outcome.ts';
+import { parseReply } from '../domain/classify.ts';
+import type { AttemptTrace, Outcome, RecipientReply } from '../domain/outcome.ts';
 import { toData } from './dot-stuffing.ts';
-import { type Extensions, envelopeOf } from './smtp-envelope.ts';
-import { outcomeOfError, outcomeOfSuccess, type SmtpError } from './smtp-outcome.ts';
+import { type EnvelopeCommands, type Extensions, envelopeOf } from './smtp-envelope.ts';
+import { acceptedBy, outcomeOfEnd, type SmtpError } from './smtp-outcome.ts';
+import { type SmtpTalk, smtpError } from './smtp-talk.ts';
 import type { Message } from './transport.ts';
 
 export type NextHop = {
@@ -24,42 +24,119 @@ export type NextHop = {
  * @throws only what `claim` throws
  */
 export async function transact(
-  connection: SMTPConnection,
+  talk: SmtpTalk,
   nextHop: NextHop,
   message: Message,
   claim: () => Promise<boolean>,
   isFirst: boolean,
 ): Promise<Outcome> {
   const { transport, extensions } = nextHop;
-  const startedAt = performance.now();
-  const obstacle = obstacleTo(message, extensions);
+  const { to } = message.envelope;
+  const isUtf8 = needsUtf8(message);
+  const obstacle = obstacleTo(message, extensions, isUtf8);
   if (obstacle !== null) return { kind: 'undeliverable', transport, detail: obstacle };
-  // The library's books stand in it also after a failure.
-  const envelope = envelopeOf(message, extensions);
-  const body = new HandOver(message.raw, claim);
-  const ended = new Promise<Outcome>((resolve) => {
-    const progress = () => ({ transport, to: message.envelope.to, bodyBegun: body.begunAt !== null, envelope });
-    const fail = (error: SmtpError) => resolve(outcomeOfError(progress(), error));
-    // A connection that we close ourselves forgets its callback; one that breaks calls it right after `end`, and knows more.
-    const onEnd = () => setImmediate(fail, new Error('The connection was closed'));
-    connection.once('end', onEnd);
-    connection.send(envelope, body, (error: SmtpError | null, info?: { response: string }) => {
-      connection.removeListener('end', onEnd);
-      if (error || info === undefined) fail(error ?? new Error('No answer'));
-      else resolve(outcomeOfSuccess(progress(), info.response));
-    });
-  });
-  const outcome = await Promise.race([ended, body.withheld]).catch((error) => {
-    connection.close();
-    throw error;
-  });
-  if (outcome.kind === 'withheld') connection.close();
-  const isClean = outcome.kind === 'answered' && body.begunAt !== null;
-  if (!isClean && !connection.destroyed) await reset(connection);
-  return outcome.kind === 'withheld'
-    ? outcome
-    : { ...outcome, trace: traceOf(nextHop, isFirst, startedAt, body.begunAt) };
+  const startedAt = performance.now();
+  const progress: Progress = { refused: [], begunAt: null };
+  let outcome: Exclude<Outcome, { kind: 'withheld' }>;
+  try {
+    const end = await converse(talk, envelopeOf(message, extensions, isUtf8), message, extensions, claim, progress);
+    if (end === null) {
+      // The server waits for a body, and there is no way back but this.
+      talk.close();
+      return { kind: 'withheld' };
+    }
+    if (isGoodbye(end)) talk.close();
+    outcome = acceptedBy(transport, to, end, progress.refused);
+  } catch (error) {
+    talk.close();
+    if (error instanceof ClaimFailed) throw error.cause;
+    outcome = outcomeOfEnd(transport, progress, error as SmtpError);
+  }
+  if (!talk.isOver && progress.begunAt === null) await reset(talk);
+  talk.rest();
+  return { ...outcome, trace: traceOf(nextHop, isFirst, startedAt, progress.begunAt) };
 }
+
+/** How far a transaction had come when it ended. */
+type Progress = {
+  /** Recipients that had a refusal of their own. */
+  readonly refused: RecipientReply[];
+  /** When the body began to leave (`performance.now()`); null before. */
+  begunAt: number | null;
+};
+
+class ClaimFailed extends Error {}
+
+/**
+ * @returns the reply that holds for every recipient that had none of its own; null when the claim was refused
+ * @throws SmtpError when the connection ends, ClaimFailed
+ */
+async function converse(
+  talk: SmtpTalk,
+  { mail, rcpt }: EnvelopeCommands,
+  message: Message,
+  { pipelining }: Extensions,
+  claim: () => Promise<boolean>,
+  progress: Progress,
+): Promise<string | null> {
+  const ask = (command: string) => {
+    if (!pipelining) talk.write(`${command}\r\n`);
+    return talk.reply();
+  };
+  if (pipelining) talk.write(`${[mail, ...rcpt, 'DATA'].join('\r\n')}\r\n`);
+  const toMail = await ask(mail);
+  if (!isPositive(toMail) && (!pipelining || isGoodbye(toMail))) return toMail;
+  for (const [index, command] of rcpt.entries()) {
+    const reply = await ask(command);
+    // It goes, and says so to this recipient: that is nobody's attempt.
+    if (isGoodbye(reply)) throw smtpError('ECONNECTION', `Server closed the connection: ${reply}`);
+    if (isPositive(toMail) && !isPositive(reply))
+      progress.refused.push({ address: message.envelope.to[index] ?? '', smtp: parseReply(reply) });
+  }
+  const isAnybodyLeft = isPositive(toMail) && progress.refused.length < rcpt.length;
+  if (!isAnybodyLeft && !pipelining) return refusalOf(toMail, progress);
+  const toData = await ask('DATA');
+  if (!isAnybodyLeft) {
+    // RFC 2920 section 3.1: a server may want data for nobody. One that refused the sender is not trusted with none either.
+    if (toData.startsWith('3') && !isPositive(toMail)) talk.close();
+    else if (toData.startsWith('3')) {
+      talk.write('.\r\n');
+      await talk.reply();
+    }
+    return refusalOf(toMail, progress);
+  }
+  if (!isIntermediate(toData)) return toData;
+  return await handOver(talk, message.raw, claim, progress);
+}
+
+/** The claim is asked once the server waits for the body, which then leaves in one write. */
+async function handOver(
+  talk: SmtpTalk,
+  raw: Buffer,
+  claim: () => Promise<boolean>,
+  progress: Progress,
+): Promise<string | null> {
+  const isOurs = await claim().catch((error: unknown) => {
+    throw new ClaimFailed('The claim failed', { cause: error });
+  });
+  if (!isOurs) return null;
+  const news = await talk.news();
+  if (news !== null) throw smtpError('EPROTOCOL', `Unexpected reply: ${news}`);
+  progress.begunAt = performance.now();
+  talk.write(toData(raw));
+  return await talk.reply();
+}
+
+/** When nobody is left to have the message: why the sender was refused, or the last recipient. */
+function refusalOf(toMail: string, { refused }: Progress): string {
+  return isPositive(toMail) ? (refused.at(-1)?.smtp.reply ?? '') : toMail;
+}
+
+const isPositive = (reply: string) => reply.startsWith('2');
+/** Some servers answer DATA with 250. */
+const isIntermediate = (reply: string) => reply.startsWith('3') || isPositive(reply);
+/** RFC 5321 section 3.8: the server closes, and answers nothing more. */
+const isGoodbye = (reply: string) => reply.startsWith('421');
 
 /** How it went, in whole milliseconds; the connection belongs to the first message that it carried. */
 function traceOf(nextHop: NextHop, isFirst: boolean, startedAt: number, begunAt: number | null): AttemptTrace {
@@ -77,12 +154,14 @@ function traceOf(nextHop: NextHop, isFirst: boolean, startedAt: number, begunAt:
 }
 
 /** Why this server cannot take it, known without asking. */
-function obstacleTo(message: Message, { utf8, maxBytes }: Extensions): string | null {
+function obstacleTo(message: Message, { utf8, maxBytes }: Extensions, isUtf8: boolean): string | null {
+  const { from, to } = message.envelope;
+  if ([from, ...to].some((address) => /[\r\n<>]/.test(address))) return 'it has an address that no envelope can hold';
   const bytes = message.raw.length;
   if (maxBytes !== null && maxBytes > 0 && bytes > maxBytes)
     return `it has ${bytes} bytes, and the server takes at most ${maxBytes} (SIZE)`;
-  // The library would send it all the same, and the next hop could do with it what it likes (RFC 6531 section 3.2).
-  if (!utf8 && needsUtf8(message)) return 'it has an address beyond ASCII, and the server does not offer SMTPUTF8';
+  // The next hop could do with it what it likes (RFC 6531 section 3.2).
+  if (!utf8 && isUtf8) return 'it has an address beyond ASCII, and the server does not offer SMTPUTF8';
   return null;
 }
 
@@ -93,57 +172,8 @@ function needsUtf8({ envelope, raw }: Message): boolean {
 }
 
 /** A refused transaction stays open at the server until RSET; a connection that will not take it is of no more use. */
-function reset(connection: SMTPConnection): Promise<void> {
-  return new Promise((resolve) => {
-    connection.once('end', resolve);
-    connection.reset((error) => {
-      connection.removeListener('end', resolve);
-      if (error) connection.close();
-      resolve();
-    });
-  });
-}
-
-/**
- * The message as the library's stream. It is piped exactly when the server has said 354: there the claim is asked, and the whole
- * body then leaves in one write.
- */
-class HandOver extends Readable {
-  /** When the body began to leave (`performance.now()`); null before. */
-  begunAt: number | null = null;
-  /** Settles only when the claim is refused or fails. */
-  readonly withheld: Promise<{ kind: 'withheld' }>;
-  readonly #raw: Buffer;
-  readonly #claim: () => Promise<boolean>;
-  readonly #withhold: (reason: { kind: 'withheld' } | Promise<never>) => void;
-
-  constructor(raw: Buffer, claim: () => Promise<boolean>) {
-    super();
-    this.#raw = raw;
-    this.#claim = claim;
-    const { promise, resolve } = Promise.withResolvers<{ kind: 'withheld' }>();
-    this.withheld = promise;
-    this.#withhold = resolve;
-    // Nobody may be listening any more when a claim fails after the connection did.
-    promise.catch(() => {});
-  }
-
-  override pipe<T extends NodeJS.WritableStream>(destination: T): T {
-    this.#claim().then(
-      (isOurs) => this.#go(isOurs, destination as unknown as Transform),
-      (error) => this.#withhold(Promise.reject(error)),
-    );
-    return destination;
-  }
-
-  #go(isOurs: boolean, destination: Transform): void {
-    if (!isOurs) {
-      this.#withhold({ kind: 'withheld' });
-    } else if (!this.destroyed) {
-      this.begunAt = performance.now();
-      // Past the library's own stuffing, which looks at each octet and makes two writes: the message and its end leave in one.
-      destination.push(toData(this.#raw));
-      destination.push(null);
-    }
-  }
+async function reset(talk: SmtpTalk): Promise<void> {
+  talk.write('RSET\r\n');
+  const reply = await talk.reply().catch(() => '');
+  if (!isPositive(reply)) talk.close();
 }

@@ -1,0 +1,125 @@
+/** What is said over an open SMTP connection: commands and data out, whole replies in (RFC 5321 section 4.2). */
+import type { Socket } from 'node:net';
+import type SMTPConnection from 'nodemailer/lib/smtp-connection';
+import type { SmtpError } from './smtp-outcome.ts';
+
+export type SmtpTalk = {
+  write(data: string | Buffer): void;
+  /** The next reply, its lines joined by LF. @throws SmtpError when the connection ends before it */
+  reply(): Promise<string>;
+  /** What was said without being asked; null for nothing. @throws SmtpError when the connection has ended */
+  news(): Promise<string | null>;
+  /** Nothing is asked any more: what the server says without being asked, a goodbye most often, ends the connection. */
+  rest(): void;
+  readonly isOver: boolean;
+  close(): void;
+};
+
+/** Characters of one reply: no server says so much, and none may fill the memory. */
+const maxReplyLength = 64 * 1_024;
+
+/**
+ * Reads the connection from now on, in place of the library, which takes one turn of the event loop for each reply and three writes for each
+ * envelope. What it knows of sockets stays with it: timeouts, errors, closing.
+ */
+export function takeOver(connection: SMTPConnection): SmtpTalk {
+  const socket = connection._socket as Socket;
+  const replies: string[] = [];
+  let isResting = true;
+  let waiting: { give(reply: string): void; fail(error: SmtpError): void } | null = null;
+  /** Lines of a reply that goes on, and the beginning of a line; as the bytes came, one to a character. */
+  let lines = '';
+  let rest = '';
+  let ended: SmtpError | null = null;
+
+  function take(reply: string): void {
+    if (isResting) {
+      connection.close();
+    } else if (waiting === null) {
+      replies.push(reply);
+    } else {
+      const { give } = waiting;
+      waiting = null;
+      give(reply);
+    }
+  }
+
+  socket.removeAllListeners('data');
+  socket.on('data', (chunk: Buffer) => {
+    const text = rest + chunk.toString('latin1');
+    let from = 0;
+    for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', from)) {
+      const line = text.slice(from, text[at - 1] === '\r' ? at - 1 : at);
+      from = at + 1;
+      if (line.trim() === '' && lines === '') continue;
+      lines = lines === '' ? line : `${lines}\n${line}`;
+      if (goesOn.test(line)) continue;
+      const whole = lines;
+      lines = '';
+      take(decoded(whole));
+    }
+    rest = text.slice(from);
+    if (lines.length + rest.length > maxReplyLength)
+      end(smtpError('EPROTOCOL', `A reply has more than ${maxReplyLength} bytes`));
+  });
+
+  let trouble: SmtpError | null = null;
+  connection.on('error', (error: SmtpError) => {
+    trouble = error;
+  });
+  connection.once('end', () => {
+    // Some servers close in the middle of the line that says why.
+    const last = refusal.test(rest) ? decoded(rest.trim()) : null;
+    if (last !== null) take(last);
+    end(trouble ?? smtpError('ECONNECTION', 'Connection closed unexpectedly'));
+  });
+
+  function end(error: SmtpError): void {
+    ended ??= error;
+    waiting?.fail(ended);
+    waiting = null;
+    connection.close();
+  }
+
+  return {
+    write(data) {
+      isResting = false;
+      if (ended === null && !connection.destroyed) socket.write(data);
+    },
+    reply() {
+      const next = replies.shift();
+      if (next !== undefined) return Promise.resolve(next);
+      if (ended !== null) return Promise.reject(ended);
+      return new Promise((give, fail) => {
+        waiting = { give, fail };
+      });
+    },
+    async news() {
+      if (ended !== null) throw ended;
+      return replies.shift() ?? null;
+    },
+    rest() {
+      isResting = true;
+      if (replies.length > 0) connection.close();
+    },
+    get isOver() {
+      return ended !== null || connection.destroyed;
+    },
+    close: () => connection.close(),
+  };
+}
+
+const goesOn = /^\d{3}-/;
+const refusal = /^[45]\d{2}[ -]/;
+
+/** UTF-8 where it is UTF-8, else one character for each byte. */
+function decoded(bytes: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII
+  if (/^[\x00-\x7f]*$/.test(bytes)) return bytes;
+  const text = Buffer.from(bytes, 'latin1').toString('utf8');
+  return text.includes('\ufffd') ? bytes : text;
+}
+
+export function smtpError(code: string, message: string): SmtpError {
+  return Object.assign(new Error(message), { code });
+}

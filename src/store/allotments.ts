@@ -26,7 +26,9 @@ const forgetAfterMs = 3_000;
  * before, as it goes by that until it has read the answer. What is held by all never exceeds the limit, and when that is lowered only shrinks.
  *
  * Everybody gets what they want, one at least, in equal shares; what nobody wants is spread, so that mail for an idle worker need not
- * wait for its next report. Of a rest that cannot be divided, those get it who hold most, lest connections are closed for others to open.
+ * wait for its next report. Of a rest that cannot be divided, those get it who would have to close a connection without it, then the first
+ * by name. That goes by what was granted: what is held still tells of the grant before, and by it the rest would pass to and fro. So when
+ * wants stay, the second report of each settles its share, the third has freed what is above it, and with the fourth all is in use.
  */
 const allotScript = script(`
 local me, now, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
@@ -41,7 +43,7 @@ for i = 1, #stored, 2 do
   elseif at < now - tonumber(ARGV[3]) then
     redis.call('HDEL', KEYS[1], stored[i])
   else
-    workers[#workers + 1] = {name = stored[i], wanted = math.max(1, wants), held = held, share = 0}
+    workers[#workers + 1] = {name = stored[i], wanted = math.max(1, wants), granted = granted, share = 0}
     heldByOthers = heldByOthers + held
     if at > now then
       -- a clock was put back: not heard of from now on
@@ -51,10 +53,11 @@ for i = 1, #stored, 2 do
     end
   end
 end
-table.sort(workers, function(a, b)
-  if a.held ~= b.held then return a.held > b.held end
+local function isBefore(a, b)
+  local aKeeps, bKeeps = a.granted > a.share, b.granted > b.share
+  if aKeeps ~= bKeeps then return aKeeps end
   return a.name < b.name
-end)
+end
 local function spread(left, most)
   while left > 0 do
     local hungry = {}
@@ -62,6 +65,7 @@ local function spread(left, most)
       if worker.share < most(worker) then hungry[#hungry + 1] = worker end
     end
     if #hungry == 0 then break end
+    if left < #hungry then table.sort(hungry, isBefore) end
     local each = math.max(1, math.floor(left / #hungry))
     for _, worker in ipairs(hungry) do
       local more = math.min(each, most(worker) - worker.share, left)

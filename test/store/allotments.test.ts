@@ -95,24 +95,54 @@ it('a lower limit closes what is above it, and no worker loses all for it', asyn
   expect(await a.report(10, 4, start + 12)).toBe(2);
 });
 
-it('never is more open than the limit, and when wants stay, all of it is shared out within a few reports', async () => {
-  const turn = fc.record({ who: fc.nat({ max: 4 }), wanted: fc.nat({ max: 30 }), waitMs: fc.nat({ max: 500 }) });
+it('whose is the rest that cannot be divided is settled at once: nobody opens again what it closed for another', async () => {
+  const workers = ['a', 'b', 'c'].map(openWorker);
+  for (let round = 0; round < 4; round++)
+    for (const worker of workers.slice(0, 2)) await worker.report(50, 10, start + round);
+  const seen: number[][] = [];
+  for (let round = 4; round < 8; round++) {
+    for (const worker of workers) await worker.report(50, 10, start + round);
+    seen.push(workers.map(({ worker }) => worker.may));
+  }
+  expect(seen).toEqual([
+    [5, 5, 0],
+    [4, 3, 0],
+    [4, 3, 3],
+    [4, 3, 3],
+  ]);
+});
+
+it('never is more open than the limit, and when wants stay, all of it is shared out in four reports and stays so', async () => {
+  // Forty turns pass within three seconds: nobody is forgotten who still has connections.
+  const turn = fc.record({ who: fc.nat({ max: 4 }), wanted: fc.nat({ max: 30 }), waitMs: fc.nat({ max: 75 }) });
+  const lasting = fc.array(fc.nat({ max: 30 }), { minLength: 5, maxLength: 5 });
+  const limits = fc.integer({ min: 1, max: 12 });
   await fc.assert(
-    fc.asyncProperty(fc.integer({ min: 1, max: 12 }), fc.array(turn, { maxLength: 40 }), async (limit, turns) => {
+    fc.asyncProperty(limits, fc.array(turn, { maxLength: 40 }), lasting, async (limit, turns, wants) => {
       await redis.flushall();
       const workers = ['a', 'b', 'c', 'd', 'e'].map(openWorker);
       let now = start;
       const total = (of: 'open' | 'may') => workers.reduce((sum, { worker }) => sum + worker[of], 0);
-      for (const { who, wanted, waitMs } of turns) {
-        now += waitMs;
+      const report = async (who: number, wanted: number) => {
         await workers[who]?.report(wanted, limit, now);
         expect(total('open')).toBeLessThanOrEqual(limit);
         expect(total('may')).toBeLessThanOrEqual(limit);
+      };
+      for (const { who, wanted, waitMs } of turns) {
+        now += waitMs;
+        await report(who, wanted);
       }
-      for (let round = 0; round < 4; round++) for (const worker of workers) await worker.report(20, limit, ++now);
+      const sharesAfter = async (rounds: number) => {
+        for (let round = 0; round < rounds; round++)
+          for (const [who, wanted] of wants.entries()) await report(who, wanted);
+        return workers.map(({ worker }) => worker.may);
+      };
+      const shares = await sharesAfter(4);
       expect(total('may')).toBe(limit);
-      const shares = workers.map(({ worker }) => worker.may);
-      expect(Math.max(...shares) - Math.min(...shares)).toBeLessThanOrEqual(1);
+      // Only who has what it wants may have less than another by more than one.
+      const short = shares.filter((share, who) => share < Math.max(1, wants[who] ?? 0));
+      expect(Math.min(...short)).toBeGreaterThanOrEqual(Math.max(...shares) - 1);
+      expect(await sharesAfter(1)).toEqual(shares);
     }),
     { numRuns: 40 },
   );

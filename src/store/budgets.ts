@@ -116,7 +116,7 @@ export function openBudgets(redis: Redis) {
       if (count > 0 && rates.length > 0) await giveBackScript(redis, keysOf(name), [now, count, ...rateArgs(rates)]);
     },
 
-    /** An email that waits no longer, and will not use a permit either. What is due then is not touched. */
+    /** An email that waits no longer, and will not use a permit either. Its mark is not touched. */
     async forget(name: string, id: string, lane: Lane): Promise<void> {
       await Promise.all([redis.zrem(keys.parked(name, lane), id), redis.zrem(keys.permits(name), id)]);
     },
@@ -163,7 +163,7 @@ function rateArgs(rates: readonly Rate[]): number[] {
   return [counts.size, ...[...counts].flatMap(([windowMs, count]) => [count, windowMs])];
 }
 
-/** The mark ends in half a millisecond, by which a release knows it. */
+/** The mark among what comes again ends in half a millisecond, by which a release knows it: all others are whole. */
 function emailArgs(emails: readonly DueEmail[]): (string | number)[] {
   return emails.flatMap(({ id, lane, dueAt, endsAt }) => [
     id,

@@ -23,7 +23,7 @@ export const keys = {
   due: (lane: Lane) => `${prefix}:due:${lane}`,
   /** Set: every transport that mail was ever parked for. */
   parkedFor: `${prefix}:parked-for`,
-  /** Sorted set of emails that were tried, or could not be, by when they come again. */
+  /** Sorted set of emails that were tried, or could not be, by when they come again: parked ones at the end of their time. */
   again: (lane: Lane) => `${prefix}:again:${lane}`,
   /** Hash: what a feeder has taken and not yet queued; its lease and ids. */
   taken: (lane: Lane) => `${prefix}:taken:${lane}`,
@@ -54,7 +54,7 @@ export const keys = {
 
   /** Hash: a transport's `paused`, `breaker` and `brake` as JSON, and the id of the last change of its breaker. */
   transport: (name: string) => `${prefix}:transport:${name}`,
-  /** Sorted set by when they were due: emails that wait for a transport. */
+  /** Sorted set by when they were due: emails that wait for a transport; their marks stand in `again`. */
   parked: (transport: string, lane: Lane) => `${prefix}:parked:${transport}:${lane}`,
   /** Sorted set by when it lapses: emails that may go over a transport, their tokens being taken already. */
   permits: (transport: string) => `${prefix}:permits:${transport}`,

@@ -6,7 +6,8 @@ import { budget, budgetKeptMs } from './budget-lua.ts';
 import { script } from './redis.ts';
 
 /**
- * Parks; 1 when it was not parked before. ARGV for each email: id, its lane (1 transactional, 2 bulk), when it was due, and the mark at the end of its time.
+ * Parks; 1 when it was not parked before. ARGV for each email: id, its lane (1 transactional, 2 bulk), when it was due, and the mark at the
+ * end of its time, which it bears meanwhile among what comes again.
  */
 const park = `
 local function park(at)
@@ -82,9 +83,8 @@ const busyRestMs = 100;
  * ARGV now, most emails, most permits at a time, when new permits lapse, when the latest that can be valid does, number of rates, count and
  * window of each. Answers [released, left, nextAt]; nextAt is -1 when nobody is left.
  *
- * The mark of a parked email ends in half a millisecond. Another mark, or none, is the work of somebody else (cancelled, moved, its time is
- * over): such an email waits no longer and takes no token. The marks made here differ, so that who saw an earlier one does not strike off a
- * later one.
+ * The mark of a parked email, among what comes again, ends in half a millisecond. Another mark, or none, is the work of somebody else
+ * (cancelled, moved, taken up as its time was over): such an email waits no longer and takes no token.
  */
 export const releaseScript = script(`${budget}
 local now, most = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -140,7 +140,7 @@ while released < room and budget.freeAt() <= now do
   budget.take()
   lane.pass()
   serial, released = serial + 1, released + 1
-  lane.due[#lane.due + 1] = now - serial % 499 / 1000
+  lane.due[#lane.due + 1] = now
   lane.due[#lane.due + 1] = id
   permits[#permits + 1] = ARGV[4]
   permits[#permits + 1] = id

@@ -193,20 +193,6 @@ describe('release', () => {
     expect(await budgets.release('ses', slow, most, now)).toEqual({ released: 0, left: 1_001, nextAt: now });
     expect(await budgets.release('ses', slow, most, now)).toEqual({ released: 1, left: 0, nextAt: null });
   });
-
-  it('makes marks that differ, so that who saw the first does not strike off the second', async () => {
-    await budgets.park('ses', [email('a')], now);
-    await budgets.release('ses', [], most, now);
-    const first = await markOf('a');
-    await budgets.park('ses', [email('a')], now);
-    await budgets.release('ses', [], most, now);
-    const second = await markOf('a');
-    expect(second).not.toBe(first);
-    for (const mark of [first, second]) {
-      expect(mark).toBeLessThanOrEqual(now);
-      expect(mark).toBeGreaterThan(now - 0.5);
-    }
-  });
 });
 
 describe('the parked', () => {

@@ -25,11 +25,16 @@ const maxRounds = 20;
 
 /** What became of an attempt. With the new state stands when the email comes again. */
 export async function settle(deps: Deps, email: StoredEmail, outcome: SettledOutcome): Promise<void> {
-  const decideOn = (current: StoredEmail) =>
-    decide(current, outcome, deps.policies[current.facts.lane], deps.now(), deps.rand());
+  const decideOn = (current: StoredEmail) => {
+    if (outcome.kind === 'unknown' && current.version !== email.version) return settledMeanwhile;
+    return decide(current, outcome, deps.policies[current.facts.lane], deps.now(), deps.rand());
+  };
   const commit = (current: StoredEmail, after: Commit) => deps.emails.commit(current, after, deps.now());
   await commitFirst(deps, email, outcome, decideOn, commit);
 }
+
+/** A hand-over stands until it is settled: where the email moved on, somebody else did, who had its answer or told of it already. */
+const settledMeanwhile: Refusal = { refused: 'its hand-over was settled meanwhile' };
 
 export type Changed =
   | { readonly kind: 'changed'; readonly decision: Decision }

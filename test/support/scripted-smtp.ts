@@ -40,6 +40,10 @@ export type ScriptedSmtp = AsyncDisposable & {
   readonly secured: readonly (string | null)[];
   /** Does it on every open connection, unasked. */
   interrupt(act: Act): void;
+  /** Refuses connections from here on; those that are open stay. */
+  shut(): void;
+  /** Takes connections again, at the same port. */
+  reopen(): Promise<void>;
 };
 
 export type ScriptedOptions = {
@@ -225,9 +229,11 @@ export async function openScriptedSmtp(
   }
 
   const server = createServer({ allowHalfOpen: true, noDelay: true }, accept);
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const listen = (port: number) => new Promise<void>((done) => server.listen(port, '127.0.0.1', done));
+  await listen(0);
+  const { port } = server.address() as AddressInfo;
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     ...seen,
     secured,
     get connections() {
@@ -242,6 +248,8 @@ export async function openScriptedSmtp(
     interrupt(what) {
       for (const talk of sockets.values()) talk.act(what);
     },
+    shut: () => void server.close(),
+    reopen: () => listen(port),
     async [Symbol.asyncDispose]() {
       for (const socket of sockets.keys()) socket.destroy();
       await new Promise((closed) => server.close(closed));

@@ -1,0 +1,90 @@
+/** settle: an outcome is counted once, also when two workers come to it. */
+import { randomBytes } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { acceptEmail, type StoredEmail } from '../../src/domain/email.ts';
+import { makeId } from '../../src/domain/id.ts';
+import type { SettledOutcome } from '../../src/domain/outcome.ts';
+import { settle } from '../../src/pipeline/settle.ts';
+import { type Emails, openEmails } from '../../src/store/emails.ts';
+import { keys } from '../../src/store/keys.ts';
+import { unpackEvent } from '../../src/store/record.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { emailRequest } from '../support/requests.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+let emails: Emails;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  emails = openEmails(redis);
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(() => redis.flushall());
+
+const policy = { scheduleMs: [60_000], maxAgeMs: 3_600_000 };
+const settleIt = (email: StoredEmail, outcome: SettledOutcome) =>
+  settle(
+    {
+      emails,
+      policies: { transactional: policy, bulk: policy },
+      report: () => {},
+      now: Date.now,
+      rand: () => 0,
+    },
+    email,
+    outcome,
+  );
+
+/** An email as whoever comes to its job sees it while another hands it over. */
+async function handedOver(onUnknown: 'retry' | 'hold'): Promise<StoredEmail> {
+  const request = emailRequest.parse({ from: 'a@x.co', to: 'b@x.co', subject: 's', text: 't', on_unknown: onUnknown });
+  const id = makeId('em', Date.now(), randomBytes(10));
+  const email = acceptEmail(request, { id, keyId: 'k', now: Date.now() });
+  await emails.create([{ email, claim: null }], { batchClaim: null, isStrict: true, now: Date.now() });
+  const stored = { facts: email.facts, state: email.state, version: 1, handOver: null };
+  await emails.claimHandOver(stored, { at: 1, transport: 'smtp', attemptId: 'at_1', job: 'jb_1' });
+  return (await emails.read(id)) as StoredEmail;
+}
+
+async function told(): Promise<string[]> {
+  return (await redis.xrange(keys.outbox, '-', '+')).map(([, [, json = '']]) => unpackEvent(json).type);
+}
+
+const unknown: SettledOutcome = { kind: 'unknown', transport: 'smtp', detail: 'the worker stopped', refused: [] };
+const deferred: SettledOutcome = {
+  kind: 'answered',
+  transport: 'smtp',
+  replies: [{ address: 'b@x.co', smtp: { code: 451, enhanced: null, reply: '451 Later' } }],
+};
+
+it.each(['retry', 'hold'] as const)(
+  'a hand-over that two find unknown is counted once (on_unknown: %s)',
+  async (policy) => {
+    const email = await handedOver(policy);
+    await Promise.all([settleIt(email, unknown), settleIt(email, unknown)]);
+    await settleIt(email, unknown);
+    expect(await told()).toEqual(['email.queued', 'email.outcome_unknown']);
+    expect((await emails.read(email.facts.id))?.state.recipients[0]?.attempts).toBe(1);
+  },
+);
+
+it.each(['retry', 'hold'] as const)(
+  'a hand-over that was answered is not unknown to one who looked before (on_unknown: %s)',
+  async (policy) => {
+    const email = await handedOver(policy);
+    await settleIt({ ...email, handOver: null }, deferred);
+    await settleIt(email, unknown);
+    expect(await told()).toEqual(['email.queued', 'email.delivery_delayed']);
+    expect((await emails.read(email.facts.id))?.state.recipients[0]).toMatchObject({ status: 'deferred', attempts: 1 });
+  },
+);
+
+it('an answer counts also when the hand-over was taken for unknown before', async () => {
+  const email = await handedOver('retry');
+  await settleIt(email, unknown);
+  const smtp = { code: 250, enhanced: null, reply: '250 Ok' };
+  await settleIt(email, { kind: 'answered', transport: 'smtp', replies: [{ address: 'b@x.co', smtp }] });
+  expect(await told()).toEqual(['email.queued', 'email.outcome_unknown', 'email.sent']);
+});

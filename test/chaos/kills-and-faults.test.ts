@@ -8,7 +8,7 @@ import { eventId } from '../../src/domain/id.ts';
 import { type Chance, openChance } from '../support/chance.ts';
 import { type Mail, planOf, type Request } from '../support/chaos-mail.ts';
 import { openFaultySmtp } from '../support/faulty-smtp.ts';
-import { liveAndDie, makeTurns, startPatiently } from '../support/fleet.ts';
+import { all, liveAndDie, makeTurns, startPatiently } from '../support/fleet.ts';
 import { idsInFlight, ledgerOf, type Moment, readMoment, wrongsOf } from '../support/moment.ts';
 import type { Answer, Env, Postrider } from '../support/postrider.ts';
 import { openReceiver, type Receiver } from '../support/receiver.ts';
@@ -18,13 +18,15 @@ import { judge } from '../support/verdict.ts';
 
 const emails = 5_000;
 const clients = 6;
+/** As long as the storm at most: its API is up for a few seconds at a time. */
+const clientPatienceMs = 120_000;
 /** Each of two workers, and the API. */
-const workerLives = 11;
-const apiLives = 5;
+const workerLives = 9;
+const apiLives = 4;
 const redisRestarts = 3;
 const outages = 2;
 /** Looks at the whole ledger while all of this goes on. */
-const looks = 6;
+const looks = 5;
 const hooked = ['email.sent', 'email.bounced', 'email.canceled', 'email.outcome_unknown'] as const;
 
 /** The clients of an API that is sometimes away: what they had accepted, and what they asked to be canceled. */
@@ -47,20 +49,25 @@ class Clients {
   async post(plan: Request[]): Promise<void> {
     const client = async (number: number) => {
       for (let request = plan.shift(); request !== undefined; request = plan.shift()) {
-        await pause(this.#chance.between(0, 140, 'client', number, plan.length));
+        await pause(this.#chance.between(0, 60, 'client', number, plan.length));
         await this.#postOne(request);
         for (const mail of request.mails) if (mail.isScheduled) await this.#change(mail);
       }
     };
-    await Promise.all(Array.from({ length: clients }, (_, number) => client(number)));
+    await all(...Array.from({ length: clients }, (_, number) => client(number)));
   }
 
   async #postOne({ path, body, key, mails }: Request): Promise<void> {
-    const answer = await until(`${key} to be accepted`, async () => {
-      const answer = await this.ask('POST', path, body, { 'idempotency-key': key });
-      if (answer !== null && answer.status !== 503) expect([202, 409]).toContain(answer.status);
-      return answer?.status === 202 && answer;
-    });
+    const answer = await until(
+      `${key} to be accepted`,
+      async () => {
+        const answer = await this.ask('POST', path, body, { 'idempotency-key': key });
+        if (answer !== null && answer.status !== 503) expect([202, 409]).toContain(answer.status);
+        return answer?.status === 202 && answer;
+      },
+      undefined,
+      clientPatienceMs,
+    );
     const ids = path === '/v1/emails' ? [answer.body.id] : answer.body.data.map(({ id }) => id);
     for (const [index, { n }] of mails.entries()) this.accepted.set(n, ids[index] ?? '');
   }
@@ -89,7 +96,7 @@ async function storm(
   env: Env,
   redis: TestRedis,
   smtp: { breakDown(ms: number): Promise<void> },
-  all: Clients,
+  users: Clients,
 ) {
   const caught = new Map<string, number>();
   const inTurn = makeTurns();
@@ -102,18 +109,18 @@ async function storm(
   const worker = {
     env: { ...env, ROLES: 'worker' },
     lives: workerLives,
-    lifeMs: [300, 4_000],
-    stops: 0.15,
+    lifeMs: [500, 5_000],
+    stops: 0.1,
     end,
   } as const;
   const onStart = (started: Postrider) => {
-    all.api = started;
+    users.api = started;
   };
   const times = async (count: number, step: (n: number) => Promise<void>) => {
     for (let n = 0; n < count; n++) await step(n);
   };
   const api = { env: { ...env, ROLES: 'api' }, lives: apiLives, lifeMs: [2_000, 8_000], stops: 0, onStart } as const;
-  const [first, second] = await Promise.all([
+  const [first, second] = await all(
     liveAndDie(chance, { name: 'worker 1', ...worker }),
     liveAndDie(chance, { name: 'worker 2', ...worker }),
     liveAndDie(chance, { name: 'api', ...api, end: (kill) => kill() }),
@@ -130,9 +137,9 @@ async function storm(
     }),
     times(looks, async (n) => {
       await after('look', 2_000, 6_000, n);
-      await inTurn(async () => expectExact(await momentWith(redis, all)));
+      await inTurn(async () => expectExact(await momentWith(redis, users)));
     }),
-  ]);
+  );
   return { kills: first + second, caught };
 }
 
@@ -153,7 +160,7 @@ async function drain(what: string, countLeft: () => Promise<number>): Promise<vo
   for (let left = await countLeft(); left > 0; ) {
     const before = left;
     await until(`fewer than ${before} ${what}`, async () => {
-      await pause(400);
+      await pause(800);
       left = await countLeft();
       return left < before;
     });
@@ -190,13 +197,14 @@ async function expectShown({ api }: Postrider, { emails, events }: Moment, id: s
 }
 
 it('loses nothing and repeats only what was in flight, whatever is killed and however the next hop fails', async () => {
+  const startedAt = Date.now();
   const chance = openChance('kills and faults');
   await using redis = await openTestRedis();
   await using smtp = await openFaultySmtp(chance);
   await using receiver = await openReceiver((n) => (n % 40 === 0 ? 503 : 204));
   const env: Env = {
     REDIS_URL: redis.url,
-    SMTP_URL: `smtp://127.0.0.1:${smtp.port}?tls=none&connections=12`,
+    SMTP_URL: `smtp://127.0.0.1:${smtp.port}?tls=none&connections=50`,
     WEBHOOK_ALLOW_PRIVATE_NETWORKS: 'true',
     // Long enough not to lapse by itself on a busy machine: here a job is taken over only from a worker that is dead.
     WORKER_LOCK: '4s',
@@ -206,19 +214,21 @@ it('loses nothing and repeats only what was in flight, whatever is killed and ho
     await using first = await startPatiently('api', { ...env, ROLES: 'api' });
     expect((await first.api('POST', '/v1/webhooks', { endpoint: receiver.url, events: hooked })).status).toBe(201);
   }
-  const all = new Clients(chance);
-  const isOver = new AbortController();
-  const posting = all.post(planOf(chance, emails, Date.now()));
-  const releasing = all.release(isOver.signal);
-  const { kills, caught } = await storm(chance, env, redis, smtp, all);
-
-  await using api = await startPatiently('api', { ...env, ROLES: 'api' });
-  all.api = api;
-  await posting;
-  const left = ledgerOf((await momentWith(redis, all))[0]).pending;
-  smtp.recover();
-  await using _first = await startPatiently('worker 1', { ...env, ROLES: 'worker' });
-  await using _second = await startPatiently('worker 2', { ...env, ROLES: 'worker' });
+  const users = new Clients(chance);
+  await using opened = new AsyncDisposableStack();
+  const start = async (roles: string) => opened.use(await startPatiently(roles, { ...env, ROLES: roles }));
+  const isOver = opened.adopt(new AbortController(), (controller) => controller.abort());
+  const releasing = users.release(isOver.signal);
+  async function calmAfterStorm() {
+    const { kills, caught } = await storm(chance, env, redis, smtp, users);
+    const afterMs = Date.now() - startedAt;
+    const left = ledgerOf(await readMoment(redis.url)).pending;
+    smtp.recover();
+    users.api = await start('api');
+    await Promise.all([start('worker'), start('worker')]);
+    return { kills, caught, afterMs, left, api: users.api };
+  }
+  const [{ caught, api, ...calm }] = await all(calmAfterStorm(), users.post(planOf(chance, emails, startedAt)));
   await drain('recipients to be pending or held', async () => {
     const { pending, outcome_unknown } = ledgerOf(await readMoment(redis.url));
     return pending + outcome_unknown;
@@ -226,22 +236,15 @@ it('loses nothing and repeats only what was in flight, whatever is killed and ho
   isOver.abort();
   await releasing;
 
-  const [moment, ids] = await momentWith(redis, all);
+  const [moment, ids] = await momentWith(redis, users);
   expectExact([moment, ids]);
   expect([new Set(ids).size, moment.emails.size]).toEqual([emails, emails]);
-  const { wrongs, repeats, unknowns } = judge(moment, { smtp, caught, canceled: all.canceled });
+  const { wrongs, repeats, unknowns } = judge(moment, { smtp, caught, canceled: users.canceled });
   expect(wrongs).toEqual([]);
   await expectHooks(receiver, moment);
-  for (const [n, id] of all.accepted) if (n % 20 === 0) await expectShown(api, moment, id);
+  for (const [n, id] of users.accepted) if (n % 20 === 0) await expectShown(api, moment, id);
   const { sent, bounced, canceled } = ledgerOf(moment);
-  console.log('chaos:', {
-    kills,
-    left,
-    sent,
-    bounced,
-    canceled,
-    handedOver: smtp.handedOver.length,
-    unknowns,
-    repeats,
-  });
+  const handedOver = smtp.handedOver.length;
+  const ms = Date.now() - startedAt;
+  console.log(`chaos: ${JSON.stringify({ ...calm, ms, sent, bounced, canceled, handedOver, unknowns, repeats })}`);
 });

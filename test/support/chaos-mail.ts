@@ -18,14 +18,15 @@ export type Mail = {
 
 /** Scheduled mail is due so long after the plan was made, milliseconds. */
 const scheduleMs = [2_000, 20_000] as const;
-/** Half of the mail comes in batches of this many. */
+/** Three quarters of the mail come in batches of this many. */
 const perBatch = 50;
+const batchShare = 3 / (3 + perBatch);
 
 export function planOf(chance: Chance, count: number, now: number): Request[] {
   const mails = Array.from({ length: count }, (_, n) => mailOf(chance, n, now));
   const requests: Request[] = [];
   while (mails.length > 0) {
-    const isBatch = mails.length >= perBatch && chance.of('batch', requests.length) < 1 / (1 + perBatch);
+    const isBatch = mails.length >= perBatch && chance.of('batch', requests.length) < batchShare;
     const some = mails.splice(0, isBatch ? perBatch : 1);
     const bodies = some.map(({ body }) => body);
     const key = `chaos-${some[0]?.n}`;

@@ -35,8 +35,7 @@ const faultsAt: Partial<Record<Stage, Faults>> = {
     [0.03, 'drop'],
   ],
   MAIL: [
-    [0.005, '421 4.3.2 Shutting down'],
-    [0.005, '451 4.3.0 Later'],
+    [0.008, '451 4.3.0 Later'],
     [0.003, 'reset'],
   ],
   RCPT: [

@@ -41,6 +41,14 @@ export function startPatiently(name: string, env: Env): Promise<Postrider> {
   return until(`${name} to start`, () => startPostrider(env).catch(() => undefined));
 }
 
+/** Waits for all, also when one of them fails: what they have opened is closed by then. */
+export async function all<T extends readonly Promise<unknown>[]>(
+  ...parts: T
+): Promise<{ [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(parts);
+  return Promise.all(parts) as Promise<{ [K in keyof T]: Awaited<T[K]> }>;
+}
+
 /** Lets one thing happen at a time. */
 export function makeTurns(): <T>(step: () => Promise<T>) => Promise<T> {
   let last: Promise<unknown> = Promise.resolve();

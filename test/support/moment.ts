@@ -11,40 +11,63 @@ import { unpackEvent, unpackFacts, unpackState } from '../../src/store/record.ts
 
 export type Moment = {
   readonly emails: ReadonlyMap<string, StoredEmail>;
-  /** Emails that bear a mark, or that a job in a queue carries. */
+  /** Emails that bear a mark, are being fed, are parked, or are carried by a job in a queue. */
   readonly led: ReadonlySet<string>;
   readonly events: ReadonlyMap<string, readonly EmailEvent[]>;
   /** Postings of the index, as hex. */
   readonly postings: ReadonlySet<string>;
 };
 
-/** KEYS outbox index, marks of each lane; ARGV emails' keys as a pattern, then the prefix of each queue. */
+/** KEYS outbox index; ARGV pattern of emails, number of patterns of sorted sets and they, the same of takes, and the prefix of each queue. */
 const readAll = `
-local emails, marks, jobs = {}, {}, {}
+local emails, marks, taken, jobs = {}, {}, {}, {}
 for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
   local stored = redis.call('HMGET', key, 'facts', 'state', 'version', 'handOver')
   emails[#emails + 1] = {key, stored[1], stored[2], stored[3], stored[4] or ''}
 end
-for i = 3, #KEYS do marks[#marks + 1] = redis.call('ZRANGE', KEYS[i], 0, -1) end
-for i = 2, #ARGV do
-  local queue = ARGV[i]
+local at = 2
+local function each(see)
+  for i = at + 1, at + tonumber(ARGV[at]) do see(ARGV[i]) end
+  at = at + 1 + tonumber(ARGV[at])
+end
+each(function(pattern)
+  for _, key in ipairs(redis.call('KEYS', pattern)) do marks[#marks + 1] = redis.call('ZRANGE', key, 0, -1) end
+end)
+each(function(key) taken[#taken + 1] = redis.call('HVALS', key) end)
+each(function(queue)
   for _, ids in ipairs({
     redis.call('LRANGE', queue .. 'wait', 0, -1), redis.call('LRANGE', queue .. 'active', 0, -1),
     redis.call('ZRANGE', queue .. 'delayed', 0, -1), redis.call('ZRANGE', queue .. 'prioritized', 0, -1)}) do
     for _, id in ipairs(ids) do jobs[#jobs + 1] = redis.call('HGET', queue .. id, 'data') or '' end
   end
-end
-return {emails, marks, jobs, redis.call('XRANGE', KEYS[1], '-', '+'), redis.call('ZRANGE', KEYS[2], 0, -1)}`;
+end)
+return {emails, marks, taken, jobs, redis.call('XRANGE', KEYS[1], '-', '+'), redis.call('ZRANGE', KEYS[2], 0, -1)}`;
 
-type Answer = [emails: Buffer[][], marks: Buffer[][], jobs: Buffer[], events: [Buffer, Buffer[]][], postings: Buffer[]];
+type Answer = [
+  emails: Buffer[][],
+  marks: Buffer[][],
+  taken: Buffer[][],
+  jobs: Buffer[],
+  events: [Buffer, Buffer[]][],
+  postings: Buffer[],
+];
 
 /** @param url of a Redis at a socket */
 export async function readMoment(url: string): Promise<Moment> {
   const redis = new Redis(url.slice('unix://'.length));
   try {
-    const names = [keys.outbox, keys.emailIndex, ...lanes.flatMap((lane) => [keys.due(lane), keys.again(lane)])];
+    const marks = lanes.flatMap((lane) => [keys.due(lane), keys.again(lane), keys.parked('*', lane)]);
     const queues = lanes.map((lane) => `${queuePrefix}:${deliverQueueNames[lane]}:`);
-    const answer = await redis.callBuffer('eval', readAll, names.length, ...names, keys.email('*'), ...queues);
+    const patterns = [marks, lanes.map(keys.taken), queues].flatMap((some) => [some.length, ...some]);
+    const answer = await redis.callBuffer(
+      'eval',
+      readAll,
+      2,
+      keys.outbox,
+      keys.emailIndex,
+      keys.email('*'),
+      ...patterns,
+    );
     return momentOf(answer as unknown as Answer);
   } finally {
     redis.disconnect();
@@ -69,7 +92,7 @@ export async function idsInFlight(url: string): Promise<string[]> {
   }
 }
 
-function momentOf([stored, marks, jobs, entries, postings]: Answer): Moment {
+function momentOf([stored, marks, taken, jobs, entries, postings]: Answer): Moment {
   const emails = new Map(stored.map((fields) => [fields[0]?.toString().split(':').at(-1) ?? '', emailOf(fields)]));
   const events = new Map<string, EmailEvent[]>();
   for (const [, [, json]] of entries) {
@@ -77,7 +100,9 @@ function momentOf([stored, marks, jobs, entries, postings]: Answer): Moment {
     if ('emailId' in event) events.set(event.emailId, [...(events.get(event.emailId) ?? []), event]);
   }
   const inJobs = jobs.flatMap((data) => (data.length === 0 ? [] : JSON.parse(data.toString()).emails));
-  const led = new Set<string>([...marks.flat().map(String), ...inJobs]);
+  // The end of a lease, a space, and the ids.
+  const beingFed = taken.flat().flatMap((take) => take.toString().split(/[ ,]/).slice(1));
+  const led = new Set<string>([...marks.flat().map(String), ...beingFed, ...inJobs]);
   return { emails, led, events, postings: new Set(postings.map((posting) => posting.toString('hex'))) };
 }
 

@@ -1,7 +1,7 @@
 /** Chaos with batches, bounded: the API and Redis are killed while batches of a thousand are posted; a batch is there whole or not at all. */
 import { setTimeout as pause } from 'node:timers/promises';
-import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { openChance } from '../support/chance.ts';
 import { type Answer, type Env, type Postrider, startPostrider } from '../support/postrider.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { openScriptedSmtp } from '../support/scripted-smtp.ts';
@@ -35,9 +35,7 @@ async function idsOfBatch(api: Postrider, n: number): Promise<string[]> {
 }
 
 it('a batch is stored whole or not at all, whatever is killed meanwhile', async () => {
-  const [seed = 0] = fc.sample(fc.nat(), 1);
-  console.log(`chaos seed ${seed}`);
-  const chance = fc.sample(fc.integer({ min: 10, max: 250 }), { numRuns: kills, seed });
+  const chance = openChance('batches');
   await using redis = await openTestRedis();
   await using smtp = await openScriptedSmtp(() => undefined);
   const env: Env = { REDIS_URL: redis.url, SMTP_URL: `smtp://127.0.0.1:${smtp.port}?tls=none`, LOG_LEVEL: 'error' };
@@ -64,7 +62,7 @@ it('a batch is stored whole or not at all, whatever is killed meanwhile', async 
         accepted.set(n, ids);
       }
     })();
-    await pause(chance[kill % kills]);
+    await pause(chance.between(10, 250, 'life', kill));
     cuts += 1;
     if (isRedisToDie) {
       await redis.stop();

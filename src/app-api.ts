@@ -4,9 +4,13 @@ import type { Ground } from './app.ts';
 import { entropy, newId, now } from './chance.ts';
 import { listRoutes } from './http/routes.ts';
 import { buildServer } from './http/server.ts';
+import { makeVerify } from './outbound/smtp-verify.ts';
 import { accept, recall } from './pipeline/accept.ts';
 import { gauge, type Pressure } from './pipeline/gauge.ts';
+import { pause, resume } from './pipeline/pause.ts';
 import { settleChange } from './pipeline/settle.ts';
+import { survey } from './pipeline/survey.ts';
+import { verify } from './pipeline/verify.ts';
 import { whereabouts } from './pipeline/whereabouts.ts';
 import { openDeliverQueues } from './queue/deliver-queue.ts';
 import { openLoop } from './queue/loop.ts';
@@ -26,11 +30,13 @@ export async function openApi({
 }: Ground): Promise<string> {
   const redis = await connect('fail_fast');
   const store = await openStore(redis);
-  const { emails, due, memory } = store;
+  const { emails, due, memory, transportStates, allotments, budgets } = store;
   const deliverQueues = opened.use(openDeliverQueues({ redis, prefix: queuePrefix }));
   const pressure: Pressure = { overLine: null };
   const gauging = { due, deliverQueues, memory, lines: config.lines, pressure, report: report.backPressure, now };
   opened.use(openLoop('gauge', () => gauge(gauging), { everyMs: 1_000, onTrouble: report.trouble }));
+  const fleet = { plans, transportStates, allotments, budgets, now };
+  const surveying = survey.bind(null, fleet);
   const limits = { maxAttachmentBytes: config.MAX_ATTACHMENT_BYTES, routes: () => Object.keys(plans.plan.routes), now };
   const shared = { ...store, pressure, policies: config.policies, limits, newId, entropy, now };
   const server = await buildServer({
@@ -40,12 +46,12 @@ export async function openApi({
       accept: accept.bind(null, { emails, newId, now }),
       recall: recall.bind(null, { emails }),
       change: settleChange.bind(null, { emails, report: report.settled, newId, now }),
-      whereabouts: whereabouts.bind(null, { due, deliverQueues, now }),
+      whereabouts: whereabouts.bind(null, { ...fleet, due, deliverQueues, survey: surveying }),
       transports: {
-        list: async () => [],
-        verify: async () => null,
-        pause: async () => false,
-        resume: async () => false,
+        survey: surveying,
+        verify: verify.bind(null, { ...fleet, tryOut: makeVerify(stopping) }),
+        pause: pause.bind(null, fleet),
+        resume: resume.bind(null, fleet),
       },
       isDraining: () => stopping.aborted,
       hasDevInbox: config.devInbox,

@@ -1,6 +1,7 @@
 /** Answers "why is it not out yet, and when will it move": an email's state in plain words and in fields. Pure. */
 import { endOf, type RetryPolicy } from './decide.ts';
 import { type StoredEmail, statusOf } from './email.ts';
+import { explainParked, isTended, type ParkedAt, type ParkedReason, parkedReasons } from './explain-parked.ts';
 import { isPending, nextDue, type Recipient, type RecipientStatus } from './recipient.ts';
 
 /** Each with what it means to whoever asks. */
@@ -9,6 +10,7 @@ export const explanationReasons = [
   'waiting_for_worker',
   'waiting_for_queue',
   'in_hand',
+  ...parkedReasons,
   'sending',
   'transport_trouble',
   'deferred',
@@ -19,10 +21,11 @@ export const explanationReasons = [
 
 export type ExplanationReason = (typeof explanationReasons)[number];
 
-/** Where the email's job is, as the queue tells, and how many wait there. */
+/** Where the email's job is, as the queue tells, how many wait there, and which transport it is parked for; null for none. */
 export type Whereabouts = {
   readonly job: 'waiting' | 'active' | 'absent';
   readonly waiting: number;
+  readonly parked: ParkedAt | null;
 };
 
 export type Explanation = {
@@ -39,7 +42,6 @@ export type Explanation = {
 export function explain(email: StoredEmail, where: Whereabouts, policy: RetryPolicy, now: number): Explanation {
   const { state, handOver } = email;
   const dueAt = nextDue(state);
-  const reason = reasonOf(email, where, now);
   const isSending = handOver !== null;
   const recipients = state.recipients.map((recipient) => ({
     address: recipient.address,
@@ -48,15 +50,29 @@ export function explain(email: StoredEmail, where: Whereabouts, policy: RetryPol
   }));
   return {
     status: isSending ? 'sending' : statusOf(state),
-    reason,
-    summary: summaries[reason](email, where),
-    movesAt: dueAt !== null && dueAt > now && !isSending ? dueAt : null,
+    ...whyNotOut(email, where, now),
     endsAt: dueAt === null ? null : endOf(state, policy),
     recipients,
   };
 }
 
-function reasonOf({ state, handOver }: StoredEmail, { job }: Whereabouts, now: number): ExplanationReason {
+function whyNotOut(
+  email: StoredEmail,
+  where: Whereabouts,
+  now: number,
+): Pick<Explanation, 'reason' | 'summary' | 'movesAt'> {
+  const reason = reasonOf(email, where, now);
+  const { parked } = where;
+  if (reason === 'waiting_for_queue' && parked !== null && isTended(parked))
+    return explainParked(parked, email.facts.lane, now);
+  const dueAt = nextDue(email.state);
+  const movesAt = dueAt !== null && dueAt > now && reason !== 'sending' ? dueAt : null;
+  return { reason, summary: summaries[reason](email, where), movesAt };
+}
+
+type UnparkedReason = Exclude<ExplanationReason, ParkedReason>;
+
+function reasonOf({ state, handOver }: StoredEmail, { job }: Whereabouts, now: number): UnparkedReason {
   if (handOver !== null) return 'sending';
   const dueAt = nextDue(state);
   if (dueAt === null) return state.recipients.some(({ status }) => status === 'outcome_unknown') ? 'held' : 'final';
@@ -78,7 +94,7 @@ function nextRecipient(recipients: readonly Recipient[]): Recipient | undefined 
 
 type Summary = (email: StoredEmail, where: Whereabouts) => string;
 
-const summaries: Readonly<Record<ExplanationReason, Summary>> = {
+const summaries: Readonly<Record<UnparkedReason, Summary>> = {
   scheduled: ({ state }) => `It is scheduled for ${time(nextDue(state))} and waits for that time.`,
   waiting_for_worker: ({ facts }, { waiting }) =>
     `It is due and waits for a free worker, with ${waiting} ${waiting === 1 ? 'email' : 'emails'} in the ${facts.lane} queue. If this lasts, see that a worker is running.`,

@@ -4,6 +4,9 @@ export const lanes = ['transactional', 'bulk'] as const;
 
 export type Lane = (typeof lanes)[number];
 
+/** One in so many is bulk where mail of both lanes waits for a transport. */
+export const bulkEvery = 4;
+
 /**
  * How many of a transport's connections bulk may use at once: what the share kept for transactional leaves, and one at least.
  * @param reserve 0..1

@@ -1,7 +1,14 @@
 /** Says in words what a plan holds, without its secrets, for whoever asks on the command line. */
 import { formatDuration } from './duration.ts';
 import { formatRates } from './rate.ts';
-import type { Auth, Route, Rule, TransportPlan, TransportSettings } from './transport-plan.ts';
+import {
+  type Auth,
+  hostOf,
+  type Route,
+  type Rule,
+  type TransportPlan,
+  type TransportSettings,
+} from './transport-plan.ts';
 
 export function describePlan({ transports, routes, rules }: TransportPlan): string {
   return [
@@ -18,9 +25,9 @@ function section<T>(title: string, entries: readonly [string, T][], describe: (o
 }
 
 function describeTransport(settings: TransportSettings): string {
-  const { host, port, auth, connections, messagesPerConnection, maxAgeMs, rates } = settings;
+  const { auth, connections, messagesPerConnection, maxAgeMs, rates } = settings;
   return [
-    `${host.includes(':') ? `[${host}]` : host}:${port}`,
+    hostOf(settings),
     describeTls(settings),
     describeAuth(auth),
     counted(connections, 'connection'),

@@ -14,6 +14,10 @@ export type Standing =
 /** A transport of which nothing was ever written. */
 export const freshState: TransportState = { paused: null, breaker: closedBreaker, brake: null };
 
+export function isInService({ paused, breaker }: TransportState): boolean {
+  return paused === null && breaker.kind === 'closed';
+}
+
 export function standingOf(name: string, state: TransportState, pool: { readonly isStuck: boolean }): Standing {
   const { paused, breaker } = state;
   if (paused !== null) return { kind: 'paused', why: `transport ${name} is paused` };

@@ -48,6 +48,11 @@ export type TransportSettings = {
   readonly rates: readonly Rate[];
 };
 
+/** Where it connects to, as `host:port`. */
+export function hostOf({ host, port }: Pick<TransportSettings, 'host' | 'port'>): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
 export type Route =
   | {
       readonly kind: 'failover';

@@ -99,6 +99,11 @@ export function afterProbeBegan(breaker: Breaker, now: number): Breaker | null {
   return { ...breaker, tries, probeAt: now + probeWaitMs(breaker.cause, tries) };
 }
 
+/** As it stands once somebody found the transport well: it is probed now. @returns the same breaker when it is closed, or probed now anyway */
+export function hastened(breaker: Breaker, now: number): Breaker {
+  return breaker.kind === 'closed' || breaker.probeAt <= now ? breaker : { ...breaker, probeAt: now };
+}
+
 /** The event that tells of a breaker opening or closing; null when it did neither. */
 export function breakerEvent(
   transport: string,

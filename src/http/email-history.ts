@@ -17,8 +17,8 @@ type Deps = {
     read(id: string): Promise<StoredEmail | null>;
     timeline(id: string): Promise<{ steps: TimelineStep[]; faults: number }>;
   };
-  /** Where an email's job is. */
-  whereabouts(id: string, lane: Lane): Promise<Whereabouts>;
+  /** Where an email is on its way out. */
+  whereabouts(email: StoredEmail): Promise<Whereabouts>;
   policies: Readonly<Record<Lane, RetryPolicy>>;
   now(): number;
 };
@@ -63,7 +63,7 @@ export function historyRoutes(deps: Deps): Routes {
       handler: async ({ params, apiKey }) => {
         const email = await findEmail(deps.emails.read, params.id, apiKey);
         const { id, lane } = email.facts;
-        const where = await deps.whereabouts(id, lane);
+        const where = await deps.whereabouts(email);
         return explanationOf(id, explain(email, where, deps.policies[lane], deps.now()));
       },
     });

@@ -17,7 +17,7 @@ export async function describeApi(version: string): Promise<ApiDocument> {
     emails: { load: unused, read: unused, find: unused, timeline: unused },
     webhooks: { add: unused, get: unused, list: unused, remove: unused },
     creations: { begin: unused, end: unused },
-    transports: { list: unused, verify: unused, pause: unused, resume: unused },
+    transports: { survey: unused, verify: unused, pause: unused, resume: unused },
     apiKeys: { add: unused, get: unused, page: unused, rename: unused, revoke: unused },
     inbox: { list: unused, get: unused, watch: unused, clear: unused },
     accept: unused,

@@ -38,14 +38,15 @@ const rate = z
   .object({
     limit: count('Messages in each window.'),
     window: z.string().meta({ description: 'How long a window is: a `second`, `minute`, `hour` or `day`.' }),
-    remaining: z
-      .int()
-      .min(0)
-      .nullable()
-      .meta({ description: 'What is left of the present one; null where that is not known.' }),
-    reset_at: time.nullable().meta({ description: 'When the present one ends.' }),
+    remaining: z.int().min(0).nullable().meta({
+      description: 'What is left of the window that ends now; null for a rate per second, which is kept as a pace.',
+    }),
+    reset_at: time.nullable().meta({
+      description:
+        'When all of it is there again, should nothing more be sent; null while it is, and for a rate per second.',
+    }),
   })
-  .meta({ description: 'A rate or quota, counted over all workers.' });
+  .meta({ description: 'A rate or quota, counted over all workers. Its window moves on all the time.' });
 
 const parked = z
   .object({

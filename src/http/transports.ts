@@ -1,21 +1,18 @@
 /** /v1/transports: how each of them stands in the whole fleet, and what an operator asks of it: verify, pause, resume. */
 import { z } from 'zod';
+import type { TransportReport, Verification } from '../domain/transport-report.ts';
 import { notFoundExamples } from './openapi/problem-examples.ts';
 import { exampleName, transportExamples, verifyExamples } from './openapi/transport-examples.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
-import {
-  type TransportView,
-  transportList,
-  transportView,
-  type VerifyResult,
-  verifyView,
-} from './transport-schemas.ts';
+import { type TransportView, transportList, transportView, verifyView } from './transport-schemas.ts';
+import { transportViewOf, verificationViewOf } from './transport-view.ts';
 
 /** Null or false stands for a name that no transport has. */
 export type Transports = {
-  list(): Promise<readonly TransportView[]>;
-  verify(name: string): Promise<VerifyResult | null>;
+  /** @param only these; all of them when left out */
+  survey(only?: readonly string[]): Promise<readonly TransportReport[]>;
+  verify(name: string): Promise<Verification | null>;
   /** @param by the id of the key that asks for it */
   pause(name: string, by: string): Promise<boolean>;
   resume(name: string): Promise<boolean>;
@@ -34,7 +31,8 @@ const toManage = { scope: 'manage', unrestricted: true } as const;
 
 export function transportRoutes({ transports }: Deps): Routes {
   async function find(name: string): Promise<TransportView> {
-    return (await transports.list()).find((transport) => transport.name === name) ?? refuse(name);
+    const [found] = await transports.survey([name]);
+    return found === undefined ? refuse(name) : transportViewOf(found);
   }
 
   return (app) => {
@@ -54,7 +52,7 @@ export function transportRoutes({ transports }: Deps): Routes {
       handler: async () => ({
         object: 'list' as const,
         has_more: false as const,
-        data: (await transports.list()).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+        data: (await transports.survey()).map(transportViewOf).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
       }),
     });
 
@@ -82,13 +80,16 @@ export function transportRoutes({ transports }: Deps): Routes {
         operationId: 'verifyTransport',
         summary: 'Verify a transport',
         description:
-          'Connects to it and logs in now, sends nothing, and says how that went: 200 also when it went wrong, with `ok` false. Takes no body.',
+          'Connects to it and logs in now, sends nothing, and says how that went: 200 also when it went wrong, with `ok` false. It takes 20 seconds at most. When it goes well although the breaker is open, the workers try at once as well. Takes no body.',
         tags,
         params,
         response: { 200: verifyView, ...problemAnswers(400, 404, 413, 415) },
         'x-examples': { 200: verifyExamples, 404: missing },
       },
-      handler: async ({ params: { name } }) => (await transports.verify(name)) ?? refuse(name),
+      handler: async ({ params: { name } }) => {
+        const verification = await transports.verify(name);
+        return verification === null ? refuse(name) : verificationViewOf(name, verification);
+      },
     });
 
     app.route({
@@ -99,7 +100,7 @@ export function transportRoutes({ transports }: Deps): Routes {
         operationId: 'pauseTransport',
         summary: 'Pause a transport',
         description:
-          'No worker of the fleet hands it mail until it is resumed. What is being handed over at this moment is finished, and its mail waits without losing an attempt. Pausing it twice changes nothing. Takes no body.',
+          'Within a second no worker of the fleet hands it mail any more, until it is resumed. What is on its way to it by then is finished; other mail goes by another transport of its route, or waits without losing an attempt. Pausing it twice changes nothing. Takes no body.',
         tags,
         params,
         response: { 200: transportView, ...problemAnswers(400, 404, 413, 415) },
@@ -116,7 +117,8 @@ export function transportRoutes({ transports }: Deps): Routes {
       schema: {
         operationId: 'resumeTransport',
         summary: 'Resume a transport',
-        description: 'It takes mail again. Resuming it twice changes nothing. Takes no body.',
+        description:
+          'It takes mail again, and what waits for it goes out. Resuming it twice changes nothing. Takes no body.',
         tags,
         params,
         response: { 200: transportView, ...problemAnswers(400, 404, 413, 415) },

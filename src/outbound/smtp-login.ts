@@ -36,6 +36,20 @@ function credentialsOf(auth: Auth): SMTPConnection.AuthenticationType {
   return { user: auth.user, pass: auth.pass, method: auth.method ?? false };
 }
 
+/** A shorter one would be found where it is not meant. */
+const shortestSecret = 4;
+
+/** Some servers repeat in a reply what they did not understand. */
+export function withoutSecrets(reply: string, auth: Auth | null): string {
+  if (auth === null) return reply;
+  const secrets = auth.kind === 'password' ? [auth.pass, `\0${auth.user}\0${auth.pass}`] : [];
+  const forms = secrets.flatMap((secret) => [Buffer.from(secret).toString('base64'), secret]);
+  const masked = forms
+    .filter(({ length }) => length >= shortestSecret)
+    .reduce((text, form) => text.replaceAll(form, '***'), reply);
+  return masked.replaceAll(/\b(AUTH \S+) [\w+/=]{24,}/gi, '$1 ***');
+}
+
 type Reply = { readonly status: number };
 
 /** A token that was kept may have been revoked: refused, it is got anew once. */

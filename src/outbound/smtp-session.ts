@@ -5,7 +5,7 @@ import type { Outcome } from '../domain/outcome.ts';
 import type { TransportSettings } from '../domain/transport-plan.ts';
 import type { Tokens } from './oauth-tokens.ts';
 import { extensionsOf } from './smtp-envelope.ts';
-import { customLogins, login } from './smtp-login.ts';
+import { customLogins, login, withoutSecrets } from './smtp-login.ts';
 import { causeOf, type SmtpError, transportFault } from './smtp-outcome.ts';
 import { takeOver } from './smtp-talk.ts';
 import { type NextHop, transact } from './smtp-transaction.ts';
@@ -23,6 +23,8 @@ export type SmtpSession = {
   /** Messages sent over it. */
   readonly sent: number;
   readonly isUsable: boolean;
+  /** TLS version; null for plaintext. */
+  readonly tls: string | null;
   send(message: Message, claim: () => Promise<boolean>): Promise<Outcome>;
   /** Says QUIT when nothing is under way and closes. */
   close(): void;
@@ -58,7 +60,8 @@ export async function openSmtpSession(
   } catch (error) {
     connection.close();
     if (isOverdue) return transportFault(settings.name, overdue, 'connect');
-    return transportFault(settings.name, error as SmtpError, causeOf(error as SmtpError));
+    const fault = transportFault(settings.name, error as SmtpError, causeOf(error as SmtpError));
+    return { ...fault, detail: withoutSecrets(fault.detail, settings.auth) };
   } finally {
     clearTimeout(deadline);
     signal.removeEventListener('abort', stop);
@@ -148,6 +151,7 @@ function sessionOver(connection: SMTPConnection, nextHop: NextHop): SmtpSession 
     get isUsable() {
       return isUsable();
     },
+    tls: nextHop.tls,
     send,
     close() {
       if (isBusy || !isUsable()) return connection.close();

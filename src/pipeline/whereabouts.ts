@@ -1,19 +1,54 @@
-/** whereabouts: where an email is on its way to a worker, and how many wait in its lane. */
+/** whereabouts: where an email is on its way to a worker, how many wait in its lane, and which transport it is parked for. */
+import { domainOf } from '../domain/address.ts';
+import type { StoredEmail } from '../domain/email.ts';
 import type { Whereabouts } from '../domain/explain.ts';
+import type { ParkedAt } from '../domain/explain-parked.ts';
 import type { Lane } from '../domain/lane.ts';
+import { nextDue } from '../domain/recipient.ts';
+import { chooseTransports } from '../domain/transport-plan.ts';
+import type { TransportReport } from '../domain/transport-report.ts';
+import type { Plans } from '../outbound/plans.ts';
 import type { DeliverQueue } from '../queue/deliver-queue.ts';
+import type { Budgets } from '../store/budgets.ts';
 import type { Due } from '../store/due.ts';
 
 type Deps = {
+  plans: Pick<Plans, 'plan'>;
   due: Pick<Due, 'waiting'>;
   deliverQueues: Readonly<Record<Lane, Pick<DeliverQueue, 'whereabouts'>>>;
+  budgets: Pick<Budgets, 'names' | 'whereParked'>;
+  survey(names: readonly string[]): Promise<readonly TransportReport[]>;
   now(): number;
 };
 
-export async function whereabouts(deps: Deps, id: string, lane: Lane): Promise<Whereabouts> {
-  const [queued, stored] = await Promise.all([
+export async function whereabouts(deps: Deps, email: StoredEmail): Promise<Whereabouts> {
+  const { id, lane } = email.facts;
+  const now = deps.now();
+  const [{ job, waiting }, stored] = await Promise.all([
     deps.deliverQueues[lane].whereabouts(id),
-    deps.due.waiting(lane, deps.now()),
+    deps.due.waiting(lane, now),
   ]);
-  return { job: queued.job, waiting: queued.waiting + stored };
+  // One that was changed since it was parked is found there still, until it would be let go.
+  const mayBeParked = job === 'absent' && email.handOver === null && (nextDue(email.state) ?? now + 1) <= now;
+  return { job, waiting: waiting + stored, parked: mayBeParked ? await findParked(deps, email) : null };
+}
+
+/** Looks at its route first, then wherever mail was ever parked: the plan may have changed since. */
+async function findParked(deps: Deps, { facts }: StoredEmail): Promise<ParkedAt | null> {
+  const { id, lane, route, tags, from } = facts;
+  const question = { route, lane, tags, fromDomain: domainOf(from.address) };
+  const { transports } = chooseTransports(deps.plans.plan, question, 0);
+  const names = [...new Set([...transports, ...(await deps.budgets.names())])];
+  const places = await Promise.all(
+    names.map(async (name) => ({ name, place: await deps.budgets.whereParked(name, id, lane) })),
+  );
+  for (const { name, place } of places) {
+    if (place === null) continue;
+    const reports = await deps.survey([...new Set([name, ...transports])]);
+    const report = reports.find((each) => each.name === name);
+    // It left the plan: a worker is about to let its mail go on.
+    if (report === undefined) continue;
+    return { ahead: place.ahead, report, others: reports.filter((each) => each !== report) };
+  }
+  return null;
 }

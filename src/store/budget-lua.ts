@@ -13,7 +13,8 @@ export const budgetKeptMs = 2 * 86_400_000;
 
 /**
  * `openBudget(key, now, rates)`: rates as a flat list of count and window, one for each window. `freeAt()` is when the next token comes,
- * `take()` takes one of every rate or of none, `give(n)` gives back, `keep()` writes what changed.
+ * `take()` takes one of every rate or of none, `give(n)` gives back, `keep()` writes what changed. `left()` has three numbers for each rate:
+ * what is left, when the next token comes, when all are there again; -1 for what cannot be said.
  *
  * A rate per second is kept as the time at which the next message would be on schedule. A longer window is a list of `part:count`, oldest
  * first; one part more than a window has is counted, so that no window wherever it begins holds more than its count.
@@ -28,6 +29,7 @@ local function openPace(stored, now, count, windowMs)
     freeAt = function() return on - slack end,
     take = function() on = math.max(on, now) + gap end,
     give = function(n) on = on - n * gap end,
+    left = function() return -1, on - slack, -1 end,
     text = function() return string.format('%.17g', on) end
   }
 end
@@ -43,22 +45,26 @@ local function openQuota(stored, now, count, windowMs)
   for part, n in string.gmatch(stored or '', '(%d+):(%d+)') do
     if tonumber(part) >= present - ${partsOfWindow} then add(math.min(tonumber(part), present), tonumber(n)) end
   end
+  local function freeAt()
+    local left = total
+    if left + 1 <= count then return now end
+    for _, part in ipairs(parts) do
+      left = left - part[2]
+      if left + 1 <= count then return (part[1] + ${partsOfWindow + 1}) * partMs end
+    end
+    return now + windowMs
+  end
   return {
-    freeAt = function()
-      local left = total
-      if left + 1 <= count then return now end
-      for _, part in ipairs(parts) do
-        left = left - part[2]
-        if left + 1 <= count then return (part[1] + ${partsOfWindow + 1}) * partMs end
-      end
-      return now + windowMs
-    end,
+    freeAt = freeAt,
     take = function() add(present, 1) end,
     give = function(n)
       for i = #parts, 1, -1 do
         local back = math.min(n, parts[i][2])
         parts[i][2], n = parts[i][2] - back, n - back
       end
+    end,
+    left = function()
+      return math.max(0, count - total), freeAt(), total > 0 and (parts[#parts][1] + ${partsOfWindow + 1}) * partMs or -1
     end,
     text = function()
       local texts = {}
@@ -91,6 +97,13 @@ local function openBudget(key, now, rates)
     give = function(n)
       for _, limit in ipairs(limits) do limit.give(n) end
       isChanged = true
+    end,
+    left = function()
+      local answer = {}
+      for _, limit in ipairs(limits) do
+        for _, number in ipairs({limit.left()}) do answer[#answer + 1] = number end
+      end
+      return answer
     end,
     keep = function()
       if not isChanged or #limits == 0 then return end

@@ -2,6 +2,7 @@
  * The atomic steps of mail that shares a transport's rates: what goes, what waits, and who is next. KEYS of each: budget permits, parked of
  * transactional and bulk, again of transactional and bulk, bell.
  */
+import { bulkEvery } from '../domain/lane.ts';
 import { budget, budgetKeptMs } from './budget-lua.ts';
 import { script } from './redis.ts';
 
@@ -72,8 +73,6 @@ return answer`,
 const looksPerRun = 2_000;
 /** Read from Redis at a time. */
 const looksPerRead = 100;
-/** One in so many is bulk while both lanes wait. */
-const bulkEvery = 4;
 /** What would come sooner than this is let go together. */
 const restMs = 50;
 /** Permits in nobody's use are looked at again after this long. */
@@ -165,3 +164,8 @@ local rates = ratesFrom(3)
 local budget = openBudget(KEYS[1], tonumber(ARGV[1]), rates)
 budget.give(tonumber(ARGV[2]))
 budget.keep()`);
+
+/** What is left. ARGV now, number of rates, count and window of each; answers as `left()` of a budget does. */
+export const leftScript = script(`${budget}
+local rates = ratesFrom(2)
+return openBudget(KEYS[1], tonumber(ARGV[1]), rates).left()`);

@@ -2,7 +2,8 @@
 import type { Redis } from 'ioredis';
 import { type Lane, lanes } from '../domain/lane.ts';
 import type { Rate } from '../domain/rate.ts';
-import { admitScript, giveBackScript, parkScript, releaseScript } from './budget-scripts.ts';
+import type { RateLeft } from '../domain/transport-report.ts';
+import { admitScript, giveBackScript, leftScript, parkScript, releaseScript } from './budget-scripts.ts';
 import { type Member, makeGroup } from './group.ts';
 import { keys } from './keys.ts';
 
@@ -116,6 +117,17 @@ export function openBudgets(redis: Redis) {
       if (count > 0 && rates.length > 0) await giveBackScript(redis, keysOf(name), [now, count, ...rateArgs(rates)]);
     },
 
+    /** What is left of each rate, one for each window. */
+    async left(name: string, rates: readonly Rate[], now: number): Promise<RateLeft[]> {
+      if (rates.length === 0) return [];
+      const numbers = (await leftScript(redis, [keys.budget(name)], [now, ...rateArgs(rates)])) as number[];
+      const known = (number = -1) => (number < 0 ? null : number);
+      return onePerWindow(rates).map((rate, index) => {
+        const [remaining, nextAt, resetAt] = numbers.slice(3 * index);
+        return { ...rate, remaining: known(remaining), nextAt: nextAt ?? now, resetAt: known(resetAt) };
+      });
+    },
+
     /** An email that waits no longer, and will not use a permit either. Its mark is not touched. */
     async forget(name: string, id: string, lane: Lane): Promise<void> {
       await Promise.all([redis.zrem(keys.parked(name, lane), id), redis.zrem(keys.permits(name), id)]);
@@ -157,10 +169,15 @@ function keysOf(name: string): string[] {
 }
 
 /** Of two rates for one window the smaller count holds. */
-function rateArgs(rates: readonly Rate[]): number[] {
+function onePerWindow(rates: readonly Rate[]): Rate[] {
   const counts = new Map<number, number>();
   for (const { count, windowMs } of rates) counts.set(windowMs, Math.min(count, counts.get(windowMs) ?? count));
-  return [counts.size, ...[...counts].flatMap(([windowMs, count]) => [count, windowMs])];
+  return [...counts].map(([windowMs, count]) => ({ count, windowMs }));
+}
+
+function rateArgs(rates: readonly Rate[]): number[] {
+  const single = onePerWindow(rates);
+  return [single.length, ...single.flatMap(({ count, windowMs }) => [count, windowMs])];
 }
 
 /** The mark among what comes again ends in half a millisecond, by which a release knows it: all others are whole. */

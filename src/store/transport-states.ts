@@ -10,6 +10,7 @@ import {
   breakerEvent,
   closedBreaker,
   type Fault,
+  hastened,
   type TransportState,
 } from '../domain/transport-state.ts';
 import { keys } from './keys.ts';
@@ -34,6 +35,7 @@ return 1`);
 /** Each loss means that another worker wrote. After so many, what they wrote says as much as ours would have. */
 const maxRounds = 20;
 
+/** An empty id for what no event tells of. */
 type Event = { readonly id: string; readonly at: number };
 
 export function openTransportStates(redis: Redis) {
@@ -75,9 +77,9 @@ export function openTransportStates(redis: Redis) {
       return new Map(await Promise.all(states));
     },
 
-    /** Holds for the whole fleet until it is resumed. @param by who asked for it */
+    /** Holds for the whole fleet until it is resumed; paused again it stays as it is. @param by who asked for it */
     async pause(name: string, by: string, now: number): Promise<void> {
-      await redis.hset(keys.transport(name), 'paused', JSON.stringify({ at: now, by }));
+      await redis.hsetnx(keys.transport(name), 'paused', JSON.stringify({ at: now, by }));
     },
 
     async resume(name: string): Promise<void> {
@@ -108,6 +110,11 @@ export function openTransportStates(redis: Redis) {
         if (after === before) return;
         if ((await replace(name, 'brake', [was, JSON.stringify(after), '', ''])) === 1) return;
       }
+    },
+
+    /** Has an open breaker probed as soon as a worker looks. */
+    async hasten(name: string, now: number): Promise<void> {
+      await changeBreaker(name, { id: '', at: now }, (breaker) => hastened(breaker, now));
     },
 
     /**

@@ -1,10 +1,41 @@
 /** /v1/transports over HTTP: what is asked of the transports, what is answered, and who may ask. The transports are of this test. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type ApiKey, adminKey, hashToken } from '../../src/domain/api-key.ts';
+import type { TransportReport } from '../../src/domain/transport-report.ts';
+import { closedBreaker } from '../../src/domain/transport-state.ts';
 import { buildServer } from '../../src/http/server.ts';
 import type { TransportView } from '../../src/http/transport-schemas.ts';
 import { type Transports, transportRoutes } from '../../src/http/transports.ts';
 import { type ApiClient, apiClient, testApiKey } from '../support/postrider.ts';
+
+const at = Date.parse('2026-11-24T09:30:00Z');
+
+const wellReport: TransportReport = {
+  name: 'ses',
+  host: 'smtp.example.com:465',
+  state: { paused: null, breaker: closedBreaker, brake: null },
+  factor: 1,
+  pool: { connections: 20, open: 2, busy: 1, waiting: 0, workers: 2 },
+  limits: [
+    { count: 14, windowMs: 1_000 },
+    { count: 50_000, windowMs: 86_400_000 },
+  ],
+  rates: [
+    { count: 14, windowMs: 1_000, remaining: null, nextAt: at, resetAt: null },
+    { count: 50_000, windowMs: 86_400_000, remaining: 49_000, nextAt: at, resetAt: at + 86_400_000 },
+  ],
+  parked: { transactional: 0, bulk: 7 },
+};
+const troubledReport: TransportReport = {
+  ...wellReport,
+  name: 'backup',
+  state: {
+    paused: null,
+    breaker: { kind: 'open', reason: 'ECONNREFUSED', cause: 'connect', since: at, tries: 2, probeAt: at + 5_000 },
+    brake: { factor: 0.5, at },
+  },
+  factor: 0.5,
+};
 
 const well: TransportView = {
   object: 'transport',
@@ -15,13 +46,17 @@ const well: TransportView = {
   breaker: { state: 'closed', reason: null, cause: null, since: null, next_probe_at: null },
   brake: { factor: 1 },
   pool: { connections: 20, open: 2, busy: 1, waiting: 0, workers: 2 },
-  rates: [{ limit: 14, window: 'second', remaining: null, reset_at: null }],
+  rates: [
+    { limit: 14, window: 'second', remaining: null, reset_at: null },
+    { limit: 50_000, window: 'day', remaining: 49_000, reset_at: '2026-11-25T09:30:00.000Z' },
+  ],
   parked: { transactional: 0, bulk: 7 },
 };
 const troubled: TransportView = {
   ...well,
   name: 'backup',
   state: 'degraded',
+  brake: { factor: 0.5 },
   breaker: {
     state: 'open',
     reason: 'ECONNREFUSED',
@@ -42,22 +77,25 @@ const verification = {
 } as const;
 
 const asked: unknown[][] = [];
-let pausedAt: string | null = null;
+let pausedAt: number | null = null;
 const isKnown = (name: string) => name === 'ses' || name === 'backup';
 let trouble: Error | null = null;
 
 const transports: Transports = {
-  async list() {
+  async survey(only = ['ses', 'backup']) {
     if (trouble !== null) throw trouble;
-    return [pausedAt === null ? well : { ...well, state: 'paused', paused_at: pausedAt }, troubled];
+    const paused = pausedAt === null ? null : { at: pausedAt, by: 'ak_3' };
+    const ses = { ...wellReport, state: { ...wellReport.state, paused } };
+    return [ses, troubledReport].filter(({ name }) => only.includes(name));
   },
   async verify(name) {
     asked.push(['verify', name]);
-    return isKnown(name) ? { ...verification, name } : null;
+    if (!isKnown(name)) return null;
+    return { ms: 12, tls: null, fault: { cause: 'connect', reason: 'ECONNREFUSED' } };
   },
   async pause(name, by) {
     asked.push(['pause', name, by]);
-    if (isKnown(name)) pausedAt = '2026-11-24T09:31:00.000Z';
+    if (isKnown(name)) pausedAt = at + 60_000;
     return isKnown(name);
   },
   async resume(name) {

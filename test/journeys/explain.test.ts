@@ -161,6 +161,69 @@ it('with a server that is down or does not speak: the transport is in trouble, o
   });
 });
 
+it('parked for a transport that is paused or may send no more for now', async () => {
+  await using redis = await openTestRedis();
+  const start = { ...env, REDIS_URL: redis.url, SMTP_URL: `${env.SMTP_URL}&quota=1/h` };
+  await using alone = await startPostrider(start);
+  await alone.api('POST', '/v1/transports/main/pause');
+  const paused = await until('one to be parked', async () => {
+    const id = await send({}, alone);
+    const { reason } = await until('it to go or wait', async () => {
+      const { body } = await alone.api('GET', `/v1/emails/${id}/explain`);
+      return ['final', 'transport_paused'].includes(body.reason) && body;
+    });
+    return reason === 'transport_paused' && id;
+  });
+  expect(await explained(paused, 'transport_paused', alone)).toMatchObject({
+    status: 'queued',
+    summary: expect.stringMatching(
+      /^Transport main was paused at 20\d\d-.*Z by the key admin, which costs the email no attempt\. POST \/v1\/transports\/main\/resume lets it go\.$/,
+    ),
+    moves_at: null,
+    recipients: [{ status: 'queued' }],
+  });
+  await alone.api('POST', '/v1/transports/main/resume');
+  const ids = [await send({}, alone), await send({}, alone)];
+  const over = await explained(ids[1] ?? '', 'waiting_for_budget', alone);
+  expect(over.summary).toMatch(
+    /^Transport main may send 1 per hour\. (?:No email is|One email is|About \d+ emails are) before this one, which goes at about 20\d\d-.*Z; the wait costs it no attempt\.$/,
+  );
+  const { moves_at: movesAt } = over as unknown as { moves_at: string };
+  expect(over.summary).toContain(movesAt);
+  expect(Date.parse(movesAt)).toBeGreaterThan(Date.now());
+});
+
+it('parked for a transport whose server refuses the login, or has no connection free', async () => {
+  await using one = await openTestRedis();
+  await using other = await openTestRedis();
+  await using refusing = await openScriptedSmtp(undefined, { login: { methods: ['PLAIN'], user: 'u', pass: 'p' } });
+  const start = (REDIS_URL: string, SMTP_URL: string) => startPostrider({ ...env, REDIS_URL, SMTP_URL });
+  {
+    await using alone = await start(one.url, `smtp://u:wrong@127.0.0.1:${refusing.port}?tls=none&name=locked`);
+    await send({}, alone);
+    await until('the breaker to open', async () => {
+      const { body } = await alone.api('GET', '/v1/transports/locked');
+      return (body as unknown as { state: string }).state === 'degraded';
+    });
+    const degraded = await explained(await send({}, alone), 'transport_degraded', alone);
+    expect(degraded).toMatchObject({
+      status: 'queued',
+      summary: expect.stringMatching(
+        /^Transport locked is in trouble since 20\d\d-.*Z \(.*535 5\.7\.8.*\), which costs the email no attempt\. It is tried next (?:now|at 20\d\d-.*Z), and once that goes well the email goes out by itself\.$/,
+      ),
+      recipients: [{ status: 'queued', why: expect.any(String) }],
+    });
+  }
+  await using alone = await start(other.url, `${env.SMTP_URL}&connections=1`);
+  await explained(await send({ to: 'hold@example.org' }, alone), 'sending', alone);
+  expect(await explained(await send({}, alone), 'transport_busy', alone)).toMatchObject({
+    status: 'queued',
+    summary:
+      'Transport main had no connection free for it: now 1 of 1 have a message in hand. The email goes as soon as one is free; that costs it no attempt.',
+    moves_at: null,
+  });
+});
+
 it('every reason has been seen', () => {
   expect([...seen].toSorted()).toEqual(explanationReasons.toSorted());
 });

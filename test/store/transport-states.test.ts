@@ -114,3 +114,25 @@ it('many workers that are told to slow down at once halve the pace once', async 
   await states.brake('busy', now + 60_000);
   expect((await stateOf('busy'))?.brake?.factor).toBeCloseTo(0.5, 3);
 });
+
+it('is hastened: an open breaker is probed now, by one worker, and nothing is told of it', async () => {
+  const name = 'hastened';
+  await states.hasten(name, now);
+  expect(await stateOf(name)).toEqual(clean);
+  for (let n = 0; n < 3; n++) await states.fault(name, { cause: 'login', reason: '535' }, event());
+  const told = await eventsOf(name);
+  expect(await states.takeProbe(name, now + 1)).toBe(false);
+  await states.hasten(name, now + 1);
+  expect(await stateOf(name)).toMatchObject({ breaker: { kind: 'open', reason: '535', since: now, probeAt: now + 1 } });
+  expect([await states.takeProbe(name, now + 1), await states.takeProbe(name, now + 1)]).toEqual([true, false]);
+  await states.hasten(name, now + 2);
+  await states.hasten(name, now + 3);
+  expect(await stateOf(name)).toMatchObject({ breaker: { probeAt: now + 2 } });
+  expect(await eventsOf(name)).toEqual(told);
+});
+
+it('that is paused stays so in the name of whoever asked first', async () => {
+  await states.pause('twice', 'ak_first', now);
+  await states.pause('twice', 'ak_second', now + 1);
+  expect(await stateOf('twice')).toMatchObject({ paused: { at: now, by: 'ak_first' } });
+});

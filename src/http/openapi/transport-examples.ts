@@ -12,8 +12,8 @@ const ok: TransportView = {
   brake: { factor: 1 },
   pool: { connections: 20, open: 6, busy: 4, waiting: 0, workers: 2 },
   rates: [
-    { limit: 14, window: 'second', remaining: 10, reset_at: '2026-11-24T09:30:01.000Z' },
-    { limit: 50_000, window: 'day', remaining: 41_882, reset_at: '2026-11-25T00:00:00.000Z' },
+    { limit: 14, window: 'second', remaining: null, reset_at: null },
+    { limit: 50_000, window: 'day', remaining: 41_882, reset_at: '2026-11-25T09:48:00.000Z' },
   ],
   parked: { transactional: 0, bulk: 310 },
 };

@@ -1,0 +1,94 @@
+/** Says why an email is parked for its transport, and when it goes on. Pure. */
+import type { Lane } from './lane.ts';
+import { type Rate, windowName } from './rate.ts';
+import { isInService } from './standing.ts';
+import { countBefore, goesAt, type RateLeft, type TransportReport } from './transport-report.ts';
+
+export const parkedReasons = [
+  'waiting_for_budget',
+  'transport_paused',
+  'transport_degraded',
+  'transport_busy',
+] as const;
+
+export type ParkedReason = (typeof parkedReasons)[number];
+
+/** The transport an email is parked for, `ahead` others of its lane before it, and the other transports of its route. */
+export type ParkedAt = {
+  readonly ahead: number;
+  readonly report: TransportReport;
+  readonly others: readonly TransportReport[];
+};
+
+export type ParkedWhy = {
+  readonly reason: ParkedReason;
+  readonly summary: string;
+  /** Milliseconds since the epoch; null when that cannot be told, or is as soon as possible. */
+  readonly movesAt: number | null;
+};
+
+/** Whether there is somebody to let it go: what nobody tends waits for a worker. */
+export function isTended({ report: { state, pool } }: ParkedAt): boolean {
+  return state.paused !== null || pool.workers > 0;
+}
+
+export function explainParked(where: ParkedAt, lane: Lane, now: number): ParkedWhy {
+  const { name, state, rates, pool } = where.report;
+  const { paused, breaker } = state;
+  if (paused !== null) {
+    const summary = `Transport ${name} was paused at ${isoOf(paused.at)} by the key ${paused.by}, which costs the email no attempt. POST /v1/transports/${name}/resume lets it go.${othersOf(where)}`;
+    return { reason: 'transport_paused', summary, movesAt: null };
+  }
+  if (breaker.kind === 'open') {
+    const { since, reason, probeAt } = breaker;
+    const next = probeAt > now ? `at ${isoOf(probeAt)}` : 'now';
+    const summary = `Transport ${name} is in trouble since ${isoOf(since)} (${reason}), which costs the email no attempt. It is tried next ${next}, and once that goes well the email goes out by itself.${othersOf(where)}`;
+    return { reason: 'transport_degraded', summary, movesAt: probeAt > now ? probeAt : null };
+  }
+  if (isHeldByRates(where, now)) return explainBudget(where, lane, now);
+  const summary = `Transport ${name} had no connection free for it: now ${pool.busy} of ${pool.connections} have a message in hand${rates.length > 0 ? ', though its rates would allow more' : ''}. The email goes as soon as one is free; that costs it no attempt.${othersOf(where)}`;
+  return { reason: 'transport_busy', summary, movesAt: null };
+}
+
+/** A pace that nobody took up for so long is not what mail waits for. */
+const unusedMs = 1_000;
+
+function isHeldByRates({ report: { rates, pool } }: ParkedAt, now: number): boolean {
+  const holds = ({ remaining, nextAt }: RateLeft) => (remaining === null ? nextAt > now - unusedMs : remaining < 1);
+  // What may go is let go in small steps, so that it is parked says nothing against its connections.
+  return rates.some(holds) || (rates.length > 0 && pool.waiting === 0 && pool.busy < pool.connections);
+}
+
+function explainBudget(where: ParkedAt, lane: Lane, now: number): ParkedWhy {
+  const { report, ahead } = where;
+  const { name, rates, factor, parked } = report;
+  const before = countBefore(lane, ahead, parked);
+  const at = goesAt(rates, before, now);
+  const when = at > now ? `at about ${isoOf(at)}` : 'in a moment';
+  const slowed = factor < 1 ? `, being slowed to ${Math.ceil(factor * 100)} % as its server asked for less` : '';
+  const summary = `Transport ${name} may send ${rates.map(wordsOf).join(' and ')}${slowed}. ${emails(before)} before this one, which goes ${when}; the wait costs it no attempt.${othersOf(where)}`;
+  return { reason: 'waiting_for_budget', summary, movesAt: at > now ? at : null };
+}
+
+function wordsOf(rate: Rate): string {
+  const { count, windowMs } = rate;
+  if (count < 1) return `one email every ${Math.round(windowMs / count / 1_000)} seconds`;
+  return `${Number(count.toFixed(1))} per ${windowName(rate)}`;
+}
+
+function emails(count: number): string {
+  if (count === 0) return 'No email is';
+  return count === 1 ? 'One email is' : `About ${count} emails are`;
+}
+
+/** The others are told of where they would take over, were they well. */
+function othersOf({ others }: Pick<ParkedAt, 'others'>): string {
+  const out = others.filter(({ state }) => !isInService(state));
+  return out
+    .map(({ name, state }) => ` Of its route, ${name} is ${state.paused === null ? 'in trouble' : 'paused'} as well.`)
+    .join('');
+}
+
+function isoOf(at: number): string {
+  return new Date(at).toISOString();
+}

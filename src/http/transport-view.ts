@@ -1,0 +1,49 @@
+/** A transport as answers show it. */
+import { type Rate, windowName } from '../domain/rate.ts';
+import type { TransportReport, Verification } from '../domain/transport-report.ts';
+import type { Breaker, TransportState } from '../domain/transport-state.ts';
+import { isoOf, isoOrNull } from './answer-fields.ts';
+import type { TransportView, VerifyResult } from './transport-schemas.ts';
+
+export function transportViewOf(report: TransportReport): TransportView {
+  const { name, host, state, factor, pool, limits, parked } = report;
+  return {
+    object: 'transport',
+    name,
+    host,
+    state: stateOf(state),
+    paused_at: isoOrNull(state.paused?.at ?? null),
+    breaker: breakerOf(state.breaker),
+    brake: { factor },
+    pool,
+    rates: limits.map((limit) => rateOf(limit, report)),
+    parked,
+  };
+}
+
+function stateOf({ paused, breaker }: TransportState): TransportView['state'] {
+  if (paused !== null) return 'paused';
+  return breaker.kind === 'open' ? 'degraded' : 'ok';
+}
+
+function breakerOf(breaker: Breaker): TransportView['breaker'] {
+  if (breaker.kind === 'closed')
+    return { state: 'closed', reason: null, cause: null, since: null, next_probe_at: null };
+  const { reason, cause, since, probeAt } = breaker;
+  return { state: 'open', reason, cause, since: isoOf(since), next_probe_at: isoOf(probeAt) };
+}
+
+function rateOf(limit: Rate, { rates }: TransportReport): TransportView['rates'][number] {
+  const left = rates.find(({ windowMs }) => windowMs === limit.windowMs);
+  return {
+    limit: limit.count,
+    window: windowName(limit),
+    remaining: left?.remaining ?? null,
+    reset_at: isoOrNull(left?.resetAt ?? null),
+  };
+}
+
+export function verificationViewOf(name: string, { ms, tls, fault }: Verification): VerifyResult {
+  const { cause = null, reason: detail = null } = fault ?? {};
+  return { object: 'transport_verification', name, ok: fault === null, ms, tls, detail, cause };
+}

@@ -1,0 +1,42 @@
+/** Verifies a transport: opens one session with its settings, and closes it without a message. */
+import type { TransportSettings } from '../domain/transport-plan.ts';
+import type { Verification } from '../domain/transport-report.ts';
+import { openTokens } from './oauth-tokens.ts';
+import { openSmtpSession } from './smtp-session.ts';
+
+/** Somebody waits for the answer. */
+const usualTimeoutMs = 20_000;
+
+export type Verify = (settings: TransportSettings) => Promise<Verification>;
+
+/**
+ * One at a time for each transport: whoever asks meanwhile has the same answer, so that the server sees one connection more at most.
+ * @param stopping ends what is under way
+ */
+export function makeVerify(stopping: AbortSignal, timeoutMs = usualTimeoutMs): Verify {
+  const running = new Map<TransportSettings, Promise<Verification>>();
+  return (settings) => {
+    const known = running.get(settings);
+    if (known !== undefined) return known;
+    const verification = verify(settings, stopping, timeoutMs).finally(() => running.delete(settings));
+    running.set(settings, verification);
+    return verification;
+  };
+}
+
+async function verify(settings: TransportSettings, stopping: AbortSignal, timeoutMs: number): Promise<Verification> {
+  const { auth } = settings;
+  const now = () => performance.now();
+  const tokens = auth?.kind === 'oauth2' ? openTokens(auth, now) : null;
+  const overdue = AbortSignal.timeout(timeoutMs);
+  const signal = AbortSignal.any([stopping, overdue]);
+  const startedAt = now();
+  const session = await openSmtpSession(settings, { tokens, signal, onEnd() {} });
+  const ms = Math.round(now() - startedAt);
+  if (!('kind' in session)) {
+    session.close();
+    return { ms, tls: session.tls, fault: null };
+  }
+  const reason = overdue.aborted ? `ETIMEDOUT: Not logged in within ${timeoutMs / 1_000} s` : session.detail;
+  return { ms, tls: null, fault: { cause: session.cause, reason } };
+}

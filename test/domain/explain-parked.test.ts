@@ -1,0 +1,146 @@
+/** What an email that is parked waits for, and about when it goes: each reason by itself, and which of them is told when several hold. */
+import { describe, expect, it } from 'vitest';
+import { explainParked, isTended, type ParkedAt } from '../../src/domain/explain-parked.ts';
+import { freshState } from '../../src/domain/standing.ts';
+import { countBefore, goesAt, type RateLeft, type TransportReport } from '../../src/domain/transport-report.ts';
+import type { TransportState } from '../../src/domain/transport-state.ts';
+
+const now = Date.parse('2026-11-24T09:30:00Z');
+const minute = 60_000;
+const paused: TransportState = { ...freshState, paused: { at: now - minute, by: 'ak_7' } };
+const open: TransportState = {
+  ...freshState,
+  breaker: {
+    kind: 'open',
+    reason: 'ECONNREFUSED',
+    cause: 'connect',
+    since: now - minute,
+    tries: 3,
+    probeAt: now + 5_000,
+  },
+};
+const pace = (count: number, nextAt: number): RateLeft => ({
+  count,
+  windowMs: 1_000,
+  remaining: null,
+  nextAt,
+  resetAt: null,
+});
+const quota = (count: number, remaining: number, nextAt = now): RateLeft => ({
+  ...{ count, windowMs: minute, remaining, nextAt },
+  resetAt: now + minute,
+});
+
+function reportOf(name: string, given: Partial<TransportReport> = {}): TransportReport {
+  return {
+    name,
+    host: 'smtp.example.com:465',
+    state: freshState,
+    factor: 1,
+    pool: { connections: 4, open: 4, busy: 0, waiting: 0, workers: 1 },
+    limits: [],
+    rates: [],
+    parked: { transactional: 0, bulk: 0 },
+    ...given,
+  };
+}
+
+const parkedAt = (given: Partial<TransportReport>, more: Partial<ParkedAt> = {}): ParkedAt => ({
+  ahead: 0,
+  report: reportOf('ses', given),
+  others: [],
+  ...more,
+});
+const full = { connections: 4, open: 4, busy: 4, waiting: 9, workers: 1 };
+
+describe('an email that is parked', () => {
+  it('for a paused transport waits for somebody to resume it, whatever else is the matter', () => {
+    const state = { ...open, paused: paused.paused };
+    expect(explainParked(parkedAt({ state, rates: [quota(5, 0)], pool: full }), 'bulk', now)).toEqual({
+      reason: 'transport_paused',
+      summary:
+        'Transport ses was paused at 2026-11-24T09:29:00.000Z by the key ak_7, which costs the email no attempt. POST /v1/transports/ses/resume lets it go.',
+      movesAt: null,
+    });
+  });
+
+  it('for a transport in trouble waits for the next probe, and hears of the others of its route', () => {
+    const others = [reportOf('well'), reportOf('backup', { state: paused }), reportOf('last', { state: open })];
+    expect(explainParked(parkedAt({ state: open }, { others }), 'bulk', now)).toEqual({
+      reason: 'transport_degraded',
+      summary:
+        'Transport ses is in trouble since 2026-11-24T09:29:00.000Z (ECONNREFUSED), which costs the email no attempt. It is tried next at 2026-11-24T09:30:05.000Z, and once that goes well the email goes out by itself. Of its route, backup is paused as well. Of its route, last is in trouble as well.',
+      movesAt: now + 5_000,
+    });
+    const late = explainParked(parkedAt({ state: open }), 'bulk', now + 5_000);
+    expect(late).toMatchObject({ summary: expect.stringContaining('It is tried next now'), movesAt: null });
+  });
+
+  it('for a transport out of budget is told how many go before it, and about when it goes', () => {
+    const given = { rates: [pace(2, now + 300), quota(100, 40)], parked: { transactional: 5, bulk: 90 } };
+    expect(explainParked(parkedAt(given, { ahead: 3 }), 'transactional', now)).toEqual({
+      reason: 'waiting_for_budget',
+      summary:
+        'Transport ses may send 2 per second and 100 per minute. About 4 emails are before this one, which goes at about 2026-11-24T09:30:02.300Z; the wait costs it no attempt.',
+      movesAt: now + 2_300,
+    });
+    expect(explainParked(parkedAt({ rates: [quota(10, 0, now + 9_000)] }), 'bulk', now)).toMatchObject({
+      reason: 'waiting_for_budget',
+      summary: expect.stringContaining('No email is before this one, which goes at about 2026-11-24T09:30:09.000Z;'),
+      movesAt: now + 9_000,
+    });
+  });
+
+  it('for a transport that is slowed down is told so', () => {
+    const given = { factor: 0.0156, rates: [pace(0.25, now + 300)] };
+    expect(explainParked(parkedAt(given), 'bulk', now).summary).toMatch(
+      /^Transport ses may send one email every 4 seconds, being slowed to 2 % as its server asked for less\. No email/,
+    );
+  });
+
+  it('for a transport all of whose connections are taken waits for one, also when its rates would allow more', () => {
+    const busy = { reason: 'transport_busy', movesAt: null };
+    expect(explainParked(parkedAt({ pool: full }), 'bulk', now)).toEqual({
+      ...busy,
+      summary:
+        'Transport ses had no connection free for it: now 4 of 4 have a message in hand. The email goes as soon as one is free; that costs it no attempt.',
+    });
+    const unused = [pace(10, now - 1_000), quota(100, 40)];
+    expect(explainParked(parkedAt({ pool: full, rates: unused }), 'bulk', now)).toMatchObject({
+      ...busy,
+      summary: expect.stringContaining('in hand, though its rates would allow more. The email'),
+    });
+    const used = { pool: full, rates: [pace(10, now - 900), quota(100, 40)] };
+    expect(explainParked(parkedAt(used), 'bulk', now)).toMatchObject({
+      reason: 'waiting_for_budget',
+      summary: expect.stringContaining('No email is before this one, which goes in a moment;'),
+      movesAt: null,
+    });
+    const inSteps = { rates: [pace(10, now - 1_000), quota(100, 40)] };
+    expect(explainParked(parkedAt(inSteps), 'bulk', now)).toMatchObject({ reason: 'waiting_for_budget' });
+  });
+
+  it('waits for a worker where none is left, unless it could not let it go anyway', () => {
+    const none = { pool: { ...full, workers: 0 } };
+    expect(isTended(parkedAt(none))).toBe(false);
+    expect(isTended(parkedAt({ ...none, state: open }))).toBe(false);
+    expect(isTended(parkedAt({ ...none, state: paused }))).toBe(true);
+    expect(isTended(parkedAt({}))).toBe(true);
+  });
+});
+
+it('of bulk, one in four goes while transactional mail is parked as well', () => {
+  const parked = { transactional: 100, bulk: 100 };
+  expect([0, 1, 2, 3, 30].map((ahead) => countBefore('transactional', ahead, parked))).toEqual([0, 1, 2, 4, 40]);
+  expect([0, 1, 50].map((ahead) => countBefore('bulk', ahead, parked))).toEqual([3, 7, 150]);
+  expect(countBefore('bulk', 50, { transactional: 0, bulk: 100 })).toBe(50);
+  expect(countBefore('transactional', 30, { transactional: 100, bulk: 2 })).toBe(32);
+});
+
+it('the slowest rate says when: a pace by its gaps, a quota once what is left of it is used up', () => {
+  expect(goesAt([pace(10, now - 500)], 20, now)).toBe(now + 2_000);
+  expect(goesAt([pace(10, now + 50)], 0, now)).toBe(now + 50);
+  expect(goesAt([quota(60, 5)], 4, now)).toBe(now);
+  expect(goesAt([quota(60, 0, now + 700)], 10, now)).toBe(now + 10_700);
+  expect(goesAt([pace(10, now), quota(60, 5, now)], 15, now)).toBe(now + 10_000);
+});

@@ -1,0 +1,88 @@
+/** POST /v1/transports/:name/verify, in a process that has no worker: what it says of each thing that can be wrong, and what it does to a breaker. */
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Breaker } from '../../src/domain/transport-state.ts';
+import { keys } from '../../src/store/keys.ts';
+import { type Certificate, makeCertificate } from '../support/certificate.ts';
+import { type Env, type Postrider, startPostrider } from '../support/postrider.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { openSmtpServer, smtpUser, type TestSmtpServer } from '../support/smtp-server.ts';
+import { makeTransportsFile } from '../support/transports-file.ts';
+import { until } from '../support/until.ts';
+
+const opened = new AsyncDisposableStack();
+const base = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text: 'Hello' };
+let redis: Redis;
+let smtp: TestSmtpServer;
+let env: Env;
+let api: Postrider;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  const trusted: Certificate = opened.use(await makeCertificate());
+  const other = opened.use(await makeCertificate());
+  smtp = opened.use(await openSmtpServer({}, { tls: trusted }));
+  const to = `host: localhost, port: ${smtp.port}`;
+  const auth = (pass: string) => `auth: {user: ${smtpUser.user}, pass: ${JSON.stringify(pass)}}`;
+  const file = opened.use(
+    await makeTransportsFile(`
+transports:
+  well: {${to}, ${auth(smtpUser.pass)}, tls: {require: true, ca_file: ${trusted.file}}}
+  stranger: {${to}, ${auth(smtpUser.pass)}, tls: {require: true, ca_file: ${other.file}}}
+  refused: {${to}, ${auth('hunter2')}, tls: {require: true, ca_file: ${trusted.file}}}
+  down: {host: 127.0.0.1, port: 1, tls: none}
+routes:
+  default: {failover: [well]}
+`),
+  );
+  env = { REDIS_URL: server.url, TRANSPORTS_FILE: file.path, LOG_LEVEL: 'warn' };
+  api = opened.use(await startPostrider({ ...env, ROLES: 'api' }));
+});
+afterAll(() => opened.disposeAsync());
+
+const verify = async (name: string) => (await api.api('POST', `/v1/transports/${name}/verify`)).body;
+
+it('says that it went well, how long it took and over which TLS', async () => {
+  expect(await verify('well')).toEqual({
+    ...{ object: 'transport_verification', name: 'well', ok: true },
+    ...{ ms: expect.any(Number), tls: 'TLSv1.3', detail: null, cause: null },
+  });
+  expect(smtp.connections).toBe(1);
+});
+
+it.each([
+  ['refused', 'login', /535 5\.7\.8 Authentication credentials invalid/],
+  ['stranger', 'tls', /self-signed certificate/],
+  ['down', 'connect', /ECONNREFUSED/],
+])('says of %s that it is a matter of %s, without a secret', async (name, cause, detail) => {
+  const verification = await verify(name);
+  expect(verification).toMatchObject({ name, ok: false, tls: null, cause, detail: expect.stringMatching(detail) });
+  expect(JSON.stringify(verification)).not.toContain('hunter2');
+  expect((await api.api('GET', `/v1/transports/${name}`)).body).toMatchObject({ state: 'ok' });
+});
+
+it('when it goes well, a worker tries at once, and what waits goes out', async () => {
+  const now = Date.now();
+  const breaker: Breaker = {
+    ...{ kind: 'open', reason: '535 5.7.8 Not today', cause: 'login', since: now, tries: 9 },
+    probeAt: now + 30_000,
+  };
+  await redis.hset(keys.transport('well'), 'breaker', JSON.stringify(breaker));
+  await using _worker = await startPostrider({ ...env, ROLES: 'worker' });
+  const { id } = (await api.api('POST', '/v1/emails', base)).body;
+  const explain = async () => (await api.api('GET', `/v1/emails/${id}/explain`)).body;
+  await until('it to be parked', async () => (await explain()).reason === 'transport_degraded', explain);
+  expect((await api.api('GET', '/v1/transports/well')).body).toMatchObject({
+    state: 'degraded',
+    breaker: { state: 'open', cause: 'login', next_probe_at: new Date(now + 30_000).toISOString() },
+    parked: { transactional: 1 },
+  });
+  expect(await verify('well')).toMatchObject({ ok: true });
+  await until('it to be sent', async () => (await explain()).reason === 'final', explain);
+  expect(Date.now()).toBeLessThan(breaker.probeAt);
+  expect((await api.api('GET', '/v1/transports/well')).body).toMatchObject({ state: 'ok', pool: { workers: 1 } });
+});
+
+it('knows no other names', async () => {
+  expect(await api.api('POST', '/v1/transports/default/verify')).toMatchObject({ status: 404 });
+});

@@ -49,7 +49,7 @@ export async function dispatch(deps: Deps, parcel: Parcel): Promise<Outcome | Se
   for (const name of choice.transports) {
     const transport = deps.transports.get(name);
     if (transport === null) continue; // the plan changed this moment
-    const standing = standingOf(name, deps.known.get(name) ?? freshState, transport.pool);
+    const standing = standingOf(name, await stateOf(deps, name), transport.pool);
     firstStanding ??= standing;
     if (standing.kind === 'stuck') return park(deps, parcel, name, standing.why);
     if (standing.kind !== 'open') continue;
@@ -65,6 +65,15 @@ export async function dispatch(deps: Deps, parcel: Parcel): Promise<Outcome | Se
   const [first = ''] = choice.transports;
   const why = firstStanding !== null && 'why' in firstStanding ? firstStanding.why : `transport ${first} is gone`;
   return park(deps, parcel, first, why);
+}
+
+/** Right after the start, or when the plan has changed, `tend` has not read it yet. Not kept here: `tend` must see that it is new. */
+async function stateOf(deps: Deps, name: string): Promise<TransportState> {
+  const known = deps.known.get(name);
+  if (known !== undefined) return known;
+  // A transport that is always there, as the sandbox is, has no state.
+  if (deps.transports.plan.transports[name] === undefined) return freshState;
+  return (await deps.states.read([name])).get(name) ?? freshState;
 }
 
 function choose(deps: Deps, { email: { facts }, isSandbox }: Parcel): Choice {

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
+import { parkedReasons } from '../src/domain/explain-parked.ts';
 import { sandboxDomain, sandboxRows } from '../src/domain/sandbox.ts';
 import { startProcess } from './support/processes.ts';
 
@@ -31,6 +32,15 @@ it('the configuration table in README.md is what src/config.ts says', async () =
 it('the sandbox recipients in README.md are those of src/domain/sandbox.ts', () => {
   const rows = sandboxRows.map(({ local, becomes }) => `| \`${local}@${sandboxDomain}\` | ${becomes} |`);
   expect(tableOf('sandbox').split('\n').slice(2, -2)).toEqual(rows);
+});
+
+it('what mail may wait for is in README.md', () => {
+  const readme = readFileSync(new URL('README.md', root), 'utf8');
+  for (const reason of parkedReasons) expect(readme).toContain(`| \`${reason}\` `);
+});
+
+it.each(['README.md', 'CHANGELOG.md', 'src/README.md', 'bench/README.md'])('%s has no traces of a merge', (path) => {
+  expect(readFileSync(new URL(path, root), 'utf8')).not.toMatch(/^(?:<{7}|={7}|>{7})/m);
 });
 
 it('an unknown command prints what there is and exits with 64', async () => {

@@ -1,18 +1,28 @@
 /** /livez and /readyz: is the process alive, and can it take work. */
 import { z } from 'zod';
+import { causeMeanings } from '../domain/fault-cause.ts';
+import { isInService } from '../domain/standing.ts';
+import type { TransportReport } from '../domain/transport-report.ts';
 import type { Pressure } from '../pipeline/gauge.ts';
 import { readinessExamples } from './openapi/health-examples.ts';
 import type { Routes } from './server.ts';
+import type { Transports } from './transports.ts';
 
 type Deps = {
   /** Whether Redis answers now. */
   ping(): Promise<boolean>;
   readonly pressure: Readonly<Pressure>;
+  transports: Pick<Transports, 'survey'>;
   isDraining(): boolean;
 };
 
 const check = z.object({
-  name: z.string().meta({ description: 'What was looked at: `redis`, `accepting`, `load`.' }),
+  name: z
+    .string()
+    .meta({
+      description:
+        'What was looked at: `redis`, `accepting`, `load`, and `transport <name>` for each that is out of service.',
+    }),
   ok: z.boolean().meta({ description: 'Whether it is as it should be.' }),
   detail: z.string().optional().meta({ description: 'What is wrong with it.' }),
 });
@@ -49,7 +59,7 @@ export function healthRoutes(deps: Deps): Routes {
         operationId: 'getReadiness',
         summary: 'Can this process take work',
         description:
-          'Not ready while Redis is away or the process is stopping. While too much mail waits or Redis is nearly full, new mail is refused and the check `load` says why. The process stays ready then: everything else is answered, and another process could do no better.',
+          'Not ready while Redis is away or the process is stopping. While too much mail waits or Redis is nearly full, new mail is refused and the check `load` says why. The process stays ready then: everything else is answered, and another process could do no better. Nor does a transport that is paused or in trouble make it less ready: its mail waits.',
         tags: ['health'],
         security: [],
         response: { 200: readiness, 503: readiness },
@@ -63,9 +73,18 @@ export function healthRoutes(deps: Deps): Routes {
         const { overLine } = deps.pressure;
         const load = { name: 'load', ok: overLine === null, ...(overLine === null ? {} : { detail: overLine }) };
         const isReady = needed.every(({ ok }) => ok);
+        // Redis may have gone away since it answered: then there is nothing to say of them.
+        const transports = isReady ? await deps.transports.survey().catch(() => []) : [];
+        const outOfService = transports.filter(({ state }) => !isInService(state)).map(transportCheck);
         const status = isReady ? ('ready' as const) : ('not_ready' as const);
-        return reply.status(isReady ? 200 : 503).send({ status, checks: [...needed, load] });
+        return reply.status(isReady ? 200 : 503).send({ status, checks: [...needed, load, ...outOfService] });
       },
     });
   };
+}
+
+/** Whoever may look at this has no key: it says what kind of trouble it is, and nothing that a server answered. */
+function transportCheck({ name, state: { paused, breaker } }: TransportReport) {
+  const isPaused = paused !== null || breaker.kind === 'closed';
+  return { name: `transport ${name}`, ok: false, detail: isPaused ? 'it is paused' : causeMeanings[breaker.cause] };
 }

@@ -77,9 +77,16 @@ it('when it goes well, a worker tries at once, and what waits goes out', async (
     breaker: { state: 'open', cause: 'login', next_probe_at: new Date(now + 30_000).toISOString() },
     parked: { transactional: 1 },
   });
+  const transports = async () =>
+    (await api.api('GET', '/readyz')).body.checks.filter(({ name }) => name.startsWith('transport'));
+  expect(await transports()).toEqual([{ name: 'transport well', ok: false, detail: 'the server refused the login' }]);
+  await api.api('POST', '/v1/transports/down/pause');
+  expect(await transports()).toContainEqual({ name: 'transport down', ok: false, detail: 'it is paused' });
+  await api.api('POST', '/v1/transports/down/resume');
   expect(await verify('well')).toMatchObject({ ok: true });
   await until('it to be sent', async () => (await explain()).reason === 'final', explain);
   expect(Date.now()).toBeLessThan(breaker.probeAt);
+  expect(await transports()).toEqual([]);
   expect((await api.api('GET', '/v1/transports/well')).body).toMatchObject({ state: 'ok', pool: { workers: 1 } });
 });
 

@@ -50,7 +50,7 @@ describe('verify', () => {
       stage === 'AUTH' ? `500 5.5.2 What is ${line}? And S3cret?` : undefined;
     await using smtp = await openScriptedSmtp(repeating, taken);
     const { fault } = await verify(settingsTo(smtp.port, { auth }));
-    expect(fault?.reason).toMatch(/500 5\.5\.2 What is AUTH PLAIN \*\*\* And \*\*\*\?/);
+    expect(fault?.reason).toMatch(/500 5\.5\.2 What is AUTH PLAIN \*\*\*\? And \*\*\*\?/);
     expect(fault?.reason).not.toContain('S3cret');
     expect(fault?.reason).not.toContain(Buffer.from('\0ada\0S3cret').toString('base64'));
     await using tokens = await openTokenServer((response) => give(response, { access_token: 'T0ken' }));

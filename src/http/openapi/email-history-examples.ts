@@ -112,6 +112,34 @@ export const explanationExamples: Examples = {
       ],
     },
   },
+  waiting_for_budget: {
+    summary: 'Its transport may send no more for now',
+    value: {
+      object: 'explanation',
+      email_id: id,
+      status: 'queued',
+      reason: 'waiting_for_budget',
+      summary:
+        'Transport default may send 14 per second and 50000 per day. About 310 emails are before this one, which goes at about 2026-11-24T09:30:22.200Z; the wait costs it no attempt.',
+      moves_at: '2026-11-24T09:30:22.200Z',
+      ends_at: '2026-11-26T09:30:00.000Z',
+      recipients: [{ email: 'ada@example.org', status: 'queued', why: 'next attempt at 2026-11-24T09:30:00.000Z' }],
+    },
+  },
+  transport_paused: {
+    summary: 'Its transport is paused',
+    value: {
+      object: 'explanation',
+      email_id: id,
+      status: 'queued',
+      reason: 'transport_paused',
+      summary:
+        'Transport default was paused at 2026-11-24T09:12:40.218Z by the key admin, which costs the email no attempt. POST /v1/transports/default/resume lets it go.',
+      moves_at: null,
+      ends_at: '2026-11-25T09:30:00.000Z',
+      recipients: [{ email: 'ada@example.org', status: 'queued', why: 'next attempt at 2026-11-24T09:30:00.000Z' }],
+    },
+  },
   final: {
     summary: 'It is done',
     value: {

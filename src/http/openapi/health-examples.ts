@@ -14,6 +14,18 @@ export const readinessExamples: RouteExamples = {
         ],
       },
     },
+    transport_in_trouble: {
+      summary: 'Ready, though a server refuses the login',
+      value: {
+        status: 'ready',
+        checks: [
+          { name: 'redis', ok: true },
+          { name: 'accepting', ok: true },
+          { name: 'load', ok: true },
+          { name: 'transport ses', ok: false, detail: 'the server refused the login' },
+        ],
+      },
+    },
     refusing_mail: {
       summary: 'Ready, but new mail is refused for now',
       value: {

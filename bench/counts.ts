@@ -20,6 +20,12 @@ export type Counts = {
   readonly naive: number;
   /** Batches of 1,000, of each kind. */
   readonly batches: number;
+  /** Bulk emails that wait while transactional ones pass. */
+  readonly bulk: number;
+  /** Those transactional ones. */
+  readonly watched: number;
+  /** Emails that wait for a transport of one message a second. */
+  readonly parked: number;
 };
 
 export type Size = 'full' | 'short';
@@ -37,6 +43,9 @@ export const counts: Readonly<Record<Size, Counts>> = {
     endToEnd: 4_000,
     naive: 3_000,
     batches: 10,
+    bulk: 100_000,
+    watched: 300,
+    parked: 10_000,
   },
   short: {
     rounds: 1,
@@ -50,6 +59,9 @@ export const counts: Readonly<Record<Size, Counts>> = {
     endToEnd: 3_000,
     naive: 2_000,
     batches: 4,
+    bulk: 10_000,
+    watched: 50,
+    parked: 1_000,
   },
 };
 

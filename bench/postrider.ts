@@ -26,20 +26,21 @@ export async function startApi(redis: OwnRedis, smtpPort: number): Promise<Api> 
   };
 }
 
-export async function startWorker(redis: OwnRedis, smtpPort: number): Promise<Worker> {
-  const running = start('worker', redis, smtpPort);
+/** @param query of `SMTP_URL`, such as `rate=1/s` */
+export async function startWorker(redis: OwnRedis, smtpPort: number, query = ''): Promise<Worker> {
+  const running = start('worker', redis, smtpPort, query);
   await running.printed(/worker is running/);
   return { pid: running.pid, [Symbol.asyncDispose]: () => stop(running) };
 }
 
-function start(role: 'api' | 'worker', redis: OwnRedis, smtpPort: number): Running {
+function start(role: 'api' | 'worker', redis: OwnRedis, smtpPort: number, query = ''): Running {
   const env = {
     NODE_ENV: 'production',
     ROLES: role,
     PORT: '0',
     LOG_LEVEL: 'warn',
     REDIS_URL: `unix://${redis.socket}`,
-    SMTP_URL: `smtp://127.0.0.1:${smtpPort}?tls=none&connections=${smtpConnections}`,
+    SMTP_URL: `smtp://127.0.0.1:${smtpPort}?tls=none&connections=${smtpConnections}&${query}`,
     POSTRIDER_API_KEY: apiKey,
     SECRET_KEY: secretKey,
   };

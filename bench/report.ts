@@ -5,6 +5,7 @@ import type { BatchCost } from './measure-batch.ts';
 import type { Limits } from './measure-limits.ts';
 import type { Naive } from './measure-naive.ts';
 import type { Memory, Ours } from './measure-ours.ts';
+import type { Waiting } from './measure-waiting.ts';
 
 export type Round = {
   readonly limits: Limits;
@@ -20,17 +21,18 @@ const smallestShownBytes = 1;
 const shownCommands = 12;
 
 /** @param rounds at least one; of every figure and every ratio the median is shown */
-export function report(rounds: readonly Round[]): string {
+export function report(rounds: readonly Round[], waiting: Waiting): string {
   const parts = [
     acceptTable(rounds),
     batchTable(rounds),
     composeTable(rounds),
     deliverTable(rounds),
     endToEndTable(rounds),
+    waitingTable(waiting),
     costTable(rounds),
     memoryTable(rounds),
   ];
-  return [...parts, summary(rounds)].join('\n\n');
+  return [...parts, `${summary(rounds)} | ${waitingSummary(waiting)}`].join('\n\n');
 }
 
 function summary(rounds: readonly Round[]): string {
@@ -183,6 +185,28 @@ function costTable(rounds: readonly Round[]): string {
     ],
     ['left', 'right', 'left'],
   );
+}
+
+function waitingTable({ bulk, transactional, parked }: Waiting): string {
+  const { count, p50Ms, p99Ms } = transactional;
+  return table(
+    ['while mail waits', ''],
+    [
+      ['bulk emails waiting, before and after', `${whole(bulk.before)}, ${whole(bulk.after)}`],
+      ['bulk emails sent per second meanwhile', whole(bulk.perSecond)],
+      [`${count} transactional ones, POST to 250`, `p50 ${p50Ms.toFixed(0)} ms, p99 ${p99Ms.toFixed(0)} ms`],
+      [`worker with ${whole(parked.emails)} parked at 1/s`, `${cpuShare(parked.cpu)} of a core`],
+    ],
+    ['left', 'left'],
+  );
+}
+
+function waitingSummary({ transactional, parked }: Waiting): string {
+  return `beside bulk p99 ${transactional.p99Ms.toFixed(0)} ms, parked ${cpuShare(parked.cpu)} CPU`;
+}
+
+function cpuShare(cpu: number | null): string {
+  return cpu === null ? 'n/a' : `${(100 * cpu).toFixed(1)} %`;
 }
 
 function memoryTable(rounds: readonly Round[]): string {

@@ -7,6 +7,7 @@ export type SinkRequest =
   | { readonly kind: 'open' }
   /** Starts counting from nothing. */
   | { readonly kind: 'begin' }
+  | { readonly kind: 'look' }
   /** Answered once `count` messages have arrived, or when none has arrived for a while. */
   | { readonly kind: 'wait'; readonly count: number };
 
@@ -17,6 +18,8 @@ export type SinkAnswer = {
   readonly distinct: number;
   /** When each message was answered with 250, by the clock all processes share. */
   readonly arrivals: readonly number[];
+  /** When the message to each recipient called `watched-…` arrived. */
+  readonly watched: Readonly<Record<string, number>>;
 };
 
 const bodyEnd = Buffer.from('\r\n.\r\n');
@@ -27,6 +30,7 @@ const pollMs = 5;
 
 let arrivals: number[] = [];
 let recipients = new Set<string>();
+let watched: Record<string, number> = {};
 
 const server = createServer({ noDelay: true }, serve);
 
@@ -38,10 +42,13 @@ answerRequests<SinkRequest, SinkAnswer>(async (request) => {
   if (request.kind === 'begin') {
     arrivals = [];
     recipients = new Set();
+    watched = {};
   }
   if (request.kind === 'wait') await waitFor(request.count);
   const { port } = server.address() as AddressInfo;
-  return { port, count: arrivals.length, distinct: recipients.size, arrivals };
+  // A look is taken often and wants no list.
+  const listed = request.kind === 'look' ? [] : arrivals;
+  return { port, count: arrivals.length, distinct: recipients.size, arrivals: listed, watched };
 });
 
 async function waitFor(count: number): Promise<void> {
@@ -88,8 +95,13 @@ function serve(socket: Socket): void {
 }
 
 function take(to: readonly string[]): void {
-  arrivals.push(monotonicMs());
-  for (const address of to) recipients.add(address);
+  const now = monotonicMs();
+  arrivals.push(now);
+  for (const line of to) {
+    recipients.add(line);
+    const [, address] = /<(watched-[^>]*)>/.exec(line) ?? [];
+    if (address !== undefined) watched[address] = now;
+  }
 }
 
 function replyTo(verb: string): string {

@@ -17,12 +17,10 @@ type Deps = {
 };
 
 const check = z.object({
-  name: z
-    .string()
-    .meta({
-      description:
-        'What was looked at: `redis`, `accepting`, `load`, and `transport <name>` for each that is out of service.',
-    }),
+  name: z.string().meta({
+    description:
+      'What was looked at: `redis`, `accepting`, `load`, and `transport <name>` for each that is out of service.',
+  }),
   ok: z.boolean().meta({ description: 'Whether it is as it should be.' }),
   detail: z.string().optional().meta({ description: 'What is wrong with it.' }),
 });

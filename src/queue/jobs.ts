@@ -93,6 +93,7 @@ export async function openWorker<Data>(
   });
   worker.on('error', (error) => options.onTrouble(name, error));
   await worker.waitUntilReady();
+  assertRenewed(worker.opts);
 
   let closing: Promise<void> | undefined;
   const close = () => {
@@ -105,6 +106,21 @@ export async function openWorker<Data>(
     /** Waits for the jobs in hand; those that outlast the timeout are left, and taken over by another worker. */
     [Symbol.asyncDispose]: close,
   };
+}
+
+/**
+ * A lock outlives any wait on a socket, ten minutes for the answer to a final dot among them, because it is renewed for as long as the process
+ * lives. Without that, another worker would send what this one is sending.
+ * @throws when it would lapse before it is renewed
+ */
+export function assertRenewed(options: {
+  lockDuration?: number;
+  lockRenewTime?: number;
+  skipLockRenewal?: boolean;
+}): void {
+  const { lockDuration = 0, lockRenewTime = Number.POSITIVE_INFINITY, skipLockRenewal = false } = options;
+  if (skipLockRenewal || lockRenewTime >= lockDuration)
+    throw new Error(`A job's lock of ${lockDuration} ms would lapse before it is renewed (after ${lockRenewTime} ms)`);
 }
 
 /** BullMQ gives no second word once it waits for its jobs, so it is left waiting. */

@@ -2,7 +2,7 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Answer } from '../../src/domain/outcome.ts';
-import { openQueue, openWorker, type WorkerOptions } from '../../src/queue/jobs.ts';
+import { assertRenewed, openQueue, openWorker, type WorkerOptions } from '../../src/queue/jobs.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
@@ -105,4 +105,13 @@ it('jobs are added by the thousand, each once', async () => {
   await line.queue.add(ids);
   await until('all to have run', () => line.runs.length >= ids.length);
   expect(new Set(line.runs).size).toBe(ids.length);
+});
+
+it('a worker whose locks would lapse in the middle of a wait does not open', () => {
+  expect(() => assertRenewed({ lockDuration: 1_000, lockRenewTime: 500 })).not.toThrow();
+  expect(() => assertRenewed({ lockDuration: 1_000, lockRenewTime: 1_000 })).toThrow('would lapse');
+  expect(() => assertRenewed({ lockDuration: 1_000, lockRenewTime: 500, skipLockRenewal: true })).toThrow(
+    'would lapse',
+  );
+  expect(() => assertRenewed({})).toThrow('would lapse');
 });

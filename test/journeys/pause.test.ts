@@ -1,5 +1,7 @@
 /** A transport is paused on one process and holds on all: mail waits without an attempt, is counted, may be cancelled, and goes when it is resumed. */
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { keys } from '../../src/store/keys.ts';
 import { apiClient, type Env, type Postrider, startPostrider } from '../support/postrider.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { openSmtpServer, type TestSmtpServer } from '../support/smtp-server.ts';
@@ -13,6 +15,7 @@ const isoIn = (ms: number) => new Date(Date.now() + ms).toISOString();
 
 let smtp: TestSmtpServer;
 let env: Env;
+let redis: Redis;
 let one: Postrider;
 beforeAll(async () => {
   smtp = opened.use(await openSmtpServer());
@@ -29,8 +32,9 @@ routes:
   small: {failover: [small]}
 `),
   );
-  const redis = opened.use(await openTestRedis());
-  env = { TRANSPORTS_FILE: file.path, LOG_LEVEL: 'warn', REDIS_URL: redis.url };
+  const server = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  env = { TRANSPORTS_FILE: file.path, LOG_LEVEL: 'warn', REDIS_URL: server.url };
   one = opened.use(await start('api'));
 });
 afterAll(() => opened.disposeAsync());
@@ -220,4 +224,5 @@ it('without transports none is listed', async () => {
   expect(await alone.api('GET', '/v1/transports')).toMatchObject({ status: 200, body: { data: [] } });
   expect(await alone.api('GET', '/v1/transports/inbox')).toMatchObject({ status: 404 });
   expect(await alone.api('POST', '/v1/transports/inbox/pause')).toMatchObject({ status: 404 });
+  expect(await redis.exists(keys.transport('inbox'))).toBe(0);
 });

@@ -78,7 +78,8 @@ describe('verify', () => {
     stopping.abort();
     expect((await stopped).fault).toMatchObject({ cause: 'connect' });
     await until('the connections to be closed', () => smtp.open === 0);
-  });
+    // Sooner than a greeting is waited for.
+  }, 15_000);
 
   it('makes one connection for all who ask at once, and another for who asks later', async () => {
     await using smtp = await openScriptedSmtp();

@@ -28,6 +28,7 @@ async function openLine(lock: string) {
     SMTP_URL: `smtp://127.0.0.1:${smtp.port}?tls=none`,
     SHUTDOWN_TIMEOUT: '500ms',
     WORKER_LOCK: lock,
+    WORKER_CONCURRENCY: '5',
   };
   const api = opened.use(await startPostrider({ ...env, ROLES: 'api' }));
   const url = server.url.slice('unix://'.length);
@@ -114,7 +115,7 @@ it('when the worker of the one job dies, whoever comes first tells the outcome u
 });
 
 it.each(['SIGKILL', 'SIGTERM'] as const)(
-  'of a job whose one email hangs the others are settled at once, and %s finds only that one in flight',
+  'of a job whose one email hangs the others are settled at once and leave their places, and %s finds only that one in flight',
   async (signal) => {
     await using line = await openLine('3s');
     const to = ['a@example.org', 'b@example.org', 'hang@example.org', 'c@example.org', 'd@example.org'];
@@ -128,6 +129,9 @@ it.each(['SIGKILL', 'SIGTERM'] as const)(
       const jobs = await line.redis.lrange(`${queuePrefix}:deliver:active`, 0, -1);
       const held = await Promise.all(jobs.map((job) => line.redis.hget(`${queuePrefix}:deliver:${job}`, 'data')));
       expect(held.map((data) => JSON.parse(data ?? '').emails.toSorted())).toEqual([ids.toSorted()]);
+      // It holds its own place and no other.
+      const next = await send(line.api, 'next@example.org');
+      await until('the next email to be sent', async () => (await statusOf(line.api, next)) === 'sent');
       worker.kill(signal);
       expect(await worker.ended).toBe(signal === 'SIGKILL' ? signal : 0);
     }

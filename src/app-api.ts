@@ -31,7 +31,9 @@ export async function openApi({
   const redis = await connect('fail_fast');
   const store = await openStore(redis);
   const { emails, due, memory, transportStates, allotments, budgets } = store;
-  const deliverQueues = opened.use(openDeliverQueues({ redis, prefix: queuePrefix }));
+  const deliverQueues = opened.use(
+    openDeliverQueues({ redis: await connect('fail_fast', 'queue'), prefix: queuePrefix }),
+  );
   const pressure: Pressure = { overLine: null };
   const gauging = { due, deliverQueues, memory, lines: config.lines, pressure, report: report.backPressure, now };
   opened.use(openLoop('gauge', () => gauge(gauging), { everyMs: 1_000, onTrouble: report.trouble }));

@@ -34,7 +34,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const { emails, due, webhooks, deliveries, inbox, transportStates, budgets, allotments } = await openStore(redis);
   const worker = `${hostname()}-${process.pid}-${newId('rq')}`;
   const outbox = opened.use(await openOutbox(redis, await connect('wait'), worker, config.WORKER_LOCK));
-  const queues = { redis, prefix: queuePrefix };
+  const queues = { redis: await connect('wait', 'queue'), prefix: queuePrefix };
   const deliverQueues = opened.use(openDeliverQueues(queues));
   const postQueue = opened.use(openQueue('post', queues));
   const captured = { capture: inbox.add, newId: () => newId('mi'), now };

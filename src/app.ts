@@ -6,7 +6,7 @@ import type { Config } from './config.ts';
 import { openPlans, type Plans } from './outbound/plans.ts';
 import { openLocalRedis } from './store/local-redis.ts';
 import { openSecrets } from './store/local-secrets.ts';
-import { openRedis, type RedisPatience } from './store/redis.ts';
+import { openRedis, type RedisPatience, type RedisUse } from './store/redis.ts';
 import { openStore } from './store/store.ts';
 import { openLog } from './telemetry/log.ts';
 import { openReports, type Reports } from './telemetry/report.ts';
@@ -28,7 +28,7 @@ export type Ground = {
   /** Aborted when the process begins to stop. */
   readonly stopping: AbortSignal;
   /** A connection of its own; closed with the app. */
-  connect(patience: RedisPatience): ReturnType<typeof openRedis>;
+  connect(patience: RedisPatience, use?: RedisUse): ReturnType<typeof openRedis>;
   openStore(redis: Awaited<ReturnType<typeof openRedis>>): ReturnType<typeof openStore>;
   /** What is opened for a role, in order. */
   readonly opened: AsyncDisposableStack;
@@ -52,7 +52,8 @@ export async function openApp(config: Config): Promise<App> {
     apiKey,
     plans,
     stopping: stopping.signal,
-    connect: async (patience) => opened.adopt(await openRedis(redisUrl, patience), (redis) => redis.disconnect()),
+    connect: async (patience, use) =>
+      opened.adopt(await openRedis(redisUrl, patience, use), (redis) => redis.disconnect()),
     openStore: (redis) => openStore(redis, secretKey, newIv),
     opened,
   };

@@ -18,7 +18,7 @@ import { gather } from './pipeline/gather.ts';
 import { notify } from './pipeline/notify.ts';
 import { post } from './pipeline/post.ts';
 import { settle } from './pipeline/settle.ts';
-import { tend } from './pipeline/tend.ts';
+import { makeMemory, tend } from './pipeline/tend.ts';
 import { deliverQueueNames, type JobData, openDeliverQueues } from './queue/deliver-queue.ts';
 import { type JobIn, openQueue, openWorker } from './queue/jobs.ts';
 import { openLoop } from './queue/loop.ts';
@@ -45,7 +45,6 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const nudge = makeNudge();
   plans.follow((plan) => {
     transports.update(plan);
-    fleet.known.clear();
     nudge.nudge();
   });
   const client = opened.use(openWebhookClient({ allowPrivateNetworks: config.webhooksMayGoPrivate }));
@@ -53,15 +52,15 @@ export async function openWorkers(ground: Ground): Promise<void> {
 
   const gathering = gather.bind(null, { emails, client: files, maxBytes: config.MAX_ATTACHMENT_BYTES });
   const settling = settle.bind(null, { emails, policies, report: report.settled, now, rand });
-  const dispatching = dispatch.bind(null, { ...fleet, policies, wake: nudge.nudge, newId, now, rand });
+  const dispatching = dispatch.bind(null, { ...fleet, policies, wake: nudge.nudge, newId, now });
   const sending = { gather: gathering, compose, dispatch: dispatching, settle: settling };
   const delivering = { emails, due, ...sending, newId, now };
-  const tending = { ...fleet, allotments, nudge, worker, onTrouble: report.trouble, newId, now };
+  const tending = { ...fleet, memory: makeMemory(), allotments, nudge, worker, onTrouble: report.trouble, newId, now };
   const scheduleMs = config.WEBHOOK_SCHEDULE;
   const posting = { outbox, webhooks, emails, deliveries, client, scheduleMs, report: report.posted, now, rand };
   const notifying = { outbox, webhooks, postQueue };
   const bell = opened.use(openBell(await connect('wait')));
-  const feeding = { due, bell, deliverQueues, ...config.feeding, wait: makeNudge().wait, newId, now };
+  const feeding = { due, bell, deliverQueues, ...config.feeding, wait: makeNudge().wait.bind(null, 0), newId, now };
 
   const workers = { ...config.workers, stopping, onTrouble: report.trouble, now };
   for (const lane of lanes) {

@@ -1,6 +1,7 @@
 /** How a transport stands: whether it can take mail now, and what an attempt says of it. Pure. */
 import { classify } from './classify.ts';
 import type { Outcome, SettledOutcome } from './outcome.ts';
+import type { TransportPlan } from './transport-plan.ts';
 import { closedBreaker, type Fault, type TransportState } from './transport-state.ts';
 
 /** Whether mail may go over a transport; if not, why, and whether the next one of its route is tried instead. */
@@ -16,6 +17,14 @@ export const freshState: TransportState = { paused: null, breaker: closedBreaker
 
 export function isInService({ paused, breaker }: TransportState): boolean {
   return paused === null && breaker.kind === 'closed';
+}
+
+/** Whether a route over `name` has another transport that is in service. */
+export function hasStandIn(plan: TransportPlan, name: string, inService: ReadonlySet<string>): boolean {
+  return Object.values(plan.routes).some((route) => {
+    const members = route.kind === 'failover' ? route.transports : Object.keys(route.weights);
+    return members.includes(name) && members.some((other) => other !== name && inService.has(other));
+  });
 }
 
 export function standingOf(name: string, state: TransportState, pool: { readonly isStuck: boolean }): Standing {
@@ -42,4 +51,18 @@ export function verdictOf(outcome: Outcome | SettledOutcome): Verdict {
   if (actions.every((action) => action === 'stop_transport'))
     return { kind: 'fault', cause: 'login', reason: outcome.replies[0]?.smtp.reply ?? '' };
   return actions.includes('accept') ? { kind: 'success' } : { kind: 'nothing' };
+}
+
+/** About the mailbox (RFC 3463 section 3.3): another transport would be told the same. */
+const mailboxSubject = /^\d\.2\./;
+
+/** Whether an outcome, with nothing handed over, is the transport's own trouble for every recipient: another one may do better. */
+export function isOfTransport(outcome: Outcome | SettledOutcome): boolean {
+  if (outcome.kind !== 'answered') return outcome.kind === 'transport_fault';
+  if (outcome.replies.length === 0) return false;
+  return outcome.replies.every(({ smtp }) => {
+    const { action } = classify(smtp);
+    if (action === 'slow_down') return smtp.code === 421 || !mailboxSubject.test(smtp.enhanced ?? '');
+    return action === 'stop_transport';
+  });
 }

@@ -1,4 +1,5 @@
 /** The plan of delivery: transports, routes over them, and rules that choose a route; and which transports an email may go by. */
+import { hash } from 'node:crypto';
 import type { Lane } from './lane.ts';
 import type { Rate } from './rate.ts';
 
@@ -112,13 +113,24 @@ export type Choice = {
   readonly reserve: number;
 };
 
-/** @param rand from 0 to below 1; the same for the same choice */
-export function chooseTransports(plan: TransportPlan, question: RouteQuestion, rand: number): Choice {
+/** @param draw from 0 to below 1, by which one is drawn of several with weights; the same for the same choice */
+export function chooseTransports(plan: TransportPlan, question: RouteQuestion, draw: number): Choice {
   const name = routeOf(plan, question);
   const route = plan.routes[name];
   if (route === undefined) throw new Error(`The plan has no route ${name}`);
-  const transports = route.kind === 'failover' ? route.transports : weighted(route.weights, rand);
+  const transports = route.kind === 'failover' ? route.transports : weighted(route.weights, draw);
   return { route: name, transports, reserve: route.reserve };
+}
+
+/** From 0 to below 1, always the same for an email: what waits for the transport that was drawn for it comes back to that one. */
+export function drawOf(emailId: string): number {
+  return hash('sha1', emailId, 'buffer').readUInt32BE() / 2 ** 32;
+}
+
+/** Whether mail finds the same way by both plans. */
+export function isSameRouting(a: TransportPlan, b: TransportPlan): boolean {
+  const routing = ({ routes, rules }: TransportPlan) => JSON.stringify([routes, rules]);
+  return a === b || routing(a) === routing(b);
 }
 
 function routeOf(plan: TransportPlan, question: RouteQuestion): string {
@@ -135,9 +147,9 @@ function holds({ when }: Rule, { lane, fromDomain, tags }: RouteQuestion): boole
 }
 
 /** One is drawn by weight; the others stand in for it, the heaviest first. */
-function weighted(weights: Readonly<Record<string, number>>, rand: number): readonly string[] {
+function weighted(weights: Readonly<Record<string, number>>, draw: number): readonly string[] {
   const entries = Object.entries(weights).sort(([a, weightA], [b, weightB]) => weightB - weightA || (a < b ? -1 : 1));
-  let left = rand * entries.reduce((sum, [, weight]) => sum + weight, 0);
+  let left = draw * entries.reduce((sum, [, weight]) => sum + weight, 0);
   const drawn = entries.findIndex(([, weight]) => {
     left -= weight;
     return left < 0;

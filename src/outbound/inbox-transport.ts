@@ -1,6 +1,6 @@
 /** The dev inbox as a transport: mail is captured instead of sent. It is always well and has no connections. */
 import { acceptedBy } from './smtp-outcome.ts';
-import type { Message, Transport } from './transport.ts';
+import { endlessRoom, type Message, type Transport } from './transport.ts';
 
 type Deps = {
   capture(mail: { id: string; at: number; emailId: string; envelope: Message['envelope']; raw: Buffer }): Promise<void>;
@@ -21,7 +21,7 @@ export function openInboxTransport(deps: Deps): Transport {
       return acceptedBy('inbox', envelope.to, `250 2.6.0 Captured as ${id}`);
     },
     probe: async () => null,
-    pool: { open: 0, busy: 0, waiting: 0, isStuck: false },
+    pool: { open: 0, busy: 0, waiting: 0, isStuck: false, room: endlessRoom },
     allow() {},
     async [Symbol.asyncDispose]() {
       isClosed = true;

@@ -10,12 +10,16 @@ import { makeWaits } from './waits.ts';
 
 /** Sessions that are being opened at once: some servers take more for an attack. */
 const maxOpening = 16;
+/** How much a message counts in the time that messages take, which is a running mean. */
+const newestShare = 0.25;
 /** Up to this share of its greatest age is taken off a connection's, so that those opened together do not all end together. */
 const ageSpread = 0.2;
 
 export type PoolTimes = {
   /** How long a message waits for a connection before it goes back to the queue. */
   readonly waitMs: number;
+  /** Nobody is let wait who, as things go, would wait longer: they hold places that mail of other transports could use. */
+  readonly patienceMs: number;
   readonly idleCloseMs: number;
   /** How long no further connection is tried after a refused one, while others work. */
   readonly reopenMs: number;
@@ -50,6 +54,10 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
   /** The one used last comes last, and is used first: the others may become idle for good. */
   const idle: { readonly session: SmtpSession; readonly closeAt: number }[] = [];
   const busy: Record<Lane, number> = { transactional: 0, bulk: 0 };
+  /** Since when each session in use has its message. */
+  const takenAt = new Map<SmtpSession, number>();
+  /** How long a message takes; null before the first. */
+  let messageMs: number | null = null;
   let opening = 0;
   let closing = 0;
   /** Doubles with each session opened and is one after a fault: ten waiting messages are no reason to run into a wall ten times. */
@@ -82,7 +90,7 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     if (mayTake(turn)) {
       for (let kept = idle.pop(); kept !== undefined; kept = idle.pop()) {
         if (!kept.session.isUsable) continue; // its end is on its way
-        busy[turn.lane] += 1;
+        hold(kept.session, turn.lane);
         return kept.session;
       }
     }
@@ -91,12 +99,30 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     return wait;
   }
 
+  function hold(session: SmtpSession, lane: Lane): void {
+    busy[lane] += 1;
+    takenAt.set(session, now());
+  }
+
   function release(session: SmtpSession, lane: Lane): void {
     busy[lane] -= 1;
     hasTimedOut = false;
     aliveAt = now();
+    const tookMs = aliveAt - (takenAt.get(session) ?? aliveAt);
+    takenAt.delete(session);
+    messageMs = messageMs === null ? tookMs : messageMs + newestShare * (tookMs - messageMs);
     free(session);
     serve();
+    waits.endLast(-room('bulk'));
+  }
+
+  /** How many more messages of a lane it could take without making them wait long; below zero when too many wait. */
+  function room(lane: Lane): number {
+    if (allowed === 0) return 0;
+    if (messageMs === null || messageMs === 0) return Number.POSITIVE_INFINITY;
+    const soon = Math.ceil((allowed * limits.patienceMs) / messageMs);
+    const before = lane === 'transactional' ? waits.countOf(lane) : waits.count;
+    return soon + allowed - busy.transactional - busy.bulk - before;
   }
 
   /** Gives a session that is alive at this moment to whoever waits, keeps it, or closes it. */
@@ -117,7 +143,7 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
   function give(session: SmtpSession): boolean {
     const lane = waits.give(session, mayTake);
     if (lane === null) return false;
-    busy[lane] += 1;
+    hold(session, lane);
     return true;
   }
 
@@ -217,7 +243,8 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
         open: live.size,
         busy: busy.transactional + busy.bulk,
         waiting: waits.count,
-        isStuck: hasTimedOut && idle.length === 0 && !couldOpen,
+        isStuck: room('transactional') <= 0 || (hasTimedOut && idle.length === 0 && !couldOpen),
+        room: { transactional: Math.max(0, room('transactional')), bulk: Math.max(0, room('bulk')) },
       };
     },
     take,
@@ -235,6 +262,8 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     },
     allow(connections) {
       allowed = connections;
+      // Others have them all, and mail that waits here would wait in vain.
+      if (allowed === 0) waits.endAll(null);
       closeIdle(live.size + opening - allowed);
       serve();
     },

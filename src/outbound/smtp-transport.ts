@@ -8,6 +8,7 @@ import type { Transport } from './transport.ts';
 const usualTimes: PoolTimes = {
   // What must wait longer is better parked than held in memory.
   waitMs: 5_000,
+  patienceMs: 1_000,
   // Servers commonly drop an idle client after 30 to 300 seconds; we leave first.
   idleCloseMs: 20_000,
   reopenMs: 1_000,

@@ -23,6 +23,9 @@ export type Turn = {
 
 export type TransportFault = Extract<Outcome, { kind: 'transport_fault' }>;
 
+/** Of a transport that has a place for everybody. */
+export const endlessRoom = { transactional: Number.POSITIVE_INFINITY, bulk: Number.POSITIVE_INFINITY } as const;
+
 export type PoolState = {
   /** Connections that are logged in. */
   readonly open: number;
@@ -30,8 +33,13 @@ export type PoolState = {
   readonly busy: number;
   /** Messages that wait for a connection. */
   readonly waiting: number;
-  /** A wait ended in vain, no connection has become free since, and a transactional message would wait as well. */
+  /**
+   * None is allowed, or so many wait that another would wait long; or a wait ended in vain, no connection has become free since, and a
+   * transactional message would wait as well.
+   */
   readonly isStuck: boolean;
+  /** Messages of each lane that it could take now without making them wait long. */
+  readonly room: Readonly<Record<Lane, number>>;
 };
 
 export type Transport = AsyncDisposable & {

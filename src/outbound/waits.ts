@@ -14,6 +14,8 @@ export type Waits<T> = {
   join(turn: Turn): Promise<T | null>;
   /** Gives to the first that may take it; returns its lane, null when there is nobody. */
   give(what: T, mayTake: (turn: Turn) => boolean): Lane | null;
+  /** Ends so many waits in vain, those that would be served last. */
+  endLast(count: number): void;
   endAll(what: T | null): void;
 };
 
@@ -77,6 +79,9 @@ export function makeWaits<T>({ waitMs, now, isFindingOut, onTimeout }: Deps): Wa
         }
       }
       return null;
+    },
+    endLast(count) {
+      if (count > 0) for (const waiter of all().slice(-count)) end(waiter, null);
     },
     endAll(what) {
       for (const waiter of all()) end(waiter, what);

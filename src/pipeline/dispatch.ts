@@ -7,8 +7,8 @@ import type { Outcome, SettledOutcome } from '../domain/outcome.ts';
 import type { Rate } from '../domain/rate.ts';
 import { nextDue } from '../domain/recipient.ts';
 import { sandboxTransport } from '../domain/sandbox.ts';
-import { freshState, type Standing, standingOf, verdictOf } from '../domain/standing.ts';
-import { type Choice, chooseTransports } from '../domain/transport-plan.ts';
+import { freshState, isOfTransport, type Standing, standingOf, verdictOf } from '../domain/standing.ts';
+import { type Choice, chooseTransports, drawOf } from '../domain/transport-plan.ts';
 import { brakeFactor, pacedRates, type TransportState } from '../domain/transport-state.ts';
 import type { Message, Transport } from '../outbound/transport.ts';
 import type { Transports } from '../outbound/transports.ts';
@@ -20,14 +20,16 @@ type Deps = {
   /** The fleet's states as this process knows them. */
   known: Map<string, TransportState>;
   states: Pick<TransportStates, 'read' | 'fault' | 'success' | 'brake'>;
-  budgets: Pick<Budgets, 'admit' | 'park' | 'giveBack'>;
+  budgets: Pick<Budgets, 'admit' | 'park' | 'giveBack' | 'forget'>;
   policies: Readonly<Record<Lane, RetryPolicy>>;
   /** Tells `tend` that there is something for it to do. */
   wake(): void;
   newId(prefix: 'ev'): string;
   now(): number;
-  rand(): number;
 };
+
+/** Past its end an email is still tried for so long where nothing but a free connection is wanting. */
+const lastChanceMs = 60_000;
 
 /** One email on its way out. */
 export type Parcel = {
@@ -44,19 +46,18 @@ export type Parked = { readonly kind: 'parked' };
 
 export async function dispatch(deps: Deps, parcel: Parcel): Promise<Outcome | SettledOutcome | Parked> {
   const choice = choose(deps, parcel);
-  let fault: Outcome | null = null;
+  let fault: Outcome | SettledOutcome | null = null;
   let firstStanding: Standing | null = null;
   for (const name of choice.transports) {
     const transport = deps.transports.get(name);
     if (transport === null) continue; // the plan changed this moment
     const standing = standingOf(name, await stateOf(deps, name), transport.pool);
     firstStanding ??= standing;
-    if (standing.kind === 'stuck') return park(deps, parcel, name, standing.why);
-    if (standing.kind !== 'open') continue;
-    const rates = ratesOf(deps, name);
-    if (rates.length > 0 && isOver(deps, parcel))
-      return park(deps, parcel, name, `transport ${name} had no budget for it`);
-    if (!(await isAdmitted(deps, parcel, name, rates))) return parked(deps);
+    if (standing.kind === 'paused' || standing.kind === 'degraded') continue;
+    const full = fullnessOf(transport, standing, parcel);
+    // Past its end it waits for a connection: it may be this worker alone that has none.
+    if (full !== null && !isOver(deps, parcel)) return park(deps, parcel, name, full);
+    if (!(await isAdmitted(deps, parcel, name))) return waitForBudget(deps, parcel, name);
     const outcome = await sendOver(deps, parcel, transport, choice.reserve);
     if (!outcome.mayGoOn) return outcome.is;
     fault = outcome.is;
@@ -78,14 +79,25 @@ async function stateOf(deps: Deps, name: string): Promise<TransportState> {
 
 function choose(deps: Deps, { email: { facts }, isSandbox }: Parcel): Choice {
   if (isSandbox) return { route: sandboxTransport, transports: [sandboxTransport], reserve: 0 };
-  const { lane, route, tags, from } = facts;
-  return chooseTransports(deps.transports.plan, { route, lane, tags, fromDomain: domainOf(from.address) }, deps.rand());
+  const { id, lane, route, tags, from } = facts;
+  return chooseTransports(deps.transports.plan, { route, lane, tags, fromDomain: domainOf(from.address) }, drawOf(id));
 }
 
-type Sent =
-  | { readonly is: Outcome | SettledOutcome; readonly mayGoOn: false }
+async function learn({ states, known }: Deps, name: string): Promise<void> {
+  for (const [read, state] of await states.read([name])) known.set(read, state);
+}
+
+/** Why it would have to wait for a connection; null when it would not. */
+function fullnessOf({ name, pool }: Transport, standing: Standing, { email }: Parcel): string | null {
+  if (standing.kind === 'stuck') return standing.why;
+  return pool.room[email.facts.lane] === 0 ? `transport ${name} has no connection free for bulk` : null;
+}
+
+type Sent = {
+  readonly is: Outcome | SettledOutcome;
   /** Nothing was handed over, and the trouble is the transport's own. */
-  | { readonly is: Outcome; readonly mayGoOn: true };
+  readonly mayGoOn: boolean;
+};
 
 async function sendOver(deps: Deps, parcel: Parcel, transport: Transport, reserve: number): Promise<Sent> {
   const { name } = transport;
@@ -99,15 +111,16 @@ async function sendOver(deps: Deps, parcel: Parcel, transport: Transport, reserv
   const outcome = 'kind' in message ? message : await transport.send(message, claim, turn);
   if (!isClaimed) await giveBack(deps, name);
   if ('kind' in message) return { is: outcome, mayGoOn: false };
-  const isFault = await tell(deps, name, outcome);
-  if (isFault && !isClaimed) return { is: outcome as Outcome, mayGoOn: true };
-  return { is: outcome, mayGoOn: false };
+  if (outcome.kind === 'withheld' && !isClaimed && isOver(deps, parcel, lastChanceMs))
+    return { is: faultOf(name, `transport ${name} had no free connection`), mayGoOn: false };
+  await tell(deps, name, outcome);
+  return { is: outcome, mayGoOn: !isClaimed && isOfTransport(outcome) };
 }
 
-/** Tells the fleet what an attempt says of its transport. @returns whether that is trouble of the transport's own */
-async function tell(deps: Deps, name: string, outcome: Outcome | SettledOutcome): Promise<boolean> {
+/** Tells the fleet what an attempt says of its transport. */
+async function tell(deps: Deps, name: string, outcome: Outcome | SettledOutcome): Promise<void> {
   // A transport that is always there, as the sandbox is, has no state.
-  if (deps.transports.plan.transports[name] === undefined) return false;
+  if (deps.transports.plan.transports[name] === undefined) return;
   const { breaker } = deps.known.get(name) ?? freshState;
   const verdict = verdictOf(outcome);
   const event = () => ({ id: deps.newId('ev'), at: deps.now() });
@@ -119,16 +132,15 @@ async function tell(deps: Deps, name: string, outcome: Outcome | SettledOutcome)
       await deps.states.brake(name, deps.now());
       break;
     case 'success':
-      if (breaker.kind === 'open' || breaker.faults === 0) return false;
+      if (breaker.kind === 'open' || breaker.faults === 0) return;
       await deps.states.success(name, 'message', event());
       break;
     case 'nothing':
-      return false;
+      return;
   }
   // What this process does next goes by it at once; the others read it within a second.
-  for (const [read, state] of await deps.states.read([name])) deps.known.set(read, state);
+  await learn(deps, name);
   deps.wake();
-  return verdict.kind === 'fault';
 }
 
 function ratesOf(deps: Deps, name: string): readonly Rate[] {
@@ -139,7 +151,8 @@ function ratesOf(deps: Deps, name: string): readonly Rate[] {
   return pacedRates(settings, state, deps.now()).rates;
 }
 
-async function isAdmitted(deps: Deps, parcel: Parcel, name: string, rates: readonly Rate[]): Promise<boolean> {
+async function isAdmitted(deps: Deps, parcel: Parcel, name: string): Promise<boolean> {
+  const rates = ratesOf(deps, name);
   if (rates.length === 0) return true;
   const [isAdmitted = false] = await deps.budgets.admit(name, rates, [dueEmail(deps, parcel)], deps.now());
   return isAdmitted;
@@ -150,15 +163,33 @@ async function giveBack(deps: Deps, name: string): Promise<void> {
   if (rates.length > 0) await deps.budgets.giveBack(name, rates, 1, deps.now());
 }
 
+/** It was parked as it was not admitted. */
+async function waitForBudget(deps: Deps, parcel: Parcel, name: string): Promise<Outcome | Parked> {
+  const { id, lane } = parcel.email.facts;
+  if (!isOver(deps, parcel)) return parked(deps);
+  await deps.budgets.forget(name, id, lane);
+  return {
+    kind: 'transport_fault',
+    cause: 'connect',
+    transport: name,
+    detail: `transport ${name} had no budget for it`,
+  };
+}
+
 /** At the end of its time it is not parked any more, but settled, with the reason for which it waited. */
 async function park(deps: Deps, parcel: Parcel, name: string, why: string): Promise<Outcome | Parked> {
-  if (isOver(deps, parcel)) return { kind: 'transport_fault', cause: 'connect', transport: name, detail: why };
+  if (isOver(deps, parcel)) return faultOf(name, why);
   await deps.budgets.park(name, [dueEmail(deps, parcel)], deps.now());
   return parked(deps);
 }
 
-function isOver(deps: Deps, parcel: Parcel): boolean {
-  return dueEmail(deps, parcel).endsAt <= deps.now();
+/** Whether its time is over, and has been for so long. */
+function isOver(deps: Deps, parcel: Parcel, forMs = 0): boolean {
+  return dueEmail(deps, parcel).endsAt + forMs <= deps.now();
+}
+
+function faultOf(transport: string, detail: string): Outcome {
+  return { kind: 'transport_fault', cause: 'connect', transport, detail };
 }
 
 function parked(deps: Deps): Parked {

@@ -1,5 +1,6 @@
 /** tend: keeps the transports: what the fleet knows of them, how many connections this worker has, probes, and mail that may go on. */
-import { freshState, type Standing, standingOf } from '../domain/standing.ts';
+import { freshState, hasStandIn, isInService, type Standing, standingOf } from '../domain/standing.ts';
+import { isSameRouting, type TransportPlan } from '../domain/transport-plan.ts';
 import { isProbeDue, pacedRates, type TransportState } from '../domain/transport-state.ts';
 import type { Transport } from '../outbound/transport.ts';
 import type { Transports } from '../outbound/transports.ts';
@@ -10,10 +11,11 @@ import type { TransportStates } from '../store/transport-states.ts';
 
 type Deps = {
   transports: Pick<Transports, 'plan' | 'get'>;
-  /** Written here, for whoever dispatches; emptied when the plan changes. */
+  /** Written here, for whoever dispatches. */
   known: Map<string, TransportState>;
+  memory: Memory;
   states: Pick<TransportStates, 'read' | 'takeProbe' | 'fault' | 'success'>;
-  allotments: Pick<Allotments, 'allot'>;
+  allotments: Pick<Allotments, 'allot' | 'leave' | 'pools'>;
   budgets: Pick<Budgets, 'release' | 'names' | 'unpark'>;
   nudge: Nudge;
   /** Names this process among the workers. */
@@ -23,41 +25,60 @@ type Deps = {
   now(): number;
 };
 
+/** What the step before went by. */
+export type Memory = {
+  plan: TransportPlan | null;
+  inService: ReadonlySet<string>;
+  /** Transports that were tended before. */
+  readonly met: WeakSet<Transport>;
+};
+
+export function makeMemory(): Memory {
+  return { plan: null, inService: new Set(), met: new WeakSet() };
+}
+
 /** What others write of a transport is read this often, and workers that ask for connections are told within twice this time. */
 const lookEveryMs = 1_000;
+/** With more workers than connections, those without any park what comes to them: those who have one look this often. */
+const shortLookMs = 100;
 /** Mail that waits is let go in steps: fewer than one for each email of a fast transport. */
 const leastWaitMs = 50;
 /** Emails released in one step. */
 const maxReleased = 500;
 
 export async function tend(deps: Deps, stop: AbortSignal): Promise<void> {
-  const names = Object.keys(deps.transports.plan.transports);
-  const hasReturned = await learn(deps, names);
+  const { plan } = deps.transports;
+  const names = Object.keys(plan.transports);
+  for (const [name, state] of await deps.states.read(names)) deps.known.set(name, state);
+  for (const name of deps.known.keys()) if (!names.includes(name)) deps.known.delete(name);
   const waits = await Promise.all(names.map((name) => tendOne(deps, name, stop)));
-  for (const name of await deps.budgets.names()) {
-    const state = names.includes(name) ? deps.known.get(name) : undefined;
-    // Of a transport that left the plan; or of one that is out of service, when another came back that may stand in for it.
-    if (state === undefined || (hasReturned && !isInService(state))) await deps.budgets.unpark(name, deps.now());
-  }
+  await moveOn(deps, plan);
   // Nudges come with each email that is parked: what they bring is looked at together.
-  await deps.nudge.wait(leastWaitMs, stop);
-  const waitMs = Math.min(lookEveryMs, ...waits) - leastWaitMs;
-  if (waitMs > 0) await deps.nudge.wait(waitMs, stop);
+  await deps.nudge.wait(leastWaitMs, Math.min(lookEveryMs, ...waits), stop);
 }
 
-/** @returns whether a transport has come into service since */
-async function learn(deps: Deps, names: readonly string[]): Promise<boolean> {
-  let hasReturned = false;
-  for (const [name, state] of await deps.states.read(names)) {
-    const was = deps.known.get(name);
-    hasReturned ||= isInService(state) && (was === undefined || !isInService(was));
-    deps.known.set(name, state);
+/** Lets mail go whose transport cannot take it any more, where another may. */
+async function moveOn(deps: Deps, plan: TransportPlan): Promise<void> {
+  const { memory } = deps;
+  const names = Object.keys(plan.transports);
+  const inService = new Set(names.filter((name) => isInService(deps.known.get(name) ?? freshState)));
+  const isRerouted = memory.plan !== null && !isSameRouting(memory.plan, plan);
+  const hasChanged = isRerouted || memory.plan === null || inService.symmetricDifference(memory.inService).size > 0;
+  for (const name of await deps.budgets.names()) {
+    const moves = names.includes(name)
+      ? isRerouted || (hasChanged && !inService.has(name) && hasStandIn(plan, name, inService))
+      : await isForsaken(deps, name);
+    if (moves) await deps.budgets.unpark(name, deps.now());
   }
-  return hasReturned;
+  memory.plan = plan;
+  memory.inService = inService;
 }
 
-function isInService({ paused, breaker }: TransportState): boolean {
-  return paused === null && breaker.kind === 'closed';
+/** Whether no worker has it in its plan. While some go by another, what the ones let go the others would only park again. */
+async function isForsaken({ allotments, worker, now }: Deps, name: string): Promise<boolean> {
+  await allotments.leave([name], worker);
+  const pools = await allotments.pools([name], now());
+  return pools.get(name)?.workers === 0;
 }
 
 /** @returns milliseconds until there is more to do */
@@ -73,18 +94,35 @@ async function tendOne(deps: Deps, name: string, stop: AbortSignal): Promise<num
   const allowed = await deps.allotments.allot(name, deps.worker, report, connections, now);
   transport.allow(allowed);
 
-  if (state.paused === null && isProbeDue(state.breaker, now) && (await deps.states.takeProbe(name, now)))
-    void probe(deps, transport, stop);
+  if (state.paused === null && (await isOurProbe(deps, transport, state, now))) void probe(deps, transport, stop);
   const standing = standingOf(name, state, transport.pool);
   if (!mayRelease(standing, allowed)) return lookEveryMs;
-  // Without a rate, connections are the limit: more is let go once nobody waits for one.
-  if (rates.length === 0 && transport.pool.waiting > 0) return leastWaitMs;
-  const { nextAt } = await deps.budgets.release(name, rates, { max: maxReleased }, now);
-  return nextAt === null ? lookEveryMs : nextAt - now;
+  const most = rates.length > 0 ? withRates : withoutRates(transport, allowed);
+  const { nextAt } = await deps.budgets.release(name, rates, most, now);
+  if (nextAt !== null) return nextAt - now;
+  const workers = (await deps.allotments.pools([name], now)).get(name)?.workers ?? 1;
+  return workers > connections ? shortLookMs : lookEveryMs;
+}
+
+const withRates = { max: maxReleased, maxBulk: maxReleased };
+
+/** Connections are the limit: no more is let go than they can take soon, and while somebody waits for one, nothing that would wait longer. */
+function withoutRates({ pool }: Transport, allowed: number): { max: number; maxBulk: number } {
+  const { room, waiting } = pool;
+  if (waiting > 0) return { max: Math.min(allowed, room.transactional), maxBulk: 0 };
+  return { max: Math.min(maxReleased, room.transactional), maxBulk: Math.min(maxReleased, room.bulk) };
 }
 
 function mayRelease(standing: Standing, allowed: number): boolean {
   return standing.kind === 'open' && allowed > 0;
+}
+
+/** One that is new here may be what mends the trouble, such as another password: it is probed at once. */
+async function isOurProbe(deps: Deps, transport: Transport, { breaker }: TransportState, now: number) {
+  const isNew = !deps.memory.met.has(transport);
+  deps.memory.met.add(transport);
+  if (breaker.kind === 'open' && isNew) return true;
+  return isProbeDue(breaker, now) && deps.states.takeProbe(transport.name, now);
 }
 
 /** Takes as long as it takes; meanwhile the others are tended. */
@@ -92,8 +130,8 @@ async function probe(deps: Deps, transport: Transport, stop: AbortSignal): Promi
   const { name } = transport;
   try {
     const fault = await transport.probe();
-    // What ends because we close says nothing of the transport.
-    if (stop.aborted) return;
+    // What ends because we close, or because the plan has another of that name now, says nothing of the transport.
+    if (stop.aborted || deps.transports.get(name) !== transport) return;
     const event = { id: deps.newId('ev'), at: deps.now() };
     if (fault === null) await deps.states.success(name, 'probe', event);
     else await deps.states.fault(name, { cause: fault.cause, reason: fault.detail }, event);

@@ -5,7 +5,7 @@ import type { Whereabouts } from '../domain/explain.ts';
 import type { ParkedAt } from '../domain/explain-parked.ts';
 import type { Lane } from '../domain/lane.ts';
 import { nextDue } from '../domain/recipient.ts';
-import { chooseTransports } from '../domain/transport-plan.ts';
+import { chooseTransports, drawOf } from '../domain/transport-plan.ts';
 import type { TransportReport } from '../domain/transport-report.ts';
 import type { Plans } from '../outbound/plans.ts';
 import type { DeliverQueue } from '../queue/deliver-queue.ts';
@@ -37,7 +37,7 @@ export async function whereabouts(deps: Deps, email: StoredEmail): Promise<Where
 async function findParked(deps: Deps, { facts }: StoredEmail): Promise<ParkedAt | null> {
   const { id, lane, route, tags, from } = facts;
   const question = { route, lane, tags, fromDomain: domainOf(from.address) };
-  const { transports } = chooseTransports(deps.plans.plan, question, 0);
+  const { transports } = chooseTransports(deps.plans.plan, question, drawOf(id));
   const names = [...new Set([...transports, ...(await deps.budgets.names())])];
   const places = await Promise.all(
     names.map(async (name) => ({ name, place: await deps.budgets.whereParked(name, id, lane) })),

@@ -66,11 +66,11 @@ export function openBudgets(redis: Redis) {
   async function release(
     name: string,
     rates: readonly Rate[],
-    { max }: { max: number },
+    { max, maxBulk = max }: { max: number; maxBulk?: number },
     now: number,
   ): Promise<Released> {
     const most = Math.min(max, maxReleased);
-    const args = [now, most, maxPermits(rates), now + permitMs, now + 2 * permitMs, ...rateArgs(rates)];
+    const args = [now, most, maxPermits(rates), now + permitMs, now + 2 * permitMs, maxBulk, ...rateArgs(rates)];
     const answer = (await releaseScript(redis, keysOf(name), args)) as [number, number, number];
     const [released, left, nextAt] = answer;
     return { released, left, nextAt: nextAt < 0 ? null : nextAt };
@@ -93,14 +93,15 @@ export function openBudgets(redis: Redis) {
     },
 
     /**
-     * Lets parked emails go on, as many as there are tokens for, `max` (500) at most: transactional first, one in four of bulk while both
+     * Lets parked emails go on, as many as there are tokens for, `max` (500) at most and of bulk `maxBulk`: transactional first, one in four of bulk while both
      * wait. Each is due at once and has a permit; of those nobody holds more than a second's worth, so that workers which hang do not
      * burst afterwards. Without rates there are no permits.
      */
     release,
 
-    /** Lets all go on that are parked for a transport that is no more. */
+    /** Lets all go on that are parked for a transport which cannot take them any more. Permits are void: those who have one go another way. */
     async unpark(name: string, now: number): Promise<number> {
+      await redis.del(keys.permits(name));
       let released = 0;
       for (;;) {
         const step = await release(name, [], { max: maxReleased }, now);

@@ -4,6 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { parseSmtpUrl } from '../../src/domain/smtp-url.ts';
 import {
   chooseTransports,
+  drawOf,
+  isSameRouting,
   planOf,
   type RouteQuestion,
   type Rule,
@@ -118,4 +120,22 @@ describe('a weighted route', () => {
       }),
     );
   });
+});
+
+describe('a draw', () => {
+  it('is the same for an email each time, and spread over many', () => {
+    const draws = Array.from({ length: 2_000 }, (_, n) => drawOf(`em_${n}`));
+    expect(draws).toEqual(Array.from({ length: 2_000 }, (_, n) => drawOf(`em_${n}`)));
+    for (const draw of draws) expect(draw >= 0 && draw < 1).toBe(true);
+    for (let part = 0; part < 10; part++)
+      expect(draws.filter((draw) => Math.floor(draw * 10) === part).length).toBeGreaterThan(130);
+  });
+});
+
+it('plans route alike when routes and rules are the same, whatever is said of the transports', () => {
+  const plan = planWith([]);
+  const faster = { ...planWith([]), transports: recordOf([['ses', settingsOf('smtp://h.example?rate=1/s')]]) };
+  expect(isSameRouting(plan, faster)).toBe(true);
+  expect(isSameRouting(plan, planWith([], { ses: 2, backup: 3 }))).toBe(false);
+  expect(isSameRouting(plan, planWith([{ when: { lane: 'bulk', tags: {} }, route: 'marketing' }]))).toBe(false);
 });

@@ -46,7 +46,7 @@ describe('opening', () => {
       waves.push(gate.letThrough());
     }
     expect(waves.reduce((sum, wave) => sum + wave)).toBe(60);
-    await until('all to be in hand', () => transport.pool.busy === 60);
+    await until('all to be in hand', () => server.bodies.length === 60);
     expect(server.peak).toBe(60);
     await transport.close(0);
     expect(kinds(await sending)).toEqual(Array(60).fill('unknown'));

@@ -1,6 +1,7 @@
 /** The pool over real connections: who goes first, who waits and for how long, when connections open and close. */
 import { describe, expect, it } from 'vitest';
 import type { Outcome } from '../../src/domain/outcome.ts';
+import { endlessRoom } from '../../src/outbound/transport.ts';
 import { makeGate } from '../support/gate.ts';
 import { openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
 import { send, transportTo } from '../support/smtp-transport.ts';
@@ -87,10 +88,10 @@ describe('a wait', () => {
     const late = { emailId: 'em_2', envelope, raw: Buffer.from('Subject: s\r\n\r\n') };
     expect(await transport.send(late, claim, { lane: 'transactional', reserve: 0 })).toEqual({ kind: 'withheld' });
     expect(wasClaimed).toBe(false);
-    expect(transport.pool).toEqual({ open: 1, busy: 1, waiting: 0, isStuck: true });
+    expect(transport.pool).toMatchObject({ open: 1, busy: 1, waiting: 0, isStuck: true });
     server.letGo();
     expect(await first).toMatchObject({ kind: 'answered' });
-    expect(transport.pool).toEqual({ open: 1, busy: 0, waiting: 0, isStuck: false });
+    expect(transport.pool).toMatchObject({ open: 1, busy: 0, waiting: 0, isStuck: false });
   });
 
   it('in vain is forgotten as soon as a connection comes back, though another message takes it', async () => {
@@ -104,10 +105,10 @@ describe('a wait', () => {
     at = 20;
     expect(await second).toEqual({ kind: 'withheld' });
     const third = send(transport);
-    expect(transport.pool).toEqual({ open: 1, busy: 1, waiting: 1, isStuck: true });
+    expect(transport.pool).toMatchObject({ open: 1, busy: 1, waiting: 1, isStuck: true });
     gate.letThrough();
     expect(await first).toMatchObject({ kind: 'answered' });
-    expect(transport.pool).toEqual({ open: 1, busy: 1, waiting: 0, isStuck: false });
+    expect(transport.pool).toMatchObject({ open: 1, busy: 1, waiting: 0, isStuck: false });
     await until('the third to be in hand', () => gate.held.length === 1);
     gate.open();
     expect(await third).toMatchObject({ kind: 'answered' });
@@ -236,4 +237,38 @@ describe('a connection', () => {
       expect(server.connections).toBe(2);
     },
   );
+});
+
+describe('a server that takes its time', () => {
+  it('has nobody wait who would wait longer than there is patience for; transactional waits behind its own only', async () => {
+    const gate = makeGate();
+    await using server = await openScriptedSmtp((stage) => (stage === 'body' ? gate.pass() : undefined));
+    await using transport = transportTo(server.port, { connections: 2 }, { patienceMs: 1, waitMs: nobody });
+    expect(transport.pool.room).toEqual(endlessRoom);
+    const all = Array.from({ length: 6 }, (_, at) => send(transport, `b${at}@x.co`, 'bulk', 0));
+    all.push(send(transport, 't@x.co'));
+    await until('two to be in hand', () => gate.held.length === 2);
+    const begunAt = performance.now();
+    await until('it to take a while', () => performance.now() - begunAt > 2);
+    gate.letThrough();
+    // Two in hand and one that waits are all it may have, as each takes longer than 1 ms.
+    await until('those beyond to be sent back', () => transport.pool.waiting <= 1);
+    expect(transport.pool.room.bulk).toBeLessThanOrEqual(1);
+    gate.open();
+    const outcomes = kinds(await Promise.all(all));
+    expect(outcomes.filter((kind) => kind === 'withheld').length).toBeGreaterThanOrEqual(2);
+    expect(outcomes.at(-1)).toBe('answered');
+    await until('it to be free', () => transport.pool.busy === 0);
+    expect(transport.pool).toMatchObject({ isStuck: false, room: { transactional: 3, bulk: 3 } });
+  });
+
+  it('is stuck while it may have no connection, and those who wait go back at once', async () => {
+    await using server = await openScriptedSmtp(() => 'stall');
+    await using transport = transportTo(server.port, { connections: 1 });
+    const waiting = send(transport);
+    expect(transport.pool).toMatchObject({ waiting: 1, isStuck: false });
+    transport.allow(0);
+    expect(await waiting).toEqual({ kind: 'withheld' });
+    expect(transport.pool).toMatchObject({ waiting: 0, isStuck: true, room: { transactional: 0, bulk: 0 } });
+  });
 });

@@ -9,7 +9,7 @@ export type Running = AsyncDisposable & {
   printed(pattern: RegExp): Promise<RegExpExecArray>;
   /** Resolves with the exit code, or the signal's name. */
   readonly ended: Promise<number | string>;
-  kill(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void;
+  kill(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void;
 };
 
 const running = new Map<number, string>();

@@ -20,7 +20,8 @@ export function transportTo(
   more: Partial<TransportSettings> = {},
   options: SmtpTransportOptions = {},
 ): SmtpTransport {
-  return openSmtpTransport(settingsTo(port, more), options);
+  // A busy machine takes long over a message without the server being slow.
+  return openSmtpTransport(settingsTo(port, more), { patienceMs: 60_000, ...options });
 }
 
 export function message(...to: string[]): Message {

@@ -1,0 +1,105 @@
+/** How a transport stands, what an attempt says of it, and which other may stand in. */
+import { describe, expect, it } from 'vitest';
+import { parseReply } from '../../src/domain/classify.ts';
+import type { Outcome } from '../../src/domain/outcome.ts';
+import {
+  freshState,
+  hasStandIn,
+  isInService,
+  isOfTransport,
+  standingOf,
+  verdictOf,
+} from '../../src/domain/standing.ts';
+import { recordOf, type TransportPlan } from '../../src/domain/transport-plan.ts';
+import { afterFault, type TransportState } from '../../src/domain/transport-state.ts';
+
+const open = afterFault(freshState.breaker, { cause: 'login', reason: '535 no' }, 1_000);
+const paused: TransportState = { ...freshState, paused: { at: 1_000, by: 'k' } };
+const degraded: TransportState = { ...freshState, breaker: open };
+const free = { isStuck: false };
+
+const answered = (...replies: string[]): Outcome => ({
+  kind: 'answered',
+  transport: 'ses',
+  replies: replies.map((reply, n) => ({ address: `${n}@x.co`, smtp: parseReply(reply) })),
+});
+const fault: Outcome = { kind: 'transport_fault', transport: 'ses', cause: 'connect', detail: 'ECONNREFUSED' };
+const unknown: Outcome = { kind: 'unknown', transport: 'ses', detail: 'dropped', refused: [] };
+
+describe('standing', () => {
+  it.each([
+    ['open', freshState, free, undefined],
+    ['paused', paused, free, 'transport ses is paused'],
+    ['paused', { ...paused, breaker: open }, { isStuck: true }, 'transport ses is paused'],
+    ['degraded', degraded, { isStuck: true }, 'transport ses is in trouble: 535 no'],
+    ['stuck', freshState, { isStuck: true }, 'transport ses has no free connection'],
+  ])('is %s', (kind, state, pool, why) => {
+    expect(standingOf('ses', state, pool)).toEqual(why === undefined ? { kind } : { kind, why });
+  });
+
+  it('a transport is in service unless it is paused or in trouble', () => {
+    expect([freshState, paused, degraded].map(isInService)).toEqual([true, false, false]);
+  });
+});
+
+describe('what an attempt says', () => {
+  it.each<[string, Outcome]>([
+    ['fault', fault],
+    ['fault', answered('530 5.7.0 Authentication required', '530 5.7.0 Authentication required')],
+    ['nothing', answered('530 5.7.0 Authentication required', '550 5.1.1 No such user')],
+    ['slow_down', answered('250 2.0.0 Ok', '421 4.7.0 Too many messages')],
+    ['success', answered('550 5.1.1 No such user', '250 2.0.0 Ok')],
+    ['nothing', answered('550 5.1.1 No such user')],
+    ['nothing', answered()],
+    ['nothing', unknown],
+    ['nothing', { kind: 'withheld' }],
+  ])('%s', (kind, outcome) => {
+    expect(verdictOf(outcome).kind).toBe(kind);
+  });
+
+  it('a fault has its cause and reason; a refusal that all were told counts as one of the login', () => {
+    expect(verdictOf(fault)).toEqual({ kind: 'fault', cause: 'connect', reason: 'ECONNREFUSED' });
+    expect(verdictOf(answered('530 5.7.0 Login'))).toEqual({
+      kind: 'fault',
+      cause: 'login',
+      reason: '530 5.7.0 Login',
+    });
+  });
+});
+
+describe('another transport may do better', () => {
+  it.each([
+    fault,
+    answered('530 5.7.0 Authentication required'),
+    answered('421 4.3.2 Closing', '421 4.3.2 Closing'),
+    answered('421 4.2.1 Closing'),
+    answered('450 4.7.1 Error: too much mail from 192.0.2.1'),
+    answered('454 4.7.0 TLS not available'),
+  ])('after %j', (outcome) => expect(isOfTransport(outcome)).toBe(true));
+
+  it.each<Outcome>([
+    answered(),
+    answered('421 4.3.2 Closing', '550 5.1.1 No such user'),
+    answered('450 4.2.1 The user receives mail at a rate that is too high'),
+    answered('451 4.3.0 Later'),
+    answered('250 2.0.0 Ok'),
+    unknown,
+    { kind: 'withheld' },
+    { kind: 'undeliverable', transport: 'ses', detail: 'too large' },
+  ])('not after %j', (outcome) => expect(isOfTransport(outcome)).toBe(false));
+});
+
+it('a stand-in shares a route and is in service', () => {
+  const plan: TransportPlan = {
+    transports: recordOf([]),
+    routes: recordOf([
+      ['default', { kind: 'failover', transports: ['a', 'b'], reserve: 0 }],
+      ['spread', { kind: 'weighted', weights: { b: 1, c: 2 }, reserve: 0 }],
+      ['alone', { kind: 'failover', transports: ['d'], reserve: 0 }],
+    ]),
+    rules: [],
+  };
+  const has = (name: string, ...inService: string[]) => hasStandIn(plan, name, new Set(inService));
+  expect([has('a', 'b'), has('b', 'a'), has('b', 'c'), has('c', 'b')]).toEqual([true, true, true, true]);
+  expect([has('a', 'a', 'c', 'd'), has('d', 'a', 'b', 'c', 'd'), has('a')]).toEqual([false, false, false]);
+});

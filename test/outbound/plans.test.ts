@@ -1,0 +1,59 @@
+/** Where the plan comes from: a URL, a file that may change, or nothing but the dev inbox. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { TransportPlan } from '../../src/domain/transport-plan.ts';
+import { openPlans } from '../../src/outbound/plans.ts';
+import { settingsTo } from '../support/smtp-transport.ts';
+
+let dir: string;
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'pr-transports-'));
+});
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+const nothing = { url: undefined, file: undefined, variable: () => undefined, report: () => {} };
+const fileWith = (host: string) => `transports:\n  mail: {host: ${host}}\n`;
+
+it('of a URL it is one transport, which nothing changes', async () => {
+  const url = settingsTo(25, { name: 'main' });
+  await using plans = await openPlans({ ...nothing, url });
+  plans.follow(() => expect.unreachable('It changed'));
+  await plans.reload();
+  expect(plans.plan.transports).toEqual({ main: url });
+  expect(plans.plan.routes).toMatchObject({ default: { transports: ['main'] } });
+});
+
+it('of nothing it is the dev inbox', async () => {
+  await using plans = await openPlans(nothing);
+  expect(plans.plan).toMatchObject({ transports: {}, routes: { default: { transports: ['inbox'] } }, rules: [] });
+});
+
+it('of a file it is what stands there: everybody who follows hears of a change, and of a wrong one only the report', async () => {
+  const path = join(dir, 'transports.yaml');
+  await writeFile(path, fileWith('one.example'));
+  const reports: (readonly string[])[] = [];
+  const heard: TransportPlan[][] = [[], []];
+  await using plans = await openPlans({ ...nothing, file: path, report: (faults) => reports.push(faults) });
+  for (const list of heard) plans.follow((plan) => list.push(plan));
+  expect(plans.plan.transports.mail?.host).toBe('one.example');
+
+  await writeFile(path, 'transports: {}\n');
+  await plans.reload();
+  expect(plans.plan.transports.mail?.host).toBe('one.example');
+  expect(reports).toEqual([[expect.stringContaining('transports')]]);
+  expect(heard).toEqual([[], []]);
+
+  await writeFile(path, fileWith('two.example'));
+  await plans.reload();
+  expect(plans.plan.transports.mail?.host).toBe('two.example');
+  expect(heard).toEqual([[plans.plan], [plans.plan]]);
+  expect(reports[1]).toEqual([]);
+});
+
+it('a file that is wrong from the start is refused', async () => {
+  const path = join(dir, 'wrong.yaml');
+  await writeFile(path, 'transports: {}\n');
+  await expect(openPlans({ ...nothing, file: path })).rejects.toThrow(path);
+});

@@ -1,0 +1,96 @@
+/** The transports of a plan that changes: kept, drained or opened, and never a message cut off by it. */
+import { expect, it } from 'vitest';
+import type { TransportPlan } from '../../src/domain/transport-plan.ts';
+import { openSandboxTransport } from '../../src/outbound/sandbox-transport.ts';
+import { openSmtpTransport } from '../../src/outbound/smtp-transport.ts';
+import { openTransports, type Transports } from '../../src/outbound/transports.ts';
+import { makeGate } from '../support/gate.ts';
+import { openScriptedSmtp } from '../support/scripted-smtp.ts';
+import { send } from '../support/smtp-transport.ts';
+import { until } from '../support/until.ts';
+import { failover, planTo } from '../support/worker.ts';
+
+const open = (plan: TransportPlan) => openTransports(plan, openSmtpTransport, [openSandboxTransport({ slowMs: 10 })]);
+const one = (port: number, more: object = {}) => planTo({ one: { port, ...more } }, { default: failover('one') });
+
+function get(transports: Transports, name = 'one') {
+  const transport = transports.get(name);
+  if (transport === null) throw new Error(`There is no ${name}`);
+  return transport;
+}
+
+/** A server that holds the answer to each body. */
+async function openHeld() {
+  const gate = makeGate();
+  const smtp = await openScriptedSmtp((stage) => (stage === 'body' ? gate.pass() : undefined));
+  return { smtp, gate };
+}
+
+it('has no connection to a server before the fleet shared them out', async () => {
+  await using smtp = await openScriptedSmtp();
+  await using transports = open(one(smtp.port));
+  expect(await send(get(transports))).toEqual({ kind: 'withheld' });
+  get(transports).allow(1);
+  expect(await send(get(transports))).toMatchObject({ kind: 'answered' });
+});
+
+it('keeps a transport and its connections when only rates and connections change', async () => {
+  await using smtp = await openScriptedSmtp();
+  await using transports = open(one(smtp.port));
+  const kept = get(transports);
+  kept.allow(1);
+  await send(kept);
+  transports.update(one(smtp.port, { connections: 9, rates: [{ count: 1, windowMs: 1_000 }] }));
+  expect(get(transports)).toBe(kept);
+  expect(transports.plan.transports.one).toMatchObject({ connections: 9 });
+  expect(await send(kept)).toMatchObject({ kind: 'answered' });
+  expect(smtp.connections).toBe(1);
+});
+
+it('drains a transport whose server or login changed: what is in hand ends well, what waits goes back', async () => {
+  const { smtp, gate } = await openHeld();
+  await using _smtp = smtp;
+  await using other = await openScriptedSmtp();
+  await using transports = open(one(smtp.port));
+  const former = get(transports);
+  former.allow(1);
+  const inHand = send(former);
+  await until('it to be in hand', () => gate.held.length === 1);
+  const waiting = send(former);
+  transports.update(one(other.port));
+  const present = get(transports);
+  expect(present).not.toBe(former);
+  expect(await waiting).toEqual({ kind: 'withheld' });
+  expect(await send(former)).toEqual({ kind: 'withheld' });
+  present.allow(1);
+  expect(await send(present)).toMatchObject({ kind: 'answered' });
+  expect([smtp.open, other.bodies.length]).toEqual([1, 1]);
+  gate.open();
+  expect(await inHand).toMatchObject({ kind: 'answered', replies: [{ smtp: { code: 250 } }] });
+  await until('the former connection to end', () => smtp.open === 0);
+  expect(smtp.lines.at(-1)).toBe('QUIT');
+});
+
+it('of what left the plan there is nothing, but what is always there stays', async () => {
+  await using smtp = await openScriptedSmtp();
+  await using transports = open(one(smtp.port));
+  get(transports).allow(1);
+  await send(get(transports));
+  transports.update(planTo({ two: { port: smtp.port } }, { default: failover('two') }));
+  expect(transports.get('one')).toBeNull();
+  expect(get(transports, 'two').name).toBe('two');
+  expect(get(transports, 'sandbox').name).toBe('sandbox');
+  await until('its idle connection to end', () => smtp.open === 0);
+});
+
+it('disposed of, it ends connections that are still drained as well', async () => {
+  const { smtp, gate } = await openHeld();
+  await using _smtp = smtp;
+  const transports = open(one(smtp.port));
+  get(transports).allow(1);
+  const inHand = send(get(transports));
+  await until('it to be in hand', () => gate.held.length === 1);
+  transports.update(planTo({ two: { port: smtp.port } }, { default: failover('two') }));
+  await transports[Symbol.asyncDispose]();
+  expect(await inHand).toMatchObject({ kind: 'unknown' });
+});

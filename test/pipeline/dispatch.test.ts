@@ -1,0 +1,206 @@
+/** dispatch: over the first transport of the route that can take it; another only while nothing was handed over; parked until one can. */
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { drawOf } from '../../src/domain/transport-plan.ts';
+import { openBudgets } from '../../src/store/budgets.ts';
+import { keys } from '../../src/store/keys.ts';
+import { openTransportStates } from '../../src/store/transport-states.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { type Act, openScriptedSmtp, type ScriptedSmtp, type Stage } from '../support/scripted-smtp.ts';
+import { until } from '../support/until.ts';
+import { failover, newId, openTestWorker, planTo, type Servers, type TestWorker } from '../support/worker.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+let first: ScriptedSmtp;
+let second: ScriptedSmtp;
+/** What the first server does at a stage. */
+let acts: Partial<Record<Stage, Act>> = {};
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  first = opened.use(await openScriptedSmtp((stage) => acts[stage]));
+  second = opened.use(await openScriptedSmtp());
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(async () => {
+  acts = {};
+  await redis.flushall();
+});
+
+const states = () => openTransportStates(redis);
+const event = () => ({ id: newId('ev'), at: Date.now() });
+const stateOf = async (name: string) => (await states().read([name])).get(name);
+const parkedFor = async (name: string) => (await openBudgets(redis).counts([name])).get(name);
+const fault = { cause: 'login', reason: '535 5.7.8 no' } as const;
+
+/** A worker with connections over both servers, the first before the second. */
+async function openWorker(more: { one?: Partial<Servers[string]>; two?: Partial<Servers[string]> } = {}) {
+  const servers = { one: { port: first.port, ...more.one }, two: { port: second.port, ...more.two } };
+  const worker = openTestWorker(redis, planTo(servers, { default: failover('one', 'two'), only: failover('one') }));
+  await worker.tend();
+  return worker;
+}
+
+const transportOf = ({ outcome }: Awaited<ReturnType<TestWorker['send']>>) =>
+  'transport' in outcome ? outcome.transport : outcome.kind;
+
+describe('another transport', () => {
+  it.each<[string, Partial<Record<Stage, Act>>, string]>([
+    ['hangs up', { connect: 'drop' }, 'connect'],
+    ['greets with a refusal', { connect: '554 5.7.1 Go away' }, 'protocol'],
+    ['wants a login', { MAIL: '530 5.7.0 Authentication required' }, 'login'],
+    ['drops at DATA', { DATA: 'drop' }, 'protocol'],
+  ])('takes over at once from a server that %s', async (_, given, cause) => {
+    acts = given;
+    await using worker = await openWorker();
+    expect(await worker.send()).toMatchObject({ outcome: { kind: 'answered', transport: 'two' } });
+    const { breaker } = (await stateOf('one')) ?? {};
+    expect(breaker).toMatchObject(cause === 'login' ? { kind: 'open', cause } : { kind: 'closed', faults: 1 });
+    expect(worker.known.get('one')?.breaker).toEqual(breaker);
+  });
+
+  it.each(['421 4.3.2 Service shutting down', '421 4.7.0 Too many messages, slow down', '454 4.7.0 TLS not available'])(
+    'takes over from one that answers %s to the sender, which slows that one down',
+    async (reply) => {
+      acts = { MAIL: reply };
+      await using worker = await openWorker();
+      expect(await worker.send()).toMatchObject({ outcome: { kind: 'answered', transport: 'two' } });
+      expect(await stateOf('one')).toMatchObject({ breaker: { kind: 'closed', faults: 0 }, brake: { factor: 0.5 } });
+    },
+  );
+
+  it.each<[string, Partial<Record<Stage, Act>>, object]>([
+    ['dropped within the body', { 'body begins': 'drop' }, { kind: 'unknown' }],
+    ['dropped after the final dot', { body: 'drop' }, { kind: 'unknown' }],
+    ['told to wait after the final dot', { body: '421 4.3.2 Service shutting down' }, { kind: 'answered' }],
+    ['refused after the final dot for want of a login', { body: '530 5.7.0 Login first' }, { kind: 'answered' }],
+    ['refused for its sender', { MAIL: '550 5.7.1 Not you' }, { kind: 'answered' }],
+    ['told that its mailbox is busy', { RCPT: '450 4.2.1 Mailbox receives too much' }, { kind: 'answered' }],
+  ])('is not asked about a message %s', async (_, given, outcome) => {
+    acts = given;
+    await using worker = await openWorker();
+    const lines = second.lines.length;
+    expect((await worker.send()).outcome).toMatchObject({ ...outcome, transport: 'one' });
+    expect(second.lines.length).toBe(lines);
+  });
+
+  it('takes what the first cannot take: paused, or its breaker open', async () => {
+    await using worker = await openWorker();
+    await states().pause('one', 'k', Date.now());
+    await worker.tend();
+    expect(transportOf(await worker.send())).toBe('two');
+    await states().resume('one');
+    await states().fault('one', fault, event());
+    await worker.tend();
+    expect(transportOf(await worker.send())).toBe('two');
+  });
+
+  it('that is in trouble as well: the last trouble is the outcome, and nobody was handed anything', async () => {
+    acts = { connect: 'drop' };
+    await using worker = await openWorker({ two: { port: 1 } });
+    expect((await worker.send()).outcome).toMatchObject({
+      kind: 'transport_fault',
+      transport: 'two',
+      cause: 'connect',
+    });
+  });
+});
+
+describe('parked', () => {
+  it('for the first of the route when all are out of service, and told to whoever tends', async () => {
+    await using worker = await openWorker();
+    for (const name of ['one', 'two']) await states().fault(name, fault, event());
+    await worker.tend();
+    const wakes = worker.wakes;
+    const { outcome, id } = await worker.send({ lane: 'bulk' });
+    expect(outcome).toEqual({ kind: 'parked' });
+    expect(worker.wakes).toBeGreaterThan(wakes);
+    expect(await openBudgets(redis).whereParked('one', id, 'bulk')).toMatchObject({ ahead: 0 });
+  });
+
+  it('when the fleet paused it, also by a worker that has not heard of it: neither a new one nor after a new plan', async () => {
+    await states().pause('one', 'k', Date.now());
+    const plan = planTo({ one: { port: first.port } }, { default: failover('one') });
+    await using worker = openTestWorker(redis, plan);
+    worker.transports.get('one')?.allow(1);
+    expect((await worker.send()).outcome).toEqual({ kind: 'parked' });
+    worker.transports.update(planTo({ one: { port: first.port, maxAgeMs: 9_000 } }, { default: failover('one') }));
+    worker.transports.get('one')?.allow(1);
+    expect((await worker.send()).outcome).toEqual({ kind: 'parked' });
+  });
+
+  it('while the worker has no connection to it, and at once when it loses its last', async () => {
+    const plan = planTo({ one: { port: first.port } }, { default: failover('one') });
+    await using worker = openTestWorker(redis, plan);
+    expect((await worker.send()).outcome).toEqual({ kind: 'parked' });
+    acts = { connect: 'stall' };
+    worker.transports.get('one')?.allow(1);
+    const waiting = worker.send();
+    await until('it to wait for a connection', () => worker.transports.get('one')?.pool.waiting === 1);
+    worker.transports.get('one')?.allow(0);
+    expect((await waiting).outcome).toEqual({ kind: 'withheld' });
+  });
+
+  it('not past its end, when it waits for a connection after all, and fails if there is none for a minute', async () => {
+    const plan = planTo({ one: { port: first.port } }, { default: failover('one') });
+    await using worker = openTestWorker(redis, plan, 'w1', 20);
+    const given = { expires_at: new Date(Date.now() + 60_000).toISOString() };
+    const over = Date.now() + 61_000;
+    expect((await worker.sendAt(over, given)).outcome).toEqual({ kind: 'withheld' });
+    expect((await worker.sendAt(over + 60_000, given)).outcome).toMatchObject({
+      kind: 'transport_fault',
+      detail: 'transport one had no free connection',
+    });
+    worker.transports.get('one')?.allow(1);
+    expect(transportOf(await worker.sendAt(over, given))).toBe('one');
+  });
+
+  it('beyond the rate, though the other has budget; what was not sent gives its token back', async () => {
+    await using worker = await openWorker({ one: { rates: [{ count: 2, windowMs: 3_600_000 }] } });
+    const withheld = await worker.send({}, async () => false);
+    expect(withheld.outcome).toEqual({ kind: 'withheld' });
+    acts = { MAIL: 'drop' };
+    expect(transportOf(await worker.send())).toBe('two');
+    acts = {};
+    expect(transportOf(await worker.send())).toBe('one');
+    expect(transportOf(await worker.send())).toBe('parked');
+    expect(await parkedFor('one')).toEqual({ transactional: 1, bulk: 0 });
+  });
+
+  it('no longer once its time is over: one try where there is budget, else the reason why not', async () => {
+    await using worker = await openWorker({ one: { rates: [{ count: 1, windowMs: 3_600_000 }] } });
+    const given = { lane: 'bulk', expires_at: new Date(Date.now() + 60_000).toISOString() };
+    const over = Date.now() + 61_000;
+    expect(transportOf(await worker.sendAt(over, given))).toBe('one');
+    expect(transportOf(await worker.sendAt(over - 2_000, given))).toBe('parked');
+    expect((await worker.sendAt(over, given)).outcome).toMatchObject({
+      kind: 'transport_fault',
+      detail: 'transport one had no budget for it',
+    });
+    expect(await parkedFor('one')).toEqual({ transactional: 0, bulk: 1 });
+  });
+});
+
+it('what is drawn by weight comes back to the transport it was drawn for, so that its permit is used', async () => {
+  const weights = { one: 1, two: 3 };
+  const rates = [{ count: 4, windowMs: 3_600_000 }];
+  const servers = { one: { port: first.port, rates }, two: { port: second.port } };
+  await using worker = openTestWorker(redis, planTo(servers, { default: { kind: 'weighted', weights, reserve: 0 } }));
+  await worker.tend();
+  const sent = await Promise.all(Array.from({ length: 80 }, () => worker.send()));
+  for (const one of sent) expect(transportOf(one) === 'two').toBe(drawOf(one.id) < 0.75);
+  const count = (name: string) => sent.filter((one) => transportOf(one) === name).length;
+  expect(count('one')).toBe(4);
+  expect(count('two')).toBeGreaterThan(40);
+  expect((await parkedFor('one'))?.transactional).toBe(80 - 4 - count('two'));
+  expect(await redis.zcard(keys.permits('one'))).toBe(0);
+});
+
+it('a success ends the row of faults', async () => {
+  await using worker = await openWorker();
+  await states().fault('one', { cause: 'connect', reason: 'ECONNREFUSED' }, event());
+  await worker.tend();
+  expect(transportOf(await worker.send())).toBe('one');
+  expect((await stateOf('one'))?.breaker).toEqual({ kind: 'closed', faults: 0 });
+});

@@ -1,0 +1,109 @@
+/** One worker's part of a fleet without its queues: real transports to servers of a test, and what all workers share in a real Redis. */
+import { randomBytes } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { acceptEmail } from '../../src/domain/email.ts';
+import { type IdPrefix, makeId } from '../../src/domain/id.ts';
+import type { Outcome, SettledOutcome } from '../../src/domain/outcome.ts';
+import { type Route, recordOf, type TransportPlan, type TransportSettings } from '../../src/domain/transport-plan.ts';
+import type { TransportState } from '../../src/domain/transport-state.ts';
+import { openSmtpTransport } from '../../src/outbound/smtp-transport.ts';
+import { openTransports, type Transports } from '../../src/outbound/transports.ts';
+import { dispatch, type Parcel, type Parked } from '../../src/pipeline/dispatch.ts';
+import { makeMemory, tend } from '../../src/pipeline/tend.ts';
+import { openAllotments } from '../../src/store/allotments.ts';
+import { openBudgets } from '../../src/store/budgets.ts';
+import { openEmails } from '../../src/store/emails.ts';
+import { openTransportStates } from '../../src/store/transport-states.ts';
+import { emailRequest } from './requests.ts';
+import { settingsTo } from './smtp-transport.ts';
+
+export const newId = (kind: IdPrefix) => makeId(kind, Date.now(), randomBytes(10));
+const policy = { scheduleMs: [1_000], maxAgeMs: 3_600_000 };
+
+/** Transports by name: to this port, with what else is said of it. */
+export type Servers = Readonly<Record<string, { readonly port: number } & Partial<TransportSettings>>>;
+
+export function planTo(servers: Servers, routes: Readonly<Record<string, Route>>): TransportPlan {
+  const transports = Object.entries(servers).map(([name, { port, ...more }]): [string, TransportSettings] => [
+    name,
+    settingsTo(port, { ...more, name }),
+  ]);
+  return { transports: recordOf(transports), routes: recordOf(Object.entries(routes)), rules: [] };
+}
+
+/** A route that tries its transports in this order. */
+export const failover = (...transports: string[]): Route => ({ kind: 'failover', transports, reserve: 0.25 });
+
+export type TestWorker = AsyncDisposable & {
+  readonly transports: Transports;
+  readonly known: Map<string, TransportState>;
+  /** How often it asked to be tended. */
+  readonly wakes: number;
+  /** An email stored now, and one attempt at it. */
+  send(given?: object, claim?: () => Promise<boolean>): Promise<Sent>;
+  /** The same, with the attempt at another time. */
+  sendAt(now: number, given?: object): Promise<Sent>;
+  /** @returns how long it would wait at most */
+  tend(now?: number): Promise<number>;
+};
+
+export type Sent = { readonly id: string; readonly outcome: Outcome | SettledOutcome | Parked };
+
+/** @param times of its transports' pools; nobody waits long in a test */
+export function openTestWorker(redis: Redis, plan: TransportPlan, worker = 'w1', waitMs = 5_000): TestWorker {
+  const emails = openEmails(redis);
+  const states = openTransportStates(redis);
+  const budgets = openBudgets(redis);
+  const allotments = openAllotments(redis);
+  const transports = openTransports(plan, (settings) => openSmtpTransport(settings, { waitMs }), []);
+  const known = new Map<string, TransportState>();
+  const fleet = { transports, known, states, budgets };
+  const stop = new AbortController();
+  const memory = makeMemory();
+  let wakes = 0;
+  const wake = () => {
+    wakes += 1;
+  };
+
+  async function sendAt(now: number, given: object, claim = async () => true): Promise<Sent> {
+    const request = emailRequest.parse({ from: 'a@x.co', to: 'b@x.co', subject: 's', text: 't', ...given });
+    const email = acceptEmail(request, { id: newId('em'), keyId: 'k', now: Date.now() });
+    await emails.create([{ email, claim: null }], { batchClaim: null, isStrict: true, now: Date.now() });
+    const loaded = await emails.load(email.facts.id);
+    if (loaded === null) throw new Error('It is not stored');
+    const raw = Buffer.from('Subject: s\r\n\r\nHello');
+    const to = loaded.state.recipients.map(({ address }) => address);
+    const message = { emailId: email.facts.id, envelope: { from: 'a@x.co', to }, raw };
+    const parcel: Parcel = { email: loaded, isSandbox: false, message: async () => message, claim };
+    const policies = { transactional: policy, bulk: policy };
+    const outcome = await dispatch({ ...fleet, policies, wake, newId, now: () => now }, parcel);
+    return { id: email.facts.id, outcome };
+  }
+
+  return {
+    transports,
+    known,
+    get wakes() {
+      return wakes;
+    },
+    send: (given = {}, claim) => sendAt(Date.now(), given, claim),
+    sendAt: (now, given = {}) => sendAt(now, given),
+    async tend(now = Date.now()) {
+      let waitMs = 0;
+      const wait = async (_leastMs: number, mostMs: number) => {
+        waitMs = mostMs;
+      };
+      const nudge = { nudge: wake, wait };
+      const onTrouble = (_: string, error: unknown) => {
+        throw error;
+      };
+      const deps = { ...fleet, memory, allotments, nudge, worker, onTrouble, newId, now: () => now };
+      await tend(deps, stop.signal);
+      return waitMs;
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await transports[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -165,6 +165,7 @@ describe('with no other transport', () => {
     await until('all to go out', () => ids.every((id) => arrivals(locked).includes(id)));
     expect(arrivals(locked)).toHaveLength(20);
     expect((await world.becomes(ids[0] ?? '', 'sent')).recipients[0]).toMatchObject({ attempts: 1 });
-    await until('its recovery to be told of', () => told('locked').length === 2);
+    // A worker that reads the file a moment later may have found the old password refused once more.
+    await until('its recovery to be told of', () => told('locked').at(-1)?.type === 'transport.recovered');
   });
 });

@@ -6,7 +6,7 @@ const shared = { root: new URL('..', import.meta.url).pathname, setupFiles: ['te
 export default defineConfig({
   test: {
     // Most of a test's time is spent waiting for processes, not on a core.
-    maxWorkers: 3,
+    maxWorkers: 4,
     reporters: process.env.CI ? ['default'] : ['dot'],
     projects: [
       {

@@ -146,8 +146,10 @@ it('a certificate nobody vouches for is refused, unless tls_verify=false says ot
 
 it('a wrong password is the transport at fault: the mail waits, whole, and says why', async () => {
   await using smtp = await openSmtpServer({}, { tls: certificate, implicitTls: true, methods: ['LOGIN'] });
+  // Of its own: a transport that others left in trouble would not be tried.
+  await using own = await openTestRedis();
   await using postrider = await startPostrider({
-    REDIS_URL: redis.url,
+    REDIS_URL: own.url,
     SMTP_URL: `smtps://user:wrong@localhost:${smtp.port}`,
     NODE_EXTRA_CA_CERTS: certificate.file,
   });

@@ -26,14 +26,18 @@ describe('whatever is asked for', () => {
   it('is on the wire exactly, or refused', async () => {
     let accepted = 0;
     const parameters = { numRuns: 3_000, interruptAfterTimeLimit: 15_000 };
+    let sending: ReturnType<typeof sendOverTheWire> | undefined;
     const property = fc.asyncProperty(nastyRequest, async (given) => {
-      const sent = await sendOverTheWire(wire, given);
+      sending = sendOverTheWire(wire, given);
+      const sent = await sending;
       if ('faults' in sent) return void expect(sent.faults.join()).toMatch(/\w/);
       if (isBeyondServer(sent.asked)) return;
       accepted += 1;
       expectAsAsked(given, sent);
     });
     await fc.assert(property, parameters);
+    // The time limit leaves one on its way, which the next test would take for its own.
+    await sending;
     expect(accepted).toBeGreaterThan(100);
   });
 

@@ -153,7 +153,7 @@ it('an email whose time is over when its file has come is not sent', async () =>
     response.end(report);
   });
   await using postrider = await start();
-  const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Code', text: '1234', ttl: 1 };
+  const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Code', text: '1234', ttl: 6 };
   const { id } = (await postrider.api('POST', '/v1/emails', { ...email, attachments: [{ path: files.url }] })).body;
   await until('its file to be asked for', () => files.requests.length === 1);
   const { created_at } = (await postrider.api('GET', `/v1/emails/${id}`)).body as unknown as { created_at: string };

@@ -61,13 +61,6 @@ export function sandboxRowOf(address: string): Omit<SandboxRow, 'local' | 'becom
   return sandboxRows.find(({ local }) => local === name) ?? unknownRow;
 }
 
-export function splitSandbox(addresses: readonly string[]): { sandbox: string[]; others: string[] } {
-  return {
-    sandbox: addresses.filter(isSandbox),
-    others: addresses.filter((address) => !isSandbox(address)),
-  };
-}
-
 /**
  * Whom the next attempt at an email is for: sandbox recipients and others are tried apart, first those of whom one is due first. When both are
  * due at the same time, the sandbox comes first, as it keeps nobody waiting for a connection.

@@ -9,7 +9,7 @@ import { nextDue } from '../domain/recipient.ts';
 import { sandboxTransport } from '../domain/sandbox.ts';
 import { freshState, isOfTransport, type Standing, standingOf, verdictOf } from '../domain/standing.ts';
 import { type Choice, chooseTransports, drawOf } from '../domain/transport-plan.ts';
-import { brakeFactor, pacedRates, type TransportState } from '../domain/transport-state.ts';
+import { pacedRates, type TransportState } from '../domain/transport-state.ts';
 import type { Message, Transport } from '../outbound/transport.ts';
 import type { Transports } from '../outbound/transports.ts';
 import type { Budgets } from '../store/budgets.ts';
@@ -145,10 +145,7 @@ async function tell(deps: Deps, name: string, outcome: Outcome | SettledOutcome)
 
 function ratesOf(deps: Deps, name: string): readonly Rate[] {
   const settings = deps.transports.plan.transports[name];
-  const state = deps.known.get(name) ?? freshState;
-  if (settings === undefined) return [];
-  if (settings.rates.length === 0 && brakeFactor(state.brake, deps.now()) === 1) return [];
-  return pacedRates(settings, state, deps.now()).rates;
+  return settings === undefined ? [] : pacedRates(settings, deps.known.get(name) ?? freshState, deps.now()).rates;
 }
 
 async function isAdmitted(deps: Deps, parcel: Parcel, name: string): Promise<boolean> {
@@ -168,12 +165,7 @@ async function waitForBudget(deps: Deps, parcel: Parcel, name: string): Promise<
   const { id, lane } = parcel.email.facts;
   if (!isOver(deps, parcel)) return parked(deps);
   await deps.budgets.forget(name, id, lane);
-  return {
-    kind: 'transport_fault',
-    cause: 'connect',
-    transport: name,
-    detail: `transport ${name} had no budget for it`,
-  };
+  return faultOf(name, `transport ${name} had no budget for it`);
 }
 
 /** At the end of its time it is not parked any more, but settled, with the reason for which it waited. */

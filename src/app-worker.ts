@@ -1,5 +1,4 @@
 /** Composition of the worker role: each stage of the line with what it uses, and the queues and loops that drive them. */
-import { hostname } from 'node:os';
 import type { Ground } from './app.ts';
 import { newId, now, rand } from './chance.ts';
 import { lanes } from './domain/lane.ts';
@@ -26,19 +25,21 @@ import { makeNudge } from './queue/nudge.ts';
 import { openBell } from './store/bell.ts';
 import { queuePrefix } from './store/keys.ts';
 import { openOutbox } from './store/outbox.ts';
+import { hasDiedHere, workerName } from './worker-name.ts';
 
 export async function openWorkers(ground: Ground): Promise<void> {
   const { config, report, plans, stopping, connect, openStore, opened } = ground;
   const { policies } = config;
   const redis = await connect('wait');
   const { emails, due, webhooks, deliveries, inbox, transportStates, budgets, allotments } = await openStore(redis);
-  const worker = `${hostname()}-${process.pid}-${newId('rq')}`;
+  const worker = workerName(newId('rq'));
   const outbox = opened.use(await openOutbox(redis, await connect('wait'), worker, config.WORKER_LOCK));
   const queues = { redis: await connect('wait', 'queue'), prefix: queuePrefix };
   const deliverQueues = opened.use(openDeliverQueues(queues));
   const postQueue = opened.use(openQueue('post', queues));
   const captured = { capture: inbox.add, newId: () => newId('mi'), now };
   const fixed = [openSandboxTransport({ slowMs: 3_000 }), ...(config.devInbox ? [openInboxTransport(captured)] : [])];
+  await allotments.removeDead(Object.keys(plans.plan.transports), (name) => name !== worker && hasDiedHere(name));
   opened.defer(() => allotments.leave(Object.keys(plans.plan.transports), worker));
   const transports = opened.use(openTransports(plans.plan, openSmtpTransport, fixed));
   const fleet = { transports, known: new Map(), states: transportStates, budgets };

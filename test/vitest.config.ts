@@ -15,8 +15,6 @@ export default defineConfig({
           name: 'fast',
           include: ['test/**/*.test.ts'],
           exclude: ['test/chaos/**'],
-          // A worker that starts right after another was killed has no connections for up to three seconds, which a ttl of two does not outlast.
-          retry: 1,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

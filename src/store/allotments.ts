@@ -100,6 +100,15 @@ export function openAllotments(redis: Redis) {
       await Promise.all(names.map((name) => redis.hdel(keys.allotments(name), worker)));
     },
 
+    /** Others may have the connections of workers that are known to be dead at once, not only when they have not been heard of for long. */
+    async removeDead(names: readonly string[], isDead: (worker: string) => boolean): Promise<void> {
+      const remove = names.map(async (name) => {
+        const dead = (await redis.hkeys(keys.allotments(name))).filter(isDead);
+        if (dead.length > 0) await redis.hdel(keys.allotments(name), ...dead);
+      });
+      await Promise.all(remove);
+    },
+
     /** The pools of all live workers together. One round trip. */
     async pools(names: readonly string[], now: number): Promise<Map<string, FleetPool>> {
       const pools = names.map(async (name): Promise<[string, FleetPool]> => {

@@ -13,7 +13,7 @@ export type ComposeRequest = number;
 export type ComposeCost = { readonly ours: number; readonly mailComposer: number };
 
 const letter = writeLetter(recipient(0));
-const schema = emailRequestFor({ maxAttachmentBytes: 0, routes: () => [], now: () => 0 });
+const schema = emailRequestFor({ maxAttachmentBytes: 0, routes: () => [], canUnsubscribe: true, now: () => 0 });
 const email = acceptEmail(schema.parse(letter), { id: 'em_bench', keyId: 'key_bench', now: 0 });
 
 answerRequests<ComposeRequest, ComposeCost>(async (count) => ({

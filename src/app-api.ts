@@ -2,6 +2,7 @@
 import packageJson from '../package.json' with { type: 'json' };
 import type { Ground } from './app.ts';
 import { entropy, newId, now } from './chance.ts';
+import { readUnsubscribeToken } from './domain/unsubscribe.ts';
 import { listRoutes } from './http/routes.ts';
 import { buildServer } from './http/server.ts';
 import { makeVerify } from './outbound/smtp-verify.ts';
@@ -10,6 +11,7 @@ import { gauge, type Pressure } from './pipeline/gauge.ts';
 import { pause, resume } from './pipeline/pause.ts';
 import { settleChange } from './pipeline/settle.ts';
 import { survey } from './pipeline/survey.ts';
+import { unsubscribe } from './pipeline/unsubscribe.ts';
 import { verify } from './pipeline/verify.ts';
 import { whereabouts } from './pipeline/whereabouts.ts';
 import { openDeliverQueues } from './queue/deliver-queue.ts';
@@ -23,6 +25,7 @@ export async function openApi({
   report,
   apiKey,
   plans,
+  links,
   stopping,
   connect,
   openStore,
@@ -39,7 +42,13 @@ export async function openApi({
   opened.use(openLoop('gauge', () => gauge(gauging), { everyMs: 1_000, onTrouble: report.trouble }));
   const fleet = { plans, transportStates, allotments, budgets, now };
   const surveying = survey.bind(null, fleet);
-  const limits = { maxAttachmentBytes: config.MAX_ATTACHMENT_BYTES, routes: () => Object.keys(plans.plan.routes), now };
+  const limits = {
+    maxAttachmentBytes: config.MAX_ATTACHMENT_BYTES,
+    routes: () => Object.keys(plans.plan.routes),
+    canUnsubscribe: config.publicUrl !== null || config.NODE_ENV !== 'production',
+    now,
+  };
+  const change = settleChange.bind(null, { emails, report: report.settled, newId, now });
   const shared = { ...store, pressure, policies: config.policies, limits, newId, entropy, now };
   const server = await buildServer({
     ...shared,
@@ -47,7 +56,7 @@ export async function openApi({
       ...shared,
       accept: accept.bind(null, { emails, newId, now }),
       recall: recall.bind(null, { emails }),
-      change: settleChange.bind(null, { emails, report: report.settled, newId, now }),
+      change,
       whereabouts: whereabouts.bind(null, { ...fleet, due, deliverQueues, survey: surveying }),
       transports: {
         survey: surveying,
@@ -55,6 +64,9 @@ export async function openApi({
         pause: pause.bind(null, fleet),
         resume: resume.bind(null, fleet),
       },
+      reportUnsuppressed: report.unsuppressed,
+      subscriptionOf: (token) => readUnsubscribeToken(token, links.key),
+      unsubscribe: unsubscribe.bind(null, { ...store, change, newId, now }),
       isDraining: () => stopping.aborted,
       hasDevInbox: config.devInbox,
     }),

@@ -2,6 +2,7 @@
 import type { Ground } from './app.ts';
 import { newId, now, rand } from './chance.ts';
 import { lanes } from './domain/lane.ts';
+import { unsubscribeUrlOf } from './domain/unsubscribe.ts';
 import { openAttachmentClient } from './outbound/attachment-client.ts';
 import { compose } from './outbound/compose.ts';
 import { openInboxTransport } from './outbound/inbox-transport.ts';
@@ -17,6 +18,7 @@ import { gather } from './pipeline/gather.ts';
 import { notify } from './pipeline/notify.ts';
 import { post } from './pipeline/post.ts';
 import { settle } from './pipeline/settle.ts';
+import { suppress } from './pipeline/suppress.ts';
 import { makeMemory, tend } from './pipeline/tend.ts';
 import { deliverQueueNames, type JobData, openDeliverQueues } from './queue/deliver-queue.ts';
 import { type JobIn, openQueue, openWorker } from './queue/jobs.ts';
@@ -28,10 +30,11 @@ import { openOutbox } from './store/outbox.ts';
 import { hasDiedHere, workerName } from './worker-name.ts';
 
 export async function openWorkers(ground: Ground): Promise<void> {
-  const { config, report, plans, stopping, connect, openStore, opened } = ground;
+  const { config, report, plans, links, stopping, connect, openStore, opened } = ground;
   const { policies } = config;
   const redis = await connect('wait');
-  const { emails, due, webhooks, deliveries, inbox, transportStates, budgets, allotments } = await openStore(redis);
+  const store = await openStore(redis);
+  const { emails, due, webhooks, deliveries, inbox, transportStates, budgets, allotments } = store;
   const worker = workerName(newId('rq'));
   const outbox = opened.use(await openOutbox(redis, await connect('wait'), worker, config.WORKER_LOCK));
   const queues = { redis: await connect('wait', 'queue'), prefix: queuePrefix };
@@ -52,9 +55,18 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const files = opened.use(openAttachmentClient({ allowPrivateNetworks: config.ATTACHMENT_ALLOW_PRIVATE_NETWORKS }));
 
   const gathering = gather.bind(null, { emails, client: files, maxBytes: config.MAX_ATTACHMENT_BYTES });
-  const settling = settle.bind(null, { emails, policies, report: report.settled, now, rand });
+  const settling = settle.bind(null, { emails, policies, report: report.settled, newId, now, rand });
   const dispatching = dispatch.bind(null, { ...fleet, policies, wake: nudge.nudge, newId, now });
-  const sending = { gather: gathering, compose, dispatch: dispatching, settle: settling };
+  const suppressing = suppress.bind(null, store);
+  const composing: typeof compose = (email, content, files) =>
+    compose(email, content, files, unsubscribeUrlOf(email, links));
+  const sending = {
+    gather: gathering,
+    suppress: suppressing,
+    compose: composing,
+    dispatch: dispatching,
+    settle: settling,
+  };
   const delivering = { emails, due, ...sending, newId, now };
   const tending = { ...fleet, memory: makeMemory(), allotments, nudge, worker, onTrouble: report.trouble, newId, now };
   const scheduleMs = config.WEBHOOK_SCHEDULE;

@@ -3,6 +3,7 @@ import { openApi } from './app-api.ts';
 import { openWorkers } from './app-worker.ts';
 import { newIv } from './chance.ts';
 import type { Config } from './config.ts';
+import { type LinkMaker, unsubscribeKey } from './domain/unsubscribe.ts';
 import { openPlans, type Plans } from './outbound/plans.ts';
 import { openLocalRedis } from './store/local-redis.ts';
 import { openSecrets } from './store/local-secrets.ts';
@@ -25,6 +26,8 @@ export type Ground = {
   readonly report: Reports;
   readonly apiKey: string;
   readonly plans: Plans;
+  /** Links to unsubscribe with. */
+  readonly links: LinkMaker;
   /** Aborted when the process begins to stop. */
   readonly stopping: AbortSignal;
   /** A connection of its own; closed with the app. */
@@ -51,6 +54,7 @@ export async function openApp(config: Config): Promise<App> {
     report,
     apiKey,
     plans,
+    links: { publicUrl: config.publicUrl, key: unsubscribeKey(secretKey) },
     stopping: stopping.signal,
     connect: async (patience, use) =>
       opened.adopt(await openRedis(redisUrl, patience, use), (redis) => redis.disconnect()),

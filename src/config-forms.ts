@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { parseMemoryLine } from './domain/back-pressure.ts';
 import { parseDuration } from './domain/duration.ts';
 import { parseSmtpUrl } from './domain/smtp-url.ts';
+import { webUrl } from './domain/web-url.ts';
 
 const unitBytes: Readonly<Record<string, number>> = { kb: 1_024, mb: 1_024 ** 2, gb: 1_024 ** 3 };
 
@@ -44,6 +45,12 @@ export const smtpUrl = z.string().transform((text, context) => {
   for (const message of parsed.faults) context.addIssue({ code: 'custom', message });
   return z.NEVER;
 });
+
+/** Something is put behind it, so it has neither a query nor a slash at its end. */
+export const publicUrl = z
+  .string()
+  .transform((text) => text.replace(/\/+$/, ''))
+  .pipe(webUrl(/^https?$/, 'is not an http or https URL').refine((url) => !/[?#]/.test(url)));
 
 export const memoryLine = z.string().transform((text, context) => {
   const line = parseMemoryLine(text);

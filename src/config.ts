@@ -7,6 +7,7 @@ import {
   durations,
   flag,
   memoryLine,
+  publicUrl,
   roles,
   secretKey,
   smtpUrl,
@@ -63,6 +64,11 @@ export const settings = z.object({
     secretKey.optional(),
     '32 bytes as hex or base64',
     'Encrypts webhook secrets at rest. Generated in `DATA_DIR` outside production.',
+  ),
+  PUBLIC_URL: expects(
+    publicUrl.optional(),
+    'an http or https URL',
+    'Where the API is reached from outside: links to unsubscribe begin with it. https in production, where bulk mail is refused without it.',
   ),
   WORKER_CONCURRENCY: expects(
     wholeNumber(1, 10_000).prefault('50'),
@@ -148,6 +154,7 @@ function decided(given: z.output<typeof settings>) {
   return {
     devInbox,
     webhooksMayGoPrivate: given.WEBHOOK_ALLOW_PRIVATE_NETWORKS ?? devInbox,
+    publicUrl: publicUrlOf(given),
     /** Beyond these new mail is refused. */
     lines: { waitingEmails: given.MAX_WAITING_EMAILS, redisMemory: given.MAX_REDIS_MEMORY },
     policies: {
@@ -162,6 +169,12 @@ function decided(given: z.output<typeof settings>) {
       shutdownTimeoutMs: given.SHUTDOWN_TIMEOUT,
     },
   };
+}
+
+/** On a machine of one's own the API is where it listens, unless it takes any port. */
+function publicUrlOf({ PUBLIC_URL, NODE_ENV, HOST, PORT }: z.output<typeof settings>): string | null {
+  if (NODE_ENV === 'production') return PUBLIC_URL?.startsWith('https:') ? PUBLIC_URL : null;
+  return PUBLIC_URL ?? (PORT === 0 ? null : `http://${HOST}:${PORT}`);
 }
 
 export class ConfigError extends Error {

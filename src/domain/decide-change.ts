@@ -1,15 +1,18 @@
 /** What a caller may still change about an accepted email: the decision behind cancel, reschedule and retry, or why it is too late. Pure. */
 import { type Decision, decisionOf } from './decide.ts';
 import type { EmailState, StoredEmail } from './email.ts';
-import { eventOf } from './event.ts';
+import { type EmailEvent, eventOf } from './event.ts';
+import { eventId } from './id.ts';
 import type { Change } from './outcome.ts';
-import { isPending, type Recipient, type RecipientStatus } from './recipient.ts';
+import { isPending, nextDue, type Recipient, type RecipientStatus } from './recipient.ts';
+import { suppressedForm } from './suppression.ts';
 
 /** Why a change was refused, in words. */
 export type Refusal = { readonly refused: string };
 
 export function decideChange(email: StoredEmail, change: Change, now: number): Decision | Refusal {
   if (email.handOver !== null) return { refused: 'it is being handed over to the next hop at this moment' };
+  if (change.kind === 'unsubscribed') return decideUnsubscribed(email, change.suppression.address, now);
   const { recipients } = email.state;
   const after = changeState(email, change, now);
   if ('refused' in after) return after;
@@ -18,15 +21,35 @@ export function decideChange(email: StoredEmail, change: Change, now: number): D
   return decisionOf(email, after, now, (_, { status }) => eventOf(status));
 }
 
+/** Nothing moves: it is told, and numbered among the email's events. */
+function decideUnsubscribed({ facts, state }: StoredEmail, address: string, now: number): Decision | Refusal {
+  const recipient = state.recipients.find((one) => suppressedForm(one.address) === address);
+  if (recipient === undefined) return { refused: 'it was not for this address' };
+  const sequence = state.sequence + 1;
+  const event: EmailEvent = {
+    ...{ id: eventId(facts.id, sequence), type: 'email.unsubscribed', at: now, emailId: facts.id, sequence },
+    ...{
+      to: [recipient.address],
+      attempt: recipient.attempts,
+      transport: recipient.transport,
+      smtp: null,
+      reason: null,
+    },
+  };
+  return { state: { ...state, sequence, lastEvent: event.type }, events: [event], again: nextDue(state) };
+}
+
+type Moving = Exclude<Change, { kind: 'unsubscribed' }>;
+
 const noneLeft = {
   canceled: 'no recipient is waiting any more',
   rescheduled: 'it is no longer scheduled',
   retried: 'no recipient failed, expired or is held',
-} as const;
+} as const satisfies Record<Moving['kind'], string>;
 
 const retryable: readonly RecipientStatus[] = ['failed', 'expired', 'outcome_unknown'];
 
-function changeState({ state, facts }: StoredEmail, change: Change, now: number): EmailState | Refusal {
+function changeState({ state, facts }: StoredEmail, change: Moving, now: number): EmailState | Refusal {
   const each = (isMeant: (status: RecipientStatus) => boolean, to: (recipient: Recipient) => Recipient) =>
     state.recipients.map((recipient) => (isMeant(recipient.status) ? to(recipient) : recipient));
   switch (change.kind) {

@@ -7,6 +7,7 @@ import type { Feedback, RecipientReply, SettledOutcome } from './outcome.ts';
 import { isPending, nextDue, type Recipient, type RecipientStatus, rankOf } from './recipient.ts';
 import { isSandbox, sandboxTransport } from './sandbox.ts';
 import { nextTry } from './schedule.ts';
+import { suppressedForm } from './suppression.ts';
 
 export type RetryPolicy = {
   /** Waits between attempts, milliseconds; the last one repeats. */
@@ -140,6 +141,11 @@ function move(
       const { expiresAt } = email.state;
       // A change that was asked for meanwhile may have given it more time.
       return expiresAt !== null && expiresAt <= now ? expire(recipient) : recipient;
+    }
+    case 'suppressed': {
+      const found = outcome.recipients.find(({ address }) => address === suppressedForm(recipient.address));
+      if (found === undefined) return recipient;
+      return { ...recipient, status: 'suppressed', smtp: null, reason: found.reason, nextAttemptAt: null };
     }
   }
 }

@@ -93,3 +93,7 @@ function headerValueFault(name: string, value: string): string | null {
 export function isMessageId(name: string): boolean {
   return name.toLowerCase() === 'message-id';
 }
+
+export function hasListUnsubscribe(headers: Readonly<Record<string, unknown>>): boolean {
+  return Object.keys(headers).some((name) => name.toLowerCase() === 'list-unsubscribe');
+}

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { dsnRequest } from './dsn.ts';
 import { attachment, bodyText, instant, mailbox, mailboxes, metadata, tag } from './email-fields.ts';
-import { headerSafe, headers } from './email-headers.ts';
+import { hasListUnsubscribe, headerSafe, headers } from './email-headers.ts';
 import { lanes } from './lane.ts';
 
 /** Recipients of one email over to, cc and bcc; each is a unit of state. */
@@ -20,6 +20,8 @@ export type RequestLimits = {
   readonly maxAttachmentBytes: number;
   /** Names an email may ask for by `route`. */
   routes(): readonly string[];
+  /** Whether bulk mail can be given a link to unsubscribe with. */
+  readonly canUnsubscribe: boolean;
   now(): number;
 };
 
@@ -184,6 +186,16 @@ function rulesFor(limits: RequestLimits): Rule[] {
     },
     bytesRule(limits),
     aheadRule(limits),
+    {
+      path: 'lane',
+      message:
+        'needs a way to unsubscribe: set PUBLIC_URL to where this API is reached by https, or give a List-Unsubscribe header',
+      holds: ({ lane, to, cc, bcc, headers }) =>
+        lane !== 'bulk' ||
+        limits.canUnsubscribe ||
+        countAll(to) + countAll(cc) + countAll(bcc) > 1 ||
+        hasListUnsubscribe(Object(headers)),
+    },
     {
       path: 'expires_at',
       message: 'says the same as ttl: give one of them',

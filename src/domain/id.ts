@@ -3,7 +3,7 @@
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
 const digitOf = new Map([...alphabet].map((character, value) => [character, value]));
 
-export type IdPrefix = 'ak' | 'em' | 'wh' | 'rq' | 'mi' | 'at' | 'ch' | 'jb' | 'ev';
+export type IdPrefix = 'ak' | 'em' | 'wh' | 'rq' | 'mi' | 'at' | 'ch' | 'jb' | 'ev' | 'sp';
 
 /** Bytes of an id without its prefix: 6 of time, 10 of chance. */
 const idLength = 16;

@@ -2,6 +2,7 @@
 
 import type { FaultCause } from './fault-cause.ts';
 import type { SmtpReply } from './recipient.ts';
+import type { Suppression } from './suppression.ts';
 
 export type RecipientReply = { readonly address: string; readonly smtp: SmtpReply };
 
@@ -42,14 +43,21 @@ export type SettledOutcome =
   /** A file to attach could not be fetched; `isFinal` when trying again cannot help. */
   | { readonly kind: 'fetch_fault'; readonly detail: string; readonly isFinal: boolean }
   /** Its time was over before it could be tried. */
-  | { readonly kind: 'expired' };
+  | { readonly kind: 'expired' }
+  /** These are on the suppression list: nothing is sent to them. */
+  | {
+      readonly kind: 'suppressed';
+      readonly recipients: readonly { readonly address: string; readonly reason: string }[];
+    };
 
 /** What a caller may ask of an email that was accepted. */
 export type Change =
   | { readonly kind: 'canceled' }
   | { readonly kind: 'rescheduled'; readonly at: number }
   /** Failed, expired and held recipients are queued again. */
-  | { readonly kind: 'retried' };
+  | { readonly kind: 'retried' }
+  /** Its reader wants no more bulk mail. */
+  | { readonly kind: 'unsubscribed'; readonly suppression: Suppression };
 
 /** What a stage tells the queue: finished, or try again at a time (milliseconds since the epoch). */
 export type Answer = { readonly done: true } | { readonly again: number };

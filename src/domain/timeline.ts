@@ -76,9 +76,11 @@ export const historyKinds = [
   'undeliverable',
   'fetch_fault',
   'expired',
+  'suppressed',
   'canceled',
   'rescheduled',
   'retried',
+  'unsubscribed',
 ] as const satisfies readonly ('accepted' | TimelineStep['kind'])[];
 
 export type HistoryEntry = {

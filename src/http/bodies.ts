@@ -4,6 +4,16 @@ import { z } from 'zod';
 import { gunzipBody } from './gunzip.ts';
 import { readJson } from './json.ts';
 import { notJsonDetail, ProblemError } from './problems.ts';
+import { type RecordType, recordTypes } from './records.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Takes records of any number in place of JSON: the body is what is read of them, as it comes in. */
+    takesRecords?: boolean;
+    /** What is sent says nothing, whatever its type, and is not looked at. */
+    ignoresBody?: boolean;
+  }
+}
 
 /** Their bodies have no meaning (RFC 9110 section 9.3) and are not looked at. */
 const bodyless = new Set(['GET', 'HEAD']);
@@ -19,11 +29,16 @@ export function readBodies(app: FastifyInstance): void {
     else done(null, read.value);
   });
 
+  app.addContentTypeParser([...recordTypes], (_request, payload, done) => done(null, payload));
+
   app.addHook('preParsing', (request, reply, payload, done) => {
-    if (request.is404 || !hasBody(request)) return done(null, payload);
-    if (!isJson(request.headers['content-type'])) {
-      reply.header('accept', 'application/json');
-      return done(new ProblemError('unsupported_media_type', notJsonDetail));
+    const { config } = request.routeOptions;
+    if (request.is404 || config.ignoresBody || !hasBody(request)) return done(null, payload);
+    const types = config.takesRecords ? recordTypes : jsonAlone;
+    if (!isOneOf(types, request.headers['content-type'])) {
+      reply.header('accept', types.join(', '));
+      const detail = types === jsonAlone ? notJsonDetail : `Send the body as ${types.join(' or ')} in UTF-8`;
+      return done(new ProblemError('unsupported_media_type', detail));
     }
     const codings = codingsOf(request.headers['content-encoding']);
     if (codings.length === 0) return done(null, payload);
@@ -49,15 +64,27 @@ function hasBody({ method, headers }: FastifyRequest): boolean {
   return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
 }
 
-/** JSON has no other charset than UTF-8 (RFC 8259 section 8.1). */
-function isJson(contentType: string | undefined): boolean {
-  if (contentType === 'application/json') return true;
-  const [type = '', ...parameters] = (contentType ?? '')
+const jsonAlone = ['application/json'] as const;
+
+/** JSON has no other charset than UTF-8 (RFC 8259 section 8.1), and records have none here. */
+function isOneOf(types: readonly string[], contentType: string | undefined): boolean {
+  if (contentType === 'application/json') return types === jsonAlone;
+  const [type = '', ...parameters] = partsOf(contentType);
+  const charsets = parameters.filter((parameter) => parameter.startsWith('charset='));
+  return types.includes(type) && charsets.every((charset) => /^charset="?utf-?8"?$/.test(charset));
+}
+
+function partsOf(contentType = ''): string[] {
+  return contentType
     .toLowerCase()
     .split(';')
     .map((part) => part.trim());
-  const charsets = parameters.filter((parameter) => parameter.startsWith('charset='));
-  return type === 'application/json' && charsets.every((charset) => /^charset="?utf-?8"?$/.test(charset));
+}
+
+/** Of a route that takes records. */
+export function recordTypeOf(request: FastifyRequest): RecordType {
+  const [type] = partsOf(request.headers['content-type']);
+  return recordTypes.find((one) => one === type) ?? 'application/x-ndjson';
 }
 
 /** The codings a body was packed with, in order; `identity` is none. */

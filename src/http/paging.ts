@@ -7,22 +7,28 @@ const usualPerPage = 20;
 
 const cursor = z.string().min(1).max(100).optional();
 
-export const pageQuery = z
-  .strictObject({
-    limit: z.coerce
-      .number()
-      .int()
-      .min(1)
-      .max(mostPerPage)
-      .default(usualPerPage)
-      .meta({ description: 'How many to list at most.' }),
-    after: cursor.meta({ description: 'The last id of the page you have, to go on to older ones.' }),
-    before: cursor.meta({ description: 'The first id of the page you have, to go back to newer ones.' }),
-  })
-  .refine(({ after, before }) => after === undefined || before === undefined, {
+export const pageFields = {
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(mostPerPage)
+    .default(usualPerPage)
+    .meta({ description: 'How many to list at most.' }),
+  after: cursor.meta({ description: 'The last id of the page you have, to go on to older ones.' }),
+  before: cursor.meta({ description: 'The first id of the page you have, to go back to newer ones.' }),
+};
+
+export const pageQuery = refuseBothEnds(z.strictObject(pageFields));
+
+export function refuseBothEnds<Query extends z.ZodType<{ after?: string | undefined; before?: string | undefined }>>(
+  query: Query,
+) {
+  return query.refine(({ after, before }) => after === undefined || before === undefined, {
     path: ['before'],
     message: 'must not be given together with after',
   });
+}
 
 export function pageOf<View extends z.ZodType>(view: View) {
   return z.object({

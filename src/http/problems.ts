@@ -72,10 +72,14 @@ const common = [401, 403, 429, 500, 503] as const;
 
 /** The problems a route may answer with, for its response schema: its own, and those that all have in common. */
 export function problemAnswers<Status extends number>(...own: readonly Status[]) {
+  return problemsAlone<Status | (typeof common)[number]>(...own, ...common);
+}
+
+/** The same for a route that asks for no key. */
+export function problemsAlone<Status extends number>(...statuses: readonly Status[]) {
   const content = { 'application/problem+json': { schema: problemSchema } };
-  const statuses = [...own, ...common];
   return Object.fromEntries(statuses.map((status) => [status, { description: titlesOf(status), content }])) as Record<
-    Status | (typeof common)[number],
+    Status,
     { description: string; content: typeof content }
   >;
 }

@@ -8,7 +8,9 @@ import { historyRoutes } from './email-history.ts';
 import { emailRoutes } from './emails.ts';
 import { healthRoutes } from './health.ts';
 import type { Routes } from './server.ts';
+import { suppressionRoutes } from './suppressions.ts';
 import { transportRoutes } from './transports.ts';
+import { unsubscribeRoutes } from './unsubscribe.ts';
 import { webhookRoutes } from './webhooks.ts';
 
 type Deps = Parameters<typeof emailRoutes>[0] &
@@ -16,7 +18,9 @@ type Deps = Parameters<typeof emailRoutes>[0] &
   Parameters<typeof historyRoutes>[0] &
   Parameters<typeof webhookRoutes>[0] &
   Parameters<typeof transportRoutes>[0] &
+  Parameters<typeof suppressionRoutes>[0] &
   Parameters<typeof apiKeyRoutes>[0] &
+  Parameters<typeof unsubscribeRoutes>[0] &
   Parameters<typeof healthRoutes>[0] &
   DevDeps;
 /** The dev inbox is there only where mail is captured. */
@@ -24,13 +28,19 @@ type DevDeps = Parameters<typeof devInboxRoutes>[0] & { hasDevInbox: boolean };
 
 export function listRoutes(deps: Deps): { open: Routes[]; api: Routes[] } {
   return {
-    open: [healthRoutes(deps), docsRoutes(), ...(deps.hasDevInbox ? [devInboxRoutes(deps)] : [])],
+    open: [
+      healthRoutes(deps),
+      unsubscribeRoutes(deps),
+      docsRoutes(),
+      ...(deps.hasDevInbox ? [devInboxRoutes(deps)] : []),
+    ],
     api: [
       emailRoutes(deps),
       batchRoutes(deps),
       changeRoutes(deps),
       historyRoutes(deps),
       webhookRoutes(deps),
+      suppressionRoutes(deps),
       transportRoutes(deps),
       apiKeyRoutes(deps),
     ],

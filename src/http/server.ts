@@ -40,7 +40,8 @@ const maxBodyBytes = 256 * 1024;
 /** From the first byte of a request to its last. */
 const requestTimeoutMs = 60_000;
 const keepAliveMs = 65_000;
-const maxParamLength = 200;
+/** A token to unsubscribe with holds an address of 254 octets, sealed. */
+const maxParamLength = 500;
 
 export type ServerDeps = ErrorDeps &
   AuthDeps & {

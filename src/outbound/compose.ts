@@ -4,11 +4,15 @@ import { writeMessage } from './message.ts';
 import { dateHeader, headerLine, mailboxHeader, textHeader } from './mime-headers.ts';
 import { partsOf } from './parts.ts';
 
-/** @throws when the message cannot be composed at all, which validation should have prevented */
+/**
+ * @param unsubscribeUrl where its reader unsubscribes (RFC 8058); stands wherever the letter says `{{unsubscribe_url}}`
+ * @throws when the message cannot be composed at all, which validation should have prevented
+ */
 export async function compose(
   email: { facts: EmailFacts; state: EmailState },
   content: Content,
   files: Files,
+  unsubscribeUrl: string | null = null,
 ): Promise<Buffer> {
   const { facts, state } = email;
   const headers = [
@@ -20,9 +24,28 @@ export async function compose(
     textHeader('Subject', facts.subject),
     headerLine('Message-ID', `<${facts.messageId}>`),
     dateHeader(facts.createdAt),
+    ...(unsubscribeUrl === null ? [] : listHeaders(content.headers, unsubscribeUrl)),
   ];
+  const letter = unsubscribeUrl === null ? content : withLink(content, unsubscribeUrl);
   // Each attempt sends the same bytes. Nobody knows an id before its text is accepted, so no text can hold the boundary.
-  return writeMessage(headers.join(''), partsOf(content, files), facts.id);
+  return writeMessage(headers.join(''), partsOf(letter, files), facts.id);
+}
+
+/** RFC 2369, RFC 8058 section 3.1; what the caller gave stands. */
+function listHeaders(given: Content['headers'], url: string): string[] {
+  const names = new Set(Object.keys(given).map((name) => name.toLowerCase()));
+  const list = names.has('list-unsubscribe')
+    ? []
+    : [headerLine('List-Unsubscribe', `<${url}>`), headerLine('List-Unsubscribe-Post', 'List-Unsubscribe=One-Click')];
+  return [...list, names.has('precedence') ? '' : headerLine('Precedence', 'bulk')];
+}
+
+const link = /\{\{\s{0,9}unsubscribe_url\s{0,9}\}\}/g;
+
+/** A URL of ours needs no escaping, neither in HTML nor in text. */
+function withLink({ html, text, ...content }: Content, url: string): Content {
+  const filled = (part: string | null) => part?.replace(link, () => url) ?? null;
+  return { ...content, html: filled(html), text: filled(text) };
 }
 
 /** Validation refuses these; written by us as well, two of them would let each reader see another message. */

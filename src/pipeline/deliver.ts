@@ -21,6 +21,8 @@ type Deps = {
   /** Bytes of large emails in hand at a time, so that fifty of them do not fill the memory. */
   room: Pick<Places, 'take'>;
   gather(email: StoredEmail, content: Content): Promise<Gathered>;
+  /** For each, whom nothing is sent to any more; null for nobody. */
+  suppress(emails: readonly (StoredEmail | null)[], lane: Lane): Promise<(SettledOutcome | null)[]>;
   compose(email: StoredEmail, content: Content, files: Files): Promise<Buffer>;
   dispatch(parcel: Parcel): Promise<Outcome | SettledOutcome | Parked>;
   settle(email: StoredEmail, outcome: SettledOutcome): Promise<void>;
@@ -46,7 +48,10 @@ export async function deliver(deps: Deps, job: DeliverJob): Promise<Answer> {
   if (leave === null) return { again: deps.now() };
   try {
     const loaded = await deps.emails.loadAll(job.emails);
-    const marks = await Promise.all(loaded.map((email) => markOf(deps, job, email).finally(() => leave(1))));
+    const suppressed = await deps.suppress(loaded, deps.lane);
+    const marks = await Promise.all(
+      loaded.map((email, place) => markOf(deps, job, email, suppressed[place] ?? null).finally(() => leave(1))),
+    );
     const again = marks.filter((mark) => mark !== null);
     await deps.due.mark(deps.lane, again, deps.now());
     return done;
@@ -56,11 +61,11 @@ export async function deliver(deps: Deps, job: DeliverJob): Promise<Answer> {
 }
 
 /** Deals with one email. @returns when it comes again, where that was not settled; null when there is nothing more to do here */
-async function markOf(deps: Deps, job: DeliverJob, email: LoadedEmail | null) {
+async function markOf(deps: Deps, job: DeliverJob, email: LoadedEmail | null, suppressed: SettledOutcome | null) {
   if (email === null) return null;
   const { id } = email.facts;
   try {
-    const at = await deliverOne(deps, job, email);
+    const at = await deliverOne(deps, job, email, suppressed);
     return at === null ? null : { id, at };
   } catch (error) {
     deps.onTrouble('deliver', error, { email: id });
@@ -68,14 +73,21 @@ async function markOf(deps: Deps, job: DeliverJob, email: LoadedEmail | null) {
   }
 }
 
-async function deliverOne(deps: Deps, job: DeliverJob, email: LoadedEmail): Promise<number | null> {
+async function deliverOne(
+  deps: Deps,
+  job: DeliverJob,
+  email: LoadedEmail,
+  suppressed: SettledOutcome | null,
+): Promise<number | null> {
   const dueAt = nextDue(email.state);
   if (dueAt === null) return null;
   if (email.handOver === null && dueAt > deps.now()) return dueAt;
   // In one job twice: its worker died. In two jobs: whoever claimed it is at it still.
   const other = email.handOver === null || email.handOver.job === job.id ? null : email.handOver.job;
   if (other !== null && (await deps.queue.isLive(other))) return deps.now() + leaveAloneMs;
-  const outcome = await attempt(deps, job, email);
+  // Whoever else it is for is due still, and comes again by what is settled here.
+  const isBarred = suppressed !== null && email.handOver === null;
+  const outcome = isBarred ? suppressed : await attempt(deps, job, email);
   // Somebody else moved the email while we were about to send, or no connection was free: look again at what stands now.
   if (outcome.kind === 'withheld') return deps.now();
   if (outcome.kind === 'parked') return null;

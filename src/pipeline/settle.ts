@@ -3,6 +3,7 @@ import { type Decision, decide, type RetryPolicy } from '../domain/decide.ts';
 import { decideChange, type Refusal } from '../domain/decide-change.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import type { Change, SettledOutcome } from '../domain/outcome.ts';
+import { suppressionsOf } from '../domain/suppression.ts';
 import { stepOf } from '../domain/timeline.ts';
 import type { Commit, Emails } from '../store/emails.ts';
 
@@ -16,6 +17,7 @@ type Deps = CommitDeps & {
   emails: Pick<Emails, 'commit'>;
   /** By lane: what goes out in bulk may be late. */
   policies: Readonly<Record<StoredEmail['facts']['lane'], RetryPolicy>>;
+  newId(prefix: 'sp'): string;
   rand(): number;
 };
 type ChangeDeps = CommitDeps & { emails: Pick<Emails, 'commitChange'>; newId(prefix: 'ch'): string };
@@ -29,7 +31,10 @@ export async function settle(deps: Deps, email: StoredEmail, outcome: SettledOut
     if (outcome.kind === 'unknown' && current.version !== email.version) return settledMeanwhile;
     return decide(current, outcome, deps.policies[current.facts.lane], deps.now(), deps.rand());
   };
-  const commit = (current: StoredEmail, after: Commit) => deps.emails.commit(current, after, deps.now());
+  const commit = (current: StoredEmail, after: Commit) => {
+    const suppressions = suppressionsOf(current, after.state, () => deps.newId('sp'));
+    return deps.emails.commit(current, { ...after, suppressions }, deps.now());
+  };
   await commitFirst(deps, email, outcome, decideOn, commit);
 }
 
@@ -45,7 +50,9 @@ export type Changed =
 export async function settleChange(deps: ChangeDeps, email: StoredEmail, change: Change): Promise<Changed> {
   const changeId = deps.newId('ch');
   const decideOn = (current: StoredEmail) => decideChange(current, change, deps.now());
-  const commit = (current: StoredEmail, after: Commit) => deps.emails.commitChange(current, after, changeId);
+  const suppressions = change.kind === 'unsubscribed' ? [change.suppression] : [];
+  const commit = (current: StoredEmail, after: Commit) =>
+    deps.emails.commitChange(current, { ...after, suppressions }, changeId);
   const settled = await commitFirst(deps, email, change, decideOn, commit);
   if (settled === null) return { kind: 'gone' };
   const { decision, email: current } = settled;

@@ -3,17 +3,11 @@ import type { Redis } from 'ioredis';
 import type { ApiKey } from '../domain/api-key.ts';
 import { keys } from './keys.ts';
 import { script } from './redis.ts';
+import { type Cursor, firstOf, type PageRequest, walk } from './walk.ts';
 
 export type ApiKeys = ReturnType<typeof openApiKeys>;
 
 export type StoredApiKey = ApiKey & { readonly lastUsedAt: number | null };
-
-/** Which part of the list: at most `limit` keys older than `after`, or else newer than `before` and next to it. */
-export type PageRequest = {
-  readonly limit: number;
-  readonly after?: string | undefined;
-  readonly before?: string | undefined;
-};
 
 /** A use is written down when the last one is this old: a write with every request would double what a key costs. */
 const noteUseEveryMs = 60_000;
@@ -50,20 +44,12 @@ export function openApiKeys(redis: Redis) {
     return { ...JSON.parse(facts), name, lastUsedAt: usedAt ? Number(usedAt) : null };
   }
 
-  /** Newest first from `after` on, or oldest first from `before` on. */
-  async function* walk({ after, before }: PageRequest): AsyncGenerator<StoredApiKey> {
-    const isUpwards = after === undefined && before !== undefined;
-    let edge = isUpwards ? `(${before}/` : after === undefined ? '+' : `(${after}.`;
-    for (;;) {
-      const entries = isUpwards
-        ? await redis.zrangebylex(keys.apiKeys, edge, '+', 'LIMIT', 0, chunkSize)
-        : await redis.zrevrangebylex(keys.apiKeys, edge, '-', 'LIMIT', 0, chunkSize);
+  async function* list(cursor: Cursor, isListed: (key: ApiKey) => boolean): AsyncGenerator<StoredApiKey> {
+    for await (const entries of walk(redis, keys.apiKeys, cursor, chunkSize)) {
       for (const key of await Promise.all(entries.map((entry) => read(tokenHashIn(entry))))) {
         // Between the two reads a key may be revoked.
-        if (key !== null) yield key;
+        if (key !== null && isListed(key)) yield key;
       }
-      if (entries.length < chunkSize) return;
-      edge = `(${entries.at(-1)}`;
     }
   }
 
@@ -92,17 +78,8 @@ export function openApiKeys(redis: Redis) {
     },
 
     /** A page of the keys that `isListed`, newest first; `hasMore` looks onwards in the direction of the request. */
-    async page(
-      request: PageRequest,
-      isListed: (key: ApiKey) => boolean,
-    ): Promise<{ page: StoredApiKey[]; hasMore: boolean }> {
-      const found: StoredApiKey[] = [];
-      for await (const key of walk(request)) {
-        if (isListed(key)) found.push(key);
-        if (found.length > request.limit) break;
-      }
-      const page = found.slice(0, request.limit).toSorted((a, b) => (a.id < b.id ? 1 : -1));
-      return { page, hasMore: found.length > request.limit };
+    page({ limit, ...cursor }: PageRequest, isListed: (key: ApiKey) => boolean) {
+      return firstOf(list(cursor, isListed), limit);
     },
 
     /** False when there was none. */

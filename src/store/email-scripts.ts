@@ -5,6 +5,7 @@
 import { maxTimelineSteps } from '../domain/timeline.ts';
 import { markAgain } from './due.ts';
 import { script } from './redis.ts';
+import { addSuppression } from './suppressions.ts';
 
 /**
  * Stores emails, all or none. KEYS bell outbox index fileUses batchClaim, a key for each file, then for each email: email content claim due.
@@ -112,12 +113,13 @@ return answer`,
 
 /**
  * Lua: writes an email's new state, its step and its events, when the version is still the one decided upon. ARGV from `at`: version state
- * timeline was is, number of events and they themselves. `change` is the id of a change that a caller asked for, or ''. `was` and `is` are
+ * timeline was is, number of events, number of suppressions, the events, then field, value and entry of each suppression. `change` is the id of a change that a caller asked for, or ''. `was` and `is` are
  * postings, empty when the status stays; an empty timeline counts a transport fault. Steps are numbered without gaps, so that the oldest is
  * known when there are too many.
  */
-const commit = `
-local function commit(outbox, index, key, at, change)
+const commit = `${addSuppression}
+local function commit(key, at, change)
+  local outbox, index, suppressions, ids = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
   local stored = redis.call('HMGET', key, 'version', 'state', 'handOver', 'faults', 'change')
   local version = tonumber(ARGV[at])
   if stored[1] ~= ARGV[at] then
@@ -138,35 +140,39 @@ local function commit(outbox, index, key, at, change)
     redis.call('ZREM', index, ARGV[at + 3])
     redis.call('ZADD', index, 0, ARGV[at + 4])
   end
-  for i = at + 6, at + 5 + tonumber(ARGV[at + 5]) do redis.call('XADD', outbox, '*', 'event', ARGV[i]) end
+  local afterEvents = at + 7 + tonumber(ARGV[at + 5])
+  for i = at + 7, afterEvents - 1 do redis.call('XADD', outbox, '*', 'event', ARGV[i]) end
+  for i = afterEvents, afterEvents + 3 * tonumber(ARGV[at + 6]) - 1, 3 do
+    addSuppression(suppressions, ids, ARGV[i], ARGV[i + 1], ARGV[i + 2])
+  end
   return true
 end
 `;
 
-/** After attempts. KEYS bell outbox index, then for each email: email again; ARGV now, then for each: id, when it comes again or '', and what `commit` takes. */
+/** After attempts. KEYS bell outbox index suppressions suppressionIds, then for each email: email again; ARGV now, then for each: id, when it comes again or '', and what `commit` takes. */
 export const commitScript = script(
   `${markAgain}${commit}
 local answers, at = {}, 2
-for i = 4, #KEYS, 2 do
-  local isDone = commit(KEYS[2], KEYS[3], KEYS[i], at + 2, '')
+for i = 6, #KEYS, 2 do
+  local isDone = commit(KEYS[i], at + 2, '')
   if isDone and ARGV[at + 1] ~= '' then markAgain(KEYS[1], KEYS[i + 1], ARGV[1], ARGV[at + 1], ARGV[at]) end
   answers[#answers + 1] = isDone and 1 or 0
-  at = at + 8 + tonumber(ARGV[at + 7])
+  at = at + 9 + tonumber(ARGV[at + 7]) + 3 * tonumber(ARGV[at + 8])
 end
 return answers`,
   'at_once',
 );
 
-/** For a change that a caller asked for: refused while a hand-over stands. KEYS bell outbox index email due again; ARGV change id, when it is due now or '', and what `commit` takes. */
+/** For a change that a caller asked for: refused while a hand-over stands. KEYS bell outbox index suppressions suppressionIds email due again; ARGV change id, when it is due now or '', and what `commit` takes. */
 export const changeScript = script(`${commit}
 local id, dueAt = ARGV[2], ARGV[3]
-if not commit(KEYS[2], KEYS[3], KEYS[4], 4, ARGV[1]) then return 0 end
-redis.call('HSET', KEYS[4], 'change', ARGV[1])
-redis.call('ZREM', KEYS[6], id)
+if not commit(KEYS[6], 4, ARGV[1]) then return 0 end
+redis.call('HSET', KEYS[6], 'change', ARGV[1])
+redis.call('ZREM', KEYS[8], id)
 if dueAt == '' then
-  redis.call('ZREM', KEYS[5], id)
+  redis.call('ZREM', KEYS[7], id)
 else
-  redis.call('ZADD', KEYS[5], dueAt, id)
+  redis.call('ZADD', KEYS[7], dueAt, id)
   if redis.call('LLEN', KEYS[1]) == 0 then redis.call('LPUSH', KEYS[1], 1) end
 end
 return 1`);

@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import type { Content, EmailFacts, EmailState, Files, HandOver, LoadedEmail, StoredEmail } from '../domain/email.ts';
 import type { EmailEvent } from '../domain/event.ts';
 import { nextDue } from '../domain/recipient.ts';
+import type { Suppression } from '../domain/suppression.ts';
 import type { TimelineStep } from '../domain/timeline.ts';
 import { letterOf, packContent, unpackContent } from './content.ts';
 import { type IdempotencyClaim, openCreate, type PriorClaim, readMet } from './email-create.ts';
@@ -11,6 +12,7 @@ import { changeScript, claimScript, commitScript, keepFilesScript, loadScript } 
 import { type Member, makeGroup } from './group.ts';
 import { keys } from './keys.ts';
 import { packEvent, packState, packStep, unpackFacts, unpackState, unpackStep } from './record.ts';
+import { packSuppression } from './suppressions.ts';
 
 export type Emails = ReturnType<typeof openEmails>;
 
@@ -116,7 +118,7 @@ export function openEmails(redis: Redis) {
      */
     async commitChange(email: StoredEmail, after: Commit, changeId: string): Promise<boolean> {
       const { id, lane } = email.facts;
-      const names = [keys.bell, keys.outbox, keys.emailIndex, keys.email(id), keys.due(lane), keys.again(lane)];
+      const names = [...committed, keys.email(id), keys.due(lane), keys.again(lane)];
       const args = [changeId, id, nextDue(after.state) ?? '', ...commitArgs(email, after)];
       return (await changeScript(redis, names, args)) === 1;
     },
@@ -136,11 +138,14 @@ async function claimMembers(redis: Redis, members: readonly ClaimMember[]): Prom
   );
 }
 
+/** What a commit may write beside the email itself. */
+const committed = [keys.bell, keys.outbox, keys.emailIndex, keys.suppressions, keys.suppressionIds];
+
 type CommitMember = Member & { readonly names: readonly string[]; readonly now: number; readonly args: CommitArgs };
 type CommitArgs = readonly (string | number | Buffer)[];
 
 async function commitMembers(redis: Redis, members: readonly CommitMember[]): Promise<boolean[]> {
-  const names = [keys.bell, keys.outbox, keys.emailIndex, ...members.flatMap((member) => member.names)];
+  const names = [...committed, ...members.flatMap((member) => member.names)];
   const args = [members[0]?.now ?? 0, ...members.flatMap((member) => member.args)];
   return areOnes(await commitScript(redis, names, args));
 }
@@ -155,13 +160,16 @@ export type Commit = {
   readonly events: readonly EmailEvent[];
   /** Null only counts a transport fault. */
   readonly step: TimelineStep | null;
+  /** What it says against addresses. */
+  readonly suppressions?: readonly Suppression[];
 };
 
-function commitArgs(email: StoredEmail, { state, events, step }: Commit): CommitArgs {
+function commitArgs(email: StoredEmail, { state, events, step, suppressions = [] }: Commit): CommitArgs {
   const [was, is] = movedPosting(email.facts.id, email.state, state) ?? ['', ''];
   const timeline = step === null ? '' : packStep(step);
   const packed = packState(state, email.facts);
-  return [email.version, packed, timeline, was, is, events.length, ...events.map(packEvent)];
+  const told = [...events.map(packEvent), ...suppressions.flatMap(packSuppression)];
+  return [email.version, packed, timeline, was, is, events.length, suppressions.length, ...told];
 }
 
 async function readFields(redis: Redis, id: string): Promise<StoredEmail | null> {

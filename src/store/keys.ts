@@ -51,6 +51,10 @@ export const keys = {
   inboxBytes: `${prefix}:inbox:bytes`,
   /** Channel: a captured mail's id; nothing when the inbox was emptied. */
   inboxChannel: `${prefix}:inbox:new`,
+  /** Hash: scope and address -> a suppression as JSON. */
+  suppressions: `${prefix}:suppressions`,
+  /** Sorted set, all scores 0: `<id>.<scope><reason><address>` of each suppression. */
+  suppressionIds: `${prefix}:suppression-ids`,
 
   /** Hash: a transport's `paused`, `breaker` and `brake` as JSON, and the id of the last change of its breaker. */
   transport: (name: string) => `${prefix}:transport:${name}`,

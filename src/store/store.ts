@@ -10,6 +10,7 @@ import { openDue } from './due.ts';
 import { openEmails } from './emails.ts';
 import { openInbox } from './inbox.ts';
 import { openRateLimits } from './rate-limits.ts';
+import { openSuppressions } from './suppressions.ts';
 import { openTransportStates } from './transport-states.ts';
 import { openWebhooks } from './webhooks.ts';
 
@@ -30,6 +31,7 @@ export async function openStore(redis: Redis, secretKey: Uint8Array, newIv: () =
     apiKeys: openApiKeys(redis),
     creations: openCreations(redis, secretKey),
     rateLimits: openRateLimits(redis),
+    suppressions: openSuppressions(redis),
     transportStates: openTransportStates(redis),
     budgets: openBudgets(redis),
     allotments: openAllotments(redis),

@@ -3,6 +3,7 @@ import { maskAddress, maskAddresses } from '../domain/address.ts';
 import type { Decision } from '../domain/decide.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import type { Answer, Change, SettledOutcome } from '../domain/outcome.ts';
+import type { Suppression } from '../domain/suppression.ts';
 import type { PostResult } from '../domain/webhook.ts';
 import type { Log } from './log.ts';
 
@@ -53,6 +54,11 @@ export function openReports(log: Log) {
       log.info({ webhook_id: webhookId, event_id: eventId, attempt, ...result, again_at: isoOrNull(again) }, 'webhook');
     },
 
+    unsuppressed({ suppression, keyId }: { suppression: Suppression; keyId: string }): void {
+      const { id, address, scope, reason } = suppression;
+      log.info({ suppression_id: id, to: maskAddress(address), scope, reason, key_id: keyId }, 'unsuppressed');
+    },
+
     plan(faults: readonly string[]): void {
       if (faults.length === 0) log.info({}, 'TRANSPORTS_FILE was read again');
       else log.error({ faults }, 'TRANSPORTS_FILE is wrong, and what stood in it before still holds');
@@ -77,7 +83,7 @@ export function openReports(log: Log) {
 }
 
 function isAttempt({ kind }: SettledOutcome | Change): boolean {
-  return kind !== 'canceled' && kind !== 'rescheduled' && kind !== 'retried';
+  return !['canceled', 'rescheduled', 'retried', 'unsubscribed'].includes(kind);
 }
 
 function isoOrNull(at: number | null): string | null {

@@ -26,9 +26,9 @@ function examplesOf({ schema = {}, example, examples = {} }: Media): [name: stri
 }
 
 const requests = operationsOf(document).flatMap(({ name, method, path, operation: { requestBody } }) =>
-  Object.values(requestBody?.content ?? {})
-    .flatMap(examplesOf)
-    .map(([example, body]) => ({ name: `${name}: ${example}`, method, path, body })),
+  Object.entries(requestBody?.content ?? {}).flatMap(([type, media]) =>
+    examplesOf(media).map(([example, body]) => ({ name: `${name}: ${example}`, method, path, body, type })),
+  ),
 );
 
 /** Something that is there, for the routes that change it. */
@@ -40,8 +40,10 @@ async function create(path: string): Promise<string> {
   return created.body.id;
 }
 
-it.each(requests)('$name', async ({ method, path, body }) => {
+it.each(requests)('$name', async ({ method, path, body, type }) => {
   const url = path.includes('{id}') ? path.replace('{id}', await create(path)) : path;
-  const { status } = await postrider.api(method.toUpperCase() as Parameters<ApiClient>[0], url, body);
+  const { status } = await postrider.api(method.toUpperCase() as Parameters<ApiClient>[0], url, body, {
+    'content-type': type,
+  });
   expect(status).toBeLessThan(300);
 });

@@ -230,7 +230,7 @@ it('every reason has been seen', () => {
 
 it('the timeline has each attempt and each change with what it led to', async () => {
   await using _worker = await startPostrider({ ...env, ROLES: 'worker' });
-  const id = await send({ to: ['gone@example.org', 'b@example.org'], scheduled_at: isoIn(hour) });
+  const id = await send({ to: ['gone-too@example.org', 'b@example.org'], scheduled_at: isoIn(hour) });
   await api.api('PATCH', `/v1/emails/${id}`, { scheduled_at: isoIn(2 * hour) });
   await api.api('PATCH', `/v1/emails/${id}`, { scheduled_at: isoIn(0) });
   await explained(id, 'final');
@@ -241,7 +241,7 @@ it('the timeline has each attempt and each change with what it led to', async ()
     ...{ type: `email.${type}`, sequence, to, reason: null },
     smtp: reply === undefined ? null : expect.objectContaining({ reply }),
   });
-  const both = ['gone@example.org', 'b@example.org'];
+  const both = ['gone-too@example.org', 'b@example.org'];
   const nothing = { detail: null, transport: null, host: null, tls: null, ms: null, at: expect.any(String) };
   expect(body.data).toEqual([
     { ...nothing, kind: 'accepted', events: [event('scheduled', 1, both)] },
@@ -255,7 +255,7 @@ it('the timeline has each attempt and each change with what it led to', async ()
         ms: expect.toBeOneOf([null, expect.any(Object)]),
       },
       events: [
-        event('bounced', 4, ['gone@example.org'], '550 5.1.1 No such user'),
+        event('bounced', 4, ['gone-too@example.org'], '550 5.1.1 No such user'),
         event('sent', 5, ['b@example.org'], '250 2.0.0 Ok: queued as TEST'),
       ],
     },

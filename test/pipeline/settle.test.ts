@@ -30,6 +30,7 @@ const settleIt = (email: StoredEmail, outcome: SettledOutcome) =>
       emails,
       policies: { transactional: policy, bulk: policy },
       report: () => {},
+      newId: (prefix) => makeId(prefix, Date.now(), randomBytes(10)),
       now: Date.now,
       rand: () => 0,
     },

@@ -2,8 +2,9 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ApiKey, adminKey, hashToken } from '../../src/domain/api-key.ts';
-import { type ApiKeys, openApiKeys, type PageRequest } from '../../src/store/api-keys.ts';
+import { type ApiKeys, openApiKeys } from '../../src/store/api-keys.ts';
 import { keys } from '../../src/store/keys.ts';
+import type { PageRequest } from '../../src/store/walk.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 

@@ -77,7 +77,7 @@ function statusesDue({ method, path, operation }: Named): number[] {
     ...(path.includes('{') ? [400, 404] : []),
     ...(hasQuery ? [422] : []),
     // A body that nobody asked for is read all the same.
-    ...(['get', 'head'].includes(method) ? [] : [400, 413, 415]),
+    ...(['get', 'head'].includes(method) || path === '/u/{token}' ? [] : [400, 413, 415]),
     ...(operation.requestBody === undefined ? [] : [422]),
   ];
   return due.filter((status) => problemsOf(status).length > 0);
@@ -85,8 +85,9 @@ function statusesDue({ method, path, operation }: Named): number[] {
 
 const takesKey = ({ parameters }: Operation) => parameters?.some(({ name }) => name === 'idempotency-key') ?? false;
 
-/** /readyz says in the same form what is wrong and that nothing is. */
-const tellsInItsOwnForm = (path: string, status: string) => path === '/readyz' && status === '503';
+/** /readyz says in the same form what is wrong and that nothing is; a page is for people, also where its link does not work. */
+const tellsInItsOwnForm = (path: string, status: string) =>
+  (path === '/readyz' && status === '503') || (path === '/u/{token}' && status === '404');
 
 function problemFaults(document: ApiDocument, operation: Operation, status: string, answer: Response): string[] {
   const media = answer.content?.[problemMedia];

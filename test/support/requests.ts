@@ -6,6 +6,7 @@ import type { Recipient } from '../../src/domain/recipient.ts';
 export const testLimits = {
   maxAttachmentBytes: 25 * 1024 * 1024,
   routes: () => ['default'],
+  canUnsubscribe: true,
   now: () => Date.now(),
 };
 

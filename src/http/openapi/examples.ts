@@ -2,8 +2,8 @@
 import { mapValues } from './answers.ts';
 import type { ApiDocument, Example, Media, Operation } from './document.ts';
 
-/** By name. */
-export type Examples = Readonly<Record<string, Required<Example>>>;
+/** By name; one that says its media type is of that alone. */
+export type Examples = Readonly<Record<string, Required<Example> & { readonly media?: string }>>;
 
 /** Of the body, and of answers by their status. */
 export type RouteExamples = { readonly body?: Examples } & { readonly [status: number]: Examples };
@@ -26,7 +26,7 @@ function placeInOperation({ 'x-examples': given = {}, ...operation }: Operation)
     examples: Examples,
   ): P => {
     if (part?.content === undefined) throw new Error(`${operation.operationId} has an example of nothing it has`);
-    return { ...part, content: mapValues(part.content, (media) => withExamples(media, examples)) };
+    return { ...part, content: mapValues(part.content, (media, type) => withExamples(media, ofType(examples, type))) };
   };
   const answered = Object.entries(answers).map(([status, examples]) => [
     status,
@@ -39,6 +39,11 @@ function placeInOperation({ 'x-examples': given = {}, ...operation }: Operation)
   };
 }
 
-function withExamples(media: Media, examples: Examples): Media {
+function ofType(examples: Examples, type: string): Readonly<Record<string, Example>> {
+  const those = Object.entries(examples).filter(([, { media = type }]) => media === type);
+  return Object.fromEntries(those.map(([name, { media: _, ...example }]) => [name, example]));
+}
+
+function withExamples(media: Media, examples: Readonly<Record<string, Example>>): Media {
   return { ...media, examples: { ...media.examples, ...examples } };
 }

@@ -3,6 +3,7 @@
 /** One for each noun, in the order of the page; an operation carries one of these names. */
 const tags = [
   { name: 'emails', description: 'Send an email and look at what became of it, recipient by recipient.' },
+  { name: 'suppressions', description: 'Addresses that get no more mail: who bounced, complained, unsubscribed.' },
   {
     name: 'webhooks',
     description: 'Endpoints of yours that are told of events, signed as Standard Webhooks says.',
@@ -12,6 +13,7 @@ const tags = [
     description: 'Where mail leaves: how each SMTP account or server stands, and how to pause it.',
   },
   { name: 'api-keys', description: 'Who may call, and what for: keys with scopes, domains, lanes and rates.' },
+  { name: 'unsubscribe', description: 'Where readers of bulk mail unsubscribe. Open: the link says who they are.' },
   { name: 'health', description: 'Is the process alive, and can it take work? Open: no API key is asked for.' },
 ];
 

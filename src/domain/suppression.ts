@@ -1,0 +1,126 @@
+/** Suppressions: addresses that get no more mail, why, and which mail that is. */
+import { z } from 'zod';
+import { makeMailbox } from './address.ts';
+import { classify } from './classify.ts';
+import type { EmailState, StoredEmail } from './email.ts';
+import type { Lane } from './lane.ts';
+import { isPending, type Recipient } from './recipient.ts';
+import { isSandbox } from './sandbox.ts';
+
+/** Each with what it says of the address. */
+export const suppressionReasons = {
+  bounce: 'mail to it was refused for good',
+  complaint: 'its owner reported mail as spam',
+  unsubscribe: 'its owner unsubscribed',
+  manual: 'somebody put it on the list',
+} as const;
+
+export type SuppressionReason = keyof typeof suppressionReasons;
+
+export const suppressionScopes = ['all', 'bulk'] as const;
+
+/** `all` mail, or only what goes in the lane `bulk`. */
+export type SuppressionScope = (typeof suppressionScopes)[number];
+
+/** One for each address and scope. */
+export type Suppression = {
+  readonly id: string;
+  /** As `suppressedForm` has it. */
+  readonly address: string;
+  readonly scope: SuppressionScope;
+  readonly reason: SuppressionReason;
+  /** The email that led to it. */
+  readonly emailId: string | null;
+  readonly note: string | null;
+};
+
+const maxNoteLength = 500;
+
+const address = z
+  .string()
+  .transform((text, context): string => {
+    const parsed = makeMailbox(text, undefined);
+    if (!('fault' in parsed)) return suppressedForm(parsed.address);
+    context.addIssue({ code: 'custom', message: parsed.fault });
+    return z.NEVER;
+  })
+  .meta({ type: 'string', description: 'The address alone, in any case.', examples: ['ada@example.com'] });
+
+const fields = {
+  email: address,
+  scope: z.enum(suppressionScopes).default('all').meta({
+    description: 'Which mail it gets no more of: `all`, or only what goes in the lane `bulk`.',
+  }),
+  reason: z
+    .enum(Object.keys(suppressionReasons) as SuppressionReason[])
+    .default('manual')
+    .meta({ description: `Why: ${listed(suppressionReasons)}.` }),
+  note: z
+    .string()
+    .max(maxNoteLength)
+    .nullable()
+    .optional()
+    .meta({ description: 'Anything more about it, for people.' }),
+};
+
+function listed(meanings: Readonly<Record<string, string>>): string {
+  return Object.entries(meanings)
+    .map(([name, meaning]) => `\`${name}\` ${meaning}`)
+    .join(', ');
+}
+
+export const suppressionRequest = z.strictObject(fields).meta({
+  id: 'SuppressionRequest',
+  description: 'An address to suppress.',
+  examples: [{ email: 'ada@example.com', scope: 'bulk', reason: 'unsubscribe', note: 'asked by phone' }],
+});
+
+/** One of an upload: lists of other systems say more, which is passed over. */
+export const suppressionRecord = z.object(fields);
+
+export type SuppressionRequest = z.output<typeof suppressionRequest>;
+
+export function makeSuppression(request: SuppressionRequest, id: string): Suppression {
+  const { email: address, scope, reason, note = null } = request;
+  return { id, address, scope, reason, emailId: null, note };
+}
+
+/** Servers may tell local parts apart by their case (RFC 5321 section 2.4), but none does whose mail anybody would miss. */
+export function suppressedForm(address: string): string {
+  return address.toLowerCase();
+}
+
+/** Under which scopes an address may stand when mail of this lane is not to be sent to it. */
+export function scopesOf(lane: Lane): readonly SuppressionScope[] {
+  return lane === 'bulk' ? suppressionScopes : ['all'];
+}
+
+/** What the next hop's answers, and what is heard later, say against addresses. Sandbox recipients are there to be used again. */
+export function suppressionsOf(email: StoredEmail, after: EmailState, newId: () => string): Suppression[] {
+  return after.recipients.flatMap((recipient, place) => {
+    const before = email.state.recipients[place];
+    const verdict = before?.status === recipient.status ? null : verdictOn(recipient, email.facts.lane);
+    if (verdict === null || isSandbox(recipient.address)) return [];
+    const address = suppressedForm(recipient.address);
+    return [{ id: newId(), address, ...verdict, emailId: email.facts.id, note: null }];
+  });
+}
+
+/** Who complains of bulk mail may still want a login code. */
+function verdictOn({ status, smtp }: Recipient, lane: Lane): Pick<Suppression, 'scope' | 'reason'> | null {
+  if (status === 'complained') return { scope: lane === 'bulk' ? 'bulk' : 'all', reason: 'complaint' };
+  if (status === 'bounced' && smtp !== null && classify(smtp).suppress) return { scope: 'all', reason: 'bounce' };
+  return null;
+}
+
+/** Whom an email would be sent to, in the form in which they would be suppressed. */
+export function pendingAddresses({ state }: StoredEmail): string[] {
+  const pending = state.recipients.filter(({ status, address }) => isPending(status) && !isSandbox(address));
+  return [...new Set(pending.map(({ address }) => suppressedForm(address)))];
+}
+
+/** Why a recipient gets nothing, in words. @param since milliseconds since the epoch */
+export function wordSuppression({ reason, scope }: Pick<Suppression, 'reason' | 'scope'>, since: number): string {
+  const what = scope === 'all' ? 'mail' : 'bulk mail';
+  return `suppressed for ${what} since ${new Date(since).toISOString()}: ${suppressionReasons[reason]}`;
+}

@@ -1,0 +1,67 @@
+/** Links to unsubscribe with: who they are for is sealed in them, so that they hold for years and need no store, and nobody can read or forge one. */
+import { createCipheriv, createDecipheriv, createHmac, hkdfSync } from 'node:crypto';
+import type { StoredEmail } from './email.ts';
+import { idBytes, idFromBytes } from './id.ts';
+
+/** Whom a link is for, and the email it came with. */
+export type Subscription = { readonly emailId: string; readonly address: string };
+
+/** Changed when the form of tokens does, so that old ones can still be told. */
+const version = 1;
+const idLength = 16;
+const ivLength = 12;
+const tagLength = 16;
+
+/** A key of its own for each use: a token is nothing else that was sealed with `SECRET_KEY`. @param secretKey 32 bytes */
+export function unsubscribeKey(secretKey: Uint8Array): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', secretKey, '', 'unsubscribe', 32));
+}
+
+/**
+ * The same for the same email and address, so that each attempt sends the same message. The IV is made of what is sealed: two that differ
+ * have two, which is all that GCM asks for.
+ */
+export function unsubscribeToken({ emailId, address }: Subscription, key: Uint8Array): string {
+  const plain = Buffer.concat([idBytes(emailId), Buffer.from(address)]);
+  const iv = createHmac('sha256', key).update(plain).digest().subarray(0, ivLength);
+  const cipher = createCipheriv('aes-256-gcm', key, iv, { authTagLength: tagLength });
+  const sealed = Buffer.concat([cipher.update(plain), cipher.final()]);
+  return Buffer.concat([Buffer.of(version), iv, cipher.getAuthTag(), sealed]).toString('base64url');
+}
+
+/** Null when it is none of ours, or was changed. */
+export function readUnsubscribeToken(token: string, key: Uint8Array): Subscription | null {
+  const bytes = Buffer.from(token, 'base64url');
+  const sealedAt = 1 + ivLength + tagLength;
+  if (bytes[0] !== version || bytes.length <= sealedAt + idLength) return null;
+  // What decoding passes over would make many tokens of one.
+  if (bytes.toString('base64url') !== token) return null;
+  const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(1, 1 + ivLength), { authTagLength: tagLength });
+  decipher.setAuthTag(bytes.subarray(1 + ivLength, sealedAt));
+  try {
+    const plain = Buffer.concat([decipher.update(bytes.subarray(sealedAt)), decipher.final()]);
+    return {
+      emailId: idFromBytes('em', plain.subarray(0, idLength)),
+      address: plain.toString('utf8', idLength),
+    };
+  } catch {
+    return null;
+  }
+}
+
+/** What links are made of; `publicUrl` is where the API is reached from outside, without a slash at its end, null when nobody said. */
+export type LinkMaker = { readonly publicUrl: string | null; readonly key: Uint8Array };
+
+/**
+ * Where the reader of this email unsubscribes; null when it has no such place: it is not bulk mail, or its readers are several, of whom each
+ * would unsubscribe the others.
+ */
+export function unsubscribeUrlOf(
+  { facts, state }: Pick<StoredEmail, 'facts' | 'state'>,
+  maker: LinkMaker,
+): string | null {
+  const [recipient] = state.recipients;
+  if (maker.publicUrl === null || facts.lane !== 'bulk' || recipient === undefined || state.recipients.length > 1)
+    return null;
+  return `${maker.publicUrl}/u/${unsubscribeToken({ emailId: facts.id, address: recipient.address }, maker.key)}`;
+}

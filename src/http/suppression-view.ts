@@ -1,0 +1,70 @@
+/** Suppressions as answers show them: one, a page, and whole lists as NDJSON or CSV. */
+import { z } from 'zod';
+import { timeOfId } from '../domain/id.ts';
+import {
+  type Suppression,
+  type SuppressionReason,
+  suppressionReasons,
+  suppressionScopes,
+} from '../domain/suppression.ts';
+import { isoOf, objectField, time } from './answer-fields.ts';
+import { pageOf } from './paging.ts';
+
+export const suppressionReason = z.enum(Object.keys(suppressionReasons) as SuppressionReason[]);
+export const suppressionScope = z.enum(suppressionScopes);
+
+export const suppressionExample = {
+  object: 'suppression',
+  id: 'sp_01kb2m8z5q7r9t1v3x5y7z9a1b',
+  email: 'ada@example.com',
+  scope: 'all',
+  reason: 'bounce',
+  created_at: '2026-11-24T09:30:00.000Z',
+  email_id: 'em_01kb2m7x4p6q8s0t2v4w6x8y0z',
+  note: null,
+};
+
+export const suppressionView = z
+  .object({
+    object: objectField('suppression'),
+    id: z.string().meta({ description: 'Its id, `sp_…`.' }),
+    email: z.string().meta({ description: 'The address, in lower case.' }),
+    scope: suppressionScope.meta({ description: 'Which mail it gets no more of.' }),
+    reason: suppressionReason.meta({ description: 'Why it stands here.' }),
+    created_at: time.meta({ description: 'Since when.' }),
+    email_id: z.string().nullable().meta({ description: 'The email that led to it; null when it was put here.' }),
+    note: z.string().nullable().meta({ description: 'What was noted with it.' }),
+  })
+  .meta({ id: 'Suppression', description: 'An address that gets no more mail.', examples: [suppressionExample] });
+
+export const suppressionPage = pageOf(suppressionView).meta({
+  description: 'Suppressions, newest first.',
+  examples: [{ object: 'list', has_more: false, data: [suppressionExample] }],
+});
+
+export function viewOf(suppression: Suppression): z.input<typeof suppressionView> {
+  const { id, address, scope, reason, emailId, note } = suppression;
+  return {
+    ...{ object: 'suppression', id, email: address, scope, reason },
+    ...{ created_at: isoOf(timeOfId(id)), email_id: emailId, note },
+  };
+}
+
+const columns = ['email', 'scope', 'reason', 'created_at', 'email_id', 'note'] as const;
+
+export async function* asNdjson(suppressions: AsyncIterable<Suppression>): AsyncGenerator<string> {
+  for await (const one of suppressions) yield `${JSON.stringify(viewOf(one))}\n`;
+}
+
+/** RFC 4180. */
+export async function* asCsv(suppressions: AsyncIterable<Suppression>): AsyncGenerator<string> {
+  yield `${columns.join(',')}\r\n`;
+  for await (const one of suppressions) {
+    const view = viewOf(one);
+    yield `${columns.map((column) => quoted(view[column] ?? '')).join(',')}\r\n`;
+  }
+}
+
+function quoted(field: string): string {
+  return /[",\r\n]|^\s|\s$/.test(field) ? `"${field.replaceAll('"', '""')}"` : field;
+}

@@ -1,0 +1,252 @@
+/** /v1/suppressions: addresses that get no more mail. */
+import { Readable } from 'node:stream';
+import { z } from 'zod';
+import { makeSuppression, type Suppression, suppressionRecord, suppressionRequest } from '../domain/suppression.ts';
+import type { Suppressions } from '../store/suppressions.ts';
+import { objectField } from './answer-fields.ts';
+import { recordTypeOf } from './bodies.ts';
+import { notFoundExamples } from './openapi/problem-examples.ts';
+import { pageFields, refuseBothEnds } from './paging.ts';
+import { ProblemError, problemAnswers } from './problems.ts';
+import { recordTypes } from './records.ts';
+import type { Routes } from './server.ts';
+import {
+  asCsv,
+  asNdjson,
+  suppressionExample,
+  suppressionPage,
+  suppressionReason,
+  suppressionScope,
+  suppressionView,
+  viewOf,
+} from './suppression-view.ts';
+import { takeUpload, uploadAnswer } from './uploads.ts';
+
+type Deps = {
+  suppressions: Pick<Suppressions, 'add' | 'get' | 'remove' | 'page' | 'all'>;
+  /** Somebody may get mail again: who took the address off the list. */
+  reportUnsuppressed(removed: { suppression: Suppression; keyId: string }): void;
+  newId(prefix: 'sp'): string;
+};
+
+/** Bytes of an upload, unpacked: a hundred million addresses. It is read as it comes in, so that it takes no memory. */
+const maxUploadBytes = 4 * 1024 * 1024 * 1024;
+
+const params = z.object({
+  email: z.string().meta({ description: 'The address, in any case.', examples: [suppressionExample.email] }),
+});
+
+const scopeQuery = z.strictObject({
+  scope: suppressionScope.optional().meta({ description: 'Only what stands there for this scope.' }),
+});
+
+const listQuery = refuseBothEnds(
+  z.strictObject({
+    ...pageFields,
+    reason: suppressionReason.optional().meta({ description: 'Only those for this reason.' }),
+    scope: suppressionScope.optional().meta({ description: 'Only those of this scope.' }),
+  }),
+);
+
+const exportQuery = z.strictObject({
+  format: z.enum(['ndjson', 'csv']).default('ndjson').meta({ description: 'One JSON object a line, or CSV.' }),
+});
+
+const ofAddress = z
+  .object({
+    object: objectField('list'),
+    data: z.array(suppressionView).meta({ description: 'One for each scope it is suppressed for.' }),
+  })
+  .meta({
+    description: 'What stands against the address.',
+    examples: [{ object: 'list', data: [suppressionExample] }],
+  });
+
+const removed = z
+  .object({
+    object: objectField('suppression'),
+    email: z.string().meta({ description: 'The address.' }),
+    deleted: z.literal(true).meta({ description: 'It gets mail again.' }),
+  })
+  .meta({
+    description: 'The address was taken off the list.',
+    examples: [{ object: 'suppression', email: suppressionExample.email, deleted: true }],
+  });
+
+const imported = z.object({ object: objectField('suppression_import'), ...uploadAnswer }).meta({
+  description: 'What became of the upload.',
+  examples: [
+    {
+      ...{ object: 'suppression_import', received: 3, added: 1, duplicates: 1, invalid: 1 },
+      errors: [{ line: 3, message: '/email: is not an address: expected local-part@domain' }],
+    },
+  ],
+});
+
+const importExamples = {
+  ndjson: {
+    summary: 'An object a line',
+    media: 'application/x-ndjson',
+    value: '{"email":"ada@example.com","reason":"unsubscribe","scope":"bulk"}\n',
+  },
+  csv: {
+    summary: 'Columns in any order',
+    media: 'text/csv',
+    value: 'reason,email,scope\r\nunsubscribe,ada@example.com,bulk\r\n',
+  },
+};
+
+const exported = (example: string) => ({ schema: z.unknown().meta({ type: 'string', examples: [example] }) });
+const exportedAs = {
+  'application/x-ndjson': exported(`${JSON.stringify(suppressionExample)}\n`),
+  'text/csv': exported(
+    'email,scope,reason,created_at,email_id,note\r\nada@example.com,bulk,unsubscribe,2026-11-24T09:30:00.000Z,,\r\n',
+  ),
+};
+
+const tags = ['suppressions'];
+/** It concerns all mail. */
+const config = { scope: 'manage', unrestricted: true } as const;
+const missing = {
+  404: notFoundExamples(
+    `${suppressionExample.email} is not suppressed`,
+    `/v1/suppressions/${encodeURIComponent(suppressionExample.email)}`,
+  ),
+};
+
+export function suppressionRoutes(deps: Deps): Routes {
+  async function find(email: string, scope?: Suppression['scope']): Promise<Suppression[]> {
+    const found = await deps.suppressions.get(email);
+    const meant = found.filter((one) => scope === undefined || one.scope === scope);
+    if (meant.length === 0) throw new ProblemError('not_found', `${email} is not suppressed`);
+    return meant;
+  }
+
+  return (app) => {
+    app.route({
+      method: 'POST',
+      url: '/suppressions',
+      config,
+      schema: {
+        operationId: 'addSuppression',
+        summary: 'Suppress an address',
+        description:
+          'Nothing is sent to it from now on, not even what was accepted before. What stands there already for the scope is left as it is and shown.',
+        tags,
+        body: suppressionRequest,
+        response: { 201: suppressionView, ...problemAnswers(400, 413, 415, 422) },
+      },
+      handler: async ({ body }, reply) => {
+        await deps.suppressions.add([makeSuppression(body, deps.newId('sp'))]);
+        const [suppression] = await find(body.email, body.scope);
+        return reply.status(201).send(viewOf(suppression as Suppression));
+      },
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/suppressions/import',
+      config: { ...config, takesRecords: true },
+      bodyLimit: maxUploadBytes,
+      schema: {
+        operationId: 'importSuppressions',
+        summary: 'Suppress many addresses',
+        description:
+          'As NDJSON with an object a line, or as CSV with a header row, both with the fields `email`, `scope`, `reason` and `note`, and perhaps others, which are passed over. Also packed with gzip. A line that is not valid is passed over and named. To repeat an upload does no harm.',
+        tags,
+        consumes: [...recordTypes],
+        body: z.unknown().meta({ description: 'The records.' }),
+        response: { 200: imported, ...problemAnswers(400, 413, 415, 422) },
+        'x-examples': { body: importExamples },
+      },
+      handler: async (request) => {
+        const store = (asked: readonly z.output<typeof suppressionRecord>[]) =>
+          deps.suppressions.add(asked.map((one) => makeSuppression(one, deps.newId('sp'))));
+        const body = (request.body ?? Readable.from([])) as Readable;
+        const taken = await takeUpload(body, recordTypeOf(request), suppressionRecord, store);
+        return { object: 'suppression_import' as const, ...taken };
+      },
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/suppressions',
+      config,
+      schema: {
+        operationId: 'listSuppressions',
+        summary: 'List suppressions',
+        description: 'Newest first.',
+        tags,
+        querystring: listQuery,
+        response: { 200: suppressionPage, ...problemAnswers(422) },
+      },
+      handler: async ({ query: { reason, scope, ...request } }) => {
+        const { page, hasMore } = await deps.suppressions.page(request, { reason, scope });
+        return { object: 'list' as const, has_more: hasMore, data: page.map(viewOf) };
+      },
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/suppressions/export',
+      config,
+      schema: {
+        operationId: 'exportSuppressions',
+        summary: 'All suppressions in one answer',
+        description: 'Newest first, of any number, as NDJSON or CSV. What it answers can be imported again.',
+        tags,
+        querystring: exportQuery,
+        response: {
+          200: {
+            description: 'Every suppression, one a line.',
+            content: exportedAs,
+          },
+          ...problemAnswers(422),
+        },
+      },
+      handler: async ({ query }, reply) => {
+        const all = deps.suppressions.all();
+        const [type, text] = query.format === 'csv' ? [recordTypes[1], asCsv(all)] : [recordTypes[0], asNdjson(all)];
+        return reply.type(type).send(Readable.from(text));
+      },
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/suppressions/:email',
+      config,
+      schema: {
+        operationId: 'getSuppression',
+        summary: 'Look an address up',
+        description: 'What stands against it.',
+        tags,
+        params,
+        response: { 200: ofAddress, ...problemAnswers(400, 404) },
+        'x-examples': missing,
+      },
+      handler: async ({ params }) => ({ object: 'list' as const, data: (await find(params.email)).map(viewOf) }),
+    });
+
+    app.route({
+      method: 'DELETE',
+      url: '/suppressions/:email',
+      config,
+      schema: {
+        operationId: 'removeSuppression',
+        summary: 'Take an address off the list',
+        description: 'It gets mail again. Who did that is logged.',
+        tags,
+        params,
+        querystring: scopeQuery,
+        response: { 200: removed, ...problemAnswers(400, 404, 413, 415, 422) },
+        'x-examples': missing,
+      },
+      handler: async ({ params: { email }, query, apiKey }) => {
+        for (const suppression of await find(email, query.scope)) {
+          if (await deps.suppressions.remove(suppression)) deps.reportUnsuppressed({ suppression, keyId: apiKey.id });
+        }
+        return { object: 'suppression' as const, email, deleted: true as const };
+      },
+    });
+  };
+}

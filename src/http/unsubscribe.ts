@@ -1,0 +1,77 @@
+/** GET and POST /u/:token: the page to unsubscribe on, and one-click unsubscription (RFC 8058). Open: the token says who it is. */
+import { z } from 'zod';
+import type { Subscription } from '../domain/unsubscribe.ts';
+import { problemsAlone } from './problems.ts';
+import type { Routes } from './server.ts';
+import { askingPage, donePage, pageHeaders, unknownPage } from './unsubscribe-page.ts';
+
+type Deps = {
+  /** Whom a token is for; null when it is none of ours. */
+  subscriptionOf(token: string): Subscription | null;
+  unsubscribe(subscription: Subscription): Promise<void>;
+};
+
+const params = z.object({ token: z.string().meta({ description: 'What the link ends in.', examples: ['AVyCl0…'] }) });
+
+const htmlOf = (description: string, example: string) => ({
+  description,
+  content: { 'text/html': { schema: z.unknown().meta({ type: 'string', examples: [example] }) } },
+});
+const unknown = htmlOf('The token is none of ours.', unknownPage());
+const troubles = problemsAlone(400, 500, 503);
+const tags = ['unsubscribe'];
+
+export function unsubscribeRoutes(deps: Deps): Routes {
+  return (app) => {
+    // RFC 8058 section 3.1 lets it be urlencoded or multipart, and it says but one thing.
+    app.addContentTypeParser('*', (_request, payload, done) => {
+      payload.resume();
+      done(null, undefined);
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/u/:token',
+      schema: {
+        operationId: 'askToUnsubscribe',
+        summary: 'The page to unsubscribe on',
+        description: 'Asks the reader of a bulk email, with a button. Nothing changes by looking at it.',
+        tags,
+        security: [],
+        params,
+        response: {
+          200: htmlOf('A page with a button.', askingPage('ada@example.com')),
+          404: unknown,
+          ...problemsAlone(400),
+        },
+      },
+      handler: async ({ params: { token } }, reply) => {
+        const subscription = deps.subscriptionOf(token);
+        reply.headers(pageHeaders).status(subscription === null ? 404 : 200);
+        return reply.send(subscription === null ? unknownPage() : askingPage(subscription.address));
+      },
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/u/:token',
+      config: { ignoresBody: true },
+      schema: {
+        operationId: 'unsubscribe',
+        summary: 'Unsubscribe',
+        description:
+          'What the button of the page does, and mailbox providers on behalf of their users (RFC 8058). The address is suppressed for bulk mail, and `email.unsubscribed` is told. Its body is not looked at.',
+        tags,
+        security: [],
+        params,
+        response: { 200: htmlOf('It is done.', donePage('ada@example.com')), 404: unknown, ...troubles },
+      },
+      handler: async ({ params: { token } }, reply) => {
+        const subscription = deps.subscriptionOf(token);
+        if (subscription !== null) await deps.unsubscribe(subscription);
+        reply.headers(pageHeaders).status(subscription === null ? 404 : 200);
+        return reply.send(subscription === null ? unknownPage() : donePage(subscription.address));
+      },
+    });
+  };
+}

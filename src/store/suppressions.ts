@@ -1,0 +1,151 @@
+/** The suppression list: found by address in one round trip for many, listed by time. */
+import type { Redis } from 'ioredis';
+import type { EmailEvent } from '../domain/event.ts';
+import type { Lane } from '../domain/lane.ts';
+import {
+  type Suppression,
+  type SuppressionReason,
+  type SuppressionScope,
+  scopesOf,
+  suppressedForm,
+  suppressionScopes,
+} from '../domain/suppression.ts';
+import { keys } from './keys.ts';
+import { packEvent } from './record.ts';
+import { script } from './redis.ts';
+import { type Cursor, firstOf, type PageRequest, walk } from './walk.ts';
+
+export type Suppressions = ReturnType<typeof openSuppressions>;
+
+export type SuppressionFilter = {
+  readonly reason?: SuppressionReason | undefined;
+  readonly scope?: SuppressionScope | undefined;
+};
+
+/** Suppressions read or written in one round trip: some milliseconds of Redis at most. */
+const chunkSize = 1_000;
+
+/** One letter each: there may be millions. */
+const scopeLetters = { all: 'a', bulk: 'b' } as const satisfies Record<SuppressionScope, string>;
+const reasonLetters = { bounce: 'b', complaint: 'c', unsubscribe: 'u', manual: 'm' } as const satisfies Record<
+  SuppressionReason,
+  string
+>;
+
+/** Lua: adds one, unless its address stands there for that scope already. */
+export const addSuppression = `
+local function addSuppression(list, ids, field, value, entry)
+  if redis.call('HSETNX', list, field, value) == 0 then return 0 end
+  redis.call('ZADD', ids, 0, entry)
+  return 1
+end
+`;
+
+/** KEYS list ids; ARGV field, value and entry of each. Answers how many are new. */
+const addScript = script(`${addSuppression}
+local added = 0
+for i = 1, #ARGV, 3 do added = added + addSuppression(KEYS[1], KEYS[2], ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
+return added`);
+
+/** KEYS list ids outbox; ARGV field value entry event. The event is told when it is new. */
+const addToldScript = script(`${addSuppression}
+if addSuppression(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3]) == 0 then return 0 end
+redis.call('XADD', KEYS[3], '*', 'event', ARGV[4])
+return 1`);
+
+/** KEYS list ids; ARGV field value entry. Only what stands there still is taken away. */
+const removeScript = script(`
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('ZREM', KEYS[2], ARGV[3])
+return 1`);
+
+export function openSuppressions(redis: Redis) {
+  const names = [keys.suppressions, keys.suppressionIds];
+
+  async function read(fields: readonly string[]): Promise<(Suppression | null)[]> {
+    if (fields.length === 0) return [];
+    const values = await redis.hmget(keys.suppressions, ...fields);
+    return values.map((value, place) => (value == null ? null : unpack(fields[place] ?? '', value)));
+  }
+
+  async function* list(cursor: Cursor, { reason, scope }: SuppressionFilter = {}): AsyncGenerator<Suppression> {
+    for await (const entries of walk(redis, keys.suppressionIds, cursor, chunkSize)) {
+      const wanted = entries.map(partsOf).filter((parts) => isWanted(parts, reason, scope));
+      // Between the two reads one may be taken away.
+      for (const one of await read(wanted.map(({ field }) => field))) if (one !== null) yield one;
+    }
+  }
+
+  return {
+    /** Of these addresses, those that mail of this lane is not to be sent to. @param addresses as `suppressedForm` has them */
+    async find(addresses: readonly string[], lane: Lane): Promise<Map<string, Suppression>> {
+      const found = await read(addresses.flatMap((address) => scopesOf(lane).map((scope) => fieldOf(address, scope))));
+      // What concerns all mail comes first, and says more.
+      const known = found.filter((one) => one !== null).toReversed();
+      return new Map(known.map((one) => [one.address, one]));
+    },
+
+    /** @returns how many were not there before; an address that is there for that scope stays as it is */
+    async add(suppressions: readonly Suppression[]): Promise<number> {
+      let added = 0;
+      for (let from = 0; from < suppressions.length; from += chunkSize) {
+        const args = suppressions.slice(from, from + chunkSize).flatMap(packSuppression);
+        added += (await addScript(redis, names, args)) as number;
+      }
+      return added;
+    },
+
+    /** Adds one with an event that tells of it, unless its address stands there for that scope already. */
+    async addTold(suppression: Suppression, event: EmailEvent): Promise<void> {
+      await addToldScript(redis, [...names, keys.outbox], [...packSuppression(suppression), packEvent(event)]);
+    },
+
+    /** All that stands against an address, under each scope one at most. */
+    async get(address: string): Promise<Suppression[]> {
+      const found = await read(suppressionScopes.map((scope) => fieldOf(suppressedForm(address), scope)));
+      return found.filter((one) => one !== null);
+    },
+
+    /** False when it was not there any more. */
+    async remove(suppression: Suppression): Promise<boolean> {
+      return (await removeScript(redis, names, packSuppression(suppression))) === 1;
+    },
+
+    page: ({ limit, ...cursor }: PageRequest, filter: SuppressionFilter) => firstOf(list(cursor, filter), limit),
+
+    /** Everything, newest first, read as it is consumed. */
+    all: () => list({}),
+  };
+}
+
+/** What is stored of a suppression: its field, its value and its entry in the list of ids. */
+export function packSuppression(suppression: Suppression): [field: string, value: string, entry: string] {
+  const { id, address, scope, reason, emailId, note } = suppression;
+  const value = JSON.stringify({
+    id,
+    reason,
+    ...(emailId === null ? {} : { emailId }),
+    ...(note === null ? {} : { note }),
+  });
+  return [fieldOf(address, scope), value, `${id}.${scopeLetters[scope]}${reasonLetters[reason]}${address}`];
+}
+
+function fieldOf(address: string, scope: SuppressionScope): string {
+  return `${scopeLetters[scope]}${address}`;
+}
+
+function unpack(field: string, value: string): Suppression {
+  const scope = field.startsWith(scopeLetters.all) ? 'all' : 'bulk';
+  return { address: field.slice(1), scope, emailId: null, note: null, ...JSON.parse(value) };
+}
+
+function partsOf(entry: string) {
+  const rest = entry.slice(entry.indexOf('.') + 1);
+  return { scope: rest[0], reason: rest[1], field: `${rest[0]}${rest.slice(2)}` };
+}
+
+function isWanted(parts: ReturnType<typeof partsOf>, reason?: SuppressionReason, scope?: SuppressionScope): boolean {
+  if (scope !== undefined && parts.scope !== scopeLetters[scope]) return false;
+  return reason === undefined || parts.reason === reasonLetters[reason];
+}

@@ -1,0 +1,53 @@
+/** What an email's end says against an address: who is not there, who complained, and nobody else. */
+import { expect, it } from 'vitest';
+import type { StoredEmail } from '../../src/domain/email.ts';
+import type { Recipient } from '../../src/domain/recipient.ts';
+import { pendingAddresses, suppressionsOf } from '../../src/domain/suppression.ts';
+import { recipient, storedEmail } from '../support/requests.ts';
+
+const gone = { code: 550, enhanced: '5.1.1', reply: '550 5.1.1 No such user' };
+const spam = { code: 550, enhanced: '5.7.1', reply: '550 5.7.1 Message looks like spam' };
+
+function verdicts(before: StoredEmail, ...after: Recipient[]) {
+  const found = suppressionsOf(before, { ...before.state, recipients: after }, () => 'sp_1');
+  return found.map(({ address, scope, reason, emailId }) => [address, scope, reason, emailId]);
+}
+
+it('suppresses who is not there, for all mail, and not who refused the message', () => {
+  const before = storedEmail(['Gone@x.co', 'b@x.co', 'c@x.co'].map((address) => recipient(address)));
+  const after = before.state.recipients.map((one) => ({ ...one, status: 'bounced', nextAttemptAt: null }) as const);
+  const [a, b, c] = after.map((one, place) => ({ ...one, smtp: [gone, spam, null][place] ?? null }));
+  expect(verdicts(before, a as Recipient, b as Recipient, c as Recipient)).toEqual([
+    ['gone@x.co', 'all', 'bounce', 'em_1'],
+  ]);
+});
+
+it('suppresses who complained of bulk mail for bulk mail alone', () => {
+  for (const [lane, scope] of [
+    ['bulk', 'bulk'],
+    ['transactional', 'all'],
+  ] as const) {
+    const before = storedEmail([recipient('a@x.co', { status: 'sent' })], { facts: { lane } });
+    expect(verdicts(before, recipient('a@x.co', { status: 'complained' }))).toEqual([
+      ['a@x.co', scope, 'complaint', 'em_1'],
+    ]);
+  }
+});
+
+it('says nothing of who stays where it was, nor of sandbox recipients', () => {
+  const bounced = recipient('a@x.co', { status: 'bounced', smtp: gone });
+  expect(verdicts(storedEmail([bounced]), bounced)).toEqual([]);
+  const sandbox = recipient('bounced@sandbox.invalid');
+  expect(verdicts(storedEmail([sandbox]), { ...sandbox, status: 'bounced', smtp: gone })).toEqual([]);
+});
+
+it('asks about pending recipients, each once, whatever their case', () => {
+  const sent = recipient('sent@x.co', { status: 'sent', nextAttemptAt: null });
+  const email = storedEmail([
+    recipient('A@x.co'),
+    recipient('a@x.co', { kind: 'cc' }),
+    sent,
+    recipient('slow@sandbox.invalid'),
+  ]);
+  expect(pendingAddresses(email)).toEqual(['a@x.co']);
+});

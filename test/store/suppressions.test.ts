@@ -1,0 +1,75 @@
+/** The suppression list over a real Redis. */
+import { randomBytes } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { makeId } from '../../src/domain/id.ts';
+import type { Suppression } from '../../src/domain/suppression.ts';
+import { openSuppressions, type Suppressions } from '../../src/store/suppressions.ts';
+import { openTestRedis } from '../support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+let list: Suppressions;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  list = openSuppressions(redis);
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(() => redis.flushall());
+
+let clock = 1_700_000_000_000;
+function suppression(address: string, given: Partial<Suppression> = {}): Suppression {
+  const id = makeId('sp', clock++, randomBytes(10));
+  return { id, address, scope: 'all', reason: 'manual', emailId: null, note: null, ...given };
+}
+
+it('bulk mail finds what stands for either scope, the wider one first; transactional mail what stands for all', async () => {
+  const [wide, bulk, both] = [suppression('a@x.co'), suppression('b@x.co', { scope: 'bulk' }), suppression('c@x.co')];
+  const narrow = suppression('c@x.co', { scope: 'bulk', reason: 'unsubscribe' });
+  expect(await list.add([wide, bulk, both, narrow])).toBe(4);
+  const asked = ['a@x.co', 'b@x.co', 'c@x.co', 'd@x.co'];
+  expect([...(await list.find(asked, 'transactional')).values()].toSorted(byId)).toEqual([wide, both]);
+  expect([...(await list.find(asked, 'bulk')).values()].toSorted(byId)).toEqual([wide, bulk, both]);
+  expect(await list.get('C@X.co')).toEqual([both, narrow]);
+  expect(await list.find([], 'bulk')).toEqual(new Map());
+});
+
+const byId = (a: Suppression, b: Suppression) => (a.id < b.id ? -1 : 1);
+
+it('an address that is there stays as it is, and is counted as no new one', async () => {
+  const first = suppression('a@x.co', { reason: 'bounce', emailId: 'em_1', note: 'said "no"' });
+  expect(await list.add([first])).toBe(1);
+  expect(await list.add([suppression('a@x.co'), suppression('a@x.co', { scope: 'bulk' })])).toBe(1);
+  expect((await list.get('a@x.co'))[0]).toEqual(first);
+});
+
+it('what was taken away is gone from every list; what took its place meanwhile stays', async () => {
+  const [first, second] = [suppression('a@x.co'), suppression('a@x.co')];
+  await list.add([first]);
+  expect(await list.remove(second)).toBe(false);
+  expect(await list.get('a@x.co')).toEqual([first]);
+  expect(await list.remove(first)).toBe(true);
+  expect(await list.remove(first)).toBe(false);
+  expect(await list.get('a@x.co')).toEqual([]);
+  expect(await redis.dbsize()).toBe(0);
+});
+
+it('more than a round trip holds are added, paged and read as a whole, newest first', async () => {
+  const all = Array.from({ length: 2_500 }, (_, n) =>
+    suppression(`a${n}@x.co`, { scope: n % 2 ? 'all' : 'bulk', reason: n % 5 ? 'manual' : 'complaint' }),
+  );
+  expect(await list.add(all)).toBe(2_500);
+  const newest = all.toReversed();
+  const read: Suppression[] = [];
+  for await (const one of list.all()) read.push(one);
+  expect(read).toEqual(newest);
+  const first = await list.page({ limit: 100 }, {});
+  expect(first).toEqual({ page: newest.slice(0, 100), hasMore: true });
+  const second = await list.page({ limit: 100, after: first.page.at(-1)?.id }, {});
+  expect(second.page).toEqual(newest.slice(100, 200));
+  expect((await list.page({ limit: 100, before: second.page[0]?.id }, {})).page).toEqual(first.page);
+  const wanted = newest.filter(({ scope, reason }) => scope === 'all' && reason === 'complaint');
+  const { page, hasMore } = await list.page({ limit: 250 }, { scope: 'all', reason: 'complaint' });
+  expect([page, hasMore]).toEqual([wanted.slice(0, 250), false]);
+});

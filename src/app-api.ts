@@ -5,10 +5,12 @@ import { entropy, newId, now } from './chance.ts';
 import { readUnsubscribeToken } from './domain/unsubscribe.ts';
 import { listRoutes } from './http/routes.ts';
 import { buildServer } from './http/server.ts';
+import { heartbeatMs } from './http/sse.ts';
 import { makeVerify } from './outbound/smtp-verify.ts';
 import { accept, recall } from './pipeline/accept.ts';
 import { gauge, type Pressure } from './pipeline/gauge.ts';
 import { pause, resume } from './pipeline/pause.ts';
+import { recount } from './pipeline/recount.ts';
 import { settleChange } from './pipeline/settle.ts';
 import { survey } from './pipeline/survey.ts';
 import { unsubscribe } from './pipeline/unsubscribe.ts';
@@ -33,7 +35,7 @@ export async function openApi({
 }: Ground): Promise<string> {
   const redis = await connect('fail_fast');
   const store = await openStore(redis);
-  const { emails, due, memory, transportStates, allotments, budgets } = store;
+  const { emails, due, eventFeed, memory, transportStates, allotments, budgets } = store;
   const deliverQueues = opened.use(
     openDeliverQueues({ redis: await connect('fail_fast', 'queue'), prefix: queuePrefix }),
   );
@@ -57,6 +59,9 @@ export async function openApi({
       accept: accept.bind(null, { emails, newId, now }),
       recall: recall.bind(null, { emails }),
       change,
+      recount: recount.bind(null, { eventFeed, emails }),
+      heartbeatMs,
+      onTrouble: report.trouble,
       whereabouts: whereabouts.bind(null, { ...fleet, due, deliverQueues, survey: surveying }),
       transports: {
         survey: surveying,

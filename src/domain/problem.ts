@@ -12,6 +12,7 @@ const problemKinds = {
   method_not_allowed: { status: 405, title: 'The path does not take this method' },
   request_timeout: { status: 408, title: 'The request did not come in time' },
   conflict: { status: 409, title: 'This does not go with the present state' },
+  cursor_expired: { status: 410, title: 'What the cursor goes on with has been removed' },
   payload_too_large: { status: 413, title: 'The request body is too large' },
   unsupported_media_type: { status: 415, title: 'The request body has a media type that is not supported' },
   validation_error: { status: 422, title: 'The request is not valid' },

@@ -14,7 +14,11 @@ const noPolicy = { scheduleMs: [], maxAgeMs: 0 };
 export async function describeApi(version: string): Promise<ApiDocument> {
   const pressure = { overLine: null };
   const routes = listRoutes({
-    emails: { load: unused, read: unused, find: unused, timeline: unused },
+    emails: { load: unused, read: unused, find: unused, timeline: unused, facts: unused },
+    eventFeed: { newest: unused, watch: unused },
+    recount: unused,
+    heartbeatMs: 0,
+    onTrouble: unused,
     webhooks: { add: unused, get: unused, list: unused, remove: unused },
     suppressions: { add: unused, get: unused, remove: unused, page: unused, all: unused },
     reportUnsuppressed: unused,

@@ -6,6 +6,7 @@ import { batchRoutes } from './email-batch.ts';
 import { changeRoutes } from './email-changes.ts';
 import { historyRoutes } from './email-history.ts';
 import { emailRoutes } from './emails.ts';
+import { eventRoutes } from './events.ts';
 import { healthRoutes } from './health.ts';
 import type { Routes } from './server.ts';
 import { suppressionRoutes } from './suppressions.ts';
@@ -16,6 +17,7 @@ import { webhookRoutes } from './webhooks.ts';
 type Deps = Parameters<typeof emailRoutes>[0] &
   Parameters<typeof changeRoutes>[0] &
   Parameters<typeof historyRoutes>[0] &
+  Parameters<typeof eventRoutes>[0] &
   Parameters<typeof webhookRoutes>[0] &
   Parameters<typeof transportRoutes>[0] &
   Parameters<typeof suppressionRoutes>[0] &
@@ -39,6 +41,7 @@ export function listRoutes(deps: Deps): { open: Routes[]; api: Routes[] } {
       batchRoutes(deps),
       changeRoutes(deps),
       historyRoutes(deps),
+      eventRoutes(deps),
       webhookRoutes(deps),
       suppressionRoutes(deps),
       transportRoutes(deps),

@@ -31,6 +31,8 @@ export const keys = {
   bell: `${prefix}:bell`,
   /** Stream: every event, in the order it was committed. */
   outbox: `${prefix}:outbox`,
+  /** String: the place of the last entry that was trimmed from it, written in the same step. */
+  outboxTrimmed: `${prefix}:outbox:trimmed`,
   /** Hash: webhook id -> endpoint as JSON, its secret sealed. */
   webhooks: `${prefix}:webhooks`,
   /** Hash: an API key's facts (JSON), name, usedAt; found by the hash of its token. */

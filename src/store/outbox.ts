@@ -84,13 +84,13 @@ async function removeConsumers(redis: Redis, isOver: (name: string, idleMs: numb
 }
 
 /** RESP3 answers a map of streams, RESP2 a list of pairs; we read one stream. */
-function rowsOf(read: unknown): StreamRows {
+export function rowsOf(read: unknown): StreamRows {
   if (read === null || read === undefined) return [];
   if (Array.isArray(read)) return (read[0]?.[1] ?? []) as StreamRows;
   return (Object.values(read as Record<string, StreamRows>)[0] ?? []) as StreamRows;
 }
 
-function toEntry([place, fields]: [string, string[]]): OutboxEntry[] {
+export function toEntry([place, fields]: [string, string[]]): OutboxEntry[] {
   const json = fields[fields.indexOf('event') + 1];
   if (json === undefined) return [];
   const read = {

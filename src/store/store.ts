@@ -8,6 +8,7 @@ import { openCreations } from './creations.ts';
 import { openDeliveries } from './deliveries.ts';
 import { openDue } from './due.ts';
 import { openEmails } from './emails.ts';
+import { openEventFeed } from './event-feed.ts';
 import { openInbox } from './inbox.ts';
 import { openRateLimits } from './rate-limits.ts';
 import { openSuppressions } from './suppressions.ts';
@@ -25,6 +26,7 @@ export async function openStore(redis: Redis, secretKey: Uint8Array, newIv: () =
   return {
     emails: openEmails(redis),
     due: openDue(redis),
+    eventFeed: openEventFeed(redis),
     webhooks,
     deliveries: openDeliveries(redis),
     inbox: openInbox(redis),

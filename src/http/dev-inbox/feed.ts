@@ -1,6 +1,7 @@
 /** The live stream of the dev inbox (server-sent events): any number of readers, one watch on the inbox for all of them. */
 import type { ServerResponse } from 'node:http';
 import type { Inbox, InboxWatch } from '../../store/inbox.ts';
+import { heartbeatMs, reconnectMs, streamHeaders, toFrame } from '../sse.ts';
 
 type Deps = { inbox: Pick<Inbox, 'watch'> };
 
@@ -10,11 +11,8 @@ export type Feed = {
   close(): void;
 };
 
-/** Tells both ends that the other is still there; proxies drop a stream that is silent for a minute. */
-const heartbeatMs = 15_000;
 /** Bytes a reader may be behind before it is dropped; it comes back by itself and looks at the whole list then. */
 const maxBehindBytes = 64 * 1024;
-const reconnectMs = 1_000;
 
 export function openFeed({ inbox }: Deps): Feed {
   const readers = new Set<ServerResponse>();
@@ -31,7 +29,13 @@ export function openFeed({ inbox }: Deps): Feed {
 
   function start(): InboxWatch {
     heartbeat = setInterval(() => write(':\n\n'), heartbeatMs);
-    return inbox.watch((id) => write(id === null ? toEvent('reset', {}) : toEvent('mail', { id })));
+    return inbox.watch((id) =>
+      write(
+        id === null
+          ? toFrame({ event: 'reset', data: '{}' })
+          : toFrame({ event: 'mail', data: JSON.stringify({ id }) }),
+      ),
+    );
   }
 
   function leave(reader: ServerResponse): void {
@@ -53,7 +57,7 @@ export function openFeed({ inbox }: Deps): Feed {
       }
       if (reader.destroyed) return;
       // Answered only now: a page that is told it is live misses nothing from here on.
-      reader.writeHead(200, { ...headers, 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' });
+      reader.writeHead(200, { ...headers, ...streamHeaders });
       reader.write(`retry: ${reconnectMs}\n\n`);
     },
 
@@ -65,8 +69,4 @@ export function openFeed({ inbox }: Deps): Feed {
       }
     },
   };
-}
-
-function toEvent(name: string, data: unknown): string {
-  return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
 }

@@ -8,6 +8,7 @@ const tags = [
     name: 'webhooks',
     description: 'Endpoints of yours that are told of events, signed as Standard Webhooks says.',
   },
+  { name: 'events', description: 'What happened, in order: read it page by page or live, from any place on.' },
   {
     name: 'transports',
     description: 'Where mail leaves: how each SMTP account or server stands, and how to pause it.',

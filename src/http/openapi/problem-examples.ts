@@ -31,6 +31,11 @@ export const problemExamples: Readonly<Record<ProblemName, Required<Example>>> =
   method_not_allowed: problem('method_not_allowed', 'This path takes GET, HEAD, PATCH', emailPath),
   request_timeout: problem('request_timeout', 'The request did not come whole in time', '/v1/emails'),
   conflict: conflict('canceled', 'no recipient is waiting any more', 'sent', '/cancel'),
+  cursor_expired: problem(
+    'cursor_expired',
+    'Events behind this cursor have been removed before they were read. Go on without after, which begins with the oldest that is kept; GET /v1/emails says where the emails stand',
+    '/v1/events',
+  ),
   payload_too_large: problem(
     'payload_too_large',
     'The body is larger than the 41943040 bytes this route allows',

@@ -1,0 +1,53 @@
+/** The event feed: places in it, and which of its events a reader is told of. */
+import { domainOf } from './address.ts';
+import { isUnrestricted, type KeyLimits, permits } from './api-key.ts';
+import type { EmailFacts } from './email.ts';
+import { type EventType, eventTypes, type OutboxEvent } from './event.ts';
+
+/** A place in the feed, an id of the outbox's stream: callers keep it and give it back, and read nothing from it. Any that fits is one to Redis. */
+export const cursorForm = /^\d{1,19}-\d{1,19}$/;
+
+/** Negative when `a` comes before `b`. */
+export function compareCursors(a: string, b: string): number {
+  const [x, y] = [sortable(a), sortable(b)];
+  return x < y ? -1 : x > y ? 1 : 0;
+}
+
+function sortable(cursor: string): string {
+  const dash = cursor.indexOf('-');
+  return cursor.slice(0, dash).padStart(19, '0') + cursor.slice(dash + 1).padStart(19, '0');
+}
+
+/** An event at its place, with the facts of the email it is about; null when it is about none, or the email's record is gone. */
+export type FeedItem = { readonly cursor: string; readonly event: OutboxEvent; readonly facts: EmailFacts | null };
+
+/** What a reader asks for and may see. */
+export type Audience = {
+  /** null for all of them. */
+  readonly types: ReadonlySet<EventType> | null;
+  readonly limits: KeyLimits;
+};
+
+/** Whether a reader is told of an event. Whose an email was that has no record any more nobody knows: only who sees all mail is told of it. */
+export function hears(audience: Audience, { event, facts }: Omit<FeedItem, 'cursor'>): boolean {
+  if (!wantsType(audience, event)) return false;
+  if (isUnrestricted(audience.limits)) return true;
+  return facts !== null && permits(audience.limits, { domain: domainOf(facts.from.address), lane: facts.lane });
+}
+
+export function wantsType({ types }: Pick<Audience, 'types'>, { type }: Pick<OutboxEvent, 'type'>): boolean {
+  return types === null || types.has(type);
+}
+
+const nouns = [...new Set(eventTypes.map(nounOf))];
+
+/** What a reader may ask for: a type, or all types of a noun as `email.*`. */
+export const typePatterns = [...eventTypes, ...nouns.map((noun) => `${noun}.*`)] as const;
+
+export function typesOf(patterns: readonly string[]): ReadonlySet<EventType> {
+  return new Set(eventTypes.filter((type) => patterns.includes(type) || patterns.includes(`${nounOf(type)}.*`)));
+}
+
+function nounOf(type: EventType): string {
+  return type.slice(0, type.indexOf('.'));
+}

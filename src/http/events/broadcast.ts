@@ -1,0 +1,141 @@
+/** The live end of the event feed: one watch on the log for all readers of this process, there only while somebody listens. */
+import { setTimeout as pause } from 'node:timers/promises';
+import { compareCursors, type FeedItem } from '../../domain/event-feed.ts';
+import { type FactsDeps, withFacts } from '../../pipeline/recount.ts';
+import type { EventFeed } from '../../store/event-feed.ts';
+import { frameOf } from '../event-view.ts';
+
+export type BroadcastDeps = FactsDeps & {
+  eventFeed: Pick<EventFeed, 'newest' | 'watch'>;
+  onTrouble(part: 'event stream', error: unknown): void;
+};
+
+/** An event on its way to readers; rendered once, when the first of them wants it. */
+export type Cast = FeedItem & { text(): string };
+
+export type Broadcast = {
+  readonly readers: number;
+  join(): Listening;
+};
+
+export type Listening = Disposable & {
+  /** The first `most` that came after a place; null when they are not in memory, and must be read from the log. */
+  after(place: string, most: number): readonly Cast[] | null;
+  /** Counts what came. */
+  readonly count: number;
+  /** Until more came than `count`, for `ms` at most. */
+  wait(count: number, ms: number, gone: AbortSignal): Promise<void>;
+};
+
+/** Events read, and their facts loaded, in one round trip. */
+const batchSize = 500;
+/** Events kept for all readers together: of 8 KB each at the most, as metadata and subject are bounded. Who is further behind reads the log. */
+const mostHeld = 1_000;
+/** Wait after Redis was away. */
+const troubleWaitMs = 1_000;
+
+export function openBroadcast(deps: BroadcastDeps): Broadcast {
+  const wakers = new Set<() => void>();
+  const held: Cast[] = [];
+  /** The place before the first of what is held; null until the watch is there. */
+  let from: string | null = null;
+  let count = 0;
+  let readers = 0;
+  let stop = new AbortController();
+
+  function wakeAll(): void {
+    count += 1;
+    for (const wake of wakers) wake();
+  }
+
+  function hold(items: readonly FeedItem[]): void {
+    held.push(...items.map(toCast));
+    const dropped = held.splice(0, Math.max(0, held.length - mostHeld));
+    from = dropped.at(-1)?.cursor ?? from;
+    wakeAll();
+  }
+
+  /** Nothing is skipped while Redis is away: each round goes on from what was held last. */
+  async function watch(stopped: AbortSignal): Promise<void> {
+    await using log = deps.eventFeed.watch();
+    stopped.addEventListener('abort', () => void log[Symbol.asyncDispose](), { once: true });
+    let place: string | null = null;
+    while (!stopped.aborted) {
+      try {
+        place ??= await begin(stopped);
+        const entries = await log.next(place, batchSize);
+        const items = await withFacts(deps, entries);
+        if (stopped.aborted) return;
+        if (items.length > 0) hold(items);
+        place = items.at(-1)?.cursor ?? place;
+      } catch (error) {
+        if (stopped.aborted) return;
+        deps.onTrouble('event stream', error);
+        await pause(troubleWaitMs, undefined, { signal: stopped }).catch(() => {});
+      }
+    }
+  }
+
+  async function begin(stopped: AbortSignal): Promise<string> {
+    const place = await deps.eventFeed.newest();
+    if (stopped.aborted) return place;
+    from = place;
+    wakeAll();
+    return place;
+  }
+
+  function leave(): void {
+    readers -= 1;
+    if (readers > 0) return;
+    stop.abort();
+    held.length = 0;
+    from = null;
+  }
+
+  return {
+    get readers() {
+      return readers;
+    },
+    join() {
+      if (readers === 0) {
+        stop = new AbortController();
+        void watch(stop.signal);
+      }
+      readers += 1;
+      return {
+        after(place, most) {
+          if (from === null || compareCursors(place, from) < 0) return null;
+          const first = held.findLastIndex(({ cursor }) => compareCursors(cursor, place) <= 0) + 1;
+          return held.slice(first, first + most);
+        },
+        get count() {
+          return count;
+        },
+        async wait(known, ms, gone) {
+          if (gone.aborted || count !== known) return;
+          const { promise, resolve } = Promise.withResolvers<void>();
+          const wake = () => resolve();
+          const timer = setTimeout(wake, ms);
+          wakers.add(wake);
+          gone.addEventListener('abort', wake);
+          await promise;
+          clearTimeout(timer);
+          wakers.delete(wake);
+          gone.removeEventListener('abort', wake);
+        },
+        [Symbol.dispose]: leave,
+      };
+    },
+  };
+}
+
+function toCast(item: FeedItem): Cast {
+  let text: string | undefined;
+  return {
+    ...item,
+    text: () => {
+      text ??= frameOf(item);
+      return text;
+    },
+  };
+}

@@ -1,0 +1,58 @@
+/** Server-sent events (WHATWG HTML, section 9.2): how they are written, and an answer that takes them as fast as its reader does. */
+import type { ServerResponse } from 'node:http';
+
+/** Tells both ends that the other is still there; proxies drop a stream that is silent for a minute. */
+export const heartbeatMs = 15_000;
+/** When a reader whose stream ended comes back, unless it knows better. */
+export const reconnectMs = 1_000;
+
+/** `no-store` and `x-accel-buffering` keep caches and proxies from holding events back. */
+export const streamHeaders = {
+  'content-type': 'text/event-stream',
+  'cache-control': 'no-store',
+  'x-accel-buffering': 'no',
+} as const;
+
+/** @param data JSON without line breaks, as JSON.stringify makes it */
+export function toFrame({ id, event, data }: { id?: string; event: string; data: string }): string {
+  return `${id === undefined ? '' : `id: ${id}\n`}event: ${event}\ndata: ${data}\n\n`;
+}
+
+export type Outlet = {
+  /** Aborted once the reader has gone or was dropped. */
+  readonly gone: AbortSignal;
+  /** Resolves once the reader can take more. One that takes nothing for too long is dropped. */
+  write(text: string): Promise<void>;
+  end(): void;
+};
+
+/** What is left of an ended answer has this long to reach a reader. */
+const endMs = 1_000;
+
+/** Answers 200 and keeps the answer open. @param stallMs how long a reader may take nothing */
+export function openOutlet(response: ServerResponse, headers: Record<string, string>, stallMs: number): Outlet {
+  const gone = new AbortController();
+  response.once('close', () => gone.abort());
+  if (response.destroyed) gone.abort();
+  response.writeHead(200, { ...headers, ...streamHeaders });
+  response.flushHeaders();
+
+  return {
+    gone: gone.signal,
+    async write(text) {
+      if (gone.signal.aborted || response.write(text)) return;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const stalled = setTimeout(() => response.destroy(), stallMs);
+      const goOn = () => resolve();
+      response.on('drain', goOn).on('close', goOn);
+      await promise;
+      clearTimeout(stalled);
+      response.off('drain', goOn).off('close', goOn);
+    },
+    end() {
+      const overdue = setTimeout(() => response.destroy(), endMs);
+      response.once('close', () => clearTimeout(overdue));
+      response.end();
+    },
+  };
+}

@@ -1,0 +1,92 @@
+/** The event feed: the outbox's stream as readers go through it, each at its own place, and a watch on what is added to it. */
+import type { Redis } from 'ioredis';
+import { compareCursors } from '../domain/event-feed.ts';
+import { keys } from './keys.ts';
+import { type OutboxEntry, rowsOf, toEntry } from './outbox.ts';
+import { script } from './redis.ts';
+
+export type EventFeed = ReturnType<typeof openEventFeed>;
+
+export type Stretch = {
+  readonly entries: readonly OutboxEntry[];
+  /** Whether there are more behind them. */
+  readonly hasMore: boolean;
+  /** The place up to which entries after the one asked for are gone; null when all of them are there. */
+  readonly goneUpTo: string | null;
+};
+
+export type FeedWatch = AsyncDisposable & {
+  /** The next entries after a place, as soon as there are any; none when there were none for a while. Waits while Redis is away. */
+  next(after: string, count: number): Promise<OutboxEntry[]>;
+};
+
+type Row = Parameters<typeof toEntry>[0];
+
+/** A watch asks again this often, by which a connection that has died in silence is noticed. */
+const blockMs = 5_000;
+const silenceMs = 2 * blockMs;
+
+/** KEYS outbox trimmed; ARGV from count. Answers the rows and the last place that was trimmed, as of one moment. */
+const readScript = script(`
+local rows = redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])
+return {rows, redis.call('GET', KEYS[2]) or ''}`);
+
+/** KEYS outbox. Answers the place of the newest entry, also when that is gone. */
+const newestScript = script(`
+if redis.call('EXISTS', KEYS[1]) == 0 then return '0-0' end
+local info = redis.call('XINFO', 'STREAM', KEYS[1])
+for i = 1, #info, 2 do
+  if info[i] == 'last-generated-id' then return info[i + 1] end
+end`);
+
+/** KEYS outbox trimmed; ARGV the first place that stays. */
+const trimScript = script(`
+local last = redis.call('XREVRANGE', KEYS[1], '(' .. ARGV[1], '-', 'COUNT', 1)[1]
+if not last then return 0 end
+redis.call('SET', KEYS[2], last[1])
+return redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1])`);
+
+export function openEventFeed(redis: Redis) {
+  return {
+    /** The next `count` entries after a place, oldest first; from the oldest on when it is null. */
+    async read(after: string | null, count: number): Promise<Stretch> {
+      const from = after === null ? '-' : `(${after}`;
+      const answer = await readScript(redis, [keys.outbox, keys.outboxTrimmed], [from, count + 1]);
+      const [rows, trimmed] = answer as [Row[], string];
+      const isGone = after !== null && trimmed !== '' && compareCursors(after, trimmed) < 0;
+      return {
+        entries: rows.slice(0, count).flatMap(toReadEntry),
+        hasMore: rows.length > count,
+        goneUpTo: isGone ? trimmed : null,
+      };
+    },
+
+    /** The place that whatever is added from now on comes after. */
+    newest: async (): Promise<string> => String(await newestScript(redis, [keys.outbox], [])),
+
+    /** Drops what stands before a place, and notes how far that went, so that a reader who comes too late can be told. Answers how many. */
+    trim: async (before: string): Promise<number> =>
+      Number(await trimScript(redis, [keys.outbox, keys.outboxTrimmed], [before])),
+
+    /** On a connection of its own, as a waiting read holds it. */
+    watch(): FeedWatch {
+      const waiting = { enableOfflineQueue: true, maxRetriesPerRequest: null, enableAutoPipelining: false };
+      const blocking = redis.duplicate({ ...waiting, commandTimeout: undefined, socketTimeout: silenceMs });
+      blocking.on('error', () => {});
+      return {
+        async next(after, count) {
+          const read = await blocking.xread('COUNT', count, 'BLOCK', blockMs, 'STREAMS', keys.outbox, after);
+          return rowsOf(read).flatMap(toReadEntry);
+        },
+        async [Symbol.asyncDispose]() {
+          blocking.disconnect();
+        },
+      };
+    },
+  };
+}
+
+/** Here every event is looked at, and more than once. */
+function toReadEntry(row: Row): OutboxEntry[] {
+  return toEntry(row).map(({ place, event }) => ({ place, event }));
+}

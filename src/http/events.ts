@@ -3,13 +3,11 @@ import { z } from 'zod';
 import { type Audience, cursorForm, typePatterns, typesOf } from '../domain/event-feed.ts';
 import { preferred } from './accept.ts';
 import { eventPage, gapEvent, viewOf } from './event-view.ts';
-import { openStreams, type StreamDeps } from './events/streams.ts';
+import { openStreams, type StreamDeps, usualBounds } from './events/streams.ts';
 import { streamExample } from './openapi/event-examples.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 import { streamHeaders } from './sse.ts';
-
-type Deps = StreamDeps;
 
 const mostPerPage = 1_000;
 const usualPerPage = 100;
@@ -54,9 +52,9 @@ const eventStream = z.string().meta({ examples: [streamExample] });
 
 const media = ['application/json', 'text/event-stream'] as const;
 
-export function eventRoutes(deps: Deps): Routes {
+export function eventRoutes(deps: StreamDeps, bounds = usualBounds): Routes {
   return (app) => {
-    const streams = openStreams(deps);
+    const streams = openStreams(deps, bounds);
     app.addHook('preClose', async () => streams.close());
 
     app.route({

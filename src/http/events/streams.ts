@@ -14,12 +14,14 @@ export type Streams = {
   close(): void;
 };
 
-/** Each holds a connection and up to 64 KB that its reader has yet to take. */
-const mostStreams = 1_000;
-/** A reader that takes nothing for so long is dropped; it finds its place again by its Last-Event-ID. */
-const stallMs = 60_000;
+export const usualBounds = {
+  /** Each holds a connection and up to 64 KB that its reader has yet to take. */
+  mostStreams: 1_000,
+  /** A reader that takes nothing for so long is dropped; it finds its place again by its Last-Event-ID. */
+  stallMs: 60_000,
+};
 
-export function openStreams(deps: StreamDeps, bounds = { mostStreams, stallMs }): Streams {
+export function openStreams(deps: StreamDeps, bounds: typeof usualBounds): Streams {
   const broadcast = openBroadcast(deps);
   const stopping = new AbortController();
   let open = 0;

@@ -1,0 +1,117 @@
+/** The event feed over a real Redis and real HTTP, in this process: a server of its own, and events put straight into the log. */
+import type { Socket } from 'node:net';
+import { Redis } from 'ioredis';
+import { type ApiKeyRequest, hashToken, makeApiKey } from '../../src/domain/api-key.ts';
+import type { EmailFacts } from '../../src/domain/email.ts';
+import type { EmailEvent, OutboxEvent, TransportEvent } from '../../src/domain/event.ts';
+import { eventId, makeId } from '../../src/domain/id.ts';
+import type { FollowDeps } from '../../src/http/events/follow.ts';
+import { usualBounds } from '../../src/http/events/streams.ts';
+import { eventRoutes } from '../../src/http/events.ts';
+import { buildServer } from '../../src/http/server.ts';
+import { recount } from '../../src/pipeline/recount.ts';
+import { keys } from '../../src/store/keys.ts';
+import { packEvent, packFacts, packTransportEvent } from '../../src/store/record.ts';
+import { isRedisTrouble, openRedis } from '../../src/store/redis.ts';
+import { openStore } from '../../src/store/store.ts';
+import { testApiKey } from './postrider.ts';
+import { openTestRedis, type TestRedis } from './redis.ts';
+import { storedEmail } from './requests.ts';
+
+export type FeedWorld = AsyncDisposable & {
+  readonly url: string;
+  readonly server: TestRedis;
+  readonly direct: Redis;
+  /** The server's ends of its connections, in the order they were made. */
+  readonly sockets: readonly Socket[];
+  /** Times the log was read, and the troubles that were reported. */
+  readonly seen: { reads: number; readonly troubles: unknown[] };
+  /** Puts events into the log, and answers their cursors. */
+  add(...events: readonly OutboxEvent[]): Promise<string[]>;
+  keep(facts: Partial<EmailFacts> & Pick<EmailFacts, 'id'>): Promise<void>;
+  trim(before: string): Promise<number>;
+  makeKey(limits: Partial<ApiKeyRequest>): Promise<{ readonly token: string; revoke(): Promise<boolean> }>;
+  stop(): Promise<void>;
+};
+
+const at = Date.parse('2026-11-24T09:30:00Z');
+
+export const emailIdOf = (n: number) => makeId('em', at, Buffer.alloc(10, n));
+
+export function eventOf(emailId: string, sequence: number, given: Partial<EmailEvent> = {}): EmailEvent {
+  const usual = { to: ['b@example.org'], attempt: 0, transport: null, smtp: null, reason: null };
+  return { id: eventId(emailId, sequence), type: 'email.queued', at, emailId, sequence, ...usual, ...given };
+}
+
+export function transportEvent(n: number): TransportEvent {
+  const fields = {
+    type: 'transport.degraded',
+    at,
+    transport: 'ses',
+    reason: 'ECONNREFUSED',
+    cause: 'connect',
+  } as const;
+  return { id: `ev_${makeId('rq', at, Buffer.alloc(10, n)).slice('rq_'.length)}`, ...fields };
+}
+
+export async function openFeedWorld(given: Partial<FollowDeps & typeof usualBounds> = {}): Promise<FeedWorld> {
+  await using opened = new AsyncDisposableStack();
+  const server = opened.use(await openTestRedis());
+  const direct = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  direct.on('error', () => {});
+  const redis = opened.adopt(await openRedis(server.url, 'fail_fast'), (client) => client.disconnect());
+  const store = await openStore(redis, Buffer.alloc(32), () => Buffer.alloc(12));
+  const { emails, eventFeed, apiKeys, rateLimits } = store;
+  const seen = { reads: 0, troubles: [] as unknown[] };
+  const reading = { emails, eventFeed };
+  const routes = eventRoutes(
+    {
+      ...{ emails, eventFeed, apiKeys },
+      recount: (...args) => {
+        seen.reads += 1;
+        return recount(reading, ...args);
+      },
+      onTrouble: (_, error) => seen.troubles.push(error),
+      heartbeatMs: 15_000,
+      now: () => Date.now(),
+      ...given,
+    },
+    { ...usualBounds, ...given },
+  );
+  const api = await buildServer({
+    ...{ api: [routes], open: [], version: '0', adminToken: testApiKey, apiKeys, rateLimits },
+    ...{ pressure: { overLine: null }, newRequestId: () => 'rq_1', isStoreTrouble: isRedisTrouble },
+    onBug: (error) => seen.troubles.push(error),
+    report: () => {},
+    now: () => Date.now(),
+  });
+  opened.defer(() => api.close());
+  const sockets: Socket[] = [];
+  api.server.on('connection', (socket: Socket) => sockets.push(socket));
+  const url = await api.listen({ port: 0, host: '127.0.0.1' });
+  let made = 0;
+  const all = opened.move();
+  return {
+    ...{ url, server, direct, sockets, seen },
+    async add(...events) {
+      const writes = direct.pipeline();
+      for (const event of events)
+        writes.xadd(keys.outbox, '*', 'event', 'emailId' in event ? packEvent(event) : packTransportEvent(event));
+      return ((await writes.exec()) ?? []).map(([, cursor]) => String(cursor));
+    },
+    async keep(facts) {
+      await direct.hset(keys.email(facts.id), 'facts', packFacts(storedEmail([], { facts }).facts));
+    },
+    trim: (before) => eventFeed.trim(before),
+    async makeKey(limits) {
+      made += 1;
+      const token = `pr_of_this_test_${made}`;
+      const id = makeId('ak', at, Buffer.alloc(10, made));
+      const key = makeApiKey({ name: 'k', ...limits }, { id, now: at });
+      await apiKeys.add(key, hashToken(token));
+      return { token, revoke: () => apiKeys.revoke(id) };
+    },
+    stop: () => api.close(),
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  };
+}

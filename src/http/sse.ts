@@ -40,7 +40,7 @@ export function openOutlet(response: ServerResponse, headers: Record<string, str
   return {
     gone: gone.signal,
     async write(text) {
-      if (gone.signal.aborted || response.write(text)) return;
+      if (gone.signal.aborted || response.writableEnded || response.write(text)) return;
       const { promise, resolve } = Promise.withResolvers<void>();
       const stalled = setTimeout(() => response.destroy(), stallMs);
       const goOn = () => resolve();
@@ -50,6 +50,7 @@ export function openOutlet(response: ServerResponse, headers: Record<string, str
       response.off('drain', goOn).off('close', goOn);
     },
     end() {
+      if (gone.signal.aborted || response.writableEnded) return;
       const overdue = setTimeout(() => response.destroy(), endMs);
       response.once('close', () => clearTimeout(overdue));
       response.end();

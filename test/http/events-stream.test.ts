@@ -2,13 +2,17 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { emailIdOf, eventOf, type FeedWorld, openFeedWorld, transportEvent } from '../support/event-feed.ts';
 import { type EventStream, readStream } from '../support/event-stream.ts';
+import { makeGate } from '../support/gate.ts';
 import { apiClient } from '../support/postrider.ts';
 import { until } from '../support/until.ts';
+
+/** A heartbeat would heal what was missed. */
+const withoutHeartbeat = { heartbeatMs: 3_600_000 };
 
 const opened = new AsyncDisposableStack();
 let world: FeedWorld;
 beforeAll(async () => {
-  world = opened.use(await openFeedWorld());
+  world = opened.use(await openFeedWorld(withoutHeartbeat));
 });
 afterAll(() => opened.disposeAsync());
 
@@ -72,6 +76,19 @@ it('events that come while a reader is still reading the past are neither skippe
     await until('all events', () => reader.events.length >= 6_999);
     expect(idsOf(reader)).toEqual([...idsIn(eventsOf(one, 2, 5_000)), ...idsIn(eventsOf(other, 1, 2_000))]);
   }
+});
+
+it('an event that comes while the end of the log is being read wakes its reader', async () => {
+  const gate = makeGate();
+  await using own = await openFeedWorld(withoutHeartbeat, gate);
+  const reader = await readStream(own.url);
+  await until('the log to be read', () => gate.held.length === 1);
+  await isLive(own);
+  await own.add(eventOf(one, 1));
+  await until('the watch to have it', async () => (await own.direct.info('commandstats')).includes('cmdstat_hget:'));
+  gate.open();
+  await until('the reader to be told', () => reader.events.length === 1);
+  reader.leave();
 });
 
 it('a reader that is cut off before its first event comes back to where it was', async () => {

@@ -14,6 +14,7 @@ import { keys } from '../../src/store/keys.ts';
 import { packEvent, packFacts, packTransportEvent } from '../../src/store/record.ts';
 import { isRedisTrouble, openRedis } from '../../src/store/redis.ts';
 import { openStore } from '../../src/store/store.ts';
+import type { Gate } from './gate.ts';
 import { testApiKey } from './postrider.ts';
 import { openTestRedis, type TestRedis } from './redis.ts';
 import { storedEmail } from './requests.ts';
@@ -54,7 +55,11 @@ export function transportEvent(n: number): TransportEvent {
   return { id: `ev_${makeId('rq', at, Buffer.alloc(10, n)).slice('rq_'.length)}`, ...fields };
 }
 
-export async function openFeedWorld(given: Partial<FollowDeps & typeof usualBounds> = {}): Promise<FeedWorld> {
+/** @param gate holds what was read of the log, before it is told */
+export async function openFeedWorld(
+  given: Partial<FollowDeps & typeof usualBounds> = {},
+  gate?: Gate,
+): Promise<FeedWorld> {
   await using opened = new AsyncDisposableStack();
   const server = opened.use(await openTestRedis());
   const direct = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
@@ -67,9 +72,11 @@ export async function openFeedWorld(given: Partial<FollowDeps & typeof usualBoun
   const routes = eventRoutes(
     {
       ...{ emails, eventFeed, apiKeys },
-      recount: (...args) => {
+      recount: async (...args) => {
         seen.reads += 1;
-        return recount(reading, ...args);
+        const past = await recount(reading, ...args);
+        await gate?.pass();
+        return past;
       },
       onTrouble: (_, error) => seen.troubles.push(error),
       heartbeatMs: 15_000,

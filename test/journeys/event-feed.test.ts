@@ -8,6 +8,9 @@ import { type Env, type Postrider, startPostrider } from '../support/postrider.t
 import { openTestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
+/** The whole of it takes a while on a busy machine. */
+const longMs = 55_000;
+
 type Told = { readonly id: string; readonly emailId: unknown; readonly sequence: unknown };
 type FeedEvent = { readonly id: string; readonly data: { readonly email_id: string; readonly sequence: number } };
 type Page = { readonly next: string | null; readonly data: readonly FeedEvent[] };
@@ -31,6 +34,7 @@ async function poll(api: () => Postrider, count: number): Promise<Told[]> {
       return told.length >= count;
     },
     () => told.length,
+    longMs,
   );
   return told;
 }
@@ -50,6 +54,7 @@ async function listen(api: () => Postrider, count: number): Promise<Told[]> {
       return false;
     },
     () => told().length,
+    longMs,
   );
   expect(streams.length).toBeGreaterThan(2);
   streams.at(-1)?.leave();

@@ -26,9 +26,6 @@ export type Outlet = {
   end(): void;
 };
 
-/** What is left of an ended answer has this long to reach a reader. */
-const endMs = 1_000;
-
 /** Answers 200 and keeps the answer open. @param stallMs how long a reader may take nothing */
 export function openOutlet(response: ServerResponse, headers: Record<string, string>, stallMs: number): Outlet {
   const gone = new AbortController();
@@ -50,9 +47,6 @@ export function openOutlet(response: ServerResponse, headers: Record<string, str
       response.off('drain', goOn).off('close', goOn);
     },
     end() {
-      if (gone.signal.aborted || response.writableEnded) return;
-      const overdue = setTimeout(() => response.destroy(), endMs);
-      response.once('close', () => clearTimeout(overdue));
       response.end();
     },
   };

@@ -118,7 +118,11 @@ it('a stop ends all streams and waits for none, not for one that does not read e
   const [reader, stuck] = [await readStream(world.url), await readStream(world.url)];
   stuck.pause();
   const end = world.sockets.at(-1);
-  for (let n = 0; (end?.writableLength ?? 0) === 0; n += 1_000) await world.add(...eventsOf(n + 1, n + 1_000));
+  let written = -1;
+  for (let n = 0; end?.bytesWritten !== written || end.writableLength === 0; n += 1_000) {
+    written = end?.bytesWritten ?? 0;
+    await world.add(...eventsOf(n + 1, n + 1_000));
+  }
   await world.stop();
   await until('the stream to end', () => reader.hasEnded());
   await expect(readStream(world.url)).rejects.toThrow('ECONNREFUSED');

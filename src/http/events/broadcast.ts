@@ -29,7 +29,7 @@ export type Listening = Disposable & {
 
 /** Events read, and their facts loaded, in one round trip. */
 const batchSize = 500;
-/** Events kept for all readers together: of 8 KB each at the most, as metadata and subject are bounded. Who is further behind reads the log. */
+/** Events held for all readers together, each of some 20 KB at the very most: 4 of metadata, 12 of addresses. Who is further behind reads the log. */
 const mostHeld = 1_000;
 /** Wait after Redis was away. */
 const troubleWaitMs = 1_000;

@@ -1,0 +1,61 @@
+/** What an event says to whoever is told of it: the caller's own words in each, and what the server said where it said something. */
+import { describe, expect, it } from 'vitest';
+import { type EmailEvent, emailEventTypes, eventPayload } from '../../src/domain/event.ts';
+import { eventOf } from '../support/event-feed.ts';
+import { storedEmail } from '../support/requests.ts';
+
+const own = {
+  tags: [
+    { name: 'kind', value: 'receipt' },
+    { name: 'shop', value: 'north' },
+  ],
+  metadata: { order: { id: 7, lines: ['a', null] } },
+  externalId: 'order-7',
+};
+const { facts } = storedEmail([], { facts: { ...own, subject: 'Grüße', from: { address: 'a@x.co', name: 'A' } } });
+const smtp = { code: 550, enhanced: '5.1.1', reply: '550 5.1.1 No such user' };
+const dataOf = (given: Partial<EmailEvent>, of: typeof facts | null = facts) =>
+  eventPayload(eventOf('em_1', 3, given), of).data;
+
+describe.each(emailEventTypes)('%s', (type) => {
+  it('has the tags, metadata and external id that the email came with', () => {
+    expect(dataOf({ type })).toMatchObject({
+      tags: { kind: 'receipt', shop: 'north' },
+      metadata: own.metadata,
+      external_id: 'order-7',
+      ...{ email_id: 'em_1', sequence: 3, from: 'a@x.co', to: ['b@example.org'], subject: 'Grüße' },
+    });
+  });
+
+  it('has the reply with its codes where there was one, and null where there was none', () => {
+    expect(dataOf({ type, smtp, attempt: 2, transport: 'ses' })).toMatchObject({ smtp, attempt: 2, transport: 'ses' });
+    expect(dataOf({ type, reason: 'its ttl is over' })).toMatchObject({ smtp: null, reason: 'its ttl is over' });
+  });
+
+  it('says what it can of an email whose record is gone', () => {
+    expect(dataOf({ type, smtp }, null)).toMatchObject({
+      ...{ email_id: 'em_1', sequence: 3, to: ['b@example.org'], smtp },
+      ...{ from: null, subject: null, created_at: null, message_id: null },
+      ...{ tags: {}, metadata: {}, external_id: null },
+    });
+  });
+});
+
+it('an email that came without tags, metadata and external id has the same fields, empty', () => {
+  const bare = storedEmail([]).facts;
+  expect(dataOf({}, bare)).toMatchObject({ tags: {}, metadata: {}, external_id: null });
+});
+
+it.each([
+  [{ smtp }, smtp.reply],
+  [{ reason: 'no mailbox' }, 'no mailbox'],
+  [{}, ''],
+])('a bounce and a failure say why under the names that SDKs read: %j', (given, message) => {
+  expect(dataOf({ ...given, type: 'email.bounced' })).toMatchObject({
+    bounce: { type: 'Permanent', subType: 'General', message },
+  });
+  expect(dataOf({ ...given, type: 'email.failed' })).toMatchObject({ failed: { reason: message } });
+  expect(Object.keys(dataOf({ ...given, type: 'email.sent' }))).not.toEqual(
+    expect.arrayContaining([expect.stringMatching(/bounce|failed/)]),
+  );
+});

@@ -1,5 +1,6 @@
 /** Composition root: opens what all roles share and then the roles this process has; what is opened last is closed first. */
 import { openApi } from './app-api.ts';
+import { openHealth } from './app-health.ts';
 import { openWorkers } from './app-worker.ts';
 import { newIv } from './chance.ts';
 import type { Config } from './config.ts';
@@ -15,6 +16,8 @@ import { openReports, type Reports } from './telemetry/report.ts';
 export type App = AsyncDisposable & {
   /** Where the API listens; null without the api role. */
   readonly url: string | null;
+  /** Where a worker without the API says how it is; null where nobody asked for that. */
+  readonly healthUrl: string | null;
   readonly apiKey: string;
   /** Reads anew what may change while it runs: `TRANSPORTS_FILE`. */
   reload(): Promise<void>;
@@ -42,8 +45,10 @@ export async function openApp(config: Config): Promise<App> {
   await using opened = new AsyncDisposableStack();
   const stopping = new AbortController();
   const report = openReports(openLog({ level: config.LOG_LEVEL, isReadable: config.NODE_ENV !== 'production' }));
+  const hasApi = config.ROLES.includes('api');
   const { apiKey, secretKey } = await openSecrets(config.DATA_DIR, {
-    apiKey: config.POSTRIDER_API_KEY,
+    // Without the API there is nobody to compare a key with, and none is made.
+    apiKey: hasApi ? config.POSTRIDER_API_KEY : '',
     secretKey: config.SECRET_KEY,
   });
   const { SMTP_URL: url, TRANSPORTS_FILE: file, variable } = config;
@@ -61,9 +66,11 @@ export async function openApp(config: Config): Promise<App> {
     openStore: (redis) => openStore(redis, secretKey, newIv),
     opened,
   };
+  const health = hasApi || config.HEALTH_PORT === undefined ? null : await openHealth(ground);
   if (config.ROLES.includes('worker')) await openWorkers(ground);
-  const listensOn = config.ROLES.includes('api') ? await openApi(ground) : null;
+  const listensOn = hasApi ? await openApi(ground) : null;
+  const healthUrl = (await health?.listen(config.HEALTH_PORT)) ?? null;
   opened.defer(() => stopping.abort());
   const all = opened.move();
-  return { url: listensOn, apiKey, reload: plans.reload, [Symbol.asyncDispose]: () => all.disposeAsync() };
+  return { url: listensOn, healthUrl, apiKey, reload: plans.reload, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }

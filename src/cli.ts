@@ -1,25 +1,34 @@
 /** Operator commands: `npm run cli -- <command>`, or `node src/cli.ts <command>`. */
+import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
-import { stringify } from 'yaml';
+import { text as textOf } from 'node:stream/consumers';
 import packageJson from '../package.json' with { type: 'json' };
-import { settingsTable, variablesOf } from './config.ts';
-import { describePlan } from './domain/plan-words.ts';
-import { describeReply } from './domain/reply-words.ts';
-import { describeApi } from './http/openapi.ts';
-import { readTransportsFile } from './outbound/transports-file.ts';
+import { type Config, ConfigError, readConfig, settingsTable, variablesOf } from './config.ts';
 
 /** sysexits.h EX_USAGE. */
 const exitUsage = 64;
+/** sysexits.h EX_CONFIG. */
+const exitConfig = 78;
+/** An answer that takes longer is none. */
+const healthDeadlineMs = 4_000;
 
 /** What a command says as it goes; a fault goes to stderr and makes the exit code `exit`, or 64. */
 type Said = { readonly text: string } | { readonly fault: string; readonly exit?: number };
 type Command = { readonly what: string; run(args: readonly string[]): AsyncIterable<Said> };
 
+/** What a command needs it loads itself: a container asks for its health all the time, and should not load the whole API for that. */
 const commands: Readonly<Record<string, Command>> = {
   classify: { what: 'say what is made of SMTP replies: each argument, or each reply on stdin', run: classifyReplies },
+  health: {
+    what: 'ask the Postrider that has this environment whether it lives, or with `ready` whether it can take work',
+    run: askHealth,
+  },
   openapi: {
     what: 'print openapi.yaml, made from the routes',
     async *run() {
+      const { stringify } = await import('yaml');
+      const { describeApi } = await import('./http/openapi.ts');
       yield { text: stringify(await describeApi(packageJson.version), { aliasDuplicateObjects: false }) };
     },
   },
@@ -32,14 +41,44 @@ const commands: Readonly<Record<string, Command>> = {
   transports: { what: 'check a TRANSPORTS_FILE: print its plan, or every fault and exit with 1', run: checkTransports },
 };
 
+/** All addresses of a machine are not one to ask. */
+const askedFor: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+
+/** Where the process that has this configuration tells of its health; null where it does not, or on a port that only it knows. */
+function healthAddress({ ROLES, HOST, PORT, HEALTH_PORT }: Config): string | null {
+  const port = ROLES.includes('api') ? PORT : HEALTH_PORT;
+  const host = askedFor[HOST] ?? HOST;
+  return port ? `http://${host.includes(':') ? `[${host}]` : host}:${port}` : null;
+}
+
+async function* askHealth([what = 'live']: readonly string[]): AsyncGenerator<Said> {
+  const path = { live: '/livez', ready: '/readyz' }[what];
+  if (path === undefined) return yield { fault: `Not something to ask for: ${what}. It is live or ready` };
+  try {
+    const address = healthAddress(readConfig());
+    if (address === null) return yield { fault: 'It listens nowhere that is known: set PORT or HEALTH_PORT', exit: 1 };
+    // Not fetch, which refuses to go to some ports.
+    const asking = get(`${address}${path}`, { signal: AbortSignal.timeout(healthDeadlineMs) });
+    const [answer] = (await once(asking, 'response')) as [IncomingMessage];
+    const said = await textOf(answer);
+    yield answer.statusCode === 200 ? { text: `${said}\n` } : { fault: said, exit: 1 };
+  } catch (error) {
+    if (error instanceof ConfigError) yield { fault: error.message, exit: exitConfig };
+    else yield { fault: `No answer: ${error instanceof Error ? error.message : String(error)}`, exit: 1 };
+  }
+}
+
 async function* checkTransports([path]: readonly string[]): AsyncGenerator<Said> {
   if (path === undefined) return yield { fault: 'No file was given: npm run cli -- transports transports.yaml' };
+  const { readTransportsFile } = await import('./outbound/transports-file.ts');
+  const { describePlan } = await import('./domain/plan-words.ts');
   const read = await readTransportsFile(path, variablesOf());
   if (!('faults' in read)) yield { text: `${describePlan(read)}\n` };
   else for (const fault of read.faults) yield { fault, exit: 1 };
 }
 
 async function* classifyReplies(args: readonly string[]): AsyncGenerator<Said> {
+  const { describeReply } = await import('./domain/reply-words.ts');
   let count = 0;
   for await (const reply of args.length > 0 ? args : repliesOf(createInterface({ input: process.stdin }))) {
     // Logs and JSON write the end of a line as \n.

@@ -32,6 +32,11 @@ export const settings = z.object({
     'Address the API listens on. Whoever reaches it can also look into the dev inbox.',
   ),
   PORT: expects(wholeNumber(0, 65_535).prefault('8080'), 'a port; 0 takes a free one', 'Port the API listens on.'),
+  HEALTH_PORT: expects(
+    wholeNumber(0, 65_535).optional(),
+    'a port; 0 takes a free one',
+    'Port on which a worker without the API answers `/livez` and `/readyz`, and nothing else. Without it such a worker does not listen.',
+  ),
   DATA_DIR: expects(
     z.string().min(1).default('.postrider'),
     'a folder',

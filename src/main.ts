@@ -47,7 +47,10 @@ function waitForSignal(): Promise<void> {
 }
 
 function welcome(app: App, config: Config): string {
-  if (app.url === null) return 'Postrider worker is running.';
+  if (app.url === null) {
+    const health = app.healthUrl === null ? '' : ` Its health is told at ${app.healthUrl}/readyz`;
+    return `Postrider worker is running.${health}`;
+  }
   if (config.NODE_ENV === 'production') return `Postrider is listening on ${app.url}`;
   // A key that was given is known to whoever gave it, and need not stand in a terminal or a log.
   const isMade = config.POSTRIDER_API_KEY === undefined;

@@ -1,0 +1,53 @@
+{{/* Names and labels. */}}
+
+{{- define "postrider.name" -}}
+{{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* Room is left for what is put behind it: at most 52 characters. */}}
+{{- define "postrider.fullname" -}}
+{{- $name := include "postrider.name" . -}}
+{{- $both := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
+{{ default $both .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
+{{- end }}
+
+{{/* What never changes in the life of a release: dict "root" $ "component" "api" */}}
+{{- define "postrider.selector" -}}
+app.kubernetes.io/name: {{ include "postrider.name" .root }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{- define "postrider.labels" -}}
+{{ include "postrider.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "postrider.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}{{ .repository }}@{{ .digest }}
+{{- else -}}{{ .repository }}:{{ default $.Chart.AppVersion .tag }}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "postrider.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}{{ default (include "postrider.fullname" .) .Values.serviceAccount.name }}
+{{- else -}}{{ default "default" .Values.serviceAccount.name }}
+{{- end -}}
+{{- end }}
+
+{{/* The Secret that holds something: yours, or the one of this chart. dict "root" $ "of" .Values.apiKey */}}
+{{- define "postrider.secret" -}}
+{{ default (include "postrider.fullname" .root) .of.existingSecret }}
+{{- end }}
+
+{{- define "postrider.transportsSecret" -}}
+{{ default (printf "%s-transports" (include "postrider.fullname" .)) .Values.transports.existingSecret }}
+{{- end }}
+
+{{- define "postrider.hasTransports" -}}
+{{- if or .Values.transports.existingSecret .Values.transports.file }}true{{ end -}}
+{{- end }}

@@ -1,0 +1,108 @@
+/** Dashboard, alerts and KEDA name metrics and labels that there are, in queries that Prometheus can read. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parser } from '@prometheus-io/lezer-promql';
+import { describe, expect, it } from 'vitest';
+import { valueSets } from './support/chart-values.ts';
+import { chart, helm, type KubernetesObject, render, withoutHelm } from './support/helm.ts';
+import { metrics } from './support/metric-names.ts';
+
+/** Labels that Prometheus adds. */
+const added = ['namespace', 'job', 'pod', 'le'];
+const seriesOf = { counter: [''], gauge: [''], histogram: ['_bucket', '_sum', '_count'] };
+const series = new Map(
+  Object.entries(metrics).flatMap(([name, { kind, labels }]) =>
+    seriesOf[kind].map((ending) => [`${name}${ending}`, labels] as const),
+  ),
+);
+
+/** What is wrong with a query, in words. */
+function faultsOf(query: string): string[] {
+  const faults: string[] = [];
+  const named: string[] = [];
+  const labels: string[] = [];
+  parser.parse(query).iterate({
+    enter({ name, type, from, to }) {
+      const text = query.slice(from, to);
+      if (type.isError) faults.push(`cannot be read at ${from}`);
+      if (name === 'VectorSelector') named.push(text.split('{')[0] ?? '');
+      if (name === 'LabelName') labels.push(text);
+    },
+  });
+  const known = [...added, ...named.flatMap((name) => series.get(name) ?? [])];
+  faults.push(...named.filter((name) => !series.has(name)).map((name) => `there is no ${name}`));
+  faults.push(...labels.filter((label) => !known.includes(label)).map((label) => `has no label ${label}`));
+  return faults.map((fault) => `${query}: ${fault}`);
+}
+
+it('what is wrong with a query is found', () => {
+  expect(faultsOf('sum by (lane) (rate(postrider_accepted_emails_total{job="a"}[5m])) > 0')).toEqual([]);
+  expect(faultsOf('sum by (le) (rate(postrider_webhook_post_seconds_bucket[5m]))')).toEqual([]);
+  expect(faultsOf('postrider_webhook_post_seconds')).toEqual([
+    expect.stringContaining('there is no postrider_webhook'),
+  ]);
+  expect(faultsOf('max by (route) (postrider_redis_up)')).toEqual([expect.stringContaining('has no label route')]);
+  expect(faultsOf('rate(postrider_accepted_emails_total[5m)')).toEqual([expect.stringContaining('cannot be read')]);
+});
+
+describe('the dashboard', () => {
+  type Panel = { title: string; targets?: { expr: string; legendFormat: string }[]; gridPos: { x: number; w: number } };
+  const { panels } = JSON.parse(readFileSync(join(chart, 'dashboards/postrider.json'), 'utf8')) as { panels: Panel[] };
+  /** Grafana puts the step in. */
+  const queries = panels.flatMap(({ targets = [] }) =>
+    targets.map(({ expr }) => expr.replaceAll('$__rate_interval', '1m')),
+  );
+
+  it('asks for metrics that there are', () => {
+    expect(queries.flatMap(faultsOf)).toEqual([]);
+  });
+
+  it('shows every metric', () => {
+    const shown = queries.join('\n');
+    expect(Object.keys(metrics).filter((name) => !shown.includes(name))).toEqual([]);
+  });
+
+  it('names a line by labels that its query keeps', () => {
+    for (const { targets = [] } of panels) {
+      for (const { expr, legendFormat } of targets)
+        for (const [, label] of legendFormat.matchAll(/\{\{(\w+)\}\}/g))
+          expect(expr).toMatch(new RegExp(`by \\([^)]*${label}`));
+    }
+  });
+});
+
+describe('in the cluster', () => {
+  const objects = helm === null ? [] : render(valueSets['autoscaling on age, all metrics'] ?? {});
+  const specOf = (kind: string): KubernetesObject['spec'] =>
+    objects.find((object) => object.kind === kind)?.spec ?? expect.unreachable(`there is a ${kind}`);
+
+  it('alerts watch metrics that there are', ({ skip }) => {
+    skip(helm === null, withoutHelm);
+    const rules = specOf('PrometheusRule').groups.flatMap((group) => group.rules);
+    expect(new Set(rules.map(({ alert }) => alert))).toEqual(
+      new Set([
+        'PostriderMailWaits',
+        'PostriderBreakerOpen',
+        'PostriderWebhooksLag',
+        'PostriderRefusesMail',
+        'PostriderRedisAway',
+      ]),
+    );
+    expect(rules.flatMap(({ expr }) => faultsOf(expr))).toEqual([]);
+  });
+
+  it('workers are scaled on a metric that there is', ({ skip }) => {
+    skip(helm === null, withoutHelm);
+    const queries = specOf('ScaledObject').triggers.map(({ metadata }) => metadata.query);
+    expect(queries).toHaveLength(2);
+    expect(queries.flatMap(faultsOf)).toEqual([]);
+  });
+
+  it('the ConfigMap holds the dashboard as it is', ({ skip }) => {
+    skip(helm === null, withoutHelm);
+    const dashboard = objects.find(({ kind }) => kind === 'ConfigMap')?.data['postrider.json'];
+    expect(JSON.parse(dashboard ?? '')).toEqual(
+      JSON.parse(readFileSync(join(chart, 'dashboards/postrider.json'), 'utf8')),
+    );
+  });
+});

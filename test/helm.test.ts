@@ -1,0 +1,192 @@
+/** The chart, as helm renders it for each way to run Postrider. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { readConfig } from '../src/config.ts';
+import { given, valueSets, wrongValues } from './support/chart-values.ts';
+import {
+  type Container,
+  helm,
+  type KubernetesObject,
+  lint,
+  type PodSpec,
+  render,
+  withoutHelm,
+} from './support/helm.ts';
+import { expectValid, misspeltIn } from './support/kubernetes-schemas.ts';
+import { startPostrider, testApiKey, testSecretKey } from './support/postrider.ts';
+import { startProcess } from './support/processes.ts';
+import { openTestRedis } from './support/redis.ts';
+import { isSetting } from './support/setting-names.ts';
+
+const names = Object.keys(valueSets);
+const rendered = new Map(helm === null ? [] : names.map((name) => [name, render(valueSets[name] ?? {})]));
+const objectsOf = (name: string) => rendered.get(name) ?? [];
+const all = () => [...rendered.values()].flat();
+const deploymentsOf = (name: string) => objectsOf(name).filter(({ kind }) => kind === 'Deployment');
+const find = (name: string, kind: string, suffix: string) => {
+  const found = objectsOf(name).find((object) => object.kind === kind && object.metadata.name.endsWith(suffix));
+  return found ?? expect.unreachable(`${name} has a ${kind} …${suffix}`);
+};
+const containerOf = ({ spec }: KubernetesObject): Container =>
+  spec.template.spec.containers[0] ?? expect.unreachable('it has a container');
+
+/** Values of the kind that people put into Secrets, by the name of the file they are mounted as. */
+const dir = mkdtempSync(join(tmpdir(), 'pr-chart-'));
+const secrets = {
+  'api-key': testApiKey,
+  'secret-key': testSecretKey,
+  'redis-url': 'redis://h',
+  'smtp-url': 'smtps://u:p@h',
+};
+for (const [name, secret] of Object.entries(secrets)) writeFileSync(join(dir, name), `${secret}\n`);
+afterAll(() => rmSync(dir, { recursive: true }));
+
+beforeEach(({ skip }) => skip(helm === null, withoutHelm));
+
+describe.each(names)('with %s', (name) => {
+  it('is linted without a warning', () => {
+    expect(lint(valueSets[name] ?? {})).toContain('0 chart(s) failed');
+  });
+
+  it('every object is one that Kubernetes takes', async () => {
+    expect(objectsOf(name).length).toBeGreaterThanOrEqual(5);
+    for (const object of objectsOf(name)) await expectValid(object);
+  });
+
+  it('each role has a configuration that production takes, and stops in time', () => {
+    const deployments = deploymentsOf(name);
+    expect(deployments.map(({ metadata }) => metadata.labels['app.kubernetes.io/component'])).toEqual([
+      'api',
+      'worker',
+    ]);
+    for (const deployment of deployments) {
+      const { env, lifecycle } = containerOf(deployment);
+      const own = env.filter((variable) => variable.value !== undefined);
+      expect(own.filter((variable) => !isSetting(variable.name))).toEqual([]);
+      const files = (value = '') => value.replace('/run/secrets/postrider', dir);
+      const config = readConfig(Object.fromEntries(own.map(({ name, value }) => [name, files(value)])));
+      expect([config.NODE_ENV, config.PORT, config.HEALTH_PORT ?? 8080]).toEqual(['production', 8080, 8080]);
+      const pause = (lifecycle?.preStop.sleep.seconds ?? 0) * 1_000;
+      const grace = deployment.spec.template.spec.terminationGracePeriodSeconds * 1_000;
+      expect(grace).toBeGreaterThan(pause + config.SHUTDOWN_TIMEOUT + 3_000);
+    }
+  });
+
+  it('no Pod may more than it needs', () => {
+    const pods = objectsOf(name).flatMap((object): PodSpec[] =>
+      object.kind === 'Pod'
+        ? [object.spec as unknown as PodSpec]
+        : object.spec?.template
+          ? [object.spec.template.spec]
+          : [],
+    );
+    for (const { automountServiceAccountToken, securityContext, containers, volumes } of pods) {
+      expect(automountServiceAccountToken).toBe(false);
+      expect(securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+      for (const container of containers)
+        expect(container.securityContext).toEqual({
+          allowPrivilegeEscalation: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ['ALL'] },
+        });
+      expect(volumes?.filter(({ emptyDir }) => emptyDir).length ?? 0).toBeLessThanOrEqual(1);
+    }
+  });
+
+  it('whatever points at something finds it', () => {
+    const deployments = deploymentsOf(name).map(({ metadata }) => metadata.name);
+    const workloads = objectsOf(name).filter(({ kind }) => kind === 'Deployment' || kind === 'StatefulSet');
+    const podLabels = workloads.map(({ spec }) => spec.template.metadata.labels);
+    const selects = (labels: object) =>
+      podLabels.filter((has) => Object.entries(labels).every(([key, value]) => has[key] === value)).length;
+    for (const { kind, spec } of objectsOf(name)) {
+      if (spec?.scaleTargetRef) expect(deployments).toContain(spec.scaleTargetRef.name);
+      if (kind === 'Service') expect(selects(spec.selector)).toBe(1);
+      if (kind === 'PodDisruptionBudget' || kind === 'Deployment') expect(selects(spec.selector.matchLabels)).toBe(1);
+    }
+  });
+});
+
+it('no field of any object is misspelt', async () => {
+  expect(misspeltIn(all())).toBe('');
+  const deployment = find('nothing to spare', 'Deployment', '-api');
+  const misspelt = { ...deployment, spec: { ...deployment.spec, minReadySecond: 1 } };
+  expect(misspeltIn([misspelt])).toMatch(/minReadySecond.* does not exist/);
+  await expect(expectValid({ ...deployment, spec: { ...deployment.spec, replicas: 1.5 } })).rejects.toThrow('replicas');
+});
+
+it.each(wrongValues)('refuses what cannot be right: %s', (why, values) => {
+  expect(() => render(values)).toThrow(why);
+});
+
+it('a change of transports restarts nothing, one of a secret that is read once does', () => {
+  const { smtp: _, ...rest } = given;
+  const apiOf = (values: object) =>
+    JSON.stringify(
+      render({ ...rest, ...values }).find(
+        ({ kind, metadata }) => kind === 'Deployment' && metadata.name === 'pr-postrider-api',
+      ),
+    );
+  const file = (url: string) => ({ transports: { file: `transports: {a: {url: "${url}"}}` } });
+  expect(apiOf(file('smtp://a.example'))).toBe(apiOf(file('smtp://b.example')));
+  const url = (host: string) => ({ smtp: { url: `smtp://${host}.example` } });
+  expect(apiOf(url('a'))).not.toBe(apiOf(url('b')));
+});
+
+it('the transports are mounted as a folder, in which a change of the Secret shows', () => {
+  for (const deployment of deploymentsOf('transports from a Secret')) {
+    const { env, volumeMounts } = containerOf(deployment);
+    expect(env).toContainEqual({ name: 'TRANSPORTS_FILE', value: '/etc/postrider/transports/mail.yaml' });
+    expect(volumeMounts).toContainEqual({ name: 'transports', mountPath: '/etc/postrider/transports', readOnly: true });
+    expect(volumeMounts.every(({ subPath }) => subPath === undefined)).toBe(true);
+  }
+});
+
+it('only the API has the admin key', () => {
+  const { spec } = find('Secrets that are there', 'Deployment', '-worker');
+  expect(JSON.stringify(spec)).not.toContain('api-key');
+});
+
+it('a whole number stays one', () => {
+  const { env } = containerOf(find('settings and places', 'Deployment', '-worker'));
+  expect(env).toContainEqual({ name: 'MAX_WAITING_EMAILS', value: '5000000' });
+});
+
+it('workers are scaled by age where there is KEDA, else by CPU, and their number is then that of nobody else', () => {
+  const byAge = 'autoscaling on age, all metrics';
+  expect(find(byAge, 'ScaledObject', '-worker').spec.triggers.map(({ metadata }) => metadata.threshold)).toEqual([
+    '900',
+    '15',
+  ]);
+  expect(objectsOf(byAge).filter(({ kind }) => kind === 'HorizontalPodAutoscaler')).toEqual([]);
+  expect(find(byAge, 'Deployment', '-worker').spec.replicas).toBeUndefined();
+  expect(find('autoscaling on CPU', 'HorizontalPodAutoscaler', '-worker').spec).toMatchObject({ maxReplicas: 30 });
+  expect(find('nothing to spare', 'Deployment', '-worker').spec.replicas).toBe(1);
+});
+
+it('the built-in Valkey keeps its word as that of docker-compose.yml does', () => {
+  const compose = parse(readFileSync(new URL('../docker-compose.yml', import.meta.url), 'utf8'), { merge: true });
+  const { image, args } = containerOf(find('to try it out', 'StatefulSet', '-valkey'));
+  const command: string = compose.services.valkey.command;
+  expect(image).toBe(compose.services.valkey.image);
+  expect(args.map((arg) => arg.replace('384mb', '1gb') || "''")).toEqual(command.split(' '));
+});
+
+it('the email of `helm test` goes the whole way', async () => {
+  await using redis = await openTestRedis();
+  await using postrider = await startPostrider({ REDIS_URL: redis.url, SMTP_URL: 'smtp://127.0.0.1:9?tls=none' });
+  const { spec } = find('Secrets that are there', 'Pod', '-test');
+  const args = (spec as unknown as PodSpec).containers[0]?.args ?? [];
+  expect(args.slice(-3)).toEqual([
+    'http://pr-postrider:80',
+    '/run/secrets/postrider/api-key',
+    'postrider@sandbox.invalid',
+  ]);
+  const here = [...args.slice(0, -3), postrider.url, join(dir, 'api-key'), ...args.slice(-1)];
+  await using sending = startProcess(process.execPath, here);
+  expect(await sending.ended).toBe(0);
+  expect(sending.output()).toMatch(/is delivered\n$/);
+});

@@ -1,0 +1,105 @@
+/** Values that the chart is rendered with: each way to run it once. */
+import type { Values } from './helm.ts';
+import { testApiKey, testSecretKey } from './postrider.ts';
+
+/** What has to be given, from Secrets that are there. */
+export const given = {
+  apiKey: { existingSecret: 'postrider', key: 'admin' },
+  secretKey: { existingSecret: 'postrider' },
+  redis: { existingSecret: 'redis', key: 'url' },
+  smtp: { existingSecret: 'smtp' },
+};
+const { smtp: _, ...withoutSmtp } = given;
+const peer = { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'shop' } } };
+const autoscaling = { enabled: true, minReplicas: 3, maxReplicas: 30, targetCPU: 60 };
+const transportsFile = 'transports:\n  main: {url: "smtps://u:$$secret@smtp.example.com:465"}\n';
+
+export const valueSets: Readonly<Record<string, Values>> = {
+  'Secrets that are there': given,
+  'to try it out': {
+    apiKey: { value: testApiKey },
+    secretKey: { value: testSecretKey },
+    valkey: { enabled: true, storageClassName: 'fast' },
+    smtp: { url: 'smtp://mail.example.com:587' },
+    networkPolicy: { enabled: true },
+  },
+  'transports from a Secret': { ...withoutSmtp, transports: { existingSecret: 'transports', key: 'mail.yaml' } },
+  'transports as a value': {
+    ...withoutSmtp,
+    transports: { file: transportsFile },
+    env: [{ name: 'SES_USER', valueFrom: { secretKeyRef: { name: 'ses', key: 'user' } } }],
+    envFrom: [{ secretRef: { name: 'ses' } }],
+  },
+  'autoscaling on CPU': { ...given, api: { autoscaling }, worker: { autoscaling } },
+  'autoscaling on age, all metrics': {
+    ...given,
+    worker: {
+      autoscaling,
+      keda: { enabled: true, serverAddress: 'http://prometheus:9090', authenticationRef: 'prom' },
+    },
+    serviceMonitor: { enabled: true, labels: { release: 'prometheus' } },
+    prometheusRule: { enabled: true, labels: { release: 'prometheus' }, runbookUrl: 'https://wiki.example/postrider' },
+    dashboard: { enabled: true, annotations: { grafana_folder: 'Mail' } },
+  },
+  'a closed network': {
+    ...given,
+    redis: { url: 'rediss://redis.example.com:6380' },
+    networkPolicy: {
+      enabled: true,
+      clients: [peer],
+      monitoring: [peer],
+      redis: { to: [peer], ports: [6380] },
+      smtp: { to: [{ ipBlock: { cidr: '203.0.113.7/32' } }], ports: [465] },
+    },
+  },
+  'open to the world': {
+    ...given,
+    fullnameOverride: 'mailer',
+    image: { repository: 'registry.example/postrider', digest: `sha256:${'0'.repeat(64)}` },
+    imagePullSecrets: [{ name: 'registry' }],
+    service: { type: 'LoadBalancer', annotations: { 'example.com/internal': 'true' } },
+    ingress: {
+      enabled: true,
+      className: 'nginx',
+      annotations: { 'cert-manager.io/cluster-issuer': 'letsencrypt' },
+      hosts: ['mail.example.com', 'mail.example.org'],
+      tls: [{ secretName: 'mail', hosts: ['mail.example.com'] }],
+    },
+  },
+  'settings and places': {
+    ...given,
+    shutdownTimeoutSeconds: 90,
+    settings: { LOG_LEVEL: 'debug', MAX_WAITING_EMAILS: 5_000_000, WEBHOOK_ALLOW_PRIVATE_NETWORKS: false },
+    serviceAccount: { create: false, name: 'mailer' },
+    podDisruptionBudget: { maxUnavailable: '25%' },
+    api: { preStopSeconds: 0, podAnnotations: { a: 'b' }, podLabels: { c: 'd' } },
+    worker: {
+      replicas: 0,
+      nodeSelector: { pool: 'mail' },
+      tolerations: [{ key: 'mail', operator: 'Exists', effect: 'NoSchedule' }],
+      affinity: { nodeAffinity: {} },
+      topologySpreadConstraints: [{ maxSkew: 2, topologyKey: 'rack', whenUnsatisfiable: 'DoNotSchedule' }],
+      priorityClassName: 'high',
+    },
+  },
+  'nothing to spare': {
+    ...given,
+    podDisruptionBudget: { enabled: false },
+    api: { replicas: 1 },
+    worker: { replicas: 1 },
+  },
+};
+
+/** What is refused, and a word of why. */
+export const wrongValues: readonly [why: RegExp, values: Values][] = [
+  [/apiKey is missing: set apiKey\.existingSecret/, {}],
+  [/secretKey is given twice/, { ...given, secretKey: { existingSecret: 'a', value: 'b' } }],
+  [/Set one of redis\.existingSecret/, { ...given, redis: {} }],
+  [/Set one of redis\.existingSecret/, { ...given, valkey: { enabled: true } }],
+  [/Set one of smtp\.existingSecret/, { ...given, transports: { existingSecret: 'a' } }],
+  [/worker\.keda needs/, { ...given, worker: { keda: { enabled: true, serverAddress: 'http://p' } } }],
+  [/a name in ingress\.hosts/, { ...given, ingress: { enabled: true } }],
+  [/'replica' not allowed/, { ...given, api: { replica: 3 } }],
+  [/'LOGLEVEL' not allowed/, { ...given, settings: { LOGLEVEL: 'debug' } }],
+  [/'REDIS_URL' not allowed/, { ...given, settings: { REDIS_URL: 'redis://h' } }],
+];

@@ -1,0 +1,92 @@
+/** The chart in helm/, linted and rendered by the real helm. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseAllDocuments } from 'yaml';
+
+export const chart = fileURLToPath(new URL('../../helm', import.meta.url));
+export const withoutHelm = 'helm was not found: npm test installs it where Go is, with `go install`';
+
+/** What a helm that was built by `go install` does not know by itself. */
+const kubernetes = '1.33.0';
+
+/** On the PATH, or where Go puts what it installs. */
+export const helm = findHelm();
+
+function findHelm(): string | null {
+  const { GOBIN, GOPATH = join(homedir(), 'go') } = process.env;
+  const places = ['helm', join(GOBIN ?? join(GOPATH, 'bin'), 'helm')];
+  return places.find((place) => spawnSync(place, ['version']).status === 0) ?? null;
+}
+
+export type Values = Readonly<Record<string, unknown>>;
+
+/** Fields that tests reach into; what an object really has is held by Kubernetes' schemas. */
+export type KubernetesObject = {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly labels: Readonly<Record<string, string>> };
+  readonly spec: Spec;
+  readonly data: Readonly<Record<string, string>>;
+};
+type Spec = {
+  readonly replicas?: number;
+  readonly selector: { readonly matchLabels: Readonly<Record<string, string>> };
+  readonly template: { readonly metadata: KubernetesObject['metadata']; readonly spec: PodSpec };
+  readonly scaleTargetRef: { readonly name: string };
+  readonly groups: readonly { readonly rules: readonly { readonly alert: string; readonly expr: string }[] }[];
+  readonly triggers: readonly { readonly metadata: { readonly query: string; readonly threshold: string } }[];
+};
+export type PodSpec = {
+  readonly automountServiceAccountToken: boolean;
+  readonly terminationGracePeriodSeconds: number;
+  readonly securityContext: Readonly<Record<string, unknown>>;
+  readonly containers: readonly Container[];
+  readonly volumes: readonly { readonly name: string; readonly emptyDir?: object }[];
+};
+export type Container = {
+  readonly name: string;
+  readonly image: string;
+  readonly args: readonly string[];
+  readonly securityContext: Readonly<Record<string, unknown>>;
+  readonly env: readonly { readonly name: string; readonly value?: string }[];
+  readonly volumeMounts: readonly {
+    readonly mountPath: string;
+    readonly subPath?: string;
+    readonly readOnly?: boolean;
+  }[];
+  readonly lifecycle?: { readonly preStop: { readonly sleep: { readonly seconds: number } } };
+};
+
+/** Runs helm on the chart with these values. @throws what helm said */
+function runHelm(command: readonly string[], values: Values): string {
+  if (helm === null) throw new Error(withoutHelm);
+  const dir = mkdtempSync(join(tmpdir(), 'pr-helm-'));
+  try {
+    // JSON is YAML.
+    writeFileSync(join(dir, 'values.json'), JSON.stringify(values));
+    const args = [
+      ...command,
+      '--kube-version',
+      kubernetes,
+      '--namespace',
+      'mail',
+      '--values',
+      join(dir, 'values.json'),
+    ];
+    return execFileSync(helm, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}
+
+export function lint(values: Values): string {
+  return runHelm(['lint', '--strict', chart], values);
+}
+
+export function render(values: Values): readonly KubernetesObject[] {
+  const documents = parseAllDocuments(runHelm(['template', 'pr', chart], values));
+  return documents.map((document) => document.toJS()).filter((object) => object !== null);
+}

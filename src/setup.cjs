@@ -10,6 +10,7 @@
 // biome-ignore-all lint/style/useNodejsImportProtocol: Node before 16 does not know `node:` in require
 const { spawnSync } = require('child_process');
 const fs = require('fs');
+const os = require('os');
 const path = require('path');
 
 const redis = {
@@ -30,7 +31,13 @@ const smtpSink = {
   why: 'a test delivers mail into it',
   packages: { 'apt-get': 'postfix', dnf: 'postfix', apk: 'postfix' },
 };
-const needs = { start: [redis], test: [redis, chromium, smtpSink] };
+const goPrograms = process.env.GOBIN || path.join(process.env.GOPATH || path.join(os.homedir(), 'go'), 'bin');
+const helm = {
+  programs: ['helm', path.join(goPrograms, 'helm')],
+  why: 'tests lint and render the chart with it',
+  packages: { brew: 'helm', go: 'helm.sh/helm/v3/cmd/helm@latest' },
+};
+const needs = { start: [redis], test: [redis, chromium, smtpSink, helm] };
 
 /** Debian starts the service of a package at once and at every boot; its port may be taken. */
 const debianServices = ['redis-server', 'postfix'];
@@ -45,6 +52,7 @@ const managers = [
   { name: 'dnf', needsRoot: true, install: (name) => ['install', '--assumeyes', name] },
   { name: 'apk', needsRoot: true, install: (name) => ['add', '--no-cache', name] },
   { name: 'brew', install: (name) => ['install', name] },
+  { name: 'go', install: (name) => ['install', name] }, // compiles it, which takes minutes
 ];
 
 const root = path.dirname(__dirname);

@@ -39,9 +39,12 @@ it('what mail may wait for is in README.md', () => {
   for (const reason of parkedReasons) expect(readme).toContain(`| \`${reason}\` `);
 });
 
-it.each(['README.md', 'CHANGELOG.md', 'src/README.md', 'bench/README.md'])('%s has no traces of a merge', (path) => {
-  expect(readFileSync(new URL(path, root), 'utf8')).not.toMatch(/^(?:<{7}|={7}|>{7})/m);
-});
+it.each(['README.md', 'CHANGELOG.md', 'src/README.md', 'bench/README.md', 'helm/README.md'])(
+  '%s has no traces of a merge',
+  (path) => {
+    expect(readFileSync(new URL(path, root), 'utf8')).not.toMatch(/^(?:<{7}|={7}|>{7})/m);
+  },
+);
 
 it('an unknown command prints what there is and exits with 64', async () => {
   await using wrong = startProcess(process.execPath, [fileURLToPath(new URL('src/cli.ts', root)), 'fly']);

@@ -16,8 +16,8 @@ const kubernetes = '1.33.0';
 export const helm = findHelm();
 
 function findHelm(): string | null {
-  const { GOBIN, GOPATH = join(homedir(), 'go') } = process.env;
-  const places = ['helm', join(GOBIN ?? join(GOPATH, 'bin'), 'helm')];
+  const { GOBIN, GOPATH } = process.env;
+  const places = ['helm', join(GOBIN || join(GOPATH || join(homedir(), 'go'), 'bin'), 'helm')];
   return places.find((place) => spawnSync(place, ['version']).status === 0) ?? null;
 }
 

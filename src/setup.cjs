@@ -35,7 +35,7 @@ const goPrograms = process.env.GOBIN || path.join(process.env.GOPATH || path.joi
 const helm = {
   programs: ['helm', path.join(goPrograms, 'helm')],
   why: 'tests lint and render the chart with it',
-  packages: { brew: 'helm', go: 'helm.sh/helm/v3/cmd/helm@latest' },
+  packages: { brew: 'helm', go: 'helm.sh/helm/v3/cmd/helm@v3.22.0' },
 };
 const needs = { start: [redis], test: [redis, chromium, smtpSink, helm] };
 

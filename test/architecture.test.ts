@@ -20,6 +20,7 @@ const mayRun: Record<string, readonly string[]> = {
   store: ['domain'],
   queue: ['domain'],
   outbound: ['domain'],
+  templating: ['domain'],
   telemetry: ['domain'],
   pipeline: ['domain'],
   http: ['pipeline', 'domain'],
@@ -27,7 +28,7 @@ const mayRun: Record<string, readonly string[]> = {
 };
 
 /** These never see each other, not even by type: only app.ts introduces them. */
-const strangers = ['store', 'queue', 'outbound', 'telemetry'];
+const strangers = ['store', 'queue', 'outbound', 'templating', 'telemetry'];
 
 /** What cli.ts may run as well: it opens nothing, and says whether a file is right. */
 const checks = ['src/outbound/transports-file.ts'];
@@ -38,6 +39,8 @@ const owners: Record<string, string> = {
   bullmq: 'queue',
   nodemailer: 'outbound',
   undici: 'outbound',
+  liquidjs: 'templating',
+  'html-to-text': 'templating',
   fastify: 'http',
   'fastify-type-provider-zod': 'http',
   '@fastify/swagger': 'http',
@@ -97,7 +100,7 @@ const rules: Record<string, (source: Source) => string[]> = {
       .filter(({ isType, from }) => !isType && mayRun[folder] !== undefined && folderOf(from) !== undefined)
       .filter(({ from }) => folderOf(from) !== folder && !mayRun[folder]?.includes(folderOf(from) ?? ''))
       .map(({ from }) => `runs ${from}`),
-  'store, queue, outbound and telemetry never see each other': ({ folder, imports }) =>
+  'store, queue, outbound, templating and telemetry never see each other': ({ folder, imports }) =>
     imports
       .filter(
         ({ from }) =>
@@ -161,7 +164,7 @@ describe('each rule bites', () => {
   const offences: [rule: string, path: string, text: string][] = [
     ['code runs only in the allowed direction', 'src/http/x.ts', "import { openEmails } from '../store/emails.ts';"],
     [
-      'store, queue, outbound and telemetry never see each other',
+      'store, queue, outbound, templating and telemetry never see each other',
       'src/store/x.ts',
       "import type { Log } from '../telemetry/log.ts';",
     ],

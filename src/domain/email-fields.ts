@@ -197,7 +197,7 @@ function isExact(value: unknown): boolean {
 }
 
 /** What is given was read from JSON, which bounds its depth and what it can hold. */
-function isWellFormed(value: unknown): boolean {
+export function isWellFormed(value: unknown): boolean {
   if (typeof value === 'string') return value.isWellFormed();
   if (typeof value !== 'object' || value === null) return true;
   return Object.entries(value).every(([name, member]) => name.isWellFormed() && isWellFormed(member));

@@ -25,6 +25,9 @@ export type RequestLimits = {
   now(): number;
 };
 
+/** What may stand in a subject, written or rendered. */
+export const subjectLine = headerSafe(maxSubjectLength);
+
 export const onUnknownPolicies = ['retry', 'hold'] as const;
 
 /** Rules over several fields are checked even where a field has a fault of its own, so that all faults come at once. */
@@ -44,7 +47,7 @@ const fields = {
   cc: mailboxes(maxRecipients, 'Who gets a copy.').optional(),
   bcc: mailboxes(maxRecipients, 'Who gets a copy without the others seeing it.').optional(),
   reply_to: mailboxes(maxRecipients, 'Where answers go, if not to `from`.').optional(),
-  subject: headerSafe(maxSubjectLength).meta({ description: 'The subject line.', examples: ['Your receipt'] }),
+  subject: subjectLine.meta({ description: 'The subject line.', examples: ['Your receipt'] }),
   html: bodyText
     .optional()
     .meta({ description: 'The HTML body. `html`, `text` or both are needed.', examples: ['<p>Thank you.</p>'] }),

@@ -1,0 +1,180 @@
+/** The bodies of `/v1/templates` and the `template` of an email: every rule about them, so that every fault is named at once. */
+import { z } from 'zod';
+import { isWellFormed, mailbox, mailboxes } from './email-fields.ts';
+import { missingPolicies, type TemplatePart, variableTypes } from './template.ts';
+
+/** Characters of html, and of text, as Liquid: what parses in some ten milliseconds. */
+export const maxSourceLength = 256 * 1024;
+/** Characters of subject and preheader as Liquid. */
+const maxLineSourceLength = 2_000;
+const maxReplyTo = 50;
+const maxDeclared = 100;
+/** Bytes of all variables of one email as JSON: as long as what one template may be. */
+export const maxVariablesBytes = 256 * 1024;
+
+/** Says what is wrong with a part as Liquid; null when nothing is. */
+export type CheckSource = (part: TemplatePart, source: string) => string | null;
+
+const name = z
+  .string()
+  .trim()
+  .min(1)
+  .max(200)
+  .regex(/^\P{Cc}*$/u, 'must not contain control characters')
+  .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
+  .meta({ description: 'What it is for, in your words.', examples: ['Order confirmation'] });
+
+const alias = z
+  .string()
+  .regex(
+    /^(?!tp_)[A-Za-z0-9][\w.-]{0,99}$/,
+    'must be 1 to 100 letters, digits and _ . -, start with a letter or digit, and not with tp_',
+  )
+  .meta({
+    description: 'A name of yours to use in place of its id. No two templates have the same.',
+    examples: ['order-confirmation'],
+  });
+
+const key = z
+  .string()
+  .regex(/^[A-Za-z_][\w-]{0,49}$/, 'must be 1 to 50 letters, digits, _ and -, and not start with a digit')
+  .meta({ description: 'Its name, as the template has it.', examples: ['name'] });
+
+const declared = z
+  .strictObject({
+    key,
+    type: z.enum(variableTypes).meta({ description: 'What it must be where it is given.' }),
+    fallback_value: z
+      .union([z.string().max(2_000), z.number()])
+      .nullish()
+      .meta({ description: 'What stands where it is not given.', examples: ['friend'] }),
+  })
+  .refine(({ type, fallback_value: value }) => value === undefined || value === null || typeof value === type, {
+    path: ['fallback_value'],
+    message: 'must be of the type of its variable',
+  })
+  .meta({ id: 'DeclaredVariable', description: 'What must be known of a variable: all others may be anything.' });
+
+const variableList = z
+  .array(declared)
+  .max(maxDeclared)
+  .refine((list) => new Set(list.map((variable) => variable.key)).size === list.length, 'must not have a key twice')
+  .meta({
+    description:
+      'Variables that have a type or a fallback. Those that have neither need not be told of: they are found.',
+  });
+
+function partsFor(check: CheckSource) {
+  const part = (name: TemplatePart, max: number) =>
+    z
+      .string()
+      .max(max)
+      .refine((text) => text.isWellFormed() && !text.includes('\0'), 'must be well-formed Unicode without NUL')
+      .superRefine((source, context) => {
+        const message = check(name, source);
+        if (message !== null) context.addIssue({ code: 'custom', message });
+      });
+  return {
+    subject: part('subject', maxLineSourceLength).meta({
+      description: 'The subject line, in Liquid. Left out, each email gives its own.',
+      examples: ['Your order {{ order.number }}'],
+    }),
+    html: part('html', maxSourceLength).meta({
+      description:
+        'The HTML body, in Liquid. What comes from a variable is escaped. `html`, `text` or both are needed.',
+      examples: ['<p>Hello {{ name }}</p>'],
+    }),
+    text: part('text', maxSourceLength).meta({
+      description: 'The plain text body, in Liquid. Left out, it is made of the HTML.',
+      examples: ['Hello {{ name }}'],
+    }),
+    preheader: part('preheader', maxLineSourceLength).meta({
+      description: 'What mail programs show of it in a list, in Liquid: it stands at the top of the HTML, unseen.',
+      examples: ['{{ order.items.size }} things are on their way'],
+    }),
+    from: mailbox.meta({ description: 'Who emails made of it are from, where they do not say otherwise.' }),
+    reply_to: mailboxes(maxReplyTo, 'Where answers to emails made of it go, where they do not say otherwise.'),
+    missing: z.enum(missingPolicies).meta({
+      description:
+        'What a variable that is not given means. `strict` (the default): the email is refused, and every such variable named. `lenient`: nothing stands in its place.',
+    }),
+    variables: variableList,
+  };
+}
+
+export function templateRequestFor(check: CheckSource) {
+  return z
+    .strictObject({ name, alias: alias.optional(), ...z.strictObject(partsFor(check)).partial().shape })
+    .refine(({ html, text }) => html !== undefined || text !== undefined, {
+      path: ['html'],
+      message: 'html or text is required',
+      when: ({ value }) => typeof value === 'object' && value !== null,
+    })
+    .meta({ id: 'TemplateRequest', description: 'A template to store.' });
+}
+
+export type TemplateRequest = z.output<ReturnType<typeof templateRequestFor>>;
+
+/** Without `html or text`: what is stored may have the other. */
+export function templateChangesFor(check: CheckSource) {
+  const { missing, ...parts } = partsFor(check);
+  return z
+    .strictObject({
+      name: name.optional(),
+      alias: alias.nullish(),
+      subject: parts.subject.nullish(),
+      html: parts.html.nullish(),
+      text: parts.text.nullish(),
+      preheader: parts.preheader.nullish(),
+      from: orNull(parts.from),
+      reply_to: orNull(parts.reply_to),
+      missing: missing.optional(),
+      variables: parts.variables.nullish(),
+    })
+    .meta({ id: 'TemplateChanges', description: 'The fields to change; null takes one away.' });
+}
+
+export type TemplateChanges = z.output<ReturnType<typeof templateChangesFor>>;
+
+/** `mailbox` takes anything, and says itself what is wrong with null. */
+function orNull<Schema extends z.ZodType>(schema: Schema) {
+  return z.union([z.null(), schema]).optional();
+}
+
+const variables = z
+  .record(z.string(), z.unknown())
+  .refine((given) => isWellFormed(given), 'must be well-formed Unicode')
+  .refine(
+    (given) => Buffer.byteLength(JSON.stringify(given)) <= maxVariablesBytes,
+    `may be ${maxVariablesBytes} bytes as JSON`,
+  )
+  .optional()
+  .meta({
+    description: `What stands for the variables of the template: texts, numbers, lists and objects, up to ${maxVariablesBytes} bytes as JSON.`,
+    examples: [{ name: 'Ada', order: { number: 1234 } }],
+  });
+
+const version = z
+  .int()
+  .min(1)
+  .optional()
+  .meta({ description: 'Which version of it; the newest, when left out.', examples: [3] });
+
+/** `template` of an email. */
+export const templateOfEmail = z
+  .strictObject({
+    id: z
+      .string()
+      .min(1)
+      .max(200)
+      .meta({ description: 'The id of a template, `tp_…`, or its alias.', examples: ['order-confirmation'] }),
+    variables,
+    version,
+  })
+  .meta({ id: 'EmailTemplate', description: 'A template to make the email of, in place of `html` and `text`.' });
+
+export const renderRequest = z.strictObject({ variables, version }).meta({
+  id: 'RenderRequest',
+  description: 'What to render with.',
+  examples: [{ variables: { name: 'Ada', order: { number: 1234, items: [{ name: 'Tea' }] } } }],
+});

@@ -1,0 +1,119 @@
+/** Templates: what is stored of one, how a request becomes one, and what rendering one comes to. */
+import type { Mailbox } from './address.ts';
+import type { TemplateChanges, TemplateRequest } from './template-request.ts';
+
+/** What is written in Liquid, in the order in which faults are told. */
+export const templateParts = ['subject', 'html', 'text', 'preheader'] as const;
+export type TemplatePart = (typeof templateParts)[number];
+
+/** What a variable that is not given means. */
+export const missingPolicies = ['strict', 'lenient'] as const;
+
+export const variableTypes = ['string', 'number'] as const;
+
+/** A variable the template's author said something of. */
+export type DeclaredVariable = {
+  readonly key: string;
+  readonly type: (typeof variableTypes)[number];
+  /** Stands where none is given; null for nothing. */
+  readonly fallback: string | number | null;
+};
+
+/** One version: it never changes. */
+export type TemplateContent = { readonly [part in TemplatePart]: string | null } & {
+  readonly from: Mailbox | null;
+  readonly replyTo: readonly Mailbox[];
+  readonly missing: (typeof missingPolicies)[number];
+  readonly variables: readonly DeclaredVariable[];
+};
+
+export type TemplateHead = {
+  readonly id: string;
+  readonly name: string;
+  /** A name to call it by in place of its id. */
+  readonly alias: string | null;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  /** The number of its newest version, from 1. */
+  readonly version: number;
+};
+
+export type Template = { readonly head: TemplateHead; readonly content: TemplateContent };
+
+/** Which version of which template an email was made of. */
+export type TemplateUse = { readonly id: string; readonly version: number };
+
+/** A variable as the sources use it. */
+export type VariableUse = {
+  readonly key: string;
+  /** `order.total`, as often as it is written differently. */
+  readonly paths: readonly string[];
+  readonly usedIn: readonly TemplatePart[];
+};
+
+export type Variables = Readonly<Record<string, unknown>>;
+
+/** What is wrong, and where below the template or the variables that were given. */
+export type TemplateFault = {
+  readonly path: readonly (string | number)[];
+  readonly code: string;
+  readonly message: string;
+};
+
+export type Letter = { readonly subject: string | null; readonly html: string | null; readonly text: string | null };
+
+/** Parsed once, rendered as often as there are readers. */
+export type CompiledTemplate = {
+  readonly uses: readonly VariableUse[];
+  /** Ends within its limits and never throws. Faults of variables have a path that starts with `variables`. */
+  render(variables: Variables): Letter | { readonly faults: readonly TemplateFault[] };
+};
+
+/** Made of the template's own id, as the id of an event is of its email's. */
+export function versionIdOf({ id, version }: TemplateUse): string {
+  return `${id}_${version}`;
+}
+
+export function makeContent(request: TemplateRequest): TemplateContent {
+  const { subject = null, html = null, text = null, preheader = null, from = null, reply_to, missing } = request;
+  const declared = request.variables ?? [];
+  return {
+    ...{ subject, html, text, preheader, from },
+    replyTo: reply_to ?? [],
+    missing: missing ?? 'strict',
+    variables: declared.map(({ key, type, fallback_value }) => ({ key, type, fallback: fallback_value ?? null })),
+  };
+}
+
+/** What a change leaves out stays; null takes a field away. */
+export function changeContent(content: TemplateContent, changes: TemplateChanges): TemplateContent {
+  const { name: _, alias: _alias, variables, reply_to, missing, ...parts } = changes;
+  const given = Object.fromEntries(Object.entries(parts).filter(([, value]) => value !== undefined));
+  return {
+    ...content,
+    ...given,
+    ...(reply_to === undefined ? {} : { replyTo: reply_to ?? [] }),
+    ...(missing === undefined ? {} : { missing }),
+    ...(variables === undefined ? {} : { variables: makeContent({ name: '', variables: variables ?? [] }).variables }),
+  };
+}
+
+export function hasBody({ html, text }: Pick<TemplateContent, 'html' | 'text'>): boolean {
+  return html !== null || text !== null;
+}
+
+/** The variables to render with, those that are declared and not given filled in; faults where one is of another type than declared. */
+export function fillIn(
+  { variables: declared }: Pick<TemplateContent, 'variables'>,
+  given: Variables,
+): { readonly variables: Variables; readonly faults: readonly TemplateFault[] } {
+  const variables: Record<string, unknown> = { ...given };
+  const faults: TemplateFault[] = [];
+  for (const { key, type, fallback } of declared) {
+    const value = Object.hasOwn(given, key) ? given[key] : null;
+    if (value !== null && typeof value !== type)
+      faults.push({ path: ['variables', key], code: 'invalid_type', message: `must be a ${type}` });
+    if (value === null && fallback !== null) variables[key] = fallback;
+  }
+  return { variables, faults };
+}

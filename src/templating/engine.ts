@@ -1,0 +1,127 @@
+/** Liquid as templates have it: no files, no prototypes, known tags and filters, everything counted. */
+import { type Context, Liquid, Parser, type Template, Tokenizer, TokenKind } from 'liquidjs';
+import { setFilters } from './filters.ts';
+import {
+  charge,
+  LimitError,
+  type Meter,
+  maxLoopNesting,
+  maxMade,
+  maxNesting,
+  maxPlaceLength,
+  maxPlaces,
+  run,
+} from './limits.ts';
+import type { Place } from './plain-text.ts';
+import { quicken, renderTemplates } from './render.ts';
+import { type Path, Scope } from './scope.ts';
+import { innerOf } from './uses.ts';
+import { escapeHtml, operators, textOf } from './values.ts';
+
+/** What would read other templates, or hide tags in a tag. */
+const tagsLeftOut = ['include', 'render', 'layout', 'block', 'liquid', 'tablerow'];
+
+export type Engine = ReturnType<typeof openEngine>;
+
+/** Times as a template shows them: in UTC unless it names a zone, and in English, whatever the machine is set to. */
+const times = { timezoneOffset: 0, locale: 'en-US' };
+
+/** @param isMarkup what variables put out is text within HTML, and escaped */
+export function openEngine({ isMarkup }: { isMarkup: boolean }) {
+  const liquid = new Liquid({
+    ...times,
+    ...(isMarkup ? { outputEscape } : {}),
+    operators,
+    ownPropertyOnly: true,
+    strictFilters: true,
+    lenientIf: true,
+    memoryLimit: maxMade,
+    templates: {},
+  });
+  for (const name of tagsLeftOut) delete liquid.tags[name];
+  setFilters(liquid, isMarkup);
+  liquid.renderer.renderTemplates = renderTemplates;
+
+  const put = isMarkup ? escaped : textOf;
+  const tokensOf = (source: string) =>
+    new Tokenizer(source, liquid.options.operators).readTopLevelTokens(liquid.options);
+
+  return {
+    /** Its tags and outputs. @throws as `parse` does */
+    placesOf(source: string): Place[] {
+      return tokensOf(source)
+        .filter(({ kind }) => isPlace(kind))
+        .map(({ kind, begin, end }) => ({ begin, end, isTag: kind === TokenKind.Tag }));
+    },
+
+    /** @throws what `tell` puts into words */
+    parse(source: string): Template[] {
+      const tokens = tokensOf(source);
+      const places = tokens.filter(({ kind }) => isPlace(kind));
+      if (places.length > maxPlaces) throw new LimitError(`has more than ${maxPlaces} tags and outputs`);
+      if (places.some((token) => token.size() > maxPlaceLength))
+        throw new LimitError(`has a tag or output of more than ${maxPlaceLength} characters`);
+      const templates = new Parser(liquid).parseTokens(tokens);
+      checkNesting(templates);
+      forEach(templates, (template) => quicken(template, put));
+      return templates;
+    },
+
+    /** @throws when it reaches a limit, or Liquid itself finds a fault */
+    render(templates: Template[], { variables, isStrict, meter, globals = {} }: Rendering): string {
+      const options = { sync: true, globals, strictVariables: isStrict };
+      const scope = new Scope({ ...variables }, liquid, { options, meter });
+      const text = String(run(renderTemplates(templates, scope), meter));
+      if (scope.missing.size > 0) throw new MissingError([...scope.missing.values()]);
+      return text;
+    },
+  };
+}
+
+function isPlace(kind: TokenKind): boolean {
+  return kind === TokenKind.Tag || kind === TokenKind.Output;
+}
+
+type Rendering = {
+  readonly variables: Readonly<Record<string, unknown>>;
+  readonly isStrict: boolean;
+  readonly meter: Meter;
+  /** Seen where the variables have nothing of that name. */
+  readonly globals?: Readonly<Record<string, unknown>>;
+};
+
+/** What a strict template lacks, each once. */
+export class MissingError extends Error {
+  readonly paths: readonly Path[];
+  constructor(paths: readonly Path[]) {
+    super('variables are missing');
+    this.paths = paths;
+  }
+}
+
+function outputEscape(this: { readonly context: Context }, value: unknown): string {
+  return escaped(value, this.context);
+}
+
+function escaped(value: unknown, context: Context): string {
+  const text = textOf(value, context);
+  charge(context, text.length);
+  return escapeHtml(text);
+}
+
+function forEach(templates: readonly Template[], visit: (template: Template) => void): void {
+  for (const template of templates) {
+    visit(template);
+    forEach(innerOf(template), visit);
+  }
+}
+
+function checkNesting(templates: readonly Template[], depth = 0, loops = 0): void {
+  if (depth > maxNesting) throw new LimitError(`has tags more than ${maxNesting} deep in one another`);
+  for (const template of templates) {
+    const isLoop = 'name' in template && template.name === 'for';
+    if (isLoop && loops === maxLoopNesting)
+      throw new LimitError(`has loops more than ${maxLoopNesting} deep in one another`);
+    checkNesting(innerOf(template), depth + 1, loops + Number(isLoop));
+  }
+}

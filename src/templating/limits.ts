@@ -1,0 +1,83 @@
+/** What parsing and rendering may take, whatever the template and the variables are. */
+import type { Context } from 'liquidjs';
+
+/** Tags and outputs of one part. */
+export const maxPlaces = 2_000;
+/** Characters of one tag or output: what stands in it is evaluated as one. */
+export const maxPlaceLength = 2_000;
+/** How deep tags may be in one another, and loops. */
+export const maxNesting = 30;
+export const maxLoopNesting = 3;
+
+/**
+ * Characters that one render may make, those on the way to a result included; an item of a list counts as several. A letter of 1 MB takes
+ * some 3 million.
+ */
+export const maxMade = 4_000_000;
+/** Steps of evaluation of one render: a letter takes some hundred, a table of 1,000 rows some 50,000. */
+const maxSteps = 1_000_000;
+/** CPU time of one render. Steps and characters end it first, but for what costs more than they tell. */
+const maxCpuMs = 150;
+/** How often it is looked at the clock, in steps. */
+const lookEvery = 256;
+/** Characters of a rendered html, and of a text. */
+export const maxLetterLength = 1024 * 1024;
+
+/** Thrown when a limit is reached; a render's fault is what it says. */
+export class LimitError extends Error {}
+
+/** Milliseconds of CPU time of this thread: a process that has to wait for others has not done more for that. */
+export function cpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1_000;
+}
+
+export type Meter = { tick(): void };
+
+/** @param clock in milliseconds */
+export function openMeter(clock: () => number): Meter {
+  let steps = 0;
+  let endsAt: number | null = null;
+  return {
+    tick() {
+      if (++steps % lookEvery !== 0) return;
+      if (steps > maxSteps) throw new LimitError(`takes more than ${maxSteps} steps`);
+      const now = clock();
+      endsAt ??= now + maxCpuMs;
+      if (now > endsAt) throw new LimitError(`takes more than ${maxCpuMs} ms`);
+    },
+  };
+}
+
+type Iterating = Pick<Generator<unknown, unknown, unknown>, 'next' | 'throw'>;
+
+/**
+ * Runs what liquidjs evaluates: a generator that yields others, each run to its end before the one that yielded it goes on. It is liquidjs'
+ * own `toValueSync` but for the meter, which thereby sees every step inside a tag or filter too.
+ */
+export function run(value: unknown, meter: Meter): unknown {
+  if (!isIterating(value)) return value;
+  let state = value.next();
+  while (!state.done) {
+    meter.tick();
+    let inner: unknown;
+    try {
+      inner = run(state.value, meter);
+    } catch (error) {
+      state = value.throw(error);
+      continue;
+    }
+    state = value.next(inner);
+  }
+  return isIterating(state.value) ? run(state.value, meter) : state.value;
+}
+
+/** What has `next` here is a generator: variables come from JSON, which has no functions. */
+function isIterating(value: unknown): value is Iterating {
+  return typeof value === 'object' && value !== null && typeof (value as Partial<Iterating>).next === 'function';
+}
+
+/** Counts characters as made. @throws when these are too many */
+export function charge(context: Context, characters: number): void {
+  context.memoryLimit.use(characters);
+}

@@ -1,0 +1,27 @@
+/** The preheader: text at the top of an HTML letter that mail programs show in their lists, and the letter does not. */
+import { escapeHtml } from './values.ts';
+
+/** Where its text, rendered already, is found by the HTML. */
+export const preheaderName = 'postrider_preheader';
+
+const hidden =
+  'display:none;font-size:1px;line-height:1px;max-height:0;max-width:0;opacity:0;overflow:hidden;mso-hide:all';
+/** Fills the line, so that the letter's first words do not stand in it as well. */
+const filling = '&#847;&zwnj;&nbsp;'.repeat(40);
+const block = `{% if ${preheaderName} != '' %}${around(`{{ ${preheaderName} }}`)}{% endif %}`;
+
+function around(text: string): string {
+  return `<div style="${hidden}">${text}${filling}</div>`;
+}
+
+/** The source with it: behind the start of the body, and, should that be inside a tag of Liquid, before everything. */
+export function withPreheader(html: string): string[] {
+  const body = /<body(?:\s[^>]{0,2000})?>/i.exec(html);
+  const at = body === null ? 0 : body.index + body[0].length;
+  return [html.slice(0, at) + block + html.slice(at), block + html];
+}
+
+/** A rendered letter as it is without. */
+export function withoutPreheader(html: string, preheader: string): string {
+  return html.replace(around(escapeHtml(preheader)), '');
+}

@@ -11,6 +11,7 @@ import { accept, recall } from './pipeline/accept.ts';
 import { gauge, type Pressure } from './pipeline/gauge.ts';
 import { pause, resume } from './pipeline/pause.ts';
 import { recount } from './pipeline/recount.ts';
+import { render } from './pipeline/render.ts';
 import { settleChange } from './pipeline/settle.ts';
 import { survey } from './pipeline/survey.ts';
 import { unsubscribe } from './pipeline/unsubscribe.ts';
@@ -20,6 +21,7 @@ import { openDeliverQueues } from './queue/deliver-queue.ts';
 import { openLoop } from './queue/loop.ts';
 import { queuePrefix } from './store/keys.ts';
 import { isRedisTrouble } from './store/redis.ts';
+import { openTemplating } from './templating/templating.ts';
 
 /** @returns where it listens */
 export async function openApi({
@@ -51,11 +53,13 @@ export async function openApi({
     now,
   };
   const change = settleChange.bind(null, { emails, report: report.settled, newId, now });
-  const shared = { ...store, pressure, policies: config.policies, limits, newId, entropy, now };
+  const templating = openTemplating();
+  const shared = { ...store, templating, pressure, policies: config.policies, limits, newId, entropy, now };
   const server = await buildServer({
     ...shared,
     ...listRoutes({
       ...shared,
+      render: render.bind(null, { templates: store.templates, templating }),
       accept: accept.bind(null, { emails, newId, now }),
       recall: recall.bind(null, { emails }),
       change,

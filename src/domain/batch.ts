@@ -1,10 +1,10 @@
 /** The body of `POST /v1/emails/batch`: a list of send requests, or what they have in common and a list of how they differ. */
 import { z } from 'zod';
 import {
+  type AskedEmail,
   batchBaseFor,
   batchMessageFor,
   batchOverrideFor,
-  type EmailRequest,
   type RequestLimits,
 } from './email-request.ts';
 
@@ -83,7 +83,7 @@ export type BatchItem = {
   readonly given: unknown;
   readonly idempotencyKey: string | null;
   /** The request, or everything that is wrong with it. */
-  readonly result: { readonly request: EmailRequest } | { readonly issues: readonly z.core.$ZodIssue[] };
+  readonly result: { readonly request: AskedEmail } | { readonly issues: readonly z.core.$ZodIssue[] };
 };
 
 export type Batch = { readonly items: readonly BatchItem[] } | { readonly issues: readonly z.core.$ZodIssue[] };

@@ -4,6 +4,8 @@ import { dsnRequest } from './dsn.ts';
 import { attachment, bodyText, instant, mailbox, mailboxes, metadata, tag } from './email-fields.ts';
 import { hasListUnsubscribe, headerSafe, headers } from './email-headers.ts';
 import { lanes } from './lane.ts';
+import type { TemplateUse } from './template.ts';
+import { templateOfEmail } from './template-request.ts';
 
 /** Recipients of one email over to, cc and bcc; each is a unit of state. */
 export const maxRecipients = 50;
@@ -116,9 +118,26 @@ function fieldsFor(limits: RequestLimits) {
   };
 }
 
-/** The schema of a send request for a service with these limits. */
+/** What an email says itself and may leave to its template. */
+function askedFieldsFor(limits: RequestLimits) {
+  return {
+    ...fieldsFor(limits),
+    from: fields.from.optional().meta({ description: 'Who it is from; with `template`, if not from whom that says.' }),
+    subject: fields.subject
+      .optional()
+      .meta({ description: 'The subject line; with `template`, in place of its own.', examples: ['Your receipt'] }),
+    template: templateOfEmail.optional(),
+  };
+}
+
+/** An email with all that is sent of it. */
 export function emailRequestFor(limits: RequestLimits) {
-  return withRules(z.strictObject(fieldsFor(limits)), rulesFor(limits)).meta({
+  return withRules(z.strictObject(fieldsFor(limits)), rulesFor(limits));
+}
+
+/** The schema of a send request for a service with these limits. */
+export function askedEmailFor(limits: RequestLimits) {
+  return withRules(z.strictObject(askedFieldsFor(limits)), [...templateRules, ...rulesFor(limits)]).meta({
     id: 'EmailRequest',
     description: 'An email to send.',
   });
@@ -134,13 +153,16 @@ const idempotencyKey = z
   });
 
 function messageFor(limits: RequestLimits) {
-  return z.strictObject({ ...fieldsFor(limits), idempotency_key: idempotencyKey });
+  return z.strictObject({ ...askedFieldsFor(limits), idempotency_key: idempotencyKey });
 }
 
 /** The same as one message of a batch, which may carry a key of its own. */
 export function batchMessageFor(limits: RequestLimits) {
   const description = 'One email of a batch.';
-  return withRules(messageFor(limits), rulesFor(limits)).meta({ id: 'BatchMessage', description });
+  return withRules(messageFor(limits), [...templateRules, ...rulesFor(limits)]).meta({
+    id: 'BatchMessage',
+    description,
+  });
 }
 
 /** What one message of a batch gives where the rest of it is in the base. */
@@ -152,7 +174,7 @@ export function batchOverrideFor(limits: RequestLimits) {
 /** What the messages of a batch have in common: every field optional, and no rule that another message may still make good. */
 export function batchBaseFor(limits: RequestLimits) {
   const description = 'What the emails of a batch have in common: the fields of an email, none of them required.';
-  return withRules(z.strictObject(fieldsFor(limits)).partial(), [bytesRule(limits)]).meta({
+  return withRules(z.strictObject(askedFieldsFor(limits)).partial(), [bytesRule(limits)]).meta({
     id: 'BatchBase',
     description,
   });
@@ -160,7 +182,7 @@ export function batchBaseFor(limits: RequestLimits) {
 
 /** A rule over several fields, some of which may have faults of their own. */
 type Rule = { readonly path: string; readonly message: string; holds(email: Given): boolean };
-type Given = Readonly<Partial<Record<keyof EmailRequest, unknown>>>;
+type Given = Readonly<Partial<Record<keyof AskedEmail, unknown>>>;
 
 function withRules<Schema extends z.ZodType>(schema: Schema, rules: readonly Rule[]): Schema {
   return rules.reduce(
@@ -170,12 +192,26 @@ function withRules<Schema extends z.ZodType>(schema: Schema, rules: readonly Rul
   );
 }
 
+const required = (name: 'from' | 'subject'): Rule => ({
+  path: name,
+  message: 'is required',
+  holds: (email) => name in email || email.template !== undefined,
+});
+
+const notWithTemplate = (name: 'html' | 'text'): Rule => ({
+  path: name,
+  message: 'must not be given together with template',
+  holds: (email) => email[name] === undefined || email.template === undefined,
+});
+
+const templateRules = [required('from'), required('subject'), notWithTemplate('html'), notWithTemplate('text')];
+
 function rulesFor(limits: RequestLimits): Rule[] {
   return [
     {
       path: 'html',
       message: 'html or text is required',
-      holds: ({ html, text }) => html !== undefined || text !== undefined,
+      holds: ({ html, text, template }) => html !== undefined || text !== undefined || template !== undefined,
     },
     {
       path: 'to',
@@ -229,8 +265,10 @@ function aheadRule({ now }: Pick<RequestLimits, 'now'>): Rule {
   };
 }
 
-export type EmailRequestSchema = ReturnType<typeof emailRequestFor>;
-export type EmailRequest = z.output<EmailRequestSchema>;
+/** As it is asked for: what it does not say may be its template's to say. */
+export type AskedEmail = z.output<ReturnType<typeof askedEmailFor>>;
+/** With all that is sent of it, and the template that it was made of. */
+export type EmailRequest = z.output<ReturnType<typeof emailRequestFor>> & { readonly template?: TemplateUse };
 
 /** `PATCH /v1/emails/:id`. */
 export function rescheduleRequestFor(limits: Pick<RequestLimits, 'now'>) {

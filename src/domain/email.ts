@@ -8,6 +8,7 @@ import type { EmailEvent, EmailEventType } from './event.ts';
 import { eventId } from './id.ts';
 import type { Lane } from './lane.ts';
 import { type Recipient, type RecipientKind, type RecipientStatus, recipientKinds, rollUp } from './recipient.ts';
+import type { TemplateUse } from './template.ts';
 
 export type Tag = { readonly name: string; readonly value: string };
 
@@ -33,6 +34,8 @@ export type EmailFacts = {
   readonly ttlMs: number | null;
   readonly onUnknown: OnUnknown;
   readonly dsn: Dsn | null;
+  /** What its content was made of; null for one that was given whole. */
+  readonly template: TemplateUse | null;
 };
 
 /** What moves; replaced as a whole by one commit. */
@@ -143,6 +146,7 @@ export function acceptEmail(request: EmailRequest, given: { id: string; keyId: s
       ttlMs,
       onUnknown: request.on_unknown ?? 'retry',
       dsn: request.dsn ?? null,
+      template: request.template ?? null,
     },
     state: {
       recipients,

@@ -3,13 +3,14 @@
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
 const digitOf = new Map([...alphabet].map((character, value) => [character, value]));
 
-export type IdPrefix = 'ak' | 'em' | 'wh' | 'rq' | 'mi' | 'at' | 'ch' | 'jb' | 'ev' | 'sp';
+export type IdPrefix = 'ak' | 'em' | 'wh' | 'rq' | 'mi' | 'at' | 'ch' | 'jb' | 'ev' | 'sp' | 'tp';
 
 /** Bytes of an id without its prefix: 6 of time, 10 of chance. */
 const idLength = 16;
 const ulidLength = 26;
 
 export const emailIdForm = /^em_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
+export const templateIdForm = /^tp_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
 
 /**
  * `em_01k…`: 48 bits of milliseconds and 80 bits of `entropy`.

@@ -121,24 +121,25 @@ export function templateChangesFor(check: CheckSource) {
   return z
     .strictObject({
       name: name.optional(),
-      alias: alias.nullish(),
-      subject: parts.subject.nullish(),
-      html: parts.html.nullish(),
-      text: parts.text.nullish(),
-      preheader: parts.preheader.nullish(),
+      alias: orNull(alias),
+      subject: orNull(parts.subject),
+      html: orNull(parts.html),
+      text: orNull(parts.text),
+      preheader: orNull(parts.preheader),
       from: orNull(parts.from),
       reply_to: orNull(parts.reply_to),
       missing: missing.optional(),
-      variables: parts.variables.nullish(),
+      variables: orNull(parts.variables),
     })
     .meta({ id: 'TemplateChanges', description: 'The fields to change; null takes one away.' });
 }
 
 export type TemplateChanges = z.output<ReturnType<typeof templateChangesFor>>;
 
-/** `mailbox` takes anything, and says itself what is wrong with null. */
+/** A union, as a mailbox takes anything, and says itself what is wrong with null. */
 function orNull<Schema extends z.ZodType>(schema: Schema) {
-  return z.union([z.null(), schema]).optional();
+  const description = `${schema.meta()?.description} Null takes it away.`;
+  return z.union([z.null(), schema]).optional().meta({ description });
 }
 
 const variables = z

@@ -64,6 +64,7 @@ export type Letter = { readonly subject: string | null; readonly html: string | 
 
 /** Parsed once, rendered as often as there are readers. */
 export type CompiledTemplate = {
+  readonly content: TemplateContent;
   readonly uses: readonly VariableUse[];
   /** Ends within its limits and never throws. Faults of variables have a path that starts with `variables`. */
   render(variables: Variables): Letter | { readonly faults: readonly TemplateFault[] };

@@ -4,11 +4,13 @@ import { domainOf } from '../domain/address.ts';
 import { type ApiKey, permits } from '../domain/api-key.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import { isMessageId } from '../domain/email-headers.ts';
-import type { EmailRequest } from '../domain/email-request.ts';
 import { emailIdForm } from '../domain/id.ts';
 import { bodyHash, idempotencyScope, readIdempotencyKey } from '../domain/idempotency.ts';
 import type { Fault, ProblemName } from '../domain/problem.ts';
+import type { TemplateFault } from '../domain/template.ts';
+import type { Rendered } from '../pipeline/render.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
+import { toPointer } from './pointer.ts';
 import { ProblemError } from './problems.ts';
 
 export const emailParams = z.object({
@@ -40,9 +42,10 @@ export async function findEmail<E extends StoredEmail>(
 
 export type Excess = { readonly problem: ProblemName; readonly faults: readonly Fault[] };
 
-/** What this key may not do of what was asked; null when it may do all of it. */
-export function excessOf(key: ApiKey, request: EmailRequest, pointer = ''): Excess | null {
-  const { lane = 'transactional', from, headers = {} } = request;
+/** What cannot be made of its template, or what this key may not do of what was asked; null when all of it can be. */
+export function excessOf(key: ApiKey, rendered: Rendered, pointer = ''): Excess | null {
+  if ('faults' in rendered) return { problem: 'validation_error', faults: templateFaults(rendered.faults, pointer) };
+  const { lane = 'transactional', from, headers = {} } = rendered.request;
   const domain = domainOf(from.address);
   if (!permits({ ...key, lanes: null }, { domain, lane }))
     return excess('invalid_from_address', `${pointer}/from`, `this key may not send from ${domain}`);
@@ -52,6 +55,10 @@ export function excessOf(key: ApiKey, request: EmailRequest, pointer = ''): Exce
   if (messageId !== undefined && !key.allowMessageId)
     return excess('restricted_api_key', `${pointer}/headers/${messageId}`, 'this key may not set the Message-ID');
   return null;
+}
+
+export function templateFaults(faults: readonly TemplateFault[], pointer = ''): Fault[] {
+  return faults.map(({ path, code, message }) => ({ pointer: pointer + toPointer(path), code, message }));
 }
 
 function excess(problem: ProblemName, pointer: string, message: string): Excess {

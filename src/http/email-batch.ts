@@ -1,8 +1,10 @@
 /** POST /v1/emails/batch: up to a thousand emails in one atomic step, all or those that are right. */
 import { z } from 'zod';
+import type { ApiKey } from '../domain/api-key.ts';
 import { type BatchItem, batchSchemasFor, readBatch } from '../domain/batch.ts';
 import type { Fault, ProblemName } from '../domain/problem.ts';
 import type { Accepted, AcceptedAll, Asked, Recalled } from '../pipeline/accept.ts';
+import type { Rendered } from '../pipeline/render.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
 import { claimOf, excessOf, idempotencyHeader, keyReused, readClaim } from './email-access.ts';
 import { maxSendBytes, type SendDeps } from './emails.ts';
@@ -31,7 +33,7 @@ const batchView = z
   })
   .meta({ id: 'AcceptedBatch', description: 'The emails that are stored durably.' });
 
-export function batchRoutes({ accept, recall, limits }: SendDeps): Routes {
+export function batchRoutes({ render, accept, recall, limits }: SendDeps): Routes {
   const schemas = batchSchemasFor(limits);
 
   /** What an email was answered before: with its batch, or under its own key. */
@@ -72,7 +74,8 @@ export function batchRoutes({ accept, recall, limits }: SendDeps): Routes {
         const batchClaim = readClaim(header, apiKey.id, 'POST /emails/batch', body, known);
         const batch = readBatch(body, schemas, wording);
         if ('issues' in batch) throw ProblemError.of('validation_error', faultsOf(batch.issues));
-        const refusals = batch.items.map((item) => refusalOf(item, excessOf.bind(null, apiKey)));
+        const rendered = await render(batch.items.map(({ result }) => ('issues' in result ? null : result.request)));
+        const refusals = batch.items.map((item, index) => refusalOf(item, rendered[index] ?? null, apiKey));
         const claims = batch.items.map(({ idempotencyKey, given }) =>
           idempotencyKey === null ? null : claimOf(idempotencyKey, apiKey.id, 'POST /emails', given, known),
         );
@@ -84,9 +87,9 @@ export function batchRoutes({ accept, recall, limits }: SendDeps): Routes {
         );
         if (isStrict) throwFirst(refusals.filter((_, index) => priors[index] === null));
 
-        const asked = batch.items.map(({ result }, index): Asked | null => {
-          if (refusals[index] !== null || 'issues' in result) return null;
-          return { request: result.request, claim: claims[index] ?? null };
+        const asked = rendered.map((email, index): Asked | null => {
+          if (refusals[index] !== null || email === null || 'faults' in email) return null;
+          return { request: email.request, claim: claims[index] ?? null };
         });
         const isAsked = recalled === null && asked.some((one) => one !== null);
         const accepted = isAsked ? await accept(asked, apiKey.id, { batchClaim, isStrict }) : (recalled ?? noneAsked);
@@ -110,12 +113,9 @@ export function batchRoutes({ accept, recall, limits }: SendDeps): Routes {
 type Refusal = { readonly problem: ProblemName; readonly faults: readonly Fault[] };
 type ItemOutcome = { readonly id: string } | Refusal;
 
-function refusalOf(
-  { path, result }: BatchItem,
-  excess: (request: Asked['request'], pointer: string) => Refusal | null,
-) {
-  if ('issues' in result) return { problem: 'validation_error', faults: faultsOf(result.issues) } as const;
-  return excess(result.request, toPointer(path));
+function refusalOf({ path, result }: BatchItem, rendered: Rendered | null, apiKey: ApiKey): Refusal | null {
+  if ('issues' in result) return { problem: 'validation_error', faults: faultsOf(result.issues) };
+  return rendered && excessOf(apiKey, rendered, toPointer(path));
 }
 
 /** A batch that is wrong throughout claims no key. */

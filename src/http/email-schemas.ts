@@ -35,6 +35,11 @@ export const recipientView = z
   })
   .meta({ id: 'Recipient', description: 'One recipient: each has a status of its own.' });
 
+const templateUse = z.object({
+  id: z.string().meta({ description: 'The id of the template, `tp_…`.' }),
+  version: z.int().meta({ description: 'Which version of it.' }),
+});
+
 const mailboxList = z.array(z.string());
 
 export const emailSummaryView = z
@@ -52,6 +57,7 @@ export const emailSummaryView = z
     external_id: z.string().nullable().meta({ description: 'Your own id for it.' }),
     lane: z.enum(lanes).meta({ description: 'The lane it goes in.' }),
     route: z.string().nullable().meta({ description: 'The route you asked for.' }),
+    template: templateUse.nullable().meta({ description: 'The template it was made of; null for one given whole.' }),
     message_id: z.string().meta({ description: 'Its Message-ID, the same in every attempt.' }),
     created_at: time.meta({ description: 'When it was accepted.' }),
     scheduled_at: time.nullable().meta({ description: 'When you asked for it to be sent; null for at once.' }),

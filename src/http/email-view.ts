@@ -24,6 +24,7 @@ export function summaryOf({ facts, state, handOver }: StoredEmail): z.input<type
     external_id: facts.externalId,
     lane: facts.lane,
     route: facts.route,
+    template: facts.template,
     message_id: `<${facts.messageId}>`,
     created_at: isoOf(facts.createdAt),
     scheduled_at: isoOrNull(state.scheduledAt),

@@ -3,11 +3,12 @@ import { z } from 'zod';
 import { parseMailbox } from '../domain/address.ts';
 import type { ApiKey } from '../domain/api-key.ts';
 import { type LoadedEmail, type StoredEmail, statusAt } from '../domain/email.ts';
-import { type EmailRequest, emailRequestFor, type RequestLimits } from '../domain/email-request.ts';
+import { type AskedEmail, askedEmailFor, type RequestLimits } from '../domain/email-request.ts';
 import { emailIdForm, timeOfId } from '../domain/id.ts';
 import { lanes } from '../domain/lane.ts';
 import { recipientStatuses } from '../domain/recipient.ts';
 import type { AcceptedAll, Asked, Recalled } from '../pipeline/accept.ts';
+import type { Rendered } from '../pipeline/render.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
 import type { IndexQuery, Term } from '../store/email-index.ts';
 import { emailParams, excessOf, findEmail, idempotencyHeader, keyReused, readClaim } from './email-access.ts';
@@ -22,6 +23,8 @@ import type { Routes } from './server.ts';
 export const maxSendBytes = 40 * 1024 * 1024;
 
 export type SendDeps = {
+  /** Emails with all that is sent of them, made of their templates where they ask for one; null where that is. */
+  render(asked: readonly (AskedEmail | null)[]): Promise<(Rendered | null)[]>;
   accept(
     asked: readonly (Asked | null)[],
     keyId: string,
@@ -94,7 +97,7 @@ export function emailRoutes(deps: Deps): Routes {
           'Answers 202 once the email is stored durably; workers then send it. Ask `GET /v1/emails/{id}` what became of it, or have a webhook told. Send an `Idempotency-Key`, and you can repeat the request as often as you like without sending twice.',
         tags: ['emails'],
         headers: z.looseObject({ 'idempotency-key': idempotencyHeader }),
-        body: emailRequestFor(deps.limits),
+        body: askedEmailFor(deps.limits),
         response: { 202: acceptedView, ...problemAnswers(400, 413, 415, 422) },
         'x-examples': { body: sendExamples },
       },
@@ -105,12 +108,13 @@ export function emailRoutes(deps: Deps): Routes {
       handler: async (request, reply) => {
         const { apiKey, body, validationError } = request;
         const claim = readClaim(request.headers['idempotency-key'], apiKey.id, 'POST /emails', request.given);
-        const refusal = validationError ?? refusalOf(apiKey, body);
+        const [rendered = null] = validationError ? [] : await deps.render([body]);
+        const refused = validationError ?? refusalOf(apiKey, rendered);
         const accepted =
-          refusal === null
-            ? await deps.accept([{ request: body, claim }], apiKey.id, { batchClaim: null, isStrict: true })
+          rendered !== null && 'request' in rendered && !refused
+            ? await deps.accept([{ ...rendered, claim }], apiKey.id, { batchClaim: null, isStrict: true })
             : claim && (await deps.recall(claim));
-        if (accepted === null) throw refusal;
+        if (accepted === null) throw refused;
         const answer = accepted.kind === 'answered' ? accepted.answers[0] : undefined;
         if (answer?.kind !== 'accepted') throw keyReused();
         const { id, isReplay } = answer;
@@ -177,9 +181,9 @@ const tooWide = {
     'is needed, or nearer: these filters are seldom true together, and would be looked for among too many emails',
 };
 
-function refusalOf(apiKey: ApiKey, body: EmailRequest): ProblemError | null {
-  const excess = excessOf(apiKey, body);
-  return excess === null ? null : ProblemError.of(excess.problem, excess.faults);
+function refusalOf(apiKey: ApiKey, rendered: Rendered | null): ProblemError | null {
+  const excess = rendered && excessOf(apiKey, rendered);
+  return excess && ProblemError.of(excess.problem, excess.faults);
 }
 
 function toIndexQuery(query: z.output<typeof listQuery>, key: ApiKey): IndexQuery {

@@ -10,6 +10,8 @@ import { eventRoutes } from './events.ts';
 import { healthRoutes } from './health.ts';
 import type { Routes } from './server.ts';
 import { suppressionRoutes } from './suppressions.ts';
+import { templateVersionRoutes } from './template-versions.ts';
+import { templateRoutes } from './templates.ts';
 import { transportRoutes } from './transports.ts';
 import { unsubscribeRoutes } from './unsubscribe.ts';
 import { webhookRoutes } from './webhooks.ts';
@@ -18,6 +20,7 @@ type Deps = Parameters<typeof emailRoutes>[0] &
   Parameters<typeof changeRoutes>[0] &
   Parameters<typeof historyRoutes>[0] &
   Parameters<typeof eventRoutes>[0] &
+  Parameters<typeof templateRoutes>[0] &
   Parameters<typeof webhookRoutes>[0] &
   Parameters<typeof transportRoutes>[0] &
   Parameters<typeof suppressionRoutes>[0] &
@@ -42,6 +45,8 @@ export function listRoutes(deps: Deps): { open: Routes[]; api: Routes[] } {
       changeRoutes(deps),
       historyRoutes(deps),
       eventRoutes(deps),
+      templateRoutes(deps),
+      templateVersionRoutes(deps),
       webhookRoutes(deps),
       suppressionRoutes(deps),
       transportRoutes(deps),

@@ -94,13 +94,14 @@ function readLetter(bytes: Buffer, [htmlBytes, textBytes]: Lengths): Letter {
   };
 }
 
-async function pack(bytes: Buffer): Promise<Buffer> {
+/** Compressed when that pays. */
+export async function pack(bytes: Buffer): Promise<Buffer> {
   if (bytes.length < compressFromBytes) return Buffer.concat([plain, bytes]);
   const packed = bytes.length < offloadFromBytes ? deflateRawSync(bytes, quick) : await compress(bytes, quick);
   return Buffer.concat([compressed, packed]);
 }
 
-async function unpack(packed: Buffer): Promise<Buffer> {
+export async function unpack(packed: Buffer): Promise<Buffer> {
   const body = packed.subarray(1);
   if (packed[0] === plain[0]) return body;
   return body.length < offloadFromBytes ? inflateRawSync(body) : decompress(body);

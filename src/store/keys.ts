@@ -39,6 +39,12 @@ export const keys = {
   apiKey: (tokenHash: string) => `${prefix}:api-key:${tokenHash}`,
   /** Sorted set, all scores 0: `<id>.<token hash>` of each API key. */
   apiKeys: `${prefix}:api-keys`,
+  /** Hash: a template's `head` as JSON, and for each version `v<n>`, its packed content, and `t<n>`, when it was made. */
+  template: (id: string) => `${prefix}:template:${id}`,
+  /** Sorted set, all scores 0: the ids of templates. */
+  templates: `${prefix}:templates`,
+  /** Hash: alias -> id of its template. */
+  templateAliases: `${prefix}:template-aliases`,
   /** String: requests of an API key in the present window. */
   rateLimit: (id: string, windowMs: number) => `${prefix}:rate:${id}:${windowMs}`,
   /** Hash: tries of one event at one endpoint. */

@@ -28,6 +28,7 @@ const usualFacts = {
   ttlMs: null,
   onUnknown: 'retry',
   dsn: null,
+  template: null,
 } as const;
 
 export function packFacts({ id, ...facts }: EmailFacts): string {

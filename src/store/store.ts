@@ -12,6 +12,7 @@ import { openEventFeed } from './event-feed.ts';
 import { openInbox } from './inbox.ts';
 import { openRateLimits } from './rate-limits.ts';
 import { openSuppressions } from './suppressions.ts';
+import { openTemplates } from './templates.ts';
 import { openTransportStates } from './transport-states.ts';
 import { openWebhooks } from './webhooks.ts';
 
@@ -32,6 +33,7 @@ export async function openStore(redis: Redis, secretKey: Uint8Array, newIv: () =
     inbox: openInbox(redis),
     apiKeys: openApiKeys(redis),
     creations: openCreations(redis, secretKey),
+    templates: openTemplates(redis),
     rateLimits: openRateLimits(redis),
     suppressions: openSuppressions(redis),
     transportStates: openTransportStates(redis),

@@ -77,6 +77,7 @@ export function compileTemplate(
   const way = textWay(content, parts);
   const keys = new Set(uses.map(({ key }) => key));
   return {
+    content,
     uses,
     render: (given) => renderAll({ content, parts: { ...parts, html }, way, keys }, given, openMeter(clock)),
   };

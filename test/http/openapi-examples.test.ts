@@ -31,16 +31,42 @@ const requests = operationsOf(document).flatMap(({ name, method, path, operation
   ),
 );
 
-/** Something that is there, for the routes that change it. */
+const template = {
+  name: 'k',
+  subject: '{{ name }}, {{ order.number }}',
+  html: '{% for item in order.items %}{{ item.name }}{% endfor %}',
+  from: 'a@example.com',
+};
+
+/** What is there for the routes that change it, by the noun of their path. */
+const things: Readonly<Record<string, () => object>> = {
+  emails: () => {
+    const scheduled_at = new Date(Date.now() + 3_600_000).toISOString();
+    return { from: 'a@example.com', to: 'b@example.com', subject: 's', text: 't', scheduled_at };
+  },
+  'api-keys': () => ({ name: 'k' }),
+  templates: () => template,
+};
+
 async function create(path: string): Promise<string> {
-  const isEmail = path.startsWith('/v1/emails');
-  const scheduled_at = new Date(Date.now() + 3_600_000).toISOString();
-  const email = { from: 'a@example.com', to: 'b@example.com', subject: 's', text: 't', scheduled_at };
-  const created = await postrider.api('POST', path.split('/{')[0] ?? '', isEmail ? email : { name: 'k' });
+  const collection = path.split('/{')[0] ?? '';
+  const created = await postrider.api('POST', collection, things[collection.slice('/v1/'.length)]?.());
   return created.body.id;
 }
 
+/** The template that an email is made of, under the name it is called by. */
+async function openTemplate(body: unknown): Promise<AsyncDisposable> {
+  const alias = (body as { readonly template?: { readonly id: string } }).template?.id;
+  const created = alias === undefined ? null : await postrider.api('POST', '/v1/templates', { ...template, alias });
+  return {
+    [Symbol.asyncDispose]: async () => {
+      if (created !== null) await postrider.api('DELETE', `/v1/templates/${created.body.id}`);
+    },
+  };
+}
+
 it.each(requests)('$name', async ({ method, path, body, type }) => {
+  await using _ = await openTemplate(body);
   const url = path.includes('{id}') ? path.replace('{id}', await create(path)) : path;
   const { status } = await postrider.api(method.toUpperCase() as Parameters<ApiClient>[0], url, body, {
     'content-type': type,

@@ -58,6 +58,7 @@ const facts: fc.Arbitrary<EmailFacts> = fc
     lane: fc.constantFrom(...lanes),
     route: maybe(text),
     ttlMs: maybe(time),
+    template: maybe(fc.record({ id: text, version: time })),
     onUnknown: fc.constantFrom('retry', 'hold'),
     dsn: fc.constantFrom(null, { notify: 'never', return: 'full' }, { notify: ['failure'], return: 'headers' }),
   })

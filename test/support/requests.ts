@@ -51,6 +51,7 @@ export function storedEmail(
     ttlMs: null,
     onUnknown: 'retry',
     dsn: null,
+    template: null,
   };
   const state: EmailState = {
     recipients,

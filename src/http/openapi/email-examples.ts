@@ -24,6 +24,16 @@ export const sendExamples: Examples = {
       ttl: 600,
     },
   },
+  template: {
+    summary: 'Made of a template',
+    value: {
+      to: 'ada@example.org',
+      template: {
+        id: 'order-confirmation',
+        variables: { name: 'Ada', order: { number: 1234, items: [{ name: 'Tea' }, { name: 'Cups' }] } },
+      },
+    },
+  },
   scheduled: {
     summary: 'For Monday morning, to several people',
     value: {
@@ -69,6 +79,7 @@ const summary = {
   external_id: 'order-1234',
   lane: 'transactional',
   route: null,
+  template: null,
   message_id: '<em_01kb2m7x4p6q8s0t2v4w6x8y0z@example.com>',
   created_at: '2026-11-24T09:30:00.000Z',
   scheduled_at: null,

@@ -4,6 +4,7 @@
 const tags = [
   { name: 'emails', description: 'Send an email and look at what became of it, recipient by recipient.' },
   { name: 'suppressions', description: 'Addresses that get no more mail: who bounced, complained, unsubscribed.' },
+  { name: 'templates', description: 'Letters with places for what differs, in Liquid, in versions.' },
   {
     name: 'webhooks',
     description: 'Endpoints of yours that are told of events, signed as Standard Webhooks says.',

@@ -90,6 +90,10 @@ export function exampleNameOf(problem: ProblemName, method: string): keyof Compo
 
 type Components = typeof problemExamples & typeof urlProblemExamples;
 
+export function faultExamples(instance: string, ...faults: readonly Fault[]): Examples {
+  return { validation_error: withFaults('validation_error', instance, faults) };
+}
+
 export function notFoundExamples(detail: string, instance: string): Examples {
   return { not_found: problem('not_found', detail, instance) };
 }
@@ -99,6 +103,11 @@ export const conflictExamples = {
   reschedule: { conflict: conflict('rescheduled', 'it is no longer scheduled', 'sent', '') },
   retry: { conflict: conflict('retried', 'no recipient failed, expired or is held', 'deferred', '/retry') },
 } satisfies Record<string, Examples>;
+
+/** A change that another one overtook. */
+export function overtakenExamples(detail: string, instance: string): Examples {
+  return { conflict: problem('conflict', detail, instance) };
+}
 
 function conflict(change: string, why: string, status: 'sent' | 'deferred', path: string): Required<Example> {
   const detail = `Email em_01kb2m7x4p6q8s0t2v4w6x8y0z cannot be ${change}: ${why}. Its status is ${status}.`;

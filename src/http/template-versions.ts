@@ -1,0 +1,123 @@
+/** /v1/templates/:id/…: the versions of a template, and what one renders to. */
+import { z } from 'zod';
+import { renderRequest } from '../domain/template-request.ts';
+import { findVersion } from '../pipeline/render.ts';
+import { templateFaults } from './email-access.ts';
+import { templateExamples } from './openapi/template-examples.ts';
+import { ProblemError, problemAnswers } from './problems.ts';
+import type { Routes } from './server.ts';
+import { findTemplate, templateParams, usesIn } from './template-access.ts';
+import {
+  letterOf,
+  letterView,
+  storedTemplate,
+  versionList,
+  versionListOf,
+  versionView,
+  versionViewOf,
+} from './template-view.ts';
+import type { TemplateDeps } from './templates.ts';
+
+const tags = ['templates'];
+
+const versionParams = templateParams.extend({
+  version: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .meta({ description: 'The number of the version, from 1.', examples: [2] }),
+});
+
+export function templateVersionRoutes(deps: Pick<TemplateDeps, 'templates' | 'templating'>): Routes {
+  const { templates } = deps;
+  return (app) => {
+    app.route({
+      method: 'GET',
+      url: '/templates/:id/versions',
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'listTemplateVersions',
+        summary: 'List the versions of a template',
+        description: 'Newest first, without what they say. The last 1,000 are kept.',
+        tags,
+        params: templateParams,
+        response: { 200: versionList, ...problemAnswers(400, 404) },
+        'x-examples': { 200: templateExamples.versions, 404: templateExamples.missing },
+      },
+      handler: async ({ params }) => {
+        const head = await findTemplate(templates, params.id);
+        return versionListOf(head.id, await templates.versions(head));
+      },
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/templates/:id/versions/:version',
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'getTemplateVersion',
+        summary: 'Look at a version of a template',
+        description: 'What it says, and the variables that it asks for.',
+        tags,
+        params: versionParams,
+        response: { 200: versionView, ...problemAnswers(400, 404, 422) },
+        'x-examples': { 200: templateExamples.version, 404: templateExamples.missing },
+      },
+      handler: async ({ params }) => {
+        const { id } = await findTemplate(templates, params.id);
+        const use = { id, version: params.version };
+        const content = await templates.content(use);
+        if (content === null) throw new ProblemError('not_found', `Template ${id} has no version ${params.version}`);
+        return versionViewOf(id, params.version, content, await usesIn(deps, use, content));
+      },
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/templates/:id/render',
+      config: { scope: 'read' },
+      bodyLimit: maxRenderBytes,
+      schema: {
+        operationId: 'renderTemplate',
+        summary: 'See what a template renders to',
+        description: 'What an email made of it with these variables would say. Nothing is stored, and nothing sent.',
+        tags,
+        params: templateParams,
+        body: renderRequest,
+        response: { 200: letterView, ...problemAnswers(400, 404, 413, 415, 422) },
+        'x-examples': { 200: templateExamples.letter, 404: templateExamples.missing, 422: templateExamples.lacking },
+      },
+      handler: async ({ params, body }) => {
+        const { id } = await findTemplate(templates, params.id);
+        const found = await findVersion(deps, { id, ...(body.version === undefined ? {} : { version: body.version }) });
+        if ('faults' in found) throw ProblemError.of('validation_error', templateFaults(found.faults));
+        const letter = found.compiled.render(body.variables ?? {});
+        if ('faults' in letter) throw ProblemError.of('validation_error', templateFaults(letter.faults));
+        return letterOf(letter, found.use.version);
+      },
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/templates/:id/publish',
+      config: { scope: 'manage', unrestricted: true },
+      schema: {
+        operationId: 'publishTemplate',
+        summary: 'Publish a template',
+        description:
+          'Changes nothing: each version can be used as soon as it is stored. It is here for SDKs that publish what they made.',
+        tags,
+        params: templateParams,
+        response: { 200: storedTemplate, ...problemAnswers(400, 404, 413, 415) },
+        'x-examples': { 200: templateExamples.stored, 404: templateExamples.missing },
+      },
+      handler: async ({ params }) => {
+        const { id, version } = await findTemplate(templates, params.id);
+        return { object: 'template' as const, id, version };
+      },
+    });
+  };
+}
+
+/** Variables may have 256 KB by themselves. */
+const maxRenderBytes = 1024 * 1024;

@@ -1,0 +1,218 @@
+/** /v1/templates: letters with places for what differs. Their versions, and what they render to, are in `template-versions.ts`. */
+import {
+  changeContent,
+  hasBody,
+  makeContent,
+  type Template,
+  type TemplateContent,
+  type TemplateHead,
+} from '../domain/template.ts';
+import { templateChangesFor, templateRequestFor } from '../domain/template-request.ts';
+import type { Changed, Templates } from '../store/templates.ts';
+import type { Templating } from '../templating/templating.ts';
+import { type CreationDeps, createOnce, creationHeaders, type Made } from './creations.ts';
+import { templateExamples } from './openapi/template-examples.ts';
+import { pageQuery } from './paging.ts';
+import { ProblemError, problemAnswers } from './problems.ts';
+import type { Routes } from './server.ts';
+import { findTemplate, templateMissing, templateParams, usesIn } from './template-access.ts';
+import { deletedTemplate, storedTemplate, summaryOf, templatePage, templateView, viewOf } from './template-view.ts';
+
+export type TemplateDeps = CreationDeps<'tp'> & { templates: Templates; templating: Templating };
+
+const tags = ['templates'];
+/** Any email may be made of a template. */
+const config = { scope: 'manage', unrestricted: true } as const;
+const stored = (head: TemplateHead) => ({ object: 'template' as const, id: head.id, version: head.version });
+
+export function templateRoutes(deps: TemplateDeps): Routes {
+  const { templates, templating, now } = deps;
+
+  async function load(name: string): Promise<Template> {
+    const head = await findTemplate(templates, name);
+    const content = await templates.content(head);
+    if (content === null) throw templateMissing(name);
+    return { head, content };
+  }
+
+  async function refuseTaken(alias: string | null, id: string | null): Promise<void> {
+    const owner = alias === null ? null : await templates.find(alias);
+    if (owner !== null && owner.id !== id) throw aliasTaken();
+  }
+
+  /** Stores a template of this content, once for each Idempotency-Key. */
+  async function create(
+    request: Parameters<typeof createOnce>[2],
+    reply: Parameters<typeof createOnce>[3],
+    given: { readonly name: string; readonly alias: string | null; readonly content: TemplateContent },
+  ) {
+    const { name, alias, content } = given;
+    const headOf = ({ id, createdAt }: Pick<Made, 'id' | 'createdAt'>): TemplateHead => ({
+      ...{ id, name, alias, createdAt, updatedAt: createdAt, version: 1 },
+    });
+    const made = await createOnce(deps, 'tp', request, reply, async (fresh) => {
+      await refuseTaken(alias, fresh.id);
+      // Where it moved on it was stored before, and changed since.
+      if ((await templates.add({ head: headOf(fresh), content })) === 'alias_taken') throw aliasTaken();
+    });
+    return stored(headOf(made));
+  }
+
+  return (app) => {
+    app.route({
+      method: 'POST',
+      url: '/templates',
+      config,
+      bodyLimit: maxTemplateBytes,
+      schema: {
+        operationId: 'createTemplate',
+        summary: 'Store a template',
+        description:
+          'Its parts are in Liquid. What a variable brings into the HTML is escaped; the filter `raw` leaves it as it is. Every fault in a part is told with its line and column.',
+        tags,
+        headers: creationHeaders,
+        body: templateRequestFor(templating.checkSource),
+        response: { 201: storedTemplate, ...problemAnswers(400, 413, 415, 422) },
+        'x-examples': { body: templateExamples.requests, 201: templateExamples.stored, 422: templateExamples.faults },
+      },
+      handler: async (request, reply) => {
+        const { name, alias = null } = request.body;
+        return reply
+          .status(201)
+          .send(await create(request, reply, { name, alias, content: makeContent(request.body) }));
+      },
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/templates',
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'listTemplates',
+        summary: 'List templates',
+        description: 'Newest first, without what they say.',
+        tags,
+        querystring: pageQuery,
+        response: { 200: templatePage, ...problemAnswers(422) },
+        'x-examples': { 200: templateExamples.page },
+      },
+      handler: async ({ query }) => {
+        const { page, hasMore } = await templates.page(query);
+        return { object: 'list' as const, has_more: hasMore, data: page.map(summaryOf) };
+      },
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/templates/:id',
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'getTemplate',
+        summary: 'Look at a template',
+        description: 'The template in its newest version, with the variables that it asks for.',
+        tags,
+        params: templateParams,
+        response: { 200: templateView, ...problemAnswers(400, 404) },
+        'x-examples': { 200: templateExamples.one, 404: templateExamples.missing },
+      },
+      handler: async ({ params }) => {
+        const template = await load(params.id);
+        return viewOf(template, await usesIn(deps, template.head, template.content));
+      },
+    });
+
+    app.route({
+      method: 'PATCH',
+      url: '/templates/:id',
+      config,
+      bodyLimit: maxTemplateBytes,
+      schema: {
+        operationId: 'updateTemplate',
+        summary: 'Change a template',
+        description:
+          'A change of what it says makes a new version, which emails are made of from then on. The versions before stay as they are: an email can name one.',
+        tags,
+        params: templateParams,
+        body: templateChangesFor(templating.checkSource),
+        response: { 200: storedTemplate, ...problemAnswers(400, 404, 409, 413, 415, 422) },
+        'x-examples': {
+          body: templateExamples.changes,
+          200: templateExamples.changed,
+          404: templateExamples.missing,
+          409: templateExamples.conflict,
+        },
+      },
+      handler: async ({ params, body }) => {
+        const was = await load(params.id);
+        const content = changeContent(was.content, body);
+        if (!hasBody(content)) throw ProblemError.of('validation_error', [noBody]);
+        const isNew = JSON.stringify(content) !== JSON.stringify(was.content);
+        const { head } = was;
+        const alias = body.alias === undefined ? head.alias : body.alias;
+        const wanted = { ...head, name: body.name ?? head.name, alias, version: head.version + Number(isNew) };
+        if (JSON.stringify(wanted) === JSON.stringify(head)) return stored(head);
+        const changed = { ...wanted, updatedAt: now() };
+        throwUnless('changed', await templates.change(head, changed, isNew ? content : null), head);
+        return stored(changed);
+      },
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/templates/:id/duplicate',
+      config,
+      schema: {
+        operationId: 'duplicateTemplate',
+        summary: 'Copy a template',
+        description: 'Makes another that says the same, with a name of its own and no alias.',
+        tags,
+        params: templateParams,
+        headers: creationHeaders,
+        response: { 201: storedTemplate, ...problemAnswers(400, 404, 413, 415, 422) },
+        'x-examples': { 201: templateExamples.stored, 404: templateExamples.missing },
+      },
+      handler: async (request, reply) => {
+        const { head, content } = await load(request.params.id);
+        const name = `${head.name} (copy)`;
+        return reply.status(201).send(await create(request, reply, { name, alias: null, content }));
+      },
+    });
+
+    app.route({
+      method: 'DELETE',
+      url: '/templates/:id',
+      config,
+      schema: {
+        operationId: 'deleteTemplate',
+        summary: 'Remove a template',
+        description: 'With all of its versions. Emails that were made of it are on their way as they are.',
+        tags,
+        params: templateParams,
+        response: { 200: deletedTemplate, ...problemAnswers(400, 404, 413, 415) },
+        'x-examples': { 200: templateExamples.deleted, 404: templateExamples.missing },
+      },
+      handler: async ({ params }) => {
+        const { id } = await findTemplate(templates, params.id);
+        if (!(await templates.remove(id))) throw templateMissing(params.id);
+        return { object: 'template' as const, id, deleted: true as const };
+      },
+    });
+  };
+}
+
+/** Of a request that carries a template: its html and its text, written out in JSON. */
+const maxTemplateBytes = 2 * 1024 * 1024;
+
+const noBody = { pointer: '/html', code: 'custom', message: 'html or text is required' };
+
+function aliasTaken(): ProblemError {
+  return ProblemError.of('validation_error', [
+    { pointer: '/alias', code: 'taken', message: 'is that of another template' },
+  ]);
+}
+
+function throwUnless(wanted: Changed, came: Changed, { id }: TemplateHead): void {
+  if (came === wanted) return;
+  if (came === 'alias_taken') throw aliasTaken();
+  throw new ProblemError('conflict', `Template ${id} was changed by another request at the same time. Try again.`);
+}

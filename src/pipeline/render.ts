@@ -1,0 +1,113 @@
+/** render: emails that ask for a template get their content of it, before they are accepted. */
+import type { AskedEmail, EmailRequest } from '../domain/email-request.ts';
+import type { CompiledTemplate, Letter, TemplateFault, TemplateUse } from '../domain/template.ts';
+import type { Templates } from '../store/templates.ts';
+import type { Templating } from '../templating/templating.ts';
+
+export type RenderDeps = {
+  templates: Pick<Templates, 'find' | 'content'>;
+  templating: Pick<Templating, 'compiled' | 'cpuMs' | 'yieldTurn'>;
+};
+
+/** The email with all that is sent of it, or what is wrong with its template: paths are within the email. */
+export type Rendered = { readonly request: EmailRequest } | { readonly faults: readonly TemplateFault[] };
+
+/** Characters that the emails of one request may come to, and the CPU time it may take to make them. */
+const maxMade = 40 * 1024 * 1024;
+const maxCpuMs = 2_000;
+
+type Found = { readonly use: TemplateUse; readonly compiled: CompiledTemplate } | { readonly faults: TemplateFault[] };
+type Asked = NonNullable<AskedEmail['template']>;
+
+/** In the order of `asked`; null where that is. Each template is looked up once. */
+export async function render(deps: RenderDeps, asked: readonly (AskedEmail | null)[]): Promise<(Rendered | null)[]> {
+  const found = new Map<string, Promise<Found>>();
+  const find = (template: Asked): Promise<Found> => {
+    const key = `${template.version ?? ''} ${template.id}`;
+    const known = found.get(key) ?? findVersion(deps, template);
+    found.set(key, known);
+    return known;
+  };
+  const spent = { characters: 0, ms: 0 };
+  const rendered: (Rendered | null)[] = [];
+  for (const email of asked) {
+    if (email?.template === undefined) rendered.push(email && complete(email, null));
+    else {
+      rendered.push(renderOne(deps, email, email.template, await find(email.template), spent));
+      await deps.templating.yieldTurn();
+    }
+  }
+  return rendered;
+}
+
+/** A template by its id or alias, in the version that is asked for. */
+export async function findVersion(
+  { templates, templating }: RenderDeps,
+  asked: Omit<Asked, 'variables'>,
+): Promise<Found> {
+  const head = await templates.find(asked.id);
+  if (head === null) return { faults: [faultOf(['id'], 'unknown_template', 'is not a template here')] };
+  const use = { id: head.id, version: asked.version ?? head.version };
+  const compiled = await templating.compiled(use, () => templates.content(use));
+  if (compiled === null) return { faults: [faultOf(['version'], 'unknown_version', 'is not a version of it')] };
+  if (!('faults' in compiled)) return { use, compiled };
+  const told = compiled.faults.map(({ path, message }) => `its ${path.join('.')} ${message}`).join('; ');
+  return { faults: [faultOf(['id'], 'invalid_template', `cannot be used any more: ${told}`)] };
+}
+
+function faultOf(path: readonly string[], code: string, message: string): TemplateFault {
+  return { path, code, message };
+}
+
+type Spent = { characters: number; ms: number };
+
+function renderOne(
+  { templating }: RenderDeps,
+  email: AskedEmail,
+  template: Asked,
+  found: Found,
+  spent: Spent,
+): Rendered {
+  if ('faults' in found) return { faults: found.faults.map(inTemplate) };
+  const overspent = overLimit(spent);
+  if (overspent !== null) return { faults: [inTemplate(faultOf([], 'too_much', overspent))] };
+  const startedAt = templating.cpuMs();
+  const letter = found.compiled.render(template.variables ?? {});
+  spent.ms += templating.cpuMs() - startedAt;
+  if ('faults' in letter) return { faults: letter.faults.map(inTemplate) };
+  spent.characters += (letter.html?.length ?? 0) + (letter.text?.length ?? 0);
+  return complete(email, { ...found, letter });
+}
+
+function overLimit({ characters, ms }: Spent): string | null {
+  if (characters > maxMade) return `with all of them made, the emails have over ${maxMade} characters together`;
+  return ms > maxCpuMs ? `to make all these emails takes over ${maxCpuMs} ms: send fewer at a time` : null;
+}
+
+function inTemplate(fault: TemplateFault): TemplateFault {
+  return { ...fault, path: ['template', ...fault.path] };
+}
+
+type Made = { readonly use: TemplateUse; readonly compiled: CompiledTemplate; readonly letter: Letter };
+
+/** What an email says itself comes before what its template says. */
+function complete({ template: _, ...email }: AskedEmail, made: Made | null): Rendered {
+  const { from: ownFrom, subject: ownSubject, ...rest } = email;
+  const from = ownFrom ?? made?.compiled.content.from ?? null;
+  const subject = ownSubject ?? made?.letter.subject ?? null;
+  const missing = [...(from === null ? ['from'] : []), ...(subject === null ? ['subject'] : [])];
+  if (from === null || subject === null)
+    return { faults: missing.map((name) => faultOf([name], 'required', 'is required: its template has none')) };
+  if (made === null) return { request: { ...rest, from, subject } };
+  const { use, letter, compiled } = made;
+  const { replyTo } = compiled.content;
+  return {
+    request: {
+      ...(replyTo.length > 0 ? { reply_to: [...replyTo] } : {}),
+      ...rest,
+      ...(letter.html === null ? {} : { html: letter.html }),
+      ...(letter.text === null ? {} : { text: letter.text }),
+      ...{ from, subject, template: use },
+    },
+  };
+}

@@ -1,0 +1,124 @@
+/** Templates with their versions, which never change: found by id or alias, listed newest first. */
+import type { Redis } from 'ioredis';
+import { templateIdForm } from '../domain/id.ts';
+import type { Template, TemplateContent, TemplateHead, TemplateUse } from '../domain/template.ts';
+import type { PageRequest } from './api-keys.ts';
+import { pack, unpack } from './content.ts';
+import { keys } from './keys.ts';
+import { script } from './redis.ts';
+
+export type Templates = ReturnType<typeof openTemplates>;
+
+export type TemplateVersion = { readonly version: number; readonly createdAt: number };
+
+export type Changed =
+  | 'changed'
+  /** Another template has the alias. */
+  | 'alias_taken'
+  /** It was changed, or taken away, since it was read. */
+  | 'moved_on';
+
+/** Versions of one template that are kept: the oldest goes. */
+const maxVersions = 1_000;
+
+/**
+ * KEYS template, templates, aliases; ARGV id, the head it must have ('' for none), new head, old alias, new alias, version (0 for no new one),
+ * its content, when it was made, the version to drop.
+ */
+const writeScript = script(`
+local id, version = ARGV[1], tonumber(ARGV[6])
+local owner = ARGV[5] ~= '' and redis.call('HGET', KEYS[3], ARGV[5])
+if owner and owner ~= id then return 'alias_taken' end
+local head = redis.call('HGET', KEYS[1], 'head')
+if (head or '') ~= ARGV[2] then return 'moved_on' end
+if ARGV[4] ~= ARGV[5] and ARGV[4] ~= '' then redis.call('HDEL', KEYS[3], ARGV[4]) end
+if ARGV[5] ~= '' then redis.call('HSET', KEYS[3], ARGV[5], id) end
+redis.call('HSET', KEYS[1], 'head', ARGV[3])
+redis.call('ZADD', KEYS[2], 0, id)
+if version > 0 then
+  redis.call('HSET', KEYS[1], 'v' .. version, ARGV[7], 't' .. version, ARGV[8])
+  redis.call('HDEL', KEYS[1], 'v' .. ARGV[9], 't' .. ARGV[9])
+end
+return 'changed'`);
+
+/** KEYS template, templates, aliases; ARGV id. */
+const removeScript = script(`
+local head = redis.call('HGET', KEYS[1], 'head')
+if not head then return 0 end
+local alias = cjson.decode(head).alias
+if alias ~= cjson.null then redis.call('HDEL', KEYS[3], alias) end
+redis.call('DEL', KEYS[1])
+redis.call('ZREM', KEYS[2], ARGV[1])
+return 1`);
+
+export function openTemplates(redis: Redis) {
+  const namesOf = (id: string) => [keys.template(id), keys.templates, keys.templateAliases];
+
+  async function headOf(id: string): Promise<TemplateHead | null> {
+    const json = await redis.hget(keys.template(id), 'head');
+    return json === null ? null : JSON.parse(json);
+  }
+
+  async function write(
+    was: TemplateHead | null,
+    head: TemplateHead,
+    content: TemplateContent | null,
+  ): Promise<Changed> {
+    const { id, version, updatedAt } = head;
+    const made = content === null ? [0, ''] : [version, await pack(Buffer.from(JSON.stringify(content)))];
+    const heads = [was === null ? '' : JSON.stringify(was), JSON.stringify(head), was?.alias ?? '', head.alias ?? ''];
+    const args = [id, ...heads, ...made, updatedAt, version - maxVersions];
+    return (await writeScript(redis, namesOf(id), args)) as Changed;
+  }
+
+  return {
+    /** `moved_on` when it was stored before: that leaves it as it is. */
+    add: ({ head, content }: Template): Promise<Changed> => write(null, head, content),
+
+    /** @param content null when there is no new version */
+    change: (was: TemplateHead, head: TemplateHead, content: TemplateContent | null): Promise<Changed> =>
+      write(was, head, content),
+
+    /** By its id or its alias. */
+    async find(name: string): Promise<TemplateHead | null> {
+      const id = templateIdForm.test(name) ? name : await redis.hget(keys.templateAliases, name);
+      return id === null ? null : headOf(id);
+    },
+
+    /** What a version says; null when there is none, or no longer. */
+    async content({ id, version }: TemplateUse): Promise<TemplateContent | null> {
+      const packed = await redis.hgetBuffer(keys.template(id), `v${version}`);
+      return packed === null ? null : JSON.parse((await unpack(packed)).toString());
+    },
+
+    /** Newest first. */
+    async versions({ id, version }: TemplateHead): Promise<TemplateVersion[]> {
+      const count = Math.min(version, maxVersions);
+      const numbers = Array.from({ length: count }, (_, index) => version - index);
+      const times = await redis.hmget(keys.template(id), ...numbers.map((number) => `t${number}`));
+      return numbers.map((number, index) => ({ version: number, createdAt: Number(times[index]) }));
+    },
+
+    /** Newest first; `hasMore` looks onwards in the direction of the request. */
+    async page({ limit, after, before }: PageRequest): Promise<{ page: TemplateHead[]; hasMore: boolean }> {
+      const isUpwards = after === undefined && before !== undefined;
+      const ids = isUpwards
+        ? await redis.zrangebylex(keys.templates, `(${before}`, '+', 'LIMIT', 0, limit + 1)
+        : await redis.zrevrangebylex(
+            keys.templates,
+            after === undefined ? '+' : `(${after}`,
+            '-',
+            'LIMIT',
+            0,
+            limit + 1,
+          );
+      const heads = await Promise.all(ids.slice(0, limit).map(headOf));
+      // Between the two reads a template may be taken away.
+      const page = heads.filter((head) => head !== null);
+      return { page: isUpwards ? page.toReversed() : page, hasMore: ids.length > limit };
+    },
+
+    /** False when there was none. */
+    remove: async (id: string): Promise<boolean> => (await removeScript(redis, namesOf(id), [id])) === 1,
+  };
+}

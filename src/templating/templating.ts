@@ -1,0 +1,82 @@
+/** Templates at hand: compiled once in a process, as long as they are in use and there is room. */
+import { setImmediate } from 'node:timers/promises';
+import {
+  type CompiledTemplate,
+  type TemplateContent,
+  type TemplateFault,
+  type TemplateUse,
+  templateParts,
+  versionIdOf,
+} from '../domain/template.ts';
+import { checkSource, compileTemplate } from './compile.ts';
+import { cpuMs } from './limits.ts';
+
+export type Templating = ReturnType<typeof openTemplating>;
+
+/** What a stored version comes to; faults when it was stored under other rules than hold now. */
+export type Compiled = CompiledTemplate | { readonly faults: readonly TemplateFault[] };
+
+/** Characters of the sources of all that is kept: compiled they take some twenty times as much. */
+const maxKept = 4_000_000;
+/** A template without any source takes as much as one of so many characters. */
+const emptyLength = 1_000;
+/** How long emails of one request may be rendered before others have their turn. */
+const turnMs = 20;
+
+export function openTemplating() {
+  /** The least recently used first. */
+  const kept = new Map<string, { readonly compiled: Promise<Compiled | null>; length: number }>();
+  let turnEndsAt = 0;
+
+  function makeRoom(): void {
+    let total = [...kept.values()].reduce((sum, { length }) => sum + length, 0);
+    for (const [key, { length }] of kept) {
+      if (total <= maxKept) return;
+      kept.delete(key);
+      total -= length;
+    }
+  }
+
+  async function compile(key: string, load: () => Promise<TemplateContent | null>): Promise<Compiled | null> {
+    try {
+      const content = await load();
+      const entry = kept.get(key);
+      if (content === null) kept.delete(key);
+      else if (entry !== undefined) entry.length = lengthOf(content);
+      makeRoom();
+      return content && compileTemplate(content, cpuMs);
+    } catch (error) {
+      kept.delete(key);
+      throw error;
+    }
+  }
+
+  return {
+    checkSource,
+    compile: (content: TemplateContent): Compiled => compileTemplate(content, cpuMs),
+
+    /** A version as a function; null when `load` finds none. */
+    compiled(use: TemplateUse, load: () => Promise<TemplateContent | null>): Promise<Compiled | null> {
+      const key = versionIdOf(use);
+      const known = kept.get(key);
+      kept.delete(key);
+      const entry = known ?? { compiled: Promise.resolve().then(() => compile(key, load)), length: 0 };
+      kept.set(key, entry);
+      return entry.compiled;
+    },
+
+    /** CPU time of this thread in milliseconds. */
+    cpuMs,
+
+    /** Between one email and the next: lets others have the event loop, when this one had it for long. */
+    async yieldTurn(): Promise<void> {
+      if (performance.now() < turnEndsAt) return;
+      await setImmediate();
+      turnEndsAt = performance.now() + turnMs;
+    },
+  };
+}
+
+function lengthOf(content: TemplateContent): number {
+  return templateParts.reduce((sum, part) => sum + (content[part]?.length ?? 0), emptyLength);
+}

@@ -20,16 +20,20 @@ const secretBytes = 32;
 /** What is made: its id, when, and 32 bytes for its secret. */
 export type Made = Pick<Creation, 'id' | 'createdAt' | 'secret'>;
 
-/** Has `store` store what is made, unless that was done before; a repeat is marked as one. */
+/**
+ * Has `store` store what is made, unless that was done before; a repeat is marked as one.
+ * @param given what the key stands for
+ */
 export async function createOnce<Prefix extends IdPrefix>(
   deps: CreationDeps<Prefix>,
   prefix: Prefix,
   request: FastifyRequest,
   reply: FastifyReply,
   store: (made: Made) => Promise<void>,
+  given: unknown = request.body,
 ): Promise<Made> {
   const route = `POST ${request.routeOptions.url}`;
-  const claim = readClaim(request.headers['idempotency-key'], request.apiKey.id, route, request.body);
+  const claim = readClaim(request.headers['idempotency-key'], request.apiKey.id, route, given);
   const fresh = { id: deps.newId(prefix), now: deps.now() };
   if (claim === null) {
     const made = { id: fresh.id, createdAt: fresh.now, secret: deps.entropy(secretBytes) };

@@ -1,4 +1,5 @@
 /** /v1/templates: letters with places for what differs. Their versions, and what they render to, are in `template-versions.ts`. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import {
   changeContent,
   hasBody,
@@ -35,27 +36,21 @@ export function templateRoutes(deps: TemplateDeps): Routes {
     return { head, content };
   }
 
-  async function refuseTaken(alias: string | null, id: string | null): Promise<void> {
-    const owner = alias === null ? null : await templates.find(alias);
-    if (owner !== null && owner.id !== id) throw aliasTaken();
-  }
-
-  /** Stores a template of this content, once for each Idempotency-Key. */
+  /** Stores a template of this content, once for each Idempotency-Key. @param given what the key stands for */
   async function create(
-    request: Parameters<typeof createOnce>[2],
-    reply: Parameters<typeof createOnce>[3],
-    given: { readonly name: string; readonly alias: string | null; readonly content: TemplateContent },
+    request: FastifyRequest,
+    reply: FastifyReply,
+    { name, alias, content }: { name: string; alias: string | null; content: TemplateContent },
+    given: unknown,
   ) {
-    const { name, alias, content } = given;
     const headOf = ({ id, createdAt }: Pick<Made, 'id' | 'createdAt'>): TemplateHead => ({
       ...{ id, name, alias, createdAt, updatedAt: createdAt, version: 1 },
     });
-    const made = await createOnce(deps, 'tp', request, reply, async (fresh) => {
-      await refuseTaken(alias, fresh.id);
+    const store = async (fresh: Made) => {
       // Where it moved on it was stored before, and changed since.
       if ((await templates.add({ head: headOf(fresh), content })) === 'alias_taken') throw aliasTaken();
-    });
-    return stored(headOf(made));
+    };
+    return stored(headOf(await createOnce(deps, 'tp', request, reply, store, given)));
   }
 
   return (app) => {
@@ -77,9 +72,8 @@ export function templateRoutes(deps: TemplateDeps): Routes {
       },
       handler: async (request, reply) => {
         const { name, alias = null } = request.body;
-        return reply
-          .status(201)
-          .send(await create(request, reply, { name, alias, content: makeContent(request.body) }));
+        const content = makeContent(request.body);
+        return reply.status(201).send(await create(request, reply, { name, alias, content }, request.body));
       },
     });
 
@@ -174,7 +168,7 @@ export function templateRoutes(deps: TemplateDeps): Routes {
       handler: async (request, reply) => {
         const { head, content } = await load(request.params.id);
         const name = `${head.name} (copy)`;
-        return reply.status(201).send(await create(request, reply, { name, alias: null, content }));
+        return reply.status(201).send(await create(request, reply, { name, alias: null, content }, request.params));
       },
     });
 

@@ -1,5 +1,6 @@
 /** Liquid as templates have it: no files, no prototypes, known tags and filters, everything counted. */
 import { type Context, Liquid, Parser, type Template, Tokenizer, TokenKind } from 'liquidjs';
+import type { TemplatePart } from '../domain/template.ts';
 import { setFilters } from './filters.ts';
 import {
   charge,
@@ -124,4 +125,11 @@ function checkNesting(templates: readonly Template[], depth = 0, loops = 0): voi
       throw new LimitError(`has loops more than ${maxLoopNesting} deep in one another`);
     checkNesting(innerOf(template), depth + 1, loops + Number(isLoop));
   }
+}
+
+export const markup = openEngine({ isMarkup: true });
+export const plain = openEngine({ isMarkup: false });
+
+export function engineOf(part: TemplatePart): Engine {
+  return part === 'html' ? markup : plain;
 }

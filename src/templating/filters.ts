@@ -115,7 +115,7 @@ function ofDates(usual: Handler): Handler {
     const known = written.get(key);
     if (known !== undefined) return known;
     const result: unknown = usual.call(this, text, form, place);
-    if (text === 'now' || text === 'today') return result;
+    if (text === 'now' || text === 'today' || String(result).length > maxDateFormat) return result;
     if (written.size === maxWritten) written.clear();
     written.set(key, result);
     return result;

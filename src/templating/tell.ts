@@ -7,7 +7,7 @@ const maxLength = 200;
 /** Reads on from the name of a part: `line 3, column 7: tag "foo" is not known`. */
 export function tell(error: unknown): string {
   if (error instanceof LimitError) return error.message;
-  if (error instanceof RangeError) return 'is too long, or too deep';
+  if (error instanceof RangeError && /stack|length/.test(error.message)) return 'is too long, or too deep';
   if (!(error instanceof Error)) return 'is not valid';
   const inner = LiquidError.is(error) ? error.originalError : undefined;
   if (inner instanceof LimitError || inner instanceof RangeError || LiquidError.is(inner)) return tell(inner);

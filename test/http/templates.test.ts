@@ -133,6 +133,15 @@ describe('a template', () => {
     });
   });
 
+  it('is copied once under an Idempotency-Key', async () => {
+    const [one, two] = [await create(), await create()];
+    const copy = (id: string, key: string) =>
+      postrider.api('POST', `/v1/templates/${id}/duplicate`, undefined, { 'idempotency-key': key });
+    const ids = [await copy(one, 'copy'), await copy(one, 'copy')].map(({ body }) => body.id);
+    expect(new Set([one, ...ids]).size).toBe(2);
+    expect((await copy(two, 'copy')).body).toMatchObject({ name: 'invalid_idempotent_request' });
+  });
+
   it('is copied, and removed with all its versions', async () => {
     const id = await create({ alias: 'original' });
     const copy = await postrider.api('POST', '/v1/templates/original/duplicate');

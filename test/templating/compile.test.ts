@@ -85,6 +85,13 @@ describe('a missing variable', () => {
     ]);
   });
 
+  it('is named once where the text is made of the html', () => {
+    expect(renderFaults({ html: '{{ a }}{% for i in items %}{{ i.b }}{% endfor %}' }, given)).toEqual([
+      '/variables/a is missing',
+      '/variables must give i.b, which the html asks for',
+    ]);
+  });
+
   it('is nothing when it is lenient', () => {
     expect(rendered({ html, missing: 'lenient' }, given).html).toBe('1');
   });
@@ -147,6 +154,14 @@ it('dates are in UTC and in English, or in the zone that is named', () => {
   expect(rendered({ text }, { at: '2026-11-24T09:30:00Z', no: 'no date' }).text).toBe(
     'Tuesday, November 24, 2026, 09:30 10:30 no date',
   );
+});
+
+it('what a filter cannot do is a fault', () => {
+  const says = (text: string) => renderFaults({ text }, { x: '%', at: 0 });
+  expect(says('{{ x | url_decode }}')).toEqual(['/ its text URI malformed']);
+  expect(says('{{ at | date: "%H", "Nowhere/Land" }}')).toEqual([
+    expect.stringMatching(/^\/ its text .*Nowhere\/Land/),
+  ]);
 });
 
 describe('a preheader', () => {

@@ -1,0 +1,117 @@
+/** renderLetter: a parsed template and the variables of one reader become a letter, or all that is wrong. */
+import type { Template } from 'liquidjs';
+import { subjectLine } from '../domain/email-request.ts';
+import {
+  type CompiledTemplate,
+  fillIn,
+  type Letter,
+  type TemplateContent,
+  type TemplateFault,
+  type TemplatePart,
+  type Variables,
+} from '../domain/template.ts';
+import { engineOf, MissingError } from './engine.ts';
+import { LimitError, type Meter, maxLetterLength } from './limits.ts';
+import { textOfHtml, tidy } from './plain-text.ts';
+import { preheaderName, withoutPreheader } from './preheader.ts';
+import { tell } from './tell.ts';
+
+export type Parts = { readonly [part in TemplatePart]: Template[] | null };
+
+/** How the text comes about. */
+export type TextWay =
+  | { readonly kind: 'source'; readonly templates: Template[] }
+  /** Of the HTML's source. */
+  | { readonly kind: 'derived'; readonly templates: Template[] }
+  /** Of the HTML as it is rendered. */
+  | { readonly kind: 'converted' }
+  | { readonly kind: 'none' };
+
+export type ParsedTemplate = {
+  readonly content: Pick<TemplateContent, 'missing' | 'variables'>;
+  readonly parts: Parts;
+  readonly textWay: TextWay;
+  /** Variables that are looked for in what is given, and not made by the template itself. */
+  readonly keys: ReadonlySet<string>;
+};
+
+export function renderLetter(
+  template: ParsedTemplate,
+  given: Variables,
+  meter: Meter,
+): ReturnType<CompiledTemplate['render']> {
+  const { content, parts, textWay } = template;
+  const { variables, faults: ofTypes } = fillIn(content, given);
+  const faults = new Map<string, TemplateFault>();
+  const note = (fault: TemplateFault) => faults.set(`${fault.path.join('.')} ${fault.message}`, fault);
+  /** What a part comes to; null where there is none, or a fault of it is noted. */
+  const attempt = (part: TemplatePart, make: () => string | null): string | null => {
+    try {
+      return make();
+    } catch (error) {
+      for (const fault of faultsIn(error, part, template.keys)) note(fault);
+      return null;
+    }
+  };
+  const isStrict = content.missing === 'strict';
+  const write = (part: TemplatePart, templates: Template[] | null, globals = {}): string | null =>
+    attempt(part, () =>
+      templates === null ? null : clean(engineOf(part).render(templates, { variables, isStrict, meter, globals })),
+    );
+
+  ofTypes.forEach(note);
+  const subject = attempt('subject', () => subjectOf(write('subject', parts.subject)));
+  const preheader = lineOf(write('preheader', parts.preheader) ?? '');
+  const html = write('html', parts.html, { [preheaderName]: preheader });
+  const converted = () => attempt('text', () => html && textOfHtml(withoutPreheader(html, preheader)));
+  const text = textBy(textWay, html, converted, (templates) => write('text', templates));
+  return faults.size === 0 ? { subject, html, text } : { faults: [...faults.values()] };
+}
+
+function textBy(
+  way: TextWay,
+  html: string | null,
+  converted: () => string | null,
+  write: (templates: Template[]) => string | null,
+): Letter['text'] {
+  switch (way.kind) {
+    case 'source':
+      return write(way.templates);
+    case 'derived':
+      // What is wrong with the HTML would be told twice.
+      return html === null ? null : tidy(write(way.templates) ?? '');
+    case 'converted':
+      return converted();
+    case 'none':
+      return null;
+  }
+}
+
+/** @throws LimitError */
+function clean(text: string): string {
+  if (text.length > maxLetterLength) throw new LimitError(`has more than ${maxLetterLength} characters`);
+  return text.replaceAll('\0', '').toWellFormed();
+}
+
+/** One line: what could end a header, or begin another, is a space. */
+function lineOf(text: string): string {
+  return text.replace(/[\p{Cc}\s]+/gu, ' ').trim();
+}
+
+/** @throws LimitError when it cannot stand in a header */
+function subjectOf(text: string | null): string | null {
+  if (text === null) return null;
+  const read = subjectLine.safeParse(lineOf(text));
+  if (!read.success) throw new LimitError(read.error.issues.map(({ message }) => message).join(', and '));
+  return read.data;
+}
+
+function faultsIn(error: unknown, part: TemplatePart, keys: ReadonlySet<string>): TemplateFault[] {
+  if (!(error instanceof MissingError))
+    return [{ path: [], code: 'not_rendered', message: `its ${part} ${tell(error)}` }];
+  const code = 'missing_variable';
+  return error.paths.map((path): TemplateFault => {
+    if (keys.has(path[0] ?? '')) return { path: ['variables', ...path], code, message: 'is missing' };
+    return { path: ['variables'], code, message: `must give ${path.join('.')}, which the ${part} asks for` };
+  });
+}

@@ -50,9 +50,10 @@ const fields = {
   bcc: mailboxes(maxRecipients, 'Who gets a copy without the others seeing it.').optional(),
   reply_to: mailboxes(maxRecipients, 'Where answers go, if not to `from`.').optional(),
   subject: subjectLine.meta({ description: 'The subject line.', examples: ['Your receipt'] }),
-  html: bodyText
-    .optional()
-    .meta({ description: 'The HTML body. `html`, `text` or both are needed.', examples: ['<p>Thank you.</p>'] }),
+  html: bodyText.optional().meta({
+    description: 'The HTML body. `html`, `text` or both are needed, or a `template`.',
+    examples: ['<p>Thank you.</p>'],
+  }),
   text: bodyText.optional().meta({
     description: 'The plain text body. With `html`, for readers that show no HTML.',
     examples: ['Thank you.'],

@@ -49,46 +49,55 @@ export type Place = { readonly begin: number; readonly end: number; readonly isT
 const [opening, closing] = ['\u{E000}', '\u{E001}'];
 
 /**
- * The source of a text, made of the source of its HTML. Null where that is not enough: a tag stands in what a text leaves out, or something
- * that looks like one comes of an entity.
+ * The source of a text, made of the source of its HTML. Null where that is not enough: a tag stands in what a text leaves out, or what stood
+ * before a tag comes after it, as the address of a link does, or something that looks like one comes of an entity.
  */
 export function textSourceOf(html: string, places: readonly Place[]): string | null {
   if (html.includes(opening) || html.includes(closing) || html.length > maxHtmlLength) return null;
-  const written: string[] = [];
   let marked = '';
   let at = 0;
-  for (const { begin, end } of places) {
-    marked += html.slice(at, begin) + mark(written, html.slice(begin, end));
+  for (const [index, { begin, end }] of places.entries()) {
+    marked += `${html.slice(at, begin)}${opening}${index}${closing}`;
     at = end;
   }
   const converted = convert(marked + html.slice(at));
-  if (/\{[{%]/.test(converted)) return null;
-  const isTagMark = (mark: string) => (written[Number(mark.slice(1, -1))] ?? '').startsWith('{%');
-  const lines = converted.split('\n').map((line) => (hasOnly(line, isTagMark) ? line : `${line}\n`));
-  const text = lines.join('').replace(marks, (_, number: string) => written[Number(number)] ?? '');
-  const tags = places.filter(({ isTag }) => isTag).map(({ begin, end }) => html.slice(begin, end));
-  const kept = [...converted.matchAll(marks)].map(([, number]) => written[Number(number)] ?? '');
-  return isSame(
-    tags,
-    kept.filter((place) => place.startsWith('{%')),
-  )
-    ? text
-    : null;
+  if (/\{[{%]/.test(converted) || !isInOrder(converted, places)) return null;
+  const sourceOf = (mark: string) => html.slice(places[numberIn(mark)]?.begin, places[numberIn(mark)]?.end);
+  const isTag = (mark: string) => places[numberIn(mark)]?.isTag === true;
+  const lines = converted.split('\n').map((line) => (hasOnly(line, isTag) ? line : `${line}\n`));
+  return lines
+    .join('')
+    .replace(links, (link, text: string, address: string) => (isOwnAddress(text, address, sourceOf) ? text : link))
+    .replace(marks, sourceOf);
+}
+
+const marks = new RegExp(`${opening}\\d+${closing}`, 'g');
+/** A link whose text is one place, and its address another. */
+const links = new RegExp(`(${marks.source}) \\[(${marks.source})\\]`, 'g');
+
+function numberIn(mark: string): number {
+  return Number(mark.slice(1, -1));
+}
+
+/** All tags are there, and each place behind the same of them as before: what a tag changes is seen by the same places. */
+function isInOrder(converted: string, places: readonly Place[]): boolean {
+  const tagsBefore: number[] = [];
+  let tags = 0;
+  for (const { isTag } of places) tagsBefore.push(isTag ? tags++ : tags);
+  let seen = 0;
+  for (const [mark] of converted.matchAll(marks)) {
+    if (tagsBefore[numberIn(mark)] !== seen) return false;
+    if (places[numberIn(mark)]?.isTag) seen++;
+  }
+  return seen === tags;
+}
+
+/** Then it is told once; in the source an address stands before its text. */
+function isOwnAddress(text: string, address: string, sourceOf: (mark: string) => string): boolean {
+  return numberIn(address) < numberIn(text) && sourceOf(address) === sourceOf(text);
 }
 
 /** A line of nothing but tags is none when it is rendered. */
-function hasOnly(line: string, isTagMark: (mark: string) => boolean): boolean {
-  return line.replace(marks, (mark) => (isTagMark(mark) ? '' : mark)).trim() === '' && line.trim() !== '';
-}
-
-const marks = new RegExp(`${opening}(\\d+)${closing}`, 'g');
-
-/** The same for the same: a link whose text is its address is told once. */
-function mark(written: string[], place: string): string {
-  const known = written.indexOf(place);
-  return `${opening}${known === -1 ? written.push(place) - 1 : known}${closing}`;
-}
-
-function isSame(some: readonly string[], others: readonly string[]): boolean {
-  return some.length === others.length && some.every((one, index) => one === others[index]);
+function hasOnly(line: string, isTag: (mark: string) => boolean): boolean {
+  return line.replace(marks, (mark) => (isTag(mark) ? '' : mark)).trim() === '' && line.trim() !== '';
 }

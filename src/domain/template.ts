@@ -77,13 +77,16 @@ export function versionIdOf({ id, version }: TemplateUse): string {
 
 export function makeContent(request: TemplateRequest): TemplateContent {
   const { subject = null, html = null, text = null, preheader = null, from = null, reply_to, missing } = request;
-  const declared = request.variables ?? [];
   return {
     ...{ subject, html, text, preheader, from },
     replyTo: reply_to ?? [],
     missing: missing ?? 'strict',
-    variables: declared.map(({ key, type, fallback_value }) => ({ key, type, fallback: fallback_value ?? null })),
+    variables: declaredIn(request.variables),
   };
+}
+
+function declaredIn(given: TemplateChanges['variables']): DeclaredVariable[] {
+  return (given ?? []).map(({ key, type, fallback_value }) => ({ key, type, fallback: fallback_value ?? null }));
 }
 
 /** What a change leaves out stays; null takes a field away. */
@@ -95,7 +98,7 @@ export function changeContent(content: TemplateContent, changes: TemplateChanges
     ...given,
     ...(reply_to === undefined ? {} : { replyTo: reply_to ?? [] }),
     ...(missing === undefined ? {} : { missing }),
-    ...(variables === undefined ? {} : { variables: makeContent({ name: '', variables: variables ?? [] }).variables }),
+    ...(variables === undefined ? {} : { variables: declaredIn(variables) }),
   };
 }
 

@@ -126,6 +126,11 @@ describe('a template that takes too much', () => {
   const doubling = (step: string) =>
     `{% assign x = a %}{% for i in (1..40) %}{% assign x = ${step} %}{% endfor %}{{ x | size }}`;
   const long = 'x'.repeat(100_000);
+  let ms = 0;
+  const slow = () => {
+    ms += 100;
+    return ms;
+  };
 
   it.each<[what: string, html: string]>([
     ['text that doubles', doubling('x | append: x')],
@@ -163,6 +168,21 @@ describe('a template that takes too much', () => {
       },
     );
     expect(faults).toEqual([expect.stringMatching(/^\/ its html (?:takes more than|makes more|has more than)/)]);
+  });
+
+  it.each<[what: string, clock: () => number, says: RegExp, html: string]>([
+    [
+      'steps',
+      () => 0,
+      /takes more than 1000000 steps/,
+      '{% for i in many %}{% for j in many %}{% if j == 1 %}{% endif %}{% endfor %}{% endfor %}',
+    ],
+    ['time', slow, /takes more than 150 ms/, '{% for i in many %}{{ i }}{% endfor %}'],
+    ['text', () => 0, /makes more text/, doubling('x | append: x')],
+  ])('is ended by %s alone', (_, clock, says, html) => {
+    const template = compileTemplate(contentOf({ html, text: '' }), clock);
+    const made = 'faults' in template ? template : template.render({ a: 'xxxxxxxxxx', many });
+    expect('faults' in made ? made.faults[0]?.message : '').toMatch(says);
   });
 
   it.each<[what: string, html: string]>([

@@ -2,10 +2,11 @@
 import type { Redis } from 'ioredis';
 import { templateIdForm } from '../domain/id.ts';
 import type { Template, TemplateContent, TemplateHead, TemplateUse } from '../domain/template.ts';
-import type { PageRequest } from './api-keys.ts';
+
 import { pack, unpack } from './content.ts';
 import { keys } from './keys.ts';
 import { script } from './redis.ts';
+import type { PageRequest } from './walk.ts';
 
 export type Templates = ReturnType<typeof openTemplates>;
 

@@ -36,6 +36,8 @@ const checks = ['src/outbound/transports-file.ts'];
 /** A library is imported where it is owned and nowhere else, types included. */
 const owners: Record<string, string> = {
   ioredis: 'store',
+  snappy: 'store',
+  'csv-parse': 'http',
   bullmq: 'queue',
   nodemailer: 'outbound',
   undici: 'outbound',

@@ -3,8 +3,7 @@
  * compress it), compressed when that pays; the first byte says which. Attached files stand apart, and so does a letter (html and text) that
  * several emails of a batch have in common.
  */
-import { promisify } from 'node:util';
-import { deflateRaw, deflateRawSync, inflateRaw, inflateRawSync } from 'node:zlib';
+import { compress, compressSync, uncompress, uncompressSync } from 'snappy';
 import type { Content } from '../domain/email.ts';
 
 export type Letter = Pick<Content, 'html' | 'text'>;
@@ -17,15 +16,6 @@ type Lengths = readonly [html: number | null, text: number | null];
 const compressFromBytes = 1_024;
 /** Above this the work is left to the thread pool, so that one large letter does not hold up other requests. */
 const offloadFromBytes = 64 * 1_024;
-
-/**
- * A letter of 5 KB takes 19 µs with these settings: 5 µs less than with chunks of 4 KB or more, 3 less than with the usual `memLevel`,
- * whose memory is new each time; zstd takes longer.
- */
-const quick = { level: 1, windowBits: 13, memLevel: 6, chunkSize: 2_048 };
-
-const compress = promisify<Buffer, typeof quick, Buffer>(deflateRaw);
-const decompress = promisify<Buffer, Buffer>(inflateRaw);
 
 const plain = Buffer.of(0);
 const compressed = Buffer.of(1);
@@ -94,17 +84,20 @@ function readLetter(bytes: Buffer, [htmlBytes, textBytes]: Lengths): Letter {
   };
 }
 
-/** Compressed when that pays. */
+/**
+ * Compressed when that pays. With snappy a letter of 5 KB comes to a third and takes a third of the time that deflate needs at its quickest for
+ * a quarter, which was a fifth of all that accepting an email costs.
+ */
 export async function pack(bytes: Buffer): Promise<Buffer> {
   if (bytes.length < compressFromBytes) return Buffer.concat([plain, bytes]);
-  const packed = bytes.length < offloadFromBytes ? deflateRawSync(bytes, quick) : await compress(bytes, quick);
-  return Buffer.concat([compressed, packed]);
+  return Buffer.concat([compressed, bytes.length < offloadFromBytes ? compressSync(bytes) : await compress(bytes)]);
 }
 
 export async function unpack(packed: Buffer): Promise<Buffer> {
   const body = packed.subarray(1);
   if (packed[0] === plain[0]) return body;
-  return body.length < offloadFromBytes ? inflateRawSync(body) : decompress(body);
+  // Asked for bytes, it gives bytes: its type leaves that open.
+  return (body.length < offloadFromBytes ? uncompressSync(body) : await uncompress(body)) as Buffer;
 }
 
 /** A letter as long as this, html and text together, is worth a place of its own when several emails have it. */

@@ -5,9 +5,11 @@ import { entropy, newId, now } from './chance.ts';
 import { listRoutes } from './http/routes.ts';
 import { buildServer } from './http/server.ts';
 import { makeVerify } from './outbound/smtp-verify.ts';
+import { openWebhookClient } from './outbound/webhook-client.ts';
 import { accept, recall } from './pipeline/accept.ts';
 import { gauge, type Pressure } from './pipeline/gauge.ts';
 import { pause, resume } from './pipeline/pause.ts';
+import { rehearse } from './pipeline/rehearse.ts';
 import { settleChange } from './pipeline/settle.ts';
 import { survey } from './pipeline/survey.ts';
 import { verify } from './pipeline/verify.ts';
@@ -37,6 +39,7 @@ export async function openApi({
   const pressure: Pressure = { overLine: null };
   const gauging = { due, deliverQueues, memory, lines: config.lines, pressure, report: report.backPressure, now };
   opened.use(openLoop('gauge', () => gauge(gauging), { everyMs: 1_000, onTrouble: report.trouble }));
+  const client = opened.use(openWebhookClient({ allowPrivateNetworks: config.webhooksMayGoPrivate }));
   const fleet = { plans, transportStates, allotments, budgets, now };
   const surveying = survey.bind(null, fleet);
   const limits = { maxAttachmentBytes: config.MAX_ATTACHMENT_BYTES, routes: () => Object.keys(plans.plan.routes), now };
@@ -48,6 +51,7 @@ export async function openApi({
       accept: accept.bind(null, { emails, newId, now }),
       recall: recall.bind(null, { emails }),
       change: settleChange.bind(null, { emails, report: report.settled, newId, now }),
+      rehearse: rehearse.bind(null, { client, newId, now }),
       whereabouts: whereabouts.bind(null, { ...fleet, due, deliverQueues, survey: surveying }),
       transports: {
         survey: surveying,

@@ -58,7 +58,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const tending = { ...fleet, memory: makeMemory(), allotments, nudge, worker, onTrouble: report.trouble, newId, now };
   const scheduleMs = config.WEBHOOK_SCHEDULE;
   const posting = { outbox, webhooks, emails, deliveries, client, scheduleMs, report: report.posted, now, rand };
-  const notifying = { outbox, webhooks, postQueue };
+  const notifying = { outbox, webhooks, emails, postQueue };
   const bell = opened.use(openBell(await connect('wait')));
   const feeding = { due, bell, deliverQueues, ...config.feeding, wait: makeNudge().wait.bind(null, 0), newId, now };
 

@@ -15,7 +15,9 @@ export async function describeApi(version: string): Promise<ApiDocument> {
   const pressure = { overLine: null };
   const routes = listRoutes({
     emails: { load: unused, read: unused, find: unused, timeline: unused },
-    webhooks: { add: unused, get: unused, list: unused, remove: unused },
+    webhooks: { add: unused, get: unused, all: unused, change: unused, remove: unused },
+    posts: { failingSince: unused },
+    rehearse: unused,
     creations: { begin: unused, end: unused },
     transports: { survey: unused, verify: unused, pause: unused, resume: unused },
     apiKeys: { add: unused, get: unused, page: unused, rename: unused, revoke: unused },

@@ -9,12 +9,14 @@ import { emailRoutes } from './emails.ts';
 import { healthRoutes } from './health.ts';
 import type { Routes } from './server.ts';
 import { transportRoutes } from './transports.ts';
+import { webhookChangeRoutes } from './webhook-changes.ts';
 import { webhookRoutes } from './webhooks.ts';
 
 type Deps = Parameters<typeof emailRoutes>[0] &
   Parameters<typeof changeRoutes>[0] &
   Parameters<typeof historyRoutes>[0] &
   Parameters<typeof webhookRoutes>[0] &
+  Parameters<typeof webhookChangeRoutes>[0] &
   Parameters<typeof transportRoutes>[0] &
   Parameters<typeof apiKeyRoutes>[0] &
   Parameters<typeof healthRoutes>[0] &
@@ -31,6 +33,7 @@ export function listRoutes(deps: Deps): { open: Routes[]; api: Routes[] } {
       changeRoutes(deps),
       historyRoutes(deps),
       webhookRoutes(deps),
+      webhookChangeRoutes(deps),
       transportRoutes(deps),
       apiKeyRoutes(deps),
     ],

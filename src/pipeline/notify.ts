@@ -1,12 +1,16 @@
 /** notify: events from the outbox become one job for each endpoint that wants them. */
-import { postId, type Webhook, wants } from '../domain/webhook.ts';
+import type { EmailFacts } from '../domain/email.ts';
+import { postId } from '../domain/post.ts';
+import { type Listener, wants } from '../domain/webhook.ts';
 import type { JobQueue } from '../queue/jobs.ts';
+import type { Emails } from '../store/emails.ts';
 import type { Outbox, OutboxEntry } from '../store/outbox.ts';
 import type { Webhooks } from '../store/webhooks.ts';
 
 type Deps = {
   outbox: Pick<Outbox, 'next' | 'acknowledge'>;
-  webhooks: Pick<Webhooks, 'list'>;
+  webhooks: Pick<Webhooks, 'listeners'>;
+  emails: Pick<Emails, 'facts'>;
   postQueue: Pick<JobQueue, 'add'>;
 };
 
@@ -17,12 +21,30 @@ const batchSize = 500;
 export async function notify(deps: Deps, stop: AbortSignal): Promise<void> {
   const entries = await deps.outbox.next(batchSize, stop);
   if (entries.length === 0) return;
-  const webhooks = await deps.webhooks.list();
-  const ids = webhooks.length === 0 ? [] : entries.flatMap((entry) => postsFor(entry, webhooks));
+  const listeners = await deps.webhooks.listeners();
+  const facts = await factsFor(deps, entries, listeners);
+  const ids = listeners.length === 0 ? [] : entries.flatMap((entry) => postsFor(entry, listeners, facts));
   await deps.postQueue.add(ids);
   await deps.outbox.acknowledge(entries);
 }
 
-function postsFor({ place, event }: OutboxEntry, webhooks: readonly Pick<Webhook, 'id' | 'events'>[]): string[] {
-  return webhooks.filter((webhook) => wants(webhook, event)).map(({ id }) => postId({ place, webhookId: id }));
+function postsFor({ place, event }: OutboxEntry, listeners: readonly Listener[], facts: FactsById): string[] {
+  const known = 'emailId' in event ? (facts.get(event.emailId) ?? null) : null;
+  return listeners
+    .filter((listener) => wants(listener, event, known))
+    .map(({ id }) => postId({ place, webhookId: id }));
+}
+
+type FactsById = ReadonlyMap<string, EmailFacts>;
+
+/** Of the emails that the events are about; only where an endpoint asks what they are like. */
+async function factsFor(
+  { emails }: Deps,
+  entries: readonly OutboxEntry[],
+  listeners: readonly Listener[],
+): Promise<FactsById> {
+  if (listeners.every(({ filter }) => filter === null)) return new Map();
+  const ids = [...new Set(entries.flatMap(({ event }) => ('emailId' in event ? [event.emailId] : [])))];
+  const found = await emails.facts(ids);
+  return new Map(ids.flatMap((id, index) => (found[index] ? [[id, found[index]] as const] : [])));
 }

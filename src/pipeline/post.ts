@@ -1,7 +1,8 @@
 /** post: one try of one event at one endpoint. Signs, POSTs, records, and answers when to try again. */
 import { eventPayload } from '../domain/event.ts';
 import { type Answer, done } from '../domain/outcome.ts';
-import { decidePost, type PostResult, readPostId, signatureHeaders } from '../domain/webhook.ts';
+import { decidePost, type PostResult, readPostId } from '../domain/post.ts';
+import { bodyOf, requestHeaders } from '../domain/webhook-request.ts';
 import type { WebhookClient } from '../outbound/webhook-client.ts';
 import type { Deliveries } from '../store/deliveries.ts';
 import type { Emails } from '../store/emails.ts';
@@ -31,14 +32,11 @@ export async function post(deps: Deps, id: string): Promise<Answer> {
   // The endpoint was deleted or the event is past its retention: there is nobody to tell or nothing to say.
   if (webhook === null || event === null) return done;
   const [facts = null] = 'emailId' in event ? await deps.emails.facts([event.emailId]) : [];
-  const body = JSON.stringify(eventPayload(event, facts));
-  const signature = signatureHeaders(event.id, Math.floor(deps.now() / 1_000), body, webhook.secret);
-  const result = await deps.client.post(webhook.endpoint, { ...signature, ...fixedHeaders }, body);
+  const body = bodyOf([{ id: event.id, payload: eventPayload(event, facts) }], webhook);
+  const result = await deps.client.post(webhook.endpoint, requestHeaders(webhook, event.id, body, deps.now()), body);
   const attempt = attempts + 1;
   const answer = decidePost(result, attempt, deps.scheduleMs, deps.now(), deps.rand());
   await deps.deliveries.record(id, attempt, result, deps.now());
   deps.report({ webhookId, eventId: event.id, attempt, result, answer });
   return answer;
 }
-
-const fixedHeaders = { 'content-type': 'application/json', 'user-agent': 'Postrider' };

@@ -1,6 +1,6 @@
 /** Tries of one event at one endpoint: how many there were and what the last one came to. */
 import type { Redis } from 'ioredis';
-import type { PostResult } from '../domain/webhook.ts';
+import type { PostResult } from '../domain/post.ts';
 import { keys } from './keys.ts';
 
 export type Deliveries = ReturnType<typeof openDeliveries>;

@@ -9,6 +9,7 @@ import { openDeliveries } from './deliveries.ts';
 import { openDue } from './due.ts';
 import { openEmails } from './emails.ts';
 import { openInbox } from './inbox.ts';
+import { openPosts } from './posts.ts';
 import { openRateLimits } from './rate-limits.ts';
 import { openTransportStates } from './transport-states.ts';
 import { openWebhooks } from './webhooks.ts';
@@ -26,6 +27,7 @@ export async function openStore(redis: Redis, secretKey: Uint8Array, newIv: () =
     due: openDue(redis),
     webhooks,
     deliveries: openDeliveries(redis),
+    posts: openPosts(redis),
     inbox: openInbox(redis),
     apiKeys: openApiKeys(redis),
     creations: openCreations(redis, secretKey),

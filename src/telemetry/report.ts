@@ -3,7 +3,7 @@ import { maskAddress, maskAddresses } from '../domain/address.ts';
 import type { Decision } from '../domain/decide.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import type { Answer, Change, SettledOutcome } from '../domain/outcome.ts';
-import type { PostResult } from '../domain/webhook.ts';
+import type { PostResult } from '../domain/post.ts';
 import type { Log } from './log.ts';
 
 export type Reports = ReturnType<typeof openReports>;
@@ -50,7 +50,9 @@ export function openReports(log: Log) {
     posted(posted: { webhookId: string; eventId: string; attempt: number; result: PostResult; answer: Answer }): void {
       const { webhookId, eventId, attempt, result, answer } = posted;
       const again = 'again' in answer ? answer.again : null;
-      log.info({ webhook_id: webhookId, event_id: eventId, attempt, ...result, again_at: isoOrNull(again) }, 'webhook');
+      const { status, detail, ms } = result;
+      const fields = { webhook_id: webhookId, event_id: eventId, attempt, status, detail, ms };
+      log.info({ ...fields, again_at: isoOrNull(again) }, 'webhook');
     },
 
     plan(faults: readonly string[]): void {

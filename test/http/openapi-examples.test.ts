@@ -33,10 +33,14 @@ const requests = operationsOf(document).flatMap(({ name, method, path, operation
 
 /** Something that is there, for the routes that change it. */
 async function create(path: string): Promise<string> {
-  const isEmail = path.startsWith('/v1/emails');
+  const noun = path.split('/{')[0] ?? '';
   const scheduled_at = new Date(Date.now() + 3_600_000).toISOString();
-  const email = { from: 'a@example.com', to: 'b@example.com', subject: 's', text: 't', scheduled_at };
-  const created = await postrider.api('POST', path.split('/{')[0] ?? '', isEmail ? email : { name: 'k' });
+  const bodies: Readonly<Record<string, object>> = {
+    '/v1/emails': { from: 'a@example.com', to: 'b@example.com', subject: 's', text: 't', scheduled_at },
+    '/v1/webhooks': { endpoint: 'https://a.example/', events: ['email.sent'] },
+    '/v1/api-keys': { name: 'k' },
+  };
+  const created = await postrider.api('POST', noun, bodies[noun]);
   return created.body.id;
 }
 

@@ -39,7 +39,7 @@ export async function openApi({
   const pressure: Pressure = { overLine: null };
   const gauging = { due, deliverQueues, memory, lines: config.lines, pressure, report: report.backPressure, now };
   opened.use(openLoop('gauge', () => gauge(gauging), { everyMs: 1_000, onTrouble: report.trouble }));
-  const client = opened.use(openWebhookClient({ allowPrivateNetworks: config.webhooksMayGoPrivate }));
+  const client = opened.use(openWebhookClient(config.posting.client));
   const fleet = { plans, transportStates, allotments, budgets, now };
   const surveying = survey.bind(null, fleet);
   const limits = { maxAttachmentBytes: config.MAX_ATTACHMENT_BYTES, routes: () => Object.keys(plans.plan.routes), now };

@@ -14,13 +14,14 @@ import { openWebhookClient } from './outbound/webhook-client.ts';
 import { deliver } from './pipeline/deliver.ts';
 import { dispatch } from './pipeline/dispatch.ts';
 import { feed } from './pipeline/feed.ts';
+import { forward } from './pipeline/forward.ts';
 import { gather } from './pipeline/gather.ts';
 import { notify } from './pipeline/notify.ts';
 import { post } from './pipeline/post.ts';
 import { settle } from './pipeline/settle.ts';
 import { makeMemory, tend } from './pipeline/tend.ts';
 import { deliverQueueNames, type JobData, openDeliverQueues } from './queue/deliver-queue.ts';
-import { type JobIn, openQueue, openWorker } from './queue/jobs.ts';
+import { type JobIn, openWorker } from './queue/jobs.ts';
 import { openLoop } from './queue/loop.ts';
 import { makeNudge } from './queue/nudge.ts';
 import { openBell } from './store/bell.ts';
@@ -31,12 +32,12 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const { config, report, plans, stopping, connect, openStore, opened } = ground;
   const { policies } = config;
   const redis = await connect('wait');
-  const { emails, due, webhooks, deliveries, inbox, transportStates, budgets, allotments } = await openStore(redis);
+  const { emails, due, webhooks, deliveries, posts, inbox, transportStates, budgets, allotments } =
+    await openStore(redis);
   const worker = `${hostname()}-${process.pid}-${newId('rq')}`;
   const outbox = opened.use(await openOutbox(redis, await connect('wait'), worker, config.WORKER_LOCK));
   const queues = { redis: await connect('wait', 'queue'), prefix: queuePrefix };
   const deliverQueues = opened.use(openDeliverQueues(queues));
-  const postQueue = opened.use(openQueue('post', queues));
   const captured = { capture: inbox.add, newId: () => newId('mi'), now };
   const fixed = [openSandboxTransport({ slowMs: 3_000 }), ...(config.devInbox ? [openInboxTransport(captured)] : [])];
   opened.defer(() => allotments.leave(Object.keys(plans.plan.transports), worker));
@@ -47,7 +48,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
     transports.update(plan);
     nudge.nudge();
   });
-  const client = opened.use(openWebhookClient({ allowPrivateNetworks: config.webhooksMayGoPrivate }));
+  const client = opened.use(openWebhookClient(config.posting.client));
   const files = opened.use(openAttachmentClient({ allowPrivateNetworks: config.ATTACHMENT_ALLOW_PRIVATE_NETWORKS }));
 
   const gathering = gather.bind(null, { emails, client: files, maxBytes: config.MAX_ATTACHMENT_BYTES });
@@ -56,9 +57,25 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const sending = { gather: gathering, compose, dispatch: dispatching, settle: settling };
   const delivering = { emails, due, ...sending, newId, now };
   const tending = { ...fleet, memory: makeMemory(), allotments, nudge, worker, onTrouble: report.trouble, newId, now };
-  const scheduleMs = config.WEBHOOK_SCHEDULE;
-  const posting = { outbox, webhooks, emails, deliveries, client, scheduleMs, report: report.posted, now, rand };
-  const notifying = { outbox, webhooks, emails, postQueue };
+  const postNudge = makeNudge();
+  const notifying = { outbox, webhooks, emails, posts, wake: postNudge.nudge, now };
+  const posting = {
+    outbox,
+    webhooks,
+    emails,
+    deliveries,
+    posts,
+    client,
+    policy: config.posting.policy,
+    newId,
+    now,
+    rand,
+  };
+  const forwarding = {
+    ...{ posts, webhooks, post: post.bind(null, { ...posting, report: report.posted }) },
+    ...{ rounds: new Map(), inHand: { posts: 0 }, nudge: postNudge, onTrouble: report.trouble, now },
+    ...{ concurrency: config.WORKER_CONCURRENCY, leaseMs: config.posting.leaseMs },
+  };
   const bell = opened.use(openBell(await connect('wait')));
   const feeding = { due, bell, deliverQueues, ...config.feeding, wait: makeNudge().wait.bind(null, 0), newId, now };
 
@@ -71,7 +88,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
     const run = ({ id, data }: JobIn<JobData>) => stage({ id, emails: data.emails });
     opened.use(await openWorker(deliverQueueNames[lane], run, queues, workers));
   }
-  opened.use(await openWorker('post', ({ id }) => post(posting, id), queues, workers));
+  opened.use(openLoop('forward', (stop) => forward(forwarding, stop), { everyMs: 0, onTrouble: report.trouble }));
   opened.use(openLoop('notify', (stop) => notify(notifying, stop), { everyMs: 0, onTrouble: report.trouble }));
   opened.use(openLoop('tend', (stop) => tend(tending, stop), { everyMs: 0, onTrouble: report.trouble }));
   opened.use(openLoop('feed', (stop) => feed(feeding, stop), { everyMs: 0, onTrouble: report.trouble }));

@@ -67,7 +67,7 @@ export const settings = z.object({
   WORKER_CONCURRENCY: expects(
     wholeNumber(1, 10_000).prefault('50'),
     'a whole number from 1',
-    'Emails of each lane, and as many webhooks, one worker has in hand at a time.',
+    'Emails of each lane, and as many webhooks, one worker has in hand at a time; beside these, each webhook endpoint has one.',
   ),
   WORKER_MAIL_BYTES: expects(
     byteSize.prefault('64mb'),
@@ -94,6 +94,16 @@ export const settings = z.object({
     durations.prefault('5s,5m,30m,2h,5h,10h,14h,20h,24h'),
     'durations such as `10s,2m,1h`',
     'Waits between tries of a webhook that was not answered with 2xx.',
+  ),
+  WEBHOOK_TIMEOUT: expects(
+    duration(100).prefault('15s'),
+    'a duration such as `15s`',
+    'How long a webhook may take, from connecting to the end of its answer.',
+  ),
+  WEBHOOK_DISABLE_AFTER: expects(
+    duration(0).prefault('5d'),
+    'a duration such as `5d`',
+    'A webhook endpoint that failed for so long without one success is disabled.',
   ),
   WEBHOOK_ALLOW_PRIVATE_NETWORKS: expects(
     flag.optional(),
@@ -147,7 +157,6 @@ function decided(given: z.output<typeof settings>) {
   const scheduleMs = given.RETRY_SCHEDULE;
   return {
     devInbox,
-    webhooksMayGoPrivate: given.WEBHOOK_ALLOW_PRIVATE_NETWORKS ?? devInbox,
     /** Beyond these new mail is refused. */
     lines: { waitingEmails: given.MAX_WAITING_EMAILS, redisMemory: given.MAX_REDIS_MEMORY },
     policies: {
@@ -156,6 +165,15 @@ function decided(given: z.output<typeof settings>) {
     },
     /** A job has no more emails than a worker takes in hand at a time. */
     feeding: { jobSize: Math.min(given.WORKER_CONCURRENCY, 25), leaseMs: given.WORKER_LOCK },
+    posting: {
+      policy: { scheduleMs: given.WEBHOOK_SCHEDULE, disableAfterMs: given.WEBHOOK_DISABLE_AFTER },
+      client: {
+        allowPrivateNetworks: given.WEBHOOK_ALLOW_PRIVATE_NETWORKS ?? devInbox,
+        deadlineMs: given.WEBHOOK_TIMEOUT,
+      },
+      /** What is posted is settled well before it ends. */
+      leaseMs: given.WEBHOOK_TIMEOUT + given.WORKER_LOCK,
+    },
     workers: {
       concurrency: given.WORKER_CONCURRENCY,
       lockMs: given.WORKER_LOCK,

@@ -6,10 +6,9 @@ import { signatureHeaders, signingSecrets } from './webhook-signature.ts';
 
 export type IdentifiedPayload = { readonly id: string; readonly payload: EventPayload };
 
-/** One object; for an endpoint that takes batches a list, each of whose events says its id, as the `webhook-id` is that of the batch. */
-export function bodyOf(events: readonly IdentifiedPayload[], { batch }: Pick<Webhook, 'batch'>): string {
-  const [first] = events;
-  if (batch === null && events.length === 1 && first !== undefined) return JSON.stringify(first.payload);
+/** One object, or a list as a batch has it: each of its events says its id, as the `webhook-id` is that of the batch. */
+export function bodyOf(events: readonly IdentifiedPayload[], isBatch: boolean): string {
+  if (!isBatch) return JSON.stringify(events[0]?.payload);
   return JSON.stringify(events.map(({ id, payload }) => ({ id, ...payload })));
 }
 

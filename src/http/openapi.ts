@@ -16,7 +16,7 @@ export async function describeApi(version: string): Promise<ApiDocument> {
   const routes = listRoutes({
     emails: { load: unused, read: unused, find: unused, timeline: unused },
     webhooks: { add: unused, get: unused, all: unused, change: unused, remove: unused },
-    posts: { failingSince: unused },
+    posts: { failingSince: unused, drop: unused, forget: unused },
     rehearse: unused,
     creations: { begin: unused, end: unused },
     transports: { survey: unused, verify: unused, pause: unused, resume: unused },

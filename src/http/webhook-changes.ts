@@ -19,7 +19,7 @@ import { webhookConfig as config, findWebhook, refuseWebhook } from './webhooks.
 
 type Deps = {
   webhooks: Pick<Webhooks, 'get' | 'change'>;
-  posts: Pick<Posts, 'failingSince'>;
+  posts: Pick<Posts, 'failingSince' | 'drop'>;
   rehearse(webhook: Webhook): Promise<Rehearsal>;
   entropy(bytes: number): Uint8Array;
   now(): number;
@@ -59,6 +59,8 @@ export function webhookChangeRoutes(deps: Deps): Routes {
       handler: async ({ params: { id }, body }) => {
         const webhook = await deps.webhooks.change(id, (was) => ({ webhook: changedWebhook(was, body) ?? tooMany() }));
         if (webhook === null) refuseWebhook(id);
+        // Disabled it waits for nothing any more, and enabled it begins anew.
+        if (body.status !== undefined) await deps.posts.drop(id);
         const [failingSince = null] = await deps.posts.failingSince([id]);
         return webhookViewOf(webhook, failingSince, deps.now());
       },

@@ -4,8 +4,6 @@ import type { PostResult } from '../domain/post.ts';
 import { describeTrouble } from './network-trouble.ts';
 import { PrivateNetworkError, publicLookup, refusePrivateLiteral } from './private-networks.ts';
 
-/** Over the whole exchange: connecting, sending, and reading the answer. */
-const deadlineMs = 15_000;
 /** Bytes of an answer that are read; the rest is dropped with its connection. */
 const maxAnswerBytes = 16 * 1_024;
 
@@ -14,14 +12,15 @@ export type WebhookClient = AsyncDisposable & {
   post(url: string, headers: Readonly<Record<string, string>>, body: string): Promise<PostResult>;
 };
 
-export function openWebhookClient(options: { allowPrivateNetworks: boolean; deadlineMs?: number }): WebhookClient {
-  const timeoutMs = options.deadlineMs ?? deadlineMs;
+/** @param deadlineMs over the whole exchange: connecting, sending, and reading the answer */
+export function openWebhookClient(options: { allowPrivateNetworks: boolean; deadlineMs: number }): WebhookClient {
+  const { deadlineMs } = options;
   const agent = new Agent({
     // As many as there are posts at a time: one that waited for a connection would spend its deadline waiting.
     connections: null,
-    headersTimeout: timeoutMs,
-    bodyTimeout: timeoutMs,
-    connect: { timeout: timeoutMs, ...(options.allowPrivateNetworks ? {} : { lookup: publicLookup }) },
+    headersTimeout: deadlineMs,
+    bodyTimeout: deadlineMs,
+    connect: { timeout: deadlineMs, ...(options.allowPrivateNetworks ? {} : { lookup: publicLookup }) },
   });
 
   return {
@@ -30,7 +29,7 @@ export function openWebhookClient(options: { allowPrivateNetworks: boolean; dead
       const ms = () => Math.round((performance.now() - startedAt) * 10) / 10;
       try {
         if (!options.allowPrivateNetworks) refusePrivateLiteral(new URL(url));
-        const signal = AbortSignal.timeout(timeoutMs);
+        const signal = AbortSignal.timeout(deadlineMs);
         const answer = await request(url, { dispatcher: agent, method: 'POST', headers, body, signal });
         const { statusCode: status } = answer;
         const { text, isWhole } = await readSome(answer.body);

@@ -1,38 +1,39 @@
-/** notify: events from the outbox become one job for each endpoint that wants them. */
+/** notify: events from the outbox wait for each endpoint that wants them. */
 import type { EmailFacts } from '../domain/email.ts';
-import { postId } from '../domain/post.ts';
 import { type Listener, wants } from '../domain/webhook.ts';
-import type { JobQueue } from '../queue/jobs.ts';
 import type { Emails } from '../store/emails.ts';
 import type { Outbox, OutboxEntry } from '../store/outbox.ts';
+import type { Posts } from '../store/posts.ts';
 import type { Webhooks } from '../store/webhooks.ts';
 
 type Deps = {
   outbox: Pick<Outbox, 'next' | 'acknowledge'>;
   webhooks: Pick<Webhooks, 'listeners'>;
   emails: Pick<Emails, 'facts'>;
-  postQueue: Pick<JobQueue, 'add'>;
+  posts: Pick<Posts, 'hand'>;
+  /** Has what waits looked at now. */
+  wake(): void;
+  now(): number;
 };
 
 /** Events taken at a time: enough to spread the cost of a round trip, few enough to hold in memory. */
 const batchSize = 500;
 
-/** Handles the next batch; waits a moment when there is none. Acknowledged only once its jobs are in the queue. */
+/** Handles the next batch; waits a moment when there is none. Where nobody listens, its events are not even read. */
 export async function notify(deps: Deps, stop: AbortSignal): Promise<void> {
   const entries = await deps.outbox.next(batchSize, stop);
   if (entries.length === 0) return;
-  const listeners = await deps.webhooks.listeners();
+  const listeners = (await deps.webhooks.listeners()).filter(({ status }) => status === 'enabled');
+  if (listeners.length === 0) return deps.outbox.acknowledge(entries);
   const facts = await factsFor(deps, entries, listeners);
-  const ids = listeners.length === 0 ? [] : entries.flatMap((entry) => postsFor(entry, listeners, facts));
-  await deps.postQueue.add(ids);
-  await deps.outbox.acknowledge(entries);
+  const handed = entries.map((entry) => ({ place: entry.place, webhookIds: wantedBy(entry, listeners, facts) }));
+  await deps.posts.hand(handed, deps.now());
+  deps.wake();
 }
 
-function postsFor({ place, event }: OutboxEntry, listeners: readonly Listener[], facts: FactsById): string[] {
+function wantedBy({ event }: OutboxEntry, listeners: readonly Listener[], facts: FactsById): string[] {
   const known = 'emailId' in event ? (facts.get(event.emailId) ?? null) : null;
-  return listeners
-    .filter((listener) => wants(listener, event, known))
-    .map(({ id }) => postId({ place, webhookId: id }));
+  return listeners.filter((listener) => wants(listener, event, known)).map(({ id }) => id);
 }
 
 type FactsById = ReadonlyMap<string, EmailFacts>;

@@ -21,7 +21,7 @@ export async function rehearse(deps: Deps, webhook: Webhook): Promise<Rehearsal>
   const eventId = deps.newId('ev');
   const now = deps.now();
   const type = webhook.events.includes('email.sent') ? 'email.sent' : (webhook.events[0] ?? 'email.sent');
-  const body = bodyOf([{ id: eventId, payload: sampleEvent(type, now) }], webhook);
+  const body = bodyOf([{ id: eventId, payload: sampleEvent(type, now) }], webhook.batch !== null);
   const result = await deps.client.post(webhook.endpoint, requestHeaders(webhook, eventId, body, now), body);
   return { eventId, type, result };
 }

@@ -1,8 +1,7 @@
-/** Signatures a Standard Webhooks library accepts, secrets that stay sealed, and when a POST is tried again. */
+/** Signatures a Standard Webhooks library accepts, secrets that stay sealed. */
 import { randomBytes } from 'node:crypto';
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, it } from 'vitest';
-import { decidePost, postId, readPostId } from '../../src/domain/post.ts';
 import { seal, unseal } from '../../src/domain/secret-box.ts';
 import { webhookRequest } from '../../src/domain/webhook.ts';
 import { signatureHeaders, webhookSecret } from '../../src/domain/webhook-signature.ts';
@@ -35,27 +34,6 @@ describe('a sealed secret', () => {
     expect(sealed).not.toContain('whsec');
     expect(() => unseal(sealed, randomBytes(32))).toThrow();
     expect(() => unseal(`${sealed.slice(0, -2)}AA`, key)).toThrow();
-  });
-});
-
-describe('a POST', () => {
-  const schedule = [5_000, 300_000];
-
-  it.each([200, 204, 299])('answered %i is done', (status) => {
-    expect(decidePost({ status }, 1, schedule, 0, 0)).toEqual({ done: true });
-  });
-
-  it.each([0, 100, 301, 302, 404, 429, 500, 503])('answered %i is tried again on the schedule', (status) => {
-    expect(decidePost({ status }, 1, schedule, 1_000, 0)).toEqual({ again: 6_000 });
-    expect(decidePost({ status }, 2, schedule, 1_000, 0)).toEqual({ again: 301_000 });
-  });
-
-  it('is given up after the last wait of the schedule', () => {
-    expect(decidePost({ status: 500 }, 3, schedule, 0, 0)).toEqual({ done: true });
-  });
-
-  it('finds its endpoint and event by its job id', () => {
-    expect(readPostId(postId({ webhookId: 'wh_1', place: '17-0' }))).toEqual({ webhookId: 'wh_1', place: '17-0' });
   });
 });
 

@@ -24,7 +24,7 @@ describe('a webhook client that may not reach private networks', () => {
       let connections = 0;
       await using target = await serve((_, response) => response.end());
       target.server.on('connection', () => connections++);
-      await using client = openWebhookClient({ allowPrivateNetworks: false });
+      await using client = openWebhookClient({ allowPrivateNetworks: false, deadlineMs: 15_000 });
       expect(await client.post(`http://${host}:${target.port}/`, {}, '{}')).toMatchObject({
         status: 0,
         detail: expect.stringContaining('private network'),
@@ -41,7 +41,7 @@ describe('a webhook client', () => {
       paths.push(request.url);
       response.writeHead(307, { location: '/elsewhere' }).end();
     });
-    await using client = openWebhookClient({ allowPrivateNetworks: true });
+    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 15_000 });
     expect(await client.post(`http://127.0.0.1:${target.port}/first`, {}, '{}')).toMatchObject({
       status: 307,
       detail: 'answered 307',
@@ -62,7 +62,7 @@ describe('a webhook client', () => {
       return response;
     });
     target.server.on('connection', () => connections++);
-    await using client = openWebhookClient({ allowPrivateNetworks: true });
+    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 15_000 });
     const post = (path: string) => client.post(`http://127.0.0.1:${target.port}${path}`, {}, '{}');
     for (let n = 0; n < 10; n++) expect(await post('/')).toMatchObject({ status: 200 });
     // The second POST may leave while the first connection is still being handed back; from then on they are used again.
@@ -78,7 +78,7 @@ describe('a webhook client', () => {
       await target[Symbol.asyncDispose]();
       return target;
     });
-    await using client = openWebhookClient({ allowPrivateNetworks: true });
+    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 15_000 });
     expect(await client.post(`http://127.0.0.1:${port}/`, {}, '{}')).toMatchObject({
       status: 0,
       detail: expect.stringContaining('ECONNREFUSED'),

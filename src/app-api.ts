@@ -10,6 +10,8 @@ import { accept, recall } from './pipeline/accept.ts';
 import { gauge, type Pressure } from './pipeline/gauge.ts';
 import { pause, resume } from './pipeline/pause.ts';
 import { rehearse } from './pipeline/rehearse.ts';
+import { replay } from './pipeline/replay.ts';
+import { restate } from './pipeline/restate.ts';
 import { settleChange } from './pipeline/settle.ts';
 import { survey } from './pipeline/survey.ts';
 import { verify } from './pipeline/verify.ts';
@@ -51,6 +53,8 @@ export async function openApi({
       accept: accept.bind(null, { emails, newId, now }),
       recall: recall.bind(null, { emails }),
       change: settleChange.bind(null, { emails, report: report.settled, newId, now }),
+      replay: replay.bind(null, { ...store, now }),
+      restate: restate.bind(null, store),
       rehearse: rehearse.bind(null, { client, newId, now }),
       whereabouts: whereabouts.bind(null, { ...fleet, due, deliverQueues, survey: surveying }),
       transports: {

@@ -18,6 +18,7 @@ import { forward } from './pipeline/forward.ts';
 import { gather } from './pipeline/gather.ts';
 import { notify } from './pipeline/notify.ts';
 import { post } from './pipeline/post.ts';
+import { restate } from './pipeline/restate.ts';
 import { settle } from './pipeline/settle.ts';
 import { makeMemory, tend } from './pipeline/tend.ts';
 import { deliverQueueNames, type JobData, openDeliverQueues } from './queue/deliver-queue.ts';
@@ -32,7 +33,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const { config, report, plans, stopping, connect, openStore, opened } = ground;
   const { policies } = config;
   const redis = await connect('wait');
-  const { emails, due, webhooks, deliveries, posts, inbox, transportStates, budgets, allotments } =
+  const { emails, due, webhooks, deliveries, posts, events, inbox, transportStates, budgets, allotments } =
     await openStore(redis);
   const worker = `${hostname()}-${process.pid}-${newId('rq')}`;
   const outbox = opened.use(await openOutbox(redis, await connect('wait'), worker, config.WORKER_LOCK));
@@ -72,7 +73,11 @@ export async function openWorkers(ground: Ground): Promise<void> {
     rand,
   };
   const forwarding = {
-    ...{ posts, webhooks, post: post.bind(null, { ...posting, report: report.posted }) },
+    ...{
+      posts,
+      webhooks,
+      post: post.bind(null, { ...posting, restate: restate.bind(null, { events, emails }), report: report.posted }),
+    },
     ...{ rounds: new Map(), inHand: { posts: 0 }, nudge: postNudge, onTrouble: report.trouble, now },
     ...{ concurrency: config.WORKER_CONCURRENCY, leaseMs: config.posting.leaseMs },
   };

@@ -10,6 +10,8 @@ import { healthRoutes } from './health.ts';
 import type { Routes } from './server.ts';
 import { transportRoutes } from './transports.ts';
 import { webhookChangeRoutes } from './webhook-changes.ts';
+import { webhookDeliveryRoutes } from './webhook-deliveries.ts';
+import { webhookReplayRoutes } from './webhook-replay.ts';
 import { webhookRoutes } from './webhooks.ts';
 
 type Deps = Parameters<typeof emailRoutes>[0] &
@@ -17,6 +19,8 @@ type Deps = Parameters<typeof emailRoutes>[0] &
   Parameters<typeof historyRoutes>[0] &
   Parameters<typeof webhookRoutes>[0] &
   Parameters<typeof webhookChangeRoutes>[0] &
+  Parameters<typeof webhookDeliveryRoutes>[0] &
+  Parameters<typeof webhookReplayRoutes>[0] &
   Parameters<typeof transportRoutes>[0] &
   Parameters<typeof apiKeyRoutes>[0] &
   Parameters<typeof healthRoutes>[0] &
@@ -34,6 +38,8 @@ export function listRoutes(deps: Deps): { open: Routes[]; api: Routes[] } {
       historyRoutes(deps),
       webhookRoutes(deps),
       webhookChangeRoutes(deps),
+      webhookDeliveryRoutes(deps),
+      webhookReplayRoutes(deps),
       transportRoutes(deps),
       apiKeyRoutes(deps),
     ],

@@ -1,6 +1,6 @@
 /** post: one try of one parcel at one endpoint. Signs, POSTs, decides, and writes down what it came to. */
-import { type Delivery, deliveryId, isBatch, placesIn } from '../domain/delivery.ts';
-import { type EventType, eventPayload, type OutboxEvent } from '../domain/event.ts';
+import { type Delivery, deliveryId, isBatch } from '../domain/delivery.ts';
+import type { EventType } from '../domain/event.ts';
 import type { IdPrefix } from '../domain/id.ts';
 import {
   decidePost,
@@ -11,21 +11,19 @@ import {
   pauseMs,
 } from '../domain/post.ts';
 import { disabledWebhook, type Webhook } from '../domain/webhook.ts';
-import { batchId, bodyOf, requestHeaders } from '../domain/webhook-request.ts';
+import { batchId, bodyOf, type IdentifiedPayload, requestHeaders } from '../domain/webhook-request.ts';
 import type { WebhookClient } from '../outbound/webhook-client.ts';
 import type { Deliveries } from '../store/deliveries.ts';
-import type { Emails } from '../store/emails.ts';
-import type { Outbox } from '../store/outbox.ts';
 import type { Posts, TakenPosts } from '../store/posts.ts';
 import type { Webhooks } from '../store/webhooks.ts';
 
 export type PostDeps = {
-  outbox: Pick<Outbox, 'at'>;
   webhooks: Pick<Webhooks, 'change'>;
-  emails: Pick<Emails, 'facts'>;
   deliveries: Pick<Deliveries, 'of'>;
   posts: Pick<Posts, 'settle' | 'drop'>;
   client: Pick<WebhookClient, 'post'>;
+  /** What a parcel says; what is no longer stored is left out. */
+  restate(parcel: string): Promise<IdentifiedPayload[]>;
   policy: PostPolicy;
   report(posted: PostReport): void;
   newId(prefix: IdPrefix): string;
@@ -41,16 +39,16 @@ const maxTries = 30;
 
 export async function post(deps: PostDeps, webhook: Webhook, taken: Parcel): Promise<void> {
   const { parcel } = taken;
-  const [events, before] = await Promise.all([read(deps, parcel), deps.deliveries.of(webhook.id, parcel)]);
+  const [events, before] = await Promise.all([deps.restate(parcel), deps.deliveries.of(webhook.id, parcel)]);
   const first = events[0];
   if (first === undefined) return lose(deps, webhook, taken, before);
   const webhookId = isBatch(parcel) ? batchId(parcel) : first.id;
-  const body = bodyOf(await payloads(deps, events), isBatch(parcel));
+  const body = bodyOf(events, isBatch(parcel));
   const at = deps.now();
   const result = await deps.client.post(webhook.endpoint, requestHeaders(webhook, webhookId, body, at), body);
   const attempt = roundOf(before) + 1;
   const decision = decidePost(result, { attempt, now: deps.now(), rand: deps.rand() }, taken.health, deps.policy);
-  const types = [...new Set(events.map(({ type }) => type))];
+  const types = [...new Set(events.map(({ payload }) => payload.type))];
   const delivery = tried(before ?? newDelivery(parcel, webhookId, types), at, result, decision);
   await settle(deps, webhook, taken, { delivery, result, decision });
 }
@@ -91,21 +89,6 @@ async function lose(deps: PostDeps, webhook: Webhook, taken: Parcel, before: Del
 }
 
 const lostReason = 'its events are no longer stored: they were kept for as long as RETENTION_EVENTS says';
-
-async function read({ outbox }: PostDeps, parcel: string): Promise<OutboxEvent[]> {
-  const events = await Promise.all(placesIn(parcel).map((place) => outbox.at(place)));
-  return events.filter((event) => event !== null);
-}
-
-async function payloads({ emails }: PostDeps, events: readonly OutboxEvent[]) {
-  const ids = [...new Set(events.flatMap((event) => ('emailId' in event ? [event.emailId] : [])))];
-  const found = await emails.facts(ids);
-  const facts = new Map(ids.map((id, index) => [id, found[index] ?? null]));
-  return events.map((event) => ({
-    id: event.id,
-    payload: eventPayload(event, 'emailId' in event ? (facts.get(event.emailId) ?? null) : null),
-  }));
-}
 
 function newDelivery(parcel: string, webhookId: string, types: readonly EventType[]): Delivery {
   return {

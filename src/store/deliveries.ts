@@ -1,6 +1,14 @@
 /** The log of deliveries: what was tried at an endpoint, packed small, since thousands are kept. */
 import type { Redis } from 'ioredis';
-import { type Delivery, type DeliveryStatus, deliveryId, isBatch, type Try } from '../domain/delivery.ts';
+import {
+  type Delivery,
+  type DeliveryStatus,
+  deliveryId,
+  deliveryStatuses,
+  isBatch,
+  placesIn,
+  type Try,
+} from '../domain/delivery.ts';
 import type { EventType } from '../domain/event.ts';
 import { batchId } from '../domain/webhook-request.ts';
 import { keys } from './keys.ts';
@@ -48,12 +56,80 @@ export function unpackDelivery(json: string, status: DeliveryStatus): Delivery {
   };
 }
 
+export type DeliveryQuery = {
+  readonly status?: DeliveryStatus | undefined;
+  readonly eventType?: EventType | undefined;
+  /** An event by its id and, where it is still stored, its place, by which it is found in batches. */
+  readonly event?: { readonly id: string; readonly place: string | null } | undefined;
+  readonly limit: number;
+  readonly after?: string | undefined;
+  readonly before?: string | undefined;
+};
+
+type Entry = { readonly id: string; readonly status: DeliveryStatus };
+
+/** Of each status at most; the store keeps fewer, but for what an endpoint that fails now and then has to be tried again. */
+const mostListed = 2_000;
+/** Records read in one round trip. */
+const chunkSize = 100;
+
 export function openDeliveries(redis: Redis) {
+  /** Newest first. */
+  async function entries(webhookId: string, statuses: readonly DeliveryStatus[]): Promise<Entry[]> {
+    const found = await Promise.all(
+      statuses.map((status) => redis.zrevrange(keys.deliveriesBy(webhookId, status), 0, mostListed - 1)),
+    );
+    const all = found.flatMap((ids, index) => ids.map((id) => ({ id, status: statuses[index] ?? 'failed' })));
+    return all.sort((a, b) => (a.id < b.id ? 1 : -1));
+  }
+
+  async function read(webhookId: string, wanted: readonly Entry[]): Promise<Delivery[]> {
+    if (wanted.length === 0) return [];
+    const records = await redis.hmget(keys.deliveries(webhookId), ...wanted.map(({ id }) => id));
+    // Between the two reads it may be trimmed.
+    return wanted.flatMap(({ status }, index) => (records[index] ? [unpackDelivery(records[index], status)] : []));
+  }
+
   return {
     /** What was tried of a parcel before; null when nothing was. */
     async of(webhookId: string, parcel: string): Promise<Delivery | null> {
       const json = await redis.hget(keys.deliveries(webhookId), deliveryId(parcel));
       return json === null ? null : unpackDelivery(json, 'pending');
     },
+
+    async get(webhookId: string, id: string): Promise<Delivery | null> {
+      const scores = await Promise.all(
+        deliveryStatuses.map((status) => redis.zscore(keys.deliveriesBy(webhookId, status), id)),
+      );
+      const status = deliveryStatuses[scores.findIndex((score) => score !== null)];
+      return status === undefined ? null : ((await read(webhookId, [{ id, status }]))[0] ?? null);
+    },
+
+    /** What came back at each try that failed, by its number from 1; null where nothing is kept. */
+    async answers(webhookId: string, { id, attempts }: Delivery): Promise<(string | null)[]> {
+      const names = Array.from({ length: attempts }, (_, n) => `${id}.${n + 1}`);
+      return names.length === 0 ? [] : redis.hmget(keys.answers(webhookId), ...names);
+    },
+
+    /** A page, newest first; `hasMore` looks onwards in the direction of the request. */
+    async page(webhookId: string, query: DeliveryQuery): Promise<{ page: Delivery[]; hasMore: boolean }> {
+      const { status, after, before, limit } = query;
+      const all = await entries(webhookId, status === undefined ? deliveryStatuses : [status]);
+      const isUpwards = after === undefined && before !== undefined;
+      const onwards = isUpwards
+        ? all.filter(({ id }) => id > before).reverse()
+        : all.filter(({ id }) => after === undefined || id < after);
+      const found: Delivery[] = [];
+      for (let from = 0; from < onwards.length && found.length <= limit; from += chunkSize)
+        found.push(...(await read(webhookId, onwards.slice(from, from + chunkSize))).filter(fits.bind(null, query)));
+      const page = found.slice(0, limit);
+      return { page: isUpwards ? page.reverse() : page, hasMore: found.length > limit };
+    },
   };
+}
+
+function fits({ eventType, event }: DeliveryQuery, { types, webhookId, parcel }: Delivery): boolean {
+  if (eventType !== undefined && !types.includes(eventType)) return false;
+  if (event === undefined) return true;
+  return webhookId === event.id || (event.place !== null && placesIn(parcel).includes(event.place));
 }

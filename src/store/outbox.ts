@@ -68,12 +68,6 @@ export async function openOutbox(redis: Redis, blocking: Redis, consumer: string
       if (entries.length > 0) await redis.xack(keys.outbox, outboxGroup, ...entries.map((entry) => entry.place));
     },
 
-    /** The event at a place; null once it has been trimmed. */
-    async at(place: string): Promise<OutboxEvent | null> {
-      const rows = await redis.xrange(keys.outbox, place, place);
-      return rows.flatMap(toEntry)[0]?.event ?? null;
-    },
-
     async [Symbol.asyncDispose](): Promise<void> {
       blocking.disconnect();
       await removeConsumers(redis, (name) => name === consumer).catch(() => {}); // Redis is away: the next one to open does it
@@ -107,7 +101,8 @@ function rowsOf(read: unknown): StreamRows {
   return (Object.values(read as Record<string, StreamRows>)[0] ?? []) as StreamRows;
 }
 
-function toEntry([place, fields]: [string, string[]]): OutboxEntry[] {
+/** @returns one entry, or none for what is no event */
+export function toEntry([place, fields]: [string, string[]]): OutboxEntry[] {
   const json = fields[fields.indexOf('event') + 1];
   if (json === undefined) return [];
   const read = {

@@ -140,3 +140,17 @@ redis.call('ZUNIONSTORE', KEYS[6], 2, KEYS[6], KEYS[5])
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[5])
 redis.call('ZREM', KEYS[4], ARGV[1])
 return 1`);
+
+/**
+ * Has parcels go out again, now, also to an endpoint that is left alone for a while; those in hand go out as it is. KEYS posts posting health
+ * postsDue; ARGV id now, then parcels. Those of one call keep their order by fractions of a millisecond.
+ */
+export const againScript = script(`
+for i = 3, #ARGV do
+  if not redis.call('ZSCORE', KEYS[2], ARGV[i]) then
+    redis.call('ZADD', KEYS[1], 'LT', string.format('%.4f', ARGV[2] - 1 + (i - 3) / 2048), ARGV[i])
+  end
+end
+redis.call('HDEL', KEYS[3], 'restUntil')
+redis.call('ZADD', KEYS[4], 'LT', ARGV[2], ARGV[1])
+return 1`);

@@ -6,7 +6,7 @@ import type { Webhook } from '../domain/webhook.ts';
 import { packDelivery } from './deliveries.ts';
 import { keys } from './keys.ts';
 import { outboxGroup } from './outbox.ts';
-import { dropScript, handScript, settleScript, takeScript } from './post-scripts.ts';
+import { againScript, dropScript, handScript, settleScript, takeScript } from './post-scripts.ts';
 
 export type Posts = ReturnType<typeof openPosts>;
 
@@ -42,6 +42,7 @@ const keptAnswers = 200;
 
 /** Additions of one script, which holds Redis up for a few milliseconds. */
 const maxAdditions = 5_000;
+const maxAgain = 1_000;
 
 export function openPosts(redis: Redis) {
   const fourOf = (id: string) => [keys.posts(id), keys.posting(id), keys.health(id), keys.postsDue];
@@ -96,6 +97,12 @@ export function openPosts(redis: Redis) {
       const kept = [answer ? `${delivery.id}.${delivery.attempts}` : '', answer ?? '', keptAnswers];
       const args = [...parcel, ...record, ...health, keptDeliveries, ...kept];
       return (await settleScript(redis, names, args)) === 1;
+    },
+
+    /** Has parcels go out now, whether they wait already or went out before. */
+    async again(id: string, parcels: readonly string[], now: number): Promise<void> {
+      for (let from = 0; from < parcels.length; from += maxAgain)
+        await againScript(redis, fourOf(id), [id, now, ...parcels.slice(from, from + maxAgain)]);
     },
 
     /** Forgets what waits for an endpoint and how it fared: it is disabled, or begins anew. */

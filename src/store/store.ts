@@ -8,6 +8,7 @@ import { openCreations } from './creations.ts';
 import { openDeliveries } from './deliveries.ts';
 import { openDue } from './due.ts';
 import { openEmails } from './emails.ts';
+import { openEvents } from './events.ts';
 import { openInbox } from './inbox.ts';
 import { openPosts } from './posts.ts';
 import { openRateLimits } from './rate-limits.ts';
@@ -28,6 +29,7 @@ export async function openStore(redis: Redis, secretKey: Uint8Array, newIv: () =
     webhooks,
     deliveries: openDeliveries(redis),
     posts: openPosts(redis),
+    events: openEvents(redis),
     inbox: openInbox(redis),
     apiKeys: openApiKeys(redis),
     creations: openCreations(redis, secretKey),

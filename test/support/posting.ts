@@ -10,8 +10,11 @@ import { openWebhookClient } from '../../src/outbound/webhook-client.ts';
 import { forward, type Rounds } from '../../src/pipeline/forward.ts';
 import { notify } from '../../src/pipeline/notify.ts';
 import { post } from '../../src/pipeline/post.ts';
+import { replay } from '../../src/pipeline/replay.ts';
+import { restate } from '../../src/pipeline/restate.ts';
 import { openDeliveries } from '../../src/store/deliveries.ts';
 import { openEmails } from '../../src/store/emails.ts';
+import { openEvents } from '../../src/store/events.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openOutbox } from '../../src/store/outbox.ts';
 import { openPosts } from '../../src/store/posts.ts';
@@ -51,7 +54,17 @@ export async function openPosting(server: TestRedis, options: { deadlineMs?: num
   const rounds: Rounds = new Map();
   let now = Date.now();
   const clock = { newId, now: () => now, rand: () => 0 };
-  const stages = { outbox, webhooks, emails, deliveries, posts, ...clock };
+  const events = openEvents(redis);
+  const stages = {
+    outbox,
+    webhooks,
+    emails,
+    deliveries,
+    posts,
+    events,
+    ...clock,
+    restate: restate.bind(null, { events, emails }),
+  };
   const report = (posted: PostReport) => reports.push(posted);
   const onTrouble = (_: string, error: unknown) => {
     throw error;
@@ -69,6 +82,11 @@ export async function openPosting(server: TestRedis, options: { deadlineMs?: num
     },
     pass(ms: number) {
       now += ms;
+    },
+    /** To the time when something is due next; stays where it is when nothing is. */
+    async passToNext(): Promise<void> {
+      const [, at] = await redis.zrange(keys.postsDue, '0', '0', 'WITHSCORES');
+      if (at !== undefined) now = Math.max(now, Math.ceil(Number(at)));
     },
     async addWebhook(given: object): Promise<Webhook> {
       const request = webhookRequest.parse({ events: ['email.sent'], ...given });
@@ -98,6 +116,7 @@ export async function openPosting(server: TestRedis, options: { deadlineMs?: num
     },
     emitPlain: (event: Parameters<typeof packPlainEvent>[0]) =>
       redis.xadd(keys.outbox, '*', 'event', packPlainEvent(event)),
+    replay: replay.bind(null, stages),
     /** Everything that is in the outbox is handed to its endpoints. */
     async notifyAll(): Promise<void> {
       const waiting = async () => {

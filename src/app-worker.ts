@@ -20,6 +20,7 @@ import { notify } from './pipeline/notify.ts';
 import { post } from './pipeline/post.ts';
 import { restate } from './pipeline/restate.ts';
 import { settle } from './pipeline/settle.ts';
+import { sweep } from './pipeline/sweep.ts';
 import { makeMemory, tend } from './pipeline/tend.ts';
 import { deliverQueueNames, type JobData, openDeliverQueues } from './queue/deliver-queue.ts';
 import { type JobIn, openWorker } from './queue/jobs.ts';
@@ -29,10 +30,14 @@ import { openBell } from './store/bell.ts';
 import { queuePrefix } from './store/keys.ts';
 import { openOutbox } from './store/outbox.ts';
 
+/** Little is past its retention within a minute. */
+const sweepEveryMs = 60_000;
+
 export async function openWorkers(ground: Ground): Promise<void> {
   const { config, report, plans, stopping, connect, openStore, opened } = ground;
   const { policies } = config;
   const redis = await connect('wait');
+  const store = await openStore(redis);
   const { emails, due, webhooks, deliveries, posts, events, inbox, transportStates, budgets, allotments } =
     await openStore(redis);
   const worker = `${hostname()}-${process.pid}-${newId('rq')}`;
@@ -93,6 +98,8 @@ export async function openWorkers(ground: Ground): Promise<void> {
     const run = ({ id, data }: JobIn<JobData>) => stage({ id, emails: data.emails });
     opened.use(await openWorker(deliverQueueNames[lane], run, queues, workers));
   }
+  const sweeping = { ...store, keep: config.keep, now };
+  opened.use(openLoop('sweep', (stop) => sweep(sweeping, stop), { everyMs: sweepEveryMs, onTrouble: report.trouble }));
   opened.use(openLoop('forward', (stop) => forward(forwarding, stop), { everyMs: 0, onTrouble: report.trouble }));
   opened.use(openLoop('notify', (stop) => notify(notifying, stop), { everyMs: 0, onTrouble: report.trouble }));
   opened.use(openLoop('tend', (stop) => tend(tending, stop), { everyMs: 0, onTrouble: report.trouble }));

@@ -130,6 +130,16 @@ export const settings = z.object({
     "a share of Redis' `maxmemory` such as `90%`, or a size such as `512mb` or `2gb`",
     'New mail is refused with 503 while Redis uses this much. A share of no `maxmemory` is no line.',
   ),
+  RETENTION_EVENTS: expects(
+    duration(0).prefault('4d'),
+    'a duration such as `4d`',
+    'How long events are kept, for webhooks that are tried again and for replay. The last wait of `WEBHOOK_SCHEDULE` ends after 76 to 84 hours; what is older then is lost.',
+  ),
+  MAX_EVENTS: expects(
+    wholeNumber(1_000, 1_000_000_000).prefault('5000000'),
+    'a whole number from 1000',
+    'Events kept at most, about 250 bytes each; the oldest go first, but none that webhooks were not yet notified of.',
+  ),
   SHUTDOWN_TIMEOUT: expects(
     duration(0).prefault('20s'),
     'a duration such as `20s`',
@@ -165,6 +175,7 @@ function decided(given: z.output<typeof settings>) {
     },
     /** A job has no more emails than a worker takes in hand at a time. */
     feeding: { jobSize: Math.min(given.WORKER_CONCURRENCY, 25), leaseMs: given.WORKER_LOCK },
+    keep: { eventsMs: given.RETENTION_EVENTS, events: given.MAX_EVENTS },
     posting: {
       policy: { scheduleMs: given.WEBHOOK_SCHEDULE, disableAfterMs: given.WEBHOOK_DISABLE_AFTER },
       client: {

@@ -12,6 +12,7 @@ import { openEvents } from './events.ts';
 import { openInbox } from './inbox.ts';
 import { openPosts } from './posts.ts';
 import { openRateLimits } from './rate-limits.ts';
+import { openRetention } from './retention.ts';
 import { openTransportStates } from './transport-states.ts';
 import { openWebhooks } from './webhooks.ts';
 
@@ -33,6 +34,7 @@ export async function openStore(redis: Redis, secretKey: Uint8Array, newIv: () =
     inbox: openInbox(redis),
     apiKeys: openApiKeys(redis),
     creations: openCreations(redis, secretKey),
+    retention: openRetention(redis),
     rateLimits: openRateLimits(redis),
     transportStates: openTransportStates(redis),
     budgets: openBudgets(redis),

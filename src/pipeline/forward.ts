@@ -48,29 +48,32 @@ export async function forward(deps: Deps, stop: AbortSignal): Promise<void> {
   if (stop.aborted) await Promise.all(rounds.values());
 }
 
-/** Takes and posts until nothing is due any more. The endpoint is read anew with each take: a change holds from then on. */
+/** Takes and posts until nothing is due any more. The endpoint is read anew beside each take: a change holds from the next one on. */
 async function serve(deps: Deps, id: string, stop: AbortSignal): Promise<void> {
   const flying = new Set<Promise<void>>();
+  let read = deps.webhooks.get(id);
   while (!stop.aborted) {
-    const webhook = await deps.webhooks.get(id);
+    const webhook = await read;
     if (webhook === null || webhook.status === 'disabled') {
       await deps.posts.drop(id);
       break;
     }
-    const count = await launch(deps, webhook, flying);
-    if (flying.size === 0) break;
-    if (count === 0) await Promise.race(flying);
+    const isIdle = flying.size === 0;
+    read = deps.webhooks.get(id);
+    const [count] = await Promise.all([launch(deps, webhook, flying), read]);
+    if (count === 0 && isIdle) break;
     // Several that end together make room for one take.
-    else if (flying.size > maxPerEndpoint / 2) await Promise.race(flying);
+    const isWaiting = !count || flying.size > maxPerEndpoint / 2;
+    if (isWaiting && flying.size > 0) await Promise.race(flying);
   }
   await Promise.all(flying);
 }
 
-/** @returns how many posts were begun */
-async function launch(deps: Deps, webhook: Webhook, flying: Set<Promise<void>>): Promise<number> {
+/** @returns how many posts were begun; null when there was no room for one */
+async function launch(deps: Deps, webhook: Webhook, flying: Set<Promise<void>>): Promise<number | null> {
   const shared = deps.concurrency - deps.inHand.posts;
   const limit = Math.min(maxPerEndpoint - flying.size, Math.max(shared, flying.size === 0 ? 1 : 0));
-  if (limit <= 0) return 0;
+  if (limit <= 0) return null;
   const { leaseMs } = deps;
   const { parcels, ...taken } = await deps.posts.take(webhook, { limit, leaseMs, now: deps.now() });
   for (const parcel of parcels) {

@@ -10,7 +10,7 @@ local function index(due, posts, health, id, notBefore)
   local at = redis.call('ZRANGE', posts, 0, 0, 'WITHSCORES')[2]
   if not at then return redis.call('ZREM', due, id) end
   local rest = tonumber(redis.call('HGET', health, 'restUntil') or 0)
-  redis.call('ZADD', due, string.format('%.0f', math.max(tonumber(at), rest, notBefore)), id)
+  redis.call('ZADD', due, string.format('%.0f', math.ceil(math.max(tonumber(at), rest, notBefore))), id)
 end
 `;
 

@@ -57,10 +57,14 @@ export function webhookChangeRoutes(deps: Deps): Routes {
         'x-examples': missingWebhook,
       },
       handler: async ({ params: { id }, body }) => {
-        const webhook = await deps.webhooks.change(id, (was) => ({ webhook: changedWebhook(was, body) ?? tooMany() }));
+        let before: Webhook | null = null;
+        const webhook = await deps.webhooks.change(id, (was) => {
+          before = was;
+          return { webhook: changedWebhook(was, body) ?? tooMany() };
+        });
         if (webhook === null) refuseWebhook(id);
         // Disabled it waits for nothing any more, and enabled it begins anew.
-        if (body.status !== undefined) await deps.posts.drop(id);
+        if (webhook.status !== (before as Webhook | null)?.status) await deps.posts.drop(id);
         const [failingSince = null] = await deps.posts.failingSince([id]);
         return webhookViewOf(webhook, failingSince, deps.now());
       },

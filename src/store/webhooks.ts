@@ -11,7 +11,11 @@ export type Webhooks = ReturnType<typeof openWebhooks>;
 
 /** As it stands in the hash: what is secret is one sealed text. */
 type Stored = Listener & { readonly sealed: string };
+/** As it stood before it had more than an endpoint and events. */
+type StoredOnce = Pick<Webhook, 'id' | 'createdAt' | 'endpoint' | 'events' | 'secret'>;
 type Secrets = Pick<Webhook, 'secret' | 'previousSecret' | 'headers'>;
+
+const usual = { status: 'enabled', disabledReason: null, description: null, filter: null, batch: null } as const;
 
 /** What becomes of an endpoint, and what is told of it in the same step. */
 export type WebhookChange = { readonly webhook: Webhook; readonly event?: WebhookEvent };
@@ -40,7 +44,10 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
   }
 
   function unpack(json: string): Webhook {
-    const { sealed, ...rest }: Stored = JSON.parse(json);
+    const stored: Stored | StoredOnce = JSON.parse(json);
+    if ('secret' in stored)
+      return { ...usual, ...stored, secret: unseal(stored.secret, secretKey), previousSecret: null, headers: {} };
+    const { sealed, ...rest } = stored;
     const secrets: Secrets = JSON.parse(unseal(sealed, secretKey));
     return { ...rest, ...secrets };
   }
@@ -79,8 +86,8 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
     async listeners(): Promise<Listener[]> {
       const all = await redis.hvals(keys.webhooks);
       return all.map((json): Listener => {
-        const { sealed: _, ...listener }: Stored = JSON.parse(json);
-        return listener;
+        const { sealed: _, secret: __, ...listener }: Stored & Partial<StoredOnce> = JSON.parse(json);
+        return { ...usual, ...listener };
       });
     },
 

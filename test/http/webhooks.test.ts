@@ -4,8 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { Redis } from 'ioredis';
 import { Webhook } from 'standardwebhooks';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { seal } from '../../src/domain/secret-box.ts';
 import { keys } from '../../src/store/keys.ts';
-import { apiClient, type Postrider, startPostrider } from '../support/postrider.ts';
+import { apiClient, type Postrider, startPostrider, testSecretKey } from '../support/postrider.ts';
 import { openReceiver } from '../support/receiver.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { dataOf, resendFor } from '../support/resend.ts';
@@ -70,6 +71,25 @@ describe('an endpoint', () => {
     });
     dataOf(await resend.webhooks.update(id, { status: 'enabled' }));
     expect(await seen()).toMatchObject({ status: 'enabled', disabled_reason: null });
+  });
+
+  it('keeps what waits for it when it is changed, and drops it only when it is disabled', async () => {
+    const { id } = await make();
+    await redis.zadd(keys.posts(id), 1, '1-0');
+    await patch(id, { status: 'enabled', description: 'Still here' });
+    expect(await redis.zcard(keys.posts(id))).toBe(1);
+    await patch(id, { status: 'disabled' });
+    expect(await redis.zcard(keys.posts(id))).toBe(0);
+  });
+
+  it('that was stored before it had more than an endpoint and events is read as it was', async () => {
+    const id = 'wh_00000000000000000000000000';
+    const secret = seal('whsec_b2xk', Buffer.from(testSecretKey, 'hex'), Buffer.alloc(12));
+    await redis.hset(keys.webhooks, id, JSON.stringify({ ...plain, id, createdAt: 1, secret }));
+    expect((await postrider.api('GET', `/v1/webhooks/${id}`)).body).toMatchObject({ ...plain, status: 'enabled' });
+    expect(await patch(id, { description: 'New' })).toMatchObject({ status: 200, body: { description: 'New' } });
+    expect(await redis.hget(keys.webhooks, id)).not.toMatch(/whsec_|"secret"/);
+    await postrider.api('DELETE', `/v1/webhooks/${id}`);
   });
 
   it('keeps every one of the changes that race', async () => {

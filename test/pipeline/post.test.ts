@@ -148,8 +148,7 @@ describe('an event', () => {
 });
 
 describe('one endpoint that hangs', () => {
-  it('for its whole deadline does not keep another waiting, and is asked one at a time from then on', async () => {
-    await openImpatientLine();
+  it('does not keep another waiting, and neither do three that take every place there is', async () => {
     await using hanging = await openConsumer(() => null);
     await using prompt = await openConsumer(up);
     for (let n = 0; n < 3; n++) await line.addWebhook({ endpoint: `${hanging.url}?n=${n}` });
@@ -159,11 +158,12 @@ describe('one endpoint that hangs', () => {
     await line.notifyAll();
     await line.look();
     await until('the prompt one to have all', () => prompt.calls.length === 100);
-    // Nothing has timed out yet: all that was posted to it still hangs.
+    // All that was posted to the others still hangs.
     expect(line.reports.filter(({ decision }) => decision !== 'delivered')).toEqual([]);
     expect(hanging.calls.length).toBeGreaterThanOrEqual(3);
+    await hanging[Symbol.asyncDispose]();
     await Promise.all(line.rounds.values());
-    expect(line.reports.filter(({ result }) => result?.status === 0).length).toBe(hanging.calls.length);
+    expect(line.reports.filter(({ result }) => result?.status === 0).length).toBeGreaterThanOrEqual(3);
   });
 });
 

@@ -40,6 +40,7 @@ export async function openConsumer(reply: (n: number, call: Call) => Reply | Pro
     },
     ids: () => calls.map(({ id }) => id),
     async [Symbol.asyncDispose]() {
+      if (!server.listening) return;
       server.closeAllConnections();
       await new Promise((closed) => server.close(closed));
     },

@@ -26,6 +26,11 @@ export type Counts = {
   readonly watched: number;
   /** Emails that wait for a transport of one message a second. */
   readonly parked: number;
+  /** Events to one webhook endpoint, one by one, and as many bare POSTs; and in batches. */
+  readonly hooks: number;
+  readonly batchedHooks: number;
+  /** Events that wait for an endpoint that is down. */
+  readonly deadHooks: number;
 };
 
 export type Size = 'full' | 'short';
@@ -46,6 +51,9 @@ export const counts: Readonly<Record<Size, Counts>> = {
     bulk: 100_000,
     watched: 300,
     parked: 10_000,
+    hooks: 10_000,
+    batchedHooks: 50_000,
+    deadHooks: 100_000,
   },
   short: {
     rounds: 1,
@@ -62,6 +70,9 @@ export const counts: Readonly<Record<Size, Counts>> = {
     bulk: 10_000,
     watched: 50,
     parked: 1_000,
+    hooks: 1_000,
+    batchedHooks: 5_000,
+    deadHooks: 5_000,
   },
 };
 

@@ -8,6 +8,7 @@ import { type Bench, measureLimits } from './measure-limits.ts';
 import { measureNaive } from './measure-naive.ts';
 import { measureOurs } from './measure-ours.ts';
 import { measureWaiting } from './measure-waiting.ts';
+import { measureWebhooks } from './measure-webhooks.ts';
 import { openOwnRedis } from './own-redis.ts';
 import { monotonicMs, startPart } from './processes.ts';
 import { type Round, report } from './report.ts';
@@ -40,7 +41,7 @@ async function run(): Promise<void> {
     rounds.push({ limits, ours, naive, batch, compose });
     process.stderr.write(`round ${round} of ${bench.counts.rounds} done after ${seconds(startedAt)} s\n`);
   }
-  console.log(report(rounds, await measureWaiting(bench)));
+  console.log(report(rounds, await measureWaiting(bench), await measureWebhooks(bench)));
 }
 
 async function measureCompose({ counts }: Bench): Promise<ComposeCost> {

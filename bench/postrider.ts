@@ -43,6 +43,7 @@ function start(role: 'api' | 'worker', redis: OwnRedis, smtpPort: number, query 
     SMTP_URL: `smtp://127.0.0.1:${smtpPort}?tls=none&connections=${smtpConnections}&${query}`,
     POSTRIDER_API_KEY: apiKey,
     SECRET_KEY: secretKey,
+    WEBHOOK_ALLOW_PRIVATE_NETWORKS: 'true',
   };
   // BENCH_NODE_OPTIONS lets a profiler in, such as `--cpu-prof --cpu-prof-dir=...`.
   const options = (process.env.BENCH_NODE_OPTIONS ?? '').split(' ').filter((option) => option !== '');

@@ -6,6 +6,8 @@ import type { Limits } from './measure-limits.ts';
 import type { Naive } from './measure-naive.ts';
 import type { Memory, Ours } from './measure-ours.ts';
 import type { Waiting } from './measure-waiting.ts';
+import type { Webhooks } from './measure-webhooks.ts';
+import { type Row, table, whole } from './table.ts';
 
 export type Round = {
   readonly limits: Limits;
@@ -15,13 +17,11 @@ export type Round = {
   readonly compose: ComposeCost;
 };
 
-type Row = readonly string[];
-
 const smallestShownBytes = 1;
 const shownCommands = 12;
 
 /** @param rounds at least one; of every figure and every ratio the median is shown */
-export function report(rounds: readonly Round[], waiting: Waiting): string {
+export function report(rounds: readonly Round[], waiting: Waiting, webhooks: Webhooks): string {
   const parts = [
     acceptTable(rounds),
     batchTable(rounds),
@@ -29,10 +29,11 @@ export function report(rounds: readonly Round[], waiting: Waiting): string {
     deliverTable(rounds),
     endToEndTable(rounds),
     waitingTable(waiting),
+    webhooksTable(webhooks),
     costTable(rounds),
     memoryTable(rounds),
   ];
-  return [...parts, `${summary(rounds)} | ${waitingSummary(waiting)}`].join('\n\n');
+  return [...parts, [summary(rounds), waitingSummary(waiting), webhooksSummary(webhooks)].join(' | ')].join('\n\n');
 }
 
 function summary(rounds: readonly Round[]): string {
@@ -205,6 +206,24 @@ function waitingSummary({ transactional, parked }: Waiting): string {
   return `beside bulk p99 ${transactional.p99Ms.toFixed(0)} ms, parked ${cpuShare(parked.cpu)} CPU`;
 }
 
+function webhooksTable({ single, batched, bare, waiting }: Webhooks): string {
+  const events = `${whole(waiting.events)} events waiting for a dead endpoint`;
+  return table(
+    ['webhooks', 'of the limit', ''],
+    [
+      ['to one endpoint, one by one', (single / bare).toFixed(2), `${whole(single)} events/s`],
+      ['in batches of 100', (batched / bare).toFixed(2), `${whole(batched)} events/s`],
+      ['limit: bare POSTs, same client', '', `${whole(bare)} POSTs/s`],
+      [events, '', `${whole(waiting.bytes)} bytes each beside the event`],
+    ],
+  );
+}
+
+function webhooksSummary({ single, batched, bare, waiting }: Webhooks): string {
+  const ratios = `${(single / bare).toFixed(2)} of bare POSTs, batched ${(batched / bare).toFixed(2)}`;
+  return `webhooks ${ratios}, ${whole(waiting.bytes)} B/waiting`;
+}
+
 function cpuShare(cpu: number | null): string {
   return cpu === null ? 'n/a' : `${(100 * cpu).toFixed(1)} %`;
 }
@@ -267,21 +286,4 @@ function last(rounds: readonly Round[]): Round {
   const round = rounds.at(-1);
   if (round === undefined) throw new Error('nothing was measured');
   return round;
-}
-
-function whole(value: number): string {
-  return Math.round(value).toLocaleString('en-US');
-}
-
-function table(head: Row, rows: readonly Row[], sides: readonly ('left' | 'right')[] = ['left']): string {
-  const all = [head, ...rows];
-  const widths = head.map((_, i) => Math.max(...all.map((row) => (row[i] ?? '').length)));
-  const line = (row: Row) =>
-    widths
-      .map((width, i) =>
-        (sides[i] ?? 'right') === 'left' ? (row[i] ?? '').padEnd(width) : (row[i] ?? '').padStart(width),
-      )
-      .join('  ')
-      .trimEnd();
-  return [line(head), widths.map((width) => '-'.repeat(width)).join('  '), ...rows.map(line)].join('\n');
 }

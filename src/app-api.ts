@@ -7,11 +7,15 @@ import { listRoutes } from './http/routes.ts';
 import { buildServer } from './http/server.ts';
 import { heartbeatMs } from './http/sse.ts';
 import { makeVerify } from './outbound/smtp-verify.ts';
+import { openWebhookClient } from './outbound/webhook-client.ts';
 import { accept, recall } from './pipeline/accept.ts';
 import { gauge, type Pressure } from './pipeline/gauge.ts';
 import { pause, resume } from './pipeline/pause.ts';
 import { recount } from './pipeline/recount.ts';
+import { rehearse } from './pipeline/rehearse.ts';
 import { render } from './pipeline/render.ts';
+import { replay } from './pipeline/replay.ts';
+import { restate } from './pipeline/restate.ts';
 import { settleChange } from './pipeline/settle.ts';
 import { survey } from './pipeline/survey.ts';
 import { unsubscribe } from './pipeline/unsubscribe.ts';
@@ -44,6 +48,7 @@ export async function openApi({
   const pressure: Pressure = { overLine: null };
   const gauging = { due, deliverQueues, memory, lines: config.lines, pressure, report: report.backPressure, now };
   opened.use(openLoop('gauge', () => gauge(gauging), { everyMs: 1_000, onTrouble: report.trouble }));
+  const client = opened.use(openWebhookClient(config.posting.client));
   const fleet = { plans, transportStates, allotments, budgets, now };
   const surveying = survey.bind(null, fleet);
   const limits = {
@@ -66,6 +71,9 @@ export async function openApi({
       recount: recount.bind(null, { eventFeed, emails }),
       heartbeatMs,
       onTrouble: report.trouble,
+      replay: replay.bind(null, { ...store, now }),
+      restate: restate.bind(null, store),
+      rehearse: rehearse.bind(null, { client, newId, now }),
       whereabouts: whereabouts.bind(null, { ...fleet, due, deliverQueues, survey: surveying }),
       transports: {
         survey: surveying,

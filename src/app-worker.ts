@@ -1,5 +1,6 @@
 /** Composition of the worker role: each stage of the line with what it uses, and the queues and loops that drive them. */
 import type { Ground } from './app.ts';
+import { openNotifying } from './app-webhooks.ts';
 import { newId, now, rand } from './chance.ts';
 import { lanes } from './domain/lane.ts';
 import { unsubscribeUrlOf } from './domain/unsubscribe.ts';
@@ -10,23 +11,19 @@ import { makePlaces } from './outbound/places.ts';
 import { openSandboxTransport } from './outbound/sandbox-transport.ts';
 import { openSmtpTransport } from './outbound/smtp-transport.ts';
 import { openTransports } from './outbound/transports.ts';
-import { openWebhookClient } from './outbound/webhook-client.ts';
 import { deliver } from './pipeline/deliver.ts';
 import { dispatch } from './pipeline/dispatch.ts';
 import { feed } from './pipeline/feed.ts';
 import { gather } from './pipeline/gather.ts';
-import { notify } from './pipeline/notify.ts';
-import { post } from './pipeline/post.ts';
 import { settle } from './pipeline/settle.ts';
 import { suppress } from './pipeline/suppress.ts';
 import { makeMemory, tend } from './pipeline/tend.ts';
 import { deliverQueueNames, type JobData, openDeliverQueues } from './queue/deliver-queue.ts';
-import { type JobIn, openQueue, openWorker } from './queue/jobs.ts';
+import { type JobIn, openWorker } from './queue/jobs.ts';
 import { openLoop } from './queue/loop.ts';
 import { makeNudge } from './queue/nudge.ts';
 import { openBell } from './store/bell.ts';
 import { queuePrefix } from './store/keys.ts';
-import { openOutbox } from './store/outbox.ts';
 import { hasDiedHere, workerName } from './worker-name.ts';
 
 export async function openWorkers(ground: Ground): Promise<void> {
@@ -34,12 +31,10 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const { policies } = config;
   const redis = await connect('wait');
   const store = await openStore(redis);
-  const { emails, due, webhooks, deliveries, inbox, transportStates, budgets, allotments } = store;
+  const { emails, due, inbox, transportStates, budgets, allotments } = store;
   const worker = workerName(newId('rq'));
-  const outbox = opened.use(await openOutbox(redis, await connect('wait'), worker, config.WORKER_LOCK));
   const queues = { redis: await connect('wait', 'queue'), prefix: queuePrefix };
   const deliverQueues = opened.use(openDeliverQueues(queues));
-  const postQueue = opened.use(openQueue('post', queues));
   const captured = { capture: inbox.add, newId: () => newId('mi'), now };
   const fixed = [openSandboxTransport({ slowMs: 3_000 }), ...(config.devInbox ? [openInboxTransport(captured)] : [])];
   await allotments.removeDead(Object.keys(plans.plan.transports), (name) => name !== worker && hasDiedHere(name));
@@ -51,7 +46,6 @@ export async function openWorkers(ground: Ground): Promise<void> {
     transports.update(plan);
     nudge.nudge();
   });
-  const client = opened.use(openWebhookClient({ allowPrivateNetworks: config.webhooksMayGoPrivate }));
   const files = opened.use(openAttachmentClient({ allowPrivateNetworks: config.ATTACHMENT_ALLOW_PRIVATE_NETWORKS }));
 
   const gathering = gather.bind(null, { emails, client: files, maxBytes: config.MAX_ATTACHMENT_BYTES });
@@ -69,9 +63,6 @@ export async function openWorkers(ground: Ground): Promise<void> {
   };
   const delivering = { emails, due, ...sending, newId, now };
   const tending = { ...fleet, memory: makeMemory(), allotments, nudge, worker, onTrouble: report.trouble, newId, now };
-  const scheduleMs = config.WEBHOOK_SCHEDULE;
-  const posting = { outbox, webhooks, emails, deliveries, client, scheduleMs, report: report.posted, now, rand };
-  const notifying = { outbox, webhooks, postQueue };
   const bell = opened.use(openBell(await connect('wait')));
   const feeding = { due, bell, deliverQueues, ...config.feeding, wait: makeNudge().wait.bind(null, 0), newId, now };
 
@@ -84,8 +75,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
     const run = ({ id, data }: JobIn<JobData>) => stage({ id, emails: data.emails });
     opened.use(await openWorker(deliverQueueNames[lane], run, queues, workers));
   }
-  opened.use(await openWorker('post', ({ id }) => post(posting, id), queues, workers));
-  opened.use(openLoop('notify', (stop) => notify(notifying, stop), { everyMs: 0, onTrouble: report.trouble }));
+  await openNotifying(ground, { redis, store, worker });
   opened.use(openLoop('tend', (stop) => tend(tending, stop), { everyMs: 0, onTrouble: report.trouble }));
   opened.use(openLoop('feed', (stop) => feed(feeding, stop), { everyMs: 0, onTrouble: report.trouble }));
 }

@@ -78,7 +78,7 @@ export const settings = z.object({
   WORKER_CONCURRENCY: expects(
     wholeNumber(1, 10_000).prefault('50'),
     'a whole number from 1',
-    'Emails of each lane, and as many webhooks, one worker has in hand at a time.',
+    'Emails of each lane, and as many webhooks, one worker has in hand at a time; beside these, each webhook endpoint has one.',
   ),
   WORKER_MAIL_BYTES: expects(
     byteSize.prefault('64mb'),
@@ -106,6 +106,16 @@ export const settings = z.object({
     'durations such as `10s,2m,1h`',
     'Waits between tries of a webhook that was not answered with 2xx.',
   ),
+  WEBHOOK_TIMEOUT: expects(
+    duration(100).prefault('15s'),
+    'a duration such as `15s`',
+    'How long a webhook may take, from connecting to the end of its answer.',
+  ),
+  WEBHOOK_DISABLE_AFTER: expects(
+    duration(0).prefault('5d'),
+    'a duration such as `5d`',
+    'A webhook endpoint that failed for so long without one success is disabled.',
+  ),
   WEBHOOK_ALLOW_PRIVATE_NETWORKS: expects(
     flag.optional(),
     '`true` or `false`',
@@ -130,6 +140,16 @@ export const settings = z.object({
     memoryLine.prefault('90%'),
     "a share of Redis' `maxmemory` such as `90%`, or a size such as `512mb` or `2gb`",
     'New mail is refused with 503 while Redis uses this much. A share of no `maxmemory` is no line.',
+  ),
+  RETENTION_EVENTS: expects(
+    duration(0).prefault('4d'),
+    'a duration such as `4d`',
+    'How long events are kept, for webhooks that are tried again and for replay. The last wait of `WEBHOOK_SCHEDULE` ends after 76 to 84 hours; what is older then is lost.',
+  ),
+  MAX_EVENTS: expects(
+    wholeNumber(1_000, 1_000_000_000).prefault('5000000'),
+    'a whole number from 1000',
+    'Events kept at most, about 250 bytes each; the oldest go first, but none that webhooks were not yet notified of.',
   ),
   SHUTDOWN_TIMEOUT: expects(
     duration(0).prefault('20s'),
@@ -158,7 +178,6 @@ function decided(given: z.output<typeof settings>) {
   const scheduleMs = given.RETRY_SCHEDULE;
   return {
     devInbox,
-    webhooksMayGoPrivate: given.WEBHOOK_ALLOW_PRIVATE_NETWORKS ?? devInbox,
     publicUrl: publicUrlOf(given),
     /** Beyond these new mail is refused. */
     lines: { waitingEmails: given.MAX_WAITING_EMAILS, redisMemory: given.MAX_REDIS_MEMORY },
@@ -168,6 +187,16 @@ function decided(given: z.output<typeof settings>) {
     },
     /** A job has no more emails than a worker takes in hand at a time. */
     feeding: { jobSize: Math.min(given.WORKER_CONCURRENCY, 25), leaseMs: given.WORKER_LOCK },
+    keep: { eventsMs: given.RETENTION_EVENTS, events: given.MAX_EVENTS },
+    posting: {
+      policy: { scheduleMs: given.WEBHOOK_SCHEDULE, disableAfterMs: given.WEBHOOK_DISABLE_AFTER },
+      client: {
+        allowPrivateNetworks: given.WEBHOOK_ALLOW_PRIVATE_NETWORKS ?? devInbox,
+        deadlineMs: given.WEBHOOK_TIMEOUT,
+      },
+      /** What is posted is settled well before it ends. */
+      leaseMs: given.WEBHOOK_TIMEOUT + given.WORKER_LOCK,
+    },
     workers: {
       concurrency: given.WORKER_CONCURRENCY,
       lockMs: given.WORKER_LOCK,

@@ -93,7 +93,7 @@ describe('configuration', () => {
     });
     expect(readConfig({ TRANSPORTS_FILE: 'transports.yaml' })).toMatchObject({
       devInbox: false,
-      webhooksMayGoPrivate: false,
+      posting: { client: { allowPrivateNetworks: false } },
     });
     const both = ['TRANSPORTS_FILE: is set beside SMTP_URL, expected one of them'];
     expect(faultsOf({ ...production, TRANSPORTS_FILE: 'x' })).toEqual(both);

@@ -25,8 +25,12 @@ export const transportEventTypes = ['transport.degraded', 'transport.recovered']
 
 export type TransportEventType = (typeof transportEventTypes)[number];
 
+export const webhookEventTypes = ['webhook.disabled'] as const;
+
+export type WebhookEventType = (typeof webhookEventTypes)[number];
+
 /** Every type there is: what a webhook can be told of. */
-export const eventTypes = [...emailEventTypes, ...transportEventTypes] as const;
+export const eventTypes = [...emailEventTypes, ...transportEventTypes, ...webhookEventTypes] as const;
 
 export type EventType = (typeof eventTypes)[number];
 
@@ -56,8 +60,18 @@ export type TransportEvent = {
   readonly cause: FaultCause | null;
 };
 
+/** An endpoint is told of nothing any more, until somebody enables it again. */
+export type WebhookEvent = {
+  readonly id: string;
+  readonly type: WebhookEventType;
+  readonly at: number;
+  readonly webhookId: string;
+  readonly endpoint: string;
+  readonly reason: string;
+};
+
 /** What stands in the outbox. */
-export type OutboxEvent = EmailEvent | TransportEvent;
+export type OutboxEvent = EmailEvent | TransportEvent | WebhookEvent;
 
 /** The event that tells of a recipient entering a state; null where the state is a passing one. */
 export function eventOf(status: RecipientStatus): EmailEventType | null {
@@ -83,8 +97,16 @@ export type EventPayload = {
 /** The JSON body of a webhook. `facts` are of the email it is about; null when its record has already been removed, or it is about none. */
 export function eventPayload(event: OutboxEvent, facts: EmailFacts | null): EventPayload {
   const time = new Date(event.at).toISOString();
-  const data = 'emailId' in event ? emailData(event, facts) : transportData(event);
-  return { type: event.type, timestamp: time, created_at: time, data };
+  return { type: event.type, timestamp: time, created_at: time, data: dataOf(event, facts) };
+}
+
+function dataOf(event: OutboxEvent, facts: EmailFacts | null): EventPayload['data'] {
+  if ('emailId' in event) return emailData(event, facts);
+  return 'transport' in event ? transportData(event) : webhookData(event);
+}
+
+function webhookData({ webhookId, endpoint, reason }: WebhookEvent): EventPayload['data'] {
+  return { webhook_id: webhookId, endpoint, reason };
 }
 
 function transportData({ transport, reason, cause }: TransportEvent): EventPayload['data'] {

@@ -1,22 +1,76 @@
-/** Webhook endpoints and their signature (Standard Webhooks): pure but for HMAC, which is a function of its input. */
-import { createHmac } from 'node:crypto';
+/** Webhook endpoints: what they are told of, and what may be changed of them. */
 import { z } from 'zod';
-import { type EventType, eventTypes, type OutboxEvent } from './event.ts';
-import { type Answer, done } from './outcome.ts';
-import { nextTry } from './schedule.ts';
+import type { EmailFacts } from './email.ts';
+import { tag } from './email-fields.ts';
+import { type EventType, eventTypes, type OutboxEvent, type WebhookEvent } from './event.ts';
+import { type Lane, lanes } from './lane.ts';
 import { webUrl } from './web-url.ts';
+import { changedHeaders, webhookHeaderChanges, webhookHeaders } from './webhook-headers.ts';
+
+const maxDescriptionLength = 500;
+const maxTags = 10;
+/** Events of one POST: a body of about half a megabyte, which a consumer can still read at once. */
+export const maxBatchEvents = 500;
+const maxBatchWaitMs = 60_000;
+const usualBatchWaitMs = 1_000;
+
+const endpoint = webUrl(/^https?$/, 'must be an http or https URL').meta({
+  format: 'uri',
+  description: 'Where to POST events: an http or https URL without credentials.',
+});
+const events = z
+  .array(z.enum(eventTypes))
+  .min(1)
+  .overwrite((types) => [...new Set(types)])
+  .describe('The types of event to tell it of: what became of emails, and what befell transports and webhooks.');
+const description = z
+  .string()
+  .max(maxDescriptionLength)
+  .refine((text) => !/\p{Cc}/u.test(text), 'must not contain control characters')
+  .nullable()
+  .meta({ description: 'What it is for, in your own words.', examples: ['Receipts to the data warehouse'] });
+const filter = z
+  .strictObject({
+    tags: z
+      .record(tag.shape.name, tag.shape.value)
+      .refine((tags) => Object.keys(tags).length <= maxTags, `must have at most ${maxTags} tags`)
+      .optional()
+      .meta({
+        description: 'Only of emails that have all of these tags, by name.',
+        examples: [{ category: 'receipt' }],
+      }),
+    lane: z.enum(lanes).optional().meta({ description: 'Only of emails of this lane.' }),
+  })
+  .nullable()
+  .meta({
+    description: 'Which emails to tell it of; of all when it is null. What is not about an email always passes.',
+  });
+const batch = z
+  .strictObject({
+    max_events: z.int().min(1).max(maxBatchEvents).meta({ description: 'Events of one POST at most.' }),
+    max_wait_ms: z
+      .int()
+      .min(0)
+      .max(maxBatchWaitMs)
+      .default(usualBatchWaitMs)
+      .meta({ description: 'How long the first event of a batch waits for others, milliseconds.' }),
+  })
+  .nullable()
+  .meta({
+    description:
+      'Several events in one POST, whose body is a list then, under one signature. Null for one event in each.',
+  });
+
+/** In the order in which the API shows them. */
+const settings = { endpoint, events, description, filter, batch };
 
 export const webhookRequest = z
   .strictObject({
-    endpoint: webUrl(/^https?$/, 'must be an http or https URL').meta({
-      format: 'uri',
-      description: 'Where to POST events: an http or https URL without credentials.',
-    }),
-    events: z
-      .array(z.enum(eventTypes))
-      .min(1)
-      .overwrite((events) => [...new Set(events)])
-      .describe('The types of event to tell it of: what became of emails, and what befell transports.'),
+    ...settings,
+    description: description.optional(),
+    filter: filter.optional(),
+    batch: batch.optional(),
+    headers: webhookHeaders.optional(),
   })
   .meta({
     id: 'WebhookRequest',
@@ -26,58 +80,127 @@ export const webhookRequest = z
 
 export type WebhookRequest = z.output<typeof webhookRequest>;
 
+export const webhookStatuses = ['enabled', 'disabled'] as const;
+
+export const webhookChanges = z
+  .strictObject(settings)
+  .extend({
+    status: z.enum(webhookStatuses).meta({
+      description:
+        '`disabled` tells it of nothing any more and drops what waits for it; `enabled` tells it of what happens from then on.',
+    }),
+    headers: webhookHeaderChanges,
+  })
+  .partial()
+  .meta({
+    id: 'WebhookChanges',
+    description: 'What is to be changed of an endpoint. What is left out stays as it is.',
+    examples: [{ status: 'enabled', events: ['email.bounced', 'email.complained'] }],
+  });
+
+export type WebhookChanges = z.output<typeof webhookChanges>;
+
+/** Why an endpoint is told of nothing any more, in the words of the API. */
+export const disabledReasons = {
+  by_request: 'it was asked for',
+  gone: 'the endpoint answered 410',
+  failing: 'no POST to it succeeded for as long as `WEBHOOK_DISABLE_AFTER` allows',
+} as const;
+
+export type DisabledReason = keyof typeof disabledReasons;
+
 export type Webhook = {
   readonly id: string;
   readonly createdAt: number;
   readonly endpoint: string;
   readonly events: readonly EventType[];
-  /** `whsec_` and base64; in the store it is kept sealed. */
+  readonly status: (typeof webhookStatuses)[number];
+  /** Null while it is enabled. */
+  readonly disabledReason: DisabledReason | null;
+  readonly description: string | null;
+  readonly filter: { readonly tags?: Readonly<Record<string, string>>; readonly lane?: Lane } | null;
+  readonly batch: { readonly maxEvents: number; readonly maxWaitMs: number } | null;
+  /** Sent along with every POST; in the store they are kept sealed, like the secrets. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** `whsec_` and base64. */
   readonly secret: string;
+  /** Signs as well until then. */
+  readonly previousSecret: { readonly secret: string; readonly until: number } | null;
 };
 
-export function wants(webhook: Pick<Webhook, 'events'>, event: Pick<OutboxEvent, 'type'>): boolean {
-  return webhook.events.includes(event.type);
+/** What matching events needs of an endpoint, which is nothing secret. */
+export type Listener = Omit<Webhook, 'secret' | 'previousSecret' | 'headers'>;
+
+/** An endpoint as it is made. */
+export function makeWebhook(request: WebhookRequest, made: Pick<Webhook, 'id' | 'createdAt' | 'secret'>): Webhook {
+  return {
+    ...made,
+    endpoint: request.endpoint,
+    events: request.events,
+    status: 'enabled',
+    disabledReason: null,
+    description: request.description ?? null,
+    filter: filterOf(request.filter),
+    batch: batchOf(request.batch),
+    headers: request.headers ?? {},
+    previousSecret: null,
+  };
 }
 
-/** A secret of the form `whsec_<base64>`. @param entropy 24 to 64 bytes */
-export function webhookSecret(entropy: Uint8Array): string {
-  return `whsec_${Buffer.from(entropy).toString('base64')}`;
+/** An endpoint after a change; null when it would have too many headers. */
+export function changedWebhook(webhook: Webhook, changes: WebhookChanges): Webhook | null {
+  const headers = changedHeaders(webhook.headers, changes.headers ?? {});
+  if (headers === null) return null;
+  const status = changes.status ?? webhook.status;
+  const disabledReason = status === 'enabled' ? null : (webhook.disabledReason ?? 'by_request');
+  return {
+    ...webhook,
+    ...{ status, disabledReason, headers },
+    endpoint: changes.endpoint ?? webhook.endpoint,
+    events: changes.events ?? webhook.events,
+    description: changes.description === undefined ? webhook.description : changes.description,
+    filter: changes.filter === undefined ? webhook.filter : filterOf(changes.filter),
+    batch: changes.batch === undefined ? webhook.batch : batchOf(changes.batch),
+  };
 }
 
-/**
- * The three headers of Standard Webhooks over `id.timestamp.body`.
- * @param atSeconds seconds since the epoch, of this attempt
- */
-export function signatureHeaders(id: string, atSeconds: number, body: string, secret: string): Record<string, string> {
-  const key = Buffer.from(secret.slice('whsec_'.length), 'base64');
-  const mac = createHmac('sha256', key).update(`${id}.${atSeconds}.${body}`).digest('base64');
-  return { 'webhook-id': id, 'webhook-timestamp': String(atSeconds), 'webhook-signature': `v1,${mac}` };
+/** What it is after Postrider itself gave it up, and the event that tells of it. Null when it is disabled already. */
+export function disabledWebhook(
+  webhook: Webhook,
+  reason: Exclude<DisabledReason, 'by_request'>,
+  event: { readonly id: string; readonly at: number },
+): { readonly webhook: Webhook; readonly event: WebhookEvent } | null {
+  if (webhook.status === 'disabled') return null;
+  const { id: webhookId, endpoint } = webhook;
+  return {
+    webhook: { ...webhook, status: 'disabled', disabledReason: reason },
+    event: { ...event, type: 'webhook.disabled', webhookId, endpoint, reason },
+  };
 }
 
-/** What one POST to an endpoint came to; `status` 0 stands for no answer at all. */
-export type PostResult = { readonly status: number; readonly detail: string | null };
-
-/** 2xx only is success (a redirect is not followed); anything else is tried again until the schedule ends. */
-export function decidePost(
-  result: PostResult,
-  attempt: number,
-  scheduleMs: readonly number[],
-  now: number,
-  rand: number,
-): Answer {
-  if (result.status >= 200 && result.status < 300) return done;
-  if (attempt > scheduleMs.length) return done;
-  return { again: nextTry(scheduleMs, attempt, now, rand) };
+function filterOf(filter: WebhookRequest['filter']): Webhook['filter'] {
+  const { tags, lane } = filter ?? {};
+  if (tags === undefined && lane === undefined) return null;
+  return { ...(tags === undefined ? {} : { tags }), ...(lane === undefined ? {} : { lane }) };
 }
 
-/** A post job's id says all it needs: the endpoint and the event's place in the outbox. */
-export function postId({ webhookId, place }: PostTarget): string {
-  return `${webhookId}.${place}`;
+function batchOf(batch: WebhookRequest['batch']): Webhook['batch'] {
+  return batch ? { maxEvents: batch.max_events, maxWaitMs: batch.max_wait_ms } : null;
 }
 
-export function readPostId(id: string): PostTarget {
-  const dot = id.indexOf('.');
-  return { webhookId: id.slice(0, dot), place: id.slice(dot + 1) };
+/** Whether an endpoint is told of an event. @param facts of the email it is about; null when it is about none, or its record is gone */
+export function wants(
+  webhook: Pick<Listener, 'events' | 'filter' | 'status'>,
+  event: OutboxEvent,
+  facts: Pick<EmailFacts, 'tags' | 'lane'> | null,
+): boolean {
+  if (webhook.status === 'disabled' || !webhook.events.includes(event.type)) return false;
+  return webhook.filter === null || !('emailId' in event) || (facts !== null && fits(webhook.filter, facts));
 }
 
-type PostTarget = { readonly webhookId: string; readonly place: string };
+function fits({ tags = {}, lane }: NonNullable<Webhook['filter']>, facts: Pick<EmailFacts, 'tags' | 'lane'>): boolean {
+  if (lane !== undefined && lane !== facts.lane) return false;
+  return Object.entries(tags).every(([name, value]) =>
+    facts.tags.some((tag) => tag.name === name && tag.value === value),
+  );
+}

@@ -14,6 +14,9 @@ import { templateVersionRoutes } from './template-versions.ts';
 import { templateRoutes } from './templates.ts';
 import { transportRoutes } from './transports.ts';
 import { unsubscribeRoutes } from './unsubscribe.ts';
+import { webhookChangeRoutes } from './webhook-changes.ts';
+import { webhookDeliveryRoutes } from './webhook-deliveries.ts';
+import { webhookReplayRoutes } from './webhook-replay.ts';
 import { webhookRoutes } from './webhooks.ts';
 
 type Deps = Parameters<typeof emailRoutes>[0] &
@@ -22,6 +25,9 @@ type Deps = Parameters<typeof emailRoutes>[0] &
   Parameters<typeof eventRoutes>[0] &
   Parameters<typeof templateRoutes>[0] &
   Parameters<typeof webhookRoutes>[0] &
+  Parameters<typeof webhookChangeRoutes>[0] &
+  Parameters<typeof webhookDeliveryRoutes>[0] &
+  Parameters<typeof webhookReplayRoutes>[0] &
   Parameters<typeof transportRoutes>[0] &
   Parameters<typeof suppressionRoutes>[0] &
   Parameters<typeof apiKeyRoutes>[0] &
@@ -49,6 +55,9 @@ export function listRoutes(deps: Deps): { open: Routes[]; api: Routes[] } {
       templateVersionRoutes(deps),
       webhookRoutes(deps),
       suppressionRoutes(deps),
+      webhookChangeRoutes(deps),
+      webhookDeliveryRoutes(deps),
+      webhookReplayRoutes(deps),
       transportRoutes(deps),
       apiKeyRoutes(deps),
     ],

@@ -16,8 +16,8 @@ const networks: readonly [network: string, prefix: number, family: 'ipv4' | 'ipv
   ['198.51.100.0', 24, 'ipv4'], // documentation
   ['203.0.113.0', 24, 'ipv4'], // documentation
   ['224.0.0.0', 3, 'ipv4'], // multicast, reserved, broadcast
-  ['::', 128, 'ipv6'], // unspecified
-  ['::1', 128, 'ipv6'], // loopback
+  ['::', 96, 'ipv6'], // unspecified, loopback, IPv4-compatible: carries an IPv4 address
+  ['::ffff:0:0:0', 96, 'ipv6'], // IPv4-translated
   ['64:ff9b::', 96, 'ipv6'], // NAT64: would reach any IPv4 address
   ['64:ff9b:1::', 48, 'ipv6'], // local-use NAT64
   ['100::', 64, 'ipv6'], // discard

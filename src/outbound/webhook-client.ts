@@ -1,10 +1,9 @@
 /** POSTs signed events to endpoints: no redirects, no private networks unless allowed, a deadline, a bound on what is read. */
-import { Agent, request } from 'undici';
-import type { PostResult } from '../domain/webhook.ts';
+import { Agent, type Dispatcher, request } from 'undici';
+import type { PostResult } from '../domain/post.ts';
 import { describeTrouble } from './network-trouble.ts';
 import { PrivateNetworkError, publicLookup, refusePrivateLiteral } from './private-networks.ts';
 
-const deadlineMs = 15_000;
 /** Bytes of an answer that are read; the rest is dropped with its connection. */
 const maxAnswerBytes = 16 * 1_024;
 
@@ -13,7 +12,9 @@ export type WebhookClient = AsyncDisposable & {
   post(url: string, headers: Readonly<Record<string, string>>, body: string): Promise<PostResult>;
 };
 
-export function openWebhookClient(options: { allowPrivateNetworks: boolean }): WebhookClient {
+/** @param deadlineMs over the whole exchange: connecting, sending, and reading the answer */
+export function openWebhookClient(options: { allowPrivateNetworks: boolean; deadlineMs: number }): WebhookClient {
+  const { deadlineMs } = options;
   const agent = new Agent({
     // As many as there are posts at a time: one that waited for a connection would spend its deadline waiting.
     connections: null,
@@ -24,24 +25,56 @@ export function openWebhookClient(options: { allowPrivateNetworks: boolean }): W
 
   return {
     async post(url, headers, body) {
+      const startedAt = performance.now();
+      const ms = () => Math.round((performance.now() - startedAt) * 10) / 10;
       try {
         if (!options.allowPrivateNetworks) refusePrivateLiteral(new URL(url));
-        const answer = await request(url, {
-          dispatcher: agent,
-          method: 'POST',
-          headers,
-          body,
-          signal: AbortSignal.timeout(deadlineMs),
-        });
-        await answer.body.dump({ limit: maxAnswerBytes });
-        const isSuccess = answer.statusCode >= 200 && answer.statusCode < 300;
-        return { status: answer.statusCode, detail: isSuccess ? null : `answered ${answer.statusCode}` };
+        const signal = AbortSignal.timeout(deadlineMs);
+        const answer = await request(url, { dispatcher: agent, method: 'POST', headers, body, signal });
+        const { statusCode: status } = answer;
+        const { text, isWhole } = await readSome(answer.body);
+        const isSuccess = status >= 200 && status < 300;
+        return {
+          status,
+          detail: isSuccess ? null : `answered ${status}`,
+          ms: ms(),
+          body: text,
+          isWhole,
+          retryAfter: oneOf(answer.headers['retry-after']),
+        };
       } catch (error) {
         const isPrivate = error instanceof PrivateNetworkError;
         const why = isPrivate ? ', which WEBHOOK_ALLOW_PRIVATE_NETWORKS does not allow' : '';
-        return { status: 0, detail: `${describeTrouble(error)}${why}` };
+        return { ...noAnswer, detail: `${describeTrouble(error)}${why}`, ms: ms() };
       }
     },
     [Symbol.asyncDispose]: () => agent.destroy(),
   };
+}
+
+const noAnswer = { status: 0, body: null, isWhole: true, retryAfter: null } as const;
+
+/** The status says whether an event arrived; an answer that breaks off or goes on for ever changes nothing about that. */
+async function readSome(body: Dispatcher.ResponseData['body']): Promise<{ text: string; isWhole: boolean }> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      chunks.push(chunk.subarray(0, maxAnswerBytes - bytes));
+      bytes += chunk.length;
+      if (bytes > maxAnswerBytes) return { text: textOf(chunks), isWhole: false };
+    }
+    return { text: textOf(chunks), isWhole: true };
+  } catch {
+    return { text: textOf(chunks), isWhole: false };
+  }
+}
+
+/** What is not UTF-8 is shown with replacement characters. */
+function textOf(chunks: readonly Buffer[]): string {
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function oneOf(header: string | string[] | undefined): string | null {
+  return (Array.isArray(header) ? header[0] : header) ?? null;
 }

@@ -1,44 +1,116 @@
-/** post: one try of one event at one endpoint. Signs, POSTs, records, and answers when to try again. */
-import { eventPayload } from '../domain/event.ts';
-import { type Answer, done } from '../domain/outcome.ts';
-import { decidePost, type PostResult, readPostId, signatureHeaders } from '../domain/webhook.ts';
+/** post: one try of one parcel at one endpoint. Signs, POSTs, decides, and writes down what it came to. */
+import { type Delivery, deliveryId, isBatch } from '../domain/delivery.ts';
+import type { EventType } from '../domain/event.ts';
+import type { IdPrefix } from '../domain/id.ts';
+import {
+  decidePost,
+  type PostDecision,
+  type PostPolicy,
+  type PostReport,
+  type PostResult,
+  pauseMs,
+} from '../domain/post.ts';
+import { disabledWebhook, type Webhook } from '../domain/webhook.ts';
+import { batchId, bodyOf, type IdentifiedPayload, requestHeaders } from '../domain/webhook-request.ts';
 import type { WebhookClient } from '../outbound/webhook-client.ts';
 import type { Deliveries } from '../store/deliveries.ts';
-import type { Emails } from '../store/emails.ts';
-import type { Outbox } from '../store/outbox.ts';
+import type { Posts, TakenPosts } from '../store/posts.ts';
 import type { Webhooks } from '../store/webhooks.ts';
 
-type Deps = {
-  outbox: Pick<Outbox, 'at'>;
-  webhooks: Pick<Webhooks, 'get'>;
-  emails: Pick<Emails, 'facts'>;
-  deliveries: Pick<Deliveries, 'attempts' | 'record'>;
+export type PostDeps = {
+  webhooks: Pick<Webhooks, 'change'>;
+  deliveries: Pick<Deliveries, 'of'>;
+  posts: Pick<Posts, 'settle' | 'drop'>;
   client: Pick<WebhookClient, 'post'>;
-  scheduleMs: readonly number[];
-  report(posted: { webhookId: string; eventId: string; attempt: number; result: PostResult; answer: Answer }): void;
+  /** What a parcel says; what is no longer stored is left out. */
+  restate(parcel: string): Promise<IdentifiedPayload[]>;
+  policy: PostPolicy;
+  report(posted: PostReport): void;
+  newId(prefix: IdPrefix): string;
   now(): number;
   rand(): number;
 };
 
-/** @param id as `postId` makes it */
-export async function post(deps: Deps, id: string): Promise<Answer> {
-  const { place, webhookId } = readPostId(id);
-  const [webhook, event, attempts] = await Promise.all([
-    deps.webhooks.get(webhookId),
-    deps.outbox.at(place),
-    deps.deliveries.attempts(id),
-  ]);
-  // The endpoint was deleted or the event is past its retention: there is nobody to tell or nothing to say.
-  if (webhook === null || event === null) return done;
-  const [facts = null] = 'emailId' in event ? await deps.emails.facts([event.emailId]) : [];
-  const body = JSON.stringify(eventPayload(event, facts));
-  const signature = signatureHeaders(event.id, Math.floor(deps.now() / 1_000), body, webhook.secret);
-  const result = await deps.client.post(webhook.endpoint, { ...signature, ...fixedHeaders }, body);
-  const attempt = attempts + 1;
-  const answer = decidePost(result, attempt, deps.scheduleMs, deps.now(), deps.rand());
-  await deps.deliveries.record(id, attempt, result, deps.now());
-  deps.report({ webhookId, eventId: event.id, attempt, result, answer });
-  return answer;
+/** A parcel in hand. */
+export type Parcel = { readonly parcel: string } & Pick<TakenPosts, 'leaseEnd' | 'health'>;
+
+/** Tries kept of one delivery: a schedule and a few replays. */
+const maxTries = 30;
+
+export async function post(deps: PostDeps, webhook: Webhook, taken: Parcel): Promise<void> {
+  const { parcel } = taken;
+  const [events, before] = await Promise.all([deps.restate(parcel), deps.deliveries.of(webhook.id, parcel)]);
+  const first = events[0];
+  if (first === undefined) return lose(deps, webhook, taken, before);
+  const webhookId = isBatch(parcel) ? batchId(parcel) : first.id;
+  const body = bodyOf(events, isBatch(parcel));
+  const at = deps.now();
+  const result = await deps.client.post(webhook.endpoint, requestHeaders(webhook, webhookId, body, at), body);
+  const attempt = roundOf(before) + 1;
+  const decision = decidePost(result, { attempt, now: deps.now(), rand: deps.rand() }, taken.health, deps.policy);
+  const types = [...new Set(events.map(({ payload }) => payload.type))];
+  const delivery = tried(before ?? newDelivery(parcel, webhookId, types), at, result, decision);
+  await settle(deps, webhook, taken, { delivery, result, decision });
 }
 
-const fixedHeaders = { 'content-type': 'application/json', 'user-agent': 'Postrider' };
+type Settled = { readonly delivery: Delivery; readonly result: PostResult; readonly decision: PostDecision };
+
+async function settle(deps: PostDeps, webhook: Webhook, taken: Parcel, { delivery, result, decision }: Settled) {
+  const { health, leaseEnd } = taken;
+  const now = deps.now();
+  if (decision.kind === 'disable') await disable(deps, webhook, decision.reason);
+  const isUp = decision.kind === 'delivered';
+  const posted = {
+    ...{ delivery, leaseEnd },
+    endpoint: isUp ? ('up' as const) : ('down' as const),
+    restUntil: now + pauseMs(now - (health.failingSince ?? now)),
+    holdUntil: decision.kind === 'again' ? decision.holdUntil : null,
+    answer: isUp ? null : result.body,
+  };
+  const isOurs = await deps.posts.settle(webhook.id, posted, now);
+  if (decision.kind === 'disable') await deps.posts.drop(webhook.id);
+  if (isOurs) deps.report({ webhook, delivery, result, decision: decision.kind });
+}
+
+/** First of all, and with its event: should this process die right after, what waits is dropped by whoever looks at the endpoint next. */
+async function disable(deps: PostDeps, webhook: Webhook, reason: 'gone' | 'failing'): Promise<void> {
+  const event = { id: deps.newId('ev'), at: deps.now() };
+  await deps.webhooks.change(webhook.id, (was) => disabledWebhook(was, reason, event));
+}
+
+/** Its events are past their retention: that is said, and nothing is posted. */
+async function lose(deps: PostDeps, webhook: Webhook, taken: Parcel, before: Delivery | null): Promise<void> {
+  const { parcel, leaseEnd } = taken;
+  const known = before ?? newDelivery(parcel, isBatch(parcel) ? batchId(parcel) : '', []);
+  const delivery: Delivery = { ...known, status: 'failed', nextAt: null, reason: lostReason };
+  const posted = { delivery, leaseEnd, endpoint: null, restUntil: 0, holdUntil: null, answer: null };
+  if (await deps.posts.settle(webhook.id, posted, deps.now()))
+    deps.report({ webhook, delivery, result: null, decision: 'failed' });
+}
+
+const lostReason = 'its events are no longer stored: they were kept for as long as RETENTION_EVENTS says';
+
+function newDelivery(parcel: string, webhookId: string, types: readonly EventType[]): Delivery {
+  return {
+    ...{ id: deliveryId(parcel), parcel, webhookId, types, status: 'pending' },
+    ...{ tries: [], attempts: 0, round: 0, nextAt: null, reason: null },
+  };
+}
+
+/** Tries since it was emitted, or replayed last: a delivery that had ended begins its schedule anew. */
+function roundOf(before: Delivery | null): number {
+  return before === null || before.nextAt === null ? 0 : before.round;
+}
+
+function tried(before: Delivery, at: number, result: PostResult, decision: PostDecision): Delivery {
+  const { status, ms, detail } = result;
+  return {
+    ...before,
+    status: decision.kind === 'again' ? 'pending' : decision.kind === 'delivered' ? 'success' : 'failed',
+    tries: [...before.tries, { at, status, ms, detail }].slice(-maxTries),
+    attempts: before.attempts + 1,
+    round: roundOf(before) + 1,
+    nextAt: decision.kind === 'again' ? decision.at : null,
+    reason: null,
+  };
+}

@@ -1,18 +1,10 @@
 /** Job queues: a stage runs on each job, and its Answer decides what becomes of it. */
-import { type ConnectionOptions, DelayedError, type Job, Queue, Worker } from 'bullmq';
+import { type ConnectionOptions, DelayedError, type Job, Worker } from 'bullmq';
 import type { Answer } from '../domain/outcome.ts';
 
 /** The queues there are: delivery has one for each lane, so that neither waits behind the other. */
-export type QueueName = 'deliver' | 'deliver_bulk' | 'post';
+export type QueueName = 'deliver' | 'deliver_bulk';
 
-/** A queue of jobs whose id says all. */
-export type JobQueue = AsyncDisposable & {
-  /** Adds jobs, each once: an id that is waiting, running or delayed is left as it is. */
-  add(ids: readonly string[]): Promise<void>;
-};
-
-/** Jobs added in one round trip; more would make one command long enough to hold up others. */
-const chunkSize = 500;
 /** A count that is never reached. Redis scripts keep 14 digits, so the largest integer would not do. */
 const unlimited = 1_000_000_000;
 /** Wait after a stage threw: a bug or Redis away, and neither is mended by hurrying. */
@@ -34,20 +26,6 @@ export const jobOptions = {
   attempts: unlimited,
   backoff: troubleWaitMs,
 };
-
-export function openQueue(name: QueueName, { redis, prefix }: QueueConnection): JobQueue {
-  const queue = new Queue(name, { connection: redis, prefix, ...queueSettings });
-  queue.on('error', () => {}); // every call reports its own failure
-  return {
-    async add(ids) {
-      for (let from = 0; from < ids.length; from += chunkSize) {
-        const chunk = ids.slice(from, from + chunkSize);
-        await queue.addBulk(chunk.map((id) => ({ name, data: {}, opts: { ...jobOptions, jobId: id } })));
-      }
-    },
-    [Symbol.asyncDispose]: () => queue.close(),
-  };
-}
 
 export type WorkerOptions = {
   readonly concurrency: number;

@@ -1,25 +1,135 @@
-/** Tries of one event at one endpoint: how many there were and what the last one came to. */
+/** The log of deliveries: what was tried at an endpoint, packed small, since thousands are kept. */
 import type { Redis } from 'ioredis';
-import type { PostResult } from '../domain/webhook.ts';
+import {
+  type Delivery,
+  type DeliveryStatus,
+  deliveryId,
+  deliveryStatuses,
+  isBatch,
+  placesIn,
+  type Try,
+} from '../domain/delivery.ts';
+import type { EventType } from '../domain/event.ts';
+import { batchId } from '../domain/webhook-request.ts';
 import { keys } from './keys.ts';
 
 export type Deliveries = ReturnType<typeof openDeliveries>;
 
-/** Kept a day longer than the last try can come. */
-const keepMs = 5 * 86_400_000;
+/** A try is when, status, milliseconds and, where it failed, why; what goes without saying is left out. */
+type Packed = {
+  p: string;
+  y: readonly EventType[];
+  t: readonly (readonly [number, number, number, string?])[];
+  /** The webhook-id, which a batch makes of its parcel. */
+  w?: string;
+  /** Attempts, and those of the present round, where they are not as many as `t` has tries. */
+  n?: number;
+  r?: number;
+  again?: number;
+  why?: string;
+};
+
+export function packDelivery(delivery: Delivery): string {
+  const { parcel, types, tries, attempts, round, nextAt, reason } = delivery;
+  const packed: Packed = {
+    p: parcel,
+    y: types,
+    t: tries.map(({ at, status, ms, detail }) => (detail === null ? [at, status, ms] : [at, status, ms, detail])),
+    ...(isBatch(parcel) ? {} : { w: delivery.webhookId }),
+    ...(attempts === tries.length ? {} : { n: attempts }),
+    ...(round === tries.length ? {} : { r: round }),
+    ...(nextAt === null ? {} : { again: nextAt }),
+    ...(reason === null ? {} : { why: reason }),
+  };
+  return JSON.stringify(packed);
+}
+
+export function unpackDelivery(json: string, status: DeliveryStatus): Delivery {
+  const { p: parcel, y: types, t, w, n, r, again, why }: Packed = JSON.parse(json);
+  const tries = t.map(([at, code, ms, detail]): Try => ({ at, status: code, ms, detail: detail ?? null }));
+  return {
+    ...{ id: deliveryId(parcel), parcel, webhookId: w ?? batchId(parcel), types, status, tries },
+    attempts: n ?? tries.length,
+    round: r ?? tries.length,
+    nextAt: status === 'pending' ? (again ?? null) : null,
+    reason: why ?? null,
+  };
+}
+
+export type DeliveryQuery = {
+  readonly status?: DeliveryStatus | undefined;
+  readonly eventType?: EventType | undefined;
+  /** An event by its id and, where it is still stored, its place, by which it is found in batches. */
+  readonly event?: { readonly id: string; readonly place: string | null } | undefined;
+  readonly limit: number;
+  readonly after?: string | undefined;
+  readonly before?: string | undefined;
+};
+
+type Entry = { readonly id: string; readonly status: DeliveryStatus };
+
+/** Of each status at most; the store keeps fewer, but for what an endpoint that fails now and then has to be tried again. */
+const mostListed = 2_000;
+/** Records read in one round trip. */
+const chunkSize = 100;
 
 export function openDeliveries(redis: Redis) {
+  /** Newest first. */
+  async function entries(webhookId: string, statuses: readonly DeliveryStatus[]): Promise<Entry[]> {
+    const found = await Promise.all(
+      statuses.map((status) => redis.zrevrange(keys.deliveriesBy(webhookId, status), 0, mostListed - 1)),
+    );
+    const all = found.flatMap((ids, index) => ids.map((id) => ({ id, status: statuses[index] ?? 'failed' })));
+    return all.sort((a, b) => (a.id < b.id ? 1 : -1));
+  }
+
+  async function read(webhookId: string, wanted: readonly Entry[]): Promise<Delivery[]> {
+    if (wanted.length === 0) return [];
+    const records = await redis.hmget(keys.deliveries(webhookId), ...wanted.map(({ id }) => id));
+    // Between the two reads it may be trimmed.
+    return wanted.flatMap(({ status }, index) => (records[index] ? [unpackDelivery(records[index], status)] : []));
+  }
+
   return {
-    /** Tries so far. */
-    async attempts(id: string): Promise<number> {
-      return Number((await redis.hget(keys.delivery(id), 'attempts')) ?? 0);
+    /** What was tried of a parcel before; null when nothing was. */
+    async of(webhookId: string, parcel: string): Promise<Delivery | null> {
+      const json = await redis.hget(keys.deliveries(webhookId), deliveryId(parcel));
+      return json === null ? null : unpackDelivery(json, 'pending');
     },
 
-    async record(id: string, attempt: number, result: PostResult, at: number): Promise<void> {
-      const write = redis.multi();
-      write.hset(keys.delivery(id), { attempts: attempt, status: result.status, detail: result.detail ?? '', at });
-      write.pexpire(keys.delivery(id), keepMs);
-      await write.exec();
+    async get(webhookId: string, id: string): Promise<Delivery | null> {
+      const scores = await Promise.all(
+        deliveryStatuses.map((status) => redis.zscore(keys.deliveriesBy(webhookId, status), id)),
+      );
+      const status = deliveryStatuses[scores.findIndex((score) => score !== null)];
+      return status === undefined ? null : ((await read(webhookId, [{ id, status }]))[0] ?? null);
+    },
+
+    /** What came back at each try that failed, by its number from 1; null where nothing is kept. */
+    async answers(webhookId: string, { id, attempts }: Delivery): Promise<(string | null)[]> {
+      const names = Array.from({ length: attempts }, (_, n) => `${id}.${n + 1}`);
+      return names.length === 0 ? [] : redis.hmget(keys.answers(webhookId), ...names);
+    },
+
+    /** A page, newest first; `hasMore` looks onwards in the direction of the request. */
+    async page(webhookId: string, query: DeliveryQuery): Promise<{ page: Delivery[]; hasMore: boolean }> {
+      const { status, after, before, limit } = query;
+      const all = await entries(webhookId, status === undefined ? deliveryStatuses : [status]);
+      const isUpwards = after === undefined && before !== undefined;
+      const onwards = isUpwards
+        ? all.filter(({ id }) => id > before).reverse()
+        : all.filter(({ id }) => after === undefined || id < after);
+      const found: Delivery[] = [];
+      for (let from = 0; from < onwards.length && found.length <= limit; from += chunkSize)
+        found.push(...(await read(webhookId, onwards.slice(from, from + chunkSize))).filter(fits.bind(null, query)));
+      const page = found.slice(0, limit);
+      return { page: isUpwards ? page.reverse() : page, hasMore: found.length > limit };
     },
   };
+}
+
+function fits({ eventType, event }: DeliveryQuery, { types, webhookId, parcel }: Delivery): boolean {
+  if (eventType !== undefined && !types.includes(eventType)) return false;
+  if (event === undefined) return true;
+  return webhookId === event.id || (event.place !== null && placesIn(parcel).includes(event.place));
 }

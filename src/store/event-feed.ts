@@ -39,13 +39,6 @@ for i = 1, #info, 2 do
   if info[i] == 'last-generated-id' then return info[i + 1] end
 end`);
 
-/** KEYS outbox trimmed; ARGV the first place that stays. */
-const trimScript = script(`
-local last = redis.call('XREVRANGE', KEYS[1], '(' .. ARGV[1], '-', 'COUNT', 1)[1]
-if not last then return 0 end
-redis.call('SET', KEYS[2], last[1])
-return redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1])`);
-
 export function openEventFeed(redis: Redis) {
   return {
     /** The next `count` entries after a place, oldest first; from the oldest on when it is null. */
@@ -63,10 +56,6 @@ export function openEventFeed(redis: Redis) {
 
     /** The place that whatever is added from now on comes after. */
     newest: async (): Promise<string> => String(await newestScript(redis, [keys.outbox], [])),
-
-    /** Drops what stands before a place, and notes how far that went, so that a reader who comes too late can be told. Answers how many. */
-    trim: async (before: string): Promise<number> =>
-      Number(await trimScript(redis, [keys.outbox, keys.outboxTrimmed], [before])),
 
     /** On a connection of its own, as a waiting read holds it. */
     watch(): FeedWatch {

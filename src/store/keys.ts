@@ -1,4 +1,5 @@
 /** Every Redis key Postrider writes. All share the hash tag {0}, so that what is written together lives on one cluster shard. */
+import type { DeliveryStatus } from '../domain/delivery.ts';
 import type { Lane } from '../domain/lane.ts';
 
 const prefix = 'pr:{0}';
@@ -47,8 +48,22 @@ export const keys = {
   templateAliases: `${prefix}:template-aliases`,
   /** String: requests of an API key in the present window. */
   rateLimit: (id: string, windowMs: number) => `${prefix}:rate:${id}:${windowMs}`,
-  /** Hash: tries of one event at one endpoint. */
-  delivery: (id: string) => `${prefix}:delivery:${id}`,
+  /** Sorted set of what waits to be posted to an endpoint, by when it is due. */
+  posts: (webhookId: string) => `${prefix}:posts:${webhookId}`,
+  /** Sorted set of what is being posted to an endpoint, by when the lease of its worker ends. */
+  posting: (webhookId: string) => `${prefix}:posting:${webhookId}`,
+  /** Hash: how an endpoint fares: `failures` in a row, `failingSince`, `restUntil`. */
+  health: (webhookId: string) => `${prefix}:health:${webhookId}`,
+  /** Sorted set of endpoints by when something is due for them. */
+  postsDue: `${prefix}:posts-due`,
+  /** Hash: delivery id -> what was tried, packed. */
+  deliveries: (webhookId: string) => `${prefix}:deliveries:${webhookId}`,
+  /** Sorted set of deliveries of one status, by their last try. */
+  deliveriesBy: (webhookId: string, status: DeliveryStatus) => `${prefix}:deliveries:${webhookId}:${status}`,
+  /** Hash: `<delivery id>.<try>` -> what an endpoint answered. */
+  answers: (webhookId: string) => `${prefix}:answers:${webhookId}`,
+  /** Sorted set of those by when they came. */
+  answersByTime: (webhookId: string) => `${prefix}:answers:${webhookId}:times`,
   /** List: ids of captured mail, newest first. */
   inbox: `${prefix}:inbox`,
   /** Hash: id -> what is known of a captured mail, as JSON. */

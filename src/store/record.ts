@@ -2,7 +2,13 @@
 import { domainOf, type Mailbox } from '../domain/address.ts';
 import { parseReply } from '../domain/classify.ts';
 import type { EmailFacts, EmailState } from '../domain/email.ts';
-import { type EmailEvent, lastEventName, type OutboxEvent, type TransportEvent } from '../domain/event.ts';
+import {
+  type EmailEvent,
+  lastEventName,
+  type OutboxEvent,
+  type TransportEvent,
+  type WebhookEvent,
+} from '../domain/event.ts';
 import { eventId, timeOfId } from '../domain/id.ts';
 import type { Recipient } from '../domain/recipient.ts';
 import type { TimelineEvent, TimelineStep } from '../domain/timeline.ts';
@@ -141,14 +147,14 @@ export function packEvent({ id: _, smtp, ...event }: EmailEvent): string {
 }
 
 /** Few and told apart by having no email: kept as it is. */
-export function packTransportEvent(event: TransportEvent): string {
+export function packPlainEvent(event: TransportEvent | WebhookEvent): string {
   return JSON.stringify(event);
 }
 
 type PackedEmailEvent = Omit<EmailEvent, 'id' | 'smtp'> & { smtp?: string };
 
 export function unpackEvent(json: string): OutboxEvent {
-  const packed: PackedEmailEvent | TransportEvent = JSON.parse(json);
+  const packed: PackedEmailEvent | TransportEvent | WebhookEvent = JSON.parse(json);
   if (!('emailId' in packed)) return packed;
   const { smtp, ...event } = packed;
   return {

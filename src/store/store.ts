@@ -9,8 +9,11 @@ import { openDeliveries } from './deliveries.ts';
 import { openDue } from './due.ts';
 import { openEmails } from './emails.ts';
 import { openEventFeed } from './event-feed.ts';
+import { openEvents } from './events.ts';
 import { openInbox } from './inbox.ts';
+import { openPosts } from './posts.ts';
 import { openRateLimits } from './rate-limits.ts';
+import { openRetention } from './retention.ts';
 import { openSuppressions } from './suppressions.ts';
 import { openTemplates } from './templates.ts';
 import { openTransportStates } from './transport-states.ts';
@@ -30,10 +33,13 @@ export async function openStore(redis: Redis, secretKey: Uint8Array, newIv: () =
     eventFeed: openEventFeed(redis),
     webhooks,
     deliveries: openDeliveries(redis),
+    posts: openPosts(redis),
+    events: openEvents(redis),
     inbox: openInbox(redis),
     apiKeys: openApiKeys(redis),
     creations: openCreations(redis, secretKey),
     templates: openTemplates(redis),
+    retention: openRetention(redis),
     rateLimits: openRateLimits(redis),
     suppressions: openSuppressions(redis),
     transportStates: openTransportStates(redis),

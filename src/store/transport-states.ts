@@ -14,7 +14,7 @@ import {
   type TransportState,
 } from '../domain/transport-state.ts';
 import { keys } from './keys.ts';
-import { packTransportEvent } from './record.ts';
+import { packPlainEvent } from './record.ts';
 import { script } from './redis.ts';
 
 export type TransportStates = ReturnType<typeof openTransportStates>;
@@ -54,7 +54,7 @@ export function openTransportStates(redis: Redis) {
       const after = decide(before);
       if (after === before) return null;
       const told = breakerEvent(name, [before, after], event);
-      const packed = told === null ? '' : packTransportEvent(told);
+      const packed = told === null ? '' : packPlainEvent(told);
       if ((await replace(name, 'breaker', [was, JSON.stringify(after), event.id, packed])) === 1)
         return [before, after];
     }

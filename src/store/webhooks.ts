@@ -1,22 +1,60 @@
-/** Webhook endpoints, their secrets sealed. */
+/** Webhook endpoints, their secrets and headers sealed; changed only over what was read, so that changes that race never undo each other. */
 import type { Redis } from 'ioredis';
+import type { WebhookEvent } from '../domain/event.ts';
 import { seal, unseal } from '../domain/secret-box.ts';
-import type { Webhook } from '../domain/webhook.ts';
+import type { Listener, Webhook } from '../domain/webhook.ts';
 import { keys } from './keys.ts';
+import { packPlainEvent } from './record.ts';
+import { script } from './redis.ts';
 
 export type Webhooks = ReturnType<typeof openWebhooks>;
 
+/** As it stands in the hash: what is secret is one sealed text. */
+type Stored = Listener & { readonly sealed: string };
+/** As it stood before it had more than an endpoint and events. */
+type StoredOnce = Pick<Webhook, 'id' | 'createdAt' | 'endpoint' | 'events' | 'secret'>;
+type Secrets = Pick<Webhook, 'secret' | 'previousSecret' | 'headers'>;
+
+const usual = { status: 'enabled', disabledReason: null, description: null, filter: null, batch: null } as const;
+
+/** What becomes of an endpoint, and what is told of it in the same step. */
+export type WebhookChange = { readonly webhook: Webhook; readonly event?: WebhookEvent };
+
+/**
+ * KEYS webhooks outbox; ARGV id was is event, '' for none. A repeat of what was done is answered as it was the first time. Answers 1 when the
+ * endpoint still was as it was.
+ */
+const replaceScript = script(`
+local stored = redis.call('HGET', KEYS[1], ARGV[1])
+if stored == ARGV[3] then return 1 end
+if stored ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+if ARGV[4] ~= '' then redis.call('XADD', KEYS[2], '*', 'event', ARGV[4]) end
+return 1`);
+
+/** Each loss means that somebody else wrote; so many in a row would mean a bug. */
+const maxRounds = 50;
+
 /** @param secretKey 32 bytes; @param newIv 12 fresh random bytes at each call */
 export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => Uint8Array) {
+  function pack({ secret, previousSecret, headers, ...rest }: Webhook): string {
+    const secrets: Secrets = { secret, previousSecret, headers };
+    const stored: Stored = { ...rest, sealed: seal(JSON.stringify(secrets), secretKey, newIv()) };
+    return JSON.stringify(stored);
+  }
+
   function unpack(json: string): Webhook {
-    const stored: Webhook = JSON.parse(json);
-    return { ...stored, secret: unseal(stored.secret, secretKey) };
+    const stored: Stored | StoredOnce = JSON.parse(json);
+    if ('secret' in stored)
+      return { ...usual, ...stored, secret: unseal(stored.secret, secretKey), previousSecret: null, headers: {} };
+    const { sealed, ...rest } = stored;
+    const secrets: Secrets = JSON.parse(unseal(sealed, secretKey));
+    return { ...rest, ...secrets };
   }
 
   return {
     async add(webhook: Webhook): Promise<void> {
-      const stored = { ...webhook, secret: seal(webhook.secret, secretKey, newIv()) };
-      await redis.hset(keys.webhooks, webhook.id, JSON.stringify(stored));
+      await redis.hset(keys.webhooks, webhook.id, pack(webhook));
     },
 
     /** @throws when the stored secrets were sealed with another key: no webhook could be signed */
@@ -38,14 +76,38 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
       return json === null ? null : unpack(json);
     },
 
-    /** Every endpoint, newest first, without secrets: what matching and listing need. */
-    async list(): Promise<Omit<Webhook, 'secret'>[]> {
+    /** Every endpoint, newest first. */
+    async all(): Promise<Webhook[]> {
+      const all = (await redis.hvals(keys.webhooks)).map(unpack);
+      return all.sort((a, b) => (a.id < b.id ? 1 : -1));
+    },
+
+    /** Every endpoint without what is secret: what matching needs, in no order. */
+    async listeners(): Promise<Listener[]> {
       const all = await redis.hvals(keys.webhooks);
-      const webhooks = all.map((json): Omit<Webhook, 'secret'> => {
-        const { secret: _, ...webhook }: Webhook = JSON.parse(json);
-        return webhook;
+      return all.map((json): Listener => {
+        const { sealed: _, secret: __, ...listener }: Stored & Partial<StoredOnce> = JSON.parse(json);
+        return { ...usual, ...listener };
       });
-      return webhooks.sort((a, b) => (a.id < b.id ? 1 : -1));
+    },
+
+    /**
+     * Changes an endpoint by what `decide` makes of it, null for nothing; asked anew when somebody else changed it meanwhile. The event, if
+     * there is one, is written in the same step, so it is told exactly once.
+     * @returns what the endpoint is now; null when there is none
+     */
+    async change(id: string, decide: (webhook: Webhook) => WebhookChange | null): Promise<Webhook | null> {
+      for (let round = 0; round < maxRounds; round++) {
+        const was = await redis.hget(keys.webhooks, id);
+        if (was === null) return null;
+        const before = unpack(was);
+        const change = decide(before);
+        if (change === null) return before;
+        const event = change.event === undefined ? '' : packPlainEvent(change.event);
+        const args = [id, was, pack(change.webhook), event];
+        if ((await replaceScript(redis, [keys.webhooks, keys.outbox], args)) === 1) return change.webhook;
+      }
+      throw new Error(`webhook ${id} was changed by others ${maxRounds} times in a row`);
     },
 
     /** False when there was none. */

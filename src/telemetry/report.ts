@@ -1,10 +1,11 @@
 /** Reports: one function for each unit of work, each writing one wide line. */
 import { maskAddress, maskAddresses } from '../domain/address.ts';
 import type { Decision } from '../domain/decide.ts';
+import { placesIn } from '../domain/delivery.ts';
 import type { StoredEmail } from '../domain/email.ts';
-import type { Answer, Change, SettledOutcome } from '../domain/outcome.ts';
+import type { Change, SettledOutcome } from '../domain/outcome.ts';
+import type { PostReport } from '../domain/post.ts';
 import type { Suppression } from '../domain/suppression.ts';
-import type { PostResult } from '../domain/webhook.ts';
 import type { Log } from './log.ts';
 
 export type Reports = ReturnType<typeof openReports>;
@@ -48,10 +49,21 @@ export function openReports(log: Log) {
       else log.info(fields, isAttempt(what) ? 'attempt' : 'change');
     },
 
-    posted(posted: { webhookId: string; eventId: string; attempt: number; result: PostResult; answer: Answer }): void {
-      const { webhookId, eventId, attempt, result, answer } = posted;
-      const again = 'again' in answer ? answer.again : null;
-      log.info({ webhook_id: webhookId, event_id: eventId, attempt, ...result, again_at: isoOrNull(again) }, 'webhook');
+    posted({ webhook, delivery, result, decision }: PostReport): void {
+      const { id, webhookId, attempts, nextAt, reason } = delivery;
+      const fields = {
+        webhook_id: webhook.id,
+        delivery_id: id,
+        id: webhookId,
+        events: placesIn(delivery.parcel).length,
+        attempt: attempts,
+        status: result?.status,
+        detail: result?.detail ?? reason,
+        ms: result?.ms,
+        again_at: isoOrNull(nextAt),
+      };
+      if (decision === 'disable') log.warn(fields, 'webhook disabled');
+      else log.info(fields, 'webhook');
     },
 
     unsuppressed({ suppression, keyId }: { suppression: Suppression; keyId: string }): void {

@@ -1,16 +1,10 @@
-/** Signatures a Standard Webhooks library accepts, secrets that stay sealed, and when a POST is tried again. */
+/** Signatures a Standard Webhooks library accepts, secrets that stay sealed. */
 import { randomBytes } from 'node:crypto';
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, it } from 'vitest';
 import { seal, unseal } from '../../src/domain/secret-box.ts';
-import {
-  decidePost,
-  postId,
-  readPostId,
-  signatureHeaders,
-  webhookRequest,
-  webhookSecret,
-} from '../../src/domain/webhook.ts';
+import { webhookRequest } from '../../src/domain/webhook.ts';
+import { signatureHeaders, webhookSecret } from '../../src/domain/webhook-signature.ts';
 
 describe('a signature', () => {
   const secret = webhookSecret(randomBytes(32));
@@ -18,11 +12,11 @@ describe('a signature', () => {
   const at = Math.floor(Date.now() / 1_000);
 
   it('is accepted by the standardwebhooks library', () => {
-    expect(new Webhook(secret).verify(body, signatureHeaders('ev_1', at, body, secret))).toEqual(JSON.parse(body));
+    expect(new Webhook(secret).verify(body, signatureHeaders('ev_1', at, body, [secret]))).toEqual(JSON.parse(body));
   });
 
   it('is refused for another body, id, time or secret', () => {
-    const headers = signatureHeaders('ev_1', at, body, secret);
+    const headers = signatureHeaders('ev_1', at, body, [secret]);
     const verifier = new Webhook(secret);
     expect(() => verifier.verify(`${body} `, headers)).toThrow();
     expect(() => verifier.verify(body, { ...headers, 'webhook-id': 'ev_2' })).toThrow();
@@ -40,27 +34,6 @@ describe('a sealed secret', () => {
     expect(sealed).not.toContain('whsec');
     expect(() => unseal(sealed, randomBytes(32))).toThrow();
     expect(() => unseal(`${sealed.slice(0, -2)}AA`, key)).toThrow();
-  });
-});
-
-describe('a POST', () => {
-  const schedule = [5_000, 300_000];
-
-  it.each([200, 204, 299])('answered %i is done', (status) => {
-    expect(decidePost({ status, detail: null }, 1, schedule, 0, 0)).toEqual({ done: true });
-  });
-
-  it.each([0, 100, 301, 302, 404, 429, 500, 503])('answered %i is tried again on the schedule', (status) => {
-    expect(decidePost({ status, detail: null }, 1, schedule, 1_000, 0)).toEqual({ again: 6_000 });
-    expect(decidePost({ status, detail: null }, 2, schedule, 1_000, 0)).toEqual({ again: 301_000 });
-  });
-
-  it('is given up after the last wait of the schedule', () => {
-    expect(decidePost({ status: 500, detail: null }, 3, schedule, 0, 0)).toEqual({ done: true });
-  });
-
-  it('finds its endpoint and event by its job id', () => {
-    expect(readPostId(postId({ webhookId: 'wh_1', place: '17-0' }))).toEqual({ webhookId: 'wh_1', place: '17-0' });
   });
 });
 

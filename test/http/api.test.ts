@@ -114,7 +114,7 @@ describe('a path that is there', () => {
     ['GET', '/v1/emails/batch', 'POST'],
     ['DELETE', '/v1/emails/em_1', 'GET, HEAD, PATCH'],
     ['DELETE', '/v1/webhooks', 'POST, GET, HEAD'],
-    ['POST', '/v1/webhooks/wh_1', 'GET, HEAD, DELETE'],
+    ['POST', '/v1/webhooks/wh_1', 'GET, HEAD, DELETE, PATCH'],
     ['POST', '/livez', 'GET, HEAD'],
     ['OPTIONS', '/v1/emails', 'POST, GET, HEAD'],
   ] as const)('has no %s %s and says what it has', async (method, path, allow) => {

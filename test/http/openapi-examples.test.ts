@@ -44,6 +44,7 @@ const things: Readonly<Record<string, () => object>> = {
     const scheduled_at = new Date(Date.now() + 3_600_000).toISOString();
     return { from: 'a@example.com', to: 'b@example.com', subject: 's', text: 't', scheduled_at };
   },
+  webhooks: () => ({ endpoint: 'https://a.example/', events: ['email.sent'] }),
   'api-keys': () => ({ name: 'k' }),
   templates: () => template,
 };

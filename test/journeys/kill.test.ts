@@ -20,6 +20,7 @@ async function openLine() {
     SMTP_URL: `smtp://127.0.0.1:${smtp.port}?tls=none`,
     WEBHOOK_ALLOW_PRIVATE_NETWORKS: 'true',
     WORKER_CONCURRENCY: '1',
+    WEBHOOK_TIMEOUT: '1s',
   };
   const api = opened.use(await startPostrider({ ...env, ROLES: 'api' }));
   const webhook = await api.api('POST', '/v1/webhooks', {
@@ -100,6 +101,7 @@ it.each([
   { gap: 'settled/finished', call: 2, repeated: 0, events: ['email.sent'] },
   { gap: 'settled/notified', call: 1, repeated: 0, events: ['email.sent'] },
   { gap: 'noticed/notified', call: 1, repeated: 0, events: ['email.sent'] },
+  { gap: 'notified/taken', call: 2, repeated: 0, events: ['email.sent'] },
   { gap: 'notified/posted', call: 2, repeated: 0, events: ['email.sent'] },
   { gap: 'posted/recorded', call: 2, repeated: 0, events: ['email.sent'] },
 ])(

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { TransportEvent } from '../../src/domain/event.ts';
 import { makeId } from '../../src/domain/id.ts';
 import { keys } from '../../src/store/keys.ts';
-import { packTransportEvent } from '../../src/store/record.ts';
+import { packPlainEvent } from '../../src/store/record.ts';
 import { startPostrider } from '../support/postrider.ts';
 import { type Hook, openReceiver } from '../support/receiver.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
@@ -44,7 +44,7 @@ it('a transport event arrives signed where it was asked for, and nowhere else', 
     };
     secret = await subscribe(operators.url, ['transport.degraded', 'transport.recovered']);
     await subscribe(shop.url, ['email.sent', 'email.bounced']);
-    for (const event of [degraded, recovered]) await redis.xadd(keys.outbox, '*', 'event', packTransportEvent(event));
+    for (const event of [degraded, recovered]) await redis.xadd(keys.outbox, '*', 'event', packPlainEvent(event));
     const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text: 'Hello' };
     await postrider.api('POST', '/v1/emails', email);
     await until('all webhooks', () => operators.hooks.length >= 2 && shop.hooks.length >= 1);

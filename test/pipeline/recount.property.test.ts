@@ -9,7 +9,7 @@ import { recount } from '../../src/pipeline/recount.ts';
 import { openEmails } from '../../src/store/emails.ts';
 import { openEventFeed } from '../../src/store/event-feed.ts';
 import { keys } from '../../src/store/keys.ts';
-import { packEvent, packFacts, packTransportEvent } from '../../src/store/record.ts';
+import { packEvent, packFacts, packPlainEvent } from '../../src/store/record.ts';
 import { emailIdOf, eventOf, transportEvent } from '../support/event-feed.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { storedEmail } from '../support/requests.ts';
@@ -53,7 +53,7 @@ it('pages are the log, less what a reader is not told of', async () => {
     );
     const writes = redis.pipeline();
     for (const event of events)
-      writes.xadd(keys.outbox, '*', 'event', 'emailId' in event ? packEvent(event) : packTransportEvent(event));
+      writes.xadd(keys.outbox, '*', 'event', 'emailId' in event ? packEvent(event) : packPlainEvent(event));
     await writes.exec();
 
     const told: string[] = [];

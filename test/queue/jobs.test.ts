@@ -2,7 +2,8 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Answer } from '../../src/domain/outcome.ts';
-import { assertRenewed, openQueue, openWorker, type WorkerOptions } from '../../src/queue/jobs.ts';
+import { openDeliverQueues } from '../../src/queue/deliver-queue.ts';
+import { assertRenewed, openWorker, type WorkerOptions } from '../../src/queue/jobs.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
@@ -31,7 +32,8 @@ async function openLine(prefix: string, stage: (id: string, run: number) => Prom
   );
   const connection = { redis, prefix: `{t}:${prefix}` };
   const runs: string[] = [];
-  const queue = line.use(openQueue('deliver', connection));
+  const { transactional } = line.use(openDeliverQueues(connection));
+  const queue = { add: (ids: readonly string[]) => transactional.add(ids.map((id) => ({ id, emails: [] }))) };
   const count = (id: string) => runs.filter((run) => run === id).length;
   const run = ({ id }: { id: string }) => {
     runs.push(id);

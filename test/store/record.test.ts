@@ -13,9 +13,9 @@ import { packContent, unpackContent } from '../../src/store/content.ts';
 import {
   packEvent,
   packFacts,
+  packPlainEvent,
   packState,
   packStep,
-  packTransportEvent,
   unpackEvent,
   unpackFacts,
   unpackState,
@@ -134,7 +134,7 @@ it('an event comes back as it was, be it of an email or of a transport', () => {
   fc.assert(
     fc.property(event, transportEvent, (ofEmail, ofTransport) => {
       expect(unpackEvent(throughRedis(packEvent(ofEmail)))).toEqual(ofEmail);
-      expect(unpackEvent(throughRedis(packTransportEvent(ofTransport)))).toEqual(ofTransport);
+      expect(unpackEvent(throughRedis(packPlainEvent(ofTransport)))).toEqual(ofTransport);
     }),
   );
 });

@@ -11,8 +11,9 @@ import { eventRoutes } from '../../src/http/events.ts';
 import { buildServer } from '../../src/http/server.ts';
 import { recount } from '../../src/pipeline/recount.ts';
 import { keys } from '../../src/store/keys.ts';
-import { packEvent, packFacts, packTransportEvent } from '../../src/store/record.ts';
-import { isRedisTrouble, openRedis } from '../../src/store/redis.ts';
+import { packEvent, packFacts, packPlainEvent } from '../../src/store/record.ts';
+import { isRedisTrouble, openRedis, script } from '../../src/store/redis.ts';
+import { trimBefore } from '../../src/store/retention.ts';
 import { openStore } from '../../src/store/store.ts';
 import type { Gate } from './gate.ts';
 import { testApiKey } from './postrider.ts';
@@ -34,6 +35,8 @@ export type FeedWorld = AsyncDisposable & {
   makeKey(limits: Partial<ApiKeyRequest>): Promise<{ readonly token: string; revoke(): Promise<boolean> }>;
   stop(): Promise<void>;
 };
+
+const trim = script(`${trimBefore} return trimBefore(ARGV[1])`);
 
 const at = Date.parse('2026-11-24T09:30:00Z');
 
@@ -103,13 +106,13 @@ export async function openFeedWorld(
     async add(...events) {
       const writes = direct.pipeline();
       for (const event of events)
-        writes.xadd(keys.outbox, '*', 'event', 'emailId' in event ? packEvent(event) : packTransportEvent(event));
+        writes.xadd(keys.outbox, '*', 'event', 'emailId' in event ? packEvent(event) : packPlainEvent(event));
       return ((await writes.exec()) ?? []).map(([, cursor]) => String(cursor));
     },
     async keep(facts) {
       await direct.hset(keys.email(facts.id), 'facts', packFacts(storedEmail([], { facts }).facts));
     },
-    trim: (before) => eventFeed.trim(before),
+    trim: async (before) => Number(await trim(direct, [keys.outbox, keys.outboxTrimmed], [before])),
     async makeKey(limits) {
       made += 1;
       const token = `pr_of_this_test_${made}`;

@@ -16,6 +16,7 @@ const quick = {
   SECRET_KEY: testSecretKey,
   WORKER_LOCK: '1s',
   RETRY_SCHEDULE: '200ms',
+  WEBHOOK_TIMEOUT: '5s',
   WEBHOOK_SCHEDULE: '200ms,200ms,200ms,500ms,1s,1s',
   SHUTDOWN_TIMEOUT: '5s',
 };

@@ -28,12 +28,6 @@ function stopBefore(step: Step): Step {
   };
 }
 
-/** Passes what is asked to do nothing. */
-function stopBeforeSome(step: Step): Step {
-  const stopping = stopBefore(step);
-  return async (...args) => ((args as readonly unknown[][])[0]?.length === 0 ? step(...args) : stopping(...args));
-}
-
 function stopAfter(step: Step): Step {
   return async (...args) => {
     const result = await step(...args);
@@ -83,7 +77,8 @@ const gaps: Record<string, Gap> = {
   },
   'settled/finished': { module: '/src/pipeline/settle.ts', name: 'settle', wrap: stopAfter },
   'settled/notified': { module: '/src/pipeline/notify.ts', name: 'notify', wrap: stopBefore },
-  'noticed/notified': { module: '/src/queue/jobs.ts', name: 'openQueue', wrap: inside('add', stopBeforeSome) },
+  'noticed/notified': { module: '/src/store/posts.ts', name: 'openPosts', wrap: inside('hand', stopBefore) },
+  'notified/taken': { module: '/src/store/posts.ts', name: 'openPosts', wrap: inside('take', stopBefore) },
   'notified/posted': { module: '/src/pipeline/post.ts', name: 'post', wrap: stopBefore },
   'posted/recorded': {
     module: '/src/outbound/webhook-client.ts',

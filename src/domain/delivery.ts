@@ -1,0 +1,64 @@
+/** Deliveries: what went out, or is to go out, in one POST to one endpoint, and how each try of it fared. */
+import type { EventType } from './event.ts';
+import { batchId } from './webhook-request.ts';
+
+export const deliveryStatuses = ['pending', 'success', 'failed'] as const;
+
+/** `pending` was tried and comes again. What was not tried yet is no delivery: it only waits. */
+export type DeliveryStatus = (typeof deliveryStatuses)[number];
+
+export type Try = {
+  readonly at: number;
+  /** 0 stands for no answer at all. */
+  readonly status: number;
+  readonly ms: number;
+  readonly detail: string | null;
+};
+
+export type Delivery = {
+  readonly id: string;
+  /** The events in it, by their places in the outbox; see `placesIn`. */
+  readonly parcel: string;
+  /** What its POST is known by, the same at each try. */
+  readonly webhookId: string;
+  /** The types of the events in it, each once. */
+  readonly types: readonly EventType[];
+  readonly status: DeliveryStatus;
+  /** Oldest first; of very many the latest. */
+  readonly tries: readonly Try[];
+  readonly attempts: number;
+  /** Those since it was emitted, or replayed last, which is what the schedule counts. */
+  readonly round: number;
+  /** Milliseconds since the epoch; null when it does not come again. */
+  readonly nextAt: number | null;
+  /** Why it failed where no try says it. */
+  readonly reason: string | null;
+};
+
+/**
+ * A parcel is what one POST carries: a place in the outbox, or several with `batch:` before them. A batch is grouped when it is first taken
+ * and stays as it is, so that its repeats are the same under the same id.
+ */
+export const batchMark = 'batch:';
+
+export function placesIn(parcel: string): string[] {
+  return isBatch(parcel) ? parcel.slice(batchMark.length).split(',') : [parcel];
+}
+
+export function isBatch(parcel: string): boolean {
+  return parcel.startsWith(batchMark);
+}
+
+export function batchOf(places: readonly string[]): string {
+  return `${batchMark}${places.join(',')}`;
+}
+
+/** Made of the parcel, so that a delivery needs no other key; sorts by the time of its first event. */
+export function deliveryId(parcel: string): string {
+  const [first = ''] = placesIn(parcel);
+  const place = first.replace('-', '_');
+  return isBatch(parcel) ? `dl_${place}_${batchId(parcel).slice('eb_'.length)}` : `dl_${place}`;
+}
+
+/** What is no id of a delivery need not be looked for. */
+export const deliveryIdForm = /^dl_\d{1,15}_\d{1,10}(?:_[\w-]{26})?$/;

@@ -1,0 +1,42 @@
+/** The signature of a POST to an endpoint (Standard Webhooks): pure, as HMAC is a function of its input. */
+import { createHmac } from 'node:crypto';
+import type { Webhook } from './webhook.ts';
+
+/** After a rotation both secrets sign for so long: time enough to bring the new one to every consumer. */
+export const rotationMs = 24 * 3_600_000;
+
+/** A secret of the form `whsec_<base64>`. @param entropy 24 to 64 bytes */
+export function webhookSecret(entropy: Uint8Array): string {
+  return `whsec_${Buffer.from(entropy).toString('base64')}`;
+}
+
+/** The secret in use and, for a day, the one before it. */
+export function rotated<W extends Pick<Webhook, 'secret' | 'previousSecret'>>(
+  webhook: W,
+  secret: string,
+  now: number,
+): W {
+  return { ...webhook, secret, previousSecret: { secret: webhook.secret, until: now + rotationMs } };
+}
+
+/** The secrets that sign now, the one in use first. */
+export function signingSecrets({ secret, previousSecret }: Pick<Webhook, 'secret' | 'previousSecret'>, now: number) {
+  return previousSecret !== null && previousSecret.until > now ? [secret, previousSecret.secret] : [secret];
+}
+
+/**
+ * The three headers of Standard Webhooks over `id.timestamp.body`, with a signature by each secret.
+ * @param atSeconds seconds since the epoch, of this attempt
+ */
+export function signatureHeaders(
+  id: string,
+  atSeconds: number,
+  body: string,
+  secrets: readonly string[],
+): Readonly<Record<string, string>> {
+  const signatures = secrets.map((secret) => {
+    const key = Buffer.from(secret.slice('whsec_'.length), 'base64');
+    return `v1,${createHmac('sha256', key).update(`${id}.${atSeconds}.${body}`).digest('base64')}`;
+  });
+  return { 'webhook-id': id, 'webhook-timestamp': String(atSeconds), 'webhook-signature': signatures.join(' ') };
+}

@@ -1,0 +1,147 @@
+/** What answers say of deliveries: what went out to an endpoint, and how each try fared. */
+import { z } from 'zod';
+import { type Delivery, deliveryStatuses, placesIn, type Try } from '../domain/delivery.ts';
+import { eventTypes } from '../domain/event.ts';
+import { isoOf, isoOrNull, objectField, time } from './answer-fields.ts';
+import { notFoundExamples } from './openapi/problem-examples.ts';
+import { pageOf } from './paging.ts';
+
+const summary = {
+  object: 'webhook_delivery' as const,
+  id: 'dl_1764063012345_0',
+  status: 'pending' as const,
+  message_id: 'ev_01kb2m7x4p6q8s0t2v4w6x8y0z_2',
+  event_types: ['email.sent' as const],
+  events: 1,
+  attempts: 1,
+  last_attempt_at: '2026-11-25T09:30:12.402Z',
+  last_status: 500,
+  detail: 'answered 500',
+  next_attempt_at: '2026-11-25T09:30:17.402Z',
+};
+
+const fields = z.object({
+  object: objectField('webhook_delivery'),
+  id: z.string().meta({ description: 'Its id, `dl_…`, which sorts by the time of its first event.' }),
+  status: z.enum(deliveryStatuses).meta({
+    description:
+      '`pending` was tried and comes again; `success` was answered with 2xx; `failed` does not come again unless it is replayed.',
+  }),
+  message_id: z.string().meta({
+    description:
+      'The `webhook-id` of its POST, the same at each try: the id of its event, or that of a batch. Empty when its event was lost before it was tried.',
+  }),
+  event_types: z.array(z.enum(eventTypes)).meta({ description: 'The types of its events.' }),
+  events: z.int().meta({ description: 'How many events are in it.' }),
+  attempts: z.int().meta({ description: 'How often it was tried.' }),
+  last_attempt_at: time.nullable().meta({ description: 'When it was tried last; null when it never was.' }),
+  last_status: z.int().nullable().meta({ description: 'The status that was answered last; null when none was.' }),
+  detail: z.string().nullable().meta({ description: 'What went wrong last, in words; null when nothing did.' }),
+  next_attempt_at: time
+    .nullable()
+    .meta({ description: 'When it is tried next, at the earliest; null when it is not.' }),
+});
+
+export const deliveryView = fields.meta({
+  id: 'WebhookDelivery',
+  description: 'What goes out to an endpoint in one POST.',
+  examples: [summary],
+});
+
+const attempt = z.object({
+  at: time.meta({ description: 'When.' }),
+  status: z.int().nullable().meta({ description: 'The status that was answered; null when none was.' }),
+  detail: z.string().nullable().meta({ description: 'What went wrong, in words; null when nothing did.' }),
+  ms: z.number().min(0).meta({ description: 'How long it took, milliseconds.' }),
+  response: z.string().nullable().meta({
+    description:
+      'The first 16 KB of the answer to a try that failed; null when none came. Of the last 200 of an endpoint it is kept.',
+  }),
+});
+
+const attemptExample = {
+  at: '2026-11-25T09:30:12.402Z',
+  status: 500,
+  detail: 'answered 500',
+  ms: 31.4,
+  response: 'database is locked',
+};
+
+export const deliveryDetail = fields
+  .extend({
+    request: z
+      .object({
+        headers: z
+          .record(z.string(), z.string())
+          .meta({ description: 'The headers of the last try, with `***` for what is secret or was made of a secret.' }),
+        body: z.string().nullable().meta({
+          description:
+            'The body, made of its events anew; null once one of them is no longer stored (`RETENTION_EVENTS`).',
+        }),
+      })
+      .meta({ description: 'What was posted.' }),
+    tries: z.array(attempt).meta({ description: 'Each try, oldest first; of very many the last 30.' }),
+  })
+  .meta({
+    id: 'WebhookDeliveryDetail',
+    description: 'A delivery with what was posted and how each try fared.',
+    examples: [
+      {
+        ...summary,
+        request: {
+          headers: {
+            'webhook-id': summary.message_id,
+            'webhook-timestamp': '1764063012',
+            'webhook-signature': 'v1,***',
+          },
+          body: '{"type":"email.sent","timestamp":"2026-11-25T09:30:12.345Z","created_at":"2026-11-25T09:30:12.345Z","data":{}}',
+        },
+        tries: [attemptExample],
+      },
+    ],
+  });
+
+export const deliveryPage = pageOf(deliveryView).meta({
+  description: 'What was tried, newest first. What still waits for its first try is not listed.',
+  examples: [{ object: 'list', has_more: false, data: [summary] }],
+});
+
+export const missingDelivery = {
+  404: notFoundExamples(
+    `There is no delivery ${summary.id} of that webhook`,
+    `/v1/webhooks/wh_01kb2m8z5q7r9t1v3x5y7z9a1b/deliveries/${summary.id}`,
+  ),
+};
+export const deliveryExampleId = summary.id;
+
+export function deliveryViewOf(delivery: Delivery): z.output<typeof deliveryView> {
+  const last = delivery.tries.at(-1);
+  return {
+    object: 'webhook_delivery',
+    id: delivery.id,
+    status: delivery.status,
+    message_id: delivery.webhookId,
+    event_types: [...delivery.types],
+    events: placesIn(delivery.parcel).length,
+    attempts: delivery.attempts,
+    last_attempt_at: last === undefined ? null : isoOf(last.at),
+    last_status: statusOf(last),
+    detail: delivery.reason ?? last?.detail ?? null,
+    next_attempt_at: isoOrNull(delivery.nextAt),
+  };
+}
+
+function statusOf(tried: Try | undefined): number | null {
+  return tried === undefined || tried.status === 0 ? null : tried.status;
+}
+
+/** @param answers of all tries, also of those that are no longer listed */
+export function triesOf({ tries, attempts }: Delivery, answers: readonly (string | null)[]) {
+  return tries.map((tried, index) => ({
+    at: isoOf(tried.at),
+    status: statusOf(tried),
+    detail: tried.detail,
+    ms: tried.ms,
+    response: answers[attempts - tries.length + index] ?? null,
+  }));
+}

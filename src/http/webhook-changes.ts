@@ -1,0 +1,135 @@
+/** PATCH /v1/webhooks/:id, …/rotate-secret and …/test: what may be done with an endpoint that is there. */
+import { changedWebhook, type Webhook, webhookChanges } from '../domain/webhook.ts';
+import { rotated, webhookSecret } from '../domain/webhook-signature.ts';
+import type { Rehearsal } from '../pipeline/rehearse.ts';
+import type { Posts } from '../store/posts.ts';
+import type { Webhooks } from '../store/webhooks.ts';
+import { isoOf } from './answer-fields.ts';
+import { ProblemError, problemAnswers } from './problems.ts';
+import type { Routes } from './server.ts';
+import {
+  changedWebhookView,
+  missingWebhook,
+  rotatedSecret,
+  testResult,
+  webhookParams,
+  webhookViewOf,
+} from './webhook-schemas.ts';
+import { webhookConfig as config, findWebhook, refuseWebhook } from './webhooks.ts';
+
+type Deps = {
+  webhooks: Pick<Webhooks, 'get' | 'change'>;
+  posts: Pick<Posts, 'failingSince' | 'drop'>;
+  rehearse(webhook: Webhook): Promise<Rehearsal>;
+  entropy(bytes: number): Uint8Array;
+  now(): number;
+};
+
+/** Standard Webhooks asks for 24 to 64 bytes. */
+const secretBytes = 32;
+const tags = ['webhooks'];
+
+/** Ours, and the one that the resend SDKs call. */
+const rotations = [
+  { url: '/webhooks/:id/rotate-secret', operationId: 'rotateWebhookSecret', summary: 'Rotate the signing secret' },
+  {
+    url: '/webhooks/:id/signing-secret/rotate',
+    operationId: 'rotateWebhookSigningSecret',
+    summary: 'Rotate the signing secret, as the Resend SDKs ask for it',
+  },
+] as const;
+
+export function webhookChangeRoutes(deps: Deps): Routes {
+  return (app) => {
+    app.route({
+      method: 'PATCH',
+      url: '/webhooks/:id',
+      config,
+      schema: {
+        operationId: 'updateWebhook',
+        summary: 'Change a webhook endpoint',
+        description:
+          'Where it is, what it is told of, and whether it is told at all. Enabling one again does not send what it missed: replay that.',
+        tags,
+        params: webhookParams,
+        body: webhookChanges,
+        response: { 200: changedWebhookView, ...problemAnswers(400, 404, 413, 415, 422) },
+        'x-examples': missingWebhook,
+      },
+      handler: async ({ params: { id }, body }) => {
+        let before: Webhook | null = null;
+        const webhook = await deps.webhooks.change(id, (was) => {
+          before = was;
+          return { webhook: changedWebhook(was, body) ?? tooMany() };
+        });
+        if (webhook === null) refuseWebhook(id);
+        // Disabled it waits for nothing any more, and enabled it begins anew.
+        if (webhook.status !== (before as Webhook | null)?.status) await deps.posts.drop(id);
+        const [failingSince = null] = await deps.posts.failingSince([id]);
+        return webhookViewOf(webhook, failingSince, deps.now());
+      },
+    });
+
+    for (const { url, operationId, summary } of rotations)
+      app.route({
+        method: 'POST',
+        url,
+        config,
+        schema: {
+          operationId,
+          summary,
+          description:
+            'Makes a new one and shows it this once. For 24 hours every POST carries two signatures, one by each secret, so that consumers can change over one by one; of a rotation within that time the secret before it ends at once. Takes no body.',
+          tags,
+          params: webhookParams,
+          response: { 200: rotatedSecret, ...problemAnswers(400, 404, 413, 415) },
+          'x-examples': missingWebhook,
+        },
+        handler: async ({ params: { id } }) => {
+          const secret = webhookSecret(deps.entropy(secretBytes));
+          const now = deps.now();
+          const webhook = await deps.webhooks.change(id, (was) => ({ webhook: rotated(was, secret, now) }));
+          if (webhook === null) refuseWebhook(id);
+          return {
+            object: 'webhook' as const,
+            id,
+            signing_secret: secret,
+            previous_secret_until: isoOf(webhook.previousSecret?.until ?? now),
+          };
+        },
+      });
+
+    app.route({
+      method: 'POST',
+      url: '/webhooks/:id/test',
+      config,
+      schema: {
+        operationId: 'testWebhook',
+        summary: 'Try a webhook endpoint',
+        description:
+          'POSTs a made-up event to it now, signed as any other, and says what came back: 200 also when that was an error. It takes 15 seconds at most, is not tried again, and changes nothing about the endpoint. Takes no body.',
+        tags,
+        params: webhookParams,
+        response: { 200: testResult, ...problemAnswers(400, 404, 413, 415) },
+        'x-examples': missingWebhook,
+      },
+      handler: async ({ params: { id } }) => {
+        const { eventId, type, result } = await deps.rehearse(await findWebhook(deps.webhooks, id));
+        return {
+          object: 'webhook_test' as const,
+          ...{ id, event_id: eventId, type },
+          ok: result.status >= 200 && result.status < 300,
+          status: result.status === 0 ? null : result.status,
+          detail: result.detail,
+          ms: result.ms,
+          body: result.body,
+        };
+      },
+    });
+  };
+}
+
+function tooMany(): never {
+  const fault = { pointer: '/headers', code: 'too_big', message: 'would be more than 20 headers together' };
+  throw ProblemError.of('validation_error', [fault]);
+}

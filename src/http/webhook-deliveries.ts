@@ -1,0 +1,114 @@
+/** /v1/webhooks/:id/deliveries: what went out to an endpoint; and …/replay, by which it goes out again. */
+import { z } from 'zod';
+import { type Delivery, deliveryStatuses, isBatch, placesIn } from '../domain/delivery.ts';
+import { eventTypes } from '../domain/event.ts';
+import type { Webhook } from '../domain/webhook.ts';
+import { bodyOf, type IdentifiedPayload, requestHeaders } from '../domain/webhook-request.ts';
+import type { Deliveries } from '../store/deliveries.ts';
+import type { Events } from '../store/events.ts';
+import type { Webhooks } from '../store/webhooks.ts';
+import {
+  deliveryDetail,
+  deliveryExampleId,
+  deliveryPage,
+  deliveryViewOf,
+  missingDelivery,
+  triesOf,
+} from './delivery-schemas.ts';
+import { pageQuery } from './paging.ts';
+import { ProblemError, problemAnswers } from './problems.ts';
+import type { Routes } from './server.ts';
+import { missingWebhook, webhookParams } from './webhook-schemas.ts';
+import { webhookConfig as config, findWebhook } from './webhooks.ts';
+
+type Deps = {
+  webhooks: Pick<Webhooks, 'get'>;
+  deliveries: Pick<Deliveries, 'page' | 'get' | 'answers'>;
+  events: Pick<Events, 'find'>;
+  restate(parcel: string): Promise<IdentifiedPayload[]>;
+};
+
+const tags = ['webhooks'];
+
+const listQuery = pageQuery.safeExtend({
+  status: z.enum(deliveryStatuses).optional().meta({ description: 'Only those of this status.' }),
+  event_type: z.enum(eventTypes).optional().meta({ description: 'Only those with an event of this type.' }),
+  event_id: z
+    .string()
+    .max(100)
+    .optional()
+    .meta({ description: 'Only those with this event.', examples: ['ev_01kb2m7x4p6q8s0t2v4w6x8y0z_2'] }),
+});
+
+const params = webhookParams.extend({
+  delivery_id: z.string().meta({ description: 'The id of the delivery, `dl_…`.', examples: [deliveryExampleId] }),
+});
+
+export function webhookDeliveryRoutes(deps: Deps): Routes {
+  return (app) => {
+    app.route({
+      method: 'GET',
+      url: '/webhooks/:id/deliveries',
+      config,
+      schema: {
+        operationId: 'listWebhookDeliveries',
+        summary: 'List what went out to an endpoint',
+        description:
+          'Newest first. The last 1,000 that went well and the last 1,000 that failed are kept, for as long as events are (`RETENTION_EVENTS`), and all that are to be tried again.',
+        tags,
+        params: webhookParams,
+        querystring: listQuery,
+        response: { 200: deliveryPage, ...problemAnswers(400, 404, 422) },
+        'x-examples': missingWebhook,
+      },
+      handler: async ({ params: { id }, query }) => {
+        await findWebhook(deps.webhooks, id);
+        const { event_type: eventType, event_id: eventId, ...rest } = query;
+        const event = eventId === undefined ? undefined : { id: eventId, place: await deps.events.find(eventId) };
+        const { page, hasMore } = await deps.deliveries.page(id, { ...rest, eventType, event });
+        return { object: 'list' as const, has_more: hasMore, data: page.map(deliveryViewOf) };
+      },
+    });
+
+    app.route({
+      method: 'GET',
+      url: '/webhooks/:id/deliveries/:delivery_id',
+      config,
+      schema: {
+        operationId: 'getWebhookDelivery',
+        summary: 'Look at a delivery',
+        description: 'What was posted, and of each try when it was, what came back and how long that took.',
+        tags,
+        params,
+        response: { 200: deliveryDetail, ...problemAnswers(400, 404) },
+        'x-examples': missingDelivery,
+      },
+      handler: async ({ params: { id, delivery_id } }) => {
+        const webhook = await findWebhook(deps.webhooks, id);
+        const delivery = await deps.deliveries.get(id, delivery_id);
+        if (delivery === null)
+          throw new ProblemError('not_found', `There is no delivery ${delivery_id} of that webhook`);
+        const [answers, said] = await Promise.all([
+          deps.deliveries.answers(id, delivery),
+          deps.restate(delivery.parcel),
+        ]);
+        const isWhole = said.length === placesIn(delivery.parcel).length;
+        const body = isWhole ? bodyOf(said, isBatch(delivery.parcel)) : null;
+        return {
+          ...deliveryViewOf(delivery),
+          request: { headers: headersOf(webhook, delivery), body },
+          tries: triesOf(delivery, answers),
+        };
+      },
+    });
+  };
+}
+
+/** As they went out with the last try, but for what is secret. */
+function headersOf(webhook: Webhook, { webhookId, tries }: Delivery): Record<string, string> {
+  const sent = requestHeaders(webhook, webhookId, '', tries.at(-1)?.at ?? 0);
+  const own = new Set(Object.keys(webhook.headers));
+  const hidden = (name: string, value: string) =>
+    name === 'webhook-signature' ? 'v1,***' : own.has(name) ? '***' : value;
+  return Object.fromEntries(Object.entries(sent).map(([name, value]) => [name, hidden(name, value)]));
+}

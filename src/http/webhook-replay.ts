@@ -1,0 +1,121 @@
+/** POST /v1/webhooks/:id/replay: what an endpoint was told, or missed, goes out to it again. */
+import { z } from 'zod';
+import { instant } from '../domain/email-fields.ts';
+import { eventTypes } from '../domain/event.ts';
+import type { Webhook } from '../domain/webhook.ts';
+import type { Replayed, ReplayRequest } from '../pipeline/replay.ts';
+import type { Webhooks } from '../store/webhooks.ts';
+import { isoOrNull, objectField, time } from './answer-fields.ts';
+import { deliveryExampleId } from './delivery-schemas.ts';
+import { notFoundExamples } from './openapi/problem-examples.ts';
+import { ProblemError, problemAnswers } from './problems.ts';
+import type { Routes } from './server.ts';
+import { webhookParams } from './webhook-schemas.ts';
+import { webhookConfig as config, findWebhook } from './webhooks.ts';
+
+type Deps = {
+  webhooks: Pick<Webhooks, 'get'>;
+  replay(webhook: Webhook, request: ReplayRequest): Promise<Replayed | null>;
+  now(): number;
+};
+
+const replayRequest = z
+  .strictObject({
+    since: instant.optional().meta({ description: 'Events from this time on: ISO 8601 with an offset.' }),
+    until: instant.optional().meta({ description: 'Events up to this time; up to now when it is left out.' }),
+    types: z
+      .array(z.enum(eventTypes))
+      .min(1)
+      .optional()
+      .meta({ description: 'Events of these types; of all that the endpoint is told of when it is left out.' }),
+    event_id: z.string().max(100).optional().meta({ description: 'This event, whatever its type.' }),
+    delivery_id: z.string().max(100).optional().meta({ description: 'This delivery, a batch as it was.' }),
+  })
+  .refine(
+    ({ since, event_id, delivery_id }) => [since, event_id, delivery_id].filter((by) => by !== undefined).length === 1,
+    {
+      message: 'must have one of since, event_id and delivery_id',
+    },
+  )
+  .refine(({ since, until, types }) => since !== undefined || (until === undefined && types === undefined), {
+    message: 'can have until and types only together with since',
+  })
+  .meta({
+    id: 'WebhookReplayRequest',
+    description: 'What is to go out again: events of a time, one event, or one delivery.',
+  });
+
+const replayView = z
+  .object({
+    object: objectField('webhook_replay'),
+    id: z.string().meta({ description: 'The endpoint.' }),
+    count: z.int().meta({ description: 'How many events, or deliveries, go out again.' }),
+    has_more: z.boolean().meta({ description: 'Whether the range goes on: one request looks at 100,000 events.' }),
+    next_since: time.nullable().meta({ description: 'The `since` to go on with; null when all of it was looked at.' }),
+  })
+  .meta({
+    id: 'WebhookReplay',
+    description: 'It waits to go out, as durable as an event that is new.',
+    examples: [
+      { object: 'webhook_replay', id: 'wh_01kb2m8z5q7r9t1v3x5y7z9a1b', count: 412, has_more: false, next_since: null },
+    ],
+  });
+
+const examples = {
+  range: {
+    summary: 'What bounced in one hour',
+    value: { since: '2026-11-25T09:00:00Z', until: '2026-11-25T10:00:00Z', types: ['email.bounced'] },
+  },
+};
+
+const missing = notFoundExamples(
+  `There is no delivery ${deliveryExampleId} of that webhook, or its events are no longer stored`,
+  '/v1/webhooks/wh_01kb2m8z5q7r9t1v3x5y7z9a1b/replay',
+);
+
+export function webhookReplayRoutes(deps: Deps): Routes {
+  return (app) => {
+    app.route({
+      method: 'POST',
+      url: '/webhooks/:id/replay',
+      config,
+      schema: {
+        operationId: 'replayWebhook',
+        summary: 'Have events go out again',
+        description:
+          'To this endpoint alone, each under the `webhook-id` it had, so that a consumer can tell what it has already. What it was never told goes out as well, such as what happened while it was disabled. Where the endpoint takes batches, events of a range or by their id are grouped anew; each says its own id. Repeating the request does no harm.',
+        tags: ['webhooks'],
+        params: webhookParams,
+        body: replayRequest,
+        response: { 202: replayView, ...problemAnswers(400, 404, 409, 413, 415, 422) },
+        'x-examples': { body: examples, 404: missing },
+      },
+      handler: async ({ params: { id }, body }, reply) => {
+        const webhook = await findWebhook(deps.webhooks, id);
+        if (webhook.status === 'disabled')
+          throw new ProblemError('conflict', `Webhook ${id} is disabled: enable it, and then replay`);
+        const replayed = await deps.replay(webhook, requestOf(body, deps.now()));
+        if (replayed === null) throw new ProblemError('not_found', missingDetail(body));
+        const { count, restSince } = replayed;
+        return reply.status(202).send({
+          ...{ object: 'webhook_replay' as const, id, count },
+          ...{ has_more: restSince !== null, next_since: isoOrNull(restSince) },
+        });
+      },
+    });
+  };
+}
+
+function requestOf(
+  { since = 0, until, types, event_id, delivery_id }: z.output<typeof replayRequest>,
+  now: number,
+): ReplayRequest {
+  if (event_id !== undefined) return { kind: 'event', eventId: event_id };
+  if (delivery_id !== undefined) return { kind: 'delivery', deliveryId: delivery_id };
+  return { kind: 'range', since, until: until ?? now, ...(types === undefined ? {} : { types }) };
+}
+
+function missingDetail({ event_id, delivery_id }: z.output<typeof replayRequest>): string {
+  if (event_id !== undefined) return `There is no event ${event_id}, or it is no longer stored`;
+  return `There is no delivery ${delivery_id} of that webhook, or its events are no longer stored`;
+}

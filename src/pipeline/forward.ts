@@ -1,0 +1,92 @@
+/** forward: what is due goes to its endpoint, each served by a round of its own, so that none waits for another. */
+import type { Webhook } from '../domain/webhook.ts';
+import type { Posts } from '../store/posts.ts';
+import type { Webhooks } from '../store/webhooks.ts';
+import type { Parcel } from './post.ts';
+
+/** What a process has in hand: the rounds under way, by endpoint. */
+export type Rounds = Map<string, Promise<void>>;
+
+type Deps = {
+  posts: Pick<Posts, 'due' | 'take' | 'drop'>;
+  webhooks: Pick<Webhooks, 'get'>;
+  post(webhook: Webhook, taken: Parcel): Promise<void>;
+  rounds: Rounds;
+  inHand: { posts: number };
+  /** Posts in hand of this process; beyond them each endpoint has one, so that those that hang take nobody's place. */
+  concurrency: number;
+  /** Of what is taken: longer than a post can last. */
+  leaseMs: number;
+  nudge: { nudge(): void; wait(leastMs: number, mostMs: number, stop: AbortSignal): Promise<void> };
+  onTrouble(part: string, error: unknown): void;
+  now(): number;
+};
+
+/** What others left is found within this time. */
+const lookEveryMs = 1_000;
+/** Endpoints served at a time by one process. */
+const maxRounds = 1_000;
+/** Posts of one endpoint in hand of one process at a time; the store bounds those of the fleet. */
+const maxPerEndpoint = 50;
+
+/** Begins a round for each endpoint that something is due for and waits until there may be more; when it is told to stop, for the rounds. */
+export async function forward(deps: Deps, stop: AbortSignal): Promise<void> {
+  const { rounds } = deps;
+  const { ids, nextAt } = await deps.posts.due(deps.now(), maxRounds);
+  for (const id of ids.filter((id) => !rounds.has(id)).slice(0, maxRounds - rounds.size)) {
+    const round = serve(deps, id, stop).catch((error: unknown) => deps.onTrouble('forward', error));
+    rounds.set(
+      id,
+      round.then(() => {
+        rounds.delete(id);
+        deps.nudge.nudge();
+      }),
+    );
+  }
+  const waitMs = nextAt === null ? lookEveryMs : Math.min(lookEveryMs, Math.max(1, Math.ceil(nextAt - deps.now())));
+  await deps.nudge.wait(0, waitMs, stop);
+  if (stop.aborted) await Promise.all(rounds.values());
+}
+
+/** Takes and posts until nothing is due any more. The endpoint is read anew beside each take: a change holds from the next one on. */
+async function serve(deps: Deps, id: string, stop: AbortSignal): Promise<void> {
+  const flying = new Set<Promise<void>>();
+  let read = deps.webhooks.get(id);
+  while (!stop.aborted) {
+    const webhook = await read;
+    if (webhook === null || webhook.status === 'disabled') {
+      await deps.posts.drop(id);
+      break;
+    }
+    const isIdle = flying.size === 0;
+    read = deps.webhooks.get(id);
+    const [count] = await Promise.all([launch(deps, webhook, flying), read]);
+    if (count === 0 && isIdle) break;
+    // Several that end together make room for one take.
+    const isWaiting = !count || flying.size > maxPerEndpoint / 2;
+    if (isWaiting && flying.size > 0) await Promise.race(flying);
+  }
+  await Promise.all(flying);
+}
+
+/** @returns how many posts were begun; null when there was no room for one */
+async function launch(deps: Deps, webhook: Webhook, flying: Set<Promise<void>>): Promise<number | null> {
+  const shared = deps.concurrency - deps.inHand.posts;
+  const limit = Math.min(maxPerEndpoint - flying.size, Math.max(shared, flying.size === 0 ? 1 : 0));
+  if (limit <= 0) return null;
+  const { leaseMs } = deps;
+  const { parcels, ...taken } = await deps.posts.take(webhook, { limit, leaseMs, now: deps.now() });
+  for (const parcel of parcels) {
+    deps.inHand.posts += 1;
+    const flight = deps
+      .post(webhook, { parcel, ...taken })
+      // It is left to its lease: it comes again when that ends.
+      .catch((error: unknown) => deps.onTrouble('post', error))
+      .finally(() => {
+        deps.inHand.posts -= 1;
+        flying.delete(flight);
+      });
+    flying.add(flight);
+  }
+  return parcels.length;
+}

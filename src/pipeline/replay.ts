@@ -1,0 +1,91 @@
+/** replay: what an endpoint was told, or should have been, goes out to it again under the same `webhook-id`. */
+import { placesIn } from '../domain/delivery.ts';
+import type { EmailFacts } from '../domain/email.ts';
+import type { EventType } from '../domain/event.ts';
+import { type Webhook, wants } from '../domain/webhook.ts';
+import type { Deliveries } from '../store/deliveries.ts';
+import type { Emails } from '../store/emails.ts';
+import type { Events } from '../store/events.ts';
+import type { OutboxEntry } from '../store/outbox.ts';
+import type { Posts } from '../store/posts.ts';
+
+type Deps = {
+  events: Pick<Events, 'at' | 'find' | 'between'>;
+  emails: Pick<Emails, 'facts'>;
+  deliveries: Pick<Deliveries, 'get'>;
+  posts: Pick<Posts, 'again'>;
+  now(): number;
+};
+
+export type ReplayRequest =
+  | { readonly kind: 'event'; readonly eventId: string }
+  | { readonly kind: 'delivery'; readonly deliveryId: string }
+  /** Times in milliseconds since the epoch, both inclusive; every type that the endpoint is told of where none are named. */
+  | { readonly kind: 'range'; readonly since: number; readonly until: number; readonly types?: readonly EventType[] };
+
+/** How many events go out again, and from when on a range was not looked at; null when all of it was. */
+export type Replayed = { readonly count: number; readonly restSince: number | null };
+
+/** Events of a range that are looked at in one request: it answers within its time, and the caller goes on from there. */
+const maxLookedAt = 100_000;
+const chunkSize = 1_000;
+
+/**
+ * Done when it returns: what goes out again waits for its endpoint then, as durable as anything. Asked once more, it adds nothing that still
+ * waits. Null when there is no such event or delivery, or its events are no longer stored.
+ */
+export async function replay(deps: Deps, webhook: Webhook, request: ReplayRequest): Promise<Replayed | null> {
+  switch (request.kind) {
+    case 'range':
+      return replayRange(deps, webhook, request);
+    case 'event':
+      return replayParcel(deps, webhook, await deps.events.find(request.eventId));
+    case 'delivery': {
+      const delivery = await deps.deliveries.get(webhook.id, request.deliveryId);
+      return replayParcel(deps, webhook, delivery?.parcel ?? null);
+    }
+  }
+}
+
+async function replayParcel(deps: Deps, { id }: Webhook, parcel: string | null): Promise<Replayed | null> {
+  const places = parcel === null ? [] : placesIn(parcel);
+  const stored = await Promise.all(places.map((place) => deps.events.at(place)));
+  if (parcel === null || stored.every((event) => event === null)) return null;
+  await deps.posts.again(id, [parcel], deps.now());
+  return { count: 1, restSince: null };
+}
+
+async function replayRange(
+  deps: Deps,
+  webhook: Webhook,
+  { since, until, types = webhook.events }: ReplayRequest & { kind: 'range' },
+): Promise<Replayed> {
+  const asked = { ...webhook, events: types };
+  let [count, lookedAt] = [0, 0];
+  let chunk: OutboxEntry[] = [];
+  const flush = async () => {
+    const places = await matching(deps, asked, chunk);
+    await deps.posts.again(webhook.id, places, deps.now());
+    count += places.length;
+    chunk = [];
+  };
+  for await (const entry of deps.events.between(since, until)) {
+    if (lookedAt === maxLookedAt) {
+      await flush();
+      return { count, restSince: Number(entry.place.split('-')[0]) };
+    }
+    lookedAt += 1;
+    chunk.push(entry);
+    if (chunk.length === chunkSize) await flush();
+  }
+  await flush();
+  return { count, restSince: null };
+}
+
+async function matching({ emails }: Deps, webhook: Webhook, chunk: readonly OutboxEntry[]): Promise<string[]> {
+  const ids = chunk.flatMap(({ event }) => ('emailId' in event ? [event.emailId] : []));
+  const found: readonly (EmailFacts | null)[] = webhook.filter === null ? [] : await emails.facts(ids);
+  const facts = new Map(ids.map((id, index) => [id, found[index] ?? null]));
+  const factsOf = ({ event }: OutboxEntry) => ('emailId' in event ? (facts.get(event.emailId) ?? null) : null);
+  return chunk.filter((entry) => wants(webhook, entry.event, factsOf(entry))).map(({ place }) => place);
+}

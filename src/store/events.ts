@@ -1,0 +1,73 @@
+/** Events where they stand in the outbox: by their place, by their id, and in the order they were committed. */
+import type { Redis } from 'ioredis';
+import type { OutboxEvent } from '../domain/event.ts';
+import { timeOfId } from '../domain/id.ts';
+import { openEmails } from './emails.ts';
+import { keys } from './keys.ts';
+import { type OutboxEntry, toEntry } from './outbox.ts';
+
+export type Events = ReturnType<typeof openEvents>;
+
+const chunkSize = 1_000;
+/**
+ * How far from the time it bears an event is looked for: it is committed at once, by a clock that differs a little from that of Redis. The
+ * wide search is bounded, as a campaign has a million events in a minute.
+ */
+const nearMs = 2_000;
+const farMs = 60_000;
+const maxLookedAt = 50_000;
+
+export function openEvents(redis: Redis) {
+  const emails = openEmails(redis);
+
+  async function* walk(from: string, to: string): AsyncGenerator<OutboxEntry> {
+    for (let start = from; ; ) {
+      const rows = await redis.xrange(keys.outbox, start, to, 'COUNT', chunkSize);
+      yield* rows.flatMap(toEntry);
+      const last = rows.at(-1)?.[0];
+      if (last === undefined || rows.length < chunkSize) return;
+      start = `(${last}`;
+    }
+  }
+
+  /** When an event happened, as its email remembers it; else as the id says. Null when it is no id of an event. */
+  async function timeOf(eventId: string): Promise<number | null> {
+    const [, id = '', sequence] = /^ev_([0-7][0-9a-hjkmnp-tv-z]{25})(?:_(\d{1,9}))?$/.exec(eventId) ?? [];
+    if (id === '') return null;
+    if (sequence === undefined) return timeOfId(`ev_${id}`);
+    const { steps } = await emails.timeline(`em_${id}`);
+    const step = steps.find(({ events = [] }) => events.some(({ seq }) => seq === Number(sequence)));
+    return step?.at ?? timeOfId(`em_${id}`);
+  }
+
+  return {
+    /** The event at a place; null once it has been trimmed. */
+    async at(place: string): Promise<OutboxEvent | null> {
+      const rows = await redis.xrange(keys.outbox, place, place);
+      return rows.flatMap(toEntry)[0]?.event ?? null;
+    },
+
+    /** Where an event stands; null when it is not there, or no longer. */
+    async find(eventId: string): Promise<string | null> {
+      const at = await timeOf(eventId);
+      if (at === null) return null;
+      for (const within of [nearMs, farMs]) {
+        let count = 0;
+        for await (const { place, event } of walk(placeAt(at - within), placeAt(at + within))) {
+          if (event.id === eventId) return place;
+          count += 1;
+          if (count === maxLookedAt) break;
+        }
+      }
+      return null;
+    },
+
+    /** Events of a time, oldest first, some at a time. Milliseconds since the epoch, both inclusive. */
+    between: (since: number, until: number): AsyncGenerator<OutboxEntry> => walk(placeAt(since), placeAt(until)),
+  };
+}
+
+/** A stream knows no time before 1970. */
+function placeAt(ms: number): string {
+  return String(Math.max(0, Math.floor(ms)));
+}

@@ -1,0 +1,156 @@
+/**
+ * The atomic steps of a post. A command whose answer was lost with its connection is sent again by the client: a repeat of `hand` and `settle`
+ * changes nothing, one of `take` takes what is next, and what it took the first time comes again when its lease ends.
+ */
+import { script } from './redis.ts';
+
+/** Lua: says in `postsDue` when there is something to do for an endpoint. `notBefore` is 0, or when a batch is ready. */
+const index = `
+local function index(due, posts, health, id, notBefore)
+  local at = redis.call('ZRANGE', posts, 0, 0, 'WITHSCORES')[2]
+  if not at then return redis.call('ZREM', due, id) end
+  local rest = tonumber(redis.call('HGET', health, 'restUntil') or 0)
+  redis.call('ZADD', due, string.format('%.0f', math.ceil(math.max(tonumber(at), rest, notBefore))), id)
+end
+`;
+
+/**
+ * Acknowledges events and has them wait for their endpoints, each once: what another notify acknowledged meanwhile is passed over. Events
+ * of one millisecond keep their order by fractions of it.
+ * KEYS outbox webhooks postsDue, then posts for each endpoint; ARGV group now, events of now before these, number of endpoints and their ids,
+ * then for each event: place, and the numbers of its endpoints with a comma after each.
+ */
+export const handScript = script(`
+local count, touched, added = tonumber(ARGV[4]), {}, tonumber(ARGV[3])
+for i = 5 + count, #ARGV, 2 do
+  if redis.call('XACK', KEYS[1], ARGV[1], ARGV[i]) == 1 then
+    for number in string.gmatch(ARGV[i + 1], '%d+') do
+      local n = tonumber(number)
+      if touched[n] == nil then touched[n] = redis.call('HEXISTS', KEYS[2], ARGV[4 + n]) == 1 end
+      if touched[n] then redis.call('ZADD', KEYS[3 + n], 'NX', string.format('%.4f', ARGV[2] - 1 + added / 2048), ARGV[i]) end
+    end
+    added = added + 1
+  end
+end
+for n, isThere in pairs(touched) do
+  if isThere then redis.call('ZADD', KEYS[3], 'LT', ARGV[2], ARGV[4 + n]) end
+end
+return 1`);
+
+/**
+ * Takes parcels that are due, the longest due first, under a lease. KEYS posts posting health postsDue; ARGV id now leaseEnd limit, most in
+ * hand in the whole fleet, failures from which that is one, events of a batch (0 for none), longest wait of a batch, mark of a batch.
+ * Answers failures, failingSince, then the parcels.
+ */
+export const takeScript = script(`${index}
+local id, now, leaseEnd = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[2])
+local health = redis.call('HMGET', KEYS[3], 'failures', 'failingSince', 'restUntil')
+local most = tonumber(health[1] or 0) >= tonumber(ARGV[6]) and 1 or tonumber(ARGV[5])
+local room = math.min(tonumber(ARGV[4]), most - redis.call('ZCARD', KEYS[2]))
+if tonumber(health[3] or 0) > now then room = 0 end
+local answer, ready = {health[1] or '', health[2] or ''}, 0
+local function take(parcel)
+  redis.call('ZADD', KEYS[1], leaseEnd, parcel)
+  redis.call('ZADD', KEYS[2], leaseEnd, parcel)
+  answer[#answer + 1], room = parcel, room - 1
+end
+local size, waitMs, mark = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
+if room > 0 and size == 0 then
+  for _, parcel in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2], 'LIMIT', 0, room)) do take(parcel) end
+elseif room > 0 then
+  local places, since = {}, {}
+  local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2], 'WITHSCORES', 'LIMIT', 0, room * size)
+  for i = 1, #due, 2 do
+    if string.sub(due[i], 1, #mark) ~= mark then
+      places[#places + 1], since[#since + 1] = due[i], tonumber(due[i + 1])
+    elseif room > 0 then
+      take(due[i])
+    end
+  end
+  local from = 1
+  while room > 0 and from <= #places do
+    local to = math.min(#places, from + size - 1)
+    if to - from + 1 < size and since[from] + waitMs > now then
+      ready = since[from] + waitMs
+      break
+    end
+    redis.call('ZREM', KEYS[1], unpack(places, from, to))
+    take(mark .. table.concat(places, ',', from, to))
+    from = to + 1
+  end
+end
+if most - redis.call('ZCARD', KEYS[2]) <= 0 then
+  ready = tonumber(redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2])
+end
+index(KEYS[4], KEYS[1], KEYS[3], id, ready)
+return answer`);
+
+/** Lua: keeps of a status the latest deliveries; trimmed some at a time, since each trim costs as much as what it is for. */
+const trim = `
+local function trim(ring, of, most, slack)
+  local excess = redis.call('ZCARD', ring) - most
+  if excess <= slack then return end
+  local old = redis.call('ZRANGE', ring, 0, math.min(excess, 1000) - 1)
+  redis.call('ZREM', ring, unpack(old))
+  redis.call('HDEL', of, unpack(old))
+end
+`;
+
+/**
+ * Writes down what a try came to, when the lease of its worker still holds. KEYS posts posting health postsDue deliveries pending success failed
+ * answers answersByTime; ARGV id parcel leaseEnd now, status of the delivery, when it comes again or '', delivery id and record, what that
+ * says of the endpoint ('up', 'down' or ''), until when it is left alone should it be failing, until when in any case, failures from which
+ * it is failing, deliveries kept of each status, name and text of the answer or '', answers kept.
+ */
+export const settleScript = script(`${index}${trim}
+local id, parcel, now, delivery = ARGV[1], ARGV[2], ARGV[4], ARGV[7]
+if tonumber(redis.call('ZSCORE', KEYS[2], parcel) or 0) ~= tonumber(ARGV[3]) then return 0 end
+redis.call('ZREM', KEYS[2], parcel)
+if ARGV[6] == '' then redis.call('ZREM', KEYS[1], parcel) else redis.call('ZADD', KEYS[1], ARGV[6], parcel) end
+local rings = {pending = KEYS[6], success = KEYS[7], failed = KEYS[8]}
+for status, ring in pairs(rings) do
+  if status ~= ARGV[5] then redis.call('ZREM', ring, delivery) end
+end
+redis.call('HSET', KEYS[5], delivery, ARGV[8])
+redis.call('ZADD', rings[ARGV[5]], now, delivery)
+if ARGV[5] ~= 'pending' then trim(rings[ARGV[5]], KEYS[5], tonumber(ARGV[13]), 100) end
+if ARGV[14] ~= '' then
+  redis.call('HSET', KEYS[9], ARGV[14], ARGV[15])
+  redis.call('ZADD', KEYS[10], now, ARGV[14])
+  trim(KEYS[10], KEYS[9], tonumber(ARGV[16]), 0)
+end
+if ARGV[9] == 'up' then
+  redis.call('DEL', KEYS[3])
+elseif ARGV[9] == 'down' then
+  local failures = redis.call('HINCRBY', KEYS[3], 'failures', 1)
+  redis.call('HSETNX', KEYS[3], 'failingSince', now)
+  local rest = tonumber(ARGV[11])
+  if failures >= tonumber(ARGV[12]) then rest = math.max(rest, tonumber(ARGV[10])) end
+  if rest > tonumber(redis.call('HGET', KEYS[3], 'restUntil') or 0) then
+    redis.call('HSET', KEYS[3], 'restUntil', string.format('%.0f', rest))
+  end
+end
+index(KEYS[4], KEYS[1], KEYS[3], id, 0)
+return 1`);
+
+/** Forgets what waits for an endpoint; what was tried before has failed. KEYS posts posting health postsDue pending failed; ARGV id. */
+export const dropScript = script(`
+redis.call('ZUNIONSTORE', KEYS[6], 2, KEYS[6], KEYS[5])
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[5])
+redis.call('ZREM', KEYS[4], ARGV[1])
+return 1`);
+
+/**
+ * Has parcels go out again, now, also to an endpoint that is left alone for a while; those in hand go out as it is. KEYS posts posting health
+ * postsDue; ARGV id now, then parcels. Those of one call keep their order by fractions of a millisecond.
+ */
+export const againScript = script(`
+for i = 3, #ARGV do
+  if not redis.call('ZSCORE', KEYS[2], ARGV[i]) then
+    redis.call('ZADD', KEYS[1], 'LT', string.format('%.4f', ARGV[2] - 1 + (i - 3) / 2048), ARGV[i])
+  end
+end
+redis.call('HDEL', KEYS[3], 'restUntil')
+redis.call('ZADD', KEYS[4], 'LT', ARGV[2], ARGV[1])
+return 1`);

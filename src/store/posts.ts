@@ -1,0 +1,145 @@
+/** What waits to be posted, endpoint by endpoint: taken under a lease, so that what a worker had in hand when it died comes again. */
+import type { Redis } from 'ioredis';
+import { batchMark, type Delivery, deliveryStatuses } from '../domain/delivery.ts';
+import { type Health, probingAfter } from '../domain/post.ts';
+import type { Webhook } from '../domain/webhook.ts';
+import { packDelivery } from './deliveries.ts';
+import { keys } from './keys.ts';
+import { outboxGroup } from './outbox.ts';
+import { againScript, dropScript, handScript, settleScript, takeScript } from './post-scripts.ts';
+
+export type Posts = ReturnType<typeof openPosts>;
+
+/** An event of the outbox and the endpoints that want it. */
+export type Handed = { readonly place: string; readonly webhookIds: readonly string[] };
+
+/** Parcels in hand until `leaseEnd`, of an endpoint that fared so. */
+export type TakenPosts = { readonly parcels: readonly string[]; readonly leaseEnd: number; readonly health: Health };
+
+/** What a try came to. */
+export type Posted = {
+  /** As it is now. */
+  readonly delivery: Delivery;
+  readonly leaseEnd: number;
+  /** What it says of the endpoint; null for nothing. */
+  readonly endpoint: 'up' | 'down' | null;
+  /** Until when an endpoint that keeps failing is left alone, and until when it is in any case, as it asked for. */
+  readonly restUntil: number;
+  readonly holdUntil: number | null;
+  /** The answer, where it is worth keeping. */
+  readonly answer: string | null;
+};
+
+/** Parcels in hand of one endpoint in the whole fleet: enough for a slow answer to cost little, few enough for a small consumer. */
+export const mostInHand = 50;
+/** The same of batches, each of which has as many events as that. */
+export const mostBatchesInHand = 4;
+
+/** Deliveries kept of an endpoint that went well, and of those that failed: enough to look back on, about 200 bytes each. */
+const keptDeliveries = 1_000;
+/** Answers kept of an endpoint, 16 KB each at most. */
+const keptAnswers = 200;
+
+/** Additions of one script, which holds Redis up for a few milliseconds. */
+const maxAdditions = 5_000;
+const maxAgain = 1_000;
+
+export function openPosts(redis: Redis) {
+  const fourOf = (id: string) => [keys.posts(id), keys.posting(id), keys.health(id), keys.postsDue];
+  const byStatus = (id: string) => deliveryStatuses.map((status) => keys.deliveriesBy(id, status));
+
+  return {
+    /** Acknowledges events and has each wait for its endpoints, in one step: an event that was handed over once never is again. */
+    async hand(events: readonly Handed[], now: number): Promise<void> {
+      const ids = [...new Set(events.flatMap(({ webhookIds }) => webhookIds))];
+      const numbers = new Map(ids.map((id, index) => [id, index + 1]));
+      const names = [keys.outbox, keys.webhooks, keys.postsDue, ...ids.map(keys.posts)];
+      let before = 0;
+      for (const chunk of chunksOf(events)) {
+        const args = chunk.flatMap(({ place, webhookIds }) => [
+          place,
+          webhookIds.map((id) => `${numbers.get(id)},`).join(''),
+        ]);
+        await handScript(redis, names, [outboxGroup, now, before, ids.length, ...ids, ...args]);
+        before += chunk.length;
+      }
+    },
+
+    /** Endpoints that something is due for, the longest due first, and when the next is (null for never). */
+    async due(now: number, limit: number): Promise<{ ids: string[]; nextAt: number | null }> {
+      const [ids, next] = await Promise.all([
+        redis.zrangebyscore(keys.postsDue, '-inf', now, 'LIMIT', 0, limit),
+        redis.zrangebyscore(keys.postsDue, `(${now}`, '+inf', 'WITHSCORES', 'LIMIT', 0, 1),
+      ]);
+      const [, nextAt] = next.flat();
+      return { ids, nextAt: nextAt === undefined ? null : Number(nextAt) };
+    },
+
+    /** Takes parcels that are due for an endpoint, `limit` at most: nobody else has the same before the lease ends. */
+    async take(
+      { id, batch }: Pick<Webhook, 'id' | 'batch'>,
+      { limit, leaseMs, now }: { limit: number; leaseMs: number; now: number },
+    ): Promise<TakenPosts> {
+      const leaseEnd = Math.round(now + leaseMs);
+      const most = batch === null ? mostInHand : mostBatchesInHand;
+      const args = [id, now, leaseEnd, limit, most, probingAfter, batch?.maxEvents ?? 0, batch?.maxWaitMs ?? 0];
+      const [failures, since, ...parcels] = (await takeScript(redis, fourOf(id), [...args, batchMark])) as string[];
+      return { parcels, leaseEnd, health: { failures: Number(failures), failingSince: since ? Number(since) : null } };
+    },
+
+    /** Writes down what a try came to, and when the parcel comes again. False when the lease had ended: then nothing is written. */
+    async settle(id: string, posted: Posted, now: number): Promise<boolean> {
+      const { delivery, leaseEnd, endpoint, answer } = posted;
+      const names = [...fourOf(id), keys.deliveries(id), ...byStatus(id), keys.answers(id), keys.answersByTime(id)];
+      const parcel = [id, delivery.parcel, leaseEnd, now, delivery.status, delivery.nextAt ?? ''];
+      const record = [delivery.id, packDelivery(delivery)];
+      const health = [endpoint ?? '', posted.restUntil, posted.holdUntil ?? 0, probingAfter];
+      const kept = [answer ? `${delivery.id}.${delivery.attempts}` : '', answer ?? '', keptAnswers];
+      const args = [...parcel, ...record, ...health, keptDeliveries, ...kept];
+      return (await settleScript(redis, names, args)) === 1;
+    },
+
+    /** Has parcels go out now, whether they wait already or went out before. */
+    async again(id: string, parcels: readonly string[], now: number): Promise<void> {
+      for (let from = 0; from < parcels.length; from += maxAgain)
+        await againScript(redis, fourOf(id), [id, now, ...parcels.slice(from, from + maxAgain)]);
+    },
+
+    /** Forgets what waits for an endpoint and how it fared: it is disabled, or begins anew. */
+    async drop(id: string): Promise<void> {
+      const [pending = '', , failed = ''] = byStatus(id);
+      await dropScript(redis, [...fourOf(id), pending, failed], [id]);
+    },
+
+    /** Forgets all of an endpoint that is gone. */
+    async forget(id: string): Promise<void> {
+      const write = redis.multi();
+      write.del(keys.posts(id), keys.posting(id), keys.health(id), keys.deliveries(id), ...byStatus(id));
+      write.del(keys.answers(id), keys.answersByTime(id));
+      write.zrem(keys.postsDue, id);
+      await write.exec();
+    },
+
+    /** Since when no POST to these endpoints succeeded, milliseconds since the epoch; null where the last one did. */
+    async failingSince(ids: readonly string[]): Promise<(number | null)[]> {
+      const since = await Promise.all(ids.map((id) => redis.hget(keys.health(id), 'failingSince')));
+      return since.map((at) => (at === null ? null : Number(at)));
+    },
+  };
+}
+
+/** Cut so that no script makes too many additions. */
+function chunksOf(events: readonly Handed[]): Handed[][] {
+  const chunks: Handed[][] = [];
+  let additions = Number.POSITIVE_INFINITY;
+  for (const event of events) {
+    const own = event.webhookIds.length + 1;
+    if (additions + own > maxAdditions) {
+      chunks.push([]);
+      additions = 0;
+    }
+    chunks.at(-1)?.push(event);
+    additions += own;
+  }
+  return chunks;
+}

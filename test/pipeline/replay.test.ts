@@ -1,0 +1,120 @@
+/** replay: by event, by delivery, by time and type; under the same webhook-id, and to the endpoint that asked for it alone. */
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { keys } from '../../src/store/keys.ts';
+import { type Consumer, openConsumer } from '../support/consumer.ts';
+import { openPosting, type Posting, second } from '../support/posting.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+let server: TestRedis;
+let consumer: Consumer;
+let line: Posting;
+let status = 204;
+beforeAll(async () => {
+  server = opened.use(await openTestRedis());
+  consumer = opened.use(await openConsumer(() => ({ status })));
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(async () => {
+  if (line) await line.redis.flushall();
+  line = opened.use(await openPosting(server));
+  consumer.calls.length = 0;
+  status = 204;
+});
+
+async function deliverAll(): Promise<void> {
+  await line.notifyAll();
+  await line.forwardAll();
+}
+
+it('of an event goes out again under its id, to that endpoint alone', async () => {
+  const webhook = await line.addWebhook({ endpoint: `${consumer.url}?a` });
+  await line.addWebhook({ endpoint: `${consumer.url}?b` });
+  const [id = ''] = await line.emit(3);
+  await deliverAll();
+  expect(consumer.calls).toHaveLength(6);
+  expect(await line.replay(webhook, { kind: 'event', eventId: id })).toEqual({ count: 1, restSince: null });
+  await line.forwardAll();
+  expect(consumer.ids().slice(6)).toEqual([id]);
+  const log = await line.deliveries.page(webhook.id, { limit: 10, event: { id, place: null } });
+  expect(log.page).toMatchObject([{ status: 'success', attempts: 2, webhookId: id }]);
+});
+
+it.each(['ev_none', 'ev_00000000000000000000000000_9', 'x'])(
+  'of an event that is not there is refused: %s',
+  async (eventId) => {
+    const webhook = await line.addWebhook({ endpoint: consumer.url });
+    await line.emit(1);
+    expect(await line.replay(webhook, { kind: 'event', eventId })).toBeNull();
+  },
+);
+
+it('of a delivery that failed begins its schedule anew', async () => {
+  status = 500;
+  const webhook = await line.addWebhook({ endpoint: consumer.url });
+  await line.emit(1);
+  await line.notifyAll();
+  for (let n = 0; n < 10; n++) {
+    await line.forwardAll();
+    await line.passToNext();
+  }
+  const [delivery] = (await line.deliveries.page(webhook.id, { limit: 1, status: 'failed' })).page;
+  expect(delivery).toMatchObject({ attempts: 10, nextAt: null });
+  await line.replay(webhook, { kind: 'delivery', deliveryId: delivery?.id ?? '' });
+  await line.forwardAll();
+  expect((await line.deliveries.page(webhook.id, { limit: 1 })).page).toMatchObject([
+    { id: delivery?.id, status: 'pending', attempts: 11, round: 1, nextAt: line.now + 5 * second },
+  ]);
+  expect(new Set(consumer.ids()).size).toBe(1);
+});
+
+it('of a batch is the same batch under the same id', async () => {
+  const webhook = await line.addWebhook({ endpoint: consumer.url, batch: { max_events: 10, max_wait_ms: 0 } });
+  await line.emit(7);
+  await deliverAll();
+  const [delivery] = (await line.deliveries.page(webhook.id, { limit: 1 })).page;
+  await line.replay(webhook, { kind: 'delivery', deliveryId: delivery?.id ?? '' });
+  await line.forwardAll();
+  const [first, second] = consumer.calls;
+  expect(consumer.calls).toHaveLength(2);
+  expect([second?.id, second?.body]).toEqual([first?.id, first?.body]);
+});
+
+it('of a time brings what was of that time and these types, also what was missed, in its order', async () => {
+  const webhook = await line.addWebhook({ endpoint: consumer.url, events: ['email.sent', 'email.bounced'] });
+  const { id } = webhook;
+  await line.webhooks.change(id, (was) => ({ webhook: { ...was, status: 'disabled', disabledReason: 'gone' } }));
+  const since = Date.now();
+  const missed = await line.emit(1_500);
+  await line.emit(3, { type: 'email.failed' });
+  await line.emit(2, { type: 'email.bounced' });
+  await deliverAll();
+  expect(consumer.calls).toHaveLength(0);
+  const enabled = await line.webhooks.change(id, (was) => ({
+    webhook: { ...was, status: 'enabled', disabledReason: null },
+  }));
+  if (enabled === null) throw new Error('it is gone');
+  const range = { kind: 'range', since, until: Date.now() } as const;
+  expect(await line.replay(enabled, { ...range, types: ['email.sent'] })).toEqual({ count: 1_500, restSince: null });
+  expect(await line.replay(enabled, range)).toEqual({ count: 1_502, restSince: null });
+  expect(await line.redis.zcard(keys.posts(id))).toBe(1_502);
+  expect(await line.replay(enabled, { ...range, until: since - 1 })).toEqual({ count: 0, restSince: null });
+  await line.forwardAll();
+  expect(
+    consumer
+      .ids()
+      .filter((sent) => missed.includes(sent))
+      .toSorted(),
+  ).toEqual(missed.toSorted());
+  expect(consumer.calls).toHaveLength(1_502);
+});
+
+it('while it is in hand leaves it there', async () => {
+  const webhook = await line.addWebhook({ endpoint: consumer.url });
+  const [eventId = ''] = await line.emit(1);
+  await line.notifyAll();
+  await line.posts.take(webhook, { limit: 1, leaseMs: 30 * second, now: line.now });
+  await line.replay(webhook, { kind: 'event', eventId });
+  await line.forwardAll();
+  expect(consumer.calls).toHaveLength(0);
+});

@@ -1,0 +1,151 @@
+/** What waits for endpoints costs little, is bounded, and is taken by one at a time. */
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Delivery } from '../../src/domain/delivery.ts';
+import { keys } from '../../src/store/keys.ts';
+import { openPosts, type Posted, type Posts } from '../../src/store/posts.ts';
+import { openTestRedis } from '../support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+let posts: Posts;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(server.url.slice('unix://'.length), { enableAutoPipelining: true }), (client) =>
+    client.disconnect(),
+  );
+  posts = openPosts(redis);
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(() => redis.flushall());
+
+const now = 1_764_000_000_000;
+const leaseMs = 30_000;
+const single = { id: 'wh_1', batch: null };
+const take = (
+  webhook: { id: string; batch: { maxEvents: number; maxWaitMs: number } | null } = single,
+  at = now,
+  limit = 1_000,
+) => posts.take(webhook, { limit, leaseMs, now: at });
+const place = (n: number) => `${now - 1_000}-${n}`;
+const wait = (count: number, from = 0) =>
+  posts.again(
+    'wh_1',
+    Array.from({ length: count }, (_, n) => place(from + n)),
+    now,
+  );
+
+function settled(
+  parcel: string,
+  leaseEnd: number,
+  more: Partial<Posted> & { status?: Delivery['status']; nextAt?: number },
+): Posted {
+  const { status = 'success', nextAt = null, ...rest } = more;
+  const delivery: Delivery = {
+    ...{ id: `dl_${parcel.replace('-', '_')}`, parcel, webhookId: 'ev_1', types: ['email.sent'], status, nextAt },
+    ...{ tries: [{ at: now, status: 200, ms: 1, detail: null }], attempts: 1, round: 1, reason: null },
+  };
+  return { delivery, leaseEnd, endpoint: 'up', restUntil: 0, holdUntil: null, answer: null, ...rest };
+}
+
+describe('what waits', () => {
+  it('for a dead endpoint takes less than 150 bytes an event', async () => {
+    const used = async () => Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1]);
+    const before = await used();
+    for (let from = 0; from < 20_000; from += 1_000) await wait(1_000, from);
+    const bytes = ((await used()) - before) / 20_000;
+    console.log(`an event that waits: ${Math.round(bytes)} bytes`);
+    expect(await redis.zcard(keys.posts('wh_1'))).toBe(20_000);
+    expect(bytes).toBeLessThan(150);
+  });
+
+  it('is taken by one worker at a time, fifty at most in the fleet, the longest due first', async () => {
+    await wait(120);
+    const [first, second, third] = await Promise.all([
+      take(single, now, 30),
+      take(single, now, 30),
+      take(single, now, 30),
+    ]);
+    expect([first, second, third].map(({ parcels }) => parcels.length)).toEqual([30, 20, 0]);
+    const taken = [...first.parcels, ...second.parcels];
+    expect(taken).toEqual(Array.from({ length: 50 }, (_, n) => place(n)));
+    expect((await take(single, now + leaseMs - 1)).parcels).toEqual([]);
+    expect((await take(single, now + leaseMs)).parcels).toHaveLength(50);
+  });
+
+  it('is said to be due when there is something to do, and not while all places are taken', async () => {
+    expect(await posts.due(now, 10)).toEqual({ ids: [], nextAt: null });
+    await wait(51);
+    expect((await posts.due(now, 10)).ids).toEqual(['wh_1']);
+    const { parcels, leaseEnd } = await take();
+    expect(await posts.due(now, 10)).toEqual({ ids: [], nextAt: leaseEnd });
+    await posts.settle('wh_1', settled(parcels[0] ?? '', leaseEnd, {}), now);
+    expect((await posts.due(now, 10)).ids).toEqual(['wh_1']);
+  });
+
+  it('of an endpoint that is gone is not kept', async () => {
+    await posts.hand([{ place: place(1), webhookIds: ['wh_gone'] }], now).catch(() => {});
+    expect(await redis.keys('*wh_gone*')).toEqual([]);
+  });
+});
+
+describe('what a try came to', () => {
+  it('is written down once: not after the lease, and not by a repeat', async () => {
+    await wait(1);
+    const { parcels, leaseEnd } = await take();
+    const again = settled(parcels[0] ?? '', leaseEnd, { status: 'pending', nextAt: now + 5_000, endpoint: 'down' });
+    expect(await posts.settle('wh_1', again, now)).toBe(true);
+    expect(await posts.settle('wh_1', again, now)).toBe(false);
+    expect(await redis.hget(keys.health('wh_1'), 'failures')).toBe('1');
+    const second = await take(single, now + 5_000);
+    await take(single, now + 5_000 + leaseMs);
+    expect(await posts.settle('wh_1', settled(parcels[0] ?? '', second.leaseEnd, {}), now)).toBe(false);
+  });
+
+  it('is remembered of the last thousand or so, and of answers the last two hundred', async () => {
+    for (let round = 0; round < 30; round++) {
+      await wait(50, round * 50);
+      const { parcels, leaseEnd } = await take();
+      const failed = { status: 'failed', answer: 'no', endpoint: null } as const;
+      await Promise.all(parcels.map((parcel) => posts.settle('wh_1', settled(parcel, leaseEnd, failed), now + round)));
+    }
+    expect(await redis.zcard(keys.deliveriesBy('wh_1', 'failed'))).toBeLessThanOrEqual(1_100);
+    expect(await redis.hlen(keys.deliveries('wh_1'))).toBe(await redis.zcard(keys.deliveriesBy('wh_1', 'failed')));
+    expect(await redis.hlen(keys.answers('wh_1'))).toBe(200);
+  });
+
+  it('after five failures in a row lets one parcel out at a time, after its rest; a success lets all out again', async () => {
+    await wait(10);
+    const { parcels, leaseEnd } = await take(single, now, 5);
+    const down = { status: 'pending', nextAt: now + 60_000, endpoint: 'down', restUntil: now + 2_000 } as const;
+    for (const parcel of parcels) await posts.settle('wh_1', settled(parcel, leaseEnd, down), now);
+    expect((await take(single, now + 1_999)).parcels).toEqual([]);
+    const probe = await take(single, now + 2_000);
+    expect(probe).toMatchObject({ parcels: [place(5)], health: { failures: 5, failingSince: now } });
+    await posts.settle('wh_1', settled(place(5), probe.leaseEnd, {}), now + 2_000);
+    expect((await take(single, now + 2_000)).parcels).toHaveLength(4);
+  });
+});
+
+describe('a batch', () => {
+  const batched = { id: 'wh_1', batch: { maxEvents: 4, maxWaitMs: 1_000 } };
+
+  it('is full or has waited, is grouped when it is taken, and stays that group', async () => {
+    await wait(6);
+    const first = await take(batched);
+    expect(first.parcels).toEqual([`batch:${[0, 1, 2, 3].map(place).join(',')}`]);
+    expect(await posts.due(now, 1)).toMatchObject({ nextAt: now + 1_000 });
+    const second = await take(batched, now + 1_000);
+    expect(second.parcels).toEqual([`batch:${place(4)},${place(5)}`]);
+    await wait(3, 6);
+    const again = await take(batched, now + leaseMs);
+    expect(again.parcels[0]).toEqual(first.parcels[0]);
+    expect(again.parcels).toHaveLength(2);
+  });
+
+  it('is one of four in hand at most', async () => {
+    await wait(100);
+    expect((await take(batched)).parcels).toHaveLength(4);
+    expect((await take(batched)).parcels).toEqual([]);
+  });
+});

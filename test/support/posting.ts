@@ -1,0 +1,141 @@
+/** notify, forward and post over a real Redis and real sockets, with a clock that the test moves. */
+import { randomBytes } from 'node:crypto';
+import { Redis } from 'ioredis';
+import type { OutboxEvent } from '../../src/domain/event.ts';
+import { type IdPrefix, makeId } from '../../src/domain/id.ts';
+import type { PostReport } from '../../src/domain/post.ts';
+import { makeWebhook, type Webhook, webhookRequest } from '../../src/domain/webhook.ts';
+import { webhookSecret } from '../../src/domain/webhook-signature.ts';
+import { openWebhookClient } from '../../src/outbound/webhook-client.ts';
+import { forward, type Rounds } from '../../src/pipeline/forward.ts';
+import { notify } from '../../src/pipeline/notify.ts';
+import { post } from '../../src/pipeline/post.ts';
+import { replay } from '../../src/pipeline/replay.ts';
+import { restate } from '../../src/pipeline/restate.ts';
+import { openDeliveries } from '../../src/store/deliveries.ts';
+import { openEmails } from '../../src/store/emails.ts';
+import { openEvents } from '../../src/store/events.ts';
+import { keys } from '../../src/store/keys.ts';
+import { openOutbox } from '../../src/store/outbox.ts';
+import { openPosts } from '../../src/store/posts.ts';
+import { packEvent, packPlainEvent } from '../../src/store/record.ts';
+import { openWebhooks } from '../../src/store/webhooks.ts';
+import type { TestRedis } from './redis.ts';
+
+export const second = 1_000;
+export const minute = 60 * second;
+export const hour = 60 * minute;
+export const day = 24 * hour;
+
+const newId = (kind: IdPrefix) => makeId(kind, Date.now(), randomBytes(10));
+
+export type Posting = Awaited<ReturnType<typeof openPosting>>;
+
+/** The schedule is the one of the settings. */
+const policy = {
+  scheduleMs: [5 * second, 5 * minute, 30 * minute, 2 * hour, 5 * hour, 10 * hour, 14 * hour, 20 * hour, 24 * hour],
+  disableAfterMs: 5 * day,
+};
+
+/** One worker's part; several may share one Redis. */
+export async function openPosting(server: TestRedis, options: { deadlineMs?: number; leaseMs?: number } = {}) {
+  await using opened = new AsyncDisposableStack();
+  const connect = () =>
+    opened.adopt(new Redis(server.url.slice('unix://'.length), { enableAutoPipelining: true }), (client) =>
+      client.disconnect(),
+    );
+  const redis = connect();
+  const webhooks = openWebhooks(redis, Buffer.alloc(32), () => randomBytes(12));
+  const outbox = opened.use(await openOutbox(redis, connect(), newId('rq'), 60_000));
+  const { deadlineMs = 15_000, leaseMs = 30_000 } = options;
+  const client = opened.use(openWebhookClient({ allowPrivateNetworks: true, deadlineMs }));
+  const [emails, deliveries, posts] = [openEmails(redis), openDeliveries(redis), openPosts(redis)];
+  const reports: PostReport[] = [];
+  const rounds: Rounds = new Map();
+  let now = Date.now();
+  const clock = { newId, now: () => now, rand: () => 0 };
+  const events = openEvents(redis);
+  const stages = {
+    outbox,
+    webhooks,
+    emails,
+    deliveries,
+    posts,
+    events,
+    ...clock,
+    restate: restate.bind(null, { events, emails }),
+  };
+  const report = (posted: PostReport) => reports.push(posted);
+  const onTrouble = (_: string, error: unknown) => {
+    throw error;
+  };
+  const nudge = { nudge() {}, wait: async () => {} };
+  const deps = { ...stages, rounds, inHand: { posts: 0 }, concurrency: 50, leaseMs, nudge, onTrouble };
+  const posting = { ...deps, post: post.bind(null, { ...stages, client, policy, report }) };
+  const stop = new AbortController();
+  const all = opened.move();
+
+  return {
+    ...{ redis, webhooks, outbox, posts, deliveries, emails, reports, rounds, newId },
+    get now() {
+      return now;
+    },
+    pass(ms: number) {
+      now += ms;
+    },
+    /** To the time when something is due next; stays where it is when nothing is. */
+    async passToNext(): Promise<void> {
+      const [, at] = await redis.zrange(keys.postsDue, '0', '0', 'WITHSCORES');
+      if (at !== undefined) now = Math.max(now, Math.ceil(Number(at)));
+    },
+    async addWebhook(given: object): Promise<Webhook> {
+      const request = webhookRequest.parse({ events: ['email.sent'], ...given });
+      const made = { id: newId('wh'), createdAt: now, secret: webhookSecret(randomBytes(32)) };
+      const webhook = makeWebhook(request, made);
+      await webhooks.add(webhook);
+      return webhook;
+    },
+    /** So many events, each of an email of its own that has no record. @returns their ids */
+    async emit(count: number, event: Partial<OutboxEvent> = {}): Promise<string[]> {
+      const ids: string[] = [];
+      const write = redis.pipeline();
+      for (let n = 0; n < count; n++) {
+        const emailId = newId('em');
+        const told = { id: '', type: 'email.sent', at: now, emailId, sequence: 2, to: ['b@x.co'] } as const;
+        const more = { attempt: 1, transport: null, smtp: null, reason: null };
+        ids.push(`ev_${emailId.slice(3)}_2`);
+        write.xadd(
+          keys.outbox,
+          '*',
+          'event',
+          packEvent({ ...told, ...more, ...event } as Parameters<typeof packEvent>[0]),
+        );
+      }
+      await write.exec();
+      return ids;
+    },
+    emitPlain: (event: Parameters<typeof packPlainEvent>[0]) =>
+      redis.xadd(keys.outbox, '*', 'event', packPlainEvent(event)),
+    replay: replay.bind(null, stages),
+    /** Everything that is in the outbox is handed to its endpoints. */
+    async notifyAll(): Promise<void> {
+      const waiting = async () => {
+        const [group] = (await redis.xinfo('GROUPS', keys.outbox)) as unknown[][];
+        return Number(group?.[(group.indexOf('lag') ?? 0) + 1]);
+      };
+      const notifying = { ...stages, wake() {} };
+      while ((await waiting()) > 0) {
+        await notify(notifying, stop.signal);
+        now += 1;
+      }
+    },
+    /** One look at what is due; the rounds it begins go on by themselves. */
+    look: () => forward(posting, stop.signal),
+    /** The same, until the rounds are over. */
+    async forwardAll(): Promise<void> {
+      await forward(posting, stop.signal);
+      await Promise.all(rounds.values());
+    },
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  };
+}

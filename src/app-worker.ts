@@ -13,6 +13,7 @@ import { openWebhookClient } from './outbound/webhook-client.ts';
 import { deliver } from './pipeline/deliver.ts';
 import { dispatch } from './pipeline/dispatch.ts';
 import { feed } from './pipeline/feed.ts';
+import { forget } from './pipeline/forget.ts';
 import { gather } from './pipeline/gather.ts';
 import { notify } from './pipeline/notify.ts';
 import { post } from './pipeline/post.ts';
@@ -31,7 +32,8 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const { config, report, plans, stopping, connect, openStore, opened } = ground;
   const { policies } = config;
   const redis = await connect('wait');
-  const { emails, due, webhooks, deliveries, inbox, transportStates, budgets, allotments } = await openStore(redis);
+  const store = await openStore(redis);
+  const { emails, due, webhooks, deliveries, inbox, retention, transportStates, budgets, allotments } = store;
   const worker = workerName(newId('rq'));
   const outbox = opened.use(await openOutbox(redis, await connect('wait'), worker, config.WORKER_LOCK));
   const queues = { redis: await connect('wait', 'queue'), prefix: queuePrefix };
@@ -63,6 +65,8 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const bell = opened.use(openBell(await connect('wait')));
   const feeding = { due, bell, deliverQueues, ...config.feeding, wait: makeNudge().wait.bind(null, 0), newId, now };
 
+  const forgetting = { retention, keepMs: config.keepMs, report: report.forgotten, now };
+
   const workers = { ...config.workers, stopping, onTrouble: report.trouble, now };
   for (const lane of lanes) {
     const inHand = makePlaces(config.WORKER_CONCURRENCY);
@@ -75,5 +79,6 @@ export async function openWorkers(ground: Ground): Promise<void> {
   opened.use(await openWorker('post', ({ id }) => post(posting, id), queues, workers));
   opened.use(openLoop('notify', (stop) => notify(notifying, stop), { everyMs: 0, onTrouble: report.trouble }));
   opened.use(openLoop('tend', (stop) => tend(tending, stop), { everyMs: 0, onTrouble: report.trouble }));
+  opened.use(openLoop('forget', (stop) => forget(forgetting, stop), { everyMs: 1_000, onTrouble: report.trouble }));
   opened.use(openLoop('feed', (stop) => feed(feeding, stop), { everyMs: 0, onTrouble: report.trouble }));
 }

@@ -120,6 +120,16 @@ export const settings = z.object({
     "a share of Redis' `maxmemory` such as `90%`, or a size such as `512mb` or `2gb`",
     'New mail is refused with 503 while Redis uses this much. A share of no `maxmemory` is no line.',
   ),
+  RETENTION_CONTENT: expects(
+    duration(0).prefault('1h'),
+    'a duration such as `1h`',
+    'How long the bodies and files of an email are kept once nothing is pending or held; after that it cannot be sent again.',
+  ),
+  RETENTION_RECORDS: expects(
+    duration(0).prefault('7d'),
+    'a duration such as `7d`',
+    'How long it can be looked up, counted from the same moment. Its content goes with it at the latest.',
+  ),
   SHUTDOWN_TIMEOUT: expects(
     duration(0).prefault('20s'),
     'a duration such as `20s`',
@@ -156,6 +166,10 @@ function decided(given: z.output<typeof settings>) {
     },
     /** A job has no more emails than a worker takes in hand at a time. */
     feeding: { jobSize: Math.min(given.WORKER_CONCURRENCY, 25), leaseMs: given.WORKER_LOCK },
+    keepMs: {
+      content: Math.min(given.RETENTION_CONTENT, given.RETENTION_RECORDS),
+      record: given.RETENTION_RECORDS,
+    },
     workers: {
       concurrency: given.WORKER_CONCURRENCY,
       lockMs: given.WORKER_LOCK,

@@ -1,6 +1,15 @@
 /** Emails as they are remembered: created all or none, claimed for hand-over, changed only by a commit that carries its events. */
 import type { Redis } from 'ioredis';
-import type { Content, EmailFacts, EmailState, Files, HandOver, LoadedEmail, StoredEmail } from '../domain/email.ts';
+import {
+  type Content,
+  type EmailFacts,
+  type EmailState,
+  type Files,
+  type HandOver,
+  hasEnded,
+  type LoadedEmail,
+  type StoredEmail,
+} from '../domain/email.ts';
 import type { EmailEvent } from '../domain/event.ts';
 import { nextDue } from '../domain/recipient.ts';
 import type { TimelineStep } from '../domain/timeline.ts';
@@ -8,6 +17,7 @@ import { letterOf, packContent, unpackContent } from './content.ts';
 import { type IdempotencyClaim, openCreate, type PriorClaim, readMet } from './email-create.ts';
 import { findIds, type IndexQuery, movedPosting } from './email-index.ts';
 import { changeScript, claimScript, commitScript, keepFilesScript, loadScript } from './email-scripts.ts';
+import { packEnd } from './end.ts';
 import { type Member, makeGroup } from './group.ts';
 import { keys } from './keys.ts';
 import { packEvent, packState, packStep, unpackFacts, unpackState, unpackStep } from './record.ts';
@@ -87,12 +97,13 @@ export function openEmails(redis: Redis) {
       );
     },
 
-    /** Keeps fetched files, and the content that refers to them in place of the one with their URLs. */
-    async keepFiles(id: string, content: Content, files: Files): Promise<void> {
+    /** Keeps fetched files, and the content that refers to them in place of the one with their URLs, unless the email moved on. */
+    async keepFiles({ facts: { id }, version }: Loaded, content: Content, files: Files): Promise<void> {
       const stored = await redis.getBuffer(keys.content(id));
       if (stored === null) return;
-      const args = [await packContent(content, await letterOf(stored)), ...[...files].flat()];
-      await keepFilesScript(redis, [keys.content(id), keys.fileUses, ...[...files.keys()].map(keys.file)], args);
+      const args = [version, await packContent(content, await letterOf(stored)), ...[...files].flat()];
+      const names = [keys.email(id), keys.content(id), keys.fileUses, ...[...files.keys()].map(keys.file)];
+      await keepFilesScript(redis, names, args);
     },
 
     /** Marks that the body is about to leave. False when the email moved on or another hand-over stands: then nothing may be sent. */
@@ -111,17 +122,24 @@ export function openEmails(redis: Redis) {
     },
 
     /**
-     * The same for a change that a caller asked for: false also while a hand-over stands. What is due then is fed to the queue anew.
+     * The same for a change that a caller asked for: lost also while a hand-over stands. What is due then is fed to the queue anew.
      * @param changeId tells it from another change that comes to the same state
      */
-    async commitChange(email: StoredEmail, after: Commit, changeId: string): Promise<boolean> {
+    async commitChange(email: StoredEmail, after: Commit, changeId: string): Promise<ChangeCommitted> {
       const { id, lane } = email.facts;
-      const names = [keys.bell, keys.outbox, keys.emailIndex, keys.email(id), keys.due(lane), keys.again(lane)];
+      const fixed = [keys.bell, keys.outbox, keys.emailIndex, keys.ended];
+      const names = [...fixed, keys.email(id), keys.content(id), keys.due(lane), keys.again(lane)];
       const args = [changeId, id, nextDue(after.state) ?? '', ...commitArgs(email, after)];
-      return (await changeScript(redis, names, args)) === 1;
+      return (await changeScript(redis, names, args)) as ChangeCommitted;
     },
   };
 }
+
+/** `content_gone`: it would be due, and has nothing any more that could be sent. */
+export type ChangeCommitted = 'done' | 'lost' | 'content_gone';
+
+/** Which email, and which version of it was loaded. */
+type Loaded = Pick<StoredEmail, 'facts' | 'version'>;
 
 type ClaimMember = Member & { readonly args: readonly [version: number, handOver: string] };
 
@@ -140,7 +158,7 @@ type CommitMember = Member & { readonly names: readonly string[]; readonly now: 
 type CommitArgs = readonly (string | number | Buffer)[];
 
 async function commitMembers(redis: Redis, members: readonly CommitMember[]): Promise<boolean[]> {
-  const names = [keys.bell, keys.outbox, keys.emailIndex, ...members.flatMap((member) => member.names)];
+  const names = [keys.bell, keys.outbox, keys.emailIndex, keys.ended, ...members.flatMap((member) => member.names)];
   const args = [members[0]?.now ?? 0, ...members.flatMap((member) => member.args)];
   return areOnes(await commitScript(redis, names, args));
 }
@@ -161,7 +179,9 @@ function commitArgs(email: StoredEmail, { state, events, step }: Commit): Commit
   const [was, is] = movedPosting(email.facts.id, email.state, state) ?? ['', ''];
   const timeline = step === null ? '' : packStep(step);
   const packed = packState(state, email.facts);
-  return [email.version, packed, timeline, was, is, events.length, ...events.map(packEvent)];
+  const end =
+    step !== null && hasEnded(state) ? packEnd({ id: email.facts.id, at: step.at, version: email.version + 1 }) : '';
+  return [email.version, packed, timeline, was, is, end, events.length, ...events.map(packEvent)];
 }
 
 async function readFields(redis: Redis, id: string): Promise<StoredEmail | null> {

@@ -10,6 +10,7 @@ import { openDue } from './due.ts';
 import { openEmails } from './emails.ts';
 import { openInbox } from './inbox.ts';
 import { openRateLimits } from './rate-limits.ts';
+import { openRetention } from './retention.ts';
 import { openTransportStates } from './transport-states.ts';
 import { openWebhooks } from './webhooks.ts';
 
@@ -27,6 +28,7 @@ export async function openStore(redis: Redis, secretKey: Uint8Array, newIv: () =
     webhooks,
     deliveries: openDeliveries(redis),
     inbox: openInbox(redis),
+    retention: openRetention(redis),
     apiKeys: openApiKeys(redis),
     creations: openCreations(redis, secretKey),
     rateLimits: openRateLimits(redis),

@@ -53,6 +53,10 @@ export function openReports(log: Log) {
       log.info({ webhook_id: webhookId, event_id: eventId, attempt, ...result, again_at: isoOrNull(again) }, 'webhook');
     },
 
+    forgotten(forgotten: { contents: number; records: number }): void {
+      log.info(forgotten, 'retention');
+    },
+
     plan(faults: readonly string[]): void {
       if (faults.length === 0) log.info({}, 'TRANSPORTS_FILE was read again');
       else log.error({ faults }, 'TRANSPORTS_FILE is wrong, and what stood in it before still holds');

@@ -1,0 +1,126 @@
+/** Retention: what is kept of emails that ended is removed once its time is over, their content first and their record later. */
+import type { Redis } from 'ioredis';
+import { postingsOf } from './email-index.ts';
+import { type End, isAsItEnded, unpackEnd } from './end.ts';
+import { keys } from './keys.ts';
+import { unpackFacts, unpackState } from './record.ts';
+import { script } from './redis.ts';
+
+/** How many emails of a batch lost something: those that moved on since did not. Null when none is left, or somebody else is at it. */
+export type Removed = number | null;
+
+export type Retention = ReturnType<typeof openRetention>;
+
+/** Emails of one step: enough to share its cost, few enough not to hold up Redis. */
+const batchSize = 100;
+
+/** Several workers may do this at once: of two that look at the same emails one removes them, and the other finds that it was done. */
+export function openRetention(redis: Redis) {
+  /** Those at the head of a list that ended at `endedBefore` or earlier. */
+  async function headOf(list: string, endedBefore: number): Promise<Entry[]> {
+    const entries = (await redis.lrangeBuffer(list, 0, batchSize - 1)).map((bytes) => ({ bytes, ...unpackEnd(bytes) }));
+    const young = entries.findIndex(({ at }) => at > endedBefore);
+    return young === -1 ? entries : entries.slice(0, young);
+  }
+
+  /** With the fields of those that are still as they ended. */
+  async function stillEnded(entries: readonly Entry[], ...fields: string[]): Promise<Ended[]> {
+    const found = await Promise.all(entries.map(({ id }) => redis.hmget(keys.email(id), 'version', ...fields)));
+    return entries.flatMap((entry, index) => {
+      const [version, ...values] = found[index] ?? [];
+      return version && isAsItEnded(entry, Number(version)) ? [{ id: entry.id, entry, version, values }] : [];
+    });
+  }
+
+  return {
+    /** Drops contents, each with those of its files that no other email has. */
+    async dropContents(endedBefore: number): Promise<Removed> {
+      const entries = await headOf(keys.ended, endedBefore);
+      const [first] = entries;
+      if (first === undefined) return null;
+      const names = [keys.ended, keys.emptied, keys.fileUses];
+      const args: (string | number | Buffer)[] = [first.bytes, entries.length];
+      for (const { id, entry, version, values } of await stillEnded(entries, 'files')) {
+        const hashes = values[0]?.match(fileHashes) ?? [];
+        names.push(keys.email(id), keys.content(id), ...hashes.map(keys.file));
+        args.push(version, entry.bytes, hashes.length, ...hashes);
+      }
+      return readRemoved(await dropContentsScript(redis, names, args));
+    },
+
+    /** Removes records whose content has been dropped, with all they are found by. */
+    async dropRecords(endedBefore: number): Promise<Removed> {
+      const entries = await headOf(keys.emptied, endedBefore);
+      const [first] = entries;
+      if (first === undefined) return null;
+      const names = [keys.emptied, keys.emailIndex];
+      const args: (string | number | Buffer)[] = [first.bytes, entries.length];
+      for (const { id, version, values } of await stillEnded(entries, 'facts', 'state')) {
+        const facts = unpackFacts(id, values[0] ?? '');
+        names.push(keys.email(id));
+        args.push(version, postingsOf(facts, unpackState(values[1] ?? '', facts)));
+      }
+      return readRemoved(await dropRecordsScript(redis, names, args));
+    },
+  };
+}
+
+type Entry = End & { readonly bytes: Buffer };
+type Ended = {
+  readonly id: string;
+  readonly entry: Entry;
+  /** As it is stored. */
+  readonly version: string;
+  readonly values: readonly (string | null)[];
+};
+
+const fileHashes = /.{43}/g;
+const lost = -1;
+
+function readRemoved(answer: unknown): Removed {
+  return answer === lost ? null : Number(answer);
+}
+
+/**
+ * Lua: takes what was read from the head of a list, unless somebody else was faster. The first write is one that a full Redis takes: after it
+ * the others are taken too, and so there comes to be room.
+ */
+const takeHead = `
+if redis.call('LINDEX', KEYS[1], 0) ~= ARGV[1] then return ${lost} end
+redis.call('LTRIM', KEYS[1], ARGV[2], -1)
+local removed = 0
+`;
+
+/** KEYS ended emptied fileUses, then for each email: email content, a key for each file; ARGV first entry, number of entries, then for each email: version entry, number of files and their hashes. */
+const dropContentsScript = script(`${takeHead}
+local key, at = 4, 3
+while at <= #ARGV do
+  local files = tonumber(ARGV[at + 2])
+  if redis.call('HGET', KEYS[key], 'version') == ARGV[at] then
+    removed = removed + redis.call('UNLINK', KEYS[key + 1])
+    redis.call('HDEL', KEYS[key], 'files')
+    for i = 1, files do
+      local hash = ARGV[at + 2 + i]
+      if redis.call('HINCRBY', KEYS[3], hash, -1) <= 0 then
+        redis.call('HDEL', KEYS[3], hash)
+        redis.call('UNLINK', KEYS[key + 1 + i])
+      end
+    end
+    redis.call('RPUSH', KEYS[2], ARGV[at + 1])
+  end
+  key, at = key + 2 + files, at + 3 + files
+end
+return removed`);
+
+/** KEYS emptied index, then each email; ARGV first entry, number of entries, then for each email: version postings. */
+const dropRecordsScript = script(`${takeHead}
+for key = 3, #KEYS do
+  local at = 2 * key - 3
+  if redis.call('HGET', KEYS[key], 'version') == ARGV[at] then
+    local postings, gone = ARGV[at + 1], {}
+    for i = 1, #postings, 24 do gone[#gone + 1] = string.sub(postings, i, i + 23) end
+    redis.call('ZREM', KEYS[2], unpack(gone))
+    removed = removed + redis.call('UNLINK', KEYS[key])
+  end
+end
+return removed`);

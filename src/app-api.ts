@@ -23,6 +23,7 @@ export async function openApi({
   report,
   apiKey,
   plans,
+  seenRedis,
   stopping,
   connect,
   openStore,
@@ -35,12 +36,13 @@ export async function openApi({
     openDeliverQueues({ redis: await connect('fail_fast', 'queue'), prefix: queuePrefix }),
   );
   const pressure: Pressure = { overLine: null };
-  const gauging = { due, deliverQueues, memory, lines: config.lines, pressure, report: report.backPressure, now };
+  const gauged = { due, deliverQueues, memory, lines: config.lines, seenRedis };
+  const gauging = { ...gauged, pressure, report: report.backPressure, now };
   opened.use(openLoop('gauge', () => gauge(gauging), { everyMs: 1_000, onTrouble: report.trouble }));
   const fleet = { plans, transportStates, allotments, budgets, now };
   const surveying = survey.bind(null, fleet);
   const limits = { maxAttachmentBytes: config.MAX_ATTACHMENT_BYTES, routes: () => Object.keys(plans.plan.routes), now };
-  const shared = { ...store, pressure, policies: config.policies, limits, newId, entropy, now };
+  const shared = { ...store, pressure, seenRedis, policies: config.policies, limits, newId, entropy, now };
   const server = await buildServer({
     ...shared,
     ...listRoutes({

@@ -7,6 +7,7 @@ import {
   durations,
   flag,
   memoryLine,
+  pem,
   roles,
   secretKey,
   smtpUrl,
@@ -40,6 +41,16 @@ export const settings = z.object({
     z.url({ protocol: /^rediss?$|^unix$/ }).optional(),
     '`redis://`, `rediss://` or `unix://` URL',
     'Redis or Valkey 6.2 or later. Without it Postrider runs its own in `DATA_DIR`.',
+  ),
+  REDIS_CA: expects(
+    pem.optional(),
+    'a certificate in PEM',
+    'Whom to trust with `rediss://`, in place of the public authorities. `REDIS_CA_FILE` names a file with it.',
+  ),
+  REQUIRE_DURABLE_REDIS: expects(
+    flag.prefault('false'),
+    '`true` or `false`',
+    'Whether to refuse to start on a Redis that may forget what was answered 202: without `appendonly yes` and `appendfsync always`, or with an eviction policy.',
   ),
   SMTP_URL: expects(
     smtpUrl.optional(),

@@ -31,6 +31,7 @@ export async function describeApi(version: string): Promise<ApiDocument> {
     now: unused,
     ping: unused,
     pressure,
+    seenRedis: { standing: null },
     isDraining: unused,
     hasDevInbox: false,
   });

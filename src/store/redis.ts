@@ -19,12 +19,23 @@ const connectTimeoutMs = 5_000;
 const commandTimeoutMs = 5_000;
 const longestReconnectWaitMs = 1_000;
 
+/** Where Redis is, and how to know that it is the right one. */
+export type RedisPlace = {
+  /** `redis://` or `rediss://`, with user, password and the number of a database; or `unix:///path`, the same as `?db=`. */
+  readonly url: string;
+  /** Whom to trust with `rediss://`, in PEM; undefined for the public authorities. */
+  readonly ca?: string | undefined;
+};
+
 /**
  * Opens a connection and waits until it is ready.
- * @param url `redis://`, `rediss://` or `unix:///path` (a socket)
  * @throws when Redis cannot be reached now
  */
-export async function openRedis(url: string, patience: RedisPatience, use: RedisUse = 'store'): Promise<Redis> {
+export async function openRedis(
+  { url, ca }: RedisPlace,
+  patience: RedisPatience,
+  use: RedisUse = 'store',
+): Promise<Redis> {
   const options = {
     lazyConnect: true,
     connectTimeout: connectTimeoutMs,
@@ -39,7 +50,9 @@ export async function openRedis(url: string, patience: RedisPatience, use: Redis
     maxRetriesPerRequest: patience === 'wait' ? null : 1,
     retryStrategy: (times: number) => Math.min(times * 50, longestReconnectWaitMs),
   } satisfies RedisOptions;
-  const redis = url.startsWith('unix://') ? new Redis({ ...options, path: socketPath(url) }) : new Redis(url, options);
+  const redis = url.startsWith('unix://')
+    ? new Redis({ ...options, ...socketOptions(url) })
+    : new Redis(url, { ...options, ...(ca === undefined ? {} : { tls: { ca } }) });
   // Without a listener a lost connection would end the process; every command reports its own failure.
   redis.on('error', () => {});
   await redis.connect().catch((error: Error) => {
@@ -49,8 +62,15 @@ export async function openRedis(url: string, patience: RedisPatience, use: Redis
   return redis;
 }
 
-function socketPath(url: string): string {
-  return decodeURIComponent(new URL(url).pathname);
+/** ioredis reads a URL with a user, a password and a database for TCP alone. */
+function socketOptions(text: string) {
+  const { pathname, username, password, searchParams } = new URL(text);
+  return {
+    path: decodeURIComponent(pathname),
+    db: Number(searchParams.get('db') ?? 0),
+    ...(username === '' ? {} : { username: decodeURIComponent(username) }),
+    ...(password === '' ? {} : { password: decodeURIComponent(password) }),
+  };
 }
 
 /** Marks our connections in `CLIENT LIST`, by which a local Redis knows whether anybody still uses it. */

@@ -3,6 +3,7 @@ import { maskAddress, maskAddresses } from '../domain/address.ts';
 import type { Decision } from '../domain/decide.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import type { Answer, Change, SettledOutcome } from '../domain/outcome.ts';
+import type { RedisStanding } from '../domain/redis-standing.ts';
 import type { PostResult } from '../domain/webhook.ts';
 import type { Log } from './log.ts';
 
@@ -60,6 +61,13 @@ export function openReports(log: Log) {
     plan(faults: readonly string[]): void {
       if (faults.length === 0) log.info({}, 'TRANSPORTS_FILE was read again');
       else log.error({ faults }, 'TRANSPORTS_FILE is wrong, and what stood in it before still holds');
+    },
+
+    redis({ server, guarantee, words, isSound, unfit }: RedisStanding): void {
+      const fields = { server, guarantee, words };
+      if (unfit !== null) log.error(fields, 'Redis will not do');
+      else if (isSound) log.info(fields, 'Redis');
+      else log.warn(fields, 'Redis is not set up as it should be');
     },
 
     backPressure(reason: string | null): void {

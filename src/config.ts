@@ -39,7 +39,7 @@ export const settings = z.object({
   ),
   REDIS_URL: expects(
     z.url({ protocol: /^rediss?$|^unix$/ }).optional(),
-    '`redis://`, `rediss://` or `unix://` URL',
+    '`redis://user:pass@host:6379/0`, the same with `rediss://` for TLS, or `unix:///path?db=0`',
     'Redis or Valkey 6.2 or later. Without it Postrider runs its own in `DATA_DIR`.',
   ),
   REDIS_CA: expects(

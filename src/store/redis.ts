@@ -54,10 +54,15 @@ export async function openRedis(
     ? new Redis({ ...options, ...socketOptions(url) })
     : new Redis(url, { ...options, ...(ca === undefined ? {} : { tls: { ca } }) });
   // Without a listener a lost connection would end the process; every command reports its own failure.
-  redis.on('error', () => {});
+  let reason: Error | undefined;
+  redis.on('error', (error) => {
+    reason = error;
+  });
   await redis.connect().catch((error: Error) => {
     redis.disconnect();
-    throw new Error(`Redis at ${withoutPassword(url)} cannot be reached: ${error.message}`, { cause: error });
+    // That the connection was closed says less than why.
+    const { message } = reason ?? error;
+    throw new Error(`Redis at ${withoutPassword(url)} cannot be reached: ${message}`, { cause: error });
   });
   return redis;
 }
@@ -84,7 +89,7 @@ export function isRedisTrouble(error: unknown): boolean {
 
 const troubleNames = new Set(['MaxRetriesPerRequestError', 'AbortError']);
 const troubleMessage =
-  /^(?:LOADING|OOM|EXECABORT|READONLY|BUSY|MASTERDOWN|NOAUTH|MISCONF|CLUSTERDOWN|TRYAGAIN)\b|Command timed out|Connection is closed|Stream isn't writeable|ECONNREFUSED|ECONNRESET|EPIPE|ENOENT/;
+  /^(?:LOADING|OOM|EXECABORT|READONLY|BUSY|MASTERDOWN|NOAUTH|WRONGPASS|NOPERM|NOREPLICAS|MISCONF|CLUSTERDOWN|TRYAGAIN)\b|Command timed out|Connection is closed|Stream isn't writeable|ECONNREFUSED|ECONNRESET|EPIPE|ENOENT/;
 
 export function withoutPassword(url: string): string {
   return url.replace(/\/\/[^@/]*@/, '//***@');

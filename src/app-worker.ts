@@ -20,12 +20,14 @@ import { post } from './pipeline/post.ts';
 import { settle } from './pipeline/settle.ts';
 import { makeMemory, tend } from './pipeline/tend.ts';
 import { deliverQueueNames, type JobData, openDeliverQueues } from './queue/deliver-queue.ts';
+import { insist } from './queue/insist.ts';
 import { type JobIn, openQueue, openWorker } from './queue/jobs.ts';
 import { openLoop } from './queue/loop.ts';
 import { makeNudge } from './queue/nudge.ts';
 import { openBell } from './store/bell.ts';
 import { queuePrefix } from './store/keys.ts';
 import { openOutbox } from './store/outbox.ts';
+import { isRedisTrouble } from './store/redis.ts';
 import { hasDiedHere, workerName } from './worker-name.ts';
 
 export async function openWorkers(ground: Ground): Promise<void> {
@@ -54,7 +56,8 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const files = opened.use(openAttachmentClient({ allowPrivateNetworks: config.ATTACHMENT_ALLOW_PRIVATE_NETWORKS }));
 
   const gathering = gather.bind(null, { emails, client: files, maxBytes: config.MAX_ATTACHMENT_BYTES });
-  const settling = settle.bind(null, { emails, policies, report: report.settled, now, rand });
+  const settled = { emails, policies, report: report.settled, now, rand };
+  const settling = insist(settle.bind(null, settled), { isTrouble: isRedisTrouble, onTrouble: report.trouble });
   const dispatching = dispatch.bind(null, { ...fleet, policies, wake: nudge.nudge, newId, now });
   const sending = { gather: gathering, compose, dispatch: dispatching, settle: settling };
   const delivering = { emails, due, ...sending, newId, now };

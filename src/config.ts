@@ -39,8 +39,8 @@ export const settings = z.object({
   ),
   REDIS_URL: expects(
     z.url({ protocol: /^rediss?$|^unix$/ }).optional(),
-    '`redis://user:pass@host:6379/0`, the same with `rediss://` for TLS, or `unix:///path?db=0`',
-    'Redis or Valkey 6.2 or later. Without it Postrider runs its own in `DATA_DIR`.',
+    '`redis://`, `rediss://` or `unix://` URL',
+    'Redis or Valkey 6.2 or later, with user, password and database as in `docs/redis.md`. Without it Postrider runs its own in `DATA_DIR`.',
   ),
   REDIS_CA: expects(
     pem.optional(),

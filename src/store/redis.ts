@@ -88,8 +88,9 @@ export function isRedisTrouble(error: unknown): boolean {
 }
 
 const troubleNames = new Set(['MaxRetriesPerRequestError', 'AbortError']);
+/** Redis before 7 tells of what a command in a script met inside a sentence of its own: `… @user_script: 5: -OOM command not allowed`. */
 const troubleMessage =
-  /^(?:LOADING|OOM|EXECABORT|READONLY|BUSY|MASTERDOWN|NOAUTH|WRONGPASS|NOPERM|NOREPLICAS|MISCONF|CLUSTERDOWN|TRYAGAIN)\b|Command timed out|Connection is closed|Stream isn't writeable|ECONNREFUSED|ECONNRESET|EPIPE|ENOENT/;
+  /(?:^|: -)(?:LOADING|OOM|EXECABORT|READONLY|BUSY|MASTERDOWN|NOAUTH|WRONGPASS|NOPERM|NOREPLICAS|MISCONF|CLUSTERDOWN|TRYAGAIN)\b|Command timed out|Connection is closed|Stream isn't writeable|ECONNREFUSED|ECONNRESET|EPIPE|ENOENT/;
 
 export function withoutPassword(url: string): string {
   return url.replace(/\/\/[^@/]*@/, '//***@');

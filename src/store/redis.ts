@@ -78,6 +78,25 @@ function socketOptions(text: string) {
   };
 }
 
+/**
+ * Waits in a command that blocks, on a connection of its own, until `stop` ends the wait and the connection with it: also while it is being
+ * made anew, when ioredis would leave the command without an answer for ever. @returns null when it was ended
+ */
+export async function waitOn<T>(blocking: Redis, stop: AbortSignal, command: () => Promise<T>): Promise<T | null> {
+  if (stop.aborted) return null;
+  const ended = Promise.withResolvers<null>();
+  const end = () => {
+    blocking.disconnect();
+    ended.resolve(null);
+  };
+  stop.addEventListener('abort', end, { once: true });
+  try {
+    return await Promise.race([command(), ended.promise]);
+  } finally {
+    stop.removeEventListener('abort', end);
+  }
+}
+
 /** Marks our connections in `CLIENT LIST`, by which a local Redis knows whether anybody still uses it. */
 export const clientName = 'postrider';
 

@@ -38,6 +38,12 @@ export async function untilSettled(redis: Redis): Promise<void> {
   await until('all work to be done; left are', look, () => left);
 }
 
+/** Waits until nothing is left of the emails that ended. */
+export async function untilForgotten(redis: Redis): Promise<void> {
+  const look = async () => ((await redis.exists(keys.ended, keys.emptied)) === 0 ? true : null);
+  await until('retention to be over', look, () => null);
+}
+
 async function unfinished(redis: Redis) {
   const [due, again, waiting, active, delayed, groups] = await Promise.all([
     redis.zcard(keys.due('transactional')),

@@ -1,5 +1,5 @@
 /** Postrider: accept alone, deliver alone, both together, and what they cost. */
-import { type Commands, commands, type Family, families, untilSettled, usedMemory } from './books.ts';
+import { type Commands, commands, type Family, families, untilForgotten, untilSettled, usedMemory } from './books.ts';
 import { cpuSeconds } from './cpu.ts';
 import { type Accepting, accepting, arrivalsPerSecond, type Bench, post } from './measure-limits.ts';
 import { type Api, apiKey, startApi, startWorker, type Worker } from './postrider.ts';
@@ -35,6 +35,8 @@ export type Ours = {
   readonly endToEnd: EndToEnd;
   readonly waiting: Memory;
   readonly finished: Memory;
+  /** Once their content and record have been removed. */
+  readonly forgotten: Memory;
 };
 
 export async function measureOurs(bench: Bench): Promise<Ours> {
@@ -43,11 +45,11 @@ export async function measureOurs(bench: Bench): Promise<Ours> {
   await using api = await startApi(redis, sinkPort);
   const stored = counts.warmUp + counts.ours;
   const emptyBytes = await usedMemory(redis.client);
-  const perEmail = async (): Promise<Memory> => ({
-    total: ((await usedMemory(redis.client)) - emptyBytes) / stored,
+  const memory = async (emails: number): Promise<Memory> => ({
+    total: ((await usedMemory(redis.client)) - emptyBytes) / emails,
     families: (await families(redis.client)).map((family) => ({
       ...family,
-      bytes: family.bytes / stored,
+      bytes: family.bytes / emails,
     })),
   });
 
@@ -65,15 +67,23 @@ export async function measureOurs(bench: Bench): Promise<Ours> {
       firstNumber: counts.warmUp,
     }),
   );
-  const waiting = await perEmail();
+  const waiting = await memory(stored);
 
   await bench.sink.ask({ kind: 'begin' });
   await using worker = await startWorker(redis, sinkPort);
   const deliver = arrivalsPerSecond(await takeAll(bench, stored));
-  const finished = await perEmail();
+  const finished = await memory(stored);
 
   const endToEnd = await measureEndToEnd(bench, api, worker);
-  return { accept, deliver, endToEnd, waiting, finished };
+  await forgetAll(bench);
+  const forgotten = await memory(stored + counts.endToEnd);
+  return { accept, deliver, endToEnd, waiting, finished, forgotten };
+}
+
+/** A worker for which all that ended is over. */
+async function forgetAll({ redis, sinkPort }: Bench): Promise<void> {
+  await using _worker = await startWorker(redis, sinkPort, '', { RETENTION_CONTENT: '0s', RETENTION_RECORDS: '0s' });
+  await untilForgotten(redis.client);
 }
 
 async function measureEndToEnd(bench: Bench, api: Api, worker: Worker): Promise<EndToEnd> {

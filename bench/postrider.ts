@@ -26,14 +26,19 @@ export async function startApi(redis: OwnRedis, smtpPort: number): Promise<Api> 
   };
 }
 
-/** @param query of `SMTP_URL`, such as `rate=1/s` */
-export async function startWorker(redis: OwnRedis, smtpPort: number, query = ''): Promise<Worker> {
-  const running = start('worker', redis, smtpPort, query);
+/**
+ * @param query of `SMTP_URL`, such as `rate=1/s`
+ * @param more settings for this worker
+ */
+export async function startWorker(redis: OwnRedis, smtpPort: number, query = '', more: Env = {}): Promise<Worker> {
+  const running = start('worker', redis, smtpPort, query, more);
   await running.printed(/worker is running/);
   return { pid: running.pid, [Symbol.asyncDispose]: () => stop(running) };
 }
 
-function start(role: 'api' | 'worker', redis: OwnRedis, smtpPort: number, query = ''): Running {
+type Env = Readonly<Record<string, string>>;
+
+function start(role: 'api' | 'worker', redis: OwnRedis, smtpPort: number, query = '', more: Env = {}): Running {
   const env = {
     NODE_ENV: 'production',
     ROLES: role,
@@ -44,6 +49,7 @@ function start(role: 'api' | 'worker', redis: OwnRedis, smtpPort: number, query 
     POSTRIDER_API_KEY: apiKey,
     SECRET_KEY: secretKey,
     WEBHOOK_ALLOW_PRIVATE_NETWORKS: 'true',
+    ...more,
   };
   // BENCH_NODE_OPTIONS lets a profiler in, such as `--cpu-prof --cpu-prof-dir=...`.
   const options = (process.env.BENCH_NODE_OPTIONS ?? '').split(' ').filter((option) => option !== '');

@@ -229,20 +229,28 @@ function cpuShare(cpu: number | null): string {
 }
 
 function memoryTable(rounds: readonly Round[]): string {
-  const { waiting, finished } = last(rounds).ours;
+  const { waiting, finished, forgotten } = last(rounds).ours;
   const total = (pick: (round: Round) => Memory) => whole(median(rounds, (round) => pick(round).total));
   const names = new Set([...waiting.families, ...finished.families].map(({ name }) => name));
   const shown = [...names].filter(
     (name) => Math.max(bytesOf(waiting.families, name), bytesOf(finished.families, name)) >= smallestShownBytes,
   );
   return table(
-    ['Redis bytes per email', 'waiting', 'finished'],
+    ['Redis bytes per email', 'waiting', 'finished', 'after retention'],
     [
-      ['used_memory', total(({ ours }) => ours.waiting), total(({ ours }) => ours.finished)],
+      [
+        'used_memory',
+        ...[
+          ({ ours }: Round) => ours.waiting,
+          ({ ours }: Round) => ours.finished,
+          ({ ours }: Round) => ours.forgotten,
+        ].map(total),
+      ],
       ...shown.map((name) => [
         `  ${name}`,
         whole(bytesOf(waiting.families, name)),
         whole(bytesOf(finished.families, name)),
+        whole(bytesOf(forgotten.families, name)),
       ]),
     ],
   );

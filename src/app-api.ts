@@ -34,6 +34,7 @@ export async function openApi({
   apiKey,
   plans,
   links,
+  seenRedis,
   stopping,
   connect,
   openStore,
@@ -46,7 +47,8 @@ export async function openApi({
     openDeliverQueues({ redis: await connect('fail_fast', 'queue'), prefix: queuePrefix }),
   );
   const pressure: Pressure = { overLine: null };
-  const gauging = { due, deliverQueues, memory, lines: config.lines, pressure, report: report.backPressure, now };
+  const gauged = { due, deliverQueues, memory, lines: config.lines, seenRedis };
+  const gauging = { ...gauged, pressure, report: report.backPressure, now };
   opened.use(openLoop('gauge', () => gauge(gauging), { everyMs: 1_000, onTrouble: report.trouble }));
   const client = opened.use(openWebhookClient(config.posting.client));
   const fleet = { plans, transportStates, allotments, budgets, now };
@@ -59,7 +61,7 @@ export async function openApi({
   };
   const change = settleChange.bind(null, { emails, report: report.settled, newId, now });
   const templating = openTemplating();
-  const shared = { ...store, templating, pressure, policies: config.policies, limits, newId, entropy, now };
+  const shared = { ...store, templating, pressure, seenRedis, policies: config.policies, limits, newId, entropy, now };
   const server = await buildServer({
     ...shared,
     ...listRoutes({

@@ -18,6 +18,7 @@ export async function openHealth({
   report,
   apiKey,
   plans,
+  seenRedis,
   stopping,
   connect,
   openStore,
@@ -34,6 +35,7 @@ export async function openHealth({
     open: [
       healthRoutes({
         ping: store.ping,
+        seenRedis,
         pressure,
         transports: { survey: survey.bind(null, { plans, transportStates, allotments, budgets, now }) },
         isDraining: () => stopping.aborted,

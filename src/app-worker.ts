@@ -14,16 +14,19 @@ import { openTransports } from './outbound/transports.ts';
 import { deliver } from './pipeline/deliver.ts';
 import { dispatch } from './pipeline/dispatch.ts';
 import { feed } from './pipeline/feed.ts';
+import { forget } from './pipeline/forget.ts';
 import { gather } from './pipeline/gather.ts';
 import { settle } from './pipeline/settle.ts';
 import { suppress } from './pipeline/suppress.ts';
 import { makeMemory, tend } from './pipeline/tend.ts';
 import { deliverQueueNames, type JobData, openDeliverQueues } from './queue/deliver-queue.ts';
+import { insist } from './queue/insist.ts';
 import { type JobIn, openWorker } from './queue/jobs.ts';
 import { openLoop } from './queue/loop.ts';
 import { makeNudge } from './queue/nudge.ts';
 import { openBell } from './store/bell.ts';
 import { queuePrefix } from './store/keys.ts';
+import { isRedisTrouble } from './store/redis.ts';
 import { hasDiedHere, workerName } from './worker-name.ts';
 
 export async function openWorkers(ground: Ground): Promise<void> {
@@ -31,7 +34,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const { policies } = config;
   const redis = await connect('wait');
   const store = await openStore(redis);
-  const { emails, due, inbox, transportStates, budgets, allotments } = store;
+  const { emails, due, inbox, retention, transportStates, budgets, allotments } = store;
   const worker = workerName(newId('rq'));
   const queues = { redis: await connect('wait', 'queue'), prefix: queuePrefix };
   const deliverQueues = opened.use(openDeliverQueues(queues));
@@ -49,7 +52,8 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const files = opened.use(openAttachmentClient({ allowPrivateNetworks: config.ATTACHMENT_ALLOW_PRIVATE_NETWORKS }));
 
   const gathering = gather.bind(null, { emails, client: files, maxBytes: config.MAX_ATTACHMENT_BYTES });
-  const settling = settle.bind(null, { emails, policies, report: report.settled, newId, now, rand });
+  const settled = { emails, policies, report: report.settled, newId, now, rand };
+  const settling = insist(settle.bind(null, settled), { isTrouble: isRedisTrouble, onTrouble: report.trouble });
   const dispatching = dispatch.bind(null, { ...fleet, policies, wake: nudge.nudge, newId, now });
   const suppressing = suppress.bind(null, store);
   const composing: typeof compose = (email, content, files) =>
@@ -66,6 +70,8 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const bell = opened.use(openBell(await connect('wait')));
   const feeding = { due, bell, deliverQueues, ...config.feeding, wait: makeNudge().wait.bind(null, 0), newId, now };
 
+  const forgetting = { retention, keepMs: config.keepMs, report: report.forgotten, now };
+
   const workers = { ...config.workers, stopping, onTrouble: report.trouble, now };
   for (const lane of lanes) {
     const inHand = makePlaces(config.WORKER_CONCURRENCY);
@@ -77,5 +83,6 @@ export async function openWorkers(ground: Ground): Promise<void> {
   }
   await openNotifying(ground, { redis, store, worker });
   opened.use(openLoop('tend', (stop) => tend(tending, stop), { everyMs: 0, onTrouble: report.trouble }));
+  opened.use(openLoop('forget', (stop) => forget(forgetting, stop), { everyMs: 1_000, onTrouble: report.trouble }));
   opened.use(openLoop('feed', (stop) => feed(feeding, stop), { everyMs: 0, onTrouble: report.trouble }));
 }

@@ -6,9 +6,13 @@ import { newIv } from './chance.ts';
 import type { Config } from './config.ts';
 import { type LinkMaker, unsubscribeKey } from './domain/unsubscribe.ts';
 import { openPlans, type Plans } from './outbound/plans.ts';
+import { inspect, type SeenRedis } from './pipeline/inspect.ts';
+import { openLoop } from './queue/loop.ts';
+import { makeNudge } from './queue/nudge.ts';
 import { openLocalRedis } from './store/local-redis.ts';
 import { openSecrets } from './store/local-secrets.ts';
 import { openRedis, type RedisPatience, type RedisUse } from './store/redis.ts';
+import { openServer } from './store/server.ts';
 import { openStore } from './store/store.ts';
 import { openLog } from './telemetry/log.ts';
 import { openReports, type Reports } from './telemetry/report.ts';
@@ -33,12 +37,16 @@ export type Ground = {
   readonly links: LinkMaker;
   /** Aborted when the process begins to stop. */
   readonly stopping: AbortSignal;
+  readonly seenRedis: SeenRedis;
   /** A connection of its own; closed with the app. */
   connect(patience: RedisPatience, use?: RedisUse): ReturnType<typeof openRedis>;
   openStore(redis: Awaited<ReturnType<typeof openRedis>>): ReturnType<typeof openStore>;
   /** What is opened for a role, in order. */
   readonly opened: AsyncDisposableStack;
 };
+
+/** How often it is looked whether Redis still guarantees what it did; sooner when a connection was made anew. */
+const inspectEveryMs = 60_000;
 
 /** Opens everything `config` asks for. What was opened is closed again when opening fails half-way. */
 export async function openApp(config: Config): Promise<App> {
@@ -51,9 +59,11 @@ export async function openApp(config: Config): Promise<App> {
     apiKey: hasApi ? config.POSTRIDER_API_KEY : '',
     secretKey: config.SECRET_KEY,
   });
-  const { SMTP_URL: url, TRANSPORTS_FILE: file, variable } = config;
-  const plans = opened.use(await openPlans({ url, file, variable, report: report.plan }));
-  const redisUrl = config.REDIS_URL ?? opened.use(await openLocalRedis(config.DATA_DIR)).url;
+  const { SMTP_URL, TRANSPORTS_FILE: file, variable } = config;
+  const plans = opened.use(await openPlans({ url: SMTP_URL, file, variable, report: report.plan }));
+  const url = config.REDIS_URL ?? opened.use(await openLocalRedis(config.DATA_DIR)).url;
+  const connect: Ground['connect'] = async (patience, use) =>
+    opened.adopt(await openRedis({ url, ca: config.REDIS_CA }, patience, use), (redis) => redis.disconnect());
   const ground: Ground = {
     config,
     report,
@@ -61,11 +71,12 @@ export async function openApp(config: Config): Promise<App> {
     plans,
     links: { publicUrl: config.publicUrl, key: unsubscribeKey(secretKey) },
     stopping: stopping.signal,
-    connect: async (patience, use) =>
-      opened.adopt(await openRedis(redisUrl, patience, use), (redis) => redis.disconnect()),
+    seenRedis: { standing: null },
+    connect,
     openStore: (redis) => openStore(redis, secretKey, newIv),
     opened,
   };
+  await watchRedis(ground);
   const health = hasApi || config.HEALTH_PORT === undefined ? null : await openHealth(ground);
   if (config.ROLES.includes('worker')) await openWorkers(ground);
   const listensOn = hasApi ? await openApi(ground) : null;
@@ -73,4 +84,19 @@ export async function openApp(config: Config): Promise<App> {
   opened.defer(() => stopping.abort());
   const all = opened.move();
   return { url: listensOn, healthUrl, apiKey, reload: plans.reload, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}
+
+/** @throws when the Redis that is there now will not do */
+async function watchRedis({ config, report, seenRedis: seen, connect, opened }: Ground): Promise<void> {
+  const server = openServer(await connect('fail_fast'));
+  const inspecting = { server, mustBeDurable: config.REQUIRE_DURABLE_REDIS, seen, report: report.redis };
+  const { unfit } = await inspect(inspecting);
+  if (unfit !== null) throw new Error(unfit);
+  const nudge = makeNudge();
+  server.onReturn(nudge.nudge);
+  const look = async (stop: AbortSignal) => {
+    await nudge.wait(0, inspectEveryMs, stop);
+    if (!stop.aborted) await inspect(inspecting);
+  };
+  opened.use(openLoop('inspect', look, { everyMs: 0, onTrouble: report.trouble }));
 }

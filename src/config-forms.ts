@@ -39,6 +39,8 @@ export const secretKey = z
   .transform((text) => Buffer.from(text, /^[0-9a-f]{64}$/i.test(text) ? 'hex' : 'base64'))
   .refine((key) => key.length === 32);
 
+export const pem = z.string().includes('-----BEGIN CERTIFICATE-----');
+
 export const smtpUrl = z.string().transform((text, context) => {
   const parsed = parseSmtpUrl(text);
   if (!('faults' in parsed)) return parsed;

@@ -1,167 +1,7 @@
-/** Environment -> frozen Config through one declarative zod object; the only reader of process.env. */
+/** Environment -> frozen Config; the only reader of process.env. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import {
-  byteSize,
-  duration,
-  durations,
-  flag,
-  memoryLine,
-  publicUrl,
-  roles,
-  secretKey,
-  smtpUrl,
-  wholeNumber,
-} from './config-forms.ts';
-
-function expects<T extends z.ZodType>(schema: T, expected: string, what: string): T {
-  return schema.meta({ expected, what });
-}
-
-/** Every setting once: name, form, default, and the words for the table in the README. */
-export const settings = z.object({
-  NODE_ENV: expects(
-    z.enum(['development', 'production', 'test']).default('development'),
-    '`development`, `production` or `test`',
-    '`production` turns the dev inbox and everything generated off.',
-  ),
-  ROLES: expects(roles.prefault('api,worker'), '`api`, `worker` or both with a comma', 'What this process does.'),
-  HOST: expects(
-    z.string().min(1).default('127.0.0.1'),
-    'an address',
-    'Address the API listens on. Whoever reaches it can also look into the dev inbox.',
-  ),
-  PORT: expects(wholeNumber(0, 65_535).prefault('8080'), 'a port; 0 takes a free one', 'Port the API listens on.'),
-  HEALTH_PORT: expects(
-    wholeNumber(0, 65_535).optional(),
-    'a port; 0 takes a free one',
-    'Port on which a worker without the API answers `/livez` and `/readyz`, and nothing else. Without it such a worker does not listen.',
-  ),
-  DATA_DIR: expects(
-    z.string().min(1).default('.postrider'),
-    'a folder',
-    'The local Redis and the generated key and secret.',
-  ),
-  REDIS_URL: expects(
-    z.url({ protocol: /^rediss?$|^unix$/ }).optional(),
-    '`redis://`, `rediss://` or `unix://` URL',
-    'Redis or Valkey 6.2 or later. Without it Postrider runs its own in `DATA_DIR`.',
-  ),
-  SMTP_URL: expects(
-    smtpUrl.optional(),
-    '`smtps://user:pass@host:465` or `smtp://user:pass@host:587`, with `?connections=`, `messages_per_connection=`, `max_age=`, `rate=`, `quota=`, `auth=`, `tls=`, `tls_verify=`, `name=`',
-    'The SMTP server mail goes to. Without it and `TRANSPORTS_FILE`, outside production, mail goes to the dev inbox.',
-  ),
-  TRANSPORTS_FILE: expects(
-    z.string().min(1).optional(),
-    'the path of a YAML file',
-    'Several SMTP servers, routes over them and rules, in place of `SMTP_URL`. Read again when it changes.',
-  ),
-  POSTRIDER_API_KEY: expects(
-    z
-      .string()
-      .regex(/^pr_[\w-]{20,200}$/)
-      .optional(),
-    '`pr_` and at least 20 letters, digits, `_` or `-`',
-    'The admin API key. Generated in `DATA_DIR` outside production.',
-  ),
-  SECRET_KEY: expects(
-    secretKey.optional(),
-    '32 bytes as hex or base64',
-    'Encrypts webhook secrets at rest. Generated in `DATA_DIR` outside production.',
-  ),
-  PUBLIC_URL: expects(
-    publicUrl.optional(),
-    'an http or https URL',
-    'Where the API is reached from outside: links to unsubscribe begin with it. https in production, where bulk mail is refused without it.',
-  ),
-  WORKER_CONCURRENCY: expects(
-    wholeNumber(1, 10_000).prefault('50'),
-    'a whole number from 1',
-    'Emails of each lane, and as many webhooks, one worker has in hand at a time; beside these, each webhook endpoint has one.',
-  ),
-  WORKER_MAIL_BYTES: expects(
-    byteSize.prefault('64mb'),
-    'bytes such as `64mb`',
-    'Letters and files of large emails that one worker has in hand at a time, for each lane. While it sends them they take about four times as much memory.',
-  ),
-  WORKER_LOCK: expects(
-    duration(500).prefault('30s'),
-    'a duration such as `30s`',
-    'Mail in the hands of a worker that died is taken over by another within twice this time.',
-  ),
-  RETRY_SCHEDULE: expects(
-    durations.prefault('10s,30s,2m,10m,30m,1h,2h,4h'),
-    'durations such as `10s,2m,1h`',
-    'Waits between attempts after a deferral (4xx); the last one repeats.',
-  ),
-  RETRY_MAX_AGE: expects(
-    duration(0).prefault('24h'),
-    'a duration such as `24h`',
-    'Age at which mail that is still deferred fails.',
-  ),
-  RETRY_MAX_AGE_BULK: expects(duration(0).prefault('48h'), 'a duration such as `48h`', 'The same for the lane `bulk`.'),
-  WEBHOOK_SCHEDULE: expects(
-    durations.prefault('5s,5m,30m,2h,5h,10h,14h,20h,24h'),
-    'durations such as `10s,2m,1h`',
-    'Waits between tries of a webhook that was not answered with 2xx.',
-  ),
-  WEBHOOK_TIMEOUT: expects(
-    duration(100).prefault('15s'),
-    'a duration such as `15s`',
-    'How long a webhook may take, from connecting to the end of its answer.',
-  ),
-  WEBHOOK_DISABLE_AFTER: expects(
-    duration(0).prefault('5d'),
-    'a duration such as `5d`',
-    'A webhook endpoint that failed for so long without one success is disabled.',
-  ),
-  WEBHOOK_ALLOW_PRIVATE_NETWORKS: expects(
-    flag.optional(),
-    '`true` or `false`',
-    'Whether webhooks may go to private and loopback addresses. `true` while the dev inbox is on, else `false`.',
-  ),
-  ATTACHMENT_ALLOW_PRIVATE_NETWORKS: expects(
-    flag.prefault('false'),
-    '`true` or `false`',
-    'Whether attachments given by `path` may be fetched from private and loopback addresses.',
-  ),
-  MAX_ATTACHMENT_BYTES: expects(
-    byteSize.prefault('25mb'),
-    'bytes such as `25mb`',
-    'All files of one email together, decoded. The request itself may have 40 MB.',
-  ),
-  MAX_WAITING_EMAILS: expects(
-    wholeNumber(1, 1_000_000_000).prefault('1000000'),
-    'a whole number from 1',
-    'New mail is refused with 503 while this many emails wait, deferred ones included.',
-  ),
-  MAX_REDIS_MEMORY: expects(
-    memoryLine.prefault('90%'),
-    "a share of Redis' `maxmemory` such as `90%`, or a size such as `512mb` or `2gb`",
-    'New mail is refused with 503 while Redis uses this much. A share of no `maxmemory` is no line.',
-  ),
-  RETENTION_EVENTS: expects(
-    duration(0).prefault('4d'),
-    'a duration such as `4d`',
-    'How long events are kept, for webhooks that are tried again and for replay. The last wait of `WEBHOOK_SCHEDULE` ends after 76 to 84 hours; what is older then is lost.',
-  ),
-  MAX_EVENTS: expects(
-    wholeNumber(1_000, 1_000_000_000).prefault('5000000'),
-    'a whole number from 1000',
-    'Events kept at most, about 250 bytes each; the oldest go first, but none that webhooks were not yet notified of.',
-  ),
-  SHUTDOWN_TIMEOUT: expects(
-    duration(0).prefault('20s'),
-    'a duration such as `20s`',
-    'How long a stop waits for work in hand.',
-  ),
-  LOG_LEVEL: expects(
-    z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
-    '`trace`, `debug`, `info`, `warn`, `error` or `silent`',
-    'Least level that is logged.',
-  ),
-});
+import { settings } from './settings.ts';
 
 export type SettingName = keyof typeof settings.shape;
 
@@ -187,6 +27,10 @@ function decided(given: z.output<typeof settings>) {
     },
     /** A job has no more emails than a worker takes in hand at a time. */
     feeding: { jobSize: Math.min(given.WORKER_CONCURRENCY, 25), leaseMs: given.WORKER_LOCK },
+    keepMs: {
+      content: Math.min(given.RETENTION_CONTENT, given.RETENTION_RECORDS),
+      record: given.RETENTION_RECORDS,
+    },
     keep: { eventsMs: given.RETENTION_EVENTS, events: given.MAX_EVENTS },
     posting: {
       policy: { scheduleMs: given.WEBHOOK_SCHEDULE, disableAfterMs: given.WEBHOOK_DISABLE_AFTER },

@@ -101,6 +101,13 @@ describe('configuration', () => {
     expect(readConfig({ TRANSPORTS_FILE: '', TRANSPORTS: 'x' })).toMatchObject({ devInbox: true });
   });
 
+  it('takes a certificate and says how long to keep what ended, the content no longer than its record', () => {
+    expect(faultsOf({ REDIS_CA: 'x' })).toEqual(['REDIS_CA: expected a certificate in PEM']);
+    const hour = 3_600_000;
+    expect(readConfig({}).keepMs).toEqual({ content: hour, record: 168 * hour });
+    expect(readConfig({ RETENTION_RECORDS: '1m' }).keepMs).toEqual({ content: 60_000, record: 60_000 });
+  });
+
   it('hands out the variables of the environment it was read from, set ones only', () => {
     const { variable } = readConfig({ SES_PASSWORD: 'p', EMPTY: '' });
     expect([variable('SES_PASSWORD'), variable('EMPTY'), variable('NONE'), variable('toString')]).toEqual([

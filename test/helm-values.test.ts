@@ -5,7 +5,7 @@ import { Ajv } from 'ajv';
 import { expect, it } from 'vitest';
 import { parse } from 'yaml';
 import packageJson from '../package.json' with { type: 'json' };
-import { settings } from '../src/config.ts';
+import { settings } from '../src/settings.ts';
 import { chartTable, chartValues } from './support/chart-table.ts';
 import { valueSets } from './support/chart-values.ts';
 import { chart } from './support/helm.ts';

@@ -7,7 +7,14 @@ import type { EmailRequest } from './email-request.ts';
 import type { EmailEvent, EmailEventType } from './event.ts';
 import { eventId } from './id.ts';
 import type { Lane } from './lane.ts';
-import { type Recipient, type RecipientKind, type RecipientStatus, recipientKinds, rollUp } from './recipient.ts';
+import {
+  isFinal,
+  type Recipient,
+  type RecipientKind,
+  type RecipientStatus,
+  recipientKinds,
+  rollUp,
+} from './recipient.ts';
 import type { TemplateUse } from './template.ts';
 
 export type Tag = { readonly name: string; readonly value: string };
@@ -223,4 +230,9 @@ export function mailboxesOf(state: EmailState, kind: RecipientKind): Mailbox[] {
 /** The email's status from its recipients. */
 export function statusOf(state: EmailState): RecipientStatus {
   return rollUp(state.recipients.map(({ status }) => status));
+}
+
+/** Nothing is left to do for any of its recipients. */
+export function hasEnded(state: EmailState): boolean {
+  return state.recipients.every(({ status }) => isFinal(status));
 }

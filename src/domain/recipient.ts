@@ -45,6 +45,11 @@ export function isPending(status: RecipientStatus): boolean {
   return rankOf[status] < rankOf.outcome_unknown;
 }
 
+/** A held recipient is neither pending nor final: somebody has yet to decide. */
+export function isFinal(status: RecipientStatus): boolean {
+  return rankOf[status] > rankOf.outcome_unknown;
+}
+
 /** The email's status from its recipients: what still moves comes first, then the worst that happened. */
 export function rollUp(statuses: readonly RecipientStatus[]): RecipientStatus {
   return order.find((status) => statuses.includes(status)) ?? 'queued';

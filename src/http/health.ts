@@ -1,9 +1,11 @@
 /** /livez and /readyz: is the process alive, and can it take work. */
 import { z } from 'zod';
 import { causeMeanings } from '../domain/fault-cause.ts';
+import type { RedisStanding } from '../domain/redis-standing.ts';
 import { isInService } from '../domain/standing.ts';
 import type { TransportReport } from '../domain/transport-report.ts';
 import type { Pressure } from '../pipeline/gauge.ts';
+import type { SeenRedis } from '../pipeline/inspect.ts';
 import { readinessExamples } from './openapi/health-examples.ts';
 import type { Routes } from './server.ts';
 import type { Transports } from './transports.ts';
@@ -12,6 +14,7 @@ type Deps = {
   /** Whether Redis answers now. */
   ping(): Promise<boolean>;
   readonly pressure: Readonly<Pressure>;
+  readonly seenRedis: Readonly<SeenRedis>;
   transports: Pick<Transports, 'survey'>;
   isDraining(): boolean;
 };
@@ -19,10 +22,10 @@ type Deps = {
 const check = z.object({
   name: z.string().meta({
     description:
-      'What was looked at: `redis`, `accepting`, `load`, and `transport <name>` for each that is out of service.',
+      'What was looked at: `redis`, `accepting`, `durability`, `load`, and `transport <name>` for each that is out of service.',
   }),
   ok: z.boolean().meta({ description: 'Whether it is as it should be.' }),
-  detail: z.string().optional().meta({ description: 'What is wrong with it.' }),
+  detail: z.string().optional().meta({ description: 'What is wrong with it; of `durability`, what Redis guarantees.' }),
 });
 const liveness = z
   .object({ status: z.literal('alive').meta({ description: 'It answers, so it is.' }) })
@@ -57,7 +60,7 @@ export function healthRoutes(deps: Deps): Routes {
         operationId: 'getReadiness',
         summary: 'Can this process take work',
         description:
-          'Not ready while Redis is away or the process is stopping. While too much mail waits or Redis is nearly full, new mail is refused and the check `load` says why. The process stays ready then: everything else is answered, and another process could do no better. Nor does a transport that is paused or in trouble make it less ready: its mail waits.',
+          'Not ready while Redis is away or the process is stopping, nor, with `REQUIRE_DURABLE_REDIS`, while Redis may forget what was answered 202. The check `durability` says what the present Redis guarantees. While too much mail waits or Redis is nearly full, new mail is refused and the check `load` says why. The process stays ready then: everything else is answered, and another process could do no better. Nor does a transport that is paused or in trouble make it less ready: its mail waits.',
         tags: ['health'],
         security: [],
         response: { 200: readiness, 503: readiness },
@@ -68,17 +71,26 @@ export function healthRoutes(deps: Deps): Routes {
           { name: 'redis', ok: await deps.ping() },
           { name: 'accepting', ok: !deps.isDraining() },
         ];
+        const { standing } = deps.seenRedis;
         const { overLine } = deps.pressure;
         const load = { name: 'load', ok: overLine === null, ...(overLine === null ? {} : { detail: overLine }) };
-        const isReady = needed.every(({ ok }) => ok);
+        const isReady = needed.every(({ ok }) => ok) && (standing?.unfit ?? null) === null;
         // Redis may have gone away since it answered: then there is nothing to say of them.
         const transports = isReady ? await deps.transports.survey().catch(() => []) : [];
         const outOfService = transports.filter(({ state }) => !isInService(state)).map(transportCheck);
         const status = isReady ? ('ready' as const) : ('not_ready' as const);
-        return reply.status(isReady ? 200 : 503).send({ status, checks: [...needed, load, ...outOfService] });
+        return reply
+          .status(isReady ? 200 : 503)
+          .send({ status, checks: [...needed, ...durabilityChecks(standing), load, ...outOfService] });
       },
     });
   };
+}
+
+function durabilityChecks(standing: RedisStanding | null) {
+  if (standing === null) return [];
+  const { words, isSound, unfit } = standing;
+  return [{ name: 'durability', ok: isSound && unfit === null, detail: unfit ?? words }];
 }
 
 /** Whoever may look at this has no key: it says what kind of trouble it is, and nothing that a server answered. */

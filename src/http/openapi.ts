@@ -56,6 +56,7 @@ export async function describeApi(version: string): Promise<ApiDocument> {
     now: unused,
     ping: unused,
     pressure,
+    seenRedis: { standing: null },
     isDraining: unused,
     hasDevInbox: false,
   });

@@ -25,22 +25,25 @@ type FetchFault = Extract<SettledOutcome, { kind: 'fetch_fault' }>;
 /** Nothing was tried, as others were being fetched for too long: looked at again at once. */
 type Withheld = Extract<Outcome, { kind: 'withheld' }>;
 
+/** The email as it was loaded. */
+type Gathering = Pick<StoredEmail, 'facts' | 'version'>;
+
 export type Gathered =
   | { readonly kind: 'gathered'; readonly content: Content; readonly files: Files }
   | FetchFault
   | Withheld;
 
-export async function gather(deps: Deps, { facts }: Pick<StoredEmail, 'facts'>, content: Content): Promise<Gathered> {
+export async function gather(deps: Deps, email: Gathering, content: Content): Promise<Gathered> {
   if (content.attachments.length === 0) return { kind: 'gathered', content, files: new Map() };
   const isKept = ({ source }: Attachment) => source.kind === 'file';
   const kept = await deps.emails.files([...new Set(content.attachments.flatMap(({ source }) => hashOf(source)))]);
   if (content.attachments.every(isKept)) return { kind: 'gathered', content, files: kept };
 
-  const { attachments, fetched, trouble } = await fetchAll(deps, facts.lane, content);
+  const { attachments, fetched, trouble } = await fetchAll(deps, email.facts.lane, content);
   const whole = { ...content, attachments };
   const added = new Map([...fetched].filter(([hash]) => !kept.has(hash)));
   // Also when one is missing: the next attempt asks for that one alone.
-  if (fetched.size > 0) await deps.emails.keepFiles(facts.id, whole, added);
+  if (fetched.size > 0) await deps.emails.keepFiles(email, whole, added);
   return trouble ?? { kind: 'gathered', content: whole, files: new Map([...kept, ...fetched]) };
 }
 

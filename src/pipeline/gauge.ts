@@ -3,12 +3,15 @@ import { type Lines, overLine, type RedisMemory } from '../domain/back-pressure.
 import { type Lane, lanes } from '../domain/lane.ts';
 import type { DeliverQueue } from '../queue/deliver-queue.ts';
 import type { Due } from '../store/due.ts';
+import type { SeenRedis } from './inspect.ts';
 
 type Deps = {
   due: Pick<Due, 'waiting'>;
   deliverQueues: Readonly<Record<Lane, Pick<DeliverQueue, 'waiting'>>>;
   memory(): Promise<RedisMemory>;
   lines: Lines;
+  /** What is known of Redis: to one that will not do no mail is trusted. */
+  seenRedis: Readonly<SeenRedis>;
   /** Written with every reading, for whoever refuses. */
   pressure: Pressure;
   /** Told when a line is crossed and, with null, when there is room again. */
@@ -24,7 +27,8 @@ export async function gauge({ pressure, ...deps }: Deps): Promise<void> {
   // The few jobs in the queue count as one email each: what waits for long waits in the store.
   const counts = lanes.flatMap((lane) => [deps.due.waiting(lane, now), deps.deliverQueues[lane].waiting()]);
   const waitingEmails = (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
-  const reason = overLine({ waitingEmails, redisMemory: await deps.memory() }, deps.lines);
+  const load = { waitingEmails, redisMemory: await deps.memory() };
+  const reason = deps.seenRedis.standing?.unfit ?? overLine(load, deps.lines);
   if ((reason === null) !== (pressure.overLine === null)) deps.report(reason);
   pressure.overLine = reason;
 }

@@ -5,7 +5,7 @@ import type { StoredEmail } from '../domain/email.ts';
 import type { Change, SettledOutcome } from '../domain/outcome.ts';
 import { suppressionsOf } from '../domain/suppression.ts';
 import { stepOf } from '../domain/timeline.ts';
-import type { Commit, Emails } from '../store/emails.ts';
+import type { ChangeCommitted, Commit, Emails } from '../store/emails.ts';
 
 type CommitDeps = {
   emails: Pick<Emails, 'read'>;
@@ -31,15 +31,18 @@ export async function settle(deps: Deps, email: StoredEmail, outcome: SettledOut
     if (outcome.kind === 'unknown' && current.version !== email.version) return settledMeanwhile;
     return decide(current, outcome, deps.policies[current.facts.lane], deps.now(), deps.rand());
   };
-  const commit = (current: StoredEmail, after: Commit) => {
+  const commit = async (current: StoredEmail, after: Commit) => {
     const suppressions = suppressionsOf(current, after.state, () => deps.newId('sp'));
-    return deps.emails.commit(current, { ...after, suppressions }, deps.now());
+    return (await deps.emails.commit(current, { ...after, suppressions }, deps.now())) ? 'done' : 'lost';
   };
   await commitFirst(deps, email, outcome, decideOn, commit);
 }
 
 /** A hand-over stands until it is settled: where the email moved on, somebody else did, who had its answer or told of it already. */
 const settledMeanwhile: Refusal = { refused: 'its hand-over was settled meanwhile' };
+
+/** A retry that races with the drop of its content: one of the two wins, and here it was the drop. */
+const contentGone: Refusal = { refused: 'its content has been dropped (RETENTION_CONTENT)' };
 
 export type Changed =
   | { readonly kind: 'changed'; readonly decision: Decision }
@@ -66,14 +69,16 @@ async function commitFirst<D extends Decision | Refusal>(
   email: StoredEmail,
   what: SettledOutcome | Change,
   decideOn: (current: StoredEmail) => D,
-  commit: (current: StoredEmail, after: Commit) => Promise<boolean>,
-): Promise<{ email: StoredEmail; decision: D } | null> {
+  commit: (current: StoredEmail, after: Commit) => Promise<ChangeCommitted>,
+): Promise<{ email: StoredEmail; decision: D | Refusal } | null> {
   let current: StoredEmail | null = email;
   for (let round = 0; round < maxRounds && current !== null; round++) {
     const decision = decideOn(current);
     if ('refused' in decision) return { email: current, decision };
     const { state, events } = decision;
-    if (await commit(current, { state, events, step: stepOf(what, current.state, events, deps.now()) })) {
+    const committed = await commit(current, { state, events, step: stepOf(what, current.state, events, deps.now()) });
+    if (committed === 'content_gone') return { email: current, decision: contentGone };
+    if (committed === 'done') {
       deps.report({ email: current, what, decision });
       return { email: current, decision };
     }

@@ -1,6 +1,7 @@
 /** The bell: rung by whoever stores an email that is due, so that a worker which has nothing to do hears of it at once. */
 import type { Redis } from 'ioredis';
 import { keys } from './keys.ts';
+import { waitOn } from './redis.ts';
 
 export type Bell = ReturnType<typeof openBell>;
 
@@ -9,13 +10,7 @@ export function openBell(blocking: Redis) {
   return {
     /** Waits until it is rung, for `waitMs` at most; `stop` ends the wait. One ring wakes one worker, and only until then is it heard once. */
     async heard(waitMs: number, stop: AbortSignal): Promise<void> {
-      const endWait = () => blocking.disconnect();
-      stop.addEventListener('abort', endWait, { once: true });
-      try {
-        await blocking.blpop(keys.bell, waitMs / 1_000);
-      } finally {
-        stop.removeEventListener('abort', endWait);
-      }
+      await waitOn(blocking, stop, () => blocking.blpop(keys.bell, waitMs / 1_000));
     },
     async [Symbol.asyncDispose](): Promise<void> {
       blocking.disconnect();

@@ -64,7 +64,12 @@ local function store(i, email)
     adding[#adding + 1] = string.sub(postings, j, j + 23)
   end
   redis.call('ZADD', KEYS[3], unpack(adding))
-  for j = at + 9, at + 8 + tonumber(ARGV[at + 8]) do redis.call('HINCRBY', KEYS[4], ARGV[j], 1) end
+  local hashes = {}
+  for j = at + 9, at + 8 + tonumber(ARGV[at + 8]) do
+    redis.call('HINCRBY', KEYS[4], ARGV[j], 1)
+    hashes[#hashes + 1] = ARGV[j]
+  end
+  if #hashes > 0 then redis.call('HSET', KEYS[key], 'files', table.concat(hashes)) end
   if tonumber(dueAt) <= tonumber(now) then ring = true end
 end
 for i, email in ipairs(emails) do
@@ -113,13 +118,14 @@ return answer`,
 
 /**
  * Lua: writes an email's new state, its step and its events, when the version is still the one decided upon. ARGV from `at`: version state
- * timeline was is, number of events, number of suppressions, the events, then field, value and entry of each suppression. `change` is the id of a change that a caller asked for, or ''. `was` and `is` are
- * postings, empty when the status stays; an empty timeline counts a transport fault. Steps are numbered without gaps, so that the oldest is
- * known when there are too many.
+ * timeline was is end, number of events, number of suppressions, the events, then field, value and entry of each suppression. `change` is the id
+ * of a change that a caller asked for, or ''. `was` and `is` are postings, empty when the status stays; `end` is its entry in `ended`, empty
+ * while it has not ended; an empty timeline counts a transport fault. Steps are numbered without gaps, so that the oldest is known when there
+ * are too many.
  */
 const commit = `${addSuppression}
 local function commit(key, at, change)
-  local outbox, index, suppressions, ids = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+  local outbox, index, suppressions, ids, ended = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
   local stored = redis.call('HMGET', key, 'version', 'state', 'handOver', 'faults', 'change')
   local version = tonumber(ARGV[at])
   if stored[1] ~= ARGV[at] then
@@ -140,53 +146,63 @@ local function commit(key, at, change)
     redis.call('ZREM', index, ARGV[at + 3])
     redis.call('ZADD', index, 0, ARGV[at + 4])
   end
-  local afterEvents = at + 7 + tonumber(ARGV[at + 5])
-  for i = at + 7, afterEvents - 1 do redis.call('XADD', outbox, '*', 'event', ARGV[i]) end
-  for i = afterEvents, afterEvents + 3 * tonumber(ARGV[at + 6]) - 1, 3 do
+  if ARGV[at + 5] ~= '' then redis.call('RPUSH', ended, ARGV[at + 5]) end
+  local afterEvents = at + 8 + tonumber(ARGV[at + 6])
+  for i = at + 8, afterEvents - 1 do redis.call('XADD', outbox, '*', 'event', ARGV[i]) end
+  for i = afterEvents, afterEvents + 3 * tonumber(ARGV[at + 7]) - 1, 3 do
     addSuppression(suppressions, ids, ARGV[i], ARGV[i + 1], ARGV[i + 2])
   end
   return true
 end
 `;
 
-/** After attempts. KEYS bell outbox index suppressions suppressionIds, then for each email: email again; ARGV now, then for each: id, when it comes again or '', and what `commit` takes. */
+/** After attempts. KEYS bell outbox index suppressions suppressionIds ended, then for each email: email again; ARGV now, then for each: id, when it comes again or '', and what `commit` takes. */
 export const commitScript = script(
   `${markAgain}${commit}
 local answers, at = {}, 2
-for i = 6, #KEYS, 2 do
+for i = 7, #KEYS, 2 do
   local isDone = commit(KEYS[i], at + 2, '')
   if isDone and ARGV[at + 1] ~= '' then markAgain(KEYS[1], KEYS[i + 1], ARGV[1], ARGV[at + 1], ARGV[at]) end
   answers[#answers + 1] = isDone and 1 or 0
-  at = at + 9 + tonumber(ARGV[at + 7]) + 3 * tonumber(ARGV[at + 8])
+  at = at + 10 + tonumber(ARGV[at + 8]) + 3 * tonumber(ARGV[at + 9])
 end
 return answers`,
   'at_once',
 );
 
-/** For a change that a caller asked for: refused while a hand-over stands. KEYS bell outbox index suppressions suppressionIds email due again; ARGV change id, when it is due now or '', and what `commit` takes. */
+/**
+ * For a change that a caller asked for: refused while a hand-over stands, and what comes of it may not be due without its content.
+ * KEYS bell outbox index suppressions suppressionIds ended email content due again; ARGV change id, when it is due now or '', and what `commit` takes. Answers `done`,
+ * `lost` or `content_gone`.
+ */
 export const changeScript = script(`${commit}
 local id, dueAt = ARGV[2], ARGV[3]
-if not commit(KEYS[6], 4, ARGV[1]) then return 0 end
-redis.call('HSET', KEYS[6], 'change', ARGV[1])
-redis.call('ZREM', KEYS[8], id)
+if dueAt ~= '' and redis.call('EXISTS', KEYS[8]) == 0 then return 'content_gone' end
+if not commit(KEYS[7], 4, ARGV[1]) then return 'lost' end
+redis.call('HSET', KEYS[7], 'change', ARGV[1])
+redis.call('ZREM', KEYS[10], id)
 if dueAt == '' then
-  redis.call('ZREM', KEYS[7], id)
+  redis.call('ZREM', KEYS[9], id)
 else
-  redis.call('ZADD', KEYS[7], dueAt, id)
+  redis.call('ZADD', KEYS[9], dueAt, id)
   if redis.call('LLEN', KEYS[1]) == 0 then redis.call('LPUSH', KEYS[1], 1) end
 end
-return 1`);
+return 'done'`);
 
 /**
- * Puts fetched files in the place of their URLs. KEYS content fileUses, a key for each file; ARGV content, then hash and bytes of each file.
+ * Puts fetched files in the place of their URLs, when the email is still the one that was loaded: what has ended keeps the files it has.
+ * KEYS email content fileUses, a key for each file; ARGV version content, then hash and bytes of each file.
  */
 export const keepFilesScript = script(`
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-if redis.call('GET', KEYS[1]) == ARGV[1] then return 1 end
-redis.call('SET', KEYS[1], ARGV[1])
-for i = 3, #KEYS do
-  local at = (i - 2) * 2
+if redis.call('HGET', KEYS[1], 'version') ~= ARGV[1] then return 0 end
+if redis.call('GET', KEYS[2]) == ARGV[2] then return 1 end
+redis.call('SET', KEYS[2], ARGV[2])
+local hashes = {redis.call('HGET', KEYS[1], 'files') or ''}
+for i = 4, #KEYS do
+  local at = 2 * i - 5
   redis.call('SET', KEYS[i], ARGV[at + 1], 'NX')
-  redis.call('HINCRBY', KEYS[2], ARGV[at], 1)
+  redis.call('HINCRBY', KEYS[3], ARGV[at], 1)
+  hashes[#hashes + 1] = ARGV[at]
 end
+redis.call('HSET', KEYS[1], 'files', table.concat(hashes))
 return 1`);

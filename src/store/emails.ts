@@ -1,6 +1,15 @@
 /** Emails as they are remembered: created all or none, claimed for hand-over, changed only by a commit that carries its events. */
 import type { Redis } from 'ioredis';
-import type { Content, EmailFacts, EmailState, Files, HandOver, LoadedEmail, StoredEmail } from '../domain/email.ts';
+import {
+  type Content,
+  type EmailFacts,
+  type EmailState,
+  type Files,
+  type HandOver,
+  hasEnded,
+  type LoadedEmail,
+  type StoredEmail,
+} from '../domain/email.ts';
 import type { EmailEvent } from '../domain/event.ts';
 import { nextDue } from '../domain/recipient.ts';
 import type { Suppression } from '../domain/suppression.ts';
@@ -9,6 +18,7 @@ import { letterOf, packContent, unpackContent } from './content.ts';
 import { type IdempotencyClaim, openCreate, type PriorClaim, readMet } from './email-create.ts';
 import { findIds, type IndexQuery, movedPosting } from './email-index.ts';
 import { changeScript, claimScript, commitScript, keepFilesScript, loadScript } from './email-scripts.ts';
+import { packEnd } from './end.ts';
 import { type Member, makeGroup } from './group.ts';
 import { keys } from './keys.ts';
 import { packEvent, packState, packStep, unpackFacts, unpackState, unpackStep } from './record.ts';
@@ -89,12 +99,13 @@ export function openEmails(redis: Redis) {
       );
     },
 
-    /** Keeps fetched files, and the content that refers to them in place of the one with their URLs. */
-    async keepFiles(id: string, content: Content, files: Files): Promise<void> {
+    /** Keeps fetched files, and the content that refers to them in place of the one with their URLs, unless the email moved on. */
+    async keepFiles({ facts: { id }, version }: Loaded, content: Content, files: Files): Promise<void> {
       const stored = await redis.getBuffer(keys.content(id));
       if (stored === null) return;
-      const args = [await packContent(content, await letterOf(stored)), ...[...files].flat()];
-      await keepFilesScript(redis, [keys.content(id), keys.fileUses, ...[...files.keys()].map(keys.file)], args);
+      const args = [version, await packContent(content, await letterOf(stored)), ...[...files].flat()];
+      const names = [keys.email(id), keys.content(id), keys.fileUses, ...[...files.keys()].map(keys.file)];
+      await keepFilesScript(redis, names, args);
     },
 
     /** Marks that the body is about to leave. False when the email moved on or another hand-over stands: then nothing may be sent. */
@@ -113,17 +124,23 @@ export function openEmails(redis: Redis) {
     },
 
     /**
-     * The same for a change that a caller asked for: false also while a hand-over stands. What is due then is fed to the queue anew.
+     * The same for a change that a caller asked for: lost also while a hand-over stands. What is due then is fed to the queue anew.
      * @param changeId tells it from another change that comes to the same state
      */
-    async commitChange(email: StoredEmail, after: Commit, changeId: string): Promise<boolean> {
+    async commitChange(email: StoredEmail, after: Commit, changeId: string): Promise<ChangeCommitted> {
       const { id, lane } = email.facts;
-      const names = [...committed, keys.email(id), keys.due(lane), keys.again(lane)];
+      const names = [...committed, keys.email(id), keys.content(id), keys.due(lane), keys.again(lane)];
       const args = [changeId, id, nextDue(after.state) ?? '', ...commitArgs(email, after)];
-      return (await changeScript(redis, names, args)) === 1;
+      return (await changeScript(redis, names, args)) as ChangeCommitted;
     },
   };
 }
+
+/** `content_gone`: it would be due, and has nothing any more that could be sent. */
+export type ChangeCommitted = 'done' | 'lost' | 'content_gone';
+
+/** Which email, and which version of it was loaded. */
+type Loaded = Pick<StoredEmail, 'facts' | 'version'>;
 
 type ClaimMember = Member & { readonly args: readonly [version: number, handOver: string] };
 
@@ -139,7 +156,7 @@ async function claimMembers(redis: Redis, members: readonly ClaimMember[]): Prom
 }
 
 /** What a commit may write beside the email itself. */
-const committed = [keys.bell, keys.outbox, keys.emailIndex, keys.suppressions, keys.suppressionIds];
+const committed = [keys.bell, keys.outbox, keys.emailIndex, keys.suppressions, keys.suppressionIds, keys.ended];
 
 type CommitMember = Member & { readonly names: readonly string[]; readonly now: number; readonly args: CommitArgs };
 type CommitArgs = readonly (string | number | Buffer)[];
@@ -168,8 +185,10 @@ function commitArgs(email: StoredEmail, { state, events, step, suppressions = []
   const [was, is] = movedPosting(email.facts.id, email.state, state) ?? ['', ''];
   const timeline = step === null ? '' : packStep(step);
   const packed = packState(state, email.facts);
+  const end =
+    step !== null && hasEnded(state) ? packEnd({ id: email.facts.id, at: step.at, version: email.version + 1 }) : '';
   const told = [...events.map(packEvent), ...suppressions.flatMap(packSuppression)];
-  return [email.version, packed, timeline, was, is, events.length, suppressions.length, ...told];
+  return [email.version, packed, timeline, was, is, end, events.length, suppressions.length, ...told];
 }
 
 async function readFields(redis: Redis, id: string): Promise<StoredEmail | null> {

@@ -8,7 +8,10 @@ const prefix = 'pr:{0}';
 export const queuePrefix = `${prefix}:q`;
 
 export const keys = {
-  /** Hash: facts, state (JSON), version, handOver; `t<n>` for each step of its timeline; the count of faults and the id of the last change. */
+  /**
+   * Hash: facts, state (JSON), version, handOver; `t<n>` for each step of its timeline; the count of faults and the id of the last change;
+   * the hashes of the files its content refers to, one after the other.
+   */
   email: (id: string) => `${prefix}:email:${id}`,
   /** String: the packed content. */
   content: (id: string) => `${prefix}:content:${id}`,
@@ -18,6 +21,10 @@ export const keys = {
   fileUses: `${prefix}:files`,
   /** Sorted set of postings: what emails are found by. */
   emailIndex: `${prefix}:emails`,
+  /** List of emails that ended, in that order, with their content still there. */
+  ended: `${prefix}:ended`,
+  /** List of emails that ended and have lost their content. */
+  emptied: `${prefix}:emptied`,
   /** String: the answer given for an Idempotency-Key. */
   idempotency: (scope: string) => `${prefix}:idem:${scope}`,
   /** Sorted set of emails by when they are due: new ones, and those that a caller moved. */

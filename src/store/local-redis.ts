@@ -70,7 +70,7 @@ async function startUnlessServing(dir: string, socket: string): Promise<ChildPro
 }
 
 async function tryOpen(url: string): Promise<Redis | null> {
-  return openRedis(url, 'fail_fast').catch(() => null);
+  return openRedis({ url }, 'fail_fast').catch(() => null);
 }
 
 /** Whether the process in the pid file is alive and is the server of this folder; a recycled pid is not. */

@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import type { OutboxEvent } from '../domain/event.ts';
 import { keys } from './keys.ts';
 import { unpackEvent } from './record.ts';
+import { waitOn } from './redis.ts';
 
 /** A place in the stream and the event that stands there. */
 export type OutboxEntry = { readonly place: string; readonly event: OutboxEvent };
@@ -44,24 +45,11 @@ export async function openOutbox(redis: Redis, blocking: Redis, consumer: string
       );
       const [, left] = claimed as [string, StreamRows];
       if (left.length > 0) return left.flatMap(toEntry);
-      const endRead = () => blocking.disconnect();
-      stop.addEventListener('abort', endRead, { once: true });
-      try {
-        const from = ['STREAMS', keys.outbox, '>'] as const;
-        const read = await blocking.xreadgroup(
-          'GROUP',
-          outboxGroup,
-          consumer,
-          'COUNT',
-          count,
-          'BLOCK',
-          blockMs,
-          ...from,
-        );
-        return rowsOf(read).flatMap(toEntry);
-      } finally {
-        stop.removeEventListener('abort', endRead);
-      }
+      const from = ['STREAMS', keys.outbox, '>'] as const;
+      const read = await waitOn(blocking, stop, () =>
+        blocking.xreadgroup('GROUP', outboxGroup, consumer, 'COUNT', count, 'BLOCK', blockMs, ...from),
+      );
+      return rowsOf(read).flatMap(toEntry);
     },
 
     async acknowledge(entries: readonly OutboxEntry[]): Promise<void> {

@@ -19,12 +19,23 @@ const connectTimeoutMs = 5_000;
 const commandTimeoutMs = 5_000;
 const longestReconnectWaitMs = 1_000;
 
+/** Where Redis is, and how to know that it is the right one. */
+export type RedisPlace = {
+  /** `redis://` or `rediss://`, with user, password and the number of a database; or `unix:///path`, the same as `?db=`. */
+  readonly url: string;
+  /** Whom to trust with `rediss://`, in PEM; undefined for the public authorities. */
+  readonly ca?: string | undefined;
+};
+
 /**
  * Opens a connection and waits until it is ready.
- * @param url `redis://`, `rediss://` or `unix:///path` (a socket)
  * @throws when Redis cannot be reached now
  */
-export async function openRedis(url: string, patience: RedisPatience, use: RedisUse = 'store'): Promise<Redis> {
+export async function openRedis(
+  { url, ca }: RedisPlace,
+  patience: RedisPatience,
+  use: RedisUse = 'store',
+): Promise<Redis> {
   const options = {
     lazyConnect: true,
     connectTimeout: connectTimeoutMs,
@@ -39,18 +50,51 @@ export async function openRedis(url: string, patience: RedisPatience, use: Redis
     maxRetriesPerRequest: patience === 'wait' ? null : 1,
     retryStrategy: (times: number) => Math.min(times * 50, longestReconnectWaitMs),
   } satisfies RedisOptions;
-  const redis = url.startsWith('unix://') ? new Redis({ ...options, path: socketPath(url) }) : new Redis(url, options);
+  const redis = url.startsWith('unix://')
+    ? new Redis({ ...options, ...socketOptions(url) })
+    : new Redis(url, { ...options, ...(ca === undefined ? {} : { tls: { ca } }) });
   // Without a listener a lost connection would end the process; every command reports its own failure.
-  redis.on('error', () => {});
+  let reason: Error | undefined;
+  redis.on('error', (error) => {
+    reason = error;
+  });
   await redis.connect().catch((error: Error) => {
     redis.disconnect();
-    throw new Error(`Redis at ${withoutPassword(url)} cannot be reached: ${error.message}`, { cause: error });
+    // That the connection was closed says less than why.
+    const { message } = reason ?? error;
+    throw new Error(`Redis at ${withoutPassword(url)} cannot be reached: ${message}`, { cause: error });
   });
   return redis;
 }
 
-function socketPath(url: string): string {
-  return decodeURIComponent(new URL(url).pathname);
+/** ioredis reads a URL with a user, a password and a database for TCP alone. */
+function socketOptions(text: string) {
+  const { pathname, username, password, searchParams } = new URL(text);
+  return {
+    path: decodeURIComponent(pathname),
+    db: Number(searchParams.get('db') ?? 0),
+    ...(username === '' ? {} : { username: decodeURIComponent(username) }),
+    ...(password === '' ? {} : { password: decodeURIComponent(password) }),
+  };
+}
+
+/**
+ * Waits in a command that blocks, on a connection of its own, until `stop` ends the wait and the connection with it: also while it is being
+ * made anew, when ioredis would leave the command without an answer for ever. @returns null when it was ended
+ */
+export async function waitOn<T>(blocking: Redis, stop: AbortSignal, command: () => Promise<T>): Promise<T | null> {
+  if (stop.aborted) return null;
+  const ended = Promise.withResolvers<null>();
+  const end = () => {
+    blocking.disconnect();
+    ended.resolve(null);
+  };
+  stop.addEventListener('abort', end, { once: true });
+  try {
+    return await Promise.race([command(), ended.promise]);
+  } finally {
+    stop.removeEventListener('abort', end);
+  }
 }
 
 /** Marks our connections in `CLIENT LIST`, by which a local Redis knows whether anybody still uses it. */
@@ -63,8 +107,9 @@ export function isRedisTrouble(error: unknown): boolean {
 }
 
 const troubleNames = new Set(['MaxRetriesPerRequestError', 'AbortError']);
+/** Redis before 7 tells of what a command in a script met inside a sentence of its own: `… @user_script: 5: -OOM command not allowed`. */
 const troubleMessage =
-  /^(?:LOADING|OOM|EXECABORT|READONLY|BUSY|MASTERDOWN|NOAUTH|MISCONF|CLUSTERDOWN|TRYAGAIN)\b|Command timed out|Connection is closed|Stream isn't writeable|ECONNREFUSED|ECONNRESET|EPIPE|ENOENT/;
+  /(?:^|: -)(?:LOADING|OOM|EXECABORT|READONLY|BUSY|MASTERDOWN|NOAUTH|WRONGPASS|NOPERM|NOREPLICAS|MISCONF|CLUSTERDOWN|TRYAGAIN)\b|Command timed out|Connection is closed|Stream isn't writeable|ECONNREFUSED|ECONNRESET|EPIPE|ENOENT/;
 
 export function withoutPassword(url: string): string {
   return url.replace(/\/\/[^@/]*@/, '//***@');

@@ -1,95 +1,126 @@
-/** What is forgotten by and by: events that are past their retention, and what was delivered long ago. */
+/** Retention: what is kept of emails that ended is removed once its time is over, their content first and their record later. */
 import type { Redis } from 'ioredis';
-import { deliveryStatuses } from '../domain/delivery.ts';
+import { postingsOf } from './email-index.ts';
+import { type End, isAsItEnded, unpackEnd } from './end.ts';
 import { keys } from './keys.ts';
-import { outboxGroup } from './outbox.ts';
+import { unpackFacts, unpackState } from './record.ts';
 import { script } from './redis.ts';
+
+/** How many emails of a batch lost something: those that moved on since did not. Null when none is left, or somebody else is at it. */
+export type Removed = number | null;
 
 export type Retention = ReturnType<typeof openRetention>;
 
-/**
- * Lua: drops what stands before a place, and notes how far that went, so that a reader of the feed who comes too late can be told. KEYS
- * outbox trimmed. Answers how many.
- */
-export const trimBefore = `
-local function trimBefore(first)
-  local last = redis.call('XREVRANGE', KEYS[1], '(' .. first, '-', 'COUNT', 1)[1]
-  if not last then return 0 end
-  redis.call('SET', KEYS[2], last[1])
-  return redis.call('XTRIM', KEYS[1], 'MINID', '=', first)
-end
-`;
+/** Emails of one step: enough to share its cost, few enough not to hold up Redis. */
+const batchSize = 100;
 
-/**
- * Trims the outbox up to a place or a length, but never what is not yet notified: what the group has not read, or read and not acknowledged.
- * KEYS outbox trimmed; ARGV group, oldest place to keep, most entries, most to trim now. Answers how many were trimmed; as many as allowed means
- * that there are more.
- */
-const trimScript = script(`${trimBefore}
-local function after(a, b)
-  local ams, aseq = string.match(a, '(%d+)-(%d+)')
-  local bms, bseq = string.match(b, '(%d+)-(%d+)')
-  if tonumber(ams) ~= tonumber(bms) then return tonumber(ams) > tonumber(bms) end
-  return tonumber(aseq) > tonumber(bseq)
-end
-local read
-for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
-  local fields = {}
-  for i = 1, #group, 2 do fields[group[i]] = group[i + 1] end
-  if fields.name == ARGV[1] then read = fields['last-delivered-id'] end
-end
-if not read or read == '0-0' then return 0 end
-local pending = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1)[1]
-local bound = pending and pending[1] or read
-local excess = redis.call('XLEN', KEYS[1]) - tonumber(ARGV[3])
-local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
-if not oldest then return 0 end
-if excess > 0 then
-  local edge = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', math.min(excess, tonumber(ARGV[4])) + 1)
-  local first = edge[#edge][1]
-  return trimBefore(after(first, bound) and bound or first)
-end
-if not after(ARGV[2], oldest[1]) then return 0 end
-local edge = redis.call('XRANGE', KEYS[1], '-', ARGV[2], 'COUNT', tonumber(ARGV[4]) + 1)
-local first = #edge > tonumber(ARGV[4]) and edge[#edge][1] or ARGV[2]
-return trimBefore(after(first, bound) and bound or first)`);
-
-/** Trimmed by one script, which holds Redis up for some milliseconds. */
-const maxTrimmed = 5_000;
-/** Forgotten of one endpoint and status in one step. */
-const maxForgotten = 1_000;
-
+/** Several workers may do this at once: of two that look at the same emails one removes them, and the other finds that it was done. */
 export function openRetention(redis: Redis) {
-  /** Of a sorted set by time, and what is kept under the same names in a hash. */
-  async function forgetOf(ring: string, hash: string, before: number): Promise<number> {
-    const old = await redis.zrangebyscore(ring, '-inf', `(${before}`, 'LIMIT', 0, maxForgotten);
-    if (old.length === 0) return 0;
-    await redis
-      .multi()
-      .hdel(hash, ...old)
-      .zrem(ring, ...old)
-      .exec();
-    return old.length;
+  /** Those at the head of a list that ended at `endedBefore` or earlier. */
+  async function headOf(list: string, endedBefore: number): Promise<Entry[]> {
+    const entries = (await redis.lrangeBuffer(list, 0, batchSize - 1)).map((bytes) => ({ bytes, ...unpackEnd(bytes) }));
+    const young = entries.findIndex(({ at }) => at > endedBefore);
+    return young === -1 ? entries : entries.slice(0, young);
+  }
+
+  /** With the fields of those that are still as they ended. */
+  async function stillEnded(entries: readonly Entry[], ...fields: string[]): Promise<Ended[]> {
+    const found = await Promise.all(entries.map(({ id }) => redis.hmget(keys.email(id), 'version', ...fields)));
+    return entries.flatMap((entry, index) => {
+      const [version, ...values] = found[index] ?? [];
+      return version && isAsItEnded(entry, Number(version)) ? [{ id: entry.id, entry, version, values }] : [];
+    });
   }
 
   return {
-    /**
-     * Forgets events from before a time (milliseconds since the epoch), and the oldest of more than `most`; some of them at a time.
-     * @returns whether there may be more
-     */
-    async trimEvents(before: number, most: number): Promise<boolean> {
-      const args = [outboxGroup, `${Math.max(0, Math.floor(before))}-0`, most, maxTrimmed];
-      return Number(await trimScript(redis, [keys.outbox, keys.outboxTrimmed], args)) >= maxTrimmed;
+    /** Drops contents, each with those of its files that no other email has. */
+    async dropContents(endedBefore: number): Promise<Removed> {
+      const entries = await headOf(keys.ended, endedBefore);
+      const [first] = entries;
+      if (first === undefined) return null;
+      const names = [keys.ended, keys.emptied, keys.fileUses];
+      const args: (string | number | Buffer)[] = [first.bytes, entries.length];
+      for (const { id, entry, version, values } of await stillEnded(entries, 'files')) {
+        const hashes = values[0]?.match(fileHashes) ?? [];
+        names.push(keys.email(id), keys.content(id), ...hashes.map(keys.file));
+        args.push(version, entry.bytes, hashes.length, ...hashes);
+      }
+      return readRemoved(await dropContentsScript(redis, names, args));
     },
 
-    /** Forgets deliveries to an endpoint that ended before a time, and what was answered then; some of them at a time. @returns as above */
-    async forgetDeliveries(webhookId: string, before: number): Promise<boolean> {
-      const ended = deliveryStatuses.filter((status) => status !== 'pending');
-      const counts = await Promise.all([
-        ...ended.map((status) => forgetOf(keys.deliveriesBy(webhookId, status), keys.deliveries(webhookId), before)),
-        forgetOf(keys.answersByTime(webhookId), keys.answers(webhookId), before),
-      ]);
-      return counts.some((count) => count === maxForgotten);
+    /** Removes records whose content has been dropped, with all they are found by. */
+    async dropRecords(endedBefore: number): Promise<Removed> {
+      const entries = await headOf(keys.emptied, endedBefore);
+      const [first] = entries;
+      if (first === undefined) return null;
+      const names = [keys.emptied, keys.emailIndex];
+      const args: (string | number | Buffer)[] = [first.bytes, entries.length];
+      for (const { id, version, values } of await stillEnded(entries, 'facts', 'state')) {
+        const facts = unpackFacts(id, values[0] ?? '');
+        names.push(keys.email(id));
+        args.push(version, postingsOf(facts, unpackState(values[1] ?? '', facts)));
+      }
+      return readRemoved(await dropRecordsScript(redis, names, args));
     },
   };
 }
+
+type Entry = End & { readonly bytes: Buffer };
+type Ended = {
+  readonly id: string;
+  readonly entry: Entry;
+  /** As it is stored. */
+  readonly version: string;
+  readonly values: readonly (string | null)[];
+};
+
+const fileHashes = /.{43}/g;
+const lost = -1;
+
+function readRemoved(answer: unknown): Removed {
+  return answer === lost ? null : Number(answer);
+}
+
+/**
+ * Lua: takes what was read from the head of a list, unless somebody else was faster. The first write is one that a full Redis takes: after it
+ * the others are taken too, and so there comes to be room.
+ */
+const takeHead = `
+if redis.call('LINDEX', KEYS[1], 0) ~= ARGV[1] then return ${lost} end
+redis.call('LTRIM', KEYS[1], ARGV[2], -1)
+local removed = 0
+`;
+
+/** KEYS ended emptied fileUses, then for each email: email content, a key for each file; ARGV first entry, number of entries, then for each email: version entry, number of files and their hashes. */
+const dropContentsScript = script(`${takeHead}
+local key, at = 4, 3
+while at <= #ARGV do
+  local files = tonumber(ARGV[at + 2])
+  if redis.call('HGET', KEYS[key], 'version') == ARGV[at] then
+    removed = removed + redis.call('UNLINK', KEYS[key + 1])
+    redis.call('HDEL', KEYS[key], 'files')
+    for i = 1, files do
+      local hash = ARGV[at + 2 + i]
+      if redis.call('HINCRBY', KEYS[3], hash, -1) <= 0 then
+        redis.call('HDEL', KEYS[3], hash)
+        redis.call('UNLINK', KEYS[key + 1 + i])
+      end
+    end
+    redis.call('RPUSH', KEYS[2], ARGV[at + 1])
+  end
+  key, at = key + 2 + files, at + 3 + files
+end
+return removed`);
+
+/** KEYS emptied index, then each email; ARGV first entry, number of entries, then for each email: version postings. */
+const dropRecordsScript = script(`${takeHead}
+for key = 3, #KEYS do
+  local at = 2 * key - 3
+  if redis.call('HGET', KEYS[key], 'version') == ARGV[at] then
+    local postings, gone = ARGV[at + 1], {}
+    for i = 1, #postings, 24 do gone[#gone + 1] = string.sub(postings, i, i + 23) end
+    redis.call('ZREM', KEYS[2], unpack(gone))
+    removed = removed + redis.call('UNLINK', KEYS[key])
+  end
+end
+return removed`);

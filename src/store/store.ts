@@ -9,6 +9,7 @@ import { openDeliveries } from './deliveries.ts';
 import { openDue } from './due.ts';
 import { openEmails } from './emails.ts';
 import { openEventFeed } from './event-feed.ts';
+import { openEventRetention } from './event-retention.ts';
 import { openEvents } from './events.ts';
 import { openInbox } from './inbox.ts';
 import { openPosts } from './posts.ts';
@@ -36,10 +37,11 @@ export async function openStore(redis: Redis, secretKey: Uint8Array, newIv: () =
     posts: openPosts(redis),
     events: openEvents(redis),
     inbox: openInbox(redis),
+    retention: openRetention(redis),
     apiKeys: openApiKeys(redis),
     creations: openCreations(redis, secretKey),
     templates: openTemplates(redis),
-    retention: openRetention(redis),
+    eventRetention: openEventRetention(redis),
     rateLimits: openRateLimits(redis),
     suppressions: openSuppressions(redis),
     transportStates: openTransportStates(redis),

@@ -5,6 +5,7 @@ import { placesIn } from '../domain/delivery.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import type { Change, SettledOutcome } from '../domain/outcome.ts';
 import type { PostReport } from '../domain/post.ts';
+import type { RedisStanding } from '../domain/redis-standing.ts';
 import type { Suppression } from '../domain/suppression.ts';
 import type { Log } from './log.ts';
 
@@ -71,9 +72,20 @@ export function openReports(log: Log) {
       log.info({ suppression_id: id, to: maskAddress(address), scope, reason, key_id: keyId }, 'unsuppressed');
     },
 
+    forgotten(forgotten: { contents: number; records: number }): void {
+      log.info(forgotten, 'retention');
+    },
+
     plan(faults: readonly string[]): void {
       if (faults.length === 0) log.info({}, 'TRANSPORTS_FILE was read again');
       else log.error({ faults }, 'TRANSPORTS_FILE is wrong, and what stood in it before still holds');
+    },
+
+    redis({ server, guarantee, words, isSound, unfit }: RedisStanding): void {
+      const fields = { server, guarantee, words };
+      if (unfit !== null) log.error(fields, 'Redis will not do');
+      else if (isSound) log.info(fields, 'Redis');
+      else log.warn(fields, 'Redis is not set up as it should be');
     },
 
     backPressure(reason: string | null): void {

@@ -39,9 +39,9 @@ function dueAt(email: StoredEmail, at: number | null): StoredEmail['state'] {
 it('of two changes that come to the same state in the same millisecond one wins; a command sent again wins again', async () => {
   const email = await store(10);
   const after = { state: { ...email.state, since: 11 }, events: [], step };
-  expect(await emails.commitChange(email, after, 'ch_1')).toBe(true);
-  expect(await emails.commitChange(email, after, 'ch_2')).toBe(false);
-  expect(await emails.commitChange(email, after, 'ch_1')).toBe(true);
+  expect(await emails.commitChange(email, after, 'ch_1')).toBe('done');
+  expect(await emails.commitChange(email, after, 'ch_2')).toBe('lost');
+  expect(await emails.commitChange(email, after, 'ch_1')).toBe('done');
   expect((await emails.timeline(email.facts.id)).steps).toHaveLength(1);
 });
 
@@ -49,7 +49,7 @@ it('a change is refused while a hand-over stands, an outcome is not', async () =
   const email = await store(10);
   await emails.claimHandOver(email, { at: 1, transport: 't', attemptId: 'at_1', job: 'jb_1' });
   const after = { state: email.state, events: [], step };
-  expect(await emails.commitChange(email, after, 'ch_1')).toBe(false);
+  expect(await emails.commitChange(email, after, 'ch_1')).toBe('lost');
   expect(await emails.commit(email, after, 1)).toBe(true);
 });
 

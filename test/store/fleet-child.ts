@@ -5,7 +5,7 @@ import { openRedis } from '../../src/store/redis.ts';
 import { openTransportStates } from '../../src/store/transport-states.ts';
 
 const [, , url = '', task = '', worker = '', count = ''] = process.argv;
-const redis = await openRedis(url, 'wait');
+const redis = await openRedis({ url }, 'wait');
 const states = openTransportStates(redis);
 const budgets = openBudgets(redis);
 

@@ -1,4 +1,4 @@
-/** What a finished email takes in Redis: its record and its postings, content and outbox apart, stay within 1.5 KB. */
+/** What a finished email takes in Redis: its record, its postings and the note of its end, content and outbox apart, stay within 1.5 KB. */
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
@@ -54,10 +54,12 @@ it('a finished email with one recipient and one tag takes 1.5 KB at most', async
   }
   const postings = await redis.zcard(keys.emailIndex);
   const indexBytes = Number(await redis.memory('USAGE', keys.emailIndex, 'SAMPLES', 0));
-  const perEmail = { record: recordBytes / count, postings: indexBytes / count };
+  const endBytes = Number(await redis.memory('USAGE', keys.ended, 'SAMPLES', 0));
+  const perEmail = { record: recordBytes / count, postings: indexBytes / count, end: endBytes / count };
   console.log(
-    `a finished email: record ${Math.round(perEmail.record)} bytes, ${postings / count} postings of ${Math.round(indexBytes / postings)} bytes`,
+    `a finished email: record ${Math.round(perEmail.record)} bytes, ${postings / count} postings of ${Math.round(indexBytes / postings)} bytes, its end ${Math.round(perEmail.end)} bytes`,
   );
   expect(postings).toBe(5 * count);
-  expect(perEmail.record + perEmail.postings).toBeLessThanOrEqual(budget);
+  expect(await redis.llen(keys.ended)).toBe(count);
+  expect(perEmail.record + perEmail.postings + perEmail.end).toBeLessThanOrEqual(budget);
 });

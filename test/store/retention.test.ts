@@ -1,92 +1,191 @@
-/** What is forgotten, and when: events by age and number, but none that is not yet notified; deliveries by age. */
-import { randomBytes } from 'node:crypto';
-import { Redis } from 'ioredis';
+/** Retention: of emails that ended, content and record go when their time is over, and everything that hangs on them; nothing else goes. */
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { forget } from '../../src/pipeline/forget.ts';
 import { keys } from '../../src/store/keys.ts';
-import { openOutbox } from '../../src/store/outbox.ts';
-import { openRetention, type Retention } from '../../src/store/retention.ts';
-import { openConsumer } from '../support/consumer.ts';
-import { day, openPosting } from '../support/posting.ts';
-import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { type Keepsakes, openKeepsakes } from '../support/keepsakes.ts';
+import { openTestRedis } from '../support/redis.ts';
 
 const opened = new AsyncDisposableStack();
-let server: TestRedis;
-let redis: Redis;
-let retention: Retention;
+let world: Keepsakes;
 beforeAll(async () => {
-  server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
-  retention = openRetention(redis);
+  const server = opened.use(await openTestRedis());
+  world = opened.use(openKeepsakes(server.url));
 });
+beforeEach(() => world.redis.flushall());
 afterAll(() => opened.disposeAsync());
-beforeEach(() => redis.flushall());
 
-const never = new AbortController().signal;
-const openReader = () =>
-  openOutbox(
-    redis,
-    opened.adopt(redis.duplicate(), (client) => client.disconnect()),
-    randomBytes(4).toString('hex'),
-    60_000,
+const hour = 3_600_000;
+const day = 24 * hour;
+const none = { contents: 0, records: 0 };
+const file = (text: string) => ({ filename: 'f', content: Buffer.from(text).toString('base64') });
+const long = 'A letter that several have in common. '.repeat(40);
+
+/** As many round trips later. */
+async function later(trips: number): Promise<void> {
+  for (let n = 0; n < trips; n++) await world.redis.ping();
+}
+
+async function createOne(given: object = {}): Promise<string> {
+  const [id = ''] = await world.create([given]);
+  return id;
+}
+
+it('the content goes an hour after the email ended, and its record a week after', async () => {
+  const id = await createOne({ tags: [{ name: 'kind', value: 'receipt' }], external_id: 'order-1' });
+  world.pass(30 * day);
+  expect(await world.forget()).toEqual(none);
+  await world.attempt(id, 'sent');
+  world.pass(hour);
+  expect(await world.forget()).toEqual(none);
+  world.pass(500);
+  expect(await world.forget()).toEqual({ contents: 1, records: 0 });
+  expect(await world.emails.load(id)).toMatchObject({ facts: { id, externalId: 'order-1' }, content: null });
+  expect((await world.emails.timeline(id)).steps).toHaveLength(1);
+  world.pass(7 * day - hour - 1);
+  expect(await world.forget()).toEqual(none);
+  expect(await world.redis.zcard(keys.emailIndex)).toBe(6);
+  world.pass(1);
+  expect(await world.forget()).toEqual({ contents: 0, records: 1 });
+  expect(await world.emails.load(id)).toBeNull();
+  expect((await world.redis.keys('*')).sort()).toEqual([keys.bell, keys.outbox]);
+});
+
+it.each(['deferred', 'held'] as const)('an email that is %s keeps everything, however long that takes', async (as) => {
+  const id = await createOne({ on_unknown: 'hold', attachments: [file('a')] });
+  await world.attempt(id, as);
+  world.pass(300 * day);
+  expect(await world.forget()).toEqual(none);
+  expect((await world.emails.load(id))?.content).not.toBeNull();
+});
+
+it('an email whose recipients did not all end keeps everything', async () => {
+  const id = await createOne({ cc: 'c@x.co' });
+  await world.attempt(id, 'sent');
+  world.pass(300 * day);
+  expect(await world.forget()).toEqual(none);
+});
+
+it('the time counts from the last change: what was retried and failed once more is kept anew', async () => {
+  const id = await createOne();
+  await world.attempt(id, 'failed');
+  world.pass(0.9 * hour);
+  expect(await world.change(id, { kind: 'retried' })).toMatchObject({ kind: 'changed' });
+  world.pass(0.9 * hour);
+  expect(await world.forget()).toEqual(none);
+  await world.attempt(id, 'failed');
+  world.pass(0.9 * hour);
+  expect(await world.forget()).toEqual(none);
+  world.pass(0.2 * hour);
+  expect(await world.forget()).toEqual({ contents: 1, records: 0 });
+});
+
+it('what has lost its content is not sent again, and says why', async () => {
+  const id = await createOne();
+  await world.attempt(id, 'failed');
+  world.pass(2 * hour);
+  await world.forget();
+  const refused = 'its content has been dropped (RETENTION_CONTENT)';
+  expect(await world.change(id, { kind: 'retried' })).toMatchObject({ kind: 'refused', refused });
+  expect(await world.redis.exists(keys.due('transactional'))).toBe(0);
+});
+
+it('of a retry and the drop of the content that race, one wins', async () => {
+  const winners = new Set<string>();
+  for (let round = 0; round < 60; round++) {
+    const id = await createOne();
+    await world.attempt(id, 'failed');
+    world.pass(2 * hour);
+    const retry = () => world.change(id, { kind: 'retried' });
+    // Each is a read and then a write: they are let meet in different steps.
+    const [changed] = await Promise.all([later(round % 4).then(retry), later(round % 3).then(world.forget)]);
+    const email = await world.emails.load(id);
+    expect(email?.content === null).toBe(changed.kind === 'refused');
+    winners.add(changed.kind);
+  }
+  expect(winners).toEqual(new Set(['changed', 'refused']));
+});
+
+it('a file, or a letter, that several emails have stays until the last of them lets it go', async () => {
+  const [first = '', second = ''] = await world.create([
+    { attachments: [file('shared'), file('own')], text: long },
+    { attachments: [file('shared')], text: long },
+  ]);
+  expect(await world.redis.hlen(keys.fileUses)).toBe(3);
+  await world.attempt(first, 'sent');
+  world.pass(2 * hour);
+  expect(await world.forget()).toEqual({ contents: 1, records: 0 });
+  expect(Object.values(await world.redis.hgetall(keys.fileUses))).toEqual(['1', '1']);
+  const left = await world.emails.load(second);
+  expect(left?.content?.text).toBe(long);
+  await world.attempt(second, 'sent');
+  world.pass(2 * hour);
+  await world.forget();
+  expect(await world.redis.keys(keys.file('*'))).toEqual([]);
+  expect(await world.redis.exists(keys.fileUses)).toBe(0);
+});
+
+it('files that were fetched go with the content they were fetched for', async () => {
+  const id = await createOne({ attachments: [{ filename: 'f', path: 'https://a.example/f' }, file('given')] });
+  const email = await world.emails.load(id);
+  if (email?.content == null) throw new Error('it has no content');
+  const bytes = Buffer.from('fetched');
+  const source = { kind: 'file', hash: 'x'.repeat(43), bytes: bytes.length } as const;
+  const whole = { ...email.content, attachments: email.content.attachments.map((one) => ({ ...one, source })) };
+  await world.emails.keepFiles(email, whole, new Map([[source.hash, bytes]]));
+  expect(await world.redis.keys(keys.file('*'))).toHaveLength(2);
+  await world.attempt(id, 'sent');
+  // Whoever fetched while somebody else ended it keeps nothing.
+  await world.emails.keepFiles(email, email.content, new Map([['y'.repeat(43), bytes]]));
+  expect(await world.redis.keys(keys.file('*'))).toHaveLength(2);
+  world.pass(2 * hour);
+  await world.forget();
+  expect(await world.redis.keys(keys.file('*'))).toEqual([]);
+  expect(await world.redis.exists(keys.fileUses)).toBe(0);
+});
+
+it('three workers at once remove each of a thousand emails once', async () => {
+  const all = await world.create(Array.from({ length: 1_000 }, () => ({ attachments: [file('shared')] })));
+  await Promise.all(all.map((id) => world.attempt(id, 'sent')));
+  world.pass(8 * day);
+  const passes = [await Promise.all([world.forget(), world.forget(), world.forget()]), [await world.forget()]].flat();
+  const sum = (of: 'contents' | 'records') => passes.reduce((total, pass) => total + pass[of], 0);
+  expect([sum('contents'), sum('records')]).toEqual([1_000, 1_000]);
+  expect(await world.keysOfEmails()).toEqual([]);
+  expect(await world.redis.exists(keys.ended, keys.emptied, keys.emailIndex, keys.fileUses)).toBe(0);
+});
+
+it('a full Redis comes to have room by what is removed', async () => {
+  const all = await world.create(
+    Array.from({ length: 200 }, (_, n) => ({ attachments: [file(String(n).repeat(2_000))] })),
   );
-/** Events at these milliseconds. */
-const add = async (...times: number[]) => {
-  for (const ms of times) await redis.xadd(keys.outbox, `${ms}-*`, 'event', '{}');
-};
-const kept = async () => (await redis.xrange(keys.outbox, '-', '+')).map(([place]) => Number(place.split('-')[0]));
-
-it('events from before the time are trimmed, once they are notified', async () => {
-  const outbox = await openReader();
-  await add(10, 20, 30, 40);
-  await retention.trimEvents(35, 100);
-  expect(await kept()).toEqual([10, 20, 30, 40]);
-  const entries = await outbox.next(3, never);
-  await outbox.acknowledge(entries.slice(0, 1));
-  await retention.trimEvents(35, 100);
-  expect(await kept()).toEqual([20, 30, 40]);
-  await outbox.acknowledge(entries);
-  await retention.trimEvents(1_000, 100);
-  // The last one that was read stays with those that were not.
-  expect(await kept()).toEqual([30, 40]);
+  await Promise.all(all.map((id) => world.attempt(id, 'sent')));
+  world.pass(2 * hour);
+  await world.redis.config('SET', 'maxmemory', '1mb');
+  try {
+    await expect(world.redis.set('more', 'x')).rejects.toThrow('OOM');
+    expect(await world.forget()).toEqual({ contents: 200, records: 0 });
+  } finally {
+    await world.redis.config('SET', 'maxmemory', '0');
+  }
 });
 
-it('the oldest of too many are trimmed, but none that is not yet notified', async () => {
-  const outbox = await openReader();
-  await add(...Array.from({ length: 20 }, (_, n) => n + 1));
-  await outbox.acknowledge(await outbox.next(10, never));
-  await retention.trimEvents(0, 15);
-  expect(await kept()).toHaveLength(15);
-  await retention.trimEvents(0, 2);
-  expect((await kept())[0]).toBe(10);
-});
-
-it('many are trimmed in steps', async () => {
-  const outbox = await openReader();
-  const write = redis.pipeline();
-  for (let n = 0; n < 12_000; n++) write.xadd(keys.outbox, `5-${n + 1}`, 'event', '{}');
-  await write.exec();
-  for (let n = 0; n < 3; n++) await outbox.acknowledge(await outbox.next(5_000, never));
-  const more = [
-    await retention.trimEvents(100, 1e9),
-    await retention.trimEvents(100, 1e9),
-    await retention.trimEvents(100, 1e9),
-  ];
-  expect([more, await kept()]).toEqual([[true, true, false], [5]]);
-});
-
-it('deliveries that ended go by age, those that come again stay', async () => {
-  await using consumer = await openConsumer((n) => ({ status: n === 1 ? 500 : 200, body: 'no' }));
-  await using line = await openPosting(server);
-  const { id } = await line.addWebhook({ endpoint: consumer.url });
-  await line.emit(1);
-  await line.notifyAll();
-  await line.forwardAll();
-  await line.emit(2);
-  await line.notifyAll();
-  await line.forwardAll();
-  await retention.forgetDeliveries(id, line.now);
-  expect((await line.deliveries.page(id, { limit: 10 })).page).toHaveLength(3);
-  await retention.forgetDeliveries(id, line.now + day);
-  expect((await line.deliveries.page(id, { limit: 10 })).page).toMatchObject([{ status: 'pending' }]);
-  expect(await redis.hlen(keys.answers(id))).toBe(0);
+it('a stop ends it between two steps', async () => {
+  const all = await world.create(Array.from({ length: 250 }, () => ({})));
+  await Promise.all(all.map((id) => world.attempt(id, 'sent')));
+  world.pass(2 * hour);
+  const stop = new AbortController();
+  const { dropContents, dropRecords } = world.retention;
+  const stopping = {
+    dropRecords,
+    dropContents(before: number) {
+      stop.abort();
+      return dropContents(before);
+    },
+  };
+  let told = none;
+  const report = (forgotten: typeof none) => {
+    told = forgotten;
+  };
+  await forget({ retention: stopping, keepMs: world.keepMs, report, now: world.now }, stop.signal);
+  expect(told).toEqual({ contents: 100, records: 0 });
 });

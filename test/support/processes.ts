@@ -10,7 +10,7 @@ export type Running = AsyncDisposable & {
   printed(pattern: RegExp): Promise<RegExpExecArray>;
   /** Resolves with the exit code, or the signal's name. */
   readonly ended: Promise<number | string>;
-  kill(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void;
+  kill(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGUSR2' | 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void;
 };
 
 /** What Node.js makes of our sources is kept from process to process: hundreds are started, and each takes half the CPU to start then. */

@@ -16,27 +16,18 @@ export type TestRedis = AsyncDisposable & {
   start(): Promise<void>;
 };
 
-export async function openTestRedis(): Promise<TestRedis> {
+const durable = { appendonly: 'yes', appendfsync: 'always', save: '', 'maxmemory-policy': 'noeviction' };
+
+/** @param more settings by their names in redis.conf, in place of ours */
+export async function openTestRedis(more: Readonly<Record<string, string>> = {}): Promise<TestRedis> {
   const dir = await mkdtemp(join(tmpdir(), 'pr-test-'));
   const socket = join(dir, 'redis.sock');
   let server: Running | undefined;
 
   async function start(): Promise<void> {
-    const settings = [
-      '--port',
-      '0',
-      '--unixsocket',
-      socket,
-      '--dir',
-      dir,
-      '--appendonly',
-      'yes',
-      '--appendfsync',
-      'always',
-      '--save',
-      '',
-    ];
-    server = startProcess(redisProgram(), [...settings, '--maxmemory-policy', 'noeviction']);
+    const settings = { port: '0', unixsocket: socket, dir, ...durable, ...more };
+    const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
+    server = startProcess(redisProgram(), args);
     await server.printed(/ready to accept connections/i);
   }
 

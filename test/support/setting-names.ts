@@ -1,5 +1,5 @@
 /** Which names of the environment are ours. */
-import { settings } from '../../src/config.ts';
+import { settings } from '../../src/settings.ts';
 
 /** Whether a variable is a setting, or the path of a file that holds one. */
 export function isSetting(variable: string): boolean {

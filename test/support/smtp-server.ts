@@ -16,8 +16,8 @@ export type ReceivedMail = {
 export type SmtpScript = {
   /** The reply to RCPT TO for this address; undefined accepts. */
   onRecipient?(address: string): string | undefined;
-  /** The reply after the final dot; undefined accepts, `hold` never answers. */
-  onMessage?(mail: { to: readonly string[]; raw: Buffer }): string | undefined;
+  /** The reply after the final dot; undefined accepts, `hold` never answers. What it waits for, the reply waits for. */
+  onMessage?(mail: { to: readonly string[]; raw: Buffer }): Promise<string | undefined> | string | undefined;
 };
 
 export type TestSmtpServer = AsyncDisposable & {
@@ -66,7 +66,7 @@ export async function openSmtpServer(
         const raw = Buffer.concat(chunks);
         const from = session.envelope.mailFrom === false ? '' : session.envelope.mailFrom.address;
         const to = session.envelope.rcptTo.map(({ address }) => address);
-        const reply = script.onMessage?.({ to, raw });
+        const reply = await script.onMessage?.({ to, raw });
         if (reply === 'hold') return; // no answer, ever
         if (reply !== undefined) return done(refusal(reply));
         mails.push({ from, to, raw, parsed: await simpleParser(raw), isSecure: session.secure, user: session.user });

@@ -1,6 +1,6 @@
 /**
- * Loaded by a test before src/main.ts (`node --import`): the process stops for good between two steps of the line, so that the test can
- * kill it right there. Production code has no such switch; the module that takes the step is wrapped as app.ts imports it.
+ * Loaded by a test before src/main.ts (`node --import`): the process stops between two steps of the line, so that the test can kill it right
+ * there, or send it SIGUSR2, upon which it goes on. Production code has no such switch; the module that takes the step is wrapped as app.ts imports it.
  *
  * STOP_HERE names the gap, STOP_AT the call that stops (1 is the first).
  */
@@ -13,12 +13,16 @@ const stopAt = Number(process.env.STOP_AT ?? '1');
 const place = process.env.STOP_HERE ?? '';
 let calls = 0;
 
-/** Waits for ever in the call that was asked for; lets the others pass. */
+/** Waits in the call that was asked for; lets the others pass. */
 async function stopOrPass(): Promise<void> {
   calls += 1;
   if (calls !== stopAt) return;
+  const alive = setInterval(() => {}, 60_000);
+  const told = new Promise((goOn) => process.once('SIGUSR2', goOn));
   console.log(`stopped at ${place}`);
-  await new Promise(() => setInterval(() => {}, 60_000));
+  await told;
+  clearInterval(alive);
+  console.log(`went on from ${place}`);
 }
 
 function stopBefore(step: Step): Step {

@@ -1,5 +1,12 @@
 /** Examples of readiness. */
+import { guarantees } from '../../domain/redis-standing.ts';
 import type { RouteExamples } from './examples.ts';
+
+const durability = {
+  name: 'durability',
+  ok: true,
+  detail: guarantees.always,
+};
 
 export const readinessExamples: RouteExamples = {
   200: {
@@ -7,11 +14,7 @@ export const readinessExamples: RouteExamples = {
       summary: 'All is well',
       value: {
         status: 'ready',
-        checks: [
-          { name: 'redis', ok: true },
-          { name: 'accepting', ok: true },
-          { name: 'load', ok: true },
-        ],
+        checks: [{ name: 'redis', ok: true }, { name: 'accepting', ok: true }, durability, { name: 'load', ok: true }],
       },
     },
     transport_in_trouble: {
@@ -21,6 +24,7 @@ export const readinessExamples: RouteExamples = {
         checks: [
           { name: 'redis', ok: true },
           { name: 'accepting', ok: true },
+          durability,
           { name: 'load', ok: true },
           { name: 'transport ses', ok: false, detail: 'the server refused the login' },
         ],
@@ -33,6 +37,7 @@ export const readinessExamples: RouteExamples = {
         checks: [
           { name: 'redis', ok: true },
           { name: 'accepting', ok: true },
+          durability,
           {
             name: 'load',
             ok: false,
@@ -47,11 +52,7 @@ export const readinessExamples: RouteExamples = {
       summary: 'Redis is away',
       value: {
         status: 'not_ready',
-        checks: [
-          { name: 'redis', ok: false },
-          { name: 'accepting', ok: true },
-          { name: 'load', ok: true },
-        ],
+        checks: [{ name: 'redis', ok: false }, { name: 'accepting', ok: true }, durability, { name: 'load', ok: true }],
       },
     },
   },

@@ -1,0 +1,91 @@
+/** What Redis guarantees, from what it tells of itself: in words, and whether that will do. Pure. */
+
+/** What a server tells of itself; null where it does not, as Redis' relatives and managed services may not. */
+export type RedisFacts = {
+  /** `Redis`, `Valkey`, or what else it calls itself. */
+  readonly product: string;
+  readonly version: string | null;
+  readonly isReplica: boolean;
+  readonly evictionPolicy: string | null;
+  readonly hasAof: boolean | null;
+  /** Whether its last write to the append-only file went well. */
+  readonly isAofWritten: boolean;
+  /** `appendfsync`. Asked by CONFIG GET, which a service may forbid. */
+  readonly fsync: string | null;
+  readonly hasSnapshots: boolean | null;
+};
+
+/** What a crash of Redis costs, from best to worst. */
+export const guarantees = {
+  always: 'a 202 survives a crash of Redis and of its machine (append-only file, appendfsync always)',
+  everysec:
+    'up to one second of what was answered 202 may be lost when the machine of Redis crashes (append-only file, appendfsync everysec)',
+  no: 'up to half a minute of what was answered 202 may be lost when the machine of Redis crashes (append-only file, appendfsync no)',
+  aof: 'a second or more of what was answered 202 may be lost when the machine of Redis crashes (it has an append-only file, and does not let us ask how often it is synced)',
+  snapshots:
+    'nothing is guaranteed: what came after the last snapshot is lost when Redis crashes (no append-only file)',
+  none: 'nothing is guaranteed: all mail is lost when Redis crashes (no append-only file and no snapshots)',
+  unknown: 'nothing is guaranteed: Redis does not tell whether it has an append-only file',
+} as const;
+
+export type Guarantee = keyof typeof guarantees;
+
+export type RedisStanding = {
+  /** Such as `Redis 7.0.15`. */
+  readonly server: string;
+  readonly guarantee: Guarantee;
+  /** What is guaranteed, and what else is wrong with it, in words. */
+  readonly words: string;
+  /** Whether it is set up as it should be. */
+  readonly isSound: boolean;
+  /** Why no mail can be trusted to it; null when it will do. */
+  readonly unfit: string | null;
+};
+
+const leastVersion = [6, 2] as const;
+/** Enough to lose no mail by a crash of the process alone. */
+const soundGuarantees: readonly Guarantee[] = ['always', 'everysec', 'aof'];
+
+/** @param mustBeDurable nothing less than what keeps every 202 will do (`REQUIRE_DURABLE_REDIS`) */
+export function judgeRedis(facts: RedisFacts, mustBeDurable: boolean): RedisStanding {
+  const server = facts.version === null ? facts.product : `${facts.product} ${facts.version}`;
+  const guarantee = guaranteeOf(facts);
+  const faults = faultsOf(facts);
+  const words = [guarantees[guarantee], ...faults].join('; ');
+  const isKept = guarantee === 'always' && faults.length === 0;
+  const tooOld = isTooOld(facts.version)
+    ? `${server} is too old: Postrider needs ${leastVersion.join('.')} or later`
+    : null;
+  const tooLoose = mustBeDurable && !isKept ? `REQUIRE_DURABLE_REDIS is set, and of ${server} ${words}` : null;
+  return {
+    server,
+    guarantee,
+    words,
+    isSound: soundGuarantees.includes(guarantee) && faults.length === 0,
+    unfit: tooOld ?? tooLoose,
+  };
+}
+
+function guaranteeOf({ hasAof, fsync, hasSnapshots }: RedisFacts): Guarantee {
+  if (hasAof === null) return 'unknown';
+  if (!hasAof) return hasSnapshots === false ? 'none' : 'snapshots';
+  if (fsync === 'always' || fsync === 'everysec' || fsync === 'no') return fsync;
+  return 'aof';
+}
+
+function faultsOf({ evictionPolicy, isReplica, isAofWritten }: RedisFacts): string[] {
+  const evicts = evictionPolicy !== null && evictionPolicy !== 'noeviction';
+  return [
+    ...(evicts ? [`it drops keys when it is full (maxmemory-policy ${evictionPolicy} in place of noeviction)`] : []),
+    ...(isReplica ? ['it is a replica, which takes no writes'] : []),
+    ...(isAofWritten ? [] : ['its append-only file could not be written last time']),
+  ];
+}
+
+/** A version that is not told, or is none, is given the benefit of the doubt. */
+function isTooOld(version: string | null): boolean {
+  const [, major, minor] = /^(\d+)\.(\d+)/.exec(version ?? '') ?? [];
+  if (major === undefined) return false;
+  const [leastMajor, leastMinor] = leastVersion;
+  return Number(major) < leastMajor || (Number(major) === leastMajor && Number(minor) < leastMinor);
+}

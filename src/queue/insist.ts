@@ -1,0 +1,28 @@
+/** A step that is not given up for trouble of Redis: what a server answered must not be forgotten because Redis takes no writes for a while. */
+import { setTimeout as sleep } from 'node:timers/promises';
+
+type Options = {
+  isTrouble(error: unknown): boolean;
+  onTrouble(part: string, error: unknown): void;
+};
+
+/** Short, so that once Redis is itself again, the step is done before another worker takes over its job. */
+const againMs = 200;
+
+/** Repeats `step` until Redis takes it. Should the process be stopped meanwhile, it ends as any work does that outlasts the stop. */
+export function insist<A extends unknown[], R>(
+  step: (...args: A) => Promise<R>,
+  { isTrouble, onTrouble }: Options,
+): (...args: A) => Promise<R> {
+  return async (...args) => {
+    for (let isTold = false; ; isTold = true) {
+      try {
+        return await step(...args);
+      } catch (error) {
+        if (!isTrouble(error)) throw error;
+        if (!isTold) onTrouble('settle', error);
+        await sleep(againMs);
+      }
+    }
+  };
+}

@@ -1,0 +1,95 @@
+/** What is forgotten by and by: events that are past their retention, and what was delivered long ago. */
+import type { Redis } from 'ioredis';
+import { deliveryStatuses } from '../domain/delivery.ts';
+import { keys } from './keys.ts';
+import { outboxGroup } from './outbox.ts';
+import { script } from './redis.ts';
+
+export type EventRetention = ReturnType<typeof openEventRetention>;
+
+/**
+ * Lua: drops what stands before a place, and notes how far that went, so that a reader of the feed who comes too late can be told. KEYS
+ * outbox trimmed. Answers how many.
+ */
+export const trimBefore = `
+local function trimBefore(first)
+  local last = redis.call('XREVRANGE', KEYS[1], '(' .. first, '-', 'COUNT', 1)[1]
+  if not last then return 0 end
+  redis.call('SET', KEYS[2], last[1])
+  return redis.call('XTRIM', KEYS[1], 'MINID', '=', first)
+end
+`;
+
+/**
+ * Trims the outbox up to a place or a length, but never what is not yet notified: what the group has not read, or read and not acknowledged.
+ * KEYS outbox trimmed; ARGV group, oldest place to keep, most entries, most to trim now. Answers how many were trimmed; as many as allowed means
+ * that there are more.
+ */
+const trimScript = script(`${trimBefore}
+local function after(a, b)
+  local ams, aseq = string.match(a, '(%d+)-(%d+)')
+  local bms, bseq = string.match(b, '(%d+)-(%d+)')
+  if tonumber(ams) ~= tonumber(bms) then return tonumber(ams) > tonumber(bms) end
+  return tonumber(aseq) > tonumber(bseq)
+end
+local read
+for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+  local fields = {}
+  for i = 1, #group, 2 do fields[group[i]] = group[i + 1] end
+  if fields.name == ARGV[1] then read = fields['last-delivered-id'] end
+end
+if not read or read == '0-0' then return 0 end
+local pending = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1)[1]
+local bound = pending and pending[1] or read
+local excess = redis.call('XLEN', KEYS[1]) - tonumber(ARGV[3])
+local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+if not oldest then return 0 end
+if excess > 0 then
+  local edge = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', math.min(excess, tonumber(ARGV[4])) + 1)
+  local first = edge[#edge][1]
+  return trimBefore(after(first, bound) and bound or first)
+end
+if not after(ARGV[2], oldest[1]) then return 0 end
+local edge = redis.call('XRANGE', KEYS[1], '-', ARGV[2], 'COUNT', tonumber(ARGV[4]) + 1)
+local first = #edge > tonumber(ARGV[4]) and edge[#edge][1] or ARGV[2]
+return trimBefore(after(first, bound) and bound or first)`);
+
+/** Trimmed by one script, which holds Redis up for some milliseconds. */
+const maxTrimmed = 5_000;
+/** Forgotten of one endpoint and status in one step. */
+const maxForgotten = 1_000;
+
+export function openEventRetention(redis: Redis) {
+  /** Of a sorted set by time, and what is kept under the same names in a hash. */
+  async function forgetOf(ring: string, hash: string, before: number): Promise<number> {
+    const old = await redis.zrangebyscore(ring, '-inf', `(${before}`, 'LIMIT', 0, maxForgotten);
+    if (old.length === 0) return 0;
+    await redis
+      .multi()
+      .hdel(hash, ...old)
+      .zrem(ring, ...old)
+      .exec();
+    return old.length;
+  }
+
+  return {
+    /**
+     * Forgets events from before a time (milliseconds since the epoch), and the oldest of more than `most`; some of them at a time.
+     * @returns whether there may be more
+     */
+    async trimEvents(before: number, most: number): Promise<boolean> {
+      const args = [outboxGroup, `${Math.max(0, Math.floor(before))}-0`, most, maxTrimmed];
+      return Number(await trimScript(redis, [keys.outbox, keys.outboxTrimmed], args)) >= maxTrimmed;
+    },
+
+    /** Forgets deliveries to an endpoint that ended before a time, and what was answered then; some of them at a time. @returns as above */
+    async forgetDeliveries(webhookId: string, before: number): Promise<boolean> {
+      const ended = deliveryStatuses.filter((status) => status !== 'pending');
+      const counts = await Promise.all([
+        ...ended.map((status) => forgetOf(keys.deliveriesBy(webhookId, status), keys.deliveries(webhookId), before)),
+        forgetOf(keys.answersByTime(webhookId), keys.answers(webhookId), before),
+      ]);
+      return counts.some((count) => count === maxForgotten);
+    },
+  };
+}

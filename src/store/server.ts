@@ -1,0 +1,58 @@
+/** What the server tells of itself: version, role, eviction and persistence. */
+import type { Redis } from 'ioredis';
+import type { RedisFacts } from '../domain/redis-standing.ts';
+import { isRedisTrouble } from './redis.ts';
+
+export type Server = ReturnType<typeof openServer>;
+
+export function openServer(redis: Redis) {
+  /** Null where it is refused: managed services forbid CONFIG, and a user may lack it. */
+  async function setting(name: string): Promise<string | null> {
+    const answer = (await redis.config('GET', name).catch(nullUnlessAway)) as readonly string[] | null;
+    return answer?.[1] ?? null;
+  }
+
+  return {
+    async facts(): Promise<RedisFacts> {
+      const [info, fsync, save] = await Promise.all([redis.info(), setting('appendfsync'), setting('save')]);
+      return readFacts(info, { fsync, save });
+    },
+
+    /** Calls `listener` whenever a connection has been made again: another server may have taken the place of the one that went. */
+    onReturn(listener: () => void): void {
+      redis.on('ready', listener);
+    },
+  };
+}
+
+function nullUnlessAway(error: Error): null {
+  if (isRedisTrouble(error)) throw error;
+  return null;
+}
+
+/** @param settings null where CONFIG GET was refused */
+export function readFacts(info: string, settings: { fsync: string | null; save: string | null }): RedisFacts {
+  const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? null;
+  const [product, version] = relatives
+    .map(([name, key]) => [name, field(key)] as const)
+    .find(([, found]) => found !== null) ?? ['Redis', null];
+  const aof = field('aof_enabled');
+  const { fsync, save } = settings;
+  return {
+    product,
+    version,
+    isReplica: field('role') === 'slave',
+    evictionPolicy: field('maxmemory_policy'),
+    hasAof: aof === null ? null : aof !== '0',
+    isAofWritten: (field('aof_last_write_status') ?? 'ok') === 'ok',
+    fsync,
+    hasSnapshots: save === null ? null : save !== '',
+  };
+}
+
+/** Redis' relatives also tell the version of Redis that they speak like; their own comes first. */
+const relatives = [
+  ['Valkey', 'valkey_version'],
+  ['Dragonfly', 'dragonfly_version'],
+  ['Redis', 'redis_version'],
+] as const;

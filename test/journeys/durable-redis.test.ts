@@ -1,0 +1,67 @@
+/** What Redis guarantees is said at the start and by /readyz, and one that keeps less than it must is not trusted with mail. */
+import { Redis } from 'ioredis';
+import { expect, it } from 'vitest';
+import { type ApiClient, startPostrider } from '../support/postrider.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
+
+const email = { from: 'a@example.com', to: 'delivered@sandbox.invalid', subject: 'Hi', text: 'Hello' };
+
+async function durability(api: ApiClient) {
+  const { status, body } = await api('GET', '/readyz');
+  return { status, ...body.checks.find(({ name }) => name === 'durability') };
+}
+
+it('a Redis that keeps every 202 is said to, and satisfies REQUIRE_DURABLE_REDIS', async () => {
+  await using redis = await openTestRedis();
+  await using postrider = await startPostrider({ REDIS_URL: redis.url, REQUIRE_DURABLE_REDIS: 'true' });
+  const words = /a 202 survives a crash of Redis and of its machine/;
+  expect(await durability(postrider.api)).toMatchObject({
+    status: 200,
+    ok: true,
+    detail: expect.stringMatching(words),
+  });
+  expect(postrider.output()).toMatch(words);
+});
+
+it('one that keeps nothing is put up with and said to, unless REQUIRE_DURABLE_REDIS is set', async () => {
+  await using redis = await openTestRedis({ appendonly: 'no' });
+  await using postrider = await startPostrider({ REDIS_URL: redis.url, ROLES: 'api' });
+  const words = /nothing is guaranteed/;
+  expect(await durability(postrider.api)).toMatchObject({
+    status: 200,
+    ok: false,
+    detail: expect.stringMatching(words),
+  });
+  expect(postrider.output()).toMatch(words);
+  for (const ROLES of ['api', 'worker'])
+    await expect(startPostrider({ REDIS_URL: redis.url, REQUIRE_DURABLE_REDIS: 'true', ROLES })).rejects.toThrow(
+      /could not start: REQUIRE_DURABLE_REDIS is set, and of Redis \S+ nothing is guaranteed/,
+    );
+});
+
+it('when another server takes its place that keeps less, it is noticed at once and no new mail is trusted to it', async () => {
+  await using server = await openTestRedis();
+  await using postrider = await startPostrider({ REDIS_URL: server.url, REQUIRE_DURABLE_REDIS: 'true', ROLES: 'api' });
+  const { api } = postrider;
+  expect((await api('POST', '/v1/emails', email)).status).toBe(202);
+  await using opened = new AsyncDisposableStack();
+  const redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  await redis.config('SET', 'appendfsync', 'everysec');
+  await redis.call('CLIENT', ['KILL', 'TYPE', 'normal']);
+  const words = /REQUIRE_DURABLE_REDIS is set, and of Redis \S+ up to one second/;
+  const noticed = await until('it to be noticed', async () => {
+    const seen = await durability(api);
+    return words.test(seen.detail ?? '') && seen;
+  });
+  expect(noticed).toMatchObject({ status: 503, ok: false });
+  const refusal = async () => {
+    const { status, body } = await api('POST', '/v1/emails', email);
+    return status === 503 && words.test(body.detail);
+  };
+  await until('mail to be refused', refusal);
+
+  await redis.config('SET', 'appendfsync', 'always');
+  await redis.call('CLIENT', ['KILL', 'TYPE', 'normal']);
+  await until('mail to be taken again', async () => (await api('POST', '/v1/emails', email)).status === 202);
+});

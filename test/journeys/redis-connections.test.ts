@@ -1,0 +1,95 @@
+/** Every way to reach Redis: TLS with a CA of one's own, a user who may no more than docs/redis.md says, a socket, a database by its number. */
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Certificate, makeCertificate } from '../support/certificate.ts';
+import { startPostrider } from '../support/postrider.ts';
+import { openReceiver } from '../support/receiver.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
+
+const opened = new AsyncDisposableStack();
+let certificate: Certificate;
+let server: TestRedis;
+let tlsPort: number;
+let redis: Redis;
+beforeAll(async () => {
+  certificate = opened.use(await makeCertificate());
+  tlsPort = await freePort();
+  server = opened.use(
+    await openTestRedis({
+      'tls-port': String(tlsPort),
+      'tls-cert-file': certificate.file,
+      'tls-key-file': certificate.keyFile,
+      'tls-auth-clients': 'no',
+    }),
+  );
+  redis = opened.adopt(new Redis(pathOf(server)), (client) => client.disconnect());
+  await redis.call('ACL', [...aclRule(), 'resetpass', '>p@ss/word']);
+});
+afterAll(() => opened.disposeAsync());
+
+const pathOf = ({ url }: TestRedis) => url.slice('unix://'.length);
+const user = `postrider:${encodeURIComponent('p@ss/word')}`;
+
+/** The rule as docs/redis.md gives it: `SETUSER postrider …`. */
+function aclRule(): string[] {
+  const docs = readFileSync(new URL('../../docs/redis.md', import.meta.url), 'utf8');
+  const [, rule = ''] = /^ACL (SETUSER postrider .*)$/m.exec(docs) ?? [];
+  return rule.split(' ').filter((part) => !part.startsWith('>'));
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await new Promise((listening) => probe.once('listening', listening));
+  const { port } = probe.address() as { port: number };
+  await new Promise((closed) => probe.close(closed));
+  return port;
+}
+
+/** Which databases hold something. */
+async function databases(): Promise<string[]> {
+  return [...(await redis.info('keyspace')).matchAll(/^db(\d+):/gm)].map(([, number = '']) => number);
+}
+
+it.each([
+  ['TLS, its own CA, user and database', () => `rediss://${user}@localhost:${tlsPort}/3`, '3'],
+  ['a socket, user and database', () => `unix://${user}@localhost${pathOf(server)}?db=2`, '2'],
+  ['a socket alone', () => server.url, '0'],
+])('over %s everything works', async (_, url, database) => {
+  await redis.flushall();
+  await redis.call('ACL', ['LOG', 'RESET']);
+  await using receiver = await openReceiver();
+  const env = { REDIS_URL: url(), REDIS_CA_FILE: certificate.file, REQUIRE_DURABLE_REDIS: 'true' };
+  const quick = { RETENTION_CONTENT: '0s', RETENTION_RECORDS: '0s' };
+  await using postrider = await startPostrider({ ...env, ...quick, WEBHOOK_ALLOW_PRIVATE_NETWORKS: 'true' });
+  const { api } = postrider;
+  const hook = { endpoint: receiver.url, events: ['email.delivered'] };
+  expect((await api('POST', '/v1/webhooks', hook, { 'idempotency-key': 'w' })).status).toBe(201);
+  expect((await api('POST', '/v1/api-keys', { name: 'k' })).status).toBe(201);
+  const email = { from: 'a@example.com', subject: 'Hi', text: 'Hello' };
+  for (const to of ['delivered@sandbox.invalid', 'b@example.org'])
+    expect((await api('POST', '/v1/emails', { ...email, to }, { 'idempotency-key': to })).status).toBe(202);
+  expect((await api('GET', '/v1/emails')).status).toBe(200);
+  expect((await api('GET', '/v1/transports')).status).toBe(200);
+  await until('the webhook to come', () => receiver.hooks.length > 0);
+  await until('both to be forgotten', async () => (await api('GET', '/v1/emails')).body.data.length === 0);
+  expect(await databases()).toEqual([database]);
+  expect(await redis.call('ACL', ['LOG'])).toEqual([]);
+  expect(postrider.output()).not.toMatch(/NOPERM|trouble/);
+  postrider.kill('SIGTERM');
+  expect(await postrider.ended).toBe(0);
+});
+
+it('a certificate that nobody vouches for, a wrong password and a missing right are said at the start, and no password with them', async () => {
+  const start = (REDIS_URL: string) => startPostrider({ REDIS_URL, ROLES: 'api' });
+  await expect(start(`rediss://${user}@localhost:${tlsPort}`)).rejects.toThrow(
+    /could not start: Redis at rediss:\/\/\*\*\*@localhost:\d+ cannot be reached: .*certificate/,
+  );
+  const failure = await start(`unix://postrider:wrong-one@localhost${pathOf(server)}`).catch((error: Error) => error);
+  expect(String(failure)).toMatch(/could not start: .*WRONGPASS/);
+  expect(String(failure)).not.toMatch(/wrong-one/);
+  await redis.call('ACL', ['SETUSER', 'lame', 'on', '>lame', '~*', '+@connection']);
+  await expect(start(`unix://lame:lame@localhost${pathOf(server)}`)).rejects.toThrow(/could not start: .*info/i);
+});

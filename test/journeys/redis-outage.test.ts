@@ -1,0 +1,76 @@
+/** Redis killed between each pair of steps of the line and back a moment later: the worker goes on by itself, and nothing is lost or repeated. */
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type ApiClient, type Env, startPostrider } from '../support/postrider.ts';
+import { openReceiver, type Receiver } from '../support/receiver.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { openSmtpServer, type TestSmtpServer } from '../support/smtp-server.ts';
+import { until } from '../support/until.ts';
+
+const stopHere = ['--import', fileURLToPath(new URL('../support/stop-here.ts', import.meta.url))];
+
+const opened = new AsyncDisposableStack();
+let redis: TestRedis;
+let smtp: TestSmtpServer;
+let receiver: Receiver;
+let api: ApiClient;
+let secret: string;
+let env: Env;
+beforeAll(async () => {
+  redis = opened.use(await openTestRedis());
+  smtp = opened.use(await openSmtpServer());
+  receiver = opened.use(await openReceiver());
+  env = {
+    REDIS_URL: redis.url,
+    SMTP_URL: `smtp://127.0.0.1:${smtp.port}?tls=none`,
+    WEBHOOK_ALLOW_PRIVATE_NETWORKS: 'true',
+    // Longer than the outage: what is under way stays with the worker that has it.
+    WORKER_LOCK: '10s',
+  };
+  ({ api } = opened.use(await startPostrider({ ...env, ROLES: 'api' })));
+  const webhook = await api('POST', '/v1/webhooks', {
+    endpoint: receiver.url,
+    events: ['email.sent', 'email.outcome_unknown'],
+  });
+  secret = webhook.body.signing_secret;
+});
+afterAll(() => opened.disposeAsync());
+
+it.each([
+  'stored/taken',
+  'taken/queued',
+  'queued/done',
+  'taken/sent',
+  'sent/settled',
+  'settled/finished',
+  'settled/notified',
+  'noticed/notified',
+  'notified/posted',
+  'posted/recorded',
+])('between %s', async (gap) => {
+  const { id } = (
+    await api('POST', '/v1/emails', { from: 'a@example.com', to: 'b@example.org', subject: gap, text: 'Hi' })
+  ).body;
+  await using worker = await startPostrider({ ...env, ROLES: 'worker', STOP_HERE: gap }, stopHere);
+  await worker.printed(new RegExp(`stopped at ${gap}`));
+  await redis.stop();
+  worker.kill('SIGUSR2');
+  await worker.printed(new RegExp(`went on from ${gap}`));
+  expect((await api('GET', `/v1/emails/${id}`)).status).toBe(503);
+  await redis.start();
+
+  const told = () => receiver.eventsOf(id, secret).map(({ type }) => type);
+  await until(
+    'it to be sent and told',
+    () => told().length > 0,
+    () => worker.output(),
+  );
+  const { status, body } = await until('the API to be back', async () => {
+    const answer = await api('GET', `/v1/emails/${id}`);
+    return answer.status !== 503 && answer;
+  });
+  expect([status, body.status, told()]).toEqual([200, 'sent', ['email.sent']]);
+  expect(smtp.mails.filter(({ parsed }) => parsed.messageId === `<${id}@example.com>`)).toHaveLength(1);
+  worker.kill('SIGTERM');
+  expect(await worker.ended, worker.output()).toBe(0);
+});

@@ -1,0 +1,53 @@
+/** Connections: what counts as trouble of Redis, in the words of each version, and that a wait can be ended at any time. */
+import { expect, it } from 'vitest';
+import { openBell } from '../../src/store/bell.ts';
+import { isRedisTrouble, openRedis } from '../../src/store/redis.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
+
+it.each([
+  "OOM command not allowed when used memory > 'maxmemory'.",
+  "OOM command not allowed when used memory > 'maxmemory'. script: 0a1b, on @user_script:3.",
+  "ERR Error running script (call to f_0a1b): @user_script:3: @user_script: 3: -OOM command not allowed when used memory > 'maxmemory'.",
+  "READONLY You can't write against a read only replica.",
+  "ERR Error running script (call to f_0a1b): @user_script:1: @user_script: 1: -READONLY You can't write against a read only replica.",
+  'LOADING Redis is loading the dataset in memory',
+  'BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.',
+  'MISCONF Redis is configured to save RDB snapshots, but it is currently unable to persist to disk.',
+  "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+  'NOREPLICAS Not enough good replicas to write.',
+  'CLUSTERDOWN The cluster is down',
+  'NOAUTH Authentication required.',
+  'WRONGPASS invalid username-password pair or user is disabled.',
+  "NOPERM User postrider has no permissions to run the 'set' command",
+  'EXECABORT Transaction discarded because of previous errors.',
+  'Command timed out',
+  'Connection is closed.',
+  "Stream isn't writeable and enableOfflineQueue options is false",
+  'connect ECONNREFUSED 127.0.0.1:6379',
+])('%s: trouble of Redis', (message) => {
+  expect(isRedisTrouble(new Error(message))).toBe(true);
+});
+
+it.each([
+  'WRONGTYPE Operation against a key holding the wrong kind of value',
+  'NOSCRIPT No matching script. Please use EVAL.',
+  "ERR unknown command 'FLY'",
+  'ERR Error running script (call to f_0a1b): @user_script:3: attempt to index a nil value',
+  'Cannot read properties of undefined',
+])('%s: a bug', (message) => {
+  expect(isRedisTrouble(new Error(message))).toBe(false);
+});
+
+it('a wait ends when it is told to, also while Redis is away and the connection is being made anew', async () => {
+  await using server = await openTestRedis();
+  const blocking = await openRedis({ url: server.url }, 'wait');
+  await using bell = openBell(blocking);
+  await server.stop();
+  await until('the connection to be made anew', () => blocking.status === 'reconnecting');
+  const stop = new AbortController();
+  const heard = bell.heard(1_000, stop.signal);
+  stop.abort();
+  await heard;
+  await bell.heard(1_000, stop.signal);
+});

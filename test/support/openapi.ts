@@ -1,6 +1,6 @@
 /** openapi.yaml for tests: read, with its references resolved and its schemas compiled. */
 import { readFileSync } from 'node:fs';
-import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
+import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
 import { parse } from 'yaml';
 import type { ApiDocument, Ref, Schema } from '../../src/http/openapi/document.ts';
@@ -29,20 +29,26 @@ export type Check = (value: unknown) => string[];
 
 const base = 'openapi:document';
 
-/** Compiles each schema once, when it is first asked for. @throws where a schema is not one, or has a keyword nobody knows */
+/** Compiles each schema once, when it is first asked for, also where it is written in several places. @throws where a schema is not one, or has a keyword nobody knows */
 export function openChecks(document: ApiDocument): (schema: Schema) => Check {
   const ajv = new Ajv2020({ allErrors: true, strict: true, allowUnionTypes: true });
   formats.default(ajv);
   ajv.addSchema({ $defs: rebase(document.components.schemas ?? {}) }, base);
-  const compiled = new WeakMap<Schema, Check>();
+  const met = new WeakMap<Schema, Check>();
+  const compiled = new Map<string, Check>();
   return (schema) => {
-    const known = compiled.get(schema);
+    const known = met.get(schema);
     if (known !== undefined) return known;
-    const validate = ajv.compile(rebase(schema));
-    const check: Check = (value) => (validate(value) ? [] : (validate.errors ?? []).map(describe));
-    compiled.set(schema, check);
+    const text = JSON.stringify(schema);
+    const check = compiled.get(text) ?? checkBy(ajv.compile(rebase(schema)));
+    compiled.set(text, check);
+    met.set(schema, check);
     return check;
   };
+}
+
+function checkBy(validate: ValidateFunction): Check {
+  return (value) => (validate(value) ? [] : (validate.errors ?? []).map(describe));
 }
 
 /** References are local to the document, and the schema is compiled by itself. */

@@ -4,7 +4,10 @@ import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
-export const docs = readdirSync(`${root}docs`).map((name) => `docs/${name}`);
+export const docs = readdirSync(`${root}docs`)
+  .filter((name) => name.endsWith('.md'))
+  .toSorted()
+  .map((name) => `docs/${name}`);
 export const documents = ['README.md', 'CHANGELOG.md', 'src/README.md', 'bench/README.md', 'helm/README.md', ...docs];
 
 /** @param path below the root */

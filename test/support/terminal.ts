@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { type Postrider, startPostrider } from './postrider.ts';
+import { type ApiClient, apiClient, type Postrider, startPostrider } from './postrider.ts';
 import { openReceiver, type Receiver } from './receiver.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -13,6 +13,8 @@ const execute = promisify(execFile);
 
 export type Terminal = AsyncDisposable & {
   readonly postrider: Postrider;
+  /** With the key that was made here. */
+  readonly api: ApiClient;
   /** What listens at the port 9000 of the examples. */
   readonly receiver: Receiver;
   /** A block with the addresses and folders of here in it, and for `em_…` the id that was answered last. */
@@ -51,6 +53,7 @@ export async function openTerminal(): Promise<Terminal> {
   const opened = opening.move();
   return {
     postrider,
+    api: apiClient(postrider.url, key),
     receiver,
     typed,
     sh: (block) => run('sh', ['-ec', typed(block)]),

@@ -13,11 +13,13 @@ import {
   documents,
   headingsIn,
   linksIn,
+  proseIn,
   readDocument,
   root,
   sectionOf,
 } from './support/documents.ts';
 import { metrics } from './support/metric-names.ts';
+import { isSetting } from './support/setting-names.ts';
 import { openTerminal } from './support/terminal.ts';
 
 it('the examples work as written, one after the other', async () => {
@@ -45,6 +47,11 @@ it.each(documents)('the links in %s lead somewhere', (path) => {
     expect(existsSync(join(root, target)), link).toBe(true);
     if (anchor !== undefined) expect(headingsIn(readDocument(target)).map(anchorOf), link).toContain(anchor);
   }
+});
+
+it.each(docs)('%s names settings that there are', (path) => {
+  for (const [name] of proseIn(readDocument(path)).matchAll(/\b[A-Z]+(?:_[A-Z]+)+\b/g))
+    if (name !== 'NAME_FILE') expect(name).toSatisfy(isSetting);
 });
 
 describe('docs/sending.md', () => {

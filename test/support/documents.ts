@@ -21,7 +21,8 @@ export function blocksIn(text: string): Block[] {
   return [...text.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].map(([, language = '', code = '']) => ({ language, code }));
 }
 
-function proseIn(text: string): string {
+/** All but the blocks of code. */
+export function proseIn(text: string): string {
   return text.replaceAll(/^```[\s\S]*?^```$/gm, '');
 }
 

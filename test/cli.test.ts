@@ -88,9 +88,9 @@ describe('transports', () => {
   const env = { SES_USER: 'AKIAHUNTER', SES_PASSWORD: 'hunter2' };
   afterAll(() => rmSync(dir, { recursive: true }));
 
-  it('prints the plan of the example in the README, without a secret', async () => {
+  it('prints the plan of the example in docs/delivery.md, without a secret', async () => {
     await using certificate = await makeCertificate();
-    const [, example = ''] = /```yaml\n([\s\S]*?)```/.exec(readFileSync(join(root, 'README.md'), 'utf8')) ?? [];
+    const [, example = ''] = /```yaml\n([\s\S]*?)```/.exec(readFileSync(join(root, 'docs/delivery.md'), 'utf8')) ?? [];
     writeFileSync(join(dir, 'smtp'), 'hunter2');
     writeFileSync(path, example.replace('/run/secrets/smtp', 'smtp').replace('/etc/ca.pem', certificate.file));
     const { status, stdout, stderr } = cli(['transports', path], '', env);

@@ -70,6 +70,13 @@ function parseExample(): unknown {
   return parse(/```yaml\n([\s\S]*?)```/.exec(readme)?.[1] ?? '');
 }
 
+it('the ingress opens what is called from outside, and nothing that is for the cluster', () => {
+  const routes = Object.keys(parse(readFileSync(join(chart, '../openapi.yaml'), 'utf8')).paths);
+  const first = new Set(routes.map((route) => `/${route.split('/')[1]}`));
+  const called = [...first].filter((path) => !['/livez', '/readyz', '/metrics'].includes(path));
+  expect(parse(read('values.yaml')).ingress.paths.toSorted()).toEqual([...called, '/docs'].toSorted());
+});
+
 it('chart and image are of one version', () => {
   expect([metadata.version, metadata.appVersion]).toEqual([packageJson.version, packageJson.version]);
 });

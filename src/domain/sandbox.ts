@@ -18,7 +18,7 @@ export type SandboxRow = {
   readonly isSlow: boolean;
   /** What is heard of it once it was accepted. */
   readonly feedback: Feedback['kind'] | null;
-  /** What becomes of it, in words, as the README has them. */
+  /** What becomes of it, in words, as docs/sending.md has them. */
   readonly becomes: string;
 };
 

@@ -1,0 +1,102 @@
+/** The documents in docs/: their examples work as written, their links lead somewhere, and what they list is all there is. */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { explanationReasons } from '../src/domain/explain.ts';
+import { problemNames } from '../src/domain/problem.ts';
+import { recipientStatuses } from '../src/domain/recipient.ts';
+import { describeApi } from '../src/http/openapi.ts';
+import {
+  anchorOf,
+  blocksIn,
+  docs,
+  documents,
+  headingsIn,
+  linksIn,
+  proseIn,
+  readDocument,
+  root,
+  sectionOf,
+} from './support/documents.ts';
+import { metrics } from './support/metric-names.ts';
+import { isSetting } from './support/setting-names.ts';
+import { openTerminal } from './support/terminal.ts';
+
+it('the examples work as written, one after the other', async () => {
+  await using terminal = await openTerminal();
+  for (const path of docs) {
+    for (const { language, code } of blocksIn(readDocument(path))) {
+      if (language !== 'sh' && language !== 'js') continue;
+      const printed = await terminal[language](code);
+      expect(problemIn(printed), `${path}:\n${code}`).toBe(null);
+    }
+  }
+});
+
+/** The name of the problem that an answer tells of; null for an answer that is none. */
+function problemIn(printed: string): string | null {
+  if (!printed.startsWith('{')) return null;
+  const { statusCode, name } = JSON.parse(printed);
+  return statusCode === undefined ? null : name;
+}
+
+it.each(documents)('the links in %s lead somewhere', (path) => {
+  for (const link of linksIn(readDocument(path))) {
+    const [file = '', anchor] = link.split('#');
+    const target = file === '' ? path : join(dirname(path), file);
+    expect(existsSync(join(root, target)), link).toBe(true);
+    if (anchor !== undefined) expect(headingsIn(readDocument(target)).map(anchorOf), link).toContain(anchor);
+  }
+});
+
+it.each(docs)('%s names settings that there are', (path) => {
+  for (const [name] of proseIn(readDocument(path)).matchAll(/\b[A-Z]+(?:_[A-Z]+)+\b/g))
+    if (name !== 'NAME_FILE') expect(name).toSatisfy(isSetting);
+});
+
+describe('docs/sending.md', () => {
+  const sending = readDocument('docs/sending.md');
+
+  it('has every field of an email', async () => {
+    const { components } = await describeApi('0');
+    const fields = sectionOf(sending, '## Fields');
+    const names = Object.keys(components.schemas?.EmailRequest?.properties ?? {});
+    expect(names).toContain('ttl');
+    for (const field of names) expect(fields).toContain(`\n| \`${field}\` |`);
+  });
+
+  it('has every problem that a request may be answered with', () => {
+    for (const name of problemNames) expect(sending).toMatch(new RegExp(`^\\| \\d{3} \\|.*\`${name}\`.*\\|`, 'm'));
+  });
+});
+
+describe('docs/delivery.md', () => {
+  const delivery = readDocument('docs/delivery.md');
+
+  it('has every state and everything that mail may wait for', () => {
+    for (const name of [...recipientStatuses, ...explanationReasons]) expect(delivery).toContain(`\n| \`${name}\` |`);
+  });
+
+  it('names for each promise a test that proves it', () => {
+    const promises = headingsIn(delivery).filter((heading) => /^\d\. /.test(heading));
+    expect(promises).toHaveLength(9);
+    for (const promise of promises)
+      expect(sectionOf(delivery, `### ${promise}`), promise).toMatch(/\*Proved by\* .*\]\(\.\.\/test\/.*\.test\.ts\)/);
+  });
+});
+
+describe('docs/operations.md', () => {
+  const operations = readDocument('docs/operations.md');
+
+  it('says of every alert what to do, where the chart sends whoever gets it', () => {
+    const rules = readDocument('helm/templates/prometheusrule.yaml');
+    const alerts = [...rules.matchAll(/- alert: (\w+)$/gm)].map(([, name]) => name);
+    expect(headingsIn(sectionOf(operations, '## Alerts'))).toEqual(alerts);
+    const anchors = [...rules.matchAll(/"alert" "(\w+)"/g)].map(([, anchor]) => anchor);
+    expect(anchors).toEqual(alerts.map((name = '') => anchorOf(name)));
+  });
+
+  it('names metrics that there are', () => {
+    for (const [name] of operations.matchAll(/postrider_\w+/g)) expect(Object.keys(metrics)).toContain(name);
+  });
+});

@@ -124,7 +124,10 @@ async function handOver(
   if (news !== null) throw smtpError('EPROTOCOL', `Unexpected reply: ${news}`);
   progress.begunAt = performance.now();
   talk.write(toData(raw));
-  return await talk.reply();
+  const answer = await talk.reply();
+  // Who says neither yes nor no may have taken it.
+  if (!isVerdict(answer)) throw smtpError('EPROTOCOL', `Neither taken nor refused: ${answer}`);
+  return answer;
 }
 
 /** When nobody is left to have the message: why the sender was refused, or the last recipient. */
@@ -135,6 +138,8 @@ function refusalOf(toMail: string, { refused }: Progress): string {
 const isPositive = (reply: string) => reply.startsWith('2');
 /** Some servers answer DATA with 250. */
 const isIntermediate = (reply: string) => reply.startsWith('3') || isPositive(reply);
+/** RFC 5321 section 4.2.1: what may follow the final dot. */
+const isVerdict = (reply: string) => /^[245]\d{2}(?!\d)/.test(reply);
 /** RFC 5321 section 3.8: the server closes, and answers nothing more. */
 const isGoodbye = (reply: string) => reply.startsWith('421');
 

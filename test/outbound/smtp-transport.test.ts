@@ -53,6 +53,8 @@ const endings: { at: Stage; act: Act; only?: string; outcome: unknown; claimed: 
   { at: 'body', act: 'drop', outcome: 'unknown', claimed: true },
   { at: 'body', act: 'reset', outcome: 'unknown', claimed: true },
   { at: 'body', act: 'half-close', outcome: 'unknown', claimed: true },
+  { at: 'body', act: '354 Go on', outcome: 'unknown', claimed: true },
+  { at: 'body', act: 'Thank you', outcome: 'unknown', claimed: true },
 ];
 
 describe.each(['PIPELINING', 'SIZE 1000000'])('an SMTP transport to a server with %s', (extension) => {

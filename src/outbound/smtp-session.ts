@@ -7,7 +7,7 @@ import type { Tokens } from './oauth-tokens.ts';
 import { extensionsOf } from './smtp-envelope.ts';
 import { customLogins, login, withoutSecrets } from './smtp-login.ts';
 import { causeOf, type SmtpError, transportFault } from './smtp-outcome.ts';
-import { takeOver } from './smtp-talk.ts';
+import { type SmtpTalk, takeOver } from './smtp-talk.ts';
 import { type NextHop, transact } from './smtp-transaction.ts';
 import type { Message, TransportFault } from './transport.ts';
 
@@ -16,7 +16,7 @@ const greetingTimeoutMs = 30_000;
 /** From the first packet to the end of the login, whatever the server does meanwhile. */
 const openTimeoutMs = 60_000;
 /** RFC 5321 section 4.5.3.2.6: a server may take ten minutes to answer the final dot. */
-const silenceTimeoutMs = 600_000;
+const answerTimeoutMs = 600_000;
 const closeTimeoutMs = 1_000;
 
 export type SmtpSession = {
@@ -35,6 +35,8 @@ type Options = {
   readonly tokens: Tokens | null;
   /** Ends the opening. */
   readonly signal: AbortSignal;
+  /** Milliseconds of a clock that never goes back. */
+  now(): number;
   /** Called once when the connection is gone, whoever ended it. */
   onEnd(): void;
 };
@@ -42,7 +44,7 @@ type Options = {
 /** Connects, secures and logs in. */
 export async function openSmtpSession(
   settings: TransportSettings,
-  { tokens, signal, onEnd }: Options,
+  { tokens, signal, now, onEnd }: Options,
 ): Promise<SmtpSession | TransportFault> {
   const connection = makeConnection(settings, tokens);
   // Errors reach the call that was waiting; without this listener one on an idle connection would end the process.
@@ -56,7 +58,7 @@ export async function openSmtpSession(
   }, openTimeoutMs);
   signal.addEventListener('abort', stop, { once: true });
   try {
-    return await establish(connection, settings);
+    return await establish(connection, settings, now);
   } catch (error) {
     connection.close();
     if (isOverdue) return transportFault(settings.name, overdue, 'connect');
@@ -88,19 +90,24 @@ function makeConnection(settings: TransportSettings, tokens: Tokens | null): SMT
     customAuth: customLogins(settings.auth, tokens),
     connectionTimeout: connectTimeoutMs,
     greetingTimeout: greetingTimeoutMs,
-    socketTimeout: silenceTimeoutMs,
+    socketTimeout: answerTimeoutMs,
     socketCloseTimeout: closeTimeoutMs,
   });
 }
 
 /** @throws SmtpError */
-async function establish(connection: SMTPConnection, settings: TransportSettings): Promise<SmtpSession> {
+async function establish(
+  connection: SMTPConnection,
+  settings: TransportSettings,
+  now: () => number,
+): Promise<SmtpSession> {
   const startedAt = performance.now();
   await connect(connection);
   // The answer to EHLO: what login says comes after it.
   const extensions = extensionsOf(connection.lastServerResponse || '');
   if (settings.auth !== null) await login(connection, settings.auth);
-  return sessionOver(connection, {
+  const talk = takeOver(connection, { replyMs: answerTimeoutMs, now });
+  return sessionOver(connection, talk, {
     transport: settings.name,
     host: `${settings.host}:${settings.port}`,
     tls: tlsOf(connection),
@@ -127,8 +134,7 @@ function connect(connection: SMTPConnection): Promise<void> {
   });
 }
 
-function sessionOver(connection: SMTPConnection, nextHop: NextHop): SmtpSession {
-  const talk = takeOver(connection);
+function sessionOver(connection: SMTPConnection, talk: SmtpTalk, nextHop: NextHop): SmtpSession {
   let sent = 0;
   let isBusy = false;
   // A server that has said goodbye takes nothing more, though the connection is not gone yet.

@@ -18,15 +18,23 @@ export type SmtpTalk = {
 /** Characters of one reply: no server says so much, and none may fill the memory. */
 const maxReplyLength = 64 * 1_024;
 
+export type ReplyDeadline = {
+  /** A reply may take so long from when it is wanted, however much of it has come. */
+  readonly replyMs: number;
+  /** Milliseconds of a clock that never goes back. */
+  now(): number;
+};
+
 /**
  * Reads the connection from now on, in place of the library, which takes one turn of the event loop for each reply and three writes for each
- * envelope. What it knows of sockets stays with it: timeouts, errors, closing.
+ * envelope. What it knows of sockets stays with it: timeouts, errors, closing. Its timeout is for silence: a server that says a little now and
+ * then is held to the deadline as it does.
  */
-export function takeOver(connection: SMTPConnection): SmtpTalk {
+export function takeOver(connection: SMTPConnection, { replyMs, now }: ReplyDeadline): SmtpTalk {
   const socket = connection._socket as Socket;
   const replies: string[] = [];
   let isResting = true;
-  let waiting: { give(reply: string): void; fail(error: SmtpError): void } | null = null;
+  let waiting: { readonly since: number; give(reply: string): void; fail(error: SmtpError): void } | null = null;
   /** Lines of a reply that goes on, and the beginning of a line; as the bytes came, one to a character. */
   let lines = '';
   let rest = '';
@@ -61,6 +69,8 @@ export function takeOver(connection: SMTPConnection): SmtpTalk {
     rest = text.slice(from);
     if (lines.length + rest.length > maxReplyLength)
       end(smtpError('EPROTOCOL', `A reply has more than ${maxReplyLength} bytes`));
+    else if (waiting !== null && now() - waiting.since > replyMs)
+      end(smtpError('ETIMEDOUT', `No whole reply within ${replyMs / 1_000} s`));
   });
 
   let trouble: SmtpError | null = null;
@@ -91,7 +101,7 @@ export function takeOver(connection: SMTPConnection): SmtpTalk {
       if (next !== undefined) return Promise.resolve(next);
       if (ended !== null) return Promise.reject(ended);
       return new Promise((give, fail) => {
-        waiting = { give, fail };
+        waiting = { since: now(), give, fail };
       });
     },
     async news() {

@@ -38,7 +38,7 @@ export function openSmtpTransport(settings: TransportSettings, options: SmtpTran
   const tokens = auth?.kind === 'oauth2' ? openTokens(auth, now) : null;
   const pool = openSmtpPool(
     { ...settings, ...usualTimes, ...options },
-    { open: (onEnd, signal) => openSmtpSession(settings, { tokens, onEnd, signal }), now, rand },
+    { open: (onEnd, signal) => openSmtpSession(settings, { tokens, onEnd, signal, now }), now, rand },
   );
 
   return {

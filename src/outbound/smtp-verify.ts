@@ -31,7 +31,7 @@ async function verify(settings: TransportSettings, stopping: AbortSignal, timeou
   const overdue = AbortSignal.timeout(timeoutMs);
   const signal = AbortSignal.any([stopping, overdue]);
   const startedAt = now();
-  const session = await openSmtpSession(settings, { tokens, signal, onEnd() {} });
+  const session = await openSmtpSession(settings, { tokens, signal, now, onEnd() {} });
   const ms = Math.round(now() - startedAt);
   if (!('kind' in session)) {
     session.close();

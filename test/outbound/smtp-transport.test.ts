@@ -169,6 +169,25 @@ describe('an SMTP transport', () => {
     });
   });
 
+  it.each(['250-Still at it', ''])(
+    'is not held for ever by a server that says %j now and then and comes to no end',
+    async (drop) => {
+      let at = 0;
+      const reached = Promise.withResolvers<void>();
+      await using server = await openScriptedSmtp((stage) => {
+        if (stage !== 'body') return undefined;
+        reached.resolve();
+        return drop;
+      });
+      await using transport = transportTo(server.port, {}, { now: () => at });
+      const sending = transport.send(message('a@x.co'), ours, turn);
+      await reached.promise;
+      at = 600_001;
+      server.interrupt(drop);
+      expect(await sending).toMatchObject({ kind: 'unknown', detail: expect.stringContaining('within 600 s') });
+    },
+  );
+
   it('closed while it sends gives the message an unknown outcome, not a false one', async () => {
     const reached = Promise.withResolvers<void>();
     await using server = await openScriptedSmtp((stage) => {

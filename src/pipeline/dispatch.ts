@@ -171,7 +171,7 @@ async function waitForBudget(deps: Deps, parcel: Parcel, name: string): Promise<
 /** At the end of its time it is not parked any more, but settled, with the reason for which it waited. */
 async function park(deps: Deps, parcel: Parcel, name: string, why: string): Promise<Outcome | Parked> {
   if (isOver(deps, parcel)) return faultOf(name, why);
-  await deps.budgets.park(name, [dueEmail(deps, parcel)], deps.now());
+  await deps.budgets.park(name, [dueEmail(deps, parcel)], deps.now(), ratesOf(deps, name));
   return parked(deps);
 }
 

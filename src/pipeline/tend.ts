@@ -97,14 +97,17 @@ async function tendOne(deps: Deps, name: string, stop: AbortSignal): Promise<num
   if (state.paused === null && (await isOurProbe(deps, transport, state, now))) void probe(deps, transport, stop);
   const standing = standingOf(name, state, transport.pool);
   if (!mayRelease(standing, allowed)) return lookEveryMs;
-  const most = rates.length > 0 ? withRates : withoutRates(transport, allowed);
+  const most = rates.length > 0 ? withRates(transport) : withoutRates(transport, allowed);
   const { nextAt } = await deps.budgets.release(name, rates, most, now);
   if (nextAt !== null) return nextAt - now;
   const workers = (await deps.allotments.pools([name], now)).get(name)?.workers ?? 1;
   return workers > connections ? shortLookMs : lookEveryMs;
 }
 
-const withRates = { max: maxReleased, maxBulk: maxReleased };
+/** Rates are the limit, but what no connection would be free for only came to be parked again. */
+function withRates({ pool: { room } }: Transport): { max: number; maxBulk: number } {
+  return { max: Math.min(maxReleased, room.transactional), maxBulk: Math.min(maxReleased, room.bulk) };
+}
 
 /** Connections are the limit: no more is let go than they can take soon, and while somebody waits for one, nothing that would wait longer. */
 function withoutRates({ pool }: Transport, allowed: number): { max: number; maxBulk: number } {

@@ -18,11 +18,23 @@ local function park(at)
 end
 `;
 
+/**
+ * Parks without asking. ARGV now, number of quotas, count and window of each, then the emails as above. A permit is void then, and what it
+ * took of the quotas is there again. Of a rate per second nothing comes back: its time has passed, and mail that is let go and parked by turns
+ * would do so without a pause.
+ */
 export const parkScript = script(
-  `${park}
-for i = 1, #ARGV, 4 do
-  redis.call('ZREM', KEYS[2], ARGV[i])
+  `${budget}${park}
+local quotas, first = ratesFrom(2)
+local voided = 0
+for i = first, #ARGV, 4 do
+  voided = voided + redis.call('ZREM', KEYS[2], ARGV[i])
   park(i)
+end
+if voided > 0 and #quotas > 0 then
+  local budget = openBudget(KEYS[1], tonumber(ARGV[1]), quotas)
+  budget.give(voided)
+  budget.keep()
 end`,
   'at_once',
 );

@@ -49,7 +49,9 @@ export function openBudgets(redis: Redis) {
     });
   });
   const parkInGroup = groupPerTransport(async (name, members: readonly Asked[]) => {
-    const args = members.flatMap(({ emails }) => emailArgs(emails));
+    const now = Math.max(...members.map((member) => member.now));
+    const quotas = (members.at(-1)?.rates ?? []).filter(({ windowMs }) => windowMs > secondMs);
+    const args = [now, ...rateArgs(quotas), ...members.flatMap(({ emails }) => emailArgs(emails))];
     await note(name);
     await parkScript(redis, keysOf(name), args);
     return members.map(() => undefined);
@@ -87,9 +89,12 @@ export function openBudgets(redis: Redis) {
       return emails.length === 0 ? [] : admitInGroup(name, { ...alone, rates, emails, now });
     },
 
-    /** Parks without asking: the transport is paused, its breaker open, its pool stuck. A permit is void then. */
-    async park(name: string, emails: readonly DueEmail[], now: number): Promise<void> {
-      if (emails.length > 0) await parkInGroup(name, { ...alone, rates: [], emails, now });
+    /**
+     * Parks without asking: the transport is paused, its breaker open, its pool stuck. A permit is void then.
+     * @param rates those of which a void permit gives back what it took, as far as they are quotas
+     */
+    async park(name: string, emails: readonly DueEmail[], now: number, rates: readonly Rate[] = []): Promise<void> {
+      if (emails.length > 0) await parkInGroup(name, { ...alone, rates, emails, now });
     },
 
     /**

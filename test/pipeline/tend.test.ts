@@ -1,6 +1,7 @@
 /** tend: connections are shared out, what waits is let go as its transport can take it, trouble is probed, and no mail waits for nothing. */
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Transport } from '../../src/outbound/transport.ts';
 import { openAllotments } from '../../src/store/allotments.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
 import { openDue } from '../../src/store/due.ts';
@@ -119,6 +120,19 @@ describe('what is parked', () => {
     expect((await openBudgets(redis).counts(['one'])).get('one')).toEqual({ transactional: 0, bulk: 1 });
     worker.transports.get('one')?.allow(0);
     await waiting;
+  });
+
+  it('is let go by a rate only as far as there is room for it', async () => {
+    const room = { transactional: 1, bulk: 0 };
+    await using worker = openTestWorker(redis, plan({ rates: [{ count: 100, windowMs: 1_000 }] }));
+    const one = worker.transports.get('one') as Transport;
+    vi.spyOn(one, 'pool', 'get').mockReturnValue({ open: 1, busy: 1, waiting: 0, isStuck: false, room });
+    await park('one', 'a', 'b');
+    const bulk = { id: 'd', lane: 'bulk', dueAt: 1, endsAt: Date.now() + hour } as const;
+    await openBudgets(redis).park('one', [bulk], Date.now());
+    await worker.tend();
+    expect(await letGo()).toEqual(['a']);
+    expect((await openBudgets(redis).counts(['one'])).get('one')).toEqual({ transactional: 1, bulk: 1 });
   });
 
   it('moves on when its transport goes out of service and another of its route is in service, and once', async () => {

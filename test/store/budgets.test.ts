@@ -207,6 +207,20 @@ describe('the parked', () => {
     expect(await redis.zcard(keys.permits('ses'))).toBe(0);
   });
 
+  it('use up no quota, however often they are released and parked again; of a rate per second a turn is over', async () => {
+    const rates = [...slow, { count: 120, windowMs: 86_400_000 }];
+    const left = async (at: number) => (await budgets.left('ses', rates, at)).map(({ remaining }) => remaining);
+    await budgets.park('ses', [email('a', 'bulk')], now, rates);
+    for (let second = 0; second < 10; second++) {
+      const at = now + second * 1_000;
+      expect(await budgets.release('ses', rates, most, at)).toMatchObject({ released: 1 });
+      expect(await left(at)).toEqual([null, 119]);
+      await budgets.park('ses', [email('a', 'bulk')], at, rates);
+      expect(await left(at)).toEqual([null, 120]);
+      expect(await budgets.release('ses', rates, most, at)).toMatchObject({ released: 0 });
+    }
+  });
+
   it('can be forgotten, with the permit they have', async () => {
     await budgets.park('ses', [email('a'), email('b')], now);
     await budgets.release('ses', slow, most, now);

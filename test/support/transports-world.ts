@@ -48,7 +48,8 @@ export async function openWorld(document: object, more: Env = {}): Promise<World
   const server = opened.use(await openTestRedis());
   const redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
   redis.on('error', () => {});
-  const env: Env = { REDIS_URL: server.url, TRANSPORTS_FILE: path, NODE_ENV: 'production', ...more };
+  const fixed = { NODE_ENV: 'production', PUBLIC_URL: 'https://mail.shop.example' };
+  const env: Env = { REDIS_URL: server.url, TRANSPORTS_FILE: path, ...fixed, ...more };
   const api = opened.use(await startPostrider({ ...env, ROLES: 'api', LOG_LEVEL: 'warn' }));
   const states = openTransportStates(redis);
   const budgets = openBudgets(redis);

@@ -35,6 +35,14 @@ export function standingOf(name: string, state: TransportState, pool: { readonly
   return { kind: 'open' };
 }
 
+/**
+ * Whether somebody waits for the first connection already. With rates nobody else joins them: all who did would go at once when it is there,
+ * their tokens taken while a slow server greeted.
+ */
+export function isFirstOnItsWay({ open, waiting }: { readonly open: number; readonly waiting: number }): boolean {
+  return open === 0 && waiting > 0;
+}
+
 /** What an attempt says of its transport. */
 export type Verdict =
   | ({ readonly kind: 'fault' } & Fault)

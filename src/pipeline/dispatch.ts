@@ -7,7 +7,14 @@ import type { Outcome, SettledOutcome } from '../domain/outcome.ts';
 import type { Rate } from '../domain/rate.ts';
 import { nextDue } from '../domain/recipient.ts';
 import { sandboxTransport } from '../domain/sandbox.ts';
-import { freshState, isOfTransport, type Standing, standingOf, verdictOf } from '../domain/standing.ts';
+import {
+  freshState,
+  isFirstOnItsWay,
+  isOfTransport,
+  type Standing,
+  standingOf,
+  verdictOf,
+} from '../domain/standing.ts';
 import { type Choice, chooseTransports, drawOf } from '../domain/transport-plan.ts';
 import { pacedRates, type TransportState } from '../domain/transport-state.ts';
 import type { Message, Transport } from '../outbound/transport.ts';
@@ -54,7 +61,7 @@ export async function dispatch(deps: Deps, parcel: Parcel): Promise<Outcome | Se
     const standing = standingOf(name, await stateOf(deps, name), transport.pool);
     firstStanding ??= standing;
     if (standing.kind === 'paused' || standing.kind === 'degraded') continue;
-    const full = fullnessOf(transport, standing, parcel);
+    const full = fullnessOf(deps, transport, standing, parcel);
     // Past its end it waits for a connection: it may be this worker alone that has none.
     if (full !== null && !isOver(deps, parcel)) return park(deps, parcel, name, full);
     if (!(await isAdmitted(deps, parcel, name))) return waitForBudget(deps, parcel, name);
@@ -88,9 +95,10 @@ async function learn({ states, known }: Deps, name: string): Promise<void> {
 }
 
 /** Why it would have to wait for a connection; null when it would not. */
-function fullnessOf({ name, pool }: Transport, standing: Standing, { email }: Parcel): string | null {
+function fullnessOf(deps: Deps, { name, pool }: Transport, standing: Standing, { email }: Parcel): string | null {
   if (standing.kind === 'stuck') return standing.why;
-  return pool.room[email.facts.lane] === 0 ? `transport ${name} has no connection free for bulk` : null;
+  if (pool.room[email.facts.lane] === 0) return `transport ${name} has no connection free for bulk`;
+  return isFirstOnItsWay(pool) && ratesOf(deps, name).length > 0 ? `transport ${name} has no connection yet` : null;
 }
 
 type Sent = {

@@ -1,5 +1,5 @@
 /** tend: keeps the transports: what the fleet knows of them, how many connections this worker has, probes, and mail that may go on. */
-import { freshState, hasStandIn, isInService, type Standing, standingOf } from '../domain/standing.ts';
+import { freshState, hasStandIn, isFirstOnItsWay, isInService, type Standing, standingOf } from '../domain/standing.ts';
 import { isSameRouting, type TransportPlan } from '../domain/transport-plan.ts';
 import { isProbeDue, pacedRates, type TransportState } from '../domain/transport-state.ts';
 import type { Transport } from '../outbound/transport.ts';
@@ -105,7 +105,9 @@ async function tendOne(deps: Deps, name: string, stop: AbortSignal): Promise<num
 }
 
 /** Rates are the limit, but what no connection would be free for only came to be parked again. */
-function withRates({ pool: { room } }: Transport): { max: number; maxBulk: number } {
+function withRates({ pool }: Transport): { max: number; maxBulk: number } {
+  const { room } = pool;
+  if (isFirstOnItsWay(pool)) return { max: 0, maxBulk: 0 };
   return { max: Math.min(maxReleased, room.transactional), maxBulk: Math.min(maxReleased, room.bulk) };
 }
 

@@ -135,6 +135,20 @@ describe('what is parked', () => {
     expect((await openBudgets(redis).counts(['one'])).get('one')).toEqual({ transactional: 1, bulk: 1 });
   });
 
+  it('is not let go by a rate while somebody waits for the first connection, nor goes what comes then', async () => {
+    greeting = 'stall';
+    const rates = [{ count: 100, windowMs: 1_000 }];
+    await using worker = openTestWorker(redis, plan({ rates }, {}, failover('one')));
+    await worker.tend();
+    const waiting = worker.send();
+    await until('it to wait', () => worker.transports.get('one')?.pool.waiting === 1);
+    expect(await worker.send()).toMatchObject({ outcome: { kind: 'parked' } });
+    await worker.tend();
+    expect((await openBudgets(redis).counts(['one'])).get('one')).toEqual({ transactional: 1, bulk: 0 });
+    worker.transports.get('one')?.allow(0);
+    await waiting;
+  });
+
   it('moves on when its transport goes out of service and another of its route is in service, and once', async () => {
     await using worker = openTestWorker(redis, plan({ rates: quota(1) }));
     await worker.tend();

@@ -26,7 +26,8 @@ export function openServer(redis: Redis) {
 }
 
 function nullUnlessAway(error: Error): null {
-  if (isRedisTrouble(error)) throw error;
+  const isForbidden = error.message.startsWith('NOPERM');
+  if (isRedisTrouble(error) && !isForbidden) throw error;
   return null;
 }
 

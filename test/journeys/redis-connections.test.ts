@@ -90,6 +90,9 @@ it('a certificate that nobody vouches for, a wrong password and a missing right 
   const failure = await start(`unix://postrider:wrong-one@localhost${pathOf(server)}`).catch((error: Error) => error);
   expect(String(failure)).toMatch(/could not start: .*WRONGPASS/);
   expect(String(failure)).not.toMatch(/wrong-one/);
+  await redis.call('ACL', ['SETUSER', 'discreet', 'on', '>x', '~*', '&*', '+@all', '-config']);
+  await using postrider = await start(`unix://discreet:x@localhost${pathOf(server)}`);
+  expect(postrider.output()).toMatch(/does not let us ask how often it is synced/);
   await redis.call('ACL', ['SETUSER', 'lame', 'on', '>lame', '~*', '+@connection']);
   await expect(start(`unix://lame:lame@localhost${pathOf(server)}`)).rejects.toThrow(/could not start: .*info/i);
 });

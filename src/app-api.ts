@@ -9,6 +9,7 @@ import { heartbeatMs } from './http/sse.ts';
 import { makeVerify } from './outbound/smtp-verify.ts';
 import { accept, recall } from './pipeline/accept.ts';
 import { gauge, type Pressure } from './pipeline/gauge.ts';
+import { measure } from './pipeline/measure.ts';
 import { pause, resume } from './pipeline/pause.ts';
 import { recount } from './pipeline/recount.ts';
 import { settleChange } from './pipeline/settle.ts';
@@ -25,6 +26,7 @@ import { isRedisTrouble } from './store/redis.ts';
 export async function openApi({
   config,
   report,
+  meters,
   apiKey,
   plans,
   links,
@@ -43,6 +45,13 @@ export async function openApi({
   const gauging = { due, deliverQueues, memory, lines: config.lines, pressure, report: report.backPressure, now };
   opened.use(openLoop('gauge', () => gauge(gauging), { everyMs: 1_000, onTrouble: report.trouble }));
   const fleet = { plans, transportStates, allotments, budgets, now };
+  const measuring = measure.bind(null, {
+    ...store,
+    ...fleet,
+    ...config.feeding,
+    deliverQueues,
+    onTrouble: report.trouble,
+  });
   const surveying = survey.bind(null, fleet);
   const limits = {
     maxAttachmentBytes: config.MAX_ATTACHMENT_BYTES,
@@ -56,7 +65,7 @@ export async function openApi({
     ...shared,
     ...listRoutes({
       ...shared,
-      accept: accept.bind(null, { emails, newId, now }),
+      accept: accept.bind(null, { emails, report: report.accepted, newId, now }),
       recall: recall.bind(null, { emails }),
       change,
       recount: recount.bind(null, { eventFeed, emails }),
@@ -72,6 +81,7 @@ export async function openApi({
       reportUnsuppressed: report.unsuppressed,
       subscriptionOf: (token) => readUnsubscribeToken(token, links.key),
       unsubscribe: unsubscribe.bind(null, { ...store, change, newId, now }),
+      renderMetrics: async () => meters.render(await measuring()),
       isDraining: () => stopping.aborted,
       hasDevInbox: config.devInbox,
     }),

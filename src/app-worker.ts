@@ -30,7 +30,7 @@ import { openOutbox } from './store/outbox.ts';
 import { hasDiedHere, workerName } from './worker-name.ts';
 
 export async function openWorkers(ground: Ground): Promise<void> {
-  const { config, report, plans, links, stopping, connect, openStore, opened } = ground;
+  const { config, report, meters, plans, links, stopping, connect, openStore, opened } = ground;
   const { policies } = config;
   const redis = await connect('wait');
   const store = await openStore(redis);
@@ -45,6 +45,8 @@ export async function openWorkers(ground: Ground): Promise<void> {
   await allotments.removeDead(Object.keys(plans.plan.transports), (name) => name !== worker && hasDiedHere(name));
   opened.defer(() => allotments.leave(Object.keys(plans.plan.transports), worker));
   const transports = opened.use(openTransports(plans.plan, openSmtpTransport, fixed));
+  const pooled = () => Object.keys(transports.plan.transports).flatMap((name) => transports.get(name) ?? []);
+  meters.watchPools(() => pooled().map(({ name: transport, pool }) => ({ transport, ...pool })));
   const fleet = { transports, known: new Map(), states: transportStates, budgets };
   const nudge = makeNudge();
   plans.follow((plan) => {
@@ -68,7 +70,17 @@ export async function openWorkers(ground: Ground): Promise<void> {
     settle: settling,
   };
   const delivering = { emails, due, ...sending, newId, now };
-  const tending = { ...fleet, memory: makeMemory(), allotments, nudge, worker, onTrouble: report.trouble, newId, now };
+  const tending = {
+    ...fleet,
+    memory: makeMemory(),
+    allotments,
+    nudge,
+    worker,
+    report: report.probed,
+    onTrouble: report.trouble,
+    newId,
+    now,
+  };
   const scheduleMs = config.WEBHOOK_SCHEDULE;
   const posting = { outbox, webhooks, emails, deliveries, client, scheduleMs, report: report.posted, now, rand };
   const notifying = { outbox, webhooks, postQueue };

@@ -11,6 +11,7 @@ import { openSecrets } from './store/local-secrets.ts';
 import { openRedis, type RedisPatience, type RedisUse } from './store/redis.ts';
 import { openStore } from './store/store.ts';
 import { openLog } from './telemetry/log.ts';
+import { type Meters, openMeters } from './telemetry/meters.ts';
 import { openReports, type Reports } from './telemetry/report.ts';
 
 export type App = AsyncDisposable & {
@@ -27,6 +28,7 @@ export type App = AsyncDisposable & {
 export type Ground = {
   readonly config: Config;
   readonly report: Reports;
+  readonly meters: Meters;
   readonly apiKey: string;
   readonly plans: Plans;
   /** Links to unsubscribe with. */
@@ -44,7 +46,9 @@ export type Ground = {
 export async function openApp(config: Config): Promise<App> {
   await using opened = new AsyncDisposableStack();
   const stopping = new AbortController();
-  const report = openReports(openLog({ level: config.LOG_LEVEL, isReadable: config.NODE_ENV !== 'production' }));
+  const meters = openMeters();
+  const log = openLog({ level: config.LOG_LEVEL, isReadable: config.NODE_ENV === 'development' });
+  const report = openReports(log, meters);
   const hasApi = config.ROLES.includes('api');
   const { apiKey, secretKey } = await openSecrets(config.DATA_DIR, {
     // Without the API there is nobody to compare a key with, and none is made.
@@ -57,6 +61,7 @@ export async function openApp(config: Config): Promise<App> {
   const ground: Ground = {
     config,
     report,
+    meters,
     apiKey,
     plans,
     links: { publicUrl: config.publicUrl, key: unsubscribeKey(secretKey) },

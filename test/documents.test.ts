@@ -8,9 +8,9 @@ import { startProcess } from './support/processes.ts';
 
 const root = new URL('..', import.meta.url);
 
-/** What stands in README.md between a pair of marks. */
-function tableOf(mark: string): string {
-  const readme = readFileSync(new URL('README.md', root), 'utf8');
+/** What stands in a document between a pair of marks. */
+function tableOf(mark: string, path = 'README.md'): string {
+  const readme = readFileSync(new URL(path, root), 'utf8');
   const [, table = ''] = new RegExp(`<!-- ${mark} -->\\n([\\s\\S]*?)<!-- /${mark} -->`).exec(readme) ?? [];
   return table;
 }
@@ -29,6 +29,10 @@ it('the configuration table in README.md is what src/config.ts says', async () =
   expect(tableOf('settings')).toBe(await cli('settings'));
 });
 
+it('the table in docs/metrics.md is what src/telemetry/metrics.ts says', async () => {
+  expect(tableOf('metrics', 'docs/metrics.md')).toBe(await cli('metrics'));
+});
+
 it('the sandbox recipients in README.md are those of src/domain/sandbox.ts', () => {
   const rows = sandboxRows.map(({ local, becomes }) => `| \`${local}@${sandboxDomain}\` | ${becomes} |`);
   expect(tableOf('sandbox').split('\n').slice(2, -2)).toEqual(rows);
@@ -39,7 +43,7 @@ it('what mail may wait for is in README.md', () => {
   for (const reason of parkedReasons) expect(readme).toContain(`| \`${reason}\` `);
 });
 
-it.each(['README.md', 'CHANGELOG.md', 'src/README.md', 'bench/README.md', 'helm/README.md'])(
+it.each(['README.md', 'CHANGELOG.md', 'src/README.md', 'bench/README.md', 'helm/README.md', 'docs/metrics.md'])(
   '%s has no traces of a merge',
   (path) => {
     expect(readFileSync(new URL(path, root), 'utf8')).not.toMatch(/^(?:<{7}|={7}|>{7})/m);

@@ -25,7 +25,7 @@ export type SendDeps = {
   accept(
     asked: readonly (Asked | null)[],
     keyId: string,
-    options: { batchClaim: IdempotencyClaim | null; isStrict: boolean },
+    options: { batchClaim: IdempotencyClaim | null; isStrict: boolean; requestId: string },
   ): Promise<AcceptedAll>;
   /** What a claim was answered before, when it came with the same body; null when it was not. */
   recall(claim: IdempotencyClaim): Promise<Recalled | null>;
@@ -108,7 +108,11 @@ export function emailRoutes(deps: Deps): Routes {
         const refusal = validationError ?? refusalOf(apiKey, body);
         const accepted =
           refusal === null
-            ? await deps.accept([{ request: body, claim }], apiKey.id, { batchClaim: null, isStrict: true })
+            ? await deps.accept([{ request: body, claim }], apiKey.id, {
+                batchClaim: null,
+                isStrict: true,
+                requestId: request.id,
+              })
             : claim && (await deps.recall(claim));
         if (accepted === null) throw refusal;
         const answer = accepted.kind === 'answered' ? accepted.answers[0] : undefined;

@@ -39,6 +39,7 @@ export async function describeApi(version: string): Promise<ApiDocument> {
     now: unused,
     ping: unused,
     pressure,
+    renderMetrics: unused,
     isDraining: unused,
     hasDevInbox: false,
   });

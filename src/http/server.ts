@@ -9,6 +9,7 @@ import fastify, {
 } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { z } from 'zod';
+import type { RefusalReason } from '../domain/problem.ts';
 import { type AuthDeps, guardWithKeys } from './auth.ts';
 import { readBodies } from './bodies.ts';
 import { answerClientError } from './client-errors.ts';
@@ -32,6 +33,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The body as it was sent. */
     given: unknown;
+    /** Why it was refused; null when it was not. */
+    refusal: RefusalReason | null;
   }
 }
 
@@ -58,6 +61,7 @@ export type ServerDeps = ErrorDeps &
       status: number;
       ms: number;
       keyId: string | null;
+      refusal: RefusalReason | null;
     }): void;
   };
 
@@ -74,6 +78,7 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
     // One line per request is written by the hook below.
     logger: false,
   }).withTypeProvider<ZodTypeProvider>();
+  app.decorateRequest('refusal', null);
   readBodies(app);
   app.setValidatorCompiler<z.ZodType>(({ schema }) => (data) => {
     const parsed = schema.safeParse(data, wording);
@@ -90,8 +95,9 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
       method: request.method,
       route: request.routeOptions.url ?? 'unknown',
       status: reply.statusCode,
-      ms: Math.round(reply.elapsedTime),
+      ms: reply.elapsedTime,
       keyId: request.apiKey?.id ?? null,
+      refusal: request.refusal,
     });
   });
 

@@ -15,7 +15,14 @@ type Deps = {
   deliveries: Pick<Deliveries, 'attempts' | 'record'>;
   client: Pick<WebhookClient, 'post'>;
   scheduleMs: readonly number[];
-  report(posted: { webhookId: string; eventId: string; attempt: number; result: PostResult; answer: Answer }): void;
+  report(posted: {
+    webhookId: string;
+    eventId: string;
+    attempt: number;
+    result: PostResult;
+    ms: number;
+    answer: Answer;
+  }): void;
   now(): number;
   rand(): number;
 };
@@ -33,11 +40,13 @@ export async function post(deps: Deps, id: string): Promise<Answer> {
   const [facts = null] = 'emailId' in event ? await deps.emails.facts([event.emailId]) : [];
   const body = JSON.stringify(eventPayload(event, facts));
   const signature = signatureHeaders(event.id, Math.floor(deps.now() / 1_000), body, webhook.secret);
+  const startedAt = deps.now();
   const result = await deps.client.post(webhook.endpoint, { ...signature, ...fixedHeaders }, body);
+  const ms = Math.max(0, deps.now() - startedAt);
   const attempt = attempts + 1;
   const answer = decidePost(result, attempt, deps.scheduleMs, deps.now(), deps.rand());
   await deps.deliveries.record(id, attempt, result, deps.now());
-  deps.report({ webhookId, eventId: event.id, attempt, result, answer });
+  deps.report({ webhookId, eventId: event.id, attempt, result, ms, answer });
   return answer;
 }
 

@@ -9,7 +9,8 @@ export type OutboxEntry = { readonly place: string; readonly event: OutboxEvent 
 
 export type Outbox = Awaited<ReturnType<typeof openOutbox>>;
 
-const group = 'notify';
+/** Its consumers are the workers. */
+export const outboxGroup = 'notify';
 /** A read waits this long for the next event; it bounds how late a stop or a take-over is noticed. */
 const blockMs = 1_000;
 
@@ -33,14 +34,31 @@ export async function openOutbox(redis: Redis, blocking: Redis, consumer: string
      * wait and with it this consumer's reading.
      */
     async next(count: number, stop: AbortSignal): Promise<OutboxEntry[]> {
-      const claimed = await redis.xautoclaim(keys.outbox, group, consumer, takeOverAfterMs, '0-0', 'COUNT', count);
+      const claimed = await redis.xautoclaim(
+        keys.outbox,
+        outboxGroup,
+        consumer,
+        takeOverAfterMs,
+        '0-0',
+        'COUNT',
+        count,
+      );
       const [, left] = claimed as [string, StreamRows];
       if (left.length > 0) return left.flatMap(toEntry);
       const endRead = () => blocking.disconnect();
       stop.addEventListener('abort', endRead, { once: true });
       try {
         const from = ['STREAMS', keys.outbox, '>'] as const;
-        const read = await blocking.xreadgroup('GROUP', group, consumer, 'COUNT', count, 'BLOCK', blockMs, ...from);
+        const read = await blocking.xreadgroup(
+          'GROUP',
+          outboxGroup,
+          consumer,
+          'COUNT',
+          count,
+          'BLOCK',
+          blockMs,
+          ...from,
+        );
         return rowsOf(read).flatMap(toEntry);
       } finally {
         stop.removeEventListener('abort', endRead);
@@ -48,7 +66,7 @@ export async function openOutbox(redis: Redis, blocking: Redis, consumer: string
     },
 
     async acknowledge(entries: readonly OutboxEntry[]): Promise<void> {
-      if (entries.length > 0) await redis.xack(keys.outbox, group, ...entries.map((entry) => entry.place));
+      if (entries.length > 0) await redis.xack(keys.outbox, outboxGroup, ...entries.map((entry) => entry.place));
     },
 
     /** The event at a place; null once it has been trimmed. */
@@ -66,7 +84,7 @@ export async function openOutbox(redis: Redis, blocking: Redis, consumer: string
 
 async function createGroup(redis: Redis): Promise<void> {
   try {
-    await redis.xgroup('CREATE', keys.outbox, group, '0', 'MKSTREAM');
+    await redis.xgroup('CREATE', keys.outbox, outboxGroup, '0', 'MKSTREAM');
   } catch (error) {
     if (!(error instanceof Error) || !error.message.startsWith('BUSYGROUP')) throw error;
   }
@@ -74,12 +92,12 @@ async function createGroup(redis: Redis): Promise<void> {
 
 /** Forgets consumers with nothing in hand; one with entries stays until they have been taken over. */
 async function removeConsumers(redis: Redis, isOver: (name: string, idleMs: number) => boolean): Promise<void> {
-  const consumers = (await redis.xinfo('CONSUMERS', keys.outbox, group)) as (string | number)[][];
+  const consumers = (await redis.xinfo('CONSUMERS', keys.outbox, outboxGroup)) as (string | number)[][];
   for (const fields of consumers) {
     const field = (name: string) => fields[fields.indexOf(name) + 1];
     const name = String(field('name'));
     if (field('pending') === 0 && isOver(name, Number(field('idle'))))
-      await redis.xgroup('DELCONSUMER', keys.outbox, group, name);
+      await redis.xgroup('DELCONSUMER', keys.outbox, outboxGroup, name);
   }
 }
 

@@ -10,6 +10,7 @@ import { openDue } from './due.ts';
 import { openEmails } from './emails.ts';
 import { openEventFeed } from './event-feed.ts';
 import { openInbox } from './inbox.ts';
+import { openLevels } from './levels.ts';
 import { openRateLimits } from './rate-limits.ts';
 import { openSuppressions } from './suppressions.ts';
 import { openTransportStates } from './transport-states.ts';
@@ -26,6 +27,7 @@ export async function openStore(redis: Redis, secretKey: Uint8Array, newIv: () =
   return {
     emails: openEmails(redis),
     due: openDue(redis),
+    levels: openLevels(redis),
     eventFeed: openEventFeed(redis),
     webhooks,
     deliveries: openDeliveries(redis),

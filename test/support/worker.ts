@@ -97,7 +97,7 @@ export function openTestWorker(redis: Redis, plan: TransportPlan, worker = 'w1',
       const onTrouble = (_: string, error: unknown) => {
         throw error;
       };
-      const deps = { ...fleet, memory, allotments, nudge, worker, onTrouble, newId, now: () => now };
+      const deps = { ...fleet, memory, allotments, nudge, worker, report() {}, onTrouble, newId, now: () => now };
       await tend(deps, stop.signal);
       return waitMs;
     },

@@ -4,7 +4,7 @@ import type { Ground } from './app.ts';
 import { entropy, newId, now } from './chance.ts';
 import { readUnsubscribeToken } from './domain/unsubscribe.ts';
 import { listRoutes } from './http/routes.ts';
-import { buildServer } from './http/server.ts';
+import { buildServer, closeServer } from './http/server.ts';
 import { heartbeatMs } from './http/sse.ts';
 import { makeVerify } from './outbound/smtp-verify.ts';
 import { accept, recall } from './pipeline/accept.ts';
@@ -87,11 +87,12 @@ export async function openApi({
     }),
     version: packageJson.version,
     adminToken: apiKey,
+    isDraining: () => stopping.aborted,
     newRequestId: () => newId('rq'),
     isStoreTrouble: isRedisTrouble,
     onBug: report.bug,
     report: report.request,
   });
-  opened.defer(() => server.close());
+  opened.defer(() => closeServer(server, config.SHUTDOWN_TIMEOUT));
   return server.listen({ host: config.HOST, port: config.PORT });
 }

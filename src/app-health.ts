@@ -4,7 +4,7 @@ import type { Ground } from './app.ts';
 import { newId, now } from './chance.ts';
 import { healthRoutes } from './http/health.ts';
 import { metricsRoutes } from './http/metrics.ts';
-import { buildServer } from './http/server.ts';
+import { buildServer, closeServer } from './http/server.ts';
 import { measure } from './pipeline/measure.ts';
 import { survey } from './pipeline/survey.ts';
 import { openDeliverQueues } from './queue/deliver-queue.ts';
@@ -52,11 +52,12 @@ export async function openHealth({
     api: [],
     version: packageJson.version,
     adminToken: apiKey,
+    isDraining: () => stopping.aborted,
     newRequestId: () => newId('rq'),
     isStoreTrouble: isRedisTrouble,
     onBug: report.bug,
     report: report.request,
   });
-  opened.defer(() => server.close());
+  opened.defer(() => closeServer(server, config.SHUTDOWN_TIMEOUT));
   return { listen: (port = 0) => server.listen({ host: config.HOST, port }) };
 }

@@ -52,6 +52,7 @@ export async function describeApi(version: string): Promise<ApiDocument> {
     pressure,
     now: unused,
     newRequestId: unused,
+    isDraining: () => false,
     isStoreTrouble: unused,
     onBug: unused,
     report: unused,

@@ -54,6 +54,8 @@ export type ServerDeps = ErrorDeps &
     /** At the root, open. */
     readonly open: readonly Routes[];
     newRequestId(): string;
+    /** Whether the process is stopping. */
+    isDraining(): boolean;
     report(request: {
       id: string;
       method: string;
@@ -65,6 +67,18 @@ export type ServerDeps = ErrorDeps &
     }): void;
   };
 
+/** An answer that began before the stop could not say that its connection ends: it is closed this long after at most. */
+const idleCloseMs = 100;
+
+/** Takes no more connections and answers what has come. What is not over after `patienceMs`, as an upload that hangs, is cut off. */
+export async function closeServer(app: App, patienceMs: number): Promise<void> {
+  const idle = setInterval(() => app.server.closeIdleConnections(), idleCloseMs);
+  const overdue = setTimeout(() => app.server.closeAllConnections(), patienceMs);
+  await app.close();
+  clearInterval(idle);
+  clearTimeout(overdue);
+}
+
 /** Builds the server; it does not listen yet. */
 export async function buildServer(deps: ServerDeps): Promise<App> {
   const app = fastify({
@@ -73,6 +87,8 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
     keepAliveTimeout: keepAliveMs,
     routerOptions: { maxParamLength },
     genReqId: deps.newRequestId,
+    // What has come in is taken or refused for its own sake: we are here until it is answered.
+    return503OnClosing: false,
     frameworkErrors: answerFrameworkError,
     clientErrorHandler: answerClientError,
     // One line per request is written by the hook below.
@@ -89,6 +105,11 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
   answerErrorsAsProblems(app, deps);
   await app.register(swagger, generatorOptions(deps.version));
 
+  // A connection that is kept would keep us, and bring requests to whoever stops.
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    if (deps.isDraining()) reply.header('connection', 'close');
+    done();
+  });
   app.addHook('onResponse', async (request, reply) => {
     deps.report({
       id: request.id,

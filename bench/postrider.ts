@@ -18,7 +18,7 @@ const secretKey = randomBytes(32).toString('hex');
 
 export async function startApi(redis: OwnRedis, smtpPort: number): Promise<Api> {
   const running = start('api', redis, smtpPort);
-  const [, address] = await running.printed(/listening on (http:\/\/\S+)/);
+  const [, address] = await running.printed(/listening on (http:\/\/[^\s"]+)/);
   return {
     pid: running.pid,
     url: `${address}/v1/emails`,
@@ -59,13 +59,13 @@ function start(role: 'api' | 'worker', redis: OwnRedis, smtpPort: number, query 
   });
 }
 
-/** At `warn` a healthy run prints nothing but its welcome; anything else belongs to whoever reads the result. */
+/** At `warn` a healthy run prints nothing but its welcome, in one line; anything else belongs to whoever reads the result. */
 async function stop(running: Running): Promise<void> {
   await running[Symbol.asyncDispose]();
   const logged = running
     .output()
     .split('\n')
-    .filter((line) => line.startsWith('{'));
+    .filter((line) => line.startsWith('{') && !/listening on|is running/.test(line));
   if (logged.length > 0)
     process.stderr.write(`Postrider logged ${logged.length} lines:\n${logged.slice(0, 5).join('\n')}\n`);
 }

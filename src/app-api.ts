@@ -4,12 +4,13 @@ import type { Ground } from './app.ts';
 import { entropy, newId, now } from './chance.ts';
 import { readUnsubscribeToken } from './domain/unsubscribe.ts';
 import { listRoutes } from './http/routes.ts';
-import { buildServer } from './http/server.ts';
+import { buildServer, closeServer } from './http/server.ts';
 import { heartbeatMs } from './http/sse.ts';
 import { makeVerify } from './outbound/smtp-verify.ts';
 import { openWebhookClient } from './outbound/webhook-client.ts';
 import { accept, recall } from './pipeline/accept.ts';
 import { gauge, type Pressure } from './pipeline/gauge.ts';
+import { measure } from './pipeline/measure.ts';
 import { pause, resume } from './pipeline/pause.ts';
 import { recount } from './pipeline/recount.ts';
 import { rehearse } from './pipeline/rehearse.ts';
@@ -31,6 +32,7 @@ import { openTemplating } from './templating/templating.ts';
 export async function openApi({
   config,
   report,
+  meters,
   apiKey,
   plans,
   links,
@@ -52,6 +54,13 @@ export async function openApi({
   opened.use(openLoop('gauge', () => gauge(gauging), { everyMs: 1_000, onTrouble: report.trouble }));
   const client = opened.use(openWebhookClient(config.posting.client));
   const fleet = { plans, transportStates, allotments, budgets, now };
+  const measuring = measure.bind(null, {
+    ...store,
+    ...fleet,
+    ...config.feeding,
+    deliverQueues,
+    onTrouble: report.trouble,
+  });
   const surveying = survey.bind(null, fleet);
   const limits = {
     maxAttachmentBytes: config.MAX_ATTACHMENT_BYTES,
@@ -67,7 +76,7 @@ export async function openApi({
     ...listRoutes({
       ...shared,
       render: render.bind(null, { templates: store.templates, templating }),
-      accept: accept.bind(null, { emails, newId, now }),
+      accept: accept.bind(null, { emails, report: report.accepted, newId, now }),
       recall: recall.bind(null, { emails }),
       change,
       recount: recount.bind(null, { eventFeed, emails }),
@@ -86,16 +95,18 @@ export async function openApi({
       reportUnsuppressed: report.unsuppressed,
       subscriptionOf: (token) => readUnsubscribeToken(token, links.key),
       unsubscribe: unsubscribe.bind(null, { ...store, change, newId, now }),
+      renderMetrics: async () => meters.render(await measuring()),
       isDraining: () => stopping.aborted,
       hasDevInbox: config.devInbox,
     }),
     version: packageJson.version,
     adminToken: apiKey,
+    isDraining: () => stopping.aborted,
     newRequestId: () => newId('rq'),
     isStoreTrouble: isRedisTrouble,
     onBug: report.bug,
     report: report.request,
   });
-  opened.defer(() => server.close());
+  opened.defer(() => closeServer(server, config.SHUTDOWN_TIMEOUT));
   return server.listen({ host: config.HOST, port: config.PORT });
 }

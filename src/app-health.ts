@@ -3,8 +3,12 @@ import packageJson from '../package.json' with { type: 'json' };
 import type { Ground } from './app.ts';
 import { newId, now } from './chance.ts';
 import { healthRoutes } from './http/health.ts';
-import { buildServer } from './http/server.ts';
+import { metricsRoutes } from './http/metrics.ts';
+import { buildServer, closeServer } from './http/server.ts';
+import { measure } from './pipeline/measure.ts';
 import { survey } from './pipeline/survey.ts';
+import { openDeliverQueues } from './queue/deliver-queue.ts';
+import { queuePrefix } from './store/keys.ts';
 import { isRedisTrouble } from './store/redis.ts';
 
 export type Health = {
@@ -16,6 +20,7 @@ export type Health = {
 export async function openHealth({
   config,
   report,
+  meters,
   apiKey,
   plans,
   seenRedis,
@@ -25,7 +30,11 @@ export async function openHealth({
   opened,
 }: Ground): Promise<Health> {
   const store = await openStore(await connect('fail_fast'));
-  const { transportStates, allotments, budgets } = store;
+  const deliverQueues = opened.use(
+    openDeliverQueues({ redis: await connect('fail_fast', 'queue'), prefix: queuePrefix }),
+  );
+  const fleet = { ...store, plans, now };
+  const measuring = measure.bind(null, { ...fleet, ...config.feeding, deliverQueues, onTrouble: report.trouble });
   // New mail is refused by the API alone.
   const pressure = { overLine: null };
   const server = await buildServer({
@@ -37,18 +46,20 @@ export async function openHealth({
         ping: store.ping,
         seenRedis,
         pressure,
-        transports: { survey: survey.bind(null, { plans, transportStates, allotments, budgets, now }) },
+        transports: { survey: survey.bind(null, fleet) },
         isDraining: () => stopping.aborted,
       }),
+      metricsRoutes({ renderMetrics: async () => meters.render(await measuring()) }),
     ],
     api: [],
     version: packageJson.version,
     adminToken: apiKey,
+    isDraining: () => stopping.aborted,
     newRequestId: () => newId('rq'),
     isStoreTrouble: isRedisTrouble,
     onBug: report.bug,
     report: report.request,
   });
-  opened.defer(() => server.close());
+  opened.defer(() => closeServer(server, config.SHUTDOWN_TIMEOUT));
   return { listen: (port = 0) => server.listen({ host: config.HOST, port }) };
 }

@@ -30,7 +30,7 @@ import { isRedisTrouble } from './store/redis.ts';
 import { hasDiedHere, workerName } from './worker-name.ts';
 
 export async function openWorkers(ground: Ground): Promise<void> {
-  const { config, report, plans, links, stopping, connect, openStore, opened } = ground;
+  const { config, report, meters, plans, links, stopping, connect, openStore, opened } = ground;
   const { policies } = config;
   const redis = await connect('wait');
   const store = await openStore(redis);
@@ -43,6 +43,8 @@ export async function openWorkers(ground: Ground): Promise<void> {
   await allotments.removeDead(Object.keys(plans.plan.transports), (name) => name !== worker && hasDiedHere(name));
   opened.defer(() => allotments.leave(Object.keys(plans.plan.transports), worker));
   const transports = opened.use(openTransports(plans.plan, openSmtpTransport, fixed));
+  const pooled = () => Object.keys(transports.plan.transports).flatMap((name) => transports.get(name) ?? []);
+  meters.watchPools(() => pooled().map(({ name: transport, pool }) => ({ transport, ...pool })));
   const fleet = { transports, known: new Map(), states: transportStates, budgets };
   const nudge = makeNudge();
   plans.follow((plan) => {
@@ -66,7 +68,8 @@ export async function openWorkers(ground: Ground): Promise<void> {
     settle: settling,
   };
   const delivering = { emails, due, ...sending, newId, now };
-  const tending = { ...fleet, memory: makeMemory(), allotments, nudge, worker, onTrouble: report.trouble, newId, now };
+  const probing = { worker, report: report.probed, onTrouble: report.trouble };
+  const tending = { ...fleet, memory: makeMemory(), allotments, nudge, ...probing, newId, now };
   const bell = opened.use(openBell(await connect('wait')));
   const feeding = { due, bell, deliverQueues, ...config.feeding, wait: makeNudge().wait.bind(null, 0), newId, now };
 

@@ -15,6 +15,7 @@ import { openRedis, type RedisPatience, type RedisUse } from './store/redis.ts';
 import { openServer } from './store/server.ts';
 import { openStore } from './store/store.ts';
 import { openLog } from './telemetry/log.ts';
+import { type Meters, openMeters } from './telemetry/meters.ts';
 import { openReports, type Reports } from './telemetry/report.ts';
 
 export type App = AsyncDisposable & {
@@ -31,6 +32,7 @@ export type App = AsyncDisposable & {
 export type Ground = {
   readonly config: Config;
   readonly report: Reports;
+  readonly meters: Meters;
   readonly apiKey: string;
   readonly plans: Plans;
   /** Links to unsubscribe with. */
@@ -52,7 +54,9 @@ const inspectEveryMs = 60_000;
 export async function openApp(config: Config): Promise<App> {
   await using opened = new AsyncDisposableStack();
   const stopping = new AbortController();
-  const report = openReports(openLog({ level: config.LOG_LEVEL, isReadable: config.NODE_ENV !== 'production' }));
+  const meters = openMeters();
+  const log = openLog({ level: config.LOG_LEVEL, isReadable: config.NODE_ENV === 'development' });
+  const report = openReports(log, meters);
   const hasApi = config.ROLES.includes('api');
   const { apiKey, secretKey } = await openSecrets(config.DATA_DIR, {
     // Without the API there is nobody to compare a key with, and none is made.
@@ -67,6 +71,7 @@ export async function openApp(config: Config): Promise<App> {
   const ground: Ground = {
     config,
     report,
+    meters,
     apiKey,
     plans,
     links: { publicUrl: config.publicUrl, key: unsubscribeKey(secretKey) },

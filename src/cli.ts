@@ -24,6 +24,13 @@ const commands: Readonly<Record<string, Command>> = {
     what: 'ask the Postrider that has this environment whether it lives, or with `ready` whether it can take work',
     run: askHealth,
   },
+  metrics: {
+    what: 'print the table of metrics in docs/metrics.md',
+    async *run() {
+      const { metricsTable } = await import('./telemetry/metrics.ts');
+      yield { text: `${metricsTable()}\n` };
+    },
+  },
   openapi: {
     what: 'print openapi.yaml, made from the routes',
     async *run() {

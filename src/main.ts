@@ -47,16 +47,16 @@ function waitForSignal(): Promise<void> {
 }
 
 function welcome(app: App, config: Config): string {
-  if (app.url === null) {
-    const health = app.healthUrl === null ? '' : ` Its health is told at ${app.healthUrl}/readyz`;
-    return `Postrider worker is running.${health}`;
-  }
-  if (config.NODE_ENV === 'production') return `Postrider is listening on ${app.url}`;
+  const health = app.healthUrl === null ? '' : ` Its health is told at ${app.healthUrl}/readyz`;
+  const what = app.url === null ? `Postrider worker is running.${health}` : `Postrider is listening on ${app.url}`;
+  // A line as the log's are, as all on stdout is then, and said at any LOG_LEVEL.
+  if (config.NODE_ENV === 'production') return JSON.stringify({ level: 30, time: Date.now(), msg: what });
+  if (app.url === null) return what;
   // A key that was given is known to whoever gave it, and need not stand in a terminal or a log.
   const isMade = config.POSTRIDER_API_KEY === undefined;
   return [
     '',
-    `  Postrider is listening on ${app.url}`,
+    `  ${what}`,
     ...(isMade ? [`  API key  ${app.apiKey}`] : []),
     ...(config.devInbox ? [`  Inbox    ${app.url}/dev/inbox`] : []),
     `  Docs     ${app.url}/docs`,

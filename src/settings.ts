@@ -34,7 +34,7 @@ export const settings = z.object({
   HEALTH_PORT: expects(
     wholeNumber(0, 65_535).optional(),
     'a port; 0 takes a free one',
-    'Port on which a worker without the API answers `/livez` and `/readyz`, and nothing else. Without it such a worker does not listen.',
+    'Port on which a worker without the API answers `/livez`, `/readyz` and `/metrics`, and nothing else. Without it such a worker does not listen.',
   ),
   DATA_DIR: expects(
     z.string().min(1).default('.postrider'),

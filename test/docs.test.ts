@@ -6,6 +6,7 @@ import { explanationReasons } from '../src/domain/explain.ts';
 import { problemNames } from '../src/domain/problem.ts';
 import { recipientStatuses } from '../src/domain/recipient.ts';
 import { describeApi } from '../src/http/openapi.ts';
+import { metrics } from '../src/telemetry/metrics.ts';
 import {
   anchorOf,
   blocksIn,
@@ -18,7 +19,6 @@ import {
   root,
   sectionOf,
 } from './support/documents.ts';
-import { metrics } from './support/metric-names.ts';
 import { isSetting } from './support/setting-names.ts';
 import { openTerminal } from './support/terminal.ts';
 

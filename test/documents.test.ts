@@ -25,6 +25,10 @@ it('the configuration table in README.md is what src/config.ts says', async () =
   expect(tableIn('README.md', 'settings')).toBe(await cli('settings'));
 });
 
+it('the table in docs/metrics.md is what src/telemetry/metrics.ts says', async () => {
+  expect(tableIn('docs/metrics.md', 'metrics')).toBe(await cli('metrics'));
+});
+
 it('the sandbox recipients in docs/sending.md are those of src/domain/sandbox.ts', () => {
   const rows = sandboxRows.map(({ local, becomes }) => `| \`${local}@${sandboxDomain}\` | ${becomes} |`);
   expect(tableIn('docs/sending.md', 'sandbox').split('\n').slice(2, -2)).toEqual(rows);

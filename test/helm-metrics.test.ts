@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parser } from '@prometheus-io/lezer-promql';
 import { describe, expect, it } from 'vitest';
+import { metrics } from '../src/telemetry/metrics.ts';
 import { valueSets } from './support/chart-values.ts';
 import { chart, helm, type KubernetesObject, render, withoutHelm } from './support/helm.ts';
-import { metrics } from './support/metric-names.ts';
 
 /** Labels that Prometheus adds. */
 const added = ['namespace', 'job', 'pod', 'le'];

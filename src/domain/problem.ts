@@ -25,6 +25,10 @@ const problemKinds = {
 export type ProblemName = keyof typeof problemKinds;
 export const problemNames = Object.keys(problemKinds) as readonly ProblemName[];
 
+/** Why a request was refused, as it is counted: the name of its problem, or which trouble of ours a 503 was. */
+export const refusalReasons = [...problemNames, 'back_pressure', 'redis_away'] as const;
+export type RefusalReason = (typeof refusalReasons)[number];
+
 /** Members beside the usual ones (RFC 9457 section 3.2). */
 export type ProblemExtension = { readonly email_status?: RecipientStatus };
 

@@ -92,7 +92,9 @@ export function batchRoutes({ render, accept, recall, limits }: SendDeps): Route
           return { request: email.request, claim: claims[index] ?? null };
         });
         const isAsked = recalled === null && asked.some((one) => one !== null);
-        const accepted = isAsked ? await accept(asked, apiKey.id, { batchClaim, isStrict }) : (recalled ?? noneAsked);
+        const accepted = isAsked
+          ? await accept(asked, apiKey.id, { batchClaim, isStrict, requestId: request.id })
+          : (recalled ?? noneAsked);
         if (accepted.kind === 'key_reused') throw keyReused();
         const outcomes = batch.items.map((item, index) =>
           outcomeOf(item, refusals[index] ?? null, accepted.answers[index] ?? priors[index] ?? null),

@@ -28,7 +28,7 @@ export type SendDeps = {
   accept(
     asked: readonly (Asked | null)[],
     keyId: string,
-    options: { batchClaim: IdempotencyClaim | null; isStrict: boolean },
+    options: { batchClaim: IdempotencyClaim | null; isStrict: boolean; requestId: string },
   ): Promise<AcceptedAll>;
   /** What a claim was answered before, when it came with the same body; null when it was not. */
   recall(claim: IdempotencyClaim): Promise<Recalled | null>;
@@ -112,7 +112,11 @@ export function emailRoutes(deps: Deps): Routes {
         const refused = validationError ?? refusalOf(apiKey, rendered);
         const accepted =
           rendered !== null && 'request' in rendered && !refused
-            ? await deps.accept([{ ...rendered, claim }], apiKey.id, { batchClaim: null, isStrict: true })
+            ? await deps.accept([{ ...rendered, claim }], apiKey.id, {
+                batchClaim: null,
+                isStrict: true,
+                requestId: request.id,
+              })
             : claim && (await deps.recall(claim));
         if (accepted === null) throw refused;
         const answer = accepted.kind === 'answered' ? accepted.answers[0] : undefined;

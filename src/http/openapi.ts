@@ -57,6 +57,7 @@ export async function describeApi(version: string): Promise<ApiDocument> {
     ping: unused,
     pressure,
     seenRedis: { standing: null },
+    renderMetrics: unused,
     isDraining: unused,
     hasDevInbox: false,
   });
@@ -69,6 +70,7 @@ export async function describeApi(version: string): Promise<ApiDocument> {
     pressure,
     now: unused,
     newRequestId: unused,
+    isDraining: () => false,
     isStoreTrouble: unused,
     onBug: unused,
     report: unused,

@@ -7,6 +7,7 @@ import {
   type ProblemExtension,
   type ProblemName,
   problemNames,
+  type RefusalReason,
   titlesOf,
 } from '../domain/problem.ts';
 import { status } from './answer-fields.ts';
@@ -95,7 +96,8 @@ export type ErrorDeps = {
 
 export function answerErrorsAsProblems(app: FastifyInstance, deps: ErrorDeps): void {
   app.setErrorHandler((error: FastifyError | Error, request, reply) => {
-    const { name, detail, faults, more } = explain(error, request, deps);
+    const { name, reason, detail, faults, more } = explain(error, request, deps);
+    if (reason !== undefined) request.refusal = reason;
     if (name === 'internal_server_error')
       deps.onBug(error, { method: request.method, route: request.routeOptions.url ?? '' });
     if (name === 'service_unavailable') reply.header('retry-after', retryAfterSeconds);
@@ -129,6 +131,7 @@ function sendProblem(
   faults?: readonly Fault[],
   more?: ProblemExtension,
 ) {
+  request.refusal ??= name;
   const problem = makeProblem(name, detail, pathOf(request), faults, more);
   // Serialised here: the route's own response schemas are not made for problems.
   return reply.status(problem.status).type('application/problem+json').serializer(JSON.stringify).send(problem);
@@ -146,6 +149,8 @@ export function tooLargeDetail(maxBytes: number): string {
 
 type Explanation = {
   name: ProblemName;
+  /** As it is counted, where that is another. */
+  reason?: RefusalReason;
   detail: string;
   faults?: readonly Fault[] | undefined;
   more?: ProblemExtension | undefined;
@@ -158,6 +163,7 @@ function explain(error: FastifyError | Error, request: FastifyRequest, deps: Err
   if (deps.isStoreTrouble(error))
     return {
       name: 'service_unavailable',
+      reason: 'redis_away',
       detail: 'The store is not available. Try again; with an Idempotency-Key a repeat can do no harm.',
     };
   const status = 'statusCode' in error ? error.statusCode : undefined;

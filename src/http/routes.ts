@@ -8,6 +8,7 @@ import { historyRoutes } from './email-history.ts';
 import { emailRoutes } from './emails.ts';
 import { eventRoutes } from './events.ts';
 import { healthRoutes } from './health.ts';
+import { metricsRoutes } from './metrics.ts';
 import type { Routes } from './server.ts';
 import { suppressionRoutes } from './suppressions.ts';
 import { templateVersionRoutes } from './template-versions.ts';
@@ -33,6 +34,7 @@ type Deps = Parameters<typeof emailRoutes>[0] &
   Parameters<typeof apiKeyRoutes>[0] &
   Parameters<typeof unsubscribeRoutes>[0] &
   Parameters<typeof healthRoutes>[0] &
+  Parameters<typeof metricsRoutes>[0] &
   DevDeps;
 /** The dev inbox is there only where mail is captured. */
 type DevDeps = Parameters<typeof devInboxRoutes>[0] & { hasDevInbox: boolean };
@@ -41,6 +43,7 @@ export function listRoutes(deps: Deps): { open: Routes[]; api: Routes[] } {
   return {
     open: [
       healthRoutes(deps),
+      metricsRoutes(deps),
       unsubscribeRoutes(deps),
       docsRoutes(),
       ...(deps.hasDevInbox ? [devInboxRoutes(deps)] : []),

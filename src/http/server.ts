@@ -9,6 +9,7 @@ import fastify, {
 } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { z } from 'zod';
+import type { RefusalReason } from '../domain/problem.ts';
 import { type AuthDeps, guardWithKeys } from './auth.ts';
 import { readBodies } from './bodies.ts';
 import { answerClientError } from './client-errors.ts';
@@ -32,6 +33,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The body as it was sent. */
     given: unknown;
+    /** Why it was refused; null when it was not. */
+    refusal: RefusalReason | null;
   }
 }
 
@@ -51,6 +54,8 @@ export type ServerDeps = ErrorDeps &
     /** At the root, open. */
     readonly open: readonly Routes[];
     newRequestId(): string;
+    /** Whether the process is stopping. */
+    isDraining(): boolean;
     report(request: {
       id: string;
       method: string;
@@ -58,8 +63,21 @@ export type ServerDeps = ErrorDeps &
       status: number;
       ms: number;
       keyId: string | null;
+      refusal: RefusalReason | null;
     }): void;
   };
+
+/** An answer that began before the stop could not say that its connection ends: it is closed this long after at most. */
+const idleCloseMs = 100;
+
+/** Takes no more connections and answers what has come. What is not over after `patienceMs`, as an upload that hangs, is cut off. */
+export async function closeServer(app: App, patienceMs: number): Promise<void> {
+  const idle = setInterval(() => app.server.closeIdleConnections(), idleCloseMs);
+  const overdue = setTimeout(() => app.server.closeAllConnections(), patienceMs);
+  await app.close();
+  clearInterval(idle);
+  clearTimeout(overdue);
+}
 
 /** Builds the server; it does not listen yet. */
 export async function buildServer(deps: ServerDeps): Promise<App> {
@@ -69,11 +87,14 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
     keepAliveTimeout: keepAliveMs,
     routerOptions: { maxParamLength },
     genReqId: deps.newRequestId,
+    // What has come in is taken or refused for its own sake: we are here until it is answered.
+    return503OnClosing: false,
     frameworkErrors: answerFrameworkError,
     clientErrorHandler: answerClientError,
     // One line per request is written by the hook below.
     logger: false,
   }).withTypeProvider<ZodTypeProvider>();
+  app.decorateRequest('refusal', null);
   readBodies(app);
   app.setValidatorCompiler<z.ZodType>(({ schema }) => (data) => {
     const parsed = schema.safeParse(data, wording);
@@ -84,14 +105,20 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
   answerErrorsAsProblems(app, deps);
   await app.register(swagger, generatorOptions(deps.version));
 
+  // A connection that is kept would keep us, and bring requests to whoever stops.
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    if (deps.isDraining()) reply.header('connection', 'close');
+    done();
+  });
   app.addHook('onResponse', async (request, reply) => {
     deps.report({
       id: request.id,
       method: request.method,
       route: request.routeOptions.url ?? 'unknown',
       status: reply.statusCode,
-      ms: Math.round(reply.elapsedTime),
+      ms: reply.elapsedTime,
       keyId: request.apiKey?.id ?? null,
+      refusal: request.refusal,
     });
   });
 

@@ -1,5 +1,5 @@
 /** accept: valid requests become stored emails, durable before anybody is told so. From there feed brings them to the queue. */
-import { acceptEmail } from '../domain/email.ts';
+import { acceptEmail, type NewEmail } from '../domain/email.ts';
 import type { EmailRequest } from '../domain/email-request.ts';
 import { timeOfId } from '../domain/id.ts';
 import type { IdempotencyClaim, PriorClaim, Submission } from '../store/email-create.ts';
@@ -7,6 +7,8 @@ import type { Emails } from '../store/emails.ts';
 
 type Deps = {
   emails: Pick<Emails, 'create'>;
+  /** Told of what is stored anew. */
+  report(accepted: { requestId: string; keyId: string; emails: readonly NewEmail[] }): void;
   newId(prefix: 'em'): string;
   now(): number;
 };
@@ -32,7 +34,7 @@ export async function accept(
   deps: Deps,
   asked: readonly (Asked | null)[],
   keyId: string,
-  { batchClaim, isStrict }: { batchClaim: IdempotencyClaim | null; isStrict: boolean },
+  { batchClaim, isStrict, requestId }: { batchClaim: IdempotencyClaim | null; isStrict: boolean; requestId: string },
 ): Promise<AcceptedAll> {
   const submissions = asked.map((one) => (one === null ? null : submissionOf(one, keyId, deps.newId('em'))));
   // Not before the time in any of their ids: what is due must not look as if it were for later.
@@ -47,6 +49,8 @@ export async function accept(
     if (id !== '') return { kind: 'accepted', id, isReplay: !isOurs(index) };
     return one === null ? null : { kind: 'key_reused' };
   });
+  const emails = submissions.flatMap((one, index) => (one !== null && isOurs(index) ? [one.email] : []));
+  if (emails.length > 0) deps.report({ requestId, keyId, emails });
   // A repeat of our own command, its first answer lost, finds our own claim.
   return { kind: 'answered', answers, isReplay: isRepeat && !ids.some((_, index) => isOurs(index)) };
 }

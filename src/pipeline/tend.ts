@@ -2,7 +2,7 @@
 import { freshState, hasStandIn, isFirstOnItsWay, isInService, type Standing, standingOf } from '../domain/standing.ts';
 import { isSameRouting, type TransportPlan } from '../domain/transport-plan.ts';
 import { isProbeDue, pacedRates, type TransportState } from '../domain/transport-state.ts';
-import type { Transport } from '../outbound/transport.ts';
+import type { Transport, TransportFault } from '../outbound/transport.ts';
 import type { Transports } from '../outbound/transports.ts';
 import type { Nudge } from '../queue/nudge.ts';
 import type { Allotments } from '../store/allotments.ts';
@@ -20,6 +20,7 @@ type Deps = {
   nudge: Nudge;
   /** Names this process among the workers. */
   worker: string;
+  report(probed: { transport: string; ms: number; fault: TransportFault | null }): void;
   onTrouble(part: 'probe', error: unknown, fields: { readonly transport: string }): void;
   newId(prefix: 'ev'): string;
   now(): number;
@@ -134,10 +135,12 @@ async function isOurProbe(deps: Deps, transport: Transport, { breaker }: Transpo
 async function probe(deps: Deps, transport: Transport, stop: AbortSignal): Promise<void> {
   const { name } = transport;
   try {
+    const startedAt = deps.now();
     const fault = await transport.probe();
     // What ends because we close, or because the plan has another of that name now, says nothing of the transport.
     if (stop.aborted || deps.transports.get(name) !== transport) return;
     const event = { id: deps.newId('ev'), at: deps.now() };
+    deps.report({ transport: name, ms: Math.max(0, event.at - startedAt), fault });
     if (fault === null) await deps.states.success(name, 'probe', event);
     else await deps.states.fault(name, { cause: fault.cause, reason: fault.detail }, event);
     deps.nudge.nudge();

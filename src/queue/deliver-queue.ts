@@ -13,6 +13,8 @@ export type DeliverQueue = AsyncDisposable & {
   add(jobs: readonly DeliverJob[]): Promise<void>;
   /** Jobs that wait for a worker. */
   waiting(): Promise<number>;
+  /** Since when the job has been there that was added first (milliseconds since the epoch), those in hand too; null when there is none. */
+  oldestAt(): Promise<number | null>;
   /** Whether a job is in the queue still: waiting, running, or left behind by a worker that died. */
   isLive(jobId: string): Promise<boolean>;
   whereabouts(emailId: string): Promise<Whereabouts>;
@@ -45,6 +47,15 @@ export function openDeliverQueue(lane: Lane, { redis, prefix }: QueueConnection)
         );
     },
     waiting: () => queue.getJobCountByTypes('wait', 'prioritized', 'delayed'),
+    async oldestAt() {
+      const [waiting, active] = await Promise.all([
+        queue.getJobs(['wait'], 0, 0, true),
+        queue.getJobs(['active'], 0, 0, true),
+      ]);
+      // One that is done this moment has left its place already.
+      const times = [...waiting, ...active].flatMap((job) => job?.timestamp ?? []);
+      return times.length === 0 ? null : Math.min(...times);
+    },
     isLive: async (jobId) => (await queue.getJobState(jobId)) !== 'unknown',
     async whereabouts(emailId) {
       const [active, waiting] = await Promise.all([

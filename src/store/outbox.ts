@@ -10,6 +10,7 @@ export type OutboxEntry = { readonly place: string; readonly event: OutboxEvent 
 
 export type Outbox = Awaited<ReturnType<typeof openOutbox>>;
 
+/** Its consumers are the workers. */
 export const outboxGroup = 'notify';
 /** A read waits this long for the next event; it bounds how late a stop or a take-over is noticed. */
 const blockMs = 1_000;

@@ -12,6 +12,7 @@ import { openEventFeed } from './event-feed.ts';
 import { openEventRetention } from './event-retention.ts';
 import { openEvents } from './events.ts';
 import { openInbox } from './inbox.ts';
+import { openLevels } from './levels.ts';
 import { openPosts } from './posts.ts';
 import { openRateLimits } from './rate-limits.ts';
 import { openRetention } from './retention.ts';
@@ -31,6 +32,7 @@ export async function openStore(redis: Redis, secretKey: Uint8Array, newIv: () =
   return {
     emails: openEmails(redis),
     due: openDue(redis),
+    levels: openLevels(redis),
     eventFeed: openEventFeed(redis),
     webhooks,
     deliveries: openDeliveries(redis),

@@ -1,17 +1,23 @@
-/** Reports: one function for each unit of work, each writing one wide line. */
+/** Reports: one function for each unit of work, each writing one wide line and counting the same, so that line and metric cannot drift apart. */
 import { maskAddress, maskAddresses } from '../domain/address.ts';
 import type { Decision } from '../domain/decide.ts';
 import { placesIn } from '../domain/delivery.ts';
-import type { StoredEmail } from '../domain/email.ts';
+import type { NewEmail, StoredEmail } from '../domain/email.ts';
+import { attemptOutcomeOf, statesEntered, waitBefore } from '../domain/ledger.ts';
 import type { Change, SettledOutcome } from '../domain/outcome.ts';
 import type { PostReport } from '../domain/post.ts';
+import type { RefusalReason } from '../domain/problem.ts';
 import type { RedisStanding } from '../domain/redis-standing.ts';
 import type { Suppression } from '../domain/suppression.ts';
 import type { Log } from './log.ts';
+import type { Meters } from './meters.ts';
 
 export type Reports = ReturnType<typeof openReports>;
 
-export function openReports(log: Log) {
+/** Ids of one line: a batch has up to a thousand, and what collects logs cuts long lines. */
+const maxIds = 100;
+
+export function openReports(log: Log, meters: Meters) {
   return {
     request(request: {
       id: string;
@@ -20,8 +26,22 @@ export function openReports(log: Log) {
       status: number;
       ms: number;
       keyId: string | null;
+      refusal: RefusalReason | null;
     }): void {
-      log.info(request, 'request');
+      const { id, method, route, status, ms, keyId, refusal } = request;
+      const problem = refusal === null ? {} : { problem: refusal };
+      log.info({ id, method, route, status, ms: Math.round(ms), key_id: keyId, ...problem }, 'request');
+      meters.request(route, method, status, ms);
+      if (refusal !== null) meters.refused(refusal);
+    },
+
+    accepted({ requestId, keyId, emails }: { requestId: string; keyId: string; emails: readonly NewEmail[] }): void {
+      const ids = emails.slice(0, maxIds).map(({ facts }) => facts.id);
+      log.info({ request_id: requestId, key_id: keyId, emails: emails.length, email_ids: ids }, 'accept');
+      for (const { facts, state } of emails) {
+        meters.accepted(facts.lane);
+        for (const { status } of state.recipients) meters.entered(facts.lane, status);
+      }
     },
 
     settled({
@@ -33,21 +53,36 @@ export function openReports(log: Log) {
       what: SettledOutcome | Change;
       decision: Decision;
     }): void {
+      const now = Date.now();
+      const { id, lane, createdAt } = email.facts;
+      const waitMs = waitBefore(email, what, now);
+      const trace = 'trace' in what ? what.trace : undefined;
       const fields = {
-        email_id: email.facts.id,
+        email_id: id,
+        lane,
         outcome: what.kind,
         transport: 'transport' in what ? what.transport : undefined,
+        host: trace?.host,
+        tls: trace?.tls,
+        ms: trace?.ms,
+        wait_ms: waitMs ?? undefined,
         detail: 'detail' in what ? maskAddresses(what.detail) : undefined,
         recipients: decision.state.recipients.map(({ address, status, smtp }) => ({
           to: maskAddress(address),
           status,
           code: smtp?.code,
         })),
-        age_ms: Date.now() - email.facts.createdAt,
+        age_ms: now - createdAt,
         again_at: isoOrNull(decision.again),
       };
       if ('detail' in what) log.warn(fields, 'attempt');
       else log.info(fields, isAttempt(what) ? 'attempt' : 'change');
+      const entered = statesEntered(email.state, decision.state);
+      for (const status of entered) meters.entered(lane, status);
+      const outcome = attemptOutcomeOf(what);
+      if (outcome !== null && 'transport' in what) meters.attempt(what.transport, outcome, trace);
+      if (waitMs !== null) meters.queueWait(lane, waitMs);
+      if (entered.includes('sent')) meters.acceptToSent(lane, now - email.state.since);
     },
 
     posted({ webhook, delivery, result, decision }: PostReport): void {
@@ -65,6 +100,12 @@ export function openReports(log: Log) {
       };
       if (decision === 'disable') log.warn(fields, 'webhook disabled');
       else log.info(fields, 'webhook');
+      if (result !== null) meters.posted(result.status, result.ms);
+    },
+
+    probed({ transport, ms, fault }: { transport: string; ms: number; fault: { detail: string } | null }): void {
+      if (fault === null) log.info({ transport, ms }, 'probe');
+      else log.warn({ transport, ms, detail: maskAddresses(fault.detail) }, 'probe');
     },
 
     unsuppressed({ suppression, keyId }: { suppression: Suppression; keyId: string }): void {

@@ -84,7 +84,7 @@ describe('a body', () => {
 });
 
 describe('a URL that cannot be read', () => {
-  it.each(['/v1/emails/%zz', `/v1/emails/${'x'.repeat(300)}`])('is answered like any other fault: %s', async (path) => {
+  it.each(['/v1/emails/%zz', `/v1/emails/${'x'.repeat(600)}`])('is answered like any other fault: %s', async (path) => {
     expect(await postrider.api('GET', path)).toMatchObject({
       headers: { 'content-type': 'application/problem+json' },
       body: { name: 'unreadable_request', status: 400 },

@@ -17,6 +17,7 @@ function build(routes: Routes) {
     rateLimits: { take: unused },
     pressure: { overLine: null },
     newRequestId: () => 'rq_1',
+    isDraining: () => false,
     isStoreTrouble: () => false,
     onBug: () => {},
     report: () => {},

@@ -132,6 +132,7 @@ beforeAll(async () => {
         }),
       },
       pressure: { overLine: null },
+      isDraining: () => false,
       newRequestId: () => 'rq_1',
       isStoreTrouble: (error) => error === trouble,
       onBug: () => {},

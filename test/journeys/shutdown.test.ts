@@ -37,6 +37,42 @@ it('with a message that its server never answers, the process stops after SHUTDO
   await until('the mail to arrive', () => smtp.mails.some(({ parsed }) => parsed.messageId === `<${id}@example.com>`));
 });
 
+it('while it finishes what it has in hand it lives and is not ready, and a second signal ends it at once', async () => {
+  await using redis = await openTestRedis();
+  const reached = Promise.withResolvers<void>();
+  await using stuck = await openSmtpServer({
+    onMessage() {
+      reached.resolve();
+      return 'hold';
+    },
+  });
+  await using api = await startPostrider({ REDIS_URL: redis.url, ROLES: 'api' });
+  await using worker = await startPostrider({
+    REDIS_URL: redis.url,
+    ROLES: 'worker',
+    HEALTH_PORT: '0',
+    SMTP_URL: `smtp://127.0.0.1:${stuck.port}?tls=none`,
+    SHUTDOWN_TIMEOUT: '10m',
+  });
+  const [, health = ''] = await worker.printed(/told at (\S+)\/readyz/);
+  await api.api('POST', '/v1/emails', email);
+  await reached.promise;
+  worker.kill('SIGTERM');
+  await until('it not to be ready', async () => (await fetch(`${health}/readyz`)).status === 503);
+  expect((await fetch(`${health}/livez`)).status).toBe(200);
+
+  let end: number | string | undefined;
+  void worker.ended.then((code) => {
+    end = code;
+  });
+  // Signals in quick succession are one: npm passes a Ctrl-C on that came already.
+  await until('a later signal to end it', () => {
+    worker.kill('SIGTERM');
+    return end !== undefined;
+  });
+  expect(end).toBe(130);
+});
+
 it('with its Redis gone for good, the process stops all the same', async () => {
   await using redis = await openTestRedis();
   await using postrider = await startPostrider({ REDIS_URL: redis.url, SHUTDOWN_TIMEOUT: '500ms' });

@@ -95,7 +95,7 @@ it('what was scheduled before is not sent after; taken off the list, the address
   });
   expect(await api('GET', '/v1/suppressions/bob@example.org')).toMatchObject({ status: 404 });
   await ended(await send({ to: 'bob@example.org' }), 'sent');
-  expect(postrider.output()).toMatch(/unsuppressed[\s\S]*b\*\*\*@example\.org/);
+  expect(postrider.output()).toMatch(/b\*\*\*@example\.org.*unsuppressed/);
 });
 
 it('a sandbox recipient that bounces can be used again', async () => {

@@ -235,6 +235,7 @@ describe('a transport in trouble', () => {
     await Promise.all([one.tend(at), two.tend(at)]);
     await until('it to recover', async () => (await breakerOf('one'))?.kind === 'closed');
     expect(smtp.connections).toBe(before + 1);
+    expect([...one.probes, ...two.probes]).toEqual([null]);
     await one.tend();
     expect(await letGo()).toContain('a');
   });
@@ -250,6 +251,7 @@ describe('a transport in trouble', () => {
       return is?.kind === 'open' && is.cause === 'protocol' && is;
     });
     expect(breaker.reason).toContain('554 5.7.1 Go away');
+    expect(worker.probes).toEqual([expect.stringContaining('554 5.7.1 Go away')]);
   });
 
   it('is probed at once when the plan has another server or login for it; what a former one came to is nothing', async () => {

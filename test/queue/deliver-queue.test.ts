@@ -75,3 +75,31 @@ it('tells where an email is, how many wait, and whether a job lives', async () =
   resolve();
   await until('it to be done', async () => !(await queue.isLive('jb_1')));
 });
+
+it('the oldest job is the one that was added first, in hand or not', async () => {
+  await using stack = new AsyncDisposableStack();
+  const connection = { redis, prefix: '{t}:oldest' };
+  const queue = stack.use(openDeliverQueues(connection)).bulk;
+  expect(await queue.oldestAt()).toBeNull();
+  const addedFrom = Date.now();
+  await queue.add([{ id: 'jb_1', emails: ['em_1'] }]);
+  const first = await queue.oldestAt();
+  expect(first).toBeGreaterThanOrEqual(addedFrom);
+  await until('the clock to move on', () => Date.now() > (first ?? 0));
+  await queue.add([{ id: 'jb_2', emails: ['em_2'] }]);
+  expect(await queue.oldestAt()).toBe(first);
+
+  const held = Promise.withResolvers<{ done: true }>();
+  const taken: string[] = [];
+  const stage = ({ id }: { id: string }) => {
+    taken.push(id);
+    return held.promise;
+  };
+  const stopping = new AbortController().signal;
+  const options = { concurrency: 1, lockMs: 1_000, shutdownTimeoutMs: 5_000, stopping, onTrouble() {}, now: Date.now };
+  stack.use(await openWorker(deliverQueueNames.bulk, stage, connection, options));
+  await until('the first to be in hand', () => taken.includes('jb_1'));
+  expect(await queue.oldestAt()).toBe(first);
+  held.resolve({ done: true });
+  await until('none to be left', async () => (await queue.oldestAt()) === null);
+});

@@ -130,10 +130,16 @@ async function acceptTwice(asked: Parameters<typeof accept>[1], batchHash: strin
       return emails.create(...given);
     },
   };
-  const deps = { emails: repeating, newId, now: () => Date.now() };
+  const told: string[] = [];
+  const report = (accepted: Parameters<Parameters<typeof accept>[0]['report']>[0]) =>
+    told.push(...accepted.emails.map(({ facts }) => facts.id));
+  const deps = { emails: repeating, report, newId, now: () => Date.now() };
   const batchClaim = batchHash === null ? null : { scope: 'batch', bodyHash: batchHash };
-  const accepted = await accept(deps, asked, 'k', { batchClaim, isStrict: false });
+  const accepted = await accept(deps, asked, 'k', { batchClaim, isStrict: false, requestId: 'rq' });
   if (accepted.kind !== 'answered') throw new Error(accepted.kind);
+  expect(told).toEqual(
+    accepted.answers.flatMap((answer) => (answer?.kind === 'accepted' && !answer.isReplay ? [answer.id] : [])),
+  );
   return accepted;
 }
 

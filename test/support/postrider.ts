@@ -28,7 +28,7 @@ export type Postrider = Running & { readonly url: string; readonly api: ApiClien
 export async function startPostrider(env: Env, nodeArgs: readonly string[] = []): Promise<Postrider> {
   const running = startProcess(process.execPath, [...nodeArgs, main], { env: { ...quick, ...env } });
   try {
-    const [, url = ''] = await running.printed(/listening on (\S+)|worker is running/);
+    const [, url = ''] = await running.printed(/listening on ([^\s"]+)|worker is running/);
     return { ...running, url, api: apiClient(url) };
   } catch (error) {
     await running[Symbol.asyncDispose]();

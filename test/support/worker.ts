@@ -39,6 +39,8 @@ export type TestWorker = AsyncDisposable & {
   readonly known: Map<string, TransportState>;
   /** How often it asked to be tended. */
   readonly wakes: number;
+  /** What came of its probes: null where one went well. */
+  readonly probes: readonly (string | null)[];
   /** An email stored now, and one attempt at it. */
   send(given?: object, claim?: () => Promise<boolean>): Promise<Sent>;
   /** The same, with the attempt at another time. */
@@ -61,6 +63,7 @@ export function openTestWorker(redis: Redis, plan: TransportPlan, worker = 'w1',
   const stop = new AbortController();
   const memory = makeMemory();
   let wakes = 0;
+  const probes: (string | null)[] = [];
   const wake = () => {
     wakes += 1;
   };
@@ -83,6 +86,7 @@ export function openTestWorker(redis: Redis, plan: TransportPlan, worker = 'w1',
   return {
     transports,
     known,
+    probes,
     get wakes() {
       return wakes;
     },
@@ -93,11 +97,12 @@ export function openTestWorker(redis: Redis, plan: TransportPlan, worker = 'w1',
       const wait = async (_leastMs: number, mostMs: number) => {
         waitMs = mostMs;
       };
+      const report = ({ fault }: { fault: { detail: string } | null }) => probes.push(fault?.detail ?? null);
       const nudge = { nudge: wake, wait };
       const onTrouble = (_: string, error: unknown) => {
         throw error;
       };
-      const deps = { ...fleet, memory, allotments, nudge, worker, onTrouble, newId, now: () => now };
+      const deps = { ...fleet, memory, allotments, nudge, worker, report, onTrouble, newId, now: () => now };
       await tend(deps, stop.signal);
       return waitMs;
     },

@@ -1,0 +1,111 @@
+/** How much waits in the store and since when, for whoever watches; read in one round trip, whatever waits. */
+import type { Redis } from 'ioredis';
+import type { Lane } from '../domain/lane.ts';
+import { keys } from './keys.ts';
+import { outboxGroup } from './outbox.ts';
+import { script } from './redis.ts';
+
+/** Emails of a lane that wait, and since when one of them has been due (milliseconds since the epoch; null when none is). */
+export type Backlog = { readonly waiting: number; readonly oldestAt: number | null };
+
+export type Stored = {
+  readonly lanes: Readonly<Record<Lane, Backlog>>;
+  /** By transport, as asked for. */
+  readonly parked: readonly Readonly<Record<Lane, number>>[];
+  /** Events that were not yet handed on; null where Redis (before 7) does not count them. */
+  readonly unnotified: number | null;
+  /** Events, or batches of them, that wait for endpoints, and since when one of them has been due. */
+  readonly posts: Backlog;
+};
+
+export type StoredLevels = ReturnType<typeof openLevels>;
+
+/** The first parked emails may be ones that were cancelled: so many are looked at for one that waits. */
+const looksAt = 20;
+
+export function openLevels(redis: Redis) {
+  async function lane(lane: Lane, transports: readonly string[], leaseMs: number, now: number) {
+    const names = [keys.again(lane), keys.due(lane), keys.taken(lane), ...transports.map((t) => keys.parked(t, lane))];
+    const [waiting = 0, oldestAt = '', ...parked] = (await levelsScript(redis, names, [now, leaseMs])) as (
+      | number
+      | string
+    )[];
+    const backlog: Backlog = { waiting: Number(waiting), oldestAt: oldestAt === '' ? null : Number(oldestAt) };
+    return { backlog, parked: parked.map(Number) };
+  }
+
+  return {
+    /** @param leaseMs for which a feeder takes what is due */
+    async read(transports: readonly string[], leaseMs: number, now: number): Promise<Stored> {
+      const [transactional, bulk, unnotified, posts] = await Promise.all([
+        lane('transactional', transports, leaseMs, now),
+        lane('bulk', transports, leaseMs, now),
+        readUnnotified(redis),
+        readPosts(redis, now),
+      ]);
+      const parked = transports.map((_, index) => ({
+        transactional: transactional.parked[index] ?? 0,
+        bulk: bulk.parked[index] ?? 0,
+      }));
+      return { lanes: { transactional: transactional.backlog, bulk: bulk.backlog }, parked, unnotified, posts };
+    },
+  };
+}
+
+/**
+ * KEYS again due taken parked...; ARGV now leaseMs. What a feeder has taken has been due since it was taken at least. What is parked and bears
+ * no mark in `again` any more waits no longer. Answers waiting, oldestAt ('' for none), then how many are parked for each.
+ */
+const levelsScript = script(`
+local now, oldest = tonumber(ARGV[1]), nil
+local function since(at)
+  at = tonumber(at)
+  if at and at <= now and (not oldest or at < oldest) then oldest = at end
+end
+local waiting = redis.call('ZCARD', KEYS[1]) + redis.call('ZCOUNT', KEYS[2], '-inf', ARGV[1])
+for i = 1, 2 do since(redis.call('ZRANGE', KEYS[i], 0, 0, 'WITHSCORES')[2]) end
+for _, taken in ipairs(redis.call('HVALS', KEYS[3])) do
+  local leaseEnd, ids = string.match(taken, '^(%S+) (.*)$')
+  waiting = waiting + select(2, string.gsub(ids, '[^,]+', ''))
+  since(tonumber(leaseEnd) - tonumber(ARGV[2]))
+end
+local answer = {waiting, ''}
+for i = 4, #KEYS do
+  answer[#answer + 1] = redis.call('ZCARD', KEYS[i])
+  local first = redis.call('ZRANGE', KEYS[i], 0, ${looksAt - 1}, 'WITHSCORES')
+  for n = 1, #first, 2 do
+    if redis.call('ZSCORE', KEYS[1], first[n]) then
+      since(first[n + 1])
+      break
+    end
+  end
+end
+if oldest then answer[2] = string.format('%.0f', oldest) end
+return answer`);
+
+/** What is in hand is due again when its lease ends. */
+async function readPosts(redis: Redis, now: number): Promise<Backlog> {
+  const names = (await redis.hkeys(keys.webhooks)).map(keys.posts);
+  const each = await Promise.all(
+    names.map(
+      async (name) => [await redis.zcard(name), (await redis.zrange(name, '0', '0', 'WITHSCORES'))[1]] as const,
+    ),
+  );
+  const due = each.flatMap(([, at]) => (at !== undefined && Number(at) <= now ? [Number(at)] : []));
+  const waiting = each.reduce((sum, [count]) => sum + count, 0);
+  return { waiting, oldestAt: due.length === 0 ? null : Math.min(...due) };
+}
+
+async function readUnnotified(redis: Redis): Promise<number | null> {
+  const groups = await redis.xinfo('GROUPS', keys.outbox).catch((error: Error) => {
+    if (error.message.includes('no such key')) return [];
+    throw error;
+  });
+  for (const fields of groups as (string | number | null)[][]) {
+    const field = (name: string) => (fields.includes(name) ? fields[fields.indexOf(name) + 1] : null);
+    if (field('name') !== outboxGroup) continue;
+    const lag = field('lag') ?? null;
+    return lag === null ? null : Number(field('pending')) + Number(lag);
+  }
+  return null;
+}

@@ -1,0 +1,169 @@
+/** Meters: one function for each measurement, over a registry of their own; what is not counted here is read when it is asked for. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { type Lane, lanes } from '../domain/lane.ts';
+import { type AttemptOutcome, attemptOutcomes } from '../domain/ledger.ts';
+import type { Levels } from '../domain/levels.ts';
+import type { AttemptTrace } from '../domain/outcome.ts';
+import { type RefusalReason, refusalReasons } from '../domain/problem.ts';
+import { type RecipientStatus, recipientStatuses } from '../domain/recipient.ts';
+import { type Metric, type MetricName, metrics } from './metrics.ts';
+
+export type Meters = ReturnType<typeof openMeters>;
+
+/** SMTP connections of this process to one transport, now. */
+export type PoolLevel = { readonly transport: string; readonly open: number; readonly busy: number };
+
+/** Methods that a route may have; whatever else is asked with counts as `other`. */
+const methods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+const postOutcomes = ['delivered', 'refused', 'unanswered'] as const;
+
+type Named<Kind extends Metric['kind']> = {
+  [Name in MetricName]: (typeof metrics)[Name]['kind'] extends Kind ? Name : never;
+}[MetricName];
+
+export function openMeters() {
+  const registry = new Registry();
+  const described = (name: MetricName) => {
+    const { help, labels, buckets }: Metric = metrics[name];
+    return { name, help, labelNames: labels, registers: [registry], ...(buckets && { buckets: [...buckets] }) };
+  };
+  const counter = (name: Named<'counter'>) => new Counter(described(name));
+  const histogram = (name: Named<'histogram'>) => new Histogram(described(name));
+  collectDefaultMetrics({ register: registry, prefix: 'postrider_' });
+
+  const accepted = counter('postrider_accepted_emails_total');
+  const refused = counter('postrider_refused_requests_total');
+  const recipients = counter('postrider_recipients_total');
+  const queueWait = histogram('postrider_queue_wait_seconds');
+  const acceptToSent = histogram('postrider_accept_to_sent_seconds');
+  const phases = histogram('postrider_smtp_phase_seconds');
+  const attempts = counter('postrider_attempts_total');
+  const posts = counter('postrider_webhook_posts_total');
+  const postTime = histogram('postrider_webhook_post_seconds');
+  const requests = counter('postrider_http_requests_total');
+  const requestTime = histogram('postrider_http_request_seconds');
+  const gauges = openGauges(described);
+
+  // A series that begins with its first count hides that count from `rate`.
+  for (const reason of refusalReasons) refused.inc({ reason }, 0);
+  for (const outcome of postOutcomes) posts.inc({ outcome }, 0);
+  for (const lane of lanes) {
+    accepted.inc({ lane }, 0);
+    queueWait.zero({ lane });
+    acceptToSent.zero({ lane });
+    for (const status of recipientStatuses) recipients.inc({ lane, status }, 0);
+  }
+
+  return {
+    request(route: string, method: string, status: number, ms: number): void {
+      requests.inc({ route, method: methods.has(method) ? method : 'other', status }, 1);
+      requestTime.observe({ route }, ms / 1_000);
+    },
+
+    refused(reason: RefusalReason): void {
+      refused.inc({ reason }, 1);
+    },
+
+    accepted(lane: Lane): void {
+      accepted.inc({ lane }, 1);
+    },
+
+    entered(lane: Lane, status: RecipientStatus): void {
+      recipients.inc({ lane, status }, 1);
+    },
+
+    attempt(transport: string, outcome: AttemptOutcome, trace: AttemptTrace | undefined): void {
+      attempts.inc({ transport, outcome }, 1);
+      if (trace === undefined) return;
+      for (const phase of ['connect', 'envelope', 'body'] as const) {
+        const ms = trace.ms[phase];
+        if (ms !== null) phases.observe({ transport, phase }, ms / 1_000);
+      }
+    },
+
+    queueWait(lane: Lane, ms: number): void {
+      queueWait.observe({ lane }, ms / 1_000);
+    },
+
+    acceptToSent(lane: Lane, ms: number): void {
+      acceptToSent.observe({ lane }, ms / 1_000);
+    },
+
+    /** @param status of the answer, 0 for none */
+    posted(status: number, ms: number): void {
+      const outcome: (typeof postOutcomes)[number] =
+        status === 0 ? 'unanswered' : status >= 200 && status < 300 ? 'delivered' : 'refused';
+      posts.inc({ outcome }, 1);
+      postTime.observe(ms / 1_000);
+    },
+
+    watchPools: gauges.watchPools,
+
+    /** Everything as text in Prometheus' format. @param levels null while Redis is away */
+    async render(levels: Levels | null): Promise<string> {
+      for (const { transport } of gauges.show(levels))
+        for (const outcome of attemptOutcomes) attempts.inc({ transport, outcome }, 0);
+      return registry.metrics();
+    },
+  };
+}
+
+/** What is read when it is asked for. */
+function openGauges(described: (name: MetricName) => ConstructorParameters<typeof Gauge>[0]) {
+  const gauge = (name: Named<'gauge'>) => new Gauge(described(name));
+  const up = gauge('postrider_redis_up');
+  const waiting = gauge('postrider_waiting_emails');
+  const oldestWaiting = gauge('postrider_oldest_waiting_seconds');
+  const parked = gauge('postrider_parked_emails');
+  const breakerOpen = gauge('postrider_breaker_open');
+  const paused = gauge('postrider_transport_paused');
+  const unnotified = gauge('postrider_outbox_unnotified_events');
+  const memory = gauge('postrider_redis_memory_bytes');
+  const webhookWaiting = gauge('postrider_webhook_waiting_events');
+  const webhookOldest = gauge('postrider_webhook_oldest_waiting_seconds');
+  const pools = gauge('postrider_pool_connections');
+  let readPools: () => readonly PoolLevel[] = () => [];
+
+  /** A gauge without labels that nothing is known of has no value; `reset` would make it 0. */
+  function set(gauge: Gauge, value: number | null): void {
+    if (value === null) gauge.remove();
+    else gauge.set(value);
+  }
+
+  function showPools(): readonly PoolLevel[] {
+    const levels = readPools();
+    pools.reset();
+    for (const { transport, open, busy } of levels) {
+      pools.set({ transport, state: 'busy' }, busy);
+      pools.set({ transport, state: 'idle' }, Math.max(0, open - busy));
+    }
+    return levels;
+  }
+
+  return {
+    /** The pools of this process; where it has none, none are told of. */
+    watchPools(read: () => readonly PoolLevel[]): void {
+      readPools = read;
+    },
+
+    /** @returns the pools that were shown */
+    show(levels: Levels | null): readonly PoolLevel[] {
+      up.set(levels === null ? 0 : 1);
+      for (const labelled of [waiting, oldestWaiting, parked, breakerOpen, paused]) labelled.reset();
+      for (const lane of levels === null ? [] : lanes) {
+        waiting.set({ lane }, levels?.lanes[lane].waiting ?? 0);
+        oldestWaiting.set({ lane }, (levels?.lanes[lane].oldestMs ?? 0) / 1_000);
+      }
+      for (const { name: transport, isOpen, isPaused, parked: counts } of levels?.transports ?? []) {
+        breakerOpen.set({ transport }, isOpen ? 1 : 0);
+        paused.set({ transport }, isPaused ? 1 : 0);
+        for (const lane of lanes) parked.set({ transport, lane }, counts[lane]);
+      }
+      set(unnotified, levels?.unnotified ?? null);
+      set(memory, levels?.memoryBytes ?? null);
+      set(webhookWaiting, levels?.webhooks.waiting ?? null);
+      set(webhookOldest, levels === null ? null : levels.webhooks.oldestMs / 1_000);
+      return showPools();
+    },
+  };
+}

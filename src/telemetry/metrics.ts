@@ -1,0 +1,145 @@
+/** What /metrics tells: the one list of names, from which meters, the table in the docs and the tests of the chart are made. */
+
+export type Metric = {
+  readonly kind: 'counter' | 'gauge' | 'histogram';
+  /** Their values come from closed sets: lanes, states, the transports of the plan, routes as patterns. Never an id or an address. */
+  readonly labels: readonly string[];
+  readonly help: string;
+  /** Upper bounds of a histogram, in seconds. */
+  readonly buckets?: readonly number[];
+};
+
+const quick = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] as const;
+/** Mail may wait for hours: for a server that is away, a quota, a retry. */
+const patient = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200, 43_200] as const;
+/** RFC 5321 section 4.5.3.2.6: a server may take ten minutes for its last answer. */
+const smtp = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120, 600] as const;
+
+export const metrics = {
+  postrider_accepted_emails_total: {
+    kind: 'counter',
+    labels: ['lane'],
+    help: 'Emails that were answered 202 and are stored; a repeat under its Idempotency-Key counts once.',
+  },
+  postrider_refused_requests_total: {
+    kind: 'counter',
+    labels: ['reason'],
+    help: 'Requests that were answered with a problem, by its name; of 503, `back_pressure` (too much waits, or Redis is nearly full) and `redis_away` have names of their own.',
+  },
+  postrider_recipients_total: {
+    kind: 'counter',
+    labels: ['lane', 'status'],
+    help: 'Recipients that came into a state: the ledger. What `scheduled` and `queued` took in at accept is what the final states give out in the end.',
+  },
+  postrider_waiting_emails: {
+    kind: 'gauge',
+    labels: ['lane'],
+    help: 'Emails that wait in the whole fleet: due, deferred or parked, but not scheduled for later. A job in the queue counts as one.',
+  },
+  postrider_oldest_waiting_seconds: {
+    kind: 'gauge',
+    labels: ['lane'],
+    help: 'For how long the email has been due that has waited longest, in the whole fleet; parked ones too, but none that is scheduled or deferred to later. 0 when none waits.',
+  },
+  postrider_parked_emails: {
+    kind: 'gauge',
+    labels: ['transport', 'lane'],
+    help: 'Emails that are due while no transport of their route can take them, by the one they wait for, in the whole fleet.',
+  },
+  postrider_queue_wait_seconds: {
+    kind: 'histogram',
+    labels: ['lane'],
+    help: 'From when an email was due to when a server was spoken to about it: queue, rates and connections.',
+    buckets: patient,
+  },
+  postrider_accept_to_sent_seconds: {
+    kind: 'histogram',
+    labels: ['lane'],
+    help: 'From accept, or the time it was scheduled for, to the 250 of the next hop.',
+    buckets: patient,
+  },
+  postrider_smtp_phase_seconds: {
+    kind: 'histogram',
+    labels: ['transport', 'phase'],
+    help: 'What each phase of an attempt took: `connect` (with TLS and login, where it opened the connection), `envelope`, `body` (to the last reply).',
+    buckets: smtp,
+  },
+  postrider_attempts_total: {
+    kind: 'counter',
+    labels: ['transport', 'outcome'],
+    help: 'Attempts at an email: `sent` to at least one recipient, else `deferred` or `bounced`; `unknown`, `transport_fault` (nobody’s attempt is burnt) or `undeliverable`.',
+  },
+  postrider_pool_connections: {
+    kind: 'gauge',
+    labels: ['transport', 'state'],
+    help: 'SMTP connections of this process that are logged in: `busy` with a message, or `idle`.',
+  },
+  postrider_breaker_open: {
+    kind: 'gauge',
+    labels: ['transport'],
+    help: '1 while a transport is out of service because it refuses the connection, TLS or the login.',
+  },
+  postrider_transport_paused: {
+    kind: 'gauge',
+    labels: ['transport'],
+    help: '1 while a transport is paused by hand.',
+  },
+  postrider_webhook_posts_total: {
+    kind: 'counter',
+    labels: ['outcome'],
+    help: 'POSTs to webhook endpoints: `delivered` (2xx), `refused` (any other answer) or `unanswered`.',
+  },
+  postrider_webhook_post_seconds: {
+    kind: 'histogram',
+    labels: [],
+    help: 'What a POST to a webhook endpoint took.',
+    buckets: quick,
+  },
+  postrider_webhook_waiting_events: {
+    kind: 'gauge',
+    labels: [],
+    help: 'Events that wait to be posted to an endpoint, in the whole fleet; one that waits for two endpoints counts twice.',
+  },
+  postrider_webhook_oldest_waiting_seconds: {
+    kind: 'gauge',
+    labels: [],
+    help: 'Age of the oldest event that waits to be posted to an endpoint, in the whole fleet; 0 when none waits.',
+  },
+  postrider_outbox_unnotified_events: {
+    kind: 'gauge',
+    labels: [],
+    help: 'Events that are stored and were not yet handed to the endpoints that want them, in the whole fleet.',
+  },
+  postrider_redis_memory_bytes: {
+    kind: 'gauge',
+    labels: [],
+    help: 'Memory that Redis uses (`used_memory`).',
+  },
+  postrider_http_requests_total: {
+    kind: 'counter',
+    labels: ['route', 'method', 'status'],
+    help: 'Requests that were answered; the route is its pattern, or `unknown`.',
+  },
+  postrider_http_request_seconds: {
+    kind: 'histogram',
+    labels: ['route'],
+    help: 'From the head of a request to the end of its answer; a live event stream counts when it ends.',
+    buckets: quick,
+  },
+  postrider_redis_up: {
+    kind: 'gauge',
+    labels: [],
+    help: '1 while Redis answers. While it does not, what it would tell is left out.',
+  },
+} as const satisfies Readonly<Record<string, Metric>>;
+
+export type MetricName = keyof typeof metrics;
+
+/** The table of metrics in the documents. */
+export function metricsTable(): string {
+  const rows = Object.entries(metrics).map(([name, { kind, labels, help }]: [string, Metric]) => {
+    const listed = labels.map((label) => `\`${label}\``).join(', ');
+    return `| \`${name}\` | ${kind} | ${listed} | ${help} |`;
+  });
+  return ['| metric | kind | labels | what it tells |', '|---|---|---|---|', ...rows].join('\n');
+}

@@ -1,0 +1,95 @@
+/** How much waits in the store and since when: what is due, taken or parked, but nothing that is for later. */
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { openBudgets } from '../../src/store/budgets.ts';
+import { openDue } from '../../src/store/due.ts';
+import { keys } from '../../src/store/keys.ts';
+import { openLevels, type StoredLevels } from '../../src/store/levels.ts';
+import { openOutbox } from '../../src/store/outbox.ts';
+import { openTestRedis } from '../support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+let levels: StoredLevels;
+const connect = (url: string) => opened.adopt(new Redis(url), (client) => client.disconnect());
+let connectAgain: () => Redis;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  connectAgain = () => connect(server.url.slice('unix://'.length));
+  redis = connectAgain();
+  levels = openLevels(redis);
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(() => redis.flushall());
+
+const leaseMs = 1_000;
+const bulkAt = async (now: number) => (await levels.read(['a'], leaseMs, now)).lanes.bulk;
+
+it('while nothing waits there is no oldest', async () => {
+  expect(await levels.read(['a'], leaseMs, 40)).toEqual({
+    lanes: { transactional: { waiting: 0, oldestAt: null }, bulk: { waiting: 0, oldestAt: null } },
+    parked: [{ transactional: 0, bulk: 0 }],
+    unnotified: null,
+    posts: { waiting: 0, oldestAt: null },
+  });
+});
+
+it('what waits for endpoints is counted over all of them, since when one has been due, and not what comes again later', async () => {
+  await redis.hset(keys.webhooks, { wh_a: '{}', wh_b: '{}' });
+  await redis.zadd(keys.posts('wh_a'), 100, '1-0', 200, '2-0');
+  expect((await levels.read([], leaseMs, 40)).posts).toEqual({ waiting: 2, oldestAt: null });
+  await redis.zadd(keys.posts('wh_b'), 30, '1-0');
+  await redis.zadd(keys.posts('wh_gone'), 1, '1-0');
+  expect((await levels.read([], leaseMs, 40)).posts).toEqual({ waiting: 3, oldestAt: 30 });
+  expect((await levels.read([], leaseMs, 150)).posts).toEqual({ waiting: 3, oldestAt: 30 });
+});
+
+it('the oldest is the one that has been due longest, new or come again, and each lane has its own', async () => {
+  await redis.zadd(keys.due('bulk'), 20, 'a');
+  await redis.zadd(keys.again('bulk'), 10, 'b');
+  await redis.zadd(keys.due('transactional'), 30, 'c');
+  const { lanes } = await levels.read([], leaseMs, 40);
+  expect(lanes).toEqual({
+    transactional: { waiting: 1, oldestAt: 30 },
+    bulk: { waiting: 2, oldestAt: 10 },
+  });
+});
+
+it('what is scheduled for later neither waits nor is old, and what is deferred to later only waits', async () => {
+  await redis.zadd(keys.due('bulk'), 50, 'scheduled');
+  expect(await bulkAt(40)).toEqual({ waiting: 0, oldestAt: null });
+  await redis.zadd(keys.again('bulk'), 50, 'deferred');
+  expect(await bulkAt(40)).toEqual({ waiting: 1, oldestAt: null });
+});
+
+it('what a feeder has taken waits since then', async () => {
+  await redis.zadd(keys.due('bulk'), 10, 'a', 20, 'b');
+  await openDue(redis).take('bulk', 'take', leaseMs, 10, 40);
+  expect(await bulkAt(100)).toEqual({ waiting: 2, oldestAt: 40 });
+});
+
+it('what is parked has waited since it was due, unless it was cancelled', async () => {
+  const emails = [10, 20].map((dueAt) => ({ id: `em_${dueAt}`, lane: 'bulk' as const, dueAt, endsAt: 9_000 }));
+  await openBudgets(redis).park('a', emails, 30);
+  const read = await levels.read(['b', 'a'], leaseMs, 40);
+  expect(read.lanes.bulk).toEqual({ waiting: 2, oldestAt: 10 });
+  expect(read.parked).toEqual([
+    { transactional: 0, bulk: 0 },
+    { transactional: 0, bulk: 2 },
+  ]);
+  await redis.zrem(keys.again('bulk'), 'em_10');
+  expect((await levels.read(['b', 'a'], leaseMs, 40)).lanes.bulk).toEqual({ waiting: 1, oldestAt: 20 });
+});
+
+it('an event counts until it is acknowledged', async () => {
+  const unnotified = async () => (await levels.read([], leaseMs, 40)).unnotified;
+  await using outbox = await openOutbox(redis, connectAgain(), 'w', 60_000);
+  await redis.xadd(keys.outbox, '*', 'event', '{}');
+  await redis.xadd(keys.outbox, '*', 'event', '{}');
+  const stop = new AbortController().signal;
+  expect(await unnotified()).toBe(2);
+  const taken = await outbox.next(1, stop);
+  expect(await unnotified()).toBe(2);
+  await outbox.acknowledge(taken);
+  expect(await unnotified()).toBe(1);
+});

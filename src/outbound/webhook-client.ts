@@ -43,6 +43,8 @@ export function openWebhookClient(options: { allowPrivateNetworks: boolean; dead
           retryAfter: oneOf(answer.headers['retry-after']),
         };
       } catch (error) {
+        const isLate = error instanceof DOMException && error.name === 'TimeoutError';
+        if (isLate) return { ...noAnswer, detail: `no answer within ${deadlineMs / 1_000} s`, ms: ms() };
         const isPrivate = error instanceof PrivateNetworkError;
         const why = isPrivate ? ', which WEBHOOK_ALLOW_PRIVATE_NETWORKS does not allow' : '';
         return { ...noAnswer, detail: `${describeTrouble(error)}${why}`, ms: ms() };

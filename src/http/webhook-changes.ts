@@ -19,7 +19,7 @@ import { webhookConfig as config, findWebhook, refuseWebhook } from './webhooks.
 
 type Deps = {
   webhooks: Pick<Webhooks, 'get' | 'change'>;
-  posts: Pick<Posts, 'failingSince' | 'drop'>;
+  posts: Pick<Posts, 'failingSince' | 'drop' | 'renew'>;
   rehearse(webhook: Webhook): Promise<Rehearsal>;
   entropy(bytes: number): Uint8Array;
   now(): number;
@@ -49,7 +49,7 @@ export function webhookChangeRoutes(deps: Deps): Routes {
         operationId: 'updateWebhook',
         summary: 'Change a webhook endpoint',
         description:
-          'Where it is, what it is told of, and whether it is told at all. Enabling one again does not send what it missed: replay that.',
+          'Where it is, what it is told of, and whether it is told at all. Enabling one again does not send what it missed: replay that. One that is moved gets what waits for it at its new URL at once.',
         tags,
         params: webhookParams,
         body: webhookChanges,
@@ -57,14 +57,16 @@ export function webhookChangeRoutes(deps: Deps): Routes {
         'x-examples': missingWebhook,
       },
       handler: async ({ params: { id }, body }) => {
-        let before: Webhook | null = null;
+        const before: Webhook[] = [];
         const webhook = await deps.webhooks.change(id, (was) => {
-          before = was;
+          before.push(was);
           return { webhook: changedWebhook(was, body) ?? tooMany() };
         });
         if (webhook === null) refuseWebhook(id);
-        // Disabled it waits for nothing any more, and enabled it begins anew.
-        if (webhook.status !== (before as Webhook | null)?.status) await deps.posts.drop(id);
+        const was = before.at(-1);
+        // Disabled it waits for nothing any more, and enabled it begins anew. How it fared where it was says nothing of where it is.
+        if (webhook.status !== was?.status) await deps.posts.drop(id);
+        else if (webhook.endpoint !== was.endpoint) await deps.posts.renew(id, deps.now());
         const [failingSince = null] = await deps.posts.failingSince([id]);
         return webhookViewOf(webhook, failingSince, deps.now());
       },

@@ -47,7 +47,8 @@ export async function post(deps: PostDeps, webhook: Webhook, taken: Parcel): Pro
   const at = deps.now();
   const result = await deps.client.post(webhook.endpoint, requestHeaders(webhook, webhookId, body, at), body);
   const attempt = roundOf(before) + 1;
-  const decision = decidePost(result, { attempt, now: deps.now(), rand: deps.rand() }, taken.health, deps.policy);
+  const decided = decidePost(result, { attempt, now: deps.now(), rand: deps.rand() }, taken.health, deps.policy);
+  const decision = decided.kind === 'disable' ? await disable(deps, webhook, decided) : decided;
   const types = [...new Set(events.map(({ payload }) => payload.type))];
   const delivery = tried(before ?? newDelivery(parcel, webhookId, types), at, result, decision);
   await settle(deps, webhook, taken, { delivery, result, decision });
@@ -58,7 +59,6 @@ type Settled = { readonly delivery: Delivery; readonly result: PostResult; reado
 async function settle(deps: PostDeps, webhook: Webhook, taken: Parcel, { delivery, result, decision }: Settled) {
   const { health, leaseEnd } = taken;
   const now = deps.now();
-  if (decision.kind === 'disable') await disable(deps, webhook, decision.reason);
   const isUp = decision.kind === 'delivered';
   const posted = {
     ...{ delivery, leaseEnd },
@@ -72,10 +72,19 @@ async function settle(deps: PostDeps, webhook: Webhook, taken: Parcel, { deliver
   if (isOurs) deps.report({ webhook, delivery, result, decision: decision.kind });
 }
 
-/** First of all, and with its event: should this process die right after, what waits is dropped by whoever looks at the endpoint next. */
-async function disable(deps: PostDeps, webhook: Webhook, reason: 'gone' | 'failing'): Promise<void> {
+type Disabling = Extract<PostDecision, { kind: 'disable' }>;
+
+/**
+ * First of all, and with its event: should this process die right after, what waits is dropped by whoever looks at the endpoint next. An endpoint
+ * that was moved meanwhile is not judged by what came from where it was: the parcel goes to where it is.
+ */
+async function disable(deps: PostDeps, { id, endpoint }: Webhook, decision: Disabling): Promise<PostDecision> {
   const event = { id: deps.newId('ev'), at: deps.now() };
-  await deps.webhooks.change(webhook.id, (was) => disabledWebhook(was, reason, event));
+  const isThere = (webhook: Webhook) => webhook.endpoint === endpoint;
+  const is = await deps.webhooks.change(id, (was) =>
+    isThere(was) ? disabledWebhook(was, decision.reason, event) : null,
+  );
+  return is === null || isThere(is) ? decision : { kind: 'again', at: deps.now(), holdUntil: null };
 }
 
 /** Its events are past their retention: that is said, and nothing is posted. */

@@ -111,6 +111,11 @@ export function openPosts(redis: Redis) {
       await dropScript(redis, [...fourOf(id), pending, failed], [id]);
     },
 
+    /** Forgets how an endpoint fared, and lets it have what waits: it was moved. */
+    async renew(id: string, now: number): Promise<void> {
+      await redis.multi().del(keys.health(id)).zadd(keys.postsDue, 'XX', 'LT', now, id).exec();
+    },
+
     /** Forgets all of an endpoint that is gone. */
     async forget(id: string): Promise<void> {
       const write = redis.multi();

@@ -82,6 +82,19 @@ describe('an endpoint', () => {
     expect(await redis.zcard(keys.posts(id))).toBe(0);
   });
 
+  it('that is moved begins anew: it need not wait for what its old place did, nor answer for it', async () => {
+    const { id } = await make();
+    const health = { failures: 9, failingSince: 1_764_000_000_000, restUntil: Date.now() + 3_600_000 };
+    await redis.hset(keys.health(id), health);
+    await redis.zadd(keys.postsDue, health.restUntil, id);
+    await patch(id, { description: 'As it was' });
+    expect(await redis.hlen(keys.health(id))).toBe(3);
+    const { body } = await patch(id, { endpoint: 'https://app.example.com/moved' });
+    expect(body).toMatchObject({ failing_since: null });
+    expect(Number(await redis.zscore(keys.postsDue, id))).toBeLessThanOrEqual(Date.now());
+    await postrider.api('DELETE', `/v1/webhooks/${id}`);
+  });
+
   it('that was stored before it had more than an endpoint and events is read as it was', async () => {
     const id = 'wh_00000000000000000000000000';
     const secret = seal('whsec_b2xk', Buffer.from(testSecretKey, 'hex'), Buffer.alloc(12));

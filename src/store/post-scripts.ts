@@ -38,9 +38,10 @@ end
 return 1`);
 
 /**
- * Takes parcels that are due, the longest due first, under a lease. KEYS posts posting health postsDue; ARGV id now leaseEnd limit, most in
- * hand in the whole fleet, failures from which that is one, events of a batch (0 for none), longest wait of a batch, mark of a batch.
- * Answers failures, failingSince, then the parcels.
+ * Takes parcels that are due, the longest due first, under a lease. KEYS posts posting health postsDue pending failed; ARGV id now leaseEnd
+ * limit, most in hand in the whole fleet, failures from which that is one, events of a batch (0 for none), longest wait of a batch, mark of a
+ * batch. Answers failures, failingSince, then the parcels. What was tried before its endpoint took batches goes on in one, and has failed as
+ * the delivery it was.
  */
 export const takeScript = script(`${index}
 local id, now, leaseEnd = ARGV[1], tonumber(ARGV[2]), ARGV[3]
@@ -68,7 +69,7 @@ elseif room > 0 then
       take(due[i])
     end
   end
-  local from = 1
+  local from, isTried = 1, #places > 0 and redis.call('EXISTS', KEYS[5]) == 1
   while room > 0 and from <= #places do
     local to = math.min(#places, from + size - 1)
     if to - from + 1 < size and since[from] + waitMs > now then
@@ -76,6 +77,10 @@ elseif room > 0 then
       break
     end
     redis.call('ZREM', KEYS[1], unpack(places, from, to))
+    for i = from, isTried and to or 0 do
+      local delivery = 'dl_' .. string.gsub(places[i], '%-', '_')
+      if redis.call('ZREM', KEYS[5], delivery) == 1 then redis.call('ZADD', KEYS[6], now, delivery) end
+    end
     take(mark .. table.concat(places, ',', from, to))
     from = to + 1
   end

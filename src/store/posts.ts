@@ -83,7 +83,9 @@ export function openPosts(redis: Redis) {
       const leaseEnd = Math.round(now + leaseMs);
       const most = batch === null ? mostInHand : mostBatchesInHand;
       const args = [id, now, leaseEnd, limit, most, probingAfter, batch?.maxEvents ?? 0, batch?.maxWaitMs ?? 0];
-      const [failures, since, ...parcels] = (await takeScript(redis, fourOf(id), [...args, batchMark])) as string[];
+      const [pending = '', , failed = ''] = byStatus(id);
+      const taken = await takeScript(redis, [...fourOf(id), pending, failed], [...args, batchMark]);
+      const [failures, since, ...parcels] = taken as string[];
       return { parcels, leaseEnd, health: { failures: Number(failures), failingSince: since ? Number(since) : null } };
     },
 

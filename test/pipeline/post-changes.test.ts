@@ -1,7 +1,7 @@
 /** An endpoint that is changed while something waits for it or is under way, over a real Redis and real sockets. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { openConsumer } from '../support/consumer.ts';
-import { openPosting, type Posting } from '../support/posting.ts';
+import { minute, openPosting, type Posting } from '../support/posting.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
@@ -36,5 +36,29 @@ describe('an endpoint', () => {
     await Promise.all(line.rounds.values());
     expect(after.ids()).toEqual(ids);
     expect(await line.webhooks.get(id)).toMatchObject({ status: 'enabled', endpoint: after.url });
+  });
+
+  it('that comes to take batches gets in one what was tried by itself, and no delivery is left that would never end', async () => {
+    let status = 500;
+    await using consumer = await openConsumer(() => ({ status }));
+    const { id } = await line.addWebhook({ endpoint: consumer.url });
+    const ids = await line.emit(3);
+    await line.notifyAll();
+    await line.forwardAll();
+    await line.webhooks.change(id, (was) => ({ webhook: { ...was, batch: { maxEvents: 10, maxWaitMs: 0 } } }));
+    status = 204;
+    line.pass(minute);
+    await line.forwardAll();
+    const told = consumer.calls
+      .slice(3)
+      .flatMap(({ body }) => JSON.parse(body).map((event: { id: string }) => event.id));
+    expect(told.toSorted()).toEqual(ids.toSorted());
+    const listed = async (of: 'pending' | 'failed') =>
+      (await line.deliveries.page(id, { status: of, limit: 10 })).page.map(({ webhookId, nextAt }) => [
+        webhookId,
+        nextAt,
+      ]);
+    expect(await listed('pending')).toEqual([]);
+    expect((await listed('failed')).toSorted()).toEqual(ids.map((event) => [event, null]).toSorted());
   });
 });

@@ -73,7 +73,8 @@ elseif room > 0 then
   while room > 0 and from <= #places do
     local to = math.min(#places, from + size - 1)
     if to - from + 1 < size and since[from] + waitMs > now then
-      ready = since[from] + waitMs
+      local later = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[2], '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+      ready = math.min(since[from] + waitMs, tonumber(later or '+inf'))
       break
     end
     redis.call('ZREM', KEYS[1], unpack(places, from, to))

@@ -143,6 +143,20 @@ describe('a batch', () => {
     expect(again.parcels).toHaveLength(2);
   });
 
+  it('that comes again does not wait for one that is not full', async () => {
+    const slow = { id: 'wh_1', batch: { maxEvents: 4, maxWaitMs: 60_000 } };
+    await wait(4);
+    const { parcels, leaseEnd } = await take(slow);
+    const again = { status: 'pending', nextAt: now + 5_000, endpoint: 'down' } as const;
+    await posts.settle('wh_1', settled(parcels[0] ?? '', leaseEnd, again), now);
+    await wait(1, 4);
+    expect((await take(slow, now + 1)).parcels).toEqual([]);
+    expect(await posts.due(now + 1, 1)).toMatchObject({ nextAt: now + 5_000 });
+    expect((await take(slow, now + 5_000)).parcels).toEqual(parcels);
+    await posts.settle('wh_1', settled(parcels[0] ?? '', now + 5_000 + leaseMs, {}), now + 5_000);
+    expect((await take(slow, now + 60_000)).parcels).toEqual([`batch:${place(4)}`]);
+  });
+
   it('is one of four in hand at most', async () => {
     await wait(100);
     expect((await take(batched)).parcels).toHaveLength(4);

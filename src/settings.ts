@@ -158,7 +158,7 @@ export const settings = z.object({
   MAX_EVENTS: expects(
     wholeNumber(1_000, 1_000_000_000).prefault('5000000'),
     'a whole number from 1000',
-    'Events kept at most, about 250 bytes each; the oldest go first, but none that webhooks were not yet notified of.',
+    'Events kept at most, about 250 bytes each; the oldest go first, also those that an endpoint which is down still has to get, but none that was not yet handed to its endpoints.',
   ),
   RETENTION_CONTENT: expects(
     duration(0).prefault('1h'),

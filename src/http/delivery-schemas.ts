@@ -71,9 +71,10 @@ export const deliveryDetail = fields
   .extend({
     request: z
       .object({
-        headers: z
-          .record(z.string(), z.string())
-          .meta({ description: 'The headers of the last try, with `***` for what is secret or was made of a secret.' }),
+        headers: z.record(z.string(), z.string()).meta({
+          description:
+            'The headers of the last try, those of your own as they are set by now, with `***` for what is secret or was made of a secret.',
+        }),
         body: z.string().nullable().meta({
           description:
             'The body, made of its events anew; null once one of them is no longer stored (`RETENTION_EVENTS`).',

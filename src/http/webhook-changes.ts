@@ -109,7 +109,7 @@ export function webhookChangeRoutes(deps: Deps): Routes {
         operationId: 'testWebhook',
         summary: 'Try a webhook endpoint',
         description:
-          'POSTs a made-up event to it now, signed as any other, and says what came back: 200 also when that was an error. It takes 15 seconds at most, is not tried again, and changes nothing about the endpoint. Takes no body.',
+          'POSTs a made-up event to it now, signed as any other, and says what came back: 200 also when that was an error. It takes `WEBHOOK_TIMEOUT` (15 seconds) at most, is not tried again, and changes nothing about the endpoint. Takes no body.',
         tags,
         params: webhookParams,
         response: { 200: testResult, ...problemAnswers(400, 404, 413, 415) },

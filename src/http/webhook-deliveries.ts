@@ -54,7 +54,7 @@ export function webhookDeliveryRoutes(deps: Deps): Routes {
         operationId: 'listWebhookDeliveries',
         summary: 'List what went out to an endpoint',
         description:
-          'Newest first. The last 1,000 that went well and the last 1,000 that failed are kept, for as long as events are (`RETENTION_EVENTS`), and all that are to be tried again.',
+          'Newest first. The last 1,000 that went well and the last 1,000 that failed are kept, for as long as events are (`RETENTION_EVENTS`), and all that are to be tried again, of which the 2,000 that were tried last are listed.',
         tags,
         params: webhookParams,
         querystring: listQuery,

@@ -97,7 +97,7 @@ async function lose(deps: PostDeps, webhook: Webhook, taken: Parcel, before: Del
     deps.report({ webhook, delivery, result: null, decision: 'failed' });
 }
 
-const lostReason = 'its events are no longer stored: they were kept for as long as RETENTION_EVENTS says';
+const lostReason = 'its events are no longer stored: they were kept for as long as RETENTION_EVENTS and MAX_EVENTS say';
 
 function newDelivery(parcel: string, webhookId: string, types: readonly EventType[]): Delivery {
   return {

@@ -32,6 +32,11 @@ export async function openTerminal(): Promise<Terminal> {
   const receiver = opening.use(await openReceiver());
   const settings = { DATA_DIR: dir, POSTRIDER_API_KEY: undefined, SECRET_KEY: undefined };
   const postrider = opening.use(await startPostrider(settings));
+  // Killed, it would leave behind the Redis it started.
+  opening.defer(async () => {
+    postrider.kill('SIGTERM');
+    await postrider.ended;
+  });
   const key = (await readFile(join(dir, 'api-key'), 'utf8')).trim();
   const ids = new Map<string, string>();
 

@@ -3,6 +3,7 @@ import { getCACertificates } from 'node:tls';
 import { Agent, type Dispatcher, request } from 'undici';
 import type { Fetched } from '../domain/attachment.ts';
 import type { Lane } from '../domain/lane.ts';
+import { lookUp } from './name-lookup.ts';
 import { describeTrouble } from './network-trouble.ts';
 import { makePlaces, type Places } from './places.ts';
 import { PrivateNetworkError, publicLookup, refusePrivateLiteral } from './private-networks.ts';
@@ -42,7 +43,7 @@ export function openAttachmentClient(options: AttachmentClientOptions): Attachme
       minVersion: 'TLSv1.2',
       rejectUnauthorized: true,
       ...(ca === undefined ? {} : { ca: [...getCACertificates('default'), ca] }),
-      ...(allowPrivateNetworks ? {} : { lookup: publicLookup }),
+      lookup: allowPrivateNetworks ? lookUp : publicLookup,
     },
   });
 

@@ -1,6 +1,7 @@
 /** Keeps requests of ours out of private, loopback, link-local, metadata and other networks that are not the public internet. */
-import { lookup } from 'node:dns';
+import type { lookup } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
+import { lookUp } from './name-lookup.ts';
 
 const networks: readonly [network: string, prefix: number, family: 'ipv4' | 'ipv6'][] = [
   ['0.0.0.0', 8, 'ipv4'], // this network
@@ -71,4 +72,4 @@ export function onlyPublic(resolve: typeof lookup): LookupFunction {
   };
 }
 
-export const publicLookup: LookupFunction = onlyPublic(lookup);
+export const publicLookup: LookupFunction = onlyPublic(lookUp);

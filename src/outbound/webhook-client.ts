@@ -1,6 +1,7 @@
 /** POSTs signed events to endpoints: no redirects, no private networks unless allowed, a deadline, a bound on what is read. */
 import { Agent, type Dispatcher, request } from 'undici';
 import type { PostResult } from '../domain/post.ts';
+import { lookUp } from './name-lookup.ts';
 import { describeTrouble } from './network-trouble.ts';
 import { PrivateNetworkError, publicLookup, refusePrivateLiteral } from './private-networks.ts';
 
@@ -20,7 +21,7 @@ export function openWebhookClient(options: { allowPrivateNetworks: boolean; dead
     connections: null,
     headersTimeout: deadlineMs,
     bodyTimeout: deadlineMs,
-    connect: { timeout: deadlineMs, ...(options.allowPrivateNetworks ? {} : { lookup: publicLookup }) },
+    connect: { timeout: deadlineMs, lookup: options.allowPrivateNetworks ? lookUp : publicLookup },
   });
 
   return {

@@ -15,6 +15,8 @@ export default defineConfig({
           name: 'fast',
           include: ['test/**/*.test.ts'],
           exclude: ['test/chaos/**'],
+          // Four files at a time on two cores: what fails once is run once more, and counted as flaky in the report.
+          retry: 1,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

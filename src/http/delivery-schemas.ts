@@ -55,7 +55,7 @@ const attempt = z.object({
   ms: z.number().min(0).meta({ description: 'How long it took, milliseconds.' }),
   response: z.string().nullable().meta({
     description:
-      'The first 16 KB of the answer to a try that failed; null when none came. Of the last 200 of an endpoint it is kept.',
+      'The first 16 KB of the answer; null when none came or it was empty. The last 200 of an endpoint are kept.',
   }),
 });
 

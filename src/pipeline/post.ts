@@ -65,7 +65,7 @@ async function settle(deps: PostDeps, webhook: Webhook, taken: Parcel, { deliver
     endpoint: isUp ? ('up' as const) : ('down' as const),
     restUntil: now + pauseMs(now - (health.failingSince ?? now)),
     holdUntil: decision.kind === 'again' ? decision.holdUntil : null,
-    answer: isUp ? null : result.body,
+    answer: result.body,
   };
   const isOurs = await deps.posts.settle(webhook.id, posted, now);
   if (decision.kind === 'disable') await deps.posts.drop(webhook.id);

@@ -105,7 +105,7 @@ export function openDeliveries(redis: Redis) {
       return status === undefined ? null : ((await read(webhookId, [{ id, status }]))[0] ?? null);
     },
 
-    /** What came back at each try that failed, by its number from 1; null where nothing is kept. */
+    /** What came back at each try, by its number from 1; null where nothing is kept. */
     async answers(webhookId: string, { id, attempts }: Delivery): Promise<(string | null)[]> {
       const names = Array.from({ length: attempts }, (_, n) => `${id}.${n + 1}`);
       return names.length === 0 ? [] : redis.hmget(keys.answers(webhookId), ...names);

@@ -26,7 +26,7 @@ export type Posted = {
   /** Until when an endpoint that keeps failing is left alone, and until when it is in any case, as it asked for. */
   readonly restUntil: number;
   readonly holdUntil: number | null;
-  /** The answer, where it is worth keeping. */
+  /** What was answered; an empty answer is not kept. */
   readonly answer: string | null;
 };
 

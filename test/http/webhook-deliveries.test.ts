@@ -81,6 +81,12 @@ describe('the log', () => {
     expect(JSON.stringify(body)).not.toMatch(/hunter2|whsec_/);
   });
 
+  it('shows what was answered to a delivery that went well', async () => {
+    const [{ id = '' } = {}] = (await list('?status=success')).data;
+    const { body } = await postrider.api('GET', `/v1/webhooks/${webhook}/deliveries/${id}`);
+    expect(body).toMatchObject({ status: 'success', tries: [{ status: 200, detail: null, response: 'thanks' }] });
+  });
+
   it.each(['deliveries/dl_0_0', 'deliveries/x'])('has no %s', async (path) => {
     expect((await postrider.api('GET', `/v1/webhooks/${webhook}/${path}`)).status).toBe(404);
     expect((await postrider.api('GET', `/v1/webhooks/wh_1/${path}`)).status).toBe(404);

@@ -48,6 +48,8 @@ function start(role: 'api' | 'worker', redis: OwnRedis, smtpPort: number, query 
     SMTP_URL: `smtp://127.0.0.1:${smtpPort}?tls=none&connections=${smtpConnections}&${query}`,
     POSTRIDER_API_KEY: apiKey,
     SECRET_KEY: secretKey,
+    // Bulk mail is given links to unsubscribe with.
+    PUBLIC_URL: 'https://mail.example.com',
     WEBHOOK_ALLOW_PRIVATE_NETWORKS: 'true',
     ...more,
   };

@@ -59,6 +59,3 @@ export function deliveryId(parcel: string): string {
   const place = first.replace('-', '_');
   return isBatch(parcel) ? `dl_${place}_${batchId(parcel).slice('eb_'.length)}` : `dl_${place}`;
 }
-
-/** What is no id of a delivery need not be looked for. */
-export const deliveryIdForm = /^dl_\d{1,15}_\d{1,10}(?:_[\w-]{26})?$/;

@@ -1,5 +1,6 @@
 /** The pages behind a link to unsubscribe: plain, readable by anybody's means, and nothing on them runs or is fetched. */
 import { maskAddress } from '../domain/address.ts';
+import { escapeHtml } from '../domain/escape-html.ts';
 
 export const pageHeaders = {
   'content-type': 'text/html; charset=utf-8',
@@ -59,8 +60,4 @@ ${body}
 </body>
 </html>
 `;
-}
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }

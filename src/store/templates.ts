@@ -6,7 +6,7 @@ import type { Template, TemplateContent, TemplateHead, TemplateUse } from '../do
 import { pack, unpack } from './content.ts';
 import { keys } from './keys.ts';
 import { script } from './redis.ts';
-import type { PageRequest } from './walk.ts';
+import { type Cursor, firstOf, type PageRequest, walk } from './walk.ts';
 
 export type Templates = ReturnType<typeof openTemplates>;
 
@@ -60,6 +60,13 @@ export function openTemplates(redis: Redis) {
     return json === null ? null : JSON.parse(json);
   }
 
+  async function* list(cursor: Cursor, chunkSize: number): AsyncGenerator<TemplateHead> {
+    for await (const ids of walk(redis, keys.templates, cursor, chunkSize)) {
+      // Between the two reads a template may be taken away.
+      for (const head of await Promise.all(ids.map(headOf))) if (head !== null) yield head;
+    }
+  }
+
   async function write(
     was: TemplateHead | null,
     head: TemplateHead,
@@ -101,23 +108,7 @@ export function openTemplates(redis: Redis) {
     },
 
     /** Newest first; `hasMore` looks onwards in the direction of the request. */
-    async page({ limit, after, before }: PageRequest): Promise<{ page: TemplateHead[]; hasMore: boolean }> {
-      const isUpwards = after === undefined && before !== undefined;
-      const ids = isUpwards
-        ? await redis.zrangebylex(keys.templates, `(${before}`, '+', 'LIMIT', 0, limit + 1)
-        : await redis.zrevrangebylex(
-            keys.templates,
-            after === undefined ? '+' : `(${after}`,
-            '-',
-            'LIMIT',
-            0,
-            limit + 1,
-          );
-      const heads = await Promise.all(ids.slice(0, limit).map(headOf));
-      // Between the two reads a template may be taken away.
-      const page = heads.filter((head) => head !== null);
-      return { page: isUpwards ? page.toReversed() : page, hasMore: ids.length > limit };
-    },
+    page: ({ limit, ...cursor }: PageRequest) => firstOf(list(cursor, limit + 1), limit),
 
     /** False when there was none. */
     remove: async (id: string): Promise<boolean> => (await removeScript(redis, namesOf(id), [id])) === 1,

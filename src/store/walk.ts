@@ -1,4 +1,4 @@
-/** Lists that stand in a sorted set as `<id>.<more>`, all scores 0: in the order of their ids, which sort by time. */
+/** Lists that stand in a sorted set as `<id>` or `<id>.<more>`, all scores 0: in the order of their ids, which sort by time. */
 import type { Redis } from 'ioredis';
 
 /** Which part of the list: what is older than `after`, or else what is newer than `before` and next to it. */
@@ -14,7 +14,7 @@ export async function* walk(
   chunkSize: number,
 ): AsyncGenerator<string[]> {
   const isUpwards = after === undefined && before !== undefined;
-  let edge = isUpwards ? `(${before}/` : after === undefined ? '+' : `(${after}.`;
+  let edge = isUpwards ? `(${before}/` : after === undefined ? '+' : `(${after}`;
   for (;;) {
     const entries = isUpwards
       ? await redis.zrangebylex(name, edge, '+', 'LIMIT', 0, chunkSize)

@@ -1,5 +1,6 @@
 /** Liquid as templates have it: no files, no prototypes, known tags and filters, everything counted. */
 import { type Context, Liquid, Parser, type Template, Tokenizer, TokenKind } from 'liquidjs';
+import { escapeHtml } from '../domain/escape-html.ts';
 import type { TemplatePart } from '../domain/template.ts';
 import { setFilters } from './filters.ts';
 import {
@@ -17,7 +18,7 @@ import type { Place } from './plain-text.ts';
 import { quicken, renderTemplates } from './render.ts';
 import { type Path, Scope } from './scope.ts';
 import { innerOf } from './uses.ts';
-import { escapeHtml, operators, textOf } from './values.ts';
+import { operators, textOf } from './values.ts';
 
 /** What would read other templates, or hide tags in a tag. */
 const tagsLeftOut = ['include', 'render', 'layout', 'block', 'liquid', 'tablerow'];

@@ -1,7 +1,8 @@
 /** The filters a template has: those of Liquid whose cost is known, each charged for what it is given before it runs. */
 import { filters as all, type Context, type Liquid } from 'liquidjs';
+import { escapeHtml } from '../domain/escape-html.ts';
 import { charge } from './limits.ts';
-import { escapeHtml, numberOf, textOf } from './values.ts';
+import { numberOf, textOf } from './values.ts';
 
 type FilterOptions = Exclude<(typeof all)[string], (...args: never[]) => unknown>;
 type Handler = FilterOptions['handler'];

@@ -1,5 +1,5 @@
 /** The preheader: text at the top of an HTML letter that mail programs show in their lists, and the letter does not. */
-import { escapeHtml } from './values.ts';
+import { escapeHtml } from '../domain/escape-html.ts';
 
 /** Where its text, rendered already, is found by the HTML. */
 export const preheaderName = 'postrider_preheader';

@@ -17,18 +17,6 @@ export function textOf(value: unknown, context: Context): string {
   return text;
 }
 
-const escapes: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&#34;',
-  "'": '&#39;',
-};
-
-export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => escapes[character] ?? '');
-}
-
 /** A number for what is one or reads as one; else 0, as Liquid has it. */
 export function numberOf(value: unknown): number {
   const plain: unknown = toValue(value);

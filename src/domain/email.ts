@@ -43,6 +43,8 @@ export type EmailFacts = {
   readonly dsn: Dsn | null;
   /** What its content was made of; null for one that was given whole. */
   readonly template: TemplateUse | null;
+  /** The campaign it is part of. */
+  readonly campaignId: string | null;
 };
 
 /** What moves; replaced as a whole by one commit. */
@@ -154,6 +156,7 @@ export function acceptEmail(request: EmailRequest, given: { id: string; keyId: s
       onUnknown: request.on_unknown ?? 'retry',
       dsn: request.dsn ?? null,
       template: request.template ?? null,
+      campaignId: null,
     },
     state: {
       recipients,

@@ -1,5 +1,5 @@
 /** A made-up event of each kind, for an endpoint to be tried with; marked as a test in its data. */
-import { type EventPayload, type EventType, emailEventTypes, eventPayload } from './event.ts';
+import { campaignEventTypes, type EventPayload, type EventType, emailEventTypes, eventPayload } from './event.ts';
 
 const reply = { code: 250, enhanced: '2.0.0', reply: '250 2.0.0 Ok: queued as 4ZyXwV' };
 const refusal = { code: 550, enhanced: '5.1.1', reply: '550 5.1.1 No such user here' };
@@ -11,6 +11,7 @@ export function sampleEvent(type: EventType, at: number): EventPayload {
 
 function eventOf(type: EventType, at: number): Parameters<typeof eventPayload>[0] {
   if (isOfEmail(type)) return emailEvent(type, at);
+  if (isOfCampaign(type)) return { id: '', type, at, campaignId: 'cm_00000000000000000000000000' };
   if (type === 'webhook.disabled')
     return { id: '', type, at, webhookId: 'wh_test', endpoint: 'https://app.example.com/hooks/mail', reason: 'gone' };
   const trouble = type === 'transport.degraded' ? ({ reason: 'ECONNREFUSED', cause: 'connect' } as const) : well;
@@ -35,4 +36,8 @@ function emailEvent(type: (typeof emailEventTypes)[number], at: number): Paramet
 
 function isOfEmail(type: EventType): type is (typeof emailEventTypes)[number] {
   return (emailEventTypes as readonly EventType[]).includes(type);
+}
+
+function isOfCampaign(type: EventType): type is (typeof campaignEventTypes)[number] {
+  return (campaignEventTypes as readonly EventType[]).includes(type);
 }

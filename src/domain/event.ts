@@ -29,8 +29,23 @@ export const webhookEventTypes = ['webhook.disabled'] as const;
 
 export type WebhookEventType = (typeof webhookEventTypes)[number];
 
+export const campaignEventTypes = [
+  'campaign.started',
+  'campaign.paused',
+  'campaign.resumed',
+  'campaign.completed',
+  'campaign.canceled',
+] as const;
+
+export type CampaignEventType = (typeof campaignEventTypes)[number];
+
 /** Every type there is: what a webhook can be told of. */
-export const eventTypes = [...emailEventTypes, ...transportEventTypes, ...webhookEventTypes] as const;
+export const eventTypes = [
+  ...emailEventTypes,
+  ...campaignEventTypes,
+  ...transportEventTypes,
+  ...webhookEventTypes,
+] as const;
 
 export type EventType = (typeof eventTypes)[number];
 
@@ -47,6 +62,16 @@ export type EmailEvent = {
   readonly transport: string | null;
   readonly smtp: SmtpReply | null;
   readonly reason: string | null;
+  /** Where it is not that of the email's facts: the letters of a campaign may have a subject each. */
+  readonly subject?: string;
+};
+
+/** What became of a campaign as a whole. */
+export type CampaignEvent = {
+  readonly id: string;
+  readonly type: CampaignEventType;
+  readonly at: number;
+  readonly campaignId: string;
 };
 
 /** A transport as a whole is in trouble, or well again. */
@@ -71,7 +96,7 @@ export type WebhookEvent = {
 };
 
 /** What stands in the outbox. */
-export type OutboxEvent = EmailEvent | TransportEvent | WebhookEvent;
+export type OutboxEvent = EmailEvent | CampaignEvent | TransportEvent | WebhookEvent;
 
 /** The event that tells of a recipient entering a state; null where the state is a passing one. */
 export function eventOf(status: RecipientStatus): EmailEventType | null {
@@ -102,6 +127,7 @@ export function eventPayload(event: OutboxEvent, facts: EmailFacts | null): Even
 
 function dataOf(event: OutboxEvent, facts: EmailFacts | null): EventPayload['data'] {
   if ('emailId' in event) return emailData(event, facts);
+  if ('campaignId' in event) return { campaign_id: event.campaignId };
   return 'transport' in event ? transportData(event) : webhookData(event);
 }
 
@@ -121,10 +147,11 @@ function emailData(event: EmailEvent, facts: EmailFacts | null): EventPayload['d
     message_id: facts === null ? null : `<${facts.messageId}>`,
     from: facts?.from.address ?? null,
     to: event.to,
-    subject: facts?.subject ?? null,
+    subject: event.subject ?? facts?.subject ?? null,
     tags: Object.fromEntries((facts?.tags ?? []).map((tag) => [tag.name, tag.value])),
     metadata: facts?.metadata ?? {},
     external_id: facts?.externalId ?? null,
+    campaign_id: facts?.campaignId ?? null,
     attempt: event.attempt,
     transport: event.transport,
     smtp: event.smtp,

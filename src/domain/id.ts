@@ -3,13 +3,14 @@
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
 const digitOf = new Map([...alphabet].map((character, value) => [character, value]));
 
-export type IdPrefix = 'ak' | 'em' | 'wh' | 'rq' | 'mi' | 'at' | 'ch' | 'jb' | 'ev' | 'sp' | 'tp';
+export type IdPrefix = 'ak' | 'cm' | 'em' | 'wh' | 'rq' | 'mi' | 'at' | 'ch' | 'jb' | 'ev' | 'sp' | 'tp';
 
 /** Bytes of an id without its prefix: 6 of time, 10 of chance. */
 const idLength = 16;
 const ulidLength = 26;
 
 export const emailIdForm = /^em_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
+export const campaignIdForm = /^cm_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
 export const templateIdForm = /^tp_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
 
 /**
@@ -67,4 +68,30 @@ export function timeOfId(id: string): number {
 /** The n-th event of an email. Made of the email's own id, so committing the same event twice cannot make two ids. */
 export function eventId(emailId: string, sequence: number): string {
   return `ev_${emailId.slice(emailId.indexOf('_') + 1)}_${sequence}`;
+}
+
+/** Bytes of an id in which an email of a campaign has its place: the id of the campaign has zeros there. */
+const placeBytes = 3;
+/** Places a campaign can have. */
+export const maxPlaces = 256 ** placeBytes;
+
+/** `cm_…`: as any other id, but for its last bytes, which stay free for the places of its recipients. */
+export function makeCampaignId(nowMs: number, entropy: Uint8Array): string {
+  return campaignIdIn(makeId('cm', nowMs, entropy));
+}
+
+/** The id of the email to the recipient at a place: made of both, so that no email of a million needs a name of its own. */
+export function placeId(campaignId: string, place: number): string {
+  const bytes = idBytes(campaignId);
+  bytes.writeUIntBE(place, idLength - placeBytes, placeBytes);
+  return idFromBytes('em', bytes);
+}
+
+/** Which campaign and place an email id would be of: any id can be read so, and whether there is such a campaign is another question. */
+export function placeIn(emailId: string): { readonly campaignId: string; readonly place: number } {
+  return { campaignId: campaignIdIn(emailId), place: idBytes(emailId).readUIntBE(idLength - placeBytes, placeBytes) };
+}
+
+function campaignIdIn(id: string): string {
+  return idFromBytes('cm', idBytes(id).fill(0, idLength - placeBytes));
 }

@@ -58,6 +58,7 @@ export const emailSummaryView = z
     lane: z.enum(lanes).meta({ description: 'The lane it goes in.' }),
     route: z.string().nullable().meta({ description: 'The route you asked for.' }),
     template: templateUse.nullable().meta({ description: 'The template it was made of; null for one given whole.' }),
+    campaign_id: z.string().nullable().meta({ description: 'The campaign it is part of, `cm_…`; null for none.' }),
     message_id: z.string().meta({ description: 'Its Message-ID, the same in every attempt.' }),
     created_at: time.meta({ description: 'When it was accepted.' }),
     scheduled_at: time.nullable().meta({ description: 'When you asked for it to be sent; null for at once.' }),

@@ -25,6 +25,7 @@ export function summaryOf({ facts, state, handOver }: StoredEmail): z.input<type
     lane: facts.lane,
     route: facts.route,
     template: facts.template,
+    campaign_id: facts.campaignId,
     message_id: `<${facts.messageId}>`,
     created_at: isoOf(facts.createdAt),
     scheduled_at: isoOrNull(state.scheduledAt),

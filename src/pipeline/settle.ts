@@ -55,7 +55,7 @@ export async function settleChange(deps: ChangeDeps, email: StoredEmail, change:
   const decideOn = (current: StoredEmail) => decideChange(current, change, deps.now());
   const suppressions = change.kind === 'unsubscribed' ? [change.suppression] : [];
   const commit = (current: StoredEmail, after: Commit) =>
-    deps.emails.commitChange(current, { ...after, suppressions }, changeId);
+    deps.emails.commitChange(current, { ...after, suppressions }, changeId, deps.now());
   const settled = await commitFirst(deps, email, change, decideOn, commit);
   if (settled === null) return { kind: 'gone' };
   const { decision, email: current } = settled;

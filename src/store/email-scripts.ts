@@ -3,6 +3,7 @@
  * was done changes nothing and is answered as it was the first time.
  */
 import { maxTimelineSteps } from '../domain/timeline.ts';
+import { countMoved } from './campaign-count.ts';
 import { markAgain } from './due.ts';
 import { script } from './redis.ts';
 import { addSuppression } from './suppressions.ts';
@@ -118,14 +119,14 @@ return answer`,
 
 /**
  * Lua: writes an email's new state, its step and its events, when the version is still the one decided upon. ARGV from `at`: version state
- * timeline was is end, number of events, number of suppressions, the events, then field, value and entry of each suppression. `change` is the id
+ * timeline was is end, now, what it was and is counted as in its campaign (empty when that stays), number of events, number of suppressions, the events, then field, value and entry of each suppression. `change` is the id
  * of a change that a caller asked for, or ''. `was` and `is` are postings, empty when the status stays; `end` is its entry in `ended`, empty
  * while it has not ended; an empty timeline counts a transport fault. Steps are numbered without gaps, so that the oldest is known when there
  * are too many.
  */
-const commit = `${addSuppression}
-local function commit(key, at, change)
-  local outbox, index, suppressions, ids, ended = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+const commit = `${addSuppression}${countMoved}
+local function commit(key, campaign, at, change)
+  local outbox, index, suppressions, ids, ended, campaignsDue = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
   local stored = redis.call('HMGET', key, 'version', 'state', 'handOver', 'faults', 'change')
   local version = tonumber(ARGV[at])
   if stored[1] ~= ARGV[at] then
@@ -147,24 +148,25 @@ local function commit(key, at, change)
     redis.call('ZADD', index, 0, ARGV[at + 4])
   end
   if ARGV[at + 5] ~= '' then redis.call('RPUSH', ended, ARGV[at + 5]) end
-  local afterEvents = at + 8 + tonumber(ARGV[at + 6])
-  for i = at + 8, afterEvents - 1 do redis.call('XADD', outbox, '*', 'event', ARGV[i]) end
-  for i = afterEvents, afterEvents + 3 * tonumber(ARGV[at + 7]) - 1, 3 do
+  local afterEvents = at + 11 + tonumber(ARGV[at + 9])
+  for i = at + 11, afterEvents - 1 do redis.call('XADD', outbox, '*', 'event', ARGV[i]) end
+  for i = afterEvents, afterEvents + 3 * tonumber(ARGV[at + 10]) - 1, 3 do
     addSuppression(suppressions, ids, ARGV[i], ARGV[i + 1], ARGV[i + 2])
   end
+  if ARGV[at + 7] ~= '' then countMoved(campaign, outbox, campaignsDue, ARGV[at + 6], ARGV[at + 7], ARGV[at + 8], 1) end
   return true
 end
 `;
 
-/** After attempts. KEYS bell outbox index suppressions suppressionIds ended, then for each email: email again; ARGV now, then for each: id, when it comes again or '', and what `commit` takes. */
+/** After attempts. KEYS bell outbox index suppressions suppressionIds ended campaignsDue, then for each email: email again campaign; ARGV now, then for each: id, when it comes again or '', and what `commit` takes. */
 export const commitScript = script(
   `${markAgain}${commit}
 local answers, at = {}, 2
-for i = 7, #KEYS, 2 do
-  local isDone = commit(KEYS[i], at + 2, '')
+for i = 8, #KEYS, 3 do
+  local isDone = commit(KEYS[i], KEYS[i + 2], at + 2, '')
   if isDone and ARGV[at + 1] ~= '' then markAgain(KEYS[1], KEYS[i + 1], ARGV[1], ARGV[at + 1], ARGV[at]) end
   answers[#answers + 1] = isDone and 1 or 0
-  at = at + 10 + tonumber(ARGV[at + 8]) + 3 * tonumber(ARGV[at + 9])
+  at = at + 13 + tonumber(ARGV[at + 11]) + 3 * tonumber(ARGV[at + 12])
 end
 return answers`,
   'at_once',
@@ -172,19 +174,19 @@ return answers`,
 
 /**
  * For a change that a caller asked for: refused while a hand-over stands, and what comes of it may not be due without its content.
- * KEYS bell outbox index suppressions suppressionIds ended email content due again; ARGV change id, when it is due now or '', and what `commit` takes. Answers `done`,
+ * KEYS bell outbox index suppressions suppressionIds ended campaignsDue email content due again campaign; ARGV change id, when it is due now or '', and what `commit` takes. Answers `done`,
  * `lost` or `content_gone`.
  */
 export const changeScript = script(`${commit}
 local id, dueAt = ARGV[2], ARGV[3]
-if dueAt ~= '' and redis.call('EXISTS', KEYS[8]) == 0 then return 'content_gone' end
-if not commit(KEYS[7], 4, ARGV[1]) then return 'lost' end
-redis.call('HSET', KEYS[7], 'change', ARGV[1])
-redis.call('ZREM', KEYS[10], id)
+if dueAt ~= '' and redis.call('EXISTS', KEYS[9]) == 0 then return 'content_gone' end
+if not commit(KEYS[8], KEYS[12], 4, ARGV[1]) then return 'lost' end
+redis.call('HSET', KEYS[8], 'change', ARGV[1])
+redis.call('ZREM', KEYS[11], id)
 if dueAt == '' then
-  redis.call('ZREM', KEYS[9], id)
+  redis.call('ZREM', KEYS[10], id)
 else
-  redis.call('ZADD', KEYS[9], dueAt, id)
+  redis.call('ZADD', KEYS[10], dueAt, id)
   if redis.call('LLEN', KEYS[1]) == 0 then redis.call('LPUSH', KEYS[1], 1) end
 end
 return 'done'`);

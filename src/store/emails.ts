@@ -1,5 +1,6 @@
 /** Emails as they are remembered: created all or none, claimed for hand-over, changed only by a commit that carries its events. */
 import type { Redis } from 'ioredis';
+import { countOf } from '../domain/campaign.ts';
 import {
   type Content,
   type EmailFacts,
@@ -9,6 +10,7 @@ import {
   hasEnded,
   type LoadedEmail,
   type StoredEmail,
+  statusOf,
 } from '../domain/email.ts';
 import type { EmailEvent } from '../domain/event.ts';
 import { nextDue } from '../domain/recipient.ts';
@@ -119,18 +121,25 @@ export function openEmails(redis: Redis) {
      */
     commit(email: StoredEmail, after: Commit, now: number): Promise<boolean> {
       const { id, lane } = email.facts;
-      const args = [id, nextDue(after.state) ?? '', ...commitArgs(email, after)];
-      return commit({ claim: id, bytes: 0, names: [keys.email(id), keys.again(lane)], now, args });
+      const args = [id, nextDue(after.state) ?? '', ...commitArgs(email, after, now)];
+      return commit({ claim: id, bytes: 0, names: [keys.email(id), keys.again(lane), campaignKey(email)], now, args });
     },
 
     /**
      * The same for a change that a caller asked for: lost also while a hand-over stands. What is due then is fed to the queue anew.
      * @param changeId tells it from another change that comes to the same state
      */
-    async commitChange(email: StoredEmail, after: Commit, changeId: string): Promise<ChangeCommitted> {
+    async commitChange(email: StoredEmail, after: Commit, changeId: string, now: number): Promise<ChangeCommitted> {
       const { id, lane } = email.facts;
-      const names = [...committed, keys.email(id), keys.content(id), keys.due(lane), keys.again(lane)];
-      const args = [changeId, id, nextDue(after.state) ?? '', ...commitArgs(email, after)];
+      const names = [
+        ...committed,
+        keys.email(id),
+        keys.content(id),
+        keys.due(lane),
+        keys.again(lane),
+        campaignKey(email),
+      ];
+      const args = [changeId, id, nextDue(after.state) ?? '', ...commitArgs(email, after, now)];
       return (await changeScript(redis, names, args)) as ChangeCommitted;
     },
   };
@@ -156,7 +165,20 @@ async function claimMembers(redis: Redis, members: readonly ClaimMember[]): Prom
 }
 
 /** What a commit may write beside the email itself. */
-const committed = [keys.bell, keys.outbox, keys.emailIndex, keys.suppressions, keys.suppressionIds, keys.ended];
+const committed = [
+  keys.bell,
+  keys.outbox,
+  keys.emailIndex,
+  keys.suppressions,
+  keys.suppressionIds,
+  keys.ended,
+  keys.campaignsDue,
+];
+
+/** Its own key where it is of no campaign: a place that is not written to. */
+function campaignKey({ facts: { id, campaignId } }: Pick<StoredEmail, 'facts'>): string {
+  return campaignId === null ? keys.email(id) : keys.campaign(campaignId);
+}
 
 type CommitMember = Member & { readonly names: readonly string[]; readonly now: number; readonly args: CommitArgs };
 type CommitArgs = readonly (string | number | Buffer)[];
@@ -181,14 +203,21 @@ export type Commit = {
   readonly suppressions?: readonly Suppression[];
 };
 
-function commitArgs(email: StoredEmail, { state, events, step, suppressions = [] }: Commit): CommitArgs {
+function commitArgs(email: StoredEmail, { state, events, step, suppressions = [] }: Commit, now: number): CommitArgs {
   const [was, is] = movedPosting(email.facts.id, email.state, state) ?? ['', ''];
   const timeline = step === null ? '' : packStep(step);
   const packed = packState(state, email.facts);
   const end =
     step !== null && hasEnded(state) ? packEnd({ id: email.facts.id, at: step.at, version: email.version + 1 }) : '';
   const told = [...events.map(packEvent), ...suppressions.flatMap(packSuppression)];
-  return [email.version, packed, timeline, was, is, end, events.length, suppressions.length, ...told];
+  const counted = movedCount(email, state) ?? ['', ''];
+  return [email.version, packed, timeline, was, is, end, now, ...counted, events.length, suppressions.length, ...told];
+}
+
+/** The fields of its campaign that count it, before and after; null where that is the same, or it is of none. */
+function movedCount({ facts, state: before }: StoredEmail, after: EmailState): readonly [string, string] | null {
+  const [was, is] = [countOf(statusOf(before)), countOf(statusOf(after))];
+  return facts.campaignId === null || was === is ? null : [`n:${was}`, `n:${is}`];
 }
 
 async function readFields(redis: Redis, id: string): Promise<StoredEmail | null> {

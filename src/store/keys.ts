@@ -53,6 +53,27 @@ export const keys = {
   templates: `${prefix}:templates`,
   /** Hash: alias -> id of its template. */
   templateAliases: `${prefix}:template-aliases`,
+  /**
+   * Hash: a campaign's `head` as JSON, `content` packed, `status`, `scheduledAt`, `startedAt`, `endedAt`; `chunks` it has and `cursor`, the
+   * first place nobody took yet; `n:<count>` for each count of its recipients and all of them; `events`, the number of its last event.
+   */
+  campaign: (id: string) => `${prefix}:campaign:${id}`,
+  /** Sorted set, all scores 0: the ids of campaigns. */
+  campaigns: `${prefix}:campaigns`,
+  /** Sorted set of campaigns in which there is something to do, by when. */
+  campaignsDue: `${prefix}:campaigns-due`,
+  /** String: a chunk of a campaign's recipients, packed. */
+  campaignChunk: (id: string, chunk: number) => `${prefix}:campaign:${id}:chunk:${chunk}`,
+  /** String: one byte for each place of a campaign. */
+  campaignMarks: (id: string) => `${prefix}:campaign:${id}:marks`,
+  /** Sorted set of slices that were taken, by when their lease ends: then they are taken again. */
+  campaignSlices: (id: string) => `${prefix}:campaign:${id}:slices`,
+  /** List: what came of the places of a chunk, packed, a group at a time. */
+  campaignOutcomes: (id: string, chunk: number) => `${prefix}:campaign:${id}:outcomes:${chunk}`,
+  /** Set: 64 bits for each address of a bucket, so that nobody is in a campaign twice. */
+  campaignAddresses: (id: string, bucket: number) => `${prefix}:campaign:${id}:addresses:${bucket}`,
+  /** Hash: how far uploads of recipients came, by the Idempotency-Key they came with. */
+  campaignUploads: (id: string) => `${prefix}:campaign:${id}:uploads`,
   /** String: requests of an API key in the present window. */
   rateLimit: (id: string, windowMs: number) => `${prefix}:rate:${id}:${windowMs}`,
   /** Sorted set of what waits to be posted to an endpoint, by when it is due. */

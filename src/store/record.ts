@@ -3,6 +3,7 @@ import { domainOf, type Mailbox } from '../domain/address.ts';
 import { parseReply } from '../domain/classify.ts';
 import type { EmailFacts, EmailState } from '../domain/email.ts';
 import {
+  type CampaignEvent,
   type EmailEvent,
   lastEventName,
   type OutboxEvent,
@@ -35,6 +36,7 @@ const usualFacts = {
   onUnknown: 'retry',
   dsn: null,
   template: null,
+  campaignId: null,
 } as const;
 
 export function packFacts({ id, ...facts }: EmailFacts): string {
@@ -147,14 +149,14 @@ export function packEvent({ id: _, smtp, ...event }: EmailEvent): string {
 }
 
 /** Few and told apart by having no email: kept as it is. */
-export function packPlainEvent(event: TransportEvent | WebhookEvent): string {
+export function packPlainEvent(event: CampaignEvent | TransportEvent | WebhookEvent): string {
   return JSON.stringify(event);
 }
 
 type PackedEmailEvent = Omit<EmailEvent, 'id' | 'smtp'> & { smtp?: string };
 
 export function unpackEvent(json: string): OutboxEvent {
-  const packed: PackedEmailEvent | TransportEvent | WebhookEvent = JSON.parse(json);
+  const packed: PackedEmailEvent | CampaignEvent | TransportEvent | WebhookEvent = JSON.parse(json);
   if (!('emailId' in packed)) return packed;
   const { smtp, ...event } = packed;
   return {

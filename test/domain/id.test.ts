@@ -1,7 +1,18 @@
 /** Ids: they sort as their times do, whether as text or as bytes, and nothing is lost between the two. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { emailIdForm, idBytes, idFromBytes, makeId, timeOfId } from '../../src/domain/id.ts';
+import {
+  campaignIdForm,
+  emailIdForm,
+  idBytes,
+  idFromBytes,
+  makeCampaignId,
+  makeId,
+  maxPlaces,
+  placeId,
+  placeIn,
+  timeOfId,
+} from '../../src/domain/id.ts';
 
 const time = fc.integer({ min: 0, max: 2 ** 48 - 1 });
 const entropy = fc.uint8Array({ minLength: 10, maxLength: 10 });
@@ -25,6 +36,20 @@ it('ids, their bytes and their times have one order', () => {
       const byText = a < b ? -1 : a > b ? 1 : 0;
       expect(idBytes(a).compare(idBytes(b))).toBe(byText);
       if (at !== bt) expect(byText).toBe(at < bt ? -1 : 1);
+    }),
+  );
+});
+
+it('the id of an email of a campaign tells its campaign and its place, and no other place has it', () => {
+  const place = fc.integer({ min: 0, max: maxPlaces - 1 });
+  fc.assert(
+    fc.property(time, entropy, place, (at, chance, place) => {
+      const campaign = makeCampaignId(at, chance);
+      expect(campaign).toMatch(campaignIdForm);
+      const id = placeId(campaign, place);
+      expect(id).toMatch(emailIdForm);
+      expect(placeIn(id)).toEqual({ campaignId: campaign, place });
+      expect(timeOfId(id)).toBe(at);
     }),
   );
 });

@@ -39,9 +39,9 @@ function dueAt(email: StoredEmail, at: number | null): StoredEmail['state'] {
 it('of two changes that come to the same state in the same millisecond one wins; a command sent again wins again', async () => {
   const email = await store(10);
   const after = { state: { ...email.state, since: 11 }, events: [], step };
-  expect(await emails.commitChange(email, after, 'ch_1')).toBe('done');
-  expect(await emails.commitChange(email, after, 'ch_2')).toBe('lost');
-  expect(await emails.commitChange(email, after, 'ch_1')).toBe('done');
+  expect(await emails.commitChange(email, after, 'ch_1', 1_000)).toBe('done');
+  expect(await emails.commitChange(email, after, 'ch_2', 1_000)).toBe('lost');
+  expect(await emails.commitChange(email, after, 'ch_1', 1_000)).toBe('done');
   expect((await emails.timeline(email.facts.id)).steps).toHaveLength(1);
 });
 
@@ -49,7 +49,7 @@ it('a change is refused while a hand-over stands, an outcome is not', async () =
   const email = await store(10);
   await emails.claimHandOver(email, { at: 1, transport: 't', attemptId: 'at_1', job: 'jb_1' });
   const after = { state: email.state, events: [], step };
-  expect(await emails.commitChange(email, after, 'ch_1')).toBe('lost');
+  expect(await emails.commitChange(email, after, 'ch_1', 1_000)).toBe('lost');
   expect(await emails.commit(email, after, 1)).toBe(true);
 });
 
@@ -57,9 +57,9 @@ it('what was changed is fed anew at its own time, and no more once nothing is du
   const email = await store(100);
   const { id } = email.facts;
   expect(await mark(id)).toBe(100);
-  await emails.commitChange(email, { state: dueAt(email, 300), events: [], step }, 'ch_1');
+  await emails.commitChange(email, { state: dueAt(email, 300), events: [], step }, 'ch_1', 1_000);
   expect(await mark(id)).toBe(300);
-  await emails.commitChange({ ...email, version: 2 }, { state: dueAt(email, null), events: [], step }, 'ch_2');
+  await emails.commitChange({ ...email, version: 2 }, { state: dueAt(email, null), events: [], step }, 'ch_2', 1_000);
   expect(await mark(id)).toBeNull();
 });
 

@@ -59,6 +59,7 @@ const facts: fc.Arbitrary<EmailFacts> = fc
     route: maybe(text),
     ttlMs: maybe(time),
     template: maybe(fc.record({ id: text, version: time })),
+    campaignId: maybe(text),
     onUnknown: fc.constantFrom('retry', 'hold'),
     dsn: fc.constantFrom(null, { notify: 'never', return: 'full' }, { notify: ['failure'], return: 'headers' }),
   })

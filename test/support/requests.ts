@@ -52,6 +52,7 @@ export function storedEmail(
     onUnknown: 'retry',
     dsn: null,
     template: null,
+    campaignId: null,
   };
   const state: EmailState = {
     recipients,

@@ -80,6 +80,7 @@ const summary = {
   lane: 'transactional',
   route: null,
   template: null,
+  campaign_id: null,
   message_id: '<em_01kb2m7x4p6q8s0t2v4w6x8y0z@example.com>',
   created_at: '2026-11-24T09:30:00.000Z',
   scheduled_at: null,

@@ -1,0 +1,117 @@
+/** The email to one recipient of a campaign: made of what the campaign remembers, for as long as it has no record of its own. */
+import { domainOf } from './address.ts';
+import type { CampaignHead, CampaignRow, PlaceMark } from './campaign.ts';
+import { parseReply } from './classify.ts';
+import type { Content, EmailFacts, EmailState, StoredEmail } from './email.ts';
+import { eventOf } from './event.ts';
+import { placeId } from './id.ts';
+import type { AttemptTrace } from './outcome.ts';
+import type { Recipient, RecipientStatus } from './recipient.ts';
+import type { Letter } from './template.ts';
+
+/** What stands of one attempt at a place, or of what ended it without one. The last one of a place counts. */
+export type PlaceOutcome = {
+  readonly place: number;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  readonly attempts: number;
+  readonly transport: string | null;
+  /** What the next hop said, as one line. */
+  readonly reply: string | null;
+  readonly reason: string | null;
+  readonly trace: AttemptTrace | null;
+};
+
+/** A recipient at its place, and where it stands. */
+export type Placed = {
+  readonly place: number;
+  readonly row: CampaignRow;
+  readonly mark: PlaceMark;
+  readonly outcome: PlaceOutcome | null;
+};
+
+/** Emails of a campaign are told from when it started; their ids, which sort by time, from when it was made. */
+export type StartedCampaign = { readonly head: CampaignHead; readonly startedAt: number };
+
+/** The number that the first event of such an email has: that it was queued is told of the whole campaign. */
+const queuedSequence = 1;
+
+/** What never changes of an email of this campaign. @param subject as it was rendered; as it was written where nobody knows */
+export function placeFacts(
+  { head, startedAt }: StartedCampaign,
+  place: number,
+  subject: string = head.subject,
+): EmailFacts {
+  const id = placeId(head.id, place);
+  return {
+    id,
+    createdAt: startedAt,
+    keyId: head.keyId,
+    messageId: `${id}@${domainOf(head.from.address)}`,
+    from: head.from,
+    replyTo: head.replyTo,
+    subject,
+    tags: head.tags,
+    metadata: head.metadata,
+    externalId: null,
+    lane: 'bulk',
+    route: head.route,
+    ttlMs: null,
+    onUnknown: head.onUnknown,
+    dsn: null,
+    template: head.template,
+    campaignId: head.id,
+  };
+}
+
+/**
+ * The email as if it stood in a record. Of one that left its place there is a record, which is to be read instead.
+ * @param since from when its age counts
+ */
+export function placeEmail(campaign: StartedCampaign, placed: Placed, subject: string, since: number): StoredEmail {
+  return {
+    facts: placeFacts(campaign, placed.place, subject),
+    state: placeState(placed, since),
+    version: 0,
+    handOver: null,
+  };
+}
+
+function placeState({ row, mark, outcome }: Placed, since: number): EmailState {
+  const status = statusOfMark(mark);
+  const smtp = outcome === null || outcome.reply === null ? null : parseReply(outcome.reply);
+  const recipient: Recipient = {
+    kind: 'to',
+    address: row.address,
+    ...(row.name === undefined ? {} : { name: row.name }),
+    status,
+    attempts: outcome?.attempts ?? 0,
+    smtp,
+    transport: outcome?.transport ?? null,
+    nextAttemptAt: status === 'queued' ? since : null,
+    reason: outcome?.reason ?? null,
+  };
+  return {
+    recipients: [recipient],
+    lastEvent: eventOf(status) ?? 'email.queued',
+    sequence: queuedSequence + eventsUpTo(status),
+    scheduledAt: null,
+    since,
+    expiresAt: null,
+  };
+}
+
+/** What is told of as delivered or complained was told of as sent before. */
+function eventsUpTo(status: RecipientStatus): number {
+  if (status === 'queued') return 0;
+  return status === 'delivered' || status === 'complained' ? 2 : 1;
+}
+
+function statusOfMark(mark: PlaceMark): RecipientStatus {
+  return mark === 'absent' || mark === 'handing' || mark === 'left' ? 'queued' : mark;
+}
+
+/** What is sent of its letter. */
+export function placeContent({ headers }: CampaignHead, { html, text }: Letter): Content {
+  return { html, text, headers, attachments: [] };
+}

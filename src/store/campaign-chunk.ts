@@ -1,0 +1,45 @@
+/** Packs the recipients of a chunk: column by column, as what stands in one column is alike and compresses well, then with deflate. */
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import type { CampaignRow } from '../domain/campaign.ts';
+
+/** `vars` has a column for each variable that any of them has; null where one has it not. */
+type Packed = {
+  readonly to: readonly string[];
+  readonly names?: readonly (string | null)[];
+  readonly vars: Readonly<Record<string, readonly unknown[]>>;
+};
+
+/** Half a millisecond for a chunk: done once for each, and read for each ten slices. */
+const level = 6;
+
+export function packChunk(rows: readonly CampaignRow[]): Buffer {
+  const keys = [...new Set(rows.flatMap(({ variables }) => Object.keys(variables)))];
+  const column = (key: string) =>
+    rows.map(({ variables }) => (Object.hasOwn(variables, key) ? wrapped(variables[key]) : null));
+  const packed: Packed = {
+    to: rows.map(({ address }) => address),
+    ...(rows.some(({ name }) => name !== undefined) ? { names: rows.map(({ name }) => name ?? null) } : {}),
+    vars: Object.fromEntries(keys.map((key) => [key, column(key)])),
+  };
+  return deflateRawSync(JSON.stringify(packed), { level });
+}
+
+export function unpackChunk(bytes: Buffer): CampaignRow[] {
+  const { to, names, vars }: Packed = JSON.parse(inflateRawSync(bytes).toString());
+  const columns = Object.entries(vars);
+  return to.map((address, place) => {
+    const name = names?.[place] ?? null;
+    const given = columns.filter(([, values]) => values[place] !== null);
+    const variables = Object.fromEntries(given.map(([key, values]) => [key, unwrapped(values[place])]));
+    return { address, ...(name === null ? {} : { name }), variables };
+  });
+}
+
+/** Null stands where a recipient has no such variable, so a null that was given is wrapped, and so is whatever looks as if it were. */
+function wrapped(value: unknown): unknown {
+  return value === null || Array.isArray(value) ? [value] : value;
+}
+
+function unwrapped(value: unknown): unknown {
+  return Array.isArray(value) ? value[0] : value;
+}

@@ -1,0 +1,28 @@
+/** How campaigns are counted: by the very scripts that move their recipients, so that the counts are exact at every moment. */
+
+/**
+ * Lua: `n` recipients of a campaign are counted under `to` from now on, and under `from` no more (both as `n:<count>`). Who moves the last one
+ * that is pending completes the campaign, in the same step. A campaign that is gone is not brought back.
+ */
+export const countMoved = `
+local function tellOfCampaign(campaign, outbox, now, name)
+  local id = string.sub(campaign, -29)
+  local event = 'ev_' .. string.sub(id, 4) .. '_' .. redis.call('HINCRBY', campaign, 'events', 1)
+  redis.call('XADD', outbox, '*', 'event', cjson.encode({id = event, type = 'campaign.' .. name, at = tonumber(now), campaignId = id}))
+end
+local function countMoved(campaign, outbox, due, now, from, to, n)
+  local status = redis.call('HGET', campaign, 'status')
+  if not status or from == to then return end
+  local left = redis.call('HINCRBY', campaign, from, -n)
+  redis.call('HINCRBY', campaign, to, n)
+  if to == 'n:pending' and status == 'completed' then
+    redis.call('HSET', campaign, 'status', 'running')
+    redis.call('HDEL', campaign, 'endedAt')
+    redis.call('ZADD', due, now, string.sub(campaign, -29))
+  elseif from == 'n:pending' and left == 0 and (status == 'running' or status == 'paused') then
+    redis.call('HSET', campaign, 'status', 'completed', 'endedAt', now)
+    redis.call('ZREM', due, string.sub(campaign, -29))
+    tellOfCampaign(campaign, outbox, now, 'completed')
+  end
+end
+`;

@@ -1,11 +1,14 @@
 /** Composes an email into one Buffer (RFC 5322, MIME). Each field is copied by name: a caller's object never reaches a library. */
+import { domainOf } from '../domain/address.ts';
 import { type Content, type EmailFacts, type EmailState, type Files, mailboxesOf } from '../domain/email.ts';
 import { writeMessage } from './message.ts';
+import { makeKnownLines } from './mime-body.ts';
 import { dateHeader, headerLine, mailboxHeader, textHeader } from './mime-headers.ts';
-import { partsOf } from './parts.ts';
+import { type KnownTexts, partsOf } from './parts.ts';
 
 /**
  * @param unsubscribeUrl where its reader unsubscribes (RFC 8058); stands wherever the letter says `{{unsubscribe_url}}`
+ * @param known of the lines of its texts, where many letters have them in common
  * @throws when the message cannot be composed at all, which validation should have prevented
  */
 export async function compose(
@@ -13,6 +16,7 @@ export async function compose(
   content: Content,
   files: Files,
   unsubscribeUrl: string | null = null,
+  known?: KnownTexts,
 ): Promise<Buffer> {
   const { facts, state } = email;
   const headers = [
@@ -24,20 +28,32 @@ export async function compose(
     textHeader('Subject', facts.subject),
     headerLine('Message-ID', `<${facts.messageId}>`),
     dateHeader(facts.createdAt),
-    ...(unsubscribeUrl === null ? [] : listHeaders(content.headers, unsubscribeUrl)),
+    ...(unsubscribeUrl === null ? [] : listHeaders(facts, content.headers, unsubscribeUrl)),
   ];
   const letter = unsubscribeUrl === null ? content : withLink(content, unsubscribeUrl);
   // Each attempt sends the same bytes. Nobody knows an id before its text is accepted, so no text can hold the boundary.
-  return writeMessage(headers.join(''), partsOf(letter, files), facts.id);
+  return writeMessage(headers.join(''), partsOf(letter, files, known), facts.id);
+}
+
+/** The same for many emails whose letters have most of their lines in common, as those of a campaign do: what was worked out of a line is kept. */
+export function makeComposer(): typeof compose {
+  const known = { plain: makeKnownLines(), html: makeKnownLines() };
+  return (email, content, files, unsubscribeUrl) => compose(email, content, files, unsubscribeUrl, known);
 }
 
 /** RFC 2369, RFC 8058 section 3.1; what the caller gave stands. */
-function listHeaders(given: Content['headers'], url: string): string[] {
+function listHeaders({ from, campaignId }: EmailFacts, given: Content['headers'], url: string): string[] {
   const names = new Set(Object.keys(given).map((name) => name.toLowerCase()));
   const list = names.has('list-unsubscribe')
     ? []
     : [headerLine('List-Unsubscribe', `<${url}>`), headerLine('List-Unsubscribe-Post', 'List-Unsubscribe=One-Click')];
-  return [...list, names.has('precedence') ? '' : headerLine('Precedence', 'bulk')];
+  // By which large receivers tell complaints about one campaign from those about another; the last part says who sends.
+  const feedbackId = [...(campaignId === null ? [] : [campaignId]), 'bulk', domainOf(from.address)].join(':');
+  return [
+    ...list,
+    names.has('precedence') ? '' : headerLine('Precedence', 'bulk'),
+    names.has('feedback-id') ? '' : headerLine('Feedback-ID', feedbackId),
+  ];
 }
 
 const link = /\{\{\s{0,9}unsubscribe_url\s{0,9}\}\}/g;

@@ -17,13 +17,89 @@ const octetsPerLine = (maxLine / 4) * 3;
 export function textBody(text: string): Body {
   const octets = Buffer.from(text);
   const survey = surveyText(octets);
-  if (survey.escapes === 0 && survey.longestLine <= maxLine && !/^From /m.test(text)) return sevenBit(text);
+  if (isSevenBit(text, survey)) return sevenBit(text);
   if (isMostlyEscapes(octets, survey)) return base64(Buffer.from(withCrlf(text)));
   return {
     encoding: 'quoted-printable',
     maxOctets: quotedPrintableLimit(octets, survey),
     write: (out, at) => writeQuotedPrintable(octets, out, at),
   };
+}
+
+/** The same for one of many letters that have most of their lines in common: what is known of a line is not worked out again. */
+export function textBodyOf(text: string, known: KnownLines): Body {
+  // Other line breaks than those of nearly all letters are left to the way that knows them all.
+  if (text.includes('\r')) return textBody(text);
+  const lines = known(text.split('\n'));
+  let [octets, escapes, quoted, areSevenBit] = [lines.length - 1, 0, '', true];
+  for (const [n, line] of lines.entries()) {
+    octets += line.octets;
+    escapes += line.escapes;
+    areSevenBit &&= line.isSevenBit;
+    quoted += n === 0 ? line.quoted : `\r\n${line.quoted}`;
+  }
+  if (areSevenBit) return sevenBit(text);
+  if (isMostlyEscapes({ length: octets }, { escapes })) return textBody(text);
+  return {
+    encoding: 'quoted-printable',
+    maxOctets: quoted.length,
+    write: (out, at) => at + out.write(quoted, at, 'latin1'),
+  };
+}
+
+type KnownLine = {
+  readonly text: string;
+  readonly octets: number;
+  readonly escapes: number;
+  readonly isSevenBit: boolean;
+  /** As quoted-printable. */
+  readonly quoted: string;
+};
+/** What is known of the lines of a letter. */
+export type KnownLines = (lines: readonly string[]) => readonly KnownLine[];
+
+/** Lines that are remembered, and characters of them: those of the first letters, among which are all that recur. */
+const maxKnown = 4_000;
+const maxKnownLength = 1024 * 1024;
+
+export function makeKnownLines(): KnownLines {
+  const known = new Map<string, KnownLine>();
+  let length = 0;
+  let last: readonly KnownLine[] = [];
+
+  function find(text: string): KnownLine {
+    const found = known.get(text);
+    if (found !== undefined) return found;
+    const line = workOut(text);
+    if (known.size < maxKnown && length + text.length <= maxKnownLength) {
+      known.set(text, line);
+      length += text.length;
+    }
+    return line;
+  }
+
+  return (lines) => {
+    // Most often it is the line that stood there in the last letter, and to compare two takes less than to look one up.
+    last = lines.map((text, n) => (last[n]?.text === text ? last[n] : find(text)));
+    return last;
+  };
+}
+
+function workOut(line: string): KnownLine {
+  const octets = Buffer.from(line);
+  const survey = surveyText(octets);
+  const out = Buffer.allocUnsafe(quotedPrintableLimit(octets, survey));
+  return {
+    text: line,
+    octets: octets.length,
+    escapes: survey.escapes,
+    isSevenBit: isSevenBit(line, survey),
+    quoted: out.toString('latin1', 0, writeQuotedPrintable(octets, out, 0)),
+  };
+}
+
+function isSevenBit(text: string, { escapes, longestLine }: Survey): boolean {
+  return escapes === 0 && longestLine <= maxLine && !/^From /m.test(text);
 }
 
 /** Octets as they are (RFC 2045 section 6.8). */
@@ -36,7 +112,7 @@ export function base64(octets: Buffer): Body {
 }
 
 /** That base64 takes less than quoted-printable; line breaks of either are left out of account. */
-function isMostlyEscapes({ length }: Buffer, { escapes }: Survey): boolean {
+function isMostlyEscapes({ length }: { length: number }, { escapes }: Pick<Survey, 'escapes'>): boolean {
   return length + 2 * escapes > Math.ceil(length / 3) * 4;
 }
 

@@ -20,8 +20,14 @@ export function mailboxHeader(name: string, mailboxes: readonly Mailbox[]): stri
 
 /** @param at milliseconds */
 export function dateHeader(at: number): string {
-  return headerLine('Date', new Date(at).toUTCString().replace('GMT', '+0000'));
+  const second = Math.floor(at / 1_000);
+  if (second !== lastDate.second)
+    lastDate = { second, line: headerLine('Date', new Date(at).toUTCString().replace('GMT', '+0000')) };
+  return lastDate.line;
 }
+
+/** Many emails in a row have the same one: those of a campaign all do. */
+let lastDate = { second: Number.NaN, line: '' };
 
 /**
  * A header as it stands, folded at spaces where it is long.

@@ -3,13 +3,17 @@ import { detectMimeType, parseHeaderValue } from 'nodemailer/lib/mime-funcs';
 import MimeNode from 'nodemailer/lib/mime-node';
 import type { Attachment, Content, Files } from '../domain/email.ts';
 import type { Leaf, Part } from './message.ts';
-import { base64, textBody } from './mime-body.ts';
+import { base64, type KnownLines, textBody, textBodyOf } from './mime-body.ts';
+
+/** What is known of the lines of each of the two texts. */
+export type KnownTexts = { readonly plain: KnownLines; readonly html: KnownLines };
 
 /**
  * The least nesting that mail clients understand (RFC 2046 section 5.1, RFC 2387): mixed, in it alternative, in it related.
+ * @param known of the lines of its texts, where many letters have them in common
  * @throws when the bytes of an attachment are not among `files`
  */
-export function partsOf({ text, html, attachments }: Content, files: Files): Part {
+export function partsOf({ text, html, attachments }: Content, files: Files, known?: KnownTexts): Part {
   const shown = attachments.some(({ contentId }) => contentId !== null) ? contentIdsIn(html ?? '') : none;
   // Some mail clients hide what belongs to the HTML, so only what the HTML shows is put there.
   const isRelated = ({ contentId }: Attachment) => contentId !== null && shown.has(contentId);
@@ -18,8 +22,8 @@ export function partsOf({ text, html, attachments }: Content, files: Files): Par
   // Alternatives say the same thing: of two invitations only one can be it.
   const invitation = attachments.find((attachment) => invitationType(attachment) !== null);
   const alternatives = [
-    ...(text ? [textOf('plain', text)] : []),
-    ...(html ? [multipart('related; type="text/html"', [textOf('html', html), ...related])] : []),
+    ...(text ? [textOf('plain', text, known?.plain)] : []),
+    ...(html ? [multipart('related; type="text/html"', [textOf('html', html, known?.html), ...related])] : []),
     ...(invitation === undefined ? [] : [alternativeOf(invitation, files)]),
   ];
   if (alternatives.length + attached.length === 0) return textOf('plain', '');
@@ -37,8 +41,9 @@ function multipart(subtype: string, parts: readonly Part[]): Part {
   return parts.length === 1 && first !== undefined ? first : { type: `multipart/${subtype}`, parts };
 }
 
-function textOf(subtype: 'plain' | 'html', text: string): Leaf {
-  return { header: `Content-Type: text/${subtype}; charset=utf-8\r\n`, body: textBody(text) };
+function textOf(subtype: 'plain' | 'html', text: string, known?: KnownLines): Leaf {
+  const body = known === undefined ? textBody(text) : textBodyOf(text, known);
+  return { header: `Content-Type: text/${subtype}; charset=utf-8\r\n`, body };
 }
 
 function fileOf(attachment: Attachment, files: Files): Leaf {

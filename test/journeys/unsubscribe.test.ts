@@ -75,6 +75,7 @@ it('bulk mail to one reader has a link of its own in its headers and in its lett
   expect(parsed.html).toContain(`<a href="${url}">`);
   expect(headerOf(id, 'list-unsubscribe-post')).toBe('List-Unsubscribe-Post: List-Unsubscribe=One-Click');
   expect(headerOf(id, 'precedence')).toBe('Precedence: bulk');
+  expect(headerOf(id, 'feedback-id')).toMatch(/^Feedback-ID: bulk:[\w.-]+$/);
   expect(url).not.toContain('ada');
 });
 

@@ -1,34 +1,62 @@
 /** PATCH /v1/emails/:id, POST …/cancel, POST …/retry: what may still be changed about an accepted email. */
+import type { FastifyReply } from 'fastify';
 import type { z } from 'zod';
 import type { ApiKey } from '../domain/api-key.ts';
 import { type StoredEmail, statusOf } from '../domain/email.ts';
 import { type RequestLimits, rescheduleRequestFor } from '../domain/email-request.ts';
 import type { Change } from '../domain/outcome.ts';
 import type { Changed } from '../pipeline/settle.ts';
-import { emailParams, findEmail } from './email-access.ts';
+import type { Creations } from '../store/creations.ts';
+import type { IdempotencyClaim } from '../store/email-create.ts';
+import { creationHeaders } from './creations.ts';
+import { emailParams, findEmail, keyReused, readClaim } from './email-access.ts';
 import { acceptedView } from './email-schemas.ts';
 import { conflictExamples } from './openapi/problem-examples.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 
 type Deps = {
-  emails: { read(id: string): Promise<StoredEmail | null> };
-  change(email: StoredEmail, asked: Change): Promise<Changed>;
+  emails: { read(id: string): Promise<StoredEmail | null>; lastChange(id: string): Promise<string | null> };
+  change(email: StoredEmail, asked: Change, changeId?: string): Promise<Changed>;
   limits: Pick<RequestLimits, 'now'>;
+  creations: Pick<Creations, 'begin' | 'end' | 'giveUp'>;
+  newId(prefix: 'ch'): string;
 };
+
+type Accepted = z.input<typeof acceptedView>;
 
 const answers = { 200: acceptedView, ...problemAnswers(400, 404, 409, 413, 415) };
 
 export function changeRoutes(deps: Deps): Routes {
   /** @throws ProblemError 404, or 409 with the present state */
-  async function ask(id: string, key: ApiKey, change: Change): Promise<z.input<typeof acceptedView>> {
+  async function ask(id: string, key: ApiKey, change: Change, changeId?: string): Promise<Accepted> {
     const email = await findEmail(deps.emails.read, id, key);
-    const changed = await deps.change(email, change);
+    const changed = await deps.change(email, change, changeId);
     if (changed.kind === 'gone') throw new ProblemError('not_found', `There is no email ${id}`);
     if (changed.kind === 'changed') return { object: 'email', id, status: statusOf(changed.decision.state) };
     const status = changed.email.handOver === null ? statusOf(changed.email.state) : 'sending';
     const detail = `Email ${id} cannot be ${change.kind}: ${changed.refused}. Its status is ${status}.`;
     throw new ProblemError('conflict', detail, undefined, { email_status: status });
+  }
+
+  /** A repeat under the same key is answered as the first one was, and retries nothing that has failed again since. */
+  async function retryOnce(id: string, key: ApiKey, claim: IdempotencyClaim, reply: FastifyReply): Promise<Accepted> {
+    const creation = await deps.creations.begin(claim, { id: deps.newId('ch'), now: deps.limits.now() });
+    if (creation === null) throw keyReused();
+    const { id: changeId, isRepeat, isDone, note } = creation;
+    if (isRepeat) reply.header('idempotent-replayed', 'true');
+    if (isDone) return { object: 'email', id, status: note as Accepted['status'] };
+    // Whoever began it may have died once it was done.
+    if (isRepeat && (await deps.emails.lastChange(id)) === changeId)
+      return { object: 'email', id, status: statusOf((await findEmail(deps.emails.read, id, key)).state) };
+    try {
+      const accepted = await ask(id, key, { kind: 'retried' }, changeId);
+      await deps.creations.end(claim, creation, accepted.status);
+      return accepted;
+    } catch (error) {
+      if (error instanceof ProblemError && !isRepeat) await deps.creations.giveUp(claim);
+      throw error;
+    }
   }
 
   return (app) => {
@@ -76,11 +104,15 @@ export function changeRoutes(deps: Deps): Routes {
         description:
           'Those recipients are queued again, under the same Message-ID and with their full time before them. What was sent, bounced or canceled is left alone. Refused once the content has been dropped, an hour after the email ended unless `RETENTION_CONTENT` says otherwise. Takes no body.',
         tags: ['emails'],
+        headers: creationHeaders,
         params: emailParams,
-        response: answers,
+        response: { ...answers, ...problemAnswers(422) },
         'x-examples': { 409: conflictExamples.retry },
       },
-      handler: ({ params, apiKey }) => ask(params.id, apiKey, { kind: 'retried' }),
+      handler: ({ params: { id }, headers, apiKey }, reply) => {
+        const claim = readClaim(headers['idempotency-key'], apiKey.id, 'POST /emails/:id/retry', { id });
+        return claim === null ? ask(id, apiKey, { kind: 'retried' }) : retryOnce(id, apiKey, claim, reply);
+      },
     });
   };
 }

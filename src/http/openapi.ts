@@ -14,7 +14,7 @@ const noPolicy = { scheduleMs: [], maxAgeMs: 0 };
 export async function describeApi(version: string): Promise<ApiDocument> {
   const pressure = { overLine: null };
   const routes = listRoutes({
-    emails: { load: unused, read: unused, find: unused, timeline: unused, facts: unused },
+    emails: { load: unused, read: unused, find: unused, timeline: unused, facts: unused, lastChange: unused },
     eventFeed: { newest: unused, watch: unused },
     recount: unused,
     heartbeatMs: 0,
@@ -30,7 +30,7 @@ export async function describeApi(version: string): Promise<ApiDocument> {
     restate: unused,
     deliveries: { page: unused, get: unused, answers: unused },
     events: { find: unused },
-    creations: { begin: unused, end: unused },
+    creations: { begin: unused, end: unused, giveUp: unused },
     transports: { survey: unused, verify: unused, pause: unused, resume: unused },
     apiKeys: { add: unused, get: unused, page: unused, rename: unused, revoke: unused },
     inbox: { list: unused, get: unused, watch: unused, clear: unused },

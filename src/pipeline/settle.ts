@@ -50,8 +50,12 @@ export type Changed =
   | { readonly kind: 'gone' };
 
 /** What a caller asks of an email; refused when it comes too late. Of a change and a hand-over that race, exactly one wins. */
-export async function settleChange(deps: ChangeDeps, email: StoredEmail, change: Change): Promise<Changed> {
-  const changeId = deps.newId('ch');
+export async function settleChange(
+  deps: ChangeDeps,
+  email: StoredEmail,
+  change: Change,
+  changeId: string = deps.newId('ch'),
+): Promise<Changed> {
   const decideOn = (current: StoredEmail) => decideChange(current, change, deps.now());
   const suppressions = change.kind === 'unsubscribed' ? [change.suppression] : [];
   const commit = (current: StoredEmail, after: Commit) =>

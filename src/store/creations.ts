@@ -1,4 +1,4 @@
-/** What is created under an Idempotency-Key: made the same again as long as its answer may have been lost, secret included. */
+/** What is created, or done once, under an Idempotency-Key: made the same again as long as its answer may have been lost, secret included. */
 import { createHmac } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { IdempotencyClaim } from './email-create.ts';
@@ -13,6 +13,8 @@ export type Creation = {
   readonly isRepeat: boolean;
   /** It was stored once, and may have been taken away since. */
   readonly isDone: boolean;
+  /** What was noted when it was. */
+  readonly note: string;
 };
 
 export type Creations = ReturnType<typeof openCreations>;
@@ -32,15 +34,20 @@ export function openCreations(redis: Redis, secretKey: Uint8Array) {
       const ours = [bodyHash, fresh.id, fresh.now].join(' ');
       const isOurs = (await redis.set(name, ours, 'PX', idempotencyMs, 'NX')) === 'OK';
       const stored = isOurs ? ours : ((await redis.get(name)) ?? ours);
-      const [hash = '', id = '', createdAt = '', state] = stored.split(' ');
+      const [hash = '', id = '', createdAt = '', state, note = ''] = stored.split(' ');
       if (hash !== bodyHash) return null;
       const secret = createHmac('sha256', secretKey).update(`creation ${scope} ${bodyHash} ${id}`).digest();
-      return { id, createdAt: Number(createdAt), secret, isRepeat: !isOurs, isDone: state === done };
+      return { id, createdAt: Number(createdAt), secret, isRepeat: !isOurs, isDone: state === done, note };
     },
 
-    /** Notes that it is stored: what is taken away later does not come back by a repeat. */
-    async end({ scope, bodyHash }: IdempotencyClaim, { id, createdAt }: Creation): Promise<void> {
-      await redis.set(keys.idempotency(scope), [bodyHash, id, createdAt, done].join(' '), 'KEEPTTL');
+    /** Notes that it is stored: what is taken away later does not come back by a repeat. @param note a word to find there then */
+    async end({ scope, bodyHash }: IdempotencyClaim, { id, createdAt }: Creation, note = ''): Promise<void> {
+      await redis.set(keys.idempotency(scope), [bodyHash, id, createdAt, done, note].join(' '), 'KEEPTTL');
+    },
+
+    /** It came to nothing: the key is free again. */
+    async giveUp({ scope }: IdempotencyClaim): Promise<void> {
+      await redis.del(keys.idempotency(scope));
     },
   };
 }

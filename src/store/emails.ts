@@ -65,6 +65,9 @@ export function openEmails(redis: Redis) {
     /** The email without its content. */
     read: (id: string): Promise<StoredEmail | null> => readFields(redis, id),
 
+    /** The id of the last change that a caller asked for; null for none. */
+    lastChange: (id: string): Promise<string | null> => redis.hget(keys.email(id), 'change'),
+
     /** The facts of several emails, in the order asked for; null where a record is gone. */
     async facts(ids: readonly string[]): Promise<(EmailFacts | null)[]> {
       const found = await Promise.all(ids.map((id) => redis.hget(keys.email(id), 'facts')));

@@ -10,6 +10,7 @@ import { makeVerify } from './outbound/smtp-verify.ts';
 import { openWebhookClient } from './outbound/webhook-client.ts';
 import { accept, recall } from './pipeline/accept.ts';
 import { gauge, type Pressure } from './pipeline/gauge.ts';
+import { lookUp, lookUpTimeline } from './pipeline/look-up.ts';
 import { measure } from './pipeline/measure.ts';
 import { pause, resume } from './pipeline/pause.ts';
 import { recount } from './pipeline/recount.ts';
@@ -70,11 +71,14 @@ export async function openApi({
   };
   const change = settleChange.bind(null, { emails, report: report.settled, newId, now });
   const templating = openTemplating();
+  const looking = { ...store, templating };
+  const found = lookUp.bind(null, looking);
   const shared = { ...store, templating, pressure, seenRedis, policies: config.policies, limits, newId, entropy, now };
   const server = await buildServer({
     ...shared,
     ...listRoutes({
       ...shared,
+      emails: { ...emails, load: found, read: found, timeline: lookUpTimeline.bind(null, looking) },
       render: render.bind(null, { templates: store.templates, templating }),
       accept: accept.bind(null, { emails, report: report.accepted, newId, now }),
       recall: recall.bind(null, { emails }),
@@ -85,7 +89,7 @@ export async function openApi({
       replay: replay.bind(null, { ...store, now }),
       restate: restate.bind(null, store),
       rehearse: rehearse.bind(null, { client, newId, now }),
-      whereabouts: whereabouts.bind(null, { ...fleet, due, deliverQueues, survey: surveying }),
+      whereabouts: whereabouts.bind(null, { ...store, ...fleet, deliverQueues, survey: surveying }),
       transports: {
         survey: surveying,
         verify: verify.bind(null, { ...fleet, tryOut: makeVerify(stopping) }),

@@ -8,6 +8,7 @@ import { placeId } from './id.ts';
 import type { AttemptTrace } from './outcome.ts';
 import type { Recipient, RecipientStatus } from './recipient.ts';
 import type { Letter } from './template.ts';
+import type { TimelineStep } from './timeline.ts';
 
 /** What stands of one attempt at a place, or of what ended it without one. The last one of a place counts. */
 export type PlaceOutcome = {
@@ -64,6 +65,14 @@ export function placeFacts(
   };
 }
 
+/** No record has it: those begin with 1. */
+const versionAtPlace = 0;
+
+/** Whether it has no record of its own yet. */
+export function isAtPlace({ version }: Pick<StoredEmail, 'version'>): boolean {
+  return version === versionAtPlace;
+}
+
 /**
  * The email as if it stood in a record. Of one that left its place there is a record, which is to be read instead.
  * @param since from when its age counts
@@ -72,7 +81,7 @@ export function placeEmail(campaign: StartedCampaign, placed: Placed, subject: s
   return {
     facts: placeFacts(campaign, placed.place, subject),
     state: placeState(placed, since),
-    version: 0,
+    version: versionAtPlace,
     handOver: null,
   };
 }
@@ -94,7 +103,7 @@ function placeState({ row, mark, outcome }: Placed, since: number): EmailState {
   return {
     recipients: [recipient],
     lastEvent: eventOf(status) ?? 'email.queued',
-    sequence: queuedSequence + eventsUpTo(status),
+    sequence: queuedSequence + statesUpTo(status).length,
     scheduledAt: null,
     since,
     expiresAt: null,
@@ -102,9 +111,35 @@ function placeState({ row, mark, outcome }: Placed, since: number): EmailState {
 }
 
 /** What is told of as delivered or complained was told of as sent before. */
-function eventsUpTo(status: RecipientStatus): number {
-  if (status === 'queued') return 0;
-  return status === 'delivered' || status === 'complained' ? 2 : 1;
+function statesUpTo(status: RecipientStatus): readonly RecipientStatus[] {
+  if (status === 'queued') return [];
+  return status === 'delivered' || status === 'complained' ? ['sent', status] : [status];
+}
+
+/** What was done with it: the campaign keeps no more of an email at its place than the last word. */
+export function placeSteps({ mark, outcome }: Placed): TimelineStep[] {
+  if (outcome === null) return [];
+  const { at, transport, reply, reason, trace } = outcome;
+  const status = statusOfMark(mark);
+  const types = statesUpTo(status)
+    .map(eventOf)
+    .filter((type) => type !== null);
+  const said = { ...(reply === null ? {} : { reply }), ...(reason === null ? {} : { reason }) };
+  const events = types.map((type, n) => ({ type, seq: queuedSequence + n + 1, who: [0], ...(n === 0 ? said : {}) }));
+  return [
+    {
+      at,
+      kind: stepKindOf(status),
+      ...(transport === null ? {} : { transport }),
+      ...(trace === null ? {} : { trace }),
+      events,
+    },
+  ];
+}
+
+function stepKindOf(status: RecipientStatus): TimelineStep['kind'] {
+  if (status === 'suppressed' || status === 'canceled' || status === 'expired') return status;
+  return status === 'failed' ? 'undeliverable' : 'answered';
 }
 
 function statusOfMark(mark: PlaceMark): RecipientStatus {

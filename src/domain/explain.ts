@@ -1,6 +1,8 @@
 /** Answers "why is it not out yet, and when will it move": an email's state in plain words and in fields. Pure. */
+import type { Campaign } from './campaign.ts';
 import { endOf, type RetryPolicy } from './decide.ts';
 import { type StoredEmail, statusOf } from './email.ts';
+import { type CampaignReason, campaignReasons, explainCampaign } from './explain-campaign.ts';
 import { explainParked, isTended, type ParkedAt, type ParkedReason, parkedReasons } from './explain-parked.ts';
 import { isPending, nextDue, type Recipient, type RecipientStatus } from './recipient.ts';
 
@@ -11,6 +13,7 @@ export const explanationReasons = [
   'waiting_for_queue',
   'in_hand',
   ...parkedReasons,
+  ...campaignReasons,
   'sending',
   'transport_trouble',
   'deferred',
@@ -26,6 +29,8 @@ export type Whereabouts = {
   readonly job: 'waiting' | 'active' | 'absent';
   readonly waiting: number;
   readonly parked: ParkedAt | null;
+  /** The campaign in which it still stands at its place; null for any other email. */
+  readonly campaign: Campaign | null;
 };
 
 export type Explanation = {
@@ -62,7 +67,8 @@ function whyNotOut(
   now: number,
 ): Pick<Explanation, 'reason' | 'summary' | 'movesAt'> {
   const reason = reasonOf(email, where, now);
-  const { parked } = where;
+  const { parked, campaign } = where;
+  if (campaign !== null && nextDue(email.state) !== null && email.handOver === null) return explainCampaign(campaign);
   if (reason === 'waiting_for_queue' && parked !== null && isTended(parked))
     return explainParked(parked, email.facts.lane, now);
   const dueAt = nextDue(email.state);
@@ -70,7 +76,7 @@ function whyNotOut(
   return { reason, summary: summaries[reason](email, where), movesAt };
 }
 
-type UnparkedReason = Exclude<ExplanationReason, ParkedReason>;
+type UnparkedReason = Exclude<ExplanationReason, ParkedReason | CampaignReason>;
 
 function reasonOf({ state, handOver }: StoredEmail, { job }: Whereabouts, now: number): UnparkedReason {
   if (handOver !== null) return 'sending';

@@ -1,5 +1,6 @@
 /** whereabouts: where an email is on its way to a worker, how many wait in its lane, and which transport it is parked for. */
 import { domainOf } from '../domain/address.ts';
+import { isAtPlace } from '../domain/campaign-email.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import type { Whereabouts } from '../domain/explain.ts';
 import type { ParkedAt } from '../domain/explain-parked.ts';
@@ -10,6 +11,7 @@ import type { TransportReport } from '../domain/transport-report.ts';
 import type { Plans } from '../outbound/plans.ts';
 import type { DeliverQueue } from '../queue/deliver-queue.ts';
 import type { Budgets } from '../store/budgets.ts';
+import type { Campaigns } from '../store/campaigns.ts';
 import type { Due } from '../store/due.ts';
 
 type Deps = {
@@ -17,20 +19,23 @@ type Deps = {
   due: Pick<Due, 'waiting'>;
   deliverQueues: Readonly<Record<Lane, Pick<DeliverQueue, 'whereabouts'>>>;
   budgets: Pick<Budgets, 'names' | 'whereParked'>;
+  campaigns: Pick<Campaigns, 'get'>;
   survey(names: readonly string[]): Promise<readonly TransportReport[]>;
   now(): number;
 };
 
 export async function whereabouts(deps: Deps, email: StoredEmail): Promise<Whereabouts> {
-  const { id, lane } = email.facts;
+  const { id, lane, campaignId } = email.facts;
   const now = deps.now();
+  if (campaignId !== null && isAtPlace(email))
+    return { job: 'absent', waiting: 0, parked: null, campaign: await deps.campaigns.get(campaignId) };
   const [{ job, waiting }, stored] = await Promise.all([
     deps.deliverQueues[lane].whereabouts(id),
     deps.due.waiting(lane, now),
   ]);
   // One that was changed since it was parked is found there still, until it would be let go.
   const mayBeParked = job === 'absent' && email.handOver === null && (nextDue(email.state) ?? now + 1) <= now;
-  return { job, waiting: waiting + stored, parked: mayBeParked ? await findParked(deps, email) : null };
+  return { job, waiting: waiting + stored, parked: mayBeParked ? await findParked(deps, email) : null, campaign: null };
 }
 
 /** Looks at its route first, then wherever mail was ever parked: the plan may have changed since. */

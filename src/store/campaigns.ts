@@ -17,6 +17,22 @@ import { keys } from './keys.ts';
 export type Campaigns = ReturnType<typeof openCampaigns>;
 
 export function openCampaigns(redis: Redis) {
+  /** The recipients of a chunk where they stand, those that left their place marked so; none when there is no such chunk. */
+  async function readChunk(id: string, chunk: number): Promise<Placed[]> {
+    const first = chunk * chunkSize;
+    const [packed, marks, groups] = await Promise.all([
+      redis.getBuffer(keys.campaignChunk(id, chunk)),
+      redis.getrange(keys.campaignMarks(id), first, first + chunkSize - 1),
+      redis.lrangeBuffer(keys.campaignOutcomes(id, chunk), 0, -1),
+    ]);
+    if (packed === null) return [];
+    const outcomes = new Map(groups.flatMap(unpackOutcomes).map((outcome) => [outcome.place, outcome]));
+    return unpackChunk(packed).flatMap((row, n) => {
+      const [place, mark] = [first + n, readMark(marks[n] ?? '')];
+      return mark === 'absent' ? [] : [{ place, row, mark, outcome: outcomes.get(place) ?? null }];
+    });
+  }
+
   return {
     /** Null when there is none. */
     async get(id: string): Promise<Campaign | null> {
@@ -30,20 +46,12 @@ export function openCampaigns(redis: Redis) {
       return packed === null ? null : JSON.parse((await unpack(packed)).toString());
     },
 
-    /** The recipients of a chunk where they stand, those that left their place marked so; none when there is no such chunk. */
-    async chunk(id: string, chunk: number): Promise<Placed[]> {
-      const first = chunk * chunkSize;
-      const [packed, marks, groups] = await Promise.all([
-        redis.getBuffer(keys.campaignChunk(id, chunk)),
-        redis.getrange(keys.campaignMarks(id), first, first + chunkSize - 1),
-        redis.lrangeBuffer(keys.campaignOutcomes(id, chunk), 0, -1),
-      ]);
-      if (packed === null) return [];
-      const outcomes = new Map(groups.flatMap(unpackOutcomes).map((outcome) => [outcome.place, outcome]));
-      return unpackChunk(packed).flatMap((row, n) => {
-        const [place, mark] = [first + n, readMark(marks[n] ?? '')];
-        return mark === 'absent' ? [] : [{ place, row, mark, outcome: outcomes.get(place) ?? null }];
-      });
+    chunk: readChunk,
+
+    /** The recipient at a place; null when there is none. */
+    async placed(id: string, place: number): Promise<Placed | null> {
+      const chunk = await readChunk(id, Math.floor(place / chunkSize));
+      return chunk.find((placed) => placed.place === place) ?? null;
     },
   };
 }

@@ -16,6 +16,7 @@ import type { EmailEvent } from '../domain/event.ts';
 import { nextDue } from '../domain/recipient.ts';
 import type { Suppression } from '../domain/suppression.ts';
 import type { TimelineStep } from '../domain/timeline.ts';
+import { factsAtPlaces } from './campaign-facts.ts';
 import { letterOf, packContent, unpackContent } from './content.ts';
 import { type IdempotencyClaim, openCreate, type PriorClaim, readMet } from './email-create.ts';
 import { findIds, type IndexQuery, movedPosting } from './email-index.ts';
@@ -68,10 +69,17 @@ export function openEmails(redis: Redis) {
     /** The id of the last change that a caller asked for; null for none. */
     lastChange: (id: string): Promise<string | null> => redis.hget(keys.email(id), 'change'),
 
-    /** The facts of several emails, in the order asked for; null where a record is gone. */
+    /** The facts of several emails, in the order asked for; null where a record is gone. Those still at their place in a campaign have its. */
     async facts(ids: readonly string[]): Promise<(EmailFacts | null)[]> {
       const found = await Promise.all(ids.map((id) => redis.hget(keys.email(id), 'facts')));
-      return found.map((facts, index) => (facts === null ? null : unpackFacts(ids[index] ?? '', facts)));
+      const placed = await factsAtPlaces(
+        redis,
+        ids.filter((_, n) => found[n] === null),
+      );
+      return ids.map((id, n) => {
+        const facts = found[n] ?? null;
+        return facts === null ? (placed.get(id) ?? null) : unpackFacts(id, facts);
+      });
     },
 
     /** The emails that fit, newest first, without content; records that are gone are left out. Null when finding them takes too long. */

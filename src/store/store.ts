@@ -4,6 +4,7 @@ import type { RedisMemory } from '../domain/back-pressure.ts';
 import { openAllotments } from './allotments.ts';
 import { openApiKeys } from './api-keys.ts';
 import { openBudgets } from './budgets.ts';
+import { openCampaigns } from './campaigns.ts';
 import { openCreations } from './creations.ts';
 import { openDeliveries } from './deliveries.ts';
 import { openDue } from './due.ts';
@@ -46,6 +47,7 @@ export async function openStore(redis: Redis, secretKey: Uint8Array, newIv: () =
     eventRetention: openEventRetention(redis),
     rateLimits: openRateLimits(redis),
     suppressions: openSuppressions(redis),
+    campaigns: openCampaigns(redis),
     transportStates: openTransportStates(redis),
     budgets: openBudgets(redis),
     allotments: openAllotments(redis),

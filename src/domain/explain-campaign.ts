@@ -1,0 +1,45 @@
+/** Says why an email still stands at its place in its campaign, and when it goes. Pure. */
+import type { Campaign } from './campaign.ts';
+
+export const campaignReasons = [
+  'campaign_running',
+  'campaign_paused',
+  'campaign_scheduled',
+  'campaign_canceled',
+] as const;
+
+export type CampaignReason = (typeof campaignReasons)[number];
+
+export type CampaignWhy = {
+  readonly reason: CampaignReason;
+  readonly summary: string;
+  /** Milliseconds since the epoch; null when that cannot be told, or is as soon as possible. */
+  readonly movesAt: number | null;
+};
+
+export function explainCampaign({ head, state }: Campaign): CampaignWhy {
+  const { status, scheduledAt, counts, pace } = state;
+  const name = `its campaign ${JSON.stringify(head.name)}`;
+  switch (status) {
+    case 'paused': {
+      const summary = `It waits, as ${name} is paused. POST /v1/campaigns/${head.id}/resume lets it go on.`;
+      return { reason: 'campaign_paused', summary, movesAt: null };
+    }
+    case 'canceled':
+      return { reason: 'campaign_canceled', summary: `It will not be sent: ${name} was canceled.`, movesAt: null };
+    case 'draft':
+    case 'scheduled': {
+      const summary = `It waits for the start of ${name}${scheduledAt === null ? '' : `, ${new Date(scheduledAt).toISOString()}`}.`;
+      return { reason: 'campaign_scheduled', summary, movesAt: scheduledAt };
+    }
+    case 'running':
+    case 'completed': {
+      const speed =
+        pace === null || pace <= 0
+          ? ''
+          : ` At ${pace} a second that takes ${Math.ceil(counts.pending / pace)} s at most.`;
+      const summary = `It waits for its turn in ${name}, of which ${counts.pending} of ${counts.recipients} recipients are pending.${speed} If this lasts, see that a worker is running and how its transports are (GET /v1/transports).`;
+      return { reason: 'campaign_running', summary, movesAt: null };
+    }
+  }
+}

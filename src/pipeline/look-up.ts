@@ -1,0 +1,62 @@
+/** look-up: an email by its id, whether it has a record of its own or still stands at its place in a campaign. */
+import type { Campaign } from '../domain/campaign.ts';
+import { type Placed, placeContent, placeEmail, placeSteps } from '../domain/campaign-email.ts';
+import type { LoadedEmail } from '../domain/email.ts';
+import { placeIn } from '../domain/id.ts';
+import type { CompiledTemplate, Letter } from '../domain/template.ts';
+import type { TimelineStep } from '../domain/timeline.ts';
+import type { Campaigns } from '../store/campaigns.ts';
+import type { Emails } from '../store/emails.ts';
+import type { Templating } from '../templating/templating.ts';
+
+type Deps = {
+  emails: Pick<Emails, 'load' | 'timeline'>;
+  campaigns: Pick<Campaigns, 'get' | 'content' | 'placed'>;
+  templating: Pick<Templating, 'compiled'>;
+};
+
+/** Null when there is no such email, or not yet: those of a campaign come to be when it is sent. */
+export async function lookUp(deps: Deps, id: string): Promise<LoadedEmail | null> {
+  return (await deps.emails.load(id)) ?? (await lookUpPlaced(deps, id));
+}
+
+/** What was done with it, and how often its transport was at fault meanwhile: of one at its place, nobody counts that. */
+export async function lookUpTimeline(deps: Deps, id: string): Promise<{ steps: TimelineStep[]; faults: number }> {
+  const timeline = await deps.emails.timeline(id);
+  if (timeline.steps.length > 0 || timeline.faults > 0) return timeline;
+  const { campaignId, place } = placeIn(id);
+  const placed = await deps.campaigns.placed(campaignId, place);
+  return placed === null || placed.mark === 'left' ? timeline : { steps: placeSteps(placed), faults: 0 };
+}
+
+async function lookUpPlaced(deps: Deps, id: string): Promise<LoadedEmail | null> {
+  const { campaignId, place } = placeIn(id);
+  const [campaign, placed] = await Promise.all([
+    deps.campaigns.get(campaignId),
+    deps.campaigns.placed(campaignId, place),
+  ]);
+  const startedAt = campaign === null ? null : (campaign.state.startedAt ?? campaign.state.scheduledAt);
+  if (campaign === null || placed === null || startedAt === null || placed.mark === 'left') return null;
+  const letter = await letterOf(deps, campaign, placed);
+  const email = placeEmail(
+    { head: campaign.head, startedAt },
+    placed,
+    letter?.subject ?? campaign.head.subject,
+    startedAt,
+  );
+  const content = letter === null ? null : placeContent(campaign.head, letter);
+  // What may be at the next hop at this moment can neither be told of as waiting nor be changed.
+  const handOver = placed.mark === 'handing' ? { at: startedAt, transport: '', attemptId: '', job: '' } : null;
+  return { ...email, handOver, content };
+}
+
+/** As it was, or will be, rendered; null where its content is gone or cannot be made. */
+async function letterOf(deps: Deps, { head }: Campaign, { row }: Placed): Promise<Letter | null> {
+  const compiled = await deps.templating.compiled({ id: head.id, version: 0 }, () => deps.campaigns.content(head.id));
+  return compiled === null || 'faults' in compiled ? null : rendered(compiled, row.variables);
+}
+
+function rendered(compiled: CompiledTemplate, variables: Placed['row']['variables']): Letter | null {
+  const letter = compiled.render(variables);
+  return 'faults' in letter ? null : letter;
+}

@@ -1,0 +1,20 @@
+/** The facts of emails that have no record of their own, since they still stand at their place in a campaign: those of the campaign. */
+import type { Redis } from 'ioredis';
+import { placeFacts } from '../domain/campaign-email.ts';
+import type { EmailFacts } from '../domain/email.ts';
+import { placeIn } from '../domain/id.ts';
+import { keys } from './keys.ts';
+
+/** By email id, and only of those whose campaign is there and was started. The subject is the one that the campaign was written with. */
+export async function factsAtPlaces(redis: Redis, ids: readonly string[]): Promise<ReadonlyMap<string, EmailFacts>> {
+  const places = ids.map((id) => ({ id, ...placeIn(id) }));
+  const campaignIds = [...new Set(places.map(({ campaignId }) => campaignId))];
+  const found = await Promise.all(campaignIds.map((id) => redis.hmget(keys.campaign(id), 'head', 'startedAt')));
+  const campaigns = new Map(campaignIds.map((id, n) => [id, found[n] ?? []]));
+  const facts = new Map<string, EmailFacts>();
+  for (const { id, campaignId, place } of places) {
+    const [head, startedAt] = campaigns.get(campaignId) ?? [];
+    if (head && startedAt) facts.set(id, placeFacts({ head: JSON.parse(head), startedAt: Number(startedAt) }, place));
+  }
+  return facts;
+}

@@ -1,7 +1,12 @@
 /** How the tests run: `fast` is `npm test`, `chaos` is `npm run test:chaos`. */
 import { defineConfig } from 'vitest/config';
 
-const shared = { root: new URL('..', import.meta.url).pathname, setupFiles: ['test/support/no-leaks.ts'] };
+const shared = {
+  root: new URL('..', import.meta.url).pathname,
+  setupFiles: ['test/support/no-leaks.ts'],
+  // Importing a file of ours does nothing, so that test files may share what one of them has imported: a quarter less to compute.
+  isolate: false,
+};
 
 export default defineConfig({
   test: {

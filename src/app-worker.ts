@@ -5,7 +5,7 @@ import { newId, now, rand } from './chance.ts';
 import { lanes } from './domain/lane.ts';
 import { unsubscribeUrlOf } from './domain/unsubscribe.ts';
 import { openAttachmentClient } from './outbound/attachment-client.ts';
-import { compose } from './outbound/compose.ts';
+import { makeComposer } from './outbound/compose.ts';
 import { openInboxTransport } from './outbound/inbox-transport.ts';
 import { makePlaces } from './outbound/places.ts';
 import { openSandboxTransport } from './outbound/sandbox-transport.ts';
@@ -58,6 +58,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const settling = insist(settle.bind(null, settled), { isTrouble: isRedisTrouble, onTrouble: report.trouble });
   const dispatching = dispatch.bind(null, { ...fleet, policies, wake: nudge.nudge, newId, now });
   const suppressing = suppress.bind(null, store);
+  const compose = makeComposer();
   const composing: typeof compose = (email, content, files) =>
     compose(email, content, files, unsubscribeUrlOf(email, links));
   const sending = {

@@ -35,7 +35,7 @@ export async function compose(
   return writeMessage(headers.join(''), partsOf(letter, files, known), facts.id);
 }
 
-/** The same for many emails whose letters have most of their lines in common, as those of a campaign do: what was worked out of a line is kept. */
+/** The same for many emails: their letters have most of their lines in common, as they are made of few templates, and what was worked out of a line is kept. */
 export function makeComposer(): typeof compose {
   const known = { plain: makeKnownLines(), html: makeKnownLines() };
   return (email, content, files, unsubscribeUrl) => compose(email, content, files, unsubscribeUrl, known);

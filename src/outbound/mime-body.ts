@@ -58,23 +58,29 @@ type KnownLine = {
 /** What is known of the lines of a letter. */
 export type KnownLines = (lines: readonly string[]) => readonly KnownLine[];
 
-/** Lines that are remembered, and characters of them: those of the first letters, among which are all that recur. */
+/** Lines of a generation, and characters of them. */
 const maxKnown = 4_000;
-const maxKnownLength = 1024 * 1024;
+const maxKnownLength = 512 * 1024;
 
 export function makeKnownLines(): KnownLines {
-  const known = new Map<string, KnownLine>();
+  // What is not asked for while a whole generation comes is forgotten: lines with a name in them go, those of the template stay.
+  let young = new Map<string, KnownLine>();
+  let old = new Map<string, KnownLine>();
   let length = 0;
   let last: readonly KnownLine[] = [];
 
   function find(text: string): KnownLine {
-    const found = known.get(text);
+    const found = young.get(text);
     if (found !== undefined) return found;
-    const line = workOut(text);
-    if (known.size < maxKnown && length + text.length <= maxKnownLength) {
-      known.set(text, line);
-      length += text.length;
+    const line = old.get(text) ?? workOut(text);
+    if (text.length > maxKnownLength) return line;
+    if (young.size === maxKnown || length + text.length > maxKnownLength) {
+      old = young;
+      young = new Map();
+      length = 0;
     }
+    young.set(text, line);
+    length += text.length;
     return line;
   }
 

@@ -88,8 +88,11 @@ async function converse(
   if (!isPositive(toMail) && (!pipelining || isGoodbye(toMail))) return toMail;
   for (const [index, command] of rcpt.entries()) {
     const reply = await ask(command);
-    // It goes, and says so to this recipient: that is nobody's attempt.
-    if (isGoodbye(reply)) throw smtpError('ECONNECTION', `Server closed the connection: ${reply}`);
+    if (isGoodbye(reply)) {
+      talk.close();
+      // It holds for those as well who were accepted before: nothing comes of the transaction.
+      return isPositive(toMail) ? reply : toMail;
+    }
     if (isPositive(toMail) && !isPositive(reply))
       progress.refused.push({ address: message.envelope.to[index] ?? '', smtp: parseReply(reply) });
   }

@@ -41,6 +41,15 @@ const endings: { at: Stage; act: Act; only?: string; outcome: unknown; claimed: 
     outcome: { a: '250 2.0.0 Ok: queued', b: '450 4.2.0 Later' },
     claimed: true,
   },
+  { at: 'RCPT', act: '421 4.3.2 Later', outcome: { a: '421 4.3.2 Later', b: '421 4.3.2 Later' }, claimed: false },
+  {
+    at: 'RCPT',
+    only: 'b',
+    act: '421 4.7.0 Slow down',
+    outcome: { a: '421 4.7.0 Slow down', b: '421 4.7.0 Slow down' },
+    claimed: false,
+  },
+  { at: 'MAIL', act: '421 4.3.2 Later', outcome: { a: '421 4.3.2 Later', b: '421 4.3.2 Later' }, claimed: false },
   { at: 'RCPT', only: 'b', act: 'drop', outcome: 'transport_fault', claimed: false },
   { at: 'DATA', act: '554 5.5.1 No', outcome: { a: '554 5.5.1 No', b: '554 5.5.1 No' }, claimed: false },
   { at: 'DATA', act: 'drop', outcome: 'transport_fault', claimed: false },
@@ -100,6 +109,16 @@ describe('an SMTP transport', () => {
       kind: 'unknown',
       refused: [{ address: 'a@x.co', smtp: { code: 550 } }],
     });
+  });
+
+  it('leaves its own reply to who was refused before a server said goodbye', async () => {
+    await using server = await openScriptedSmtp((stage, line) => {
+      if (stage !== 'RCPT') return undefined;
+      return line.includes('<a@') ? '550 5.1.1 Unknown' : '421 4.3.2 Later';
+    });
+    await using transport = transportTo(server.port);
+    const outcome = await transport.send(message('a@x.co', 'b@x.co'), ours, turn);
+    expect(statusOf(outcome)).toEqual({ 'a@x.co': '550 5.1.1 Unknown', 'b@x.co': '421 4.3.2 Later' });
   });
 
   it('sends an address beyond ASCII with SMTPUTF8, or not at all where the server does not offer it', async () => {

@@ -60,12 +60,19 @@ describe('another transport', () => {
     expect(worker.known.get('one')?.breaker).toEqual(breaker);
   });
 
-  it.each(['421 4.3.2 Service shutting down', '421 4.7.0 Too many messages, slow down', '454 4.7.0 TLS not available'])(
-    'takes over from one that answers %s to the sender, which slows that one down',
-    async (reply) => {
-      acts = { MAIL: reply };
+  it.each<[Stage, string]>([
+    ['MAIL', '421 4.3.2 Service shutting down'],
+    ['MAIL', '421 4.7.0 Too many messages, slow down'],
+    ['MAIL', '454 4.7.0 TLS not available'],
+    ['RCPT', '421 4.3.2 Service shutting down'],
+    ['RCPT', '450 4.7.28 Mail of this domain comes in bursts'],
+  ])(
+    'takes over from one that answers %s with %s, which slows that one down and is no fault of it',
+    async (stage, reply) => {
+      acts = { [stage]: reply };
       await using worker = await openWorker();
-      expect(await worker.send()).toMatchObject({ outcome: { kind: 'answered', transport: 'two' } });
+      for (let n = 0; n < 4; n++)
+        expect(await worker.send()).toMatchObject({ outcome: { kind: 'answered', transport: 'two' } });
       expect(await stateOf('one')).toMatchObject({ breaker: { kind: 'closed', faults: 0 }, brake: { factor: 0.5 } });
     },
   );

@@ -17,6 +17,7 @@ const open: TransportState = {
     since: now - minute,
     tries: 3,
     probeAt: now + 5_000,
+    trial: 'unneeded',
   },
 };
 const pace = (count: number, nextAt: number): RateLeft => ({

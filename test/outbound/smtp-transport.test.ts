@@ -63,6 +63,12 @@ const endings: { at: Stage; act: Act; only?: string; outcome: unknown; claimed: 
   { at: 'body', act: 'reset', outcome: 'unknown', claimed: true },
   { at: 'body', act: 'half-close', outcome: 'unknown', claimed: true },
   { at: 'body', act: '354 Go on', outcome: 'unknown', claimed: true },
+  { at: 'body', act: '250-Ok\r\n554 5.7.1 No', outcome: { a: '554 5.7.1 No', b: '554 5.7.1 No' }, claimed: true },
+  { at: 'body', act: '554-No\r\n250 2.0.0 Ok', outcome: { a: '250 2.0.0 Ok', b: '250 2.0.0 Ok' }, claimed: true },
+  { at: 'body', act: '250-Ok\r\nand goodbye', outcome: 'unknown', claimed: true },
+  { at: 'MAIL', act: '250-Ok\r\n550 Not you', outcome: { a: '550 Not you', b: '550 Not you' }, claimed: false },
+  { at: 'RCPT', act: '250-Ok\r\n421 Later', outcome: { a: '421 Later', b: '421 Later' }, claimed: false },
+  { at: 'DATA', act: '250-Go on\r\n451 No', outcome: { a: '451 No', b: '451 No' }, claimed: false },
   { at: 'body', act: 'Thank you', outcome: 'unknown', claimed: true },
 ];
 

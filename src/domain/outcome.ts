@@ -50,8 +50,8 @@ export type SettledOutcome =
   | Exclude<Outcome, { kind: 'withheld' }>
   /** A file to attach could not be fetched; `isFinal` when trying again cannot help. */
   | { readonly kind: 'fetch_fault'; readonly detail: string; readonly isFinal: boolean }
-  /** Its time was over before it could be tried. */
-  | { readonly kind: 'expired' }
+  /** Its time was over before it could be tried; `why` is what it waited for, where that is known. */
+  | { readonly kind: 'expired'; readonly why?: string | null }
   /** These are on the suppression list: nothing is sent to them. */
   | {
       readonly kind: 'suppressed';

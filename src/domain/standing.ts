@@ -59,8 +59,11 @@ export function verdictOf(outcome: Outcome | SettledOutcome): Verdict {
   if (outcome.kind !== 'answered' || outcome.replies.length === 0) return { kind: 'nothing' };
   const actions = outcome.replies.map(({ smtp }) => classify(smtp).action);
   if (actions.includes('slow_down')) return { kind: 'slow_down' };
-  if (actions.every((action) => action === 'stop_transport'))
-    return { kind: 'fault', cause: 'login', reason: outcome.replies[0]?.smtp.reply ?? '', byMessage: true };
+  const [first] = outcome.replies;
+  if (first !== undefined && actions.every((action) => action === 'stop_transport')) {
+    const cause = classify(first.smtp).category === 'rate_limited' ? 'limit' : 'login';
+    return { kind: 'fault', cause, reason: first.smtp.reply, byMessage: true };
+  }
   return actions.includes('accept') ? { kind: 'success' } : { kind: 'nothing' };
 }
 

@@ -61,20 +61,27 @@ export function afterSlowDown(brake: Brake | null, now: number): Brake {
 }
 
 const faultsToOpen = 3;
-/** Waits before the first probes; the last one is kept. A server may lock out who logs in wrongly too often. */
+/**
+ * Waits before the first probes; the last one is kept. A server may lock out who logs in wrongly too often, and what an account may send is
+ * used up for hours.
+ */
 const probeWaitsMs = {
   connection: [1_000, 2_000, 4_000, 5_000],
   login: [5_000, 10_000, 20_000, 30_000],
+  limit: [30_000, 60_000, 120_000, 300_000],
 } as const;
-const longestProbeWaitMs = 30_000;
 
 function probeWaitMs(cause: FaultCause, tries: number): number {
   const waits = probeWaitsMs[troubleOf(cause)];
-  return waits[Math.min(tries, waits.length - 1)] ?? longestProbeWaitMs;
+  return waits[Math.min(tries, waits.length - 1)] ?? waits[0];
+}
+
+function longestProbeWaitMs(cause: FaultCause): number {
+  return Math.max(...probeWaitsMs[troubleOf(cause)]);
 }
 
 function troubleOf(cause: FaultCause): keyof typeof probeWaitsMs {
-  return cause === 'login' ? 'login' : 'connection';
+  return cause === 'login' || cause === 'limit' ? cause : 'connection';
 }
 
 /** @returns the same breaker when the fault tells nothing new */
@@ -120,7 +127,7 @@ export function afterTrialBegan(breaker: Breaker, now: number): Breaker | null {
 /** Whether it is time for somebody to probe. */
 export function isProbeDue(breaker: Breaker, now: number): boolean {
   if (breaker.kind === 'closed' || isTrialOpen(breaker)) return false;
-  return breaker.probeAt <= now || breaker.probeAt > now + longestProbeWaitMs + clockSkewMs;
+  return breaker.probeAt <= now || breaker.probeAt > now + longestProbeWaitMs(breaker.cause) + clockSkewMs;
 }
 
 /** As it stands once somebody probes: should they die, it is another's turn at the next time. Null when it is not time. */

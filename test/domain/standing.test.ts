@@ -67,6 +67,8 @@ describe('what an attempt says', () => {
       reason: '530 5.7.0 Login',
       byMessage: true,
     });
+    const usedUp = '550 5.4.5 Daily user sending limit exceeded.';
+    expect(verdictOf(answered(usedUp))).toEqual({ kind: 'fault', cause: 'limit', reason: usedUp, byMessage: true });
   });
 });
 

@@ -51,7 +51,7 @@ describe('the breaker', () => {
       reason: cause,
       since: start,
       tries: 0,
-      probeAt: start + 1_000,
+      probeAt: start + (cause === 'limit' ? 30_000 : 1_000),
       trial: 'unneeded',
     };
     expect(afterFaults(['connect', 'dns', cause])).toEqual(open);
@@ -98,9 +98,10 @@ describe('the breaker', () => {
     expect(afterFault(probed, { cause: 'dns', reason: 'gone' }, start)).toMatchObject({ trial: 'open' });
   });
 
-  it('is probed after 1, 2, 4 seconds and then every 5, after a refused login after 5, 10, 20 and then every 30', () => {
+  it('is probed after 1, 2, 4 seconds and then every 5, after a refused login after 5, 10, 20 and then every 30, its limit used up every 300 in the end', () => {
     expect(probeWaits(refused, 6)).toEqual([1, 2, 4, 5, 5, 5]);
     expect(probeWaits(rejected, 6)).toEqual([5, 10, 20, 30, 30, 30]);
+    expect(probeWaits({ cause: 'limit', reason: '550' }, 6)).toEqual([30, 60, 120, 300, 300, 300]);
   });
 
   it('tells the latest trouble, and keeps to its times as long as that is of one kind', () => {

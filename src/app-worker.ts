@@ -11,6 +11,7 @@ import { makePlaces } from './outbound/places.ts';
 import { openSandboxTransport } from './outbound/sandbox-transport.ts';
 import { openSmtpTransport } from './outbound/smtp-transport.ts';
 import { openTransports } from './outbound/transports.ts';
+import { blame } from './pipeline/blame.ts';
 import { deliver } from './pipeline/deliver.ts';
 import { dispatch } from './pipeline/dispatch.ts';
 import { feed } from './pipeline/feed.ts';
@@ -66,6 +67,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
     suppress: suppressing,
     compose: composing,
     dispatch: dispatching,
+    blame: blame.bind(null, { ...fleet, now }),
     settle: settling,
   };
   const delivering = { emails, due, ...sending, newId, now };

@@ -1,7 +1,7 @@
 /** The forms that settings come in: text -> value. What they expect is said beside each setting. */
 import { z } from 'zod';
 import { parseMemoryLine } from './domain/back-pressure.ts';
-import { parseDuration } from './domain/duration.ts';
+import { formatDuration, parseDuration } from './domain/duration.ts';
 import { parseSmtpUrl } from './domain/smtp-url.ts';
 import { webUrl } from './domain/web-url.ts';
 
@@ -13,7 +13,13 @@ const durationText = z.string().transform((text, context) => {
   return ms ?? z.NEVER;
 });
 
-export const duration = (minMs: number) => durationText.refine((ms) => ms >= minMs && ms <= 366 * 86_400_000);
+const longestMs = 366 * 86_400_000;
+
+/** One outside says by how much: a duration that is well written looks right. */
+export const duration = (minMs: number) =>
+  durationText
+    .refine((ms) => ms >= minMs, { message: `is too short, expected ${formatDuration(minMs)} at least` })
+    .refine((ms) => ms <= longestMs, { message: `is too long, expected ${formatDuration(longestMs)} at most` });
 
 export const durations = z
   .string()

@@ -108,6 +108,14 @@ describe('configuration', () => {
     expect(readConfig({ RETENTION_RECORDS: '1m' }).keepMs).toEqual({ content: 60_000, record: 60_000 });
   });
 
+  it('says what the shortest and the longest is where a duration is outside', () => {
+    expect(faultsOf({ WORKER_LOCK: '100ms', RETRY_MAX_AGE: '400d', WEBHOOK_TIMEOUT: '5' })).toEqual([
+      'WORKER_LOCK: is too short, expected 500ms at least',
+      'RETRY_MAX_AGE: is too long, expected 366d at most',
+      'WEBHOOK_TIMEOUT: expected a duration such as `15s`',
+    ]);
+  });
+
   it('hands out the variables of the environment it was read from, set ones only', () => {
     const { variable } = readConfig({ SES_PASSWORD: 'p', EMPTY: '' });
     expect([variable('SES_PASSWORD'), variable('EMPTY'), variable('NONE'), variable('toString')]).toEqual([

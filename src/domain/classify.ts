@@ -54,10 +54,21 @@ export function wordsOf(reply: string): string {
  * end; lines of a multi-line reply are joined by line feeds.
  */
 export function parseReply(text: string): SmtpReply {
-  const kept = text.slice(0, maxReplyLength);
+  const kept = withOneCode(text).slice(0, maxReplyLength);
   const [, code = '0', atStart = null] = /^(\d{3})[ -]?(?:#?([245]\.\d{1,3}\.\d{1,3})(?=[\s:;,]|$))?/.exec(kept) ?? [];
   const enhanced = code === '0' ? null : (atStart ?? /\(#([245]\.\d{1,3}\.\d{1,3})\)/.exec(kept)?.[1] ?? null);
   return { code: Number(code), enhanced, reply: kept };
+}
+
+/** The beginning of a line that has a reply code. */
+const coded = /^\d{3}(?=[ -]|$)/;
+
+/** All lines have the same code; where they have not, the last one holds, and those before it with another are ignored (RFC 5321 section 4.2.1). */
+export function withOneCode(reply: string): string {
+  if (!reply.includes('\n')) return reply;
+  const lines = reply.split('\n');
+  const code = lines.findLast((line) => coded.test(line))?.slice(0, 3) ?? '';
+  return lines.filter((line) => !coded.test(line) || line.startsWith(code)).join('\n');
 }
 
 /** Characters of a reply that are kept: enough for every reply seen in the field, and a bound on what a hostile hop can store. */

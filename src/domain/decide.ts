@@ -140,7 +140,8 @@ function move(
     case 'expired': {
       const { expiresAt } = email.state;
       // A change that was asked for meanwhile may have given it more time.
-      return expiresAt !== null && expiresAt <= now ? expire(recipient) : recipient;
+      if (expiresAt === null || expiresAt > now) return recipient;
+      return expire({ ...recipient, reason: outcome.why ?? recipient.reason });
     }
     case 'suppressed': {
       const found = outcome.recipients.find(({ address }) => address === suppressedForm(recipient.address));

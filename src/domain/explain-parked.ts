@@ -13,6 +13,14 @@ export const parkedReasons = [
 
 export type ParkedReason = (typeof parkedReasons)[number];
 
+/** What one recipient waits for, after "waits for transport x". */
+export const parkedWaits: Readonly<Record<ParkedReason, string>> = {
+  waiting_for_budget: 'to have budget for it',
+  transport_paused: 'to be resumed',
+  transport_degraded: 'to be well again',
+  transport_busy: 'to have a connection free',
+};
+
 /** The transport an email is parked for, `ahead` others of its lane before it, and the other transports of its route. */
 export type ParkedAt = {
   readonly ahead: number;

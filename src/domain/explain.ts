@@ -3,7 +3,14 @@ import type { Campaign } from './campaign.ts';
 import { endOf, type RetryPolicy } from './decide.ts';
 import { type StoredEmail, statusOf } from './email.ts';
 import { type CampaignReason, campaignReasons, explainCampaign } from './explain-campaign.ts';
-import { explainParked, isTended, type ParkedAt, type ParkedReason, parkedReasons } from './explain-parked.ts';
+import {
+  explainParked,
+  isTended,
+  type ParkedAt,
+  type ParkedReason,
+  parkedReasons,
+  parkedWaits,
+} from './explain-parked.ts';
 import { isPending, nextDue, type Recipient, type RecipientStatus } from './recipient.ts';
 
 /** Each with what it means to whoever asks. */
@@ -48,14 +55,16 @@ export function explain(email: StoredEmail, where: Whereabouts, policy: RetryPol
   const { state, handOver } = email;
   const dueAt = nextDue(state);
   const isSending = handOver !== null;
+  const whole = whyNotOut(email, where, now);
+  const next = (at: number) => (at > now ? `next attempt at ${time(at)}` : waitOf(whole.reason, where));
   const recipients = state.recipients.map((recipient) => ({
     address: recipient.address,
     status: isSending && isPending(recipient.status) ? ('sending' as const) : recipient.status,
-    why: whyOf(recipient),
+    why: whyOf(recipient, next),
   }));
   return {
     status: isSending ? 'sending' : statusOf(state),
-    ...whyNotOut(email, where, now),
+    ...whole,
     endsAt: dueAt === null ? null : endOf(state, policy),
     recipients,
   };
@@ -119,11 +128,19 @@ const summaries: Readonly<Record<UnparkedReason, Summary>> = {
   final: ({ state }) => `It is done: ${countByStatus(state.recipients)}. Nothing more will be tried.`,
 };
 
-function whyOf(recipient: Recipient): string {
+/** What one who is due waits for. */
+function waitOf(reason: ExplanationReason, { parked }: Whereabouts): string {
+  if (reason in parkedWaits) return `waits for transport ${parked?.report.name} ${parkedWaits[reason as ParkedReason]}`;
+  if (reason === 'sending') return 'is being handed over';
+  return reason === 'in_hand' ? 'is in the hands of a worker' : 'is due and waits for a worker';
+}
+
+/** @param nextOf says of a time, past or to come, what is waited for */
+function whyOf(recipient: Recipient, nextOf: (at: number) => string): string {
   const { status, smtp, transport, reason, attempts, nextAttemptAt } = recipient;
   const said = smtp === null ? (reason ?? '') : `${transport} answered: ${smtp.reply}`;
   const count = attempts === 0 ? '' : `after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}`;
-  const next = nextAttemptAt === null ? '' : `next attempt at ${time(nextAttemptAt)}`;
+  const next = nextAttemptAt === null ? '' : nextOf(nextAttemptAt);
   return [said, count, next].filter((part) => part !== '').join('; ') || statusMeanings[status];
 }
 

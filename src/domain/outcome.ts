@@ -30,8 +30,16 @@ export type Outcome =
     } & Traced)
   /** The message may have been handed over and no answer came; `refused` holds the recipients that had their answer before. */
   | ({ readonly kind: 'unknown'; readonly detail: string; readonly refused: readonly RecipientReply[] } & Traced)
-  /** The transport's own trouble (connect, TLS, login, a drop before DATA): nothing was handed over, nobody's attempt is burnt. */
-  | ({ readonly kind: 'transport_fault'; readonly cause: FaultCause; readonly detail: string } & Traced)
+  /**
+   * The transport's own trouble (connect, TLS, login, a drop before DATA): nothing was handed over, nobody's attempt is burnt. `byMessage` when
+   * the connection stood and was logged in, and this message met it.
+   */
+  | ({
+      readonly kind: 'transport_fault';
+      readonly cause: FaultCause;
+      readonly detail: string;
+      readonly byMessage?: boolean;
+    } & Traced)
   /** This message cannot be sent by anyone or over this hop (too large, no SMTPUTF8): an answer we know without asking. */
   | ({ readonly kind: 'undeliverable'; readonly detail: string } & Traced)
   /** Nothing was sent and nobody is at fault: the claim on the email was refused, or no connection was free in time. */
@@ -42,8 +50,8 @@ export type SettledOutcome =
   | Exclude<Outcome, { kind: 'withheld' }>
   /** A file to attach could not be fetched; `isFinal` when trying again cannot help. */
   | { readonly kind: 'fetch_fault'; readonly detail: string; readonly isFinal: boolean }
-  /** Its time was over before it could be tried. */
-  | { readonly kind: 'expired' }
+  /** Its time was over before it could be tried; `why` is what it waited for, where that is known. */
+  | { readonly kind: 'expired'; readonly why?: string | null }
   /** These are on the suppression list: nothing is sent to them. */
   | {
       readonly kind: 'suppressed';

@@ -6,7 +6,7 @@ const unauthenticated =
   /\b(?:spf|dkim|dmarc|ptr|rdns)\b|\bsender policy framework\b|\bsender is unauthenticated\b|\bunauthenticated (?:e-?mail|mail)\b|\banti-?spoofing\b|\breverse (?:dns|hostname|lookup|ip)\b|\bcannot find your hostname\b/i;
 
 const lists =
-  /\bspamhaus\b|\bspamcop\b|\bsorbs\b|\bbarracuda(?:central| ?networks| reputation)|\babusix\b|\buceprotect|\bproofpoint\b|\bmailspike\b|\binvaluement\b|\bmail-abuse\.com\b|\bcloudmark\b/;
+  /\bspamhaus\b|\bspamcop\b|\bsorbs\b|\bbarracuda(?:central| ?networks| reputation)|\babusix\b|\buceprotect|\bblock(?:ed|ing|list)?\b.{0,60}\bproofpoint\b|\bproofpoint\b.{0,60}\b(?:blocked|listed|reputation|block ?list)\b|\b(?:ipcheck|support)\.proofpoint\.com\b|\bmailspike\b|\binvaluement\b|\bmail-abuse\.com\b|\bcloudmark\b/;
 
 /** A list of bad senders by name, or words for one. */
 export const listed = new RegExp(

@@ -1,36 +1,11 @@
-/** Replies about the connection, the login and how much may be sent: the transport's business before anybody else's. */
+/** Replies about the connection, the login and the pace: the transport's business before anybody else's. */
 import type { ReplyRow } from './reply-row.ts';
+import { manyConnections, tooFast } from './reply-rows-limits.ts';
 import { listed } from './reply-rows-sender.ts';
 
 /** The caller's own login, not SPF or DKIM: stopping a transport over a single odd reply is worse than failing one recipient. */
 const loginTrouble =
   /\bauthentication (?:required|failed|credentials|mechanism|unsuccessful)|\bcredentials\b|\bpassword\b/i;
-
-const manyConnections =
-  /\btoo many (?:concurrent |simultaneous |open )?(?:smtp )?(?:connections|sessions)|\b(?:concurrent|simultaneous) (?:smtp )?connections\b|\bconnection limit\b|\btrop de connexions\b/i;
-
-const tooFast = new RegExp(
-  [
-    String.raw`\brate[ -]?limit`,
-    String.raw`\bthrottl`,
-    String.raw`\bslow(?:ing)? down\b`,
-    String.raw`\b(?:frequency|rate|traffic) (?:is )?limited\b`,
-    String.raw`\btoo (?:many|much) (?:mails?|messages|e-?mails|errors|requests|bad commands|unknown|invalid)\b`,
-    String.raw`\btoo (?:fast|quickly|frequent|often)`,
-    String.raw`\b(?:sending|message|recipient|connection|daily|hourly|mail) (?:rate|limit|quota)s? (?:limit )?(?:has been |is |was )?(?:exceeded|reached)`,
-    String.raw`\bexceeded .{0,40}\b(?:rate|sending|daily|hourly|threshold|messages per)\b`,
-    String.raw`\b(?:sending|connection|message|unusual) rate\b`,
-    String.raw`\bunusual (?:sending activity|amount|volume)\b`,
-    String.raw`\bunexpected volume\b`,
-    String.raw`\bcredits exceeded\b`,
-    String.raw`\b(?:this|per|an|last) hour\b`,
-    String.raw`\bwe have limits\b`,
-    String.raw`\bserver (?:is )?(?:too )?busy\b`,
-    String.raw`\bthread limit\b`,
-    String.raw`\bmail send limit\b`,
-  ].join('|'),
-  'i',
-);
 
 export const sessionRows: readonly ReplyRow[] = [
   {
@@ -233,50 +208,5 @@ export const sessionRows: readonly ReplyRow[] = [
     suppress: false,
     example:
       '450 4.2.0 <u@example.org>: Recipient address rejected: Greylisted, see http://postgrey.schweikert.ch/help/example.org.html',
-  },
-  {
-    name: 'connections',
-    code: '4xx',
-    text: manyConnections,
-    action: 'slow_down',
-    category: 'too_many_connections',
-    suppress: false,
-    example: '450 4.7.1 Too many concurrent connections from 192.0.2.1',
-  },
-  {
-    name: 'rate',
-    code: '4xx',
-    text: tooFast,
-    action: 'slow_down',
-    category: 'rate_limited',
-    suppress: false,
-    example: '450 4.7.1 Error: too much mail from 192.0.2.1',
-  },
-  {
-    name: 'connections_refused',
-    code: '5xx',
-    text: manyConnections,
-    action: 'fail',
-    category: 'too_many_connections',
-    suppress: false,
-    example: '554 Too many connections from your host',
-  },
-  {
-    name: 'rate_refused_by_enhanced',
-    code: '5xx',
-    enhanced: /\.7\.28$/,
-    action: 'fail',
-    category: 'rate_limited',
-    suppress: false,
-    example: '550 5.7.28 Our system has detected that your mail comes in bursts',
-  },
-  {
-    name: 'rate_refused',
-    code: '5xx',
-    text: tooFast,
-    action: 'fail',
-    category: 'rate_limited',
-    suppress: false,
-    example: '550 5.4.5 Daily user sending limit exceeded.',
   },
 ];

@@ -1,5 +1,6 @@
 /** The reply classification: every row in the order in which they are asked; the first that fits decides. */
 import type { ReplyRow } from './reply-row.ts';
+import { limitRows } from './reply-rows-limits.ts';
 import { messageRows } from './reply-rows-message.ts';
 import { recipientRows } from './reply-rows-recipient.ts';
 import { senderRows } from './reply-rows-sender.ts';
@@ -36,6 +37,7 @@ const defaultRows: readonly ReplyRow[] = [
 /** Refusals of the sender stand before those of the recipient: a reply that could be read as both must never suppress an address. */
 export const replyRows: readonly ReplyRow[] = [
   ...sessionRows,
+  ...limitRows,
   ...senderRows,
   ...recipientRows,
   ...messageRows,

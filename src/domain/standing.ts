@@ -52,12 +52,18 @@ export type Verdict =
 
 /** Replies speak of the transport when all of them do: a refused login, a blocked host. One that asks for less is heeded whoever it is about. */
 export function verdictOf(outcome: Outcome | SettledOutcome): Verdict {
-  if (outcome.kind === 'transport_fault') return { kind: 'fault', cause: outcome.cause, reason: outcome.detail };
+  if (outcome.kind === 'transport_fault') {
+    const { cause, detail: reason, byMessage = false } = outcome;
+    return { kind: 'fault', cause, reason, byMessage };
+  }
   if (outcome.kind !== 'answered' || outcome.replies.length === 0) return { kind: 'nothing' };
   const actions = outcome.replies.map(({ smtp }) => classify(smtp).action);
   if (actions.includes('slow_down')) return { kind: 'slow_down' };
-  if (actions.every((action) => action === 'stop_transport'))
-    return { kind: 'fault', cause: 'login', reason: outcome.replies[0]?.smtp.reply ?? '' };
+  const [first] = outcome.replies;
+  if (first !== undefined && actions.every((action) => action === 'stop_transport')) {
+    const cause = classify(first.smtp).category === 'rate_limited' ? 'limit' : 'login';
+    return { kind: 'fault', cause, reason: first.smtp.reply, byMessage: true };
+  }
   return actions.includes('accept') ? { kind: 'success' } : { kind: 'nothing' };
 }
 

@@ -4,7 +4,18 @@ import type { FaultCause } from './fault-cause.ts';
 import type { Rate } from './rate.ts';
 import type { TransportSettings } from './transport-plan.ts';
 
-export type Fault = { readonly cause: FaultCause; readonly reason: string };
+export type Fault = {
+  readonly cause: FaultCause;
+  readonly reason: string;
+  /** A message met it, where the connection stood and was logged in. */
+  readonly byMessage?: boolean;
+};
+
+/**
+ * What a message met, a login that goes well says nothing of: one message must go through first. None is needed, or one is once a login goes
+ * well, or whichever comes next may try.
+ */
+export type Trial = 'unneeded' | 'needed' | 'open';
 
 /** The share of its usual pace that a transport had at a time, in (0, 1]; it doubles each minute since. */
 export type Brake = { readonly factor: number; readonly at: number };
@@ -19,6 +30,7 @@ export type Breaker =
       readonly since: number;
       readonly tries: number;
       readonly probeAt: number;
+      readonly trial: Trial;
     };
 
 export type TransportState = {
@@ -49,47 +61,73 @@ export function afterSlowDown(brake: Brake | null, now: number): Brake {
 }
 
 const faultsToOpen = 3;
-/** Waits before the first probes; the last one is kept. A server may lock out who logs in wrongly too often. */
+/**
+ * Waits before the first probes; the last one is kept. A server may lock out who logs in wrongly too often, and what an account may send is
+ * used up for hours.
+ */
 const probeWaitsMs = {
   connection: [1_000, 2_000, 4_000, 5_000],
   login: [5_000, 10_000, 20_000, 30_000],
+  limit: [30_000, 60_000, 120_000, 300_000],
 } as const;
-const longestProbeWaitMs = 30_000;
 
 function probeWaitMs(cause: FaultCause, tries: number): number {
   const waits = probeWaitsMs[troubleOf(cause)];
-  return waits[Math.min(tries, waits.length - 1)] ?? longestProbeWaitMs;
+  return waits[Math.min(tries, waits.length - 1)] ?? waits[0];
+}
+
+function longestProbeWaitMs(cause: FaultCause): number {
+  return Math.max(...probeWaitsMs[troubleOf(cause)]);
 }
 
 function troubleOf(cause: FaultCause): keyof typeof probeWaitsMs {
-  return cause === 'login' ? 'login' : 'connection';
+  return cause === 'login' || cause === 'limit' ? cause : 'connection';
 }
 
 /** @returns the same breaker when the fault tells nothing new */
-export function afterFault(breaker: Breaker, { cause, reason }: Fault, now: number): Breaker {
+export function afterFault(breaker: Breaker, fault: Fault, now: number): Breaker {
+  const { cause, reason, byMessage = false } = fault;
+  const first = { tries: 0, probeAt: now + probeWaitMs(cause, 0) };
   if (breaker.kind === 'open') {
-    if (breaker.cause === cause) return breaker;
-    if (troubleOf(breaker.cause) === troubleOf(cause)) return { ...breaker, cause, reason };
-    return { ...breaker, cause, reason, tries: 0, probeAt: now + probeWaitMs(cause, 0) };
+    const trial = byMessage && breaker.trial === 'unneeded' ? 'needed' : breaker.trial;
+    if (breaker.cause === cause) return breaker.trial === trial ? breaker : { ...breaker, trial };
+    if (troubleOf(breaker.cause) === troubleOf(cause)) return { ...breaker, cause, reason, trial };
+    return { ...breaker, cause, reason, ...first, trial: trial === 'open' ? 'needed' : trial };
   }
   const faults = breaker.faults + 1;
   if (cause !== 'login' && faults < faultsToOpen) return { kind: 'closed', faults };
-  return { kind: 'open', reason, cause, since: now, tries: 0, probeAt: now + probeWaitMs(cause, 0) };
+  return { kind: 'open', reason, cause, since: now, ...first, trial: byMessage ? 'needed' : 'unneeded' };
 }
 
+/** What went well: a message like any other, a login to see whether a transport is well again, or the message that was to show it. */
+export type Success = 'message' | 'probe' | 'trial';
+
 /**
- * A message that went through ends the row of faults, and leaves an open breaker as it is: its session began before. A probe closes it.
+ * A message that went through ends the row of faults, and leaves an open breaker as it is: its session began before. A probe closes it, or,
+ * where that takes a message, opens the trial.
  * @returns the same breaker when nothing changes
  */
-export function afterSuccess(breaker: Breaker, of: 'message' | 'probe'): Breaker {
-  if (breaker.kind === 'open') return of === 'probe' ? closedBreaker : breaker;
-  return breaker.faults === 0 ? breaker : closedBreaker;
+export function afterSuccess(breaker: Breaker, of: Success): Breaker {
+  if (breaker.kind === 'closed') return breaker.faults === 0 ? breaker : closedBreaker;
+  if (of === 'message' || (of === 'probe' && breaker.trial === 'open')) return breaker;
+  return of === 'probe' && breaker.trial === 'needed' ? { ...breaker, trial: 'open' } : closedBreaker;
+}
+
+/** Whether the next message may try a transport that is in trouble. */
+export function isTrialOpen(breaker: Breaker): boolean {
+  return breaker.kind === 'open' && breaker.trial === 'open';
+}
+
+/** As it stands once a message tries it: should nothing be heard of that, it is probed again. Null when another was before it. */
+export function afterTrialBegan(breaker: Breaker, now: number): Breaker | null {
+  if (breaker.kind === 'closed' || !isTrialOpen(breaker)) return null;
+  return { ...breaker, trial: 'needed', probeAt: now + probeWaitMs(breaker.cause, breaker.tries) };
 }
 
 /** Whether it is time for somebody to probe. */
 export function isProbeDue(breaker: Breaker, now: number): boolean {
-  if (breaker.kind === 'closed') return false;
-  return breaker.probeAt <= now || breaker.probeAt > now + longestProbeWaitMs + clockSkewMs;
+  if (breaker.kind === 'closed' || isTrialOpen(breaker)) return false;
+  return breaker.probeAt <= now || breaker.probeAt > now + longestProbeWaitMs(breaker.cause) + clockSkewMs;
 }
 
 /** As it stands once somebody probes: should they die, it is another's turn at the next time. Null when it is not time. */

@@ -1,4 +1,4 @@
-/** The wait that a reply names: "try again in 300 seconds", "Greylisted for 5 minutes", "come back in 00:05:00". */
+/** The wait that a reply names: "try again in 300 seconds", "Greylisted for 5 minutes", "come back in 00:05:00", "in five minutes", "PT5M". */
 
 const secondMs = 1_000;
 const minuteMs = 60 * secondMs;
@@ -18,25 +18,36 @@ const cue =
 const between =
   /(?:[\s(,.:;~=-]|\b(?:later|please|then|in|for|after|within|about|at|least|next|another|approximately|around|the|time|allowed|minimum|of|until|more|than|not|before|is)\b){0,24}/i;
 
-const amount =
-  /(?<amount>\d{1,6}(?:\.\d{1,2})?|\ban?\b|\bone\b)[ -]{0,2}(?<unit>s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)(?![a-z])/i;
+const words: Readonly<Record<string, number>> = {
+  ...{ a: 1, an: 1, one: 1, two: 2, three: 3, four: 4, five: 5, six: 6, seven: 7, eight: 8, nine: 9, ten: 10 },
+  ...{ twelve: 12, fifteen: 15, twenty: 20, thirty: 30, forty: 40, 'forty-five': 45, sixty: 60, ninety: 90 },
+};
+/** The longer first: "forty-five" begins with "forty". */
+const inWords = Object.keys(words).toSorted((one, other) => other.length - one.length);
+const amount = new RegExp(
+  String.raw`(?<amount>\d{1,6}(?:\.\d{1,2})?|\b(?:${inWords.join('|')})\b)[ -]{0,2}(?<unit>s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)(?![a-z])`,
+  'i',
+);
+/** ISO 8601, as far as hours: "PT1H30M". */
+const iso = /\bPT(?=\d)(?:(?<hoursIso>\d{1,3})H)?(?:(?<minutesIso>\d{1,4})M)?(?:(?<secondsIso>\d{1,6})S)?(?![a-z\d])/i;
 const clock = /(?<hours>\d{1,3}):(?<minutes>[0-5]\d):(?<seconds>[0-5]\d)\b/;
 
-const hinted = new RegExp(`${cue.source}${between.source}(?:${clock.source}|${amount.source})`, 'gi');
+const hinted = new RegExp(`${cue.source}${between.source}(?:${clock.source}|${iso.source}|${amount.source})`, 'gi');
 /** What follows "5 minutes" in "5 minutes and 30 seconds". */
 const more = new RegExp(`(?:,? and|,)? ?${amount.source}`, 'iy');
 
 /** @returns milliseconds, null where no wait is named or none that is worth following */
 export function waitHint(text: string): number | null {
   for (const match of text.matchAll(hinted)) {
-    const waitMs = match.groups?.hours === undefined ? sumFrom(text, match) : clockMs(match);
+    const waitMs = match.groups?.unit === undefined ? clockMs(match) : sumFrom(text, match);
     return waitMs >= minHintMs && waitMs <= maxHintMs ? waitMs : null;
   }
   return null;
 }
 
-function clockMs({ groups }: RegExpMatchArray): number {
-  return Number(groups?.hours) * hourMs + Number(groups?.minutes) * minuteMs + Number(groups?.seconds) * secondMs;
+function clockMs({ groups = {} }: RegExpMatchArray): number {
+  const count = (name: string) => Number(groups[name] ?? groups[`${name}Iso`] ?? 0);
+  return count('hours') * hourMs + count('minutes') * minuteMs + count('seconds') * secondMs;
 }
 
 function sumFrom(text: string, first: RegExpMatchArray): number {
@@ -46,6 +57,7 @@ function sumFrom(text: string, first: RegExpMatchArray): number {
 }
 
 function amountMs({ groups }: RegExpMatchArray): number {
-  const number = /\d/.test(groups?.amount ?? '') ? Number(groups?.amount) : 1;
+  const said = groups?.amount?.toLowerCase() ?? '';
+  const number = words[said] ?? Number(said);
   return number * (unitMs[groups?.unit?.[0]?.toLowerCase() ?? ''] ?? 0);
 }

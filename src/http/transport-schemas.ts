@@ -18,9 +18,10 @@ const breaker = z
     reason: z.string().nullable().meta({ description: 'Why it is open, in words.' }),
     cause,
     since: time.nullable().meta({ description: 'Since when it is open.' }),
-    next_probe_at: time
-      .nullable()
-      .meta({ description: 'When the transport is tried next; it closes when that goes well.' }),
+    next_probe_at: time.nullable().meta({
+      description:
+        'When the transport is tried next; it closes when that goes well. Where messages met the trouble, one of them must go through after a login that went well: null once the next one may try.',
+    }),
   })
   .meta({ description: 'Stops a transport that is in trouble, for the whole fleet.' });
 

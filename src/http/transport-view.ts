@@ -1,7 +1,7 @@
 /** A transport as answers show it. */
 import { type Rate, windowName } from '../domain/rate.ts';
 import type { TransportReport, Verification } from '../domain/transport-report.ts';
-import type { Breaker, TransportState } from '../domain/transport-state.ts';
+import { type Breaker, isTrialOpen, type TransportState } from '../domain/transport-state.ts';
 import { isoOf, isoOrNull } from './answer-fields.ts';
 import type { TransportView, VerifyResult } from './transport-schemas.ts';
 
@@ -30,7 +30,8 @@ function breakerOf(breaker: Breaker): TransportView['breaker'] {
   if (breaker.kind === 'closed')
     return { state: 'closed', reason: null, cause: null, since: null, next_probe_at: null };
   const { reason, cause, since, probeAt } = breaker;
-  return { state: 'open', reason, cause, since: isoOf(since), next_probe_at: isoOf(probeAt) };
+  const nextProbeAt = isTrialOpen(breaker) ? null : isoOf(probeAt);
+  return { state: 'open', reason, cause, since: isoOf(since), next_probe_at: nextProbeAt };
 }
 
 function rateOf(limit: Rate, { rates }: TransportReport): TransportView['rates'][number] {

@@ -37,7 +37,7 @@ export function outcomeOfEnd(
 ): TransportFault | Extract<Outcome, { kind: 'unknown' }> {
   if (begunAt !== null) return { kind: 'unknown', transport, detail: describe(error), refused };
   // It was connected and logged in: whether that still works, the next connection tells.
-  return transportFault(transport, error, 'protocol');
+  return { ...transportFault(transport, error, 'protocol'), byMessage: true };
 }
 
 export function transportFault(transport: string, error: SmtpError, cause: FaultCause): TransportFault {

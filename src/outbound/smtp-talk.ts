@@ -1,11 +1,12 @@
 /** What is said over an open SMTP connection: commands and data out, whole replies in (RFC 5321 section 4.2). */
 import type { Socket } from 'node:net';
 import type SMTPConnection from 'nodemailer/lib/smtp-connection';
+import { withOneCode } from '../domain/classify.ts';
 import type { SmtpError } from './smtp-outcome.ts';
 
 export type SmtpTalk = {
   write(data: string | Buffer): void;
-  /** The next reply, its lines joined by LF. @throws SmtpError when the connection ends before it */
+  /** The next reply, its lines joined by LF, all with the code that holds. @throws SmtpError when the connection ends before it */
   reply(): Promise<string>;
   /** What was said without being asked; null for nothing. @throws SmtpError when the connection has ended */
   news(): Promise<string | null>;
@@ -62,7 +63,8 @@ export function takeOver(connection: SMTPConnection, { replyMs, now }: ReplyDead
       if (line.trim() === '' && lines === '') continue;
       lines = lines === '' ? line : `${lines}\n${line}`;
       if (goesOn.test(line)) continue;
-      const whole = lines;
+      // What begins with a code and ends without one has none that holds.
+      const whole = ends.test(line) ? withOneCode(lines) : line;
       lines = '';
       take(decoded(whole));
     }
@@ -120,6 +122,7 @@ export function takeOver(connection: SMTPConnection, { replyMs, now }: ReplyDead
 }
 
 const goesOn = /^\d{3}-/;
+const ends = /^\d{3}(?: |$)/;
 const refusal = /^[45]\d{2}[ -]/;
 
 /** UTF-8 where it is UTF-8, else one character for each byte. */

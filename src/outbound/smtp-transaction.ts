@@ -52,7 +52,11 @@ export async function transact(
     if (error instanceof ClaimFailed) throw error.cause;
     outcome = outcomeOfEnd(transport, progress, error as SmtpError);
   }
-  if (!talk.isOver && progress.begunAt === null) await reset(talk);
+  if (!talk.isOver && progress.begunAt === null) {
+    const odd = await reset(talk);
+    // What was read may have been the answer to something else: it says nothing of anybody.
+    if (odd !== null) outcome = outcomeOfEnd(transport, progress, unexpected(odd));
+  }
   talk.rest();
   return { ...outcome, trace: traceOf(nextHop, isFirst, startedAt, progress.begunAt) };
 }
@@ -79,17 +83,26 @@ async function converse(
   claim: () => Promise<boolean>,
   progress: Progress,
 ): Promise<string | null> {
-  const ask = (command: string) => {
-    if (!pipelining) talk.write(`${command}\r\n`);
-    return talk.reply();
+  const ask = async (command: string) => {
+    if (!pipelining) {
+      await expectNothing(talk);
+      talk.write(`${command}\r\n`);
+    }
+    const reply = await talk.reply();
+    // Only DATA asks for more.
+    if (command !== 'DATA' && !isVerdict(reply)) throw unexpected(reply);
+    return reply;
   };
   if (pipelining) talk.write(`${[mail, ...rcpt, 'DATA'].join('\r\n')}\r\n`);
   const toMail = await ask(mail);
   if (!isPositive(toMail) && (!pipelining || isGoodbye(toMail))) return toMail;
   for (const [index, command] of rcpt.entries()) {
     const reply = await ask(command);
-    // It goes, and says so to this recipient: that is nobody's attempt.
-    if (isGoodbye(reply)) throw smtpError('ECONNECTION', `Server closed the connection: ${reply}`);
+    if (isGoodbye(reply)) {
+      talk.close();
+      // It holds for those as well who were accepted before: nothing comes of the transaction.
+      return isPositive(toMail) ? reply : toMail;
+    }
     if (isPositive(toMail) && !isPositive(reply))
       progress.refused.push({ address: message.envelope.to[index] ?? '', smtp: parseReply(reply) });
   }
@@ -105,6 +118,8 @@ async function converse(
     }
     return refusalOf(toMail, progress);
   }
+  // A 250 here is the answer to something else: whoever took it for DATA's would take the next for the body's.
+  if (isPositive(toData)) throw unexpected(toData);
   if (!isIntermediate(toData)) return toData;
   return await handOver(talk, message.raw, claim, progress);
 }
@@ -120,8 +135,7 @@ async function handOver(
     throw new ClaimFailed('The claim failed', { cause: error });
   });
   if (!isOurs) return null;
-  const news = await talk.news();
-  if (news !== null) throw smtpError('EPROTOCOL', `Unexpected reply: ${news}`);
+  await expectNothing(talk);
   progress.begunAt = performance.now();
   talk.write(toData(raw));
   const answer = await talk.reply();
@@ -136,9 +150,8 @@ function refusalOf(toMail: string, { refused }: Progress): string {
 }
 
 const isPositive = (reply: string) => reply.startsWith('2');
-/** Some servers answer DATA with 250. */
-const isIntermediate = (reply: string) => reply.startsWith('3') || isPositive(reply);
-/** RFC 5321 section 4.2.1: what may follow the final dot. */
+const isIntermediate = (reply: string) => reply.startsWith('3');
+/** RFC 5321 section 4.2.1: what ends a command, or may follow the final dot. */
 const isVerdict = (reply: string) => /^[245]\d{2}(?!\d)/.test(reply);
 /** RFC 5321 section 3.8: the server closes, and answers nothing more. */
 const isGoodbye = (reply: string) => reply.startsWith('421');
@@ -176,9 +189,27 @@ function needsUtf8({ envelope, raw }: Message): boolean {
   return !isAscii(header) || [envelope.from, ...envelope.to].some((address) => /[^\p{ASCII}]/u.test(address));
 }
 
-/** A refused transaction stays open at the server until RSET; a connection that will not take it is of no more use. */
-async function reset(talk: SmtpTalk): Promise<void> {
+/** @throws SmtpError when something was said that nobody asked for: from there on no reply is surely that to what was asked */
+async function expectNothing(talk: SmtpTalk): Promise<void> {
+  const news = await talk.news();
+  if (news !== null) throw unexpected(news);
+}
+
+function unexpected(reply: string): SmtpError {
+  return smtpError('EPROTOCOL', `Unexpected reply: ${reply}`);
+}
+
+/**
+ * A refused transaction stays open at the server until RSET; a connection that will not take it is of no more use. With one reply too many
+ * before it, what comes is not its own.
+ * @returns what shows that the replies were out of step; null when they were not, as far as can be told
+ */
+async function reset(talk: SmtpTalk): Promise<string | null> {
+  const before = await talk.news().catch(() => null);
   talk.write('RSET\r\n');
-  const reply = await talk.reply().catch(() => '');
-  if (!isPositive(reply)) talk.close();
+  const reply = before ?? (await talk.reply().catch(() => null));
+  const isInStep = before === null && (reply === null || isPositive(reply) || isGoodbye(reply));
+  const odd = isInStep ? await talk.news().catch(() => null) : reply;
+  if (odd !== null || reply === null || !isPositive(reply)) talk.close();
+  return odd;
 }

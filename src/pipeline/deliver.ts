@@ -25,6 +25,8 @@ type Deps = {
   suppress(emails: readonly (StoredEmail | null)[], lane: Lane): Promise<(SettledOutcome | null)[]>;
   compose(email: StoredEmail, content: Content, files: Files): Promise<Buffer>;
   dispatch(parcel: Parcel): Promise<Outcome | SettledOutcome | Parked>;
+  /** What an email waited for whose time is over. */
+  blame(email: StoredEmail): Promise<string | null>;
   settle(email: StoredEmail, outcome: SettledOutcome): Promise<void>;
   /** Aborted when the process begins to stop. */
   stopping: AbortSignal;
@@ -126,7 +128,7 @@ async function tryNow(deps: Deps, job: DeliverJob, email: LoadedEmail): Promise<
     return { kind: 'unknown', transport: handOver.transport, detail, refused: [] };
   }
   const isOver = () => state.expiresAt !== null && state.expiresAt <= deps.now();
-  if (isOver()) return { kind: 'expired' };
+  if (isOver()) return { kind: 'expired', why: await deps.blame(email) };
   const { isSandbox, recipients } = nextGroup(state.recipients.filter(({ status }) => isPending(status)));
   const attemptId = deps.newId('at');
   let made: ReturnType<Parcel['message']> | undefined;

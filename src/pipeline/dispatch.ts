@@ -16,7 +16,7 @@ import {
   verdictOf,
 } from '../domain/standing.ts';
 import { type Choice, chooseTransports, drawOf } from '../domain/transport-plan.ts';
-import { pacedRates, type TransportState } from '../domain/transport-state.ts';
+import { isTrialOpen, pacedRates, type TransportState } from '../domain/transport-state.ts';
 import type { Message, Transport } from '../outbound/transport.ts';
 import type { Transports } from '../outbound/transports.ts';
 import type { Budgets } from '../store/budgets.ts';
@@ -26,7 +26,7 @@ type Deps = {
   transports: Pick<Transports, 'plan' | 'get'>;
   /** The fleet's states as this process knows them. */
   known: Map<string, TransportState>;
-  states: Pick<TransportStates, 'read' | 'fault' | 'success' | 'brake'>;
+  states: Pick<TransportStates, 'read' | 'fault' | 'success' | 'brake' | 'takeTrial'>;
   budgets: Pick<Budgets, 'admit' | 'park' | 'giveBack' | 'forget'>;
   policies: Readonly<Record<Lane, RetryPolicy>>;
   /** Tells `tend` that there is something for it to do. */
@@ -58,14 +58,20 @@ export async function dispatch(deps: Deps, parcel: Parcel): Promise<Outcome | Se
   for (const name of choice.transports) {
     const transport = deps.transports.get(name);
     if (transport === null) continue; // the plan changed this moment
-    const standing = standingOf(name, await stateOf(deps, name), transport.pool);
+    const state = await stateOf(deps, name);
+    const standing = standingOf(name, state, transport.pool);
     firstStanding ??= standing;
-    if (standing.kind === 'paused' || standing.kind === 'degraded') continue;
-    const full = fullnessOf(deps, transport, standing, parcel);
-    // Past its end it waits for a connection: it may be this worker alone that has none.
-    if (full !== null && !isOver(deps, parcel)) return park(deps, parcel, name, full);
-    if (!(await isAdmitted(deps, parcel, name))) return waitForBudget(deps, parcel, name);
-    const outcome = await sendOver(deps, parcel, transport, choice.reserve);
+    if (standing.kind === 'paused') continue;
+    const isTrial = standing.kind === 'degraded';
+    if (isTrial) {
+      if (!isTrialOpen(state.breaker) || !(await isTheTrial(deps, parcel, transport))) continue;
+    } else {
+      const full = fullnessOf(deps, transport, standing, parcel);
+      // Past its end it waits for a connection: it may be this worker alone that has none.
+      if (full !== null && !isOver(deps, parcel)) return park(deps, parcel, name, full);
+      if (!(await isAdmitted(deps, parcel, name))) return waitForBudget(deps, parcel, name);
+    }
+    const outcome = await sendOver(deps, parcel, transport, { reserve: choice.reserve, isTrial });
     if (!outcome.mayGoOn) return outcome.is;
     fault = outcome.is;
   }
@@ -101,14 +107,33 @@ function fullnessOf(deps: Deps, { name, pool }: Transport, standing: Standing, {
   return isFirstOnItsWay(pool) && ratesOf(deps, name).length > 0 ? `transport ${name} has no connection yet` : null;
 }
 
+/** Whether this email is the one that shows whether the trouble is over: it has a connection and budget at once, and is the first. */
+async function isTheTrial(deps: Deps, parcel: Parcel, transport: Transport): Promise<boolean> {
+  const { name, pool } = transport;
+  const { id, lane } = parcel.email.facts;
+  if (pool.isStuck || pool.room[lane] === 0) return false;
+  if (!(await isAdmitted(deps, parcel, name))) {
+    // Another transport may take it: it does not wait for this one.
+    await deps.budgets.forget(name, id, lane);
+    return false;
+  }
+  const isFirst = await deps.states.takeTrial(name, deps.now());
+  if (!isFirst) await giveBack(deps, name);
+  await learn(deps, name);
+  return isFirst;
+}
+
 type Sent = {
   readonly is: Outcome | SettledOutcome;
   /** Nothing was handed over, and the trouble is the transport's own. */
   readonly mayGoOn: boolean;
 };
 
-async function sendOver(deps: Deps, parcel: Parcel, transport: Transport, reserve: number): Promise<Sent> {
+type Way = { readonly reserve: number; readonly isTrial: boolean };
+
+async function sendOver(deps: Deps, parcel: Parcel, transport: Transport, way: Way): Promise<Sent> {
   const { name } = transport;
+  const { reserve, isTrial } = way;
   let isClaimed = false;
   const claim = () => {
     isClaimed = true;
@@ -121,12 +146,12 @@ async function sendOver(deps: Deps, parcel: Parcel, transport: Transport, reserv
   if ('kind' in message) return { is: outcome, mayGoOn: false };
   if (outcome.kind === 'withheld' && !isClaimed && isOver(deps, parcel, lastChanceMs))
     return { is: faultOf(name, `transport ${name} had no free connection`), mayGoOn: false };
-  await tell(deps, name, outcome);
+  await tell(deps, name, outcome, isTrial);
   return { is: outcome, mayGoOn: !isClaimed && isOfTransport(outcome) };
 }
 
 /** Tells the fleet what an attempt says of its transport. */
-async function tell(deps: Deps, name: string, outcome: Outcome | SettledOutcome): Promise<void> {
+async function tell(deps: Deps, name: string, outcome: Outcome | SettledOutcome, isTrial: boolean): Promise<void> {
   // A transport that is always there, as the sandbox is, has no state.
   if (deps.transports.plan.transports[name] === undefined) return;
   const { breaker } = deps.known.get(name) ?? freshState;
@@ -140,8 +165,8 @@ async function tell(deps: Deps, name: string, outcome: Outcome | SettledOutcome)
       await deps.states.brake(name, deps.now());
       break;
     case 'success':
-      if (breaker.kind === 'open' || breaker.faults === 0) return;
-      await deps.states.success(name, 'message', event());
+      if (!isTrial && (breaker.kind === 'open' || breaker.faults === 0)) return;
+      await deps.states.success(name, isTrial ? 'trial' : 'message', event());
       break;
     case 'nothing':
       return;

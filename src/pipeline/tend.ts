@@ -1,7 +1,7 @@
 /** tend: keeps the transports: what the fleet knows of them, how many connections this worker has, probes, and mail that may go on. */
 import { freshState, hasStandIn, isFirstOnItsWay, isInService, type Standing, standingOf } from '../domain/standing.ts';
 import { isSameRouting, type TransportPlan } from '../domain/transport-plan.ts';
-import { isProbeDue, pacedRates, type TransportState } from '../domain/transport-state.ts';
+import { isProbeDue, isTrialOpen, pacedRates, type TransportState } from '../domain/transport-state.ts';
 import type { Transport, TransportFault } from '../outbound/transport.ts';
 import type { Transports } from '../outbound/transports.ts';
 import type { Nudge } from '../queue/nudge.ts';
@@ -97,7 +97,12 @@ async function tendOne(deps: Deps, name: string, stop: AbortSignal): Promise<num
 
   if (state.paused === null && (await isOurProbe(deps, transport, state, now))) void probe(deps, transport, stop);
   const standing = standingOf(name, state, transport.pool);
-  if (!mayRelease(standing, allowed)) return lookEveryMs;
+  if (!mayRelease(standing, allowed)) {
+    // One is let go to try it; the others wait for what comes of that.
+    const isTrial = standing.kind === 'degraded' && isTrialOpen(state.breaker) && allowed > 0;
+    if (isTrial) await deps.budgets.release(name, rates, { max: 1 }, now);
+    return lookEveryMs;
+  }
   const most = rates.length > 0 ? withRates(transport) : withoutRates(transport, allowed);
   const { nextAt } = await deps.budgets.release(name, rates, most, now);
   if (nextAt !== null) return nextAt - now;

@@ -2,10 +2,13 @@
 
 /** Quotas are counted in this many parts of their window, each given back as it ends. */
 const partsOfWindow = 60;
-/** A rate per second may run ahead, or catch up after a late look, by this much: two in a hundred over ten seconds. */
-const slackMs = 200;
-/** Messages further apart than this are few in ten seconds: one ahead of time would be too many. */
+/** A rate per second catches up after a late look by this much: one in a hundred over ten seconds. */
+const slackMs = 100;
+/** Messages further apart than this are few in ten seconds: one more in them would be too many. */
 const widestGapWithSlackMs = 500;
+/** Fast mail goes together where its times lie this close: half of one in a hundred over ten seconds, and not each one is parked that comes in a bunch. */
+const aheadMs = 50;
+const widestGapAheadMs = aheadMs / 2;
 /** Workers' clocks differ by less. A mark further ahead was made before a clock was put back, and must not hold up mail until then. */
 const clockSkewMs = 5_000;
 /** Longer than any quota's window: a budget nobody asks for goes away. */
@@ -16,18 +19,20 @@ export const budgetKeptMs = 2 * 86_400_000;
  * `take()` takes one of every rate or of none, `give(n)` gives back, `keep()` writes what changed. `left()` has three numbers for each rate:
  * what is left, when the next token comes, when all are there again; -1 for what cannot be said.
  *
- * A rate per second is kept as the time at which the next message would be on schedule. A longer window is a list of `part:count`, oldest
+ * A rate per second is kept as the time until which the next message is on schedule, which it is from a slack before. One that comes later
+ * begins a new schedule: nothing is saved up, and the first seconds have no more than others. A longer window is a list of `part:count`, oldest
  * first; one part more than a window has is counted, so that no window wherever it begins holds more than its count.
  */
 export const budget = `
 local function openPace(stored, now, count, windowMs)
   local gap = windowMs / count
   local slack = gap <= ${widestGapWithSlackMs} and ${slackMs} or 0
+  local ahead = gap <= ${widestGapAheadMs} and ${aheadMs} or 0
   local on = tonumber(stored or 0)
   if on > now + 2 * gap + slack + ${clockSkewMs} then on = now end
   return {
     freeAt = function() return on - slack end,
-    take = function() on = math.max(on, now) + gap end,
+    take = function() on = (on < now and now + slack - ahead or on) + gap end,
     give = function(n) on = on - n * gap end,
     left = function() return -1, on - slack, -1 end,
     text = function() return string.format('%.17g', on) end

@@ -5,12 +5,14 @@ import {
   afterProbeBegan,
   afterSlowDown,
   afterSuccess,
+  afterTrialBegan,
   type Brake,
   type Breaker,
   breakerEvent,
   closedBreaker,
   type Fault,
   hastened,
+  type Success,
   type TransportState,
 } from '../domain/transport-state.ts';
 import { keys } from './keys.ts';
@@ -61,6 +63,13 @@ export function openTransportStates(redis: Redis) {
     return null;
   }
 
+  /** True for one of all that ask; null of `decide` when it is nobody's turn. */
+  async function takeTurn(name: string, decide: (breaker: Breaker) => Breaker | null): Promise<boolean> {
+    const was = (await redis.hget(keys.transport(name), 'breaker')) ?? '';
+    const after = decide(readBreaker(was));
+    return after !== null && (await replace(name, 'breaker', [was, JSON.stringify(after), '', ''])) === 1;
+  }
+
   return {
     /** One round trip, however many. A transport of which nothing was ever written is closed, runs and has no brake. */
     async read(names: readonly string[]): Promise<Map<string, TransportState>> {
@@ -93,12 +102,13 @@ export function openTransportStates(redis: Redis) {
     },
 
     /**
-     * Ends the row of faults; of a probe, closes the breaker as well. To be told only where the last known breaker was not `closedBreaker`.
+     * Ends the row of faults; of a probe or a trial, closes the breaker as well, or opens the trial. To be told only where the last known
+     * breaker was not `closedBreaker`.
      * @returns whether the breaker closed by this report
      */
-    async success(name: string, of: 'message' | 'probe', event: Event): Promise<boolean> {
+    async success(name: string, of: Success, event: Event): Promise<boolean> {
       const changed = await changeBreaker(name, event, (breaker) => afterSuccess(breaker, of));
-      return changed !== null && changed[0].kind === 'open';
+      return changed !== null && changed[0].kind === 'open' && changed[1].kind === 'closed';
     },
 
     /** A reply asked for less: halves the pace of the fleet, once in five seconds. */
@@ -121,11 +131,12 @@ export function openTransportStates(redis: Redis) {
      * Whether it falls to the caller to probe: true for one worker at each time a probe is due. A turn whose answer is lost with the
      * connection passes unused.
      */
-    async takeProbe(name: string, now: number): Promise<boolean> {
-      const was = (await redis.hget(keys.transport(name), 'breaker')) ?? '';
-      const after = afterProbeBegan(readBreaker(was), now);
-      return after !== null && (await replace(name, 'breaker', [was, JSON.stringify(after), '', ''])) === 1;
-    },
+    takeProbe: (name: string, now: number): Promise<boolean> =>
+      takeTurn(name, (breaker) => afterProbeBegan(breaker, now)),
+
+    /** Whether the caller's message is the one that tries a transport in trouble: true for one of all that ask. */
+    takeTrial: (name: string, now: number): Promise<boolean> =>
+      takeTurn(name, (breaker) => afterTrialBegan(breaker, now)),
   };
 }
 
@@ -134,5 +145,7 @@ function readJson<T>(json: string | null | undefined): T | null {
 }
 
 function readBreaker(json: string | null | undefined): Breaker {
-  return readJson<Breaker>(json) ?? closedBreaker;
+  const breaker = readJson<Breaker>(json) ?? closedBreaker;
+  // One that an earlier version wrote knows of no trial.
+  return breaker.kind === 'open' ? { ...breaker, trial: breaker.trial ?? 'unneeded' } : breaker;
 }

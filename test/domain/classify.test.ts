@@ -158,10 +158,19 @@ describe('a reply', () => {
     ['550 5.7.1: Refused', { code: 550, enhanced: '5.7.1' }],
     ['550 sorry, no mailbox here by that name. (#5.1.1)', { code: 550, enhanced: '5.1.1' }],
     ['250 10.0.0.1 said hello', { code: 250, enhanced: null }],
+    ['550-5.1.1 gone\nfor good', { code: 550, enhanced: '5.1.1' }],
     ['nonsense', { code: 0, enhanced: null }],
     ['nonsense (#5.1.1)', { code: 0, enhanced: null }],
   ])('%j is read', (text, expected) => {
     expect(parseReply(text)).toMatchObject({ ...expected, reply: text });
+  });
+
+  it.each([
+    ['250-2.0.0 ok\n550 5.7.1 no', { code: 550, enhanced: '5.7.1', reply: '550 5.7.1 no' }],
+    ['550-5.1.1 no\n250-2.0.0 ok\n250 2.0.0 queued', { code: 250, reply: '250-2.0.0 ok\n250 2.0.0 queued' }],
+    ['450-wait\n550', { code: 550, reply: '550' }],
+  ])('with more than one code has the last one: %j', (text, expected) => {
+    expect(parseReply(text)).toMatchObject(expected);
   });
 
   it('is kept to a bounded length', () => {

@@ -176,6 +176,8 @@ describe('decide', () => {
   it('expires what has run out of time, also where the next try would come after it', () => {
     const short = storedEmail([recipient('a')], { state: { expiresAt: start + 9_000 } });
     const late = decide(short, { kind: 'expired' }, policy, start + 9_000, 0);
+    const held = decide(short, { kind: 'expired', why: 'transport ses is paused' }, policy, start + 9_000, 0);
+    expect(held.state.recipients[0]?.reason).toBe('not delivered before it expired: transport ses is paused');
     const soon = decide(short, answered({ a: greylisted }), policy, start, 0);
     expect([late, soon].map(({ events, again }) => [events.map(({ type }) => type), again])).toEqual([
       [['email.expired'], null],

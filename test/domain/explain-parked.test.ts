@@ -1,9 +1,11 @@
 /** What an email that is parked waits for, and about when it goes: each reason by itself, and which of them is told when several hold. */
 import { describe, expect, it } from 'vitest';
+import { explain } from '../../src/domain/explain.ts';
 import { explainParked, isTended, type ParkedAt } from '../../src/domain/explain-parked.ts';
 import { freshState } from '../../src/domain/standing.ts';
 import { countBefore, goesAt, type RateLeft, type TransportReport } from '../../src/domain/transport-report.ts';
 import type { TransportState } from '../../src/domain/transport-state.ts';
+import { recipient, storedEmail } from '../support/requests.ts';
 
 const now = Date.parse('2026-11-24T09:30:00Z');
 const minute = 60_000;
@@ -17,6 +19,7 @@ const open: TransportState = {
     since: now - minute,
     tries: 3,
     probeAt: now + 5_000,
+    trial: 'unneeded',
   },
 };
 const pace = (count: number, nextAt: number): RateLeft => ({
@@ -126,6 +129,35 @@ describe('an email that is parked', () => {
     expect(isTended(parkedAt({ ...none, state: open }))).toBe(false);
     expect(isTended(parkedAt({ ...none, state: paused }))).toBe(true);
     expect(isTended(parkedAt({}))).toBe(true);
+  });
+});
+
+describe('a recipient', () => {
+  const whys = (parked: ParkedAt | null, job: 'absent' | 'waiting' | 'active' = 'absent') => {
+    const due = recipient('due', { nextAttemptAt: now - minute });
+    const tried = recipient('tried', { nextAttemptAt: now, attempts: 2, status: 'deferred', reason: 'dropped' });
+    const later = recipient('later', { nextAttemptAt: now + minute, status: 'deferred' });
+    const policy = { scheduleMs: [minute], maxAgeMs: 60 * minute };
+    const where = { job, waiting: 0, parked, campaign: null };
+    return explain(storedEmail([due, tried, later]), where, policy, now).recipients.map(({ why }) => why);
+  };
+  const next = `next attempt at ${new Date(now + minute).toISOString()}`;
+
+  it.each([
+    ['to be resumed', parkedAt({ state: paused })],
+    ['to be well again', parkedAt({ state: open })],
+    ['to have budget for it', parkedAt({ rates: [quota(5, 0)] })],
+    ['to have a connection free', parkedAt({ pool: full })],
+  ])('that is due waits for its transport %s, and has no time that is past', (what, parked) => {
+    const waits = `waits for transport ses ${what}`;
+    expect(whys(parked)).toEqual([waits, `dropped; after 2 attempts; ${waits}`, next]);
+  });
+
+  it('that is due and not parked waits for a worker, or is with one', () => {
+    const untended = parkedAt({ pool: { ...full, workers: 0 } });
+    for (const said of [whys(null), whys(null, 'waiting'), whys(untended)])
+      expect(said[0]).toBe('is due and waits for a worker');
+    expect(whys(null, 'active')[0]).toBe('is in the hands of a worker');
   });
 });
 

@@ -58,12 +58,17 @@ describe('what an attempt says', () => {
   });
 
   it('a fault has its cause and reason; a refusal that all were told counts as one of the login', () => {
-    expect(verdictOf(fault)).toEqual({ kind: 'fault', cause: 'connect', reason: 'ECONNREFUSED' });
+    const met = { kind: 'fault', cause: 'connect', reason: 'ECONNREFUSED', byMessage: false };
+    expect(verdictOf(fault)).toEqual(met);
+    expect(verdictOf({ ...fault, byMessage: true } as Outcome)).toEqual({ ...met, byMessage: true });
     expect(verdictOf(answered('530 5.7.0 Login'))).toEqual({
       kind: 'fault',
       cause: 'login',
       reason: '530 5.7.0 Login',
+      byMessage: true,
     });
+    const usedUp = '550 5.4.5 Daily user sending limit exceeded.';
+    expect(verdictOf(answered(usedUp))).toEqual({ kind: 'fault', cause: 'limit', reason: usedUp, byMessage: true });
   });
 });
 

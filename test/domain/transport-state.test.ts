@@ -7,6 +7,7 @@ import {
   afterProbeBegan,
   afterSlowDown,
   afterSuccess,
+  afterTrialBegan,
   type Brake,
   type Breaker,
   brakeFactor,
@@ -14,6 +15,7 @@ import {
   closedBreaker,
   type Fault,
   isProbeDue,
+  isTrialOpen,
   pacedRates,
 } from '../../src/domain/transport-state.ts';
 
@@ -43,7 +45,15 @@ function probeWaits(fault: Fault, count: number): number[] {
 describe('the breaker', () => {
   it.each(faultCauses.filter((cause) => cause !== 'login'))('opens at the third fault in a row: %s', (cause) => {
     expect(afterFaults(['connect', 'dns'])).toEqual({ kind: 'closed', faults: 2 });
-    const open = { kind: 'open', cause, reason: cause, since: start, tries: 0, probeAt: start + 1_000 };
+    const open = {
+      kind: 'open',
+      cause,
+      reason: cause,
+      since: start,
+      tries: 0,
+      probeAt: start + (cause === 'limit' ? 30_000 : 1_000),
+      trial: 'unneeded',
+    };
     expect(afterFaults(['connect', 'dns', cause])).toEqual(open);
   });
 
@@ -63,9 +73,35 @@ describe('the breaker', () => {
     expect(afterSuccess(open, 'probe')).toEqual(closedBreaker);
   });
 
-  it('is probed after 1, 2, 4 seconds and then every 5, after a refused login after 5, 10, 20 and then every 30', () => {
+  it('opened by what messages met is closed by a message alone, which goes after a login that went well', () => {
+    const open = afterFault(closedBreaker, { ...rejected, byMessage: true }, start);
+    expect([isTrialOpen(open), afterTrialBegan(open, start)]).toEqual([false, null]);
+    const probed = afterSuccess(afterProbeBegan(open, start + 5_000) as Breaker, 'probe');
+    expect(probed).toEqual({ ...open, tries: 1, probeAt: start + 15_000, trial: 'open' });
+    expect([isTrialOpen(probed), isProbeDue(probed, start + 60_000)]).toEqual([true, false]);
+    expect(['probe', 'message'].map((of) => afterSuccess(probed, of as 'probe'))).toEqual([probed, probed]);
+    // Whoever waits for a message that never came back probes again.
+    const tried = afterTrialBegan(probed, start + 60_000) as Breaker;
+    expect(tried).toEqual({ ...open, tries: 1, probeAt: start + 70_000 });
+    expect(afterTrialBegan(tried, start + 60_000)).toBeNull();
+    expect(afterFault(tried, { ...rejected, byMessage: true }, start + 60_100)).toBe(tried);
+    expect(afterSuccess(tried, 'trial')).toBe(closedBreaker);
+  });
+
+  it('opened by a connection needs a message as well once one met trouble, and still does when the server is away then', () => {
+    const open = afterFaults(['connect', 'connect', 'connect']);
+    const met = afterFault(open, { ...refused, byMessage: true }, start);
+    expect(met).toEqual({ ...open, trial: 'needed' });
+    expect(afterFault(met, rejected, start)).toMatchObject({ cause: 'login', trial: 'needed' });
+    const probed = afterSuccess(met, 'probe');
+    expect(afterFault(probed, rejected, start)).toMatchObject({ tries: 0, trial: 'needed' });
+    expect(afterFault(probed, { cause: 'dns', reason: 'gone' }, start)).toMatchObject({ trial: 'open' });
+  });
+
+  it('is probed after 1, 2, 4 seconds and then every 5, after a refused login after 5, 10, 20 and then every 30, its limit used up every 300 in the end', () => {
     expect(probeWaits(refused, 6)).toEqual([1, 2, 4, 5, 5, 5]);
     expect(probeWaits(rejected, 6)).toEqual([5, 10, 20, 30, 30, 30]);
+    expect(probeWaits({ cause: 'limit', reason: '550' }, 6)).toEqual([30, 60, 120, 300, 300, 300]);
   });
 
   it('tells the latest trouble, and keeps to its times as long as that is of one kind', () => {
@@ -78,7 +114,7 @@ describe('the breaker', () => {
       reason: 'gone',
     });
     const login = { cause: 'login', reason: rejected.reason, since: start, tries: 0, probeAt: later + 5_000 };
-    expect(afterFault(open, rejected, later)).toEqual({ kind: 'open', ...login });
+    expect(afterFault(open, rejected, later)).toEqual({ kind: 'open', ...login, trial: 'unneeded' });
   });
 
   it('is due for a probe at its time, and also when a clock was put back far before it', () => {

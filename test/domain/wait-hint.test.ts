@@ -27,6 +27,13 @@ it.each([
   ['try again in 1.5 hours', 90 * minute],
   ['try again in 24 hours', 24 * hour],
   ['try again in 1 second', 1_000],
+  ['Try again in five minutes', 5 * minute],
+  ['please come back in forty-five minutes', 45 * minute],
+  ['wait two hours and thirty minutes', 150 * minute],
+  ['retry after 00:05:00', 5 * minute],
+  ['Retry-After: PT5M', 5 * minute],
+  ['Greylisted; try again in PT1H30M.', 90 * minute],
+  ['retry after PT90S', 90_000],
 ])('451 %s', (words, waitMs) => {
   expect(classify(parseReply(`451 ${words}`)).waitMs).toBe(waitMs);
 });
@@ -45,6 +52,11 @@ it.each([
   'Please retry from 192.0.2.1 sometime',
   'try again in 300 messages',
   'retry after 14:05',
+  'retry after PT',
+  'retry after PT5',
+  'try again in two days',
+  'try again in several minutes',
+  'try again, one of two hosts is down for 3 hours',
 ])('451 %s names none that is followed', (words) => {
   expect(classify(parseReply(`451 ${words}`)).waitMs).toBeNull();
 });

@@ -31,7 +31,15 @@ const troubledReport: TransportReport = {
   name: 'backup',
   state: {
     paused: null,
-    breaker: { kind: 'open', reason: 'ECONNREFUSED', cause: 'connect', since: at, tries: 2, probeAt: at + 5_000 },
+    breaker: {
+      kind: 'open',
+      reason: 'ECONNREFUSED',
+      cause: 'connect',
+      since: at,
+      tries: 2,
+      probeAt: at + 5_000,
+      trial: 'unneeded',
+    },
     brake: { factor: 0.5, at },
   },
   factor: 0.5,

@@ -181,7 +181,7 @@ it('parked for a transport that is paused or may send no more for now', async ()
       /^Transport main was paused at 20\d\d-.*Z by the key admin, which costs the email no attempt\. POST \/v1\/transports\/main\/resume lets it go\.$/,
     ),
     moves_at: null,
-    recipients: [{ status: 'queued' }],
+    recipients: [{ status: 'queued', why: 'waits for transport main to be resumed' }],
   });
   await alone.api('POST', '/v1/transports/main/resume');
   const ids = [await send({}, alone), await send({}, alone)];
@@ -212,7 +212,7 @@ it('parked for a transport whose server refuses the login, or has no connection 
       summary: expect.stringMatching(
         /^Transport locked is in trouble since 20\d\d-.*Z \(.*535 5\.7\.8.*\), which costs the email no attempt\. It is tried next (?:now|at 20\d\d-.*Z), and once that goes well the email goes out by itself\.$/,
       ),
-      recipients: [{ status: 'queued', why: expect.any(String) }],
+      recipients: [{ status: 'queued', why: expect.stringMatching(/waits for transport locked to be well again$/) }],
     });
   }
   await using alone = await start(other.url, `${env.SMTP_URL}&connections=1`);

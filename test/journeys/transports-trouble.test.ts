@@ -12,6 +12,7 @@ let good: ScriptedSmtp;
 let bad: ScriptedSmtp;
 let locked: ScriptedSmtp;
 let down: ScriptedSmtp;
+let picky: ScriptedSmtp;
 let receiver: Receiver;
 let world: World;
 
@@ -38,6 +39,7 @@ function misbehaving() {
 }
 
 let isDown = true;
+let isPicky = true;
 const login = { methods: ['PLAIN'], user: 'u', pass: 'right' } as const;
 const document = (pass: string) => ({
   transports: {
@@ -48,12 +50,14 @@ const document = (pass: string) => ({
     wrong: transportAt(locked.port, { auth: { user: 'u', pass: 'wrong' } }),
     locked: transportAt(locked.port, { auth: { user: 'u', pass } }),
     down: transportAt(down.port),
+    picky: transportAt(picky.port, { connections: 1 }),
   },
   routes: {
     default: { failover: ['bad', 'good'] },
     refused: { failover: ['refused', 'wrong', 'good'] },
     locked: { failover: ['locked'] },
     down: { failover: ['down'] },
+    picky: { failover: ['picky'] },
   },
 });
 
@@ -62,6 +66,8 @@ beforeAll(async () => {
   bad = opened.use(await misbehaving());
   locked = opened.use(await openScriptedSmtp(undefined, { login }));
   down = opened.use(await openScriptedSmtp((stage) => (stage === 'connect' && isDown ? 'drop' : undefined)));
+  const refusal = '530 5.7.0 Authentication required';
+  picky = opened.use(await openScriptedSmtp((stage) => (stage === 'MAIL' && isPicky ? refusal : undefined)));
   receiver = opened.use(await openReceiver());
   world = opened.use(await openWorld(document('wrong'), { WEBHOOK_ALLOW_PRIVATE_NETWORKS: 'true' }));
   const events = ['transport.degraded', 'transport.recovered'];
@@ -109,10 +115,10 @@ describe('with another transport in the route', () => {
       expect((await world.becomes(id, 'sent')).recipients[0]).toMatchObject({ transport: 'good', attempts: 1 });
       expect(await timeline(id)).toEqual(['accepted null', 'answered good']);
       expect(done).toContain(who);
-      // As a probe would, and as a minute would: it is in service and as fast as ever for what follows.
-      await world.states.success('bad', 'probe', { id: newId('ev'), at: Date.now() });
+      // As a message that tries it would, and as a minute would: it is in service and as fast as ever for what follows.
+      await world.states.success('bad', 'trial', { id: newId('ev'), at: Date.now() });
       await world.redis.hdel(keys.transport('bad'), 'brake');
-      // What refused the login is out of service until it is probed.
+      // What refused the login is out of service until then.
       if (who === 'login') await until('it to recover', () => told('bad').length === 2);
     },
   );
@@ -154,6 +160,23 @@ describe('with no other transport', () => {
       ['transport.degraded', 'connect'],
       ['transport.recovered', null],
     ]);
+  });
+
+  it('a server that logs in and refuses the mail is tried with one at a time, and told of once', async () => {
+    const ids = await world.sendAll({ route: 'picky' }, Array(8).fill({}));
+    await until('three to be refused', async () => {
+      await world.states.hasten('picky', Date.now());
+      return picky.lines.filter((line) => line.startsWith('MAIL')).length - picky.bodies.length >= 3;
+    });
+    isPicky = false;
+    await until('all to go out', async () => {
+      await world.states.hasten('picky', Date.now());
+      return picky.bodies.length === 8;
+    });
+    for (const id of ids) expect((await world.becomes(id, 'sent')).recipients[0]).toMatchObject({ attempts: 1 });
+    await until('its recovery to be told of', () => told('picky').length === 2);
+    const types = told('picky').map(({ type }) => type);
+    expect(types.toSorted()).toEqual(['transport.degraded', 'transport.recovered']);
   });
 
   it('a refused login is mended by the file, and its mail goes out', async () => {

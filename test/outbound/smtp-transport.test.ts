@@ -41,6 +41,15 @@ const endings: { at: Stage; act: Act; only?: string; outcome: unknown; claimed: 
     outcome: { a: '250 2.0.0 Ok: queued', b: '450 4.2.0 Later' },
     claimed: true,
   },
+  { at: 'RCPT', act: '421 4.3.2 Later', outcome: { a: '421 4.3.2 Later', b: '421 4.3.2 Later' }, claimed: false },
+  {
+    at: 'RCPT',
+    only: 'b',
+    act: '421 4.7.0 Slow down',
+    outcome: { a: '421 4.7.0 Slow down', b: '421 4.7.0 Slow down' },
+    claimed: false,
+  },
+  { at: 'MAIL', act: '421 4.3.2 Later', outcome: { a: '421 4.3.2 Later', b: '421 4.3.2 Later' }, claimed: false },
   { at: 'RCPT', only: 'b', act: 'drop', outcome: 'transport_fault', claimed: false },
   { at: 'DATA', act: '554 5.5.1 No', outcome: { a: '554 5.5.1 No', b: '554 5.5.1 No' }, claimed: false },
   { at: 'DATA', act: 'drop', outcome: 'transport_fault', claimed: false },
@@ -54,6 +63,12 @@ const endings: { at: Stage; act: Act; only?: string; outcome: unknown; claimed: 
   { at: 'body', act: 'reset', outcome: 'unknown', claimed: true },
   { at: 'body', act: 'half-close', outcome: 'unknown', claimed: true },
   { at: 'body', act: '354 Go on', outcome: 'unknown', claimed: true },
+  { at: 'body', act: '250-Ok\r\n554 5.7.1 No', outcome: { a: '554 5.7.1 No', b: '554 5.7.1 No' }, claimed: true },
+  { at: 'body', act: '554-No\r\n250 2.0.0 Ok', outcome: { a: '250 2.0.0 Ok', b: '250 2.0.0 Ok' }, claimed: true },
+  { at: 'body', act: '250-Ok\r\nand goodbye', outcome: 'unknown', claimed: true },
+  { at: 'MAIL', act: '250-Ok\r\n550 Not you', outcome: { a: '550 Not you', b: '550 Not you' }, claimed: false },
+  { at: 'RCPT', act: '250-Ok\r\n421 Later', outcome: { a: '421 Later', b: '421 Later' }, claimed: false },
+  { at: 'DATA', act: '250-Go on\r\n451 No', outcome: { a: '451 No', b: '451 No' }, claimed: false },
   { at: 'body', act: 'Thank you', outcome: 'unknown', claimed: true },
 ];
 
@@ -100,6 +115,16 @@ describe('an SMTP transport', () => {
       kind: 'unknown',
       refused: [{ address: 'a@x.co', smtp: { code: 550 } }],
     });
+  });
+
+  it('leaves its own reply to who was refused before a server said goodbye', async () => {
+    await using server = await openScriptedSmtp((stage, line) => {
+      if (stage !== 'RCPT') return undefined;
+      return line.includes('<a@') ? '550 5.1.1 Unknown' : '421 4.3.2 Later';
+    });
+    await using transport = transportTo(server.port);
+    const outcome = await transport.send(message('a@x.co', 'b@x.co'), ours, turn);
+    expect(statusOf(outcome)).toEqual({ 'a@x.co': '550 5.1.1 Unknown', 'b@x.co': '421 4.3.2 Later' });
   });
 
   it('sends an address beyond ASCII with SMTPUTF8, or not at all where the server does not offer it', async () => {

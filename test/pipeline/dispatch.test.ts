@@ -60,12 +60,19 @@ describe('another transport', () => {
     expect(worker.known.get('one')?.breaker).toEqual(breaker);
   });
 
-  it.each(['421 4.3.2 Service shutting down', '421 4.7.0 Too many messages, slow down', '454 4.7.0 TLS not available'])(
-    'takes over from one that answers %s to the sender, which slows that one down',
-    async (reply) => {
-      acts = { MAIL: reply };
+  it.each<[Stage, string]>([
+    ['MAIL', '421 4.3.2 Service shutting down'],
+    ['MAIL', '421 4.7.0 Too many messages, slow down'],
+    ['MAIL', '454 4.7.0 TLS not available'],
+    ['RCPT', '421 4.3.2 Service shutting down'],
+    ['RCPT', '450 4.7.28 Mail of this domain comes in bursts'],
+  ])(
+    'takes over from one that answers %s with %s, which slows that one down and is no fault of it',
+    async (stage, reply) => {
+      acts = { [stage]: reply };
       await using worker = await openWorker();
-      expect(await worker.send()).toMatchObject({ outcome: { kind: 'answered', transport: 'two' } });
+      for (let n = 0; n < 4; n++)
+        expect(await worker.send()).toMatchObject({ outcome: { kind: 'answered', transport: 'two' } });
       expect(await stateOf('one')).toMatchObject({ breaker: { kind: 'closed', faults: 0 }, brake: { factor: 0.5 } });
     },
   );
@@ -195,6 +202,48 @@ it('what is drawn by weight comes back to the transport it was drawn for, so tha
   expect(count('two')).toBeGreaterThan(40);
   expect((await parkedFor('one'))?.transactional).toBe(80 - 4 - count('two'));
   expect(await redis.zcard(keys.permits('one'))).toBe(0);
+});
+
+describe('a transport that messages were refused by', () => {
+  const refused = { ...fault, byMessage: true };
+
+  it.each([
+    ['closed by the message that goes through', undefined, 'one', 'closed'],
+    ['as before by one that is refused, which the other takes', '530 5.7.0 Login first', 'two', 'open'],
+    ['as before by one that is cut off, which the other takes', 'drop', 'two', 'open'],
+  ] as const)('is %s', async (_, act, by, kind) => {
+    await using worker = await openWorker();
+    await states().fault('one', refused, event());
+    await states().success('one', 'probe', event());
+    await worker.tend();
+    if (act !== undefined) acts = { MAIL: act };
+    const before = first.lines.length;
+    expect([transportOf(await worker.send()), transportOf(await worker.send())]).toEqual([by, by]);
+    const mails = first.lines.slice(before).filter((line) => line.startsWith('MAIL'));
+    expect(mails).toHaveLength(kind === 'closed' ? 2 : 1);
+    expect(await stateOf('one')).toMatchObject({ breaker: { kind } });
+  });
+
+  it.each([
+    ['connect', 'unneeded'],
+    ['MAIL', 'needed'],
+  ])('is one that cut messages off: at %s, to be tried by a message is %s', async (stage, trial) => {
+    acts = { [stage]: 'drop' };
+    await using worker = await openWorker();
+    for (let n = 0; n < 3; n++) await worker.send();
+    expect(await stateOf('one')).toMatchObject({ breaker: { kind: 'open', trial } });
+  });
+
+  it('is not tried by a message that would have to wait for its budget: the other takes that', async () => {
+    await using worker = await openWorker({ one: { rates: [{ count: 1, windowMs: 3_600_000 }] } });
+    expect(transportOf(await worker.send())).toBe('one');
+    await states().fault('one', refused, event());
+    await states().success('one', 'probe', event());
+    await worker.tend();
+    expect(transportOf(await worker.send())).toBe('two');
+    expect(await parkedFor('one')).toEqual({ transactional: 0, bulk: 0 });
+    expect(await stateOf('one')).toMatchObject({ breaker: { trial: 'open' } });
+  });
 });
 
 it('a success ends the row of faults', async () => {

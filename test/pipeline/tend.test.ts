@@ -1,4 +1,4 @@
-/** tend: connections are shared out, what waits is let go as its transport can take it, trouble is probed, and no mail waits for nothing. */
+/** tend: connections are shared out, what waits is let go as its transport can take it, and no mail waits for nothing. */
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Transport } from '../../src/outbound/transport.ts';
@@ -30,7 +30,6 @@ beforeEach(async () => {
 const hour = 3_600_000;
 const quota = (count: number) => [{ count, windowMs: hour }];
 const states = () => openTransportStates(redis);
-const breakerOf = async (name: string) => (await states().read([name])).get(name)?.breaker;
 const event = (at = Date.now()) => ({ id: newId('ev'), at });
 const fault = { cause: 'login', reason: '535 5.7.8 no' } as const;
 const plan = (one: object = {}, two: object = {}, route = failover('one', 'two')) =>
@@ -218,67 +217,5 @@ describe('what is parked', () => {
     expect((await openDue(redis).take('transactional', newId('jb'), 60_000, 10, endsAt + 1)).ids).toEqual(['a']);
     await worker.tend(endsAt + 1);
     expect(await redis.zcard(keys.permits('one'))).toBe(0);
-  });
-});
-
-describe('a transport in trouble', () => {
-  it('is probed by one worker when it is time, and recovers', async () => {
-    await using one = openTestWorker(redis, plan(), 'w1');
-    await using two = openTestWorker(redis, plan(), 'w2');
-    for (const worker of [one, two]) await worker.tend();
-    await states().fault('one', fault, event());
-    const before = smtp.connections;
-    await Promise.all([one.tend(Date.now() + 4_000), two.tend(Date.now() + 4_000)]);
-    expect(smtp.connections).toBe(before);
-    await park('one', 'a');
-    const at = Date.now() + 5_500;
-    await Promise.all([one.tend(at), two.tend(at)]);
-    await until('it to recover', async () => (await breakerOf('one'))?.kind === 'closed');
-    expect(smtp.connections).toBe(before + 1);
-    expect([...one.probes, ...two.probes]).toEqual([null]);
-    await one.tend();
-    expect(await letGo()).toContain('a');
-  });
-
-  it('is probed again later when the probe fails, and says why', async () => {
-    greeting = '554 5.7.1 Go away';
-    await using worker = openTestWorker(redis, plan());
-    await worker.tend();
-    await states().fault('one', fault, event());
-    await worker.tend(Date.now() + 5_500);
-    const breaker = await until('another reason', async () => {
-      const is = await breakerOf('one');
-      return is?.kind === 'open' && is.cause === 'protocol' && is;
-    });
-    expect(breaker.reason).toContain('554 5.7.1 Go away');
-    expect(worker.probes).toEqual([expect.stringContaining('554 5.7.1 Go away')]);
-  });
-
-  it('is probed at once when the plan has another server or login for it; what a former one came to is nothing', async () => {
-    greeting = 'stall';
-    await using worker = openTestWorker(redis, plan());
-    await worker.tend();
-    await states().fault('one', fault, event());
-    const before = smtp.connections;
-    await worker.tend(Date.now() + 5_500);
-    const connections = await until('the probe', () => smtp.connections > before && smtp.connections);
-    greeting = undefined;
-    worker.transports.update(plan({ maxAgeMs: 60_000 }));
-    await until('the former probe to end', () => smtp.open === 0);
-    for (let n = 0; n < 20; n++) expect(await breakerOf('one')).toMatchObject({ cause: 'login' });
-    await worker.tend();
-    await until('it to recover', async () => (await breakerOf('one'))?.kind === 'closed');
-    expect(smtp.connections).toBe(connections + 1);
-    expect(await breakerOf('one')).toEqual({ kind: 'closed', faults: 0 });
-  });
-
-  it('is left alone while it is paused', async () => {
-    await using worker = openTestWorker(redis, plan());
-    await states().fault('one', fault, event());
-    await states().pause('one', 'k', Date.now());
-    const connections = smtp.connections;
-    await worker.tend(Date.now() + 60_000);
-    expect(await breakerOf('one')).toMatchObject({ kind: 'open', tries: 0 });
-    expect(smtp.connections).toBe(connections);
   });
 });

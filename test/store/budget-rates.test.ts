@@ -74,15 +74,21 @@ function most(times: readonly number[], windowMs: number): number {
 
 describe('a rate per second', () => {
   it.each([1, 2, 3, 5, 7, 14, 50, 200])(
-    '%i/s: within 5 %% over the first ten seconds, looked at in time or late',
+    '%i/s: no more over the first ten seconds, a fiftieth over any others, looked at in time or late',
     async (count) => {
       const rates = [{ count, windowMs: 1_000 }];
       for (const lateMs of [0, 3, 20]) {
         await redis.flushall();
-        await park(count * 10 + count);
-        const times = await run(rates, start, 10_000, (n) => (n * 7) % (lateMs + 1));
-        expect(times.length, `${lateMs} ms late at most`).toBeGreaterThanOrEqual(count * 10 * 0.95);
-        expect(times.length, `${lateMs} ms late at most`).toBeLessThanOrEqual(count * 10 * 1.05);
+        await park(count * 15 + count);
+        const times = await run(rates, start, 15_000, (n) => (n * 7) % (lateMs + 1));
+        const first = times.filter((at) => at < 10_000);
+        expect(first.length, `${lateMs} ms late at most`).toBeGreaterThanOrEqual(count * 10 * 0.95);
+        // No more than its rate at the start but for what goes together, and what was late is made up for later.
+        for (const ms of [1_000, 5_000, 10_000])
+          expect(times.filter((at) => at < ms).length, `in ${ms} ms, ${lateMs} late`).toBeLessThanOrEqual(
+            (count * (ms + (count < 40 ? 0 : 50))) / 1_000 + (count < 40 ? 0 : 1),
+          );
+        expect(most(times, 10_000), `${lateMs} ms late at most`).toBeLessThanOrEqual(count * 10 * 1.015 + 1);
       }
     },
   );
@@ -93,14 +99,14 @@ describe('a rate per second', () => {
     const first = await run(rates, start, 1_000, () => 0);
     const second = await run(rates, start + hourMs, 1_000, () => 0);
     expect(second.length).toBe(first.length);
-    expect(first.length).toBe(12);
+    expect(first.length).toBe(10);
   });
 
   it('that the brake made a fraction lets one go in its time, and the usual pace comes back at once', async () => {
     await park(100);
     const slow = await run([{ count: 0.25, windowMs: 1_000 }], start, 20_000, () => 0);
     expect(slow).toEqual([0, 4_000, 8_000, 12_000, 16_000]);
-    expect(await run(ratesOf('10/s'), start + 20_000, 1_000, () => 0)).toHaveLength(12);
+    expect(await run(ratesOf('10/s'), start + 20_000, 1_000, () => 0)).toHaveLength(11);
   });
 
   it('is not locked up by a clock that was put back, and is not exceeded by clocks that differ a little', async () => {
@@ -167,15 +173,16 @@ describe('a quota', () => {
         Array.from({ length: 60 }, () => emailAt(start)),
         start,
       ),
-    ).toEqual(Array.from({ length: 60 }, (_, n) => n < 21));
+    ).toEqual(Array.from({ length: 60 }, (_, n) => n < 6));
     await redis.del(keys.parked('other', 'bulk'));
     const later = Array.from({ length: 60 }, () => emailAt(start + 1_000));
-    expect((await budgets.admit('other', rates, later, start + 1_000)).filter(Boolean)).toHaveLength(9);
+    expect((await budgets.admit('other', rates, later, start + 1_000)).filter(Boolean)).toHaveLength(6);
+    await redis.del(keys.parked('other', 'bulk'));
+    const slower = ratesOf('30/m,50/h');
+    expect((await budgets.admit('other', slower, later, start + 1_000)).filter(Boolean)).toHaveLength(18);
     await redis.del(keys.parked('other', 'bulk'));
     const hour = Array.from({ length: 60 }, () => emailAt(start + 70_000));
-    expect((await budgets.admit('other', ratesOf('100/s,50/h'), hour, start + 70_000)).filter(Boolean)).toHaveLength(
-      20,
-    );
+    expect((await budgets.admit('other', ratesOf('50/h'), hour, start + 70_000)).filter(Boolean)).toHaveLength(20);
   });
 
   it('is given back where mail was not sent, and comes back in one window when a clock was put back', async () => {

@@ -43,9 +43,9 @@ it('of many workers that report at once one opens the breaker, one takes the pro
 it('three workers together keep to one rate, at the start as later, and use it up', async () => {
   const workers = await runFleet<{ sent: number[] }>('rate', 3);
   const sent = workers.flatMap((worker) => worker.sent).toSorted((a, b) => a - b);
-  // One email of each of 1,500 rounds, two milliseconds for each; 100 a second may go, 0.2 s of it ahead: 1,021 in the first ten seconds.
-  for (const [n, at] of sent.entries()) expect(at, `number ${n}`).toBeGreaterThan(n * 10 - 200);
+  // One email of each of 1,500 rounds, two milliseconds for each; 100 a second may go, 50 ms of it together.
+  for (const [n, at] of sent.entries()) expect(at, `number ${n}`).toBeGreaterThanOrEqual(n * 10 - 50);
   for (const ms of [1_000, 2_000, 3_000])
-    expect(sent.filter((at) => at <= ms).length, `in the first ${ms} ms`).toBeGreaterThanOrEqual(ms / 10);
+    expect(sent.filter((at) => at <= ms).length, `in the first ${ms} ms`).toBeGreaterThanOrEqual(0.95 * (ms / 10));
   expect(await redis.zcard(keys.parked('ses', 'bulk'))).toBe(1_500 - sent.length);
 });

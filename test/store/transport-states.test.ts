@@ -63,6 +63,23 @@ it('opens at the third fault, is closed by a probe, and tells of each with what 
   ]);
 });
 
+it('what a message met is tried by one message of all, and told of once, however often a login goes well meanwhile', async () => {
+  const met = { cause: 'login', reason: '530 5.7.0 Login first', byMessage: true } as const;
+  await states.fault('odd', met, event());
+  for (let n = 1; n <= 3; n++) {
+    const at = now + n * 60_000;
+    expect(await states.takeTrial('odd', at)).toBe(false);
+    expect(await states.takeProbe('odd', at)).toBe(true);
+    expect(await states.success('odd', 'probe', event())).toBe(false);
+    const taken = await Promise.all(Array.from({ length: 5 }, () => states.takeTrial('odd', at)));
+    expect(taken.filter(Boolean)).toHaveLength(1);
+    expect(await states.fault('odd', met, event())).toBe(false);
+  }
+  expect(await states.success('odd', 'trial', event())).toBe(true);
+  const told = (await eventsOf('odd')).map((each) => (each as { type: string }).type);
+  expect(told).toEqual(['transport.degraded', 'transport.recovered']);
+});
+
 it('a message that goes through ends the row of faults', async () => {
   await states.fault('flaky', refused, event());
   await states.fault('flaky', refused, event());

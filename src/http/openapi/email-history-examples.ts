@@ -123,7 +123,9 @@ export const explanationExamples: Examples = {
         'Transport default may send 14 per second and 50000 per day. About 310 emails are before this one, which goes at about 2026-11-24T09:30:22.200Z; the wait costs it no attempt.',
       moves_at: '2026-11-24T09:30:22.200Z',
       ends_at: '2026-11-26T09:30:00.000Z',
-      recipients: [{ email: 'ada@example.org', status: 'queued', why: 'next attempt at 2026-11-24T09:30:00.000Z' }],
+      recipients: [
+        { email: 'ada@example.org', status: 'queued', why: 'waits for transport default to have budget for it' },
+      ],
     },
   },
   transport_paused: {
@@ -137,7 +139,7 @@ export const explanationExamples: Examples = {
         'Transport default was paused at 2026-11-24T09:12:40.218Z by the key admin, which costs the email no attempt. POST /v1/transports/default/resume lets it go.',
       moves_at: null,
       ends_at: '2026-11-25T09:30:00.000Z',
-      recipients: [{ email: 'ada@example.org', status: 'queued', why: 'next attempt at 2026-11-24T09:30:00.000Z' }],
+      recipients: [{ email: 'ada@example.org', status: 'queued', why: 'waits for transport default to be resumed' }],
     },
   },
   final: {

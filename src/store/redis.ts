@@ -64,6 +64,13 @@ export async function openRedis(
     const { message } = reason ?? error;
     throw new Error(`Redis at ${withoutPassword(url)} cannot be reached: ${message}`, { cause: error });
   });
+  // ioredis stays in database 0, without a word, where the one that was asked for is refused.
+  const { db = 0 } = redis.options;
+  if (db === 0) return redis;
+  await redis.select(db).catch((error: Error) => {
+    redis.disconnect();
+    throw new Error(`Redis at ${withoutPassword(url)} has no such database: ${error.message}`, { cause: error });
+  });
   return redis;
 }
 

@@ -30,7 +30,7 @@ import { isRedisTrouble } from './store/redis.ts';
 import { hasDiedHere, workerName } from './worker-name.ts';
 
 export async function openWorkers(ground: Ground): Promise<void> {
-  const { config, report, meters, plans, links, stopping, connect, openStore, opened } = ground;
+  const { config, report, meters, plans, links, hands, stopping, cut, connect, openStore, opened } = ground;
   const { policies } = config;
   const redis = await connect('wait');
   const store = await openStore(redis);
@@ -41,7 +41,8 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const captured = { capture: inbox.add, newId: () => newId('mi'), now };
   const fixed = [openSandboxTransport({ slowMs: 3_000 }), ...(config.devInbox ? [openInboxTransport(captured)] : [])];
   await allotments.removeDead(Object.keys(plans.plan.transports), (name) => name !== worker && hasDiedHere(name));
-  opened.defer(() => allotments.leave(Object.keys(plans.plan.transports), worker));
+  // Redis is away: others find by themselves that it left.
+  opened.defer(() => allotments.leave(Object.keys(plans.plan.transports), worker).catch(() => {}));
   const transports = opened.use(openTransports(plans.plan, openSmtpTransport, fixed));
   const pooled = () => Object.keys(transports.plan.transports).flatMap((name) => transports.get(name) ?? []);
   meters.watchPools(() => pooled().map(({ name: transport, pool }) => ({ transport, ...pool })));
@@ -67,7 +68,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
     dispatch: dispatching,
     settle: settling,
   };
-  const delivering = { emails, due, ...sending, newId, now };
+  const delivering = { emails, due, ...sending, handedOver: hands.emails, newId, now };
   const probing = { worker, report: report.probed, onTrouble: report.trouble };
   const tending = { ...fleet, memory: makeMemory(), allotments, nudge, ...probing, newId, now };
   const bell = opened.use(openBell(await connect('wait')));
@@ -75,7 +76,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
 
   const forgetting = { retention, keepMs: config.keepMs, report: report.forgotten, now };
 
-  const workers = { ...config.workers, stopping, onTrouble: report.trouble, now };
+  const workers = { ...config.workers, stopping, cut: cut.signal, onTrouble: report.trouble, now };
   for (const lane of lanes) {
     const inHand = makePlaces(config.WORKER_CONCURRENCY);
     const room = makePlaces(config.WORKER_MAIL_BYTES);

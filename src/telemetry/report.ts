@@ -134,6 +134,13 @@ export function openReports(log: Log, meters: Meters) {
       else log.warn({ reason }, 'new mail is refused');
     },
 
+    /** @param emails whose answer was not written down, `posts` how many of webhooks */
+    stopped({ emails, posts, isRedisAway }: { emails: readonly string[]; posts: number; isRedisAway: boolean }): void {
+      const fields = { emails: emails.length, email_ids: emails.slice(0, maxIds), posts, redis_away: isRedisAway };
+      if (emails.length + posts === 0) log.info(fields, 'stopped');
+      else log.warn(fields, 'stopped');
+    },
+
     trouble(part: string, error: unknown, fields: Readonly<Record<string, unknown>> = {}): void {
       log.error(
         { part, ...fields, error: maskAddresses(error instanceof Error ? error.message : String(error)) },

@@ -52,6 +52,8 @@ export async function openRedis(
     // A server that is there and does not answer counts as away. Workers wait in blocking commands, which no clock may cut.
     ...(patience === 'fail_fast' ? { commandTimeout: commandTimeoutMs } : {}),
     maxRetriesPerRequest: patience === 'wait' ? null : 1,
+    // While it loads its data we ask as often whether it is done (ioredis: every 10 s).
+    maxLoadingRetryTime: longestReconnectWaitMs,
     retryStrategy: (times: number) => Math.min(times * 50, longestReconnectWaitMs),
   } satisfies RedisOptions;
   const redis = url.startsWith('unix://')

@@ -22,13 +22,15 @@ export type Watch = {
 
 /** @throws when the Redis that is there now will not do */
 export async function watchRedis(ground: Ground): Promise<Watch> {
-  const { config, report, seenRedis: seen, hands, cut, connect, opened } = ground;
+  const { config, report, seenRedis: seen, hands, stopping, cut, connect, opened } = ground;
   const server = openServer(await connect('fail_fast'));
   const inspecting = { server, mustBeDurable: config.REQUIRE_DURABLE_REDIS, seen, report: report.redis };
   const { unfit } = await inspect(inspecting);
   if (unfit !== null) throw new Error(unfit);
   const nudge = makeNudge();
   server.onReturn(nudge.nudge);
+  // That a stop ends the connection is no news.
+  server.onReach((why) => stopping.aborted || report.reach(why));
   const look = async (stop: AbortSignal) => {
     await nudge.wait(0, inspectEveryMs, stop);
     if (!stop.aborted) await inspect(inspecting);

@@ -86,6 +86,7 @@ it('each unit of work is one line of JSON, and from a request one comes to what 
 });
 
 it('that Redis is away is said once, with the reason, and that it is back; what fails meanwhile is not said over and over', async () => {
+  await redis.stop();
   await until('it to be away', () => named(linesOf(worker), 'Redis is away').length > 0);
   await redis.start();
   await until('it to be back', () => named(linesOf(worker), 'Redis is back').length > 0);

@@ -57,7 +57,14 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const gathering = gather.bind(null, { emails, client: files, maxBytes: config.MAX_ATTACHMENT_BYTES });
   const settled = { emails, policies, report: report.settled, newId, now, rand };
   const settling = insist(settle.bind(null, settled), { isTrouble: isRedisTrouble, onTrouble: report.trouble });
-  const dispatching = dispatch.bind(null, { ...fleet, policies, wake: nudge.nudge, newId, now });
+  const dispatching = dispatch.bind(null, {
+    ...fleet,
+    policies,
+    wake: nudge.nudge,
+    onTrouble: report.trouble,
+    newId,
+    now,
+  });
   const suppressing = suppress.bind(null, store);
   const composing: typeof compose = (email, content, files) =>
     compose(email, content, files, unsubscribeUrlOf(email, links));

@@ -22,7 +22,7 @@ type Shared = {
 };
 
 export async function openNotifying(
-  { config, report, connect, opened }: Ground,
+  { config, report, hands, connect, opened }: Ground,
   { redis, store, worker }: Shared,
 ): Promise<void> {
   const { posting } = config;
@@ -34,7 +34,7 @@ export async function openNotifying(
   const posted = { restate: restating, report: report.posted };
   const trying = post.bind(null, { ...store, outbox, client, policy: posting.policy, ...posted, newId, now, rand });
   const forwarding = {
-    ...{ ...store, post: trying, rounds: new Map(), inHand: { posts: 0 }, nudge, onTrouble: report.trouble, now },
+    ...{ ...store, post: trying, rounds: new Map(), inHand: hands, nudge, onTrouble: report.trouble, now },
     ...{ concurrency: config.WORKER_CONCURRENCY, leaseMs: posting.leaseMs },
   };
   const sweeping = { ...store, keep: config.keep, now };

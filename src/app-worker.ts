@@ -31,7 +31,7 @@ import { isRedisTrouble } from './store/redis.ts';
 import { hasDiedHere, workerName } from './worker-name.ts';
 
 export async function openWorkers(ground: Ground): Promise<void> {
-  const { config, report, meters, plans, links, stopping, connect, openStore, opened } = ground;
+  const { config, report, meters, plans, links, hands, stopping, cut, connect, openStore, opened } = ground;
   const { policies } = config;
   const redis = await connect('wait');
   const store = await openStore(redis);
@@ -42,7 +42,8 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const captured = { capture: inbox.add, newId: () => newId('mi'), now };
   const fixed = [openSandboxTransport({ slowMs: 3_000 }), ...(config.devInbox ? [openInboxTransport(captured)] : [])];
   await allotments.removeDead(Object.keys(plans.plan.transports), (name) => name !== worker && hasDiedHere(name));
-  opened.defer(() => allotments.leave(Object.keys(plans.plan.transports), worker));
+  // Redis is away: others find by themselves that it left.
+  opened.defer(() => allotments.leave(Object.keys(plans.plan.transports), worker).catch(() => {}));
   const transports = opened.use(openTransports(plans.plan, openSmtpTransport, fixed));
   const pooled = () => Object.keys(transports.plan.transports).flatMap((name) => transports.get(name) ?? []);
   meters.watchPools(() => pooled().map(({ name: transport, pool }) => ({ transport, ...pool })));
@@ -57,7 +58,14 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const gathering = gather.bind(null, { emails, client: files, maxBytes: config.MAX_ATTACHMENT_BYTES });
   const settled = { emails, policies, report: report.settled, newId, now, rand };
   const settling = insist(settle.bind(null, settled), { isTrouble: isRedisTrouble, onTrouble: report.trouble });
-  const dispatching = dispatch.bind(null, { ...fleet, policies, wake: nudge.nudge, newId, now });
+  const dispatching = dispatch.bind(null, {
+    ...fleet,
+    policies,
+    wake: nudge.nudge,
+    onTrouble: report.trouble,
+    newId,
+    now,
+  });
   const suppressing = suppress.bind(null, store);
   const compose = makeComposer();
   const composing: typeof compose = (email, content, files) =>
@@ -70,7 +78,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
     blame: blame.bind(null, { ...fleet, now }),
     settle: settling,
   };
-  const delivering = { emails, due, ...sending, newId, now };
+  const delivering = { emails, due, ...sending, handedOver: hands.emails, newId, now };
   const probing = { worker, report: report.probed, onTrouble: report.trouble };
   const tending = { ...fleet, memory: makeMemory(), allotments, nudge, ...probing, newId, now };
   const bell = opened.use(openBell(await connect('wait')));
@@ -78,7 +86,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
 
   const forgetting = { retention, keepMs: config.keepMs, report: report.forgotten, now };
 
-  const workers = { ...config.workers, stopping, onTrouble: report.trouble, now };
+  const workers = { ...config.workers, stopping, cut: cut.signal, onTrouble: report.trouble, now };
   for (const lane of lanes) {
     const inHand = makePlaces(config.WORKER_CONCURRENCY);
     const room = makePlaces(config.WORKER_MAIL_BYTES);

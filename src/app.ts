@@ -1,15 +1,14 @@
 /** Composition root: opens what all roles share and then the roles this process has; what is opened last is closed first. */
+import { watchRedis } from './app-redis.ts';
 import { newIv } from './chance.ts';
 import type { Config } from './config.ts';
 import { type LinkMaker, unsubscribeKey } from './domain/unsubscribe.ts';
 import { openPlans, type Plans } from './outbound/plans.ts';
-import { inspect, type SeenRedis } from './pipeline/inspect.ts';
-import { openLoop } from './queue/loop.ts';
-import { makeNudge } from './queue/nudge.ts';
+import type { SeenRedis } from './pipeline/inspect.ts';
+import type { Hands } from './pipeline/relinquish.ts';
 import { openLocalRedis } from './store/local-redis.ts';
 import { openSecrets } from './store/local-secrets.ts';
 import { openRedis, type RedisPatience, type RedisUse } from './store/redis.ts';
-import { openServer } from './store/server.ts';
 import { openStore } from './store/store.ts';
 import { openLog } from './telemetry/log.ts';
 import { type Meters, openMeters } from './telemetry/meters.ts';
@@ -23,6 +22,8 @@ export type App = AsyncDisposable & {
   readonly apiKey: string;
   /** Reads anew what may change while it runs: `TRANSPORTS_FILE`. */
   reload(): Promise<void>;
+  /** What nobody but this process knows at this moment. */
+  readonly hands: Readonly<Hands>;
 };
 
 /** What every role is built on. */
@@ -37,6 +38,9 @@ export type Ground = {
   /** Aborted when the process begins to stop. */
   readonly stopping: AbortSignal;
   readonly seenRedis: SeenRedis;
+  readonly hands: Hands;
+  /** Aborted to end every wait for Redis. */
+  readonly cut: AbortController;
   /** A connection of its own; closed with the app. */
   connect(patience: RedisPatience, use?: RedisUse): ReturnType<typeof openRedis>;
   openStore(redis: Awaited<ReturnType<typeof openRedis>>): ReturnType<typeof openStore>;
@@ -44,13 +48,14 @@ export type Ground = {
   readonly opened: AsyncDisposableStack;
 };
 
-/** How often it is looked whether Redis still guarantees what it did; sooner when a connection was made anew. */
-const inspectEveryMs = 60_000;
-
-/** Opens everything `config` asks for. What was opened is closed again when opening fails half-way. */
-export async function openApp(config: Config): Promise<App> {
+/**
+ * Opens everything `config` asks for. What was opened is closed again when opening fails half-way.
+ * @param cut aborted to give up opening, which may wait for long for a Redis that loads its data
+ */
+export async function openApp(config: Config, cut: AbortController): Promise<App> {
   await using opened = new AsyncDisposableStack();
   const stopping = new AbortController();
+  const hands: Hands = { emails: new Set(), posts: 0 };
   const meters = openMeters();
   const log = openLog({ level: config.LOG_LEVEL, isReadable: config.NODE_ENV === 'development' });
   const report = openReports(log, meters);
@@ -64,7 +69,9 @@ export async function openApp(config: Config): Promise<App> {
   const plans = opened.use(await openPlans({ url: SMTP_URL, file, variable, report: report.plan }));
   const url = config.REDIS_URL ?? opened.use(await openLocalRedis(config.DATA_DIR)).url;
   const connect: Ground['connect'] = async (patience, use) =>
-    opened.adopt(await openRedis({ url, ca: config.REDIS_CA }, patience, use), (redis) => redis.disconnect());
+    opened.adopt(await openRedis({ url, ca: config.REDIS_CA }, patience, cut.signal, use), (redis) =>
+      redis.disconnect(),
+    );
   const ground: Ground = {
     config,
     report,
@@ -74,11 +81,13 @@ export async function openApp(config: Config): Promise<App> {
     links: { publicUrl: config.publicUrl, key: unsubscribeKey(secretKey) },
     stopping: stopping.signal,
     seenRedis: { standing: null },
+    hands,
+    cut,
     connect,
     openStore: (redis) => openStore(redis, secretKey, newIv),
     opened,
   };
-  await watchRedis(ground);
+  const watch = await watchRedis(ground);
   // A process loads the code of its own roles alone: half of the time that it takes to start, and tens of megabytes.
   const health =
     hasApi || config.HEALTH_PORT === undefined ? null : await (await import('./app-health.ts')).openHealth(ground);
@@ -87,20 +96,10 @@ export async function openApp(config: Config): Promise<App> {
   const healthUrl = (await health?.listen(config.HEALTH_PORT)) ?? null;
   opened.defer(() => stopping.abort());
   const all = opened.move();
-  return { url: listensOn, healthUrl, apiKey, reload: plans.reload, [Symbol.asyncDispose]: () => all.disposeAsync() };
-}
-
-/** @throws when the Redis that is there now will not do */
-async function watchRedis({ config, report, seenRedis: seen, connect, opened }: Ground): Promise<void> {
-  const server = openServer(await connect('fail_fast'));
-  const inspecting = { server, mustBeDurable: config.REQUIRE_DURABLE_REDIS, seen, report: report.redis };
-  const { unfit } = await inspect(inspecting);
-  if (unfit !== null) throw new Error(unfit);
-  const nudge = makeNudge();
-  server.onReturn(nudge.nudge);
-  const look = async (stop: AbortSignal) => {
-    await nudge.wait(0, inspectEveryMs, stop);
-    if (!stop.aborted) await inspect(inspecting);
-  };
-  opened.use(openLoop('inspect', look, { everyMs: 0, onTrouble: report.trouble }));
+  async function close(): Promise<void> {
+    await using stop = watch.beginStop();
+    await all.disposeAsync();
+    report.stopped({ emails: [...hands.emails], posts: hands.posts, isRedisAway: stop.isRedisAway() });
+  }
+  return { url: listensOn, healthUrl, apiKey, reload: plans.reload, hands, [Symbol.asyncDispose]: close };
 }

@@ -45,6 +45,13 @@ export const secretKey = z
   .transform((text) => Buffer.from(text, /^[0-9a-f]{64}$/i.test(text) ? 'hex' : 'base64'))
   .refine((key) => key.length === 32);
 
+/** `redis://…/2` and `unix://…?db=2` name a database by its number. */
+export const redisUrl = z.url({ protocol: /^rediss?$|^unix$/ }).refine((text) => {
+  const place = URL.parse(text);
+  const database = place?.protocol === 'unix:' ? place.searchParams.get('db') : place?.pathname.slice(1);
+  return /^\d*$/.test(database ?? '');
+});
+
 export const pem = z.string().includes('-----BEGIN CERTIFICATE-----');
 
 export const smtpUrl = z.string().transform((text, context) => {

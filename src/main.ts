@@ -15,10 +15,12 @@ function readConfigOrExit(): Config {
   }
 }
 
-async function openOrExit(config: Config): Promise<App> {
+async function openOrExit(config: Config, stop: AbortController): Promise<App> {
   try {
-    return await openApp(config);
+    return await openApp(config, stop);
   } catch (error) {
+    // Whoever stopped it knows why it did not start.
+    if (stop.signal.aborted) process.exit(0);
     const isTaken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
     const advice = isTaken ? '. Set PORT to another one, or to 0 for any' : '';
     console.error(`Postrider could not start: ${error instanceof Error ? error.message : String(error)}${advice}`);
@@ -73,9 +75,14 @@ function welcome(app: App, config: Config): string {
 
 const config = readConfigOrExit();
 const stopped = waitForSignal();
-const opening = openOrExit(config);
+const cut = new AbortController();
+const opening = openOrExit(config, cut);
+// Until it is open, a stop gives it up.
+let isOpen = false;
+void stopped.then(() => isOpen || cut.abort());
 process.on('SIGHUP', () => void opening.then((app) => app.reload()));
 const app = await opening;
+isOpen = true;
 console.log(welcome(app, config));
 
 await stopped;
@@ -86,4 +93,10 @@ const overdue = setTimeout(() => {
 }, config.SHUTDOWN_TIMEOUT + closeGraceMs);
 await app[Symbol.asyncDispose]();
 clearTimeout(overdue);
-process.exit();
+const { emails, posts } = app.hands;
+if (emails.size + posts > 0) {
+  console.error(
+    `Postrider stopped with answers that were not written down (emails: ${emails.size}, webhook posts: ${posts}). Nothing is lost: another worker takes them over, and what had gone out may go out again.`,
+  );
+}
+process.exit(emails.size + posts > 0 ? 1 : 0);

@@ -8,6 +8,7 @@ import {
   memoryLine,
   pem,
   publicUrl,
+  redisUrl,
   roles,
   secretKey,
   smtpUrl,
@@ -42,7 +43,7 @@ export const settings = z.object({
     'The local Redis and the generated key and secret.',
   ),
   REDIS_URL: expects(
-    z.url({ protocol: /^rediss?$|^unix$/ }).optional(),
+    redisUrl.optional(),
     '`redis://`, `rediss://` or `unix://` URL',
     'Redis or Valkey 6.2 or later, with user, password and database as in `docs/redis.md`. Without it Postrider runs its own in `DATA_DIR`.',
   ),

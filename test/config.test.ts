@@ -75,6 +75,20 @@ describe('configuration', () => {
     expect(faults.join()).not.toMatch(/hunter2|short-secret/);
   });
 
+  it.each(['redis://h/0', 'redis://h', 'redis://h/', 'rediss://u:p@h:1/15', 'unix:///s', 'unix:///s?db=2'])(
+    'takes %s for a Redis',
+    (url) => {
+      expect(readConfig({ REDIS_URL: url }).REDIS_URL).toBe(url);
+    },
+  );
+
+  it.each(['redis://h/abc', 'redis://h/-1', 'redis://h/0/1', 'unix:///s?db=x', 'nonsense', 'http://h'])(
+    'refuses %s for a Redis',
+    (url) => {
+      expect(() => readConfig({ REDIS_URL: url })).toThrow('REDIS_URL: expected');
+    },
+  );
+
   it('generates nothing in production, and asks each role only for what it needs', () => {
     expect(faultsOf({ NODE_ENV: 'production', PORT: 'x' })).toEqual([
       'PORT: expected a port; 0 takes a free one',

@@ -142,6 +142,8 @@ describe('docker-compose.yml', () => {
     const asked = Object.values(services).filter(({ healthcheck }) => healthcheck !== undefined);
     expect(asked).toHaveLength(4);
     expect(api?.healthcheck?.test).toEqual(['CMD', 'node', 'src/cli.ts', 'health', 'ready']);
+    // Without -e it calls one healthy that answers that it loads its data.
+    expect(valkey?.healthcheck?.test).toEqual(['CMD', 'valkey-cli', '-e', 'ping']);
   });
 
   it('names no service, network, volume or setting that is not there', () => {

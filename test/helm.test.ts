@@ -169,10 +169,12 @@ it('workers are scaled by age where there is KEDA, else by CPU, and their number
 
 it('the built-in Valkey keeps its word as that of docker-compose.yml does', () => {
   const compose = parse(readFileSync(new URL('../docker-compose.yml', import.meta.url), 'utf8'), { merge: true });
-  const { image, args } = containerOf(find('to try it out', 'StatefulSet', '-valkey'));
+  const { image, args, startupProbe, readinessProbe } = containerOf(find('to try it out', 'StatefulSet', '-valkey'));
   const command: string = compose.services.valkey.command;
   expect(image).toBe(compose.services.valkey.image);
   expect(args.map((arg) => arg.replace('384mb', '1gb') || "''")).toEqual(command.split(' '));
+  const [, ...asked] = compose.services.valkey.healthcheck.test;
+  for (const probe of [startupProbe, readinessProbe]) expect(probe?.exec?.command).toEqual(asked);
 });
 
 it('the email of `helm test` goes the whole way', async () => {

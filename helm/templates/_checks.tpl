@@ -18,6 +18,13 @@
 {{- if ne (len $ways) 1 }}
 {{- fail "Set one of smtp.existingSecret, smtp.url, transports.existingSecret and transports.file" }}
 {{- end }}
+{{- range $component := list "api" "worker" }}
+{{- with (index $values $component).autoscaling }}
+{{- if and .enabled (gt (int .minReplicas) (int .maxReplicas)) }}
+{{- fail (printf "%s.autoscaling has a minReplicas over its maxReplicas" $component) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if $values.worker.keda.enabled }}
 {{- if not (and $values.worker.autoscaling.enabled $values.worker.keda.serverAddress) }}
 {{- fail "worker.keda needs worker.autoscaling.enabled, and worker.keda.serverAddress, which is where Prometheus is" }}

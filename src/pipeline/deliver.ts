@@ -18,6 +18,8 @@ type Deps = {
   lane: Lane;
   /** Emails in hand at a time. */
   inHand: Pick<Places, 'take'>;
+  /** Emails that a server was given, for as long as what it answered is not written down. */
+  handedOver: Set<string>;
   /** Bytes of large emails in hand at a time, so that fifty of them do not fill the memory. */
   room: Pick<Places, 'take'>;
   gather(email: StoredEmail, content: Content): Promise<Gathered>;
@@ -72,6 +74,8 @@ async function markOf(deps: Deps, job: DeliverJob, email: LoadedEmail | null, su
   } catch (error) {
     deps.onTrouble('deliver', error, { email: id });
     return { id, at: deps.now() + troubleWaitMs };
+  } finally {
+    deps.handedOver.delete(id);
   }
 }
 
@@ -140,8 +144,12 @@ async function tryNow(deps: Deps, job: DeliverJob, email: LoadedEmail): Promise<
       return made;
     },
     // Files and a connection may have been waited for: what is over by now is withheld, and found expired when it is looked at again.
-    claim: async (transport) =>
-      !isOver() && deps.emails.claimHandOver(email, { at: deps.now(), transport, attemptId, job: job.id }),
+    async claim(transport) {
+      if (isOver()) return false;
+      const isOurs = await deps.emails.claimHandOver(email, { at: deps.now(), transport, attemptId, job: job.id });
+      if (isOurs) deps.handedOver.add(email.facts.id);
+      return isOurs;
+    },
   });
 }
 

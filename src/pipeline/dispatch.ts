@@ -31,6 +31,7 @@ type Deps = {
   policies: Readonly<Record<Lane, RetryPolicy>>;
   /** Tells `tend` that there is something for it to do. */
   wake(): void;
+  onTrouble(part: 'dispatch', error: unknown): void;
   newId(prefix: 'ev'): string;
   now(): number;
 };
@@ -146,7 +147,8 @@ async function sendOver(deps: Deps, parcel: Parcel, transport: Transport, way: W
   if ('kind' in message) return { is: outcome, mayGoOn: false };
   if (outcome.kind === 'withheld' && !isClaimed && isOver(deps, parcel, lastChanceMs))
     return { is: faultOf(name, `transport ${name} had no free connection`), mayGoOn: false };
-  await tell(deps, name, outcome, isTrial);
+  // What was answered goes before what the fleet hears of it: it must not be forgotten because Redis takes no writes for a while.
+  await tell(deps, name, outcome, isTrial).catch((error: unknown) => deps.onTrouble('dispatch', error));
   return { is: outcome, mayGoOn: !isClaimed && isOfTransport(outcome) };
 }
 

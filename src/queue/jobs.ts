@@ -34,6 +34,8 @@ export type WorkerOptions = {
   readonly shutdownTimeoutMs: number;
   /** Aborted when the process begins to stop: all workers stop taking jobs at once, and share the time they have. */
   readonly stopping: AbortSignal;
+  /** Aborted when a stop gives up what waits for a Redis that is away. */
+  readonly cut: AbortSignal;
   /** The stage threw, which means a bug or that Redis is away. */
   onTrouble(queue: QueueName, error: unknown, fields?: { readonly job: string }): void;
   now(): number;
@@ -75,7 +77,7 @@ export async function openWorker<Data>(
 
   let closing: Promise<void> | undefined;
   const close = () => {
-    closing ??= within(worker.close(), options.shutdownTimeoutMs);
+    closing ??= within(worker.close(), options.shutdownTimeoutMs, options.cut);
     return closing;
   };
   options.stopping.addEventListener('abort', () => void close(), { once: true });
@@ -102,9 +104,11 @@ export function assertRenewed(options: {
 }
 
 /** BullMQ gives no second word once it waits for its jobs, so it is left waiting. */
-async function within(work: Promise<void>, timeoutMs: number): Promise<void> {
+async function within(work: Promise<void>, timeoutMs: number, cut: AbortSignal): Promise<void> {
   const timeout = Promise.withResolvers<void>();
   const timer = setTimeout(timeout.resolve, timeoutMs);
+  if (cut.aborted) timeout.resolve();
+  cut.addEventListener('abort', () => timeout.resolve(), { once: true });
   await Promise.race([work, timeout.promise]);
   clearTimeout(timer);
 }

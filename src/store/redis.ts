@@ -19,6 +19,8 @@ const connectTimeoutMs = 5_000;
 const commandTimeoutMs = 5_000;
 const longestReconnectWaitMs = 1_000;
 
+const { signal: never } = new AbortController();
+
 /** Where Redis is, and how to know that it is the right one. */
 export type RedisPlace = {
   /** `redis://` or `rediss://`, with user, password and the number of a database; or `unix:///path`, the same as `?db=`. */
@@ -28,12 +30,14 @@ export type RedisPlace = {
 };
 
 /**
- * Opens a connection and waits until it is ready.
+ * Opens a connection and waits until it is ready, however long Redis loads its data.
+ * @param cut ends the connection and every wait on it
  * @throws when Redis cannot be reached now
  */
 export async function openRedis(
   { url, ca }: RedisPlace,
   patience: RedisPatience,
+  cut: AbortSignal = never,
   use: RedisUse = 'store',
 ): Promise<Redis> {
   const options = {
@@ -48,6 +52,8 @@ export async function openRedis(
     // A server that is there and does not answer counts as away. Workers wait in blocking commands, which no clock may cut.
     ...(patience === 'fail_fast' ? { commandTimeout: commandTimeoutMs } : {}),
     maxRetriesPerRequest: patience === 'wait' ? null : 1,
+    // While it loads its data we ask as often whether it is done (ioredis: every 10 s).
+    maxLoadingRetryTime: longestReconnectWaitMs,
     retryStrategy: (times: number) => Math.min(times * 50, longestReconnectWaitMs),
   } satisfies RedisOptions;
   const redis = url.startsWith('unix://')
@@ -58,11 +64,26 @@ export async function openRedis(
   redis.on('error', (error) => {
     reason = error;
   });
+  const end = () => {
+    redis.options.retryStrategy = () => null;
+    // Between two tries ioredis would leave what waits without an answer for ever: the next one is the last.
+    if (redis.status !== 'reconnecting') redis.disconnect();
+  };
+  cut.addEventListener('abort', end, { once: true });
+  redis.once('end', () => cut.removeEventListener('abort', end));
+  if (cut.aborted) throw new Error('Redis is not waited for any more');
   await redis.connect().catch((error: Error) => {
     redis.disconnect();
     // That the connection was closed says less than why.
     const { message } = reason ?? error;
     throw new Error(`Redis at ${withoutPassword(url)} cannot be reached: ${message}`, { cause: error });
+  });
+  // ioredis stays in database 0, without a word, where the one that was asked for is refused.
+  const { db = 0 } = redis.options;
+  if (db === 0) return redis;
+  await redis.select(db).catch((error: Error) => {
+    redis.disconnect();
+    throw new Error(`Redis at ${withoutPassword(url)} has no such database: ${error.message}`, { cause: error });
   });
   return redis;
 }

@@ -1,7 +1,14 @@
 /** What the server tells of itself: version, role, eviction and persistence. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { RedisFacts } from '../domain/redis-standing.ts';
 import { isRedisTrouble } from './redis.ts';
+
+/** A server that takes longer for the least of commands is away. */
+const pingMs = 1_000;
+
+/** Between a connection and its being ready there is an answer or two. */
+const hesitationMs = 2_000;
 
 export type Server = ReturnType<typeof openServer>;
 
@@ -16,6 +23,37 @@ export function openServer(redis: Redis) {
     async facts(): Promise<RedisFacts> {
       const [info, fsync, save] = await Promise.all([redis.info(), setting('appendfsync'), setting('save')]);
       return readFacts(info, { fsync, save });
+    },
+
+    /** Whether it answers now. One that is there and says nothing is away. */
+    async ping(): Promise<boolean> {
+      const silence = new AbortController();
+      const silent = sleep(pingMs, '', { signal: silence.signal }).catch(() => '');
+      const answer = await Promise.race([redis.ping().catch(() => ''), silent]);
+      silence.abort();
+      return answer === 'PONG';
+    },
+
+    /** Calls `listener` with why it cannot be reached, whenever that is another reason, and with null once it can be again. */
+    onReach(listener: (why: string | null) => void): void {
+      let told: string | null = null;
+      const tell = (why: string | null) => {
+        if (why !== told) listener(why);
+        told = why;
+      };
+      let hesitates: NodeJS.Timeout | undefined;
+      redis.on('error', (error: Error) => tell(error.message));
+      redis.on('close', () => {
+        clearTimeout(hesitates);
+        tell(told ?? 'the connection was closed');
+      });
+      redis.on('connect', () => {
+        hesitates = setTimeout(tell, hesitationMs, 'it is there, and loads its data or does not answer').unref();
+      });
+      redis.on('ready', () => {
+        clearTimeout(hesitates);
+        tell(null);
+      });
     },
 
     /** Calls `listener` whenever a connection has been made again: another server may have taken the place of the one that went. */

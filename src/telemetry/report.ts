@@ -11,6 +11,7 @@ import type { RedisStanding } from '../domain/redis-standing.ts';
 import type { Suppression } from '../domain/suppression.ts';
 import type { Log } from './log.ts';
 import type { Meters } from './meters.ts';
+import { makeTroubles } from './troubles.ts';
 
 export type Reports = ReturnType<typeof openReports>;
 
@@ -18,6 +19,7 @@ export type Reports = ReturnType<typeof openReports>;
 const maxIds = 100;
 
 export function openReports(log: Log, meters: Meters) {
+  const troubles = makeTroubles(Date.now);
   return {
     request(request: {
       id: string;
@@ -134,11 +136,25 @@ export function openReports(log: Log, meters: Meters) {
       else log.warn({ reason }, 'new mail is refused');
     },
 
+    /** @param emails whose answer was not written down, `posts` how many of webhooks */
+    stopped({ emails, posts, isRedisAway }: { emails: readonly string[]; posts: number; isRedisAway: boolean }): void {
+      const fields = { emails: emails.length, email_ids: emails.slice(0, maxIds), posts, redis_away: isRedisAway };
+      if (emails.length + posts === 0) log.info(fields, 'stopped');
+      else log.warn(fields, 'stopped');
+    },
+
+    /** @param fields of what met it: without any, it is not said over and over */
     trouble(part: string, error: unknown, fields: Readonly<Record<string, unknown>> = {}): void {
-      log.error(
-        { part, ...fields, error: maskAddresses(error instanceof Error ? error.message : String(error)) },
-        'trouble',
-      );
+      const message = maskAddresses(error instanceof Error ? error.message : String(error));
+      const held = Object.keys(fields).length > 0 ? 0 : troubles.weigh(part, message);
+      if (held === null) return;
+      log.error({ part, ...fields, error: message, ...(held === 0 ? {} : { times: held + 1 }) }, 'trouble');
+    },
+
+    /** @param why it cannot be reached; null once it can be again */
+    reach(why: string | null): void {
+      if (why === null) log.info({}, 'Redis is back');
+      else log.error({ error: maskAddresses(why) }, 'Redis is away');
     },
 
     bug(error: Error, fields: Readonly<Record<string, unknown>>): void {

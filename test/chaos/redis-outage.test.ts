@@ -1,6 +1,7 @@
 /** Redis killed between each pair of steps of the line and back a moment later: the worker goes on by itself, and nothing is lost or repeated. */
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type FileServer, openFileServers } from '../support/file-server.ts';
 import { type ApiClient, type Env, startPostrider } from '../support/postrider.ts';
 import { openReceiver, type Receiver } from '../support/receiver.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
@@ -9,10 +10,13 @@ import { until } from '../support/until.ts';
 
 const stopHere = ['--import', fileURLToPath(new URL('../support/stop-here.ts', import.meta.url))];
 
+const file = Buffer.from('%PDF-1.7 quarterly\n'.repeat(300));
+
 const opened = new AsyncDisposableStack();
 let redis: TestRedis;
 let smtp: TestSmtpServer;
 let receiver: Receiver;
+let files: FileServer;
 let api: ApiClient;
 let secret: string;
 let env: Env;
@@ -20,7 +24,11 @@ beforeAll(async () => {
   redis = opened.use(await openTestRedis());
   smtp = opened.use(await openSmtpServer());
   receiver = opened.use(await openReceiver());
+  const servers = opened.use(await openFileServers());
+  files = opened.use(await servers.serve((_, response) => response.end(file)));
   env = {
+    ATTACHMENT_ALLOW_PRIVATE_NETWORKS: 'true',
+    NODE_EXTRA_CA_CERTS: servers.certificate.file,
     REDIS_URL: redis.url,
     SMTP_URL: `smtp://127.0.0.1:${smtp.port}?tls=none`,
     WEBHOOK_ALLOW_PRIVATE_NETWORKS: 'true',
@@ -40,6 +48,7 @@ it.each([
   'stored/taken',
   'taken/queued',
   'queued/done',
+  'fetched/kept',
   'taken/sent',
   'sent/settled',
   'settled/finished',
@@ -48,9 +57,17 @@ it.each([
   'notified/posted',
   'posted/recorded',
 ])('between %s', async (gap) => {
+  const attachments = [{ path: files.url }];
   const { id } = (
-    await api('POST', '/v1/emails', { from: 'a@example.com', to: 'b@example.org', subject: gap, text: 'Hi' })
+    await api('POST', '/v1/emails', {
+      from: 'a@example.com',
+      to: 'b@example.org',
+      subject: gap,
+      text: 'Hi',
+      attachments,
+    })
   ).body;
+  const fetches = files.requests.length;
   await using worker = await startPostrider({ ...env, ROLES: 'worker', STOP_HERE: gap }, stopHere);
   await worker.printed(new RegExp(`stopped at ${gap}`));
   await redis.stop();
@@ -70,7 +87,9 @@ it.each([
     return answer.status !== 503 && answer;
   });
   expect([status, body.status, told()]).toEqual([200, 'sent', ['email.sent']]);
-  expect(smtp.mails.filter(({ parsed }) => parsed.messageId === `<${id}@example.com>`)).toHaveLength(1);
+  const mails = smtp.mails.filter(({ parsed }) => parsed.messageId === `<${id}@example.com>`);
+  expect(mails.map(({ parsed }) => parsed.attachments[0]?.content.equals(file))).toEqual([true]);
+  expect(files.requests.length - fetches).toBe(1);
   worker.kill('SIGTERM');
   expect(await worker.ended, worker.output()).toBe(0);
 });

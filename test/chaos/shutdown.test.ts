@@ -1,6 +1,9 @@
 /** A stop ends the process, whatever hangs: a server that never answers, a Redis that is gone for good. */
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { expect, it } from 'vitest';
-import { startPostrider } from '../support/postrider.ts';
+import { main, startPostrider } from '../support/postrider.ts';
+import { startProcess } from '../support/processes.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { openSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
@@ -27,7 +30,8 @@ it('with a message that its server never answers, the process stops after SHUTDO
   const { id } = (await api.api('POST', '/v1/emails', email)).body;
   await reached.promise;
   worker.kill('SIGTERM');
-  expect(await worker.ended).toBe(0);
+  expect(await worker.ended, worker.output()).toBe(1);
+  expect(worker.output()).toContain('(emails: 1, webhook posts: 0). Nothing is lost');
 
   await using _next = await startPostrider({
     REDIS_URL: redis.url,
@@ -73,12 +77,45 @@ it('while it finishes what it has in hand it lives and is not ready, and a secon
   expect(end).toBe(130);
 });
 
-it('with its Redis gone for good, the process stops all the same', async () => {
+it('with its Redis gone for good and nothing in hand, the process does not wait for it', async () => {
   await using redis = await openTestRedis();
-  await using postrider = await startPostrider({ REDIS_URL: redis.url, SHUTDOWN_TIMEOUT: '500ms' });
+  await using postrider = await startPostrider({ REDIS_URL: redis.url, SHUTDOWN_TIMEOUT: '10m', NODE_ENV: 'test' });
   await redis.stop();
   postrider.kill('SIGTERM');
-  expect(await postrider.ended).toBeTypeOf('number');
+  expect(await postrider.ended, postrider.output()).toBe(0);
+  expect(postrider.output()).toMatch(/"emails":0,.*"redis_away":true,"msg":"stopped"/);
+});
+
+it('with its Redis gone for good and an answer to write down, it waits for SHUTDOWN_TIMEOUT and says what is left', async () => {
+  await using redis = await openTestRedis();
+  const reached = Promise.withResolvers<void>();
+  await using smtp = await openSmtpServer({
+    async onMessage() {
+      reached.resolve();
+      await redis.stop();
+      return undefined;
+    },
+  });
+  const SMTP_URL = `smtp://127.0.0.1:${smtp.port}?tls=none`;
+  await using postrider = await startPostrider({ REDIS_URL: redis.url, SMTP_URL, SHUTDOWN_TIMEOUT: '500ms' });
+  await postrider.api('POST', '/v1/emails', email);
+  await reached.promise;
+  postrider.kill('SIGTERM');
+  expect(await postrider.ended, postrider.output()).toBe(1);
+  expect(postrider.output()).toContain('(emails: 1, webhook posts: 0). Nothing is lost');
+});
+
+it('a stop ends a start that waits for a Redis which says nothing', async () => {
+  const connected = Promise.withResolvers<void>();
+  const mute = createServer(() => connected.resolve()).listen(0, '127.0.0.1');
+  await once(mute, 'listening');
+  const { port } = mute.address() as AddressInfo;
+  const REDIS_URL = `redis://127.0.0.1:${port}`;
+  await using starting = startProcess(process.execPath, [main], { env: { REDIS_URL, NODE_ENV: 'test' } });
+  await connected.promise;
+  starting.kill('SIGTERM');
+  expect(await starting.ended, starting.output()).toBe(0);
+  mute.close();
 });
 
 it('a SECRET_KEY that is not the one of the stored webhooks is refused at the start', async () => {

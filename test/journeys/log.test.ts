@@ -84,3 +84,16 @@ it('each unit of work is one line of JSON, and from a request one comes to what 
   expect(named(atApi, 'request')).toContainEqual(expect.objectContaining({ status: 503, problem: 'redis_away' }));
   expect(named(atWorker, 'webhook')).toContainEqual(expect.objectContaining({ status: 503, attempt: 1 }));
 });
+
+it('that Redis is away is said once, with the reason, and that it is back; what fails meanwhile is not said over and over', async () => {
+  await redis.stop();
+  await until('it to be away', () => named(linesOf(worker), 'Redis is away').length > 0);
+  await redis.start();
+  await until('it to be back', () => named(linesOf(worker), 'Redis is back').length > 0);
+  await until('it to be back for the other', () => named(linesOf(api), 'Redis is back').length > 0);
+  for (const lines of [linesOf(api), linesOf(worker)]) {
+    expect(String(named(lines, 'Redis is away').at(-1)?.error)).toContain('connect ECONNREFUSED');
+    const said = named(lines, 'trouble').map(({ part, error, job, email_id }) => [part, error, job, email_id].join());
+    expect(new Set(said).size).toBe(said.length);
+  }
+});

@@ -47,6 +47,24 @@ function keepBusy(): void {
     .finally(() => client.disconnect());
 }
 
+/** A command that Redis takes also while it loads, when a usual connection is not ready. */
+async function onSocket<T>(command: (client: Redis) => Promise<T>): Promise<T> {
+  const client = new Redis(pathOf(server), { enableReadyCheck: false });
+  try {
+    return await command(client);
+  } finally {
+    client.disconnect();
+  }
+}
+
+/** Whether it answers with that and no more. */
+function refusal(code: string): Promise<boolean> {
+  return onSocket((client) => client.ping()).then(
+    () => false,
+    (error: Error) => error.message.startsWith(code),
+  );
+}
+
 const dump = () => join(dirname(pathOf(server)), 'dump.rdb');
 
 const troubles: Record<string, { begin(): Promise<unknown>; end(): Promise<unknown>; readable: boolean }> = {
@@ -79,14 +97,25 @@ const troubles: Record<string, { begin(): Promise<unknown>; end(): Promise<unkno
     async begin() {
       await redis.config('SET', 'lua-time-limit', '50');
       keepBusy();
-      await until('it to be busy', () =>
-        redis.ping().then(
-          () => false,
-          (error: Error) => /BUSY/.test(error.message),
-        ),
-      );
+      await until('it to be busy', () => refusal('BUSY'));
     },
     end: () => redis.script('KILL'),
+    readable: false,
+  },
+  'loading its data (LOADING)': {
+    async begin() {
+      // What it loads at once, key by key, and a minute of it.
+      await redis.eval("for i = 1, 60000 do redis.call('SET', 'filler:' .. i, i) end", 0);
+      await redis.bgrewriteaof();
+      await until('the file to be written', async () => {
+        const persistence = await redis.info('persistence');
+        return ['in_progress', 'scheduled'].every((field) => persistence.includes(`aof_rewrite_${field}:0`));
+      });
+      await server.stop();
+      await server.startLoading();
+      await until('it to load', () => refusal('LOADING'));
+    },
+    end: () => onSocket((client) => client.config('SET', 'key-load-delay', '0')),
     readable: false,
   },
   away: { begin: () => server.stop(), end: () => server.start(), readable: false },

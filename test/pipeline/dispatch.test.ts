@@ -77,6 +77,21 @@ describe('another transport', () => {
     },
   );
 
+  it.each<[string, Partial<Record<Stage, Act>>]>([
+    ['250', {}],
+    ['421', { body: '421 4.3.2 Service shutting down' }],
+  ])('an answer of %s is not forgotten when Redis is too full to tell the fleet of it', async (code, given) => {
+    acts = given;
+    await using worker = await openWorker();
+    await states().fault('one', { ...fault, cause: 'connect' }, event());
+    await worker.tend();
+    const fill = async () => (await redis.config('SET', 'maxmemory', '1')) === 'OK';
+    const { outcome } = await worker.send({}, fill).finally(() => redis.config('SET', 'maxmemory', '0'));
+    expect(outcome).toMatchObject({ kind: 'answered', transport: 'one' });
+    expect(JSON.stringify(outcome)).toContain(code);
+    expect(worker.troubles.map(String)).toEqual([expect.stringContaining('OOM')]);
+  });
+
   it.each<[string, Partial<Record<Stage, Act>>, object]>([
     ['dropped within the body', { 'body begins': 'drop' }, { kind: 'unknown' }],
     ['dropped after the final dot', { body: 'drop' }, { kind: 'unknown' }],

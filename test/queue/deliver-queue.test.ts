@@ -27,11 +27,13 @@ it('each job comes to the worker of its lane with its emails', async () => {
       return { done: true } as const;
     };
     const stopping = new AbortController().signal;
+    const cut = stopping;
     const options = {
       concurrency: 5,
       lockMs: 1_000,
       shutdownTimeoutMs: 5_000,
       stopping,
+      cut,
       onTrouble() {},
       now: Date.now,
     };
@@ -67,7 +69,16 @@ it('tells where an email is, how many wait, and whether a job lives', async () =
     return { done: true } as const;
   };
   const stopping = new AbortController().signal;
-  const options = { concurrency: 5, lockMs: 1_000, shutdownTimeoutMs: 5_000, stopping, onTrouble() {}, now: Date.now };
+  const cut = stopping;
+  const options = {
+    concurrency: 5,
+    lockMs: 1_000,
+    shutdownTimeoutMs: 5_000,
+    stopping,
+    cut,
+    onTrouble() {},
+    now: Date.now,
+  };
   stack.use(await openWorker('deliver', stage, connection, options));
   await until('one to be in hand and the other done', async () => !(await queue.isLive('jb_2')));
   expect(await queue.whereabouts('em_2')).toEqual({ job: 'active', waiting: 0 });
@@ -96,7 +107,16 @@ it('the oldest job is the one that was added first, in hand or not', async () =>
     return held.promise;
   };
   const stopping = new AbortController().signal;
-  const options = { concurrency: 1, lockMs: 1_000, shutdownTimeoutMs: 5_000, stopping, onTrouble() {}, now: Date.now };
+  const cut = stopping;
+  const options = {
+    concurrency: 1,
+    lockMs: 1_000,
+    shutdownTimeoutMs: 5_000,
+    stopping,
+    cut,
+    onTrouble() {},
+    now: Date.now,
+  };
   stack.use(await openWorker(deliverQueueNames.bulk, stage, connection, options));
   await until('the first to be in hand', () => taken.includes('jb_1'));
   expect(await queue.oldestAt()).toBe(first);

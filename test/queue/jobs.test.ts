@@ -20,6 +20,7 @@ const options: WorkerOptions = {
   lockMs: 1_000,
   shutdownTimeoutMs: 5_000,
   stopping: new AbortController().signal,
+  cut: new AbortController().signal,
   onTrouble: (_, error) => troubles.push(error),
   now: () => Date.now(),
 };

@@ -39,6 +39,16 @@ it.each([
   expect(isRedisTrouble(new Error(message))).toBe(false);
 });
 
+it('a database that the server does not have is no other one', async () => {
+  await using server = await openTestRedis({ databases: '4' });
+  await expect(openRedis({ url: `${server.url}?db=4` }, 'fail_fast')).rejects.toThrow(
+    /has no such database: ERR DB index is out of range/,
+  );
+  const redis = await openRedis({ url: `${server.url}?db=3` }, 'fail_fast');
+  expect(await redis.client('INFO')).toContain(' db=3 ');
+  redis.disconnect();
+});
+
 it('a wait ends when it is told to, also while Redis is away and the connection is being made anew', async () => {
   await using server = await openTestRedis();
   const blocking = await openRedis({ url: server.url }, 'wait');

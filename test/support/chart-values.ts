@@ -98,6 +98,10 @@ export const wrongValues: readonly [why: RegExp, values: Values][] = [
   [/Set one of redis\.existingSecret/, { ...given, valkey: { enabled: true } }],
   [/Set one of smtp\.existingSecret/, { ...given, transports: { existingSecret: 'a' } }],
   [/worker\.keda needs/, { ...given, worker: { keda: { enabled: true, serverAddress: 'http://p' } } }],
+  [
+    /worker\.autoscaling has a minReplicas over its maxReplicas/,
+    { ...given, worker: { autoscaling: { enabled: true, minReplicas: 20 } } },
+  ],
   [/a name in ingress\.hosts/, { ...given, ingress: { enabled: true } }],
   [/'replica' not allowed/, { ...given, api: { replica: 3 } }],
   [/'LOGLEVEL' not allowed/, { ...given, settings: { LOGLEVEL: 'debug' } }],

@@ -46,6 +46,7 @@ export type PodSpec = {
   readonly containers: readonly Container[];
   readonly volumes: readonly { readonly name: string; readonly emptyDir?: object }[];
 };
+type Probe = { readonly exec?: { readonly command: readonly string[] } };
 export type Container = {
   readonly name: string;
   readonly image: string;
@@ -57,6 +58,8 @@ export type Container = {
     readonly subPath?: string;
     readonly readOnly?: boolean;
   }[];
+  readonly startupProbe?: Probe;
+  readonly readinessProbe?: Probe;
   readonly lifecycle?: { readonly preStop: { readonly sleep: { readonly seconds: number } } };
 };
 

@@ -7,7 +7,7 @@ import { type Running, startProcess } from './processes.ts';
 export const testApiKey = 'pr_test_key_0123456789abcdef';
 export const testSecretKey = '00'.repeat(32);
 
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+export const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 /** Everything as it is in production but quick: short locks, short waits. */
 const quick = {

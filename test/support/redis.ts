@@ -14,9 +14,14 @@ export type TestRedis = AsyncDisposable & {
   thaw(): void;
   /** Starts it again on the same data. */
   start(): Promise<void>;
+  /** Starts it again, and it takes long to load its data: until it is told `CONFIG SET key-load-delay 0`. */
+  startLoading(): Promise<void>;
 };
 
 const durable = { appendonly: 'yes', appendfsync: 'always', save: '', 'maxmemory-policy': 'noeviction' };
+
+/** A millisecond for each key; between a kilobyte and the next it answers that it is loading. */
+const slowLoading = { 'key-load-delay': '1000', 'loading-process-events-interval-bytes': '1024' };
 
 /** @param more settings by their names in redis.conf, in place of ours */
 export async function openTestRedis(more: Readonly<Record<string, string>> = {}): Promise<TestRedis> {
@@ -24,11 +29,19 @@ export async function openTestRedis(more: Readonly<Record<string, string>> = {})
   const socket = join(dir, 'redis.sock');
   let server: Running | undefined;
 
-  async function start(): Promise<void> {
-    const settings = { port: '0', unixsocket: socket, dir, ...durable, ...more };
+  function launch(even: Readonly<Record<string, string>> = {}): Running {
+    const settings = { port: '0', unixsocket: socket, dir, ...durable, ...more, ...even };
     const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
     server = startProcess(redisProgram(), args);
-    await server.printed(/ready to accept connections/i);
+    return server;
+  }
+
+  async function start(): Promise<void> {
+    await launch().printed(/ready to accept connections/i);
+  }
+
+  async function startLoading(): Promise<void> {
+    await launch(slowLoading).printed(/server initialized/i);
   }
 
   async function stop(): Promise<void> {
@@ -40,6 +53,7 @@ export async function openTestRedis(more: Readonly<Record<string, string>> = {})
   return {
     url: `unix://${socket}`,
     start,
+    startLoading,
     stop,
     freeze: () => server?.kill('SIGSTOP'),
     thaw: () => server?.kill('SIGCONT'),

@@ -41,6 +41,8 @@ export type TestWorker = AsyncDisposable & {
   readonly wakes: number;
   /** What came of its probes: null where one went well. */
   readonly probes: readonly (string | null)[];
+  /** What failed beside an attempt. */
+  readonly troubles: readonly unknown[];
   /** An email stored now, and one attempt at it. */
   send(given?: object, claim?: () => Promise<boolean>): Promise<Sent>;
   /** The same, with the attempt at another time. */
@@ -64,6 +66,7 @@ export function openTestWorker(redis: Redis, plan: TransportPlan, worker = 'w1',
   const memory = makeMemory();
   let wakes = 0;
   const probes: (string | null)[] = [];
+  const troubles: unknown[] = [];
   const wake = () => {
     wakes += 1;
   };
@@ -79,7 +82,8 @@ export function openTestWorker(redis: Redis, plan: TransportPlan, worker = 'w1',
     const message = { emailId: email.facts.id, envelope: { from: 'a@x.co', to }, raw };
     const parcel: Parcel = { email: loaded, isSandbox: false, message: async () => message, claim };
     const policies = { transactional: policy, bulk: policy };
-    const outcome = await dispatch({ ...fleet, policies, wake, newId, now: () => now }, parcel);
+    const onTrouble = (_: string, error: unknown) => troubles.push(error);
+    const outcome = await dispatch({ ...fleet, policies, wake, onTrouble, newId, now: () => now }, parcel);
     return { id: email.facts.id, outcome };
   }
 
@@ -87,6 +91,7 @@ export function openTestWorker(redis: Redis, plan: TransportPlan, worker = 'w1',
     transports,
     known,
     probes,
+    troubles,
     get wakes() {
       return wakes;
     },

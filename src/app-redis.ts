@@ -1,0 +1,48 @@
+/** Composition of what watches over Redis: what it guarantees while the process runs, and what is given up when it is away at the stop. */
+import type { Ground } from './app.ts';
+import { now } from './chance.ts';
+import { inspect } from './pipeline/inspect.ts';
+import { relinquish } from './pipeline/relinquish.ts';
+import { openLoop } from './queue/loop.ts';
+import { makeNudge } from './queue/nudge.ts';
+import { openServer } from './store/server.ts';
+
+/** How often it is looked whether Redis still guarantees what it did; sooner when a connection was made anew. */
+const inspectEveryMs = 60_000;
+
+const lookAtStopEveryMs = 200;
+
+export type Watch = {
+  /** Watches over a stop until it is disposed of. */
+  beginStop(): AsyncDisposable & {
+    /** Whether Redis was away, and what waited for it was given up. */
+    isRedisAway(): boolean;
+  };
+};
+
+/** @throws when the Redis that is there now will not do */
+export async function watchRedis(ground: Ground): Promise<Watch> {
+  const { config, report, seenRedis: seen, hands, stopping, cut, connect, opened } = ground;
+  const server = openServer(await connect('fail_fast'));
+  const inspecting = { server, mustBeDurable: config.REQUIRE_DURABLE_REDIS, seen, report: report.redis };
+  const { unfit } = await inspect(inspecting);
+  if (unfit !== null) throw new Error(unfit);
+  const nudge = makeNudge();
+  server.onReturn(nudge.nudge);
+  // That a stop ends the connection is no news.
+  server.onReach((why) => stopping.aborted || report.reach(why));
+  const look = async (stop: AbortSignal) => {
+    await nudge.wait(0, inspectEveryMs, stop);
+    if (!stop.aborted) await inspect(inspecting);
+  };
+  opened.use(openLoop('inspect', look, { everyMs: 0, onTrouble: report.trouble }));
+  const relinquishing = { ping: server.ping, hands, cut: () => cut.abort(), now };
+  return {
+    beginStop() {
+      const stop = { answeredAt: now(), endsAt: now() + config.SHUTDOWN_TIMEOUT, isGivenUp: false };
+      const step = () => relinquish(relinquishing, stop);
+      const loop = openLoop('relinquish', step, { everyMs: lookAtStopEveryMs, onTrouble: report.trouble });
+      return { [Symbol.asyncDispose]: () => loop[Symbol.asyncDispose](), isRedisAway: () => stop.isGivenUp };
+    },
+  };
+}

@@ -1,0 +1,42 @@
+/** relinquish: at a stop, what waits for a Redis that is away is given up, once nothing is in hand that nobody else can know. */
+
+/** What the process knows and Redis does not: everything else is found there by whoever comes next. */
+export type Hands = {
+  /** Emails that were handed over, and whose answer was not yet written down. */
+  readonly emails: Set<string>;
+  /** Webhook posts that began, and whose answer was not yet written down. */
+  posts: number;
+};
+
+/** A stop under way. */
+export type Stop = {
+  /** When Redis answered last; before it did, when the stop began. */
+  answeredAt: number;
+  /** Until when it may come back where something is in hand. */
+  readonly endsAt: number;
+  isGivenUp: boolean;
+};
+
+type Deps = {
+  /** Whether Redis answers now. */
+  ping(): Promise<boolean>;
+  readonly hands: Readonly<Hands>;
+  /** Ends every wait for Redis. */
+  cut(): void;
+  now(): number;
+};
+
+/** A shorter absence, as of a failover, is waited for: what is given back need not wait for a lock to lapse. */
+const graceMs = 2_000;
+
+/** One look. */
+export async function relinquish({ ping, hands, cut, now }: Deps, stop: Stop): Promise<void> {
+  const askedAt = now();
+  if (stop.isGivenUp) return;
+  if (await ping()) stop.answeredAt = askedAt;
+  const isAway = now() - stop.answeredAt >= graceMs;
+  const isFree = hands.emails.size === 0 && hands.posts === 0;
+  if (!isAway || !(isFree || now() >= stop.endsAt)) return;
+  stop.isGivenUp = true;
+  cut();
+}

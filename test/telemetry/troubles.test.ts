@@ -1,0 +1,15 @@
+/** Troubles: what is said, and what is held back because it was said a moment ago. */
+import { expect, it } from 'vitest';
+import { makeTroubles } from '../../src/telemetry/troubles.ts';
+
+it('the same of a part is said once a minute, with how often it was held back; another is said at once', () => {
+  let now = 0;
+  const troubles = makeTroubles(() => now);
+  expect(troubles.weigh('tend', 'away')).toBe(0);
+  for (now = 1_000; now < 60_000; now += 1_000) expect(troubles.weigh('tend', 'away')).toBeNull();
+  expect(troubles.weigh('gauge', 'away')).toBe(0);
+  expect(troubles.weigh('tend', 'away')).toBe(59);
+  expect(troubles.weigh('tend', 'away')).toBeNull();
+  expect(troubles.weigh('tend', 'full')).toBe(0);
+  expect(troubles.weigh('tend', 'away')).toBe(0);
+});

@@ -124,7 +124,7 @@ return answer`,
  * while it has not ended; an empty timeline counts a transport fault. Steps are numbered without gaps, so that the oldest is known when there
  * are too many.
  */
-const commit = `${addSuppression}${countMoved}
+export const commit = `${addSuppression}${countMoved}
 local function commit(key, campaign, at, change)
   local outbox, index, suppressions, ids, ended, campaignsDue = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
   local stored = redis.call('HMGET', key, 'version', 'state', 'handOver', 'faults', 'change')

@@ -176,7 +176,7 @@ async function claimMembers(redis: Redis, members: readonly ClaimMember[]): Prom
 }
 
 /** What a commit may write beside the email itself. */
-const committed = [
+export const committed = [
   keys.bell,
   keys.outbox,
   keys.emailIndex,
@@ -214,7 +214,12 @@ export type Commit = {
   readonly suppressions?: readonly Suppression[];
 };
 
-function commitArgs(email: StoredEmail, { state, events, step, suppressions = [] }: Commit, now: number): CommitArgs {
+/** As `commit` in email-scripts.ts takes them. */
+export function commitArgs(
+  email: StoredEmail,
+  { state, events, step, suppressions = [] }: Commit,
+  now: number,
+): CommitArgs {
   const [was, is] = movedPosting(email.facts.id, email.state, state) ?? ['', ''];
   const timeline = step === null ? '' : packStep(step);
   const packed = packState(state, email.facts);

@@ -38,6 +38,8 @@ export type Take = {
   readonly allowed: number;
 };
 
+type Due = { readonly ids: readonly string[]; readonly nextAt: number | null };
+
 /** When to look at the campaign again; null when there is nothing more to take. */
 export type Rest = { readonly nextAt: number | null };
 
@@ -71,8 +73,14 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
   }
 
   return {
-    /** Campaigns in which there is something to do, the longest due first. */
-    due: (now: number): Promise<string[]> => redis.zrangebyscore(keys.campaignsDue, '-inf', now, 'LIMIT', 0, maxDue),
+    /** Campaigns in which there is something to do, and when there will be in another. */
+    async due(now: number): Promise<Due> {
+      const [ids, next] = await Promise.all([
+        redis.zrangebyscore(keys.campaignsDue, '-inf', now, 'LIMIT', 0, maxDue),
+        redis.zrangebyscore(keys.campaignsDue, `(${now}`, '+inf', 'WITHSCORES', 'LIMIT', 0, 1),
+      ]);
+      return { ids, nextAt: next[1] === undefined ? null : Number(next[1]) };
+    },
 
     /** Takes a slice of a campaign: nobody else has it until its lease ends. @param take a name of its own for what is taken now */
     async take(campaignId: string, take: string, now: number, leaseEnd: number): Promise<Take | Rest> {

@@ -69,7 +69,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
     dispatch: dispatching,
     settle: settling,
   };
-  const delivering = { emails, due, ...sending, newId, now };
+  const delivering = { emails, due, campaigns: store.slices, ...sending, newId, now };
   const probing = { worker, report: report.probed, onTrouble: report.trouble };
   const tending = { ...fleet, memory: makeMemory(), allotments, nudge, ...probing, newId, now };
   const bell = opened.use(openBell(await connect('wait')));

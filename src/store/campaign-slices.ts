@@ -57,6 +57,7 @@ export type PlaceSettled = {
 const usualGatherMs = 15;
 /** Campaigns that are looked at in one step. */
 const maxDue = 1_000;
+const marksPerRead = 10_000;
 /** Chunks kept at hand: each has ten slices. */
 const maxChunks = 16;
 
@@ -135,6 +136,20 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
     claim(take: Pick<Take, 'id' | 'campaignId'>, place: number): Promise<boolean> {
       return claim({ claim: null, bytes: 0, take, place });
     },
+
+    /** The places that have one of these marks, some of them at a time, as they stand when they are read. */
+    async *marked(campaignId: string, marks: readonly PlaceMark[]): AsyncGenerator<number[]> {
+      const wanted = new Set<string>(marks.map((mark) => placeMarks[mark]));
+      for (let first = 0; ; first += marksPerRead) {
+        const read = await redis.getrange(keys.campaignMarks(campaignId), first, first + marksPerRead - 1);
+        yield [...read].flatMap((byte, n) => (wanted.has(byte) ? [first + n] : []));
+        if (read.length < marksPerRead) return;
+      }
+    },
+
+    /** Whether what left its place has to wait as well. */
+    isPaused: async (campaignId: string): Promise<boolean> =>
+      (await redis.hget(keys.campaign(campaignId), 'status')) === 'paused',
 
     /** Writes what came of a place, its events and the counts, atomically. False when somebody else settled it. */
     settle: settlePlace,

@@ -142,6 +142,34 @@ it('paused it stands still with its counts exact, and resumed it goes on without
   expect([got.size, Math.max(...got.values())]).toEqual([250, 1]);
 });
 
+it('who left a campaign waits as well while it is paused', async () => {
+  let deferrals = 0;
+  script.onRecipient = (address) => (address === 'r0@rest.test' && deferrals++ === 0 ? '450 4.2.0 Later' : undefined);
+  script.onMessage = async ({ to }) => {
+    if (to[0] === 'r1@rest.test') await moveCampaign(redis, id, 'paused');
+    return undefined;
+  };
+  const id = await addCampaign(redis, { recipients: readersAt('rest.test', 2) });
+  const left = placeId(id, 0);
+  // Due a fifth of a second after its deferral, it is put off for longer than that as long as the campaign is paused.
+  await until('it to be put off', async () => {
+    const dueIn = Number(await redis.zscore(keys.again('bulk'), left)) - Date.now();
+    return (await status(id)) === 'paused' && dueIn > 1_000;
+  });
+  const email = await openEmails(redis).read(left);
+  expect(email?.state.recipients[0]).toMatchObject({ status: 'deferred', attempts: 1 });
+  const claim = { at: 1, transport: 't', attemptId: 'at_1', job: 'jb_1' };
+  expect(email && (await openEmails(redis).claimHandOver(email, claim))).toBe(false);
+  await moveCampaign(redis, id, 'running');
+  await redis.zadd(keys.again('bulk'), Date.now(), left);
+  await until(
+    'it to be sent',
+    async () => (await status(id)) === 'completed',
+    () => standingOf(redis, id),
+  );
+  expect(lettersTo('rest.test').size).toBe(2);
+});
+
 it('canceled while it runs, all that waits is canceled, with an event for each, and what left as well', async () => {
   let seen = 0;
   script.onRecipient = (address) =>

@@ -6,10 +6,10 @@ import { unsubscribeUrlOf } from './domain/unsubscribe.ts';
 import { makeComposer } from './outbound/compose.ts';
 import { makePlaces } from './outbound/places.ts';
 import { broadcast } from './pipeline/broadcast.ts';
+import { callOff } from './pipeline/call-off.ts';
 import { conduct, keepHold, makeHands } from './pipeline/conduct.ts';
 import type { dispatch } from './pipeline/dispatch.ts';
 import { type Composer, prepare } from './pipeline/prepare.ts';
-import { recall } from './pipeline/recall.ts';
 import { settleChange } from './pipeline/settle.ts';
 import { settlePlace } from './pipeline/settle-place.ts';
 import type { suppress } from './pipeline/suppress.ts';
@@ -52,7 +52,7 @@ export function openCampaigning(ground: Ground, { store, suppress, dispatch }: S
     suppress,
     dispatch,
     settle: settling,
-    recall: recall.bind(null, { emails, change: changing }),
+    callOff: callOff.bind(null, { emails, change: changing }),
     ...{ yieldTurn, stopping, report: report.broadcast, onTrouble: report.trouble, now },
   });
   const hands = makeHands();

@@ -20,7 +20,7 @@ type Deps = {
   dispatch(parcel: Parcel): Promise<Outcome | SettledOutcome | Parked>;
   settle(...given: Settling): ReturnType<typeof settlePlace>;
   /** Ends what left its place, once the campaign is canceled. False when it is to be looked at again. */
-  recall(emailId: string): Promise<boolean>;
+  callOff(emailId: string): Promise<boolean>;
   /** Between one recipient and the next: others have their turn. */
   yieldTurn(): Promise<void>;
   /** Aborted when the process begins to stop. */
@@ -39,7 +39,7 @@ export type SliceReport = {
 };
 
 /** What left its place and is on its way at this moment is looked at again after so long. */
-const recallAgainMs = 1_000;
+const callOffAgainMs = 1_000;
 
 /** One slice in hand. */
 type Slice = {
@@ -109,7 +109,7 @@ async function workOff(deps: Deps, slice: Slice, all: readonly Placed[]): Promis
   // What is let leave here is found among those that left by another look.
   if (found.length > 0) slice.again = deps.now();
   const canceled = each('queued', (placed) => settle(deps, slice, inHand(slice, placed), { kind: 'canceled' }));
-  await Promise.all([...found, ...canceled, ...each('left', (placed) => recallOne(deps, slice, placed))]);
+  await Promise.all([...found, ...canceled, ...each('left', (placed) => callOffOne(deps, slice, placed))]);
 }
 
 /** A recipient that could not be dealt with: a bug or Redis away, and neither is mended by hurrying. */
@@ -181,8 +181,8 @@ function settleLost(deps: Deps, slice: Slice, placed: Placed): Promise<void> {
   return settle(deps, slice, { ...inHand(slice, placed), from: 'handing' }, lost(placed.row.address));
 }
 
-async function recallOne(deps: Deps, slice: Slice, { email }: Placed): Promise<void> {
-  if (!(await deps.recall(email.facts.id))) slice.again ??= deps.now() + recallAgainMs;
+async function callOffOne(deps: Deps, slice: Slice, { email }: Placed): Promise<void> {
+  if (!(await deps.callOff(email.facts.id))) slice.again ??= deps.now() + callOffAgainMs;
 }
 
 async function settle(deps: Deps, { settled }: Slice, held: PlaceInHand, what: Settling[1]): Promise<void> {

@@ -9,6 +9,7 @@ import { heartbeatMs } from './http/sse.ts';
 import { makeVerify } from './outbound/smtp-verify.ts';
 import { openWebhookClient } from './outbound/webhook-client.ts';
 import { accept, recall } from './pipeline/accept.ts';
+import { commitChange } from './pipeline/commit-change.ts';
 import { gauge, type Pressure } from './pipeline/gauge.ts';
 import { lookUp, lookUpTimeline } from './pipeline/look-up.ts';
 import { measure } from './pipeline/measure.ts';
@@ -69,10 +70,12 @@ export async function openApi({
     canUnsubscribe: config.publicUrl !== null || config.NODE_ENV !== 'production',
     now,
   };
-  const change = settleChange.bind(null, { emails, report: report.settled, newId, now });
   const templating = openTemplating();
   const looking = { ...store, templating };
   const found = lookUp.bind(null, looking);
+  const committing = commitChange.bind(null, { ...store, lookUp: found });
+  const changing = { emails: { read: found, commitChange: committing }, report: report.settled, newId, now };
+  const change = settleChange.bind(null, changing);
   const shared = { ...store, templating, pressure, seenRedis, policies: config.policies, limits, newId, entropy, now };
   const server = await buildServer({
     ...shared,
@@ -98,7 +101,7 @@ export async function openApi({
       },
       reportUnsuppressed: report.unsuppressed,
       subscriptionOf: (token) => readUnsubscribeToken(token, links.key),
-      unsubscribe: unsubscribe.bind(null, { ...store, change, newId, now }),
+      unsubscribe: unsubscribe.bind(null, { ...store, emails: { read: found }, change, newId, now }),
       renderMetrics: async () => meters.render(await measuring()),
       isDraining: () => stopping.aborted,
       hasDevInbox: config.devInbox,

@@ -1,5 +1,6 @@
 /** Composition of the worker role: each stage of the line with what it uses, and the queues and loops that drive them. */
 import type { Ground } from './app.ts';
+import { openCampaigning } from './app-campaigns.ts';
 import { openNotifying } from './app-webhooks.ts';
 import { newId, now, rand } from './chance.ts';
 import { lanes } from './domain/lane.ts';
@@ -78,7 +79,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
     blame: blame.bind(null, { ...fleet, now }),
     settle: settling,
   };
-  const delivering = { emails, due, ...sending, handedOver: hands.emails, newId, now };
+  const delivering = { emails, due, campaigns: store.slices, ...sending, handedOver: hands.emails, newId, now };
   const probing = { worker, report: report.probed, onTrouble: report.trouble };
   const tending = { ...fleet, memory: makeMemory(), allotments, nudge, ...probing, newId, now };
   const bell = opened.use(openBell(await connect('wait')));
@@ -95,6 +96,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
     const run = ({ id, data }: JobIn<JobData>) => stage({ id, emails: data.emails });
     opened.use(await openWorker(deliverQueueNames[lane], run, queues, workers));
   }
+  openCampaigning(ground, { store, suppress: suppressing, dispatch: dispatching });
   await openNotifying(ground, { redis, store, worker });
   opened.use(openLoop('tend', (stop) => tend(tending, stop), { everyMs: 0, onTrouble: report.trouble }));
   opened.use(openLoop('forget', (stop) => forget(forgetting, stop), { everyMs: 1_000, onTrouble: report.trouble }));

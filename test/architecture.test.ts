@@ -60,14 +60,9 @@ const impure =
 
 const maxLines = 300;
 /** The composition root: shared ground, and one file for each role. */
-const compositions = [
-  'src/app.ts',
-  'src/app-api.ts',
-  'src/app-health.ts',
-  'src/app-redis.ts',
-  'src/app-worker.ts',
-  'src/app-webhooks.ts',
-];
+const compositions = ['', '-api', '-campaigns', '-health', '-redis', '-worker', '-webhooks'].map(
+  (role) => `src/app${role}.ts`,
+);
 const maxLinesOf: Record<string, number> = Object.fromEntries(compositions.map((path) => [path, 120]));
 
 function readSources(top: string): Source[] {

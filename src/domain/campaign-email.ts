@@ -5,9 +5,10 @@ import { parseReply } from './classify.ts';
 import type { Content, EmailFacts, EmailState, StoredEmail } from './email.ts';
 import { eventOf } from './event.ts';
 import { placeId } from './id.ts';
-import type { AttemptTrace } from './outcome.ts';
+import type { AttemptTrace, SettledOutcome } from './outcome.ts';
 import type { Recipient, RecipientStatus } from './recipient.ts';
-import type { Letter } from './template.ts';
+import { isSandbox, sandboxTransport } from './sandbox.ts';
+import type { Letter, Variables } from './template.ts';
 import type { TimelineStep } from './timeline.ts';
 
 /** What stands of one attempt at a place, or of what ended it without one. The last one of a place counts. */
@@ -146,7 +147,26 @@ function statusOfMark(mark: PlaceMark): RecipientStatus {
   return mark === 'absent' || mark === 'handing' || mark === 'left' ? 'queued' : mark;
 }
 
+/** What its letter is made with: the link to unsubscribe with is filled in as it goes out, as in any letter. */
+export function placeVariables({ variables }: CampaignRow): Variables {
+  return { ...variables, unsubscribe_url: '{{unsubscribe_url}}' };
+}
+
 /** What is sent of its letter. */
 export function placeContent({ headers }: CampaignHead, { html, text }: Letter): Content {
   return { html, text, headers, attachments: [] };
+}
+
+/** In place of a transport's name, where nobody knows which one it was, or none was asked. */
+export const noTransport = '';
+
+/** What is known of a recipient whose worker died, or lost it from its sight, after the body may have begun to leave. */
+export function lost(address: string): SettledOutcome {
+  const transport = isSandbox(address) ? sandboxTransport : noTransport;
+  return { kind: 'unknown', transport, detail: 'the worker stopped after the hand-over began', refused: [] };
+}
+
+/** There is no message for this recipient. */
+export function unmade(transport: string, detail: string): SettledOutcome {
+  return { kind: 'undeliverable', transport, detail };
 }

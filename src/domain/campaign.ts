@@ -3,7 +3,7 @@ import type { Mailbox } from './address.ts';
 import type { OnUnknown, Tag } from './email.ts';
 import type { CampaignEventType } from './event.ts';
 import type { Rate } from './rate.ts';
-import { isPending, type RecipientStatus } from './recipient.ts';
+import { isFinal, isPending, type RecipientStatus } from './recipient.ts';
 import type { TemplateContent, TemplateUse, Variables } from './template.ts';
 
 export const campaignStatuses = ['draft', 'scheduled', 'running', 'paused', 'completed', 'canceled'] as const;
@@ -99,6 +99,14 @@ const markOf = new Map<string, PlaceMark>(Object.entries(placeMarks).map(([mark,
 
 export function readMark(byte: string): PlaceMark {
   return markOf.get(byte) ?? 'absent';
+}
+
+/** Where nothing is left to do at a place. */
+export type FinalMark = Exclude<PlaceMark, 'absent' | 'queued' | 'handing' | 'left'>;
+
+/** The mark of a recipient that stays at its place; null when it is not done with, and leaves. */
+export function finalMarkOf(status: RecipientStatus): FinalMark | null {
+  return isFinal(status) ? (status as FinalMark) : null;
 }
 
 /** What moves a campaign, from which statuses, where to, and the event that tells of it. */

@@ -6,6 +6,7 @@ import { isPending, nextDue, type Recipient } from '../domain/recipient.ts';
 import { nextGroup } from '../domain/sandbox.ts';
 import type { Places } from '../outbound/places.ts';
 import type { DeliverJob, DeliverQueue } from '../queue/deliver-queue.ts';
+import type { CampaignSlices } from '../store/campaign-slices.ts';
 import type { Due } from '../store/due.ts';
 import type { Emails } from '../store/emails.ts';
 import type { Parcel, Parked } from './dispatch.ts';
@@ -14,6 +15,7 @@ import type { Gathered } from './gather.ts';
 type Deps = {
   emails: Pick<Emails, 'loadAll' | 'claimHandOver'>;
   due: Pick<Due, 'mark'>;
+  campaigns: Pick<CampaignSlices, 'isPaused'>;
   queue: Pick<DeliverQueue, 'isLive'>;
   lane: Lane;
   /** Emails in hand at a time. */
@@ -41,6 +43,8 @@ type Deps = {
 const placeWaitMs = 2_000;
 /** An email that another job is at is looked at again after this long, in case that job does not end well. */
 const leaveAloneMs = 5_000;
+/** An email of a campaign that is paused is looked at again after this long. */
+const pausedWaitMs = 5_000;
 type Attempted = Outcome | SettledOutcome | Parked;
 
 /** Wait after an email could not be dealt with: a bug or Redis away, and neither is mended by hurrying. */
@@ -91,6 +95,9 @@ async function deliverOne(
   // In one job twice: its worker died. In two jobs: whoever claimed it is at it still.
   const other = email.handOver === null || email.handOver.job === job.id ? null : email.handOver.job;
   if (other !== null && (await deps.queue.isLive(other))) return deps.now() + leaveAloneMs;
+  const { campaignId } = email.facts;
+  if (email.handOver === null && campaignId !== null && (await deps.campaigns.isPaused(campaignId)))
+    return deps.now() + pausedWaitMs;
   // Whoever else it is for is due still, and comes again by what is settled here.
   const isBarred = suppressed !== null && email.handOver === null;
   const outcome = isBarred ? suppressed : await attempt(deps, job, email);

@@ -47,9 +47,11 @@ export type Parcel = {
   message(transport: string): Promise<Message | SettledOutcome | { kind: 'withheld' }>;
   /** Asked right before the body leaves. */
   claim(transport: string): Promise<boolean>;
+  /** Whoever brought it has a place for it to wait, and brings it again: it is not parked. */
+  readonly isKept?: boolean;
 };
 
-/** It waits for its transport, and was put where it comes from when that can take it. */
+/** It waits for its transport, and was put where it comes from when that can take it, unless it is kept by whoever brought it. */
 export type Parked = { readonly kind: 'parked' };
 
 export async function dispatch(deps: Deps, parcel: Parcel): Promise<Outcome | SettledOutcome | Parked> {
@@ -186,7 +188,13 @@ function ratesOf(deps: Deps, name: string): readonly Rate[] {
 async function isAdmitted(deps: Deps, parcel: Parcel, name: string): Promise<boolean> {
   const rates = ratesOf(deps, name);
   if (rates.length === 0) return true;
-  const [isAdmitted = false] = await deps.budgets.admit(name, rates, [dueEmail(deps, parcel)], deps.now());
+  const { isKept = false } = parcel;
+  const [isAdmitted = false] = await deps.budgets.admit(
+    name,
+    rates,
+    [{ ...dueEmail(deps, parcel), isKept }],
+    deps.now(),
+  );
   return isAdmitted;
 }
 
@@ -195,7 +203,7 @@ async function giveBack(deps: Deps, name: string): Promise<void> {
   if (rates.length > 0) await deps.budgets.giveBack(name, rates, 1, deps.now());
 }
 
-/** It was parked as it was not admitted. */
+/** It was parked as it was not admitted, unless it is kept. */
 async function waitForBudget(deps: Deps, parcel: Parcel, name: string): Promise<Outcome | Parked> {
   const { id, lane } = parcel.email.facts;
   if (!isOver(deps, parcel)) return parked(deps);
@@ -206,7 +214,7 @@ async function waitForBudget(deps: Deps, parcel: Parcel, name: string): Promise<
 /** At the end of its time it is not parked any more, but settled, with the reason for which it waited. */
 async function park(deps: Deps, parcel: Parcel, name: string, why: string): Promise<Outcome | Parked> {
   if (isOver(deps, parcel)) return faultOf(name, why);
-  await deps.budgets.park(name, [dueEmail(deps, parcel)], deps.now(), ratesOf(deps, name));
+  if (!parcel.isKept) await deps.budgets.park(name, [dueEmail(deps, parcel)], deps.now(), ratesOf(deps, name));
   return parked(deps);
 }
 

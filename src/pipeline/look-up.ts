@@ -1,9 +1,9 @@
 /** look-up: an email by its id, whether it has a record of its own or still stands at its place in a campaign. */
 import type { Campaign } from '../domain/campaign.ts';
-import { type Placed, placeContent, placeEmail, placeSteps } from '../domain/campaign-email.ts';
+import { type Placed, placeContent, placeEmail, placeSteps, placeVariables } from '../domain/campaign-email.ts';
 import type { LoadedEmail } from '../domain/email.ts';
 import { placeIn } from '../domain/id.ts';
-import type { CompiledTemplate, Letter } from '../domain/template.ts';
+import type { CompiledTemplate, Letter, Variables } from '../domain/template.ts';
 import type { TimelineStep } from '../domain/timeline.ts';
 import type { Campaigns } from '../store/campaigns.ts';
 import type { Emails } from '../store/emails.ts';
@@ -53,10 +53,10 @@ async function lookUpPlaced(deps: Deps, id: string): Promise<LoadedEmail | null>
 /** As it was, or will be, rendered; null where its content is gone or cannot be made. */
 async function letterOf(deps: Deps, { head }: Campaign, { row }: Placed): Promise<Letter | null> {
   const compiled = await deps.templating.compiled({ id: head.id, version: 0 }, () => deps.campaigns.content(head.id));
-  return compiled === null || 'faults' in compiled ? null : rendered(compiled, row.variables);
+  return compiled === null || 'faults' in compiled ? null : rendered(compiled, placeVariables(row));
 }
 
-function rendered(compiled: CompiledTemplate, variables: Placed['row']['variables']): Letter | null {
+function rendered(compiled: CompiledTemplate, variables: Variables): Letter | null {
   const letter = compiled.render(variables);
   return 'faults' in letter ? null : letter;
 }

@@ -39,7 +39,7 @@ end`,
   'at_once',
 );
 
-/** ARGV now, number of rates, count and window of each, then the emails as above. Answers for each 1 when it may go, 0 when it was parked. */
+/** ARGV now, number of rates, count and window of each, then the emails as above; one whose mark is '' is not parked. Answers for each 1 when it may go, else 0. */
 export const admitScript = script(
   `${budget}${park}
 local now = tonumber(ARGV[1])
@@ -71,7 +71,7 @@ for i = first, #ARGV, 4 do
   local goes = usePermit(id) or (isFirst(id, lane, tonumber(ARGV[i + 2])) and budget.take())
   if goes then
     unpark(id, lane)
-  else
+  elseif ARGV[i + 3] ~= '' then
     parked[lane] = parked[lane] + park(i)
   end
   answer[#answer + 1] = goes and 1 or 0

@@ -17,6 +17,8 @@ export type DueEmail = {
   readonly dueAt: number;
   /** When its time is over: should it still be parked then, it is looked at. */
   readonly endsAt: number;
+  /** It waits elsewhere, and is not parked. */
+  readonly isKept?: boolean;
 };
 
 export type Released = {
@@ -80,7 +82,7 @@ export function openBudgets(redis: Redis) {
 
   return {
     /**
-     * For each email in order whether it may go now; those that may not are parked. A permit, which a release gave it, is used up. Without
+     * For each email in order whether it may go now; those that may not are parked, but for those that are kept. A permit, which a release gave it, is used up. Without
      * one it takes a token of every rate, unless somebody waits before it: of its lane, or transactional. What is asked in one turn of the
      * event loop is one command. An answer that is lost with the connection costs a token, and the email is parked.
      * @param rates one for each window; the same for all that ask in one turn
@@ -188,11 +190,11 @@ function rateArgs(rates: readonly Rate[]): number[] {
 
 /** The mark among what comes again ends in half a millisecond, by which a release knows it: all others are whole. */
 function emailArgs(emails: readonly DueEmail[]): (string | number)[] {
-  return emails.flatMap(({ id, lane, dueAt, endsAt }) => [
+  return emails.flatMap(({ id, lane, dueAt, endsAt, isKept = false }) => [
     id,
     lanes.indexOf(lane) + 1,
     dueAt,
-    Math.floor(endsAt) + 0.5,
+    isKept ? '' : Math.floor(endsAt) + 0.5,
   ]);
 }
 

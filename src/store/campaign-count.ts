@@ -21,6 +21,7 @@ local function countMoved(campaign, outbox, due, now, from, to, n)
     redis.call('ZADD', due, now, string.sub(campaign, -29))
   elseif from == 'n:pending' and left == 0 and (status == 'running' or status == 'paused') then
     redis.call('HSET', campaign, 'status', 'completed', 'endedAt', now)
+    redis.call('HDEL', campaign, 'pace', 'paceAt', 'paceLeft')
     redis.call('ZREM', due, string.sub(campaign, -29))
     tellOfCampaign(campaign, outbox, now, 'completed')
   end

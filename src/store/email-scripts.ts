@@ -86,19 +86,20 @@ return {1, met}`,
   'at_once',
 );
 
-/** KEYS emails; ARGV for each: version handOver. Answers for each 1 when the claim is ours. */
+/** KEYS for each email: email campaign; ARGV for each: version handOver. Answers for each 1 when the claim is ours: none of a paused campaign is. */
 export const claimScript = script(
   `
 local answers = {}
-for i, key in ipairs(KEYS) do
-  local version, handOver = ARGV[2 * i - 1], ARGV[2 * i]
+for i = 1, #KEYS, 2 do
+  local key, version, handOver = KEYS[i], ARGV[i], ARGV[i + 1]
   local stored = redis.call('HMGET', key, 'version', 'handOver')
   local isOurs = stored[2] == handOver
-  if stored[1] == version and not stored[2] then
+  local isHeld = KEYS[i + 1] ~= key and redis.call('HGET', KEYS[i + 1], 'status') == 'paused'
+  if stored[1] == version and not stored[2] and not isHeld then
     redis.call('HSET', key, 'handOver', handOver)
     isOurs = true
   end
-  answers[i] = isOurs and 1 or 0
+  answers[#answers + 1] = isOurs and 1 or 0
 end
 return answers`,
   'at_once',
@@ -124,7 +125,7 @@ return answer`,
  * while it has not ended; an empty timeline counts a transport fault. Steps are numbered without gaps, so that the oldest is known when there
  * are too many.
  */
-const commit = `${addSuppression}${countMoved}
+export const commit = `${addSuppression}${countMoved}
 local function commit(key, campaign, at, change)
   local outbox, index, suppressions, ids, ended, campaignsDue = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
   local stored = redis.call('HMGET', key, 'version', 'state', 'handOver', 'faults', 'change')

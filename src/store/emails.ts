@@ -121,9 +121,10 @@ export function openEmails(redis: Redis) {
       await keepFilesScript(redis, names, args);
     },
 
-    /** Marks that the body is about to leave. False when the email moved on or another hand-over stands: then nothing may be sent. */
+    /** Marks that the body is about to leave. False when the email moved on, its campaign is paused or another hand-over stands: then nothing may be sent. */
     claimHandOver(email: StoredEmail, handOver: HandOver): Promise<boolean> {
-      return claim({ claim: email.facts.id, bytes: 0, args: [email.version, JSON.stringify(handOver)] });
+      const names = [keys.email(email.facts.id), campaignKey(email)];
+      return claim({ claim: email.facts.id, bytes: 0, names, args: [email.version, JSON.stringify(handOver)] });
     },
 
     /**
@@ -162,10 +163,13 @@ export type ChangeCommitted = 'done' | 'lost' | 'content_gone';
 /** Which email, and which version of it was loaded. */
 type Loaded = Pick<StoredEmail, 'facts' | 'version'>;
 
-type ClaimMember = Member & { readonly args: readonly [version: number, handOver: string] };
+type ClaimMember = Member & {
+  readonly names: readonly string[];
+  readonly args: readonly [version: number, handOver: string];
+};
 
 async function claimMembers(redis: Redis, members: readonly ClaimMember[]): Promise<boolean[]> {
-  const names = members.map(({ claim }) => keys.email(claim ?? ''));
+  const names = members.flatMap((member) => member.names);
   return areOnes(
     await claimScript(
       redis,
@@ -176,7 +180,7 @@ async function claimMembers(redis: Redis, members: readonly ClaimMember[]): Prom
 }
 
 /** What a commit may write beside the email itself. */
-const committed = [
+export const committed = [
   keys.bell,
   keys.outbox,
   keys.emailIndex,
@@ -214,7 +218,12 @@ export type Commit = {
   readonly suppressions?: readonly Suppression[];
 };
 
-function commitArgs(email: StoredEmail, { state, events, step, suppressions = [] }: Commit, now: number): CommitArgs {
+/** As `commit` in email-scripts.ts takes them. */
+export function commitArgs(
+  email: StoredEmail,
+  { state, events, step, suppressions = [] }: Commit,
+  now: number,
+): CommitArgs {
   const [was, is] = movedPosting(email.facts.id, email.state, state) ?? ['', ''];
   const timeline = step === null ? '' : packStep(step);
   const packed = packState(state, email.facts);

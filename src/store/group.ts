@@ -14,14 +14,23 @@ const maxBytes = 1024 * 1024;
 /**
  * Runs `commit` with the members of each turn and gives every caller its own of the results, which come in the order of the members.
  * When `commit` fails, all its members do.
+ * @param gatherMs for how long members are gathered, in place of one turn: where they come one by one and gain by company
  */
-export function makeGroup<M extends Member, R>(commit: (members: readonly M[]) => Promise<readonly R[]>) {
+export function makeGroup<M extends Member, R>(commit: (members: readonly M[]) => Promise<readonly R[]>, gatherMs = 0) {
   type Waiting = { readonly member: M; resolve(result: R): void; reject(error: unknown): void };
   let waiting: Waiting[] = [];
   let claims = new Set<string>();
   let bytes = 0;
 
+  let timer: NodeJS.Timeout | undefined;
+
+  function begin(): void {
+    if (gatherMs === 0) setImmediate(flush);
+    else timer = setTimeout(flush, gatherMs);
+  }
+
   function flush(): void {
+    clearTimeout(timer);
     const group = waiting;
     if (group.length === 0) return;
     waiting = [];
@@ -41,7 +50,7 @@ export function makeGroup<M extends Member, R>(commit: (members: readonly M[]) =
     const { claim } = member;
     const isFull = waiting.length === maxMembers || bytes + member.bytes > maxBytes;
     if (isFull || (claim !== null && claims.has(claim))) flush();
-    if (waiting.length === 0) setImmediate(flush);
+    if (waiting.length === 0) begin();
     if (claim !== null) claims.add(claim);
     bytes += member.bytes;
     const { promise, resolve, reject } = Promise.withResolvers<R>();

@@ -55,7 +55,9 @@ export const keys = {
   templateAliases: `${prefix}:template-aliases`,
   /**
    * Hash: a campaign's `head` as JSON, `content` packed, `status`, `scheduledAt`, `startedAt`, `endedAt`; `chunks` it has and `cursor`, the
-   * first place nobody took yet; `n:<count>` for each count of its recipients and all of them; `events`, the number of its last event.
+   * first place nobody took yet; `n:<count>` for each count of its recipients and all of them; `events`, the number of its last event;
+   * `tokens`, what its rate allows at once, and `tokensAt`; `pace` and what it is measured from, `paceAt` and `paceLeft`; `recall` once its
+   * slices are taken anew as it was canceled.
    */
   campaign: (id: string) => `${prefix}:campaign:${id}`,
   /** Sorted set, all scores 0: the ids of campaigns. */
@@ -68,6 +70,8 @@ export const keys = {
   campaignMarks: (id: string) => `${prefix}:campaign:${id}:marks`,
   /** Sorted set of slices that were taken, by when their lease ends: then they are taken again. */
   campaignSlices: (id: string) => `${prefix}:campaign:${id}:slices`,
+  /** Hash: slice -> who has it in hand, and how many messages may leave. */
+  campaignTakers: (id: string) => `${prefix}:campaign:${id}:takers`,
   /** List: what came of the places of a chunk, packed, a group at a time. */
   campaignOutcomes: (id: string, chunk: number) => `${prefix}:campaign:${id}:outcomes:${chunk}`,
   /** Set: 64 bits for each address of a bucket, so that nobody is in a campaign twice. */

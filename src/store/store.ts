@@ -4,6 +4,8 @@ import type { RedisMemory } from '../domain/back-pressure.ts';
 import { openAllotments } from './allotments.ts';
 import { openApiKeys } from './api-keys.ts';
 import { openBudgets } from './budgets.ts';
+import { openCampaignLeave } from './campaign-leave.ts';
+import { openCampaignSlices } from './campaign-slices.ts';
 import { openCampaigns } from './campaigns.ts';
 import { openCreations } from './creations.ts';
 import { openDeliveries } from './deliveries.ts';
@@ -44,6 +46,8 @@ export async function openStore(redis: Redis, secretKey: Uint8Array, newIv: () =
     apiKeys: openApiKeys(redis),
     creations: openCreations(redis, secretKey),
     templates: openTemplates(redis),
+    slices: openCampaignSlices(redis),
+    ...openCampaignLeave(redis),
     eventRetention: openEventRetention(redis),
     rateLimits: openRateLimits(redis),
     suppressions: openSuppressions(redis),

@@ -2,7 +2,7 @@
 import { maskAddress, maskAddresses } from '../domain/address.ts';
 import type { Decision } from '../domain/decide.ts';
 import { placesIn } from '../domain/delivery.ts';
-import type { NewEmail, StoredEmail } from '../domain/email.ts';
+import { type NewEmail, type StoredEmail, statusOf } from '../domain/email.ts';
 import { attemptOutcomeOf, statesEntered, waitBefore } from '../domain/ledger.ts';
 import type { Change, SettledOutcome } from '../domain/outcome.ts';
 import type { PostReport } from '../domain/post.ts';
@@ -14,6 +14,18 @@ import type { Meters } from './meters.ts';
 import { makeTroubles } from './troubles.ts';
 
 export type Reports = ReturnType<typeof openReports>;
+
+/** One slice of a campaign, and what came of its recipients. */
+type Broadcasted = {
+  readonly take: { readonly campaignId: string; readonly slice: number };
+  readonly settled: readonly {
+    readonly email: StoredEmail;
+    readonly what: SettledOutcome | Change;
+    readonly decision: Decision;
+  }[];
+  readonly isHeldUp: boolean;
+  readonly ms: number;
+};
 
 /** Ids of one line: a batch has up to a thousand, and what collects logs cuts long lines. */
 const maxIds = 100;
@@ -85,6 +97,25 @@ export function openReports(log: Log, meters: Meters) {
       if (outcome !== null && 'transport' in what) meters.attempt(what.transport, outcome, trace);
       if (waitMs !== null) meters.queueWait(lane, waitMs);
       if (entered.includes('sent')) meters.acceptToSent(lane, now - email.state.since);
+    },
+
+    broadcast({ take, settled, isHeldUp, ms }: Broadcasted): void {
+      const statuses = settled.map(({ decision }) => statusOf(decision.state));
+      const counts = Object.fromEntries(
+        [...Map.groupBy(statuses, (status) => status)].map(([s, all]) => [s, all.length]),
+      );
+      log.info(
+        { campaign_id: take.campaignId, slice: take.slice, ...counts, held_up: isHeldUp || undefined, ms },
+        'slice',
+      );
+      for (const { email, what, decision } of settled) {
+        for (const status of statesEntered(email.state, decision.state)) meters.entered('bulk', status);
+        const outcome = attemptOutcomeOf(what);
+        const trace = 'trace' in what ? what.trace : undefined;
+        // Of what a worker left behind nobody knows the transport.
+        const transport = 'transport' in what ? what.transport : '';
+        if (outcome !== null && transport !== '') meters.attempt(transport, outcome, trace);
+      }
     },
 
     posted({ webhook, delivery, result, decision }: PostReport): void {

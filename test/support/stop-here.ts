@@ -64,7 +64,16 @@ const insideQueue =
 
 const queues = { module: '/src/queue/deliver-queue.ts', name: 'openDeliverQueues' };
 
+const slices = { module: '/src/store/campaign-slices.ts', name: 'openCampaignSlices' };
+const leaving = { module: '/src/store/campaign-leave.ts', name: 'openCampaignLeave' };
+
 const gaps: Record<string, Gap> = {
+  'slice taken/begun': { ...slices, wrap: inside('take', stopAfter) },
+  'place claimed/sent': { ...slices, wrap: inside('claim', stopAfter) },
+  'place sent/settled': { ...slices, wrap: inside('settle', stopBefore) },
+  'place settled/released': { ...slices, wrap: inside('release', stopBefore) },
+  'place deferred/left': { ...leaving, wrap: inside('leave', stopBefore) },
+  'place left/released': { ...leaving, wrap: inside('leave', stopAfter) },
   'stored/taken': { module: '/src/store/due.ts', name: 'openDue', wrap: inside('take', stopBefore) },
   'queued/done': { ...queues, wrap: insideQueue('add', stopAfter) },
   'taken/queued': { ...queues, wrap: insideQueue('add', stopBefore) },

@@ -1,0 +1,75 @@
+/** Composition of what sends campaigns, in each worker: slices of them are taken by turns, and go out over the transports of all other mail. */
+import type { Ground } from './app.ts';
+import { newId, now, rand } from './chance.ts';
+import { sliceSize } from './domain/campaign.ts';
+import { unsubscribeUrlOf } from './domain/unsubscribe.ts';
+import { makeComposer } from './outbound/compose.ts';
+import { makePlaces } from './outbound/places.ts';
+import { broadcast } from './pipeline/broadcast.ts';
+import { callOff } from './pipeline/call-off.ts';
+import { conduct, keepHold, makeHands } from './pipeline/conduct.ts';
+import type { dispatch } from './pipeline/dispatch.ts';
+import { type Composer, prepare } from './pipeline/prepare.ts';
+import { settleChange } from './pipeline/settle.ts';
+import { settlePlace } from './pipeline/settle-place.ts';
+import type { suppress } from './pipeline/suppress.ts';
+import { insist } from './queue/insist.ts';
+import { openLoop } from './queue/loop.ts';
+import { makeNudge } from './queue/nudge.ts';
+import { isRedisTrouble } from './store/redis.ts';
+import type { openStore } from './store/store.ts';
+import { openTemplating } from './templating/templating.ts';
+
+type Bound<F> = F extends (deps: never, ...rest: infer Rest) => infer R ? (...rest: Rest) => R : never;
+
+type Sending = {
+  readonly store: Awaited<ReturnType<typeof openStore>>;
+  readonly suppress: Bound<typeof suppress>;
+  readonly dispatch: Bound<typeof dispatch>;
+};
+
+/** Slices beyond those whose recipients are in hand: the next stands ready when one ends, and what is settled last keeps none waiting. */
+const slicesAhead = 3;
+
+export function openCampaigning(ground: Ground, { store, suppress, dispatch }: Sending): void {
+  const { config, report, links, stopping, opened, hands: given } = ground;
+  const { campaigns, slices, leave, emails } = store;
+  const { policies, WORKER_CONCURRENCY: concurrency, WORKER_LOCK: lockMs } = config;
+  const { compile, yieldTurn } = openTemplating();
+  const persist = { isTrouble: isRedisTrouble, onTrouble: report.trouble };
+
+  const composeFor = (): Composer => {
+    const compose = makeComposer();
+    return (email, content) => compose(email, content, new Map(), unsubscribeUrlOf(email, links));
+  };
+  const preparing = prepare.bind(null, { campaigns, compile, composeFor, kept: new Map() });
+  const changing = settleChange.bind(null, { emails, report: report.settled, newId, now });
+  const settling = insist(settlePlace.bind(null, { slices, leave, policies, newId, now, rand }), persist);
+  const broadcasting = broadcast.bind(null, {
+    slices,
+    prepare: preparing,
+    inHand: makePlaces(concurrency),
+    suppress,
+    dispatch,
+    settle: settling,
+    handedOver: given.emails,
+    callOff: callOff.bind(null, { emails, change: changing }),
+    ...{ yieldTurn, stopping, report: report.broadcast, onTrouble: report.trouble, now },
+  });
+  const hands = makeHands();
+  const room = makePlaces(Math.ceil(concurrency / sliceSize) + slicesAhead);
+  const conducting = { slices, broadcast: broadcasting, room, hands, leaseMs: lockMs, nudge: makeNudge(), newId, now };
+
+  opened.use(openLoop('keep hold', () => keepHold(conducting), { everyMs: lockMs / 3, onTrouble: report.trouble }));
+  opened.defer(() => ended(hands.slices.values(), config.SHUTDOWN_TIMEOUT));
+  const step = conduct.bind(null, { ...conducting, onTrouble: report.trouble });
+  opened.use(openLoop('conduct', step, { everyMs: 0, onTrouble: report.trouble }));
+}
+
+/** What outlasts its time is left, and taken over by another worker. */
+async function ended(slices: Iterable<Promise<void>>, timeoutMs: number): Promise<void> {
+  const timeout = Promise.withResolvers<void>();
+  const timer = setTimeout(timeout.resolve, timeoutMs);
+  await Promise.race([Promise.all(slices), timeout.promise]);
+  clearTimeout(timer);
+}

@@ -1,0 +1,220 @@
+/** broadcast: one slice of a campaign. Look whom nothing is sent to any more, render, compose, send, settle each at its place or let it leave. */
+import { type CampaignRow, type PlaceMark, sliceSize } from '../domain/campaign.ts';
+import { lost, placeContent, placeEmail, unmade } from '../domain/campaign-email.ts';
+import type { StoredEmail } from '../domain/email.ts';
+import type { Lane } from '../domain/lane.ts';
+import type { Outcome, SettledOutcome } from '../domain/outcome.ts';
+import { isSandbox } from '../domain/sandbox.ts';
+import type { Places } from '../outbound/places.ts';
+import type { CampaignSlices, Take } from '../store/campaign-slices.ts';
+import type { Parcel, Parked } from './dispatch.ts';
+import type { PreparedCampaign } from './prepare.ts';
+import type { Filled, PlaceInHand, PlaceReport, settlePlace } from './settle-place.ts';
+
+type Deps = {
+  slices: Pick<CampaignSlices, 'rows' | 'claim' | 'release'>;
+  prepare(campaignId: string): Promise<PreparedCampaign | null>;
+  /** Recipients in hand at a time, over all slices. */
+  inHand: Pick<Places, 'take'>;
+  suppress(emails: readonly StoredEmail[], lane: Lane): Promise<(SettledOutcome | null)[]>;
+  dispatch(parcel: Parcel): Promise<Outcome | SettledOutcome | Parked>;
+  settle(...given: Settling): ReturnType<typeof settlePlace>;
+  /** Emails whose body may be at the next hop and whose answer is not stored yet. */
+  handedOver: Set<string>;
+  /** Ends what left its place, once the campaign is canceled. False when it is to be looked at again. */
+  callOff(emailId: string): Promise<boolean>;
+  /** Between one recipient and the next: others have their turn. */
+  yieldTurn(): Promise<void>;
+  /** Aborted when the process begins to stop. */
+  stopping: AbortSignal;
+  report(slice: SliceReport): void;
+  onTrouble(part: 'broadcast', error: unknown, fields: { readonly email: string }): void;
+  now(): number;
+};
+type Settling = Parameters<typeof settlePlace> extends [unknown, ...infer Given] ? Given : never;
+
+export type SliceReport = {
+  readonly take: Take;
+  readonly settled: readonly PlaceReport[];
+  readonly isHeldUp: boolean;
+  readonly ms: number;
+};
+
+/** What left its place and is on its way at this moment is looked at again after so long. */
+const callOffAgainMs = 1_000;
+
+/** One slice in hand. */
+type Slice = {
+  readonly take: Take;
+  readonly campaign: PreparedCampaign;
+  readonly settled: PlaceReport[];
+  /** Messages that may leave still. */
+  allowed: number;
+  /** Something stands in the way of the rest: it is given back. */
+  isHeldUp: boolean;
+  /** When there is to be another look at it; null when that is not known to be needed. */
+  again: number | null;
+};
+
+type Placed = {
+  readonly place: number;
+  readonly mark: PlaceMark;
+  readonly row: CampaignRow;
+  readonly email: StoredEmail;
+};
+
+/** Lets the slice go in the end, whatever came of it: what is left of it is taken again. */
+export async function broadcast(deps: Deps, take: Take): Promise<SliceReport> {
+  const startedAt = deps.now();
+  const settled: PlaceReport[] = [];
+  const campaign = await deps.prepare(take.campaignId);
+  // It was deleted, and with it all there was to let go.
+  if (campaign === null) return { take, settled, isHeldUp: true, ms: 0 };
+  const slice: Slice = { take, campaign, settled, allowed: take.allowed, isHeldUp: false, again: null };
+  try {
+    await workOff(deps, slice, await placedIn(deps, slice));
+  } finally {
+    const again = slice.isHeldUp ? deps.now() : slice.again;
+    await deps.slices.release(take, again, slice.allowed, deps.now());
+  }
+  const report = { take, settled, isHeldUp: slice.isHeldUp, ms: deps.now() - startedAt };
+  deps.report(report);
+  return report;
+}
+
+async function placedIn(deps: Deps, { take, campaign: { head } }: Slice): Promise<Placed[]> {
+  const { slice, startedAt } = take;
+  const rows = await deps.slices.rows(take);
+  return rows.flatMap((row, n) => {
+    const [place, mark] = [slice * sliceSize + n, take.marks[n] ?? 'absent'];
+    if (row === undefined || mark === 'absent') return [];
+    const queued = { place, row, mark: 'queued', outcome: null } as const;
+    return [{ place, mark, row, email: placeEmail({ head, startedAt }, queued, head.subject, deps.now()) }];
+  });
+}
+
+async function workOff(deps: Deps, slice: Slice, all: readonly Placed[]): Promise<void> {
+  const each = (mark: PlaceMark, step: (placed: Placed) => Promise<void>) =>
+    all.filter((one) => one.mark === mark).map((placed) => guard(deps, slice, placed, () => step(placed)));
+  const found = each('handing', (placed) => settleLost(deps, slice, placed));
+  if (slice.take.status !== 'canceled') {
+    await Promise.all([
+      ...found,
+      sendAll(
+        deps,
+        slice,
+        all.filter(({ mark }) => mark === 'queued'),
+      ),
+    ]);
+    return;
+  }
+  // What is let leave here is found among those that left by another look.
+  if (found.length > 0) slice.again = deps.now();
+  const canceled = each('queued', (placed) => settle(deps, slice, inHand(slice, placed), { kind: 'canceled' }));
+  await Promise.all([...found, ...canceled, ...each('left', (placed) => callOffOne(deps, slice, placed))]);
+}
+
+/** A recipient that could not be dealt with: a bug or Redis away, and neither is mended by hurrying. */
+async function guard(deps: Deps, slice: Slice, { email }: Placed, step: () => Promise<void>): Promise<void> {
+  try {
+    await step();
+  } catch (error) {
+    slice.isHeldUp = true;
+    deps.onTrouble('broadcast', error, { email: email.facts.id });
+  }
+}
+
+/** Each as soon as there is a place in hand for it, until something stands in the way of all of them. */
+async function sendAll(deps: Deps, slice: Slice, queued: readonly Placed[]): Promise<void> {
+  const emails = queued.map(({ email }) => email);
+  const barred = await deps.suppress(emails, 'bulk');
+  const begun: Promise<void>[] = [];
+  const begin = (placed: Placed, step: () => Promise<void>) => begun.push(guard(deps, slice, placed, step));
+  for (const [n, placed] of queued.entries()) {
+    const outcome = barred[n] ?? null;
+    if (outcome !== null) begin(placed, () => settle(deps, slice, inHand(slice, placed), outcome));
+    if (outcome !== null || slice.allowed === 0 || slice.isHeldUp) continue;
+    const leave = await deps.inHand.take(deps.stopping);
+    slice.isHeldUp ||= leave === null;
+    if (leave === null || slice.isHeldUp) {
+      leave?.();
+      continue;
+    }
+    slice.allowed -= 1;
+    begin(placed, () => sendOne(deps, slice, placed, leave).finally(() => letGo(deps, placed, leave)));
+    await deps.yieldTurn();
+  }
+  await Promise.all(begun);
+}
+
+function letGo({ handedOver }: Deps, { email }: Placed, leave: () => void): void {
+  handedOver.delete(email.facts.id);
+  leave();
+}
+
+/** @param leave gives back its place in hand: what the server said is settled beside others, and needs none */
+async function sendOne(deps: Deps, slice: Slice, placed: Placed, leave: () => void): Promise<void> {
+  const held = inHand(slice, placed);
+  let isClaimed = false;
+  const outcome = await deps.dispatch({
+    email: { ...placed.email, content: null },
+    isSandbox: isSandbox(placed.row.address),
+    isKept: true,
+    message: (transport) => makeMessage(slice, held, transport),
+    async claim() {
+      isClaimed = await deps.slices.claim(slice.take, placed.place);
+      if (isClaimed) deps.handedOver.add(placed.email.facts.id);
+      return isClaimed;
+    },
+  });
+  leave();
+  if (outcome.kind !== 'parked' && outcome.kind !== 'withheld')
+    return settle(deps, slice, { ...held, from: isClaimed ? 'handing' : 'queued' }, outcome);
+  slice.isHeldUp = true;
+  slice.allowed += 1;
+}
+
+async function makeMessage({ campaign }: Slice, held: PlaceInHand, transport: string): ReturnType<Parcel['message']> {
+  const filled = held.fill();
+  if ('fault' in filled) return unmade(transport, filled.fault);
+  const { email, content } = filled;
+  const raw = await Promise.try(campaign.compose, email, content).catch((error: Error) => error);
+  if (raw instanceof Error) return unmade(transport, `it could not be composed: ${raw.message}`);
+  const to = email.state.recipients.map(({ address }) => address);
+  return { emailId: email.facts.id, envelope: { from: email.facts.from.address, to }, raw, dsn: null, attempts: 0 };
+}
+
+/** Its worker died, or lost it from its sight, after the body may have begun to leave. */
+function settleLost(deps: Deps, slice: Slice, placed: Placed): Promise<void> {
+  return settle(deps, slice, { ...inHand(slice, placed), from: 'handing' }, lost(placed.row.address));
+}
+
+async function callOffOne(deps: Deps, slice: Slice, { email }: Placed): Promise<void> {
+  if (!(await deps.callOff(email.facts.id))) slice.again ??= deps.now() + callOffAgainMs;
+}
+
+async function settle(deps: Deps, { settled }: Slice, held: PlaceInHand, what: Settling[1]): Promise<void> {
+  const report = await deps.settle(held, what);
+  if (report !== null) settled.push(report);
+}
+
+/** With a letter that is rendered once, when somebody asks for it. */
+function inHand({ take, campaign }: Slice, { place, row, email }: Placed): PlaceInHand {
+  const { campaignId } = take;
+  let filled: Filled | undefined;
+  return {
+    ...{ campaignId, place, from: 'queued', email },
+    fill() {
+      filled ??= fill(campaign, row, email);
+      return filled;
+    },
+    subject: () => (filled === undefined || 'fault' in filled ? null : filled.email.facts.subject),
+  };
+}
+
+function fill({ head, render }: PreparedCampaign, row: CampaignRow, email: StoredEmail): Filled {
+  const letter = render(row);
+  if ('fault' in letter) return letter;
+  const facts = { ...email.facts, subject: letter.subject ?? head.subject };
+  return { email: { ...email, facts }, content: placeContent(head, letter) };
+}

@@ -1,0 +1,63 @@
+/** prepare: a campaign made ready to be sent: its content compiled once, and a letter for each recipient from then on. */
+import type { CampaignContent, CampaignHead, CampaignRow } from '../domain/campaign.ts';
+import { placeVariables } from '../domain/campaign-email.ts';
+import type { Content, StoredEmail } from '../domain/email.ts';
+import type { CompiledTemplate, Letter, TemplateFault } from '../domain/template.ts';
+import type { Campaigns } from '../store/campaigns.ts';
+
+type Deps = {
+  campaigns: Pick<Campaigns, 'get' | 'content'>;
+  compile(content: CampaignContent): CompiledTemplate | { readonly faults: readonly TemplateFault[] };
+  /** Prepared once for a campaign: the message to one of its recipients. */
+  composeFor(head: CampaignHead): Composer;
+  kept: KeptCampaigns;
+};
+
+/** @param content what is sent of the letter to this recipient */
+export type Composer = (email: StoredEmail, content: Content) => Buffer | Promise<Buffer>;
+
+export type PreparedCampaign = {
+  readonly head: CampaignHead;
+  /** The letter to one recipient; why there can be none. */
+  render(row: CampaignRow): Letter | { readonly fault: string };
+  readonly compose: Composer;
+};
+
+/** The least recently used first. */
+export type KeptCampaigns = Map<string, Promise<PreparedCampaign | null>>;
+
+/** As many as a worker sends by turns; compiled they take some twenty times as much as their sources. */
+const maxKept = 16;
+
+/** Ready as it was sent off: neither head nor content changes from then on. Null when it is gone. */
+export async function prepare(deps: Deps, id: string): Promise<PreparedCampaign | null> {
+  const { kept } = deps;
+  const prepared = kept.get(id) ?? prepareAnew(deps, id);
+  kept.delete(id);
+  kept.set(id, prepared);
+  for (const oldest of kept.keys()) if (kept.size > maxKept) kept.delete(oldest);
+  const found = await prepared.catch((error: unknown) => {
+    kept.delete(id);
+    throw error;
+  });
+  if (found === null) kept.delete(id);
+  return found;
+}
+
+async function prepareAnew(deps: Deps, id: string): Promise<PreparedCampaign | null> {
+  const [campaign, content] = await Promise.all([deps.campaigns.get(id), deps.campaigns.content(id)]);
+  if (campaign === null || content === null) return null;
+  const { head } = campaign;
+  const compiled = deps.compile(content);
+  const render = (row: CampaignRow) => {
+    if ('faults' in compiled) return { fault: wordFaults(compiled.faults) };
+    const letter = compiled.render(placeVariables(row));
+    return 'faults' in letter ? { fault: wordFaults(letter.faults) } : letter;
+  };
+  return { head, render, compose: deps.composeFor(head) };
+}
+
+function wordFaults(faults: readonly TemplateFault[]): string {
+  const words = faults.map(({ path, message }) => [path.join('.'), message].filter((part) => part !== '').join(' '));
+  return `its letter could not be made: ${words.join(', ')}`;
+}

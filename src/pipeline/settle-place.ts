@@ -1,0 +1,88 @@
+/** settle-place: what became of a recipient of a campaign. Whoever is done with stays at its place; all others leave it as an email of their own. */
+import { finalMarkOf } from '../domain/campaign.ts';
+import { noTransport, unmade } from '../domain/campaign-email.ts';
+import { type Decision, decide, type RetryPolicy } from '../domain/decide.ts';
+import { decideChange } from '../domain/decide-change.ts';
+import type { Content, StoredEmail } from '../domain/email.ts';
+import type { EmailEvent } from '../domain/event.ts';
+import type { Lane } from '../domain/lane.ts';
+import type { Change, SettledOutcome } from '../domain/outcome.ts';
+import { suppressionsOf } from '../domain/suppression.ts';
+import { stepOf } from '../domain/timeline.ts';
+import type { CampaignLeave } from '../store/campaign-leave.ts';
+import type { CampaignSlices } from '../store/campaign-slices.ts';
+
+type Deps = {
+  slices: Pick<CampaignSlices, 'settle'>;
+  leave: CampaignLeave['leave'];
+  policies: Readonly<Record<Lane, RetryPolicy>>;
+  newId(prefix: 'sp'): string;
+  now(): number;
+  rand(): number;
+};
+
+/** What is sent to one recipient, under a subject that may be its own; why there can be none. */
+export type Filled = { readonly email: StoredEmail; readonly content: Content } | { readonly fault: string };
+
+export type PlaceInHand = {
+  readonly campaignId: string;
+  readonly place: number;
+  /** The mark it has as far as is known here. */
+  readonly from: 'queued' | 'handing';
+  readonly email: StoredEmail;
+  /** Makes its letter, once. */
+  fill(): Filled;
+  /** The subject of its letter, once that is made. */
+  subject(): string | null;
+};
+
+/** What came of one recipient. */
+export type PlaceReport = {
+  readonly email: StoredEmail;
+  readonly what: SettledOutcome | Change;
+  readonly decision: Decision;
+};
+
+/** @returns null when somebody else settled it */
+export async function settlePlace(
+  deps: Deps,
+  placed: PlaceInHand,
+  what: SettledOutcome | { readonly kind: 'canceled' },
+): Promise<PlaceReport | null> {
+  const { email } = placed;
+  const now = deps.now();
+  const decision = what.kind === 'canceled' ? decideChange(email, what, now) : decideOn(deps, email, what);
+  const [recipient] = 'refused' in decision ? [] : decision.state.recipients;
+  if ('refused' in decision || recipient === undefined) return null;
+  const to = finalMarkOf(recipient.status);
+  const suppressions = suppressionsOf(email, decision.state, () => deps.newId('sp'));
+  if (to === null) {
+    const filled = placed.fill();
+    if ('fault' in filled) return settlePlace(deps, placed, unmade(recipient.transport ?? noTransport, filled.fault));
+    const step = stepOf(what, email.state, decision.events, now);
+    const after = { ...decision, step, suppressions };
+    const left = await deps.leave({ ...filled, mark: placed.from }, after, '', now);
+    return left === 'done' ? { email, what, decision } : null;
+  }
+  const { campaignId, place, from } = placed;
+  const { attempts, transport, smtp, reason } = recipient;
+  const trace = 'trace' in what ? (what.trace ?? null) : null;
+  const outcome = { place, at: now, attempts, transport, reply: smtp?.reply ?? null, reason, trace };
+  const events = decision.events.map((event) => withSubject(event, placed));
+  const settled = { campaignId, from, to, outcome, events, suppressions };
+  return (await deps.slices.settle(settled, now)) ? { email, what, decision } : null;
+}
+
+/** Where it is not what all others have. */
+function withSubject(event: EmailEvent, { email, subject }: PlaceInHand): EmailEvent {
+  const own = subject();
+  return own === null || own === email.facts.subject ? event : { ...event, subject: own };
+}
+
+function decideOn({ policies, now, rand }: Deps, email: StoredEmail, outcome: SettledOutcome): Decision {
+  const decision = decide(email, outcome, policies[email.facts.lane], now(), rand());
+  if (!('transport' in outcome) || outcome.transport !== noTransport) return decision;
+  const unnamed = <T>(one: T): T => ({ ...one, transport: null });
+  const { state, events } = decision;
+  return { ...decision, state: { ...state, recipients: state.recipients.map(unnamed) }, events: events.map(unnamed) };
+}

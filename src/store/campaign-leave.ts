@@ -1,0 +1,75 @@
+/** How the email to a recipient of a campaign leaves its place: it has a record of its own from then on, as any other email. */
+import type { Redis } from 'ioredis';
+import { type PlaceMark, placeMarks } from '../domain/campaign.ts';
+import type { Content, StoredEmail } from '../domain/email.ts';
+import { placeIn } from '../domain/id.ts';
+import { nextDue } from '../domain/recipient.ts';
+import { packContent } from './content.ts';
+import { markAgain } from './due.ts';
+import { postingsOf } from './email-index.ts';
+import { commit } from './email-scripts.ts';
+import { type ChangeCommitted, type Commit, commitArgs, committed } from './emails.ts';
+import { keys } from './keys.ts';
+import { packFacts, packState } from './record.ts';
+import { script } from './redis.ts';
+
+export type CampaignLeave = ReturnType<typeof openCampaignLeave>;
+
+/** An email at its place, as `placeEmail` has it, and what would be sent of it; no content when it cannot be made. */
+export type Leaving = { readonly email: StoredEmail; readonly mark: PlaceMark; readonly content: Content | null };
+
+export function openCampaignLeave(redis: Redis) {
+  return {
+    /**
+     * Makes a record of the email as it stood at its place, and commits what it comes to next, atomically. Lost when the place has another
+     * mark. What comes of it may not be due without content.
+     * @param changeId of a change that a caller asked for; '' for an attempt
+     */
+    async leave(
+      { email, mark, content }: Leaving,
+      after: Commit,
+      changeId: string,
+      now: number,
+    ): Promise<ChangeCommitted> {
+      const { facts, state } = email;
+      const dueAt = nextDue(after.state);
+      if (dueAt !== null && content === null) return 'content_gone';
+      const { campaignId, place } = placeIn(facts.id);
+      const names = [
+        ...committed,
+        ...[keys.email(facts.id), keys.content(facts.id), keys.again(facts.lane)],
+        ...[keys.campaign(campaignId), keys.campaignMarks(campaignId)],
+      ];
+      const packed = content === null ? '' : await packContent(content);
+      const as = [packFacts(facts), packState(state, facts), packed, postingsOf(facts, state)];
+      const args = [place, placeMarks[mark], facts.id, ...as, changeId, dueAt ?? '', now];
+      return (await leaveScript(redis, names, [...args, ...commitArgs(email, after, now)])) as ChangeCommitted;
+    },
+  };
+}
+
+/**
+ * KEYS bell outbox index suppressions suppressionIds ended campaignsDue email content again campaign marks; ARGV place mark id facts state
+ * content postings, change id or '', when it comes again or '', now, and what `commit` takes. Answers `done` or `lost`.
+ */
+const leaveScript = script(`${markAgain}${commit}
+local email, content, again, campaign, marks = KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12]
+local place, id, change, at = ARGV[1], ARGV[3], ARGV[8], ARGV[9]
+local mark = redis.call('GETRANGE', marks, place, place)
+if mark == ARGV[2] then
+  redis.call('SETRANGE', marks, place, '${placeMarks.left}')
+  redis.call('HSET', email, 'facts', ARGV[4], 'state', ARGV[5], 'version', 0)
+  if ARGV[6] ~= '' then redis.call('SET', content, ARGV[6]) end
+  local postings, adding = ARGV[7], {}
+  for i = 1, #postings, 24 do
+    adding[#adding + 1] = 0
+    adding[#adding + 1] = string.sub(postings, i, i + 23)
+  end
+  redis.call('ZADD', KEYS[3], unpack(adding))
+elseif mark ~= '${placeMarks.left}' then
+  return 'lost'
+end
+if not commit(email, campaign, 11, change) then return 'lost' end
+if change ~= '' then redis.call('HSET', email, 'change', change) end
+if at ~= '' and mark ~= '${placeMarks.left}' then markAgain(KEYS[1], again, ARGV[10], at, id) end
+return 'done'`);

@@ -1,0 +1,251 @@
+/**
+ * The atomic steps by which the places of a campaign are worked off. A repeat of a command that was done changes nothing and is answered as it
+ * was the first time, as in email-scripts.ts.
+ */
+import { chunkSize, countOf, placeMarks, sliceSize } from '../domain/campaign.ts';
+import type { RecipientStatus } from '../domain/recipient.ts';
+import { countMoved } from './campaign-count.ts';
+import { script } from './redis.ts';
+import { addSuppression } from './suppressions.ts';
+
+/** Slices without anything to do that one run passes over: it must not hold up Redis. */
+const looksPerRun = 500;
+/** Over how long the pace is measured, at least. */
+const paceMs = 3_000;
+/** A rate's tokens are waited for until this share of a second's worth is there: fewer looks, and still no bursts. */
+const waitsForShare = 0.25;
+
+/** Lua: the marks of a slice. */
+const marksOf = `
+local function marksOf(marks, slice)
+  return redis.call('GETRANGE', marks, slice * ${sliceSize}, slice * ${sliceSize} + ${sliceSize - 1})
+end
+`;
+
+/**
+ * Lua: what the rate of a campaign allows, kept as the tokens there were at a time. A second's worth can be saved up, and one message at least.
+ */
+const allowance = `
+local function openAllowance(campaign, now, rate)
+  local perMs, most = rate.count / rate.windowMs, math.max(1, rate.count * 1000 / rate.windowMs)
+  local stored = redis.call('HMGET', campaign, 'tokens', 'tokensAt')
+  local at = math.max(now, tonumber(stored[2] or now))
+  local tokens = math.min(most, tonumber(stored[1] or most) + (at - tonumber(stored[2] or now)) * perMs)
+  return {
+    left = function() return math.floor(tokens) end,
+    take = function(n)
+      redis.call('HSET', campaign, 'tokens', string.format('%.17g', tokens - n), 'tokensAt', at)
+    end,
+    freeAt = function() return math.ceil(now + (math.max(1, most * ${waitsForShare}) - tokens) / perMs) end
+  }
+end
+`;
+
+/** Lua: messages settled per second, from one look to a later one. */
+const measure = `
+local function measurePace(campaign, now, pending)
+  local stored = redis.call('HMGET', campaign, 'paceAt', 'paceLeft')
+  local spent = now - tonumber(stored[1] or now)
+  if stored[1] and spent < ${paceMs} then return end
+  if stored[1] then
+    local settled = math.max(0, tonumber(stored[2]) - pending)
+    redis.call('HSET', campaign, 'pace', string.format('%.1f', settled * 1000 / spent))
+  end
+  redis.call('HSET', campaign, 'paceAt', now, 'paceLeft', pending)
+end
+`;
+
+/**
+ * KEYS campaign marks slices takers outbox campaignsDue; ARGV name of the take, now, when its lease ends.
+ * A campaign whose time has come is started. Once it is canceled, its slices are taken from the first on again, to end what is pending in them.
+ * Answers [when to look again, '' for never], or ['', status, startedAt, slice, its marks, messages that may leave].
+ */
+export const takeScript = script(
+  `${countMoved}${marksOf}${allowance}${measure}
+local campaign, marks, slices, takers, outbox, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local take, now = ARGV[1], tonumber(ARGV[2])
+local id = string.sub(campaign, -29)
+local names = {'status', 'scheduledAt', 'startedAt', 'chunks', 'cursor', 'n:pending', 'recall', 'head'}
+local stored = {}
+for i, value in ipairs(redis.call('HMGET', campaign, unpack(names))) do stored[names[i]] = value end
+local status = stored.status
+
+local function answer(slice, allowed)
+  return {'', status, stored.startedAt or now, slice, marksOf(marks, slice), allowed}
+end
+local held = redis.call('HGETALL', takers)
+for i = 1, #held, 2 do
+  local name, allowed = string.match(held[i + 1], '^(%S+) (%d+)$')
+  if name == take then return answer(tonumber(held[i]), tonumber(allowed)) end
+end
+
+local function rest(at)
+  if at then
+    redis.call('ZADD', due, at, id)
+    return {string.format('%.0f', at)}
+  end
+  redis.call('ZREM', due, id)
+  if status then redis.call('HDEL', campaign, 'pace', 'paceAt', 'paceLeft') end
+  return {''}
+end
+local function start()
+  status, stored.startedAt = 'running', now
+  redis.call('HSET', campaign, 'status', status, 'startedAt', now)
+  tellOfCampaign(campaign, outbox, now, 'started')
+  if tonumber(stored['n:pending'] or 0) > 0 then return end
+  status = 'completed'
+  redis.call('HSET', campaign, 'status', status, 'endedAt', now)
+  tellOfCampaign(campaign, outbox, now, status)
+end
+if status == 'scheduled' then
+  if tonumber(stored.scheduledAt) > now then return rest(tonumber(stored.scheduledAt)) end
+  start()
+end
+if status ~= 'running' and (status ~= 'canceled' or tonumber(stored['n:pending'] or 0) == 0) then return rest() end
+local isRunning = status == 'running'
+if isRunning then measurePace(campaign, now, tonumber(stored['n:pending'])) end
+
+local rate = isRunning and cjson.decode(stored.head).rate
+local allowance = type(rate) == 'table' and openAllowance(campaign, now, rate)
+if allowance and allowance.left() < 1 then return rest(allowance.freeAt()) end
+
+local cursor, ends = tonumber(stored.cursor or 0), tonumber(stored.chunks or 0) * ${chunkSize}
+if not isRunning and not stored.recall then
+  cursor = 0
+  redis.call('HSET', campaign, 'recall', 1, 'cursor', cursor)
+end
+local work = isRunning and '[${placeMarks.queued}${placeMarks.handing}]' or '[${placeMarks.queued}${placeMarks.handing}${placeMarks.left}]'
+local function give(slice)
+  local allowed = select(2, string.gsub(marksOf(marks, slice), '${placeMarks.queued}', ''))
+  if allowance then
+    allowed = math.min(allowed, allowance.left())
+    allowance.take(allowed)
+  end
+  redis.call('ZADD', slices, ARGV[3], slice)
+  redis.call('HSET', takers, slice, take .. ' ' .. allowed)
+  return answer(slice, allowed)
+end
+for look = 1, ${looksPerRun} do
+  local slice = redis.call('ZRANGEBYSCORE', slices, '-inf', now, 'LIMIT', 0, 1)[1]
+  if slice then
+    slice = tonumber(slice)
+  elseif cursor < ends then
+    slice = math.floor(cursor / ${sliceSize})
+    cursor = cursor + ${sliceSize}
+    redis.call('HSET', campaign, 'cursor', cursor)
+    if redis.call('ZSCORE', slices, slice) then slice = nil end
+  else
+    return rest(tonumber(redis.call('ZRANGE', slices, 0, 0, 'WITHSCORES')[2]))
+  end
+  if slice and string.find(marksOf(marks, slice), work) then return give(slice) end
+  if slice then
+    redis.call('ZREM', slices, slice)
+    redis.call('HDEL', takers, slice)
+  end
+end
+return rest(now)`,
+);
+
+/**
+ * KEYS campaign marks slices takers campaignsDue; ARGV take slice status it had, now, when the slice is to be looked at again ('' when all is
+ * done), messages that could have left and did not. What was taken by another meanwhile stays with that one.
+ */
+export const releaseScript = script(
+  `${marksOf}
+local campaign, marks, slices, takers, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local slice, now, again, unused = tonumber(ARGV[2]), ARGV[4], ARGV[5], tonumber(ARGV[6])
+local status = redis.call('HGET', campaign, 'status')
+if not status or string.match(redis.call('HGET', takers, slice) or '', '^%S+') ~= ARGV[1] then return 0 end
+redis.call('HDEL', takers, slice)
+if unused > 0 and redis.call('HEXISTS', campaign, 'tokens') == 1 then redis.call('HINCRBYFLOAT', campaign, 'tokens', unused) end
+local isOpen = string.find(marksOf(marks, slice), '[${placeMarks.queued}${placeMarks.handing}]')
+-- canceled meanwhile: what left its place is yet to be ended
+if again == '' and (isOpen or (status == 'canceled' and ARGV[3] ~= status)) then again = now end
+if again == '' then
+  redis.call('ZREM', slices, slice)
+else
+  redis.call('ZADD', slices, again, slice)
+  redis.call('ZADD', due, 'LT', again, string.sub(campaign, -29))
+end
+return 1`,
+);
+
+/** KEYS slices and takers of each slice; ARGV when leases end, then for each: slice take. */
+export const renewScript = script(`
+for i = 1, #KEYS, 2 do
+  local slice, take = ARGV[i + 1], ARGV[i + 2]
+  if string.match(redis.call('HGET', KEYS[i + 1], slice) or '', '^%S+') == take then
+    redis.call('ZADD', KEYS[i], 'XX', ARGV[1], slice)
+  end
+end`);
+
+/** KEYS for each campaign: campaign marks takers; ARGV for each place: which campaign (from 0), place, take. Answers for each 1 when it may leave. */
+export const claimScript = script(
+  `
+local running, holders, answers = {}, {}, {}
+for i = 1, #ARGV, 3 do
+  local at, place = 3 * tonumber(ARGV[i]), tonumber(ARGV[i + 1])
+  local campaign, marks, takers = KEYS[at + 1], KEYS[at + 2], KEYS[at + 3]
+  local slice = math.floor(place / ${sliceSize})
+  local known = at .. ' ' .. slice
+  if running[at] == nil then running[at] = redis.call('HGET', campaign, 'status') == 'running' end
+  if holders[known] == nil then holders[known] = string.match(redis.call('HGET', takers, slice) or '', '^%S*') end
+  local mark = redis.call('GETRANGE', marks, place, place)
+  local isOurs = holders[known] == ARGV[i + 2]
+  if isOurs and running[at] and mark == '${placeMarks.queued}' then
+    redis.call('SETRANGE', marks, place, '${placeMarks.handing}')
+    mark = '${placeMarks.handing}'
+  end
+  answers[#answers + 1] = isOurs and mark == '${placeMarks.handing}' and 1 or 0
+end
+return answers`,
+  'at_once',
+);
+
+/** Under what each mark is counted. */
+const counted = Object.entries(placeMarks)
+  .filter(([mark]) => mark !== 'absent' && mark !== 'left')
+  .map(([mark, byte]) => `${byte} = 'n:${countOf(mark === 'handing' ? 'queued' : (mark as RecipientStatus))}'`);
+
+/**
+ * KEYS outbox suppressions suppressionIds campaignsDue, then for each group: campaign marks outcomes.
+ * ARGV now, then for each group: packed outcomes, number of places, of events and of suppressions; place, mark it has and mark it gets; the
+ * events; field, value and entry of each suppression. A group is written when all its places have the marks they should. Answers for each place
+ * `done`, `lost`, or `again` when it would be but for others of its group.
+ */
+export const settleScript = script(
+  `${addSuppression}${countMoved}
+local counted = {${counted.join(', ')}}
+local answers, at = {}, 2
+for key = 5, #KEYS, 3 do
+  local campaign, marks, outcomes = KEYS[key], KEYS[key + 1], KEYS[key + 2]
+  local places, events = tonumber(ARGV[at + 1]), at + 4 + 3 * tonumber(ARGV[at + 1])
+  local suppressions = events + tonumber(ARGV[at + 2])
+  local ends = suppressions + 3 * tonumber(ARGV[at + 3])
+  local verdicts, fit = {}, 0
+  for i = at + 4, events - 1, 3 do
+    local mark = redis.call('GETRANGE', marks, ARGV[i], ARGV[i])
+    local verdict = mark == ARGV[i + 1] and 'again' or (mark == ARGV[i + 2] and 'done' or 'lost')
+    if verdict == 'again' then fit = fit + 1 end
+    verdicts[#verdicts + 1] = verdict
+  end
+  if fit == places then
+    local moved = {}
+    for i = at + 4, events - 1, 3 do
+      redis.call('SETRANGE', marks, ARGV[i], ARGV[i + 2])
+      local move = ARGV[i + 1] .. ARGV[i + 2]
+      moved[move] = (moved[move] or 0) + 1
+    end
+    redis.call('RPUSH', outcomes, ARGV[at])
+    for i = events, suppressions - 1 do redis.call('XADD', KEYS[1], '*', 'event', ARGV[i]) end
+    for i = suppressions, ends - 1, 3 do addSuppression(KEYS[2], KEYS[3], ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
+    for move, n in pairs(moved) do
+      countMoved(campaign, KEYS[1], KEYS[4], ARGV[1], counted[string.sub(move, 1, 1)], counted[string.sub(move, 2)], n)
+    end
+  end
+  for _, verdict in ipairs(verdicts) do answers[#answers + 1] = fit == places and 'done' or verdict end
+  at = ends
+end
+return answers`,
+  'at_once',
+);

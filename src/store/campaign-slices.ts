@@ -1,0 +1,218 @@
+/** The places of campaigns as they are worked off: taken a slice at a time under a lease, claimed before they are handed over, settled in groups. */
+import type { Redis } from 'ioredis';
+import {
+  type CampaignRow,
+  type CampaignStatus,
+  chunkSize,
+  type FinalMark,
+  type PlaceMark,
+  placeMarks,
+  readMark,
+  sliceSize,
+} from '../domain/campaign.ts';
+import type { PlaceOutcome } from '../domain/campaign-email.ts';
+import type { EmailEvent } from '../domain/event.ts';
+import type { Suppression } from '../domain/suppression.ts';
+import { unpackChunk } from './campaign-chunk.ts';
+import { packOutcomes } from './campaign-outcomes.ts';
+import { claimScript, releaseScript, renewScript, settleScript, takeScript } from './campaign-slice-scripts.ts';
+import { type Member, makeGroup } from './group.ts';
+import { keys } from './keys.ts';
+import { packEvent } from './record.ts';
+import { packSuppression } from './suppressions.ts';
+
+export type CampaignSlices = ReturnType<typeof openCampaignSlices>;
+
+/** A slice in the hands of a worker. Times in milliseconds since the epoch. */
+export type Take = {
+  /** Tells it from any other take. */
+  readonly id: string;
+  readonly campaignId: string;
+  readonly slice: number;
+  /** `running`, or `canceled` when what is pending is to be ended. */
+  readonly status: CampaignStatus;
+  readonly startedAt: number;
+  /** The mark of each of its places, the first of which is `slice * sliceSize`. */
+  readonly marks: readonly PlaceMark[];
+  /** Messages that may leave. */
+  readonly allowed: number;
+};
+
+type Due = { readonly ids: readonly string[]; readonly nextAt: number | null };
+
+/** When to look at the campaign again; null when there is nothing more to take. */
+export type Rest = { readonly nextAt: number | null };
+
+/** What came of a place that stays in its campaign. */
+export type PlaceSettled = {
+  readonly campaignId: string;
+  readonly from: 'queued' | 'handing';
+  readonly to: FinalMark;
+  readonly outcome: PlaceOutcome;
+  readonly events: readonly EmailEvent[];
+  readonly suppressions: readonly Suppression[];
+};
+
+/** For so long what came of places is gathered: a few at a time compress badly, and each command has its cost. */
+const usualGatherMs = 15;
+/** Campaigns that are looked at in one step. */
+const maxDue = 1_000;
+const marksPerRead = 10_000;
+/** Chunks kept at hand: each has ten slices. */
+const maxChunks = 16;
+
+export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
+  const claim = makeGroup((members: readonly ClaimMember[]) => claimMembers(redis, members));
+  const settle = makeGroup((members: readonly SettleMember[]) => settleMembers(redis, members), gatherMs);
+  /** The least recently used first. */
+  const chunks = new Map<string, Promise<readonly CampaignRow[]>>();
+
+  async function settlePlace(settled: PlaceSettled, now: number): Promise<boolean> {
+    const bytes = settled.events.length * eventBytes;
+    const verdict = await settle({ claim: null, bytes, settled, now });
+    return verdict === 'again' ? settlePlace(settled, now) : verdict === 'done';
+  }
+
+  return {
+    /** Campaigns in which there is something to do, and when there will be in another. */
+    async due(now: number): Promise<Due> {
+      const [ids, next] = await Promise.all([
+        redis.zrangebyscore(keys.campaignsDue, '-inf', now, 'LIMIT', 0, maxDue),
+        redis.zrangebyscore(keys.campaignsDue, `(${now}`, '+inf', 'WITHSCORES', 'LIMIT', 0, 1),
+      ]);
+      return { ids, nextAt: next[1] === undefined ? null : Number(next[1]) };
+    },
+
+    /** Takes a slice of a campaign: nobody else has it until its lease ends. @param take a name of its own for what is taken now */
+    async take(campaignId: string, take: string, now: number, leaseEnd: number): Promise<Take | Rest> {
+      const names = [...sliceNames(campaignId), keys.outbox, keys.campaignsDue];
+      const answer = (await takeScript(redis, names, [take, now, leaseEnd])) as TakeAnswer;
+      if (answer.length === 1) return { nextAt: answer[0] === '' ? null : Number(answer[0]) };
+      const [, status, startedAt, slice, marks, allowed] = answer;
+      return {
+        ...{ id: take, campaignId, slice, status, startedAt: Number(startedAt) },
+        ...{ marks: [...marks].map(readMark), allowed },
+      };
+    },
+
+    /** The recipients of a slice; undefined at places without one. */
+    async rows({
+      campaignId,
+      slice,
+    }: Pick<Take, 'campaignId' | 'slice'>): Promise<readonly (CampaignRow | undefined)[]> {
+      const first = slice * sliceSize;
+      const name = keys.campaignChunk(campaignId, Math.floor(first / chunkSize));
+      const chunk = chunks.get(name) ?? readChunk(redis, name);
+      chunks.delete(name);
+      chunks.set(name, chunk);
+      for (const oldest of chunks.keys()) if (chunks.size > maxChunks) chunks.delete(oldest);
+      // What failed is asked for again.
+      const rows = await chunk.catch((error: unknown) => {
+        chunks.delete(name);
+        throw error;
+      });
+      return Array.from({ length: sliceSize }, (_, n) => rows[(first % chunkSize) + n]);
+    },
+
+    /** Keeps leases for as long as their slices are in hand. */
+    async renew(takes: readonly Pick<Take, 'id' | 'campaignId' | 'slice'>[], leaseEnd: number): Promise<void> {
+      if (takes.length === 0) return;
+      const names = takes.flatMap(({ campaignId: id }) => [keys.campaignSlices(id), keys.campaignTakers(id)]);
+      await renewScript(redis, names, [leaseEnd, ...takes.flatMap(({ slice, id }) => [slice, id])]);
+    },
+
+    /**
+     * Lets a slice go: for good when all its places are done, else it is taken again.
+     * @param again when there is to be another look at it; null when nothing is known to be left
+     * @param unused messages that could have left and did not
+     */
+    async release(take: Take, again: number | null, unused: number, now: number): Promise<void> {
+      const { id, campaignId, slice, status } = take;
+      const names = [...sliceNames(campaignId), keys.campaignsDue];
+      await releaseScript(redis, names, [id, slice, status, now, again ?? '', unused]);
+    },
+
+    /** Marks that the body to the recipient at a place is about to leave. False when the campaign no longer runs or the slice is another's: then nothing may be sent. */
+    claim(take: Pick<Take, 'id' | 'campaignId'>, place: number): Promise<boolean> {
+      return claim({ claim: null, bytes: 0, take, place });
+    },
+
+    /** The places that have one of these marks, some of them at a time, as they stand when they are read. */
+    async *marked(campaignId: string, marks: readonly PlaceMark[]): AsyncGenerator<number[]> {
+      const wanted = new Set<string>(marks.map((mark) => placeMarks[mark]));
+      for (let first = 0; ; first += marksPerRead) {
+        const read = await redis.getrange(keys.campaignMarks(campaignId), first, first + marksPerRead - 1);
+        yield [...read].flatMap((byte, n) => (wanted.has(byte) ? [first + n] : []));
+        if (read.length < marksPerRead) return;
+      }
+    },
+
+    /** Whether what left its place has to wait as well. */
+    isPaused: async (campaignId: string): Promise<boolean> =>
+      (await redis.hget(keys.campaign(campaignId), 'status')) === 'paused',
+
+    /** Writes what came of a place, its events and the counts, atomically. False when somebody else settled it. */
+    settle: settlePlace,
+  };
+}
+
+type TakeAnswer =
+  | [nextAt: string]
+  | ['', status: CampaignStatus, startedAt: string | number, slice: number, marks: string, allowed: number];
+
+const eventBytes = 300;
+
+function sliceNames(id: string): string[] {
+  return [keys.campaign(id), keys.campaignMarks(id), keys.campaignSlices(id), keys.campaignTakers(id)];
+}
+
+async function readChunk(redis: Redis, name: string): Promise<readonly CampaignRow[]> {
+  const packed = await redis.getBuffer(name);
+  return packed === null ? [] : unpackChunk(packed);
+}
+
+type ClaimMember = Member & { readonly take: Pick<Take, 'id' | 'campaignId'>; readonly place: number };
+
+async function claimMembers(redis: Redis, members: readonly ClaimMember[]): Promise<boolean[]> {
+  const ids = [...new Set(members.map(({ take }) => take.campaignId))];
+  const names = ids.flatMap((id) => [keys.campaign(id), keys.campaignMarks(id), keys.campaignTakers(id)]);
+  const args = members.flatMap(({ take, place }) => [ids.indexOf(take.campaignId), place, take.id]);
+  return ((await claimScript(redis, names, args)) as number[]).map((answer) => answer === 1);
+}
+
+type SettleMember = Member & { readonly settled: PlaceSettled; readonly now: number };
+type Verdict = 'done' | 'lost' | 'again';
+
+async function settleMembers(redis: Redis, members: readonly SettleMember[]): Promise<Verdict[]> {
+  // Of each chunk together: outcomes are packed by chunk.
+  const groups = Map.groupBy(members, ({ settled: { campaignId, outcome } }) =>
+    outcomesName(campaignId, outcome.place),
+  );
+  const names = [keys.outbox, keys.suppressions, keys.suppressionIds, keys.campaignsDue];
+  const args: (string | number | Buffer)[] = [members[0]?.now ?? 0];
+  for (const [name, group] of groups) {
+    const all = group.map(({ settled }) => settled);
+    const id = all[0]?.campaignId ?? '';
+    names.push(keys.campaign(id), keys.campaignMarks(id), name);
+    args.push(...groupArgs(all));
+  }
+  const answers = (await settleScript(redis, names, args)) as Verdict[];
+  const verdicts = new Map([...groups.values()].flat().map((member, index) => [member, answers[index] ?? 'lost']));
+  return members.map((member) => verdicts.get(member) ?? 'lost');
+}
+
+function outcomesName(campaignId: string, place: number): string {
+  return keys.campaignOutcomes(campaignId, Math.floor(place / chunkSize));
+}
+
+function groupArgs(group: readonly PlaceSettled[]): (string | number | Buffer)[] {
+  const events = group.flatMap((settled) => settled.events.map(packEvent));
+  const suppressions = group.flatMap((settled) => settled.suppressions);
+  return [
+    packOutcomes(group.map(({ outcome }) => outcome)),
+    ...[group.length, events.length, suppressions.length],
+    ...group.flatMap(({ outcome, from, to }) => [outcome.place, placeMarks[from], placeMarks[to]]),
+    ...events,
+    ...suppressions.flatMap(packSuppression),
+  ];
+}

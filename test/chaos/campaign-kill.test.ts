@@ -1,0 +1,81 @@
+/** A worker that is killed anywhere in the middle of a slice: its recipients are taken over, and only what may have been handed over is repeated, and told of. */
+import { Redis } from 'ioredis';
+import { expect, it } from 'vitest';
+import { placeId } from '../../src/domain/id.ts';
+import { keys } from '../../src/store/keys.ts';
+import { unpackEvent } from '../../src/store/record.ts';
+import { addCampaign, standingOf, tallyOf } from '../support/campaigns.ts';
+import { startPostrider } from '../support/postrider.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { openSmtpServer } from '../support/smtp-server.ts';
+import { until } from '../support/until.ts';
+
+const stopHere = ['--import', new URL('../support/stop-here.ts', import.meta.url).pathname];
+const recipients = 60;
+
+it.each([
+  { gap: 'slice taken/begun', call: 1, repeated: 0 },
+  { gap: 'place claimed/sent', call: 7, repeated: 0 },
+  { gap: 'taken/sent', call: 7, repeated: 0 },
+  { gap: 'place sent/settled', call: 7, repeated: 1 },
+  { gap: 'place settled/released', call: 1, repeated: 0 },
+  { gap: 'place deferred/left', call: 1, repeated: 0 },
+  { gap: 'place left/released', call: 1, repeated: 0 },
+])('killed between $gap, a worker passes nobody over and repeats only what was in flight', async (given) => {
+  const { gap, call, repeated } = given;
+  await using server = await openTestRedis();
+  await using opened = new AsyncDisposableStack();
+  const redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  let deferrals = 0;
+  await using smtp = await openSmtpServer({
+    onMessage: ({ to }) => (to[0] === 'r5@example.com' && deferrals++ === 0 ? '450 4.2.0 Later' : undefined),
+  });
+  const SMTP_URL = `smtp://127.0.0.1:${smtp.port}?tls=none&connections=1`;
+  const env = { REDIS_URL: server.url, SMTP_URL, ROLES: 'worker', LOG_LEVEL: 'warn', WORKER_CONCURRENCY: '1' };
+  const id = await addCampaign(redis, { recipients });
+  {
+    await using worker = await startPostrider({ ...env, STOP_HERE: gap, STOP_AT: String(call) }, stopHere);
+    await worker.printed(new RegExp(`stopped at ${gap}`));
+    await settledElsewhere(redis, id);
+    worker.kill('SIGKILL');
+    await worker.ended;
+  }
+  const { counts } = await standingOf(redis, id);
+  expect(counts).toEqual(await tallyOf(redis, id));
+  const inFlight = (await standingOf(redis, id)).marks.filter((mark) => mark === 'handing').length;
+
+  await using _worker = await startPostrider(env);
+  const standing = () => standingOf(redis, id);
+  await until('the campaign to be completed', async () => (await standing()).status === 'completed', standing);
+  expect((await standing()).counts).toMatchObject({ recipients, pending: 0, sent: recipients });
+  expect((await standing()).counts).toEqual(await tallyOf(redis, id));
+  const copies = Array.from({ length: recipients }, (_, n) =>
+    smtp.mails.filter(({ to }) => to[0] === `r${n}@example.com`),
+  );
+  expect(copies.filter((mails) => mails.length === 0)).toEqual([]);
+  const twice = copies.flatMap((mails, n) => (mails.length > 1 ? [placeId(id, n)] : []));
+  const unknown = await toldUnknown(redis);
+  expect(twice.length).toBeLessThanOrEqual(inFlight);
+  expect(twice.length).toBeGreaterThanOrEqual(repeated);
+  expect(unknown).toEqual(expect.arrayContaining(twice));
+  expect(unknown).toHaveLength(inFlight);
+});
+
+/** What was under way beside the call that stopped has come to its end, so that only that one is in flight. */
+async function settledElsewhere(redis: Redis, id: string): Promise<void> {
+  let before = '';
+  await until('the others to be settled', async () => {
+    const { marks } = await standingOf(redis, id);
+    const now = marks.join();
+    const isSame = now === before && marks.filter((mark) => mark === 'handing').length <= 1;
+    before = now;
+    return isSame;
+  });
+}
+
+async function toldUnknown(redis: Redis): Promise<string[]> {
+  const events = (await redis.xrange(keys.outbox, '-', '+')).map(([, fields]) => unpackEvent(fields[1] ?? ''));
+  return events.flatMap((event) =>
+    'emailId' in event && event.type === 'email.outcome_unknown' ? [event.emailId] : [],
+  );
+}

@@ -1,0 +1,93 @@
+/** What is asked of a single email of a campaign: it leaves its place by that, and is an email as any other from then on. */
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { placeMarks } from '../../src/domain/campaign.ts';
+import { placeId } from '../../src/domain/id.ts';
+import { unsubscribeKey, unsubscribeToken } from '../../src/domain/unsubscribe.ts';
+import { commitChange } from '../../src/pipeline/commit-change.ts';
+import { lookUp } from '../../src/pipeline/look-up.ts';
+import { retryFailed } from '../../src/pipeline/retry-failed.ts';
+import { settleChange } from '../../src/pipeline/settle.ts';
+import { keys } from '../../src/store/keys.ts';
+import { openStore } from '../../src/store/store.ts';
+import { openTemplating } from '../../src/templating/templating.ts';
+import { addCampaign, standingOf, tallyOf } from '../support/campaigns.ts';
+import { type Postrider, startPostrider, testSecretKey } from '../support/postrider.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { newId } from '../support/worker.ts';
+
+const opened = new AsyncDisposableStack();
+const secretKey = Buffer.from(testSecretKey, 'hex');
+let redis: Redis;
+let api: Postrider;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  api = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api', LOG_LEVEL: 'warn' }));
+});
+afterAll(() => opened.disposeAsync());
+
+/** One of which five places ended in these ways. */
+async function addEnded(marks: readonly (keyof typeof placeMarks)[]): Promise<string> {
+  const id = await addCampaign(redis, { recipients: marks.length });
+  await redis.set(keys.campaignMarks(id), marks.map((mark) => placeMarks[mark]).join(''));
+  const counts = {
+    'n:pending': 0,
+    ...Object.fromEntries(
+      [...Map.groupBy(marks, (mark) => `n:${mark === 'queued' ? 'pending' : mark}`)].map(([n, all]) => [n, all.length]),
+    ),
+  };
+  await redis.hset(keys.campaign(id), counts);
+  return id;
+}
+
+const ask = (id: string, place: number, what: 'cancel' | 'retry') =>
+  api.api('POST', `/v1/emails/${placeId(id, place)}/${what}`);
+
+it('one that waits may be canceled, one that failed retried, and one that was sent neither', async () => {
+  const id = await addEnded(['queued', 'failed', 'sent', 'queued']);
+  expect(await ask(id, 0, 'cancel')).toMatchObject({ status: 200, body: { status: 'canceled' } });
+  expect(await ask(id, 1, 'retry')).toMatchObject({ status: 200, body: { status: 'queued' } });
+  expect(await ask(id, 2, 'cancel')).toMatchObject({ status: 409 });
+  const { marks, counts } = await standingOf(redis, id);
+  expect(marks).toEqual(['left', 'left', 'sent', 'queued']);
+  expect(counts).toMatchObject({ recipients: 4, pending: 2, canceled: 1, sent: 1, failed: 0 });
+  expect(counts).toEqual(await tallyOf(redis, id));
+  expect(await redis.zscore(keys.again('bulk'), placeId(id, 1))).not.toBeNull();
+  expect(await ask(id, 0, 'cancel')).toMatchObject({ status: 409 });
+});
+
+it('one that is being handed over cannot be changed', async () => {
+  const id = await addEnded(['handing' as 'queued']);
+  expect(await ask(id, 0, 'cancel')).toMatchObject({ status: 409 });
+  expect((await standingOf(redis, id)).marks).toEqual(['handing']);
+});
+
+it('who unsubscribes by the link of a letter is told of as an event of that email', async () => {
+  const id = await addEnded(['sent', 'queued']);
+  const emailId = placeId(id, 0);
+  const token = unsubscribeToken({ emailId, address: 'r0@example.com' }, unsubscribeKey(secretKey));
+  const url = `${api.url}/u/${token}`;
+  const body = new URLSearchParams({ 'List-Unsubscribe': 'One-Click' });
+  expect((await fetch(url, { method: 'POST', body })).status).toBe(200);
+  const email = await api.api('GET', `/v1/emails/${emailId}`);
+  expect(email.body).toMatchObject({ last_event: 'unsubscribed', recipients: [{ status: 'sent' }] });
+  expect((await standingOf(redis, id)).counts).toEqual(await tallyOf(redis, id));
+});
+
+it('retries everybody who failed, expired or is held, and nobody who was refused', async () => {
+  const id = await addEnded(['failed', 'bounced', 'expired', 'sent', 'failed', 'suppressed']);
+  await redis.hset(keys.campaign(id), { status: 'completed', endedAt: 1 });
+  const store = await openStore(redis, secretKey, () => Buffer.alloc(12));
+  const found = lookUp.bind(null, { ...store, templating: openTemplating() });
+  const emails = { read: found, commitChange: commitChange.bind(null, { ...store, lookUp: found }) };
+  const change = settleChange.bind(null, { emails, report: () => {}, newId, now: Date.now });
+  expect(await retryFailed({ ...store, read: found, change }, id)).toEqual({ count: 3 });
+  const { status, marks, counts } = await standingOf(redis, id);
+  expect([status, marks.filter((mark) => mark === 'left').length]).toEqual(['running', 3]);
+  expect(counts).toMatchObject({ pending: 3, failed: 0, expired: 0, bounced: 1, sent: 1, suppressed: 1 });
+  expect(counts).toEqual(await tallyOf(redis, id));
+  expect(await retryFailed({ ...store, read: found, change }, id)).toEqual({ count: 0 });
+  await redis.hset(keys.campaign(id), 'status', 'canceled');
+  expect(await retryFailed({ ...store, read: found, change }, id)).toBeNull();
+});

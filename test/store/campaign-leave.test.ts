@@ -1,0 +1,113 @@
+/** An email that leaves its place in a campaign: from then on it has a record, is found, is counted and comes again as any other. */
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type PlaceMark, placeMarks } from '../../src/domain/campaign.ts';
+import { placeEmail } from '../../src/domain/campaign-email.ts';
+import { decide } from '../../src/domain/decide.ts';
+import { decideChange } from '../../src/domain/decide-change.ts';
+import { placeId } from '../../src/domain/id.ts';
+import type { SettledOutcome } from '../../src/domain/outcome.ts';
+import { stepOf } from '../../src/domain/timeline.ts';
+import { openCampaignLeave } from '../../src/store/campaign-leave.ts';
+import { openCampaignSlices, type Take } from '../../src/store/campaign-slices.ts';
+import { openCampaigns } from '../../src/store/campaigns.ts';
+import { openDue } from '../../src/store/due.ts';
+import { openEmails } from '../../src/store/emails.ts';
+import { keys } from '../../src/store/keys.ts';
+import { addCampaign, moveCampaign, standingOf } from '../support/campaigns.ts';
+import { openTestRedis } from '../support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+});
+afterAll(() => opened.disposeAsync());
+
+const policy = { scheduleMs: [60_000], maxAgeMs: 3_600_000 };
+const content = { html: '<p>h</p>', text: 't', headers: {}, attachments: [] };
+const unknown: SettledOutcome = { kind: 'unknown', transport: 't', detail: 'it died', refused: [] };
+const now = 1_000_000;
+
+async function placedAt(id: string, place: number, mark: PlaceMark) {
+  const campaign = await openCampaigns(redis).get(id);
+  const [placed] = (await openCampaigns(redis).chunk(id, 0)).filter((one) => one.place === place);
+  if (campaign === null || placed === undefined) throw new Error('It is not stored');
+  await redis.setrange(keys.campaignMarks(id), place, placeMarks[mark]);
+  const email = placeEmail({ head: campaign.head, startedAt: now }, { ...placed, mark }, 'News for you', now);
+  return { email, mark, content };
+}
+
+function attempted({ email }: Awaited<ReturnType<typeof placedAt>>, outcome: SettledOutcome) {
+  const { state, events } = decide(email, outcome, policy, now, 0.5);
+  return { state, events, step: stepOf(outcome, email.state, events, now) };
+}
+
+it('it has its record, content and timeline, is found by its terms, and comes again', async () => {
+  const id = await addCampaign(redis, { recipients: 3, head: { tags: [{ name: 'kind', value: 'news' }] } });
+  const leaving = await placedAt(id, 1, 'handing');
+  const { leave } = openCampaignLeave(redis);
+  const after = attempted(leaving, unknown);
+  expect(await leave(leaving, after, '', now)).toBe('done');
+  const email = await openEmails(redis).load(placeId(id, 1));
+  expect(email).toMatchObject({
+    facts: { subject: 'News for you', campaignId: id, lane: 'bulk' },
+    state: { sequence: 2, recipients: [{ address: 'r1@example.com', status: 'deferred', attempts: 1 }] },
+    ...{ version: 1, handOver: null, content },
+  });
+  expect((await openEmails(redis).timeline(placeId(id, 1))).steps).toHaveLength(1);
+  const query = { cursor: null, createdFrom: null, createdTo: null, limit: 9 };
+  const groups = [[['status', 'deferred'] as const], [['tag', 'kind', 'news'] as const]];
+  expect(await openEmails(redis).find({ ...query, groups })).toHaveLength(1);
+  expect(await openDue(redis).at('bulk', placeId(id, 1))).toBe(after.state.recipients[0]?.nextAttemptAt);
+  const { marks, counts } = await standingOf(redis, id);
+  expect([marks[1], counts.pending]).toEqual(['left', 3]);
+});
+
+it('one whose answer was lost leaves once, and nobody leaves from a mark that is another by now', async () => {
+  const id = await addCampaign(redis, { recipients: 3, head: { onUnknown: 'hold' } });
+  const leaving = await placedAt(id, 0, 'handing');
+  const { leave } = openCampaignLeave(redis);
+  const after = attempted(leaving, unknown);
+  expect(await leave(leaving, after, '', now)).toBe('done');
+  expect(await leave(leaving, after, '', now)).toBe('done');
+  const other = attempted(leaving, { ...unknown, detail: 'so another says' });
+  expect(await leave(leaving, other, '', now)).toBe('lost');
+  expect((await standingOf(redis, id)).counts).toMatchObject({ pending: 2, outcome_unknown: 1 });
+  const sent = await placedAt(id, 1, 'sent');
+  expect(await leave({ ...sent, mark: 'handing' }, attempted(sent, unknown), '', now)).toBe('lost');
+  expect(await openEmails(redis).read(placeId(id, 1))).toBeNull();
+});
+
+it('of two changes that come to the same one wins, and none is due without content', async () => {
+  const id = await addCampaign(redis, { recipients: 1 });
+  const leaving = await placedAt(id, 0, 'failed');
+  await redis.hset(keys.campaign(id), { status: 'completed', 'n:pending': 0, 'n:failed': 1 });
+  const decision = decideChange(leaving.email, { kind: 'retried' }, now);
+  if ('refused' in decision) throw new Error(decision.refused);
+  const after = { ...decision, step: stepOf({ kind: 'retried' }, leaving.email.state, decision.events, now) };
+  const { leave } = openCampaignLeave(redis);
+  expect(await leave({ ...leaving, content: null }, after, 'ch_1', now)).toBe('content_gone');
+  expect(await leave(leaving, after, 'ch_1', now)).toBe('done');
+  expect(await leave(leaving, after, 'ch_2', now)).toBe('lost');
+  expect(await leave(leaving, after, 'ch_1', now)).toBe('done');
+  const { status, counts } = await standingOf(redis, id);
+  expect([status, counts.pending, counts.failed]).toEqual(['running', 1, 0]);
+});
+
+it('a slice whose last place left after the campaign was canceled is taken once more, so that it can be ended', async () => {
+  const id = await addCampaign(redis, { recipients: 1 });
+  const slices = openCampaignSlices(redis, 0);
+  const taken = (await slices.take(id, 'jb_1', now, now + 1_000)) as Take;
+  await slices.claim(taken, 0);
+  await moveCampaign(redis, id, 'canceled');
+  const leaving = await placedAt(id, 0, 'handing');
+  await openCampaignLeave(redis).leave(leaving, attempted(leaving, unknown), '', now);
+  await redis.hset(keys.campaign(id), 'recall', 1);
+  await slices.release(taken, null, 0, now);
+  expect(await slices.take(id, 'jb_2', now, now + 1_000)).toMatchObject({
+    slice: 0,
+    marks: expect.arrayContaining(['left']),
+  });
+});

@@ -9,6 +9,7 @@ import { heartbeatMs } from './http/sse.ts';
 import { makeVerify } from './outbound/smtp-verify.ts';
 import { openWebhookClient } from './outbound/webhook-client.ts';
 import { accept, recall } from './pipeline/accept.ts';
+import { enlist } from './pipeline/enlist.ts';
 import { gauge, type Pressure } from './pipeline/gauge.ts';
 import { measure } from './pipeline/measure.ts';
 import { pause, resume } from './pipeline/pause.ts';
@@ -77,6 +78,7 @@ export async function openApi({
       ...shared,
       render: render.bind(null, { templates: store.templates, templating }),
       accept: accept.bind(null, { emails, report: report.accepted, newId, now }),
+      enlist: enlist.bind(null, { ...store, newId, now }),
       recall: recall.bind(null, { emails }),
       change,
       recount: recount.bind(null, { eventFeed, emails }),

@@ -4,6 +4,8 @@ import type { RedisMemory } from '../domain/back-pressure.ts';
 import { openAllotments } from './allotments.ts';
 import { openApiKeys } from './api-keys.ts';
 import { openBudgets } from './budgets.ts';
+import { openRecipients } from './campaign-recipients.ts';
+import { openCampaigns } from './campaigns.ts';
 import { openCreations } from './creations.ts';
 import { openDeliveries } from './deliveries.ts';
 import { openDue } from './due.ts';
@@ -41,6 +43,8 @@ export async function openStore(redis: Redis, secretKey: Uint8Array, newIv: () =
     inbox: openInbox(redis),
     retention: openRetention(redis),
     apiKeys: openApiKeys(redis),
+    campaigns: openCampaigns(redis),
+    recipients: openRecipients(redis),
     creations: openCreations(redis, secretKey),
     templates: openTemplates(redis),
     eventRetention: openEventRetention(redis),

@@ -12,6 +12,7 @@ import { accept, recall } from './pipeline/accept.ts';
 import { enlist } from './pipeline/enlist.ts';
 import { gauge, type Pressure } from './pipeline/gauge.ts';
 import { measure } from './pipeline/measure.ts';
+import { muster } from './pipeline/muster.ts';
 import { pause, resume } from './pipeline/pause.ts';
 import { recount } from './pipeline/recount.ts';
 import { rehearse } from './pipeline/rehearse.ts';
@@ -79,6 +80,7 @@ export async function openApi({
       render: render.bind(null, { templates: store.templates, templating }),
       accept: accept.bind(null, { emails, report: report.accepted, newId, now }),
       enlist: enlist.bind(null, { ...store, newId, now }),
+      muster: muster.bind(null, store),
       recall: recall.bind(null, { emails }),
       change,
       recount: recount.bind(null, { eventFeed, emails }),

@@ -40,6 +40,7 @@ export async function describeApi(version: string): Promise<ApiDocument> {
       remove: unused,
     },
     enlist: unused,
+    muster: unused,
     creations: { begin: unused, end: unused },
     transports: { survey: unused, verify: unused, pause: unused, resume: unused },
     apiKeys: { add: unused, get: unused, page: unused, rename: unused, revoke: unused },

@@ -2,6 +2,7 @@
 import { apiKeyRoutes } from './api-keys.ts';
 import { campaignMoveRoutes } from './campaign-moves.ts';
 import { recipientRoutes } from './campaign-recipients.ts';
+import { rosterRoutes } from './campaign-roster.ts';
 import { campaignRoutes } from './campaigns.ts';
 import { devInboxRoutes } from './dev-inbox.ts';
 import { docsRoutes } from './docs.ts';
@@ -31,6 +32,7 @@ type Deps = Parameters<typeof emailRoutes>[0] &
   Parameters<typeof campaignRoutes>[0] &
   Parameters<typeof campaignMoveRoutes>[0] &
   Parameters<typeof recipientRoutes>[0] &
+  Parameters<typeof rosterRoutes>[0] &
   Parameters<typeof webhookRoutes>[0] &
   Parameters<typeof webhookChangeRoutes>[0] &
   Parameters<typeof webhookDeliveryRoutes>[0] &
@@ -63,6 +65,7 @@ export function listRoutes(deps: Deps): { open: Routes[]; api: Routes[] } {
       campaignRoutes(deps),
       campaignMoveRoutes(deps),
       recipientRoutes(deps),
+      rosterRoutes(deps),
       templateRoutes(deps),
       templateVersionRoutes(deps),
       webhookRoutes(deps),

@@ -8,6 +8,7 @@ import {
   type CampaignStatus,
   campaignCounts,
   chunkSize,
+  type PlaceMark,
   readMark,
 } from '../domain/campaign.ts';
 import type { Placed } from '../domain/campaign-email.ts';
@@ -60,6 +61,9 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[3], ARGV[1])
 return 'removed'`);
 
+/** Marks that are looked through at a time: whole chunks of them. */
+const markPiece = 100 * chunkSize;
+
 export function openCampaigns(redis: Redis) {
   /** Null when there is none. */
   async function get(id: string): Promise<Campaign | null> {
@@ -76,6 +80,34 @@ export function openCampaigns(redis: Redis) {
       // Between the two reads a campaign may be taken away.
       for (const one of await Promise.all(ids.map(get)))
         if (one !== null && isWanted(one.head)) yield { id: one.head.id, ...one };
+    }
+  }
+
+  /** The recipients of a chunk where they stand, those that left their place marked so; none when there is no such chunk. */
+  async function chunkOf(id: string, chunk: number): Promise<Placed[]> {
+    const first = chunk * chunkSize;
+    const [packed, marks, groups] = await Promise.all([
+      redis.getBuffer(keys.campaignChunk(id, chunk)),
+      redis.getrange(keys.campaignMarks(id), first, first + chunkSize - 1),
+      redis.lrangeBuffer(keys.campaignOutcomes(id, chunk), 0, -1),
+    ]);
+    if (packed === null) return [];
+    const outcomes = new Map(groups.flatMap(unpackOutcomes).map((outcome) => [outcome.place, outcome]));
+    return unpackChunk(packed).flatMap((row, n) => {
+      const [place, mark] = [first + n, readMark(marks[n] ?? '')];
+      return mark === 'absent' ? [] : [{ place, row, mark, outcome: outcomes.get(place) ?? null }];
+    });
+  }
+
+  /** Chunks from a place on in which somebody has a wanted mark: marks are looked through without unpacking anybody. */
+  async function* chunksWith(id: string, from: number, isWanted: (mark: PlaceMark) => boolean): AsyncGenerator<number> {
+    for (let at = from; ; at += markPiece) {
+      const marks = await redis.getrange(keys.campaignMarks(id), at, at + markPiece - 1);
+      if (marks === '') return;
+      for (let n = 0; n < marks.length; n += chunkSize) {
+        const those = new Set(marks.slice(n, n + chunkSize));
+        if ([...those].some((byte) => isWanted(readMark(byte)))) yield (at + n) / chunkSize;
+      }
     }
   }
 
@@ -116,20 +148,15 @@ export function openCampaigns(redis: Redis) {
       return packed === null ? null : JSON.parse((await unpack(packed)).toString());
     },
 
-    /** The recipients of a chunk where they stand, those that left their place marked so; none when there is no such chunk. */
-    async chunk(id: string, chunk: number): Promise<Placed[]> {
-      const first = chunk * chunkSize;
-      const [packed, marks, groups] = await Promise.all([
-        redis.getBuffer(keys.campaignChunk(id, chunk)),
-        redis.getrange(keys.campaignMarks(id), first, first + chunkSize - 1),
-        redis.lrangeBuffer(keys.campaignOutcomes(id, chunk), 0, -1),
-      ]);
-      if (packed === null) return [];
-      const outcomes = new Map(groups.flatMap(unpackOutcomes).map((outcome) => [outcome.place, outcome]));
-      return unpackChunk(packed).flatMap((row, n) => {
-        const [place, mark] = [first + n, readMark(marks[n] ?? '')];
-        return mark === 'absent' ? [] : [{ place, row, mark, outcome: outcomes.get(place) ?? null }];
-      });
+    chunk: chunkOf,
+
+    /** Those from a place on whose mark is wanted, in order, some at a time. */
+    async *placed(id: string, from: number, isWanted: (mark: PlaceMark) => boolean): AsyncGenerator<Placed[]> {
+      const start = from - (from % chunkSize);
+      for await (const chunk of chunksWith(id, start, isWanted)) {
+        const all = await chunkOf(id, chunk);
+        yield all.filter(({ place, mark }) => place >= from && isWanted(mark));
+      }
     },
   };
 }

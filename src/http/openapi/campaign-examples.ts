@@ -30,6 +30,14 @@ const content = {
 
 export const exampleCampaign = summary;
 
+export const exampleRecipient = {
+  object: 'campaign_recipient' as const,
+  email_id: 'em_01kb2m9c8e0g2j4m6p8r0000ax',
+  ...{ email: 'ada@example.org', name: 'Ada', status: 'bounced' as const },
+  smtp: { code: 550, enhanced: '5.1.1', reply: '550 5.1.1 No such user here' },
+  ...{ transport: 'ses', attempts: 1, reason: null, at: '2026-12-07T09:00:04.120Z' },
+};
+
 const path = `/v1/campaigns/${summary.id}`;
 const nobody = Object.fromEntries(Object.keys(counts).map((name) => [name, 0]));
 const draft = {

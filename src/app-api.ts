@@ -1,6 +1,7 @@
 /** Composition of the api role: the HTTP server with what each of its routes runs. */
 import packageJson from '../package.json' with { type: 'json' };
 import type { Ground } from './app.ts';
+import { bindEmails } from './app-emails.ts';
 import { entropy, newId, now } from './chance.ts';
 import { readUnsubscribeToken } from './domain/unsubscribe.ts';
 import { listRoutes } from './http/routes.ts';
@@ -9,17 +10,16 @@ import { heartbeatMs } from './http/sse.ts';
 import { makeVerify } from './outbound/smtp-verify.ts';
 import { openWebhookClient } from './outbound/webhook-client.ts';
 import { accept, recall } from './pipeline/accept.ts';
-import { commitChange } from './pipeline/commit-change.ts';
+import { enlist } from './pipeline/enlist.ts';
 import { gauge, type Pressure } from './pipeline/gauge.ts';
-import { lookUp, lookUpTimeline } from './pipeline/look-up.ts';
 import { measure } from './pipeline/measure.ts';
+import { muster } from './pipeline/muster.ts';
 import { pause, resume } from './pipeline/pause.ts';
 import { recount } from './pipeline/recount.ts';
 import { rehearse } from './pipeline/rehearse.ts';
 import { render } from './pipeline/render.ts';
 import { replay } from './pipeline/replay.ts';
 import { restate } from './pipeline/restate.ts';
-import { settleChange } from './pipeline/settle.ts';
 import { survey } from './pipeline/survey.ts';
 import { unsubscribe } from './pipeline/unsubscribe.ts';
 import { verify } from './pipeline/verify.ts';
@@ -71,21 +71,18 @@ export async function openApi({
     now,
   };
   const templating = openTemplating();
-  const looking = { ...store, templating };
-  const found = lookUp.bind(null, looking);
-  const committing = commitChange.bind(null, { ...store, lookUp: found });
-  const changing = { emails: { read: found, commitChange: committing }, report: report.settled, newId, now };
-  const change = settleChange.bind(null, changing);
+  const found = bindEmails({ report }, store, templating);
   const shared = { ...store, templating, pressure, seenRedis, policies: config.policies, limits, newId, entropy, now };
   const server = await buildServer({
     ...shared,
     ...listRoutes({
       ...shared,
-      emails: { ...emails, load: found, read: found, timeline: lookUpTimeline.bind(null, looking) },
+      ...found,
       render: render.bind(null, { templates: store.templates, templating }),
       accept: accept.bind(null, { emails, report: report.accepted, newId, now }),
+      enlist: enlist.bind(null, { ...store, newId, now }),
+      muster: muster.bind(null, store),
       recall: recall.bind(null, { emails }),
-      change,
       recount: recount.bind(null, { eventFeed, emails }),
       heartbeatMs,
       onTrouble: report.trouble,
@@ -101,7 +98,7 @@ export async function openApi({
       },
       reportUnsuppressed: report.unsuppressed,
       subscriptionOf: (token) => readUnsubscribeToken(token, links.key),
-      unsubscribe: unsubscribe.bind(null, { ...store, emails: { read: found }, change, newId, now }),
+      unsubscribe: unsubscribe.bind(null, { ...store, ...found, newId, now }),
       renderMetrics: async () => meters.render(await measuring()),
       isDraining: () => stopping.aborted,
       hasDevInbox: config.devInbox,

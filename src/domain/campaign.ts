@@ -65,6 +65,11 @@ export type CampaignState = {
   readonly pace: number | null;
 };
 
+/** When about nothing will be pending any more, at the pace of late; milliseconds since the epoch, null where nobody can say. */
+export function etaOf({ status, counts, pace }: CampaignState, now: number): number | null {
+  return status !== 'running' || pace === null || pace <= 0 ? null : Math.round(now + (counts.pending / pace) * 1_000);
+}
+
 export type Campaign = { readonly head: CampaignHead; readonly state: CampaignState };
 
 /** One recipient as it was uploaded. */

@@ -4,6 +4,7 @@ import { dsnRequest } from './dsn.ts';
 import { attachment, bodyText, instant, mailbox, mailboxes, metadata, tag } from './email-fields.ts';
 import { hasListUnsubscribe, headerSafe, headers } from './email-headers.ts';
 import { lanes } from './lane.ts';
+import { type Rule, withRules } from './rule.ts';
 import type { TemplateUse } from './template.ts';
 import { templateOfEmail } from './template-request.ts';
 
@@ -31,9 +32,6 @@ export type RequestLimits = {
 export const subjectLine = headerSafe(maxSubjectLength);
 
 export const onUnknownPolicies = ['retry', 'hold'] as const;
-
-/** Rules over several fields are checked even where a field has a fault of its own, so that all faults come at once. */
-const always = ({ value }: { value: unknown }): boolean => typeof value === 'object' && value !== null;
 
 const scheduledAt = {
   description: 'When to send it: ISO 8601 with an offset, up to a year ahead. A time that has passed means now.',
@@ -103,20 +101,20 @@ const fields = {
   }),
 };
 
+export function routeFor({ routes }: Pick<RequestLimits, 'routes'>) {
+  return z
+    .string()
+    .refine((name) => routes().includes(name), {
+      error: () => `is not a route here: expected ${routes().join(', ')}`,
+    })
+    .meta({
+      description: 'The route to send by: a name the operator gave to a choice of transports.',
+      examples: ['default'],
+    });
+}
+
 function fieldsFor(limits: RequestLimits) {
-  return {
-    ...fields,
-    route: z
-      .string()
-      .refine((name) => limits.routes().includes(name), {
-        error: () => `is not a route here: expected ${limits.routes().join(', ')}`,
-      })
-      .optional()
-      .meta({
-        description: 'The route to send by: a name the operator gave to a choice of transports.',
-        examples: ['default'],
-      }),
-  };
+  return { ...fields, route: routeFor(limits).optional() };
 }
 
 /** What an email says itself and may leave to its template. */
@@ -181,18 +179,6 @@ export function batchBaseFor(limits: RequestLimits) {
   });
 }
 
-/** A rule over several fields, some of which may have faults of their own. */
-type Rule = { readonly path: string; readonly message: string; holds(email: Given): boolean };
-type Given = Readonly<Partial<Record<keyof AskedEmail, unknown>>>;
-
-function withRules<Schema extends z.ZodType>(schema: Schema, rules: readonly Rule[]): Schema {
-  return rules.reduce(
-    (ruled, { path, message, holds }) =>
-      ruled.refine((email) => holds(email as Given), { path: [path], message, when: always }),
-    schema,
-  );
-}
-
 const required = (name: 'from' | 'subject'): Rule => ({
   path: name,
   message: 'is required',
@@ -228,13 +214,9 @@ function rulesFor(limits: RequestLimits): Rule[] {
     aheadRule(limits),
     {
       path: 'lane',
-      message:
-        'needs a way to unsubscribe: set PUBLIC_URL to where this API is reached by https, or give a List-Unsubscribe header',
+      message: noWayOut,
       holds: ({ lane, to, cc, bcc, headers }) =>
-        lane !== 'bulk' ||
-        limits.canUnsubscribe ||
-        countAll(to) + countAll(cc) + countAll(bcc) > 1 ||
-        hasListUnsubscribe(Object(headers)),
+        lane !== 'bulk' || countAll(to) + countAll(cc) + countAll(bcc) > 1 || hasWayOut(limits, headers),
     },
     {
       path: 'expires_at',
@@ -250,6 +232,14 @@ function rulesFor(limits: RequestLimits): Rule[] {
   ];
 }
 
+export const noWayOut =
+  'needs a way to unsubscribe: set PUBLIC_URL to where this API is reached by https, or give a List-Unsubscribe header';
+
+/** Whether readers of bulk mail with these headers can unsubscribe. */
+export function hasWayOut({ canUnsubscribe }: Pick<RequestLimits, 'canUnsubscribe'>, headers: unknown): boolean {
+  return canUnsubscribe || hasListUnsubscribe(Object(headers));
+}
+
 function bytesRule({ maxAttachmentBytes }: RequestLimits): Rule {
   return {
     path: 'attachments',
@@ -258,7 +248,7 @@ function bytesRule({ maxAttachmentBytes }: RequestLimits): Rule {
   };
 }
 
-function aheadRule({ now }: Pick<RequestLimits, 'now'>): Rule {
+export function aheadRule({ now }: Pick<RequestLimits, 'now'>): Rule {
   return {
     path: 'scheduled_at',
     message: 'may be a year ahead at most',

@@ -1,4 +1,5 @@
 /** Problems an API answer can tell of (RFC 9457): the one list of names, their status and title. */
+import type { CampaignStatus } from './campaign.ts';
 import type { RecipientStatus } from './recipient.ts';
 
 const problemKinds = {
@@ -30,7 +31,7 @@ export const refusalReasons = [...problemNames, 'back_pressure', 'redis_away'] a
 export type RefusalReason = (typeof refusalReasons)[number];
 
 /** Members beside the usual ones (RFC 9457 section 3.2). */
-export type ProblemExtension = { readonly email_status?: RecipientStatus };
+export type ProblemExtension = { readonly email_status?: RecipientStatus; readonly campaign_status?: CampaignStatus };
 
 /** One fault in a request; `pointer` is a JSON pointer (RFC 6901) into the body, or starts with `#` for another part of it. */
 export type Fault = { readonly pointer: string; readonly code: string; readonly message: string };

@@ -15,7 +15,7 @@ export const maxVariablesBytes = 256 * 1024;
 /** Says what is wrong with a part as Liquid; null when nothing is. */
 export type CheckSource = (part: TemplatePart, source: string) => string | null;
 
-const name = z
+export const templateName = z
   .string()
   .trim()
   .min(1)
@@ -64,7 +64,7 @@ const variableList = z
       'Variables that have a type or a fallback. Those that have neither need not be told of: they are found.',
   });
 
-function partsFor(check: CheckSource) {
+export function partsFor(check: CheckSource) {
   const part = (name: TemplatePart, max: number) =>
     z
       .string()
@@ -104,7 +104,7 @@ function partsFor(check: CheckSource) {
 
 export function templateRequestFor(check: CheckSource) {
   return z
-    .strictObject({ name, alias: alias.optional(), ...z.strictObject(partsFor(check)).partial().shape })
+    .strictObject({ name: templateName, alias: alias.optional(), ...z.strictObject(partsFor(check)).partial().shape })
     .refine(({ html, text }) => html !== undefined || text !== undefined, {
       path: ['html'],
       message: 'html or text is required',
@@ -120,7 +120,7 @@ export function templateChangesFor(check: CheckSource) {
   const { missing, ...parts } = partsFor(check);
   return z
     .strictObject({
-      name: name.optional(),
+      name: templateName.optional(),
       alias: orNull(alias),
       subject: orNull(parts.subject),
       html: orNull(parts.html),
@@ -137,7 +137,7 @@ export function templateChangesFor(check: CheckSource) {
 export type TemplateChanges = z.output<ReturnType<typeof templateChangesFor>>;
 
 /** A union, as a mailbox takes anything, and says itself what is wrong with null. */
-function orNull<Schema extends z.ZodType>(schema: Schema) {
+export function orNull<Schema extends z.ZodType>(schema: Schema) {
   const description = `${schema.meta()?.description} Null takes it away.`;
   return z.union([z.null(), schema]).optional().meta({ description });
 }

@@ -25,6 +25,8 @@ export type TemplateContent = { readonly [part in TemplatePart]: string | null }
   readonly replyTo: readonly Mailbox[];
   readonly missing: (typeof missingPolicies)[number];
   readonly variables: readonly DeclaredVariable[];
+  /** What stands for variables that a reader has not, of any kind: given by whoever sends it to many. */
+  readonly defaults?: Variables;
 };
 
 export type TemplateHead = {
@@ -75,7 +77,7 @@ export function versionIdOf({ id, version }: TemplateUse): string {
   return `${id}_${version}`;
 }
 
-export function makeContent(request: TemplateRequest): TemplateContent {
+export function makeContent(request: Omit<TemplateRequest, 'name' | 'alias'>): TemplateContent {
   const { subject = null, html = null, text = null, preheader = null, from = null, reply_to, missing } = request;
   return {
     ...{ subject, html, text, preheader, from },
@@ -90,7 +92,10 @@ function declaredIn(given: TemplateChanges['variables']): DeclaredVariable[] {
 }
 
 /** What a change leaves out stays; null takes a field away. */
-export function changeContent(content: TemplateContent, changes: TemplateChanges): TemplateContent {
+export function changeContent(
+  content: TemplateContent,
+  changes: Omit<TemplateChanges, 'name' | 'alias'> & { readonly name?: unknown; readonly alias?: unknown },
+): TemplateContent {
   const { name: _, alias: _alias, variables, reply_to, missing, ...parts } = changes;
   const given = Object.fromEntries(Object.entries(parts).filter(([, value]) => value !== undefined));
   return {
@@ -108,13 +113,13 @@ export function hasBody({ html, text }: Pick<TemplateContent, 'html' | 'text'>):
 
 /** The variables to render with, those that are declared and not given filled in; faults where one is of another type than declared. */
 export function fillIn(
-  { variables: declared }: Pick<TemplateContent, 'variables'>,
+  { variables: declared, defaults = {} }: Pick<TemplateContent, 'variables' | 'defaults'>,
   given: Variables,
 ): { readonly variables: Variables; readonly faults: readonly TemplateFault[] } {
-  const variables: Record<string, unknown> = { ...given };
+  const variables: Record<string, unknown> = { ...defaults, ...given };
   const faults: TemplateFault[] = [];
   for (const { key, type, fallback } of declared) {
-    const value = Object.hasOwn(given, key) ? given[key] : null;
+    const value = Object.hasOwn(variables, key) ? variables[key] : null;
     if (value !== null && typeof value !== type)
       faults.push({ path: ['variables', key], code: 'invalid_type', message: `must be a ${type}` });
     if (value === null && fallback !== null) variables[key] = fallback;

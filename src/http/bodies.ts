@@ -4,12 +4,12 @@ import { z } from 'zod';
 import { gunzipBody } from './gunzip.ts';
 import { readJson } from './json.ts';
 import { notJsonDetail, ProblemError } from './problems.ts';
-import { type RecordType, recordTypes } from './records.ts';
+import { lineTypes, type RecordType, recordTypes } from './records.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Takes records of any number in place of JSON: the body is what is read of them, as it comes in. */
-    takesRecords?: boolean;
+    /** Takes records of any number, of these types: the body is what is read of them, as it comes in. */
+    takesRecords?: readonly RecordType[];
     /** What is sent says nothing, whatever its type, and is not looked at. */
     ignoresBody?: boolean;
   }
@@ -29,17 +29,19 @@ export function readBodies(app: FastifyInstance): void {
     else done(null, read.value);
   });
 
-  app.addContentTypeParser([...recordTypes], (_request, payload, done) => done(null, payload));
+  app.addContentTypeParser([...lineTypes], (_request, payload, done) => done(null, payload));
 
   app.addHook('preParsing', (request, reply, payload, done) => {
     const { config } = request.routeOptions;
     if (request.is404 || config.ignoresBody || !hasBody(request)) return done(null, payload);
-    const types = config.takesRecords ? recordTypes : jsonAlone;
+    const types = config.takesRecords ?? jsonAlone;
     if (!isOneOf(types, request.headers['content-type'])) {
       reply.header('accept', types.join(', '));
       const detail = types === jsonAlone ? notJsonDetail : `Send the body as ${types.join(' or ')} in UTF-8`;
       return done(new ProblemError('unsupported_media_type', detail));
     }
+    // A body in JSON is read whole before its route, unless that takes records.
+    if (config.takesRecords !== undefined) request.headers = { 'content-type': lineTypes[0] };
     const codings = codingsOf(request.headers['content-encoding']);
     if (codings.length === 0) return done(null, payload);
     if (codings.length === 1 && (codings[0] === 'gzip' || codings[0] === 'x-gzip'))
@@ -64,11 +66,11 @@ function hasBody({ method, headers }: FastifyRequest): boolean {
   return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
 }
 
-const jsonAlone = ['application/json'] as const;
+const jsonAlone: readonly string[] = ['application/json'];
 
 /** JSON has no other charset than UTF-8 (RFC 8259 section 8.1), and records have none here. */
 function isOneOf(types: readonly string[], contentType: string | undefined): boolean {
-  if (contentType === 'application/json') return types === jsonAlone;
+  if (contentType === 'application/json') return types.includes(contentType);
   const [type = '', ...parameters] = partsOf(contentType);
   const charsets = parameters.filter((parameter) => parameter.startsWith('charset='));
   return types.includes(type) && charsets.every((charset) => /^charset="?utf-?8"?$/.test(charset));
@@ -82,8 +84,8 @@ function partsOf(contentType = ''): string[] {
 }
 
 /** Of a route that takes records. */
-export function recordTypeOf(request: FastifyRequest): RecordType {
-  const [type] = partsOf(request.headers['content-type']);
+export function recordTypeOf({ raw }: FastifyRequest): RecordType {
+  const [type] = partsOf(raw.headers['content-type']);
   return recordTypes.find((one) => one === type) ?? 'application/x-ndjson';
 }
 

@@ -1,6 +1,7 @@
 /** Every error an answer can carry becomes application/problem+json here, and nowhere else. */
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { campaignStatuses } from '../domain/campaign.ts';
 import {
   type Fault,
   makeProblem,
@@ -57,6 +58,7 @@ export const problemSchema = z
     message: z.string().meta({ description: 'The same as `detail`.' }),
     statusCode: z.int().meta({ description: 'The same as `status`.' }),
     email_status: status.optional().meta({ description: 'With 409: where the email stands.' }),
+    campaign_status: z.enum(campaignStatuses).optional().meta({ description: 'With 409: where the campaign stands.' }),
   })
   .meta({
     id: 'Problem',

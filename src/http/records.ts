@@ -1,21 +1,56 @@
-/** Uploads of any length, read as they come in: one record a line as NDJSON or CSV, each with its line, a line that cannot be read with what is wrong. */
+/** Uploads of any length, read as they come in: NDJSON, CSV or a JSON array, each record with its line, one that cannot be read with what is wrong. */
 import { type CsvError, type Info, parse as parseCsv } from 'csv-parse';
 import { readJson } from './json.ts';
+import { openJsonItems } from './json-items.ts';
 
-export const recordTypes = ['application/x-ndjson', 'text/csv'] as const;
+export const recordTypes = ['application/x-ndjson', 'text/csv', 'application/json'] as const;
 export type RecordType = (typeof recordTypes)[number];
 
-/** `line` counts from 1; of a record of several lines it is the last. */
+/** What has a record a line. */
+export const lineTypes = ['application/x-ndjson', 'text/csv'] as const satisfies readonly RecordType[];
+
+/** `line` counts from 1; of a record of several lines it is the last, of a JSON array the number of the item. */
 export type Line =
   | { readonly line: number; readonly value: unknown }
   | { readonly line: number; readonly fault: string };
 
 /** Bytes of one record: what is held in memory of an upload is little more. */
 const maxRecordBytes = 64 * 1024;
+const tooLong = `is longer than ${maxRecordBytes} bytes`;
 
-/** Lines of one chunk of the body at a time; none at all for an empty one. */
-export function readRecords(body: AsyncIterable<Buffer>, type: RecordType): AsyncGenerator<Line[]> {
-  return type === 'text/csv' ? readCsv(body) : readNdjson(body);
+/**
+ * Lines of one chunk of the body at a time; none at all for an empty one.
+ * @param columns of CSV that are known in whatever case they are written; others stay as they are
+ */
+export function readRecords(
+  body: AsyncIterable<Buffer>,
+  type: RecordType,
+  columns: readonly string[],
+): AsyncGenerator<Line[]> {
+  switch (type) {
+    case 'text/csv':
+      return readCsv(body, columns);
+    case 'application/json':
+      return readItems(body);
+    case 'application/x-ndjson':
+      return readNdjson(body);
+  }
+}
+
+async function* readItems(body: AsyncIterable<Buffer>): AsyncGenerator<Line[]> {
+  const items = openJsonItems(maxRecordBytes);
+  for await (const chunk of body) {
+    const lines = items.take(chunk).map((one): Line => {
+      if ('fault' in one) return { line: one.item, fault: one.fault };
+      if ('tooLong' in one) return { line: one.item, fault: tooLong };
+      return readJsonLine(one.bytes, one.item)[0] ?? { line: one.item, fault: 'is empty' };
+    });
+    yield lines;
+    // Where the list itself is at fault, nobody knows what the rest would be.
+    if (lines.some((line) => 'fault' in line) && items.isBroken()) return;
+  }
+  const fault = items.end();
+  if (fault !== null) yield [{ line: fault.item, fault: fault.fault }];
 }
 
 const lineFeed = 0x0a;
@@ -50,7 +85,7 @@ async function* readNdjson(body: AsyncIterable<Buffer>): AsyncGenerator<Line[]> 
 }
 
 function readJsonLine(bytes: Buffer, line: number): Line[] {
-  if (bytes.length > maxRecordBytes) return [{ line, fault: `is longer than ${maxRecordBytes} bytes` }];
+  if (bytes.length > maxRecordBytes) return [{ line, fault: tooLong }];
   if (isBlank(bytes)) return [];
   const read = readJson(bytes);
   return 'fault' in read ? [{ line, fault: read.fault }] : [{ line, value: read.value }];
@@ -64,8 +99,10 @@ function isBlank(bytes: Buffer): boolean {
 type CsvRecord = { readonly info: Info; readonly record: readonly string[] };
 
 /** RFC 4180, with a header row; a byte order mark, lone line feeds and blank lines are taken as well. */
-async function* readCsv(body: AsyncIterable<Buffer>): AsyncGenerator<Line[]> {
-  let faults: Line[] = [];
+async function* readCsv(body: AsyncIterable<Buffer>, columns: readonly string[]): AsyncGenerator<Line[]> {
+  // Told of as soon as they are met, while records that came before wait to be taken: in the order of the lines they are the same each time.
+  const faults: Line[] = [];
+  const faultsUpTo = (line: number) => faults.splice(0, faults.findLastIndex((fault) => fault.line <= line) + 1);
   const parser = parseCsv({
     bom: true,
     info: true,
@@ -80,10 +117,9 @@ async function* readCsv(body: AsyncIterable<Buffer>): AsyncGenerator<Line[]> {
   const pumped = pump(body, parser);
   let header: readonly string[] | null = null;
   for await (const { info, record } of parser as AsyncIterable<CsvRecord>) {
-    const lines: Line[] = faults;
-    faults = [];
+    const lines = faultsUpTo(info.lines);
     if (header === null) {
-      header = record.map((name) => name.trim().toLowerCase());
+      header = record.map((name) => nameOf(name.trim(), columns));
       const fault = headerFault(header);
       if (fault !== null) {
         parser.destroy();
@@ -106,6 +142,10 @@ async function pump(body: AsyncIterable<Buffer>, parser: ReturnType<typeof parse
   } catch (error) {
     parser.destroy(error as Error);
   }
+}
+
+function nameOf(written: string, columns: readonly string[]): string {
+  return columns.find((name) => name === written.toLowerCase()) ?? written;
 }
 
 function headerFault(header: readonly string[]): string | null {

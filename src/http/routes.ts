@@ -1,5 +1,9 @@
 /** The list of routes: what is open, and what is below /v1 behind an API key. */
 import { apiKeyRoutes } from './api-keys.ts';
+import { campaignMoveRoutes } from './campaign-moves.ts';
+import { recipientRoutes } from './campaign-recipients.ts';
+import { rosterRoutes } from './campaign-roster.ts';
+import { campaignRoutes } from './campaigns.ts';
 import { devInboxRoutes } from './dev-inbox.ts';
 import { docsRoutes } from './docs.ts';
 import { batchRoutes } from './email-batch.ts';
@@ -25,6 +29,10 @@ type Deps = Parameters<typeof emailRoutes>[0] &
   Parameters<typeof historyRoutes>[0] &
   Parameters<typeof eventRoutes>[0] &
   Parameters<typeof templateRoutes>[0] &
+  Parameters<typeof campaignRoutes>[0] &
+  Parameters<typeof campaignMoveRoutes>[0] &
+  Parameters<typeof recipientRoutes>[0] &
+  Parameters<typeof rosterRoutes>[0] &
   Parameters<typeof webhookRoutes>[0] &
   Parameters<typeof webhookChangeRoutes>[0] &
   Parameters<typeof webhookDeliveryRoutes>[0] &
@@ -54,6 +62,10 @@ export function listRoutes(deps: Deps): { open: Routes[]; api: Routes[] } {
       changeRoutes(deps),
       historyRoutes(deps),
       eventRoutes(deps),
+      campaignRoutes(deps),
+      campaignMoveRoutes(deps),
+      recipientRoutes(deps),
+      rosterRoutes(deps),
       templateRoutes(deps),
       templateVersionRoutes(deps),
       webhookRoutes(deps),

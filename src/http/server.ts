@@ -14,6 +14,7 @@ import { type AuthDeps, guardWithKeys } from './auth.ts';
 import { readBodies } from './bodies.ts';
 import { answerClientError } from './client-errors.ts';
 import { wording } from './faults.ts';
+import { endLateRequests } from './late-requests.ts';
 import { addRoutes } from './methods.ts';
 import { generatorOptions } from './openapi/generator.ts';
 import { answerErrorsAsProblems, answerFrameworkError, type ErrorDeps } from './problems.ts';
@@ -40,8 +41,6 @@ declare module 'fastify' {
 
 /** Bytes of a body on routes that carry no mail. */
 const maxBodyBytes = 256 * 1024;
-/** From the first byte of a request to its last. */
-const requestTimeoutMs = 60_000;
 const keepAliveMs = 65_000;
 /** A token to unsubscribe with holds an address of 254 octets, sealed. */
 const maxParamLength = 500;
@@ -83,7 +82,8 @@ export async function closeServer(app: App, patienceMs: number): Promise<void> {
 export async function buildServer(deps: ServerDeps): Promise<App> {
   const app = fastify({
     bodyLimit: maxBodyBytes,
-    requestTimeout: requestTimeoutMs,
+    // Ours are ended by `endLateRequests`.
+    requestTimeout: 0,
     keepAliveTimeout: keepAliveMs,
     routerOptions: { maxParamLength },
     genReqId: deps.newRequestId,
@@ -94,6 +94,11 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
     // One line per request is written by the hook below.
     logger: false,
   }).withTypeProvider<ZodTypeProvider>();
+  const late = endLateRequests(app.server);
+  app.addHook('preParsing', (request, _reply, payload, done) => {
+    if (request.routeOptions.config.takesRecords !== undefined) late.letFlow(request.raw);
+    done(null, payload);
+  });
   app.decorateRequest('refusal', null);
   readBodies(app);
   app.setValidatorCompiler<z.ZodType>(({ schema }) => (data) => {

@@ -8,6 +8,7 @@ import {
   suppressionScopes,
 } from '../domain/suppression.ts';
 import { isoOf, objectField, time } from './answer-fields.ts';
+import { csvLine } from './csv.ts';
 import { pageOf } from './paging.ts';
 
 export const suppressionReason = z.enum(Object.keys(suppressionReasons) as SuppressionReason[]);
@@ -58,13 +59,9 @@ export async function* asNdjson(suppressions: AsyncIterable<Suppression>): Async
 
 /** RFC 4180. */
 export async function* asCsv(suppressions: AsyncIterable<Suppression>): AsyncGenerator<string> {
-  yield `${columns.join(',')}\r\n`;
+  yield csvLine(columns);
   for await (const one of suppressions) {
     const view = viewOf(one);
-    yield `${columns.map((column) => quoted(view[column] ?? '')).join(',')}\r\n`;
+    yield csvLine(columns.map((column) => view[column] ?? ''));
   }
-}
-
-function quoted(field: string): string {
-  return /[",\r\n]|^\s|\s$/.test(field) ? `"${field.replaceAll('"', '""')}"` : field;
 }

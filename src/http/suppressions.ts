@@ -8,7 +8,7 @@ import { recordTypeOf } from './bodies.ts';
 import { notFoundExamples } from './openapi/problem-examples.ts';
 import { pageFields, refuseBothEnds } from './paging.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
-import { recordTypes } from './records.ts';
+import { lineTypes } from './records.ts';
 import type { Routes } from './server.ts';
 import {
   asCsv,
@@ -104,6 +104,8 @@ const exportedAs = {
   ),
 };
 
+const recordForm = { schema: suppressionRecord, columns: Object.keys(suppressionRecord.shape) };
+
 const tags = ['suppressions'];
 /** It concerns all mail. */
 const config = { scope: 'manage', unrestricted: true } as const;
@@ -146,7 +148,7 @@ export function suppressionRoutes(deps: Deps): Routes {
     app.route({
       method: 'POST',
       url: '/suppressions/import',
-      config: { ...config, takesRecords: true },
+      config: { ...config, takesRecords: lineTypes },
       bodyLimit: maxUploadBytes,
       schema: {
         operationId: 'importSuppressions',
@@ -154,7 +156,7 @@ export function suppressionRoutes(deps: Deps): Routes {
         description:
           'As NDJSON with an object a line, or as CSV with a header row, both with the fields `email`, `scope`, `reason` and `note`, and perhaps others, which are passed over. Also packed with gzip. A line that is not valid is passed over and named. To repeat an upload does no harm.',
         tags,
-        consumes: [...recordTypes],
+        consumes: [...lineTypes],
         body: z.unknown().meta({ description: 'The records.' }),
         response: { 200: imported, ...problemAnswers(400, 413, 415, 422) },
         'x-examples': { body: importExamples },
@@ -163,7 +165,7 @@ export function suppressionRoutes(deps: Deps): Routes {
         const store = (asked: readonly z.output<typeof suppressionRecord>[]) =>
           deps.suppressions.add(asked.map((one) => makeSuppression(one, deps.newId('sp'))));
         const body = (request.body ?? Readable.from([])) as Readable;
-        const taken = await takeUpload(body, recordTypeOf(request), suppressionRecord, store);
+        const taken = await takeUpload(body, recordTypeOf(request), recordForm, store);
         return { object: 'suppression_import' as const, ...taken };
       },
     });
@@ -206,7 +208,7 @@ export function suppressionRoutes(deps: Deps): Routes {
       },
       handler: async ({ query }, reply) => {
         const all = deps.suppressions.all();
-        const [type, text] = query.format === 'csv' ? [recordTypes[1], asCsv(all)] : [recordTypes[0], asNdjson(all)];
+        const [type, text] = query.format === 'csv' ? [lineTypes[1], asCsv(all)] : [lineTypes[0], asNdjson(all)];
         return reply.type(type).send(Readable.from(text));
       },
     });

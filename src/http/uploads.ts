@@ -1,5 +1,8 @@
 /** What is done with an upload: each record checked, the good ones stored a batch at a time, and told how many were what. */
+import { hash } from 'node:crypto';
+import type { Readable } from 'node:stream';
 import { z } from 'zod';
+import type { UploadBatch, UploadFault } from '../domain/campaign-recipient.ts';
 import { faultsOf, wording } from './faults.ts';
 import { sentenceOf } from './problems.ts';
 import { type Line, type RecordType, readRecords } from './records.ts';
@@ -32,33 +35,72 @@ export type Uploaded = {
   errors: { line: number; message: string }[];
 };
 
+/** How records are read. */
+export type RecordForm<Item> = {
+  readonly schema: z.ZodType<Item>;
+  /** As `readRecords` has them. */
+  readonly columns: readonly string[];
+};
+
 /** @param store how many of a batch are new */
 export async function takeUpload<Item>(
-  body: AsyncIterable<Buffer>,
+  body: Readable,
   type: RecordType,
-  schema: z.ZodType<Item>,
+  form: RecordForm<Item>,
   store: (items: readonly Item[]) => Promise<number>,
 ): Promise<Uploaded> {
   const taken: Uploaded = { received: 0, added: 0, duplicates: 0, invalid: 0, errors: [] };
-  let batch: Item[] = [];
-  async function flush(): Promise<void> {
-    const added = batch.length === 0 ? 0 : await store(batch);
+  for await (const { received, items, faults } of readBatches(body, type, form, batchSize)) {
+    const added = items.length === 0 ? 0 : await store(items);
+    taken.received += received;
     taken.added += added;
-    taken.duplicates += batch.length - added;
-    batch = [];
+    taken.duplicates += items.length - added;
+    taken.invalid += faults.length;
+    taken.errors.push(...faults.slice(0, maxNamed - taken.errors.length));
   }
-  for await (const lines of readRecords(body, type)) {
+  return taken;
+}
+
+/**
+ * Batches of `size` records, the last of what is left: the same each time the same upload is read. Whoever stops early leaves the rest
+ * unread, so that the answer still arrives.
+ */
+export async function* readBatches<Item>(
+  body: Readable,
+  type: RecordType,
+  { schema, columns }: RecordForm<Item>,
+  size: number,
+): AsyncGenerator<UploadBatch<Item>> {
+  let held: Line[] = [];
+  for await (const lines of readRecords(leaving(body), type, columns)) {
     for (const line of lines) {
-      taken.received += 1;
-      const item = readItem(line, schema);
-      if (typeof item !== 'string') batch.push(item.value);
-      else if (++taken.invalid <= maxNamed) taken.errors.push({ line: line.line, message: item });
-      if (batch.length === batchSize) await flush();
+      held.push(line);
+      if (held.length < size) continue;
+      yield batchOf(held, schema);
+      held = [];
     }
   }
-  await flush();
-  taken.errors.sort((a, b) => a.line - b.line);
-  return taken;
+  if (held.length > 0) yield batchOf(held, schema);
+}
+
+/** The stream is not destroyed with the one who reads it, which would take the connection along. */
+async function* leaving(body: Readable): AsyncGenerator<Buffer> {
+  try {
+    yield* body.iterator({ destroyOnReturn: false });
+  } finally {
+    body.resume();
+  }
+}
+
+function batchOf<Item>(lines: readonly Line[], schema: z.ZodType<Item>): UploadBatch<Item> {
+  const items: Item[] = [];
+  const faults: UploadFault[] = [];
+  for (const line of lines) {
+    const item = readItem(line, schema);
+    if (typeof item === 'string') faults.push({ line: line.line, message: item });
+    else items.push(item.value);
+  }
+  return { received: lines.length, items, faults, hash: hash('sha256', JSON.stringify(lines), 'base64url') };
 }
 
 /** @returns what is wrong, in words */

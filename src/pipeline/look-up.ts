@@ -11,7 +11,7 @@ import type { Templating } from '../templating/templating.ts';
 
 type Deps = {
   emails: Pick<Emails, 'load' | 'timeline'>;
-  campaigns: Pick<Campaigns, 'get' | 'content' | 'placed'>;
+  campaigns: Pick<Campaigns, 'get' | 'content' | 'at'>;
   templating: Pick<Templating, 'compiled'>;
 };
 
@@ -25,16 +25,13 @@ export async function lookUpTimeline(deps: Deps, id: string): Promise<{ steps: T
   const timeline = await deps.emails.timeline(id);
   if (timeline.steps.length > 0 || timeline.faults > 0) return timeline;
   const { campaignId, place } = placeIn(id);
-  const placed = await deps.campaigns.placed(campaignId, place);
+  const placed = await deps.campaigns.at(campaignId, place);
   return placed === null || placed.mark === 'left' ? timeline : { steps: placeSteps(placed), faults: 0 };
 }
 
 async function lookUpPlaced(deps: Deps, id: string): Promise<LoadedEmail | null> {
   const { campaignId, place } = placeIn(id);
-  const [campaign, placed] = await Promise.all([
-    deps.campaigns.get(campaignId),
-    deps.campaigns.placed(campaignId, place),
-  ]);
+  const [campaign, placed] = await Promise.all([deps.campaigns.get(campaignId), deps.campaigns.at(campaignId, place)]);
   const startedAt = campaign === null ? null : (campaign.state.startedAt ?? campaign.state.scheduledAt);
   if (campaign === null || placed === null || startedAt === null || placed.mark === 'left') return null;
   const letter = await letterOf(deps, campaign, placed);

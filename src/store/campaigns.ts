@@ -1,24 +1,90 @@
-/** Campaigns as they are remembered: listed, read, and their recipients read where they stand. */
+/** Campaigns as they are remembered: made, listed, read, changed and removed, and their recipients read where they stand. */
 import type { Redis } from 'ioredis';
 import {
   type Campaign,
   type CampaignContent,
+  type CampaignHead,
   type CampaignState,
+  type CampaignStatus,
   campaignCounts,
   chunkSize,
+  type PlaceMark,
   readMark,
 } from '../domain/campaign.ts';
 import type { Placed } from '../domain/campaign-email.ts';
+import type { Draft } from '../domain/campaign-request.ts';
+import { addressBuckets } from './campaign-addresses.ts';
 import { unpackChunk } from './campaign-chunk.ts';
+import { type AskedMove, moveCampaign } from './campaign-moves.ts';
 import { unpackOutcomes } from './campaign-outcomes.ts';
-import { unpack } from './content.ts';
+import { pack, unpack } from './content.ts';
 import { keys } from './keys.ts';
+import { script } from './redis.ts';
+import { type Cursor, firstOf, type PageRequest, walk } from './walk.ts';
 
 export type Campaigns = ReturnType<typeof openCampaigns>;
 
+export type DraftChanged =
+  | 'changed'
+  /** It was changed, sent or taken away since it was read. */
+  | 'moved_on';
+
+export type Removed = 'removed' | 'gone' | CampaignStatus;
+
+/** KEYS campaign, campaigns; ARGV id, head, content, scheduledAt or ''. One that is there stays as it is. */
+const addScript = script(`
+if redis.call('HSETNX', KEYS[1], 'head', ARGV[2]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'content', ARGV[3], 'status', 'draft', 'chunks', 0, 'cursor', 0, 'n:recipients', 0, 'n:pending', 0)
+if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'scheduledAt', ARGV[4]) end
+redis.call('ZADD', KEYS[2], 0, ARGV[1])
+return 1`);
+
+/** KEYS campaign; ARGV the head it must have, new head, content, scheduledAt or ''. */
+const changeScript = script(`
+local stored = redis.call('HMGET', KEYS[1], 'head', 'status')
+if stored[1] ~= ARGV[1] and stored[1] ~= ARGV[2] or stored[2] ~= 'draft' then return 'moved_on' end
+redis.call('HSET', KEYS[1], 'head', ARGV[2], 'content', ARGV[3])
+if ARGV[4] == '' then redis.call('HDEL', KEYS[1], 'scheduledAt') else redis.call('HSET', KEYS[1], 'scheduledAt', ARGV[4]) end
+return 'changed'`);
+
+/** KEYS campaign, campaigns, campaignsDue, then all that belongs to it; ARGV id, chunks it must have. */
+const removeScript = script(`
+local stored = redis.call('HMGET', KEYS[1], 'status', 'chunks', 'n:pending')
+local status = stored[1]
+if not status then return 'gone' end
+local hasEnded = status == 'completed' or status == 'canceled' and tonumber(stored[3] or 0) == 0
+if status ~= 'draft' and not hasEnded then return status end
+if (stored[2] or '0') ~= ARGV[2] then return 'moved_on' end
+for i = 4, #KEYS do redis.call('UNLINK', KEYS[i]) end
+redis.call('UNLINK', KEYS[1])
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('ZREM', KEYS[3], ARGV[1])
+return 'removed'`);
+
+/** Marks that are looked through at a time: whole chunks of them. */
+const markPiece = 100 * chunkSize;
+
 export function openCampaigns(redis: Redis) {
+  /** Null when there is none. */
+  async function get(id: string): Promise<Campaign | null> {
+    const fields = await redis.hgetall(keys.campaign(id));
+    return fields.head === undefined ? null : { head: JSON.parse(fields.head), state: stateOf(fields) };
+  }
+
+  async function* list(
+    cursor: Cursor,
+    count: number,
+    isWanted: (head: CampaignHead) => boolean,
+  ): AsyncGenerator<Campaign & { readonly id: string }> {
+    for await (const ids of walk(redis, keys.campaigns, cursor, count)) {
+      // Between the two reads a campaign may be taken away.
+      for (const one of await Promise.all(ids.map(get)))
+        if (one !== null && isWanted(one.head)) yield { id: one.head.id, ...one };
+    }
+  }
+
   /** The recipients of a chunk where they stand, those that left their place marked so; none when there is no such chunk. */
-  async function readChunk(id: string, chunk: number): Promise<Placed[]> {
+  async function chunkOf(id: string, chunk: number): Promise<Placed[]> {
     const first = chunk * chunkSize;
     const [packed, marks, groups] = await Promise.all([
       redis.getBuffer(keys.campaignChunk(id, chunk)),
@@ -33,12 +99,48 @@ export function openCampaigns(redis: Redis) {
     });
   }
 
+  /** Chunks from a place on in which somebody has a wanted mark: marks are looked through without unpacking anybody. */
+  async function* chunksWith(id: string, from: number, isWanted: (mark: PlaceMark) => boolean): AsyncGenerator<number> {
+    for (let at = from; ; at += markPiece) {
+      const marks = await redis.getrange(keys.campaignMarks(id), at, at + markPiece - 1);
+      if (marks === '') return;
+      for (let n = 0; n < marks.length; n += chunkSize) {
+        const those = new Set(marks.slice(n, n + chunkSize));
+        if ([...those].some((byte) => isWanted(readMark(byte)))) yield (at + n) / chunkSize;
+      }
+    }
+  }
+
   return {
-    /** Null when there is none. */
-    async get(id: string): Promise<Campaign | null> {
-      const fields = await redis.hgetall(keys.campaign(id));
-      return fields.head === undefined ? null : { head: JSON.parse(fields.head), state: stateOf(fields) };
+    get,
+
+    /** One that was stored before stays as it is. */
+    async add({ head, content, scheduledAt }: Draft): Promise<void> {
+      const args = [head.id, JSON.stringify(head), await packJson(content), scheduledAt ?? ''];
+      await addScript(redis, [keys.campaign(head.id), keys.campaigns], args);
     },
+
+    async change(was: CampaignHead, { head, content, scheduledAt }: Draft): Promise<DraftChanged> {
+      const args = [JSON.stringify(was), JSON.stringify(head), await packJson(content), scheduledAt ?? ''];
+      return (await changeScript(redis, [keys.campaign(head.id)], args)) as DraftChanged;
+    },
+
+    move: (id: string, asked: AskedMove) => moveCampaign(redis, id, asked),
+
+    /** With all that belongs to it, in one step, when nothing of it is to be sent any more; its status, when that is not so. */
+    async remove(id: string): Promise<Removed> {
+      for (;;) {
+        const chunks = Number(await redis.hget(keys.campaign(id), 'chunks'));
+        const names = [keys.campaign(id), keys.campaigns, keys.campaignsDue, ...belongings(id, chunks)];
+        const removed = (await removeScript(redis, names, [id, chunks])) as Removed | 'moved_on';
+        // Recipients came meanwhile.
+        if (removed !== 'moved_on') return removed;
+      }
+    },
+
+    /** Newest first; `hasMore` looks onwards in the direction of the request. */
+    page: ({ limit, ...cursor }: PageRequest, isWanted: (head: CampaignHead) => boolean) =>
+      firstOf(list(cursor, limit + 1, isWanted), limit),
 
     /** What its letters are made of; null when it is gone. */
     async content(id: string): Promise<CampaignContent | null> {
@@ -46,14 +148,38 @@ export function openCampaigns(redis: Redis) {
       return packed === null ? null : JSON.parse((await unpack(packed)).toString());
     },
 
-    chunk: readChunk,
+    chunk: chunkOf,
 
     /** The recipient at a place; null when there is none. */
-    async placed(id: string, place: number): Promise<Placed | null> {
-      const chunk = await readChunk(id, Math.floor(place / chunkSize));
+    async at(id: string, place: number): Promise<Placed | null> {
+      const chunk = await chunkOf(id, Math.floor(place / chunkSize));
       return chunk.find((placed) => placed.place === place) ?? null;
     },
+
+    /** Those from a place on whose mark is wanted, in order, some at a time. */
+    async *placed(id: string, from: number, isWanted: (mark: PlaceMark) => boolean): AsyncGenerator<Placed[]> {
+      const start = from - (from % chunkSize);
+      for await (const chunk of chunksWith(id, start, isWanted)) {
+        const all = await chunkOf(id, chunk);
+        yield all.filter(({ place, mark }) => place >= from && isWanted(mark));
+      }
+    },
   };
+}
+
+/** The keys that a campaign has beside its own. */
+function belongings(id: string, chunks: number): string[] {
+  const each = <T>(count: number, name: (n: number) => T) => Array.from({ length: count }, (_, n) => name(n));
+  return [
+    ...[keys.campaignMarks(id), keys.campaignSlices(id), keys.campaignUploads(id)],
+    ...each(chunks, (chunk) => keys.campaignChunk(id, chunk)),
+    ...each(chunks, (chunk) => keys.campaignOutcomes(id, chunk)),
+    ...each(addressBuckets, (bucket) => keys.campaignAddresses(id, bucket)),
+  ];
+}
+
+function packJson(content: CampaignContent): Promise<Buffer> {
+  return pack(Buffer.from(JSON.stringify(content)));
 }
 
 function stateOf(fields: Readonly<Record<string, string>>): CampaignState {

@@ -5,6 +5,7 @@ import { openAllotments } from './allotments.ts';
 import { openApiKeys } from './api-keys.ts';
 import { openBudgets } from './budgets.ts';
 import { openCampaignLeave } from './campaign-leave.ts';
+import { openRecipients } from './campaign-recipients.ts';
 import { openCampaignSlices } from './campaign-slices.ts';
 import { openCampaigns } from './campaigns.ts';
 import { openCreations } from './creations.ts';
@@ -44,6 +45,8 @@ export async function openStore(redis: Redis, secretKey: Uint8Array, newIv: () =
     inbox: openInbox(redis),
     retention: openRetention(redis),
     apiKeys: openApiKeys(redis),
+    campaigns: openCampaigns(redis),
+    recipients: openRecipients(redis),
     creations: openCreations(redis, secretKey),
     templates: openTemplates(redis),
     slices: openCampaignSlices(redis),
@@ -51,7 +54,6 @@ export async function openStore(redis: Redis, secretKey: Uint8Array, newIv: () =
     eventRetention: openEventRetention(redis),
     rateLimits: openRateLimits(redis),
     suppressions: openSuppressions(redis),
-    campaigns: openCampaigns(redis),
     transportStates: openTransportStates(redis),
     budgets: openBudgets(redis),
     allotments: openAllotments(redis),

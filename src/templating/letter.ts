@@ -28,7 +28,7 @@ export type TextWay =
   | { readonly kind: 'none' };
 
 export type ParsedTemplate = {
-  readonly content: Pick<TemplateContent, 'missing' | 'variables'>;
+  readonly content: Pick<TemplateContent, 'missing' | 'variables' | 'defaults'>;
   readonly parts: Parts;
   readonly textWay: TextWay;
   /** Variables that are looked for in what is given, and not made by the template itself. */

@@ -47,12 +47,16 @@ const things: Readonly<Record<string, () => object>> = {
   webhooks: () => ({ endpoint: 'https://a.example/', events: ['email.sent'] }),
   'api-keys': () => ({ name: 'k' }),
   templates: () => template,
+  campaigns: () => ({ from: 'a@example.com', subject: 's', text: 't' }),
 };
 
 async function create(path: string): Promise<string> {
   const collection = path.split('/{')[0] ?? '';
-  const created = await postrider.api('POST', collection, things[collection.slice('/v1/'.length)]?.());
-  return created.body.id;
+  const { id } = (await postrider.api('POST', collection, things[collection.slice('/v1/'.length)]?.())).body;
+  // Nothing is sent to nobody.
+  if (collection === '/v1/campaigns')
+    await postrider.api('POST', `${collection}/${id}/recipients`, [{ email: 'b@example.com' }]);
+  return id;
 }
 
 /** The template that an email is made of, under the name it is called by. */

@@ -11,14 +11,17 @@ async function* cut(bytes: Buffer, places: readonly number[]): AsyncGenerator<Bu
   }
 }
 
+const columns = ['email', 'note'];
+
 async function read(type: RecordType, text: string | Buffer, places: readonly number[] = []): Promise<Line[]> {
   const lines: Line[] = [];
-  for await (const some of readRecords(cut(Buffer.from(text), places), type)) lines.push(...some);
+  for await (const some of readRecords(cut(Buffer.from(text), places), type, columns)) lines.push(...some);
   return lines;
 }
 
 const ndjson = 'application/x-ndjson';
 const csv = 'text/csv';
+const json = 'application/json';
 
 it('NDJSON: one object a line, blank lines passed over, a last line without its end taken', async () => {
   expect(await read(ndjson, '\ufeff{"a":1}\r\n\n  \n{"a":"ü"}\n[2]')).toEqual([
@@ -44,10 +47,10 @@ it('NDJSON: a line that is no JSON, no UTF-8 or too long is named, and the next 
   }
 });
 
-it('CSV: quoted fields, a byte order mark, CRLF, blank lines and columns in any order', async () => {
-  const text = '\ufeffEmail,First Name,note\r\n"a@x.co","Ada ""the"" Countess, L.","two\nlines"\r\n\r\nb@x.co,,\n';
+it('CSV: quoted fields, a byte order mark, CRLF, blank lines and columns in any order, known ones in any case', async () => {
+  const text = '\ufeffEmail,First Name,NOTE\r\n"a@x.co","Ada ""the"" Countess, L.","two\nlines"\r\n\r\nb@x.co,,\n';
   expect(await read(csv, text)).toEqual([
-    { line: 3, value: { email: 'a@x.co', 'first name': 'Ada "the" Countess, L.', note: 'two\nlines' } },
+    { line: 3, value: { email: 'a@x.co', 'First Name': 'Ada "the" Countess, L.', note: 'two\nlines' } },
     { line: 5, value: { email: 'b@x.co' } },
   ]);
 });
@@ -73,6 +76,41 @@ it('CSV: a header that cannot be gone by, and a quote that is never closed, are 
   ]);
 });
 
+it('JSON: the items of a list, by their numbers, whatever stands in them', async () => {
+  expect(await read(json, '\ufeff [ {"a":"],[\\"{"} ,\n[[1],{"b":[2]}],null, "x" ]\n')).toEqual([
+    { line: 1, value: { a: '],["{' } },
+    { line: 2, value: [[1], { b: [2] }] },
+    { line: 3, value: null },
+    { line: 4, value: 'x' },
+  ]);
+  for (const nothing of ['', ' \n', '[]', ' [ \n ] ']) expect(await read(json, nothing)).toEqual([]);
+});
+
+it('JSON: an item that is none, or too long, is named, and the next one is read', async () => {
+  const long = JSON.stringify({ a: 'x'.repeat(200_000) });
+  const text = `[{"a":}, ${long}, {"a":1,"a":2}, , {"a":]}, {"b":2}]`;
+  for (const places of [[], Array.from({ length: 300 }, (_, n) => n * 700)]) {
+    const lines = await read(json, text, places);
+    expect(lines.map((line) => ('fault' in line ? line.line : line.value))).toEqual([1, 2, 3, 4, 5, { b: 2 }]);
+    expect(lines[1]).toEqual({ line: 2, fault: 'is longer than 65536 bytes' });
+    expect(lines[3]).toEqual({ line: 4, fault: 'is empty' });
+  }
+});
+
+it.each([
+  ['{"a":1}', [1, 'the body must be a list, which begins with [']],
+  ['\ufeff', [1, 'the body must be a list, which begins with [']],
+  ['[1,2', [2, 'the list is not closed with ]']],
+  ['[1,"]', [2, 'the list is not closed with ]']],
+  ['[1] 2', [2, 'there is more behind the list']],
+  ['[1],', [2, 'there is more behind the list']],
+])('JSON: a list that is at fault as a whole is read as far as it goes, and said: %s', async (text, fault) => {
+  for (const places of [[], [...text].map((_, n) => n)]) {
+    const lines = await read(json, text, places);
+    expect(lines.filter((line) => 'fault' in line).map((line) => Object.values(line))).toEqual([fault]);
+  }
+});
+
 it('wherever a body is cut, the same records come out', async () => {
   const value = fc.dictionary(fc.string({ maxLength: 8 }), fc.string({ unit: 'grapheme', maxLength: 20 }), {
     maxKeys: 3,
@@ -80,8 +118,9 @@ it('wherever a body is cut, the same records come out', async () => {
   const places = fc.array(fc.nat(2_000), { maxLength: 40 });
   await fc.assert(
     fc.asyncProperty(fc.array(value, { maxLength: 20 }), places, async (values, cuts) => {
-      const lines = await read(ndjson, values.map((one) => JSON.stringify(one)).join('\n'), cuts);
-      expect(lines).toEqual(values.map((one, n) => ({ line: n + 1, value: JSON.parse(JSON.stringify(one)) })));
+      const expected = values.map((one, n) => ({ line: n + 1, value: JSON.parse(JSON.stringify(one)) }));
+      expect(await read(ndjson, values.map((one) => JSON.stringify(one)).join('\n'), cuts)).toEqual(expected);
+      expect(await read(json, JSON.stringify(values, null, 1), cuts)).toEqual(expected);
     }),
     { numRuns: 200 },
   );

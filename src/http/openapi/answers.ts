@@ -127,7 +127,9 @@ const ofIdempotency: readonly ProblemName[] = ['invalid_idempotency_key', 'inval
 /** Whether a problem of a documented status can come of this operation at all. */
 function canAnswer(operation: Operation, name: ProblemName): boolean {
   if (name === 'invalid_from_address')
-    return takesIdempotencyKey(operation) && operation.tags?.includes('emails') === true;
+    return (
+      takesIdempotencyKey(operation) && operation.tags?.some((tag) => tag === 'emails' || tag === 'campaigns') === true
+    );
   return !ofIdempotency.includes(name) || takesIdempotencyKey(operation);
 }
 

@@ -4,6 +4,10 @@
 const tags = [
   { name: 'emails', description: 'Send an email and look at what became of it, recipient by recipient.' },
   { name: 'suppressions', description: 'Addresses that get no more mail: who bounced, complained, unsubscribed.' },
+  {
+    name: 'campaigns',
+    description: 'One letter to very many: their recipients, its pace, and what became of each of them.',
+  },
   { name: 'templates', description: 'Letters with places for what differs, in Liquid, in versions.' },
   {
     name: 'webhooks',

@@ -1,4 +1,5 @@
 /** An example of each problem: what a caller would really be told. */
+import type { CampaignStatus } from '../../domain/campaign.ts';
 import { type Fault, makeProblem, type ProblemExtension, type ProblemName } from '../../domain/problem.ts';
 import type { Example } from './document.ts';
 import type { Examples } from './examples.ts';
@@ -107,6 +108,12 @@ export const conflictExamples = {
 /** A change that another one overtook. */
 export function overtakenExamples(detail: string, instance: string): Examples {
   return { conflict: problem('conflict', detail, instance) };
+}
+
+/** @param what a campaign cannot be, and why */
+export function campaignConflictExamples(what: string, status: CampaignStatus, instance: string): Examples {
+  const detail = `Campaign cm_01kb2m9c8e0g2j4m6p8r000000 cannot be ${what}. Its status is ${status}.`;
+  return { conflict: problem('conflict', detail, instance, undefined, { campaign_status: status }) };
 }
 
 function conflict(change: string, why: string, status: 'sent' | 'deferred', path: string): Required<Example> {

@@ -1,0 +1,27 @@
+/** Composition of what finds and changes emails, whether they have a record of their own or stand at their place in a campaign. */
+import type { Ground } from './app.ts';
+import { newId, now } from './chance.ts';
+import { commitChange } from './pipeline/commit-change.ts';
+import { lookUp, lookUpTimeline } from './pipeline/look-up.ts';
+import { retryFailed } from './pipeline/retry-failed.ts';
+import { settleChange } from './pipeline/settle.ts';
+import type { openStore } from './store/store.ts';
+import type { openTemplating } from './templating/templating.ts';
+
+/** `emails` as those that are stored alone, and the rest by its stage. */
+export function bindEmails(
+  { report }: Pick<Ground, 'report'>,
+  store: Awaited<ReturnType<typeof openStore>>,
+  templating: ReturnType<typeof openTemplating>,
+) {
+  const looking = { ...store, templating };
+  const read = lookUp.bind(null, looking);
+  const committing = commitChange.bind(null, { ...store, lookUp: read });
+  const changing = { emails: { read, commitChange: committing }, report: report.settled, newId, now };
+  const change = settleChange.bind(null, changing);
+  return {
+    emails: { ...store.emails, load: read, read, timeline: lookUpTimeline.bind(null, looking) },
+    change,
+    retryFailed: retryFailed.bind(null, { ...store, read, change }),
+  };
+}

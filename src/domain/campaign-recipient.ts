@@ -1,0 +1,85 @@
+/** Recipients of a campaign as they are uploaded: one record of each, and how far an upload came. */
+import { hash } from 'node:crypto';
+import { z } from 'zod';
+import { makeMailbox, parseMailbox } from './address.ts';
+import type { CampaignRow } from './campaign.ts';
+import { isWellFormed } from './email-fields.ts';
+import type { DeclaredVariable, Variables } from './template.ts';
+
+/** Bytes of one recipient's variables as JSON: five hundred of them are unpacked at a time. */
+export const maxRowBytes = 16 * 1024;
+const maxVariables = 200;
+
+const fields = z.looseObject({
+  email: z.string(),
+  name: z.string().nullish(),
+  variables: z.record(z.string(), z.unknown()).nullish(),
+});
+
+/** The fields that mean something by themselves. */
+export const recipientFields = Object.keys(fields.shape);
+
+/** Whatever else a record has is a variable, and so is its name. */
+export const recipientRecord = fields.transform((given, context): CampaignRow => {
+  const { email, name, variables, ...rest } = given;
+  const fault = (field: string, message: string) => {
+    context.addIssue({ code: 'custom', path: [field], message });
+    return z.NEVER;
+  };
+  const parsed = parseMailbox(email);
+  if ('fault' in parsed) return fault('email', parsed.fault);
+  const mailbox = makeMailbox(parsed.address, name ?? parsed.name);
+  if ('fault' in mailbox) return fault('name', mailbox.fault);
+  const all: Variables = { ...(mailbox.name === undefined ? {} : { name: mailbox.name }), ...rest, ...variables };
+  if (Object.keys(all).length > maxVariables) return fault('variables', `may be ${maxVariables}`);
+  if (!isWellFormed(all)) return fault('variables', 'must be well-formed Unicode');
+  if (Buffer.byteLength(JSON.stringify(all)) > maxRowBytes)
+    return fault('variables', `may be ${maxRowBytes} bytes as JSON`);
+  return { ...mailbox, variables: all };
+});
+
+/** CSV has nothing but text: what the campaign declares as a number is read as one, where it is. */
+export function withNumbers(row: CampaignRow, declared: readonly DeclaredVariable[]): CampaignRow {
+  const numbers = declared.flatMap(({ key, type }): [string, number][] => {
+    const text = row.variables[key];
+    if (type !== 'number' || typeof text !== 'string' || text.trim() === '') return [];
+    const number = Number(text);
+    return Number.isFinite(number) ? [[key, number]] : [];
+  });
+  return numbers.length === 0 ? row : { ...row, variables: { ...row.variables, ...Object.fromEntries(numbers) } };
+}
+
+export type UploadFault = { readonly line: number; readonly message: string };
+
+/** What became of an upload so far. */
+export type UploadProgress = {
+  readonly received: number;
+  readonly added: number;
+  readonly duplicates: number;
+  readonly invalid: number;
+  /** The first of them. */
+  readonly errors: readonly UploadFault[];
+  /** Of all that was read of it: what another upload under the same key does not have. */
+  readonly digest: string;
+  readonly isDone: boolean;
+};
+
+export const noProgress: UploadProgress = {
+  ...{ received: 0, added: 0, duplicates: 0, invalid: 0 },
+  ...{ errors: [], digest: '', isDone: false },
+};
+
+/** The digest of all that was read, once `next` was read as well. */
+export function chainDigest(digest: string, next: string): string {
+  return hash('sha256', digest + next, 'base64url');
+}
+
+/** Records of an upload that are stored together, or not at all. */
+export type UploadBatch<Item> = {
+  readonly received: number;
+  readonly items: readonly Item[];
+  /** Of the records that are not valid. */
+  readonly faults: readonly UploadFault[];
+  /** Of the records as they came. */
+  readonly hash: string;
+};

@@ -1,0 +1,244 @@
+/** The bodies of `/v1/campaigns`: every rule about them, so that every fault is named at once, and what is stored of one. */
+import { z } from 'zod';
+import type { CampaignContent, CampaignHead } from './campaign.ts';
+import { instant, mailbox, mailboxes, metadata, tag } from './email-fields.ts';
+import { headers, isMessageId } from './email-headers.ts';
+import { aheadRule, hasWayOut, noWayOut, onUnknownPolicies, type RequestLimits, routeFor } from './email-request.ts';
+import { parseRates, type Rate } from './rate.ts';
+import { type Rule, withRules } from './rule.ts';
+import { changeContent, hasBody, makeContent, type TemplateFault, type TemplateUse } from './template.ts';
+import { type CheckSource, orNull, partsFor, templateName, templateOfEmail } from './template-request.ts';
+
+export type CampaignLimits = Pick<RequestLimits, 'routes' | 'canUnsubscribe' | 'now'>;
+
+const maxReplyTo = 50;
+const maxTags = 50;
+
+const rate = z
+  .string()
+  .transform((text, context): Rate => {
+    const rates = parseRates(text);
+    const [one, another] = 'faults' in rates ? [] : rates;
+    if (one !== undefined && another === undefined) return one;
+    for (const message of 'faults' in rates ? rates.faults : ['must be one rate, such as 14/s'])
+      context.addIssue({ code: 'custom', message });
+    return z.NEVER;
+  })
+  .meta({
+    description:
+      'How many of its messages may leave, over all workers: `14/s`, `500/m`, `5000/h` or `50000/d`. Left out, as fast as transports take them.',
+    examples: ['100/s'],
+  });
+
+const ownHeaders = headers.refine(
+  (given) => !Object.keys(given).some(isMessageId),
+  'must not have a Message-ID: every recipient has one of its own',
+);
+
+/** Every field but that it is required. */
+function fieldsFor(limits: CampaignLimits, check: CheckSource) {
+  const parts = partsFor(check);
+  return {
+    name: templateName.meta({
+      description: 'What it is for, in your words. Left out, its subject.',
+      examples: ['News of December'],
+    }),
+    from: mailbox.meta({ description: 'Who it is from; with `template`, if not from whom that says.' }),
+    reply_to: mailboxes(maxReplyTo, 'Where answers go, if not to `from`.'),
+    subject: parts.subject.meta({
+      description: 'The subject line, in Liquid; with `template`, in place of its own.',
+      examples: ['News for {{ name }}'],
+    }),
+    html: parts.html,
+    text: parts.text,
+    preheader: parts.preheader,
+    missing: parts.missing.meta({
+      description:
+        'What a variable means that a recipient has not. `strict` (the default): it is not sent to, and ends as `failed` with the reason. `lenient`: nothing stands in its place.',
+    }),
+    variables: parts.variables,
+    template: templateOfEmail.meta({
+      description:
+        'A template to take all of that from, in place of `html` and `text`. Its `variables` stand where a recipient has none of that name.',
+    }),
+    headers: ownHeaders,
+    tags: z
+      .array(tag)
+      .max(maxTags)
+      .meta({ description: 'Labels that each of its emails has; they come back in each event.' }),
+    metadata,
+    route: routeFor(limits),
+    rate,
+    on_unknown: z.enum(onUnknownPolicies).meta({
+      description:
+        'What to do when a crash leaves open whether a message was handed over: `retry` (the default) or `hold`, as for an email.',
+    }),
+    scheduled_at: instant.meta({
+      description: 'When `POST …/send` is to have it begin: ISO 8601 with an offset, up to a year ahead.',
+      examples: ['2026-12-07T09:00:00Z'],
+    }),
+  };
+}
+
+const required = (name: string): Rule => ({
+  path: name,
+  message: 'is required',
+  holds: (given) => name in given || given.template !== undefined,
+});
+
+const notWithTemplate: readonly Rule[] = ['html', 'text', 'preheader', 'missing', 'variables'].map((path) => ({
+  path,
+  message: 'must not be given together with template',
+  holds: (given) => (given[path] ?? undefined) === undefined || (given.template ?? undefined) === undefined,
+}));
+
+const needsBody: Rule = {
+  path: 'html',
+  message: 'html or text is required',
+  holds: ({ html, text, template }) => html !== undefined || text !== undefined || template !== undefined,
+};
+
+export function campaignRequestFor(limits: CampaignLimits, check: CheckSource) {
+  const wayOut: Rule = { path: 'headers', message: noWayOut, holds: (given) => hasWayOut(limits, given.headers) };
+  return withRules(z.strictObject(fieldsFor(limits, check)).partial(), [
+    ...[required('from'), required('subject'), needsBody],
+    ...notWithTemplate,
+    ...[aheadRule(limits), wayOut],
+  ]).meta({ id: 'CampaignRequest', description: 'A campaign to make.' });
+}
+
+export type CampaignRequest = z.output<ReturnType<typeof campaignRequestFor>>;
+
+/** Null takes a field away. */
+export function campaignChangesFor(limits: CampaignLimits, check: CheckSource) {
+  const { reply_to, html, text, preheader, variables, headers, tags, metadata, route, rate, scheduled_at, ...needed } =
+    fieldsFor(limits, check);
+  const schema = z.strictObject({
+    ...z.strictObject(needed).partial().shape,
+    ...{ reply_to: orNull(reply_to), html: orNull(html), text: orNull(text), preheader: orNull(preheader) },
+    ...{ variables: orNull(variables), headers: orNull(headers), tags: orNull(tags), metadata: orNull(metadata) },
+    ...{ route: orNull(route), rate: orNull(rate), scheduled_at: orNull(scheduled_at) },
+  });
+  return withRules(schema, [...notWithTemplate, aheadRule(limits)]).meta({
+    id: 'CampaignChanges',
+    description: 'The fields to change; null takes one away.',
+  });
+}
+
+export type CampaignChanges = z.output<ReturnType<typeof campaignChangesFor>>;
+
+/** `POST /v1/campaigns/:id/send`. */
+export function sendRequestFor(limits: Pick<CampaignLimits, 'now'>) {
+  const schema = z.strictObject({
+    scheduled_at: z.union([z.null(), instant]).optional().meta({
+      description:
+        'When to begin: ISO 8601 with an offset, up to a year ahead. Null, or a time that has passed, means now. Left out, when the campaign says, or else now.',
+    }),
+  });
+  // What is not there at all is null to whoever looks at bodies.
+  return withRules(schema, [aheadRule(limits)])
+    .meta({ id: 'CampaignSendRequest', description: 'When to begin. May be left out.' })
+    .nullish();
+}
+
+/** A campaign that nobody sent yet. */
+export type Draft = {
+  readonly head: CampaignHead;
+  readonly content: CampaignContent;
+  /** Milliseconds since the epoch. */
+  readonly scheduledAt: number | null;
+};
+
+/** The version that was asked for, and what it says. */
+export type DraftTemplate = { readonly use: TemplateUse; readonly content: CampaignContent };
+
+type Faulty = { readonly faults: readonly TemplateFault[] };
+
+/** @param template that the request asks for; null where it asks for none */
+export function makeDraft(
+  request: CampaignRequest,
+  template: DraftTemplate | null,
+  given: { readonly id: string; readonly now: number; readonly keyId: string },
+): Draft | Faulty {
+  const content = contentOf(request, template);
+  const from = request.from ?? content.from;
+  const { subject } = content;
+  if (from === null || subject === null) return lacking({ from, subject });
+  const head: CampaignHead = {
+    ...{ id: given.id, createdAt: given.now, keyId: given.keyId, name: request.name ?? nameFor(subject) },
+    ...{ from, replyTo: request.reply_to ?? content.replyTo, subject, template: template?.use ?? null },
+    ...{ headers: request.headers ?? {}, tags: request.tags ?? [], metadata: request.metadata ?? null },
+    ...{ route: request.route ?? null, onUnknown: request.on_unknown ?? 'retry', rate: request.rate ?? null },
+  };
+  return { head, content, scheduledAt: request.scheduled_at ?? null };
+}
+
+/** What a change leaves out stays, but for what another template says. Who changes parts of a template's has them of no template from then on. */
+export function changeDraft(
+  was: Draft,
+  changes: CampaignChanges,
+  template: DraftTemplate | null,
+  limits: CampaignLimits,
+): Draft | Faulty {
+  const content = template === null ? changeContent(was.content, partsIn(changes)) : contentOf(changes, template);
+  const from = changes.from ?? was.head.from;
+  const subject = content.subject ?? was.head.subject;
+  if (!hasBody(content)) return { faults: [fault('html', 'custom', 'html or text is required')] };
+  const { head } = was;
+  const changed: CampaignHead = {
+    ...head,
+    ...{ name: changes.name ?? head.name, from, subject },
+    replyTo: pick(changes.reply_to, head.replyTo, []),
+    headers: pick(changes.headers, head.headers, {}),
+    tags: pick(changes.tags, head.tags, []),
+    metadata: pick(changes.metadata, head.metadata, null),
+    route: pick(changes.route, head.route, null),
+    rate: pick(changes.rate, head.rate, null),
+    onUnknown: changes.on_unknown ?? head.onUnknown,
+    template: template?.use ?? (changesParts(changes) ? null : head.template),
+  };
+  if (!hasWayOut(limits, changed.headers)) return { faults: [fault('headers', 'custom', noWayOut)] };
+  const scheduledAt = pick(changes.scheduled_at, was.scheduledAt, null);
+  return { head: changed, content: { ...content, subject }, scheduledAt };
+}
+
+function contentOf(request: CampaignRequest | CampaignChanges, template: DraftTemplate | null): CampaignContent {
+  if (template === null) return makeContent(partsIn(request as CampaignRequest));
+  const defaults = request.template?.variables;
+  const own = request.subject === undefined ? {} : { subject: request.subject };
+  return { ...template.content, ...own, ...(defaults === undefined ? {} : { defaults }) };
+}
+
+const partNames = ['html', 'text', 'preheader', 'missing', 'variables'] as const;
+
+/** What of a request is its content. */
+function partsIn<Request extends CampaignRequest | CampaignChanges>(request: Request) {
+  const { subject, html, text, preheader, missing, variables } = request;
+  const given = Object.entries({ subject, html, text, preheader, missing, variables });
+  return Object.fromEntries(given.filter(([, value]) => value !== undefined)) as Pick<
+    Request,
+    'subject' | (typeof partNames)[number]
+  >;
+}
+
+function changesParts(changes: CampaignChanges): boolean {
+  return partNames.some((name) => changes[name] !== undefined);
+}
+
+function pick<T>(change: T | null | undefined, was: T, none: T): T {
+  return change === undefined ? was : (change ?? none);
+}
+
+/** As long as a name may be. */
+function nameFor(subject: string): string {
+  return subject.slice(0, 200).toWellFormed();
+}
+
+function lacking(parts: Readonly<Record<string, unknown>>): Faulty {
+  const missing = Object.keys(parts).filter((name) => parts[name] === null);
+  return { faults: missing.map((name) => fault(name, 'required', 'is required: its template has none')) };
+}
+
+function fault(name: string, code: string, message: string): TemplateFault {
+  return { path: [name], code, message };
+}

@@ -1,0 +1,24 @@
+/** Rules over several fields of a request, each checked even where a field has a fault of its own, so that all faults come at once. */
+import type { z } from 'zod';
+
+export type Rule = {
+  /** The field at fault. */
+  readonly path: string;
+  readonly message: string;
+  /** Any field may be missing, or not what it should be. */
+  holds(given: Readonly<Record<string, unknown>>): boolean;
+};
+
+const always = ({ value }: { value: unknown }): boolean => typeof value === 'object' && value !== null;
+
+export function withRules<Schema extends z.ZodType>(schema: Schema, rules: readonly Rule[]): Schema {
+  return rules.reduce(
+    (ruled, { path, message, holds }) =>
+      ruled.refine((given) => holds(given as Readonly<Record<string, unknown>>), {
+        path: [path],
+        message,
+        when: always,
+      }),
+    schema,
+  );
+}

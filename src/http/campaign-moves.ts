@@ -1,0 +1,153 @@
+/** POST /v1/campaigns/:id/send, …/pause, …/resume, …/cancel, …/retry-failed: what moves a campaign. */
+import { z } from 'zod';
+import type { ApiKey } from '../domain/api-key.ts';
+import type { CampaignMove } from '../domain/campaign.ts';
+import { type CampaignLimits, sendRequestFor } from '../domain/campaign-request.ts';
+import type { Campaigns } from '../store/campaigns.ts';
+import { objectField } from './answer-fields.ts';
+import { campaignConflict, campaignMissing, campaignParams, findCampaign } from './campaign-access.ts';
+import { campaignSummaryView, summaryOf } from './campaign-view.ts';
+import { campaignExamples } from './openapi/campaign-examples.ts';
+import { problemAnswers } from './problems.ts';
+import type { Routes } from './server.ts';
+
+type Deps = {
+  campaigns: Pick<Campaigns, 'get' | 'move'>;
+  limits: Pick<CampaignLimits, 'now'>;
+  /** How many that failed are sent to again; null when it is not, or not any more, sent. */
+  retryFailed(id: string): Promise<{ readonly count: number } | null>;
+  newId(prefix: 'ch'): string;
+  now(): number;
+};
+
+const tags = ['campaigns'];
+const config = { scope: 'send' } as const;
+const answers = { 200: campaignSummaryView, ...problemAnswers(400, 404, 409, 413, 415) };
+
+const retriedView = z
+  .object({
+    object: objectField('campaign'),
+    id: z.string().meta({ description: 'The campaign.' }),
+    retried: z.int().meta({ description: 'How many are sent to again.' }),
+  })
+  .meta({
+    description: 'They are queued again.',
+    examples: [{ object: 'campaign', id: 'cm_01kb2m7x4p6q8s0t2v4w000000', retried: 12 }],
+  });
+
+/** What one cannot be that does not stand where it would have to. */
+const refusals = {
+  start: 'sent: it was',
+  schedule: 'scheduled: it was sent',
+  pause: 'paused: only a running one can be',
+  resume: 'resumed: only a paused one can be',
+  cancel: 'canceled: it is over',
+} as const satisfies Record<CampaignMove, string>;
+
+export function campaignMoveRoutes({ campaigns, limits, retryFailed, newId, now }: Deps): Routes {
+  /** @throws ProblemError 404, or 409 with the present state */
+  async function ask(
+    id: string,
+    key: ApiKey,
+    move: CampaignMove,
+    at: number | null = null,
+  ): Promise<z.input<typeof campaignSummaryView>> {
+    const moved = await campaigns.move(id, { move, changeId: newId('ch'), now: now(), at });
+    if (moved.kind === 'gone') throw campaignMissing(id);
+    if (moved.kind === 'refused') throw campaignConflict(id, refusals[move], moved.status);
+    if (moved.kind === 'empty') throw campaignConflict(id, 'sent: it has no recipients', moved.status);
+    return summaryOf(await findCampaign(campaigns, id, key), now());
+  }
+
+  return (app) => {
+    app.route({
+      method: 'POST',
+      url: '/campaigns/:id/send',
+      config: { ...config, sheds: true },
+      schema: {
+        operationId: 'sendCampaign',
+        summary: 'Send a campaign',
+        description:
+          'It begins at once, or at its `scheduled_at`. From then on nobody can be added to it. A scheduled one is sent again to give it another time.',
+        tags,
+        params: campaignParams,
+        body: sendRequestFor(limits),
+        response: { ...answers, ...problemAnswers(422) },
+        'x-examples': {
+          body: campaignExamples.sending,
+          200: campaignExamples.sent,
+          404: campaignExamples.missing,
+          409: campaignExamples.tooLate,
+        },
+      },
+      handler: async ({ params: { id }, body, apiKey }) => {
+        const { state } = await findCampaign(campaigns, id, apiKey);
+        const at = body?.scheduled_at === undefined ? state.scheduledAt : body.scheduled_at;
+        return at !== null && at > now() ? ask(id, apiKey, 'schedule', at) : ask(id, apiKey, 'start');
+      },
+    });
+
+    const moves = [
+      {
+        move: 'pause',
+        operationId: 'pauseCampaign',
+        summary: 'Pause a campaign',
+        description: 'Within a second nothing more leaves, until it is resumed.',
+        examples: { 200: campaignExamples.paused, 409: campaignExamples.notRunning },
+      },
+      {
+        move: 'resume',
+        operationId: 'resumeCampaign',
+        summary: 'Let a campaign go on',
+        description: 'It goes on where it was paused.',
+        examples: { 200: campaignExamples.resumed, 409: campaignExamples.notPaused },
+      },
+      {
+        move: 'cancel',
+        operationId: 'cancelCampaign',
+        summary: 'Cancel a campaign',
+        description: 'For good: whoever was not sent to yet gets nothing, and ends as `canceled` one after the other.',
+        examples: { 200: campaignExamples.canceled, 409: campaignExamples.over },
+      },
+    ] as const;
+    for (const { move, operationId, summary, description, examples } of moves)
+      app.route({
+        method: 'POST',
+        url: `/campaigns/:id/${move}`,
+        config,
+        schema: {
+          ...{ operationId, summary, description: `${description} Takes no body.` },
+          tags,
+          params: campaignParams,
+          response: answers,
+          'x-examples': { ...examples, 404: campaignExamples.missing },
+        },
+        handler: async ({ params: { id }, apiKey }) => {
+          await findCampaign(campaigns, id, apiKey);
+          return ask(id, apiKey, move);
+        },
+      });
+
+    app.route({
+      method: 'POST',
+      url: '/campaigns/:id/retry-failed',
+      config: { ...config, sheds: true },
+      schema: {
+        operationId: 'retryFailedOfCampaign',
+        summary: 'Send again to everybody who failed',
+        description:
+          'To all who failed or expired, or are held since nobody knows whether they have it. Who bounced is left alone: those were refused for good. Each is an email of its own from then on. Takes no body.',
+        tags,
+        params: campaignParams,
+        response: { 200: retriedView, ...problemAnswers(400, 404, 409, 413, 415) },
+        'x-examples': { 404: campaignExamples.missing, 409: campaignExamples.notRunning },
+      },
+      handler: async ({ params: { id }, apiKey }) => {
+        const { state } = await findCampaign(campaigns, id, apiKey);
+        const retried = await retryFailed(id);
+        if (retried === null) throw campaignConflict(id, 'retried: it is not being sent', state.status);
+        return { object: 'campaign' as const, id, retried: retried.count };
+      },
+    });
+  };
+}

@@ -1,0 +1,119 @@
+/** POST /v1/campaigns/:id/recipients: whom a campaign is for, in uploads of any length. */
+import { Readable } from 'node:stream';
+import { z } from 'zod';
+import type { CampaignRow } from '../domain/campaign.ts';
+import { recipientFields, recipientRecord, type UploadBatch, withNumbers } from '../domain/campaign-recipient.ts';
+import { maxPlaces } from '../domain/id.ts';
+import type { Enlisted } from '../pipeline/enlist.ts';
+import type { Upload } from '../store/campaign-recipients.ts';
+import type { Campaigns } from '../store/campaigns.ts';
+import { objectField } from './answer-fields.ts';
+import { recordTypeOf } from './bodies.ts';
+import { campaignConflict, campaignMissing, campaignParams, findCampaign } from './campaign-access.ts';
+import { idempotencyHeader, readClaim } from './email-access.ts';
+import { campaignExamples } from './openapi/campaign-examples.ts';
+import { ProblemError, problemAnswers } from './problems.ts';
+import { recordTypes } from './records.ts';
+import type { App, Routes } from './server.ts';
+import { readBatches, uploadAnswer } from './uploads.ts';
+
+type Deps = {
+  campaigns: Pick<Campaigns, 'get' | 'content'>;
+  enlist(
+    campaignId: string,
+    batches: AsyncIterable<UploadBatch<CampaignRow>>,
+    upload: Upload | null,
+  ): Promise<Enlisted>;
+};
+
+/** Bytes of an upload, unpacked. It is read as it comes in, so that it takes no memory. */
+const maxUploadBytes = 16 * 1024 * 1024 * 1024;
+/** Records stored in one step: as many as a chunk has. */
+const batchSize = 500;
+/** Seconds after which an upload that is under way may be asked for again. */
+const askAgainSeconds = 5;
+
+const tags = ['campaigns'];
+
+const uploaded = z.object({ object: objectField('campaign_recipients'), ...uploadAnswer }).meta({
+  id: 'CampaignUpload',
+  description: 'What became of the upload as a whole.',
+});
+
+export function recipientRoutes(deps: Deps): Routes {
+  return (app) => addUpload(app, deps);
+}
+
+function addUpload(app: App, { campaigns, enlist }: Deps): void {
+  app.route({
+    method: 'POST',
+    url: '/campaigns/:id/recipients',
+    config: { scope: 'send', sheds: true, takesRecords: recordTypes },
+    bodyLimit: maxUploadBytes,
+    schema: {
+      operationId: 'addCampaignRecipients',
+      summary: 'Add recipients',
+      description: [
+        'As NDJSON with an object a line, CSV with a header row, or a list in JSON, of any length, also packed with gzip. A record has `email`, perhaps `name`, and `variables`; any other field of it is a variable as well, and so is its name.',
+        'Each address is taken once for each campaign, whatever its case. A record that is not valid is passed over and named.',
+        'With an `Idempotency-Key`, an upload that broke is sent again from its beginning and goes on where it was,',
+        'and the answer is for all of it; without one, what was added before comes back as duplicates.',
+      ].join(' '),
+      tags,
+      params: campaignParams,
+      headers: z.looseObject({ 'idempotency-key': idempotencyHeader }),
+      consumes: [...recordTypes],
+      body: z.unknown().meta({ description: 'The recipients.' }),
+      response: { 200: uploaded, ...problemAnswers(400, 404, 409, 413, 415, 422) },
+      'x-examples': {
+        ...{ body: campaignExamples.uploads, 200: campaignExamples.uploaded },
+        ...{ 404: campaignExamples.missing, 409: campaignExamples.closed },
+      },
+    },
+    handler: async (request, reply) => {
+      const { id } = request.params;
+      await findCampaign(campaigns, id, request.apiKey);
+      const content = await campaigns.content(id);
+      if (content === null) throw campaignMissing(id);
+      const type = recordTypeOf(request);
+      const schema =
+        type === 'text/csv' ? recipientRecord.transform((row) => withNumbers(row, content.variables)) : recipientRecord;
+      const body = (request.body ?? Readable.from([])) as Readable;
+      const claim = readClaim(request.headers['idempotency-key'], request.apiKey.id, `POST ${request.url}`, null);
+      const upload = claim && { scope: claim.scope, owner: request.id };
+      const enlisted = await enlist(
+        id,
+        readBatches(body, type, { schema, columns: recipientFields }, batchSize),
+        upload,
+      );
+      if (enlisted.kind === 'busy') reply.header('retry-after', askAgainSeconds);
+      if (enlisted.kind !== 'enlisted') throw refusalOf(id, enlisted);
+      if (enlisted.isReplay) reply.header('idempotent-replayed', 'true');
+      const { received, added, duplicates, invalid, errors } = enlisted.progress;
+      return {
+        object: 'campaign_recipients' as const,
+        ...{ received, added, duplicates, invalid, errors: [...errors] },
+      };
+    },
+  });
+}
+
+function refusalOf(id: string, refused: Exclude<Enlisted, { readonly kind: 'enlisted' }>): ProblemError {
+  switch (refused.kind) {
+    case 'gone':
+      return campaignMissing(id);
+    case 'refused':
+      return campaignConflict(id, 'added to: it was sent', refused.status);
+    case 'busy':
+      return new ProblemError(
+        'conflict',
+        'An upload under this Idempotency-Key is under way. Try again once it is over.',
+      );
+    case 'reused':
+      return new ProblemError('invalid_idempotent_request', 'Another upload came under this Idempotency-Key before');
+    case 'full':
+      return ProblemError.of('validation_error', [
+        { pointer: '', code: 'too_big', message: `a campaign has ${maxPlaces} recipients at most` },
+      ]);
+  }
+}

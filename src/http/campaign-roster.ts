@@ -1,0 +1,153 @@
+/** GET /v1/campaigns/:id/recipients: who is in a campaign and what became of each, in pages or as a whole. */
+import { Readable } from 'node:stream';
+import { z } from 'zod';
+import type { Campaign } from '../domain/campaign.ts';
+import { emailIdForm, placeIn } from '../domain/id.ts';
+import { recipientStatuses } from '../domain/recipient.ts';
+import type { Mustered, MusterStatus } from '../pipeline/muster.ts';
+import type { Campaigns } from '../store/campaigns.ts';
+import { isoOrNull, objectField, status, time } from './answer-fields.ts';
+import { campaignParams, findCampaign } from './campaign-access.ts';
+import { csvLine } from './csv.ts';
+import { smtpView } from './email-schemas.ts';
+import { campaignExamples, exampleRecipient } from './openapi/campaign-examples.ts';
+import { pageFields, pageOf } from './paging.ts';
+import { ProblemError, problemAnswers } from './problems.ts';
+import { lineTypes } from './records.ts';
+import type { Routes } from './server.ts';
+
+type Deps = {
+  campaigns: Pick<Campaigns, 'get'>;
+  muster(campaign: Campaign, from: number, status: MusterStatus | null): AsyncGenerator<Mustered[]>;
+};
+
+const listQuery = z
+  .strictObject({
+    status: z
+      .enum(['pending', ...recipientStatuses])
+      .optional()
+      .meta({ description: 'Only those who stand there. `pending` is everybody who is not done with.' }),
+    limit: pageFields.limit,
+    after: z
+      .string()
+      .regex(emailIdForm, 'is not the id of an email')
+      .optional()
+      .meta({ description: 'The last `email_id` of the page you have, to go on behind it.' }),
+    format: z.enum(['ndjson', 'csv']).optional().meta({
+      description:
+        'Everybody in one answer of any length: one JSON object a line, or CSV. `limit` has no meaning then.',
+    }),
+  })
+  .meta({ description: 'Which of them.' });
+
+const recipientView = z
+  .object({
+    object: objectField('campaign_recipient'),
+    email_id: z.string().meta({ description: 'Its email, `em_…`: `GET /v1/emails/{id}` tells more.' }),
+    email: z.string().meta({ description: 'The address.' }),
+    name: z.string().nullable().meta({ description: 'The name to show with it.' }),
+    status: status.nullable().meta({ description: 'Where it stands; null once the record of its email was removed.' }),
+    smtp: smtpView.nullable().meta({ description: 'What the next hop answered last.' }),
+    transport: z.string().nullable().meta({ description: 'The transport that was used.' }),
+    attempts: z.int().meta({ description: 'Attempts so far.' }),
+    reason: z.string().nullable().meta({ description: 'Why it stands there, where no reply says so.' }),
+    at: time.nullable().meta({
+      description:
+        'When it came to that; null while it waits, and for one that was tried again, whose email has events that tell.',
+    }),
+  })
+  .meta({ id: 'CampaignRecipient', description: 'A recipient of a campaign.', examples: [exampleRecipient] });
+
+const page = pageOf(recipientView)
+  .extend({ data: z.array(recipientView).meta({ description: 'This page, in the order in which they were added.' }) })
+  .meta({
+    id: 'CampaignRecipientPage',
+    description: 'The recipients that fit, in the order in which they were added.',
+    examples: [{ object: 'list', has_more: false, data: [exampleRecipient] }],
+  });
+
+const columns = ['email_id', 'email', 'name', 'status', 'smtp', 'transport', 'attempts', 'reason', 'at'] as const;
+const exported = (example: string) => ({ schema: z.unknown().meta({ type: 'string', examples: [example] }) });
+
+export function rosterRoutes({ campaigns, muster }: Deps): Routes {
+  return (app) =>
+    app.route({
+      method: 'GET',
+      url: '/campaigns/:id/recipients',
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'listCampaignRecipients',
+        summary: 'List recipients of a campaign',
+        description:
+          'Each with what became of it, in the order in which they were added: a page, or with `format` everybody.',
+        tags: ['campaigns'],
+        params: campaignParams,
+        querystring: listQuery,
+        response: {
+          200: {
+            description: 'The recipients that fit.',
+            content: {
+              'application/json': { schema: page },
+              'application/x-ndjson': exported(`${JSON.stringify(exampleRecipient)}\n`),
+              'text/csv': exported(csvLine(columns) + csvOf(exampleRecipient)),
+            },
+          },
+          ...problemAnswers(400, 404, 422),
+        },
+        'x-examples': { 404: campaignExamples.missing },
+      },
+      handler: async ({ params: { id }, query, apiKey }, reply) => {
+        const campaign = await findCampaign(campaigns, id, apiKey);
+        const groups = muster(campaign, placeAfter(id, query.after), query.status ?? null);
+        if (query.format === 'csv') return reply.type(lineTypes[1]).send(Readable.from(asCsv(groups)));
+        if (query.format === 'ndjson') return reply.type(lineTypes[0]).send(Readable.from(asNdjson(groups)));
+        const found = await firstOf(groups, query.limit + 1);
+        const data = found.slice(0, query.limit).map(viewOf);
+        return reply.send({ object: 'list' as const, has_more: found.length > query.limit, data });
+      },
+    });
+}
+
+function placeAfter(campaignId: string, after: string | undefined): number {
+  if (after === undefined) return 0;
+  const found = placeIn(after);
+  if (found.campaignId === campaignId) return found.place + 1;
+  const message = 'is not of a recipient of this campaign';
+  throw ProblemError.of('validation_error', [{ pointer: '#/query/after', code: 'custom', message }]);
+}
+
+async function firstOf(groups: AsyncIterable<Mustered[]>, count: number): Promise<Mustered[]> {
+  const found: Mustered[] = [];
+  for await (const group of groups) {
+    found.push(...group);
+    if (found.length >= count) break;
+  }
+  return found.slice(0, count);
+}
+
+type View = z.input<typeof recipientView>;
+
+function viewOf({ emailId, address, name, recipient, at }: Mustered): View {
+  return {
+    object: 'campaign_recipient',
+    ...{ email_id: emailId, email: address, name, status: recipient?.status ?? null },
+    ...{ smtp: recipient?.smtp ?? null, transport: recipient?.transport ?? null },
+    ...{ attempts: recipient?.attempts ?? 0, reason: recipient?.reason ?? null, at: isoOrNull(at) },
+  };
+}
+
+/** A group at a time: each is read once the one before was taken. */
+async function* asNdjson(groups: AsyncIterable<Mustered[]>): AsyncGenerator<string> {
+  for await (const group of groups)
+    if (group.length > 0) yield group.map((one) => `${JSON.stringify(viewOf(one))}\n`).join('');
+}
+
+async function* asCsv(groups: AsyncIterable<Mustered[]>): AsyncGenerator<string> {
+  yield csvLine(columns);
+  for await (const group of groups) if (group.length > 0) yield group.map((one) => csvOf(viewOf(one))).join('');
+}
+
+function csvOf(view: View): string {
+  const said = { ...view, smtp: view.smtp?.reply ?? null };
+  return csvLine(columns.map((column) => String(said[column] ?? '')));
+}

@@ -1,0 +1,219 @@
+/** /v1/campaigns: made, looked at, changed and removed. What moves them is in `campaign-moves.ts`, their recipients in `campaign-recipients.ts`. */
+import {
+  type CampaignLimits,
+  campaignChangesFor,
+  campaignRequestFor,
+  changeDraft,
+  type Draft,
+  type DraftTemplate,
+  makeDraft,
+} from '../domain/campaign-request.ts';
+import { makeCampaignId } from '../domain/id.ts';
+import type { TemplateFault } from '../domain/template.ts';
+import { findVersion, type RenderDeps } from '../pipeline/render.ts';
+import type { Campaigns } from '../store/campaigns.ts';
+import type { Templating } from '../templating/templating.ts';
+import {
+  campaignConflict,
+  campaignExcessOf,
+  campaignMissing,
+  campaignParams,
+  findCampaign,
+  maySee,
+} from './campaign-access.ts';
+import { campaignPage, campaignView, deletedCampaign, summaryOf, viewOf } from './campaign-view.ts';
+import { type CreationDeps, createOnce, creationHeaders } from './creations.ts';
+import { templateFaults } from './email-access.ts';
+import { campaignExamples } from './openapi/campaign-examples.ts';
+import { pageQuery } from './paging.ts';
+import { ProblemError, problemAnswers } from './problems.ts';
+import type { App, Routes } from './server.ts';
+
+type Deps = Omit<CreationDeps<'cm'>, 'newId'> &
+  RenderDeps & {
+    campaigns: Pick<Campaigns, 'add' | 'get' | 'content' | 'page' | 'change' | 'remove'>;
+    templating: Pick<Templating, 'checkSource'>;
+    limits: CampaignLimits;
+  };
+
+const tags = ['campaigns'];
+/** Of a request that carries what it says: its html and its text, written out in JSON. */
+const maxCampaignBytes = 2 * 1024 * 1024;
+const idBytes = 10;
+
+export function campaignRoutes(deps: Deps): Routes {
+  return (app) => {
+    addCreating(app, deps);
+    addLooking(app, deps);
+    addChanging(app, deps);
+  };
+}
+
+function addCreating(app: App, deps: Deps): void {
+  const { campaigns, templating, limits, entropy, now } = deps;
+  const creating = { ...deps, newId: () => makeCampaignId(now(), entropy(idBytes)) };
+
+  app.route({
+    method: 'POST',
+    url: '/campaigns',
+    config: { scope: 'send' },
+    bodyLimit: maxCampaignBytes,
+    schema: {
+      operationId: 'createCampaign',
+      summary: 'Make a campaign',
+      description:
+        'A draft: add recipients to it, then send it. What its letters say is in Liquid, or copied of a template as it stands now.',
+      tags,
+      headers: creationHeaders,
+      body: campaignRequestFor(limits, templating.checkSource),
+      response: { 201: campaignView, ...problemAnswers(400, 413, 415, 422) },
+      'x-examples': { body: campaignExamples.requests, 201: campaignExamples.draft, 422: campaignExamples.faults },
+    },
+    /** A key stands for what was sent. */
+    preValidation: async (request) => {
+      request.given = request.body;
+    },
+    handler: async (request, reply) => {
+      const { apiKey, body, given } = request;
+      const template = await findTemplateFor(deps, body.template);
+      const draftOf = (id: string, createdAt: number) =>
+        draftOrThrow(makeDraft(body, template, { id, now: createdAt, keyId: apiKey.id }));
+      const excess = campaignExcessOf(apiKey, draftOf('', 0).head);
+      if (excess !== null) throw ProblemError.of(excess.problem, excess.faults);
+      const made = await createOnce(
+        creating,
+        'cm',
+        request,
+        reply,
+        ({ id, createdAt }) => campaigns.add(draftOf(id, createdAt)),
+        given,
+      );
+      return reply.status(201).send(await viewNow(deps, await findCampaign(campaigns, made.id, apiKey)));
+    },
+  });
+}
+
+function addLooking(app: App, deps: Deps): void {
+  const { campaigns, now } = deps;
+
+  app.route({
+    method: 'GET',
+    url: '/campaigns',
+    config: { scope: 'read' },
+    schema: {
+      operationId: 'listCampaigns',
+      summary: 'List campaigns',
+      description:
+        'Newest first, each with where it stands. A key limited to domains or lanes sees the campaigns it could have sent.',
+      tags,
+      querystring: pageQuery,
+      response: { 200: campaignPage, ...problemAnswers(422) },
+      'x-examples': { 200: campaignExamples.page },
+    },
+    handler: async ({ query, apiKey }) => {
+      const { page, hasMore } = await campaigns.page(query, (head) => maySee(apiKey, head));
+      return { object: 'list' as const, has_more: hasMore, data: page.map((campaign) => summaryOf(campaign, now())) };
+    },
+  });
+
+  app.route({
+    method: 'GET',
+    url: '/campaigns/:id',
+    config: { scope: 'read' },
+    schema: {
+      operationId: 'getCampaign',
+      summary: 'Look at a campaign',
+      description: 'Where it stands: its counts are exact at every moment.',
+      tags,
+      params: campaignParams,
+      response: { 200: campaignView, ...problemAnswers(400, 404) },
+      'x-examples': { 200: campaignExamples.one, 404: campaignExamples.missing },
+    },
+    handler: async ({ params, apiKey }) => viewNow(deps, await findCampaign(campaigns, params.id, apiKey)),
+  });
+}
+
+function addChanging(app: App, deps: Deps): void {
+  const { campaigns, templating, limits } = deps;
+
+  app.route({
+    method: 'PATCH',
+    url: '/campaigns/:id',
+    config: { scope: 'send' },
+    bodyLimit: maxCampaignBytes,
+    schema: {
+      operationId: 'updateCampaign',
+      summary: 'Change a draft',
+      description: 'Once it is sent or scheduled, a campaign stays as it is.',
+      tags,
+      params: campaignParams,
+      body: campaignChangesFor(limits, templating.checkSource),
+      response: { 200: campaignView, ...problemAnswers(400, 404, 409, 413, 415, 422) },
+      'x-examples': {
+        ...{ body: campaignExamples.changes, 200: campaignExamples.changed },
+        ...{ 404: campaignExamples.missing, 409: campaignExamples.notDraft },
+      },
+    },
+    handler: async ({ params: { id }, body, apiKey }) => {
+      const { head, state } = await findCampaign(campaigns, id, apiKey);
+      if (state.status !== 'draft') throw campaignConflict(id, 'changed: only a draft can be', state.status);
+      const was = { head, content: await contentOf(deps, id), scheduledAt: state.scheduledAt };
+      const draft = draftOrThrow(changeDraft(was, body, await findTemplateFor(deps, body.template), limits));
+      const excess = campaignExcessOf(apiKey, draft.head);
+      if (excess !== null) throw ProblemError.of(excess.problem, excess.faults);
+      if ((await campaigns.change(head, draft)) === 'moved_on')
+        throw new ProblemError('conflict', `Campaign ${id} was changed or sent at the same time. Look at it again.`);
+      return viewNow(deps, await findCampaign(campaigns, id, apiKey));
+    },
+  });
+
+  app.route({
+    method: 'DELETE',
+    url: '/campaigns/:id',
+    config: { scope: 'send' },
+    schema: {
+      operationId: 'deleteCampaign',
+      summary: 'Remove a campaign',
+      description: 'A draft, or one that has ended: with its recipients and what became of them.',
+      tags,
+      params: campaignParams,
+      response: { 200: deletedCampaign, ...problemAnswers(400, 404, 409, 413, 415) },
+      'x-examples': { 404: campaignExamples.missing, 409: campaignExamples.notOver },
+    },
+    handler: async ({ params: { id }, apiKey }) => {
+      await findCampaign(campaigns, id, apiKey);
+      const removed = await campaigns.remove(id);
+      if (removed === 'gone') throw campaignMissing(id);
+      if (removed !== 'removed') throw campaignConflict(id, 'removed before it has ended', removed);
+      return { object: 'campaign' as const, id, deleted: true as const };
+    },
+  });
+}
+
+async function viewNow(deps: Deps, campaign: Awaited<ReturnType<typeof findCampaign>>) {
+  return viewOf(campaign, await contentOf(deps, campaign.head.id), deps.now());
+}
+
+/** @throws ProblemError 404 when it was taken away meanwhile */
+async function contentOf({ campaigns }: Deps, id: string) {
+  const content = await campaigns.content(id);
+  if (content === null) throw campaignMissing(id);
+  return content;
+}
+
+/** @throws ProblemError 422 when there is no such template that can be used */
+async function findTemplateFor(
+  deps: Deps,
+  asked: { readonly id: string; readonly version?: number | undefined } | undefined,
+): Promise<DraftTemplate | null> {
+  if (asked === undefined) return null;
+  const found = await findVersion(deps, { id: asked.id, version: asked.version });
+  if (!('faults' in found)) return { use: found.use, content: found.compiled.content };
+  const faults = found.faults.map((fault) => ({ ...fault, path: ['template', ...fault.path] }));
+  throw ProblemError.of('validation_error', templateFaults(faults));
+}
+
+function draftOrThrow(draft: Draft | { readonly faults: readonly TemplateFault[] }): Draft {
+  if ('faults' in draft) throw ProblemError.of('validation_error', templateFaults(draft.faults));
+  return draft;
+}

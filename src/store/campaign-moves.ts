@@ -1,0 +1,60 @@
+/** What moves a campaign from one status to another: status, times, when its turn is and the event that tells of it, in one step. */
+import type { Redis } from 'ioredis';
+import { type CampaignMove, type CampaignStatus, campaignMoves } from '../domain/campaign.ts';
+import { countMoved } from './campaign-count.ts';
+import { keys } from './keys.ts';
+import { script } from './redis.ts';
+
+export type AskedMove = {
+  readonly move: CampaignMove;
+  /** Tells it from another that comes to the same: a repeat of a command whose answer was lost is answered as the first time. */
+  readonly changeId: string;
+  readonly now: number;
+  /** When it is to begin, with `schedule`; milliseconds since the epoch. */
+  readonly at: number | null;
+};
+
+export type Moved =
+  | { readonly kind: 'moved' | 'refused'; readonly status: CampaignStatus }
+  /** There is nobody to send it to. */
+  | { readonly kind: 'empty'; readonly status: CampaignStatus }
+  | { readonly kind: 'gone' };
+
+/**
+ * KEYS campaign campaignsDue outbox; ARGV change id, now, statuses it may come from (with a space behind each), the one it goes to, the event
+ * without its noun ('' for none), when its turn is. Who is canceled has a turn while somebody is pending.
+ */
+const moveScript = script(`${countMoved}
+local campaign, change, now, to = KEYS[1], ARGV[1], ARGV[2], ARGV[4]
+local stored = redis.call('HMGET', campaign, 'status', 'change', 'n:recipients', 'n:pending', 'scheduledAt')
+local status, pending = stored[1], tonumber(stored[4] or 0)
+if not status then return {'gone', ''} end
+if stored[2] == change then return {'moved', status} end
+if not string.find(ARGV[3], status .. ' ', 1, true) then return {'refused', status} end
+if to ~= 'canceled' and tonumber(stored[3] or 0) == 0 then return {'empty', status} end
+redis.call('HSET', campaign, 'status', to, 'change', change)
+if to == 'scheduled' then redis.call('HSET', campaign, 'scheduledAt', ARGV[6]) end
+if to == 'running' then
+  redis.call('HSETNX', campaign, 'startedAt', now)
+  if tonumber(stored[5] or 0) > tonumber(now) then redis.call('HDEL', campaign, 'scheduledAt') end
+end
+if to == 'canceled' then redis.call('HSET', campaign, 'endedAt', now) end
+if to ~= 'running' then redis.call('HDEL', campaign, 'pace') end
+local id = string.sub(campaign, -29)
+if to == 'paused' or (to == 'canceled' and pending == 0) then
+  redis.call('ZREM', KEYS[2], id)
+else
+  redis.call('ZADD', KEYS[2], ARGV[6], id)
+end
+if ARGV[5] ~= '' then tellOfCampaign(campaign, KEYS[3], now, ARGV[5]) end
+return {'moved', to}`);
+
+/** Moves it, when it stands where that is possible. */
+export async function moveCampaign(redis: Redis, id: string, { move, changeId, now, at }: AskedMove): Promise<Moved> {
+  const { from, to, event } = campaignMoves[move];
+  const statuses = from.map((status) => `${status} `).join('');
+  const names = [keys.campaign(id), keys.campaignsDue, keys.outbox];
+  const args = [changeId, now, statuses, to, event?.slice('campaign.'.length) ?? '', at ?? now];
+  const [kind, status] = (await moveScript(redis, names, args)) as [Moved['kind'], CampaignStatus];
+  return kind === 'gone' ? { kind } : { kind, status };
+}

@@ -1,0 +1,188 @@
+/** Adds recipients to a campaign: of a batch all or nobody, each address once, and with it how far its upload came. */
+import type { Redis } from 'ioredis';
+import { type CampaignRow, type CampaignStatus, chunkSize } from '../domain/campaign.ts';
+import { noProgress, type UploadProgress } from '../domain/campaign-recipient.ts';
+import { maxPlaces } from '../domain/id.ts';
+import { type AddressMark, markOf } from './campaign-addresses.ts';
+import { packChunk, unpackChunk } from './campaign-chunk.ts';
+import { keys } from './keys.ts';
+import { script } from './redis.ts';
+
+/** An upload that can be gone on with: what it is called, and which request has it in hand. */
+export type Upload = { readonly scope: string; readonly owner: string };
+
+/** The places that are taken, and who has those of the last chunk that is not full. */
+export type Tail = { readonly places: number; readonly rows: readonly CampaignRow[] };
+
+export type Added =
+  | { readonly kind: 'added'; readonly count: number; readonly progress: UploadProgress; readonly tail: Tail }
+  /** Nobody can be added any more. */
+  | { readonly kind: 'refused'; readonly status: CampaignStatus }
+  | { readonly kind: 'full' | 'gone' }
+  /** Another request has the upload in hand. */
+  | { readonly kind: 'lost' };
+
+export type Begun = { readonly kind: 'begun'; readonly progress: UploadProgress } | { readonly kind: 'busy' | 'gone' };
+
+export type Recipients = ReturnType<typeof openRecipients>;
+
+/** A request that died leaves its upload to another after this. */
+export const uploadLeaseMs = 30_000;
+
+/** KEYS sets of addresses; ARGV one of each. Answers a letter for each: whether it is there. */
+const knownScript = script(`
+local answer = {}
+for i, key in ipairs(KEYS) do answer[i] = redis.call('SISMEMBER', key, ARGV[i]) end
+return table.concat(answer)`);
+
+/**
+ * Lua: whether the upload is in the hand of `owner`: its lease may have lapsed, as long as no other took it.
+ */
+const isOwner = `
+local function isOwner(uploads, scope, owner)
+  local lease = redis.call('HGET', uploads, scope .. ':lease')
+  return lease and string.sub(lease, 1, #owner + 1) == owner .. ' '
+end
+`;
+
+/**
+ * KEYS campaign marks uploads, a key for each chunk, a key for each address; ARGV batch id, places there must be, scope ('' for none), owner,
+ * until when it has the upload, progress, number of chunks and their bytes, one member for each address. What moved on since it was read
+ * is answered `moved`: so nobody can be added whose address somebody else brought meanwhile.
+ */
+const addScript = script(`${isOwner}
+local campaign, marks, uploads = KEYS[1], KEYS[2], KEYS[3]
+local places, scope, chunks = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[7])
+local stored = redis.call('HMGET', campaign, 'status', 'batch')
+if not stored[1] then return {'gone'} end
+if stored[2] == ARGV[1] then return {'added'} end
+if stored[1] ~= 'draft' and stored[1] ~= 'scheduled' then return {'refused', stored[1]} end
+if scope ~= '' and not isOwner(uploads, scope, ARGV[4]) then return {'lost'} end
+if redis.call('STRLEN', marks) ~= places then return {'moved'} end
+local added = #KEYS - 3 - chunks
+if places + added > ${maxPlaces} then return {'full'} end
+for i = 1, chunks do redis.call('SET', KEYS[3 + i], ARGV[7 + i]) end
+for i = 1, added do redis.call('SADD', KEYS[3 + chunks + i], ARGV[7 + chunks + i]) end
+if added > 0 then
+  redis.call('APPEND', marks, string.rep('q', added))
+  redis.call('HINCRBY', campaign, 'n:recipients', added)
+  redis.call('HINCRBY', campaign, 'n:pending', added)
+end
+redis.call('HSET', campaign, 'batch', ARGV[1], 'chunks', math.ceil((places + added) / ${chunkSize}))
+if scope ~= '' then redis.call('HSET', uploads, scope, ARGV[6], scope .. ':lease', ARGV[4] .. ' ' .. ARGV[5]) end
+return {'added'}`);
+
+/** KEYS campaign uploads; ARGV scope, owner, now, until when. Answers how far it came, '' for not begun. */
+const beginScript = script(`${isOwner}
+if redis.call('EXISTS', KEYS[1]) == 0 then return {'gone'} end
+local lease = redis.call('HGET', KEYS[2], ARGV[1] .. ':lease')
+if lease and tonumber(string.match(lease, '%d+$')) > tonumber(ARGV[3]) and not isOwner(KEYS[2], ARGV[1], ARGV[2]) then
+  return {'busy'}
+end
+redis.call('HSET', KEYS[2], ARGV[1] .. ':lease', ARGV[2] .. ' ' .. ARGV[4])
+return {'begun', redis.call('HGET', KEYS[2], ARGV[1]) or ''}`);
+
+/** KEYS uploads; ARGV scope, owner, progress or '' to leave it as it is. */
+const endScript = script(`${isOwner}
+if not isOwner(KEYS[1], ARGV[1], ARGV[2]) then return 0 end
+redis.call('HDEL', KEYS[1], ARGV[1] .. ':lease')
+if ARGV[3] ~= '' then redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end
+return 1`);
+
+export function openRecipients(redis: Redis) {
+  async function readTail(id: string): Promise<Tail> {
+    const places = await redis.strlen(keys.campaignMarks(id));
+    if (places % chunkSize === 0) return { places, rows: [] };
+    const packed = await redis.getBuffer(keys.campaignChunk(id, Math.floor(places / chunkSize)));
+    return { places, rows: packed === null ? [] : unpackChunk(packed).slice(0, places % chunkSize) };
+  }
+
+  /** Those that the campaign has not, each once. */
+  async function findNew(id: string, rows: readonly CampaignRow[]): Promise<{ row: CampaignRow; mark: AddressMark }[]> {
+    const marked = new Map<string, { row: CampaignRow; mark: AddressMark }>();
+    for (const row of rows) {
+      const mark = markOf(id, row.address);
+      const name = `${mark.key} ${mark.member}`;
+      if (!marked.has(name)) marked.set(name, { row, mark });
+    }
+    const all = [...marked.values()];
+    if (all.length === 0) return [];
+    const names = all.map(({ mark }) => mark.key);
+    const members = all.map(({ mark }) => mark.member);
+    const known = (await knownScript(redis, names, members)) as string;
+    return all.filter((_, n) => known[n] === '0');
+  }
+
+  return {
+    /**
+     * @param progress of its upload before this batch, duplicates not counted yet
+     * @param known as the batch before answered it, which spares to read it
+     * @param batchId by which a repeat whose answer was lost is known
+     */
+    async add(
+      id: string,
+      rows: readonly CampaignRow[],
+      { progress, upload, known, batchId, now }: AddContext,
+    ): Promise<Added> {
+      for (let tail = known ?? (await readTail(id)); ; tail = await readTail(id)) {
+        const fresh = await findNew(id, rows);
+        const [added, duplicates] = [fresh.length, rows.length - fresh.length];
+        const after = {
+          ...progress,
+          added: progress.added + added,
+          duplicates: progress.duplicates + duplicates,
+        };
+        const first = Math.floor(tail.places / chunkSize);
+        const chunks = cut([...tail.rows, ...fresh.map(({ row }) => row)]);
+        const written = added === 0 ? [] : chunks;
+        const [kind, status] = (await addScript(
+          redis,
+          [
+            ...[keys.campaign(id), keys.campaignMarks(id), keys.campaignUploads(id)],
+            ...written.map((_, n) => keys.campaignChunk(id, first + n)),
+            ...fresh.map(({ mark }) => mark.key),
+          ],
+          [
+            ...[batchId, tail.places, upload?.scope ?? '', upload?.owner ?? '', now + uploadLeaseMs],
+            ...[JSON.stringify(after), written.length, ...written.map(packChunk)],
+            ...fresh.map(({ mark }) => mark.member),
+          ],
+        )) as [Added['kind'] | 'moved', CampaignStatus];
+        if (kind === 'moved') continue;
+        if (kind === 'refused') return { kind, status };
+        if (kind !== 'added') return { kind };
+        const last = chunks.at(-1) ?? [];
+        const rest = last.length === chunkSize ? [] : last;
+        return { kind, count: added, progress: after, tail: { places: tail.places + added, rows: rest } };
+      }
+    },
+
+    /** Takes an upload in hand, where it was left. */
+    async begin(id: string, { scope, owner }: Upload, now: number): Promise<Begun> {
+      const args = [scope, owner, now, now + uploadLeaseMs];
+      const names = [keys.campaign(id), keys.campaignUploads(id)];
+      const [kind, json] = (await beginScript(redis, names, args)) as [Begun['kind'], string];
+      if (kind !== 'begun') return { kind };
+      return { kind, progress: json === '' ? noProgress : JSON.parse(json) };
+    },
+
+    /** Lets go of an upload. @param progress how far it came in the end; null when it may be gone on with */
+    async end(id: string, { scope, owner }: Upload, progress: UploadProgress | null): Promise<void> {
+      const args = [scope, owner, progress === null ? '' : JSON.stringify(progress)];
+      await endScript(redis, [keys.campaignUploads(id)], args);
+    },
+  };
+}
+
+export type AddContext = {
+  readonly progress: UploadProgress;
+  readonly upload: Upload | null;
+  readonly known: Tail | null;
+  readonly batchId: string;
+  readonly now: number;
+};
+
+function cut(rows: readonly CampaignRow[]): CampaignRow[][] {
+  const count = Math.ceil(rows.length / chunkSize);
+  return Array.from({ length: count }, (_, n) => rows.slice(n * chunkSize, (n + 1) * chunkSize));
+}

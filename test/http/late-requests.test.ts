@@ -1,0 +1,93 @@
+/** Requests that are late, over real sockets, by a clock that the test moves. */
+import { once } from 'node:events';
+import { createServer, type IncomingMessage } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { expect, it } from 'vitest';
+import { endLateRequests, stillMs, wholeMs } from '../../src/http/late-requests.ts';
+import { until } from '../support/until.ts';
+
+type Timer = { readonly ms: number; readonly run: () => void; isOver: boolean };
+
+/** A server that takes bodies, the requests that came, those that were told of as late, and the timers that run. */
+async function open() {
+  const timers: Timer[] = [];
+  const requests: IncomingMessage[] = [];
+  const late: string[] = [];
+  const server = createServer((request) => void requests.push(request));
+  server.on('clientError', ({ code }: NodeJS.ErrnoException, socket) => {
+    late.push(code ?? '');
+    socket.destroy();
+  });
+  const { letFlow } = endLateRequests(server, (ms, run) => {
+    const timer = { ms, run, isOver: false };
+    timers.push(timer);
+    return () => {
+      timer.isOver = true;
+    };
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const socket: Socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  socket.on('error', () => {});
+  const running = () => timers.filter(({ isOver }) => !isOver);
+  return {
+    ...{ requests, late, letFlow, running, socket },
+    pass(): void {
+      for (const timer of running()) {
+        timer.isOver = true;
+        timer.run();
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      socket.destroy();
+      server.closeAllConnections();
+      await new Promise((closed) => server.close(closed));
+    },
+  };
+}
+
+const head = 'POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n';
+
+it('one whose body does not come is ended, and one that came whole is not', async () => {
+  await using slow = await open();
+  slow.socket.write(`${head}abc`);
+  await until('the request', () => slow.requests.length === 1);
+  expect(slow.running().map(({ ms }) => ms)).toEqual([wholeMs]);
+  slow.pass();
+  expect(slow.late).toEqual(['ERR_HTTP_REQUEST_TIMEOUT']);
+
+  await using whole = await open();
+  whole.socket.write(`${head}abcdefghi`);
+  // Nobody reads it yet, as when Redis keeps us waiting.
+  await until('the body', () => whole.requests[0]?.complete);
+  whole.pass();
+  expect(whole.late).toEqual([]);
+});
+
+it('an upload goes on as long as something comes, and is ended once nothing does', async () => {
+  await using upload = await open();
+  upload.socket.write(head);
+  const request = await until('the request', () => upload.requests[0]);
+  upload.letFlow(request);
+  for (const byte of 'abc') {
+    const before = request.socket.bytesRead;
+    upload.socket.write(byte);
+    await until('the byte', () => request.socket.bytesRead > before);
+    expect(upload.running().map(({ ms }) => ms)).toEqual([stillMs]);
+    upload.pass();
+    expect(upload.late).toEqual([]);
+  }
+  upload.pass();
+  expect(upload.late).toEqual(['ERR_HTTP_REQUEST_TIMEOUT']);
+});
+
+it('who went away, or sends no body, is not waited for', async () => {
+  await using gone = await open();
+  gone.socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n');
+  await until('the request', () => gone.requests.length === 1);
+  expect(gone.running()).toEqual([]);
+  await using left = await open();
+  left.socket.write(head);
+  await until('the request', () => left.running().length === 1);
+  left.socket.destroy();
+  await until('the wait to end', () => left.running().length === 0);
+});

@@ -1,0 +1,103 @@
+/** What moves a campaign: from every status by every move, once however often it is asked, with its time, its turn and its event in one step. */
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type CampaignMove, type CampaignStatus, campaignMoves, campaignStatuses } from '../../src/domain/campaign.ts';
+import { makeCampaignId } from '../../src/domain/id.ts';
+import { type Campaigns, openCampaigns } from '../../src/store/campaigns.ts';
+import { keys } from '../../src/store/keys.ts';
+import { draft } from '../support/campaign-drafts.ts';
+import { openTestRedis } from '../support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+let campaigns: Campaigns;
+beforeAll(async () => {
+  const { url } = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(url.replace('unix://', '')), (client) => client.disconnect());
+  campaigns = openCampaigns(redis);
+});
+afterAll(() => opened.disposeAsync());
+
+let made = 0;
+/** One that stands there with `pending` recipients of `recipients`. */
+async function stored(status: CampaignStatus, recipients = 3, pending = recipients): Promise<string> {
+  const id = makeCampaignId(++made, Buffer.alloc(10, made));
+  await campaigns.add(draft({ id }));
+  await redis.hset(keys.campaign(id), { status, 'n:recipients': recipients, 'n:pending': pending });
+  return id;
+}
+
+const now = 1_000_000;
+const ask = (id: string, move: CampaignMove, changeId = `${id}${move}`) =>
+  campaigns.move(id, { move, changeId, now, at: move === 'schedule' ? now + 5 : null });
+const turnOf = (id: string) => redis.zscore(keys.campaignsDue, id);
+async function toldOf(id: string): Promise<string[]> {
+  const entries = await redis.xrange(keys.outbox, '-', '+');
+  const events = entries.map(([, [, json = '']]) => JSON.parse(json));
+  return events.filter((event) => event.campaignId === id).map(({ type, at }) => `${type} ${at}`);
+}
+
+const all = campaignStatuses.flatMap((status) =>
+  Object.keys(campaignMoves).map((move): [CampaignStatus, CampaignMove] => [status, move as CampaignMove]),
+);
+
+describe('every status and every move', () => {
+  it.each(all)('%s, %s', async (status, move) => {
+    const id = await stored(status);
+    const { from, to, event } = campaignMoves[move];
+    const isAllowed = (from as readonly CampaignStatus[]).includes(status);
+    const moved = isAllowed ? { kind: 'moved', status: to } : { kind: 'refused', status };
+    expect(await ask(id, move)).toEqual(moved);
+    expect((await campaigns.get(id))?.state.status).toBe(isAllowed ? to : status);
+    expect(await toldOf(id)).toEqual(isAllowed && event !== null ? [`${event} ${now}`] : []);
+    const turn = to === 'paused' ? null : String(to === 'scheduled' ? now + 5 : now);
+    expect(await turnOf(id)).toBe(isAllowed ? turn : null);
+  });
+});
+
+it('a repeat whose answer was lost is answered as the first time, and tells of nothing again', async () => {
+  const id = await stored('draft');
+  for (const _ of [1, 2]) expect(await ask(id, 'start', 'one')).toEqual({ kind: 'moved', status: 'running' });
+  expect(await ask(id, 'start', 'another')).toEqual({ kind: 'refused', status: 'running' });
+  expect(await toldOf(id)).toEqual([`campaign.started ${now}`]);
+});
+
+it('keeps when it began the first time, and forgets a later time it was to begin at', async () => {
+  const id = await stored('draft');
+  await ask(id, 'schedule');
+  expect((await campaigns.get(id))?.state.scheduledAt).toBe(now + 5);
+  await ask(id, 'start');
+  await ask(id, 'pause');
+  await campaigns.move(id, { move: 'resume', changeId: 'later', now: now + 100, at: null });
+  expect((await campaigns.get(id))?.state).toMatchObject({ status: 'running', startedAt: now, scheduledAt: null });
+});
+
+it('is not sent to nobody, and may be canceled without anybody', async () => {
+  const id = await stored('draft', 0);
+  expect(await ask(id, 'start')).toEqual({ kind: 'empty', status: 'draft' });
+  expect(await ask(id, 'schedule')).toEqual({ kind: 'empty', status: 'draft' });
+  expect(await ask(id, 'cancel')).toEqual({ kind: 'moved', status: 'canceled' });
+  expect([await turnOf(id), (await campaigns.get(id))?.state.endedAt]).toEqual([null, now]);
+});
+
+it('has a turn once it is canceled as long as somebody is pending, who is to be told of', async () => {
+  const [some, none] = [await stored('paused', 3, 1), await stored('paused', 3, 0)];
+  await ask(some, 'cancel');
+  await ask(none, 'cancel');
+  expect([await turnOf(some), await turnOf(none)]).toEqual([String(now), null]);
+});
+
+it('there is none that is gone, and one is removed only when nothing of it is to be sent any more', async () => {
+  expect(await ask(makeCampaignId(1, Buffer.alloc(10, 255)), 'start')).toEqual({ kind: 'gone' });
+  for (const status of ['scheduled', 'running', 'paused', 'canceled'] as const) {
+    const id = await stored(status);
+    expect(await campaigns.remove(id)).toBe(status);
+  }
+  for (const id of [await stored('draft'), await stored('completed', 3, 0), await stored('canceled', 3, 0)]) {
+    await redis.set(keys.campaignMarks(id), 'qqq');
+    expect(await campaigns.remove(id)).toBe('removed');
+    expect(await redis.keys(`*${id}*`)).toEqual([]);
+    expect(await redis.zscore(keys.campaigns, id)).toBe(null);
+    expect(await campaigns.remove(id)).toBe('gone');
+  }
+});

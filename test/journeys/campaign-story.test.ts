@@ -1,0 +1,110 @@
+/** A campaign from its draft to its ledger over HTTP, and each of its emails found as any other is: whole, with its history and its events. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { ExplanationReason } from '../../src/domain/explain.ts';
+import { campaignReasons } from '../../src/domain/explain-campaign.ts';
+import { type Postrider, startPostrider } from '../support/postrider.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { openSmtpServer, type TestSmtpServer } from '../support/smtp-server.ts';
+import { until } from '../support/until.ts';
+
+const opened = new AsyncDisposableStack();
+let smtp: TestSmtpServer;
+let api: Postrider;
+let startWorker: () => Promise<Postrider>;
+beforeAll(async () => {
+  const redis = opened.use(await openTestRedis());
+  smtp = opened.use(
+    await openSmtpServer({ onRecipient: (address) => (address.startsWith('gone') ? '550 5.1.1 No such user' : undefined) }),
+  );
+  const SMTP_URL = `smtp://127.0.0.1:${smtp.port}?tls=none`;
+  const env = { REDIS_URL: redis.url, SMTP_URL, LOG_LEVEL: 'warn', PUBLIC_URL: 'http://mail.test' };
+  api = opened.use(await startPostrider({ ...env, ROLES: 'api' }));
+  startWorker = () => startPostrider({ ...env, ROLES: 'worker' });
+});
+afterAll(() => opened.disposeAsync());
+
+type Row = { readonly email_id: string; readonly email: string; readonly status: string };
+
+async function draft(recipients: string, more: object = {}): Promise<string> {
+  const content = { subject: 'News for {{ name }}', html: '<p>Dear {{ name }},</p><p>{{ unsubscribe_url }}</p>' };
+  const asked = { name: 'News', from: 'News <news@shop.test>', tags: [{ name: 'kind', value: 'news' }], ...content };
+  const { status, body } = await api.api('POST', '/v1/campaigns', { ...asked, ...more });
+  expect(status).toBe(201);
+  const csv = { 'content-type': 'text/csv' };
+  const uploaded = await api.api('POST', `/v1/campaigns/${body.id}/recipients`, recipients, csv);
+  expect(uploaded.status).toBe(200);
+  return body.id;
+}
+
+const get = async (path: string) => (await api.api('GET', path)).body;
+const rows = async (id: string) => (await get(`/v1/campaigns/${id}/recipients`)).data as unknown as Row[];
+const reasonOf = async (emailId: string) =>
+  ((await get(`/v1/emails/${emailId}/explain`)) as unknown as { reason: ExplanationReason }).reason;
+
+it('is sent, and each of its emails is found as any other', async () => {
+  const id = await draft('email,name\r\nada@all.test,Ada\r\ngone@all.test,Bob\r\n');
+  const [ada, bob] = (await rows(id)).map((row) => row.email_id);
+  // Before it is sent there are no emails.
+  expect((await api.api('GET', `/v1/emails/${ada}`)).status).toBe(404);
+  await api.api('POST', `/v1/campaigns/${id}/send`);
+  expect(await get(`/v1/emails/${ada}`)).toMatchObject({ id: ada, status: 'queued', campaign_id: id, lane: 'bulk' });
+  expect(await reasonOf(ada ?? '')).toBe('campaign_running');
+
+  await using _worker = await startWorker();
+  await until('it to be completed', async () => (await get(`/v1/campaigns/${id}`)).status === 'completed');
+  expect(await get(`/v1/campaigns/${id}`)).toMatchObject({
+    counts: { recipients: 2, pending: 0, sent: 1, bounced: 1 },
+  });
+  expect(await get(`/v1/emails/${ada}`)).toMatchObject({
+    ...{ subject: 'News for Ada', status: 'sent', last_event: 'sent', attempts: 1, to: ['Ada <ada@all.test>'] },
+    ...{ tags: [{ name: 'kind', value: 'news' }], campaign_id: id },
+    html: expect.stringContaining('Dear Ada'),
+    recipients: [{ email: 'ada@all.test', status: 'sent', smtp: { code: 250 }, transport: 'default' }],
+  });
+  expect(await get(`/v1/emails/${bob}`)).toMatchObject({
+    recipients: [{ status: 'bounced', smtp: { code: 550, enhanced: '5.1.1' } }],
+  });
+  expect(await get(`/v1/emails/${ada}/events`)).toMatchObject({
+    data: [
+      { kind: 'accepted' },
+      { kind: 'answered', transport: 'default', events: [{ type: 'email.sent', sequence: 2 }] },
+    ],
+  });
+  expect(await reasonOf(ada ?? '')).toBe('final');
+  // The bounce put the address on the list.
+  expect((await api.api('GET', '/v1/suppressions/gone@all.test')).status).toBe(200);
+});
+
+it('tells of each email, under its own subject, and of the campaign', async () => {
+  await using _worker = await startWorker();
+  const id = await draft('email,name\r\neve@told.test,Eve\r\n');
+  await api.api('POST', `/v1/campaigns/${id}/send`);
+  await until('it to be completed', async () => (await get(`/v1/campaigns/${id}`)).status === 'completed');
+  const { data } = await get('/v1/events?limit=100');
+  const told = (data as unknown as { type: string; data: Record<string, unknown> }[]).filter(
+    (event) => event.data.campaign_id === id,
+  );
+  expect(told.map(({ type }) => type).toSorted()).toEqual(['campaign.completed', 'campaign.started', 'email.sent']);
+  expect(told.find(({ type }) => type === 'email.sent')?.data).toMatchObject({
+    ...{ subject: 'News for Eve', to: ['eve@told.test'], tags: { kind: 'news' }, campaign_id: id, attempt: 1 },
+    smtp: { code: 250 },
+  });
+});
+
+it('why an email of it waits is told, whatever holds its campaign up', async () => {
+  const seen = new Set<ExplanationReason>();
+  const look = async (id: string) => {
+    const [row] = await rows(id);
+    seen.add(await reasonOf(row?.email_id ?? ''));
+  };
+  const id = await draft('email,name\r\nada@why.test,Ada\r\n');
+  await api.api('POST', `/v1/campaigns/${id}/send`, { scheduled_at: new Date(Date.now() + 3_600_000).toISOString() });
+  await look(id);
+  await api.api('POST', `/v1/campaigns/${id}/send`, { scheduled_at: new Date(Date.now() - 1_000).toISOString() });
+  await look(id);
+  await api.api('POST', `/v1/campaigns/${id}/pause`);
+  await look(id);
+  await api.api('POST', `/v1/campaigns/${id}/cancel`);
+  await look(id);
+  expect([...seen].toSorted()).toEqual(campaignReasons.toSorted());
+});

@@ -2,9 +2,7 @@
 import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { placeId } from '../../src/domain/id.ts';
-import { keys } from '../../src/store/keys.ts';
-import { unpackEvent } from '../../src/store/record.ts';
-import { addCampaign, standingOf, tallyOf } from '../support/campaigns.ts';
+import { addCampaign, eventsIn, standingOf, tallyOf } from '../support/campaigns.ts';
 import { startPostrider } from '../support/postrider.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { openSmtpServer } from '../support/smtp-server.ts';
@@ -74,7 +72,7 @@ async function settledElsewhere(redis: Redis, id: string): Promise<void> {
 }
 
 async function toldUnknown(redis: Redis): Promise<string[]> {
-  const events = (await redis.xrange(keys.outbox, '-', '+')).map(([, fields]) => unpackEvent(fields[1] ?? ''));
+  const events = await eventsIn(redis);
   return events.flatMap((event) =>
     'emailId' in event && event.type === 'email.outcome_unknown' ? [event.emailId] : [],
   );

@@ -5,8 +5,7 @@ import { eventId, placeId } from '../../src/domain/id.ts';
 import { openCampaigns } from '../../src/store/campaigns.ts';
 import { openEmails } from '../../src/store/emails.ts';
 import { keys } from '../../src/store/keys.ts';
-import { unpackEvent } from '../../src/store/record.ts';
-import { addCampaign, moveCampaign, type NewCampaign, standingOf, tallyOf } from '../support/campaigns.ts';
+import { addCampaign, eventsIn, moveCampaign, type NewCampaign, standingOf, tallyOf } from '../support/campaigns.ts';
 import { type Env, startPostrider } from '../support/postrider.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { openSmtpServer, type SmtpScript, type TestSmtpServer } from '../support/smtp-server.ts';
@@ -63,7 +62,7 @@ it('reaches everybody once, each with a letter of their own, and tells of each a
   const mail = smtp.mails.find(({ to }) => to[0] === 'r7@all.test');
   expect(mail?.parsed).toMatchObject({ subject: 'News for Reader 7', messageId: `<${placeId(id, 7)}@x.co>` });
   expect(mail?.parsed.html).toMatch(/Reader 7: http:\/\/mail\.test\/u\//);
-  const events = (await redis.xrange(keys.outbox, '-', '+')).map(([, fields]) => unpackEvent(fields[1] ?? ''));
+  const events = await eventsIn(redis);
   const sent = events.filter((event) => 'emailId' in event && event.emailId === placeId(id, 7));
   expect(sent).toMatchObject([
     { id: eventId(placeId(id, 7), 2), type: 'email.sent', subject: 'News for Reader 7', to: ['r7@all.test'] },
@@ -188,7 +187,7 @@ it('canceled while it runs, all that waits is canceled, with an event for each, 
   expect(counts).toEqual(await tallyOf(redis, id));
   expect([status, counts.sent + counts.canceled]).toEqual(['canceled', 250]);
   expect([counts.sent, marks[0]]).toEqual([lettersTo('cancel.test').size, 'left']);
-  const events = (await redis.xrange(keys.outbox, '-', '+')).map(([, fields]) => unpackEvent(fields[1] ?? ''));
+  const events = await eventsIn(redis);
   const canceled = events.filter((event) => event.type === 'email.canceled' && event.to[0]?.endsWith('@cancel.test'));
   expect(canceled).toHaveLength(counts.canceled);
   await until('nothing to be left to do', async () => !(await redis.zscore(keys.campaignsDue, id)));

@@ -20,6 +20,8 @@ export type Counts = {
   readonly naive: number;
   /** Batches of 1,000, of each kind. */
   readonly batches: number;
+  /** Recipients of a campaign. */
+  readonly campaign: number;
   /** Bulk emails that wait while transactional ones pass. */
   readonly bulk: number;
   /** Those transactional ones. */
@@ -48,6 +50,7 @@ export const counts: Readonly<Record<Size, Counts>> = {
     endToEnd: 4_000,
     naive: 3_000,
     batches: 10,
+    campaign: 20_000,
     bulk: 100_000,
     watched: 300,
     parked: 10_000,
@@ -67,6 +70,7 @@ export const counts: Readonly<Record<Size, Counts>> = {
     endToEnd: 3_000,
     naive: 2_000,
     batches: 4,
+    campaign: 5_000,
     bulk: 10_000,
     watched: 50,
     parked: 1_000,

@@ -4,6 +4,7 @@ import type { ComposeCost, ComposeRequest } from './compose.ts';
 import { counts, sizeAskedFor } from './counts.ts';
 import type { LoadAnswer, LoadRequest } from './load.ts';
 import { measureBatch } from './measure-batch.ts';
+import { measureCampaign } from './measure-campaign.ts';
 import { type Bench, measureLimits } from './measure-limits.ts';
 import { measureNaive } from './measure-naive.ts';
 import { measureOurs } from './measure-ours.ts';
@@ -38,7 +39,8 @@ async function run(): Promise<void> {
     const naive = await measureNaive(bench);
     const batch = await measureBatch(bench);
     const compose = await measureCompose(bench);
-    rounds.push({ limits, ours, naive, batch, compose });
+    const campaign = await measureCampaign(bench);
+    rounds.push({ limits, ours, naive, batch, compose, campaign });
     process.stderr.write(`round ${round} of ${bench.counts.rounds} done after ${seconds(startedAt)} s\n`);
   }
   console.log(report(rounds, await measureWaiting(bench), await measureWebhooks(bench)));

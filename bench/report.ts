@@ -2,11 +2,14 @@
 import type { Family } from './books.ts';
 import type { ComposeCost } from './compose.ts';
 import type { BatchCost } from './measure-batch.ts';
+import type { CampaignCost } from './measure-campaign.ts';
 import type { Limits } from './measure-limits.ts';
 import type { Naive } from './measure-naive.ts';
 import type { Memory, Ours } from './measure-ours.ts';
 import type { Waiting } from './measure-waiting.ts';
 import type { Webhooks } from './measure-webhooks.ts';
+import { median, ratio } from './medians.ts';
+import { campaignSummary, campaignTable } from './report-campaign.ts';
 import { type Row, table, whole } from './table.ts';
 
 export type Round = {
@@ -15,6 +18,7 @@ export type Round = {
   readonly naive: Naive;
   readonly batch: BatchCost;
   readonly compose: ComposeCost;
+  readonly campaign: CampaignCost;
 };
 
 const smallestShownBytes = 1;
@@ -28,12 +32,16 @@ export function report(rounds: readonly Round[], waiting: Waiting, webhooks: Web
     composeTable(rounds),
     deliverTable(rounds),
     endToEndTable(rounds),
+    campaignTable(rounds),
     waitingTable(waiting),
     webhooksTable(webhooks),
     costTable(rounds),
     memoryTable(rounds),
   ];
-  return [...parts, [summary(rounds), waitingSummary(waiting), webhooksSummary(webhooks)].join(' | ')].join('\n\n');
+  return [
+    ...parts,
+    [summary(rounds), campaignSummary(rounds), waitingSummary(waiting), webhooksSummary(webhooks)].join(' | '),
+  ].join('\n\n');
 }
 
 function summary(rounds: readonly Round[]): string {
@@ -277,17 +285,6 @@ function cpuOf(
       },
     }) => (cpu === null ? Number.NaN : pick(cpu)),
   ).toFixed(2);
-}
-
-/** Of figures of the same round, so that a machine that slows down slows down both. */
-function ratio(rounds: readonly Round[], ours: (round: Round) => number, limit: (round: Round) => number): string {
-  return median(rounds, (round) => ours(round) / limit(round)).toFixed(2);
-}
-
-function median(rounds: readonly Round[], pick: (round: Round) => number): number {
-  const sorted = rounds.map(pick).sort((a, b) => a - b);
-  const middle = (sorted.length - 1) / 2;
-  return ((sorted[Math.floor(middle)] ?? Number.NaN) + (sorted[Math.ceil(middle)] ?? Number.NaN)) / 2;
 }
 
 function last(rounds: readonly Round[]): Round {

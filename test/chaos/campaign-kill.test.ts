@@ -2,9 +2,7 @@
 import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { placeId } from '../../src/domain/id.ts';
-import { keys } from '../../src/store/keys.ts';
-import { unpackEvent } from '../../src/store/record.ts';
-import { addCampaign, standingOf, tallyOf } from '../support/campaigns.ts';
+import { addCampaign, eventsIn, standingOf, tallyOf } from '../support/campaigns.ts';
 import { startPostrider } from '../support/postrider.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { openSmtpServer } from '../support/smtp-server.ts';
@@ -61,6 +59,30 @@ it.each([
   expect(unknown).toHaveLength(inFlight);
 });
 
+it('stopped in good order, a worker finishes what is on its way, gives the rest back at once, and nothing is repeated', async () => {
+  await using server = await openTestRedis();
+  await using opened = new AsyncDisposableStack();
+  const redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  await using smtp = await openSmtpServer();
+  const SMTP_URL = `smtp://127.0.0.1:${smtp.port}?tls=none`;
+  // A lease outlasts the test: what is not given back would be missed.
+  const env = { REDIS_URL: server.url, SMTP_URL, ROLES: 'worker', LOG_LEVEL: 'warn', WORKER_LOCK: '10m' };
+  const id = await addCampaign(redis, { recipients: 300 });
+  const standing = () => standingOf(redis, id);
+  {
+    await using worker = await startPostrider(env);
+    await until('some to be sent', async () => (await standing()).counts.sent > 20, standing);
+    worker.kill('SIGTERM');
+    expect(await worker.ended).toBe(0);
+  }
+  const { status, marks, counts } = await standing();
+  expect([status, marks.includes('handing'), counts.sent < 300]).toEqual(['running', false, true]);
+  await using _worker = await startPostrider(env);
+  await until('the campaign to be completed', async () => (await standing()).status === 'completed', standing);
+  expect((await standing()).counts).toMatchObject({ pending: 0, sent: 300 });
+  expect(new Set(smtp.mails.map(({ to }) => to[0])).size).toBe(smtp.mails.length);
+});
+
 /** What was under way beside the call that stopped has come to its end, so that only that one is in flight. */
 async function settledElsewhere(redis: Redis, id: string): Promise<void> {
   let before = '';
@@ -74,7 +96,7 @@ async function settledElsewhere(redis: Redis, id: string): Promise<void> {
 }
 
 async function toldUnknown(redis: Redis): Promise<string[]> {
-  const events = (await redis.xrange(keys.outbox, '-', '+')).map(([, fields]) => unpackEvent(fields[1] ?? ''));
+  const events = await eventsIn(redis);
   return events.flatMap((event) =>
     'emailId' in event && event.type === 'email.outcome_unknown' ? [event.emailId] : [],
   );

@@ -14,7 +14,9 @@ let startWorker: () => Promise<Postrider>;
 beforeAll(async () => {
   const redis = opened.use(await openTestRedis());
   smtp = opened.use(
-    await openSmtpServer({ onRecipient: (address) => (address.startsWith('gone') ? '550 5.1.1 No such user' : undefined) }),
+    await openSmtpServer({
+      onRecipient: (address) => (address.startsWith('gone') ? '550 5.1.1 No such user' : undefined),
+    }),
   );
   const SMTP_URL = `smtp://127.0.0.1:${smtp.port}?tls=none`;
   const env = { REDIS_URL: redis.url, SMTP_URL, LOG_LEVEL: 'warn', PUBLIC_URL: 'http://mail.test' };

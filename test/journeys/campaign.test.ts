@@ -5,8 +5,8 @@ import { eventId, placeId } from '../../src/domain/id.ts';
 import { openCampaigns } from '../../src/store/campaigns.ts';
 import { openEmails } from '../../src/store/emails.ts';
 import { keys } from '../../src/store/keys.ts';
-import { unpackEvent } from '../../src/store/record.ts';
-import { addCampaign, moveCampaign, type NewCampaign, standingOf, tallyOf } from '../support/campaigns.ts';
+import { openTransportStates } from '../../src/store/transport-states.ts';
+import { addCampaign, eventsIn, moveCampaign, type NewCampaign, standingOf, tallyOf } from '../support/campaigns.ts';
 import { type Env, startPostrider } from '../support/postrider.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { openSmtpServer, type SmtpScript, type TestSmtpServer } from '../support/smtp-server.ts';
@@ -63,7 +63,7 @@ it('reaches everybody once, each with a letter of their own, and tells of each a
   const mail = smtp.mails.find(({ to }) => to[0] === 'r7@all.test');
   expect(mail?.parsed).toMatchObject({ subject: 'News for Reader 7', messageId: `<${placeId(id, 7)}@x.co>` });
   expect(mail?.parsed.html).toMatch(/Reader 7: http:\/\/mail\.test\/u\//);
-  const events = (await redis.xrange(keys.outbox, '-', '+')).map(([, fields]) => unpackEvent(fields[1] ?? ''));
+  const events = await eventsIn(redis);
   const sent = events.filter((event) => 'emailId' in event && event.emailId === placeId(id, 7));
   expect(sent).toMatchObject([
     { id: eventId(placeId(id, 7), 2), type: 'email.sent', subject: 'News for Reader 7', to: ['r7@all.test'] },
@@ -188,8 +188,38 @@ it('canceled while it runs, all that waits is canceled, with an event for each, 
   expect(counts).toEqual(await tallyOf(redis, id));
   expect([status, counts.sent + counts.canceled]).toEqual(['canceled', 250]);
   expect([counts.sent, marks[0]]).toEqual([lettersTo('cancel.test').size, 'left']);
-  const events = (await redis.xrange(keys.outbox, '-', '+')).map(([, fields]) => unpackEvent(fields[1] ?? ''));
+  const events = await eventsIn(redis);
   const canceled = events.filter((event) => event.type === 'email.canceled' && event.to[0]?.endsWith('@cancel.test'));
   expect(canceled).toHaveLength(counts.canceled);
   await until('nothing to be left to do', async () => !(await redis.zscore(keys.campaignsDue, id)));
+});
+
+it('while its transport is paused it stands still and burns no attempt, and it goes on by itself', async () => {
+  script.onRecipient = () => undefined;
+  const states = openTransportStates(redis);
+  await states.pause('default', 'ak_1', Date.now());
+  const id = await addCampaign(redis, { recipients: readersAt('stuck.test', 120) });
+  // Taken and given back, again and again.
+  const givenBack = await until('a slice to be given back', async () => {
+    const [slices, takers] = [keys.campaignSlices(id), keys.campaignTakers(id)];
+    return (await redis.zcard(slices)) > 0 && (await redis.hlen(takers)) === 0 && standingOf(redis, id);
+  });
+  expect(new Set(givenBack.marks)).toEqual(new Set(['queued']));
+  await states.resume('default');
+  await until('the campaign to be completed', async () => (await status(id)) === 'completed');
+  expect((await standingOf(redis, id)).counts).toMatchObject({ sent: 120 });
+  const placed = await openCampaigns(redis).chunk(id, 0);
+  expect(new Set(placed.map(({ outcome }) => outcome?.attempts))).toEqual(new Set([1]));
+});
+
+it('two campaigns that are sent at the same time share', async () => {
+  const ids = await Promise.all(
+    ['one.test', 'two.test'].map((domain) => addCampaign(redis, { recipients: readersAt(domain, 300) })),
+  );
+  const sent = await until('one of them to be completed', async () => {
+    const both = await Promise.all(ids.map((id) => standingOf(redis, id)));
+    return both.some((one) => one.status === 'completed') && both.map(({ counts }) => counts.sent);
+  });
+  expect(Math.min(...sent)).toBeGreaterThan(100);
+  await until('both to be', async () => (await Promise.all(ids.map(status))).every((one) => one === 'completed'));
 });

@@ -10,8 +10,7 @@ import {
   type Take,
 } from '../../src/store/campaign-slices.ts';
 import { keys } from '../../src/store/keys.ts';
-import { unpackEvent } from '../../src/store/record.ts';
-import { addCampaign, moveCampaign, standingOf } from '../support/campaigns.ts';
+import { addCampaign, eventsIn, moveCampaign, standingOf } from '../support/campaigns.ts';
 import { openTestRedis } from '../support/redis.ts';
 
 const opened = new AsyncDisposableStack();
@@ -50,8 +49,7 @@ async function sendAll(taken: Take): Promise<void> {
 }
 
 async function eventsOf(id: string): Promise<string[]> {
-  const entries = await redis.xrange(keys.outbox, '-', '+');
-  const events = entries.map(([, fields]) => unpackEvent(fields[1] ?? ''));
+  const events = await eventsIn(redis);
   return events.flatMap((event) => ('campaignId' in event && event.campaignId === id ? [event.type] : []));
 }
 

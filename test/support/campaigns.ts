@@ -15,12 +15,14 @@ import {
   readMark,
 } from '../../src/domain/campaign.ts';
 import { statusOf } from '../../src/domain/email.ts';
+import type { OutboxEvent } from '../../src/domain/event.ts';
 import { makeCampaignId, placeId } from '../../src/domain/id.ts';
 import type { RecipientStatus } from '../../src/domain/recipient.ts';
 import { packChunk } from '../../src/store/campaign-chunk.ts';
 import { pack } from '../../src/store/content.ts';
 import { openEmails } from '../../src/store/emails.ts';
 import { keys } from '../../src/store/keys.ts';
+import { unpackEvent } from '../../src/store/record.ts';
 
 export type NewCampaign = {
   readonly recipients: number | readonly CampaignRow[];
@@ -111,4 +113,10 @@ export async function tallyOf(redis: Redis, id: string): Promise<Standing['count
     tally.recipients = (tally.recipients ?? 0) + 1;
   }
   return tally as Standing['counts'];
+}
+
+/** All events there are, oldest first. */
+export async function eventsIn(redis: Redis): Promise<OutboxEvent[]> {
+  const entries = await redis.xrange(keys.outbox, '-', '+');
+  return entries.map(([, fields]) => unpackEvent(fields[1] ?? ''));
 }

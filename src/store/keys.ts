@@ -55,7 +55,8 @@ export const keys = {
   templateAliases: `${prefix}:template-aliases`,
   /**
    * Hash: a campaign's `head` as JSON, `content` packed, `status`, `scheduledAt`, `startedAt`, `endedAt`; `chunks` it has and `cursor`, the
-   * first place nobody took yet; `n:<count>` for each count of its recipients and all of them; `events`, the number of its last event.
+   * first place nobody took yet; `n:<count>` for each count of its recipients and all of them; `events`, the number of its last event;
+   * `change` and `batch`, the ids of the last move and of the last recipients that were added.
    */
   campaign: (id: string) => `${prefix}:campaign:${id}`,
   /** Sorted set, all scores 0: the ids of campaigns. */

@@ -4,7 +4,8 @@ import { get, type IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
 import { text as textOf } from 'node:stream/consumers';
 import packageJson from '../package.json' with { type: 'json' };
-import { type Config, ConfigError, readConfig, settingsTable, variablesOf } from './config.ts';
+import { addressOf, type Command, type Said } from './cli/command.ts';
+import { ConfigError, readConfig, settingsTable, variablesOf } from './config.ts';
 
 /** sysexits.h EX_USAGE. */
 const exitUsage = 64;
@@ -13,12 +14,15 @@ const exitConfig = 78;
 /** An answer that takes longer is none. */
 const healthDeadlineMs = 4_000;
 
-/** What a command says as it goes; a fault goes to stderr and makes the exit code `exit`, or 64. */
-type Said = { readonly text: string } | { readonly fault: string; readonly exit?: number };
-type Command = { readonly what: string; run(args: readonly string[]): AsyncIterable<Said> };
-
 /** What a command needs it loads itself: a container asks for its health all the time, and should not load the whole API for that. */
 const commands: Readonly<Record<string, Command>> = {
+  campaign: {
+    what: 'send a campaign to a list in a file and watch it, or look at one, pause, resume or cancel it, over the API',
+    async *run(args) {
+      const { runCampaign } = await import('./cli/campaign.ts');
+      yield* runCampaign(args);
+    },
+  },
   classify: { what: 'say what is made of SMTP replies: each argument, or each reply on stdin', run: classifyReplies },
   health: {
     what: 'ask the Postrider that has this environment whether it lives, or with `ready` whether it can take work',
@@ -48,21 +52,11 @@ const commands: Readonly<Record<string, Command>> = {
   transports: { what: 'check a TRANSPORTS_FILE: print its plan, or every fault and exit with 1', run: checkTransports },
 };
 
-/** All addresses of a machine are not one to ask. */
-const askedFor: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
-
-/** Where the process that has this configuration tells of its health; null where it does not, or on a port that only it knows. */
-function healthAddress({ ROLES, HOST, PORT, HEALTH_PORT }: Config): string | null {
-  const port = ROLES.includes('api') ? PORT : HEALTH_PORT;
-  const host = askedFor[HOST] ?? HOST;
-  return port ? `http://${host.includes(':') ? `[${host}]` : host}:${port}` : null;
-}
-
 async function* askHealth([what = 'live']: readonly string[]): AsyncGenerator<Said> {
   const path = { live: '/livez', ready: '/readyz' }[what];
   if (path === undefined) return yield { fault: `Not something to ask for: ${what}. It is live or ready` };
   try {
-    const address = healthAddress(readConfig());
+    const address = addressOf(readConfig());
     if (address === null) return yield { fault: 'It listens nowhere that is known: set PORT or HEALTH_PORT', exit: 1 };
     // Not fetch, which refuses to go to some ports.
     const asking = get(`${address}${path}`, { signal: AbortSignal.timeout(healthDeadlineMs) });

@@ -25,6 +25,7 @@ const mayRun: Record<string, readonly string[]> = {
   pipeline: ['domain'],
   http: ['pipeline', 'domain'],
   inbound: ['pipeline', 'domain'],
+  cli: ['domain'],
 };
 
 /** These never see each other, not even by type: only app.ts introduces them. */

@@ -111,12 +111,15 @@ export function hasBody({ html, text }: Pick<TemplateContent, 'html' | 'text'>):
   return html !== null || text !== null;
 }
 
+/** Filled in when the letter is composed, as each reader has a link of their own: until then it stands as it is. */
+const unfilled = { unsubscribe_url: '{{unsubscribe_url}}' };
+
 /** The variables to render with, those that are declared and not given filled in; faults where one is of another type than declared. */
 export function fillIn(
   { variables: declared, defaults = {} }: Pick<TemplateContent, 'variables' | 'defaults'>,
   given: Variables,
 ): { readonly variables: Variables; readonly faults: readonly TemplateFault[] } {
-  const variables: Record<string, unknown> = { ...defaults, ...given };
+  const variables: Record<string, unknown> = { ...unfilled, ...defaults, ...given };
   const faults: TemplateFault[] = [];
   for (const { key, type, fallback } of declared) {
     const value = Object.hasOwn(variables, key) ? variables[key] : null;

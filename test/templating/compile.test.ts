@@ -15,6 +15,22 @@ describe('variables', () => {
     });
   });
 
+  it('leave the link to unsubscribe with for whoever composes, also where every variable must be given', () => {
+    const html = '<a href="{{ unsubscribe_url }}">No more</a>';
+    expect(rendered({ html })).toMatchObject({
+      html: '<a href="{{unsubscribe_url}}">No more</a>',
+      text: 'No more [{{unsubscribe_url}}]',
+    });
+  });
+
+  it('have what is given for all where a reader has none, of any kind', () => {
+    const content = { text: '{{ plan }} {{ list[1] }}', defaults: { plan: 'free', list: [1, 2] } };
+    expect(rendered(content).text).toBe('free 2');
+    expect(rendered(content, { plan: 'gold' }).text).toBe('gold 2');
+    const declared = [{ key: 'n', type: 'number', fallback: 3 } as const];
+    expect(rendered({ text: '{{ n }}', variables: declared, defaults: { n: 2 } }).text).toBe('2');
+  });
+
   it.each([
     ['{{ name | raw }}', evil],
     ['{{ name | escape }}', escaped],

@@ -1,0 +1,40 @@
+/** A campaign in words, as far as the API tells of it. */
+import { type CampaignCount, type CampaignStatus, campaignCounts } from '../domain/campaign.ts';
+
+export type CampaignSeen = {
+  readonly id: string;
+  readonly name: string;
+  readonly status: CampaignStatus;
+  readonly counts: Readonly<Record<CampaignCount | 'recipients', number>>;
+  readonly pace: number | null;
+  readonly eta: string | null;
+};
+
+const barWidth = 30;
+
+/** `running  [#####     ]  50%  5000 of 10000, 98/s, done about 09:08:35Z` */
+export function progressOf({ status, counts: { recipients, pending }, pace, eta }: CampaignSeen): string {
+  const done = recipients - pending;
+  const share = recipients === 0 ? 0 : done / recipients;
+  const bar = '#'.repeat(Math.floor(share * barWidth)).padEnd(barWidth);
+  const more = [
+    ...(pace === null ? [] : [`${pace.toFixed(pace < 10 ? 1 : 0)}/s`]),
+    ...(eta === null ? [] : [`done about ${eta.slice(11, 19)}Z`]),
+  ];
+  const percent = String(Math.floor(share * 100)).padStart(3);
+  return `${status.padEnd(9)} [${bar}] ${percent}%  ${[`${done} of ${recipients}`, ...more].join(', ')}`;
+}
+
+/** How many stand where, a line each, without those that nobody is in. */
+export function ledgerOf({ id, name, status, counts }: CampaignSeen): string {
+  const rows = campaignCounts
+    .filter((count) => counts[count] > 0)
+    .map((count): [string, number] => [count, counts[count]]);
+  const all: [string, number][] = [['recipients', counts.recipients], ...rows];
+  return [`${id}  ${name}: ${status}`, ...all.map(([what, n]) => `  ${what.padEnd(16)}${n}`), ''].join('\n');
+}
+
+/** Nothing of it is to be sent any more. */
+export function isOver({ status, counts }: CampaignSeen): boolean {
+  return status === 'completed' || (status === 'canceled' && counts.pending === 0);
+}

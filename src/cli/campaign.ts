@@ -1,0 +1,127 @@
+/** `campaign`: sends one to a list in a file, watches it, pauses, resumes and cancels it, over the API. */
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { ConfigError } from '../config.ts';
+import { type Api, ApiFault, openApi } from './api.ts';
+import { type CampaignSeen, isOver, ledgerOf, progressOf } from './campaign-words.ts';
+import type { Said } from './command.ts';
+
+const usage = [
+  'Usage: campaign send <list.csv|.ndjson|.json[.gz]> --template <id or alias> [--from "Acme <a@b.c>"] [--subject …]',
+  '         [--name …] [--rate 100/s] [--route …] [--at <time>] [--watch]',
+  '       campaign send <list> --campaign <id> [--watch]     goes on with one that broke off',
+  '       campaign status|watch|pause|resume|cancel <id>',
+  '  --url and --key say which API; by default the one of this environment',
+].join('\n');
+
+const text = { type: 'string' } as const;
+const flag = { type: 'boolean' } as const;
+const options = {
+  ...{ template: text, from: text, subject: text, name: text, rate: text, route: text, at: text, campaign: text },
+  ...{ url: text, key: text, watch: flag },
+} as const;
+
+type Given = ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true }>>['values'];
+
+const types: Readonly<Record<string, string>> = {
+  csv: 'text/csv',
+  ndjson: 'application/x-ndjson',
+  jsonl: 'application/x-ndjson',
+  json: 'application/json',
+};
+
+/** One list to one campaign: so the name of its upload follows from the campaign. */
+const uploadKey = 'cli';
+const lookEveryMs = 1_000;
+/** sysexits.h EX_CONFIG. */
+const exitConfig = 78;
+
+export async function* runCampaign(args: readonly string[]): AsyncGenerator<Said> {
+  try {
+    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
+    const [verb = '', subject, ...more] = positionals;
+    if (subject === undefined || more.length > 0) return yield { fault: usage };
+    if (verb === 'send') yield* send(values, subject);
+    else if (verb === 'watch') yield* watch(await openApi(values), subject);
+    else if (verb === 'status') yield { text: ledgerOf(await (await openApi(values))('GET', `/campaigns/${subject}`)) };
+    else if (verb === 'pause' || verb === 'resume' || verb === 'cancel')
+      yield { text: ledgerOf(await (await openApi(values))('POST', `/campaigns/${subject}/${verb}`)) };
+    else yield { fault: usage };
+  } catch (error) {
+    if (error instanceof ConfigError) yield { fault: error.message, exit: exitConfig };
+    else if (error instanceof ApiFault) yield { fault: error.message, exit: 1 };
+    else if (error instanceof TypeError) yield { fault: `${error.message}\n${usage}` };
+    else throw error;
+  }
+}
+
+async function* send(given: Given, list: string): AsyncGenerator<Said> {
+  const headers = headersOf(list);
+  if (headers === null)
+    return yield {
+      fault: `What ${list} is cannot be told by its name: end it in .csv, .ndjson or .json, or one of these and .gz`,
+    };
+  if (given.template === undefined && given.campaign === undefined) return yield { fault: usage };
+  // A list that is not there makes no campaign.
+  if (
+    !(await stat(list).then(
+      (found) => found.isFile(),
+      () => false,
+    ))
+  )
+    return yield { fault: `${list} is not a file that can be read` };
+  const api = await openApi(given);
+  const id = given.campaign ?? (await create(api, given));
+  yield { text: `${id}\nShould this break off: npm run cli -- campaign send ${list} --campaign ${id}\n` };
+  const upload = { stream: createReadStream(list), headers: { ...headers, 'idempotency-key': uploadKey } };
+  const { errors, ...uploaded } = await api<Uploaded>('POST', `/campaigns/${id}/recipients`, upload);
+  const { received, added, duplicates, invalid } = uploaded;
+  yield { text: `${received} records: ${added} added, ${duplicates} duplicates, ${invalid} invalid\n` };
+  for (const { line, message } of errors) yield { text: `  line ${line}: ${message}\n` };
+  const before = await api<CampaignSeen>('GET', `/campaigns/${id}`);
+  // Whoever goes on with one may have sent it before.
+  const sent = before.status === 'draft' ? await api<CampaignSeen>('POST', `/campaigns/${id}/send`) : before;
+  if (given.watch) yield* watch(api, id);
+  else yield { text: ledgerOf(sent) };
+}
+
+type Uploaded = {
+  readonly received: number;
+  readonly added: number;
+  readonly duplicates: number;
+  readonly invalid: number;
+  readonly errors: readonly { readonly line: number; readonly message: string }[];
+};
+
+async function create(api: Api, { template, from, subject, name, rate, route, at }: Given): Promise<string> {
+  const asked = { template: { id: template }, from, subject, name, rate, route, scheduled_at: at };
+  return (await api<CampaignSeen>('POST', '/campaigns', { body: asked })).id;
+}
+
+function headersOf(list: string): Readonly<Record<string, string>> | null {
+  const [, ending = '', packed] = /\.([a-z]+)(\.gz)?$/i.exec(list) ?? [];
+  const type = types[ending.toLowerCase()];
+  if (type === undefined) return null;
+  return { 'content-type': type, ...(packed === undefined ? {} : { 'content-encoding': 'gzip' }) };
+}
+
+/** On a terminal one line that moves, elsewhere a line whenever something changed; the ledger once it is over. */
+async function* watch(api: Api, id: string): AsyncGenerator<Said> {
+  const isTerminal = process.stdout.isTTY;
+  let last = '';
+  for (;;) {
+    const seen = await api<CampaignSeen>('GET', `/campaigns/${id}`);
+    const line = progressOf(seen);
+    if (isTerminal) yield { text: `\r\u001b[K${line}` };
+    else if (line !== last) yield { text: `${line}\n` };
+    last = line;
+    if (isOver(seen)) {
+      yield { text: `${isTerminal ? '\n' : ''}${ledgerOf(seen)}` };
+      if (seen.status !== 'completed') yield { fault: `${id} was canceled`, exit: 1 };
+      return;
+    }
+    await pause(lookEveryMs);
+  }
+}

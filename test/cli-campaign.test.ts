@@ -1,0 +1,140 @@
+/** `campaign` as a real process against a real API: it sends a list, goes on with one that broke off, and watches until all is over. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ledgerOf, progressOf } from '../src/cli/campaign-words.ts';
+import { campaignCounts } from '../src/domain/campaign.ts';
+import { keys } from '../src/store/keys.ts';
+import { type Postrider, startPostrider, testApiKey } from './support/postrider.ts';
+import { startProcess } from './support/processes.ts';
+import { openTestRedis } from './support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+let postrider: Postrider;
+const dir = mkdtempSync(join(tmpdir(), 'pr-cli-campaign-'));
+const cli = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(server.url.replace('unix://', '')), (client) => client.disconnect());
+  postrider = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
+  const template = { name: 't', alias: 't', subject: 'News for {{ name }}', text: 'Hi', from: 'a@example.com' };
+  await postrider.api('POST', '/v1/templates', template);
+  writeFileSync(
+    join(dir, 'list.csv'),
+    'email,name\nada@example.org,Ada\nnobody,\nADA@example.org,\ngrace@example.org,Grace\n',
+  );
+  writeFileSync(join(dir, 'list.ndjson.gz'), gzipSync('{"email":"ada@example.org"}\n'));
+});
+afterAll(async () => {
+  await opened.disposeAsync();
+  rmSync(dir, { recursive: true });
+});
+
+function run(...args: readonly string[]) {
+  const env = { POSTRIDER_API_KEY: testApiKey, PORT: new URL(postrider.url).port, DATA_DIR: dir };
+  return startProcess(process.execPath, [cli, 'campaign', ...args], { env });
+}
+
+/** As once the workers are done with it. */
+async function settle(id: string, status: 'completed' | 'canceled'): Promise<void> {
+  await redis.hset(keys.campaign(id), {
+    status,
+    endedAt: Date.now(),
+    'n:pending': 0,
+    [status === 'completed' ? 'n:sent' : 'n:canceled']: 2,
+  });
+}
+
+it('makes a campaign, uploads the list, sends it, and says what became of each', async () => {
+  await using sending = run(
+    'send',
+    join(dir, 'list.csv'),
+    '--template',
+    't',
+    '--rate',
+    '100/s',
+    '--name',
+    'December',
+    '--watch',
+  );
+  const [, id = ''] = await sending.printed(/^(cm_\w+)$/m);
+  await sending.printed(/4 records: 2 added, 1 duplicates, 1 invalid\n {2}line 3: \/email: is not an address/);
+  await sending.printed(/^running {3}\[ {30}\] {3}0% {2}0 of 2$/m);
+  expect((await postrider.api('GET', `/v1/campaigns/${id}`)).body).toMatchObject({ name: 'December', rate: '100/s' });
+  await settle(id, 'completed');
+  expect(await sending.ended).toBe(0);
+  expect(sending.output()).toMatch(
+    /100% {2}2 of 2\ncm_\w+ {2}December: completed\n {2}recipients {6}2\n {2}sent {12}2\n$/,
+  );
+
+  await using again = run('send', join(dir, 'list.csv'), '--campaign', id);
+  expect(await again.ended).toBe(0);
+  expect(again.output()).toMatch(/4 records: 2 added[\s\S]*December: completed/);
+  await using other = run('send', join(dir, 'list.ndjson.gz'), '--campaign', id);
+  expect(await other.ended).toBe(1);
+  expect(other.output()).toContain('Another upload came under this Idempotency-Key before');
+});
+
+it('looks at one, pauses, resumes and cancels it, and ends with 1 where that cannot be, or it was canceled', async () => {
+  await using sent = run(
+    'send',
+    join(dir, 'list.ndjson.gz'),
+    '--template',
+    't',
+    '--url',
+    postrider.url,
+    '--key',
+    testApiKey,
+  );
+  expect(await sent.ended).toBe(0);
+  const [, id = ''] = /^(cm_\w+)$/m.exec(sent.output()) ?? [];
+  for (const [verb, status] of [
+    ['pause', 'paused'],
+    ['resume', 'running'],
+    ['status', 'running'],
+    ['cancel', 'canceled'],
+  ] as const) {
+    await using done = run(verb, id);
+    expect([await done.ended, done.output()]).toEqual([0, expect.stringContaining(`News for {{ name }}: ${status}\n`)]);
+  }
+  await using late = run('pause', id);
+  expect([await late.ended, late.output()]).toEqual([1, expect.stringContaining('Its status is canceled.')]);
+  await settle(id, 'canceled');
+  await using watched = run('watch', id);
+  expect([await watched.ended, watched.output()]).toEqual([1, expect.stringContaining(`${id} was canceled`)]);
+});
+
+it.each([
+  [[], 64, 'Usage: campaign send'],
+  [['fly', 'x'], 64, 'Usage: campaign send'],
+  [['send', 'list.txt', '--template', 't'], 64, 'cannot be told by its name'],
+  [['send', 'nowhere.csv', '--template', 't'], 64, 'is not a file that can be read'],
+  [['send', 'list.csv', '--colour', 'red'], 64, '--colour'],
+  [['status', 'cm_x'], 1, 'There is no campaign cm_x'],
+  [['status', 'cm_x', '--url', 'http://127.0.0.1:1'], 1, 'No answer of http://127.0.0.1:1'],
+])('says what is wrong: %j', async (args, exit, fault) => {
+  await using wrong = run(...args);
+  expect([await wrong.ended, wrong.output()]).toEqual([exit, expect.stringContaining(fault)]);
+});
+
+describe('in words', () => {
+  const nobody = Object.fromEntries(['recipients', ...campaignCounts].map((name) => [name, 0]));
+  const seen = { id: 'cm_1', name: 'n', status: 'running' as const, pace: 98.5, eta: '2026-12-07T09:08:35.000Z' };
+
+  it('a campaign that runs has a bar, its pace and when it is done', () => {
+    const counts = { ...nobody, recipients: 1_000, pending: 501, sent: 499 } as Parameters<
+      typeof progressOf
+    >[0]['counts'];
+    expect(progressOf({ ...seen, counts })).toBe(
+      `running   [${'#'.repeat(14)}${' '.repeat(16)}]  49%  499 of 1000, 99/s, done about 09:08:35Z`,
+    );
+    expect(ledgerOf({ ...seen, counts })).toBe(
+      'cm_1  n: running\n  recipients      1000\n  pending         501\n  sent            499\n',
+    );
+  });
+});

@@ -114,11 +114,11 @@ export type Choice = {
 };
 
 /** @param draw from 0 to below 1, by which one is drawn of several with weights; the same for the same choice */
-export function chooseTransports(plan: TransportPlan, question: RouteQuestion, draw: number): Choice {
+export function chooseTransports(plan: TransportPlan, question: RouteQuestion, draw: () => number): Choice {
   const name = routeOf(plan, question);
   const route = plan.routes[name];
   if (route === undefined) throw new Error(`The plan has no route ${name}`);
-  const transports = route.kind === 'failover' ? route.transports : weighted(route.weights, draw);
+  const transports = route.kind === 'failover' ? route.transports : weighted(route.weights, draw());
   return { route: name, transports, reserve: route.reserve };
 }
 

@@ -1,5 +1,5 @@
 /** Links to unsubscribe with: who they are for is sealed in them, so that they hold for years and need no store, and nobody can read or forge one. */
-import { createCipheriv, createDecipheriv, createHmac, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createSecretKey, hash, hkdfSync, type KeyObject } from 'node:crypto';
 import type { StoredEmail } from './email.ts';
 import { idBytes, idFromBytes } from './id.ts';
 
@@ -12,35 +12,42 @@ const idLength = 16;
 const ivLength = 12;
 const tagLength = 16;
 
-/**
- * A key of its own for each use: a token is nothing else that was sealed with `SECRET_KEY`. Made ready once, since to do that for each token
- * takes five times as long as to seal it.
- * @param secretKey 32 bytes
- */
-export function unsubscribeKey(secretKey: Uint8Array): KeyObject {
-  return createSecretKey(new Uint8Array(hkdfSync('sha256', secretKey, '', 'unsubscribe', 32)));
+/** A campaign needs a million tokens: the key is made ready once, as to do that for each takes five times as long as to seal it. */
+export type UnsubscribeKey = {
+  readonly seal: KeyObject;
+  /** What IVs are made with. */
+  readonly iv: Uint8Array;
+};
+
+/** Keys of their own for each use: a token is nothing else that was sealed with `SECRET_KEY`. @param secretKey 32 bytes */
+export function unsubscribeKey(secretKey: Uint8Array): UnsubscribeKey {
+  const derived = (use: string) => new Uint8Array(hkdfSync('sha256', secretKey, '', use, 32));
+  return { seal: createSecretKey(derived('unsubscribe')), iv: derived('unsubscribe iv') };
 }
 
 /**
  * The same for the same email and address, so that each attempt sends the same message. The IV is made of what is sealed: two that differ
  * have two, which is all that GCM asks for.
  */
-export function unsubscribeToken({ emailId, address }: Subscription, key: KeyObject): string {
+export function unsubscribeToken({ emailId, address }: Subscription, key: UnsubscribeKey): string {
   const plain = Buffer.concat([idBytes(emailId), Buffer.from(address)]);
-  const iv = createHmac('sha256', key).update(plain).digest().subarray(0, ivLength);
-  const cipher = createCipheriv('aes-256-gcm', key, iv, { authTagLength: tagLength });
-  const sealed = Buffer.concat([cipher.update(plain), cipher.final()]);
+  const iv = hash('sha256', Buffer.concat([key.iv, plain]), 'buffer').subarray(0, ivLength);
+  const cipher = createCipheriv('aes-256-gcm', key.seal, iv, { authTagLength: tagLength });
+  const sealed = cipher.update(plain);
+  cipher.final();
   return Buffer.concat([Buffer.of(version), iv, cipher.getAuthTag(), sealed]).toString('base64url');
 }
 
 /** Null when it is none of ours, or was changed. */
-export function readUnsubscribeToken(token: string, key: KeyObject): Subscription | null {
+export function readUnsubscribeToken(token: string, key: UnsubscribeKey): Subscription | null {
   const bytes = Buffer.from(token, 'base64url');
   const sealedAt = 1 + ivLength + tagLength;
   if (bytes[0] !== version || bytes.length <= sealedAt + idLength) return null;
   // What decoding passes over would make many tokens of one.
   if (bytes.toString('base64url') !== token) return null;
-  const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(1, 1 + ivLength), { authTagLength: tagLength });
+  const decipher = createDecipheriv('aes-256-gcm', key.seal, bytes.subarray(1, 1 + ivLength), {
+    authTagLength: tagLength,
+  });
   decipher.setAuthTag(bytes.subarray(1 + ivLength, sealedAt));
   try {
     const plain = Buffer.concat([decipher.update(bytes.subarray(sealedAt)), decipher.final()]);
@@ -54,7 +61,7 @@ export function readUnsubscribeToken(token: string, key: KeyObject): Subscriptio
 }
 
 /** What links are made of; `publicUrl` is where the API is reached from outside, without a slash at its end, null when nobody said. */
-export type LinkMaker = { readonly publicUrl: string | null; readonly key: KeyObject };
+export type LinkMaker = { readonly publicUrl: string | null; readonly key: UnsubscribeKey };
 
 /**
  * Where the reader of this email unsubscribes; null when it has no such place: it is not bulk mail, or its readers are several, of whom each

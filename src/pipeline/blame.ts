@@ -20,9 +20,7 @@ type Deps = {
 export async function blame(deps: Deps, { facts }: StoredEmail): Promise<string | null> {
   const { id, lane, route, tags, from } = facts;
   const { plan } = deps.transports;
-  const names = chooseTransports(
-    plan,
-    { route, lane, tags, fromDomain: domainOf(from.address) },
+  const names = chooseTransports(plan, { route, lane, tags, fromDomain: domainOf(from.address) }, () =>
     drawOf(id),
   ).transports;
   const states = await deps.states.read(names);

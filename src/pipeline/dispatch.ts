@@ -96,7 +96,9 @@ async function stateOf(deps: Deps, name: string): Promise<TransportState> {
 function choose(deps: Deps, { email: { facts }, isSandbox }: Parcel): Choice {
   if (isSandbox) return { route: sandboxTransport, transports: [sandboxTransport], reserve: 0 };
   const { id, lane, route, tags, from } = facts;
-  return chooseTransports(deps.transports.plan, { route, lane, tags, fromDomain: domainOf(from.address) }, drawOf(id));
+  return chooseTransports(deps.transports.plan, { route, lane, tags, fromDomain: domainOf(from.address) }, () =>
+    drawOf(id),
+  );
 }
 
 async function learn({ states, known }: Deps, name: string): Promise<void> {

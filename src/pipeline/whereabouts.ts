@@ -42,7 +42,7 @@ export async function whereabouts(deps: Deps, email: StoredEmail): Promise<Where
 async function findParked(deps: Deps, { facts }: StoredEmail): Promise<ParkedAt | null> {
   const { id, lane, route, tags, from } = facts;
   const question = { route, lane, tags, fromDomain: domainOf(from.address) };
-  const { transports } = chooseTransports(deps.plans.plan, question, drawOf(id));
+  const { transports } = chooseTransports(deps.plans.plan, question, () => drawOf(id));
   const names = [...new Set([...transports, ...(await deps.budgets.names())])];
   const places = await Promise.all(
     names.map(async (name) => ({ name, place: await deps.budgets.whereParked(name, id, lane) })),

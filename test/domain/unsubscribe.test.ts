@@ -1,5 +1,4 @@
 /** Links to unsubscribe with: they say who they are for to us alone, and what was changed says nothing. */
-import { createSecretKey } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { makeId } from '../../src/domain/id.ts';
@@ -41,7 +40,6 @@ it('a token that was changed in any place, cut, lengthened or sealed with anothe
   for (const other of [`${token}A`, `${token}=`, ` ${token}`, '', '.', 'AQ'])
     expect(readUnsubscribeToken(other, key)).toBe(null);
   expect(readUnsubscribeToken(token, unsubscribeKey(Buffer.alloc(32, 8)))).toBe(null);
-  expect(readUnsubscribeToken(token, createSecretKey(Buffer.alloc(32, 7)))).toBe(null);
 });
 
 it('only bulk mail to one reader has a link, and only where it is known how we are reached', () => {

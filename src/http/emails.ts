@@ -2,15 +2,19 @@
 import { z } from 'zod';
 import { parseMailbox } from '../domain/address.ts';
 import type { ApiKey } from '../domain/api-key.ts';
+import type { Campaign } from '../domain/campaign.ts';
 import { type LoadedEmail, type StoredEmail, statusAt } from '../domain/email.ts';
 import { type AskedEmail, askedEmailFor, type RequestLimits } from '../domain/email-request.ts';
-import { emailIdForm, timeOfId } from '../domain/id.ts';
+import { campaignIdForm, emailIdForm, timeOfId } from '../domain/id.ts';
 import { lanes } from '../domain/lane.ts';
 import { recipientStatuses } from '../domain/recipient.ts';
 import type { AcceptedAll, Asked, Recalled } from '../pipeline/accept.ts';
+import type { CampaignQuery } from '../pipeline/find-in-campaign.ts';
 import type { Rendered } from '../pipeline/render.ts';
+import type { Campaigns } from '../store/campaigns.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
 import type { IndexQuery, Term } from '../store/email-index.ts';
+import { maySee } from './campaign-access.ts';
 import { emailParams, excessOf, findEmail, idempotencyHeader, keyReused, readClaim } from './email-access.ts';
 import { acceptedView, emailSummaryView, emailView } from './email-schemas.ts';
 import { summaryOf, viewOf } from './email-view.ts';
@@ -40,6 +44,8 @@ type Deps = SendDeps & {
     load(id: string): Promise<LoadedEmail | null>;
     find(query: IndexQuery): Promise<StoredEmail[] | null>;
   };
+  campaigns: Pick<Campaigns, 'get'>;
+  findInCampaign(campaign: Campaign, query: CampaignQuery): Promise<StoredEmail[] | null>;
 };
 
 const emailId = z.string().regex(emailIdForm, 'is not the id of an email');
@@ -69,6 +75,10 @@ const listQuery = z
       .string()
       .optional()
       .meta({ description: 'Only those with this `external_id` of yours.', examples: ['order-1234'] }),
+    campaign_id: z
+      .string()
+      .optional()
+      .meta({ description: 'Only those of this campaign. Goes with `status`, and with no other filter.' }),
     created_after: instant.optional().meta({ description: 'Only those accepted after this: ISO 8601 with an offset.' }),
     created_before: instant
       .optional()
@@ -77,11 +87,25 @@ const listQuery = z
   .refine(({ after, before }) => after === undefined || before === undefined, {
     path: ['before'],
     message: 'cannot be combined with after',
+  })
+  .superRefine((query, context) => {
+    if (query.campaign_id === undefined) return;
+    for (const name of ['to', 'tag', 'external_id', 'created_after', 'created_before'] as const)
+      if (query[name] !== undefined)
+        context.addIssue({ code: 'custom', path: [name], message: 'cannot be combined with campaign_id' });
   });
+
+type ListQuery = z.output<typeof listQuery>;
 
 const emailPage = pageOf(emailSummaryView).meta({ description: 'The emails that fit, newest first.' });
 
 export function emailRoutes(deps: Deps): Routes {
+  async function findOfCampaign(id: string, { status, limit, ...query }: ListQuery, key: ApiKey) {
+    const campaign = campaignIdForm.test(id) ? await deps.campaigns.get(id) : null;
+    if (campaign === null || !maySee(key, campaign.head)) return [];
+    return deps.findInCampaign(campaign, { status: status ?? null, cursor: cursorOf(query), limit: limit + 1 });
+  }
+
   return (app) => {
     app.route({
       method: 'POST',
@@ -145,7 +169,10 @@ export function emailRoutes(deps: Deps): Routes {
         'x-examples': { 200: emailListExamples },
       },
       handler: async ({ query, apiKey }) => {
-        const found = await deps.emails.find(toIndexQuery(query, apiKey));
+        const found =
+          query.campaign_id === undefined
+            ? await deps.emails.find(toIndexQuery(query, apiKey))
+            : await findOfCampaign(query.campaign_id, query, apiKey);
         if (found === null) throw ProblemError.of('validation_error', [tooWide]);
         // One more than asked for was looked for: it lies at the far side of the cursor.
         const has_more = found.length > query.limit;
@@ -190,7 +217,7 @@ function refusalOf(apiKey: ApiKey, rendered: Rendered | null): ProblemError | nu
   return excess && ProblemError.of(excess.problem, excess.faults);
 }
 
-function toIndexQuery(query: z.output<typeof listQuery>, key: ApiKey): IndexQuery {
+function toIndexQuery(query: ListQuery, key: ApiKey): IndexQuery {
   const asked: (Term | null)[] = [
     query.status === undefined ? null : ['status', query.status],
     query.to === undefined ? null : ['to', addressIn(query.to)],
@@ -200,15 +227,19 @@ function toIndexQuery(query: z.output<typeof listQuery>, key: ApiKey): IndexQuer
   const groups: Term[][] = asked.filter((term) => term !== null).map((term) => [term]);
   if (key.fromDomains !== null) groups.push(key.fromDomains.map((domain): Term => ['from_domain', domain]));
   if (key.lanes !== null || groups.length === 0) groups.push((key.lanes ?? lanes).map((lane): Term => ['lane', lane]));
-  const { after, before, created_after, created_before, limit } = query;
+  const { created_after, created_before, limit } = query;
   return {
     groups,
-    cursor:
-      before !== undefined ? { side: 'newer', id: before } : after !== undefined ? { side: 'older', id: after } : null,
+    cursor: cursorOf(query),
     createdFrom: created_after === undefined ? oldest : created_after + 1,
     createdTo: created_before === undefined ? newest : created_before - 1,
     limit: limit + 1,
   };
+}
+
+function cursorOf({ after, before }: Pick<ListQuery, 'after' | 'before'>): IndexQuery['cursor'] {
+  if (before !== undefined) return { side: 'newer', id: before };
+  return after === undefined ? null : { side: 'older', id: after };
 }
 
 /** As it is stored; what is not an address is looked for as it is, and not found. */

@@ -42,6 +42,7 @@ export async function describeApi(version: string): Promise<ApiDocument> {
     enlist: unused,
     muster: unused,
     retryFailed: unused,
+    findInCampaign: unused,
     creations: { begin: unused, end: unused, giveUp: unused },
     transports: { survey: unused, verify: unused, pause: unused, resume: unused },
     apiKeys: { add: unused, get: unused, page: unused, rename: unused, revoke: unused },

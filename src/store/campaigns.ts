@@ -61,6 +61,9 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[3], ARGV[1])
 return 'removed'`);
 
+/** Null for the end of the list. */
+export type PlaceCursor = { readonly from: number | null; readonly isUp: boolean };
+
 /** Marks that are looked through at a time: whole chunks of them. */
 const markPiece = 100 * chunkSize;
 
@@ -154,6 +157,26 @@ export function openCampaigns(redis: Redis) {
     async at(id: string, place: number): Promise<Placed | null> {
       const chunk = await chunkOf(id, Math.floor(place / chunkSize));
       return chunk.find((placed) => placed.place === place) ?? null;
+    },
+
+    /** Places whose mark is wanted, the last first: those before `from`, or with `isUp` those after it, the first first. Nobody is unpacked. */
+    async *places(
+      id: string,
+      { from, isUp }: PlaceCursor,
+      isWanted: (mark: PlaceMark) => boolean,
+    ): AsyncGenerator<number> {
+      const end = await redis.strlen(keys.campaignMarks(id));
+      let at = from ?? (isUp ? -1 : end);
+      while (isUp ? at + 1 < end : at > 0) {
+        const first = isUp ? at + 1 : Math.max(0, at - markPiece);
+        const last = isUp ? Math.min(end, first + markPiece) - 1 : at - 1;
+        const marks = await redis.getrange(keys.campaignMarks(id), first, last);
+        for (let n = 0; n < marks.length; n++) {
+          const place = isUp ? first + n : last - n;
+          if (isWanted(readMark(marks[place - first] ?? ''))) yield place;
+        }
+        at = isUp ? last : first;
+      }
     },
 
     /** Those from a place on whose mark is wanted, in order, some at a time. */

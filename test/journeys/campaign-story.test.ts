@@ -110,3 +110,25 @@ it('why an email of it waits is told, whatever holds its campaign up', async () 
   await look(id);
   expect([...seen].toSorted()).toEqual(campaignReasons.toSorted());
 });
+
+it('its emails are listed by its id, the newest first, page by page and by their status', async () => {
+  const all = Array.from({ length: 7 }, (_, n) => `${n === 3 ? 'gone' : 'r'}${n}@list.test,Reader ${n}`);
+  const id = await draft(['email,name', ...all].join('\r\n'));
+  const list = async (query: string) => {
+    const page = await get(`/v1/emails?campaign_id=${id}&${query}`);
+    return { ids: page.data.map((email) => email.id), hasMore: page.has_more };
+  };
+  expect(await list('')).toEqual({ ids: [], hasMore: false });
+  await api.api('POST', `/v1/campaigns/${id}/send`);
+  await using _worker = await startWorker();
+  await until('it to be completed', async () => (await get(`/v1/campaigns/${id}`)).status === 'completed');
+  const ids = (await rows(id)).map((row) => row.email_id).toReversed();
+  expect(await list('')).toEqual({ ids, hasMore: false });
+  expect(await list('limit=3')).toEqual({ ids: ids.slice(0, 3), hasMore: true });
+  expect(await list(`limit=3&after=${ids[2]}`)).toEqual({ ids: ids.slice(3, 6), hasMore: true });
+  expect(await list(`limit=3&after=${ids[5]}`)).toEqual({ ids: ids.slice(6), hasMore: false });
+  expect(await list(`limit=3&before=${ids[4]}`)).toEqual({ ids: ids.slice(1, 4), hasMore: true });
+  expect(await list('status=bounced')).toEqual({ ids: [ids[3]], hasMore: false });
+  expect((await api.api('GET', `/v1/emails?campaign_id=${id}&tag=kind:news`)).status).toBe(422);
+  expect((await get('/v1/emails?campaign_id=cm_0')).data).toEqual([]);
+});

@@ -6,6 +6,7 @@ import type { Lane } from '../domain/lane.ts';
 import type { Outcome, SettledOutcome } from '../domain/outcome.ts';
 import { isSandbox } from '../domain/sandbox.ts';
 import type { Places } from '../outbound/places.ts';
+import type { Message } from '../outbound/transport.ts';
 import type { CampaignSlices, Take } from '../store/campaign-slices.ts';
 import type { Parcel, Parked } from './dispatch.ts';
 import type { PreparedCampaign } from './prepare.ts';
@@ -128,6 +129,13 @@ async function guard(deps: Deps, slice: Slice, { email }: Placed, step: () => Pr
 async function sendAll(deps: Deps, slice: Slice, queued: readonly Placed[]): Promise<void> {
   const emails = queued.map(({ email }) => email);
   const barred = await deps.suppress(emails, 'bulk');
+  const letters = queued.map((placed) => letterTo(slice, placed));
+  let ahead: Promise<void> | undefined;
+  /** Once a transport asks for one of them, so that none is written in vain. */
+  const writeAhead = () => {
+    ahead ??= writeAll(deps, letters);
+    return ahead;
+  };
   const begun: Promise<void>[] = [];
   const begin = (placed: Placed, step: () => Promise<void>) => begun.push(guard(deps, slice, placed, step));
   for (const [n, placed] of queued.entries()) {
@@ -136,12 +144,15 @@ async function sendAll(deps: Deps, slice: Slice, queued: readonly Placed[]): Pro
     if (outcome !== null || slice.allowed === 0 || slice.isHeldUp) continue;
     const leave = await deps.inHand.take(deps.stopping);
     slice.isHeldUp ||= leave === null;
-    if (leave === null || slice.isHeldUp) {
+    const letter = letters[n];
+    if (leave === null || letter === undefined || slice.isHeldUp) {
       leave?.();
       continue;
     }
     slice.allowed -= 1;
-    begin(placed, () => sendOne(deps, slice, placed, leave).finally(() => letGo(deps, placed, leave)));
+    begin(placed, () =>
+      sendOne(deps, slice, placed, letter, writeAhead, leave).finally(() => letGo(deps, placed, leave)),
+    );
     await deps.yieldTurn();
   }
   await Promise.all(begun);
@@ -153,14 +164,23 @@ function letGo({ handedOver }: Deps, { email }: Placed, leave: () => void): void
 }
 
 /** @param leave gives back its place in hand: what the server said is settled beside others, and needs none */
-async function sendOne(deps: Deps, slice: Slice, placed: Placed, leave: () => void): Promise<void> {
-  const held = inHand(slice, placed);
+async function sendOne(
+  deps: Deps,
+  slice: Slice,
+  placed: Placed,
+  letter: LetterInHand,
+  writeAhead: () => Promise<void>,
+  leave: () => void,
+): Promise<void> {
   let isClaimed = false;
   const outcome = await deps.dispatch({
     email: { ...placed.email, content: null },
     isSandbox: isSandbox(placed.row.address),
     isKept: true,
-    message: (transport) => makeMessage(slice, held, transport),
+    async message(transport) {
+      await writeAhead();
+      return messageOf(placed, await letter.write(), transport);
+    },
     async claim() {
       isClaimed = await deps.slices.claim(slice.take, placed.place);
       if (isClaimed) deps.handedOver.add(placed.email.facts.id);
@@ -169,19 +189,54 @@ async function sendOne(deps: Deps, slice: Slice, placed: Placed, leave: () => vo
   });
   leave();
   if (outcome.kind !== 'parked' && outcome.kind !== 'withheld')
-    return settle(deps, slice, { ...held, from: isClaimed ? 'handing' : 'queued' }, outcome);
+    return settle(deps, slice, { ...letter.held, from: isClaimed ? 'handing' : 'queued' }, outcome);
   slice.isHeldUp = true;
   slice.allowed += 1;
 }
 
-async function makeMessage({ campaign }: Slice, held: PlaceInHand, transport: string): ReturnType<Parcel['message']> {
+/** The message to one recipient, written once. */
+type LetterInHand = { readonly held: PlaceInHand; write(): Promise<Written> };
+type Written = { readonly raw: Buffer } | { readonly fault: string };
+
+function letterTo(slice: Slice, placed: Placed): LetterInHand {
+  const held = inHand(slice, placed);
+  let written: Promise<Written> | undefined;
+  return {
+    held,
+    write() {
+      written ??= write(slice, held);
+      return written;
+    },
+  };
+}
+
+async function write({ campaign }: Slice, held: PlaceInHand): Promise<Written> {
   const filled = held.fill();
-  if ('fault' in filled) return unmade(transport, filled.fault);
-  const { email, content } = filled;
-  const raw = await Promise.try(campaign.compose, email, content).catch((error: Error) => error);
-  if (raw instanceof Error) return unmade(transport, `it could not be composed: ${raw.message}`);
-  const to = email.state.recipients.map(({ address }) => address);
-  return { emailId: email.facts.id, envelope: { from: email.facts.from.address, to }, raw, dsn: null, attempts: 0 };
+  if ('fault' in filled) return filled;
+  return Promise.try(campaign.compose, filled.email, filled.content).then(
+    (raw) => ({ raw }),
+    (error: Error) => ({ fault: `it could not be composed: ${error.message}` }),
+  );
+}
+
+/** Bytes of a slice that are written ahead: the rest is written when it is asked for. */
+const aheadBytes = 1024 * 1024;
+
+/** One after the other: with what each step needs at hand, that takes a fifth less of all that sending them costs. */
+async function writeAll(deps: Deps, letters: readonly LetterInHand[]): Promise<void> {
+  let bytes = 0;
+  for (const letter of letters) {
+    if (bytes > aheadBytes) return;
+    const written = await letter.write();
+    bytes += 'raw' in written ? written.raw.length : 0;
+    await deps.yieldTurn();
+  }
+}
+
+function messageOf({ email, row }: Placed, written: Written, transport: string): Message | SettledOutcome {
+  if ('fault' in written) return unmade(transport, written.fault);
+  const { id, from } = email.facts;
+  return { emailId: id, envelope: { from: from.address, to: [row.address] }, raw: written.raw, dsn: null, attempts: 0 };
 }
 
 /** Its worker died, or lost it from its sight, after the body may have begun to leave. */

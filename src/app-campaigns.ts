@@ -13,6 +13,7 @@ import { type Composer, prepare } from './pipeline/prepare.ts';
 import { settleChange } from './pipeline/settle.ts';
 import { settlePlace } from './pipeline/settle-place.ts';
 import type { suppress } from './pipeline/suppress.ts';
+import { makeRound, tidy } from './pipeline/tidy.ts';
 import { insist } from './queue/insist.ts';
 import { openLoop } from './queue/loop.ts';
 import { makeNudge } from './queue/nudge.ts';
@@ -33,7 +34,7 @@ const slicesAhead = 3;
 
 export function openCampaigning(ground: Ground, { store, suppress, dispatch }: Sending): void {
   const { config, report, links, stopping, opened, hands: given } = ground;
-  const { campaigns, slices, leave, emails } = store;
+  const { campaigns, slices, leave, emails, campaignRetention: retention } = store;
   const { policies, WORKER_CONCURRENCY: concurrency, WORKER_LOCK: lockMs } = config;
   const { compile, yieldTurn } = openTemplating();
   const persist = { isTrouble: isRedisTrouble, onTrouble: report.trouble };
@@ -60,6 +61,9 @@ export function openCampaigning(ground: Ground, { store, suppress, dispatch }: S
   const room = makePlaces(Math.ceil(concurrency / sliceSize) + slicesAhead);
   const conducting = { slices, broadcast: broadcasting, room, hands, leaseMs: lockMs, nudge: makeNudge(), newId, now };
 
+  const tidying = { retention, round: makeRound() };
+
+  opened.use(openLoop('tidy', (stop) => tidy(tidying, stop), { everyMs: 1_000, onTrouble: report.trouble }));
   opened.use(openLoop('keep hold', () => keepHold(conducting), { everyMs: lockMs / 3, onTrouble: report.trouble }));
   opened.defer(() => ended(hands.slices.values(), config.SHUTDOWN_TIMEOUT));
   const step = conduct.bind(null, { ...conducting, onTrouble: report.trouble });

@@ -57,7 +57,7 @@ export const keys = {
    * Hash: a campaign's `head` as JSON, `content` packed, `status`, `scheduledAt`, `startedAt`, `endedAt`; `chunks` it has and `cursor`, the
    * first place nobody took yet; `n:<count>` for each count of its recipients and all of them; `events`, the number of its last event;
    * `tokens`, what its rate allows at once, and `tokensAt`; `pace` and what it is measured from, `paceAt` and `paceLeft`; `recall` once its
-   * slices are taken anew as it was canceled.
+   * slices are taken anew as it was canceled; `closed` once nobody can be added and the sets of its addresses are gone.
    */
   campaign: (id: string) => `${prefix}:campaign:${id}`,
   /** Sorted set, all scores 0: the ids of campaigns. */

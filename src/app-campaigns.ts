@@ -61,7 +61,7 @@ export function openCampaigning(ground: Ground, { store, suppress, dispatch }: S
   const room = makePlaces(Math.ceil(concurrency / sliceSize) + slicesAhead);
   const conducting = { slices, broadcast: broadcasting, room, hands, leaseMs: lockMs, nudge: makeNudge(), newId, now };
 
-  const tidying = { retention, round: makeRound() };
+  const tidying = { retention, keepMs: config.keepMs.record, round: makeRound(), report: report.forgotten, now };
 
   opened.use(openLoop('tidy', (stop) => tidy(tidying, stop), { everyMs: 1_000, onTrouble: report.trouble }));
   opened.use(openLoop('keep hold', () => keepHold(conducting), { everyMs: lockMs / 3, onTrouble: report.trouble }));

@@ -1,7 +1,7 @@
 /** What campaigns need no more is removed a piece at a time: a large one has thousands of keys, and Redis must not be held up by them. */
 import type { Redis } from 'ioredis';
 import type { CampaignStatus } from '../domain/campaign.ts';
-import { addressBuckets } from './campaign-addresses.ts';
+import { addressSets, leftovers, removeCampaign } from './campaign-remove.ts';
 import { keys } from './keys.ts';
 import { script } from './redis.ts';
 
@@ -11,9 +11,14 @@ export type CampaignRetention = ReturnType<typeof openCampaignRetention>;
 export type CampaignKeep = {
   readonly id: string;
   readonly status: CampaignStatus;
+  /** Milliseconds since the epoch; null as long as it has not. */
+  readonly endedAt: number | null;
   /** The sets of its addresses are there, or may be. */
   readonly hasAddresses: boolean;
 };
+
+/** One that was removed, and how many chunks it had. */
+export type RemovedCampaign = { readonly id: string; readonly chunks: number };
 
 /** Campaigns that are looked at in one step. */
 const pageSize = 100;
@@ -38,18 +43,34 @@ export function openCampaignRetention(redis: Redis) {
     async page(after: string | null): Promise<{ readonly page: readonly CampaignKeep[]; readonly hasMore: boolean }> {
       const edge = after === null ? '-' : `(${after}`;
       const ids = await redis.zrangebylex(keys.campaigns, edge, '+', 'LIMIT', 0, pageSize);
-      const found = await Promise.all(ids.map((id) => redis.hmget(keys.campaign(id), 'status', 'closed')));
+      const found = await Promise.all(ids.map((id) => redis.hmget(keys.campaign(id), 'status', 'closed', 'endedAt')));
       const page = ids.flatMap((id, n) => {
-        const [status, closed] = found[n] ?? [];
-        return status ? [{ id, status: status as CampaignStatus, hasAddresses: !closed }] : [];
+        const [status, closed, endedAt] = found[n] ?? [];
+        if (!status) return [];
+        const endedAtMs = endedAt ? Number(endedAt) : null;
+        return [{ id, status: status as CampaignStatus, endedAt: endedAtMs, hasAddresses: !closed }];
       });
       return { page, hasMore: ids.length === pageSize };
     },
 
     /** Drops the addresses of a campaign that nobody can be added to any more. What a stop cuts short is done anew. */
     async dropAddresses(id: string, stop: AbortSignal): Promise<void> {
-      const names = Array.from({ length: addressBuckets }, (_, bucket) => keys.campaignAddresses(id, bucket));
-      if (await unlinkAll(names, stop)) await closeScript(redis, [keys.campaign(id)], []);
+      if (await unlinkAll(addressSets(id), stop)) await closeScript(redis, [keys.campaign(id)], []);
+    },
+
+    /** Removes a campaign that ended at `endedBefore` or earlier. False when that is not so, or not so any more. */
+    remove: async (id: string, endedBefore: number): Promise<boolean> =>
+      (await removeCampaign(redis, id, endedBefore)) === 'removed',
+
+    /** Some of those that were removed while something of them is left. */
+    async removed(): Promise<readonly RemovedCampaign[]> {
+      const found = await redis.zrange(keys.campaignsRemoved, '0', String(pageSize - 1), 'WITHSCORES');
+      return found.flatMap((id, n) => (n % 2 === 0 ? [{ id, chunks: Number(found[n + 1]) }] : []));
+    },
+
+    /** Removes what is left of one. What a stop cuts short is done anew. */
+    async clear({ id, chunks }: RemovedCampaign, stop: AbortSignal): Promise<void> {
+      if (await unlinkAll(leftovers(id, chunks), stop)) await redis.zrem(keys.campaignsRemoved, id);
     },
   };
 }

@@ -64,6 +64,8 @@ export const keys = {
   campaigns: `${prefix}:campaigns`,
   /** Sorted set of campaigns in which there is something to do, by when. */
   campaignsDue: `${prefix}:campaigns-due`,
+  /** Sorted set of campaigns that were removed while something of them is left, by how many chunks they had. */
+  campaignsRemoved: `${prefix}:campaigns-removed`,
   /** String: a chunk of a campaign's recipients, packed. */
   campaignChunk: (id: string, chunk: number) => `${prefix}:campaign:${id}:chunk:${chunk}`,
   /** String: one byte for each place of a campaign. */

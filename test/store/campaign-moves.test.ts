@@ -96,7 +96,8 @@ it('there is none that is gone, and one is removed only when nothing of it is to
   for (const id of [await stored('draft'), await stored('completed', 3, 0), await stored('canceled', 3, 0)]) {
     await redis.set(keys.campaignMarks(id), 'qqq');
     expect(await campaigns.remove(id)).toBe('removed');
-    expect(await redis.keys(`*${id}*`)).toEqual([]);
+    expect(await redis.exists(keys.campaign(id), keys.campaignMarks(id))).toBe(0);
+    expect(await redis.zscore(keys.campaignsRemoved, id)).toBe('0');
     expect(await redis.zscore(keys.campaigns, id)).toBe(null);
     expect(await campaigns.remove(id)).toBe('gone');
   }

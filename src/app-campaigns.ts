@@ -17,6 +17,7 @@ import { makeRound, tidy } from './pipeline/tidy.ts';
 import { insist } from './queue/insist.ts';
 import { openLoop } from './queue/loop.ts';
 import { makeNudge } from './queue/nudge.ts';
+import { hearCampaigns } from './store/campaign-bell.ts';
 import { isRedisTrouble } from './store/redis.ts';
 import type { openStore } from './store/store.ts';
 import { openTemplating } from './templating/templating.ts';
@@ -32,8 +33,8 @@ type Sending = {
 /** Slices beyond those whose recipients are in hand: the next stands ready when one ends, and what is settled last keeps none waiting. */
 const slicesAhead = 3;
 
-export function openCampaigning(ground: Ground, { store, suppress, dispatch }: Sending): void {
-  const { config, report, links, stopping, opened, hands: given } = ground;
+export async function openCampaigning(ground: Ground, { store, suppress, dispatch }: Sending): Promise<void> {
+  const { config, report, links, stopping, connect, opened, hands: given } = ground;
   const { campaigns, slices, leave, emails, campaignRetention: retention } = store;
   const { policies, WORKER_CONCURRENCY: concurrency, WORKER_LOCK: lockMs } = config;
   const { compile, yieldTurn } = openTemplating();
@@ -59,8 +60,11 @@ export function openCampaigning(ground: Ground, { store, suppress, dispatch }: S
   });
   const hands = makeHands();
   const room = makePlaces(Math.ceil(concurrency / sliceSize) + slicesAhead);
-  const conducting = { slices, broadcast: broadcasting, room, hands, leaseMs: lockMs, nudge: makeNudge(), newId, now };
+  const nudge = makeNudge();
+  const conducting = { slices, broadcast: broadcasting, room, hands, leaseMs: lockMs, nudge, newId, now };
 
+  // Without it a campaign is found within a second.
+  await hearCampaigns(await connect('wait'), nudge.nudge).catch(report.trouble.bind(null, 'campaigns bell'));
   const tidying = { retention, keepMs: config.keepMs.record, round: makeRound(), report: report.forgotten, now };
 
   opened.use(openLoop('tidy', (stop) => tidy(tidying, stop), { everyMs: 1_000, onTrouble: report.trouble }));

@@ -64,6 +64,8 @@ export const keys = {
   campaigns: `${prefix}:campaigns`,
   /** Sorted set of campaigns in which there is something to do, by when. */
   campaignsDue: `${prefix}:campaigns-due`,
+  /** Channel: the id of a campaign that has its turn from now on. */
+  campaignsBell: `${prefix}:campaigns-bell`,
   /** Sorted set of campaigns that were removed while something of them is left, by how many chunks they had. */
   campaignsRemoved: `${prefix}:campaigns-removed`,
   /** String: a chunk of a campaign's recipients, packed. */

@@ -13,9 +13,11 @@ import { type Composer, prepare } from './pipeline/prepare.ts';
 import { settleChange } from './pipeline/settle.ts';
 import { settlePlace } from './pipeline/settle-place.ts';
 import type { suppress } from './pipeline/suppress.ts';
+import { makeRound, tidy } from './pipeline/tidy.ts';
 import { insist } from './queue/insist.ts';
 import { openLoop } from './queue/loop.ts';
 import { makeNudge } from './queue/nudge.ts';
+import { hearCampaigns } from './store/campaign-bell.ts';
 import { isRedisTrouble } from './store/redis.ts';
 import type { openStore } from './store/store.ts';
 import { openTemplating } from './templating/templating.ts';
@@ -31,9 +33,9 @@ type Sending = {
 /** Slices beyond those whose recipients are in hand: the next stands ready when one ends, and what is settled last keeps none waiting. */
 const slicesAhead = 3;
 
-export function openCampaigning(ground: Ground, { store, suppress, dispatch }: Sending): void {
-  const { config, report, links, stopping, opened, hands: given } = ground;
-  const { campaigns, slices, leave, emails } = store;
+export async function openCampaigning(ground: Ground, { store, suppress, dispatch }: Sending): Promise<void> {
+  const { config, report, links, stopping, connect, opened, hands: given } = ground;
+  const { campaigns, slices, leave, emails, campaignRetention: retention } = store;
   const { policies, WORKER_CONCURRENCY: concurrency, WORKER_LOCK: lockMs } = config;
   const { compile, yieldTurn } = openTemplating();
   const persist = { isTrouble: isRedisTrouble, onTrouble: report.trouble };
@@ -58,8 +60,14 @@ export function openCampaigning(ground: Ground, { store, suppress, dispatch }: S
   });
   const hands = makeHands();
   const room = makePlaces(Math.ceil(concurrency / sliceSize) + slicesAhead);
-  const conducting = { slices, broadcast: broadcasting, room, hands, leaseMs: lockMs, nudge: makeNudge(), newId, now };
+  const nudge = makeNudge();
+  const conducting = { slices, broadcast: broadcasting, room, hands, leaseMs: lockMs, nudge, newId, now };
 
+  // Without it a campaign is found within a second.
+  await hearCampaigns(await connect('wait'), nudge.nudge).catch(report.trouble.bind(null, 'campaigns bell'));
+  const tidying = { retention, keepMs: config.keepMs.record, round: makeRound(), report: report.forgotten, now };
+
+  opened.use(openLoop('tidy', (stop) => tidy(tidying, stop), { everyMs: 1_000, onTrouble: report.trouble }));
   opened.use(openLoop('keep hold', () => keepHold(conducting), { everyMs: lockMs / 3, onTrouble: report.trouble }));
   opened.defer(() => ended(hands.slices.values(), config.SHUTDOWN_TIMEOUT));
   const step = conduct.bind(null, { ...conducting, onTrouble: report.trouble });

@@ -96,7 +96,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
     const run = ({ id, data }: JobIn<JobData>) => stage({ id, emails: data.emails });
     opened.use(await openWorker(deliverQueueNames[lane], run, queues, workers));
   }
-  openCampaigning(ground, { store, suppress: suppressing, dispatch: dispatching });
+  await openCampaigning(ground, { store, suppress: suppressing, dispatch: dispatching });
   await openNotifying(ground, { redis, store, worker });
   opened.use(openLoop('tend', (stop) => tend(tending, stop), { everyMs: 0, onTrouble: report.trouble }));
   opened.use(openLoop('forget', (stop) => forget(forgetting, stop), { everyMs: 1_000, onTrouble: report.trouble }));

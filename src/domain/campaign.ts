@@ -9,6 +9,11 @@ import type { TemplateContent, TemplateUse, Variables } from './template.ts';
 export const campaignStatuses = ['draft', 'scheduled', 'running', 'paused', 'completed', 'canceled'] as const;
 export type CampaignStatus = (typeof campaignStatuses)[number];
 
+/** Whether somebody can be added: from its start on it is final who is in it. */
+export function takesRecipients(status: CampaignStatus): boolean {
+  return status === 'draft' || status === 'scheduled';
+}
+
 /** What was asked for; fixed once it is sent. */
 export type CampaignHead = {
   readonly id: string;

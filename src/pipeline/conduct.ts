@@ -31,7 +31,7 @@ export function makeHands(): Hands {
   return { slices: new Map(), resting: new Map(), last: '' };
 }
 
-/** A campaign that becomes due, or is resumed, is found this much later at most. */
+/** A campaign that becomes due is found this much later at most, also when nobody heard the bell. */
 const lookEveryMs = 1_000;
 /** A campaign that is held up is left alone for so long, twice as long each time, until something of it can be sent. */
 const leastRestMs = 50;

@@ -21,7 +21,7 @@ export type Moved =
   | { readonly kind: 'gone' };
 
 /**
- * KEYS campaign campaignsDue outbox; ARGV change id, now, statuses it may come from (with a space behind each), the one it goes to, the event
+ * KEYS campaign campaignsDue outbox campaignsBell; ARGV change id, now, statuses it may come from (with a space behind each), the one it goes to, the event
  * without its noun ('' for none), when its turn is. Who is canceled has a turn while somebody is pending.
  */
 const moveScript = script(`${countMoved}
@@ -45,6 +45,7 @@ if to == 'paused' or (to == 'canceled' and pending == 0) then
   redis.call('ZREM', KEYS[2], id)
 else
   redis.call('ZADD', KEYS[2], ARGV[6], id)
+  if tonumber(ARGV[6]) <= tonumber(now) then redis.call('PUBLISH', KEYS[4], id) end
 end
 if ARGV[5] ~= '' then tellOfCampaign(campaign, KEYS[3], now, ARGV[5]) end
 return {'moved', to}`);
@@ -53,7 +54,7 @@ return {'moved', to}`);
 export async function moveCampaign(redis: Redis, id: string, { move, changeId, now, at }: AskedMove): Promise<Moved> {
   const { from, to, event } = campaignMoves[move];
   const statuses = from.map((status) => `${status} `).join('');
-  const names = [keys.campaign(id), keys.campaignsDue, keys.outbox];
+  const names = [keys.campaign(id), keys.campaignsDue, keys.outbox, keys.campaignsBell];
   const args = [changeId, now, statuses, to, event?.slice('campaign.'.length) ?? '', at ?? now];
   const [kind, status] = (await moveScript(redis, names, args)) as [Moved['kind'], CampaignStatus];
   return kind === 'gone' ? { kind } : { kind, status };

@@ -5,7 +5,6 @@ import {
   type CampaignContent,
   type CampaignHead,
   type CampaignState,
-  type CampaignStatus,
   campaignCounts,
   chunkSize,
   type PlaceMark,
@@ -13,10 +12,10 @@ import {
 } from '../domain/campaign.ts';
 import type { Placed } from '../domain/campaign-email.ts';
 import type { Draft } from '../domain/campaign-request.ts';
-import { addressBuckets } from './campaign-addresses.ts';
 import { unpackChunk } from './campaign-chunk.ts';
 import { type AskedMove, moveCampaign } from './campaign-moves.ts';
 import { unpackOutcomes } from './campaign-outcomes.ts';
+import { removeCampaign } from './campaign-remove.ts';
 import { pack, unpack } from './content.ts';
 import { keys } from './keys.ts';
 import { script } from './redis.ts';
@@ -28,8 +27,6 @@ export type DraftChanged =
   | 'changed'
   /** It was changed, sent or taken away since it was read. */
   | 'moved_on';
-
-export type Removed = 'removed' | 'gone' | CampaignStatus;
 
 /** KEYS campaign, campaigns; ARGV id, head, content, scheduledAt or ''. One that is there stays as it is. */
 const addScript = script(`
@@ -46,20 +43,6 @@ if stored[1] ~= ARGV[1] and stored[1] ~= ARGV[2] or stored[2] ~= 'draft' then re
 redis.call('HSET', KEYS[1], 'head', ARGV[2], 'content', ARGV[3])
 if ARGV[4] == '' then redis.call('HDEL', KEYS[1], 'scheduledAt') else redis.call('HSET', KEYS[1], 'scheduledAt', ARGV[4]) end
 return 'changed'`);
-
-/** KEYS campaign, campaigns, campaignsDue, then all that belongs to it; ARGV id, chunks it must have. */
-const removeScript = script(`
-local stored = redis.call('HMGET', KEYS[1], 'status', 'chunks', 'n:pending')
-local status = stored[1]
-if not status then return 'gone' end
-local hasEnded = status == 'completed' or status == 'canceled' and tonumber(stored[3] or 0) == 0
-if status ~= 'draft' and not hasEnded then return status end
-if (stored[2] or '0') ~= ARGV[2] then return 'moved_on' end
-for i = 4, #KEYS do redis.call('UNLINK', KEYS[i]) end
-redis.call('UNLINK', KEYS[1])
-redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('ZREM', KEYS[3], ARGV[1])
-return 'removed'`);
 
 /** Null for the end of the list. */
 export type PlaceCursor = { readonly from: number | null; readonly isUp: boolean };
@@ -130,16 +113,8 @@ export function openCampaigns(redis: Redis) {
 
     move: (id: string, asked: AskedMove) => moveCampaign(redis, id, asked),
 
-    /** With all that belongs to it, in one step, when nothing of it is to be sent any more; its status, when that is not so. */
-    async remove(id: string): Promise<Removed> {
-      for (;;) {
-        const chunks = Number(await redis.hget(keys.campaign(id), 'chunks'));
-        const names = [keys.campaign(id), keys.campaigns, keys.campaignsDue, ...belongings(id, chunks)];
-        const removed = (await removeScript(redis, names, [id, chunks])) as Removed | 'moved_on';
-        // Recipients came meanwhile.
-        if (removed !== 'moved_on') return removed;
-      }
-    },
+    /** When nothing of it is to be sent any more; its status, when that is not so. What is left of it goes by and by. */
+    remove: (id: string) => removeCampaign(redis, id, null),
 
     /** Newest first; `hasMore` looks onwards in the direction of the request. */
     page: ({ limit, ...cursor }: PageRequest, isWanted: (head: CampaignHead) => boolean) =>
@@ -188,17 +163,6 @@ export function openCampaigns(redis: Redis) {
       }
     },
   };
-}
-
-/** The keys that a campaign has beside its own. */
-function belongings(id: string, chunks: number): string[] {
-  const each = <T>(count: number, name: (n: number) => T) => Array.from({ length: count }, (_, n) => name(n));
-  return [
-    ...[keys.campaignMarks(id), keys.campaignSlices(id), keys.campaignUploads(id)],
-    ...each(chunks, (chunk) => keys.campaignChunk(id, chunk)),
-    ...each(chunks, (chunk) => keys.campaignOutcomes(id, chunk)),
-    ...each(addressBuckets, (bucket) => keys.campaignAddresses(id, bucket)),
-  ];
 }
 
 function packJson(content: CampaignContent): Promise<Buffer> {

@@ -57,7 +57,7 @@ export const keys = {
    * Hash: a campaign's `head` as JSON, `content` packed, `status`, `scheduledAt`, `startedAt`, `endedAt`; `chunks` it has and `cursor`, the
    * first place nobody took yet; `n:<count>` for each count of its recipients and all of them; `events`, the number of its last event;
    * `tokens`, what its rate allows at once, and `tokensAt`; `pace` and what it is measured from, `paceAt` and `paceLeft`; `recall` once its
-   * slices are taken anew as it was canceled;
+   * slices are taken anew as it was canceled; `closed` once nobody can be added and the sets of its addresses are gone;
    * `change` and `batch`, the ids of the last move and of the last recipients that were added.
    */
   campaign: (id: string) => `${prefix}:campaign:${id}`,
@@ -65,6 +65,10 @@ export const keys = {
   campaigns: `${prefix}:campaigns`,
   /** Sorted set of campaigns in which there is something to do, by when. */
   campaignsDue: `${prefix}:campaigns-due`,
+  /** Channel: the id of a campaign that has its turn from now on. */
+  campaignsBell: `${prefix}:campaigns-bell`,
+  /** Sorted set of campaigns that were removed while something of them is left, by how many chunks they had. */
+  campaignsRemoved: `${prefix}:campaigns-removed`,
   /** String: a chunk of a campaign's recipients, packed. */
   campaignChunk: (id: string, chunk: number) => `${prefix}:campaign:${id}:chunk:${chunk}`,
   /** String: one byte for each place of a campaign. */

@@ -6,6 +6,7 @@ import { openApiKeys } from './api-keys.ts';
 import { openBudgets } from './budgets.ts';
 import { openCampaignLeave } from './campaign-leave.ts';
 import { openRecipients } from './campaign-recipients.ts';
+import { openCampaignRetention } from './campaign-retention.ts';
 import { openCampaignSlices } from './campaign-slices.ts';
 import { openCampaigns } from './campaigns.ts';
 import { openCreations } from './creations.ts';
@@ -47,6 +48,7 @@ export async function openStore(redis: Redis, secretKey: Uint8Array, newIv: () =
     apiKeys: openApiKeys(redis),
     campaigns: openCampaigns(redis),
     recipients: openRecipients(redis),
+    campaignRetention: openCampaignRetention(redis),
     creations: openCreations(redis, secretKey),
     templates: openTemplates(redis),
     slices: openCampaignSlices(redis),

@@ -146,7 +146,7 @@ export function openReports(log: Log, meters: Meters) {
       log.info({ suppression_id: id, to: maskAddress(address), scope, reason, key_id: keyId }, 'unsuppressed');
     },
 
-    forgotten(forgotten: { contents: number; records: number }): void {
+    forgotten(forgotten: { contents: number; records: number } | { campaigns: number }): void {
       log.info(forgotten, 'retention');
     },
 

@@ -212,6 +212,10 @@ it('while its transport is paused it stands still and burns no attempt, and it g
   expect(new Set(placed.map(({ outcome }) => outcome?.attempts))).toEqual(new Set([1]));
 });
 
+it('a worker that has nothing to do hears of a campaign that is started', async () => {
+  expect(await redis.pubsub('NUMSUB', keys.campaignsBell)).toEqual([keys.campaignsBell, 1]);
+});
+
 it('two campaigns that are sent at the same time share', async () => {
   const ids = await Promise.all(
     ['one.test', 'two.test'].map((domain) => addCampaign(redis, { recipients: readersAt(domain, 300) })),

@@ -3,10 +3,12 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CampaignMove, type CampaignStatus, campaignMoves, campaignStatuses } from '../../src/domain/campaign.ts';
 import { makeCampaignId } from '../../src/domain/id.ts';
+import { hearCampaigns } from '../../src/store/campaign-bell.ts';
 import { type Campaigns, openCampaigns } from '../../src/store/campaigns.ts';
 import { keys } from '../../src/store/keys.ts';
 import { draft } from '../support/campaign-drafts.ts';
 import { openTestRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
 
 const opened = new AsyncDisposableStack();
 let redis: Redis;
@@ -80,6 +82,23 @@ it('is not sent to nobody, and may be canceled without anybody', async () => {
   expect([await turnOf(id), (await campaigns.get(id))?.state.endedAt]).toEqual([null, now]);
 });
 
+it('rings for what has its turn at once, once for each, and for nothing else', async () => {
+  const [one, none] = [await stored('draft'), await stored('running', 3, 0)];
+  const rung: string[] = [];
+  const subscriber = redis.duplicate();
+  subscriber.on('message', (_channel, id) => rung.push(id));
+  let rings = 0;
+  await hearCampaigns(subscriber, () => rings++);
+  for (const move of ['schedule', 'start', 'start', 'pause', 'resume', 'cancel', 'resume'] as const)
+    await ask(one, move);
+  await ask(none, 'cancel');
+  await redis.publish(keys.campaignsBell, 'the end');
+  await until('all of it to be heard', () => rung.at(-1) === 'the end');
+  subscriber.disconnect();
+  expect(rung).toEqual([one, one, one, 'the end']);
+  expect(rings).toBe(4);
+});
+
 it('has a turn once it is canceled as long as somebody is pending, who is to be told of', async () => {
   const [some, none] = [await stored('paused', 3, 1), await stored('paused', 3, 0)];
   await ask(some, 'cancel');
@@ -96,7 +115,8 @@ it('there is none that is gone, and one is removed only when nothing of it is to
   for (const id of [await stored('draft'), await stored('completed', 3, 0), await stored('canceled', 3, 0)]) {
     await redis.set(keys.campaignMarks(id), 'qqq');
     expect(await campaigns.remove(id)).toBe('removed');
-    expect(await redis.keys(`*${id}*`)).toEqual([]);
+    expect(await redis.exists(keys.campaign(id), keys.campaignMarks(id))).toBe(0);
+    expect(await redis.zscore(keys.campaignsRemoved, id)).toBe('0');
     expect(await redis.zscore(keys.campaigns, id)).toBe(null);
     expect(await campaigns.remove(id)).toBe('gone');
   }

@@ -1,0 +1,54 @@
+/** How a campaign is removed: it is gone in one step, which notes what is left of it, and that goes a piece at a time. */
+import type { Redis } from 'ioredis';
+import type { CampaignStatus } from '../domain/campaign.ts';
+import { addressBuckets } from './campaign-addresses.ts';
+import { keys } from './keys.ts';
+import { script } from './redis.ts';
+
+export type Removed = 'removed' | 'gone' | CampaignStatus;
+
+/**
+ * KEYS campaign marks campaigns campaignsDue campaignsRemoved; ARGV id, when it must have ended at the latest ('' for a draft as well). With
+ * its marks gone nobody leaves a place or is settled there. The first write is one that a full Redis takes.
+ */
+const removeScript = script(`
+local stored = redis.call('HMGET', KEYS[1], 'status', 'chunks', 'n:pending', 'endedAt')
+local status = stored[1]
+if not status then return 'gone' end
+local hasEnded = status == 'completed' or status == 'canceled' and tonumber(stored[3] or 0) == 0
+if ARGV[2] == '' and status == 'draft' then hasEnded = true end
+if not hasEnded or (ARGV[2] ~= '' and tonumber(stored[4] or ARGV[2]) > tonumber(ARGV[2])) then return status end
+redis.call('UNLINK', KEYS[1], KEYS[2])
+redis.call('ZREM', KEYS[3], ARGV[1])
+redis.call('ZREM', KEYS[4], ARGV[1])
+redis.call('ZADD', KEYS[5], stored[2] or 0, ARGV[1])
+return 'removed'`);
+
+/**
+ * Removes it when nothing of it is to be sent any more; answers its status when that is not so.
+ * @param endedBefore milliseconds since the epoch, for one that ended by then; null for one that ended whenever, or is a draft
+ */
+export async function removeCampaign(redis: Redis, id: string, endedBefore: number | null): Promise<Removed> {
+  const own = [keys.campaign(id), keys.campaignMarks(id)];
+  const names = [...own, keys.campaigns, keys.campaignsDue, keys.campaignsRemoved];
+  return (await removeScript(redis, names, [id, endedBefore ?? ''])) as Removed;
+}
+
+/** Where the addresses of a campaign stand. */
+export function addressSets(id: string): string[] {
+  return each(addressBuckets, (bucket) => keys.campaignAddresses(id, bucket));
+}
+
+/** What is left of a campaign that was removed, or may be. */
+export function leftovers(id: string, chunks: number): string[] {
+  return [
+    ...[keys.campaignSlices(id), keys.campaignTakers(id), keys.campaignUploads(id)],
+    ...each(chunks, (chunk) => keys.campaignChunk(id, chunk)),
+    ...each(chunks, (chunk) => keys.campaignOutcomes(id, chunk)),
+    ...addressSets(id),
+  ];
+}
+
+function each<T>(count: number, name: (n: number) => T): T[] {
+  return Array.from({ length: count }, (_, n) => name(n));
+}

@@ -1,0 +1,67 @@
+/** The rate of a campaign over two workers: kept to by both together, and nobody else's business. */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import type { Rate } from '../../src/domain/rate.ts';
+import { addCampaign, standingOf } from '../support/campaigns.ts';
+import { startPostrider } from '../support/postrider.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { openScriptedSmtp } from '../support/scripted-smtp.ts';
+import { until } from '../support/until.ts';
+
+const opened = new AsyncDisposableStack();
+/** What came, in that order: to which domain, and when by the clock of the sink. */
+const arrived: { readonly domain: string; readonly at: number }[] = [];
+/** How long this process, which is also the sink, did not get to look, nanoseconds. */
+const stalls = monitorEventLoopDelay({ resolution: 10 });
+let redis: Redis;
+beforeAll(async () => {
+  const domains = new Map<number, string>();
+  const sink = opened.use(
+    await openScriptedSmtp((stage, line, connection) => {
+      if (stage === 'RCPT') domains.set(connection, /@([^>]*)>/.exec(line)?.[1] ?? '');
+      if (stage === 'body') arrived.push({ domain: domains.get(connection) ?? '', at: performance.now() });
+      return undefined;
+    }),
+  );
+  const server = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  const SMTP_URL = `smtp://127.0.0.1:${sink.port}?tls=none`;
+  const env = { REDIS_URL: server.url, SMTP_URL, ROLES: 'worker', LOG_LEVEL: 'warn', PUBLIC_URL: 'http://mail.test' };
+  for (const worker of await Promise.all([startPostrider(env), startPostrider(env)])) opened.use(worker);
+});
+beforeEach(() => arrived.splice(0));
+afterAll(() => opened.disposeAsync());
+
+function add(domain: string, count: number, rate: Rate | null): Promise<string> {
+  const recipients = Array.from({ length: count }, (_, n) => ({ address: `r${n}@${domain}`, variables: {} }));
+  return addCampaign(redis, { recipients, head: { rate } });
+}
+
+const cameTo = (domain: string) => arrived.filter((one) => one.domain === domain);
+
+it('is what both send together, in whatever window one looks', async () => {
+  stalls.enable();
+  const id = await add('steady.test', 80, { count: 20, windowMs: 1_000 });
+  await until('it to be completed', async () => (await standingOf(redis, id)).status === 'completed');
+  stalls.disable();
+  const times = cameTo('steady.test').map(({ at }) => at);
+  expect(times).toHaveLength(80);
+  // A second's worth is saved up, and letters take their time until they are here; what came while this process was stalled seems to have come at once.
+  const most = (ms: number) => 20 + (20 * (ms + 500 + stalls.max / 1e6)) / 1_000;
+  for (const [n, from] of times.entries())
+    for (const [m, to] of times.entries())
+      if (m >= n) expect(m - n + 1, `${n}..${m}`).toBeLessThanOrEqual(most(to - from));
+});
+
+it('holds up no other campaign that came later', async () => {
+  const slow = await add('slow.test', 8, { count: 1, windowMs: 2_000 });
+  await until('the first of it to arrive', () => cameTo('slow.test').length > 0);
+  const ids = await Promise.all(['one.test', 'two.test'].map((domain) => add(domain, 1_000, null)));
+  await until('the others to be completed', async () =>
+    (await Promise.all(ids.map((id) => standingOf(redis, id)))).every(({ status }) => status === 'completed'),
+  );
+  expect([cameTo('one.test').length, cameTo('two.test').length]).toEqual([1_000, 1_000]);
+  const { status, counts } = await standingOf(redis, slow);
+  expect([status, counts.recipients - counts.pending]).toEqual(['running', counts.sent]);
+});

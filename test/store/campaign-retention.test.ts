@@ -1,0 +1,168 @@
+/** What campaigns need no more goes: who is in one once nobody can be added, and all of it once its time is over; a piece at a time, whoever stops or joins in between. */
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { type CampaignStatus, campaignStatuses } from '../../src/domain/campaign.ts';
+import { makeRound, type Round, tidy } from '../../src/pipeline/tidy.ts';
+import { markOf } from '../../src/store/campaign-addresses.ts';
+import { type CampaignRetention, openCampaignRetention } from '../../src/store/campaign-retention.ts';
+import { keys } from '../../src/store/keys.ts';
+import { addCampaign, type NewCampaign, rowOf } from '../support/campaigns.ts';
+import { openTestRedis } from '../support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+let retention: CampaignRetention;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  retention = openCampaignRetention(redis);
+});
+beforeEach(() => redis.flushall());
+afterAll(() => opened.disposeAsync());
+
+/** One with the addresses of those who are in it. */
+async function stored(given: NewCampaign): Promise<string> {
+  const id = await addCampaign(redis, given);
+  const marks = Array.from({ length: Number(given.recipients) }, (_, n) => markOf(id, rowOf(n).address));
+  await Promise.all(marks.map(({ key, member }) => redis.sadd(key, member)));
+  return id;
+}
+
+const keepMs = 7 * 86_400_000;
+
+const addressSets = async (id: string) => (await redis.keys(`*${id}:addresses:*`)).length;
+
+type Given = {
+  readonly round?: Round;
+  readonly now?: number;
+  readonly by?: CampaignRetention;
+  readonly stop?: AbortSignal;
+};
+
+/** What one step of a worker does. @returns how many campaigns it removed */
+async function pass(given: Given = {}): Promise<number> {
+  const { round = makeRound(), now = Date.now(), by = retention, stop = new AbortController().signal } = given;
+  let removed = 0;
+  const report = ({ campaigns }: { readonly campaigns: number }) => {
+    removed += campaigns;
+  };
+  await tidy({ retention: by, keepMs, round, report, now: () => now }, stop);
+  return removed;
+}
+
+/** A worker that is stopped as it has removed something for the first time. */
+function passCutShort(now = Date.now()): Promise<number> {
+  const stop = new AbortController();
+  const cut = Object.create(redis);
+  cut.unlink = async (...names: string[]) => {
+    stop.abort();
+    return redis.unlink(...names);
+  };
+  return pass({ by: openCampaignRetention(cut), stop: stop.signal, now });
+}
+
+it.each(campaignStatuses)('the addresses of one that is %s stay as long as somebody can be added', async (status) => {
+  const id = await stored({ recipients: 30, status });
+  const before = await addressSets(id);
+  await pass();
+  expect(await addressSets(id)).toBe(status === 'draft' || status === 'scheduled' ? before : 0);
+  expect(await redis.exists(keys.campaign(id), keys.campaignMarks(id), keys.campaignChunk(id, 0))).toBe(3);
+});
+
+it('what a stop cuts short is done by the next worker, and then no more', async () => {
+  const id = await stored({ recipients: 400 });
+  await passCutShort();
+  expect(await addressSets(id)).toBeGreaterThan(0);
+  await Promise.all([pass(), pass()]);
+  expect(await addressSets(id)).toBe(0);
+  expect((await retention.page(null)).page).toMatchObject([{ id, hasAddresses: false }]);
+});
+
+it('one that is removed meanwhile is not brought back', async () => {
+  const id = await stored({ recipients: 1 });
+  await redis.del(keys.campaign(id));
+  await retention.dropAddresses(id, new AbortController().signal);
+  expect(await redis.exists(keys.campaign(id))).toBe(0);
+});
+
+it('of many campaigns some are looked at in each step, and all in a round', async () => {
+  const all = await Promise.all(Array.from({ length: 230 }, () => stored({ recipients: 1 })));
+  const [first = '', middle = '', last = ''] = [0, 150, 229].map((n) => all.toSorted()[n]);
+  const others = all.filter((id) => ![first, middle, last].includes(id));
+  await Promise.all(others.map((id) => redis.hset(keys.campaign(id), 'closed', 1)));
+  const round = makeRound();
+  for (const left of [
+    [0, 1, 1],
+    [0, 0, 1],
+    [0, 0, 0],
+  ]) {
+    await pass({ round });
+    expect(await Promise.all([first, middle, last].map(addressSets))).toEqual(left);
+  }
+  expect(round).toEqual(makeRound());
+});
+
+/** One that ended, with everything that a campaign can have. */
+async function ended(status: CampaignStatus, endedAt: number, fields: object = {}): Promise<string> {
+  const id = await stored({ recipients: 1_200, status });
+  await redis.hset(keys.campaign(id), { 'n:pending': 0, 'n:sent': 1_200, endedAt, ...fields });
+  for (const chunk of [0, 1, 2]) await redis.rpush(keys.campaignOutcomes(id, chunk), 'what came of them');
+  await redis.zadd(keys.campaignSlices(id), endedAt, 3);
+  await redis.hset(keys.campaignTakers(id), 3, 'jb_1 0');
+  await redis.hset(keys.campaignUploads(id), 'key', '{}');
+  return id;
+}
+
+const everythingOf = async (id: string) => (await redis.keys(`*${id}*`)).length;
+/** What is kept of a campaign once nobody can be added. */
+const all = 1 + 1 + 3 + 3 + 3;
+
+it.each(['completed', 'canceled'] as const)(
+  'one that was %s goes when its time is over, with all it has',
+  async (status) => {
+    const id = await ended(status, 1_000);
+    expect(await pass({ now: 1_000 + keepMs - 1 })).toBe(0);
+    expect(await everythingOf(id)).toBe(all);
+    expect(await pass({ now: 1_000 + keepMs })).toBe(1);
+    expect(await redis.keys('*')).toEqual([]);
+  },
+);
+
+it.each([
+  ['one that was canceled and has somebody who is pending', 'canceled', { 'n:pending': 1 }],
+  ['one that runs again', 'running', { 'n:pending': 1 }],
+] as const)('%s stays', async (_, status, fields) => {
+  const id = await ended(status, 1_000, fields);
+  await redis.zadd(keys.campaignsDue, 1_000, id);
+  expect(await pass({ now: 1_000 + 2 * keepMs })).toBe(0);
+  expect(await everythingOf(id)).toBe(all);
+  expect(await redis.zscore(keys.campaignsDue, id)).toBe('1000');
+});
+
+it('one that ended anew since it was looked at is kept from then on', async () => {
+  const id = await ended('completed', 2_000);
+  expect(await retention.remove(id, 1_999)).toBe(false);
+  expect(await retention.remove(id, 2_000)).toBe(true);
+});
+
+it('of one that was removed nothing can be changed from then on, and what is left goes though its worker stopped', async () => {
+  const id = await ended('completed', 1_000);
+  expect(await passCutShort(1_000 + keepMs)).toBe(1);
+  expect(await redis.exists(keys.campaign(id), keys.campaignMarks(id))).toBe(0);
+  expect(await redis.zcard(keys.campaigns)).toBe(0);
+  expect(await everythingOf(id)).toBeGreaterThan(0);
+  await Promise.all([pass(), pass()]);
+  expect(await redis.keys('*')).toEqual([]);
+});
+
+it('a full Redis comes to have room by what is removed', async () => {
+  await ended('completed', 1_000);
+  await redis.config('SET', 'maxmemory', '1mb');
+  try {
+    await expect(redis.set('more', 'x')).rejects.toThrow('OOM');
+    expect(await pass({ now: 1_000 + keepMs })).toBe(1);
+    expect(await redis.keys('*')).toEqual([]);
+  } finally {
+    await redis.config('SET', 'maxmemory', '0');
+  }
+});

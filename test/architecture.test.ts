@@ -38,7 +38,6 @@ const checks = ['src/outbound/transports-file.ts', 'src/telemetry/metrics.ts'];
 const owners: Record<string, string> = {
   ioredis: 'store',
   snappy: 'store',
-  'csv-parse': 'http',
   bullmq: 'queue',
   nodemailer: 'outbound',
   undici: 'outbound',

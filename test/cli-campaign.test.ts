@@ -77,7 +77,19 @@ it('makes a campaign, uploads the list, sends it, and says what became of each',
   expect(again.output()).toMatch(/4 records: 2 added[\s\S]*December: completed/);
   await using other = run('send', join(dir, 'list.ndjson.gz'), '--campaign', id);
   expect(await other.ended).toBe(1);
-  expect(other.output()).toContain('Another upload came under this Idempotency-Key before');
+  expect(other.output()).toContain('cannot be added to: it was sent');
+});
+
+it('goes on with a list that was mended: whom it has is not added twice', async () => {
+  const list = join(dir, 'mended.csv');
+  writeFileSync(list, 'mail\nada@example.org\n');
+  await using faulty = run('send', list, '--template', 't');
+  expect(await faulty.ended).toBe(1);
+  expect(faulty.output()).toMatch(/line 1: the first line must be a header[\s\S]*cannot be sent: it has no recipients/);
+  const [, id = ''] = /^(cm_\w+)$/m.exec(faulty.output()) ?? [];
+  writeFileSync(list, 'email\nada@example.org\n');
+  await using mended = run('send', list, '--campaign', id);
+  expect([await mended.ended, mended.output()]).toEqual([0, expect.stringContaining('1 records: 1 added')]);
 });
 
 it('looks at one, pauses, resumes and cancels it, and ends with 1 where that cannot be, or it was canceled', async () => {

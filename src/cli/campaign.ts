@@ -32,8 +32,6 @@ const types: Readonly<Record<string, string>> = {
   json: 'application/json',
 };
 
-/** One list to one campaign: so the name of its upload follows from the campaign. */
-const uploadKey = 'cli';
 const lookEveryMs = 1_000;
 /** sysexits.h EX_CONFIG. */
 const exitConfig = 78;
@@ -65,16 +63,13 @@ async function* send(given: Given, list: string): AsyncGenerator<Said> {
     };
   if (given.template === undefined && given.campaign === undefined) return yield { fault: usage };
   // A list that is not there makes no campaign.
-  if (
-    !(await stat(list).then(
-      (found) => found.isFile(),
-      () => false,
-    ))
-  )
-    return yield { fault: `${list} is not a file that can be read` };
+  const file = await stat(list).catch(() => null);
+  if (!file?.isFile()) return yield { fault: `${list} is not a file that can be read` };
   const api = await openApi(given);
   const id = given.campaign ?? (await create(api, given));
   yield { text: `${id}\nShould this break off: npm run cli -- campaign send ${list} --campaign ${id}\n` };
+  // The same list goes on where it broke off; one that was mended is another upload.
+  const uploadKey = `cli-${file.size}-${file.mtimeMs}`;
   const upload = { stream: createReadStream(list), headers: { ...headers, 'idempotency-key': uploadKey } };
   const { errors, ...uploaded } = await api<Uploaded>('POST', `/campaigns/${id}/recipients`, upload);
   const { received, added, duplicates, invalid } = uploaded;

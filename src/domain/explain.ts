@@ -36,7 +36,7 @@ export type Whereabouts = {
   readonly job: 'waiting' | 'active' | 'absent';
   readonly waiting: number;
   readonly parked: ParkedAt | null;
-  /** The campaign in which it still stands at its place; null for any other email. */
+  /** The campaign in which it still stands at its place, or that is paused; null for any other email. */
   readonly campaign: Campaign | null;
 };
 
@@ -56,7 +56,9 @@ export function explain(email: StoredEmail, where: Whereabouts, policy: RetryPol
   const dueAt = nextDue(state);
   const isSending = handOver !== null;
   const whole = whyNotOut(email, where, now);
-  const next = (at: number) => (at > now ? `next attempt at ${time(at)}` : waitOf(whole.reason, where));
+  const isOfCampaign = campaignReasons.some((reason) => reason === whole.reason);
+  const next = (at: number) =>
+    at > now && !isOfCampaign ? `next attempt at ${time(at)}` : waitOf(whole.reason, where);
   const recipients = state.recipients.map((recipient) => ({
     address: recipient.address,
     status: isSending && isPending(recipient.status) ? ('sending' as const) : recipient.status,
@@ -131,6 +133,7 @@ const summaries: Readonly<Record<UnparkedReason, Summary>> = {
 /** What one who is due waits for. */
 function waitOf(reason: ExplanationReason, { parked }: Whereabouts): string {
   if (reason in parkedWaits) return `waits for transport ${parked?.report.name} ${parkedWaits[reason as ParkedReason]}`;
+  if (campaignReasons.some((one) => one === reason)) return 'waits for its campaign';
   if (reason === 'sending') return 'is being handed over';
   return reason === 'in_hand' ? 'is in the hands of a worker' : 'is due and waits for a worker';
 }

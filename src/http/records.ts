@@ -1,5 +1,5 @@
 /** Uploads of any length, read as they come in: NDJSON, CSV or a JSON array, each record with its line, one that cannot be read with what is wrong. */
-import { type CsvError, type Info, parse as parseCsv } from 'csv-parse';
+import { type CsvRow, type Delimiter, delimiters, fieldsOf, openCsvRows } from './csv-rows.ts';
 import { readJson } from './json.ts';
 import { openJsonItems } from './json-items.ts';
 
@@ -20,7 +20,7 @@ const tooLong = `is longer than ${maxRecordBytes} bytes`;
 
 /**
  * Lines of one chunk of the body at a time; none at all for an empty one.
- * @param columns of CSV that are known in whatever case they are written; others stay as they are
+ * @param columns of CSV that are known in whatever case they are written; others stay as they are. No list is without the first of them
  */
 export function readRecords(
   body: AsyncIterable<Buffer>,
@@ -96,68 +96,66 @@ function isBlank(bytes: Buffer): boolean {
   return bytes.every((byte) => byte === 0x20 || byte === 0x09 || byte === 0x0d);
 }
 
-type CsvRecord = { readonly info: Info; readonly record: readonly string[] };
-
-/** RFC 4180, with a header row; a byte order mark, lone line feeds and blank lines are taken as well. */
+/** RFC 4180, with a header row; what stands between fields may be a semicolon or a tab as well, as spreadsheets write it. */
 async function* readCsv(body: AsyncIterable<Buffer>, columns: readonly string[]): AsyncGenerator<Line[]> {
-  // Told of as soon as they are met, while records that came before wait to be taken: in the order of the lines they are the same each time.
-  const faults: Line[] = [];
-  const faultsUpTo = (line: number) => faults.splice(0, faults.findLastIndex((fault) => fault.line <= line) + 1);
-  const parser = parseCsv({
-    bom: true,
-    info: true,
-    skip_empty_lines: true,
-    relax_column_count: true,
-    max_record_size: maxRecordBytes,
-    skip_records_with_error: true,
-    on_skip: (error: CsvError | undefined) => {
-      faults.push({ line: Number(error?.lines ?? 0), fault: error?.message ?? 'cannot be read' });
-    },
+  let header: readonly string[] = [];
+  let delimiter: Delimiter = ',';
+  const [needed = ''] = columns;
+  const namesIn = (row: string, by: Delimiter) => fieldsOf(row, by).map((name) => nameOf(name.trim(), columns));
+  const rows = openCsvRows(maxRecordBytes, (first) => {
+    delimiter = delimiters.find((one) => namesIn(first, one).includes(needed)) ?? delimiter;
+    header = namesIn(first, delimiter);
+    return delimiter;
   });
-  const pumped = pump(body, parser);
-  let header: readonly string[] | null = null;
-  for await (const { info, record } of parser as AsyncIterable<CsvRecord>) {
-    const lines = faultsUpTo(info.lines);
-    if (header === null) {
-      header = record.map((name) => nameOf(name.trim(), columns));
-      const fault = headerFault(header);
-      if (fault !== null) {
-        parser.destroy();
-        return yield [...lines, { line: info.lines, fault }];
+  let isBegun = false;
+  const read = (some: readonly CsvRow[]): Line[] => {
+    const lines: Line[] = [];
+    for (const row of some) {
+      if ('fault' in row) lines.push(row);
+      else if (isBegun) lines.push(...readRow(header, fieldsOf(row.text, delimiter), row.line));
+      else {
+        const fault = headerFault(header, needed);
+        if (fault !== null) lines.push({ line: row.line, fault });
       }
-    } else lines.push(readRow(header, record, info.lines));
-    yield lines;
-  }
-  await pumped;
-  if (faults.length > 0) yield faults;
-}
-
-async function pump(body: AsyncIterable<Buffer>, parser: ReturnType<typeof parseCsv>): Promise<void> {
-  try {
-    for await (const chunk of body) {
-      if (parser.destroyed) return;
-      if (!parser.write(chunk)) await new Promise((resolve) => parser.once('drain', resolve).once('close', resolve));
+      if (!isBegun && lines.length > 0) return lines;
+      isBegun = true;
     }
-    parser.end();
-  } catch (error) {
-    parser.destroy(error as Error);
+    return lines;
+  };
+  for await (const chunk of body) {
+    const lines = read(rows.take(chunk));
+    yield lines;
+    // Without a header nobody knows what the rest would be.
+    if (!isBegun && lines.length > 0) return;
   }
+  yield read(rows.end());
 }
 
 function nameOf(written: string, columns: readonly string[]): string {
   return columns.find((name) => name === written.toLowerCase()) ?? written;
 }
 
-function headerFault(header: readonly string[]): string | null {
-  const twice = header.find((name, place) => header.indexOf(name) !== place);
+function headerFault(header: readonly string[], needed: string): string | null {
+  if (header.includes('__proto__')) return 'the header has a column of a name that is not allowed';
+  const twice = header.find((name, place) => name !== '' && header.indexOf(name) !== place);
   if (twice !== undefined) return `the header names the column ${JSON.stringify(twice)} twice`;
-  return header.includes('__proto__') ? 'the header has a column of a name that is not allowed' : null;
+  if (header.includes(needed)) return null;
+  const named = header.map((name) => JSON.stringify(name)).join(', ');
+  return `the first line must be a header that names the column ${JSON.stringify(needed)}; it has ${cutShort(named)}`;
 }
 
-/** What is empty is not there. */
-function readRow(header: readonly string[], record: readonly string[], line: number): Line {
-  if (record.length > header.length)
-    return { line, fault: `has ${record.length} fields, where the header names ${header.length}` };
-  const fields = header.map((name, place): [string, string] => [name, record[place]?.trim() ?? '']);
-  return { line, value: Object.fromEntries(fields.filter(([, value]) => value !== '')) };
+const maxToldChars = 200;
+
+function cutShort(text: string): string {
+  return text.length > maxToldChars ? `${text.slice(0, maxToldChars).toWellFormed()}…` : text;
+}
+
+/** What is empty is not there: neither a field, nor a row that has nothing else. What stands under no name is passed over. */
+function readRow(header: readonly string[], record: readonly string[], line: number): Line[] {
+  const fields = record.map((field): string => field.trim());
+  const count = fields.findLastIndex((field) => field !== '') + 1;
+  if (count === 0) return [];
+  if (count > header.length) return [{ line, fault: `has ${count} fields, where the header names ${header.length}` }];
+  const named = header.map((name, place): [string, string] => [name, fields[place] ?? '']);
+  return [{ line, value: Object.fromEntries(named.filter(([name, value]) => name !== '' && value !== '')) }];
 }

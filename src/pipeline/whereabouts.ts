@@ -27,8 +27,10 @@ type Deps = {
 export async function whereabouts(deps: Deps, email: StoredEmail): Promise<Whereabouts> {
   const { id, lane, campaignId } = email.facts;
   const now = deps.now();
-  if (campaignId !== null && isAtPlace(email))
-    return { job: 'absent', waiting: 0, parked: null, campaign: await deps.campaigns.get(campaignId) };
+  const campaign = campaignId === null ? null : await deps.campaigns.get(campaignId);
+  // Whoever left its place goes by itself, but not while its campaign is paused.
+  if (campaign !== null && (isAtPlace(email) || campaign.state.status === 'paused'))
+    return { job: 'absent', waiting: 0, parked: null, campaign };
   const [{ job, waiting }, stored] = await Promise.all([
     deps.deliverQueues[lane].whereabouts(id),
     deps.due.waiting(lane, now),

@@ -1,4 +1,5 @@
 /** Uploads read record by record: wherever the body is cut into chunks, the same records come out, and what is wrong is named with its line. */
+import { parse as parseCsv } from 'csv-parse/sync';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { type Line, type RecordType, readRecords } from '../../src/http/records.ts';
@@ -55,24 +56,58 @@ it('CSV: quoted fields, a byte order mark, CRLF, blank lines and columns in any 
   ]);
 });
 
-it('CSV: a row with too many fields is named; one with too few lacks the rest', async () => {
-  expect(await read(csv, 'email,note\na@x.co,1,2\nb@x.co\n')).toEqual([
+it('CSV: a row with too many fields is named; one with too few lacks the rest; what is empty is not there', async () => {
+  expect(await read(csv, 'email,note\na@x.co,1,2\nb@x.co\n,\nc@x.co,1,,\n')).toEqual([
     { line: 2, fault: 'has 3 fields, where the header names 2' },
     { line: 3, value: { email: 'b@x.co' } },
+    { line: 5, value: { email: 'c@x.co', note: '1' } },
   ]);
+  expect(await read(csv, 'email,,\na@x.co,1,2\n')).toEqual([{ line: 2, value: { email: 'a@x.co' } }]);
 });
 
-it('CSV: a header that cannot be gone by, and a quote that is never closed, are said once', async () => {
-  expect(await read(csv, 'email,EMAIL\na,b\n')).toEqual([
-    { line: 1, fault: 'the header names the column "email" twice' },
-  ]);
-  expect(await read(csv, 'email,__proto__\na,b\n')).toEqual([
-    { line: 1, fault: 'the header has a column of a name that is not allowed' },
-  ]);
-  const unclosed = await read(csv, 'email\na@x.co\n"b@x.co\nc@x.co\n');
-  expect(unclosed.toSorted((a, b) => a.line - b.line)).toEqual([
-    { line: 2, value: { email: 'a@x.co' } },
-    { line: 4, fault: expect.stringMatching(/^Quote Not Closed/) },
+it.each([';', '\t'])('CSV: as spreadsheets write it, with %j between the fields', async (delimiter) => {
+  const text = 'EMAIL,note,a b\r\na@x.co,"x;y\t""z"" , w",\r\n'.replaceAll(',', delimiter);
+  const note = 'x;y\t"z" , w'.replaceAll(',', delimiter);
+  expect(await read(csv, text)).toEqual([{ line: 2, value: { email: 'a@x.co', note } }]);
+});
+
+it.each([
+  ['email,EMAIL', 'the header names the column "email" twice'],
+  ['email,__proto__', 'the header has a column of a name that is not allowed'],
+  ['E-Mail,x', 'the first line must be a header that names the column "email"; it has "E-Mail", "x"'],
+  ['a@x.co', 'the first line must be a header that names the column "email"; it has "a@x.co"'],
+  ['"email', 'has a quote that is not closed'],
+])('CSV: a header that cannot be gone by is said once: %s', async (header, fault) => {
+  expect(await read(csv, `${header}\nb@x.co,b\nc@x.co,c\n`)).toEqual([{ line: 1, fault }]);
+});
+
+it('CSV: a row that is at fault takes none along that stands behind it, however long the list', async () => {
+  const good = (from: number) => Array.from({ length: 10_000 }, (_, n) => `${from + n}@x.co,n`);
+  const rows = [
+    ...good(0),
+    ...['a@x.co,"open', 'b@x.co,"closed" early', `c@x.co,"${'x'.repeat(70_000)}"`, 'd@x.co,5" pipe'],
+    ...good(10_000),
+    'e@x.co,"open',
+  ];
+  const bytes = Buffer.from(['email,note', ...rows].join('\r\n'));
+  for (const places of [[], Array.from({ length: 3_000 }, (_, n) => n * 101)]) {
+    const lines = await read(csv, bytes, places);
+    expect(lines.filter((line) => 'fault' in line)).toEqual([
+      { line: 10_002, fault: 'has something right behind a quoted field' },
+      { line: 10_003, fault: 'has something right behind a quoted field' },
+      { line: 10_004, fault: 'is longer than 65536 bytes' },
+      { line: 20_006, fault: 'has a quote that is not closed' },
+    ]);
+    expect(lines).toHaveLength(rows.length);
+    expect(lines[10_003]).toEqual({ line: 10_005, value: { email: 'd@x.co', note: '5" pipe' } });
+  }
+});
+
+it('CSV: a row that is no UTF-8 is named, and nobody is written to under half a name', async () => {
+  const latin1 = Buffer.from('email,note\na@x.co,J\u00fcrgen\nb@x.co,b', 'latin1');
+  expect(await read(csv, latin1)).toEqual([
+    { line: 2, fault: 'is not UTF-8: save the list as CSV in UTF-8' },
+    { line: 3, value: { email: 'b@x.co', note: 'b' } },
   ]);
 });
 
@@ -128,10 +163,37 @@ it('wherever a body is cut, the same records come out', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(quotedText, { minLength: 1, maxLength: 20 }), places, async (fields, cuts) => {
       const rows = fields.map((field) => `x,"${field.replaceAll('"', '""')}"`);
-      const lines = await read(csv, ['id,note', ...rows].join('\r\n'), cuts);
-      const note = (field: string) => (field.trim() === '' ? { id: 'x' } : { id: 'x', note: field.trim() });
+      const lines = await read(csv, ['email,note', ...rows].join('\r\n'), cuts);
+      const note = (field: string) => (field.trim() === '' ? { email: 'x' } : { email: 'x', note: field.trim() });
       expect(lines.map((line) => ('value' in line ? line.value : line))).toEqual(fields.map(note));
     }),
     { numRuns: 200 },
+  );
+});
+
+it('CSV that is well-formed is read as another reader of RFC 4180 reads it', async () => {
+  const character = fc.oneof(
+    fc.constantFrom('"', ',', ';', '\t', '\r', '\n', ' ', 'x'),
+    fc.string({ unit: 'grapheme', maxLength: 1 }),
+  );
+  const field = fc.array(character, { maxLength: 8 }).map((characters) => characters.join('').toWellFormed());
+  const written = (text: string) => (/[",;\t\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const rows = fc.array(fc.array(field, { minLength: 3, maxLength: 3 }), { maxLength: 8 });
+  const style = fc.record({ delimiter: fc.constantFrom(',', ';', '\t'), end: fc.constantFrom('\n', '\r\n') });
+  const places = fc.array(fc.nat(200), { maxLength: 20 });
+  await fc.assert(
+    fc.asyncProperty(rows, style, places, async (table, { delimiter, end }, cuts) => {
+      const header = ['email', 'note', 'x'];
+      const text = [header, ...table].map((row) => row.map(written).join(delimiter)).join(end);
+      const other: string[][] = parseCsv(text, { delimiter, bom: true, record_delimiter: end });
+      const expected = other
+        .slice(1)
+        .map((row) => row.flatMap((one, n) => (one.trim() === '' ? [] : [[header[n], one.trim()]])));
+      const lines = await read(csv, text, cuts);
+      expect(lines.map((line) => ('value' in line ? line.value : line))).toEqual(
+        expected.filter((row) => row.length > 0).map((row) => Object.fromEntries(row)),
+      );
+    }),
+    { numRuns: 300 },
   );
 });

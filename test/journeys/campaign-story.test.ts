@@ -7,6 +7,8 @@ import { openTestRedis } from '../support/redis.ts';
 import { openSmtpServer, type TestSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
 
+const replies: Readonly<Record<string, string>> = { gone: '550 5.1.1 No such user', later: '451 4.2.0 Later' };
+
 const opened = new AsyncDisposableStack();
 let smtp: TestSmtpServer;
 let api: Postrider;
@@ -15,7 +17,7 @@ beforeAll(async () => {
   const redis = opened.use(await openTestRedis());
   smtp = opened.use(
     await openSmtpServer({
-      onRecipient: (address) => (address.startsWith('gone') ? '550 5.1.1 No such user' : undefined),
+      onRecipient: (address) => replies[address.split('@')[0] ?? ''],
     }),
   );
   const SMTP_URL = `smtp://127.0.0.1:${smtp.port}?tls=none`;
@@ -131,4 +133,19 @@ it('its emails are listed by its id, the newest first, page by page and by their
   expect(await list('status=bounced')).toEqual({ ids: [ids[3]], hasMore: false });
   expect((await api.api('GET', `/v1/emails?campaign_id=${id}&tag=kind:news`)).status).toBe(422);
   expect((await get('/v1/emails?campaign_id=cm_0')).data).toEqual([]);
+});
+
+it('one that is deferred waits for its campaign as well while that is paused, and is told so', async () => {
+  await using _worker = await startWorker();
+  const id = await draft('email,name\r\nlater@why.test,Ada\r\n');
+  const [row] = await rows(id);
+  await api.api('POST', `/v1/campaigns/${id}/send`);
+  await until('it to be deferred', async () => (await reasonOf(row?.email_id ?? '')) === 'deferred');
+  await api.api('POST', `/v1/campaigns/${id}/pause`);
+  expect(await get(`/v1/emails/${row?.email_id}/explain`)).toMatchObject({
+    ...{ status: 'deferred', reason: 'campaign_paused', moves_at: null },
+    recipients: [{ why: 'default answered: 451 4.2.0 Later; after 1 attempt; waits for its campaign' }],
+  });
+  await api.api('POST', `/v1/campaigns/${id}/resume`);
+  expect(await reasonOf(row?.email_id ?? '')).toBe('deferred');
 });

@@ -1,0 +1,142 @@
+/** The rows of CSV (RFC 4180), cut apart as its bytes come in. One that is at fault ends with its line: it never takes those behind it along. */
+import { isUtf8 } from 'node:buffer';
+
+/** `line` counts from 1; of a row of several lines it is the last, of one at fault the first. */
+export type CsvRow = { readonly line: number } & ({ readonly text: string } | { readonly fault: string });
+
+/** What may stand between fields: which one it is, the header shows. */
+export const delimiters = [',', ';', '\t'] as const;
+export type Delimiter = (typeof delimiters)[number];
+
+const byteOrderMark = Buffer.of(0xef, 0xbb, 0xbf);
+const quote = 0x22;
+const lineFeed = 0x0a;
+const carriageReturn = 0x0d;
+
+type Cut = { readonly end: number; readonly breaks: number } | { readonly fault: string };
+
+/**
+ * A line ends with LF, CRLF or CR; blank ones are passed over.
+ * @param maxBytes of one row
+ * @param delimiterOf the first row, by which all others are read
+ */
+export function openCsvRows(maxBytes: number, delimiterOf: (header: string) => Delimiter) {
+  let held: Buffer = Buffer.alloc(0);
+  let line = 0;
+  let isBegun = false;
+  /** Within a line that is not looked at any more. */
+  let isSkipping = false;
+  let separators: ReadonlySet<number> = new Set(delimiters.map(codeOf));
+  let isHeaderRead = false;
+
+  /** Null while there is more to come of it. A row is never looked at beyond `maxBytes`: so it is the same wherever the body is cut. */
+  function cutRow(from: number, isWhole: boolean): Cut | null {
+    const limit = Math.min(held.length, from + maxBytes + 1);
+    let isQuoted = false;
+    let breaks = 0;
+    for (let at = from; at < limit; at++) {
+      const byte = held[at] as number;
+      if (isQuoted && byte === quote) {
+        const next = held[at + 1];
+        if (next === undefined && !isWhole) return null;
+        if (next === quote) at += 1;
+        else if (next === undefined || isBreak(next) || separators.has(next)) isQuoted = false;
+        else return { fault: 'has something right behind a quoted field' };
+      } else if (isQuoted && isBreak(byte)) {
+        if (byte === lineFeed || held[at + 1] !== lineFeed) breaks += 1;
+      } else if (isBreak(byte)) return { end: at, breaks };
+      else if (byte === quote) isQuoted = at === from || separators.has(held[at - 1] as number);
+    }
+    if (limit === from + maxBytes + 1 || (isWhole && isQuoted)) return { fault: 'has a quote that is not closed' };
+    return isWhole ? { end: limit, breaks } : null;
+  }
+
+  /** Where the next line begins; null while that is yet to come. */
+  function nextLine(end: number, isWhole: boolean): number | null {
+    if (end >= held.length) return isWhole ? held.length : null;
+    if (held[end] === lineFeed) return end + 1;
+    if (held[end + 1] === undefined && !isWhole) return null;
+    return held[end + 1] === lineFeed ? end + 2 : end + 1;
+  }
+
+  /** @returns where the next line begins, or what is left of this one */
+  function skip(from: number, isWhole: boolean): number {
+    const end = endOfLine(held, from);
+    const next = nextLine(end, isWhole);
+    isSkipping = next === null;
+    return next ?? end;
+  }
+
+  function read(bytes: Buffer): CsvRow {
+    if (!isUtf8(bytes)) return { line, fault: 'is not UTF-8: save the list as CSV in UTF-8' };
+    const text = bytes.toString();
+    if (!isHeaderRead) separators = new Set([codeOf(delimiterOf(text))]);
+    isHeaderRead = true;
+    return { line, text };
+  }
+
+  function rows(isWhole: boolean): CsvRow[] {
+    const found: CsvRow[] = [];
+    let from = isSkipping ? skip(0, isWhole) : 0;
+    while (!isSkipping && from < held.length) {
+      const cut = cutRow(from, isWhole);
+      const next = cut === null || 'fault' in cut ? null : nextLine(cut.end, isWhole);
+      if (cut === null || (next === null && !('fault' in cut))) break;
+      if ('fault' in cut) {
+        line += 1;
+        const isLong = endOfLine(held, from) - from > maxBytes;
+        found.push({ line, fault: isLong ? `is longer than ${maxBytes} bytes` : cut.fault });
+        from = skip(from, isWhole);
+        continue;
+      }
+      line += 1 + cut.breaks;
+      if (cut.end > from) found.push(read(held.subarray(from, cut.end)));
+      from = next as number;
+    }
+    held = Buffer.from(held.subarray(from));
+    return found;
+  }
+
+  function take(chunk: Buffer, isWhole: boolean): CsvRow[] {
+    held = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
+    if (!isBegun && held.length < byteOrderMark.length && !isWhole) return [];
+    if (!isBegun && held.indexOf(byteOrderMark) === 0) held = held.subarray(byteOrderMark.length);
+    isBegun = true;
+    return rows(isWhole);
+  }
+  return { take: (chunk: Buffer) => take(chunk, false), end: () => take(Buffer.alloc(0), true) };
+}
+
+function codeOf(delimiter: Delimiter): number {
+  return delimiter.charCodeAt(0);
+}
+
+function isBreak(byte: number): boolean {
+  return byte === lineFeed || byte === carriageReturn;
+}
+
+/** Where the line break is; the end of the bytes where there is none. */
+function endOfLine(bytes: Buffer, from: number): number {
+  for (let at = from; at < bytes.length; at++) if (isBreak(bytes[at] as number)) return at;
+  return bytes.length;
+}
+
+/** The fields of a row, without the quotes around them. */
+export function fieldsOf(row: string, delimiter: Delimiter): string[] {
+  const fields: string[] = [];
+  for (let from = 0; from <= row.length; ) {
+    const isQuoted = row[from] === '"';
+    const end = isQuoted ? endOfQuoted(row, from) : row.indexOf(delimiter, from);
+    const to = end === -1 ? row.length : end;
+    fields.push(isQuoted ? row.slice(from + 1, to - 1).replaceAll('""', '"') : row.slice(from, to));
+    from = to + 1;
+  }
+  return fields;
+}
+
+/** Behind the quote that closes the field which begins there. */
+function endOfQuoted(row: string, from: number): number {
+  for (let at = row.indexOf('"', from + 1); at >= 0; at = row.indexOf('"', at + 2))
+    if (row[at + 1] !== '"') return at + 1;
+  return -1;
+}

@@ -114,7 +114,7 @@ it('why an email of it waits is told, whatever holds its campaign up', async () 
 });
 
 it('its emails are listed by its id, the newest first, page by page and by their status', async () => {
-  const all = Array.from({ length: 7 }, (_, n) => `${n === 3 ? 'gone' : 'r'}${n}@list.test,Reader ${n}`);
+  const all = Array.from({ length: 7 }, (_, n) => `${n === 3 ? 'gone' : `r${n}`}@list.test,Reader ${n}`);
   const id = await draft(['email,name', ...all].join('\r\n'));
   const list = async (query: string) => {
     const page = await get(`/v1/emails?campaign_id=${id}&${query}`);

@@ -1,5 +1,5 @@
 /** Composition root: opens what all roles share and then the roles this process has; what is opened last is closed first. */
-import { watchRedis } from './app-redis.ts';
+import { awaitRedis, watchRedis } from './app-redis.ts';
 import { newIv } from './chance.ts';
 import type { Config } from './config.ts';
 import { type LinkMaker, unsubscribeKey } from './domain/unsubscribe.ts';
@@ -67,10 +67,11 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
   });
   const { SMTP_URL, TRANSPORTS_FILE: file, variable } = config;
   const plans = opened.use(await openPlans({ url: SMTP_URL, file, variable, report: report.plan }));
-  const url = config.REDIS_URL ?? opened.use(await openLocalRedis(config.DATA_DIR)).url;
+  const url = config.REDIS_URL ?? opened.use(await awaitRedis(report, openLocalRedis(config.DATA_DIR))).url;
   const connect: Ground['connect'] = async (patience, use) =>
-    opened.adopt(await openRedis({ url, ca: config.REDIS_CA }, patience, cut.signal, use), (redis) =>
-      redis.disconnect(),
+    opened.adopt(
+      await awaitRedis(report, openRedis({ url, ca: config.REDIS_CA }, patience, cut.signal, use)),
+      (redis) => redis.disconnect(),
     );
   const ground: Ground = {
     config,

@@ -22,7 +22,8 @@ async function openOrExit(config: Config, stop: AbortController): Promise<App> {
     // Whoever stopped it knows why it did not start.
     if (stop.signal.aborted) process.exit(0);
     const isTaken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
-    const advice = isTaken ? '. Set PORT to another one, or to 0 for any' : '';
+    const port = config.ROLES.includes('api') ? 'PORT' : 'HEALTH_PORT';
+    const advice = isTaken ? `. Set ${port} to another one, or to 0 for any` : '';
     console.error(`Postrider could not start: ${error instanceof Error ? error.message : String(error)}${advice}`);
     // What a file of the configuration has wrong, line by line.
     process.exit(error instanceof Error && 'faults' in error ? exitConfig : 1);

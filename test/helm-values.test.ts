@@ -42,6 +42,11 @@ it('each setting has a value of its own or may stand in `settings`', () => {
   );
 });
 
+it('the schema takes the levels of the log that there are', () => {
+  const { enum: levels } = schema.properties.settings.properties.LOG_LEVEL;
+  expect(levels).toEqual(settings.shape.LOG_LEVEL.unwrap().options);
+});
+
 it('the schema knows each value and no other', () => {
   const known = (of: { properties?: object; $ref?: string }, above: string): string[] =>
     Object.entries(of.properties ?? {}).flatMap(([name, child]) => [

@@ -11,6 +11,7 @@ import {
   helm,
   type KubernetesObject,
   lint,
+  notes,
   type PodSpec,
   render,
   withoutHelm,
@@ -120,6 +121,14 @@ it('no field of any object is misspelt', async () => {
 
 it.each(wrongValues)('refuses what cannot be right: %s', (why, values) => {
   expect(() => render(values)).toThrow(why);
+});
+
+it('who lets in callers alone is told to let in Prometheus as well', () => {
+  const policy = { enabled: true, clients: [{ podSelector: {} }] };
+  const hint = 'name Prometheus in networkPolicy.monitoring';
+  expect(notes({ ...given, networkPolicy: policy })).toContain(hint);
+  for (const networkPolicy of [{ ...policy, monitoring: policy.clients }, { ...policy, enabled: false }, {}])
+    expect(notes({ ...given, networkPolicy })).toMatch(/helm test pr(?![\s\S]*Prometheus)/);
 });
 
 it('a change of transports restarts nothing, one of a secret that is read once does', () => {

@@ -30,6 +30,16 @@
 {{- fail "worker.keda needs worker.autoscaling.enabled, and worker.keda.serverAddress, which is where Prometheus is" }}
 {{- end }}
 {{- end }}
+{{- range $component := list "api" "worker" }}
+{{- $names := list }}
+{{- range (include "postrider.env" (dict "root" $ "component" $component) | fromYamlArray) }}
+{{- $name := trimSuffix "_FILE" .name }}
+{{- if has $name $names }}
+{{- fail (printf "%s is given twice: env may not repeat what the chart or settings give" $name) }}
+{{- end }}
+{{- $names = append $names $name }}
+{{- end }}
+{{- end }}
 {{- if and $values.ingress.enabled (not $values.ingress.hosts) }}
 {{- fail "ingress needs a name in ingress.hosts" }}
 {{- end }}

@@ -162,6 +162,11 @@ export function openReports(log: Log, meters: Meters) {
       else log.warn(fields, 'Redis is not set up as it should be');
     },
 
+    /** The start waits for Redis. */
+    awaited(): void {
+      log.warn({}, 'Redis loads its data, or does not answer yet: the start waits for it');
+    },
+
     backPressure(reason: string | null): void {
       if (reason === null) log.info({}, 'new mail is taken again');
       else log.warn({ reason }, 'new mail is refused');

@@ -106,4 +106,13 @@ export const wrongValues: readonly [why: RegExp, values: Values][] = [
   [/'replica' not allowed/, { ...given, api: { replica: 3 } }],
   [/'LOGLEVEL' not allowed/, { ...given, settings: { LOGLEVEL: 'debug' } }],
   [/'REDIS_URL' not allowed/, { ...given, settings: { REDIS_URL: 'redis://h' } }],
+  [/HOST.*must be one of '0\.0\.0\.0', '::'/, { ...given, settings: { HOST: '127.0.0.1' } }],
+  [/LOG_LEVEL.*must be one of 'trace'/, { ...given, settings: { LOG_LEVEL: 'verbose' } }],
+  [/ROLES is given twice/, { ...given, env: [{ name: 'ROLES', value: 'api,worker' }] }],
+  [/HEALTH_PORT is given twice/, { ...given, env: [{ name: 'HEALTH_PORT', value: '0' }] }],
+  [/SECRET_KEY is given twice/, { ...given, env: [{ name: 'SECRET_KEY', value: 'a' }] }],
+  [
+    /LOG_LEVEL is given twice/,
+    { ...given, settings: { LOG_LEVEL: 'warn' }, env: [{ name: 'LOG_LEVEL', value: 'debug' }] },
+  ],
 ];

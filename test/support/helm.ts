@@ -1,10 +1,10 @@
 /** The chart in helm/, linted and rendered by the real helm. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseAllDocuments } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 
 export const chart = fileURLToPath(new URL('../../helm', import.meta.url));
 export const withoutHelm = 'helm was not found: npm test installs it where Go is, with `go install`';
@@ -87,6 +87,20 @@ function runHelm(command: readonly string[], values: Values): string {
 
 export function lint(values: Values): string {
   return runHelm(['lint', '--strict', chart], values);
+}
+
+/** What is told after an installation: helm prints it to whoever has a cluster, so it is rendered as an object of a copy of the chart. */
+export function notes(values: Values): string {
+  const dir = mkdtempSync(join(tmpdir(), 'pr-notes-'));
+  try {
+    cpSync(chart, dir, { recursive: true });
+    const told = readFileSync(join(dir, 'templates/NOTES.txt'), 'utf8');
+    const object = `{{- define "told" }}${told}{{ end }}\nnotes: {{ include "told" . | toJson }}\n`;
+    writeFileSync(join(dir, 'templates/notes.yaml'), object);
+    return parse(runHelm(['template', 'pr', dir, '--show-only', 'templates/notes.yaml'], values)).notes;
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
 }
 
 export function render(values: Values): readonly KubernetesObject[] {

@@ -79,7 +79,7 @@ it('makes a campaign, uploads the list, sends it, and says what became of each',
   expect(again.output()).toMatch(/4 records: 2 added[\s\S]*December: completed/);
   await using other = run('send', join(dir, 'list.ndjson.gz'), '--campaign', id);
   expect(await other.ended).toBe(1);
-  expect(other.output()).toContain('cannot be added to: it was sent');
+  expect(other.output()).toContain('cannot be added to: only a draft or a scheduled one can be');
 });
 
 it('goes on with a list that was mended: whom it has is not added twice', async () => {

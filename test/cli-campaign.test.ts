@@ -15,11 +15,13 @@ import { openTestRedis } from './support/redis.ts';
 
 const opened = new AsyncDisposableStack();
 let redis: Redis;
+let redisUrl: string;
 let postrider: Postrider;
 const dir = mkdtempSync(join(tmpdir(), 'pr-cli-campaign-'));
 const cli = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
+  redisUrl = server.url;
   redis = opened.adopt(new Redis(server.url.replace('unix://', '')), (client) => client.disconnect());
   postrider = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
   const template = { name: 't', alias: 't', subject: 'News for {{ name }}', text: 'Hi', from: 'a@example.com' };
@@ -77,7 +79,7 @@ it('makes a campaign, uploads the list, sends it, and says what became of each',
   expect(again.output()).toMatch(/4 records: 2 added[\s\S]*December: completed/);
   await using other = run('send', join(dir, 'list.ndjson.gz'), '--campaign', id);
   expect(await other.ended).toBe(1);
-  expect(other.output()).toContain('cannot be added to: it was sent');
+  expect(other.output()).toContain('cannot be added to: only a draft or a scheduled one can be');
 });
 
 it('goes on with a list that was mended: whom it has is not added twice', async () => {
@@ -90,6 +92,29 @@ it('goes on with a list that was mended: whom it has is not added twice', async 
   writeFileSync(list, 'email\nada@example.org\n');
   await using mended = run('send', list, '--campaign', id);
   expect([await mended.ended, mended.output()]).toEqual([0, expect.stringContaining('1 records: 1 added')]);
+});
+
+it('watches on while the API is restarted, and uploads once another has let go of the list', async () => {
+  const env = { REDIS_URL: redisUrl, ROLES: 'api' };
+  const first = await startPostrider(env);
+  const { port } = new URL(first.url);
+  const at = (...args: readonly string[]) => run(...args, '--url', first.url, '--key', testApiKey);
+  await using sending = at('send', join(dir, 'list.csv'), '--template', 't', '--watch');
+  const [, id = ''] = await sending.printed(/^(cm_\w+)$/m);
+  await sending.printed(/0 of 2$/m);
+  await first[Symbol.asyncDispose]();
+  await sending.printed(/^No answer of .*Trying again\.$/m);
+  await using _second = await startPostrider({ ...env, PORT: port });
+  await settle(id, 'completed');
+  expect([await sending.ended, sending.output()]).toEqual([0, expect.stringContaining('completed')]);
+
+  const uploads = keys.campaignUploads(id);
+  const [scope] = await redis.hkeys(uploads);
+  await redis.hset(uploads, `${scope}:lease`, `rq_dead ${Date.now() + 3_600_000}`);
+  await using waiting = run('send', join(dir, 'list.csv'), '--campaign', id);
+  await waiting.printed(/is under way\..*Trying again\.$/m);
+  await redis.hdel(uploads, `${scope}:lease`);
+  expect([await waiting.ended, waiting.output()]).toEqual([0, expect.stringContaining('2 added')]);
 });
 
 it('looks at one, pauses, resumes and cancels it, and ends with 1 where that cannot be, or it was canceled', async () => {

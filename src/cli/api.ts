@@ -11,7 +11,15 @@ import { readConfig } from '../config.ts';
 import { addressOf } from './command.ts';
 
 /** The API said no, or nothing. */
-export class ApiFault extends Error {}
+export class ApiFault extends Error {
+  /** Whether another try may go well: nobody answered, or the answer said when to come again. */
+  readonly isPassing: boolean;
+
+  constructor(message: string, isPassing = false) {
+    super(message);
+    this.isPassing = isPassing;
+  }
+}
 
 export type Asked = {
   /** Sent as JSON. */
@@ -61,20 +69,24 @@ async function call<Answer>(
     method,
     headers: { authorization: `Bearer ${key}`, ...json, ...headers },
   });
-  const answered = once(asking, 'response').catch((error: Error) => {
-    throw new ApiFault(`No answer of ${url}: ${error.message}`);
-  });
+  const unanswered = (error: Error) => {
+    throw new ApiFault(`No answer of ${url}: ${error.message}`, true);
+  };
+  const answered = once(asking, 'response').catch(unanswered);
   // An answer that comes before all was sent says why the rest is not wanted.
   if (stream !== undefined) pipeline(stream, asking).catch(() => {});
   else asking.end(body === undefined ? undefined : JSON.stringify(body));
   const [answer] = (await answered) as [IncomingMessage];
-  return read(answer, await textOf(answer));
+  return read(answer, await textOf(answer).catch(unanswered));
 }
 
-function read<Answer>({ statusCode = 0 }: IncomingMessage, text: string): Answer {
+function read<Answer>({ statusCode = 0, headers }: IncomingMessage, text: string): Answer {
   const said = parse(text) as { readonly detail?: string } | null;
   if (statusCode >= 300 || said === null)
-    throw new ApiFault(said?.detail ?? `Answered ${statusCode}: ${text.slice(0, 200)}`);
+    throw new ApiFault(
+      said?.detail ?? `Answered ${statusCode}: ${text.slice(0, 200)}`,
+      headers['retry-after'] !== undefined,
+    );
   return said as Answer;
 }
 

@@ -33,6 +33,8 @@ const types: Readonly<Record<string, string>> = {
 };
 
 const lookEveryMs = 1_000;
+/** For so long an API that is away is asked again: a restart of it, and twice as long as it keeps an upload for a process that died. */
+const patienceMs = 60_000;
 /** sysexits.h EX_CONFIG. */
 const exitConfig = 78;
 
@@ -66,16 +68,18 @@ async function* send(given: Given, list: string): AsyncGenerator<Said> {
   const file = await stat(list).catch(() => null);
   if (!file?.isFile()) return yield { fault: `${list} is not a file that can be read` };
   const api = await openApi(given);
-  const id = given.campaign ?? (await create(api, given));
+  const { id } = await (given.campaign === undefined ? create(api, given) : look(api, given.campaign));
   yield { text: `${id}\nShould this break off: npm run cli -- campaign send ${list} --campaign ${id}\n` };
   // The same list goes on where it broke off; one that was mended is another upload.
   const uploadKey = `cli-${file.size}-${file.mtimeMs}`;
-  const upload = { stream: createReadStream(list), headers: { ...headers, 'idempotency-key': uploadKey } };
-  const { errors, ...uploaded } = await api<Uploaded>('POST', `/campaigns/${id}/recipients`, upload);
+  const upload = { headers: { ...headers, 'idempotency-key': uploadKey } };
+  const { errors, ...uploaded } = yield* patiently(() =>
+    api<Uploaded>('POST', `/campaigns/${id}/recipients`, { ...upload, stream: createReadStream(list) }),
+  );
   const { received, added, duplicates, invalid } = uploaded;
   yield { text: `${received} records: ${added} added, ${duplicates} duplicates, ${invalid} invalid\n` };
   for (const { line, message } of errors) yield { text: `  line ${line}: ${message}\n` };
-  const before = await api<CampaignSeen>('GET', `/campaigns/${id}`);
+  const before = await look(api, id);
   // Whoever goes on with one may have sent it before.
   const sent = before.status === 'draft' ? await api<CampaignSeen>('POST', `/campaigns/${id}/send`) : before;
   if (given.watch) yield* watch(api, id);
@@ -90,9 +94,28 @@ type Uploaded = {
   readonly errors: readonly { readonly line: number; readonly message: string }[];
 };
 
-async function create(api: Api, { template, from, subject, name, rate, route, at }: Given): Promise<string> {
+function create(api: Api, { template, from, subject, name, rate, route, at }: Given): Promise<CampaignSeen> {
   const asked = { template: { id: template }, from, subject, name, rate, route, scheduled_at: at };
-  return (await api<CampaignSeen>('POST', '/campaigns', { body: asked })).id;
+  return api('POST', '/campaigns', { body: asked });
+}
+
+function look(api: Api, id: string): Promise<CampaignSeen> {
+  return api('GET', `/campaigns/${id}`);
+}
+
+/** Asks until there is an answer that another try would not change. */
+async function* patiently<Answer>(ask: () => Promise<Answer>): AsyncGenerator<Said, Answer> {
+  const giveUpAt = Date.now() + patienceMs;
+  for (let told = ''; ; ) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof ApiFault) || !error.isPassing || Date.now() >= giveUpAt) throw error;
+      if (error.message !== told) yield { text: `${process.stdout.isTTY ? '\n' : ''}${error.message} Trying again.\n` };
+      told = error.message;
+      await pause(lookEveryMs);
+    }
+  }
 }
 
 function headersOf(list: string): Readonly<Record<string, string>> | null {
@@ -106,8 +129,7 @@ function headersOf(list: string): Readonly<Record<string, string>> | null {
 async function* watch(api: Api, id: string): AsyncGenerator<Said> {
   const isTerminal = process.stdout.isTTY;
   let last = '';
-  for (;;) {
-    const seen = await api<CampaignSeen>('GET', `/campaigns/${id}`);
+  for (let seen = await look(api, id); ; seen = yield* patiently(() => look(api, id))) {
     const line = progressOf(seen);
     if (isTerminal) yield { text: `\r\u001b[K${line}` };
     else if (line !== last) yield { text: `${line}\n` };

@@ -34,7 +34,7 @@ const controlCharacters = /[\p{Cc}]/u;
 export const headerSafe = (max: number) =>
   z
     .string()
-    .max(max)
+    .max(max, `must be at most ${max} characters`)
     .refine((text) => !controlCharacters.test(text), 'must not contain control characters (CR, LF, NUL, …)')
     .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
     .refine((text) => !spaceRun.test(text), 'must not have more than 60 spaces in a row')

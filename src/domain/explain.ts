@@ -31,7 +31,7 @@ export const explanationReasons = [
 
 export type ExplanationReason = (typeof explanationReasons)[number];
 
-/** Where the email's job is, as the queue tells, how many wait there, and which transport it is parked for; null for none. */
+/** Where the email's job is, as the queue tells, how many wait there, and which transport it is parked for, or holds up its campaign; null for none. */
 export type Whereabouts = {
   readonly job: 'waiting' | 'active' | 'absent';
   readonly waiting: number;
@@ -79,7 +79,10 @@ function whyNotOut(
 ): Pick<Explanation, 'reason' | 'summary' | 'movesAt'> {
   const reason = reasonOf(email, where, now);
   const { parked, campaign } = where;
-  if (campaign !== null && nextDue(email.state) !== null && email.handOver === null) return explainCampaign(campaign);
+  if (campaign !== null && nextDue(email.state) !== null && email.handOver === null)
+    return parked !== null && isTended(parked)
+      ? explainParked(parked, email.facts.lane, now)
+      : explainCampaign(campaign);
   if (reason === 'waiting_for_queue' && parked !== null && isTended(parked))
     return explainParked(parked, email.facts.lane, now);
   const dueAt = nextDue(email.state);

@@ -37,8 +37,8 @@ const retriedView = z
 
 /** What one cannot be that does not stand where it would have to. */
 const refusals = {
-  start: 'sent: it was',
-  schedule: 'scheduled: it was sent',
+  start: 'sent: only a draft or a scheduled one can be',
+  schedule: 'scheduled: only a draft or a scheduled one can be',
   pause: 'paused: only a running one can be',
   resume: 'resumed: only a paused one can be',
   cancel: 'canceled: it is over',

@@ -103,7 +103,7 @@ function refusalOf(id: string, refused: Exclude<Enlisted, { readonly kind: 'enli
     case 'gone':
       return campaignMissing(id);
     case 'refused':
-      return campaignConflict(id, 'added to: it was sent', refused.status);
+      return campaignConflict(id, 'added to: only a draft or a scheduled one can be', refused.status);
     case 'busy':
       return new ProblemError(
         'conflict',

@@ -184,7 +184,7 @@ function addChanging(app: App, deps: Deps): void {
       await findCampaign(campaigns, id, apiKey);
       const removed = await campaigns.remove(id);
       if (removed === 'gone') throw campaignMissing(id);
-      if (removed !== 'removed') throw campaignConflict(id, 'removed before it has ended', removed);
+      if (removed !== 'removed') throw campaignConflict(id, 'removed while recipients of it are pending', removed);
       return { object: 'campaign' as const, id, deleted: true as const };
     },
   });

@@ -15,7 +15,7 @@ import type { Gathered } from './gather.ts';
 type Deps = {
   emails: Pick<Emails, 'loadAll' | 'claimHandOver'>;
   due: Pick<Due, 'mark'>;
-  campaigns: Pick<CampaignSlices, 'isPaused'>;
+  campaigns: Pick<CampaignSlices, 'pausedAt'>;
   queue: Pick<DeliverQueue, 'isLive'>;
   lane: Lane;
   /** Emails in hand at a time. */
@@ -43,8 +43,9 @@ type Deps = {
 const placeWaitMs = 2_000;
 /** An email that another job is at is looked at again after this long, in case that job does not end well. */
 const leaveAloneMs = 5_000;
-/** An email of a campaign that is paused is looked at again after this long. */
-const pausedWaitMs = 5_000;
+/** An email of a campaign that is paused is looked at again after as long as the pause has lasted by then, but within these: a look costs, and many may wait. */
+const leastPausedWaitMs = 5_000;
+const mostPausedWaitMs = 60_000;
 type Attempted = Outcome | SettledOutcome | Parked;
 
 /** Wait after an email could not be dealt with: a bug or Redis away, and neither is mended by hurrying. */
@@ -83,6 +84,10 @@ async function markOf(deps: Deps, job: DeliverJob, email: LoadedEmail | null, su
   }
 }
 
+function lookAgainAt(pausedAt: number, now: number): number {
+  return now + Math.min(mostPausedWaitMs, Math.max(leastPausedWaitMs, now - pausedAt));
+}
+
 async function deliverOne(
   deps: Deps,
   job: DeliverJob,
@@ -96,8 +101,8 @@ async function deliverOne(
   const other = email.handOver === null || email.handOver.job === job.id ? null : email.handOver.job;
   if (other !== null && (await deps.queue.isLive(other))) return deps.now() + leaveAloneMs;
   const { campaignId } = email.facts;
-  if (email.handOver === null && campaignId !== null && (await deps.campaigns.isPaused(campaignId)))
-    return deps.now() + pausedWaitMs;
+  const pausedAt = email.handOver === null && campaignId !== null ? await deps.campaigns.pausedAt(campaignId) : null;
+  if (pausedAt !== null) return lookAgainAt(pausedAt, deps.now());
   // Whoever else it is for is due still, and comes again by what is settled here.
   const isBarred = suppressed !== null && email.handOver === null;
   const outcome = isBarred ? suppressed : await attempt(deps, job, email);

@@ -6,6 +6,7 @@ import type { Whereabouts } from '../domain/explain.ts';
 import type { ParkedAt } from '../domain/explain-parked.ts';
 import type { Lane } from '../domain/lane.ts';
 import { nextDue } from '../domain/recipient.ts';
+import { isInService } from '../domain/standing.ts';
 import { chooseTransports, drawOf } from '../domain/transport-plan.ts';
 import type { TransportReport } from '../domain/transport-report.ts';
 import type { Plans } from '../outbound/plans.ts';
@@ -29,8 +30,10 @@ export async function whereabouts(deps: Deps, email: StoredEmail): Promise<Where
   const now = deps.now();
   const campaign = campaignId === null ? null : await deps.campaigns.get(campaignId);
   // Whoever left its place goes by itself, but not while its campaign is paused.
-  if (campaign !== null && (isAtPlace(email) || campaign.state.status === 'paused'))
-    return { job: 'absent', waiting: 0, parked: null, campaign };
+  if (campaign !== null && (isAtPlace(email) || campaign.state.status === 'paused')) {
+    const parked = campaign.state.status === 'running' ? await findHoldUp(deps, email) : null;
+    return { job: 'absent', waiting: 0, parked, campaign };
+  }
   const [{ job, waiting }, stored] = await Promise.all([
     deps.deliverQueues[lane].whereabouts(id),
     deps.due.waiting(lane, now),
@@ -40,11 +43,22 @@ export async function whereabouts(deps: Deps, email: StoredEmail): Promise<Where
   return { job, waiting: waiting + stored, parked: mayBeParked ? await findParked(deps, email) : null, campaign: null };
 }
 
-/** Looks at its route first, then wherever mail was ever parked: the plan may have changed since. */
-async function findParked(deps: Deps, { facts }: StoredEmail): Promise<ParkedAt | null> {
-  const { id, lane, route, tags, from } = facts;
+/** Who stands at a place is parked nowhere: it is held up where no transport of its route is in service. */
+async function findHoldUp(deps: Deps, email: StoredEmail): Promise<ParkedAt | null> {
+  const [report, ...others] = await deps.survey(routeOf(deps, email));
+  if (report === undefined || [report, ...others].some(({ state }) => isInService(state))) return null;
+  return { ahead: 0, report, others };
+}
+
+function routeOf({ plans }: Deps, { facts: { id, lane, route, tags, from } }: StoredEmail): readonly string[] {
   const question = { route, lane, tags, fromDomain: domainOf(from.address) };
-  const { transports } = chooseTransports(deps.plans.plan, question, () => drawOf(id));
+  return chooseTransports(plans.plan, question, () => drawOf(id)).transports;
+}
+
+/** Looks at its route first, then wherever mail was ever parked: the plan may have changed since. */
+async function findParked(deps: Deps, email: StoredEmail): Promise<ParkedAt | null> {
+  const { id, lane } = email.facts;
+  const transports = routeOf(deps, email);
   const names = [...new Set([...transports, ...(await deps.budgets.names())])];
   const places = await Promise.all(
     names.map(async (name) => ({ name, place: await deps.budgets.whereParked(name, id, lane) })),

@@ -38,6 +38,7 @@ if to == 'running' then
   redis.call('HSETNX', campaign, 'startedAt', now)
   if tonumber(stored[5] or 0) > tonumber(now) then redis.call('HDEL', campaign, 'scheduledAt') end
 end
+if to == 'paused' then redis.call('HSET', campaign, 'pausedAt', now) else redis.call('HDEL', campaign, 'pausedAt') end
 if to == 'canceled' then redis.call('HSET', campaign, 'endedAt', now) end
 if to ~= 'running' then redis.call('HDEL', campaign, 'pace') end
 local id = string.sub(campaign, -29)

@@ -147,9 +147,11 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
       }
     },
 
-    /** Whether what left its place has to wait as well. */
-    isPaused: async (campaignId: string): Promise<boolean> =>
-      (await redis.hget(keys.campaign(campaignId), 'status')) === 'paused',
+    /** Since when what left its place has to wait as well, milliseconds since the epoch; null when it has not. */
+    async pausedAt(campaignId: string): Promise<number | null> {
+      const [status, at] = await redis.hmget(keys.campaign(campaignId), 'status', 'pausedAt');
+      return status === 'paused' ? Number(at) : null;
+    },
 
     /** Writes what came of a place, its events and the counts, atomically. False when somebody else settled it. */
     settle: settlePlace,

@@ -139,6 +139,19 @@ describe('sending', () => {
     expect(statuses).toEqual(['paused', 409, 'running', 409, 'canceled', 409]);
   });
 
+  it('of one that was canceled as a draft nobody is told that it was sent', async () => {
+    const id = await create();
+    await add(id, 'ada@example.org');
+    await move(id, 'cancel');
+    const ofCanceled = (what: string) => `Campaign ${id} cannot be ${what}. Its status is canceled.`;
+    const only = 'only a draft or a scheduled one can be';
+    expect((await move(id, 'send')).body.detail).toBe(ofCanceled(`sent: ${only}`));
+    expect((await move(id, 'send', { scheduled_at: later() })).body.detail).toBe(ofCanceled(`scheduled: ${only}`));
+    expect((await add(id, 'late@example.org')).body.detail).toBe(ofCanceled(`added to: ${only}`));
+    const removed = await api('DELETE', `/v1/campaigns/${id}`);
+    expect(removed.body.detail).toBe(ofCanceled('removed while recipients of it are pending'));
+  });
+
   it('begins at its time, which another request moves, and now when that says so', async () => {
     const at = later();
     const id = await create({ scheduled_at: at });

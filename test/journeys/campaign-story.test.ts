@@ -106,11 +106,14 @@ it('why an email of it waits is told, whatever holds its campaign up', async () 
   await look(id);
   await api.api('POST', `/v1/campaigns/${id}/send`, { scheduled_at: new Date(Date.now() - 1_000).toISOString() });
   await look(id);
+  await api.api('POST', '/v1/transports/default/pause');
+  await look(id);
+  await api.api('POST', '/v1/transports/default/resume');
   await api.api('POST', `/v1/campaigns/${id}/pause`);
   await look(id);
   await api.api('POST', `/v1/campaigns/${id}/cancel`);
   await look(id);
-  expect([...seen].toSorted()).toEqual(campaignReasons.toSorted());
+  expect([...seen].toSorted()).toEqual([...campaignReasons, 'transport_paused'].toSorted());
 });
 
 it('its emails are listed by its id, the newest first, page by page and by their status', async () => {

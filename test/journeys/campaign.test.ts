@@ -156,6 +156,12 @@ it('who left a campaign waits as well while it is paused', async () => {
     const dueIn = Number(await redis.zscore(keys.again('bulk'), left)) - Date.now();
     return (await status(id)) === 'paused' && dueIn > 1_000;
   });
+  // The longer the pause has lasted, the less often it is looked at.
+  await redis.hset(keys.campaign(id), 'pausedAt', Date.now() - 3_600_000);
+  await redis.zadd(keys.again('bulk'), Date.now(), left);
+  await until('it to be put off for longer', async () => {
+    return Number(await redis.zscore(keys.again('bulk'), left)) - Date.now() > 30_000;
+  });
   const email = await openEmails(redis).read(left);
   expect(email?.state.recipients[0]).toMatchObject({ status: 'deferred', attempts: 1 });
   const claim = { at: 1, transport: 't', attemptId: 'at_1', job: 'jb_1' };

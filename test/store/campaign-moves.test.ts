@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CampaignMove, type CampaignStatus, campaignMoves, campaignStatuses } from '../../src/domain/campaign.ts';
 import { makeCampaignId } from '../../src/domain/id.ts';
 import { hearCampaigns } from '../../src/store/campaign-bell.ts';
+import { openCampaignSlices } from '../../src/store/campaign-slices.ts';
 import { type Campaigns, openCampaigns } from '../../src/store/campaigns.ts';
 import { keys } from '../../src/store/keys.ts';
 import { draft } from '../support/campaign-drafts.ts';
@@ -72,6 +73,16 @@ it('keeps when it began the first time, and forgets a later time it was to begin
   await ask(id, 'pause');
   await campaigns.move(id, { move: 'resume', changeId: 'later', now: now + 100, at: null });
   expect((await campaigns.get(id))?.state).toMatchObject({ status: 'running', startedAt: now, scheduledAt: null });
+});
+
+it('knows since when it is paused, as long as it is', async () => {
+  const slices = openCampaignSlices(redis);
+  const id = await stored('running');
+  expect(await slices.pausedAt(id)).toBeNull();
+  await ask(id, 'pause');
+  expect(await slices.pausedAt(id)).toBe(now);
+  await ask(id, 'resume');
+  expect([await slices.pausedAt(id), await redis.hget(keys.campaign(id), 'pausedAt')]).toEqual([null, null]);
 });
 
 it('is not sent to nobody, and may be canceled without anybody', async () => {

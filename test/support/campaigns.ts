@@ -76,7 +76,7 @@ export function rowOf(n: number): CampaignRow {
 /** Moves it as a caller would. */
 export async function moveCampaign(redis: Redis, id: string, status: 'running' | 'paused' | 'canceled'): Promise<void> {
   const moved = redis.multi().hset(keys.campaign(id), 'status', status);
-  if (status === 'paused') moved.zrem(keys.campaignsDue, id);
+  if (status === 'paused') moved.zrem(keys.campaignsDue, id).hset(keys.campaign(id), 'pausedAt', Date.now());
   else moved.zadd(keys.campaignsDue, Date.now(), id);
   if (status === 'canceled') moved.hset(keys.campaign(id), 'endedAt', Date.now());
   await moved.exec();

@@ -155,7 +155,9 @@ describe('a subject', () => {
   });
 
   it('that cannot stand in a header is a fault', () => {
-    expect(renderFaults({ subject: '{{ x }}', text: 'x' }, { x: 'x'.repeat(999) })[0]).toMatch(/^\/ its subject /);
+    expect(renderFaults({ subject: '{{ x }}', text: 'x' }, { x: 'x'.repeat(999) })[0]).toMatch(
+      /^\/ its subject must be at most 998 characters, and must have a space/,
+    );
   });
 });
 

@@ -99,6 +99,10 @@ export async function openFeedWorld(
   opened.defer(() => api.close());
   const sockets: Socket[] = [];
   api.server.on('connection', (socket: Socket) => sockets.push(socket));
+  // A reader that a failed test left behind would keep it from closing.
+  opened.defer(() => {
+    for (const socket of sockets) socket.destroy();
+  });
   const url = await api.listen({ port: 0, host: '127.0.0.1' });
   let made = 0;
   const all = opened.move();

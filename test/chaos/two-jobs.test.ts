@@ -133,7 +133,7 @@ it.each(['SIGKILL', 'SIGTERM'] as const)(
       const next = await send(line.api, 'next@example.org');
       await until('the next email to be sent', async () => (await statusOf(line.api, next)) === 'sent');
       worker.kill(signal);
-      expect(await worker.ended).toBe(signal === 'SIGKILL' ? signal : 0);
+      expect(await worker.ended).toBe(signal === 'SIGKILL' ? signal : 1);
     }
     line.letAnswer();
     await using _worker = await line.startWorker();

@@ -133,7 +133,8 @@ it.each(['SIGKILL', 'SIGTERM'] as const)(
       const next = await send(line.api, 'next@example.org');
       await until('the next email to be sent', async () => (await statusOf(line.api, next)) === 'sent');
       worker.kill(signal);
-      expect(await worker.ended).toBe(signal === 'SIGKILL' ? signal : 1);
+      // A stop says by 1 that it had no time left to write down that nobody knows.
+      expect(signal === 'SIGKILL' ? [signal] : [0, 1]).toContain(await worker.ended);
     }
     line.letAnswer();
     await using _worker = await line.startWorker();

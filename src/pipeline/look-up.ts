@@ -32,8 +32,8 @@ export async function lookUpTimeline(deps: Deps, id: string): Promise<{ steps: T
 async function lookUpPlaced(deps: Deps, id: string): Promise<LoadedEmail | null> {
   const { campaignId, place } = placeIn(id);
   const [campaign, placed] = await Promise.all([deps.campaigns.get(campaignId), deps.campaigns.at(campaignId, place)]);
-  const startedAt = campaign === null ? null : (campaign.state.startedAt ?? campaign.state.scheduledAt);
-  if (campaign === null || placed === null || startedAt === null || placed.mark === 'left') return null;
+  if (campaign === null || campaign.state.status === 'draft' || placed === null || placed.mark === 'left') return null;
+  const startedAt = campaign.state.startedAt ?? campaign.state.scheduledAt ?? campaign.head.createdAt;
   const letter = await letterOf(deps, campaign, placed);
   const email = placeEmail(
     { head: campaign.head, startedAt },

@@ -46,11 +46,12 @@ const reasonOf = async (emailId: string) =>
   ((await get(`/v1/emails/${emailId}/explain`)) as unknown as { reason: ExplanationReason }).reason;
 
 it('is sent, and each of its emails is found as any other', async () => {
-  const id = await draft('email,name\r\nada@all.test,Ada\r\ngone@all.test,Bob\r\n');
+  const scheduled_at = new Date(Date.now() + 3_600_000).toISOString();
+  const id = await draft('email,name\r\nada@all.test,Ada\r\ngone@all.test,Bob\r\n', { scheduled_at });
   const [ada, bob] = (await rows(id)).map((row) => row.email_id);
   // Before it is sent there are no emails.
   expect((await api.api('GET', `/v1/emails/${ada}`)).status).toBe(404);
-  await api.api('POST', `/v1/campaigns/${id}/send`);
+  await api.api('POST', `/v1/campaigns/${id}/send`, { scheduled_at: null });
   expect(await get(`/v1/emails/${ada}`)).toMatchObject({ id: ada, status: 'queued', campaign_id: id, lane: 'bulk' });
   expect(await reasonOf(ada ?? '')).toBe('campaign_running');
 

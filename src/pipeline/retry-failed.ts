@@ -1,16 +1,14 @@
 /** retry-failed: everybody in a campaign who failed, expired or is held is sent to once more. Who was refused for good is left alone. */
-import type { CampaignStatus } from '../domain/campaign.ts';
+import type { CampaignStatus, PlaceMark } from '../domain/campaign.ts';
 import { type StoredEmail, statusOf } from '../domain/email.ts';
 import { placeId } from '../domain/id.ts';
 import type { Change } from '../domain/outcome.ts';
 import type { RecipientStatus } from '../domain/recipient.ts';
-import type { CampaignSlices } from '../store/campaign-slices.ts';
 import type { Campaigns } from '../store/campaigns.ts';
 import type { Changed } from './settle.ts';
 
 type Deps = {
-  campaigns: Pick<Campaigns, 'get'>;
-  slices: Pick<CampaignSlices, 'marked'>;
+  campaigns: Pick<Campaigns, 'get' | 'places'>;
   /** An email wherever it stands. */
   read(id: string): Promise<StoredEmail | null>;
   change(email: StoredEmail, asked: Change): Promise<Changed>;
@@ -28,13 +26,23 @@ export async function retryFailed(deps: Deps, campaignId: string): Promise<{ rea
   const campaign = await deps.campaigns.get(campaignId);
   if (campaign === null || !sendsStill.includes(campaign.state.status)) return null;
   let count = 0;
-  for await (const places of deps.slices.marked(campaignId, ['failed', 'expired', 'left'])) {
-    for (let from = 0; from < places.length; from += atOnce) {
-      const some = places.slice(from, from + atOnce).map((place) => retryOne(deps, placeId(campaignId, place)));
-      count += (await Promise.all(some)).filter((isRetried) => isRetried).length;
-    }
+  let some: string[] = [];
+  const retrySome = async () => {
+    const outcomes = await Promise.all(some.map((id) => retryOne(deps, id)));
+    count += outcomes.filter((isRetried) => isRetried).length;
+    some = [];
+  };
+  for await (const place of deps.campaigns.places(campaignId, { from: null, isUp: true }, mayBeRetried)) {
+    some.push(placeId(campaignId, place));
+    if (some.length === atOnce) await retrySome();
   }
+  await retrySome();
   return { count };
+}
+
+/** Of those that left, their record says. */
+function mayBeRetried(mark: PlaceMark): boolean {
+  return mark === 'failed' || mark === 'expired' || mark === 'left';
 }
 
 async function retryOne({ read, change }: Deps, id: string): Promise<boolean> {

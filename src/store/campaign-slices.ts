@@ -57,7 +57,6 @@ export type PlaceSettled = {
 const usualGatherMs = 15;
 /** Campaigns that are looked at in one step. */
 const maxDue = 1_000;
-const marksPerRead = 10_000;
 /** Chunks kept at hand: each has ten slices. */
 const maxChunks = 16;
 
@@ -135,16 +134,6 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
     /** Marks that the body to the recipient at a place is about to leave. False when the campaign no longer runs or the slice is another's: then nothing may be sent. */
     claim(take: Pick<Take, 'id' | 'campaignId'>, place: number): Promise<boolean> {
       return claim({ claim: null, bytes: 0, take, place });
-    },
-
-    /** The places that have one of these marks, some of them at a time, as they stand when they are read. */
-    async *marked(campaignId: string, marks: readonly PlaceMark[]): AsyncGenerator<number[]> {
-      const wanted = new Set<string>(marks.map((mark) => placeMarks[mark]));
-      for (let first = 0; ; first += marksPerRead) {
-        const read = await redis.getrange(keys.campaignMarks(campaignId), first, first + marksPerRead - 1);
-        yield [...read].flatMap((byte, n) => (wanted.has(byte) ? [first + n] : []));
-        if (read.length < marksPerRead) return;
-      }
     },
 
     /** Since when what left its place has to wait as well, milliseconds since the epoch; null when it has not. */

@@ -2,14 +2,15 @@
 import { domainOf } from './address.ts';
 import type { CampaignHead, CampaignRow, PlaceMark } from './campaign.ts';
 import { parseReply } from './classify.ts';
-import type { Content, EmailFacts, EmailState, StoredEmail } from './email.ts';
+import type { EmailFacts, EmailState, StoredEmail } from './email.ts';
 import { eventOf } from './event.ts';
 import { placeId } from './id.ts';
 import type { AttemptTrace, SettledOutcome } from './outcome.ts';
 import type { Recipient, RecipientStatus } from './recipient.ts';
 import { isSandbox, sandboxTransport } from './sandbox.ts';
-import type { Letter, Variables } from './template.ts';
+import type { Variables, WovenLetter } from './template.ts';
 import type { TimelineStep } from './timeline.ts';
+import type { WovenContent } from './woven.ts';
 
 /** What stands of one attempt at a place, or of what ended it without one. The last one of a place counts. */
 export type PlaceOutcome = {
@@ -153,7 +154,7 @@ export function placeVariables({ variables }: CampaignRow): Variables {
 }
 
 /** What is sent of its letter. */
-export function placeContent({ headers }: CampaignHead, { html, text }: Letter): Content {
+export function placeContent({ headers }: CampaignHead, { html, text }: WovenLetter): WovenContent {
   return { html, text, headers, attachments: [] };
 }
 

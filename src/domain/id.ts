@@ -1,7 +1,9 @@
 /** Ids: a prefix that says what it is, then 26 characters that sort by time (ULID, Crockford base 32, lower case). */
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
-const digitOf = new Map([...alphabet].map((character, value) => [character, value]));
+/** What each character stands for, by its code. */
+const digits = new Uint8Array(128);
+for (const [value, character] of [...alphabet].entries()) digits[character.charCodeAt(0)] = value;
 
 export type IdPrefix = 'ak' | 'cm' | 'em' | 'wh' | 'rq' | 'mi' | 'at' | 'ch' | 'jb' | 'ev' | 'sp' | 'tp';
 
@@ -26,19 +28,23 @@ export function makeId(prefix: IdPrefix, nowMs: number, entropy: Uint8Array): st
 
 /** The 16 bytes of an id, which sort as the ids do. */
 export function idBytes(id: string): Buffer {
-  const bytes = Buffer.alloc(idLength);
+  const bytes = Buffer.allocUnsafe(idLength);
   const from = id.length - ulidLength;
   // 26 characters carry 130 bits: the first two are 0.
-  let held = digitOf.get(id[from] ?? '') ?? 0;
+  let held = digitAt(id, from);
   let bits = 3;
   for (let i = 1, at = 0; i < ulidLength; i++) {
-    held = ((held & 0xff) << 5) | (digitOf.get(id[from + i] ?? '') ?? 0);
+    held = ((held & 0xff) << 5) | digitAt(id, from + i);
     bits += 5;
     if (bits < 8) continue;
     bits -= 8;
     bytes[at++] = held >> bits;
   }
   return bytes;
+}
+
+function digitAt(id: string, at: number): number {
+  return digits[id.charCodeAt(at)] ?? 0;
 }
 
 /** @param bytes as `idBytes` gives them */
@@ -61,7 +67,7 @@ export function idFromBytes(prefix: IdPrefix, bytes: Uint8Array): string {
 export function timeOfId(id: string): number {
   const from = id.length - ulidLength;
   let time = 0;
-  for (let i = from; i < from + 10; i++) time = time * 32 + (digitOf.get(id[i] ?? '') ?? 0);
+  for (let i = from; i < from + 10; i++) time = time * 32 + digitAt(id, i);
   return time;
 }
 
@@ -82,9 +88,12 @@ export function makeCampaignId(nowMs: number, entropy: Uint8Array): string {
 
 /** The id of the email to the recipient at a place: made of both, so that no email of a million needs a name of its own. */
 export function placeId(campaignId: string, place: number): string {
-  const bytes = idBytes(campaignId);
-  bytes.writeUIntBE(place, idLength - placeBytes, placeBytes);
-  return idFromBytes('em', bytes);
+  // The last 25 bits of an id are its last five characters, and the first of these bits is the campaign's.
+  const from = campaignId.length - 5;
+  const last = (digitAt(campaignId, from) << 20) | place;
+  let text = `em${campaignId.slice('cm'.length, from)}`;
+  for (let shift = 20; shift >= 0; shift -= 5) text += alphabet[(last >> shift) & 31];
+  return text;
 }
 
 /** Which campaign and place an email id would be of: any id can be read so, and whether there is such a campaign is another question. */

@@ -1,6 +1,8 @@
 /** Templates: what is stored of one, how a request becomes one, and what rendering one comes to. */
+
 import type { Mailbox } from './address.ts';
 import type { TemplateChanges, TemplateRequest } from './template-request.ts';
+import type { Woven } from './woven.ts';
 
 /** What is written in Liquid, in the order in which faults are told. */
 export const templateParts = ['subject', 'html', 'text', 'preheader'] as const;
@@ -63,12 +65,15 @@ export type TemplateFault = {
 };
 
 export type Letter = { readonly subject: string | null; readonly html: string | null; readonly text: string | null };
+export type WovenLetter = { readonly subject: string | null; readonly html: Woven | null; readonly text: Woven | null };
 
 /** Parsed once, rendered as often as there are readers. */
 export type CompiledTemplate = {
   readonly content: TemplateContent;
   readonly uses: readonly VariableUse[];
   /** Ends within its limits and never throws. Faults of variables have a path that starts with `variables`. */
+  weave(variables: Variables): WovenLetter | { readonly faults: readonly TemplateFault[] };
+  /** The same, with each text whole. */
   render(variables: Variables): Letter | { readonly faults: readonly TemplateFault[] };
 };
 

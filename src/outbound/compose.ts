@@ -1,30 +1,40 @@
 /** Composes an email into one Buffer (RFC 5322, MIME). Each field is copied by name: a caller's object never reaches a library. */
-import { domainOf } from '../domain/address.ts';
+import { domainOf, type Mailbox } from '../domain/address.ts';
 import { type Content, type EmailFacts, type EmailState, type Files, mailboxesOf } from '../domain/email.ts';
+import type { AnyContent, Text } from '../domain/woven.ts';
+import { makeKnownText } from './known-text.ts';
 import { writeMessage } from './message.ts';
-import { makeKnownLines } from './mime-body.ts';
 import { dateHeader, headerLine, mailboxHeader, textHeader } from './mime-headers.ts';
 import { type KnownTexts, partsOf } from './parts.ts';
 
+/** What is known of letters composed before. */
+export type Known = KnownTexts & {
+  /** Headers that many letters in a row have from the same objects. */
+  readonly from: (from: Mailbox) => string;
+  readonly replyTo: (mailboxes: readonly Mailbox[]) => string;
+  readonly given: (headers: Content['headers']) => string;
+};
+
 /**
  * @param unsubscribeUrl where its reader unsubscribes (RFC 8058); stands wherever the letter says `{{unsubscribe_url}}`
- * @param known of the lines of its texts, where many letters have them in common
+ * @param known what the letter has in common with others need not be worked out again
  * @throws when the message cannot be composed at all, which validation should have prevented
  */
 export async function compose(
   email: { facts: EmailFacts; state: EmailState },
-  content: Content,
+  content: AnyContent,
   files: Files,
   unsubscribeUrl: string | null = null,
-  known?: KnownTexts,
+  known?: Known,
 ): Promise<Buffer> {
   const { facts, state } = email;
+  const { from, replyTo, given } = known ?? headersOf;
   const headers = [
-    ...Object.entries(content.headers).map(([name, value]) => (ours.test(name) ? '' : textHeader(name, value))),
-    mailboxHeader('From', [facts.from]),
+    given(content.headers),
+    from(facts.from),
     mailboxHeader('To', mailboxesOf(state, 'to')),
     mailboxHeader('Cc', mailboxesOf(state, 'cc')),
-    mailboxHeader('Reply-To', facts.replyTo),
+    replyTo(facts.replyTo),
     textHeader('Subject', facts.subject),
     headerLine('Message-ID', `<${facts.messageId}>`),
     dateHeader(facts.createdAt),
@@ -35,10 +45,34 @@ export async function compose(
   return writeMessage(headers.join(''), partsOf(letter, files, known), facts.id);
 }
 
-/** The same for many emails: their letters have most of their lines in common, as they are made of few templates, and what was worked out of a line is kept. */
+/**
+ * The same for many emails: their letters have most of their lines in common, as they are made of few templates, and what was worked out of a
+ * line is kept.
+ */
 export function makeComposer(): typeof compose {
-  const known = { plain: makeKnownLines(), html: makeKnownLines() };
+  const known = {
+    ...{ plain: makeKnownText(), html: makeKnownText() },
+    ...{ from: forTheSame(headersOf.from), replyTo: forTheSame(headersOf.replyTo), given: forTheSame(headersOf.given) },
+  };
   return (email, content, files, unsubscribeUrl) => compose(email, content, files, unsubscribeUrl, known);
+}
+
+const headersOf = {
+  from: (from: Mailbox) => mailboxHeader('From', [from]),
+  replyTo: (mailboxes: readonly Mailbox[]) => mailboxHeader('Reply-To', mailboxes),
+  given: (headers: Content['headers']) =>
+    Object.entries(headers)
+      .map(([name, value]) => (ours.test(name) ? '' : textHeader(name, value)))
+      .join(''),
+};
+
+/** Works out nothing twice in a row for the very same object: all emails of a campaign have theirs from its head. */
+function forTheSame<Given extends object>(make: (given: Given) => string): (given: Given) => string {
+  let last: { readonly given: Given; readonly made: string } | undefined;
+  return (given) => {
+    if (last?.given !== given) last = { given, made: make(given) };
+    return last.made;
+  };
 }
 
 /** RFC 2369, RFC 8058 section 3.1; what the caller gave stands. */
@@ -56,12 +90,17 @@ function listHeaders({ from, campaignId }: EmailFacts, given: Content['headers']
   ];
 }
 
+/** A URL of ours needs no escaping, neither in HTML nor in text. */
+function withLink({ html, text, ...content }: AnyContent, url: string): AnyContent {
+  return { ...content, html: filled(html, url), text: filled(text, url) };
+}
+
 const link = /\{\{\s{0,9}unsubscribe_url\s{0,9}\}\}/g;
 
-/** A URL of ours needs no escaping, neither in HTML nor in text. */
-function withLink({ html, text, ...content }: Content, url: string): Content {
-  const filled = (part: string | null) => part?.replace(link, () => url) ?? null;
-  return { ...content, html: filled(html), text: filled(text) };
+function filled(text: Text | null, url: string): Text | null {
+  if (text === null) return null;
+  if (typeof text === 'string') return text.replace(link, () => url);
+  return text.map((piece) => (piece.includes('{{') ? piece.replace(link, () => url) : piece));
 }
 
 /** Validation refuses these; written by us as well, two of them would let each reader see another message. */

@@ -1,4 +1,6 @@
 /** The body of one part: which transfer encoding suits it (RFC 2045 section 6), and its octets, written where they belong. */
+import type { Woven } from '../domain/woven.ts';
+import type { KnownText } from './known-text.ts';
 import { quotedPrintableLimit, type Survey, surveyText, writeBreak, writeQuotedPrintable } from './quoted-printable.ts';
 
 export type Body = {
@@ -27,10 +29,38 @@ export function textBody(text: string): Body {
 }
 
 /** The same for one of many letters that have most of their lines in common: what is known of a line is not worked out again. */
-export function textBodyOf(text: string, known: KnownLines): Body {
+export function textBodyOf(text: string, known: KnownText): Body {
   // Other line breaks than those of nearly all letters are left to the way that knows them all.
-  if (text.includes('\r')) return textBody(text);
-  const lines = known(text.split('\n'));
+  return text.includes('\r') ? textBody(text) : bodyOf(known.lines(text), () => text);
+}
+
+/**
+ * The same for a text in pieces, which one of many letters of a template is: the lines within a piece that they have in common were worked out
+ * once, and the line in which one piece ends and another begins is worked out for each.
+ */
+export function wovenBody(woven: Woven, known: KnownText): Body {
+  const [only = ''] = woven;
+  const text = () => woven.join('');
+  if (woven.length < 2) return textBodyOf(only, known);
+  if (woven.some((piece) => piece.includes('\r'))) return textBody(text());
+  const lines: Encoded[] = [];
+  let line = '';
+  for (const piece of woven) {
+    if (!piece.includes('\n')) {
+      line += piece;
+      continue;
+    }
+    const { head, between, tail } = known.piece(piece);
+    lines.push(encodeLines(line + head));
+    if (between !== null) lines.push(between);
+    line = tail;
+  }
+  lines.push(encodeLines(line));
+  return bodyOf(lines, text);
+}
+
+/** @param lines of which each but the last is followed by a break */
+function bodyOf(lines: readonly Encoded[], text: () => string): Body {
   let [octets, escapes, quoted, areSevenBit] = [lines.length - 1, 0, '', true];
   for (const [n, line] of lines.entries()) {
     octets += line.octets;
@@ -38,8 +68,8 @@ export function textBodyOf(text: string, known: KnownLines): Body {
     areSevenBit &&= line.isSevenBit;
     quoted += n === 0 ? line.quoted : `\r\n${line.quoted}`;
   }
-  if (areSevenBit) return sevenBit(text);
-  if (isMostlyEscapes({ length: octets }, { escapes })) return textBody(text);
+  if (areSevenBit) return sevenBit(text());
+  if (isMostlyEscapes({ length: octets }, { escapes })) return textBody(text());
   return {
     encoding: 'quoted-printable',
     maxOctets: quoted.length,
@@ -47,7 +77,8 @@ export function textBodyOf(text: string, known: KnownLines): Body {
   };
 }
 
-type KnownLine = {
+/** A line, or several with LF between them, and what it comes to. */
+export type Encoded = {
   readonly text: string;
   readonly octets: number;
   readonly escapes: number;
@@ -55,51 +86,16 @@ type KnownLine = {
   /** As quoted-printable. */
   readonly quoted: string;
 };
-/** What is known of the lines of a letter. */
-export type KnownLines = (lines: readonly string[]) => readonly KnownLine[];
 
-/** Lines of a generation, and characters of them. */
-const maxKnown = 4_000;
-const maxKnownLength = 512 * 1024;
-
-export function makeKnownLines(): KnownLines {
-  // What is not asked for while a whole generation comes is forgotten: lines with a name in them go, those of the template stay.
-  let young = new Map<string, KnownLine>();
-  let old = new Map<string, KnownLine>();
-  let length = 0;
-  let last: readonly KnownLine[] = [];
-
-  function find(text: string): KnownLine {
-    const found = young.get(text);
-    if (found !== undefined) return found;
-    const line = old.get(text) ?? workOut(text);
-    if (text.length > maxKnownLength) return line;
-    if (young.size === maxKnown || length + text.length > maxKnownLength) {
-      old = young;
-      young = new Map();
-      length = 0;
-    }
-    young.set(text, line);
-    length += text.length;
-    return line;
-  }
-
-  return (lines) => {
-    // Most often it is the line that stood there in the last letter, and to compare two takes less than to look one up.
-    last = lines.map((text, n) => (last[n]?.text === text ? last[n] : find(text)));
-    return last;
-  };
-}
-
-function workOut(line: string): KnownLine {
-  const octets = Buffer.from(line);
+export function encodeLines(text: string): Encoded {
+  const octets = Buffer.from(text);
   const survey = surveyText(octets);
   const out = Buffer.allocUnsafe(quotedPrintableLimit(octets, survey));
   return {
-    text: line,
+    text,
     octets: octets.length,
     escapes: survey.escapes,
-    isSevenBit: isSevenBit(line, survey),
+    isSevenBit: isSevenBit(text, survey),
     quoted: out.toString('latin1', 0, writeQuotedPrintable(octets, out, 0)),
   };
 }

@@ -1,20 +1,22 @@
 /** Turns content into the parts of a message: inline images beside the HTML that shows them, an invitation also as an alternative to the text. */
 import { detectMimeType, parseHeaderValue } from 'nodemailer/lib/mime-funcs';
 import MimeNode from 'nodemailer/lib/mime-node';
-import type { Attachment, Content, Files } from '../domain/email.ts';
+import type { Attachment, Files } from '../domain/email.ts';
+import { type AnyContent, type Text, whole } from '../domain/woven.ts';
+import type { KnownText } from './known-text.ts';
 import type { Leaf, Part } from './message.ts';
-import { base64, type KnownLines, textBody, textBodyOf } from './mime-body.ts';
+import { type Body, base64, textBody, textBodyOf, wovenBody } from './mime-body.ts';
 
 /** What is known of the lines of each of the two texts. */
-export type KnownTexts = { readonly plain: KnownLines; readonly html: KnownLines };
+export type KnownTexts = { readonly plain: KnownText; readonly html: KnownText };
 
 /**
  * The least nesting that mail clients understand (RFC 2046 section 5.1, RFC 2387): mixed, in it alternative, in it related.
  * @param known of the lines of its texts, where many letters have them in common
  * @throws when the bytes of an attachment are not among `files`
  */
-export function partsOf({ text, html, attachments }: Content, files: Files, known?: KnownTexts): Part {
-  const shown = attachments.some(({ contentId }) => contentId !== null) ? contentIdsIn(html ?? '') : none;
+export function partsOf({ text, html, attachments }: AnyContent, files: Files, known?: KnownTexts): Part {
+  const shown = attachments.some(({ contentId }) => contentId !== null) ? contentIdsIn(textOf(html)) : none;
   // Some mail clients hide what belongs to the HTML, so only what the HTML shows is put there.
   const isRelated = ({ contentId }: Attachment) => contentId !== null && shown.has(contentId);
   const related = attachments.filter(isRelated).map((attachment) => fileOf(attachment, files));
@@ -22,11 +24,11 @@ export function partsOf({ text, html, attachments }: Content, files: Files, know
   // Alternatives say the same thing: of two invitations only one can be it.
   const invitation = attachments.find((attachment) => invitationType(attachment) !== null);
   const alternatives = [
-    ...(text ? [textOf('plain', text, known?.plain)] : []),
-    ...(html ? [multipart('related; type="text/html"', [textOf('html', html, known?.html), ...related])] : []),
+    ...(text?.length ? [leafOf('plain', text, known?.plain)] : []),
+    ...(html?.length ? [multipart('related; type="text/html"', [leafOf('html', html, known?.html), ...related])] : []),
     ...(invitation === undefined ? [] : [alternativeOf(invitation, files)]),
   ];
-  if (alternatives.length + attached.length === 0) return textOf('plain', '');
+  if (alternatives.length + attached.length === 0) return leafOf('plain', '');
   return multipart('mixed', [
     ...(alternatives.length > 0 ? [multipart('alternative', alternatives)] : []),
     ...attached,
@@ -41,9 +43,17 @@ function multipart(subtype: string, parts: readonly Part[]): Part {
   return parts.length === 1 && first !== undefined ? first : { type: `multipart/${subtype}`, parts };
 }
 
-function textOf(subtype: 'plain' | 'html', text: string, known?: KnownLines): Leaf {
-  const body = known === undefined ? textBody(text) : textBodyOf(text, known);
+function leafOf(subtype: 'plain' | 'html', text: Text, known?: KnownText): Leaf {
+  const body = known === undefined ? textBody(textOf(text)) : bodyOf(text, known);
   return { header: `Content-Type: text/${subtype}; charset=utf-8\r\n`, body };
+}
+
+function bodyOf(text: Text, known: KnownText): Body {
+  return typeof text === 'string' ? textBodyOf(text, known) : wovenBody(text, known);
+}
+
+function textOf(text: Text | null): string {
+  return (typeof text === 'string' ? text : whole(text)) ?? '';
 }
 
 function fileOf(attachment: Attachment, files: Files): Leaf {

@@ -11,25 +11,26 @@ export type Places = {
 export function makePlaces(count: number): Places {
   let free = count;
   /** A set keeps the order in which they came. */
-  const waiting = new Set<{ readonly weight: number; go(): void }>();
+  const waiting = new Set<{ readonly signal: AbortSignal; readonly weight: number; end(isIn: boolean): void }>();
+
+  /** Each is listened to once, however many wait under it. */
+  const heard = new WeakSet<AbortSignal>();
 
   function waitForTurn(signal: AbortSignal, weight: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const waiter = {
-        weight,
-        go() {
-          signal.removeEventListener('abort', leave);
-          resolve(true);
-        },
-      };
-      const leave = () => {
-        waiting.delete(waiter);
-        letIn();
-        resolve(false);
-      };
-      waiting.add(waiter);
-      signal.addEventListener('abort', leave, { once: true });
-    });
+    if (!heard.has(signal)) {
+      heard.add(signal);
+      signal.addEventListener('abort', () => leave(signal), { once: true });
+    }
+    return new Promise((end) => waiting.add({ signal, weight, end }));
+  }
+
+  function leave(signal: AbortSignal): void {
+    for (const waiter of waiting) {
+      if (waiter.signal !== signal) continue;
+      waiting.delete(waiter);
+      waiter.end(false);
+    }
+    letIn();
   }
 
   /** Nobody passes one that came before, or a heavy one would wait for ever. */
@@ -38,7 +39,7 @@ export function makePlaces(count: number): Places {
       if (waiter.weight > free) return;
       waiting.delete(waiter);
       free -= waiter.weight;
-      waiter.go();
+      waiter.end(true);
     }
   }
 

@@ -185,8 +185,9 @@ function obstacleTo(message: Message, { utf8, maxBytes }: Extensions, isUtf8: bo
 
 /** Whether an address of the envelope or the header is beyond ASCII; everything else is encoded. */
 function needsUtf8({ envelope, raw }: Message): boolean {
-  const header = raw.subarray(0, raw.indexOf('\r\n\r\n'));
-  return !isAscii(header) || [envelope.from, ...envelope.to].some((address) => /[^\p{ASCII}]/u.test(address));
+  // Nearly always all of it is, which is seen at a glance.
+  const isPlain = isAscii(raw) || isAscii(raw.subarray(0, raw.indexOf('\r\n\r\n')));
+  return !isPlain || [envelope.from, ...envelope.to].some((address) => /[^\p{ASCII}]/u.test(address));
 }
 
 /** @throws SmtpError when something was said that nobody asked for: from there on no reply is surely that to what was asked */

@@ -3,8 +3,9 @@ import type { Campaign } from '../domain/campaign.ts';
 import { type Placed, placeContent, placeEmail, placeSteps, placeVariables } from '../domain/campaign-email.ts';
 import type { LoadedEmail } from '../domain/email.ts';
 import { placeIn } from '../domain/id.ts';
-import type { CompiledTemplate, Letter, Variables } from '../domain/template.ts';
+import type { CompiledTemplate, Variables, WovenLetter } from '../domain/template.ts';
 import type { TimelineStep } from '../domain/timeline.ts';
+import { wholeContent } from '../domain/woven.ts';
 import type { Campaigns } from '../store/campaigns.ts';
 import type { Emails } from '../store/emails.ts';
 import type { Templating } from '../templating/templating.ts';
@@ -41,19 +42,19 @@ async function lookUpPlaced(deps: Deps, id: string): Promise<LoadedEmail | null>
     letter?.subject ?? campaign.head.subject,
     startedAt,
   );
-  const content = letter === null ? null : placeContent(campaign.head, letter);
+  const content = letter === null ? null : wholeContent(placeContent(campaign.head, letter));
   // What may be at the next hop at this moment can neither be told of as waiting nor be changed.
   const handOver = placed.mark === 'handing' ? { at: startedAt, transport: '', attemptId: '', job: '' } : null;
   return { ...email, handOver, content };
 }
 
 /** As it was, or will be, rendered; null where its content is gone or cannot be made. */
-async function letterOf(deps: Deps, { head }: Campaign, { row }: Placed): Promise<Letter | null> {
+async function letterOf(deps: Deps, { head }: Campaign, { row }: Placed): Promise<WovenLetter | null> {
   const compiled = await deps.templating.compiled({ id: head.id, version: 0 }, () => deps.campaigns.content(head.id));
   return compiled === null || 'faults' in compiled ? null : rendered(compiled, placeVariables(row));
 }
 
-function rendered(compiled: CompiledTemplate, variables: Variables): Letter | null {
-  const letter = compiled.render(variables);
+function rendered(compiled: CompiledTemplate, variables: Variables): WovenLetter | null {
+  const letter = compiled.weave(variables);
   return 'faults' in letter ? null : letter;
 }

@@ -1,8 +1,9 @@
 /** prepare: a campaign made ready to be sent: its content compiled once, and a letter for each recipient from then on. */
 import type { CampaignContent, CampaignHead, CampaignRow } from '../domain/campaign.ts';
 import { placeVariables } from '../domain/campaign-email.ts';
-import type { Content, StoredEmail } from '../domain/email.ts';
-import type { CompiledTemplate, Letter, TemplateFault } from '../domain/template.ts';
+import type { StoredEmail } from '../domain/email.ts';
+import type { CompiledTemplate, TemplateFault, WovenLetter } from '../domain/template.ts';
+import type { WovenContent } from '../domain/woven.ts';
 import type { Campaigns } from '../store/campaigns.ts';
 
 type Deps = {
@@ -14,12 +15,12 @@ type Deps = {
 };
 
 /** @param content what is sent of the letter to this recipient */
-export type Composer = (email: StoredEmail, content: Content) => Buffer | Promise<Buffer>;
+export type Composer = (email: StoredEmail, content: WovenContent) => Buffer | Promise<Buffer>;
 
 export type PreparedCampaign = {
   readonly head: CampaignHead;
   /** The letter to one recipient; why there can be none. */
-  render(row: CampaignRow): Letter | { readonly fault: string };
+  render(row: CampaignRow): WovenLetter | { readonly fault: string };
   readonly compose: Composer;
 };
 
@@ -51,7 +52,7 @@ async function prepareAnew(deps: Deps, id: string): Promise<PreparedCampaign | n
   const compiled = deps.compile(content);
   const render = (row: CampaignRow) => {
     if ('faults' in compiled) return { fault: wordFaults(compiled.faults) };
-    const letter = compiled.render(placeVariables(row));
+    const letter = compiled.weave(placeVariables(row));
     return 'faults' in letter ? { fault: wordFaults(letter.faults) } : letter;
   };
   return { head, render, compose: deps.composeFor(head) };

@@ -3,12 +3,13 @@ import { finalMarkOf } from '../domain/campaign.ts';
 import { noTransport, unmade } from '../domain/campaign-email.ts';
 import { type Decision, decide, type RetryPolicy } from '../domain/decide.ts';
 import { decideChange } from '../domain/decide-change.ts';
-import type { Content, StoredEmail } from '../domain/email.ts';
+import type { StoredEmail } from '../domain/email.ts';
 import type { EmailEvent } from '../domain/event.ts';
 import type { Lane } from '../domain/lane.ts';
 import type { Change, SettledOutcome } from '../domain/outcome.ts';
 import { suppressionsOf } from '../domain/suppression.ts';
 import { stepOf } from '../domain/timeline.ts';
+import { type WovenContent, wholeContent } from '../domain/woven.ts';
 import type { CampaignLeave } from '../store/campaign-leave.ts';
 import type { CampaignSlices } from '../store/campaign-slices.ts';
 
@@ -22,7 +23,7 @@ type Deps = {
 };
 
 /** What is sent to one recipient, under a subject that may be its own; why there can be none. */
-export type Filled = { readonly email: StoredEmail; readonly content: Content } | { readonly fault: string };
+export type Filled = { readonly email: StoredEmail; readonly content: WovenContent } | { readonly fault: string };
 
 export type PlaceInHand = {
   readonly campaignId: string;
@@ -61,7 +62,12 @@ export async function settlePlace(
     if ('fault' in filled) return settlePlace(deps, placed, unmade(recipient.transport ?? noTransport, filled.fault));
     const step = stepOf(what, email.state, decision.events, now);
     const after = { ...decision, step, suppressions };
-    const left = await deps.leave({ ...filled, mark: placed.from }, after, '', now);
+    const left = await deps.leave(
+      { email: filled.email, content: wholeContent(filled.content), mark: placed.from },
+      after,
+      '',
+      now,
+    );
     return left === 'done' ? { email, what, decision } : null;
   }
   const { campaignId, place, from } = placed;

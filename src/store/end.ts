@@ -10,7 +10,7 @@ const versionMask = 0xffff;
 
 /** The time is rounded up to seconds. */
 export function packEnd({ id, at, version }: End): Buffer {
-  const bytes = Buffer.alloc(idLength + 6);
+  const bytes = Buffer.allocUnsafe(idLength + 6);
   idBytes(id).copy(bytes);
   bytes.writeUInt32BE(Math.ceil(at / 1_000), idLength);
   bytes.writeUInt16BE(version & versionMask, idLength + 4);

@@ -149,24 +149,24 @@ export function script(
   const sha = createHash('sha1').update(lua).digest('hex');
   const run = ways[way];
   return async (redis, keys, args) => {
-    const rest = [keys.length, ...keys, ...args];
+    const given = (script: string) => [script, keys.length, ...keys, ...args];
     try {
-      return await run(redis, 'evalsha', sha, rest);
+      return await run(redis, 'evalsha', given(sha));
     } catch (error) {
       if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-      return run(redis, 'eval', lua, rest);
+      return run(redis, 'eval', given(lua));
     }
   };
 }
 
-type Run = (redis: Redis, command: 'eval' | 'evalsha', script: string, rest: readonly Argument[]) => Promise<unknown>;
+type Run = (redis: Redis, command: 'eval' | 'evalsha', args: Argument[]) => Promise<unknown>;
 
 /** Arguments are given as one list: spread over a call, those of a large batch are more than a stack holds. */
 const ways = {
-  usual: (redis, command, text, rest) => redis.call(command, [text, ...rest]),
-  at_once: (redis, command, text, rest) =>
-    redis.sendCommand(new Command(command, [text, ...rest], { replyEncoding: 'utf8' })) as Promise<unknown>,
+  usual: (redis, command, args) => redis.call(command, args),
+  at_once: (redis, command, args) =>
+    redis.sendCommand(new Command(command, args, { replyEncoding: 'utf8' })) as Promise<unknown>,
   /** `callBuffer` loses the command's name when pipelined automatically (ioredis 6.0). */
-  bytes: (redis, command, text, rest) =>
-    redis.sendCommand(new Command(command, [text, ...rest], { replyEncoding: null })) as Promise<unknown>,
+  bytes: (redis, command, args) =>
+    redis.sendCommand(new Command(command, args, { replyEncoding: null })) as Promise<unknown>,
 } satisfies Record<string, Run>;

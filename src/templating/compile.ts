@@ -8,7 +8,7 @@ import {
   templateParts,
 } from '../domain/template.ts';
 import { engineOf, markup, plain } from './engine.ts';
-import { type Parts, renderLetter, type TextWay } from './letter.ts';
+import { type Parts, type TextWay, weaveLetter, wholeLetter } from './letter.ts';
 import { openMeter } from './limits.ts';
 import { textSourceOf } from './plain-text.ts';
 import { withPreheader } from './preheader.ts';
@@ -58,7 +58,8 @@ export function compileTemplate(
     textWay: textWayOf(content, parts),
     keys: new Set(uses.map(({ key }) => key)),
   };
-  return { content, uses, render: (variables) => renderLetter(template, variables, openMeter(clock)) };
+  const weave: CompiledTemplate['weave'] = (variables) => weaveLetter(template, variables, openMeter(clock));
+  return { content, uses, weave, render: (variables) => wholeLetter(weave(variables)) };
 }
 
 /** With the preheader's place at its top. */

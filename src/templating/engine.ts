@@ -2,6 +2,7 @@
 import { type Context, Liquid, Parser, type Template, Tokenizer, TokenKind } from 'liquidjs';
 import { escapeHtml } from '../domain/escape-html.ts';
 import type { TemplatePart } from '../domain/template.ts';
+import type { Woven } from '../domain/woven.ts';
 import { setFilters } from './filters.ts';
 import {
   charge,
@@ -15,7 +16,7 @@ import {
   run,
 } from './limits.ts';
 import type { Place } from './plain-text.ts';
-import { quicken, renderTemplates } from './render.ts';
+import { PieceWriter, quicken, renderTemplates } from './render.ts';
 import { type Path, Scope } from './scope.ts';
 import { innerOf } from './uses.ts';
 import { operators, textOf } from './values.ts';
@@ -70,12 +71,13 @@ export function openEngine({ isMarkup }: { isMarkup: boolean }) {
     },
 
     /** @throws when it reaches a limit, or Liquid itself finds a fault */
-    render(templates: Template[], { variables, isStrict, meter, globals = {} }: Rendering): string {
+    weave(templates: Template[], { variables, isStrict, meter, globals = {} }: Rendering): Woven {
       const options = { sync: true, globals, strictVariables: isStrict };
       const scope = new Scope({ ...variables }, liquid, { options, meter });
-      const text = String(run(renderTemplates(templates, scope), meter));
+      const writer = new PieceWriter(scope);
+      run(renderTemplates(templates, scope, writer), meter);
       if (scope.missing.size > 0) throw new MissingError([...scope.missing.values()]);
-      return text;
+      return writer.pieces;
     },
   };
 }

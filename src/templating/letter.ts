@@ -1,15 +1,15 @@
-/** renderLetter: a parsed template and the variables of one reader become a letter, or all that is wrong. */
+/** weaveLetter: a parsed template and the variables of one reader become a letter, or all that is wrong. */
 import type { Template } from 'liquidjs';
 import { subjectLine } from '../domain/email-request.ts';
 import {
   type CompiledTemplate,
   fillIn,
-  type Letter,
   type TemplateContent,
   type TemplateFault,
   type TemplatePart,
   type Variables,
 } from '../domain/template.ts';
+import { type Woven, whole, woven } from '../domain/woven.ts';
 import { engineOf, MissingError } from './engine.ts';
 import { LimitError, type Meter, maxLetterLength } from './limits.ts';
 import { textOfHtml, tidy } from './plain-text.ts';
@@ -35,17 +35,17 @@ export type ParsedTemplate = {
   readonly keys: ReadonlySet<string>;
 };
 
-export function renderLetter(
+export function weaveLetter(
   template: ParsedTemplate,
   given: Variables,
   meter: Meter,
-): ReturnType<CompiledTemplate['render']> {
+): ReturnType<CompiledTemplate['weave']> {
   const { content, parts, textWay } = template;
   const { variables, faults: ofTypes } = fillIn(content, given);
   const faults = new Map<string, TemplateFault>();
   const note = (fault: TemplateFault) => faults.set(`${fault.path.join('.')} ${fault.message}`, fault);
   /** What a part comes to; null where there is none, or a fault of it is noted. */
-  const attempt = (part: TemplatePart, make: () => string | null): string | null => {
+  const attempt = <T>(part: TemplatePart, make: () => T | null): T | null => {
     try {
       return make();
     } catch (error) {
@@ -54,32 +54,33 @@ export function renderLetter(
     }
   };
   const isStrict = content.missing === 'strict';
-  const write = (part: TemplatePart, templates: Template[] | null, globals = {}): string | null =>
+  const write = (part: TemplatePart, templates: Template[] | null, globals = {}): Woven | null =>
     attempt(part, () =>
-      templates === null ? null : clean(engineOf(part).render(templates, { variables, isStrict, meter, globals })),
+      templates === null ? null : clean(engineOf(part).weave(templates, { variables, isStrict, meter, globals })),
     );
 
   ofTypes.forEach(note);
-  const subject = attempt('subject', () => subjectOf(write('subject', parts.subject)));
-  const preheader = lineOf(write('preheader', parts.preheader) ?? '');
+  const subject = attempt('subject', () => subjectOf(whole(write('subject', parts.subject))));
+  const preheader = lineOf(whole(write('preheader', parts.preheader)) ?? '');
   const html = write('html', parts.html, { [preheaderName]: preheader });
-  const converted = () => attempt('text', () => html && textOfHtml(withoutPreheader(html, preheader)));
+  const converted = () => attempt('text', () => html && woven(textOfHtml(withoutPreheader(html.join(''), preheader))));
   const text = textBy(textWay, html, converted, (templates) => write('text', templates));
   return faults.size === 0 ? { subject, html, text } : { faults: [...faults.values()] };
 }
 
+/** What is not made of pieces, or is changed as a whole, is one piece. */
 function textBy(
   way: TextWay,
-  html: string | null,
-  converted: () => string | null,
-  write: (templates: Template[]) => string | null,
-): Letter['text'] {
+  html: Woven | null,
+  converted: () => Woven | null,
+  write: (templates: Template[]) => Woven | null,
+): Woven | null {
   switch (way.kind) {
     case 'source':
       return write(way.templates);
     case 'derived':
       // What is wrong with the HTML would be told twice.
-      return html === null ? null : tidy(write(way.templates) ?? '');
+      return html === null ? null : woven(tidy(whole(write(way.templates)) ?? ''));
     case 'converted':
       return converted();
     case 'none':
@@ -88,9 +89,17 @@ function textBy(
 }
 
 /** @throws LimitError */
-function clean(text: string): string {
-  if (text.length > maxLetterLength) throw new LimitError(`has more than ${maxLetterLength} characters`);
-  return text.replaceAll('\0', '').toWellFormed();
+function clean(pieces: Woven): Woven {
+  const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  if (length > maxLetterLength) throw new LimitError(`has more than ${maxLetterLength} characters`);
+  if (pieces.every((piece) => piece.isWellFormed() && !piece.includes('\0'))) return pieces;
+  // What one piece lacks of a character may stand in the next.
+  return woven(pieces.join('').replaceAll('\0', '').toWellFormed());
+}
+
+export function wholeLetter(letter: ReturnType<CompiledTemplate['weave']>): ReturnType<CompiledTemplate['render']> {
+  if ('faults' in letter) return letter;
+  return { subject: letter.subject, html: whole(letter.html), text: whole(letter.text) };
 }
 
 /** One line: what could end a header, or begin another, is a space. */

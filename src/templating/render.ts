@@ -15,7 +15,20 @@ class Writer implements Emitter {
   write(value: unknown): void {
     const text = typeof value === 'string' ? value : textOf(value, this.#context);
     charge(this.#context, text.length);
+    this.keep(text);
+  }
+
+  protected keep(text: string): void {
     this.buffer += text;
+  }
+}
+
+/** Keeps the pieces as they are: what stands in the template is the same string for every reader. */
+export class PieceWriter extends Writer {
+  readonly pieces: string[] = [];
+
+  protected override keep(text: string): void {
+    if (text !== '') this.pieces.push(text);
   }
 }
 

@@ -1,6 +1,8 @@
-/** Letters that have most of their lines in common: each is the very message that it would be alone, whatever was composed before it. */
+/** Letters that have most of their lines, or pieces, in common: each is the very message that it would be alone, whatever was composed before it. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import type { Woven } from '../../src/domain/woven.ts';
+import { whole } from '../../src/domain/woven.ts';
 import { compose, makeComposer } from '../../src/outbound/compose.ts';
 import { nastyText } from '../support/nasty-text.ts';
 import { storedEmail } from '../support/requests.ts';
@@ -39,5 +41,36 @@ it('the lines that are known already change nothing', async () => {
       expect((await composeNext(email, content, new Map(), url)).toString('latin1')).toBe(alone.toString('latin1'));
     }
   });
+  await fc.assert(property, { numRuns: 500 });
+});
+
+/** What a template's letters are made of: some pieces that all have, of many lines or within one, and what stands between them. */
+const piece = fc
+  .array(fc.oneof(line, fc.constant('\n'), fc.constant('\r\n')), { minLength: 1, maxLength: 6 })
+  .map((parts) => parts.join(''))
+  .filter((text) => text !== '');
+const wovenLetters = fc
+  .array(piece, { minLength: 1, maxLength: 5 })
+  .chain((common) => fc.array(fc.record({ html: weave(common), text: weave(common) }), { minLength: 1, maxLength: 6 }));
+
+function weave(common: readonly string[]): fc.Arbitrary<Woven | null> {
+  return fc.option(fc.array(fc.oneof(fc.constantFrom(...common), piece), { maxLength: 8 }));
+}
+
+it('pieces come to what they are together', async () => {
+  const email = storedEmail([]);
+  const property = fc.asyncProperty(
+    wovenLetters,
+    fc.option(fc.constant('https://x.example/u/1')),
+    async (given, url) => {
+      const composeNext = makeComposer();
+      for (const { html, text } of given) {
+        const rest = { headers: {}, attachments: [] };
+        const alone = await compose(email, { html: whole(html), text: whole(text), ...rest }, new Map(), url);
+        const woven = await composeNext(email, { html, text, ...rest }, new Map(), url);
+        expect(woven.toString('latin1')).toBe(alone.toString('latin1'));
+      }
+    },
+  );
   await fc.assert(property, { numRuns: 500 });
 });

@@ -35,15 +35,20 @@ export async function watchRedis(ground: Ground): Promise<Watch> {
   const { config, report, seenRedis: seen, hands, stopping, cut, connect, opened } = ground;
   const server = openServer(await connect('fail_fast'));
   const inspecting = { server, mustBeDurable: config.REQUIRE_DURABLE_REDIS, seen, report: report.redis };
-  const { unfit } = await inspect(inspecting);
-  if (unfit !== null) throw new Error(unfit);
+  const { unfitToStart } = await inspect(inspecting);
+  if (unfitToStart !== null) throw new Error(unfitToStart);
   const nudge = makeNudge();
   server.onReturn(nudge.nudge);
   // That a stop ends the connection is no news.
   server.onReach((why) => stopping.aborted || report.reach(why));
   const look = async (stop: AbortSignal) => {
     await nudge.wait(0, inspectEveryMs, stop);
-    if (!stop.aborted) await inspect(inspecting);
+    if (stop.aborted) return;
+    await inspect(inspecting).catch((error: unknown) => {
+      // Right after a failover it may not answer yet, and what it guarantees is not left unknown for a minute.
+      nudge.nudge();
+      throw error;
+    });
   };
   opened.use(openLoop('inspect', look, { everyMs: 0, onTrouble: report.trouble }));
   const relinquishing = { ping: server.ping, hands, cut: () => cut.abort(), now };

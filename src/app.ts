@@ -68,9 +68,9 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
   const { SMTP_URL, TRANSPORTS_FILE: file, variable } = config;
   const plans = opened.use(await openPlans({ url: SMTP_URL, file, variable, report: report.plan }));
   const url = config.REDIS_URL ?? opened.use(await awaitRedis(report, openLocalRedis(config.DATA_DIR))).url;
-  const connect: Ground['connect'] = async (patience, use) =>
+  const connect: Ground['connect'] = async (patience, use = 'store') =>
     opened.adopt(
-      await awaitRedis(report, openRedis({ url, ca: config.REDIS_CA }, patience, cut.signal, use)),
+      await awaitRedis(report, openRedis({ url, ca: config.REDIS_CA }, patience, { cut: cut.signal, use })),
       (redis) => redis.disconnect(),
     );
   const ground: Ground = {

@@ -40,6 +40,8 @@ export type RedisStanding = {
   readonly isSound: boolean;
   /** Why no mail can be trusted to it; null when it will do. */
   readonly unfit: string | null;
+  /** Why no process can begin with it: one that runs already waits for what passes. Null when it will do. */
+  readonly unfitToStart: string | null;
 };
 
 const leastVersion = [6, 2] as const;
@@ -57,12 +59,15 @@ export function judgeRedis(facts: RedisFacts, mustBeDurable: boolean): RedisStan
     ? `${server} is too old: Postrider needs ${leastVersion.join('.')} or later`
     : null;
   const tooLoose = mustBeDurable && !isKept ? `REQUIRE_DURABLE_REDIS is set, and of ${server} ${words}` : null;
+  const unfit = tooOld ?? tooLoose;
+  const replica = facts.isReplica ? `${server} is a replica, which takes no writes: give REDIS_URL its primary` : null;
   return {
     server,
     guarantee,
     words,
     isSound: soundGuarantees.includes(guarantee) && faults.length === 0,
-    unfit: tooOld ?? tooLoose,
+    unfit,
+    unfitToStart: replica ?? unfit,
   };
 }
 

@@ -5,7 +5,9 @@ import type { Webhooks } from '../store/webhooks.ts';
 import type { Parcel } from './post.ts';
 
 /** What a process has in hand: the rounds under way, by endpoint. */
-export type Rounds = Map<string, Promise<void>>;
+export type Rounds = Map<string, Round>;
+/** `wake`: something is due, whatever is still being posted. */
+type Round = { readonly ended: Promise<void>; readonly wake: () => void };
 
 type Deps = {
   posts: Pick<Posts, 'due' | 'take' | 'drop'>;
@@ -33,24 +35,48 @@ const maxPerEndpoint = 50;
 export async function forward(deps: Deps, stop: AbortSignal): Promise<void> {
   const { rounds } = deps;
   const { ids, nextAt } = await deps.posts.due(deps.now(), maxRounds);
-  for (const id of ids.filter((id) => !rounds.has(id)).slice(0, maxRounds - rounds.size)) {
-    const round = serve(deps, id, stop).catch((error: unknown) => deps.onTrouble('forward', error));
-    rounds.set(
-      id,
-      round.then(() => {
-        rounds.delete(id);
-        deps.nudge.nudge();
-      }),
-    );
+  for (const id of ids) {
+    const round = rounds.get(id);
+    if (round !== undefined) round.wake();
+    else if (rounds.size < maxRounds) rounds.set(id, begin(deps, id, stop));
   }
   const waitMs = nextAt === null ? lookEveryMs : Math.min(lookEveryMs, Math.max(1, Math.ceil(nextAt - deps.now())));
   await deps.nudge.wait(0, waitMs, stop);
-  if (stop.aborted) await Promise.all(rounds.values());
+  if (stop.aborted) await Promise.all([...rounds.values()].map(({ ended }) => ended));
+}
+
+function begin(deps: Deps, id: string, stop: AbortSignal): Round {
+  let wake = () => {};
+  const woken = () =>
+    new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+  const ended = serve(deps, id, woken, stop)
+    .catch((error: unknown) => deps.onTrouble('forward', error))
+    .then(() => {
+      deps.rounds.delete(id);
+      deps.nudge.nudge();
+    });
+  return { ended, wake: () => wake() };
+}
+
+async function serve(deps: Deps, id: string, woken: () => Promise<void>, stop: AbortSignal): Promise<void> {
+  const flying = new Set<Promise<void>>();
+  try {
+    await takeAndPost(deps, id, flying, woken, stop);
+  } finally {
+    await Promise.all(flying);
+  }
 }
 
 /** Takes and posts until nothing is due any more. The endpoint is read anew beside each take: a change holds from the next one on. */
-async function serve(deps: Deps, id: string, stop: AbortSignal): Promise<void> {
-  const flying = new Set<Promise<void>>();
+async function takeAndPost(
+  deps: Deps,
+  id: string,
+  flying: Set<Promise<void>>,
+  woken: () => Promise<void>,
+  stop: AbortSignal,
+): Promise<void> {
   let read = deps.webhooks.get(id);
   while (!stop.aborted) {
     const webhook = await read;
@@ -64,9 +90,8 @@ async function serve(deps: Deps, id: string, stop: AbortSignal): Promise<void> {
     if (count === 0 && isIdle) break;
     // Several that end together make room for one take.
     const isWaiting = !count || flying.size > maxPerEndpoint / 2;
-    if (isWaiting && flying.size > 0) await Promise.race(flying);
+    if (isWaiting && flying.size > 0) await Promise.race([...flying, woken()]);
   }
-  await Promise.all(flying);
 }
 
 /** @returns how many posts were begun; null when there was no room for one */

@@ -60,6 +60,8 @@ export function openBudgets(redis: Redis) {
   });
 
   const noted = new Set<string>();
+  // What comes back may have lost its data.
+  redis.on('ready', () => noted.clear());
   /** Before anything is parked, so that it is found also when the plan has the transport no more. */
   async function note(name: string): Promise<void> {
     if (noted.has(name)) return;

@@ -29,21 +29,21 @@ export async function openOutbox(redis: Redis, blocking: Redis, consumer: string
   await createGroup(redis);
   await removeConsumers(redis, (_, idleMs) => idleMs > forgetAfterMs);
 
+  const claimLeft = (count: number) =>
+    redis.xautoclaim(keys.outbox, outboxGroup, consumer, takeOverAfterMs, '0-0', 'COUNT', count);
+
   return {
     /**
      * The next entries: what a dead consumer left behind first, then what is new. Waits up to a second for the latter; `stop` ends the
      * wait and with it this consumer's reading.
      */
     async next(count: number, stop: AbortSignal): Promise<OutboxEntry[]> {
-      const claimed = await redis.xautoclaim(
-        keys.outbox,
-        outboxGroup,
-        consumer,
-        takeOverAfterMs,
-        '0-0',
-        'COUNT',
-        count,
-      );
+      const claimed = await claimLeft(count).catch(async (error: unknown) => {
+        // A Redis that lost its data lost the group with it.
+        if (!(error instanceof Error) || !error.message.startsWith('NOGROUP')) throw error;
+        await createGroup(redis);
+        return claimLeft(count);
+      });
       const [, left] = claimed as [string, StreamRows];
       if (left.length > 0) return left.flatMap(toEntry);
       const from = ['STREAMS', keys.outbox, '>'] as const;

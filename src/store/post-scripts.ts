@@ -143,7 +143,7 @@ return 1`);
 /** Forgets what waits for an endpoint; what was tried before has failed. KEYS posts posting health postsDue pending failed; ARGV id. */
 export const dropScript = script(`
 redis.call('ZUNIONSTORE', KEYS[6], 2, KEYS[6], KEYS[5])
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[5])
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[5])
 redis.call('ZREM', KEYS[4], ARGV[1])
 return 1`);
 

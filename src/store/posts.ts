@@ -121,8 +121,8 @@ export function openPosts(redis: Redis) {
     /** Forgets all of an endpoint that is gone. */
     async forget(id: string): Promise<void> {
       const write = redis.multi();
-      write.del(keys.posts(id), keys.posting(id), keys.health(id), keys.deliveries(id), ...byStatus(id));
-      write.del(keys.answers(id), keys.answersByTime(id));
+      write.unlink(keys.posts(id), keys.posting(id), keys.health(id), keys.deliveries(id), ...byStatus(id));
+      write.unlink(keys.answers(id), keys.answersByTime(id));
       write.zrem(keys.postsDue, id);
       await write.exec();
     },

@@ -18,6 +18,13 @@ export type RedisUse = 'store' | 'queue';
 const connectTimeoutMs = 5_000;
 const commandTimeoutMs = 5_000;
 const longestReconnectWaitMs = 1_000;
+/**
+ * A server that owes an answer and says nothing for so long is gone, though nobody closed the connection: its host vanished, which TCP finds
+ * out after a quarter of an hour. Longer than any command of ours or of BullMQ blocks (10 s).
+ */
+const usualSilenceMs = 20_000;
+/** One that takes no writes any more may have been replaced: so often at most, another connection finds out. */
+const reconnectAtMostEveryMs = 5_000;
 
 const { signal: never } = new AbortController();
 
@@ -29,16 +36,21 @@ export type RedisPlace = {
   readonly ca?: string | undefined;
 };
 
+export type RedisTerms = {
+  /** Ends the connection and every wait on it. */
+  readonly cut?: AbortSignal;
+  readonly use?: RedisUse;
+  readonly silenceMs?: number;
+};
+
 /**
  * Opens a connection and waits until it is ready, however long Redis loads its data.
- * @param cut ends the connection and every wait on it
  * @throws when Redis cannot be reached now
  */
 export async function openRedis(
   { url, ca }: RedisPlace,
   patience: RedisPatience,
-  cut: AbortSignal = never,
-  use: RedisUse = 'store',
+  { cut = never, use = 'store', silenceMs = usualSilenceMs }: RedisTerms = {},
 ): Promise<Redis> {
   const options = {
     lazyConnect: true,
@@ -49,12 +61,14 @@ export async function openRedis(
     // Commands issued in one tick leave in one write and come back in one read.
     enableAutoPipelining: use === 'store',
     enableOfflineQueue: patience === 'wait',
-    // A server that is there and does not answer counts as away. Workers wait in blocking commands, which no clock may cut.
+    // A server that is there and does not answer counts as away. What workers ask is waited for, however long Redis takes to come back.
     ...(patience === 'fail_fast' ? { commandTimeout: commandTimeoutMs } : {}),
     maxRetriesPerRequest: patience === 'wait' ? null : 1,
     // While it loads its data we ask as often whether it is done (ioredis: every 10 s).
     maxLoadingRetryTime: longestReconnectWaitMs,
     retryStrategy: (times: number) => Math.min(times * 50, longestReconnectWaitMs),
+    socketTimeout: silenceMs,
+    reconnectOnError: leaveReplica(),
   } satisfies RedisOptions;
   const redis = url.startsWith('unix://')
     ? new Redis({ ...options, ...socketOptions(url) })
@@ -87,6 +101,19 @@ export async function openRedis(
   });
   return redis;
 }
+
+/** After a failover the old primary may live on as a replica, and what is connected to it stays so: a new connection goes to the new one. */
+function leaveReplica(): (error: Error) => boolean {
+  let leftAt = Number.NEGATIVE_INFINITY;
+  return ({ message }) => {
+    const now = performance.now();
+    if (!readOnly.test(message) || now - leftAt < reconnectAtMostEveryMs) return false;
+    leftAt = now;
+    return true;
+  };
+}
+
+const readOnly = /(?:^|: -)READONLY\b/;
 
 /** ioredis reads a URL with a user, a password and a database for TCP alone. */
 function socketOptions(text: string) {

@@ -40,6 +40,14 @@ it('one that keeps nothing is put up with and said to, unless REQUIRE_DURABLE_RE
     );
 });
 
+it('no process begins with a replica', async () => {
+  await using redis = await openTestRedis({ replicaof: '127.0.0.1 1' });
+  for (const ROLES of ['api', 'worker'])
+    await expect(startPostrider({ REDIS_URL: redis.url, ROLES })).rejects.toThrow(
+      /could not start: Redis \S+ is a replica, which takes no writes: give REDIS_URL its primary/,
+    );
+});
+
 it('when another server takes its place that keeps less, it is noticed at once and no new mail is trusted to it', async () => {
   await using server = await openTestRedis();
   await using postrider = await startPostrider({ REDIS_URL: server.url, REQUIRE_DURABLE_REDIS: 'true', ROLES: 'api' });

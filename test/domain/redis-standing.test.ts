@@ -26,7 +26,7 @@ describe('what is guaranteed', () => {
   ])('%s (sound: %s) by %o', (guarantee, isSound, given) => {
     const standing = judgeRedis({ ...sound, ...given }, false);
     expect(standing).toEqual({
-      ...{ server: 'Redis 7.0.15', guarantee, isSound, unfit: null },
+      ...{ server: 'Redis 7.0.15', guarantee, isSound, unfit: null, unfitToStart: null },
       words: guarantees[guarantee],
     });
   });
@@ -44,6 +44,15 @@ it.each<[RegExp, Partial<RedisFacts>]>([
   expect(judgeRedis({ ...sound, ...given }, false)).toMatchObject({ isSound: false, unfit: null });
   expect(judgeRedis({ ...sound, ...given }, false).words).toMatch(words);
   expect(judgeRedis({ ...sound, ...given }, true).unfit).toMatch(words);
+});
+
+it('a process that runs puts up with a replica, and none begins with one', () => {
+  const standing = judgeRedis({ ...sound, isReplica: true }, false);
+  expect(standing).toMatchObject({
+    unfit: null,
+    unfitToStart: expect.stringMatching(/^Redis 7\S+ is a replica.*primary/),
+  });
+  expect(judgeRedis(sound, false).unfitToStart).toBeNull();
 });
 
 it.each<[string, Partial<RedisFacts>]>([

@@ -33,7 +33,7 @@ describe('an endpoint', () => {
     await line.webhooks.change(id, (was) => ({ webhook: { ...was, endpoint: after.url } }));
     move();
     await until('the POST to the new place', () => after.calls.length === 1);
-    await Promise.all(line.rounds.values());
+    await line.roundsEnded();
     expect(after.ids()).toEqual(ids);
     expect(await line.webhooks.get(id)).toMatchObject({ status: 'enabled', endpoint: after.url });
   });

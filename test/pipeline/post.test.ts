@@ -162,7 +162,7 @@ describe('one endpoint that hangs', () => {
     expect(line.reports.filter(({ decision }) => decision !== 'delivered')).toEqual([]);
     expect(hanging.calls.length).toBeGreaterThanOrEqual(3);
     await hanging[Symbol.asyncDispose]();
-    await Promise.all(line.rounds.values());
+    await line.roundsEnded();
     expect(line.reports.filter(({ result }) => result?.status === 0).length).toBeGreaterThanOrEqual(3);
   });
 });

@@ -73,10 +73,11 @@ export async function openPosting(server: TestRedis, options: { deadlineMs?: num
   const deps = { ...stages, rounds, inHand: { posts: 0 }, concurrency: 50, leaseMs, nudge, onTrouble };
   const posting = { ...deps, post: post.bind(null, { ...stages, client, policy, report }) };
   const stop = new AbortController();
+  const roundsEnded = () => Promise.all([...rounds.values()].map(({ ended }) => ended));
   const all = opened.move();
 
   return {
-    ...{ redis, webhooks, outbox, posts, deliveries, emails, reports, rounds, newId },
+    ...{ redis, webhooks, outbox, posts, deliveries, emails, reports, roundsEnded, newId },
     get now() {
       return now;
     },
@@ -134,7 +135,7 @@ export async function openPosting(server: TestRedis, options: { deadlineMs?: num
     /** The same, until the rounds are over. */
     async forwardAll(): Promise<void> {
       await forward(posting, stop.signal);
-      await Promise.all(rounds.values());
+      await roundsEnded();
     },
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };

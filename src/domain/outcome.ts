@@ -4,7 +4,14 @@ import type { FaultCause } from './fault-cause.ts';
 import type { SmtpReply } from './recipient.ts';
 import type { Suppression } from './suppression.ts';
 
-export type RecipientReply = { readonly address: string; readonly smtp: SmtpReply };
+export type RecipientReply = {
+  readonly address: string;
+  readonly smtp: SmtpReply;
+  /** What it answered, where that was not the recipient's own RCPT: MAIL, or DATA and the body after it. All recipients have it in common. */
+  readonly stage?: SharedStage;
+};
+
+export type SharedStage = 'mail' | 'data';
 
 /** What is heard of a message after the next hop took it: the final host has it, or it was reported as spam there. */
 export type Feedback = { readonly address: string; readonly kind: 'delivered' | 'complained' };

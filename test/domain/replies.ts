@@ -1,5 +1,6 @@
 /** What real servers answer, with what a deliverability engineer makes of it: written down from memory of their logs, with example addresses. */
 import type { ReplyAction, ReplyCategory } from '../../src/domain/reply-row.ts';
+import { submissionReplies } from './replies-submission.ts';
 
 export type CollectedReply = readonly [
   provider: string,
@@ -11,6 +12,7 @@ export type CollectedReply = readonly [
 
 // biome-ignore format: one reply a line
 export const replies: readonly CollectedReply[] = [
+  ...submissionReplies,
   ['Gmail', '250 2.0.0 OK  1700000000 a1-20020a05600c0001b00e9si123456wmq.1 - gsmtp', 'accepted', 'accept', false],
   ['Gmail', '550-5.1.1 The email account that you tried to reach does not exist. Please try\n550-5.1.1 double-checking the recipient\'s email address for typos or\n550-5.1.1 unnecessary spaces. For more information, go to\n550 5.1.1  https://support.google.com/mail/?p=NoSuchUser a1si1wmq.1 - gsmtp', 'unknown_user', 'fail', true],
   ['Gmail', '550-5.2.1 The email account that you tried to reach is inactive. For more\n550-5.2.1 information, go to\n550 5.2.1  https://support.google.com/mail/?p=DisabledUser a1si1wmq.1 - gsmtp', 'mailbox_disabled', 'fail', false],
@@ -102,23 +104,6 @@ export const replies: readonly CollectedReply[] = [
   ['iCloud', '552 5.2.2 <u@icloud.com>: user is over quota', 'mailbox_full', 'fail', false],
   ['iCloud', '554 5.7.1 [HM08] Message rejected due to local policy. Please visit https://support.apple.com/en-us/HT204137', 'policy', 'fail', false],
   ['iCloud', '554 5.7.1 [CS01] Message rejected due to local policy. Content identified as spam.', 'spam', 'fail', false],
-  ['SES', '250 Ok 0102018b0e2f5a3c-1a2b3c4d-0000-4000-8000-000000000000-000000', 'accepted', 'accept', false],
-  ['SES', '454 Throttling failure: Maximum sending rate exceeded.', 'rate_limited', 'slow_down', false],
-  ['SES', '454 Throttling failure: Daily message quota exceeded.', 'rate_limited', 'slow_down', false],
-  ['SES', '454 4.7.0 Temporary authentication failure', 'login', 'slow_down', false],
-  ['SES', '554 Message rejected: Email address is not verified. The following identities failed the check in region US-EAST-1: a@example.com', 'sender_refused', 'fail', false],
-  ['SES', '554 Message rejected: Sending paused for this account. For more information, please check the inbox of the email address associated with your AWS account.', 'sender_refused', 'fail', false],
-  ['SES', '535 Authentication Credentials Invalid', 'login', 'stop_transport', false],
-  ['SES', '530 Authentication required', 'login', 'stop_transport', false],
-  ['SES', '554 Transaction failed: Message length is more than 10485760 bytes long: \'12000000\'.', 'too_large', 'fail', false],
-  ['SES', '554 Transaction failed: Illegal header \'From\': malformed address list.', 'syntax', 'fail', false],
-  ['SES', '451 4.4.2 Timeout waiting for data from client.', 'system', 'retry', false],
-  ['SendGrid', '451 Authentication failed: Maximum credits exceeded', 'rate_limited', 'slow_down', false],
-  ['SendGrid', '550 The from address does not match a verified Sender Identity. Mail cannot be sent until this error is resolved. Visit https://sendgrid.com/docs/for-developers/sending-email/sender-identity/', 'sender_refused', 'fail', false],
-  ['SendGrid', '550 Unauthenticated senders not allowed', 'sender_refused', 'fail', false],
-  ['SendGrid', '535 Authentication failed: The provided authorization grant is invalid, expired, or revoked', 'login', 'stop_transport', false],
-  ['SendGrid', '452 Too many recipients received this hour', 'rate_limited', 'slow_down', false],
-  ['Postmark', '550 5.7.8 Authentication failed: the server token does not exist', 'login', 'stop_transport', false],
   ['Postfix', '250 2.0.0 Ok: queued as 4TdQ1n0r8Zz9xKm', 'accepted', 'accept', false],
   ['Postfix', '550 5.1.1 <gone@example.org>: Recipient address rejected: User unknown in virtual mailbox table', 'unknown_user', 'fail', true],
   ['Postfix', '450 4.1.1 <gone@example.org>: Recipient address rejected: User unknown in local recipient table', 'unknown_user', 'retry', false],

@@ -69,7 +69,7 @@ export type SettledOutcome =
 export type Change =
   | { readonly kind: 'canceled' }
   | { readonly kind: 'rescheduled'; readonly at: number }
-  /** Failed, expired and held recipients are queued again. */
+  /** Failed, expired and held recipients are queued again, and who bounced for a reason that is not its own. */
   | { readonly kind: 'retried' }
   /** Its reader wants no more bulk mail. */
   | { readonly kind: 'unsubscribed'; readonly suppression: Suppression };

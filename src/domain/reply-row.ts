@@ -36,6 +36,15 @@ export const replyCategories = [
 
 export type ReplyCategory = (typeof replyCategories)[number];
 
+/** What is wrong with the recipient itself: to try again changes nothing, whoever sends. */
+export const recipientCategories: readonly ReplyCategory[] = [
+  'unknown_user',
+  'unknown_host',
+  'moved',
+  'mailbox_full',
+  'mailbox_disabled',
+];
+
 export type ReplyRow = {
   readonly name: string;
   /** The reply codes it is about: a class, or each by itself. */

@@ -77,6 +77,16 @@ export const sessionRows: readonly ReplyRow[] = [
     example: '550 5.7.57 Client not authenticated to send mail',
   },
   {
+    name: 'connection_used_up',
+    code: '4xx',
+    // The next one is as good as new: no reason to send less.
+    text: /\b(?:many|maximum(?: number of)?|max) (?:messages|mails|e-?mails|transactions) (?:in|on|over|per|during|for) (?:this |the |one |a |your )?(?:smtp )?(?:connection|session)\b/i,
+    action: 'retry',
+    category: 'rate_limited',
+    suppress: false,
+    example: '421 too many messages in this connection',
+  },
+  {
     name: 'closing_connections',
     code: [421],
     text: manyConnections,

@@ -151,6 +151,8 @@ export const replies: readonly CollectedReply[] = [
   ['Exim', '550 Administrative prohibition', 'policy', 'fail', false],
   ['Exim', '552 Message size exceeds maximum permitted', 'too_large', 'fail', false],
   ['Exim', '421 Too many concurrent SMTP connections; please try again later.', 'too_many_connections', 'slow_down', false],
+  ['Exim', '421 too many messages in this connection', 'rate_limited', 'retry', false],
+  ['sendmail', '421 4.7.0 Too many messages in this session', 'rate_limited', 'retry', false],
   ['Exim', '503 valid RCPT command must precede DATA', 'bad_sequence', 'retry', false],
   ['Exim', '501 <u@@example.org>: malformed address: @example.org may not follow <u@', 'syntax', 'fail', false],
   ['Exim', '550-JunkMail rejected - mx.example.com (mx.example.com) [192.0.2.1]:41234\n550 is in an RBL on zen.spamhaus.org', 'blocklisted', 'fail', false],

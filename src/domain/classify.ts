@@ -21,10 +21,14 @@ export function classify(smtp: SmtpReply): Classification {
     return read;
   };
   const row = replyRows.find((candidate) => fits(candidate, smtp, words)) ?? lastRow;
-  const { action, category, suppress } = row;
+  const { action, category } = row;
+  const suppress = row.suppress && !(isOfPolicy.test(smtp.enhanced ?? '') && row.enhanced === undefined);
   const isTriedAgain = action === 'retry' || action === 'slow_down';
   return { row, action, category, suppress, waitMs: isTriedAgain ? waitHint(words()) : null };
 }
+
+/** Security or policy (RFC 3463 section 3.8): words alone are then not enough to hold an address for gone. */
+const isOfPolicy = /^\d\.7\./;
 
 function fits({ code, enhanced, text }: ReplyRow, smtp: SmtpReply, words: () => string): boolean {
   if (!isOfCode(code, smtp.code)) return false;

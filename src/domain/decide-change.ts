@@ -1,10 +1,12 @@
 /** What a caller may still change about an accepted email: the decision behind cancel, reschedule and retry, or why it is too late. Pure. */
+import { classify } from './classify.ts';
 import { type Decision, decisionOf } from './decide.ts';
 import type { EmailState, StoredEmail } from './email.ts';
 import { type EmailEvent, eventOf } from './event.ts';
 import { eventId } from './id.ts';
 import type { Change } from './outcome.ts';
 import { isPending, nextDue, type Recipient, type RecipientStatus } from './recipient.ts';
+import { recipientCategories } from './reply-row.ts';
 import { suppressedForm } from './suppression.ts';
 
 /** Why a change was refused, in words. */
@@ -44,18 +46,30 @@ type Moving = Exclude<Change, { kind: 'unsubscribed' }>;
 const noneLeft = {
   canceled: 'no recipient is waiting any more',
   rescheduled: 'it is no longer scheduled',
-  retried: 'no recipient failed, expired or is held',
+  retried: 'no recipient failed, expired, is held or was refused for a reason that is not its own',
 } as const satisfies Record<Moving['kind'], string>;
 
 const retryable: readonly RecipientStatus[] = ['failed', 'expired', 'outcome_unknown'];
 
+/** Who was refused as well, where the reply speaks of the sender, its account or the message: somebody may have seen to that since. */
+function mayBeRetried({ status, smtp }: Recipient): boolean {
+  if (status !== 'bounced') return retryable.includes(status);
+  return smtp !== null && !recipientCategories.includes(classify(smtp).category);
+}
+
 function changeState({ state, facts }: StoredEmail, change: Moving, now: number): EmailState | Refusal {
-  const each = (isMeant: (status: RecipientStatus) => boolean, to: (recipient: Recipient) => Recipient) =>
-    state.recipients.map((recipient) => (isMeant(recipient.status) ? to(recipient) : recipient));
+  const each = (isMeant: (recipient: Recipient) => boolean, to: (recipient: Recipient) => Recipient) =>
+    state.recipients.map((recipient) => (isMeant(recipient) ? to(recipient) : recipient));
   switch (change.kind) {
     case 'canceled': {
       const canceled = { status: 'canceled', nextAttemptAt: null, reason: 'canceled by request' } as const;
-      return { ...state, recipients: each(isPending, (recipient) => ({ ...recipient, ...canceled })) };
+      return {
+        ...state,
+        recipients: each(
+          ({ status }) => isPending(status),
+          (recipient) => ({ ...recipient, ...canceled }),
+        ),
+      };
     }
     case 'rescheduled': {
       const since = Math.max(change.at, now);
@@ -63,17 +77,14 @@ function changeState({ state, facts }: StoredEmail, change: Moving, now: number)
       if (expiresAt !== null && expiresAt <= since) return { refused: 'it would have expired by then' };
       const waiting = { status: change.at > now ? 'scheduled' : 'queued', nextAttemptAt: since } as const;
       const recipients = each(
-        (status) => status === 'scheduled',
+        ({ status }) => status === 'scheduled',
         (recipient) => ({ ...recipient, ...waiting }),
       );
       return { ...state, recipients, scheduledAt: change.at, since, expiresAt };
     }
     case 'retried': {
       const queued = { status: 'queued', attempts: 0, nextAttemptAt: now, smtp: null, reason: null } as const;
-      const recipients = each(
-        (status) => retryable.includes(status),
-        (recipient) => ({ ...recipient, ...queued }),
-      );
+      const recipients = each(mayBeRetried, (recipient) => ({ ...recipient, ...queued }));
       return { ...state, recipients, since: now, expiresAt: facts.ttlMs === null ? null : now + facts.ttlMs };
     }
   }

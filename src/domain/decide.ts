@@ -110,11 +110,11 @@ function move(
   switch (outcome.kind) {
     case 'answered': {
       const reply = replyFor(recipient, outcome.replies);
-      return reply === null ? recipient : answer(recipient, reply, outcome.transport, policy, now, rand);
+      return reply === null ? recipient : answer(email.state, recipient, reply, outcome.transport, policy, now, rand);
     }
     case 'unknown': {
       const reply = replyFor(recipient, outcome.refused);
-      if (reply !== null) return answer(recipient, reply, outcome.transport, policy, now, rand);
+      if (reply !== null) return answer(email.state, recipient, reply, outcome.transport, policy, now, rand);
       const attempts = recipient.attempts + 1;
       const { transport, detail: reason } = outcome;
       const unknown = { ...recipient, attempts, transport, smtp: null, reason };
@@ -156,6 +156,7 @@ function replyFor(recipient: Recipient, replies: readonly RecipientReply[]) {
 }
 
 function answer(
+  state: EmailState,
   recipient: Recipient,
   smtp: RecipientReply['smtp'],
   transport: string,
@@ -173,7 +174,10 @@ function answer(
       return { ...settled, status: 'bounced' };
     case 'retry':
     case 'slow_down': {
-      const nextAttemptAt = nextTry(policy.scheduleMs, attempts, now, rand, waitMs ?? 0);
+      const asked = nextTry(policy.scheduleMs, attempts, now, rand, waitMs ?? 0);
+      // A server that asks for longer than there is may still take it before that.
+      const isInTime = !isOver(state, policy, asked);
+      const nextAttemptAt = isInTime ? asked : nextTry(policy.scheduleMs, attempts, now, rand);
       return { ...settled, status: 'deferred', nextAttemptAt };
     }
     case 'stop_transport':
@@ -198,13 +202,16 @@ export function endOf(state: EmailState, policy: RetryPolicy): number {
   return state.expiresAt ?? state.since + policy.maxAgeMs;
 }
 
+/** Nothing is sent any more at the end that a caller set; at the age limit there is a last try. */
+function isOver(state: EmailState, policy: RetryPolicy, at: number): boolean {
+  const end = endOf(state, policy);
+  return state.expiresAt === null ? at > end : at >= end;
+}
+
 /** A try that could only come after the end of its time is not waited for. */
 function endInTime(recipient: Recipient, state: EmailState, policy: RetryPolicy): Recipient {
-  const { nextAttemptAt } = recipient;
-  if (nextAttemptAt === null) return recipient;
-  // An end that the caller set takes the place of the age limit.
-  if (state.expiresAt !== null) return nextAttemptAt >= state.expiresAt ? expire(recipient) : recipient;
-  if (nextAttemptAt <= state.since + policy.maxAgeMs) return recipient;
+  if (recipient.nextAttemptAt === null || !isOver(state, policy, recipient.nextAttemptAt)) return recipient;
+  if (state.expiresAt !== null) return expire(recipient);
   const reason = `not delivered within its age limit${because(recipient)}`;
   return { ...recipient, status: 'failed', nextAttemptAt: null, reason };
 }

@@ -6,7 +6,7 @@ export const causeMeanings = {
   connect: 'no connection came about, or it broke before mail was handed over',
   tls: 'TLS failed, is missing, or its certificate was refused',
   login: 'the server refused the login',
-  limit: 'the server takes no more mail of this account for now, as what it may send is used up',
+  limit: 'the server takes no more mail of this account for now: what it may send is used up, or it was stopped',
   protocol: 'the server did not speak SMTP as agreed, or wants no mail from us for now',
 } as const;
 

@@ -4,7 +4,14 @@ import type { FaultCause } from './fault-cause.ts';
 import type { SmtpReply } from './recipient.ts';
 import type { Suppression } from './suppression.ts';
 
-export type RecipientReply = { readonly address: string; readonly smtp: SmtpReply };
+export type RecipientReply = {
+  readonly address: string;
+  readonly smtp: SmtpReply;
+  /** What it answered, where that was not the recipient's own RCPT: MAIL, or DATA and the body after it. All recipients have it in common. */
+  readonly stage?: SharedStage;
+};
+
+export type SharedStage = 'mail' | 'data';
 
 /** What is heard of a message after the next hop took it: the final host has it, or it was reported as spam there. */
 export type Feedback = { readonly address: string; readonly kind: 'delivered' | 'complained' };
@@ -62,7 +69,7 @@ export type SettledOutcome =
 export type Change =
   | { readonly kind: 'canceled' }
   | { readonly kind: 'rescheduled'; readonly at: number }
-  /** Failed, expired and held recipients are queued again. */
+  /** Failed, expired and held recipients are queued again, and who bounced for a reason that is not its own. */
   | { readonly kind: 'retried' }
   /** Its reader wants no more bulk mail. */
   | { readonly kind: 'unsubscribed'; readonly suppression: Suppression };

@@ -36,6 +36,15 @@ export const replyCategories = [
 
 export type ReplyCategory = (typeof replyCategories)[number];
 
+/** What is wrong with the recipient itself: to try again changes nothing, whoever sends. */
+export const recipientCategories: readonly ReplyCategory[] = [
+  'unknown_user',
+  'unknown_host',
+  'moved',
+  'mailbox_full',
+  'mailbox_disabled',
+];
+
 export type ReplyRow = {
   readonly name: string;
   /** The reply codes it is about: a class, or each by itself. */
@@ -46,7 +55,7 @@ export type ReplyRow = {
   readonly text?: RegExp;
   readonly action: ReplyAction;
   readonly category: ReplyCategory;
-  /** Whether the address itself is no good; only for an unknown user, an unknown host and one who moved. */
+  /** Whether the address itself is no good; only for an unknown user, an unknown host and one who moved. By words alone never with an enhanced code x.7.z. */
   readonly suppress: boolean;
   readonly example: string;
 };

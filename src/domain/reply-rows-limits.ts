@@ -38,9 +38,15 @@ const accountLimit = new RegExp(
     String.raw`\b(?:daily|hourly|monthly|user|account)\b.{0,20}\b(?:sending|relay) (?:limit|quota)s?\b.{0,20}\b(?:exceeded|reached)`,
     String.raw`\b(?:exceeded|reached) your (?:daily|hourly|monthly)\b.{0,20}\b(?:limit|quota)`,
     String.raw`\bsubmission quota\b`,
+    String.raw`\bdomain\b.{0,80}\bexceeded the max (?:e-?mails|defers and failures) per (?:hour|day)\b`,
+    String.raw`\bper (?:hour|day) exceeded for this sender\b`,
   ].join('|'),
   'i',
 );
+
+/** The account itself may not send: somebody has to talk to the provider. Said to the sender, so it is not the mailbox that is suspended. */
+const accountStopped =
+  /\b(?:sending (?:is |was |has been )?paused for this account|ability to send (?:e-?mail )?(?:is|was|has been) paused)\b|\byour account (?:is|was|has been) (?:temporarily )?(?:suspended|disabled|blocked|locked|deactivated)\b/i;
 
 export const limitRows: readonly ReplyRow[] = [
   {
@@ -69,6 +75,34 @@ export const limitRows: readonly ReplyRow[] = [
     category: 'rate_limited',
     suppress: false,
     example: '550 5.4.5 Daily user sending limit exceeded.',
+  },
+  {
+    name: 'account_limit_by_enhanced',
+    code: '5xx',
+    // Exchange Online: of all that a tenant sends. 5.7.703 is about single recipients that it has blocked itself.
+    enhanced: /\.7\.(?:232|233|705)$/,
+    action: 'stop_transport',
+    category: 'rate_limited',
+    suppress: false,
+    example: '550 5.7.705 Access denied',
+  },
+  {
+    name: 'account_stopped_by_enhanced',
+    code: '5xx',
+    enhanced: /\.7\.750$/,
+    action: 'stop_transport',
+    category: 'sender_refused',
+    suppress: false,
+    example: '550 5.7.750 Service unavailable. Client blocked from sending from unregistered domains',
+  },
+  {
+    name: 'account_stopped',
+    code: '5xx',
+    text: accountStopped,
+    action: 'stop_transport',
+    category: 'sender_refused',
+    suppress: false,
+    example: '554 Your account has been suspended',
   },
   {
     name: 'connections_refused',

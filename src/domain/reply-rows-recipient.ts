@@ -17,7 +17,7 @@ const unknownHost =
 
 const unknownUser = new RegExp(
   [
-    String.raw`\b(?:user|mailbox|recipient|account|address|customer|alias)\b.{0,60}\b(?:unknown|not found|not known|not listed|invalid|not exist|doesn't exist|not in our database)\b`,
+    String.raw`(?:\b(?:user|mailbox|recipient|account|customer|alias|(?:recipient|destination|e-?mail) address)|^(?:<>:? ?)?(?:this |that |the )?address)\b.{0,60}\b(?:unknown|not found|not known|not listed|invalid|not exist|doesn't exist|not in our database)\b`,
     String.raw`\b(?:unknown|invalid|nonexistent|unrouteable|undeliverable) (?:local )?(?:user|recipient|mailbox|address|part|account|alias)`,
     String.raw`\bno such (?:user|recipient|mailbox|person|account|address|local)`,
     String.raw`\bno mailbox\b`,
@@ -29,7 +29,19 @@ const unknownUser = new RegExp(
   'i',
 );
 
+/** Some servers say that the mailbox is unavailable before whatever else they have to say. */
+const refusedByPolicy = /\bpolicy restrictions?\b|\breject(?:ed|ion)? (?:due to|by|because of|per|for) .{0,30}\bpolic/i;
+
 export const recipientRows: readonly ReplyRow[] = [
+  {
+    name: 'policy_of_recipient',
+    code: '5xx',
+    text: refusedByPolicy,
+    action: 'fail',
+    category: 'policy',
+    suppress: false,
+    example: '550-Requested action not taken: mailbox unavailable\\n550 Reject due to policy restrictions.',
+  },
   {
     name: 'too_large_by_enhanced',
     code: '5xx',
@@ -114,6 +126,7 @@ export const recipientRows: readonly ReplyRow[] = [
   {
     name: 'moved',
     code: [551],
+    text: /\bnot local\b|\bmoved\b|\btry\b.{0,12}</i,
     action: 'fail',
     category: 'moved',
     suppress: true,
@@ -131,6 +144,7 @@ export const recipientRows: readonly ReplyRow[] = [
   {
     name: 'null_mx',
     code: [556],
+    text: /\bnull ?mx\b|\b(?:does not|doesn't) accept (?:e-?)?mail\b/i,
     action: 'fail',
     category: 'unknown_host',
     suppress: true,
@@ -139,11 +153,22 @@ export const recipientRows: readonly ReplyRow[] = [
   {
     name: 'unknown_host_by_enhanced',
     code: '5xx',
-    enhanced: /\.(?:1\.2|4\.4|4\.310)$/,
+    enhanced: /\.(?:1\.2|4\.310)$/,
     action: 'fail',
     category: 'unknown_host',
     suppress: true,
     example: '550 5.1.2 <u@gone.example>... Not known',
+  },
+  {
+    name: 'unknown_host_unrouted',
+    code: '5xx',
+    // Which says no more than that it cannot be routed: a loop and a timeout have it as well.
+    enhanced: /\.4\.4$/,
+    text: /\bdomain\b.{0,60}\b(?:unknown|not found|not exist|doesn't exist)\b|\bnonexistent ?domain\b|\bnxdomain\b/i,
+    action: 'fail',
+    category: 'unknown_host',
+    suppress: true,
+    example: '550 5.4.4 Domain gone.example does not exist',
   },
   {
     name: 'unknown_host',
@@ -201,6 +226,16 @@ export const recipientRows: readonly ReplyRow[] = [
     category: 'unknown_user',
     suppress: true,
     example: '550 5.4.1 Recipient address rejected: Access denied. AS(201806281)',
+  },
+  {
+    name: 'unknown_user_as_policy',
+    code: '5xx',
+    enhanced: /\.7\.1$/,
+    text: /^no such user!?$/i,
+    action: 'fail',
+    category: 'unknown_user',
+    suppress: true,
+    example: '550 5.7.1 No such user!',
   },
   {
     name: 'unknown_user',

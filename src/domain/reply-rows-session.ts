@@ -7,6 +7,13 @@ import { listed } from './reply-rows-sender.ts';
 const loginTrouble =
   /\bauthentication (?:required|failed|credentials|mechanism|unsuccessful)|\bcredentials\b|\bpassword\b/i;
 
+/**
+ * Asked of us at the beginning of what is said: `RESOLVER.RST.AuthRequired; authentication required` is a group that takes no mail from outside,
+ * which is the recipient's business.
+ */
+const notLoggedIn =
+  /^(?:<[^>]{0,80}>: )?(?:client host rejected: )?(?:smtp;? )?(?:authentication (?:is )?required(?! (?:for|to) (?!relay))|client (?:is |was )?not authenticated\b)/i;
+
 export const sessionRows: readonly ReplyRow[] = [
   {
     name: 'accepted',
@@ -15,6 +22,15 @@ export const sessionRows: readonly ReplyRow[] = [
     category: 'accepted',
     suppress: false,
     example: '250 2.0.0 Ok: queued as 4XyZ',
+  },
+  {
+    name: 'login_first',
+    code: [503],
+    text: /\bauth(?:entication|enticate)? (?:is )?(?:first|required)\b/i,
+    action: 'stop_transport',
+    category: 'login',
+    suppress: false,
+    example: '503 AUTH first (#5.5.1)',
   },
   {
     name: 'bad_sequence',
@@ -44,12 +60,31 @@ export const sessionRows: readonly ReplyRow[] = [
   {
     name: 'login_by_enhanced',
     code: '5xx',
-    enhanced: /\.7\.[89]$/,
+    enhanced: /\.7\.[389]$/,
     text: loginTrouble,
     action: 'stop_transport',
     category: 'login',
     suppress: false,
     example: '550 5.7.8 Authentication credentials invalid',
+  },
+  {
+    name: 'login_by_words',
+    code: '5xx',
+    text: notLoggedIn,
+    action: 'stop_transport',
+    category: 'login',
+    suppress: false,
+    example: '550 5.7.57 Client not authenticated to send mail',
+  },
+  {
+    name: 'connection_used_up',
+    code: '4xx',
+    // The next one is as good as new: no reason to send less.
+    text: /\b(?:many|maximum(?: number of)?|max) (?:messages|mails|e-?mails|transactions) (?:in|on|over|per|during|for) (?:this |the |one |a |your )?(?:smtp )?(?:connection|session)\b/i,
+    action: 'retry',
+    category: 'rate_limited',
+    suppress: false,
+    example: '421 too many messages in this connection',
   },
   {
     name: 'closing_connections',

@@ -61,7 +61,8 @@ export function verdictOf(outcome: Outcome | SettledOutcome): Verdict {
   if (actions.includes('slow_down')) return { kind: 'slow_down' };
   const [first] = outcome.replies;
   if (first !== undefined && actions.every((action) => action === 'stop_transport')) {
-    const cause = classify(first.smtp).category === 'rate_limited' ? 'limit' : 'login';
+    const { category } = classify(first.smtp);
+    const cause = category === 'rate_limited' || category === 'sender_refused' ? 'limit' : 'login';
     return { kind: 'fault', cause, reason: first.smtp.reply, byMessage: true };
   }
   return actions.includes('accept') ? { kind: 'success' } : { kind: 'nothing' };

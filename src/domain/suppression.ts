@@ -4,6 +4,7 @@ import { makeMailbox } from './address.ts';
 import { classify } from './classify.ts';
 import type { EmailState, StoredEmail } from './email.ts';
 import type { Lane } from './lane.ts';
+import type { Change, RecipientReply, SettledOutcome } from './outcome.ts';
 import { isPending, type Recipient } from './recipient.ts';
 import { isSandbox } from './sandbox.ts';
 
@@ -96,10 +97,15 @@ export function scopesOf(lane: Lane): readonly SuppressionScope[] {
 }
 
 /** What the next hop's answers, and what is heard later, say against addresses. Sandbox recipients are there to be used again. */
-export function suppressionsOf(email: StoredEmail, after: EmailState, newId: () => string): Suppression[] {
+export function suppressionsOf(
+  email: StoredEmail,
+  after: EmailState,
+  what: SettledOutcome | Change,
+  newId: () => string,
+): Suppression[] {
   return after.recipients.flatMap((recipient, place) => {
     const before = email.state.recipients[place];
-    const verdict = before?.status === recipient.status ? null : verdictOn(recipient, email.facts.lane);
+    const verdict = before?.status === recipient.status ? null : verdictOn(recipient, what, email.facts.lane);
     if (verdict === null || isSandbox(recipient.address)) return [];
     const address = suppressedForm(recipient.address);
     return [{ id: newId(), address, ...verdict, emailId: email.facts.id, note: null }];
@@ -107,10 +113,27 @@ export function suppressionsOf(email: StoredEmail, after: EmailState, newId: () 
 }
 
 /** Who complains of bulk mail may still want a login code. */
-function verdictOn({ status, smtp }: Recipient, lane: Lane): Pick<Suppression, 'scope' | 'reason'> | null {
+function verdictOn(
+  recipient: Recipient,
+  what: SettledOutcome | Change,
+  lane: Lane,
+): Pick<Suppression, 'scope' | 'reason'> | null {
+  const { status, smtp } = recipient;
   if (status === 'complained') return { scope: lane === 'bulk' ? 'bulk' : 'all', reason: 'complaint' };
-  if (status === 'bounced' && smtp !== null && classify(smtp).suppress) return { scope: 'all', reason: 'bounce' };
-  return null;
+  if (status !== 'bounced' || smtp === null || !classify(smtp).suppress) return null;
+  return isOfAddress(recipient, what) ? { scope: 'all', reason: 'bounce' } : null;
+}
+
+/** MAIL is answered about the sender, and a message to several may be refused for the sake of any of them. */
+function isOfAddress({ address }: Recipient, what: SettledOutcome | Change): boolean {
+  const replies = repliesOf(what);
+  const stage = replies.find((reply) => reply.address === address)?.stage;
+  return stage === undefined || (stage === 'data' && replies.length === 1);
+}
+
+function repliesOf(what: SettledOutcome | Change): readonly RecipientReply[] {
+  if (what.kind === 'answered') return what.replies;
+  return what.kind === 'unknown' ? what.refused : [];
 }
 
 /** Whom an email would be sent to, in the form in which they would be suppressed. */

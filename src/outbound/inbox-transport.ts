@@ -18,7 +18,7 @@ export function openInboxTransport(deps: Deps): Transport {
       if (isClosed || !(await claim())) return { kind: 'withheld' };
       const id = deps.newId();
       await deps.capture({ id, at: deps.now(), emailId, envelope, raw });
-      return acceptedBy('inbox', envelope.to, `250 2.6.0 Captured as ${id}`);
+      return acceptedBy('inbox', envelope.to, `250 2.6.0 Captured as ${id}`, { refused: [], stage: 'data' });
     },
     probe: async () => null,
     pool: { open: 0, busy: 0, waiting: 0, isStuck: false, room: endlessRoom },

@@ -1,7 +1,7 @@
 /** Turns what a server answered, or how a connection failed, into an Outcome. */
 import { parseReply } from '../domain/classify.ts';
 import type { FaultCause } from '../domain/fault-cause.ts';
-import type { Outcome, RecipientReply } from '../domain/outcome.ts';
+import type { Outcome, RecipientReply, SharedStage } from '../domain/outcome.ts';
 import type { TransportFault } from './transport.ts';
 
 export type SmtpError = Error & {
@@ -17,16 +17,17 @@ export type SmtpError = Error & {
 
 type Answered = Extract<Outcome, { kind: 'answered' }>;
 
+/** @param response holds for every recipient that had no refusal of its own */
 export function acceptedBy(
   transport: string,
   to: readonly string[],
   response: string,
-  refused: readonly RecipientReply[] = [],
+  { refused, stage }: { readonly refused: readonly RecipientReply[]; readonly stage: SharedStage },
 ): Answered {
   const smtp = parseReply(response);
   const isRefused = new Set(refused.map((reply) => reply.address));
-  const accepted = to.filter((address) => !isRefused.has(address)).map((address) => ({ address, smtp }));
-  return { kind: 'answered', transport, replies: [...refused, ...accepted] };
+  const others = to.filter((address) => !isRefused.has(address)).map((address) => ({ address, smtp, stage }));
+  return { kind: 'answered', transport, replies: [...refused, ...others] };
 }
 
 /** What a connection that ended means for the message it carried. */

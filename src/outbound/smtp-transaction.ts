@@ -1,7 +1,7 @@
 /** One message over an open connection: the envelope in one write, the claim, the body in one write, and what came of it (RFC 5321, RFC 2920). */
 import { isAscii } from 'node:buffer';
 import { parseReply } from '../domain/classify.ts';
-import type { AttemptTrace, Outcome, RecipientReply } from '../domain/outcome.ts';
+import type { AttemptTrace, Outcome, RecipientReply, SharedStage } from '../domain/outcome.ts';
 import { toData } from './dot-stuffing.ts';
 import { type EnvelopeCommands, type Extensions, envelopeOf } from './smtp-envelope.ts';
 import { acceptedBy, outcomeOfEnd, type SmtpError } from './smtp-outcome.ts';
@@ -36,7 +36,7 @@ export async function transact(
   const obstacle = obstacleTo(message, extensions, isUtf8);
   if (obstacle !== null) return { kind: 'undeliverable', transport, detail: obstacle };
   const startedAt = performance.now();
-  const progress: Progress = { refused: [], begunAt: null };
+  const progress: Progress = { refused: [], stage: 'mail', begunAt: null };
   let outcome: Exclude<Outcome, { kind: 'withheld' }>;
   try {
     const end = await converse(talk, envelopeOf(message, extensions, isUtf8), message, extensions, claim, progress);
@@ -46,7 +46,7 @@ export async function transact(
       return { kind: 'withheld' };
     }
     if (isGoodbye(end)) talk.close();
-    outcome = acceptedBy(transport, to, end, progress.refused);
+    outcome = acceptedBy(transport, to, end, progress);
   } catch (error) {
     talk.close();
     if (error instanceof ClaimFailed) throw error.cause;
@@ -65,6 +65,8 @@ export async function transact(
 type Progress = {
   /** Recipients that had a refusal of their own. */
   readonly refused: RecipientReply[];
+  /** What the reply that all others share answers. */
+  stage: SharedStage;
   /** When the body began to leave (`performance.now()`); null before. */
   begunAt: number | null;
 };
@@ -96,6 +98,7 @@ async function converse(
   if (pipelining) talk.write(`${[mail, ...rcpt, 'DATA'].join('\r\n')}\r\n`);
   const toMail = await ask(mail);
   if (!isPositive(toMail) && (!pipelining || isGoodbye(toMail))) return toMail;
+  if (isPositive(toMail)) progress.stage = 'data';
   for (const [index, command] of rcpt.entries()) {
     const reply = await ask(command);
     if (isGoodbye(reply)) {

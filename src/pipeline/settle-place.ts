@@ -56,7 +56,7 @@ export async function settlePlace(
   const [recipient] = 'refused' in decision ? [] : decision.state.recipients;
   if ('refused' in decision || recipient === undefined) return null;
   const to = finalMarkOf(recipient.status);
-  const suppressions = suppressionsOf(email, decision.state, () => deps.newId('sp'));
+  const suppressions = suppressionsOf(email, decision.state, what, () => deps.newId('sp'));
   if (to === null) {
     const filled = placed.fill();
     if ('fault' in filled) return settlePlace(deps, placed, unmade(recipient.transport ?? noTransport, filled.fault));

@@ -32,7 +32,7 @@ export async function settle(deps: Deps, email: StoredEmail, outcome: SettledOut
     return decide(current, outcome, deps.policies[current.facts.lane], deps.now(), deps.rand());
   };
   const commit = async (current: StoredEmail, after: Commit) => {
-    const suppressions = suppressionsOf(current, after.state, () => deps.newId('sp'));
+    const suppressions = suppressionsOf(current, after.state, outcome, () => deps.newId('sp'));
     return (await deps.emails.commit(current, { ...after, suppressions }, deps.now())) ? 'done' : 'lost';
   };
   await commitFirst(deps, email, outcome, decideOn, commit);

@@ -45,7 +45,38 @@ describe('a refusal of the sender', () => {
     '550 5.1.2 Bad sender domain',
     '554 5.4.4 Unable to look up sender domain',
     '550 5.1.1 Recipient rejected: SPF check failed',
+    '550 5.1.1 Recipient rejected due to reputation of the sending domain',
+    '550-Requested action not taken: mailbox unavailable\n550-Sender address has null MX\n550 For explanation visit https://postmaster.gmx.net/',
+    '550 Client IP address not found in DNS',
+    '550 IP address unknown',
+    '550 5.7.1 Return-Path address does not exist',
+    '550 Reply-To address does not exist',
+    '550 HELO host unknown',
+    '553 5.7.1 user unknown in sender table',
+    '553 user unknown in sender table',
+    '550 The account sending this message is not known',
+    '550 Your account is not known',
+    '550 Sending user does not exist',
+    '554 mail address invalid',
   ])('never suppresses the recipient, whatever else it says: %s', (reply) => {
+    expect(classify(parseReply(reply))).toMatchObject({ action: 'fail', suppress: false });
+  });
+});
+
+describe('a refusal that does not say that nobody is there', () => {
+  it.each([
+    '551 5.7.1 Denied by policy',
+    '551 auth error',
+    '551 line parse error',
+    '551 5.7.1 User not local; please try <u@example.net>',
+    '556 remote ip check error',
+    '550-Requested action not taken: mailbox unavailable\n550-Reject due to policy restrictions.\n550 For explanation visit https://postmaster.web.de/',
+    '550 5.4.4 SMTPSEND.DNS.MxLoopback; DNS records for this domain are configured in a loop',
+    '550 5.4.4 [internal] timeout',
+    '550 5.7.1 Recipient address rejected: user unknown to this policy service',
+    '550 5.7.1 Host unknown',
+    '550 5.7.0 Mailbox unavailable',
+  ])('suppresses nobody: %s', (reply) => {
     expect(classify(parseReply(reply))).toMatchObject({ action: 'fail', suppress: false });
   });
 });
@@ -101,7 +132,7 @@ describe('a reply code', () => {
       const isSaid: Record<number, string> = { 421: 'slow_down', 454: 'slow_down', 503: 'retry' };
       const stops = [530, 534, 535, 538].includes(code) ? 'stop_transport' : undefined;
       expect([code, action]).toEqual([code, isSaid[code] ?? stops ?? (code < 500 ? 'retry' : 'fail')]);
-      expect([code, suppress]).toEqual([code, code === 551 || code === 556]);
+      expect([code, suppress]).toEqual([code, false]);
     }
   });
 });

@@ -1,5 +1,6 @@
 /** What may still be changed about an email: cancel, reschedule, retry, and what an attempt that was under way meanwhile may undo. */
 import { describe, expect, it } from 'vitest';
+import { parseReply } from '../../src/domain/classify.ts';
 import { decide, type RetryPolicy } from '../../src/domain/decide.ts';
 import { decideChange } from '../../src/domain/decide-change.ts';
 import type { StoredEmail } from '../../src/domain/email.ts';
@@ -50,6 +51,19 @@ describe('a change', () => {
   });
 
   it.each([
+    ['554 5.7.1 Client host [192.0.2.1] blocked using zen.spamhaus.org', 'queued'],
+    ['550 5.7.1 Message rejected by policy', 'queued'],
+    ['550 5.1.1 No such user', 'bounced'],
+    ['552 5.2.2 Mailbox full', 'bounced'],
+    ['550 5.2.1 Mailbox disabled', 'bounced'],
+  ])('retries who was refused where that is not its own fault: %s', (reply, status) => {
+    const bounced = recipient('a', { status: 'bounced', attempts: 1, smtp: parseReply(reply), nextAttemptAt: null });
+    const failed = recipient('b', { status: 'failed', nextAttemptAt: null });
+    const { state } = changed(storedEmail([bounced, failed]), { kind: 'retried' });
+    expect(state.recipients.map((one) => one.status)).toEqual([status, 'queued']);
+  });
+
+  it.each([
     { to: start + 2 * hour, status: 'scheduled', due: start + 2 * hour },
     { to: start + 60_000, status: 'scheduled', due: start + 60_000 },
     { to: start - 60_000, status: 'queued', due: start },
@@ -69,7 +83,7 @@ describe('a change', () => {
       /no recipient is waiting/,
     ],
     ['a reschedule of what has been tried', mixed, { kind: 'rescheduled', at: start + hour }, /no longer scheduled/],
-    ['a retry of what is waiting', scheduled, { kind: 'retried' }, /no recipient failed, expired or is held/],
+    ['a retry of what is waiting', scheduled, { kind: 'retried' }, /no recipient failed, expired, is held or/],
     [
       'a reschedule beyond its end',
       { ...scheduled, facts: { ...scheduled.facts, ttlMs: null } },

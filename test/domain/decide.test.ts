@@ -112,13 +112,16 @@ describe('decide', () => {
     expect(again('try again in 40 days')).toBe(start + 10_000);
   });
 
-  it('ends at once what is asked to wait for longer than it has', () => {
-    const inTwoHours = { code: 451, enhanced: null, reply: '451 Greylisted, try again in 2 hours' };
-    const aged = decide(email(recipient('a')), answered({ a: inTwoHours }), policy, start, 0);
-    expect(aged.state.recipients[0]).toMatchObject({ status: 'failed', smtp: inTwoHours, nextAttemptAt: null });
-    const short = storedEmail([recipient('a')], { state: { expiresAt: start + 60_000 } });
-    const expired = decide(short, answered({ a: inTwoHours }), policy, start, 0);
-    expect([aged.again, expired.again, expired.state.recipients[0]?.status]).toEqual([null, null, 'expired']);
+  it.each([
+    ['its age limit', {}, policy.maxAgeMs, 'failed'],
+    ['its ttl', { expiresAt: start + 300_000 }, 300_000, 'expired'],
+  ])('goes by the schedule when it is asked to wait beyond %s, and ends by that', (_, given, endsMs, status) => {
+    const patient = { code: 450, enhanced: null, reply: `450 Greylisted, try again in ${endsMs / 1_000 + 60} seconds` };
+    const before = storedEmail([recipient('a')], { state: given });
+    const after = decide(before, answered({ a: patient }), policy, start, 0);
+    expect(after.state.recipients[0]).toMatchObject({ status: 'deferred', nextAttemptAt: start + 10_000 });
+    const late = decide(before, answered({ a: patient }), policy, start + endsMs - 9_000, 0);
+    expect(late.state.recipients[0]).toMatchObject({ status, smtp: patient, nextAttemptAt: null });
   });
 
   it('defers when it is asked to slow down', () => {

@@ -1,5 +1,6 @@
 /** What real servers answer, with what a deliverability engineer makes of it: written down from memory of their logs, with example addresses. */
 import type { ReplyAction, ReplyCategory } from '../../src/domain/reply-row.ts';
+import { submissionReplies } from './replies-submission.ts';
 
 export type CollectedReply = readonly [
   provider: string,
@@ -11,6 +12,7 @@ export type CollectedReply = readonly [
 
 // biome-ignore format: one reply a line
 export const replies: readonly CollectedReply[] = [
+  ...submissionReplies,
   ['Gmail', '250 2.0.0 OK  1700000000 a1-20020a05600c0001b00e9si123456wmq.1 - gsmtp', 'accepted', 'accept', false],
   ['Gmail', '550-5.1.1 The email account that you tried to reach does not exist. Please try\n550-5.1.1 double-checking the recipient\'s email address for typos or\n550-5.1.1 unnecessary spaces. For more information, go to\n550 5.1.1  https://support.google.com/mail/?p=NoSuchUser a1si1wmq.1 - gsmtp', 'unknown_user', 'fail', true],
   ['Gmail', '550-5.2.1 The email account that you tried to reach is inactive. For more\n550-5.2.1 information, go to\n550 5.2.1  https://support.google.com/mail/?p=DisabledUser a1si1wmq.1 - gsmtp', 'mailbox_disabled', 'fail', false],
@@ -81,7 +83,9 @@ export const replies: readonly CollectedReply[] = [
   ['Exchange', '550 5.7.1 Unable to relay', 'relay_denied', 'fail', false],
   ['Exchange', '554 5.2.2 mailbox full; STOREDRV.Deliver.Exception:QuotaExceededException.MapiExceptionShutoffQuotaExceeded', 'mailbox_full', 'fail', false],
   ['Exchange', '550 5.2.3 RESOLVER.RST.RecipSizeLimit; message too large for this recipient', 'too_large', 'fail', false],
-  ['Exchange', '550 5.4.4 ROUTING.NoConnectorForAddressType; unable to route for address type', 'unknown_host', 'fail', true],
+  ['Exchange', '550 5.4.4 ROUTING.NoConnectorForAddressType; unable to route for address type', 'system', 'fail', false],
+  ['Exchange', '550 5.4.4 SMTPSEND.DNS.NonExistentDomain; nonexistent domain', 'unknown_host', 'fail', true],
+  ['Exchange', '550 5.4.4 SMTPSEND.DNS.MxLoopback; DNS records for this domain are configured in a loop', 'routing_loop', 'fail', false],
   ['Exchange', '550 5.7.1 RESOLVER.RST.NotAuthorized; not authorized', 'policy', 'fail', false],
   ['Exchange', '504 5.7.4 Unrecognized authentication type', 'syntax', 'fail', false],
   ['Yahoo', '554 delivery error: dd This user doesn\'t have a yahoo.com account (gone@yahoo.com) [0] - mta4001.mail.bf1.yahoo.com', 'unknown_user', 'fail', true],
@@ -100,23 +104,6 @@ export const replies: readonly CollectedReply[] = [
   ['iCloud', '552 5.2.2 <u@icloud.com>: user is over quota', 'mailbox_full', 'fail', false],
   ['iCloud', '554 5.7.1 [HM08] Message rejected due to local policy. Please visit https://support.apple.com/en-us/HT204137', 'policy', 'fail', false],
   ['iCloud', '554 5.7.1 [CS01] Message rejected due to local policy. Content identified as spam.', 'spam', 'fail', false],
-  ['SES', '250 Ok 0102018b0e2f5a3c-1a2b3c4d-0000-4000-8000-000000000000-000000', 'accepted', 'accept', false],
-  ['SES', '454 Throttling failure: Maximum sending rate exceeded.', 'rate_limited', 'slow_down', false],
-  ['SES', '454 Throttling failure: Daily message quota exceeded.', 'rate_limited', 'slow_down', false],
-  ['SES', '454 4.7.0 Temporary authentication failure', 'login', 'slow_down', false],
-  ['SES', '554 Message rejected: Email address is not verified. The following identities failed the check in region US-EAST-1: a@example.com', 'sender_refused', 'fail', false],
-  ['SES', '554 Message rejected: Sending paused for this account. For more information, please check the inbox of the email address associated with your AWS account.', 'sender_refused', 'fail', false],
-  ['SES', '535 Authentication Credentials Invalid', 'login', 'stop_transport', false],
-  ['SES', '530 Authentication required', 'login', 'stop_transport', false],
-  ['SES', '554 Transaction failed: Message length is more than 10485760 bytes long: \'12000000\'.', 'too_large', 'fail', false],
-  ['SES', '554 Transaction failed: Illegal header \'From\': malformed address list.', 'syntax', 'fail', false],
-  ['SES', '451 4.4.2 Timeout waiting for data from client.', 'system', 'retry', false],
-  ['SendGrid', '451 Authentication failed: Maximum credits exceeded', 'rate_limited', 'slow_down', false],
-  ['SendGrid', '550 The from address does not match a verified Sender Identity. Mail cannot be sent until this error is resolved. Visit https://sendgrid.com/docs/for-developers/sending-email/sender-identity/', 'sender_refused', 'fail', false],
-  ['SendGrid', '550 Unauthenticated senders not allowed', 'sender_refused', 'fail', false],
-  ['SendGrid', '535 Authentication failed: The provided authorization grant is invalid, expired, or revoked', 'login', 'stop_transport', false],
-  ['SendGrid', '452 Too many recipients received this hour', 'rate_limited', 'slow_down', false],
-  ['Postmark', '550 5.7.8 Authentication failed: the server token does not exist', 'login', 'stop_transport', false],
   ['Postfix', '250 2.0.0 Ok: queued as 4TdQ1n0r8Zz9xKm', 'accepted', 'accept', false],
   ['Postfix', '550 5.1.1 <gone@example.org>: Recipient address rejected: User unknown in virtual mailbox table', 'unknown_user', 'fail', true],
   ['Postfix', '450 4.1.1 <gone@example.org>: Recipient address rejected: User unknown in local recipient table', 'unknown_user', 'retry', false],
@@ -164,6 +151,8 @@ export const replies: readonly CollectedReply[] = [
   ['Exim', '550 Administrative prohibition', 'policy', 'fail', false],
   ['Exim', '552 Message size exceeds maximum permitted', 'too_large', 'fail', false],
   ['Exim', '421 Too many concurrent SMTP connections; please try again later.', 'too_many_connections', 'slow_down', false],
+  ['Exim', '421 too many messages in this connection', 'rate_limited', 'retry', false],
+  ['sendmail', '421 4.7.0 Too many messages in this session', 'rate_limited', 'retry', false],
   ['Exim', '503 valid RCPT command must precede DATA', 'bad_sequence', 'retry', false],
   ['Exim', '501 <u@@example.org>: malformed address: @example.org may not follow <u@', 'syntax', 'fail', false],
   ['Exim', '550-JunkMail rejected - mx.example.com (mx.example.com) [192.0.2.1]:41234\n550 is in an RBL on zen.spamhaus.org', 'blocklisted', 'fail', false],
@@ -188,6 +177,8 @@ export const replies: readonly CollectedReply[] = [
   ['sendmail', '454 4.3.0 Please try again later', 'system', 'slow_down', false],
   ['sendmail', '554 5.3.0 unknown mailer error 1', 'system', 'fail', false],
   ['RFC 5321', '551 User not local; please try <u@example.net>', 'moved', 'fail', true],
+  ['RFC 7504', '556 Domain does not accept mail', 'unknown_host', 'fail', true],
+  ['RFC 7505', '556 5.1.10 Recipient address has null MX', 'unknown_host', 'fail', true],
   ['RFC 5321', '552 Requested mail action aborted: exceeded storage allocation', 'mailbox_full', 'fail', false],
   ['RFC 5321', '552 Requested mail action aborted', 'too_large', 'fail', false],
   ['RFC 5321', '450 Requested mail action not taken: mailbox unavailable', 'unknown_user', 'retry', false],
@@ -245,6 +236,8 @@ export const replies: readonly CollectedReply[] = [
   ['GMX', '550 Requested action not taken: mailbox unavailable', 'unknown_user', 'fail', true],
   ['GMX', '554-gmx.net (mxgmx101) Nemesis ESMTP Service not available\n554-No SMTP service\n554-IP address is block listed.\n554 For explanation visit https://postmaster.gmx.net/en/error-messages?ip=192.0.2.1&c=bl', 'blocklisted', 'fail', false],
   ['GMX', '550-Requested action not taken: mailbox unavailable\n550-invalid DNS MX or A/AAAA resource record\n550 For explanation visit https://postmaster.gmx.net/en/error-messages', 'sender_refused', 'fail', false],
+  ['GMX', '550-Requested action not taken: mailbox unavailable\n550-Sender address has null MX\n550 For explanation visit https://postmaster.gmx.net/en/case?c=r0103', 'sender_refused', 'fail', false],
+  ['web.de', '550-Requested action not taken: mailbox unavailable\n550-Reject due to policy restrictions.\n550 For explanation visit https://postmaster.web.de/en/case?c=hi', 'policy', 'fail', false],
   ['web.de', '554-web.de (mxweb012) Nemesis ESMTP Service not available\n554-No SMTP service\n554-Bad DNS PTR resource record.\n554 For explanation visit https://postmaster.web.de/en/case?c=r0601', 'sender_authentication', 'fail', false],
   ['web.de', '554-Transaction failed\n554-Reject due to policy restrictions.\n554 For explanation visit https://postmaster.web.de/en/case?c=hi', 'policy', 'fail', false],
   ['web.de', '450-Requested mail action not taken: mailbox unavailable\n450-Mail send limit exceeded\n450 For explanation visit https://postmaster.web.de/en/case?c=r0105', 'rate_limited', 'slow_down', false],

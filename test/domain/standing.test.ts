@@ -69,6 +69,8 @@ describe('what an attempt says', () => {
     });
     const usedUp = '550 5.4.5 Daily user sending limit exceeded.';
     expect(verdictOf(answered(usedUp))).toEqual({ kind: 'fault', cause: 'limit', reason: usedUp, byMessage: true });
+    const stopped = '554 Your account has been suspended';
+    expect(verdictOf(answered(stopped))).toEqual({ kind: 'fault', cause: 'limit', reason: stopped, byMessage: true });
   });
 });
 

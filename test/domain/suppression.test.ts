@@ -1,6 +1,7 @@
 /** What an email's end says against an address: who is not there, who complained, and nobody else. */
 import { expect, it } from 'vitest';
 import type { StoredEmail } from '../../src/domain/email.ts';
+import type { SettledOutcome, SharedStage } from '../../src/domain/outcome.ts';
 import type { Recipient } from '../../src/domain/recipient.ts';
 import { pendingAddresses, suppressionsOf } from '../../src/domain/suppression.ts';
 import { recipient, storedEmail } from '../support/requests.ts';
@@ -8,8 +9,14 @@ import { recipient, storedEmail } from '../support/requests.ts';
 const gone = { code: 550, enhanced: '5.1.1', reply: '550 5.1.1 No such user' };
 const spam = { code: 550, enhanced: '5.7.1', reply: '550 5.7.1 Message looks like spam' };
 
+/** What each recipient has now was said to its own RCPT, if nothing else is said. */
 function verdicts(before: StoredEmail, ...after: Recipient[]) {
-  const found = suppressionsOf(before, { ...before.state, recipients: after }, () => 'sp_1');
+  const replies = after.flatMap(({ address, smtp }) => (smtp === null ? [] : [{ address, smtp }]));
+  return verdictsAfter({ kind: 'answered', transport: 't', replies }, before, ...after);
+}
+
+function verdictsAfter(outcome: SettledOutcome, before: StoredEmail, ...after: Recipient[]) {
+  const found = suppressionsOf(before, { ...before.state, recipients: after }, outcome, () => 'sp_1');
   return found.map(({ address, scope, reason, emailId }) => [address, scope, reason, emailId]);
 }
 
@@ -20,6 +27,27 @@ it('suppresses who is not there, for all mail, and not who refused the message',
   expect(verdicts(before, a as Recipient, b as Recipient, c as Recipient)).toEqual([
     ['gone@x.co', 'all', 'bounce', 'em_1'],
   ]);
+});
+
+it.each<[SharedStage, string[], string[]]>([
+  ['mail', ['a@x.co'], []],
+  ['mail', ['a@x.co', 'b@x.co'], []],
+  ['data', ['a@x.co'], ['a@x.co']],
+  ['data', ['a@x.co', 'b@x.co'], []],
+])('takes what is said to %s of a message to %j as being about %j', (stage, to, suppressed) => {
+  const before = storedEmail(to.map((address) => recipient(address)));
+  const after = to.map((address) => recipient(address, { status: 'bounced', smtp: gone, nextAttemptAt: null }));
+  const replies = to.map((address) => ({ address, smtp: gone, stage }));
+  const found = verdictsAfter({ kind: 'answered', transport: 't', replies }, before, ...after);
+  expect(found.map(([address]) => address)).toEqual(suppressed);
+});
+
+it('suppresses who was refused by name before the connection broke', () => {
+  const before = storedEmail([recipient('gone@x.co'), recipient('b@x.co')]);
+  const refused = [{ address: 'gone@x.co', smtp: gone }];
+  const outcome = { kind: 'unknown', transport: 't', detail: 'ECONNECTION', refused } as const;
+  const after = recipient('gone@x.co', { status: 'bounced', smtp: gone, nextAttemptAt: null });
+  expect(verdictsAfter(outcome, before, after)).toEqual([['gone@x.co', 'all', 'bounce', 'em_1']]);
 });
 
 it('suppresses who complained of bulk mail for bulk mail alone', () => {

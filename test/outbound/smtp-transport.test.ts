@@ -117,6 +117,18 @@ describe('an SMTP transport', () => {
     });
   });
 
+  it.each<[Stage, 'mail' | 'data' | undefined]>([
+    ['MAIL', 'mail'],
+    ['RCPT', undefined],
+    ['DATA', 'data'],
+    ['body', 'data'],
+  ])('says of a refusal at %s that it answers %s', async (at, said) => {
+    await using server = await openScriptedSmtp((stage) => (stage === at ? '550 5.1.1 Unknown' : undefined));
+    await using transport = transportTo(server.port);
+    const outcome = await transport.send(message('a@x.co', 'b@x.co'), ours, turn);
+    expect(outcome.kind === 'answered' && outcome.replies.map(({ stage }) => stage)).toEqual([said, said]);
+  });
+
   it('leaves its own reply to who was refused before a server said goodbye', async () => {
     await using server = await openScriptedSmtp((stage, line) => {
       if (stage !== 'RCPT') return undefined;

@@ -102,7 +102,14 @@ export function notFoundExamples(detail: string, instance: string): Examples {
 /** Of changes that come too late; canceling is the one that all share. */
 export const conflictExamples = {
   reschedule: { conflict: conflict('rescheduled', 'it is no longer scheduled', 'sent', '') },
-  retry: { conflict: conflict('retried', 'no recipient failed, expired or is held', 'deferred', '/retry') },
+  retry: {
+    conflict: conflict(
+      'retried',
+      'no recipient failed, expired, is held or was refused for a reason that is not its own',
+      'deferred',
+      '/retry',
+    ),
+  },
 } satisfies Record<string, Examples>;
 
 /** A change that another one overtook. */

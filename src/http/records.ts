@@ -135,9 +135,14 @@ function nameOf(written: string, columns: readonly string[]): string {
   return columns.find((name) => name === written.toLowerCase()) ?? written;
 }
 
+/** More than any spreadsheet of people has. */
+const maxColumns = 1_000;
+
 function headerFault(header: readonly string[], needed: string): string | null {
+  if (header.length > maxColumns) return `the header has ${header.length} columns, where there may be ${maxColumns}`;
   if (header.includes('__proto__')) return 'the header has a column of a name that is not allowed';
-  const twice = header.find((name, place) => name !== '' && header.indexOf(name) !== place);
+  const lastPlaces = new Map(header.map((name, place) => [name, place]));
+  const twice = header.find((name, place) => name !== '' && lastPlaces.get(name) !== place);
   if (twice !== undefined) return `the header names the column ${JSON.stringify(twice)} twice`;
   if (header.includes(needed)) return null;
   const named = header.map((name) => JSON.stringify(name)).join(', ');
@@ -156,6 +161,6 @@ function readRow(header: readonly string[], record: readonly string[], line: num
   const count = fields.findLastIndex((field) => field !== '') + 1;
   if (count === 0) return [];
   if (count > header.length) return [{ line, fault: `has ${count} fields, where the header names ${header.length}` }];
-  const named = header.map((name, place): [string, string] => [name, fields[place] ?? '']);
+  const named = fields.slice(0, count).map((field, place): [string, string] => [header[place] ?? '', field]);
   return [{ line, value: Object.fromEntries(named.filter(([name, value]) => name !== '' && value !== '')) }];
 }

@@ -1,8 +1,11 @@
 /** The rows of CSV (RFC 4180), cut apart as its bytes come in. One that is at fault ends with its line: it never takes those behind it along. */
 import { isUtf8 } from 'node:buffer';
 
-/** `line` counts from 1; of a row of several lines it is the last, of one at fault the first. */
-export type CsvRow = { readonly line: number } & ({ readonly text: string } | { readonly fault: string });
+/** `line` counts from 1; of a row of several lines it is the last. */
+export type CsvText = { readonly line: number; readonly text: string; readonly bytes: number };
+
+/** Of a row at fault `line` is the first. */
+export type CsvRow = CsvText | { readonly line: number; readonly fault: string };
 
 /** What may stand between fields: which one it is, the header shows. */
 export const delimiters = [',', ';', '\t'] as const;
@@ -85,7 +88,7 @@ export function openCsvRows(maxBytes: number, delimiterOf: (header: string) => D
     const text = bytes.toString();
     if (!isHeaderRead) separators = new Set([codeOf(delimiterOf(text))]);
     isHeaderRead = true;
-    return { line, text };
+    return { line, text, bytes: bytes.length };
   }
 
   function rows(isWhole: boolean): CsvRow[] {

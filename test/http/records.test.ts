@@ -14,10 +14,13 @@ async function* cut(bytes: Buffer, places: readonly number[]): AsyncGenerator<Bu
 
 const columns = ['email', 'note'];
 
-async function read(type: RecordType, text: string | Buffer, places: readonly number[] = []): Promise<Line[]> {
+type Read = { readonly line: number } & ({ readonly value: unknown } | { readonly fault: string });
+
+/** Without how long each is. */
+async function read(type: RecordType, text: string | Buffer, places: readonly number[] = []): Promise<Read[]> {
   const lines: Line[] = [];
   for await (const some of readRecords(cut(Buffer.from(text), places), type, columns)) lines.push(...some);
-  return lines;
+  return lines.map((one) => ('fault' in one ? one : { line: one.line, value: one.value }));
 }
 
 const ndjson = 'application/x-ndjson';

@@ -1,12 +1,7 @@
 /** The body of `POST /v1/emails/batch`: a list of send requests, or what they have in common and a list of how they differ. */
 import { z } from 'zod';
-import {
-  type AskedEmail,
-  batchBaseFor,
-  batchMessageFor,
-  batchOverrideFor,
-  type RequestLimits,
-} from './email-request.ts';
+import { batchBaseFor, batchMessageFor, batchOverrideFor, batchWholeFor } from './batch-request.ts';
+import type { AskedEmail, RequestLimits } from './email-request.ts';
 
 /** Emails of one batch: what is stored by one atomic step. */
 export const maxBatch = 1_000;
@@ -14,13 +9,14 @@ export const maxBatch = 1_000;
 /** Characters of one batch with its base written out, each letter counted once: a small request must not become gigabytes. */
 const maxBatchLength = 40 * 1024 * 1024;
 
-/** `override` is there for the document, which refers to it: a message with a base is checked together with that. */
 export function batchSchemasFor(limits: RequestLimits) {
   return {
     message: batchMessageFor(limits),
     base: batchBaseFor(limits),
-    /** What a message may say over a base; stands in the API's document only. */
+    /** What a message may say over a base. */
     override: batchOverrideFor(limits),
+    /** Both together, each read before. */
+    whole: batchWholeFor(limits),
     body: batchBody(),
   };
 }
@@ -93,35 +89,39 @@ type Wording = Parameters<z.ZodType['safeParse']>[1];
 
 /** Reads each message by itself. Faults of the base refuse the whole batch; they are named once, beside those of the messages. */
 export function readBatch(body: z.output<BatchSchemas['body']>, schemas: BatchSchemas, wording?: Wording): Batch {
-  const read = (path: readonly PropertyKey[], given: unknown, toParse = given): BatchItem => {
-    const parsed = schemas.message.safeParse(toParse, wording);
-    const own = { path, given: withoutKey(given), idempotencyKey: keyIn(given) };
-    if (!parsed.success) return { ...own, result: { issues: below(path, parsed.error) } };
-    const { idempotency_key: _, ...request } = parsed.data;
-    return { ...own, result: { request } };
-  };
-  if (Array.isArray(body)) return { items: refuseRepeats(body.map((given, index) => read([index], given))) };
-
-  const base = schemas.base.safeParse(body.base, wording);
-  const { attachments: _, ...common } = body.base;
-  const attachments = base.data?.attachments;
-  const items = body.messages.map((message, index) => {
-    const path = ['messages', index];
-    if (!isRecord(message)) return read(path, message);
-    const given = { ...body.base, ...message };
-    if ('attachments' in message || attachments === undefined) return read(path, given);
-    // The files of the base are decoded once for all.
-    const item = read(path, given, { ...common, ...message });
-    return 'issues' in item.result ? item : { ...item, result: { request: { ...item.result.request, attachments } } };
-  });
-  if (base.success && lengthOf(items) > maxBatchLength) {
-    const message = `with the base written out its html, text and headers are over ${maxBatchLength} characters together`;
-    return { issues: [{ code: 'custom', path: [], message, input: undefined }] };
+  if (Array.isArray(body)) {
+    const items = body.map((given, index) => itemOf([index], given, schemas.message.safeParse(given, wording)));
+    return { items: refuseRepeats(items) };
   }
-  if (base.success) return { items: refuseRepeats(items) };
-  return {
-    issues: [...below(['base'], base.error), ...items.flatMap((item, index) => ownIssues(item, body.messages[index]))],
-  };
+  // What a message leaves to its base is not read again with it: a base of megabytes would take minutes over a thousand messages.
+  const base = schemas.base.safeParse(body.base, wording);
+  const own = body.messages.map((message) => schemas.override.safeParse(message, wording));
+  const pathOf = (index: number) => ['messages', index];
+  if (!base.success) {
+    const others = own.flatMap(({ error }, index) => below(pathOf(index), error));
+    return { issues: [...below(['base'], base.error), ...others] };
+  }
+  const items = body.messages.map((message, index): BatchItem => {
+    const read = own[index] as (typeof own)[number];
+    if (!isRecord(message)) return itemOf(pathOf(index), message, read as Read);
+    // Where one field of a message is at fault, the rules that it shares with others look at what was given.
+    const whole = schemas.whole.safeParse({ ...base.data, ...(read.data ?? message) }, wording);
+    return itemOf(pathOf(index), { ...body.base, ...message }, whole, read.error);
+  });
+  if (lengthOf(items) <= maxBatchLength) return { items: refuseRepeats(items) };
+  const message = `with the base written out its html, text and headers are over ${maxBatchLength} characters together`;
+  return { issues: [{ code: 'custom', path: [], message, input: undefined }] };
+}
+
+type Read = z.ZodSafeParseResult<AskedEmail & { idempotency_key?: string | undefined }>;
+
+/** @param fault what is wrong with fields that were read before */
+function itemOf(path: readonly PropertyKey[], given: unknown, read: Read, fault?: z.ZodError): BatchItem {
+  const own = { path, given: withoutKey(given), idempotencyKey: keyIn(given) };
+  const issues = [...below(path, fault), ...below(path, read.error)];
+  if (!read.success || issues.length > 0) return { ...own, result: { issues } };
+  const { idempotency_key: _, ...request } = read.data;
+  return { ...own, result: { request } };
 }
 
 /** A letter that many have is stored once; headers are stored with each. */
@@ -139,20 +139,8 @@ function lengthOf(items: readonly BatchItem[]): number {
   return length;
 }
 
-/** What is wrong with a message in the fields that it gave itself. */
-function ownIssues({ path, result }: BatchItem, message: unknown): z.core.$ZodIssue[] {
-  if (!('issues' in result)) return [];
-  const isOwn = (name: unknown) => !isRecord(message) || name === undefined || String(name) in message;
-  return result.issues.flatMap((issue): z.core.$ZodIssue[] => {
-    if (!isOwn(issue.path[path.length])) return [];
-    if (issue.code !== 'unrecognized_keys') return [issue];
-    const keys = issue.keys.filter(isOwn);
-    return keys.length === 0 ? [] : [{ ...issue, keys }];
-  });
-}
-
-function below(path: readonly PropertyKey[], { issues }: z.ZodError): z.core.$ZodIssue[] {
-  return issues.map((issue) => ({ ...issue, path: [...path, ...issue.path] }));
+function below(path: readonly PropertyKey[], error: z.ZodError | undefined): z.core.$ZodIssue[] {
+  return (error?.issues ?? []).map((issue) => ({ ...issue, path: [...path, ...issue.path] }));
 }
 
 /** Also of an email that is refused: it may be a repeat of one that was accepted. */

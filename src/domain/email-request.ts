@@ -118,7 +118,7 @@ function fieldsFor(limits: RequestLimits) {
 }
 
 /** What an email says itself and may leave to its template. */
-function askedFieldsFor(limits: RequestLimits) {
+export function askedFieldsFor(limits: RequestLimits) {
   return {
     ...fieldsFor(limits),
     from: fields.from.optional().meta({ description: 'Who it is from; with `template`, if not from whom that says.' }),
@@ -136,50 +136,13 @@ export function emailRequestFor(limits: RequestLimits) {
 
 /** The schema of a send request for a service with these limits. */
 export function askedEmailFor(limits: RequestLimits) {
-  return withRules(z.strictObject(askedFieldsFor(limits)), [...templateRules, ...rulesFor(limits)]).meta({
+  return withRules(z.strictObject(askedFieldsFor(limits)), askedRulesFor(limits)).meta({
     id: 'EmailRequest',
     description: 'An email to send.',
   });
 }
 
-const idempotencyKey = z
-  .string()
-  .regex(/^[\x20-\x7e]{1,256}$/, 'must be 1 to 256 printable ASCII characters')
-  .optional()
-  .meta({
-    description: 'What the header Idempotency-Key is to `POST /v1/emails`, for this email alone.',
-    examples: ['order-1234'],
-  });
-
-function messageFor(limits: RequestLimits) {
-  return z.strictObject({ ...askedFieldsFor(limits), idempotency_key: idempotencyKey });
-}
-
-/** The same as one message of a batch, which may carry a key of its own. */
-export function batchMessageFor(limits: RequestLimits) {
-  const description = 'One email of a batch.';
-  return withRules(messageFor(limits), [...templateRules, ...rulesFor(limits)]).meta({
-    id: 'BatchMessage',
-    description,
-  });
-}
-
-/** What one message of a batch gives where the rest of it is in the base. */
-export function batchOverrideFor(limits: RequestLimits) {
-  const description = 'How one email of a batch differs from its base: any fields of an email, in full.';
-  return messageFor(limits).partial().meta({ id: 'BatchOverride', description });
-}
-
-/** What the messages of a batch have in common: every field optional, and no rule that another message may still make good. */
-export function batchBaseFor(limits: RequestLimits) {
-  const description = 'What the emails of a batch have in common: the fields of an email, none of them required.';
-  return withRules(z.strictObject(askedFieldsFor(limits)).partial(), [bytesRule(limits)]).meta({
-    id: 'BatchBase',
-    description,
-  });
-}
-
-const required = (name: 'from' | 'subject'): Rule => ({
+const requiredOrTemplate = (name: 'from' | 'subject'): Rule => ({
   path: name,
   message: 'is required',
   holds: (email) => name in email || email.template !== undefined,
@@ -191,7 +154,17 @@ const notWithTemplate = (name: 'html' | 'text'): Rule => ({
   holds: (email) => email[name] === undefined || email.template === undefined,
 });
 
-const templateRules = [required('from'), required('subject'), notWithTemplate('html'), notWithTemplate('text')];
+const templateRules = [
+  requiredOrTemplate('from'),
+  requiredOrTemplate('subject'),
+  notWithTemplate('html'),
+  notWithTemplate('text'),
+];
+
+/** Rules of an email that may leave things to its template. */
+export function askedRulesFor(limits: RequestLimits): Rule[] {
+  return [...templateRules, ...rulesFor(limits)];
+}
 
 function rulesFor(limits: RequestLimits): Rule[] {
   return [
@@ -240,7 +213,7 @@ export function hasWayOut({ canUnsubscribe }: Pick<RequestLimits, 'canUnsubscrib
   return canUnsubscribe || hasListUnsubscribe(Object(headers));
 }
 
-function bytesRule({ maxAttachmentBytes }: RequestLimits): Rule {
+export function bytesRule({ maxAttachmentBytes }: RequestLimits): Rule {
   return {
     path: 'attachments',
     message: `may be ${maxAttachmentBytes} bytes together, decoded (MAX_ATTACHMENT_BYTES)`,
@@ -277,7 +250,7 @@ function timeOf(instant: unknown): number {
   return typeof instant === 'number' ? instant : Number.NaN;
 }
 
-function countAll(list: unknown): number {
+export function countAll(list: unknown): number {
   return Array.isArray(list) ? list.length : 0;
 }
 

@@ -83,7 +83,7 @@ function addUpload(app: App, { campaigns, enlist }: Deps): void {
       const upload = claim && { scope: claim.scope, owner: request.id };
       const enlisted = await enlist(
         id,
-        readBatches(body, type, { schema, columns: recipientFields }, batchSize),
+        readBatches(body, type, { schema, columns: recipientFields }, { size: batchSize, isHashed: upload !== null }),
         upload,
       );
       if (enlisted.kind === 'busy') reply.header('retry-after', askAgainSeconds);

@@ -1,8 +1,11 @@
 /** The rows of CSV (RFC 4180), cut apart as its bytes come in. One that is at fault ends with its line: it never takes those behind it along. */
 import { isUtf8 } from 'node:buffer';
 
-/** `line` counts from 1; of a row of several lines it is the last, of one at fault the first. */
-export type CsvRow = { readonly line: number } & ({ readonly text: string } | { readonly fault: string });
+/** `line` counts from 1; of a row of several lines it is the last. */
+export type CsvText = { readonly line: number; readonly text: string; readonly bytes: number };
+
+/** Of a row at fault `line` is the first. */
+export type CsvRow = CsvText | { readonly line: number; readonly fault: string };
 
 /** What may stand between fields: which one it is, the header shows. */
 export const delimiters = [',', ';', '\t'] as const;
@@ -13,7 +16,10 @@ const quote = 0x22;
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
 
-type Cut = { readonly end: number; readonly breaks: number } | { readonly fault: string };
+type Cut = { readonly end: number } | { readonly fault: string };
+
+/** How far a row was looked at that was not found to end, and whether a quote was open there. */
+type Looked = { readonly from: number; readonly to: number; readonly isQuoted: boolean };
 
 /**
  * A line ends with LF, CRLF or CR; blank ones are passed over.
@@ -28,27 +34,37 @@ export function openCsvRows(maxBytes: number, delimiterOf: (header: string) => D
   let isSkipping = false;
   let separators: ReadonlySet<number> = new Set(delimiters.map(codeOf));
   let isHeaderRead = false;
+  let looked: Looked = { from: 0, to: 0, isQuoted: false };
 
   /** Null while there is more to come of it. A row is never looked at beyond `maxBytes`: so it is the same wherever the body is cut. */
   function cutRow(from: number, isWhole: boolean): Cut | null {
     const limit = Math.min(held.length, from + maxBytes + 1);
-    let isQuoted = false;
-    let breaks = 0;
-    for (let at = from; at < limit; at++) {
+    let { to: at, isQuoted } = looked.from === from ? looked : { to: from, isQuoted: false };
+    const stop = <Fault extends Cut | null>(fault: Fault): Fault => {
+      looked = { from, to: at, isQuoted };
+      return fault;
+    };
+    for (; at < limit; at++) {
       const byte = held[at] as number;
       if (isQuoted && byte === quote) {
         const next = held[at + 1];
-        if (next === undefined && !isWhole) return null;
+        if (next === undefined && !isWhole) return stop(null);
         if (next === quote) at += 1;
         else if (next === undefined || isBreak(next) || separators.has(next)) isQuoted = false;
-        else return { fault: 'has something right behind a quoted field' };
-      } else if (isQuoted && isBreak(byte)) {
-        if (byte === lineFeed || held[at + 1] !== lineFeed) breaks += 1;
-      } else if (isBreak(byte)) return { end: at, breaks };
-      else if (byte === quote) isQuoted = at === from || separators.has(held[at - 1] as number);
+        else return stop({ fault: 'has something right behind a quoted field' });
+      } else if (isQuoted && isBreak(byte) && at < looked.to) {
+        // A row that began before this one was within quotes at this break as well, and is followed by the same:
+        // to look through it again for each line cost 64 KB a line, 10 s for a list of 132 KB.
+        at = looked.to - 1;
+        isQuoted = looked.isQuoted;
+      } else if (!isQuoted && isBreak(byte)) return { end: at };
+      else if (!isQuoted && byte === quote) isQuoted = at === from || separators.has(held[at - 1] as number);
     }
-    if (limit === from + maxBytes + 1 || (isWhole && isQuoted)) return { fault: 'has a quote that is not closed' };
-    return isWhole ? { end: limit, breaks } : null;
+    const isLong = limit === from + maxBytes + 1 && endOfLine(held, from) >= limit;
+    if (isLong) return stop({ fault: `is longer than ${maxBytes} bytes` });
+    if (limit === from + maxBytes + 1 || (isWhole && isQuoted))
+      return stop({ fault: 'has a quote that is not closed' });
+    return isWhole ? { end: limit } : stop(null);
   }
 
   /** Where the next line begins; null while that is yet to come. */
@@ -72,7 +88,7 @@ export function openCsvRows(maxBytes: number, delimiterOf: (header: string) => D
     const text = bytes.toString();
     if (!isHeaderRead) separators = new Set([codeOf(delimiterOf(text))]);
     isHeaderRead = true;
-    return { line, text };
+    return { line, text, bytes: bytes.length };
   }
 
   function rows(isWhole: boolean): CsvRow[] {
@@ -84,16 +100,16 @@ export function openCsvRows(maxBytes: number, delimiterOf: (header: string) => D
       if (cut === null || (next === null && !('fault' in cut))) break;
       if ('fault' in cut) {
         line += 1;
-        const isLong = endOfLine(held, from) - from > maxBytes;
-        found.push({ line, fault: isLong ? `is longer than ${maxBytes} bytes` : cut.fault });
+        found.push({ line, fault: cut.fault });
         from = skip(from, isWhole);
         continue;
       }
-      line += 1 + cut.breaks;
+      line += 1 + breaksIn(held, from, cut.end);
       if (cut.end > from) found.push(read(held.subarray(from, cut.end)));
       from = next as number;
     }
     held = Buffer.from(held.subarray(from));
+    looked = { ...looked, from: looked.from - from, to: looked.to - from };
     return found;
   }
 
@@ -113,6 +129,16 @@ function codeOf(delimiter: Delimiter): number {
 
 function isBreak(byte: number): boolean {
   return byte === lineFeed || byte === carriageReturn;
+}
+
+/** LF, CRLF or CR within a row. */
+function breaksIn(bytes: Buffer, from: number, end: number): number {
+  let breaks = 0;
+  for (let at = from; at < end; at++) {
+    const byte = bytes[at];
+    if (byte === lineFeed || (byte === carriageReturn && bytes[at + 1] !== lineFeed)) breaks += 1;
+  }
+  return breaks;
 }
 
 /** Where the line break is; the end of the bytes where there is none. */

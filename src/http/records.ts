@@ -1,5 +1,5 @@
 /** Uploads of any length, read as they come in: NDJSON, CSV or a JSON array, each record with its line, one that cannot be read with what is wrong. */
-import { type CsvRow, type Delimiter, delimiters, fieldsOf, openCsvRows } from './csv-rows.ts';
+import { type CsvRow, type CsvText, type Delimiter, delimiters, fieldsOf, openCsvRows } from './csv-rows.ts';
 import { readJson } from './json.ts';
 import { openJsonItems } from './json-items.ts';
 
@@ -11,7 +11,8 @@ export const lineTypes = ['application/x-ndjson', 'text/csv'] as const satisfies
 
 /** `line` counts from 1; of a record of several lines it is the last, of a JSON array the number of the item. */
 export type Line =
-  | { readonly line: number; readonly value: unknown }
+  /** `bytes` it took in the upload. */
+  | { readonly line: number; readonly value: unknown; readonly bytes: number }
   | { readonly line: number; readonly fault: string };
 
 /** Bytes of one record: what is held in memory of an upload is little more. */
@@ -88,7 +89,7 @@ function readJsonLine(bytes: Buffer, line: number): Line[] {
   if (bytes.length > maxRecordBytes) return [{ line, fault: tooLong }];
   if (isBlank(bytes)) return [];
   const read = readJson(bytes);
-  return 'fault' in read ? [{ line, fault: read.fault }] : [{ line, value: read.value }];
+  return 'fault' in read ? [{ line, fault: read.fault }] : [{ line, value: read.value, bytes: bytes.length }];
 }
 
 /** Spaces, tabs and a carriage return: what stands on lines that say nothing. */
@@ -112,7 +113,7 @@ async function* readCsv(body: AsyncIterable<Buffer>, columns: readonly string[])
     const lines: Line[] = [];
     for (const row of some) {
       if ('fault' in row) lines.push(row);
-      else if (isBegun) lines.push(...readRow(header, fieldsOf(row.text, delimiter), row.line));
+      else if (isBegun) lines.push(...readRow(header, row, delimiter));
       else {
         const fault = headerFault(header, needed);
         if (fault !== null) lines.push({ line: row.line, fault });
@@ -135,9 +136,14 @@ function nameOf(written: string, columns: readonly string[]): string {
   return columns.find((name) => name === written.toLowerCase()) ?? written;
 }
 
+/** More than any spreadsheet of people has. */
+const maxColumns = 1_000;
+
 function headerFault(header: readonly string[], needed: string): string | null {
+  if (header.length > maxColumns) return `the header has ${header.length} columns, where there may be ${maxColumns}`;
   if (header.includes('__proto__')) return 'the header has a column of a name that is not allowed';
-  const twice = header.find((name, place) => name !== '' && header.indexOf(name) !== place);
+  const lastPlaces = new Map(header.map((name, place) => [name, place]));
+  const twice = header.find((name, place) => name !== '' && lastPlaces.get(name) !== place);
   if (twice !== undefined) return `the header names the column ${JSON.stringify(twice)} twice`;
   if (header.includes(needed)) return null;
   const named = header.map((name) => JSON.stringify(name)).join(', ');
@@ -151,11 +157,11 @@ function cutShort(text: string): string {
 }
 
 /** What is empty is not there: neither a field, nor a row that has nothing else. What stands under no name is passed over. */
-function readRow(header: readonly string[], record: readonly string[], line: number): Line[] {
-  const fields = record.map((field): string => field.trim());
+function readRow(header: readonly string[], { line, text, bytes }: CsvText, delimiter: Delimiter): Line[] {
+  const fields = fieldsOf(text, delimiter).map((field): string => field.trim());
   const count = fields.findLastIndex((field) => field !== '') + 1;
   if (count === 0) return [];
   if (count > header.length) return [{ line, fault: `has ${count} fields, where the header names ${header.length}` }];
-  const named = header.map((name, place): [string, string] => [name, fields[place] ?? '']);
-  return [{ line, value: Object.fromEntries(named.filter(([name, value]) => name !== '' && value !== '')) }];
+  const named = fields.slice(0, count).map((field, place): [string, string] => [header[place] ?? '', field]);
+  return [{ line, value: Object.fromEntries(named.filter(([name, value]) => name !== '' && value !== '')), bytes }];
 }

@@ -1,5 +1,5 @@
 /** What is done with an upload: each record checked, the good ones stored a batch at a time, and told how many were what. */
-import { hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
 import type { UploadBatch, UploadFault } from '../domain/campaign-recipient.ts';
@@ -11,6 +11,8 @@ import { type Line, type RecordType, readRecords } from './records.ts';
 const maxNamed = 100;
 /** Records stored in one step. */
 const batchSize = 1_000;
+/** Bytes of an upload from which on a batch is stored however few its records are: of JSON, what is held of it may take twenty times as much. */
+const maxBatchBytes = 1024 * 1024;
 
 export const uploadAnswer = {
   received: z.int().meta({ description: 'Records in the upload.' }),
@@ -50,7 +52,7 @@ export async function takeUpload<Item>(
   store: (items: readonly Item[]) => Promise<number>,
 ): Promise<Uploaded> {
   const taken: Uploaded = { received: 0, added: 0, duplicates: 0, invalid: 0, errors: [] };
-  for await (const { received, items, faults } of readBatches(body, type, form, batchSize)) {
+  for await (const { received, items, faults } of readBatches(body, type, form, { size: batchSize, isHashed: false })) {
     const added = items.length === 0 ? 0 : await store(items);
     taken.received += received;
     taken.added += added;
@@ -61,26 +63,34 @@ export async function takeUpload<Item>(
   return taken;
 }
 
+/** How records are taken together. */
+export type Batching = {
+  /** Records of a batch, which has fewer where they are long. */
+  readonly size: number;
+  /** Whether anybody asks for the hash of a batch; it is empty else. */
+  readonly isHashed: boolean;
+};
+
 /**
- * Batches of `size` records, the last of what is left: the same each time the same upload is read. Whoever stops early leaves the rest
- * unread, so that the answer still arrives.
+ * Batches of records, the last of what is left: the same each time the same upload is read. Whoever stops early leaves the rest unread, so
+ * that the answer still arrives.
  */
 export async function* readBatches<Item>(
   body: Readable,
   type: RecordType,
   { schema, columns }: RecordForm<Item>,
-  size: number,
+  batching: Batching,
 ): AsyncGenerator<UploadBatch<Item>> {
-  let held: Line[] = [];
+  let batch = openBatch(schema, batching);
   for await (const lines of readRecords(leaving(body), type, columns)) {
     for (const line of lines) {
-      held.push(line);
-      if (held.length < size) continue;
-      yield batchOf(held, schema);
-      held = [];
+      if (!batch.take(line)) continue;
+      yield batch.end();
+      batch = openBatch(schema, batching);
     }
   }
-  if (held.length > 0) yield batchOf(held, schema);
+  const last = batch.end();
+  if (last.received > 0) yield last;
 }
 
 /** The stream is not destroyed with the one who reads it, which would take the connection along. */
@@ -92,15 +102,26 @@ async function* leaving(body: Readable): AsyncGenerator<Buffer> {
   }
 }
 
-function batchOf<Item>(lines: readonly Line[], schema: z.ZodType<Item>): UploadBatch<Item> {
+/** Each record is an item or a fault as soon as it comes: what JSON makes of 64 KB may be megabytes, of which an item is little. */
+function openBatch<Item>(schema: z.ZodType<Item>, { size, isHashed }: Batching) {
   const items: Item[] = [];
   const faults: UploadFault[] = [];
-  for (const line of lines) {
-    const item = readItem(line, schema);
-    if (typeof item === 'string') faults.push({ line: line.line, message: item });
-    else items.push(item.value);
-  }
-  return { received: lines.length, items, faults, hash: hash('sha256', JSON.stringify(lines), 'base64url') };
+  const digest = isHashed ? createHash('sha256') : null;
+  let received = 0;
+  let bytes = 0;
+  return {
+    /** @returns whether it is full now, which is a matter of the upload alone */
+    take(line: Line): boolean {
+      const item = readItem(line, schema);
+      if (typeof item === 'string') faults.push({ line: line.line, message: item });
+      else items.push(item.value);
+      digest?.update(`${JSON.stringify(line)}\n`);
+      received += 1;
+      if ('bytes' in line) bytes += line.bytes;
+      return received >= size || bytes >= maxBatchBytes;
+    },
+    end: (): UploadBatch<Item> => ({ received, items, faults, hash: digest?.digest('base64url') ?? '' }),
+  };
 }
 
 /** @returns what is wrong, in words */

@@ -1,7 +1,14 @@
 /** One mailbox, strictly read: what is accepted comes back whole, and nothing that could inject a header or command is accepted. */
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
-import { formatMailbox, makeMailbox, maskAddress, maskAddresses, parseMailbox } from '../../src/domain/address.ts';
+import { describe, expect, it, vi } from 'vitest';
+import {
+  formatMailbox,
+  makeMailbox,
+  maskAddress,
+  maskAddresses,
+  parseDomain,
+  parseMailbox,
+} from '../../src/domain/address.ts';
 
 describe('a mailbox', () => {
   it.each([
@@ -69,6 +76,28 @@ describe('a mailbox', () => {
     `a@${`${'x'.repeat(63)}.`.repeat(4)}co`,
   ])('%j is refused with a reason', (text) => {
     expect(parseMailbox(text)).toEqual({ fault: expect.stringMatching(/\w/) });
+  });
+
+  it.each([
+    ['a quoted name', `"${'a'.repeat(20_000_000)}" <a@b.co>`],
+    ['spaces around it', `${' '.repeat(1_500)}a@b.co`],
+  ])('over 1,500 characters is not looked at, whatever it is: %s', (_, text) => {
+    const fault = 'is over 1500 characters';
+    expect([parseMailbox(text), makeMailbox(text, undefined), makeMailbox('a@b.co', text)]).toEqual([
+      { fault },
+      { fault },
+      { fault },
+    ]);
+  });
+
+  it('has no A-labels made of a domain over 253 characters, which would take the square of that', () => {
+    using parse = vi.spyOn(URL, 'parse');
+    const domain = `${'漢'.repeat(250)}.co`;
+    expect(parseDomain(`${domain}m`)).toEqual({ fault: 'has a domain over 253 characters' });
+    expect(parseMailbox(`a@${domain}m`)).toEqual({ fault: 'has a domain over 253 characters' });
+    expect(parse).not.toHaveBeenCalled();
+    expect(parseDomain(domain)).toEqual({ fault: expect.stringContaining('is not a host name') });
+    expect(parse).toHaveBeenCalledOnce();
   });
 
   it('as an object takes any name but one with control characters', () => {

@@ -79,6 +79,42 @@ describe('a batch', () => {
   });
 
   it.each([
+    ['is right', {}],
+    ['is refused', { from: 'nobody' }],
+  ])('does not read a base that %s again for each of its messages', (_, fault) => {
+    const readsFor = (messages: number) => {
+      let reads = 0;
+      const counted = (value: unknown) => ({
+        get read() {
+          reads += 1;
+          return value;
+        },
+      });
+      const base = { ...good, metadata: counted('m'), template: { id: 'tp_1', variables: counted('v') }, ...fault };
+      readBatch({ base, messages: Array(messages).fill({ subject: 'Ho' }) }, schemas);
+      return reads;
+    };
+    expect(readsFor(1)).toBeGreaterThan(0);
+    expect(readsFor(1_000)).toBe(readsFor(1));
+  });
+
+  it('holds what a message and its base have together to the rules of an email', () => {
+    const { to, ...rest } = good;
+    const base = { ...rest, cc: Array(30).fill('c@x.co'), ttl: 60 };
+    const messages = [{}, { to, bcc: Array(20).fill('d@x.co') }, { to, cc: [], expires_at: '2999-01-01T00:00:00Z' }];
+    expect(faultsOf({ base, messages: [...messages, { to, template: { id: 't' }, ttl: 'x' }, { to }] })).toEqual([
+      '/messages/0/to is required',
+      '/messages/1/to to, cc and bcc may have 50 recipients together',
+      '/messages/2/expires_at says the same as ttl: give one of them',
+      '/messages/3/ttl Invalid input: expected number, received string',
+      '/messages/3/text must not be given together with template',
+    ]);
+    expect(faultsOf({ base: { ...good, cc: Array(51).fill('c@x.co') }, messages: [{}] })).toEqual([
+      '/base/cc may have 50 addresses',
+    ]);
+  });
+
+  it.each([
     ['no message', []],
     ['no message over a base', { base: good, messages: [] }],
     ['1,001 messages', Array(1_001).fill(good)],

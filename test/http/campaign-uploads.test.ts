@@ -79,7 +79,8 @@ describe('a record', () => {
   async function read(type: RecordType, text: string): Promise<unknown[]> {
     const rows: unknown[] = [];
     const form = { schema: recipientRecord, columns: recipientFields };
-    for await (const { items, faults } of readBatches(Readable.from([Buffer.from(text)]), type, form, 3))
+    const batching = { size: 3, isHashed: false };
+    for await (const { items, faults } of readBatches(Readable.from([Buffer.from(text)]), type, form, batching))
       rows.push(...items, ...faults.map(({ message }) => message));
     return rows;
   }

@@ -14,10 +14,13 @@ async function* cut(bytes: Buffer, places: readonly number[]): AsyncGenerator<Bu
 
 const columns = ['email', 'note'];
 
-async function read(type: RecordType, text: string | Buffer, places: readonly number[] = []): Promise<Line[]> {
+type Read = { readonly line: number } & ({ readonly value: unknown } | { readonly fault: string });
+
+/** Without how long each is. */
+async function read(type: RecordType, text: string | Buffer, places: readonly number[] = []): Promise<Read[]> {
   const lines: Line[] = [];
   for await (const some of readRecords(cut(Buffer.from(text), places), type, columns)) lines.push(...some);
-  return lines;
+  return lines.map((one) => ('fault' in one ? one : { line: one.line, value: one.value }));
 }
 
 const ndjson = 'application/x-ndjson';
@@ -77,6 +80,7 @@ it.each([
   ['E-Mail,x', 'the first line must be a header that names the column "email"; it has "E-Mail", "x"'],
   ['a@x.co', 'the first line must be a header that names the column "email"; it has "a@x.co"'],
   ['"email', 'has a quote that is not closed'],
+  [`email${','.repeat(1_000)}`, 'the header has 1001 columns, where there may be 1000'],
 ])('CSV: a header that cannot be gone by is said once: %s', async (header, fault) => {
   expect(await read(csv, `${header}\nb@x.co,b\nc@x.co,c\n`)).toEqual([{ line: 1, fault }]);
 });
@@ -101,6 +105,19 @@ it('CSV: a row that is at fault takes none along that stands behind it, however 
     expect(lines).toHaveLength(rows.length);
     expect(lines[10_003]).toEqual({ line: 10_005, value: { email: 'd@x.co', note: '5" pipe' } });
   }
+});
+
+it('CSV: a row costs what it has, however many columns there could be', async () => {
+  const rows = 'a@x.co\n'.repeat(50_000);
+  const cost = async (columns: number) => {
+    const text = `email${Array.from({ length: columns }, (_, n) => `,c${n}`).join('')}\n${rows}`;
+    const before = process.cpuUsage();
+    expect(await read(csv, text)).toHaveLength(50_000);
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1_000;
+  };
+  await cost(1);
+  expect(await cost(999)).toBeLessThan(5 * (await cost(1)) + 300);
 });
 
 it('CSV: a row that is no UTF-8 is named, and nobody is written to under half a name', async () => {

@@ -109,9 +109,10 @@ export function readBatch(body: z.output<BatchSchemas['body']>, schemas: BatchSc
     const path = ['messages', index];
     if (!isRecord(message)) return read(path, message);
     const given = { ...body.base, ...message };
-    if ('attachments' in message || attachments === undefined) return read(path, given);
+    const own = ownOf(message, body.base);
+    if ('attachments' in own || attachments === undefined) return read(path, given, { ...body.base, ...own });
     // The files of the base are decoded once for all.
-    const item = read(path, given, { ...common, ...message });
+    const item = read(path, given, { ...common, ...own });
     return 'issues' in item.result ? item : { ...item, result: { request: { ...item.result.request, attachments } } };
   });
   if (base.success && lengthOf(items) > maxBatchLength) {
@@ -122,6 +123,11 @@ export function readBatch(body: z.output<BatchSchemas['body']>, schemas: BatchSc
   return {
     issues: [...below(['base'], base.error), ...items.flatMap((item, index) => ownIssues(item, body.messages[index]))],
   };
+}
+
+/** What a message says over its base: null is as if it were left out. */
+function ownOf(message: Readonly<Record<string, unknown>>, base: Readonly<Record<string, unknown>>) {
+  return Object.fromEntries(Object.entries(message).filter(([name, value]) => value !== null || !(name in base)));
 }
 
 /** A letter that many have is stored once; headers are stored with each. */

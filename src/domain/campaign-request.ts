@@ -4,6 +4,7 @@ import type { CampaignContent, CampaignHead } from './campaign.ts';
 import { instant, mailbox, mailboxes, metadata, tag } from './email-fields.ts';
 import { headers, isMessageId } from './email-headers.ts';
 import { aheadRule, hasWayOut, noWayOut, onUnknownPolicies, type RequestLimits, routeFor } from './email-request.ts';
+import { nullLeavesOut, nullNote } from './null-leaves-out.ts';
 import { parseRates, type Rate } from './rate.ts';
 import { type Rule, withRules } from './rule.ts';
 import { changeContent, hasBody, makeContent, type TemplateFault, type TemplateUse } from './template.ts';
@@ -100,11 +101,12 @@ const needsBody: Rule = {
 
 export function campaignRequestFor(limits: CampaignLimits, check: CheckSource) {
   const wayOut: Rule = { path: 'headers', message: noWayOut, holds: (given) => hasWayOut(limits, given.headers) };
-  return withRules(z.strictObject(fieldsFor(limits, check)).partial(), [
+  const schema = withRules(z.strictObject(fieldsFor(limits, check)).partial(), [
     ...[required('from'), required('subject'), needsBody],
     ...notWithTemplate,
     ...[aheadRule(limits), wayOut],
-  ]).meta({ id: 'CampaignRequest', description: 'A campaign to make.' });
+  ]);
+  return nullLeavesOut(schema).meta({ id: 'CampaignRequest', description: `A campaign to make. ${nullNote}` });
 }
 
 export type CampaignRequest = z.output<ReturnType<typeof campaignRequestFor>>;

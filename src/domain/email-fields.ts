@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { type Mailbox, makeMailbox, parseMailbox } from './address.ts';
 import { encodedWord, headerSafe } from './email-headers.ts';
+import { nullLeavesOut } from './null-leaves-out.ts';
 import { webUrl } from './web-url.ts';
 
 /** Addresses of one field that are looked at at all; a longer list is refused without reading it. */
@@ -24,7 +25,7 @@ const addressSchema = {
       properties: {
         email: { type: 'string', description: 'The address alone.', examples: ['ada@example.com'] },
         name: {
-          type: 'string',
+          type: ['string', 'null'],
           description: 'The name to show with it, as it is: nothing in it has to be quoted.',
           examples: ['Lovelace, Ada'],
         },
@@ -36,7 +37,7 @@ const addressSchema = {
   description: 'A mailbox: `a@b.c`, `Name <a@b.c>` or `{email, name}`.',
 };
 
-const addressObject = z.strictObject({ email: z.string(), name: z.string().optional() });
+const addressObject = z.strictObject({ email: z.string(), name: z.string().nullish() });
 
 export const mailbox = z
   .unknown()
@@ -52,7 +53,7 @@ function readMailbox(value: unknown): Mailbox | { fault: string } {
   if (value === undefined) return { fault: 'is required' };
   if (typeof value === 'string') return parseMailbox(value);
   const object = addressObject.safeParse(value);
-  if (object.success) return makeMailbox(object.data.email, object.data.name);
+  if (object.success) return makeMailbox(object.data.email, object.data.name ?? undefined);
   return {
     fault: `must be "Name <a@b.c>", "a@b.c" or {"email": …, "name": …}${value === null ? ', or left out' : ''}`,
   };
@@ -104,7 +105,7 @@ const fileName = headerSafe(255)
 /** What a URL says is the last of a path, and stays that. */
 const fileNameInUrl = fileName.refine((name) => !/[/\\]/.test(name));
 
-export const attachment = z
+const attachmentFields = z
   .strictObject({
     filename: fileName.optional().meta({
       description: 'The name the reader sees. With `path` it may be left out: it is then the last part of the URL.',
@@ -129,7 +130,9 @@ export const attachment = z
     path: ['content'],
     message: 'must have either content or path',
     when: ({ value }) => typeof value === 'object' && value !== null,
-  })
+  });
+
+export const attachment = nullLeavesOut(attachmentFields)
   .transform(({ filename, ...rest }, context) => {
     const name = filename ?? lastPart(rest.path);
     if (name !== null) return { ...rest, filename: name };

@@ -4,6 +4,7 @@ import { dsnRequest } from './dsn.ts';
 import { attachment, bodyText, instant, mailbox, mailboxes, metadata, tag } from './email-fields.ts';
 import { hasListUnsubscribe, headerSafe, headers } from './email-headers.ts';
 import { lanes } from './lane.ts';
+import { nullLeavesOut, nullNote } from './null-leaves-out.ts';
 import { type Rule, withRules } from './rule.ts';
 import type { TemplateUse } from './template.ts';
 import { templateOfEmail } from './template-request.ts';
@@ -94,7 +95,7 @@ const fields = {
     description:
       '`transactional` (the default) for what somebody waits for, `bulk` for what can wait. Bulk mail never delays the other.',
   }),
-  dsn: dsnRequest.optional(),
+  dsn: dsnRequest.optional().meta({ description: 'Which delivery status notifications to ask for.' }),
   on_unknown: z.enum(onUnknownPolicies).optional().meta({
     description:
       'What to do when a crash leaves open whether the message was handed over. `retry` (the default) sends it again under the same Message-ID. `hold` waits until you ask for it with `POST /v1/emails/{id}/retry`.',
@@ -125,21 +126,21 @@ function askedFieldsFor(limits: RequestLimits) {
     subject: fields.subject
       .optional()
       .meta({ description: 'The subject line; with `template`, in place of its own.', examples: ['Your receipt'] }),
-    template: templateOfEmail.optional(),
+    template: templateOfEmail
+      .optional()
+      .meta({ description: 'A template to make it of, in place of `html` and `text`.' }),
   };
 }
 
 /** An email with all that is sent of it. */
 export function emailRequestFor(limits: RequestLimits) {
-  return withRules(z.strictObject(fieldsFor(limits)), rulesFor(limits));
+  return nullLeavesOut(withRules(z.strictObject(fieldsFor(limits)), rulesFor(limits)));
 }
 
 /** The schema of a send request for a service with these limits. */
 export function askedEmailFor(limits: RequestLimits) {
-  return withRules(z.strictObject(askedFieldsFor(limits)), [...templateRules, ...rulesFor(limits)]).meta({
-    id: 'EmailRequest',
-    description: 'An email to send.',
-  });
+  const schema = withRules(z.strictObject(askedFieldsFor(limits)), [...templateRules, ...rulesFor(limits)]);
+  return nullLeavesOut(schema).meta({ id: 'EmailRequest', description: `An email to send. ${nullNote}` });
 }
 
 const idempotencyKey = z
@@ -157,26 +158,23 @@ function messageFor(limits: RequestLimits) {
 
 /** The same as one message of a batch, which may carry a key of its own. */
 export function batchMessageFor(limits: RequestLimits) {
-  const description = 'One email of a batch.';
-  return withRules(messageFor(limits), [...templateRules, ...rulesFor(limits)]).meta({
-    id: 'BatchMessage',
-    description,
-  });
+  const description = `One email of a batch. ${nullNote}`;
+  const schema = withRules(messageFor(limits), [...templateRules, ...rulesFor(limits)]);
+  return nullLeavesOut(schema).meta({ id: 'BatchMessage', description });
 }
 
 /** What one message of a batch gives where the rest of it is in the base. */
 export function batchOverrideFor(limits: RequestLimits) {
-  const description = 'How one email of a batch differs from its base: any fields of an email, in full.';
-  return messageFor(limits).partial().meta({ id: 'BatchOverride', description });
+  const description =
+    'How one email of a batch differs from its base: any fields of an email, in full. Where one is null, that of the base stands.';
+  return nullLeavesOut(messageFor(limits).partial()).meta({ id: 'BatchOverride', description });
 }
 
 /** What the messages of a batch have in common: every field optional, and no rule that another message may still make good. */
 export function batchBaseFor(limits: RequestLimits) {
-  const description = 'What the emails of a batch have in common: the fields of an email, none of them required.';
-  return withRules(z.strictObject(askedFieldsFor(limits)).partial(), [bytesRule(limits)]).meta({
-    id: 'BatchBase',
-    description,
-  });
+  const description = `What the emails of a batch have in common: the fields of an email, none of them required. ${nullNote}`;
+  const schema = withRules(z.strictObject(askedFieldsFor(limits)).partial(), [bytesRule(limits)]);
+  return nullLeavesOut(schema).meta({ id: 'BatchBase', description });
 }
 
 const required = (name: 'from' | 'subject'): Rule => ({

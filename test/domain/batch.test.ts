@@ -43,6 +43,16 @@ describe('a batch', () => {
     ]);
   });
 
+  it('has what its base says where a message says null', () => {
+    const files = [{ filename: 'a', content: 'AA==' }];
+    const base = { ...good, html: null, reply_to: 'r@x.co', attachments: files };
+    const messages = [{ reply_to: null, attachments: null, cc: null, text: 'Ho' }, { attachments: [] }];
+    const [first, second] = requestsOf({ base, messages });
+    expect(first).toStrictEqual(requestsOf([{ ...good, text: 'Ho', reply_to: 'r@x.co', attachments: files }])[0]);
+    expect(second?.attachments).toEqual([]);
+    expect(faultsOf({ base, messages: [{ colour: null }] })).toEqual(['/messages/0 Unrecognized key: "colour"']);
+  });
+
   it('decodes the files of its base once for all, and takes those of a message instead', () => {
     const content = Buffer.alloc(50_000, 7).toString('base64');
     const base = { ...good, attachments: [{ filename: 'a', content }] };

@@ -1,7 +1,9 @@
 /** The body of POST /v1/emails: every fault is named at once, where it is. */
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
-import { emailRequest } from '../support/requests.ts';
+import { z } from 'zod';
+import { askedEmailFor } from '../../src/domain/email-request.ts';
+import { emailRequest, testLimits } from '../support/requests.ts';
 
 const good = { from: 'a@x.co', to: 'b@x.co', subject: 'Hi', text: 'Hello' };
 
@@ -17,6 +19,30 @@ describe('a request', () => {
       to: [{ address: 'b@x.co' }],
       cc: [{ address: 'c@x.co', name: 'C' }],
     });
+  });
+
+  it('with null for all that may be left out is the same as without', () => {
+    const asked = askedEmailFor(testLimits);
+    const { properties = {} } = z.toJSONSchema(asked, { io: 'input', unrepresentable: 'any' });
+    const empty = Object.fromEntries(Object.keys(properties).map((name) => [name, null]));
+    expect(asked.parse({ ...empty, ...good })).toStrictEqual(asked.parse(good));
+    const file = { filename: 'a', content: 'AA==' };
+    const inside = {
+      attachments: [{ ...file, path: null, content_type: null, content_id: null }],
+      cc: [{ email: 'c@x.co', name: null }],
+      dsn: { notify: ['failure'], return: null },
+    };
+    const without = { attachments: [file], cc: 'c@x.co', dsn: { notify: ['failure'] } };
+    expect(asked.parse({ ...good, ...inside })).toStrictEqual(asked.parse({ ...good, ...without }));
+  });
+
+  it('with null for what it needs, or for what there is not, is refused', () => {
+    expect(faultsOf({ ...good, to: null, subject: null, text: null, colour: null })).toEqual([
+      '/ Unrecognized key: "colour"',
+      '/html html or text is required',
+      expect.stringMatching(/^.subject /),
+      expect.stringMatching(/^.to must be "Name/),
+    ]);
   });
 
   it('with faults everywhere has them all named', () => {

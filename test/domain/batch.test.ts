@@ -138,3 +138,13 @@ it('a thousand keyed emails over a base of 5 MB are read in no more than a few t
   const one = cost(1);
   expect(cost(1_000)).toBeLessThan(5 * one + 2_000);
 });
+
+it('a file as a list of bytes is hashed once for all, and stands for no other', () => {
+  const known = new Map<unknown, string>();
+  const file = Array.from({ length: 5_000 }, (_, at) => at % 256);
+  const hashOf = (content: unknown) => bodyHash({ attachments: [{ content }] }, known);
+  expect(hashOf(file)).toBe(hashOf([...file]));
+  expect(hashOf(file)).not.toBe(hashOf([...file.slice(0, -1), 0]));
+  expect(hashOf([...file, 0.5])).not.toBe(hashOf([...file, 0]));
+  expect([...known.keys()]).toContain(file);
+});

@@ -181,6 +181,29 @@ describe('a request', () => {
     for (const content of ['', 'AA', 'AA==', 'AAA', 'AA AA\n', 'AAAAAA==']) expect(faultsIn(content)).toBeUndefined();
   });
 
+  it('takes the bytes of a file as SDKs write them, and both names of its content id', () => {
+    const all = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
+    const filesOf = (...attachments: object[]) => emailRequest.parse({ ...good, attachments }).attachments;
+    const forms = [all.toString('base64'), [...all], JSON.parse(JSON.stringify(all))];
+    for (const content of forms) expect(filesOf({ filename: 'a', content })).toEqual([{ filename: 'a', content: all }]);
+    expect(filesOf({ filename: 'a', content: [], inline_content_id: 'logo' })).toEqual([
+      { filename: 'a', content: Buffer.alloc(0), content_id: 'logo' },
+    ]);
+    const twice = { filename: 'a', content: '', content_id: 'a', inline_content_id: 'a' };
+    expect(faultsOf({ ...good, attachments: [twice] })).toEqual([
+      '/attachments/0/inline_content_id says the same as content_id: give one of them',
+    ]);
+  });
+
+  it.each([[[256]], [[-1]], [[0.5]], [['1']], [{ type: 'Buffer', data: 'AA==' }], [{ data: [1] }], [5]])(
+    'with %j for the bytes of a file is refused',
+    (content) => {
+      expect(faultsOf({ ...good, attachments: [{ filename: 'a', content }] })).toEqual([
+        '/attachments/0/content must be base64, or a list of bytes from 0 to 255',
+      ]);
+    },
+  );
+
   it.each(['%3D%3Futf-8%3FQ%3Fevil.exe%3F%3D', '%20', 'a%2f..%2fb.pdf', 'a%5Cb.pdf', 'a%0Ab.pdf'])(
     'takes no filename from a URL that ends in %s: it asks for one',
     (end) => {

@@ -6,6 +6,7 @@ import { hasListUnsubscribe, headerSafe, headers } from './email-headers.ts';
 import { lanes } from './lane.ts';
 import { nullLeavesOut, nullNote } from './null-leaves-out.ts';
 import { type Rule, withRules } from './rule.ts';
+import { sendTime, sendTimeWords } from './send-time.ts';
 import type { TemplateUse } from './template.ts';
 import { templateOfEmail } from './template-request.ts';
 
@@ -35,8 +36,8 @@ export const subjectLine = headerSafe(maxSubjectLength);
 export const onUnknownPolicies = ['retry', 'hold'] as const;
 
 const scheduledAt = {
-  description: 'When to send it: ISO 8601 with an offset, up to a year ahead. A time that has passed means now.',
-  examples: ['2026-12-07T09:00:00Z'],
+  description: `When to send it: ${sendTimeWords}. A time that has passed means now.`,
+  examples: ['2026-12-07T09:00:00Z', 'in 1 hour'],
 };
 
 const fields = {
@@ -68,7 +69,6 @@ const fields = {
     .max(maxTags)
     .optional()
     .meta({ description: 'Labels to find emails by; they come back in each event.' }),
-  scheduled_at: instant.optional().meta(scheduledAt),
   ttl: z
     .int()
     .min(1)
@@ -115,7 +115,11 @@ export function routeFor({ routes }: Pick<RequestLimits, 'routes'>) {
 }
 
 function fieldsFor(limits: RequestLimits) {
-  return { ...fields, route: routeFor(limits).optional() };
+  return {
+    ...fields,
+    route: routeFor(limits).optional(),
+    scheduled_at: sendTime(limits).optional().meta(scheduledAt),
+  };
 }
 
 /** What an email says itself and may leave to its template. */
@@ -261,7 +265,7 @@ export type EmailRequest = z.output<ReturnType<typeof emailRequestFor>> & { read
 
 /** `PATCH /v1/emails/:id`. */
 export function rescheduleRequestFor(limits: Pick<RequestLimits, 'now'>) {
-  const schema = z.strictObject({ scheduled_at: fields.scheduled_at.unwrap().meta(scheduledAt) });
+  const schema = z.strictObject({ scheduled_at: sendTime(limits).meta(scheduledAt) });
   const example = { scheduled_at: '2026-12-07T14:00:00+01:00' };
   return withRules(schema, [aheadRule(limits)]).meta({
     id: 'RescheduleRequest',

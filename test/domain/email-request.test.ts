@@ -204,6 +204,29 @@ describe('a request', () => {
     },
   );
 
+  it.each([
+    ['in 1 min', 60_000],
+    ['in 90 minutes', 90 * 60_000],
+    ['in 1 hour', 3_600_000],
+    ['in 366 days', 366 * 86_400_000],
+  ])('may be asked for %s, counted from now', (scheduled_at, ms) => {
+    const at = askedEmailFor({ ...testLimits, now: () => 5_000 });
+    expect(at.parse({ ...good, scheduled_at }).scheduled_at).toBe(5_000 + ms);
+  });
+
+  it.each(['in 367 days', 'in 999999 hours'])('%s is refused as beyond a year', (scheduled_at) => {
+    expect(faultsOf({ ...good, scheduled_at })).toEqual(['/scheduled_at may be a year ahead at most']);
+  });
+
+  it.each(['in a minute', 'in -1 min', 'in 1 fortnight', 'in 1.5 hours', 'tomorrow', '1 min', 5])(
+    '%s is no time',
+    (scheduled_at) => {
+      expect(faultsOf({ ...good, scheduled_at })).toEqual([
+        '/scheduled_at must be an ISO 8601 time with an offset, such as 2030-01-31T09:00:00Z',
+      ]);
+    },
+  );
+
   it.each(['%3D%3Futf-8%3FQ%3Fevil.exe%3F%3D', '%20', 'a%2f..%2fb.pdf', 'a%5Cb.pdf', 'a%0Ab.pdf'])(
     'takes no filename from a URL that ends in %s: it asks for one',
     (end) => {

@@ -1,11 +1,13 @@
 /** The bodies of `/v1/campaigns`: every rule about them, so that every fault is named at once, and what is stored of one. */
 import { z } from 'zod';
 import type { CampaignContent, CampaignHead } from './campaign.ts';
-import { instant, mailbox, mailboxes, metadata, tag } from './email-fields.ts';
+import { mailbox, mailboxes, metadata, tag } from './email-fields.ts';
 import { headers, isMessageId } from './email-headers.ts';
 import { aheadRule, hasWayOut, noWayOut, onUnknownPolicies, type RequestLimits, routeFor } from './email-request.ts';
+import { nullLeavesOut, nullNote } from './null-leaves-out.ts';
 import { parseRates, type Rate } from './rate.ts';
 import { type Rule, withRules } from './rule.ts';
+import { sendTime, sendTimeWords } from './send-time.ts';
 import { changeContent, hasBody, makeContent, type TemplateFault, type TemplateUse } from './template.ts';
 import { type CheckSource, orNull, partsFor, templateName, templateOfEmail } from './template-request.ts';
 
@@ -73,8 +75,8 @@ function fieldsFor(limits: CampaignLimits, check: CheckSource) {
       description:
         'What to do when a crash leaves open whether a message was handed over: `retry` (the default) or `hold`, as for an email.',
     }),
-    scheduled_at: instant.meta({
-      description: 'When `POST …/send` is to have it begin: ISO 8601 with an offset, up to a year ahead.',
+    scheduled_at: sendTime(limits).meta({
+      description: `When \`POST …/send\` is to have it begin: ${sendTimeWords}.`,
       examples: ['2026-12-07T09:00:00Z'],
     }),
   };
@@ -100,11 +102,12 @@ const needsBody: Rule = {
 
 export function campaignRequestFor(limits: CampaignLimits, check: CheckSource) {
   const wayOut: Rule = { path: 'headers', message: noWayOut, holds: (given) => hasWayOut(limits, given.headers) };
-  return withRules(z.strictObject(fieldsFor(limits, check)).partial(), [
+  const schema = withRules(z.strictObject(fieldsFor(limits, check)).partial(), [
     ...[required('from'), required('subject'), needsBody],
     ...notWithTemplate,
     ...[aheadRule(limits), wayOut],
-  ]).meta({ id: 'CampaignRequest', description: 'A campaign to make.' });
+  ]);
+  return nullLeavesOut(schema).meta({ id: 'CampaignRequest', description: `A campaign to make. ${nullNote}` });
 }
 
 export type CampaignRequest = z.output<ReturnType<typeof campaignRequestFor>>;
@@ -130,10 +133,12 @@ export type CampaignChanges = z.output<ReturnType<typeof campaignChangesFor>>;
 /** `POST /v1/campaigns/:id/send`. */
 export function sendRequestFor(limits: Pick<CampaignLimits, 'now'>) {
   const schema = z.strictObject({
-    scheduled_at: z.union([z.null(), instant]).optional().meta({
-      description:
-        'When to begin: ISO 8601 with an offset, up to a year ahead. Null, or a time that has passed, means now. Left out, when the campaign says, or else now.',
-    }),
+    scheduled_at: z
+      .union([z.null(), sendTime(limits)])
+      .optional()
+      .meta({
+        description: `When to begin: ${sendTimeWords}. Null, or a time that has passed, means now. Left out, when the campaign says, or else now.`,
+      }),
   });
   // What is not there at all is null to whoever looks at bodies.
   return withRules(schema, [aheadRule(limits)])

@@ -1,5 +1,6 @@
 /** Which delivery status notifications (DSN, RFC 3461) a sender asks the servers on the way for. */
 import { z } from 'zod';
+import { nullLeavesOut } from './null-leaves-out.ts';
 
 const occasions = ['success', 'failure', 'delay'] as const;
 
@@ -10,8 +11,8 @@ export type Dsn = {
 };
 
 /** The `dsn` field of a request. */
-export const dsnRequest = z
-  .strictObject({
+export const dsnRequest = nullLeavesOut(
+  z.strictObject({
     notify: z
       .array(z.enum([...occasions, 'never']), 'must be a list of success, failure and delay, or ["never"]')
       .min(1, 'must name at least one of success, failure and delay, or never')
@@ -26,7 +27,8 @@ export const dsnRequest = z
     return: z.enum(['headers', 'full']).default('headers').meta({
       description: 'What a notice of failure returns of the message: its `headers` (the default) or all of it.',
     }),
-  })
+  }),
+)
   .transform(({ notify, return: returned }): Dsn => {
     const named = notify.filter((occasion) => occasion !== 'never');
     return { notify: named.length === 0 ? 'never' : named, return: returned };

@@ -1,7 +1,9 @@
 /** The parts a send request is made of: mailboxes, attachments, tags, times; each rule once, each fault in plain words. */
 import { z } from 'zod';
 import { type Mailbox, makeMailbox, parseMailbox } from './address.ts';
+import { bytesIn } from './bytes.ts';
 import { encodedWord, headerSafe } from './email-headers.ts';
+import { nullLeavesOut } from './null-leaves-out.ts';
 import { webUrl } from './web-url.ts';
 
 /** Addresses of one field that are looked at at all; a longer list is refused without reading it. */
@@ -24,7 +26,7 @@ const addressSchema = {
       properties: {
         email: { type: 'string', description: 'The address alone.', examples: ['ada@example.com'] },
         name: {
-          type: 'string',
+          type: ['string', 'null'],
           description: 'The name to show with it, as it is: nothing in it has to be quoted.',
           examples: ['Lovelace, Ada'],
         },
@@ -36,7 +38,7 @@ const addressSchema = {
   description: 'A mailbox: `a@b.c`, `Name <a@b.c>` or `{email, name}`.',
 };
 
-const addressObject = z.strictObject({ email: z.string(), name: z.string().optional() });
+const addressObject = z.strictObject({ email: z.string(), name: z.string().nullish() });
 
 export const mailbox = z
   .unknown()
@@ -52,7 +54,7 @@ function readMailbox(value: unknown): Mailbox | { fault: string } {
   if (value === undefined) return { fault: 'is required' };
   if (typeof value === 'string') return parseMailbox(value);
   const object = addressObject.safeParse(value);
-  if (object.success) return makeMailbox(object.data.email, object.data.name);
+  if (object.success) return makeMailbox(object.data.email, object.data.name ?? undefined);
   return {
     fault: `must be "Name <a@b.c>", "a@b.c" or {"email": …, "name": …}${value === null ? ', or left out' : ''}`,
   };
@@ -83,12 +85,41 @@ export const mailboxes = (max: number, description: string) =>
 /** Written so that no space can be read in two ways: with one that could, 100,000 spaces took 11 s. */
 const base64Form = /^[A-Za-z0-9+/\s]*(?:={1,2}\s*)?$/;
 
-const base64 = z
-  .string()
+const byteList = { type: 'array', items: { type: 'integer', minimum: 0, maximum: 255 } };
+
+const fileContent = z
+  .unknown()
+  .transform((given, context): Buffer => {
+    const bytes = typeof given === 'string' ? fromBase64(given) : bytesIn(given);
+    if (bytes !== null) return bytes;
+    const message = typeof given === 'string' ? 'must be base64' : 'must be base64, or a list of bytes from 0 to 255';
+    context.addIssue({ code: 'custom', message });
+    return z.NEVER;
+  })
+  .meta({
+    description: 'The file in base64, or its bytes as a list of numbers. Give this or `path`.',
+    examples: ['SGVsbG8='],
+    anyOf: [
+      { type: 'string' },
+      byteList,
+      {
+        type: 'object',
+        description: 'What Node makes of a Buffer.',
+        properties: {
+          type: { const: 'Buffer', description: 'That it is one.' },
+          data: { ...byteList, description: 'Its bytes.' },
+        },
+        required: ['type', 'data'],
+        additionalProperties: false,
+      },
+    ],
+  });
+
+function fromBase64(text: string): Buffer | null {
   // One digit of a group of four would be less than a byte.
-  .refine((text) => base64Form.test(text) && text.replace(/[\s=]+/g, '').length % 4 !== 1, 'must be base64')
-  .transform((text) => Buffer.from(text, 'base64'))
-  .meta({ description: 'The file in base64. Give this or `path`.', examples: ['SGVsbG8='] });
+  const isBase64 = base64Form.test(text) && text.replace(/[\s=]+/g, '').length % 4 !== 1;
+  return isBase64 ? Buffer.from(text, 'base64') : null;
+}
 
 const attachmentUrl = webUrl(/^https$/, 'must be an https URL').meta({
   format: 'uri',
@@ -104,13 +135,15 @@ const fileName = headerSafe(255)
 /** What a URL says is the last of a path, and stays that. */
 const fileNameInUrl = fileName.refine((name) => !/[/\\]/.test(name));
 
-export const attachment = z
+const contentId = z.string().regex(/^[\w.+@-]{1,128}$/, 'must be 1 to 128 letters, digits and . _ + @ -');
+
+const attachmentFields = z
   .strictObject({
     filename: fileName.optional().meta({
       description: 'The name the reader sees. With `path` it may be left out: it is then the last part of the URL.',
       examples: ['invoice.pdf'],
     }),
-    content: base64.optional(),
+    content: fileContent.optional(),
     path: attachmentUrl.optional(),
     content_type: z
       .string()
@@ -119,20 +152,26 @@ export const attachment = z
       .refine((type) => !/^(?:multipart|message)\//i.test(type), 'must not be multipart/* or message/*')
       .optional()
       .meta({ description: 'The media type. Left out, it follows from the filename.', examples: ['application/pdf'] }),
-    content_id: z
-      .string()
-      .regex(/^[\w.+@-]{1,128}$/, 'must be 1 to 128 letters, digits and . _ + @ -')
-      .optional()
-      .meta({ description: 'Shows the file inside the html, where that says `cid:` and this id.', examples: ['logo'] }),
+    content_id: contentId.optional().meta({
+      description: 'Shows the file inside the html, where that says `cid:` and this id.',
+      examples: ['logo'],
+    }),
+    inline_content_id: contentId.optional().meta({ description: 'Another name of `content_id`.', examples: ['logo'] }),
   })
   .refine(({ content, path }) => (content === undefined) !== (path === undefined), {
     path: ['content'],
     message: 'must have either content or path',
     when: ({ value }) => typeof value === 'object' && value !== null,
   })
-  .transform(({ filename, ...rest }, context) => {
+  .refine((given) => given.content_id === undefined || given.inline_content_id === undefined, {
+    path: ['inline_content_id'],
+    message: 'says the same as content_id: give one of them',
+  });
+
+export const attachment = nullLeavesOut(attachmentFields)
+  .transform(({ filename, inline_content_id, content_id = inline_content_id, ...rest }, context) => {
     const name = filename ?? lastPart(rest.path);
-    if (name !== null) return { ...rest, filename: name };
+    if (name !== null) return { ...rest, ...(content_id === undefined ? {} : { content_id }), filename: name };
     context.addIssue({ code: 'custom', path: ['filename'], message: 'is required' });
     return z.NEVER;
   })
@@ -193,12 +232,14 @@ function isExact(value: unknown): boolean {
   if (typeof value === 'number')
     return Number.isFinite(value) && (Number.isSafeInteger(value) || !Number.isInteger(value));
   if (typeof value !== 'object' || value === null) return true;
-  return Object.values(value).every(isExact);
+  return (Array.isArray(value) ? value : Object.values(value)).every(isExact);
 }
 
 /** What is given was read from JSON, which bounds its depth and what it can hold. */
 export function isWellFormed(value: unknown): boolean {
   if (typeof value === 'string') return value.isWellFormed();
   if (typeof value !== 'object' || value === null) return true;
+  // A list may be as long as a body, and entries of it would take ten times as much.
+  if (Array.isArray(value)) return value.every(isWellFormed);
   return Object.entries(value).every(([name, member]) => name.isWellFormed() && isWellFormed(member));
 }

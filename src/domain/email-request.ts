@@ -4,7 +4,9 @@ import { dsnRequest } from './dsn.ts';
 import { attachment, bodyText, instant, mailbox, mailboxes, metadata, tag } from './email-fields.ts';
 import { hasListUnsubscribe, headerSafe, headers } from './email-headers.ts';
 import { lanes } from './lane.ts';
+import { nullLeavesOut, nullNote } from './null-leaves-out.ts';
 import { type Rule, withRules } from './rule.ts';
+import { sendTime, sendTimeWords } from './send-time.ts';
 import type { TemplateUse } from './template.ts';
 import { templateOfEmail } from './template-request.ts';
 
@@ -34,8 +36,8 @@ export const subjectLine = headerSafe(maxSubjectLength);
 export const onUnknownPolicies = ['retry', 'hold'] as const;
 
 const scheduledAt = {
-  description: 'When to send it: ISO 8601 with an offset, up to a year ahead. A time that has passed means now.',
-  examples: ['2026-12-07T09:00:00Z'],
+  description: `When to send it: ${sendTimeWords}. A time that has passed means now.`,
+  examples: ['2026-12-07T09:00:00Z', 'in 1 hour'],
 };
 
 const fields = {
@@ -67,7 +69,6 @@ const fields = {
     .max(maxTags)
     .optional()
     .meta({ description: 'Labels to find emails by; they come back in each event.' }),
-  scheduled_at: instant.optional().meta(scheduledAt),
   ttl: z
     .int()
     .min(1)
@@ -94,7 +95,7 @@ const fields = {
     description:
       '`transactional` (the default) for what somebody waits for, `bulk` for what can wait. Bulk mail never delays the other.',
   }),
-  dsn: dsnRequest.optional(),
+  dsn: dsnRequest.optional().meta({ description: 'Which delivery status notifications to ask for.' }),
   on_unknown: z.enum(onUnknownPolicies).optional().meta({
     description:
       'What to do when a crash leaves open whether the message was handed over. `retry` (the default) sends it again under the same Message-ID. `hold` waits until you ask for it with `POST /v1/emails/{id}/retry`.',
@@ -114,7 +115,11 @@ export function routeFor({ routes }: Pick<RequestLimits, 'routes'>) {
 }
 
 function fieldsFor(limits: RequestLimits) {
-  return { ...fields, route: routeFor(limits).optional() };
+  return {
+    ...fields,
+    route: routeFor(limits).optional(),
+    scheduled_at: sendTime(limits).optional().meta(scheduledAt),
+  };
 }
 
 /** What an email says itself and may leave to its template. */
@@ -125,21 +130,21 @@ export function askedFieldsFor(limits: RequestLimits) {
     subject: fields.subject
       .optional()
       .meta({ description: 'The subject line; with `template`, in place of its own.', examples: ['Your receipt'] }),
-    template: templateOfEmail.optional(),
+    template: templateOfEmail
+      .optional()
+      .meta({ description: 'A template to make it of, in place of `html` and `text`.' }),
   };
 }
 
 /** An email with all that is sent of it. */
 export function emailRequestFor(limits: RequestLimits) {
-  return withRules(z.strictObject(fieldsFor(limits)), rulesFor(limits));
+  return nullLeavesOut(withRules(z.strictObject(fieldsFor(limits)), rulesFor(limits)));
 }
 
 /** The schema of a send request for a service with these limits. */
 export function askedEmailFor(limits: RequestLimits) {
-  return withRules(z.strictObject(askedFieldsFor(limits)), askedRulesFor(limits)).meta({
-    id: 'EmailRequest',
-    description: 'An email to send.',
-  });
+  const schema = withRules(z.strictObject(askedFieldsFor(limits)), askedRulesFor(limits));
+  return nullLeavesOut(schema).meta({ id: 'EmailRequest', description: `An email to send. ${nullNote}` });
 }
 
 const requiredOrTemplate = (name: 'from' | 'subject'): Rule => ({
@@ -236,7 +241,7 @@ export type EmailRequest = z.output<ReturnType<typeof emailRequestFor>> & { read
 
 /** `PATCH /v1/emails/:id`. */
 export function rescheduleRequestFor(limits: Pick<RequestLimits, 'now'>) {
-  const schema = z.strictObject({ scheduled_at: fields.scheduled_at.unwrap().meta(scheduledAt) });
+  const schema = z.strictObject({ scheduled_at: sendTime(limits).meta(scheduledAt) });
   const example = { scheduled_at: '2026-12-07T14:00:00+01:00' };
   return withRules(schema, [aheadRule(limits)]).meta({
     id: 'RescheduleRequest',

@@ -1,5 +1,6 @@
 /** Idempotency-Key: what it is scoped to and how two bodies are compared. */
 import { createHash } from 'node:crypto';
+import { bytesIn } from './bytes.ts';
 
 /** Characters of a key, quotes not counted. */
 const maxKeyLength = 256;
@@ -15,21 +16,24 @@ export function idempotencyScope(apiKeyId: string, route: string, key: string): 
   return sha256(JSON.stringify([apiKeyId, route, key]));
 }
 
-/** Characters from which a string stands in a body by its own hash. */
-const longText = 4_096;
+/** Characters, or bytes in a list, from which a file stands in a body by its own hash. */
+const longFile = 4_096;
 
 /**
  * The same for two bodies that mean the same: the order of members does not matter, nor does white space.
- * @param known hashes of long strings: a file that a thousand bodies of one batch have in common is hashed once
+ * @param known hashes of long strings and lists of bytes: a file that a thousand bodies of one batch have in common is hashed once
  */
-export function bodyHash(body: unknown, known = new Map<string, string>()): string {
-  const digest = (text: string): string => {
-    const hash = known.get(text) ?? sha256(text);
-    known.set(text, hash);
+export function bodyHash(body: unknown, known = new Map<unknown, string>()): string {
+  const digest = (file: string | readonly unknown[]): string | null => {
+    const hash = known.get(file) ?? hashOf(file);
+    if (hash !== null) known.set(file, hash);
     return hash;
   };
   const json = JSON.stringify(body, (_, value: unknown) => {
-    if (typeof value === 'string' && value.length >= longText) return { sha256: digest(value) };
+    if ((typeof value === 'string' || Array.isArray(value)) && value.length >= longFile) {
+      const hash = digest(value);
+      return hash === null ? value : { sha256: hash };
+    }
     return isRecord(value) ? sorted(value) : value;
   });
   return sha256(json);
@@ -43,6 +47,13 @@ function sorted(record: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-function sha256(text: string): string {
+/** Null for a list of anything but bytes. */
+function hashOf(file: string | readonly unknown[]): string | null {
+  if (typeof file === 'string') return sha256(file);
+  const bytes = bytesIn(file);
+  return bytes && sha256(bytes);
+}
+
+function sha256(text: string | Buffer): string {
   return createHash('sha256').update(text).digest('base64url');
 }

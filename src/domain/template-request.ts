@@ -1,6 +1,7 @@
 /** The bodies of `/v1/templates` and the `template` of an email: every rule about them, so that every fault is named at once. */
 import { z } from 'zod';
 import { isWellFormed, mailbox, mailboxes } from './email-fields.ts';
+import { nullLeavesOut } from './null-leaves-out.ts';
 import { missingPolicies, type TemplatePart, variableTypes } from './template.ts';
 
 /** Characters of html, and of text, as Liquid: what parses in some ten milliseconds. */
@@ -162,8 +163,8 @@ const version = z
   .meta({ description: 'Which version of it; the newest, when left out.', examples: [3] });
 
 /** `template` of an email. */
-export const templateOfEmail = z
-  .strictObject({
+export const templateOfEmail = nullLeavesOut(
+  z.strictObject({
     id: z
       .string()
       .min(1)
@@ -171,8 +172,8 @@ export const templateOfEmail = z
       .meta({ description: 'The id of a template, `tp_…`, or its alias.', examples: ['order-confirmation'] }),
     variables,
     version,
-  })
-  .meta({ id: 'EmailTemplate', description: 'A template to make the email of, in place of `html` and `text`.' });
+  }),
+).meta({ id: 'EmailTemplate', description: 'A template to make the email of, in place of `html` and `text`.' });
 
 export const renderRequest = z.strictObject({ variables, version }).meta({
   id: 'RenderRequest',

@@ -8,6 +8,7 @@ import { type AskedEmail, askedEmailFor, type RequestLimits } from '../domain/em
 import { campaignIdForm, emailIdForm, timeOfId } from '../domain/id.ts';
 import { lanes } from '../domain/lane.ts';
 import { recipientStatuses } from '../domain/recipient.ts';
+import { timeFrom } from '../domain/send-time.ts';
 import type { AcceptedAll, Asked, Recalled } from '../pipeline/accept.ts';
 import type { CampaignQuery } from '../pipeline/find-in-campaign.ts';
 import type { Rendered } from '../pipeline/render.ts';
@@ -148,9 +149,8 @@ export function emailRoutes(deps: Deps): Routes {
         const { id, isReplay } = answer;
         if (isReplay) reply.header('idempotent-replayed', 'true');
         // The same as the first time: the same body led to the same status then.
-        return reply
-          .status(202)
-          .send({ id, object: 'email', status: statusAt(scheduleIn(request.given), timeOfId(id)) });
+        const then = timeOfId(id);
+        return reply.status(202).send({ id, object: 'email', status: statusAt(scheduleIn(request.given, then), then) });
       },
     });
 
@@ -200,8 +200,9 @@ export function emailRoutes(deps: Deps): Routes {
 }
 
 /** Of the body as it was sent: a repeat may be refused by now, and is parsed no further then. */
-function scheduleIn(given: unknown): { scheduled_at?: number } {
-  const at = Date.parse(String((given as { readonly scheduled_at?: unknown } | null)?.scheduled_at));
+function scheduleIn(given: unknown, then: number): { scheduled_at?: number } {
+  const text = String((given as { readonly scheduled_at?: unknown } | null)?.scheduled_at);
+  const at = timeFrom(text, then) ?? Date.parse(text);
   return Number.isNaN(at) ? {} : { scheduled_at: at };
 }
 

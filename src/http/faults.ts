@@ -24,11 +24,23 @@ export function faultsOf(issues: readonly Issue[], part = 'body'): Fault[] {
   return issues.flatMap((issue) => toFaults(issue, prefix));
 }
 
+/** Fields of the Resend API that could not be passed over without harm, and what to do in place of them. */
+const absent: ReadonlyMap<string, string> = new Map([
+  [
+    'topic_id',
+    'is not known here: there are no topics, so nobody who left one would be spared. Leave it out, and keep them away yourself or by /v1/suppressions',
+  ],
+]);
+
 function toFaults(issue: Issue, prefix: string): Fault[] {
   const pointer = prefix + toPointer(issue.path);
   if (issue.code === 'unrecognized_keys') {
-    const message = prefix.startsWith('#') ? 'is not a known parameter' : 'is not a known field';
-    return issue.keys.map((key) => ({ pointer: pointer + toPointer([key]), code: 'unknown_field', message }));
+    const usual = prefix.startsWith('#') ? 'is not a known parameter' : 'is not a known field';
+    return issue.keys.map((key) => ({
+      pointer: pointer + toPointer([key]),
+      code: 'unknown_field',
+      message: absent.get(key) ?? usual,
+    }));
   }
   const branch = issue.code === 'invalid_union' ? bestBranch(issue.errors) : undefined;
   if (branch !== undefined) return branch.flatMap((inner) => toFaults(inner, pointer));

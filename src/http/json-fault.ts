@@ -1,11 +1,12 @@
 /** Finds the first fault of a JSON text and says what and where it is: read only when there is one, so slow and plain. */
 import { isUtf8 } from 'node:buffer';
+import { endOfBytes } from './json-bytes.ts';
 import { cut, toPointer } from './pointer.ts';
 
 export type JsonLimits = {
   /** Arrays and objects inside one another. */
   readonly depth: number;
-  /** Arrays, objects and commas. */
+  /** Arrays, objects and commas, but for those of files as lists of bytes. */
   readonly values: number;
 };
 
@@ -47,7 +48,7 @@ export function findJsonFault(text: string, limits: JsonLimits): Fault {
     if (path.length >= limits.depth) return `The body is nested deeper than ${limits.depth} levels ${place(at)}`;
     const isTooMuch = countValue();
     if (isTooMuch !== null) return isTooMuch;
-    at++;
+    at = Math.max(at + 1, endOfBytes(text, at));
     skip(spaces);
     if (text[at] === end) {
       at++;

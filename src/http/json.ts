@@ -1,10 +1,12 @@
 /** Reads a JSON body strictly: what JSON.parse would let pass, or what would exhaust us, is a fault that says what is wrong and where. */
 import { isUtf8 } from 'node:buffer';
+import { endOfBytes } from './json-bytes.ts';
 import { findJsonFault, findMalformedUtf8, type JsonLimits } from './json-fault.ts';
 
 /**
  * 1,000 emails with 50 named recipients and 50 tags each come to 300,000 values. 40 MB hold 13,000,000 empty objects, which would take
- * 700 MB; 500,000 distinct names in one object, the costliest that may pass, hold up the process for less than a second.
+ * 700 MB; 500,000 distinct names in one object, the costliest that may pass, hold up the process for less than a second. A file as a list
+ * of bytes is one value: 40 MB of it take 160 MB.
  */
 export const jsonLimits: JsonLimits = { depth: 32, values: 500_000 };
 
@@ -64,6 +66,8 @@ function countMembers(text: string): number | null {
       case openBrace:
       case openBracket:
         if (++values > jsonLimits.values || ++depth > jsonLimits.depth) return null;
+        // The bracket it ends with is looked at next.
+        at = Math.max(at, endOfBytes(text, at) - 1);
         break;
       case closeBrace:
       case closeBracket:

@@ -43,6 +43,16 @@ describe('a batch', () => {
     ]);
   });
 
+  it('has what its base says where a message says null', () => {
+    const files = [{ filename: 'a', content: 'AA==' }];
+    const base = { ...good, html: null, reply_to: 'r@x.co', attachments: files };
+    const messages = [{ reply_to: null, attachments: null, cc: null, text: 'Ho' }, { attachments: [] }];
+    const [first, second] = requestsOf({ base, messages });
+    expect(first).toStrictEqual(requestsOf([{ ...good, text: 'Ho', reply_to: 'r@x.co', attachments: files }])[0]);
+    expect(second?.attachments).toEqual([]);
+    expect(faultsOf({ base, messages: [{ colour: null }] })).toEqual(['/messages/0 Unrecognized key: "colour"']);
+  });
+
   it('decodes the files of its base once for all, and takes those of a message instead', () => {
     const content = Buffer.alloc(50_000, 7).toString('base64');
     const base = { ...good, attachments: [{ filename: 'a', content }] };
@@ -163,4 +173,14 @@ it('a thousand keyed emails over a base of 5 MB are read in no more than a few t
   cost(1);
   const one = cost(1);
   expect(cost(1_000)).toBeLessThan(5 * one + 2_000);
+});
+
+it('a file as a list of bytes is hashed once for all, and stands for no other', () => {
+  const known = new Map<unknown, string>();
+  const file = Array.from({ length: 5_000 }, (_, at) => at % 256);
+  const hashOf = (content: unknown) => bodyHash({ attachments: [{ content }] }, known);
+  expect(hashOf(file)).toBe(hashOf([...file]));
+  expect(hashOf(file)).not.toBe(hashOf([...file.slice(0, -1), 0]));
+  expect(hashOf([...file, 0.5])).not.toBe(hashOf([...file, 0]));
+  expect([...known.keys()]).toContain(file);
 });

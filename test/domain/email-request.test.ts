@@ -1,7 +1,9 @@
 /** The body of POST /v1/emails: every fault is named at once, where it is. */
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
-import { emailRequest } from '../support/requests.ts';
+import { z } from 'zod';
+import { askedEmailFor } from '../../src/domain/email-request.ts';
+import { emailRequest, testLimits } from '../support/requests.ts';
 
 const good = { from: 'a@x.co', to: 'b@x.co', subject: 'Hi', text: 'Hello' };
 
@@ -17,6 +19,30 @@ describe('a request', () => {
       to: [{ address: 'b@x.co' }],
       cc: [{ address: 'c@x.co', name: 'C' }],
     });
+  });
+
+  it('with null for all that may be left out is the same as without', () => {
+    const asked = askedEmailFor(testLimits);
+    const { properties = {} } = z.toJSONSchema(asked, { io: 'input', unrepresentable: 'any' });
+    const empty = Object.fromEntries(Object.keys(properties).map((name) => [name, null]));
+    expect(asked.parse({ ...empty, ...good })).toStrictEqual(asked.parse(good));
+    const file = { filename: 'a', content: 'AA==' };
+    const inside = {
+      attachments: [{ ...file, path: null, content_type: null, content_id: null }],
+      cc: [{ email: 'c@x.co', name: null }],
+      dsn: { notify: ['failure'], return: null },
+    };
+    const without = { attachments: [file], cc: 'c@x.co', dsn: { notify: ['failure'] } };
+    expect(asked.parse({ ...good, ...inside })).toStrictEqual(asked.parse({ ...good, ...without }));
+  });
+
+  it('with null for what it needs, or for what there is not, is refused', () => {
+    expect(faultsOf({ ...good, to: null, subject: null, text: null, colour: null })).toEqual([
+      '/ Unrecognized key: "colour"',
+      '/html html or text is required',
+      expect.stringMatching(/^.subject /),
+      expect.stringMatching(/^.to must be "Name/),
+    ]);
   });
 
   it('with faults everywhere has them all named', () => {
@@ -154,6 +180,52 @@ describe('a request', () => {
       expect(faultsIn(content)).toEqual([expect.stringContaining('base64')]);
     for (const content of ['', 'AA', 'AA==', 'AAA', 'AA AA\n', 'AAAAAA==']) expect(faultsIn(content)).toBeUndefined();
   });
+
+  it('takes the bytes of a file as SDKs write them, and both names of its content id', () => {
+    const all = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
+    const filesOf = (...attachments: object[]) => emailRequest.parse({ ...good, attachments }).attachments;
+    const forms = [all.toString('base64'), [...all], JSON.parse(JSON.stringify(all))];
+    for (const content of forms) expect(filesOf({ filename: 'a', content })).toEqual([{ filename: 'a', content: all }]);
+    expect(filesOf({ filename: 'a', content: [], inline_content_id: 'logo' })).toEqual([
+      { filename: 'a', content: Buffer.alloc(0), content_id: 'logo' },
+    ]);
+    const twice = { filename: 'a', content: '', content_id: 'a', inline_content_id: 'a' };
+    expect(faultsOf({ ...good, attachments: [twice] })).toEqual([
+      '/attachments/0/inline_content_id says the same as content_id: give one of them',
+    ]);
+  });
+
+  it.each([[[256]], [[-1]], [[0.5]], [['1']], [{ type: 'Buffer', data: 'AA==' }], [{ data: [1] }], [5]])(
+    'with %j for the bytes of a file is refused',
+    (content) => {
+      expect(faultsOf({ ...good, attachments: [{ filename: 'a', content }] })).toEqual([
+        '/attachments/0/content must be base64, or a list of bytes from 0 to 255',
+      ]);
+    },
+  );
+
+  it.each([
+    ['in 1 min', 60_000],
+    ['in 90 minutes', 90 * 60_000],
+    ['in 1 hour', 3_600_000],
+    ['in 366 days', 366 * 86_400_000],
+  ])('may be asked for %s, counted from now', (scheduled_at, ms) => {
+    const at = askedEmailFor({ ...testLimits, now: () => 5_000 });
+    expect(at.parse({ ...good, scheduled_at }).scheduled_at).toBe(5_000 + ms);
+  });
+
+  it.each(['in 367 days', 'in 999999 hours'])('%s is refused as beyond a year', (scheduled_at) => {
+    expect(faultsOf({ ...good, scheduled_at })).toEqual(['/scheduled_at may be a year ahead at most']);
+  });
+
+  it.each(['in a minute', 'in -1 min', 'in 1 fortnight', 'in 1.5 hours', 'tomorrow', '1 min', 5])(
+    '%s is no time',
+    (scheduled_at) => {
+      expect(faultsOf({ ...good, scheduled_at })).toEqual([
+        '/scheduled_at must be an ISO 8601 time with an offset, such as 2030-01-31T09:00:00Z',
+      ]);
+    },
+  );
 
   it.each(['%3D%3Futf-8%3FQ%3Fevil.exe%3F%3D', '%20', 'a%2f..%2fb.pdf', 'a%5Cb.pdf', 'a%0Ab.pdf'])(
     'takes no filename from a URL that ends in %s: it asks for one',

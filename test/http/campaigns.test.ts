@@ -45,6 +45,11 @@ describe('a campaign', () => {
     expect((await api('GET', `/v1/campaigns/${body.id}`)).body).toEqual(body);
   });
 
+  it('may be made with null for what it leaves out', async () => {
+    const none = { text: null, reply_to: null, headers: null, tags: null, template: null, rate: null, missing: null };
+    expect((await api('POST', '/v1/campaigns', { ...letter, ...none })).status).toBe(201);
+  });
+
   it('is refused with every fault at once', async () => {
     const answer = await api('POST', '/v1/campaigns', {
       ...{ subject: '{{ a', rate: '1/s,5/m', scheduled_at: '2999-01-01T00:00:00Z', lane: 'bulk', route: 'nowhere' },

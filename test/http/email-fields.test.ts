@@ -210,3 +210,19 @@ describe('a change', () => {
     expect(batch).toMatchObject({ error: null, data: { data: [{ id: expect.any(String) }], errors: [{ index: 1 }] } });
   });
 });
+
+it('scheduled in an hour is told of as scheduled, and a repeat gets the same', async () => {
+  const body = { ...good, scheduled_at: 'in 1 hour' };
+  const send = () => postrider.api('POST', '/v1/emails', body, { 'idempotency-key': 'in-1-hour' });
+  const first = await send();
+  expect([first.status, first.body]).toMatchObject([202, { status: 'scheduled' }]);
+  expect((await send()).body).toEqual(first.body);
+  const { scheduled_at, created_at } = (await postrider.api('GET', `/v1/emails/${first.body.id}`)).body as unknown as {
+    [name: string]: string;
+  };
+  expect(Math.round((Date.parse(scheduled_at ?? '') - Date.parse(created_at ?? '')) / 60_000)).toBe(60);
+});
+
+it('a topic is refused: it would keep nobody away', async () => {
+  expect(await faultsOf({ topic_id: 'b6d24b8e' })).toEqual([422, [expect.stringContaining('there are no topics')]]);
+});

@@ -119,6 +119,32 @@ it('takes any number of objects and arrays side by side', () => {
   expect(read(text)).toEqual({ value: JSON.parse(text) });
 });
 
+describe('a file as a list of bytes', () => {
+  const bytes = Array.from({ length: 600_000 }, (_, at) => at % 256);
+  it.each([
+    ['as Python writes it', JSON.stringify({ content: bytes }).replaceAll(',', ', ')],
+    ['as Node writes it', JSON.stringify({ content: { type: 'Buffer', data: bytes } })],
+    ['with white space around', `{"content" : [ ${bytes.join(' ,\n')} ] }`],
+  ])('is one value, however long: %s', (_, text) => {
+    expect(read(text)).toEqual({ value: JSON.parse(text) });
+  });
+
+  it.each([
+    ['has something else in it', `{"content":[${bytes},{}]}`],
+    ['has larger numbers', `{"content":[${bytes.map((byte) => byte + 1_000)}]}`],
+    ['is no file', `{"metadata":[${bytes}]}`],
+  ])('is counted when it %s', (_, text) => {
+    expect(read(text).fault).toMatch(/^The body has more than 500000 values at line 1, column \d+$/);
+  });
+
+  it('still has its faults told', () => {
+    expect(read('{"content":[1,2,03]}').fault).toMatch(/^The body is not valid JSON: .*column 18/);
+    expect(read('{"content":[1,2,]}').fault).toMatch(/^The body is not valid JSON: .*column 17/);
+    expect(read('{"content":[1,2').fault).toMatch(/^The body is not valid JSON: .*found the end$/);
+    expect(read('{"content":[1,2],"a":1,"a":2}').fault).toMatch(/"a" twice in one object/);
+  });
+});
+
 describe('a fault', () => {
   const long = 'n'.repeat(500);
   it.each<[what: string, text: string | Buffer, fault: string]>([

@@ -1,6 +1,7 @@
 /** The parts of an OpenAPI 3.1 document that we write and read, and what turns the generated one into ours. */
 import { completeAnswers } from './answers.ts';
 import { placeExamples, type RouteExamples } from './examples.ts';
+import { writeNullsOut } from './nullable.ts';
 import { unifySchemas } from './schemas.ts';
 
 export type Schema = { readonly [keyword: string]: unknown };
@@ -78,6 +79,6 @@ function simplify(generated: object): ApiDocument {
         !(key === 'maximum' && part === Number.MAX_SAFE_INTEGER) &&
         !(key === 'pattern' && 'format' in value && value.format === 'date-time'),
     );
-    return Object.fromEntries(kept);
+    return writeNullsOut(Object.fromEntries(kept));
   });
 }

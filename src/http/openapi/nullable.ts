@@ -1,0 +1,23 @@
+/** Writes out which fields of a request may be null: those that may be left out. */
+import { nullMark } from '../../domain/null-leaves-out.ts';
+import type { Schema } from './document.ts';
+
+/** The schema itself where it has no mark. */
+export function writeNullsOut(schema: Schema): Schema {
+  const { [nullMark]: mark, ...rest } = schema;
+  if (mark === undefined) return schema;
+  const required = Array.isArray(rest.required) ? rest.required : [];
+  const properties = Object.entries(rest.properties ?? {}).map(([name, property]) => [
+    name,
+    required.includes(name) ? property : orNull(property),
+  ]);
+  return { ...rest, properties: Object.fromEntries(properties) };
+}
+
+function orNull(schema: Schema): Schema {
+  const { type, enum: values, anyOf, $ref, ...rest } = schema;
+  if (Array.isArray(anyOf)) return { ...rest, anyOf: [...anyOf, { type: 'null' }] };
+  if ($ref !== undefined) return { ...rest, anyOf: [{ $ref }, { type: 'null' }] };
+  if (typeof type !== 'string') return schema;
+  return { ...schema, type: [type, 'null'], ...(Array.isArray(values) ? { enum: [...values, null] } : {}) };
+}

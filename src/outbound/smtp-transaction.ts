@@ -1,7 +1,7 @@
 /** One message over an open connection: the envelope in one write, the claim, the body in one write, and what came of it (RFC 5321, RFC 2920). */
 import { isAscii } from 'node:buffer';
 import { parseReply } from '../domain/classify.ts';
-import type { AttemptTrace, Outcome, RecipientReply } from '../domain/outcome.ts';
+import type { AttemptTrace, Obstacle, Outcome, RecipientReply, Withheld } from '../domain/outcome.ts';
 import { toData } from './dot-stuffing.ts';
 import { type EnvelopeCommands, type Extensions, envelopeOf } from './smtp-envelope.ts';
 import { acceptedBy, outcomeOfEnd, type SmtpError } from './smtp-outcome.ts';
@@ -32,12 +32,14 @@ export async function transact(
 ): Promise<Outcome> {
   const { transport, extensions } = nextHop;
   const { to } = message.envelope;
+  if ([message.envelope.from, ...to].some((address) => /[\r\n<>]/.test(address)))
+    return { kind: 'undeliverable', transport, detail: 'it has an address that no envelope can hold' };
   const isUtf8 = needsUtf8(message);
   const obstacle = obstacleTo(message, extensions, isUtf8);
-  if (obstacle !== null) return { kind: 'undeliverable', transport, detail: obstacle };
+  if (obstacle !== null) return { kind: 'obstacle', transport, ...obstacle };
   const startedAt = performance.now();
   const progress: Progress = { refused: [], begunAt: null };
-  let outcome: Exclude<Outcome, { kind: 'withheld' }>;
+  let outcome: Exclude<Outcome, Withheld | Obstacle>;
   try {
     const end = await converse(talk, envelopeOf(message, extensions, isUtf8), message, extensions, claim, progress);
     if (end === null) {
@@ -171,24 +173,35 @@ function traceOf(nextHop: NextHop, isFirst: boolean, startedAt: number, begunAt:
   };
 }
 
-/** Why this server cannot take it, known without asking. */
-function obstacleTo(message: Message, { utf8, maxBytes }: Extensions, isUtf8: boolean): string | null {
+/** Why this server cannot take it, known without asking, and for whom not. */
+function obstacleTo(
+  message: Message,
+  { utf8, maxBytes }: Extensions,
+  isUtf8: boolean,
+): Pick<Obstacle, 'detail' | 'recipients'> | null {
   const { from, to } = message.envelope;
-  if ([from, ...to].some((address) => /[\r\n<>]/.test(address))) return 'it has an address that no envelope can hold';
   const bytes = message.raw.length;
   if (maxBytes !== null && maxBytes > 0 && bytes > maxBytes)
-    return `it has ${bytes} bytes, and the server takes at most ${maxBytes} (SIZE)`;
+    return { detail: `it has ${bytes} bytes, and the server takes at most ${maxBytes} (SIZE)`, recipients: to };
   // The next hop could do with it what it likes (RFC 6531 section 3.2).
-  if (!utf8 && isUtf8) return 'it has an address beyond ASCII, and the server does not offer SMTPUTF8';
-  return null;
+  if (utf8 || !isUtf8) return null;
+  const isForAll = isBeyondAscii(from) || !hasPlainHeader(message);
+  const detail = 'it has an address beyond ASCII, and the server does not offer SMTPUTF8';
+  return { detail, recipients: isForAll ? to : to.filter(isBeyondAscii) };
 }
 
 /** Whether an address of the envelope or the header is beyond ASCII; everything else is encoded. */
-function needsUtf8({ envelope, raw }: Message): boolean {
-  // Nearly always all of it is, which is seen at a glance.
-  const isPlain = isAscii(raw) || isAscii(raw.subarray(0, raw.indexOf('\r\n\r\n')));
-  return !isPlain || [envelope.from, ...envelope.to].some((address) => /[^\p{ASCII}]/u.test(address));
+function needsUtf8(message: Message): boolean {
+  const { from, to } = message.envelope;
+  return !hasPlainHeader(message) || [from, ...to].some(isBeyondAscii);
 }
+
+function hasPlainHeader({ raw }: Message): boolean {
+  // Nearly always all of it is, which is seen at a glance.
+  return isAscii(raw) || isAscii(raw.subarray(0, raw.indexOf('\r\n\r\n')));
+}
+
+const isBeyondAscii = (address: string) => /[^\p{ASCII}]/u.test(address);
 
 /** @throws SmtpError when something was said that nobody asked for: from there on no reply is surely that to what was asked */
 async function expectNothing(talk: SmtpTalk): Promise<void> {

@@ -17,7 +17,7 @@ export type SmtpError = Error & {
 
 type Answered = Extract<Outcome, { kind: 'answered' }>;
 
-export function acceptedBy(
+export function answeredBy(
   transport: string,
   to: readonly string[],
   response: string,
@@ -25,8 +25,8 @@ export function acceptedBy(
 ): Answered {
   const smtp = parseReply(response);
   const isRefused = new Set(refused.map((reply) => reply.address));
-  const accepted = to.filter((address) => !isRefused.has(address)).map((address) => ({ address, smtp }));
-  return { kind: 'answered', transport, replies: [...refused, ...accepted] };
+  const others = to.filter((address) => !isRefused.has(address)).map((address) => ({ address, smtp }));
+  return { kind: 'answered', transport, replies: [...refused, ...others] };
 }
 
 /** What a connection that ended means for the message it carried. */

@@ -4,7 +4,7 @@ import { parseReply } from '../domain/classify.ts';
 import type { AttemptTrace, Obstacle, Outcome, RecipientReply, Withheld } from '../domain/outcome.ts';
 import { toData } from './dot-stuffing.ts';
 import { type EnvelopeCommands, type Extensions, envelopeOf } from './smtp-envelope.ts';
-import { acceptedBy, outcomeOfEnd, type SmtpError } from './smtp-outcome.ts';
+import { answeredBy, outcomeOfEnd, type SmtpError } from './smtp-outcome.ts';
 import { type SmtpTalk, smtpError } from './smtp-talk.ts';
 import type { Message } from './transport.ts';
 
@@ -38,7 +38,7 @@ export async function transact(
   const obstacle = obstacleTo(message, extensions, isUtf8);
   if (obstacle !== null) return { kind: 'obstacle', transport, ...obstacle };
   const startedAt = performance.now();
-  const progress: Progress = { refused: [], begunAt: null };
+  const progress: Progress = { toMail: null, refused: [], begunAt: null };
   let outcome: Exclude<Outcome, Withheld | Obstacle>;
   try {
     const end = await converse(talk, envelopeOf(message, extensions, isUtf8), message, extensions, claim, progress);
@@ -48,11 +48,13 @@ export async function transact(
       return { kind: 'withheld' };
     }
     if (isGoodbye(end)) talk.close();
-    outcome = acceptedBy(transport, to, end, progress.refused);
+    outcome = answeredBy(transport, to, end, progress.refused);
   } catch (error) {
     talk.close();
     if (error instanceof ClaimFailed) throw error.cause;
-    outcome = outcomeOfEnd(transport, progress, error as SmtpError);
+    outcome =
+      refusedBefore(transport, to, progress, error as SmtpError) ??
+      outcomeOfEnd(transport, progress, error as SmtpError);
   }
   if (!talk.isOver && progress.begunAt === null) {
     const odd = await reset(talk);
@@ -65,6 +67,8 @@ export async function transact(
 
 /** How far a transaction had come when it ended. */
 type Progress = {
+  /** What was said of the sender; null before. */
+  toMail: string | null;
   /** Recipients that had a refusal of their own. */
   readonly refused: RecipientReply[];
   /** When the body began to leave (`performance.now()`); null before. */
@@ -72,6 +76,17 @@ type Progress = {
 };
 
 class ClaimFailed extends Error {}
+
+/**
+ * What was refused stays refused when the connection ends after it, as servers end it who have enough of us. Nobody else had an answer: they
+ * come again. Null where nobody was, or where the replies were out of step.
+ */
+function refusedBefore(transport: string, to: readonly string[], progress: Progress, { code }: SmtpError) {
+  const { toMail, refused, begunAt } = progress;
+  if (begunAt !== null || code === 'EPROTOCOL') return null;
+  if (toMail !== null && !isPositive(toMail)) return answeredBy(transport, to, toMail);
+  return refused.length === 0 ? null : answeredBy(transport, [], '', refused);
+}
 
 /**
  * @returns the reply that holds for every recipient that had none of its own; null when the claim was refused
@@ -97,16 +112,19 @@ async function converse(
   };
   if (pipelining) talk.write(`${[mail, ...rcpt, 'DATA'].join('\r\n')}\r\n`);
   const toMail = await ask(mail);
+  progress.toMail = toMail;
   if (!isPositive(toMail) && (!pipelining || isGoodbye(toMail))) return toMail;
   for (const [index, command] of rcpt.entries()) {
     const reply = await ask(command);
-    if (isGoodbye(reply)) {
+    if (reply.startsWith('421')) {
       talk.close();
       // It holds for those as well who were accepted before: nothing comes of the transaction.
       return isPositive(toMail) ? reply : toMail;
     }
     if (isPositive(toMail) && !isPositive(reply))
       progress.refused.push({ address: message.envelope.to[index] ?? '', smtp: parseReply(reply) });
+    // For good: who else it is for need not be refused as well.
+    if (isGoodbye(reply)) throw goodbye(reply);
   }
   const isAnybodyLeft = isPositive(toMail) && progress.refused.length < rcpt.length;
   if (!isAnybodyLeft && !pipelining) return refusalOf(toMail, progress);
@@ -155,8 +173,8 @@ const isPositive = (reply: string) => reply.startsWith('2');
 const isIntermediate = (reply: string) => reply.startsWith('3');
 /** RFC 5321 section 4.2.1: what ends a command, or may follow the final dot. */
 const isVerdict = (reply: string) => /^[245]\d{2}(?!\d)/.test(reply);
-/** RFC 5321 section 3.8: the server closes, and answers nothing more. */
-const isGoodbye = (reply: string) => reply.startsWith('421');
+/** RFC 5321 section 3.8, RFC 7504 section 4: the server closes, and answers nothing more. */
+const isGoodbye = (reply: string) => /^[45]21/.test(reply);
 
 /** How it went, in whole milliseconds; the connection belongs to the first message that it carried. */
 function traceOf(nextHop: NextHop, isFirst: boolean, startedAt: number, begunAt: number | null): AttemptTrace {
@@ -206,7 +224,11 @@ const isBeyondAscii = (address: string) => /[^\p{ASCII}]/u.test(address);
 /** @throws SmtpError when something was said that nobody asked for: from there on no reply is surely that to what was asked */
 async function expectNothing(talk: SmtpTalk): Promise<void> {
   const news = await talk.news();
-  if (news !== null) throw unexpected(news);
+  if (news !== null) throw isGoodbye(news) ? goodbye(news) : unexpected(news);
+}
+
+function goodbye(reply: string): SmtpError {
+  return smtpError('ECONNECTION', `The server closes: ${reply}`);
 }
 
 function unexpected(reply: string): SmtpError {
@@ -220,10 +242,14 @@ function unexpected(reply: string): SmtpError {
  */
 async function reset(talk: SmtpTalk): Promise<string | null> {
   const before = await talk.news().catch(() => null);
+  if (before !== null) {
+    talk.close();
+    return isGoodbye(before) ? null : before;
+  }
   talk.write('RSET\r\n');
-  const reply = before ?? (await talk.reply().catch(() => null));
-  const isInStep = before === null && (reply === null || isPositive(reply) || isGoodbye(reply));
-  const odd = isInStep ? await talk.news().catch(() => null) : reply;
-  if (odd !== null || reply === null || !isPositive(reply)) talk.close();
-  return odd;
+  const reply = await talk.reply().catch(() => null);
+  const isInStep = reply === null || isPositive(reply) || isGoodbye(reply);
+  const after = isInStep ? await talk.news().catch(() => null) : reply;
+  if (after !== null || reply === null || !isPositive(reply)) talk.close();
+  return after !== null && isGoodbye(after) ? null : after;
 }

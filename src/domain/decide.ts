@@ -124,6 +124,7 @@ function move(
     case 'transport_fault':
       return waitForTransport(recipient, outcome.transport, outcome.detail, now, rand);
     case 'undeliverable':
+      if (outcome.recipients?.includes(recipient.address) === false) return recipient;
       return {
         ...recipient,
         status: 'failed',

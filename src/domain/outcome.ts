@@ -47,14 +47,22 @@ export type Outcome =
       readonly detail: string;
       readonly byMessage?: boolean;
     } & Traced)
-  /** This message cannot be sent by anyone or over this hop (too large, no SMTPUTF8): an answer we know without asking. */
-  | ({ readonly kind: 'undeliverable'; readonly detail: string } & Traced)
+  /**
+   * This message cannot go to `recipients` over this hop (too large for it, no SMTPUTF8), which we know without asking: another may take it,
+   * and those who are not among them it can go to.
+   */
+  | ({ readonly kind: 'obstacle'; readonly detail: string; readonly recipients: readonly string[] } & Traced)
+  /** This message cannot be sent by anyone; where it says to whom, to the others it can. */
+  | ({ readonly kind: 'undeliverable'; readonly detail: string; readonly recipients?: readonly string[] } & Traced)
   /** Nothing was sent and nobody is at fault: the claim on the email was refused, or no connection was free in time. */
   | { readonly kind: 'withheld' };
 
+export type Obstacle = Extract<Outcome, { kind: 'obstacle' }>;
+export type Withheld = Extract<Outcome, { kind: 'withheld' }>;
+
 /** What can be settled: what a transport answered, and what stood in the way before one was asked. */
 export type SettledOutcome =
-  | Exclude<Outcome, { kind: 'withheld' }>
+  | Exclude<Outcome, Withheld | Obstacle>
   /** A file to attach could not be fetched; `isFinal` when trying again cannot help. */
   | { readonly kind: 'fetch_fault'; readonly detail: string; readonly isFinal: boolean }
   /** Its time was over before it could be tried; `why` is what it waited for, where that is known. */

@@ -1,5 +1,5 @@
 /** The dev inbox as a transport: mail is captured instead of sent. It is always well and has no connections. */
-import { acceptedBy } from './smtp-outcome.ts';
+import { answeredBy } from './smtp-outcome.ts';
 import { endlessRoom, type Message, type Transport } from './transport.ts';
 
 type Deps = {
@@ -18,7 +18,7 @@ export function openInboxTransport(deps: Deps): Transport {
       if (isClosed || !(await claim())) return { kind: 'withheld' };
       const id = deps.newId();
       await deps.capture({ id, at: deps.now(), emailId, envelope, raw });
-      return acceptedBy('inbox', envelope.to, `250 2.6.0 Captured as ${id}`, { refused: [], stage: 'data' });
+      return answeredBy('inbox', envelope.to, `250 2.6.0 Captured as ${id}`, { refused: [], stage: 'data' });
     },
     probe: async () => null,
     pool: { open: 0, busy: 0, waiting: 0, isStuck: false, room: endlessRoom },

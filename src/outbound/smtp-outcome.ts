@@ -18,7 +18,7 @@ export type SmtpError = Error & {
 type Answered = Extract<Outcome, { kind: 'answered' }>;
 
 /** @param response holds for every recipient that had no refusal of its own */
-export function acceptedBy(
+export function answeredBy(
   transport: string,
   to: readonly string[],
   response: string,

@@ -1,10 +1,10 @@
 /** One message over an open connection: the envelope in one write, the claim, the body in one write, and what came of it (RFC 5321, RFC 2920). */
 import { isAscii } from 'node:buffer';
 import { parseReply } from '../domain/classify.ts';
-import type { AttemptTrace, Outcome, RecipientReply, SharedStage } from '../domain/outcome.ts';
+import type { AttemptTrace, Obstacle, Outcome, RecipientReply, SharedStage, Withheld } from '../domain/outcome.ts';
 import { toData } from './dot-stuffing.ts';
 import { type EnvelopeCommands, type Extensions, envelopeOf } from './smtp-envelope.ts';
-import { acceptedBy, outcomeOfEnd, type SmtpError } from './smtp-outcome.ts';
+import { answeredBy, outcomeOfEnd, type SmtpError } from './smtp-outcome.ts';
 import { type SmtpTalk, smtpError } from './smtp-talk.ts';
 import type { Message } from './transport.ts';
 
@@ -32,12 +32,14 @@ export async function transact(
 ): Promise<Outcome> {
   const { transport, extensions } = nextHop;
   const { to } = message.envelope;
+  if ([message.envelope.from, ...to].some((address) => /[\r\n<>]/.test(address)))
+    return { kind: 'undeliverable', transport, detail: 'it has an address that no envelope can hold' };
   const isUtf8 = needsUtf8(message);
   const obstacle = obstacleTo(message, extensions, isUtf8);
-  if (obstacle !== null) return { kind: 'undeliverable', transport, detail: obstacle };
+  if (obstacle !== null) return { kind: 'obstacle', transport, ...obstacle };
   const startedAt = performance.now();
-  const progress: Progress = { refused: [], stage: 'mail', begunAt: null };
-  let outcome: Exclude<Outcome, { kind: 'withheld' }>;
+  const progress: Progress = { toMail: null, refused: [], stage: 'mail', begunAt: null };
+  let outcome: Exclude<Outcome, Withheld | Obstacle>;
   try {
     const end = await converse(talk, envelopeOf(message, extensions, isUtf8), message, extensions, claim, progress);
     if (end === null) {
@@ -46,11 +48,13 @@ export async function transact(
       return { kind: 'withheld' };
     }
     if (isGoodbye(end)) talk.close();
-    outcome = acceptedBy(transport, to, end, progress);
+    outcome = answeredBy(transport, to, end, progress);
   } catch (error) {
     talk.close();
     if (error instanceof ClaimFailed) throw error.cause;
-    outcome = outcomeOfEnd(transport, progress, error as SmtpError);
+    outcome =
+      refusedBefore(transport, to, progress, error as SmtpError) ??
+      outcomeOfEnd(transport, progress, error as SmtpError);
   }
   if (!talk.isOver && progress.begunAt === null) {
     const odd = await reset(talk);
@@ -63,6 +67,8 @@ export async function transact(
 
 /** How far a transaction had come when it ended. */
 type Progress = {
+  /** What was said of the sender; null before. */
+  toMail: string | null;
   /** Recipients that had a refusal of their own. */
   readonly refused: RecipientReply[];
   /** What the reply that all others share answers. */
@@ -72,6 +78,17 @@ type Progress = {
 };
 
 class ClaimFailed extends Error {}
+
+/**
+ * What was refused stays refused when the connection ends after it, as servers end it who have enough of us. Nobody else had an answer: they
+ * come again. Null where nobody was, or where the replies were out of step.
+ */
+function refusedBefore(transport: string, to: readonly string[], progress: Progress, { code }: SmtpError) {
+  const { toMail, refused, begunAt } = progress;
+  if (begunAt !== null || code === 'EPROTOCOL') return null;
+  if (toMail !== null && !isPositive(toMail)) return answeredBy(transport, to, toMail, { refused: [], stage: 'mail' });
+  return refused.length === 0 ? null : answeredBy(transport, [], '', { refused, stage: 'data' });
+}
 
 /**
  * @returns the reply that holds for every recipient that had none of its own; null when the claim was refused
@@ -97,17 +114,20 @@ async function converse(
   };
   if (pipelining) talk.write(`${[mail, ...rcpt, 'DATA'].join('\r\n')}\r\n`);
   const toMail = await ask(mail);
+  progress.toMail = toMail;
   if (!isPositive(toMail) && (!pipelining || isGoodbye(toMail))) return toMail;
   if (isPositive(toMail)) progress.stage = 'data';
   for (const [index, command] of rcpt.entries()) {
     const reply = await ask(command);
-    if (isGoodbye(reply)) {
+    if (reply.startsWith('421')) {
       talk.close();
       // It holds for those as well who were accepted before: nothing comes of the transaction.
       return isPositive(toMail) ? reply : toMail;
     }
     if (isPositive(toMail) && !isPositive(reply))
       progress.refused.push({ address: message.envelope.to[index] ?? '', smtp: parseReply(reply) });
+    // For good: who else it is for need not be refused as well.
+    if (isGoodbye(reply)) throw goodbye(reply);
   }
   const isAnybodyLeft = isPositive(toMail) && progress.refused.length < rcpt.length;
   if (!isAnybodyLeft && !pipelining) return refusalOf(toMail, progress);
@@ -156,8 +176,8 @@ const isPositive = (reply: string) => reply.startsWith('2');
 const isIntermediate = (reply: string) => reply.startsWith('3');
 /** RFC 5321 section 4.2.1: what ends a command, or may follow the final dot. */
 const isVerdict = (reply: string) => /^[245]\d{2}(?!\d)/.test(reply);
-/** RFC 5321 section 3.8: the server closes, and answers nothing more. */
-const isGoodbye = (reply: string) => reply.startsWith('421');
+/** RFC 5321 section 3.8, RFC 7504 section 4: the server closes, and answers nothing more. */
+const isGoodbye = (reply: string) => /^[45]21/.test(reply);
 
 /** How it went, in whole milliseconds; the connection belongs to the first message that it carried. */
 function traceOf(nextHop: NextHop, isFirst: boolean, startedAt: number, begunAt: number | null): AttemptTrace {
@@ -174,29 +194,44 @@ function traceOf(nextHop: NextHop, isFirst: boolean, startedAt: number, begunAt:
   };
 }
 
-/** Why this server cannot take it, known without asking. */
-function obstacleTo(message: Message, { utf8, maxBytes }: Extensions, isUtf8: boolean): string | null {
+/** Why this server cannot take it, known without asking, and for whom not. */
+function obstacleTo(
+  message: Message,
+  { utf8, maxBytes }: Extensions,
+  isUtf8: boolean,
+): Pick<Obstacle, 'detail' | 'recipients'> | null {
   const { from, to } = message.envelope;
-  if ([from, ...to].some((address) => /[\r\n<>]/.test(address))) return 'it has an address that no envelope can hold';
   const bytes = message.raw.length;
   if (maxBytes !== null && maxBytes > 0 && bytes > maxBytes)
-    return `it has ${bytes} bytes, and the server takes at most ${maxBytes} (SIZE)`;
+    return { detail: `it has ${bytes} bytes, and the server takes at most ${maxBytes} (SIZE)`, recipients: to };
   // The next hop could do with it what it likes (RFC 6531 section 3.2).
-  if (!utf8 && isUtf8) return 'it has an address beyond ASCII, and the server does not offer SMTPUTF8';
-  return null;
+  if (utf8 || !isUtf8) return null;
+  const isForAll = isBeyondAscii(from) || !hasPlainHeader(message);
+  const detail = 'it has an address beyond ASCII, and the server does not offer SMTPUTF8';
+  return { detail, recipients: isForAll ? to : to.filter(isBeyondAscii) };
 }
 
 /** Whether an address of the envelope or the header is beyond ASCII; everything else is encoded. */
-function needsUtf8({ envelope, raw }: Message): boolean {
-  // Nearly always all of it is, which is seen at a glance.
-  const isPlain = isAscii(raw) || isAscii(raw.subarray(0, raw.indexOf('\r\n\r\n')));
-  return !isPlain || [envelope.from, ...envelope.to].some((address) => /[^\p{ASCII}]/u.test(address));
+function needsUtf8(message: Message): boolean {
+  const { from, to } = message.envelope;
+  return !hasPlainHeader(message) || [from, ...to].some(isBeyondAscii);
 }
+
+function hasPlainHeader({ raw }: Message): boolean {
+  // Nearly always all of it is, which is seen at a glance.
+  return isAscii(raw) || isAscii(raw.subarray(0, raw.indexOf('\r\n\r\n')));
+}
+
+const isBeyondAscii = (address: string) => /[^\p{ASCII}]/u.test(address);
 
 /** @throws SmtpError when something was said that nobody asked for: from there on no reply is surely that to what was asked */
 async function expectNothing(talk: SmtpTalk): Promise<void> {
   const news = await talk.news();
-  if (news !== null) throw unexpected(news);
+  if (news !== null) throw isGoodbye(news) ? goodbye(news) : unexpected(news);
+}
+
+function goodbye(reply: string): SmtpError {
+  return smtpError('ECONNECTION', `The server closes: ${reply}`);
 }
 
 function unexpected(reply: string): SmtpError {
@@ -210,10 +245,14 @@ function unexpected(reply: string): SmtpError {
  */
 async function reset(talk: SmtpTalk): Promise<string | null> {
   const before = await talk.news().catch(() => null);
+  if (before !== null) {
+    talk.close();
+    return isGoodbye(before) ? null : before;
+  }
   talk.write('RSET\r\n');
-  const reply = before ?? (await talk.reply().catch(() => null));
-  const isInStep = before === null && (reply === null || isPositive(reply) || isGoodbye(reply));
-  const odd = isInStep ? await talk.news().catch(() => null) : reply;
-  if (odd !== null || reply === null || !isPositive(reply)) talk.close();
-  return odd;
+  const reply = await talk.reply().catch(() => null);
+  const isInStep = reply === null || isPositive(reply) || isGoodbye(reply);
+  const after = isInStep ? await talk.news().catch(() => null) : reply;
+  if (after !== null || reply === null || !isPositive(reply)) talk.close();
+  return after !== null && isGoodbye(after) ? null : after;
 }

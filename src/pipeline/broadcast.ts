@@ -3,12 +3,12 @@ import { type CampaignRow, type PlaceMark, sliceSize } from '../domain/campaign.
 import { lost, placeContent, placeEmail, unmade } from '../domain/campaign-email.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
-import type { Outcome, SettledOutcome } from '../domain/outcome.ts';
+import type { SettledOutcome } from '../domain/outcome.ts';
 import { isSandbox } from '../domain/sandbox.ts';
 import type { Places } from '../outbound/places.ts';
 import type { Message } from '../outbound/transport.ts';
 import type { CampaignSlices, Take } from '../store/campaign-slices.ts';
-import type { Parcel, Parked } from './dispatch.ts';
+import type { Dispatched, Parcel } from './dispatch.ts';
 import type { PreparedCampaign } from './prepare.ts';
 import type { Filled, PlaceInHand, PlaceReport, settlePlace } from './settle-place.ts';
 
@@ -18,7 +18,7 @@ type Deps = {
   /** Recipients in hand at a time, over all slices. */
   inHand: Pick<Places, 'take'>;
   suppress(emails: readonly StoredEmail[], lane: Lane): Promise<(SettledOutcome | null)[]>;
-  dispatch(parcel: Parcel): Promise<Outcome | SettledOutcome | Parked>;
+  dispatch(parcel: Parcel): Promise<Dispatched>;
   settle(...given: Settling): ReturnType<typeof settlePlace>;
   /** Emails whose body may be at the next hop and whose answer is not stored yet. */
   handedOver: Set<string>;

@@ -1,7 +1,7 @@
 /** deliver: one attempt at each email of a job. Load, gather its files, compose, send, settle. */
 import type { Content, Files, LoadedEmail, StoredEmail } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
-import { type Answer, done, type Outcome, type SettledOutcome } from '../domain/outcome.ts';
+import { type Answer, done, type SettledOutcome } from '../domain/outcome.ts';
 import { isPending, nextDue, type Recipient } from '../domain/recipient.ts';
 import { nextGroup } from '../domain/sandbox.ts';
 import type { Places } from '../outbound/places.ts';
@@ -9,7 +9,7 @@ import type { DeliverJob, DeliverQueue } from '../queue/deliver-queue.ts';
 import type { CampaignSlices } from '../store/campaign-slices.ts';
 import type { Due } from '../store/due.ts';
 import type { Emails } from '../store/emails.ts';
-import type { Parcel, Parked } from './dispatch.ts';
+import type { Dispatched, Parcel } from './dispatch.ts';
 import type { Gathered } from './gather.ts';
 
 type Deps = {
@@ -28,7 +28,7 @@ type Deps = {
   /** For each, whom nothing is sent to any more; null for nobody. */
   suppress(emails: readonly (StoredEmail | null)[], lane: Lane): Promise<(SettledOutcome | null)[]>;
   compose(email: StoredEmail, content: Content, files: Files): Promise<Buffer>;
-  dispatch(parcel: Parcel): Promise<Outcome | SettledOutcome | Parked>;
+  dispatch(parcel: Parcel): Promise<Dispatched>;
   /** What an email waited for whose time is over. */
   blame(email: StoredEmail): Promise<string | null>;
   settle(email: StoredEmail, outcome: SettledOutcome): Promise<void>;
@@ -46,7 +46,6 @@ const leaveAloneMs = 5_000;
 /** An email of a campaign that is paused is looked at again after as long as the pause has lasted by then, but within these: a look costs, and many may wait. */
 const leastPausedWaitMs = 5_000;
 const mostPausedWaitMs = 60_000;
-type Attempted = Outcome | SettledOutcome | Parked;
 
 /** Wait after an email could not be dealt with: a bug or Redis away, and neither is mended by hurrying. */
 const troubleWaitMs = 5_000;
@@ -120,7 +119,7 @@ const guessedBytes = 1024 * 1024;
 /** A wait for room is given up and begun anew, so that what is over by then is found so. */
 const roomWaitMs = 30_000;
 
-async function attempt(deps: Deps, job: DeliverJob, email: LoadedEmail): Promise<Attempted> {
+async function attempt(deps: Deps, job: DeliverJob, email: LoadedEmail): Promise<Dispatched> {
   const bytes = email.content === null ? 0 : bytesOf(email.content);
   if (bytes <= smallBytes) return tryNow(deps, job, email);
   const leave = await deps.room.take(AbortSignal.timeout(roomWaitMs), bytes);
@@ -137,7 +136,7 @@ function bytesOf({ html, text, attachments }: Content): number {
   return files.reduce((sum, bytes) => sum + bytes, (html?.length ?? 0) + (text?.length ?? 0));
 }
 
-async function tryNow(deps: Deps, job: DeliverJob, email: LoadedEmail): Promise<Attempted> {
+async function tryNow(deps: Deps, job: DeliverJob, email: LoadedEmail): Promise<Dispatched> {
   const { state, handOver } = email;
   if (handOver !== null) {
     const detail = `the worker stopped after the hand-over began at ${new Date(handOver.at).toISOString()}`;

@@ -3,7 +3,7 @@ import { domainOf } from '../domain/address.ts';
 import { endOf, type RetryPolicy } from '../domain/decide.ts';
 import type { LoadedEmail } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
-import type { Outcome, SettledOutcome } from '../domain/outcome.ts';
+import type { Obstacle, Outcome, SettledOutcome, Withheld } from '../domain/outcome.ts';
 import type { Rate } from '../domain/rate.ts';
 import { nextDue } from '../domain/recipient.ts';
 import { sandboxTransport } from '../domain/sandbox.ts';
@@ -54,20 +54,31 @@ export type Parcel = {
 /** It waits for its transport, and was put where it comes from when that can take it, unless it is kept by whoever brought it. */
 export type Parked = { readonly kind: 'parked' };
 
-export async function dispatch(deps: Deps, parcel: Parcel): Promise<Outcome | SettledOutcome | Parked> {
+export type Dispatched = SettledOutcome | Withheld | Parked;
+
+/** A transport of the route that was not asked. */
+type Skipped = { readonly name: string; readonly why: string };
+
+export async function dispatch(deps: Deps, parcel: Parcel): Promise<Dispatched> {
   const choice = choose(deps, parcel);
-  let fault: Outcome | SettledOutcome | null = null;
-  let firstStanding: Standing | null = null;
+  let fault: SettledOutcome | Withheld | null = null;
+  let obstacle: Obstacle | null = null;
+  let skipped: Skipped | null = null;
   for (const name of choice.transports) {
     const transport = deps.transports.get(name);
-    if (transport === null) continue; // the plan changed this moment
+    if (transport === null) {
+      skipped ??= { name, why: `transport ${name} is gone` }; // the plan changed this moment
+      continue;
+    }
     const state = await stateOf(deps, name);
     const standing = standingOf(name, state, transport.pool);
-    firstStanding ??= standing;
-    if (standing.kind === 'paused') continue;
     const isTrial = standing.kind === 'degraded';
-    if (isTrial) {
-      if (!isTrialOpen(state.breaker) || !(await isTheTrial(deps, parcel, transport))) continue;
+    if (standing.kind === 'paused' || isTrial) {
+      const isTried = isTrial && isTrialOpen(state.breaker) && (await isTheTrial(deps, parcel, transport));
+      if (!isTried) {
+        skipped ??= { name, why: standing.why };
+        continue;
+      }
     } else {
       const full = fullnessOf(deps, transport, standing, parcel);
       // Past its end it waits for a connection: it may be this worker alone that has none.
@@ -75,13 +86,25 @@ export async function dispatch(deps: Deps, parcel: Parcel): Promise<Outcome | Se
       if (!(await isAdmitted(deps, parcel, name))) return waitForBudget(deps, parcel, name);
     }
     const outcome = await sendOver(deps, parcel, transport, { reserve: choice.reserve, isTrial });
-    if (!outcome.mayGoOn) return outcome.is;
-    fault = outcome.is;
+    if (outcome.is.kind === 'obstacle') obstacle = narrower(obstacle, outcome.is);
+    else if (!outcome.mayGoOn) return outcome.is;
+    else fault = outcome.is;
   }
   if (fault !== null) return fault;
-  const [first = ''] = choice.transports;
-  const why = firstStanding !== null && 'why' in firstStanding ? firstStanding.why : `transport ${first} is gone`;
-  return park(deps, parcel, first, why);
+  if (skipped !== null) return waitFor(deps, parcel, skipped, obstacle !== null);
+  if (obstacle === null) throw new Error(`Route ${choice.route} has no transport`);
+  return { ...obstacle, kind: 'undeliverable' };
+}
+
+/** To whom a message cannot go over either of two hops: to those whom the pickier one takes, it can. */
+function narrower(one: Obstacle | null, other: Obstacle): Obstacle {
+  return one !== null && one.recipients.length <= other.recipients.length ? one : other;
+}
+
+/** @param isAlone whether others of its route are in service, and it is this message that they cannot take */
+async function waitFor(deps: Deps, parcel: Parcel, { name, why }: Skipped, isAlone: boolean): Promise<Dispatched> {
+  // Whoever brought it would keep others waiting that could go.
+  return isAlone && parcel.isKept ? faultOf(name, why) : park(deps, parcel, name, why);
 }
 
 /** Right after the start, or when the plan has changed, `tend` has not read it yet. Not kept here: `tend` must see that it is new. */
@@ -206,7 +229,7 @@ async function giveBack(deps: Deps, name: string): Promise<void> {
 }
 
 /** It was parked as it was not admitted, unless it is kept. */
-async function waitForBudget(deps: Deps, parcel: Parcel, name: string): Promise<Outcome | Parked> {
+async function waitForBudget(deps: Deps, parcel: Parcel, name: string): Promise<Dispatched> {
   const { id, lane } = parcel.email.facts;
   if (!isOver(deps, parcel)) return parked(deps);
   await deps.budgets.forget(name, id, lane);
@@ -214,7 +237,7 @@ async function waitForBudget(deps: Deps, parcel: Parcel, name: string): Promise<
 }
 
 /** At the end of its time it is not parked any more, but settled, with the reason for which it waited. */
-async function park(deps: Deps, parcel: Parcel, name: string, why: string): Promise<Outcome | Parked> {
+async function park(deps: Deps, parcel: Parcel, name: string, why: string): Promise<Dispatched> {
   if (isOver(deps, parcel)) return faultOf(name, why);
   if (!parcel.isKept) await deps.budgets.park(name, [dueEmail(deps, parcel)], deps.now(), ratesOf(deps, name));
   return parked(deps);
@@ -225,7 +248,7 @@ function isOver(deps: Deps, parcel: Parcel, forMs = 0): boolean {
   return dueEmail(deps, parcel).endsAt + forMs <= deps.now();
 }
 
-function faultOf(transport: string, detail: string): Outcome {
+function faultOf(transport: string, detail: string): SettledOutcome {
   return { kind: 'transport_fault', cause: 'connect', transport, detail };
 }
 

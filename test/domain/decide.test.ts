@@ -264,6 +264,7 @@ describe('decide', () => {
       fc.constantFrom<SettledOutcome>(
         { kind: 'transport_fault', transport: 't', cause: 'connect', detail: 'd' },
         { kind: 'undeliverable', transport: 't', detail: 'd' },
+        { kind: 'undeliverable', transport: 't', detail: 'd', recipients: ['a', 'z'] },
       ),
     );
     fc.assert(

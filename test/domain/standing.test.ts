@@ -92,7 +92,8 @@ describe('another transport may do better', () => {
     answered('250 2.0.0 Ok'),
     unknown,
     { kind: 'withheld' },
-    { kind: 'undeliverable', transport: 'ses', detail: 'too large' },
+    { kind: 'undeliverable', transport: 'ses', detail: 'its content is gone' },
+    { kind: 'obstacle', transport: 'ses', detail: 'too large', recipients: ['b@x.co'] },
   ])('not after %j', (outcome) => expect(isOfTransport(outcome)).toBe(false));
 });
 

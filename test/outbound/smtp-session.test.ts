@@ -143,8 +143,9 @@ describe('extensions', () => {
       return true;
     };
     expect(await transport.send({ ...message('b@x.co'), raw }, claim, turn)).toEqual({
-      kind: 'undeliverable',
+      kind: 'obstacle',
       transport: 'default',
+      recipients: ['b@x.co'],
       detail: `it has ${length + 1} bytes, and the server takes at most ${length} (SIZE)`,
     });
     expect(wasClaimed).toBe(false);

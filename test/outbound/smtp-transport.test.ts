@@ -139,7 +139,7 @@ describe('an SMTP transport', () => {
     expect(statusOf(outcome)).toEqual({ 'a@x.co': '550 5.1.1 Unknown', 'b@x.co': '421 4.3.2 Later' });
   });
 
-  it('sends an address beyond ASCII with SMTPUTF8, or not at all where the server does not offer it', async () => {
+  it('sends an address beyond ASCII with SMTPUTF8, and says for whom it cannot where the server does not offer it', async () => {
     let extension = 'SMTPUTF8';
     await using server = await openScriptedSmtp((stage) =>
       stage === 'EHLO' ? `250-scripted\r\n250-${extension}\r\n250 PIPELINING` : undefined,
@@ -152,10 +152,13 @@ describe('an SMTP transport', () => {
       'RCPT TO:<"a \\" b"@x.co>',
     ]);
     extension = '8BITMIME';
-    const undeliverable = { kind: 'undeliverable', detail: expect.stringContaining('SMTPUTF8') };
-    expect(await transport.send(message('ö@x.co'), ours, turn)).toMatchObject(undeliverable);
-    const inHeader = { ...message('a@x.co'), raw: Buffer.from('To: ö@x.co\r\n\r\nbody') };
-    expect(await transport.send(inHeader, ours, turn)).toMatchObject(undeliverable);
+    const obstacle = { kind: 'obstacle', detail: expect.stringContaining('SMTPUTF8') };
+    const toSome = message('a@x.co', 'ö@x.co');
+    expect(await transport.send(toSome, ours, turn)).toMatchObject({ ...obstacle, recipients: ['ö@x.co'] });
+    const inHeader = { ...toSome, raw: Buffer.from('To: ö@x.co\r\n\r\nbody') };
+    const fromBeyond = { ...toSome, envelope: { ...toSome.envelope, from: 'ä@x.co' } };
+    for (const each of [inHeader, fromBeyond])
+      expect(await transport.send(each, ours, turn)).toMatchObject({ ...obstacle, recipients: toSome.envelope.to });
     const inBody = { ...message('a@x.co'), raw: Buffer.from('To: a@x.co\r\n\r\nö') };
     expect(await transport.send(inBody, ours, turn)).toMatchObject({ kind: 'answered' });
     expect(server.bodies).toHaveLength(2);

@@ -3,12 +3,11 @@ import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { acceptEmail } from '../../src/domain/email.ts';
 import { type IdPrefix, makeId } from '../../src/domain/id.ts';
-import type { Outcome, SettledOutcome } from '../../src/domain/outcome.ts';
 import { type Route, recordOf, type TransportPlan, type TransportSettings } from '../../src/domain/transport-plan.ts';
 import type { TransportState } from '../../src/domain/transport-state.ts';
 import { openSmtpTransport } from '../../src/outbound/smtp-transport.ts';
 import { openTransports, type Transports } from '../../src/outbound/transports.ts';
-import { dispatch, type Parcel, type Parked } from '../../src/pipeline/dispatch.ts';
+import { type Dispatched, dispatch, type Parcel } from '../../src/pipeline/dispatch.ts';
 import { makeMemory, tend } from '../../src/pipeline/tend.ts';
 import { openAllotments } from '../../src/store/allotments.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
@@ -44,14 +43,14 @@ export type TestWorker = AsyncDisposable & {
   /** What failed beside an attempt. */
   readonly troubles: readonly unknown[];
   /** An email stored now, and one attempt at it. */
-  send(given?: object, claim?: () => Promise<boolean>): Promise<Sent>;
+  send(given?: object, claim?: () => Promise<boolean>, more?: Partial<Parcel>): Promise<Sent>;
   /** The same, with the attempt at another time. */
   sendAt(now: number, given?: object): Promise<Sent>;
   /** @returns how long it would wait at most */
   tend(now?: number): Promise<number>;
 };
 
-export type Sent = { readonly id: string; readonly outcome: Outcome | SettledOutcome | Parked };
+export type Sent = { readonly id: string; readonly outcome: Dispatched };
 
 /** @param times of its transports' pools; nobody waits long in a test */
 export function openTestWorker(redis: Redis, plan: TransportPlan, worker = 'w1', waitMs = 5_000): TestWorker {
@@ -71,7 +70,7 @@ export function openTestWorker(redis: Redis, plan: TransportPlan, worker = 'w1',
     wakes += 1;
   };
 
-  async function sendAt(now: number, given: object, claim = async () => true): Promise<Sent> {
+  async function sendAt(now: number, given: object, claim = async () => true, more: Partial<Parcel> = {}) {
     const request = emailRequest.parse({ from: 'a@x.co', to: 'b@x.co', subject: 's', text: 't', ...given });
     const email = acceptEmail(request, { id: newId('em'), keyId: 'k', now: Date.now() });
     await emails.create([{ email, claim: null }], { batchClaim: null, isStrict: true, now: Date.now() });
@@ -80,7 +79,7 @@ export function openTestWorker(redis: Redis, plan: TransportPlan, worker = 'w1',
     const raw = Buffer.from('Subject: s\r\n\r\nHello');
     const to = loaded.state.recipients.map(({ address }) => address);
     const message = { emailId: email.facts.id, envelope: { from: 'a@x.co', to }, raw };
-    const parcel: Parcel = { email: loaded, isSandbox: false, message: async () => message, claim };
+    const parcel: Parcel = { email: loaded, isSandbox: false, message: async () => message, claim, ...more };
     const policies = { transactional: policy, bulk: policy };
     const onTrouble = (_: string, error: unknown) => troubles.push(error);
     const outcome = await dispatch({ ...fleet, policies, wake, onTrouble, newId, now: () => now }, parcel);
@@ -95,7 +94,7 @@ export function openTestWorker(redis: Redis, plan: TransportPlan, worker = 'w1',
     get wakes() {
       return wakes;
     },
-    send: (given = {}, claim) => sendAt(Date.now(), given, claim),
+    send: (given = {}, claim, more) => sendAt(Date.now(), given, claim, more),
     sendAt: (now, given = {}) => sendAt(now, given),
     async tend(now = Date.now()) {
       let waitMs = 0;

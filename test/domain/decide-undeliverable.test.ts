@@ -1,0 +1,17 @@
+/** The decision about a message that cannot be sent: for whom it holds. */
+import { expect, it } from 'vitest';
+import { decide } from '../../src/domain/decide.ts';
+import { recipient, start, storedEmail } from '../support/requests.ts';
+
+const policy = { scheduleMs: [10_000], maxAgeMs: 3_600_000 };
+
+it('fails those alone who cannot be sent to, and has the others come again at once', () => {
+  const outcome = { kind: 'undeliverable', transport: 't', detail: 'beyond ASCII', recipients: ['b'] } as const;
+  const { state, events, again } = decide(storedEmail([recipient('a'), recipient('b')]), outcome, policy, start, 0);
+  expect(state.recipients).toMatchObject([
+    { status: 'queued', transport: null },
+    { status: 'failed', reason: 'beyond ASCII' },
+  ]);
+  expect(events).toMatchObject([{ type: 'email.failed', to: ['b'] }]);
+  expect(again).toBe(start);
+});

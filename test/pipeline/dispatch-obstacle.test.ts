@@ -1,0 +1,102 @@
+/** dispatch of a message that a server cannot take, as is known without asking: over another, later, or not at all. */
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { openBudgets } from '../../src/store/budgets.ts';
+import { openTransportStates } from '../../src/store/transport-states.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { type Act, openScriptedSmtp, type ScriptedSmtp, type Stage } from '../support/scripted-smtp.ts';
+import { failover, newId, openTestWorker, planTo, type Servers } from '../support/worker.ts';
+
+type Acts = Partial<Record<Stage, Act>>;
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+let first: ScriptedSmtp;
+let second: ScriptedSmtp;
+/** What each server does at a stage. */
+let acts: Acts = {};
+let actsOfSecond: Acts = {};
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  first = opened.use(await openScriptedSmtp((stage) => acts[stage]));
+  second = opened.use(await openScriptedSmtp((stage) => actsOfSecond[stage]));
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(async () => {
+  [acts, actsOfSecond] = [{}, {}];
+  await redis.flushall();
+});
+
+const states = () => openTransportStates(redis);
+const event = () => ({ id: newId('ev'), at: Date.now() });
+const stateOf = async (name: string) => (await states().read([name])).get(name);
+const parkedFor = async (name: string) => (await openBudgets(redis).counts([name])).get(name);
+const fault = { cause: 'login', reason: '535 5.7.8 no' } as const;
+
+/** A worker whose messages go to the first server, and to the second where they cannot. */
+async function openWorker(one: Partial<Servers[string]> = {}, ...route: string[]) {
+  const servers = { one: { port: first.port, ...one }, two: { port: second.port } };
+  const transports = route.length === 0 ? ['one', 'two'] : route;
+  const worker = openTestWorker(redis, planTo(servers, { default: failover(...transports) }));
+  await worker.tend();
+  return worker;
+}
+
+const offer = (extension: string): Acts => ({ EHLO: `250-scripted\r\n250 ${extension}` });
+const small = offer('SIZE 5');
+const ascii = offer('PIPELINING');
+const toUtf8 = { to: ['ö@x.co'] };
+
+it.each([
+  ['too large for it', small, ascii, {}],
+  ['to an address beyond ASCII', ascii, offer('SMTPUTF8'), toUtf8],
+])('goes over the other: %s', async (_, ofFirst, ofSecond, given) => {
+  [acts, actsOfSecond] = [ofFirst, ofSecond];
+  await using worker = await openWorker({ rates: [{ count: 2, windowMs: 3_600_000 }] });
+  for (let n = 0; n < 3; n++)
+    expect((await worker.send(given)).outcome).toMatchObject({ kind: 'answered', transport: 'two' });
+  expect(await stateOf('one')).toMatchObject({ breaker: { kind: 'closed', faults: 0 }, brake: null });
+});
+
+it('is settled once no transport of its route can, for whom none can', async () => {
+  acts = small;
+  await using worker = await openWorker({}, 'one');
+  const outcome = { kind: 'undeliverable', transport: 'one', recipients: ['b@x.co'] };
+  expect((await worker.send()).outcome).toMatchObject(outcome);
+  for (const [ofFirst, ofSecond, transport] of [
+    [small, ascii, 'two'],
+    [ascii, small, 'one'],
+    [ascii, ascii, 'one'],
+  ] as const) {
+    [acts, actsOfSecond] = [ofFirst, ofSecond];
+    await using other = await openWorker();
+    expect((await other.send({ to: ['b@x.co', 'ö@x.co'] })).outcome).toMatchObject({
+      kind: 'undeliverable',
+      transport,
+      recipients: ['ö@x.co'],
+    });
+  }
+});
+
+it.each(['paused', 'in trouble'])('waits for the other while that is %s, unless it is kept', async (trouble) => {
+  acts = small;
+  await using worker = await openWorker();
+  if (trouble === 'paused') await states().pause('two', 'k', Date.now());
+  else await states().fault('two', fault, event());
+  await worker.tend();
+  expect((await worker.send()).outcome).toEqual({ kind: 'parked' });
+  expect(await parkedFor('two')).toEqual({ transactional: 1, bulk: 0 });
+  const kept = await worker.send({ lane: 'bulk' }, async () => true, { isKept: true });
+  expect(kept.outcome).toMatchObject({ kind: 'transport_fault', transport: 'two' });
+});
+
+it.each(['first', 'second'])('is not settled by that while the %s of its route refuses connections', async (which) => {
+  const refuses: Acts = { connect: 'drop' };
+  [acts, actsOfSecond] = which === 'first' ? [refuses, small] : [small, refuses];
+  await using worker = await openWorker();
+  expect((await worker.send()).outcome).toMatchObject({
+    kind: 'transport_fault',
+    transport: which === 'first' ? 'one' : 'two',
+  });
+});

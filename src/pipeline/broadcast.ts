@@ -53,8 +53,8 @@ type Slice = {
   allowed: number;
   /** Something stands in the way of the rest: it is given back. */
   isHeldUp: boolean;
-  /** When there is to be another look at it; null when that is not known to be needed. */
-  again: number | null;
+  /** How long until there is to be another look at it; null when that is not known to be needed. */
+  againInMs: number | null;
 };
 
 type Placed = {
@@ -71,12 +71,11 @@ export async function broadcast(deps: Deps, take: Take): Promise<SliceReport> {
   const campaign = await deps.prepare(take.campaignId);
   // It was deleted, and with it all there was to let go.
   if (campaign === null) return { take, settled, isHeldUp: true, ms: 0 };
-  const slice: Slice = { take, campaign, settled, allowed: take.allowed, isHeldUp: false, again: null };
+  const slice: Slice = { take, campaign, settled, allowed: take.allowed, isHeldUp: false, againInMs: null };
   try {
     await workOff(deps, slice, await placedIn(deps, slice));
   } finally {
-    const again = slice.isHeldUp ? deps.now() : slice.again;
-    await deps.slices.release(take, again, slice.allowed, deps.now());
+    await deps.slices.release(take, slice.isHeldUp ? 0 : slice.againInMs, slice.allowed);
   }
   const report = { take, settled, isHeldUp: slice.isHeldUp, ms: deps.now() - startedAt };
   deps.report(report);
@@ -110,7 +109,7 @@ async function workOff(deps: Deps, slice: Slice, all: readonly Placed[]): Promis
     return;
   }
   // What is let leave here is found among those that left by another look.
-  if (found.length > 0) slice.again = deps.now();
+  if (found.length > 0) slice.againInMs = 0;
   const canceled = each('queued', (placed) => settle(deps, slice, inHand(slice, placed), { kind: 'canceled' }));
   await Promise.all([...found, ...canceled, ...each('left', (placed) => callOffOne(deps, slice, placed))]);
 }
@@ -245,7 +244,7 @@ function settleLost(deps: Deps, slice: Slice, placed: Placed): Promise<void> {
 }
 
 async function callOffOne(deps: Deps, slice: Slice, { email }: Placed): Promise<void> {
-  if (!(await deps.callOff(email.facts.id))) slice.again ??= deps.now() + callOffAgainMs;
+  if (!(await deps.callOff(email.facts.id))) slice.againInMs ??= callOffAgainMs;
 }
 
 async function settle(deps: Deps, { settled }: Slice, held: PlaceInHand, what: Settling[1]): Promise<void> {

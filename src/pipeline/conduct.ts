@@ -40,9 +40,9 @@ const mostRestMs = 1_000;
 /** One turn: a slice of each campaign that is due. Waits when there was nothing to take. */
 export async function conduct(deps: Deps, stop: AbortSignal): Promise<void> {
   const { hands, now } = deps;
-  const due = await deps.slices.due(now());
+  const due = await deps.slices.due();
   for (const id of hands.resting.keys()) if (!due.ids.includes(id)) hands.resting.delete(id);
-  let waitMs = Math.min(lookEveryMs, waitUntil(deps, due.nextAt));
+  let waitMs = Math.min(lookEveryMs, due.waitMs ?? lookEveryMs);
   let hasTaken = false;
   for (const id of inTurn(due.ids, hands.last)) {
     const rest = (hands.resting.get(id)?.until ?? 0) - now();
@@ -52,7 +52,9 @@ export async function conduct(deps: Deps, stop: AbortSignal): Promise<void> {
     }
     const leave = await deps.room.take(stop);
     if (leave === null) return;
-    const take = await deps.slices.take(id, deps.newId('jb'), now(), now() + deps.leaseMs).catch((error: unknown) => {
+    const inHand = [...hands.slices.keys()].map((take) => take.id);
+    const taking = { id: deps.newId('jb'), leaseMs: deps.leaseMs, inHand };
+    const take = await deps.slices.take(id, taking).catch((error: unknown) => {
       leave();
       throw error;
     });
@@ -60,13 +62,9 @@ export async function conduct(deps: Deps, stop: AbortSignal): Promise<void> {
     if ('slice' in take) hold(deps, take, leave);
     else leave();
     if ('slice' in take) hasTaken = true;
-    else waitMs = Math.min(waitMs, waitUntil(deps, take.nextAt));
+    else waitMs = Math.min(waitMs, take.waitMs ?? lookEveryMs);
   }
   if (!hasTaken) await deps.nudge.wait(0, waitMs, stop);
-}
-
-function waitUntil({ now }: Deps, at: number | null): number {
-  return at === null ? lookEveryMs : Math.max(0, at - now());
 }
 
 /** Whoever had a turn last comes last. */
@@ -106,11 +104,6 @@ function rest({ hands, now }: Deps, id: string): void {
 }
 
 /** Keeps what is in hand. */
-export async function keepHold({
-  slices,
-  hands,
-  leaseMs,
-  now,
-}: Pick<Deps, 'slices' | 'hands' | 'leaseMs' | 'now'>): Promise<void> {
-  await slices.renew([...hands.slices.keys()], now() + leaseMs);
+export async function keepHold({ slices, hands, leaseMs }: Pick<Deps, 'slices' | 'hands' | 'leaseMs'>): Promise<void> {
+  await slices.renew([...hands.slices.keys()], leaseMs);
 }

@@ -31,7 +31,7 @@ type Deps = {
   dispatch(parcel: Parcel): Promise<Dispatched>;
   /** What an email waited for whose time is over. */
   blame(email: StoredEmail): Promise<string | null>;
-  settle(email: StoredEmail, outcome: SettledOutcome): Promise<void>;
+  settle(email: StoredEmail, outcome: SettledOutcome, attemptId: string): Promise<void>;
   /** Aborted when the process begins to stop. */
   stopping: AbortSignal;
   onTrouble(part: 'deliver', error: unknown, fields: { readonly email: string }): void;
@@ -104,11 +104,12 @@ async function deliverOne(
   if (pausedAt !== null) return lookAgainAt(pausedAt, deps.now());
   // Whoever else it is for is due still, and comes again by what is settled here.
   const isBarred = suppressed !== null && email.handOver === null;
-  const outcome = isBarred ? suppressed : await attempt(deps, job, email);
+  const attemptId = email.handOver?.attemptId ?? deps.newId('at');
+  const outcome = isBarred ? suppressed : await attempt(deps, job, email, attemptId);
   // Somebody else moved the email while we were about to send, or no connection was free: look again at what stands now.
   if (outcome.kind === 'withheld') return deps.now();
   if (outcome.kind === 'parked') return null;
-  await deps.settle(email, outcome);
+  await deps.settle(email, outcome, attemptId);
   return null;
 }
 
@@ -119,13 +120,13 @@ const guessedBytes = 1024 * 1024;
 /** A wait for room is given up and begun anew, so that what is over by then is found so. */
 const roomWaitMs = 30_000;
 
-async function attempt(deps: Deps, job: DeliverJob, email: LoadedEmail): Promise<Dispatched> {
+async function attempt(deps: Deps, job: DeliverJob, email: LoadedEmail, attemptId: string): Promise<Dispatched> {
   const bytes = email.content === null ? 0 : bytesOf(email.content);
-  if (bytes <= smallBytes) return tryNow(deps, job, email);
+  if (bytes <= smallBytes) return tryNow(deps, job, email, attemptId);
   const leave = await deps.room.take(AbortSignal.timeout(roomWaitMs), bytes);
   if (leave === null) return { kind: 'withheld' };
   try {
-    return await tryNow(deps, job, email);
+    return await tryNow(deps, job, email, attemptId);
   } finally {
     leave();
   }
@@ -136,7 +137,7 @@ function bytesOf({ html, text, attachments }: Content): number {
   return files.reduce((sum, bytes) => sum + bytes, (html?.length ?? 0) + (text?.length ?? 0));
 }
 
-async function tryNow(deps: Deps, job: DeliverJob, email: LoadedEmail): Promise<Dispatched> {
+async function tryNow(deps: Deps, job: DeliverJob, email: LoadedEmail, attemptId: string): Promise<Dispatched> {
   const { state, handOver } = email;
   if (handOver !== null) {
     const detail = `the worker stopped after the hand-over began at ${new Date(handOver.at).toISOString()}`;
@@ -145,7 +146,6 @@ async function tryNow(deps: Deps, job: DeliverJob, email: LoadedEmail): Promise<
   const isOver = () => state.expiresAt !== null && state.expiresAt <= deps.now();
   if (isOver()) return { kind: 'expired', why: await deps.blame(email) };
   const { isSandbox, recipients } = nextGroup(state.recipients.filter(({ status }) => isPending(status)));
-  const attemptId = deps.newId('at');
   let made: ReturnType<Parcel['message']> | undefined;
   return deps.dispatch({
     email,

@@ -25,21 +25,33 @@ type ChangeDeps = CommitDeps & { emails: Pick<Emails, 'commitChange'>; newId(pre
 /** Each loss means that another writer won; so many in a row means something is broken, and the queue tries later. */
 const maxRounds = 20;
 
-/** What became of an attempt. With the new state stands when the email comes again. */
-export async function settle(deps: Deps, email: StoredEmail, outcome: SettledOutcome): Promise<void> {
+/**
+ * What became of an attempt. With the new state stands when the email comes again.
+ * @param attemptId of its hand-over, also when it did not come to one
+ */
+export async function settle(
+  deps: Deps,
+  email: StoredEmail,
+  outcome: SettledOutcome,
+  attemptId: string,
+): Promise<void> {
   const decideOn = (current: StoredEmail) => {
     if (outcome.kind === 'unknown' && current.version !== email.version) return settledMeanwhile;
+    if (current.handOver !== null && current.handOver.attemptId !== attemptId) return inOtherHands;
     return decide(current, outcome, deps.policies[current.facts.lane], deps.now(), deps.rand());
   };
   const commit = async (current: StoredEmail, after: Commit) => {
     const suppressions = suppressionsOf(current, after.state, outcome, () => deps.newId('sp'));
-    return (await deps.emails.commit(current, { ...after, suppressions }, deps.now())) ? 'done' : 'lost';
+    return (await deps.emails.commit(current, { ...after, suppressions }, attemptId, deps.now())) ? 'done' : 'lost';
   };
   await commitFirst(deps, email, outcome, decideOn, commit);
 }
 
 /** A hand-over stands until it is settled: where the email moved on, somebody else did, who had its answer or told of it already. */
 const settledMeanwhile: Refusal = { refused: 'its hand-over was settled meanwhile' };
+
+/** The email is in two jobs, and the other may have it at the next hop by now: what comes of that counts. */
+const inOtherHands: Refusal = { refused: 'another attempt is handing it over' };
 
 /** A retry that races with the drop of its content: one of the two wins, and here it was the drop. */
 const contentGone: Refusal = { refused: 'its content has been dropped (RETENTION_CONTENT)' };

@@ -69,7 +69,7 @@ if mark == ARGV[2] then
 elseif mark ~= '${placeMarks.left}' then
   return 'lost'
 end
-if not commit(email, campaign, 11, change) then return 'lost' end
+if not commit(email, campaign, 11, change, '') then return 'lost' end
 if change ~= '' then redis.call('HSET', email, 'change', change) end
 if at ~= '' and mark ~= '${placeMarks.left}' then markAgain(KEYS[1], again, ARGV[10], at, id) end
 return 'done'`);

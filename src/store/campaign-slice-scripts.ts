@@ -5,6 +5,7 @@
 import { chunkSize, countOf, placeMarks, sliceSize } from '../domain/campaign.ts';
 import type { RecipientStatus } from '../domain/recipient.ts';
 import { countMoved } from './campaign-count.ts';
+import { redisClock } from './clock.ts';
 import { script } from './redis.ts';
 import { addSuppression } from './suppressions.ts';
 
@@ -56,14 +57,18 @@ end
 `;
 
 /**
- * KEYS campaign marks slices takers outbox campaignsDue; ARGV name of the take, now, when its lease ends.
- * A campaign whose time has come is started. Once it is canceled, its slices are taken from the first on again, to end what is pending in them.
- * Answers [when to look again, '' for never], or ['', status, startedAt, slice, its marks, messages that may leave].
+ * KEYS campaign marks slices takers outbox campaignsDue; ARGV name of the take, how long its lease lasts and how long a lapsed one is spared,
+ * names of takes that the caller has in hand. A campaign whose time has come is started. Once it is canceled, its slices are taken from the
+ * first on again, to end what is pending in them.
+ * Of a slice is kept who has it: `take allowed`, and `lapsed` behind it once its lease was seen to be over. Redis may have been away, and its
+ * worker alive: it is another's only when it is not renewed for a while then.
+ * Answers [how long until it is to be looked at again, '' for ever], or ['', status, startedAt, slice, its marks, messages that may leave].
  */
 export const takeScript = script(
-  `${countMoved}${marksOf}${allowance}${measure}
+  `${redisClock}${countMoved}${marksOf}${allowance}${measure}
 local campaign, marks, slices, takers, outbox, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local take, now = ARGV[1], tonumber(ARGV[2])
+local take, now, leaseMs, graceMs, inHand = ARGV[1], redisNow(), ARGV[2], ARGV[3], {}
+for i = 4, #ARGV do inHand[ARGV[i]] = true end
 local id = string.sub(campaign, -29)
 local names = {'status', 'scheduledAt', 'startedAt', 'chunks', 'cursor', 'n:pending', 'recall', 'head'}
 local stored = {}
@@ -75,14 +80,14 @@ local function answer(slice, allowed)
 end
 local held = redis.call('HGETALL', takers)
 for i = 1, #held, 2 do
-  local name, allowed = string.match(held[i + 1], '^(%S+) (%d+)$')
+  local name, allowed = string.match(held[i + 1], '^(%S+) (%d+)')
   if name == take then return answer(tonumber(held[i]), tonumber(allowed)) end
 end
 
 local function rest(at)
   if at then
     redis.call('ZADD', due, at, id)
-    return {string.format('%.0f', at)}
+    return {string.format('%.0f', math.max(0, at - now))}
   end
   redis.call('ZREM', due, id)
   if status then redis.call('HDEL', campaign, 'pace', 'paceAt', 'paceLeft') end
@@ -121,14 +126,31 @@ local function give(slice)
     allowed = math.min(allowed, allowance.left())
     allowance.take(allowed)
   end
-  redis.call('ZADD', slices, ARGV[3], slice)
+  redis.call('ZADD', slices, now + leaseMs, slice)
   redis.call('HSET', takers, slice, take .. ' ' .. allowed)
+  -- whoever had a turn last comes last
+  redis.call('ZADD', due, now, id)
   return answer(slice, allowed)
+end
+local function isFree(slice)
+  local held = redis.call('HGET', takers, slice)
+  if not held then return true end
+  local holder, allowed, lapsed = string.match(held, '^(%S+) (%d+)(.*)$')
+  if inHand[holder] then
+    redis.call('HSET', takers, slice, holder .. ' ' .. allowed)
+    redis.call('ZADD', slices, now + leaseMs, slice)
+  elseif lapsed == '' then
+    redis.call('HSET', takers, slice, held .. ' lapsed')
+    redis.call('ZADD', slices, now + graceMs, slice)
+  else
+    return true
+  end
+  return false
 end
 for look = 1, ${looksPerRun} do
   local slice = redis.call('ZRANGEBYSCORE', slices, '-inf', now, 'LIMIT', 0, 1)[1]
   if slice then
-    slice = tonumber(slice)
+    slice = isFree(slice) and tonumber(slice)
   elseif cursor < ends then
     slice = math.floor(cursor / ${sliceSize})
     cursor = cursor + ${sliceSize}
@@ -147,37 +169,49 @@ return rest(now)`,
 );
 
 /**
- * KEYS campaign marks slices takers campaignsDue; ARGV take slice status it had, now, when the slice is to be looked at again ('' when all is
- * done), messages that could have left and did not. What was taken by another meanwhile stays with that one.
+ * KEYS campaign marks slices takers campaignsDue; ARGV take slice status it had, how long until the slice is to be looked at again ('' when all
+ * is done), messages that could have left and did not. What was taken by another meanwhile stays with that one.
  */
 export const releaseScript = script(
-  `${marksOf}
+  `${redisClock}${marksOf}
 local campaign, marks, slices, takers, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local slice, now, again, unused = tonumber(ARGV[2]), ARGV[4], ARGV[5], tonumber(ARGV[6])
+local slice, againIn, unused = tonumber(ARGV[2]), ARGV[4], tonumber(ARGV[5])
 local status = redis.call('HGET', campaign, 'status')
 if not status or string.match(redis.call('HGET', takers, slice) or '', '^%S+') ~= ARGV[1] then return 0 end
 redis.call('HDEL', takers, slice)
 if unused > 0 and redis.call('HEXISTS', campaign, 'tokens') == 1 then redis.call('HINCRBYFLOAT', campaign, 'tokens', unused) end
 local isOpen = string.find(marksOf(marks, slice), '[${placeMarks.queued}${placeMarks.handing}]')
 -- canceled meanwhile: what left its place is yet to be ended
-if again == '' and (isOpen or (status == 'canceled' and ARGV[3] ~= status)) then again = now end
-if again == '' then
+if againIn == '' and (isOpen or (status == 'canceled' and ARGV[3] ~= status)) then againIn = 0 end
+if againIn == '' then
   redis.call('ZREM', slices, slice)
 else
+  local again = redisNow() + againIn
   redis.call('ZADD', slices, again, slice)
   redis.call('ZADD', due, 'LT', again, string.sub(campaign, -29))
 end
 return 1`,
 );
 
-/** KEYS slices and takers of each slice; ARGV when leases end, then for each: slice take. */
-export const renewScript = script(`
+/** KEYS slices and takers of each slice; ARGV how long leases last, then for each: slice take. */
+export const renewScript = script(`${redisClock}
+local leaseEnd = redisNow() + ARGV[1]
 for i = 1, #KEYS, 2 do
   local slice, take = ARGV[i + 1], ARGV[i + 2]
-  if string.match(redis.call('HGET', KEYS[i + 1], slice) or '', '^%S+') == take then
-    redis.call('ZADD', KEYS[i], 'XX', ARGV[1], slice)
+  local holder, allowed, lapsed = string.match(redis.call('HGET', KEYS[i + 1], slice) or '', '^(%S+) (%d+)(.*)$')
+  if holder == take then
+    redis.call('ZADD', KEYS[i], 'XX', leaseEnd, slice)
+    if lapsed ~= '' then redis.call('HSET', KEYS[i + 1], slice, holder .. ' ' .. allowed) end
   end
 end`);
+
+/** KEYS campaignsDue; ARGV how many at most. Answers how long until another is due, '' for never, then the ids of those that are. */
+export const dueScript = script(`${redisClock}
+local now = redisNow()
+local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
+local nextAt = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+table.insert(ids, 1, nextAt and string.format('%.0f', nextAt - now) or '')
+return ids`);
 
 /** KEYS for each campaign: campaign marks takers; ARGV for each place: which campaign (from 0), place, take. Answers for each 1 when it may leave. */
 export const claimScript = script(

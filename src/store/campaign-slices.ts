@@ -15,7 +15,14 @@ import type { EmailEvent } from '../domain/event.ts';
 import type { Suppression } from '../domain/suppression.ts';
 import { unpackChunk } from './campaign-chunk.ts';
 import { packOutcomes } from './campaign-outcomes.ts';
-import { claimScript, releaseScript, renewScript, settleScript, takeScript } from './campaign-slice-scripts.ts';
+import {
+  claimScript,
+  dueScript,
+  releaseScript,
+  renewScript,
+  settleScript,
+  takeScript,
+} from './campaign-slice-scripts.ts';
 import { type Member, makeGroup } from './group.ts';
 import { keys } from './keys.ts';
 import { packEvent } from './record.ts';
@@ -38,10 +45,20 @@ export type Take = {
   readonly allowed: number;
 };
 
-type Due = { readonly ids: readonly string[]; readonly nextAt: number | null };
+/** Who takes a slice. */
+export type Taking = {
+  /** Of its own for what is taken now. */
+  readonly id: string;
+  /** Nobody else has the slice for so long, and longer when it is renewed. */
+  readonly leaseMs: number;
+  /** Takes that are in its hands already, by id: it does not take from itself. */
+  readonly inHand: readonly string[];
+};
 
-/** When to look at the campaign again; null when there is nothing more to take. */
-export type Rest = { readonly nextAt: number | null };
+type Due = { readonly ids: readonly string[]; readonly waitMs: number | null };
+
+/** How long until the campaign is to be looked at again; null when there is nothing more to take. */
+export type Rest = { readonly waitMs: number | null };
 
 /** What came of a place that stays in its campaign. */
 export type PlaceSettled = {
@@ -57,6 +74,8 @@ export type PlaceSettled = {
 const usualGatherMs = 15;
 /** Campaigns that are looked at in one step. */
 const maxDue = 1_000;
+/** A slice whose lease ended is spared for half a lease: whoever is alive renews it every third of one. After Redis was away a connection is made anew within a second. */
+const leastGraceMs = 2_000;
 /** Chunks kept at hand: each has ten slices. */
 const maxChunks = 16;
 
@@ -73,23 +92,21 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
   }
 
   return {
-    /** Campaigns in which there is something to do, and when there will be in another. */
-    async due(now: number): Promise<Due> {
-      const [ids, next] = await Promise.all([
-        redis.zrangebyscore(keys.campaignsDue, '-inf', now, 'LIMIT', 0, maxDue),
-        redis.zrangebyscore(keys.campaignsDue, `(${now}`, '+inf', 'WITHSCORES', 'LIMIT', 0, 1),
-      ]);
-      return { ids, nextAt: next[1] === undefined ? null : Number(next[1]) };
+    /** Campaigns in which there is something to do, those whose last turn is longest ago first, and how long until there is in another. */
+    async due(): Promise<Due> {
+      const [wait, ...ids] = (await dueScript(redis, [keys.campaignsDue], [maxDue])) as string[];
+      return { ids, waitMs: readWait(wait) };
     },
 
-    /** Takes a slice of a campaign: nobody else has it until its lease ends. @param take a name of its own for what is taken now */
-    async take(campaignId: string, take: string, now: number, leaseEnd: number): Promise<Take | Rest> {
+    /** Takes a slice of a campaign: nobody else has it until its lease ends. */
+    async take(campaignId: string, { id, leaseMs, inHand }: Taking): Promise<Take | Rest> {
       const names = [...sliceNames(campaignId), keys.outbox, keys.campaignsDue];
-      const answer = (await takeScript(redis, names, [take, now, leaseEnd])) as TakeAnswer;
-      if (answer.length === 1) return { nextAt: answer[0] === '' ? null : Number(answer[0]) };
+      const args = [id, leaseMs, Math.max(leastGraceMs, leaseMs / 2), ...inHand];
+      const answer = (await takeScript(redis, names, args)) as TakeAnswer;
+      if (answer.length === 1) return { waitMs: readWait(answer[0]) };
       const [, status, startedAt, slice, marks, allowed] = answer;
       return {
-        ...{ id: take, campaignId, slice, status, startedAt: Number(startedAt) },
+        ...{ id, campaignId, slice, status, startedAt: Number(startedAt) },
         ...{ marks: [...marks].map(readMark), allowed },
       };
     },
@@ -114,21 +131,21 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
     },
 
     /** Keeps leases for as long as their slices are in hand. */
-    async renew(takes: readonly Pick<Take, 'id' | 'campaignId' | 'slice'>[], leaseEnd: number): Promise<void> {
+    async renew(takes: readonly Pick<Take, 'id' | 'campaignId' | 'slice'>[], leaseMs: number): Promise<void> {
       if (takes.length === 0) return;
       const names = takes.flatMap(({ campaignId: id }) => [keys.campaignSlices(id), keys.campaignTakers(id)]);
-      await renewScript(redis, names, [leaseEnd, ...takes.flatMap(({ slice, id }) => [slice, id])]);
+      await renewScript(redis, names, [leaseMs, ...takes.flatMap(({ slice, id }) => [slice, id])]);
     },
 
     /**
      * Lets a slice go: for good when all its places are done, else it is taken again.
-     * @param again when there is to be another look at it; null when nothing is known to be left
+     * @param againInMs how long until there is to be another look at it; null when nothing is known to be left
      * @param unused messages that could have left and did not
      */
-    async release(take: Take, again: number | null, unused: number, now: number): Promise<void> {
+    async release(take: Take, againInMs: number | null, unused: number): Promise<void> {
       const { id, campaignId, slice, status } = take;
       const names = [...sliceNames(campaignId), keys.campaignsDue];
-      await releaseScript(redis, names, [id, slice, status, now, again ?? '', unused]);
+      await releaseScript(redis, names, [id, slice, status, againInMs ?? '', unused]);
     },
 
     /** Marks that the body to the recipient at a place is about to leave. False when the campaign no longer runs or the slice is another's: then nothing may be sent. */
@@ -148,8 +165,12 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
 }
 
 type TakeAnswer =
-  | [nextAt: string]
+  | [waitMs: string]
   | ['', status: CampaignStatus, startedAt: string | number, slice: number, marks: string, allowed: number];
+
+function readWait(answer = ''): number | null {
+  return answer === '' ? null : Number(answer);
+}
 
 const eventBytes = 300;
 

@@ -1,6 +1,7 @@
 /** Due marks: which email is to be taken up when. What is due is taken from here into the queue, and comes back here until it is final. */
 import type { Redis } from 'ioredis';
 import type { Lane } from '../domain/lane.ts';
+import { redisClock } from './clock.ts';
 import { keys } from './keys.ts';
 import { script } from './redis.ts';
 
@@ -18,11 +19,11 @@ export function openDue(redis: Redis) {
   return {
     /**
      * Takes what is due, the longest due first: nobody else has the same then. Should its taker not say within `leaseMs` that it is done,
-     * it is due again.
+     * it is due again. The lease begins when the command is carried out, which may be late.
      * @param take a name of its own for what is taken now
      */
     async take(lane: Lane, take: string, leaseMs: number, limit: number, now: number): Promise<Taken> {
-      const args = [now, limit, take, now + leaseMs];
+      const args = [now, limit, take, leaseMs];
       const [nextAt, ...ids] = (await takeScript(redis, [...both(lane), keys.taken(lane)], args)) as string[];
       return { ids, nextAt: nextAt ? Number(nextAt) : null };
     },
@@ -57,10 +58,10 @@ export function openDue(redis: Redis) {
 }
 
 /**
- * KEYS again due taken; ARGV now limit take leaseEnd. What comes again may have half of the places, and what else is due the rest. Kept of
+ * KEYS again due taken; ARGV now limit take leaseMs. What comes again may have half of the places, and what else is due the rest. Kept of
  * each take are the end of its lease and its ids: a repeat of the command is answered as it was the first time. Answers nextAt, ids.
  */
-const takeScript = script(`
+const takeScript = script(`${redisClock}
 local now, limit = ARGV[1], tonumber(ARGV[2])
 local answer = {''}
 local function nextAt()
@@ -77,7 +78,7 @@ for i = 1, #taken, 2 do
     nextAt()
     return answer
   end
-  if tonumber(leaseEnd) <= tonumber(now) then
+  if tonumber(leaseEnd) <= redisNow() then
     for id in string.gmatch(ids, '[^,]+') do redis.call('ZADD', KEYS[1], 'NX', now, id) end
     redis.call('HDEL', KEYS[3], taken[i])
   end
@@ -90,7 +91,7 @@ end
 take(KEYS[1], math.ceil(limit / 2))
 take(KEYS[2], limit - #answer + 1)
 take(KEYS[1], limit - #answer + 1)
-if #answer > 1 then redis.call('HSET', KEYS[3], ARGV[3], ARGV[4] .. ' ' .. table.concat(answer, ',', 2)) end
+if #answer > 1 then redis.call('HSET', KEYS[3], ARGV[3], redisNow() + ARGV[4] .. ' ' .. table.concat(answer, ',', 2)) end
 nextAt()
 return answer`);
 

@@ -119,14 +119,15 @@ return answer`,
 );
 
 /**
- * Lua: writes an email's new state, its step and its events, when the version is still the one decided upon. ARGV from `at`: version state
+ * Lua: writes an email's new state, its step and its events, when the version is still the one decided upon and no hand-over stands but that of
+ * `attempt`, the id of one, or '' for who handed nothing over: another's may be at the next hop, and is settled by whoever is at it. ARGV from `at`: version state
  * timeline was is end, now, what it was and is counted as in its campaign (empty when that stays), number of events, number of suppressions, the events, then field, value and entry of each suppression. `change` is the id
  * of a change that a caller asked for, or ''. `was` and `is` are postings, empty when the status stays; `end` is its entry in `ended`, empty
  * while it has not ended; an empty timeline counts a transport fault. Steps are numbered without gaps, so that the oldest is known when there
  * are too many.
  */
 export const commit = `${addSuppression}${countMoved}
-local function commit(key, campaign, at, change)
+local function commit(key, campaign, at, change, attempt)
   local outbox, index, suppressions, ids, ended, campaignsDue = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
   local stored = redis.call('HMGET', key, 'version', 'state', 'handOver', 'faults', 'change')
   local version = tonumber(ARGV[at])
@@ -134,8 +135,10 @@ local function commit(key, campaign, at, change)
     local isSame = tonumber(stored[1]) == version + 1 and stored[2] == ARGV[at + 1]
     return isSame and (change == '' or stored[5] == change)
   end
-  if change ~= '' and stored[3] then return false end
-  if stored[3] then redis.call('HDEL', key, 'handOver') end
+  if stored[3] then
+    if attempt == '' or cjson.decode(stored[3]).attemptId ~= attempt then return false end
+    redis.call('HDEL', key, 'handOver')
+  end
   if ARGV[at + 2] == '' then
     redis.call('HSET', key, 'state', ARGV[at + 1], 'version', version + 1)
     redis.call('HINCRBY', key, 'faults', 1)
@@ -159,15 +162,15 @@ local function commit(key, campaign, at, change)
 end
 `;
 
-/** After attempts. KEYS bell outbox index suppressions suppressionIds ended campaignsDue, then for each email: email again campaign; ARGV now, then for each: id, when it comes again or '', and what `commit` takes. */
+/** After attempts. KEYS bell outbox index suppressions suppressionIds ended campaignsDue, then for each email: email again campaign; ARGV now, then for each: id, attempt, when it comes again or '', and what `commit` takes. */
 export const commitScript = script(
   `${markAgain}${commit}
 local answers, at = {}, 2
 for i = 8, #KEYS, 3 do
-  local isDone = commit(KEYS[i], KEYS[i + 2], at + 2, '')
-  if isDone and ARGV[at + 1] ~= '' then markAgain(KEYS[1], KEYS[i + 1], ARGV[1], ARGV[at + 1], ARGV[at]) end
+  local isDone = commit(KEYS[i], KEYS[i + 2], at + 3, '', ARGV[at + 1])
+  if isDone and ARGV[at + 2] ~= '' then markAgain(KEYS[1], KEYS[i + 1], ARGV[1], ARGV[at + 2], ARGV[at]) end
   answers[#answers + 1] = isDone and 1 or 0
-  at = at + 13 + tonumber(ARGV[at + 11]) + 3 * tonumber(ARGV[at + 12])
+  at = at + 14 + tonumber(ARGV[at + 12]) + 3 * tonumber(ARGV[at + 13])
 end
 return answers`,
   'at_once',
@@ -181,7 +184,7 @@ return answers`,
 export const changeScript = script(`${commit}
 local id, dueAt = ARGV[2], ARGV[3]
 if dueAt ~= '' and redis.call('EXISTS', KEYS[9]) == 0 then return 'content_gone' end
-if not commit(KEYS[8], KEYS[12], 4, ARGV[1]) then return 'lost' end
+if not commit(KEYS[8], KEYS[12], 4, ARGV[1], '') then return 'lost' end
 redis.call('HSET', KEYS[8], 'change', ARGV[1])
 redis.call('ZREM', KEYS[11], id)
 if dueAt == '' then

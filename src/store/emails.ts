@@ -129,11 +129,12 @@ export function openEmails(redis: Redis) {
 
     /**
      * Writes the new state, its events and a step of the timeline, clears the hand-over and marks when the email comes again, atomically.
-     * False when the stored version is another.
+     * False when the stored version is another, or the hand-over that stands is.
+     * @param attemptId of the hand-over that is settled by it; '' when nothing was handed over
      */
-    commit(email: StoredEmail, after: Commit, now: number): Promise<boolean> {
+    commit(email: StoredEmail, after: Commit, attemptId: string, now: number): Promise<boolean> {
       const { id, lane } = email.facts;
-      const args = [id, nextDue(after.state) ?? '', ...commitArgs(email, after, now)];
+      const args = [id, attemptId, nextDue(after.state) ?? '', ...commitArgs(email, after, now)];
       return commit({ claim: id, bytes: 0, names: [keys.email(id), keys.again(lane), campaignKey(email)], now, args });
     },
 

@@ -24,7 +24,7 @@ afterAll(() => opened.disposeAsync());
 beforeEach(() => redis.flushall());
 
 const policy = { scheduleMs: [60_000], maxAgeMs: 3_600_000 };
-const settleIt = (email: StoredEmail, outcome: SettledOutcome) =>
+const settleIt = (email: StoredEmail, outcome: SettledOutcome, attemptId = 'at_1') =>
   settle(
     {
       emails,
@@ -36,6 +36,7 @@ const settleIt = (email: StoredEmail, outcome: SettledOutcome) =>
     },
     email,
     outcome,
+    attemptId,
   );
 
 /** An email as whoever comes to its job sees it while another hands it over. */
@@ -79,6 +80,28 @@ it.each(['retry', 'hold'] as const)(
     await settleIt(email, unknown);
     expect(await told()).toEqual(['email.queued', 'email.delivery_delayed']);
     expect((await emails.read(email.facts.id))?.state.recipients[0]).toMatchObject({ status: 'deferred', attempts: 1 });
+  },
+);
+
+const nothingHandedOver: Record<string, SettledOutcome> = {
+  'found the connection refused': { kind: 'transport_fault', cause: 'connect', transport: 'smtp', detail: 'refused' },
+  'had its recipient refused for now': deferred,
+  'found its recipient suppressed': { kind: 'suppressed', recipients: [{ address: 'b@x.co', reason: 'bounce' }] },
+  'found it expired': { kind: 'expired', why: null },
+};
+
+it.each(Object.keys(nothingHandedOver))(
+  'an attempt that %s leaves alone what another has handed over since, which nobody else may send',
+  async (what) => {
+    const email = await handedOver('retry');
+    await settleIt({ ...email, handOver: null }, nothingHandedOver[what] as SettledOutcome, 'at_2');
+    expect(await told()).toEqual(['email.queued']);
+    expect(await emails.read(email.facts.id)).toEqual(email);
+    const third = { at: 3, transport: 'smtp', attemptId: 'at_3', job: 'jb_3' };
+    expect(await emails.claimHandOver(email, third)).toBe(false);
+    const smtp = { code: 250, enhanced: null, reply: '250 Ok' };
+    await settleIt(email, { kind: 'answered', transport: 'smtp', replies: [{ address: 'b@x.co', smtp }] });
+    expect(await told()).toEqual(['email.queued', 'email.sent']);
   },
 );
 

@@ -99,14 +99,14 @@ it('of two changes that come to the same one wins, and none is due without conte
 it('a slice whose last place left after the campaign was canceled is taken once more, so that it can be ended', async () => {
   const id = await addCampaign(redis, { recipients: 1 });
   const slices = openCampaignSlices(redis, 0);
-  const taken = (await slices.take(id, 'jb_1', now, now + 1_000)) as Take;
+  const taken = (await slices.take(id, { id: 'jb_1', leaseMs: 60_000, inHand: [] })) as Take;
   await slices.claim(taken, 0);
   await moveCampaign(redis, id, 'canceled');
   const leaving = await placedAt(id, 0, 'handing');
   await openCampaignLeave(redis).leave(leaving, attempted(leaving, unknown), '', now);
   await redis.hset(keys.campaign(id), 'recall', 1);
-  await slices.release(taken, null, 0, now);
-  expect(await slices.take(id, 'jb_2', now, now + 1_000)).toMatchObject({
+  await slices.release(taken, null, 0);
+  expect(await slices.take(id, { id: 'jb_2', leaseMs: 60_000, inHand: [] })).toMatchObject({
     slice: 0,
     marks: expect.arrayContaining(['left']),
   });

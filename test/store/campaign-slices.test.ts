@@ -7,10 +7,11 @@ import {
   type CampaignSlices,
   openCampaignSlices,
   type PlaceSettled,
+  type Rest,
   type Take,
 } from '../../src/store/campaign-slices.ts';
 import { keys } from '../../src/store/keys.ts';
-import { addCampaign, eventsIn, moveCampaign, standingOf } from '../support/campaigns.ts';
+import { addCampaign, endLeases, eventsIn, leaveSlices, moveCampaign, standingOf } from '../support/campaigns.ts';
 import { openTestRedis } from '../support/redis.ts';
 
 const opened = new AsyncDisposableStack();
@@ -23,12 +24,16 @@ beforeAll(async () => {
 });
 afterAll(() => opened.disposeAsync());
 
-const leaseMs = 1_000;
+/** As long as a test may take: it ends leases itself. */
+const leaseMs = 600_000;
 let takes = 0;
 
-async function take(id: string, now = Date.now()): Promise<Take> {
-  const taken = await slices.take(id, `jb_${takes++}`, now, now + leaseMs);
-  if (!('slice' in taken)) throw new Error(`Nothing to take until ${taken.nextAt}`);
+const look = (id: string, inHand: readonly Take[] = [], name = `jb_${takes++}`) =>
+  slices.take(id, { id: name, leaseMs, inHand: inHand.map((taken) => taken.id) });
+
+async function take(id: string): Promise<Take> {
+  const taken = await look(id);
+  if (!('slice' in taken)) throw new Error(`Nothing to take for ${taken.waitMs} ms`);
   return taken;
 }
 
@@ -45,7 +50,7 @@ async function sendAll(taken: Take): Promise<void> {
   const places = placesOf(taken);
   for (const answer of await Promise.all(places.map((place) => slices.claim(taken, place)))) expect(answer).toBe(true);
   await Promise.all(places.map((place) => slices.settle(settled(taken.campaignId, place), Date.now())));
-  await slices.release(taken, null, 0, Date.now());
+  await slices.release(taken, null, 0);
 }
 
 async function eventsOf(id: string): Promise<string[]> {
@@ -63,47 +68,81 @@ it('every slice is taken once, and the campaign is completed by whoever settles 
   expect(three.map(({ allowed }) => allowed)).toEqual([50, 50, 20]);
   await Promise.all(three.map(sendAll));
   expect(await standingOf(redis, id)).toMatchObject({ status: 'completed', counts: { pending: 0, sent: 120 } });
-  expect((await slices.due(Date.now())).ids).not.toContain(id);
+  expect((await slices.due()).ids).not.toContain(id);
 });
 
 it('a command that is sent again changes nothing and is answered as it was', async () => {
   const id = await addCampaign(redis, { recipients: 60, head: { rate: { count: 60, windowMs: 1_000 } } });
   const now = Date.now();
-  const first = await slices.take(id, 'jb_again', now, now + leaseMs);
-  expect(await slices.take(id, 'jb_again', now, now + leaseMs)).toEqual(first);
+  const first = await look(id, [], 'jb_again');
+  expect(await look(id, [], 'jb_again')).toEqual(first);
   const taken = first as Take;
   expect([await slices.claim(taken, 3), await slices.claim(taken, 3)]).toEqual([true, true]);
   expect(await slices.settle(settled(id, 3), now)).toBe(true);
   expect(await slices.settle(settled(id, 3), now)).toBe(true);
-  await slices.release(taken, now, 5, now);
-  await slices.release(taken, now, 5, now);
+  await slices.release(taken, 0, 5);
+  await slices.release(taken, 0, 5);
   expect((await standingOf(redis, id)).counts).toMatchObject({ pending: 59, sent: 1 });
   expect(await redis.llen(keys.campaignOutcomes(id, 0))).toBe(1);
   expect(Number(await redis.hget(keys.campaign(id), 'tokens'))).toBe(15);
 });
 
-it('a slice whose lease ended is taken by another, and who had it may neither send nor settle any more', async () => {
+it('a slice that is not renewed for a while after its lease ended is taken by another, and who had it may neither send nor settle any more', async () => {
   const id = await addCampaign(redis, { recipients: 50 });
   const late = await take(id);
   await slices.claim(late, 0);
-  expect(await slices.take(id, 'jb_early', Date.now(), 0)).toEqual({ nextAt: expect.any(Number) });
-  const next = await take(id, Date.now() + leaseMs + 1);
-  expect([next.slice, next.marks[0], next.allowed]).toEqual([0, 'handing', 49]);
+  expect(await look(id)).toEqual({ waitMs: expect.any(Number) });
+  await endLeases(redis, id);
+  expect(await look(id)).toEqual({ waitMs: expect.any(Number) });
+  expect(await slices.claim(late, 49)).toBe(true);
+  await endLeases(redis, id);
+  const next = await take(id);
+  expect([next.slice, next.marks[0], next.allowed]).toEqual([0, 'handing', 48]);
   expect(await slices.claim(late, 1)).toBe(false);
   expect((await standingOf(redis, id)).marks[1]).toBe('queued');
   expect(await slices.claim(next, 1)).toBe(true);
   expect(await slices.settle(settled(id, 1, { from: 'queued', to: 'suppressed' }), Date.now())).toBe(false);
-  await slices.release(late, null, 0, Date.now());
+  await slices.release(late, null, 0);
   expect(await slices.claim(next, 2)).toBe(true);
 });
 
-it('a lease that is renewed does not end', async () => {
+it('a lease that was over and is renewed before it is looked at again is as good as new', async () => {
   const id = await addCampaign(redis, { recipients: 50 });
   const taken = await take(id);
-  const later = Date.now() + 5 * leaseMs;
-  await slices.renew([taken], later);
-  expect(await slices.take(id, 'jb_early', later - 1, later)).toEqual({ nextAt: later });
-  expect((await take(id, later)).slice).toBe(0);
+  for (const _ of [1, 2, 3]) {
+    await endLeases(redis, id);
+    expect(await look(id)).toMatchObject({ waitMs: expect.any(Number) });
+    await slices.renew([taken], leaseMs);
+    const { waitMs } = (await look(id)) as Rest;
+    expect(waitMs).toBeGreaterThan(leaseMs / 2);
+  }
+  expect(await slices.claim(taken, 0)).toBe(true);
+});
+
+it('nobody takes from himself: what is in his hands is renewed by that', async () => {
+  const id = await addCampaign(redis, { recipients: 50 });
+  const taken = await take(id);
+  await leaveSlices(redis, id);
+  const { waitMs } = (await look(id, [taken])) as Rest;
+  expect(waitMs).toBeGreaterThan(leaseMs / 2);
+  await endLeases(redis, id);
+  expect(await look(id)).toMatchObject({ waitMs: expect.any(Number) });
+  expect(await slices.claim(taken, 0)).toBe(true);
+});
+
+it('of more campaigns than are looked at in one step, each has its turn', async () => {
+  await redis.del(keys.campaignsDue);
+  const early = await addCampaign(redis, { recipients: 200 });
+  const [dueAt] = await Promise.all([redis.zscore(keys.campaignsDue, early)]);
+  const others = Array.from({ length: 1_000 }, (_, n) => [dueAt ?? 0, `cp_${n}`]).flat();
+  const late = await addCampaign(redis, { recipients: 200 });
+  await redis.zadd(keys.campaignsDue, ...others, Number(dueAt) - 1, early, Number(dueAt) - 2, late);
+  const first = (await slices.due()).ids;
+  expect([first.length, first[0], first[1]]).toEqual([1_000, late, early]);
+  await Promise.all([take(late), take(early)]);
+  const second = (await slices.due()).ids;
+  expect([second.length, second.includes(late), second.includes(early)]).toEqual([1_000, false, false]);
+  await redis.del(keys.campaignsDue);
 });
 
 it('of what is settled together, what another settled before is refused and the rest is written', async () => {
@@ -130,9 +169,9 @@ it('a campaign that was paused gives nothing, lets nothing leave, and goes on wh
   await slices.claim(taken, 0);
   await moveCampaign(redis, id, 'paused');
   expect(await slices.claim(taken, 1)).toBe(false);
-  expect(await slices.take(id, 'jb_paused', Date.now(), 0)).toEqual({ nextAt: null });
+  expect(await look(id)).toEqual({ waitMs: null });
   await slices.settle(settled(id, 0), Date.now());
-  await slices.release(taken, Date.now(), 0, Date.now());
+  await slices.release(taken, 0, 0);
   await moveCampaign(redis, id, 'running');
   const again = await take(id);
   expect([again.slice, again.marks[0], again.marks[1]]).toEqual([0, 'sent', 'queued']);
@@ -142,17 +181,20 @@ it('a campaign that was paused gives nothing, lets nothing leave, and goes on wh
 it('a scheduled campaign starts at its time, which is told in the same step', async () => {
   const at = Date.now() + 60_000;
   const id = await addCampaign(redis, { recipients: 10, status: 'scheduled', scheduledAt: at });
-  expect(await slices.take(id, 'jb_early', at - 1, at)).toEqual({ nextAt: at });
+  const { waitMs } = (await look(id)) as Rest;
+  expect(waitMs).toBeGreaterThan(0);
+  expect((await slices.due()).ids).not.toContain(id);
   expect(await eventsOf(id)).toEqual([]);
-  const taken = await take(id, at);
-  expect([taken.status, taken.startedAt, taken.allowed]).toEqual(['running', at, 10]);
+  await redis.hset(keys.campaign(id), 'scheduledAt', 1);
+  const taken = await take(id);
+  expect([taken.status, taken.startedAt > 1, taken.allowed]).toEqual(['running', true, 10]);
   await sendAll(taken);
   expect(await eventsOf(id)).toEqual(['campaign.started', 'campaign.completed']);
 });
 
 it('a scheduled campaign whose recipients are none is completed as it starts', async () => {
   const id = await addCampaign(redis, { recipients: 0, status: 'scheduled', scheduledAt: 1 });
-  expect(await slices.take(id, 'jb_none', Date.now(), 0)).toEqual({ nextAt: null });
+  expect(await look(id)).toEqual({ waitMs: null });
   expect((await standingOf(redis, id)).status).toBe('completed');
   expect(await eventsOf(id)).toEqual(['campaign.started', 'campaign.completed']);
 });
@@ -161,11 +203,11 @@ it('no more may leave than the rate of the campaign allows, whoever asks', async
   const id = await addCampaign(redis, { recipients: 200, head: { rate: { count: 600, windowMs: 60_000 } } });
   const first = await take(id);
   expect(first.allowed).toBe(10);
-  const none = await slices.take(id, 'jb_none', first.startedAt, 0);
-  expect(none).toEqual({ nextAt: expect.any(Number) });
-  const now = Date.now();
-  await slices.release(first, now, 4, now);
-  const [second, third] = [await take(id, now), await take(id, now + 500)];
+  expect(await look(id)).toEqual({ waitMs: expect.any(Number) });
+  await slices.release(first, 0, 4);
+  const second = await take(id);
+  await redis.hset(keys.campaign(id), 'tokens', 0, 'tokensAt', Date.now() - 500);
+  const third = await take(id);
   expect([second.slice, second.allowed, third.allowed]).toEqual([0, 4, 5]);
 });
 
@@ -178,8 +220,8 @@ it('once it is canceled its slices are taken from the first on again, also one t
   await Promise.all(
     placesOf(other).map((place) => slices.settle(settled(id, place, { from: 'queued', to: 'canceled' }), 1)),
   );
-  await slices.release(other, null, 0, Date.now());
-  await slices.release(inHand, null, 0, Date.now());
+  await slices.release(other, null, 0);
+  await slices.release(inHand, null, 0);
   const again = await take(id);
   expect([again.slice, again.status]).toEqual([0, 'canceled']);
   expect((await standingOf(redis, id)).counts).toMatchObject({ pending: 50, canceled: 50 });
@@ -188,7 +230,7 @@ it('once it is canceled its slices are taken from the first on again, also one t
 it('once it is canceled no slice is passed over, also when one that was given back comes first', async () => {
   const id = await addCampaign(redis, { recipients: 150 });
   await sendAll(await take(id));
-  await slices.release(await take(id), Date.now(), 0, Date.now());
+  await slices.release(await take(id), 0, 0);
   await redis.setrange(keys.campaignMarks(id), 0, placeMarks.left);
   await moveCampaign(redis, id, 'canceled');
   expect([(await take(id)).slice, (await take(id)).slice, (await take(id)).slice]).toEqual([1, 0, 2]);
@@ -199,7 +241,8 @@ it('a slice that is all done is looked at no more, though its worker died before
   const [done] = [await take(id), await take(id)];
   for (const place of placesOf(done)) await slices.claim(done, place);
   await Promise.all(placesOf(done).map((place) => slices.settle(settled(id, place), Date.now())));
-  expect((await take(id, Date.now() + leaseMs + 1)).slice).toBe(1);
+  await leaveSlices(redis, id);
+  expect((await take(id)).slice).toBe(1);
   expect(await redis.zrange(keys.campaignSlices(id), '0', '-1')).toEqual(['1']);
 });
 

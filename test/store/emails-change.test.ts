@@ -45,12 +45,15 @@ it('of two changes that come to the same state in the same millisecond one wins;
   expect((await emails.timeline(email.facts.id)).steps).toHaveLength(1);
 });
 
-it('a change is refused while a hand-over stands, an outcome is not', async () => {
+it('a change is refused while a hand-over stands, and so is what became of another attempt, but not of that one', async () => {
   const email = await store(10);
   await emails.claimHandOver(email, { at: 1, transport: 't', attemptId: 'at_1', job: 'jb_1' });
   const after = { state: email.state, events: [], step };
   expect(await emails.commitChange(email, after, 'ch_1', 1_000)).toBe('lost');
-  expect(await emails.commit(email, after, 1)).toBe(true);
+  expect(await emails.commit(email, after, '', 1)).toBe(false);
+  expect(await emails.commit(email, after, 'at_2', 1)).toBe(false);
+  expect(await emails.commit(email, after, 'at_1', 1)).toBe(true);
+  expect(await emails.commit(email, after, 'at_1', 1)).toBe(true);
 });
 
 it('what was changed is fed anew at its own time, and no more once nothing is due', async () => {
@@ -66,7 +69,7 @@ it('what was changed is fed anew at its own time, and no more once nothing is du
 it('a timeline keeps its latest steps, however many faults came between them', async () => {
   let email = await store(10);
   const commit = async (what: TimelineStep | null) => {
-    expect(await emails.commit(email, { state: email.state, events: [], step: what }, 1)).toBe(true);
+    expect(await emails.commit(email, { state: email.state, events: [], step: what }, '', 1)).toBe(true);
     email = { ...email, version: email.version + 1 };
   };
   let n = 0;

@@ -79,11 +79,13 @@ it('a commit writes state and events once, clears the claim, and is refused when
   const before = await redis.xlen(keys.outbox);
   const state = { ...email.state, sequence: 3 };
   const events = [eventOf('em_0000000000000000000000000c', 2), eventOf('em_0000000000000000000000000c', 3)];
-  expect(await emails.commit(email, { state, events, step: null }, 1)).toBe(true);
-  expect(await emails.commit(email, { state, events, step: null }, 1)).toBe(true);
+  expect(await emails.commit(email, { state, events, step: null }, 'at_1', 1)).toBe(true);
+  expect(await emails.commit(email, { state, events, step: null }, 'at_1', 1)).toBe(true);
   expect(await redis.xlen(keys.outbox)).toBe(before + 2);
   expect(await loaded('em_0000000000000000000000000c')).toMatchObject({ version: 2, handOver: null, state });
-  expect(await emails.commit(email, { state: { ...state, sequence: 4 }, events: [], step: null }, 1)).toBe(false);
+  expect(await emails.commit(email, { state: { ...state, sequence: 4 }, events: [], step: null }, 'at_1', 1)).toBe(
+    false,
+  );
   expect(await emails.claimHandOver(email, { at: 1, transport: 't', attemptId: 'at_2', job: 'jb_1' })).toBe(false);
 });
 

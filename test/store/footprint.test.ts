@@ -35,10 +35,11 @@ it('a finished email with one recipient and one tag takes 1.5 KB at most', async
     const email = acceptEmail(request, { id, keyId: 'admin', now });
     await emails.create([{ email, claim: null }], { batchClaim: null, isStrict: true, now });
     const stored = { facts: email.facts, state: email.state, version: 1, handOver: null };
+    const attemptId = makeId('at', now, randomBytes(10));
     await emails.claimHandOver(stored, {
       at: now,
       transport: 'default',
-      attemptId: makeId('at', now, randomBytes(10)),
+      attemptId,
       job: makeId('jb', now, randomBytes(10)),
     });
     const smtp = { code: 250, enhanced: '2.0.0', reply: `250 2.0.0 Ok: queued as 4ZyXwV${n}` };
@@ -49,7 +50,7 @@ it('a finished email with one recipient and one tag takes 1.5 KB at most', async
       trace: { host: 'smtp.example.com:587', tls: 'TLSv1.3', ms: { connect: 12, envelope: 3, body: 45 } },
     };
     const { state, events } = decide(stored, outcome, policy, now, 0);
-    await emails.commit(stored, { state, events, step: stepOf(outcome, stored.state, events, now) }, now);
+    await emails.commit(stored, { state, events, step: stepOf(outcome, stored.state, events, now) }, attemptId, now);
     recordBytes += Number(await redis.memory('USAGE', keys.email(id), 'SAMPLES', 0));
   }
   const postings = await redis.zcard(keys.emailIndex);

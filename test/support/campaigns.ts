@@ -82,6 +82,19 @@ export async function moveCampaign(redis: Redis, id: string, status: 'running' |
   await moved.exec();
 }
 
+/** The leases of all slices in hand end now. */
+export async function endLeases(redis: Redis, id: string): Promise<void> {
+  const slices = await redis.hkeys(keys.campaignTakers(id));
+  if (slices.length > 0) await redis.zadd(keys.campaignSlices(id), 'XX', ...slices.flatMap((slice) => [1, slice]));
+}
+
+/** They have ended, and nobody renewed them for as long as that is waited for. */
+export async function leaveSlices(redis: Redis, id: string): Promise<void> {
+  for (const [slice, held] of Object.entries(await redis.hgetall(keys.campaignTakers(id))))
+    await redis.hset(keys.campaignTakers(id), slice, held.replace(/( lapsed)?$/, ' lapsed'));
+  await endLeases(redis, id);
+}
+
 export type Standing = {
   readonly status: CampaignStatus;
   readonly counts: Readonly<Record<CampaignCount | 'recipients', number>>;

@@ -66,7 +66,7 @@ export function openKeepsakes(url: string, keepMs = { content: 3_600 * second, r
     },
 
     async attempt(id: string, as: keyof typeof outcomes): Promise<void> {
-      await settle(settling, await read(id), outcomes[as]);
+      await settle(settling, await read(id), outcomes[as], '');
     },
 
     async change(id: string, change: Change): Promise<Changed> {

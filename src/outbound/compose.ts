@@ -79,13 +79,14 @@ function forTheSame<Given extends object>(make: (given: Given) => string): (give
 /** RFC 2369, RFC 8058 section 3.1; what the caller gave stands. */
 function listHeaders({ from, campaignId }: EmailFacts, given: Content['headers'], url: string): string[] {
   const names = new Set(Object.keys(given).map((name) => name.toLowerCase()));
-  const list = names.has('list-unsubscribe')
-    ? []
-    : [headerLine('List-Unsubscribe', `<${url}>`), headerLine('List-Unsubscribe-Post', 'List-Unsubscribe=One-Click')];
+  // One click is promised of a link of ours alone: whoever gives another says so as well.
+  const isOurs = !names.has('list-unsubscribe');
+  const isPosted = isOurs && !names.has('list-unsubscribe-post');
   // By which large receivers tell complaints about one campaign from those about another; the last part says who sends.
   const feedbackId = [...(campaignId === null ? [] : [campaignId]), 'bulk', domainOf(from.address)].join(':');
   return [
-    ...list,
+    isOurs ? headerLine('List-Unsubscribe', `<${url}>`) : '',
+    isPosted ? headerLine('List-Unsubscribe-Post', 'List-Unsubscribe=One-Click') : '',
     names.has('precedence') ? '' : headerLine('Precedence', 'bulk'),
     names.has('feedback-id') ? '' : headerLine('Feedback-ID', feedbackId),
   ];

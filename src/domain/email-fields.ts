@@ -1,7 +1,7 @@
 /** The parts a send request is made of: mailboxes, attachments, tags, times; each rule once, each fault in plain words. */
 import { z } from 'zod';
-import { type Mailbox, makeMailbox, parseMailbox } from './address.ts';
-import { encodedWord, headerSafe } from './email-headers.ts';
+import { encodedWord, type Mailbox, makeMailbox, parseMailbox } from './address.ts';
+import { headerSafe } from './email-headers.ts';
 import { webUrl } from './web-url.ts';
 
 /** Addresses of one field that are looked at at all; a longer list is refused without reading it. */

@@ -78,7 +78,7 @@ export async function openApi({
     ...listRoutes({
       ...shared,
       ...found,
-      render: render.bind(null, { templates: store.templates, templating }),
+      render: render.bind(null, { ...limits, templates: store.templates, templating }),
       accept: accept.bind(null, { emails, report: report.accepted, newId, now }),
       enlist: enlist.bind(null, { ...store, newId, now }),
       muster: muster.bind(null, store),

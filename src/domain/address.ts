@@ -17,8 +17,8 @@ const atomCharacters = /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\u{10ffff}]+$/u;
 /** Spaces, format characters and whatever else is drawn as nothing: two addresses that look the same would not be. */
 const invisible = /[\p{Z}\p{C}\p{Default_Ignorable_Code_Point}\u2800]/u;
 const controlCharacters = /[\p{Cc}\u2028\u2029]/u;
-/** RFC 2047: many receivers decode it even where the standard forbids, so what they show would not be what was given. */
-const encodedWord = /=\?[^?]*\?[bq]\?[^?]*\?=/i;
+/** RFC 2047. Many receivers decode it even where the standard forbids, also across spaces: what they show would not be what was given. */
+export const encodedWord = /=\?[^?]*\?[bq]\?[^?]*\?=/i;
 /** A header is folded at its spaces: a line of nothing else ends it for a reader that trims lines. */
 const spaceRun = / {61}/;
 const label = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/;

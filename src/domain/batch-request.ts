@@ -5,12 +5,11 @@ import {
   askedFieldsFor,
   askedRulesFor,
   bytesRule,
-  countAll,
   maxRecipients,
   type RequestLimits,
 } from './email-request.ts';
 import { nullLeavesOut, nullNote } from './null-leaves-out.ts';
-import { type Rule, withRules } from './rule.ts';
+import { countAll, type Rule, withRules } from './rule.ts';
 
 const idempotencyKey = z
   .string()

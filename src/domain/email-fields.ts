@@ -1,8 +1,8 @@
 /** The parts a send request is made of: mailboxes, attachments, tags, times; each rule once, each fault in plain words. */
 import { z } from 'zod';
-import { type Mailbox, makeMailbox, parseMailbox } from './address.ts';
+import { encodedWord, type Mailbox, makeMailbox, parseMailbox } from './address.ts';
 import { bytesIn } from './bytes.ts';
-import { encodedWord, headerSafe } from './email-headers.ts';
+import { headerSafe } from './email-headers.ts';
 import { nullLeavesOut } from './null-leaves-out.ts';
 import { webUrl } from './web-url.ts';
 

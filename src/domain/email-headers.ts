@@ -1,5 +1,6 @@
 /** Headers: what may stand in one (RFC 5322, RFC 2047), and which a caller may set. */
 import { z } from 'zod';
+import { encodedWord } from './address.ts';
 
 const maxHeaders = 50;
 const maxHeaderLength = 4_096;
@@ -26,8 +27,6 @@ const asciiHeaders = new Set(['otp-token']);
 const maxWordLength = 900;
 /** A longer run would be folded to a line of nothing but spaces, which ends the header for a reader that trims lines. */
 const spaceRun = / {61}/;
-/** RFC 2047. */
-export const encodedWord = /=\?[^?]*\?[bq]\?[^?]*\?=/i;
 
 const controlCharacters = /[\p{Cc}]/u;
 

@@ -5,10 +5,11 @@ import { attachment, bodyText, instant, mailbox, mailboxes, metadata, tag } from
 import { hasListUnsubscribe, headerSafe, headers } from './email-headers.ts';
 import { lanes } from './lane.ts';
 import { nullLeavesOut, nullNote } from './null-leaves-out.ts';
-import { type Rule, withRules } from './rule.ts';
+import { countAll, type Rule, withRules } from './rule.ts';
 import { sendTime, sendTimeWords } from './send-time.ts';
 import type { TemplateUse } from './template.ts';
 import { templateOfEmail } from './template-request.ts';
+import { linkRules } from './unsubscribe-link.ts';
 
 /** Recipients of one email over to, cc and bcc; each is a unit of state. */
 export const maxRecipients = 50;
@@ -196,6 +197,7 @@ function rulesFor(limits: RequestLimits): Rule[] {
       holds: ({ lane, to, cc, bcc, headers }) =>
         lane !== 'bulk' || countAll(to) + countAll(cc) + countAll(bcc) > 1 || hasWayOut(limits, headers),
     },
+    ...linkRules(limits),
     {
       path: 'expires_at',
       message: 'says the same as ttl: give one of them',
@@ -253,10 +255,6 @@ export function rescheduleRequestFor(limits: Pick<RequestLimits, 'now'>) {
 /** NaN where there is none or it has a fault of its own: every comparison with it is false. */
 function timeOf(instant: unknown): number {
   return typeof instant === 'number' ? instant : Number.NaN;
-}
-
-export function countAll(list: unknown): number {
-  return Array.isArray(list) ? list.length : 0;
 }
 
 function countBytes(attachments: unknown): number {

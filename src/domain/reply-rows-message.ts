@@ -4,6 +4,9 @@ import type { ReplyRow } from './reply-row.ts';
 const policy =
   /\bpolicy\b|\bprohibit|\bnot authori[sz]ed\b|\baccess denied\b|\bnot permitted\b|\bby recipients\b|\bfiltered\b|\bsecurity\b|\bblocked\b/i;
 
+const encryption = /\b(?:starttls|tls|encryption)\b/i;
+const manyRecipients = /\btoo many recipients\b/i;
+
 export const messageRows: readonly ReplyRow[] = [
   {
     name: 'routing_loop_by_enhanced',
@@ -71,7 +74,7 @@ export const messageRows: readonly ReplyRow[] = [
   {
     name: 'tls_by_words',
     code: '5xx',
-    text: /\b(?:starttls|tls|encryption)\b/i,
+    text: encryption,
     action: 'fail',
     category: 'tls',
     suppress: false,
@@ -80,7 +83,7 @@ export const messageRows: readonly ReplyRow[] = [
   {
     name: 'tls_by_words_for_now',
     code: '4xx',
-    text: /\b(?:starttls|tls|encryption)\b/i,
+    text: encryption,
     action: 'retry',
     category: 'tls',
     suppress: false,
@@ -89,7 +92,7 @@ export const messageRows: readonly ReplyRow[] = [
   {
     name: 'too_many_recipients_for_now',
     code: '4xx',
-    text: /\btoo many recipients\b/i,
+    text: manyRecipients,
     action: 'retry',
     category: 'too_many_recipients',
     suppress: false,
@@ -98,7 +101,7 @@ export const messageRows: readonly ReplyRow[] = [
   {
     name: 'too_many_recipients',
     code: '5xx',
-    text: /\btoo many recipients\b/i,
+    text: manyRecipients,
     action: 'fail',
     category: 'too_many_recipients',
     suppress: false,

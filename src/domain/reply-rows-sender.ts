@@ -1,7 +1,12 @@
 /** Refusals of the sender or of what it sends: its authentication, reputation, address or content. They never suppress a recipient. */
 import type { ReplyRow } from './reply-row.ts';
 
-/** SPF, DKIM, DMARC, and a name for the sending address. */
+/** SPF, DKIM, DMARC, and a name for the sending address: RFC 7372, and what Gmail, Yahoo and Outlook.com made of it. */
+export const unauthenticatedCodes = /\.7\.(?:2[0-7]|3\d|509|515)$/;
+/** RFC 3463 section 3.2: bad sender's mailbox or system. */
+const senderAddressCodes = /\.1\.[78]$/;
+
+/** The same in words. */
 const unauthenticated =
   /\b(?:spf|dkim|dmarc|ptr|rdns)\b|\bsender policy framework\b|\bsender is unauthenticated\b|\bunauthenticated (?:e-?mail|mail)\b|\banti-?spoofing\b|\breverse (?:dns|hostname|lookup|ip)\b|\bcannot find your hostname\b/i;
 
@@ -65,7 +70,7 @@ export const senderRows: readonly ReplyRow[] = [
   {
     name: 'sender_authentication_by_enhanced',
     code: '5xx',
-    enhanced: /\.7\.(?:2[0-7]|3\d|509|515)$/,
+    enhanced: unauthenticatedCodes,
     action: 'fail',
     category: 'sender_authentication',
     suppress: false,
@@ -101,7 +106,7 @@ export const senderRows: readonly ReplyRow[] = [
   {
     name: 'sender_refused_by_enhanced',
     code: '5xx',
-    enhanced: /\.1\.[78]$/,
+    enhanced: senderAddressCodes,
     action: 'fail',
     category: 'sender_refused',
     suppress: false,
@@ -146,7 +151,7 @@ export const senderRows: readonly ReplyRow[] = [
   {
     name: 'sender_authentication_by_enhanced_for_now',
     code: '4xx',
-    enhanced: /\.7\.(?:2[0-7]|3\d|509|515)$/,
+    enhanced: unauthenticatedCodes,
     action: 'retry',
     category: 'sender_authentication',
     suppress: false,
@@ -173,7 +178,7 @@ export const senderRows: readonly ReplyRow[] = [
   {
     name: 'sender_refused_by_enhanced_for_now',
     code: '4xx',
-    enhanced: /\.1\.[78]$/,
+    enhanced: senderAddressCodes,
     action: 'retry',
     category: 'sender_refused',
     suppress: false,

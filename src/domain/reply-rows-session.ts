@@ -1,7 +1,7 @@
 /** Replies about the connection, the login and the pace: the transport's business before anybody else's. */
 import type { ReplyRow } from './reply-row.ts';
 import { manyConnections, tooFast } from './reply-rows-limits.ts';
-import { listed } from './reply-rows-sender.ts';
+import { listed, unauthenticatedCodes } from './reply-rows-sender.ts';
 
 /** The caller's own login, not SPF or DKIM: stopping a transport over a single odd reply is worse than failing one recipient. */
 const loginTrouble =
@@ -98,7 +98,7 @@ export const sessionRows: readonly ReplyRow[] = [
   {
     name: 'closing_unauthenticated',
     code: [421],
-    enhanced: /\.7\.(?:2[0-7]|3\d)$/,
+    enhanced: unauthenticatedCodes,
     action: 'slow_down',
     category: 'sender_authentication',
     suppress: false,
@@ -208,7 +208,7 @@ export const sessionRows: readonly ReplyRow[] = [
   {
     name: 'unauthenticated_rate',
     code: '4xx',
-    enhanced: /\.7\.(?:2[0-7]|3\d)$/,
+    enhanced: unauthenticatedCodes,
     text: /\brate limited\b/i,
     action: 'slow_down',
     category: 'sender_authentication',

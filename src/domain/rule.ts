@@ -22,3 +22,8 @@ export function withRules<Schema extends z.ZodType>(schema: Schema, rules: reado
     schema,
   );
 }
+
+/** Of a field that is a list, where it is what it should be. */
+export function countAll(list: unknown): number {
+  return Array.isArray(list) ? list.length : 0;
+}

@@ -2,6 +2,7 @@
 
 import type { Mailbox } from './address.ts';
 import type { TemplateChanges, TemplateRequest } from './template-request.ts';
+import { linkPlace } from './unsubscribe-link.ts';
 import type { Woven } from './woven.ts';
 
 /** What is written in Liquid, in the order in which faults are told. */
@@ -116,8 +117,7 @@ export function hasBody({ html, text }: Pick<TemplateContent, 'html' | 'text'>):
   return html !== null || text !== null;
 }
 
-/** Filled in when the letter is composed, as each reader has a link of their own: until then it stands as it is. */
-const unfilled = { unsubscribe_url: '{{unsubscribe_url}}' };
+const unfilled = { unsubscribe_url: linkPlace };
 
 /** The variables to render with, those that are declared and not given filled in; faults where one is of another type than declared. */
 export function fillIn(

@@ -3,17 +3,18 @@ import { z } from 'zod';
 import type { ApiKey } from '../domain/api-key.ts';
 import type { CampaignMove } from '../domain/campaign.ts';
 import { type CampaignLimits, sendRequestFor } from '../domain/campaign-request.ts';
+import { linkPlace, sourceLacksLink } from '../domain/unsubscribe-link.ts';
 import type { Campaigns } from '../store/campaigns.ts';
 import { objectField } from './answer-fields.ts';
 import { campaignConflict, campaignMissing, campaignParams, findCampaign } from './campaign-access.ts';
 import { campaignSummaryView, summaryOf } from './campaign-view.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';
-import { problemAnswers } from './problems.ts';
+import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 
 type Deps = {
-  campaigns: Pick<Campaigns, 'get' | 'move'>;
-  limits: Pick<CampaignLimits, 'now'>;
+  campaigns: Pick<Campaigns, 'get' | 'content' | 'move'>;
+  limits: Pick<CampaignLimits, 'canUnsubscribe' | 'now'>;
   /** How many that failed are sent to again; null when it is not, or not any more, sent. */
   retryFailed(id: string): Promise<{ readonly count: number } | null>;
   newId(prefix: 'ch'): string;
@@ -44,6 +45,8 @@ const refusals = {
   cancel: 'canceled: it is over',
 } as const satisfies Record<CampaignMove, string>;
 
+const needsUrl = 'set PUBLIC_URL to where this API is reached by https, or put a link of your own in its place';
+
 export function campaignMoveRoutes({ campaigns, limits, retryFailed, newId, now }: Deps): Routes {
   /** @throws ProblemError 404, or 409 with the present state */
   async function ask(
@@ -59,6 +62,14 @@ export function campaignMoveRoutes({ campaigns, limits, retryFailed, newId, now 
     return summaryOf(await findCampaign(campaigns, id, key), now());
   }
 
+  /** @throws ProblemError 422 when its letters have a place for a link that none of them would get */
+  async function checkLink(id: string): Promise<void> {
+    if (limits.canUnsubscribe) return;
+    const content = await campaigns.content(id);
+    if (content !== null && sourceLacksLink(content, limits))
+      throw new ProblemError('validation_error', `Campaign ${id} has ${linkPlace} in its letters: ${needsUrl}`);
+  }
+
   return (app) => {
     app.route({
       method: 'POST',
@@ -68,7 +79,7 @@ export function campaignMoveRoutes({ campaigns, limits, retryFailed, newId, now 
         operationId: 'sendCampaign',
         summary: 'Send a campaign',
         description:
-          'It begins at once, or at its `scheduled_at`. From then on nobody can be added to it. A scheduled one is sent again to give it another time.',
+          'It begins at once, or at its `scheduled_at`. From then on nobody can be added to it. A scheduled one is sent again to give it another time. Refused where its letters have `{{ unsubscribe_url }}` and no link can be made, as PUBLIC_URL is not set.',
         tags,
         params: campaignParams,
         body: sendRequestFor(limits),
@@ -82,6 +93,7 @@ export function campaignMoveRoutes({ campaigns, limits, retryFailed, newId, now 
       },
       handler: async ({ params: { id }, body, apiKey }) => {
         const { state } = await findCampaign(campaigns, id, apiKey);
+        await checkLink(id);
         const at = body?.scheduled_at === undefined ? state.scheduledAt : body.scheduled_at;
         return at !== null && at > now() ? ask(id, apiKey, 'schedule', at) : ask(id, apiKey, 'start');
       },

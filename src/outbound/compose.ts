@@ -1,6 +1,7 @@
 /** Composes an email into one Buffer (RFC 5322, MIME). Each field is copied by name: a caller's object never reaches a library. */
 import { domainOf, type Mailbox } from '../domain/address.ts';
 import { type Content, type EmailFacts, type EmailState, type Files, mailboxesOf } from '../domain/email.ts';
+import { withLink } from '../domain/unsubscribe-link.ts';
 import type { AnyContent, Text } from '../domain/woven.ts';
 import { makeKnownText } from './known-text.ts';
 import { writeMessage } from './message.ts';
@@ -40,7 +41,7 @@ export async function compose(
     dateHeader(facts.createdAt),
     ...(unsubscribeUrl === null ? [] : listHeaders(facts, content.headers, unsubscribeUrl)),
   ];
-  const letter = unsubscribeUrl === null ? content : withLink(content, unsubscribeUrl);
+  const letter = unsubscribeUrl === null ? content : withUrl(content, unsubscribeUrl);
   // Each attempt sends the same bytes. Nobody knows an id before its text is accepted, so no text can hold the boundary.
   return writeMessage(headers.join(''), partsOf(letter, files, known), facts.id);
 }
@@ -78,29 +79,27 @@ function forTheSame<Given extends object>(make: (given: Given) => string): (give
 /** RFC 2369, RFC 8058 section 3.1; what the caller gave stands. */
 function listHeaders({ from, campaignId }: EmailFacts, given: Content['headers'], url: string): string[] {
   const names = new Set(Object.keys(given).map((name) => name.toLowerCase()));
-  const list = names.has('list-unsubscribe')
-    ? []
-    : [headerLine('List-Unsubscribe', `<${url}>`), headerLine('List-Unsubscribe-Post', 'List-Unsubscribe=One-Click')];
+  // One click is promised of a link of ours alone: whoever gives another says so as well.
+  const isOurs = !names.has('list-unsubscribe');
+  const isPosted = isOurs && !names.has('list-unsubscribe-post');
   // By which large receivers tell complaints about one campaign from those about another; the last part says who sends.
   const feedbackId = [...(campaignId === null ? [] : [campaignId]), 'bulk', domainOf(from.address)].join(':');
   return [
-    ...list,
+    isOurs ? headerLine('List-Unsubscribe', `<${url}>`) : '',
+    isPosted ? headerLine('List-Unsubscribe-Post', 'List-Unsubscribe=One-Click') : '',
     names.has('precedence') ? '' : headerLine('Precedence', 'bulk'),
     names.has('feedback-id') ? '' : headerLine('Feedback-ID', feedbackId),
   ];
 }
 
 /** A URL of ours needs no escaping, neither in HTML nor in text. */
-function withLink({ html, text, ...content }: AnyContent, url: string): AnyContent {
+function withUrl({ html, text, ...content }: AnyContent, url: string): AnyContent {
   return { ...content, html: filled(html, url), text: filled(text, url) };
 }
 
-const link = /\{\{\s{0,9}unsubscribe_url\s{0,9}\}\}/g;
-
 function filled(text: Text | null, url: string): Text | null {
   if (text === null) return null;
-  if (typeof text === 'string') return text.replace(link, () => url);
-  return text.map((piece) => (piece.includes('{{') ? piece.replace(link, () => url) : piece));
+  return typeof text === 'string' ? withLink(text, url) : text.map((piece) => withLink(piece, url));
 }
 
 /** Validation refuses these; written by us as well, two of them would let each reader see another message. */

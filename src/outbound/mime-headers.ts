@@ -1,7 +1,7 @@
 /** Writes header lines (RFC 5322 section 2.2, RFC 2047): plain ASCII at once, and what must be encoded by way of the library. */
 import { encodeWord, foldLines } from 'nodemailer/lib/mime-funcs';
 import MimeNode from 'nodemailer/lib/mime-node';
-import type { Mailbox } from '../domain/address.ts';
+import { encodedWord, type Mailbox } from '../domain/address.ts';
 
 /** RFC 5322 section 2.1.1 wants at most 78 octets; the library folds at 76. */
 const maxLine = 76;
@@ -52,8 +52,6 @@ function literal(text: string): string {
   return encodedWord.test(text) ? encodeWord(text, 'Q', maxEncodedWord) : text;
 }
 
-/** RFC 2047, as lenient receivers read it: also across spaces. */
-const encodedWord = /=\?[^?]*\?[bq]\?[^?]*\?=/i;
 /** Octets of one encoded word; RFC 2047 section 2 allows 75. */
 const maxEncodedWord = 52;
 

@@ -1,6 +1,7 @@
 /** render: emails that ask for a template get their content of it, before they are accepted. */
-import type { AskedEmail, EmailRequest } from '../domain/email-request.ts';
+import type { AskedEmail, EmailRequest, RequestLimits } from '../domain/email-request.ts';
 import type { CompiledTemplate, Letter, TemplateFault, TemplateUse } from '../domain/template.ts';
+import { lacksLink, noLink } from '../domain/unsubscribe-link.ts';
 import type { Templates } from '../store/templates.ts';
 import type { Templating } from '../templating/templating.ts';
 
@@ -19,8 +20,10 @@ const maxCpuMs = 2_000;
 type Found = { readonly use: TemplateUse; readonly compiled: CompiledTemplate } | { readonly faults: TemplateFault[] };
 type Asked = NonNullable<AskedEmail['template']>;
 
+type Deps = RenderDeps & Pick<RequestLimits, 'canUnsubscribe'>;
+
 /** In the order of `asked`; null where that is. Each template is looked up once. */
-export async function render(deps: RenderDeps, asked: readonly (AskedEmail | null)[]): Promise<(Rendered | null)[]> {
+export async function render(deps: Deps, asked: readonly (AskedEmail | null)[]): Promise<(Rendered | null)[]> {
   const found = new Map<string, Promise<Found>>();
   const find = (template: Asked): Promise<Found> => {
     const key = `${template.version ?? ''} ${template.id}`;
@@ -62,7 +65,7 @@ function faultOf(path: readonly string[], code: string, message: string): Templa
 type Spent = { characters: number; ms: number };
 
 function renderOne(
-  { templating }: RenderDeps,
+  { templating, canUnsubscribe }: Deps,
   email: AskedEmail,
   template: Asked,
   found: Found,
@@ -76,7 +79,9 @@ function renderOne(
   spent.ms += templating.cpuMs() - startedAt;
   if ('faults' in letter) return { faults: letter.faults.map(inTemplate) };
   spent.characters += (letter.html?.length ?? 0) + (letter.text?.length ?? 0);
-  return complete(email, { ...found, letter });
+  const made = complete(email, { ...found, letter });
+  if ('faults' in made || !lacksLink(made.request, { canUnsubscribe })) return made;
+  return { faults: [inTemplate(faultOf([], 'no_link', noLink))] };
 }
 
 function overLimit({ characters, ms }: Spent): string | null {

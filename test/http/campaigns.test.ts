@@ -182,6 +182,13 @@ describe('sending', () => {
     const { status, body } = await live.api('POST', '/v1/campaigns', { ...letter, headers: own });
     expect(status).toBe(201);
     expect(told(await live.api('PATCH', `/v1/campaigns/${body.id}`, { headers: null }))).toHaveLength(1);
+    // A link of the caller's own goes into its letters as well: there is none to put in place of ours.
+    await live.api('PATCH', `/v1/campaigns/${body.id}`, { html: '<a href="{{ unsubscribe_url }}">Stop</a>' });
+    await live.api('POST', `/v1/campaigns/${body.id}/recipients`, JSON.stringify([{ email: 'ada@example.org' }]));
+    const refused = await live.api('POST', `/v1/campaigns/${body.id}/send`);
+    expect(refused).toMatchObject({ status: 422, body: { detail: expect.stringContaining('set PUBLIC_URL') } });
+    await live.api('PATCH', `/v1/campaigns/${body.id}`, { html: '<a href="https://example.com/out">Stop</a>' });
+    expect((await live.api('POST', `/v1/campaigns/${body.id}/send`)).status).toBe(200);
   });
 });
 

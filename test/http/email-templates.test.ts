@@ -68,6 +68,35 @@ describe('an email of a template', () => {
     ]);
   });
 
+  it('is refused where its reader would see the name of a link in place of it', async () => {
+    const html = '<a href="{{ unsubscribe_url }}">Stop</a>';
+    await postrider.api('POST', '/v1/templates', { name: 'Foot', alias: 'foot', subject: 's', html });
+    const of = { from: 'a@example.com', template: { id: 'foot' } };
+    const noLink = /^\/template has \{\{unsubscribe_url\}\}, and can have no such link/;
+    const several = ['ada@example.org', 'bob@example.org'];
+    for (const body of [of, { ...of, lane: 'bulk', to: several }, { ...of, lane: 'bulk', bcc: 'bob@example.org' }])
+      expect(told(await send(body))).toEqual([expect.stringMatching(noLink)]);
+    for (const body of [
+      { ...of, lane: 'bulk' },
+      { ...of, template: { id: 'foot', variables: { unsubscribe_url: 'https://shop.example/stop' } } },
+    ])
+      expect((await send(body)).status).toBe(202);
+    const messages = [{ lane: 'bulk' }, { lane: 'transactional' }].map((one) => ({ to: 'ada@example.org', ...one }));
+    const batch = await postrider.api('POST', '/v1/emails/batch', { base: of, messages });
+    expect(told(batch)).toEqual([expect.stringMatching(/^\/messages\/1\/template has/)]);
+  });
+
+  it('or of none is refused as well where it is bulk mail', async () => {
+    const own = { from: 'a@example.com', subject: 's', html: '{{unsubscribe_url}}', text: '{{ unsubscribe_url }}' };
+    const several = { ...own, lane: 'bulk', to: ['ada@example.org', 'bob@example.org'] };
+    expect(told(await send(several)).map((fault) => fault.split(',')[0])).toEqual([
+      '/html has {{unsubscribe_url}}',
+      '/text has {{unsubscribe_url}}',
+    ]);
+    expect((await send({ ...own, lane: 'bulk' })).status).toBe(202);
+    expect((await send(own)).status).toBe(202);
+  });
+
   it.each<[what: string, body: object, faults: string[]]>([
     ['nothing', {}, ['/from is required', '/subject is required', '/html html or text is required']],
     [

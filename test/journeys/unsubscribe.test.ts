@@ -185,4 +185,6 @@ it('in production bulk mail without a way to unsubscribe is refused, and the fau
   const later = { ...bulk, scheduled_at: new Date(Date.now() + 3_600_000).toISOString() };
   const own = { ...later, headers: { 'List-Unsubscribe': '<mailto:stop@shop.example>' } };
   expect(await production.api('POST', '/v1/emails', own)).toMatchObject({ status: 202 });
+  const ours = await production.api('POST', '/v1/emails', { ...own, html: '<a href="{{unsubscribe_url}}">Stop</a>' });
+  expect(ours).toMatchObject({ status: 422, body: { errors: [{ pointer: '/html' }] } });
 });

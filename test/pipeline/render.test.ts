@@ -2,14 +2,14 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { AskedEmail } from '../../src/domain/email-request.ts';
 import type { TemplateContent, TemplateHead } from '../../src/domain/template.ts';
-import { type RenderDeps, render } from '../../src/pipeline/render.ts';
+import { render } from '../../src/pipeline/render.ts';
 import { openTemplating } from '../../src/templating/templating.ts';
 import { contentOf } from '../support/templates.ts';
 
 const head: TemplateHead = { id: 'tp_1', name: 'n', alias: 'order', createdAt: 1, updatedAt: 1, version: 2 };
 let content: TemplateContent;
 let asked: string[];
-let deps: RenderDeps;
+let deps: Parameters<typeof render>[0];
 beforeEach(() => {
   content = contentOf({ subject: 'Order {{ n }}', text: '{{ text }}' });
   asked = [];
@@ -25,6 +25,7 @@ beforeEach(() => {
       },
     },
     templating: openTemplating(),
+    canUnsubscribe: true,
   };
 });
 

@@ -1,0 +1,48 @@
+/** Where in a letter the link to unsubscribe with goes, and which emails can have one: no reader is shown the bare name of it. */
+import type { RequestLimits } from './email-request.ts';
+import { countAll, type Rule } from './rule.ts';
+
+/** Filled in when a letter is composed, as each reader has a link of their own: until then it stands as it is. */
+export const linkPlace = '{{unsubscribe_url}}';
+
+const place = /\{\{\s{0,9}unsubscribe_url\s{0,9}\}\}/;
+const everyPlace = new RegExp(place, 'g');
+/** In Liquid, where it may stand among filters and conditions. */
+const mention = /\bunsubscribe_url\b/;
+
+export const noLink = `has ${linkPlace}, and can have no such link: it takes the lane bulk, one recipient, and PUBLIC_URL in production`;
+
+export function withLink(text: string, url: string): string {
+  return text.includes('{{') ? text.replace(everyPlace, () => url) : text;
+}
+
+type Asked = Readonly<Partial<Record<'lane' | 'to' | 'cc' | 'bcc' | 'html' | 'text', unknown>>>;
+
+/** Whether its letter has a place for a link that it cannot have. Fields may be missing, or not what they should be. */
+export function lacksLink(
+  { lane, to, cc, bcc, html, text }: Asked,
+  { canUnsubscribe }: Pick<RequestLimits, 'canUnsubscribe'>,
+): boolean {
+  const hasLink = canUnsubscribe && lane === 'bulk' && countAll(to) + countAll(cc) + countAll(bcc) <= 1;
+  return !hasLink && [html, text].some((part) => typeof part === 'string' && place.test(part));
+}
+
+/** What is written out in a request and is no bulk mail may say so for reasons of its own. */
+export function linkRules(limits: Pick<RequestLimits, 'canUnsubscribe'>): Rule[] {
+  return (['html', 'text'] as const).map((path) => ({
+    path,
+    message: noLink,
+    holds: ({ lane, to, cc, bcc, [path]: part }) =>
+      lane !== 'bulk' || !lacksLink({ lane, to, cc, bcc, [path]: part }, limits),
+  }));
+}
+
+/** The same of what many letters are made of. */
+export function sourceLacksLink(
+  parts: Readonly<Record<'html' | 'text' | 'preheader', string | null>>,
+  { canUnsubscribe }: Pick<RequestLimits, 'canUnsubscribe'>,
+): boolean {
+  return (
+    !canUnsubscribe && [parts.html, parts.text, parts.preheader].some((part) => part !== null && mention.test(part))
+  );
+}

@@ -49,7 +49,7 @@ const keyName = z
   .string()
   .trim()
   .min(1)
-  .max(100)
+  .max(100, { abort: true })
   .regex(/^\P{Cc}*$/u, 'must not contain control characters')
   .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
   .meta({ description: 'What it is for, in your words.', examples: ['shop backend'] });

@@ -3,7 +3,7 @@ import { hash } from 'node:crypto';
 import { z } from 'zod';
 import { makeMailbox, parseMailbox } from './address.ts';
 import type { CampaignRow } from './campaign.ts';
-import { isWellFormed } from './email-fields.ts';
+import { isWellFormed } from './json-object.ts';
 import type { DeclaredVariable, Variables } from './template.ts';
 
 /** Bytes of one recipient's variables as JSON: five hundred of them are unpacked at a time. */

@@ -1,6 +1,7 @@
 /** Headers: what may stand in one (RFC 5322, RFC 2047), and which a caller may set. */
 import { z } from 'zod';
 import { encodedWord } from './address.ts';
+import { objectOf, objectWithin } from './json-object.ts';
 
 const maxHeaders = 50;
 const maxHeaderLength = 4_096;
@@ -33,7 +34,7 @@ const controlCharacters = /[\p{Cc}]/u;
 export const headerSafe = (max: number) =>
   z
     .string()
-    .max(max, `must be at most ${max} characters`)
+    .max(max, { error: `must be at most ${max} characters`, abort: true })
     .refine((text) => !controlCharacters.test(text), 'must not contain control characters (CR, LF, NUL, …)')
     .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
     .refine((text) => !spaceRun.test(text), 'must not have more than 60 spaces in a row')
@@ -51,9 +52,10 @@ function longestWord(text: string): number {
 }
 
 /** Counted before any is read: a body can have half a million. */
-const countedHeaders = z
-  .record(z.string(), z.unknown().meta({ type: 'string', maxLength: maxHeaderLength }))
-  .refine((given) => Object.keys(given).length <= maxHeaders, `must have at most ${maxHeaders} headers`);
+const countedHeaders = objectWithin(
+  (given) => Object.keys(given).length <= maxHeaders,
+  `must have at most ${maxHeaders} headers`,
+);
 
 export const headers = countedHeaders
   .pipe(z.record(z.string(), headerSafe(maxHeaderLength)))
@@ -70,6 +72,7 @@ export const headers = countedHeaders
     description:
       'Headers to add, by name. Those that Postrider or a relay writes are refused, and `Message-ID` unless the key may set it.',
     examples: [{ 'X-Entity-Ref-ID': '1234' }],
+    ...objectOf({ type: 'string', maxLength: maxHeaderLength }),
   });
 
 function headerNameFault(name: string): string | null {

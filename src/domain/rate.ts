@@ -14,8 +14,12 @@ const units = [
 /** Far above what one Redis can count in any window, and exact in every language that reads it. */
 const maxCount = 1_000_000_000;
 
+/** Of rates with commas between them, which are four at most. */
+const maxTextLength = 200;
+
 /** Reads rates with commas between them, the shortest window first. @returns them, or every fault as a sentence */
 export function parseRates(text: string): readonly Rate[] | { readonly faults: string[] } {
+  if (text.length > maxTextLength) return { faults: [`is over ${maxTextLength} characters`] };
   const faults: string[] = [];
   const rates: Rate[] = [];
   for (const part of text.split(',').map((part) => part.trim())) {

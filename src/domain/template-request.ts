@@ -1,6 +1,7 @@
 /** The bodies of `/v1/templates` and the `template` of an email: every rule about them, so that every fault is named at once. */
 import { z } from 'zod';
-import { isWellFormed, mailbox, mailboxes } from './email-fields.ts';
+import { mailbox, mailboxes } from './email-fields.ts';
+import { jsonObject, objectOf } from './json-object.ts';
 import { nullLeavesOut } from './null-leaves-out.ts';
 import { missingPolicies, type TemplatePart, variableTypes } from './template.ts';
 
@@ -20,7 +21,7 @@ export const templateName = z
   .string()
   .trim()
   .min(1)
-  .max(200)
+  .max(200, { abort: true })
   .regex(/^\P{Cc}*$/u, 'must not contain control characters')
   .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
   .meta({ description: 'What it is for, in your words.', examples: ['Order confirmation'] });
@@ -58,7 +59,7 @@ const declared = z
 
 const variableList = z
   .array(declared)
-  .max(maxDeclared)
+  .max(maxDeclared, { abort: true })
   .refine((list) => new Set(list.map((variable) => variable.key)).size === list.length, 'must not have a key twice')
   .meta({
     description:
@@ -69,7 +70,7 @@ export function partsFor(check: CheckSource) {
   const part = (name: TemplatePart, max: number) =>
     z
       .string()
-      .max(max)
+      .max(max, { abort: true })
       .refine((text) => text.isWellFormed() && !text.includes('\0'), 'must be well-formed Unicode without NUL')
       .superRefine((source, context) => {
         const message = check(name, source);
@@ -143,17 +144,12 @@ export function orNull<Schema extends z.ZodType>(schema: Schema) {
   return z.union([z.null(), schema]).optional().meta({ description });
 }
 
-const variables = z
-  .record(z.string(), z.unknown())
-  .refine((given) => isWellFormed(given), 'must be well-formed Unicode')
-  .refine(
-    (given) => Buffer.byteLength(JSON.stringify(given)) <= maxVariablesBytes,
-    `may be ${maxVariablesBytes} bytes as JSON`,
-  )
+const variables = jsonObject(maxVariablesBytes)
   .optional()
   .meta({
     description: `What stands for the variables of the template: texts, numbers, lists and objects, up to ${maxVariablesBytes} bytes as JSON.`,
     examples: [{ name: 'Ada', order: { number: 1234 } }],
+    ...objectOf({}),
   });
 
 const version = z

@@ -7,7 +7,7 @@ const maxLength = 2_048;
 export function webUrl(protocol: RegExp, error: string) {
   return z
     .string()
-    .max(maxLength)
+    .max(maxLength, { abort: true })
     .regex(/^[\x21-\x7e]*$/, 'must be ASCII without spaces: write everything else as %XX')
     .pipe(z.url({ protocol, error }).refine((url) => !hasCredentials(url), 'must not carry credentials'));
 }

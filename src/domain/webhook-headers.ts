@@ -17,7 +17,7 @@ const reservedFamilies = /^(?:webhook|content|sec|x-forwarded)-/;
 
 const value = z
   .string()
-  .max(maxValueLength)
+  .max(maxValueLength, { abort: true })
   .regex(printable, 'must be printable ASCII without control characters (CR, LF, NUL, …) or spaces around it');
 
 function namesFault(given: Readonly<Record<string, unknown>>, context: z.core.$RefinementCtx): void {

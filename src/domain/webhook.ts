@@ -25,7 +25,7 @@ const events = z
   .describe('The types of event to tell it of: what became of emails, and what befell transports and webhooks.');
 const description = z
   .string()
-  .max(maxDescriptionLength)
+  .max(maxDescriptionLength, { abort: true })
   .refine((text) => !/\p{Cc}/u.test(text), 'must not contain control characters')
   .nullable()
   .meta({ description: 'What it is for, in your own words.', examples: ['Receipts to the data warehouse'] });

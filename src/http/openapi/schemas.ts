@@ -34,12 +34,18 @@ function reach(part: unknown, schemas: Schemas, found = new Set<string>()): Set<
   return found;
 }
 
+/** The generator writes what is said of a schema now before, now after what it is. */
+function inOrder(_: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
 /** The given forms that differ from the answered ones, be it only in what they refer to. */
 function differing(used: ReadonlySet<string>, schemas: Schemas): Set<string> {
   const apart = new Set<string>();
   const pairs = [...used].filter((name) => asGiven.test(name) && used.has(name.replace(asGiven, '')));
   const shape = (name: string) =>
-    JSON.stringify(schemas[name]).replaceAll(reference, (whole, to) =>
+    JSON.stringify(schemas[name], inOrder).replaceAll(reference, (whole, to) =>
       apart.has(to) ? whole : whole.replace(/Input"$/, '"'),
     );
   const findOne = () => pairs.find((name) => !apart.has(name) && shape(name) !== shape(name.replace(asGiven, '')));

@@ -15,16 +15,22 @@ const durationText = z.string().transform((text, context) => {
 
 const longestMs = 366 * 86_400_000;
 
+/** What a timer of Node can wait is 24.8 days: a longer one fires at once. */
+export const longestTimerMs = 24 * 3_600_000;
+
 /** One outside says by how much: a duration that is well written looks right. */
-export const duration = (minMs: number) =>
+export const duration = (minMs: number, maxMs = longestMs) =>
   durationText
     .refine((ms) => ms >= minMs, { message: `is too short, expected ${formatDuration(minMs)} at least` })
-    .refine((ms) => ms <= longestMs, { message: `is too long, expected ${formatDuration(longestMs)} at most` });
+    .refine((ms) => ms <= maxMs, { message: `is too long, expected ${formatDuration(maxMs)} at most` });
+
+/** Tries that follow each other faster are one that is made over and over. */
+const shortestWaitMs = 50;
 
 export const durations = z
   .string()
   .transform((text) => text.split(',').map((part) => part.trim()))
-  .pipe(z.array(durationText).min(1));
+  .pipe(z.array(duration(shortestWaitMs)).min(1));
 
 export const wholeNumber = (min: number, max: number) =>
   z
@@ -33,10 +39,20 @@ export const wholeNumber = (min: number, max: number) =>
     .transform(Number)
     .refine((count) => count >= min && count <= max);
 
-export const byteSize = z
+const bytesText = z
   .string()
   .regex(/^\d+(?:kb|mb|gb)?$/i)
-  .transform((text) => Number.parseInt(text, 10) * (unitBytes[text.replace(/\d+/, '').toLowerCase()] ?? 1));
+  .transform(bytesOf);
+
+function bytesOf(text: string): number {
+  return Number.parseInt(text, 10) * (unitBytes[text.replace(/\d+/, '').toLowerCase()] ?? 1);
+}
+
+/** @param min such as `1mb` */
+export const byteSize = (min: string, max: string) =>
+  bytesText
+    .refine((bytes) => bytes >= bytesOf(min), { message: `is too small, expected ${min} at least` })
+    .refine((bytes) => bytes <= bytesOf(max), { message: `is too large, expected ${max} at most` });
 
 export const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
 

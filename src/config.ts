@@ -1,6 +1,8 @@
 /** Environment -> frozen Config; the only reader of process.env. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { localUrl } from './domain/local-url.ts';
+import { longestWait } from './domain/schedule.ts';
 import { settings } from './settings.ts';
 
 export type SettingName = keyof typeof settings.shape;
@@ -19,6 +21,8 @@ function decided(given: z.output<typeof settings>) {
   return {
     devInbox,
     publicUrl: publicUrlOf(given),
+    /** What is allowed and hardly meant; said at the start. */
+    cautions: cautionsOf(given),
     /** Beyond these new mail is refused. */
     lines: { waitingEmails: given.MAX_WAITING_EMAILS, redisMemory: given.MAX_REDIS_MEMORY },
     policies: {
@@ -49,10 +53,18 @@ function decided(given: z.output<typeof settings>) {
   };
 }
 
+function cautionsOf({ RETENTION_EVENTS, WEBHOOK_SCHEDULE }: z.output<typeof settings>): string[] {
+  const longestMs = longestWait(WEBHOOK_SCHEDULE);
+  if (RETENTION_EVENTS >= longestMs) return [];
+  return [
+    `RETENTION_EVENTS is shorter than WEBHOOK_SCHEDULE lasts (${Math.ceil(longestMs / 60_000)}m): webhooks that are down for longer lose events`,
+  ];
+}
+
 /** On a machine of one's own the API is where it listens, unless it takes any port. */
 function publicUrlOf({ PUBLIC_URL, NODE_ENV, HOST, PORT }: z.output<typeof settings>): string | null {
   if (NODE_ENV === 'production') return PUBLIC_URL?.startsWith('https:') ? PUBLIC_URL : null;
-  return PUBLIC_URL ?? (PORT === 0 ? null : `http://${HOST}:${PORT}`);
+  return PUBLIC_URL ?? (PORT === 0 ? null : localUrl(HOST, PORT));
 }
 
 export class ConfigError extends Error {

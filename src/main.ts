@@ -85,6 +85,7 @@ process.on('SIGHUP', () => void opening.then((app) => app.reload()));
 const app = await opening;
 isOpen = true;
 console.log(welcome(app, config));
+for (const caution of config.cautions) console.error(caution);
 
 await stopped;
 // Whatever hangs beyond its own deadline (Redis gone for good, for one) must not keep the process: what it had in hand is taken over.

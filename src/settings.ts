@@ -5,6 +5,7 @@ import {
   duration,
   durations,
   flag,
+  longestTimerMs,
   memoryLine,
   pem,
   publicUrl,
@@ -78,7 +79,7 @@ export const settings = z.object({
   SECRET_KEY: expects(
     secretKey.optional(),
     '32 bytes as hex or base64',
-    'Encrypts webhook secrets at rest. Generated in `DATA_DIR` outside production.',
+    'Encrypts webhook secrets at rest, seals the links to unsubscribe, and makes the secrets and tokens that a repeat under an Idempotency-Key gets again. The same in every process. With a new one webhooks need new secrets, and links in mail that was sent stop working. Generated in `DATA_DIR` outside production.',
   ),
   PUBLIC_URL: expects(
     publicUrl.optional(),
@@ -91,12 +92,12 @@ export const settings = z.object({
     'Emails of each lane, and as many webhooks, one worker has in hand at a time; beside these, each webhook endpoint has one.',
   ),
   WORKER_MAIL_BYTES: expects(
-    byteSize.prefault('64mb'),
+    byteSize('1mb', '64gb').prefault('64mb'),
     'bytes such as `64mb`',
     'Letters and files of large emails that one worker has in hand at a time, for each lane. While it sends them they take about four times as much memory.',
   ),
   WORKER_LOCK: expects(
-    duration(500).prefault('30s'),
+    duration(500, longestTimerMs).prefault('30s'),
     'a duration such as `30s`',
     'Mail in the hands of a worker that died is taken over by another within twice this time.',
   ),
@@ -117,7 +118,7 @@ export const settings = z.object({
     'Waits between tries of a webhook that was not answered with 2xx.',
   ),
   WEBHOOK_TIMEOUT: expects(
-    duration(100).prefault('15s'),
+    duration(100, longestTimerMs).prefault('15s'),
     'a duration such as `15s`',
     'How long a webhook may take, from connecting to the end of its answer.',
   ),
@@ -137,7 +138,7 @@ export const settings = z.object({
     'Whether attachments given by `path` may be fetched from private and loopback addresses.',
   ),
   MAX_ATTACHMENT_BYTES: expects(
-    byteSize.prefault('25mb'),
+    byteSize('0', '256mb').prefault('25mb'),
     'bytes such as `25mb`',
     'All files of one email together, decoded. The request itself may have 40 MB.',
   ),
@@ -172,7 +173,7 @@ export const settings = z.object({
     'How long it can be looked up, counted from the same moment. Its content goes with it at the latest.',
   ),
   SHUTDOWN_TIMEOUT: expects(
-    duration(0).prefault('20s'),
+    duration(0, longestTimerMs).prefault('20s'),
     'a duration such as `20s`',
     'How long a stop waits for work in hand.',
   ),

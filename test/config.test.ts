@@ -130,6 +130,44 @@ describe('configuration', () => {
     ]);
   });
 
+  it.each(['SHUTDOWN_TIMEOUT', 'WEBHOOK_TIMEOUT', 'WORKER_LOCK'])(
+    'takes no %s that a timer could not wait: it would end at once',
+    (name) => {
+      expect(faultsOf({ [name]: '24h' })).toEqual([]);
+      expect(faultsOf({ [name]: '25d' })).toEqual([`${name}: is too long, expected 1d at most`]);
+    },
+  );
+
+  it.each(['RETRY_SCHEDULE', 'WEBHOOK_SCHEDULE'])('holds each wait of %s to what a wait may be', (name) => {
+    expect(faultsOf({ [name]: '0s,10s' })).toEqual([`${name}: is too short, expected 50ms at least`]);
+    expect(faultsOf({ [name]: '10s,367d' })).toEqual([`${name}: is too long, expected 366d at most`]);
+    expect(faultsOf({ [name]: '10s,soon' })).toEqual([`${name}: expected durations such as \`10s,2m,1h\``]);
+  });
+
+  it('says how small and how large a size may be', () => {
+    expect(faultsOf({ WORKER_MAIL_BYTES: '0', MAX_ATTACHMENT_BYTES: '1gb' })).toEqual([
+      'WORKER_MAIL_BYTES: is too small, expected 1mb at least',
+      'MAX_ATTACHMENT_BYTES: is too large, expected 256mb at most',
+    ]);
+    expect(readConfig({ MAX_ATTACHMENT_BYTES: '0' }).MAX_ATTACHMENT_BYTES).toBe(0);
+  });
+
+  it('says so where events go before the last try to tell of them, and only there', () => {
+    expect(readConfig({}).cautions).toEqual([]);
+    expect(readConfig({ RETENTION_EVENTS: '61m', WEBHOOK_SCHEDULE: '1h' }).cautions).toEqual([
+      expect.stringMatching(/^RETENTION_EVENTS is shorter than WEBHOOK_SCHEDULE lasts \(66m\)/),
+    ]);
+  });
+
+  it.each([
+    ['::1', 'http://[::1]:8080'],
+    ['0.0.0.0', 'http://127.0.0.1:8080'],
+    ['::', 'http://[::1]:8080'],
+    ['mail.local', 'http://mail.local:8080'],
+  ])("on a machine of one's own the API at %s is reached at %s", (HOST, url) => {
+    expect(readConfig({ HOST }).publicUrl).toBe(url);
+  });
+
   it('hands out the variables of the environment it was read from, set ones only', () => {
     const { variable } = readConfig({ SES_PASSWORD: 'p', EMPTY: '' });
     expect([variable('SES_PASSWORD'), variable('EMPTY'), variable('NONE'), variable('toString')]).toEqual([

@@ -1,16 +1,13 @@
 /** What operator commands have in common: what they say, and where the API of this environment is. */
 import type { Config } from '../config.ts';
+import { localUrl } from '../domain/local-url.ts';
 
 /** What a command says as it goes; a fault goes to stderr and makes the exit code `exit`, or 64. */
 export type Said = { readonly text: string } | { readonly fault: string; readonly exit?: number };
 export type Command = { readonly what: string; run(args: readonly string[]): AsyncIterable<Said> };
 
-/** All addresses of a machine are not one to ask. */
-const askedFor: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
-
 /** Where the process that has this configuration listens; null where it does not, or on a port that only it knows. */
 export function addressOf({ ROLES, HOST, PORT, HEALTH_PORT }: Config): string | null {
   const port = ROLES.includes('api') ? PORT : HEALTH_PORT;
-  const host = askedFor[HOST] ?? HOST;
-  return port ? `http://${host.includes(':') ? `[${host}]` : host}:${port}` : null;
+  return port ? localUrl(HOST, port) : null;
 }

@@ -3,6 +3,11 @@
 /** Each wait is spread by up to this share, so that mail deferred together does not return together. */
 const jitter = 0.1;
 
+/** How long it may take until the last try, milliseconds. */
+export function longestWait(waitsMs: readonly number[]): number {
+  return Math.round(waitsMs.reduce((sum, wait) => sum + wait, 0) * (1 + jitter));
+}
+
 /**
  * @param waitsMs the schedule, milliseconds; `attempt` 1 takes the first.
  * @param rand uniform in [0, 1)

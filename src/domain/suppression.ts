@@ -91,6 +91,12 @@ export function suppressedForm(address: string): string {
   return address.toLowerCase();
 }
 
+/** What stands in a list for what somebody looks for: what is no address is looked for as it is, and not found. */
+export function soughtForm(text: string): string {
+  const parsed = makeMailbox(text, undefined);
+  return suppressedForm('fault' in parsed ? text : parsed.address);
+}
+
 /** Under which scopes an address may stand when mail of this lane is not to be sent to it. */
 export function scopesOf(lane: Lane): readonly SuppressionScope[] {
   return lane === 'bulk' ? suppressionScopes : ['all'];

@@ -162,18 +162,20 @@ export function emailRoutes(deps: Deps): Routes {
         operationId: 'listEmails',
         summary: 'List emails',
         description:
-          'Newest first. Filters are combined: an email is listed when it fits all of them. A key limited to domains or lanes sees the emails it could have sent.',
+          'Newest first. Filters are combined: an email is listed when it fits all of them. Recipients of a campaign are found by `campaign_id`; `to`, `tag` and `status` without it find those of them only who left their place there, as when they were deferred, and `GET /v1/campaigns/{id}/recipients` has them all. A key limited to domains or lanes sees the emails it could have sent.',
         tags: ['emails'],
         querystring: listQuery,
         response: { 200: emailPage, ...problemAnswers(422) },
         'x-examples': { 200: emailListExamples },
       },
       handler: async ({ query, apiKey }) => {
+        const { campaign_id } = query;
         const found =
-          query.campaign_id === undefined
+          campaign_id === undefined
             ? await deps.emails.find(toIndexQuery(query, apiKey))
-            : await findOfCampaign(query.campaign_id, query, apiKey);
-        if (found === null) throw ProblemError.of('validation_error', [tooWide]);
+            : await findOfCampaign(campaign_id, query, apiKey);
+        if (found === null)
+          throw ProblemError.of('validation_error', [campaign_id === undefined ? tooWide : tooSeldom(campaign_id)]);
         // One more than asked for was looked for: it lies at the far side of the cursor.
         const has_more = found.length > query.limit;
         const page = query.before === undefined ? found.slice(0, query.limit) : found.slice(-query.limit);
@@ -212,6 +214,12 @@ const tooWide = {
   message:
     'is needed, or nearer: these filters are seldom true together, and would be looked for among too many emails',
 };
+
+/** No other filter would make it nearer. */
+function tooSeldom(campaignId: string) {
+  const message = `is too seldom among those who left their place in the campaign: ask GET /v1/campaigns/${campaignId}/recipients?status= in place of this`;
+  return { pointer: '#/query/status', code: 'too_wide', message };
+}
 
 function refusalOf(apiKey: ApiKey, rendered: Rendered | null): ProblemError | null {
   const excess = rendered && excessOf(apiKey, rendered);

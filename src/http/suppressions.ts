@@ -1,7 +1,13 @@
 /** /v1/suppressions: addresses that get no more mail. */
 import { Readable } from 'node:stream';
 import { z } from 'zod';
-import { makeSuppression, type Suppression, suppressionRecord, suppressionRequest } from '../domain/suppression.ts';
+import {
+  makeSuppression,
+  type Suppression,
+  soughtForm,
+  suppressionRecord,
+  suppressionRequest,
+} from '../domain/suppression.ts';
 import type { Suppressions } from '../store/suppressions.ts';
 import { objectField } from './answer-fields.ts';
 import { recordTypeOf } from './bodies.ts';
@@ -118,7 +124,7 @@ const missing = {
 
 export function suppressionRoutes(deps: Deps): Routes {
   async function find(email: string, scope?: Suppression['scope']): Promise<Suppression[]> {
-    const found = await deps.suppressions.get(email);
+    const found = await deps.suppressions.get(soughtForm(email));
     const meant = found.filter((one) => scope === undefined || one.scope === scope);
     if (meant.length === 0) throw new ProblemError('not_found', `${email} is not suppressed`);
     return meant;

@@ -91,3 +91,12 @@ it('retries everybody who failed, expired or is held, and nobody who was refused
   await redis.hset(keys.campaign(id), 'status', 'canceled');
   expect(await retryFailed({ ...store, read: found, change }, id)).toBeNull();
 });
+
+it('a status too seldom among those who left is refused with where to look instead', async () => {
+  const id = await addEnded(Array(2_001).fill('left'));
+  const { status, body } = await api.api('GET', `/v1/emails?campaign_id=${id}&status=sent`);
+  expect([status, body.errors]).toMatchObject([
+    422,
+    [{ pointer: '#/query/status', message: expect.stringContaining(`GET /v1/campaigns/${id}/recipients?status=`) }],
+  ]);
+});

@@ -2,7 +2,7 @@
 import type { TransportSettings } from '../domain/transport-plan.ts';
 import type { Verification } from '../domain/transport-report.ts';
 import { openTokens } from './oauth-tokens.ts';
-import { openSmtpSession } from './smtp-session.ts';
+import { openSmtpSession, usualPatience } from './smtp-session.ts';
 
 /** Somebody waits for the answer. */
 const usualTimeoutMs = 20_000;
@@ -31,7 +31,7 @@ async function verify(settings: TransportSettings, stopping: AbortSignal, timeou
   const overdue = AbortSignal.timeout(timeoutMs);
   const signal = AbortSignal.any([stopping, overdue]);
   const startedAt = now();
-  const session = await openSmtpSession(settings, { tokens, signal, now, onEnd() {} });
+  const session = await openSmtpSession(settings, { tokens, signal, patience: usualPatience, now, onEnd() {} });
   const ms = Math.round(now() - startedAt);
   if (!('kind' in session)) {
     session.close();

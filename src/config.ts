@@ -1,6 +1,7 @@
 /** Environment -> frozen Config; the only reader of process.env. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { publicNameOf } from './domain/transport-fields.ts';
 import { settings } from './settings.ts';
 
 export type SettingName = keyof typeof settings.shape;
@@ -19,6 +20,8 @@ function decided(given: z.output<typeof settings>) {
   return {
     devInbox,
     publicUrl: publicUrlOf(given),
+    /** What mail servers are told that we are, where their transport does not say; null where we have no name of our own. */
+    ehloName: publicNameOf(given.PUBLIC_URL ?? null),
     /** Beyond these new mail is refused. */
     lines: { waitingEmails: given.MAX_WAITING_EMAILS, redisMemory: given.MAX_REDIS_MEMORY },
     policies: {

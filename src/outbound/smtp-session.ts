@@ -41,6 +41,8 @@ type Options = {
   /** Ends the opening. */
   readonly signal: AbortSignal;
   readonly patience: Patience;
+  /** What we call ourselves where the settings do not say; null: as the library finds. */
+  readonly ehloName: string | null;
   /** Milliseconds of a clock that never goes back. */
   now(): number;
   /** Called once when the connection is gone, whoever ended it. */
@@ -50,9 +52,9 @@ type Options = {
 /** Connects, secures and logs in. */
 export async function openSmtpSession(
   settings: TransportSettings,
-  { tokens, signal, patience, now, onEnd }: Options,
+  { tokens, signal, patience, ehloName, now, onEnd }: Options,
 ): Promise<SmtpSession | TransportFault> {
-  const connection = makeConnection(settings, tokens);
+  const connection = makeConnection(settings, tokens, ehloName);
   // Errors reach the call that was waiting; without this listener one on an idle connection would end the process.
   connection.on('error', () => {});
   connection.once('end', onEnd);
@@ -78,9 +80,12 @@ export async function openSmtpSession(
 
 const overdue = Object.assign(new Error(`Not logged in within ${openTimeoutMs / 1_000} s`), { code: 'ETIMEDOUT' });
 
-function makeConnection(settings: TransportSettings, tokens: Tokens | null): SMTPConnection {
+function makeConnection(settings: TransportSettings, tokens: Tokens | null, usualName: string | null): SMTPConnection {
   const { ca, clientCertificate } = settings;
+  const name = settings.ehloName ?? usualName;
   return new SMTPConnection({
+    // Without one it says [127.0.0.1] where the machine's name has no dot, as in a container: some servers refuse that.
+    ...(name === null ? {} : { name }),
     host: settings.host,
     port: settings.port,
     secure: settings.implicitTls,

@@ -28,6 +28,8 @@ export type SmtpTransport = Transport & {
 
 export type SmtpTransportOptions = Partial<PoolTimes> & {
   readonly patience?: Patience;
+  /** What we call ourselves where the settings do not say. */
+  readonly ehloName?: string | null;
   /** 0..1, spreads the ages of connections. */
   rand?(): number;
   /** Milliseconds of a clock that never goes back. */
@@ -35,12 +37,16 @@ export type SmtpTransportOptions = Partial<PoolTimes> & {
 };
 
 export function openSmtpTransport(settings: TransportSettings, options: SmtpTransportOptions = {}): SmtpTransport {
-  const { rand = Math.random, now = () => performance.now(), patience = usualPatience } = options;
+  const { rand = Math.random, now = () => performance.now(), patience = usualPatience, ehloName = null } = options;
   const { auth } = settings;
   const tokens = auth?.kind === 'oauth2' ? openTokens(auth, now) : null;
   const pool = openSmtpPool(
     { ...settings, ...usualTimes, ...options },
-    { open: (onEnd, signal) => openSmtpSession(settings, { tokens, onEnd, signal, patience, now }), now, rand },
+    {
+      open: (onEnd, signal) => openSmtpSession(settings, { tokens, onEnd, signal, patience, ehloName, now }),
+      now,
+      rand,
+    },
   );
 
   return {

@@ -92,7 +92,7 @@ export async function openApi({
       whereabouts: whereabouts.bind(null, { ...store, ...fleet, deliverQueues, survey: surveying }),
       transports: {
         survey: surveying,
-        verify: verify.bind(null, { ...fleet, tryOut: makeVerify(stopping) }),
+        verify: verify.bind(null, { ...fleet, tryOut: makeVerify(stopping, { ehloName: config.ehloName }) }),
         pause: pause.bind(null, fleet),
         resume: resume.bind(null, fleet),
       },

@@ -33,7 +33,7 @@ import { hasDiedHere, workerName } from './worker-name.ts';
 
 export async function openWorkers(ground: Ground): Promise<void> {
   const { config, report, meters, plans, links, hands, stopping, cut, connect, openStore, opened } = ground;
-  const { policies } = config;
+  const { policies, ehloName } = config;
   const redis = await connect('wait');
   const store = await openStore(redis);
   const { emails, due, inbox, retention, transportStates, budgets, allotments } = store;
@@ -45,7 +45,9 @@ export async function openWorkers(ground: Ground): Promise<void> {
   await allotments.removeDead(Object.keys(plans.plan.transports), (name) => name !== worker && hasDiedHere(name));
   // Redis is away: others find by themselves that it left.
   opened.defer(() => allotments.leave(Object.keys(plans.plan.transports), worker).catch(() => {}));
-  const transports = opened.use(openTransports(plans.plan, openSmtpTransport, fixed));
+  const transports = opened.use(
+    openTransports(plans.plan, (settings) => openSmtpTransport(settings, { ehloName }), fixed),
+  );
   const pooled = () => Object.keys(transports.plan.transports).flatMap((name) => transports.get(name) ?? []);
   meters.watchPools(() => pooled().map(({ name: transport, pool }) => ({ transport, ...pool })));
   const fleet = { transports, known: new Map(), states: transportStates, budgets };

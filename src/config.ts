@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { localUrl } from './domain/local-url.ts';
 import { longestWait } from './domain/schedule.ts';
+import { publicNameOf } from './domain/transport-fields.ts';
 import { settings } from './settings.ts';
 
 export type SettingName = keyof typeof settings.shape;
@@ -21,6 +22,8 @@ function decided(given: z.output<typeof settings>) {
   return {
     devInbox,
     publicUrl: publicUrlOf(given),
+    /** What mail servers are told that we are, where their transport does not say; null where we have no name of our own. */
+    ehloName: publicNameOf(given.PUBLIC_URL ?? null),
     /** What is allowed and hardly meant; said at the start. */
     cautions: cautionsOf(given),
     /** Beyond these new mail is refused. */

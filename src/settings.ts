@@ -60,7 +60,7 @@ export const settings = z.object({
   ),
   SMTP_URL: expects(
     smtpUrl.optional(),
-    '`smtps://user:pass@host:465` or `smtp://user:pass@host:587`, with `?connections=`, `messages_per_connection=`, `max_age=`, `rate=`, `quota=`, `auth=`, `tls=`, `tls_verify=`, `name=`',
+    '`smtps://user:pass@host:465` or `smtp://user:pass@host:587`, with `?connections=`, `messages_per_connection=`, `max_age=`, `rate=`, `quota=`, `auth=`, `ehlo=`, `tls=`, `tls_verify=`, `name=`',
     'The SMTP server mail goes to. Without it and `TRANSPORTS_FILE`, outside production, mail goes to the dev inbox.',
   ),
   TRANSPORTS_FILE: expects(
@@ -84,7 +84,7 @@ export const settings = z.object({
   PUBLIC_URL: expects(
     publicUrl.optional(),
     'an http or https URL',
-    'Where the API is reached from outside: links to unsubscribe begin with it. https in production, where bulk mail is refused without it.',
+    'Where the API is reached from outside: links to unsubscribe begin with it, and mail servers are told its host (EHLO). https in production, where bulk mail is refused without it.',
   ),
   WORKER_CONCURRENCY: expects(
     wholeNumber(1, 10_000).prefault('50'),

@@ -25,11 +25,12 @@ function section<T>(title: string, entries: readonly [string, T][], describe: (o
 }
 
 function describeTransport(settings: TransportSettings): string {
-  const { auth, connections, messagesPerConnection, maxAgeMs, rates } = settings;
+  const { auth, ehloName, connections, messagesPerConnection, maxAgeMs, rates } = settings;
   return [
     hostOf(settings),
     describeTls(settings),
     describeAuth(auth),
+    ...(ehloName === null ? [] : [`EHLO ${ehloName}`]),
     counted(connections, 'connection'),
     `each closed after ${counted(messagesPerConnection, 'message')} or ${formatDuration(maxAgeMs)}`,
     rates.length === 0 ? 'no rate' : formatRates(rates),

@@ -11,6 +11,7 @@ const parameters = [
   'rate',
   'quota',
   'auth',
+  'ehlo',
   'name',
 ];
 
@@ -59,6 +60,7 @@ export function readSmtpUrl(text: string): SmtpUrl {
     ca: null,
     clientCertificate: null,
     auth: readAuth(url, read('auth', fields.method), faults),
+    ehloName: read('ehlo', fields.ehloName),
     connections: read('connections', fields.connections),
     messagesPerConnection: read('messages_per_connection', fields.messagesPerConnection),
     maxAgeMs: read('max_age', fields.maxAge),

@@ -7,7 +7,16 @@ import type { TransportSettings } from './transport-plan.ts';
 import { readAuth, readTls } from './transport-security.ts';
 
 const ofServer = ['host', 'port', 'implicit_tls'] as const;
-const ofEach = ['auth', 'tls', 'connections', 'messages_per_connection', 'max_age', 'rate', 'quota'] as const;
+const ofEach = [
+  'auth',
+  'tls',
+  'ehlo_name',
+  'connections',
+  'messages_per_connection',
+  'max_age',
+  'rate',
+  'quota',
+] as const;
 
 type Known = Partial<Record<'url' | (typeof ofServer)[number] | (typeof ofEach)[number], Given>>;
 
@@ -16,6 +25,7 @@ const saidTwice: readonly [keyof TransportGiven, keyof Known][] = [
   ['auth', 'auth'],
   ['tls', 'tls'],
   ['verifyCertificate', 'tls'],
+  ['ehloName', 'ehlo_name'],
   ['connections', 'connections'],
   ['messagesPerConnection', 'messages_per_connection'],
   ['maxAgeMs', 'max_age'],
@@ -34,6 +44,7 @@ export function readTransport(name: string, given: Given, file: (path: string) =
     implicitTls: textOf(known.implicit_tls, fields.flag),
     auth: known.auth === undefined ? null : readAuth(known.auth),
     ...readTls(known.tls, file),
+    ehloName: textOf(known.ehlo_name, fields.ehloName),
     connections: textOf(known.connections, fields.connections),
     messagesPerConnection: textOf(known.messages_per_connection, fields.messagesPerConnection),
     maxAgeMs: textOf(known.max_age, fields.maxAge),
@@ -67,6 +78,7 @@ function overUrl(url: Given, known: Known, ours: TransportGiven): TransportGiven
     auth: ours.auth ?? given.auth,
     tls: ours.tls ?? given.tls,
     verifyCertificate: ours.verifyCertificate ?? given.verifyCertificate,
+    ehloName: ours.ehloName ?? given.ehloName,
     connections: ours.connections ?? given.connections,
     messagesPerConnection: ours.messagesPerConnection ?? given.messagesPerConnection,
     maxAgeMs: ours.maxAgeMs ?? given.maxAgeMs,

@@ -38,6 +38,10 @@ export const fields = {
     expected: 'plain, login or cram-md5',
     parse: (text) => (Object.hasOwn(authMethods, text) ? (authMethods[text] ?? null) : null),
   } satisfies Field<AuthMethod>,
+  ehloName: {
+    expected: 'a host name such as mail.example.com, or an address in brackets',
+    parse: parseEhloName,
+  } satisfies Field<string>,
   connections: wholeNumber(1, 1_000),
   messagesPerConnection: wholeNumber(1, 1_000_000),
   maxAge: {
@@ -70,6 +74,24 @@ export function parseHost(text: string): string | null {
   return /^[a-z0-9_.:-]{1,253}$/.test(host) ? host : null;
 }
 
+/** @returns a host name in lower-case A-labels or an address literal (RFC 5321 section 4.1.3); null when it is neither */
+function parseEhloName(text: string): string | null {
+  const host = parseHost(text);
+  if (host === null) return null;
+  if (host.includes(':')) return `[IPv6:${host}]`;
+  return /^[\d.]+$/.test(host) ? `[${host}]` : host;
+}
+
+/** Names that mean something on one machine or in one network alone. */
+const localName = /(?:^|\.)(?:localhost|local|localdomain|internal|intranet|lan|home|invalid|test)$/;
+
+/** The host of a URL, where it is a name that everybody may know; null otherwise. */
+export function publicNameOf(url: string | null): string | null {
+  const host = url === null ? null : parseHost(new URL(url).hostname);
+  if (host === null || !host.includes('.') || /[:_]|\.$|\.\d+$/.test(host)) return null;
+  return localName.test(host) ? null : host;
+}
+
 /** What a URL or a file says of one transport; null where it says nothing. */
 export type TransportGiven = {
   /** Empty when it could not be read. */
@@ -81,6 +103,7 @@ export type TransportGiven = {
   readonly ca: string | null;
   readonly clientCertificate: TransportSettings['clientCertificate'];
   readonly auth: Auth | null;
+  readonly ehloName: string | null;
   readonly connections: number | null;
   readonly messagesPerConnection: number | null;
   readonly maxAgeMs: number | null;
@@ -124,6 +147,7 @@ export function settleTransport(
     ca,
     clientCertificate,
     auth,
+    ehloName: given.ehloName,
     connections: given.connections ?? 10,
     messagesPerConnection: given.messagesPerConnection ?? 1_000,
     maxAgeMs: given.maxAgeMs ?? 300_000,

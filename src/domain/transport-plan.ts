@@ -39,6 +39,8 @@ export type TransportSettings = {
   /** PEM. */
   readonly clientCertificate: { readonly cert: string; readonly key: string } | null;
   readonly auth: Auth | null;
+  /** What we call ourselves to it (EHLO, RFC 5321 section 4.1.1.1); null: by the name this service has for all. */
+  readonly ehloName: string | null;
   /** Connections the whole fleet keeps open at most. */
   readonly connections: number;
   /** A connection is closed after this many messages. */

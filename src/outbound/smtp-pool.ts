@@ -129,7 +129,7 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
   function free(session: SmtpSession): void {
     const closesAt = live.get(session);
     if (closesAt === undefined || !session.isUsable) return;
-    const isOver = isClosed || session.sent >= limits.messagesPerConnection || aliveAt >= closesAt;
+    const isOver = isClosed || session.given >= limits.messagesPerConnection || aliveAt >= closesAt;
     if (isOver || live.size + opening > allowed) retire(session);
     else if (!give(session)) keep(session, closesAt);
   }

@@ -8,20 +8,25 @@ import { extensionsOf } from './smtp-envelope.ts';
 import { customLogins, login, withoutSecrets } from './smtp-login.ts';
 import { causeOf, type SmtpError, transportFault } from './smtp-outcome.ts';
 import { type SmtpTalk, takeOver } from './smtp-talk.ts';
-import { type NextHop, transact } from './smtp-transaction.ts';
+import { type NextHop, type Patience, transact } from './smtp-transaction.ts';
 import type { Message, TransportFault } from './transport.ts';
 
 const connectTimeoutMs = 30_000;
 const greetingTimeoutMs = 30_000;
 /** From the first packet to the end of the login, whatever the server does meanwhile. */
 const openTimeoutMs = 60_000;
-/** RFC 5321 section 4.5.3.2.6: a server may take ten minutes to answer the final dot. */
-const answerTimeoutMs = 600_000;
+export const usualPatience: Patience = {
+  // Ten minutes are a bound for patience (RFC 5321 section 4.5.3.2), in which nobody would hear of the server's trouble.
+  envelope: 60_000,
+  // RFC 5321 section 4.5.3.2.6: a server may take ten minutes to answer the final dot.
+  body: 600_000,
+  reset: 5_000,
+};
 const closeTimeoutMs = 1_000;
 
 export type SmtpSession = {
-  /** Messages sent over it. */
-  readonly sent: number;
+  /** Messages it was given, whatever came of them. */
+  readonly given: number;
   readonly isUsable: boolean;
   /** TLS version; null for plaintext. */
   readonly tls: string | null;
@@ -35,6 +40,9 @@ type Options = {
   readonly tokens: Tokens | null;
   /** Ends the opening. */
   readonly signal: AbortSignal;
+  readonly patience: Patience;
+  /** What we call ourselves where the settings do not say; null: as the library finds. */
+  readonly ehloName: string | null;
   /** Milliseconds of a clock that never goes back. */
   now(): number;
   /** Called once when the connection is gone, whoever ended it. */
@@ -44,9 +52,9 @@ type Options = {
 /** Connects, secures and logs in. */
 export async function openSmtpSession(
   settings: TransportSettings,
-  { tokens, signal, now, onEnd }: Options,
+  { tokens, signal, patience, ehloName, now, onEnd }: Options,
 ): Promise<SmtpSession | TransportFault> {
-  const connection = makeConnection(settings, tokens);
+  const connection = makeConnection(settings, tokens, ehloName);
   // Errors reach the call that was waiting; without this listener one on an idle connection would end the process.
   connection.on('error', () => {});
   connection.once('end', onEnd);
@@ -58,7 +66,7 @@ export async function openSmtpSession(
   }, openTimeoutMs);
   signal.addEventListener('abort', stop, { once: true });
   try {
-    return await establish(connection, settings, now);
+    return await establish(connection, settings, patience, now);
   } catch (error) {
     connection.close();
     if (isOverdue) return transportFault(settings.name, overdue, 'connect');
@@ -72,9 +80,12 @@ export async function openSmtpSession(
 
 const overdue = Object.assign(new Error(`Not logged in within ${openTimeoutMs / 1_000} s`), { code: 'ETIMEDOUT' });
 
-function makeConnection(settings: TransportSettings, tokens: Tokens | null): SMTPConnection {
+function makeConnection(settings: TransportSettings, tokens: Tokens | null, usualName: string | null): SMTPConnection {
   const { ca, clientCertificate } = settings;
+  const name = settings.ehloName ?? usualName;
   return new SMTPConnection({
+    // Without one it says [127.0.0.1] where the machine's name has no dot, as in a container: some servers refuse that.
+    ...(name === null ? {} : { name }),
     host: settings.host,
     port: settings.port,
     secure: settings.implicitTls,
@@ -90,7 +101,6 @@ function makeConnection(settings: TransportSettings, tokens: Tokens | null): SMT
     customAuth: customLogins(settings.auth, tokens),
     connectionTimeout: connectTimeoutMs,
     greetingTimeout: greetingTimeoutMs,
-    socketTimeout: answerTimeoutMs,
     socketCloseTimeout: closeTimeoutMs,
   });
 }
@@ -99,6 +109,7 @@ function makeConnection(settings: TransportSettings, tokens: Tokens | null): SMT
 async function establish(
   connection: SMTPConnection,
   settings: TransportSettings,
+  patience: Patience,
   now: () => number,
 ): Promise<SmtpSession> {
   const startedAt = performance.now();
@@ -106,13 +117,14 @@ async function establish(
   // The answer to EHLO: what login says comes after it.
   const extensions = extensionsOf(connection.lastServerResponse || '');
   if (settings.auth !== null) await login(connection, settings.auth);
-  const talk = takeOver(connection, { replyMs: answerTimeoutMs, now });
+  const talk = takeOver(connection, { restMs: patience.body, now });
   return sessionOver(connection, talk, {
     transport: settings.name,
     host: `${settings.host}:${settings.port}`,
     tls: tlsOf(connection),
     connectMs: Math.round(performance.now() - startedAt),
     extensions,
+    patience,
   });
 }
 
@@ -135,24 +147,24 @@ function connect(connection: SMTPConnection): Promise<void> {
 }
 
 function sessionOver(connection: SMTPConnection, talk: SmtpTalk, nextHop: NextHop): SmtpSession {
-  let sent = 0;
+  let given = 0;
   let isBusy = false;
   // A server that has said goodbye takes nothing more, though the connection is not gone yet.
   const isUsable = () => !connection.destroyed && connection._socket !== false && !!connection._socket?.writable;
 
   async function send(message: Message, claim: () => Promise<boolean>): Promise<Outcome> {
-    sent += 1;
+    given += 1;
     isBusy = true;
     try {
-      return await transact(talk, nextHop, message, claim, sent === 1);
+      return await transact(talk, nextHop, message, claim, given === 1);
     } finally {
       isBusy = false;
     }
   }
 
   return {
-    get sent() {
-      return sent;
+    get given() {
+      return given;
     },
     get isUsable() {
       return isUsable();

@@ -6,8 +6,12 @@ import type { SmtpError } from './smtp-outcome.ts';
 
 export type SmtpTalk = {
   write(data: string | Buffer): void;
-  /** The next reply, its lines joined by LF, all with the code that holds. @throws SmtpError when the connection ends before it */
-  reply(): Promise<string>;
+  /**
+   * The next reply, its lines joined by LF, all with the code that holds.
+   * @param withinMs how long it may take from when it is wanted, however much of it has come
+   * @throws SmtpError when the connection ends before it
+   */
+  reply(withinMs: number): Promise<string>;
   /** What was said without being asked; null for nothing. @throws SmtpError when the connection has ended */
   news(): Promise<string | null>;
   /** Nothing is asked any more: what the server says without being asked, a goodbye most often, ends the connection. */
@@ -19,9 +23,9 @@ export type SmtpTalk = {
 /** Characters of one reply: no server says so much, and none may fill the memory. */
 const maxReplyLength = 64 * 1_024;
 
-export type ReplyDeadline = {
-  /** A reply may take so long from when it is wanted, however much of it has come. */
-  readonly replyMs: number;
+type Times = {
+  /** How long nothing may be said while nothing is asked. */
+  readonly restMs: number;
   /** Milliseconds of a clock that never goes back. */
   now(): number;
 };
@@ -31,14 +35,20 @@ export type ReplyDeadline = {
  * envelope. What it knows of sockets stays with it: timeouts, errors, closing. Its timeout is for silence: a server that says a little now and
  * then is held to the deadline as it does.
  */
-export function takeOver(connection: SMTPConnection, { replyMs, now }: ReplyDeadline): SmtpTalk {
+export function takeOver(connection: SMTPConnection, { restMs, now }: Times): SmtpTalk {
   const socket = connection._socket as Socket;
   const replies: string[] = [];
   let isResting = true;
-  let waiting: { readonly since: number; give(reply: string): void; fail(error: SmtpError): void } | null = null;
+  let waiting: {
+    readonly since: number;
+    readonly withinMs: number;
+    give(reply: string): void;
+    fail(error: SmtpError): void;
+  } | null = null;
   /** Lines of a reply that goes on, and the beginning of a line; as the bytes came, one to a character. */
   let lines = '';
-  let rest = '';
+  let unfinished = '';
+  let silenceMs: number | null = null;
   let ended: SmtpError | null = null;
 
   function take(reply: string): void {
@@ -53,9 +63,15 @@ export function takeOver(connection: SMTPConnection, { replyMs, now }: ReplyDead
     }
   }
 
+  function allowSilence(ms: number): void {
+    if (ms === silenceMs) return;
+    silenceMs = ms;
+    socket.setTimeout(ms);
+  }
+
   socket.removeAllListeners('data');
   socket.on('data', (chunk: Buffer) => {
-    const text = rest + chunk.toString('latin1');
+    const text = unfinished + chunk.toString('latin1');
     let from = 0;
     for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', from)) {
       const line = text.slice(from, text[at - 1] === '\r' ? at - 1 : at);
@@ -68,11 +84,11 @@ export function takeOver(connection: SMTPConnection, { replyMs, now }: ReplyDead
       lines = '';
       take(decoded(whole));
     }
-    rest = text.slice(from);
-    if (lines.length + rest.length > maxReplyLength)
+    unfinished = text.slice(from);
+    if (lines.length + unfinished.length > maxReplyLength)
       end(smtpError('EPROTOCOL', `A reply has more than ${maxReplyLength} bytes`));
-    else if (waiting !== null && now() - waiting.since > replyMs)
-      end(smtpError('ETIMEDOUT', `No whole reply within ${replyMs / 1_000} s`));
+    else if (waiting !== null && now() - waiting.since > waiting.withinMs)
+      end(smtpError('ETIMEDOUT', `No whole reply within ${waiting.withinMs / 1_000} s`));
   });
 
   let trouble: SmtpError | null = null;
@@ -81,7 +97,7 @@ export function takeOver(connection: SMTPConnection, { replyMs, now }: ReplyDead
   });
   connection.once('end', () => {
     // Some servers close in the middle of the line that says why.
-    const last = refusal.test(rest) ? decoded(rest.trim()) : null;
+    const last = refusal.test(unfinished) ? decoded(unfinished.trim()) : null;
     if (last !== null) take(last);
     end(trouble ?? smtpError('ECONNECTION', 'Connection closed unexpectedly'));
   });
@@ -98,12 +114,13 @@ export function takeOver(connection: SMTPConnection, { replyMs, now }: ReplyDead
       isResting = false;
       if (ended === null && !connection.destroyed) socket.write(data);
     },
-    reply() {
+    reply(withinMs) {
       const next = replies.shift();
       if (next !== undefined) return Promise.resolve(next);
       if (ended !== null) return Promise.reject(ended);
+      allowSilence(withinMs);
       return new Promise((give, fail) => {
-        waiting = { since: now(), give, fail };
+        waiting = { since: now(), withinMs, give, fail };
       });
     },
     async news() {
@@ -112,6 +129,7 @@ export function takeOver(connection: SMTPConnection, { replyMs, now }: ReplyDead
     },
     rest() {
       isResting = true;
+      allowSilence(restMs);
       if (replies.length > 0) connection.close();
     },
     get isOver() {

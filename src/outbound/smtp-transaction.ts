@@ -17,6 +17,17 @@ export type NextHop = {
   /** What opening the connection took, login included. */
   readonly connectMs: number;
   readonly extensions: Extensions;
+  readonly patience: Patience;
+};
+
+/** Milliseconds that a reply may take. */
+export type Patience = {
+  /** Of each command before the body: nothing was handed over, and another transport may be there. */
+  readonly envelope: number;
+  /** Of the body, from when the last of it is written. */
+  readonly body: number;
+  /** Of RSET, of which nothing hangs but whether the connection is used again. */
+  readonly reset: number;
 };
 
 /**
@@ -41,7 +52,7 @@ export async function transact(
   const progress: Progress = { toMail: null, refused: [], stage: 'mail', begunAt: null };
   let outcome: Exclude<Outcome, Withheld | Obstacle>;
   try {
-    const end = await converse(talk, envelopeOf(message, extensions, isUtf8), message, extensions, claim, progress);
+    const end = await converse(talk, nextHop, envelopeOf(message, extensions, isUtf8), message, claim, progress);
     if (end === null) {
       // The server waits for a body, and there is no way back but this.
       talk.close();
@@ -57,7 +68,7 @@ export async function transact(
       outcomeOfEnd(transport, progress, error as SmtpError);
   }
   if (!talk.isOver && progress.begunAt === null) {
-    const odd = await reset(talk);
+    const odd = await reset(talk, nextHop.patience.reset);
     // What was read may have been the answer to something else: it says nothing of anybody.
     if (odd !== null) outcome = outcomeOfEnd(transport, progress, unexpected(odd));
   }
@@ -96,9 +107,9 @@ function refusedBefore(transport: string, to: readonly string[], progress: Progr
  */
 async function converse(
   talk: SmtpTalk,
+  { extensions: { pipelining }, patience }: NextHop,
   { mail, rcpt }: EnvelopeCommands,
   message: Message,
-  { pipelining }: Extensions,
   claim: () => Promise<boolean>,
   progress: Progress,
 ): Promise<string | null> {
@@ -107,7 +118,7 @@ async function converse(
       await expectNothing(talk);
       talk.write(`${command}\r\n`);
     }
-    const reply = await talk.reply();
+    const reply = await talk.reply(patience.envelope);
     // Only DATA asks for more.
     if (command !== 'DATA' && !isVerdict(reply)) throw unexpected(reply);
     return reply;
@@ -137,14 +148,14 @@ async function converse(
     if (toData.startsWith('3') && !isPositive(toMail)) talk.close();
     else if (toData.startsWith('3')) {
       talk.write('.\r\n');
-      await talk.reply();
+      await talk.reply(patience.envelope);
     }
     return refusalOf(toMail, progress);
   }
   // A 250 here is the answer to something else: whoever took it for DATA's would take the next for the body's.
   if (isPositive(toData)) throw unexpected(toData);
   if (!isIntermediate(toData)) return toData;
-  return await handOver(talk, message.raw, claim, progress);
+  return await handOver(talk, message.raw, claim, progress, patience.body);
 }
 
 /** The claim is asked once the server waits for the body, which then leaves in one write. */
@@ -153,6 +164,7 @@ async function handOver(
   raw: Buffer,
   claim: () => Promise<boolean>,
   progress: Progress,
+  withinMs: number,
 ): Promise<string | null> {
   const isOurs = await claim().catch((error: unknown) => {
     throw new ClaimFailed('The claim failed', { cause: error });
@@ -161,7 +173,7 @@ async function handOver(
   await expectNothing(talk);
   progress.begunAt = performance.now();
   talk.write(toData(raw));
-  const answer = await talk.reply();
+  const answer = await talk.reply(withinMs);
   // Who says neither yes nor no may have taken it.
   if (!isVerdict(answer)) throw smtpError('EPROTOCOL', `Neither taken nor refused: ${answer}`);
   return answer;
@@ -243,14 +255,14 @@ function unexpected(reply: string): SmtpError {
  * before it, what comes is not its own.
  * @returns what shows that the replies were out of step; null when they were not, as far as can be told
  */
-async function reset(talk: SmtpTalk): Promise<string | null> {
+async function reset(talk: SmtpTalk, withinMs: number): Promise<string | null> {
   const before = await talk.news().catch(() => null);
   if (before !== null) {
     talk.close();
     return isGoodbye(before) ? null : before;
   }
   talk.write('RSET\r\n');
-  const reply = await talk.reply().catch(() => null);
+  const reply = await talk.reply(withinMs).catch(() => null);
   const isInStep = reply === null || isPositive(reply) || isGoodbye(reply);
   const after = isInStep ? await talk.news().catch(() => null) : reply;
   if (after !== null || reply === null || !isPositive(reply)) talk.close();

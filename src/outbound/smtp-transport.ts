@@ -2,7 +2,8 @@
 import type { TransportSettings } from '../domain/transport-plan.ts';
 import { openTokens } from './oauth-tokens.ts';
 import { openSmtpPool, type PoolTimes } from './smtp-pool.ts';
-import { openSmtpSession } from './smtp-session.ts';
+import { openSmtpSession, usualPatience } from './smtp-session.ts';
+import type { Patience } from './smtp-transaction.ts';
 import type { Transport } from './transport.ts';
 
 const usualTimes: PoolTimes = {
@@ -26,6 +27,9 @@ export type SmtpTransport = Transport & {
 };
 
 export type SmtpTransportOptions = Partial<PoolTimes> & {
+  readonly patience?: Patience;
+  /** What we call ourselves where the settings do not say. */
+  readonly ehloName?: string | null;
   /** 0..1, spreads the ages of connections. */
   rand?(): number;
   /** Milliseconds of a clock that never goes back. */
@@ -33,12 +37,16 @@ export type SmtpTransportOptions = Partial<PoolTimes> & {
 };
 
 export function openSmtpTransport(settings: TransportSettings, options: SmtpTransportOptions = {}): SmtpTransport {
-  const { rand = Math.random, now = () => performance.now() } = options;
+  const { rand = Math.random, now = () => performance.now(), patience = usualPatience, ehloName = null } = options;
   const { auth } = settings;
   const tokens = auth?.kind === 'oauth2' ? openTokens(auth, now) : null;
   const pool = openSmtpPool(
     { ...settings, ...usualTimes, ...options },
-    { open: (onEnd, signal) => openSmtpSession(settings, { tokens, onEnd, signal, now }), now, rand },
+    {
+      open: (onEnd, signal) => openSmtpSession(settings, { tokens, onEnd, signal, patience, ehloName, now }),
+      now,
+      rand,
+    },
   );
 
   return {

@@ -2,36 +2,57 @@
 import type { TransportSettings } from '../domain/transport-plan.ts';
 import type { Verification } from '../domain/transport-report.ts';
 import { openTokens } from './oauth-tokens.ts';
-import { openSmtpSession } from './smtp-session.ts';
+import { openSmtpSession, usualPatience } from './smtp-session.ts';
 
 /** Somebody waits for the answer. */
 const usualTimeoutMs = 20_000;
 
 export type Verify = (settings: TransportSettings) => Promise<Verification>;
 
+type Options = {
+  readonly timeoutMs?: number;
+  /** What we call ourselves where the settings do not say. */
+  readonly ehloName?: string | null;
+};
+
 /**
  * One at a time for each transport: whoever asks meanwhile has the same answer, so that the server sees one connection more at most.
  * @param stopping ends what is under way
  */
-export function makeVerify(stopping: AbortSignal, timeoutMs = usualTimeoutMs): Verify {
+export function makeVerify(
+  stopping: AbortSignal,
+  { timeoutMs = usualTimeoutMs, ehloName = null }: Options = {},
+): Verify {
   const running = new Map<TransportSettings, Promise<Verification>>();
   return (settings) => {
     const known = running.get(settings);
     if (known !== undefined) return known;
-    const verification = verify(settings, stopping, timeoutMs).finally(() => running.delete(settings));
+    const verification = verify(settings, stopping, timeoutMs, ehloName).finally(() => running.delete(settings));
     running.set(settings, verification);
     return verification;
   };
 }
 
-async function verify(settings: TransportSettings, stopping: AbortSignal, timeoutMs: number): Promise<Verification> {
+async function verify(
+  settings: TransportSettings,
+  stopping: AbortSignal,
+  timeoutMs: number,
+  ehloName: string | null,
+): Promise<Verification> {
   const { auth } = settings;
   const now = () => performance.now();
   const tokens = auth?.kind === 'oauth2' ? openTokens(auth, now) : null;
   const overdue = AbortSignal.timeout(timeoutMs);
   const signal = AbortSignal.any([stopping, overdue]);
   const startedAt = now();
-  const session = await openSmtpSession(settings, { tokens, signal, now, onEnd() {} });
+  const session = await openSmtpSession(settings, {
+    tokens,
+    signal,
+    patience: usualPatience,
+    ehloName,
+    now,
+    onEnd() {},
+  });
   const ms = Math.round(now() - startedAt);
   if (!('kind' in session)) {
     session.close();

@@ -13,6 +13,7 @@ const settings: TransportSettings = {
   ca: null,
   clientCertificate: null,
   auth: null,
+  ehloName: null,
   connections: 1,
   messagesPerConnection: 1,
   maxAgeMs: 90_000,
@@ -23,6 +24,7 @@ const oauth2 = { user: 'hunter2', clientId: 'hunter2', clientSecret: 'hunter2', 
 
 it.each([
   [{}, '[::1]:465, TLS from the first byte, no login, 1 connection, each closed after 1 message or 90s, no rate'],
+  [{ ehloName: 'mail.shop.example' }, 'no login, EHLO mail.shop.example, 1 connection'],
   [{ implicitTls: false }, 'STARTTLS, no login'],
   [{ implicitTls: false, tls: 'opportunistic' }, 'STARTTLS where it is offered, no login'],
   [{ implicitTls: false, tls: 'none' }, 'no TLS, no login'],

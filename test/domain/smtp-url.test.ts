@@ -1,6 +1,7 @@
 /** SMTP_URL: what it says, what it leaves out, and that its faults never show a part of it. */
 import { describe, expect, it } from 'vitest';
 import { parseSmtpUrl } from '../../src/domain/smtp-url.ts';
+import { publicNameOf } from '../../src/domain/transport-fields.ts';
 
 const second = 1_000;
 const hour = 3_600_000;
@@ -17,6 +18,7 @@ it('has defaults for all that it leaves out', () => {
     ca: null,
     clientCertificate: null,
     auth: null,
+    ehloName: null,
     connections: 10,
     messagesPerConnection: 1_000,
     maxAgeMs: 300_000,
@@ -50,6 +52,9 @@ describe('SMTP_URL', () => {
     ['smtp://u:p@LocalHost?tls=none', { host: 'localhost' }],
     ['smtp://[::1]:2525?tls=opportunistic', { host: '::1', tls: 'opportunistic' }],
     ['smtp://bücher.example', { host: 'xn--bcher-kva.example' }],
+    ['smtp://h.example?ehlo=Mail.Bücher.example', { ehloName: 'mail.xn--bcher-kva.example' }],
+    ['smtp://h.example?ehlo=192.0.2.1', { ehloName: '[192.0.2.1]' }],
+    ['smtp://h.example?ehlo=[2001:db8::1]', { ehloName: '[IPv6:2001:db8::1]' }],
     ['smtp://postfix', { host: 'postfix' }],
   ])('%s is read', (url, settings) => {
     expect(parseSmtpUrl(url)).toMatchObject(settings);
@@ -106,4 +111,17 @@ describe('SMTP_URL', () => {
     expect(read).toHaveProperty('faults');
     expect(JSON.stringify(read)).not.toContain('hunter');
   });
+});
+
+it.each([
+  ['https://mail.shop.example', 'mail.shop.example'],
+  ['https://Bücher.example:8443/mail', 'xn--bcher-kva.example'],
+  ['https://192.0.2.1', null],
+  ['https://[2001:db8::1]', null],
+  ['http://localhost:8080', null],
+  ['http://postrider', null],
+  ['http://postrider.mail.svc.cluster.local', null],
+  [null, null],
+])('the public name of %s is %s', (url, name) => {
+  expect(publicNameOf(url)).toBe(name);
 });

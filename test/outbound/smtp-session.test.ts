@@ -2,9 +2,10 @@
 import { Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { TransportSettings } from '../../src/domain/transport-plan.ts';
+import { makeVerify } from '../../src/outbound/smtp-verify.ts';
 import { type Certificate, makeCertificate } from '../support/certificate.ts';
 import { type Act, openScriptedSmtp, type ScriptedOptions, type Stage } from '../support/scripted-smtp.ts';
-import { message, send, transportTo, turn } from '../support/smtp-transport.ts';
+import { message, send, settingsTo, transportTo, turn } from '../support/smtp-transport.ts';
 
 let certificate: Certificate;
 let client: Certificate;
@@ -124,6 +125,23 @@ describe('what fails before a message is under way', () => {
     expect(await send(plain)).toMatchObject({ kind: 'transport_fault', cause: 'tls' });
     await using deaf = transportTo(1);
     expect(await send(deaf)).toMatchObject({ kind: 'transport_fault', cause: 'connect' });
+  });
+});
+
+describe('EHLO', () => {
+  const named = { ehloName: 'mail.shop.example' };
+  it.each([
+    ['the name of its settings', { ehloName: 'out.shop.example' }, named, 'out.shop.example'],
+    ['else that of the service', {}, named, 'mail.shop.example'],
+  ])('says %s', async (_, settings, options, name) => {
+    await using server = await openScriptedSmtp();
+    await using transport = transportTo(server.port, settings, options);
+    expect(await send(transport)).toMatchObject({ kind: 'answered' });
+    expect(server.lines[0]).toBe(`EHLO ${name}`);
+    expect(await makeVerify(new AbortController().signal, options)(settingsTo(server.port, settings))).toMatchObject({
+      fault: null,
+    });
+    expect(server.lines.filter((line) => line.startsWith('EHLO'))).toEqual(Array(2).fill(`EHLO ${name}`));
   });
 });
 

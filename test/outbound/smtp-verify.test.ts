@@ -68,7 +68,7 @@ describe('verify', () => {
 
   it('is given up after a while, and when we stop', async () => {
     await using smtp = await openScriptedSmtp(() => 'stall');
-    const hasty = makeVerify(never, 100);
+    const hasty = makeVerify(never, { timeoutMs: 100 });
     expect((await hasty(settingsTo(smtp.port))).fault).toEqual({
       cause: 'connect',
       reason: 'ETIMEDOUT: Not logged in within 0.1 s',

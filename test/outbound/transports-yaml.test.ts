@@ -21,6 +21,7 @@ transports:
     connections: «LOTS»
     messages_per_connection: 50
     max_age: 2m
+    ehlo_name: mail.shop.example
     auth: {oauth2: {user: u@gmail.com, client_id: id, client_secret: "0123", refresh_token: no, token_url: https://oauth2.googleapis.com/token}}
     tls: {verify: false, cert_file: /etc/ca.pem, key_file: /etc/key.pem}
 routes:
@@ -57,6 +58,7 @@ rules:
           connections: 7,
           messagesPerConnection: 50,
           maxAgeMs: 120_000,
+          ehloName: 'mail.shop.example',
           auth: {
             kind: 'oauth2',
             user: 'u@gmail.com',

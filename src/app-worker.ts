@@ -61,9 +61,16 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const gathering = gather.bind(null, { emails, client: files, maxBytes: config.MAX_ATTACHMENT_BYTES });
   const settled = { emails, policies, report: report.settled, newId, now, rand };
   const settling = insist(settle.bind(null, settled), { isTrouble: isRedisTrouble, onTrouble: report.trouble });
+  const aside = new Set<Promise<void>>();
+  opened.defer(async () => void (await Promise.all(aside)));
+  const beside = (work: Promise<void>) => {
+    aside.add(work);
+    void work.finally(() => aside.delete(work));
+  };
   const dispatching = dispatch.bind(null, {
     ...fleet,
     policies,
+    beside,
     wake: nudge.nudge,
     onTrouble: report.trouble,
     newId,

@@ -57,36 +57,40 @@ export async function deliver(deps: Deps, job: DeliverJob): Promise<Answer> {
   try {
     const loaded = await deps.emails.loadAll(job.emails);
     const suppressed = await deps.suppress(loaded, deps.lane);
-    const marks = await Promise.all(
-      loaded.map((email, place) => markOf(deps, job, email, suppressed[place] ?? null).finally(() => leave(1))),
+    const dealt = await Promise.allSettled(
+      loaded.map((email, place) => dealWith(deps, job, email, suppressed[place] ?? null).finally(() => leave(1))),
     );
-    const again = marks.filter((mark) => mark !== null);
-    await deps.due.mark(deps.lane, again, deps.now());
+    // Only now: the next run of this job would take for lost what is still at a server.
+    for (const one of dealt) if (one.status === 'rejected') throw one.reason;
     return done;
   } finally {
     leave();
   }
 }
 
-/** Deals with one email. @returns when it comes again, where that was not settled; null when there is nothing more to do here */
-async function markOf(deps: Deps, job: DeliverJob, email: LoadedEmail | null, suppressed: SettledOutcome | null) {
-  if (email === null) return null;
+/** Sends one email, and marks when it comes again where that was not settled: at once, as another of its job may take minutes. */
+async function dealWith(
+  deps: Deps,
+  job: DeliverJob,
+  email: LoadedEmail | null,
+  suppressed: SettledOutcome | null,
+): Promise<void> {
+  if (email === null) return;
   const { id } = email.facts;
-  try {
-    const at = await deliverOne(deps, job, email, suppressed);
-    return at === null ? null : { id, at };
-  } catch (error) {
+  const trouble = (error: unknown) => {
     deps.onTrouble('deliver', error, { email: id });
-    return { id, at: deps.now() + troubleWaitMs };
-  } finally {
-    deps.handedOver.delete(id);
-  }
+    return deps.now() + troubleWaitMs;
+  };
+  const at = await deliverOne(deps, job, email, suppressed).catch(trouble);
+  deps.handedOver.delete(id);
+  if (at !== null) await deps.due.mark(deps.lane, [{ id, at }], deps.now());
 }
 
 function lookAgainAt(pausedAt: number, now: number): number {
   return now + Math.min(mostPausedWaitMs, Math.max(leastPausedWaitMs, now - pausedAt));
 }
 
+/** @returns when it comes again, where that was not settled; null when there is nothing more to do here */
 async function deliverOne(
   deps: Deps,
   job: DeliverJob,

@@ -29,6 +29,8 @@ type Deps = {
   states: Pick<TransportStates, 'read' | 'fault' | 'success' | 'brake' | 'takeTrial'>;
   budgets: Pick<Budgets, 'admit' | 'park' | 'giveBack' | 'forget'>;
   policies: Readonly<Record<Lane, RetryPolicy>>;
+  /** What goes on beside the mail, and a stop waits for. It never throws. */
+  beside(work: Promise<void>): void;
   /** Tells `tend` that there is something for it to do. */
   wake(): void;
   onTrouble(part: 'dispatch', error: unknown): void;
@@ -174,8 +176,10 @@ async function sendOver(deps: Deps, parcel: Parcel, transport: Transport, way: W
   if ('kind' in message) return { is: outcome, mayGoOn: false };
   if (outcome.kind === 'withheld' && !isClaimed && isOver(deps, parcel, lastChanceMs))
     return { is: faultOf(name, `transport ${name} had no free connection`), mayGoOn: false };
-  // What was answered goes before what the fleet hears of it: it must not be forgotten because Redis takes no writes for a while.
-  await tell(deps, name, outcome, isTrial).catch((error: unknown) => deps.onTrouble('dispatch', error));
+  const telling = tell(deps, name, outcome, isTrial).catch((error: unknown) => deps.onTrouble('dispatch', error));
+  // What was answered is written down beside what the fleet hears of it, and waits for none of that: a kill meanwhile would make it unknown.
+  if (isClaimed) deps.beside(telling);
+  else await telling;
   return { is: outcome, mayGoOn: !isClaimed && isOfTransport(outcome) };
 }
 

@@ -1,23 +1,24 @@
 /** dispatch: over the first transport of the route that can take it; another only while nothing was handed over; parked until one can. */
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { drawOf } from '../../src/domain/transport-plan.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openTransportStates } from '../../src/store/transport-states.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { type Act, openScriptedSmtp, type ScriptedSmtp, type Stage } from '../support/scripted-smtp.ts';
 import { until } from '../support/until.ts';
 import { failover, newId, openTestWorker, planTo, type Servers, type TestWorker } from '../support/worker.ts';
 
 const opened = new AsyncDisposableStack();
+let server: TestRedis;
 let redis: Redis;
 let first: ScriptedSmtp;
 let second: ScriptedSmtp;
 /** What the first server does at a stage. */
 let acts: Partial<Record<Stage, Act>> = {};
 beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+  server = opened.use(await openTestRedis());
   redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
   first = opened.use(await openScriptedSmtp((stage) => acts[stage]));
   second = opened.use(await openScriptedSmtp());
@@ -86,10 +87,32 @@ describe('another transport', () => {
     await states().fault('one', { ...fault, cause: 'connect' }, event());
     await worker.tend();
     const fill = async () => (await redis.config('SET', 'maxmemory', '1')) === 'OK';
-    const { outcome } = await worker.send({}, fill).finally(() => redis.config('SET', 'maxmemory', '0'));
+    const { outcome } = await worker.send({}, fill);
+    await worker.told();
+    await redis.config('SET', 'maxmemory', '0');
     expect(outcome).toMatchObject({ kind: 'answered', transport: 'one' });
     expect(JSON.stringify(outcome)).toContain(code);
     expect(worker.troubles.map(String)).toEqual([expect.stringContaining('OOM')]);
+  });
+
+  it.each<[string, Partial<Record<Stage, Act>>]>([
+    ['250', {}],
+    ['421', { body: '421 4.3.2 Service shutting down' }],
+  ])('an answer of %s does not wait for a Redis that is to tell the fleet of it', async (code, given) => {
+    acts = given;
+    await using worker = await openWorker();
+    await states().fault('one', { ...fault, cause: 'connect' }, event());
+    await worker.tend();
+    onTestFinished(() => server.thaw());
+    const freeze = async () => {
+      server.freeze();
+      return true;
+    };
+    const { outcome } = await worker.send({}, freeze);
+    expect(JSON.stringify(outcome)).toContain(code);
+    server.thaw();
+    await worker.told();
+    expect((await stateOf('one'))?.breaker).toMatchObject({ faults: code === '250' ? 0 : 1 });
   });
 
   it.each<[string, Partial<Record<Stage, Act>>, object]>([
@@ -233,7 +256,9 @@ describe('a transport that messages were refused by', () => {
     await worker.tend();
     if (act !== undefined) acts = { MAIL: act };
     const before = first.lines.length;
-    expect([transportOf(await worker.send()), transportOf(await worker.send())]).toEqual([by, by]);
+    expect(transportOf(await worker.send())).toBe(by);
+    await worker.told();
+    expect(transportOf(await worker.send())).toBe(by);
     const mails = first.lines.slice(before).filter((line) => line.startsWith('MAIL'));
     expect(mails).toHaveLength(kind === 'closed' ? 2 : 1);
     expect(await stateOf('one')).toMatchObject({ breaker: { kind } });
@@ -266,5 +291,6 @@ it('a success ends the row of faults', async () => {
   await states().fault('one', { cause: 'connect', reason: 'ECONNREFUSED' }, event());
   await worker.tend();
   expect(transportOf(await worker.send())).toBe('one');
+  await worker.told();
   expect((await stateOf('one'))?.breaker).toEqual({ kind: 'closed', faults: 0 });
 });

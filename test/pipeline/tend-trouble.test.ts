@@ -125,6 +125,7 @@ describe('a transport in trouble', () => {
     mail = undefined;
     await openBudgets(redis).unpark('one', Date.now());
     expect((await worker.send()).outcome).toMatchObject({ kind: 'answered', transport: 'one' });
+    await worker.told();
     expect(await breakerOf('one')).toEqual(closedBreaker);
     const told = (await redis.xrange(keys.outbox, '-', '+')).map(([, [, json = '']]) => JSON.parse(json).type);
     expect(told.filter((type) => type.startsWith('transport'))).toEqual(['transport.degraded', 'transport.recovered']);

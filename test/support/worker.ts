@@ -42,6 +42,8 @@ export type TestWorker = AsyncDisposable & {
   readonly probes: readonly (string | null)[];
   /** What failed beside an attempt. */
   readonly troubles: readonly unknown[];
+  /** What it tells the fleet beside the mail has been told. */
+  told(): Promise<void>;
   /** An email stored now, and one attempt at it. */
   send(given?: object, claim?: () => Promise<boolean>, more?: Partial<Parcel>): Promise<Sent>;
   /** The same, with the attempt at another time. */
@@ -66,6 +68,8 @@ export function openTestWorker(redis: Redis, plan: TransportPlan, worker = 'w1',
   let wakes = 0;
   const probes: (string | null)[] = [];
   const troubles: unknown[] = [];
+  const told: Promise<void>[] = [];
+  const beside = (work: Promise<void>) => void told.push(work);
   const wake = () => {
     wakes += 1;
   };
@@ -82,7 +86,7 @@ export function openTestWorker(redis: Redis, plan: TransportPlan, worker = 'w1',
     const parcel: Parcel = { email: loaded, isSandbox: false, message: async () => message, claim, ...more };
     const policies = { transactional: policy, bulk: policy };
     const onTrouble = (_: string, error: unknown) => troubles.push(error);
-    const outcome = await dispatch({ ...fleet, policies, wake, onTrouble, newId, now: () => now }, parcel);
+    const outcome = await dispatch({ ...fleet, policies, beside, wake, onTrouble, newId, now: () => now }, parcel);
     return { id: email.facts.id, outcome };
   }
 
@@ -94,6 +98,7 @@ export function openTestWorker(redis: Redis, plan: TransportPlan, worker = 'w1',
     get wakes() {
       return wakes;
     },
+    told: async () => void (await Promise.all(told)),
     send: (given = {}, claim, more) => sendAt(Date.now(), given, claim, more),
     sendAt: (now, given = {}) => sendAt(now, given),
     async tend(now = Date.now()) {

@@ -14,10 +14,15 @@ function around(text: string): string {
   return `<div style="${hidden}">${text}${filling}</div>`;
 }
 
+/** Characters of the tag that begins the body; one that is longer is none. */
+const maxBodyTagLength = 2_000;
+
 /** The source with it: behind the start of the body, and, should that be inside a tag of Liquid, before everything. */
 export function withPreheader(html: string): string[] {
-  const body = /<body(?:\s[^>]{0,2000})?>/i.exec(html);
-  const at = body === null ? 0 : body.index + body[0].length;
+  // One look for where it begins and one for where it ends: a pattern of both took 0.5 s for 256 KB of `<body `.
+  const begin = html.search(/<body[\s>]/i);
+  const tag = begin < 0 ? '' : html.slice(begin, begin + maxBodyTagLength);
+  const at = tag.includes('>') ? begin + tag.indexOf('>') + 1 : 0;
   return [html.slice(0, at) + block + html.slice(at), block + html];
 }
 

@@ -3,7 +3,7 @@ import type { Ground } from './app.ts';
 import { newId, now } from './chance.ts';
 import { commitChange } from './pipeline/commit-change.ts';
 import { findInCampaign } from './pipeline/find-in-campaign.ts';
-import { lookUp, lookUpTimeline } from './pipeline/look-up.ts';
+import { lookUp, lookUpPlaces, lookUpTimeline } from './pipeline/look-up.ts';
 import { retryFailed } from './pipeline/retry-failed.ts';
 import { settleChange } from './pipeline/settle.ts';
 import type { openStore } from './store/store.ts';
@@ -23,7 +23,7 @@ export function bindEmails(
   return {
     emails: { ...store.emails, load: read, read, timeline: lookUpTimeline.bind(null, looking) },
     change,
-    findInCampaign: findInCampaign.bind(null, { ...store, lookUp: read }),
+    findInCampaign: findInCampaign.bind(null, { ...store, lookUpPlaces: lookUpPlaces.bind(null, looking) }),
     retryFailed: retryFailed.bind(null, { ...store, read, change }),
   };
 }

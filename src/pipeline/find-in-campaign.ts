@@ -1,13 +1,14 @@
 /** find-in-campaign: the emails of one campaign as a list of emails has them, the newest first, which is the one that was added last. */
 import type { Campaign, PlaceMark } from '../domain/campaign.ts';
-import { type LoadedEmail, type StoredEmail, statusOf } from '../domain/email.ts';
+import { type StoredEmail, statusOf } from '../domain/email.ts';
 import { placeId, placeIn } from '../domain/id.ts';
 import type { RecipientStatus } from '../domain/recipient.ts';
 import type { Campaigns } from '../store/campaigns.ts';
 
 type Deps = {
   campaigns: Pick<Campaigns, 'places'>;
-  lookUp(id: string): Promise<LoadedEmail | null>;
+  /** Those that there are, in their order. */
+  lookUpPlaces(campaign: Campaign, places: readonly number[]): Promise<StoredEmail[]>;
 };
 
 export type CampaignQuery = {
@@ -18,13 +19,16 @@ export type CampaignQuery = {
 
 /** Of those that left their place only the record says where they stand: so many are looked at for one answer. */
 const mostLookedAt = 2_000;
+/** Looked at together. */
+const atOnce = 100;
 
 /** None of a draft, which has no emails yet. Null when too many would have to be looked at. */
 export async function findInCampaign(
-  { campaigns, lookUp }: Deps,
-  { head, state }: Campaign,
+  { campaigns, lookUpPlaces }: Deps,
+  campaign: Campaign,
   { status, cursor, limit }: CampaignQuery,
 ): Promise<StoredEmail[] | null> {
+  const { head, state } = campaign;
   const isUp = cursor?.side === 'newer';
   const at = cursor === null ? null : placeIn(cursor.id);
   const isWithin = at !== null && at.campaignId === head.id;
@@ -33,14 +37,26 @@ export async function findInCampaign(
   const found: StoredEmail[] = [];
   let lookedAt = 0;
   const places = campaigns.places(head.id, { from: isWithin ? at.place : null, isUp }, (mark) => mayBe(mark, status));
-  for await (const place of places) {
-    if (found.length === limit) break;
-    lookedAt += 1;
-    if (lookedAt > mostLookedAt) return null;
-    const email = await lookUp(placeId(head.id, place));
-    if (email !== null && (status === null || statusOf(email.state) === status)) found.push(email);
+  for await (const some of groupsOf(places, atOnce)) {
+    if (lookedAt >= mostLookedAt) return null;
+    lookedAt += some.length;
+    const emails = await lookUpPlaces(campaign, some);
+    found.push(...emails.filter(({ state }) => status === null || statusOf(state) === status));
+    if (found.length >= limit) break;
   }
+  found.splice(limit);
   return isUp ? found.reverse() : found;
+}
+
+async function* groupsOf<T>(all: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
+  let group: T[] = [];
+  for await (const one of all) {
+    group.push(one);
+    if (group.length < size) continue;
+    yield group;
+    group = [];
+  }
+  if (group.length > 0) yield group;
 }
 
 function mayBe(mark: PlaceMark, status: RecipientStatus | null): boolean {

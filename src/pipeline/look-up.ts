@@ -1,8 +1,8 @@
 /** look-up: an email by its id, whether it has a record of its own or still stands at its place in a campaign. */
-import type { Campaign } from '../domain/campaign.ts';
+import { type Campaign, chunkSize } from '../domain/campaign.ts';
 import { type Placed, placeContent, placeEmail, placeSteps, placeVariables } from '../domain/campaign-email.ts';
-import type { LoadedEmail } from '../domain/email.ts';
-import { placeIn } from '../domain/id.ts';
+import type { LoadedEmail, StoredEmail } from '../domain/email.ts';
+import { placeId, placeIn } from '../domain/id.ts';
 import type { CompiledTemplate, Variables, WovenLetter } from '../domain/template.ts';
 import type { TimelineStep } from '../domain/timeline.ts';
 import { wholeContent } from '../domain/woven.ts';
@@ -11,8 +11,8 @@ import type { Emails } from '../store/emails.ts';
 import type { Templating } from '../templating/templating.ts';
 
 type Deps = {
-  emails: Pick<Emails, 'load' | 'timeline'>;
-  campaigns: Pick<Campaigns, 'get' | 'content' | 'at'>;
+  emails: Pick<Emails, 'load' | 'read' | 'timeline'>;
+  campaigns: Pick<Campaigns, 'get' | 'content' | 'at' | 'chunk'>;
   templating: Pick<Templating, 'compiled'>;
 };
 
@@ -34,18 +34,49 @@ async function lookUpPlaced(deps: Deps, id: string): Promise<LoadedEmail | null>
   const { campaignId, place } = placeIn(id);
   const [campaign, placed] = await Promise.all([deps.campaigns.get(campaignId), deps.campaigns.at(campaignId, place)]);
   if (campaign === null || campaign.state.status === 'draft' || placed === null || placed.mark === 'left') return null;
-  const startedAt = campaign.state.startedAt ?? campaign.state.scheduledAt ?? campaign.head.createdAt;
   const letter = await letterOf(deps, campaign, placed);
-  const email = placeEmail(
-    { head: campaign.head, startedAt },
-    placed,
-    letter?.subject ?? campaign.head.subject,
-    startedAt,
-  );
   const content = letter === null ? null : wholeContent(placeContent(campaign.head, letter));
+  return { ...emailAt(campaign, placed, letter), content };
+}
+
+function emailAt({ head, state }: Campaign, placed: Placed, letter: Pick<WovenLetter, 'subject'> | null): StoredEmail {
+  const startedAt = state.startedAt ?? state.scheduledAt ?? head.createdAt;
+  const email = placeEmail({ head, startedAt }, placed, letter?.subject ?? head.subject, startedAt);
   // What may be at the next hop at this moment can neither be told of as waiting nor be changed.
-  const handOver = placed.mark === 'handing' ? { at: startedAt, transport: '', attemptId: '', job: '' } : null;
-  return { ...email, handOver, content };
+  return {
+    ...email,
+    handOver: placed.mark === 'handing' ? { at: startedAt, transport: '', attemptId: '', job: '' } : null,
+  };
+}
+
+/** The emails of those places of a campaign, in their order and without their content: of letters no more is made than subjects. */
+export async function lookUpPlaces(
+  deps: Pick<Deps, 'campaigns' | 'templating'> & { emails: Pick<Emails, 'read'> },
+  campaign: Campaign,
+  places: readonly number[],
+): Promise<StoredEmail[]> {
+  const { id } = campaign.head;
+  const records = await Promise.all(places.map((place) => deps.emails.read(placeId(id, place))));
+  const rest = places.filter((_, n) => records[n] === null);
+  const chunks = new Set(rest.map((place) => Math.floor(place / chunkSize)));
+  const placed = (await Promise.all([...chunks].map((chunk) => deps.campaigns.chunk(id, chunk)))).flat();
+  const standing = new Map(placed.map((one) => [one.place, one]));
+  const compiled = rest.length === 0 ? null : await subjectsOf(deps, id);
+  return places.flatMap((place, n): StoredEmail[] => {
+    const [record, one] = [records[n], standing.get(place)];
+    if (record) return [record];
+    if (one === undefined || one.mark === 'left') return [];
+    return [emailAt(campaign, one, compiled && rendered(compiled, placeVariables(one.row)))];
+  });
+}
+
+/** The letters of a campaign without what takes long. */
+async function subjectsOf({ campaigns, templating }: Pick<Deps, 'campaigns' | 'templating'>, id: string) {
+  const compiled = await templating.compiled({ id: `${id}:subject`, version: 0 }, async () => {
+    const content = await campaigns.content(id);
+    return content && { ...content, html: null, text: null, preheader: null };
+  });
+  return compiled === null || 'faults' in compiled ? null : compiled;
 }
 
 /** As it was, or will be, rendered; null where its content is gone or cannot be made. */

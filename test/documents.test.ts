@@ -1,7 +1,9 @@
 /** Documents that are made from the code stand as the code would make them now. */
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { sandboxDomain, sandboxRows } from '../src/domain/sandbox.ts';
+import type { ApiDocument, Operation } from '../src/http/openapi/document.ts';
 import { documents, readDocument, root } from './support/documents.ts';
 import { startProcess } from './support/processes.ts';
 
@@ -32,6 +34,18 @@ it('the table in docs/metrics.md is what src/telemetry/metrics.ts says', async (
 it('the sandbox recipients in docs/sending.md are those of src/domain/sandbox.ts', () => {
   const rows = sandboxRows.map(({ local, becomes }) => `| \`${local}@${sandboxDomain}\` | ${becomes} |`);
   expect(tableIn('docs/sending.md', 'sandbox').split('\n').slice(2, -2)).toEqual(rows);
+});
+
+it('docs/sending.md lists every route that takes an Idempotency-Key', () => {
+  const { paths }: ApiDocument = parse(readDocument('openapi.yaml'));
+  const takesKey = ({ parameters = [] }: Operation) => parameters.some(({ name }) => name === 'idempotency-key');
+  const routes = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).flatMap(([method, operation]) =>
+      takesKey(operation) ? [`${method.toUpperCase()} ${path}`] : [],
+    ),
+  );
+  const listed = [...tableIn('docs/sending.md', 'idempotent').matchAll(/^\| `([^`]+)` \|/gm)].map(([, route]) => route);
+  expect(listed.toSorted()).toEqual(routes.toSorted());
 });
 
 it.each(documents)('%s has no traces of a merge', (path) => {

@@ -1,22 +1,19 @@
-/** POST /v1/campaigns/:id/send, …/pause, …/resume, …/cancel, …/retry-failed: what moves a campaign. */
-import { z } from 'zod';
+/** POST /v1/campaigns/:id/send, …/pause, …/resume and …/cancel: what moves a campaign. */
+import type { z } from 'zod';
 import type { ApiKey } from '../domain/api-key.ts';
 import type { CampaignMove } from '../domain/campaign.ts';
 import { type CampaignLimits, sendRequestFor } from '../domain/campaign-request.ts';
 import { linkPlace, sourceLacksLink } from '../domain/unsubscribe-link.ts';
 import type { Campaigns } from '../store/campaigns.ts';
-import { objectField } from './answer-fields.ts';
 import { campaignConflict, campaignMissing, campaignParams, findCampaign } from './campaign-access.ts';
 import { campaignSummaryView, summaryOf } from './campaign-view.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 
-type Deps = {
+export type CampaignMoveDeps = {
   campaigns: Pick<Campaigns, 'get' | 'content' | 'move'>;
   limits: Pick<CampaignLimits, 'canUnsubscribe' | 'now'>;
-  /** How many that failed are sent to again; null when it is not, or not any more, sent. */
-  retryFailed(id: string): Promise<{ readonly count: number } | null>;
   newId(prefix: 'ch'): string;
   now(): number;
 };
@@ -24,17 +21,6 @@ type Deps = {
 const tags = ['campaigns'];
 const config = { scope: 'send' } as const;
 const answers = { 200: campaignSummaryView, ...problemAnswers(400, 404, 409, 413, 415) };
-
-const retriedView = z
-  .object({
-    object: objectField('campaign'),
-    id: z.string().meta({ description: 'The campaign.' }),
-    retried: z.int().meta({ description: 'How many are sent to again.' }),
-  })
-  .meta({
-    description: 'They are queued again.',
-    examples: [{ object: 'campaign', id: 'cm_01kb2m7x4p6q8s0t2v4w000000', retried: 12 }],
-  });
 
 /** What one cannot be that does not stand where it would have to. */
 const refusals = {
@@ -47,7 +33,7 @@ const refusals = {
 
 const needsUrl = 'set PUBLIC_URL to where this API is reached by https, or put a link of your own in its place';
 
-export function campaignMoveRoutes({ campaigns, limits, retryFailed, newId, now }: Deps): Routes {
+export function campaignMoveRoutes({ campaigns, limits, newId, now }: CampaignMoveDeps): Routes {
   /** @throws ProblemError 404, or 409 with the present state */
   async function ask(
     id: string,
@@ -139,27 +125,5 @@ export function campaignMoveRoutes({ campaigns, limits, retryFailed, newId, now 
           return ask(id, apiKey, move);
         },
       });
-
-    app.route({
-      method: 'POST',
-      url: '/campaigns/:id/retry-failed',
-      config: { ...config, sheds: true },
-      schema: {
-        operationId: 'retryFailedOfCampaign',
-        summary: 'Send again to everybody who failed',
-        description:
-          'To all who failed or expired, or are held since nobody knows whether they have it. Who bounced is left alone: those were refused for good. Each is an email of its own from then on. Takes no body.',
-        tags,
-        params: campaignParams,
-        response: { 200: retriedView, ...problemAnswers(400, 404, 409, 413, 415) },
-        'x-examples': { 404: campaignExamples.missing, 409: campaignExamples.notRunning },
-      },
-      handler: async ({ params: { id }, apiKey }) => {
-        const { state } = await findCampaign(campaigns, id, apiKey);
-        const retried = await retryFailed(id);
-        if (retried === null) throw campaignConflict(id, 'retried: it is not being sent', state.status);
-        return { object: 'campaign' as const, id, retried: retried.count };
-      },
-    });
   };
 }

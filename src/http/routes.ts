@@ -2,6 +2,7 @@
 import { apiKeyRoutes } from './api-keys.ts';
 import { campaignMoveRoutes } from './campaign-moves.ts';
 import { recipientRoutes } from './campaign-recipients.ts';
+import { campaignRetryRoutes } from './campaign-retry.ts';
 import { rosterRoutes } from './campaign-roster.ts';
 import { campaignRoutes } from './campaigns.ts';
 import { devInboxRoutes } from './dev-inbox.ts';
@@ -31,6 +32,7 @@ type Deps = Parameters<typeof emailRoutes>[0] &
   Parameters<typeof templateRoutes>[0] &
   Parameters<typeof campaignRoutes>[0] &
   Parameters<typeof campaignMoveRoutes>[0] &
+  Parameters<typeof campaignRetryRoutes>[0] &
   Parameters<typeof recipientRoutes>[0] &
   Parameters<typeof rosterRoutes>[0] &
   Parameters<typeof webhookRoutes>[0] &
@@ -64,6 +66,7 @@ export function listRoutes(deps: Deps): { open: Routes[]; api: Routes[] } {
       eventRoutes(deps),
       campaignRoutes(deps),
       campaignMoveRoutes(deps),
+      campaignRetryRoutes(deps),
       recipientRoutes(deps),
       rosterRoutes(deps),
       templateRoutes(deps),

@@ -5,6 +5,7 @@ import type { Rehearsal } from '../pipeline/rehearse.ts';
 import type { Posts } from '../store/posts.ts';
 import type { Webhooks } from '../store/webhooks.ts';
 import { isoOf } from './answer-fields.ts';
+import { type CreationDeps, createOnce, creationHeaders } from './creations.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 import {
@@ -17,16 +18,12 @@ import {
 } from './webhook-schemas.ts';
 import { webhookConfig as config, findWebhook, refuseWebhook } from './webhooks.ts';
 
-type Deps = {
+type Deps = CreationDeps<'wh'> & {
   webhooks: Pick<Webhooks, 'get' | 'change'>;
   posts: Pick<Posts, 'failingSince' | 'drop' | 'renew'>;
   rehearse(webhook: Webhook): Promise<Rehearsal>;
-  entropy(bytes: number): Uint8Array;
-  now(): number;
 };
 
-/** Standard Webhooks asks for 24 to 64 bytes. */
-const secretBytes = 32;
 const tags = ['webhooks'];
 
 /** Ours, and the one that the resend SDKs call. */
@@ -40,6 +37,14 @@ const rotations = [
 ] as const;
 
 export function webhookChangeRoutes(deps: Deps): Routes {
+  /** Done twice, as by racing repeats, it is done once: the secret before stays the one that was in use. */
+  async function rotate(id: string, entropy: Uint8Array): Promise<void> {
+    const secret = webhookSecret(entropy);
+    const now = deps.now();
+    const turn = (was: Webhook) => (was.secret === secret ? was : rotated(was, secret, now));
+    if ((await deps.webhooks.change(id, (was) => ({ webhook: turn(was) }))) === null) refuseWebhook(id);
+  }
+
   return (app) => {
     app.route({
       method: 'PATCH',
@@ -81,22 +86,24 @@ export function webhookChangeRoutes(deps: Deps): Routes {
           operationId,
           summary,
           description:
-            'Makes a new one and shows it this once. For 24 hours every POST carries two signatures, one by each secret, so that consumers can change over one by one; of a rotation within that time the secret before it ends at once. Takes no body.',
+            'Makes a new one and shows it this once. For 24 hours every POST carries two signatures, one by each secret, so that consumers can change over one by one; of a rotation within that time the secret before it ends at once. With an `Idempotency-Key` a repeat gets the same secret. Takes no body.',
           tags,
+          headers: creationHeaders,
           params: webhookParams,
-          response: { 200: rotatedSecret, ...problemAnswers(400, 404, 413, 415) },
+          response: { 200: rotatedSecret, ...problemAnswers(400, 404, 413, 415, 422) },
           'x-examples': missingWebhook,
         },
-        handler: async ({ params: { id } }) => {
-          const secret = webhookSecret(deps.entropy(secretBytes));
-          const now = deps.now();
-          const webhook = await deps.webhooks.change(id, (was) => ({ webhook: rotated(was, secret, now) }));
-          if (webhook === null) refuseWebhook(id);
+        handler: async (request, reply) => {
+          const { id } = request.params;
+          // One that is not there claims no key.
+          await findWebhook(deps.webhooks, id);
+          const made = await createOnce(deps, 'wh', request, reply, ({ secret }) => rotate(id, secret), { id });
+          const { previousSecret } = await findWebhook(deps.webhooks, id);
           return {
             object: 'webhook' as const,
             id,
-            signing_secret: secret,
-            previous_secret_until: isoOf(webhook.previousSecret?.until ?? now),
+            signing_secret: webhookSecret(made.secret),
+            previous_secret_until: isoOf(previousSecret?.until ?? deps.now()),
           };
         },
       });

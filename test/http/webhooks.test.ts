@@ -248,4 +248,20 @@ describe('rotating the secret', () => {
     expect(() => [third, rotated.signing_secret].map(verify)).not.toThrow();
     expect(() => verify(old)).toThrow();
   });
+
+  it('under one Idempotency-Key is made once, and racing repeats get the same secret', async () => {
+    await using receiver = await openReceiver();
+    const { id, signing_secret: old } = await make({ endpoint: receiver.url });
+    const rotate = (of: string) =>
+      postrider.api('POST', `/v1/webhooks/${of}/rotate-secret`, undefined, { 'idempotency-key': 'turn' });
+    const answers = [...(await Promise.all([rotate(id), rotate(id), rotate(id)])), await rotate(id)];
+    const [secret, ...others] = new Set(answers.map(({ body }) => body.signing_secret));
+    expect([others, secret === old]).toEqual([[], false]);
+    expect(answers.at(-1)?.headers['idempotent-replayed']).toBe('true');
+    await postrider.api('POST', `/v1/webhooks/${id}/test`);
+    const [hook] = receiver.hooks;
+    for (const one of [old, secret ?? ''])
+      expect(() => new Webhook(one).verify(hook?.body ?? '', hook?.headers as Record<string, string>)).not.toThrow();
+    expect((await rotate((await make()).id)).body).toMatchObject({ name: 'invalid_idempotent_request' });
+  });
 });

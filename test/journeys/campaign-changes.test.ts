@@ -92,6 +92,35 @@ it('retries everybody who failed, expired or is held, and nobody who was refused
   expect(await retryFailed({ ...store, read: found, change }, id)).toBeNull();
 });
 
+it('under one Idempotency-Key retries once, whatever failed since, and repeats that race get one answer', async () => {
+  const id = await addEnded(['failed', 'sent', 'failed', 'failed']);
+  await redis.hset(keys.campaign(id), { status: 'completed', endedAt: 1 });
+  const retry = (key: string) =>
+    api.api('POST', `/v1/campaigns/${id}/retry-failed`, undefined, { 'idempotency-key': key });
+  const answers = await Promise.all(['one', 'one', 'one'].map(retry));
+  expect(answers.map(({ status, body }) => [status, body])).toEqual(
+    Array(3).fill([200, { object: 'campaign', id, retried: 3 }]),
+  );
+  expect(answers.filter(({ headers }) => headers['idempotent-replayed'] === 'true')).toHaveLength(2);
+  await redis.setrange(keys.campaignMarks(id), 1, placeMarks.failed);
+  expect(await retry('one')).toMatchObject({ body: { retried: 3 }, headers: { 'idempotent-replayed': 'true' } });
+  expect((await standingOf(redis, id)).marks[1]).toBe('failed');
+  const other = await addEnded(['failed']);
+  const elsewhere = await api.api('POST', `/v1/campaigns/${other}/retry-failed`, undefined, {
+    'idempotency-key': 'one',
+  });
+  expect(elsewhere.body).toMatchObject({ name: 'invalid_idempotent_request' });
+});
+
+it('a retry that was refused leaves its key free', async () => {
+  const id = await addEnded(['failed']);
+  const retry = () => api.api('POST', `/v1/campaigns/${id}/retry-failed`, undefined, { 'idempotency-key': 'free' });
+  await redis.hset(keys.campaign(id), { status: 'canceled', endedAt: 1 });
+  expect((await retry()).status).toBe(409);
+  await redis.hset(keys.campaign(id), 'status', 'running');
+  expect(await retry()).toMatchObject({ status: 200, body: { retried: 1 } });
+});
+
 it('a status too seldom among those who left is refused with where to look instead', async () => {
   const id = await addEnded(Array(2_001).fill('left'));
   const { status, body } = await api.api('GET', `/v1/emails?campaign_id=${id}&status=sent`);

@@ -124,6 +124,11 @@ export function afterTrialBegan(breaker: Breaker, now: number): Breaker | null {
   return { ...breaker, trial: 'needed', probeAt: now + probeWaitMs(breaker.cause, breaker.tries) };
 }
 
+/** As it stands once the message that was to try it came to nothing: the next one may. @returns the same breaker when none was to */
+export function afterTrialUnused(breaker: Breaker): Breaker {
+  return breaker.kind === 'open' && breaker.trial === 'needed' ? { ...breaker, trial: 'open' } : breaker;
+}
+
 /** Whether it is time for somebody to probe. */
 export function isProbeDue(breaker: Breaker, now: number): boolean {
   if (breaker.kind === 'closed' || isTrialOpen(breaker)) return false;

@@ -1,6 +1,7 @@
 /** Logging in (RFC 4954): PLAIN, LOGIN and CRAM-MD5 are the library's, XOAUTH2 is ours, as its token may be refused and got anew. */
 import type SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { SMTPConnectionCustomAuthHandler } from 'nodemailer/lib/smtp-connection';
+import { parseReply } from '../domain/classify.ts';
 import type { Auth } from '../domain/transport-plan.ts';
 import type { Tokens } from './oauth-tokens.ts';
 
@@ -50,19 +51,22 @@ export function withoutSecrets(reply: string, auth: Auth | null): string {
   return masked.replaceAll(/\b(AUTH \S+) [\w+/=]{24,}/gi, '$1 ***');
 }
 
-type Reply = { readonly status: number };
+/** As the server gave it: of one with several lines the library does not read the code. */
+type Reply = { readonly response: string };
+
+const codeOf = ({ response }: Reply): number => parseReply(response).code;
 
 /** A token that was kept may have been revoked: refused, it is got anew once. */
 async function loginWithToken(user: string, tokens: Tokens, send: (line: string) => Promise<Reply>): Promise<void> {
   const present = async (token: string): Promise<Reply> => {
     const first = await send(`AUTH XOAUTH2 ${initialResponse(user, token)}`);
     // Why it is refused, in JSON: the refusal itself comes after an empty line.
-    return first.status === 334 ? send('') : first;
+    return codeOf(first) === 334 ? send('') : first;
   };
   const token = await tokens.get();
   let reply = await present(token.value);
-  if (reply.status === 535 && token.isKept) reply = await present(await tokens.renew(token.value));
-  if (reply.status !== 235) throw new Error('Invalid login');
+  if (codeOf(reply) === 535 && token.isKept) reply = await present(await tokens.renew(token.value));
+  if (codeOf(reply) !== 235) throw new Error('Invalid login');
 }
 
 /** https://developers.google.com/workspace/gmail/imap/xoauth2-protocol#initial_client_response */

@@ -26,7 +26,7 @@ type Deps = {
   transports: Pick<Transports, 'plan' | 'get'>;
   /** The fleet's states as this process knows them. */
   known: Map<string, TransportState>;
-  states: Pick<TransportStates, 'read' | 'fault' | 'success' | 'brake' | 'takeTrial'>;
+  states: Pick<TransportStates, 'read' | 'fault' | 'success' | 'brake' | 'takeTrial' | 'giveTrialBack'>;
   budgets: Pick<Budgets, 'admit' | 'park' | 'giveBack' | 'forget'>;
   policies: Readonly<Record<Lane, RetryPolicy>>;
   /** What goes on beside the mail, and a stop waits for. It never throws. */
@@ -169,11 +169,18 @@ async function sendOver(deps: Deps, parcel: Parcel, transport: Transport, way: W
     isClaimed = true;
     return parcel.claim(name);
   };
-  const message = await parcel.message(name);
   const turn = { lane: parcel.email.facts.lane, reserve };
-  const outcome = 'kind' in message ? message : await transport.send(message, claim, turn);
-  if (!isClaimed) await giveBack(deps, name);
-  if ('kind' in message) return { is: outcome, mayGoOn: false };
+  const attempt = async () => {
+    const message = await parcel.message(name);
+    if ('kind' in message) return { isMade: false, outcome: message };
+    return { isMade: true, outcome: await transport.send(message, claim, turn) };
+  };
+  const { isMade, outcome } = await attempt().catch(async (error: unknown) => {
+    if (!isClaimed) await handBack(deps, name, isTrial);
+    throw error;
+  });
+  if (!isClaimed) await handBack(deps, name, isTrial && verdictOf(outcome).kind === 'nothing');
+  if (!isMade) return { is: outcome, mayGoOn: false };
   if (outcome.kind === 'withheld' && !isClaimed && isOver(deps, parcel, lastChanceMs))
     return { is: faultOf(name, `transport ${name} had no free connection`), mayGoOn: false };
   const telling = tell(deps, name, outcome, isTrial).catch((error: unknown) => deps.onTrouble('dispatch', error));
@@ -181,6 +188,14 @@ async function sendOver(deps: Deps, parcel: Parcel, transport: Transport, way: W
   if (isClaimed) deps.beside(telling);
   else await telling;
   return { is: outcome, mayGoOn: !isClaimed && isOfTransport(outcome) };
+}
+
+/** Nothing was handed over: its token is for another, and so is the trial where it was to be one and nothing came of that. */
+async function handBack(deps: Deps, name: string, isTrialUnused: boolean): Promise<void> {
+  await giveBack(deps, name);
+  if (!isTrialUnused) return;
+  await deps.states.giveTrialBack(name, deps.now());
+  await learn(deps, name);
 }
 
 /** Tells the fleet what an attempt says of its transport. */

@@ -6,6 +6,7 @@ import {
   afterSlowDown,
   afterSuccess,
   afterTrialBegan,
+  afterTrialUnused,
   type Brake,
   type Breaker,
   breakerEvent,
@@ -137,6 +138,11 @@ export function openTransportStates(redis: Redis) {
     /** Whether the caller's message is the one that tries a transport in trouble: true for one of all that ask. */
     takeTrial: (name: string, now: number): Promise<boolean> =>
       takeTurn(name, (breaker) => afterTrialBegan(breaker, now)),
+
+    /** The caller's message was that one, and nothing came of it. */
+    async giveTrialBack(name: string, now: number): Promise<void> {
+      await changeBreaker(name, { id: '', at: now }, afterTrialUnused);
+    },
   };
 }
 

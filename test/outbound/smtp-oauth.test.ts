@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Auth } from '../../src/domain/transport-plan.ts';
 import type { SmtpTransport, SmtpTransportOptions } from '../../src/outbound/smtp-transport.ts';
+import type { ScriptedLogin } from '../support/scripted-login.ts';
 import { openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
 import { send, transportTo } from '../support/smtp-transport.ts';
 import { give, openTokenServer, type TokenServer } from '../support/token-server.ts';
@@ -9,11 +10,14 @@ import { give, openTokenServer, type TokenServer } from '../support/token-server
 const secrets = { clientSecret: 'client-S3cret', refreshToken: 'refresh-S3cret' };
 
 /** A mail server that takes the tokens in `good` (at first `token-1`), beside one that gives `token-1`, `token-2` and so on. */
-async function openWorld(answer: Parameters<typeof openTokenServer>[0] = giveNext, isTerse = false) {
+async function openWorld(
+  answer: Parameters<typeof openTokenServer>[0] = giveNext,
+  manner: Partial<ScriptedLogin> = {},
+) {
   const good = new Set(['token-1']);
   const tokens = await openTokenServer(answer);
   const smtp = await openScriptedSmtp(undefined, {
-    login: { methods: ['PLAIN', 'XOAUTH2'], user: 'ä@x.co', takesToken: (token) => good.has(token), isTerse },
+    login: { methods: ['PLAIN', 'XOAUTH2'], user: 'ä@x.co', takesToken: (token) => good.has(token), ...manner },
   });
   return {
     good,
@@ -69,10 +73,10 @@ describe('XOAUTH2', () => {
     expect(world.tokens.forms).toHaveLength(2);
   });
 
-  it.each([false, true])(
-    'gets a kept token anew when it is refused, on the same connection (terse: %s)',
-    async (terse) => {
-      await using world = await openWorld(giveNext, terse);
+  it.each([{}, { isTerse: true }, { isWordy: true }, { isTerse: true, isWordy: true }])(
+    'gets a kept token anew when it is refused, on the same connection: %j',
+    async (manner) => {
+      await using world = await openWorld(giveNext, manner);
       await using transport = open(world);
       expect(await send(transport)).toMatchObject({ kind: 'answered' });
       world.good.delete('token-1');

@@ -1,6 +1,7 @@
 /** dispatch of a message that a server cannot take, as is known without asking: over another, later, or not at all. */
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import type { Parcel } from '../../src/pipeline/dispatch.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
 import { openTransportStates } from '../../src/store/transport-states.ts';
 import { openTestRedis } from '../support/redis.ts';
@@ -77,6 +78,24 @@ it('is settled once no transport of its route can, for whom none can', async () 
       recipients: ['ö@x.co'],
     });
   }
+});
+
+it.each<[string, Partial<Parcel>]>([
+  ['cannot be made', { message: () => Promise.reject(new Error('a bug')) }],
+  ['waits for a file', { message: async () => ({ kind: 'withheld' }) }],
+  ['is too large', {}],
+])('that %s gives back its token and its turn to try a transport in trouble', async (_, more) => {
+  acts = small;
+  await using worker = await openWorker({ rates: [{ count: 1, windowMs: 3_600_000 }] }, 'one');
+  await states().fault('one', { ...fault, byMessage: true }, event());
+  await states().success('one', 'probe', event());
+  await worker.tend();
+  await worker.send({}, async () => true, more).catch((error: Error) => expect(error.message).toBe('a bug'));
+  expect(await stateOf('one')).toMatchObject({ breaker: { trial: 'open' } });
+  acts = {};
+  await using free = await openWorker({ rates: [{ count: 1, windowMs: 3_600_000 }] }, 'one');
+  expect((await free.send()).outcome).toMatchObject({ kind: 'answered', transport: 'one' });
+  expect(await stateOf('one')).toMatchObject({ breaker: { kind: 'closed' } });
 });
 
 it.each(['paused', 'in trouble'])('waits for the other while that is %s, unless it is kept', async (trouble) => {

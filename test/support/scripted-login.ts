@@ -10,6 +10,8 @@ export type ScriptedLogin = {
   takesToken?(token: string): boolean;
   /** Refuse a bad token at once, without the challenge that says why. */
   readonly isTerse?: boolean;
+  /** Says so in two lines, whatever the answer is. */
+  readonly isWordy?: boolean;
 };
 
 /** Yields challenges and is given the lines that answer them; returns whether the client is who it says. */

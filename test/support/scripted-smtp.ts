@@ -215,7 +215,10 @@ export async function openScriptedSmtp(
       const next = dialog.next(...(line as [string]));
       if (next.done) this.#dialog = null;
       if (!next.done) this.act(next.value);
-      else this.act(next.value ? '235 2.7.0 Ok' : '535 5.7.8 Authentication credentials invalid');
+      else {
+        const answer = next.value ? '235 2.7.0 Ok' : '535 5.7.8 Authentication credentials invalid';
+        this.act(login?.isWordy ? `${answer.replace(' ', '-')}\r\n${answer}` : answer);
+      }
     }
 
     #goSecret(): void {

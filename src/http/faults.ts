@@ -9,10 +9,6 @@ type RawIssue = z.core.$ZodRawIssue;
 /** Given to a schema's `safeParse`: words every issue for which the schema has no message of its own. */
 export const wording = { error: wordIssue };
 
-/** An answer lists this many faults at most, and its detail names the first of them: a body can have millions. */
-export const maxFaults = 1_000;
-export const maxNamed = 10;
-
 const isRequired = 'is required';
 
 /** The parts of a request, as fastify names them, and where their faults point; a fault in the body has a bare JSON pointer. */
@@ -40,7 +36,7 @@ function toFaults(issue: Issue, prefix: string): Fault[] {
   const pointer = prefix + toPointer(issue.path);
   if (issue.code === 'unrecognized_keys') {
     const usual = prefix.startsWith('#') ? 'is not a known parameter' : 'is not a known field';
-    return issue.keys.slice(0, maxFaults).map((key) => ({
+    return issue.keys.map((key) => ({
       pointer: pointer + toPointer([key]),
       code: 'unknown_field',
       message: absent.get(key) ?? usual,
@@ -79,10 +75,7 @@ export function wordIssue(issue: RawIssue): string {
     case 'not_multiple_of':
       return `must be a multiple of ${issue.divisor}`;
     case 'unrecognized_keys':
-      return `has unknown fields: ${issue.keys
-        .slice(0, maxNamed)
-        .map((key) => toPointer([key]).slice(1))
-        .join(', ')}`;
+      return `has unknown fields: ${issue.keys.map((key) => toPointer([key]).slice(1)).join(', ')}`;
     case 'invalid_union':
       return union(issue);
     case 'invalid_key':

@@ -12,7 +12,7 @@ import {
   titlesOf,
 } from '../domain/problem.ts';
 import { status } from './answer-fields.ts';
-import { faultsOf, maxFaults, maxNamed } from './faults.ts';
+import { faultsOf } from './faults.ts';
 
 /** Thrown by a route to answer with a problem. */
 export class ProblemError extends Error {
@@ -35,6 +35,10 @@ export class ProblemError extends Error {
 export function sentenceOf({ pointer, message }: Fault): string {
   return `${pointer || 'body'}: ${message}`;
 }
+
+/** An answer lists this many faults at most, and its detail names the first of them: a body can have millions. */
+const maxFaults = 1_000;
+const maxNamed = 10;
 
 const faultSchema = z.object({
   pointer: z.string().meta({ description: 'Where in the request.', examples: ['/to/0'] }),

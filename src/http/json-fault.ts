@@ -8,6 +8,8 @@ export type JsonLimits = {
   readonly depth: number;
   /** Arrays, objects and commas, but for those of files as lists of bytes. */
   readonly values: number;
+  /** Members of one object. */
+  readonly members: number;
 };
 
 /** A part of the text that is as it should be, or the fault. */
@@ -100,6 +102,8 @@ export function findJsonFault(text: string, limits: JsonLimits): Fault {
     path[depth] = name;
     if (names.has(name)) return `The body has ${quoted(name)} twice in one object: ${pointer()} ${place(from)}`;
     names.add(name);
+    if (names.size > limits.members)
+      return `The body has an object of more than ${limits.members} members ${place(from)}`;
     if (name === '__proto__' || (name === 'prototype' && path[depth - 1] === 'constructor'))
       return `The body has ${quoted(name)}, which is never allowed: ${pointer()} ${place(from)}`;
     skip(spaces);

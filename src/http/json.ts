@@ -5,10 +5,10 @@ import { findJsonFault, findMalformedUtf8, type JsonLimits } from './json-fault.
 
 /**
  * 1,000 emails with 50 named recipients and 50 tags each come to 300,000 values. 40 MB hold 13,000,000 empty objects, which would take
- * 700 MB; 500,000 distinct names in one object, the costliest that may pass, hold up the process for less than a second. A file as a list
- * of bytes is one value: 40 MB of it take 160 MB.
+ * 700 MB; 500,000 distinct names in one object would hold up whoever reads it for seconds, and the longest object that anything here takes,
+ * the variables of an email, has room for 32,000. A file as a list of bytes is one value: 40 MB of it take 160 MB.
  */
-export const jsonLimits: JsonLimits = { depth: 32, values: 500_000 };
+export const jsonLimits: JsonLimits = { depth: 32, values: 500_000, members: 50_000 };
 
 export type JsonReading = { readonly value: unknown } | { readonly fault: string };
 
@@ -49,6 +49,7 @@ function tryParse(text: string): { value: unknown } | null {
  * builds anything: 40 MB of `[` would be gigabytes of arrays. For a text that is not JSON the number means nothing.
  */
 function countMembers(text: string): number | null {
+  const ownMembers = new Int32Array(jsonLimits.depth + 1);
   let members = 0;
   let values = 0;
   let depth = 0;
@@ -59,6 +60,8 @@ function countMembers(text: string): number | null {
         break;
       case colon:
         members++;
+        ownMembers[depth] = (ownMembers[depth] ?? 0) + 1;
+        if ((ownMembers[depth] ?? 0) > jsonLimits.members) return null;
         break;
       case comma:
         if (++values > jsonLimits.values) return null;
@@ -66,6 +69,7 @@ function countMembers(text: string): number | null {
       case openBrace:
       case openBracket:
         if (++values > jsonLimits.values || ++depth > jsonLimits.depth) return null;
+        ownMembers[depth] = 0;
         // The bracket it ends with is looked at next.
         at = Math.max(at, endOfBytes(text, at) - 1);
         break;

@@ -59,6 +59,11 @@ function escapeAll(text: string): string {
   return `"${units.map((unit) => `\\u${unit}`).join('')}"`;
 }
 
+/** An object of so many. */
+function members(count: number): string {
+  return `{${Array.from({ length: count }, (_, n) => `"${n}":{}`).join()}}`;
+}
+
 describe('the reader', () => {
   it('gives for any value what JSON.parse gives', () => {
     fc.assert(
@@ -229,6 +234,11 @@ describe('a fault', () => {
       'too many values',
       `[${'{},'.repeat(250_000)}{}]`,
       'The body has more than 500000 values at line 1, column 750001',
+    ],
+    [
+      'too many members of one object',
+      `[{"b":1},{"a":[${members(50_000)},\n${members(50_001)}]}]`,
+      'The body has an object of more than 50000 members at line 2, column 538892',
     ],
     [
       'a long name given twice',

@@ -80,7 +80,7 @@ export function openReports(log: Log, meters: Meters) {
         tls: trace?.tls,
         ms: trace?.ms,
         wait_ms: waitMs ?? undefined,
-        detail: 'detail' in what ? maskAddresses(what.detail) : undefined,
+        detail: 'detail' in what ? maskAddresses('loggable' in what ? what.loggable : what.detail) : undefined,
         recipients: decision.state.recipients.map(({ address, status, smtp }) => ({
           to: maskAddress(address),
           status,

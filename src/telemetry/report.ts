@@ -155,6 +155,13 @@ export function openReports(log: Log, meters: Meters) {
       else log.error({ faults }, 'TRANSPORTS_FILE is wrong, and what stood in it before still holds');
     },
 
+    /** @param places emails of a lane that a worker has in hand at a time */
+    crowding(transports: readonly string[], places: number): void {
+      const words =
+        'a server that hangs could hold up mail for all others: give fewer connections or more WORKER_CONCURRENCY';
+      if (transports.length > 0) log.warn({ transports, worker_concurrency: places }, words);
+    },
+
     redis({ server, guarantee, words, isSound, unfit }: RedisStanding): void {
       const fields = { server, guarantee, words };
       if (unfit !== null) log.error(fields, 'Redis will not do');

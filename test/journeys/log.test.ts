@@ -22,7 +22,7 @@ beforeAll(async () => {
   const relay = `smtp://127.0.0.1:${smtp.port}?tls=none`;
   const env = { REDIS_URL: redis.url, NODE_ENV: 'production', WEBHOOK_ALLOW_PRIVATE_NETWORKS: 'true' };
   api = opened.use(await startPostrider({ ...env, ROLES: 'api', SMTP_URL: relay }));
-  worker = opened.use(await startPostrider({ ...env, ROLES: 'worker', SMTP_URL: relay }));
+  worker = opened.use(await startPostrider({ ...env, ROLES: 'worker', SMTP_URL: relay, WORKER_CONCURRENCY: '10' }));
 }, 60_000);
 afterAll(() => opened.disposeAsync());
 
@@ -36,6 +36,11 @@ function linesOf(process: Postrider): Line[] {
 
 const email = (to: string) => ({ from: 'ann@x.example', to, subject: 'Top-secret subject', text: 'Top-secret text' });
 const named = (lines: readonly Line[], msg: string) => lines.filter((line) => line.msg === msg);
+
+it('a transport with as many connections as a lane has places is named at the start', () => {
+  const said = linesOf(worker).filter(({ msg }) => msg.includes('WORKER_CONCURRENCY'));
+  expect(said).toMatchObject([{ level: 40, transports: ['default'], worker_concurrency: 10 }]);
+});
 
 it('of a file that cannot be fetched no more than the host is in a line, and all but its query in the answer', async () => {
   const attachments = [{ filename: 'Secret plan.pdf', path: 'https://127.0.0.1:1/secret/plan.pdf?key=secret' }];

@@ -4,6 +4,7 @@ import { openCampaigning } from './app-campaigns.ts';
 import { openNotifying } from './app-webhooks.ts';
 import { newId, now, rand } from './chance.ts';
 import { lanes } from './domain/lane.ts';
+import { crowdingIn } from './domain/transport-plan.ts';
 import { unsubscribeUrlOf } from './domain/unsubscribe.ts';
 import { openAttachmentClient } from './outbound/attachment-client.ts';
 import { makeComposer } from './outbound/compose.ts';
@@ -48,6 +49,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const transports = opened.use(
     openTransports(plans.plan, (settings) => openSmtpTransport(settings, { ehloName }), fixed),
   );
+  report.crowding(crowdingIn(plans.plan, config.WORKER_CONCURRENCY), config.WORKER_CONCURRENCY);
   const pooled = () => Object.keys(transports.plan.transports).flatMap((name) => transports.get(name) ?? []);
   meters.watchPools(() => pooled().map(({ name: transport, pool }) => ({ transport, ...pool })));
   const fleet = { transports, known: new Map(), states: transportStates, budgets };

@@ -63,8 +63,8 @@ export type Withheld = Extract<Outcome, { kind: 'withheld' }>;
 /** What can be settled: what a transport answered, and what stood in the way before one was asked. */
 export type SettledOutcome =
   | Exclude<Outcome, Withheld | Obstacle>
-  /** A file to attach could not be fetched; `isFinal` when trying again cannot help. */
-  | { readonly kind: 'fetch_fault'; readonly detail: string; readonly isFinal: boolean }
+  /** A file to attach could not be fetched; `isFinal` when trying again cannot help. `loggable` is the detail without what the file is called. */
+  | { readonly kind: 'fetch_fault'; readonly detail: string; readonly loggable: string; readonly isFinal: boolean }
   /** Its time was over before it could be tried; `why` is what it waited for, where that is known. */
   | { readonly kind: 'expired'; readonly why?: string | null }
   /** These are on the suppression list: nothing is sent to them. */

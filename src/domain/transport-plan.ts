@@ -100,6 +100,11 @@ export function recordOf<T>(entries: Iterable<readonly [string, T]>): Readonly<R
   return Object.assign(Object.create(null), Object.fromEntries(entries));
 }
 
+/** Transports that could hold all places of a worker's lane, should their servers hang: mail for the others would wait behind theirs. */
+export function crowdingIn({ transports }: TransportPlan, places: number): string[] {
+  return Object.values(transports).flatMap(({ name, connections }) => (connections >= places ? [name] : []));
+}
+
 export type RouteQuestion = {
   /** The route the email asks for; null when it asks for none. One that is not there any more counts as none. */
   readonly route: string | null;

@@ -85,10 +85,9 @@ export function openAttachmentClient(options: AttachmentClientOptions): Attachme
 const headers = { 'user-agent': 'Postrider', accept: '*/*', 'accept-encoding': 'identity' };
 
 function readTarget(url: string): URL | Fetched {
-  if (!URL.canParse(url)) return { kind: 'fault', detail: 'The path is not a URL: give an https URL', isFinal: true };
+  if (!URL.canParse(url)) return unfit('The path is not a URL: give an https URL');
   const target = new URL(url);
-  if (target.protocol !== 'https:')
-    return { kind: 'fault', detail: `The path is a ${target.protocol} URL: only https is fetched`, isFinal: true };
+  if (target.protocol !== 'https:') return unfit(`The path is a ${target.protocol} URL: only https is fetched`);
   const isPlain = target.username === '' && target.password === '';
   return isPlain ? target : fault(target, 'must not carry credentials', true);
 }
@@ -154,7 +153,13 @@ function tooLarge(target: URL, what: string, maxBytes: number): Fetched {
 }
 
 function fault({ protocol, host, pathname }: URL, what: string, isFinal: boolean): Fetched {
-  return { kind: 'fault', detail: `${`${protocol}//${host}${pathname}`.slice(0, maxNameLength)} ${what}`, isFinal };
+  const origin = `${protocol}//${host}`;
+  const detail = `${`${origin}${pathname}`.slice(0, maxNameLength)} ${what}`;
+  return { kind: 'fault', detail, loggable: `${origin} ${what}`, isFinal };
+}
+
+function unfit(detail: string): Fetched {
+  return { kind: 'fault', detail, loggable: detail, isFinal: true };
 }
 
 /** Aborts after so long, unless disposed of before. */

@@ -65,10 +65,15 @@ async function fetchAll(deps: Deps, lane: Lane, content: Content) {
     }
     attachments.push(attachment);
     if (answer?.kind === 'busy') trouble = { kind: 'withheld' };
-    if (answer?.kind === 'fault')
-      trouble = { kind: 'fetch_fault', detail: `attachment ${filename}: ${answer.detail}`, isFinal: answer.isFinal };
+    if (answer?.kind === 'fault') trouble = faultOf(filename, answer);
   }
   return { attachments, fetched, trouble };
+}
+
+function faultOf(filename: string, fault: Extract<Fetched, { kind: 'fault' }>): FetchFault {
+  const { detail, loggable, isFinal } = fault;
+  const named = { detail: `attachment ${filename}: ${detail}`, loggable: `attachment: ${loggable}` };
+  return { kind: 'fetch_fault', ...named, isFinal };
 }
 
 /** What its server calls a file is worth knowing where neither its caller nor its name tells. */

@@ -80,7 +80,7 @@ export function openReports(log: Log, meters: Meters) {
         tls: trace?.tls,
         ms: trace?.ms,
         wait_ms: waitMs ?? undefined,
-        detail: 'detail' in what ? maskAddresses(what.detail) : undefined,
+        detail: 'detail' in what ? maskAddresses('loggable' in what ? what.loggable : what.detail) : undefined,
         recipients: decision.state.recipients.map(({ address, status, smtp }) => ({
           to: maskAddress(address),
           status,
@@ -153,6 +153,13 @@ export function openReports(log: Log, meters: Meters) {
     plan(faults: readonly string[]): void {
       if (faults.length === 0) log.info({}, 'TRANSPORTS_FILE was read again');
       else log.error({ faults }, 'TRANSPORTS_FILE is wrong, and what stood in it before still holds');
+    },
+
+    /** @param places emails of a lane that a worker has in hand at a time */
+    crowding(transports: readonly string[], places: number): void {
+      const words =
+        'a server that hangs could hold up mail for all others: give fewer connections or more WORKER_CONCURRENCY';
+      if (transports.length > 0) log.warn({ transports, worker_concurrency: places }, words);
     },
 
     redis({ server, guarantee, words, isSound, unfit }: RedisStanding): void {

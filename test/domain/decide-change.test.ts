@@ -107,8 +107,8 @@ describe('an attempt that was under way when its email was changed', () => {
   const stale: SettledOutcome[] = [
     { kind: 'transport_fault', transport: 't', cause: 'connect', detail: 'no connection' },
     { kind: 'answered', transport: 't', replies: [{ address: 'a', smtp: greylisted }] },
-    { kind: 'fetch_fault', detail: 'no file', isFinal: false },
-    { kind: 'fetch_fault', detail: 'no file', isFinal: true },
+    { kind: 'fetch_fault', detail: 'no file', loggable: '', isFinal: false },
+    { kind: 'fetch_fault', detail: 'no file', loggable: '', isFinal: true },
     { kind: 'undeliverable', transport: 't', detail: 'too large' },
     { kind: 'expired' },
   ];

@@ -48,7 +48,7 @@ const outcomes: fc.Arbitrary<SettledOutcome> = fc.oneof(
     detail,
   }),
   fc.record({ kind: fc.constant('undeliverable' as const), transport, detail }),
-  fc.record({ kind: fc.constant('fetch_fault' as const), detail, isFinal: fc.boolean() }),
+  fc.record({ kind: fc.constant('fetch_fault' as const), detail, loggable: detail, isFinal: fc.boolean() }),
   fc.constant({ kind: 'expired' as const }),
 );
 const changes: fc.Arbitrary<Change> = fc.oneof(

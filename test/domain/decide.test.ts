@@ -163,7 +163,8 @@ describe('decide', () => {
   });
 
   it('tries five times to fetch a file, unless trying again cannot help', () => {
-    const tryAgain: SettledOutcome = { kind: 'fetch_fault', detail: 'attachment a: 503', isFinal: false };
+    const said = { detail: 'attachment a: 503', loggable: '503' };
+    const tryAgain: SettledOutcome = { kind: 'fetch_fault', ...said, isFinal: false };
     const statuses: string[] = [];
     let state = email(recipient('a')).state;
     for (let n = 0; n < 5; n++) {

@@ -55,7 +55,7 @@ it.each<[SettledOutcome, string | null]>([
   [{ kind: 'undeliverable', transport: 't', detail: 'x' }, 'undeliverable'],
   [{ kind: 'expired' }, null],
   [{ kind: 'suppressed', recipients: [] }, null],
-  [{ kind: 'fetch_fault', detail: 'x', isFinal: true }, null],
+  [{ kind: 'fetch_fault', detail: 'x', loggable: 'x', isFinal: true }, null],
 ])('%j counts as %s', (outcome, counted) => {
   expect(attemptOutcomeOf(outcome)).toBe(counted);
 });

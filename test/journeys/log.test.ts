@@ -22,7 +22,7 @@ beforeAll(async () => {
   const relay = `smtp://127.0.0.1:${smtp.port}?tls=none`;
   const env = { REDIS_URL: redis.url, NODE_ENV: 'production', WEBHOOK_ALLOW_PRIVATE_NETWORKS: 'true' };
   api = opened.use(await startPostrider({ ...env, ROLES: 'api', SMTP_URL: relay }));
-  worker = opened.use(await startPostrider({ ...env, ROLES: 'worker', SMTP_URL: relay }));
+  worker = opened.use(await startPostrider({ ...env, ROLES: 'worker', SMTP_URL: relay, WORKER_CONCURRENCY: '10' }));
 }, 60_000);
 afterAll(() => opened.disposeAsync());
 
@@ -36,6 +36,23 @@ function linesOf(process: Postrider): Line[] {
 
 const email = (to: string) => ({ from: 'ann@x.example', to, subject: 'Top-secret subject', text: 'Top-secret text' });
 const named = (lines: readonly Line[], msg: string) => lines.filter((line) => line.msg === msg);
+
+it('a transport with as many connections as a lane has places is named at the start', () => {
+  const said = linesOf(worker).filter(({ msg }) => msg.includes('WORKER_CONCURRENCY'));
+  expect(said).toMatchObject([{ level: 40, transports: ['default'], worker_concurrency: 10 }]);
+});
+
+it('of a file that cannot be fetched no more than the host is in a line, and all but its query in the answer', async () => {
+  const attachments = [{ filename: 'Secret plan.pdf', path: 'https://127.0.0.1:1/secret/plan.pdf?key=secret' }];
+  const { id } = (await api.api('POST', '/v1/emails', { ...email('bob@y.example'), attachments })).body;
+  const line = await until('it to be told', () => linesOf(worker).find((each) => each.email_id === id));
+  const what = 'is in a private network: give a public host';
+  expect(line).toMatchObject({ outcome: 'fetch_fault', detail: `attachment: https://127.0.0.1:1 ${what}` });
+  const { recipients } = (await api.api('GET', `/v1/emails/${id}`)).body;
+  const reason = `attachment Secret plan.pdf: https://127.0.0.1:1/secret/plan.pdf ${what}`;
+  expect(recipients).toMatchObject([{ status: 'failed', reason }]);
+  expect(worker.output()).not.toMatch(/secret/i);
+});
 
 it('each unit of work is one line of JSON, and from a request one comes to what became of its emails', async () => {
   await using receiver = await openReceiver((n) => (n === 1 ? 503 : 204));

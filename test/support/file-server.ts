@@ -77,6 +77,16 @@ async function fetchOnce(url: string, maxBytes: number, options: AttachmentClien
 }
 
 /** A fault that no other try can mend. */
-export const faultForGood = (detail: unknown) => ({ kind: 'fault', detail, isFinal: true });
+export const faultForGood = (detail: unknown) => ({
+  kind: 'fault',
+  detail,
+  loggable: expect.any(String),
+  isFinal: true,
+});
 /** A fault that another try may mend. */
-export const faultForNow = (detail: unknown) => ({ kind: 'fault', detail, isFinal: false });
+export const faultForNow = (detail: unknown) => ({
+  kind: 'fault',
+  detail,
+  loggable: expect.any(String),
+  isFinal: false,
+});

@@ -40,9 +40,9 @@ export function openCreations(redis: Redis, secretKey: Uint8Array) {
       return { id, createdAt: Number(createdAt), secret, isRepeat: !isOurs, isDone: state === done, note };
     },
 
-    /** Notes that it is stored: what is taken away later does not come back by a repeat. @param note a word to find there then */
+    /** Notes that it is stored, unless the key is over by now: what is taken away later does not come back by a repeat. @param note a word to find there then */
     async end({ scope, bodyHash }: IdempotencyClaim, { id, createdAt }: Creation, note = ''): Promise<void> {
-      await redis.set(keys.idempotency(scope), [bodyHash, id, createdAt, done, note].join(' '), 'KEEPTTL');
+      await redis.set(keys.idempotency(scope), [bodyHash, id, createdAt, done, note].join(' '), 'KEEPTTL', 'XX');
     },
 
     /** It came to nothing: the key is free again. */

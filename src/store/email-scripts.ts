@@ -5,6 +5,7 @@
 import { maxTimelineSteps } from '../domain/timeline.ts';
 import { countMoved } from './campaign-count.ts';
 import { markAgain } from './due.ts';
+import { noteEnd } from './end.ts';
 import { script } from './redis.ts';
 import { addSuppression } from './suppressions.ts';
 
@@ -126,7 +127,7 @@ return answer`,
  * while it has not ended; an empty timeline counts a transport fault. Steps are numbered without gaps, so that the oldest is known when there
  * are too many.
  */
-export const commit = `${addSuppression}${countMoved}
+export const commit = `${addSuppression}${countMoved}${noteEnd}
 local function commit(key, campaign, at, change, attempt)
   local outbox, index, suppressions, ids, ended, campaignsDue = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
   local stored = redis.call('HMGET', key, 'version', 'state', 'handOver', 'faults', 'change')
@@ -151,7 +152,7 @@ local function commit(key, campaign, at, change, attempt)
     redis.call('ZREM', index, ARGV[at + 3])
     redis.call('ZADD', index, 0, ARGV[at + 4])
   end
-  if ARGV[at + 5] ~= '' then redis.call('RPUSH', ended, ARGV[at + 5]) end
+  if ARGV[at + 5] ~= '' then noteEnd(ended, ARGV[at + 5]) end
   local afterEvents = at + 11 + tonumber(ARGV[at + 9])
   for i = at + 11, afterEvents - 1 do redis.call('XADD', outbox, '*', 'event', ARGV[i]) end
   for i = afterEvents, afterEvents + 3 * tonumber(ARGV[at + 10]) - 1, 3 do

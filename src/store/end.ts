@@ -1,5 +1,6 @@
 /** How it is written down that an email ended: in 22 bytes, as a million of them are kept for days. */
 import { idBytes, idFromBytes } from '../domain/id.ts';
+import { redisClock } from './clock.ts';
 
 /** `at`: milliseconds since the epoch; `version`: the one it ended with, by which an email that moved on since is known. */
 export type End = { readonly id: string; readonly at: number; readonly version: number };
@@ -16,6 +17,18 @@ export function packEnd({ id, at, version }: End): Buffer {
   bytes.writeUInt16BE(version & versionMask, idLength + 4);
   return bytes;
 }
+
+/**
+ * Lua: notes an end behind those before. None is later than now by the clock of Redis: one from a process whose clock is ahead would stand at
+ * the head of the list for as long, and nothing behind it would be removed.
+ */
+export const noteEnd = `${redisClock}
+local function noteEnd(ended, packed)
+  local at, latest = struct.unpack('>I4', packed, ${idLength + 1}), math.ceil(redisNow() / 1000)
+  if at > latest then packed = string.sub(packed, 1, ${idLength}) .. struct.pack('>I4', latest) .. string.sub(packed, ${idLength + 5}) end
+  redis.call('RPUSH', ended, packed)
+end
+`;
 
 export function unpackEnd(bytes: Buffer): End {
   const at = bytes.readUInt32BE(idLength) * 1_000;

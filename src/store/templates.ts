@@ -24,13 +24,14 @@ const maxVersions = 1_000;
 
 /**
  * KEYS template, templates, aliases; ARGV id, the head it must have ('' for none), new head, old alias, new alias, version (0 for no new one),
- * its content, when it was made, the version to drop.
+ * its content, when it was made, the version to drop. A repeat of what was done is answered as it was the first time.
  */
 const writeScript = script(`
 local id, version = ARGV[1], tonumber(ARGV[6])
 local owner = ARGV[5] ~= '' and redis.call('HGET', KEYS[3], ARGV[5])
 if owner and owner ~= id then return 'alias_taken' end
 local head = redis.call('HGET', KEYS[1], 'head')
+if head == ARGV[3] and (version == 0 or redis.call('HGET', KEYS[1], 'v' .. version) == ARGV[7]) then return 'changed' end
 if (head or '') ~= ARGV[2] then return 'moved_on' end
 if ARGV[4] ~= ARGV[5] and ARGV[4] ~= '' then redis.call('HDEL', KEYS[3], ARGV[4]) end
 if ARGV[5] ~= '' then redis.call('HSET', KEYS[3], ARGV[5], id) end
@@ -110,7 +111,11 @@ export function openTemplates(redis: Redis) {
     /** Newest first; `hasMore` looks onwards in the direction of the request. */
     page: ({ limit, ...cursor }: PageRequest) => firstOf(list(cursor, limit + 1), limit),
 
-    /** False when there was none. */
-    remove: async (id: string): Promise<boolean> => (await removeScript(redis, namesOf(id), [id])) === 1,
+    /** False when there was none. Who removes it does not matter: a command may be sent again, and find it gone. */
+    async remove(id: string): Promise<boolean> {
+      const isThere = (await redis.exists(keys.template(id))) === 1;
+      if (isThere) await removeScript(redis, namesOf(id), [id]);
+      return isThere;
+    },
   };
 }

@@ -110,7 +110,11 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
       throw new Error(`webhook ${id} was changed by others ${maxRounds} times in a row`);
     },
 
-    /** False when there was none. */
-    remove: async (id: string): Promise<boolean> => (await redis.hdel(keys.webhooks, id)) === 1,
+    /** False when there was none. Who removes it does not matter: a command may be sent again, and find it gone. */
+    async remove(id: string): Promise<boolean> {
+      const isThere = (await redis.hexists(keys.webhooks, id)) === 1;
+      if (isThere) await redis.hdel(keys.webhooks, id);
+      return isThere;
+    },
   };
 }

@@ -2,6 +2,7 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openCreations } from '../../src/store/creations.ts';
+import { keys } from '../../src/store/keys.ts';
 import { apiClient, type Postrider, startPostrider } from '../support/postrider.ts';
 import { openTestRedis } from '../support/redis.ts';
 
@@ -54,6 +55,15 @@ describe.each([
     expect(await post(apis[1], 'gone')).toMatchObject({ status: 201, body: { id } });
     expect((await apis[0].api('GET', `${path}/${id}`)).status).toBe(404);
   });
+});
+
+it('a key that is over before the thing is stored is not claimed for ever', async () => {
+  const creations = openCreations(redis, new Uint8Array(32));
+  const claim = { scope: 'over', bodyHash: 'h' };
+  const creation = await creations.begin(claim, { id: 'wh_1', now: 1 });
+  await redis.del(keys.idempotency('over'));
+  if (creation !== null) await creations.end(claim, creation);
+  expect(await redis.exists(keys.idempotency('over'))).toBe(0);
 });
 
 it('a token from a repeat works as the first one does', async () => {

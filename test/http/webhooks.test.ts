@@ -6,6 +6,7 @@ import { Webhook } from 'standardwebhooks';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { seal } from '../../src/domain/secret-box.ts';
 import { keys } from '../../src/store/keys.ts';
+import { openWebhooks } from '../../src/store/webhooks.ts';
 import { apiClient, type Postrider, startPostrider, testSecretKey } from '../support/postrider.ts';
 import { openReceiver } from '../support/receiver.ts';
 import { openTestRedis } from '../support/redis.ts';
@@ -38,6 +39,13 @@ const full = {
 };
 
 describe('an endpoint', () => {
+  it('that two remove at once is gone for both, as it is for a command that is sent again', async () => {
+    const { id } = await make();
+    const webhooks = openWebhooks(redis, new Uint8Array(32), () => new Uint8Array(12));
+    expect(await Promise.all([webhooks.remove(id), webhooks.remove(id)])).toEqual([true, true]);
+    expect(await webhooks.remove(id)).toBe(false);
+  });
+
   it('has every field it was given, and shows of its headers only the names', async () => {
     const { id } = await make({ ...full, headers: { 'X-Gateway-Key': 'hunter2' } });
     const { body } = await postrider.api('GET', `/v1/webhooks/${id}`);

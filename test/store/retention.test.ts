@@ -50,6 +50,20 @@ it('the content goes an hour after the email ended, and its record a week after'
   expect((await world.redis.keys('*')).sort()).toEqual([keys.bell, keys.outbox]);
 });
 
+it('an end from a clock that is ahead holds up nothing: it counts from then on, as all behind it do', async () => {
+  const [before, far] = [world.now(), 30 * 365 * day];
+  const ids = [await createOne(), await createOne()];
+  world.pass(far);
+  await world.attempt(ids[0] ?? '', 'sent');
+  world.pass(-far);
+  await world.attempt(ids[1] ?? '', 'sent');
+  world.pass(Date.now() - before + hour + 2_000);
+  expect(await world.forget()).toEqual({ contents: 2, records: 0 });
+  world.pass(7 * day);
+  expect(await world.forget()).toEqual({ contents: 0, records: 2 });
+  world.pass(before - world.now());
+});
+
 it.each(['deferred', 'held'] as const)('an email that is %s keeps everything, however long that takes', async (as) => {
   const id = await createOne({ on_unknown: 'hold', attachments: [file('a')] });
   await world.attempt(id, as);

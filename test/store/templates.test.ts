@@ -57,6 +57,19 @@ describe('a template', () => {
     expect(await templates.content(head)).toEqual(content);
   });
 
+  it('is changed once by a change that is sent again, and told so again', async () => {
+    const { head, content } = template();
+    await templates.add({ head, content });
+    const later = { ...head, version: 2, updatedAt: 5 };
+    const text = contentOf({ text: 'a' });
+    for (const _ of [1, 2]) expect(await templates.change(head, later, text)).toBe('changed');
+    const renamed = { ...later, name: 'other', alias: 'renamed' };
+    for (const _ of [1, 2]) expect(await templates.change(later, renamed, null)).toBe('changed');
+    expect(await templates.change(head, later, text)).toBe('moved_on');
+    expect(await templates.find('renamed')).toEqual(renamed);
+    expect(await Promise.all([templates.remove(head.id), templates.remove(head.id)])).toEqual([true, true]);
+  });
+
   it('keeps its last thousand versions', async () => {
     const { head, content } = template({ version: 1_000 });
     await templates.add({ head: { ...head, version: 1 }, content });

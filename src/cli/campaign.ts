@@ -105,11 +105,13 @@ function look(api: Api, id: string): Promise<CampaignSeen> {
 
 /** Asks until there is an answer that another try would not change. */
 async function* patiently<Answer>(ask: () => Promise<Answer>): AsyncGenerator<Said, Answer> {
-  const giveUpAt = Date.now() + patienceMs;
+  // Counted from when it was away first: an upload may take hours before.
+  let giveUpAt: number | null = null;
   for (let told = ''; ; ) {
     try {
       return await ask();
     } catch (error) {
+      giveUpAt ??= Date.now() + patienceMs;
       if (!(error instanceof ApiFault) || !error.isPassing || Date.now() >= giveUpAt) throw error;
       if (error.message !== told) yield { text: `${process.stdout.isTTY ? '\n' : ''}${error.message} Trying again.\n` };
       told = error.message;

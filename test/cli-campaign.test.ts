@@ -156,6 +156,7 @@ it.each([
   [['send', 'list.txt', '--template', 't'], 64, 'cannot be told by its name'],
   [['send', 'nowhere.csv', '--template', 't'], 64, 'is not a file that can be read'],
   [['send', 'list.csv', '--colour', 'red'], 64, '--colour'],
+  [['send', 'list.csv', '--campaign', 'cm_x', '--rate', '1/s', '--at', 'x'], 64, 'leave out --rate, --at'],
   [['status', 'cm_x'], 1, 'There is no campaign cm_x'],
   [['status', 'cm_x', '--url', 'http://127.0.0.1:1'], 1, 'No answer of http://127.0.0.1:1'],
 ])('says what is wrong: %j', async (args, exit, fault) => {

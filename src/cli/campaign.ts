@@ -57,6 +57,9 @@ export async function* runCampaign(args: readonly string[]): AsyncGenerator<Said
   }
 }
 
+/** What says how a campaign is made. */
+const ofNewOnes = ['template', 'from', 'subject', 'name', 'rate', 'route', 'at'] as const;
+
 async function* send(given: Given, list: string): AsyncGenerator<Said> {
   const headers = headersOf(list);
   if (headers === null)
@@ -64,6 +67,9 @@ async function* send(given: Given, list: string): AsyncGenerator<Said> {
       fault: `What ${list} is cannot be told by its name: end it in .csv, .ndjson or .json, or one of these and .gz`,
     };
   if (given.template === undefined && given.campaign === undefined) return yield { fault: usage };
+  const ignored = given.campaign === undefined ? [] : ofNewOnes.filter((name) => given[name] !== undefined);
+  if (ignored.length > 0)
+    return yield { fault: `${given.campaign} stays as it is: leave out --${ignored.join(', --')}` };
   // A list that is not there makes no campaign.
   const file = await stat(list).catch(() => null);
   if (!file?.isFile()) return yield { fault: `${list} is not a file that can be read` };

@@ -53,7 +53,10 @@ const commands: Readonly<Record<string, Command>> = {
 };
 
 async function* askHealth([what = 'live']: readonly string[]): AsyncGenerator<Said> {
-  const path = { live: '/livez', ready: '/readyz' }[what];
+  const path = new Map([
+    ['live', '/livez'],
+    ['ready', '/readyz'],
+  ]).get(what);
   if (path === undefined) return yield { fault: `Not something to ask for: ${what}. It is live or ready` };
   try {
     const address = addressOf(readConfig());
@@ -117,6 +120,12 @@ function usage(): string {
     '',
   ].join('\n');
 }
+
+// Whoever reads no further, as `head` does, has what they wanted.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
 
 const [name = '', ...args] = process.argv.slice(2);
 const command = Object.hasOwn(commands, name) ? commands[name] : undefined;

@@ -1,11 +1,15 @@
 /** `campaign` as a real process against a real API: it sends a list, goes on with one that broke off, and watches until all is over. */
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openApi } from '../src/cli/api.ts';
 import { ledgerOf, progressOf } from '../src/cli/campaign-words.ts';
 import { campaignCounts } from '../src/domain/campaign.ts';
 import { keys } from '../src/store/keys.ts';
@@ -152,11 +156,28 @@ it.each([
   [['send', 'list.txt', '--template', 't'], 64, 'cannot be told by its name'],
   [['send', 'nowhere.csv', '--template', 't'], 64, 'is not a file that can be read'],
   [['send', 'list.csv', '--colour', 'red'], 64, '--colour'],
+  [['send', 'list.csv', '--campaign', 'cm_x', '--rate', '1/s', '--at', 'x'], 64, 'leave out --rate, --at'],
   [['status', 'cm_x'], 1, 'There is no campaign cm_x'],
   [['status', 'cm_x', '--url', 'http://127.0.0.1:1'], 1, 'No answer of http://127.0.0.1:1'],
 ])('says what is wrong: %j', async (args, exit, fault) => {
   await using wrong = run(...args);
   expect([await wrong.ended, wrong.output()]).toEqual([exit, expect.stringContaining(fault)]);
+});
+
+it('asks below the path of a URL that has one', async () => {
+  const asked: (string | undefined)[] = [];
+  const server = createServer(({ url }, answer) => {
+    asked.push(url);
+    answer.end('{}');
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  for (const end of ['/mail', '/mail/', '']) {
+    const api = await openApi({ url: `http://127.0.0.1:${port}${end}`, key: 'pr_x' });
+    await api('GET', '/campaigns/cm_x');
+  }
+  server.close();
+  expect(asked).toEqual(['/mail/v1/campaigns/cm_x', '/mail/v1/campaigns/cm_x', '/v1/campaigns/cm_x']);
 });
 
 describe('in words', () => {

@@ -63,3 +63,17 @@ it('where nobody answers, or no port is known, it exits with 1; a wrong setting 
   expect(health({ PORT: 'x' })).toMatchObject({ status: 78, stderr: expect.stringContaining('PORT: expected') });
   expect(health({}, 'well')).toMatchObject({ status: 64 });
 });
+
+it.each(['constructor', 'toString', 'dead'])('%s is nothing to ask for', (what) => {
+  expect(health({}, what)).toMatchObject({
+    status: 64,
+    stderr: expect.stringContaining(`Not something to ask for: ${what}`),
+  });
+});
+
+it('ends quietly when nobody reads what it says', () => {
+  const { stderr } = spawnSync('sh', ['-c', `"${process.execPath}" src/cli.ts openapi | head -c 1`], {
+    encoding: 'utf8',
+  });
+  expect(stderr).toBe('');
+});

@@ -48,6 +48,9 @@ export async function openApi(given: {
   return (method, path, asked) => call(url, key, method, path, asked);
 }
 
+/** An answer that takes longer is none. */
+const deadlineMs = 30_000;
+
 async function readKey(dataDir: string): Promise<string> {
   const path = join(dataDir, 'api-key');
   const key = await readFile(path, 'utf8').catch(() => {
@@ -63,10 +66,12 @@ async function call<Answer>(
   path: string,
   { body, stream, headers = {} }: Asked = {},
 ): Promise<Answer> {
-  const to = new URL(`/v1${path}`, url);
+  const to = new URL(`${url.replace(/\/+$/, '')}/v1${path}`);
   const json = body === undefined ? {} : { 'content-type': 'application/json' };
   const asking = (to.protocol === 'https:' ? requestTls : request)(to, {
     method,
+    // An upload takes as long as it takes.
+    ...(stream === undefined ? { signal: AbortSignal.timeout(deadlineMs) } : {}),
     headers: { authorization: `Bearer ${key}`, ...json, ...headers },
   });
   const unanswered = (error: Error) => {

@@ -57,6 +57,9 @@ export async function* runCampaign(args: readonly string[]): AsyncGenerator<Said
   }
 }
 
+/** What says how a campaign is made. */
+const ofNewOnes = ['template', 'from', 'subject', 'name', 'rate', 'route', 'at'] as const;
+
 async function* send(given: Given, list: string): AsyncGenerator<Said> {
   const headers = headersOf(list);
   if (headers === null)
@@ -64,6 +67,9 @@ async function* send(given: Given, list: string): AsyncGenerator<Said> {
       fault: `What ${list} is cannot be told by its name: end it in .csv, .ndjson or .json, or one of these and .gz`,
     };
   if (given.template === undefined && given.campaign === undefined) return yield { fault: usage };
+  const ignored = given.campaign === undefined ? [] : ofNewOnes.filter((name) => given[name] !== undefined);
+  if (ignored.length > 0)
+    return yield { fault: `${given.campaign} stays as it is: leave out --${ignored.join(', --')}` };
   // A list that is not there makes no campaign.
   const file = await stat(list).catch(() => null);
   if (!file?.isFile()) return yield { fault: `${list} is not a file that can be read` };
@@ -105,11 +111,13 @@ function look(api: Api, id: string): Promise<CampaignSeen> {
 
 /** Asks until there is an answer that another try would not change. */
 async function* patiently<Answer>(ask: () => Promise<Answer>): AsyncGenerator<Said, Answer> {
-  const giveUpAt = Date.now() + patienceMs;
+  // Counted from when it was away first: an upload may take hours before.
+  let giveUpAt: number | null = null;
   for (let told = ''; ; ) {
     try {
       return await ask();
     } catch (error) {
+      giveUpAt ??= Date.now() + patienceMs;
       if (!(error instanceof ApiFault) || !error.isPassing || Date.now() >= giveUpAt) throw error;
       if (error.message !== told) yield { text: `${process.stdout.isTTY ? '\n' : ''}${error.message} Trying again.\n` };
       told = error.message;

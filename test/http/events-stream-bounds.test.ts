@@ -78,6 +78,21 @@ it('beyond the streams that a process takes one is refused with 503, until anoth
   for (const reader of all) reader.leave();
 });
 
+it('a key that has as many streams as it may is refused with 429, and others are not', async () => {
+  const world = await open({ mostOfKey: 1 });
+  const mine = await readStream(world.url);
+  expect(await apiClient(world.url)('GET', '/v1/events', undefined, asStream)).toMatchObject({
+    status: 429,
+    headers: { 'retry-after': '60' },
+    body: { detail: expect.stringContaining('1 event streams') },
+  });
+  const { token } = await world.makeKey({});
+  const other = await readStream(world.url, { authorization: `Bearer ${token}` });
+  mine.leave();
+  const again = await until('a place', () => readStream(world.url).catch(() => undefined));
+  for (const reader of [other, again]) reader.leave();
+});
+
 describe('with a heartbeat', () => {
   let world: FeedWorld;
   beforeAll(async () => {

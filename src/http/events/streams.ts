@@ -8,15 +8,20 @@ import { type FollowDeps, type Follower, follow } from './follow.ts';
 export type StreamDeps = FollowDeps & BroadcastDeps;
 
 export type Streams = {
-  /** Answers with a stream until its reader goes. @throws ProblemError when there are too many */
+  /** Answers with a stream until its reader goes. @throws ProblemError when there are too many, of all or of its key */
   answer(reply: FastifyReply, follower: Omit<Follower, 'outlet' | 'place'> & { place: string | null }): Promise<void>;
   /** Ends all of them, and whoever comes later at once. */
   close(): void;
 };
 
+/** Seconds after which a key that has too many streams may ask again. */
+const askAgainSeconds = 60;
+
 export const usualBounds = {
   /** Each holds a connection and up to 64 KB that its reader has yet to take. */
   mostStreams: 1_000,
+  /** Of one key: no reader may have them all. */
+  mostOfKey: 100,
   /** A reader that takes nothing for so long is dropped; it finds its place again by its Last-Event-ID. */
   stallMs: 60_000,
 };
@@ -25,6 +30,14 @@ export function openStreams(deps: StreamDeps, bounds: typeof usualBounds): Strea
   const broadcast = openBroadcast(deps);
   const stopping = new AbortController();
   let open = 0;
+  const ofKeys = new Map<string, number>();
+
+  function count(keyId: string, by: 1 | -1): void {
+    open += by;
+    const ofKey = (ofKeys.get(keyId) ?? 0) + by;
+    if (ofKey === 0) ofKeys.delete(keyId);
+    else ofKeys.set(keyId, ofKey);
+  }
 
   return {
     async answer(reply, { place, ...follower }) {
@@ -33,7 +46,15 @@ export function openStreams(deps: StreamDeps, bounds: typeof usualBounds): Strea
           'service_unavailable',
           `This process has ${bounds.mostStreams} event streams open, and takes no more`,
         );
-      open += 1;
+      const keyId = follower.key.id;
+      if ((ofKeys.get(keyId) ?? 0) >= bounds.mostOfKey) {
+        reply.header('retry-after', askAgainSeconds);
+        throw new ProblemError(
+          'rate_limit_exceeded',
+          `This key has ${bounds.mostOfKey} event streams open here, and gets no more`,
+        );
+      }
+      count(keyId, 1);
       try {
         const from = place ?? (await deps.eventFeed.newest());
         reply.hijack();
@@ -43,7 +64,7 @@ export function openStreams(deps: StreamDeps, bounds: typeof usualBounds): Strea
         stopping.signal.removeEventListener('abort', outlet.end);
         outlet.end();
       } finally {
-        open -= 1;
+        count(keyId, -1);
       }
     },
     close: () => stopping.abort(),

@@ -1,6 +1,6 @@
 /** 5 MB of anything in any field of a request: one fault that names the field, and nothing that costs more than to see how long it is. */
 import { describe, expect, it } from 'vitest';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { campaignRequestFor } from '../../src/domain/campaign-request.ts';
 import { askedEmailFor } from '../../src/domain/email-request.ts';
 import { templateRequestFor } from '../../src/domain/template-request.ts';
@@ -47,9 +47,15 @@ const within: Readonly<Record<string, readonly ((text: string) => unknown)[]>> =
   dsn: [(text) => ({ notify: [text] })],
 };
 
+/** Also of one that is preceded by what reads null as left out. */
+function shapeOf(schema: z.ZodType): object {
+  if (schema instanceof z.ZodPipe) return shapeOf(schema.out as z.ZodType);
+  return (schema as z.ZodObject).shape;
+}
+
 describe.each(Object.keys(schemas) as (keyof typeof schemas)[])('of any field of %s', (noun) => {
   const schema: z.ZodType = schemas[noun];
-  const fields = Object.keys((schemas[noun] as unknown as { shape: object }).shape);
+  const fields = Object.keys(shapeOf(schema));
 
   it.each(fields)('%s has one fault, however much there is in it', (field) => {
     for (const piece of pieces) {

@@ -95,6 +95,7 @@ it.each<[string, Partial<Parcel>]>([
   acts = {};
   await using free = await openWorker({ rates: [{ count: 1, windowMs: 3_600_000 }] }, 'one');
   expect((await free.send()).outcome).toMatchObject({ kind: 'answered', transport: 'one' });
+  await free.told();
   expect(await stateOf('one')).toMatchObject({ breaker: { kind: 'closed' } });
 });
 

@@ -31,6 +31,8 @@ export type Released = {
 
 /** What was released and did not come to use its permit is taken for lost after this long. */
 const permitMs = 60_000;
+/** A Redis that was away may have lost its data, and this with it. */
+const noteEveryMs = 10_000;
 /** Emails of one release without rates; few enough not to hold up Redis. */
 const maxReleased = 500;
 
@@ -41,7 +43,7 @@ export function openBudgets(redis: Redis) {
     const now = Math.max(...members.map((member) => member.now));
     const rates = members.at(-1)?.rates ?? [];
     const args = [now, ...rateArgs(rates), ...members.flatMap(({ emails }) => emailArgs(emails))];
-    await note(name);
+    await note(name, now);
     const answers = (await admitScript(redis, keysOf(name), args)) as number[];
     let from = 0;
     return members.map(({ emails }) => {
@@ -54,19 +56,17 @@ export function openBudgets(redis: Redis) {
     const now = Math.max(...members.map((member) => member.now));
     const quotas = (members.at(-1)?.rates ?? []).filter(({ windowMs }) => windowMs > secondMs);
     const args = [now, ...rateArgs(quotas), ...members.flatMap(({ emails }) => emailArgs(emails))];
-    await note(name);
+    await note(name, now);
     await parkScript(redis, keysOf(name), args);
     return members.map(() => undefined);
   });
 
-  const noted = new Set<string>();
-  // What comes back may have lost its data.
-  redis.on('ready', () => noted.clear());
+  const notedAt = new Map<string, number>();
   /** Before anything is parked, so that it is found also when the plan has the transport no more. */
-  async function note(name: string): Promise<void> {
-    if (noted.has(name)) return;
+  async function note(name: string, now: number): Promise<void> {
+    if (now - (notedAt.get(name) ?? Number.NEGATIVE_INFINITY) < noteEveryMs) return;
     await redis.sadd(keys.parkedFor, name);
-    noted.add(name);
+    notedAt.set(name, now);
   }
 
   async function release(

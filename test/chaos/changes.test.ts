@@ -168,7 +168,7 @@ it('an attempt that finds no server does not undo a reschedule that came meanwhi
   const silent = await openScriptedSmtp(() => 'stall');
   const SMTP_URL = `smtp://127.0.0.1:${silent.port}?tls=none`;
   await using alone = await startPostrider({ ...env, REDIS_URL: own.url, SMTP_URL });
-  const { id } = (await alone.api('POST', '/v1/emails', { ...base, scheduled_at: inMs(200) })).body;
+  const { id } = (await alone.api('POST', '/v1/emails', { ...base, scheduled_at: inMs(1_500) })).body;
   await until('a worker to have it in hand', () => silent.connections > 0);
   const to = inMs(hour);
   expect(await alone.api('PATCH', `/v1/emails/${id}`, { scheduled_at: to })).toMatchObject({ status: 200 });
@@ -189,7 +189,7 @@ it('while an email is being handed over, every change of it is refused, and says
   await using stuck = await openScriptedSmtp((stage) => (stage === 'body' ? 'stall' : undefined));
   const SMTP_URL = `smtp://127.0.0.1:${stuck.port}?tls=none`;
   await using alone = await startPostrider({ ...env, REDIS_URL: own.url, SMTP_URL });
-  const { id } = (await alone.api('POST', '/v1/emails', { ...base, scheduled_at: inMs(200) })).body;
+  const { id } = (await alone.api('POST', '/v1/emails', { ...base, scheduled_at: inMs(1_500) })).body;
   await until('the whole of it to be with the server', () => stuck.bodies.length > 0);
   const before = (await alone.api('GET', `/v1/emails/${id}`)).body;
   expect(before).toMatchObject({ status: 'sending', recipients: [{ status: 'sending' }] });

@@ -13,16 +13,16 @@ import { emailRequest } from './requests.ts';
 
 const second = 1_000;
 const policy = { scheduleMs: [second], maxAgeMs: 365 * 86_400 * second };
-const reply = (code: number): SettledOutcome => ({
+const reply = (code: number, words = 'Words'): SettledOutcome => ({
   kind: 'answered',
   transport: 'smtp',
-  replies: [{ address: 'b@x.co', smtp: { code, enhanced: null, reply: `${code} Words` } }],
+  replies: [{ address: 'b@x.co', smtp: { code, enhanced: null, reply: `${code} ${words}` } }],
 });
 
 /** How an attempt may turn out. */
 export const outcomes = {
   sent: reply(250),
-  bounced: reply(550),
+  bounced: reply(552, 'Mailbox is full'),
   deferred: reply(451),
   failed: { kind: 'undeliverable', transport: 'smtp', detail: 'it is too long' },
   held: { kind: 'unknown', transport: 'smtp', detail: 'the worker stopped', refused: [] },

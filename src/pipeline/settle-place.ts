@@ -62,12 +62,8 @@ export async function settlePlace(
     if ('fault' in filled) return settlePlace(deps, placed, unmade(recipient.transport ?? noTransport, filled.fault));
     const step = stepOf(what, email.state, decision.events, now);
     const after = { ...decision, step, suppressions };
-    const left = await deps.leave(
-      { email: filled.email, content: wholeContent(filled.content), mark: placed.from },
-      after,
-      '',
-      now,
-    );
+    const leaving = { ...filled, content: wholeContent(filled.content), mark: placed.from };
+    const left = await deps.leave(leaving, after, '', now);
     return left === 'done' ? { email, what, decision } : null;
   }
   const { campaignId, place, from } = placed;

@@ -4,10 +4,9 @@ import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { acceptEmail } from '../../src/domain/email.ts';
 import { blame } from '../../src/pipeline/blame.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
-import { openTransportStates } from '../../src/store/transport-states.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { emailRequest } from '../support/requests.ts';
-import { failover, newId, openTestWorker, planTo } from '../support/worker.ts';
+import { failover, fleetOf, newId, openTestWorker, planTo } from '../support/worker.ts';
 
 const opened = new AsyncDisposableStack();
 let redis: Redis;
@@ -19,10 +18,9 @@ afterAll(() => opened.disposeAsync());
 beforeEach(() => redis.flushall());
 
 const hour = 3_600_000;
-const states = () => openTransportStates(redis);
+const { states, event } = fleetOf(() => redis);
 const budgets = () => openBudgets(redis);
 const other = { id: 'other', lane: 'transactional', dueAt: 1, endsAt: Date.now() + hour } as const;
-const event = () => ({ id: newId('ev'), at: Date.now() });
 const rates = [{ count: 1, windowMs: hour }];
 
 async function blamed(...route: string[]): Promise<string | null> {

@@ -2,11 +2,9 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Parcel } from '../../src/pipeline/dispatch.ts';
-import { openBudgets } from '../../src/store/budgets.ts';
-import { openTransportStates } from '../../src/store/transport-states.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { type Act, openScriptedSmtp, type ScriptedSmtp, type Stage } from '../support/scripted-smtp.ts';
-import { failover, newId, openTestWorker, planTo, type Servers } from '../support/worker.ts';
+import { failover, fleetOf, openTestWorker, planTo, type Servers } from '../support/worker.ts';
 
 type Acts = Partial<Record<Stage, Act>>;
 
@@ -29,10 +27,7 @@ beforeEach(async () => {
   await redis.flushall();
 });
 
-const states = () => openTransportStates(redis);
-const event = () => ({ id: newId('ev'), at: Date.now() });
-const stateOf = async (name: string) => (await states().read([name])).get(name);
-const parkedFor = async (name: string) => (await openBudgets(redis).counts([name])).get(name);
+const { states, event, stateOf, parkedFor } = fleetOf(() => redis);
 const fault = { cause: 'login', reason: '535 5.7.8 no' } as const;
 
 /** A worker whose messages go to the first server, and to the second where they cannot. */

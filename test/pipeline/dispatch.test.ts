@@ -4,11 +4,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished }
 import { drawOf } from '../../src/domain/transport-plan.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
 import { keys } from '../../src/store/keys.ts';
-import { openTransportStates } from '../../src/store/transport-states.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { type Act, openScriptedSmtp, type ScriptedSmtp, type Stage } from '../support/scripted-smtp.ts';
 import { until } from '../support/until.ts';
-import { failover, newId, openTestWorker, planTo, type Servers, type TestWorker } from '../support/worker.ts';
+import { failover, fleetOf, openTestWorker, planTo, type Servers, type TestWorker } from '../support/worker.ts';
 
 const opened = new AsyncDisposableStack();
 let server: TestRedis;
@@ -29,10 +28,7 @@ beforeEach(async () => {
   await redis.flushall();
 });
 
-const states = () => openTransportStates(redis);
-const event = () => ({ id: newId('ev'), at: Date.now() });
-const stateOf = async (name: string) => (await states().read([name])).get(name);
-const parkedFor = async (name: string) => (await openBudgets(redis).counts([name])).get(name);
+const { states, event, stateOf, parkedFor } = fleetOf(() => redis);
 const fault = { cause: 'login', reason: '535 5.7.8 no' } as const;
 
 /** A worker with connections over both servers, the first before the second. */

@@ -33,6 +33,17 @@ export function planTo(servers: Servers, routes: Readonly<Record<string, Route>>
 /** A route that tries its transports in this order. */
 export const failover = (...transports: string[]): Route => ({ kind: 'failover', transports, reserve: 0.25 });
 
+/** What the whole fleet knows of transports, as tests ask for it. @param redis opened by the time they do */
+export function fleetOf(redis: () => Redis) {
+  const states = () => openTransportStates(redis());
+  return {
+    states,
+    event: () => ({ id: newId('ev'), at: Date.now() }),
+    stateOf: async (name: string) => (await states().read([name])).get(name),
+    parkedFor: async (name: string) => (await openBudgets(redis()).counts([name])).get(name),
+  };
+}
+
 export type TestWorker = AsyncDisposable & {
   readonly transports: Transports;
   readonly known: Map<string, TransportState>;

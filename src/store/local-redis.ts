@@ -1,12 +1,13 @@
 /** Postrider's own Redis for a machine without one: started in the data folder, found again after a crash, stopped by its last user. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Redis } from 'ioredis';
 import { inDataDir, makeFolder } from './data-dir.ts';
+import { withLock } from './folder-lock.ts';
 import { clientName, openRedis } from './redis.ts';
 
 const run = promisify(execFile);
@@ -33,20 +34,31 @@ export async function openLocalRedis(dataDir: string): Promise<LocalRedis> {
       `DATA_DIR is too long for a Unix socket: ${socket} is over ${maxSocketPath} bytes. Choose a shorter folder or set REDIS_URL.`,
     );
   }
+  // One process at a time starts, joins or stops the server: two servers on one append-only file would ruin it.
+  const alone = <T>(work: () => Promise<T>) => withLock(join(dir, 'lock'), lockExpiresMs, work);
   const url = `unix://${socket.split('/').map(encodeURIComponent).join('/')}`;
   // Held for as long as this process uses the server: the last user is the one that sees nobody else connected.
   const presence = await inDataDir(dataDir, async () => {
     await makeFolder(dir);
-    return withLock(dir, () => joinOrStart(dir, socket, url));
+    return alone(() => joinOrStart(dir, socket, url));
   });
   // Should the server die, it is started again on its data; every connection finds it by itself.
-  const revive = () => void withLock(dir, () => startUnlessServing(dir, socket)).catch(() => {});
+  let reviving: Promise<unknown> | null = null;
+  const revive = () => {
+    // Each connection that fails meanwhile says so as well.
+    reviving ??= alone(() => startUnlessServing(dir, socket))
+      .catch(() => {})
+      .finally(() => {
+        reviving = null;
+      });
+  };
   presence.on('close', revive);
   return {
     url,
-    [Symbol.asyncDispose]() {
+    async [Symbol.asyncDispose]() {
       presence.off('close', revive);
-      return withLock(dir, () => leave(presence, dir));
+      await reviving;
+      await alone(() => leave(presence, dir));
     },
   };
 }
@@ -132,42 +144,4 @@ async function leave(presence: Redis, dir: string): Promise<void> {
   for (const deadline = Date.now() + startDeadlineMs; Date.now() < deadline && (await isServing(dir, socket)); )
     await sleep(pollMs);
   await rm(join(dir, 'redis.pid'), { force: true });
-}
-
-/** One process at a time starts, joins or stops the server: two servers on one append-only file would ruin it. */
-async function withLock<T>(dir: string, work: () => Promise<T>): Promise<T> {
-  const path = join(dir, 'lock');
-  while (!(await tryLock(path))) await sleep(pollMs);
-  try {
-    return await work();
-  } finally {
-    await rm(path, { force: true });
-  }
-}
-
-async function tryLock(path: string): Promise<boolean> {
-  try {
-    await writeFile(path, String(process.pid), { flag: 'wx' });
-    return true;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    // The folder was removed under a running Postrider: nobody else can be in it.
-    if (code === 'ENOENT') return true;
-    if (code !== 'EEXIST') throw error;
-  }
-  const holder = Number(await readFile(path, 'utf8').catch(() => '0'));
-  const age = Date.now() - ((await stat(path).catch(() => null))?.mtimeMs ?? Date.now());
-  // In a container pids recur: a lock in our own name is one that our predecessor left.
-  const isAbandoned = (holder > 0 && !isAlive(holder)) || holder === process.pid || age > lockExpiresMs;
-  if (isAbandoned) await rm(path, { force: true });
-  return false;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

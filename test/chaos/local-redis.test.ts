@@ -1,7 +1,7 @@
 /** Postrider's own Redis: configured to keep its word, shared, found again after a crash, stopped by its last user. */
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -106,7 +106,7 @@ it('is started anew over a stale pid file and an abandoned lock, also when the p
   process.kill(pid, 'SIGKILL');
   await until('Redis to be dead', async () => !(await isRunning()));
   await writeFile(join(dir, 'redis/redis.pid'), String(process.pid));
-  await writeFile(join(dir, 'redis/lock'), String(pid));
+  await writeFile(join(dir, 'redis/lock'), `${hostname()} ${pid} of-one-that-died`);
   await using second = await start();
   expect(await serverPid()).not.toBe(pid);
   await stop(second);
@@ -124,6 +124,19 @@ it('is started again on its data when it dies, and the mail goes on', async () =
   const isSent = async (id: string) => (await postrider.api('GET', `/v1/emails/${id}`)).body.status === 'sent';
   await until('both to be sent', async () => (await isSent(before.body.id)) && (await isSent(after.body.id)));
   await stop(postrider);
+});
+
+it('is started again once, however many of its connections find it dead, and however slow the machine', async () => {
+  const bin = join(dir, 'bin');
+  const begun = join(dir, 'begun');
+  await mkdir(bin);
+  const slow = `#!/bin/sh\n[ "$1" = --version ] && exec sleep 0.5\necho one >> '${begun}'\nexec redis-server "$@"\n`;
+  await writeFile(join(bin, 'valkey-server'), slow, { mode: 0o755 });
+  await using postrider = await start({ PATH: `${bin}:${process.env.PATH}` });
+  process.kill(await serverPid(), 'SIGKILL');
+  await until('it to be ready again', async () => (await postrider.api('GET', '/readyz')).status === 200);
+  await stop(postrider);
+  expect(await readFile(begun, 'utf8')).toBe('one\none\n');
 });
 
 it('leaves nothing behind when its folder is removed under it', async () => {

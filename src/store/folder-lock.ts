@@ -1,0 +1,83 @@
+/** A lock that is a file: one holder at a time, over all processes of a machine, also after one that died with it. */
+import { randomUUID } from 'node:crypto';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const pollMs = 50;
+/** What this process holds: any other lock in its name is of a predecessor, for in a container pids recur. */
+const held = new Set<string>();
+
+/**
+ * Runs `work` while nobody else holds the lock at `path`.
+ * @param expiresMs a lock older than this belongs to nobody, whoever has its name
+ */
+export async function withLock<T>(path: string, expiresMs: number, work: () => Promise<T>): Promise<T> {
+  const own = `${hostname()} ${process.pid} ${randomUUID()}`;
+  held.add(own);
+  try {
+    while (!(await tryLock(path, own, expiresMs))) await sleep(pollMs);
+    return await work();
+  } finally {
+    if ((await contentOf(path)) === own) await rm(path, { force: true });
+    held.delete(own);
+  }
+}
+
+async function tryLock(path: string, own: string, expiresMs: number): Promise<boolean> {
+  const isMade = await make(path, own);
+  if (isMade) return true;
+  const lock = await contentOf(path);
+  if (lock !== null && (isAbandoned(lock) || (await isOlder(path, expiresMs)))) await takeAway(path, lock, expiresMs);
+  return false;
+}
+
+/** Two that find the same dead lock: the slower one must not take the lock that the faster one has made since. */
+async function takeAway(path: string, lock: string, expiresMs: number): Promise<void> {
+  const turn = `${path}.broken`;
+  if (!(await make(turn, ''))) {
+    if (await isOlder(turn, expiresMs)) await rm(turn, { force: true });
+    return;
+  }
+  try {
+    if ((await contentOf(path)) === lock) await rm(path, { force: true });
+  } finally {
+    await rm(turn, { force: true });
+  }
+}
+
+/** Of processes elsewhere, as in another container on the same volume, nothing is known but the age of their locks. */
+function isAbandoned(lock: string): boolean {
+  const [host, pid] = lock.split(' ');
+  if (host !== hostname() || held.has(lock)) return false;
+  return Number(pid) === process.pid || !isAlive(Number(pid));
+}
+
+async function make(path: string, content: string): Promise<boolean> {
+  try {
+    await writeFile(path, content, { flag: 'wx' });
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return false;
+    // The folder was removed under a running Postrider: nobody else can be in it.
+    if (code === 'ENOENT') return true;
+    throw error;
+  }
+}
+
+const contentOf = (path: string) => readFile(path, 'utf8').catch(() => null);
+
+async function isOlder(path: string, ms: number): Promise<boolean> {
+  const made = await stat(path).catch(() => null);
+  return made !== null && Date.now() - made.mtimeMs > ms;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

@@ -138,7 +138,7 @@ describe('each rule bites', () => {
   ];
 
   it.each(offences)('%s: %j', (name, place, value) => {
-    expect(openApiRules[name]?.(edit(document, place, value))).not.toEqual([]);
+    expect(openApiRules[name]?.(edit(part, place, value))).not.toEqual([]);
   });
 
   it('and none is without an offence here', () => {

@@ -12,7 +12,7 @@ import { keys } from '../../src/store/keys.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { emailRequest } from '../support/requests.ts';
 
-const count = 2_000;
+const count = 500;
 const budget = 1_536;
 const policy = { scheduleMs: [10_000], maxAgeMs: 3_600_000 };
 

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openApi } from '../src/cli/api.ts';
 import { ledgerOf, progressOf } from '../src/cli/campaign-words.ts';
@@ -26,7 +26,7 @@ const cli = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
   redisUrl = server.url;
-  redis = opened.adopt(new Redis(server.url.replace('unix://', '')), (client) => client.disconnect());
+  redis = server.connect();
   postrider = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
   const template = { name: 't', alias: 't', subject: 'News for {{ name }}', text: 'Hi', from: 'a@example.com' };
   await postrider.api('POST', '/v1/templates', template);

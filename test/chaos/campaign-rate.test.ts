@@ -1,5 +1,5 @@
 /** The rate of a campaign over two workers: kept to by both together, and nobody else's business. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Rate } from '../../src/domain/rate.ts';
 import { addCampaign, standingOf } from '../support/campaigns.ts';
@@ -22,7 +22,7 @@ beforeAll(async () => {
     }),
   );
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   const SMTP_URL = `smtp://127.0.0.1:${sink.port}?tls=none`;
   const env = { REDIS_URL: server.url, SMTP_URL, ROLES: 'worker', LOG_LEVEL: 'warn', PUBLIC_URL: 'http://mail.test' };
   for (const worker of await Promise.all([startPostrider(env), startPostrider(env)])) opened.use(worker);

@@ -3,7 +3,6 @@
  * campaign is paused, with a stream of transactional mail beside it: nobody is passed over, repeats were in flight and are told of, and the
  * counts are exact whenever one looks.
  */
-import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { campaignCounts, type PlaceMark } from '../../src/domain/campaign.ts';
 import { placeId } from '../../src/domain/id.ts';
@@ -77,7 +76,7 @@ it(
     const steps: Promise<void>[] = [];
     await using sink = await openSink(() => steps.push(takeStep()));
     await using opened = new AsyncDisposableStack();
-    const open = () => opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+    const open = () => server.connect();
     const redis = open().on('error', () => {});
     const SMTP_URL = `smtp://127.0.0.1:${sink.port}?tls=none&connections=10`;
     const env: Env = { REDIS_URL: server.url, SMTP_URL, LOG_LEVEL: 'error', WORKER_LOCK: '5s', RETRY_SCHEDULE: '1s' };

@@ -1,6 +1,6 @@
 /** Cancel, reschedule and retry against workers that take the same emails at that moment: each email has exactly one winner. */
 import { fileURLToPath } from 'node:url';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { keys } from '../../src/store/keys.ts';
 import { type Answer, type Env, type Postrider, startPostrider } from '../support/postrider.ts';
@@ -25,7 +25,7 @@ let env: Env;
 let apis: [Postrider, Postrider];
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   smtp = opened.use(
     await openSmtpServer({
       onRecipient: () => answer,

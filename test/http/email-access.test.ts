@@ -1,5 +1,5 @@
 /** What a key with limits may do with emails: send, list, see and touch those within them, and learn nothing of the others. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   type Answer,
@@ -17,7 +17,7 @@ let postrider: Postrider;
 let admin: ApiClient;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   postrider = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
   admin = postrider.api;
 });

@@ -1,6 +1,6 @@
 /** POST /v1/emails/batch: all or nothing, or all that is right; every fault where it stands; and keys, of an email or of the whole. */
 import { readFileSync } from 'node:fs';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { keys } from '../../src/store/keys.ts';
 import { type Postrider, startPostrider } from '../support/postrider.ts';
@@ -11,7 +11,7 @@ let redis: Redis;
 let postrider: Postrider;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   postrider = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
 });
 afterAll(() => opened.disposeAsync());

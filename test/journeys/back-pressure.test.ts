@@ -1,5 +1,5 @@
 /** Back-pressure: over a line new mail is refused before it is read and nothing is stored; it is taken again once there is room. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Env, type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
 import { openRawHttp } from '../support/raw-http.ts';
@@ -16,7 +16,7 @@ let redis: Redis;
 let api: Postrider;
 beforeAll(async () => {
   server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   api = opened.use(await startApi({ MAX_WAITING_EMAILS: '5', MAX_REDIS_MEMORY: '50%' }));
 });
 afterAll(() => opened.disposeAsync());

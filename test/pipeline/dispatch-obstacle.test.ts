@@ -1,5 +1,5 @@
 /** dispatch of a message that a server cannot take, as is known without asking: over another, later, or not at all. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Parcel } from '../../src/pipeline/dispatch.ts';
 import { openTestRedis } from '../support/redis.ts';
@@ -17,7 +17,7 @@ let acts: Acts = {};
 let actsOfSecond: Acts = {};
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   first = opened.use(await openScriptedSmtp((stage) => acts[stage]));
   second = opened.use(await openScriptedSmtp((stage) => actsOfSecond[stage]));
 });

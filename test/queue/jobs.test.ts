@@ -1,5 +1,4 @@
 /** Job queues: the stage's answer decides, a throw costs nothing, and no job is lost whatever Redis says. */
-import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Answer } from '../../src/domain/outcome.ts';
 import { openDeliverQueues } from '../../src/queue/deliver-queue.ts';
@@ -28,9 +27,7 @@ const options: WorkerOptions = {
 /** A queue of its own with a worker that runs `stage` and notes each run. */
 async function openLine(prefix: string, stage: (id: string, run: number) => Promise<Answer>) {
   await using line = new AsyncDisposableStack();
-  const redis = line.adopt(new Redis(server.url.slice('unix://'.length), { maxRetriesPerRequest: null }), (client) =>
-    client.disconnect(),
-  );
+  const redis = server.connect({ maxRetriesPerRequest: null });
   const connection = { redis, prefix: `{t}:${prefix}` };
   const runs: string[] = [];
   const { transactional } = line.use(openDeliverQueues(connection));

@@ -1,5 +1,5 @@
 /** What waits for endpoints costs little, is bounded, and is taken by one at a time. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Delivery } from '../../src/domain/delivery.ts';
 import { keys } from '../../src/store/keys.ts';
@@ -12,9 +12,7 @@ let redis: Redis;
 let posts: Posts;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length), { enableAutoPipelining: true }), (client) =>
-    client.disconnect(),
-  );
+  redis = server.connect({ enableAutoPipelining: true });
   posts = openPosts(redis);
 });
 afterAll(() => opened.disposeAsync());

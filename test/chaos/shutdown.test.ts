@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { main, startPostrider } from '../support/postrider.ts';
+import { main, startPostrider, testKeys } from '../support/postrider.ts';
 import { startProcess } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { openSmtpServer } from '../support/smtp-server.ts';
@@ -122,7 +122,7 @@ it('a stop ends a start that waits for a Redis which says nothing', async () => 
   await once(mute, 'listening');
   const { port } = mute.address() as AddressInfo;
   const REDIS_URL = `redis://127.0.0.1:${port}`;
-  await using starting = startProcess(process.execPath, [main], { env: { REDIS_URL, NODE_ENV: 'test' } });
+  await using starting = startProcess(process.execPath, [main], { env: { ...testKeys, REDIS_URL } });
   await connected.promise;
   starting.kill('SIGTERM');
   expect(await starting.ended, starting.output()).toBe(0);

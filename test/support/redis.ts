@@ -36,7 +36,10 @@ const slowLoading = { 'key-load-delay': '1000', 'loading-process-events-interval
 
 /** @param more settings by their names in redis.conf, in place of ours */
 export async function openTestRedis(more: Readonly<Record<string, string>> = {}): Promise<TestRedis> {
+  await using opened = new AsyncDisposableStack();
   const dir = await mkdtemp(join(tmpdir(), 'pr-test-'));
+  opened.defer(() => rm(dir, { recursive: true, force: true }));
+  opened.defer(stop);
   const path = join(dir, 'redis.sock');
   const clients: Redis[] = [];
   let server: Running | undefined;
@@ -85,6 +88,7 @@ export async function openTestRedis(more: Readonly<Record<string, string>> = {})
   }
 
   await start();
+  const all = opened.move();
   return {
     url: `unix://${path}`,
     path,
@@ -97,8 +101,7 @@ export async function openTestRedis(more: Readonly<Record<string, string>> = {})
     thaw: () => server?.kill('SIGCONT'),
     async [Symbol.asyncDispose]() {
       for (const client of clients) client.disconnect();
-      await stop();
-      await rm(dir, { recursive: true, force: true });
+      await all.disposeAsync();
     },
   };
 }

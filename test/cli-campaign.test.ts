@@ -10,6 +10,7 @@ import { gzipSync } from 'node:zlib';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openApi } from '../src/cli/api.ts';
+import { runCampaign } from '../src/cli/campaign.ts';
 import { ledgerOf, progressOf } from '../src/cli/campaign-words.ts';
 import { campaignCounts } from '../src/domain/campaign.ts';
 import { keys } from '../src/store/keys.ts';
@@ -151,15 +152,23 @@ it('looks at one, pauses, resumes and cancels it, and ends with 1 where that can
 });
 
 it.each([
-  [[], 64, 'Usage: campaign send'],
+  [[], 'Usage: campaign send'],
+  [['fly', 'x'], 'Usage: campaign send'],
+  [['send', 'list.txt', '--template', 't'], 'cannot be told by its name'],
+  [['send', 'nowhere.csv', '--template', 't'], 'is not a file that can be read'],
+  [['send', 'list.csv', '--colour', 'red'], '--colour'],
+  [['send', 'list.csv', '--campaign', 'cm_x', '--rate', '1/s', '--at', 'x'], 'leave out --rate, --at'],
+])('says how it is used: %j', async (args, fault) => {
+  const said = await Array.fromAsync(runCampaign(args));
+  // Without an exit code of its own a fault is one of usage.
+  expect(said).toEqual([{ fault: expect.stringContaining(fault) }]);
+});
+
+it.each([
   [['fly', 'x'], 64, 'Usage: campaign send'],
-  [['send', 'list.txt', '--template', 't'], 64, 'cannot be told by its name'],
-  [['send', 'nowhere.csv', '--template', 't'], 64, 'is not a file that can be read'],
-  [['send', 'list.csv', '--colour', 'red'], 64, '--colour'],
-  [['send', 'list.csv', '--campaign', 'cm_x', '--rate', '1/s', '--at', 'x'], 64, 'leave out --rate, --at'],
   [['status', 'cm_x'], 1, 'There is no campaign cm_x'],
   [['status', 'cm_x', '--url', 'http://127.0.0.1:1'], 1, 'No answer of http://127.0.0.1:1'],
-])('says what is wrong: %j', async (args, exit, fault) => {
+])('ends with its exit code: %j', async (args, exit, fault) => {
   await using wrong = run(...args);
   expect([await wrong.ended, wrong.output()]).toEqual([exit, expect.stringContaining(fault)]);
 });

@@ -7,9 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openApi } from '../src/cli/api.ts';
+import { runCampaign } from '../src/cli/campaign.ts';
 import { ledgerOf, progressOf } from '../src/cli/campaign-words.ts';
 import { campaignCounts } from '../src/domain/campaign.ts';
 import { keys } from '../src/store/keys.ts';
@@ -26,7 +27,7 @@ const cli = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
   redisUrl = server.url;
-  redis = opened.adopt(new Redis(server.url.replace('unix://', '')), (client) => client.disconnect());
+  redis = server.connect();
   postrider = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
   const template = { name: 't', alias: 't', subject: 'News for {{ name }}', text: 'Hi', from: 'a@example.com' };
   await postrider.api('POST', '/v1/templates', template);
@@ -151,15 +152,23 @@ it('looks at one, pauses, resumes and cancels it, and ends with 1 where that can
 });
 
 it.each([
-  [[], 64, 'Usage: campaign send'],
+  [[], 'Usage: campaign send'],
+  [['fly', 'x'], 'Usage: campaign send'],
+  [['send', 'list.txt', '--template', 't'], 'cannot be told by its name'],
+  [['send', 'nowhere.csv', '--template', 't'], 'is not a file that can be read'],
+  [['send', 'list.csv', '--colour', 'red'], '--colour'],
+  [['send', 'list.csv', '--campaign', 'cm_x', '--rate', '1/s', '--at', 'x'], 'leave out --rate, --at'],
+])('says how it is used: %j', async (args, fault) => {
+  const said = await Array.fromAsync(runCampaign(args));
+  // Without an exit code of its own a fault is one of usage.
+  expect(said).toEqual([{ fault: expect.stringContaining(fault) }]);
+});
+
+it.each([
   [['fly', 'x'], 64, 'Usage: campaign send'],
-  [['send', 'list.txt', '--template', 't'], 64, 'cannot be told by its name'],
-  [['send', 'nowhere.csv', '--template', 't'], 64, 'is not a file that can be read'],
-  [['send', 'list.csv', '--colour', 'red'], 64, '--colour'],
-  [['send', 'list.csv', '--campaign', 'cm_x', '--rate', '1/s', '--at', 'x'], 64, 'leave out --rate, --at'],
   [['status', 'cm_x'], 1, 'There is no campaign cm_x'],
   [['status', 'cm_x', '--url', 'http://127.0.0.1:1'], 1, 'No answer of http://127.0.0.1:1'],
-])('says what is wrong: %j', async (args, exit, fault) => {
+])('ends with its exit code: %j', async (args, exit, fault) => {
   await using wrong = run(...args);
   expect([await wrong.ended, wrong.output()]).toEqual([exit, expect.stringContaining(fault)]);
 });

@@ -1,10 +1,10 @@
 /** Documents that are made from the code stand as the code would make them now. */
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { parse } from 'yaml';
 import { sandboxDomain, sandboxRows } from '../src/domain/sandbox.ts';
-import type { ApiDocument, Operation } from '../src/http/openapi/document.ts';
+import type { Operation } from '../src/http/openapi/document.ts';
 import { documents, readDocument, root } from './support/documents.ts';
+import { readOpenApi } from './support/openapi.ts';
 import { startProcess } from './support/processes.ts';
 
 /** What stands in a document between a pair of marks. */
@@ -37,7 +37,7 @@ it('the sandbox recipients in docs/sending.md are those of src/domain/sandbox.ts
 });
 
 it('docs/sending.md lists every route that takes an Idempotency-Key', () => {
-  const { paths }: ApiDocument = parse(readDocument('openapi.yaml'));
+  const { paths } = readOpenApi();
   const takesKey = ({ parameters = [] }: Operation) => parameters.some(({ name }) => name === 'idempotency-key');
   const routes = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).flatMap(([method, operation]) =>

@@ -1,5 +1,5 @@
 /** A worker that is killed anywhere in the middle of a slice: its recipients are taken over, and only what may have been handed over is repeated, and told of. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { placeId } from '../../src/domain/id.ts';
 import { addCampaign, eventsIn, standingOf, tallyOf } from '../support/campaigns.ts';
@@ -22,8 +22,7 @@ it.each([
 ])('killed between $gap, a worker passes nobody over and repeats only what was in flight', async (given) => {
   const { gap, call, repeated } = given;
   await using server = await openTestRedis();
-  await using opened = new AsyncDisposableStack();
-  const redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  const redis = server.connect();
   let deferrals = 0;
   await using smtp = await openSmtpServer({
     onMessage: ({ to }) => (to[0] === 'r5@example.com' && deferrals++ === 0 ? '450 4.2.0 Later' : undefined),
@@ -61,8 +60,7 @@ it.each([
 
 it('stopped in good order, a worker finishes what is on its way, gives the rest back at once, and nothing is repeated', async () => {
   await using server = await openTestRedis();
-  await using opened = new AsyncDisposableStack();
-  const redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  const redis = server.connect();
   await using smtp = await openSmtpServer();
   const SMTP_URL = `smtp://127.0.0.1:${smtp.port}?tls=none`;
   // A lease outlasts the test: what is not given back would be missed.

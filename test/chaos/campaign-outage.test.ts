@@ -1,5 +1,4 @@
 /** Redis away for longer than the lease of a slice, with letters on their way and no worker dead: each goes on with what it has, and nobody gets a letter twice. */
-import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { keys } from '../../src/store/keys.ts';
 import { addCampaign, eventsIn, standingOf } from '../support/campaigns.ts';
@@ -15,8 +14,7 @@ it.each([
   { kind: 'held', leave: async (server: TestRedis) => server.freeze(), back: async (s: TestRedis) => s.thaw() },
 ])('Redis, $kind after a lease is over, finds each slice with its worker', async ({ leave, back }) => {
   await using server = await openTestRedis();
-  await using opened = new AsyncDisposableStack();
-  const redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  const redis = server.connect();
   redis.on('error', () => {});
   const answers = Promise.withResolvers<void>();
   let given = 0;

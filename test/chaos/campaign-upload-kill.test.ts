@@ -1,5 +1,4 @@
 /** An API that is killed in the middle of an upload: the same upload to another goes on where it was, and everybody is in it once. */
-import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { keys } from '../../src/store/keys.ts';
 import { startPostrider, testApiKey } from '../support/postrider.ts';
@@ -14,7 +13,7 @@ const patienceMs = 120_000;
 it('an upload whose API was killed is gone on with by another', { timeout: 2 * patienceMs }, async () => {
   await using opened = new AsyncDisposableStack();
   const server = opened.use(await openTestRedis());
-  const redis = opened.adopt(new Redis(server.url.replace('unix://', '')), (client) => client.disconnect());
+  const redis = server.connect();
   const start = async () => opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
   const [victim, other] = [await start(), await start()];
   const { id } = (await other.api('POST', '/v1/campaigns', { from: 'a@example.com', subject: 's', text: 't' })).body;

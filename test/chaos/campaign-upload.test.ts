@@ -2,7 +2,6 @@
 import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { createGzip } from 'node:zlib';
-import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { startPostrider, testApiKey } from '../support/postrider.ts';
 import { openTestRedis } from '../support/redis.ts';
@@ -27,7 +26,7 @@ function* csv(): Generator<string> {
 it('a million lines are taken with memory that does not grow', async () => {
   await using opened = new AsyncDisposableStack();
   const server = opened.use(await openTestRedis());
-  const redis = opened.adopt(new Redis(server.url.replace('unix://', '')), (client) => client.disconnect());
+  const redis = server.connect();
   const postrider = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
   const { id } = (await postrider.api('POST', '/v1/campaigns', { from: 'a@example.com', subject: 's', text: 't' }))
     .body;

@@ -1,6 +1,6 @@
 /** Cancel, reschedule and retry against workers that take the same emails at that moment: each email has exactly one winner. */
 import { fileURLToPath } from 'node:url';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { keys } from '../../src/store/keys.ts';
 import { type Answer, type Env, type Postrider, startPostrider } from '../support/postrider.ts';
@@ -19,12 +19,22 @@ let redis: Redis;
 let smtp: TestSmtpServer;
 /** What the server answers to a recipient; undefined accepts. */
 let answer: string | undefined;
+/** What its answer to a message waits for, once that many have come. */
+let patience = { after: Infinity, until: Promise.resolve() };
 let env: Env;
 let apis: [Postrider, Postrider];
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
-  smtp = opened.use(await openSmtpServer({ onRecipient: () => answer }));
+  redis = server.connect();
+  smtp = opened.use(
+    await openSmtpServer({
+      onRecipient: () => answer,
+      async onMessage() {
+        if (smtp.mails.length >= patience.after) await patience.until;
+        return undefined;
+      },
+    }),
+  );
   env = {
     REDIS_URL: server.url,
     SMTP_URL: `smtp://127.0.0.1:${smtp.port}?tls=none&connections=3`,
@@ -58,12 +68,22 @@ function isStatus(id: string, status: string) {
   );
 }
 
-/** Asks for `change` of every email, newest first as workers begin with the oldest, over both processes in turn. */
-async function askAll(ids: readonly string[], change: (api: Postrider, id: string) => Promise<Answer>) {
+/**
+ * Asks for `change` of every email, newest first as workers begin with the oldest, over both processes in turn.
+ * @param onAnswer is told of each answer
+ */
+async function askAll(
+  ids: readonly string[],
+  change: (api: Postrider, id: string) => Promise<Answer>,
+  onAnswer: () => void,
+) {
   const answers = new Map<string, Answer>();
   const left = [...ids];
   const asker = async (n: number) => {
-    for (let id = left.pop(); id !== undefined; id = left.pop()) answers.set(id, await change(apis[n % 2 ? 1 : 0], id));
+    for (let id = left.pop(); id !== undefined; id = left.pop()) {
+      answers.set(id, await change(apis[n % 2 ? 1 : 0], id));
+      onAnswer();
+    }
   };
   await Promise.all(Array.from({ length: 8 }, (_, n) => asker(n)));
   return answers;
@@ -90,9 +110,12 @@ it.each([
 ])('of a $what and a worker one wins, and the other knows', async ({ won, ask }) => {
   await using _one = await startWorker();
   await using _two = await startWorker();
+  // However fast the workers are, some are left by the time they are asked for.
+  const asked = Promise.withResolvers<void>();
+  patience = { after: smtp.mails.length + 100, until: asked.promise };
   const ids = await sendBatch(400, { scheduled_at: inMs(500) });
   await until('the first of them to go out', () => ids.some((id) => copies(id) > 0));
-  const answers = await askAll(ids, ask);
+  const answers = await askAll(ids, ask, asked.resolve);
   const lost: string[] = [];
   for (const [id, { status, body }] of answers) {
     if (status === 200) expect(body.status).toBe(won);
@@ -137,7 +160,7 @@ it('a retry asked for twice at once is done once', async () => {
 it('an email moved to an earlier time leaves then, not at the time it had before', async () => {
   await using _worker = await startWorker();
   const [soon = '', now = ''] = await sendBatch(2, { scheduled_at: inMs(hour) });
-  const to = inMs(700);
+  const to = inMs(2_000);
   expect(await apis[0].api('PATCH', `/v1/emails/${soon}`, { scheduled_at: to })).toMatchObject({
     body: { status: 'scheduled' },
   });
@@ -167,7 +190,7 @@ it('an attempt that finds no server does not undo a reschedule that came meanwhi
   await using own = await openTestRedis();
   const silent = await openScriptedSmtp(() => 'stall');
   const SMTP_URL = `smtp://127.0.0.1:${silent.port}?tls=none`;
-  await using alone = await startPostrider({ ...env, REDIS_URL: own.url, SMTP_URL });
+  await using alone = await startPostrider({ ...env, REDIS_URL: own.url, SMTP_URL, WORKER_LOCK: '30s' });
   const { id } = (await alone.api('POST', '/v1/emails', { ...base, scheduled_at: inMs(1_500) })).body;
   await until('a worker to have it in hand', () => silent.connections > 0);
   const to = inMs(hour);
@@ -188,7 +211,7 @@ it('while an email is being handed over, every change of it is refused, and says
   await using own = await openTestRedis();
   await using stuck = await openScriptedSmtp((stage) => (stage === 'body' ? 'stall' : undefined));
   const SMTP_URL = `smtp://127.0.0.1:${stuck.port}?tls=none`;
-  await using alone = await startPostrider({ ...env, REDIS_URL: own.url, SMTP_URL });
+  await using alone = await startPostrider({ ...env, REDIS_URL: own.url, SMTP_URL, WORKER_LOCK: '30s' });
   const { id } = (await alone.api('POST', '/v1/emails', { ...base, scheduled_at: inMs(1_500) })).body;
   await until('the whole of it to be with the server', () => stuck.bodies.length > 0);
   const before = (await alone.api('GET', `/v1/emails/${id}`)).body;

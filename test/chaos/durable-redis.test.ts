@@ -1,5 +1,4 @@
 /** What Redis guarantees is said at the start and by /readyz, and one that keeps less than it must is not trusted with mail. */
-import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { type ApiClient, startPostrider } from '../support/postrider.ts';
 import { openTestRedis } from '../support/redis.ts';
@@ -53,8 +52,7 @@ it('when another server takes its place that keeps less, it is noticed at once a
   await using postrider = await startPostrider({ REDIS_URL: server.url, REQUIRE_DURABLE_REDIS: 'true', ROLES: 'api' });
   const { api } = postrider;
   expect((await api('POST', '/v1/emails', email)).status).toBe(202);
-  await using opened = new AsyncDisposableStack();
-  const redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  const redis = server.connect();
   await redis.config('SET', 'appendfsync', 'everysec');
   await redis.call('CLIENT', ['KILL', 'TYPE', 'normal']);
   const words = /REQUIRE_DURABLE_REDIS is set, and of Redis \S+ up to one second/;

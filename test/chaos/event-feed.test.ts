@@ -1,5 +1,4 @@
 /** Whoever reads only the feed, by asking or live, misses nothing and is told nothing twice, whatever is killed meanwhile. */
-import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { keys } from '../../src/store/keys.ts';
 import { type EventStream, readStream } from '../support/event-stream.ts';
@@ -64,7 +63,7 @@ async function listen(api: () => Postrider, count: number): Promise<Told[]> {
 it('2,000 events reach a poller and a listener once each and in order, over kills of the API and of Redis', async () => {
   await using redis = await openTestRedis();
   await using opened = new AsyncDisposableStack();
-  const direct = opened.adopt(new Redis(redis.url.slice('unix://'.length)), (client) => client.disconnect());
+  const direct = redis.connect();
   direct.on('error', () => {});
   const env: Env = { REDIS_URL: redis.url, SMTP_URL: 'smtp://127.0.0.1:9?tls=none' };
   await using _worker = await startPostrider({ ...env, ROLES: 'worker' });

@@ -1,5 +1,5 @@
 /** A transport is paused on one process and holds on all: mail waits without an attempt, is counted, may be cancelled, and goes when it is resumed. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { keys } from '../../src/store/keys.ts';
 import { apiClient, type Env, type Postrider, startPostrider } from '../support/postrider.ts';
@@ -33,7 +33,7 @@ routes:
 `),
   );
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   env = { TRANSPORTS_FILE: file.path, LOG_LEVEL: 'warn', REDIS_URL: server.url };
   one = opened.use(await start('api'));
 });

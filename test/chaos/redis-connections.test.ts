@@ -1,7 +1,7 @@
 /** Every way to reach Redis: TLS with a CA of one's own, a user who may no more than docs/redis.md says, a socket, a database by its number. */
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Certificate, makeCertificate } from '../support/certificate.ts';
 import { startPostrider } from '../support/postrider.ts';
@@ -25,12 +25,11 @@ beforeAll(async () => {
       'tls-auth-clients': 'no',
     }),
   );
-  redis = opened.adopt(new Redis(pathOf(server)), (client) => client.disconnect());
+  redis = server.connect();
   await redis.call('ACL', [...aclRule(), 'resetpass', '>p@ss/word']);
 });
 afterAll(() => opened.disposeAsync());
 
-const pathOf = ({ url }: TestRedis) => url.slice('unix://'.length);
 const user = `postrider:${encodeURIComponent('p@ss/word')}`;
 
 /** The rule as docs/redis.md gives it: `SETUSER postrider …`. */
@@ -55,7 +54,7 @@ async function databases(): Promise<string[]> {
 
 it.each([
   ['TLS, its own CA, user and database', () => `rediss://${user}@localhost:${tlsPort}/3`, '3'],
-  ['a socket, user and database', () => `unix://${user}@localhost${pathOf(server)}?db=2`, '2'],
+  ['a socket, user and database', () => `unix://${user}@localhost${server.path}?db=2`, '2'],
   ['a socket alone', () => server.url, '0'],
 ])('over %s everything works', async (_, url, database) => {
   await redis.flushall();
@@ -87,12 +86,12 @@ it('a certificate that nobody vouches for, a wrong password and a missing right 
   await expect(start(`rediss://${user}@localhost:${tlsPort}`)).rejects.toThrow(
     /could not start: Redis at rediss:\/\/\*\*\*@localhost:\d+ cannot be reached: .*certificate/,
   );
-  const failure = await start(`unix://postrider:wrong-one@localhost${pathOf(server)}`).catch((error: Error) => error);
+  const failure = await start(`unix://postrider:wrong-one@localhost${server.path}`).catch((error: Error) => error);
   expect(String(failure)).toMatch(/could not start: .*WRONGPASS/);
   expect(String(failure)).not.toMatch(/wrong-one/);
   await redis.call('ACL', ['SETUSER', 'discreet', 'on', '>x', '~*', '&*', '+@all', '-config']);
-  await using postrider = await start(`unix://discreet:x@localhost${pathOf(server)}`);
+  await using postrider = await start(`unix://discreet:x@localhost${server.path}`);
   expect(postrider.output()).toMatch(/does not let us ask how often it is synced/);
   await redis.call('ACL', ['SETUSER', 'lame', 'on', '>lame', '~*', '+@connection']);
-  await expect(start(`unix://lame:lame@localhost${pathOf(server)}`)).rejects.toThrow(/could not start: .*info/i);
+  await expect(start(`unix://lame:lame@localhost${server.path}`)).rejects.toThrow(/could not start: .*info/i);
 });

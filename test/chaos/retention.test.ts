@@ -1,5 +1,4 @@
 /** Retention as a caller sees it: first the content of an email is gone, then the email; what waits stays. */
-import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { type ApiClient, startPostrider } from '../support/postrider.ts';
 import { openTestRedis } from '../support/redis.ts';
@@ -15,8 +14,7 @@ async function htmlOf(api: ApiClient, id: string): Promise<string | null> {
 
 it('content and record of an email that ended go, mail that waits stays, and nothing but events is left in Redis', async () => {
   await using server = await openTestRedis();
-  await using opened = new AsyncDisposableStack();
-  const redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  const redis = server.connect();
   const env = { REDIS_URL: server.url, RETENTION_CONTENT: '0s', RETENTION_RECORDS: '4s' };
   await using postrider = await startPostrider(env);
   const { api } = postrider;

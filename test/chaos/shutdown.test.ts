@@ -1,34 +1,49 @@
 /** A stop ends the process, whatever hangs: a server that never answers, a Redis that is gone for good. */
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
-import { expect, it } from 'vitest';
-import { main, startPostrider } from '../support/postrider.ts';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { main, startPostrider, testKeys } from '../support/postrider.ts';
 import { startProcess } from '../support/processes.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { openSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
 
-const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text: 'Hello' };
+/** One for all that leave it alone. */
+const opened = new AsyncDisposableStack();
+let redis: TestRedis;
+beforeAll(async () => {
+  redis = opened.use(await openTestRedis());
+});
+afterAll(() => opened.disposeAsync());
 
-it('with a message that its server never answers, the process stops after SHUTDOWN_TIMEOUT and another worker delivers it', async () => {
-  await using redis = await openTestRedis();
+/** A server that never answers once it has a message. */
+async function openStuck() {
   const reached = Promise.withResolvers<void>();
-  await using stuck = await openSmtpServer({
+  const server = await openSmtpServer({
     onMessage() {
       reached.resolve();
       return 'hold';
     },
   });
+  return { ...server, SMTP_URL: urlOf(server), reached: reached.promise };
+}
+
+const urlOf = ({ port }: { port: number }) => `smtp://127.0.0.1:${port}?tls=none`;
+
+const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text: 'Hello' };
+
+it('with a message that its server never answers, the process stops after SHUTDOWN_TIMEOUT and another worker delivers it', async () => {
+  await using stuck = await openStuck();
   await using smtp = await openSmtpServer();
   await using api = await startPostrider({ REDIS_URL: redis.url, ROLES: 'api' });
   await using worker = await startPostrider({
     REDIS_URL: redis.url,
     ROLES: 'worker',
-    SMTP_URL: `smtp://127.0.0.1:${stuck.port}?tls=none`,
+    SMTP_URL: stuck.SMTP_URL,
     SHUTDOWN_TIMEOUT: '500ms',
   });
   const { id } = (await api.api('POST', '/v1/emails', email)).body;
-  await reached.promise;
+  await stuck.reached;
   worker.kill('SIGTERM');
   expect(await worker.ended, worker.output()).toBe(1);
   expect(worker.output()).toContain('(emails: 1, webhook posts: 0). Nothing is lost');
@@ -36,31 +51,24 @@ it('with a message that its server never answers, the process stops after SHUTDO
   await using _next = await startPostrider({
     REDIS_URL: redis.url,
     ROLES: 'worker',
-    SMTP_URL: `smtp://127.0.0.1:${smtp.port}?tls=none`,
+    SMTP_URL: urlOf(smtp),
   });
   await until('the mail to arrive', () => smtp.mails.some(({ parsed }) => parsed.messageId === `<${id}@example.com>`));
 });
 
 it('while it finishes what it has in hand it lives and is not ready, and a second signal ends it at once', async () => {
-  await using redis = await openTestRedis();
-  const reached = Promise.withResolvers<void>();
-  await using stuck = await openSmtpServer({
-    onMessage() {
-      reached.resolve();
-      return 'hold';
-    },
-  });
+  await using stuck = await openStuck();
   await using api = await startPostrider({ REDIS_URL: redis.url, ROLES: 'api' });
   await using worker = await startPostrider({
     REDIS_URL: redis.url,
     ROLES: 'worker',
     HEALTH_PORT: '0',
-    SMTP_URL: `smtp://127.0.0.1:${stuck.port}?tls=none`,
+    SMTP_URL: stuck.SMTP_URL,
     SHUTDOWN_TIMEOUT: '10m',
   });
   const [, health = ''] = await worker.printed(/told at (\S+)\/readyz/);
   await api.api('POST', '/v1/emails', email);
-  await reached.promise;
+  await stuck.reached;
   worker.kill('SIGTERM');
   await until('it not to be ready', async () => (await fetch(`${health}/readyz`)).status === 503);
   expect((await fetch(`${health}/livez`)).status).toBe(200);
@@ -96,8 +104,11 @@ it('with its Redis gone for good and an answer to write down, it waits for SHUTD
       return undefined;
     },
   });
-  const SMTP_URL = `smtp://127.0.0.1:${smtp.port}?tls=none`;
-  await using postrider = await startPostrider({ REDIS_URL: redis.url, SMTP_URL, SHUTDOWN_TIMEOUT: '500ms' });
+  await using postrider = await startPostrider({
+    REDIS_URL: redis.url,
+    SMTP_URL: urlOf(smtp),
+    SHUTDOWN_TIMEOUT: '500ms',
+  });
   await postrider.api('POST', '/v1/emails', email);
   await reached.promise;
   postrider.kill('SIGTERM');
@@ -111,7 +122,7 @@ it('a stop ends a start that waits for a Redis which says nothing', async () => 
   await once(mute, 'listening');
   const { port } = mute.address() as AddressInfo;
   const REDIS_URL = `redis://127.0.0.1:${port}`;
-  await using starting = startProcess(process.execPath, [main], { env: { REDIS_URL, NODE_ENV: 'test' } });
+  await using starting = startProcess(process.execPath, [main], { env: { ...testKeys, REDIS_URL } });
   await connected.promise;
   starting.kill('SIGTERM');
   expect(await starting.ended, starting.output()).toBe(0);
@@ -119,7 +130,6 @@ it('a stop ends a start that waits for a Redis which says nothing', async () => 
 });
 
 it('a SECRET_KEY that is not the one of the stored webhooks is refused at the start', async () => {
-  await using redis = await openTestRedis();
   await using postrider = await startPostrider({ REDIS_URL: redis.url });
   await postrider.api('POST', '/v1/webhooks', { endpoint: 'https://a.example/', events: ['email.sent'] });
   await expect(startPostrider({ REDIS_URL: redis.url, SECRET_KEY: '11'.repeat(32) })).rejects.toThrow(

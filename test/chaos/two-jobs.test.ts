@@ -1,5 +1,4 @@
 /** An email in two jobs, and a job of several emails: each is handed over by one, and only what hangs is in flight when a worker ends. */
-import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { openDeliverQueues } from '../../src/queue/deliver-queue.ts';
 import { openDue } from '../../src/store/due.ts';
@@ -31,8 +30,7 @@ async function openLine(lock: string) {
     WORKER_CONCURRENCY: '5',
   };
   const api = opened.use(await startPostrider({ ...env, ROLES: 'api' }));
-  const url = server.url.slice('unix://'.length);
-  const redis = opened.adopt(new Redis(url, { maxRetriesPerRequest: null }), (client) => client.disconnect());
+  const redis = server.connect({ maxRetriesPerRequest: null });
   const queue = opened.use(openDeliverQueues({ redis, prefix: queuePrefix })).transactional;
   const everything = opened.move();
   return {

@@ -109,7 +109,7 @@ describe('whatever is given', () => {
         expectClean(read);
         expectFixed(read);
       }),
-      { numRuns: 10_000 },
+      { numRuns: 4_000 },
     );
   });
 
@@ -126,7 +126,7 @@ describe('whatever is given', () => {
           expect(made.name ?? '').toBe((name ?? '').trim());
         },
       ),
-      { numRuns: 10_000 },
+      { numRuns: 4_000 },
     );
   });
 });
@@ -142,7 +142,7 @@ describe('an address that the standards allow', () => {
           expectFixed({ address });
         }
       }),
-      { numRuns: 5_000 },
+      { numRuns: 2_000 },
     );
   });
 });

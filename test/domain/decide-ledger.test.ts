@@ -134,7 +134,7 @@ it('balances after any sequence of outcomes and changes', () => {
         email = { ...email, state: decision.state, version: email.version + 1 };
       }
     }),
-    { numRuns: 3_000 },
+    { numRuns: 1_500 },
   );
 });
 

@@ -1,7 +1,7 @@
 /** The API's answers: who may call, what cannot be read, what is not there, and what happens while Redis is away. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { apiClient, type Postrider, startPostrider } from '../support/postrider.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
 const opened = new AsyncDisposableStack();
@@ -178,9 +178,14 @@ describe('webhooks', () => {
 });
 
 describe('while Redis is away', () => {
+  let redis: TestRedis;
+  let alone: Postrider;
+  beforeAll(async () => {
+    redis = opened.use(await openTestRedis());
+    alone = opened.use(await startPostrider({ REDIS_URL: redis.url, ROLES: 'api' }));
+  });
+
   it('a Redis that is there and does not answer counts as away', async () => {
-    await using redis = await openTestRedis();
-    await using alone = await startPostrider({ REDIS_URL: redis.url, ROLES: 'api' });
     redis.freeze();
     const answers = await Promise.all([alone.api('GET', '/readyz'), alone.api('POST', '/v1/emails', email)]);
     expect(answers.map(({ status }) => status)).toEqual([503, 503]);
@@ -192,8 +197,6 @@ describe('while Redis is away', () => {
   });
 
   it('a request is refused with 503 and nothing is accepted; the process lives, is not ready, and heals by itself', async () => {
-    await using redis = await openTestRedis();
-    await using alone = await startPostrider({ REDIS_URL: redis.url, ROLES: 'api' });
     expect(await alone.api('GET', '/readyz')).toMatchObject({ status: 200, body: { status: 'ready' } });
     await redis.stop();
     const refused = await until('a 503', async () => {

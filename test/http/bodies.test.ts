@@ -1,7 +1,7 @@
 /** Bodies over a real connection: each refusal has its status and place, keeps the connection and the process as they were, and stores nothing. */
 import { readFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
 import { openRawHttp, type RawAnswer } from '../support/raw-http.ts';
@@ -12,7 +12,7 @@ let postrider: Postrider;
 let redis: Redis;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis({ path: server.url.slice('unix://'.length) }), (open) => open.disconnect());
+  redis = server.connect();
   postrider = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
 });
 afterAll(() => opened.disposeAsync());

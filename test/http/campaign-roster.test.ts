@@ -1,5 +1,5 @@
 /** Who is in a campaign and what became of each: pages by where they stand, and everybody at once. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type PlaceMark, placeMarks } from '../../src/domain/campaign.ts';
 import { placeFacts } from '../../src/domain/campaign-email.ts';
@@ -17,7 +17,7 @@ let redis: Redis;
 let postrider: Postrider;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.replace('unix://', '')), (client) => client.disconnect());
+  redis = server.connect();
   postrider = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
   id = await campaignOf(1_203);
 });

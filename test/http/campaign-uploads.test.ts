@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CampaignRow } from '../../src/domain/campaign.ts';
 import { recipientFields, recipientRecord, withNumbers } from '../../src/domain/campaign-recipient.ts';
@@ -22,7 +22,7 @@ let postrider: Postrider;
 let other: Postrider;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.replace('unix://', '')), (client) => client.disconnect());
+  redis = server.connect();
   campaigns = openCampaigns(redis);
   const start = async () => opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
   [postrider, other] = await Promise.all([start(), start()]);

@@ -1,5 +1,5 @@
 /** POSTs that make a secret, under an Idempotency-Key: the same answer again, secret included, and nothing is made twice or comes back. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openCreations } from '../../src/store/creations.ts';
 import { keys } from '../../src/store/keys.ts';
@@ -11,7 +11,7 @@ let redis: Redis;
 let apis: [Postrider, Postrider];
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   const start = async () => opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
   apis = [await start(), await start()];
 });

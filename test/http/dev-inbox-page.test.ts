@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { BrowserContextOptions, Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, it, type TestContext } from 'vitest';
 import { openBrowser } from '../support/browser.ts';
 import { type Postrider, startPostrider } from '../support/postrider.ts';
@@ -29,11 +29,13 @@ async function send(email: object): Promise<void> {
   });
 }
 
+let browser: Browser | undefined;
+
 type Opened = AsyncDisposable & { readonly page: Page; readonly requests: string[]; readonly trouble: string[] };
 
 /** Opens the page and waits until it is live. `trouble` is what it logged or threw; what mail may not do is told there, too. */
 async function openPage(test: TestContext, options: BrowserContextOptions = {}): Promise<Opened> {
-  const browser = await openBrowser(test);
+  browser ??= opened.adopt(await openBrowser(test), (open) => open.close());
   const context = await browser.newContext({ viewport: { width: 1_200, height: 800 }, ...options });
   const page = await context.newPage();
   const requests: string[] = [];
@@ -47,7 +49,7 @@ async function openPage(test: TestContext, options: BrowserContextOptions = {}):
   });
   await page.goto(`${postrider.url}/dev/inbox`);
   await page.getByRole('status').getByText('Live').waitFor();
-  return { page, requests, trouble, [Symbol.asyncDispose]: () => browser.close() };
+  return { page, requests, trouble, [Symbol.asyncDispose]: () => context.close() };
 }
 
 const rows = (page: Page) => page.getByRole('navigation').getByRole('link');

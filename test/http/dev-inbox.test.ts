@@ -1,6 +1,6 @@
 /** The dev inbox for scripts: JSON, files, the live stream, and who may look. */
 import { connect } from 'node:net';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { request } from 'undici';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { keys } from '../../src/store/keys.ts';
@@ -15,7 +15,7 @@ let postrider: Postrider;
 let open: ApiClient;
 beforeAll(async () => {
   redis = opened.use(await openTestRedis());
-  direct = opened.adopt(new Redis(redis.url.slice('unix://'.length)), (connection) => connection.disconnect());
+  direct = redis.connect();
   postrider = opened.use(await startPostrider({ REDIS_URL: redis.url }));
   open = apiClient(postrider.url, null);
 });

@@ -16,11 +16,14 @@ beforeAll(async () => {
 });
 afterAll(() => opened.disposeAsync());
 
-type Opened = AsyncDisposable & { readonly page: Page; readonly requests: string[]; readonly trouble: string[] };
+type Docs = { readonly page: Page; readonly requests: string[]; readonly trouble: string[] };
 
-/** `trouble` is what the page logged or threw; a breach of its policy is logged. */
-async function openDocs(test: TestContext): Promise<Opened> {
-  const browser = await openBrowser(test);
+let docs: Docs | undefined;
+
+/** The page, opened once for all. `trouble` is what it logged or threw; a breach of its policy is logged. */
+async function openDocs(test: TestContext): Promise<Docs> {
+  if (docs !== undefined) return docs;
+  const browser = opened.adopt(await openBrowser(test), (open) => open.close());
   const context = await browser.newContext({ viewport: { width: 1_200, height: 900 } });
   const page = await context.newPage();
   const requests: string[] = [];
@@ -30,12 +33,12 @@ async function openDocs(test: TestContext): Promise<Opened> {
   page.on('console', (message) => trouble.push(message.text()));
   await page.goto(`${postrider.url}/docs`);
   await page.locator('.opblock').first().waitFor();
-  return { page, requests, trouble, [Symbol.asyncDispose]: () => browser.close() };
+  docs = { page, requests, trouble };
+  return docs;
 }
 
 it('lists every operation of the document', async (context) => {
-  await using world = await openDocs(context);
-  const { page, trouble } = world;
+  const { page, trouble } = await openDocs(context);
   const shown = await page
     .locator('.opblock-summary')
     .evaluateAll((rows) =>
@@ -52,8 +55,7 @@ it('lists every operation of the document', async (context) => {
 });
 
 it('sends the example of an email by "Try it out" once it is given a key, and asks nobody else', async (context) => {
-  await using world = await openDocs(context);
-  const { page, requests, trouble } = world;
+  const { page, requests, trouble } = await openDocs(context);
   const send = page.locator('#operations-emails-sendEmail');
   await send.locator('.opblock-summary-control').click();
   const status = send.locator('.live-responses-table tbody .response-col_status');

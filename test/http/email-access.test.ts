@@ -1,4 +1,5 @@
 /** What a key with limits may do with emails: send, list, see and touch those within them, and learn nothing of the others. */
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   type Answer,
@@ -10,15 +11,16 @@ import {
 } from '../support/postrider.ts';
 import { openTestRedis } from '../support/redis.ts';
 
-/** A service of each group's own, whose lists hold that group's emails only. */
 const opened = new AsyncDisposableStack();
+let redis: Redis;
 let postrider: Postrider;
 let admin: ApiClient;
-async function openService(): Promise<void> {
-  const redis = opened.use(await openTestRedis());
-  postrider = opened.use(await startPostrider({ REDIS_URL: redis.url, ROLES: 'api' }));
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = server.connect();
+  postrider = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
   admin = postrider.api;
-}
+});
 afterAll(() => opened.disposeAsync());
 
 const later = new Date(Date.now() + 3_600_000).toISOString();
@@ -99,7 +101,8 @@ describe.each<{ limits: Fields; own: readonly Fields[]; foreign: readonly Foreig
   let ownIds: string[];
   let foreignIds: string[];
   beforeAll(async () => {
-    await openService();
+    // So that lists hold the emails of this group only.
+    await redis.flushall();
     api = await makeKey(limits);
     ownIds = [];
     foreignIds = [];
@@ -189,7 +192,6 @@ describe.each<{ limits: Fields; own: readonly Fields[]; foreign: readonly Foreig
 });
 
 describe('a Message-ID', () => {
-  beforeAll(openService);
   const headers = { 'message-ID': '<order.17@shop.example>' };
 
   it('of its own is refused to a key that may not set it', async () => {

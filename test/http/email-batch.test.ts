@@ -1,6 +1,6 @@
 /** POST /v1/emails/batch: all or nothing, or all that is right; every fault where it stands; and keys, of an email or of the whole. */
 import { readFileSync } from 'node:fs';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { keys } from '../../src/store/keys.ts';
 import { type Postrider, startPostrider } from '../support/postrider.ts';
@@ -11,7 +11,7 @@ let redis: Redis;
 let postrider: Postrider;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   postrider = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
 });
 afterAll(() => opened.disposeAsync());
@@ -104,12 +104,12 @@ describe('a batch', () => {
   });
 
   it('with more faults than anybody reads names the first of them', async () => {
-    const batch = Array.from({ length: 400 }, () => ({ ...good, to: Array(1_000).fill('x') }));
+    const batch = Array.from({ length: 50 }, () => ({ ...good, to: Array(1_000).fill('x') }));
     const { status, body } = await post(batch);
     expect([status, body.errors.length]).toEqual([422, 1_000]);
-    expect(body.detail).toMatch(/; and 399990 more$/);
+    expect(body.detail).toMatch(/; and 49990 more$/);
     const { errors } = (await post(batch, permissive)).body;
-    expect(errors).toHaveLength(400);
+    expect(errors).toHaveLength(50);
     expect(errors[0]?.message).toMatch(/^\/0\/to\/0: is not an address.*; and 980 more$/);
   });
 });

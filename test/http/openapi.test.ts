@@ -27,6 +27,15 @@ function edit<T>(part: T, [key, ...rest]: Place, value: unknown): T {
   return (Array.isArray(part) ? Object.values(copy) : copy) as T;
 }
 
+/** With the paths below alone: schemas are compiled anew for each of these, which takes seconds for all paths. */
+const ruleOfSchemas = 'every schema is one, and its examples conform to it';
+const fewPaths = ['/v1/emails', '/v1/emails/{id}'];
+
+function partFor(rule: string): ApiDocument {
+  if (rule !== ruleOfSchemas) return document;
+  return { ...document, paths: Object.fromEntries(fewPaths.map((path) => [path, document.paths[path] ?? {}])) };
+}
+
 describe('each rule bites', () => {
   const send = ['paths', '/v1/emails', 'post'];
   const get = ['paths', '/v1/emails/{id}', 'get'];
@@ -41,22 +50,14 @@ describe('each rule bites', () => {
     ['no tag is left over', ['tags', '9'], { name: 'cats', description: 'Cats.' }],
     ['every reference leads somewhere', [...schemas, 'Recipient'], undefined],
     ['every component is referred to', [...schemas, 'Cat'], { type: 'object' }],
-    ['every schema is one, and its examples conform to it', [...schemas, 'Recipient', 'size'], 1],
+    [ruleOfSchemas, [...schemas, 'Recipient', 'size'], 1],
+    [ruleOfSchemas, [...schemas, 'Webhook', 'properties', 'id', 'type'], 'integer'],
     [
-      'every schema is one, and its examples conform to it',
-      [...schemas, 'Webhook', 'properties', 'id', 'type'],
-      'integer',
-    ],
-    [
-      'every schema is one, and its examples conform to it',
+      ruleOfSchemas,
       [...get, 'responses', '200', 'content', 'application/json', 'examples', 'sent', 'value', 'status'],
       'gone',
     ],
-    [
-      'every schema is one, and its examples conform to it',
-      ['components', 'examples', 'not_found', 'value', 'status'],
-      '4',
-    ],
+    [ruleOfSchemas, ['components', 'examples', 'not_found', 'value', 'status'], '4'],
     ['each operation has an operationId, a summary and a description', [...send, 'operationId'], 'send_email'],
     ['each operation has an operationId, a summary and a description', [...send, 'summary'], 'Sends an email.'],
     ['each operation has an operationId, a summary and a description', [...send, 'description'], undefined],
@@ -138,7 +139,7 @@ describe('each rule bites', () => {
   ];
 
   it.each(offences)('%s: %j', (name, place, value) => {
-    expect(openApiRules[name]?.(edit(document, place, value))).not.toEqual([]);
+    expect(openApiRules[name]?.(edit(partFor(name), place, value))).not.toEqual([]);
   });
 
   it('and none is without an offence here', () => {

@@ -1,5 +1,5 @@
 /** Text that would break out of a header (CR, LF, NUL) or is no text (a lone surrogate): refused in every field, with its place, and nothing is stored. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Postrider, startPostrider } from '../support/postrider.ts';
 import { openTestRedis } from '../support/redis.ts';
@@ -10,7 +10,7 @@ let redis: Redis;
 let keyId: string;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (open) => open.disconnect());
+  redis = server.connect();
   postrider = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
   keyId = (await postrider.api('POST', '/v1/api-keys', { name: 'a key' })).body.id;
 });

@@ -1,7 +1,7 @@
 /** /v1/webhooks over a real process: every field, changes that race, rotation, and the test event, as a consumer and as the resend SDK. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { Webhook } from 'standardwebhooks';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { seal } from '../../src/domain/secret-box.ts';
@@ -17,7 +17,7 @@ let redis: Redis;
 let postrider: Postrider;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   postrider = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
 });
 afterAll(() => opened.disposeAsync());

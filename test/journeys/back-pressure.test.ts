@@ -1,22 +1,27 @@
 /** Back-pressure: over a line new mail is refused before it is read and nothing is stored; it is taken again once there is room. */
-import { Redis } from 'ioredis';
-import { expect, it } from 'vitest';
+import type { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Env, type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
 import { openRawHttp } from '../support/raw-http.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { openSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
 
 const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text: 'Hello' };
 
-async function openWorld(env: Env) {
-  await using world = new AsyncDisposableStack();
-  const server = world.use(await openTestRedis());
-  const redis = world.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
-  const api = world.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api', ...env }));
-  const all = world.move();
-  return { server, redis, api, [Symbol.asyncDispose]: () => all.disposeAsync() };
-}
+const opened = new AsyncDisposableStack();
+let server: TestRedis;
+let redis: Redis;
+/** With a line of each kind. */
+let api: Postrider;
+beforeAll(async () => {
+  server = opened.use(await openTestRedis());
+  redis = server.connect();
+  api = opened.use(await startApi({ MAX_WAITING_EMAILS: '5', MAX_REDIS_MEMORY: '50%' }));
+});
+afterAll(() => opened.disposeAsync());
+
+const startApi = (lines: Env) => startPostrider({ REDIS_URL: server.url, ROLES: 'api', ...lines });
 
 async function loadOf({ api }: Postrider) {
   const { status, body } = await api('GET', '/readyz');
@@ -33,7 +38,7 @@ const sends = [
   ['/v1/emails/batch', [email, email]],
 ] as const;
 
-async function expectRefusal({ api }: Postrider, redis: Redis, detail: RegExp) {
+async function expectRefusal({ api }: Postrider, detail: RegExp) {
   const before = await redis.dbsize();
   for (const [path, body] of sends) {
     const refused = await api('POST', path, body, { 'idempotency-key': 'over' });
@@ -47,7 +52,7 @@ async function expectRefusal({ api }: Postrider, redis: Redis, detail: RegExp) {
 const ballast = Array.from({ length: 10 }, (_, n) => `ballast ${n}`);
 
 /** Puts 40 MB into Redis, in parts, as a part in transit is in its memory twice. */
-async function load(redis: Redis): Promise<void> {
+async function load(): Promise<void> {
   for (const key of ballast) await redis.set(key, Buffer.alloc(4 * 1_024 ** 2));
 }
 
@@ -61,12 +66,10 @@ async function answerToHead(url: string, path: string): Promise<number> {
 }
 
 it('while as many emails wait as the line says, mail is refused and everything else answered; it is taken again once they have gone', async () => {
-  await using world = await openWorld({ MAX_WAITING_EMAILS: '5' });
-  const { api, redis, server } = world;
   const ids: string[] = [];
   for (let n = 0; n < 5; n++) ids.push((await api.api('POST', '/v1/emails', email)).body.id);
   await isAtLine(api, true);
-  await expectRefusal(api, redis, /^No new mail is taken for now: 5 emails are waiting, the line is 5/);
+  await expectRefusal(api, /^No new mail is taken for now: 5 emails are waiting, the line is 5/);
   for (const [path] of sends) expect([path, await answerToHead(api.url, path)]).toEqual([path, 503]);
   expect(await loadOf(api)).toMatchObject({ status: 200, ok: false, detail: expect.stringMatching(/^5 emails/) });
   expect((await api.api('GET', `/v1/emails/${ids[0]}`)).status).toBe(200);
@@ -90,24 +93,22 @@ it('while as many emails wait as the line says, mail is refused and everything e
 });
 
 it("over its share of Redis' maxmemory, mail is refused; it is taken again once there is room", async () => {
-  await using world = await openWorld({ MAX_REDIS_MEMORY: '50%' });
-  const { api, redis } = world;
   expect((await api.api('POST', '/v1/emails', email)).status).toBe(202);
   await redis.config('SET', 'maxmemory', '64mb');
-  await load(redis);
+  await load();
   await isAtLine(api, true);
-  await expectRefusal(api, redis, /^No new mail is taken for now: Redis uses \d+\.\d MB, the line is 32\.0 MB/);
+  await expectRefusal(api, /^No new mail is taken for now: Redis uses \d+\.\d MB, the line is 32\.0 MB/);
   await redis.del(ballast);
   await isAtLine(api, false);
   expect((await api.api('POST', '/v1/emails', email)).status).toBe(202);
+  await redis.config('SET', 'maxmemory', '0');
 });
 
 it('over a size of its own, mail is refused also where Redis has no limit', async () => {
-  await using world = await openWorld({ MAX_REDIS_MEMORY: '32mb' });
-  const { api, redis } = world;
-  await load(redis);
-  await isAtLine(api, true);
-  await expectRefusal(api, redis, /the line is 32\.0 MB/);
+  await using own = await startApi({ MAX_REDIS_MEMORY: '32mb' });
+  await load();
+  await isAtLine(own, true);
+  await expectRefusal(own, /the line is 32\.0 MB/);
   await redis.del(ballast);
-  await isAtLine(api, false);
+  await isAtLine(own, false);
 });

@@ -1,5 +1,5 @@
 /** What is asked of a single email of a campaign: it leaves its place by that, and is an email as any other from then on. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { placeMarks } from '../../src/domain/campaign.ts';
 import { placeId } from '../../src/domain/id.ts';
@@ -22,7 +22,7 @@ let redis: Redis;
 let api: Postrider;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   api = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api', LOG_LEVEL: 'warn' }));
 });
 afterAll(() => opened.disposeAsync());

@@ -1,5 +1,4 @@
 /** A campaign from its draft to the end of its time: then nothing of it is left. */
-import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { startPostrider } from '../support/postrider.ts';
 import { openTestRedis } from '../support/redis.ts';
@@ -7,8 +6,7 @@ import { until } from '../support/until.ts';
 
 it('what belongs to a campaign goes as it is needed no more, and all of it in the end', async () => {
   await using server = await openTestRedis();
-  await using opened = new AsyncDisposableStack();
-  const redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  const redis = server.connect();
   const env = { REDIS_URL: server.url, LOG_LEVEL: 'info', PUBLIC_URL: 'http://mail.test', RETENTION_RECORDS: '3s' };
   await using postrider = await startPostrider({ ...env, RETENTION_CONTENT: '3s' });
   const { api } = postrider;

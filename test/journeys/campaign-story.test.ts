@@ -12,6 +12,7 @@ const replies: Readonly<Record<string, string>> = { gone: '550 5.1.1 No such use
 const opened = new AsyncDisposableStack();
 let smtp: TestSmtpServer;
 let api: Postrider;
+/** Once, for what follows. */
 let startWorker: () => Promise<Postrider>;
 beforeAll(async () => {
   const redis = opened.use(await openTestRedis());
@@ -21,9 +22,11 @@ beforeAll(async () => {
     }),
   );
   const SMTP_URL = `smtp://127.0.0.1:${smtp.port}?tls=none`;
-  const env = { REDIS_URL: redis.url, SMTP_URL, LOG_LEVEL: 'warn', PUBLIC_URL: 'http://mail.test' };
+  const site = { LOG_LEVEL: 'warn', PUBLIC_URL: 'http://mail.test' };
+  // Who is deferred stays so for as long as it is looked at.
+  const env = { ...site, REDIS_URL: redis.url, SMTP_URL, RETRY_SCHEDULE: '1h' };
   api = opened.use(await startPostrider({ ...env, ROLES: 'api' }));
-  startWorker = () => startPostrider({ ...env, ROLES: 'worker' });
+  startWorker = async () => opened.use(await startPostrider({ ...env, ROLES: 'worker' }));
 });
 afterAll(() => opened.disposeAsync());
 
@@ -45,6 +48,27 @@ const rows = async (id: string) => (await get(`/v1/campaigns/${id}/recipients`))
 const reasonOf = async (emailId: string) =>
   ((await get(`/v1/emails/${emailId}/explain`)) as unknown as { reason: ExplanationReason }).reason;
 
+it('why an email of it waits is told, whatever holds its campaign up', async () => {
+  const seen = new Set<ExplanationReason>();
+  const look = async (id: string) => {
+    const [row] = await rows(id);
+    seen.add(await reasonOf(row?.email_id ?? ''));
+  };
+  const id = await draft('email,name\r\nada@why.test,Ada\r\n');
+  await api.api('POST', `/v1/campaigns/${id}/send`, { scheduled_at: new Date(Date.now() + 3_600_000).toISOString() });
+  await look(id);
+  await api.api('POST', `/v1/campaigns/${id}/send`, { scheduled_at: new Date(Date.now() - 1_000).toISOString() });
+  await look(id);
+  await api.api('POST', '/v1/transports/default/pause');
+  await look(id);
+  await api.api('POST', '/v1/transports/default/resume');
+  await api.api('POST', `/v1/campaigns/${id}/pause`);
+  await look(id);
+  await api.api('POST', `/v1/campaigns/${id}/cancel`);
+  await look(id);
+  expect([...seen].toSorted()).toEqual([...campaignReasons, 'transport_paused'].toSorted());
+});
+
 it('is sent, and each of its emails is found as any other', async () => {
   const scheduled_at = new Date(Date.now() + 3_600_000).toISOString();
   const id = await draft('email,name\r\nada@all.test,Ada\r\ngone@all.test,Bob\r\n', { scheduled_at });
@@ -55,7 +79,7 @@ it('is sent, and each of its emails is found as any other', async () => {
   expect(await get(`/v1/emails/${ada}`)).toMatchObject({ id: ada, status: 'queued', campaign_id: id, lane: 'bulk' });
   expect(await reasonOf(ada ?? '')).toBe('campaign_running');
 
-  await using _worker = await startWorker();
+  await startWorker();
   await until('it to be completed', async () => (await get(`/v1/campaigns/${id}`)).status === 'completed');
   expect(await get(`/v1/campaigns/${id}`)).toMatchObject({
     counts: { recipients: 2, pending: 0, sent: 1, bounced: 1 },
@@ -81,7 +105,6 @@ it('is sent, and each of its emails is found as any other', async () => {
 });
 
 it('tells of each email, under its own subject, and of the campaign', async () => {
-  await using _worker = await startWorker();
   const id = await draft('email,name\r\neve@told.test,Eve\r\n');
   await api.api('POST', `/v1/campaigns/${id}/send`);
   await until('it to be completed', async () => (await get(`/v1/campaigns/${id}`)).status === 'completed');
@@ -96,27 +119,6 @@ it('tells of each email, under its own subject, and of the campaign', async () =
   });
 });
 
-it('why an email of it waits is told, whatever holds its campaign up', async () => {
-  const seen = new Set<ExplanationReason>();
-  const look = async (id: string) => {
-    const [row] = await rows(id);
-    seen.add(await reasonOf(row?.email_id ?? ''));
-  };
-  const id = await draft('email,name\r\nada@why.test,Ada\r\n');
-  await api.api('POST', `/v1/campaigns/${id}/send`, { scheduled_at: new Date(Date.now() + 3_600_000).toISOString() });
-  await look(id);
-  await api.api('POST', `/v1/campaigns/${id}/send`, { scheduled_at: new Date(Date.now() - 1_000).toISOString() });
-  await look(id);
-  await api.api('POST', '/v1/transports/default/pause');
-  await look(id);
-  await api.api('POST', '/v1/transports/default/resume');
-  await api.api('POST', `/v1/campaigns/${id}/pause`);
-  await look(id);
-  await api.api('POST', `/v1/campaigns/${id}/cancel`);
-  await look(id);
-  expect([...seen].toSorted()).toEqual([...campaignReasons, 'transport_paused'].toSorted());
-});
-
 it('its emails are listed by its id, the newest first, page by page and by their status', async () => {
   const all = Array.from({ length: 7 }, (_, n) => `${n === 3 ? 'gone' : `r${n}`}@list.test,Reader ${n}`);
   const id = await draft(['email,name', ...all].join('\r\n'));
@@ -126,7 +128,6 @@ it('its emails are listed by its id, the newest first, page by page and by their
   };
   expect(await list('')).toEqual({ ids: [], hasMore: false });
   await api.api('POST', `/v1/campaigns/${id}/send`);
-  await using _worker = await startWorker();
   await until('it to be completed', async () => (await get(`/v1/campaigns/${id}`)).status === 'completed');
   const ids = (await rows(id)).map((row) => row.email_id).toReversed();
   expect(await list('')).toEqual({ ids, hasMore: false });
@@ -140,7 +141,6 @@ it('its emails are listed by its id, the newest first, page by page and by their
 });
 
 it('one that is deferred waits for its campaign as well while that is paused, and is told so', async () => {
-  await using _worker = await startWorker();
   const id = await draft('email,name\r\nlater@why.test,Ada\r\n');
   const [row] = await rows(id);
   await api.api('POST', `/v1/campaigns/${id}/send`);

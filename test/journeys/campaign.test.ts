@@ -1,5 +1,5 @@
 /** A campaign on its way: everybody gets a letter of their own, once, and stands where the next hop's answer puts them. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { eventId, placeId } from '../../src/domain/id.ts';
 import { openCampaigns } from '../../src/store/campaigns.ts';
@@ -20,7 +20,7 @@ let env: Env;
 beforeAll(async () => {
   smtp = opened.use(await openSmtpServer(script));
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   const SMTP_URL = `smtp://127.0.0.1:${smtp.port}?tls=none`;
   env = { REDIS_URL: server.url, SMTP_URL, ROLES: 'worker', LOG_LEVEL: 'warn', PUBLIC_URL: 'http://mail.test' };
   opened.use(await startPostrider(env));

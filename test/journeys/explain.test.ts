@@ -2,22 +2,18 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type ExplanationReason, explanationReasons } from '../../src/domain/explain.ts';
 import { campaignReasons } from '../../src/domain/explain-campaign.ts';
-import { type Env, type Postrider, startPostrider } from '../support/postrider.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { openScriptedSmtp } from '../support/scripted-smtp.ts';
 import { openSmtpServer } from '../support/smtp-server.ts';
+import { openWorld, transportAt, type World } from '../support/transports-world.ts';
 import { until } from '../support/until.ts';
 
 const opened = new AsyncDisposableStack();
 const hour = 3_600_000;
-const base = { from: 'a@example.com', subject: 'Hi', text: 'Hello' };
 const seen = new Set<string>();
 
-let env: Env;
-let api: Postrider;
+let world: World;
 beforeAll(async () => {
-  const redis = opened.use(await openTestRedis());
-  const smtp = opened.use(
+  const { port } = opened.use(
     await openSmtpServer({
       onRecipient: (address) =>
         address.startsWith('slow')
@@ -28,36 +24,42 @@ beforeAll(async () => {
       onMessage: ({ to }) => (to[0]?.startsWith('hold') ? 'hold' : undefined),
     }),
   );
-  env = {
-    REDIS_URL: redis.url,
-    SMTP_URL: `smtp://127.0.0.1:${smtp.port}?tls=none&name=main`,
-    RETRY_SCHEDULE: '1h',
-    ATTACHMENT_ALLOW_PRIVATE_NETWORKS: 'true',
-    LOG_LEVEL: 'warn',
+  const login = { methods: ['PLAIN'], user: 'u', pass: 'p' } as const;
+  const refusing = opened.use(await openScriptedSmtp(undefined, { login }));
+  const silent = opened.use(await openScriptedSmtp(() => 'stall'));
+  const transports = {
+    main: transportAt(port),
+    idle: transportAt(port),
+    limited: transportAt(port, { quota: '1/h' }),
+    busy: transportAt(port, { connections: 1 }),
+    locked: transportAt(refusing.port, { auth: { user: 'u', pass: 'wrong' } }),
+    down: transportAt(1),
+    silent: transportAt(silent.port),
   };
-  api = opened.use(await startPostrider({ ...env, ROLES: 'api' }));
+  const alone = Object.keys(transports).map((name) => [name, { failover: [name] }]);
+  const routes = { default: { failover: ['main'] }, ...Object.fromEntries(alone) };
+  const more = { RETRY_SCHEDULE: '1h', ATTACHMENT_ALLOW_PRIVATE_NETWORKS: 'true' };
+  world = opened.use(await openWorld({ transports, routes }, more));
 });
 afterAll(() => opened.disposeAsync());
 
-async function send(more: object, to = api): Promise<string> {
-  return (await to.api('POST', '/v1/emails', { ...base, to: 'b@example.org', ...more })).body.id;
-}
+const send = (more: object) => world.send(more);
+const look = async (id: string) => (await world.api.api('GET', `/v1/emails/${id}/explain`)).body;
 
-async function explained(id: string, reason: ExplanationReason, from = api) {
+async function explained(id: string, reason: ExplanationReason) {
   seen.add(reason);
-  const look = async () => (await from.api('GET', `/v1/emails/${id}/explain`)).body;
   return until(
     `${id} to be explained by ${reason}`,
     async () => {
-      const body = await look();
+      const body = await look(id);
       return body.reason === reason && body;
     },
-    look,
+    () => look(id),
   );
 }
 
 async function nextAttempt(id: string): Promise<string | undefined> {
-  const { recipients } = (await api.api('GET', `/v1/emails/${id}`)).body;
+  const { recipients } = await world.read(id);
   return (recipients as readonly { next_attempt_at?: string }[])[0]?.next_attempt_at;
 }
 
@@ -86,45 +88,44 @@ it('with a worker: it was deferred, is being sent, is held, or is done', async (
     gone: await send({ to: 'gone@example.org', cc: 'b@example.org' }),
   };
   const hold = await send({ to: 'hold@example.org', on_unknown: 'hold' });
-  {
-    await using worker = await startPostrider({ ...env, ROLES: 'worker' });
-    const slow = await explained(ids.slow, 'deferred');
-    const next = await nextAttempt(ids.slow);
-    expect(slow).toMatchObject({
-      status: 'deferred',
-      summary: `An attempt did not succeed, but may later. The next one is at ${next}.`,
-      moves_at: next,
-      recipients: [
-        { status: 'deferred', why: `main answered: 450 4.2.0 Greylisted; after 1 attempt; next attempt at ${next}` },
-        { status: 'sent', why: expect.stringMatching(/^main answered: 250 /) },
-      ],
-    });
-    const file = await explained(ids.file, 'attachment_trouble');
-    expect(file).toMatchObject({
-      status: 'deferred',
-      summary: `A file to attach could not be fetched. That is tried again at ${await nextAttempt(ids.file)}.`,
-      moves_at: expect.any(String),
-      recipients: [
-        {
-          status: 'deferred',
-          why: expect.stringMatching(/^attachment a\.pdf: .*ECONNREFUSED.*; after 1 attempt; next/),
-        },
-      ],
-    });
-    expect(await explained(ids.gone, 'final')).toMatchObject({
-      summary: 'It is done: 1 bounced, 1 sent. Nothing more will be tried.',
-      moves_at: null,
-      ends_at: null,
-    });
-    const sending = await explained(hold, 'sending');
-    expect(sending).toMatchObject({ status: 'sending', recipients: [{ status: 'sending' }] });
-    expect(sending.summary).toMatch(
-      /^It is being handed over to the next hop by transport main since 20\d\d-.*Z\. Should that worker have died, another takes over within twice WORKER_LOCK\.$/,
-    );
-    worker.kill('SIGKILL');
-    await worker.ended;
-  }
-  await using _worker = await startPostrider({ ...env, ROLES: 'worker' });
+  const worker = await world.startWorker();
+  const slow = await explained(ids.slow, 'deferred');
+  const next = await nextAttempt(ids.slow);
+  expect(slow).toMatchObject({
+    status: 'deferred',
+    summary: `An attempt did not succeed, but may later. The next one is at ${next}.`,
+    moves_at: next,
+    recipients: [
+      { status: 'deferred', why: `main answered: 450 4.2.0 Greylisted; after 1 attempt; next attempt at ${next}` },
+      { status: 'sent', why: expect.stringMatching(/^main answered: 250 /) },
+    ],
+  });
+  const file = await explained(ids.file, 'attachment_trouble');
+  expect(file).toMatchObject({
+    status: 'deferred',
+    summary: `A file to attach could not be fetched. That is tried again at ${await nextAttempt(ids.file)}.`,
+    moves_at: expect.any(String),
+    recipients: [
+      {
+        status: 'deferred',
+        why: expect.stringMatching(/^attachment a\.pdf: .*ECONNREFUSED.*; after 1 attempt; next/),
+      },
+    ],
+  });
+  expect(await explained(ids.gone, 'final')).toMatchObject({
+    summary: 'It is done: 1 bounced, 1 sent. Nothing more will be tried.',
+    moves_at: null,
+    ends_at: null,
+  });
+  const sending = await explained(hold, 'sending');
+  expect(sending).toMatchObject({ status: 'sending', recipients: [{ status: 'sending' }] });
+  expect(sending.summary).toMatch(
+    /^It is being handed over to the next hop by transport main since 20\d\d-.*Z\. Should that worker have died, another takes over within twice WORKER_LOCK\.$/,
+  );
+  worker.kill('SIGKILL');
+  await worker.ended;
+  // One at a time, for what comes below.
+  await world.startWorker({ WORKER_CONCURRENCY: '1' });
   expect(await explained(hold, 'held')).toMatchObject({
     status: 'outcome_unknown',
     summary: expect.stringContaining('POST …/retry sends it again under the same Message-ID'),
@@ -132,111 +133,70 @@ it('with a worker: it was deferred, is being sent, is held, or is done', async (
   });
 });
 
-it('with a server that is down or does not speak: the transport is in trouble, or a worker has it in hand', async () => {
-  await using one = await openTestRedis();
-  await using other = await openTestRedis();
-  await using silent = await openScriptedSmtp(() => 'stall');
-  const start = (REDIS_URL: string, server: string) =>
-    startPostrider({ ...env, REDIS_URL, SMTP_URL: `${server}?tls=none&name=down`, WORKER_CONCURRENCY: '1' });
-  {
-    await using alone = await start(one.url, 'smtp://127.0.0.1:1');
-    const trouble = await explained(await send({}, alone), 'transport_trouble', alone);
-    expect(trouble.summary).toMatch(
-      /^Transport down is in trouble, which is not the email's fault and counts as no attempt\. It is tried again at 20\d\d-.*Z\.$/,
-    );
-    expect(trouble.recipients[0]).toMatchObject({
-      status: 'queued',
-      why: expect.stringMatching(/ECONNREFUSED.*; next attempt at /),
-    });
-  }
-  await using alone = await start(other.url, `smtp://127.0.0.1:${silent.port}`);
-  expect(await explained(await send({}, alone), 'in_hand', alone)).toMatchObject({
+it('with a server that is down the transport is in trouble', async () => {
+  const trouble = await explained(await send({ route: 'down' }), 'transport_trouble');
+  expect(trouble.summary).toMatch(
+    /^Transport down is in trouble, which is not the email's fault and counts as no attempt\. It is tried again at 20\d\d-.*Z\.$/,
+  );
+  expect(trouble.recipients[0]).toMatchObject({
     status: 'queued',
-    summary: 'A worker has it in hand: its message is being made or waits for a connection.',
-  });
-  expect(await explained(await send({}, alone), 'waiting_for_worker', alone)).toMatchObject({
-    status: 'queued',
-    summary:
-      'It is due and waits for a free worker, with 1 email in the transactional queue. If this lasts, see that a worker is running.',
-    moves_at: null,
+    why: expect.stringMatching(/ECONNREFUSED.*; next attempt at /),
   });
 });
 
-it('parked for a transport that is paused or may send no more for now', async () => {
-  await using redis = await openTestRedis();
-  const start = { ...env, REDIS_URL: redis.url, SMTP_URL: `${env.SMTP_URL}&quota=1/h` };
-  await using alone = await startPostrider(start);
-  await alone.api('POST', '/v1/transports/main/pause');
+it('parked for a transport that is paused', async () => {
+  await world.api.api('POST', '/v1/transports/idle/pause');
   const paused = await until('one to be parked', async () => {
-    const id = await send({}, alone);
+    const id = await send({ route: 'idle' });
     const { reason } = await until('it to go or wait', async () => {
-      const { body } = await alone.api('GET', `/v1/emails/${id}/explain`);
+      const body = await look(id);
       return ['final', 'transport_paused'].includes(body.reason) && body;
     });
     return reason === 'transport_paused' && id;
   });
-  expect(await explained(paused, 'transport_paused', alone)).toMatchObject({
+  expect(await explained(paused, 'transport_paused')).toMatchObject({
     status: 'queued',
     summary: expect.stringMatching(
-      /^Transport main was paused at 20\d\d-.*Z by the key admin, which costs the email no attempt\. POST \/v1\/transports\/main\/resume lets it go\.$/,
+      /^Transport idle was paused at 20\d\d-.*Z by the key admin, which costs the email no attempt\. POST \/v1\/transports\/idle\/resume lets it go\.$/,
     ),
     moves_at: null,
-    recipients: [{ status: 'queued', why: 'waits for transport main to be resumed' }],
+    recipients: [{ status: 'queued', why: 'waits for transport idle to be resumed' }],
   });
-  await alone.api('POST', '/v1/transports/main/resume');
-  const ids = [await send({}, alone), await send({}, alone)];
-  const over = await explained(ids[1] ?? '', 'waiting_for_budget', alone);
+});
+
+it('parked for a transport that may send no more for now', async () => {
+  const ids = await world.sendAll({ route: 'limited' }, [{}, {}]);
+  const over = await explained(ids[1] ?? '', 'waiting_for_budget');
   expect(over.summary).toMatch(
-    /^Transport main may send 1 per hour\. (?:No email is|One email is|About \d+ emails are) before this one, which goes at about 20\d\d-.*Z; the wait costs it no attempt\.$/,
+    /^Transport limited may send 1 per hour\. (?:No email is|One email is|About \d+ emails are) before this one, which goes at about 20\d\d-.*Z; the wait costs it no attempt\.$/,
   );
   const { moves_at: movesAt } = over as unknown as { moves_at: string };
   expect(over.summary).toContain(movesAt);
   expect(Date.parse(movesAt)).toBeGreaterThan(Date.now());
 });
 
-it('parked for a transport whose server refuses the login, or has no connection free', async () => {
-  await using one = await openTestRedis();
-  await using other = await openTestRedis();
-  await using refusing = await openScriptedSmtp(undefined, { login: { methods: ['PLAIN'], user: 'u', pass: 'p' } });
-  const start = (REDIS_URL: string, SMTP_URL: string) => startPostrider({ ...env, REDIS_URL, SMTP_URL });
-  {
-    await using alone = await start(one.url, `smtp://u:wrong@127.0.0.1:${refusing.port}?tls=none&name=locked`);
-    await send({}, alone);
-    await until('the breaker to open', async () => {
-      const { body } = await alone.api('GET', '/v1/transports/locked');
-      return (body as unknown as { state: string }).state === 'degraded';
-    });
-    const degraded = await explained(await send({}, alone), 'transport_degraded', alone);
-    expect(degraded).toMatchObject({
-      status: 'queued',
-      summary: expect.stringMatching(
-        /^Transport locked is in trouble since 20\d\d-.*Z \(.*535 5\.7\.8.*\), which costs the email no attempt\. It is tried next (?:now|at 20\d\d-.*Z), and once that goes well the email goes out by itself\.$/,
-      ),
-      recipients: [{ status: 'queued', why: expect.stringMatching(/waits for transport locked to be well again$/) }],
-    });
-  }
-  await using alone = await start(other.url, `${env.SMTP_URL}&connections=1`);
-  await explained(await send({ to: 'hold@example.org' }, alone), 'sending', alone);
-  expect(await explained(await send({}, alone), 'transport_busy', alone)).toMatchObject({
+it('parked for a transport whose server refuses the login', async () => {
+  await send({ route: 'locked' });
+  await until('the breaker to open', async () => {
+    const { body } = await world.api.api('GET', '/v1/transports/locked');
+    return (body as unknown as { state: string }).state === 'degraded';
+  });
+  const degraded = await explained(await send({ route: 'locked' }), 'transport_degraded');
+  expect(degraded).toMatchObject({
     status: 'queued',
-    summary:
-      'Transport main had no connection free for it: now 1 of 1 have a message in hand. The email goes as soon as one is free; that costs it no attempt.',
-    moves_at: null,
+    summary: expect.stringMatching(
+      /^Transport locked is in trouble since 20\d\d-.*Z \(.*535 5\.7\.8.*\), which costs the email no attempt\. It is tried next (?:now|at 20\d\d-.*Z), and once that goes well the email goes out by itself\.$/,
+    ),
+    recipients: [{ status: 'queued', why: expect.stringMatching(/waits for transport locked to be well again$/) }],
   });
 });
 
-it('every reason has been seen, but for those of campaigns', () => {
-  const reasons = explanationReasons.filter((reason) => !(campaignReasons as readonly string[]).includes(reason));
-  expect([...seen].toSorted()).toEqual(reasons.toSorted());
-});
-
 it('the timeline has each attempt and each change with what it led to', async () => {
-  await using _worker = await startPostrider({ ...env, ROLES: 'worker' });
   const id = await send({ to: ['gone-too@example.org', 'b@example.org'], scheduled_at: isoIn(hour) });
-  await api.api('PATCH', `/v1/emails/${id}`, { scheduled_at: isoIn(2 * hour) });
-  await api.api('PATCH', `/v1/emails/${id}`, { scheduled_at: isoIn(0) });
+  await world.api.api('PATCH', `/v1/emails/${id}`, { scheduled_at: isoIn(2 * hour) });
+  await world.api.api('PATCH', `/v1/emails/${id}`, { scheduled_at: isoIn(0) });
   await explained(id, 'final');
-  const { body } = await api.api('GET', `/v1/emails/${id}/events`);
+  const { body } = await world.api.api('GET', `/v1/emails/${id}/events`);
   expect(body).toMatchObject({ object: 'list', has_more: false, transport_faults: 0 });
   const event = (type: string, sequence: number, to: string[], reply?: string) => ({
     id: `ev_${id.slice(3)}_${sequence}`,
@@ -262,4 +222,35 @@ it('the timeline has each attempt and each change with what it led to', async ()
       ],
     },
   ]);
+});
+
+it('parked for a transport that has no connection free', async () => {
+  // In the other lane, where it is in nobody's way.
+  await explained(await send({ to: 'hold@example.org', route: 'busy', lane: 'bulk' }), 'sending');
+  expect(await explained(await send({ route: 'busy' }), 'transport_busy')).toMatchObject({
+    status: 'queued',
+    summary:
+      'Transport busy had no connection free for it: now 1 of 1 have a message in hand. The email goes as soon as one is free; that costs it no attempt.',
+    moves_at: null,
+  });
+});
+
+it('with a server that does not speak a worker has it in hand, and others wait for the worker', async () => {
+  expect(await explained(await send({ route: 'silent' }), 'in_hand')).toMatchObject({
+    status: 'queued',
+    summary: 'A worker has it in hand: its message is being made or waits for a connection.',
+  });
+  expect(await explained(await send({}), 'waiting_for_worker')).toMatchObject({
+    status: 'queued',
+    summary: expect.stringMatching(
+      // What is parked is counted as well.
+      /^It is due and waits for a free worker, with \d+ emails in the transactional queue\. If this lasts, see that a worker is running\.$/,
+    ),
+    moves_at: null,
+  });
+});
+
+it('every reason has been seen, but for those of campaigns', () => {
+  const reasons = explanationReasons.filter((reason) => !(campaignReasons as readonly string[]).includes(reason));
+  expect([...seen].toSorted()).toEqual(reasons.toSorted());
 });

@@ -1,7 +1,7 @@
 /** Redis in every kind of trouble while mail is on its way: 503 until it is over, and no email failed, lost or sent twice for it. */
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type ApiClient, startPostrider } from '../support/postrider.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
@@ -18,7 +18,7 @@ let held: PromiseWithResolvers<void> | null = null;
 let reached = Promise.withResolvers<void>();
 beforeAll(async () => {
   server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(pathOf(server)), (client) => client.disconnect());
+  redis = server.connect();
   redis.on('error', () => {});
   smtp = opened.use(
     await openSmtpServer({
@@ -34,12 +34,11 @@ beforeAll(async () => {
 });
 afterAll(() => opened.disposeAsync());
 
-const pathOf = ({ url }: TestRedis) => url.slice('unix://'.length);
 const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text: 'Hello' };
 
 /** Keeps Redis busy with a script that never ends. */
 function keepBusy(): void {
-  const client = new Redis(pathOf(server), { maxRetriesPerRequest: 0, retryStrategy: () => null });
+  const client = server.connect({ maxRetriesPerRequest: 0, retryStrategy: () => null });
   client.on('error', () => {});
   void client
     .eval('while true do end', 0)
@@ -47,25 +46,17 @@ function keepBusy(): void {
     .finally(() => client.disconnect());
 }
 
-/** A command that Redis takes also while it loads, when a usual connection is not ready. */
-async function onSocket<T>(command: (client: Redis) => Promise<T>): Promise<T> {
-  const client = new Redis(pathOf(server), { enableReadyCheck: false });
-  try {
-    return await command(client);
-  } finally {
-    client.disconnect();
-  }
-}
-
 /** Whether it answers with that and no more. */
 function refusal(code: string): Promise<boolean> {
-  return onSocket((client) => client.ping()).then(
-    () => false,
-    (error: Error) => error.message.startsWith(code),
-  );
+  return server
+    .tell((client) => client.ping())
+    .then(
+      () => false,
+      (error: Error) => error.message.startsWith(code),
+    );
 }
 
-const dump = () => join(dirname(pathOf(server)), 'dump.rdb');
+const dump = () => join(dirname(server.path), 'dump.rdb');
 
 const troubles: Record<string, { begin(): Promise<unknown>; end(): Promise<unknown>; readable: boolean }> = {
   'full (OOM)': {
@@ -104,18 +95,11 @@ const troubles: Record<string, { begin(): Promise<unknown>; end(): Promise<unkno
   },
   'loading its data (LOADING)': {
     async begin() {
-      // What it loads at once, key by key, and a minute of it.
-      await redis.eval("for i = 1, 60000 do redis.call('SET', 'filler:' .. i, i) end", 0);
-      await redis.bgrewriteaof();
-      await until('the file to be written', async () => {
-        const persistence = await redis.info('persistence');
-        return ['in_progress', 'scheduled'].every((field) => persistence.includes(`aof_rewrite_${field}:0`));
-      });
-      await server.stop();
-      await server.startLoading();
+      // A minute of it.
+      await server.restartLoading(60_000);
       await until('it to load', () => refusal('LOADING'));
     },
-    end: () => onSocket((client) => client.config('SET', 'key-load-delay', '0')),
+    end: () => server.tell((client) => client.config('SET', 'key-load-delay', '0')),
     readable: false,
   },
   away: { begin: () => server.stop(), end: () => server.start(), readable: false },

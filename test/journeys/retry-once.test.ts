@@ -1,5 +1,5 @@
 /** POST …/retry under an Idempotency-Key: a repeat is answered as the first was and retries nothing, though the email has failed again since. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Postrider, startPostrider } from '../support/postrider.ts';
 import { openTestRedis } from '../support/redis.ts';
@@ -10,7 +10,7 @@ let redis: Redis;
 let api: Postrider;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   // Nobody listens there: what is sent expires.
   const env = { REDIS_URL: server.url, SMTP_URL: 'smtp://127.0.0.1:1?tls=none', LOG_LEVEL: 'warn' };
   api = opened.use(await startPostrider(env));

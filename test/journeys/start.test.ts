@@ -1,11 +1,9 @@
 /** A start that cannot be, or not yet, says why. */
 import { createServer } from 'node:net';
-import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
-import { main, testApiKey } from '../support/postrider.ts';
+import { main, testKeys } from '../support/postrider.ts';
 import { startProcess } from '../support/processes.ts';
 import { openTestRedis } from '../support/redis.ts';
-import { until } from '../support/until.ts';
 
 it.each([
   ['api,worker', 'PORT'],
@@ -16,7 +14,7 @@ it.each([
   const taken = opened.adopt(createServer().listen(0, '127.0.0.1'), (server) => void server.close());
   await new Promise((listening) => taken.once('listening', listening));
   const { port } = taken.address() as { port: number };
-  const given = { REDIS_URL: redis.url, POSTRIDER_API_KEY: testApiKey, SMTP_URL: 'smtp://127.0.0.1:9?tls=none' };
+  const given = { ...testKeys, REDIS_URL: redis.url, SMTP_URL: 'smtp://127.0.0.1:9?tls=none' };
   const env = { ...given, PORT: '0', ROLES, [setting]: String(port) };
   await using postrider = startProcess(process.execPath, [main], { env });
   expect(await postrider.ended).toBe(1);
@@ -27,23 +25,11 @@ it.each([
 
 it('while Redis loads its data it waits, and says so', async () => {
   await using server = await openTestRedis();
-  await using opened = new AsyncDisposableStack();
-  const socket = server.url.slice('unix://'.length);
-  const redis = opened.adopt(new Redis(socket), (client) => client.disconnect());
-  redis.on('error', () => {});
-  // Half a minute of it, key by key.
-  await redis.eval("for i = 1, 30000 do redis.call('SET', 'filler:' .. i, i) end", 0);
-  await redis.bgrewriteaof();
-  await until('the file to be written', async () => {
-    const persistence = await redis.info('persistence');
-    return ['in_progress', 'scheduled'].every((field) => persistence.includes(`aof_rewrite_${field}:0`));
-  });
-  await server.stop();
-  await server.startLoading();
-  const env = { REDIS_URL: server.url, POSTRIDER_API_KEY: testApiKey, ROLES: 'api', PORT: '0' };
+  // Half a minute of it.
+  await server.restartLoading(30_000);
+  const env = { ...testKeys, REDIS_URL: server.url, ROLES: 'api', PORT: '0' };
   await using postrider = startProcess(process.execPath, [main], { env });
   await postrider.printed(/Redis loads its data, or does not answer yet: the start waits for it/);
-  const teller = opened.adopt(new Redis(socket, { enableReadyCheck: false }), (client) => client.disconnect());
-  await teller.config('SET', 'key-load-delay', '0');
+  await server.tell((client) => client.config('SET', 'key-load-delay', '0'));
   await postrider.printed(/listening on/);
 });

@@ -1,6 +1,6 @@
 /** What befalls a transport is told like what becomes of an email: signed, at the webhooks that asked for it and at no other. */
 import { randomBytes } from 'node:crypto';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { Webhook } from 'standardwebhooks';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { TransportEvent } from '../../src/domain/event.ts';
@@ -17,7 +17,7 @@ let server: TestRedis;
 let redis: Redis;
 beforeAll(async () => {
   server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
 });
 afterAll(() => opened.disposeAsync());
 

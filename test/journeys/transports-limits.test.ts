@@ -1,6 +1,5 @@
 /** Limits of transports over two workers: kept to by all of them together, and mail that waits for one costs nothing and stands in nobody's way. */
 import { readFile } from 'node:fs/promises';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Postrider } from '../support/postrider.ts';
 import { openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
@@ -16,8 +15,6 @@ let world: World;
 let workers: Postrider[];
 /** When each message came to the limited server. */
 const cameAt: number[] = [];
-/** How long this process, which is also the server, did not get to look, nanoseconds. */
-const stalls = monitorEventLoopDelay({ resolution: 10 });
 
 beforeAll(async () => {
   limited = opened.use(
@@ -54,20 +51,16 @@ async function cpuOf({ pid }: Postrider): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
-it('twenty a second are what both workers send together, in whatever window one looks', async () => {
-  stalls.enable();
+it('twenty a second are what both workers send together: nothing comes before its time', async () => {
   const begunAt = performance.now();
   const ids = await world.sendAll({ route: 'limited' }, Array(110).fill({}));
   const waiting = await until('some to be parked', async () => (await world.parked('limited')) > 50 && ids.at(-1));
   expect((await world.read(waiting ?? '')).recipients[0]).toMatchObject({ status: 'queued', attempts: 0 });
   await until('all to arrive', () => limited.bodies.length === 110);
-  stalls.disable();
   expect(arrivals(limited).toSorted()).toEqual(ids.toSorted());
-  // 0.1 s of the rate may be caught up with, and messages take their time until they are here; what came while this process was stalled seems to have come at once.
-  const most = (ms: number) => (20 * 1.05 * (ms + 200 + stalls.max / 1e6)) / 1_000 + 1;
-  for (const [n, from] of [begunAt, ...cameAt].entries())
-    for (const [m, to] of cameAt.entries())
-      if (m >= n) expect(m - n + 1, `${n}..${m}`).toBeLessThanOrEqual(most(to - from));
+  // From the beginning, with 0.1 s of the rate to catch up with: a busy machine has them come later than that, and never earlier. What holds in any window is shown with a clock of their own in test/store/budget-rates.test.ts.
+  const most = (ms: number) => (20 * 1.05 * (ms + 100)) / 1_000 + 1;
+  for (const [n, at] of cameAt.entries()) expect(n + 1, `number ${n}`).toBeLessThanOrEqual(most(at - begunAt));
   expect((await world.becomes(ids[0] ?? '', 'sent')).recipients[0]).toMatchObject({ attempts: 1 });
 });
 

@@ -1,6 +1,7 @@
 /** Trouble of a transport's own: another takes over, or the mail waits and goes out by itself once it is over; it burns no attempt. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { keys } from '../../src/store/keys.ts';
+import type { Postrider } from '../support/postrider.ts';
 import { openReceiver, type Receiver } from '../support/receiver.ts';
 import { type Act, openScriptedSmtp, type ScriptedSmtp, type Stage } from '../support/scripted-smtp.ts';
 import { arrivals, openWorld, transportAt, type World } from '../support/transports-world.ts';
@@ -15,6 +16,7 @@ let down: ScriptedSmtp;
 let picky: ScriptedSmtp;
 let receiver: Receiver;
 let world: World;
+const workers: Postrider[] = [];
 
 /** What the bad server does to an email, by the local part of its sender. */
 const acts: Record<string, Partial<Record<Stage, Act>>> = {
@@ -72,7 +74,7 @@ beforeAll(async () => {
   world = opened.use(await openWorld(document('wrong'), { WEBHOOK_ALLOW_PRIVATE_NETWORKS: 'true' }));
   const events = ['transport.degraded', 'transport.recovered'];
   expect((await world.api.api('POST', '/v1/webhooks', { endpoint: receiver.url, events })).status).toBe(201);
-  await world.startWorker();
+  workers.push(await world.startWorker());
 });
 afterAll(() => opened.disposeAsync());
 
@@ -136,20 +138,35 @@ describe('with another transport in the route', () => {
   });
 });
 
+/** Waits for it, while a probe of the transport is always due. */
+function probedUntil(transport: string, isSo: () => boolean) {
+  return until(`what follows from probes of ${transport}`, async () => {
+    await world.states.hasten(transport, Date.now());
+    return isSo();
+  });
+}
+
 describe('with no other transport', () => {
-  beforeAll(async () => void (await world.startWorker()));
+  const ids: Record<'down' | 'picky' | 'locked', string[]> = { down: [], picky: [], locked: [] };
+  // All at once: what finds no connection waits five seconds for one.
+  beforeAll(async () => {
+    workers.push(await world.startWorker());
+    const mails = (count: number, more: object = {}): object[] => Array(count).fill(more);
+    ids.down = await world.sendAll({ route: 'down' }, [...mails(30), ...mails(10, { lane: 'bulk' })]);
+    ids.picky = await world.sendAll({ route: 'picky' }, mails(8));
+    ids.locked = await world.sendAll({ route: 'locked' }, mails(20));
+  });
 
   it('a server that is down is told of once, its mail waits whole, and goes out by itself when it is back', async () => {
-    const ids = await world.sendAll({ route: 'down' }, [...Array(30).fill({}), ...Array(10).fill({ lane: 'bulk' })]);
     await until('all to be parked', async () => (await world.parked('down')) === 40);
     const { breaker } = (await world.states.read(['down'])).get('down') ?? {};
     expect(breaker).toMatchObject({ kind: 'open', cause: 'connect', reason: expect.stringMatching(/closed/i) });
-    for (const id of [ids[0], ids[39]])
+    for (const id of [ids.down[0], ids.down[39]])
       expect((await world.read(id ?? '')).recipients[0]).toMatchObject({ status: 'queued', attempts: 0 });
     isDown = false;
-    await until('all to go out', () => down.bodies.length === 40);
-    expect(arrivals(down).toSorted()).toEqual(ids.toSorted());
-    for (const id of [ids[0], ids[39]])
+    await probedUntil('down', () => down.bodies.length === 40);
+    expect(arrivals(down).toSorted()).toEqual(ids.down.toSorted());
+    for (const id of [ids.down[0], ids.down[39]])
       expect((await world.becomes(id ?? '', 'sent')).recipients[0]).toMatchObject({ attempts: 1, transport: 'down' });
     await until('its recovery to be told of', () => told('down').length === 2);
     expect(
@@ -163,31 +180,25 @@ describe('with no other transport', () => {
   });
 
   it('a server that logs in and refuses the mail is tried with one at a time, and told of once', async () => {
-    const ids = await world.sendAll({ route: 'picky' }, Array(8).fill({}));
-    await until('three to be refused', async () => {
-      await world.states.hasten('picky', Date.now());
-      return picky.lines.filter((line) => line.startsWith('MAIL')).length - picky.bodies.length >= 3;
-    });
+    const refused = () => picky.lines.filter((line) => line.startsWith('MAIL')).length - picky.bodies.length;
+    await probedUntil('picky', () => refused() >= 3);
     isPicky = false;
-    await until('all to go out', async () => {
-      await world.states.hasten('picky', Date.now());
-      return picky.bodies.length === 8;
-    });
-    for (const id of ids) expect((await world.becomes(id, 'sent')).recipients[0]).toMatchObject({ attempts: 1 });
+    await probedUntil('picky', () => picky.bodies.length === 8);
+    for (const id of ids.picky) expect((await world.becomes(id, 'sent')).recipients[0]).toMatchObject({ attempts: 1 });
     await until('its recovery to be told of', () => told('picky').length === 2);
     const types = told('picky').map(({ type }) => type);
     expect(types.toSorted()).toEqual(['transport.degraded', 'transport.recovered']);
   });
 
   it('a refused login is mended by the file, and its mail goes out', async () => {
-    const ids = await world.sendAll({ route: 'locked' }, Array(20).fill({}));
     await until('all to be parked', async () => (await world.parked('locked')) === 20);
     const { breaker } = (await world.states.read(['locked'])).get('locked') ?? {};
     expect(breaker).toMatchObject({ cause: 'login', reason: expect.stringContaining('535') });
     await world.write(document('right'));
-    await until('all to go out', () => ids.every((id) => arrivals(locked).includes(id)));
+    for (const worker of workers) worker.kill('SIGHUP');
+    await probedUntil('locked', () => ids.locked.every((id) => arrivals(locked).includes(id)));
     expect(arrivals(locked)).toHaveLength(20);
-    expect((await world.becomes(ids[0] ?? '', 'sent')).recipients[0]).toMatchObject({ attempts: 1 });
+    expect((await world.becomes(ids.locked[0] ?? '', 'sent')).recipients[0]).toMatchObject({ attempts: 1 });
     // A worker that reads the file a moment later may have found the old password refused once more.
     await until('its recovery to be told of', () => told('locked').at(-1)?.type === 'transport.recovered');
   });

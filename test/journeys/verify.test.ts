@@ -1,5 +1,5 @@
 /** POST /v1/transports/:name/verify, in a process that has no worker: what it says of each thing that can be wrong, and what it does to a breaker. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Breaker } from '../../src/domain/transport-state.ts';
 import { keys } from '../../src/store/keys.ts';
@@ -18,7 +18,7 @@ let env: Env;
 let api: Postrider;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   const trusted: Certificate = opened.use(await makeCertificate());
   const other = opened.use(await makeCertificate());
   smtp = opened.use(await openSmtpServer({}, { tls: trusted }));

@@ -226,7 +226,9 @@ describe('a file', () => {
   ])('named %j comes under that name', async (filename) => {
     const { mail, tree } = await composed({ text, attachments: [file(filename)] });
     expect(mail.attachments[0]?.filename?.trim()).toBe(filename.trim());
-    for (const line of [...(tree.children[1]?.headers.values() ?? [])]) expect(line).toMatch(/^[\x20-\x7e]*$/);
+    const headers = [...(tree.children[1]?.headers.values() ?? [])];
+    expect(headers).not.toEqual([]);
+    for (const line of headers) expect(line).toMatch(/^[\x20-\x7e]*$/);
   });
 
   it.each([

@@ -1,5 +1,5 @@
 /** blame: what an email waited for whose time is over, in words that name the transport. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { acceptEmail } from '../../src/domain/email.ts';
 import { blame } from '../../src/pipeline/blame.ts';
@@ -12,7 +12,7 @@ const opened = new AsyncDisposableStack();
 let redis: Redis;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
 });
 afterAll(() => opened.disposeAsync());
 beforeEach(() => redis.flushall());

@@ -1,6 +1,6 @@
 /** deliver: of a job of several emails each goes its own way, whatever another of them waits for. */
 import { randomBytes } from 'node:crypto';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { acceptEmail } from '../../src/domain/email.ts';
 import { type IdPrefix, makeId } from '../../src/domain/id.ts';
@@ -19,7 +19,7 @@ const opened = new AsyncDisposableStack();
 let redis: Redis;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
 });
 afterAll(() => opened.disposeAsync());
 beforeEach(() => redis.flushall());

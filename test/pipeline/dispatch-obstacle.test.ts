@@ -1,5 +1,5 @@
 /** dispatch of a message that a server cannot take, as is known without asking: over another, later, or not at all. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Parcel } from '../../src/pipeline/dispatch.ts';
 import { openTestRedis } from '../support/redis.ts';
@@ -17,7 +17,7 @@ let acts: Acts = {};
 let actsOfSecond: Acts = {};
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   first = opened.use(await openScriptedSmtp((stage) => acts[stage]));
   second = opened.use(await openScriptedSmtp((stage) => actsOfSecond[stage]));
 });
@@ -75,17 +75,23 @@ it('is settled once no transport of its route can, for whom none can', async () 
   }
 });
 
-it.each<[string, Partial<Parcel>]>([
-  ['cannot be made', { message: () => Promise.reject(new Error('a bug')) }],
-  ['waits for a file', { message: async () => ({ kind: 'withheld' }) }],
-  ['is too large', {}],
-])('that %s gives back its token and its turn to try a transport in trouble', async (_, more) => {
+it.each<[string, Partial<Parcel>, unknown]>([
+  ['cannot be made', { message: () => Promise.reject(new Error('a bug')) }, 'a bug'],
+  ['waits for a file', { message: async () => ({ kind: 'withheld' }) }, undefined],
+  ['is too large', {}, undefined],
+])('that %s gives back its token and its turn to try a transport in trouble', async (_, more, bug) => {
   acts = small;
   await using worker = await openWorker({ rates: [{ count: 1, windowMs: 3_600_000 }] }, 'one');
   await states().fault('one', { ...fault, byMessage: true }, event());
   await states().success('one', 'probe', event());
   await worker.tend();
-  await worker.send({}, async () => true, more).catch((error: Error) => expect(error.message).toBe('a bug'));
+  const thrown = await worker
+    .send({}, async () => true, more)
+    .then(
+      () => undefined,
+      (error: Error) => error.message,
+    );
+  expect(thrown).toBe(bug);
   expect(await stateOf('one')).toMatchObject({ breaker: { trial: 'open' } });
   acts = {};
   await using free = await openWorker({ rates: [{ count: 1, windowMs: 3_600_000 }] }, 'one');

@@ -1,5 +1,5 @@
 /** dispatch: over the first transport of the route that can take it; another only while nothing was handed over; parked until one can. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { drawOf } from '../../src/domain/transport-plan.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
@@ -18,7 +18,7 @@ let second: ScriptedSmtp;
 let acts: Partial<Record<Stage, Act>> = {};
 beforeAll(async () => {
   server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   first = opened.use(await openScriptedSmtp((stage) => acts[stage]));
   second = opened.use(await openScriptedSmtp());
 });

@@ -1,6 +1,6 @@
 /** feed: what is due comes into the queue of its lane at the time its email says, whatever changed while it was on its way. */
 import { randomBytes } from 'node:crypto';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { acceptEmail, type StoredEmail } from '../../src/domain/email.ts';
 import { type IdPrefix, makeId } from '../../src/domain/id.ts';
@@ -19,7 +19,7 @@ let emails: Emails;
 let deliverQueues: DeliverQueues;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   emails = openEmails(redis);
   deliverQueues = opened.use(openDeliverQueues({ redis, prefix: '{t}:q' }));
 });

@@ -1,6 +1,5 @@
 /** Page after page, whatever is asked for and in whatever steps: each event that a reader is told of once, in the order of the log. */
 import fc from 'fast-check';
-import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { adminKey } from '../../src/domain/api-key.ts';
 import { emailEventTypes } from '../../src/domain/event.ts';
@@ -40,8 +39,7 @@ const audience: fc.Arbitrary<Audience> = fc.record({
 
 it('pages are the log, less what a reader is not told of', async () => {
   await using server = await openTestRedis();
-  using opened = new DisposableStack();
-  const redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  const redis = server.connect();
   const deps = { emails: openEmails(redis), eventFeed: openEventFeed(redis) };
   const steps = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 5 });
   const happenings = fc.array(happening, { maxLength: 1_500, size: 'max' });

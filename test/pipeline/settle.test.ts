@@ -1,6 +1,6 @@
 /** settle: an outcome is counted once, also when two workers come to it. */
 import { randomBytes } from 'node:crypto';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { acceptEmail, type StoredEmail } from '../../src/domain/email.ts';
 import { makeId } from '../../src/domain/id.ts';
@@ -17,7 +17,7 @@ let redis: Redis;
 let emails: Emails;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   emails = openEmails(redis);
 });
 afterAll(() => opened.disposeAsync());

@@ -1,5 +1,5 @@
 /** tend: a transport in trouble is probed, and tried by one message where it was messages that met the trouble. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { closedBreaker, isTrialOpen } from '../../src/domain/transport-state.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
@@ -18,7 +18,7 @@ let greeting: Act | undefined;
 let mail: Act | undefined;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   smtp = opened.use(await openScriptedSmtp((stage) => ({ connect: greeting, MAIL: mail })[stage as 'MAIL']));
 });
 afterAll(() => opened.disposeAsync());

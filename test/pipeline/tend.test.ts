@@ -1,5 +1,5 @@
 /** tend: connections are shared out, what waits is let go as its transport can take it, and no mail waits for nothing. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Transport } from '../../src/outbound/transport.ts';
 import { openAllotments } from '../../src/store/allotments.ts';
@@ -18,7 +18,7 @@ let smtp: ScriptedSmtp;
 let greeting: Act | undefined;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   smtp = opened.use(await openScriptedSmtp((stage) => (stage === 'connect' ? greeting : undefined)));
 });
 afterAll(() => opened.disposeAsync());

@@ -1,5 +1,5 @@
 /** The queues of delivery: a job brings its emails to a worker, and tells where each of them is. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type DeliverJob, deliverQueueNames, type JobData, openDeliverQueues } from '../../src/queue/deliver-queue.ts';
 import { openWorker } from '../../src/queue/jobs.ts';
@@ -11,8 +11,7 @@ let server: TestRedis;
 let redis: Redis;
 beforeAll(async () => {
   server = opened.use(await openTestRedis());
-  const url = server.url.slice('unix://'.length);
-  redis = opened.adopt(new Redis(url, { maxRetriesPerRequest: null }), (client) => client.disconnect());
+  redis = server.connect({ maxRetriesPerRequest: null });
 });
 afterAll(() => opened.disposeAsync());
 

@@ -1,6 +1,6 @@
 /** Connections of a transport over the fleet: never more than there are, in fair shares, whatever workers come, go and want. */
 import fc from 'fast-check';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { type Allotments, openAllotments } from '../../src/store/allotments.ts';
 import { openTestRedis } from '../support/redis.ts';
@@ -10,7 +10,7 @@ let redis: Redis;
 let allotments: Allotments;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   await redis.config('SET', 'appendfsync', 'no');
   allotments = openAllotments(redis);
 });

@@ -1,5 +1,5 @@
 /** Stored API keys: found by their hash, listed in pages, noted as used once a minute, and gone for good when revoked. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ApiKey, adminKey, hashToken } from '../../src/domain/api-key.ts';
 import { type ApiKeys, openApiKeys } from '../../src/store/api-keys.ts';
@@ -13,7 +13,7 @@ let redis: Redis;
 let apiKeys: ApiKeys;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   apiKeys = openApiKeys(redis);
 });
 afterAll(() => opened.disposeAsync());

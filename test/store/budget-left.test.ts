@@ -1,5 +1,4 @@
 /** What is left of a transport's rates, as whoever looks at it is told. */
-import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Rate } from '../../src/domain/rate.ts';
 import { type Budgets, openBudgets } from '../../src/store/budgets.ts';
@@ -9,7 +8,7 @@ const opened = new AsyncDisposableStack();
 let budgets: Budgets;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  const redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  const redis = server.connect();
   budgets = openBudgets(redis);
 });
 afterAll(() => opened.disposeAsync());

@@ -1,6 +1,6 @@
 /** Rates in simulated time: how many go in which window, from the start, after a rest, under looks that come late, with clocks that jump. */
 import fc from 'fast-check';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { parseRates, type Rate } from '../../src/domain/rate.ts';
 import { type Budgets, openBudgets } from '../../src/store/budgets.ts';
@@ -12,7 +12,7 @@ let redis: Redis;
 let budgets: Budgets;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   await redis.config('SET', 'appendfsync', 'no');
   budgets = openBudgets(redis);
 });

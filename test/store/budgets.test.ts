@@ -1,5 +1,5 @@
 /** Who goes and who waits for a transport: permits, places among the parked, and what comes of those that were moved or cancelled meanwhile. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Lane } from '../../src/domain/lane.ts';
 import type { Rate } from '../../src/domain/rate.ts';
@@ -12,7 +12,7 @@ let redis: Redis;
 let budgets: Budgets;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   budgets = openBudgets(redis);
 });
 afterAll(() => opened.disposeAsync());

@@ -1,5 +1,5 @@
 /** An email that leaves its place in a campaign: from then on it has a record, is found, is counted and comes again as any other. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type PlaceMark, placeMarks } from '../../src/domain/campaign.ts';
 import { placeEmail } from '../../src/domain/campaign-email.ts';
@@ -21,7 +21,7 @@ const opened = new AsyncDisposableStack();
 let redis: Redis;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
 });
 afterAll(() => opened.disposeAsync());
 

@@ -1,5 +1,5 @@
 /** What moves a campaign: from every status by every move, once however often it is asked, with its time, its turn and its event in one step. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CampaignMove, type CampaignStatus, campaignMoves, campaignStatuses } from '../../src/domain/campaign.ts';
 import { makeCampaignId } from '../../src/domain/id.ts';
@@ -15,8 +15,7 @@ const opened = new AsyncDisposableStack();
 let redis: Redis;
 let campaigns: Campaigns;
 beforeAll(async () => {
-  const { url } = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(url.replace('unix://', '')), (client) => client.disconnect());
+  redis = opened.use(await openTestRedis()).connect();
   campaigns = openCampaigns(redis);
 });
 afterAll(() => opened.disposeAsync());

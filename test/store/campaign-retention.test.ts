@@ -1,5 +1,5 @@
 /** What campaigns need no more goes: who is in one once nobody can be added, and all of it once its time is over; a piece at a time, whoever stops or joins in between. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { type CampaignStatus, campaignStatuses } from '../../src/domain/campaign.ts';
 import { makeRound, type Round, tidy } from '../../src/pipeline/tidy.ts';
@@ -14,7 +14,7 @@ let redis: Redis;
 let retention: CampaignRetention;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   retention = openCampaignRetention(redis);
 });
 beforeEach(() => redis.flushall());

@@ -1,5 +1,5 @@
 /** The places of a campaign: whoever takes a slice has it alone, nothing is skipped, and what was answered once is answered so again. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { placeMarks, sliceSize } from '../../src/domain/campaign.ts';
 import type { PlaceOutcome } from '../../src/domain/campaign-email.ts';
@@ -19,7 +19,7 @@ let redis: Redis;
 let slices: CampaignSlices;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   slices = openCampaignSlices(redis);
 });
 afterAll(() => opened.disposeAsync());

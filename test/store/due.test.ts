@@ -1,5 +1,5 @@
 /** Due marks: each is taken by one, and comes back when its taker dies. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { type Due, openDue } from '../../src/store/due.ts';
 import { keys } from '../../src/store/keys.ts';
@@ -10,7 +10,7 @@ let redis: Redis;
 let due: Due;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   due = openDue(redis);
 });
 afterAll(() => opened.disposeAsync());

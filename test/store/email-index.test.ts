@@ -1,6 +1,6 @@
 /** The index against a plain list that is filtered: the same emails in the same order, whatever is asked, in bounded steps, while it changes. */
 import fc from 'fast-check';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { acceptEmail, type StoredEmail, statusOf } from '../../src/domain/email.ts';
 import { makeId, timeOfId } from '../../src/domain/id.ts';
@@ -15,7 +15,7 @@ const opened = new AsyncDisposableStack();
 let redis: Redis;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
 });
 afterAll(() => opened.disposeAsync());
 

@@ -1,6 +1,6 @@
 /** Many emails in one step: all or none, each key with what it stands for, each file once, and the same answer to a command sent again. */
 import { randomBytes } from 'node:crypto';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { acceptEmail } from '../../src/domain/email.ts';
 import { makeId } from '../../src/domain/id.ts';
@@ -15,7 +15,7 @@ let redis: Redis;
 let emails: Emails;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   emails = openEmails(redis);
 });
 beforeEach(() => redis.flushall());

@@ -1,6 +1,6 @@
 /** What a caller asks of a stored email: one of two that came to the same state wins, and it is marked for the queue until it got there. */
 import { randomBytes } from 'node:crypto';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { acceptEmail, type StoredEmail } from '../../src/domain/email.ts';
 import { makeId } from '../../src/domain/id.ts';
@@ -15,7 +15,7 @@ let emails: Emails;
 let redis: Redis;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   emails = openEmails(redis);
 });
 afterAll(() => opened.disposeAsync());

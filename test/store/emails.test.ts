@@ -1,5 +1,5 @@
 /** Stored emails: one claim at a time, one commit per version, and a command repeated after a lost answer does nothing twice. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { acceptEmail } from '../../src/domain/email.ts';
 import type { EmailEvent } from '../../src/domain/event.ts';
@@ -13,7 +13,7 @@ let redis: Redis;
 let emails: ReturnType<typeof openEmails>;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   emails = openEmails(redis);
 });
 afterAll(() => opened.disposeAsync());

@@ -1,6 +1,6 @@
 /** What is forgotten, and when: events by age and number, but none that is not yet notified; deliveries by age. */
 import { randomBytes } from 'node:crypto';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { type EventRetention, openEventRetention } from '../../src/store/event-retention.ts';
 import { keys } from '../../src/store/keys.ts';
@@ -15,7 +15,7 @@ let redis: Redis;
 let retention: EventRetention;
 beforeAll(async () => {
   server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   retention = openEventRetention(redis);
 });
 afterAll(() => opened.disposeAsync());

@@ -1,6 +1,6 @@
 /** What holds over the whole fleet, with workers that are processes of their own: one rate, one breaker, one probe, one event. */
 import { fileURLToPath } from 'node:url';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { keys } from '../../src/store/keys.ts';
 import { startProcess } from '../support/processes.ts';
@@ -11,7 +11,7 @@ let server: TestRedis;
 let redis: Redis;
 beforeAll(async () => {
   server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   await redis.config('SET', 'appendfsync', 'no');
 });
 afterAll(() => opened.disposeAsync());

@@ -1,5 +1,4 @@
 /** What the dev inbox keeps: the newest mail, within its bounds. */
-import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { openInbox } from '../../src/store/inbox.ts';
 import { keys } from '../../src/store/keys.ts';
@@ -7,8 +6,7 @@ import { openTestRedis } from '../support/redis.ts';
 
 it('keeps the newest mail within its bounds of number and bytes, and at least one', async () => {
   await using server = await openTestRedis();
-  using opened = new DisposableStack();
-  const redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (connection) => connection.disconnect());
+  const redis = server.connect();
   const inbox = openInbox(redis, { count: 3, bytes: 1_000 });
   const envelope = { from: 'a@example.com', to: ['b@example.org'] };
   const add = (id: string, size: number) =>

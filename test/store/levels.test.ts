@@ -1,5 +1,5 @@
 /** How much waits in the store and since when: what is due, taken or parked, but nothing that is for later. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { openBudgets } from '../../src/store/budgets.ts';
 import { openDue } from '../../src/store/due.ts';
@@ -11,11 +11,10 @@ import { openTestRedis } from '../support/redis.ts';
 const opened = new AsyncDisposableStack();
 let redis: Redis;
 let levels: StoredLevels;
-const connect = (url: string) => opened.adopt(new Redis(url), (client) => client.disconnect());
 let connectAgain: () => Redis;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  connectAgain = () => connect(server.url.slice('unix://'.length));
+  connectAgain = () => server.connect();
   redis = connectAgain();
   levels = openLevels(redis);
 });

@@ -1,8 +1,9 @@
 /** What waits for endpoints costs little, is bounded, and is taken by one at a time. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Delivery } from '../../src/domain/delivery.ts';
 import { keys } from '../../src/store/keys.ts';
+import { outboxGroup } from '../../src/store/outbox.ts';
 import { openPosts, type Posted, type Posts } from '../../src/store/posts.ts';
 import { openTestRedis } from '../support/redis.ts';
 
@@ -11,9 +12,7 @@ let redis: Redis;
 let posts: Posts;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length), { enableAutoPipelining: true }), (client) =>
-    client.disconnect(),
-  );
+  redis = server.connect({ enableAutoPipelining: true });
   posts = openPosts(redis);
 });
 afterAll(() => opened.disposeAsync());
@@ -83,8 +82,13 @@ describe('what waits', () => {
     expect((await posts.due(now, 10)).ids).toEqual(['wh_1']);
   });
 
-  it('of an endpoint that is gone is not kept', async () => {
-    await posts.hand([{ place: place(1), webhookIds: ['wh_gone'] }], now).catch(() => {});
+  it('of an endpoint that is gone is not kept, and of one that is there is', async () => {
+    await redis.xgroup('CREATE', keys.outbox, outboxGroup, '$', 'MKSTREAM');
+    const at = (await redis.xadd(keys.outbox, '*', 'event', '{}')) ?? '';
+    await redis.xreadgroup('GROUP', outboxGroup, 'a worker', 'STREAMS', keys.outbox, '>');
+    await redis.hset(keys.webhooks, 'wh_1', '{}');
+    await posts.hand([{ place: at, webhookIds: ['wh_1', 'wh_gone'] }], now);
+    expect(await redis.zrange(keys.posts('wh_1'), '0', '-1')).toEqual([at]);
     expect(await redis.keys('*wh_gone*')).toEqual([]);
   });
 });

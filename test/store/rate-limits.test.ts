@@ -1,5 +1,4 @@
 /** Counted requests: all windows or none, and a window that ends gives its count back. */
-import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openRateLimits, type RateLimits } from '../../src/store/rate-limits.ts';
 import { openTestRedis } from '../support/redis.ts';
@@ -9,7 +8,7 @@ const opened = new AsyncDisposableStack();
 let limits: RateLimits;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  const redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  const redis = server.connect();
   limits = openRateLimits(redis);
 });
 afterAll(() => opened.disposeAsync());

@@ -10,7 +10,7 @@ const opened = new AsyncDisposableStack();
 let world: Keepsakes;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  world = opened.use(openKeepsakes(server.url, { content: 10_000, record: 60_000 }));
+  world = opened.use(openKeepsakes(server, { content: 10_000, record: 60_000 }));
 });
 afterAll(() => opened.disposeAsync());
 

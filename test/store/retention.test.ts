@@ -9,7 +9,7 @@ const opened = new AsyncDisposableStack();
 let world: Keepsakes;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  world = opened.use(openKeepsakes(server.url));
+  world = opened.use(openKeepsakes(server));
 });
 beforeEach(() => world.redis.flushall());
 afterAll(() => opened.disposeAsync());

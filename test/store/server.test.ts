@@ -1,13 +1,11 @@
 /** What a server tells of itself: a real one in each way of persistence, one that forbids CONFIG, and relatives that answer otherwise. */
-import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { openServer, readFacts } from '../../src/store/server.ts';
 import { openTestRedis } from '../support/redis.ts';
 
 async function factsOf(settings: Record<string, string>, commands: readonly (readonly [string, ...string[]])[] = []) {
   await using server = await openTestRedis(settings);
-  await using opened = new AsyncDisposableStack();
-  const redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  const redis = server.connect();
   for (const [command, ...args] of commands) await redis.call(command, args);
   return await openServer(redis).facts();
 }

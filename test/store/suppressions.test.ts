@@ -1,6 +1,6 @@
 /** The suppression list over a real Redis. */
 import { randomBytes } from 'node:crypto';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { makeId } from '../../src/domain/id.ts';
 import type { Suppression } from '../../src/domain/suppression.ts';
@@ -12,7 +12,7 @@ let redis: Redis;
 let list: Suppressions;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   list = openSuppressions(redis);
 });
 afterAll(() => opened.disposeAsync());

@@ -1,5 +1,5 @@
 /** Stored templates: versions that never change, aliases with one owner, and of two changes at once, one. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Template, TemplateHead } from '../../src/domain/template.ts';
 import { keys } from '../../src/store/keys.ts';
@@ -12,7 +12,7 @@ let redis: Redis;
 let templates: Templates;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   templates = openTemplates(redis);
 });
 afterAll(() => opened.disposeAsync());

@@ -1,5 +1,5 @@
 /** What the fleet knows of its transports, and what is told of a breaker that opens or closes. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { closedBreaker, type TransportState } from '../../src/domain/transport-state.ts';
 import { keys } from '../../src/store/keys.ts';
@@ -11,7 +11,7 @@ let redis: Redis;
 let states: TransportStates;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   states = openTransportStates(redis);
 });
 afterAll(() => opened.disposeAsync());

@@ -1,6 +1,6 @@
 /** The event feed over a real Redis and real HTTP, in this process: a server of its own, and events put straight into the log. */
 import type { Socket } from 'node:net';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { type ApiKeyRequest, hashToken, makeApiKey } from '../../src/domain/api-key.ts';
 import type { EmailFacts } from '../../src/domain/email.ts';
 import type { EmailEvent, OutboxEvent, TransportEvent } from '../../src/domain/event.ts';
@@ -65,7 +65,7 @@ export async function openFeedWorld(
 ): Promise<FeedWorld> {
   await using opened = new AsyncDisposableStack();
   const server = opened.use(await openTestRedis());
-  const direct = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  const direct = server.connect();
   direct.on('error', () => {});
   const redis = opened.adopt(await openRedis({ url: server.url }, 'fail_fast'), (client) => client.disconnect());
   const store = await openStore(redis, Buffer.alloc(32), () => Buffer.alloc(12));

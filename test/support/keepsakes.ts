@@ -1,6 +1,5 @@
 /** Emails with a clock of the test's own, brought to an end one way or another, and everything Redis holds of them. */
 import { randomBytes } from 'node:crypto';
-import { Redis } from 'ioredis';
 import { acceptEmail, type StoredEmail } from '../../src/domain/email.ts';
 import { makeId } from '../../src/domain/id.ts';
 import type { Change, SettledOutcome } from '../../src/domain/outcome.ts';
@@ -9,6 +8,7 @@ import { type Changed, settle, settleChange } from '../../src/pipeline/settle.ts
 import { openEmails } from '../../src/store/emails.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openRetention } from '../../src/store/retention.ts';
+import type { TestRedis } from './redis.ts';
 import { emailRequest } from './requests.ts';
 
 const second = 1_000;
@@ -28,9 +28,9 @@ export const outcomes = {
   held: { kind: 'unknown', transport: 'smtp', detail: 'the worker stopped', refused: [] },
 } as const satisfies Record<string, SettledOutcome>;
 
-/** @param url of a Redis that nobody else uses */
-export function openKeepsakes(url: string, keepMs = { content: 3_600 * second, record: 7 * 86_400 * second }) {
-  const redis = new Redis(url.slice('unix://'.length));
+/** @param server that nobody else uses */
+export function openKeepsakes(server: TestRedis, keepMs = { content: 3_600 * second, record: 7 * 86_400 * second }) {
+  const redis = server.connect();
   const emails = openEmails(redis);
   const retention = openRetention(redis);
   // Years before that of Redis, which no end may be ahead of.

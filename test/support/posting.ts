@@ -1,6 +1,5 @@
 /** notify, forward and post over a real Redis and real sockets, with a clock that the test moves. */
 import { randomBytes } from 'node:crypto';
-import { Redis } from 'ioredis';
 import type { OutboxEvent } from '../../src/domain/event.ts';
 import { type IdPrefix, makeId } from '../../src/domain/id.ts';
 import type { PostReport } from '../../src/domain/post.ts';
@@ -40,10 +39,7 @@ const policy = {
 /** One worker's part; several may share one Redis. */
 export async function openPosting(server: TestRedis, options: { deadlineMs?: number; leaseMs?: number } = {}) {
   await using opened = new AsyncDisposableStack();
-  const connect = () =>
-    opened.adopt(new Redis(server.url.slice('unix://'.length), { enableAutoPipelining: true }), (client) =>
-      client.disconnect(),
-    );
+  const connect = () => server.connect({ enableAutoPipelining: true });
   const redis = connect();
   const webhooks = openWebhooks(redis, Buffer.alloc(32), () => randomBytes(12));
   const outbox = opened.use(await openOutbox(redis, connect(), newId('rq'), 60_000));

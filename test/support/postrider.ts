@@ -6,14 +6,15 @@ import { type Running, startProcess } from './processes.ts';
 
 export const testApiKey = 'pr_test_key_0123456789abcdef';
 export const testSecretKey = '00'.repeat(32);
+/** Without them it makes its own, in the folder it is started from. */
+export const testKeys = { POSTRIDER_API_KEY: testApiKey, SECRET_KEY: testSecretKey };
 
 export const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 /** Everything as it is in production but quick: short locks, short waits. */
 const quick = {
   PORT: '0',
-  POSTRIDER_API_KEY: testApiKey,
-  SECRET_KEY: testSecretKey,
+  ...testKeys,
   WORKER_LOCK: '1s',
   RETRY_SCHEDULE: '200ms',
   WEBHOOK_TIMEOUT: '5s',

@@ -3,10 +3,19 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Redis, type RedisOptions } from 'ioredis';
 import { type Running, startProcess } from './processes.ts';
+import { until } from './until.ts';
+
+/** What tests ask of a client. */
+type ClientOptions = Pick<RedisOptions, 'maxRetriesPerRequest' | 'enableAutoPipelining' | 'retryStrategy'>;
 
 export type TestRedis = AsyncDisposable & {
   readonly url: string;
+  /** The same as the path of its socket. */
+  readonly path: string;
+  /** A connection of the test's own, closed with it. */
+  connect(options?: ClientOptions): Redis;
   /** Kills it: what it had answered is on disk. */
   stop(): Promise<void>;
   /** Holds it: it is there and does not answer, until it is let go on. */
@@ -14,8 +23,10 @@ export type TestRedis = AsyncDisposable & {
   thaw(): void;
   /** Starts it again on the same data. */
   start(): Promise<void>;
-  /** Starts it again, and it takes long to load its data: until it is told `CONFIG SET key-load-delay 0`. */
-  startLoading(): Promise<void>;
+  /** Kills it and starts it again with so many keys more, each of which takes a millisecond to load until it is told `CONFIG SET key-load-delay 0`. */
+  restartLoading(keys: number): Promise<void>;
+  /** Over a connection of its own, which is ready also while it loads or is busy. */
+  tell<T>(command: (client: Redis) => Promise<T>): Promise<T>;
 };
 
 const durable = { appendonly: 'yes', appendfsync: 'always', save: '', 'maxmemory-policy': 'noeviction' };
@@ -25,12 +36,22 @@ const slowLoading = { 'key-load-delay': '1000', 'loading-process-events-interval
 
 /** @param more settings by their names in redis.conf, in place of ours */
 export async function openTestRedis(more: Readonly<Record<string, string>> = {}): Promise<TestRedis> {
+  await using opened = new AsyncDisposableStack();
   const dir = await mkdtemp(join(tmpdir(), 'pr-test-'));
-  const socket = join(dir, 'redis.sock');
+  opened.defer(() => rm(dir, { recursive: true, force: true }));
+  opened.defer(stop);
+  const path = join(dir, 'redis.sock');
+  const clients: Redis[] = [];
   let server: Running | undefined;
 
+  function connect(options: ClientOptions = {}): Redis {
+    const client = new Redis(path, options);
+    clients.push(client);
+    return client;
+  }
+
   function launch(even: Readonly<Record<string, string>> = {}): Running {
-    const settings = { port: '0', unixsocket: socket, dir, ...durable, ...more, ...even };
+    const settings = { port: '0', unixsocket: path, dir, ...durable, ...more, ...even };
     const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
     server = startProcess(redisProgram(), args);
     return server;
@@ -40,8 +61,25 @@ export async function openTestRedis(more: Readonly<Record<string, string>> = {})
     await launch().printed(/ready to accept connections/i);
   }
 
-  async function startLoading(): Promise<void> {
+  async function restartLoading(count: number): Promise<void> {
+    await tell((client) => client.eval("for i = 1, ARGV[1] do redis.call('SET', 'filler:' .. i, i) end", 0, count));
+    // Into the part of its file that is loaded key by key.
+    await tell((client) => client.bgrewriteaof());
+    await until('the file to be written', async () => {
+      const persistence = await tell((client) => client.info('persistence'));
+      return ['in_progress', 'scheduled'].every((field) => persistence.includes(`aof_rewrite_${field}:0`));
+    });
+    await stop();
     await launch(slowLoading).printed(/server initialized/i);
+  }
+
+  async function tell<T>(command: (client: Redis) => Promise<T>): Promise<T> {
+    const client = new Redis({ path, enableReadyCheck: false });
+    try {
+      return await command(client);
+    } finally {
+      client.disconnect();
+    }
   }
 
   async function stop(): Promise<void> {
@@ -50,16 +88,20 @@ export async function openTestRedis(more: Readonly<Record<string, string>> = {})
   }
 
   await start();
+  const all = opened.move();
   return {
-    url: `unix://${socket}`,
+    url: `unix://${path}`,
+    path,
+    connect,
     start,
-    startLoading,
+    restartLoading,
+    tell,
     stop,
     freeze: () => server?.kill('SIGSTOP'),
     thaw: () => server?.kill('SIGCONT'),
     async [Symbol.asyncDispose]() {
-      await stop();
-      await rm(dir, { recursive: true, force: true });
+      for (const client of clients) client.disconnect();
+      await all.disposeAsync();
     },
   };
 }

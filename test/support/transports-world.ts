@@ -2,7 +2,7 @@
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { expect } from 'vitest';
 import { openBudgets } from '../../src/store/budgets.ts';
 import { openTransportStates } from '../../src/store/transport-states.ts';
@@ -46,7 +46,7 @@ export async function openWorld(document: object, more: Env = {}): Promise<World
   };
   await write(document);
   const server = opened.use(await openTestRedis());
-  const redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  const redis = server.connect();
   redis.on('error', () => {});
   const fixed = { NODE_ENV: 'production', PUBLIC_URL: 'https://mail.shop.example' };
   const env: Env = { REDIS_URL: server.url, TRANSPORTS_FILE: path, ...fixed, ...more };

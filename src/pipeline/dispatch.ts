@@ -1,7 +1,7 @@
 /** dispatch: an email goes over the first transport of its route that can take it, or is parked until one can. */
 import { domainOf } from '../domain/address.ts';
 import { endOf, type RetryPolicy } from '../domain/decide.ts';
-import type { LoadedEmail } from '../domain/email.ts';
+import type { StoredEmail } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
 import type { Obstacle, Outcome, SettledOutcome, Withheld } from '../domain/outcome.ts';
 import type { Rate } from '../domain/rate.ts';
@@ -43,7 +43,7 @@ const lastChanceMs = 60_000;
 
 /** One email on its way out. */
 export type Parcel = {
-  readonly email: LoadedEmail;
+  readonly email: StoredEmail;
   readonly isSandbox: boolean;
   /** Made once, when a transport is there to take it. An outcome when it cannot be made. */
   message(transport: string): Promise<Message | SettledOutcome | { kind: 'withheld' }>;

@@ -1,7 +1,10 @@
 /** GET /v1/emails/:id/explain and /events: each reason brought about for real, and told in a sentence that is true. */
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { type ExplanationReason, explanationReasons } from '../../src/domain/explain.ts';
 import { campaignReasons } from '../../src/domain/explain-campaign.ts';
+import { openAllotments } from '../../src/store/allotments.ts';
+import { openBudgets } from '../../src/store/budgets.ts';
 import { type Env, type Postrider, startPostrider } from '../support/postrider.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { openScriptedSmtp } from '../support/scripted-smtp.ts';
@@ -222,6 +225,34 @@ it('parked for a transport whose server refuses the login, or has no connection 
     summary:
       'Transport main had no connection free for it: now 1 of 1 have a message in hand. The email goes as soon as one is free; that costs it no attempt.',
     moves_at: null,
+  });
+});
+
+it('parked for a transport that answers nothing, as its worker reports', async () => {
+  await using server = await openTestRedis();
+  await using alone = await startPostrider({ ...env, REDIS_URL: server.url, ROLES: 'api' });
+  const redis = new Redis(server.url.slice('unix://'.length));
+  onTestFinished(() => redis.disconnect());
+  const id = await send({}, alone);
+  const now = Date.now();
+  await openBudgets(redis).park('main', [{ id, lane: 'transactional', dueAt: now, endsAt: now + hour }], now);
+  // A report is good for three seconds: this one is from ahead of them.
+  const hanging = { wanted: 2, open: 2, busy: 2, waiting: 0, hanging: 2 };
+  await openAllotments(redis).allot('main', 'w1', hanging, 10, now + 60_000);
+  expect(await explained(id, 'transport_hanging', alone)).toMatchObject({
+    summary: expect.stringMatching(
+      /^Transport main has not answered any of the 2 messages it was given for much longer/,
+    ),
+    recipients: [{ status: 'queued', why: expect.stringMatching(/waits for transport main to answer$/) }],
+  });
+  expect((await alone.api('GET', '/v1/transports/main')).body).toMatchObject({
+    state: 'hanging',
+    pool: { hanging: 2 },
+  });
+  expect((await alone.api('GET', '/readyz')).body.checks).toContainEqual({
+    name: 'transport main',
+    ok: false,
+    detail: 'its server answers nothing it is given',
   });
 });
 

@@ -52,7 +52,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
   report.crowding(crowdingIn(plans.plan, config.WORKER_CONCURRENCY), config.WORKER_CONCURRENCY);
   const pooled = () => Object.keys(transports.plan.transports).flatMap((name) => transports.get(name) ?? []);
   meters.watchPools(() => pooled().map(({ name: transport, pool }) => ({ transport, ...pool })));
-  const fleet = { transports, known: new Map(), states: transportStates, budgets };
+  const fleet = { transports, known: new Map(), hanging: new Set<string>(), states: transportStates, budgets };
   const nudge = makeNudge();
   plans.follow((plan) => {
     transports.update(plan);

@@ -81,6 +81,22 @@ export type Content = {
   readonly attachments: readonly Attachment[];
 };
 
+/** What a file that is yet to be fetched counts as. */
+const guessedBytes = 1024 * 1024;
+
+/** About the bytes of memory that a content takes with its files. */
+export function weightOf({ html, text, attachments }: Content): number {
+  const files = attachments.map(({ source }) => (source.kind === 'file' ? source.bytes : guessedBytes));
+  return files.reduce((sum, bytes) => sum + bytes, (html?.length ?? 0) + (text?.length ?? 0));
+}
+
+/** A content that is too heavy to be loaded before there is room for it, with what it weighs. */
+export type HeavyContent = { readonly weight: number };
+
+export function isHeavy(content: Content | HeavyContent | null): content is HeavyContent {
+  return content !== null && 'weight' in content;
+}
+
 /** The bytes of attachments by their hash (SHA-256, base64url): the same file in several emails is kept once. */
 export type Files = ReadonlyMap<string, Buffer>;
 
@@ -104,6 +120,9 @@ export type StoredEmail = {
 
 /** An email with what is needed to send it. `content` is null once it has been dropped. */
 export type LoadedEmail = StoredEmail & { readonly content: Content | null };
+
+/** One of many that are loaded at once: a heavy content is loaded when it is its turn. */
+export type EmailInHand = StoredEmail & { readonly content: Content | HeavyContent | null };
 
 /** An email on its way into the store, with the event that tells of it. */
 export type NewEmail = {

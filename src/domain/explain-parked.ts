@@ -1,13 +1,20 @@
 /** Says why an email is parked for its transport, and when it goes on. Pure. */
 import type { Lane } from './lane.ts';
 import { type Rate, windowName } from './rate.ts';
-import { isInService } from './standing.ts';
-import { countBefore, goesAt, type RateLeft, type TransportReport } from './transport-report.ts';
+import {
+  countBefore,
+  goesAt,
+  isHangingPool,
+  isServing,
+  type RateLeft,
+  type TransportReport,
+} from './transport-report.ts';
 
 export const parkedReasons = [
   'waiting_for_budget',
   'transport_paused',
   'transport_degraded',
+  'transport_hanging',
   'transport_busy',
 ] as const;
 
@@ -18,6 +25,7 @@ export const parkedWaits: Readonly<Record<ParkedReason, string>> = {
   waiting_for_budget: 'to have budget for it',
   transport_paused: 'to be resumed',
   transport_degraded: 'to be well again',
+  transport_hanging: 'to answer',
   transport_busy: 'to have a connection free',
 };
 
@@ -52,6 +60,11 @@ export function explainParked(where: ParkedAt, lane: Lane, now: number): ParkedW
     const next = probeAt > now ? `at ${isoOf(probeAt)}` : 'now';
     const summary = `Transport ${name} is in trouble since ${isoOf(since)} (${reason}), which costs the email no attempt. It is tried next ${next}, and once that goes well the email goes out by itself.${othersOf(where)}`;
     return { reason: 'transport_degraded', summary, movesAt: probeAt > now ? probeAt : null };
+  }
+  if (isHangingPool(pool)) {
+    const given = pool.busy === 1 ? 'the message' : `any of the ${pool.busy} messages`;
+    const summary = `Transport ${name} has not answered ${given} it was given for much longer than usual. Those stay there, as it may have them. The email goes as soon as one is answered or its connection ends, or by another transport of its route that can take it; the wait costs it no attempt.${othersOf(where)}`;
+    return { reason: 'transport_hanging', summary, movesAt: null };
   }
   if (isHeldByRates(where, now)) return explainBudget(where, lane, now);
   const summary = `Transport ${name} had no connection free for it: now ${pool.busy} of ${pool.connections} have a message in hand${rates.length > 0 ? ', though its rates would allow more' : ''}. The email goes as soon as one is free; that costs it no attempt.${othersOf(where)}`;
@@ -91,10 +104,13 @@ function emails(count: number): string {
 
 /** The others are told of where they would take over, were they well. */
 function othersOf({ others }: Pick<ParkedAt, 'others'>): string {
-  const out = others.filter(({ state }) => !isInService(state));
-  return out
-    .map(({ name, state }) => ` Of its route, ${name} is ${state.paused === null ? 'in trouble' : 'paused'} as well.`)
-    .join('');
+  const out = others.filter((other) => !isServing(other));
+  return out.map((other) => ` Of its route, ${other.name} ${troubleOf(other)} as well.`).join('');
+}
+
+function troubleOf({ state: { paused, breaker } }: TransportReport): string {
+  if (paused !== null) return 'is paused';
+  return breaker.kind === 'open' ? 'is in trouble' : 'answers nothing';
 }
 
 function isoOf(at: number): string {

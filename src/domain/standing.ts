@@ -27,10 +27,13 @@ export function hasStandIn(plan: TransportPlan, name: string, inService: Readonl
   });
 }
 
-export function standingOf(name: string, state: TransportState, pool: { readonly isStuck: boolean }): Standing {
+type PoolStanding = { readonly isStuck: boolean; readonly isHanging: boolean };
+
+export function standingOf(name: string, state: TransportState, pool: PoolStanding): Standing {
   const { paused, breaker } = state;
   if (paused !== null) return { kind: 'paused', why: `transport ${name} is paused` };
   if (breaker.kind === 'open') return { kind: 'degraded', why: `transport ${name} is in trouble: ${breaker.reason}` };
+  if (pool.isHanging && pool.isStuck) return { kind: 'stuck', why: `transport ${name} answers nothing it is given` };
   if (pool.isStuck) return { kind: 'stuck', why: `transport ${name} has no free connection` };
   return { kind: 'open' };
 }

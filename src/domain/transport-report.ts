@@ -1,6 +1,7 @@
 /** How a transport stands in the whole fleet at one moment, and what verifying it came to; as whoever operates it asks. Pure. */
 import { bulkEvery, type Lane } from './lane.ts';
 import type { Rate } from './rate.ts';
+import { isInService } from './standing.ts';
 import type { Fault, TransportState } from './transport-state.ts';
 
 /** A rate with what is left of it; times in milliseconds since the epoch. */
@@ -26,6 +27,8 @@ export type TransportReport = {
     readonly open: number;
     readonly busy: number;
     readonly waiting: number;
+    /** Those of the busy ones whose server seems to answer nothing any more. */
+    readonly hanging: number;
     readonly workers: number;
   };
   /** As configured, the shortest window first. */
@@ -34,6 +37,16 @@ export type TransportReport = {
   readonly rates: readonly RateLeft[];
   readonly parked: Readonly<Record<Lane, number>>;
 };
+
+/** Whether nothing that is in hand anywhere is answered any more. */
+export function isHangingPool({ busy, hanging }: { readonly busy: number; readonly hanging: number }): boolean {
+  return busy > 0 && hanging === busy;
+}
+
+/** Whether mail of a route that has another transport goes over this one. */
+export function isServing({ state, pool }: Pick<TransportReport, 'state' | 'pool'>): boolean {
+  return isInService(state) && !isHangingPool(pool);
+}
 
 /** `fault` is null when the connection came about and the login was taken. */
 export type Verification = { readonly ms: number; readonly tls: string | null; readonly fault: Fault | null };

@@ -2,8 +2,7 @@
 import { z } from 'zod';
 import { causeMeanings } from '../domain/fault-cause.ts';
 import type { RedisStanding } from '../domain/redis-standing.ts';
-import { isInService } from '../domain/standing.ts';
-import type { TransportReport } from '../domain/transport-report.ts';
+import { isServing, type TransportReport } from '../domain/transport-report.ts';
 import type { Pressure } from '../pipeline/gauge.ts';
 import type { SeenRedis } from '../pipeline/inspect.ts';
 import { readinessExamples } from './openapi/health-examples.ts';
@@ -60,7 +59,7 @@ export function healthRoutes(deps: Deps): Routes {
         operationId: 'getReadiness',
         summary: 'Can this process take work',
         description:
-          'Not ready while Redis is away or the process is stopping, nor, with `REQUIRE_DURABLE_REDIS`, while Redis may forget what was answered 202. The check `durability` says what the present Redis guarantees. While too much mail waits or Redis is nearly full, new mail is refused and the check `load` says why. The process stays ready then: everything else is answered, and another process could do no better. Nor does a transport that is paused or in trouble make it less ready: its mail waits.',
+          'Not ready while Redis is away or the process is stopping, nor, with `REQUIRE_DURABLE_REDIS`, while Redis may forget what was answered 202. The check `durability` says what the present Redis guarantees. While too much mail waits or Redis is nearly full, new mail is refused and the check `load` says why. The process stays ready then: everything else is answered, and another process could do no better. Nor does a transport that is paused, in trouble or hanging make it less ready: its mail waits.',
         tags: ['health'],
         security: [],
         response: { 200: readiness, 503: readiness },
@@ -77,7 +76,7 @@ export function healthRoutes(deps: Deps): Routes {
         const isReady = needed.every(({ ok }) => ok) && (standing?.unfit ?? null) === null;
         // Redis may have gone away since it answered: then there is nothing to say of them.
         const transports = isReady ? await deps.transports.survey().catch(() => []) : [];
-        const outOfService = transports.filter(({ state }) => !isInService(state)).map(transportCheck);
+        const outOfService = transports.filter((report) => !isServing(report)).map(transportCheck);
         const status = isReady ? ('ready' as const) : ('not_ready' as const);
         return reply
           .status(isReady ? 200 : 503)
@@ -95,6 +94,6 @@ function durabilityChecks(standing: RedisStanding | null) {
 
 /** Whoever may look at this has no key: it says what kind of trouble it is, and nothing that a server answered. */
 function transportCheck({ name, state: { paused, breaker } }: TransportReport) {
-  const isPaused = paused !== null || breaker.kind === 'closed';
-  return { name: `transport ${name}`, ok: false, detail: isPaused ? 'it is paused' : causeMeanings[breaker.cause] };
+  const inTrouble = breaker.kind === 'open' ? causeMeanings[breaker.cause] : 'its server answers nothing it is given';
+  return { name: `transport ${name}`, ok: false, detail: paused === null ? inTrouble : 'it is paused' };
 }

@@ -31,6 +31,7 @@ const pool = z
     open: count('Connections there are now.'),
     busy: count('Those of them that carry a message at this moment.'),
     waiting: count('Messages that wait for one.'),
+    hanging: count('Those of the busy ones whose server seems to answer nothing any more.'),
     workers: count('Worker processes that these are of.'),
   })
   .meta({ description: 'Its connections, over all workers.' });
@@ -61,9 +62,9 @@ export const transportView = z
     object: objectField('transport'),
     name,
     host: z.string().meta({ description: 'Where it connects to, as `host:port`.' }),
-    state: z.enum(['ok', 'degraded', 'paused']).meta({
+    state: z.enum(['ok', 'degraded', 'hanging', 'paused']).meta({
       description:
-        '`degraded` while its breaker is open; `paused` as long as it was asked to be, whatever else is the matter.',
+        '`degraded` while its breaker is open; `hanging` while its server takes messages and answers none, and mail that has another way goes that way; `paused` as long as it was asked to be, whatever else is the matter.',
     }),
     paused_at: time.nullable().meta({ description: 'Since when it is paused.' }),
     breaker,

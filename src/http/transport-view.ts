@@ -1,7 +1,7 @@
 /** A transport as answers show it. */
 import { type Rate, windowName } from '../domain/rate.ts';
-import type { TransportReport, Verification } from '../domain/transport-report.ts';
-import { type Breaker, isTrialOpen, type TransportState } from '../domain/transport-state.ts';
+import { isHangingPool, type TransportReport, type Verification } from '../domain/transport-report.ts';
+import { type Breaker, isTrialOpen } from '../domain/transport-state.ts';
 import { isoOf, isoOrNull } from './answer-fields.ts';
 import type { TransportView, VerifyResult } from './transport-schemas.ts';
 
@@ -11,7 +11,7 @@ export function transportViewOf(report: TransportReport): TransportView {
     object: 'transport',
     name,
     host,
-    state: stateOf(state),
+    state: stateOf(report),
     paused_at: isoOrNull(state.paused?.at ?? null),
     breaker: breakerOf(state.breaker),
     brake: { factor },
@@ -21,9 +21,10 @@ export function transportViewOf(report: TransportReport): TransportView {
   };
 }
 
-function stateOf({ paused, breaker }: TransportState): TransportView['state'] {
+function stateOf({ state: { paused, breaker }, pool }: TransportReport): TransportView['state'] {
   if (paused !== null) return 'paused';
-  return breaker.kind === 'open' ? 'degraded' : 'ok';
+  if (breaker.kind === 'open') return 'degraded';
+  return isHangingPool(pool) ? 'hanging' : 'ok';
 }
 
 function breakerOf(breaker: Breaker): TransportView['breaker'] {

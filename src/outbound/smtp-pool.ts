@@ -12,6 +12,9 @@ import { makeWaits } from './waits.ts';
 const maxOpening = 16;
 /** How much a message counts in the time that messages take, which is a running mean. */
 const newestShare = 0.25;
+/** A server hangs once it takes so many times as long as messages usually take it, within limits: those that ended in vain count as well. */
+const hangFactor = 10;
+const mostHangShares = 4;
 /** Up to this share of its greatest age is taken off a connection's, so that those opened together do not all end together. */
 const ageSpread = 0.2;
 
@@ -23,6 +26,8 @@ export type PoolTimes = {
   readonly idleCloseMs: number;
   /** How long no further connection is tried after a refused one, while others work. */
   readonly reopenMs: number;
+  /** No server hangs that is silent for less, and each does that is for four times as long. */
+  readonly hangAfterMs: number;
 };
 
 type Deps = {
@@ -123,6 +128,14 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     const soon = Math.ceil((allowed * limits.patienceMs) / messageMs);
     const before = lane === 'transactional' ? waits.countOf(lane) : waits.count;
     return soon + allowed - busy.transactional - busy.bulk - before;
+  }
+
+  /** Whether the server takes messages and answers none: then those that are not begun should go another way. */
+  function isHanging(): boolean {
+    if (!hasTimedOut || takenAt.size === 0) return false;
+    const { hangAfterMs } = limits;
+    const usual = Math.max(hangAfterMs, hangFactor * (messageMs ?? 0));
+    return now() - Math.max(aliveAt, ...takenAt.values()) >= Math.min(usual, mostHangShares * hangAfterMs);
   }
 
   /** Gives a session that is alive at this moment to whoever waits, keeps it, or closes it. */
@@ -244,6 +257,7 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
         busy: busy.transactional + busy.bulk,
         waiting: waits.count,
         isStuck: room('transactional') <= 0 || (hasTimedOut && idle.length === 0 && !couldOpen),
+        isHanging: isHanging(),
         room: { transactional: Math.max(0, room('transactional')), bulk: Math.max(0, room('bulk')) },
       };
     },
@@ -261,6 +275,8 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
       }
     },
     allow(connections) {
+      // Who waited in vain might have had one of the new ones.
+      if (connections > allowed) hasTimedOut = false;
       allowed = connections;
       // Others have them all, and mail that waits here would wait in vain.
       if (allowed === 0) waits.endAll(null);

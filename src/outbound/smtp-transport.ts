@@ -13,6 +13,8 @@ const usualTimes: PoolTimes = {
   // Servers commonly drop an idle client after 30 to 300 seconds; we leave first.
   idleCloseMs: 20_000,
   reopenMs: 1_000,
+  // A server that filters what it takes may need half a minute for one message, but hardly for all at once.
+  hangAfterMs: 30_000,
 };
 
 /** Whoever disposes of it has let its work end before. */

@@ -38,6 +38,8 @@ export type PoolState = {
    * transactional message would wait as well.
    */
   readonly isStuck: boolean;
+  /** Every message in hand has been there for long, none was answered meanwhile, and another waited for a connection in vain. */
+  readonly isHanging: boolean;
   /** Messages of each lane that it could take now without making them wait long. */
   readonly room: Readonly<Record<Lane, number>>;
 };

@@ -31,7 +31,7 @@ export async function blame(deps: Deps, { facts }: StoredEmail): Promise<string 
     if (settings === undefined || pool === undefined) continue;
     const state = states.get(name) ?? freshState;
     const standing = standingOf(name, state, pool);
-    if (standing.kind === 'open' || standing.kind === 'stuck')
+    if (standing.kind === 'open' || (standing.kind === 'stuck' && !pool.isHanging))
       return whyFull(deps, name, pacedRates(settings, state, deps.now()).rates);
     first ??= standing.why;
   }

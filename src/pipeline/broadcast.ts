@@ -173,7 +173,7 @@ async function sendOne(
 ): Promise<void> {
   let isClaimed = false;
   const outcome = await deps.dispatch({
-    email: { ...placed.email, content: null },
+    email: placed.email,
     isSandbox: isSandbox(placed.row.address),
     isKept: true,
     async message(transport) {

@@ -1,5 +1,5 @@
 /** deliver: one attempt at each email of a job. Load, gather its files, compose, send, settle. */
-import type { Content, Files, LoadedEmail, StoredEmail } from '../domain/email.ts';
+import { type Content, type EmailInHand, type Files, isHeavy, type StoredEmail } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
 import { type Answer, done, type SettledOutcome } from '../domain/outcome.ts';
 import { isPending, nextDue, type Recipient } from '../domain/recipient.ts';
@@ -13,7 +13,7 @@ import type { Dispatched, Parcel } from './dispatch.ts';
 import type { Gathered } from './gather.ts';
 
 type Deps = {
-  emails: Pick<Emails, 'loadAll' | 'claimHandOver'>;
+  emails: Pick<Emails, 'loadAll' | 'content' | 'claimHandOver'>;
   due: Pick<Due, 'mark'>;
   campaigns: Pick<CampaignSlices, 'pausedAt'>;
   queue: Pick<DeliverQueue, 'isLive'>;
@@ -72,7 +72,7 @@ export async function deliver(deps: Deps, job: DeliverJob): Promise<Answer> {
 async function dealWith(
   deps: Deps,
   job: DeliverJob,
-  email: LoadedEmail | null,
+  email: EmailInHand | null,
   suppressed: SettledOutcome | null,
 ): Promise<void> {
   if (email === null) return;
@@ -94,7 +94,7 @@ function lookAgainAt(pausedAt: number, now: number): number {
 async function deliverOne(
   deps: Deps,
   job: DeliverJob,
-  email: LoadedEmail,
+  email: EmailInHand,
   suppressed: SettledOutcome | null,
 ): Promise<number | null> {
   const dueAt = nextDue(email.state);
@@ -117,17 +117,13 @@ async function deliverOne(
   return null;
 }
 
-/** An email up to this size waits for no room: what can be in hand of such is little. */
-const smallBytes = 256 * 1_024;
-/** What a file that is yet to be fetched counts as. */
-const guessedBytes = 1024 * 1024;
 /** A wait for room is given up and begun anew, so that what is over by then is found so. */
 const roomWaitMs = 30_000;
 
-async function attempt(deps: Deps, job: DeliverJob, email: LoadedEmail, attemptId: string): Promise<Dispatched> {
-  const bytes = email.content === null ? 0 : bytesOf(email.content);
-  if (bytes <= smallBytes) return tryNow(deps, job, email, attemptId);
-  const leave = await deps.room.take(AbortSignal.timeout(roomWaitMs), bytes);
+/** A heavy email is in memory only while there is room for it: until then of its content no more is known than its weight. */
+async function attempt(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId: string): Promise<Dispatched> {
+  if (!isHeavy(email.content)) return tryNow(deps, job, email, attemptId);
+  const leave = await deps.room.take(AbortSignal.timeout(roomWaitMs), email.content.weight);
   if (leave === null) return { kind: 'withheld' };
   try {
     return await tryNow(deps, job, email, attemptId);
@@ -136,12 +132,7 @@ async function attempt(deps: Deps, job: DeliverJob, email: LoadedEmail, attemptI
   }
 }
 
-function bytesOf({ html, text, attachments }: Content): number {
-  const files = attachments.map(({ source }) => (source.kind === 'file' ? source.bytes : guessedBytes));
-  return files.reduce((sum, bytes) => sum + bytes, (html?.length ?? 0) + (text?.length ?? 0));
-}
-
-async function tryNow(deps: Deps, job: DeliverJob, email: LoadedEmail, attemptId: string): Promise<Dispatched> {
+async function tryNow(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId: string): Promise<Dispatched> {
   const { state, handOver } = email;
   if (handOver !== null) {
     const detail = `the worker stopped after the hand-over began at ${new Date(handOver.at).toISOString()}`;
@@ -170,11 +161,12 @@ async function tryNow(deps: Deps, job: DeliverJob, email: LoadedEmail, attemptId
 
 async function makeMessage(
   deps: Deps,
-  email: LoadedEmail,
+  email: EmailInHand,
   recipients: readonly Recipient[],
   transport: string,
 ): ReturnType<Parcel['message']> {
-  const { facts, content } = email;
+  const { facts } = email;
+  const content = isHeavy(email.content) ? await deps.emails.content(facts.id) : email.content;
   if (content === null) return { kind: 'undeliverable', transport, detail: 'its content is gone' };
   const gathered = await deps.gather(email, content);
   if (gathered.kind !== 'gathered') return gathered;

@@ -1,7 +1,7 @@
 /** dispatch: an email goes over the first transport of its route that can take it, or is parked until one can. */
 import { domainOf } from '../domain/address.ts';
 import { endOf, type RetryPolicy } from '../domain/decide.ts';
-import type { LoadedEmail } from '../domain/email.ts';
+import type { StoredEmail } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
 import type { Obstacle, Outcome, SettledOutcome, Withheld } from '../domain/outcome.ts';
 import type { Rate } from '../domain/rate.ts';
@@ -26,6 +26,8 @@ type Deps = {
   transports: Pick<Transports, 'plan' | 'get'>;
   /** The fleet's states as this process knows them. */
   known: Map<string, TransportState>;
+  /** The transports that answer nothing they are given. */
+  hanging: ReadonlySet<string>;
   states: Pick<TransportStates, 'read' | 'fault' | 'success' | 'brake' | 'takeTrial' | 'giveTrialBack'>;
   budgets: Pick<Budgets, 'admit' | 'park' | 'giveBack' | 'forget'>;
   policies: Readonly<Record<Lane, RetryPolicy>>;
@@ -43,7 +45,7 @@ const lastChanceMs = 60_000;
 
 /** One email on its way out. */
 export type Parcel = {
-  readonly email: LoadedEmail;
+  readonly email: StoredEmail;
   readonly isSandbox: boolean;
   /** Made once, when a transport is there to take it. An outcome when it cannot be made. */
   message(transport: string): Promise<Message | SettledOutcome | { kind: 'withheld' }>;
@@ -66,14 +68,14 @@ export async function dispatch(deps: Deps, parcel: Parcel): Promise<Dispatched> 
   let fault: SettledOutcome | Withheld | null = null;
   let obstacle: Obstacle | null = null;
   let skipped: Skipped | null = null;
-  for (const name of choice.transports) {
+  for (const name of inOrder(deps, choice)) {
     const transport = deps.transports.get(name);
     if (transport === null) {
       skipped ??= { name, why: `transport ${name} is gone` }; // the plan changed this moment
       continue;
     }
     const state = await stateOf(deps, name);
-    const standing = standingOf(name, state, transport.pool);
+    const standing = standingOf(name, state, { ...transport.pool, isHanging: deps.hanging.has(name) });
     const isTrial = standing.kind === 'degraded';
     if (standing.kind === 'paused' || isTrial) {
       const isTried = isTrial && isTrialOpen(state.breaker) && (await isTheTrial(deps, parcel, transport));
@@ -96,6 +98,11 @@ export async function dispatch(deps: Deps, parcel: Parcel): Promise<Dispatched> 
   if (skipped !== null) return waitFor(deps, parcel, skipped, obstacle !== null);
   if (obstacle === null) throw new Error(`Route ${choice.route} has no transport`);
   return { ...obstacle, kind: 'undeliverable' };
+}
+
+/** What hangs is asked last: an email that has another way goes that way, and one that has none waits as it does for any connection. */
+function inOrder({ hanging }: Deps, { transports }: Choice): readonly string[] {
+  return transports.toSorted((a, b) => Number(hanging.has(a)) - Number(hanging.has(b)));
 }
 
 /** To whom a message cannot go over either of two hops: to those whom the pickier one takes, it can. */

@@ -44,4 +44,4 @@ export async function survey(deps: Deps, only?: readonly string[]): Promise<read
   return Promise.all(reports);
 }
 
-const noPool = { open: 0, busy: 0, waiting: 0, workers: 0 };
+const noPool = { open: 0, busy: 0, waiting: 0, hanging: 0, workers: 0 };

@@ -1,6 +1,7 @@
 /** tend: keeps the transports: what the fleet knows of them, how many connections this worker has, probes, and mail that may go on. */
 import { freshState, hasStandIn, isFirstOnItsWay, isInService, type Standing, standingOf } from '../domain/standing.ts';
 import { isSameRouting, type TransportPlan } from '../domain/transport-plan.ts';
+import { isHangingPool } from '../domain/transport-report.ts';
 import { isProbeDue, isTrialOpen, pacedRates, type TransportState } from '../domain/transport-state.ts';
 import type { Transport, TransportFault } from '../outbound/transport.ts';
 import type { Transports } from '../outbound/transports.ts';
@@ -13,6 +14,8 @@ type Deps = {
   transports: Pick<Transports, 'plan' | 'get'>;
   /** Written here, for whoever dispatches. */
   known: Map<string, TransportState>;
+  /** The transports that answer nothing this worker could give them; written here, for whoever dispatches. */
+  hanging: Set<string>;
   memory: Memory;
   states: Pick<TransportStates, 'read' | 'takeProbe' | 'fault' | 'success'>;
   allotments: Pick<Allotments, 'allot' | 'leave' | 'pools'>;
@@ -52,6 +55,7 @@ export async function tend(deps: Deps, stop: AbortSignal): Promise<void> {
   const names = Object.keys(plan.transports);
   for (const [name, state] of await deps.states.read(names)) deps.known.set(name, state);
   for (const name of deps.known.keys()) if (!names.includes(name)) deps.known.delete(name);
+  for (const name of deps.hanging) if (!names.includes(name)) deps.hanging.delete(name);
   const waits = await Promise.all(names.map((name) => tendOne(deps, name, stop)));
   await moveOn(deps, plan);
   // Nudges come with each email that is parked: what they bring is looked at together.
@@ -62,7 +66,8 @@ export async function tend(deps: Deps, stop: AbortSignal): Promise<void> {
 async function moveOn(deps: Deps, plan: TransportPlan): Promise<void> {
   const { memory } = deps;
   const names = Object.keys(plan.transports);
-  const inService = new Set(names.filter((name) => isInService(deps.known.get(name) ?? freshState)));
+  const isWell = (name: string) => isInService(deps.known.get(name) ?? freshState) && !deps.hanging.has(name);
+  const inService = new Set(names.filter(isWell));
   const isRerouted = memory.plan !== null && !isSameRouting(memory.plan, plan);
   const hasChanged = isRerouted || memory.plan === null || inService.symmetricDifference(memory.inService).size > 0;
   for (const name of await deps.budgets.names()) {
@@ -90,10 +95,12 @@ async function tendOne(deps: Deps, name: string, stop: AbortSignal): Promise<num
   const state = deps.known.get(name) ?? freshState;
   const now = deps.now();
   const { rates, connections } = pacedRates(settings, state, now);
-  const { open, busy, waiting } = transport.pool;
-  const report = { wanted: busy + waiting, open, busy, waiting };
+  const { open, busy, waiting, isHanging } = transport.pool;
+  const report = { wanted: busy + waiting, open, busy, waiting, hanging: isHanging ? busy : 0 };
   const allowed = await deps.allotments.allot(name, deps.worker, report, connections, now);
   transport.allow(allowed);
+  if (isHanging || (allowed === 0 && (await hangsForOthers(deps, name)))) deps.hanging.add(name);
+  else deps.hanging.delete(name);
 
   if (state.paused === null && (await isOurProbe(deps, transport, state, now))) void probe(deps, transport, stop);
   const standing = standingOf(name, state, transport.pool);
@@ -108,6 +115,12 @@ async function tendOne(deps: Deps, name: string, stop: AbortSignal): Promise<num
   if (nextAt !== null) return nextAt - now;
   const workers = (await deps.allotments.pools([name], now)).get(name)?.workers ?? 1;
   return workers > connections ? shortLookMs : lookEveryMs;
+}
+
+/** What a worker goes by that has no connection to see for itself. */
+async function hangsForOthers({ allotments, now }: Deps, name: string): Promise<boolean> {
+  const pool = (await allotments.pools([name], now())).get(name);
+  return pool !== undefined && isHangingPool(pool);
 }
 
 /** Rates are the limit, but what no connection would be free for only came to be parked again. */

@@ -6,9 +6,8 @@ import type { Whereabouts } from '../domain/explain.ts';
 import type { ParkedAt } from '../domain/explain-parked.ts';
 import type { Lane } from '../domain/lane.ts';
 import { nextDue } from '../domain/recipient.ts';
-import { isInService } from '../domain/standing.ts';
 import { chooseTransports, drawOf } from '../domain/transport-plan.ts';
-import type { TransportReport } from '../domain/transport-report.ts';
+import { isServing, type TransportReport } from '../domain/transport-report.ts';
 import type { Plans } from '../outbound/plans.ts';
 import type { DeliverQueue } from '../queue/deliver-queue.ts';
 import type { Budgets } from '../store/budgets.ts';
@@ -46,7 +45,7 @@ export async function whereabouts(deps: Deps, email: StoredEmail): Promise<Where
 /** Who stands at a place is parked nowhere: it is held up where no transport of its route is in service. */
 async function findHoldUp(deps: Deps, email: StoredEmail): Promise<ParkedAt | null> {
   const [report, ...others] = await deps.survey(routeOf(deps, email));
-  if (report === undefined || [report, ...others].some(({ state }) => isInService(state))) return null;
+  if (report === undefined || [report, ...others].some(isServing)) return null;
   return { ahead: 0, report, others };
 }
 

@@ -13,6 +13,8 @@ export type PoolReport = {
   readonly busy: number;
   /** Messages that wait for a connection. */
   readonly waiting: number;
+  /** Those of the busy ones that the server does not answer any more, as it seems; all of them or none. */
+  readonly hanging: number;
 };
 
 export type FleetPool = Omit<PoolReport, 'wanted'> & { readonly workers: number };
@@ -21,8 +23,8 @@ export type FleetPool = Omit<PoolReport, 'wanted'> & { readonly workers: number 
 const forgetAfterMs = 3_000;
 
 /**
- * KEYS allotments; ARGV worker now forgetAfterMs limit wanted open busy waiting. Kept of each worker: `at open busy waiting wanted granted
- * held`. Held is what it may have at any moment until it reports again: what it was granted now, what it had open, and what it was granted
+ * KEYS allotments; ARGV worker now forgetAfterMs limit wanted open busy waiting hanging. Kept of each worker: `at open busy waiting wanted
+ * granted held hanging`. Held is what it may have at any moment until it reports again: what it was granted now, what it had open, and what it was granted
  * before, as it goes by that until it has read the answer. What is held by all never exceeds the limit, and when that is lowered only shrinks.
  *
  * Everybody gets what they want, one at least, in equal shares; what nobody wants is spread, so that mail for an idle worker need not
@@ -78,7 +80,7 @@ local left = spread(limit, function(worker) return worker.wanted end)
 spread(left, function() return limit end)
 local grant = math.max(0, math.min(mine.share, math.max(limit - heldByOthers, mine.held)))
 local held = math.max(grant, open, mine.granted)
-redis.call('HSET', KEYS[1], me, cjson.encode({now, open, tonumber(ARGV[7]), tonumber(ARGV[8]), wanted, grant, held}))
+redis.call('HSET', KEYS[1], me, cjson.encode({now, open, tonumber(ARGV[7]), tonumber(ARGV[8]), wanted, grant, held, tonumber(ARGV[9])}))
 redis.call('PEXPIRE', KEYS[1], 2 * tonumber(ARGV[3]))
 return grant`);
 
@@ -90,8 +92,8 @@ export function openAllotments(redis: Redis) {
      * @param limit of the fleet
      */
     async allot(name: string, worker: string, report: PoolReport, limit: number, now: number): Promise<number> {
-      const { wanted, open, busy, waiting } = report;
-      const args = [worker, now, forgetAfterMs, limit, Math.min(wanted, limit), open, busy, waiting];
+      const { wanted, open, busy, waiting, hanging } = report;
+      const args = [worker, now, forgetAfterMs, limit, Math.min(wanted, limit), open, busy, waiting, hanging];
       return (await allotScript(redis, [keys.allotments(name)], args)) as number;
     },
 
@@ -115,7 +117,7 @@ export function openAllotments(redis: Redis) {
         const reports = (await redis.hvals(keys.allotments(name))).map((json): number[] => JSON.parse(json));
         const live = reports.filter(([at = 0]) => at >= now - forgetAfterMs);
         const sum = (field: number) => live.reduce((total, report) => total + (report[field] ?? 0), 0);
-        return [name, { workers: live.length, open: sum(1), busy: sum(2), waiting: sum(3) }];
+        return [name, { workers: live.length, open: sum(1), busy: sum(2), waiting: sum(3), hanging: sum(7) }];
       });
       return new Map(await Promise.all(pools));
     },

@@ -1,10 +1,10 @@
 /**
  * Packs an email's content for Redis: a head in JSON, then html and text as they are (to escape a letter for JSON takes half as long as to
  * compress it), compressed when that pays; the first byte says which. Attached files stand apart, and so does a letter (html and text) that
- * several emails of a batch have in common.
+ * several emails of a batch have in common. Before a heavy one stands what it weighs, so that room can be made before it is read.
  */
 import { compress, compressSync, uncompress, uncompressSync } from 'snappy';
-import type { Content } from '../domain/email.ts';
+import { type Content, weightOf } from '../domain/email.ts';
 
 export type Letter = Pick<Content, 'html' | 'text'>;
 
@@ -22,9 +22,31 @@ const compressed = Buffer.of(1);
 /** Bytes that say how long the head is. */
 const lengthBytes = 4;
 
+/** A content up to this weight is loaded with its email, and waits for no room: what can be in hand of such is little. */
+const lightBytes = 256 * 1_024;
+/** What comes first of a heavy content: this byte and its weight. */
+export const heavyMark = 2;
+export const heavyHeadBytes = 5;
+/** As four bytes say it. */
+const heaviest = 2 ** 32 - 1;
+
 /** @param letter the hash of its letter, when that stands apart */
-export function packContent({ html, text, ...head }: Content, letter: string | null = null): Promise<Buffer> {
-  return letter === null ? packWhole({ html, text }, head) : pack(layOut({ ...head, letter }, '', ''));
+export async function packContent(content: Content, letter: string | null = null): Promise<Buffer> {
+  const { html, text, ...head } = content;
+  const packed = await (letter === null ? packWhole({ html, text }, head) : pack(layOut({ ...head, letter }, '', '')));
+  const weight = weightOf(content);
+  return weight <= lightBytes ? packed : Buffer.concat([heavyHeadOf(weight), packed]);
+}
+
+function heavyHeadOf(weight: number): Buffer {
+  const head = Buffer.of(heavyMark, 0, 0, 0, 0);
+  head.writeUInt32BE(Math.min(weight, heaviest), 1);
+  return head;
+}
+
+/** What a content weighs of which only the head was read; null when it was read whole. */
+export function weightAhead(read: Buffer): number | null {
+  return read.length === heavyHeadBytes && read[0] === heavyMark ? read.readUInt32BE(1) : null;
 }
 
 export function packLetter(letter: Letter): Promise<Buffer> {
@@ -93,7 +115,8 @@ export async function pack(bytes: Buffer): Promise<Buffer> {
   return Buffer.concat([compressed, bytes.length < offloadFromBytes ? compressSync(bytes) : await compress(bytes)]);
 }
 
-export async function unpack(packed: Buffer): Promise<Buffer> {
+export async function unpack(given: Buffer): Promise<Buffer> {
+  const packed = given[0] === heavyMark ? given.subarray(heavyHeadBytes) : given;
   const body = packed.subarray(1);
   if (packed[0] === plain[0]) return body;
   // Asked for bytes, it gives bytes: its type leaves that open.

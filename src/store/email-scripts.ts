@@ -4,6 +4,7 @@
  */
 import { maxTimelineSteps } from '../domain/timeline.ts';
 import { countMoved } from './campaign-count.ts';
+import { heavyHeadBytes, heavyMark } from './content.ts';
 import { markAgain } from './due.ts';
 import { noteEnd } from './end.ts';
 import { script } from './redis.ts';
@@ -106,14 +107,16 @@ return answers`,
   'at_once',
 );
 
-/** KEYS for each email: email content. Answers for each: facts state version handOver content. */
+/** KEYS for each email: email content. Answers for each: facts state version handOver content; of a heavy content its head alone. */
 export const loadScript = script(
   `
 local answer = {}
 for i = 1, #KEYS, 2 do
   local stored = redis.call('HMGET', KEYS[i], 'facts', 'state', 'version', 'handOver')
   for j = 1, 4 do answer[#answer + 1] = stored[j] end
-  answer[#answer + 1] = redis.call('GET', KEYS[i + 1])
+  local head = redis.call('GETRANGE', KEYS[i + 1], 0, ${heavyHeadBytes - 1})
+  local isHeavy = string.byte(head) == ${heavyMark}
+  answer[#answer + 1] = isHeavy and head or redis.call('GET', KEYS[i + 1])
 end
 return answer`,
   'bytes',

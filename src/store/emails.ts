@@ -4,10 +4,12 @@ import { countOf } from '../domain/campaign.ts';
 import {
   type Content,
   type EmailFacts,
+  type EmailInHand,
   type EmailState,
   type Files,
   type HandOver,
   hasEnded,
+  isHeavy,
   type LoadedEmail,
   type StoredEmail,
   statusOf,
@@ -17,7 +19,7 @@ import { nextDue } from '../domain/recipient.ts';
 import type { Suppression } from '../domain/suppression.ts';
 import type { TimelineStep } from '../domain/timeline.ts';
 import { factsAtPlaces } from './campaign-facts.ts';
-import { letterOf, packContent, unpackContent } from './content.ts';
+import { letterOf, packContent, unpackContent, weightAhead } from './content.ts';
 import { type IdempotencyClaim, openCreate, type PriorClaim, readMet } from './email-create.ts';
 import { findIds, type IndexQuery, movedPosting } from './email-index.ts';
 import { changeScript, claimScript, commitScript, keepFilesScript, loadScript } from './email-scripts.ts';
@@ -35,16 +37,24 @@ export function openEmails(redis: Redis) {
   const claim = makeGroup((members: readonly ClaimMember[]) => claimMembers(redis, members));
   const commit = makeGroup((members: readonly CommitMember[]) => commitMembers(redis, members));
 
-  async function unpackLoaded(id: string, stored: readonly (Buffer | null)[]): Promise<LoadedEmail | null> {
+  async function unpackLoaded(id: string, stored: readonly (Buffer | null)[]): Promise<EmailInHand | null> {
     const [facts, state, version, handOver] = stored.slice(0, 4).map((field) => field?.toString() ?? null);
     const fields = unpackFields(id, [facts, state, version, handOver]);
     if (fields === null) return null;
-    const packed = stored[4] ?? null;
-    return { ...fields, content: packed === null ? null : await unpackContent(packed, readFile) };
+    const read = stored[4] ?? null;
+    if (read === null) return { ...fields, content: null };
+    const weight = weightAhead(read);
+    return { ...fields, content: weight === null ? await unpackContent(read, readFile) : { weight } };
   }
 
-  /** Emails with their content, in the order asked for; null where a record is gone. One round trip. */
-  async function loadAll(ids: readonly string[]): Promise<(LoadedEmail | null)[]> {
+  /** What is to be sent of an email; null once it has been dropped. */
+  async function content(id: string): Promise<Content | null> {
+    const packed = await redis.getBuffer(keys.content(id));
+    return packed === null ? null : unpackContent(packed, readFile);
+  }
+
+  /** Emails with their content where that is light, in the order asked for; null where a record is gone. One round trip. */
+  async function loadAll(ids: readonly string[]): Promise<(EmailInHand | null)[]> {
     const names = ids.flatMap((id) => [keys.email(id), keys.content(id)]);
     const stored = (await loadScript(redis, names, [])) as (Buffer | null)[];
     return Promise.all(ids.map((id, n) => unpackLoaded(id, stored.slice(5 * n, 5 * n + 5))));
@@ -59,9 +69,14 @@ export function openEmails(redis: Redis) {
     },
 
     loadAll,
+    content,
 
     /** @returns null when there is no such email */
-    load: async (id: string): Promise<LoadedEmail | null> => (await loadAll([id]))[0] ?? null,
+    async load(id: string): Promise<LoadedEmail | null> {
+      const [email = null] = await loadAll([id]);
+      if (email === null) return null;
+      return { ...email, content: isHeavy(email.content) ? await content(id) : email.content };
+    },
 
     /** The email without its content. */
     read: (id: string): Promise<StoredEmail | null> => readFields(redis, id),

@@ -40,7 +40,7 @@ function reportOf(name: string, given: Partial<TransportReport> = {}): Transport
     host: 'smtp.example.com:465',
     state: freshState,
     factor: 1,
-    pool: { connections: 4, open: 4, busy: 0, waiting: 0, workers: 1 },
+    pool: { connections: 4, open: 4, busy: 0, waiting: 0, hanging: 0, workers: 1 },
     limits: [],
     rates: [],
     parked: { transactional: 0, bulk: 0 },
@@ -54,7 +54,7 @@ const parkedAt = (given: Partial<TransportReport>, more: Partial<ParkedAt> = {})
   others: [],
   ...more,
 });
-const full = { connections: 4, open: 4, busy: 4, waiting: 9, workers: 1 };
+const full = { connections: 4, open: 4, busy: 4, waiting: 9, hanging: 0, workers: 1 };
 
 describe('an email that is parked', () => {
   it('for a paused transport waits for somebody to resume it, whatever else is the matter', () => {
@@ -123,6 +123,23 @@ describe('an email that is parked', () => {
     expect(explainParked(parkedAt(inSteps), 'bulk', now)).toMatchObject({ reason: 'waiting_for_budget' });
   });
 
+  it('for a transport that answers nothing waits for that, or for another of its route, and is told of those that answer nothing either', () => {
+    const hung = { pool: { ...full, hanging: 4 }, rates: [quota(5, 0)] };
+    const others = [reportOf('backup', { pool: { ...full, busy: 1, hanging: 1 } }), reportOf('well', { pool: full })];
+    expect(explainParked(parkedAt(hung, { others }), 'bulk', now)).toEqual({
+      reason: 'transport_hanging',
+      movesAt: null,
+      summary:
+        'Transport ses has not answered any of the 4 messages it was given for much longer than usual. Those stay there, as it may have them. The email goes as soon as one is answered or its connection ends, or by another transport of its route that can take it; the wait costs it no attempt. Of its route, backup answers nothing as well.',
+    });
+    const one = { pool: { ...full, busy: 1, hanging: 1 } };
+    expect(explainParked(parkedAt(one), 'bulk', now).summary).toMatch(/^Transport ses has not answered the message it/);
+    // Another worker's messages are answered.
+    const some = { pool: { ...full, busy: 4, hanging: 3 } };
+    expect(explainParked(parkedAt(some), 'bulk', now)).toMatchObject({ reason: 'transport_busy' });
+    expect(explainParked(parkedAt({ ...hung, state: open }), 'bulk', now).reason).toBe('transport_degraded');
+  });
+
   it('waits for a worker where none is left, unless it could not let it go anyway', () => {
     const none = { pool: { ...full, workers: 0 } };
     expect(isTended(parkedAt(none))).toBe(false);
@@ -147,6 +164,7 @@ describe('a recipient', () => {
     ['to be resumed', parkedAt({ state: paused })],
     ['to be well again', parkedAt({ state: open })],
     ['to have budget for it', parkedAt({ rates: [quota(5, 0)] })],
+    ['to answer', parkedAt({ pool: { ...full, hanging: 4 } })],
     ['to have a connection free', parkedAt({ pool: full })],
   ])('that is due waits for its transport %s, and has no time that is past', (what, parked) => {
     const waits = `waits for transport ses ${what}`;

@@ -16,7 +16,7 @@ import { afterFault, type TransportState } from '../../src/domain/transport-stat
 const open = afterFault(freshState.breaker, { cause: 'login', reason: '535 no' }, 1_000);
 const paused: TransportState = { ...freshState, paused: { at: 1_000, by: 'k' } };
 const degraded: TransportState = { ...freshState, breaker: open };
-const free = { isStuck: false };
+const free = { isStuck: false, isHanging: false };
 
 const answered = (...replies: string[]): Outcome => ({
   kind: 'answered',
@@ -30,9 +30,11 @@ describe('standing', () => {
   it.each([
     ['open', freshState, free, undefined],
     ['paused', paused, free, 'transport ses is paused'],
-    ['paused', { ...paused, breaker: open }, { isStuck: true }, 'transport ses is paused'],
-    ['degraded', degraded, { isStuck: true }, 'transport ses is in trouble: 535 no'],
-    ['stuck', freshState, { isStuck: true }, 'transport ses has no free connection'],
+    ['paused', { ...paused, breaker: open }, { isStuck: true, isHanging: false }, 'transport ses is paused'],
+    ['degraded', degraded, { isStuck: true, isHanging: false }, 'transport ses is in trouble: 535 no'],
+    ['stuck', freshState, { isStuck: true, isHanging: false }, 'transport ses has no free connection'],
+    ['stuck', freshState, { isStuck: true, isHanging: true }, 'transport ses answers nothing it is given'],
+    ['open', freshState, { isStuck: false, isHanging: true }, undefined],
   ])('is %s', (kind, state, pool, why) => {
     expect(standingOf('ses', state, pool)).toEqual(why === undefined ? { kind } : { kind, why });
   });

@@ -5,6 +5,7 @@ import type { TransportReport } from '../../src/domain/transport-report.ts';
 import { closedBreaker } from '../../src/domain/transport-state.ts';
 import { buildServer } from '../../src/http/server.ts';
 import type { TransportView } from '../../src/http/transport-schemas.ts';
+import { transportViewOf } from '../../src/http/transport-view.ts';
 import { type Transports, transportRoutes } from '../../src/http/transports.ts';
 import { type ApiClient, apiClient, testApiKey } from '../support/postrider.ts';
 
@@ -15,7 +16,7 @@ const wellReport: TransportReport = {
   host: 'smtp.example.com:465',
   state: { paused: null, breaker: closedBreaker, brake: null },
   factor: 1,
-  pool: { connections: 20, open: 2, busy: 1, waiting: 0, workers: 2 },
+  pool: { connections: 20, open: 2, busy: 1, waiting: 0, hanging: 0, workers: 2 },
   limits: [
     { count: 14, windowMs: 1_000 },
     { count: 50_000, windowMs: 86_400_000 },
@@ -53,7 +54,7 @@ const well: TransportView = {
   paused_at: null,
   breaker: { state: 'closed', reason: null, cause: null, since: null, next_probe_at: null },
   brake: { factor: 1 },
-  pool: { connections: 20, open: 2, busy: 1, waiting: 0, workers: 2 },
+  pool: { connections: 20, open: 2, busy: 1, waiting: 0, hanging: 0, workers: 2 },
   rates: [
     { limit: 14, window: 'second', remaining: null, reset_at: null },
     { limit: 50_000, window: 'day', remaining: 49_000, reset_at: '2026-11-25T09:30:00.000Z' },
@@ -220,4 +221,12 @@ describe('a key', () => {
     expect(await statuses(token)).toEqual([toGet, toGet, toPost, toPost, toPost]);
     expect(asked).toHaveLength(toPost === 200 ? 3 : 0);
   });
+});
+
+it('is hanging while nothing that is in hand anywhere is answered, unless it is out of service for all', () => {
+  const pool = { ...wellReport.pool, busy: 2, hanging: 2 };
+  const stateOf = (report: TransportReport) => transportViewOf(report).state;
+  expect(stateOf({ ...wellReport, pool })).toBe('hanging');
+  expect(stateOf({ ...wellReport, pool: { ...pool, busy: 3 } })).toBe('ok');
+  expect(stateOf({ ...troubledReport, pool })).toBe('degraded');
 });

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type ExplanationReason, explanationReasons } from '../../src/domain/explain.ts';
 import { campaignReasons } from '../../src/domain/explain-campaign.ts';
+import { openAllotments } from '../../src/store/allotments.ts';
 import { openScriptedSmtp } from '../support/scripted-smtp.ts';
 import { openSmtpServer } from '../support/smtp-server.ts';
 import { openWorld, transportAt, type World } from '../support/transports-world.ts';
@@ -35,6 +36,7 @@ beforeAll(async () => {
     locked: transportAt(refusing.port, { auth: { user: 'u', pass: 'wrong' } }),
     down: transportAt(1),
     silent: transportAt(silent.port),
+    hanging: transportAt(port),
   };
   const alone = Object.keys(transports).map((name) => [name, { failover: [name] }]);
   const routes = { default: { failover: ['main'] }, ...Object.fromEntries(alone) };
@@ -78,6 +80,30 @@ it('without a worker: it waits for its time, or to be taken into the queue', asy
     summary:
       'It is safely stored and waits for a worker to take it into the queue. If this lasts, see that a worker is running.',
     moves_at: null,
+  });
+});
+
+it('parked for a transport that answers nothing, as its worker reports', async () => {
+  const id = await send({ route: 'hanging' });
+  const now = Date.now();
+  await world.budgets.park('hanging', [{ id, lane: 'transactional', dueAt: now, endsAt: now + hour }], now);
+  // A report is good for three seconds: this one is from ahead of them.
+  const report = { wanted: 2, open: 2, busy: 2, waiting: 0, hanging: 2 };
+  await openAllotments(world.redis).allot('hanging', 'w1', report, 10, now + 60_000);
+  expect(await explained(id, 'transport_hanging')).toMatchObject({
+    summary: expect.stringMatching(
+      /^Transport hanging has not answered any of the 2 messages it was given for much longer/,
+    ),
+    recipients: [{ status: 'queued', why: expect.stringMatching(/waits for transport hanging to answer$/) }],
+  });
+  expect((await world.api.api('GET', '/v1/transports/hanging')).body).toMatchObject({
+    state: 'hanging',
+    pool: { hanging: 2 },
+  });
+  expect((await world.api.api('GET', '/readyz')).body.checks).toContainEqual({
+    name: 'transport hanging',
+    ok: false,
+    detail: 'its server answers nothing it is given',
   });
 });
 

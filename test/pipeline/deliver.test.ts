@@ -1,8 +1,8 @@
-/** deliver: of a job of several emails each goes its own way, whatever another of them waits for. */
+/** deliver: of a job of several emails each goes its own way, whatever another of them waits for, and heavy ones come into memory by turns. */
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { acceptEmail } from '../../src/domain/email.ts';
+import { acceptEmail, type Content } from '../../src/domain/email.ts';
 import { type IdPrefix, makeId } from '../../src/domain/id.ts';
 import { done } from '../../src/domain/outcome.ts';
 import { makePlaces } from '../../src/outbound/places.ts';
@@ -11,6 +11,7 @@ import type { Dispatched, Parcel } from '../../src/pipeline/dispatch.ts';
 import { openDue } from '../../src/store/due.ts';
 import { openEmails } from '../../src/store/emails.ts';
 import { keys } from '../../src/store/keys.ts';
+import { makeGate } from '../support/gate.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { emailRequest } from '../support/requests.ts';
 import { until } from '../support/until.ts';
@@ -47,9 +48,9 @@ function run(emails: readonly string[], dispatch: (parcel: Parcel) => Promise<Di
       room: makePlaces(1_000),
     },
     ...{ handedOver: new Set<string>(), stopping: new AbortController().signal, onTrouble: () => {}, newId },
-    gather: async () => ({ kind: 'withheld' }) as const,
+    gather: async (_: unknown, content: Content) => ({ kind: 'gathered', content, files: new Map() }) as const,
     suppress: async (all: readonly unknown[]) => all.map(() => null),
-    compose: async () => Buffer.from(''),
+    compose: async (_: unknown, { text }: Content) => Buffer.from(text ?? ''),
     blame: nothing,
     settle: async () => {},
     now: Date.now,
@@ -71,4 +72,39 @@ it('what is to be looked at again is marked while another of its job hangs', asy
   answered.resolve({ kind: 'withheld' });
   expect(await job).toEqual(done);
   expect(await marks()).toContain(hanging);
+});
+
+/** Whose content was read, in order, up to now. */
+async function readContents(seen: readonly string[][]): Promise<string[]> {
+  const mark = randomBytes(8).toString('hex');
+  await redis.echo(mark);
+  await until('it to be seen', () => seen.some(([, word]) => word === mark));
+  const reads = seen.filter(([name = '', key]) => name.toUpperCase() === 'GET' && key?.includes(':content:'));
+  return reads.map(([, key = '']) => key.slice(key.lastIndexOf(':') + 1));
+}
+
+it('a heavy letter is read when there is room for it, and all of a job go out', async () => {
+  const heavy = await Promise.all(['a@x.co', 'b@x.co', 'c@x.co'].map((to) => accept(to, to.repeat(50_000))));
+  const light = await accept('d@x.co');
+  const monitor = await redis.monitor();
+  const seen: string[][] = [];
+  monitor.on('monitor', (_at: string, command: string[]) => seen.push(command));
+  const gate = makeGate();
+  const sent = new Map<string, number>();
+  const job = run([...heavy, light], async (parcel) => {
+    const message = await parcel.message('t');
+    if ('raw' in message) sent.set(parcel.email.facts.id, message.raw.length);
+    if (parcel.email.facts.id !== light) await gate.pass();
+    return { kind: 'withheld' };
+  });
+  await until('the first to be in hand', () => gate.held.length === 1);
+  for (const n of [0, 1, 2]) {
+    await until(`heavy letter ${n} to be in hand`, () => sent.has(heavy[n] ?? ''));
+    expect(await readContents(seen)).toEqual([light, ...heavy.slice(0, n + 1)]);
+    await until('it to be held', () => gate.held.length === 1);
+    gate.letThrough();
+  }
+  expect(await job).toEqual(done);
+  expect(Object.fromEntries(sent)).toEqual(Object.fromEntries([...heavy.map((id) => [id, 300_000]), [light, 1]]));
+  monitor.disconnect();
 });

@@ -185,7 +185,7 @@ describe('parked', () => {
 
   it('not past its end, when it waits for a connection after all, and fails if there is none for a minute', async () => {
     const plan = planTo({ one: { port: first.port } }, { default: failover('one') });
-    await using worker = openTestWorker(redis, plan, 'w1', 20);
+    await using worker = openTestWorker(redis, plan, 'w1', { waitMs: 20 });
     const given = { expires_at: new Date(Date.now() + 60_000).toISOString() };
     const over = Date.now() + 61_000;
     expect((await worker.sendAt(over, given)).outcome).toEqual({ kind: 'withheld' });

@@ -94,7 +94,14 @@ describe('what is parked', () => {
     ],
     [
       'without a connection for this worker',
-      () => openAllotments(redis).allot('one', 'other', { wanted: 1, open: 1, busy: 1, waiting: 0 }, 1, Date.now()),
+      () =>
+        openAllotments(redis).allot(
+          'one',
+          'other',
+          { wanted: 1, open: 1, busy: 1, waiting: 0, hanging: 0 },
+          1,
+          Date.now(),
+        ),
     ],
   ])('stays while the transport is %s', async (_, given) => {
     await using worker = openTestWorker(redis, plan({ connections: 1 }, {}, failover('one')));
@@ -125,7 +132,14 @@ describe('what is parked', () => {
     const room = { transactional: 1, bulk: 0 };
     await using worker = openTestWorker(redis, plan({ rates: [{ count: 100, windowMs: 1_000 }] }));
     const one = worker.transports.get('one') as Transport;
-    vi.spyOn(one, 'pool', 'get').mockReturnValue({ open: 1, busy: 1, waiting: 0, isStuck: false, room });
+    vi.spyOn(one, 'pool', 'get').mockReturnValue({
+      open: 1,
+      busy: 1,
+      waiting: 0,
+      isStuck: false,
+      isHanging: false,
+      room,
+    });
     await park('one', 'a', 'b');
     const bulk = { id: 'd', lane: 'bulk', dueAt: 1, endsAt: Date.now() + hour } as const;
     await openBudgets(redis).park('one', [bulk], Date.now());

@@ -27,7 +27,7 @@ function openWorker(name: string) {
   return {
     ...{ worker, name },
     async report(wanted: number, limit: number, now: number): Promise<number> {
-      const report = { wanted, open: worker.open, busy: worker.open, waiting: 1 };
+      const report = { wanted, open: worker.open, busy: worker.open, waiting: 1, hanging: 0 };
       worker.may = await allotments.allot('ses', name, report, limit, now);
       worker.open = Math.min(worker.may, Math.max(wanted, worker.open));
       return worker.may;
@@ -149,10 +149,10 @@ it('never is more open than the limit, and when wants stay, all of it is shared 
 });
 
 it('tells the pools of all live workers together', async () => {
-  await allotments.allot('ses', 'a', { wanted: 5, open: 4, busy: 3, waiting: 7 }, 10, start);
-  await allotments.allot('ses', 'b', { wanted: 5, open: 1, busy: 1, waiting: 0 }, 10, start + 1_000);
+  await allotments.allot('ses', 'a', { wanted: 5, open: 4, busy: 3, waiting: 7, hanging: 3 }, 10, start);
+  await allotments.allot('ses', 'b', { wanted: 5, open: 1, busy: 1, waiting: 0, hanging: 0 }, 10, start + 1_000);
   const pools = await allotments.pools(['ses', 'other'], start + 1_000);
-  expect(pools.get('ses')).toEqual({ workers: 2, open: 5, busy: 4, waiting: 7 });
-  expect(pools.get('other')).toEqual({ workers: 0, open: 0, busy: 0, waiting: 0 });
+  expect(pools.get('ses')).toEqual({ workers: 2, open: 5, busy: 4, waiting: 7, hanging: 3 });
+  expect(pools.get('other')).toEqual({ workers: 0, open: 0, busy: 0, waiting: 0, hanging: 0 });
   expect((await allotments.pools(['ses'], start + 3_500)).get('ses')).toMatchObject({ workers: 1, open: 1 });
 });

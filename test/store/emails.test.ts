@@ -42,8 +42,8 @@ function eventOf(id: string, sequence: number): EmailEvent {
   };
 }
 
-async function create(id: string) {
-  const email = acceptEmail(request, { id, keyId: 'k', now: Date.now() });
+async function create(id: string, given = request) {
+  const email = acceptEmail(given, { id, keyId: 'k', now: Date.now() });
   await emails.create([{ email, claim: null }], { batchClaim: null, isStrict: true, now: Date.now() });
   return email;
 }
@@ -60,6 +60,30 @@ it('an email comes back as it was stored, its content compressed', async () => {
   expect(await redis.strlen(keys.content('em_0000000000000000000000000a'))).toBeLessThan(1_000);
   expect(await emails.load('em_none')).toBeNull();
   expect(await emails.facts(['em_none', 'em_0000000000000000000000000a'])).toEqual([null, facts]);
+});
+
+it('of many loaded at once a heavy one has its weight in place of its content, its files and those to be fetched counted', async () => {
+  const [light, heavy, withFile] = [
+    'em_000000000000000000000000ha',
+    'em_000000000000000000000000hb',
+    'em_000000000000000000000000hc',
+  ];
+  const given = { from: 'a@x.co', to: 'b@x.co', subject: 's', text: 'long '.repeat(60_000) };
+  const parsed = emailRequest.parse(given);
+  const attachments = [
+    { filename: 'a', path: 'https://x.co/a' },
+    { filename: 'b', content: Buffer.alloc(7).toString('base64') },
+  ];
+  const carrying = emailRequest.parse({ ...given, text: 't', attachments });
+  const contentOf = await create(light);
+  const big = await create(heavy, parsed);
+  const files = await create(withFile, carrying);
+  const found = await emails.loadAll([light, heavy, withFile, 'em_none']);
+  const weights = [contentOf.content, { weight: 300_000 }, { weight: 1 + 1024 * 1024 + 7 }, undefined];
+  expect(found.map((email) => email?.content)).toEqual(weights);
+  expect((await loaded(heavy)).content).toEqual(big.content);
+  expect(await emails.content(withFile)).toEqual(files.content);
+  expect(await emails.content('em_none')).toBeNull();
 });
 
 it('a hand-over is claimed by one attempt, which may repeat its own command', async () => {

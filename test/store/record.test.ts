@@ -171,7 +171,7 @@ it('a step of the timeline comes back as it was', () => {
   );
 });
 
-it('content comes back as it was, small, compressed and compressed on the thread pool', async () => {
+it('content comes back as it was, small, compressed, compressed on the thread pool, and heavy', async () => {
   const source = fc.oneof(
     fc.record({ kind: fc.constant('file' as const), hash: text, bytes: fc.nat() }),
     fc.record({ kind: fc.constant('url' as const), url: text }),

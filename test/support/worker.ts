@@ -5,6 +5,7 @@ import { acceptEmail } from '../../src/domain/email.ts';
 import { type IdPrefix, makeId } from '../../src/domain/id.ts';
 import { type Route, recordOf, type TransportPlan, type TransportSettings } from '../../src/domain/transport-plan.ts';
 import type { TransportState } from '../../src/domain/transport-state.ts';
+import type { PoolTimes } from '../../src/outbound/smtp-pool.ts';
 import { openSmtpTransport } from '../../src/outbound/smtp-transport.ts';
 import { openTransports, type Transports } from '../../src/outbound/transports.ts';
 import { type Dispatched, dispatch, type Parcel } from '../../src/pipeline/dispatch.ts';
@@ -65,15 +66,21 @@ export type TestWorker = AsyncDisposable & {
 
 export type Sent = { readonly id: string; readonly outcome: Dispatched };
 
-/** @param times of its transports' pools; nobody waits long in a test */
-export function openTestWorker(redis: Redis, plan: TransportPlan, worker = 'w1', waitMs = 5_000): TestWorker {
+/** @param times of its transports' pools */
+export function openTestWorker(
+  redis: Redis,
+  plan: TransportPlan,
+  worker = 'w1',
+  times: Partial<PoolTimes> = {},
+): TestWorker {
   const emails = openEmails(redis);
   const states = openTransportStates(redis);
   const budgets = openBudgets(redis);
   const allotments = openAllotments(redis);
-  const transports = openTransports(plan, (settings) => openSmtpTransport(settings, { waitMs }), []);
+  const transports = openTransports(plan, (settings) => openSmtpTransport(settings, times), []);
   const known = new Map<string, TransportState>();
-  const fleet = { transports, known, states, budgets };
+  const hanging = new Set<string>();
+  const fleet = { transports, known, hanging, states, budgets };
   const stop = new AbortController();
   const memory = makeMemory();
   let wakes = 0;

@@ -10,7 +10,7 @@ const ok: TransportView = {
   paused_at: null,
   breaker: { state: 'closed', reason: null, cause: null, since: null, next_probe_at: null },
   brake: { factor: 1 },
-  pool: { connections: 20, open: 6, busy: 4, waiting: 0, workers: 2 },
+  pool: { connections: 20, open: 6, busy: 4, waiting: 0, hanging: 0, workers: 2 },
   rates: [
     { limit: 14, window: 'second', remaining: null, reset_at: null },
     { limit: 50_000, window: 'day', remaining: 41_882, reset_at: '2026-11-25T09:48:00.000Z' },
@@ -30,7 +30,7 @@ const degraded: TransportView = {
     since: '2026-11-24T09:12:40.218Z',
     next_probe_at: '2026-11-24T09:30:12.500Z',
   },
-  pool: { connections: 10, open: 0, busy: 0, waiting: 0, workers: 2 },
+  pool: { connections: 10, open: 0, busy: 0, waiting: 0, hanging: 0, workers: 2 },
   rates: [],
   parked: { transactional: 3, bulk: 0 },
 };

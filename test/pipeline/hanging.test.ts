@@ -1,0 +1,101 @@
+/** A server that takes messages and never answers: those stay where they are, and what was not begun goes another way where there is one. */
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest';
+import type { StoredEmail } from '../../src/domain/email.ts';
+import { blame } from '../../src/pipeline/blame.ts';
+import { openAllotments } from '../../src/store/allotments.ts';
+import { openBudgets } from '../../src/store/budgets.ts';
+import { openEmails } from '../../src/store/emails.ts';
+import { type Gate, makeGate } from '../support/gate.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
+import { until } from '../support/until.ts';
+import { failover, fleetOf, openTestWorker, planTo, type TestWorker } from '../support/worker.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+let hanging: ScriptedSmtp;
+let well: ScriptedSmtp;
+let gate: Gate = makeGate();
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  hanging = opened.use(await openScriptedSmtp((stage) => (stage === 'body' ? gate.pass() : undefined)));
+  well = opened.use(await openScriptedSmtp());
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(async () => {
+  gate = makeGate();
+  await redis.flushall();
+});
+
+const { states, parkedFor } = fleetOf(() => redis);
+const plan = (route = failover('one', 'two')) =>
+  planTo({ one: { port: hanging.port, connections: 1 }, two: { port: well.port } }, { default: route });
+
+function openWorker(name: string, route?: ReturnType<typeof failover>): TestWorker {
+  return openTestWorker(redis, plan(route), name, { waitMs: 20, hangAfterMs: 40 });
+}
+
+/** One message at the server, and the worker has seen that no answer comes. */
+async function hang(worker: TestWorker) {
+  onTestFinished(() => gate.open());
+  await worker.tend();
+  const first = worker.send();
+  await until('it to be at the server', () => gate.held.length === 1);
+  expect((await worker.send()).outcome).toEqual({ kind: 'withheld' });
+  expect((await worker.send()).outcome).toEqual({ kind: 'parked' });
+  await until('it to hang', () => worker.transports.get('one')?.pool.isHanging);
+  await worker.tend();
+  return { first };
+}
+
+const none = { transactional: 0, bulk: 0 };
+const overTwo = { outcome: { kind: 'answered', transport: 'two' } };
+
+it('what it has stays there, what waits and what comes goes by the next transport, until it answers', async () => {
+  await using worker = openWorker('w1');
+  const { first } = await hang(worker);
+  expect(await parkedFor('one')).toEqual(none);
+  expect(await worker.send()).toMatchObject(overTwo);
+  gate.letThrough();
+  expect(await first).toMatchObject({ outcome: { kind: 'answered', transport: 'one' } });
+  expect(well.bodies).toHaveLength(1);
+  await worker.tend();
+  gate.open();
+  expect(await worker.send()).toMatchObject({ outcome: { kind: 'answered', transport: 'one' } });
+});
+
+it('where there is no other, mail waits as it does for any connection, and says at its end what for', async () => {
+  await using worker = openWorker('w1', failover('one'));
+  await hang(worker);
+  await worker.tend();
+  const { id, outcome } = await worker.send();
+  expect(outcome).toEqual({ kind: 'parked' });
+  expect(await parkedFor('one')).toEqual({ transactional: 2, bulk: 0 });
+  expect((await worker.sendAt(Date.now() + 3_601_000)).outcome).toEqual({ kind: 'withheld' });
+  const [email] = await openEmails(redis).loadAll([id]);
+  const asked = { transports: worker.transports, states: states(), budgets: openBudgets(redis), now: Date.now };
+  expect(await blame(asked, email as StoredEmail)).toBe('transport one answers nothing it is given');
+});
+
+it('where the next is out of service, mail waits for the one that hangs', async () => {
+  await using worker = openWorker('w1');
+  await hang(worker);
+  await states().pause('two', 'k', Date.now());
+  await worker.tend();
+  expect((await worker.send()).outcome).toEqual({ kind: 'parked' });
+  expect(await parkedFor('one')).toEqual({ transactional: 1, bulk: 0 });
+});
+
+it('a worker without a connection goes by what the others see, as does whoever asks', async () => {
+  await using worker = openWorker('w1');
+  await using other = openWorker('w2');
+  await hang(worker);
+  await worker.tend();
+  expect((await openAllotments(redis).pools(['one'], Date.now())).get('one')).toMatchObject({ busy: 1, hanging: 1 });
+  // The second transport's connections are shared out by and by.
+  for (const each of [other, worker, other, worker, other]) await each.tend();
+  expect(other.transports.get('one')?.pool.room.transactional).toBe(0);
+  expect(await other.send()).toMatchObject(overTwo);
+});

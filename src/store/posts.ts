@@ -46,7 +46,6 @@ const maxAgain = 1_000;
 
 export function openPosts(redis: Redis) {
   const fourOf = (id: string) => [keys.posts(id), keys.posting(id), keys.health(id), keys.postsDue];
-  const byStatus = (id: string) => deliveryStatuses.map((status) => keys.deliveriesBy(id, status));
 
   return {
     /** Acknowledges events and has each wait for its endpoints, in one step: an event that was handed over once never is again. */
@@ -118,21 +117,22 @@ export function openPosts(redis: Redis) {
       await redis.multi().del(keys.health(id)).zadd(keys.postsDue, 'XX', 'LT', now, id).exec();
     },
 
-    /** Forgets all of an endpoint that is gone. */
-    async forget(id: string): Promise<void> {
-      const write = redis.multi();
-      write.unlink(keys.posts(id), keys.posting(id), keys.health(id), keys.deliveries(id), ...byStatus(id));
-      write.unlink(keys.answers(id), keys.answersByTime(id));
-      write.zrem(keys.postsDue, id);
-      await write.exec();
-    },
-
     /** Since when no POST to these endpoints succeeded, milliseconds since the epoch; null where the last one did. */
     async failingSince(ids: readonly string[]): Promise<(number | null)[]> {
       const since = await Promise.all(ids.map((id) => redis.hget(keys.health(id), 'failingSince')));
       return since.map((at) => (at === null ? null : Number(at)));
     },
   };
+}
+
+/** Everything that is kept of an endpoint under a key of its own. */
+export function ownKeys(id: string): string[] {
+  const log = [keys.deliveries(id), ...byStatus(id), keys.answers(id), keys.answersByTime(id)];
+  return [keys.posts(id), keys.posting(id), keys.health(id), ...log];
+}
+
+function byStatus(id: string): string[] {
+  return deliveryStatuses.map((status) => keys.deliveriesBy(id, status));
 }
 
 /** Cut so that no script makes too many additions. */

@@ -141,10 +141,12 @@ index(KEYS[4], KEYS[1], KEYS[3], id, 0)
 return 1`);
 
 /**
- * Forgets what waits for an endpoint; what was tried before has failed. KEYS posts posting health postsDue pending failed; ARGV id. The first
- * write is one that a full Redis takes.
+ * Forgets what waits for an endpoint that is disabled or gone; what was tried before has failed. KEYS posts posting health postsDue pending
+ * failed webhooks; ARGV id. The first write is one that a full Redis takes.
  */
 export const dropScript = script(`
+local webhook = redis.call('HGET', KEYS[7], ARGV[1])
+if webhook and cjson.decode(webhook).status ~= 'disabled' then return 0 end
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
 redis.call('ZUNIONSTORE', KEYS[6], 2, KEYS[6], KEYS[5])
 redis.call('UNLINK', KEYS[5])

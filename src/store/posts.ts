@@ -106,10 +106,10 @@ export function openPosts(redis: Redis) {
         await againScript(redis, fourOf(id), [id, now, ...parcels.slice(from, from + maxAgain)]);
     },
 
-    /** Forgets what waits for an endpoint and how it fared: it is disabled, or begins anew. */
+    /** Forgets what waits for an endpoint that is disabled or gone, and how it fared; of one that was enabled meanwhile, nothing. */
     async drop(id: string): Promise<void> {
       const [pending = '', , failed = ''] = byStatus(id);
-      await dropScript(redis, [...fourOf(id), pending, failed], [id]);
+      await dropScript(redis, [...fourOf(id), pending, failed, keys.webhooks], [id]);
     },
 
     /** Forgets how an endpoint fared, and lets it have what waits: it was moved. */

@@ -65,7 +65,8 @@ export async function openCampaigning(ground: Ground, { store, suppress, dispatc
 
   // Without it a campaign is found within a second.
   await hearCampaigns(await connect('wait'), nudge.nudge).catch(report.trouble.bind(null, 'campaigns bell'));
-  const tidying = { retention, keepMs: config.keepMs.record, round: makeRound(), report: report.forgotten, now };
+  const keeping = { retention, keepMs: config.keepMs.record, round: makeRound() };
+  const tidying = { ...keeping, report: report.forgotten, onTrouble: report.trouble, now };
 
   opened.use(openLoop('tidy', (stop) => tidy(tidying, stop), { everyMs: 1_000, onTrouble: report.trouble }));
   opened.use(openLoop('keep hold', () => keepHold(conducting), { everyMs: lockMs / 3, onTrouble: report.trouble }));

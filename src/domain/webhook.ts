@@ -27,6 +27,7 @@ const description = z
   .string()
   .max(maxDescriptionLength, { abort: true })
   .refine((text) => !/\p{Cc}/u.test(text), 'must not contain control characters')
+  .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
   .nullable()
   .meta({ description: 'What it is for, in your own words.', examples: ['Receipts to the data warehouse'] });
 const filter = z

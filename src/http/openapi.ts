@@ -24,7 +24,7 @@ export async function describeApi(version: string): Promise<ApiDocument> {
     subscriptionOf: unused,
     unsubscribe: unused,
     webhooks: { add: unused, get: unused, all: unused, change: unused, remove: unused },
-    posts: { failingSince: unused, drop: unused, renew: unused, forget: unused },
+    posts: { failingSince: unused, drop: unused, renew: unused },
     rehearse: unused,
     replay: unused,
     restate: unused,

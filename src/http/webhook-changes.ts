@@ -62,6 +62,8 @@ export function webhookChangeRoutes(deps: Deps): Routes {
         'x-examples': missingWebhook,
       },
       handler: async ({ params: { id }, body }) => {
+        // What is left of when it was enabled before goes first: what it is handed once it is enabled is for it.
+        if (body.status === 'enabled') await deps.posts.drop(id);
         const before: Webhook[] = [];
         const webhook = await deps.webhooks.change(id, (was) => {
           before.push(was);
@@ -69,9 +71,9 @@ export function webhookChangeRoutes(deps: Deps): Routes {
         });
         if (webhook === null) refuseWebhook(id);
         const was = before.at(-1);
-        // Disabled it waits for nothing any more, and enabled it begins anew. How it fared where it was says nothing of where it is.
-        if (webhook.status !== was?.status) await deps.posts.drop(id);
-        else if (webhook.endpoint !== was.endpoint) await deps.posts.renew(id, deps.now());
+        // Disabled it waits for nothing any more. How it fared where it was says nothing of where it is.
+        if (webhook.status === 'disabled') await deps.posts.drop(id);
+        else if (webhook.endpoint !== was?.endpoint) await deps.posts.renew(id, deps.now());
         const [failingSince = null] = await deps.posts.failingSince([id]);
         return webhookViewOf(webhook, failingSince, deps.now());
       },

@@ -19,7 +19,7 @@ import {
 
 type Deps = CreationDeps<'wh'> & {
   webhooks: Pick<Webhooks, 'add' | 'get' | 'all' | 'remove'>;
-  posts: Pick<Posts, 'failingSince' | 'forget'>;
+  posts: Pick<Posts, 'failingSince'>;
 };
 
 const tags = ['webhooks'];
@@ -116,7 +116,6 @@ export function webhookRoutes(deps: Deps): Routes {
       },
       handler: async ({ params: { id } }) => {
         if (!(await deps.webhooks.remove(id))) refuseWebhook(id);
-        await deps.posts.forget(id);
         return { object: 'webhook' as const, id, deleted: true as const };
       },
     });

@@ -69,7 +69,7 @@ async function serve(deps: Deps, id: string, woken: () => Promise<void>, stop: A
   }
 }
 
-/** Takes and posts until nothing is due any more. The endpoint is read anew beside each take: a change holds from the next one on. */
+/** Takes and posts until nothing is due any more. The endpoint is read anew before each take: a change holds from the next one on. */
 async function takeAndPost(
   deps: Deps,
   id: string,
@@ -77,16 +77,13 @@ async function takeAndPost(
   woken: () => Promise<void>,
   stop: AbortSignal,
 ): Promise<void> {
-  let read = deps.webhooks.get(id);
   while (!stop.aborted) {
-    const webhook = await read;
-    if (webhook === null || webhook.status === 'disabled') {
-      await deps.posts.drop(id);
-      break;
-    }
+    const webhook = await deps.webhooks.get(id);
     const isIdle = flying.size === 0;
-    read = deps.webhooks.get(id);
-    const [count] = await Promise.all([launch(deps, webhook, flying), read]);
+    const isTold = webhook !== null && webhook.status === 'enabled';
+    // It may be enabled again while it owes answers: its round goes on until it owes none.
+    if (!isTold) await deps.posts.drop(id);
+    const count = isTold ? await launch(deps, webhook, flying) : 0;
     if (count === 0 && isIdle) break;
     // Several that end together make room for one take.
     const isWaiting = !count || flying.size > maxPerEndpoint / 2;

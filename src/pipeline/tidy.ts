@@ -1,6 +1,6 @@
 /** tidy: what campaigns need no more goes, a piece at a time: who is in one, once nobody can be added, and all of it once its time is over. */
 import { takesRecipients } from '../domain/campaign.ts';
-import type { CampaignRetention } from '../store/campaign-retention.ts';
+import type { CampaignKeep, CampaignRetention } from '../store/campaign-retention.ts';
 
 type Deps = {
   retention: CampaignRetention;
@@ -8,6 +8,7 @@ type Deps = {
   keepMs: number;
   round: Round;
   report(forgotten: { campaigns: number }): void;
+  onTrouble(part: string, error: unknown): void;
   now(): number;
 };
 
@@ -18,18 +19,35 @@ export function makeRound(): Round {
   return { after: null };
 }
 
-/** Looks at some campaigns, and at the next ones the next time: however many there are, that costs Redis no more. */
-export async function tidy({ retention, keepMs, round, report, now }: Deps, stop: AbortSignal): Promise<void> {
+/**
+ * Looks at some campaigns, and at the next ones the next time: however many there are, that costs Redis no more. One that cannot be removed
+ * now keeps no other.
+ */
+export async function tidy(deps: Deps, stop: AbortSignal): Promise<void> {
+  const { retention, keepMs, round, report, onTrouble, now } = deps;
   const endedBefore = now() - keepMs;
   const { page, hasMore } = await retention.page(round.after);
   let campaigns = 0;
-  for (const { id, status, endedAt, hasAddresses } of page) {
+  for (const campaign of page) {
     if (stop.aborted) break;
-    if (endedAt !== null && endedAt <= endedBefore && (await retention.remove(id, endedBefore))) campaigns++;
-    else if (hasAddresses && !takesRecipients(status)) await retention.dropAddresses(id, stop);
-    round.after = id;
+    const isRemoved = await reduce(deps, campaign, endedBefore, stop).catch(onTrouble.bind(null, 'tidy'));
+    if (isRemoved) campaigns++;
+    round.after = campaign.id;
   }
   if (!hasMore) round.after = null;
   if (campaigns > 0) report({ campaigns });
-  for (const removed of await retention.removed()) await retention.clear(removed, stop);
+  for (const removed of await retention.removed())
+    await retention.clear(removed, stop).catch(onTrouble.bind(null, 'tidy'));
+}
+
+/** To what is still needed of it. @returns whether it was removed */
+async function reduce(
+  { retention }: Deps,
+  { id, status, endedAt, hasAddresses }: CampaignKeep,
+  endedBefore: number,
+  stop: AbortSignal,
+): Promise<boolean> {
+  if (endedAt !== null && endedAt <= endedBefore && (await retention.remove(id, endedBefore))) return true;
+  if (hasAddresses && !takesRecipients(status)) await retention.dropAddresses(id, stop);
+  return false;
 }

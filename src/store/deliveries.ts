@@ -90,20 +90,21 @@ export function openDeliveries(redis: Redis) {
     return wanted.flatMap(({ status }, index) => (records[index] ? [unpackDelivery(records[index], status)] : []));
   }
 
-  return {
-    /** What was tried of a parcel before; null when nothing was. */
-    async of(webhookId: string, parcel: string): Promise<Delivery | null> {
-      const json = await redis.hget(keys.deliveries(webhookId), deliveryId(parcel));
-      return json === null ? null : unpackDelivery(json, 'pending');
-    },
+  /** Its record says when it was to come again; where it stands, whether it does: it may have been cut short since. */
+  async function get(webhookId: string, id: string): Promise<Delivery | null> {
+    const [json, ...scores] = await Promise.all([
+      redis.hget(keys.deliveries(webhookId), id),
+      ...deliveryStatuses.map((status) => redis.zscore(keys.deliveriesBy(webhookId, status), id)),
+    ]);
+    const status = deliveryStatuses[scores.findIndex((score) => score !== null)];
+    return status === undefined || !json ? null : unpackDelivery(json, status);
+  }
 
-    async get(webhookId: string, id: string): Promise<Delivery | null> {
-      const scores = await Promise.all(
-        deliveryStatuses.map((status) => redis.zscore(keys.deliveriesBy(webhookId, status), id)),
-      );
-      const status = deliveryStatuses[scores.findIndex((score) => score !== null)];
-      return status === undefined ? null : ((await read(webhookId, [{ id, status }]))[0] ?? null);
-    },
+  return {
+    get,
+
+    /** What was tried of a parcel before; null when nothing was. */
+    of: (webhookId: string, parcel: string): Promise<Delivery | null> => get(webhookId, deliveryId(parcel)),
 
     /** What came back at each try, by its number from 1; null where nothing is kept. */
     async answers(webhookId: string, { id, attempts }: Delivery): Promise<(string | null)[]> {

@@ -9,14 +9,15 @@ export type EventRetention = ReturnType<typeof openEventRetention>;
 
 /**
  * Lua: drops what stands before a place, and notes how far that went, so that a reader of the feed who comes too late can be told. KEYS
- * outbox trimmed. Answers how many.
+ * outbox trimmed. Answers how many. The first write is one that a full Redis takes.
  */
 export const trimBefore = `
 local function trimBefore(first)
   local last = redis.call('XREVRANGE', KEYS[1], '(' .. first, '-', 'COUNT', 1)[1]
   if not last then return 0 end
+  local trimmed = redis.call('XTRIM', KEYS[1], 'MINID', '=', first)
   redis.call('SET', KEYS[2], last[1])
-  return redis.call('XTRIM', KEYS[1], 'MINID', '=', first)
+  return trimmed
 end
 `;
 
@@ -54,23 +55,25 @@ local edge = redis.call('XRANGE', KEYS[1], '-', ARGV[2], 'COUNT', tonumber(ARGV[
 local first = #edge > tonumber(ARGV[4]) and edge[#edge][1] or ARGV[2]
 return trimBefore(after(first, bound) and bound or first)`);
 
+/**
+ * KEYS a sorted set by time, and a hash of what is kept under the same names; ARGV before when, most to forget now. Answers how many were
+ * forgotten. A transaction would be refused by a full Redis, whatever is in it.
+ */
+const forgetScript = script(`
+local old = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[1], 'LIMIT', 0, ARGV[2])
+if #old == 0 then return 0 end
+redis.call('HDEL', KEYS[2], unpack(old))
+redis.call('ZREM', KEYS[1], unpack(old))
+return #old`);
+
 /** Trimmed by one script, which holds Redis up for some milliseconds. */
 const maxTrimmed = 5_000;
 /** Forgotten of one endpoint and status in one step. */
 const maxForgotten = 1_000;
 
 export function openEventRetention(redis: Redis) {
-  /** Of a sorted set by time, and what is kept under the same names in a hash. */
-  async function forgetOf(ring: string, hash: string, before: number): Promise<number> {
-    const old = await redis.zrangebyscore(ring, '-inf', `(${before}`, 'LIMIT', 0, maxForgotten);
-    if (old.length === 0) return 0;
-    await redis
-      .multi()
-      .hdel(hash, ...old)
-      .zrem(ring, ...old)
-      .exec();
-    return old.length;
-  }
+  const forgetOf = async (ring: string, hash: string, before: number): Promise<number> =>
+    Number(await forgetScript(redis, [ring, hash], [before, maxForgotten]));
 
   return {
     /**

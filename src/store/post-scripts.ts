@@ -140,11 +140,27 @@ end
 index(KEYS[4], KEYS[1], KEYS[3], id, 0)
 return 1`);
 
-/** Forgets what waits for an endpoint; what was tried before has failed. KEYS posts posting health postsDue pending failed; ARGV id. */
+/**
+ * Forgets what waits for an endpoint that is disabled or gone; what was tried before has failed. KEYS posts posting health postsDue pending
+ * failed webhooks; ARGV id. The first write is one that a full Redis takes.
+ */
 export const dropScript = script(`
+local webhook = redis.call('HGET', KEYS[7], ARGV[1])
+if webhook and cjson.decode(webhook).status ~= 'disabled' then return 0 end
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
 redis.call('ZUNIONSTORE', KEYS[6], 2, KEYS[6], KEYS[5])
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[5])
+redis.call('UNLINK', KEYS[5])
 redis.call('ZREM', KEYS[4], ARGV[1])
+return 1`);
+
+/**
+ * Removes an endpoint and all that is kept of it. KEYS webhooks postsDue, then each key of its own; ARGV id. Every write is one that a full
+ * Redis takes, as none is that is part of a transaction.
+ */
+export const removeScript = script(`
+redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('UNLINK', unpack(KEYS, 3))
 return 1`);
 
 /**

@@ -46,7 +46,6 @@ const maxAgain = 1_000;
 
 export function openPosts(redis: Redis) {
   const fourOf = (id: string) => [keys.posts(id), keys.posting(id), keys.health(id), keys.postsDue];
-  const byStatus = (id: string) => deliveryStatuses.map((status) => keys.deliveriesBy(id, status));
 
   return {
     /** Acknowledges events and has each wait for its endpoints, in one step: an event that was handed over once never is again. */
@@ -107,24 +106,15 @@ export function openPosts(redis: Redis) {
         await againScript(redis, fourOf(id), [id, now, ...parcels.slice(from, from + maxAgain)]);
     },
 
-    /** Forgets what waits for an endpoint and how it fared: it is disabled, or begins anew. */
+    /** Forgets what waits for an endpoint that is disabled or gone, and how it fared; of one that was enabled meanwhile, nothing. */
     async drop(id: string): Promise<void> {
       const [pending = '', , failed = ''] = byStatus(id);
-      await dropScript(redis, [...fourOf(id), pending, failed], [id]);
+      await dropScript(redis, [...fourOf(id), pending, failed, keys.webhooks], [id]);
     },
 
     /** Forgets how an endpoint fared, and lets it have what waits: it was moved. */
     async renew(id: string, now: number): Promise<void> {
       await redis.multi().del(keys.health(id)).zadd(keys.postsDue, 'XX', 'LT', now, id).exec();
-    },
-
-    /** Forgets all of an endpoint that is gone. */
-    async forget(id: string): Promise<void> {
-      const write = redis.multi();
-      write.unlink(keys.posts(id), keys.posting(id), keys.health(id), keys.deliveries(id), ...byStatus(id));
-      write.unlink(keys.answers(id), keys.answersByTime(id));
-      write.zrem(keys.postsDue, id);
-      await write.exec();
     },
 
     /** Since when no POST to these endpoints succeeded, milliseconds since the epoch; null where the last one did. */
@@ -133,6 +123,16 @@ export function openPosts(redis: Redis) {
       return since.map((at) => (at === null ? null : Number(at)));
     },
   };
+}
+
+/** Everything that is kept of an endpoint under a key of its own. */
+export function ownKeys(id: string): string[] {
+  const log = [keys.deliveries(id), ...byStatus(id), keys.answers(id), keys.answersByTime(id)];
+  return [keys.posts(id), keys.posting(id), keys.health(id), ...log];
+}
+
+function byStatus(id: string): string[] {
+  return deliveryStatuses.map((status) => keys.deliveriesBy(id, status));
 }
 
 /** Cut so that no script makes too many additions. */

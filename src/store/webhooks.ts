@@ -4,6 +4,8 @@ import type { WebhookEvent } from '../domain/event.ts';
 import { seal, unseal } from '../domain/secret-box.ts';
 import type { Listener, Webhook } from '../domain/webhook.ts';
 import { keys } from './keys.ts';
+import { removeScript } from './post-scripts.ts';
+import { ownKeys } from './posts.ts';
 import { packPlainEvent } from './record.ts';
 import { script } from './redis.ts';
 
@@ -110,10 +112,13 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
       throw new Error(`webhook ${id} was changed by others ${maxRounds} times in a row`);
     },
 
-    /** False when there was none. Who removes it does not matter: a command may be sent again, and find it gone. */
+    /**
+     * Removes it with all that is kept of it, in one step. False when there was none. Who removes it does not matter: a command may be sent
+     * again, and find it gone.
+     */
     async remove(id: string): Promise<boolean> {
       const isThere = (await redis.hexists(keys.webhooks, id)) === 1;
-      if (isThere) await redis.hdel(keys.webhooks, id);
+      if (isThere) await removeScript(redis, [keys.webhooks, keys.postsDue, ...ownKeys(id)], [id]);
       return isThere;
     },
   };

@@ -49,6 +49,11 @@ describe('a webhook request', () => {
     expect(webhookRequest.safeParse({ endpoint: 'https://x.co/', events: ['email.imagined'] }).success).toBe(false);
   });
 
+  it.each(['a\nb', 'half a pair: \ud83d'])('is refused with the description %j', (description) => {
+    const given = { endpoint: 'https://x.co/', events: ['email.sent'], description };
+    expect(webhookRequest.safeParse(given).success).toBe(false);
+  });
+
   it('names each event once, however often it was given', () => {
     const events = ['email.sent', 'email.failed', 'email.sent'];
     expect(webhookRequest.parse({ endpoint: 'https://x.co/', events }).events).toEqual(['email.sent', 'email.failed']);

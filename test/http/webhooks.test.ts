@@ -46,6 +46,18 @@ describe('an endpoint', () => {
     expect(await webhooks.remove(id)).toBe(false);
   });
 
+  it('that is removed leaves nothing behind, whatever its remover does next', async () => {
+    const { id } = await make();
+    await redis.zadd(keys.postsDue, 1, id);
+    const rings = [keys.posts(id), keys.posting(id), keys.deliveriesBy(id, 'failed'), keys.answersByTime(id)];
+    for (const ring of rings) await redis.zadd(ring, 1, '1-0');
+    for (const hash of [keys.health(id), keys.deliveries(id), keys.answers(id)]) await redis.hset(hash, 'x', '1');
+    const webhooks = openWebhooks(redis, new Uint8Array(32), () => new Uint8Array(12));
+    await webhooks.remove(id);
+    expect(await redis.keys(`*${id}*`)).toEqual([]);
+    expect(await redis.zscore(keys.postsDue, id)).toBeNull();
+  });
+
   it('has every field it was given, and shows of its headers only the names', async () => {
     const { id } = await make({ ...full, headers: { 'X-Gateway-Key': 'hunter2' } });
     const { body } = await postrider.api('GET', `/v1/webhooks/${id}`);

@@ -1,5 +1,6 @@
 /** What is due for an endpoint is posted, whatever else is under way for it, and whatever Redis has forgotten. */
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { keys } from '../../src/store/keys.ts';
 import { openConsumer } from '../support/consumer.ts';
 import { minute, openPosting, type Posting } from '../support/posting.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
@@ -31,6 +32,53 @@ it('an answer that an endpoint owes keeps back nothing else that is for it', asy
     await line.look();
     await until('it to be posted', () => consumer.calls.length === count);
   }
+});
+
+/** So many round trips later a round that nothing came for waits again. */
+async function later(trips = 50): Promise<void> {
+  for (let n = 0; n < trips; n++) await line.redis.ping();
+}
+
+it('an endpoint that is disabled and enabled again while it owes answers gets what comes from then on', async () => {
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  await using consumer = await openConsumer(async (n) => {
+    if (n === 1) await released;
+    return n === 2 ? null : { status: 204 };
+  });
+  const { id } = await line.addWebhook({ endpoint: consumer.url });
+  await line.emit(2);
+  await line.notifyAll();
+  await line.look();
+  await until('both to be posted', () => consumer.calls.length === 2);
+  const disabled = { status: 'disabled', disabledReason: 'by_request' } as const;
+  await line.webhooks.change(id, (was) => ({ webhook: { ...was, ...disabled } }));
+  await line.posts.drop(id);
+  // Its round goes on, and finds it disabled, while it still owes the other answer.
+  release();
+  await until('the answer to be taken', async () => (await line.redis.exists(keys.posts(id))) === 0);
+  await later();
+  await line.webhooks.change(id, (was) => ({ webhook: { ...was, status: 'enabled', disabledReason: null } }));
+  const [last = ''] = await line.emit(1);
+  await line.notifyAll();
+  await line.look();
+  await until('what came since to be posted', () => consumer.ids().includes(last));
+});
+
+it('an endpoint that is moved while it owes an answer gets what comes from then on where it is', async () => {
+  await using before = await openConsumer(() => null);
+  await using after = await openConsumer(() => ({ status: 204 }));
+  const { id } = await line.addWebhook({ endpoint: before.url });
+  await line.emit(1);
+  await line.notifyAll();
+  await line.look();
+  await until('it to be posted', () => before.calls.length === 1);
+  await later();
+  await line.webhooks.change(id, (was) => ({ webhook: { ...was, endpoint: after.url } }));
+  const ids = await line.emit(1);
+  await line.notifyAll();
+  await line.look();
+  await until('it to be posted', () => before.calls.length + after.calls.length === 2);
+  expect(after.ids()).toEqual(ids);
 });
 
 it('a Redis that lost its data has its events told of from then on', async () => {

@@ -1,5 +1,6 @@
 /** replay: by event, by delivery, by time and type; under the same webhook-id, and to the endpoint that asked for it alone. */
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import type { Webhook } from '../../src/domain/webhook.ts';
 import { keys } from '../../src/store/keys.ts';
 import { type Consumer, openConsumer } from '../support/consumer.ts';
 import { openPosting, type Posting, second } from '../support/posting.ts';
@@ -66,6 +67,29 @@ it('of a delivery that failed begins its schedule anew', async () => {
     { id: delivery?.id, status: 'pending', attempts: 11, round: 1, nextAt: line.now + 5 * second },
   ]);
   expect(new Set(consumer.ids()).size).toBe(1);
+});
+
+it('of a delivery that was cut short as its endpoint was disabled begins its schedule anew', async () => {
+  status = 500;
+  const webhook = await line.addWebhook({ endpoint: consumer.url });
+  await line.emit(1);
+  await line.notifyAll();
+  for (let n = 0; n < 3; n++) {
+    await line.forwardAll();
+    await line.passToNext();
+  }
+  const set = (to: Pick<Webhook, 'status' | 'disabledReason'>) =>
+    line.webhooks.change(webhook.id, (was) => ({ webhook: { ...was, ...to } }));
+  await set({ status: 'disabled', disabledReason: 'by_request' });
+  await line.posts.drop(webhook.id);
+  await set({ status: 'enabled', disabledReason: null });
+  const [delivery] = (await line.deliveries.page(webhook.id, { limit: 1 })).page;
+  expect(delivery).toMatchObject({ status: 'failed', attempts: 3, nextAt: null });
+  await line.replay(webhook, { kind: 'delivery', deliveryId: delivery?.id ?? '' });
+  await line.forwardAll();
+  expect((await line.deliveries.page(webhook.id, { limit: 1 })).page).toMatchObject([
+    { id: delivery?.id, status: 'pending', attempts: 4, round: 1, nextAt: line.now + 5 * second },
+  ]);
 });
 
 it('of a batch is the same batch under the same id', async () => {

@@ -33,20 +33,27 @@ const keepMs = 7 * 86_400_000;
 const addressSets = async (id: string) => (await redis.keys(`*${id}:addresses:*`)).length;
 
 type Given = {
+  /** Without it there is to be none. */
+  readonly onTrouble?: (part: string, error: unknown) => void;
   readonly round?: Round;
   readonly now?: number;
   readonly by?: CampaignRetention;
   readonly stop?: AbortSignal;
 };
 
+function unexpected(part: string, error: unknown): void {
+  throw new Error(part, { cause: error });
+}
+
 /** What one step of a worker does. @returns how many campaigns it removed */
 async function pass(given: Given = {}): Promise<number> {
   const { round = makeRound(), now = Date.now(), by = retention, stop = new AbortController().signal } = given;
+  const { onTrouble = unexpected } = given;
   let removed = 0;
   const report = ({ campaigns }: { readonly campaigns: number }) => {
     removed += campaigns;
   };
-  await tidy({ retention: by, keepMs, round, report, now: () => now }, stop);
+  await tidy({ retention: by, keepMs, round, report, onTrouble, now: () => now }, stop);
   return removed;
 }
 
@@ -165,4 +172,22 @@ it('a full Redis comes to have room by what is removed', async () => {
   } finally {
     await redis.config('SET', 'maxmemory', '0');
   }
+});
+
+it('one that cannot be removed is told of, and keeps no other', async () => {
+  const all = await Promise.all([ended('completed', 1_000), ended('completed', 1_000), stored({ recipients: 30 })]);
+  const [stuck = '', ...others] = all.toSorted();
+  const by: CampaignRetention = {
+    ...retention,
+    remove: async (id, endedBefore) => id !== stuck && retention.remove(id, endedBefore),
+    async dropAddresses(id, stop) {
+      if (id === stuck) throw new Error('it cannot be removed');
+      await retention.dropAddresses(id, stop);
+    },
+  };
+  const troubles: unknown[] = [];
+  const onTrouble = (...told: unknown[]) => troubles.push(told);
+  await pass({ by, now: 1_000 + keepMs, onTrouble });
+  expect(troubles).toEqual([['tidy', new Error('it cannot be removed')]]);
+  expect(await Promise.all(others.map(addressSets))).toEqual([0, 0]);
 });

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { sweep } from '../../src/pipeline/sweep.ts';
 import { type EventRetention, openEventRetention } from '../../src/store/event-retention.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openOutbox } from '../../src/store/outbox.ts';
@@ -89,4 +90,29 @@ it('deliveries that ended go by age, those that come again stay', async () => {
   await retention.forgetDeliveries(id, line.now + day);
   expect((await line.deliveries.page(id, { limit: 10 })).page).toMatchObject([{ status: 'pending' }]);
   expect(await redis.hlen(keys.answers(id))).toBe(0);
+});
+
+it('what cannot be forgotten now is told of, and keeps nothing else', async () => {
+  await using consumer = await openConsumer(() => ({ status: 200 }));
+  await using line = await openPosting(server);
+  const ids = [await line.addWebhook({ endpoint: consumer.url }), await line.addWebhook({ endpoint: consumer.url })];
+  await line.emit(1);
+  await line.notifyAll();
+  await line.forwardAll();
+  const listeners = await line.webhooks.listeners();
+  const [stuck] = listeners;
+  const eventRetention: EventRetention = {
+    trimEvents: () => Promise.reject(new Error('no events')),
+    forgetDeliveries: async (id, before) => {
+      if (id === stuck?.id) throw new Error('none of this endpoint');
+      return retention.forgetDeliveries(id, before);
+    },
+  };
+  const troubles: unknown[] = [];
+  const onTrouble = (...told: unknown[]) => troubles.push(told);
+  const keep = { eventsMs: 0, events: 0 };
+  await sweep({ eventRetention, webhooks: line.webhooks, keep, onTrouble, now: () => line.now + day }, never);
+  expect(troubles).toEqual(['no events', 'none of this endpoint'].map((words) => ['sweep', new Error(words)]));
+  const left = await Promise.all(ids.map(async ({ id }) => (await line.deliveries.page(id, { limit: 1 })).page.length));
+  expect(left.toSorted()).toEqual([0, 1]);
 });

@@ -1,0 +1,81 @@
+/** PATCH /v1/webhooks/:id over a real Redis, with what may happen between two of its steps: nothing that an endpoint is to be told is lost. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Webhook } from '../../src/domain/webhook.ts';
+import { buildServer } from '../../src/http/server.ts';
+import { webhookChangeRoutes } from '../../src/http/webhook-changes.ts';
+import { keys } from '../../src/store/keys.ts';
+import type { Webhooks } from '../../src/store/webhooks.ts';
+import { openPosting, type Posting } from '../support/posting.ts';
+import { type ApiClient, apiClient, testApiKey } from '../support/postrider.ts';
+import { openTestRedis } from '../support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+let line: Posting;
+let api: ApiClient;
+/** What happens right after an endpoint was changed, before its change goes on. */
+let afterChange: () => Promise<void> = async () => {};
+beforeAll(async () => {
+  line = opened.use(await openPosting(opened.use(await openTestRedis())));
+  const change: Webhooks['change'] = async (id, decide) => {
+    const webhook = await line.webhooks.change(id, decide);
+    await afterChange();
+    return webhook;
+  };
+  const deps = { ...line, webhooks: { ...line.webhooks, change }, now: () => line.now };
+  const server = await buildServer({
+    api: [
+      webhookChangeRoutes({ ...deps, entropy: unused, creations: { begin: unused, end: unused }, rehearse: unused }),
+    ],
+    open: [],
+    version: '0',
+    adminToken: testApiKey,
+    apiKeys: { find: unused },
+    rateLimits: { take: unused },
+    pressure: { overLine: null },
+    isDraining: () => false,
+    newRequestId: () => 'rq_1',
+    isStoreTrouble: () => false,
+    onBug: () => {},
+    report: () => {},
+    now: () => 0,
+  });
+  opened.defer(() => server.close());
+  api = apiClient(await server.listen({ host: '127.0.0.1', port: 0 }));
+});
+afterAll(() => opened.disposeAsync());
+
+function unused(): never {
+  throw new Error('not for this test');
+}
+
+const changeTo = async ({ id }: Webhook, status: 'enabled' | 'disabled') => {
+  expect(await api('PATCH', `/v1/webhooks/${id}`, { status })).toMatchObject({ status: 200, body: { status } });
+};
+const waiting = ({ id }: Webhook) => line.redis.zcard(keys.posts(id));
+
+it('what an endpoint is handed right after it was enabled stays, and what was left of before does not', async () => {
+  const webhook = await line.addWebhook({ endpoint: 'https://app.example.com/hooks' });
+  await changeTo(webhook, 'disabled');
+  await line.redis.hset(keys.health(webhook.id), { failures: 9, failingSince: 1 });
+  await line.posts.again(webhook.id, ['1-0'], line.now);
+  afterChange = async () => {
+    await line.emit(1);
+    await line.notifyAll();
+  };
+  await changeTo(webhook, 'enabled');
+  expect(await waiting(webhook)).toBe(1);
+  expect(await line.redis.exists(keys.health(webhook.id))).toBe(0);
+});
+
+it('that an endpoint was disabled takes nothing from it once another has enabled it again', async () => {
+  const webhook = await line.addWebhook({ endpoint: 'https://app.example.com/hooks' });
+  afterChange = async () => {
+    afterChange = async () => {};
+    await changeTo(webhook, 'enabled');
+    await line.emit(1);
+    await line.notifyAll();
+  };
+  await changeTo(webhook, 'disabled');
+  expect(await line.webhooks.get(webhook.id)).toMatchObject({ status: 'enabled' });
+  expect(await waiting(webhook)).toBe(1);
+});

@@ -1,0 +1,107 @@
+/** A Redis that is full: whatever gives room does so there too, for it is needed most then. */
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { sweep } from '../../src/pipeline/sweep.ts';
+import { makeRound, tidy } from '../../src/pipeline/tidy.ts';
+import { markOf } from '../../src/store/campaign-addresses.ts';
+import { keys } from '../../src/store/keys.ts';
+import { openStore } from '../../src/store/store.ts';
+import { addCampaign, rowOf } from '../support/campaigns.ts';
+import { openConsumer } from '../support/consumer.ts';
+import { type Keepsakes, openKeepsakes } from '../support/keepsakes.ts';
+import { day, openPosting, type Posting } from '../support/posting.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+let server: TestRedis;
+let line: Posting;
+let mail: Keepsakes;
+let store: Awaited<ReturnType<typeof openStore>>;
+beforeAll(async () => {
+  server = opened.use(await openTestRedis());
+  mail = opened.use(openKeepsakes(server.url));
+  store = await openStore(mail.redis, Buffer.alloc(32), () => randomBytes(12));
+});
+beforeEach(async () => {
+  await mail.redis.config('SET', 'maxmemory', '0');
+  await mail.redis.flushall();
+  line = opened.use(await openPosting(server));
+});
+afterAll(() => opened.disposeAsync());
+
+const never = new AbortController().signal;
+const unexpected = (part: string, error: unknown) => {
+  throw new Error(part, { cause: error });
+};
+
+/** From here on it takes nothing that needs room. */
+async function fill(): Promise<void> {
+  await mail.redis.config('SET', 'maxmemory', '1mb');
+  await expect(mail.redis.set('more', 'x')).rejects.toThrow('OOM');
+}
+
+/** One with the address of somebody in it. */
+async function addWithAddresses(status: 'running' | 'completed'): Promise<string> {
+  const id = await addCampaign(mail.redis, { recipients: 1, status });
+  const { key, member } = markOf(id, rowOf(0).address);
+  await mail.redis.sadd(key, member);
+  return id;
+}
+
+/** An endpoint that something was tried at, and that something waits for. */
+async function addUsedWebhook(): Promise<string> {
+  await using consumer = await openConsumer((n) => ({ status: n === 1 ? 200 : 500, body: 'no' }));
+  const { id } = await line.addWebhook({ endpoint: consumer.url });
+  for (let n = 0; n < 2; n++) {
+    await line.emit(1);
+    await line.notifyAll();
+    await line.forwardAll();
+  }
+  return id;
+}
+
+it('a sweep forgets events and deliveries', async () => {
+  const id = await addUsedWebhook();
+  await fill();
+  const later = () => line.now + day;
+  await sweep({ ...store, keep: { eventsMs: 0, events: 0 }, onTrouble: unexpected, now: later }, never);
+  expect(await mail.redis.xlen(keys.outbox)).toBe(1);
+  expect(await mail.redis.get(keys.outboxTrimmed)).not.toBeNull();
+  expect((await store.deliveries.page(id, { limit: 10 })).page).toMatchObject([{ status: 'pending' }]);
+});
+
+it('emails that ended go, content and record', async () => {
+  const [id = ''] = await mail.create([{}]);
+  await mail.attempt(id, 'sent');
+  mail.pass(30 * day);
+  await fill();
+  expect(await mail.forget()).toEqual({ contents: 1, records: 1 });
+});
+
+it('campaigns lose the addresses of who is in them, and go once their time is over', async () => {
+  const [running, over] = [await addWithAddresses('running'), await addWithAddresses('completed')];
+  await mail.redis.hset(keys.campaign(over), { 'n:pending': 0, endedAt: 1 });
+  await fill();
+  const deps = { retention: store.campaignRetention, keepMs: 1, round: makeRound(), report() {}, now: Date.now };
+  await tidy({ ...deps, onTrouble: unexpected }, never);
+  expect(await mail.redis.keys(`*${over}*`)).toEqual([]);
+  expect(await mail.redis.keys(`*${running}:addresses*`)).toEqual([]);
+  expect((await store.campaignRetention.page(null)).page).toMatchObject([{ id: running, hasAddresses: false }]);
+});
+
+it('what waits for an endpoint that is disabled is dropped, and what was tried of it has failed', async () => {
+  const id = await addUsedWebhook();
+  await line.webhooks.change(id, (was) => ({ webhook: { ...was, status: 'disabled', disabledReason: 'gone' } }));
+  await fill();
+  await store.posts.drop(id);
+  expect(await mail.redis.exists(keys.posts(id), keys.health(id))).toBe(0);
+  const { page } = await store.deliveries.page(id, { limit: 10 });
+  expect(page.map(({ status }) => status).toSorted()).toEqual(['failed', 'success']);
+});
+
+it('an endpoint is removed, with its log', async () => {
+  const id = await addUsedWebhook();
+  await fill();
+  expect(await store.webhooks.remove(id)).toBe(true);
+  expect(await mail.redis.keys(`*${id}*`)).toEqual([]);
+});

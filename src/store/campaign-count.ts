@@ -1,14 +1,28 @@
 /** How campaigns are counted: by the very scripts that move their recipients, so that the counts are exact at every moment. */
+import { alphabet } from '../domain/id.ts';
 
 /**
- * Lua: `n` recipients of a campaign are counted under `to` from now on, and under `from` no more (both as `n:<count>`). Who moves the last one
+ * Lua: tells of a campaign as a whole. The id of the event is as any other: the time, by which it is found again, what the campaign's own has
+ * of chance, and the event's number where the emails have their places.
+ *
+ * `n` recipients of a campaign are counted under `to` from now on, and under `from` no more (both as `n:<count>`). Who moves the last one
  * that is pending completes the campaign, in the same step. A campaign that is gone is not brought back.
  */
 export const countMoved = `
+local function inDigits(number, count)
+  local text = ''
+  for _ = 1, count do
+    local digit = number % 32 + 1
+    text = string.sub('${alphabet}', digit, digit) .. text
+    number = math.floor(number / 32)
+  end
+  return text
+end
 local function tellOfCampaign(campaign, outbox, now, name)
-  local id = string.sub(campaign, -29)
-  local event = 'ev_' .. string.sub(id, 4) .. '_' .. redis.call('HINCRBY', campaign, 'events', 1)
-  redis.call('XADD', outbox, '*', 'event', cjson.encode({id = event, type = 'campaign.' .. name, at = tonumber(now), campaignId = id}))
+  local id, at = string.sub(campaign, -29), tonumber(now)
+  local number = redis.call('HINCRBY', campaign, 'events', 1)
+  local event = 'ev_' .. inDigits(at, 10) .. string.sub(id, 14, 24) .. inDigits(number, 5)
+  redis.call('XADD', outbox, '*', 'event', cjson.encode({id = event, type = 'campaign.' .. name, at = at, campaignId = id}))
 end
 local function countMoved(campaign, outbox, due, now, from, to, n)
   local status = redis.call('HGET', campaign, 'status')

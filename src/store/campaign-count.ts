@@ -1,5 +1,6 @@
 /** How campaigns are counted: by the very scripts that move their recipients, so that the counts are exact at every moment. */
 import { alphabet } from '../domain/id.ts';
+import { redisClock } from './clock.ts';
 
 /**
  * Lua: tells of a campaign as a whole. The id of the event is as any other: the time, by which it is found again, what the campaign's own has
@@ -8,7 +9,7 @@ import { alphabet } from '../domain/id.ts';
  * `n` recipients of a campaign are counted under `to` from now on, and under `from` no more (both as `n:<count>`). Who moves the last one
  * that is pending completes the campaign, in the same step. A campaign that is gone is not brought back.
  */
-export const countMoved = `
+export const countMoved = `${redisClock}
 local function inDigits(number, count)
   local text = ''
   for _ = 1, count do
@@ -24,6 +25,12 @@ local function tellOfCampaign(campaign, outbox, now, name)
   local event = 'ev_' .. inDigits(at, 10) .. string.sub(id, 14, 24) .. inDigits(number, 5)
   redis.call('XADD', outbox, '*', 'event', cjson.encode({id = event, type = 'campaign.' .. name, at = at, campaignId = id}))
 end
+local function completeCampaign(campaign, outbox, due, now)
+  redis.call('HSET', campaign, 'status', 'completed', 'endedAt', now)
+  redis.call('HDEL', campaign, 'pace', 'paceAt', 'paceLeft')
+  redis.call('ZREM', due, string.sub(campaign, -29))
+  tellOfCampaign(campaign, outbox, now, 'completed')
+end
 local function countMoved(campaign, outbox, due, now, from, to, n)
   local status = redis.call('HGET', campaign, 'status')
   if not status or from == to then return end
@@ -32,12 +39,9 @@ local function countMoved(campaign, outbox, due, now, from, to, n)
   if to == 'n:pending' and status == 'completed' then
     redis.call('HSET', campaign, 'status', 'running')
     redis.call('HDEL', campaign, 'endedAt')
-    redis.call('ZADD', due, now, string.sub(campaign, -29))
+    redis.call('ZADD', due, redisNow(), string.sub(campaign, -29))
   elseif from == 'n:pending' and left == 0 and (status == 'running' or status == 'paused') then
-    redis.call('HSET', campaign, 'status', 'completed', 'endedAt', now)
-    redis.call('HDEL', campaign, 'pace', 'paceAt', 'paceLeft')
-    redis.call('ZREM', due, string.sub(campaign, -29))
-    tellOfCampaign(campaign, outbox, now, 'completed')
+    completeCampaign(campaign, outbox, due, now)
   end
 end
 `;

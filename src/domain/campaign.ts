@@ -33,6 +33,8 @@ export type CampaignHead = {
   readonly template: TemplateUse | null;
   /** As it is written in Liquid. */
   readonly subject: string;
+  /** How often it was changed while it was a draft: no two of its heads are the same. Left out as long as it was not. */
+  readonly revision?: number;
 };
 
 /** What each recipient's letter is made of, in Liquid: a copy, that no later change of a template reaches. */

@@ -23,10 +23,14 @@ export function decideChange(email: StoredEmail, change: Change, now: number): D
   return decisionOf(email, after, now, (_, { status }) => eventOf(status));
 }
 
-/** Nothing moves: it is told, and numbered among the email's events. */
+/** No recipient's status moves: it is told, and numbered among the email's events, however often its link is followed only once. */
 function decideUnsubscribed({ facts, state }: StoredEmail, address: string, now: number): Decision | Refusal {
   const recipient = state.recipients.find((one) => suppressedForm(one.address) === address);
   if (recipient === undefined) return { refused: 'it was not for this address' };
+  if (recipient.hasUnsubscribed) return { refused: 'it told of that before' };
+  const recipients = state.recipients.map((one) =>
+    one === recipient ? { ...one, hasUnsubscribed: true as const } : one,
+  );
   const sequence = state.sequence + 1;
   const event: EmailEvent = {
     ...{ id: eventId(facts.id, sequence), type: 'email.unsubscribed', at: now, emailId: facts.id, sequence },
@@ -38,7 +42,7 @@ function decideUnsubscribed({ facts, state }: StoredEmail, address: string, now:
       reason: null,
     },
   };
-  return { state: { ...state, sequence, lastEvent: event.type }, events: [event], again: nextDue(state) };
+  return { state: { ...state, recipients, sequence, lastEvent: event.type }, events: [event], again: nextDue(state) };
 }
 
 type Moving = Exclude<Change, { kind: 'unsubscribed' }>;

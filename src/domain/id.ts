@@ -1,6 +1,6 @@
 /** Ids: a prefix that says what it is, then 26 characters that sort by time (ULID, Crockford base 32, lower case). */
 
-const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
+export const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
 /** What each character stands for, by its code. */
 const digits = new Uint8Array(128);
 for (const [value, character] of [...alphabet].entries()) digits[character.charCodeAt(0)] = value;

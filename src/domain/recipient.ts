@@ -39,6 +39,8 @@ export type Recipient = {
   readonly nextAttemptAt: number | null;
   /** Why it stands where it stands, in words, where no reply says so. */
   readonly reason: string | null;
+  /** By the link in this email, which is told of once. */
+  readonly hasUnsubscribed?: true;
 };
 
 export function isPending(status: RecipientStatus): boolean {

@@ -1,14 +1,35 @@
 /** How campaigns are counted: by the very scripts that move their recipients, so that the counts are exact at every moment. */
+import { alphabet } from '../domain/id.ts';
+import { redisClock } from './clock.ts';
 
 /**
- * Lua: `n` recipients of a campaign are counted under `to` from now on, and under `from` no more (both as `n:<count>`). Who moves the last one
+ * Lua: tells of a campaign as a whole. The id of the event is as any other: the time, by which it is found again, what the campaign's own has
+ * of chance, and the event's number where the emails have their places.
+ *
+ * `n` recipients of a campaign are counted under `to` from now on, and under `from` no more (both as `n:<count>`). Who moves the last one
  * that is pending completes the campaign, in the same step. A campaign that is gone is not brought back.
  */
-export const countMoved = `
+export const countMoved = `${redisClock}
+local function inDigits(number, count)
+  local text = ''
+  for _ = 1, count do
+    local digit = number % 32 + 1
+    text = string.sub('${alphabet}', digit, digit) .. text
+    number = math.floor(number / 32)
+  end
+  return text
+end
 local function tellOfCampaign(campaign, outbox, now, name)
-  local id = string.sub(campaign, -29)
-  local event = 'ev_' .. string.sub(id, 4) .. '_' .. redis.call('HINCRBY', campaign, 'events', 1)
-  redis.call('XADD', outbox, '*', 'event', cjson.encode({id = event, type = 'campaign.' .. name, at = tonumber(now), campaignId = id}))
+  local id, at = string.sub(campaign, -29), tonumber(now)
+  local number = redis.call('HINCRBY', campaign, 'events', 1)
+  local event = 'ev_' .. inDigits(at, 10) .. string.sub(id, 14, 24) .. inDigits(number, 5)
+  redis.call('XADD', outbox, '*', 'event', cjson.encode({id = event, type = 'campaign.' .. name, at = at, campaignId = id}))
+end
+local function completeCampaign(campaign, outbox, due, now)
+  redis.call('HSET', campaign, 'status', 'completed', 'endedAt', now)
+  redis.call('HDEL', campaign, 'pace', 'paceAt', 'paceLeft')
+  redis.call('ZREM', due, string.sub(campaign, -29))
+  tellOfCampaign(campaign, outbox, now, 'completed')
 end
 local function countMoved(campaign, outbox, due, now, from, to, n)
   local status = redis.call('HGET', campaign, 'status')
@@ -18,12 +39,9 @@ local function countMoved(campaign, outbox, due, now, from, to, n)
   if to == 'n:pending' and status == 'completed' then
     redis.call('HSET', campaign, 'status', 'running')
     redis.call('HDEL', campaign, 'endedAt')
-    redis.call('ZADD', due, now, string.sub(campaign, -29))
+    redis.call('ZADD', due, redisNow(), string.sub(campaign, -29))
   elseif from == 'n:pending' and left == 0 and (status == 'running' or status == 'paused') then
-    redis.call('HSET', campaign, 'status', 'completed', 'endedAt', now)
-    redis.call('HDEL', campaign, 'pace', 'paceAt', 'paceLeft')
-    redis.call('ZREM', due, string.sub(campaign, -29))
-    tellOfCampaign(campaign, outbox, now, 'completed')
+    completeCampaign(campaign, outbox, due, now)
   end
 end
 `;

@@ -22,10 +22,12 @@ export type Moved =
 
 /**
  * KEYS campaign campaignsDue outbox campaignsBell; ARGV change id, now, statuses it may come from (with a space behind each), the one it goes to, the event
- * without its noun ('' for none), when its turn is. Who is canceled has a turn while somebody is pending.
+ * without its noun ('' for none), when its turn is, '' for at once: by the clock of Redis, which the turns of campaigns go by. Who is canceled
+ * has a turn while somebody is pending. Where nobody is pending any more, as all were canceled one by one, what would run is completed.
  */
 const moveScript = script(`${countMoved}
 local campaign, change, now, to = KEYS[1], ARGV[1], ARGV[2], ARGV[4]
+local turn = tonumber(ARGV[6]) or redisNow()
 local stored = redis.call('HMGET', campaign, 'status', 'change', 'n:recipients', 'n:pending', 'scheduledAt')
 local status, pending = stored[1], tonumber(stored[4] or 0)
 if not status then return {'gone', ''} end
@@ -33,22 +35,26 @@ if stored[2] == change then return {'moved', status} end
 if not string.find(ARGV[3], status .. ' ', 1, true) then return {'refused', status} end
 if to ~= 'canceled' and tonumber(stored[3] or 0) == 0 then return {'empty', status} end
 redis.call('HSET', campaign, 'status', to, 'change', change)
-if to == 'scheduled' then redis.call('HSET', campaign, 'scheduledAt', ARGV[6]) end
+if to == 'scheduled' then redis.call('HSET', campaign, 'scheduledAt', turn) end
 if to == 'running' then
   redis.call('HSETNX', campaign, 'startedAt', now)
   if tonumber(stored[5] or 0) > tonumber(now) then redis.call('HDEL', campaign, 'scheduledAt') end
 end
 if to == 'paused' then redis.call('HSET', campaign, 'pausedAt', now) else redis.call('HDEL', campaign, 'pausedAt') end
 if to == 'canceled' then redis.call('HSET', campaign, 'endedAt', now) end
-if to ~= 'running' then redis.call('HDEL', campaign, 'pace') end
+if to ~= 'running' then redis.call('HDEL', campaign, 'pace', 'paceAt', 'paceLeft') end
 local id = string.sub(campaign, -29)
 if to == 'paused' or (to == 'canceled' and pending == 0) then
   redis.call('ZREM', KEYS[2], id)
 else
-  redis.call('ZADD', KEYS[2], ARGV[6], id)
-  if tonumber(ARGV[6]) <= tonumber(now) then redis.call('PUBLISH', KEYS[4], id) end
+  redis.call('ZADD', KEYS[2], turn, id)
+  if turn <= redisNow() then redis.call('PUBLISH', KEYS[4], id) end
 end
 if ARGV[5] ~= '' then tellOfCampaign(campaign, KEYS[3], now, ARGV[5]) end
+if to == 'running' and pending == 0 then
+  to = 'completed'
+  completeCampaign(campaign, KEYS[3], KEYS[2], now)
+end
 return {'moved', to}`);
 
 /** Moves it, when it stands where that is possible. */
@@ -56,7 +62,7 @@ export async function moveCampaign(redis: Redis, id: string, { move, changeId, n
   const { from, to, event } = campaignMoves[move];
   const statuses = from.map((status) => `${status} `).join('');
   const names = [keys.campaign(id), keys.campaignsDue, keys.outbox, keys.campaignsBell];
-  const args = [changeId, now, statuses, to, event?.slice('campaign.'.length) ?? '', at ?? now];
+  const args = [changeId, now, statuses, to, event?.slice('campaign.'.length) ?? '', at ?? ''];
   const [kind, status] = (await moveScript(redis, names, args)) as [Moved['kind'], CampaignStatus];
   return kind === 'gone' ? { kind } : { kind, status };
 }

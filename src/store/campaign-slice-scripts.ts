@@ -65,7 +65,7 @@ end
  * Answers [how long until it is to be looked at again, '' for ever], or ['', status, startedAt, slice, its marks, messages that may leave].
  */
 export const takeScript = script(
-  `${redisClock}${countMoved}${marksOf}${allowance}${measure}
+  `${countMoved}${marksOf}${allowance}${measure}
 local campaign, marks, slices, takers, outbox, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local take, now, leaseMs, graceMs, inHand = ARGV[1], redisNow(), ARGV[2], ARGV[3], {}
 for i = 4, #ARGV do inHand[ARGV[i]] = true end
@@ -99,8 +99,7 @@ local function start()
   tellOfCampaign(campaign, outbox, now, 'started')
   if tonumber(stored['n:pending'] or 0) > 0 then return end
   status = 'completed'
-  redis.call('HSET', campaign, 'status', status, 'endedAt', now)
-  tellOfCampaign(campaign, outbox, now, status)
+  completeCampaign(campaign, outbox, due, now)
 end
 if status == 'scheduled' then
   if tonumber(stored.scheduledAt) > now then return rest(tonumber(stored.scheduledAt)) end

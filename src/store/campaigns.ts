@@ -36,10 +36,11 @@ if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'scheduledAt', ARGV[4]) end
 redis.call('ZADD', KEYS[2], 0, ARGV[1])
 return 1`);
 
-/** KEYS campaign; ARGV the head it must have, new head, content, scheduledAt or ''. */
+/** KEYS campaign; ARGV the head it must have, new head, content, scheduledAt or ''. A repeat of what was done is answered as it was the first time. */
 const changeScript = script(`
-local stored = redis.call('HMGET', KEYS[1], 'head', 'status')
-if stored[1] ~= ARGV[1] and stored[1] ~= ARGV[2] or stored[2] ~= 'draft' then return 'moved_on' end
+local stored = redis.call('HMGET', KEYS[1], 'head', 'status', 'content', 'scheduledAt')
+if stored[1] == ARGV[2] and stored[3] == ARGV[3] and (stored[4] or '') == ARGV[4] then return 'changed' end
+if stored[1] ~= ARGV[1] or stored[2] ~= 'draft' then return 'moved_on' end
 redis.call('HSET', KEYS[1], 'head', ARGV[2], 'content', ARGV[3])
 if ARGV[4] == '' then redis.call('HDEL', KEYS[1], 'scheduledAt') else redis.call('HSET', KEYS[1], 'scheduledAt', ARGV[4]) end
 return 'changed'`);
@@ -106,8 +107,10 @@ export function openCampaigns(redis: Redis) {
       await addScript(redis, [keys.campaign(head.id), keys.campaigns], args);
     },
 
+    /** @param was its head as it was read before its content was: of two changes of the same draft one is refused */
     async change(was: CampaignHead, { head, content, scheduledAt }: Draft): Promise<DraftChanged> {
-      const args = [JSON.stringify(was), JSON.stringify(head), await packJson(content), scheduledAt ?? ''];
+      const revised = { ...head, revision: (was.revision ?? 0) + 1 };
+      const args = [JSON.stringify(was), JSON.stringify(revised), await packJson(content), scheduledAt ?? ''];
       return (await changeScript(redis, [keys.campaign(head.id)], args)) as DraftChanged;
     },
 

@@ -1,7 +1,8 @@
 /** Events where they stand in the outbox: by their place, by their id, and in the order they were committed. */
 import type { Redis } from 'ioredis';
 import type { OutboxEvent } from '../domain/event.ts';
-import { timeOfId } from '../domain/id.ts';
+import { placeIn, timeOfId } from '../domain/id.ts';
+import { openCampaigns } from './campaigns.ts';
 import { openEmails } from './emails.ts';
 import { keys } from './keys.ts';
 import { type OutboxEntry, toEntry } from './outbox.ts';
@@ -18,7 +19,7 @@ const farMs = 60_000;
 const maxLookedAt = 50_000;
 
 export function openEvents(redis: Redis) {
-  const emails = openEmails(redis);
+  const [emails, campaigns] = [openEmails(redis), openCampaigns(redis)];
 
   async function* walk(from: string, to: string): AsyncGenerator<OutboxEntry> {
     for (let start = from; ; ) {
@@ -30,14 +31,19 @@ export function openEvents(redis: Redis) {
     }
   }
 
-  /** When an event happened, as its email remembers it; else as the id says. Null when it is no id of an event. */
+  /**
+   * When an event happened, as its email remembers it, or its place in a campaign, which it may have left since; else as the id says. Null
+   * when it is no id of an event.
+   */
   async function timeOf(eventId: string): Promise<number | null> {
     const [, id = '', sequence] = /^ev_([0-7][0-9a-hjkmnp-tv-z]{25})(?:_(\d{1,9}))?$/.exec(eventId) ?? [];
     if (id === '') return null;
     if (sequence === undefined) return timeOfId(`ev_${id}`);
     const { steps } = await emails.timeline(`em_${id}`);
     const step = steps.find(({ events = [] }) => events.some(({ seq }) => seq === Number(sequence)));
-    return step?.at ?? timeOfId(`em_${id}`);
+    if (step !== undefined) return step.at;
+    const { campaignId, place } = placeIn(`em_${id}`);
+    return (await campaigns.at(campaignId, place))?.outcome?.at ?? timeOfId(`em_${id}`);
   }
 
   return {

@@ -144,8 +144,10 @@ export function unpackStep(json: string): TimelineStep {
 
 const usualEvent = { attempt: 0, transport: null, smtp: null, reason: null } as const;
 
-export function packEvent({ id: _, smtp, ...event }: EmailEvent): string {
-  return JSON.stringify({ ...without(event, usualEvent), ...(smtp === null ? {} : { smtp: smtp.reply }) });
+/** Its number says its id, but for one that stands alone and has none. */
+export function packEvent({ id, smtp, ...event }: EmailEvent): string {
+  const own = event.sequence === 0 ? { id } : {};
+  return JSON.stringify({ ...own, ...without(event, usualEvent), ...(smtp === null ? {} : { smtp: smtp.reply }) });
 }
 
 /** Few and told apart by having no email: kept as it is. */
@@ -153,16 +155,16 @@ export function packPlainEvent(event: CampaignEvent | TransportEvent | WebhookEv
   return JSON.stringify(event);
 }
 
-type PackedEmailEvent = Omit<EmailEvent, 'id' | 'smtp'> & { smtp?: string };
+type PackedEmailEvent = Omit<EmailEvent, 'id' | 'smtp'> & { id?: string; smtp?: string };
 
 export function unpackEvent(json: string): OutboxEvent {
   const packed: PackedEmailEvent | CampaignEvent | TransportEvent | WebhookEvent = JSON.parse(json);
   if (!('emailId' in packed)) return packed;
-  const { smtp, ...event } = packed;
+  const { id, smtp, ...event } = packed;
   return {
     ...usualEvent,
     ...event,
-    id: eventId(event.emailId, event.sequence),
+    id: id ?? eventId(event.emailId, event.sequence),
     smtp: smtp === undefined ? null : parseReply(smtp),
   };
 }

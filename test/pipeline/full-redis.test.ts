@@ -19,7 +19,7 @@ let mail: Keepsakes;
 let store: Awaited<ReturnType<typeof openStore>>;
 beforeAll(async () => {
   server = opened.use(await openTestRedis());
-  mail = opened.use(openKeepsakes(server.url));
+  mail = opened.use(openKeepsakes(server));
   store = await openStore(mail.redis, Buffer.alloc(32), () => randomBytes(12));
 });
 beforeEach(async () => {

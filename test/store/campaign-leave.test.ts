@@ -96,6 +96,17 @@ it('of two changes that come to the same one wins, and none is due without conte
   expect([status, counts.pending, counts.failed]).toEqual(['running', 1, 0]);
 });
 
+it('a campaign that is sent once more has its turn at once, also by a clock that is ahead of that of Redis', async () => {
+  const id = await addCampaign(redis, { recipients: 1, status: 'completed' });
+  const leaving = await placedAt(id, 0, 'failed');
+  await redis.hset(keys.campaign(id), { 'n:pending': 0, 'n:failed': 1 });
+  const decision = decideChange(leaving.email, { kind: 'retried' }, now);
+  if ('refused' in decision) throw new Error(decision.refused);
+  const ahead = Date.now() + 86_400_000;
+  expect(await openCampaignLeave(redis).leave(leaving, { ...decision, step: null }, 'ch_1', ahead)).toBe('done');
+  expect((await openCampaignSlices(redis).due()).ids).toContain(id);
+});
+
 it('a slice whose last place left after the campaign was canceled is taken once more, so that it can be ended', async () => {
   const id = await addCampaign(redis, { recipients: 1 });
   const slices = openCampaignSlices(redis, 0);

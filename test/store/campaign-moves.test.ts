@@ -29,10 +29,17 @@ async function stored(status: CampaignStatus, recipients = 3, pending = recipien
   return id;
 }
 
+/** By the clock of this process, which is another than that of Redis. */
 const now = 1_000_000;
+const later = Date.now() + 3_600_000;
 const ask = (id: string, move: CampaignMove, changeId = `${id}${move}`) =>
-  campaigns.move(id, { move, changeId, now, at: move === 'schedule' ? now + 5 : null });
-const turnOf = (id: string) => redis.zscore(keys.campaignsDue, id);
+  campaigns.move(id, { move, changeId, now, at: move === 'schedule' ? later : null });
+/** `at once` by the clock of Redis: whoever looks now finds it. */
+async function turnOf(id: string): Promise<number | 'at once' | null> {
+  const turn = await redis.zscore(keys.campaignsDue, id);
+  if (turn === null) return null;
+  return (await openCampaignSlices(redis).due()).ids.includes(id) ? 'at once' : Number(turn);
+}
 async function toldOf(id: string): Promise<string[]> {
   const entries = await redis.xrange(keys.outbox, '-', '+');
   const events = entries.map(([, [, json = '']]) => JSON.parse(json));
@@ -52,7 +59,7 @@ describe('every status and every move', () => {
     expect(await ask(id, move)).toEqual(moved);
     expect((await campaigns.get(id))?.state.status).toBe(isAllowed ? to : status);
     expect(await toldOf(id)).toEqual(isAllowed && event !== null ? [`${event} ${now}`] : []);
-    const turn = to === 'paused' ? null : String(to === 'scheduled' ? now + 5 : now);
+    const turn = to === 'paused' ? null : to === 'scheduled' ? later : 'at once';
     expect(await turnOf(id)).toBe(isAllowed ? turn : null);
   });
 });
@@ -67,7 +74,7 @@ it('a repeat whose answer was lost is answered as the first time, and tells of n
 it('keeps when it began the first time, and forgets a later time it was to begin at', async () => {
   const id = await stored('draft');
   await ask(id, 'schedule');
-  expect((await campaigns.get(id))?.state.scheduledAt).toBe(now + 5);
+  expect((await campaigns.get(id))?.state.scheduledAt).toBe(later);
   await ask(id, 'start');
   await ask(id, 'pause');
   await campaigns.move(id, { move: 'resume', changeId: 'later', now: now + 100, at: null });
@@ -113,7 +120,37 @@ it('has a turn once it is canceled as long as somebody is pending, who is to be 
   const [some, none] = [await stored('paused', 3, 1), await stored('paused', 3, 0)];
   await ask(some, 'cancel');
   await ask(none, 'cancel');
-  expect([await turnOf(some), await turnOf(none)]).toEqual([String(now), null]);
+  expect([await turnOf(some), await turnOf(none)]).toEqual(['at once', null]);
+});
+
+it.each([now, Date.now() + 86_400_000])('has its turn at once also by a clock that is wrong: %d', async (wrong) => {
+  const id = await stored('draft');
+  const ask = (move: CampaignMove) => campaigns.move(id, { move, changeId: move, now: wrong, at: null });
+  await ask('start');
+  expect(await turnOf(id)).toBe('at once');
+  await ask('pause');
+  await ask('resume');
+  expect(await turnOf(id)).toBe('at once');
+});
+
+it.each([
+  ['draft', 'start', ['campaign.started', 'campaign.completed']],
+  ['scheduled', 'start', ['campaign.started', 'campaign.completed']],
+  ['paused', 'resume', ['campaign.resumed', 'campaign.completed']],
+] as const)('%s, %s: is over at once where all were canceled one by one', async (status, move, told) => {
+  const id = await stored(status, 3, 0);
+  for (const _ of [1, 2]) expect(await ask(id, move)).toEqual({ kind: 'moved', status: 'completed' });
+  expect(await toldOf(id)).toEqual(told.map((type) => `${type} ${now}`));
+  expect((await campaigns.get(id))?.state).toMatchObject({ status: 'completed', endedAt: now });
+  expect(await turnOf(id)).toBeNull();
+  expect(await campaigns.remove(id)).toBe('removed');
+});
+
+it('a pause does not count for its pace', async () => {
+  const id = await stored('running', 3, 1);
+  await redis.hset(keys.campaign(id), { pace: 5, paceAt: now - 10_000, paceLeft: 2 });
+  await ask(id, 'pause');
+  expect(await redis.hmget(keys.campaign(id), 'pace', 'paceAt', 'paceLeft')).toEqual([null, null, null]);
 });
 
 it('there is none that is gone, and one is removed only when nothing of it is to be sent any more', async () => {

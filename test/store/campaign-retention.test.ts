@@ -76,6 +76,21 @@ it.each(campaignStatuses)('the addresses of one that is %s stay as long as someb
   expect(await redis.exists(keys.campaign(id), keys.campaignMarks(id), keys.campaignChunk(id, 0))).toBe(3);
 });
 
+it('a full Redis is made room in: neither the addresses of one that runs nor one that ended keep the other there', async () => {
+  const running = await stored({ recipients: 30 });
+  const ended = await stored({ recipients: 30, status: 'completed' });
+  await redis.hset(keys.campaign(ended), { endedAt: 1, 'n:pending': 0 });
+  await redis.config('SET', 'maxmemory', '1mb');
+  try {
+    await expect(redis.set('more', 1)).rejects.toThrow('OOM');
+    expect(await pass()).toBe(1);
+    expect(await redis.exists(keys.campaign(ended), keys.campaignChunk(ended, 0))).toBe(0);
+    expect((await retention.page(null)).page).toMatchObject([{ id: running, hasAddresses: false }]);
+  } finally {
+    await redis.config('SET', 'maxmemory', '0');
+  }
+});
+
 it('what a stop cuts short is done by the next worker, and then no more', async () => {
   const id = await stored({ recipients: 400 });
   await passCutShort();

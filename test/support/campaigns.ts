@@ -31,6 +31,8 @@ export type NewCampaign = {
   readonly status?: CampaignStatus;
   /** For a scheduled one. */
   readonly scheduledAt?: number;
+  /** When its draft was; now where that is left out. */
+  readonly madeAt?: number;
   /** Places that stay without a recipient. */
   readonly absent?: readonly number[];
 };
@@ -43,7 +45,7 @@ export const plainContent: CampaignContent = {
 /** @returns its id */
 export async function addCampaign(redis: Redis, given: NewCampaign): Promise<string> {
   const now = Date.now();
-  const id = makeCampaignId(now, randomBytes(10));
+  const id = makeCampaignId(given.madeAt ?? now, randomBytes(10));
   const { recipients, status = 'running', absent = [] } = given;
   const rows = typeof recipients === 'number' ? Array.from({ length: recipients }, (_, n) => rowOf(n)) : recipients;
   const head: CampaignHead = {

@@ -1,0 +1,96 @@
+/** unsubscribe: a link is anybody's to follow, however often, and each email's tells of it once. */
+import { randomBytes } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { bindEmails } from '../../src/app-emails.ts';
+import { acceptEmail } from '../../src/domain/email.ts';
+import { type IdPrefix, makeId, placeId } from '../../src/domain/id.ts';
+import { unsubscribe } from '../../src/pipeline/unsubscribe.ts';
+import { openStore } from '../../src/store/store.ts';
+import { openTemplating } from '../../src/templating/templating.ts';
+import { addCampaign, eventsIn } from '../support/campaigns.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { emailRequest } from '../support/requests.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+let store: Awaited<ReturnType<typeof openStore>>;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  store = await openStore(redis, Buffer.alloc(32), () => randomBytes(12));
+});
+afterAll(() => opened.disposeAsync());
+
+const now = () => Date.now();
+const newId = (prefix: IdPrefix) => makeId(prefix, now(), randomBytes(10));
+const address = () => `${newId('rq')}@x.co`;
+
+async function accepted(to: string): Promise<string> {
+  const id = newId('em');
+  const request = emailRequest.parse({ from: 'news@x.co', to, subject: 'News', text: 't', lane: 'bulk' });
+  const email = acceptEmail(request, { id, keyId: 'ak', now: now() });
+  await store.emails.create([{ email, claim: null }], { batchClaim: null, isStrict: false, now: now() });
+  return id;
+}
+
+async function placed(to: string): Promise<string> {
+  return placeId(await addCampaign(redis, { recipients: [{ address: to, variables: {} }] }), 0);
+}
+
+function follow(emailId: string, to: string): Promise<void> {
+  const found = bindEmails({ report: { settled() {} } } as never, store, openTemplating());
+  return unsubscribe({ ...store, ...found, newId, now }, { emailId, address: to });
+}
+
+async function told(to: string): Promise<string[]> {
+  const events = await eventsIn(redis);
+  return events.flatMap((one) => (one.type === 'email.unsubscribed' && one.to.includes(to) ? [one.emailId] : []));
+}
+
+it.each([
+  ['with a record', accepted],
+  ['at its place in a campaign', placed],
+])('each of two emails to a reader tells of it once, however often its link is followed: %s', async (_, send) => {
+  const to = address();
+  const [first, second] = [await send(to), await send(to)];
+  for (const id of [first, first, second, second, second]) await follow(id, to);
+  expect(await told(to)).toEqual([first, second]);
+  expect((await store.emails.timeline(second)).steps.map(({ kind }) => kind)).toEqual(['unsubscribed']);
+  expect(await store.suppressions.get(to)).toMatchObject([{ reason: 'unsubscribe', emailId: first }]);
+});
+
+it.each([
+  ['with a record', accepted],
+  ['at its place in a campaign', placed],
+])(
+  'clicks at once are one event, also where somebody keeps the address from bulk mail already: %s',
+  async (_, send) => {
+    const to = address();
+    const manual = { scope: 'bulk', reason: 'manual', emailId: null, note: null } as const;
+    await store.suppressions.add([{ ...manual, id: newId('sp'), address: to }]);
+    const id = await send(to);
+    await Promise.all([follow(id, to), follow(id, to), follow(id, to)]);
+    await follow(id, to);
+    expect(await told(to)).toEqual([id]);
+    expect(await store.suppressions.get(to)).toMatchObject([{ reason: 'manual' }]);
+  },
+);
+
+it('who was taken off the list since is put there once more by the same link, and that is told', async () => {
+  const to = address();
+  const id = await accepted(to);
+  await follow(id, to);
+  for (const one of await store.suppressions.get(to)) await store.suppressions.remove(one);
+  for (const _ of [1, 2]) await follow(id, to);
+  expect(await store.suppressions.get(to)).toMatchObject([{ reason: 'unsubscribe', emailId: id }]);
+  expect(await told(to)).toEqual([id, id]);
+});
+
+it('an email that is gone tells only what is new', async () => {
+  const to = address();
+  const gone = newId('em');
+  for (const _ of [1, 2]) await follow(gone, to);
+  await follow(newId('em'), to);
+  expect(await told(to)).toEqual([gone]);
+});

@@ -1,0 +1,65 @@
+/** Campaigns as drafts: what is stored of one comes back, and of changes that race one wins. */
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { makeCampaignId } from '../../src/domain/id.ts';
+import { type Campaigns, openCampaigns } from '../../src/store/campaigns.ts';
+import { draft } from '../support/campaign-drafts.ts';
+import { openTestRedis } from '../support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+let campaigns: Campaigns;
+beforeAll(async () => {
+  const { url } = opened.use(await openTestRedis());
+  const redis = opened.adopt(new Redis(url.replace('unix://', '')), (client) => client.disconnect());
+  campaigns = openCampaigns(redis);
+});
+afterAll(() => opened.disposeAsync());
+
+let made = 0;
+async function stored() {
+  const given = draft({ id: makeCampaignId(++made, Buffer.alloc(10, made)) }, { html: '<p>old</p>' });
+  await campaigns.add(given);
+  return given;
+}
+
+const standing = async (id: string) => {
+  const [found, content] = await Promise.all([campaigns.get(id), campaigns.content(id)]);
+  return { ...found?.head, content, scheduledAt: found?.state.scheduledAt };
+};
+
+it('a draft that is changed comes back as it was changed last', async () => {
+  const { head, content } = await stored();
+  const changed = { head: { ...head, name: 'Other' }, content: { ...content, text: 'new' }, scheduledAt: 5 };
+  expect(await campaigns.change(head, changed)).toBe('changed');
+  expect(await standing(head.id)).toEqual({ ...changed.head, revision: 1, content: changed.content, scheduledAt: 5 });
+  const again = (await campaigns.get(head.id))?.head ?? head;
+  expect(await campaigns.change(again, { ...changed, scheduledAt: null })).toBe('changed');
+  expect(await standing(head.id)).toMatchObject({ revision: 2, scheduledAt: null });
+});
+
+it('of changes at once one is refused, whatever it is that they change', async () => {
+  const was = await stored();
+  const { head, content } = was;
+  const changes = [
+    { ...was, content: { ...content, html: '<p>new</p>' } },
+    { ...was, content: { ...content, text: 'new' } },
+    { ...was, content: { ...content, preheader: 'new' } },
+    { ...was, scheduledAt: 5 },
+    { ...was, head: { ...head, name: 'new' } },
+    was,
+  ];
+  const answers = await Promise.all(changes.map((change) => campaigns.change(head, change)));
+  expect(answers).toEqual(['changed', ...changes.slice(1).map(() => 'moved_on')]);
+  expect(await standing(head.id)).toEqual({ ...head, revision: 1, content: changes[0]?.content, scheduledAt: null });
+});
+
+it('a change that is sent again, as its answer was lost, is done once and answered as the first time', async () => {
+  const { head, content } = await stored();
+  const changed = { head, content: { ...content, text: 'new' }, scheduledAt: 5 };
+  for (const _ of [1, 2]) expect(await campaigns.change(head, changed)).toBe('changed');
+  const sent = await campaigns.move(head.id, { move: 'cancel', changeId: 'ch', now: 1, at: null });
+  expect(sent).toMatchObject({ status: 'canceled' });
+  expect(await campaigns.change(head, changed)).toBe('changed');
+  const later = (await campaigns.get(head.id))?.head ?? head;
+  expect(await campaigns.change(later, changed)).toBe('moved_on');
+});

@@ -1,12 +1,12 @@
 /** The email to one recipient of a campaign: made of what the campaign remembers, for as long as it has no record of its own. */
 import { domainOf } from './address.ts';
-import type { CampaignHead, CampaignRow, PlaceMark } from './campaign.ts';
+import type { CampaignHead, CampaignRow, CampaignState, PlaceMark } from './campaign.ts';
 import { parseReply } from './classify.ts';
 import type { EmailFacts, EmailState, StoredEmail } from './email.ts';
 import { eventOf } from './event.ts';
 import { placeId } from './id.ts';
 import type { AttemptTrace, SettledOutcome } from './outcome.ts';
-import type { Recipient, RecipientStatus } from './recipient.ts';
+import { isPending, type Recipient, type RecipientStatus } from './recipient.ts';
 import { isSandbox, sandboxTransport } from './sandbox.ts';
 import type { Variables, WovenLetter } from './template.ts';
 import type { TimelineStep } from './timeline.ts';
@@ -34,22 +34,22 @@ export type Placed = {
   readonly outcome: PlaceOutcome | null;
 };
 
-/** Emails of a campaign are told from when it started; their ids, which sort by time, from when it was made. */
-export type StartedCampaign = { readonly head: CampaignHead; readonly startedAt: number };
-
-/** The number that the first event of such an email has: that it was queued is told of the whole campaign. */
-const queuedSequence = 1;
+/** Emails of a campaign are told from when it started, before that from when it was made, as are their ids, which sort by time. */
+export type PlacedCampaign = {
+  readonly head: CampaignHead;
+  readonly state: Pick<CampaignState, 'status' | 'startedAt' | 'scheduledAt'>;
+};
 
 /** What never changes of an email of this campaign. @param subject as it was rendered; as it was written where nobody knows */
 export function placeFacts(
-  { head, startedAt }: StartedCampaign,
+  { head, startedAt }: { readonly head: CampaignHead; readonly startedAt: number | null },
   place: number,
   subject: string = head.subject,
 ): EmailFacts {
   const id = placeId(head.id, place);
   return {
     id,
-    createdAt: startedAt,
+    createdAt: startedAt ?? head.createdAt,
     keyId: head.keyId,
     messageId: `${id}@${domainOf(head.from.address)}`,
     from: head.from,
@@ -80,17 +80,22 @@ export function isAtPlace({ version }: Pick<StoredEmail, 'version'>): boolean {
  * The email as if it stood in a record. Of one that left its place there is a record, which is to be read instead.
  * @param since from when its age counts
  */
-export function placeEmail(campaign: StartedCampaign, placed: Placed, subject: string, since: number): StoredEmail {
+export function placeEmail(
+  { head, state }: PlacedCampaign,
+  placed: Placed,
+  subject: string,
+  since: number,
+): StoredEmail {
   return {
-    facts: placeFacts(campaign, placed.place, subject),
-    state: placeState(placed, since),
+    facts: placeFacts({ head, startedAt: state.startedAt }, placed.place, subject),
+    state: placeState(state, placed, since),
     version: versionAtPlace,
     handOver: null,
   };
 }
 
-function placeState({ row, mark, outcome }: Placed, since: number): EmailState {
-  const status = statusOfMark(mark);
+function placeState(campaign: PlacedCampaign['state'], { row, mark, outcome }: Placed, since: number): EmailState {
+  const status = statusOfMark(mark, campaign);
   const smtp = outcome === null || outcome.reply === null ? null : parseReply(outcome.reply);
   const recipient: Recipient = {
     kind: 'to',
@@ -100,22 +105,22 @@ function placeState({ row, mark, outcome }: Placed, since: number): EmailState {
     attempts: outcome?.attempts ?? 0,
     smtp,
     transport: outcome?.transport ?? null,
-    nextAttemptAt: status === 'queued' ? since : null,
+    nextAttemptAt: isPending(status) ? since : null,
     reason: outcome?.reason ?? null,
   };
   return {
     recipients: [recipient],
     lastEvent: eventOf(status) ?? 'email.queued',
-    sequence: queuedSequence + statesUpTo(status).length,
-    scheduledAt: null,
+    sequence: statesUpTo(status).length,
+    scheduledAt: campaign.startedAt === null ? campaign.scheduledAt : null,
     since,
     expiresAt: null,
   };
 }
 
-/** What is told of as delivered or complained was told of as sent before. */
+/** What was told of it, in order: that it waits is told of the whole campaign, and what was delivered or complained was sent before. */
 function statesUpTo(status: RecipientStatus): readonly RecipientStatus[] {
-  if (status === 'queued') return [];
+  if (isPending(status)) return [];
   return status === 'delivered' || status === 'complained' ? ['sent', status] : [status];
 }
 
@@ -123,12 +128,12 @@ function statesUpTo(status: RecipientStatus): readonly RecipientStatus[] {
 export function placeSteps({ mark, outcome }: Placed): TimelineStep[] {
   if (outcome === null) return [];
   const { at, transport, reply, reason, trace } = outcome;
-  const status = statusOfMark(mark);
+  const status = statusOfMark(mark, { status: 'running', startedAt: at });
   const types = statesUpTo(status)
     .map(eventOf)
     .filter((type) => type !== null);
   const said = { ...(reply === null ? {} : { reply }), ...(reason === null ? {} : { reason }) };
-  const events = types.map((type, n) => ({ type, seq: queuedSequence + n + 1, who: [0], ...(n === 0 ? said : {}) }));
+  const events = types.map((type, n) => ({ type, seq: n + 1, who: [0], ...(n === 0 ? said : {}) }));
   return [
     {
       at,
@@ -145,8 +150,13 @@ function stepKindOf(status: RecipientStatus): TimelineStep['kind'] {
   return status === 'failed' ? 'undeliverable' : 'answered';
 }
 
-function statusOfMark(mark: PlaceMark): RecipientStatus {
-  return mark === 'absent' || mark === 'handing' || mark === 'left' ? 'queued' : mark;
+/** Where a recipient at its place stands: who is not done with waits for the time of the campaign, or for its turn in it. */
+export function statusOfMark(
+  mark: PlaceMark,
+  { status, startedAt }: Pick<CampaignState, 'status' | 'startedAt'>,
+): RecipientStatus {
+  if (mark !== 'absent' && mark !== 'queued' && mark !== 'handing' && mark !== 'left') return mark;
+  return startedAt === null && status !== 'draft' ? 'scheduled' : 'queued';
 }
 
 /** What its letter is made with: the link to unsubscribe with is filled in as it goes out, as in any letter. */

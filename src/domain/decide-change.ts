@@ -76,6 +76,8 @@ function changeState({ state, facts }: StoredEmail, change: Moving, now: number)
       };
     }
     case 'rescheduled': {
+      if (facts.campaignId !== null && state.recipients.some(({ status }) => status === 'scheduled'))
+        return { refused: `it goes with its campaign: POST /v1/campaigns/${facts.campaignId}/send takes another time` };
       const since = Math.max(change.at, now);
       const expiresAt = facts.ttlMs === null ? state.expiresAt : since + facts.ttlMs;
       if (expiresAt !== null && expiresAt <= since) return { refused: 'it would have expired by then' };

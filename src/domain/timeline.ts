@@ -118,7 +118,8 @@ export function historyOf({ facts, state }: StoredEmail, steps: readonly Timelin
     detail: null,
     transport: null,
     trace: null,
-    events: [event(wasScheduled ? 'email.scheduled' : 'email.queued', 1, addresses)],
+    // That of a campaign waits is told of the whole: its events begin with what comes next.
+    events: facts.campaignId === null ? [event(wasScheduled ? 'email.scheduled' : 'email.queued', 1, addresses)] : [],
   };
   const later = steps.map((step): HistoryEntry => {
     const { at, kind, detail = null, transport = null, trace = null, events = [] } = step;

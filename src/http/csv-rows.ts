@@ -16,6 +16,8 @@ const quote = 0x22;
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
 
+export const behindQuoted = 'has something right behind a quoted field';
+
 type Cut = { readonly end: number } | { readonly fault: string };
 
 /** How far a row was looked at that was not found to end, and whether a quote was open there. */
@@ -51,7 +53,7 @@ export function openCsvRows(maxBytes: number, delimiterOf: (header: string) => D
         if (next === undefined && !isWhole) return stop(null);
         if (next === quote) at += 1;
         else if (next === undefined || isBreak(next) || separators.has(next)) isQuoted = false;
-        else return stop({ fault: 'has something right behind a quoted field' });
+        else return stop({ fault: behindQuoted });
       } else if (isQuoted && isBreak(byte) && at < looked.to) {
         // A row that began before this one was within quotes at this break as well, and is followed by the same:
         // to look through it again for each line cost 64 KB a line, 10 s for a list of 132 KB.
@@ -147,13 +149,14 @@ function endOfLine(bytes: Buffer, from: number): number {
   return bytes.length;
 }
 
-/** The fields of a row, without the quotes around them. */
-export function fieldsOf(row: string, delimiter: Delimiter): string[] {
+/** The fields of a row, without the quotes around them; null when something other than the delimiter stands behind a quoted one. */
+export function fieldsOf(row: string, delimiter: Delimiter): string[] | null {
   const fields: string[] = [];
   for (let from = 0; from <= row.length; ) {
     const isQuoted = row[from] === '"';
     const end = isQuoted ? endOfQuoted(row, from) : row.indexOf(delimiter, from);
     const to = end === -1 ? row.length : end;
+    if (to < row.length && row[to] !== delimiter) return null;
     fields.push(isQuoted ? row.slice(from + 1, to - 1).replaceAll('""', '"') : row.slice(from, to));
     from = to + 1;
   }

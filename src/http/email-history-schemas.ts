@@ -39,7 +39,10 @@ export const entryView = z
       .nullable()
       .meta({ description: 'The version of TLS; null for plaintext, or when the attempt did not get that far.' }),
     ms: msView.nullable().meta({ description: 'Milliseconds of each phase of an attempt.' }),
-    events: z.array(eventView).meta({ description: 'The events it led to.' }),
+    events: z.array(eventView).meta({
+      description:
+        'The events it led to; none where an email was accepted with its campaign, as `campaign.started` is told for all.',
+    }),
   })
   .meta({ id: 'HistoryEntry', description: 'One thing that happened to an email.' });
 

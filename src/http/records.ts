@@ -1,5 +1,13 @@
 /** Uploads of any length, read as they come in: NDJSON, CSV or a JSON array, each record with its line, one that cannot be read with what is wrong. */
-import { type CsvRow, type CsvText, type Delimiter, delimiters, fieldsOf, openCsvRows } from './csv-rows.ts';
+import {
+  behindQuoted,
+  type CsvRow,
+  type CsvText,
+  type Delimiter,
+  delimiters,
+  fieldsOf,
+  openCsvRows,
+} from './csv-rows.ts';
 import { readJson } from './json.ts';
 import { openJsonItems } from './json-items.ts';
 
@@ -102,10 +110,10 @@ async function* readCsv(body: AsyncIterable<Buffer>, columns: readonly string[])
   let header: readonly string[] = [];
   let delimiter: Delimiter = ',';
   const [needed = ''] = columns;
-  const namesIn = (row: string, by: Delimiter) => fieldsOf(row, by).map((name) => nameOf(name.trim(), columns));
+  const namesIn = (row: string, by: Delimiter) => fieldsOf(row, by)?.map((name) => nameOf(name.trim(), columns));
   const rows = openCsvRows(maxRecordBytes, (first) => {
-    delimiter = delimiters.find((one) => namesIn(first, one).includes(needed)) ?? delimiter;
-    header = namesIn(first, delimiter);
+    delimiter = delimiters.find((one) => namesIn(first, one)?.includes(needed)) ?? delimiter;
+    header = namesIn(first, delimiter) ?? [first];
     return delimiter;
   });
   let isBegun = false;
@@ -158,7 +166,8 @@ function cutShort(text: string): string {
 
 /** What is empty is not there: neither a field, nor a row that has nothing else. What stands under no name is passed over. */
 function readRow(header: readonly string[], { line, text, bytes }: CsvText, delimiter: Delimiter): Line[] {
-  const fields = fieldsOf(text, delimiter).map((field): string => field.trim());
+  const fields = fieldsOf(text, delimiter)?.map((field): string => field.trim());
+  if (fields === undefined) return [{ line, fault: behindQuoted }];
   const count = fields.findLastIndex((field) => field !== '') + 1;
   if (count === 0) return [];
   if (count > header.length) return [{ line, fault: `has ${count} fields, where the header names ${header.length}` }];

@@ -83,13 +83,14 @@ export async function broadcast(deps: Deps, take: Take): Promise<SliceReport> {
 }
 
 async function placedIn(deps: Deps, { take, campaign: { head } }: Slice): Promise<Placed[]> {
-  const { slice, startedAt } = take;
+  const { slice, status, startedAt } = take;
+  const campaign = { head, state: { status, startedAt, scheduledAt: null } };
   const rows = await deps.slices.rows(take);
   return rows.flatMap((row, n) => {
     const [place, mark] = [slice * sliceSize + n, take.marks[n] ?? 'absent'];
     if (row === undefined || mark === 'absent') return [];
     const queued = { place, row, mark: 'queued', outcome: null } as const;
-    return [{ place, mark, row, email: placeEmail({ head, startedAt }, queued, head.subject, deps.now()) }];
+    return [{ place, mark, row, email: placeEmail(campaign, queued, head.subject, deps.now()) }];
   });
 }
 

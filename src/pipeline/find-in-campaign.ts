@@ -1,5 +1,6 @@
 /** find-in-campaign: the emails of one campaign as a list of emails has them, the newest first, which is the one that was added last. */
 import type { Campaign, PlaceMark } from '../domain/campaign.ts';
+import { statusOfMark } from '../domain/campaign-email.ts';
 import { type StoredEmail, statusOf } from '../domain/email.ts';
 import { placeId, placeIn } from '../domain/id.ts';
 import type { RecipientStatus } from '../domain/recipient.ts';
@@ -36,7 +37,8 @@ export async function findInCampaign(
   if (state.status === 'draft' || isBeyond) return [];
   const found: StoredEmail[] = [];
   let lookedAt = 0;
-  const places = campaigns.places(head.id, { from: isWithin ? at.place : null, isUp }, (mark) => mayBe(mark, status));
+  const isWanted = (mark: PlaceMark) => mayBe(campaign, mark, status);
+  const places = campaigns.places(head.id, { from: isWithin ? at.place : null, isUp }, isWanted);
   for await (const some of groupsOf(places, atOnce)) {
     if (lookedAt >= mostLookedAt) return null;
     lookedAt += some.length;
@@ -59,7 +61,7 @@ async function* groupsOf<T>(all: AsyncIterable<T>, size: number): AsyncGenerator
   if (group.length > 0) yield group;
 }
 
-function mayBe(mark: PlaceMark, status: RecipientStatus | null): boolean {
+function mayBe({ state }: Campaign, mark: PlaceMark, status: RecipientStatus | null): boolean {
   if (mark === 'absent') return false;
-  return status === null || mark === 'left' || mark === status || (mark === 'handing' && status === 'queued');
+  return status === null || mark === 'left' || statusOfMark(mark, state) === status;
 }

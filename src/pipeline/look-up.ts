@@ -39,13 +39,14 @@ async function lookUpPlaced(deps: Deps, id: string): Promise<LoadedEmail | null>
   return { ...emailAt(campaign, placed, letter), content };
 }
 
-function emailAt({ head, state }: Campaign, placed: Placed, letter: Pick<WovenLetter, 'subject'> | null): StoredEmail {
-  const startedAt = state.startedAt ?? state.scheduledAt ?? head.createdAt;
-  const email = placeEmail({ head, startedAt }, placed, letter?.subject ?? head.subject, startedAt);
+function emailAt(campaign: Campaign, placed: Placed, letter: Pick<WovenLetter, 'subject'> | null): StoredEmail {
+  const { head, state } = campaign;
+  const since = state.startedAt ?? state.scheduledAt ?? head.createdAt;
+  const email = placeEmail(campaign, placed, letter?.subject ?? head.subject, since);
   // What may be at the next hop at this moment can neither be told of as waiting nor be changed.
   return {
     ...email,
-    handOver: placed.mark === 'handing' ? { at: startedAt, transport: '', attemptId: '', job: '' } : null,
+    handOver: placed.mark === 'handing' ? { at: since, transport: '', attemptId: '', job: '' } : null,
   };
 }
 

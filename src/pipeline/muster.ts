@@ -1,6 +1,6 @@
 /** muster: the recipients of a campaign where they stand now; those that left their place are read from the record they have since. */
 import type { Campaign, PlaceMark } from '../domain/campaign.ts';
-import { type Placed, placeEmail } from '../domain/campaign-email.ts';
+import { type Placed, placeEmail, statusOfMark } from '../domain/campaign-email.ts';
 import { placeId } from '../domain/id.ts';
 import { isPending, type Recipient, type RecipientStatus } from '../domain/recipient.ts';
 import type { Campaigns } from '../store/campaigns.ts';
@@ -28,7 +28,7 @@ export async function* muster(
   from: number,
   status: MusterStatus | null,
 ): AsyncGenerator<Mustered[]> {
-  const isWanted = (mark: PlaceMark) => mayBe(mark, status);
+  const isWanted = (mark: PlaceMark) => mayBe(campaign, mark, status);
   for await (const placed of campaigns.placed(campaign.head.id, from, isWanted)) {
     const all = await Promise.all(placed.map((one) => read(emails, campaign, one)));
     yield all.filter(({ recipient }) => status === null || (recipient !== null && isOf(recipient.status, status)));
@@ -36,9 +36,9 @@ export async function* muster(
 }
 
 /** Where whoever left stands, only its record says. */
-function mayBe(mark: PlaceMark, status: MusterStatus | null): boolean {
+function mayBe({ state }: Campaign, mark: PlaceMark, status: MusterStatus | null): boolean {
   if (mark === 'absent') return false;
-  return status === null || mark === 'left' || isOf(mark === 'handing' ? 'sending' : mark, status);
+  return status === null || mark === 'left' || isOf(mark === 'handing' ? 'sending' : statusOfMark(mark, state), status);
 }
 
 function isOf(status: RecipientStatus, wanted: MusterStatus): boolean {
@@ -56,8 +56,8 @@ async function read(emails: Deps['emails'], campaign: Campaign, placed: Placed):
   return { ...named, recipient: isSending ? { ...recipient, status: 'sending' } : recipient, at: null };
 }
 
-function standing({ head, state }: Campaign, placed: Placed): Recipient | null {
-  const startedAt = state.startedAt ?? head.createdAt;
-  const [recipient = null] = placeEmail({ head, startedAt }, placed, head.subject, startedAt).state.recipients;
+function standing(campaign: Campaign, placed: Placed): Recipient | null {
+  const { subject, createdAt } = campaign.head;
+  const [recipient = null] = placeEmail(campaign, placed, subject, createdAt).state.recipients;
   return recipient !== null && placed.mark === 'handing' ? { ...recipient, status: 'sending' } : recipient;
 }

@@ -5,7 +5,7 @@ import type { EmailFacts } from '../domain/email.ts';
 import { placeIn } from '../domain/id.ts';
 import { keys } from './keys.ts';
 
-/** By email id, and only of those whose campaign is there and was started. The subject is the one that the campaign was written with. */
+/** By email id, and only of those whose campaign is there. The subject is the one that the campaign was written with. */
 export async function factsAtPlaces(redis: Redis, ids: readonly string[]): Promise<ReadonlyMap<string, EmailFacts>> {
   const places = ids.map((id) => ({ id, ...placeIn(id) }));
   const campaignIds = [...new Set(places.map(({ campaignId }) => campaignId))];
@@ -14,7 +14,9 @@ export async function factsAtPlaces(redis: Redis, ids: readonly string[]): Promi
   const facts = new Map<string, EmailFacts>();
   for (const { id, campaignId, place } of places) {
     const [head, startedAt] = campaigns.get(campaignId) ?? [];
-    if (head && startedAt) facts.set(id, placeFacts({ head: JSON.parse(head), startedAt: Number(startedAt) }, place));
+    // One that was canceled before its time was never started.
+    const since = startedAt ? Number(startedAt) : null;
+    if (head) facts.set(id, placeFacts({ head: JSON.parse(head), startedAt: since }, place));
   }
   return facts;
 }

@@ -176,6 +176,13 @@ describe('an upload', () => {
     expect([all.length, await redis.hget(keys.campaign(id), 'chunks')]).toEqual([1_551, '4']);
   });
 
+  it.each([',', ';', '\t'])('of CSV whose every field is quoted is cut at %j', async (delimiter) => {
+    const id = await create();
+    const body = ['"email","plan"', '"ada@example.org","x; y"'].join('\n').replaceAll(',', delimiter);
+    expect((await upload(id, { body, type: csv })).body).toMatchObject({ received: 1, added: 1, invalid: 0 });
+    expect(await everybody(id)).toEqual([{ address: 'ada@example.org', variables: { plan: 'x; y' } }]);
+  });
+
   it('of nothing adds nobody; what is no list, no type or no campaign is told', async () => {
     const id = await create();
     for (const type of [ndjson, csv, json])

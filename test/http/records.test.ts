@@ -75,7 +75,27 @@ it.each([';', '\t'])('CSV: as spreadsheets write it, with %j between the fields'
   expect(await read(csv, text)).toEqual([{ line: 2, value: { email: 'a@x.co', note } }]);
 });
 
+const quoted = (row: string) => row.replaceAll(/[^,]+/g, '"$&"');
+const asGiven = (row: string) => row;
+
+it.each(
+  [',', ';', '\t'].flatMap((delimiter) =>
+    [asGiven, quoted].flatMap((head) => [asGiven, quoted].map((rest) => ({ delimiter, head, rest }))),
+  ),
+)('CSV: cut at $delimiter, however much of it is quoted: header $head.name, rows $rest.name', async (how) => {
+  const rows = [how.head('email,note,First Name'), how.rest('a@x.co,x,Ada'), how.rest('b@x.co,,Bob')];
+  const text = rows.join('\r\n').replaceAll(',', how.delimiter);
+  expect(await read(csv, text)).toEqual([
+    { line: 2, value: { email: 'a@x.co', note: 'x', 'First Name': 'Ada' } },
+    { line: 3, value: { email: 'b@x.co', 'First Name': 'Bob' } },
+  ]);
+});
+
 it.each([
+  [
+    '"email";"note","x"',
+    'the first line must be a header that names the column "email"; it has "\\"email\\";\\"note\\",\\"x\\""',
+  ],
   ['email,EMAIL', 'the header names the column "email" twice'],
   ['email,__proto__', 'the header has a column of a name that is not allowed'],
   ['E-Mail,x', 'the first line must be a header that names the column "email"; it has "E-Mail", "x"'],
@@ -194,20 +214,28 @@ it('CSV that is well-formed is read as another reader of RFC 4180 reads it', asy
     fc.string({ unit: 'grapheme', maxLength: 1 }),
   );
   const field = fc.array(character, { maxLength: 8 }).map((characters) => characters.join('').toWellFormed());
-  const written = (text: string) => (/[",;\t\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const written = (text: string, isQuoted: boolean) =>
+    isQuoted || /[",;\t\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   const rows = fc.array(fc.array(field, { minLength: 3, maxLength: 3 }), { maxLength: 8 });
-  const style = fc.record({ delimiter: fc.constantFrom(',', ';', '\t'), end: fc.constantFrom('\n', '\r\n') });
+  const style = fc.record({
+    delimiter: fc.constantFrom(',', ';', '\t'),
+    end: fc.constantFrom('\n', '\r\n'),
+    isQuoted: fc.constantFrom([false, false], [false, true], [true, false], [true, true]),
+  });
   const places = fc.array(fc.nat(200), { maxLength: 20 });
   await fc.assert(
-    fc.asyncProperty(rows, style, places, async (table, { delimiter, end }, cuts) => {
+    fc.asyncProperty(rows, style, places, async (table, { delimiter, end, isQuoted }, cuts) => {
       const header = ['email', 'note', 'x'];
-      const text = [header, ...table].map((row) => row.map(written).join(delimiter)).join(end);
+      const lines = [header, ...table].map((row, n) =>
+        row.map((one) => written(one, isQuoted[n === 0 ? 0 : 1] ?? false)),
+      );
+      const text = lines.map((fields) => fields.join(delimiter)).join(end);
       const other: string[][] = parseCsv(text, { delimiter, bom: true, record_delimiter: end });
       const expected = other
         .slice(1)
         .map((row) => row.flatMap((one, n) => (one.trim() === '' ? [] : [[header[n], one.trim()]])));
-      const lines = await read(csv, text, cuts);
-      expect(lines.map((line) => ('value' in line ? line.value : line))).toEqual(
+      const found = await read(csv, text, cuts);
+      expect(found.map((line) => ('value' in line ? line.value : line))).toEqual(
         expected.filter((row) => row.length > 0).map((row) => Object.fromEntries(row)),
       );
     }),

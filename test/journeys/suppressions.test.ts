@@ -144,6 +144,18 @@ it('a list of another system is taken as CSV, packed or not, and what is exporte
   expect(body.has_more).toBe(true);
 });
 
+it.each([
+  ['commas', ','],
+  ['semicolons', ';'],
+  ['tabs', '\t'],
+])('a list whose every field is quoted is taken with %s between them', async (name, delimiter) => {
+  const row = (...fields: string[]) => fields.map((field) => `"${field}"`).join(delimiter);
+  const csv = [row('email', 'reason', 'scope'), row(`${name}@quoted.example`, 'unsubscribe', 'bulk')].join('\n');
+  expect((await upload('text/csv', csv)).body).toMatchObject({ received: 1, added: 1, invalid: 0 });
+  const { body } = await api('GET', `/v1/suppressions/${name}@quoted.example`);
+  expect(body.data).toMatchObject([{ reason: 'unsubscribe', scope: 'bulk' }]);
+});
+
 it('what is no such upload is refused with what is taken, and JSON elsewhere is still all that is taken there', async () => {
   expect(await upload('application/json', '[]')).toMatchObject({ status: 415 });
   expect(await upload('text/csv', 'email\n', { 'content-encoding': 'gzip' })).toMatchObject({ status: 400 });

@@ -35,7 +35,8 @@ async function placedAt(id: string, place: number, mark: PlaceMark) {
   const [placed] = (await openCampaigns(redis).chunk(id, 0)).filter((one) => one.place === place);
   if (campaign === null || placed === undefined) throw new Error('It is not stored');
   await redis.setrange(keys.campaignMarks(id), place, placeMarks[mark]);
-  const email = placeEmail({ head: campaign.head, startedAt: now }, { ...placed, mark }, 'News for you', now);
+  const started = { head: campaign.head, state: { ...campaign.state, startedAt: now } };
+  const email = placeEmail(started, { ...placed, mark }, 'News for you', now);
   return { email, mark, content };
 }
 
@@ -53,7 +54,7 @@ it('it has its record, content and timeline, is found by its terms, and comes ag
   const email = await openEmails(redis).load(placeId(id, 1));
   expect(email).toMatchObject({
     facts: { subject: 'News for you', campaignId: id, lane: 'bulk' },
-    state: { sequence: 2, recipients: [{ address: 'r1@example.com', status: 'deferred', attempts: 1 }] },
+    state: { sequence: 1, recipients: [{ address: 'r1@example.com', status: 'deferred', attempts: 1 }] },
     ...{ version: 1, handOver: null, content },
   });
   expect((await openEmails(redis).timeline(placeId(id, 1))).steps).toHaveLength(1);

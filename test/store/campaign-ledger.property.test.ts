@@ -82,7 +82,7 @@ async function openWorld() {
   const { leave } = openCampaignLeave(redis);
   const campaign = await campaigns.get(id);
   if (campaign === null) throw new Error('It is not stored');
-  const started = { head: campaign.head, startedAt: 1 };
+  const started = { head: campaign.head, state: { status: 'running', startedAt: 1, scheduledAt: null } } as const;
   let now = Date.now();
   let held: Take[] = [];
   let claimed: number[] = [];

@@ -1,12 +1,12 @@
 /** POST /v1/campaigns/:id/send, …/pause, …/resume and …/cancel: what moves a campaign. */
 import type { z } from 'zod';
-import type { ApiKey } from '../domain/api-key.ts';
+import { type ApiKey, mayRead } from '../domain/api-key.ts';
 import type { CampaignMove } from '../domain/campaign.ts';
 import { type CampaignLimits, sendRequestFor } from '../domain/campaign-request.ts';
 import { linkPlace, sourceLacksLink } from '../domain/unsubscribe-link.ts';
 import type { Campaigns } from '../store/campaigns.ts';
 import { campaignConflict, campaignMissing, campaignParams, findCampaign } from './campaign-access.ts';
-import { campaignSummaryView, summaryOf } from './campaign-view.ts';
+import { campaignMoveAnswer, standingOf, summaryOf } from './campaign-view.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
@@ -20,7 +20,7 @@ export type CampaignMoveDeps = {
 
 const tags = ['campaigns'];
 const config = { scope: 'send' } as const;
-const answers = { 200: campaignSummaryView, ...problemAnswers(400, 404, 409, 413, 415) };
+const answers = { 200: campaignMoveAnswer, ...problemAnswers(400, 404, 409, 413, 415) };
 
 /** What one cannot be that does not stand where it would have to. */
 const refusals = {
@@ -40,12 +40,13 @@ export function campaignMoveRoutes({ campaigns, limits, newId, now }: CampaignMo
     key: ApiKey,
     move: CampaignMove,
     at: number | null = null,
-  ): Promise<z.input<typeof campaignSummaryView>> {
+  ): Promise<z.input<typeof campaignMoveAnswer>> {
     const moved = await campaigns.move(id, { move, changeId: newId('ch'), now: now(), at });
     if (moved.kind === 'gone') throw campaignMissing(id);
     if (moved.kind === 'refused') throw campaignConflict(id, refusals[move], moved.status);
     if (moved.kind === 'empty') throw campaignConflict(id, 'sent: it has no recipients', moved.status);
-    return summaryOf(await findCampaign(campaigns, id, key), now());
+    const campaign = await findCampaign(campaigns, id, key);
+    return mayRead(key) ? summaryOf(campaign, now()) : standingOf(campaign);
   }
 
   /** @throws ProblemError 422 when its letters have a place for a link that none of them would get */

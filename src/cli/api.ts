@@ -12,12 +12,12 @@ import { addressOf } from './command.ts';
 
 /** The API said no, or nothing. */
 export class ApiFault extends Error {
-  /** Whether another try may go well: nobody answered, or the answer said when to come again. */
-  readonly isPassing: boolean;
+  /** Another try may go well, from when on: nobody answered, or the answer was of a trouble that passes. Null when it would not. */
+  readonly passing: { readonly afterMs: number } | null;
 
-  constructor(message: string, isPassing = false) {
+  constructor(message: string, passing: ApiFault['passing'] = null) {
     super(message);
-    this.isPassing = isPassing;
+    this.passing = passing;
   }
 }
 
@@ -34,22 +34,28 @@ export type Api = <Answer>(method: 'GET' | 'POST', path: string, asked?: Asked) 
 
 /**
  * @param given where it is and the key to call it with; by default those of this environment
+ * @param deadlineMs an answer that takes longer is none
  * @throws ConfigError ApiFault
  */
-export async function openApi(given: {
-  readonly url?: string | undefined;
-  readonly key?: string | undefined;
-}): Promise<Api> {
+export async function openApi(
+  given: {
+    readonly url?: string | undefined;
+    readonly key?: string | undefined;
+  },
+  deadlineMs = usualDeadlineMs,
+): Promise<Api> {
   const config = given.url === undefined || given.key === undefined ? readConfig() : null;
   const url = given.url ?? (config && addressOf(config));
   if (url === null || !URL.canParse(url))
     throw new ApiFault('Where the API is cannot be known: give --url, or set PORT');
   const key = given.key ?? config?.POSTRIDER_API_KEY ?? (await readKey(config?.DATA_DIR ?? ''));
-  return (method, path, asked) => call(url, key, method, path, asked);
+  return (method, path, asked) => call({ url, key, deadlineMs }, method, path, asked);
 }
 
-/** An answer that takes longer is none. */
-const deadlineMs = 30_000;
+/** Of an API that is held up, or of a proxy before one that is away. */
+const passingStatuses = new Set([429, 502, 503, 504]);
+
+const usualDeadlineMs = 30_000;
 
 async function readKey(dataDir: string): Promise<string> {
   const path = join(dataDir, 'api-key');
@@ -60,8 +66,7 @@ async function readKey(dataDir: string): Promise<string> {
 }
 
 async function call<Answer>(
-  url: string,
-  key: string,
+  { url, key, deadlineMs }: { readonly url: string; readonly key: string; readonly deadlineMs: number },
   method: string,
   path: string,
   { body, stream, headers = {} }: Asked = {},
@@ -75,7 +80,7 @@ async function call<Answer>(
     headers: { authorization: `Bearer ${key}`, ...json, ...headers },
   });
   const unanswered = (error: Error) => {
-    throw new ApiFault(`No answer of ${url}: ${error.message}`, true);
+    throw new ApiFault(`No answer of ${url}: ${error.message}`, { afterMs: 0 });
   };
   const answered = once(asking, 'response').catch(unanswered);
   // An answer that comes before all was sent says why the rest is not wanted.
@@ -87,12 +92,18 @@ async function call<Answer>(
 
 function read<Answer>({ statusCode = 0, headers }: IncomingMessage, text: string): Answer {
   const said = parse(text) as { readonly detail?: string } | null;
-  if (statusCode >= 300 || said === null)
-    throw new ApiFault(
-      said?.detail ?? `Answered ${statusCode}: ${text.slice(0, 200)}`,
-      headers['retry-after'] !== undefined,
-    );
-  return said as Answer;
+  if (statusCode < 300 && said !== null) return said as Answer;
+  throw new ApiFault(
+    said?.detail ?? `Answered ${statusCode}: ${text.slice(0, 200)}`,
+    passingOf(statusCode, headers['retry-after']),
+  );
+}
+
+/** @param retryAfter in seconds, as the API gives it: another form is that of a proxy, and says no more than that it passes */
+function passingOf(statusCode: number, retryAfter: string | undefined): ApiFault['passing'] {
+  if (retryAfter === undefined) return passingStatuses.has(statusCode) ? { afterMs: 0 } : null;
+  const seconds = Number(retryAfter);
+  return { afterMs: Number.isFinite(seconds) ? seconds * 1_000 : 0 };
 }
 
 function parse(text: string): unknown {

@@ -3,7 +3,8 @@ import { type CampaignCount, type CampaignStatus, campaignCounts } from '../doma
 
 export type CampaignSeen = {
   readonly id: string;
-  readonly name: string;
+  /** Not to a key that may not read. */
+  readonly name?: string;
   readonly status: CampaignStatus;
   readonly counts: Readonly<Record<CampaignCount | 'recipients', number>>;
   readonly pace: number | null;
@@ -31,7 +32,11 @@ export function ledgerOf({ id, name, status, counts }: CampaignSeen): string {
     .filter((count) => counts[count] > 0)
     .map((count): [string, number] => [count, counts[count]]);
   const all: [string, number][] = [['recipients', counts.recipients], ...rows];
-  return [`${id}  ${name}: ${status}`, ...all.map(([what, n]) => `  ${what.padEnd(16)}${n}`), ''].join('\n');
+  return [
+    `${id}  ${name === undefined ? '' : `${name}: `}${status}`,
+    ...all.map(([what, n]) => `  ${what.padEnd(16)}${n}`),
+    '',
+  ].join('\n');
 }
 
 /** Nothing of it is to be sent any more. */

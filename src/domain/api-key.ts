@@ -156,6 +156,11 @@ export function isUnrestricted(key: KeyLimits): boolean {
   return key.fromDomains === null && key.lanes === null;
 }
 
+/** Whether what is stored may be shown to a key: one that makes mail need not see what others made. */
+export function mayRead(key: Pick<KeyLimits, 'scopes'>): boolean {
+  return key.scopes.includes('read');
+}
+
 /** Whether a key may do nothing that `granter` may not do itself. */
 export function withinLimits(granter: KeyLimits, wanted: KeyLimits): boolean {
   return excessesOf(granter, wanted).length === 0;

@@ -1,12 +1,17 @@
 /** POST /v1/campaigns/:id/send, …/pause, …/resume and …/cancel: what moves a campaign. */
+import type { FastifyReply } from 'fastify';
 import type { z } from 'zod';
-import type { ApiKey } from '../domain/api-key.ts';
-import type { CampaignMove } from '../domain/campaign.ts';
+import { type ApiKey, mayRead } from '../domain/api-key.ts';
+import type { Campaign, CampaignMove } from '../domain/campaign.ts';
 import { type CampaignLimits, sendRequestFor } from '../domain/campaign-request.ts';
 import { linkPlace, sourceLacksLink } from '../domain/unsubscribe-link.ts';
 import type { Campaigns } from '../store/campaigns.ts';
+import type { Creations } from '../store/creations.ts';
+import type { IdempotencyClaim } from '../store/email-create.ts';
 import { campaignConflict, campaignMissing, campaignParams, findCampaign } from './campaign-access.ts';
-import { campaignSummaryView, summaryOf } from './campaign-view.ts';
+import { campaignMoveAnswer, standingOf, summaryOf } from './campaign-view.ts';
+import { creationHeaders } from './creations.ts';
+import { keyReused, readClaim } from './email-access.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
@@ -14,13 +19,17 @@ import type { Routes } from './server.ts';
 export type CampaignMoveDeps = {
   campaigns: Pick<Campaigns, 'get' | 'content' | 'move'>;
   limits: Pick<CampaignLimits, 'canUnsubscribe' | 'now'>;
+  creations: Pick<Creations, 'begin' | 'end' | 'giveUp'>;
   newId(prefix: 'ch'): string;
   now(): number;
 };
 
+type Answer = z.input<typeof campaignMoveAnswer>;
+type Asked = { readonly move: CampaignMove; readonly at?: number | null };
+
 const tags = ['campaigns'];
 const config = { scope: 'send' } as const;
-const answers = { 200: campaignSummaryView, ...problemAnswers(400, 404, 409, 413, 415) };
+const answers = { 200: campaignMoveAnswer, ...problemAnswers(400, 404, 409, 413, 415) };
 
 /** What one cannot be that does not stand where it would have to. */
 const refusals = {
@@ -33,19 +42,46 @@ const refusals = {
 
 const needsUrl = 'set PUBLIC_URL to where this API is reached by https, or put a link of your own in its place';
 
-export function campaignMoveRoutes({ campaigns, limits, newId, now }: CampaignMoveDeps): Routes {
+export function campaignMoveRoutes({ campaigns, limits, creations, newId, now }: CampaignMoveDeps): Routes {
   /** @throws ProblemError 404, or 409 with the present state */
-  async function ask(
-    id: string,
-    key: ApiKey,
-    move: CampaignMove,
-    at: number | null = null,
-  ): Promise<z.input<typeof campaignSummaryView>> {
-    const moved = await campaigns.move(id, { move, changeId: newId('ch'), now: now(), at });
+  async function ask(id: string, key: ApiKey, { move, at = null }: Asked, changeId = newId('ch')): Promise<Answer> {
+    if (move === 'start' || move === 'schedule') await checkLink(id);
+    const moved = await campaigns.move(id, { move, changeId, now: now(), at });
     if (moved.kind === 'gone') throw campaignMissing(id);
     if (moved.kind === 'refused') throw campaignConflict(id, refusals[move], moved.status);
     if (moved.kind === 'empty') throw campaignConflict(id, 'sent: it has no recipients', moved.status);
-    return summaryOf(await findCampaign(campaigns, id, key), now());
+    return lookAt(await findCampaign(campaigns, id, key), key);
+  }
+
+  function lookAt(campaign: Campaign, key: ApiKey): Answer {
+    return mayRead(key) ? summaryOf(campaign, now()) : standingOf(campaign);
+  }
+
+  function beginning({ state }: Campaign, asked: number | null | undefined): Asked {
+    const at = asked === undefined ? state.scheduledAt : asked;
+    return at !== null && at > now() ? { move: 'schedule', at } : { move: 'start' };
+  }
+
+  /** A repeat sends nothing again that was sent or moved on since, and is told where it stands now. */
+  async function sendOnce(
+    campaign: Campaign,
+    key: ApiKey,
+    asked: Asked,
+    { claim, reply }: { claim: IdempotencyClaim; reply: FastifyReply },
+  ): Promise<Answer> {
+    const creation = await creations.begin(claim, { id: newId('ch'), now: now() });
+    if (creation === null) throw keyReused();
+    const { id: changeId, isRepeat, isDone } = creation;
+    if (isRepeat) reply.header('idempotent-replayed', 'true');
+    if (isDone) return lookAt(campaign, key);
+    try {
+      const answer = await ask(campaign.head.id, key, asked, changeId);
+      await creations.end(claim, creation);
+      return answer;
+    } catch (error) {
+      if (error instanceof ProblemError && !isRepeat) await creations.giveUp(claim);
+      throw error;
+    }
   }
 
   /** @throws ProblemError 422 when its letters have a place for a link that none of them would get */
@@ -65,8 +101,9 @@ export function campaignMoveRoutes({ campaigns, limits, newId, now }: CampaignMo
         operationId: 'sendCampaign',
         summary: 'Send a campaign',
         description:
-          'It begins at once, or at its `scheduled_at`. From then on nobody can be added to it. A scheduled one is sent again to give it another time. Refused where its letters have `{{ unsubscribe_url }}` and no link can be made, as PUBLIC_URL is not set.',
+          'It begins at once, or at its `scheduled_at`. From then on nobody can be added to it. A scheduled one is sent again to give it another time. Refused where its letters have `{{ unsubscribe_url }}` and no link can be made, as PUBLIC_URL is not set. A repeat under the same `Idempotency-Key` is answered where it stands now.',
         tags,
+        headers: creationHeaders,
         params: campaignParams,
         body: sendRequestFor(limits),
         response: { ...answers, ...problemAnswers(422) },
@@ -77,11 +114,16 @@ export function campaignMoveRoutes({ campaigns, limits, newId, now }: CampaignMo
           409: campaignExamples.tooLate,
         },
       },
-      handler: async ({ params: { id }, body, apiKey }) => {
-        const { state } = await findCampaign(campaigns, id, apiKey);
-        await checkLink(id);
-        const at = body?.scheduled_at === undefined ? state.scheduledAt : body.scheduled_at;
-        return at !== null && at > now() ? ask(id, apiKey, 'schedule', at) : ask(id, apiKey, 'start');
+      /** A key stands for what was sent. */
+      preValidation: async (request) => {
+        request.given = request.body;
+      },
+      handler: async ({ params: { id }, headers, body, given, apiKey }, reply) => {
+        const campaign = await findCampaign(campaigns, id, apiKey);
+        const asked = beginning(campaign, body?.scheduled_at);
+        const what = { id, given: given ?? null };
+        const claim = readClaim(headers['idempotency-key'], apiKey.id, 'POST /campaigns/:id/send', what);
+        return claim === null ? ask(id, apiKey, asked) : sendOnce(campaign, apiKey, asked, { claim, reply });
       },
     });
 
@@ -122,7 +164,7 @@ export function campaignMoveRoutes({ campaigns, limits, newId, now }: CampaignMo
         },
         handler: async ({ params: { id }, apiKey }) => {
           await findCampaign(campaigns, id, apiKey);
-          return ask(id, apiKey, move);
+          return ask(id, apiKey, { move });
         },
       });
   };

@@ -1,7 +1,6 @@
 /** POST /v1/campaigns/:id/retry-failed: once for each Idempotency-Key. */
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import type { Creations } from '../store/creations.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
 import { objectField } from './answer-fields.ts';
 import { campaignConflict, campaignParams, findCampaign } from './campaign-access.ts';
@@ -12,10 +11,9 @@ import { campaignExamples } from './openapi/campaign-examples.ts';
 import { problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 
-type Deps = Pick<CampaignMoveDeps, 'campaigns' | 'newId' | 'now'> & {
+type Deps = Pick<CampaignMoveDeps, 'campaigns' | 'creations' | 'newId' | 'now'> & {
   /** How many that failed are sent to again; null when it is not, or not any more, sent. */
   retryFailed(id: string): Promise<{ readonly count: number } | null>;
-  creations: Pick<Creations, 'begin' | 'end' | 'giveUp'>;
 };
 
 const retriedView = z

@@ -40,15 +40,19 @@ const templateUse = z.object({
   version: z.int().meta({ description: 'Its version.' }),
 });
 
-const summaryFields = {
+const standingFields = {
   object: objectField('campaign'),
   id: z.string().meta({ description: 'Its id, `cm_…`.' }),
-  name: z.string().meta({ description: 'What it is for, in your words.' }),
   status: z.enum(campaignStatuses).meta({
     description:
       '`draft` until it is sent; `scheduled` to begin later; `running`; `paused`; `completed` when nobody is pending any more; `canceled`.',
   }),
   counts,
+};
+
+const summaryFields = {
+  ...standingFields,
+  name: z.string().meta({ description: 'What it is for, in your words.' }),
   rate: z.string().nullable().meta({ description: 'How many messages may leave, as you asked; null for no limit.' }),
   pace: z
     .number()
@@ -114,6 +118,19 @@ export const campaignView = z
   })
   .meta({ id: 'Campaign', description: 'The campaign, with what its letters say.' });
 
+const campaignStanding = z.object(standingFields).meta({
+  id: 'CampaignStanding',
+  description: 'Where a campaign stands: all that a key without `read` is told of it.',
+});
+
+/** What a key that makes and moves campaigns is answered: no more of one than it could ask for. */
+export const campaignAnswer = z
+  .union([campaignView, campaignStanding])
+  .meta({ description: 'The campaign; to a key without `read`, where it stands.' });
+export const campaignMoveAnswer = z
+  .union([campaignSummaryView, campaignStanding])
+  .meta({ description: 'The campaign as it is now; to a key without `read`, where it stands.' });
+
 export const campaignPage = pageOf(campaignSummaryView).meta({ description: 'Campaigns, newest first.' });
 
 export const deletedCampaign = deletedView('campaign').meta({
@@ -121,11 +138,16 @@ export const deletedCampaign = deletedView('campaign').meta({
   examples: [campaignExamples.deleted.deleted.value],
 });
 
-export function summaryOf({ head, state }: Campaign, now: number): z.input<typeof campaignSummaryView> {
-  const { id, name, from, subject, template, rate } = head;
+export function standingOf({ head: { id }, state }: Campaign): z.input<typeof campaignStanding> {
+  return { object: 'campaign', id, status: state.status, counts: { ...state.counts } };
+}
+
+export function summaryOf(campaign: Campaign, now: number): z.input<typeof campaignSummaryView> {
+  const { head, state } = campaign;
+  const { name, from, subject, template, rate } = head;
   return {
-    object: 'campaign',
-    ...{ id, name, status: state.status, counts: { ...state.counts } },
+    ...standingOf(campaign),
+    name,
     rate: rate && formatRates([rate]),
     ...{ pace: state.pace, eta: isoOrNull(etaOf(state, now)) },
     ...{ from: formatMailbox(from), subject, template },

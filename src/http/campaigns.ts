@@ -1,4 +1,6 @@
 /** /v1/campaigns: made, looked at, changed and removed. What moves them is in `campaign-moves.ts`, their recipients in `campaign-recipients.ts`. */
+import { type ApiKey, mayRead } from '../domain/api-key.ts';
+import type { Campaign } from '../domain/campaign.ts';
 import {
   type CampaignLimits,
   campaignChangesFor,
@@ -21,7 +23,15 @@ import {
   findCampaign,
   maySee,
 } from './campaign-access.ts';
-import { campaignPage, campaignView, deletedCampaign, summaryOf, viewOf } from './campaign-view.ts';
+import {
+  campaignAnswer,
+  campaignPage,
+  campaignView,
+  deletedCampaign,
+  standingOf,
+  summaryOf,
+  viewOf,
+} from './campaign-view.ts';
 import { type CreationDeps, createOnce, creationHeaders } from './creations.ts';
 import { templateFaults } from './email-access.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';
@@ -62,11 +72,11 @@ function addCreating(app: App, deps: Deps): void {
       operationId: 'createCampaign',
       summary: 'Make a campaign',
       description:
-        'A draft: add recipients to it, then send it. What its letters say is in Liquid, or copied of a template as it stands now.',
+        'A draft: add recipients to it, then send it. What its letters say is in Liquid, or copied of a template as it stands now. A key without `read` is answered no more than where it stands, here and wherever it moves one.',
       tags,
       headers: creationHeaders,
       body: campaignRequestFor(limits, templating.checkSource),
-      response: { 201: campaignView, ...problemAnswers(400, 413, 415, 422) },
+      response: { 201: campaignAnswer, ...problemAnswers(400, 413, 415, 422) },
       'x-examples': { body: campaignExamples.requests, 201: campaignExamples.draft, 422: campaignExamples.faults },
     },
     /** A key stands for what was sent. */
@@ -88,7 +98,7 @@ function addCreating(app: App, deps: Deps): void {
         ({ id, createdAt }) => campaigns.add(draftOf(id, createdAt)),
         given,
       );
-      return reply.status(201).send(await viewNow(deps, await findCampaign(campaigns, made.id, apiKey)));
+      return reply.status(201).send(await answerFor(deps, apiKey, await findCampaign(campaigns, made.id, apiKey)));
     },
   });
 }
@@ -148,7 +158,7 @@ function addChanging(app: App, deps: Deps): void {
       tags,
       params: campaignParams,
       body: campaignChangesFor(limits, templating.checkSource),
-      response: { 200: campaignView, ...problemAnswers(400, 404, 409, 413, 415, 422) },
+      response: { 200: campaignAnswer, ...problemAnswers(400, 404, 409, 413, 415, 422) },
       'x-examples': {
         ...{ body: campaignExamples.changes, 200: campaignExamples.changed },
         ...{ 404: campaignExamples.missing, 409: campaignExamples.notDraft },
@@ -163,7 +173,7 @@ function addChanging(app: App, deps: Deps): void {
       if (excess !== null) throw ProblemError.of(excess.problem, excess.faults);
       if ((await campaigns.change(head, draft)) === 'moved_on')
         throw new ProblemError('conflict', `Campaign ${id} was changed or sent at the same time. Look at it again.`);
-      return viewNow(deps, await findCampaign(campaigns, id, apiKey));
+      return answerFor(deps, apiKey, await findCampaign(campaigns, id, apiKey));
     },
   });
 
@@ -190,8 +200,13 @@ function addChanging(app: App, deps: Deps): void {
   });
 }
 
-async function viewNow(deps: Deps, campaign: Awaited<ReturnType<typeof findCampaign>>) {
+async function viewNow(deps: Deps, campaign: Campaign) {
   return viewOf(campaign, await contentOf(deps, campaign.head.id), deps.now());
+}
+
+/** What a key is answered that made or changed it, which may be one that looks at nothing. */
+async function answerFor(deps: Deps, apiKey: ApiKey, campaign: Campaign) {
+  return mayRead(apiKey) ? viewNow(deps, campaign) : standingOf(campaign);
 }
 
 /** @throws ProblemError 404 when it was taken away meanwhile */

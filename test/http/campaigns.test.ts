@@ -144,6 +144,21 @@ describe('sending', () => {
     expect(statuses).toEqual(['paused', 409, 'running', 409, 'canceled', 409]);
   });
 
+  it('under an Idempotency-Key happens once, whatever came of it since; one that was refused leaves its key free', async () => {
+    const id = await create();
+    const send = (body: object | undefined, key: string) =>
+      api('POST', `/v1/campaigns/${id}/send`, body, { 'idempotency-key': key });
+    expect((await send(undefined, 'one')).status).toBe(409);
+    await add(id, 'ada@example.org');
+    const answers = await Promise.all([send(undefined, 'one'), send(undefined, 'one')]);
+    expect(answers).toMatchObject(Array(2).fill({ status: 200, body: { status: 'running' } }));
+    expect(answers.filter(({ headers }) => headers['idempotent-replayed'] === 'true')).toHaveLength(1);
+    await move(id, 'pause');
+    expect(await send(undefined, 'one')).toMatchObject({ status: 200, body: { status: 'paused' } });
+    expect((await send({ scheduled_at: null }, 'one')).body).toMatchObject({ name: 'invalid_idempotent_request' });
+    expect((await send(undefined, 'two')).status).toBe(409);
+  });
+
   it('of one that was canceled as a draft nobody is told that it was sent', async () => {
     const id = await create();
     await add(id, 'ada@example.org');

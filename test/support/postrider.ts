@@ -46,6 +46,7 @@ export type Answer = {
 /** The fields of any answer that tests reach into; what a given answer really has is for its assertions to say. */
 export type Body = {
   readonly id: string;
+  readonly name: string;
   readonly status: string;
   readonly token: string;
   readonly last_used_at: string | null;

@@ -67,7 +67,11 @@ const queues = { module: '/src/queue/deliver-queue.ts', name: 'openDeliverQueues
 const slices = { module: '/src/store/campaign-slices.ts', name: 'openCampaignSlices' };
 const leaving = { module: '/src/store/campaign-leave.ts', name: 'openCampaignLeave' };
 
+const campaigns = { module: '/src/store/campaigns.ts', name: 'openCampaigns' };
+
 const gaps: Record<string, Gap> = {
+  'campaign made/answered': { ...campaigns, wrap: inside('add', stopAfter) },
+  'campaign moved/answered': { ...campaigns, wrap: inside('move', stopAfter) },
   'slice taken/begun': { ...slices, wrap: inside('take', stopAfter) },
   'place claimed/sent': { ...slices, wrap: inside('claim', stopAfter) },
   'place sent/settled': { ...slices, wrap: inside('settle', stopBefore) },

@@ -1,0 +1,20 @@
+/** What `campaign` is called with. */
+import type { parseArgs } from 'node:util';
+
+export const usage = [
+  'Usage: campaign send <list.csv|.ndjson|.json[.gz]> --template <id or alias> [--from "Acme <a@b.c>"] [--subject …]',
+  '         [--name …] [--rate 100/s] [--route …] [--at <time>] [--skip-invalid] [--watch]',
+  '       campaign send <list> --campaign <id> [--skip-invalid] [--watch]     goes on with one that broke off',
+  '       campaign status|watch|pause|resume|cancel <id>',
+  '  --skip-invalid sends though lines of the list are not valid, to all others',
+  '  --url and --key say which API; by default the one of this environment',
+].join('\n');
+
+const text = { type: 'string' } as const;
+const flag = { type: 'boolean' } as const;
+export const options = {
+  ...{ template: text, from: text, subject: text, name: text, rate: text, route: text, at: text, campaign: text },
+  ...{ url: text, key: text, 'skip-invalid': flag, watch: flag },
+} as const;
+
+export type Given = ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true }>>['values'];

@@ -1,0 +1,195 @@
+/** `campaign send` in trouble: a list with lines at fault is held back, and an API that is away, killed or busy is waited for and asked for nothing twice. */
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { ApiFault, openApi } from '../src/cli/api.ts';
+import type { Said } from '../src/cli/command.ts';
+import { patiently } from '../src/cli/patience.ts';
+import { eventsIn } from './support/campaigns.ts';
+import { type Env, type Postrider, startPostrider, testApiKey } from './support/postrider.ts';
+import { startProcess } from './support/processes.ts';
+import { openTestRedis } from './support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+const dir = mkdtempSync(join(tmpdir(), 'pr-cli-trouble-'));
+const cli = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
+const stopHere = ['--import', new URL('./support/stop-here.ts', import.meta.url).pathname];
+let redis: Redis;
+let env: Env;
+let postrider: Postrider;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(server.url.replace('unix://', '')), (client) => client.disconnect());
+  env = { REDIS_URL: server.url, ROLES: 'api' };
+  postrider = opened.use(await startPostrider(env));
+  await postrider.api('POST', '/v1/templates', {
+    ...{ name: 't', alias: 't', subject: 'News', text: 'Hi', from: 'a@example.com' },
+  });
+});
+afterAll(async () => {
+  await opened.disposeAsync();
+  rmSync(dir, { recursive: true });
+});
+
+const cliEnv = { POSTRIDER_API_KEY: testApiKey, DATA_DIR: dir };
+
+function run(...args: readonly string[]) {
+  return startProcess(process.execPath, [cli, 'campaign', ...args], { env: cliEnv });
+}
+
+describe('a list with lines at fault', () => {
+  it('is not sent: each is named up to a bound, the draft stays, and the command that is told sends it without them', async () => {
+    const list = join(dir, "the editor's list.csv");
+    const wrong = Array.from({ length: 60 }, (_, n) => `nobody${n}\n`).join('');
+    writeFileSync(list, `email\nada@example.org\n${wrong}`);
+    await using held = run('send', list, '--template', 't', '--url', postrider.url);
+    expect(await held.ended).toBe(1);
+    const said = held.output();
+    expect(said).toContain('61 records: 1 added, 0 duplicates, 60 invalid\n  line 3: /email: is not an address');
+    expect(said.match(/^ {2}line \d+: /gm)).toHaveLength(50);
+    expect(said).toContain('\n  and 10 more\n');
+    const [, id = ''] = /Not sent: 60 of 61 records are not valid\. (cm_\w+) is a draft/.exec(said) ?? [];
+    const standing = async () => (await postrider.api('GET', `/v1/campaigns/${id}`)).body;
+    expect(await standing()).toMatchObject({ status: 'draft', counts: { recipients: 1 } });
+
+    const [, told = ''] = /^Or send it without them: npm run cli -- (.*)$/m.exec(said) ?? [];
+    await using sent = startProcess('sh', ['-c', `exec ${process.execPath} ${cli} ${told}`], { env: cliEnv });
+    expect([await sent.ended, sent.output()]).toEqual([0, expect.stringContaining('60 invalid')]);
+    expect(await standing()).toMatchObject({ status: 'running', counts: { recipients: 1 } });
+    // Nothing is held back of what was sent: to go on with it is to look at it.
+    await using again = run('send', list, '--campaign', id, '--url', postrider.url);
+    expect([await again.ended, again.output()]).toEqual([0, expect.stringContaining('News: running')]);
+  });
+
+  it('is sent once they are mended, whoever was fine being in it once', async () => {
+    const list = join(dir, 'mended.csv');
+    writeFileSync(list, 'email\nada@example.org\nnobody\n');
+    await using held = run('send', list, '--template', 't', '--url', postrider.url);
+    expect(await held.ended).toBe(1);
+    writeFileSync(list, 'email\nada@example.org\ngrace@example.org\n');
+    const [, told = ''] = /and go on: npm run cli -- (.*)$/m.exec(held.output()) ?? [];
+    await using sent = startProcess('sh', ['-c', `exec ${process.execPath} ${cli} ${told}`], { env: cliEnv });
+    expect([await sent.ended, sent.output()]).toEqual([0, expect.stringContaining('1 added, 1 duplicates, 0 invalid')]);
+  });
+});
+
+it('an API that is away, is killed once the campaign is made, and killed again once it is sent, makes and sends one', async () => {
+  const list = join(dir, 'fine.csv');
+  writeFileSync(list, 'email\nada@example.org\n');
+  const ids = async () => (await postrider.api('GET', '/v1/campaigns?limit=100')).body.data.map(({ id }) => id);
+  const before = await ids();
+  const first = await startPostrider(env);
+  const { port } = new URL(first.url);
+  await first[Symbol.asyncDispose]();
+  await using sending = run('send', list, '--template', 't', '--url', first.url);
+  await sending.printed(/^No answer of .*ECONNREFUSED.* Trying again\.$/m);
+  for (const gap of ['campaign made/answered', 'campaign moved/answered']) {
+    await using victim = await startPostrider({ ...env, PORT: port, STOP_HERE: gap }, stopHere);
+    await victim.printed(new RegExp(`stopped at ${gap}`));
+    victim.kill('SIGKILL');
+    await victim.ended;
+  }
+  await using _third = await startPostrider({ ...env, PORT: port });
+  expect([await sending.ended, sending.output()]).toEqual([0, expect.stringMatching(/^cm_\w+ {2}News: running$/m)]);
+  const made = (await ids()).filter((id) => !before.includes(id));
+  expect(made).toHaveLength(1);
+  const started = (await eventsIn(redis)).filter(
+    (event) => event.type === 'campaign.started' && JSON.stringify(event).includes(made[0] ?? ''),
+  );
+  expect(started).toHaveLength(1);
+});
+
+describe('a call', () => {
+  const servers: Server[] = [];
+  afterEach(() => {
+    for (const server of servers.splice(0)) server.close().closeAllConnections();
+  });
+
+  async function answering(answer: (response: ServerResponse) => void): Promise<string> {
+    const server = createServer((request, response) => {
+      request.resume().on('end', () => answer(response));
+    }).listen(0, '127.0.0.1');
+    servers.push(server);
+    await once(server, 'listening');
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  }
+  const faultOf = (url: string, deadlineMs?: number) =>
+    openApi({ url, key: 'pr_x' }, deadlineMs).then((api) => api('GET', '/campaigns/cm_x').catch((error) => error));
+
+  it.each([
+    [429, '7', { afterMs: 7_000 }],
+    [503, '2', { afterMs: 2_000 }],
+    [409, '5', { afterMs: 5_000 }],
+    [503, 'Thu, 01 Jan 2026 00:00:00 GMT', { afterMs: 0 }],
+    [502, undefined, { afterMs: 0 }],
+    [409, undefined, null],
+    [500, undefined, null],
+  ])('answered %i with Retry-After %s may go well after %j', async (status, retryAfter, passing) => {
+    const headers = retryAfter === undefined ? {} : { 'retry-after': retryAfter };
+    const url = await answering((response) => response.writeHead(status, headers).end('{"detail":"Not now."}'));
+    expect(await faultOf(url)).toMatchObject({ message: 'Not now.', passing });
+  });
+
+  it('that is not answered by its deadline is asked again; an upload has none', async () => {
+    let isWaiting: (response: ServerResponse) => void = () => {};
+    const waiting = new Promise<ServerResponse>((resolve) => {
+      isWaiting = resolve;
+    });
+    const url = await answering((response) => isWaiting(response));
+    expect(await faultOf(url, 1)).toMatchObject({ message: expect.stringContaining('No answer'), passing: {} });
+    const uploaded = (await openApi({ url, key: 'pr_x' }, 1))('POST', '/x', { stream: Readable.from(['a']) });
+    // Another that has the same deadline, and began later, is over: so would this be.
+    const response = await waiting;
+    expect(await faultOf(url, 1)).toBeInstanceOf(ApiFault);
+    response.end('{"received":1}');
+    expect(await uploaded).toEqual({ received: 1 });
+  });
+});
+
+describe('patience', () => {
+  /** What was asked when, in seconds from the start by a clock of its own, and what came of it. */
+  async function asked(afterMs: (n: number) => number, answersAt = 1_000) {
+    const times: number[] = [];
+    const said: Said[] = [];
+    let now = 0;
+    const pause = async (ms: number) => {
+      now += ms;
+    };
+    const asking = patiently(
+      async () => {
+        times.push(now / 1_000);
+        if (times.length >= answersAt) return 'answered';
+        throw new ApiFault('Not now.', { afterMs: afterMs(times.length) });
+      },
+      { now: () => now, pause },
+    );
+    async function outcome(): Promise<string> {
+      for (;;) {
+        const next = await asking.next();
+        if (next.done) return next.value;
+        said.push(next.value);
+      }
+    }
+    return { outcome: await outcome().catch((error: Error) => error.message), times, said };
+  }
+
+  it('asks no sooner than it was told to, and says once what it waits for', async () => {
+    expect(await asked((n) => (n === 1 ? 20_000 : 0), 4)).toEqual({
+      ...{ times: [0, 20, 21, 22], outcome: 'answered' },
+      said: [{ text: 'Not now. Trying again.\n' }],
+    });
+  });
+
+  it('ends a minute after the trouble began, and at once where it was told to come later than that', async () => {
+    const { times, outcome } = await asked(() => 0);
+    expect([times.at(-1), outcome]).toEqual([60, 'Not now.']);
+    expect(await asked(() => 61_000)).toEqual({ times: [0], said: [], outcome: 'Not now.' });
+  });
+});

@@ -38,7 +38,12 @@ const move = (id: string, asked: CampaignMove) =>
 async function settle(id: string, place: number, outcome: SettledOutcome): Promise<void> {
   const [campaign, placed] = [await store.campaigns.get(id), await store.campaigns.at(id, place)];
   if (campaign === null || placed === null) throw new Error('It is not stored');
-  const email = placeEmail({ head: campaign.head, startedAt: now() }, placed, 'News', now());
+  const email = placeEmail(
+    { head: campaign.head, state: { status: 'running', startedAt: now(), scheduledAt: null } },
+    placed,
+    'News',
+    now(),
+  );
   const content = { html: null, text: ['t'], headers: {}, attachments: [] };
   const held = { campaignId: id, place, from: 'queued' as const, email };
   const deps = {

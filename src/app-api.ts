@@ -38,6 +38,7 @@ export async function openApi({
   apiKey,
   plans,
   links,
+  tokensOf,
   seenRedis,
   stopping,
   connect,
@@ -92,7 +93,7 @@ export async function openApi({
       whereabouts: whereabouts.bind(null, { ...store, ...fleet, deliverQueues, survey: surveying }),
       transports: {
         survey: surveying,
-        verify: verify.bind(null, { ...fleet, tryOut: makeVerify(stopping, { ehloName: config.ehloName }) }),
+        verify: verify.bind(null, { ...fleet, tryOut: makeVerify(stopping, { ehloName: config.ehloName, tokensOf }) }),
         pause: pause.bind(null, fleet),
         resume: resume.bind(null, fleet),
       },

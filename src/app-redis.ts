@@ -31,9 +31,9 @@ export async function awaitRedis<T>(report: Pick<Reports, 'awaited'>, opening: P
 }
 
 /** @throws when the Redis that is there now will not do */
-export async function watchRedis(ground: Ground): Promise<Watch> {
-  const { config, report, seenRedis: seen, hands, stopping, cut, connect, opened } = ground;
-  const server = openServer(await connect('fail_fast'));
+export async function watchRedis(ground: Ground, redis: Awaited<ReturnType<Ground['connect']>>): Promise<Watch> {
+  const { config, report, seenRedis: seen, hands, stopping, cut, opened } = ground;
+  const server = openServer(redis);
   const inspecting = { server, mustBeDurable: config.REQUIRE_DURABLE_REDIS, seen, report: report.redis };
   const { unfitToStart } = await inspect(inspecting);
   if (unfitToStart !== null) throw new Error(unfitToStart);

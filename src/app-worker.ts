@@ -33,7 +33,7 @@ import { isRedisTrouble } from './store/redis.ts';
 import { hasDiedHere, workerName } from './worker-name.ts';
 
 export async function openWorkers(ground: Ground): Promise<void> {
-  const { config, report, meters, plans, links, hands, stopping, cut, connect, openStore, opened } = ground;
+  const { config, report, meters, plans, links, tokensOf, hands, stopping, cut, connect, openStore, opened } = ground;
   const { policies, ehloName } = config;
   const redis = await connect('wait');
   const store = await openStore(redis);
@@ -47,7 +47,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
   // Redis is away: others find by themselves that it left.
   opened.defer(() => allotments.leave(Object.keys(plans.plan.transports), worker).catch(() => {}));
   const transports = opened.use(
-    openTransports(plans.plan, (settings) => openSmtpTransport(settings, { ehloName }), fixed),
+    openTransports(plans.plan, (settings) => openSmtpTransport(settings, { ehloName, tokensOf }), fixed),
   );
   report.crowding(crowdingIn(plans.plan, config.WORKER_CONCURRENCY), config.WORKER_CONCURRENCY);
   const pooled = () => Object.keys(transports.plan.transports).flatMap((name) => transports.get(name) ?? []);

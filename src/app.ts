@@ -3,12 +3,14 @@ import { awaitRedis, watchRedis } from './app-redis.ts';
 import { newIv } from './chance.ts';
 import type { Config } from './config.ts';
 import { type LinkMaker, unsubscribeKey } from './domain/unsubscribe.ts';
+import { openTokenBook, type TokenBook } from './outbound/oauth-tokens.ts';
 import { openPlans, type Plans } from './outbound/plans.ts';
 import type { SeenRedis } from './pipeline/inspect.ts';
 import type { Hands } from './pipeline/relinquish.ts';
 import { openLocalRedis } from './store/local-redis.ts';
 import { openSecrets } from './store/local-secrets.ts';
 import { openRedis, type RedisPatience, type RedisUse } from './store/redis.ts';
+import { openRefreshTokens } from './store/refresh-tokens.ts';
 import { openStore } from './store/store.ts';
 import { openLog } from './telemetry/log.ts';
 import { type Meters, openMeters } from './telemetry/meters.ts';
@@ -35,6 +37,8 @@ export type Ground = {
   readonly plans: Plans;
   /** Links to unsubscribe with. */
   readonly links: LinkMaker;
+  /** One for all who log in with an account. */
+  readonly tokensOf: TokenBook;
   /** Aborted when the process begins to stop. */
   readonly stopping: AbortSignal;
   readonly seenRedis: SeenRedis;
@@ -73,6 +77,7 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
       await awaitRedis(report, openRedis({ url, ca: config.REDIS_CA }, patience, { cut: cut.signal, use })),
       (redis) => redis.disconnect(),
     );
+  const aside = await connect('fail_fast');
   const ground: Ground = {
     config,
     report,
@@ -80,6 +85,7 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
     apiKey,
     plans,
     links: { publicUrl: config.publicUrl, key: unsubscribeKey(secretKey) },
+    tokensOf: openTokenBook(openRefreshTokens(aside, secretKey, newIv), () => performance.now()),
     stopping: stopping.signal,
     seenRedis: { standing: null },
     hands,
@@ -88,7 +94,7 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
     openStore: (redis) => openStore(redis, secretKey, newIv),
     opened,
   };
-  const watch = await watchRedis(ground);
+  const watch = await watchRedis(ground, aside);
   // A process loads the code of its own roles alone: half of the time that it takes to start, and tens of megabytes.
   const health =
     hasApi || config.HEALTH_PORT === undefined ? null : await (await import('./app-health.ts')).openHealth(ground);

@@ -1,4 +1,5 @@
 /** Access tokens for XOAUTH2: got for a refresh token (RFC 6749 section 6), kept until shortly before their end, asked for once at a time. */
+import { hash } from 'node:crypto';
 import { z } from 'zod';
 import { tokenUrlFault } from '../domain/token-url.ts';
 import type { Auth } from '../domain/transport-plan.ts';
@@ -24,6 +25,18 @@ export type Tokens = {
   renew(refused: string): Promise<string>;
 };
 
+type OAuth = Extract<Auth, { kind: 'oauth2' }>;
+
+/** The tokens of each account, the same for whoever logs in with it. */
+export type TokenBook = (auth: OAuth) => Tokens;
+
+/** The refresh tokens that token servers gave in place of configured ones, as all processes remember them. */
+export type RefreshTokens = {
+  /** @returns null where none was given yet */
+  newest(account: string): Promise<string | null>;
+  keep(account: string, refreshToken: string): Promise<void>;
+};
+
 type Kept = { readonly value: string; readonly until: number };
 
 const answerShape = z.object({
@@ -34,17 +47,72 @@ const answerShape = z.object({
 /** The registered errors look like this; nothing that could be a secret does. */
 const errorShape = z.object({ error: z.string().regex(/^[a-z_]{1,40}$/) });
 
+/** Accounts whose tokens are at hand; one that is not used for longest is looked up anew. */
+const mostAccounts = 1_000;
+
 /** @param now milliseconds of a clock that never goes back */
-export function openTokens(auth: Extract<Auth, { kind: 'oauth2' }>, now: () => number): Tokens {
+export function openTokenBook(refreshTokens: RefreshTokens, now: () => number): TokenBook {
+  const book = new Map<string, Tokens>();
+  return (auth) => {
+    const key = JSON.stringify(auth);
+    const tokens = book.get(key) ?? openTokens(auth, refreshTokens, now);
+    book.delete(key);
+    book.set(key, tokens);
+    const [oldest = key] = book.keys();
+    if (book.size > mostAccounts) book.delete(oldest);
+    return tokens;
+  };
+}
+
+/** Nothing is remembered beyond the process. */
+export const forgetful: RefreshTokens = { newest: async () => null, async keep() {} };
+
+function openTokens(auth: OAuth, refreshTokens: RefreshTokens, now: () => number): Tokens {
   let kept: Kept | null = null;
   let asking: Promise<Kept> | null = null;
-  /** A server may give a new one with each answer and let the old one lapse. */
-  let { refreshToken } = auth;
+  /** The refresh token that this process was given last, in place of the one it used (RFC 6749 section 6): that may be good for nothing any more. */
+  let given: { readonly token: string; readonly isStored: boolean } | null = null;
+  const account = accountOf(auth);
+
+  /** @throws where it cannot be known: one that was used before may have every other of the account revoked (RFC 9700 section 4.14.2) */
+  async function newest(): Promise<string> {
+    if (given?.isStored === false) return given.token;
+    const stored = await refreshTokens.newest(account).catch(() => {
+      if (given === null) throw new Error('The newest refresh token could not be read');
+      return null;
+    });
+    return stored ?? given?.token ?? auth.refreshToken;
+  }
+
+  /** What could not be stored is used from here on all the same, and stored with the next answer. */
+  async function keep(token: string): Promise<void> {
+    given = { token, isStored: false };
+    await refreshTokens.keep(account, token).then(
+      () => {
+        given = { token, isStored: true };
+      },
+      () => {},
+    );
+  }
+
+  /** Where one is refused in whose place another process was given a new one meanwhile, that one is tried. */
+  async function ask() {
+    const used = await newest();
+    try {
+      return await askFor(auth, used);
+    } catch (error) {
+      const other = await newest().catch(() => used);
+      if (other === used) throw error;
+      return askFor(auth, other);
+    }
+  }
 
   async function refresh(): Promise<Kept> {
-    const answer = await askFor(auth, refreshToken);
+    const answer = await ask();
     const lifeMs = answer.expires_in === undefined ? usualLifeMs : answer.expires_in * 1_000;
-    refreshToken = answer.refresh_token ?? refreshToken;
+    const unstored = given?.isStored === false ? given.token : null;
+    const next = answer.refresh_token ?? unstored;
+    if (next !== null && (next !== given?.token || unstored !== null)) await keep(next);
     kept = { value: answer.access_token, until: now() + Math.max(lifeMs - marginMs, lifeMs / 2) };
     return kept;
   }
@@ -69,7 +137,12 @@ export function openTokens(auth: Extract<Auth, { kind: 'oauth2' }>, now: () => n
   };
 }
 
-async function askFor(auth: Extract<Auth, { kind: 'oauth2' }>, refreshToken: string) {
+/** By the token that is configured: who configures another means that one. */
+function accountOf({ tokenUrl, clientId, user, refreshToken }: OAuth): string {
+  return hash('sha256', JSON.stringify([tokenUrl, clientId, user, refreshToken]), 'base64url');
+}
+
+async function askFor(auth: OAuth, refreshToken: string) {
   const fault = tokenUrlFault(auth.tokenUrl);
   if (fault !== null) throw new Error(`The token URL ${fault}`);
   const { host } = new URL(auth.tokenUrl);

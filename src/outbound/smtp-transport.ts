@@ -1,6 +1,6 @@
 /** A transport over SMTP: one message takes a session of its pool, is sent once, and gives the session back. */
 import type { TransportSettings } from '../domain/transport-plan.ts';
-import { openTokens } from './oauth-tokens.ts';
+import { forgetful, openTokenBook, type TokenBook } from './oauth-tokens.ts';
 import { openSmtpPool, type PoolTimes } from './smtp-pool.ts';
 import { openSmtpSession, usualPatience } from './smtp-session.ts';
 import type { Patience } from './smtp-transaction.ts';
@@ -32,6 +32,8 @@ export type SmtpTransportOptions = Partial<PoolTimes> & {
   readonly patience?: Patience;
   /** What we call ourselves where the settings do not say. */
   readonly ehloName?: string | null;
+  /** What XOAUTH2 logs in with; its own when left out. */
+  readonly tokensOf?: TokenBook;
   /** 0..1, spreads the ages of connections. */
   rand?(): number;
   /** Milliseconds of a clock that never goes back. */
@@ -41,7 +43,8 @@ export type SmtpTransportOptions = Partial<PoolTimes> & {
 export function openSmtpTransport(settings: TransportSettings, options: SmtpTransportOptions = {}): SmtpTransport {
   const { rand = Math.random, now = () => performance.now(), patience = usualPatience, ehloName = null } = options;
   const { auth } = settings;
-  const tokens = auth?.kind === 'oauth2' ? openTokens(auth, now) : null;
+  const { tokensOf = openTokenBook(forgetful, now) } = options;
+  const tokens = auth?.kind === 'oauth2' ? tokensOf(auth) : null;
   const pool = openSmtpPool(
     { ...settings, ...usualTimes, ...options },
     {

@@ -1,7 +1,7 @@
 /** Verifies a transport: opens one session with its settings, and closes it without a message. */
 import type { TransportSettings } from '../domain/transport-plan.ts';
 import type { Verification } from '../domain/transport-report.ts';
-import { openTokens } from './oauth-tokens.ts';
+import { forgetful, openTokenBook, type TokenBook } from './oauth-tokens.ts';
 import { openSmtpSession, usualPatience } from './smtp-session.ts';
 
 /** Somebody waits for the answer. */
@@ -13,7 +13,11 @@ type Options = {
   readonly timeoutMs?: number;
   /** What we call ourselves where the settings do not say. */
   readonly ehloName?: string | null;
+  /** What XOAUTH2 logs in with; its own when left out. */
+  readonly tokensOf?: TokenBook;
 };
+
+const monotonicNow = () => performance.now();
 
 /**
  * One at a time for each transport: whoever asks meanwhile has the same answer, so that the server sees one connection more at most.
@@ -21,13 +25,15 @@ type Options = {
  */
 export function makeVerify(
   stopping: AbortSignal,
-  { timeoutMs = usualTimeoutMs, ehloName = null }: Options = {},
+  { timeoutMs = usualTimeoutMs, ehloName = null, tokensOf = openTokenBook(forgetful, monotonicNow) }: Options = {},
 ): Verify {
   const running = new Map<TransportSettings, Promise<Verification>>();
   return (settings) => {
     const known = running.get(settings);
     if (known !== undefined) return known;
-    const verification = verify(settings, stopping, timeoutMs, ehloName).finally(() => running.delete(settings));
+    const verification = verify(settings, stopping, { timeoutMs, ehloName, tokensOf }).finally(() =>
+      running.delete(settings),
+    );
     running.set(settings, verification);
     return verification;
   };
@@ -36,12 +42,11 @@ export function makeVerify(
 async function verify(
   settings: TransportSettings,
   stopping: AbortSignal,
-  timeoutMs: number,
-  ehloName: string | null,
+  { timeoutMs, ehloName, tokensOf }: Required<Options>,
 ): Promise<Verification> {
   const { auth } = settings;
-  const now = () => performance.now();
-  const tokens = auth?.kind === 'oauth2' ? openTokens(auth, now) : null;
+  const now = monotonicNow;
+  const tokens = auth?.kind === 'oauth2' ? tokensOf(auth) : null;
   const overdue = AbortSignal.timeout(timeoutMs);
   const signal = AbortSignal.any([stopping, overdue]);
   const startedAt = now();

@@ -1,0 +1,150 @@
+/** One book of tokens: whoever logs in with an account shares them, and a new refresh token is what every process goes by, over restarts too. */
+import { randomBytes } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Auth } from '../../src/domain/transport-plan.ts';
+import { openTokenBook, type RefreshTokens, type TokenBook } from '../../src/outbound/oauth-tokens.ts';
+import { makeVerify } from '../../src/outbound/smtp-verify.ts';
+import { openRefreshTokens } from '../../src/store/refresh-tokens.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { openScriptedSmtp } from '../support/scripted-smtp.ts';
+import { send, settingsTo, transportTo } from '../support/smtp-transport.ts';
+import { give, openTokenServer } from '../support/token-server.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(() => redis.flushall());
+
+const secretKey = Buffer.alloc(32, 7);
+const newIv = () => randomBytes(12);
+const stored = () => openRefreshTokens(redis, secretKey, newIv);
+
+type OAuth = Extract<Auth, { kind: 'oauth2' }>;
+
+/** A token server that takes a refresh token once, and gives the next one in its place: `r0`, `r1` and so on. */
+async function openRotating() {
+  let good = 0;
+  const server = await openTokenServer((response) => {
+    const { refresh_token: used } = server.forms.at(-1) ?? {};
+    if (used !== `r${good}`) return give(response, { error: 'invalid_grant' }, 400);
+    good += 1;
+    give(response, { access_token: `a${good}`, expires_in: 3_600, refresh_token: `r${good}` });
+  });
+  const base = { kind: 'oauth2', user: 'u', clientId: 'id', clientSecret: 's', refreshToken: 'r0' } as const;
+  const auth: OAuth = { ...base, tokenUrl: server.url };
+  const used = () => server.forms.map(({ refresh_token }) => refresh_token);
+  return { auth, used, url: server.url, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+}
+
+/** A process: what it knows by itself begins anew. Each time it is asked, the token it has is over. */
+function startProcess(refreshTokens: RefreshTokens = stored()): (auth: OAuth) => Promise<string> {
+  let at = 0;
+  const book = openTokenBook(refreshTokens, () => at);
+  return async (auth) => {
+    at += 3_600_000;
+    return (await book(auth).get()).value;
+  };
+}
+
+describe('an account', () => {
+  it('has the same tokens for its transport, for another that takes its place, and for who verifies it', async () => {
+    await using tokens = await openRotating();
+    const login = { methods: ['XOAUTH2'], user: 'u', takesToken: (token: string) => token === 'a1' } as const;
+    await using smtp = await openScriptedSmtp(undefined, { login });
+    const tokensOf: TokenBook = openTokenBook(stored(), () => 0);
+    const { auth } = tokens;
+    const verify = makeVerify(new AbortController().signal, { tokensOf });
+    expect((await verify(settingsTo(smtp.port, { auth }))).fault).toBeNull();
+    for (const name of ['one', 'anew']) {
+      await using transport = transportTo(smtp.port, { name, auth: { ...auth } }, { tokensOf });
+      expect(await send(transport)).toMatchObject({ kind: 'answered' });
+    }
+    expect(tokens.used()).toEqual(['r0']);
+  });
+
+  it('has others than another one, though they share a server', async () => {
+    await using tokens = await openRotating();
+    const tokensOf = openTokenBook(stored(), () => 0);
+    expect(tokensOf(tokens.auth)).toBe(tokensOf({ ...tokens.auth }));
+    expect(tokensOf({ ...tokens.auth, user: 'v' })).not.toBe(tokensOf(tokens.auth));
+  });
+});
+
+describe('a new refresh token', () => {
+  it('is used from then on, by other processes and after a restart as well', async () => {
+    await using tokens = await openRotating();
+    const [one, two] = [startProcess(), startProcess()];
+    expect([await one(tokens.auth), await two(tokens.auth), await one(tokens.auth)]).toEqual(['a1', 'a2', 'a3']);
+    expect(await startProcess()({ ...tokens.auth, clientSecret: 'another' })).toBe('a4');
+    expect(tokens.used()).toEqual(['r0', 'r1', 'r2', 'r3']);
+  });
+
+  it('that another process was given meanwhile is tried where the one at hand is refused', async () => {
+    await using tokens = await openRotating();
+    const book = stored();
+    const [one, other] = [startProcess(book), startProcess()];
+    // It reads what is stored, and the other is faster.
+    const slow = { ...book, newest: (account: string) => book.newest(account).finally(overtake) };
+    let isOvertaken = false;
+    const overtake = async () => {
+      if (isOvertaken) return;
+      isOvertaken = true;
+      await other(tokens.auth);
+    };
+    expect(await one(tokens.auth)).toBe('a1');
+    expect(await startProcess(slow)(tokens.auth)).toBe('a3');
+    expect(tokens.used()).toEqual(['r0', 'r1', 'r1', 'r2']);
+  });
+
+  it('does not stand against one that is configured anew', async () => {
+    await using tokens = await openRotating();
+    expect(await startProcess()(tokens.auth)).toBe('a1');
+    const anew = { ...tokens.auth, refreshToken: 'r1' };
+    expect(await startProcess()(anew)).toBe('a2');
+    await expect(startProcess()({ ...tokens.auth, refreshToken: 'r9' })).rejects.toThrow('invalid_grant');
+    expect(tokens.used()).toEqual(['r0', 'r1', 'r9']);
+  });
+
+  it('that cannot be stored is used all the same, and stored with the next answer', async () => {
+    await using tokens = await openRotating();
+    const book = stored();
+    let isAway = false;
+    const keep: RefreshTokens['keep'] = async (account, token) => {
+      if (isAway) throw new Error('away');
+      await book.keep(account, token);
+    };
+    const process = startProcess({ ...book, keep });
+    expect(await process(tokens.auth)).toBe('a1');
+    isAway = true;
+    expect([await process(tokens.auth), await process(tokens.auth)]).toEqual(['a2', 'a3']);
+    isAway = false;
+    expect(await process(tokens.auth)).toBe('a4');
+    expect(await startProcess()(tokens.auth)).toBe('a5');
+  });
+
+  it('that cannot be read keeps the one it took the place of from being used once more', async () => {
+    await using tokens = await openRotating();
+    const newest = async () => {
+      throw new Error('away');
+    };
+    const asked = startProcess({ ...stored(), newest })(tokens.auth);
+    await expect(asked).rejects.toThrow('The newest refresh token could not be read');
+    expect(tokens.used()).toEqual([]);
+  });
+
+  it('is sealed at rest, is not there for another key, and stays for a year from its last use', async () => {
+    await stored().keep('account', 'S3cret');
+    const [key = ''] = await redis.keys('*');
+    expect(await redis.get(key)).not.toContain('S3cret');
+    await redis.pexpire(key, 60_000);
+    expect(await stored().newest('account')).toBe('S3cret');
+    expect(await redis.pttl(key)).toBeGreaterThan(60_000);
+    expect(await openRefreshTokens(redis, Buffer.alloc(32, 8), newIv).newest('account')).toBeNull();
+    expect(await stored().newest('none')).toBeNull();
+  });
+});

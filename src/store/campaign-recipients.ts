@@ -29,6 +29,13 @@ export type Recipients = ReturnType<typeof openRecipients>;
 /** A request that died leaves its upload to another after this. */
 export const uploadLeaseMs = 30_000;
 
+/** How far an upload came is remembered for so long after its last batch, and of so many of a campaign. */
+const uploadMs = 24 * 3_600_000;
+const maxUploads = 1_000;
+/** Batches of uploads without a key whose ids are kept: as many as may come between one and its repeat. */
+const maxBatches = 32;
+const batchIdLength = 'ch_'.length + 26;
+
 /** KEYS sets of addresses; ARGV one of each. Answers a letter for each: whether it is there. */
 const knownScript = script(`
 local answer = {}
@@ -46,33 +53,44 @@ end
 `;
 
 /**
- * KEYS campaign marks uploads, a key for each chunk, a key for each address; ARGV batch id, places there must be, scope ('' for none), owner,
+ * KEYS campaign marks uploads uploadTimes, a key for each chunk, a key for each address; ARGV batch id, places there must be, scope ('' for none), owner,
  * until when it has the upload, progress, number of chunks and their bytes, one member for each address. What moved on since it was read
- * is answered `moved`: so nobody can be added whose address somebody else brought meanwhile.
+ * is answered `moved`: so nobody can be added whose address somebody else brought meanwhile. A command that is repeated as its answer was
+ * lost is known by its batch, of which each upload has its own: others go on meanwhile.
  */
 const addScript = script(`${isOwner}
 local campaign, marks, uploads = KEYS[1], KEYS[2], KEYS[3]
 local places, scope, chunks = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[7])
 local stored = redis.call('HMGET', campaign, 'status', 'batch')
 if not stored[1] then return {'gone'} end
-if stored[2] == ARGV[1] then return {'added'} end
+local done = scope ~= '' and redis.call('HGET', uploads, scope .. ':batch') or stored[2]
+if done and string.find(done, ARGV[1], 1, true) then return {'added'} end
 if stored[1] ~= 'draft' and stored[1] ~= 'scheduled' then return {'refused', stored[1]} end
 if scope ~= '' and not isOwner(uploads, scope, ARGV[4]) then return {'lost'} end
 if redis.call('STRLEN', marks) ~= places then return {'moved'} end
-local added = #KEYS - 3 - chunks
+local added = #KEYS - 4 - chunks
 if places + added > ${maxPlaces} then return {'full'} end
-for i = 1, chunks do redis.call('SET', KEYS[3 + i], ARGV[7 + i]) end
-for i = 1, added do redis.call('SADD', KEYS[3 + chunks + i], ARGV[7 + chunks + i]) end
+for i = 1, chunks do redis.call('SET', KEYS[4 + i], ARGV[7 + i]) end
+for i = 1, added do redis.call('SADD', KEYS[4 + chunks + i], ARGV[7 + chunks + i]) end
 if added > 0 then
   redis.call('APPEND', marks, string.rep('q', added))
   redis.call('HINCRBY', campaign, 'n:recipients', added)
   redis.call('HINCRBY', campaign, 'n:pending', added)
 end
-redis.call('HSET', campaign, 'batch', ARGV[1], 'chunks', math.ceil((places + added) / ${chunkSize}))
-if scope ~= '' then redis.call('HSET', uploads, scope, ARGV[6], scope .. ':lease', ARGV[4] .. ' ' .. ARGV[5]) end
+redis.call('HSET', campaign, 'chunks', math.ceil((places + added) / ${chunkSize}))
+if scope == '' then
+  local kept = string.sub(ARGV[1] .. ' ' .. (stored[2] or ''), 1, ${maxBatches * (batchIdLength + 1)})
+  redis.call('HSET', campaign, 'batch', kept)
+else
+  redis.call('HSET', uploads, scope, ARGV[6], scope .. ':lease', ARGV[4] .. ' ' .. ARGV[5], scope .. ':batch', ARGV[1])
+  redis.call('ZADD', KEYS[4], ARGV[5], scope)
+end
 return {'added'}`);
 
-/** KEYS campaign uploads; ARGV scope, owner, now, until when. Answers how far it came, '' for not begun. */
+/**
+ * KEYS campaign uploads uploadTimes; ARGV scope, owner, now, until when, and until when those had themselves in hand that are forgotten.
+ * Answers how far it came, '' for not begun. Of too many, those go that were left alone for longest.
+ */
 const beginScript = script(`${isOwner}
 if redis.call('EXISTS', KEYS[1]) == 0 then return {'gone'} end
 local lease = redis.call('HGET', KEYS[2], ARGV[1] .. ':lease')
@@ -80,12 +98,17 @@ if lease and tonumber(string.match(lease, '%d+$')) > tonumber(ARGV[3]) and not i
   return {'busy'}
 end
 redis.call('HSET', KEYS[2], ARGV[1] .. ':lease', ARGV[2] .. ' ' .. ARGV[4])
+redis.call('ZADD', KEYS[3], ARGV[4], ARGV[1])
+local over = math.max(redis.call('ZCOUNT', KEYS[3], '-inf', ARGV[5]), redis.call('ZCARD', KEYS[3]) - ${maxUploads})
+for _, scope in ipairs(over > 0 and redis.call('ZPOPMIN', KEYS[3], over) or {}) do
+  redis.call('HDEL', KEYS[2], scope, scope .. ':lease', scope .. ':batch')
+end
 return {'begun', redis.call('HGET', KEYS[2], ARGV[1]) or ''}`);
 
 /** KEYS uploads; ARGV scope, owner, progress or '' to leave it as it is. */
 const endScript = script(`${isOwner}
 if not isOwner(KEYS[1], ARGV[1], ARGV[2]) then return 0 end
-redis.call('HDEL', KEYS[1], ARGV[1] .. ':lease')
+redis.call('HDEL', KEYS[1], ARGV[1] .. ':lease', ARGV[1] .. ':batch')
 if ARGV[3] ~= '' then redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end
 return 1`);
 
@@ -138,7 +161,7 @@ export function openRecipients(redis: Redis) {
         const [kind, status] = (await addScript(
           redis,
           [
-            ...[keys.campaign(id), keys.campaignMarks(id), keys.campaignUploads(id)],
+            ...[keys.campaign(id), keys.campaignMarks(id), keys.campaignUploads(id), keys.campaignUploadTimes(id)],
             ...written.map((_, n) => keys.campaignChunk(id, first + n)),
             ...fresh.map(({ mark }) => mark.key),
           ],
@@ -159,8 +182,8 @@ export function openRecipients(redis: Redis) {
 
     /** Takes an upload in hand, where it was left. */
     async begin(id: string, { scope, owner }: Upload, now: number): Promise<Begun> {
-      const args = [scope, owner, now, now + uploadLeaseMs];
-      const names = [keys.campaign(id), keys.campaignUploads(id)];
+      const args = [scope, owner, now, now + uploadLeaseMs, now + uploadLeaseMs - uploadMs];
+      const names = [keys.campaign(id), keys.campaignUploads(id), keys.campaignUploadTimes(id)];
       const [kind, json] = (await beginScript(redis, names, args)) as [Begun['kind'], string];
       if (kind !== 'begun') return { kind };
       return { kind, progress: json === '' ? noProgress : JSON.parse(json) };

@@ -42,7 +42,8 @@ export function addressSets(id: string): string[] {
 /** What is left of a campaign that was removed, or may be. */
 export function leftovers(id: string, chunks: number): string[] {
   return [
-    ...[keys.campaignSlices(id), keys.campaignTakers(id), keys.campaignUploads(id)],
+    ...[keys.campaignSlices(id), keys.campaignTakers(id)],
+    ...[keys.campaignUploads(id), keys.campaignUploadTimes(id)],
     ...each(chunks, (chunk) => keys.campaignChunk(id, chunk)),
     ...each(chunks, (chunk) => keys.campaignOutcomes(id, chunk)),
     ...addressSets(id),

@@ -60,7 +60,7 @@ export const keys = {
    * first place nobody took yet; `n:<count>` for each count of its recipients and all of them; `events`, the number of its last event;
    * `tokens`, what its rate allows at once, and `tokensAt`; `pace` and what it is measured from, `paceAt` and `paceLeft`; `recall` once its
    * slices are taken anew as it was canceled; `closed` once nobody can be added and the sets of its addresses are gone;
-   * `change` and `batch`, the ids of the last move and of the last recipients that were added.
+   * `change`, the id of the last move; `batch`, the ids of the last batches of recipients that came without an Idempotency-Key.
    */
   campaign: (id: string) => `${prefix}:campaign:${id}`,
   /** Sorted set, all scores 0: the ids of campaigns. */
@@ -83,8 +83,10 @@ export const keys = {
   campaignOutcomes: (id: string, chunk: number) => `${prefix}:campaign:${id}:outcomes:${chunk}`,
   /** Set: 64 bits for each address of a bucket, so that nobody is in a campaign twice. */
   campaignAddresses: (id: string, bucket: number) => `${prefix}:campaign:${id}:addresses:${bucket}`,
-  /** Hash: how far uploads of recipients came, by the Idempotency-Key they came with. */
+  /** Hash: how far uploads of recipients came, by the Idempotency-Key they came with; `<it>:lease` and `<it>:batch` while one is under way. */
   campaignUploads: (id: string) => `${prefix}:campaign:${id}:uploads`,
+  /** Sorted set of those by until when they were last taken in hand: the oldest are forgotten. */
+  campaignUploadTimes: (id: string) => `${prefix}:campaign:${id}:upload-times`,
   /** String: requests of an API key in the present window. */
   rateLimit: (id: string, windowMs: number) => `${prefix}:rate:${id}:${windowMs}`,
   /** Sorted set of what waits to be posted to an endpoint, by when it is due. */

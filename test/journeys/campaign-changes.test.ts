@@ -118,7 +118,10 @@ it('a retry that was refused leaves its key free', async () => {
   await redis.hset(keys.campaign(id), { status: 'canceled', endedAt: 1 });
   expect((await retry()).status).toBe(409);
   await redis.hset(keys.campaign(id), 'status', 'running');
-  expect(await retry()).toMatchObject({ status: 200, body: { retried: 1 } });
+  const answer = await retry();
+  expect(answer).toMatchObject({ status: 200, body: { retried: 1 } });
+  // Nor is it taken for a repeat.
+  expect(answer.headers).not.toHaveProperty('idempotent-replayed');
 });
 
 it('a status too seldom among those who left is refused with where to look instead', async () => {

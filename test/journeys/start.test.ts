@@ -23,6 +23,14 @@ it.each([
   );
 });
 
+it('says what is allowed and unwise in its settings', async () => {
+  await using redis = await openTestRedis();
+  const given = { REDIS_URL: redis.url, POSTRIDER_API_KEY: testApiKey, ROLES: 'api', PORT: '0' };
+  const env = { ...given, RETENTION_EVENTS: '1h', WEBHOOK_SCHEDULE: '2h' };
+  await using postrider = startProcess(process.execPath, [main], { env });
+  await postrider.printed(/^RETENTION_EVENTS is shorter than WEBHOOK_SCHEDULE lasts/m);
+});
+
 it('while Redis loads its data it waits, and says so', async () => {
   await using server = await openTestRedis();
   // Half a minute of it.

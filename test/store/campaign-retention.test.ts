@@ -132,12 +132,13 @@ async function ended(status: CampaignStatus, endedAt: number, fields: object = {
   await redis.zadd(keys.campaignSlices(id), endedAt, 3);
   await redis.hset(keys.campaignTakers(id), 3, 'jb_1 0');
   await redis.hset(keys.campaignUploads(id), 'key', '{}');
+  await redis.zadd(keys.campaignUploadTimes(id), endedAt, 'key');
   return id;
 }
 
 const everythingOf = async (id: string) => (await redis.keys(`*${id}*`)).length;
 /** What is kept of a campaign once nobody can be added. */
-const all = 1 + 1 + 3 + 3 + 3;
+const all = 1 + 1 + 3 + 3 + 4;
 
 it.each(['completed', 'canceled'] as const)(
   'one that was %s goes when its time is over, with all it has',

@@ -48,21 +48,22 @@
 {{- fail "Set one of smtp.existingSecret, smtp.url, transports.existingSecret and transports.file" }}
 {{- end }}
 {{- with $values.valkey }}
-{{- $limit := dig "limits" "memory" "" .resources }}
+{{- $given := (default dict (default dict .resources).limits).memory | default "" }}
+{{- /* A number arrives as a float, which would be written as 1e+09. */}}
+{{- $limit := ternary (int64 $given) $given (kindIs "float64" $given) | toString }}
 {{- $bytes := include "postrider.bytes" $limit }}
 {{- if and .enabled $bytes (gt (mul 4 (include "postrider.bytes" .maxmemory | int64)) (mul 3 (int64 $bytes))) }}
-{{- fail (printf "valkey.maxmemory is %s, of a limit of %v: expected three quarters of it at most, as the rewrite of the append-only file takes some as well" .maxmemory $limit) }}
+{{- fail (printf "valkey.maxmemory is %s, of a limit of %s: expected three quarters of it at most, as the rewrite of the append-only file takes some as well" .maxmemory $limit) }}
 {{- end }}
 {{- end }}
 {{- end }}
 
 {{/* What `384mb` or `512Mi` is in bytes; empty where that cannot be told. */}}
 {{- define "postrider.bytes" -}}
-{{- $text := ternary (int64 .) . (kindIs "float64" .) | toString }}
-{{- $unit := regexFind "[a-zA-Z]*$" $text }}
+{{- $unit := regexFind "[a-zA-Z]*$" . }}
 {{- $units := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "kb" 1024 "mb" 1048576 "gb" 1073741824 }}
-{{- if and (regexMatch `^[0-9.]+[a-zA-Z]*$` $text) (hasKey $units $unit) }}
-{{- mulf (trimSuffix $unit $text | float64) (index $units $unit) | int64 }}
+{{- if and (regexMatch `^[0-9.]+[a-zA-Z]*$` .) (hasKey $units $unit) }}
+{{- mulf (trimSuffix $unit . | float64) (index $units $unit) | int64 }}
 {{- end }}
 {{- end }}
 

@@ -76,6 +76,13 @@ describe('the image', () => {
     expect(env.PORT).toBe(last('EXPOSE'));
   });
 
+  it('what Node.js compiles beforehand is compiled by who runs it: nobody else finds it', () => {
+    const compiled = lines.findIndex((line) => line.startsWith('RUN node '));
+    const users = lines.slice(0, compiled).filter((line) => line.startsWith('USER '));
+    expect(compiled).toBeGreaterThan(0);
+    expect(users.at(-1)).toBe(`USER ${last('USER')}`);
+  });
+
   it('asks itself for its health with our own command', () => {
     const [, command = ''] = /HEALTHCHECK .*CMD (\[.*\])/.exec(read('Dockerfile')) ?? [];
     expect(JSON.parse(command)).toEqual(['node', 'src/cli.ts', 'health']);

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { explanationReasons } from '../src/domain/explain.ts';
+import { faultCauses } from '../src/domain/fault-cause.ts';
 import { problemNames } from '../src/domain/problem.ts';
 import { recipientStatuses } from '../src/domain/recipient.ts';
 import { describeApi } from '../src/http/openapi.ts';
@@ -94,6 +95,12 @@ describe('docs/operations.md', () => {
     expect(headingsIn(sectionOf(operations, '## Alerts'))).toEqual(alerts);
     const anchors = [...rules.matchAll(/"alert" "(\w+)"/g)].map(([, anchor]) => anchor);
     expect(anchors).toEqual(alerts.map((name = '') => anchorOf(name)));
+  });
+
+  it('says what to do for every cause that a transport is out of service by', () => {
+    const steps = sectionOf(operations, '### PostriderBreakerOpen').match(/^\d\. .*$/gm) ?? [];
+    const causes = steps.flatMap((step) => [...(step.match(/^\d\. ([^:]*):/)?.[1] ?? '').matchAll(/`(\w+)`/g)]);
+    expect(causes.map(([, cause]) => cause).toSorted()).toEqual(faultCauses.toSorted());
   });
 
   it('names metrics that there are', () => {

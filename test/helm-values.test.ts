@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ajv } from 'ajv';
-import { expect, it } from 'vitest';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import packageJson from '../package.json' with { type: 'json' };
 import { settings } from '../src/settings.ts';
@@ -47,17 +48,56 @@ it('the schema takes the levels of the log that there are', () => {
   expect(levels).toEqual(settings.shape.LOG_LEVEL.unwrap().options);
 });
 
+it('a variable of `env` is held to what `settings` says of it', () => {
+  const bound = Object.entries(schema.properties.settings.properties as Record<string, { enum?: unknown }>)
+    .filter(([, form]) => form.enum !== undefined)
+    .map(([name]) => ({
+      if: { properties: { name: { const: name } } },
+      // biome-ignore lint/suspicious/noThenProperty: it is JSON Schema's own
+      then: { properties: { value: { $ref: `#/properties/settings/properties/${name}` } } },
+    }));
+  expect(schema.properties.env.items.allOf).toEqual(bound);
+});
+
+describe('a secret given as a value has the form that Postrider takes', () => {
+  const given = [...read('templates/_checks.tpl').matchAll(/"(\w+)" \(list `(.+)` "(.+)"\)/g)];
+  const forms = new Map(given.map(([, name = '', form = '', words = '']) => [name, { form: new RegExp(form), words }]));
+  const rows = [
+    ['apiKey', settings.shape.POSTRIDER_API_KEY, fc.stringMatching(/^(pr_)?[\w-]{18,22}$/)],
+    ['secretKey', settings.shape.SECRET_KEY, secretKeys()],
+  ] as const;
+
+  it.each(rows)('%s', (name, setting, samples) => {
+    const { form, words } = forms.get(name) ?? expect.unreachable(`${name} is checked`);
+    expect(words).toBe(setting.meta()?.expected?.toString().replaceAll('`', ''));
+    const property = fc.property(samples, (value) => {
+      expect(form.test(value)).toBe(setting.safeParse(value).success);
+      // A file ends with a line of its own, and so does a value that `--set-file` takes from one.
+      expect(form.test(`${value}\n`)).toBe(form.test(value));
+    });
+    fc.assert(property, { numRuns: 300 });
+  });
+});
+
+/** Of 30 to 34 bytes, written in each way. */
+function secretKeys(): fc.Arbitrary<string> {
+  const bytes = fc.uint8Array({ minLength: 30, maxLength: 34 });
+  return fc
+    .tuple(bytes, fc.constantFrom('hex', 'base64', 'base64url'))
+    .map(([key, encoding]) => Buffer.from(key).toString(encoding as BufferEncoding));
+}
+
 it('the schema knows each value and no other', () => {
   const known = (of: { properties?: object; $ref?: string }, above: string): string[] =>
     Object.entries(of.properties ?? {}).flatMap(([name, child]) => [
       `${above}${name}`,
       ...known(child, `${above}${name}.`),
     ]);
-  // Flow collections are one value in the table, and `settings` and `global` are nobody's defaults.
+  // Flow collections are one value in the table, and `settings`, `global` and `enabled` are nobody's defaults.
   const rows = chartValues().map(({ path }) => path);
   const inOne = (path: string) => rows.some((row) => path.startsWith(`${row}.`)) || path.startsWith('settings.');
   const blocks = (path: string) => rows.some((row) => row.startsWith(`${path}.`));
-  const names = known(schema, '').filter((path) => path !== 'global');
+  const names = known(schema, '').filter((path) => path !== 'global' && path !== 'enabled');
   expect(rows.filter((path) => !names.includes(path))).toEqual([]);
   expect(names.filter((path) => !rows.includes(path) && !blocks(path) && !inOne(path))).toEqual([]);
 });

@@ -1,5 +1,7 @@
 /** The chart, as helm renders it for each way to run Postrider. */
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
@@ -11,7 +13,6 @@ import {
   helm,
   type KubernetesObject,
   lint,
-  notes,
   type PodSpec,
   render,
   withoutHelm,
@@ -84,8 +85,8 @@ describe.each(names)('with %s', (name) => {
           ? [object.spec.template.spec]
           : [],
     );
-    for (const { automountServiceAccountToken, securityContext, containers, volumes } of pods) {
-      expect(automountServiceAccountToken).toBe(false);
+    for (const { automountServiceAccountToken, enableServiceLinks, securityContext, containers, volumes } of pods) {
+      expect([automountServiceAccountToken, enableServiceLinks]).toEqual([false, false]);
       expect(securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
       for (const container of containers)
         expect(container.securityContext).toEqual({
@@ -123,14 +124,6 @@ it.each(wrongValues)('refuses what cannot be right: %s', (why, values) => {
   expect(() => render(values)).toThrow(why);
 });
 
-it('who lets in callers alone is told to let in Prometheus as well', () => {
-  const policy = { enabled: true, clients: [{ podSelector: {} }] };
-  const hint = 'name Prometheus in networkPolicy.monitoring';
-  expect(notes({ ...given, networkPolicy: policy })).toContain(hint);
-  for (const networkPolicy of [{ ...policy, monitoring: policy.clients }, { ...policy, enabled: false }, {}])
-    expect(notes({ ...given, networkPolicy })).toMatch(/helm test pr(?![\s\S]*Prometheus)/);
-});
-
 it('a change of transports restarts nothing, one of a secret that is read once does', () => {
   const { smtp: _, ...rest } = given;
   const apiOf = (values: object) =>
@@ -159,6 +152,16 @@ it('only the API has the admin key', () => {
   expect(JSON.stringify(spec)).not.toContain('api-key');
 });
 
+it('the Pod of `helm test` runs where the API may, and Valkey where it is put', () => {
+  const placesOf = ({ nodeSelector, tolerations, affinity }: PodSpec) => ({ nodeSelector, tolerations, affinity });
+  const { spec } = find('settings and places', 'Deployment', '-api').spec.template;
+  expect(spec.affinity).toEqual({ nodeAffinity: {}, podAntiAffinity: {} });
+  const expected = { ...placesOf(spec), affinity: { nodeAffinity: {} } };
+  expect(expected.nodeSelector).toEqual({ pool: 'mail' });
+  expect(placesOf(find('settings and places', 'Pod', '-test').spec as unknown as PodSpec)).toEqual(expected);
+  expect(placesOf(find('to try it out', 'StatefulSet', '-valkey').spec.template.spec)).toEqual(expected);
+});
+
 it('a whole number stays one', () => {
   const { env } = containerOf(find('settings and places', 'Deployment', '-worker'));
   expect(env).toContainEqual({ name: 'MAX_WAITING_EMAILS', value: '5000000' });
@@ -177,6 +180,11 @@ it('workers are scaled by age where there is KEDA, else by CPU, and their number
   expect(find('nothing to spare', 'Deployment', '-worker').spec.replicas).toBe(1);
 });
 
+it('a new version of Postrider restarts no Valkey', () => {
+  const { spec } = find('to try it out', 'StatefulSet', '-valkey');
+  expect(spec.template.metadata.labels).toEqual(spec.selector.matchLabels);
+});
+
 it('the built-in Valkey keeps its word as that of docker-compose.yml does', () => {
   const compose = parse(readFileSync(new URL('../docker-compose.yml', import.meta.url), 'utf8'), { merge: true });
   const { image, args, startupProbe, readinessProbe } = containerOf(find('to try it out', 'StatefulSet', '-valkey'));
@@ -187,9 +195,10 @@ it('the built-in Valkey keeps its word as that of docker-compose.yml does', () =
   for (const probe of [startupProbe, readinessProbe]) expect(probe?.exec?.command).toEqual(asked);
 });
 
-it('the email of `helm test` goes the whole way', async () => {
-  await using redis = await openTestRedis();
-  await using postrider = await startPostrider({ REDIS_URL: redis.url, SMTP_URL: 'smtp://127.0.0.1:9?tls=none' });
+it('the email of `helm test` goes the whole way as soon as the API is ready', async () => {
+  const place = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
+  await once(place, 'listening');
+  const { port } = place.address() as AddressInfo;
   const { spec } = find('Secrets that are there', 'Pod', '-test');
   const args = (spec as unknown as PodSpec).containers[0]?.args ?? [];
   expect(args.slice(-3)).toEqual([
@@ -197,8 +206,14 @@ it('the email of `helm test` goes the whole way', async () => {
     '/run/secrets/postrider/api-key',
     'postrider@sandbox.invalid',
   ]);
-  const here = [...args.slice(0, -3), postrider.url, join(dir, 'api-key'), ...args.slice(-1)];
+  const here = [...args.slice(0, -3), `http://127.0.0.1:${port}`, join(dir, 'api-key'), ...args.slice(-1)];
   await using sending = startProcess(process.execPath, here);
+  await sending.printed(/not ready yet/);
+  place.close();
+  await once(place, 'close');
+  await using redis = await openTestRedis();
+  const env = { REDIS_URL: redis.url, SMTP_URL: 'smtp://127.0.0.1:9?tls=none', PORT: String(port) };
+  await using _postrider = await startPostrider(env);
   expect(await sending.ended).toBe(0);
   expect(sending.output()).toMatch(/is delivered\n$/);
 });

@@ -58,6 +58,10 @@ it('is built, runs both roles and delivers', { timeout: 600_000 }, async ({ skip
     status: 0,
     printed: '{"status":"alive"}\n',
   });
+  const start = worker.exec(['node', 'src/cli.ts', 'settings'], { NODE_DEBUG_NATIVE: 'COMPILE_CACHE' }).printed;
+  expect(start.match(/code cache .* was accepted/g)?.length).toBeGreaterThan(100);
+  expect(start).not.toMatch(/no such file|permission denied/);
+  expect(worker.exec(['find', '.compiled', '-writable']).printed).not.toContain('.compiled');
   expect(worker.exec(['touch', 'src/new', '/new']).printed.match(/Read-only file system/g)).toHaveLength(2);
   expect(worker.exec(['ls', '-A', '/tmp']).printed).toBe('volume\n');
   for (const container of [api, worker]) {

@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 
-const deadlineMs = 60_000;
+const deadlineMs = 120_000;
+const end = Date.now() + deadlineMs;
 const [url, keyFile, from] = process.argv.slice(-3);
 const authorization = `Bearer ${readFileSync(keyFile, 'utf8').trim()}`;
 
@@ -15,13 +16,26 @@ async function call(path, body) {
   return JSON.parse(text);
 }
 
+/** Right after an installation no Pod of the API may be there yet. */
+async function isReady() {
+  const asked = fetch(`${url}/readyz`, { signal: AbortSignal.timeout(10_000) });
+  return asked.then(
+    (answer) => answer.ok,
+    () => false,
+  );
+}
+
+while (!(await isReady())) {
+  console.log('the API is not ready yet');
+  if (Date.now() > end) throw new Error(`the API was not ready within ${deadlineMs} ms: GET /readyz says why`);
+  await pause(500);
+}
 const { id } = await call('/v1/emails', {
   from,
   to: 'delivered@sandbox.invalid',
   subject: 'helm test',
   text: 'From the API over the queue to a worker.',
 });
-const end = Date.now() + deadlineMs;
 for (;;) {
   const { last_event: last } = await call(`/v1/emails/${id}`);
   console.log(`${id} is ${last}`);

@@ -1,15 +1,44 @@
 {{/* What cannot be right, said before anything is made of it. */}}
 {{- define "postrider.checks" -}}
-{{- $values := .Values -}}
-{{- range $name := list "apiKey" "secretKey" }}
-{{- $of := index $values $name }}
+{{- include "postrider.checkName" . }}
+{{- include "postrider.checkSecrets" . }}
+{{- include "postrider.checkServers" . }}
+{{- include "postrider.checkScaling" . }}
+{{- include "postrider.checkEnv" . }}
+{{- if and .Values.ingress.enabled (not .Values.ingress.hosts) }}
+{{- fail "ingress needs a name in ingress.hosts" }}
+{{- end }}
+{{- end }}
+
+{{/* A release may begin with a digit and have dots in it, a Service may not. */}}
+{{- define "postrider.checkName" -}}
+{{- $name := include "postrider.fullname" . }}
+{{- if not (regexMatch `^[a-z]([-a-z0-9]*[a-z0-9])?$` $name) }}
+{{- fail (printf "%s cannot be the name of a Service: set fullnameOverride" $name) }}
+{{- end }}
+{{- end }}
+
+{{/* Their form is held here, not by the schema: that would print what is wrong, which may be nearly right. */}}
+{{- define "postrider.checkSecrets" -}}
+{{- $forms := dict
+  "apiKey" (list `^pr_[\w-]{20,200}\s*$` "pr_ and at least 20 letters, digits, _ or -")
+  "secretKey" (list `^([0-9a-fA-F]{64}|[A-Za-z0-9+/_-]{43}=?)\s*$` "32 bytes as hex or base64") }}
+{{- range $name, $form := $forms }}
+{{- $of := index $.Values $name }}
 {{- if not (or $of.existingSecret $of.value) }}
 {{- fail (printf "%s is missing: set %s.existingSecret to the name of a Secret that holds it" $name $name) }}
 {{- end }}
 {{- if and $of.existingSecret $of.value }}
 {{- fail (printf "%s is given twice: set %s.existingSecret or %s.value" $name $name $name) }}
 {{- end }}
+{{- if and $of.value (not (regexMatch (first $form) $of.value)) }}
+{{- fail (printf "%s.value: expected %s" $name (last $form)) }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "postrider.checkServers" -}}
+{{- $values := .Values -}}
 {{- $stores := compact (list $values.redis.existingSecret $values.redis.url (ternary "valkey" "" $values.valkey.enabled)) }}
 {{- if ne (len $stores) 1 }}
 {{- fail "Set one of redis.existingSecret, redis.url and, to try things out, valkey.enabled" }}
@@ -18,18 +47,42 @@
 {{- if ne (len $ways) 1 }}
 {{- fail "Set one of smtp.existingSecret, smtp.url, transports.existingSecret and transports.file" }}
 {{- end }}
+{{- with $values.valkey }}
+{{- $given := (default dict (default dict .resources).limits).memory | default "" }}
+{{- /* A number arrives as a float, which would be written as 1e+09. */}}
+{{- $limit := ternary (int64 $given) $given (kindIs "float64" $given) | toString }}
+{{- $bytes := include "postrider.bytes" $limit }}
+{{- if and .enabled $bytes (gt (mul 4 (include "postrider.bytes" .maxmemory | int64)) (mul 3 (int64 $bytes))) }}
+{{- fail (printf "valkey.maxmemory is %s, of a limit of %s: expected three quarters of it at most, as the rewrite of the append-only file takes some as well" .maxmemory $limit) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What `384mb` or `512Mi` is in bytes; empty where that cannot be told. */}}
+{{- define "postrider.bytes" -}}
+{{- $unit := regexFind "[a-zA-Z]*$" . }}
+{{- $units := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "kb" 1024 "mb" 1048576 "gb" 1073741824 }}
+{{- if and (regexMatch `^[0-9.]+[a-zA-Z]*$` .) (hasKey $units $unit) }}
+{{- mulf (trimSuffix $unit . | float64) (index $units $unit) | int64 }}
+{{- end }}
+{{- end }}
+
+{{- define "postrider.checkScaling" -}}
 {{- range $component := list "api" "worker" }}
-{{- with (index $values $component).autoscaling }}
+{{- with (index $.Values $component).autoscaling }}
 {{- if and .enabled (gt (int .minReplicas) (int .maxReplicas)) }}
 {{- fail (printf "%s.autoscaling has a minReplicas over its maxReplicas" $component) }}
 {{- end }}
 {{- end }}
 {{- end }}
-{{- if $values.worker.keda.enabled }}
-{{- if not (and $values.worker.autoscaling.enabled $values.worker.keda.serverAddress) }}
+{{- with .Values.worker }}
+{{- if and .keda.enabled (not (and .autoscaling.enabled .keda.serverAddress)) }}
 {{- fail "worker.keda needs worker.autoscaling.enabled, and worker.keda.serverAddress, which is where Prometheus is" }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{- define "postrider.checkEnv" -}}
 {{- range $component := list "api" "worker" }}
 {{- $names := list }}
 {{- range (include "postrider.env" (dict "root" $ "component" $component) | fromYamlArray) }}
@@ -39,8 +92,5 @@
 {{- end }}
 {{- $names = append $names $name }}
 {{- end }}
-{{- end }}
-{{- if and $values.ingress.enabled (not $values.ingress.hosts) }}
-{{- fail "ingress needs a name in ingress.hosts" }}
 {{- end }}
 {{- end }}

@@ -34,6 +34,8 @@ spec:
     spec:
       serviceAccountName: {{ include "postrider.serviceAccount" .root }}
       automountServiceAccountToken: false
+      # Else a Service `health` in the namespace would set HEALTH_PORT.
+      enableServiceLinks: false
       {{- with $values.imagePullSecrets }}
       imagePullSecrets: {{ toYaml . | nindent 8 }}
       {{- end }}
@@ -80,13 +82,20 @@ spec:
               {{- include "postrider.selector" $ | nindent 14 }}
         {{- end }}
         {{- end }}
-      {{- with .of.affinity }}
-      affinity: {{ toYaml . | nindent 8 }}
+      {{- with include "postrider.places" .of }}
+      {{- trim . | nindent 6 }}
       {{- end }}
-      {{- with .of.nodeSelector }}
-      nodeSelector: {{ toYaml . | nindent 8 }}
-      {{- end }}
-      {{- with .of.tolerations }}
-      tolerations: {{ toYaml . | nindent 8 }}
-      {{- end }}
+{{- end }}
+
+{{/* On which nodes a Pod may be: .Values.api */}}
+{{- define "postrider.places" -}}
+{{- with .affinity }}
+affinity: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- with .nodeSelector }}
+nodeSelector: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- with .tolerations }}
+tolerations: {{ toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}

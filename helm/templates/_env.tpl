@@ -12,7 +12,7 @@
 - { name: POSTRIDER_API_KEY_FILE, value: /run/secrets/postrider/api-key }
 {{- end }}
 {{- if $values.valkey.enabled }}
-- { name: REDIS_URL, value: "redis://{{ include "postrider.fullname" .root }}-valkey:6379" }
+- { name: REDIS_URL, value: "redis://{{ include "postrider.valkey" .root }}:6379" }
 {{- else }}
 - { name: REDIS_URL_FILE, value: /run/secrets/postrider/redis-url }
 {{- end }}

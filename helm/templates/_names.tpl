@@ -44,6 +44,11 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{ default (include "postrider.fullname" .root) .of.existingSecret }}
 {{- end }}
 
+{{/* Behind the name of a StatefulSet its Pods have a hash of ten characters in a label, which may have 63. */}}
+{{- define "postrider.valkey" -}}
+{{ include "postrider.fullname" . | trunc 45 | trimSuffix "-" }}-valkey
+{{- end }}
+
 {{- define "postrider.transportsSecret" -}}
 {{ default (printf "%s-transports" (include "postrider.fullname" .)) .Values.transports.existingSecret }}
 {{- end }}

@@ -1,4 +1,5 @@
 /** What /metrics tells: the one list of names, from which meters, the table in the docs and the tests of the chart are made. */
+import { faultCauses } from '../domain/fault-cause.ts';
 
 export type Metric = {
   readonly kind: 'counter' | 'gauge' | 'histogram';
@@ -77,7 +78,7 @@ export const metrics = {
   postrider_breaker_open: {
     kind: 'gauge',
     labels: ['transport'],
-    help: '1 while a transport is out of service because it refuses the connection, TLS or the login.',
+    help: `1 while a transport is out of service, by whichever cause: ${faultCauses.map((cause) => `\`${cause}\``).join(', ')}.`,
   },
   postrider_transport_paused: {
     kind: 'gauge',

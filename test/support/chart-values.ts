@@ -10,6 +10,10 @@ export const given = {
   smtp: { existingSecret: 'smtp' },
 };
 const { smtp: _, ...withoutSmtp } = given;
+const places = {
+  nodeSelector: { pool: 'mail' },
+  tolerations: [{ key: 'mail', operator: 'Exists', effect: 'NoSchedule' }],
+};
 const peer = { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'shop' } } };
 const autoscaling = { enabled: true, minReplicas: 3, maxReplicas: 30, targetCPU: 60 };
 const transportsFile = 'transports:\n  main: {url: "smtps://u:$$secret@smtp.example.com:465"}\n';
@@ -19,7 +23,7 @@ export const valueSets: Readonly<Record<string, Values>> = {
   'to try it out': {
     apiKey: { value: testApiKey },
     secretKey: { value: testSecretKey },
-    valkey: { enabled: true, storageClassName: 'fast' },
+    valkey: { enabled: true, storageClassName: 'fast', ...places, affinity: { nodeAffinity: {} } },
     smtp: { url: 'smtp://mail.example.com:587' },
     networkPolicy: { enabled: true },
   },
@@ -72,11 +76,16 @@ export const valueSets: Readonly<Record<string, Values>> = {
     settings: { LOG_LEVEL: 'debug', MAX_WAITING_EMAILS: 5_000_000, WEBHOOK_ALLOW_PRIVATE_NETWORKS: false },
     serviceAccount: { create: false, name: 'mailer' },
     podDisruptionBudget: { maxUnavailable: '25%' },
-    api: { preStopSeconds: 0, podAnnotations: { a: 'b' }, podLabels: { c: 'd' } },
+    api: {
+      preStopSeconds: 0,
+      podAnnotations: { a: 'b' },
+      podLabels: { c: 'd' },
+      ...places,
+      affinity: { nodeAffinity: {}, podAntiAffinity: {} },
+    },
     worker: {
       replicas: 0,
-      nodeSelector: { pool: 'mail' },
-      tolerations: [{ key: 'mail', operator: 'Exists', effect: 'NoSchedule' }],
+      ...places,
       affinity: { nodeAffinity: {} },
       topologySpreadConstraints: [{ maxSkew: 2, topologyKey: 'rack', whenUnsatisfiable: 'DoNotSchedule' }],
       priorityClassName: 'high',
@@ -114,5 +123,21 @@ export const wrongValues: readonly [why: RegExp, values: Values][] = [
   [
     /LOG_LEVEL is given twice/,
     { ...given, settings: { LOG_LEVEL: 'warn' }, env: [{ name: 'LOG_LEVEL', value: 'debug' }] },
+  ],
+  [/env\/0\/value.*must be one of '0\.0\.0\.0'/, { ...given, env: [{ name: 'HOST', value: '127.0.0.1' }] }],
+  [/env\/0\/value.*must be one of 'trace'/, { ...given, env: [{ name: 'LOG_LEVEL', value: 'verbose' }] }],
+  [/env\/0\/value.*want string/, { ...given, env: [{ name: 'SES_PORT', value: 465 }] }],
+  [/smtp\/ports.*minItems/, { ...given, networkPolicy: { smtp: { ports: [] } } }],
+  [/apiKey\.value: expected pr_ and at least 20/, { ...given, apiKey: { value: 'short' } }],
+  [/secretKey\.value: expected 32 bytes/, { ...given, secretKey: { value: 'b' } }],
+  [/nameOverride.*does not match/, { ...given, nameOverride: 'Mail' }],
+  [/fullnameOverride.*does not match/, { ...given, fullnameOverride: '1st-mail' }],
+  [
+    /valkey\.maxmemory is 1gb, of a limit of 1Gi: expected three quarters/,
+    {
+      ...given,
+      redis: {},
+      valkey: { enabled: true, maxmemory: '1gb', resources: { limits: { memory: '1Gi' } } },
+    },
   ],
 ];

@@ -41,8 +41,12 @@ type Spec = {
 };
 export type PodSpec = {
   readonly automountServiceAccountToken: boolean;
+  readonly enableServiceLinks: boolean;
   readonly terminationGracePeriodSeconds: number;
   readonly securityContext: Readonly<Record<string, unknown>>;
+  readonly nodeSelector?: Readonly<Record<string, string>>;
+  readonly tolerations?: readonly object[];
+  readonly affinity?: object;
   readonly containers: readonly Container[];
   readonly volumes: readonly { readonly name: string; readonly emptyDir?: object }[];
 };
@@ -103,7 +107,8 @@ export function notes(values: Values): string {
   }
 }
 
-export function render(values: Values): readonly KubernetesObject[] {
-  const documents = parseAllDocuments(runHelm(['template', 'pr', chart], values));
+/** @param from another chart, which has ours as a part */
+export function render(values: Values, { release = 'pr', from = chart } = {}): readonly KubernetesObject[] {
+  const documents = parseAllDocuments(runHelm(['template', release, from], values));
   return documents.map((document) => document.toJS()).filter((object) => object !== null);
 }

@@ -1,0 +1,38 @@
+/** What is told after an installation: only what its values call for. */
+import { beforeEach, expect, it } from 'vitest';
+import { given } from './support/chart-values.ts';
+import { helm, notes, withoutHelm } from './support/helm.ts';
+
+beforeEach(({ skip }) => skip(helm === null, withoutHelm));
+
+it('who lets in callers alone is told to let in Prometheus as well', () => {
+  const policy = { enabled: true, clients: [{ podSelector: {} }] };
+  const hint = 'name Prometheus in networkPolicy.monitoring';
+  expect(notes({ ...given, networkPolicy: policy })).toContain(hint);
+  for (const networkPolicy of [{ ...policy, monitoring: policy.clients }, { ...policy, enabled: false }, {}])
+    expect(notes({ ...given, networkPolicy })).toMatch(/helm test pr(?![\s\S]*Prometheus)/);
+});
+
+it('who has metrics found without the ServiceMonitor is told by which labels', () => {
+  const labels = 'the labels namespace="mail" and job="pr"';
+  const keda = { enabled: true, serverAddress: 'http://prometheus:9090' };
+  const asking = [
+    { worker: { autoscaling: { enabled: true }, keda } },
+    { prometheusRule: { enabled: true } },
+    { dashboard: { enabled: true } },
+  ];
+  for (const values of asking) {
+    expect(notes({ ...given, ...values })).toContain(labels);
+    expect(notes({ ...given, ...values, serviceMonitor: { enabled: true } })).not.toContain('labels');
+  }
+  expect(notes(given)).not.toContain('labels');
+});
+
+it('who scales workers on CPU is told what goes before KEDA', () => {
+  const autoscaling = { enabled: true };
+  const step = 'kubectl --namespace mail delete horizontalpodautoscaler pr-postrider-worker';
+  expect(notes({ ...given, worker: { autoscaling } })).toContain(step);
+  const keda = { enabled: true, serverAddress: 'http://prometheus:9090' };
+  for (const values of [{ worker: { autoscaling, keda } }, { api: { autoscaling } }])
+    expect(notes({ ...given, ...values })).not.toContain('horizontalpodautoscaler');
+});

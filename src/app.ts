@@ -57,7 +57,8 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
   const stopping = new AbortController();
   const hands: Hands = { emails: new Set(), posts: 0 };
   const meters = openMeters();
-  const log = openLog({ level: config.LOG_LEVEL, isReadable: config.NODE_ENV === 'development' });
+  const isReadable = config.NODE_ENV === 'development';
+  const log = openLog({ level: config.LOG_LEVEL, isReadable, onDropped: meters.lineDropped });
   const report = openReports(log, meters);
   const hasApi = config.ROLES.includes('api');
   const { apiKey, secretKey } = await openSecrets(config.DATA_DIR, {

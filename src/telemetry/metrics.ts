@@ -126,6 +126,11 @@ export const metrics = {
     help: 'From the head of a request to the end of its answer; a live event stream counts when it ends.',
     buckets: quick,
   },
+  postrider_log_lines_dropped_total: {
+    kind: 'counter',
+    labels: [],
+    help: 'Lines of the log that could not be written to stdout: its disk is full, nobody reads it, or too slowly. The work they tell of is done all the same.',
+  },
   postrider_redis_up: {
     kind: 'gauge',
     labels: [],

@@ -104,6 +104,7 @@ export async function openApi({
       hasDevInbox: config.devInbox,
     }),
     version: packageJson.version,
+    bodyBytes: config.API_BODY_BYTES,
     adminToken: apiKey,
     isDraining: () => stopping.aborted,
     newRequestId: () => newId('rq'),

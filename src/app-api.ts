@@ -30,7 +30,7 @@ import { queuePrefix } from './store/keys.ts';
 import { isRedisTrouble } from './store/redis.ts';
 import { openTemplating } from './templating/templating.ts';
 
-/** @returns where it listens */
+/** Opened before it listens; `listen` says where. */
 export async function openApi({
   config,
   report,
@@ -43,7 +43,7 @@ export async function openApi({
   connect,
   openStore,
   opened,
-}: Ground): Promise<string> {
+}: Ground): Promise<{ listen(): Promise<string> }> {
   const redis = await connect('fail_fast');
   const store = await openStore(redis);
   const { emails, due, eventFeed, memory, transportStates, allotments, budgets } = store;
@@ -113,5 +113,5 @@ export async function openApi({
     report: report.request,
   });
   opened.defer(() => closeServer(server, config.SHUTDOWN_TIMEOUT));
-  return server.listen({ host: config.HOST, port: config.PORT });
+  return { listen: () => server.listen({ host: config.HOST, port: config.PORT }) };
 }

@@ -30,7 +30,7 @@ import { queuePrefix } from './store/keys.ts';
 import { isRedisTrouble } from './store/redis.ts';
 import { openTemplating } from './templating/templating.ts';
 
-/** @returns where it listens */
+/** Opened before it listens; `listen` says where. */
 export async function openApi({
   config,
   report,
@@ -44,7 +44,7 @@ export async function openApi({
   connect,
   openStore,
   opened,
-}: Ground): Promise<string> {
+}: Ground): Promise<{ listen(): Promise<string> }> {
   const redis = await connect('fail_fast');
   const store = await openStore(redis);
   const { emails, due, eventFeed, memory, transportStates, allotments, budgets } = store;
@@ -105,6 +105,7 @@ export async function openApi({
       hasDevInbox: config.devInbox,
     }),
     version: packageJson.version,
+    bodyBytes: config.API_BODY_BYTES,
     adminToken: apiKey,
     isDraining: () => stopping.aborted,
     newRequestId: () => newId('rq'),
@@ -113,5 +114,5 @@ export async function openApi({
     report: report.request,
   });
   opened.defer(() => closeServer(server, config.SHUTDOWN_TIMEOUT));
-  return server.listen({ host: config.HOST, port: config.PORT });
+  return { listen: () => server.listen({ host: config.HOST, port: config.PORT }) };
 }

@@ -6,7 +6,6 @@ import { relinquish } from './pipeline/relinquish.ts';
 import { openLoop } from './queue/loop.ts';
 import { makeNudge } from './queue/nudge.ts';
 import { openServer } from './store/server.ts';
-import type { Reports } from './telemetry/report.ts';
 
 /** How often it is looked whether Redis still guarantees what it did; sooner when a connection was made anew. */
 const inspectEveryMs = 60_000;
@@ -20,15 +19,6 @@ export type Watch = {
     isRedisAway(): boolean;
   };
 };
-
-/** Whoever looks at a start that takes so long is told what it waits for. */
-const hesitationMs = 2_000;
-
-/** Waits for what is being opened, and says so when that takes long: a large Redis loads its data for minutes. */
-export async function awaitRedis<T>(report: Pick<Reports, 'awaited'>, opening: Promise<T>): Promise<T> {
-  const hesitates = setTimeout(report.awaited, hesitationMs);
-  return opening.finally(() => clearTimeout(hesitates));
-}
 
 /** @throws when the Redis that is there now will not do */
 export async function watchRedis(ground: Ground, redis: Awaited<ReturnType<Ground['connect']>>): Promise<Watch> {

@@ -1,5 +1,6 @@
 /** Composition root: opens what all roles share and then the roles this process has; what is opened last is closed first. */
-import { awaitRedis, watchRedis } from './app-redis.ts';
+import { watchRedis } from './app-redis.ts';
+import { openStart } from './app-start.ts';
 import { newIv } from './chance.ts';
 import type { Config } from './config.ts';
 import { type LinkMaker, unsubscribeKey } from './domain/unsubscribe.ts';
@@ -61,7 +62,8 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
   const stopping = new AbortController();
   const hands: Hands = { emails: new Set(), posts: 0 };
   const meters = openMeters();
-  const log = openLog({ level: config.LOG_LEVEL, isReadable: config.NODE_ENV === 'development' });
+  const isReadable = config.NODE_ENV === 'development';
+  const log = openLog({ level: config.LOG_LEVEL, isReadable, onDropped: meters.lineDropped });
   const report = openReports(log, meters);
   const hasApi = config.ROLES.includes('api');
   const { apiKey, secretKey } = await openSecrets(config.DATA_DIR, {
@@ -71,11 +73,12 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
   });
   const { SMTP_URL, TRANSPORTS_FILE: file, variable } = config;
   const plans = opened.use(await openPlans({ url: SMTP_URL, file, variable, report: report.plan }));
-  const url = config.REDIS_URL ?? opened.use(await awaitRedis(report, openLocalRedis(config.DATA_DIR))).url;
+  const start = opened.use(openStart({ config, report, meters, cut: cut.signal }));
+  const url = config.REDIS_URL ?? opened.use(await start.awaits(() => openLocalRedis(config.DATA_DIR))).url;
+  const place = { url, ca: config.REDIS_CA };
   const connect: Ground['connect'] = async (patience, use = 'store') =>
-    opened.adopt(
-      await awaitRedis(report, openRedis({ url, ca: config.REDIS_CA }, patience, { cut: cut.signal, use })),
-      (redis) => redis.disconnect(),
+    opened.adopt(await start.awaits(() => openRedis(place, patience, { cut: cut.signal, use })), (redis) =>
+      redis.disconnect(),
     );
   const aside = await connect('fail_fast');
   const ground: Ground = {
@@ -99,7 +102,9 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
   const health =
     hasApi || config.HEALTH_PORT === undefined ? null : await (await import('./app-health.ts')).openHealth(ground);
   if (config.ROLES.includes('worker')) await (await import('./app-worker.ts')).openWorkers(ground);
-  const listensOn = hasApi ? await (await import('./app-api.ts')).openApi(ground) : null;
+  const api = hasApi ? await (await import('./app-api.ts')).openApi(ground) : null;
+  await start[Symbol.asyncDispose]();
+  const listensOn = (await api?.listen()) ?? null;
   const healthUrl = (await health?.listen(config.HEALTH_PORT)) ?? null;
   opened.defer(() => stopping.abort());
   const all = opened.move();

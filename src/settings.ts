@@ -86,6 +86,11 @@ export const settings = z.object({
     'an http or https URL',
     'Where the API is reached from outside: links to unsubscribe begin with it, and mail servers are told its host (EHLO). https in production, where bulk mail is refused without it.',
   ),
+  API_BODY_BYTES: expects(
+    byteSize('1mb', '64gb').prefault('64mb'),
+    'bytes such as `64mb`',
+    'Bodies over 256 KB that one API has in hand at a time; another is refused with 503, before it is read where it says its length. While they are in hand they take up to five times as much memory.',
+  ),
   WORKER_CONCURRENCY: expects(
     wholeNumber(1, 10_000).prefault('50'),
     'a whole number from 1',

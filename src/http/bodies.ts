@@ -1,12 +1,18 @@
 /** How request bodies are read: JSON in UTF-8, plain or packed with gzip, and nothing else. */
+import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { type BodyPlace, makeBodyRoom, measured } from './body-room.ts';
 import { gunzipBody } from './gunzip.ts';
 import { readJson } from './json.ts';
 import { notJsonDetail, ProblemError } from './problems.ts';
 import { lineTypes, type RecordType, recordTypes } from './records.ts';
 
 declare module 'fastify' {
+  interface FastifyRequest {
+    /** Of a body that is read whole; null without one. */
+    bodyPlace: BodyPlace | null;
+  }
   interface FastifyContextConfig {
     /** Takes records of any number, of these types: the body is what is read of them, as it comes in. */
     takesRecords?: readonly RecordType[];
@@ -18,8 +24,13 @@ declare module 'fastify' {
 /** Their bodies have no meaning (RFC 9110 section 9.3) and are not looked at. */
 const bodyless = new Set(['GET', 'HEAD']);
 
-/** Makes `app` read bodies so, on every route. */
-export function readBodies(app: FastifyInstance): void {
+/**
+ * Makes `app` read bodies so, on every route.
+ * @param roomBytes of large bodies in hand at once, those apart that stream through
+ */
+export function readBodies(app: FastifyInstance, roomBytes: number): void {
+  const room = makeBodyRoom(roomBytes);
+  app.decorateRequest('bodyPlace', null);
   app.removeContentTypeParser(['application/json', 'text/plain']);
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body: Buffer, done) => {
     // SDKs send POST and DELETE with this content type and no body.
@@ -42,14 +53,24 @@ export function readBodies(app: FastifyInstance): void {
     }
     // A body in JSON is read whole before its route, unless that takes records.
     if (config.takesRecords !== undefined) request.headers = { 'content-type': lineTypes[0] };
+    else request.bodyPlace = room.enter();
     const codings = codingsOf(request.headers['content-encoding']);
-    if (codings.length === 0) return done(null, payload);
+    if (codings.length === 0) return done(null, plainBody(request, payload));
     if (codings.length === 1 && (codings[0] === 'gzip' || codings[0] === 'x-gzip'))
-      return done(null, gunzipBody(payload, request.routeOptions.bodyLimit));
+      return done(
+        null,
+        gunzipBody(payload, request.routeOptions.bodyLimit, (bytes) => takeRoom(request, bytes)),
+      );
     reply.header('accept-encoding', 'gzip, identity');
     done(
       new ProblemError('unsupported_media_type', 'Send the body as it is or packed once, with Content-Encoding: gzip'),
     );
+  });
+
+  // Also of one that was cut off, whose answer nobody reads: what was read of it is let go here.
+  app.addHook('onSend', (request, _reply, _payload, done) => {
+    request.bodyPlace?.leave();
+    done();
   });
 
   app.addHook('preValidation', (request, _reply, done) => {
@@ -57,6 +78,30 @@ export function readBodies(app: FastifyInstance): void {
     const fault = { pointer: '', code: 'required', message: 'a JSON body is required' };
     done(new ProblemError('validation_error', 'A JSON body is required', [fault]));
   });
+}
+
+/** @throws ProblemError when it says its length, and there is no room for it: it is not read then */
+function plainBody(request: FastifyRequest, payload: Readable): Readable {
+  const { bodyPlace, headers, routeOptions } = request;
+  if (bodyPlace === null) return payload;
+  const length = headers['content-length'];
+  if (length === undefined)
+    return Readable.from(
+      measured(payload, (bytes) => takeRoom(request, bytes)),
+      { objectMode: false },
+    );
+  if (Number(length) <= routeOptions.bodyLimit) takeRoom(request, Number(length));
+  return payload;
+}
+
+/** @throws ProblemError when too many large bodies are in hand */
+function takeRoom(request: FastifyRequest, bytes: number): void {
+  if (request.bodyPlace === null || request.bodyPlace.grow(bytes)) return;
+  request.refusal = 'back_pressure';
+  throw new ProblemError(
+    'service_unavailable',
+    'Too many large requests are in hand here for another (API_BODY_BYTES). Try again; small ones are taken',
+  );
 }
 
 /** RFC 9112 section 6: a request has a body when one of these is there. */

@@ -12,8 +12,9 @@ const unpackedChunkBytes = 64 * 1024;
  * Nothing is read before the first read of the result. After a fault the rest of the packed body is let through unread, so that the
  * answer arrives and the connection stays of use.
  * @param maxBytes of the packed as well as of the unpacked body
+ * @param check called with the bytes that were unpacked so far; what it throws is a fault
  */
-export function gunzipBody(packed: Readable, maxBytes: number): Unpacked {
+export function gunzipBody(packed: Readable, maxBytes: number, check: (bytes: number) => void = () => {}): Unpacked {
   const unpacked: Unpacked = Object.assign(Readable.from(unpack(), { objectMode: false }), {
     receivedEncodedLength: 0,
   });
@@ -33,6 +34,7 @@ export function gunzipBody(packed: Readable, maxBytes: number): Unpacked {
       for await (const chunk of gunzip as AsyncIterable<Buffer>) {
         bytes += chunk.length;
         if (bytes > maxBytes) throw tooLarge(maxBytes);
+        check(bytes);
         yield chunk;
       }
     } catch (error) {

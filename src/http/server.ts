@@ -12,6 +12,7 @@ import type { z } from 'zod';
 import type { RefusalReason } from '../domain/problem.ts';
 import { type AuthDeps, guardWithKeys } from './auth.ts';
 import { readBodies } from './bodies.ts';
+import { smallBodyBytes } from './body-room.ts';
 import { answerClientError } from './client-errors.ts';
 import { wording } from './faults.ts';
 import { endLateRequests } from './late-requests.ts';
@@ -39,8 +40,6 @@ declare module 'fastify' {
   }
 }
 
-/** Bytes of a body on routes that carry no mail. */
-const maxBodyBytes = 256 * 1024;
 const keepAliveMs = 65_000;
 /** A token to unsubscribe with holds an address of 254 octets, sealed. */
 const maxParamLength = 500;
@@ -48,6 +47,8 @@ const maxParamLength = 500;
 export type ServerDeps = ErrorDeps &
   AuthDeps & {
     readonly version: string;
+    /** Bytes of large bodies in hand at once; any number by default, for a server that takes none. */
+    readonly bodyBytes?: number;
     /** Below /v1, behind an API key. */
     readonly api: readonly Routes[];
     /** At the root, open. */
@@ -81,7 +82,8 @@ export async function closeServer(app: App, patienceMs: number): Promise<void> {
 /** Builds the server; it does not listen yet. */
 export async function buildServer(deps: ServerDeps): Promise<App> {
   const app = fastify({
-    bodyLimit: maxBodyBytes,
+    // Of routes that carry no mail.
+    bodyLimit: smallBodyBytes,
     // Ours are ended by `endLateRequests`.
     requestTimeout: 0,
     keepAliveTimeout: keepAliveMs,
@@ -100,7 +102,7 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
     done(null, payload);
   });
   app.decorateRequest('refusal', null);
-  readBodies(app);
+  readBodies(app, deps.bodyBytes ?? Number.POSITIVE_INFINITY);
   app.setValidatorCompiler<z.ZodType>(({ schema }) => (data) => {
     const parsed = schema.safeParse(data, wording);
     return parsed.success ? { value: parsed.data } : { error: parsed.error };

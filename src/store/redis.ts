@@ -43,9 +43,15 @@ export type RedisTerms = {
   readonly silenceMs?: number;
 };
 
+/** Nobody answers where Redis should be, or not yet: it may come. What would not come right by itself, as a password or a certificate, is no such error. */
+export class RedisAwayError extends Error {}
+
+const awayMessage =
+  /ECONN(?:REFUSED|RESET|ABORTED)|ENOENT|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOST|ENET|Connection is closed/;
+
 /**
  * Opens a connection and waits until it is ready, however long Redis loads its data.
- * @throws when Redis cannot be reached now
+ * @throws when Redis cannot be reached now: RedisAwayError when it may be later
  */
 export async function openRedis(
   { url, ca }: RedisPlace,
@@ -90,7 +96,8 @@ export async function openRedis(
     redis.disconnect();
     // That the connection was closed says less than why.
     const { message } = reason ?? error;
-    throw new Error(`Redis at ${withoutPassword(url)} cannot be reached: ${message}`, { cause: error });
+    const Kind = awayMessage.test(message) ? RedisAwayError : Error;
+    throw new Kind(`Redis at ${withoutPassword(url)} cannot be reached: ${message}`, { cause: error });
   });
   // ioredis stays in database 0, without a word, where the one that was asked for is refused.
   const { db = 0 } = redis.options;

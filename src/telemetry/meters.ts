@@ -42,6 +42,7 @@ export function openMeters() {
   const postTime = histogram('postrider_webhook_post_seconds');
   const requests = counter('postrider_http_requests_total');
   const requestTime = histogram('postrider_http_request_seconds');
+  const linesDropped = counter('postrider_log_lines_dropped_total');
   const gauges = openGauges(described);
 
   // A series that begins with its first count hides that count from `rate`.
@@ -95,6 +96,10 @@ export function openMeters() {
         status === 0 ? 'unanswered' : status >= 200 && status < 300 ? 'delivered' : 'refused';
       posts.inc({ outcome }, 1);
       postTime.observe(ms / 1_000);
+    },
+
+    lineDropped(): void {
+      linesDropped.inc();
     },
 
     watchPools: gauges.watchPools,

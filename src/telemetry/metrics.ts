@@ -25,7 +25,7 @@ export const metrics = {
   postrider_refused_requests_total: {
     kind: 'counter',
     labels: ['reason'],
-    help: 'Requests that were answered with a problem, by its name; of 503, `back_pressure` (too much waits, or Redis is nearly full) and `redis_away` have names of their own.',
+    help: 'Requests that were answered with a problem, by its name; of 503, `back_pressure` (too much waits, Redis is nearly full, or large requests are in hand) and `redis_away` have names of their own.',
   },
   postrider_recipients_total: {
     kind: 'counter',
@@ -126,6 +126,11 @@ export const metrics = {
     labels: ['route'],
     help: 'From the head of a request to the end of its answer; a live event stream counts when it ends.',
     buckets: quick,
+  },
+  postrider_log_lines_dropped_total: {
+    kind: 'counter',
+    labels: [],
+    help: 'Lines of the log that could not be written to stdout: its disk is full, nobody reads it, or too slowly. The work they tell of is done all the same.',
   },
   postrider_redis_up: {
     kind: 'gauge',

@@ -169,9 +169,11 @@ export function openReports(log: Log, meters: Meters) {
       else log.warn(fields, 'Redis is not set up as it should be');
     },
 
-    /** The start waits for Redis. */
-    awaited(): void {
-      log.warn({}, 'Redis loads its data, or does not answer yet: the start waits for it');
+    /** The start waits for Redis. @param why it cannot be reached; null while it may be loading its data */
+    awaited(why: string | null, url: string | undefined): void {
+      const fields = { error: why === null ? undefined : maskAddresses(why), answers_at: url };
+      if (why === null) log.warn(fields, 'Redis loads its data, or does not answer yet: the start waits for it');
+      else log.warn(fields, 'Redis cannot be reached: the start waits for it');
     },
 
     backPressure(reason: string | null): void {

@@ -1,9 +1,10 @@
 /** A start that cannot be, or not yet, says why. */
 import { createServer } from 'node:net';
 import { expect, it } from 'vitest';
-import { main, testKeys } from '../support/postrider.ts';
+import { apiClient, main, testApiKey, testKeys } from '../support/postrider.ts';
 import { startProcess } from '../support/processes.ts';
 import { openTestRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
 
 it.each([
   ['api,worker', 'PORT'],
@@ -31,13 +32,83 @@ it('says what is allowed and unwise in its settings', async () => {
   await postrider.printed(/^RETENTION_EVENTS is shorter than WEBHOOK_SCHEDULE lasts/m);
 });
 
-it('while Redis loads its data it waits, and says so', async () => {
+it('while Redis loads its data it waits, says so, and answers where the API will that it lives and is not ready', async () => {
   await using server = await openTestRedis();
   // Half a minute of it.
   await server.restartLoading(30_000);
   const env = { ...testKeys, REDIS_URL: server.url, ROLES: 'api', PORT: '0' };
   await using postrider = startProcess(process.execPath, [main], { env });
-  await postrider.printed(/Redis loads its data, or does not answer yet: the start waits for it/);
+  const [, url = ''] = await postrider.printed(
+    /"answers_at":"([^"]+)","msg":"Redis loads its data, or does not answer yet: the start waits for it/,
+  );
+  const api = apiClient(url);
+  expect(await api('GET', '/livez')).toMatchObject({ status: 200, body: { status: 'alive' } });
+  const { status, body } = await api('GET', '/readyz');
+  expect([status, body.checks.map(({ name, ok }) => [name, ok])]).toEqual([
+    503,
+    [
+      ['redis', false],
+      ['accepting', false],
+    ],
+  ]);
+  expect(await (await fetch(`${url}/metrics`)).text()).toMatch(/^postrider_redis_up 0$/m);
+  const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text: 'Hello' };
+  expect(await api('POST', '/v1/emails', email)).toMatchObject({
+    status: 503,
+    headers: { 'retry-after': '2', connection: 'close' },
+    body: { name: 'service_unavailable' },
+  });
   await server.tell((client) => client.config('SET', 'key-load-delay', '0'));
   await postrider.printed(/listening on/);
+});
+
+const production = { ...testKeys, NODE_ENV: 'production', PORT: '0' };
+const absent = /Redis cannot be reached: the start waits for it/;
+
+it.each(['api', 'worker'])(
+  'in production the role %s waits for a Redis that is not there yet, and then begins',
+  async (ROLES) => {
+    await using redis = await openTestRedis();
+    await redis.stop();
+    const env = {
+      ...production,
+      ROLES,
+      HEALTH_PORT: '0',
+      REDIS_URL: redis.url,
+      SMTP_URL: 'smtp://127.0.0.1:9?tls=none',
+    };
+    await using postrider = startProcess(process.execPath, [main], { env });
+    await postrider.printed(absent);
+    const [, early = ''] = await postrider.printed(/"error":"Redis at unix:.*ECONNREFUSED.*"answers_at":"([^"]+)"/);
+    expect((await fetch(`${early}/livez`)).status).toBe(200);
+    await redis.start();
+    const [, url = ''] = await postrider.printed(/(?:listening on|told at) (http:[\d./:]+\d)/);
+    await until('it to be ready', async () => (await fetch(`${url}/readyz`)).ok, postrider.output);
+    postrider.kill('SIGTERM');
+    expect(await postrider.ended, postrider.output()).toBe(0);
+  },
+);
+
+it('a stop ends a start that waits for a Redis that never comes, also one that found its port taken', async () => {
+  await using opened = new AsyncDisposableStack();
+  const taken = opened.adopt(createServer().listen(0, '127.0.0.1'), (server) => void server.close());
+  await new Promise((listening) => taken.once('listening', listening));
+  const { port } = taken.address() as { port: number };
+  const env = { ...production, PORT: String(port), ROLES: 'api', REDIS_URL: 'redis://127.0.0.1:1' };
+  await using postrider = startProcess(process.execPath, [main], { env });
+  await postrider.printed(absent);
+  postrider.kill('SIGTERM');
+  expect(await postrider.ended, postrider.output()).toBe(0);
+});
+
+it('what would not come right by itself ends a start in production as well, and in development so does a Redis that is not there', async () => {
+  await using redis = await openTestRedis({ requirepass: 'right' });
+  const env = { ...production, ROLES: 'api', REDIS_URL: redis.url.replace('unix://', 'unix://:wrong-one@localhost') };
+  await using wrong = startProcess(process.execPath, [main], { env });
+  expect(await wrong.ended).toBe(1);
+  expect(wrong.output()).toMatch(/could not start: Redis at .* cannot be reached: WRONGPASS/);
+  const local = { POSTRIDER_API_KEY: testApiKey, ROLES: 'api', PORT: '0', REDIS_URL: 'redis://127.0.0.1:1' };
+  await using none = startProcess(process.execPath, [main], { env: local });
+  expect(await none.ended).toBe(1);
+  expect(none.output()).toMatch(/could not start: Redis at .* cannot be reached: connect ECONNREFUSED/);
 });

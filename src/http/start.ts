@@ -1,0 +1,61 @@
+/** What answers while the start waits for Redis: that the process lives and takes no work yet. It leaves before the API listens in its place. */
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { localUrl } from '../domain/local-url.ts';
+import { makeProblem } from '../domain/problem.ts';
+
+export type StartServer = AsyncDisposable & {
+  /** Where it listens. */
+  readonly url: string;
+};
+
+type Deps = {
+  readonly host: string;
+  readonly port: number;
+  /** What is known without Redis, in Prometheus' text format. */
+  renderMetrics(): Promise<string>;
+};
+
+const retryAfterSeconds = '2';
+const json = 'application/json; charset=utf-8';
+const alive = JSON.stringify({ status: 'alive' });
+const notReady = JSON.stringify({
+  status: 'not_ready',
+  checks: [
+    { name: 'redis', ok: false, detail: 'it loads its data, or cannot be reached: the start waits for it' },
+    { name: 'accepting', ok: false },
+  ],
+});
+
+/** @throws when the port is taken */
+export async function openStartServer({ host, port, renderMetrics }: Deps): Promise<StartServer> {
+  const server = createServer((request, response) => void answer(request, response, renderMetrics));
+  server.listen(port, host);
+  await once(server, 'listening');
+  return {
+    url: localUrl(host, (server.address() as AddressInfo).port),
+    async [Symbol.asyncDispose]() {
+      const closed = once(server, 'close');
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+async function answer({ url = '/' }: IncomingMessage, response: ServerResponse, renderMetrics: Deps['renderMetrics']) {
+  // A connection that is kept would end with this server, and the next request on it with it.
+  response.setHeader('connection', 'close');
+  const [path = '/'] = url.split('?');
+  if (path === '/livez') return void response.writeHead(200, { 'content-type': json }).end(alive);
+  if (path === '/readyz') return void response.writeHead(503, { 'content-type': json }).end(notReady);
+  if (path === '/metrics') {
+    const text = await renderMetrics();
+    return void response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(text);
+  }
+  const problem = makeProblem('service_unavailable', 'The service starts, and waits for its store. Try again', path);
+  response
+    .writeHead(problem.status, { 'content-type': 'application/problem+json', 'retry-after': retryAfterSeconds })
+    .end(JSON.stringify(problem));
+}

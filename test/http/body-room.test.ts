@@ -1,0 +1,125 @@
+/** Large bodies in hand are bounded: another is refused before it is read, small ones are taken, and whoever goes makes room. */
+import { gzipSync } from 'node:zlib';
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { makeBodyRoom, smallBodyBytes } from '../../src/http/body-room.ts';
+import { type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
+import { openRawHttp, type RawHttp } from '../support/raw-http.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
+
+const kb = 1_024;
+const roomBytes = 1_024 * kb;
+const opened = new AsyncDisposableStack();
+let postrider: Postrider;
+beforeAll(async () => {
+  const redis = opened.use(await openTestRedis());
+  postrider = opened.use(await startPostrider({ REDIS_URL: redis.url, ROLES: 'api', API_BODY_BYTES: '1mb' }));
+});
+afterAll(() => opened.disposeAsync());
+
+const headers = { authorization: `Bearer ${testApiKey}`, 'content-type': 'application/json' };
+/** An email as long as that. */
+function emailOf(bytes: number): string {
+  const email = (text: string) => JSON.stringify({ from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text });
+  return email('x'.repeat(bytes - email('').length));
+}
+
+function head(more: Record<string, string | number>): string {
+  const lines = Object.entries({ host: 'test', ...headers, ...more }).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `POST /v1/emails HTTP/1.1\r\n${lines.join('')}\r\n`;
+}
+const chunk = (bytes: string | Buffer) =>
+  Buffer.concat([Buffer.from(`${Buffer.byteLength(bytes).toString(16)}\r\n`), Buffer.from(bytes), Buffer.from('\r\n')]);
+
+const tookNothing = { status: 503, headers: expect.objectContaining({ 'retry-after': '2' }) };
+
+async function refusals(): Promise<number> {
+  const text = await (await fetch(`${postrider.url}/metrics`)).text();
+  return Number(/^postrider_refused_requests_total\{reason="back_pressure"\} (\d+)/m.exec(text)?.[1]);
+}
+
+/** One that has sent all but the last byte of a body of that size. */
+async function openLarge(bytes: number): Promise<RawHttp> {
+  const http = await openRawHttp(postrider.url);
+  http.write(head({ 'content-length': bytes }));
+  http.write(emailOf(bytes).slice(0, -1));
+  return http;
+}
+
+/** What says its length is refused as soon as its head has come, or has to be answered once it has come. */
+async function isTaken(bytes: number): Promise<boolean> {
+  using http = await openRawHttp(postrider.url);
+  return (await http.send('POST', '/v1/emails', headers, emailOf(bytes))).status === 202;
+}
+
+it('beside a large body in hand another is refused unread, with Retry-After; a small one is taken, and so is the next when the first is done', async () => {
+  using first = await openLarge(900 * kb);
+  await until('it to be in hand', async () => !(await isTaken(500 * kb)));
+  const before = await refusals();
+  using unread = await openRawHttp(postrider.url);
+  unread.write(head({ 'content-length': 500 * kb }));
+  const answer = await unread.answer();
+  expect(answer).toMatchObject(tookNothing);
+  expect(answer.body).toContain('API_BODY_BYTES');
+  expect(await refusals()).toBe(before + 1);
+  expect(await isTaken(smallBodyBytes)).toBe(true);
+  first.write('}');
+  expect(await first.answer()).toMatchObject({ status: 202 });
+  expect(await isTaken(500 * kb)).toBe(true);
+});
+
+it('one whose client goes before it is whole makes room', async () => {
+  {
+    using _first = await openLarge(900 * kb);
+    await until('it to be in hand', async () => !(await isTaken(500 * kb)));
+  }
+  await until('there to be room', () => isTaken(500 * kb));
+});
+
+it('one that does not say its length, or is packed, is counted as it is read, and the connection goes on', async () => {
+  using first = await openLarge(900 * kb);
+  await until('it to be in hand', async () => !(await isTaken(500 * kb)));
+  using http = await openRawHttp(postrider.url);
+  for (const small of [true, false]) {
+    const body = emailOf(small ? 200 * kb : 500 * kb);
+    http.write(head({ 'transfer-encoding': 'chunked' }));
+    http.write(Buffer.concat([chunk(body.slice(0, 9)), chunk(body.slice(9)), chunk('')]));
+    expect(await http.answer()).toMatchObject(small ? { status: 202 } : tookNothing);
+    const packed = await http.send('POST', '/v1/emails', { ...headers, 'content-encoding': 'gzip' }, gzipSync(body));
+    expect(packed).toMatchObject(small ? { status: 202 } : tookNothing);
+  }
+  first.write('}');
+  expect(await first.answer()).toMatchObject({ status: 202 });
+});
+
+it('the largest request is taken when no other is in hand, however little room there is', async () => {
+  const attachments = [{ filename: 'a.bin', content: Buffer.alloc(20_000_000, 7).toString('base64') }];
+  const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text: 'x', attachments };
+  expect((await postrider.api('POST', '/v1/emails', email)).status).toBe(202);
+});
+
+it('whatever comes and goes, no more is taken than there is room for, but for one alone; and in the end nothing', () => {
+  const step = fc.record({ who: fc.nat(4), bytes: fc.nat(2 * roomBytes), leaves: fc.boolean() });
+  fc.assert(
+    fc.property(fc.array(step), (steps) => {
+      const room = makeBodyRoom(roomBytes);
+      const places = Array.from({ length: 5 }, () => ({ place: room.enter(), bytes: 0 }));
+      for (const { who, bytes, leaves } of steps) {
+        const one = places[who] ?? expect.unreachable('there is one');
+        const others = places.reduce((sum, each) => sum + each.bytes, 0) - one.bytes;
+        if (leaves) {
+          one.place.leave();
+          one.bytes = 0;
+          continue;
+        }
+        const counts = bytes > smallBodyBytes && bytes > one.bytes;
+        const isTaken = one.place.grow(bytes);
+        expect(isTaken).toBe(!counts || others === 0 || others + bytes <= roomBytes);
+        if (isTaken && counts) one.bytes = bytes;
+      }
+      for (const { place } of places) place.leave();
+      expect(room.enter().grow(roomBytes)).toBe(true);
+    }),
+  );
+});

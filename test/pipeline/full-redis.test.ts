@@ -60,14 +60,37 @@ async function addUsedWebhook(): Promise<string> {
   return id;
 }
 
+const lost: unknown[] = [];
+const sweeping = () => ({
+  ...{ ...store, keep: { eventsMs: 0, events: 0 }, onTrouble: unexpected, now: () => line.now },
+  reportLost: (told: unknown) => lost.push(told),
+});
+
 it('a sweep forgets events and deliveries', async () => {
   const id = await addUsedWebhook();
   await fill();
   const later = () => line.now + day;
-  await sweep({ ...store, keep: { eventsMs: 0, events: 0 }, onTrouble: unexpected, now: later }, never);
+  await sweep({ ...sweeping(), now: later }, never);
   expect(await mail.redis.xlen(keys.outbox)).toBe(1);
   expect(await mail.redis.get(keys.outboxTrimmed)).not.toBeNull();
   expect((await store.deliveries.page(id, { limit: 10 })).page).toMatchObject([{ status: 'pending' }]);
+});
+
+it('a sweep forgets what waits for an endpoint that is down once its events are no longer stored, and says so', async () => {
+  await using consumer = await openConsumer(() => ({ status: 500 }));
+  const { id } = await line.addWebhook({ endpoint: consumer.url });
+  await line.emit(3);
+  await line.notifyAll();
+  await line.forwardAll();
+  await line.emit(1_500);
+  await line.notifyAll();
+  await fill();
+  await sweep(sweeping(), never);
+  expect(await mail.redis.zcard(keys.posts(id))).toBe(1);
+  expect(lost).toEqual([{ webhookId: id, parcels: 1_502 }]);
+  expect((await store.deliveries.page(id, { limit: 10 })).page.map(({ status }) => status)).toEqual(
+    Array(3).fill('failed'),
+  );
 });
 
 it('emails that ended go, content and record', async () => {

@@ -153,6 +153,12 @@ redis.call('UNLINK', KEYS[5])
 redis.call('ZREM', KEYS[4], ARGV[1])
 return 1`);
 
+/** Forgets how an endpoint fared, and lets it have what waits. KEYS health postsDue; ARGV id now. The first write is one that a full Redis takes. */
+export const renewScript = script(`
+redis.call('DEL', KEYS[1])
+redis.call('ZADD', KEYS[2], 'XX', 'LT', ARGV[2], ARGV[1])
+return 1`);
+
 /**
  * Forgets parcels that wait for an endpoint; what was tried of them has failed. KEYS posts posting health postsDue pending failed; ARGV id now,
  * then for each parcel: itself, its delivery. The first write is one that a full Redis takes. Answers how many waited.

@@ -7,7 +7,15 @@ import type { Webhook } from '../domain/webhook.ts';
 import { packDelivery } from './deliveries.ts';
 import { keys } from './keys.ts';
 import { outboxGroup } from './outbox.ts';
-import { againScript, dropLostScript, dropScript, handScript, settleScript, takeScript } from './post-scripts.ts';
+import {
+  againScript,
+  dropLostScript,
+  dropScript,
+  handScript,
+  renewScript,
+  settleScript,
+  takeScript,
+} from './post-scripts.ts';
 
 export type Posts = ReturnType<typeof openPosts>;
 
@@ -134,7 +142,7 @@ export function openPosts(redis: Redis) {
 
     /** Forgets how an endpoint fared, and lets it have what waits: it was moved. */
     async renew(id: string, now: number): Promise<void> {
-      await redis.multi().del(keys.health(id)).zadd(keys.postsDue, 'XX', 'LT', now, id).exec();
+      await renewScript(redis, [keys.health(id), keys.postsDue], [id, now]);
     },
 
     /** Since when no POST to these endpoints succeeded, milliseconds since the epoch; null where the last one did. */

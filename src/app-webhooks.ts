@@ -37,7 +37,7 @@ export async function openNotifying(
     ...{ ...store, post: trying, rounds: new Map(), inHand: hands, nudge, onTrouble: report.trouble, now },
     ...{ concurrency: config.WORKER_CONCURRENCY, leaseMs: posting.leaseMs },
   };
-  const sweeping = { ...store, keep: config.keep, onTrouble: report.trouble, now };
+  const sweeping = { ...store, keep: config.keep, reportLost: report.lost, onTrouble: report.trouble, now };
   opened.use(openLoop('sweep', (stop) => sweep(sweeping, stop), { everyMs: sweepEveryMs, onTrouble: report.trouble }));
   opened.use(openLoop('forward', (stop) => forward(forwarding, stop), { everyMs: 0, onTrouble: report.trouble }));
   opened.use(openLoop('notify', (stop) => notify(notifying, stop), { everyMs: 0, onTrouble: report.trouble }));

@@ -30,6 +30,12 @@ if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[1], 'name', ARGV[1])
 return 1`);
 
+/** KEYS key keys; ARGV entry. A full Redis takes it, as it would take no transaction. */
+const revokeScript = script(`
+redis.call('DEL', KEYS[1])
+redis.call('ZREM', KEYS[2], ARGV[1])
+return 1`);
+
 export function openApiKeys(redis: Redis) {
   /** The entry of the list that an id stands in, or null. */
   async function entryOf(id: string): Promise<string | null> {
@@ -92,11 +98,7 @@ export function openApiKeys(redis: Redis) {
     async revoke(id: string): Promise<boolean> {
       const entry = await entryOf(id);
       if (entry === null) return false;
-      await redis
-        .multi()
-        .del(keys.apiKey(tokenHashIn(entry)))
-        .zrem(keys.apiKeys, entry)
-        .exec();
+      await revokeScript(redis, [keys.apiKey(tokenHashIn(entry)), keys.apiKeys], [entry]);
       return true;
     },
   };

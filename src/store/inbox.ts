@@ -47,6 +47,11 @@ while count > 1 and (count > tonumber(ARGV[4]) or bytes > tonumber(ARGV[5])) do
 end
 redis.call('PUBLISH', KEYS[5], ARGV[1])`);
 
+/** KEYS channel, then what is stored. A full Redis takes it, as it would take no transaction. */
+const clearScript = script(`
+redis.call('DEL', unpack(KEYS, 2))
+redis.call('PUBLISH', KEYS[1], '')`);
+
 const stored = [keys.inbox, keys.inboxEntries, keys.inboxRaw, keys.inboxBytes];
 
 export function openInbox(redis: Redis, bounds = defaultBounds) {
@@ -75,7 +80,7 @@ export function openInbox(redis: Redis, bounds = defaultBounds) {
     },
 
     async clear(): Promise<void> {
-      await redis.multi().del(stored).publish(keys.inboxChannel, '').exec();
+      await clearScript(redis, [keys.inboxChannel, ...stored], []);
     },
 
     /**

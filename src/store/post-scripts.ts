@@ -153,6 +153,27 @@ redis.call('UNLINK', KEYS[5])
 redis.call('ZREM', KEYS[4], ARGV[1])
 return 1`);
 
+/** Forgets how an endpoint fared, and lets it have what waits. KEYS health postsDue; ARGV id now. The first write is one that a full Redis takes. */
+export const renewScript = script(`
+redis.call('DEL', KEYS[1])
+redis.call('ZADD', KEYS[2], 'XX', 'LT', ARGV[2], ARGV[1])
+return 1`);
+
+/**
+ * Forgets parcels that wait for an endpoint; what was tried of them has failed. KEYS posts posting health postsDue pending failed; ARGV id now,
+ * then for each parcel: itself, its delivery. The first write is one that a full Redis takes. Answers how many waited.
+ */
+export const dropLostScript = script(`${index}
+local dropped = 0
+for i = 3, #ARGV, 2 do
+  if redis.call('ZREM', KEYS[1], ARGV[i]) == 1 then
+    dropped = dropped + 1
+    if redis.call('ZREM', KEYS[5], ARGV[i + 1]) == 1 then redis.call('ZADD', KEYS[6], ARGV[2], ARGV[i + 1]) end
+  end
+end
+index(KEYS[4], KEYS[1], KEYS[3], ARGV[1], 0)
+return dropped`);
+
 /**
  * Removes an endpoint and all that is kept of it. KEYS webhooks postsDue, then each key of its own; ARGV id. Every write is one that a full
  * Redis takes, as none is that is part of a transaction.

@@ -1,12 +1,21 @@
 /** What waits to be posted, endpoint by endpoint: taken under a lease, so that what a worker had in hand when it died comes again. */
 import type { Redis } from 'ioredis';
-import { batchMark, type Delivery, deliveryStatuses } from '../domain/delivery.ts';
+import { batchMark, type Delivery, deliveryId, deliveryStatuses, placesIn } from '../domain/delivery.ts';
+import { compareCursors } from '../domain/event-feed.ts';
 import { type Health, probingAfter } from '../domain/post.ts';
 import type { Webhook } from '../domain/webhook.ts';
 import { packDelivery } from './deliveries.ts';
 import { keys } from './keys.ts';
 import { outboxGroup } from './outbox.ts';
-import { againScript, dropScript, handScript, settleScript, takeScript } from './post-scripts.ts';
+import {
+  againScript,
+  dropLostScript,
+  dropScript,
+  handScript,
+  renewScript,
+  settleScript,
+  takeScript,
+} from './post-scripts.ts';
 
 export type Posts = ReturnType<typeof openPosts>;
 
@@ -43,6 +52,8 @@ const keptAnswers = 200;
 /** Additions of one script, which holds Redis up for a few milliseconds. */
 const maxAdditions = 5_000;
 const maxAgain = 1_000;
+/** Parcels that are looked at in one step: a batch is one of up to 10 KB. */
+const maxLost = 500;
 
 export function openPosts(redis: Redis) {
   const fourOf = (id: string) => [keys.posts(id), keys.posting(id), keys.health(id), keys.postsDue];
@@ -112,9 +123,26 @@ export function openPosts(redis: Redis) {
       await dropScript(redis, [...fourOf(id), pending, failed, keys.webhooks], [id]);
     },
 
+    /**
+     * Forgets what waits for an endpoint although its events are no longer stored; some of it at a time, from what has waited longest.
+     * @returns how many parcels
+     */
+    async dropLost(id: string, now: number): Promise<number> {
+      const [trimmed, waiting] = await Promise.all([
+        redis.get(keys.outboxTrimmed),
+        redis.zrange(keys.posts(id), '0', String(maxLost - 1)),
+      ]);
+      const isLost = (place: string) => trimmed !== null && compareCursors(place, trimmed) <= 0;
+      const lost = waiting.filter((parcel) => placesIn(parcel).every(isLost));
+      if (lost.length === 0) return 0;
+      const [pending = '', , failed = ''] = byStatus(id);
+      const args = lost.flatMap((parcel) => [parcel, deliveryId(parcel)]);
+      return Number(await dropLostScript(redis, [...fourOf(id), pending, failed], [id, now, ...args]));
+    },
+
     /** Forgets how an endpoint fared, and lets it have what waits: it was moved. */
     async renew(id: string, now: number): Promise<void> {
-      await redis.multi().del(keys.health(id)).zadd(keys.postsDue, 'XX', 'LT', now, id).exec();
+      await renewScript(redis, [keys.health(id), keys.postsDue], [id, now]);
     },
 
     /** Since when no POST to these endpoints succeeded, milliseconds since the epoch; null where the last one did. */

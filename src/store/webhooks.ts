@@ -24,12 +24,13 @@ export type WebhookChange = { readonly webhook: Webhook; readonly event?: Webhoo
 
 /**
  * KEYS webhooks outbox; ARGV id was is event, '' for none. A repeat of what was done is answered as it was the first time. Answers 1 when the
- * endpoint still was as it was.
+ * endpoint still was as it was. The first write is one that a full Redis takes: so one can be disabled, which gives room.
  */
 const replaceScript = script(`
 local stored = redis.call('HGET', KEYS[1], ARGV[1])
 if stored == ARGV[3] then return 1 end
 if stored ~= ARGV[2] then return 0 end
+redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 if ARGV[4] ~= '' then redis.call('XADD', KEYS[2], '*', 'event', ARGV[4]) end
 return 1`);

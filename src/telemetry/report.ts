@@ -150,6 +150,10 @@ export function openReports(log: Log, meters: Meters) {
       log.info(forgotten, 'retention');
     },
 
+    lost({ webhookId, parcels }: { webhookId: string; parcels: number }): void {
+      log.warn({ webhook_id: webhookId, parcels }, 'what waited for a webhook is no longer stored');
+    },
+
     plan(faults: readonly string[]): void {
       if (faults.length === 0) log.info({}, 'TRANSPORTS_FILE was read again');
       else log.error({ faults }, 'TRANSPORTS_FILE is wrong, and what stood in it before still holds');

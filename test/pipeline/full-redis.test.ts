@@ -1,6 +1,7 @@
 /** A Redis that is full: whatever gives room does so there too, for it is needed most then. */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { adminKey, hashToken } from '../../src/domain/api-key.ts';
 import { sweep } from '../../src/pipeline/sweep.ts';
 import { makeRound, tidy } from '../../src/pipeline/tidy.ts';
 import { markOf } from '../../src/store/campaign-addresses.ts';
@@ -60,14 +61,37 @@ async function addUsedWebhook(): Promise<string> {
   return id;
 }
 
+const lost: unknown[] = [];
+const sweeping = () => ({
+  ...{ ...store, keep: { eventsMs: 0, events: 0 }, onTrouble: unexpected, now: () => line.now },
+  reportLost: (told: unknown) => lost.push(told),
+});
+
 it('a sweep forgets events and deliveries', async () => {
   const id = await addUsedWebhook();
   await fill();
   const later = () => line.now + day;
-  await sweep({ ...store, keep: { eventsMs: 0, events: 0 }, onTrouble: unexpected, now: later }, never);
+  await sweep({ ...sweeping(), now: later }, never);
   expect(await mail.redis.xlen(keys.outbox)).toBe(1);
   expect(await mail.redis.get(keys.outboxTrimmed)).not.toBeNull();
   expect((await store.deliveries.page(id, { limit: 10 })).page).toMatchObject([{ status: 'pending' }]);
+});
+
+it('a sweep forgets what waits for an endpoint that is down once its events are no longer stored, and says so', async () => {
+  await using consumer = await openConsumer(() => ({ status: 500 }));
+  const { id } = await line.addWebhook({ endpoint: consumer.url });
+  await line.emit(3);
+  await line.notifyAll();
+  await line.forwardAll();
+  await line.emit(1_500);
+  await line.notifyAll();
+  await fill();
+  await sweep(sweeping(), never);
+  expect(await mail.redis.zcard(keys.posts(id))).toBe(1);
+  expect(lost).toEqual([{ webhookId: id, parcels: 1_502 }]);
+  expect((await store.deliveries.page(id, { limit: 10 })).page.map(({ status }) => status)).toEqual(
+    Array(3).fill('failed'),
+  );
 });
 
 it('emails that ended go, content and record', async () => {
@@ -89,10 +113,10 @@ it('campaigns lose the addresses of who is in them, and go once their time is ov
   expect((await store.campaignRetention.page(null)).page).toMatchObject([{ id: running, hasAddresses: false }]);
 });
 
-it('what waits for an endpoint that is disabled is dropped, and what was tried of it has failed', async () => {
+it('an endpoint is disabled, and what waits for it is dropped: what was tried of it has failed', async () => {
   const id = await addUsedWebhook();
-  await line.webhooks.change(id, (was) => ({ webhook: { ...was, status: 'disabled', disabledReason: 'gone' } }));
   await fill();
+  await line.webhooks.change(id, (was) => ({ webhook: { ...was, status: 'disabled', disabledReason: 'gone' } }));
   await store.posts.drop(id);
   expect(await mail.redis.exists(keys.posts(id), keys.health(id))).toBe(0);
   const { page } = await store.deliveries.page(id, { limit: 10 });
@@ -104,4 +128,28 @@ it('an endpoint is removed, with its log', async () => {
   await fill();
   expect(await store.webhooks.remove(id)).toBe(true);
   expect(await mail.redis.keys(`*${id}*`)).toEqual([]);
+});
+
+it('an endpoint is moved, and gets what waits for it there', async () => {
+  const id = await addUsedWebhook();
+  await fill();
+  await line.webhooks.change(id, (was) => ({ webhook: { ...was, endpoint: 'https://app.example.com/moved' } }));
+  await store.posts.renew(id, line.now);
+  expect(await store.posts.due(line.now, 1)).toEqual({ ids: [id], nextAt: null });
+});
+
+it('an API key is revoked', async () => {
+  const key = { ...adminKey, id: 'ak_1', name: 'shop' };
+  await store.apiKeys.add(key, hashToken('pr_shop'));
+  await fill();
+  expect(await store.apiKeys.revoke('ak_1')).toBe(true);
+  expect(await store.apiKeys.find(hashToken('pr_shop'), line.now)).toBeNull();
+});
+
+it('the dev inbox is emptied', async () => {
+  const envelope = { from: 'a@x.co', to: ['b@x.co'] };
+  await store.inbox.add({ id: 'mi_1', at: 1, emailId: 'em_1', envelope, raw: Buffer.from('Subject: Hi') });
+  await fill();
+  await store.inbox.clear();
+  expect(await store.inbox.list()).toEqual([]);
 });

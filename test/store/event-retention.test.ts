@@ -111,7 +111,8 @@ it('what cannot be forgotten now is told of, and keeps nothing else', async () =
   const troubles: unknown[] = [];
   const onTrouble = (...told: unknown[]) => troubles.push(told);
   const keep = { eventsMs: 0, events: 0 };
-  await sweep({ eventRetention, webhooks: line.webhooks, keep, onTrouble, now: () => line.now + day }, never);
+  const reportLost = (told: unknown) => troubles.push(told);
+  await sweep({ ...line, eventRetention, keep, reportLost, onTrouble, now: () => line.now + day }, never);
   expect(troubles).toEqual(['no events', 'none of this endpoint'].map((words) => ['sweep', new Error(words)]));
   const left = await Promise.all(ids.map(async ({ id }) => (await line.deliveries.page(id, { limit: 1 })).page.length));
   expect(left.toSorted()).toEqual([0, 1]);

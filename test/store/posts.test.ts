@@ -82,6 +82,24 @@ describe('what waits', () => {
     expect((await posts.due(now, 10)).ids).toEqual(['wh_1']);
   });
 
+  it('goes once its events are no longer stored, and stays as long as one of them is', async () => {
+    const batched = { id: 'wh_1', batch: { maxEvents: 4, maxWaitMs: 0 } };
+    await wait(4);
+    const { parcels, leaseEnd } = await take(batched);
+    const again = { status: 'pending', nextAt: now + 5_000, endpoint: 'down' } as const;
+    await posts.settle('wh_1', settled(parcels[0] ?? '', leaseEnd, again), now);
+    await wait(4, 4);
+    expect(await posts.dropLost('wh_1', now)).toBe(0);
+    await redis.set(keys.outboxTrimmed, place(2));
+    expect(await posts.dropLost('wh_1', now)).toBe(0);
+    await redis.set(keys.outboxTrimmed, place(5));
+    expect(await posts.dropLost('wh_1', now)).toBe(3);
+    expect(await redis.zrange(keys.posts('wh_1'), '0', '-1')).toEqual([place(6), place(7)]);
+    await redis.set(keys.outboxTrimmed, place(10));
+    expect(await posts.dropLost('wh_1', now)).toBe(2);
+    expect(await posts.due(now, 1)).toEqual({ ids: [], nextAt: null });
+  });
+
   it('of an endpoint that is gone is not kept, and of one that is there is', async () => {
     await redis.xgroup('CREATE', keys.outbox, outboxGroup, '$', 'MKSTREAM');
     const at = (await redis.xadd(keys.outbox, '*', 'event', '{}')) ?? '';

@@ -5,6 +5,7 @@ import {
   type CampaignContent,
   type CampaignHead,
   type CampaignState,
+  type CampaignStatus,
   campaignCounts,
   chunkSize,
   type PlaceMark,
@@ -100,6 +101,9 @@ export function openCampaigns(redis: Redis) {
 
   return {
     get,
+
+    /** Where it stands, and no more of it; null when there is none. */
+    status: (id: string) => redis.hget(keys.campaign(id), 'status') as Promise<CampaignStatus | null>,
 
     /** One that was stored before stays as it is. */
     async add({ head, content, scheduledAt }: Draft): Promise<void> {

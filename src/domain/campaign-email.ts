@@ -1,6 +1,6 @@
 /** The email to one recipient of a campaign: made of what the campaign remembers, for as long as it has no record of its own. */
 import { domainOf } from './address.ts';
-import type { CampaignHead, CampaignRow, PlaceMark } from './campaign.ts';
+import type { CampaignHead, CampaignRow, CampaignState, PlaceMark } from './campaign.ts';
 import { parseReply } from './classify.ts';
 import type { EmailFacts, EmailState, StoredEmail } from './email.ts';
 import { eventOf } from './event.ts';
@@ -36,6 +36,14 @@ export type Placed = {
 
 /** Emails of a campaign are told from when it started; their ids, which sort by time, from when it was made. */
 export type StartedCampaign = { readonly head: CampaignHead; readonly startedAt: number };
+
+/** One that has not begun, or was canceled before it had, is told from when it is to begin, or else was made. */
+export function asStarted(
+  head: CampaignHead,
+  { startedAt, scheduledAt }: Pick<CampaignState, 'startedAt' | 'scheduledAt'>,
+): StartedCampaign {
+  return { head, startedAt: startedAt ?? scheduledAt ?? head.createdAt };
+}
 
 /** The number that the first event of such an email has: that it was queued is told of the whole campaign. */
 const queuedSequence = 1;

@@ -1,6 +1,13 @@
 /** look-up: an email by its id, whether it has a record of its own or still stands at its place in a campaign. */
 import { type Campaign, chunkSize } from '../domain/campaign.ts';
-import { type Placed, placeContent, placeEmail, placeSteps, placeVariables } from '../domain/campaign-email.ts';
+import {
+  asStarted,
+  type Placed,
+  placeContent,
+  placeEmail,
+  placeSteps,
+  placeVariables,
+} from '../domain/campaign-email.ts';
 import type { LoadedEmail, StoredEmail } from '../domain/email.ts';
 import { placeId, placeIn } from '../domain/id.ts';
 import type { CompiledTemplate, Variables, WovenLetter } from '../domain/template.ts';
@@ -40,8 +47,9 @@ async function lookUpPlaced(deps: Deps, id: string): Promise<LoadedEmail | null>
 }
 
 function emailAt({ head, state }: Campaign, placed: Placed, letter: Pick<WovenLetter, 'subject'> | null): StoredEmail {
-  const startedAt = state.startedAt ?? state.scheduledAt ?? head.createdAt;
-  const email = placeEmail({ head, startedAt }, placed, letter?.subject ?? head.subject, startedAt);
+  const started = asStarted(head, state);
+  const { startedAt } = started;
+  const email = placeEmail(started, placed, letter?.subject ?? head.subject, startedAt);
   // What may be at the next hop at this moment can neither be told of as waiting nor be changed.
   return {
     ...email,

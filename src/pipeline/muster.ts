@@ -1,6 +1,6 @@
 /** muster: the recipients of a campaign where they stand now; those that left their place are read from the record they have since. */
 import type { Campaign, PlaceMark } from '../domain/campaign.ts';
-import { type Placed, placeEmail } from '../domain/campaign-email.ts';
+import { asStarted, type Placed, placeEmail } from '../domain/campaign-email.ts';
 import { placeId } from '../domain/id.ts';
 import { isPending, type Recipient, type RecipientStatus } from '../domain/recipient.ts';
 import type { Campaigns } from '../store/campaigns.ts';
@@ -57,7 +57,7 @@ async function read(emails: Deps['emails'], campaign: Campaign, placed: Placed):
 }
 
 function standing({ head, state }: Campaign, placed: Placed): Recipient | null {
-  const startedAt = state.startedAt ?? head.createdAt;
-  const [recipient = null] = placeEmail({ head, startedAt }, placed, head.subject, startedAt).state.recipients;
+  const started = asStarted(head, state);
+  const [recipient = null] = placeEmail(started, placed, head.subject, started.startedAt).state.recipients;
   return recipient !== null && placed.mark === 'handing' ? { ...recipient, status: 'sending' } : recipient;
 }

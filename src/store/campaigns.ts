@@ -46,6 +46,13 @@ redis.call('HSET', KEYS[1], 'head', ARGV[2], 'content', ARGV[3])
 if ARGV[4] == '' then redis.call('HDEL', KEYS[1], 'scheduledAt') else redis.call('HSET', KEYS[1], 'scheduledAt', ARGV[4]) end
 return 'changed'`);
 
+const counted = [...campaignCounts, 'recipients'] as const;
+/** What is read of one: its content may be megabytes, and a page has a hundred of them. */
+const fieldNames = [
+  ...['head', 'status', 'scheduledAt', 'startedAt', 'endedAt', 'pace'],
+  ...counted.map((name) => `n:${name}`),
+];
+
 /** Null for the end of the list. */
 export type PlaceCursor = { readonly from: number | null; readonly isUp: boolean };
 
@@ -55,7 +62,8 @@ const markPiece = 100 * chunkSize;
 export function openCampaigns(redis: Redis) {
   /** Null when there is none. */
   async function get(id: string): Promise<Campaign | null> {
-    const fields = await redis.hgetall(keys.campaign(id));
+    const stored = await redis.hmget(keys.campaign(id), ...fieldNames);
+    const fields = Object.fromEntries(fieldNames.map((name, n) => [name, stored[n] ?? undefined]));
     return fields.head === undefined ? null : { head: JSON.parse(fields.head), state: stateOf(fields) };
   }
 
@@ -176,9 +184,8 @@ function packJson(content: CampaignContent): Promise<Buffer> {
   return pack(Buffer.from(JSON.stringify(content)));
 }
 
-function stateOf(fields: Readonly<Record<string, string>>): CampaignState {
+function stateOf(fields: Readonly<Record<string, string | undefined>>): CampaignState {
   const time = (name: string) => (fields[name] === undefined ? null : Number(fields[name]));
-  const counted = [...campaignCounts, 'recipients'] as const;
   return {
     status: fields.status as CampaignState['status'],
     scheduledAt: time('scheduledAt'),

@@ -5,6 +5,7 @@ import {
   type CampaignContent,
   type CampaignHead,
   type CampaignState,
+  type CampaignStatus,
   campaignCounts,
   chunkSize,
   type PlaceMark,
@@ -45,6 +46,13 @@ redis.call('HSET', KEYS[1], 'head', ARGV[2], 'content', ARGV[3])
 if ARGV[4] == '' then redis.call('HDEL', KEYS[1], 'scheduledAt') else redis.call('HSET', KEYS[1], 'scheduledAt', ARGV[4]) end
 return 'changed'`);
 
+const counted = [...campaignCounts, 'recipients'] as const;
+/** What is read of one: its content may be megabytes, and a page has a hundred of them. */
+const fieldNames = [
+  ...['head', 'status', 'scheduledAt', 'startedAt', 'endedAt', 'pace'],
+  ...counted.map((name) => `n:${name}`),
+];
+
 /** Null for the end of the list. */
 export type PlaceCursor = { readonly from: number | null; readonly isUp: boolean };
 
@@ -54,7 +62,8 @@ const markPiece = 100 * chunkSize;
 export function openCampaigns(redis: Redis) {
   /** Null when there is none. */
   async function get(id: string): Promise<Campaign | null> {
-    const fields = await redis.hgetall(keys.campaign(id));
+    const stored = await redis.hmget(keys.campaign(id), ...fieldNames);
+    const fields = Object.fromEntries(fieldNames.map((name, n) => [name, stored[n] ?? undefined]));
     return fields.head === undefined ? null : { head: JSON.parse(fields.head), state: stateOf(fields) };
   }
 
@@ -100,6 +109,9 @@ export function openCampaigns(redis: Redis) {
 
   return {
     get,
+
+    /** Where it stands, and no more of it; null when there is none. */
+    status: (id: string) => redis.hget(keys.campaign(id), 'status') as Promise<CampaignStatus | null>,
 
     /** One that was stored before stays as it is. */
     async add({ head, content, scheduledAt }: Draft): Promise<void> {
@@ -172,9 +184,8 @@ function packJson(content: CampaignContent): Promise<Buffer> {
   return pack(Buffer.from(JSON.stringify(content)));
 }
 
-function stateOf(fields: Readonly<Record<string, string>>): CampaignState {
+function stateOf(fields: Readonly<Record<string, string | undefined>>): CampaignState {
   const time = (name: string) => (fields[name] === undefined ? null : Number(fields[name]));
-  const counted = [...campaignCounts, 'recipients'] as const;
   return {
     status: fields.status as CampaignState['status'],
     scheduledAt: time('scheduledAt'),

@@ -1,6 +1,6 @@
 /** One book of tokens: whoever logs in with an account shares them, and a new refresh token is what every process goes by, over restarts too. */
 import { randomBytes } from 'node:crypto';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Auth } from '../../src/domain/transport-plan.ts';
 import { openTokenBook, type RefreshTokens, type TokenBook } from '../../src/outbound/oauth-tokens.ts';
@@ -15,7 +15,7 @@ const opened = new AsyncDisposableStack();
 let redis: Redis;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
 });
 afterAll(() => opened.disposeAsync());
 beforeEach(() => redis.flushall());

@@ -1,5 +1,5 @@
 /** A server that takes messages and never answers: those stay where they are, and what was not begun goes another way where there is one. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest';
 import type { StoredEmail } from '../../src/domain/email.ts';
 import { blame } from '../../src/pipeline/blame.ts';
@@ -19,7 +19,7 @@ let well: ScriptedSmtp;
 let gate: Gate = makeGate();
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   hanging = opened.use(await openScriptedSmtp((stage) => (stage === 'body' ? gate.pass() : undefined)));
   well = opened.use(await openScriptedSmtp());
 });

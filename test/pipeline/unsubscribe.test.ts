@@ -1,6 +1,6 @@
 /** unsubscribe: a link is anybody's to follow, however often, and each email's tells of it once. */
 import { randomBytes } from 'node:crypto';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { bindEmails } from '../../src/app-emails.ts';
 import { acceptEmail } from '../../src/domain/email.ts';
@@ -17,7 +17,7 @@ let redis: Redis;
 let store: Awaited<ReturnType<typeof openStore>>;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   store = await openStore(redis, Buffer.alloc(32), () => randomBytes(12));
 });
 afterAll(() => opened.disposeAsync());

@@ -1,5 +1,5 @@
 /** Uploads into one campaign at once: a batch whose answer was lost is known when it comes again, whatever others added meanwhile; and what is kept of uploads has a bound. */
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { noProgress } from '../../src/domain/campaign-recipient.ts';
 import { openRecipients, type Upload } from '../../src/store/campaign-recipients.ts';
@@ -11,7 +11,7 @@ const opened = new AsyncDisposableStack();
 let redis: Redis;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
 });
 afterAll(() => opened.disposeAsync());
 

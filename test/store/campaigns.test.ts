@@ -1,4 +1,5 @@
 /** Campaigns as drafts: what is stored of one comes back, and of changes that race one wins. */
+import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { makeCampaignId } from '../../src/domain/id.ts';
@@ -7,10 +8,11 @@ import { draft } from '../support/campaign-drafts.ts';
 import { openTestRedis } from '../support/redis.ts';
 
 const opened = new AsyncDisposableStack();
+let redis: Redis;
 let campaigns: Campaigns;
 beforeAll(async () => {
   const { url } = opened.use(await openTestRedis());
-  const redis = opened.adopt(new Redis(url.replace('unix://', '')), (client) => client.disconnect());
+  redis = opened.adopt(new Redis(url.replace('unix://', '')), (client) => client.disconnect());
   campaigns = openCampaigns(redis);
 });
 afterAll(() => opened.disposeAsync());
@@ -35,6 +37,20 @@ it('a draft that is changed comes back as it was changed last', async () => {
   const again = (await campaigns.get(head.id))?.head ?? head;
   expect(await campaigns.change(again, { ...changed, scheduledAt: null })).toBe('changed');
   expect(await standing(head.id)).toMatchObject({ revision: 2, scheduledAt: null });
+});
+
+it('what its letters say is not read where only it is looked at or listed', async () => {
+  const given = draft(
+    { id: makeCampaignId(++made, Buffer.alloc(10, made)) },
+    { html: randomBytes(500_000).toString('hex') },
+  );
+  await campaigns.add(given);
+  const answered = async () => Number(/total_net_output_bytes:(\d+)/.exec(await redis.info('stats'))?.[1]);
+  const before = await answered();
+  expect(await campaigns.get(given.head.id)).toMatchObject({ head: given.head, state: { status: 'draft' } });
+  const { page } = await campaigns.page({ limit: 10 }, ({ id }) => id === given.head.id);
+  expect(page).toHaveLength(1);
+  expect((await answered()) - before).toBeLessThan(100_000);
 });
 
 it('of changes at once one is refused, whatever it is that they change', async () => {

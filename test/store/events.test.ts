@@ -1,6 +1,6 @@
 /** Events by their id: each is told apart from every other, and found where it stands, whoever it is of and however long that was there before. */
 import { randomBytes } from 'node:crypto';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { bindEmails } from '../../src/app-emails.ts';
 import type { CampaignMove } from '../../src/domain/campaign.ts';
@@ -22,7 +22,7 @@ let redis: Redis;
 let store: Awaited<ReturnType<typeof openStore>>;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  redis = opened.adopt(new Redis(server.url.slice('unix://'.length)), (client) => client.disconnect());
+  redis = server.connect();
   store = await openStore(redis, Buffer.alloc(32), () => randomBytes(12));
 });
 afterAll(() => opened.disposeAsync());

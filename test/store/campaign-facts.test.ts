@@ -1,0 +1,42 @@
+/** What is told of an email at its place in a campaign: what stands there of its campaign, however far that came. */
+import type { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { placeId } from '../../src/domain/id.ts';
+import { openCampaignSlices } from '../../src/store/campaign-slices.ts';
+import { openCampaigns } from '../../src/store/campaigns.ts';
+import { openEmails } from '../../src/store/emails.ts';
+import { addCampaign } from '../support/campaigns.ts';
+import { openTestRedis } from '../support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = server.connect();
+});
+afterAll(() => opened.disposeAsync());
+
+const head = { tags: [{ name: 'kind', value: 'news' }], createdAt: 5 };
+
+it('who is in one that is canceled before it began is told of with its tags as anybody else', async () => {
+  const draft = await addCampaign(redis, { recipients: 2, status: 'draft', head });
+  const scheduled = await addCampaign(redis, { recipients: 2, status: 'scheduled', scheduledAt: 7, head });
+  for (const id of [draft, scheduled]) {
+    await openCampaigns(redis).move(id, { move: 'cancel', changeId: 'ch', now: 9, at: null });
+    const taken = await openCampaignSlices(redis).take(id, { id: 'jb', leaseMs: 60_000, inHand: [] });
+    expect(taken).toMatchObject({ status: 'canceled', slice: 0 });
+  }
+  const facts = await openEmails(redis).facts([placeId(draft, 1), placeId(scheduled, 0), placeId(scheduled, 1)]);
+  expect(facts).toMatchObject([
+    { campaignId: draft, tags: head.tags, createdAt: 5 },
+    { campaignId: scheduled, tags: head.tags, createdAt: 5 },
+    { campaignId: scheduled, tags: head.tags, createdAt: 5 },
+  ]);
+});
+
+it('of one that has begun they say when it did, and of one that is gone there are none', async () => {
+  const id = await addCampaign(redis, { recipients: 1, head });
+  const startedAt = (await openCampaigns(redis).get(id))?.state.startedAt;
+  const gone = placeId(`${id.slice(0, -6)}zg0000`, 0);
+  expect(await openEmails(redis).facts([placeId(id, 0), gone])).toMatchObject([{ createdAt: startedAt }, null]);
+});

@@ -68,7 +68,7 @@ function parseAddress(text: string, name: string | undefined): Mailbox | Address
   if (!name && text.length <= maxPlainLength && plain.test(text))
     return { address: `${text.slice(0, at)}@${text.slice(at + 1).toLowerCase()}` };
   if (at < 1) return { fault: 'is not an address: expected local-part@domain' };
-  const local = text.slice(0, at);
+  const local = simplestLocal(text.slice(0, at));
   const domain = parseDomain(text.slice(at + 1));
   if (typeof domain !== 'string') return domain;
   if (controlCharacters.test(text) || !text.isWellFormed())
@@ -86,10 +86,21 @@ function parseAddress(text: string, name: string | undefined): Mailbox | Address
   return name ? { address, name } : { address };
 }
 
+/** One mailbox may be written in many ways, of which all but one would get around what is known of it (RFC 5321 section 4.1.2): without quotes where none are needed, else with as few backslashes as there can be. */
+function simplestLocal(local: string): string {
+  if (!local.startsWith('"') || !isLocalPart(local)) return local;
+  const meant = local.slice(1, -1).replace(/\\(.)/g, '$1');
+  return isDotAtom(meant) ? meant : `"${meant.replace(/["\\]/g, '\\$&')}"`;
+}
+
 /** Quoted local parts are allowed by RFC 5321 only with printable ASCII; `<` and `>` would end an SMTP path for a careless relay. */
 function isLocalPart(local: string): boolean {
   if (local.startsWith('"'))
     return /^"(?:[\x20\x21\x23-\x3b\x3d\x3f-\x5b\x5d-\x7e]|\\[\x20-\x3b\x3d\x3f-\x7e])+"$/.test(local);
+  return isDotAtom(local);
+}
+
+function isDotAtom(local: string): boolean {
   return !invisible.test(local) && local.split('.').every((atom) => atomCharacters.test(atom));
 }
 

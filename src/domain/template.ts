@@ -65,6 +65,12 @@ export type TemplateFault = {
   readonly message: string;
 };
 
+/** Why a letter could not be made, for whoever looks at its email. */
+export function unmadeBecause(faults: readonly TemplateFault[]): string {
+  const words = faults.map(({ path, message }) => [path.join('.'), message].filter((part) => part !== '').join(' '));
+  return `its letter could not be made: ${words.join(', ')}`;
+}
+
 export type Letter = { readonly subject: string | null; readonly html: string | null; readonly text: string | null };
 export type WovenLetter = { readonly subject: string | null; readonly html: Woven | null; readonly text: Woven | null };
 

@@ -60,7 +60,7 @@ export function campaignRetryRoutes({ campaigns, retryFailed, creations, newId, 
         operationId: 'retryFailedOfCampaign',
         summary: 'Send again to everybody who failed',
         description:
-          'To all who failed or expired, or are held since nobody knows whether they have it. Who bounced is left alone: those were refused for good. Each is an email of its own from then on. With an `Idempotency-Key` a repeat sends to nobody who failed again since. Takes no body.',
+          'To all who failed or expired, or are held since nobody knows whether they have it. Who bounced is left alone: those were refused for good. So is who failed because no letter could be made of what the campaign knows of them, which would come to the same. Each is an email of its own from then on. With an `Idempotency-Key` a repeat sends to nobody who failed again since. Takes no body.',
         tags: ['campaigns'],
         headers: creationHeaders,
         params: campaignParams,

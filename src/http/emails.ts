@@ -66,7 +66,10 @@ const listQuery = z
     to: z
       .string()
       .optional()
-      .meta({ description: 'Only those with this recipient, in `to`, `cc` or `bcc`.', examples: ['ada@example.com'] }),
+      .meta({
+        description: 'Only those with this recipient, in `to`, `cc` or `bcc`, in any case.',
+        examples: ['ada@example.com'],
+      }),
     tag: z
       .string()
       .regex(/^[\w-]+:[\w-]*$/, 'must be name:value')

@@ -3,7 +3,7 @@ import { type Campaign, chunkSize } from '../domain/campaign.ts';
 import { type Placed, placeContent, placeEmail, placeSteps, placeVariables } from '../domain/campaign-email.ts';
 import type { LoadedEmail, StoredEmail } from '../domain/email.ts';
 import { placeId, placeIn } from '../domain/id.ts';
-import type { CompiledTemplate, Variables, WovenLetter } from '../domain/template.ts';
+import { type CompiledTemplate, unmadeBecause, type Variables, type WovenLetter } from '../domain/template.ts';
 import type { TimelineStep } from '../domain/timeline.ts';
 import { wholeContent } from '../domain/woven.ts';
 import type { Campaigns } from '../store/campaigns.ts';
@@ -16,8 +16,12 @@ type Deps = {
   templating: Pick<Templating, 'compiled'>;
 };
 
+/** `fault` says why there is no content, where the letter could not be made. */
+export type Found = LoadedEmail & { readonly fault?: string };
+type Unmade = { readonly fault: string };
+
 /** Null when there is no such email, or not yet: those of a campaign come to be when it is sent. */
-export async function lookUp(deps: Deps, id: string): Promise<LoadedEmail | null> {
+export async function lookUp(deps: Deps, id: string): Promise<Found | null> {
   return (await deps.emails.load(id)) ?? (await lookUpPlaced(deps, id));
 }
 
@@ -30,13 +34,14 @@ export async function lookUpTimeline(deps: Deps, id: string): Promise<{ steps: T
   return placed === null || placed.mark === 'left' ? timeline : { steps: placeSteps(placed), faults: 0 };
 }
 
-async function lookUpPlaced(deps: Deps, id: string): Promise<LoadedEmail | null> {
+async function lookUpPlaced(deps: Deps, id: string): Promise<Found | null> {
   const { campaignId, place } = placeIn(id);
   const [campaign, placed] = await Promise.all([deps.campaigns.get(campaignId), deps.campaigns.at(campaignId, place)]);
   if (campaign === null || campaign.state.status === 'draft' || placed === null || placed.mark === 'left') return null;
   const letter = await letterOf(deps, campaign, placed);
-  const content = letter === null ? null : wholeContent(placeContent(campaign.head, letter));
-  return { ...emailAt(campaign, placed, letter), content };
+  if (letter === null) return { ...emailAt(campaign, placed, null), content: null };
+  if ('fault' in letter) return { ...emailAt(campaign, placed, null), content: null, fault: letter.fault };
+  return { ...emailAt(campaign, placed, letter), content: wholeContent(placeContent(campaign.head, letter)) };
 }
 
 function emailAt(campaign: Campaign, placed: Placed, letter: Pick<WovenLetter, 'subject'> | null): StoredEmail {
@@ -67,7 +72,8 @@ export async function lookUpPlaces(
     const [record, one] = [records[n], standing.get(place)];
     if (record) return [record];
     if (one === undefined || one.mark === 'left') return [];
-    return [emailAt(campaign, one, compiled && rendered(compiled, placeVariables(one.row)))];
+    const letter = compiled && rendered(compiled, placeVariables(one.row));
+    return [emailAt(campaign, one, letter === null || 'fault' in letter ? null : letter)];
   });
 }
 
@@ -80,13 +86,14 @@ async function subjectsOf({ campaigns, templating }: Pick<Deps, 'campaigns' | 't
   return compiled === null || 'faults' in compiled ? null : compiled;
 }
 
-/** As it was, or will be, rendered; null where its content is gone or cannot be made. */
-async function letterOf(deps: Deps, { head }: Campaign, { row }: Placed): Promise<WovenLetter | null> {
+/** As it was, or will be, rendered; null where its content is gone. */
+async function letterOf(deps: Deps, { head }: Campaign, { row }: Placed): Promise<WovenLetter | Unmade | null> {
   const compiled = await deps.templating.compiled({ id: head.id, version: 0 }, () => deps.campaigns.content(head.id));
-  return compiled === null || 'faults' in compiled ? null : rendered(compiled, placeVariables(row));
+  if (compiled === null) return null;
+  return 'faults' in compiled ? { fault: unmadeBecause(compiled.faults) } : rendered(compiled, placeVariables(row));
 }
 
-function rendered(compiled: CompiledTemplate, variables: Variables): WovenLetter | null {
+function rendered(compiled: CompiledTemplate, variables: Variables): WovenLetter | Unmade {
   const letter = compiled.weave(variables);
-  return 'faults' in letter ? null : letter;
+  return 'faults' in letter ? { fault: unmadeBecause(letter.faults) } : letter;
 }

@@ -2,7 +2,7 @@
 import type { CampaignContent, CampaignHead, CampaignRow } from '../domain/campaign.ts';
 import { placeVariables } from '../domain/campaign-email.ts';
 import type { StoredEmail } from '../domain/email.ts';
-import type { CompiledTemplate, TemplateFault, WovenLetter } from '../domain/template.ts';
+import { type CompiledTemplate, type TemplateFault, unmadeBecause, type WovenLetter } from '../domain/template.ts';
 import type { WovenContent } from '../domain/woven.ts';
 import type { Campaigns } from '../store/campaigns.ts';
 
@@ -51,14 +51,9 @@ async function prepareAnew(deps: Deps, id: string): Promise<PreparedCampaign | n
   const { head } = campaign;
   const compiled = deps.compile(content);
   const render = (row: CampaignRow) => {
-    if ('faults' in compiled) return { fault: wordFaults(compiled.faults) };
+    if ('faults' in compiled) return { fault: unmadeBecause(compiled.faults) };
     const letter = compiled.weave(placeVariables(row));
-    return 'faults' in letter ? { fault: wordFaults(letter.faults) } : letter;
+    return 'faults' in letter ? { fault: unmadeBecause(letter.faults) } : letter;
   };
   return { head, render, compose: deps.composeFor(head) };
-}
-
-function wordFaults(faults: readonly TemplateFault[]): string {
-  const words = faults.map(({ path, message }) => [path.join('.'), message].filter((part) => part !== '').join(' '));
-  return `its letter could not be made: ${words.join(', ')}`;
 }

@@ -20,7 +20,10 @@ type Deps = CommitDeps & {
   newId(prefix: 'sp'): string;
   rand(): number;
 };
-type ChangeDeps = CommitDeps & { emails: Pick<Emails, 'commitChange'>; newId(prefix: 'ch'): string };
+type ChangeDeps = CommitDeps & {
+  emails: { commitChange(...given: Parameters<Emails['commitChange']>): Promise<ChangeCommitted | Refusal> };
+  newId(prefix: 'ch'): string;
+};
 
 /** Each loss means that another writer won; so many in a row means something is broken, and the queue tries later. */
 const maxRounds = 20;
@@ -85,7 +88,7 @@ async function commitFirst<D extends Decision | Refusal>(
   email: StoredEmail,
   what: SettledOutcome | Change,
   decideOn: (current: StoredEmail) => D,
-  commit: (current: StoredEmail, after: Commit) => Promise<ChangeCommitted>,
+  commit: (current: StoredEmail, after: Commit) => Promise<ChangeCommitted | Refusal>,
 ): Promise<{ email: StoredEmail; decision: D | Refusal } | null> {
   let current: StoredEmail | null = email;
   for (let round = 0; round < maxRounds && current !== null; round++) {
@@ -93,6 +96,7 @@ async function commitFirst<D extends Decision | Refusal>(
     if ('refused' in decision) return { email: current, decision };
     const { state, events } = decision;
     const committed = await commit(current, { state, events, step: stepOf(what, current.state, events, deps.now()) });
+    if (typeof committed === 'object') return { email: current, decision: committed };
     if (committed === 'content_gone') return { email: current, decision: contentGone };
     if (committed === 'done') {
       deps.report({ email: current, what, decision });

@@ -7,10 +7,11 @@ import type { Redis } from 'ioredis';
 import { domainOf } from '../domain/address.ts';
 import { type EmailFacts, type EmailState, statusOf } from '../domain/email.ts';
 import { idBytes, idFromBytes } from '../domain/id.ts';
+import { suppressedForm } from '../domain/suppression.ts';
 import { keys } from './keys.ts';
 import { script } from './redis.ts';
 
-/** What an email can be found by. */
+/** What an email can be found by; `to` whatever its case. */
 export type Term =
   | readonly ['lane' | 'status' | 'from_domain' | 'to' | 'external_id', string]
   | readonly ['tag', name: string, value: string];
@@ -23,7 +24,7 @@ const remembered = new Map<string, Buffer>();
 
 /** 64 bits of SHA-256 keep a billion terms apart. */
 function termName(term: Term): Buffer {
-  const text = term.join('\n');
+  const text = term[0] === 'to' ? `to\n${suppressedForm(term[1])}` : term.join('\n');
   const known = remembered.get(text);
   if (known !== undefined) return known;
   // By way of a string, which takes a third of what a Buffer of its own does.
@@ -39,7 +40,8 @@ export function postingsOf(facts: EmailFacts, state: EmailState): Buffer {
     ['status', statusOf(state)],
     ['from_domain', domainOf(facts.from.address)],
   ];
-  for (const address of new Set(state.recipients.map((recipient) => recipient.address))) terms.push(['to', address]);
+  for (const address of new Set(state.recipients.map((recipient) => suppressedForm(recipient.address))))
+    terms.push(['to', address]);
   for (const { name, value } of facts.tags) terms.push(['tag', name, value]);
   if (facts.externalId !== null) terms.push(['external_id', facts.externalId]);
   return postings(terms, facts.id);

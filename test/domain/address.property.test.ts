@@ -46,6 +46,18 @@ const quotedLocal = fc
   })
   .map((parts) => `"${parts.join('')}"`);
 
+/** Without its quotes and backslashes. */
+const unquoted = (local: string) => (local.startsWith('"') ? local.slice(1, -1).replace(/\\(.)/g, '$1') : local);
+
+const isAtoms = (text: string) =>
+  text.split('.').every((atom) => atom !== '' && [...atom].every((one) => atext.includes(one)));
+
+/** As few characters as say it. */
+const simplest = (local: string) => {
+  const text = unquoted(local);
+  return !local.startsWith('"') || isAtoms(text) ? text : JSON.stringify(text);
+};
+
 const local = fc.oneof(
   dotAtom(atext),
   quotedLocal,
@@ -132,10 +144,10 @@ describe('whatever is given', () => {
 });
 
 describe('an address that the standards allow', () => {
-  it('is read and comes back as given, but for its domain, which is in lower-case A-labels', () => {
+  it('is read and comes back as given, but for quotes and backslashes it can do without, and its domain, which is in lower-case A-labels', () => {
     fc.assert(
       fc.property(local, domain, (before, after) => {
-        const address = `${before}@${domainToASCII(after)}`;
+        const address = `${simplest(before)}@${domainToASCII(after)}`;
         for (const read of [parseMailbox(`${before}@${after}`), makeMailbox(`${before}@${after}`, undefined)]) {
           expect(read).toEqual({ address });
           expectClean({ address });
@@ -144,6 +156,31 @@ describe('an address that the standards allow', () => {
       }),
       { numRuns: 2_000 },
     );
+  });
+});
+
+describe('a mailbox', () => {
+  it('is one, however its local part is quoted', () => {
+    const text = fc.oneof(
+      dotAtom(atext),
+      fc.array(fc.constantFrom(...quotable, '"', '\\'), { minLength: 1, maxLength: 20 }).map((all) => all.join('')),
+    );
+    fc.assert(
+      fc.property(text, fc.infiniteStream(fc.boolean()), (meant, isEscaped) => {
+        const quoted = [...meant]
+          .map((one) => (/["\\]/.test(one) || isEscaped.next().value ? `\\${one}` : one))
+          .join('');
+        const address = `${isAtoms(meant) ? meant : JSON.stringify(meant)}@b.co`;
+        expect(parseMailbox(`"${quoted}"@B.co`)).toEqual({ address });
+        expect(makeMailbox(`"${quoted}"@b.co`, 'A')).toEqual({ address, name: 'A' });
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('is refused under quotes as well where it would be shown as something else', () => {
+    for (const local of ['"=?utf-8?q?a?="', '"=\\?utf-8?\\q?a?="'])
+      expect(parseMailbox(`${local}@b.co`)).toMatchObject({ fault: expect.stringContaining('encoded word') });
   });
 });
 

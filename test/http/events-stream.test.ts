@@ -55,6 +55,19 @@ it('a stream is told what happens from now on, as the list has it, each under it
   expect(reader.text()).toContain('retry: 1000\n');
 });
 
+it('once its key is revoked a stream is told nothing more, and ends at the next event', async () => {
+  const [revoked, kept] = [await world.makeKey({ scopes: ['read'] }), await world.makeKey({ scopes: ['read'] })];
+  const by = ({ token }: { token: string }) => read({ authorization: `Bearer ${token}` });
+  const [leaving, also, staying] = await Promise.all([by(revoked), by(revoked), by(kept)]);
+  await world.add(eventOf(one, 1));
+  await until('all to be told', () => [leaving, also, staying].every((reader) => reader.events.length === 1));
+  expect(await revoked.revoke()).toBe(true);
+  await world.add(eventOf(one, 2));
+  await until('the streams to end', () => leaving.hasEnded() && also.hasEnded());
+  await until('the other to be told', () => staying.events.length === 2);
+  expect([idsOf(leaving), idsOf(also)]).toEqual([idsIn(eventsOf(one, 1, 1)), idsIn(eventsOf(one, 1, 1))]);
+});
+
 it('a stream goes on behind Last-Event-ID, else behind after, with what was missed before what is new', async () => {
   const cursors = await world.add(...eventsOf(one, 1, 300));
   const place = (n: number) => String(cursors[n - 1]);

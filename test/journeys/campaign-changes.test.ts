@@ -92,6 +92,24 @@ it('retries everybody who failed, expired or is held, and nobody who was refused
   expect(await retryFailed({ ...store, read: found, change }, id)).toBeNull();
 });
 
+it('nobody is retried of whose letter nothing can be made, and that is said', async () => {
+  const content = { missing: 'strict', text: 'Your plan: {{ plan }}' } as const;
+  const rows = [{ plan: 'gold' }, {}].map((variables, n) => ({ address: `r${n}@example.com`, variables }));
+  const id = await addCampaign(redis, { recipients: rows, content });
+  await redis.set(keys.campaignMarks(id), placeMarks.failed.repeat(2));
+  await redis.hset(keys.campaign(id), { status: 'completed', endedAt: 1, 'n:pending': 0, 'n:failed': 2 });
+  expect(await ask(id, 1, 'retry')).toMatchObject({
+    status: 409,
+    body: {
+      detail: expect.stringMatching(/cannot be retried: its letter could not be made: \S*plan .* Its status is failed/),
+    },
+  });
+  expect(await api.api('POST', `/v1/campaigns/${id}/retry-failed`)).toMatchObject({ body: { retried: 1 } });
+  const { marks, counts } = await standingOf(redis, id);
+  expect(marks).toEqual(['left', 'failed']);
+  expect(counts).toMatchObject({ pending: 1, failed: 1 });
+});
+
 it('under one Idempotency-Key retries once, whatever failed since, and repeats that race get one answer', async () => {
   const id = await addEnded(['failed', 'sent', 'failed', 'failed']);
   await redis.hset(keys.campaign(id), { status: 'completed', endedAt: 1 });

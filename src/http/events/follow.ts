@@ -2,7 +2,7 @@
  * One reader of the live stream, at its own place in the log. It is told from memory while it keeps up, and reads the log where it does not:
  * of what it has yet to take nothing is kept for it.
  */
-import { type ApiKey, adminKey } from '../../domain/api-key.ts';
+import type { ApiKey } from '../../domain/api-key.ts';
 import { type Audience, hears } from '../../domain/event-feed.ts';
 import type { Recount } from '../../pipeline/recount.ts';
 import { frameOf, gapFrame } from '../event-view.ts';
@@ -11,9 +11,8 @@ import type { Broadcast, Listening } from './broadcast.ts';
 
 export type FollowDeps = {
   recount(audience: Audience, after: string | null, limit: number): Promise<Recount>;
-  apiKeys: { get(id: string): Promise<unknown> };
   onTrouble(part: 'event stream', error: unknown): void;
-  /** How often a reader hears that its stream lives, and its key is looked at. */
+  /** How often a reader hears that its stream lives. */
   heartbeatMs: number;
   now(): number;
 };
@@ -36,9 +35,9 @@ const mostWritten = 64 * 1024;
 /** Wait after Redis was away. */
 const troubleWaitMs = 1_000;
 
-/** Resolves when the reader has gone, its key was revoked, or `stopping` is aborted. */
+/** Resolves when the reader has gone, `stopping` is aborted, or its key was revoked, from when on it is told nothing. */
 export async function follow(
-  deps: FollowDeps & { broadcast: Pick<Broadcast, 'join'> },
+  deps: FollowDeps & { broadcast: Pick<Broadcast, 'join'>; holds(keyId: string): Promise<boolean> },
   { key, audience, outlet, ...follower }: Follower,
   stopping: AbortSignal,
 ): Promise<void> {
@@ -51,7 +50,7 @@ export async function follow(
   await outlet.write(`retry: ${reconnectMs}\nid: ${place}\n\n`);
   while (!over.aborted) {
     if (deps.now() >= beatAt) {
-      if (!(await holds(deps, key))) return;
+      if (!(await deps.holds(key.id))) return;
       // An id without data moves the reader's place past what it has not asked for.
       await outlet.write(`:\nid: ${place}\n\n`);
       beatAt = deps.now() + deps.heartbeatMs;
@@ -63,7 +62,10 @@ export async function follow(
       return null;
     });
     isTrouble = step === null;
-    for (const text of step?.texts ?? []) await outlet.write(text);
+    for (const text of step?.texts ?? []) {
+      if (!(await deps.holds(key.id))) return;
+      await outlet.write(text);
+    }
     if (step === null || step.place === place)
       await live.wait(count, Math.min(beatAt - deps.now(), isTrouble ? troubleWaitMs : Number.POSITIVE_INFINITY), over);
     place = step?.place ?? place;
@@ -91,9 +93,4 @@ function* inBursts(frames: readonly string[]): Generator<string> {
     burst = '';
   }
   if (burst !== '') yield burst;
-}
-
-/** While Redis is away, nobody can say so, and nothing is told either. */
-async function holds({ apiKeys }: FollowDeps, { id }: ApiKey): Promise<boolean> {
-  return id === adminKey.id || (await apiKeys.get(id).catch(() => id)) !== null;
 }

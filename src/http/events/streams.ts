@@ -4,8 +4,9 @@ import { ProblemError } from '../problems.ts';
 import { openOutlet } from '../sse.ts';
 import { type BroadcastDeps, openBroadcast } from './broadcast.ts';
 import { type FollowDeps, type Follower, follow } from './follow.ts';
+import { openHolding } from './holding.ts';
 
-export type StreamDeps = FollowDeps & BroadcastDeps;
+export type StreamDeps = FollowDeps & BroadcastDeps & { apiKeys: { get(id: string): Promise<unknown> } };
 
 export type Streams = {
   /** Answers with a stream until its reader goes. @throws ProblemError when there are too many, of all or of its key */
@@ -28,6 +29,7 @@ export const usualBounds = {
 
 export function openStreams(deps: StreamDeps, bounds: typeof usualBounds): Streams {
   const broadcast = openBroadcast(deps);
+  const holds = openHolding(deps.apiKeys);
   const stopping = new AbortController();
   let open = 0;
   const ofKeys = new Map<string, number>();
@@ -60,7 +62,7 @@ export function openStreams(deps: StreamDeps, bounds: typeof usualBounds): Strea
         reply.hijack();
         const outlet = openOutlet(reply.raw, reply.getHeaders() as Record<string, string>, bounds.stallMs);
         stopping.signal.addEventListener('abort', outlet.end);
-        await follow({ ...deps, broadcast }, { ...follower, place: from, outlet }, stopping.signal);
+        await follow({ ...deps, broadcast, holds }, { ...follower, place: from, outlet }, stopping.signal);
         stopping.signal.removeEventListener('abort', outlet.end);
         outlet.end();
       } finally {

@@ -61,12 +61,21 @@ export const secretKey = z
   .transform((text) => Buffer.from(text, /^[0-9a-f]{64}$/i.test(text) ? 'hex' : 'base64'))
   .refine((key) => key.length === 32);
 
-/** `redis://…/2` and `unix://…?db=2` name a database by its number. */
-export const redisUrl = z.url({ protocol: /^rediss?$|^unix$/ }).refine((text) => {
+/** `redis://…/2` and `unix://…?db=2` name a database by its number. Whatever else is asked for would be passed over, or be a secret in the wrong place. */
+export const redisUrl = z.url({ protocol: /^rediss?$|^unix$/ }).superRefine((text, context) => {
   const place = URL.parse(text);
-  const database = place?.protocol === 'unix:' ? place.searchParams.get('db') : place?.pathname.slice(1);
-  return /^\d*$/.test(database ?? '');
+  if (place === null) return;
+  const isSocket = place.protocol === 'unix:';
+  const known = isSocket ? ['db'] : [];
+  const unknown = [...place.searchParams.keys()].filter((name) => !known.includes(name));
+  if (unknown.length > 0 || place.hash !== '')
+    context.addIssue({ code: 'custom', message: isSocket ? socketQuery : noQuery });
+  const database = isSocket ? place.searchParams.get('db') : place.pathname.slice(1);
+  if (!/^\d*$/.test(database ?? '')) context.addIssue({ code: 'custom' });
 });
+
+const noQuery = 'takes nothing behind ? or #: user and password stand before the host, the database behind its /';
+const socketQuery = 'takes nothing behind ? or # but db: user and password stand before the path';
 
 export const pem = z.string().includes('-----BEGIN CERTIFICATE-----');
 

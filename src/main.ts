@@ -1,37 +1,5 @@
-/** Postrider: reads its configuration, opens the app, waits for a signal, closes. */
-import { type App, openApp } from './app.ts';
-import { type Config, ConfigError, readConfig } from './config.ts';
-
-/** sysexits.h EX_CONFIG. */
-const exitConfig = 78;
-
-function readConfigOrExit(): Config {
-  try {
-    return readConfig();
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    console.error(error.message);
-    process.exit(exitConfig);
-  }
-}
-
-async function openOrExit(config: Config, stop: AbortController): Promise<App> {
-  try {
-    return await openApp(config, stop);
-  } catch (error) {
-    // Whoever stopped it knows why it did not start.
-    if (stop.signal.aborted) process.exit(0);
-    const isTaken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
-    const port = config.ROLES.includes('api') ? 'PORT' : 'HEALTH_PORT';
-    const advice = isTaken ? `. Set ${port} to another one, or to 0 for any` : '';
-    console.error(`Postrider could not start: ${error instanceof Error ? error.message : String(error)}${advice}`);
-    // What a file of the configuration has wrong, line by line.
-    process.exit(error instanceof Error && 'faults' in error ? exitConfig : 1);
-  }
-}
-
-/** Closing connections after the work is over. */
-const closeGraceMs = 3_000;
+/** The first that runs: heeds signals, whose default would end the process, and then loads all that takes its time to load. */
+import type { Signals } from './run.ts';
 
 /** npm passes on a Ctrl-C that the terminal has already sent us: signals this close together are one. */
 const sameSignalMs = 500;
@@ -49,56 +17,9 @@ function waitForSignal(): Promise<void> {
   });
 }
 
-function welcome(app: App, config: Config): string {
-  const health = app.healthUrl === null ? '' : ` Its health is told at ${app.healthUrl}/readyz`;
-  const what = app.url === null ? `Postrider worker is running.${health}` : `Postrider is listening on ${app.url}`;
-  // A line as the log's are, as all on stdout is then, and said at any LOG_LEVEL.
-  if (config.NODE_ENV === 'production') return JSON.stringify({ level: 30, time: Date.now(), msg: what });
-  if (app.url === null) return what;
-  // A key that was given is known to whoever gave it, and need not stand in a terminal or a log.
-  const isMade = config.POSTRIDER_API_KEY === undefined;
-  return [
-    '',
-    `  ${what}`,
-    ...(isMade ? [`  API key  ${app.apiKey}`] : []),
-    ...(config.devInbox ? [`  Inbox    ${app.url}/dev/inbox`] : []),
-    `  Docs     ${app.url}/docs`,
-    '',
-    '  Send your first email:',
-    '',
-    `curl ${app.url}/v1/emails \\`,
-    `  -H "Authorization: Bearer ${isMade ? app.apiKey : '$POSTRIDER_API_KEY'}" \\`,
-    '  -H "Content-Type: application/json" \\',
-    `  -d '{"from": "Ada <ada@example.com>", "to": "grace@example.com", "subject": "Hello", "text": "It works."}'`,
-    '',
-  ].join('\n');
-}
+const signals: Signals = { stopped: waitForSignal(), reload() {} };
+process.on('SIGHUP', () => signals.reload());
 
-const config = readConfigOrExit();
-const stopped = waitForSignal();
-const cut = new AbortController();
-const opening = openOrExit(config, cut);
-// Until it is open, a stop gives it up.
-let isOpen = false;
-void stopped.then(() => isOpen || cut.abort());
-process.on('SIGHUP', () => void opening.then((app) => app.reload()));
-const app = await opening;
-isOpen = true;
-console.log(welcome(app, config));
-for (const caution of config.cautions) console.error(caution);
-
-await stopped;
-// Whatever hangs beyond its own deadline (Redis gone for good, for one) must not keep the process: what it had in hand is taken over.
-const overdue = setTimeout(() => {
-  console.error('Postrider stopped with work in hand after SHUTDOWN_TIMEOUT; another worker takes it over.');
-  process.exit(1);
-}, config.SHUTDOWN_TIMEOUT + closeGraceMs);
-await app[Symbol.asyncDispose]();
-clearTimeout(overdue);
-const { emails, posts } = app.hands;
-if (emails.size + posts > 0) {
-  console.error(
-    `Postrider stopped with answers that were not written down (emails: ${emails.size}, webhook posts: ${posts}). Nothing is lost: another worker takes them over, and what had gone out may go out again.`,
-  );
-}
-process.exit(emails.size + posts > 0 ? 1 : 0);
+// Not imported above: that would come first.
+const { run } = await import('./run.ts');
+await run(signals);

@@ -89,6 +89,17 @@ describe('configuration', () => {
     },
   );
 
+  it.each([
+    ['redis://h?password=hunter2', 'REDIS_URL: takes nothing behind ? or #'],
+    ['rediss://h/1?db=2', 'REDIS_URL: takes nothing behind ? or #'],
+    ['redis://h#hunter2', 'REDIS_URL: takes nothing behind ? or #'],
+    ['unix:///s?db=2&password=hunter2', 'REDIS_URL: takes nothing behind ? or # but db'],
+  ])('of %s for a Redis it refuses what would be passed over, and repeats none of it', (url, fault) => {
+    const faults = faultsOf({ REDIS_URL: url });
+    expect(faults).toEqual([expect.stringContaining(fault)]);
+    expect(faults.join()).not.toContain('hunter2');
+  });
+
   it('generates nothing in production, and asks each role only for what it needs', () => {
     expect(faultsOf({ NODE_ENV: 'production', PORT: 'x' })).toEqual([
       'PORT: expected a port; 0 takes a free one',

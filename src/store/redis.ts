@@ -97,14 +97,14 @@ export async function openRedis(
     // That the connection was closed says less than why.
     const { message } = reason ?? error;
     const Kind = awayMessage.test(message) ? RedisAwayError : Error;
-    throw new Kind(`Redis at ${withoutPassword(url)} cannot be reached: ${message}`, { cause: error });
+    throw new Kind(`Redis at ${placeOf(url)} cannot be reached: ${message}`, { cause: error });
   });
   // ioredis stays in database 0, without a word, where the one that was asked for is refused.
   const { db = 0 } = redis.options;
   if (db === 0) return redis;
   await redis.select(db).catch((error: Error) => {
     redis.disconnect();
-    throw new Error(`Redis at ${withoutPassword(url)} has no such database: ${error.message}`, { cause: error });
+    throw new Error(`Redis at ${placeOf(url)} has no such database: ${error.message}`, { cause: error });
   });
   return redis;
 }
@@ -166,8 +166,10 @@ const troubleNames = new Set(['MaxRetriesPerRequestError', 'AbortError']);
 const troubleMessage =
   /(?:^|: -)(?:LOADING|OOM|EXECABORT|READONLY|BUSY|MASTERDOWN|NOAUTH|WRONGPASS|NOPERM|NOREPLICAS|MISCONF|CLUSTERDOWN|TRYAGAIN)\b|Command timed out|Connection is closed|Stream isn't writeable|ECONNREFUSED|ECONNRESET|EPIPE|ENOENT/;
 
-export function withoutPassword(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, '//***@');
+/** Where it is, and nothing of who asks: a secret may stand in any other part of a URL. */
+export function placeOf(url: string): string {
+  const { protocol, host, pathname } = new URL(url);
+  return `${protocol}//${host}${pathname}`;
 }
 
 type Argument = string | number | Buffer;

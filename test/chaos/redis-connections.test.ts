@@ -84,11 +84,11 @@ it.each([
 it('a certificate that nobody vouches for, a wrong password and a missing right are said at the start, and no password with them', async () => {
   const start = (REDIS_URL: string) => startPostrider({ REDIS_URL, ROLES: 'api' });
   await expect(start(`rediss://${user}@localhost:${tlsPort}`)).rejects.toThrow(
-    /could not start: Redis at rediss:\/\/\*\*\*@localhost:\d+ cannot be reached: .*certificate/,
+    /could not start: Redis at rediss:\/\/localhost:\d+ cannot be reached: .*certificate/,
   );
   const failure = await start(`unix://postrider:wrong-one@localhost${server.path}`).catch((error: Error) => error);
   expect(String(failure)).toMatch(/could not start: .*WRONGPASS/);
-  expect(String(failure)).not.toMatch(/wrong-one/);
+  expect(String(failure)).not.toMatch(/wrong-one|postrider:/);
   await redis.call('ACL', ['SETUSER', 'discreet', 'on', '>x', '~*', '&*', '+@all', '-config']);
   await using postrider = await start(`unix://discreet:x@localhost${server.path}`);
   expect(postrider.output()).toMatch(/does not let us ask how often it is synced/);

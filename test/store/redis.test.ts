@@ -1,7 +1,7 @@
 /** Connections: what counts as trouble of Redis, in the words of each version, and that a wait can be ended at any time. */
 import { expect, it } from 'vitest';
 import { openBell } from '../../src/store/bell.ts';
-import { isRedisTrouble, openRedis } from '../../src/store/redis.ts';
+import { isRedisTrouble, openRedis, placeOf } from '../../src/store/redis.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
@@ -37,6 +37,16 @@ it.each([
   'Cannot read properties of undefined',
 ])('%s: a bug', (message) => {
   expect(isRedisTrouble(new Error(message))).toBe(false);
+});
+
+it.each([
+  ['redis://u:hunter2@h:6380/2', 'redis://h:6380/2'],
+  ['redis://:hunt@er2@h', 'redis://h'],
+  ['rediss://h?password=hunter2#hunter2', 'rediss://h'],
+  ['unix://u:hunter2@localhost/run/redis.sock?db=2', 'unix://localhost/run/redis.sock'],
+  ['unix:///run/redis.sock?password=hunter2', 'unix:///run/redis.sock'],
+])('of %s no more is told than where it is', (url, place) => {
+  expect(placeOf(url)).toBe(place);
 });
 
 it('a database that the server does not have is no other one', async () => {

@@ -102,6 +102,7 @@ export async function openApi({
       unsubscribe: unsubscribe.bind(null, { ...store, ...found, newId, now }),
       renderMetrics: async () => meters.render(await measuring()),
       isDraining: () => stopping.aborted,
+      isFileWrong: () => plans.isFileWrong,
       hasDevInbox: config.devInbox,
     }),
     version: packageJson.version,

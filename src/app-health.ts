@@ -48,6 +48,7 @@ export async function openHealth({
         pressure,
         transports: { survey: survey.bind(null, fleet) },
         isDraining: () => stopping.aborted,
+        isFileWrong: () => plans.isFileWrong,
       }),
       metricsRoutes({ renderMetrics: async () => meters.render(await measuring()) }),
     ],

@@ -83,6 +83,7 @@ describe('in the cluster', () => {
       new Set([
         'PostriderMailWaits',
         'PostriderBreakerOpen',
+        'PostriderTransportsFileWrong',
         'PostriderWebhooksLag',
         'PostriderRefusesMail',
         'PostriderRedisAway',

@@ -75,6 +75,9 @@ export type Rule = {
   readonly route: string;
 };
 
+/** What came of reading `TRANSPORTS_FILE` again: `mended` is one that was wrong and is as it was before that, `none` where there is no file. */
+export type PlanReading = { readonly faults: readonly string[] } | 'changed' | 'mended' | 'same' | 'none';
+
 /** Routes name only transports that are there, rules only routes that are there, and there is a route `default`. */
 export type TransportPlan = {
   readonly transports: Readonly<Record<string, TransportSettings>>;

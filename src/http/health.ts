@@ -16,12 +16,14 @@ type Deps = {
   readonly seenRedis: Readonly<SeenRedis>;
   transports: Pick<Transports, 'survey'>;
   isDraining(): boolean;
+  /** Whether `TRANSPORTS_FILE` is wrong, and what stood in it before still holds. */
+  isFileWrong(): boolean;
 };
 
 const check = z.object({
   name: z.string().meta({
     description:
-      'What was looked at: `redis`, `accepting`, `durability`, `load`, and `transport <name>` for each that is out of service.',
+      'What was looked at: `redis`, `accepting`, `durability`, `load`, `transports_file` while that is wrong, and `transport <name>` for each that is out of service.',
   }),
   ok: z.boolean().meta({ description: 'Whether it is as it should be.' }),
   detail: z.string().optional().meta({ description: 'What is wrong with it; of `durability`, what Redis guarantees.' }),
@@ -59,7 +61,7 @@ export function healthRoutes(deps: Deps): Routes {
         operationId: 'getReadiness',
         summary: 'Can this process take work',
         description:
-          'Not ready while Redis is away or the process is stopping, nor, with `REQUIRE_DURABLE_REDIS`, while Redis may forget what was answered 202. The check `durability` says what the present Redis guarantees. While too much mail waits or Redis is nearly full, new mail is refused and the check `load` says why. The process stays ready then: everything else is answered, and another process could do no better. Nor does a transport that is paused, in trouble or hanging make it less ready: its mail waits.',
+          'Not ready while Redis is away or the process is stopping, nor, with `REQUIRE_DURABLE_REDIS`, while Redis may forget what was answered 202. The check `durability` says what the present Redis guarantees. While too much mail waits or Redis is nearly full, new mail is refused and the check `load` says why. The process stays ready then: everything else is answered, and another process could do no better. Nor does a `TRANSPORTS_FILE` that has become wrong, as what stood in it before still holds, nor a transport that is paused, in trouble or hanging, whose mail waits, make it less ready.',
         tags: ['health'],
         security: [],
         response: { 200: readiness, 503: readiness },
@@ -74,17 +76,24 @@ export function healthRoutes(deps: Deps): Routes {
         const { overLine } = deps.pressure;
         const load = { name: 'load', ok: overLine === null, ...(overLine === null ? {} : { detail: overLine }) };
         const isReady = needed.every(({ ok }) => ok) && (standing?.unfit ?? null) === null;
+        const file = deps.isFileWrong() ? [wrongFile] : [];
         // Redis may have gone away since it answered: then there is nothing to say of them.
         const transports = isReady ? await deps.transports.survey().catch(() => []) : [];
         const outOfService = transports.filter((report) => !isServing(report)).map(transportCheck);
         const status = isReady ? ('ready' as const) : ('not_ready' as const);
         return reply
           .status(isReady ? 200 : 503)
-          .send({ status, checks: [...needed, ...durabilityChecks(standing), load, ...outOfService] });
+          .send({ status, checks: [...needed, ...durabilityChecks(standing), load, ...file, ...outOfService] });
       },
     });
   };
 }
+
+const wrongFile = {
+  name: 'transports_file',
+  ok: false,
+  detail: 'TRANSPORTS_FILE is wrong, and what stood in it before still holds: the log says what is wrong with it',
+};
 
 function durabilityChecks(standing: RedisStanding | null) {
   if (standing === null) return [];

@@ -72,6 +72,7 @@ export async function describeApi(version: string): Promise<ApiDocument> {
     seenRedis: { standing: null },
     renderMetrics: unused,
     isDraining: unused,
+    isFileWrong: unused,
     hasDevInbox: false,
   });
   await using server = await buildServer({

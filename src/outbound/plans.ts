@@ -1,6 +1,7 @@
 /** The plan of delivery as it is configured: one transport by URL, a file that may change, or nothing but the dev inbox. */
 import {
   defaultRoute,
+  type PlanReading,
   planOf,
   recordOf,
   type TransportPlan,
@@ -13,7 +14,9 @@ export type Plans = AsyncDisposable & {
   readonly plan: TransportPlan;
   /** Calls `listener` with each plan that takes the place of the one before. */
   follow(listener: (plan: TransportPlan) => void): void;
-  /** Reads the file again at once, where there is one. */
+  /** Whether the file is wrong now, and the plan older than it. */
+  readonly isFileWrong: boolean;
+  /** Reads the file again at once, where there is one; what came of it is told in any case. */
   reload(): Promise<void>;
 };
 
@@ -21,29 +24,35 @@ type Given = {
   readonly url: TransportSettings | undefined;
   readonly file: string | undefined;
   variable(name: string): string | undefined;
-  /** Told of each change of the file: its faults, or none when it was taken up. */
-  report(faults: readonly string[]): void;
+  /** Told of each change of the file, and of each time that it was asked for. */
+  report(reading: PlanReading): void;
 };
 
 /** @throws when the file is wrong, with every fault */
 export async function openPlans({ url, file: path, variable, report }: Given): Promise<Plans> {
-  if (path === undefined) return fixedPlan(url === undefined ? inboxPlan : planOf(url));
+  if (path === undefined) return fixedPlan(url === undefined ? inboxPlan : planOf(url), report);
   const listeners = new Set<(plan: TransportPlan) => void>();
   const file = await openTransportsFile({
     path,
     variable,
     onChange(plan) {
       for (const listener of listeners) listener(plan);
-      report([]);
+      report('changed');
     },
-    onFault: report,
+    onFault: (faults) => report({ faults }),
+    onMended: () => report('mended'),
   });
   return {
     get plan() {
       return file.plan;
     },
+    get isFileWrong() {
+      return file.isWrong;
+    },
     follow: (listener) => void listeners.add(listener),
-    reload: async () => void (await file.reload()),
+    async reload() {
+      if ((await file.reload()) === 'same') report('same');
+    },
     [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
   };
 }
@@ -55,6 +64,7 @@ const inboxPlan: TransportPlan = {
   rules: [],
 };
 
-function fixedPlan(plan: TransportPlan): Plans {
-  return { plan, follow: () => {}, reload: async () => {}, async [Symbol.asyncDispose]() {} };
+function fixedPlan(plan: TransportPlan, report: Given['report']): Plans {
+  const reload = async () => report('none');
+  return { plan, isFileWrong: false, follow: () => {}, reload, async [Symbol.asyncDispose]() {} };
 }

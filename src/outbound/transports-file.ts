@@ -5,7 +5,7 @@ import { dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { FileRead } from '../domain/fill.ts';
-import type { TransportPlan } from '../domain/transport-plan.ts';
+import type { PlanReading, TransportPlan } from '../domain/transport-plan.ts';
 import { readTransportsYaml } from './transports-yaml.ts';
 
 /** A hundred times what a long one has. */
@@ -19,8 +19,10 @@ type Faults = { readonly faults: readonly string[] };
 export type TransportsFile = AsyncDisposable & {
   /** The last one that was right. */
   readonly plan: TransportPlan;
-  /** Reads it again at once. @returns its faults, which `onFault` is told as well, or none */
-  reload(): Promise<readonly string[]>;
+  /** Whether it is wrong now, and the plan older than it. */
+  readonly isWrong: boolean;
+  /** Reads it again at once. Whatever but `same` comes of it, is told as well. */
+  reload(): Promise<PlanReading>;
 };
 
 export type TransportsFileOptions = {
@@ -31,6 +33,8 @@ export type TransportsFileOptions = {
   onChange(plan: TransportPlan): void;
   /** The file has changed and is wrong, the plan stays as it was: called once for each content. Must not throw. */
   onFault(faults: readonly string[]): void;
+  /** It was wrong, and is right again with the plan as it was. Must not throw. */
+  onMended(): void;
   /** A change is taken up when it is still there at the second look, so that half a file never is. */
   readonly reloadEveryMs?: number;
 };
@@ -49,7 +53,7 @@ export class TransportsFileError extends Error {
  * @throws TransportsFileError with every fault
  */
 export async function openTransportsFile(options: TransportsFileOptions): Promise<TransportsFile> {
-  const { path, variable, onChange, onFault, reloadEveryMs = 1_000 } = options;
+  const { path, variable, onChange, onFault, onMended, reloadEveryMs = 1_000 } = options;
   const stop = new AbortController();
   let { result, seen } = await load(path, variable);
   if ('faults' in result) throw new TransportsFileError(path, result.faults);
@@ -57,17 +61,19 @@ export async function openTransportsFile(options: TransportsFileOptions): Promis
   let turn: Promise<unknown> = Promise.resolve();
   let changedTo: string | null = null;
 
-  async function take(): Promise<readonly string[]> {
+  async function take(): Promise<PlanReading> {
+    const wasWrong = 'faults' in result;
     changedTo = null;
     ({ result, seen } = await load(path, variable));
     if ('faults' in result) {
       onFault(result.faults);
-      return result.faults;
+      return result;
     }
     const isOther = !isDeepStrictEqual(plan, result);
     plan = result;
     if (isOther) onChange(plan);
-    return [];
+    else if (wasWrong) onMended();
+    return isOther ? 'changed' : wasWrong ? 'mended' : 'same';
   }
 
   async function look(): Promise<void> {
@@ -95,6 +101,9 @@ export async function openTransportsFile(options: TransportsFileOptions): Promis
   return {
     get plan() {
       return plan;
+    },
+    get isWrong() {
+      return 'faults' in result;
     },
     reload: () => inTurn(take),
     async [Symbol.asyncDispose]() {

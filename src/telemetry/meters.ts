@@ -43,6 +43,7 @@ export function openMeters() {
   const requests = counter('postrider_http_requests_total');
   const requestTime = histogram('postrider_http_request_seconds');
   const linesDropped = counter('postrider_log_lines_dropped_total');
+  const transportsFileWrong = new Gauge(described('postrider_transports_file_wrong'));
   const gauges = openGauges(described);
 
   // A series that begins with its first count hides that count from `rate`.
@@ -96,6 +97,10 @@ export function openMeters() {
         status === 0 ? 'unanswered' : status >= 200 && status < 300 ? 'delivered' : 'refused';
       posts.inc({ outcome }, 1);
       postTime.observe(ms / 1_000);
+    },
+
+    transportsFile(isWrong: boolean): void {
+      transportsFileWrong.set(isWrong ? 1 : 0);
     },
 
     lineDropped(): void {

@@ -127,6 +127,11 @@ export const metrics = {
     help: 'From the head of a request to the end of its answer; a live event stream counts when it ends.',
     buckets: quick,
   },
+  postrider_transports_file_wrong: {
+    kind: 'gauge',
+    labels: [],
+    help: '1 while `TRANSPORTS_FILE` is wrong, and this process goes on with what stood in it before.',
+  },
   postrider_log_lines_dropped_total: {
     kind: 'counter',
     labels: [],

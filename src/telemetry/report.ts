@@ -9,6 +9,7 @@ import type { PostReport } from '../domain/post.ts';
 import type { RefusalReason } from '../domain/problem.ts';
 import type { RedisStanding } from '../domain/redis-standing.ts';
 import type { Suppression } from '../domain/suppression.ts';
+import type { PlanReading } from '../domain/transport-plan.ts';
 import type { Log } from './log.ts';
 import type { Meters } from './meters.ts';
 import { makeTroubles } from './troubles.ts';
@@ -29,6 +30,13 @@ type Broadcasted = {
 
 /** Ids of one line: a batch has up to a thousand, and what collects logs cuts long lines. */
 const maxIds = 100;
+
+const planWords = {
+  changed: 'TRANSPORTS_FILE was read again',
+  mended: 'TRANSPORTS_FILE was read again, and is right: what stood in it before it was wrong holds on',
+  same: 'TRANSPORTS_FILE is the same as before',
+  none: 'there is no TRANSPORTS_FILE, and nothing else is read again',
+} as const satisfies Record<Extract<PlanReading, string>, string>;
 
 export function openReports(log: Log, meters: Meters) {
   const troubles = makeTroubles(Date.now);
@@ -154,9 +162,10 @@ export function openReports(log: Log, meters: Meters) {
       log.warn({ webhook_id: webhookId, parcels }, 'what waited for a webhook is no longer stored');
     },
 
-    plan(faults: readonly string[]): void {
-      if (faults.length === 0) log.info({}, 'TRANSPORTS_FILE was read again');
-      else log.error({ faults }, 'TRANSPORTS_FILE is wrong, and what stood in it before still holds');
+    plan(reading: PlanReading): void {
+      if (typeof reading === 'string') log.info({}, planWords[reading]);
+      else log.error({ faults: reading.faults }, 'TRANSPORTS_FILE is wrong, and what stood in it before still holds');
+      meters.transportsFile(typeof reading !== 'string');
     },
 
     /** @param places emails of a lane that a worker has in hand at a time */

@@ -118,10 +118,23 @@ it('the file may change while mail flows: other credentials, a wrong file, SIGHU
   await printed(/rules\.0\.route.*TRANSPORTS_FILE is wrong/);
   for (const worker of workers) worker.kill('SIGHUP');
   await printed(/rules\.0\.route.*TRANSPORTS_FILE is wrong/, 2);
+  const isWrong = async () =>
+    /^postrider_transports_file_wrong (\d)/m.exec(await (await fetch(`${world.api.url}/metrics`)).text())?.[1];
+  await until('the API to have read it', async () => (await isWrong()) === '1');
+  const { body: readiness } = await world.api.api('GET', '/readyz');
+  expect([readiness.status, readiness.checks.filter(({ ok }) => !ok).map(({ name }) => name)]).toEqual([
+    'ready',
+    ['transports_file'],
+  ]);
+  await world.write(document('new'));
+  await printed(/and is right: what stood in it before/);
+  await until('the API to have read it', async () => (await isWrong()) === '0');
+  for (const worker of workers) worker.kill('SIGHUP');
+  await printed(/is the same as before/);
 
   await world.write(document('new', { routes: { ...routes, default: failover('b') } }));
   for (const worker of workers) worker.kill('SIGHUP');
-  await printed(/was read again/, 2);
+  await printed(/was read again/, 3);
   isOver = true;
   await flow;
   const last = await world.send();

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { TransportPlan } from '../../src/domain/transport-plan.ts';
+import type { PlanReading, TransportPlan } from '../../src/domain/transport-plan.ts';
 import { openPlans } from '../../src/outbound/plans.ts';
 import { settingsTo } from '../support/smtp-transport.ts';
 
@@ -18,9 +18,11 @@ const fileWith = (host: string) => `transports:\n  mail: {host: ${host}}\n`;
 
 it('of a URL it is one transport, which nothing changes', async () => {
   const url = settingsTo(25, { name: 'main' });
-  await using plans = await openPlans({ ...nothing, url });
+  const reports: PlanReading[] = [];
+  await using plans = await openPlans({ ...nothing, url, report: (reading) => reports.push(reading) });
   plans.follow(() => expect.unreachable('It changed'));
   await plans.reload();
+  expect([reports, plans.isFileWrong]).toEqual([['none'], false]);
   expect(plans.plan.transports).toEqual({ main: url });
   expect(plans.plan.routes).toMatchObject({ default: { transports: ['main'] } });
 });
@@ -33,23 +35,29 @@ it('of nothing it is the dev inbox', async () => {
 it('of a file it is what stands there: everybody who follows hears of a change, and of a wrong one only the report', async () => {
   const path = join(dir, 'transports.yaml');
   await writeFile(path, fileWith('one.example'));
-  const reports: (readonly string[])[] = [];
+  const reports: PlanReading[] = [];
   const heard: TransportPlan[][] = [[], []];
-  await using plans = await openPlans({ ...nothing, file: path, report: (faults) => reports.push(faults) });
+  await using plans = await openPlans({ ...nothing, file: path, report: (reading) => reports.push(reading) });
   for (const list of heard) plans.follow((plan) => list.push(plan));
   expect(plans.plan.transports.mail?.host).toBe('one.example');
 
   await writeFile(path, 'transports: {}\n');
   await plans.reload();
   expect(plans.plan.transports.mail?.host).toBe('one.example');
-  expect(reports).toEqual([[expect.stringContaining('transports')]]);
-  expect(heard).toEqual([[], []]);
+  expect(reports).toEqual([{ faults: [expect.stringContaining('transports')] }]);
+  expect([heard, plans.isFileWrong]).toEqual([[[], []], true]);
+
+  await writeFile(path, fileWith('one.example'));
+  await plans.reload();
+  await plans.reload();
+  expect(reports.slice(1)).toEqual(['mended', 'same']);
+  expect([heard, plans.isFileWrong]).toEqual([[[], []], false]);
 
   await writeFile(path, fileWith('two.example'));
   await plans.reload();
   expect(plans.plan.transports.mail?.host).toBe('two.example');
   expect(heard).toEqual([[plans.plan], [plans.plan]]);
-  expect(reports[1]).toEqual([]);
+  expect(reports.at(-1)).toBe('changed');
 });
 
 it('a file that is wrong from the start is refused', async () => {

@@ -35,6 +35,8 @@ type Watched = AsyncDisposable & {
   readonly file: TransportsFile;
   readonly plans: TransportPlan[];
   readonly faults: (readonly string[])[];
+  /** Once for each time that it was right again with the plan as it was. */
+  readonly mended: readonly string[];
   /** Waits until the plan has it. */
   planHas(part: string): Promise<void>;
 };
@@ -42,11 +44,13 @@ type Watched = AsyncDisposable & {
 async function watch(variables: Readonly<Record<string, string>> = {}, where = path): Promise<Watched> {
   const plans: TransportPlan[] = [];
   const faults: (readonly string[])[] = [];
+  const mended: string[] = [];
   const file = await openTransportsFile({
     path: where,
     variable: (name) => variables[name],
     onChange: (plan) => plans.push(plan),
     onFault: (found) => faults.push(found),
+    onMended: () => mended.push(where),
     reloadEveryMs: everyMs,
   });
   const seen = () => ({ plan: file.plan, faults });
@@ -54,6 +58,7 @@ async function watch(variables: Readonly<Record<string, string>> = {}, where = p
     file,
     plans,
     faults,
+    mended,
     planHas: async (part) => {
       await until(`a plan with ${part}`, () => JSON.stringify(file.plan).includes(part), seen);
     },
@@ -185,11 +190,12 @@ describe('a change is taken up', () => {
     await writeFile(path, fileWith('one.example'));
     await using watched = await watch();
     await writeFile(path, fileWith('two.example'));
-    expect(await watched.file.reload()).toEqual([]);
+    expect(await watched.file.reload()).toBe('changed');
+    expect(await watched.file.reload()).toBe('same');
     expect(watched.file.plan.transports.mail?.host).toBe('two.example');
     await writeFile(path, 'nothing');
-    expect(await watched.file.reload()).toHaveLength(1);
-    expect(await watched.file.reload()).toHaveLength(1);
+    for (let i = 0; i < 2; i++)
+      expect(await watched.file.reload()).toEqual({ faults: [expect.stringContaining('line 1')] });
     expect(watched.file.plan.transports.mail?.host).toBe('two.example');
     expect(watched.plans).toHaveLength(1);
   });
@@ -236,6 +242,16 @@ describe('a file that has become wrong', () => {
     expect(file.plan.transports.mail).toMatchObject({ auth: { pass: 'hunter2' } });
     expect(faults).toHaveLength(3);
     expect(watched.plans).toHaveLength(1);
+  });
+
+  it('and is mended to what it was is told, without a change of the plan', async () => {
+    await writeFile(path, fileWith('one.example'));
+    await using watched = await watch();
+    await writeFile(path, 'transports: 7');
+    await until('it is told', () => watched.file.isWrong && watched.faults.length > 0);
+    await writeFile(path, fileWith('one.example'));
+    await until('it is told', () => watched.mended.length > 0);
+    expect([watched.file.isWrong, watched.plans, watched.mended.length]).toEqual([false, [], 1]);
   });
 
   it('is not told again while it stays as it is', async () => {

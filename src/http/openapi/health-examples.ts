@@ -30,6 +30,24 @@ export const readinessExamples: RouteExamples = {
         ],
       },
     },
+    transports_file_wrong: {
+      summary: 'Ready, though TRANSPORTS_FILE has become wrong',
+      value: {
+        status: 'ready',
+        checks: [
+          { name: 'redis', ok: true },
+          { name: 'accepting', ok: true },
+          durability,
+          { name: 'load', ok: true },
+          {
+            name: 'transports_file',
+            ok: false,
+            detail:
+              'TRANSPORTS_FILE is wrong, and what stood in it before still holds: the log says what is wrong with it',
+          },
+        ],
+      },
+    },
     refusing_mail: {
       summary: 'Ready, but new mail is refused for now',
       value: {

@@ -87,7 +87,7 @@ function plainBody(request: FastifyRequest, payload: Readable): Readable {
   const length = headers['content-length'];
   if (length === undefined)
     return Readable.from(
-      measured(payload, (bytes) => takeRoom(request, bytes)),
+      measured(payload, routeOptions.bodyLimit, (bytes) => takeRoom(request, bytes)),
       { objectMode: false },
     );
   if (Number(length) <= routeOptions.bodyLimit) takeRoom(request, Number(length));

@@ -1,7 +1,7 @@
 /** A body packed with gzip, unpacked as it streams in and cut off at a limit: a small body that unpacks to gigabytes costs no more than the limit. */
 import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { ProblemError, tooLargeDetail } from './problems.ts';
+import { ProblemError, tooLarge } from './problems.ts';
 
 /** What fastify reads a body from; it compares the bytes that came in with Content-Length. */
 export type Unpacked = Readable & { receivedEncodedLength: number };
@@ -43,10 +43,6 @@ export function gunzipBody(packed: Readable, maxBytes: number, check: (bytes: nu
       packed.off('data', count).unpipe(gunzip).resume();
     }
   }
-}
-
-function tooLarge(maxBytes: number): ProblemError {
-  return new ProblemError('payload_too_large', tooLargeDetail(maxBytes));
 }
 
 function notGzip(error: Error): ProblemError {

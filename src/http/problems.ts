@@ -145,7 +145,11 @@ function pathOf(request: FastifyRequest): string {
 
 export const notJsonDetail = 'Send the body as application/json in UTF-8';
 
-export function tooLargeDetail(maxBytes: number): string {
+export function tooLarge(maxBytes: number): ProblemError {
+  return new ProblemError('payload_too_large', tooLargeDetail(maxBytes));
+}
+
+function tooLargeDetail(maxBytes: number): string {
   return `The body is larger than the ${maxBytes} bytes this route allows`;
 }
 

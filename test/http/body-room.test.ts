@@ -93,6 +93,28 @@ it('one that does not say its length, or is packed, is counted as it is read, an
   expect(await first.answer()).toMatchObject({ status: 202 });
 });
 
+it('one that grows beyond what its route takes holds no room once that is answered, nor does what comes of it after', async () => {
+  using http = await openRawHttp(postrider.url);
+  const begun = head({ 'transfer-encoding': 'chunked' }).replace('/v1/emails', '/v1/webhooks');
+  const write = (times: number) => {
+    for (let n = 0; n < times; n += 1) http.write(chunk('x'.repeat(300 * kb)));
+  };
+  for (const isBeside of [false, true]) {
+    using beside = isBeside ? await openLarge(700 * kb) : null;
+    if (isBeside) await until('it to be in hand', async () => !(await isTaken(500 * kb)));
+    http.write(begun);
+    write(2);
+    expect(await http.answer()).toMatchObject({ status: 413 });
+    // More than there is room for.
+    write(6);
+    http.write(chunk(''));
+    expect((await http.send('GET', '/livez', {})).status).toBe(200);
+    beside?.write('}');
+    if (beside !== null) expect(await beside.answer()).toMatchObject({ status: 202 });
+    expect(await isTaken(1_000 * kb)).toBe(true);
+  }
+});
+
 it('the largest request is taken when no other is in hand, however little room there is', async () => {
   const attachments = [{ filename: 'a.bin', content: Buffer.alloc(20_000_000, 7).toString('base64') }];
   const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text: 'x', attachments };
@@ -104,16 +126,17 @@ it('whatever comes and goes, no more is taken than there is room for, but for on
   fc.assert(
     fc.property(fc.array(step), (steps) => {
       const room = makeBodyRoom(roomBytes);
-      const places = Array.from({ length: 5 }, () => ({ place: room.enter(), bytes: 0 }));
+      const places = Array.from({ length: 5 }, () => ({ place: room.enter(), bytes: 0, isGone: false }));
       for (const { who, bytes, leaves } of steps) {
         const one = places[who] ?? expect.unreachable('there is one');
         const others = places.reduce((sum, each) => sum + each.bytes, 0) - one.bytes;
         if (leaves) {
           one.place.leave();
           one.bytes = 0;
+          one.isGone = true;
           continue;
         }
-        const counts = bytes > smallBodyBytes && bytes > one.bytes;
+        const counts = !one.isGone && bytes > smallBodyBytes && bytes > one.bytes;
         const isTaken = one.place.grow(bytes);
         expect(isTaken).toBe(!counts || others === 0 || others + bytes <= roomBytes);
         if (isTaken && counts) one.bytes = bytes;

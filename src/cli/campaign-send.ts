@@ -45,7 +45,8 @@ export async function* send(given: Given, list: string): AsyncGenerator<Said> {
   const file = await stat(list).catch(() => null);
   if (!file?.isFile()) return yield { fault: `${list} is not a file that can be read` };
   const api = await openApi(given);
-  const { id } = yield* find(api, given);
+  const found = yield* find(api, given);
+  const { id } = found;
   const goingOn = againWith(given, list, id);
   yield { text: `${id}\nShould this break off: ${goingOn}\n` };
   // The same list goes on where it broke off; one that was mended is another upload.
@@ -55,12 +56,11 @@ export async function* send(given: Given, list: string): AsyncGenerator<Said> {
     api<Uploaded>('POST', `/campaigns/${id}/recipients`, { ...upload, stream: createReadStream(list) }),
   );
   yield { text: wordsOf(uploaded) };
-  const before = yield* patiently(() => look(api, id));
   // Whoever goes on with one may have sent it before.
-  const isSent = before.status !== 'draft';
+  const isSent = found.status !== 'draft';
   if (!isSent && uploaded.invalid > 0 && given['skip-invalid'] !== true)
     return yield { fault: heldBack(uploaded, { list, id, goingOn }), exit: 1 };
-  const sent = isSent ? before : yield* begin(api, id);
+  const sent = isSent ? found : yield* begin(api, id);
   if (given.watch) yield* watch(api, id);
   else yield { text: ledgerOf(sent) };
 }

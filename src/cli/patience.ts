@@ -16,15 +16,16 @@ export async function* patiently<Answer>(
   ask: () => Promise<Answer>,
   time: Time = realTime,
 ): AsyncGenerator<Said, Answer> {
-  // Counted from when it was away first: an upload may take hours before.
-  let giveUpAt: number | null = null;
+  let giveUpAt = Number.POSITIVE_INFINITY;
   for (let told = ''; ; ) {
+    const askedAt = time.now();
     try {
       return await ask();
     } catch (error) {
       if (!(error instanceof ApiFault) || error.passing === null) throw error;
       const now = time.now();
-      giveUpAt ??= now + patienceMs;
+      // Counted from when it was away first: an upload may take hours before, and was there as long as it took so much.
+      if (giveUpAt === Number.POSITIVE_INFINITY || now - askedAt >= patienceMs) giveUpAt = now + patienceMs;
       const waitMs = Math.max(askAgainMs, error.passing.afterMs);
       if (now + waitMs > giveUpAt) throw error;
       if (error.message !== told) yield { text: `${process.stdout.isTTY ? '\n' : ''}${error.message} Trying again.\n` };

@@ -34,6 +34,8 @@ if not status then return {'gone', ''} end
 if stored[2] == change then return {'moved', status} end
 if not string.find(ARGV[3], status .. ' ', 1, true) then return {'refused', status} end
 if to ~= 'canceled' and tonumber(stored[3] or 0) == 0 then return {'empty', status} end
+-- What stops it comes about in a full Redis as well, which takes what follows a write that needs no room.
+if to ~= 'running' then redis.call('HDEL', campaign, 'pace', 'paceAt', 'paceLeft') end
 redis.call('HSET', campaign, 'status', to, 'change', change)
 if to == 'scheduled' then redis.call('HSET', campaign, 'scheduledAt', turn) end
 if to == 'running' then
@@ -42,7 +44,6 @@ if to == 'running' then
 end
 if to == 'paused' then redis.call('HSET', campaign, 'pausedAt', now) else redis.call('HDEL', campaign, 'pausedAt') end
 if to == 'canceled' then redis.call('HSET', campaign, 'endedAt', now) end
-if to ~= 'running' then redis.call('HDEL', campaign, 'pace', 'paceAt', 'paceLeft') end
 local id = string.sub(campaign, -29)
 if to == 'paused' or (to == 'canceled' and pending == 0) then
   redis.call('ZREM', KEYS[2], id)

@@ -113,6 +113,17 @@ it('campaigns lose the addresses of who is in them, and go once their time is ov
   expect((await store.campaignRetention.page(null)).page).toMatchObject([{ id: running, hasAddresses: false }]);
 });
 
+it('a campaign is paused, and canceled', async () => {
+  const id = await addCampaign(mail.redis, { recipients: 2, status: 'running' });
+  await fill();
+  const move = (asked: 'pause' | 'cancel') =>
+    store.campaigns.move(id, { move: asked, changeId: `ch_${asked}`, now: line.now, at: null });
+  await move('pause');
+  expect(await mail.redis.hget(keys.campaign(id), 'status')).toBe('paused');
+  await move('cancel');
+  expect(await mail.redis.hget(keys.campaign(id), 'status')).toBe('canceled');
+});
+
 it('an endpoint is disabled, and what waits for it is dropped: what was tried of it has failed', async () => {
   const id = await addUsedWebhook();
   await fill();

@@ -42,7 +42,8 @@ export type SmtpPool = {
   readonly state: PoolState;
   /** A session for one message, to be given back with `release`; the fault that kept it from being opened; null when the wait was in vain. */
   take(turn: Turn): SmtpSession | null | Promise<SmtpSession | TransportFault | null>;
-  release(session: SmtpSession, lane: Lane): void;
+  /** @param isInVain its server did not answer what it was given */
+  release(session: SmtpSession, lane: Lane, isInVain?: boolean): void;
   /** Opens a session and keeps it. It is one too many for a moment when all others are in use. */
   probe(): Promise<TransportFault | null>;
   allow(connections: number): void;
@@ -109,16 +110,22 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     takenAt.set(session, now());
   }
 
-  function release(session: SmtpSession, lane: Lane): void {
+  function release(session: SmtpSession, lane: Lane, isInVain = false): void {
     busy[lane] -= 1;
-    hasTimedOut = false;
-    aliveAt = now();
-    const tookMs = aliveAt - (takenAt.get(session) ?? aliveAt);
+    const since = takenAt.get(session) ?? now();
     takenAt.delete(session);
-    messageMs = messageMs === null ? tookMs : messageMs + newestShare * (tookMs - messageMs);
+    // One that ended in vain says nothing of the others, whose server may hang as it did.
+    if (!isInVain || takenAt.size === 0) noteAnswer(since);
     free(session);
     serve();
     waits.endLast(-room('bulk'));
+  }
+
+  function noteAnswer(since: number): void {
+    hasTimedOut = false;
+    aliveAt = now();
+    const tookMs = aliveAt - since;
+    messageMs = messageMs === null ? tookMs : messageMs + newestShare * (tookMs - messageMs);
   }
 
   /** How many more messages of a lane it could take without making them wait long; below zero when too many wait. */

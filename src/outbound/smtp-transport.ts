@@ -60,10 +60,13 @@ export function openSmtpTransport(settings: TransportSettings, options: SmtpTran
       const session = await pool.take(turn);
       if (session === null) return { kind: 'withheld' };
       if ('kind' in session) return session;
+      let isInVain = false;
       try {
-        return await session.send(message, claim);
+        const outcome = await session.send(message, claim);
+        isInVain = outcome.kind === 'unknown' || outcome.kind === 'transport_fault';
+        return outcome;
       } finally {
-        pool.release(session, turn.lane);
+        pool.release(session, turn.lane, isInVain);
       }
     },
     probe: pool.probe,

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Lane } from '../../src/domain/lane.ts';
 import type { SmtpTransport } from '../../src/outbound/smtp-transport.ts';
 import { type Gate, makeGate } from '../support/gate.ts';
-import { openScriptedSmtp } from '../support/scripted-smtp.ts';
+import { type Act, openScriptedSmtp } from '../support/scripted-smtp.ts';
 import { send, transportTo } from '../support/smtp-transport.ts';
 import { until } from '../support/until.ts';
 
@@ -12,12 +12,16 @@ const hangAfterMs = 1_000;
 
 type World = AsyncDisposable & { readonly transport: SmtpTransport; readonly gate: Gate; pass(ms: number): void };
 
-/** A server that answers a message when it is told to, and a clock that goes on when it is told to. */
-async function openHanging(connections: number): Promise<World> {
+/** A server that answers a message (or does what else is said) when it is told to, and a clock that goes on when it is told to. */
+async function openHanging(connections: number, inPlace?: Act): Promise<World> {
   await using opened = new AsyncDisposableStack();
   let at = 0;
   const gate = makeGate();
-  const server = opened.use(await openScriptedSmtp((stage) => (stage === 'body' ? gate.pass() : undefined)));
+  const answer = async () => {
+    await gate.pass();
+    return inPlace;
+  };
+  const server = opened.use(await openScriptedSmtp((stage) => (stage === 'body' ? answer() : undefined)));
   const times = { waitMs, hangAfterMs, idleCloseMs: 3_600_000, now: () => at };
   const transport = opened.use(transportTo(server.port, { connections, maxAgeMs: 3_600_000 }, times));
   opened.defer(() => gate.open());
@@ -64,6 +68,19 @@ describe('a server hangs', () => {
     world.gate.held[0]?.();
     await Promise.race(sending);
     expect(world.transport.pool).toMatchObject({ busy: 1, isHanging: false });
+  });
+
+  it('as long as connections end one by one and none was answered, and no longer once the last has ended', async () => {
+    await using world = await openHanging(2, 'drop');
+    const sending = await hold(world, 2);
+    await waitInVain(world);
+    world.pass(hangAfterMs);
+    expect(world.transport.pool).toMatchObject({ busy: 2, isHanging: true });
+    for (const [n, isHanging] of [true, false].entries()) {
+      world.gate.held[n]?.();
+      expect(await sending[n]).toMatchObject({ kind: 'unknown' });
+      expect(world.transport.pool).toMatchObject({ busy: 1 - n, isHanging });
+    }
   });
 
   it.each([

@@ -47,7 +47,7 @@ export type RedisTerms = {
 export class RedisAwayError extends Error {}
 
 const awayMessage =
-  /ECONN(?:REFUSED|RESET|ABORTED)|ENOENT|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOST|ENET|Connection is closed/;
+  /ECONN(?:REFUSED|RESET|ABORTED)|ENOENT|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOST|ENET|Connection is closed|network socket disconnected|(?:Command|Socket) time(?:d )?out/;
 
 /**
  * Opens a connection and waits until it is ready, however long Redis loads its data.

@@ -1,7 +1,9 @@
 /** Connections: what counts as trouble of Redis, in the words of each version, and that a wait can be ended at any time. */
-import { expect, it } from 'vitest';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { expect, it, onTestFinished } from 'vitest';
 import { openBell } from '../../src/store/bell.ts';
-import { isRedisTrouble, openRedis, placeOf } from '../../src/store/redis.ts';
+import { isRedisTrouble, openRedis, placeOf, RedisAwayError } from '../../src/store/redis.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
@@ -47,6 +49,18 @@ it.each([
   ['unix:///run/redis.sock?password=hunter2', 'unix:///run/redis.sock'],
 ])('of %s no more is told than where it is', (url, place) => {
   expect(placeOf(url)).toBe(place);
+});
+
+it.each<[what: string, scheme: string, answer: (socket: Socket) => void]>([
+  ['closes at once', 'redis', (socket) => socket.end()],
+  ['closes before TLS begins, as what stands before one that is away', 'rediss', (socket) => socket.end()],
+  ['says nothing', 'redis', () => {}],
+])('one that %s is away, and may come', async (_, scheme, answer) => {
+  const server = createServer((socket) => answer(socket.on('error', () => {}))).listen(0, '127.0.0.1');
+  onTestFinished(() => void server.close());
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  await expect(openRedis({ url: `${scheme}://127.0.0.1:${port}` }, 'fail_fast')).rejects.toBeInstanceOf(RedisAwayError);
 });
 
 it('a database that the server does not have is no other one', async () => {

@@ -6,6 +6,7 @@ import { sweep } from '../../src/pipeline/sweep.ts';
 import { makeRound, tidy } from '../../src/pipeline/tidy.ts';
 import { markOf } from '../../src/store/campaign-addresses.ts';
 import { keys } from '../../src/store/keys.ts';
+import { openRefreshTokens } from '../../src/store/refresh-tokens.ts';
 import { openStore } from '../../src/store/store.ts';
 import { addCampaign, rowOf } from '../support/campaigns.ts';
 import { openConsumer } from '../support/consumer.ts';
@@ -111,6 +112,14 @@ it('campaigns lose the addresses of who is in them, and go once their time is ov
   expect(await mail.redis.keys(`*${over}*`)).toEqual([]);
   expect(await mail.redis.keys(`*${running}:addresses*`)).toEqual([]);
   expect((await store.campaignRetention.page(null)).page).toMatchObject([{ id: running, hasAddresses: false }]);
+});
+
+it('a refresh token that a server gave in place of the one before is kept', async () => {
+  const tokens = openRefreshTokens(mail.redis, Buffer.alloc(32), () => randomBytes(12));
+  await tokens.keep('account', 'first');
+  await fill();
+  await tokens.keep('account', 'second');
+  expect(await tokens.newest('account')).toBe('second');
 });
 
 it('a campaign is paused, and canceled', async () => {

@@ -20,6 +20,9 @@ export type Moved =
   | { readonly kind: 'empty'; readonly status: CampaignStatus }
   | { readonly kind: 'gone' };
 
+/** The ids of the last eight moves, with a space behind each: a repeat of one may come after others. */
+const changeChars = 8 * 30;
+
 /**
  * KEYS campaign campaignsDue outbox campaignsBell; ARGV change id, now, statuses it may come from (with a space behind each), the one it goes to, the event
  * without its noun ('' for none), when its turn is, '' for at once: by the clock of Redis, which the turns of campaigns go by. Who is canceled
@@ -31,12 +34,12 @@ local turn = tonumber(ARGV[6]) or redisNow()
 local stored = redis.call('HMGET', campaign, 'status', 'change', 'n:recipients', 'n:pending', 'scheduledAt')
 local status, pending = stored[1], tonumber(stored[4] or 0)
 if not status then return {'gone', ''} end
-if stored[2] == change then return {'moved', status} end
+if string.find(' ' .. (stored[2] or ''), ' ' .. change .. ' ', 1, true) then return {'moved', status} end
 if not string.find(ARGV[3], status .. ' ', 1, true) then return {'refused', status} end
 if to ~= 'canceled' and tonumber(stored[3] or 0) == 0 then return {'empty', status} end
 -- What stops it comes about in a full Redis as well, which takes what follows a write that needs no room.
 if to ~= 'running' then redis.call('HDEL', campaign, 'pace', 'paceAt', 'paceLeft') end
-redis.call('HSET', campaign, 'status', to, 'change', change)
+redis.call('HSET', campaign, 'status', to, 'change', string.sub(change .. ' ' .. (stored[2] or ''), 1, ${changeChars}))
 if to == 'scheduled' then redis.call('HSET', campaign, 'scheduledAt', turn) end
 if to == 'running' then
   redis.call('HSETNX', campaign, 'startedAt', now)

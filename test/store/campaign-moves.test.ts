@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CampaignMove, type CampaignStatus, campaignMoves, campaignStatuses } from '../../src/domain/campaign.ts';
-import { makeCampaignId } from '../../src/domain/id.ts';
+import { makeCampaignId, makeId } from '../../src/domain/id.ts';
 import { hearCampaigns } from '../../src/store/campaign-bell.ts';
 import { openCampaignSlices } from '../../src/store/campaign-slices.ts';
 import { type Campaigns, openCampaigns } from '../../src/store/campaigns.ts';
@@ -69,6 +69,19 @@ it('a repeat whose answer was lost is answered as the first time, and tells of n
   for (const _ of [1, 2]) expect(await ask(id, 'start', 'one')).toEqual({ kind: 'moved', status: 'running' });
   expect(await ask(id, 'start', 'another')).toEqual({ kind: 'refused', status: 'running' });
   expect(await toldOf(id)).toEqual([`campaign.started ${now}`]);
+});
+
+it('so is one that comes after others, which it takes nothing back of', async () => {
+  const id = await stored('draft');
+  await ask(id, 'schedule', 'one');
+  await campaigns.move(id, { move: 'schedule', changeId: 'two', now, at: later + 1_000 });
+  expect(await ask(id, 'schedule', 'one')).toEqual({ kind: 'moved', status: 'scheduled' });
+  expect((await campaigns.get(id))?.state.scheduledAt).toBe(later + 1_000);
+  await ask(id, 'start', 'three');
+  await ask(id, 'pause', 'four');
+  expect(await ask(id, 'start', 'three')).toEqual({ kind: 'moved', status: 'paused' });
+  for (let n = 0; n < 10; n += 1) await ask(id, n % 2 ? 'pause' : 'resume', makeId('ch', now, Buffer.alloc(10, n)));
+  expect((await redis.hget(keys.campaign(id), 'change'))?.length).toBe(240);
 });
 
 it('keeps when it began the first time, and forgets a later time it was to begin at', async () => {

@@ -7,22 +7,22 @@ import { makeRound, tidy } from '../../src/pipeline/tidy.ts';
 import { markOf } from '../../src/store/campaign-addresses.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openRefreshTokens } from '../../src/store/refresh-tokens.ts';
-import { openStore } from '../../src/store/store.ts';
 import { addCampaign, rowOf } from '../support/campaigns.ts';
 import { openConsumer } from '../support/consumer.ts';
 import { type Keepsakes, openKeepsakes } from '../support/keepsakes.ts';
 import { day, openPosting, type Posting } from '../support/posting.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { storeOver, type TestStore } from '../support/store.ts';
 
 const opened = new AsyncDisposableStack();
 let server: TestRedis;
 let line: Posting;
 let mail: Keepsakes;
-let store: Awaited<ReturnType<typeof openStore>>;
+let store: TestStore['store'];
 beforeAll(async () => {
   server = opened.use(await openTestRedis());
   mail = opened.use(openKeepsakes(server));
-  store = await openStore(mail.redis, Buffer.alloc(32), () => randomBytes(12));
+  store = await storeOver(mail.redis);
 });
 beforeEach(async () => {
   await mail.redis.config('SET', 'maxmemory', '0');

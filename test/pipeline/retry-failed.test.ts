@@ -1,25 +1,21 @@
 /** retry-failed: it takes a while where many failed, and what befalls the campaign meanwhile counts. */
-import { randomBytes } from 'node:crypto';
-import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { bindEmails } from '../../src/app-emails.ts';
 import { placeMarks } from '../../src/domain/campaign.ts';
 import { retryFailed } from '../../src/pipeline/retry-failed.ts';
 import { keys } from '../../src/store/keys.ts';
-import { openStore } from '../../src/store/store.ts';
 import { openTemplating } from '../../src/templating/templating.ts';
 import { addCampaign, standingOf, tallyOf } from '../support/campaigns.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { openTestStore, type TestStore } from '../support/store.ts';
 
-const opened = new AsyncDisposableStack();
-let redis: Redis;
-let store: Awaited<ReturnType<typeof openStore>>;
+let world: TestStore;
+let redis: TestStore['redis'];
+let store: TestStore['store'];
 beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
-  redis = server.connect();
-  store = await openStore(redis, Buffer.alloc(32), () => randomBytes(12));
+  world = await openTestStore();
+  ({ redis, store } = world);
 });
-afterAll(() => opened.disposeAsync());
+afterAll(() => world[Symbol.asyncDispose]());
 
 it('ends where the campaign is canceled, and leaves nobody waiting behind those who call off what waits', async () => {
   const id = await addCampaign(redis, { recipients: 60, status: 'completed' });

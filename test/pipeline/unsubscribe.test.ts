@@ -1,29 +1,24 @@
 /** unsubscribe: a link is anybody's to follow, however often, and each email's tells of it once. */
-import { randomBytes } from 'node:crypto';
-import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { bindEmails } from '../../src/app-emails.ts';
 import { acceptEmail } from '../../src/domain/email.ts';
-import { type IdPrefix, makeId, placeId } from '../../src/domain/id.ts';
+import { placeId } from '../../src/domain/id.ts';
 import { unsubscribe } from '../../src/pipeline/unsubscribe.ts';
-import { openStore } from '../../src/store/store.ts';
 import { openTemplating } from '../../src/templating/templating.ts';
 import { addCampaign, eventsIn } from '../support/campaigns.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { emailRequest } from '../support/requests.ts';
+import { newId, openTestStore, type TestStore } from '../support/store.ts';
 
-const opened = new AsyncDisposableStack();
-let redis: Redis;
-let store: Awaited<ReturnType<typeof openStore>>;
+let world: TestStore;
+let redis: TestStore['redis'];
+let store: TestStore['store'];
 beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
-  redis = server.connect();
-  store = await openStore(redis, Buffer.alloc(32), () => randomBytes(12));
+  world = await openTestStore();
+  ({ redis, store } = world);
 });
-afterAll(() => opened.disposeAsync());
+afterAll(() => world[Symbol.asyncDispose]());
 
 const now = () => Date.now();
-const newId = (prefix: IdPrefix) => makeId(prefix, now(), randomBytes(10));
 const address = () => `${newId('rq')}@x.co`;
 
 async function accepted(to: string): Promise<string> {

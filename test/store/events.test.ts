@@ -1,35 +1,31 @@
 /** Events by their id: each is told apart from every other, and found where it stands, whoever it is of and however long that was there before. */
 import { randomBytes } from 'node:crypto';
-import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { bindEmails } from '../../src/app-emails.ts';
 import type { CampaignMove } from '../../src/domain/campaign.ts';
 import { lost, placeEmail } from '../../src/domain/campaign-email.ts';
 import type { StoredEmail } from '../../src/domain/email.ts';
 import type { EmailEvent } from '../../src/domain/event.ts';
-import { type IdPrefix, makeId, placeId } from '../../src/domain/id.ts';
+import { makeId, placeId } from '../../src/domain/id.ts';
 import type { SettledOutcome } from '../../src/domain/outcome.ts';
 import { settlePlace } from '../../src/pipeline/settle-place.ts';
 import { keys } from '../../src/store/keys.ts';
 import { unpackEvent } from '../../src/store/record.ts';
-import { openStore } from '../../src/store/store.ts';
 import { openTemplating } from '../../src/templating/templating.ts';
 import { addCampaign } from '../support/campaigns.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { newId, openTestStore, type TestStore } from '../support/store.ts';
 
-const opened = new AsyncDisposableStack();
-let redis: Redis;
-let store: Awaited<ReturnType<typeof openStore>>;
+let world: TestStore;
+let redis: TestStore['redis'];
+let store: TestStore['store'];
 beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
-  redis = server.connect();
-  store = await openStore(redis, Buffer.alloc(32), () => randomBytes(12));
+  world = await openTestStore();
+  ({ redis, store } = world);
 });
-afterAll(() => opened.disposeAsync());
+afterAll(() => world[Symbol.asyncDispose]());
 
 const hour = 3_600_000;
 const now = () => Date.now();
-const newId = (prefix: IdPrefix) => makeId(prefix, now(), randomBytes(10));
 const policy = { scheduleMs: [60_000], maxAgeMs: hour };
 
 const move = (id: string, asked: CampaignMove) =>

@@ -8,26 +8,23 @@ const durability = {
   detail: guarantees.always,
 };
 
+/** What is well of a process that is ready. */
+const well = [{ name: 'redis', ok: true }, { name: 'accepting', ok: true }, durability, { name: 'load', ok: true }];
+
 export const readinessExamples: RouteExamples = {
   200: {
     ready: {
       summary: 'All is well',
       value: {
         status: 'ready',
-        checks: [{ name: 'redis', ok: true }, { name: 'accepting', ok: true }, durability, { name: 'load', ok: true }],
+        checks: well,
       },
     },
     transport_in_trouble: {
       summary: 'Ready, though a server refuses the login',
       value: {
         status: 'ready',
-        checks: [
-          { name: 'redis', ok: true },
-          { name: 'accepting', ok: true },
-          durability,
-          { name: 'load', ok: true },
-          { name: 'transport ses', ok: false, detail: 'the server refused the login' },
-        ],
+        checks: [...well, { name: 'transport ses', ok: false, detail: 'the server refused the login' }],
       },
     },
     transports_file_wrong: {
@@ -35,10 +32,7 @@ export const readinessExamples: RouteExamples = {
       value: {
         status: 'ready',
         checks: [
-          { name: 'redis', ok: true },
-          { name: 'accepting', ok: true },
-          durability,
-          { name: 'load', ok: true },
+          ...well,
           {
             name: 'transports_file',
             ok: false,

@@ -41,6 +41,15 @@ export const sessionRows: readonly ReplyRow[] = [
     example: '503 5.5.1 Error: need MAIL command',
   },
   {
+    name: 'out_of_step',
+    code: [500, 501, 550, 554],
+    text: /\bsynchroni[sz]ation error|\bpipelining\b/i,
+    action: 'retry',
+    category: 'bad_sequence',
+    suppress: false,
+    example: '554 SMTP synchronization error',
+  },
+  {
     name: 'encryption_first',
     code: [530, 534, 535, 538],
     text: /\bstarttls\b|\bencryption required/i,

@@ -1,20 +1,19 @@
 /** The sessions of one transport: opened as they are wanted, shared by both lanes, closed by count, age and idleness. */
 import { setMaxListeners } from 'node:events';
 import { bulkPlaces, type Lane } from '../domain/lane.ts';
+import type { Outcome } from '../domain/outcome.ts';
 import type { TransportSettings } from '../domain/transport-plan.ts';
 import { makeAlarm } from './alarm.ts';
+import { makeFollowers } from './followers.ts';
+import { type Hold, makeHands, newHold } from './pool-hands.ts';
 import { transportFault } from './smtp-outcome.ts';
 import type { SmtpSession } from './smtp-session.ts';
+import type { PassedOver } from './smtp-transaction.ts';
 import type { PoolState, TransportFault, Turn } from './transport.ts';
 import { makeWaits } from './waits.ts';
 
 /** Sessions that are being opened at once: some servers take more for an attack. */
 const maxOpening = 16;
-/** How much a message counts in the time that messages take, which is a running mean. */
-const newestShare = 0.25;
-/** A server hangs once it takes so many times as long as messages usually take it, within limits: those that ended in vain count as well. */
-const hangFactor = 10;
-const mostHangShares = 4;
 /** Up to this share of its greatest age is taken off a connection's, so that those opened together do not all end together. */
 const ageSpread = 0.2;
 
@@ -41,9 +40,11 @@ type Deps = {
 export type SmtpPool = {
   readonly state: PoolState;
   /** A session for one message, to be given back with `release`; the fault that kept it from being opened; null when the wait was in vain. */
-  take(turn: Turn): SmtpSession | null | Promise<SmtpSession | TransportFault | null>;
-  /** @param isInVain its server did not answer what it was given */
-  release(session: SmtpSession, lane: Lane, isInVain?: boolean): void;
+  take(turn: Turn): Hold | null | Promise<Hold | TransportFault | null>;
+  /** Lets one that waits follow this one on its session, and answers whether there is one. */
+  follow(hold: Hold): boolean;
+  /** @param end what came of the message */
+  release(hold: Hold, end: Outcome | PassedOver): void;
   /** Opens a session and keeps it. It is one too many for a moment when all others are in use. */
   probe(): Promise<TransportFault | null>;
   allow(connections: number): void;
@@ -59,36 +60,30 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
   const live = new Map<SmtpSession, number>();
   /** The one used last comes last, and is used first: the others may become idle for good. */
   const idle: { readonly session: SmtpSession; readonly closeAt: number }[] = [];
-  const busy: Record<Lane, number> = { transactional: 0, bulk: 0 };
-  /** Since when each session in use has its message. */
-  const takenAt = new Map<SmtpSession, number>();
-  /** How long a message takes; null before the first. */
-  let messageMs: number | null = null;
+  const hands = makeHands({ hangAfterMs: limits.hangAfterMs, now });
+  const { busy } = hands;
   let opening = 0;
   let closing = 0;
   /** Doubles with each session opened and is one after a fault: ten waiting messages are no reason to run into a wall ten times. */
   let openingLimit = 1;
   let reopenAt = Number.NEGATIVE_INFINITY;
-  /** When a connection was opened or came back last. */
-  let aliveAt = Number.NEGATIVE_INFINITY;
-  let hasTimedOut = false;
   let probing: Promise<TransportFault | null> | null = null;
   let isClosed = false;
   const gone = Promise.withResolvers<void>();
   const stopOpening = new AbortController();
   setMaxListeners(0, stopOpening.signal);
   const idleAlarm = makeAlarm(now, closeOverdue);
-  const waits = makeWaits<SmtpSession | TransportFault>({
-    waitMs: limits.waitMs,
+  const { waitMs } = limits;
+  const waits = makeWaits<Hold | TransportFault>({
+    waitMs,
     now,
     isFindingOut: () => opening > 0 && !isAlive(),
-    onTimeout() {
-      hasTimedOut = true;
-    },
+    onTimeout,
   });
+  const followers = makeFollowers({ waitMs, now, onTimeout });
 
   /** Whether waiting for the connections there are may help. A server that went silent leaves them open. */
-  const isAlive = () => live.size > 0 && now() - aliveAt < limits.waitMs;
+  const isAlive = () => live.size > 0 && now() - hands.aliveAt < waitMs;
   const mayTake = ({ lane, reserve }: Turn) => lane === 'transactional' || busy.bulk < bulkPlaces(allowed, reserve);
 
   function take(turn: Turn): ReturnType<SmtpPool['take']> {
@@ -96,8 +91,7 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     if (mayTake(turn)) {
       for (let kept = idle.pop(); kept !== undefined; kept = idle.pop()) {
         if (!kept.session.isUsable) continue; // its end is on its way
-        hold(kept.session, turn.lane);
-        return kept.session;
+        return hold(kept.session, turn.lane);
       }
     }
     const wait = waits.join(turn);
@@ -105,66 +99,73 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     return wait;
   }
 
-  function hold(session: SmtpSession, lane: Lane): void {
-    busy[lane] += 1;
-    takenAt.set(session, now());
+  function onTimeout(): void {
+    hands.hasTimedOut = true;
   }
 
-  function release(session: SmtpSession, lane: Lane, isInVain = false): void {
-    busy[lane] -= 1;
-    const since = takenAt.get(session) ?? now();
-    takenAt.delete(session);
-    // One that ended in vain says nothing of the others, whose server may hang as it did.
-    if (!isInVain || takenAt.size === 0) noteAnswer(since);
-    free(session);
+  function hold(session: SmtpSession, lane: Lane): Hold {
+    const taken = newHold(session, lane);
+    hands.take(taken);
+    return taken;
+  }
+
+  function release(held: Hold, end: Outcome | PassedOver): void {
+    if (held.isFollower) followers.ended(end);
+    if (held.isGivenUp) return; // it never had its turn
+    hands.letGo(held, end.kind === 'unknown' || end.kind === 'transport_fault' || end.kind === 'passed_over');
+    const next = followers.stepUp(held.session);
+    if (next === null) free(held.session);
+    else hands.take(next);
     serve();
     waits.endLast(-room('bulk'));
   }
 
-  function noteAnswer(since: number): void {
-    hasTimedOut = false;
-    aliveAt = now();
-    const tookMs = aliveAt - since;
-    messageMs = messageMs === null ? tookMs : messageMs + newestShare * (tookMs - messageMs);
+  function follow({ session, lane, isFollower }: Hold): boolean {
+    if (isFollower) followers.trust();
+    // Each session could have one, and it would not be bound to this one for long.
+    const isWorthIt =
+      waits.count + followers.count >= live.size && (hands.messageMs ?? limits.patienceMs) < limits.patienceMs;
+    if (!isWorthIt || !followers.mayFollow || !staysOpen(session, now())) return false;
+    const mayFollow = ({ isAlone, lane: itsLane, reserve }: Turn) =>
+      isAlone !== true &&
+      (itsLane === 'transactional' || (lane === 'bulk' && busy.bulk <= bulkPlaces(allowed, reserve)));
+    const next = waits.give((itsLane) => newHold(session, itsLane, true), mayFollow);
+    if (next !== null) followers.add(next);
+    return next !== null;
   }
 
   /** How many more messages of a lane it could take without making them wait long; below zero when too many wait. */
   function room(lane: Lane): number {
     if (allowed === 0) return 0;
+    const { messageMs } = hands;
     if (messageMs === null || messageMs === 0) return Number.POSITIVE_INFINITY;
     const soon = Math.ceil((allowed * limits.patienceMs) / messageMs);
-    const before = lane === 'transactional' ? waits.countOf(lane) : waits.count;
+    const before = followers.count + (lane === 'transactional' ? waits.countOf(lane) : waits.count);
     return soon + allowed - busy.transactional - busy.bulk - before;
-  }
-
-  /** Whether the server takes messages and answers none: then those that are not begun should go another way. */
-  function isHanging(): boolean {
-    if (!hasTimedOut || takenAt.size === 0) return false;
-    const { hangAfterMs } = limits;
-    const usual = Math.max(hangAfterMs, hangFactor * (messageMs ?? 0));
-    return now() - Math.max(aliveAt, ...takenAt.values()) >= Math.min(usual, mostHangShares * hangAfterMs);
   }
 
   /** Gives a session that is alive at this moment to whoever waits, keeps it, or closes it. */
   function free(session: SmtpSession): void {
     const closesAt = live.get(session);
-    if (closesAt === undefined || !session.isUsable) return;
-    const isOver = isClosed || session.given >= limits.messagesPerConnection || aliveAt >= closesAt;
-    if (isOver || live.size + opening > allowed) retire(session);
+    if (closesAt === undefined) return;
+    if (!session.isUsable) session.close();
+    else if (!staysOpen(session, hands.aliveAt)) retire(session);
     else if (!give(session)) keep(session, closesAt);
   }
 
+  function staysOpen(session: SmtpSession, at: number): boolean {
+    const isOver = isClosed || session.given >= limits.messagesPerConnection || at >= (live.get(session) ?? at);
+    return !isOver && live.size + opening <= allowed;
+  }
+
   function keep(session: SmtpSession, closesAt: number): void {
-    const closeAt = Math.min(aliveAt + limits.idleCloseMs, closesAt);
+    const closeAt = Math.min(hands.aliveAt + limits.idleCloseMs, closesAt);
     idle.push({ session, closeAt });
     idleAlarm.by(closeAt);
   }
 
   function give(session: SmtpSession): boolean {
-    const lane = waits.give(session, mayTake);
-    if (lane === null) return false;
-    hold(session, lane);
-    return true;
+    return waits.give((lane) => hold(session, lane), mayTake) !== null;
   }
 
   function serve(): void {
@@ -197,8 +198,8 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     if (fault === null) {
       session = opened as SmtpSession;
       openingLimit = Math.min(openingLimit * 2, maxOpening);
-      aliveAt = now();
-      live.set(session, aliveAt + limits.maxAgeMs * (1 - ageSpread * rand()));
+      hands.opened();
+      live.set(session, hands.aliveAt + limits.maxAgeMs * (1 - ageSpread * rand()));
       free(session);
     } else {
       openingLimit = 1;
@@ -253,6 +254,7 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     const deadline = setTimeout(gone.resolve, patienceMs);
     await gone.promise;
     clearTimeout(deadline);
+    followers.off();
     for (const session of live.keys()) session.close();
   }
 
@@ -262,13 +264,14 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
       return {
         open: live.size,
         busy: busy.transactional + busy.bulk,
-        waiting: waits.count,
-        isStuck: room('transactional') <= 0 || (hasTimedOut && idle.length === 0 && !couldOpen),
-        isHanging: isHanging(),
+        waiting: waits.count + followers.count,
+        isStuck: room('transactional') <= 0 || (hands.hasTimedOut && idle.length === 0 && !couldOpen),
+        isHanging: hands.isHanging,
         room: { transactional: Math.max(0, room('transactional')), bulk: Math.max(0, room('bulk')) },
       };
     },
     take,
+    follow,
     release,
     async probe() {
       if (isClosed) return transportFault(limits.name, new Error('The transport is closed'), 'connect');
@@ -283,7 +286,7 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     },
     allow(connections) {
       // Who waited in vain might have had one of the new ones.
-      if (connections > allowed) hasTimedOut = false;
+      if (connections > allowed) hands.hasTimedOut = false;
       allowed = connections;
       // Others have them all, and mail that waits here would wait in vain.
       if (allowed === 0) waits.endAll(null);

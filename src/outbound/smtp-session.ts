@@ -1,4 +1,4 @@
-/** One authenticated SMTP connection: opened, used for one message at a time, closed. */
+/** One authenticated SMTP connection: opened, used for one message after the other, closed. */
 import { TLSSocket } from 'node:tls';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { Outcome } from '../domain/outcome.ts';
@@ -8,7 +8,15 @@ import { extensionsOf } from './smtp-envelope.ts';
 import { customLogins, login, withoutSecrets } from './smtp-login.ts';
 import { causeOf, type SmtpError, transportFault } from './smtp-outcome.ts';
 import { type SmtpTalk, takeOver } from './smtp-talk.ts';
-import { type NextHop, type Patience, transact } from './smtp-transaction.ts';
+import {
+  isGoodbye,
+  isOutOfTurn,
+  type NextHop,
+  type PassedOver,
+  type Patience,
+  type Spell,
+  transact,
+} from './smtp-transaction.ts';
 import type { Message, TransportFault } from './transport.ts';
 
 const connectTimeoutMs = 30_000;
@@ -30,7 +38,10 @@ export type SmtpSession = {
   readonly isUsable: boolean;
   /** TLS version; null for plaintext. */
   readonly tls: string | null;
-  send(message: Message, claim: () => Promise<boolean>): Promise<Outcome>;
+  /** Given while another's body is on its way, its envelope goes along, and it ends after that one. */
+  send(message: Message, spell: Pick<Spell, 'claim' | 'follow'>): Promise<Outcome | PassedOver>;
+  /** What waits behind another message is passed over at once, and the connection is closed once that one is done. */
+  giveUp(): void;
   /** Says QUIT when nothing is under way and closes. */
   close(): void;
 };
@@ -148,18 +159,38 @@ function connect(connection: SMTPConnection): Promise<void> {
 
 function sessionOver(connection: SMTPConnection, talk: SmtpTalk, nextHop: NextHop): SmtpSession {
   let given = 0;
-  let isBusy = false;
+  /** The message given last, while it is not done with. */
+  let last: InHand | null = null;
+  let isGivenUp = false;
   // A server that has said goodbye takes nothing more, though the connection is not gone yet.
-  const isUsable = () => !connection.destroyed && connection._socket !== false && !!connection._socket?.writable;
+  const isUsable = () =>
+    !isGivenUp && !connection.destroyed && connection._socket !== false && !!connection._socket?.writable;
 
-  async function send(message: Message, claim: () => Promise<boolean>): Promise<Outcome> {
+  async function send(message: Message, { claim, follow }: Parameters<SmtpSession['send']>[1]) {
     given += 1;
-    isBusy = true;
+    const before = last;
+    const mine: InHand = { answeredAt: 0, reply: null, over: Promise.withResolvers(), skip: Promise.withResolvers() };
+    last = mine;
+    const isFirst = given === 1;
+    const spell = {
+      claim: async () => !isGivenUp && claim(),
+      follow: () => nextHop.extensions.pipelining && follow(),
+      ...{ isFirst, before },
+    };
+    const ending = answered(mine, transact(talk, nextHop, message, spell));
     try {
-      return await transact(talk, nextHop, message, claim, given === 1);
+      return await (before === null ? ending : Promise.race([mine.skip.promise, afterwards(before, ending)]));
     } finally {
-      isBusy = false;
+      if (last === mine) last = null;
+      mine.over.resolve();
     }
+  }
+
+  async function answered(mine: InHand, ending: ReturnType<typeof transact>) {
+    const end = await ending;
+    mine.answeredAt = performance.now();
+    mine.reply = end.kind === 'answered' ? (end.replies.at(-1)?.smtp.reply ?? null) : null;
+    return end;
   }
 
   return {
@@ -171,11 +202,33 @@ function sessionOver(connection: SMTPConnection, talk: SmtpTalk, nextHop: NextHo
     },
     tls: nextHop.tls,
     send,
+    giveUp() {
+      isGivenUp = true;
+      last?.skip.resolve({ kind: 'passed_over', isOutOfStep: false });
+    },
     close() {
-      if (isBusy || !isUsable()) return connection.close();
+      if (last !== null || !isUsable()) return connection.close();
       connection.quit();
       // Closing twice does nothing; a server that never answers QUIT would keep the connection for as long as it may stay silent.
       setTimeout(() => connection.close(), closeTimeoutMs).unref();
     },
   };
+}
+
+type InHand = {
+  /** By `performance.now()`. */
+  answeredAt: number;
+  /** What its body was answered; null when it was not. */
+  reply: string | null;
+  readonly over: PromiseWithResolvers<void>;
+  readonly skip: PromiseWithResolvers<PassedOver>;
+};
+
+/** What came of the message behind another: told after what came of that one. */
+async function afterwards(before: InHand, ending: ReturnType<typeof transact>): Promise<Outcome | PassedOver> {
+  const end = await ending.finally(() => before.over.promise);
+  if (end.kind !== 'passed_over') return end;
+  const { reply } = before;
+  const isOutOfStep = reply !== null && (isOutOfTurn(reply) || (end.isOutOfStep && !isGoodbye(reply)));
+  return { kind: 'passed_over', isOutOfStep };
 }

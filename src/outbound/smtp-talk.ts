@@ -6,9 +6,11 @@ import type { SmtpError } from './smtp-outcome.ts';
 
 export type SmtpTalk = {
   write(data: string | Buffer): void;
+  /** What is written from now until the end of this turn of the event loop leaves in one write. */
+  gather(): void;
   /**
-   * The next reply, its lines joined by LF, all with the code that holds.
-   * @param withinMs how long it may take from when it is wanted, however much of it has come
+   * The next reply that nobody waits for yet, its lines joined by LF, all with the code that holds.
+   * @param withinMs how long it may take from when it is its turn, however much of it has come
    * @throws SmtpError when the connection ends before it
    */
   reply(withinMs: number): Promise<string>;
@@ -17,7 +19,16 @@ export type SmtpTalk = {
   /** Nothing is asked any more: what the server says without being asked, a goodbye most often, ends the connection. */
   rest(): void;
   readonly isOver: boolean;
+  /** What came and was not read is not read any more. */
   close(): void;
+};
+
+type Waiting = {
+  /** When it was its turn. */
+  since: number;
+  readonly withinMs: number;
+  give(reply: string): void;
+  fail(error: SmtpError): void;
 };
 
 /** Characters of one reply: no server says so much, and none may fill the memory. */
@@ -39,12 +50,7 @@ export function takeOver(connection: SMTPConnection, { restMs, now }: Times): Sm
   const socket = connection._socket as Socket;
   const replies: string[] = [];
   let isResting = true;
-  let waiting: {
-    readonly since: number;
-    readonly withinMs: number;
-    give(reply: string): void;
-    fail(error: SmtpError): void;
-  } | null = null;
+  const waiting: Waiting[] = [];
   /** Lines of a reply that goes on, and the beginning of a line; as the bytes came, one to a character. */
   let lines = '';
   let unfinished = '';
@@ -54,13 +60,15 @@ export function takeOver(connection: SMTPConnection, { restMs, now }: Times): Sm
   function take(reply: string): void {
     if (isResting) {
       connection.close();
-    } else if (waiting === null) {
-      replies.push(reply);
-    } else {
-      const { give } = waiting;
-      waiting = null;
-      give(reply);
+      return;
     }
+    const first = waiting.shift();
+    if (first === undefined) replies.push(reply);
+    else first.give(reply);
+    const [next] = waiting;
+    if (next === undefined) return;
+    next.since = now();
+    allowSilence(next.withinMs);
   }
 
   function allowSilence(ms: number): void {
@@ -87,8 +95,8 @@ export function takeOver(connection: SMTPConnection, { restMs, now }: Times): Sm
     unfinished = text.slice(from);
     if (lines.length + unfinished.length > maxReplyLength)
       end(smtpError('EPROTOCOL', `A reply has more than ${maxReplyLength} bytes`));
-    else if (waiting !== null && now() - waiting.since > waiting.withinMs)
-      end(smtpError('ETIMEDOUT', `No whole reply within ${waiting.withinMs / 1_000} s`));
+    else if (waiting[0] !== undefined && now() - waiting[0].since > waiting[0].withinMs)
+      end(smtpError('ETIMEDOUT', `No whole reply within ${waiting[0].withinMs / 1_000} s`));
   });
 
   let trouble: SmtpError | null = null;
@@ -104,8 +112,7 @@ export function takeOver(connection: SMTPConnection, { restMs, now }: Times): Sm
 
   function end(error: SmtpError): void {
     ended ??= error;
-    waiting?.fail(ended);
-    waiting = null;
+    for (const { fail } of waiting.splice(0)) fail(ended);
     connection.close();
   }
 
@@ -114,13 +121,17 @@ export function takeOver(connection: SMTPConnection, { restMs, now }: Times): Sm
       isResting = false;
       if (ended === null && !connection.destroyed) socket.write(data);
     },
+    gather() {
+      socket.cork();
+      process.nextTick(() => socket.uncork());
+    },
     reply(withinMs) {
       const next = replies.shift();
       if (next !== undefined) return Promise.resolve(next);
       if (ended !== null) return Promise.reject(ended);
-      allowSilence(withinMs);
+      if (waiting.length === 0) allowSilence(withinMs);
       return new Promise((give, fail) => {
-        waiting = { since: now(), withinMs, give, fail };
+        waiting.push({ since: now(), withinMs, give, fail });
       });
     },
     async news() {
@@ -135,7 +146,10 @@ export function takeOver(connection: SMTPConnection, { restMs, now }: Times): Sm
     get isOver() {
       return ended !== null || connection.destroyed;
     },
-    close: () => connection.close(),
+    close() {
+      replies.length = 0;
+      connection.close();
+    },
   };
 }
 

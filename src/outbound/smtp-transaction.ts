@@ -1,9 +1,12 @@
-/** One message over an open connection: the envelope in one write, the claim, the body in one write, and what came of it (RFC 5321, RFC 2920). */
-import { isAscii } from 'node:buffer';
+/**
+ * One message over an open connection: the envelope in one write, the claim, the body in one write, and what came of it (RFC 5321, RFC 2920).
+ * The envelope of the next message may leave in one write with the body (RFC 2920 section 3.1).
+ */
 import { parseReply } from '../domain/classify.ts';
 import type { AttemptTrace, Obstacle, Outcome, RecipientReply, SharedStage, Withheld } from '../domain/outcome.ts';
 import { toData } from './dot-stuffing.ts';
 import { type EnvelopeCommands, type Extensions, envelopeOf } from './smtp-envelope.ts';
+import { needsUtf8, obstacleTo } from './smtp-obstacle.ts';
 import { answeredBy, outcomeOfEnd, type SmtpError } from './smtp-outcome.ts';
 import { type SmtpTalk, smtpError } from './smtp-talk.ts';
 import type { Message } from './transport.ts';
@@ -30,17 +33,35 @@ export type Patience = {
   readonly reset: number;
 };
 
+/** How a message stands to its connection, and to those before and after it. */
+export type Spell = {
+  /** Asked right before the first byte of the body leaves. */
+  claim(): Promise<boolean>;
+  /** Asked as the body leaves: whether the next message gives its envelope along, before this turn of the event loop ends. */
+  follow(): boolean;
+  /** Whether the connection was opened for it. */
+  readonly isFirst: boolean;
+  /** The message with whose body its envelope leaves; null for none. */
+  readonly before: { readonly answeredAt: number } | null;
+};
+
+/** The connection ended or fell out of step before anything was surely said against it: it may go over another at once. */
+export type PassedOver = {
+  readonly kind: 'passed_over';
+  /** It may be the envelope behind a body that its server did not take. */
+  readonly isOutOfStep: boolean;
+};
+
 /**
- * @param isFirst whether the connection was opened for it
+ * @returns passed over only when it has one before it
  * @throws only what `claim` throws
  */
 export async function transact(
   talk: SmtpTalk,
   nextHop: NextHop,
   message: Message,
-  claim: () => Promise<boolean>,
-  isFirst: boolean,
-): Promise<Outcome> {
+  spell: Spell,
+): Promise<Outcome | PassedOver> {
   const { transport, extensions } = nextHop;
   const { to } = message.envelope;
   if ([message.envelope.from, ...to].some((address) => /[\r\n<>]/.test(address)))
@@ -49,10 +70,10 @@ export async function transact(
   const obstacle = obstacleTo(message, extensions, isUtf8);
   if (obstacle !== null) return { kind: 'obstacle', transport, ...obstacle };
   const startedAt = performance.now();
-  const progress: Progress = { toMail: null, refused: [], stage: 'mail', begunAt: null };
+  const progress: Progress = { toMail: null, refused: [], stage: 'mail', begunAt: null, isFollowed: false };
   let outcome: Exclude<Outcome, Withheld | Obstacle>;
   try {
-    const end = await converse(talk, nextHop, envelopeOf(message, extensions, isUtf8), message, claim, progress);
+    const end = await converse(talk, nextHop, envelopeOf(message, extensions, isUtf8), message, spell, progress);
     if (end === null) {
       // The server waits for a body, and there is no way back but this.
       talk.close();
@@ -63,17 +84,20 @@ export async function transact(
   } catch (error) {
     talk.close();
     if (error instanceof ClaimFailed) throw error.cause;
+    if (spell.before !== null && isUnheard(progress, error as SmtpError))
+      return { kind: 'passed_over', isOutOfStep: !isGoodbye(progress.toMail ?? '') };
     outcome =
       refusedBefore(transport, to, progress, error as SmtpError) ??
       outcomeOfEnd(transport, progress, error as SmtpError);
   }
   if (!talk.isOver && progress.begunAt === null) {
     const odd = await reset(talk, nextHop.patience.reset);
+    if (odd !== null && spell.before !== null) return { kind: 'passed_over', isOutOfStep: true };
     // What was read may have been the answer to something else: it says nothing of anybody.
     if (odd !== null) outcome = outcomeOfEnd(transport, progress, unexpected(odd));
   }
-  talk.rest();
-  return { ...outcome, trace: traceOf(nextHop, isFirst, startedAt, progress.begunAt) };
+  if (!progress.isFollowed) talk.rest();
+  return { ...outcome, trace: traceOf(nextHop, spell, startedAt, progress.begunAt) };
 }
 
 /** How far a transaction had come when it ended. */
@@ -86,6 +110,8 @@ type Progress = {
   stage: SharedStage;
   /** When the body began to leave (`performance.now()`); null before. */
   begunAt: number | null;
+  /** Whether what is said from then on is for the next message. */
+  isFollowed: boolean;
 };
 
 class ClaimFailed extends Error {}
@@ -101,6 +127,12 @@ function refusedBefore(transport: string, to: readonly string[], progress: Progr
   return refused.length === 0 ? null : answeredBy(transport, [], '', { refused, stage: 'data' });
 }
 
+/** Nothing was said against it, or nothing that is surely of it. */
+function isUnheard({ toMail, refused, begunAt }: Progress, { code }: SmtpError): boolean {
+  if (begunAt !== null) return false;
+  return code === 'EPROTOCOL' || ((toMail === null || isPositive(toMail)) && refused.length === 0);
+}
+
 /**
  * @returns the reply that holds for every recipient that had none of its own; null when the claim was refused
  * @throws SmtpError when the connection ends, ClaimFailed
@@ -110,7 +142,7 @@ async function converse(
   { extensions: { pipelining }, patience }: NextHop,
   { mail, rcpt }: EnvelopeCommands,
   message: Message,
-  claim: () => Promise<boolean>,
+  spell: Spell,
   progress: Progress,
 ): Promise<string | null> {
   const ask = async (command: string) => {
@@ -126,6 +158,8 @@ async function converse(
   if (pipelining) talk.write(`${[mail, ...rcpt, 'DATA'].join('\r\n')}\r\n`);
   const toMail = await ask(mail);
   progress.toMail = toMail;
+  // Not of it, but of what came before, or how it came.
+  if (spell.before !== null && (isOutOfTurn(toMail) || isGoodbye(toMail))) throw unexpected(toMail);
   if (!isPositive(toMail) && (!pipelining || isGoodbye(toMail))) return toMail;
   if (isPositive(toMail)) progress.stage = 'data';
   for (const [index, command] of rcpt.entries()) {
@@ -155,14 +189,14 @@ async function converse(
   // A 250 here is the answer to something else: whoever took it for DATA's would take the next for the body's.
   if (isPositive(toData)) throw unexpected(toData);
   if (!isIntermediate(toData)) return toData;
-  return await handOver(talk, message.raw, claim, progress, patience.body);
+  return await handOver(talk, message.raw, spell, progress, patience.body);
 }
 
 /** The claim is asked once the server waits for the body, which then leaves in one write. */
 async function handOver(
   talk: SmtpTalk,
   raw: Buffer,
-  claim: () => Promise<boolean>,
+  { claim, follow }: Spell,
   progress: Progress,
   withinMs: number,
 ): Promise<string | null> {
@@ -172,6 +206,8 @@ async function handOver(
   if (!isOurs) return null;
   await expectNothing(talk);
   progress.begunAt = performance.now();
+  progress.isFollowed = follow();
+  if (progress.isFollowed) talk.gather();
   talk.write(toData(raw));
   const answer = await talk.reply(withinMs);
   // Who says neither yes nor no may have taken it.
@@ -189,52 +225,25 @@ const isIntermediate = (reply: string) => reply.startsWith('3');
 /** RFC 5321 section 4.2.1: what ends a command, or may follow the final dot. */
 const isVerdict = (reply: string) => /^[245]\d{2}(?!\d)/.test(reply);
 /** RFC 5321 section 3.8, RFC 7504 section 4: the server closes, and answers nothing more. */
-const isGoodbye = (reply: string) => /^[45]21/.test(reply);
+export const isGoodbye = (reply: string) => /^[45]21/.test(reply);
+/** What a server says to a command that it did not expect yet. */
+export const isOutOfTurn = (reply: string) => /^50[023]|^5.*(?:pipelining|synchroni[sz]ation)/i.test(reply);
 
 /** How it went, in whole milliseconds; the connection belongs to the first message that it carried. */
-function traceOf(nextHop: NextHop, isFirst: boolean, startedAt: number, begunAt: number | null): AttemptTrace {
+function traceOf(nextHop: NextHop, spell: Spell, startedAt: number, begunAt: number | null): AttemptTrace {
   const { host, tls, connectMs } = nextHop;
+  const { isFirst, before } = spell;
   const now = performance.now();
   return {
     host,
     tls,
     ms: {
       connect: isFirst ? connectMs : null,
-      envelope: Math.round((begunAt ?? now) - startedAt),
+      envelope: Math.round((begunAt ?? now) - Math.max(startedAt, before?.answeredAt ?? 0)),
       body: begunAt === null ? null : Math.round(now - begunAt),
     },
   };
 }
-
-/** Why this server cannot take it, known without asking, and for whom not. */
-function obstacleTo(
-  message: Message,
-  { utf8, maxBytes }: Extensions,
-  isUtf8: boolean,
-): Pick<Obstacle, 'detail' | 'recipients'> | null {
-  const { from, to } = message.envelope;
-  const bytes = message.raw.length;
-  if (maxBytes !== null && maxBytes > 0 && bytes > maxBytes)
-    return { detail: `it has ${bytes} bytes, and the server takes at most ${maxBytes} (SIZE)`, recipients: to };
-  // The next hop could do with it what it likes (RFC 6531 section 3.2).
-  if (utf8 || !isUtf8) return null;
-  const isForAll = isBeyondAscii(from) || !hasPlainHeader(message);
-  const detail = 'it has an address beyond ASCII, and the server does not offer SMTPUTF8';
-  return { detail, recipients: isForAll ? to : to.filter(isBeyondAscii) };
-}
-
-/** Whether an address of the envelope or the header is beyond ASCII; everything else is encoded. */
-function needsUtf8(message: Message): boolean {
-  const { from, to } = message.envelope;
-  return !hasPlainHeader(message) || [from, ...to].some(isBeyondAscii);
-}
-
-function hasPlainHeader({ raw }: Message): boolean {
-  // Nearly always all of it is, which is seen at a glance.
-  return isAscii(raw) || isAscii(raw.subarray(0, raw.indexOf('\r\n\r\n')));
-}
-
-const isBeyondAscii = (address: string) => /[^\p{ASCII}]/u.test(address);
 
 /** @throws SmtpError when something was said that nobody asked for: from there on no reply is surely that to what was asked */
 async function expectNothing(talk: SmtpTalk): Promise<void> {

@@ -1,10 +1,11 @@
 /** A transport over SMTP: one message takes a session of its pool, is sent once, and gives the session back. */
+import type { Outcome } from '../domain/outcome.ts';
 import type { TransportSettings } from '../domain/transport-plan.ts';
 import { forgetful, openTokenBook, type TokenBook } from './oauth-tokens.ts';
 import { openSmtpPool, type PoolTimes } from './smtp-pool.ts';
 import { openSmtpSession, usualPatience } from './smtp-session.ts';
-import type { Patience } from './smtp-transaction.ts';
-import type { Transport } from './transport.ts';
+import type { PassedOver, Patience } from './smtp-transaction.ts';
+import type { Message, Transport, Turn } from './transport.ts';
 
 const usualTimes: PoolTimes = {
   // What must wait longer is better parked than held in memory.
@@ -54,21 +55,23 @@ export function openSmtpTransport(settings: TransportSettings, options: SmtpTran
     },
   );
 
+  async function send(message: Message, claim: () => Promise<boolean>, turn: Turn): Promise<Outcome> {
+    const hold = await pool.take(turn);
+    if (hold === null) return { kind: 'withheld' };
+    if ('kind' in hold) return hold;
+    let end: Outcome | PassedOver = { kind: 'withheld' };
+    try {
+      end = await hold.session.send(message, { claim, follow: () => pool.follow(hold) });
+    } finally {
+      pool.release(hold, end);
+    }
+    // Once it was, it waits for a connection of its own.
+    return end.kind === 'passed_over' ? send(message, claim, { ...turn, isAlone: true }) : end;
+  }
+
   return {
     name: settings.name,
-    async send(message, claim, turn) {
-      const session = await pool.take(turn);
-      if (session === null) return { kind: 'withheld' };
-      if ('kind' in session) return session;
-      let isInVain = false;
-      try {
-        const outcome = await session.send(message, claim);
-        isInVain = outcome.kind === 'unknown' || outcome.kind === 'transport_fault';
-        return outcome;
-      } finally {
-        pool.release(session, turn.lane, isInVain);
-      }
-    },
+    send,
     probe: pool.probe,
     get pool() {
       return pool.state;

@@ -19,6 +19,8 @@ export type Turn = {
   readonly lane: Lane;
   /** Share of the connections that bulk leaves to transactional, 0..1. */
   readonly reserve: number;
+  /** Its envelope does not go along with the body of another. */
+  readonly isAlone?: boolean;
 };
 
 export type TransportFault = Extract<Outcome, { kind: 'transport_fault' }>;

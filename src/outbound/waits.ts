@@ -12,8 +12,8 @@ export type Waits<T> = {
   first(lane: Lane): Turn | undefined;
   /** @returns what was given; null when the time was over or all waits were ended */
   join(turn: Turn): Promise<T | null>;
-  /** Gives to the first that may take it; returns its lane, null when there is nobody. */
-  give(what: T, mayTake: (turn: Turn) => boolean): Lane | null;
+  /** Gives to the first that may take it what is made for its lane, and returns that; null when there is nobody. */
+  give<G extends T>(make: (lane: Lane) => G, mayTake: (turn: Turn) => boolean): G | null;
   /** Ends so many waits in vain, those that would be served last. */
   endLast(count: number): void;
   endAll(what: T | null): void;
@@ -70,12 +70,13 @@ export function makeWaits<T>({ waitMs, now, isFindingOut, onTimeout }: Deps): Wa
         alarm.by(until);
       });
     },
-    give(what, mayTake) {
+    give(make, mayTake) {
       for (const waiters of [waiting.transactional, waiting.bulk]) {
         for (const waiter of waiters) {
           if (!mayTake(waiter.turn)) continue;
+          const what = make(waiter.turn.lane);
           end(waiter, what);
-          return waiter.turn.lane;
+          return what;
         }
       }
       return null;

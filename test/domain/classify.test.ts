@@ -106,12 +106,12 @@ describe('every row', () => {
   });
 });
 
-/** A 4xx never fails anybody; a 5xx is tried again only as 503, or waits for its transport. */
-function isAllowed({ code, action, suppress }: ReplyRow): boolean {
+/** A 4xx never fails anybody; a 5xx is tried again only where it says that commands came out of step, or waits for its transport. */
+function isAllowed({ code, action, category, suppress }: ReplyRow): boolean {
   const first = Array.isArray(code) ? Math.floor((code[0] ?? 0) / 100) : Number(code[0]);
   if (first === 2) return action === 'accept';
   if (first === 4) return (action === 'retry' || action === 'slow_down') && !suppress;
-  if (first === 5) return action === 'fail' || action === 'stop_transport' || String(code) === '503';
+  if (first === 5) return action === 'fail' || action === 'stop_transport' || category === 'bad_sequence';
   return action === 'retry' && !suppress;
 }
 

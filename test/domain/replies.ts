@@ -154,6 +154,8 @@ export const replies: readonly CollectedReply[] = [
   ['Exim', '421 too many messages in this connection', 'rate_limited', 'retry', false],
   ['sendmail', '421 4.7.0 Too many messages in this session', 'rate_limited', 'retry', false],
   ['Exim', '503 valid RCPT command must precede DATA', 'bad_sequence', 'retry', false],
+  ['Exim', '554 SMTP synchronization error', 'bad_sequence', 'retry', false],
+  ['Postfix', '503 5.5.0 <DATA>: Data command rejected: Improper use of SMTP command pipelining', 'bad_sequence', 'retry', false],
   ['Exim', '501 <u@@example.org>: malformed address: @example.org may not follow <u@', 'syntax', 'fail', false],
   ['Exim', '550-JunkMail rejected - mx.example.com (mx.example.com) [192.0.2.1]:41234\n550 is in an RBL on zen.spamhaus.org', 'blocklisted', 'fail', false],
   ['Exim', '550 This message contains a virus (Eicar-Test-Signature).', 'malware', 'fail', false],

@@ -33,8 +33,10 @@ const usual: Partial<Record<Stage, string>> = {
   ...{ connect: '220 scripted', MAIL: '250 2.1.0 Ok', body: answers.body, RSET: '250 2.0.0 Ok' },
 };
 
-async function openTalkative({ at, says, isLate }: Surplus, extension: string): Promise<ScriptedSmtp> {
+/** @param nth the time from which on it says more, 1 for the first */
+async function openTalkative({ at, says, isLate }: Surplus, extension: string, nth = 1): Promise<ScriptedSmtp> {
   let hasRecipient = false;
+  let times = 0;
   function own(stage: Stage, line: string): string | undefined {
     if (stage === 'MAIL') hasRecipient = false;
     if (stage === 'RCPT' && line.includes('<a@')) hasRecipient = true;
@@ -43,7 +45,7 @@ async function openTalkative({ at, says, isLate }: Surplus, extension: string): 
     return stage === 'EHLO' ? `250-scripted\r\n250 ${extension}` : usual[stage];
   }
   const server: ScriptedSmtp = await openScriptedSmtp((stage, line) => {
-    if (stage !== at) return own(stage, line);
+    if (stage !== at || ++times < nth) return own(stage, line);
     if (!isLate) return [own(stage, line), ...says].join('\r\n');
     for (const each of says) setImmediate(() => server.interrupt(each));
     return own(stage, line);
@@ -76,6 +78,28 @@ describe.each(['PIPELINING', '8BITMIME'])('a server with %s', (extension) => {
       { numRuns: 40 },
     );
   });
+});
+
+it('that says more than it was asked to messages that follow one another', async () => {
+  const own: Record<string, readonly string[]> = { 'a@x.co': [answers.body], 'b@x.co': [answers.b] };
+  const recipients = fc.constantFrom(['a@x.co'], ['b@x.co'], ['a@x.co', 'b@x.co'], ['b@x.co', 'a@x.co']);
+  let followed = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      surplus,
+      fc.integer({ min: 1, max: 6 }),
+      fc.array(recipients, { minLength: 4, maxLength: 8 }),
+      async (more, nth, all) => {
+        await using server = await openTalkative(more, 'PIPELINING', nth);
+        await using transport = transportTo(server.port, { connections: 1 });
+        const outcomes = await Promise.all(all.map((to) => transport.send(message(...to), ours, turn)));
+        for (const [address, reply] of outcomes.flatMap(toldOf)) expect(own[address]).toContain(reply);
+        followed += server.reads.filter((read) => /\r\n\.\r\nMAIL FROM/.test(read)).length;
+      },
+    ),
+    { numRuns: 100 },
+  );
+  expect(followed).toBeGreaterThan(50);
 });
 
 it('that answers each command twice is at fault, and nobody is handed anything', async () => {

@@ -1,0 +1,85 @@
+/**
+ * Messages whose envelope leaves in one write with the body of another, as RFC 2920 section 3.1 has it: one round trip less for each. They
+ * would have waited for its answer anyway. One message finds out whether a server takes that, and others do so once it went well.
+ */
+import type { Outcome } from '../domain/outcome.ts';
+import { makeAlarm } from './alarm.ts';
+import type { Hold } from './pool-hands.ts';
+import type { SmtpSession } from './smtp-session.ts';
+import type { PassedOver } from './smtp-transaction.ts';
+
+/** How long nothing is tried again with a server that did not take it. */
+const distrustMs = 3_600_000;
+
+export type Followers = {
+  readonly count: number;
+  /** Whether one more may follow, as far as its server is known. */
+  readonly mayFollow: boolean;
+  add(hold: Hold): void;
+  /** The one on this session, which follows nobody any more; null for none. */
+  stepUp(session: SmtpSession): Hold | null;
+  /** What one that followed was answered shows that its server takes it. */
+  trust(): void;
+  /** @param end what came of one that followed */
+  ended(end: Outcome | PassedOver): void;
+  off(): void;
+};
+
+type Deps = {
+  /** How long one may follow another before it is given up. */
+  readonly waitMs: number;
+  /** Milliseconds of a clock that never goes back. */
+  now(): number;
+  onTimeout(): void;
+};
+
+export function makeFollowers({ waitMs, now, onTimeout }: Deps): Followers {
+  const behind = new Map<SmtpSession, Hold>();
+  let isTrusted = false;
+  let isTrying = false;
+  let tryFrom = Number.NEGATIVE_INFINITY;
+  const alarm = makeAlarm(now, giveUpOverdue);
+
+  function giveUpOverdue(): number {
+    const at = now();
+    for (const hold of [...behind.values()].filter(({ since }) => since + waitMs <= at)) {
+      behind.delete(hold.session);
+      hold.isGivenUp = true;
+      onTimeout();
+      hold.session.giveUp();
+    }
+    return Math.min(...[...behind.values()].map(({ since }) => since + waitMs));
+  }
+
+  return {
+    get count() {
+      return behind.size;
+    },
+    get mayFollow() {
+      return isTrusted || (!isTrying && now() >= tryFrom);
+    },
+    add(hold) {
+      hold.since = now();
+      behind.set(hold.session, hold);
+      isTrying = true;
+      alarm.by(hold.since + waitMs);
+    },
+    stepUp(session) {
+      const hold = behind.get(session) ?? null;
+      behind.delete(session);
+      return hold;
+    },
+    trust() {
+      isTrusted = true;
+    },
+    ended(end) {
+      isTrying = false;
+      if (end.kind !== 'passed_over') isTrusted = true;
+      else if (end.isOutOfStep) {
+        isTrusted = false;
+        tryFrom = now() + distrustMs;
+      }
+    },
+    off: alarm.off,
+  };
+}

@@ -1,0 +1,91 @@
+/** Servers that do not take an envelope behind a body, or say more than they should: nobody pays for it, and it is soon given up. */
+import { describe, expect, it } from 'vitest';
+import { classify } from '../../src/domain/classify.ts';
+import { along, codes, flood, followed } from '../support/followers.ts';
+import { type Act, openScriptedSmtp, type ScriptedSmtp, type Stage } from '../support/scripted-smtp.ts';
+import { transportTo } from '../support/smtp-transport.ts';
+
+const one = { connections: 1 };
+
+/** A server that does something of its own at some stages when the envelope of the next message came with a body. */
+async function openStrict(acts: Partial<Record<Stage, Act>>, isSo = () => true): Promise<ScriptedSmtp> {
+  const server: ScriptedSmtp = await openScriptedSmtp((stage) =>
+    stage in acts && along.test(server.reads.at(-1) ?? '') && isSo() ? acts[stage] : undefined,
+  );
+  return server;
+}
+
+const quick = { patience: { envelope: 100, body: 60_000, reset: 100 } };
+
+describe.each<[Act]>([
+  ['drop'],
+  ['half-close'],
+  ['stall'],
+  ['503 5.5.1 Nested MAIL command'],
+  ['554 5.5.0 SMTP synchronization error'],
+  ['354 Go on'],
+])('a server that has "%s" for an envelope behind a body', (what) => {
+  it('costs nobody anything, and no other follows', async () => {
+    await using server = await openStrict({ MAIL: what });
+    await using transport = transportTo(server.port, one, quick);
+    const outcomes = await flood(transport, 6);
+    expect(codes(outcomes)).toEqual(Array(6).fill(250));
+    expect(followed(server)).toBe(1);
+    expect(server.bodies).toHaveLength(6);
+  });
+
+  it('and does so only now and then costs nobody anything either', async () => {
+    let times = 0;
+    await using server = await openStrict({ MAIL: what }, () => ++times % 3 === 0);
+    await using transport = transportTo(server.port, { connections: 2 }, quick);
+    const outcomes = await flood(transport, 20);
+    expect(codes(outcomes)).toEqual(Array(20).fill(250));
+    expect(times).toBeGreaterThan(2);
+    expect(server.bodies).toHaveLength(20);
+  });
+});
+
+it('a server that takes nothing behind a body is found out by one message, however many connections there are', async () => {
+  await using server = await openStrict({ MAIL: 'drop' });
+  await using transport = transportTo(server.port, { connections: 4 });
+  expect(codes(await flood(transport, 30))).toEqual(Array(30).fill(250));
+  expect(followed(server)).toBe(1);
+});
+
+it('a server that says goodbye to one that follows takes others that do', async () => {
+  let times = 0;
+  await using server = await openStrict({ MAIL: '421 4.7.0 Enough for one connection' }, () => ++times === 1);
+  await using transport = transportTo(server.port, one);
+  expect(codes(await flood(transport, 6))).toEqual(Array(6).fill(250));
+  expect(followed(server)).toBeGreaterThan(1);
+});
+
+it('replies out of step with a refusal of one that follows are believed of nobody', async () => {
+  await using server = await openStrict({ RCPT: '550 5.1.1 Unknown\r\n250 2.0.0 surplus' });
+  await using transport = transportTo(server.port, one);
+  expect(codes(await flood(transport, 5))).toEqual(Array(5).fill(250));
+});
+
+it('a server that is gone after the recipient costs nobody anything, and no other follows', async () => {
+  await using server = await openStrict({ RCPT: 'drop' });
+  await using transport = transportTo(server.port, one);
+  expect(codes(await flood(transport, 4))).toEqual(Array(4).fill(250));
+  expect(followed(server)).toBe(1);
+});
+
+it('what is said of a recipient who follows counts, though the connection ends after it', async () => {
+  await using server = await openStrict({ RCPT: '550 5.1.1 Unknown', DATA: 'drop' });
+  await using transport = transportTo(server.port, one);
+  expect(codes(await flood(transport, 4))).toEqual([250, 250, 550, 250]);
+});
+
+it('a server that refuses the body itself for what came with it has the message deferred, and no other follows', async () => {
+  await using server = await openStrict({ body: '554 SMTP synchronization error\r\n421 4.7.0 Bye' });
+  await using transport = transportTo(server.port, one);
+  const outcomes = await flood(transport, 5);
+  expect(codes(outcomes)).toEqual([250, 554, 250, 250, 250]);
+  const [, refused] = outcomes;
+  const smtp = refused?.kind === 'answered' ? refused.replies[0]?.smtp : undefined;
+  expect(smtp && classify(smtp).action).toBe('retry');
+  expect(followed(server)).toBe(1);
+});

@@ -76,15 +76,14 @@ type Disabling = Extract<PostDecision, { kind: 'disable' }>;
 
 /**
  * First of all, and with its event: should this process die right after, what waits is dropped by whoever looks at the endpoint next. An endpoint
- * that was moved meanwhile is not judged by what came from where it was: the parcel goes to where it is.
+ * that was changed since the POST began, moved or enabled again, is not judged by what it was: the parcel goes to what it is.
  */
-async function disable(deps: PostDeps, { id, endpoint }: Webhook, decision: Disabling): Promise<PostDecision> {
+async function disable(deps: PostDeps, { id, revision }: Webhook, decision: Disabling): Promise<PostDecision> {
   const event = { id: deps.newId('ev'), at: deps.now() };
-  const isThere = (webhook: Webhook) => webhook.endpoint === endpoint;
   const is = await deps.webhooks.change(id, (was) =>
-    isThere(was) ? disabledWebhook(was, decision.reason, event) : null,
+    was.revision === revision ? disabledWebhook(was, decision.reason, event) : null,
   );
-  return is === null || isThere(is) ? decision : { kind: 'again', at: deps.now(), holdUntil: null };
+  return is?.status === 'enabled' ? { kind: 'again', at: deps.now(), holdUntil: null } : decision;
 }
 
 /** Its events are past their retention: that is said, and nothing is posted. */

@@ -1,6 +1,5 @@
 /** post: one try of one parcel at one endpoint. Signs, POSTs, decides, and writes down what it came to. */
-import { type Delivery, deliveryId, isBatch } from '../domain/delivery.ts';
-import type { EventType } from '../domain/event.ts';
+import { type Delivery, isBatch, lostDelivery, newDelivery } from '../domain/delivery.ts';
 import type { IdPrefix } from '../domain/id.ts';
 import {
   decidePost,
@@ -89,20 +88,10 @@ async function disable(deps: PostDeps, { id, revision }: Webhook, decision: Disa
 /** Its events are past their retention: that is said, and nothing is posted. */
 async function lose(deps: PostDeps, webhook: Webhook, taken: Parcel, before: Delivery | null): Promise<void> {
   const { parcel, leaseEnd } = taken;
-  const known = before ?? newDelivery(parcel, isBatch(parcel) ? batchId(parcel) : '', []);
-  const delivery: Delivery = { ...known, status: 'failed', nextAt: null, reason: lostReason };
+  const delivery = lostDelivery(parcel, before);
   const posted = { delivery, leaseEnd, endpoint: null, restUntil: 0, holdUntil: null, answer: null };
   if (await deps.posts.settle(webhook.id, posted, deps.now()))
     deps.report({ webhook, delivery, result: null, decision: 'failed' });
-}
-
-const lostReason = 'its events are no longer stored: they were kept for as long as RETENTION_EVENTS and MAX_EVENTS say';
-
-function newDelivery(parcel: string, webhookId: string, types: readonly EventType[]): Delivery {
-  return {
-    ...{ id: deliveryId(parcel), parcel, webhookId, types, status: 'pending' },
-    ...{ tries: [], attempts: 0, round: 0, nextAt: null, reason: null },
-  };
 }
 
 /** Tries since it was emitted, or replayed last: a delivery that had ended begins its schedule anew. */

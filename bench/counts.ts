@@ -91,6 +91,18 @@ export const uncountedShare = 0.1;
 /** Longest wait for any one answer or condition: beyond it something is broken. */
 export const deadlineMs = 60_000;
 
+/** Emails of `--retention`, where nothing is said of them. */
+const usualRetention = 1_000_000;
+
+/** @returns how many emails retention is measured with; null when the usual run is asked for */
+export function retentionAskedFor(args: readonly string[]): number | null {
+  const at = args.indexOf('--retention');
+  if (at < 0) return null;
+  const given = args[at + 1] ?? String(usualRetention);
+  if (/^[1-9]\d{0,8}$/.test(given)) return Number(given);
+  throw new Error(`--retention takes a number of emails, not ${given}`);
+}
+
 export function sizeAskedFor(args: readonly string[], env: Readonly<Record<string, string | undefined>>): Size {
   return args.includes('--short') || env.BENCH_SHORT === '1' ? 'short' : 'full';
 }

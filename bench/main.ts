@@ -1,7 +1,7 @@
 /** `npm run bench`: measures Postrider against limits taken in the same run, and prints what it found. */
 import { availableParallelism, loadavg } from 'node:os';
 import type { ComposeCost, ComposeRequest } from './compose.ts';
-import { counts, sizeAskedFor } from './counts.ts';
+import { counts, retentionAskedFor, sizeAskedFor } from './counts.ts';
 import type { LoadAnswer, LoadRequest } from './load.ts';
 import { measureBatch } from './measure-batch.ts';
 import { measureCampaign } from './measure-campaign.ts';
@@ -13,24 +13,26 @@ import { measureWebhooks } from './measure-webhooks.ts';
 import { openOwnRedis } from './own-redis.ts';
 import { monotonicMs, startPart } from './processes.ts';
 import { type Round, report } from './report.ts';
+import { measureRetention } from './retention.ts';
 import type { SinkAnswer, SinkRequest } from './sink.ts';
 
 // What was started is ended on exit, so a signal has only to exit.
 process.once('SIGINT', () => process.exit(130)).once('SIGTERM', () => process.exit(143));
 
-async function run(): Promise<void> {
+async function run(args: readonly string[]): Promise<void> {
   const startedAt = monotonicMs();
-  const size = sizeAskedFor(process.argv.slice(2), process.env);
+  const size = sizeAskedFor(args, process.env);
+  const retained = retentionAskedFor(args);
   await using redis = await openOwnRedis();
   await using sink = startPart<SinkRequest, SinkAnswer>('./sink.ts');
-  await using load = startPart<LoadRequest, LoadAnswer>('./load.ts');
   const { port: sinkPort } = await sink.ask({ kind: 'open' });
-  const bench: Bench = { counts: counts[size], redis, sink, sinkPort, load };
-
-  const sizes = Object.entries(bench.counts).map(([name, count]) => `${name} ${count}`);
   // On a machine that is busy with something else even the ratios mean little.
   const load1m = loadavg()[0]?.toFixed(1);
   console.log(`Node ${process.version}, ${redis.description}, ${availableParallelism()} CPUs, load before ${load1m}`);
+  if (retained !== null) return await measureRetention({ redis, sink, sinkPort }, retained);
+  await using load = startPart<LoadRequest, LoadAnswer>('./load.ts');
+  const bench: Bench = { counts: counts[size], redis, sink, sinkPort, load };
+  const sizes = Object.entries(bench.counts).map(([name, count]) => `${name} ${count}`);
   console.log(`${size}: ${sizes.join(', ')}\n`);
   const rounds: Round[] = [];
   for (let round = 1; round <= bench.counts.rounds; round++) {
@@ -55,4 +57,4 @@ function seconds(sinceMs: number): string {
   return ((monotonicMs() - sinceMs) / 1_000).toFixed(0);
 }
 
-await run();
+await run(process.argv.slice(2));

@@ -14,7 +14,7 @@ export type Waiting = {
   readonly parked: { readonly emails: number; readonly cpu: number | null };
 };
 
-const batchSize = 1_000;
+export const batchSize = 1_000;
 /** One after another, as login codes come. */
 const everyMs = 20;
 const watchMs = 3_000;
@@ -78,7 +78,7 @@ async function measureParked({ counts, redis, sinkPort }: Bench, url: string): P
   };
 }
 
-async function postBatch(url: string, lane: 'bulk', first: number): Promise<void> {
+export async function postBatch(url: string, lane: 'bulk' | 'transactional', first: number): Promise<void> {
   const { to: _, ...base } = { ...writeLetter(''), lane };
   const messages = Array.from({ length: batchSize }, (_, n) => ({ to: recipient(first + n) }));
   await postJson(`${url}/batch`, { base, messages });

@@ -16,8 +16,9 @@ const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 export const apiKey = `pr_${randomBytes(24).toString('base64url')}`;
 const secretKey = randomBytes(32).toString('hex');
 
-export async function startApi(redis: OwnRedis, smtpPort: number): Promise<Api> {
-  const running = start('api', redis, smtpPort);
+/** @param more settings for it */
+export async function startApi(redis: OwnRedis, smtpPort: number, more: Env = {}): Promise<Api> {
+  const running = start('api', redis, smtpPort, '', more);
   const [, address] = await running.printed(/listening on (http:\/\/[^\s"]+)/);
   return {
     pid: running.pid,

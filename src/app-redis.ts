@@ -2,7 +2,7 @@
 import type { Ground } from './app.ts';
 import { now } from './chance.ts';
 import { inspect } from './pipeline/inspect.ts';
-import { relinquish } from './pipeline/relinquish.ts';
+import { relinquish, type Stop } from './pipeline/relinquish.ts';
 import { openLoop } from './queue/loop.ts';
 import { makeNudge } from './queue/nudge.ts';
 import { openServer } from './store/server.ts';
@@ -44,7 +44,7 @@ export async function watchRedis(ground: Ground, redis: Awaited<ReturnType<Groun
   const relinquishing = { ping: server.ping, hands, cut: () => cut.abort(), now };
   return {
     beginStop() {
-      const stop = { answeredAt: now(), endsAt: now() + config.SHUTDOWN_TIMEOUT, isGivenUp: false };
+      const stop: Stop = { silentSince: null, endsAt: now() + config.SHUTDOWN_TIMEOUT, isGivenUp: false };
       const step = () => relinquish(relinquishing, stop);
       const loop = openLoop('relinquish', step, { everyMs: lookAtStopEveryMs, onTrouble: report.trouble });
       return { [Symbol.asyncDispose]: () => loop[Symbol.asyncDispose](), isRedisAway: () => stop.isGivenUp };

@@ -101,6 +101,7 @@ const dependsOn = z.record(
 const service = z.strictObject({
   image: z.string(),
   build: z.literal('.').optional(),
+  pull_policy: z.literal('never').optional(),
   command: z.union([z.string(), z.array(z.string())]).optional(),
   user: z
     .string()
@@ -151,6 +152,17 @@ describe('docker-compose.yml', () => {
     expect(api?.healthcheck?.test).toEqual(['CMD', 'node', 'src/cli.ts', 'health', 'ready']);
     // Without -e it calls one healthy that answers that it loads its data.
     expect(valkey?.healthcheck?.test).toEqual(['CMD', 'valkey-cli', '-e', 'ping']);
+  });
+
+  it('builds the image once, for what the others wait for, and these look for it nowhere else', () => {
+    const own = [api, worker, secrets];
+    expect(own.map((service) => [service?.image, service?.build, service?.pull_policy])).toEqual([
+      ['postrider', undefined, 'never'],
+      ['postrider', undefined, 'never'],
+      ['postrider', '.', undefined],
+    ]);
+    for (const service of [api, worker]) expect(service?.depends_on).toHaveProperty('secrets');
+    expect(Object.values(services).filter(({ build }) => build !== undefined)).toHaveLength(1);
   });
 
   it('names no service, network, volume or setting that is not there', () => {

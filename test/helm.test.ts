@@ -124,6 +124,25 @@ it.each(wrongValues)('refuses what cannot be right: %s', (why, values) => {
   expect(() => render(values)).toThrow(why);
 });
 
+it('the memory of a process is that of what it may have in hand by default, and not a byte less', () => {
+  const { API_BODY_BYTES, WORKER_MAIL_BYTES } = readConfig({});
+  const base = 192 * 2 ** 20;
+  const least = { api: base + 5 * API_BODY_BYTES, worker: base + 8 * WORKER_MAIL_BYTES };
+  for (const [role, bytes] of Object.entries(least)) {
+    const limited = (memory: number) => render({ ...given, [role]: { resources: { limits: { memory } } } });
+    expect(limited(bytes)).not.toEqual([]);
+    expect(() => limited(bytes - 1)).toThrow(`${role}.resources.limits.memory is ${bytes - 1}`);
+  }
+});
+
+it('names may be looked up at the Pods of a cluster that listen on another port', () => {
+  const ports = (name: string) => find(name, 'NetworkPolicy', '-worker').spec.egress[0]?.ports;
+  const both = (...numbers: number[]) =>
+    numbers.flatMap((port) => ['UDP', 'TCP'].map((protocol) => ({ port, protocol })));
+  expect(ports('to try it out')).toEqual(both(53, 5353));
+  expect(ports('a closed network')).toEqual(both(5353));
+});
+
 it('a change of transports restarts nothing, one of a secret that is read once does', () => {
   const { smtp: _, ...rest } = given;
   const apiOf = (values: object) =>

@@ -4,6 +4,7 @@
 {{- include "postrider.checkSecrets" . }}
 {{- include "postrider.checkServers" . }}
 {{- include "postrider.checkScaling" . }}
+{{- include "postrider.checkMemory" . }}
 {{- include "postrider.checkEnv" . }}
 {{- if and .Values.ingress.enabled (not .Values.ingress.hosts) }}
 {{- fail "ingress needs a name in ingress.hosts" }}
@@ -48,14 +49,19 @@
 {{- fail "Set one of smtp.existingSecret, smtp.url, transports.existingSecret and transports.file" }}
 {{- end }}
 {{- with $values.valkey }}
-{{- $given := (default dict (default dict .resources).limits).memory | default "" }}
-{{- /* A number arrives as a float, which would be written as 1e+09. */}}
-{{- $limit := ternary (int64 $given) $given (kindIs "float64" $given) | toString }}
+{{- $limit := include "postrider.memoryLimit" .resources }}
 {{- $bytes := include "postrider.bytes" $limit }}
 {{- if and .enabled $bytes (gt (mul 4 (include "postrider.bytes" .maxmemory | int64)) (mul 3 (int64 $bytes))) }}
 {{- fail (printf "valkey.maxmemory is %s, of a limit of %s: expected three quarters of it at most, as the rewrite of the append-only file takes some as well" .maxmemory $limit) }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* Of a container's resources; empty where there is none. */}}
+{{- define "postrider.memoryLimit" -}}
+{{- $given := (default dict (default dict .).limits).memory | default "" }}
+{{- /* A number arrives as a float, which would be written as 1e+09. */}}
+{{- ternary (int64 $given) $given (kindIs "float64" $given) | toString }}
 {{- end }}
 
 {{/* What `384mb` or `512Mi` is in bytes; empty where that cannot be told. */}}
@@ -78,6 +84,25 @@
 {{- with .Values.worker }}
 {{- if and .keda.enabled (not (and .autoscaling.enabled .keda.serverAddress)) }}
 {{- fail "worker.keda needs worker.autoscaling.enabled, and worker.keda.serverAddress, which is where Prometheus is" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* A process with as much in hand as it may have is not ended by its limit: it takes some by itself, and what a setting allows so many times. */}}
+{{- define "postrider.checkMemory" -}}
+{{- range $component, $terms := dict "api" (list "API_BODY_BYTES" 5) "worker" (list "WORKER_MAIL_BYTES" 8) }}
+{{- $name := first $terms }}
+{{- $limit := include "postrider.memoryLimit" (index $.Values $component).resources }}
+{{- $bytes := include "postrider.bytes" $limit }}
+{{- $given := "64mb" }}
+{{- range (include "postrider.env" (dict "root" $ "component" $component) | fromYamlArray) }}
+{{- if eq .name $name }}
+{{- $given = default "" .value }}
+{{- end }}
+{{- end }}
+{{- $wanted := include "postrider.bytes" (lower $given) }}
+{{- if and $bytes $wanted (gt (add 201326592 (mul (last $terms) (int64 $wanted))) (int64 $bytes)) }}
+{{- fail (printf "%s.resources.limits.memory is %s, and %s is %s: expected 192Mi and %d times that at least" $component $limit $name $given (last $terms)) }}
 {{- end }}
 {{- end }}
 {{- end }}

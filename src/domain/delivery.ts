@@ -53,6 +53,22 @@ export function batchOf(places: readonly string[]): string {
   return `${batchMark}${places.join(',')}`;
 }
 
+const lostReason = 'its events are no longer stored: they were kept for as long as RETENTION_EVENTS and MAX_EVENTS say';
+
+/** A parcel that was not tried before. */
+export function newDelivery(parcel: string, webhookId: string, types: readonly EventType[]): Delivery {
+  return {
+    ...{ id: deliveryId(parcel), parcel, webhookId, types, status: 'pending' },
+    ...{ tries: [], attempts: 0, round: 0, nextAt: null, reason: null },
+  };
+}
+
+/** A parcel whose events are past their retention. @param before what was tried of it */
+export function lostDelivery(parcel: string, before: Delivery | null): Delivery {
+  const known = before ?? newDelivery(parcel, isBatch(parcel) ? batchId(parcel) : '', []);
+  return { ...known, status: 'failed', nextAt: null, reason: lostReason };
+}
+
 /** Made of the parcel, so that a delivery needs no other key; sorts by the time of its first event. */
 export function deliveryId(parcel: string): string {
   const [first = ''] = placesIn(parcel);

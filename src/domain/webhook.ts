@@ -127,6 +127,8 @@ export type Webhook = {
   readonly secret: string;
   /** Signs as well until then. */
   readonly previousSecret: { readonly secret: string; readonly until: number } | null;
+  /** Goes up with each change. */
+  readonly revision: number;
 };
 
 /** What matching events needs of an endpoint, which is nothing secret. */
@@ -145,6 +147,7 @@ export function makeWebhook(request: WebhookRequest, made: Pick<Webhook, 'id' | 
     batch: batchOf(request.batch),
     headers: request.headers ?? {},
     previousSecret: null,
+    revision: 0,
   };
 }
 

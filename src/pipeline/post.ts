@@ -1,6 +1,5 @@
 /** post: one try of one parcel at one endpoint. Signs, POSTs, decides, and writes down what it came to. */
-import { type Delivery, deliveryId, isBatch } from '../domain/delivery.ts';
-import type { EventType } from '../domain/event.ts';
+import { type Delivery, isBatch, lostDelivery, newDelivery } from '../domain/delivery.ts';
 import type { IdPrefix } from '../domain/id.ts';
 import {
   decidePost,
@@ -76,34 +75,23 @@ type Disabling = Extract<PostDecision, { kind: 'disable' }>;
 
 /**
  * First of all, and with its event: should this process die right after, what waits is dropped by whoever looks at the endpoint next. An endpoint
- * that was moved meanwhile is not judged by what came from where it was: the parcel goes to where it is.
+ * that was changed since the POST began, moved or enabled again, is not judged by what it was: the parcel goes to what it is.
  */
-async function disable(deps: PostDeps, { id, endpoint }: Webhook, decision: Disabling): Promise<PostDecision> {
+async function disable(deps: PostDeps, { id, revision }: Webhook, decision: Disabling): Promise<PostDecision> {
   const event = { id: deps.newId('ev'), at: deps.now() };
-  const isThere = (webhook: Webhook) => webhook.endpoint === endpoint;
   const is = await deps.webhooks.change(id, (was) =>
-    isThere(was) ? disabledWebhook(was, decision.reason, event) : null,
+    was.revision === revision ? disabledWebhook(was, decision.reason, event) : null,
   );
-  return is === null || isThere(is) ? decision : { kind: 'again', at: deps.now(), holdUntil: null };
+  return is?.status === 'enabled' ? { kind: 'again', at: deps.now(), holdUntil: null } : decision;
 }
 
 /** Its events are past their retention: that is said, and nothing is posted. */
 async function lose(deps: PostDeps, webhook: Webhook, taken: Parcel, before: Delivery | null): Promise<void> {
   const { parcel, leaseEnd } = taken;
-  const known = before ?? newDelivery(parcel, isBatch(parcel) ? batchId(parcel) : '', []);
-  const delivery: Delivery = { ...known, status: 'failed', nextAt: null, reason: lostReason };
+  const delivery = lostDelivery(parcel, before);
   const posted = { delivery, leaseEnd, endpoint: null, restUntil: 0, holdUntil: null, answer: null };
   if (await deps.posts.settle(webhook.id, posted, deps.now()))
     deps.report({ webhook, delivery, result: null, decision: 'failed' });
-}
-
-const lostReason = 'its events are no longer stored: they were kept for as long as RETENTION_EVENTS and MAX_EVENTS say';
-
-function newDelivery(parcel: string, webhookId: string, types: readonly EventType[]): Delivery {
-  return {
-    ...{ id: deliveryId(parcel), parcel, webhookId, types, status: 'pending' },
-    ...{ tries: [], attempts: 0, round: 0, nextAt: null, reason: null },
-  };
 }
 
 /** Tries since it was emitted, or replayed last: a delivery that had ended begins its schedule anew. */

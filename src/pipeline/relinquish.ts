@@ -10,8 +10,8 @@ export type Hands = {
 
 /** A stop under way. */
 export type Stop = {
-  /** When Redis answered last; before it did, when the stop began. */
-  answeredAt: number;
+  /** When Redis was asked what it did not answer, and has answered nothing since; null while it answers. */
+  silentSince: number | null;
   /** Until when it may come back where something is in hand. */
   readonly endsAt: number;
   isGivenUp: boolean;
@@ -33,8 +33,10 @@ const graceMs = 2_000;
 export async function relinquish({ ping, hands, cut, now }: Deps, stop: Stop): Promise<void> {
   const askedAt = now();
   if (stop.isGivenUp) return;
-  if (await ping()) stop.answeredAt = askedAt;
-  const isAway = now() - stop.answeredAt >= graceMs;
+  const answers = await ping();
+  // Counted from a question, not from the last answer: between the two this process may have been too busy to ask.
+  stop.silentSince = answers ? null : (stop.silentSince ?? askedAt);
+  const isAway = stop.silentSince !== null && now() - stop.silentSince >= graceMs;
   const isFree = hands.emails.size === 0 && hands.posts === 0;
   if (!isAway || !(isFree || now() >= stop.endsAt)) return;
   stop.isGivenUp = true;

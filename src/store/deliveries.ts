@@ -44,6 +44,11 @@ export function packDelivery(delivery: Delivery): string {
   return JSON.stringify(packed);
 }
 
+/** What takes the place of the brace at the end of a record whose reason it becomes: what it says last holds. */
+export function packReason({ reason }: Pick<Delivery, 'reason'>): string {
+  return `,"why":${JSON.stringify(reason)}}`;
+}
+
 export function unpackDelivery(json: string, status: DeliveryStatus): Delivery {
   const { p: parcel, y: types, t, w, n, r, again, why }: Packed = JSON.parse(json);
   const tries = t.map(([at, code, ms, detail]): Try => ({ at, status: code, ms, detail: detail ?? null }));

@@ -1,10 +1,10 @@
 /** What waits to be posted, endpoint by endpoint: taken under a lease, so that what a worker had in hand when it died comes again. */
 import type { Redis } from 'ioredis';
-import { batchMark, type Delivery, deliveryId, deliveryStatuses, placesIn } from '../domain/delivery.ts';
+import { batchMark, type Delivery, deliveryStatuses, lostDelivery, placesIn } from '../domain/delivery.ts';
 import { compareCursors } from '../domain/event-feed.ts';
 import { type Health, probingAfter } from '../domain/post.ts';
 import type { Webhook } from '../domain/webhook.ts';
-import { packDelivery } from './deliveries.ts';
+import { packDelivery, packReason } from './deliveries.ts';
 import { keys } from './keys.ts';
 import { outboxGroup } from './outbox.ts';
 import {
@@ -124,7 +124,8 @@ export function openPosts(redis: Redis) {
     },
 
     /**
-     * Forgets what waits for an endpoint although its events are no longer stored; some of it at a time, from what has waited longest.
+     * Forgets what waits for an endpoint although its events are no longer stored, and writes down that it failed; some of it at a time, from
+     * what has waited longest. What is in hand is left to whoever posts it.
      * @returns how many parcels
      */
     async dropLost(id: string, now: number): Promise<number> {
@@ -133,11 +134,14 @@ export function openPosts(redis: Redis) {
         redis.zrange(keys.posts(id), '0', String(maxLost - 1)),
       ]);
       const isLost = (place: string) => trimmed !== null && compareCursors(place, trimmed) <= 0;
-      const lost = waiting.filter((parcel) => placesIn(parcel).every(isLost));
-      if (lost.length === 0) return 0;
-      const [pending = '', , failed = ''] = byStatus(id);
-      const args = lost.flatMap((parcel) => [parcel, deliveryId(parcel)]);
-      return Number(await dropLostScript(redis, [...fourOf(id), pending, failed], [id, now, ...args]));
+      const lost = waiting
+        .filter((parcel) => placesIn(parcel).every(isLost))
+        .map((parcel) => lostDelivery(parcel, null));
+      const [first] = lost;
+      if (first === undefined) return 0;
+      const names = [...fourOf(id), keys.deliveries(id), ...byStatus(id)];
+      const args = lost.flatMap((delivery) => [delivery.parcel, delivery.id, packDelivery(delivery)]);
+      return Number(await dropLostScript(redis, names, [id, now, keptDeliveries, packReason(first), ...args]));
     },
 
     /** Forgets how an endpoint fared, and lets it have what waits: it was moved. */

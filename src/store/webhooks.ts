@@ -17,7 +17,14 @@ type Stored = Listener & { readonly sealed: string };
 type StoredOnce = Pick<Webhook, 'id' | 'createdAt' | 'endpoint' | 'events' | 'secret'>;
 type Secrets = Pick<Webhook, 'secret' | 'previousSecret' | 'headers'>;
 
-const usual = { status: 'enabled', disabledReason: null, description: null, filter: null, batch: null } as const;
+const usual = {
+  status: 'enabled',
+  disabledReason: null,
+  description: null,
+  filter: null,
+  batch: null,
+  revision: 0,
+} as const;
 
 /** What becomes of an endpoint, and what is told of it in the same step. */
 export type WebhookChange = { readonly webhook: Webhook; readonly event?: WebhookEvent };
@@ -52,7 +59,7 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
       return { ...usual, ...stored, secret: unseal(stored.secret, secretKey), previousSecret: null, headers: {} };
     const { sealed, ...rest } = stored;
     const secrets: Secrets = JSON.parse(unseal(sealed, secretKey));
-    return { ...rest, ...secrets };
+    return { ...usual, ...rest, ...secrets };
   }
 
   return {
@@ -106,9 +113,10 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
         const before = unpack(was);
         const change = decide(before);
         if (change === null) return before;
+        const webhook = { ...change.webhook, revision: before.revision + 1 };
         const event = change.event === undefined ? '' : packPlainEvent(change.event);
-        const args = [id, was, pack(change.webhook), event];
-        if ((await replaceScript(redis, [keys.webhooks, keys.outbox], args)) === 1) return change.webhook;
+        const args = [id, was, pack(webhook), event];
+        if ((await replaceScript(redis, [keys.webhooks, keys.outbox], args)) === 1) return webhook;
       }
       throw new Error(`webhook ${id} was changed by others ${maxRounds} times in a row`);
     },

@@ -38,6 +38,28 @@ describe('an endpoint', () => {
     expect(await line.webhooks.get(id)).toMatchObject({ status: 'enabled', endpoint: after.url });
   });
 
+  it('that was disabled and enabled again is not disabled by a 410 to what was posted before', async () => {
+    const { promise: enabled, resolve: enable } = Promise.withResolvers<void>();
+    await using consumer = await openConsumer(async (n) => {
+      await enabled;
+      return { status: n === 1 ? 410 : 204 };
+    });
+    const { id } = await line.addWebhook({ endpoint: consumer.url });
+    const ids = await line.emit(1);
+    await line.notifyAll();
+    await line.look();
+    await until('the POST to be under way', () => consumer.calls.length === 1);
+    await line.webhooks.change(id, (was) => ({
+      webhook: { ...was, status: 'disabled', disabledReason: 'by_request' },
+    }));
+    await line.webhooks.change(id, (was) => ({ webhook: { ...was, status: 'enabled', disabledReason: null } }));
+    enable();
+    await until('the POST to be repeated', () => consumer.calls.length === 2);
+    await line.roundsEnded();
+    expect(consumer.ids()).toEqual([...ids, ...ids]);
+    expect(await line.webhooks.get(id)).toMatchObject({ status: 'enabled' });
+  });
+
   it('that comes to take batches gets in one what was tried by itself, and no delivery is left that would never end', async () => {
     let status = 500;
     await using consumer = await openConsumer(() => ({ status }));

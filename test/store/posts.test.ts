@@ -2,6 +2,7 @@
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Delivery } from '../../src/domain/delivery.ts';
+import { openDeliveries } from '../../src/store/deliveries.ts';
 import { keys } from '../../src/store/keys.ts';
 import { outboxGroup } from '../../src/store/outbox.ts';
 import { openPosts, type Posted, type Posts } from '../../src/store/posts.ts';
@@ -98,6 +99,49 @@ describe('what waits', () => {
     await redis.set(keys.outboxTrimmed, place(10));
     expect(await posts.dropLost('wh_1', now)).toBe(2);
     expect(await posts.due(now, 1)).toEqual({ ids: [], nextAt: null });
+  });
+
+  it('and goes is written down as failed, with its tries where there were any, and why', async () => {
+    await wait(4);
+    const { parcels, leaseEnd } = await take(single, now, 3);
+    const [tried = '', fails = '', replayed = ''] = parcels;
+    const again = { status: 'pending', nextAt: now + 5_000, endpoint: 'down' } as const;
+    await posts.settle('wh_1', settled(tried, leaseEnd, again), now);
+    await posts.settle('wh_1', settled(fails, leaseEnd, { status: 'failed' }), now);
+    await posts.settle('wh_1', settled(replayed, leaseEnd, {}), now);
+    await posts.again('wh_1', [replayed], now);
+    await redis.set(keys.outboxTrimmed, place(9));
+    expect(await posts.dropLost('wh_1', now)).toBe(3);
+    const { page } = await openDeliveries(redis).page('wh_1', { limit: 10 });
+    const why = expect.stringMatching(/RETENTION_EVENTS/);
+    const told = page.map(({ parcel, status, reason, attempts, nextAt }) => [parcel, status, reason, attempts, nextAt]);
+    expect(told).toEqual([
+      [place(3), 'failed', why, 0, null],
+      [replayed, 'failed', why, 1, null],
+      [fails, 'failed', null, 1, null],
+      [tried, 'failed', why, 1, null],
+    ]);
+    expect(await redis.zcard(keys.deliveriesBy('wh_1', 'pending'))).toBe(0);
+  });
+
+  it('stays while a worker has it in hand, and goes once the lease of one that died is over', async () => {
+    await wait(3);
+    const { parcels, leaseEnd } = await take(single, now, 1);
+    await redis.set(keys.outboxTrimmed, place(9));
+    expect(await posts.dropLost('wh_1', now)).toBe(2);
+    expect(await redis.zrange(keys.posts('wh_1'), '0', '-1')).toEqual(parcels);
+    expect(await posts.dropLost('wh_1', now)).toBe(0);
+    expect(await posts.dropLost('wh_1', leaseEnd)).toBe(1);
+  });
+
+  it('and goes by thousands leaves the log of an endpoint as long as it may be', async () => {
+    for (let from = 0; from < 2_500; from += 500) await wait(500, from);
+    await redis.set(keys.outboxTrimmed, place(9_999));
+    let dropped = 0;
+    for (let more = 1; more > 0; dropped += more) more = await posts.dropLost('wh_1', now);
+    expect(dropped).toBe(2_500);
+    expect(await redis.hlen(keys.deliveries('wh_1'))).toBe(await redis.zcard(keys.deliveriesBy('wh_1', 'failed')));
+    expect(await redis.hlen(keys.deliveries('wh_1'))).toBeLessThanOrEqual(1_100);
   });
 
   it('of an endpoint that is gone is not kept, and of one that is there is', async () => {

@@ -33,6 +33,18 @@ it('one that does not let us ask for its settings tells what it can', async () =
   expect(await factsOf({}, [user])).toMatchObject({ ...ours, fsync: null, hasSnapshots: null });
 });
 
+it('one that answered while this process was too busy to read it is there, and one that says nothing is not', async () => {
+  await using server = await openTestRedis();
+  const redis = server.connect();
+  await redis.ping();
+  const { ping } = openServer(redis);
+  const asked = ping();
+  beBusy(1_200);
+  expect(await asked).toBe(true);
+  await redis.client('PAUSE', 60_000, 'ALL');
+  expect(await ping()).toBe(false);
+});
+
 it('relatives go by their own names, and what they do not tell is not known', () => {
   const none = { fsync: null, save: null };
   expect(readFacts('redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\n', none)).toMatchObject({
@@ -45,3 +57,8 @@ it('relatives go by their own names, and what they do not tell is not known', ()
   });
   expect(readFacts('', none)).toMatchObject({ product: 'Redis', version: null, hasAof: null });
 });
+
+/** Reads nothing and runs no timer meanwhile. */
+function beBusy(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}

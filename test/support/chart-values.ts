@@ -52,6 +52,7 @@ export const valueSets: Readonly<Record<string, Values>> = {
       enabled: true,
       clients: [peer],
       monitoring: [peer],
+      dns: { ports: [5353] },
       redis: { to: [peer], ports: [6380] },
       smtp: { to: [{ ipBlock: { cidr: '203.0.113.7/32' } }], ports: [465] },
     },
@@ -94,8 +95,14 @@ export const valueSets: Readonly<Record<string, Values>> = {
   'nothing to spare': {
     ...given,
     podDisruptionBudget: { enabled: false },
-    api: { replicas: 1 },
-    worker: { replicas: 1 },
+    api: { replicas: 1, affinity: null, resources: {} },
+    worker: { replicas: 1, affinity: null, resources: {} },
+  },
+  'large mail': {
+    ...given,
+    settings: { API_BODY_BYTES: '128MB', WORKER_MAIL_BYTES: 2 ** 27 },
+    api: { resources: { limits: { memory: '1Gi' } } },
+    worker: { resources: { limits: { memory: '1.25Gi' } } },
   },
 };
 
@@ -127,6 +134,19 @@ export const wrongValues: readonly [why: RegExp, values: Values][] = [
   [/env\/0\/value.*must be one of '0\.0\.0\.0'/, { ...given, env: [{ name: 'HOST', value: '127.0.0.1' }] }],
   [/env\/0\/value.*must be one of 'trace'/, { ...given, env: [{ name: 'LOG_LEVEL', value: 'verbose' }] }],
   [/env\/0\/value.*want string/, { ...given, env: [{ name: 'SES_PORT', value: 465 }] }],
+  [
+    /worker\.resources\.limits\.memory is 512Mi, and WORKER_MAIL_BYTES is 64mb: expected 192Mi and 8 times that/,
+    { ...given, worker: { resources: { limits: { memory: '512Mi' } } } },
+  ],
+  [
+    /worker\.resources\.limits\.memory is 1Gi, and WORKER_MAIL_BYTES is 134217728: expected/,
+    { ...given, settings: { WORKER_MAIL_BYTES: 2 ** 27 } },
+  ],
+  [
+    /api\.resources\.limits\.memory is 640Mi, and API_BODY_BYTES is 256MB: expected 192Mi and 5 times that/,
+    { ...given, env: [{ name: 'API_BODY_BYTES', value: '256MB' }] },
+  ],
+  [/dns\/ports.*minItems/, { ...given, networkPolicy: { dns: { ports: [] } } }],
   [/smtp\/ports.*minItems/, { ...given, networkPolicy: { smtp: { ports: [] } } }],
   [/apiKey\.value: expected pr_ and at least 20/, { ...given, apiKey: { value: 'short' } }],
   [/secretKey\.value: expected 32 bytes/, { ...given, secretKey: { value: 'b' } }],

@@ -12,6 +12,8 @@ export type Counts = {
   readonly raw: number;
   readonly connection: number;
   readonly sendMail: number;
+  /** Messages to a server that is far away, by `sendMail` and by us. */
+  readonly far: number;
   /** Emails we accept with no worker running; a worker started afterwards delivers them. */
   readonly ours: number;
   /** Emails posted while api and worker both run. */
@@ -46,6 +48,7 @@ export const counts: Readonly<Record<Size, Counts>> = {
     raw: 15_000,
     connection: 12_000,
     sendMail: 6_000,
+    far: 2_000,
     ours: 12_000,
     endToEnd: 12_000,
     naive: 8_000,
@@ -66,6 +69,7 @@ export const counts: Readonly<Record<Size, Counts>> = {
     raw: 10_000,
     connection: 5_000,
     sendMail: 2_000,
+    far: 500,
     ours: 3_000,
     endToEnd: 3_000,
     naive: 2_000,
@@ -84,6 +88,8 @@ export const counts: Readonly<Record<Size, Counts>> = {
 export const httpConnections = 50;
 /** SMTP connections of every sender that has a pool, ours among them. */
 export const smtpConnections = 10;
+/** Round trip to a server that is far away, as one of a provider in the same part of the world is. */
+export const farMs = 20;
 /** The raw client loads a connection fully; a few saturate the sink. */
 export const rawConnections = 4;
 /** Part of a delivery that warms the sender up and is not counted; every sender starts in a fresh process. */

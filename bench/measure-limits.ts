@@ -1,5 +1,5 @@
 /** The limits: what the libraries we stand on do on this machine, now, with nothing of ours around them. */
-import { type Counts, httpConnections, uncountedShare } from './counts.ts';
+import { type Counts, farMs, httpConnections, uncountedShare } from './counts.ts';
 import type { AcceptLimitAnswer, AcceptLimitRequest } from './limit-accept.ts';
 import type { DeliverLimitKind, DeliverLimitRequest } from './limit-deliver.ts';
 import type { LoadAnswer, LoadRequest } from './load.ts';
@@ -29,6 +29,8 @@ export type Limits = {
   readonly raw: number;
   readonly connection: number;
   readonly sendMail: number;
+  /** From as far as `farMs`. */
+  readonly farSendMail: number;
 };
 
 export async function measureLimits(bench: Bench): Promise<Limits> {
@@ -38,7 +40,18 @@ export async function measureLimits(bench: Bench): Promise<Limits> {
     raw: await deliverLimit(bench, 'raw'),
     connection: await deliverLimit(bench, 'connection'),
     sendMail: await deliverLimit(bench, 'sendMail'),
+    farSendMail: await fromFar(bench, () => deliverLimit(bench, 'sendMail', bench.counts.far)),
   };
+}
+
+/** With the sink as far away as servers of providers are. */
+export async function fromFar<T>({ sink }: Bench, measure: () => Promise<T>): Promise<T> {
+  await sink.ask({ kind: 'move', roundTripMs: farMs });
+  try {
+    return await measure();
+  } finally {
+    await sink.ask({ kind: 'move', roundTripMs: 0 });
+  }
 }
 
 async function acceptLimit(bench: Bench, redisSocket: string | null): Promise<Accepting> {
@@ -53,9 +66,12 @@ async function acceptLimit(bench: Bench, redisSocket: string | null): Promise<Ac
   return accepting(await post(bench, { ...target, count: bench.counts.acceptLimit }));
 }
 
-async function deliverLimit({ sink, sinkPort, counts }: Bench, kind: DeliverLimitKind): Promise<number> {
+async function deliverLimit(
+  { sink, sinkPort, counts }: Bench,
+  kind: DeliverLimitKind,
+  count = counts[kind],
+): Promise<number> {
   await using client = startPart<DeliverLimitRequest, null>('./limit-deliver.ts');
-  const count = counts[kind];
   await sink.ask({ kind: 'begin' });
   await client.ask({ kind, port: sinkPort, count });
   const taken = await sink.ask({ kind: 'wait', count });

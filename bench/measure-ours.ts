@@ -1,7 +1,7 @@
 /** Postrider: accept alone, deliver alone, both together, and what they cost. */
 import { type Commands, commands, type Family, families, untilForgotten, untilSettled, usedMemory } from './books.ts';
 import { cpuSeconds } from './cpu.ts';
-import { type Accepting, accepting, arrivalsPerSecond, type Bench, post } from './measure-limits.ts';
+import { type Accepting, accepting, arrivalsPerSecond, type Bench, fromFar, post } from './measure-limits.ts';
 import { type Api, apiKey, startApi, startWorker, type Worker } from './postrider.ts';
 
 /** A figure for each of our processes; null where the system does not tell. */
@@ -32,6 +32,8 @@ export type Ours = {
   readonly accept: Accepting;
   /** Messages per second with nothing but the worker running hard. */
   readonly deliver: number;
+  /** The same to a server that is far away. */
+  readonly farDeliver: number;
   readonly endToEnd: EndToEnd;
   readonly waiting: Memory;
   readonly finished: Memory;
@@ -77,7 +79,19 @@ export async function measureOurs(bench: Bench): Promise<Ours> {
   const endToEnd = await measureEndToEnd(bench, api, worker);
   await forgetAll(bench);
   const forgotten = await memory(stored + counts.endToEnd);
-  return { accept, deliver, endToEnd, waiting, finished, forgotten };
+  return { accept, deliver, farDeliver: await measureFar(bench), endToEnd, waiting, finished, forgotten };
+}
+
+async function measureFar(bench: Bench): Promise<number> {
+  const { counts, redis, sinkPort } = bench;
+  await redis.client.flushall();
+  await using api = await startApi(redis, sinkPort);
+  await post(bench, { url: api.url, apiKey, count: counts.far, firstNumber: 0 });
+  await bench.sink.ask({ kind: 'begin' });
+  return fromFar(bench, async () => {
+    await using _worker = await startWorker(redis, sinkPort);
+    return arrivalsPerSecond(await takeAll(bench, counts.far));
+  });
 }
 
 /** A worker for which all that ended is over. */

@@ -1,6 +1,7 @@
 /** The report: ratios first, the figures they were made of beside them, and one line that says it all. */
 import type { Family } from './books.ts';
 import type { ComposeCost } from './compose.ts';
+import { farMs } from './counts.ts';
 import type { BatchCost } from './measure-batch.ts';
 import type { CampaignCost } from './measure-campaign.ts';
 import type { Limits } from './measure-limits.ts';
@@ -49,7 +50,7 @@ function summary(rounds: readonly Round[]): string {
     `accept ${ratio(rounds, acceptRate, bullmqRate)} of fastify+zod+bullmq, ${ratio(rounds, acceptRate, fastifyRate)} of fastify+zod`,
     `batch ${batchShare(rounds, 'list')} of single, over a base ${batchShare(rounds, 'base')}`,
     `compose ${ratio(rounds, composeCost, mailComposerCost)} of MailComposer`,
-    `deliver ${ratio(rounds, deliverRate, connectionRate)} of SMTPConnection, ${ratio(rounds, deliverRate, sendMailRate)} of sendMail pool`,
+    `deliver ${ratio(rounds, deliverRate, connectionRate)} of SMTPConnection, ${ratio(rounds, deliverRate, sendMailRate)} of sendMail pool, ${farMs} ms away ${ratio(rounds, farRate, farSendMailRate)} of it`,
     `end to end ${ratio(rounds, endToEndRate, naiveRate)} of the naive stack, ${ratio(rounds, endToEndRate, sendMailRate)} of sendMail pool, ${ratio(rounds, endToEndRate, connectionRate)} of SMTPConnection`,
     `CPU ${cpuOf(rounds, totalCpu)} s/1000, ${naiveCpu(rounds)} of the naive stack`,
     `${whole(median(rounds, (round) => round.ours.finished.total))} B/email`,
@@ -59,6 +60,8 @@ function summary(rounds: readonly Round[]): string {
 
 const acceptRate = ({ ours }: Round) => ours.accept.perSecond;
 const deliverRate = ({ ours }: Round) => ours.deliver;
+const farRate = ({ ours }: Round) => ours.farDeliver;
+const farSendMailRate = ({ limits }: Round) => limits.farSendMail;
 const endToEndRate = ({ ours }: Round) => ours.endToEnd.perSecond;
 const fastifyRate = ({ limits }: Round) => limits.fastifyZod.perSecond;
 const bullmqRate = ({ limits }: Round) => limits.fastifyZodBullmq.perSecond;
@@ -141,6 +144,8 @@ function deliverTable(rounds: readonly Round[]): string {
       limitRow(rounds, 'limit: raw pipelined SMTP', deliverRate, rawRate),
       limitRow(rounds, 'limit: SMTPConnection, ready buffer', deliverRate, connectionRate),
       limitRow(rounds, 'limit: nodemailer pool, sendMail', deliverRate, sendMailRate),
+      [`worker alone, ${farMs} ms away`, '', whole(median(rounds, farRate))],
+      limitRow(rounds, `limit: nodemailer pool, ${farMs} ms away`, farRate, farSendMailRate),
     ],
   );
 }

@@ -7,6 +7,8 @@ export type SinkRequest =
   | { readonly kind: 'open' }
   /** Starts counting from nothing. */
   | { readonly kind: 'begin' }
+  /** Answers so much later from now on, as over a network. */
+  | { readonly kind: 'move'; readonly roundTripMs: number }
   | { readonly kind: 'look' }
   /** Answered once `count` messages have arrived, or when none has arrived for a while. */
   | { readonly kind: 'wait'; readonly count: number };
@@ -31,6 +33,7 @@ const pollMs = 5;
 let arrivals: number[] = [];
 let recipients = new Set<string>();
 let watched: Record<string, number> = {};
+let roundTripMs = 0;
 
 const server = createServer({ noDelay: true }, serve);
 
@@ -44,6 +47,7 @@ answerRequests<SinkRequest, SinkAnswer>(async (request) => {
     recipients = new Set();
     watched = {};
   }
+  if (request.kind === 'move') roundTripMs = request.roundTripMs;
   if (request.kind === 'wait') await waitFor(request.count);
   const { port } = server.address() as AddressInfo;
   // A look is taken often and wants no list.
@@ -62,6 +66,14 @@ function serve(socket: Socket): void {
   let rest: Buffer = Buffer.alloc(0);
   let isBody = false;
   let to: string[] = [];
+  const answer = (replies: string) => {
+    if (roundTripMs > 0) setTimeout(write, roundTripMs, replies);
+    else write(replies);
+  };
+  const write = (replies: string) => {
+    socket.write(replies);
+    if (replies.endsWith('221 2.0.0 bye\r\n')) socket.end();
+  };
   socket.on('error', () => socket.destroy());
   socket.write('220 sink ESMTP\r\n');
   socket.on('data', (chunk: Buffer) => {
@@ -89,8 +101,7 @@ function serve(socket: Socket): void {
       at = end + needle.length;
     }
     rest = bytes.subarray(at);
-    if (replies !== '') socket.write(replies);
-    if (replies.endsWith('221 2.0.0 bye\r\n')) socket.end();
+    if (replies !== '') answer(replies);
   });
 }
 

@@ -1,11 +1,12 @@
 /** Composition root: opens what all roles share and then the roles this process has; what is opened last is closed first. */
 import { watchRedis } from './app-redis.ts';
 import { openStart } from './app-start.ts';
-import { newIv } from './chance.ts';
+import { monotonicNow, newIv } from './chance.ts';
 import type { Config } from './config.ts';
 import { type LinkMaker, unsubscribeKey } from './domain/unsubscribe.ts';
 import { openTokenBook, type TokenBook } from './outbound/oauth-tokens.ts';
 import { openPlans, type Plans } from './outbound/plans.ts';
+import { openTokenKeeper } from './outbound/refresh-tokens.ts';
 import type { SeenRedis } from './pipeline/inspect.ts';
 import type { Hands } from './pipeline/relinquish.ts';
 import { openLocalRedis } from './store/local-redis.ts';
@@ -81,6 +82,8 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
       redis.disconnect(),
     );
   const aside = await connect('fail_fast');
+  const tokenTerms = { onTrouble: report.trouble, onStored: report.tokenStored, now: monotonicNow };
+  const refreshTokens = opened.use(openTokenKeeper(openRefreshTokens(aside, secretKey, newIv), tokenTerms));
   const ground: Ground = {
     config,
     report,
@@ -88,7 +91,7 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
     apiKey,
     plans,
     links: { publicUrl: config.publicUrl, key: unsubscribeKey(secretKey) },
-    tokensOf: openTokenBook(openRefreshTokens(aside, secretKey, newIv), () => performance.now()),
+    tokensOf: openTokenBook(refreshTokens, monotonicNow),
     stopping: stopping.signal,
     seenRedis: { standing: null },
     hands,

@@ -3,6 +3,8 @@ import { randomBytes, randomFillSync } from 'node:crypto';
 import { type IdPrefix, makeId } from './domain/id.ts';
 
 export const now = () => Date.now();
+/** Milliseconds of a clock that never goes back. */
+export const monotonicNow = () => performance.now();
 export const rand = () => Math.random();
 export const entropy = (bytes: number): Buffer => randomBytes(bytes);
 /** AES-GCM takes 12 bytes. */

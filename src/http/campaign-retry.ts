@@ -1,9 +1,10 @@
 /** POST /v1/campaigns/:id/retry-failed: once for each Idempotency-Key. */
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
+import type { Retried } from '../pipeline/retry-failed.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
 import { objectField } from './answer-fields.ts';
-import { campaignConflict, campaignParams, findCampaign } from './campaign-access.ts';
+import { campaignConflict, campaignMissing, campaignParams, findCampaign } from './campaign-access.ts';
 import type { CampaignMoveDeps } from './campaign-moves.ts';
 import { creationHeaders } from './creations.ts';
 import { keyReused, readClaim } from './email-access.ts';
@@ -12,8 +13,7 @@ import { problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 
 type Deps = Pick<CampaignMoveDeps, 'campaigns' | 'creations' | 'newId' | 'now'> & {
-  /** How many that failed are sent to again; null when it is not, or not any more, sent. */
-  retryFailed(id: string): Promise<{ readonly count: number } | null>;
+  retryFailed(id: string): Promise<Retried>;
 };
 
 const retriedView = z
@@ -29,26 +29,22 @@ const retriedView = z
 
 export function campaignRetryRoutes({ campaigns, retryFailed, creations, newId, now }: Deps): Routes {
   /** Those of this process that are under way, by what they were claimed for. */
-  const walks = new Map<string, Promise<number | null>>();
-
-  async function walk(id: string): Promise<number | null> {
-    return (await retryFailed(id))?.count ?? null;
-  }
+  const walks = new Map<string, Promise<Retried>>();
 
   /** A repeat waits for the first, and gets its answer. Of one that another process has in hand, or died of, it does what is left. */
-  async function walkOnce(id: string, claim: IdempotencyClaim, reply: FastifyReply): Promise<number | null> {
+  async function walkOnce(id: string, claim: IdempotencyClaim, reply: FastifyReply): Promise<Retried> {
     const creation = await creations.begin(claim, { id: newId('ch'), now: now() });
     if (creation === null) throw keyReused();
     if (creation.isRepeat) reply.header('idempotent-replayed', 'true');
-    if (creation.isDone) return Number(creation.note);
+    if (creation.isDone) return { kind: 'retried', count: Number(creation.note) };
     const begun = walks.get(claim.scope);
     if (begun !== undefined) return begun;
-    const walking = walk(id).finally(() => walks.delete(claim.scope));
+    const walking = retryFailed(id).finally(() => walks.delete(claim.scope));
     walks.set(claim.scope, walking);
-    const count = await walking;
-    if (count === null) await creations.giveUp(claim);
-    else await creations.end(claim, creation, String(count));
-    return count;
+    const retried = await walking;
+    if (retried.kind === 'retried') await creations.end(claim, creation, String(retried.count));
+    else await creations.giveUp(claim);
+    return retried;
   }
 
   return (app) => {
@@ -68,11 +64,12 @@ export function campaignRetryRoutes({ campaigns, retryFailed, creations, newId, 
         'x-examples': { 404: campaignExamples.missing, 409: campaignExamples.notRunning },
       },
       handler: async ({ params: { id }, headers, apiKey }, reply) => {
-        const { state } = await findCampaign(campaigns, id, apiKey);
+        await findCampaign(campaigns, id, apiKey);
         const claim = readClaim(headers['idempotency-key'], apiKey.id, 'POST /campaigns/:id/retry-failed', { id });
-        const retried = claim === null ? await walk(id) : await walkOnce(id, claim, reply);
-        if (retried === null) throw campaignConflict(id, 'retried: it is not being sent', state.status);
-        return { object: 'campaign' as const, id, retried };
+        const retried = claim === null ? await retryFailed(id) : await walkOnce(id, claim, reply);
+        if (retried.kind === 'gone') throw campaignMissing(id);
+        if (retried.kind === 'refused') throw campaignConflict(id, 'retried: it is not being sent', retried.status);
+        return { object: 'campaign' as const, id, retried: retried.count };
       },
     });
   };

@@ -1,16 +1,18 @@
-/** Access tokens for XOAUTH2: got for a refresh token (RFC 6749 section 6), kept until shortly before their end, asked for once at a time. */
+/** Access tokens for XOAUTH2: got for a refresh token, kept until shortly before their end, asked for once at a time, in the whole fleet. */
 import { hash } from 'node:crypto';
-import { z } from 'zod';
-import { tokenUrlFault } from '../domain/token-url.ts';
-import type { Auth } from '../domain/transport-plan.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Account, RefreshTokens, Turn } from './refresh-tokens.ts';
+import { type OAuth, requestToken, type TokenAnswer } from './token-request.ts';
 
-const deadlineMs = 15_000;
-/** Bytes of an answer that are read; tokens have a few thousand. */
-const maxAnswerBytes = 64 * 1_024;
 /** A token is not used in the last part of its life: the login it is for takes time. */
 const marginMs = 60_000;
 /** Where the server does not say how long a token lives. */
 const usualLifeMs = 300_000;
+/** For a request, and what is read before and stored after it: who dies meanwhile keeps the others waiting for no longer. */
+const turnMs = 30_000;
+/** A login has a minute in all, and says by then why it has no token. */
+const mostWaitMs = 45_000;
+const lookAgainMs = 100;
 
 export type Token = {
   readonly value: string;
@@ -25,27 +27,10 @@ export type Tokens = {
   renew(refused: string): Promise<string>;
 };
 
-type OAuth = Extract<Auth, { kind: 'oauth2' }>;
-
 /** The tokens of each account, the same for whoever logs in with it. */
 export type TokenBook = (auth: OAuth) => Tokens;
 
-/** The refresh tokens that token servers gave in place of configured ones, as all processes remember them. */
-export type RefreshTokens = {
-  /** @returns null where none was given yet */
-  newest(account: string): Promise<string | null>;
-  keep(account: string, refreshToken: string): Promise<void>;
-};
-
 type Kept = { readonly value: string; readonly until: number };
-
-const answerShape = z.object({
-  access_token: z.string().regex(/^[\x21-\x7e]+$/),
-  expires_in: z.coerce.number().positive().optional(),
-  refresh_token: z.string().min(1).optional(),
-});
-/** The registered errors look like this; nothing that could be a secret does. */
-const errorShape = z.object({ error: z.string().regex(/^[a-z_]{1,40}$/) });
 
 /** Accounts whose tokens are at hand; one that is not used for longest is looked up anew. */
 const mostAccounts = 1_000;
@@ -64,55 +49,68 @@ export function openTokenBook(refreshTokens: RefreshTokens, now: () => number): 
   };
 }
 
+const noTurn: Turn = { async end() {} };
+
 /** Nothing is remembered beyond the process. */
-export const forgetful: RefreshTokens = { newest: async () => null, async keep() {} };
+export const forgetful: RefreshTokens = {
+  newest: async () => null,
+  keep: async () => true,
+  takeTurn: async () => noTurn,
+};
 
 function openTokens(auth: OAuth, refreshTokens: RefreshTokens, now: () => number): Tokens {
   let kept: Kept | null = null;
   let asking: Promise<Kept> | null = null;
   /** The refresh token that this process was given last, in place of the one it used (RFC 6749 section 6): that may be good for nothing any more. */
-  let given: { readonly token: string; readonly isStored: boolean } | null = null;
+  let given: string | null = null;
   const account = accountOf(auth);
 
   /** @throws where it cannot be known: one that was used before may have every other of the account revoked (RFC 9700 section 4.14.2) */
   async function newest(): Promise<string> {
-    if (given?.isStored === false) return given.token;
     const stored = await refreshTokens.newest(account).catch(() => {
       if (given === null) throw new Error('The newest refresh token could not be read');
       return null;
     });
-    return stored ?? given?.token ?? auth.refreshToken;
+    return stored ?? given ?? auth.refreshToken;
   }
 
-  /** What could not be stored is used from here on all the same, and stored with the next answer. */
-  async function keep(token: string): Promise<void> {
-    given = { token, isStored: false };
-    await refreshTokens.keep(account, token).then(
-      () => {
-        given = { token, isStored: true };
-      },
-      () => {},
-    );
-  }
-
-  /** Where one is refused in whose place another process was given a new one meanwhile, that one is tried. */
-  async function ask() {
-    const used = await newest();
+  /** What comes in place of the token it was asked with is stored before another process reads what to ask with. */
+  async function askInTurn(onUse: (refreshToken: string) => void): Promise<TokenAnswer> {
+    const turn = await waitForTurn(refreshTokens, account, now);
+    let isStored = true;
     try {
-      return await askFor(auth, used);
+      const used = await newest();
+      onUse(used);
+      const answer = await requestToken(auth, used);
+      const { refresh_token: next = used } = answer;
+      if (next === used) return answer;
+      given = next;
+      isStored = await refreshTokens.keep(account, next, used);
+      return answer;
+    } finally {
+      // Others would ask with the one before: as long as this turn lasts it may yet be stored.
+      if (isStored) await turn.end().catch(() => {});
+    }
+  }
+
+  /** Where one is refused in whose place another process was given a new one meanwhile, as it could not wait for its turn, that one is tried. */
+  async function ask(): Promise<TokenAnswer> {
+    let used: string | undefined;
+    const onUse = (refreshToken: string) => {
+      used = refreshToken;
+    };
+    try {
+      return await askInTurn(onUse);
     } catch (error) {
-      const other = await newest().catch(() => used);
+      const other = used === undefined ? used : await newest().catch(() => used);
       if (other === used) throw error;
-      return askFor(auth, other);
+      return askInTurn(onUse);
     }
   }
 
   async function refresh(): Promise<Kept> {
     const answer = await ask();
     const lifeMs = answer.expires_in === undefined ? usualLifeMs : answer.expires_in * 1_000;
-    const unstored = given?.isStored === false ? given.token : null;
-    const next = answer.refresh_token ?? unstored;
-    if (next !== null && (next !== given?.token || unstored !== null)) await keep(next);
     kept = { value: answer.access_token, until: now() + Math.max(lifeMs - marginMs, lifeMs / 2) };
     return kept;
   }
@@ -137,58 +135,24 @@ function openTokens(auth: OAuth, refreshTokens: RefreshTokens, now: () => number
   };
 }
 
+/**
+ * A server that gives new refresh tokens may take two uses of one for theft, and revoke them all (RFC 9700 section 4.14.2). While Redis is away
+ * nobody can say whose turn it is, and it is asked without.
+ * @throws when others have theirs for too long
+ */
+async function waitForTurn(refreshTokens: RefreshTokens, account: Account, now: () => number): Promise<Turn> {
+  const giveUpAt = now() + mostWaitMs;
+  for (;;) {
+    const turn = await refreshTokens.takeTurn(account, turnMs).catch(() => noTurn);
+    if (turn !== null) return turn;
+    if (now() >= giveUpAt)
+      throw new Error(`No access token from ${account.host}: other processes ask for theirs, and take their time`);
+    await sleep(lookAgainMs, undefined, { ref: false });
+  }
+}
+
 /** By the token that is configured: who configures another means that one. */
-function accountOf({ tokenUrl, clientId, user, refreshToken }: OAuth): string {
-  return hash('sha256', JSON.stringify([tokenUrl, clientId, user, refreshToken]), 'base64url');
-}
-
-async function askFor(auth: OAuth, refreshToken: string) {
-  const fault = tokenUrlFault(auth.tokenUrl);
-  if (fault !== null) throw new Error(`The token URL ${fault}`);
-  const { host } = new URL(auth.tokenUrl);
-  const form = new URLSearchParams({
-    grant_type: 'refresh_token',
-    refresh_token: refreshToken,
-    client_id: auth.clientId,
-    // A public client has none.
-    ...(auth.clientSecret === '' ? {} : { client_secret: auth.clientSecret }),
-  });
-  const { status, text } = await post(auth.tokenUrl, form).catch((error: unknown) => {
-    throw new Error(`No access token from ${host}: ${why(error)}`);
-  });
-  const body = parseJson(text);
-  const answer = answerShape.safeParse(body);
-  if (status === 200 && answer.success) return answer.data;
-  const named = errorShape.safeParse(body);
-  throw new Error(`No access token from ${host}: it answered ${status}${named.success ? ` ${named.data.error}` : ''}`);
-}
-
-async function post(url: string, body: URLSearchParams): Promise<{ status: number; text: string }> {
-  const signal = AbortSignal.timeout(deadlineMs);
-  const headers = { accept: 'application/json' };
-  const answer = await fetch(url, { method: 'POST', body, headers, redirect: 'error', signal });
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of answer.body ?? []) {
-    length += chunk.length;
-    // Leaving the loop drops the rest with its connection.
-    if (length > maxAnswerBytes) throw new Error(`its answer goes on after ${maxAnswerBytes} bytes`);
-    chunks.push(chunk);
-  }
-  return { status: answer.status, text: Buffer.concat(chunks).toString() };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
-/** `fetch` says only that it failed, and keeps the reason as a cause. */
-function why(error: unknown): string {
-  if (!(error instanceof Error)) return 'failed';
-  if (error.name === 'TimeoutError') return `no answer within ${deadlineMs / 1_000} s`;
-  return error.cause instanceof Error ? error.cause.message : error.message;
+export function accountOf({ tokenUrl, clientId, user, refreshToken }: OAuth): Account {
+  const id = hash('sha256', JSON.stringify([tokenUrl, clientId, user, refreshToken]), 'base64url');
+  return { id, host: URL.canParse(tokenUrl) ? new URL(tokenUrl).host : '' };
 }

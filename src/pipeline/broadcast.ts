@@ -68,12 +68,18 @@ type Placed = {
 export async function broadcast(deps: Deps, take: Take): Promise<SliceReport> {
   const startedAt = deps.now();
   const settled: PlaceReport[] = [];
-  const campaign = await deps.prepare(take.campaignId);
+  const campaign = await deps.prepare(take.campaignId).catch(async (error: unknown) => {
+    await deps.slices.release(take, 0, take.allowed);
+    throw error;
+  });
   // It was deleted, and with it all there was to let go.
   if (campaign === null) return { take, settled, isHeldUp: true, ms: 0 };
   const slice: Slice = { take, campaign, settled, allowed: take.allowed, isHeldUp: false, againInMs: null };
   try {
     await workOff(deps, slice, await placedIn(deps, slice));
+  } catch (error) {
+    slice.isHeldUp = true;
+    throw error;
   } finally {
     await deps.slices.release(take, slice.isHeldUp ? 0 : slice.againInMs, slice.allowed);
   }

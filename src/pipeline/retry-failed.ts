@@ -21,32 +21,37 @@ const retryable: readonly RecipientStatus[] = ['failed', 'expired', 'outcome_unk
 /** Where somebody waits for what is retried. */
 const sendsStill: readonly CampaignStatus[] = ['running', 'paused', 'completed'];
 
+export type Retried =
+  | { readonly kind: 'retried'; readonly count: number }
+  /** It is not, or not any more, sent. */
+  | { readonly kind: 'refused'; readonly status: CampaignStatus }
+  | { readonly kind: 'gone' };
+
 /**
- * How many are sent to again. Asked for once more, as after an answer that was lost, it goes on. Null when it is not, or not any more, sent:
- * once it is canceled nobody else is.
+ * How many are sent to again. Asked for once more, as after an answer that was lost, it goes on. Once it is canceled nobody else is: that is
+ * seen by the very step that has somebody wait again, and who waited before is called off with the rest.
  */
-export async function retryFailed(deps: Deps, campaignId: string): Promise<{ readonly count: number } | null> {
-  if (!(await isSent(deps, campaignId))) return null;
+export async function retryFailed(deps: Deps, campaignId: string): Promise<Retried> {
+  let status = await deps.campaigns.status(campaignId);
   let count = 0;
   let some: string[] = [];
-  const retrySome = async (): Promise<boolean> => {
-    const retried = (await Promise.all(some.map((id) => retryOne(deps, id)))).filter((id) => id !== null);
-    count += retried.length;
+  const retrySome = async (): Promise<void> => {
+    const retried = await Promise.all(some.map((id) => retryOne(deps, id)));
+    count += retried.filter((isRetried) => isRetried).length;
     some = [];
-    if (await isSent(deps, campaignId)) return true;
-    // Who calls off what waits in it may have been past these places before they were retried.
-    await Promise.all(retried.map((id) => cancelOne(deps, id)));
-    return false;
+    status = await deps.campaigns.status(campaignId);
   };
   for await (const place of deps.campaigns.places(campaignId, { from: null, isUp: true }, mayBeRetried)) {
+    if (!isSent(status)) break;
     some.push(placeId(campaignId, place));
-    if (some.length === atOnce && !(await retrySome())) return null;
+    if (some.length === atOnce) await retrySome();
   }
-  return (await retrySome()) ? { count } : null;
+  if (isSent(status)) await retrySome();
+  if (status === null) return { kind: 'gone' };
+  return isSent(status) ? { kind: 'retried', count } : { kind: 'refused', status };
 }
 
-async function isSent({ campaigns }: Deps, id: string): Promise<boolean> {
-  const status = await campaigns.status(id);
+function isSent(status: CampaignStatus | null): boolean {
   return status !== null && sendsStill.includes(status);
 }
 
@@ -55,15 +60,9 @@ function mayBeRetried(mark: PlaceMark): boolean {
   return mark === 'failed' || mark === 'expired' || mark === 'left';
 }
 
-/** Its id, when it is sent to again. */
-async function retryOne({ read, change }: Deps, id: string): Promise<string | null> {
+/** Whether it is sent to again. */
+async function retryOne({ read, change }: Deps, id: string): Promise<boolean> {
   const email = await read(id);
-  if (email === null || !retryable.includes(statusOf(email.state))) return null;
-  return (await change(email, { kind: 'retried' })).kind === 'changed' ? id : null;
-}
-
-/** What is on its way by now arrives. */
-async function cancelOne({ read, change }: Deps, id: string): Promise<void> {
-  const email = await read(id);
-  if (email !== null) await change(email, { kind: 'canceled' });
+  if (email === null || !retryable.includes(statusOf(email.state))) return false;
+  return (await change(email, { kind: 'retried' })).kind === 'changed';
 }

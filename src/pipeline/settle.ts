@@ -59,6 +59,9 @@ const inOtherHands: Refusal = { refused: 'another attempt is handing it over' };
 /** A retry that races with the drop of its content: one of the two wins, and here it was the drop. */
 const contentGone: Refusal = { refused: 'its content has been dropped (RETENTION_CONTENT)' };
 
+/** Of a retry and a cancel of its campaign that race, the cancel won, or it came before. */
+const campaignCanceled: Refusal = { refused: 'its campaign was canceled' };
+
 export type Changed =
   | { readonly kind: 'changed'; readonly decision: Decision }
   | ({ readonly kind: 'refused'; readonly email: StoredEmail } & Refusal)
@@ -98,6 +101,7 @@ async function commitFirst<D extends Decision | Refusal>(
     const committed = await commit(current, { state, events, step: stepOf(what, current.state, events, deps.now()) });
     if (typeof committed === 'object') return { email: current, decision: committed };
     if (committed === 'content_gone') return { email: current, decision: contentGone };
+    if (committed === 'campaign_canceled') return { email: current, decision: campaignCanceled };
     if (committed === 'done') {
       deps.report({ email: current, what, decision });
       return { email: current, decision };

@@ -8,6 +8,8 @@ import { redisClock } from './clock.ts';
  *
  * `n` recipients of a campaign are counted under `to` from now on, and under `from` no more (both as `n:<count>`). Who moves the last one
  * that is pending completes the campaign, in the same step. A campaign that is gone is not brought back.
+ *
+ * Nobody comes to wait again in a campaign that was canceled: who calls off what waits in it may have been there before.
  */
 export const countMoved = `${redisClock}
 local function inDigits(number, count)
@@ -30,6 +32,9 @@ local function completeCampaign(campaign, outbox, due, now)
   redis.call('HDEL', campaign, 'pace', 'paceAt', 'paceLeft')
   redis.call('ZREM', due, string.sub(campaign, -29))
   tellOfCampaign(campaign, outbox, now, 'completed')
+end
+local function isTooLate(campaign, to)
+  return to == 'n:pending' and redis.call('HGET', campaign, 'status') == 'canceled'
 end
 local function countMoved(campaign, outbox, due, now, from, to, n)
   local status = redis.call('HGET', campaign, 'status')

@@ -50,13 +50,14 @@ export function openCampaignLeave(redis: Redis) {
 
 /**
  * KEYS bell outbox index suppressions suppressionIds ended campaignsDue email content again campaign marks; ARGV place mark id facts state
- * content postings, change id or '', when it comes again or '', now, and what `commit` takes. Answers `done` or `lost`.
+ * content postings, change id or '', when it comes again or '', now, and what `commit` takes. Answers `done`, `lost` or `campaign_canceled`.
  */
 const leaveScript = script(`${markAgain}${commit}
 local email, content, again, campaign, marks = KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12]
 local place, id, change, at = ARGV[1], ARGV[3], ARGV[8], ARGV[9]
 local mark = redis.call('GETRANGE', marks, place, place)
 if mark == ARGV[2] then
+  if isTooLate(campaign, ARGV[19]) then return 'campaign_canceled' end
   redis.call('SETRANGE', marks, place, '${placeMarks.left}')
   redis.call('HSET', email, 'facts', ARGV[4], 'state', ARGV[5], 'version', 0)
   if ARGV[6] ~= '' then redis.call('SET', content, ARGV[6]) end

@@ -173,8 +173,8 @@ export function openEmails(redis: Redis) {
   };
 }
 
-/** `content_gone`: it would be due, and has nothing any more that could be sent. */
-export type ChangeCommitted = 'done' | 'lost' | 'content_gone';
+/** `content_gone`: it would be due, and has nothing any more that could be sent. `campaign_canceled`: it would wait in one that was. */
+export type ChangeCommitted = 'done' | 'lost' | 'content_gone' | 'campaign_canceled';
 
 /** Which email, and which version of it was loaded. */
 type Loaded = Pick<StoredEmail, 'facts' | 'version'>;

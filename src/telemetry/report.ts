@@ -215,6 +215,11 @@ export function openReports(log: Log, meters: Meters) {
       else log.error({ error: maskAddresses(why) }, 'Redis is away');
     },
 
+    /** After `trouble` that it could not be. @param host who gave it */
+    tokenStored(host: string): void {
+      log.info({ host }, 'the refresh token is stored');
+    },
+
     bug(error: Error, fields: Readonly<Record<string, unknown>>): void {
       log.error({ ...fields, error: maskAddresses(error.stack ?? error.message) }, 'bug');
     },

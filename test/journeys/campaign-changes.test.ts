@@ -82,14 +82,14 @@ it('retries everybody who failed, expired or is held, and nobody who was refused
   const found = lookUp.bind(null, { ...store, templating: openTemplating() });
   const emails = { read: found, commitChange: commitChange.bind(null, { ...store, lookUp: found }) };
   const change = settleChange.bind(null, { emails, report: () => {}, newId, now: Date.now });
-  expect(await retryFailed({ ...store, read: found, change }, id)).toEqual({ count: 3 });
+  expect(await retryFailed({ ...store, read: found, change }, id)).toEqual({ kind: 'retried', count: 3 });
   const { status, marks, counts } = await standingOf(redis, id);
   expect([status, marks.filter((mark) => mark === 'left').length]).toEqual(['running', 3]);
   expect(counts).toMatchObject({ pending: 3, failed: 0, expired: 0, bounced: 1, sent: 1, suppressed: 1 });
   expect(counts).toEqual(await tallyOf(redis, id));
-  expect(await retryFailed({ ...store, read: found, change }, id)).toEqual({ count: 0 });
+  expect(await retryFailed({ ...store, read: found, change }, id)).toEqual({ kind: 'retried', count: 0 });
   await redis.hset(keys.campaign(id), 'status', 'canceled');
-  expect(await retryFailed({ ...store, read: found, change }, id)).toBeNull();
+  expect(await retryFailed({ ...store, read: found, change }, id)).toEqual({ kind: 'refused', status: 'canceled' });
 });
 
 it('nobody is retried of whose letter nothing can be made, and that is said', async () => {
@@ -128,6 +128,18 @@ it('under one Idempotency-Key retries once, whatever failed since, and repeats t
     'idempotency-key': 'one',
   });
   expect(elsewhere.body).toMatchObject({ name: 'invalid_idempotent_request' });
+});
+
+it('nobody is retried of a campaign that was canceled, alone or with all, and that is said', async () => {
+  const id = await addEnded(['failed', 'sent']);
+  await redis.hset(keys.campaign(id), { status: 'canceled', endedAt: 1 });
+  expect((await api.api('POST', `/v1/campaigns/${id}/retry-failed`)).status).toBe(409);
+  const { status, body } = await ask(id, 0, 'retry');
+  expect([status, body.detail]).toEqual([
+    409,
+    expect.stringContaining('retried: its campaign was canceled. Its status'),
+  ]);
+  expect((await standingOf(redis, id)).marks).toEqual(['failed', 'sent']);
 });
 
 it('a retry that was refused leaves its key free', async () => {

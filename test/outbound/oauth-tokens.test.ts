@@ -3,13 +3,16 @@ import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Auth } from '../../src/domain/transport-plan.ts';
-import { openTokenBook, type RefreshTokens, type TokenBook } from '../../src/outbound/oauth-tokens.ts';
+import { accountOf, openTokenBook, type TokenBook } from '../../src/outbound/oauth-tokens.ts';
+import { openTokenKeeper, type StoredTokens } from '../../src/outbound/refresh-tokens.ts';
 import { makeVerify } from '../../src/outbound/smtp-verify.ts';
+import { keys } from '../../src/store/keys.ts';
 import { openRefreshTokens } from '../../src/store/refresh-tokens.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { openScriptedSmtp } from '../support/scripted-smtp.ts';
 import { send, settingsTo, transportTo } from '../support/smtp-transport.ts';
 import { give, openTokenServer } from '../support/token-server.ts';
+import { until } from '../support/until.ts';
 
 const opened = new AsyncDisposableStack();
 let redis: Redis;
@@ -41,10 +44,15 @@ async function openRotating() {
   return { auth, used, url: server.url, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 
+const silent = { onTrouble() {}, onStored() {} };
+
+const keep = () => opened.use(openTokenKeeper(stored(), { ...silent, now: () => 0 }));
+
 /** A process: what it knows by itself begins anew. Each time it is asked, the token it has is over. */
-function startProcess(refreshTokens: RefreshTokens = stored()): (auth: OAuth) => Promise<string> {
+function startProcess(known: StoredTokens = stored()): (auth: OAuth) => Promise<string> {
   let at = 0;
-  const book = openTokenBook(refreshTokens, () => at);
+  const keeper = opened.use(openTokenKeeper(known, { ...silent, now: () => at }));
+  const book = openTokenBook(keeper, () => at);
   return async (auth) => {
     at += 3_600_000;
     return (await book(auth).get()).value;
@@ -56,7 +64,7 @@ describe('an account', () => {
     await using tokens = await openRotating();
     const login = { methods: ['XOAUTH2'], user: 'u', takesToken: (token: string) => token === 'a1' } as const;
     await using smtp = await openScriptedSmtp(undefined, { login });
-    const tokensOf: TokenBook = openTokenBook(stored(), () => 0);
+    const tokensOf: TokenBook = openTokenBook(keep(), () => 0);
     const { auth } = tokens;
     const verify = makeVerify(new AbortController().signal, { tokensOf });
     expect((await verify(settingsTo(smtp.port, { auth }))).fault).toBeNull();
@@ -69,7 +77,7 @@ describe('an account', () => {
 
   it('has others than another one, though they share a server', async () => {
     await using tokens = await openRotating();
-    const tokensOf = openTokenBook(stored(), () => 0);
+    const tokensOf = openTokenBook(keep(), () => 0);
     expect(tokensOf(tokens.auth)).toBe(tokensOf({ ...tokens.auth }));
     expect(tokensOf({ ...tokens.auth, user: 'v' })).not.toBe(tokensOf(tokens.auth));
   });
@@ -87,7 +95,9 @@ describe('a new refresh token', () => {
   it('that another process was given meanwhile is tried where the one at hand is refused', async () => {
     await using tokens = await openRotating();
     const book = stored();
-    const [one, other] = [startProcess(book), startProcess()];
+    const one = startProcess(book);
+    // It did not wait for its turn, as Redis was away.
+    const other = startProcess({ ...book, takeTurn: () => Promise.reject(new Error('away')) });
     // It reads what is stored, and the other is faster.
     const slow = { ...book, newest: (account: string) => book.newest(account).finally(overtake) };
     let isOvertaken = false;
@@ -114,14 +124,17 @@ describe('a new refresh token', () => {
     await using tokens = await openRotating();
     const book = stored();
     let isAway = false;
-    const keep: RefreshTokens['keep'] = async (account, token) => {
+    const keep: StoredTokens['keep'] = async (...given) => {
       if (isAway) throw new Error('away');
-      await book.keep(account, token);
+      await book.keep(...given);
     };
     const process = startProcess({ ...book, keep });
     expect(await process(tokens.auth)).toBe('a1');
     isAway = true;
-    expect([await process(tokens.auth), await process(tokens.auth)]).toEqual(['a2', 'a3']);
+    expect(await process(tokens.auth)).toBe('a2');
+    await endTurns();
+    expect(await process(tokens.auth)).toBe('a3');
+    await endTurns();
     isAway = false;
     expect(await process(tokens.auth)).toBe('a4');
     expect(await startProcess()(tokens.auth)).toBe('a5');
@@ -138,7 +151,7 @@ describe('a new refresh token', () => {
   });
 
   it('is sealed at rest, is not there for another key, and stays for a year from its last use', async () => {
-    await stored().keep('account', 'S3cret');
+    await stored().keep('account', 'S3cret', []);
     const [key = ''] = await redis.keys('*');
     expect(await redis.get(key)).not.toContain('S3cret');
     await redis.pexpire(key, 60_000);
@@ -146,5 +159,86 @@ describe('a new refresh token', () => {
     expect(await redis.pttl(key)).toBeGreaterThan(60_000);
     expect(await openRefreshTokens(redis, Buffer.alloc(32, 8), newIv).newest('account')).toBeNull();
     expect(await stored().newest('none')).toBeNull();
+  });
+});
+
+/** The time of whoever has a turn is over. */
+async function endTurns(): Promise<void> {
+  for (const key of await redis.keys(keys.refreshTurn('*'))) await redis.pexpire(key, 1);
+}
+
+describe('one process at a time', () => {
+  it('asks with a refresh token: those that come meanwhile ask with what it brought', async () => {
+    await using tokens = await openRotating();
+    const fleet = Array.from({ length: 6 }, () => startProcess());
+    const got = await Promise.all(fleet.map((process) => process(tokens.auth)));
+    expect(got.toSorted()).toEqual(['a1', 'a2', 'a3', 'a4', 'a5', 'a6']);
+    expect(tokens.used()).toEqual(['r0', 'r1', 'r2', 'r3', 'r4', 'r5']);
+    expect(await redis.keys(keys.refreshTurn('*'))).toEqual([]);
+  });
+
+  it('asks, and those with another account do not wait for it', async () => {
+    await using tokens = await openRotating();
+    const turn = await stored().takeTurn(accountOf(tokens.auth).id, 60_000);
+    expect(turn).not.toBeNull();
+    await expect(startProcess()({ ...tokens.auth, refreshToken: 'r9' })).rejects.toThrow('invalid_grant');
+  });
+
+  it('that died with its turn keeps the others waiting until that is over', async () => {
+    await using tokens = await openRotating();
+    await stored().takeTurn(accountOf(tokens.auth).id, 60_000);
+    let looks = 0;
+    const looking = stored();
+    const takeTurn: StoredTokens['takeTurn'] = (...given) => {
+      looks += 1;
+      return looking.takeTurn(...given);
+    };
+    const asked = startProcess({ ...looking, takeTurn })(tokens.auth);
+    await until('it to wait', () => looks > 2);
+    expect(tokens.used()).toEqual([]);
+    await endTurns();
+    expect(await asked).toBe('a1');
+  });
+
+  it('gives its turn back also where it was refused, and takes nobody else his', async () => {
+    await using tokens = await openRotating();
+    await expect(startProcess()({ ...tokens.auth, clientId: 'x', refreshToken: 'r9' })).rejects.toThrow(
+      'invalid_grant',
+    );
+    expect(await redis.keys(keys.refreshTurn('*'))).toEqual([]);
+    const late = await stored().takeTurn('account', 60_000);
+    await endTurns();
+    await until('it to be over', async () => (await redis.exists(keys.refreshTurn('account'))) === 0);
+    await stored().takeTurn('account', 60_000);
+    await late?.end();
+    expect(await stored().takeTurn('account', 60_000)).toBeNull();
+  });
+
+  it('has its turn for too long: that is said before the login has waited for all its time', async () => {
+    await using tokens = await openRotating();
+    await stored().takeTurn(accountOf(tokens.auth).id, 60_000);
+    let at = 0;
+    const looking = stored();
+    const takeTurn: StoredTokens['takeTurn'] = (...given) => {
+      at += 20_000;
+      return looking.takeTurn(...given);
+    };
+    const keeper = opened.use(openTokenKeeper({ ...looking, takeTurn }, { ...silent, now: () => at }));
+    await expect(openTokenBook(keeper, () => at)(tokens.auth).get()).rejects.toThrow('other processes ask for theirs');
+    expect(tokens.used()).toEqual([]);
+  });
+
+  it('is not waited for while Redis is away', async () => {
+    await using tokens = await openRotating();
+    const away = () => Promise.reject(new Error('away'));
+    const process = startProcess({ ...stored(), takeTurn: away });
+    expect([await process(tokens.auth), await process(tokens.auth)]).toEqual(['a1', 'a2']);
+  });
+
+  it('that could not store what it was given keeps its turn, in which it may yet be', async () => {
+    await using tokens = await openRotating();
+    const process = startProcess({ ...stored(), keep: () => Promise.reject(new Error('away')) });
+    expect(await process(tokens.auth)).toBe('a1');
+    expect(await stored().takeTurn(accountOf(tokens.auth).id, 60_000)).toBeNull();
   });
 });

@@ -113,12 +113,14 @@ it('campaigns lose the addresses of who is in them, and go once their time is ov
   expect((await store.campaignRetention.page(null)).page).toMatchObject([{ id: running, hasAddresses: false }]);
 });
 
-it('a refresh token that a server gave in place of the one before is kept', async () => {
+it('a refresh token that a server gave in place of the one before is kept, and it is one process that asks', async () => {
   const tokens = openRefreshTokens(mail.redis, Buffer.alloc(32), () => randomBytes(12));
-  await tokens.keep('account', 'first');
+  await tokens.keep('account', 'first', []);
   await fill();
-  await tokens.keep('account', 'second');
+  await tokens.keep('account', 'second', ['first']);
   expect(await tokens.newest('account')).toBe('second');
+  const turns = [await tokens.takeTurn('account', 60_000), await tokens.takeTurn('account', 60_000)];
+  expect(turns).toEqual([expect.anything(), null]);
 });
 
 it('a campaign is paused, and canceled', async () => {

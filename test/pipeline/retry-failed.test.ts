@@ -2,6 +2,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { bindEmails } from '../../src/app-emails.ts';
 import { placeMarks } from '../../src/domain/campaign.ts';
+import type { StoredEmail } from '../../src/domain/email.ts';
+import { placeId } from '../../src/domain/id.ts';
 import { retryFailed } from '../../src/pipeline/retry-failed.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openTemplating } from '../../src/templating/templating.ts';
@@ -11,27 +13,86 @@ import { openTestStore, type TestStore } from '../support/store.ts';
 let world: TestStore;
 let redis: TestStore['redis'];
 let store: TestStore['store'];
+let found: ReturnType<typeof bindEmails>;
 beforeAll(async () => {
   world = await openTestStore();
   ({ redis, store } = world);
+  found = bindEmails({ report: { settled() {} } } as never, store, openTemplating());
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
-it('ends where the campaign is canceled, and leaves nobody waiting behind those who call off what waits', async () => {
-  const id = await addCampaign(redis, { recipients: 60, status: 'completed' });
-  await redis.set(keys.campaignMarks(id), placeMarks.failed.repeat(60));
-  await redis.hset(keys.campaign(id), { 'n:pending': 0, 'n:failed': 60 });
-  const { emails, change } = bindEmails({ report: { settled() {} } } as never, store, openTemplating());
+type Changing = typeof found.change;
+const retry = (id: string, change: Changing) => retryFailed({ ...store, read: found.emails.read, change }, id);
+const cancel = (id: string) => store.campaigns.move(id, { move: 'cancel', changeId: 'ch', now: Date.now(), at: null });
+
+/** One that is over, with so many in it who failed. */
+async function addFailed(recipients: number): Promise<string> {
+  const id = await addCampaign(redis, { recipients, status: 'completed' });
+  await redis.set(keys.campaignMarks(id), placeMarks.failed.repeat(recipients));
+  await redis.hset(keys.campaign(id), { 'n:pending': 0, 'n:failed': recipients });
+  return id;
+}
+
+/** Does what is asked of the emails of a campaign, and cancels that right before one of them is retried. */
+function cancelBefore(id: string, nth: number): Changing {
   let asked = 0;
-  const changing: typeof change = async (email, what) => {
+  return async (email, what) => {
     asked += 1;
-    if (asked === 21) await store.campaigns.move(id, { move: 'cancel', changeId: 'ch', now: Date.now(), at: null });
-    return change(email, what);
+    if (asked === nth) await cancel(id);
+    return found.change(email, what);
   };
-  expect(await retryFailed({ ...store, read: emails.read, change: changing }, id)).toBeNull();
+}
+
+it('ends where the campaign is canceled, and says so', async () => {
+  const id = await addFailed(60);
+  expect(await retry(id, cancelBefore(id, 21))).toEqual({ kind: 'refused', status: 'canceled' });
   const { status, counts } = await standingOf(redis, id);
   expect(status).toBe('canceled');
   // Those of before wait for a worker, which cancels them.
-  expect(counts).toMatchObject({ pending: 20, canceled: 20, failed: 20 });
+  expect(counts).toMatchObject({ pending: 20, canceled: 0, failed: 40 });
   expect(await tallyOf(redis, id)).toEqual(counts);
 });
+
+it('cut short by the end of its process, it leaves nobody waiting behind those who call off what waits', async () => {
+  const id = await addFailed(40);
+  let looks = 0;
+  const status = (id: string) => {
+    looks += 1;
+    if (looks === 3) throw new Error('killed');
+    return store.campaigns.status(id);
+  };
+  const dying = { campaigns: { ...store.campaigns, status }, read: found.emails.read, change: cancelBefore(id, 21) };
+  await expect(retryFailed(dying, id)).rejects.toThrow('killed');
+  const { counts } = await standingOf(redis, id);
+  expect(counts).toMatchObject({ pending: 20, failed: 20 });
+  expect(await tallyOf(redis, id)).toEqual(counts);
+});
+
+it('who left before waits no more either once the campaign is canceled, whoever asks', async () => {
+  const id = await addFailed(1);
+  await redis.hset(keys.campaign(id), 'status', 'running');
+  const read = async () => (await found.emails.read(placeId(id, 0))) as StoredEmail;
+  expect((await found.change(await read(), { kind: 'retried' })).kind).toBe('changed');
+  expect(await store.emails.commit(await read(), { state: ended(await read()), events: [], step: null }, '', 1)).toBe(
+    true,
+  );
+  await redis.hset(keys.campaign(id), 'status', 'canceled');
+  expect(await found.change(await read(), { kind: 'retried' })).toMatchObject({
+    kind: 'refused',
+    refused: 'its campaign was canceled',
+  });
+  const { counts } = await standingOf(redis, id);
+  expect(counts).toMatchObject({ pending: 0, failed: 1 });
+  expect(await tallyOf(redis, id)).toEqual(counts);
+});
+
+it('a campaign that is removed meanwhile is gone', async () => {
+  const id = await addFailed(0);
+  await store.campaigns.remove(id);
+  expect(await retry(id, found.change)).toEqual({ kind: 'gone' });
+});
+
+function ended({ state }: StoredEmail): StoredEmail['state'] {
+  const failed = { status: 'failed', nextAttemptAt: null } as const;
+  return { ...state, recipients: state.recipients.map((recipient) => ({ ...recipient, ...failed })) };
+}

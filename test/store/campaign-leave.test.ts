@@ -97,6 +97,23 @@ it('of two changes that come to the same one wins, and none is due without conte
   expect([status, counts.pending, counts.failed]).toEqual(['running', 1, 0]);
 });
 
+it('nobody comes to wait in a campaign that was canceled, and who did before is not told otherwise', async () => {
+  const id = await addCampaign(redis, { recipients: 2 });
+  await redis.hset(keys.campaign(id), { 'n:pending': 0, 'n:failed': 2 });
+  const [one, two] = [await placedAt(id, 0, 'failed'), await placedAt(id, 1, 'failed')];
+  const { leave } = openCampaignLeave(redis);
+  const retry = (leaving: typeof one) => {
+    const decision = decideChange(leaving.email, { kind: 'retried' }, now);
+    if ('refused' in decision) throw new Error(decision.refused);
+    return leave(leaving, { ...decision, step: null }, 'ch_1', now);
+  };
+  expect(await retry(one)).toBe('done');
+  await moveCampaign(redis, id, 'canceled');
+  expect([await retry(one), await retry(two)]).toEqual(['done', 'campaign_canceled']);
+  const { marks, counts } = await standingOf(redis, id);
+  expect([marks, counts.pending, counts.failed]).toEqual([['left', 'failed'], 1, 1]);
+});
+
 it('a campaign that is sent once more has its turn at once, also by a clock that is ahead of that of Redis', async () => {
   const id = await addCampaign(redis, { recipients: 1, status: 'completed' });
   const leaving = await placedAt(id, 0, 'failed');

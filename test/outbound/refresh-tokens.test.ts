@@ -1,0 +1,97 @@
+/** Refresh tokens that could not be stored: they are tried again until they are, told of, and never take the place of a newer one. */
+import { randomBytes } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { openTokenKeeper, type StoredTokens } from '../../src/outbound/refresh-tokens.ts';
+import { openRefreshTokens } from '../../src/store/refresh-tokens.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
+
+const opened = new AsyncDisposableStack();
+let server: TestRedis;
+let redis: Redis;
+let stored: StoredTokens;
+beforeAll(async () => {
+  server = opened.use(await openTestRedis());
+  redis = server.connect();
+  stored = openRefreshTokens(redis, Buffer.alloc(32, 7), () => randomBytes(12));
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(async () => {
+  await redis.config('SET', 'min-replicas-to-write', '0');
+  await redis.flushall();
+});
+
+const account = { id: 'account', host: 'login.example.com' };
+
+/** It takes no writes, as where it lost its replicas. */
+const holdWrites = () => redis.config('SET', 'min-replicas-to-write', '1');
+const takeWrites = () => redis.config('SET', 'min-replicas-to-write', '0');
+
+function openKeeper(known: StoredTokens = stored) {
+  const told: string[] = [];
+  const keeper = openTokenKeeper(known, {
+    onTrouble: (part, { message }) => told.push(`${part}: ${message}`),
+    onStored: (host) => told.push(host),
+    now: () => performance.now(),
+    leastWaitMs: 20,
+  });
+  return Object.assign(keeper, { told });
+}
+
+it('one that could not be stored is by itself, as soon as that goes, and each is told', async () => {
+  await using keeper = openKeeper();
+  await holdWrites();
+  expect(await keeper.keep(account, 'S3cret-1', 'S3cret-0')).toBe(false);
+  expect(keeper.told).toEqual([
+    expect.stringMatching(
+      /^oauth: The refresh token that login\.example\.com gave .* NOREPLICAS .*see that Redis takes writes/,
+    ),
+  ]);
+  await until('it to be tried again', () => keeper.told.length > 2);
+  expect(await keeper.newest(account)).toBe('S3cret-1');
+  await takeWrites();
+  await until('it to be stored', async () => (await stored.newest(account.id)) === 'S3cret-1');
+  await until('that to be told', () => keeper.told.at(-1) === account.host);
+  expect(keeper.told.join()).not.toContain('S3cret');
+  expect(await keeper.newest(account)).toBe('S3cret-1');
+});
+
+it('of several that came meanwhile the last is stored', async () => {
+  await using keeper = openKeeper();
+  await stored.keep(account.id, 'r0', []);
+  await holdWrites();
+  for (const n of [1, 2, 3]) expect(await keeper.keep(account, `r${n}`, `r${n - 1}`)).toBe(false);
+  await takeWrites();
+  await until('it to be stored', async () => (await stored.newest(account.id)) === 'r3');
+});
+
+it('one that was stored, and whose answer was lost, does not take the place of what another process was given since', async () => {
+  let isLost = true;
+  const losing: StoredTokens = {
+    ...stored,
+    async keep(...given) {
+      await stored.keep(...given);
+      if (isLost) throw new Error('Command timed out');
+    },
+  };
+  await using keeper = openKeeper(losing);
+  expect(await keeper.keep(account, 'r1', 'r0')).toBe(false);
+  await stored.keep(account.id, 'r2', ['r1']);
+  isLost = false;
+  await until('it to be done with', () => keeper.told.at(-1) === account.host);
+  expect([await stored.newest(account.id), await keeper.newest(account)]).toEqual(['r2', 'r2']);
+});
+
+it('at the end of its process it is tried once more, and what to do is told where that does not go', async () => {
+  await holdWrites();
+  const keepers = [openKeeper(), openKeeper()] as const;
+  for (const [n, keeper] of keepers.entries()) await keeper.keep({ ...account, id: `a${n}` }, 'r1', 'r0');
+  await keepers[0][Symbol.asyncDispose]();
+  expect(keepers[0].told.at(-1)).toMatch(/This process ends with it: .* configure a new refresh token$/);
+  const count = keepers[0].told.length;
+  await takeWrites();
+  await keepers[1][Symbol.asyncDispose]();
+  expect([await stored.newest('a0'), await stored.newest('a1')]).toEqual([null, 'r1']);
+  expect(keepers[0].told).toHaveLength(count);
+});

@@ -1,0 +1,91 @@
+/** broadcast: a slice whose worker cannot do it at this moment is another's at once, and nobody turns round it in a hurry. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { placeMarks } from '../../src/domain/campaign.ts';
+import { broadcast } from '../../src/pipeline/broadcast.ts';
+import { conduct, makeHands } from '../../src/pipeline/conduct.ts';
+import { prepare } from '../../src/pipeline/prepare.ts';
+import type { Take } from '../../src/store/campaign-slices.ts';
+import { keys } from '../../src/store/keys.ts';
+import { openTemplating } from '../../src/templating/templating.ts';
+import { addCampaign, moveCampaign } from '../support/campaigns.ts';
+import { newId, openTestStore, type TestStore } from '../support/store.ts';
+import { until } from '../support/until.ts';
+
+let world: TestStore;
+beforeAll(async () => {
+  world = await openTestStore();
+});
+afterAll(() => world[Symbol.asyncDispose]());
+
+function unused(): never {
+  throw new Error('Nothing is sent here');
+}
+
+/** A worker: what it knows of campaigns is its own. */
+function startWorker() {
+  const { slices, campaigns } = world.store;
+  const { compile } = openTemplating();
+  const preparing = { campaigns, compile, composeFor: () => unused, kept: new Map() };
+  const deps = {
+    ...{ slices, prepare: prepare.bind(null, preparing), inHand: { take: unused }, handedOver: new Set<string>() },
+    ...{ suppress: unused, dispatch: unused, settle: unused, callOff: unused, yieldTurn: unused, report() {} },
+    ...{ stopping: new AbortController().signal, onTrouble: unused, now: () => 0 },
+  };
+  const take = async (id: string) => (await slices.take(id, { id: newId('jb'), leaseMs: 60_000, inHand: [] })) as Take;
+  return { take, broadcast: (one: Take) => broadcast(deps, one) };
+}
+
+/** What stands there cannot be read. */
+const spoil = (key: string) => world.redis.set(key, 'spoilt');
+const spoilContent = (id: string) => world.redis.hset(keys.campaign(id), 'content', 'spoilt');
+
+describe('a slice is let go for others', () => {
+  it('when its campaign cannot be prepared', async () => {
+    const id = await addCampaign(world.redis, { recipients: 3, head: { rate: { count: 3, windowMs: 1_000 } } });
+    await spoilContent(id);
+    const [one, other] = [startWorker(), startWorker()];
+    const taken = await one.take(id);
+    await expect(one.broadcast(taken)).rejects.toThrow();
+    expect(await other.take(id)).toMatchObject({ slice: taken.slice, allowed: 3 });
+  });
+
+  it.each(['running', 'canceled'] as const)('when the recipients of one that is %s cannot be read', async (status) => {
+    const id = await addCampaign(world.redis, { recipients: 3 });
+    await world.redis.set(keys.campaignMarks(id), placeMarks[status === 'running' ? 'queued' : 'left'].repeat(3));
+    if (status === 'canceled') await moveCampaign(world.redis, id, status);
+    await spoil(keys.campaignChunk(id, 0));
+    const [one, other] = [startWorker(), startWorker()];
+    const taken = await one.take(id);
+    await expect(one.broadcast(taken)).rejects.toThrow();
+    expect(await other.take(id)).toMatchObject({ slice: taken.slice, status });
+  });
+
+  it('and one of a campaign that is gone needs no letting go', async () => {
+    const id = await addCampaign(world.redis, { recipients: 3 });
+    const worker = startWorker();
+    const taken = await worker.take(id);
+    await world.redis.del(keys.campaign(id));
+    expect(await worker.broadcast(taken)).toMatchObject({ settled: [], isHeldUp: true });
+  });
+});
+
+it('its worker leaves the campaign alone for a while, twice as long each time', async () => {
+  const id = await addCampaign(world.redis, { recipients: 3 });
+  await spoilContent(id);
+  const troubles: unknown[] = [];
+  const hands = makeHands();
+  let now = 0;
+  const deps = {
+    ...{ slices: world.store.slices, broadcast: startWorker().broadcast, room: { take: async () => () => {} }, hands },
+    ...{ leaseMs: 60_000, nudge: { nudge() {}, wait: async () => {} }, newId, now: () => now },
+    onTrouble: (_part: string, _error: unknown, { campaign }: { campaign: string }) => troubles.push(campaign),
+  };
+  const turn = async () => {
+    await conduct(deps, new AbortController().signal);
+    await until('what it took to be given back', () => hands.slices.size === 0);
+    return hands.resting.get(id)?.until;
+  };
+  expect([await turn(), await turn(), troubles]).toEqual([50, 50, [id]]);
+  now = 50;
+  expect([await turn(), await turn(), troubles]).toEqual([150, 150, [id, id]]);
+});

@@ -170,7 +170,7 @@ it.each([
 it.each([
   [['fly', 'x'], 64, 'Usage: campaign send'],
   [['status', 'cm_x'], 1, 'There is no campaign cm_x'],
-  [['status', 'cm_x', '--url', 'http://127.0.0.1:1'], 1, 'No answer of http://127.0.0.1:1'],
+  [['pause', 'cm_x'], 1, 'There is no campaign cm_x'],
 ])('ends with its exit code: %j', async (args, exit, fault) => {
   await using wrong = run(...args);
   expect([await wrong.ended, wrong.output()]).toEqual([exit, expect.stringContaining(fault)]);

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { type Api, openApi } from './api.ts';
+import { move } from './campaign-move.ts';
 import { type Given, usage } from './campaign-options.ts';
 import { look, watch } from './campaign-watch.ts';
 import { type CampaignSeen, ledgerOf } from './campaign-words.ts';
@@ -60,7 +61,7 @@ export async function* send(given: Given, list: string): AsyncGenerator<Said> {
   const isSent = found.status !== 'draft';
   if (!isSent && uploaded.invalid > 0 && given['skip-invalid'] !== true)
     return yield { fault: heldBack(uploaded, { list, id, goingOn }), exit: 1 };
-  const sent = isSent ? found : yield* begin(api, id);
+  const sent = isSent ? found : yield* move(api, id, 'send');
   if (given.watch) yield* watch(api, id);
   else yield { text: ledgerOf(sent) };
 }
@@ -72,11 +73,6 @@ function find(api: Api, { campaign, ...given }: Given): AsyncGenerator<Said, Cam
   const body = { template: { id: template }, from, subject, name, rate, route, scheduled_at: at };
   const once = { body, headers: { 'idempotency-key': randomUUID() } };
   return patiently(() => api('POST', '/campaigns', once));
-}
-
-function begin(api: Api, id: string): AsyncGenerator<Said, CampaignSeen> {
-  const once = { headers: { 'idempotency-key': randomUUID() } };
-  return patiently(() => api('POST', `/campaigns/${id}/send`, once));
 }
 
 function wordsOf({ received, added, duplicates, invalid, errors }: Uploaded): string {

@@ -127,7 +127,10 @@ export const wrongValues: readonly [why: RegExp, values: Values][] = [
   [/env\/0\/value.*must be one of '0\.0\.0\.0'/, { ...given, env: [{ name: 'HOST', value: '127.0.0.1' }] }],
   [/env\/0\/value.*must be one of 'trace'/, { ...given, env: [{ name: 'LOG_LEVEL', value: 'verbose' }] }],
   [/env\/0\/value.*want string/, { ...given, env: [{ name: 'SES_PORT', value: 465 }] }],
-  [/smtp\/ports.*minItems/, { ...given, networkPolicy: { smtp: { ports: [] } } }],
+  ...['redis', 'smtp', 'web'].map((peer): [RegExp, Values] => [
+    new RegExp(`${peer}/ports.*minItems`),
+    { ...given, networkPolicy: { [peer]: { ports: [] } } },
+  ]),
   [/apiKey\.value: expected pr_ and at least 20/, { ...given, apiKey: { value: 'short' } }],
   [/secretKey\.value: expected 32 bytes/, { ...given, secretKey: { value: 'b' } }],
   [/nameOverride.*does not match/, { ...given, nameOverride: 'Mail' }],

@@ -1,4 +1,4 @@
-/** `campaign send` in trouble: a list with lines at fault is held back, and an API that is away, killed or busy is waited for and asked for nothing twice. */
+/** `campaign` in trouble: a list with lines at fault is held back, and an API that is away, killed or busy is waited for and asked for nothing twice. */
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type ServerResponse } from 'node:http';
@@ -42,6 +42,12 @@ const cliEnv = { POSTRIDER_API_KEY: testApiKey, DATA_DIR: dir };
 
 function run(...args: readonly string[]) {
   return startProcess(process.execPath, [cli, 'campaign', ...args], { env: cliEnv });
+}
+
+/** The events of a campaign, by their types. */
+async function toldOf(id = ''): Promise<string[]> {
+  const events = (await eventsIn(redis)).filter((event) => id !== '' && JSON.stringify(event).includes(id));
+  return events.map(({ type }) => type);
 }
 
 describe('a list with lines at fault', () => {
@@ -100,10 +106,29 @@ it('an API that is away, is killed once the campaign is made, and killed again o
   expect([await sending.ended, sending.output()]).toEqual([0, expect.stringMatching(/^cm_\w+ {2}News: running$/m)]);
   const made = (await ids()).filter((id) => !before.includes(id));
   expect(made).toHaveLength(1);
-  const started = (await eventsIn(redis)).filter(
-    (event) => event.type === 'campaign.started' && JSON.stringify(event).includes(made[0] ?? ''),
-  );
-  expect(started).toHaveLength(1);
+  expect(await toldOf(made[0])).toEqual(['campaign.started']);
+});
+
+it('an API that is away is waited for by a look as well, and one that is killed once it paused a campaign pauses it once', async () => {
+  const list = join(dir, 'paused.csv');
+  writeFileSync(list, 'email\nada@example.org\n');
+  await using sent = run('send', list, '--template', 't', '--url', postrider.url);
+  expect(await sent.ended).toBe(0);
+  const [, id = ''] = /^(cm_\w+)$/m.exec(sent.output()) ?? [];
+  const first = await startPostrider(env);
+  const { port } = new URL(first.url);
+  await first[Symbol.asyncDispose]();
+  await using looking = run('status', id, '--url', first.url);
+  await using pausing = run('pause', id, '--url', first.url);
+  for (const waiting of [looking, pausing]) await waiting.printed(/^No answer of .*ECONNREFUSED.* Trying again\.$/m);
+  await using victim = await startPostrider({ ...env, PORT: port, STOP_HERE: 'campaign moved/answered' }, stopHere);
+  await victim.printed(/stopped at campaign moved/);
+  victim.kill('SIGKILL');
+  await victim.ended;
+  await using _second = await startPostrider({ ...env, PORT: port });
+  expect([await pausing.ended, pausing.output()]).toEqual([0, expect.stringMatching(/^cm_\w+ {2}News: paused$/m)]);
+  expect([await looking.ended, looking.output()]).toEqual([0, expect.stringMatching(/^cm_\w+ {2}News: /m)]);
+  expect(await toldOf(id)).toEqual(['campaign.started', 'campaign.paused']);
 });
 
 describe('a call', () => {

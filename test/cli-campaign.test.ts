@@ -154,6 +154,56 @@ it('looks at one, pauses, resumes and cancels it, and ends with 1 where that can
   expect([await watched.ended, watched.output()]).toEqual([1, expect.stringContaining(`${id} was canceled`)]);
 });
 
+describe('a key that may only send', () => {
+  let key: string;
+  beforeAll(async () => {
+    key = (await postrider.api('POST', '/v1/api-keys', { name: 'k', scopes: ['send'] })).body.token;
+    writeFileSync(join(dir, 'one.csv'), 'email\nada@example.org\n');
+    writeFileSync(join(dir, 'faulty.csv'), 'email\nada@example.org\nnobody\n');
+  });
+  const list = join(dir, 'one.csv');
+  const mine = (...args: readonly string[]) => run(...args, '--key', key);
+  const standing = (id: string, status: string) =>
+    new RegExp(`^${id} {2}${status}\n {2}recipients {6}1\n {2}${status === 'canceled' ? '' : 'pending {9}1\n$'}`, 'm');
+
+  it('sends a campaign and moves it, and is told where it stands and nothing of what it says', async () => {
+    await using sent = mine('send', list, '--template', 't');
+    expect(await sent.ended).toBe(0);
+    const [, id = ''] = /^(cm_\w+)$/m.exec(sent.output()) ?? [];
+    expect(sent.output()).toMatch(standing(id, 'running'));
+    for (const [verb, status] of [
+      ['pause', 'paused'],
+      ['resume', 'running'],
+    ] as const) {
+      await using done = mine(verb, id);
+      expect([await done.ended, done.output()]).toEqual([0, expect.stringMatching(standing(id, status))]);
+      expect(done.output()).not.toContain('News');
+    }
+    await using looked = mine('status', id);
+    expect([await looked.ended, looked.output()]).toEqual([1, expect.stringContaining('read')]);
+    expect(sent.output()).not.toMatch(/News|example\.com/);
+  });
+
+  it('goes on with one whose list was at fault, and is refused what was sent before', async () => {
+    await using held = mine('send', join(dir, 'faulty.csv'), '--template', 't');
+    expect(await held.ended).toBe(1);
+    const [, id = ''] = /^(cm_\w+)$/m.exec(held.output()) ?? [];
+    const goOn = () => mine('send', join(dir, 'faulty.csv'), '--campaign', id, '--skip-invalid');
+    await using sent = goOn();
+    expect([await sent.ended, sent.output()]).toEqual([0, expect.stringMatching(standing(id, 'running'))]);
+    await using again = goOn();
+    expect([await again.ended, again.output()]).toEqual([1, expect.stringContaining('Its status is running.')]);
+  });
+
+  it('is told that what it cannot watch was sent', async () => {
+    await using sent = mine('send', list, '--template', 't', '--watch');
+    expect([await sent.ended, sent.output()]).toEqual([
+      1,
+      expect.stringMatching(/^cm_\w+ was sent, but cannot be watched: /m),
+    ]);
+  });
+});
+
 it.each([
   [[], 'Usage: campaign send'],
   [['fly', 'x'], 'Usage: campaign send'],
@@ -170,7 +220,7 @@ it.each([
 it.each([
   [['fly', 'x'], 64, 'Usage: campaign send'],
   [['status', 'cm_x'], 1, 'There is no campaign cm_x'],
-  [['status', 'cm_x', '--url', 'http://127.0.0.1:1'], 1, 'No answer of http://127.0.0.1:1'],
+  [['pause', 'cm_x'], 1, 'There is no campaign cm_x'],
 ])('ends with its exit code: %j', async (args, exit, fault) => {
   await using wrong = run(...args);
   expect([await wrong.ended, wrong.output()]).toEqual([exit, expect.stringContaining(fault)]);

@@ -14,10 +14,13 @@ import { addressOf } from './command.ts';
 export class ApiFault extends Error {
   /** Another try may go well, from when on: nobody answered, or the answer was of a trouble that passes. Null when it would not. */
   readonly passing: { readonly afterMs: number } | null;
+  /** Of the answer; null where there was none. */
+  readonly status: number | null;
 
-  constructor(message: string, passing: ApiFault['passing'] = null) {
+  constructor(message: string, passing: ApiFault['passing'] = null, status: number | null = null) {
     super(message);
     this.passing = passing;
+    this.status = status;
   }
 }
 
@@ -96,6 +99,7 @@ function read<Answer>({ statusCode = 0, headers }: IncomingMessage, text: string
   throw new ApiFault(
     said?.detail ?? `Answered ${statusCode}: ${text.slice(0, 200)}`,
     passingOf(statusCode, headers['retry-after']),
+    statusCode,
   );
 }
 

@@ -2,7 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { type Api, openApi } from './api.ts';
+import { type Api, ApiFault, openApi } from './api.ts';
+import { move } from './campaign-move.ts';
 import { type Given, usage } from './campaign-options.ts';
 import { look, watch } from './campaign-watch.ts';
 import { type CampaignSeen, ledgerOf } from './campaign-words.ts';
@@ -25,6 +26,9 @@ const types: Readonly<Record<string, string>> = {
   json: 'application/json',
 };
 
+/** What a list is added to; `seen` is null where the key may not look at it. */
+type Found = { readonly id: string; readonly seen: CampaignSeen | null };
+
 /** What says how a campaign is made. */
 const ofNewOnes = ['template', 'from', 'subject', 'name', 'rate', 'route', 'at'] as const;
 
@@ -45,8 +49,7 @@ export async function* send(given: Given, list: string): AsyncGenerator<Said> {
   const file = await stat(list).catch(() => null);
   if (!file?.isFile()) return yield { fault: `${list} is not a file that can be read` };
   const api = await openApi(given);
-  const found = yield* find(api, given);
-  const { id } = found;
+  const { id, seen } = yield* find(api, given);
   const goingOn = againWith(given, list, id);
   yield { text: `${id}\nShould this break off: ${goingOn}\n` };
   // The same list goes on where it broke off; one that was mended is another upload.
@@ -57,26 +60,41 @@ export async function* send(given: Given, list: string): AsyncGenerator<Said> {
   );
   yield { text: wordsOf(uploaded) };
   // Whoever goes on with one may have sent it before.
-  const isSent = found.status !== 'draft';
+  const isSent = seen !== null && seen.status !== 'draft';
   if (!isSent && uploaded.invalid > 0 && given['skip-invalid'] !== true)
     return yield { fault: heldBack(uploaded, { list, id, goingOn }), exit: 1 };
-  const sent = isSent ? found : yield* begin(api, id);
-  if (given.watch) yield* watch(api, id);
+  const sent = isSent ? seen : yield* move(api, id, 'send');
+  if (given.watch) yield* watchSent(api, id);
   else yield { text: ledgerOf(sent) };
 }
 
 /** The one it goes on with, or a new one: made once, however often that has to be asked for. */
-function find(api: Api, { campaign, ...given }: Given): AsyncGenerator<Said, CampaignSeen> {
-  if (campaign !== undefined) return patiently(() => look(api, campaign));
+async function* find(api: Api, { campaign, ...given }: Given): AsyncGenerator<Said, Found> {
+  if (campaign !== undefined) return { id: campaign, seen: yield* patiently(() => lookIfAllowed(api, campaign)) };
   const { template, from, subject, name, rate, route, at } = given;
   const body = { template: { id: template }, from, subject, name, rate, route, scheduled_at: at };
   const once = { body, headers: { 'idempotency-key': randomUUID() } };
-  return patiently(() => api('POST', '/campaigns', once));
+  const seen = yield* patiently(() => api<CampaignSeen>('POST', '/campaigns', once));
+  return { id: seen.id, seen };
 }
 
-function begin(api: Api, id: string): AsyncGenerator<Said, CampaignSeen> {
-  const once = { headers: { 'idempotency-key': randomUUID() } };
-  return patiently(() => api('POST', `/campaigns/${id}/send`, once));
+async function lookIfAllowed(api: Api, id: string): Promise<CampaignSeen | null> {
+  try {
+    return await look(api, id);
+  } catch (error) {
+    if (error instanceof ApiFault && error.status === 403) return null;
+    throw error;
+  }
+}
+
+/** That it cannot be watched, as by a key that may only send, must not look as if it was not sent. */
+async function* watchSent(api: Api, id: string): AsyncGenerator<Said> {
+  try {
+    yield* watch(api, id);
+  } catch (error) {
+    if (!(error instanceof ApiFault)) throw error;
+    yield { fault: `${id} was sent, but cannot be watched: ${error.message}`, exit: 1 };
+  }
 }
 
 function wordsOf({ received, added, duplicates, invalid, errors }: Uploaded): string {

@@ -2,11 +2,13 @@
 import { parseArgs } from 'node:util';
 import { ConfigError } from '../config.ts';
 import { ApiFault, openApi } from './api.ts';
-import { options, usage } from './campaign-options.ts';
+import { move, verbs } from './campaign-move.ts';
+import { type Given, options, usage } from './campaign-options.ts';
 import { send } from './campaign-send.ts';
 import { look, watch } from './campaign-watch.ts';
 import { ledgerOf } from './campaign-words.ts';
 import type { Said } from './command.ts';
+import { patiently } from './patience.ts';
 
 /** sysexits.h EX_CONFIG. */
 const exitConfig = 78;
@@ -18,9 +20,8 @@ export async function* runCampaign(args: readonly string[]): AsyncGenerator<Said
     if (subject === undefined || more.length > 0) return yield { fault: usage };
     if (verb === 'send') yield* send(values, subject);
     else if (verb === 'watch') yield* watch(await openApi(values), subject);
-    else if (verb === 'status') yield { text: ledgerOf(await look(await openApi(values), subject)) };
-    else if (verb === 'pause' || verb === 'resume' || verb === 'cancel')
-      yield { text: ledgerOf(await (await openApi(values))('POST', `/campaigns/${subject}/${verb}`)) };
+    else if (verb === 'status') yield* status(values, subject);
+    else if (isMove(verb)) yield { text: ledgerOf(yield* move(await openApi(values), subject, verb)) };
     else yield { fault: usage };
   } catch (error) {
     if (error instanceof ConfigError) yield { fault: error.message, exit: exitConfig };
@@ -28,4 +29,13 @@ export async function* runCampaign(args: readonly string[]): AsyncGenerator<Said
     else if (error instanceof TypeError) yield { fault: `${error.message}\n${usage}` };
     else throw error;
   }
+}
+
+async function* status(given: Given, id: string): AsyncGenerator<Said> {
+  const api = await openApi(given);
+  yield { text: ledgerOf(yield* patiently(() => look(api, id))) };
+}
+
+function isMove(verb: string): verb is (typeof verbs)[number] {
+  return (verbs as readonly string[]).includes(verb);
 }

@@ -1,6 +1,6 @@
 /** POST /v1/campaigns/:id/send, …/pause, …/resume and …/cancel: what moves a campaign. */
 import type { FastifyReply } from 'fastify';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { type ApiKey, mayRead } from '../domain/api-key.ts';
 import type { Campaign, CampaignMove } from '../domain/campaign.ts';
 import { type CampaignLimits, sendRequestFor } from '../domain/campaign-request.ts';
@@ -11,7 +11,7 @@ import type { IdempotencyClaim } from '../store/email-create.ts';
 import { campaignConflict, campaignMissing, campaignParams, findCampaign } from './campaign-access.ts';
 import { campaignMoveAnswer, standingOf, summaryOf } from './campaign-view.ts';
 import { creationHeaders } from './creations.ts';
-import { keyReused, readClaim } from './email-access.ts';
+import { idempotencyHeader, keyReused, readClaim } from './email-access.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
@@ -25,7 +25,7 @@ export type CampaignMoveDeps = {
 };
 
 type Answer = z.input<typeof campaignMoveAnswer>;
-type Asked = { readonly move: CampaignMove; readonly at?: number | null };
+type Asked = { readonly move: CampaignMove; readonly at?: number | null; readonly changeId?: string };
 
 const tags = ['campaigns'];
 const config = { scope: 'send' } as const;
@@ -40,16 +40,30 @@ const refusals = {
   cancel: 'canceled: it is over',
 } as const satisfies Record<CampaignMove, string>;
 
+const moveHeaders = z.looseObject({
+  'idempotency-key': idempotencyHeader.meta({
+    description:
+      'A name for this request, of up to 256 printable ASCII characters, quoted or not. A repeat moves nothing again, whatever moved the campaign since, and is answered where it stands by then: as long as there were fewer than eight moves.',
+    examples: ['pause-1234'],
+  }),
+});
+
 const needsUrl = 'set PUBLIC_URL to where this API is reached by https, or put a link of your own in its place';
 
 export function campaignMoveRoutes({ campaigns, limits, creations, newId, now }: CampaignMoveDeps): Routes {
   /** @throws ProblemError 404, or 409 with the present state */
-  async function ask(id: string, key: ApiKey, { move, at = null }: Asked, changeId = newId('ch')): Promise<Answer> {
+  async function ask(
+    id: string,
+    key: ApiKey,
+    { move, at = null, changeId = newId('ch') }: Asked,
+    reply: FastifyReply,
+  ): Promise<Answer> {
     if (move === 'start' || move === 'schedule') await checkLink(id);
     const moved = await campaigns.move(id, { move, changeId, now: now(), at });
     if (moved.kind === 'gone') throw campaignMissing(id);
     if (moved.kind === 'refused') throw campaignConflict(id, refusals[move], moved.status);
     if (moved.kind === 'empty') throw campaignConflict(id, 'sent: it has no recipients', moved.status);
+    if (moved.kind === 'repeated') reply.header('idempotent-replayed', 'true');
     return lookAt(await findCampaign(campaigns, id, key), key);
   }
 
@@ -75,7 +89,7 @@ export function campaignMoveRoutes({ campaigns, limits, creations, newId, now }:
     if (isRepeat) reply.header('idempotent-replayed', 'true');
     if (isDone) return lookAt(campaign, key);
     try {
-      const answer = await ask(campaign.head.id, key, asked, changeId);
+      const answer = await ask(campaign.head.id, key, { ...asked, changeId }, reply);
       await creations.end(claim, creation);
       return answer;
     } catch (error) {
@@ -123,7 +137,7 @@ export function campaignMoveRoutes({ campaigns, limits, creations, newId, now }:
         const asked = beginning(campaign, body?.scheduled_at);
         const what = { id, given: given ?? null };
         const claim = readClaim(headers['idempotency-key'], apiKey.id, 'POST /campaigns/:id/send', what);
-        return claim === null ? ask(id, apiKey, asked) : sendOnce(campaign, apiKey, asked, { claim, reply });
+        return claim === null ? ask(id, apiKey, asked, reply) : sendOnce(campaign, apiKey, asked, { claim, reply });
       },
     });
 
@@ -158,14 +172,24 @@ export function campaignMoveRoutes({ campaigns, limits, creations, newId, now }:
         schema: {
           ...{ operationId, summary, description: `${description} Takes no body.` },
           tags,
+          headers: moveHeaders,
           params: campaignParams,
           response: answers,
           'x-examples': { ...examples, 404: campaignExamples.missing },
         },
-        handler: async ({ params: { id }, apiKey }) => {
+        handler: async ({ params: { id }, headers, apiKey }, reply) => {
           await findCampaign(campaigns, id, apiKey);
-          return ask(id, apiKey, { move });
+          const claim = readClaim(headers['idempotency-key'], apiKey.id, `POST /campaigns/${id}/${move}`, null);
+          return ask(id, apiKey, claim === null ? { move } : { move, changeId: changeIdOf(claim) }, reply);
         },
       });
   };
 }
+
+/** Remembered with the campaign itself, in a step that a full Redis takes as well: it could not keep the key. */
+function changeIdOf({ scope }: IdempotencyClaim): string {
+  return `ch_${scope.slice(0, changeIdChars)}`;
+}
+
+/** As any other id has behind its prefix. */
+const changeIdChars = 26;

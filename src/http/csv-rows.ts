@@ -7,7 +7,7 @@ export type CsvText = { readonly line: number; readonly text: string; readonly b
 /** Of a row at fault `line` is the first. */
 export type CsvRow = CsvText | { readonly line: number; readonly fault: string };
 
-/** What may stand between fields: which one it is, the header shows. */
+/** What may stand between fields: which one it is, the header shows, or a line of its own before that. */
 export const delimiters = [',', ';', '\t'] as const;
 export type Delimiter = (typeof delimiters)[number];
 
@@ -24,11 +24,11 @@ type Cut = { readonly end: number } | { readonly fault: string };
 type Looked = { readonly from: number; readonly to: number; readonly isQuoted: boolean };
 
 /**
- * A line ends with LF, CRLF or CR; blank ones are passed over.
+ * A line ends with LF, CRLF or CR; blank ones are passed over, and so is `sep=;`, which Excel writes and reads as the first.
  * @param maxBytes of one row
- * @param delimiterOf the first row, by which all others are read
+ * @param delimiterOf the first row, and what was said of it before: all others are read by that
  */
-export function openCsvRows(maxBytes: number, delimiterOf: (header: string) => Delimiter) {
+export function openCsvRows(maxBytes: number, delimiterOf: (header: string, said: Delimiter | null) => Delimiter) {
   let held: Buffer = Buffer.alloc(0);
   let line = 0;
   let isBegun = false;
@@ -36,6 +36,7 @@ export function openCsvRows(maxBytes: number, delimiterOf: (header: string) => D
   let isSkipping = false;
   let separators: ReadonlySet<number> = new Set(delimiters.map(codeOf));
   let isHeaderRead = false;
+  let said: Delimiter | null = null;
   let looked: Looked = { from: 0, to: 0, isQuoted: false };
 
   /** Null while there is more to come of it. A row is never looked at beyond `maxBytes`: so it is the same wherever the body is cut. */
@@ -85,12 +86,14 @@ export function openCsvRows(maxBytes: number, delimiterOf: (header: string) => D
     return next ?? end;
   }
 
-  function read(bytes: Buffer): CsvRow {
-    if (!isUtf8(bytes)) return { line, fault: 'is not UTF-8: save the list as CSV in UTF-8' };
+  function read(bytes: Buffer): CsvRow[] {
+    if (!isUtf8(bytes)) return [{ line, fault: 'is not UTF-8: save the list as CSV in UTF-8' }];
     const text = bytes.toString();
-    if (!isHeaderRead) separators = new Set([codeOf(delimiterOf(text))]);
+    if (line === 1) said = delimiterSaidBy(text);
+    if (line === 1 && said !== null) return [];
+    if (!isHeaderRead) separators = new Set([codeOf(delimiterOf(text, said))]);
     isHeaderRead = true;
-    return { line, text, bytes: bytes.length };
+    return [{ line, text, bytes: bytes.length }];
   }
 
   function rows(isWhole: boolean): CsvRow[] {
@@ -107,7 +110,7 @@ export function openCsvRows(maxBytes: number, delimiterOf: (header: string) => D
         continue;
       }
       line += 1 + breaksIn(held, from, cut.end);
-      if (cut.end > from) found.push(read(held.subarray(from, cut.end)));
+      if (cut.end > from) found.push(...read(held.subarray(from, cut.end)));
       from = next as number;
     }
     held = Buffer.from(held.subarray(from));
@@ -123,6 +126,12 @@ export function openCsvRows(maxBytes: number, delimiterOf: (header: string) => D
     return rows(isWhole);
   }
   return { take: (chunk: Buffer) => take(chunk, false), end: () => take(Buffer.alloc(0), true) };
+}
+
+/** Null where it says none: a first line that is the header. */
+function delimiterSaidBy(first: string): Delimiter | null {
+  const [, said] = /^("?)sep=(.|\\t)\1$/i.exec(first)?.slice(1) ?? [];
+  return delimiters.find((one) => one === (said === '\\t' ? '\t' : said)) ?? null;
 }
 
 function codeOf(delimiter: Delimiter): number {

@@ -111,8 +111,8 @@ async function* readCsv(body: AsyncIterable<Buffer>, columns: readonly string[])
   let delimiter: Delimiter = ',';
   const [needed = ''] = columns;
   const namesIn = (row: string, by: Delimiter) => fieldsOf(row, by)?.map((name) => nameOf(name.trim(), columns));
-  const rows = openCsvRows(maxRecordBytes, (first) => {
-    delimiter = delimiters.find((one) => namesIn(first, one)?.includes(needed)) ?? delimiter;
+  const rows = openCsvRows(maxRecordBytes, (first, said) => {
+    delimiter = said ?? delimiters.find((one) => namesIn(first, one)?.includes(needed)) ?? delimiter;
     header = namesIn(first, delimiter) ?? [first];
     return delimiter;
   });

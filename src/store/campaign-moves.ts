@@ -7,7 +7,7 @@ import { script } from './redis.ts';
 
 export type AskedMove = {
   readonly move: CampaignMove;
-  /** Tells it from another that comes to the same: a repeat of a command whose answer was lost is answered as the first time. */
+  /** Tells it from another that comes to the same: a repeat, of a command or a request whose answer was lost, moves nothing again. */
   readonly changeId: string;
   readonly now: number;
   /** When it is to begin, with `schedule`; milliseconds since the epoch. */
@@ -15,7 +15,8 @@ export type AskedMove = {
 };
 
 export type Moved =
-  | { readonly kind: 'moved' | 'refused'; readonly status: CampaignStatus }
+  /** `repeated` moved it before, perhaps to another status than it has by now. */
+  | { readonly kind: 'moved' | 'repeated' | 'refused'; readonly status: CampaignStatus }
   /** There is nobody to send it to. */
   | { readonly kind: 'empty'; readonly status: CampaignStatus }
   | { readonly kind: 'gone' };
@@ -34,7 +35,7 @@ local turn = tonumber(ARGV[6]) or redisNow()
 local stored = redis.call('HMGET', campaign, 'status', 'change', 'n:recipients', 'n:pending', 'scheduledAt')
 local status, pending = stored[1], tonumber(stored[4] or 0)
 if not status then return {'gone', ''} end
-if string.find(' ' .. (stored[2] or ''), ' ' .. change .. ' ', 1, true) then return {'moved', status} end
+if string.find(' ' .. (stored[2] or ''), ' ' .. change .. ' ', 1, true) then return {'repeated', status} end
 if not string.find(ARGV[3], status .. ' ', 1, true) then return {'refused', status} end
 if to ~= 'canceled' and tonumber(stored[3] or 0) == 0 then return {'empty', status} end
 -- What stops it comes about in a full Redis as well, which takes what follows a write that needs no room.

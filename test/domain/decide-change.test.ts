@@ -124,9 +124,23 @@ describe('an attempt that was under way when its email was changed', () => {
     expect(decide(later, outcome, policy, now, 0.5).state.recipients[0]?.status).toBe('bounced');
   });
 
-  it('does not expire what was given new time by a retry', () => {
-    const over = { ...mixed, state: { ...mixed.state, expiresAt: start } };
+  it.each([
+    { onUnknown: 'retry', status: 'deferred' },
+    { onUnknown: 'hold', status: 'outcome_unknown' },
+  ] as const)(
+    'and where the next hop may have it, which is told of: on_unknown $onUnknown',
+    ({ onUnknown, status }) => {
+      const outcome: SettledOutcome = { kind: 'unknown', transport: 't', detail: 'lost', refused: [] };
+      const { state, events } = decide({ ...later, facts: { ...later.facts, onUnknown } }, outcome, policy, now, 0.5);
+      expect(state.recipients[0]).toMatchObject({ status, attempts: 1 });
+      expect(events.map(({ type }) => type)).toEqual(['email.outcome_unknown']);
+    },
+  );
+
+  it.each([null, 2 * hour])('does not expire what was given new time by a retry: ttl %s', (ttlMs) => {
+    const over = { ...mixed, facts: { ...mixed.facts, ttlMs }, state: { ...mixed.state, expiresAt: start } };
     const retried = changed(over, { kind: 'retried' }, start + 10);
+    expect(retried.state.expiresAt).toBe(ttlMs && start + 10 + ttlMs);
     expect(decide(retried, { kind: 'expired' }, policy, start + 20, 0.5).state).toEqual(retried.state);
   });
 });

@@ -29,20 +29,17 @@ function answered(replies: Record<string, SmtpReply>): SettledOutcome {
 }
 
 describe('decide', () => {
-  it('settles each recipient by its own reply, with one event for each kind of change', () => {
-    const before = email(recipient('a'), recipient('b'), recipient('c'), recipient('d'));
-    const { state, events, again } = decide(
-      before,
-      answered({ a: ok, b: unknownUser, c: greylisted, d: ok }),
-      policy,
-      start + 50,
-      0,
-    );
-    expect(state.recipients.map(({ status }) => status)).toEqual(['sent', 'bounced', 'deferred', 'sent']);
-    expect(events.map(({ id, type, sequence, to }) => ({ id, type, sequence, to }))).toEqual([
-      { id: 'ev_1_2', type: 'email.sent', sequence: 2, to: ['a', 'd'] },
-      { id: 'ev_1_3', type: 'email.bounced', sequence: 3, to: ['b'] },
-      { id: 'ev_1_4', type: 'email.delivery_delayed', sequence: 4, to: ['c'] },
+  it('settles each recipient by its own reply, with one event for each change and its reply', () => {
+    const moved = { code: 551, enhanced: '5.1.6', reply: '551 5.1.6 Moved' };
+    const replies = { a: ok, b: unknownUser, c: greylisted, d: ok, e: moved };
+    const before = email(...Object.keys(replies).map((address) => recipient(address)));
+    const { state, events, again } = decide(before, answered(replies), policy, start + 50, 0);
+    expect(state.recipients.map(({ status }) => status)).toEqual(['sent', 'bounced', 'deferred', 'sent', 'bounced']);
+    expect(events.map(({ id, type, sequence, to, smtp }) => ({ id, type, sequence, to, smtp }))).toEqual([
+      { id: 'ev_1_2', type: 'email.sent', sequence: 2, to: ['a', 'd'], smtp: ok },
+      { id: 'ev_1_3', type: 'email.bounced', sequence: 3, to: ['b'], smtp: unknownUser },
+      { id: 'ev_1_4', type: 'email.delivery_delayed', sequence: 4, to: ['c'], smtp: greylisted },
+      { id: 'ev_1_5', type: 'email.bounced', sequence: 5, to: ['e'], smtp: moved },
     ]);
     expect(again).toBe(start + 50 + 10_000);
   });

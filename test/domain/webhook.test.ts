@@ -4,7 +4,13 @@ import { Webhook } from 'standardwebhooks';
 import { describe, expect, it } from 'vitest';
 import { seal, unseal } from '../../src/domain/secret-box.ts';
 import { webhookRequest } from '../../src/domain/webhook.ts';
-import { signatureHeaders, webhookSecret } from '../../src/domain/webhook-signature.ts';
+import {
+  rotated,
+  rotationMs,
+  signatureHeaders,
+  signingSecrets,
+  webhookSecret,
+} from '../../src/domain/webhook-signature.ts';
 
 describe('a signature', () => {
   const secret = webhookSecret(randomBytes(32));
@@ -22,6 +28,20 @@ describe('a signature', () => {
     expect(() => verifier.verify(body, { ...headers, 'webhook-id': 'ev_2' })).toThrow();
     expect(() => verifier.verify(body, { ...headers, 'webhook-timestamp': String(at + 1) })).toThrow();
     expect(() => new Webhook(webhookSecret(randomBytes(32))).verify(body, headers)).toThrow();
+  });
+});
+
+describe('a rotated secret', () => {
+  const now = 1_764_000_000_000;
+  const once = rotated({ secret: 'first', previousSecret: null }, 'second', now);
+
+  it('signs beside the new one for a day, and no longer', () => {
+    const signing = [0, rotationMs - 1, rotationMs].map((after) => signingSecrets(once, now + after));
+    expect(signing).toEqual([['second', 'first'], ['second', 'first'], ['second']]);
+  });
+
+  it('no longer signs once there is another', () => {
+    expect(signingSecrets(rotated(once, 'third', now + 1), now + 2)).toEqual(['third', 'second']);
   });
 });
 

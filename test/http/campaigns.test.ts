@@ -159,6 +159,31 @@ describe('sending', () => {
     expect((await send(undefined, 'two')).status).toBe(409);
   });
 
+  it('pauses, resumes and cancels once under an Idempotency-Key, whatever moved it since', async () => {
+    const id = await create();
+    await add(id, 'ada@example.org');
+    const ask = async (name: string, key: string) => {
+      const { status, body, headers } = await api('POST', `/v1/campaigns/${id}/${name}`, undefined, {
+        'idempotency-key': key,
+      });
+      const isRepeat = headers['idempotent-replayed'] === 'true';
+      return `${status === 200 ? body.status : status}${isRepeat ? ' again' : ''}`;
+    };
+    // One that was refused leaves its key free.
+    expect(await ask('pause', 'one')).toBe('409');
+    await move(id, 'send');
+    expect([await ask('pause', 'one'), await ask('pause', 'one'), await ask('pause', 'two')]).toEqual([
+      ...['paused', 'paused again', '409'],
+    ]);
+    // A key belongs to the campaign and what was asked of it.
+    expect([await ask('resume', 'one'), await ask('pause', 'one'), await ask('pause', 'two')]).toEqual([
+      ...['running', 'running again', 'paused'],
+    ]);
+    expect([await ask('cancel', 'one'), await ask('cancel', 'one'), await ask('pause', '')]).toEqual([
+      ...['canceled', 'canceled again', '400'],
+    ]);
+  });
+
   it('of one that was canceled as a draft nobody is told that it was sent', async () => {
     const id = await create();
     await add(id, 'ada@example.org');

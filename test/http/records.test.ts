@@ -1,7 +1,7 @@
 /** Uploads read record by record: wherever the body is cut into chunks, the same records come out, and what is wrong is named with its line. */
 import { parse as parseCsv } from 'csv-parse/sync';
 import fc from 'fast-check';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type Line, type RecordType, readRecords } from '../../src/http/records.ts';
 import { startCpuClock } from '../support/cpu.ts';
 
@@ -73,6 +73,47 @@ it.each([';', '\t'])('CSV: as spreadsheets write it, with %j between the fields'
   const text = 'EMAIL,note,a b\r\na@x.co,"x;y\t""z"" , w",\r\n'.replaceAll(',', delimiter);
   const note = 'x;y\t"z" , w'.replaceAll(',', delimiter);
   expect(await read(csv, text)).toEqual([{ line: 2, value: { email: 'a@x.co', note } }]);
+});
+
+describe.each([
+  ['a byte order mark', '\ufeff'],
+  ['nothing', ''],
+])("CSV: Excel's first line, behind %s", (_, mark) => {
+  const list = (first: string, delimiter: string) =>
+    `${mark}${first}\r\nemail,note\r\na@x.co,"x\ny"\r\nb@x.co,1,2\r\n`.replaceAll(',', delimiter);
+
+  it.each([
+    ...[';', ',', '\t'].map((delimiter) => [`sep=${delimiter}`, delimiter] as const),
+    ...([
+      ['SEP=;', ';'],
+      ['"sep=;"', ';'],
+      ['sep=\\t', '\t'],
+    ] as const),
+  ])('%j is what stands between fields, and counts as a line', async (first, delimiter) => {
+    const text = list('first', delimiter).replace('first', first);
+    for (const places of [[], Array.from(Buffer.from(text), (_byte, n) => n)])
+      expect(await read(csv, text, places)).toEqual([
+        { line: 4, value: { email: 'a@x.co', note: 'x\ny' } },
+        { line: 5, fault: 'has 3 fields, where the header names 2' },
+      ]);
+  });
+
+  it('goes before what the header looks like, which is named with its line', async () => {
+    expect(await read(csv, `${mark}sep=,\nemail;note\na@x.co;1\n`)).toEqual([
+      { line: 2, fault: expect.stringContaining('names the column "email"; it has "email;note"') },
+    ]);
+  });
+
+  it.each(['sep=|', 'sep=', 'sep=;;'])('%s says nothing, and is taken for the header', async (first) => {
+    expect(await read(csv, `${mark}${first}\nemail;note\n`)).toEqual([
+      { line: 1, fault: expect.stringContaining('the first line must be a header') },
+    ]);
+  });
+});
+
+it('CSV: a list of nothing but what Excel writes first is empty, and further down that is a row as any other', async () => {
+  expect(await read(csv, 'sep=;\r\n')).toEqual([]);
+  expect(await read(csv, 'email\nsep=;\n')).toEqual([{ line: 2, value: { email: 'sep=;' } }]);
 });
 
 const quoted = (row: string) => row.replaceAll(/[^,]+/g, '"$&"');

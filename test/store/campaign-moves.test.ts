@@ -64,9 +64,9 @@ describe('every status and every move', () => {
   });
 });
 
-it('a repeat whose answer was lost is answered as the first time, and tells of nothing again', async () => {
+it('a repeat whose answer was lost is known as one, and tells of nothing again', async () => {
   const id = await stored('draft');
-  for (const _ of [1, 2]) expect(await ask(id, 'start', 'one')).toEqual({ kind: 'moved', status: 'running' });
+  for (const kind of ['moved', 'repeated']) expect(await ask(id, 'start', 'one')).toEqual({ kind, status: 'running' });
   expect(await ask(id, 'start', 'another')).toEqual({ kind: 'refused', status: 'running' });
   expect(await toldOf(id)).toEqual([`campaign.started ${now}`]);
 });
@@ -75,11 +75,11 @@ it('so is one that comes after others, which it takes nothing back of', async ()
   const id = await stored('draft');
   await ask(id, 'schedule', 'one');
   await campaigns.move(id, { move: 'schedule', changeId: 'two', now, at: later + 1_000 });
-  expect(await ask(id, 'schedule', 'one')).toEqual({ kind: 'moved', status: 'scheduled' });
+  expect(await ask(id, 'schedule', 'one')).toEqual({ kind: 'repeated', status: 'scheduled' });
   expect((await campaigns.get(id))?.state.scheduledAt).toBe(later + 1_000);
   await ask(id, 'start', 'three');
   await ask(id, 'pause', 'four');
-  expect(await ask(id, 'start', 'three')).toEqual({ kind: 'moved', status: 'paused' });
+  expect(await ask(id, 'start', 'three')).toEqual({ kind: 'repeated', status: 'paused' });
   for (let n = 0; n < 10; n += 1) await ask(id, n % 2 ? 'pause' : 'resume', makeId('ch', now, Buffer.alloc(10, n)));
   expect((await redis.hget(keys.campaign(id), 'change'))?.length).toBe(240);
 });
@@ -152,7 +152,7 @@ it.each([
   ['paused', 'resume', ['campaign.resumed', 'campaign.completed']],
 ] as const)('%s, %s: is over at once where all were canceled one by one', async (status, move, told) => {
   const id = await stored(status, 3, 0);
-  for (const _ of [1, 2]) expect(await ask(id, move)).toEqual({ kind: 'moved', status: 'completed' });
+  for (const kind of ['moved', 'repeated']) expect(await ask(id, move)).toEqual({ kind, status: 'completed' });
   expect(await toldOf(id)).toEqual(told.map((type) => `${type} ${now}`));
   expect((await campaigns.get(id))?.state).toMatchObject({ status: 'completed', endedAt: now });
   expect(await turnOf(id)).toBeNull();

@@ -51,6 +51,12 @@ it('what comes again and what is new share the places', async () => {
   expect(await take(40, 4)).toEqual(['again_2', 'again_3', 'again_4', 'again_5']);
 });
 
+it('a lease ends by the clock of Redis, whatever that of who looks says', async () => {
+  await redis.zadd(keys.due('bulk'), 10, 'a');
+  expect(await take(40)).toEqual(['a']);
+  expect(await take(Date.now() + 10 * leaseMs)).toEqual([]);
+});
+
 it('what was taken by one that died is due again after the lease, what was brought into the queue is not', async () => {
   await redis.zadd(keys.due('bulk'), 10, 'a', 11, 'b');
   expect((await taking(40, 1, 'dies')).ids).toEqual(['a']);

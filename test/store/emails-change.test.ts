@@ -7,6 +7,7 @@ import { makeId } from '../../src/domain/id.ts';
 import { maxTimelineSteps, type TimelineStep } from '../../src/domain/timeline.ts';
 import { openDue } from '../../src/store/due.ts';
 import { type Emails, openEmails } from '../../src/store/emails.ts';
+import { keys } from '../../src/store/keys.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { emailRequest } from '../support/requests.ts';
 
@@ -64,6 +65,17 @@ it('what was changed is fed anew at its own time, and no more once nothing is du
   expect(await mark(id)).toBe(300);
   await emails.commitChange({ ...email, version: 2 }, { state: dueAt(email, null), events: [], step }, 'ch_2', 1_000);
   expect(await mark(id)).toBeNull();
+});
+
+it.each([300, null])('what comes again and was changed is due at the time of its change alone: %s', async (at) => {
+  const email = await store(100);
+  const { id } = email.facts;
+  await redis.zrem(keys.due('transactional'), id);
+  expect(await emails.commit(email, { state: dueAt(email, 200), events: [], step }, 'at_1', 1)).toBe(true);
+  expect(await mark(id)).toBe(200);
+  await emails.commitChange({ ...email, version: 2 }, { state: dueAt(email, at), events: [], step }, 'ch_1', 1_000);
+  expect(await mark(id)).toBe(at);
+  expect(await redis.zscore(keys.again('transactional'), id)).toBeNull();
 });
 
 it('a timeline keeps its latest steps, however many faults came between them', async () => {

@@ -146,8 +146,10 @@ export const wrongValues: readonly [why: RegExp, values: Values][] = [
     /api\.resources\.limits\.memory is 640Mi, and API_BODY_BYTES is 256MB: expected 192Mi and 5 times that/,
     { ...given, env: [{ name: 'API_BODY_BYTES', value: '256MB' }] },
   ],
-  [/dns\/ports.*minItems/, { ...given, networkPolicy: { dns: { ports: [] } } }],
-  [/smtp\/ports.*minItems/, { ...given, networkPolicy: { smtp: { ports: [] } } }],
+  ...['dns', 'redis', 'smtp', 'web'].map((peer): [RegExp, Values] => [
+    new RegExp(`${peer}/ports.*minItems`),
+    { ...given, networkPolicy: { [peer]: { ports: [] } } },
+  ]),
   [/apiKey\.value: expected pr_ and at least 20/, { ...given, apiKey: { value: 'short' } }],
   [/secretKey\.value: expected 32 bytes/, { ...given, secretKey: { value: 'b' } }],
   [/nameOverride.*does not match/, { ...given, nameOverride: 'Mail' }],

@@ -1,0 +1,13 @@
+/** `campaign pause`, `resume` and `cancel`, and how `send` begins one: moves it once, however often that has to be asked for. */
+import { randomUUID } from 'node:crypto';
+import type { Api } from './api.ts';
+import type { CampaignSeen } from './campaign-words.ts';
+import type { Said } from './command.ts';
+import { patiently } from './patience.ts';
+
+export const verbs = ['pause', 'resume', 'cancel'] as const;
+
+export function move(api: Api, id: string, verb: (typeof verbs)[number] | 'send'): AsyncGenerator<Said, CampaignSeen> {
+  const once = { headers: { 'idempotency-key': randomUUID() } };
+  return patiently(() => api('POST', `/campaigns/${id}/${verb}`, once));
+}

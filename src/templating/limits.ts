@@ -49,7 +49,7 @@ export function openMeter(clock: () => number): Meter {
   };
 }
 
-type Iterating = Pick<Generator<unknown, unknown, unknown>, 'next' | 'throw'>;
+type Iterating = Generator<unknown, unknown, unknown>;
 
 /**
  * Runs what liquidjs evaluates: a generator that yields others, each run to its end before the one that yielded it goes on. It is liquidjs'
@@ -72,9 +72,11 @@ export function run(value: unknown, meter: Meter): unknown {
   return isIterating(state.value) ? run(state.value, meter) : state.value;
 }
 
-/** What has `next` here is a generator: variables come from JSON, which has no functions. */
+/** As liquidjs tells a generator: its `forloop` has a `next` as well, and variables come from JSON, which has no functions. */
 function isIterating(value: unknown): value is Iterating {
-  return typeof value === 'object' && value !== null && typeof (value as Partial<Iterating>).next === 'function';
+  if (typeof value !== 'object' || value === null) return false;
+  const { next, throw: fail, return: end } = value as Partial<Iterating>;
+  return typeof next === 'function' && typeof fail === 'function' && typeof end === 'function';
 }
 
 /** Counts characters as made. @throws when these are too many */

@@ -9,6 +9,7 @@ import {
   type TemplatePart,
   type Variables,
 } from '../domain/template.ts';
+import { linkMark, withLinkPlace } from '../domain/unsubscribe-link.ts';
 import { type Woven, whole, woven } from '../domain/woven.ts';
 import { engineOf, MissingError } from './engine.ts';
 import { LimitError, type Meter, maxLetterLength } from './limits.ts';
@@ -92,9 +93,10 @@ function textBy(
 function clean(pieces: Woven): Woven {
   const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
   if (length > maxLetterLength) throw new LimitError(`has more than ${maxLetterLength} characters`);
-  if (pieces.every((piece) => piece.isWellFormed() && !piece.includes('\0'))) return pieces;
+  const named = pieces.some((piece) => piece.includes(linkMark)) ? pieces.map(withLinkPlace) : pieces;
+  if (named.every((piece) => piece.isWellFormed() && !piece.includes('\0'))) return named;
   // What one piece lacks of a character may stand in the next.
-  return woven(pieces.join('').replaceAll('\0', '').toWellFormed());
+  return woven(named.join('').replaceAll('\0', '').toWellFormed());
 }
 
 export function wholeLetter(letter: ReturnType<CompiledTemplate['weave']>): ReturnType<CompiledTemplate['render']> {

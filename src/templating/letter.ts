@@ -55,33 +55,40 @@ export function weaveLetter(
     }
   };
   const isStrict = content.missing === 'strict';
+  const weave = (part: TemplatePart, templates: Template[], globals = {}): Woven =>
+    clean(engineOf(part).weave(templates, { variables, isStrict, meter, globals }));
   const write = (part: TemplatePart, templates: Template[] | null, globals = {}): Woven | null =>
-    attempt(part, () =>
-      templates === null ? null : clean(engineOf(part).weave(templates, { variables, isStrict, meter, globals })),
-    );
+    attempt(part, () => (templates === null ? null : weave(part, templates, globals)));
 
   ofTypes.forEach(note);
   const subject = attempt('subject', () => subjectOf(whole(write('subject', parts.subject))));
   const preheader = lineOf(whole(write('preheader', parts.preheader)) ?? '');
   const html = write('html', parts.html, { [preheaderName]: preheader });
   const converted = () => attempt('text', () => html && woven(textOfHtml(withoutPreheader(html.join(''), preheader))));
-  const text = textBy(textWay, html, converted, (templates) => write('text', templates));
+  const text = textBy(textWay, html, { converted, write: (t) => write('text', t), weave: (t) => weave('text', t) });
   return faults.size === 0 ? { subject, html, text } : { faults: [...faults.values()] };
 }
 
+type TextMakers = {
+  converted(): Woven | null;
+  write(templates: Template[]): Woven | null;
+  /** @throws what `write` would note */
+  weave(templates: Template[]): Woven;
+};
+
 /** What is not made of pieces, or is changed as a whole, is one piece. */
-function textBy(
-  way: TextWay,
-  html: Woven | null,
-  converted: () => Woven | null,
-  write: (templates: Template[]) => Woven | null,
-): Woven | null {
+function textBy(way: TextWay, html: Woven | null, { converted, write, weave }: TextMakers): Woven | null {
   switch (way.kind) {
     case 'source':
       return write(way.templates);
     case 'derived':
-      // What is wrong with the HTML would be told twice.
-      return html === null ? null : woven(tidy(whole(write(way.templates)) ?? ''));
+      if (html === null) return null;
+      try {
+        return woven(tidy(whole(weave(way.templates)) ?? ''));
+      } catch {
+        // Lines in quotes may come to more than a letter: made of the rendered HTML, they are cut.
+        return converted();
+      }
     case 'converted':
       return converted();
     case 'none':

@@ -10,7 +10,7 @@ import { isPending, type Recipient, type RecipientStatus } from './recipient.ts'
 import { isSandbox, sandboxTransport } from './sandbox.ts';
 import type { Variables, WovenLetter } from './template.ts';
 import type { TimelineStep } from './timeline.ts';
-import { linkPlace } from './unsubscribe-link.ts';
+import { linkMark } from './unsubscribe-link.ts';
 import type { WovenContent } from './woven.ts';
 
 /** What stands of one attempt at a place, or of what ended it without one. The last one of a place counts. */
@@ -161,7 +161,7 @@ export function statusOfMark(
 
 /** What its letter is made with: the link to unsubscribe with is filled in as it goes out, as in any letter. */
 export function placeVariables({ variables }: CampaignRow): Variables {
-  return { ...variables, unsubscribe_url: linkPlace };
+  return { ...variables, unsubscribe_url: linkMark };
 }
 
 /** What is sent of its letter. */

@@ -55,13 +55,18 @@ export function wordsOf(reply: string): string {
 
 /**
  * Reads `250 2.0.0 Ok` (RFC 5321 section 4.2, RFC 3463), and an enhanced code as `#5.1.0` or, as qmail has it, `(#5.1.1)` at the
- * end; lines of a multi-line reply are joined by line feeds.
+ * end; lines of a multi-line reply are joined by line feeds, and where the first has no enhanced code the last one that has says it.
  */
 export function parseReply(text: string): SmtpReply {
   const kept = withOneCode(text).slice(0, maxReplyLength);
   const [, code = '0', atStart = null] = /^(\d{3})[ -]?(?:#?([245]\.\d{1,3}\.\d{1,3})(?=[\s:;,]|$))?/.exec(kept) ?? [];
-  const enhanced = code === '0' ? null : (atStart ?? /\(#([245]\.\d{1,3}\.\d{1,3})\)/.exec(kept)?.[1] ?? null);
+  const enhanced =
+    code === '0' ? null : (atStart ?? ofLaterLine(kept) ?? /\(#([245]\.\d{1,3}\.\d{1,3})\)/.exec(kept)?.[1] ?? null);
   return { code: Number(code), enhanced, reply: kept };
+}
+
+function ofLaterLine(reply: string): string | undefined {
+  return [...reply.matchAll(/\n\d{3}[ -]#?([245]\.\d{1,3}\.\d{1,3})(?=[\s:;,]|$)/g)].at(-1)?.[1];
 }
 
 /** The beginning of a line that has a reply code. */

@@ -6,7 +6,7 @@ import { eventId } from './id.ts';
 import type { Feedback, RecipientReply, SettledOutcome } from './outcome.ts';
 import { isPending, nextDue, type Recipient, type RecipientStatus, rankOf } from './recipient.ts';
 import { isSandbox, sandboxTransport } from './sandbox.ts';
-import { nextTry } from './schedule.ts';
+import { lastTry, nextTry } from './schedule.ts';
 import { suppressedForm } from './suppression.ts';
 
 export type RetryPolicy = {
@@ -40,7 +40,7 @@ export function decide(
     if (!isPending(recipient.status) || isPassedOver(recipient, outcome)) return recipient;
     const moved = move(email, recipient, outcome, policy, now, rand);
     if (rankOf[moved.status] < rankOf[recipient.status] || isMoot(recipient, outcome, moved, now)) return recipient;
-    return endInTime(moved, email.state, policy);
+    return endInTime(moved, email.state, policy, now, rand);
   });
   const decision = decisionOf(email, { ...email.state, recipients: after }, now, (before, moved) =>
     eventFor(before, moved, outcome),
@@ -209,10 +209,13 @@ function isOver(state: EmailState, policy: RetryPolicy, at: number): boolean {
   return state.expiresAt === null ? at > end : at >= end;
 }
 
-/** A try that could only come after the end of its time is not waited for. */
-function endInTime(recipient: Recipient, state: EmailState, policy: RetryPolicy): Recipient {
+/** A try that could only come after the end of its time comes before it, where a caller set that; else it is not waited for. */
+function endInTime(recipient: Recipient, state: EmailState, policy: RetryPolicy, now: number, rand: number): Recipient {
   if (recipient.nextAttemptAt === null || !isOver(state, policy, recipient.nextAttemptAt)) return recipient;
-  if (state.expiresAt !== null) return expire(recipient);
+  if (state.expiresAt !== null) {
+    const nextAttemptAt = lastTry(now, state.expiresAt, rand);
+    return nextAttemptAt === null ? expire(recipient) : { ...recipient, nextAttemptAt };
+  }
   const reason = `not delivered within its age limit${because(recipient)}`;
   return { ...recipient, status: 'failed', nextAttemptAt: null, reason };
 }

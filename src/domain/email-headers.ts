@@ -21,8 +21,19 @@ const messageIdHeaders = new Set(['in-reply-to', 'references']);
 const messageIds = /^<[!-;=?-~]+>(?: +<[!-;=?-~]+>)*$/;
 /** Without comments and quoted parts. */
 const oneMessageId = /^<[\w!#$%&'*+\-/=?^`{|}~.]{1,120}@[\w.-]{1,120}>$/;
-/** Structured (RFC 9651), so an encoded word would not be read. */
-const asciiHeaders = new Set(['otp-token']);
+/**
+ * Structured, so an encoded word would not be read, or would hide the address in it: receipts (RFC 8098), lists (RFC 2369, RFC 2919), and what
+ * programs read. A name beyond ASCII is left out.
+ */
+const asciiHeaders = new Set([
+  'disposition-notification-to', 'disposition-notification-options', 'return-receipt-to', 'x-confirm-reading-to', 'errors-to', 'bounces-to',
+  'mail-followup-to', 'mail-reply-to', 'abuse-reports-to', 'original-recipient', 'require-recipient-valid-since', 'archived-at', 'auto-submitted',
+  'precedence', 'feedback-id', 'importance', 'priority', 'x-priority', 'sensitivity', 'content-language', 'expires', 'supersedes', 'thread-index',
+  'x-auto-response-suppress', 'bimi-selector', 'tls-required', 'otp-token',
+]); // biome-ignore format: one list reads best as one block
+const asciiFamilies = /^list-/;
+/** RFC 2369 section 2, RFC 8058 section 3.1: by anything else no program unsubscribes anybody. */
+const wayOut = /<(?:https:\/\/|mailto:)[!-;=?-~]+>/i;
 
 /** A header is folded at its spaces only (RFC 5322 section 2.1.1). */
 const maxWordLength = 900;
@@ -87,8 +98,10 @@ function headerValueFault(name: string, value: string): string | null {
   if (isMessageId(name) && !oneMessageId.test(value)) return 'must be <left@right>';
   if (messageIdHeaders.has(name) && (!messageIds.test(value) || encodedWord.test(value)))
     return 'must be message ids with a space between them: <id@example.com>';
-  if (asciiHeaders.has(name) && (/[^ -~]/.test(value) || encodedWord.test(value)))
-    return 'must be ASCII: it cannot be encoded';
+  const isAscii = asciiHeaders.has(name) || asciiFamilies.test(name);
+  if (isAscii && (/[^ -~]/.test(value) || encodedWord.test(value))) return 'must be ASCII: it cannot be encoded';
+  if (name === listUnsubscribe && !wayOut.test(value))
+    return 'must have a link in angle brackets: <https://…> or <mailto:…>';
   return null;
 }
 
@@ -96,6 +109,8 @@ export function isMessageId(name: string): boolean {
   return name.toLowerCase() === 'message-id';
 }
 
+const listUnsubscribe = 'list-unsubscribe';
+
 export function hasListUnsubscribe(headers: Readonly<Record<string, unknown>>): boolean {
-  return Object.keys(headers).some((name) => name.toLowerCase() === 'list-unsubscribe');
+  return Object.keys(headers).some((name) => name.toLowerCase() === listUnsubscribe);
 }

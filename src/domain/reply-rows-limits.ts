@@ -37,16 +37,20 @@ const accountLimit = new RegExp(
   [
     String.raw`\b(?:daily|hourly|monthly|user|account)\b.{0,20}\b(?:sending|relay) (?:limit|quota)s?\b.{0,20}\b(?:exceeded|reached)`,
     String.raw`\b(?:exceeded|reached) your (?:daily|hourly|monthly)\b.{0,20}\b(?:limit|quota)`,
-    String.raw`\bsubmission quota\b`,
+    String.raw`\byour account (?:has )?(?:exceeded|reached) (?:its|the) (?:daily|hourly|monthly)\b.{0,20}\b(?:limit|quota)`,
+    String.raw`\bsubmission[ _]?quota`,
     String.raw`\bdomain\b.{0,80}\bexceeded the max (?:e-?mails|defers and failures) per (?:hour|day)\b`,
     String.raw`\bper (?:hour|day) exceeded for this sender\b`,
   ].join('|'),
   'i',
 );
 
-/** The account itself may not send: somebody has to talk to the provider. Said to the sender, so it is not the mailbox that is suspended. */
+/**
+ * The account itself may not send: somebody has to talk to the provider. Said to the sender, so it is not the mailbox that is suspended; but
+ * what a relay quotes another host to have said is about the relay's own.
+ */
 const accountStopped =
-  /\b(?:sending (?:is |was |has been )?paused for this account|ability to send (?:e-?mail )?(?:is|was|has been) paused)\b|\byour account (?:is|was|has been) (?:temporarily )?(?:suspended|disabled|blocked|locked|deactivated)\b/i;
+  /(?:\b(?:sending (?:is |was |has been )?(?:paused|suspended|disabled) for this account|ability to send (?:e-?mail )?(?:is|was|has been) paused)\b|\byour account (?:is|was|has been) (?:temporarily )?(?:suspended|disabled|blocked|locked|deactivated)\b)(?<!\bsaid:.{0,300})/i;
 
 export const limitRows: readonly ReplyRow[] = [
   {

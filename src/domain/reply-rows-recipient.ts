@@ -30,7 +30,15 @@ const unknownUser = new RegExp(
 );
 
 /** Some servers say that the mailbox is unavailable before whatever else they have to say. */
-const refusedByPolicy = /\bpolicy restrictions?\b|\breject(?:ed|ion)? (?:due to|by|because of|per|for) .{0,30}\bpolic/i;
+const refusedByPolicy =
+  /\bpolicy (?:restrictions?|reasons?)\b|\bmailbox unavailable or access denied\b|\breject(?:ed|ion)? (?:due to|by|because of|per|for) .{0,30}\bpolic/i;
+
+/**
+ * What a relay heard of another host, or why it did not get there: under a code of its own (Postfix: 5.1.1) it tells nothing of the address,
+ * unless that host answered to the address that it does not exist.
+ */
+const heardElsewhere =
+  /\bhost [^ ]{1,300} (?:said: (?!5\d\d[ -]5\.1\.(?:1|10)\b(?!.{0,400}\bin reply to (?!rcpt)))|refused to talk to me\b)|\bmail for [^ ]{1,300} loops back to myself\b|\bconnect to [^ ]{1,300}: |\b(?:lost connection|conversation) with [^ ]{1,300} /i;
 
 export const recipientRows: readonly ReplyRow[] = [
   {
@@ -122,6 +130,15 @@ export const recipientRows: readonly ReplyRow[] = [
     category: 'mailbox_disabled',
     suppress: false,
     example: '450 Mailbox temporarily disabled',
+  },
+  {
+    name: 'heard_elsewhere',
+    code: '5xx',
+    text: heardElsewhere,
+    action: 'fail',
+    category: 'system',
+    suppress: false,
+    example: '550 5.1.1 Undeliverable address: host mx.example.org[192.0.2.1] said: 550 Not now',
   },
   {
     name: 'moved',

@@ -18,3 +18,18 @@ export function nextTry(waitsMs: readonly number[], attempt: number, now: number
   const wait = Math.max(waitsMs[Math.min(attempt, waitsMs.length) - 1] ?? 0, leastMs);
   return Math.round(now + wait * (1 + jitter * rand));
 }
+
+/** How much of what is left of an email's time stands behind its last try, and the least of it: a try takes a while, and so does its turn. */
+const lastTryShare = 0.1;
+const lastTryLeastMs = 3_000;
+
+/**
+ * The try before the end of an email's time, for one whose next by the schedule would come after it.
+ * @param rand uniform in [0, 1); the jitter makes it earlier, never later
+ * @returns milliseconds since the epoch; null where so little is left that it would follow on the heels of this one
+ */
+export function lastTry(now: number, end: number, rand: number): number | null {
+  const left = end - now;
+  const keptMs = Math.max(left * lastTryShare, lastTryLeastMs);
+  return left < 2 * keptMs ? null : Math.floor(now + (left - keptMs) * (1 - jitter * rand));
+}

@@ -2,7 +2,7 @@
 
 import type { Mailbox } from './address.ts';
 import type { TemplateChanges, TemplateRequest } from './template-request.ts';
-import { linkPlace } from './unsubscribe-link.ts';
+import { linkMark } from './unsubscribe-link.ts';
 import type { Woven } from './woven.ts';
 
 /** What is written in Liquid, in the order in which faults are told. */
@@ -123,7 +123,7 @@ export function hasBody({ html, text }: Pick<TemplateContent, 'html' | 'text'>):
   return html !== null || text !== null;
 }
 
-const unfilled = { unsubscribe_url: linkPlace };
+const unfilled = { unsubscribe_url: linkMark };
 
 /** The variables to render with, those that are declared and not given filled in; faults where one is of another type than declared. */
 export function fillIn(

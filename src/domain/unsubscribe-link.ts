@@ -4,6 +4,16 @@ import { countAll, type Rule } from './rule.ts';
 
 /** Filled in when a letter is composed, as each reader has a link of their own: until then it stands as it is. */
 export const linkPlace = '{{unsubscribe_url}}';
+/**
+ * What `unsubscribe_url` is while a template is rendered, and `linkPlace` again in what was: of digits alone, as filters that encode, escape or
+ * change the case leave these as they are. No letter has them by chance.
+ */
+export const linkMark = '73920518462957301846295170384629';
+
+/** A rendered text with the place for the link where its mark stands. */
+export function withLinkPlace(text: string): string {
+  return text.replaceAll(linkMark, linkPlace);
+}
 
 const place = /\{\{\s{0,9}unsubscribe_url\s{0,9}\}\}/;
 const everyPlace = new RegExp(place, 'g');
@@ -16,16 +26,16 @@ export function withLink(text: string, url: string): string {
   return text.includes('{{') ? text.replace(everyPlace, () => url) : text;
 }
 
-type Asked = Readonly<Partial<Record<'lane' | 'to' | 'cc' | 'bcc' | 'html' | 'text', unknown>>>;
+type Asked = Readonly<Partial<Record<'lane' | 'to' | 'cc' | 'bcc' | 'subject' | 'html' | 'text', unknown>>>;
 
 /** Whether its letter has a place for a link that it cannot have. Fields may be missing, or not what they should be. */
 export function lacksLink(
-  { lane, to, cc, bcc, html, text }: Asked,
+  { lane, to, cc, bcc, subject, html, text }: Asked,
   { canUnsubscribe }: Pick<RequestLimits, 'canUnsubscribe'>,
   hasPlace: (text: string) => boolean = (text) => place.test(text),
 ): boolean {
   const hasLink = canUnsubscribe && lane === 'bulk' && countAll(to) + countAll(cc) + countAll(bcc) <= 1;
-  return !hasLink && [html, text].some((part) => typeof part === 'string' && hasPlace(part));
+  return !hasLink && [subject, html, text].some((part) => typeof part === 'string' && hasPlace(part));
 }
 
 /** What is written out in a request and is no bulk mail may say so for reasons of its own. */
@@ -48,10 +58,8 @@ export function linkRules(limits: Pick<RequestLimits, 'canUnsubscribe'>): Rule[]
 
 /** The same of what many letters are made of. */
 export function sourceLacksLink(
-  parts: Readonly<Record<'html' | 'text' | 'preheader', string | null>>,
+  { subject, html, text, preheader }: Readonly<Record<'subject' | 'html' | 'text' | 'preheader', string | null>>,
   { canUnsubscribe }: Pick<RequestLimits, 'canUnsubscribe'>,
 ): boolean {
-  return (
-    !canUnsubscribe && [parts.html, parts.text, parts.preheader].some((part) => part !== null && mention.test(part))
-  );
+  return !canUnsubscribe && [subject, html, text, preheader].some((part) => part !== null && mention.test(part));
 }

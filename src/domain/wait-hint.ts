@@ -12,7 +12,7 @@ const unitMs: Readonly<Record<string, number>> = { s: secondMs, m: minuteMs, h: 
 
 /** What asks for a wait. Without one a duration may be anything, such as the hour of "100 messages in 1 hour". */
 const cue =
-  /\b(?:again|retry(?:ing)?|retries|try|back|return|wait(?:ing)?|allow|later|gr[ae]y-?list(?:ed|ing)?|deferr(?:ed|al)|delay(?:ed)?|reconnect|resend|resubmit|blocked|throttled|remaining)\b/i;
+  /\b(?:again|retry(?:ing)?|retries|try|back|return|wait(?:ing)?|allow|allowed(?= after)|later|gr[ae]y-?list(?:ed|ing)?|deferr(?:ed|al)|delay(?:ed)?|reconnect|resend|resubmit|blocked|throttled|remaining)\b/i;
 
 /** Small words between the cue and its duration, one character or word at a time so that no input is read twice. */
 const between =

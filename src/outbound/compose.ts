@@ -36,7 +36,7 @@ export async function compose(
     mailboxHeader('To', mailboxesOf(state, 'to')),
     mailboxHeader('Cc', mailboxesOf(state, 'cc')),
     replyTo(facts.replyTo),
-    textHeader('Subject', facts.subject),
+    textHeader('Subject', unsubscribeUrl === null ? facts.subject : withLink(facts.subject, unsubscribeUrl)),
     headerLine('Message-ID', `<${facts.messageId}>`),
     dateHeader(facts.createdAt),
     ...(unsubscribeUrl === null ? [] : listHeaders(facts, content.headers, unsubscribeUrl)),

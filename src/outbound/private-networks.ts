@@ -8,6 +8,7 @@ const networks: readonly [network: string, prefix: number, family: 'ipv4' | 'ipv
   ['10.0.0.0', 8, 'ipv4'], // private
   ['100.64.0.0', 10, 'ipv4'], // carrier-grade NAT
   ['127.0.0.0', 8, 'ipv4'], // loopback
+  ['168.63.129.16', 32, 'ipv4'], // the platform of Azure, from each of its machines
   ['169.254.0.0', 16, 'ipv4'], // link-local, cloud metadata
   ['172.16.0.0', 12, 'ipv4'], // private
   ['192.0.0.0', 24, 'ipv4'], // protocol assignments
@@ -25,6 +26,7 @@ const networks: readonly [network: string, prefix: number, family: 'ipv4' | 'ipv
   ['2001::', 23, 'ipv6'], // protocol assignments, Teredo
   ['2001:db8::', 32, 'ipv6'], // documentation
   ['2002::', 16, 'ipv6'], // 6to4: carries an IPv4 address
+  ['3fff::', 20, 'ipv6'], // documentation (RFC 9637)
   ['fc00::', 7, 'ipv6'], // unique local
   ['fe80::', 10, 'ipv6'], // link-local
   ['fec0::', 10, 'ipv6'], // site-local

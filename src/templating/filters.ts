@@ -1,7 +1,7 @@
 /** The filters a template has: those of Liquid whose cost is known, each charged for what it is given before it runs. */
 import { filters as all, type Context, type Liquid } from 'liquidjs';
 import { escapeHtml } from '../domain/escape-html.ts';
-import { charge } from './limits.ts';
+import { charge, chargeSearch } from './limits.ts';
 import { numberOf, textOf } from './values.ts';
 
 type FilterOptions = Exclude<(typeof all)[string], (...args: never[]) => unknown>;
@@ -11,9 +11,10 @@ type This = ThisParameterType<Handler>;
 /** They make a text of a text. */
 const onText = [
   'append', 'prepend', 'downcase', 'upcase', 'capitalize', 'strip', 'lstrip', 'rstrip', 'strip_newlines', 'squish', 'strip_html',
-  'newline_to_br', 'remove', 'remove_first', 'remove_last', 'replace', 'replace_first', 'replace_last', 'truncate', 'truncatewords',
-  'url_encode', 'url_decode', 'slugify', 'number_of_words', 'split',
+  'newline_to_br', 'truncate', 'truncatewords', 'url_encode', 'url_decode', 'slugify', 'number_of_words',
 ]; // biome-ignore format: one list reads best as one block
+/** They look for the first argument in the text. */
+const onParts = ['remove', 'remove_first', 'remove_last', 'replace', 'replace_first', 'replace_last', 'split'];
 /** Their result is markup that stands as it is. */
 const onMarkup = ['escape', 'escape_once', 'xml_escape'];
 const onNumbers = [
@@ -41,6 +42,7 @@ export function setFilters(liquid: Liquid, isMarkup: boolean): void {
     for (const name of names) liquid.registerFilter(name, { handler: guard(usualOf(name)), raw: isRaw });
   };
   set(onText, ofText);
+  set(onParts, ofParts);
   set(onMarkup, ofText, true);
   // Else its own markup would be escaped with the text.
   if (isMarkup) liquid.registerFilter('newline_to_br', { handler: breakLines, raw: true });
@@ -67,6 +69,13 @@ function ofText(usual: Handler): Handler {
     const [text, ...rest] = given;
     return usual.call(this, text, ...rest);
   };
+}
+
+function ofParts(usual: Handler): Handler {
+  return ofText(function (text, part, ...rest) {
+    chargeSearch(this.context, String(text), String(part ?? ''));
+    return usual.call(this, text, part, ...rest);
+  });
 }
 
 function breakLines(this: This, value: unknown): string {

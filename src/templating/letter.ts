@@ -9,6 +9,7 @@ import {
   type TemplatePart,
   type Variables,
 } from '../domain/template.ts';
+import { linkMark, withLinkPlace } from '../domain/unsubscribe-link.ts';
 import { type Woven, whole, woven } from '../domain/woven.ts';
 import { engineOf, MissingError } from './engine.ts';
 import { LimitError, type Meter, maxLetterLength } from './limits.ts';
@@ -54,33 +55,40 @@ export function weaveLetter(
     }
   };
   const isStrict = content.missing === 'strict';
+  const weave = (part: TemplatePart, templates: Template[], globals = {}): Woven =>
+    clean(engineOf(part).weave(templates, { variables, isStrict, meter, globals }));
   const write = (part: TemplatePart, templates: Template[] | null, globals = {}): Woven | null =>
-    attempt(part, () =>
-      templates === null ? null : clean(engineOf(part).weave(templates, { variables, isStrict, meter, globals })),
-    );
+    attempt(part, () => (templates === null ? null : weave(part, templates, globals)));
 
   ofTypes.forEach(note);
   const subject = attempt('subject', () => subjectOf(whole(write('subject', parts.subject))));
   const preheader = lineOf(whole(write('preheader', parts.preheader)) ?? '');
   const html = write('html', parts.html, { [preheaderName]: preheader });
   const converted = () => attempt('text', () => html && woven(textOfHtml(withoutPreheader(html.join(''), preheader))));
-  const text = textBy(textWay, html, converted, (templates) => write('text', templates));
+  const text = textBy(textWay, html, { converted, write: (t) => write('text', t), weave: (t) => weave('text', t) });
   return faults.size === 0 ? { subject, html, text } : { faults: [...faults.values()] };
 }
 
+type TextMakers = {
+  converted(): Woven | null;
+  write(templates: Template[]): Woven | null;
+  /** @throws what `write` would note */
+  weave(templates: Template[]): Woven;
+};
+
 /** What is not made of pieces, or is changed as a whole, is one piece. */
-function textBy(
-  way: TextWay,
-  html: Woven | null,
-  converted: () => Woven | null,
-  write: (templates: Template[]) => Woven | null,
-): Woven | null {
+function textBy(way: TextWay, html: Woven | null, { converted, write, weave }: TextMakers): Woven | null {
   switch (way.kind) {
     case 'source':
       return write(way.templates);
     case 'derived':
-      // What is wrong with the HTML would be told twice.
-      return html === null ? null : woven(tidy(whole(write(way.templates)) ?? ''));
+      if (html === null) return null;
+      try {
+        return woven(tidy(whole(weave(way.templates)) ?? ''));
+      } catch {
+        // Lines in quotes may come to more than a letter: made of the rendered HTML, they are cut.
+        return converted();
+      }
     case 'converted':
       return converted();
     case 'none':
@@ -92,9 +100,10 @@ function textBy(
 function clean(pieces: Woven): Woven {
   const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
   if (length > maxLetterLength) throw new LimitError(`has more than ${maxLetterLength} characters`);
-  if (pieces.every((piece) => piece.isWellFormed() && !piece.includes('\0'))) return pieces;
+  const named = pieces.some((piece) => piece.includes(linkMark)) ? pieces.map(withLinkPlace) : pieces;
+  if (named.every((piece) => piece.isWellFormed() && !piece.includes('\0'))) return named;
   // What one piece lacks of a character may stand in the next.
-  return woven(pieces.join('').replaceAll('\0', '').toWellFormed());
+  return woven(named.join('').replaceAll('\0', '').toWellFormed());
 }
 
 export function wholeLetter(letter: ReturnType<CompiledTemplate['weave']>): ReturnType<CompiledTemplate['render']> {

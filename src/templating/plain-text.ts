@@ -8,6 +8,8 @@ const maxHtmlLength = 100 * 1024;
  * of that length 3,000.
  */
 const maxTags = 8_000;
+/** Characters of a text: quotes in quotes make a hundred times as many of lines, and rules ten times as many of tags. The rest is left out. */
+const maxTextLength = maxHtmlLength;
 
 const convert = compile({
   wordwrap: false,
@@ -20,6 +22,12 @@ const convert = compile({
       walk(element.children, builder);
       builder.closeBlock({ trailingLineBreaks: 1 });
     },
+    // The library's own would make all of it at each depth anew.
+    quote(element, walk, builder) {
+      builder.openBlock({ leadingLineBreaks: 2, reservedLineLength: 2 });
+      walk(element.children, builder);
+      builder.closeBlock({ trailingLineBreaks: 2, blockTransform: quoted });
+    },
     cell(element, walk, builder) {
       walk(element.children, builder);
       builder.addInline(' ');
@@ -29,6 +37,7 @@ const convert = compile({
     ...['h1', 'h2', 'h3', 'h4', 'h5', 'h6'].map((selector) => ({ selector, options: { uppercase: false } })),
     ...['ul', 'ol'].map((selector) => ({ selector, format: 'block' })),
     { selector: 'li', format: 'item' },
+    { selector: 'blockquote', format: 'quote' },
     { selector: 'tr', format: 'block', options: { leadingLineBreaks: 1, trailingLineBreaks: 1 } },
     ...['td', 'th'].map((selector) => ({ selector, format: 'cell' })),
     { selector: 'a', options: { hideLinkHrefIfSameAsText: true } },
@@ -37,7 +46,16 @@ const convert = compile({
 });
 
 export function textOfHtml(html: string): string {
-  return tidy(convert(html.slice(0, Math.min(maxHtmlLength, endOfTags(html)))));
+  return tidy(cut(convert(html.slice(0, Math.min(maxHtmlLength, endOfTags(html))))));
+}
+
+function quoted(text: string): string {
+  const lines = text.replace(/^\n+/, '').trimEnd().split('\n');
+  return cut(lines.map((line) => `> ${line}`).join('\n'));
+}
+
+function cut(text: string): string {
+  return text.slice(0, maxTextLength).toWellFormed();
 }
 
 /** Where the first tag begins that is not looked at any more. */
@@ -75,15 +93,17 @@ export function textSourceOf(html: string, places: readonly Place[]): string | n
     marked += `${html.slice(at, begin)}${opening}${index}${closing}`;
     at = end;
   }
-  const converted = convert(marked + html.slice(at));
+  const converted = cut(convert(marked + html.slice(at)));
   if (/\{[{%]/.test(converted) || !isInOrder(converted, places)) return null;
   const sourceOf = (mark: string) => html.slice(places[numberIn(mark)]?.begin, places[numberIn(mark)]?.end);
   const isTag = (mark: string) => places[numberIn(mark)]?.isTag === true;
   const lines = converted.split('\n').map((line) => (hasOnly(line, isTag) ? line : `${line}\n`));
-  return lines
+  const source = lines
     .join('')
     .replace(links, (link, text: string, address: string) => (isOwnAddress(text, address, sourceOf) ? text : link))
     .replace(marks, sourceOf);
+  // Something was cut in the middle of a mark.
+  return source.includes(opening) ? null : source;
 }
 
 const marks = new RegExp(`${opening}\\d+${closing}`, 'g');

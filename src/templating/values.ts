@@ -1,6 +1,6 @@
 /** Values of variables as text, and what may be compared with what: bounded, however lists are nested. */
 import { type Context, Drop, defaultOperators, type Operators, toValue } from 'liquidjs';
-import { charge } from './limits.ts';
+import { charge, chargeSearch } from './limits.ts';
 
 /** What stands where a value is put out: lists are joined, and objects, which have no text, leave nothing. */
 export function textOf(value: unknown, context: Context): string {
@@ -44,13 +44,14 @@ function isCompound(value: unknown): boolean {
 
 /** Lists contain what is equal to an item; a text contains a text. */
 const contains: Operator = (left, right, context) => {
-  if (!Array.isArray(left)) return typeof left === 'string' && containsText(left, textOf(right, context), context);
+  if (typeof left === 'string') return containsText(left, textOf(right, context), context);
+  if (!Array.isArray(left)) return false;
   charge(context, left.length);
   return left.includes(right instanceof Drop ? toValue(right) : right);
 };
 
 function containsText(text: string, part: string, context: Context): boolean {
-  charge(context, (text.length + part.length) / 8);
+  chargeSearch(context, text, part);
   return text.includes(part);
 }
 

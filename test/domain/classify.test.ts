@@ -77,6 +77,12 @@ describe('a refusal that does not say that nobody is there', () => {
     '550 5.7.1 Recipient address rejected: user unknown to this policy service',
     '550 5.7.1 Host unknown',
     '550 5.7.0 Mailbox unavailable',
+    '550-Rejected.\n550 5.7.1 Recipient not found in your allow list',
+    '550 Requested action not taken: mailbox unavailable for policy reasons',
+    '550 5.1.1 <u@example.org>: Recipient address rejected: undeliverable address: host mx.example.org[192.0.2.1] refused to talk to me: 554 5.7.1 No',
+    '550 5.1.1 <u@example.org>: Recipient address rejected: undeliverable address: host mx.example.org[192.0.2.1] said: 550 5.1.1 No (in reply to MAIL FROM command)',
+    '550 5.1.1 <u@example.org>: Recipient address rejected: undeliverable address: mail for example.org loops back to myself',
+    '550 5.1.1 <u@example.org>: Recipient address rejected: undeliverable address: connect to mx.example.org[192.0.2.1]:25: No route to host',
   ])('suppresses nobody: %s', (reply) => {
     expect(classify(parseReply(reply))).toMatchObject({ action: 'fail', suppress: false });
   });
@@ -191,6 +197,9 @@ describe('a reply', () => {
     ['550 sorry, no mailbox here by that name. (#5.1.1)', { code: 550, enhanced: '5.1.1' }],
     ['250 10.0.0.1 said hello', { code: 250, enhanced: null }],
     ['550-5.1.1 gone\nfor good', { code: 550, enhanced: '5.1.1' }],
+    ['550-5.1.1 gone\n550 5.7.1 really', { code: 550, enhanced: '5.1.1' }],
+    ['550-No.\n550-5.7.1 Refused\n550 See https://example.org', { code: 550, enhanced: '5.7.1' }],
+    ['550-No.\r\n550-5.7.0 Refused\r\n550 5.7.1 Really', { code: 550, enhanced: '5.7.1' }],
     ['nonsense', { code: 0, enhanced: null }],
     ['nonsense (#5.1.1)', { code: 0, enhanced: null }],
   ])('%j is read', (text, expected) => {

@@ -91,36 +91,6 @@ describe('decide', () => {
     expect(again).toBe(start + 5_000);
   });
 
-  it.each(['transport_fault', 'unknown'] as const)('ends a %s at the age limit', (kind) => {
-    const outcome = { kind, transport: 't', detail: 'down', refused: [] } as SettledOutcome;
-    const { state, events, again } = decide(email(recipient('a')), outcome, policy, start + policy.maxAgeMs, 0);
-    expect(state.recipients[0]).toMatchObject({ status: 'failed', reason: 'not delivered within its age limit: down' });
-    expect(events.map(({ type }) => type)).toEqual(['email.failed']);
-    expect(again).toBeNull();
-  });
-
-  it('waits as long as a reply asks, spread like any wait, and no shorter than the schedule does', () => {
-    const asking = (words: string) => ({ code: 451, enhanced: null, reply: `451 Greylisted, ${words}` });
-    const again = (words: string, rand = 0) =>
-      decide(email(recipient('a')), answered({ a: asking(words) }), policy, start, rand).again;
-    expect(again('try again in 300 seconds')).toBe(start + 300_000);
-    expect(again('try again in 300 seconds', 0.5)).toBe(start + 315_000);
-    expect(again('try again in 2 seconds')).toBe(start + 10_000);
-    expect(again('try again in 40 days')).toBe(start + 10_000);
-  });
-
-  it.each([
-    ['its age limit', {}, policy.maxAgeMs, 'failed'],
-    ['its ttl', { expiresAt: start + 300_000 }, 300_000, 'expired'],
-  ])('goes by the schedule when it is asked to wait beyond %s, and ends by that', (_, given, endsMs, status) => {
-    const patient = { code: 450, enhanced: null, reply: `450 Greylisted, try again in ${endsMs / 1_000 + 60} seconds` };
-    const before = storedEmail([recipient('a')], { state: given });
-    const after = decide(before, answered({ a: patient }), policy, start, 0);
-    expect(after.state.recipients[0]).toMatchObject({ status: 'deferred', nextAttemptAt: start + 10_000 });
-    const late = decide(before, answered({ a: patient }), policy, start + endsMs - 9_000, 0);
-    expect(late.state.recipients[0]).toMatchObject({ status, smtp: patient, nextAttemptAt: null });
-  });
-
   it('defers when it is asked to slow down', () => {
     const { state, events, again } = decide(email(recipient('a')), answered({ a: tooFast }), policy, start, 0);
     expect(state.recipients[0]).toMatchObject({ status: 'deferred', attempts: 1, smtp: tooFast });
@@ -172,19 +142,6 @@ describe('decide', () => {
     expect(state.recipients[0]).toMatchObject({ attempts: 5, transport: null, reason: 'attachment a: 503' });
     const atOnce = decide(email(recipient('a')), { ...tryAgain, isFinal: true }, policy, start, 0);
     expect(atOnce.events.map(({ type }) => type)).toEqual(['email.failed']);
-  });
-
-  it('expires what has run out of time, also where the next try would come after it', () => {
-    const short = storedEmail([recipient('a')], { state: { expiresAt: start + 9_000 } });
-    const late = decide(short, { kind: 'expired' }, policy, start + 9_000, 0);
-    const held = decide(short, { kind: 'expired', why: 'transport ses is paused' }, policy, start + 9_000, 0);
-    expect(held.state.recipients[0]?.reason).toBe('not delivered before it expired: transport ses is paused');
-    const soon = decide(short, answered({ a: greylisted }), policy, start, 0);
-    expect([late, soon].map(({ events, again }) => [events.map(({ type }) => type), again])).toEqual([
-      [['email.expired'], null],
-      [['email.expired'], null],
-    ]);
-    expect(soon.state.recipients[0]?.smtp).toEqual(greylisted);
   });
 
   it('moves on whom it sent to by what was heard of them, in the same commit and with both events in order', () => {

@@ -42,4 +42,10 @@ export const submissionReplies: readonly CollectedReply[] = [
   ['MDaemon', '503 Authentication required', 'login', 'stop_transport', false],
   ['Zoho', '554 Your account has been suspended', 'sender_refused', 'stop_transport', false],
   ['Exim', '550 This account has been suspended', 'mailbox_disabled', 'fail', false],
+  ['SES', '554 Message rejected: Sending suspended for this account. For more information, please check the inbox of the email address associated with your AWS account.', 'sender_refused', 'stop_transport', false],
+  ['IONOS', '550 Your account has reached its daily sending limit', 'rate_limited', 'stop_transport', false],
+  ['Exchange', '550 5.2.2 SUBMISSION_QUOTA_EXCEEDED', 'rate_limited', 'stop_transport', false],
+  ['Kerio', '502 5.7.0 Please authenticate first', 'login', 'stop_transport', false],
+  ['Exim', '550 SMTP AUTH is required for message submission on port 587', 'login', 'stop_transport', false],
+  ['Postfix', '554 5.0.0 host smtp.example.net[192.0.2.1] said: 554 Your account has been blocked (in reply to MAIL FROM command)', 'system', 'fail', false],
 ];

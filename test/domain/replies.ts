@@ -284,4 +284,7 @@ export const replies: readonly CollectedReply[] = [
   ['MDaemon', '450 Mailbox temporarily disabled', 'mailbox_disabled', 'retry', false],
   ['Domino', '554 Delivery time expired', 'expired', 'fail', false],
   ['Sophos', '451 Message deferred by local policy', 'policy', 'retry', false],
+  ['Postfix', '550 5.1.1 <u@example.org>: Recipient address rejected: undeliverable address: host mx.example.org[192.0.2.1] said: 554 5.7.1 Not today (in reply to RCPT TO command)', 'system', 'fail', false],
+  ['Postfix', '550 5.1.1 <u@example.org>: Recipient address rejected: undeliverable address: host mx.example.org[192.0.2.1] said: 550 5.1.1 <u@example.org>: User unknown (in reply to RCPT TO command)', 'unknown_user', 'fail', true],
+  ['QQ', '550 Mailbox unavailable or access denied', 'policy', 'fail', false],
 ];

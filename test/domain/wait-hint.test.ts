@@ -16,6 +16,7 @@ it.each([
   ['You have been graylisted for 5 min.', 5 * minute],
   ['Please wait 90 secs before retrying', 90_000],
   ['Please allow at least 10 minutes', 10 * minute],
+  ['Greylisted, will be allowed after 299 seconds', 299_000],
   ['Temporarily deferred, try again in an hour', hour],
   ['try again in one minute', minute],
   ['retry in 1 hour and 30 minutes', 90 * minute],

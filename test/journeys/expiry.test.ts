@@ -171,3 +171,18 @@ it('a retry gives it its whole ttl anew, and the end of that is kept to as well'
     'email.expired',
   ]);
 });
+
+it('is tried once more before its end where the schedule would come after it, and is sent by that', async () => {
+  let tries = 0;
+  answer = () => (++tries === 1 ? '451 4.7.1 Greylisted, try again in 20 minutes' : undefined);
+  const redis = opened.use(await openTestRedis());
+  const slow = opened.use(await startPostrider({ ...env, REDIS_URL: redis.url, RETRY_SCHEDULE: '1h' }));
+  const email = { ...base, to: 'code@example.org', ttl: 7 };
+  const { id } = (await slow.api('POST', '/v1/emails', email)).body;
+  const shown = await until('it to be sent', async () => {
+    const { body } = await slow.api('GET', `/v1/emails/${id}`);
+    expect(['queued', 'sending', 'deferred', 'sent']).toContain(body.status);
+    return body.status === 'sent' && body;
+  });
+  expect(shown).toMatchObject({ recipients: [{ status: 'sent', attempts: 2 }] });
+});

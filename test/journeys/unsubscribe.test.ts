@@ -79,6 +79,18 @@ it('bulk mail to one reader has a link of its own in its headers and in its lett
   expect(url).not.toContain('ada');
 });
 
+it('a template has the link behind filters as well, in its subject, its html and its text', async () => {
+  const source = '{{ unsubscribe_url | url_encode }}';
+  const template = { name: 'Filtered', subject: source, html: `<a href="https://t.example/?to=${source}">x</a>` };
+  const { id: templateId } = (await postrider.api('POST', '/v1/templates', template)).body;
+  const id = await send({ to: 'ada@example.org', subject: undefined, text: undefined, template: { id: templateId } });
+  const url = linkOf(id).replace(postrider.url, 'https://mail.shop.example/post');
+  const { parsed } = mailOf(id);
+  expect(parsed.subject).toBe(url);
+  expect(parsed.html).toContain(`?to=${url}"`);
+  expect(parsed.text).toContain(`?to=${url}]`);
+});
+
 it('mail of other kinds has none, and a header of the caller stands', async () => {
   const code = await send({ to: 'ada@example.org', lane: 'transactional', text: '{{unsubscribe_url}}' });
   expect(headerOf(code, 'list-unsubscribe')).toBe(undefined);

@@ -13,6 +13,8 @@ describe('an address', () => {
     '172.31.255.255',
     '192.168.0.1',
     '169.254.169.254',
+    '168.63.129.16',
+    '::ffff:168.63.129.16',
     '0.0.0.0',
     '100.64.0.1',
     '198.18.0.1',
@@ -35,17 +37,25 @@ describe('an address', () => {
     '::ffff:100.64.0.1',
     'fe80::a9fe:a9fe%1',
     '2002:7f00:1::',
+    '3fff::1',
+    '3fff:fff:ffff::1',
     'x',
   ])('%s is private', (address) => {
     expect(isPrivateAddress(address)).toBe(true);
   });
 
-  it.each(['1.1.1.1', '8.8.8.8', '172.32.0.1', '100.128.0.1', '2606:4700::1111', '::ffff:8.8.8.8'])(
-    '%s is public',
-    (address) => {
-      expect(isPrivateAddress(address)).toBe(false);
-    },
-  );
+  it.each([
+    '1.1.1.1',
+    '8.8.8.8',
+    '172.32.0.1',
+    '100.128.0.1',
+    '168.63.129.17',
+    '3fff:1000::1',
+    '2606:4700::1111',
+    '::ffff:8.8.8.8',
+  ])('%s is public', (address) => {
+    expect(isPrivateAddress(address)).toBe(false);
+  });
 });
 
 /** A resolver that gives each call the next of these answers. */

@@ -23,6 +23,27 @@ describe('variables', () => {
     });
   });
 
+  it.each([
+    'url_encode',
+    'upcase',
+    'downcase',
+    'capitalize',
+    'escape',
+    'escape_once',
+    'slugify',
+    'strip',
+    'append: ""',
+    'truncate: 40',
+    'raw',
+  ])('leave it so behind the filter %s as well', (filter) => {
+    const source = `Stop: {{ unsubscribe_url | ${filter} }}.`;
+    const place = 'Stop: {{unsubscribe_url}}.';
+    const whole = { subject: place, html: place, text: place };
+    expect(rendered({ subject: source, html: source, text: source })).toEqual(whole);
+    const woven = compiled({ html: `<a href="{{ unsubscribe_url | ${filter} }}">No more</a>` }).weave({});
+    expect(woven).toMatchObject({ html: ['<a href="', '{{unsubscribe_url}}', '">No more</a>'] });
+  });
+
   it('have what is given for all where a reader has none, of any kind', () => {
     const content = { text: '{{ plan }} {{ list[1] }}', defaults: { plan: 'free', list: [1, 2] } };
     expect(rendered(content).text).toBe('free 2');

@@ -152,6 +152,10 @@ describe('a template that takes too much', () => {
       `{% for i in many %}{% if long contains "y" or long == other %}{% endif %}{% endfor %}`,
     ],
     ['long lists compared in a loop', '{% for i in many %}{% case many %}{% when others %}{% endcase %}{% endfor %}'],
+    ...['contains', 'remove', 'remove_last', 'replace', 'replace_first', 'split'].map((search): [string, string] => [
+      `a part that is nearly everywhere, by ${search}`,
+      search === 'contains' ? '{% if aaa contains aba %}{% endif %}' : `{{ aaa | ${search}: aba | size }}`,
+    ]),
     ['sorting in a loop', '{% for i in many %}{% assign x = many | sort_natural %}{% endfor %}'],
     ['a padded date', '{{ "now" | date: "%999999999d" }}'],
     ['dates in a loop', '{% for i in many %}{{ i | date: "%A", "Europe/Berlin" }}{% endfor %}'],
@@ -165,6 +169,8 @@ describe('a template that takes too much', () => {
         nested: Array(1_000).fill(many.slice(0, 10)),
         long,
         other: `${long}y`,
+        aaa: 'a'.repeat(120_000),
+        aba: `${'a'.repeat(30_000)}b${'a'.repeat(30_000)}`,
       },
     );
     expect(faults).toEqual([expect.stringMatching(/^\/ its html (?:takes more than|makes more|has more than)/)]);
@@ -178,10 +184,11 @@ describe('a template that takes too much', () => {
       '{% for i in many %}{% for j in many %}{% if j == 1 %}{% endif %}{% endfor %}{% endfor %}',
     ],
     ['time', slow, /takes more than 150 ms/, '{% for i in many %}{{ i }}{% endfor %}'],
+    ['time, in few steps that make much', slow, /takes more than 150 ms/, '{{ long }}{{ long }}{{ long }}'],
     ['text', () => 0, /makes more text/, doubling('x | append: x')],
   ])('is ended by %s alone', (_, clock, says, html) => {
     const template = compileTemplate(contentOf({ html, text: '' }), clock);
-    const made = 'faults' in template ? template : template.render({ a: 'xxxxxxxxxx', many });
+    const made = 'faults' in template ? template : template.render({ a: 'xxxxxxxxxx', many, long });
     expect('faults' in made ? made.faults[0]?.message : '').toMatch(says);
   });
 
@@ -194,6 +201,13 @@ describe('a template that takes too much', () => {
     ['deep brackets', `{{ a${'[a'.repeat(900)}${']'.repeat(900)} }}${'{{'}`],
   ])('is a fault before it is rendered: %s', (_, html) => {
     expect(faultsOf({ html })).toHaveLength(1);
+  });
+
+  it('is none as long as it searches as letters do', () => {
+    const html =
+      '{% for row in rows %}{% if row contains "urgent" %}!{% endif %}{{ row | replace: "Lorem ipsum dolor", "x" | split: " " | size }}{% endfor %}';
+    const rows = Array(500).fill('Lorem ipsum dolor sit amet, urgent consectetur. '.repeat(10));
+    expect(rendered({ html, text: '' }, { rows }).html?.match(/!/g)).toHaveLength(500);
   });
 
   it('is none as long as it is a letter: a table of a thousand rows', () => {

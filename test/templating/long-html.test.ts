@@ -3,8 +3,15 @@ import { expect, it } from 'vitest';
 import { textOfHtml } from '../../src/templating/plain-text.ts';
 import { withPreheader } from '../../src/templating/preheader.ts';
 import { startCpuClock } from '../support/cpu.ts';
+import { rendered } from '../support/templates.ts';
 
 const length = 256 * 1024;
+
+function costOfText(html: string): number {
+  const cpuMs = startCpuClock();
+  textOfHtml(html);
+  return cpuMs();
+}
 
 function costOf(html: string): number {
   const cpuMs = startCpuClock();
@@ -39,4 +46,28 @@ it.each(['x', '<body', '<bodyguard>', `<body ${'a'.repeat(2_000)}>`])(
 it('text is made of the first 8,000 tags, and of all that stands between and behind fewer', () => {
   expect(textOfHtml('<b>a</b>'.repeat(10_000))).toBe('a'.repeat(4_000));
   expect(textOfHtml(`${'<b>a</b>'.repeat(4_000)} z`)).toBe(`${'a'.repeat(4_000)} z`);
+});
+
+const deep = (body: string) => `${'<blockquote>'.repeat(98)}${body}`;
+
+it.each([
+  ['short lines in quotes in quotes', deep(`<pre>${'a\n'.repeat(48_000)}`)],
+  ['breaks in them', deep('a<br>'.repeat(7_800))],
+  ['rules', '<hr>'.repeat(8_000)],
+])('a text is cut at 100 KB, and takes no longer for %s', (_, html) => {
+  const usual = costOfText('<p>Hello</p>'.repeat(3_000));
+  expect(costOfText(html)).toBeLessThan(10 * usual + 250);
+  expect(textOfHtml(html).length).toBeLessThanOrEqual(100 * 1024);
+  const letter = rendered({ html });
+  expect(letter.text?.length).toBeGreaterThan(50_000);
+  expect(letter.text?.length).toBeLessThanOrEqual(100 * 1024);
+});
+
+it('a letter does not fail for its text: where that would come to more than one may have, it is cut', () => {
+  const html = deep('<p>{% for item in items %}{{ item }}<br>{% endfor %}</p>');
+  const items = Array.from({ length: 7_000 }, (_, n) => n);
+  expect(rendered({ html: '<blockquote>a<br>{{ b }}</blockquote>' }, { b: 'c' }).text).toBe('> a\n> c');
+  const { text } = rendered({ html }, { items });
+  expect(text?.startsWith(`${'> '.repeat(98)}0\n`)).toBe(true);
+  expect(text?.length).toBeLessThanOrEqual(100 * 1024);
 });

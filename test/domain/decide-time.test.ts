@@ -1,0 +1,89 @@
+/** When decide has an email tried again, and when it gives it up: the schedule, what a reply asks for, and the end of its time. */
+import { describe, expect, it } from 'vitest';
+import { decide, type RetryPolicy } from '../../src/domain/decide.ts';
+import type { SettledOutcome } from '../../src/domain/outcome.ts';
+import type { SmtpReply } from '../../src/domain/recipient.ts';
+import { recipient, start, storedEmail } from '../support/requests.ts';
+
+const policy: RetryPolicy = { scheduleMs: [10_000, 30_000], maxAgeMs: 3_600_000 };
+const greylisted = { code: 450, enhanced: '4.2.0', reply: '450 4.2.0 Later' };
+
+const email = () => storedEmail([recipient('a')]);
+
+function answered(replies: Record<string, SmtpReply>): SettledOutcome {
+  const list = Object.entries(replies).map(([address, smtp]) => ({ address, smtp }));
+  return { kind: 'answered', transport: 't', replies: list };
+}
+
+describe('decide', () => {
+  it.each(['transport_fault', 'unknown'] as const)('ends a %s at the age limit', (kind) => {
+    const outcome = { kind, transport: 't', detail: 'down', refused: [] } as SettledOutcome;
+    const { state, events, again } = decide(email(), outcome, policy, start + policy.maxAgeMs, 0);
+    expect(state.recipients[0]).toMatchObject({ status: 'failed', reason: 'not delivered within its age limit: down' });
+    expect(events.map(({ type }) => type)).toEqual(['email.failed']);
+    expect(again).toBeNull();
+  });
+
+  it('waits as long as a reply asks, spread like any wait, and no shorter than the schedule does', () => {
+    const asking = (words: string) => ({ code: 451, enhanced: null, reply: `451 Greylisted, ${words}` });
+    const again = (words: string, rand = 0) =>
+      decide(email(), answered({ a: asking(words) }), policy, start, rand).again;
+    expect(again('try again in 300 seconds')).toBe(start + 300_000);
+    expect(again('try again in 300 seconds', 0.5)).toBe(start + 315_000);
+    expect(again('try again in 2 seconds')).toBe(start + 10_000);
+    expect(again('try again in 40 days')).toBe(start + 10_000);
+  });
+
+  it.each([
+    ['its age limit', {}, policy.maxAgeMs, 'failed'],
+    ['its ttl', { expiresAt: start + 300_000 }, 300_000, 'expired'],
+  ])('goes by the schedule when it is asked to wait beyond %s, and ends by that', (_, given, endsMs, status) => {
+    const patient = { code: 450, enhanced: null, reply: `450 Greylisted, try again in ${endsMs / 1_000 + 60} seconds` };
+    const before = storedEmail([recipient('a')], { state: given });
+    const after = decide(before, answered({ a: patient }), policy, start, 0);
+    expect(after.state.recipients[0]).toMatchObject({ status: 'deferred', nextAttemptAt: start + 10_000 });
+    const late = decide(before, answered({ a: patient }), policy, start + endsMs - 5_000, 0);
+    expect(late.state.recipients[0]).toMatchObject({ status, smtp: patient, nextAttemptAt: null });
+  });
+
+  it('expires what has run out of time, and what has so little left that no other try would be worth it', () => {
+    const short = storedEmail([recipient('a')], { state: { expiresAt: start + 5_000 } });
+    const late = decide(short, { kind: 'expired' }, policy, start + 9_000, 0);
+    const held = decide(short, { kind: 'expired', why: 'transport ses is paused' }, policy, start + 9_000, 0);
+    expect(held.state.recipients[0]?.reason).toBe('not delivered before it expired: transport ses is paused');
+    const soon = decide(short, answered({ a: greylisted }), policy, start, 0);
+    expect([late, soon].map(({ events, again }) => [events.map(({ type }) => type), again])).toEqual([
+      [['email.expired'], null],
+      [['email.expired'], null],
+    ]);
+    expect(soon.state.recipients[0]?.smtp).toEqual(greylisted);
+  });
+
+  it.each([0, 0.5, 0.999])(
+    'tries for the last time before an end that comes before the next try, spread by %d',
+    (rand) => {
+      const slow: RetryPolicy = { scheduleMs: [600_000], maxAgeMs: 3_600_000 };
+      let code = storedEmail([recipient('a')], { state: { expiresAt: start + 300_000 } });
+      const tries: number[] = [];
+      for (let at: number | null = start; at !== null; ) {
+        const { state, again }: ReturnType<typeof decide> = decide(code, answered({ a: greylisted }), slow, at, rand);
+        code = { ...code, state };
+        if (again !== null) expect(state.recipients[0]?.status).toBe('deferred');
+        tries.push(at - start);
+        at = again;
+      }
+      expect(tries.at(1)).toBe(Math.floor(270_000 * (1 - 0.1 * rand)));
+      expect(tries.at(-1)).toBeGreaterThan(290_000);
+      expect(tries.at(-1)).toBeLessThanOrEqual(297_000);
+      expect(code.state.recipients[0]?.status).toBe('expired');
+    },
+  );
+
+  it('tries before its end, however long a server asks to wait, and leaves that to the age limit where there is none', () => {
+    const asking = { code: 451, enhanced: null, reply: '451 Greylisted, try again in 2 hours' };
+    const again = (given: object, at: number) =>
+      decide(storedEmail([recipient('a')], { state: given }), answered({ a: asking }), policy, at, 0).again;
+    expect(again({ expiresAt: start + 20_000 }, start + 10_000)).toBe(start + 17_000);
+    expect(again({}, start + policy.maxAgeMs - 9_000)).toBeNull();
+  });
+});

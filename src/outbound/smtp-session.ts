@@ -181,9 +181,15 @@ function sessionOver(connection: SMTPConnection, talk: SmtpTalk, nextHop: NextHo
     try {
       return await (before === null ? ending : Promise.race([mine.skip.promise, afterwards(before, ending)]));
     } finally {
-      if (last === mine) last = null;
+      if (last === mine) rest();
       mine.over.resolve();
     }
+  }
+
+  function rest(): void {
+    last = null;
+    // What is given up leaves another in hand.
+    if (!isGivenUp) talk.rest();
   }
 
   async function answered(mine: InHand, ending: ReturnType<typeof transact>) {

@@ -70,7 +70,7 @@ export async function transact(
   const obstacle = obstacleTo(message, extensions, isUtf8);
   if (obstacle !== null) return { kind: 'obstacle', transport, ...obstacle };
   const startedAt = performance.now();
-  const progress: Progress = { toMail: null, refused: [], stage: 'mail', begunAt: null, isFollowed: false };
+  const progress: Progress = { toMail: null, refused: [], stage: 'mail', begunAt: null };
   let outcome: Exclude<Outcome, Withheld | Obstacle>;
   try {
     const end = await converse(talk, nextHop, envelopeOf(message, extensions, isUtf8), message, spell, progress);
@@ -96,7 +96,6 @@ export async function transact(
     // What was read may have been the answer to something else: it says nothing of anybody.
     if (odd !== null) outcome = outcomeOfEnd(transport, progress, unexpected(odd));
   }
-  if (!progress.isFollowed) talk.rest();
   return { ...outcome, trace: traceOf(nextHop, spell, startedAt, progress.begunAt) };
 }
 
@@ -110,8 +109,6 @@ type Progress = {
   stage: SharedStage;
   /** When the body began to leave (`performance.now()`); null before. */
   begunAt: number | null;
-  /** Whether what is said from then on is for the next message. */
-  isFollowed: boolean;
 };
 
 class ClaimFailed extends Error {}
@@ -206,8 +203,7 @@ async function handOver(
   if (!isOurs) return null;
   await expectNothing(talk);
   progress.begunAt = performance.now();
-  progress.isFollowed = follow();
-  if (progress.isFollowed) talk.gather();
+  if (follow()) talk.gather();
   talk.write(toData(raw));
   const answer = await talk.reply(withinMs);
   // Who says neither yes nor no may have taken it.

@@ -236,6 +236,18 @@ describe('one that follows', () => {
     expect(server.connections).toBe(1);
   });
 
+  it('and that the server cannot take leaves a connection that ends when the server says so', async () => {
+    await using server = await openScriptedSmtp(undefined, { extensions: ['PIPELINING', 'SIZE 100'] });
+    await using transport = transportTo(server.port, one, { idleCloseMs: 3_600_000 });
+    const large = { ...message('large@x.co'), raw: Buffer.alloc(200, 'a') };
+    const turn = { lane: 'transactional', reserve: 0 } as const;
+    await Promise.all([flood(transport, 2), transport.send(large, async () => true, turn)]);
+    expect(transport.pool.open).toBe(1);
+    server.interrupt('421 4.3.2 Good night');
+    await until('it to be gone', () => transport.pool.open === 0);
+    expect(await send(transport)).toMatchObject({ kind: 'answered' });
+  });
+
   it('follows no other again once it was passed over', async () => {
     await using server = await openScriptedSmtp((stage) => (stage === 'body' ? '421 4.3.2 One at a time' : undefined));
     await using transport = transportTo(server.port, one);

@@ -32,7 +32,7 @@ import {
   summaryOf,
   viewOf,
 } from './campaign-view.ts';
-import { type CreationDeps, createOnce, creationHeaders } from './creations.ts';
+import { type CreationDeps, createOnce, creationHeaders, type Made } from './creations.ts';
 import { templateFaults } from './email-access.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';
 import { pageQuery } from './paging.ts';
@@ -85,19 +85,14 @@ function addCreating(app: App, deps: Deps): void {
     },
     handler: async (request, reply) => {
       const { apiKey, body, given } = request;
-      const template = await findTemplateFor(deps, body.template);
-      const draftOf = (id: string, createdAt: number) =>
-        draftOrThrow(makeDraft(body, template, { id, now: createdAt, keyId: apiKey.id }));
-      const excess = campaignExcessOf(apiKey, draftOf('', 0).head);
-      if (excess !== null) throw ProblemError.of(excess.problem, excess.faults);
-      const made = await createOnce(
-        creating,
-        'cm',
-        request,
-        reply,
-        ({ id, createdAt }) => campaigns.add(draftOf(id, createdAt)),
-        given,
-      );
+      const store = async ({ id, createdAt }: Made) => {
+        const template = await findTemplateFor(deps, body.template);
+        const draft = draftOrThrow(makeDraft(body, template, { id, now: createdAt, keyId: apiKey.id }));
+        const excess = campaignExcessOf(apiKey, draft.head);
+        if (excess !== null) throw ProblemError.of(excess.problem, excess.faults);
+        await campaigns.add(draft);
+      };
+      const made = await createOnce(creating, 'cm', request, reply, store, given);
       return reply.status(201).send(await answerFor(deps, apiKey, await findCampaign(campaigns, made.id, apiKey)));
     },
   });

@@ -78,6 +78,11 @@ describe('a request', () => {
       { to: Array(49).fill('b@x.co'), cc: 'c@x.co', bcc: 'd@x.co' },
       '/to to, cc and bcc may have 50 recipients together',
     ],
+    [
+      'two tags of one name, of which events would tell one',
+      { tags: [...'aba'].map((name, place) => ({ name, value: `${place}` })) },
+      '/tags/2/name stands at an earlier tag',
+    ],
     ['no recipient', { to: [] }, '/to must have at least one recipient'],
     ['a lone surrogate in its subject', { subject: 'a\ud800' }, '/subject must be well-formed Unicode'],
     [

@@ -10,6 +10,7 @@ import {
   makeToken,
   withinLimits,
 } from '../domain/api-key.ts';
+import { idForm } from '../domain/id.ts';
 import type { ApiKeys, StoredApiKey } from '../store/api-keys.ts';
 import {
   apiKeyExample,
@@ -22,7 +23,7 @@ import {
 } from './api-key-view.ts';
 import { type CreationDeps, createOnce, creationHeaders } from './creations.ts';
 import { notFoundExamples } from './openapi/problem-examples.ts';
-import { pageQuery } from './paging.ts';
+import { pageQueryOf } from './paging.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 
@@ -82,7 +83,7 @@ export function apiKeyRoutes(deps: Deps): Routes {
         summary: 'List API keys',
         description: 'Newest first, without their tokens. A key sees those that may do no more than itself.',
         tags,
-        querystring: pageQuery,
+        querystring: pageQueryOf(idForm('ak'), 'an API key'),
         response: { 200: apiKeyPage, ...problemAnswers(422) },
       },
       handler: async (request) => {

@@ -10,7 +10,7 @@ import {
   type DraftTemplate,
   makeDraft,
 } from '../domain/campaign-request.ts';
-import { makeCampaignId } from '../domain/id.ts';
+import { campaignIdForm, makeCampaignId } from '../domain/id.ts';
 import type { TemplateFault } from '../domain/template.ts';
 import { findVersion, type RenderDeps } from '../pipeline/render.ts';
 import type { Campaigns } from '../store/campaigns.ts';
@@ -35,7 +35,7 @@ import {
 import { type CreationDeps, createOnce, creationHeaders, type Made } from './creations.ts';
 import { templateFaults } from './email-access.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';
-import { pageQuery } from './paging.ts';
+import { pageQueryOf } from './paging.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { App, Routes } from './server.ts';
 
@@ -111,7 +111,7 @@ function addLooking(app: App, deps: Deps): void {
       description:
         'Newest first, each with where it stands. A key limited to domains or lanes sees the campaigns it could have sent.',
       tags,
-      querystring: pageQuery,
+      querystring: pageQueryOf(campaignIdForm, 'a campaign'),
       response: { 200: campaignPage, ...problemAnswers(422) },
       'x-examples': { 200: campaignExamples.page },
     },

@@ -8,7 +8,7 @@ import {
   suppressionScopes,
 } from '../domain/suppression.ts';
 import { isoOf, objectField, time } from './answer-fields.ts';
-import { csvLine } from './csv.ts';
+import { csvHeader, csvLine } from './csv.ts';
 import { pageOf } from './paging.ts';
 
 export const suppressionReason = z.enum(Object.keys(suppressionReasons) as SuppressionReason[]);
@@ -59,9 +59,10 @@ export async function* asNdjson(suppressions: AsyncIterable<Suppression>): Async
 
 /** RFC 4180. */
 export async function* asCsv(suppressions: AsyncIterable<Suppression>): AsyncGenerator<string> {
-  yield csvLine(columns);
+  yield csvHeader(columns);
   for await (const one of suppressions) {
     const view = viewOf(one);
-    yield csvLine(columns.map((column) => view[column] ?? ''));
+    const fields = columns.map((column) => view[column] ?? '');
+    yield csvLine(columns, fields);
   }
 }

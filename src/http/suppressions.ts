@@ -1,6 +1,7 @@
 /** /v1/suppressions: addresses that get no more mail. */
 import { Readable } from 'node:stream';
 import { z } from 'zod';
+import { suppressionIdForm } from '../domain/id.ts';
 import {
   makeSuppression,
   type Suppression,
@@ -12,7 +13,7 @@ import type { Suppressions } from '../store/suppressions.ts';
 import { objectField } from './answer-fields.ts';
 import { recordTypeOf } from './bodies.ts';
 import { notFoundExamples } from './openapi/problem-examples.ts';
-import { pageFields, refuseBothEnds } from './paging.ts';
+import { pageFieldsOf, refuseBothEnds } from './paging.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import { lineTypes } from './records.ts';
 import type { Routes } from './server.ts';
@@ -48,7 +49,7 @@ const scopeQuery = z.strictObject({
 
 const listQuery = refuseBothEnds(
   z.strictObject({
-    ...pageFields,
+    ...pageFieldsOf(suppressionIdForm, 'a suppression'),
     reason: suppressionReason.optional().meta({ description: 'Only those for this reason.' }),
     scope: suppressionScope.optional().meta({ description: 'Only those of this scope.' }),
   }),

@@ -1,5 +1,6 @@
 /** /v1/templates: letters with places for what differs. Their versions, and what they render to, are in `template-versions.ts`. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { templateIdForm } from '../domain/id.ts';
 import {
   changeContent,
   hasBody,
@@ -13,7 +14,7 @@ import type { Changed, Templates } from '../store/templates.ts';
 import type { Templating } from '../templating/templating.ts';
 import { type CreationDeps, createOnce, creationHeaders, type Made } from './creations.ts';
 import { templateExamples } from './openapi/template-examples.ts';
-import { pageQuery } from './paging.ts';
+import { pageQueryOf } from './paging.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 import { findTemplate, templateMissing, templateParams, usesIn } from './template-access.ts';
@@ -87,7 +88,7 @@ export function templateRoutes(deps: TemplateDeps): Routes {
         summary: 'List templates',
         description: 'Newest first, without what they say.',
         tags,
-        querystring: pageQuery,
+        querystring: pageQueryOf(templateIdForm, 'a template'),
         response: { 200: templatePage, ...problemAnswers(422) },
         'x-examples': { 200: templateExamples.page },
       },

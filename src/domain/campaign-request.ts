@@ -95,7 +95,7 @@ const notWithTemplate: readonly Rule[] = ['html', 'text', 'preheader', 'missing'
 const needsBody: Rule = {
   path: 'html',
   message: 'html or text is required',
-  holds: ({ html, text, template }) => html !== undefined || text !== undefined || template !== undefined,
+  holds: ({ html, text, template }) => (html ?? '') !== '' || text !== undefined || template !== undefined,
 };
 
 export function campaignRequestFor(limits: CampaignLimits, check: CheckSource) {

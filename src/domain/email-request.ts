@@ -33,6 +33,9 @@ export type RequestLimits = {
 /** What may stand in a subject, written or rendered. */
 export const subjectLine = headerSafe(maxSubjectLength);
 
+/** Of Resend's emails: refused where they say anything. */
+export const absentFields = ['topic_id'];
+
 export const onUnknownPolicies = ['retry', 'hold'] as const;
 
 const scheduledAt = {
@@ -136,13 +139,13 @@ export function askedFieldsFor(limits: RequestLimits) {
 
 /** An email with all that is sent of it. */
 export function emailRequestFor(limits: RequestLimits) {
-  return nullLeavesOut(withRules(z.strictObject(fieldsFor(limits)), rulesFor(limits)));
+  return nullLeavesOut(withRules(z.strictObject(fieldsFor(limits)), rulesFor(limits)), absentFields);
 }
 
 /** The schema of a send request for a service with these limits. */
 export function askedEmailFor(limits: RequestLimits) {
   const schema = withRules(z.strictObject(askedFieldsFor(limits)), askedRulesFor(limits));
-  return nullLeavesOut(schema).meta({ id: 'EmailRequest', description: `An email to send. ${nullNote}` });
+  return nullLeavesOut(schema, absentFields).meta({ id: 'EmailRequest', description: `An email to send. ${nullNote}` });
 }
 
 const requiredOrTemplate = (name: 'from' | 'subject'): Rule => ({
@@ -174,7 +177,8 @@ function rulesFor(limits: RequestLimits): Rule[] {
     {
       path: 'html',
       message: 'html or text is required',
-      holds: ({ html, text, template }) => html !== undefined || text !== undefined || template !== undefined,
+      // Nothing but a text may be empty: whoever gives an empty html alone means to have said something.
+      holds: ({ html, text, template }) => (html ?? '') !== '' || text !== undefined || template !== undefined,
     },
     {
       path: 'to',

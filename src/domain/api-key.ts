@@ -28,13 +28,22 @@ export type ApiKey = KeyLimits & {
   readonly id: string;
   readonly name: string;
   readonly createdAt: number;
+  /** The key that made it; null for the one from the configuration. */
+  readonly madeBy: string | null;
+  /** Of the key that made it, and of those above that: each request counts there as well, or a rate would bound nothing that makes keys. */
+  readonly ratesAbove: readonly KeyRates[];
 };
+
+/** What one key's requests, and those of the keys that it made, come to together. */
+export type KeyRates = { readonly keyId: string; readonly rates: readonly Rate[] };
 
 /** The key from the configuration, which no store knows of. */
 export const adminKey: ApiKey = {
   id: 'admin',
   name: 'admin',
   createdAt: 0,
+  madeBy: null,
+  ratesAbove: [],
   scopes,
   fromDomains: null,
   lanes: null,
@@ -120,14 +129,16 @@ export const apiKeyChanges = z
   .strictObject({ name: keyName })
   .meta({ id: 'ApiKeyChanges', description: 'Its new name.', examples: [{ name: 'shop backend, blue' }] });
 
-/** Turns a valid request into the key to store. */
-export function makeApiKey(request: ApiKeyRequest, given: { id: string; now: number }): ApiKey {
+/** Turns a valid request into the key to store. @param given its id, when, and the key that asks for it */
+export function makeApiKey(request: ApiKeyRequest, given: { id: string; now: number; maker: ApiKey }): ApiKey {
   const { name, permission, from_domains: fromDomains, lanes: ownLanes, rate: rates } = request;
   const wanted = request.scopes ?? (permission === 'sending_access' ? ['send'] : scopes);
   return {
     id: given.id,
     name,
     createdAt: given.now,
+    madeBy: given.maker.id === adminKey.id ? null : given.maker.id,
+    ratesAbove: ratesOf(given.maker),
     scopes: scopes.filter((scope) => wanted.includes(scope)),
     fromDomains: fromDomains === undefined ? null : [...new Set(fromDomains)],
     lanes: ownLanes === undefined ? null : lanes.filter((lane) => ownLanes.includes(lane)),
@@ -135,6 +146,14 @@ export function makeApiKey(request: ApiKeyRequest, given: { id: string; now: num
     allowMessageId: request.allow_message_id ?? false,
   };
 }
+
+/** Whose rates a request of this key counts in, its own first. */
+export function ratesOf({ id, rates, ratesAbove }: ApiKey): readonly KeyRates[] {
+  return rates === null ? ratesAbove : [{ keyId: id, rates }, ...ratesAbove];
+}
+
+/** Of keys with rates that made each other: each costs a look at its counters with every request. */
+const mostRatesAbove = 8;
 
 /** `pr_…`, shown once to whoever made the key. @param entropy 32 random bytes */
 export function makeToken(entropy: Uint8Array): string {
@@ -180,6 +199,14 @@ export function excessesOf(granter: KeyLimits, wanted: KeyLimits): Fault[] {
       ? [excess('/allow_message_id', 'must not be true, as it is not for your key')]
       : []),
   ];
+}
+
+/** Everything that keeps `maker` from making `wanted`. */
+export function refusalsOf(maker: ApiKey, wanted: ApiKey): Fault[] {
+  const excesses = excessesOf(maker, wanted);
+  if (wanted.ratesAbove.length <= mostRatesAbove) return excesses;
+  const message = `must not be given by a key with ${mostRatesAbove} others above it that made each other: use one of those`;
+  return [...excesses, { pointer: '/rate', code: 'exceeds_own_key', message }];
 }
 
 function beyond(granted: readonly string[] | null, wanted: readonly string[] | null): string[] {

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import {
   type AskedEmail,
+  absentFields,
   askedFieldsFor,
   askedRulesFor,
   bytesRule,
@@ -27,21 +28,24 @@ function messageFor(limits: RequestLimits) {
 /** An email as one message of a batch, which may carry a key of its own. */
 export function batchMessageFor(limits: RequestLimits) {
   const description = `One email of a batch. ${nullNote}`;
-  return nullLeavesOut(withRules(messageFor(limits), askedRulesFor(limits))).meta({ id: 'BatchMessage', description });
+  return nullLeavesOut(withRules(messageFor(limits), askedRulesFor(limits)), absentFields).meta({
+    id: 'BatchMessage',
+    description,
+  });
 }
 
 /** What one message of a batch gives where the rest of it is in the base. */
 export function batchOverrideFor(limits: RequestLimits) {
   const description =
     'How one email of a batch differs from its base: any fields of an email, in full. Where one is null, that of the base stands.';
-  return nullLeavesOut(messageFor(limits).partial()).meta({ id: 'BatchOverride', description });
+  return nullLeavesOut(messageFor(limits).partial(), absentFields).meta({ id: 'BatchOverride', description });
 }
 
 /** What the messages of a batch have in common: every field optional, and no rule that another message may still make good. */
 export function batchBaseFor(limits: RequestLimits) {
   const description = `What the emails of a batch have in common: the fields of an email, none of them required. ${nullNote}`;
   const schema = withRules(z.strictObject(askedFieldsFor(limits)).partial(), [bytesRule(limits), ...listRules]);
-  return nullLeavesOut(schema).meta({ id: 'BatchBase', description });
+  return nullLeavesOut(schema, absentFields).meta({ id: 'BatchBase', description });
 }
 
 /** A message and its base, each read by itself: what is left to look at is whether they make an email together. */

@@ -1,7 +1,7 @@
 /** The bodies of `/v1/campaigns`: every rule about them, so that every fault is named at once, and what is stored of one. */
 import { z } from 'zod';
 import type { CampaignContent, CampaignHead } from './campaign.ts';
-import { mailbox, mailboxes, metadata, tag } from './email-fields.ts';
+import { mailbox, mailboxes, metadata, tags } from './email-fields.ts';
 import { headers, isMessageId } from './email-headers.ts';
 import { aheadRule, hasWayOut, noWayOut, onUnknownPolicies, type RequestLimits, routeFor } from './email-request.ts';
 import { nullLeavesOut, nullNote } from './null-leaves-out.ts';
@@ -14,7 +14,6 @@ import { type CheckSource, orNull, partsFor, templateName, templateOfEmail } fro
 export type CampaignLimits = Pick<RequestLimits, 'routes' | 'canUnsubscribe' | 'now'>;
 
 const maxReplyTo = 50;
-const maxTags = 50;
 
 const rate = z
   .string()
@@ -64,10 +63,9 @@ function fieldsFor(limits: CampaignLimits, check: CheckSource) {
         'A template to take all of that from, in place of `html` and `text`. Its `variables` stand where a recipient has none of that name.',
     }),
     headers: ownHeaders,
-    tags: z
-      .array(tag)
-      .max(maxTags)
-      .meta({ description: 'Labels that each of its emails has; they come back in each event.' }),
+    tags: tags.meta({
+      description: 'Labels that each of its emails has, each of another name; they come back in each event.',
+    }),
     metadata,
     route: routeFor(limits),
     rate,
@@ -97,7 +95,7 @@ const notWithTemplate: readonly Rule[] = ['html', 'text', 'preheader', 'missing'
 const needsBody: Rule = {
   path: 'html',
   message: 'html or text is required',
-  holds: ({ html, text, template }) => html !== undefined || text !== undefined || template !== undefined,
+  holds: ({ html, text, template }) => (html ?? '') !== '' || text !== undefined || template !== undefined,
 };
 
 export function campaignRequestFor(limits: CampaignLimits, check: CheckSource) {

@@ -204,6 +204,8 @@ function decode(part: string): string {
   }
 }
 
+const maxTags = 50;
+
 export const tag = z
   .strictObject({
     name: z
@@ -216,6 +218,19 @@ export const tag = z
       .meta({ description: 'What it says; may be empty.', examples: ['receipt'] }),
   })
   .meta({ id: 'Tag', description: 'A label.' });
+
+/** Events have them by their names, and filters find one value of each. */
+export const tags = z
+  .array(tag)
+  .max(maxTags, { abort: true })
+  .superRefine((list, context) => {
+    const seen = new Set<string>();
+    for (const [index, { name }] of list.entries()) {
+      if (seen.has(name))
+        context.addIssue({ code: 'custom', path: [index, 'name'], message: 'stands at an earlier tag' });
+      seen.add(name);
+    }
+  });
 
 /** An instant with its offset (RFC 3339), as milliseconds since the epoch. */
 export const instant = z.iso

@@ -1,7 +1,7 @@
 /** The body of `POST /v1/emails`: every rule about it in one schema, so that every fault is named at once. */
 import { z } from 'zod';
 import { dsnRequest } from './dsn.ts';
-import { attachment, bodyText, instant, mailbox, mailboxes, metadata, tag } from './email-fields.ts';
+import { attachment, bodyText, instant, mailbox, mailboxes, metadata, tags } from './email-fields.ts';
 import { hasListUnsubscribe, headerSafe, headers } from './email-headers.ts';
 import { lanes } from './lane.ts';
 import { nullLeavesOut, nullNote } from './null-leaves-out.ts';
@@ -15,7 +15,6 @@ import { linkRules } from './unsubscribe-link.ts';
 export const maxRecipients = 50;
 /** RFC 5322 section 2.1.1 allows 998 octets on a line; a subject is folded, so this is a bound on sense. */
 const maxSubjectLength = 998;
-const maxTags = 50;
 const maxAttachments = 100;
 const maxAheadMs = 366 * 86_400_000;
 const maxTtlSeconds = 366 * 86_400;
@@ -33,6 +32,9 @@ export type RequestLimits = {
 
 /** What may stand in a subject, written or rendered. */
 export const subjectLine = headerSafe(maxSubjectLength);
+
+/** Of Resend's emails: refused where they say anything. */
+export const absentFields = ['topic_id'];
 
 export const onUnknownPolicies = ['retry', 'hold'] as const;
 
@@ -65,11 +67,9 @@ const fields = {
     .max(maxAttachments)
     .optional()
     .meta({ description: 'Files to attach, sent along in base64 or fetched from a URL.' }),
-  tags: z
-    .array(tag)
-    .max(maxTags)
+  tags: tags
     .optional()
-    .meta({ description: 'Labels to find emails by; they come back in each event.' }),
+    .meta({ description: 'Labels to find emails by, each of another name; they come back in each event.' }),
   ttl: z
     .int()
     .min(1)
@@ -139,13 +139,13 @@ export function askedFieldsFor(limits: RequestLimits) {
 
 /** An email with all that is sent of it. */
 export function emailRequestFor(limits: RequestLimits) {
-  return nullLeavesOut(withRules(z.strictObject(fieldsFor(limits)), rulesFor(limits)));
+  return nullLeavesOut(withRules(z.strictObject(fieldsFor(limits)), rulesFor(limits)), absentFields);
 }
 
 /** The schema of a send request for a service with these limits. */
 export function askedEmailFor(limits: RequestLimits) {
   const schema = withRules(z.strictObject(askedFieldsFor(limits)), askedRulesFor(limits));
-  return nullLeavesOut(schema).meta({ id: 'EmailRequest', description: `An email to send. ${nullNote}` });
+  return nullLeavesOut(schema, absentFields).meta({ id: 'EmailRequest', description: `An email to send. ${nullNote}` });
 }
 
 const requiredOrTemplate = (name: 'from' | 'subject'): Rule => ({
@@ -177,7 +177,8 @@ function rulesFor(limits: RequestLimits): Rule[] {
     {
       path: 'html',
       message: 'html or text is required',
-      holds: ({ html, text, template }) => html !== undefined || text !== undefined || template !== undefined,
+      // Nothing but a text may be empty: whoever gives an empty html alone means to have said something.
+      holds: ({ html, text, template }) => (html ?? '') !== '' || text !== undefined || template !== undefined,
     },
     {
       path: 'to',

@@ -9,11 +9,12 @@ export const cursorForm = /^\d{1,19}-\d{1,19}$/;
 
 /** Negative when `a` comes before `b`. */
 export function compareCursors(a: string, b: string): number {
-  const [x, y] = [sortable(a), sortable(b)];
+  const [x, y] = [sortableCursor(a), sortableCursor(b)];
   return x < y ? -1 : x > y ? 1 : 0;
 }
 
-function sortable(cursor: string): string {
+/** Sorts as text where the place sorts in the feed. */
+export function sortableCursor(cursor: string): string {
   const dash = cursor.indexOf('-');
   return cursor.slice(0, dash).padStart(19, '0') + cursor.slice(dash + 1).padStart(19, '0');
 }

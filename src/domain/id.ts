@@ -11,9 +11,14 @@ export type IdPrefix = 'ak' | 'cm' | 'em' | 'wh' | 'rq' | 'mi' | 'at' | 'ch' | '
 const idLength = 16;
 const ulidLength = 26;
 
-export const emailIdForm = /^em_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
-export const campaignIdForm = /^cm_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
-export const templateIdForm = /^tp_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
+export function idForm(prefix: IdPrefix): RegExp {
+  return new RegExp(`^${prefix}_[0-7][0-9a-hjkmnp-tv-z]{25}$`);
+}
+
+export const emailIdForm = idForm('em');
+export const campaignIdForm = idForm('cm');
+export const templateIdForm = idForm('tp');
+export const suppressionIdForm = idForm('sp');
 
 /**
  * `em_01k…`: 48 bits of milliseconds and 80 bits of `entropy`.

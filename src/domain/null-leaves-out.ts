@@ -7,9 +7,9 @@ export const nullMark = 'x-null-leaves-out';
 /** What it means that a field is null, for descriptions. */
 export const nullNote = 'Null for a field that may be left out is the same as leaving it out.';
 
-/** The same schema, which never sees null for a field that it can do without. */
-export function nullLeavesOut<Schema extends z.ZodObject>(schema: Schema) {
-  const optional = Object.keys(schema.shape).filter((name) => mayBeLeftOut(schema.shape[name]));
+/** The same schema, which never sees null for a field that it can do without. @param absent fields of other APIs, for which null asks nothing */
+export function nullLeavesOut<Schema extends z.ZodObject>(schema: Schema, absent: readonly string[] = []) {
+  const optional = [...Object.keys(schema.shape).filter((name) => mayBeLeftOut(schema.shape[name])), ...absent];
   return z.preprocess((given) => withoutNulls(given, optional), schema).meta({ [nullMark]: true });
 }
 

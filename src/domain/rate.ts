@@ -67,6 +67,16 @@ export type WindowLeft = Rate & {
   readonly resetMs: number;
 };
 
+/** Of the windows of each length the tightest, the shortest first. */
+export function tightestOfEach(windows: readonly WindowLeft[]): WindowLeft[] {
+  const found = new Map<number, WindowLeft>();
+  for (const window of windows) {
+    const other = found.get(window.windowMs);
+    found.set(window.windowMs, other === undefined ? window : tightest([other, window]));
+  }
+  return [...found.values()].toSorted((a, b) => a.windowMs - b.windowMs);
+}
+
 /** The window that will be used up first: the one with the least left and, of several, the longest wait. */
 export function tightest(windows: readonly [WindowLeft, ...WindowLeft[]]): WindowLeft {
   return windows.reduce((tight, window) =>

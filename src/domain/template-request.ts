@@ -107,7 +107,7 @@ export function partsFor(check: CheckSource) {
 export function templateRequestFor(check: CheckSource) {
   return z
     .strictObject({ name: templateName, alias: alias.optional(), ...z.strictObject(partsFor(check)).partial().shape })
-    .refine(({ html, text }) => html !== undefined || text !== undefined, {
+    .refine(({ html, text }) => (html ?? '') !== '' || text !== undefined, {
       path: ['html'],
       message: 'html or text is required',
       when: ({ value }) => typeof value === 'object' && value !== null,

@@ -120,7 +120,7 @@ export function changeContent(
 }
 
 export function hasBody({ html, text }: Pick<TemplateContent, 'html' | 'text'>): boolean {
-  return html !== null || text !== null;
+  return (html ?? '') !== '' || text !== null;
 }
 
 const unfilled = { unsubscribe_url: linkMark };

@@ -12,6 +12,7 @@ export const apiKeyExample = {
   id: 'ak_01kb2m6c3e5g7j9m1p3r5t7v9x',
   name: 'shop backend',
   created_at: '2026-11-24T09:00:00.000Z',
+  made_by: null,
   last_used_at: '2026-11-24T09:31:00.000Z',
   scopes: ['send', 'read'],
   from_domains: ['example.com'],
@@ -28,6 +29,9 @@ export const apiKeyView = z
     id,
     name: z.string().meta({ description: 'What it is for, in your words.' }),
     created_at: time.meta({ description: 'When it was made.' }),
+    made_by: z.string().nullable().meta({
+      description: 'The key that made it, which may be revoked by now; null for the one from the configuration.',
+    }),
     last_used_at: time.nullable().meta({ description: 'When it was last used, to within a minute; null for never.' }),
     scopes: z.array(z.enum(scopes)).meta({ description: `What it may do. ${scopesInWords}` }),
     from_domains: z
@@ -35,7 +39,9 @@ export const apiKeyView = z
       .nullable()
       .meta({ description: 'The domains its emails may come from; null for any.' }),
     lanes: z.array(z.enum(lanes)).nullable().meta({ description: 'The lanes its emails may use; null for any.' }),
-    rate: z.string().nullable().meta({ description: 'How many requests it may make; null for no limit.' }),
+    rate: z.string().nullable().meta({
+      description: 'How many requests it may make, with the keys that it made; null for no limit of its own.',
+    }),
     allow_message_id: z.boolean().meta({ description: 'Whether its emails may carry a `Message-ID` of their own.' }),
   })
   .meta({ id: 'ApiKey', description: 'An API key, without its token.', examples: [apiKeyExample] });
@@ -69,6 +75,7 @@ export function viewOf(key: StoredApiKey): z.input<typeof apiKeyView> {
     id: key.id,
     name: key.name,
     created_at: isoOf(key.createdAt),
+    made_by: key.madeBy,
     last_used_at: isoOrNull(key.lastUsedAt),
     scopes: [...key.scopes],
     from_domains: key.fromDomains && [...key.fromDomains],

@@ -4,12 +4,13 @@ import {
   type ApiKey,
   apiKeyChanges,
   apiKeyRequest,
-  excessesOf,
   hashToken,
   makeApiKey,
   makeToken,
+  refusalsOf,
   withinLimits,
 } from '../domain/api-key.ts';
+import { idForm } from '../domain/id.ts';
 import type { ApiKeys, StoredApiKey } from '../store/api-keys.ts';
 import {
   apiKeyExample,
@@ -22,7 +23,7 @@ import {
 } from './api-key-view.ts';
 import { type CreationDeps, createOnce, creationHeaders } from './creations.ts';
 import { notFoundExamples } from './openapi/problem-examples.ts';
-import { pageQuery } from './paging.ts';
+import { pageQueryOf } from './paging.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 
@@ -34,6 +35,13 @@ const params = z.object({
 const missing = {
   404: notFoundExamples(`There is no API key ${apiKeyExample.id}`, `/v1/api-keys/${apiKeyExample.id}`),
 };
+const listQuery = pageQueryOf(idForm('ak'), 'an API key').safeExtend({
+  made_by: z
+    .string()
+    .regex(idForm('ak'), 'is not the id of an API key')
+    .optional()
+    .meta({ description: 'Only those that this key made.', examples: [apiKeyExample.id] }),
+});
 const config = { scope: 'manage' } as const;
 const tags = ['api-keys'];
 
@@ -54,7 +62,7 @@ export function apiKeyRoutes(deps: Deps): Routes {
         operationId: 'createApiKey',
         summary: 'Make an API key',
         description:
-          'Store the token: it is not shown again, and only its hash is kept. A key cannot make one that may do more than itself; the 403 names everything that is too much.',
+          'Store the token: it is not shown again, and only its hash is kept. A key cannot make one that may do more than itself; the 403 names everything that is too much. Requests of a key count in the `rate` of the key that made it as well.',
         tags,
         headers: creationHeaders,
         body: apiKeyRequest,
@@ -62,8 +70,8 @@ export function apiKeyRoutes(deps: Deps): Routes {
       },
       handler: async (request, reply) => {
         const { body, apiKey } = request;
-        const keyOf = (id: string, now: number) => makeApiKey(body, { id, now });
-        const excesses = excessesOf(apiKey, keyOf('', 0));
+        const keyOf = (id: string, now: number) => makeApiKey(body, { id, now, maker: apiKey });
+        const excesses = refusalsOf(apiKey, keyOf('', 0));
         if (excesses.length > 0) throw tooMuch(excesses);
         const { id, createdAt, secret } = await createOnce(deps, 'ak', request, reply, (made) =>
           deps.apiKeys.add(keyOf(made.id, made.createdAt), hashToken(makeToken(made.secret))),
@@ -82,11 +90,15 @@ export function apiKeyRoutes(deps: Deps): Routes {
         summary: 'List API keys',
         description: 'Newest first, without their tokens. A key sees those that may do no more than itself.',
         tags,
-        querystring: pageQuery,
+        querystring: listQuery,
         response: { 200: apiKeyPage, ...problemAnswers(422) },
       },
       handler: async (request) => {
-        const { page, hasMore } = await deps.apiKeys.page(request.query, (key) => withinLimits(request.apiKey, key));
+        const { made_by: madeBy, ...wanted } = request.query;
+        const { page, hasMore } = await deps.apiKeys.page(
+          wanted,
+          (key) => withinLimits(request.apiKey, key) && (madeBy === undefined || key.madeBy === madeBy),
+        );
         return { object: 'list' as const, has_more: hasMore, data: page.map(viewOf) };
       },
     });
@@ -135,7 +147,8 @@ export function apiKeyRoutes(deps: Deps): Routes {
       schema: {
         operationId: 'deleteApiKey',
         summary: 'Revoke an API key',
-        description: 'No request that begins after this answer is let in with it. A key may revoke itself.',
+        description:
+          'No request that begins after this answer is let in with it. A key may revoke itself. Keys that it made stay: `GET /v1/api-keys?made_by=` finds them.',
         tags,
         params,
         response: { 200: revokedApiKey, ...problemAnswers(400, 404, 413, 415) },
@@ -154,7 +167,7 @@ function notFound(id: string): ProblemError {
   return new ProblemError('not_found', `There is no API key ${id}`);
 }
 
-function tooMuch(excesses: ReturnType<typeof excessesOf>): ProblemError {
+function tooMuch(excesses: ReturnType<typeof refusalsOf>): ProblemError {
   const named = excesses.map(({ pointer, message }) => `${pointer}: ${message}`).join('; ');
   return new ProblemError(
     'restricted_api_key',

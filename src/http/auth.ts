@@ -1,7 +1,8 @@
 /** Who is calling and what they may do: the Bearer key, its rate, the scope of the route, and room for more mail. */
 import { timingSafeEqual } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type ApiKey, adminKey, hashToken, isUnrestricted, type Scope, scopes } from '../domain/api-key.ts';
+import { type ApiKey, adminKey, hashToken, isUnrestricted, ratesOf, type Scope, scopes } from '../domain/api-key.ts';
+import { tightestOfEach } from '../domain/rate.ts';
 import type { Pressure } from '../pipeline/gauge.ts';
 import type { ApiKeys } from '../store/api-keys.ts';
 import type { RateLimits } from '../store/rate-limits.ts';
@@ -46,10 +47,12 @@ export function guardWithKeys(app: App, deps: AuthDeps): void {
     return known;
   }
 
-  async function spendRate({ id, rates }: ApiKey, reply: FastifyReply): Promise<void> {
-    if (rates === null) return;
-    const { isAllowed, windows } = await deps.rateLimits.take(id, rates);
-    reply.headers(rateLimitHeaders(windows));
+  async function spendRate(key: ApiKey, reply: FastifyReply): Promise<void> {
+    const all = ratesOf(key);
+    if (all.length === 0) return;
+    const { isAllowed, windows } = await deps.rateLimits.take(all);
+    // Of windows of one length callers are told the one that will stop them first, whosever it is.
+    reply.headers(rateLimitHeaders(tightestOfEach(windows)));
     if (isAllowed) return;
     const seconds = retryAfterSeconds(windows);
     reply.header('retry-after', seconds);

@@ -16,7 +16,7 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Takes records of any number, of these types: the body is what is read of them, as it comes in. */
     takesRecords?: readonly RecordType[];
-    /** What is sent says nothing, whatever its type, and is not looked at. */
+    /** What is sent says nothing, whatever its type, and is not looked at: a parser of this scope for any type drops it. */
     ignoresBody?: boolean;
   }
 }
@@ -32,9 +32,11 @@ export function readBodies(app: FastifyInstance, roomBytes: number): void {
   const room = makeBodyRoom(roomBytes);
   app.decorateRequest('bodyPlace', null);
   app.removeContentTypeParser(['application/json', 'text/plain']);
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body: Buffer, done) => {
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
     // SDKs send POST and DELETE with this content type and no body.
     if (body.length === 0) return done(null, undefined);
+    if (!isOneOf(jsonAlone, request.raw.headers['content-type']))
+      return done(new ProblemError('unsupported_media_type', notJsonDetail));
     const read = readJson(body);
     if ('fault' in read) done(new ProblemError('unreadable_request', read.fault));
     else done(null, read.value);
@@ -44,15 +46,21 @@ export function readBodies(app: FastifyInstance, roomBytes: number): void {
 
   app.addHook('preParsing', (request, reply, payload, done) => {
     const { config } = request.routeOptions;
-    if (request.is404 || config.ignoresBody || !hasBody(request)) return done(null, payload);
+    if (request.is404 || (!config.ignoresBody && !hasBody(request))) return done(null, payload);
+    if (config.ignoresBody) {
+      request.headers = { 'content-type': ignoredType };
+      return done(null, payload);
+    }
     const types = config.takesRecords ?? jsonAlone;
-    if (!isOneOf(types, request.headers['content-type'])) {
+    // What is sent in chunks may be nothing, of any type: that is known once it was read.
+    if (mayBeEmpty(request)) request.headers = { 'content-type': 'application/json' };
+    else if (!isOneOf(types, request.headers['content-type'])) {
       reply.header('accept', types.join(', '));
       const detail = types === jsonAlone ? notJsonDetail : `Send the body as ${types.join(' or ')} in UTF-8`;
       return done(new ProblemError('unsupported_media_type', detail));
     }
     // A body in JSON is read whole before its route, unless that takes records.
-    if (config.takesRecords !== undefined) request.headers = { 'content-type': lineTypes[0] };
+    if (takesRecords(request)) request.headers = { 'content-type': lineTypes[0] };
     else request.bodyPlace = room.enter();
     const codings = codingsOf(request.headers['content-encoding']);
     if (codings.length === 0) return done(null, plainBody(request, payload));
@@ -111,7 +119,19 @@ function hasBody({ method, headers }: FastifyRequest): boolean {
   return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
 }
 
+/** In chunks, for a route that can do without. */
+function mayBeEmpty(request: FastifyRequest): boolean {
+  return request.headers['transfer-encoding'] !== undefined && !takesRecords(request) && !needsBody(request);
+}
+
+function takesRecords({ routeOptions }: FastifyRequest): boolean {
+  return routeOptions.config.takesRecords !== undefined;
+}
+
 const jsonAlone: readonly string[] = ['application/json'];
+
+/** Of a body that is not looked at, whatever it says of itself: no type that anything here reads. */
+const ignoredType = 'application/octet-stream';
 
 /** JSON has no other charset than UTF-8 (RFC 8259 section 8.1), and records have none here. */
 function isOneOf(types: readonly string[], contentType: string | undefined): boolean {

@@ -8,10 +8,10 @@ import type { Mustered, MusterStatus } from '../pipeline/muster.ts';
 import type { Campaigns } from '../store/campaigns.ts';
 import { isoOrNull, objectField, status, time } from './answer-fields.ts';
 import { campaignParams, findCampaign } from './campaign-access.ts';
-import { csvLine } from './csv.ts';
+import { csvHeader, csvLine } from './csv.ts';
 import { smtpView } from './email-schemas.ts';
 import { campaignExamples, exampleRecipient } from './openapi/campaign-examples.ts';
-import { pageFields, pageOf } from './paging.ts';
+import { limitField, pageOf } from './paging.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import { lineTypes } from './records.ts';
 import type { Routes } from './server.ts';
@@ -27,7 +27,7 @@ const listQuery = z
       .enum(['pending', ...recipientStatuses])
       .optional()
       .meta({ description: 'Only those who stand there. `pending` is everybody who is not done with.' }),
-    limit: pageFields.limit,
+    limit: limitField,
     after: z
       .string()
       .regex(emailIdForm, 'is not the id of an email')
@@ -89,7 +89,7 @@ export function rosterRoutes({ campaigns, muster }: Deps): Routes {
             content: {
               'application/json': { schema: page },
               'application/x-ndjson': exported(`${JSON.stringify(exampleRecipient)}\n`),
-              'text/csv': exported(csvLine(columns) + csvOf(exampleRecipient)),
+              'text/csv': exported(csvHeader(columns) + csvOf(exampleRecipient)),
             },
           },
           ...problemAnswers(400, 404, 422),
@@ -143,11 +143,12 @@ async function* asNdjson(groups: AsyncIterable<Mustered[]>): AsyncGenerator<stri
 }
 
 async function* asCsv(groups: AsyncIterable<Mustered[]>): AsyncGenerator<string> {
-  yield csvLine(columns);
+  yield csvHeader(columns);
   for await (const group of groups) if (group.length > 0) yield group.map((one) => csvOf(viewOf(one))).join('');
 }
 
 function csvOf(view: View): string {
   const said = { ...view, smtp: view.smtp?.reply ?? null };
-  return csvLine(columns.map((column) => String(said[column] ?? '')));
+  const fields = columns.map((column) => String(said[column] ?? ''));
+  return csvLine(columns, fields);
 }

@@ -10,7 +10,7 @@ import {
   type DraftTemplate,
   makeDraft,
 } from '../domain/campaign-request.ts';
-import { makeCampaignId } from '../domain/id.ts';
+import { campaignIdForm, makeCampaignId } from '../domain/id.ts';
 import type { TemplateFault } from '../domain/template.ts';
 import { findVersion, type RenderDeps } from '../pipeline/render.ts';
 import type { Campaigns } from '../store/campaigns.ts';
@@ -32,10 +32,10 @@ import {
   summaryOf,
   viewOf,
 } from './campaign-view.ts';
-import { type CreationDeps, createOnce, creationHeaders } from './creations.ts';
+import { type CreationDeps, createOnce, creationHeaders, type Made } from './creations.ts';
 import { templateFaults } from './email-access.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';
-import { pageQuery } from './paging.ts';
+import { pageQueryOf } from './paging.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { App, Routes } from './server.ts';
 
@@ -85,19 +85,14 @@ function addCreating(app: App, deps: Deps): void {
     },
     handler: async (request, reply) => {
       const { apiKey, body, given } = request;
-      const template = await findTemplateFor(deps, body.template);
-      const draftOf = (id: string, createdAt: number) =>
-        draftOrThrow(makeDraft(body, template, { id, now: createdAt, keyId: apiKey.id }));
-      const excess = campaignExcessOf(apiKey, draftOf('', 0).head);
-      if (excess !== null) throw ProblemError.of(excess.problem, excess.faults);
-      const made = await createOnce(
-        creating,
-        'cm',
-        request,
-        reply,
-        ({ id, createdAt }) => campaigns.add(draftOf(id, createdAt)),
-        given,
-      );
+      const store = async ({ id, createdAt }: Made) => {
+        const template = await findTemplateFor(deps, body.template);
+        const draft = draftOrThrow(makeDraft(body, template, { id, now: createdAt, keyId: apiKey.id }));
+        const excess = campaignExcessOf(apiKey, draft.head);
+        if (excess !== null) throw ProblemError.of(excess.problem, excess.faults);
+        await campaigns.add(draft);
+      };
+      const made = await createOnce(creating, 'cm', request, reply, store, given);
       return reply.status(201).send(await answerFor(deps, apiKey, await findCampaign(campaigns, made.id, apiKey)));
     },
   });
@@ -116,7 +111,7 @@ function addLooking(app: App, deps: Deps): void {
       description:
         'Newest first, each with where it stands. A key limited to domains or lanes sees the campaigns it could have sent.',
       tags,
-      querystring: pageQuery,
+      querystring: pageQueryOf(campaignIdForm, 'a campaign'),
       response: { 200: campaignPage, ...problemAnswers(422) },
       'x-examples': { 200: campaignExamples.page },
     },

@@ -3,10 +3,12 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { IdPrefix } from '../domain/id.ts';
 import type { Creation, Creations } from '../store/creations.ts';
+import type { IdempotencyClaim } from '../store/email-create.ts';
 import { idempotencyHeader, keyReused, readClaim } from './email-access.ts';
+import { ProblemError } from './problems.ts';
 
 export type CreationDeps<Prefix extends IdPrefix> = {
-  creations: Pick<Creations, 'begin' | 'end'>;
+  creations: Pick<Creations, 'begin' | 'end' | 'giveUp'>;
   newId(prefix: Prefix): string;
   /** Bytes nobody can guess. */
   entropy(bytes: number): Uint8Array;
@@ -20,8 +22,12 @@ const secretBytes = 32;
 /** What is made: its id, when, and 32 bytes for its secret. */
 export type Made = Pick<Creation, 'id' | 'createdAt' | 'secret'>;
 
+/** Stores what is made. What it throws as a problem refuses the request, and claims no key. Answers a word that repeats need as well, or nothing. */
+type Store = (made: Made) => Promise<unknown>;
+
 /**
- * Has `store` store what is made, unless that was done before; a repeat is marked as one.
+ * Has `store` store what is made, unless that was done before; a repeat is marked as one. What could be refused is looked at in `store`, so
+ * that a repeat gets its answer although it would be refused by now.
  * @param given what the key stands for
  */
 export async function createOnce<Prefix extends IdPrefix>(
@@ -29,23 +35,39 @@ export async function createOnce<Prefix extends IdPrefix>(
   prefix: Prefix,
   request: FastifyRequest,
   reply: FastifyReply,
-  store: (made: Made) => Promise<void>,
+  store: Store,
   given: unknown = request.body,
-): Promise<Made> {
+): Promise<Made & Pick<Creation, 'note'>> {
   const route = `POST ${request.routeOptions.url}`;
   const claim = readClaim(request.headers['idempotency-key'], request.apiKey.id, route, given);
   const fresh = { id: deps.newId(prefix), now: deps.now() };
   if (claim === null) {
     const made = { id: fresh.id, createdAt: fresh.now, secret: deps.entropy(secretBytes) };
-    await store(made);
-    return made;
+    return { ...made, note: noteIn(await store(made)) };
   }
   const creation = await deps.creations.begin(claim, fresh);
   if (creation === null) throw keyReused();
-  if (!creation.isDone) {
-    await store(creation);
-    await deps.creations.end(claim, creation);
-  }
   if (creation.isRepeat) reply.header('idempotent-replayed', 'true');
-  return creation;
+  return creation.isDone ? creation : finish(deps.creations, claim, creation, store);
+}
+
+async function finish(
+  creations: Pick<Creations, 'end' | 'giveUp'>,
+  claim: IdempotencyClaim,
+  creation: Creation,
+  store: Store,
+): Promise<Creation> {
+  try {
+    const note = noteIn(await store(creation));
+    await creations.end(claim, creation, note);
+    return { ...creation, note };
+  } catch (error) {
+    // What a repeat is refused for may have been done by the first.
+    if (error instanceof ProblemError && !creation.isRepeat) await creations.giveUp(claim);
+    throw error;
+  }
+}
+
+function noteIn(answer: unknown): string {
+  return typeof answer === 'string' ? answer : '';
 }

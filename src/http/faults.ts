@@ -30,6 +30,7 @@ const absent: ReadonlyMap<string, string> = new Map([
     'topic_id',
     'is not known here: there are no topics, so nobody who left one would be spared. Leave it out, and keep them away yourself or by /v1/suppressions',
   ],
+  ['domain_id', 'is not known here: name the domains that it may send from in from_domains, such as ["example.com"]'],
 ]);
 
 function toFaults(issue: Issue, prefix: string): Fault[] {

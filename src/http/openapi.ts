@@ -19,7 +19,7 @@ export async function describeApi(version: string): Promise<ApiDocument> {
     recount: unused,
     heartbeatMs: 0,
     onTrouble: unused,
-    suppressions: { add: unused, get: unused, remove: unused, page: unused, all: unused },
+    suppressions: { add: unused, get: unused, byId: unused, remove: unused, page: unused, all: unused },
     reportUnsuppressed: unused,
     subscriptionOf: unused,
     unsubscribe: unused,

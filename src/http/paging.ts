@@ -5,21 +5,27 @@ import { objectField } from './answer-fields.ts';
 const mostPerPage = 100;
 const usualPerPage = 20;
 
-const cursor = z.string().min(1).max(100).optional();
+export const limitField = z.coerce
+  .number()
+  .int()
+  .min(1)
+  .max(mostPerPage)
+  .default(usualPerPage)
+  .meta({ description: 'How many to list at most.' });
 
-export const pageFields = {
-  limit: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(mostPerPage)
-    .default(usualPerPage)
-    .meta({ description: 'How many to list at most.' }),
-  after: cursor.meta({ description: 'The last id of the page you have, to go on to older ones.' }),
-  before: cursor.meta({ description: 'The first id of the page you have, to go back to newer ones.' }),
-};
+/** Text of another form would be some place in the list as well. @param form of the ids of what is listed, such as `an email` */
+export function pageFieldsOf(form: RegExp, item: string) {
+  const cursor = z.string().regex(form, `is not the id of ${item}`).optional();
+  return {
+    limit: limitField,
+    after: cursor.meta({ description: 'The last id of the page you have, to go on to older ones.' }),
+    before: cursor.meta({ description: 'The first id of the page you have, to go back to newer ones.' }),
+  };
+}
 
-export const pageQuery = refuseBothEnds(z.strictObject(pageFields));
+export function pageQueryOf(form: RegExp, item: string) {
+  return refuseBothEnds(z.strictObject(pageFieldsOf(form, item)));
+}
 
 export function refuseBothEnds<Query extends z.ZodType<{ after?: string | undefined; before?: string | undefined }>>(
   query: Query,
@@ -41,7 +47,7 @@ export function pageOf<View extends z.ZodType>(view: View) {
 /** The page of a list that is at hand whole, newest first. */
 export function pageIn<T extends { readonly id: string }>(
   all: readonly T[],
-  { limit, after, before }: z.output<typeof pageQuery>,
+  { limit, after, before }: z.output<ReturnType<typeof pageQueryOf>>,
 ) {
   const onwards = all.filter(({ id }) => (after === undefined || id < after) && (before === undefined || id > before));
   const page = before === undefined ? onwards.slice(0, limit) : onwards.slice(-limit);

@@ -1,4 +1,5 @@
 /** Uploads of any length, read as they come in: NDJSON, CSV or a JSON array, each record with its line, one that cannot be read with what is wrong. */
+import { textIn } from './csv.ts';
 import {
   behindQuoted,
   type CsvRow,
@@ -121,7 +122,7 @@ async function* readCsv(body: AsyncIterable<Buffer>, columns: readonly string[])
     const lines: Line[] = [];
     for (const row of some) {
       if ('fault' in row) lines.push(row);
-      else if (isBegun) lines.push(...readRow(header, row, delimiter));
+      else if (isBegun) lines.push(...readRow(header, row, delimiter, needed));
       else {
         const fault = headerFault(header, needed);
         if (fault !== null) lines.push({ line: row.line, fault });
@@ -164,13 +165,24 @@ function cutShort(text: string): string {
   return text.length > maxToldChars ? `${text.slice(0, maxToldChars).toWellFormed()}…` : text;
 }
 
-/** What is empty is not there: neither a field, nor a row that has nothing else. What stands under no name is passed over. */
-function readRow(header: readonly string[], { line, text, bytes }: CsvText, delimiter: Delimiter): Line[] {
+/**
+ * What is empty is not there: neither a field, nor a row that has nothing else. What stands under no name is passed over.
+ * @param address the column whose fields are never written behind an apostrophe
+ */
+function readRow(
+  header: readonly string[],
+  { line, text, bytes }: CsvText,
+  delimiter: Delimiter,
+  address: string,
+): Line[] {
   const fields = fieldsOf(text, delimiter)?.map((field): string => field.trim());
   if (fields === undefined) return [{ line, fault: behindQuoted }];
   const count = fields.findLastIndex((field) => field !== '') + 1;
   if (count === 0) return [];
   if (count > header.length) return [{ line, fault: `has ${count} fields, where the header names ${header.length}` }];
-  const named = fields.slice(0, count).map((field, place): [string, string] => [header[place] ?? '', field]);
+  const named = fields.slice(0, count).map((field, place): [string, string] => {
+    const name = header[place] ?? '';
+    return [name, name === address ? field : textIn(field)];
+  });
   return [{ line, value: Object.fromEntries(named.filter(([name, value]) => name !== '' && value !== '')), bytes }];
 }

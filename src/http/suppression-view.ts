@@ -8,7 +8,7 @@ import {
   suppressionScopes,
 } from '../domain/suppression.ts';
 import { isoOf, objectField, time } from './answer-fields.ts';
-import { csvLine } from './csv.ts';
+import { csvHeader, csvLine } from './csv.ts';
 import { pageOf } from './paging.ts';
 
 export const suppressionReason = z.enum(Object.keys(suppressionReasons) as SuppressionReason[]);
@@ -20,8 +20,10 @@ export const suppressionExample = {
   email: 'ada@example.com',
   scope: 'all',
   reason: 'bounce',
+  origin: 'bounce',
   created_at: '2026-11-24T09:30:00.000Z',
   email_id: 'em_01kb2m7x4p6q8s0t2v4w6x8y0z',
+  source_id: 'em_01kb2m7x4p6q8s0t2v4w6x8y0z',
   note: null,
 };
 
@@ -32,8 +34,10 @@ export const suppressionView = z
     email: z.string().meta({ description: 'The address, in lower case.' }),
     scope: suppressionScope.meta({ description: 'Which mail it gets no more of.' }),
     reason: suppressionReason.meta({ description: 'Why it stands here.' }),
+    origin: suppressionReason.meta({ description: 'The same, as the Resend SDKs name it.' }),
     created_at: time.meta({ description: 'Since when.' }),
     email_id: z.string().nullable().meta({ description: 'The email that led to it; null when it was put here.' }),
+    source_id: z.string().nullable().meta({ description: 'The same, as the Resend SDKs name it.' }),
     note: z.string().nullable().meta({ description: 'What was noted with it.' }),
   })
   .meta({ id: 'Suppression', description: 'An address that gets no more mail.', examples: [suppressionExample] });
@@ -46,8 +50,8 @@ export const suppressionPage = pageOf(suppressionView).meta({
 export function viewOf(suppression: Suppression): z.input<typeof suppressionView> {
   const { id, address, scope, reason, emailId, note } = suppression;
   return {
-    ...{ object: 'suppression', id, email: address, scope, reason },
-    ...{ created_at: isoOf(timeOfId(id)), email_id: emailId, note },
+    ...{ object: 'suppression', id, email: address, scope, reason, origin: reason },
+    ...{ created_at: isoOf(timeOfId(id)), email_id: emailId, source_id: emailId, note },
   };
 }
 
@@ -59,9 +63,10 @@ export async function* asNdjson(suppressions: AsyncIterable<Suppression>): Async
 
 /** RFC 4180. */
 export async function* asCsv(suppressions: AsyncIterable<Suppression>): AsyncGenerator<string> {
-  yield csvLine(columns);
+  yield csvHeader(columns);
   for await (const one of suppressions) {
     const view = viewOf(one);
-    yield csvLine(columns.map((column) => view[column] ?? ''));
+    const fields = columns.map((column) => view[column] ?? '');
+    yield csvLine(columns, fields);
   }
 }

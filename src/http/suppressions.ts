@@ -1,6 +1,7 @@
 /** /v1/suppressions: addresses that get no more mail. */
 import { Readable } from 'node:stream';
 import { z } from 'zod';
+import { suppressionIdForm } from '../domain/id.ts';
 import {
   makeSuppression,
   type Suppression,
@@ -12,7 +13,7 @@ import type { Suppressions } from '../store/suppressions.ts';
 import { objectField } from './answer-fields.ts';
 import { recordTypeOf } from './bodies.ts';
 import { notFoundExamples } from './openapi/problem-examples.ts';
-import { pageFields, refuseBothEnds } from './paging.ts';
+import { pageFieldsOf, refuseBothEnds } from './paging.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import { lineTypes } from './records.ts';
 import type { Routes } from './server.ts';
@@ -29,7 +30,7 @@ import {
 import { takeUpload, uploadAnswer } from './uploads.ts';
 
 type Deps = {
-  suppressions: Pick<Suppressions, 'add' | 'get' | 'remove' | 'page' | 'all'>;
+  suppressions: Pick<Suppressions, 'add' | 'get' | 'byId' | 'remove' | 'page' | 'all'>;
   /** Somebody may get mail again: who took the address off the list. */
   reportUnsuppressed(removed: { suppression: Suppression; keyId: string }): void;
   newId(prefix: 'sp'): string;
@@ -39,7 +40,10 @@ type Deps = {
 const maxUploadBytes = 4 * 1024 * 1024 * 1024;
 
 const params = z.object({
-  email: z.string().meta({ description: 'The address, in any case.', examples: [suppressionExample.email] }),
+  email: z.string().meta({
+    description: 'The address, in any case, or the id of one of its suppressions.',
+    examples: [suppressionExample.email],
+  }),
 });
 
 const scopeQuery = z.strictObject({
@@ -48,8 +52,9 @@ const scopeQuery = z.strictObject({
 
 const listQuery = refuseBothEnds(
   z.strictObject({
-    ...pageFields,
+    ...pageFieldsOf(suppressionIdForm, 'a suppression'),
     reason: suppressionReason.optional().meta({ description: 'Only those for this reason.' }),
+    origin: suppressionReason.optional().meta({ description: 'Another name of `reason`, which the Resend SDKs use.' }),
     scope: suppressionScope.optional().meta({ description: 'Only those of this scope.' }),
   }),
 );
@@ -71,12 +76,13 @@ const ofAddress = z
 const removed = z
   .object({
     object: objectField('suppression'),
+    id: z.string().meta({ description: 'What was removed; of several, the first.' }),
     email: z.string().meta({ description: 'The address.' }),
     deleted: z.literal(true).meta({ description: 'It gets mail again.' }),
   })
   .meta({
     description: 'The address was taken off the list.',
-    examples: [{ object: 'suppression', email: suppressionExample.email, deleted: true }],
+    examples: [{ object: 'suppression', id: suppressionExample.id, email: suppressionExample.email, deleted: true }],
   });
 
 const imported = z.object({ object: objectField('suppression_import'), ...uploadAnswer }).meta({
@@ -123,11 +129,14 @@ const missing = {
 };
 
 export function suppressionRoutes(deps: Deps): Routes {
-  async function find(email: string, scope?: Suppression['scope']): Promise<Suppression[]> {
-    const found = await deps.suppressions.get(soughtForm(email));
-    const meant = found.filter((one) => scope === undefined || one.scope === scope);
-    if (meant.length === 0) throw new ProblemError('not_found', `${email} is not suppressed`);
-    return meant;
+  /** @throws ProblemError 404 @param email or the id of one of its suppressions */
+  async function find(email: string, scope?: Suppression['scope']): Promise<[Suppression, ...Suppression[]]> {
+    const found = suppressionIdForm.test(email)
+      ? [await deps.suppressions.byId(email)].filter((one) => one !== null)
+      : await deps.suppressions.get(soughtForm(email));
+    const [first, ...others] = found.filter((one) => scope === undefined || one.scope === scope);
+    if (first === undefined) throw new ProblemError('not_found', `${email} is not suppressed`);
+    return [first, ...others];
   }
 
   return (app) => {
@@ -147,7 +156,7 @@ export function suppressionRoutes(deps: Deps): Routes {
       handler: async ({ body }, reply) => {
         await deps.suppressions.add([makeSuppression(body, deps.newId('sp'))]);
         const [suppression] = await find(body.email, body.scope);
-        return reply.status(201).send(viewOf(suppression as Suppression));
+        return reply.status(201).send(viewOf(suppression));
       },
     });
 
@@ -188,7 +197,7 @@ export function suppressionRoutes(deps: Deps): Routes {
         querystring: listQuery,
         response: { 200: suppressionPage, ...problemAnswers(422) },
       },
-      handler: async ({ query: { reason, scope, ...request } }) => {
+      handler: async ({ query: { origin, reason = origin, scope, ...request } }) => {
         const { page, hasMore } = await deps.suppressions.page(request, { reason, scope });
         return { object: 'list' as const, has_more: hasMore, data: page.map(viewOf) };
       },
@@ -226,13 +235,23 @@ export function suppressionRoutes(deps: Deps): Routes {
       schema: {
         operationId: 'getSuppression',
         summary: 'Look an address up',
-        description: 'What stands against it.',
+        description:
+          'What stands against it, for each scope. By the id of a suppression, that one alone, as the Resend SDKs read it.',
         tags,
         params,
-        response: { 200: ofAddress, ...problemAnswers(400, 404) },
+        response: {
+          200: z.union([ofAddress, suppressionView]).meta({
+            description: 'What stands against it.',
+            examples: [{ object: 'list', data: [suppressionExample] }, suppressionExample],
+          }),
+          ...problemAnswers(400, 404),
+        },
         'x-examples': missing,
       },
-      handler: async ({ params }) => ({ object: 'list' as const, data: (await find(params.email)).map(viewOf) }),
+      handler: async ({ params: { email } }) => {
+        const found = await find(email);
+        return suppressionIdForm.test(email) ? viewOf(found[0]) : { object: 'list' as const, data: found.map(viewOf) };
+      },
     });
 
     app.route({
@@ -242,18 +261,22 @@ export function suppressionRoutes(deps: Deps): Routes {
       schema: {
         operationId: 'removeSuppression',
         summary: 'Take an address off the list',
-        description: 'It gets mail again. Who did that is logged.',
+        description:
+          'It gets mail again. By the id of a suppression, that one alone is taken away. Who did that is logged.',
         tags,
         params,
         querystring: scopeQuery,
         response: { 200: removed, ...problemAnswers(400, 404, 413, 415, 422) },
         'x-examples': missing,
       },
-      handler: async ({ params: { email }, query, apiKey }) => {
-        for (const suppression of await find(email, query.scope)) {
+      handler: async ({ params, query, apiKey }) => {
+        const found = await find(params.email, query.scope);
+        for (const suppression of found) {
           if (await deps.suppressions.remove(suppression)) deps.reportUnsuppressed({ suppression, keyId: apiKey.id });
         }
-        return { object: 'suppression' as const, email, deleted: true as const };
+        const [{ id, address }] = found;
+        const email = suppressionIdForm.test(params.email) ? address : params.email;
+        return { object: 'suppression' as const, id, email, deleted: true as const };
       },
     });
   };

@@ -1,5 +1,6 @@
 /** /v1/templates: letters with places for what differs. Their versions, and what they render to, are in `template-versions.ts`. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { templateIdForm } from '../domain/id.ts';
 import {
   changeContent,
   hasBody,
@@ -13,7 +14,7 @@ import type { Changed, Templates } from '../store/templates.ts';
 import type { Templating } from '../templating/templating.ts';
 import { type CreationDeps, createOnce, creationHeaders, type Made } from './creations.ts';
 import { templateExamples } from './openapi/template-examples.ts';
-import { pageQuery } from './paging.ts';
+import { pageQueryOf } from './paging.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 import { findTemplate, templateMissing, templateParams, usesIn } from './template-access.ts';
@@ -24,7 +25,13 @@ export type TemplateDeps = CreationDeps<'tp'> & { templates: Templates; templati
 const tags = ['templates'];
 /** Any email may be made of a template. */
 const config = { scope: 'manage', unrestricted: true } as const;
-const stored = (head: TemplateHead) => ({ object: 'template' as const, id: head.id, version: head.version });
+const stored = ({ id, version }: Pick<TemplateHead, 'id' | 'version'>) => ({
+  object: 'template' as const,
+  id,
+  version,
+});
+
+type Wanted = { readonly name: string; readonly alias: string | null; readonly content: TemplateContent };
 
 export function templateRoutes(deps: TemplateDeps): Routes {
   const { templates, templating, now } = deps;
@@ -36,21 +43,16 @@ export function templateRoutes(deps: TemplateDeps): Routes {
     return { head, content };
   }
 
-  /** Stores a template of this content, once for each Idempotency-Key. @param given what the key stands for */
-  async function create(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    { name, alias, content }: { name: string; alias: string | null; content: TemplateContent },
-    given: unknown,
-  ) {
-    const headOf = ({ id, createdAt }: Pick<Made, 'id' | 'createdAt'>): TemplateHead => ({
-      ...{ id, name, alias, createdAt, updatedAt: createdAt, version: 1 },
-    });
-    const store = async (fresh: Made) => {
+  /** Stores a template of what is wanted, once for each Idempotency-Key. @param given what the key stands for */
+  async function create(request: FastifyRequest, reply: FastifyReply, wanted: () => Promise<Wanted>, given: unknown) {
+    const store = async ({ id, createdAt }: Made) => {
+      const { name, alias, content } = await wanted();
+      const head = { id, name, alias, createdAt, updatedAt: createdAt, version: 1 };
       // Where it moved on it was stored before, and changed since.
-      if ((await templates.add({ head: headOf(fresh), content })) === 'alias_taken') throw aliasTaken();
+      if ((await templates.add({ head, content })) === 'alias_taken') throw aliasTaken();
     };
-    return stored(headOf(await createOnce(deps, 'tp', request, reply, store, given)));
+    const { id } = await createOnce(deps, 'tp', request, reply, store, given);
+    return stored({ id, version: 1 });
   }
 
   return (app) => {
@@ -72,8 +74,8 @@ export function templateRoutes(deps: TemplateDeps): Routes {
       },
       handler: async (request, reply) => {
         const { name, alias = null } = request.body;
-        const content = makeContent(request.body);
-        return reply.status(201).send(await create(request, reply, { name, alias, content }, request.body));
+        const wanted = async () => ({ name, alias, content: makeContent(request.body) });
+        return reply.status(201).send(await create(request, reply, wanted, request.body));
       },
     });
 
@@ -86,7 +88,7 @@ export function templateRoutes(deps: TemplateDeps): Routes {
         summary: 'List templates',
         description: 'Newest first, without what they say.',
         tags,
-        querystring: pageQuery,
+        querystring: pageQueryOf(templateIdForm, 'a template'),
         response: { 200: templatePage, ...problemAnswers(422) },
         'x-examples': { 200: templateExamples.page },
       },
@@ -166,9 +168,11 @@ export function templateRoutes(deps: TemplateDeps): Routes {
         'x-examples': { 201: templateExamples.stored, 404: templateExamples.missing },
       },
       handler: async (request, reply) => {
-        const { head, content } = await load(request.params.id);
-        const name = `${head.name} (copy)`;
-        return reply.status(201).send(await create(request, reply, { name, alias: null, content }, request.params));
+        const wanted = async () => {
+          const { head, content } = await load(request.params.id);
+          return { name: `${head.name} (copy)`, alias: null, content };
+        };
+        return reply.status(201).send(await create(request, reply, wanted, request.params));
       },
     });
 

@@ -23,7 +23,8 @@ const tags = ['unsubscribe'];
 
 export function unsubscribeRoutes(deps: Deps): Routes {
   return (app) => {
-    // RFC 8058 section 3.1 lets it be urlencoded or multipart, and it says but one thing.
+    // RFC 8058 section 3.1 lets it be urlencoded or multipart, and it says but one thing. What follows is dropped as it comes, for no longer
+    // than any request may take.
     app.addContentTypeParser('*', (_request, payload, done) => {
       payload.resume();
       done(null, undefined);

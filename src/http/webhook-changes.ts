@@ -37,12 +37,13 @@ const rotations = [
 ] as const;
 
 export function webhookChangeRoutes(deps: Deps): Routes {
-  /** Done twice, as by racing repeats, it is done once: the secret before stays the one that was in use. */
-  async function rotate(id: string, entropy: Uint8Array): Promise<void> {
+  /** Done twice, as by racing repeats, it is done once: the secret before stays the one that was in use. Answers until when, in milliseconds since the epoch. */
+  async function rotate(id: string, entropy: Uint8Array): Promise<string> {
     const secret = webhookSecret(entropy);
     const now = deps.now();
     const turn = (was: Webhook) => (was.secret === secret ? was : rotated(was, secret, now));
-    if ((await deps.webhooks.change(id, (was) => ({ webhook: turn(was) }))) === null) refuseWebhook(id);
+    const webhook = await deps.webhooks.change(id, (was) => ({ webhook: turn(was) }));
+    return String((webhook ?? refuseWebhook(id)).previousSecret?.until ?? now);
   }
 
   return (app) => {
@@ -100,12 +101,11 @@ export function webhookChangeRoutes(deps: Deps): Routes {
           // One that is not there claims no key.
           await findWebhook(deps.webhooks, id);
           const made = await createOnce(deps, 'wh', request, reply, ({ secret }) => rotate(id, secret), { id });
-          const { previousSecret } = await findWebhook(deps.webhooks, id);
           return {
             object: 'webhook' as const,
             id,
             signing_secret: webhookSecret(made.secret),
-            previous_secret_until: isoOf(previousSecret?.until ?? deps.now()),
+            previous_secret_until: isoOf(Number(made.note)),
           };
         },
       });

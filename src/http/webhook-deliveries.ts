@@ -1,6 +1,6 @@
 /** /v1/webhooks/:id/deliveries: what went out to an endpoint; and …/replay, by which it goes out again. */
 import { z } from 'zod';
-import { type Delivery, deliveryStatuses, isBatch, placesIn } from '../domain/delivery.ts';
+import { type Delivery, deliveryIdForm, deliveryStatuses, isBatch, placesIn } from '../domain/delivery.ts';
 import { eventTypes } from '../domain/event.ts';
 import type { Webhook } from '../domain/webhook.ts';
 import { bodyOf, type IdentifiedPayload, requestHeaders } from '../domain/webhook-request.ts';
@@ -15,7 +15,7 @@ import {
   missingDelivery,
   triesOf,
 } from './delivery-schemas.ts';
-import { pageQuery } from './paging.ts';
+import { pageQueryOf } from './paging.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 import { missingWebhook, webhookParams } from './webhook-schemas.ts';
@@ -30,7 +30,7 @@ type Deps = {
 
 const tags = ['webhooks'];
 
-const listQuery = pageQuery.safeExtend({
+const listQuery = pageQueryOf(deliveryIdForm, 'a delivery').safeExtend({
   status: z.enum(deliveryStatuses).optional().meta({ description: 'Only those of this status.' }),
   event_type: z.enum(eventTypes).optional().meta({ description: 'Only those with an event of this type.' }),
   event_id: z

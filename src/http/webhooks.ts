@@ -1,10 +1,11 @@
 /** /v1/webhooks: endpoints that are told of events. */
+import { idForm } from '../domain/id.ts';
 import { makeWebhook, type Webhook, webhookRequest } from '../domain/webhook.ts';
 import { webhookSecret } from '../domain/webhook-signature.ts';
 import type { Posts } from '../store/posts.ts';
 import type { Webhooks } from '../store/webhooks.ts';
 import { type CreationDeps, createOnce, creationHeaders, type Made } from './creations.ts';
-import { pageIn, pageQuery } from './paging.ts';
+import { pageIn, pageQueryOf } from './paging.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 import {
@@ -74,7 +75,7 @@ export function webhookRoutes(deps: Deps): Routes {
         summary: 'List webhook endpoints',
         description: 'Newest first. Signing secrets are not shown.',
         tags,
-        querystring: pageQuery,
+        querystring: pageQueryOf(idForm('wh'), 'a webhook'),
         response: { 200: webhookList, ...problemAnswers(422) },
       },
       handler: async ({ query }) => {

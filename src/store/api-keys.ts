@@ -47,7 +47,7 @@ export function openApiKeys(redis: Redis) {
   async function read(tokenHash: string): Promise<StoredApiKey | null> {
     const [facts, name, usedAt] = await redis.hmget(keys.apiKey(tokenHash), ...fields);
     if (!facts) return null;
-    return { ...JSON.parse(facts), name, lastUsedAt: usedAt ? Number(usedAt) : null };
+    return { madeBy: null, ratesAbove: [], ...JSON.parse(facts), name, lastUsedAt: usedAt ? Number(usedAt) : null };
   }
 
   async function* list(cursor: Cursor, isListed: (key: ApiKey) => boolean): AsyncGenerator<StoredApiKey> {

@@ -4,6 +4,7 @@ import {
   type Delivery,
   type DeliveryStatus,
   deliveryId,
+  deliveryOrder,
   deliveryStatuses,
   isBatch,
   placesIn,
@@ -71,7 +72,7 @@ export type DeliveryQuery = {
   readonly before?: string | undefined;
 };
 
-type Entry = { readonly id: string; readonly status: DeliveryStatus };
+type Entry = { readonly id: string; readonly order: string; readonly status: DeliveryStatus };
 
 /** Of each status at most; the store keeps fewer, but for what an endpoint that fails now and then has to be tried again. */
 const mostListed = 2_000;
@@ -84,8 +85,10 @@ export function openDeliveries(redis: Redis) {
     const found = await Promise.all(
       statuses.map((status) => redis.zrevrange(keys.deliveriesBy(webhookId, status), 0, mostListed - 1)),
     );
-    const all = found.flatMap((ids, index) => ids.map((id) => ({ id, status: statuses[index] ?? 'failed' })));
-    return all.sort((a, b) => (a.id < b.id ? 1 : -1));
+    const all = found.flatMap((ids, index) =>
+      ids.map((id) => ({ id, order: deliveryOrder(id), status: statuses[index] ?? 'failed' })),
+    );
+    return all.sort((a, b) => (a.order < b.order ? 1 : -1));
   }
 
   async function read(webhookId: string, wanted: readonly Entry[]): Promise<Delivery[]> {
@@ -123,8 +126,8 @@ export function openDeliveries(redis: Redis) {
       const all = await entries(webhookId, status === undefined ? deliveryStatuses : [status]);
       const isUpwards = after === undefined && before !== undefined;
       const onwards = isUpwards
-        ? all.filter(({ id }) => id > before).reverse()
-        : all.filter(({ id }) => after === undefined || id < after);
+        ? all.filter(({ order }) => order > deliveryOrder(before)).reverse()
+        : all.filter(({ order }) => after === undefined || order < deliveryOrder(after));
       const found: Delivery[] = [];
       for (let from = 0; from < onwards.length && found.length <= limit; from += chunkSize)
         found.push(...(await read(webhookId, onwards.slice(from, from + chunkSize))).filter(fits.bind(null, query)));

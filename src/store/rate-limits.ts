@@ -1,6 +1,7 @@
 /** Rate limits: requests counted in Redis, so that all processes share one count. */
 import type { Redis } from 'ioredis';
-import type { Rate, WindowLeft } from '../domain/rate.ts';
+import type { KeyRates } from '../domain/api-key.ts';
+import type { WindowLeft } from '../domain/rate.ts';
 import { keys } from './keys.ts';
 import { script } from './redis.ts';
 
@@ -34,8 +35,9 @@ return answer`);
 export function openRateLimits(redis: Redis) {
   return {
     /** Takes one request from each of the windows, or from none when one of them is used up. */
-    async take(id: string, rates: readonly Rate[]): Promise<Taken> {
-      const counters = rates.map(({ windowMs }) => keys.rateLimit(id, windowMs));
+    async take(all: readonly KeyRates[]): Promise<Taken> {
+      const rates = all.flatMap((one) => one.rates);
+      const counters = all.flatMap(({ keyId, rates }) => rates.map(({ windowMs }) => keys.rateLimit(keyId, windowMs)));
       const args = rates.flatMap(({ count, windowMs }) => [count, windowMs]);
       const [allowed, ...numbers] = (await takeScript(redis, counters, args)) as number[];
       const windows = rates.map((rate, i): WindowLeft => {

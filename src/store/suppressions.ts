@@ -107,6 +107,13 @@ export function openSuppressions(redis: Redis) {
       return found.filter((one) => one !== null);
     },
 
+    /** The one of this id, or null. */
+    async byId(id: string): Promise<Suppression | null> {
+      const [entry] = await redis.zrangebylex(keys.suppressionIds, `[${id}.`, `(${id}/`);
+      const [found = null] = entry === undefined ? [] : await read([partsOf(entry).field]);
+      return found?.id === id ? found : null;
+    },
+
     /** False when it was not there any more. */
     async remove(suppression: Suppression): Promise<boolean> {
       return (await removeScript(redis, names, packSuppression(suppression))) === 1;

@@ -30,7 +30,7 @@ export const metrics = {
   postrider_recipients_total: {
     kind: 'counter',
     labels: ['lane', 'status'],
-    help: 'Recipients that came into a state: the ledger. What `scheduled` and `queued` took in at accept is what the final states give out in the end.',
+    help: 'Recipients that came into a state: the ledger. What `scheduled` and `queued` took in at accept is what the final states give out in the end, but for what a process did not live to count, and for what Redis stored with the answer lost (answered 503), which comes into its final state alone.',
   },
   postrider_waiting_emails: {
     kind: 'gauge',

@@ -29,9 +29,16 @@ function parse(part: TemplatePart, source: string): { readonly templates: Templa
   }
 }
 
+/** Where text begins and ends that Liquid leaves as it is, and a variable as Resend's own templates have it. */
+const rawOrTriple = /\{%-?\s*(raw|endraw)\s*-?%\}|\{\{\{([ \w-]{1,100})\}\}\}/g;
+
 /** Resend's own templates have `{{{NAME}}}` for what is `{{ NAME }}` here. The same length: a fault is told by its column. */
 function readable(source: string): string {
-  return source.replace(/\{\{\{([ \w-]{1,100})\}\}\}/g, '{{ $1 }}');
+  let isRaw = false;
+  return source.replace(rawOrTriple, (found: string, tag: string | undefined, name: string) => {
+    if (tag !== undefined) isRaw = tag === 'raw';
+    return tag !== undefined || isRaw ? found : `{{ ${name} }}`;
+  });
 }
 
 /**

@@ -14,7 +14,7 @@ import {
 } from '../../src/domain/api-key.ts';
 
 function make(request: Record<string, unknown>) {
-  return makeApiKey(apiKeyRequest.parse({ name: 'x', ...request }), { id: 'ak_1', now: 5 });
+  return makeApiKey(apiKeyRequest.parse({ name: 'x', ...request }), { id: 'ak_1', now: 5, maker: adminKey });
 }
 
 describe('a request for a key', () => {
@@ -23,6 +23,8 @@ describe('a request for a key', () => {
       id: 'ak_1',
       name: 'x',
       createdAt: 5,
+      madeBy: null,
+      ratesAbove: [],
       scopes: ['send', 'read', 'manage'],
       fromDomains: null,
       lanes: null,

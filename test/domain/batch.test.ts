@@ -54,6 +54,15 @@ describe('a batch', () => {
     expect(faultsOf({ base, messages: [{ colour: null }] })).toEqual(['/messages/0 Unrecognized key: "colour"']);
   });
 
+  it('has two tags of one name named in a message, and in the base that a message may have tags over', () => {
+    const twice = { tags: ['1', '2'].map((value) => ({ name: 't', value })) };
+    expect(faultsOf([{ ...good, ...twice }])).toEqual(['/0/tags/1/name stands at an earlier tag']);
+    expect(faultsOf({ base: { ...good, ...twice }, messages: [{ tags: [] }, twice] })).toEqual([
+      '/base/tags/1/name stands at an earlier tag',
+      '/messages/1/tags/1/name stands at an earlier tag',
+    ]);
+  });
+
   it('decodes the files of its base once for all, and takes those of a message instead', () => {
     const content = Buffer.alloc(50_000, 7).toString('base64');
     const base = { ...good, attachments: [{ filename: 'a', content }] };

@@ -36,6 +36,11 @@ describe('a request', () => {
     expect(asked.parse({ ...good, ...inside })).toStrictEqual(asked.parse({ ...good, ...without }));
   });
 
+  it('with null for what Resend has and we have not asks for nothing', () => {
+    expect(emailRequest.parse({ ...good, topic_id: null })).toStrictEqual(emailRequest.parse(good));
+    expect(faultsOf({ ...good, topic_id: 'news' })).toEqual(['/ Unrecognized key: "topic_id"']);
+  });
+
   it('with null for what it needs, or for what there is not, is refused', () => {
     expect(faultsOf({ ...good, to: null, subject: null, text: null, colour: null })).toEqual([
       '/ Unrecognized key: "colour"',
@@ -78,6 +83,12 @@ describe('a request', () => {
       { to: Array(49).fill('b@x.co'), cc: 'c@x.co', bcc: 'd@x.co' },
       '/to to, cc and bcc may have 50 recipients together',
     ],
+    [
+      'two tags of one name, of which events would tell one',
+      { tags: [...'aba'].map((name, place) => ({ name, value: `${place}` })) },
+      '/tags/2/name stands at an earlier tag',
+    ],
+    ['an empty html and no text', { html: '', text: undefined }, '/html html or text is required'],
     ['no recipient', { to: [] }, '/to must have at least one recipient'],
     ['a lone surrogate in its subject', { subject: 'a\ud800' }, '/subject must be well-formed Unicode'],
     [

@@ -39,6 +39,7 @@ describe('a key', () => {
       id: expect.stringMatching(/^ak_[0-9a-z]{26}$/),
       name: 'shop',
       created_at: expect.stringMatching(/Z$/),
+      made_by: null,
       last_used_at: null,
       scopes: ['send', 'read', 'manage'],
       from_domains: ['shop.example'],
@@ -183,6 +184,36 @@ describe('a manage key with limits', () => {
       },
     });
     await make({ scopes: ['send'], from_domains: ['a.example'], rate: '100/s' }, api);
+  });
+
+  it('has one rate with all keys that it makes, and that those make, also once it is revoked', async () => {
+    const parent = await make({ rate: '8/d' });
+    const child = await make({ rate: '7/d' }, parent.api);
+    const grandchild = await make({ rate: '7/d' }, child.api);
+    const ask = async (api: ApiClient) => (await api('GET', '/v1/emails')).status;
+    expect([await ask(grandchild.api), await ask(child.api), await ask(parent.api)]).toEqual([200, 200, 200]);
+    await admin('DELETE', `/v1/api-keys/${parent.id}`);
+    const left = await child.api('GET', '/v1/emails');
+    expect(left.headers).toMatchObject({ 'ratelimit-policy': '"day";q=8;w=86400', 'ratelimit-remaining': '2' });
+    expect([await ask(grandchild.api), await ask(child.api), await ask(grandchild.api)]).toEqual([200, 200, 429]);
+  });
+
+  it('is named by the keys that it made, which are found by it also once it is revoked', async () => {
+    const parent = await make({});
+    const child = await make({}, parent.api);
+    await make({}, child.api);
+    await admin('DELETE', `/v1/api-keys/${parent.id}`);
+    const { data } = (await admin('GET', `/v1/api-keys?made_by=${parent.id}`)).body;
+    expect(data).toMatchObject([{ id: child.id, made_by: parent.id }]);
+    expect((await admin('GET', '/v1/api-keys?made_by=me')).status).toBe(422);
+  });
+
+  it('makes none below eight others that have rates and made each other', async () => {
+    let key = await make({ rate: '99/d' });
+    for (let n = 0; n < 8; n++) key = await make({ rate: '99/d' }, key.api);
+    expect(await key.api('POST', '/v1/api-keys', { name: 'k', rate: '99/d' })).toMatchObject({
+      ...{ status: 403, body: { errors: [{ pointer: '/rate', code: 'exceeds_own_key' }] } },
+    });
   });
 
   it('sees, renames and revokes no other', async () => {

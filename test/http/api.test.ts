@@ -43,6 +43,26 @@ describe('a caller', () => {
   });
 });
 
+describe('a list', () => {
+  it.each([
+    ['api-keys', 'an API key', 'wh'],
+    ['webhooks', 'a webhook', 'ak'],
+    ['templates', 'a template', 'em'],
+    ['campaigns', 'a campaign', 'em'],
+    ['suppressions', 'a suppression', 'em'],
+    ['webhooks/wh_1/deliveries', 'a delivery', 'wh'],
+  ])('of %s is refused behind what is no id of one', async (path, item, other) => {
+    for (const wrong of ['zzz', '!', `${other}_01kb2m6c3e5g7j9m1p3r5t7v9x`])
+      for (const side of ['after', 'before']) {
+        const answer = await postrider.api('GET', `/v1/${path}?${side}=${wrong}`);
+        expect([answer.status, answer.body.errors]).toMatchObject([
+          422,
+          [{ pointer: `#/query/${side}`, message: `is not the id of ${item}` }],
+        ]);
+      }
+  });
+});
+
 describe('a body', () => {
   it.each([
     ['that is not JSON', '{"from":', 400, 'unreadable_request'],

@@ -41,6 +41,31 @@ async function refused(body: string | Buffer, headers: Record<string, string> = 
   return { ...answer, problem: JSON.parse(answer.body) };
 }
 
+describe('in chunks, to a route that takes no body', () => {
+  async function ask(type: string, chunks: string) {
+    using http = await openRawHttp(postrider.url);
+    const { authorization } = json;
+    const headers = headerLines({ authorization, ...(type === '' ? {} : { 'content-type': type }) });
+    http.write(`POST /v1/emails/em_1/cancel HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n${headers}\r\n`);
+    http.write(`${chunks}0\r\n\r\n`);
+    const { status } = await http.answer();
+    expect(await http.send('GET', '/livez', {})).toMatchObject({ status: 200 });
+    return status;
+  }
+
+  it.each(['', 'application/json', 'application/octet-stream'])(
+    'none at all is no body, whatever its type: %j',
+    async (type) => {
+      expect(await ask(type, '')).toBe(404);
+    },
+  );
+
+  it('one that is of no type, or another, is refused', async () => {
+    expect([await ask('', '2\r\n{}\r\n'), await ask('text/plain', '2\r\n{}\r\n')]).toEqual([415, 415]);
+    expect(await ask('application/json', '2\r\n{}\r\n')).toBe(404);
+  });
+});
+
 describe('a body that cannot be read', () => {
   it.each<[what: string, body: string | Buffer, detail: string]>([
     ['is not JSON', '{"from":', 'expected a value at line 1, column 9, found the end'],

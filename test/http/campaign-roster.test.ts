@@ -31,6 +31,7 @@ async function campaignOf(count: number): Promise<string> {
   const list = Array.from({ length: count }, (_, n) => ({
     email: `u${n}@example.org`,
     ...(n === 3 ? { name: 'A, "B"' } : {}),
+    ...(n === 700 ? { name: '=1+1' } : {}),
   }));
   await postrider.api('POST', `/v1/campaigns/${id}/recipients`, list);
   return id;
@@ -128,7 +129,7 @@ it('everybody comes in one answer, as NDJSON and as CSV, which can be uploaded a
   const csv = await all('format=csv&status=bounced');
   expect(csv.text.split('\r\n')).toEqual([
     'email_id,email,name,status,smtp,transport,attempts,reason,at',
-    `${placeId(id, 700)},u700@example.org,,bounced,550 5.1.1 No,ses,1,,1970-01-01T00:00:01.000Z`,
+    `${placeId(id, 700)},u700@example.org,'=1+1,bounced,550 5.1.1 No,ses,1,,1970-01-01T00:00:01.000Z`,
     `${placeId(id, 1_201)},u1201@example.org,,bounced,,,0,,`,
     '',
   ]);

@@ -54,6 +54,7 @@ describe('a campaign', () => {
     const answer = await api('POST', '/v1/campaigns', {
       ...{ subject: '{{ a', rate: '1/s,5/m', scheduled_at: '2999-01-01T00:00:00Z', lane: 'bulk', route: 'nowhere' },
       ...{ headers: { 'Message-ID': '<a@b.c>' }, on_unknown: 'maybe' },
+      tags: ['1', '2'].map((value) => ({ name: 'kind', value })),
     });
     expect(answer.status).toBe(422);
     expect(told(answer).toSorted()).toEqual([
@@ -66,6 +67,7 @@ describe('a campaign', () => {
       '/route is not a route here: expected default',
       '/scheduled_at may be a year ahead at most',
       '/subject line 1, column 1: output "{{ a" not closed',
+      '/tags/1/name stands at an earlier tag',
     ]);
     const both = { ...letter, missing: 'strict', template: { id: 'news' } };
     expect(told(await api('POST', '/v1/campaigns', both))).toEqual([
@@ -110,6 +112,15 @@ describe('a campaign', () => {
     const [first, second] = [await make(letter), await make(letter)];
     expect([second.body, second.headers['idempotent-replayed']]).toEqual([first.body, 'true']);
     expect((await make({ ...letter, name: 'x' })).body).toMatchObject({ name: 'invalid_idempotent_request' });
+  });
+
+  it('is answered as the first time once the template it was made of is gone', async () => {
+    await api('POST', '/v1/templates', { name: 'x', alias: 'fleeting', ...letter });
+    const make = () =>
+      api('POST', '/v1/campaigns', { template: { id: 'fleeting' } }, { 'idempotency-key': 'fleeting' });
+    const { id } = (await make()).body;
+    await api('DELETE', '/v1/templates/fleeting');
+    expect(await make()).toMatchObject({ status: 201, headers: { 'idempotent-replayed': 'true' }, body: { id } });
   });
 
   it('changes as long as it is a draft, and null takes a field away', async () => {

@@ -133,6 +133,26 @@ describe('a template', () => {
     });
   });
 
+  it('that is refused as its alias is taken claims no Idempotency-Key', async () => {
+    const given = { ...letter, alias: 'wanted' };
+    const make = (more: object) =>
+      postrider.api('POST', '/v1/templates', { ...given, ...more }, { 'idempotency-key': 'wanted' });
+    await create({ alias: 'wanted' });
+    expect(told(await make({}))).toEqual(['/alias is that of another template']);
+    expect(await make({ alias: 'another' })).toMatchObject({ status: 201 });
+  });
+
+  it('that was copied and removed is no fault of a repeat', async () => {
+    const [id, kept] = [await create(), await create()];
+    const copy = (of: string, key: string) =>
+      postrider.api('POST', `/v1/templates/${of}/duplicate`, undefined, { 'idempotency-key': key });
+    const first = await copy(id, 'fleeting');
+    await postrider.api('DELETE', `/v1/templates/${id}`);
+    expect(await copy(id, 'fleeting')).toMatchObject({ status: 201, body: first.body });
+    expect((await copy(id, 'late')).status).toBe(404);
+    expect((await copy(kept, 'late')).status).toBe(201);
+  });
+
   it('is copied once under an Idempotency-Key', async () => {
     const [one, two] = [await create(), await create()];
     const copy = (id: string, key: string) =>

@@ -135,9 +135,9 @@ beforeAll(async () => {
       adminToken: testApiKey,
       apiKeys: { find: async (hash) => keyOf.get(hash) ?? null },
       rateLimits: {
-        take: async (_, rates) => ({
+        take: async (all) => ({
           isAllowed: false,
-          windows: rates.map((rate) => ({ ...rate, remaining: 0, resetMs: 900 })),
+          windows: all.flatMap(({ rates }) => rates).map((rate) => ({ ...rate, remaining: 0, resetMs: 900 })),
         }),
       },
       pressure: { overLine: null },

@@ -24,7 +24,12 @@ beforeAll(async () => {
   const deps = { ...line, webhooks: { ...line.webhooks, change }, now: () => line.now };
   const server = await buildServer({
     api: [
-      webhookChangeRoutes({ ...deps, entropy: unused, creations: { begin: unused, end: unused }, rehearse: unused }),
+      webhookChangeRoutes({
+        ...deps,
+        entropy: unused,
+        creations: { begin: unused, end: unused, giveUp: unused },
+        rehearse: unused,
+      }),
     ],
     open: [],
     version: '0',

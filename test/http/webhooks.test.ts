@@ -283,5 +283,8 @@ describe('rotating the secret', () => {
     for (const one of [old, secret ?? ''])
       expect(() => new Webhook(one).verify(hook?.body ?? '', hook?.headers as Record<string, string>)).not.toThrow();
     expect((await rotate((await make()).id)).body).toMatchObject({ name: 'invalid_idempotent_request' });
+    // Another rotation says nothing of this one.
+    await postrider.api('POST', `/v1/webhooks/${id}/rotate-secret`);
+    expect((await rotate(id)).body).toEqual(answers[0]?.body);
   });
 });

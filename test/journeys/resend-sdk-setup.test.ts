@@ -37,6 +37,23 @@ afterAll(() => opened.disposeAsync());
 
 const letter = { from: 'Acme <acme@example.com>', to: 'ada@example.org', subject: 'Hello', text: 'Hello, Ada' };
 
+describe('suppressions', () => {
+  it('are added, listed by origin, and looked at and removed by the id that adding was answered', async () => {
+    const { id, object } = dataOf(await resend.suppressions.add({ email: 'Eve@Example.org' }));
+    expect([object, id]).toEqual(['suppression', expect.stringMatching(/^sp_/)]);
+    const seen = { id, email: 'eve@example.org', origin: 'manual', source_id: null };
+    expect(dataOf(await resend.suppressions.get(id))).toMatchObject({ object: 'suppression', ...seen });
+    expect(dataOf(await resend.suppressions.list({ origin: 'manual' }))).toMatchObject({ data: [seen] });
+    expect(dataOf(await resend.suppressions.list({ origin: 'complaint' })).data).toEqual([]);
+    const bulk = { email: 'eve@example.org', scope: 'bulk' };
+    await postrider.api('POST', '/v1/suppressions', bulk);
+    expect(dataOf(await resend.suppressions.remove(id))).toMatchObject({ object: 'suppression', id, deleted: true });
+    expect((await postrider.api('GET', '/v1/suppressions/eve@example.org')).body.data).toMatchObject([bulk]);
+    expect(errorOf(await resend.suppressions.remove(id))).toMatchObject({ name: 'not_found', statusCode: 404 });
+    expect((await resend.suppressions.remove('eve@example.org')).error).toBeNull();
+  });
+});
+
 describe('webhooks', () => {
   const headersOf = ({ headers }: Hook) => ({
     id: String(headers['webhook-id']),
@@ -194,6 +211,16 @@ describe('an error', () => {
       'something that is not here',
       (sdk) => sdk.domains.list(),
       like('not_found', 404, 'There is nothing at GET /v1/domains'),
+    ],
+    [
+      'an event that is not here',
+      (sdk) => sdk.webhooks.create({ endpoint: 'https://app.example.com/', events: ['email.sent', 'email.opened'] }),
+      like('validation_error', 422, /^\/events\/1: must be one of .*email\.sent, .*email\.bounced/),
+    ],
+    [
+      'a key of one domain by its id',
+      (sdk) => sdk.apiKeys.create({ name: 'k', domain_id: 'b6d24b8e' }),
+      like('validation_error', 422, /^\/domain_id: .* in from_domains/),
     ],
     [
       'a bad Idempotency-Key',

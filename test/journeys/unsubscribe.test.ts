@@ -113,6 +113,24 @@ it('looking at the page changes nothing, however it is looked at', async () => {
 });
 
 it.each([
+  ['json', 'application/json', 'List-Unsubscribe=One-Click'],
+  ['csv', 'text/csv', 'One-Click'],
+  ['no type', 'none', 'One-Click'],
+  ['no type and no body', 'none', ''],
+  ['large json', 'application/json', 'x'.repeat(300_000)],
+  ['packed', 'application/json', 'x', { 'content-encoding': 'br' }],
+] as [string, string, string, Record<string, string>?][])(
+  'one click does not depend on what is sent along: %s',
+  async (kind, type, body, more = {}) => {
+    const address = `${kind.replaceAll(' ', '-')}@example.org`;
+    const link = linkOf(await send({ to: address }));
+    const headers = { 'content-type': type, ...more };
+    expect((await fetch(link, { method: 'POST', headers, body, redirect: 'manual' })).status).toBe(200);
+    expect(await suppressed(address)).toMatchObject([{ scope: 'bulk', reason: 'unsubscribe' }]);
+  },
+);
+
+it.each([
   ['urlencoded', 'application/x-www-form-urlencoded', 'List-Unsubscribe=One-Click'],
   [
     'multipart',

@@ -1,7 +1,7 @@
 /** The event feed over a real Redis and real HTTP, in this process: a server of its own, and events put straight into the log. */
 import type { Socket } from 'node:net';
 import type { Redis } from 'ioredis';
-import { type ApiKeyRequest, hashToken, makeApiKey } from '../../src/domain/api-key.ts';
+import { type ApiKeyRequest, adminKey, hashToken, makeApiKey } from '../../src/domain/api-key.ts';
 import type { EmailFacts } from '../../src/domain/email.ts';
 import type { EmailEvent, OutboxEvent, TransportEvent } from '../../src/domain/event.ts';
 import { eventId, makeId } from '../../src/domain/id.ts';
@@ -122,7 +122,7 @@ export async function openFeedWorld(
       made += 1;
       const token = `pr_of_this_test_${made}`;
       const id = makeId('ak', at, Buffer.alloc(10, made));
-      const key = makeApiKey({ name: 'k', ...limits }, { id, now: at });
+      const key = makeApiKey({ name: 'k', ...limits }, { id, now: at, maker: adminKey });
       await apiKeys.add(key, hashToken(token));
       return { token, revoke: () => apiKeys.revoke(id) };
     },

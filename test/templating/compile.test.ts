@@ -187,6 +187,11 @@ it('the triple braces of Resend are read as two, and escaped as well', () => {
   expect(faultsOf({ html: '{{{NAME}}} {{ x | foo }}' })[0]?.message).toMatch(/^line 1, column 12: /);
 });
 
+it('triple braces stay as they are where Liquid is to leave them so', () => {
+  const html = '{% raw %}{{{NAME}}}{% endraw %} {{{NAME}}} {%raw%}{{{ NAME }}}{%endraw%} {{{NAME}}}';
+  expect(rendered({ html }, { NAME: 'Ada' }).html).toBe('{{{NAME}}} Ada {{{ NAME }}} Ada');
+});
+
 it('dates are in UTC and in English, or in the zone that is named', () => {
   const text =
     '{{ at | date: "%A, %B %e, %Y, %H:%M" }} {{ at | date: "%H:%M", "Europe/Berlin" }} {{ no | date: "%Y" }}';

@@ -46,12 +46,10 @@ it.each<[RegExp, Partial<RedisFacts>]>([
   expect(judgeRedis({ ...sound, ...given }, true).unfit).toMatch(words);
 });
 
-it('a process that runs puts up with a replica, and none begins with one', () => {
-  const standing = judgeRedis({ ...sound, isReplica: true }, false);
-  expect(standing).toMatchObject({
-    unfit: null,
-    unfitToStart: expect.stringMatching(/^Redis 7\S+ is a replica.*primary/),
-  });
+it('a process that runs puts up with a replica, and none begins with one, which is said first of all', () => {
+  const unfitToStart = expect.stringMatching(/^Redis 7\S+ is a replica.*primary/);
+  expect(judgeRedis({ ...sound, isReplica: true }, false)).toMatchObject({ unfit: null, unfitToStart });
+  expect(judgeRedis({ ...sound, isReplica: true, fsync: 'no' }, true)).toMatchObject({ unfitToStart });
   expect(judgeRedis(sound, false).unfitToStart).toBeNull();
 });
 

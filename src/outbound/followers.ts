@@ -2,17 +2,20 @@
  * Messages whose envelope leaves in one write with the body of another, as RFC 2920 section 3.1 has it: one round trip less for each. They
  * would have waited for its answer anyway. One message finds out whether a server takes that, and others do so once it went well.
  */
+import type { Lane } from '../domain/lane.ts';
 import type { Outcome } from '../domain/outcome.ts';
 import { makeAlarm } from './alarm.ts';
 import type { Hold } from './pool-hands.ts';
 import type { SmtpSession } from './smtp-session.ts';
 import type { PassedOver } from './smtp-transaction.ts';
 
-/** How long nothing is tried again with a server that did not take it. */
-const distrustMs = 3_600_000;
+/** How long nothing is tried again with a server that did not take it; twice as long each time, up to a day. */
+const firstDistrustMs = 3_600_000;
+const longestDistrustMs = 86_400_000;
 
 export type Followers = {
   readonly count: number;
+  countOf(lane: Lane): number;
   /** Whether one more may follow, as far as its server is known. */
   readonly mayFollow: boolean;
   add(hold: Hold): void;
@@ -25,36 +28,33 @@ export type Followers = {
   off(): void;
 };
 
-type Deps = {
-  /** How long one may follow another before it is given up. */
-  readonly waitMs: number;
-  /** Milliseconds of a clock that never goes back. */
-  now(): number;
-  onTimeout(): void;
-};
-
-export function makeFollowers({ waitMs, now, onTimeout }: Deps): Followers {
+/**
+ * @param limits for how long one may follow another before it is given up
+ * @param now milliseconds of a clock that never goes back
+ */
+export function makeFollowers({ patienceMs }: { readonly patienceMs: number }, now: () => number): Followers {
   const behind = new Map<SmtpSession, Hold>();
   let isTrusted = false;
   let isTrying = false;
   let tryFrom = Number.NEGATIVE_INFINITY;
+  let distrustMs = firstDistrustMs;
   const alarm = makeAlarm(now, giveUpOverdue);
 
   function giveUpOverdue(): number {
     const at = now();
-    for (const hold of [...behind.values()].filter(({ since }) => since + waitMs <= at)) {
+    for (const hold of [...behind.values()].filter(({ since }) => since + patienceMs <= at)) {
       behind.delete(hold.session);
       hold.isGivenUp = true;
-      onTimeout();
       hold.session.giveUp();
     }
-    return Math.min(...[...behind.values()].map(({ since }) => since + waitMs));
+    return Math.min(...[...behind.values()].map(({ since }) => since + patienceMs));
   }
 
   return {
     get count() {
       return behind.size;
     },
+    countOf: (lane) => [...behind.values()].filter((hold) => hold.lane === lane).length,
     get mayFollow() {
       return isTrusted || (!isTrying && now() >= tryFrom);
     },
@@ -62,7 +62,7 @@ export function makeFollowers({ waitMs, now, onTimeout }: Deps): Followers {
       hold.since = now();
       behind.set(hold.session, hold);
       isTrying = true;
-      alarm.by(hold.since + waitMs);
+      alarm.by(hold.since + patienceMs);
     },
     stepUp(session) {
       const hold = behind.get(session) ?? null;
@@ -74,10 +74,13 @@ export function makeFollowers({ waitMs, now, onTimeout }: Deps): Followers {
     },
     ended(end) {
       isTrying = false;
+      // These did not come to the server.
+      if (end.kind === 'obstacle' || end.kind === 'undeliverable') return;
       if (end.kind !== 'passed_over') isTrusted = true;
       else if (end.isOutOfStep) {
         isTrusted = false;
         tryFrom = now() + distrustMs;
+        distrustMs = Math.min(2 * distrustMs, longestDistrustMs);
       }
     },
     off: alarm.off,

@@ -26,8 +26,10 @@ export function newHold(session: SmtpSession, lane: Lane, isFollower = false): H
 
 export type Hands = {
   readonly busy: Readonly<Record<Lane, number>>;
-  /** How long a message takes; null before the first. */
-  readonly messageMs: number | null;
+  /** How many more messages could be taken without making them wait long; below zero when too many wait. @param before that go first */
+  room(allowed: number, before: number): number;
+  /** No message has to wait long for the one before it. */
+  readonly isQuick: boolean;
   /** When a connection was opened or came back last. */
   readonly aliveAt: number;
   /** The server takes messages and answers none: those that are not begun should go another way. */
@@ -35,20 +37,18 @@ export type Hands = {
   /** A wait ended in vain, and no connection has become free since. */
   hasTimedOut: boolean;
   opened(): void;
-  take(hold: Hold): void;
+  take(hold: Hold): Hold;
   /** @param isInVain its server did not answer what it was given */
   letGo(hold: Hold, isInVain: boolean): void;
 };
 
-type Deps = {
-  readonly hangAfterMs: number;
-  /** Milliseconds of a clock that never goes back. */
-  now(): number;
-};
+type Times = { readonly hangAfterMs: number; readonly patienceMs: number };
 
-export function makeHands({ hangAfterMs, now }: Deps): Hands {
+/** @param now milliseconds of a clock that never goes back */
+export function makeHands({ hangAfterMs, patienceMs }: Times, now: () => number): Hands {
   const busy: Record<Lane, number> = { transactional: 0, bulk: 0 };
   const holds = new Set<Hold>();
+  /** How long a message takes; null before the first. */
   let messageMs: number | null = null;
   let aliveAt = Number.NEGATIVE_INFINITY;
   let hasTimedOut = false;
@@ -62,8 +62,14 @@ export function makeHands({ hangAfterMs, now }: Deps): Hands {
 
   return {
     busy,
-    get messageMs() {
-      return messageMs;
+    room(allowed, before) {
+      if (allowed === 0) return 0;
+      if (messageMs === null || messageMs === 0) return Number.POSITIVE_INFINITY;
+      const soon = Math.ceil((allowed * patienceMs) / messageMs);
+      return soon + allowed - busy.transactional - busy.bulk - before;
+    },
+    get isQuick() {
+      return messageMs !== null && messageMs < patienceMs;
     },
     get aliveAt() {
       return aliveAt;
@@ -87,6 +93,7 @@ export function makeHands({ hangAfterMs, now }: Deps): Hands {
       busy[hold.lane] += 1;
       hold.since = now();
       holds.add(hold);
+      return hold;
     },
     letGo(hold, isInVain) {
       busy[hold.lane] -= 1;

@@ -60,7 +60,7 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
   const live = new Map<SmtpSession, number>();
   /** The one used last comes last, and is used first: the others may become idle for good. */
   const idle: { readonly session: SmtpSession; readonly closeAt: number }[] = [];
-  const hands = makeHands({ hangAfterMs: limits.hangAfterMs, now });
+  const hands = makeHands(limits, now);
   const { busy } = hands;
   let opening = 0;
   let closing = 0;
@@ -78,9 +78,11 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     waitMs,
     now,
     isFindingOut: () => opening > 0 && !isAlive(),
-    onTimeout,
+    onTimeout() {
+      hands.hasTimedOut = true;
+    },
   });
-  const followers = makeFollowers({ waitMs, now, onTimeout });
+  const followers = makeFollowers(limits, now);
 
   /** Whether waiting for the connections there are may help. A server that went silent leaves them open. */
   const isAlive = () => live.size > 0 && now() - hands.aliveAt < waitMs;
@@ -99,14 +101,8 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     return wait;
   }
 
-  function onTimeout(): void {
-    hands.hasTimedOut = true;
-  }
-
   function hold(session: SmtpSession, lane: Lane): Hold {
-    const taken = newHold(session, lane);
-    hands.take(taken);
-    return taken;
+    return hands.take(newHold(session, lane));
   }
 
   function release(held: Hold, end: Outcome | PassedOver): void {
@@ -120,28 +116,34 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     waits.endLast(-room('bulk'));
   }
 
+  /** Whoever is first of those that wait, where it could have no other session now and is bound to this one for a moment. */
   function follow({ session, lane, isFollower }: Hold): boolean {
     if (isFollower) followers.trust();
-    // Each session could have one, and it would not be bound to this one for long.
-    const isWorthIt =
-      waits.count + followers.count >= live.size && (hands.messageMs ?? limits.patienceMs) < limits.patienceMs;
-    if (!isWorthIt || !followers.mayFollow || !staysOpen(session, now())) return false;
-    const mayFollow = ({ isAlone, lane: itsLane, reserve }: Turn) =>
-      isAlone !== true &&
-      (itsLane === 'transactional' || (lane === 'bulk' && busy.bulk <= bulkPlaces(allowed, reserve)));
-    const next = waits.give((itsLane) => newHold(session, itsLane, true), mayFollow);
-    if (next !== null) followers.add(next);
-    return next !== null;
+    const next = waits.first('transactional') ?? waits.first('bulk');
+    if (next === undefined || next.isAlone || mayHaveOther(next)) return false;
+    if (!hands.isQuick || !isBacklog(next.lane) || !followers.mayFollow || !staysOpen(session, now())) return false;
+    if (next.lane === 'bulk' && (lane !== 'bulk' || busy.bulk > bulkPlaces(allowed, next.reserve))) return false;
+    const isNext = (turn: Turn) => turn === next;
+    const behind = waits.give((itsLane) => newHold(session, itsLane, true), isNext);
+    if (behind !== null) followers.add(behind);
+    return behind !== null;
+  }
+
+  function mayHaveOther(turn: Turn): boolean {
+    const couldOpen = live.size + closing < allowed && now() >= reopenAt;
+    return mayTake(turn) && (idle.length > 0 || opening > 0 || couldOpen);
+  }
+
+  /** Whether each session could have one of the lane, or of those that go before it, to follow. */
+  function isBacklog(lane: Lane): boolean {
+    if (lane === 'bulk') return waits.count + followers.count >= live.size;
+    return waits.countOf(lane) + followers.countOf(lane) >= live.size;
   }
 
   /** How many more messages of a lane it could take without making them wait long; below zero when too many wait. */
   function room(lane: Lane): number {
-    if (allowed === 0) return 0;
-    const { messageMs } = hands;
-    if (messageMs === null || messageMs === 0) return Number.POSITIVE_INFINITY;
-    const soon = Math.ceil((allowed * limits.patienceMs) / messageMs);
-    const before = followers.count + (lane === 'transactional' ? waits.countOf(lane) : waits.count);
-    return soon + allowed - busy.transactional - busy.bulk - before;
+    const before = lane === 'transactional' ? waits.countOf(lane) : waits.count;
+    return hands.room(allowed, before + followers.count);
   }
 
   /** Gives a session that is alive at this moment to whoever waits, keeps it, or closes it. */

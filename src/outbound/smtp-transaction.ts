@@ -70,7 +70,7 @@ export async function transact(
   const obstacle = obstacleTo(message, extensions, isUtf8);
   if (obstacle !== null) return { kind: 'obstacle', transport, ...obstacle };
   const startedAt = performance.now();
-  const progress: Progress = { toMail: null, refused: [], stage: 'mail', begunAt: null };
+  const progress: Progress = { toMail: null, refused: [], stage: 'mail', isClaimed: false, begunAt: null };
   let outcome: Exclude<Outcome, Withheld | Obstacle>;
   try {
     const end = await converse(talk, nextHop, envelopeOf(message, extensions, isUtf8), message, spell, progress);
@@ -107,9 +107,16 @@ type Progress = {
   readonly refused: RecipientReply[];
   /** What the reply that all others share answers. */
   stage: SharedStage;
+  /** Whether its hand-over is written down. */
+  isClaimed: boolean;
   /** When the body began to leave (`performance.now()`); null before. */
   begunAt: number | null;
 };
+
+/** How long a server may take for the first word to an envelope that came behind a body. Some throw it away. */
+const behindMs = 5_000;
+/** A body larger than that takes its time, in which nothing should have to wait for it. */
+const followableBytes = 256 * 1_024;
 
 class ClaimFailed extends Error {}
 
@@ -124,9 +131,9 @@ function refusedBefore(transport: string, to: readonly string[], progress: Progr
   return refused.length === 0 ? null : answeredBy(transport, [], '', { refused, stage: 'data' });
 }
 
-/** Nothing was said against it, or nothing that is surely of it. */
-function isUnheard({ toMail, refused, begunAt }: Progress, { code }: SmtpError): boolean {
-  if (begunAt !== null) return false;
+/** Nothing was said against it, or nothing that is surely of it. What is claimed is not asked for again. */
+function isUnheard({ toMail, refused, isClaimed }: Progress, { code }: SmtpError): boolean {
+  if (isClaimed) return false;
   return code === 'EPROTOCOL' || ((toMail === null || isPositive(toMail)) && refused.length === 0);
 }
 
@@ -142,21 +149,22 @@ async function converse(
   spell: Spell,
   progress: Progress,
 ): Promise<string | null> {
-  const ask = async (command: string) => {
+  const isBehind = spell.before !== null;
+  const ask = async (command: string, withinMs = patience.envelope) => {
     if (!pipelining) {
       await expectNothing(talk);
       talk.write(`${command}\r\n`);
     }
-    const reply = await talk.reply(patience.envelope);
+    const reply = await talk.reply(withinMs);
     // Only DATA asks for more.
     if (command !== 'DATA' && !isVerdict(reply)) throw unexpected(reply);
     return reply;
   };
   if (pipelining) talk.write(`${[mail, ...rcpt, 'DATA'].join('\r\n')}\r\n`);
-  const toMail = await ask(mail);
+  const toMail = await ask(mail, isBehind ? Math.min(patience.envelope, behindMs) : patience.envelope);
   progress.toMail = toMail;
-  // Not of it, but of what came before, or how it came.
-  if (spell.before !== null && (isOutOfTurn(toMail) || isGoodbye(toMail))) throw unexpected(toMail);
+  // It may be for how it came: asked by itself, the server says so again if it is not.
+  if (isBehind && !isPositive(toMail)) throw unexpected(toMail);
   if (!isPositive(toMail) && (!pipelining || isGoodbye(toMail))) return toMail;
   if (isPositive(toMail)) progress.stage = 'data';
   for (const [index, command] of rcpt.entries()) {
@@ -201,9 +209,10 @@ async function handOver(
     throw new ClaimFailed('The claim failed', { cause: error });
   });
   if (!isOurs) return null;
+  progress.isClaimed = true;
   await expectNothing(talk);
   progress.begunAt = performance.now();
-  if (follow()) talk.gather();
+  if (raw.length <= followableBytes && follow()) talk.gather();
   talk.write(toData(raw));
   const answer = await talk.reply(withinMs);
   // Who says neither yes nor no may have taken it.
@@ -222,8 +231,8 @@ const isIntermediate = (reply: string) => reply.startsWith('3');
 const isVerdict = (reply: string) => /^[245]\d{2}(?!\d)/.test(reply);
 /** RFC 5321 section 3.8, RFC 7504 section 4: the server closes, and answers nothing more. */
 export const isGoodbye = (reply: string) => /^[45]21/.test(reply);
-/** What a server says to a command that it did not expect yet. */
-export const isOutOfTurn = (reply: string) => /^50[023]|^5.*(?:pipelining|synchroni[sz]ation)/i.test(reply);
+/** What a server may say of a body because of what came along with it. */
+export const isOutOfTurn = (reply: string) => /^503|^5.*(?:pipelining|synchroni[sz]ation)/i.test(reply);
 
 /** How it went, in whole milliseconds; the connection belongs to the first message that it carried. */
 function traceOf(nextHop: NextHop, spell: Spell, startedAt: number, begunAt: number | null): AttemptTrace {

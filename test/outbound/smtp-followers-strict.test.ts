@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { classify } from '../../src/domain/classify.ts';
 import { along, codes, flood, followed } from '../support/followers.ts';
 import { type Act, openScriptedSmtp, type ScriptedSmtp, type Stage } from '../support/scripted-smtp.ts';
-import { transportTo } from '../support/smtp-transport.ts';
+import { message, transportTo } from '../support/smtp-transport.ts';
+import { until } from '../support/until.ts';
 
 const one = { connections: 1 };
 
@@ -22,6 +23,8 @@ describe.each<[Act]>([
   ['half-close'],
   ['stall'],
   ['503 5.5.1 Nested MAIL command'],
+  ['550 5.7.1 Early talker'],
+  ['451 4.7.0 Protocol violation'],
   ['554 5.5.0 SMTP synchronization error'],
   ['354 Go on'],
 ])('a server that has "%s" for an envelope behind a body', (what) => {
@@ -49,6 +52,38 @@ it('a server that takes nothing behind a body is found out by one message, howev
   await using server = await openStrict({ MAIL: 'drop' });
   await using transport = transportTo(server.port, { connections: 4 });
   expect(codes(await flood(transport, 30))).toEqual(Array(30).fill(250));
+  expect(followed(server)).toBe(1);
+});
+
+it('a server that comes to no answer for an envelope behind a body is soon given up', async () => {
+  let now = 0;
+  const late = Promise.withResolvers<Act>();
+  const server: ScriptedSmtp = await openScriptedSmtp((stage) =>
+    stage === 'MAIL' && along.test(server.reads.at(-1) ?? '') ? late.promise : undefined,
+  );
+  await using _ = server;
+  await using transport = transportTo(server.port, one, { now: () => now });
+  const all = flood(transport, 3);
+  await until('the third to follow', () => followed(server) === 1 && server.bodies.length === 2);
+  await until('the second to be answered', () => transport.pool.busy === 1 && transport.pool.waiting === 0);
+  now += 6_000;
+  late.resolve('250-Still at it');
+  expect(codes(await all)).toEqual([250, 250, 250]);
+  expect(server.connections).toBe(2);
+});
+
+it('one that never came to the server shows nothing of it', async () => {
+  const server: ScriptedSmtp = await openScriptedSmtp(
+    (stage) => (stage === 'MAIL' && along.test(server.reads.at(-1) ?? '') ? 'drop' : undefined),
+    { extensions: ['PIPELINING', 'SIZE 100'] },
+  );
+  await using _ = server;
+  await using transport = transportTo(server.port, one);
+  const large = { ...message('large@x.co'), raw: Buffer.alloc(200, 'a') };
+  const turn = { lane: 'transactional', reserve: 0 } as const;
+  const first = flood(transport, 2);
+  const [outcomes] = await Promise.all([first, transport.send(large, async () => true, turn)]);
+  expect(codes([...outcomes, ...(await flood(transport, 8))])).toEqual(Array(10).fill(250));
   expect(followed(server)).toBe(1);
 });
 

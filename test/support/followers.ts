@@ -8,8 +8,13 @@ import { send } from './smtp-transport.ts';
 export const kinds = (outcomes: readonly Outcome[]) => outcomes.map(({ kind }) => kind);
 
 /** So many at once, to recipients that are numbered. */
-export function flood(transport: Transport, count: number, lane: Lane = 'transactional'): Promise<Outcome[]> {
-  return Promise.all(Array.from({ length: count }, (_, n) => send(transport, `r${n}@x.co`, lane)));
+export function flood(
+  transport: Transport,
+  count: number,
+  lane: Lane = 'transactional',
+  reserve = 0.25,
+): Promise<Outcome[]> {
+  return Promise.all(Array.from({ length: count }, (_, n) => send(transport, `r${n}@x.co`, lane, reserve)));
 }
 
 /** The end of a body, and an envelope along with it. */

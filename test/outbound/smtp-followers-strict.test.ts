@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { classify } from '../../src/domain/classify.ts';
 import { along, codes, flood, followed } from '../support/followers.ts';
 import { type Act, openScriptedSmtp, type ScriptedSmtp, type Stage } from '../support/scripted-smtp.ts';
-import { message, transportTo } from '../support/smtp-transport.ts';
+import { message, transportTo, turn } from '../support/smtp-transport.ts';
 import { until } from '../support/until.ts';
 
 const one = { connections: 1 };
@@ -57,9 +57,9 @@ it('a server that takes nothing behind a body is found out by one message, howev
 
 it('a server that comes to no answer for an envelope behind a body is soon given up', async () => {
   let now = 0;
-  const late = Promise.withResolvers<Act>();
+  const never = new Promise<undefined>(() => {});
   const server: ScriptedSmtp = await openScriptedSmtp((stage) =>
-    stage === 'MAIL' && along.test(server.reads.at(-1) ?? '') ? late.promise : undefined,
+    stage === 'MAIL' && along.test(server.reads.at(-1) ?? '') ? never : undefined,
   );
   await using _ = server;
   await using transport = transportTo(server.port, one, { now: () => now });
@@ -67,7 +67,7 @@ it('a server that comes to no answer for an envelope behind a body is soon given
   await until('the third to follow', () => followed(server) === 1 && server.bodies.length === 2);
   await until('the second to be answered', () => transport.pool.busy === 1 && transport.pool.waiting === 0);
   now += 6_000;
-  late.resolve('250-Still at it');
+  server.interrupt('250-Still at it');
   expect(codes(await all)).toEqual([250, 250, 250]);
   expect(server.connections).toBe(2);
 });
@@ -78,12 +78,11 @@ it('one that never came to the server shows nothing of it', async () => {
     { extensions: ['PIPELINING', 'SIZE 100'] },
   );
   await using _ = server;
-  await using transport = transportTo(server.port, one);
+  await using transport = transportTo(server.port, { connections: 2 });
+  for (let round = 0; round < 2; round++) await flood(transport, 2);
   const large = { ...message('large@x.co'), raw: Buffer.alloc(200, 'a') };
-  const turn = { lane: 'transactional', reserve: 0 } as const;
-  const first = flood(transport, 2);
-  const [outcomes] = await Promise.all([first, transport.send(large, async () => true, turn)]);
-  expect(codes([...outcomes, ...(await flood(transport, 8))])).toEqual(Array(10).fill(250));
+  await Promise.all([flood(transport, 2), transport.send(large, async () => true, turn), flood(transport, 1)]);
+  expect(codes(await flood(transport, 20))).toEqual(Array(20).fill(250));
   expect(followed(server)).toBe(1);
 });
 

@@ -286,5 +286,10 @@ export const replies: readonly CollectedReply[] = [
   ['Sophos', '451 Message deferred by local policy', 'policy', 'retry', false],
   ['Postfix', '550 5.1.1 <u@example.org>: Recipient address rejected: undeliverable address: host mx.example.org[192.0.2.1] said: 554 5.7.1 Not today (in reply to RCPT TO command)', 'system', 'fail', false],
   ['Postfix', '550 5.1.1 <u@example.org>: Recipient address rejected: undeliverable address: host mx.example.org[192.0.2.1] said: 550 5.1.1 <u@example.org>: User unknown (in reply to RCPT TO command)', 'unknown_user', 'fail', true],
+  ['Postfix', '550 5.1.1 <u@example.org>: Recipient address rejected: undeliverable address: host mx.example.org[192.0.2.1] said: 550 No such user here (in reply to RCPT TO command)', 'unknown_user', 'fail', true],
+  ['Postfix', '550 5.1.1 <u@example.org>: Recipient address rejected: undeliverable address: host mx.example.org[192.0.2.1] said: 550 <u@example.org>: Recipient address rejected: User unknown in local recipient table (in reply to RCPT TO command)', 'unknown_user', 'fail', true],
+  ['Postfix', '550 5.1.1 <u@example.org>: Recipient address rejected: undeliverable address: host mx.example.org[192.0.2.1] said: 550 Unknown user', 'unknown_user', 'fail', true],
+  ['Postfix', '550 5.1.1 <u@example.org>: Recipient address rejected: undeliverable address: host mx.example.org[192.0.2.1] said: 554 User unknown (in reply to end of DATA command)', 'system', 'fail', false],
+  ['Postfix', '550 5.1.1 <u@example.org>: Recipient address rejected: undeliverable address: host mx.example.org[192.0.2.1] said: 550 5.7.1 User unknown to this policy (in reply to RCPT TO command)', 'system', 'fail', false],
   ['QQ', '550 Mailbox unavailable or access denied', 'policy', 'fail', false],
 ];

@@ -12,7 +12,7 @@ const loginTrouble =
  * which is the recipient's business.
  */
 const notLoggedIn =
-  /^(?:<[^>]{0,80}>: )?(?:client host rejected: )?(?:smtp;? )?(?:authentication (?:is )?required(?! (?:for|to) (?!relay))|smtp auth(?:entication)? (?:is )?required for (?:message )?submission\b|(?:please )?authenticate first\b|client (?:is |was )?not authenticated\b)/i;
+  /^(?:<[^>]{0,80}>: )?(?:client host rejected: )?(?:smtp;? )?(?:authentication (?:is )?required(?! (?:for|to) (?!relay))|smtp auth(?:entication)? (?:is )?required for (?:message )?submission\b|(?:please )?authenticate first\b(?! (?:for|to) (?!relay))|client (?:is |was )?not authenticated\b)/i;
 
 export const sessionRows: readonly ReplyRow[] = [
   {

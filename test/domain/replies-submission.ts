@@ -48,4 +48,6 @@ export const submissionReplies: readonly CollectedReply[] = [
   ['Kerio', '502 5.7.0 Please authenticate first', 'login', 'stop_transport', false],
   ['Exim', '550 SMTP AUTH is required for message submission on port 587', 'login', 'stop_transport', false],
   ['Postfix', '554 5.0.0 host smtp.example.net[192.0.2.1] said: 554 Your account has been blocked (in reply to MAIL FROM command)', 'system', 'fail', false],
+  ['Kerio', '550 5.7.1 <u@example.org>: authenticate first to send to this address', 'policy', 'fail', false],
+  ['Kerio', '550 Please authenticate first to relay', 'login', 'stop_transport', false],
 ];

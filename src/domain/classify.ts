@@ -32,7 +32,7 @@ const isOfPolicy = /^\d\.7\./;
 
 function fits({ code, enhanced, text }: ReplyRow, smtp: SmtpReply, words: () => string): boolean {
   if (!isOfCode(code, smtp.code)) return false;
-  if (enhanced !== undefined && (smtp.enhanced === null || !enhanced.test(smtp.enhanced))) return false;
+  if (enhanced !== undefined && !enhanced.test(smtp.enhanced ?? '')) return false;
   return text === undefined || text.test(words());
 }
 

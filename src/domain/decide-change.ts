@@ -90,7 +90,7 @@ function changeState({ state, facts }: StoredEmail, change: Moving, now: number)
     }
     case 'retried': {
       const queued = { status: 'queued', attempts: 0, nextAttemptAt: now, smtp: null, reason: null } as const;
-      const recipients = each(mayBeRetried, (recipient) => ({ ...recipient, ...queued }));
+      const recipients = each(mayBeRetried, ({ keepsToSchedule, ...recipient }) => ({ ...recipient, ...queued }));
       return { ...state, recipients, since: now, expiresAt: facts.ttlMs === null ? null : now + facts.ttlMs };
     }
   }

@@ -117,7 +117,8 @@ function move(
       if (reply !== null) return answer(email.state, recipient, reply, outcome.transport, policy, now, rand);
       const attempts = recipient.attempts + 1;
       const { transport, detail: reason } = outcome;
-      const unknown = { ...recipient, attempts, transport, smtp: null, reason };
+      // A try beyond the schedule would be one more that may repeat it.
+      const unknown = { ...recipient, attempts, transport, smtp: null, reason, keepsToSchedule: true } as const;
       if (email.facts.onUnknown === 'hold') return { ...unknown, status: 'outcome_unknown', nextAttemptAt: null };
       return { ...unknown, status: 'deferred', nextAttemptAt: nextTry(policy.scheduleMs, attempts, now, rand) };
     }
@@ -209,12 +210,12 @@ function isOver(state: EmailState, policy: RetryPolicy, at: number): boolean {
   return state.expiresAt === null ? at > end : at >= end;
 }
 
-/** A try that could only come after the end of its time comes before it, where a caller set that; else it is not waited for. */
+/** A try that could only come after the end of its time comes before it, once, where a caller set that; else it is not waited for. */
 function endInTime(recipient: Recipient, state: EmailState, policy: RetryPolicy, now: number, rand: number): Recipient {
   if (recipient.nextAttemptAt === null || !isOver(state, policy, recipient.nextAttemptAt)) return recipient;
   if (state.expiresAt !== null) {
-    const nextAttemptAt = lastTry(now, state.expiresAt, rand);
-    return nextAttemptAt === null ? expire(recipient) : { ...recipient, nextAttemptAt };
+    const nextAttemptAt = recipient.keepsToSchedule ? null : lastTry(now, state.expiresAt, rand);
+    return nextAttemptAt === null ? expire(recipient) : { ...recipient, nextAttemptAt, keepsToSchedule: true };
   }
   const reason = `not delivered within its age limit${because(recipient)}`;
   return { ...recipient, status: 'failed', nextAttemptAt: null, reason };

@@ -32,8 +32,17 @@ const asciiHeaders = new Set([
   'x-auto-response-suppress', 'bimi-selector', 'tls-required', 'otp-token',
 ]); // biome-ignore format: one list reads best as one block
 const asciiFamilies = /^list-/;
-/** RFC 2369 section 2, RFC 8058 section 3.1: by anything else no program unsubscribes anybody. */
-const wayOut = /<(?:https:\/\/|mailto:)[!-;=?-~]+>/i;
+/** Of those, the ones with a phrase before what stands in angle brackets, which may be encoded (RFC 2047 section 5). */
+const phraseHeaders = new Set([
+  'list-id', 'disposition-notification-to', 'return-receipt-to', 'x-confirm-reading-to', 'errors-to', 'bounces-to', 'mail-followup-to',
+  'mail-reply-to', 'abuse-reports-to',
+]); // biome-ignore format: one list reads best as one block
+const phraseForm = /^(?:"((?:[^"\\]|\\.)*)"|([^<>"\\,]+?)) *<([!-;=?-~]+)>$/u;
+/** RFC 2369 section 2: by anything else no program unsubscribes anybody. */
+const wayOut = /<(?:https?:\/\/|mailto:)[!-;=?-~]+>/i;
+/** RFC 8058 section 3.1: a link without TLS is none that a mailbox provider takes. */
+const goodWayOut = /<(?:https:\/\/|mailto:)[!-;=?-~]+>/i;
+const spacedWayOut = /<(?:https?:\/\/|mailto:)[^<> ]* [^<>]*>/i;
 
 /** A header is folded at its spaces only (RFC 5322 section 2.1.1). */
 const maxWordLength = 900;
@@ -98,11 +107,24 @@ function headerValueFault(name: string, value: string): string | null {
   if (isMessageId(name) && !oneMessageId.test(value)) return 'must be <left@right>';
   if (messageIdHeaders.has(name) && (!messageIds.test(value) || encodedWord.test(value)))
     return 'must be message ids with a space between them: <id@example.com>';
-  const isAscii = asciiHeaders.has(name) || asciiFamilies.test(name);
-  if (isAscii && (/[^ -~]/.test(value) || encodedWord.test(value))) return 'must be ASCII: it cannot be encoded';
-  if (name === listUnsubscribe && !wayOut.test(value))
-    return 'must have a link in angle brackets: <https://…> or <mailto:…>';
-  return null;
+  if (asciiHeaders.has(name) || asciiFamilies.test(name)) {
+    if (encodedWord.test(value)) return 'must not be encoded already: give it as it reads';
+    if (/[^ -~]/.test(value) && phraseIn(name, value) === null) return 'must be ASCII: it cannot be encoded';
+  }
+  return name === listUnsubscribe ? wayOutFault(value) : null;
+}
+
+function wayOutFault(value: string): string | null {
+  if (wayOut.test(value)) return null;
+  if (spacedWayOut.test(value)) return 'must not have a space within its link: write %20 there';
+  return 'must have a link in angle brackets: <https://…> or <mailto:…>';
+}
+
+/** The phrase of `Name <rest>` in a header that is structured so, which alone may be encoded; null where it has none. */
+export function phraseIn(name: string, value: string): { readonly phrase: string; readonly rest: string } | null {
+  const [, quoted, plain, rest] = (phraseHeaders.has(name.toLowerCase()) && phraseForm.exec(value.trim())) || [];
+  if (rest === undefined) return null;
+  return { phrase: quoted?.replace(/\\(.)/gu, '$1') ?? plain ?? '', rest };
 }
 
 export function isMessageId(name: string): boolean {
@@ -113,4 +135,11 @@ const listUnsubscribe = 'list-unsubscribe';
 
 export function hasListUnsubscribe(headers: Readonly<Record<string, unknown>>): boolean {
   return Object.keys(headers).some((name) => name.toLowerCase() === listUnsubscribe);
+}
+
+/** Headers without a way out that a link of ours is better than, which takes its place: they may have one. */
+export function withoutPoorWayOut(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const isPoor = ([name, value]: [string, string]) => name.toLowerCase() === listUnsubscribe && !goodWayOut.test(value);
+  const all = Object.entries(headers);
+  return all.some(isPoor) ? Object.fromEntries(all.filter((one) => !isPoor(one))) : headers;
 }

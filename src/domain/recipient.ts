@@ -41,6 +41,8 @@ export type Recipient = {
   readonly reason: string | null;
   /** By the link in this email, which is told of once. */
   readonly hasUnsubscribed?: true;
+  /** No try more than the schedule has: it was given the one before the end of its time, or may have been handed over already. */
+  readonly keepsToSchedule?: true;
 };
 
 export function isPending(status: RecipientStatus): boolean {

@@ -49,7 +49,7 @@ export type ReplyRow = {
   readonly name: string;
   /** The reply codes it is about: a class, or each by itself. */
   readonly code: '2xx' | '4xx' | '5xx' | 'any' | readonly number[];
-  /** Must fit the enhanced code, its class aside: hosts answer `550 4.7.1`, and the reply code is what counts. */
+  /** Must fit the enhanced code ('' where there is none), its class aside: hosts answer `550 4.7.1`, and the reply code is what counts. */
   readonly enhanced?: RegExp;
   /** Must fit the words: lines joined by spaces, without their codes and without addresses. Gaps are bounded, so time stays linear. */
   readonly text?: RegExp;

@@ -29,28 +29,35 @@ export const tooFast = new RegExp(
   'i',
 );
 
+/** What a relay quotes another host to have said is about the relay's own account. */
+const notQuoted = String.raw`(?<!\bsaid:.{0,300})`;
+
 /**
  * What the account itself may send is used up: every message would be refused until the provider lets it send again. Words that may as well be
  * about what a recipient receives are none of these.
  */
 const accountLimit = new RegExp(
-  [
+  `(?:${[
     String.raw`\b(?:daily|hourly|monthly|user|account)\b.{0,20}\b(?:sending|relay) (?:limit|quota)s?\b.{0,20}\b(?:exceeded|reached)`,
-    String.raw`\b(?:exceeded|reached) your (?:daily|hourly|monthly)\b.{0,20}\b(?:limit|quota)`,
-    String.raw`\byour account (?:has )?(?:exceeded|reached) (?:its|the) (?:daily|hourly|monthly)\b.{0,20}\b(?:limit|quota)`,
+    String.raw`\b(?:exceeded|reached) (?:your|its|the) (?:daily|hourly|monthly) (?:\w+ )?(?:sending|relay) (?:limit|quota)`,
     String.raw`\bsubmission[ _]?quota`,
     String.raw`\bdomain\b.{0,80}\bexceeded the max (?:e-?mails|defers and failures) per (?:hour|day)\b`,
     String.raw`\bper (?:hour|day) exceeded for this sender\b`,
-  ].join('|'),
+  ].join('|')})${notQuoted}`,
   'i',
 );
 
-/**
- * The account itself may not send: somebody has to talk to the provider. Said to the sender, so it is not the mailbox that is suspended; but
- * what a relay quotes another host to have said is about the relay's own.
- */
-const accountStopped =
-  /(?:\b(?:sending (?:is |was |has been )?(?:paused|suspended|disabled) for this account|ability to send (?:e-?mail )?(?:is|was|has been) paused)\b|\byour account (?:is|was|has been) (?:temporarily )?(?:suspended|disabled|blocked|locked|deactivated)\b)(?<!\bsaid:.{0,300})/i;
+/** The same where it is not said of what: a mailbox has limits as well, for what it stores and receives. */
+const someLimit = new RegExp(
+  String.raw`\b(?:(?:exceeded|reached) your|your account (?:has )?(?:exceeded|reached) (?:its|the)) (?:daily|hourly|monthly)\b(?:(?!\b(?:receiv|storage|mailbox|incoming|inbound)).){0,20}\b(?:limit|quota)${notQuoted}`,
+  'i',
+);
+
+/** The account itself may not send: somebody has to talk to the provider. Said to the sender, so it is not the mailbox that is suspended. */
+const accountStopped = new RegExp(
+  String.raw`(?:\b(?:sending (?:is |was |has been )?(?:paused|suspended|disabled) for this account|ability to send (?:e-?mail )?(?:is|was|has been) paused)\b|\byour account (?:is|was|has been) (?:temporarily )?(?:suspended|disabled|blocked|locked|deactivated)\b)${notQuoted}`,
+  'i',
+);
 
 export const limitRows: readonly ReplyRow[] = [
   {
@@ -79,6 +86,17 @@ export const limitRows: readonly ReplyRow[] = [
     category: 'rate_limited',
     suppress: false,
     example: '550 5.4.5 Daily user sending limit exceeded.',
+  },
+  {
+    name: 'account_limit_of_some_kind',
+    code: '5xx',
+    // With x.2.z it is the mailbox that is full.
+    enhanced: /^(?!\d\.2\.)/,
+    text: someLimit,
+    action: 'stop_transport',
+    category: 'rate_limited',
+    suppress: false,
+    example: '550 You have reached your daily limit',
   },
   {
     name: 'account_limit_by_enhanced',

@@ -33,12 +33,22 @@ const unknownUser = new RegExp(
 const refusedByPolicy =
   /\bpolicy (?:restrictions?|reasons?)\b|\bmailbox unavailable or access denied\b|\breject(?:ed|ion)? (?:due to|by|because of|per|for) .{0,30}\bpolic/i;
 
+/** Said by that host of the address, in its code or in words, and by no other command than the one that named the address. */
+const unknownThere = String.raw`5\d\d\b(?!.{0,400}\bin reply to (?!rcpt))(?:[ -]5\.1\.(?:1|10)\b|(?![ -]5\.7\.).{0,200}?(?:${unknownUser.source}))`;
+
 /**
  * What a relay heard of another host, or why it did not get there: under a code of its own (Postfix: 5.1.1) it tells nothing of the address,
  * unless that host answered to the address that it does not exist.
  */
-const heardElsewhere =
-  /\bhost [^ ]{1,300} (?:said: (?!5\d\d[ -]5\.1\.(?:1|10)\b(?!.{0,400}\bin reply to (?!rcpt)))|refused to talk to me\b)|\bmail for [^ ]{1,300} loops back to myself\b|\bconnect to [^ ]{1,300}: |\b(?:lost connection|conversation) with [^ ]{1,300} /i;
+const heardElsewhere = new RegExp(
+  [
+    String.raw`\bhost [^ ]{1,300} (?:said: (?!${unknownThere})|refused to talk to me\b)`,
+    String.raw`\bmail for [^ ]{1,300} loops back to myself\b`,
+    String.raw`\bconnect to [^ ]{1,300}: `,
+    String.raw`\b(?:lost connection|conversation) with [^ ]{1,300} `,
+  ].join('|'),
+  'i',
+);
 
 export const recipientRows: readonly ReplyRow[] = [
   {

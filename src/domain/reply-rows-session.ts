@@ -12,7 +12,7 @@ const loginTrouble =
  * which is the recipient's business.
  */
 const notLoggedIn =
-  /^(?:<[^>]{0,80}>: )?(?:client host rejected: )?(?:smtp;? )?(?:authentication (?:is )?required(?! (?:for|to) (?!relay))|smtp auth(?:entication)? (?:is )?required for (?:message )?submission\b|(?:please )?authenticate first\b|client (?:is |was )?not authenticated\b)/i;
+  /^(?:<[^>]{0,80}>: )?(?:client host rejected: )?(?:smtp;? )?(?:authentication (?:is )?required(?! (?:for|to) (?!relay))|smtp auth(?:entication)? (?:is )?required for (?:message )?submission\b|(?:please )?authenticate first\b(?! (?:for|to) (?!relay))|client (?:is |was )?not authenticated\b)/i;
 
 export const sessionRows: readonly ReplyRow[] = [
   {
@@ -42,12 +42,33 @@ export const sessionRows: readonly ReplyRow[] = [
   },
   {
     name: 'out_of_step',
-    code: [500, 501, 550, 554],
+    code: [500, 501],
     text: /\bsynchroni[sz]ation error|\bpipelining\b/i,
     action: 'retry',
     category: 'bad_sequence',
     suppress: false,
+    example: '501 SMTP synchronization error',
+  },
+  {
+    name: 'synchronization',
+    code: [550, 554],
+    // With x.7.z it is for how a client behaves that it is not wanted.
+    enhanced: /^$|\.5\.\d{1,3}$/,
+    text: /\bsynchroni[sz]ation error/i,
+    action: 'retry',
+    category: 'bad_sequence',
+    suppress: false,
     example: '554 SMTP synchronization error',
+  },
+  {
+    name: 'pipelining',
+    code: [550, 554],
+    enhanced: /\.5\.\d{1,3}$/,
+    text: /\bpipelining\b/i,
+    action: 'retry',
+    category: 'bad_sequence',
+    suppress: false,
+    example: '550 5.5.1 Protocol error: unauthorized pipelining',
   },
   {
     name: 'encryption_first',

@@ -1,6 +1,7 @@
 /** Composes an email into one Buffer (RFC 5322, MIME). Each field is copied by name: a caller's object never reaches a library. */
 import { domainOf, type Mailbox } from '../domain/address.ts';
 import { type Content, type EmailFacts, type EmailState, type Files, mailboxesOf } from '../domain/email.ts';
+import { withoutPoorWayOut } from '../domain/email-headers.ts';
 import { withLink } from '../domain/unsubscribe-link.ts';
 import type { AnyContent, Text } from '../domain/woven.ts';
 import { makeKnownText } from './known-text.ts';
@@ -30,8 +31,9 @@ export async function compose(
 ): Promise<Buffer> {
   const { facts, state } = email;
   const { from, replyTo, given } = known ?? headersOf;
+  const theirs = unsubscribeUrl === null ? content.headers : withoutPoorWayOut(content.headers);
   const headers = [
-    given(content.headers),
+    given(theirs),
     from(facts.from),
     mailboxHeader('To', mailboxesOf(state, 'to')),
     mailboxHeader('Cc', mailboxesOf(state, 'cc')),
@@ -39,7 +41,7 @@ export async function compose(
     textHeader('Subject', unsubscribeUrl === null ? facts.subject : withLink(facts.subject, unsubscribeUrl)),
     headerLine('Message-ID', `<${facts.messageId}>`),
     dateHeader(facts.createdAt),
-    ...(unsubscribeUrl === null ? [] : listHeaders(facts, content.headers, unsubscribeUrl)),
+    ...(unsubscribeUrl === null ? [] : listHeaders(facts, theirs, unsubscribeUrl)),
   ];
   const letter = unsubscribeUrl === null ? content : withUrl(content, unsubscribeUrl);
   // Each attempt sends the same bytes. Nobody knows an id before its text is accepted, so no text can hold the boundary.
@@ -76,7 +78,7 @@ function forTheSame<Given extends object>(make: (given: Given) => string): (give
   };
 }
 
-/** RFC 2369, RFC 8058 section 3.1; what the caller gave stands. */
+/** RFC 2369, RFC 8058 section 3.1; what the caller gave stands, but for a link without TLS. */
 function listHeaders({ from, campaignId }: EmailFacts, given: Content['headers'], url: string): string[] {
   const names = new Set(Object.keys(given).map((name) => name.toLowerCase()));
   // One click is promised of a link of ours alone: whoever gives another says so as well.

@@ -2,6 +2,7 @@
 import { encodeWord, foldLines } from 'nodemailer/lib/mime-funcs';
 import MimeNode from 'nodemailer/lib/mime-node';
 import { encodedWord, type Mailbox } from '../domain/address.ts';
+import { phraseIn } from '../domain/email-headers.ts';
 
 /** RFC 5322 section 2.1.1 wants at most 78 octets; the library folds at 76. */
 const maxLine = 76;
@@ -10,7 +11,13 @@ const maxLine = 76;
 export function textHeader(name: string, value: string): string {
   const trimmed = value.trim();
   if (trimmed === '') return '';
-  return headerLine(name, isPlain(trimmed) ? trimmed : MimeNode.encodeHeaderValue(name, literal(trimmed)));
+  return headerLine(name, isPlain(trimmed) ? trimmed : encoded(name, trimmed));
+}
+
+function encoded(name: string, value: string): string {
+  const structured = phraseIn(name, value);
+  if (structured === null) return MimeNode.encodeHeaderValue(name, literal(value));
+  return `${encodeWord(structured.phrase, 'Q', maxEncodedWord)} <${structured.rest}>`;
 }
 
 /** One header of mailboxes; nothing at all where there is none. */

@@ -75,12 +75,17 @@ type Disabling = Extract<PostDecision, { kind: 'disable' }>;
 
 /**
  * First of all, and with its event: should this process die right after, what waits is dropped by whoever looks at the endpoint next. An endpoint
- * that was changed since the POST began, moved or enabled again, is not judged by what it was: the parcel goes to what it is.
+ * that was changed since the POST began, moved or enabled again, is not judged by what it was: the parcel goes to what it is. Its address is
+ * looked at as well, for it may have been moved by a process that does not count changes, while a fleet is replaced.
  */
-async function disable(deps: PostDeps, { id, revision }: Webhook, decision: Disabling): Promise<PostDecision> {
+async function disable(
+  deps: PostDeps,
+  { id, revision, endpoint }: Webhook,
+  decision: Disabling,
+): Promise<PostDecision> {
   const event = { id: deps.newId('ev'), at: deps.now() };
   const is = await deps.webhooks.change(id, (was) =>
-    was.revision === revision ? disabledWebhook(was, decision.reason, event) : null,
+    was.revision === revision && was.endpoint === endpoint ? disabledWebhook(was, decision.reason, event) : null,
   );
   return is?.status === 'enabled' ? { kind: 'again', at: deps.now(), holdUntil: null } : decision;
 }

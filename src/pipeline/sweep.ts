@@ -3,6 +3,9 @@ import type { EventRetention } from '../store/event-retention.ts';
 import type { Posts } from '../store/posts.ts';
 import type { Webhooks } from '../store/webhooks.ts';
 
+/** Deliveries that were never tried, written down of one endpoint at a time: the log is for what was tried, and how many there were is told. */
+const maxUntried = 10;
+
 type Deps = {
   eventRetention: EventRetention;
   webhooks: Pick<Webhooks, 'listeners'>;
@@ -31,11 +34,12 @@ export async function sweep(deps: Deps, stop: AbortSignal): Promise<void> {
 
 /** What waits for an endpoint that is down is tried one by one, and would be found to be lost no faster. */
 async function dropAllLost(deps: Deps, id: string, stop: AbortSignal): Promise<void> {
-  let parcels = 0;
+  let [parcels, untried] = [0, 0];
   const step = async () => {
-    const dropped = await deps.posts.dropLost(id, deps.now());
-    parcels += dropped;
-    return dropped > 0;
+    const dropped = await deps.posts.dropLost(id, deps.now(), maxUntried - untried);
+    parcels += dropped.parcels;
+    untried += dropped.untried;
+    return dropped.parcels > 0;
   };
   await forgetAll(deps, step, stop);
   if (parcels > 0) deps.reportLost({ webhookId: id, parcels });

@@ -160,29 +160,34 @@ redis.call('ZADD', KEYS[2], 'XX', 'LT', ARGV[2], ARGV[1])
 return 1`);
 
 /**
- * Forgets parcels that wait for an endpoint, but for those in hand, and writes down that they failed. KEYS posts posting health postsDue deliveries
- * pending success failed; ARGV id now, deliveries kept of each status, what ends the record of one that was tried before, then for each parcel:
- * itself, its delivery, the record of one that was not. The first write is one that a full Redis takes. Answers how many waited.
+ * Forgets parcels that wait for an endpoint, but for those in hand, and writes down that they failed: those that were tried, and of the others
+ * some, for which nothing else is trimmed. KEYS posts posting health postsDue deliveries pending success failed; ARGV id now, deliveries kept
+ * of each status, most of those others, what ends the record of one that was tried before, then for each parcel: itself, its delivery, the
+ * record of one that was not. The first write is one that a full Redis takes. Answers how many waited, and of how many others it is written.
  */
 export const dropLostScript = script(`${index}${trim}
-local dropped = 0
-for i = 5, #ARGV, 3 do
+local dropped, most, others = 0, tonumber(ARGV[3]), 0
+for i = 6, #ARGV, 3 do
   local parcel, delivery = ARGV[i], ARGV[i + 1]
   local isInHand = tonumber(redis.call('ZSCORE', KEYS[2], parcel) or 0) > tonumber(ARGV[2])
   if not isInHand and redis.call('ZREM', KEYS[1], parcel) == 1 then
     dropped = dropped + 1
     local known = redis.call('HGET', KEYS[5], delivery)
-    redis.call('ZREM', KEYS[6], delivery)
-    redis.call('ZREM', KEYS[7], delivery)
-    redis.call('HSET', KEYS[5], delivery, known and string.sub(known, 1, -2) .. ARGV[4] or ARGV[i + 2])
-    redis.call('ZADD', KEYS[8], ARGV[2], delivery)
+    local hasRoom = others < tonumber(ARGV[4]) and redis.call('ZCARD', KEYS[8]) < most
+    if known or hasRoom then
+      if not known then others = others + 1 end
+      redis.call('ZREM', KEYS[6], delivery)
+      redis.call('ZREM', KEYS[7], delivery)
+      redis.call('HSET', KEYS[5], delivery, known and string.sub(known, 1, -2) .. ARGV[5] or ARGV[i + 2])
+      redis.call('ZADD', KEYS[8], ARGV[2], delivery)
+    end
   end
 end
 if dropped > 0 then
-  trim(KEYS[8], KEYS[5], tonumber(ARGV[3]), 100)
+  trim(KEYS[8], KEYS[5], most, 100)
   index(KEYS[4], KEYS[1], KEYS[3], ARGV[1], 0)
 end
-return dropped`);
+return {dropped, others}`);
 
 /**
  * Removes an endpoint and all that is kept of it. KEYS webhooks postsDue, then each key of its own; ARGV id. Every write is one that a full

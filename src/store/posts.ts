@@ -39,6 +39,9 @@ export type Posted = {
   readonly answer: string | null;
 };
 
+/** How many parcels, and how many of those that were never tried were written down. */
+export type DroppedPosts = { readonly parcels: number; readonly untried: number };
+
 /** Parcels in hand of one endpoint in the whole fleet: enough for a slow answer to cost little, few enough for a small consumer. */
 export const mostInHand = 50;
 /** The same of batches, each of which has as many events as that. */
@@ -126,9 +129,9 @@ export function openPosts(redis: Redis) {
     /**
      * Forgets what waits for an endpoint although its events are no longer stored, and writes down that it failed; some of it at a time, from
      * what has waited longest. What is in hand is left to whoever posts it.
-     * @returns how many parcels
+     * @param maxUntried of what was never tried, how much of it is written down at most: a log of thousands would be of nothing else
      */
-    async dropLost(id: string, now: number): Promise<number> {
+    async dropLost(id: string, now: number, maxUntried: number): Promise<DroppedPosts> {
       const [trimmed, waiting] = await Promise.all([
         redis.get(keys.outboxTrimmed),
         redis.zrange(keys.posts(id), '0', String(maxLost - 1)),
@@ -138,10 +141,13 @@ export function openPosts(redis: Redis) {
         .filter((parcel) => placesIn(parcel).every(isLost))
         .map((parcel) => lostDelivery(parcel, null));
       const [first] = lost;
-      if (first === undefined) return 0;
+      if (first === undefined) return { parcels: 0, untried: 0 };
       const names = [...fourOf(id), keys.deliveries(id), ...byStatus(id)];
       const args = lost.flatMap((delivery) => [delivery.parcel, delivery.id, packDelivery(delivery)]);
-      return Number(await dropLostScript(redis, names, [id, now, keptDeliveries, packReason(first), ...args]));
+      const limits = [keptDeliveries, maxUntried];
+      const dropped = await dropLostScript(redis, names, [id, now, ...limits, packReason(first), ...args]);
+      const [parcels = 0, untried = 0] = dropped as number[];
+      return { parcels, untried };
     },
 
     /** Forgets how an endpoint fared, and lets it have what waits: it was moved. */

@@ -1,6 +1,8 @@
 /** When decide has an email tried again, and when it gives it up: the schedule, what a reply asks for, and the end of its time. */
 import { describe, expect, it } from 'vitest';
-import { decide, type RetryPolicy } from '../../src/domain/decide.ts';
+import { type Decision, decide, type RetryPolicy } from '../../src/domain/decide.ts';
+import { decideChange } from '../../src/domain/decide-change.ts';
+import type { StoredEmail } from '../../src/domain/email.ts';
 import type { SettledOutcome } from '../../src/domain/outcome.ts';
 import type { SmtpReply } from '../../src/domain/recipient.ts';
 import { recipient, start, storedEmail } from '../support/requests.ts';
@@ -59,25 +61,30 @@ describe('decide', () => {
     expect(soon.state.recipients[0]?.smtp).toEqual(greylisted);
   });
 
-  it.each([0, 0.5, 0.999])(
-    'tries for the last time before an end that comes before the next try, spread by %d',
-    (rand) => {
-      const slow: RetryPolicy = { scheduleMs: [600_000], maxAgeMs: 3_600_000 };
-      let code = storedEmail([recipient('a')], { state: { expiresAt: start + 300_000 } });
-      const tries: number[] = [];
-      for (let at: number | null = start; at !== null; ) {
-        const { state, again }: ReturnType<typeof decide> = decide(code, answered({ a: greylisted }), slow, at, rand);
-        code = { ...code, state };
-        if (again !== null) expect(state.recipients[0]?.status).toBe('deferred');
-        tries.push(at - start);
-        at = again;
-      }
-      expect(tries.at(1)).toBe(Math.floor(270_000 * (1 - 0.1 * rand)));
-      expect(tries.at(-1)).toBeGreaterThan(290_000);
-      expect(tries.at(-1)).toBeLessThanOrEqual(297_000);
-      expect(code.state.recipients[0]?.status).toBe('expired');
-    },
-  );
+  it.each([0, 0.5, 0.999])('tries once before an end that comes before the next try, spread by %d', (rand) => {
+    const code = storedEmail([recipient('a')], { state: { expiresAt: start + 300_000 } });
+    const { tries, status } = triedToTheEnd(code, () => answered({ a: greylisted }), rand);
+    expect(tries).toEqual([0, Math.floor(270_000 * (1 - 0.1 * rand))]);
+    expect(status).toBe('expired');
+  });
+
+  it('tries no more often than its schedule once it may have been handed over, whatever is answered then', () => {
+    const lost: SettledOutcome = { kind: 'unknown', transport: 't', detail: 'lost', refused: [] };
+    const code = storedEmail([recipient('a')], { state: { expiresAt: start + 700_000 } });
+    expect(triedToTheEnd(code, () => lost).tries).toEqual([0, 600_000]);
+    expect(triedToTheEnd(code, (n) => (n === 1 ? lost : answered({ a: greylisted }))).tries).toEqual([0, 600_000]);
+    expect(triedToTheEnd(code, () => answered({ a: greylisted })).tries).toEqual([0, 600_000, 690_000]);
+  });
+
+  it('has its try before the end again once somebody asks for another round', () => {
+    const facts = { ttlMs: 300_000 };
+    const code = storedEmail([recipient('a')], { facts, state: { expiresAt: start + 300_000 } });
+    const { email } = triedToTheEnd(code, () => answered({ a: greylisted }));
+    const retried = decideChange(email, { kind: 'retried' }, start);
+    if ('refused' in retried) throw new Error(retried.refused);
+    const again = triedToTheEnd({ ...email, state: retried.state }, () => answered({ a: greylisted }));
+    expect(again.tries).toEqual([0, 270_000]);
+  });
 
   it('tries before its end, however long a server asks to wait, and leaves that to the age limit where there is none', () => {
     const asking = { code: 451, enhanced: null, reply: '451 Greylisted, try again in 2 hours' };
@@ -87,3 +94,17 @@ describe('decide', () => {
     expect(again({}, start + policy.maxAgeMs - 9_000)).toBeNull();
   });
 });
+
+/** Tries of an email whose schedule has ten minutes between each two, milliseconds from `start`, each when it is due. */
+function triedToTheEnd(email: StoredEmail, outcomeOf: (attempt: number) => SettledOutcome, rand = 0) {
+  const slow: RetryPolicy = { scheduleMs: [600_000], maxAgeMs: 3_600_000 };
+  const tries: number[] = [];
+  let code = email;
+  for (let at: number | null = start; at !== null; ) {
+    tries.push(at - start);
+    const { state, again }: Decision = decide(code, outcomeOf(tries.length), slow, at, rand);
+    code = { ...code, state };
+    at = again;
+  }
+  return { tries, email: code, status: code.state.recipients[0]?.status };
+}

@@ -20,6 +20,18 @@ describe('a text', () => {
   });
 
   it.each([
+    [
+      'List-ID',
+      'Société générale <news.x.co>',
+      'List-ID: =?UTF-8?Q?Soci=C3=A9t=C3=A9_g=C3=A9n=C3=A9rale?= <news.x.co>',
+    ],
+    ['Errors-To', '"Jörg, \\"J\\"" <j@x.co>', 'Errors-To: =?UTF-8?Q?J=C3=B6rg=2C_=22J=22?= <j@x.co>'],
+    ['Errors-To', 'Joerg <j@x.co>', 'Errors-To: Joerg <j@x.co>'],
+  ])('in %s, %s, leaves what stands in angle brackets to be read', (name, value, expected) => {
+    expect(textHeader(name, value)).toBe(`${expected}\r\n`);
+  });
+
+  it.each([
     '=?utf-8?Q?=0D=0ABcc:_evil@x.co?=',
     'Re: =?utf-8?B?DQpCY2M6IGV2aWxAeC5jbw==?= and =?utf-8?q?a b?=',
     '=?utf-8?X?x?=',

@@ -1,5 +1,6 @@
 /** An endpoint that is changed while something waits for it or is under way, over a real Redis and real sockets. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { keys } from '../../src/store/keys.ts';
 import { openConsumer } from '../support/consumer.ts';
 import { minute, openPosting, type Posting } from '../support/posting.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
@@ -17,9 +18,22 @@ beforeEach(async () => {
   line = opened.use(await openPosting(server));
 });
 
+async function move(id: string, endpoint: string): Promise<void> {
+  await line.webhooks.change(id, (was) => ({ webhook: { ...was, endpoint } }));
+}
+
+/** As a process of the last version does it, which does not count changes, while a fleet is replaced. */
+async function moveUncounted(id: string, endpoint: string): Promise<void> {
+  const stored = JSON.parse((await line.redis.hget(keys.webhooks, id)) ?? '');
+  await line.redis.hset(keys.webhooks, id, JSON.stringify({ ...stored, endpoint }));
+}
+
 describe('an endpoint', () => {
-  it('that was moved is not disabled by a 410 from where it was: where it is gets what was posted', async () => {
-    const { promise: moved, resolve: move } = Promise.withResolvers<void>();
+  it.each([
+    ['moved', move],
+    ['moved by a process that counts no changes', moveUncounted],
+  ])('that was %s is not disabled by a 410 from where it was: where it is gets what was posted', async (_, moveTo) => {
+    const { promise: moved, resolve: answer } = Promise.withResolvers<void>();
     await using before = await openConsumer(async () => {
       await moved;
       return { status: 410 };
@@ -30,8 +44,8 @@ describe('an endpoint', () => {
     await line.notifyAll();
     await line.look();
     await until('the POST to be under way', () => before.calls.length === 1);
-    await line.webhooks.change(id, (was) => ({ webhook: { ...was, endpoint: after.url } }));
-    move();
+    await moveTo(id, after.url);
+    answer();
     await until('the POST to the new place', () => after.calls.length === 1);
     await line.roundsEnded();
     expect(after.ids()).toEqual(ids);

@@ -35,6 +35,8 @@ const wait = (count: number, from = 0) =>
     now,
   );
 
+const dropLost = async (at: number) => (await posts.dropLost('wh_1', at, 10)).parcels;
+
 function settled(
   parcel: string,
   leaseEnd: number,
@@ -90,14 +92,14 @@ describe('what waits', () => {
     const again = { status: 'pending', nextAt: now + 5_000, endpoint: 'down' } as const;
     await posts.settle('wh_1', settled(parcels[0] ?? '', leaseEnd, again), now);
     await wait(4, 4);
-    expect(await posts.dropLost('wh_1', now)).toBe(0);
+    expect(await dropLost(now)).toBe(0);
     await redis.set(keys.outboxTrimmed, place(2));
-    expect(await posts.dropLost('wh_1', now)).toBe(0);
+    expect(await dropLost(now)).toBe(0);
     await redis.set(keys.outboxTrimmed, place(5));
-    expect(await posts.dropLost('wh_1', now)).toBe(3);
+    expect(await dropLost(now)).toBe(3);
     expect(await redis.zrange(keys.posts('wh_1'), '0', '-1')).toEqual([place(6), place(7)]);
     await redis.set(keys.outboxTrimmed, place(10));
-    expect(await posts.dropLost('wh_1', now)).toBe(2);
+    expect(await dropLost(now)).toBe(2);
     expect(await posts.due(now, 1)).toEqual({ ids: [], nextAt: null });
   });
 
@@ -111,7 +113,7 @@ describe('what waits', () => {
     await posts.settle('wh_1', settled(replayed, leaseEnd, {}), now);
     await posts.again('wh_1', [replayed], now);
     await redis.set(keys.outboxTrimmed, place(9));
-    expect(await posts.dropLost('wh_1', now)).toBe(3);
+    expect(await dropLost(now)).toBe(3);
     const { page } = await openDeliveries(redis).page('wh_1', { limit: 10 });
     const why = expect.stringMatching(/RETENTION_EVENTS/);
     const told = page.map(({ parcel, status, reason, attempts, nextAt }) => [parcel, status, reason, attempts, nextAt]);
@@ -128,20 +130,36 @@ describe('what waits', () => {
     await wait(3);
     const { parcels, leaseEnd } = await take(single, now, 1);
     await redis.set(keys.outboxTrimmed, place(9));
-    expect(await posts.dropLost('wh_1', now)).toBe(2);
+    expect(await dropLost(now)).toBe(2);
     expect(await redis.zrange(keys.posts('wh_1'), '0', '-1')).toEqual(parcels);
-    expect(await posts.dropLost('wh_1', now)).toBe(0);
-    expect(await posts.dropLost('wh_1', leaseEnd)).toBe(1);
+    expect(await dropLost(now)).toBe(0);
+    expect(await dropLost(leaseEnd)).toBe(1);
   });
 
-  it('and goes by thousands leaves the log of an endpoint as long as it may be', async () => {
-    for (let from = 0; from < 2_500; from += 500) await wait(500, from);
+  it('and goes by thousands leaves the log what was tried, and of the rest has a few written down', async () => {
+    await wait(40);
+    const { parcels, leaseEnd } = await take(single, now, 40);
+    for (const parcel of parcels) await posts.settle('wh_1', settled(parcel, leaseEnd, { status: 'failed' }), now);
+    for (let from = 100; from < 2_600; from += 500) await wait(500, from);
     await redis.set(keys.outboxTrimmed, place(9_999));
-    let dropped = 0;
-    for (let more = 1; more > 0; dropped += more) more = await posts.dropLost('wh_1', now);
-    expect(dropped).toBe(2_500);
-    expect(await redis.hlen(keys.deliveries('wh_1'))).toBe(await redis.zcard(keys.deliveriesBy('wh_1', 'failed')));
-    expect(await redis.hlen(keys.deliveries('wh_1'))).toBeLessThanOrEqual(1_100);
+    expect(await posts.dropLost('wh_1', now, 10)).toEqual({ parcels: 500, untried: 10 });
+    for (let more = 1; more > 0; ) more = (await posts.dropLost('wh_1', now, 0)).parcels;
+    expect(await redis.zcard(keys.posts('wh_1'))).toBe(0);
+    const { page } = await openDeliveries(redis).page('wh_1', { status: 'failed', limit: 100 });
+    expect(page.filter(({ attempts }) => attempts > 0).map(({ parcel }) => parcel)).toEqual(parcels.toReversed());
+    expect(page.filter(({ attempts }) => attempts === 0)).toHaveLength(10);
+  });
+
+  it('and was never tried takes no place of what failed in a log that is full', async () => {
+    for (let from = 0; from < 1_000; from += 50) {
+      await wait(50, from);
+      const { parcels, leaseEnd } = await take(single, now, 50);
+      for (const parcel of parcels) await posts.settle('wh_1', settled(parcel, leaseEnd, { status: 'failed' }), now);
+    }
+    await wait(5, 1_000);
+    await redis.set(keys.outboxTrimmed, place(9_999));
+    expect(await posts.dropLost('wh_1', now, 10)).toEqual({ parcels: 5, untried: 0 });
+    expect(await redis.zcard(keys.deliveriesBy('wh_1', 'failed'))).toBe(1_000);
   });
 
   it('of an endpoint that is gone is not kept, and of one that is there is', async () => {

@@ -93,9 +93,13 @@ export function weightOf({ html, text, attachments }: Content): number {
 /** A content that is too heavy to be loaded before there is room for it, with what it weighs. */
 export type HeavyContent = { readonly weight: number };
 
-export function isHeavy(content: Content | HeavyContent | null): content is HeavyContent {
-  return content !== null && 'weight' in content;
+export function isHeavy(content: Content | HeavyContent | Unreadable | null): content is HeavyContent {
+  return content !== null && content !== unreadable && 'weight' in content;
 }
+
+/** A content that is stored, and of which nothing can be made: damaged, or in a form that this version does not know. */
+export const unreadable = 'unreadable';
+export type Unreadable = typeof unreadable;
 
 /** The bytes of attachments by their hash (SHA-256, base64url): the same file in several emails is kept once. */
 export type Files = ReadonlyMap<string, Buffer>;
@@ -118,11 +122,11 @@ export type StoredEmail = {
   readonly handOver: HandOver | null;
 };
 
-/** An email with what is needed to send it. `content` is null once it has been dropped. */
+/** An email with what is needed to send it. `content` is null once it has been dropped, or where it cannot be read. */
 export type LoadedEmail = StoredEmail & { readonly content: Content | null };
 
 /** One of many that are loaded at once: a heavy content is loaded when it is its turn. */
-export type EmailInHand = StoredEmail & { readonly content: Content | HeavyContent | null };
+export type EmailInHand = StoredEmail & { readonly content: Content | HeavyContent | Unreadable | null };
 
 /** An email on its way into the store, with the event that tells of it. */
 export type NewEmail = {

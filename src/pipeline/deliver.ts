@@ -1,5 +1,5 @@
 /** deliver: one attempt at each email of a job. Load, gather its files, compose, send, settle. */
-import { type Content, type EmailInHand, type Files, isHeavy, type StoredEmail } from '../domain/email.ts';
+import { type Content, type EmailInHand, type Files, isHeavy, type StoredEmail, unreadable } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
 import { type Answer, done, type SettledOutcome } from '../domain/outcome.ts';
 import { isPending, nextDue, type Recipient } from '../domain/recipient.ts';
@@ -49,13 +49,15 @@ const mostPausedWaitMs = 60_000;
 
 /** Wait after an email could not be dealt with: a bug or Redis away, and neither is mended by hurrying. */
 const troubleWaitMs = 5_000;
+/** Wait after a record could not be read: only another version might, and each look is told of. */
+const damagedWaitMs = 60_000;
 
 export async function deliver(deps: Deps, job: DeliverJob): Promise<Answer> {
   const signal = AbortSignal.any([deps.stopping, AbortSignal.timeout(placeWaitMs)]);
   const leave = await deps.inHand.take(signal, job.emails.length);
   if (leave === null) return { again: deps.now() };
   try {
-    const loaded = await deps.emails.loadAll(job.emails);
+    const loaded = await loadAll(deps, job);
     const suppressed = await deps.suppress(loaded, deps.lane);
     const dealt = await Promise.allSettled(
       loaded.map((email, place) => dealWith(deps, job, email, suppressed[place] ?? null).finally(() => leave(1))),
@@ -66,6 +68,22 @@ export async function deliver(deps: Deps, job: DeliverJob): Promise<Answer> {
   } finally {
     leave();
   }
+}
+
+/** Those whose record cannot be read are marked to be looked at again, as nobody knows more of them, and keep no other of the job. */
+async function loadAll(deps: Deps, job: DeliverJob): Promise<(EmailInHand | null)[]> {
+  const damaged: string[] = [];
+  const loaded = await deps.emails.loadAll(job.emails, (email, error) => {
+    deps.onTrouble('deliver', error, { email });
+    damaged.push(email);
+  });
+  const at = deps.now() + damagedWaitMs;
+  await deps.due.mark(
+    deps.lane,
+    damaged.map((id) => ({ id, at })),
+    deps.now(),
+  );
+  return loaded;
 }
 
 /** Sends one email, and marks when it comes again where that was not settled: at once, as another of its job may take minutes. */
@@ -168,6 +186,7 @@ async function makeMessage(
   const { facts } = email;
   const content = isHeavy(email.content) ? await deps.emails.content(facts.id) : email.content;
   if (content === null) return { kind: 'undeliverable', transport, detail: 'its content is gone' };
+  if (content === unreadable) return { kind: 'undeliverable', transport, detail: 'its content cannot be read' };
   const gathered = await deps.gather(email, content);
   if (gathered.kind !== 'gathered') return gathered;
   const raw = await deps.compose(email, gathered.content, gathered.files).catch((error: Error) => error);

@@ -13,7 +13,7 @@ export type DeliverQueue = AsyncDisposable & {
   add(jobs: readonly DeliverJob[]): Promise<void>;
   /** Jobs that wait for a worker. */
   waiting(): Promise<number>;
-  /** Since when the job has been there that was added first (milliseconds since the epoch), those in hand too; null when there is none. */
+  /** Since when the job has been there that was added first (milliseconds since the epoch), those in hand and those that come again too; null when there is none. */
   oldestAt(): Promise<number | null>;
   /** Whether a job is in the queue still: waiting, running, or left behind by a worker that died. */
   isLive(jobId: string): Promise<boolean>;
@@ -27,7 +27,7 @@ export const deliverQueueNames = { transactional: 'deliver', bulk: 'deliver_bulk
   QueueName
 >;
 
-/** Looked through for one email. Few wait at a time, as the rest stay in the store until there is room. */
+/** Looked through at a time. Few wait at a time, as the rest stay in the store until there is room. */
 const mostJobs = 500;
 
 export function openDeliverQueue(lane: Lane, { redis, prefix }: QueueConnection): DeliverQueue {
@@ -48,12 +48,14 @@ export function openDeliverQueue(lane: Lane, { redis, prefix }: QueueConnection)
     },
     waiting: () => queue.getJobCountByTypes('wait', 'prioritized', 'delayed'),
     async oldestAt() {
-      const [waiting, active] = await Promise.all([
+      const [waiting, active, delayed] = await Promise.all([
         queue.getJobs(['wait'], 0, 0, true),
         queue.getJobs(['active'], 0, 0, true),
+        // By when they come again, whichever was added first.
+        queue.getJobs(['delayed'], 0, mostJobs),
       ]);
       // One that is done this moment has left its place already.
-      const times = [...waiting, ...active].flatMap((job) => job?.timestamp ?? []);
+      const times = [...waiting, ...active, ...delayed].flatMap((job) => job?.timestamp ?? []);
       return times.length === 0 ? null : Math.min(...times);
     },
     isLive: async (jobId) => (await queue.getJobState(jobId)) !== 'unknown',

@@ -4,7 +4,7 @@
  * several emails of a batch have in common. Before a heavy one stands what it weighs, so that room can be made before it is read.
  */
 import { compress, compressSync, uncompress, uncompressSync } from 'snappy';
-import { type Content, weightOf } from '../domain/email.ts';
+import { type Content, type Unreadable, unreadable, weightOf } from '../domain/email.ts';
 
 export type Letter = Pick<Content, 'html' | 'text'>;
 
@@ -62,16 +62,26 @@ export async function letterOf(packed: Buffer): Promise<string | null> {
 /**
  * @param readFile the bytes of what stands apart, by hash
  * @returns null when its letter is gone
+ * @throws what `readFile` does, and nothing else: that Redis is away is no fault of a content
  */
 export async function unpackContent(
   packed: Buffer,
   readFile: (hash: string) => Promise<Buffer | null>,
-): Promise<Content | null> {
+): Promise<Content | Unreadable | null> {
+  const read = await readContent(packed).catch((): Unreadable => unreadable);
+  if (read === unreadable) return unreadable;
+  const { letter, head } = read;
+  if (typeof letter !== 'string') return { ...letter, ...head };
+  const apart = await readFile(letter);
+  const shared = apart === null ? null : await unpackContent(apart, readFile);
+  return shared === null || shared === unreadable ? shared : { ...shared, ...head };
+}
+
+/** @throws when these bytes are no content */
+async function readContent(packed: Buffer): Promise<{ letter: string | Letter; head: Omit<Head, 'letter'> }> {
   const bytes = await unpack(packed);
   const { letter, ...head } = readHead(bytes);
-  if (typeof letter !== 'string') return { ...readLetter(bytes, letter), ...head };
-  const apart = await readFile(letter);
-  return apart === null ? null : { ...((await unpackContent(apart, readFile)) as Content), ...head };
+  return { letter: typeof letter === 'string' ? letter : readLetter(bytes, letter), head };
 }
 
 function packWhole({ html, text }: Letter, head: Omit<Head, 'letter'>): Promise<Buffer> {
@@ -115,10 +125,12 @@ export async function pack(bytes: Buffer): Promise<Buffer> {
   return Buffer.concat([compressed, bytes.length < offloadFromBytes ? compressSync(bytes) : await compress(bytes)]);
 }
 
+/** @throws when they are damaged, or of a form that is not known */
 export async function unpack(given: Buffer): Promise<Buffer> {
   const packed = given[0] === heavyMark ? given.subarray(heavyHeadBytes) : given;
   const body = packed.subarray(1);
   if (packed[0] === plain[0]) return body;
+  if (packed[0] !== compressed[0]) throw new Error(`bytes of an unknown form: ${packed[0]}`);
   // Asked for bytes, it gives bytes: its type leaves that open.
   return (body.length < offloadFromBytes ? uncompressSync(body) : await uncompress(body)) as Buffer;
 }

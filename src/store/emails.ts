@@ -13,6 +13,8 @@ import {
   type LoadedEmail,
   type StoredEmail,
   statusOf,
+  type Unreadable,
+  unreadable,
 } from '../domain/email.ts';
 import type { EmailEvent } from '../domain/event.ts';
 import { nextDue } from '../domain/recipient.ts';
@@ -37,27 +39,40 @@ export function openEmails(redis: Redis) {
   const claim = makeGroup((members: readonly ClaimMember[]) => claimMembers(redis, members));
   const commit = makeGroup((members: readonly CommitMember[]) => commitMembers(redis, members));
 
-  async function unpackLoaded(id: string, stored: readonly (Buffer | null)[]): Promise<EmailInHand | null> {
-    const [facts, state, version, handOver] = stored.slice(0, 4).map((field) => field?.toString() ?? null);
-    const fields = unpackFields(id, [facts, state, version, handOver]);
-    if (fields === null) return null;
-    const read = stored[4] ?? null;
-    if (read === null) return { ...fields, content: null };
+  async function withContent(email: StoredEmail, read: Buffer | null): Promise<EmailInHand> {
+    if (read === null) return { ...email, content: null };
     const weight = weightAhead(read);
-    return { ...fields, content: weight === null ? await unpackContent(read, readFile) : { weight } };
+    return { ...email, content: weight === null ? await unpackContent(read, readFile) : { weight } };
   }
 
   /** What is to be sent of an email; null once it has been dropped. */
-  async function content(id: string): Promise<Content | null> {
+  async function content(id: string): Promise<Content | Unreadable | null> {
     const packed = await redis.getBuffer(keys.content(id));
     return packed === null ? null : unpackContent(packed, readFile);
   }
 
-  /** Emails with their content where that is light, in the order asked for; null where a record is gone. One round trip. */
-  async function loadAll(ids: readonly string[]): Promise<(EmailInHand | null)[]> {
+  /**
+   * Emails with their content where that is light, in the order asked for; null where a record is gone, or is none. One round trip.
+   * @param onDamaged told of a record that cannot be read; what it throws is thrown
+   */
+  async function loadAll(
+    ids: readonly string[],
+    onDamaged: (id: string, error: unknown) => void,
+  ): Promise<(EmailInHand | null)[]> {
     const names = ids.flatMap((id) => [keys.email(id), keys.content(id)]);
     const stored = (await loadScript(redis, names, [])) as (Buffer | null)[];
-    return Promise.all(ids.map((id, n) => unpackLoaded(id, stored.slice(5 * n, 5 * n + 5))));
+    const read = ids.map((id, n) => {
+      try {
+        return unpackFields(
+          id,
+          stored.slice(5 * n, 5 * n + 4).map((field) => field?.toString()),
+        );
+      } catch (error) {
+        onDamaged(id, error);
+        return null;
+      }
+    });
+    return Promise.all(read.map((email, n) => email && withContent(email, stored[5 * n + 4] ?? null)));
   }
 
   return {
@@ -73,9 +88,10 @@ export function openEmails(redis: Redis) {
 
     /** @returns null when there is no such email */
     async load(id: string): Promise<LoadedEmail | null> {
-      const [email = null] = await loadAll([id]);
+      const [email = null] = await loadAll([id], rethrow);
       if (email === null) return null;
-      return { ...email, content: isHeavy(email.content) ? await content(id) : email.content };
+      const found = isHeavy(email.content) ? await content(id) : email.content;
+      return { ...email, content: found === unreadable ? null : found };
     },
 
     /** The email without its content. */
@@ -254,6 +270,10 @@ export function commitArgs(
 function movedCount({ facts, state: before }: StoredEmail, after: EmailState): readonly [string, string] | null {
   const [was, is] = [countOf(statusOf(before)), countOf(statusOf(after))];
   return facts.campaignId === null || was === is ? null : [`n:${was}`, `n:${is}`];
+}
+
+function rethrow(_id: string, error: unknown): never {
+  throw error;
 }
 
 async function readFields(redis: Redis, id: string): Promise<StoredEmail | null> {

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { acceptEmail, type Content } from '../../src/domain/email.ts';
+import { acceptEmail, type Content, type StoredEmail } from '../../src/domain/email.ts';
 import { type IdPrefix, makeId } from '../../src/domain/id.ts';
 import { done } from '../../src/domain/outcome.ts';
 import { makePlaces } from '../../src/outbound/places.ts';
@@ -36,8 +36,12 @@ async function accept(to: string, text = 't'): Promise<string> {
   return email.facts.id;
 }
 
-/** A job of these emails, sent by `dispatch`; what became of it is not written down. */
-function run(emails: readonly string[], dispatch: (parcel: Parcel) => Promise<Dispatched>) {
+/** A job of these emails, sent by `dispatch`; what became of it is not written down, but told to `seen`. */
+function run(
+  emails: readonly string[],
+  dispatch: (parcel: Parcel) => Promise<Dispatched>,
+  seen: { settled: Map<string, unknown>; troubles: string[] } = { settled: new Map(), troubles: [] },
+) {
   const nothing = async () => null;
   const deps = {
     ...{ emails: openEmails(redis), due: openDue(redis), campaigns: { pausedAt: nothing }, dispatch },
@@ -47,12 +51,13 @@ function run(emails: readonly string[], dispatch: (parcel: Parcel) => Promise<Di
       inHand: makePlaces(50),
       room: makePlaces(1_000),
     },
-    ...{ handedOver: new Set<string>(), stopping: new AbortController().signal, onTrouble: () => {}, newId },
+    ...{ handedOver: new Set<string>(), stopping: new AbortController().signal, newId },
+    onTrouble: (_part: string, _error: unknown, { email }: { email: string }) => void seen.troubles.push(email),
     gather: async (_: unknown, content: Content) => ({ kind: 'gathered', content, files: new Map() }) as const,
     suppress: async (all: readonly unknown[]) => all.map(() => null),
     compose: async (_: unknown, { text }: Content) => Buffer.from(text ?? ''),
     blame: nothing,
-    settle: async () => {},
+    settle: async ({ facts }: StoredEmail, outcome: unknown) => void seen.settled.set(facts.id, outcome),
     now: Date.now,
   } as const;
   return deliver(deps, { id: 'jb_1', emails: [...emails] });
@@ -107,4 +112,53 @@ it('a heavy letter is read when there is room for it, and all of a job go out', 
   expect(await job).toEqual(done);
   expect(Object.fromEntries(sent)).toEqual(Object.fromEntries([...heavy.map((id) => [id, 300_000]), [light, 1]]));
   monitor.disconnect();
+});
+
+/** Hands over whatever can be made a message of. */
+async function handOver({ message }: Parcel): Promise<Dispatched> {
+  const made = await message('t');
+  return 'raw' in made ? { kind: 'answered', transport: 't', replies: [] } : made;
+}
+
+it.each([
+  ['of a form that is not known', Buffer.from([9, 9, 9])],
+  ['that is damaged', Buffer.from([1, 9, 9])],
+  ['that was cut off', Buffer.from([0, 0, 0])],
+  ['that is heavy and damaged', Buffer.concat([Buffer.from([2, 0, 0, 0, 9]), Buffer.from([1, 9, 9])])],
+])('one content %s fails its own email, and no other of the job', async (_, bytes) => {
+  const [bad, good] = [await accept('a@x.co'), await accept('b@x.co')];
+  await redis.set(keys.content(bad), bytes);
+  const seen = { settled: new Map<string, unknown>(), troubles: [] };
+  expect(await run([bad, good], handOver, seen)).toEqual(done);
+  expect(seen.settled.get(bad)).toEqual({
+    kind: 'undeliverable',
+    transport: 't',
+    detail: 'its content cannot be read',
+  });
+  expect(seen.settled.get(good)).toMatchObject({ kind: 'answered' });
+  expect(seen.troubles).toEqual([]);
+  expect(await openEmails(redis).load(bad)).toMatchObject({ facts: { id: bad }, content: null });
+});
+
+it('that Redis cannot answer for a letter is no fault of its content', async () => {
+  const letter = 'a letter of several '.repeat(100);
+  const request = emailRequest.parse({ from: 'a@x.co', to: 'b@x.co', subject: 's', text: letter });
+  const emails = [0, 1].map(() => acceptEmail(request, { id: newId('em'), keyId: 'k', now: Date.now() }));
+  const created = emails.map((email) => ({ email, claim: null }));
+  await openEmails(redis).create(created, { batchClaim: null, isStrict: true, now: Date.now() });
+  const [file = ''] = await redis.keys(keys.file('*'));
+  await redis.del(file);
+  await redis.lpush(file, 'no letter');
+  const [id = ''] = emails.map(({ facts }) => facts.id);
+  await expect(openEmails(redis).load(id)).rejects.toThrow(/WRONGTYPE/);
+});
+
+it('a record that cannot be read is told of and looked at again, and the others of its job go', async () => {
+  const [bad, good] = [await accept('a@x.co'), await accept('b@x.co')];
+  await redis.hset(keys.email(bad), 'state', '{"to":');
+  const seen = { settled: new Map<string, unknown>(), troubles: [] };
+  expect(await run([bad, good], handOver, seen)).toEqual(done);
+  expect([...seen.settled.keys()]).toEqual([good]);
+  expect(seen.troubles).toEqual([bad]);
+  expect(await redis.zrange(keys.again('transactional'), '0', '-1')).toEqual([bad]);
 });

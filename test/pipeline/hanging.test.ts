@@ -74,7 +74,7 @@ it('where there is no other, mail waits as it does for any connection, and says 
   expect(outcome).toEqual({ kind: 'parked' });
   expect(await parkedFor('one')).toEqual({ transactional: 2, bulk: 0 });
   expect((await worker.sendAt(Date.now() + 3_601_000)).outcome).toEqual({ kind: 'withheld' });
-  const [email] = await openEmails(redis).loadAll([id]);
+  const [email] = await openEmails(redis).loadAll([id], () => {});
   const asked = { transports: worker.transports, states: states(), budgets: openBudgets(redis), now: Date.now };
   expect(await blame(asked, email as StoredEmail)).toBe('transport one answers nothing it is given');
 });

@@ -122,3 +122,23 @@ it('the oldest job is the one that was added first, in hand or not', async () =>
   held.resolve({ done: true });
   await until('none to be left', async () => (await queue.oldestAt()) === null);
 });
+
+it('the oldest job counts while it waits for its next run, also behind one that comes again sooner', async () => {
+  await using stack = new AsyncDisposableStack();
+  const connection = { redis, prefix: '{t}:oldest' };
+  const queue = stack.use(openDeliverQueues(connection)).transactional;
+  const stage = async ({ id }: { id: string }) => ({ again: Date.now() + (id === 'jb_1' ? 600_000 : 300_000) });
+  const stopping = new AbortController().signal;
+  const options = { concurrency: 1, lockMs: 1_000, shutdownTimeoutMs: 5_000, stopping, cut: stopping, onTrouble() {} };
+  stack.use(await openWorker(deliverQueueNames.transactional, stage, connection, { ...options, now: Date.now }));
+  expect(await queue.oldestAt()).toBeNull();
+  await queue.add([{ id: 'jb_1', emails: ['em_1'] }]);
+  const delayed = () => redis.zcard('{t}:oldest:deliver:delayed');
+  await until('the first to wait', async () => (await delayed()) === 1);
+  const firstAt = await queue.oldestAt();
+  expect(firstAt).not.toBeNull();
+  await until('the next millisecond', () => Date.now() > (firstAt ?? 0));
+  await queue.add([{ id: 'jb_2', emails: ['em_2'] }]);
+  await until('both to wait', async () => (await delayed()) === 2);
+  expect(await queue.oldestAt()).toBe(firstAt);
+});

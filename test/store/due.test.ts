@@ -1,4 +1,5 @@
 /** Due marks: each is taken by one, and comes back when its taker dies. */
+import fc from 'fast-check';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { type Due, openDue } from '../../src/store/due.ts';
@@ -46,10 +47,51 @@ it('what comes again and what is new share the places', async () => {
     await redis.zadd(keys.again('bulk'), n, `again_${n}`);
     await redis.zadd(keys.due('bulk'), n, `new_${n}`);
   }
-  expect(await take(40, 4)).toEqual(['again_0', 'again_1', 'new_0', 'new_1']);
+  expect(await take(40, 4)).toEqual(['again_0', 'again_1', 'new_0', 'new_9']);
   await redis.del(keys.due('bulk'));
   expect(await take(40, 4)).toEqual(['again_2', 'again_3', 'again_4', 'again_5']);
 });
+
+it('what was just accepted goes through a heap that is due before it, and the heap goes on', async () => {
+  for (let n = 0; n < 20; n++) await redis.zadd(keys.due('bulk'), 10, `heap_${String(n).padStart(2, '0')}`);
+  await redis.zadd(keys.due('bulk'), 30, 'code', 41, 'later');
+  const heap = (...places: number[]) => places.map((n) => `heap_${String(n).padStart(2, '0')}`);
+  expect(await take(40, 8)).toEqual([...heap(0, 1, 2, 3, 4, 5), heap(19)[0], 'code']);
+  expect(await take(40, 8)).toEqual(heap(6, 7, 8, 9, 10, 11, 17, 18));
+  expect(await take(40, 8)).toEqual(heap(12, 13, 14, 15, 16));
+});
+
+it('a heap that comes again leaves places for what was just accepted', async () => {
+  for (let n = 0; n < 10; n++) {
+    await redis.zadd(keys.again('bulk'), n, `again_${n}`);
+    await redis.zadd(keys.due('bulk'), n, `new_${n}`);
+  }
+  await redis.zadd(keys.due('bulk'), 30, 'code');
+  expect(await take(40, 8)).toEqual(['again_0', 'again_1', 'again_2', 'again_3', 'new_0', 'new_1', 'new_9', 'code']);
+});
+
+it('whatever is due, each is taken once, and the longest due with every take', async () => {
+  const marks = fc.uniqueArray(fc.nat(60), { maxLength: 40 });
+  await fc.assert(
+    fc.asyncProperty(marks, marks, fc.integer({ min: 1, max: 12 }), async (again, fresh, limit) => {
+      await redis.flushall();
+      for (const at of again) await redis.zadd(keys.again('bulk'), at, `again_${at}`);
+      for (const at of fresh) await redis.zadd(keys.due('bulk'), at, `new_${at}`);
+      const left = new Set([...again.map((at) => `again_${at}`), ...fresh.map((at) => `new_${at}`)]);
+      for (let ids = await take(60, limit); ids.length > 0; ids = await take(60, limit)) {
+        const oldest = (name: string) =>
+          [...left].filter((id) => id.startsWith(name)).toSorted((a, b) => markOf(a) - markOf(b))[0];
+        const firsts = [oldest('again_'), oldest('new_')].filter((id) => id !== undefined);
+        expect(ids.length).toBe(Math.min(limit, left.size));
+        expect(ids).toEqual(expect.arrayContaining(limit === 1 ? firsts.slice(0, 1) : firsts));
+        for (const id of ids) expect(left.delete(id)).toBe(true);
+      }
+      expect(left.size).toBe(0);
+    }),
+    { numRuns: 30 },
+  );
+});
+const markOf = (id: string) => Number(id.slice(id.indexOf('_') + 1));
 
 it('a lease ends by the clock of Redis, whatever that of who looks says', async () => {
   await redis.zadd(keys.due('bulk'), 10, 'a');

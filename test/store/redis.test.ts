@@ -85,3 +85,20 @@ it('a wait ends when it is told to, also while Redis is away and the connection 
   await heard;
   await bell.heard(1_000, stop.signal);
 });
+
+it.each([0, 1])(
+  'a wait of %d ms is asked for as one that ends: Redis before 7.0.8 takes a millisecond for ever',
+  async (waitMs) => {
+    await using server = await openTestRedis();
+    const monitor = await server.connect().monitor();
+    const waits: string[] = [];
+    monitor.on('monitor', (_at: string, [name = '', ...args]: string[]) => {
+      if (name.toLowerCase() === 'blpop') waits.push(args.at(-1) ?? '');
+    });
+    await using bell = openBell(await openRedis({ url: server.url }, 'wait'));
+    await bell.heard(waitMs, new AbortController().signal);
+    await until('the command to be seen', () => waits.length > 0);
+    expect(Number(waits[0])).toBeGreaterThanOrEqual(0.002);
+    monitor.disconnect();
+  },
+);

@@ -1,7 +1,7 @@
 /** The filters a template has: those of Liquid whose cost is known, each charged for what it is given before it runs. */
 import { filters as all, type Context, type Liquid } from 'liquidjs';
 import { escapeHtml } from '../domain/escape-html.ts';
-import { charge, chargeSearch } from './limits.ts';
+import { charge, chargeSearch, cut, type Search } from './limits.ts';
 import { numberOf, textOf } from './values.ts';
 
 type FilterOptions = Exclude<(typeof all)[string], (...args: never[]) => unknown>;
@@ -14,7 +14,11 @@ const onText = [
   'newline_to_br', 'truncate', 'truncatewords', 'url_encode', 'url_decode', 'slugify', 'number_of_words',
 ]; // biome-ignore format: one list reads best as one block
 /** They look for the first argument in the text. */
-const onParts = ['remove', 'remove_first', 'remove_last', 'replace', 'replace_first', 'replace_last', 'split'];
+const onParts = {
+  first: ['remove_first', 'replace_first'],
+  last: ['remove_last', 'replace_last'],
+  every: ['remove', 'replace', 'split'],
+} satisfies Record<Search, readonly string[]>;
 /** Their result is markup that stands as it is. */
 const onMarkup = ['escape', 'escape_once', 'xml_escape'];
 const onNumbers = [
@@ -42,7 +46,7 @@ export function setFilters(liquid: Liquid, isMarkup: boolean): void {
     for (const name of names) liquid.registerFilter(name, { handler: guard(usualOf(name)), raw: isRaw });
   };
   set(onText, ofText);
-  set(onParts, ofParts);
+  for (const search of ['first', 'last', 'every'] as const) set(onParts[search], (usual) => ofParts(usual, search));
   set(onMarkup, ofText, true);
   // Else its own markup would be escaped with the text.
   if (isMarkup) liquid.registerFilter('newline_to_br', { handler: breakLines, raw: true });
@@ -71,10 +75,16 @@ function ofText(usual: Handler): Handler {
   };
 }
 
-function ofParts(usual: Handler): Handler {
-  return ofText(function (text, part, ...rest) {
-    chargeSearch(this.context, String(text), String(part ?? ''));
-    return usual.call(this, text, part, ...rest);
+function ofParts(usual: Handler, search: Search): Handler {
+  return ofText(function (given, sought, by, ...rest) {
+    const [text, part] = [String(given), String(sought ?? '')];
+    if (!chargeSearch(this.context, text, part)) return usual.call(this, given, sought, by, ...rest);
+    const pieces = cut(this.context, text, part, search);
+    // As the library has it: what is empty at the end is no item.
+    if (usual === all.split) return pieces.slice(0, pieces.findLastIndex((piece) => piece !== '') + 1);
+    const between = String(by ?? '');
+    charge(this.context, text.length + between.length * pieces.length);
+    return pieces.join(between);
   });
 }
 

@@ -1,6 +1,6 @@
 /** Values of variables as text, and what may be compared with what: bounded, however lists are nested. */
 import { type Context, Drop, defaultOperators, type Operators, toValue } from 'liquidjs';
-import { charge, chargeSearch } from './limits.ts';
+import { charge, chargeSearch, cut } from './limits.ts';
 
 /** What stands where a value is put out: lists are joined, and objects, which have no text, leave nothing. */
 export function textOf(value: unknown, context: Context): string {
@@ -51,8 +51,7 @@ const contains: Operator = (left, right, context) => {
 };
 
 function containsText(text: string, part: string, context: Context): boolean {
-  chargeSearch(context, text, part);
-  return text.includes(part);
+  return chargeSearch(context, text, part) ? cut(context, text, part, 'first').length > 1 : text.includes(part);
 }
 
 const no = () => false;

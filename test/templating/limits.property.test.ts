@@ -132,6 +132,10 @@ describe('a template that takes too much', () => {
     return ms;
   };
 
+  let looks = 0;
+  /** Late within a search, and early again after it. */
+  const jumpy = () => (looks++ % 2 === 0 ? 0 : 60);
+
   it.each<[what: string, html: string]>([
     ['text that doubles', doubling('x | append: x')],
     [
@@ -152,13 +156,19 @@ describe('a template that takes too much', () => {
       `{% for i in many %}{% if long contains "y" or long == other %}{% endif %}{% endfor %}`,
     ],
     ['long lists compared in a loop', '{% for i in many %}{% case many %}{% when others %}{% endcase %}{% endfor %}'],
-    ...['contains', 'remove', 'remove_last', 'replace', 'replace_first', 'split'].map((search): [string, string] => [
-      `a part that is nearly everywhere, by ${search}`,
-      search === 'contains' ? '{% if aaa contains aba %}{% endif %}' : `{{ aaa | ${search}: aba | size }}`,
-    ]),
+    ...['contains', 'remove', 'remove_first', 'remove_last', 'replace_last', 'replace', 'replace_first', 'split'].map(
+      (search): [string, string] => [
+        `a part that is nearly everywhere, by ${search}`,
+        search === 'contains' ? '{% if aaa contains aba %}{% endif %}' : `{{ aaa | ${search}: aba | size }}`,
+      ],
+    ),
     ['sorting in a loop', '{% for i in many %}{% assign x = many | sort_natural %}{% endfor %}'],
     ['a padded date', '{{ "now" | date: "%999999999d" }}'],
     ['dates in a loop', '{% for i in many %}{{ i | date: "%A", "Europe/Berlin" }}{% endfor %}'],
+    [
+      'a part that is found to be elsewhere from its end on',
+      '{% if aaa contains early %}{% endif %}{{ aaa | remove_last: late }}',
+    ],
   ])('is a fault: %s', (_, html) => {
     const faults = renderFaults(
       { html, text: '' },
@@ -170,10 +180,14 @@ describe('a template that takes too much', () => {
         long,
         other: `${long}y`,
         aaa: 'a'.repeat(120_000),
+        early: `${'a'.repeat(6)}b${'a'.repeat(65_000)}`,
+        late: `${'a'.repeat(60_000)}b`,
         aba: `${'a'.repeat(30_000)}b${'a'.repeat(30_000)}`,
       },
     );
-    expect(faults).toEqual([expect.stringMatching(/^\/ its html (?:takes more than|makes more|has more than)/)]);
+    expect(faults).toEqual([
+      expect.stringMatching(/^\/ its html (?:takes more than|makes more|has more than|searches too much)/),
+    ]);
   });
 
   it.each<[what: string, clock: () => number, says: RegExp, html: string]>([
@@ -186,9 +200,11 @@ describe('a template that takes too much', () => {
     ['time', slow, /takes more than 150 ms/, '{% for i in many %}{{ i }}{% endfor %}'],
     ['time, in few steps that make much', slow, /takes more than 150 ms/, '{{ long }}{{ long }}{{ long }}'],
     ['text', () => 0, /makes more text/, doubling('x | append: x')],
+    ['searches', jumpy, /searches too much: for more than 50 ms/, '{{ long | remove: half }}'],
   ])('is ended by %s alone', (_, clock, says, html) => {
     const template = compileTemplate(contentOf({ html, text: '' }), clock);
-    const made = 'faults' in template ? template : template.render({ a: 'xxxxxxxxxx', many, long });
+    const half = long.slice(50_000);
+    const made = 'faults' in template ? template : template.render({ a: 'xxxxxxxxxx', many, long, half });
     expect('faults' in made ? made.faults[0]?.message : '').toMatch(says);
   });
 
@@ -208,6 +224,44 @@ describe('a template that takes too much', () => {
       '{% for row in rows %}{% if row contains "urgent" %}!{% endif %}{{ row | replace: "Lorem ipsum dolor", "x" | split: " " | size }}{% endfor %}';
     const rows = Array(500).fill('Lorem ipsum dolor sit amet, urgent consectetur. '.repeat(10));
     expect(rendered({ html, text: '' }, { rows }).html?.match(/!/g)).toHaveLength(500);
+  });
+
+  it.each([
+    ['hundreds of ids', 300, crypto.randomUUID(), `${crypto.randomUUID()},`.repeat(1_350)],
+    ['hundreds of words', 200, 'abcdefghijklmnopqrstuvwxyz1234', 'lorem ipsum dolor sit amet '.repeat(3_800)],
+  ])('is none where %s are looked for in a long text', (_, count, part, body) => {
+    const html = '{% for one in parts %}{% unless body contains one %}x{% endunless %}{% endfor %}';
+    expect(rendered({ html, text: '' }, { parts: Array(count).fill(part), body }).html).toBe('x'.repeat(count));
+  });
+
+  it('is none where a long part is looked for, and what is made is what JavaScript makes of it', () => {
+    const part = 'ab'.repeat(1_000);
+    const html = ['remove', 'remove_first', 'remove_last', 'split']
+      .map((search) => `{{ body | ${search}: part | join: "|" }}`)
+      .concat(['replace', 'replace_first', 'replace_last'].map((search) => `{{ body | ${search}: part, "$&" | raw }}`))
+      .join('\n');
+    const between = fc.constantFrom('', 'a', 'b', 'ab', 'x'.repeat(3_000));
+    fc.assert(
+      fc.property(fc.array(between, { minLength: 3, maxLength: 8 }), (texts) => {
+        const body = texts.join(part);
+        const last = body.lastIndexOf(part);
+        const replaced = (by: string) => [
+          body.replaceAll(part, () => by),
+          body.replace(part, () => by),
+          body.slice(0, last) + by + body.slice(last + part.length),
+        ];
+        const items = body.split(part).join('|').replace(/\|+$/, '');
+        const expected = [...replaced(''), items, ...replaced('$&')].join('\n');
+        expect(rendered({ html, text: '' }, { body, part }).html).toBe(expected);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it.each(['remove', 'remove_first', 'remove_last'])('is none where %s takes a long end from a long text', (remove) => {
+    const [body, end] = ['<p>hello world</p>'.repeat(17_000), 'F'.repeat(2_000)];
+    const html = `{{ body | ${remove}: end | raw }}`;
+    expect(rendered({ html, text: '' }, { body: body + end, end }).html).toBe(body);
   });
 
   it('is none as long as it is a letter: a table of a thousand rows', () => {

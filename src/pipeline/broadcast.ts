@@ -29,7 +29,7 @@ type Deps = {
   /** Aborted when the process begins to stop. */
   stopping: AbortSignal;
   report(slice: SliceReport): void;
-  onTrouble(part: 'broadcast', error: unknown, fields: { readonly email: string }): void;
+  onTrouble(part: 'broadcast', error: unknown, fields: { readonly [of in 'email' | 'campaign']?: string }): void;
   now(): number;
 };
 type Settling = Parameters<typeof settlePlace> extends [unknown, ...infer Given] ? Given : never;
@@ -43,6 +43,8 @@ export type SliceReport = {
 
 /** What left its place and is on its way at this moment is looked at again after so long. */
 const callOffAgainMs = 1_000;
+/** So is a slice with recipients that cannot be read: only another version might, and each look is told of. Meanwhile all other slices go. */
+const damagedAgainMs = 60_000;
 
 /** One slice in hand. */
 type Slice = {
@@ -88,16 +90,27 @@ export async function broadcast(deps: Deps, take: Take): Promise<SliceReport> {
   return report;
 }
 
-async function placedIn(deps: Deps, { take, campaign: { head } }: Slice): Promise<Placed[]> {
+async function placedIn(deps: Deps, given: Slice): Promise<Placed[]> {
+  const [{ head }, { take }] = [given.campaign, given];
   const { slice, status, startedAt } = take;
   const campaign = { head, state: { status, startedAt, scheduledAt: null } };
   const rows = await deps.slices.rows(take);
+  const damaged = take.marks.filter((mark, n) => rows[n] === undefined && isToDo(mark, take)).length;
+  if (damaged > 0) {
+    given.againInMs = damagedAgainMs;
+    const error = new Error(`${damaged} recipients of slice ${slice} cannot be read`);
+    deps.onTrouble('broadcast', error, { campaign: take.campaignId });
+  }
   return rows.flatMap((row, n) => {
     const [place, mark] = [slice * sliceSize + n, take.marks[n] ?? 'absent'];
     if (row === undefined || mark === 'absent') return [];
     const queued = { place, row, mark: 'queued', outcome: null } as const;
     return [{ place, mark, row, email: placeEmail(campaign, queued, head.subject, deps.now()) }];
   });
+}
+
+function isToDo(mark: PlaceMark, { status }: Take): boolean {
+  return mark === 'queued' || mark === 'handing' || (mark === 'left' && status === 'canceled');
 }
 
 async function workOff(deps: Deps, slice: Slice, all: readonly Placed[]): Promise<void> {

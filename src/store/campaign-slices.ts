@@ -83,7 +83,7 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
   const claim = makeGroup((members: readonly ClaimMember[]) => claimMembers(redis, members));
   const settle = makeGroup((members: readonly SettleMember[]) => settleMembers(redis, members), gatherMs);
   /** The least recently used first. */
-  const chunks = new Map<string, Promise<readonly CampaignRow[]>>();
+  const chunks = new Map<string, Promise<ChunkRows>>();
 
   async function settlePlace(settled: PlaceSettled, now: number): Promise<boolean> {
     const bytes = settled.events.length * eventBytes;
@@ -111,11 +111,8 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
       };
     },
 
-    /** The recipients of a slice; undefined at places without one. */
-    async rows({
-      campaignId,
-      slice,
-    }: Pick<Take, 'campaignId' | 'slice'>): Promise<readonly (CampaignRow | undefined)[]> {
+    /** The recipients of a slice; undefined at places without one, or whose recipient cannot be read. */
+    async rows({ campaignId, slice }: Pick<Take, 'campaignId' | 'slice'>): Promise<ChunkRows> {
       const first = slice * sliceSize;
       const name = keys.campaignChunk(campaignId, Math.floor(first / chunkSize));
       const chunk = chunks.get(name) ?? readChunk(redis, name);
@@ -178,9 +175,17 @@ function sliceNames(id: string): string[] {
   return [keys.campaign(id), keys.campaignMarks(id), keys.campaignSlices(id), keys.campaignTakers(id)];
 }
 
-async function readChunk(redis: Redis, name: string): Promise<readonly CampaignRow[]> {
+type ChunkRows = readonly (CampaignRow | undefined)[];
+
+/** Undefined where a recipient cannot be read. */
+async function readChunk(redis: Redis, name: string): Promise<ChunkRows> {
   const packed = await redis.getBuffer(name);
-  return packed === null ? [] : unpackChunk(packed);
+  if (packed === null) return [];
+  try {
+    return unpackChunk(packed).map((row) => (typeof row.address === 'string' ? row : undefined));
+  } catch {
+    return []; // it is damaged, or of a form that this version does not know
+  }
 }
 
 type ClaimMember = Member & { readonly take: Pick<Take, 'id' | 'campaignId'>; readonly place: number };

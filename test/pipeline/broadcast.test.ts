@@ -1,13 +1,13 @@
 /** broadcast: a slice whose worker cannot do it at this moment is another's at once, and nobody turns round it in a hurry. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { placeMarks } from '../../src/domain/campaign.ts';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type CampaignRow, placeMarks } from '../../src/domain/campaign.ts';
 import { broadcast } from '../../src/pipeline/broadcast.ts';
 import { conduct, makeHands } from '../../src/pipeline/conduct.ts';
 import { prepare } from '../../src/pipeline/prepare.ts';
 import type { Take } from '../../src/store/campaign-slices.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openTemplating } from '../../src/templating/templating.ts';
-import { addCampaign, moveCampaign } from '../support/campaigns.ts';
+import { addCampaign, moveCampaign, rowOf } from '../support/campaigns.ts';
 import { newId, openTestStore, type TestStore } from '../support/store.ts';
 import { until } from '../support/until.ts';
 
@@ -21,8 +21,8 @@ function unused(): never {
   throw new Error('Nothing is sent here');
 }
 
-/** A worker: what it knows of campaigns is its own. */
-function startWorker() {
+/** A worker: what it knows of campaigns is its own. @param of what becomes of recipients; else there are none */
+function startWorker(of: Partial<Parameters<typeof broadcast>[0]> = {}) {
   const { slices, campaigns } = world.store;
   const { compile } = openTemplating();
   const preparing = { campaigns, compile, composeFor: () => unused, kept: new Map() };
@@ -30,13 +30,14 @@ function startWorker() {
     ...{ slices, prepare: prepare.bind(null, preparing), inHand: { take: unused }, handedOver: new Set<string>() },
     ...{ suppress: unused, dispatch: unused, settle: unused, callOff: unused, yieldTurn: unused, report() {} },
     ...{ stopping: new AbortController().signal, onTrouble: unused, now: () => 0 },
+    ...of,
   };
   const take = async (id: string) => (await slices.take(id, { id: newId('jb'), leaseMs: 60_000, inHand: [] })) as Take;
   return { take, broadcast: (one: Take) => broadcast(deps, one) };
 }
 
-/** What stands there cannot be read. */
-const spoil = (key: string) => world.redis.set(key, 'spoilt');
+/** What stands there cannot be asked for. */
+const spoil = (key: string) => world.redis.multi().del(key).lpush(key, 'spoilt').exec();
 const spoilContent = (id: string) => world.redis.hset(keys.campaign(id), 'content', 'spoilt');
 
 describe('a slice is let go for others', () => {
@@ -49,7 +50,7 @@ describe('a slice is let go for others', () => {
     expect(await other.take(id)).toMatchObject({ slice: taken.slice, allowed: 3 });
   });
 
-  it.each(['running', 'canceled'] as const)('when the recipients of one that is %s cannot be read', async (status) => {
+  it.each(['running', 'canceled'] as const)('when the recipients of one that is %s cannot be had', async (status) => {
     const id = await addCampaign(world.redis, { recipients: 3 });
     await world.redis.set(keys.campaignMarks(id), placeMarks[status === 'running' ? 'queued' : 'left'].repeat(3));
     if (status === 'canceled') await moveCampaign(world.redis, id, status);
@@ -66,6 +67,47 @@ describe('a slice is let go for others', () => {
     const taken = await worker.take(id);
     await world.redis.del(keys.campaign(id));
     expect(await worker.broadcast(taken)).toMatchObject({ settled: [], isHeldUp: true });
+  });
+});
+
+describe('who cannot be read is told of and looked at again later', () => {
+  const troubles: unknown[] = [];
+  beforeEach(() => troubles.splice(0));
+  const onTrouble = (_part: string, _error: unknown, fields: object) => void troubles.push(fields);
+
+  it.each([
+    ['damaged', 'spoilt'],
+    ['gone', null],
+  ])('and the slices after a chunk that is %s have their turns', async (_, bytes) => {
+    const id = await addCampaign(world.redis, { recipients: 60 });
+    if (bytes === null) await world.redis.del(keys.campaignChunk(id, 0));
+    else await world.redis.set(keys.campaignChunk(id, 0), bytes);
+    const worker = startWorker({ onTrouble, suppress: async () => [] });
+    for (const slice of [0, 1]) {
+      const taken = await worker.take(id);
+      expect(taken.slice).toBe(slice);
+      expect(await worker.broadcast(taken)).toMatchObject({ settled: [], isHeldUp: false });
+    }
+    expect(await worker.take(id)).toEqual({ waitMs: expect.any(Number) });
+    expect(troubles).toEqual([{ campaign: id }, { campaign: id }]);
+  });
+
+  it('and the others of their slice go', async () => {
+    const none = { address: null, variables: {} } as unknown as CampaignRow;
+    const id = await addCampaign(world.redis, { recipients: [rowOf(0), none, rowOf(2)] });
+    const settled: number[] = [];
+    const worker = startWorker({
+      onTrouble,
+      suppress: async (emails) => emails.map(() => ({ kind: 'suppressed', recipients: [] })),
+      settle: async ({ place }) => {
+        settled.push(place);
+        return null;
+      },
+    });
+    expect(await worker.broadcast(await worker.take(id))).toMatchObject({ isHeldUp: false });
+    expect(settled).toEqual([0, 2]);
+    expect(await worker.take(id)).toEqual({ waitMs: expect.any(Number) });
+    expect(troubles).toEqual([{ campaign: id }]);
   });
 });
 

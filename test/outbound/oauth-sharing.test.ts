@@ -165,6 +165,18 @@ describe('an access token that the mail server refuses', () => {
     expect(world.smtp.lines.filter((line) => line.startsWith('AUTH'))).toHaveLength(2);
   });
 
+  it('is taken by nobody while another is asked for', async () => {
+    await using world = await openWorld();
+    const tokens = startProcess()(world.auth);
+    await tokens.get();
+    await holdTurn(world.auth);
+    const renewing = tokens.renew('a1');
+    await until('it to wait for its turn', () => tokens.awaits !== null);
+    expect(await redis.exists(keys.accessToken(accountOf(world.auth).id))).toBe(0);
+    await redis.del(keys.refreshTurn(accountOf(world.auth).id));
+    expect(await renewing).toEqual({ value: 'a2', isKept: false });
+  });
+
   it('is not taken again where Redis did not drop it', async () => {
     await using world = await openWorld();
     const tokens = startProcess({ known: { drop: away } })(world.auth);

@@ -11,8 +11,8 @@ import type { SeenRedis } from './pipeline/inspect.ts';
 import type { Hands } from './pipeline/relinquish.ts';
 import { openLocalRedis } from './store/local-redis.ts';
 import { openSecrets } from './store/local-secrets.ts';
+import { openAccessTokens, openRefreshTokens } from './store/oauth-tokens.ts';
 import { openRedis, type RedisPatience, type RedisUse } from './store/redis.ts';
-import { openRefreshTokens } from './store/refresh-tokens.ts';
 import { openStore } from './store/store.ts';
 import { openLog } from './telemetry/log.ts';
 import { type Meters, openMeters } from './telemetry/meters.ts';
@@ -91,7 +91,7 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
     apiKey,
     plans,
     links: { publicUrl: config.publicUrl, key: unsubscribeKey(secretKey) },
-    tokensOf: openTokenBook(refreshTokens, monotonicNow),
+    tokensOf: openTokenBook({ refreshTokens, accessTokens: openAccessTokens(aside, secretKey, newIv) }, monotonicNow),
     stopping: stopping.signal,
     seenRedis: { standing: null },
     hands,

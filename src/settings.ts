@@ -79,7 +79,7 @@ export const settings = z.object({
   SECRET_KEY: expects(
     secretKey.optional(),
     '32 bytes as hex or base64',
-    'Encrypts webhook secrets and renewed OAuth refresh tokens at rest, seals the links to unsubscribe, and makes the secrets and tokens that a repeat under an Idempotency-Key gets again. The same in every process. With a new one webhooks need new secrets, and links in mail that was sent stop working. Generated in `DATA_DIR` outside production.',
+    'Encrypts webhook secrets and OAuth tokens at rest, seals the links to unsubscribe, and makes the secrets and tokens that a repeat under an Idempotency-Key gets again. The same in every process. With a new one webhooks need new secrets, and links in mail that was sent stop working. Generated in `DATA_DIR` outside production.',
   ),
   PUBLIC_URL: expects(
     publicUrl.optional(),

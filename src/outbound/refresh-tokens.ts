@@ -11,21 +11,24 @@ export type Account = {
 /** The right to ask for a token: one process has it at a time. */
 export type Turn = { end(): Promise<void> };
 
+/** One that was given in place of another, or is configured, and when, in milliseconds since the epoch: each later than the one it came in place of. */
+export type Given = { readonly token: string; readonly at: number };
+
 /** The refresh tokens that token servers gave in place of configured ones. */
 export type RefreshTokens = {
   /** @returns null where none was given yet */
-  newest(account: Account): Promise<string | null>;
-  /** False when it could not be stored. @param used the one it came in place of */
-  keep(account: Account, refreshToken: string, used: string): Promise<boolean>;
+  newest(account: Account): Promise<Given | null>;
+  /** @param turn in which it was given: ended once it is stored, as others would ask with the one before */
+  keep(account: Account, given: Given, turn: Turn): Promise<void>;
   /** Null while another has it; it is over by itself after `forMs`. */
   takeTurn(account: Account, forMs: number): Promise<Turn | null>;
 };
 
 /** The same as all processes remember it, by the ids of accounts. */
 export type StoredTokens = {
-  newest(account: string): Promise<string | null>;
-  /** Stores it where nothing stands, or one of those it came in place of: else somebody was given another since, which stays. */
-  keep(account: string, refreshToken: string, inPlaceOf: readonly string[]): Promise<void>;
+  newest(account: string): Promise<Given | null>;
+  /** Stores it where nothing stands, or one that was given before: else somebody was given another since, which stays. */
+  keep(account: string, given: Given): Promise<void>;
   takeTurn(account: string, forMs: number): Promise<Turn | null>;
 };
 
@@ -42,9 +45,9 @@ type Options = {
 /** What this process alone knows. */
 type Unstored = {
   readonly account: Account;
-  readonly token: string;
-  /** What may stand stored: the answer of Redis to one of them may have been lost. */
-  readonly inPlaceOf: readonly string[];
+  readonly given: Given;
+  /** In which it and those before it were given. */
+  readonly turns: readonly Turn[];
   isTold: boolean;
   tryAt: number;
   waitMs: number;
@@ -52,8 +55,8 @@ type Unstored = {
 
 const usualLeastWaitMs = 1_000;
 const mostWaitMs = 60_000;
-/** So many may come one after the other while Redis is away; beyond that the oldest and the newest are known. */
-const mostInPlace = 100;
+/** Others have lapsed by then. */
+const mostTurns = 10;
 
 /** When it is disposed of, what is not stored is tried once more. */
 export function openTokenKeeper(
@@ -72,11 +75,11 @@ export function openTokenKeeper(
 
   /** What cannot be stored now is tried again by itself. */
   async function store(one: Unstored): Promise<void> {
-    const { account, token, inPlaceOf } = one;
+    const { account, given, turns } = one;
     one.tryAt = now() + one.waitMs;
     one.waitMs = Math.min(mostWaitMs, 2 * one.waitMs);
     try {
-      await stored.keep(account.id, token, inPlaceOf);
+      await stored.keep(account.id, given);
     } catch (error) {
       one.isTold = true;
       onTrouble('oauth', new Error(`${failedWith(account, error)}. ${advice}`));
@@ -87,22 +90,22 @@ export function openTokenKeeper(
     if (unstored.get(account.id) !== one) return;
     unstored.delete(account.id);
     if (one.isTold) onStored(account.host);
+    await endAll(turns);
   }
 
   return {
     async newest({ id }) {
       const one = unstored.get(id);
       if (one !== undefined) await store(one);
-      return unstored.get(id)?.token ?? stored.newest(id);
+      return unstored.get(id)?.given ?? stored.newest(id);
     },
 
-    async keep(account, token, used) {
+    async keep(account, given, turn) {
       const before = unstored.get(account.id);
-      const inPlaceOf = [...(before?.inPlaceOf ?? []).slice(0, mostInPlace - 1), used];
-      const one = { account, token, inPlaceOf, isTold: before !== undefined, tryAt: 0, waitMs: leastWaitMs };
+      const turns = [turn, ...(before?.turns ?? [])].slice(0, mostTurns);
+      const one = { account, given, turns, isTold: before !== undefined, tryAt: 0, waitMs: leastWaitMs };
       unstored.set(account.id, one);
       await store(one);
-      return !unstored.has(account.id);
     },
 
     takeTurn: ({ id }, forMs) => stored.takeTurn(id, forMs),
@@ -110,14 +113,20 @@ export function openTokenKeeper(
     async [Symbol.asyncDispose]() {
       isOver = true;
       alarm.off();
-      const last = [...unstored.values()].map(({ account, token, inPlaceOf }) =>
-        stored.keep(account.id, token, inPlaceOf).catch((error: unknown) => {
-          onTrouble('oauth', new Error(`${failedWith(account, error)}. ${lastAdvice}`));
-        }),
+      const last = [...unstored.values()].map(({ account, given, turns }) =>
+        stored.keep(account.id, given).then(
+          () => endAll(turns),
+          (error: unknown) => onTrouble('oauth', new Error(`${failedWith(account, error)}. ${lastAdvice}`)),
+        ),
       );
       await Promise.all(last);
     },
   };
+}
+
+/** One that cannot be ended is over by itself. */
+async function endAll(turns: readonly Turn[]): Promise<void> {
+  await Promise.all(turns.map((turn) => turn.end().catch(() => {})));
 }
 
 const advice =

@@ -3,18 +3,40 @@ import type SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { SMTPConnectionCustomAuthHandler } from 'nodemailer/lib/smtp-connection';
 import { parseReply } from '../domain/classify.ts';
 import type { Auth } from '../domain/transport-plan.ts';
-import type { Tokens } from './oauth-tokens.ts';
+import type { Token, Tokens } from './oauth-tokens.ts';
 
 /** Under its own name the library would rather log in with a password where the server takes both. */
 const tokenMethod = 'TOKEN';
 
-/** The login that a connection must know of when it is made. */
-export function customLogins(
-  auth: Auth | null,
-  tokens: Tokens | null,
-): Record<string, SMTPConnectionCustomAuthHandler> {
-  if (auth === null || tokens === null) return {};
-  return { [tokenMethod]: ({ sendCommand }) => loginWithToken(auth.user, tokens, sendCommand) };
+/** The logins of one connection that are ours. */
+export type Logins = {
+  /** What it must know of when it is made. */
+  readonly custom: Record<string, SMTPConnectionCustomAuthHandler>;
+  /** Whose turn it waits for at this moment, in words; null when it waits for nobody. */
+  readonly awaits: string | null;
+};
+
+export function loginsOf(auth: Auth | null, tokens: Tokens | null): Logins {
+  if (auth === null || tokens === null) return { custom: {}, awaits: null };
+  let isWaiting = false;
+  async function waitFor(token: Promise<Token>): Promise<Token> {
+    isWaiting = true;
+    try {
+      return await token;
+    } finally {
+      isWaiting = false;
+    }
+  }
+  const own = {
+    ...{ get: () => waitFor(tokens.get()), renew: (refused: string) => waitFor(tokens.renew(refused)) },
+    refuse: tokens.refuse,
+  };
+  return {
+    custom: { [tokenMethod]: ({ sendCommand }) => loginWithToken(auth.user, own, sendCommand) },
+    get awaits() {
+      return isWaiting ? tokens.awaits : null;
+    },
+  };
 }
 
 /** @throws SmtpError when it is refused or the connection ends */
@@ -56,16 +78,27 @@ type Reply = { readonly response: string };
 
 const codeOf = ({ response }: Reply): number => parseReply(response).code;
 
-/** A token that was kept may have been revoked: refused, it is got anew once. */
-async function loginWithToken(user: string, tokens: Tokens, send: (line: string) => Promise<Reply>): Promise<void> {
+/** One that this process had, and one that another was given meanwhile. */
+const mostRenewals = 2;
+
+/** A token that was kept may have been revoked: refused, it is got anew. */
+async function loginWithToken(
+  user: string,
+  tokens: Pick<Tokens, 'get' | 'renew' | 'refuse'>,
+  send: (line: string) => Promise<Reply>,
+): Promise<void> {
   const present = async (token: string): Promise<Reply> => {
     const first = await send(`AUTH XOAUTH2 ${initialResponse(user, token)}`);
     // Why it is refused, in JSON: the refusal itself comes after an empty line.
     return codeOf(first) === 334 ? send('') : first;
   };
-  const token = await tokens.get();
+  let token = await tokens.get();
   let reply = await present(token.value);
-  if (codeOf(reply) === 535 && token.isKept) reply = await present(await tokens.renew(token.value));
+  for (let renewals = 0; codeOf(reply) === 535 && token.isKept && renewals < mostRenewals; renewals += 1) {
+    token = await tokens.renew(token.value);
+    reply = await present(token.value);
+  }
+  if (codeOf(reply) === 535) await tokens.refuse(token.value);
   if (codeOf(reply) !== 235) throw new Error('Invalid login');
 }
 

@@ -9,7 +9,7 @@ import { type Hold, makeHands, newHold } from './pool-hands.ts';
 import { transportFault } from './smtp-outcome.ts';
 import type { SmtpSession } from './smtp-session.ts';
 import type { PassedOver } from './smtp-transaction.ts';
-import type { PoolState, TransportFault, Turn } from './transport.ts';
+import type { Delay, PoolState, TransportFault, Turn } from './transport.ts';
 import { makeWaits } from './waits.ts';
 
 /** Sessions that are being opened at once: some servers take more for an attack. */
@@ -31,7 +31,7 @@ export type PoolTimes = {
 
 type Deps = {
   /** @param onEnd called once when the connection is gone, whoever ended it; `signal` ends the opening */
-  open(onEnd: () => void, signal: AbortSignal): Promise<SmtpSession | TransportFault>;
+  open(onEnd: () => void, signal: AbortSignal): Promise<SmtpSession | TransportFault | Delay>;
   /** Milliseconds of a clock that never goes back. */
   now(): number;
   rand(): number;
@@ -46,7 +46,7 @@ export type SmtpPool = {
   /** @param end what came of the message */
   release(hold: Hold, end: Outcome | PassedOver): void;
   /** Opens a session and keeps it. It is one too many for a moment when all others are in use. */
-  probe(): Promise<TransportFault | null>;
+  probe(): Promise<TransportFault | Delay | null>;
   allow(connections: number): void;
   /** Ends waits and idle sessions at once, those with a message in hand after so long; closing again with less patience shortens it. */
   close(patienceMs: number): Promise<void>;
@@ -67,7 +67,7 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
   /** Doubles with each session opened and is one after a fault: ten waiting messages are no reason to run into a wall ten times. */
   let openingLimit = 1;
   let reopenAt = Number.NEGATIVE_INFINITY;
-  let probing: Promise<TransportFault | null> | null = null;
+  let probing: Promise<TransportFault | Delay | null> | null = null;
   let isClosed = false;
   const gone = Promise.withResolvers<void>();
   const stopOpening = new AbortController();
@@ -191,12 +191,12 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     for (; more > 0; more -= 1) void openOne();
   }
 
-  async function openOne(): Promise<TransportFault | null> {
+  async function openOne(): Promise<TransportFault | Delay | null> {
     opening += 1;
     let session: SmtpSession | undefined;
     const opened = await open(() => session && onEnd(session), stopOpening.signal);
     opening -= 1;
-    const fault = faultOf(opened);
+    const fault = troubleOf(opened);
     if (fault === null) {
       session = opened as SmtpSession;
       openingLimit = Math.min(openingLimit * 2, maxOpening);
@@ -207,13 +207,13 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
       openingLimit = 1;
       reopenAt = now() + limits.reopenMs;
       // Those who wait may go on waiting for connections that work: a server that allows fewer than we do is not down.
-      if (!isAlive()) waits.endAll(fault);
+      if (!isAlive()) waits.endAll(fault.kind === 'delayed' ? null : fault);
     }
     serve();
     return fault;
   }
 
-  function faultOf(opened: SmtpSession | TransportFault): TransportFault | null {
+  function troubleOf(opened: SmtpSession | TransportFault | Delay): TransportFault | Delay | null {
     if ('kind' in opened) return opened;
     return opened.isUsable ? null : transportFault(limits.name, new Error('Closed right after login'), 'protocol');
   }

@@ -3,9 +3,10 @@ import { TLSSocket } from 'node:tls';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { Outcome } from '../domain/outcome.ts';
 import type { TransportSettings } from '../domain/transport-plan.ts';
+import { NoTurnError } from './oauth-asking.ts';
 import type { Tokens } from './oauth-tokens.ts';
 import { extensionsOf } from './smtp-envelope.ts';
-import { customLogins, login, withoutSecrets } from './smtp-login.ts';
+import { type Logins, login, loginsOf, withoutSecrets } from './smtp-login.ts';
 import { causeOf, type SmtpError, transportFault } from './smtp-outcome.ts';
 import { type SmtpTalk, takeOver } from './smtp-talk.ts';
 import {
@@ -17,7 +18,7 @@ import {
   type Spell,
   transact,
 } from './smtp-transaction.ts';
-import type { Message, TransportFault } from './transport.ts';
+import type { Delay, Message, TransportFault } from './transport.ts';
 
 const connectTimeoutMs = 30_000;
 const greetingTimeoutMs = 30_000;
@@ -64,8 +65,9 @@ type Options = {
 export async function openSmtpSession(
   settings: TransportSettings,
   { tokens, signal, patience, ehloName, now, onEnd }: Options,
-): Promise<SmtpSession | TransportFault> {
-  const connection = makeConnection(settings, tokens, ehloName);
+): Promise<SmtpSession | TransportFault | Delay> {
+  const logins = loginsOf(settings.auth, tokens);
+  const connection = makeConnection(settings, logins, ehloName);
   // Errors reach the call that was waiting; without this listener one on an idle connection would end the process.
   connection.on('error', () => {});
   connection.once('end', onEnd);
@@ -80,6 +82,9 @@ export async function openSmtpSession(
     return await establish(connection, settings, patience, now);
   } catch (error) {
     connection.close();
+    // It asked for nothing yet: what the server makes of a client that waits, and how long that took, says nothing of it.
+    const awaits = error instanceof NoTurnError ? error.why : logins.awaits;
+    if (awaits !== null) return { kind: 'delayed', detail: awaits };
     if (isOverdue) return transportFault(settings.name, overdue, 'connect');
     const fault = transportFault(settings.name, error as SmtpError, causeOf(error as SmtpError));
     return { ...fault, detail: withoutSecrets(fault.detail, settings.auth) };
@@ -91,7 +96,7 @@ export async function openSmtpSession(
 
 const overdue = Object.assign(new Error(`Not logged in within ${openTimeoutMs / 1_000} s`), { code: 'ETIMEDOUT' });
 
-function makeConnection(settings: TransportSettings, tokens: Tokens | null, usualName: string | null): SMTPConnection {
+function makeConnection(settings: TransportSettings, logins: Logins, usualName: string | null): SMTPConnection {
   const { ca, clientCertificate } = settings;
   const name = settings.ehloName ?? usualName;
   return new SMTPConnection({
@@ -109,7 +114,7 @@ function makeConnection(settings: TransportSettings, tokens: Tokens | null, usua
       ...(ca === null ? {} : { ca }),
       ...clientCertificate,
     },
-    customAuth: customLogins(settings.auth, tokens),
+    customAuth: logins.custom,
     connectionTimeout: connectTimeoutMs,
     greetingTimeout: greetingTimeoutMs,
     socketCloseTimeout: closeTimeoutMs,

@@ -63,6 +63,7 @@ async function verify(
     session.close();
     return { ms, tls: session.tls, fault: null };
   }
+  if (session.kind === 'delayed') return { ms, tls: null, fault: { cause: 'connect', reason: session.detail } };
   const reason = overdue.aborted ? `ETIMEDOUT: Not logged in within ${timeoutMs / 1_000} s` : session.detail;
   return { ms, tls: null, fault: { cause: session.cause, reason } };
 }

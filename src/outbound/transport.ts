@@ -25,6 +25,9 @@ export type Turn = {
 
 export type TransportFault = Extract<Outcome, { kind: 'transport_fault' }>;
 
+/** No session came about, and nobody is at fault: others have their turn, or the like. */
+export type Delay = { readonly kind: 'delayed'; readonly detail: string };
+
 /** Of a transport that has a place for everybody. */
 export const endlessRoom = { transactional: Number.POSITIVE_INFINITY, bulk: Number.POSITIVE_INFINITY } as const;
 
@@ -55,7 +58,7 @@ export type Transport = AsyncDisposable & {
    */
   send(message: Message, claim: () => Promise<boolean>, turn: Turn): Promise<Outcome>;
   /** Opens a connection and logs in, keeps it. null when that went well. */
-  probe(): Promise<TransportFault | null>;
+  probe(): Promise<TransportFault | Delay | null>;
   readonly pool: PoolState;
   /** Connections it may have from now on; those above it are closed as they become free. */
   allow(connections: number): void;

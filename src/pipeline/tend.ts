@@ -3,7 +3,7 @@ import { freshState, hasStandIn, isFirstOnItsWay, isInService, type Standing, st
 import { isSameRouting, type TransportPlan } from '../domain/transport-plan.ts';
 import { isHangingPool } from '../domain/transport-report.ts';
 import { isProbeDue, isTrialOpen, pacedRates, type TransportState } from '../domain/transport-state.ts';
-import type { Transport, TransportFault } from '../outbound/transport.ts';
+import type { Delay, Transport, TransportFault } from '../outbound/transport.ts';
 import type { Transports } from '../outbound/transports.ts';
 import type { Nudge } from '../queue/nudge.ts';
 import type { Allotments } from '../store/allotments.ts';
@@ -23,7 +23,7 @@ type Deps = {
   nudge: Nudge;
   /** Names this process among the workers. */
   worker: string;
-  report(probed: { transport: string; ms: number; fault: TransportFault | null }): void;
+  report(probed: { transport: string; ms: number; fault: TransportFault | Delay | null }): void;
   onTrouble(part: 'probe', error: unknown, fields: { readonly transport: string }): void;
   newId(prefix: 'ev'): string;
   now(): number;
@@ -160,7 +160,8 @@ async function probe(deps: Deps, transport: Transport, stop: AbortSignal): Promi
     const event = { id: deps.newId('ev'), at: deps.now() };
     deps.report({ transport: name, ms: Math.max(0, event.at - startedAt), fault });
     if (fault === null) await deps.states.success(name, 'probe', event);
-    else await deps.states.fault(name, { cause: fault.cause, reason: fault.detail }, event);
+    else if (fault.kind !== 'delayed')
+      await deps.states.fault(name, { cause: fault.cause, reason: fault.detail }, event);
     deps.nudge.nudge();
   } catch (error) {
     if (!stop.aborted) deps.onTrouble('probe', error, { transport: name });

@@ -45,7 +45,9 @@ export const keys = {
   webhooks: `${prefix}:webhooks`,
   /** String: the refresh token that a token server gave last for an account, sealed. */
   refreshToken: (account: string) => `${prefix}:refresh-token:${account}`,
-  /** String: who asks a token server with it at this moment. */
+  /** String: the access token that a token server gave last for an account, sealed, until shortly before its end. */
+  accessToken: (account: string) => `${prefix}:access-token:${account}`,
+  /** String: who asks a token server at this moment. */
   refreshTurn: (account: string) => `${prefix}:refresh-turn:${account}`,
   /** Hash: an API key's facts (JSON), name, usedAt; found by the hash of its token. */
   apiKey: (tokenHash: string) => `${prefix}:api-key:${tokenHash}`,

@@ -1,8 +1,8 @@
 /** Every way to reach Redis: TLS with a CA of one's own, a user who may no more than docs/redis.md says, a socket, a database by its number. */
-import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { aclRule } from '../support/acl-rule.ts';
 import { type Certificate, makeCertificate } from '../support/certificate.ts';
 import { startPostrider } from '../support/postrider.ts';
 import { openReceiver } from '../support/receiver.ts';
@@ -31,13 +31,6 @@ beforeAll(async () => {
 afterAll(() => opened.disposeAsync());
 
 const user = `postrider:${encodeURIComponent('p@ss/word')}`;
-
-/** The rule as docs/redis.md gives it: `SETUSER postrider …`. */
-function aclRule(): string[] {
-  const docs = readFileSync(new URL('../../docs/redis.md', import.meta.url), 'utf8');
-  const [, rule = ''] = /^ACL (SETUSER postrider .*)$/m.exec(docs) ?? [];
-  return rule.split(' ').filter((part) => !part.startsWith('>'));
-}
 
 async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');

@@ -3,11 +3,11 @@ import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Auth } from '../../src/domain/transport-plan.ts';
-import { accountOf, openTokenBook, type TokenBook } from '../../src/outbound/oauth-tokens.ts';
+import { accountOf, forgetful, openTokenBook, type TokenBook } from '../../src/outbound/oauth-tokens.ts';
 import { openTokenKeeper, type StoredTokens } from '../../src/outbound/refresh-tokens.ts';
 import { makeVerify } from '../../src/outbound/smtp-verify.ts';
 import { keys } from '../../src/store/keys.ts';
-import { openRefreshTokens } from '../../src/store/refresh-tokens.ts';
+import { openRefreshTokens } from '../../src/store/oauth-tokens.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { openScriptedSmtp } from '../support/scripted-smtp.ts';
 import { send, settingsTo, transportTo } from '../support/smtp-transport.ts';
@@ -46,13 +46,20 @@ async function openRotating() {
 
 const silent = { onTrouble() {}, onStored() {} };
 
-const keep = () => opened.use(openTokenKeeper(stored(), { ...silent, now: () => 0 }));
+/** Access tokens are not shared. */
+const keep = () => remember(stored(), () => 0);
 
-/** A process: what it knows by itself begins anew. Each time it is asked, the token it has is over. */
+function remember(known: StoredTokens, now: () => number) {
+  return { ...forgetful, refreshTokens: opened.use(openTokenKeeper(known, { ...silent, now })) };
+}
+
+/** A process that shares no access token: what it knows by itself begins anew. Each time it is asked, the token it has is over. */
 function startProcess(known: StoredTokens = stored()): (auth: OAuth) => Promise<string> {
   let at = 0;
-  const keeper = opened.use(openTokenKeeper(known, { ...silent, now: () => at }));
-  const book = openTokenBook(keeper, () => at);
+  const book = openTokenBook(
+    remember(known, () => at),
+    () => at,
+  );
   return async (auth) => {
     at += 3_600_000;
     return (await book(auth).get()).value;
@@ -111,6 +118,42 @@ describe('a new refresh token', () => {
     expect(tokens.used()).toEqual(['r0', 'r1', 'r1', 'r2']);
   });
 
+  it('that Redis lost, as in a failover, is used by whom it was given, and by the others again', async () => {
+    await using tokens = await openRotating();
+    const [one, two] = [startProcess(), startProcess()];
+    expect(await one(tokens.auth)).toBe('a1');
+    const key = keys.refreshToken(accountOf(tokens.auth).id);
+    const before = (await redis.get(key)) ?? '';
+    expect(await one(tokens.auth)).toBe('a2');
+    await redis.set(key, before);
+    expect([await one(tokens.auth), await two(tokens.auth), await one(tokens.auth)]).toEqual(['a3', 'a4', 'a5']);
+    expect(tokens.used()).toEqual(['r0', 'r1', 'r2', 'r3', 'r4']);
+  });
+
+  it('that Redis lost is there for the others also where the server gives none in its place', async () => {
+    let count = 0;
+    await using server = await openTokenServer((response) => {
+      count += 1;
+      give(response, { access_token: `a${count}`, ...(count > 2 ? {} : { refresh_token: `r${count}` }) });
+    });
+    const auth: OAuth = {
+      kind: 'oauth2',
+      user: 'u',
+      clientId: 'id',
+      clientSecret: 's',
+      refreshToken: 'r0',
+      tokenUrl: server.url,
+    };
+    const [one, two] = [startProcess(), startProcess()];
+    await one(auth);
+    const key = keys.refreshToken(accountOf(auth).id);
+    const before = (await redis.get(key)) ?? '';
+    await one(auth);
+    await redis.set(key, before);
+    for (const process of [one, two]) await process(auth);
+    expect(server.forms.map(({ refresh_token }) => refresh_token)).toEqual(['r0', 'r1', 'r2', 'r2']);
+  });
+
   it('does not stand against one that is configured anew', async () => {
     await using tokens = await openRotating();
     expect(await startProcess()(tokens.auth)).toBe('a1');
@@ -151,11 +194,11 @@ describe('a new refresh token', () => {
   });
 
   it('is sealed at rest, is not there for another key, and stays for a year from its last use', async () => {
-    await stored().keep('account', 'S3cret', []);
+    await stored().keep('account', { token: 'S3cret', at: 1 });
     const [key = ''] = await redis.keys('*');
     expect(await redis.get(key)).not.toContain('S3cret');
     await redis.pexpire(key, 60_000);
-    expect(await stored().newest('account')).toBe('S3cret');
+    expect(await stored().newest('account')).toEqual({ token: 'S3cret', at: 1 });
     expect(await redis.pttl(key)).toBeGreaterThan(60_000);
     expect(await openRefreshTokens(redis, Buffer.alloc(32, 8), newIv).newest('account')).toBeNull();
     expect(await stored().newest('none')).toBeNull();
@@ -168,7 +211,7 @@ async function endTurns(): Promise<void> {
 }
 
 describe('one process at a time', () => {
-  it('asks with a refresh token: those that come meanwhile ask with what it brought', async () => {
+  it('asks with a refresh token: those that come meanwhile, and share no access token, ask with what it brought', async () => {
     await using tokens = await openRotating();
     const fleet = Array.from({ length: 6 }, () => startProcess());
     const got = await Promise.all(fleet.map((process) => process(tokens.auth)));
@@ -223,8 +266,11 @@ describe('one process at a time', () => {
       at += 20_000;
       return looking.takeTurn(...given);
     };
-    const keeper = opened.use(openTokenKeeper({ ...looking, takeTurn }, { ...silent, now: () => at }));
-    await expect(openTokenBook(keeper, () => at)(tokens.auth).get()).rejects.toThrow('other processes ask for theirs');
+    const book = openTokenBook(
+      remember({ ...looking, takeTurn }, () => at),
+      () => at,
+    );
+    await expect(book(tokens.auth).get()).rejects.toThrow('other processes ask for theirs');
     expect(tokens.used()).toEqual([]);
   });
 

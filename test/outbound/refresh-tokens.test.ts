@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { openTokenKeeper, type StoredTokens } from '../../src/outbound/refresh-tokens.ts';
-import { openRefreshTokens } from '../../src/store/refresh-tokens.ts';
+import { openRefreshTokens } from '../../src/store/oauth-tokens.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
@@ -21,6 +21,10 @@ beforeEach(async () => {
   await redis.config('SET', 'min-replicas-to-write', '0');
   await redis.flushall();
 });
+
+/** The n-th that was given. */
+const given = (n: number) => ({ token: `S3cret-${n}`, at: n });
+const noTurn = { async end() {} };
 
 const account = { id: 'account', host: 'login.example.com' };
 
@@ -42,28 +46,29 @@ function openKeeper(known: StoredTokens = stored) {
 it('one that could not be stored is by itself, as soon as that goes, and each is told', async () => {
   await using keeper = openKeeper();
   await holdWrites();
-  expect(await keeper.keep(account, 'S3cret-1', 'S3cret-0')).toBe(false);
+  await keeper.keep(account, given(1), noTurn);
   expect(keeper.told).toEqual([
     expect.stringMatching(
       /^oauth: The refresh token that login\.example\.com gave .* NOREPLICAS .*see that Redis takes writes/,
     ),
   ]);
   await until('it to be tried again', () => keeper.told.length > 2);
-  expect(await keeper.newest(account)).toBe('S3cret-1');
+  expect(await keeper.newest(account)).toEqual(given(1));
   await takeWrites();
-  await until('it to be stored', async () => (await stored.newest(account.id)) === 'S3cret-1');
+  await until('it to be stored', async () => (await stored.newest(account.id))?.at === 1);
   await until('that to be told', () => keeper.told.at(-1) === account.host);
   expect(keeper.told.join()).not.toContain('S3cret');
-  expect(await keeper.newest(account)).toBe('S3cret-1');
+  expect(await keeper.newest(account)).toEqual(given(1));
 });
 
 it('of several that came meanwhile the last is stored', async () => {
   await using keeper = openKeeper();
-  await stored.keep(account.id, 'r0', []);
+  await stored.keep(account.id, given(0));
   await holdWrites();
-  for (const n of [1, 2, 3]) expect(await keeper.keep(account, `r${n}`, `r${n - 1}`)).toBe(false);
+  for (const n of [1, 2, 3]) await keeper.keep(account, given(n), noTurn);
+  expect(keeper.told).toHaveLength(3);
   await takeWrites();
-  await until('it to be stored', async () => (await stored.newest(account.id)) === 'r3');
+  await until('it to be stored', async () => (await stored.newest(account.id))?.at === 3);
 });
 
 it('one that was stored, and whose answer was lost, does not take the place of what another process was given since', async () => {
@@ -76,22 +81,38 @@ it('one that was stored, and whose answer was lost, does not take the place of w
     },
   };
   await using keeper = openKeeper(losing);
-  expect(await keeper.keep(account, 'r1', 'r0')).toBe(false);
-  await stored.keep(account.id, 'r2', ['r1']);
+  await keeper.keep(account, given(1), noTurn);
+  await stored.keep(account.id, given(2));
   isLost = false;
   await until('it to be done with', () => keeper.told.at(-1) === account.host);
-  expect([await stored.newest(account.id), await keeper.newest(account)]).toEqual(['r2', 'r2']);
+  expect([await stored.newest(account.id), await keeper.newest(account)]).toEqual([given(2), given(2)]);
+});
+
+it('one that is stored at last ends the turns in which it and those before it came, and one that waits keeps them', async () => {
+  await using keeper = openKeeper();
+  const ended: string[] = [];
+  const turn = (name: string) => ({ end: async () => void ended.push(name) });
+  await holdWrites();
+  await keeper.keep(account, given(1), turn('lapsed'));
+  await keeper.keep(account, given(2), turn('present'));
+  await until('it to be tried again', () => keeper.told.length > 3);
+  expect(ended).toEqual([]);
+  await takeWrites();
+  await until('the turns to be ended', () => ended.length === 2);
+  expect(await stored.newest(account.id)).toEqual(given(2));
+  await keeper.keep(account, given(3), turn('next'));
+  expect(ended).toEqual(['present', 'lapsed', 'next']);
 });
 
 it('at the end of its process it is tried once more, and what to do is told where that does not go', async () => {
   await holdWrites();
   const keepers = [openKeeper(), openKeeper()] as const;
-  for (const [n, keeper] of keepers.entries()) await keeper.keep({ ...account, id: `a${n}` }, 'r1', 'r0');
+  for (const [n, keeper] of keepers.entries()) await keeper.keep({ ...account, id: `a${n}` }, given(1), noTurn);
   await keepers[0][Symbol.asyncDispose]();
   expect(keepers[0].told.at(-1)).toMatch(/This process ends with it: .* configure a new refresh token$/);
   const count = keepers[0].told.length;
   await takeWrites();
   await keepers[1][Symbol.asyncDispose]();
-  expect([await stored.newest('a0'), await stored.newest('a1')]).toEqual([null, 'r1']);
+  expect([await stored.newest('a0'), await stored.newest('a1')]).toEqual([null, given(1)]);
   expect(keepers[0].told).toHaveLength(count);
 });

@@ -6,7 +6,7 @@ import { sweep } from '../../src/pipeline/sweep.ts';
 import { makeRound, tidy } from '../../src/pipeline/tidy.ts';
 import { markOf } from '../../src/store/campaign-addresses.ts';
 import { keys } from '../../src/store/keys.ts';
-import { openRefreshTokens } from '../../src/store/refresh-tokens.ts';
+import { openAccessTokens, openRefreshTokens } from '../../src/store/oauth-tokens.ts';
 import { addCampaign, rowOf } from '../support/campaigns.ts';
 import { openConsumer } from '../support/consumer.ts';
 import { type Keepsakes, openKeepsakes } from '../support/keepsakes.ts';
@@ -113,14 +113,20 @@ it('campaigns lose the addresses of who is in them, and go once their time is ov
   expect((await store.campaignRetention.page(null)).page).toMatchObject([{ id: running, hasAddresses: false }]);
 });
 
-it('a refresh token that a server gave in place of the one before is kept, and it is one process that asks', async () => {
+it('a refresh token that a server gave in place of the one before is kept, one process asks, and the others have what it gets', async () => {
+  const shared = openAccessTokens(mail.redis, Buffer.alloc(32), () => randomBytes(12));
   const tokens = openRefreshTokens(mail.redis, Buffer.alloc(32), () => randomBytes(12));
-  await tokens.keep('account', 'first', []);
+  await tokens.keep('account', { token: 'first', at: 1 });
   await fill();
-  await tokens.keep('account', 'second', ['first']);
-  expect(await tokens.newest('account')).toBe('second');
+  await tokens.keep('account', { token: 'second', at: 2 });
+  expect(await tokens.newest('account')).toEqual({ token: 'second', at: 2 });
   const turns = [await tokens.takeTurn('account', 60_000), await tokens.takeTurn('account', 60_000)];
   expect(turns).toEqual([expect.anything(), null]);
+  await shared.share('account', 'refused', 60_000);
+  await shared.share('account', 'access', 60_000);
+  expect(await shared.shared('account')).toMatchObject({ token: 'access' });
+  await shared.drop('account', 'access');
+  expect(await shared.shared('account')).toBeNull();
 });
 
 it('a campaign is paused, and canceled', async () => {

@@ -1,10 +1,14 @@
 /** tend: a transport in trouble is probed, and tried by one message where it was messages that met the trouble. */
+import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { closedBreaker, isTrialOpen } from '../../src/domain/transport-state.ts';
+import { accountOf, forgetful, openTokenBook } from '../../src/outbound/oauth-tokens.ts';
+import { openTokenKeeper } from '../../src/outbound/refresh-tokens.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
 import { openDue } from '../../src/store/due.ts';
 import { keys } from '../../src/store/keys.ts';
+import { openRefreshTokens } from '../../src/store/oauth-tokens.ts';
 import { openTransportStates } from '../../src/store/transport-states.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { type Act, openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
@@ -129,6 +133,34 @@ describe('a transport in trouble', () => {
     expect(await breakerOf('one')).toEqual(closedBreaker);
     const told = (await redis.xrange(keys.outbox, '-', '+')).map(([, [, json = '']]) => JSON.parse(json).type);
     expect(told.filter((type) => type.startsWith('transport'))).toEqual(['transport.degraded', 'transport.recovered']);
+  });
+
+  it('stays as it is, and so does one that is well, where another process has the turn to ask for a token', async () => {
+    const auth = { kind: 'oauth2', user: 'u', clientId: 'i', clientSecret: 's', refreshToken: 'r' } as const;
+    const newIv = () => randomBytes(12);
+    let at = 0;
+    const clock = () => {
+      at += 20_000;
+      return at;
+    };
+    const turns = openRefreshTokens(redis, Buffer.alloc(32), newIv);
+    const silent = { onTrouble() {}, onStored() {}, now: clock };
+    await using refreshTokens = openTokenKeeper(turns, silent);
+    const tokensOf = openTokenBook({ ...forgetful, refreshTokens }, clock);
+    const login = { ...auth, tokenUrl: 'http://localhost:1/token' };
+    await turns.takeTurn(accountOf(login).id, 60_000);
+    await using worker = openTestWorker(redis, plan({ auth: login }, failover('one')), 'w1', { tokensOf });
+    await worker.tend();
+    expect((await worker.send()).outcome).toEqual({ kind: 'withheld' });
+    await worker.told();
+    expect((await breakerOf('one')) ?? closedBreaker).toEqual(closedBreaker);
+    const limit = { cause: 'limit', reason: '550 5.4.5 Daily limit' } as const;
+    for (let n = 0; n < 3; n++) await states().fault('one', limit, event());
+    await worker.tend(Date.now() + 31_000);
+    await until('the probe to end', () => worker.probes.length > 0);
+    expect(worker.probes).toEqual([expect.stringContaining('other processes ask for theirs')]);
+    await worker.tend();
+    expect(await breakerOf('one')).toMatchObject({ kind: 'open', cause: 'limit', tries: 1 });
   });
 
   it('is left alone while it is paused', async () => {

@@ -5,8 +5,7 @@ import { acceptEmail } from '../../src/domain/email.ts';
 import { type IdPrefix, makeId } from '../../src/domain/id.ts';
 import { type Route, recordOf, type TransportPlan, type TransportSettings } from '../../src/domain/transport-plan.ts';
 import type { TransportState } from '../../src/domain/transport-state.ts';
-import type { PoolTimes } from '../../src/outbound/smtp-pool.ts';
-import { openSmtpTransport } from '../../src/outbound/smtp-transport.ts';
+import { openSmtpTransport, type SmtpTransportOptions } from '../../src/outbound/smtp-transport.ts';
 import { openTransports, type Transports } from '../../src/outbound/transports.ts';
 import { type Dispatched, dispatch, type Parcel } from '../../src/pipeline/dispatch.ts';
 import { makeMemory, tend } from '../../src/pipeline/tend.ts';
@@ -66,18 +65,18 @@ export type TestWorker = AsyncDisposable & {
 
 export type Sent = { readonly id: string; readonly outcome: Dispatched };
 
-/** @param times of its transports' pools */
+/** @param options of its transports */
 export function openTestWorker(
   redis: Redis,
   plan: TransportPlan,
   worker = 'w1',
-  times: Partial<PoolTimes> = {},
+  options: SmtpTransportOptions = {},
 ): TestWorker {
   const emails = openEmails(redis);
   const states = openTransportStates(redis);
   const budgets = openBudgets(redis);
   const allotments = openAllotments(redis);
-  const transports = openTransports(plan, (settings) => openSmtpTransport(settings, times), []);
+  const transports = openTransports(plan, (settings) => openSmtpTransport(settings, options), []);
   const known = new Map<string, TransportState>();
   const hanging = new Set<string>();
   const fleet = { transports, known, hanging, states, budgets };

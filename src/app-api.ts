@@ -2,7 +2,7 @@
 import packageJson from '../package.json' with { type: 'json' };
 import type { Ground } from './app.ts';
 import { bindEmails } from './app-emails.ts';
-import { entropy, newId, now } from './chance.ts';
+import { entropy, newId, now, ownNow } from './chance.ts';
 import { readUnsubscribeToken } from './domain/unsubscribe.ts';
 import { listRoutes } from './http/routes.ts';
 import { buildServer, closeServer } from './http/server.ts';
@@ -89,7 +89,7 @@ export async function openApi({
       onTrouble: report.trouble,
       replay: replay.bind(null, { ...store, now }),
       restate: restate.bind(null, store),
-      rehearse: rehearse.bind(null, { client, newId, now }),
+      rehearse: rehearse.bind(null, { client, newId, now, ownNow }),
       whereabouts: whereabouts.bind(null, { ...store, ...fleet, deliverQueues, survey: surveying }),
       transports: {
         survey: surveying,

@@ -1,6 +1,6 @@
 /** Composition of what sends campaigns, in each worker: slices of them are taken by turns, and go out over the transports of all other mail. */
 import type { Ground } from './app.ts';
-import { newId, now, rand } from './chance.ts';
+import { monotonicNow, newId, now, rand } from './chance.ts';
 import { sliceSize } from './domain/campaign.ts';
 import { unsubscribeUrlOf } from './domain/unsubscribe.ts';
 import { makeComposer } from './outbound/compose.ts';
@@ -61,7 +61,7 @@ export async function openCampaigning(ground: Ground, { store, suppress, dispatc
   const hands = makeHands();
   const room = makePlaces(Math.ceil(concurrency / sliceSize) + slicesAhead);
   const nudge = makeNudge();
-  const conducting = { slices, broadcast: broadcasting, room, hands, leaseMs: lockMs, nudge, newId, now };
+  const conducting = { slices, broadcast: broadcasting, room, hands, leaseMs: lockMs, nudge, newId, now: monotonicNow };
 
   // Without it a campaign is found within a second.
   await hearCampaigns(await connect('wait'), nudge.nudge).catch(report.trouble.bind(null, 'campaigns bell'));

@@ -1,16 +1,24 @@
-/** Composition of what watches over Redis: what it guarantees while the process runs, and what is given up when it is away at the stop. */
+/** Composition of what watches over Redis: what time it is there, what it guarantees while the process runs, and what is given up when it is away at the stop. */
 import type { Ground } from './app.ts';
-import { now } from './chance.ts';
+import { fleetClock, monotonicNow, ownNow } from './chance.ts';
 import { inspect } from './pipeline/inspect.ts';
+import { keepTime } from './pipeline/keep-time.ts';
 import { relinquish, type Stop } from './pipeline/relinquish.ts';
 import { openLoop } from './queue/loop.ts';
 import { makeNudge } from './queue/nudge.ts';
-import { openServer } from './store/server.ts';
+import { openClock } from './store/clock.ts';
+import { isRedisTrouble } from './store/redis.ts';
+import { openServer, type Server } from './store/server.ts';
 
 /** How often it is looked whether Redis still guarantees what it did; sooner when a connection was made anew. */
 const inspectEveryMs = 60_000;
 
+/** How often its clock is read: between two readings clocks come apart by microseconds, unless one was put forward or back, or the machine slept. */
+const readClockEveryMs = 5_000;
+
 const lookAtStopEveryMs = 200;
+
+type Connection = Awaited<ReturnType<Ground['connect']>>;
 
 export type Watch = {
   /** Watches over a stop until it is disposed of. */
@@ -21,12 +29,13 @@ export type Watch = {
 };
 
 /** @throws when the Redis that is there now will not do */
-export async function watchRedis(ground: Ground, redis: Awaited<ReturnType<Ground['connect']>>): Promise<Watch> {
+export async function watchRedis(ground: Ground, redis: Connection): Promise<Watch> {
   const { config, report, seenRedis: seen, hands, stopping, cut, opened } = ground;
   const server = openServer(redis);
   const inspecting = { server, mustBeDurable: config.REQUIRE_DURABLE_REDIS, seen, report: report.redis };
   const { unfitToStart } = await inspect(inspecting);
   if (unfitToStart !== null) throw new Error(unfitToStart);
+  await openTime(ground, redis, server);
   const nudge = makeNudge();
   server.onReturn(nudge.nudge);
   // That a stop ends the connection is no news.
@@ -41,13 +50,31 @@ export async function watchRedis(ground: Ground, redis: Awaited<ReturnType<Groun
     });
   };
   opened.use(openLoop('inspect', look, { everyMs: 0, onTrouble: report.trouble }));
-  const relinquishing = { ping: server.ping, hands, cut: () => cut.abort(), now };
+  const relinquishing = { ping: server.ping, hands, cut: () => cut.abort(), now: monotonicNow };
   return {
     beginStop() {
-      const stop: Stop = { silentSince: null, endsAt: now() + config.SHUTDOWN_TIMEOUT, isGivenUp: false };
+      const stop: Stop = { silentSince: null, endsAt: monotonicNow() + config.SHUTDOWN_TIMEOUT, isGivenUp: false };
       const step = () => relinquish(relinquishing, stop);
       const loop = openLoop('relinquish', step, { everyMs: lookAtStopEveryMs, onTrouble: report.trouble });
       return { [Symbol.asyncDispose]: () => loop[Symbol.asyncDispose](), isRedisAway: () => stop.isGivenUp };
     },
   };
+}
+
+/** Before anything is taken or stored; and again, also when another server may have taken the place of the one that went. */
+async function openTime({ report, opened }: Ground, redis: Connection, server: Server): Promise<void> {
+  const clock = openClock(redis, monotonicNow);
+  const keeping = { clock, fleet: fleetClock, ownNow, told: { ms: 0 }, report: report.clock };
+  await keepTime(keeping);
+  const nudge = makeNudge();
+  server.onReturn(nudge.nudge);
+  const look = async (stop: AbortSignal) => {
+    await nudge.wait(0, readClockEveryMs, stop);
+    if (stop.aborted) return;
+    // That Redis is away is said already, and the clock goes on without it.
+    await keepTime(keeping).catch((error: unknown) => {
+      if (!isRedisTrouble(error)) throw error;
+    });
+  };
+  opened.use(openLoop('clock', look, { everyMs: 0, onTrouble: report.trouble }));
 }

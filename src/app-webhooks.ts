@@ -1,6 +1,6 @@
 /** Composition of what a worker tells of events: from the outbox to the endpoints that want them, and what is forgotten in the end. */
 import type { Ground } from './app.ts';
-import { newId, now, rand } from './chance.ts';
+import { newId, now, ownNow, rand } from './chance.ts';
 import { openWebhookClient } from './outbound/webhook-client.ts';
 import { forward } from './pipeline/forward.ts';
 import { notify } from './pipeline/notify.ts';
@@ -32,7 +32,17 @@ export async function openNotifying(
   const notifying = { ...store, outbox, wake: nudge.nudge, now };
   const restating = restate.bind(null, store);
   const posted = { restate: restating, report: report.posted };
-  const trying = post.bind(null, { ...store, outbox, client, policy: posting.policy, ...posted, newId, now, rand });
+  const trying = post.bind(null, {
+    ...store,
+    outbox,
+    client,
+    policy: posting.policy,
+    ...posted,
+    newId,
+    now,
+    ownNow,
+    rand,
+  });
   const forwarding = {
     ...{ ...store, post: trying, rounds: new Map(), inHand: hands, nudge, onTrouble: report.trouble, now },
     ...{ concurrency: config.WORKER_CONCURRENCY, leaseMs: posting.leaseMs },

@@ -1,7 +1,7 @@
 /** Composition root: opens what all roles share and then the roles this process has; what is opened last is closed first. */
 import { watchRedis } from './app-redis.ts';
 import { openStart } from './app-start.ts';
-import { monotonicNow, newIv } from './chance.ts';
+import { monotonicNow, newIv, now } from './chance.ts';
 import type { Config } from './config.ts';
 import { type LinkMaker, unsubscribeKey } from './domain/unsubscribe.ts';
 import { openTokenBook, type TokenBook } from './outbound/oauth-tokens.ts';
@@ -65,7 +65,7 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
   const meters = openMeters();
   const isReadable = config.NODE_ENV === 'development';
   const log = openLog({ level: config.LOG_LEVEL, isReadable, onDropped: meters.lineDropped });
-  const report = openReports(log, meters);
+  const report = openReports(log, meters, now);
   const hasApi = config.ROLES.includes('api');
   const { apiKey, secretKey } = await openSecrets(config.DATA_DIR, {
     // Without the API there is nobody to compare a key with, and none is made.

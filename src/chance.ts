@@ -1,10 +1,35 @@
-/** Clock, chance and ids, which everything else is handed as arguments. */
+/** Clocks, chance and ids, which everything else is handed as arguments. */
 import { randomBytes, randomFillSync } from 'node:crypto';
+import { type ClockReading, correctedAhead, standStillMs } from './domain/clock.ts';
 import { type IdPrefix, makeId } from './domain/id.ts';
 
-export const now = () => Date.now();
+/** The clock of this machine: for what others hold against theirs, as a signature. Whatever the fleet shares goes by `now`. */
+export const ownNow = () => Date.now();
 /** Milliseconds of a clock that never goes back. */
 export const monotonicNow = () => performance.now();
+
+/** The clock of the fleet, which goes on by `steady` from one reading to the next, and is `own` before the first. */
+export function makeFleetClock(own: () => number, steady: () => number) {
+  let aheadMs: number | null = null;
+  let latest = 0;
+  return {
+    keep(reading: ClockReading): void {
+      const corrected = correctedAhead(aheadMs, reading);
+      // Before the first reading it was another clock.
+      if (aheadMs === null || corrected < aheadMs - standStillMs) latest = 0;
+      aheadMs = corrected;
+    },
+    /** Whole milliseconds since the epoch. */
+    now(): number {
+      if (aheadMs === null) return own();
+      latest = Math.max(latest, Math.floor(steady() + aheadMs));
+      return latest;
+    },
+  };
+}
+
+export const fleetClock = makeFleetClock(ownNow, monotonicNow);
+export const { now } = fleetClock;
 export const rand = () => Math.random();
 export const entropy = (bytes: number): Buffer => randomBytes(bytes);
 /** AES-GCM takes 12 bytes. */

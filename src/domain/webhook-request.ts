@@ -17,16 +17,20 @@ export function batchId(member: string): string {
   return `eb_${hash('sha256', member, 'base64url').slice(0, 26)}`;
 }
 
-/** Ours come last: they are the ones that count. */
+/**
+ * Ours come last: they are the ones that count.
+ * @param signedAt by the clock of the machine: consumers hold it against theirs, and refuse what is minutes off. With that of the fleet, a wrong
+ * clock of Redis would have every POST refused; that of one machine spoils its own tries alone
+ */
 export function requestHeaders(
   webhook: Pick<Webhook, 'secret' | 'previousSecret' | 'headers'>,
   webhookId: string,
   body: string,
-  now: number,
+  { now, signedAt }: { readonly now: number; readonly signedAt: number },
 ): Readonly<Record<string, string>> {
   return {
     ...webhook.headers,
-    ...signatureHeaders(webhookId, Math.floor(now / 1_000), body, signingSecrets(webhook, now)),
+    ...signatureHeaders(webhookId, Math.floor(signedAt / 1_000), body, signingSecrets(webhook, now)),
     ...fixedHeaders,
   };
 }

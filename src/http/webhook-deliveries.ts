@@ -106,7 +106,8 @@ export function webhookDeliveryRoutes(deps: Deps): Routes {
 
 /** As they went out with the last try, but for what is secret. */
 function headersOf(webhook: Webhook, { webhookId, tries }: Delivery): Record<string, string> {
-  const sent = requestHeaders(webhook, webhookId, '', tries.at(-1)?.at ?? 0);
+  const at = tries.at(-1)?.at ?? 0;
+  const sent = requestHeaders(webhook, webhookId, '', { now: at, signedAt: at });
   const own = new Set(Object.keys(webhook.headers));
   const hidden = (name: string, value: string) =>
     name === 'webhook-signature' ? 'v1,***' : own.has(name) ? '***' : value;

@@ -15,6 +15,7 @@ type Deps = {
   nudge: Nudge;
   onTrouble(part: 'broadcast', error: unknown, fields: { readonly campaign: string }): void;
   newId(prefix: 'jb'): string;
+  /** A clock that never goes back. */
   now(): number;
 };
 

@@ -54,7 +54,8 @@ async function feedLane(deps: Deps, lane: Lane): Promise<Fed> {
   const take = deps.newId('jb');
   const taken = await deps.due.take(lane, take, deps.leaseMs, batchSize, deps.now());
   if (taken.ids.length > 0) {
-    await queue.add(cut(taken.ids, deps.jobSize).map((emails) => ({ id: deps.newId('jb'), emails })));
+    const jobs = cut(taken.ids, deps.jobSize).map((emails) => ({ id: deps.newId('jb'), emails }));
+    await queue.add(jobs, deps.now());
     await deps.due.done(lane, take);
   }
   const waitMs = taken.nextAt === null ? lookEveryMs : Math.max(0, Math.ceil(taken.nextAt - deps.now()));

@@ -27,6 +27,8 @@ export type PostDeps = {
   report(posted: PostReport): void;
   newId(prefix: IdPrefix): string;
   now(): number;
+  /** The clock of this machine. */
+  ownNow(): number;
   rand(): number;
 };
 
@@ -43,13 +45,14 @@ export async function post(deps: PostDeps, webhook: Webhook, taken: Parcel): Pro
   if (first === undefined) return lose(deps, webhook, taken, before);
   const webhookId = isBatch(parcel) ? batchId(parcel) : first.id;
   const body = bodyOf(events, isBatch(parcel));
-  const at = deps.now();
-  const result = await deps.client.post(webhook.endpoint, requestHeaders(webhook, webhookId, body, at), body);
+  const signedAt = deps.ownNow();
+  const headers = requestHeaders(webhook, webhookId, body, { now: deps.now(), signedAt });
+  const result = await deps.client.post(webhook.endpoint, headers, body);
   const attempt = roundOf(before) + 1;
   const decided = decidePost(result, { attempt, now: deps.now(), rand: deps.rand() }, taken.health, deps.policy);
   const decision = decided.kind === 'disable' ? await disable(deps, webhook, decided) : decided;
   const types = [...new Set(events.map(({ payload }) => payload.type))];
-  const delivery = tried(before ?? newDelivery(parcel, webhookId, types), at, result, decision);
+  const delivery = tried(before ?? newDelivery(parcel, webhookId, types), signedAt, result, decision);
   await settle(deps, webhook, taken, { delivery, result, decision });
 }
 

@@ -12,6 +12,8 @@ type Deps = {
   client: Pick<WebhookClient, 'post'>;
   newId(prefix: IdPrefix): string;
   now(): number;
+  /** The clock of this machine. */
+  ownNow(): number;
 };
 
 export type Rehearsal = { readonly eventId: string; readonly type: EventType; readonly result: PostResult };
@@ -22,6 +24,7 @@ export async function rehearse(deps: Deps, webhook: Webhook): Promise<Rehearsal>
   const now = deps.now();
   const type = webhook.events.includes('email.sent') ? 'email.sent' : (webhook.events[0] ?? 'email.sent');
   const body = bodyOf([{ id: eventId, payload: sampleEvent(type, now) }], webhook.batch !== null);
-  const result = await deps.client.post(webhook.endpoint, requestHeaders(webhook, eventId, body, now), body);
+  const headers = requestHeaders(webhook, eventId, body, { now, signedAt: deps.ownNow() });
+  const result = await deps.client.post(webhook.endpoint, headers, body);
   return { eventId, type, result };
 }

@@ -23,6 +23,7 @@ type Deps = {
   readonly hands: Readonly<Hands>;
   /** Ends every wait for Redis. */
   cut(): void;
+  /** A clock that never goes back. */
   now(): number;
 };
 

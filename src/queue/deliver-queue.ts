@@ -10,7 +10,8 @@ export type DeliverJob = { readonly id: string; readonly emails: readonly string
 export type Whereabouts = { readonly job: 'waiting' | 'active' | 'absent'; readonly waiting: number };
 
 export type DeliverQueue = AsyncDisposable & {
-  add(jobs: readonly DeliverJob[]): Promise<void>;
+  /** @param at now, by the clock of the fleet: BullMQ would take that of the machine */
+  add(jobs: readonly DeliverJob[], at: number): Promise<void>;
   /** Jobs that wait for a worker. */
   waiting(): Promise<number>;
   /** Since when the job has been there that was added first (milliseconds since the epoch), those in hand and those that come again too; null when there is none. */
@@ -36,14 +37,15 @@ export function openDeliverQueue(lane: Lane, { redis, prefix }: QueueConnection)
   queue.on('error', () => {}); // every call reports its own failure
 
   return {
-    async add(jobs) {
+    async add(jobs, timestamp) {
       const [only] = jobs;
       if (only === undefined) return;
       // One job in a bulk takes 66 µs, by itself 36.
-      if (jobs.length === 1) await queue.add(name, { emails: only.emails }, { ...jobOptions, jobId: only.id });
+      if (jobs.length === 1)
+        await queue.add(name, { emails: only.emails }, { ...jobOptions, timestamp, jobId: only.id });
       else
         await queue.addBulk(
-          jobs.map(({ id, emails }) => ({ name, data: { emails }, opts: { ...jobOptions, jobId: id } })),
+          jobs.map(({ id, emails }) => ({ name, data: { emails }, opts: { ...jobOptions, timestamp, jobId: id } })),
         );
     },
     waiting: () => queue.getJobCountByTypes('wait', 'prioritized', 'delayed'),

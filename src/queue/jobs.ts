@@ -58,7 +58,8 @@ export async function openWorker<Data>(
       return { again: options.now() + troubleWaitMs };
     });
     if ('done' in answer) return;
-    await job.moveToDelayed(answer.again, token);
+    // BullMQ goes by the clock of the machine, whatever that shows.
+    await job.moveToDelayed(Date.now() + answer.again - options.now(), token);
     throw new DelayedError();
   }
 

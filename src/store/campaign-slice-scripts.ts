@@ -25,17 +25,22 @@ end
 
 /**
  * Lua: what the rate of a campaign allows, kept as the tokens there were at a time. A second's worth can be saved up, and one message at least.
+ * A time that is yet to come is from before the clock of Redis was put back, and counts as now.
  */
 const allowance = `
 local function openAllowance(campaign, now, rate)
   local perMs, most = rate.count / rate.windowMs, math.max(1, rate.count * 1000 / rate.windowMs)
   local stored = redis.call('HMGET', campaign, 'tokens', 'tokensAt')
-  local at = math.max(now, tonumber(stored[2] or now))
-  local tokens = math.min(most, tonumber(stored[1] or most) + (at - tonumber(stored[2] or now)) * perMs)
+  local at = tonumber(stored[2] or now)
+  if at > now then
+    redis.call('HSET', campaign, 'tokensAt', now)
+    at = now
+  end
+  local tokens = math.min(most, tonumber(stored[1] or most) + (now - at) * perMs)
   return {
     left = function() return math.floor(tokens) end,
     take = function(n)
-      redis.call('HSET', campaign, 'tokens', string.format('%.17g', tokens - n), 'tokensAt', at)
+      redis.call('HSET', campaign, 'tokens', string.format('%.17g', tokens - n), 'tokensAt', now)
     end,
     freeAt = function() return math.ceil(now + (math.max(1, most * ${waitsForShare}) - tokens) / perMs) end
   }

@@ -44,6 +44,7 @@ export function openMeters() {
   const requestTime = histogram('postrider_http_request_seconds');
   const linesDropped = counter('postrider_log_lines_dropped_total');
   const transportsFileWrong = new Gauge(described('postrider_transports_file_wrong'));
+  const clockDifference = new Gauge(described('postrider_clock_difference_seconds'));
   const gauges = openGauges(described);
 
   // A series that begins with its first count hides that count from `rate`.
@@ -101,6 +102,10 @@ export function openMeters() {
 
     transportsFile(isWrong: boolean): void {
       transportsFileWrong.set(isWrong ? 1 : 0);
+    },
+
+    clockDifference(ms: number): void {
+      clockDifference.set(ms / 1_000);
     },
 
     lineDropped(): void {

@@ -137,6 +137,11 @@ export const metrics = {
     labels: [],
     help: 'Lines of the log that could not be written to stdout: its disk is full, nobody reads it, or too slowly. The work they tell of is done all the same.',
   },
+  postrider_clock_difference_seconds: {
+    kind: 'gauge',
+    labels: [],
+    help: 'By how much the clock of the machine is ahead of that of Redis, by which all goes; less than 0 when it is behind.',
+  },
   postrider_redis_up: {
     kind: 'gauge',
     labels: [],

@@ -1,5 +1,6 @@
 /** Reports: one function for each unit of work, each writing one wide line and counting the same, so that line and metric cannot drift apart. */
 import { maskAddress, maskAddresses } from '../domain/address.ts';
+import { worthTellingMs } from '../domain/clock.ts';
 import type { Decision } from '../domain/decide.ts';
 import { placesIn } from '../domain/delivery.ts';
 import { type NewEmail, type StoredEmail, statusOf } from '../domain/email.ts';
@@ -38,8 +39,9 @@ const planWords = {
   none: 'there is no TRANSPORTS_FILE, and nothing else is read again',
 } as const satisfies Record<Extract<PlanReading, string>, string>;
 
-export function openReports(log: Log, meters: Meters) {
-  const troubles = makeTroubles(Date.now);
+/** @param now the clock that emails have their times from */
+export function openReports(log: Log, meters: Meters, now: () => number) {
+  const troubles = makeTroubles(() => performance.now());
   return {
     request(request: {
       id: string;
@@ -75,9 +77,9 @@ export function openReports(log: Log, meters: Meters) {
       what: SettledOutcome | Change;
       decision: Decision;
     }): void {
-      const now = Date.now();
+      const at = now();
       const { id, lane, createdAt } = email.facts;
-      const waitMs = waitBefore(email, what, now);
+      const waitMs = waitBefore(email, what, at);
       const trace = 'trace' in what ? what.trace : undefined;
       const fields = {
         email_id: id,
@@ -94,7 +96,7 @@ export function openReports(log: Log, meters: Meters) {
           status,
           code: smtp?.code,
         })),
-        age_ms: now - createdAt,
+        age_ms: at - createdAt,
         again_at: isoOrNull(decision.again),
       };
       if ('detail' in what) log.warn(fields, 'attempt');
@@ -104,7 +106,7 @@ export function openReports(log: Log, meters: Meters) {
       const outcome = attemptOutcomeOf(what);
       if (outcome !== null && 'transport' in what) meters.attempt(what.transport, outcome, trace);
       if (waitMs !== null) meters.queueWait(lane, waitMs);
-      if (entered.includes('sent')) meters.acceptToSent(lane, now - email.state.since);
+      if (entered.includes('sent')) meters.acceptToSent(lane, at - email.state.since);
     },
 
     broadcast({ take, settled, isHeldUp, ms }: Broadcasted): void {
@@ -180,6 +182,20 @@ export function openReports(log: Log, meters: Meters) {
       if (unfit !== null) log.error(fields, 'Redis will not do');
       else if (isSound) log.info(fields, 'Redis');
       else log.warn(fields, 'Redis is not set up as it should be');
+    },
+
+    /** @param differenceMs by which the clock of this machine is ahead of that of Redis */
+    clock(differenceMs: number, isNews: boolean): void {
+      meters.clockDifference(differenceMs);
+      if (!isNews) return;
+      const fields = { difference_ms: Math.round(differenceMs) };
+      if (Math.abs(differenceMs) <= worthTellingMs)
+        log.info(fields, 'the clock of this machine agrees with that of Redis again');
+      else
+        log.warn(
+          fields,
+          'the clock of this machine is another than that of Redis, by which all goes: set right the one that is wrong',
+        );
     },
 
     /** The start waits for Redis. @param why it cannot be reached; null while it may be loading its data */

@@ -63,7 +63,10 @@ it('an email in two jobs at once goes out once, and is not taken for one whose w
   await using _second = await line.startWorker();
   const id = await send(line.api, 'hang@example.org');
   await until('the hand-over', () => line.smtp.bodies.length === 1);
-  await line.queue.add(['jb_a', 'jb_b'].map((job) => ({ id: job, emails: [id] })));
+  await line.queue.add(
+    ['jb_a', 'jb_b'].map((job) => ({ id: job, emails: [id] })),
+    Date.now(),
+  );
   await until('the other jobs to leave it alone', async () => {
     const live = await Promise.all([line.queue.isLive('jb_a'), line.queue.isLive('jb_b')]);
     return !live.includes(true);
@@ -94,7 +97,7 @@ it('when the worker of the one job dies, whoever comes first tells the outcome u
     await dying.ended;
   }
   line.letAnswer();
-  await line.queue.add([{ id: 'jb_before', emails: [id] }]);
+  await line.queue.add([{ id: 'jb_before', emails: [id] }], Date.now());
   await using _first = await line.startWorker();
   await using _second = await line.startWorker();
   // Jobs with the same email come all the while, so that some meet the one that is taken over.
@@ -102,10 +105,11 @@ it('when the worker of the one job dies, whoever comes first tells the outcome u
   await until('it to be sent', async () => {
     if (await line.queue.isLive(`jb_${n}_b`)) return false;
     n += 1;
-    await line.queue.add([
+    const jobs = [
       { id: `jb_${n}_a`, emails: [id] },
       { id: `jb_${n}_b`, emails: [id, id] },
-    ]);
+    ];
+    await line.queue.add(jobs, Date.now());
     return (await statusOf(line.api, id)) === 'sent';
   });
   expect(await eventsOf(line.api, id)).toEqual(['email.queued', 'email.outcome_unknown', 'email.sent']);

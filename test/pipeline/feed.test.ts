@@ -73,7 +73,7 @@ it('emails share jobs of a bounded size', async () => {
 });
 
 it('leaves what is due in the store while the queue is full', async () => {
-  for (let n = 0; n < 40; n++) await deliverQueues.bulk.add([{ id: `jb_${n}`, emails: ['em_1'] }]);
+  for (let n = 0; n < 40; n++) await deliverQueues.bulk.add([{ id: `jb_${n}`, emails: ['em_1'] }], 1);
   const [bulk, other] = [await accepted({ lane: 'bulk' }), await accepted()];
   const waitMs = await feedAt(Date.now() + 1);
   expect([await placeOf(bulk), await placeOf(other)]).toEqual(['absent', 'waiting']);

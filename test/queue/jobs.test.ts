@@ -31,7 +31,13 @@ async function openLine(prefix: string, stage: (id: string, run: number) => Prom
   const connection = { redis, prefix: `{t}:${prefix}` };
   const runs: string[] = [];
   const { transactional } = line.use(openDeliverQueues(connection));
-  const queue = { add: (ids: readonly string[]) => transactional.add(ids.map((id) => ({ id, emails: [] }))) };
+  const queue = {
+    add: (ids: readonly string[]) =>
+      transactional.add(
+        ids.map((id) => ({ id, emails: [] })),
+        Date.now(),
+      ),
+  };
   const count = (id: string) => runs.filter((run) => run === id).length;
   const run = ({ id }: { id: string }) => {
     runs.push(id);

@@ -49,7 +49,7 @@ export async function openPosting(server: TestRedis, options: { deadlineMs?: num
   const reports: PostReport[] = [];
   const rounds: Rounds = new Map();
   let now = Date.now();
-  const clock = { newId, now: () => now, rand: () => 0 };
+  const clock = { newId, now: () => now, ownNow: () => now, rand: () => 0 };
   const events = openEvents(redis);
   const stages = {
     outbox,

@@ -134,13 +134,13 @@ it('the oldest job counts while it waits for its next run, also behind one that 
   const options = { concurrency: 1, lockMs: 1_000, shutdownTimeoutMs: 5_000, stopping, cut: stopping, onTrouble() {} };
   stack.use(await openWorker(deliverQueueNames.transactional, stage, connection, { ...options, now: Date.now }));
   expect(await queue.oldestAt()).toBeNull();
-  await queue.add([{ id: 'jb_1', emails: ['em_1'] }]);
+  await queue.add([{ id: 'jb_1', emails: ['em_1'] }], Date.now());
   const delayed = () => redis.zcard('{t}:oldest:deliver:delayed');
   await until('the first to wait', async () => (await delayed()) === 1);
   const firstAt = await queue.oldestAt();
   expect(firstAt).not.toBeNull();
   await until('the next millisecond', () => Date.now() > (firstAt ?? 0));
-  await queue.add([{ id: 'jb_2', emails: ['em_2'] }]);
+  await queue.add([{ id: 'jb_2', emails: ['em_2'] }], Date.now());
   await until('both to wait', async () => (await delayed()) === 2);
   expect(await queue.oldestAt()).toBe(firstAt);
 });

@@ -100,7 +100,7 @@ export function openEmails(redis: Redis) {
     /** The id of the last change that a caller asked for; null for none. */
     lastChange: (id: string): Promise<string | null> => redis.hget(keys.email(id), 'change'),
 
-    /** The facts of several emails, in the order asked for; null where a record is gone. Those still at their place in a campaign have its. */
+    /** The facts of several emails, in the order asked for; null where a record is gone, or cannot be read. Those still at their place in a campaign have its. */
     async facts(ids: readonly string[]): Promise<(EmailFacts | null)[]> {
       const found = await Promise.all(ids.map((id) => redis.hget(keys.email(id), 'facts')));
       const placed = await factsAtPlaces(
@@ -109,7 +109,12 @@ export function openEmails(redis: Redis) {
       );
       return ids.map((id, n) => {
         const facts = found[n] ?? null;
-        return facts === null ? (placed.get(id) ?? null) : unpackFacts(id, facts);
+        if (facts === null) return placed.get(id) ?? null;
+        try {
+          return unpackFacts(id, facts);
+        } catch {
+          return null; // whoever tells of the others goes on
+        }
       });
     },
 

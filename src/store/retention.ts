@@ -56,9 +56,8 @@ export function openRetention(redis: Redis) {
       const names = [keys.emptied, keys.emailIndex];
       const args: (string | number | Buffer)[] = [first.bytes, entries.length];
       for (const { id, version, values } of await stillEnded(entries, 'facts', 'state')) {
-        const facts = unpackFacts(id, values[0] ?? '');
         names.push(keys.email(id));
-        args.push(version, postingsOf(facts, unpackState(values[1] ?? '', facts)));
+        args.push(version, postingsIn(id, values));
       }
       return readRemoved(await dropRecordsScript(redis, names, args));
     },
@@ -73,6 +72,16 @@ type Ended = {
   readonly version: string;
   readonly values: readonly (string | null)[];
 };
+
+/** None of a record that cannot be read: it goes all the same, and what its list has left is passed over there. */
+function postingsIn(id: string, [facts, state]: Ended['values']) {
+  try {
+    const whole = unpackFacts(id, facts ?? '');
+    return postingsOf(whole, unpackState(state ?? '', whole));
+  } catch {
+    return '';
+  }
+}
 
 const fileHashes = /.{43}/g;
 const lost = -1;
@@ -119,7 +128,7 @@ for key = 3, #KEYS do
   if redis.call('HGET', KEYS[key], 'version') == ARGV[at] then
     local postings, gone = ARGV[at + 1], {}
     for i = 1, #postings, 24 do gone[#gone + 1] = string.sub(postings, i, i + 23) end
-    redis.call('ZREM', KEYS[2], unpack(gone))
+    if #gone > 0 then redis.call('ZREM', KEYS[2], unpack(gone)) end
     removed = removed + redis.call('UNLINK', KEYS[key])
   end
 end

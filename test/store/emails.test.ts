@@ -122,3 +122,11 @@ it('a create repeated under its own claim finds that claim', async () => {
   expect(await emails.create([{ email, claim }], options)).toEqual({ kind: 'stored', met: [met] });
   expect(await redis.pttl(keys.idempotency('s'))).toBeGreaterThan(86_000_000);
 });
+
+it('where several are asked for, one that cannot be read is left out as one that is gone', async () => {
+  const [bad, good] = ['em_0000000000000000000000damaged', 'em_0000000000000000000000whole00'];
+  for (const id of [bad, good]) await create(id);
+  await redis.hset(keys.email(bad), 'facts', '{"from":');
+  expect(await emails.facts([bad, good])).toMatchObject([null, { id: good }]);
+  await expect(emails.read(bad)).rejects.toThrow(SyntaxError);
+});

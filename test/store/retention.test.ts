@@ -50,6 +50,15 @@ it('the content goes an hour after the email ended, and its record a week after'
   expect((await world.redis.keys('*')).sort()).toEqual([keys.bell, keys.outbox]);
 });
 
+it('a record that cannot be read goes in its time, and keeps none behind it', async () => {
+  const ids = [await createOne(), await createOne()];
+  for (const id of ids) await world.attempt(id, 'sent');
+  world.pass(7 * day);
+  await world.redis.hset(keys.email(ids[0] ?? ''), 'facts', '{"from":');
+  expect(await world.forget()).toEqual({ contents: 2, records: 2 });
+  expect(await world.redis.keys(keys.email('*'))).toEqual([]);
+});
+
 it('an end from a clock that is ahead holds up nothing: it counts from then on, as all behind it do', async () => {
   const [before, far] = [world.now(), 30 * 365 * day];
   const ids = [await createOne(), await createOne()];

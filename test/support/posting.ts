@@ -1,4 +1,4 @@
-/** notify, forward and post over a real Redis and real sockets, with a clock that the test moves. */
+/** notify, forward and post over a real Redis and real sockets, with a clock of the fleet that the test moves, and the real one of the machine. */
 import { randomBytes } from 'node:crypto';
 import type { OutboxEvent } from '../../src/domain/event.ts';
 import { type IdPrefix, makeId } from '../../src/domain/id.ts';
@@ -49,7 +49,7 @@ export async function openPosting(server: TestRedis, options: { deadlineMs?: num
   const reports: PostReport[] = [];
   const rounds: Rounds = new Map();
   let now = Date.now();
-  const clock = { newId, now: () => now, ownNow: () => now, rand: () => 0 };
+  const clock = { newId, now: () => now, ownNow: Date.now, rand: () => 0 };
   const events = openEvents(redis);
   const stages = {
     outbox,

@@ -33,7 +33,7 @@ it.each([
   {
     await using worker = await startPostrider({ ...env, STOP_HERE: gap, STOP_AT: String(call) }, stopHere);
     await worker.printed(new RegExp(`stopped at ${gap}`));
-    await settledElsewhere(redis, id);
+    await settledElsewhere(redis, id, inFlight);
     worker.kill('SIGKILL');
     await worker.ended;
   }
@@ -80,15 +80,20 @@ it('stopped in good order, a worker finishes what is on its way, gives the rest 
   expect(new Set(smtp.mails.map(({ to }) => to[0])).size).toBe(smtp.mails.length);
 });
 
-/** What was under way beside the call that stopped has come to its end, so that only that one is in flight. */
-async function settledElsewhere(redis: Redis, id: string): Promise<void> {
+/** Looks in a row that find the same: one may come between two recipients. */
+const sameLooks = 20;
+
+/** What was under way beside the call that stopped has come to its end, so that only that is in flight. */
+async function settledElsewhere(redis: Redis, id: string, inFlight: number): Promise<void> {
   let before = '';
+  let looks = 0;
   await until('the others to be settled', async () => {
     const { marks } = await standingOf(redis, id);
     const now = marks.join();
-    const isSame = now === before && marks.filter((mark) => mark === 'handing').length <= 1;
+    const isSame = now === before && marks.filter((mark) => mark === 'handing').length === inFlight;
+    looks = isSame ? looks + 1 : 0;
     before = now;
-    return isSame;
+    return looks >= sameLooks;
   });
 }
 

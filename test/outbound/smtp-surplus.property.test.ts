@@ -97,7 +97,7 @@ it('that says more than it was asked to messages that follow one another', async
         followed += server.reads.filter((read) => /\r\n\.\r\nMAIL FROM/.test(read)).length;
       },
     ),
-    { numRuns: 100 },
+    { numRuns: 60 },
   );
   expect(followed).toBeGreaterThan(50);
 });

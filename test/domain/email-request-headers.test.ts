@@ -1,14 +1,6 @@
 /** Headers of a request that have a form of their own, which encoding would destroy. */
 import { describe, expect, it } from 'vitest';
-import { emailRequest } from '../support/requests.ts';
-
-const good = { from: 'a@x.co', to: 'b@x.co', subject: 'Hi', text: 'Hello' };
-
-function faultsOf(body: unknown): string[] {
-  return (emailRequest.safeParse(body).error?.issues ?? [])
-    .map(({ path, message }) => `/${path.join('/')} ${message}`)
-    .toSorted();
-}
+import { faultsOf, good } from '../support/requests.ts';
 
 describe('a request', () => {
   it.each(['no', 'https://x.co/out', '<http://>', '<https:>', '<ftp://x.co>', '<mailto:>'])(

@@ -3,15 +3,7 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { askedEmailFor } from '../../src/domain/email-request.ts';
-import { emailRequest, testLimits } from '../support/requests.ts';
-
-const good = { from: 'a@x.co', to: 'b@x.co', subject: 'Hi', text: 'Hello' };
-
-function faultsOf(body: unknown): string[] {
-  return (emailRequest.safeParse(body).error?.issues ?? [])
-    .map(({ path, message }) => `/${path.join('/')} ${message}`)
-    .toSorted();
-}
+import { emailRequest, faultsOf, good, testLimits } from '../support/requests.ts';
 
 describe('a request', () => {
   it('reads one recipient as a list of one, and objects as well as strings', () => {

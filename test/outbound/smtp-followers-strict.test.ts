@@ -9,9 +9,14 @@ import { until } from '../support/until.ts';
 const one = { connections: 1 };
 
 /** A server that does something of its own at some stages when the envelope of the next message came with a body. */
-async function openStrict(acts: Partial<Record<Stage, Act>>, isSo = () => true): Promise<ScriptedSmtp> {
-  const server: ScriptedSmtp = await openScriptedSmtp((stage) =>
-    stage in acts && along.test(server.reads.at(-1) ?? '') && isSo() ? acts[stage] : undefined,
+async function openStrict(
+  acts: Partial<Record<Stage, Act | Promise<Act>>>,
+  isSo = () => true,
+  extensions = ['PIPELINING'],
+): Promise<ScriptedSmtp> {
+  const server: ScriptedSmtp = await openScriptedSmtp(
+    (stage) => (stage in acts && along.test(server.reads.at(-1) ?? '') && isSo() ? acts[stage] : undefined),
+    { extensions },
   );
   return server;
 }
@@ -57,11 +62,7 @@ it('a server that takes nothing behind a body is found out by one message, howev
 
 it('a server that comes to no answer for an envelope behind a body is soon given up', async () => {
   let now = 0;
-  const never = new Promise<undefined>(() => {});
-  const server: ScriptedSmtp = await openScriptedSmtp((stage) =>
-    stage === 'MAIL' && along.test(server.reads.at(-1) ?? '') ? never : undefined,
-  );
-  await using _ = server;
+  await using server = await openStrict({ MAIL: new Promise<Act>(() => {}) });
   await using transport = transportTo(server.port, one, { now: () => now });
   const all = flood(transport, 3);
   await until('the third to follow', () => followed(server) === 1 && server.bodies.length === 2);
@@ -73,11 +74,7 @@ it('a server that comes to no answer for an envelope behind a body is soon given
 });
 
 it('one that never came to the server shows nothing of it', async () => {
-  const server: ScriptedSmtp = await openScriptedSmtp(
-    (stage) => (stage === 'MAIL' && along.test(server.reads.at(-1) ?? '') ? 'drop' : undefined),
-    { extensions: ['PIPELINING', 'SIZE 100'] },
-  );
-  await using _ = server;
+  await using server = await openStrict({ MAIL: 'drop' }, undefined, ['PIPELINING', 'SIZE 100']);
   await using transport = transportTo(server.port, { connections: 2 });
   for (let round = 0; round < 2; round++) await flood(transport, 2);
   const large = { ...message('large@x.co'), raw: Buffer.alloc(200, 'a') };

@@ -12,6 +12,16 @@ export const testLimits = {
 
 export const emailRequest = emailRequestFor(testLimits);
 
+/** A body of POST /v1/emails without a fault. */
+export const good = { from: 'a@x.co', to: 'b@x.co', subject: 'Hi', text: 'Hello' };
+
+/** Where a body is wrong, and why, in the order of the places. */
+export function faultsOf(body: unknown): string[] {
+  return (emailRequest.safeParse(body).error?.issues ?? [])
+    .map(({ path, message }) => `/${path.join('/')} ${message}`)
+    .toSorted();
+}
+
 /** When the emails below were accepted. */
 export const start = 1_000_000;
 

@@ -93,7 +93,7 @@ export function campaignMoveRoutes({ campaigns, limits, creations, newId, now }:
       await creations.end(claim, creation);
       return answer;
     } catch (error) {
-      if (error instanceof ProblemError && !isRepeat) await creations.giveUp(claim);
+      if (error instanceof ProblemError && !isRepeat) await creations.giveUp(claim, creation);
       throw error;
     }
   }

@@ -43,7 +43,7 @@ export function campaignRetryRoutes({ campaigns, retryFailed, creations, newId, 
     walks.set(claim.scope, walking);
     const retried = await walking;
     if (retried.kind === 'retried') await creations.end(claim, creation, String(retried.count));
-    else await creations.giveUp(claim);
+    else await creations.giveUp(claim, creation);
     return retried;
   }
 

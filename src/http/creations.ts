@@ -63,7 +63,7 @@ async function finish(
     return { ...creation, note };
   } catch (error) {
     // What a repeat is refused for may have been done by the first.
-    if (error instanceof ProblemError && !creation.isRepeat) await creations.giveUp(claim);
+    if (error instanceof ProblemError && !creation.isRepeat) await creations.giveUp(claim, creation);
     throw error;
   }
 }

@@ -54,7 +54,7 @@ export function changeRoutes(deps: Deps): Routes {
       await deps.creations.end(claim, creation, accepted.status);
       return accepted;
     } catch (error) {
-      if (error instanceof ProblemError && !isRepeat) await deps.creations.giveUp(claim);
+      if (error instanceof ProblemError && !isRepeat) await deps.creations.giveUp(claim, creation);
       throw error;
     }
   }

@@ -3,6 +3,7 @@ import { createHmac } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { IdempotencyClaim } from './email-create.ts';
 import { keys } from './keys.ts';
+import { script } from './redis.ts';
 
 export type Creation = {
   readonly id: string;
@@ -20,7 +21,19 @@ export type Creation = {
 export type Creations = ReturnType<typeof openCreations>;
 
 const idempotencyMs = 24 * 3_600_000;
+/** Which of the states a claim is in stands after its hash, id and time: none at first. */
+const joined = 'joined';
 const done = 'done';
+
+/** KEYS claim; ARGV a fresh one, for how long. Answers what stood there; what nobody has repeated so far is noted as joined. */
+const beginScript = script(`
+local stands = redis.call('GET', KEYS[1])
+if not stands then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+elseif string.find(stands, '^%S+ %S+ %S+$') then redis.call('SET', KEYS[1], stands .. ' ${joined}', 'KEEPTTL') end
+return stands`);
+
+/** KEYS claim; ARGV as it was begun. */
+const giveUpScript = script(`if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end`);
 
 /** @param secretKey 32 bytes */
 export function openCreations(redis: Redis, secretKey: Uint8Array) {
@@ -30,24 +43,28 @@ export function openCreations(redis: Redis, secretKey: Uint8Array) {
      * same once more. Null when the key came with another body.
      */
     async begin({ scope, bodyHash }: IdempotencyClaim, fresh: { id: string; now: number }): Promise<Creation | null> {
-      const name = keys.idempotency(scope);
-      const ours = [bodyHash, fresh.id, fresh.now].join(' ');
-      const isOurs = (await redis.set(name, ours, 'PX', idempotencyMs, 'NX')) === 'OK';
-      const stored = isOurs ? ours : ((await redis.get(name)) ?? ours);
+      const ours = begun(bodyHash, { id: fresh.id, createdAt: fresh.now });
+      const stood = await beginScript(redis, [keys.idempotency(scope)], [ours, idempotencyMs]);
+      const isRepeat = typeof stood === 'string';
+      const stored = isRepeat ? stood : ours;
       const [hash = '', id = '', createdAt = '', state, note = ''] = stored.split(' ');
       if (hash !== bodyHash) return null;
       const secret = createHmac('sha256', secretKey).update(`creation ${scope} ${bodyHash} ${id}`).digest();
-      return { id, createdAt: Number(createdAt), secret, isRepeat: !isOurs, isDone: state === done, note };
+      return { id, createdAt: Number(createdAt), secret, isRepeat, isDone: state === done, note };
     },
 
     /** Notes that it is stored, unless the key is over by now: what is taken away later does not come back by a repeat. @param note a word to find there then */
-    async end({ scope, bodyHash }: IdempotencyClaim, { id, createdAt }: Creation, note = ''): Promise<void> {
-      await redis.set(keys.idempotency(scope), [bodyHash, id, createdAt, done, note].join(' '), 'KEEPTTL', 'XX');
+    async end({ scope, bodyHash }: IdempotencyClaim, creation: Creation, note = ''): Promise<void> {
+      await redis.set(keys.idempotency(scope), [begun(bodyHash, creation), done, note].join(' '), 'KEEPTTL', 'XX');
     },
 
-    /** It came to nothing: the key is free again. */
-    async giveUp({ scope }: IdempotencyClaim): Promise<void> {
-      await redis.del(keys.idempotency(scope));
+    /** It came to nothing: the key is free again, unless a repeat has joined, which may have done it. */
+    async giveUp({ scope, bodyHash }: IdempotencyClaim, creation: Creation): Promise<void> {
+      await giveUpScript(redis, [keys.idempotency(scope)], [begun(bodyHash, creation)]);
     },
   };
+}
+
+function begun(bodyHash: string, { id, createdAt }: Pick<Creation, 'id' | 'createdAt'>): string {
+  return [bodyHash, id, createdAt].join(' ');
 }

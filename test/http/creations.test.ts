@@ -85,3 +85,19 @@ it('what a process that died had begun is made by the repeat, the same', async (
   expect(await creations.begin({ ...claim, bodyHash: 'other' }, { id: 'wh_4', now: 40 })).toBeNull();
   expect(await redis.pttl('pr:{0}:idem:begun')).toBeGreaterThan(23 * 3_600_000);
 });
+
+it('a first that is refused frees the key, but not from a repeat that did it meanwhile', async () => {
+  const creations = openCreations(redis, Buffer.alloc(32, 1));
+  const claim = { scope: 'refused', bodyHash: 'hash' };
+  const begin = async (id: string) => (await creations.begin(claim, { id, now: 10 })) ?? expect.fail('another body');
+  const refused = await begin('wh_1');
+  await creations.giveUp(claim, refused);
+  const first = await begin('wh_2');
+  expect(first).toMatchObject({ id: 'wh_2', isRepeat: false });
+
+  const repeat = await begin('wh_3');
+  await creations.giveUp(claim, first);
+  await creations.end(claim, repeat);
+  await creations.giveUp(claim, first);
+  expect(await begin('wh_4')).toMatchObject({ id: 'wh_2', isDone: true });
+});

@@ -47,7 +47,7 @@ const address = z
   })
   .meta({ type: 'string', description: 'The address alone, in any case.', examples: ['ada@example.com'] });
 
-const fields = {
+export const suppressionFields = {
   email: address,
   scope: z.enum(suppressionScopes).default('all').meta({
     description: 'Which mail it gets no more of: `all`, or only what goes in the lane `bulk`.',
@@ -70,14 +70,14 @@ function listed(meanings: Readonly<Record<string, string>>): string {
     .join(', ');
 }
 
-export const suppressionRequest = z.strictObject(fields).meta({
+export const suppressionRequest = z.strictObject(suppressionFields).meta({
   id: 'SuppressionRequest',
   description: 'An address to suppress.',
   examples: [{ email: 'ada@example.com', scope: 'bulk', reason: 'unsubscribe', note: 'asked by phone' }],
 });
 
 /** One of an upload: lists of other systems say more, which is passed over. */
-export const suppressionRecord = z.object(fields);
+export const suppressionRecord = z.object(suppressionFields);
 
 export type SuppressionRequest = z.output<typeof suppressionRequest>;
 

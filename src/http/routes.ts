@@ -15,6 +15,7 @@ import { eventRoutes } from './events.ts';
 import { healthRoutes } from './health.ts';
 import { metricsRoutes } from './metrics.ts';
 import type { Routes } from './server.ts';
+import { suppressionBatchRoutes } from './suppression-batch.ts';
 import { suppressionRoutes } from './suppressions.ts';
 import { templateVersionRoutes } from './template-versions.ts';
 import { templateRoutes } from './templates.ts';
@@ -41,6 +42,7 @@ type Deps = Parameters<typeof emailRoutes>[0] &
   Parameters<typeof webhookReplayRoutes>[0] &
   Parameters<typeof transportRoutes>[0] &
   Parameters<typeof suppressionRoutes>[0] &
+  Parameters<typeof suppressionBatchRoutes>[0] &
   Parameters<typeof apiKeyRoutes>[0] &
   Parameters<typeof unsubscribeRoutes>[0] &
   Parameters<typeof healthRoutes>[0] &
@@ -73,6 +75,7 @@ export function listRoutes(deps: Deps): { open: Routes[]; api: Routes[] } {
       templateVersionRoutes(deps),
       webhookRoutes(deps),
       suppressionRoutes(deps),
+      suppressionBatchRoutes(deps),
       webhookChangeRoutes(deps),
       webhookDeliveryRoutes(deps),
       webhookReplayRoutes(deps),

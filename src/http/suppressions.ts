@@ -2,13 +2,7 @@
 import { Readable } from 'node:stream';
 import { z } from 'zod';
 import { suppressionIdForm } from '../domain/id.ts';
-import {
-  makeSuppression,
-  type Suppression,
-  soughtForm,
-  suppressionRecord,
-  suppressionRequest,
-} from '../domain/suppression.ts';
+import { makeSuppression, type Suppression, suppressionRecord, suppressionRequest } from '../domain/suppression.ts';
 import type { Suppressions } from '../store/suppressions.ts';
 import { objectField } from './answer-fields.ts';
 import { recordTypeOf } from './bodies.ts';
@@ -17,6 +11,7 @@ import { pageFieldsOf, refuseBothEnds } from './paging.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import { lineTypes } from './records.ts';
 import type { Routes } from './server.ts';
+import { type RemovalDeps, seekSuppressions, unsuppress } from './suppression-access.ts';
 import {
   asCsv,
   asNdjson,
@@ -29,10 +24,8 @@ import {
 } from './suppression-view.ts';
 import { takeUpload, uploadAnswer } from './uploads.ts';
 
-type Deps = {
-  suppressions: Pick<Suppressions, 'add' | 'get' | 'byId' | 'remove' | 'page' | 'all'>;
-  /** Somebody may get mail again: who took the address off the list. */
-  reportUnsuppressed(removed: { suppression: Suppression; keyId: string }): void;
+type Deps = RemovalDeps & {
+  suppressions: Pick<Suppressions, 'add' | 'get' | 'byId' | 'page' | 'all'>;
   newId(prefix: 'sp'): string;
 };
 
@@ -131,9 +124,7 @@ const missing = {
 export function suppressionRoutes(deps: Deps): Routes {
   /** @throws ProblemError 404 @param email or the id of one of its suppressions */
   async function find(email: string, scope?: Suppression['scope']): Promise<[Suppression, ...Suppression[]]> {
-    const found = suppressionIdForm.test(email)
-      ? [await deps.suppressions.byId(email)].filter((one) => one !== null)
-      : await deps.suppressions.get(soughtForm(email));
+    const found = await seekSuppressions(deps.suppressions, email);
     const [first, ...others] = found.filter((one) => scope === undefined || one.scope === scope);
     if (first === undefined) throw new ProblemError('not_found', `${email} is not suppressed`);
     return [first, ...others];
@@ -271,9 +262,7 @@ export function suppressionRoutes(deps: Deps): Routes {
       },
       handler: async ({ params, query, apiKey }) => {
         const found = await find(params.email, query.scope);
-        for (const suppression of found) {
-          if (await deps.suppressions.remove(suppression)) deps.reportUnsuppressed({ suppression, keyId: apiKey.id });
-        }
+        await unsuppress(deps, found, apiKey.id);
         const [{ id, address }] = found;
         const email = suppressionIdForm.test(params.email) ? address : params.email;
         return { object: 'suppression' as const, id, email, deleted: true as const };

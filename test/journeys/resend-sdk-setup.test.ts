@@ -52,6 +52,28 @@ describe('suppressions', () => {
     expect(errorOf(await resend.suppressions.remove(id))).toMatchObject({ name: 'not_found', statusCode: 404 });
     expect((await resend.suppressions.remove('eve@example.org')).error).toBeNull();
   });
+
+  it('are added and removed several at a time, answered in order', async () => {
+    const { batch } = resend.suppressions;
+    const added = dataOf(await batch.add({ emails: ['Bo@example.org', 'cy@example.org', 'bo@example.org'] })).data;
+    const [bo, cy] = added.map(({ id }) => id);
+    expect(added).toMatchObject([bo, cy, bo].map((id) => ({ object: 'suppression', id })));
+    expect(dataOf(await resend.suppressions.get(cy ?? ''))).toMatchObject({
+      email: 'cy@example.org',
+      origin: 'manual',
+    });
+    expect(dataOf(await batch.add({ emails: ['cy@example.org'] })).data).toMatchObject([{ id: cy }]);
+
+    expect(dataOf(await batch.remove({ ids: [cy ?? ''] })).data).toMatchObject([{ id: cy, deleted: true }]);
+    const left = dataOf(await batch.remove({ emails: ['cy@example.org', 'BO@example.org'] })).data;
+    expect(left).toMatchObject([{ deleted: false }, { id: bo, deleted: true }]);
+    expect(dataOf(await resend.suppressions.list()).data).toEqual([]);
+    expect(errorOf(await batch.add({ emails: ['nobody', 'ada@example.org', '@'] }))).toMatchObject({
+      name: 'validation_error',
+      message: expect.stringMatching(/\/emails\/0.*\/emails\/2/),
+    });
+    expect(dataOf(await resend.suppressions.list()).data).toEqual([]);
+  });
 });
 
 describe('webhooks', () => {

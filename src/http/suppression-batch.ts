@@ -1,0 +1,148 @@
+/** POST /v1/suppressions/batch/…: up to 1,000 addresses put on the list, or taken off it, in one request, as the Resend SDKs do it. */
+import { z } from 'zod';
+import { withRules } from '../domain/rule.ts';
+import { makeSuppression, type Suppression, suppressionFields } from '../domain/suppression.ts';
+import type { Suppressions } from '../store/suppressions.ts';
+import { objectField } from './answer-fields.ts';
+import { problemAnswers } from './problems.ts';
+import type { Routes } from './server.ts';
+import { type RemovalDeps, seekSuppressions, unsuppress } from './suppression-access.ts';
+import { suppressionExample } from './suppression-view.ts';
+
+type Deps = RemovalDeps & {
+  suppressions: Pick<Suppressions, 'add' | 'get' | 'byId'>;
+  newId(prefix: 'sp'): string;
+};
+
+const most = 1_000;
+
+const { email, ...others } = suppressionFields;
+const additions = z
+  .strictObject({
+    emails: z.array(email).min(1).max(most).meta({ description: 'The addresses alone, in any case.' }),
+    ...others,
+  })
+  .meta({
+    id: 'SuppressionBatch',
+    description: `Up to ${most} addresses to suppress.`,
+    examples: [{ emails: ['ada@example.com', 'eve@example.org'] }],
+  });
+
+const added = z
+  .object({
+    object: objectField('list'),
+    data: z
+      .array(
+        z.object({
+          object: objectField('suppression'),
+          id: z.string().meta({ description: 'What stands for the address now, or stood there already.' }),
+          email: z.string().meta({ description: 'The address, in lower case.' }),
+        }),
+      )
+      .meta({ description: 'One for each address, in the order they were given.' }),
+  })
+  .meta({
+    description: 'The addresses are on the list.',
+    examples: [
+      { object: 'list', data: [{ object: 'suppression', id: suppressionExample.id, email: 'ada@example.com' }] },
+    ],
+  });
+
+const named = z.array(z.string()).min(1).max(most).optional();
+const removals = withRules(
+  z.strictObject({
+    emails: named.meta({ description: 'Addresses, in any case.' }),
+    ids: named.meta({ description: 'Ids of suppressions.' }),
+  }),
+  [
+    {
+      path: 'emails',
+      message: 'must be given, or ids, and not both',
+      holds: ({ emails, ids }) => (emails === undefined) !== (ids === undefined),
+    },
+  ],
+).meta({
+  id: 'SuppressionBatchRemoval',
+  description: `Up to ${most} addresses, or ids of suppressions.`,
+  examples: [{ emails: ['ada@example.com', 'eve@example.org'] }],
+});
+
+const removed = z
+  .object({
+    object: objectField('list'),
+    data: z
+      .array(
+        z.object({
+          object: objectField('suppression'),
+          id: z.string().nullable().meta({ description: 'What was removed; of several, the first; null for none.' }),
+          deleted: z.boolean().meta({ description: 'Whether it stood there.' }),
+        }),
+      )
+      .meta({ description: 'One for each that was named, in the order they were given.' }),
+  })
+  .meta({
+    description: 'They are off the list.',
+    examples: [{ object: 'list', data: [{ object: 'suppression', id: suppressionExample.id, deleted: true }] }],
+  });
+
+const tags = ['suppressions'];
+/** It concerns all mail. */
+const config = { scope: 'manage', unrestricted: true } as const;
+
+export function suppressionBatchRoutes(deps: Deps): Routes {
+  const { suppressions, newId } = deps;
+
+  async function standing(address: string, scope: Suppression['scope']): Promise<Suppression | undefined> {
+    return (await suppressions.get(address)).find((one) => one.scope === scope);
+  }
+
+  async function remove(sought: string, keyId: string): Promise<z.input<typeof removed>['data'][number]> {
+    const found = await seekSuppressions(suppressions, sought);
+    const deleted = await unsuppress(deps, found, keyId);
+    return { object: 'suppression', id: found[0]?.id ?? null, deleted };
+  }
+
+  return (app) => {
+    app.route({
+      method: 'POST',
+      url: '/suppressions/batch/add',
+      config,
+      schema: {
+        operationId: 'addSuppressions',
+        summary: 'Suppress several addresses',
+        description: 'As one is, for the same scope and reason. More than these are imported.',
+        tags,
+        body: additions,
+        response: { 201: added, ...problemAnswers(400, 413, 415, 422) },
+      },
+      handler: async ({ body: { emails, ...given } }, reply) => {
+        const made = emails.map((address) => makeSuppression({ ...given, email: address }, newId('sp')));
+        await suppressions.add(made);
+        const data = made.map(async (own) => {
+          const { id, address } = (await standing(own.address, own.scope)) ?? own;
+          return { object: 'suppression' as const, id, email: address };
+        });
+        return reply.status(201).send({ object: 'list', data: await Promise.all(data) });
+      },
+    });
+
+    app.route({
+      method: 'POST',
+      url: '/suppressions/batch/remove',
+      config,
+      schema: {
+        operationId: 'removeSuppressions',
+        summary: 'Take several addresses off the list',
+        description: 'They get mail again. Who did that is logged. What does not stand there is passed over.',
+        tags,
+        body: removals,
+        response: { 200: removed, ...problemAnswers(400, 413, 415, 422) },
+      },
+      handler: async ({ body: { emails, ids = emails ?? [] }, apiKey }) => {
+        const data = [];
+        for (const sought of ids) data.push(await remove(sought, apiKey.id));
+        return { object: 'list' as const, data };
+      },
+    });
+  };
+}

@@ -36,11 +36,12 @@ export function decide(
   now: number,
   rand: number,
 ): Decision {
+  const terms = { policy, now, rand };
   const after = email.state.recipients.map((recipient) => {
     if (!isPending(recipient.status) || isPassedOver(recipient, outcome)) return recipient;
-    const moved = move(email, recipient, outcome, policy, now, rand);
+    const moved = move(email, recipient, outcome, terms);
     if (rankOf[moved.status] < rankOf[recipient.status] || isMoot(recipient, outcome, moved, now)) return recipient;
-    return endInTime(moved, email.state, policy, now, rand);
+    return endInTime(moved, email.state, terms);
   });
   const decision = decisionOf(email, { ...email.state, recipients: after }, now, (before, moved) =>
     eventFor(before, moved, outcome),
@@ -99,22 +100,19 @@ export function decisionOf(
   };
 }
 
-function move(
-  email: StoredEmail,
-  recipient: Recipient,
-  outcome: SettledOutcome,
-  policy: RetryPolicy,
-  now: number,
-  rand: number,
-): Recipient {
+/** By what a retry is timed. */
+type Terms = { readonly policy: RetryPolicy; readonly now: number; readonly rand: number };
+
+function move(email: StoredEmail, recipient: Recipient, outcome: SettledOutcome, terms: Terms): Recipient {
+  const { policy, now, rand } = terms;
   switch (outcome.kind) {
     case 'answered': {
       const reply = replyFor(recipient, outcome.replies);
-      return reply === null ? recipient : answer(email.state, recipient, reply, outcome.transport, policy, now, rand);
+      return reply === null ? recipient : answer(email.state, recipient, reply, outcome.transport, terms);
     }
     case 'unknown': {
       const reply = replyFor(recipient, outcome.refused);
-      if (reply !== null) return answer(email.state, recipient, reply, outcome.transport, policy, now, rand);
+      if (reply !== null) return answer(email.state, recipient, reply, outcome.transport, terms);
       const attempts = recipient.attempts + 1;
       const { transport, detail: reason } = outcome;
       // A try beyond the schedule would be one more that may repeat it.
@@ -123,7 +121,7 @@ function move(
       return { ...unknown, status: 'deferred', nextAttemptAt: nextTry(policy.scheduleMs, attempts, now, rand) };
     }
     case 'transport_fault':
-      return waitForTransport(recipient, outcome.transport, outcome.detail, now, rand);
+      return waitForTransport(recipient, outcome.transport, outcome.detail, terms);
     case 'undeliverable':
       if (outcome.recipients?.includes(recipient.address) === false) return recipient;
       return {
@@ -162,10 +160,9 @@ function answer(
   recipient: Recipient,
   smtp: RecipientReply['smtp'],
   transport: string,
-  policy: RetryPolicy,
-  now: number,
-  rand: number,
+  terms: Terms,
 ): Recipient {
+  const { policy, now, rand } = terms;
   const attempts = recipient.attempts + 1;
   const settled = { ...recipient, attempts, transport, smtp, reason: null, nextAttemptAt: null };
   const { action, waitMs } = classify(smtp);
@@ -183,18 +180,12 @@ function answer(
       return { ...settled, status: 'deferred', nextAttemptAt };
     }
     case 'stop_transport':
-      return waitForTransport(recipient, transport, smtp.reply, now, rand);
+      return waitForTransport(recipient, transport, smtp.reply, terms);
   }
 }
 
 /** The trouble is the transport's own: the recipient stays where it is, and no attempt is burnt. */
-function waitForTransport(
-  recipient: Recipient,
-  transport: string,
-  reason: string,
-  now: number,
-  rand: number,
-): Recipient {
+function waitForTransport(recipient: Recipient, transport: string, reason: string, { now, rand }: Terms): Recipient {
   const status = recipient.status === 'scheduled' ? 'queued' : recipient.status;
   return { ...recipient, status, transport, reason, nextAttemptAt: nextTry([faultWaitMs], 1, now, rand) };
 }
@@ -211,7 +202,7 @@ function isOver(state: EmailState, policy: RetryPolicy, at: number): boolean {
 }
 
 /** A try that could only come after the end of its time comes before it, once, where a caller set that; else it is not waited for. */
-function endInTime(recipient: Recipient, state: EmailState, policy: RetryPolicy, now: number, rand: number): Recipient {
+function endInTime(recipient: Recipient, state: EmailState, { policy, now, rand }: Terms): Recipient {
   if (recipient.nextAttemptAt === null || !isOver(state, policy, recipient.nextAttemptAt)) return recipient;
   if (state.expiresAt !== null) {
     const nextAttemptAt = recipient.keepsToSchedule ? null : lastTry(now, state.expiresAt, rand);

@@ -22,6 +22,18 @@ export function sortableCursor(cursor: string): string {
 /** An event at its place, with the facts of the email it is about; null when it is about none, or the email's record is gone. */
 export type FeedItem = { readonly cursor: string; readonly event: OutboxEvent; readonly facts: EmailFacts | null };
 
+export type FactsById = ReadonlyMap<string, EmailFacts>;
+
+/** The emails that events are about, each once. */
+export function emailIdsIn(events: readonly OutboxEvent[]): string[] {
+  return [...new Set(events.flatMap((event) => ('emailId' in event ? [event.emailId] : [])))];
+}
+
+/** Null when the event is about no email, or its record is gone. */
+export function factsFor(event: OutboxEvent, known: FactsById): EmailFacts | null {
+  return 'emailId' in event ? (known.get(event.emailId) ?? null) : null;
+}
+
 /** What a reader asks for and may see. */
 export type Audience = {
   /** null for all of them. */

@@ -1,5 +1,7 @@
 /** The plan of delivery: transports, routes over them, and rules that choose a route; and which transports an email may go by. */
 import { hash } from 'node:crypto';
+import { domainOf } from './address.ts';
+import type { EmailFacts } from './email.ts';
 import type { Lane } from './lane.ts';
 import type { Rate } from './rate.ts';
 
@@ -130,6 +132,11 @@ export function chooseTransports(plan: TransportPlan, question: RouteQuestion, d
   if (route === undefined) throw new Error(`The plan has no route ${name}`);
   const transports = route.kind === 'failover' ? route.transports : weighted(route.weights, draw());
   return { route: name, transports, reserve: route.reserve };
+}
+
+/** The way of one email: of weighted transports the same one each time, so that what is parked for it comes back to it. */
+export function routeFor(plan: TransportPlan, { id, lane, route, tags, from }: EmailFacts): Choice {
+  return chooseTransports(plan, { route, lane, tags, fromDomain: domainOf(from.address) }, () => drawOf(id));
 }
 
 /** From 0 to below 1, always the same for an email: what waits for the transport that was drawn for it comes back to that one. */

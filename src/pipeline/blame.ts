@@ -1,9 +1,8 @@
 /** blame: what an email waited for whose time is over: the first transport of its route that would have had it, and why that did not take it. */
-import { domainOf } from '../domain/address.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import type { Rate } from '../domain/rate.ts';
 import { freshState, standingOf } from '../domain/standing.ts';
-import { chooseTransports, drawOf } from '../domain/transport-plan.ts';
+import { routeFor } from '../domain/transport-plan.ts';
 import { pacedRates } from '../domain/transport-state.ts';
 import type { Transports } from '../outbound/transports.ts';
 import type { Budgets } from '../store/budgets.ts';
@@ -18,11 +17,8 @@ type Deps = {
 
 /** @returns null where its transport could have taken it: then it waited for a worker, or for its time */
 export async function blame(deps: Deps, { facts }: StoredEmail): Promise<string | null> {
-  const { id, lane, route, tags, from } = facts;
   const { plan } = deps.transports;
-  const names = chooseTransports(plan, { route, lane, tags, fromDomain: domainOf(from.address) }, () =>
-    drawOf(id),
-  ).transports;
+  const names = routeFor(plan, facts).transports;
   const states = await deps.states.read(names);
   let first: string | null = null;
   for (const name of names) {

@@ -60,10 +60,13 @@ export async function conduct(deps: Deps, stop: AbortSignal): Promise<void> {
       throw error;
     });
     hands.last = id;
-    if ('slice' in take) hold(deps, take, leave);
-    else leave();
-    if ('slice' in take) hasTaken = true;
-    else waitMs = Math.min(waitMs, take.waitMs ?? lookEveryMs);
+    if ('slice' in take) {
+      hold(deps, take, leave);
+      hasTaken = true;
+    } else {
+      leave();
+      waitMs = Math.min(waitMs, take.waitMs ?? lookEveryMs);
+    }
   }
   if (!hasTaken) await deps.nudge.wait(0, waitMs, stop);
 }

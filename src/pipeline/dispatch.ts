@@ -1,5 +1,4 @@
 /** dispatch: an email goes over the first transport of its route that can take it, or is parked until one can. */
-import { domainOf } from '../domain/address.ts';
 import { endOf, type RetryPolicy } from '../domain/decide.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
@@ -15,7 +14,7 @@ import {
   standingOf,
   verdictOf,
 } from '../domain/standing.ts';
-import { type Choice, chooseTransports, drawOf } from '../domain/transport-plan.ts';
+import { type Choice, routeFor } from '../domain/transport-plan.ts';
 import { isTrialOpen, pacedRates, type TransportState } from '../domain/transport-state.ts';
 import type { Message, Transport } from '../outbound/transport.ts';
 import type { Transports } from '../outbound/transports.ts';
@@ -48,7 +47,7 @@ export type Parcel = {
   readonly email: StoredEmail;
   readonly isSandbox: boolean;
   /** Made once, when a transport is there to take it. An outcome when it cannot be made. */
-  message(transport: string): Promise<Message | SettledOutcome | { kind: 'withheld' }>;
+  message(transport: string): Promise<Message | SettledOutcome | Withheld>;
   /** Asked right before the body leaves. */
   claim(transport: string): Promise<boolean>;
   /** Whoever brought it has a place for it to wait, and brings it again: it is not parked. */
@@ -127,10 +126,7 @@ async function stateOf(deps: Deps, name: string): Promise<TransportState> {
 
 function choose(deps: Deps, { email: { facts }, isSandbox }: Parcel): Choice {
   if (isSandbox) return { route: sandboxTransport, transports: [sandboxTransport], reserve: 0 };
-  const { id, lane, route, tags, from } = facts;
-  return chooseTransports(deps.transports.plan, { route, lane, tags, fromDomain: domainOf(from.address) }, () =>
-    drawOf(id),
-  );
+  return routeFor(deps.transports.plan, facts);
 }
 
 async function learn({ states, known }: Deps, name: string): Promise<void> {

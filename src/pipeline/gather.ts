@@ -9,7 +9,7 @@ import {
   type StoredEmail,
 } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
-import type { Outcome, SettledOutcome } from '../domain/outcome.ts';
+import type { SettledOutcome, Withheld } from '../domain/outcome.ts';
 import type { AttachmentClient } from '../outbound/attachment-client.ts';
 import type { Emails } from '../store/emails.ts';
 
@@ -21,9 +21,6 @@ type Deps = {
 };
 
 type FetchFault = Extract<SettledOutcome, { kind: 'fetch_fault' }>;
-
-/** Nothing was tried, as others were being fetched for too long: looked at again at once. */
-type Withheld = Extract<Outcome, { kind: 'withheld' }>;
 
 /** The email as it was loaded. */
 type Gathering = Pick<StoredEmail, 'facts' | 'version'>;

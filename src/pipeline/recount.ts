@@ -1,6 +1,6 @@
 /** recount: events of the past, oldest first, as far as a reader is told of them. */
 import { isUnrestricted } from '../domain/api-key.ts';
-import { type Audience, type FeedItem, hears, wantsType } from '../domain/event-feed.ts';
+import { type Audience, emailIdsIn, type FeedItem, factsFor, hears, wantsType } from '../domain/event-feed.ts';
 import type { Emails } from '../store/emails.ts';
 import type { EventFeed } from '../store/event-feed.ts';
 import type { OutboxEntry } from '../store/outbox.ts';
@@ -55,12 +55,6 @@ async function listen(deps: FactsDeps, audience: Audience, entries: readonly Out
 
 /** The facts of each email are loaded once, and all of them in one round trip. */
 export async function withFacts({ emails }: FactsDeps, entries: readonly OutboxEntry[]): Promise<FeedItem[]> {
-  const ids = [...new Set(entries.flatMap(({ event }) => ('emailId' in event ? [event.emailId] : [])))];
-  const found = await emails.facts(ids);
-  const factsOf = new Map(ids.map((id, index) => [id, found[index] ?? null]));
-  return entries.map(({ place, event }) => ({
-    cursor: place,
-    event,
-    facts: 'emailId' in event ? (factsOf.get(event.emailId) ?? null) : null,
-  }));
+  const facts = await emails.facts(emailIdsIn(entries.map(({ event }) => event)));
+  return entries.map(({ place, event }) => ({ cursor: place, event, facts: factsFor(event, facts) }));
 }

@@ -1,7 +1,7 @@
 /** replay: what an endpoint was told, or should have been, goes out to it again under the same `webhook-id`. */
 import { placesIn } from '../domain/delivery.ts';
-import type { EmailFacts } from '../domain/email.ts';
 import type { EventType } from '../domain/event.ts';
+import { emailIdsIn, factsFor } from '../domain/event-feed.ts';
 import { type Webhook, wants } from '../domain/webhook.ts';
 import type { Deliveries } from '../store/deliveries.ts';
 import type { Emails } from '../store/emails.ts';
@@ -83,9 +83,7 @@ async function replayRange(
 }
 
 async function matching({ emails }: Deps, webhook: Webhook, chunk: readonly OutboxEntry[]): Promise<string[]> {
-  const ids = chunk.flatMap(({ event }) => ('emailId' in event ? [event.emailId] : []));
-  const found: readonly (EmailFacts | null)[] = webhook.filter === null ? [] : await emails.facts(ids);
-  const facts = new Map(ids.map((id, index) => [id, found[index] ?? null]));
-  const factsOf = ({ event }: OutboxEntry) => ('emailId' in event ? (facts.get(event.emailId) ?? null) : null);
-  return chunk.filter((entry) => wants(webhook, entry.event, factsOf(entry))).map(({ place }) => place);
+  const asked = webhook.filter === null ? [] : emailIdsIn(chunk.map(({ event }) => event));
+  const facts = await emails.facts(asked);
+  return chunk.filter(({ event }) => wants(webhook, event, factsFor(event, facts))).map(({ place }) => place);
 }

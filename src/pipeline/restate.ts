@@ -1,6 +1,7 @@
 /** restate: what a parcel says, made of its events and their emails anew, so that no body has to be stored. */
 import { placesIn } from '../domain/delivery.ts';
-import { eventPayload, type OutboxEvent } from '../domain/event.ts';
+import { eventPayload } from '../domain/event.ts';
+import { emailIdsIn, factsFor } from '../domain/event-feed.ts';
 import type { IdentifiedPayload } from '../domain/webhook-request.ts';
 import type { Emails } from '../store/emails.ts';
 import type { Events } from '../store/events.ts';
@@ -11,15 +12,6 @@ type Deps = { events: Pick<Events, 'at'>; emails: Pick<Emails, 'facts'> };
 export async function restate({ events, emails }: Deps, parcel: string): Promise<IdentifiedPayload[]> {
   const read = await Promise.all(placesIn(parcel).map((place) => events.at(place)));
   const found = read.filter((event) => event !== null);
-  const ids = [...new Set(found.flatMap(emailIn))];
-  const facts = await emails.facts(ids);
-  const known = new Map(ids.map((id, index) => [id, facts[index] ?? null]));
-  return found.map((event) => {
-    const [emailId = ''] = emailIn(event);
-    return { id: event.id, payload: eventPayload(event, known.get(emailId) ?? null) };
-  });
-}
-
-function emailIn(event: OutboxEvent): string[] {
-  return 'emailId' in event ? [event.emailId] : [];
+  const facts = await emails.facts(emailIdsIn(found));
+  return found.map((event) => ({ id: event.id, payload: eventPayload(event, factsFor(event, facts)) }));
 }

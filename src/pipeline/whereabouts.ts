@@ -1,12 +1,11 @@
 /** whereabouts: where an email is on its way to a worker, how many wait in its lane, and which transport it is parked for. */
-import { domainOf } from '../domain/address.ts';
 import { isAtPlace } from '../domain/campaign-email.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import type { Whereabouts } from '../domain/explain.ts';
 import type { ParkedAt } from '../domain/explain-parked.ts';
 import type { Lane } from '../domain/lane.ts';
 import { nextDue } from '../domain/recipient.ts';
-import { chooseTransports, drawOf } from '../domain/transport-plan.ts';
+import { routeFor } from '../domain/transport-plan.ts';
 import { isServing, type TransportReport } from '../domain/transport-report.ts';
 import type { Plans } from '../outbound/plans.ts';
 import type { DeliverQueue } from '../queue/deliver-queue.ts';
@@ -44,20 +43,15 @@ export async function whereabouts(deps: Deps, email: StoredEmail): Promise<Where
 
 /** Who stands at a place is parked nowhere: it is held up where no transport of its route is in service. */
 async function findHoldUp(deps: Deps, email: StoredEmail): Promise<ParkedAt | null> {
-  const [report, ...others] = await deps.survey(routeOf(deps, email));
+  const [report, ...others] = await deps.survey(routeFor(deps.plans.plan, email.facts).transports);
   if (report === undefined || [report, ...others].some(isServing)) return null;
   return { ahead: 0, report, others };
-}
-
-function routeOf({ plans }: Deps, { facts: { id, lane, route, tags, from } }: StoredEmail): readonly string[] {
-  const question = { route, lane, tags, fromDomain: domainOf(from.address) };
-  return chooseTransports(plans.plan, question, () => drawOf(id)).transports;
 }
 
 /** Looks at its route first, then wherever mail was ever parked: the plan may have changed since. */
 async function findParked(deps: Deps, email: StoredEmail): Promise<ParkedAt | null> {
   const { id, lane } = email.facts;
-  const transports = routeOf(deps, email);
+  const transports = routeFor(deps.plans.plan, email.facts).transports;
   const names = [...new Set([...transports, ...(await deps.budgets.names())])];
   const places = await Promise.all(
     names.map(async (name) => ({ name, place: await deps.budgets.whereParked(name, id, lane) })),

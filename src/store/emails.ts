@@ -100,22 +100,19 @@ export function openEmails(redis: Redis) {
     /** The id of the last change that a caller asked for; null for none. */
     lastChange: (id: string): Promise<string | null> => redis.hget(keys.email(id), 'change'),
 
-    /** The facts of several emails, in the order asked for; null where a record is gone, or cannot be read. Those still at their place in a campaign have its. */
-    async facts(ids: readonly string[]): Promise<(EmailFacts | null)[]> {
+    /** The facts of several emails, by id, without those whose record is gone or cannot be read. Those still at their place in a campaign have its. */
+    async facts(ids: readonly string[]): Promise<ReadonlyMap<string, EmailFacts>> {
       const found = await Promise.all(ids.map((id) => redis.hget(keys.email(id), 'facts')));
-      const placed = await factsAtPlaces(
-        redis,
-        ids.filter((_, n) => found[n] === null),
-      );
-      return ids.map((id, n) => {
+      const placed = ids.filter((_, n) => found[n] === null);
+      const known = new Map(await factsAtPlaces(redis, placed));
+      for (const [n, id] of ids.entries()) {
         const facts = found[n] ?? null;
-        if (facts === null) return placed.get(id) ?? null;
+        if (facts === null) continue;
         try {
-          return unpackFacts(id, facts);
-        } catch {
-          return null; // whoever tells of the others goes on
-        }
-      });
+          known.set(id, unpackFacts(id, facts));
+        } catch {} // whoever tells of the others goes on
+      }
+      return known;
     },
 
     /** The emails that fit, newest first, without content; records that are gone are left out. Null when finding them takes too long. */

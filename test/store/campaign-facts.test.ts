@@ -26,8 +26,9 @@ it('who is in one that is canceled before it began is told of with its tags as a
     const taken = await openCampaignSlices(redis).take(id, { id: 'jb', leaseMs: 60_000, inHand: [] });
     expect(taken).toMatchObject({ status: 'canceled', slice: 0 });
   }
-  const facts = await openEmails(redis).facts([placeId(draft, 1), placeId(scheduled, 0), placeId(scheduled, 1)]);
-  expect(facts).toMatchObject([
+  const ids = [placeId(draft, 1), placeId(scheduled, 0), placeId(scheduled, 1)];
+  const facts = await openEmails(redis).facts(ids);
+  expect(ids.map((id) => facts.get(id))).toMatchObject([
     { campaignId: draft, tags: head.tags, createdAt: 5 },
     { campaignId: scheduled, tags: head.tags, createdAt: 5 },
     { campaignId: scheduled, tags: head.tags, createdAt: 5 },
@@ -38,5 +39,6 @@ it('of one that has begun they say when it did, and of one that is gone there ar
   const id = await addCampaign(redis, { recipients: 1, head });
   const startedAt = (await openCampaigns(redis).get(id))?.state.startedAt;
   const gone = placeId(`${id.slice(0, -6)}zg0000`, 0);
-  expect(await openEmails(redis).facts([placeId(id, 0), gone])).toMatchObject([{ createdAt: startedAt }, null]);
+  const facts = await openEmails(redis).facts([placeId(id, 0), gone]);
+  expect([...facts.values()]).toMatchObject([{ id: placeId(id, 0), createdAt: startedAt }]);
 });

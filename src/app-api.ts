@@ -10,20 +10,20 @@ import { heartbeatMs } from './http/sse.ts';
 import { makeVerify } from './outbound/smtp-verify.ts';
 import { openWebhookClient } from './outbound/webhook-client.ts';
 import { accept, recall } from './pipeline/accept.ts';
-import { enlist } from './pipeline/enlist.ts';
-import { gauge, type Pressure } from './pipeline/gauge.ts';
-import { measure } from './pipeline/measure.ts';
-import { muster } from './pipeline/muster.ts';
+import { addRecipients } from './pipeline/add-recipients.ts';
+import { buildPayloads } from './pipeline/build-payloads.ts';
+import { checkBackPressure, type Pressure } from './pipeline/check-back-pressure.ts';
+import { collectLevels } from './pipeline/collect-levels.ts';
+import { listRecipients } from './pipeline/list-recipients.ts';
+import { locateEmail } from './pipeline/locate-email.ts';
 import { pause, resume } from './pipeline/pause.ts';
-import { recount } from './pipeline/recount.ts';
-import { rehearse } from './pipeline/rehearse.ts';
+import { readEvents } from './pipeline/read-events.ts';
 import { render } from './pipeline/render.ts';
 import { replay } from './pipeline/replay.ts';
-import { restate } from './pipeline/restate.ts';
-import { survey } from './pipeline/survey.ts';
+import { reportTransports } from './pipeline/report-transports.ts';
+import { testWebhook } from './pipeline/test-webhook.ts';
 import { unsubscribe } from './pipeline/unsubscribe.ts';
 import { verify } from './pipeline/verify.ts';
-import { whereabouts } from './pipeline/whereabouts.ts';
 import { openDeliverQueues } from './queue/deliver-queue.ts';
 import { openLoop } from './queue/loop.ts';
 import { queuePrefix } from './store/keys.ts';
@@ -47,24 +47,25 @@ export async function openApi({
 }: Ground): Promise<{ listen(): Promise<string> }> {
   const redis = await connect('fail_fast');
   const store = await openStore(redis);
+  const onTrouble = report.trouble;
   const { emails, due, eventFeed, memory, transportStates, allotments, budgets } = store;
   const deliverQueues = opened.use(
     openDeliverQueues({ redis: await connect('fail_fast', 'queue'), prefix: queuePrefix }),
   );
   const pressure: Pressure = { overLine: null };
   const gauged = { due, deliverQueues, memory, lines: config.lines, seenRedis };
-  const gauging = { ...gauged, pressure, report: report.backPressure, now };
-  opened.use(openLoop('gauge', () => gauge(gauging), { everyMs: 1_000, onTrouble: report.trouble }));
+  const checking = { ...gauged, pressure, report: report.backPressure, now };
+  opened.use(openLoop('check back-pressure', () => checkBackPressure(checking), { everyMs: 1_000, onTrouble }));
   const client = opened.use(openWebhookClient(config.posting.client));
   const fleet = { plans, transportStates, allotments, budgets, now };
-  const measuring = measure.bind(null, {
+  const collecting = collectLevels.bind(null, {
     ...store,
     ...fleet,
     ...config.feeding,
     deliverQueues,
-    onTrouble: report.trouble,
+    onTrouble,
   });
-  const surveying = survey.bind(null, fleet);
+  const reporting = reportTransports.bind(null, fleet);
   const limits = {
     maxAttachmentBytes: config.MAX_ATTACHMENT_BYTES,
     routes: () => Object.keys(plans.plan.routes),
@@ -81,18 +82,18 @@ export async function openApi({
       ...found,
       render: render.bind(null, { ...limits, templates: store.templates, templating }),
       accept: accept.bind(null, { emails, report: report.accepted, newId, now }),
-      enlist: enlist.bind(null, { ...store, newId, now }),
-      muster: muster.bind(null, store),
+      addRecipients: addRecipients.bind(null, { ...store, newId, now }),
+      listRecipients: listRecipients.bind(null, store),
       recall: recall.bind(null, { emails }),
-      recount: recount.bind(null, { eventFeed, emails }),
+      readEvents: readEvents.bind(null, { eventFeed, emails }),
       heartbeatMs,
-      onTrouble: report.trouble,
+      onTrouble,
       replay: replay.bind(null, { ...store, now }),
-      restate: restate.bind(null, store),
-      rehearse: rehearse.bind(null, { client, newId, now, ownNow }),
-      whereabouts: whereabouts.bind(null, { ...store, ...fleet, deliverQueues, survey: surveying }),
+      buildPayloads: buildPayloads.bind(null, store),
+      testWebhook: testWebhook.bind(null, { client, newId, now, ownNow }),
+      locateEmail: locateEmail.bind(null, { ...store, ...fleet, deliverQueues, reportTransports: reporting }),
       transports: {
-        survey: surveying,
+        reportTransports: reporting,
         verify: verify.bind(null, { ...fleet, tryOut: makeVerify(stopping, { ehloName: config.ehloName, tokensOf }) }),
         pause: pause.bind(null, fleet),
         resume: resume.bind(null, fleet),
@@ -100,7 +101,7 @@ export async function openApi({
       reportUnsuppressed: report.unsuppressed,
       subscriptionOf: (token) => readUnsubscribeToken(token, links.key),
       unsubscribe: unsubscribe.bind(null, { ...store, ...found, newId, now }),
-      renderMetrics: async () => meters.render(await measuring()),
+      renderMetrics: async () => meters.render(await collecting()),
       isDraining: () => stopping.aborted,
       isFileWrong: () => plans.isFileWrong,
       hasDevInbox: config.devInbox,

@@ -5,15 +5,15 @@ import { sliceSize } from './domain/campaign.ts';
 import { unsubscribeUrlOf } from './domain/unsubscribe.ts';
 import { makeComposer } from './outbound/compose.ts';
 import { makePlaces } from './outbound/places.ts';
-import { broadcast } from './pipeline/broadcast.ts';
 import { callOff } from './pipeline/call-off.ts';
-import { conduct, keepHold, makeHands } from './pipeline/conduct.ts';
 import type { dispatch } from './pipeline/dispatch.ts';
-import { type Composer, prepare } from './pipeline/prepare.ts';
+import { type Composer, prepareCampaign } from './pipeline/prepare-campaign.ts';
+import { keepHold, makeSlicesInHand, sendCampaigns } from './pipeline/send-campaigns.ts';
+import { sendSlice } from './pipeline/send-slice.ts';
 import { settleChange } from './pipeline/settle.ts';
 import { settlePlace } from './pipeline/settle-place.ts';
 import type { suppress } from './pipeline/suppress.ts';
-import { makeRound, tidy } from './pipeline/tidy.ts';
+import { makeRound, sweepCampaigns } from './pipeline/sweep-campaigns.ts';
 import { insist } from './queue/insist.ts';
 import { openLoop } from './queue/loop.ts';
 import { makeNudge } from './queue/nudge.ts';
@@ -37,42 +37,48 @@ export async function openCampaigning(ground: Ground, { store, suppress, dispatc
   const { config, report, links, stopping, connect, opened, hands: given } = ground;
   const { campaigns, slices, leave, emails, campaignRetention: retention } = store;
   const { policies, WORKER_CONCURRENCY: concurrency, WORKER_LOCK: lockMs } = config;
+  const onTrouble = report.trouble;
   const { compile, yieldTurn } = openTemplating();
-  const persist = { isTrouble: isRedisTrouble, onTrouble: report.trouble };
+  const persist = { isTrouble: isRedisTrouble, onTrouble };
 
   const composeFor = (): Composer => {
     const compose = makeComposer();
     return (email, content) => compose(email, content, new Map(), unsubscribeUrlOf(email, links));
   };
-  const preparing = prepare.bind(null, { campaigns, compile, composeFor, kept: new Map() });
+  const preparing = prepareCampaign.bind(null, { campaigns, compile, composeFor, kept: new Map() });
   const changing = settleChange.bind(null, { emails, report: report.settled, newId, now });
   const settling = insist(settlePlace.bind(null, { slices, leave, policies, newId, now, rand }), persist);
-  const broadcasting = broadcast.bind(null, {
+  const sending = sendSlice.bind(null, {
     slices,
-    prepare: preparing,
+    prepareCampaign: preparing,
     inHand: makePlaces(concurrency),
     suppress,
     dispatch,
     settle: settling,
     handedOver: given.emails,
     callOff: callOff.bind(null, { emails, change: changing }),
-    ...{ yieldTurn, stopping, report: report.broadcast, onTrouble: report.trouble, now },
+    ...{ yieldTurn, stopping, report: report.slice, onTrouble, now },
   });
-  const hands = makeHands();
+  const hands = makeSlicesInHand();
   const room = makePlaces(Math.ceil(concurrency / sliceSize) + slicesAhead);
   const nudge = makeNudge();
-  const conducting = { slices, broadcast: broadcasting, room, hands, leaseMs: lockMs, nudge, newId, now: monotonicNow };
+  const taking = { slices, sendSlice: sending, room, hands, leaseMs: lockMs, nudge, newId, now: monotonicNow };
 
   // Without it a campaign is found within a second.
   await hearCampaigns(await connect('wait'), nudge.nudge).catch(report.trouble.bind(null, 'campaigns bell'));
   const keeping = { retention, keepMs: config.keepMs.record, round: makeRound() };
-  const tidying = { ...keeping, report: report.forgotten, onTrouble: report.trouble, now };
+  const sweeping = { ...keeping, report: report.forgotten, onTrouble, now };
 
-  opened.use(openLoop('tidy', (stop) => tidy(tidying, stop), { everyMs: 1_000, onTrouble: report.trouble }));
-  opened.use(openLoop('keep hold', () => keepHold(conducting), { everyMs: lockMs / 3, onTrouble: report.trouble }));
+  opened.use(
+    openLoop('sweep campaigns', (stop) => sweepCampaigns(sweeping, stop), {
+      everyMs: 1_000,
+      onTrouble,
+    }),
+  );
+  opened.use(openLoop('keep hold', () => keepHold(taking), { everyMs: lockMs / 3, onTrouble }));
   opened.defer(() => ended(hands.slices.values(), config.SHUTDOWN_TIMEOUT));
-  const step = conduct.bind(null, { ...conducting, onTrouble: report.trouble });
-  opened.use(openLoop('conduct', step, { everyMs: 0, onTrouble: report.trouble }));
+  const step = sendCampaigns.bind(null, { ...taking, onTrouble });
+  opened.use(openLoop('send campaigns', step, { everyMs: 0, onTrouble }));
 }
 
 /** What outlasts its time is left, and taken over by another worker. */

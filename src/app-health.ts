@@ -5,8 +5,8 @@ import { newId, now } from './chance.ts';
 import { healthRoutes } from './http/health.ts';
 import { metricsRoutes } from './http/metrics.ts';
 import { buildServer, closeServer } from './http/server.ts';
-import { measure } from './pipeline/measure.ts';
-import { survey } from './pipeline/survey.ts';
+import { collectLevels } from './pipeline/collect-levels.ts';
+import { reportTransports } from './pipeline/report-transports.ts';
 import { openDeliverQueues } from './queue/deliver-queue.ts';
 import { queuePrefix } from './store/keys.ts';
 import { isRedisTrouble } from './store/redis.ts';
@@ -34,7 +34,12 @@ export async function openHealth({
     openDeliverQueues({ redis: await connect('fail_fast', 'queue'), prefix: queuePrefix }),
   );
   const fleet = { ...store, plans, now };
-  const measuring = measure.bind(null, { ...fleet, ...config.feeding, deliverQueues, onTrouble: report.trouble });
+  const collecting = collectLevels.bind(null, {
+    ...fleet,
+    ...config.feeding,
+    deliverQueues,
+    onTrouble: report.trouble,
+  });
   // New mail is refused by the API alone.
   const pressure = { overLine: null };
   const server = await buildServer({
@@ -46,11 +51,11 @@ export async function openHealth({
         ping: store.ping,
         seenRedis,
         pressure,
-        transports: { survey: survey.bind(null, fleet) },
+        transports: { reportTransports: reportTransports.bind(null, fleet) },
         isDraining: () => stopping.aborted,
         isFileWrong: () => plans.isFileWrong,
       }),
-      metricsRoutes({ renderMetrics: async () => meters.render(await measuring()) }),
+      metricsRoutes({ renderMetrics: async () => meters.render(await collecting()) }),
     ],
     api: [],
     version: packageJson.version,

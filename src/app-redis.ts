@@ -1,9 +1,9 @@
 /** Composition of what watches over Redis: what time it is there, what it guarantees while the process runs, and what is given up when it is away at the stop. */
 import type { Ground } from './app.ts';
 import { fleetClock, monotonicNow, ownNow } from './chance.ts';
-import { inspect } from './pipeline/inspect.ts';
+import { abandonRedis, type Stop } from './pipeline/abandon-redis.ts';
+import { checkRedis } from './pipeline/check-redis.ts';
 import { keepTime } from './pipeline/keep-time.ts';
-import { relinquish, type Stop } from './pipeline/relinquish.ts';
 import { openLoop } from './queue/loop.ts';
 import { makeNudge } from './queue/nudge.ts';
 import { openClock } from './store/clock.ts';
@@ -33,7 +33,7 @@ export async function watchRedis(ground: Ground, redis: Connection): Promise<Wat
   const { config, report, seenRedis: seen, hands, stopping, cut, opened } = ground;
   const server = openServer(redis);
   const inspecting = { server, mustBeDurable: config.REQUIRE_DURABLE_REDIS, seen, report: report.redis };
-  const { unfitToStart } = await inspect(inspecting);
+  const { unfitToStart } = await checkRedis(inspecting);
   if (unfitToStart !== null) throw new Error(unfitToStart);
   await openTime(ground, redis, server);
   const nudge = makeNudge();
@@ -43,19 +43,19 @@ export async function watchRedis(ground: Ground, redis: Connection): Promise<Wat
   const look = async (stop: AbortSignal) => {
     await nudge.wait(0, inspectEveryMs, stop);
     if (stop.aborted) return;
-    await inspect(inspecting).catch((error: unknown) => {
+    await checkRedis(inspecting).catch((error: unknown) => {
       // Right after a failover it may not answer yet, and what it guarantees is not left unknown for a minute.
       nudge.nudge();
       throw error;
     });
   };
-  opened.use(openLoop('inspect', look, { everyMs: 0, onTrouble: report.trouble }));
+  opened.use(openLoop('check redis', look, { everyMs: 0, onTrouble: report.trouble }));
   const relinquishing = { ping: server.ping, hands, cut: () => cut.abort(), now: monotonicNow };
   return {
     beginStop() {
       const stop: Stop = { silentSince: null, endsAt: monotonicNow() + config.SHUTDOWN_TIMEOUT, isGivenUp: false };
-      const step = () => relinquish(relinquishing, stop);
-      const loop = openLoop('relinquish', step, { everyMs: lookAtStopEveryMs, onTrouble: report.trouble });
+      const step = () => abandonRedis(relinquishing, stop);
+      const loop = openLoop('abandon redis', step, { everyMs: lookAtStopEveryMs, onTrouble: report.trouble });
       return { [Symbol.asyncDispose]: () => loop[Symbol.asyncDispose](), isRedisAway: () => stop.isGivenUp };
     },
   };

@@ -2,11 +2,11 @@
 import type { Ground } from './app.ts';
 import { newId, now, ownNow, rand } from './chance.ts';
 import { openWebhookClient } from './outbound/webhook-client.ts';
-import { forward } from './pipeline/forward.ts';
+import { buildPayloads } from './pipeline/build-payloads.ts';
 import { notify } from './pipeline/notify.ts';
 import { post } from './pipeline/post.ts';
-import { restate } from './pipeline/restate.ts';
-import { sweep } from './pipeline/sweep.ts';
+import { postDue } from './pipeline/post-due.ts';
+import { sweepEvents } from './pipeline/sweep-events.ts';
 import { openLoop } from './queue/loop.ts';
 import { makeNudge } from './queue/nudge.ts';
 import { openOutbox } from './store/outbox.ts';
@@ -26,12 +26,13 @@ export async function openNotifying(
   { redis, store, worker }: Shared,
 ): Promise<void> {
   const { posting } = config;
+  const onTrouble = report.trouble;
   const outbox = opened.use(await openOutbox(redis, await connect('wait'), worker, config.WORKER_LOCK));
   const client = opened.use(openWebhookClient(posting.client));
   const nudge = makeNudge();
   const notifying = { ...store, outbox, wake: nudge.nudge, now };
-  const restating = restate.bind(null, store);
-  const posted = { restate: restating, report: report.posted };
+  const building = buildPayloads.bind(null, store);
+  const posted = { buildPayloads: building, report: report.posted };
   const trying = post.bind(null, {
     ...store,
     outbox,
@@ -43,12 +44,17 @@ export async function openNotifying(
     ownNow,
     rand,
   });
-  const forwarding = {
-    ...{ ...store, post: trying, rounds: new Map(), inHand: hands, nudge, onTrouble: report.trouble, now },
+  const postingDue = {
+    ...{ ...store, post: trying, rounds: new Map(), inHand: hands, nudge, onTrouble, now },
     ...{ concurrency: config.WORKER_CONCURRENCY, leaseMs: posting.leaseMs },
   };
-  const sweeping = { ...store, keep: config.keep, reportLost: report.lost, onTrouble: report.trouble, now };
-  opened.use(openLoop('sweep', (stop) => sweep(sweeping, stop), { everyMs: sweepEveryMs, onTrouble: report.trouble }));
-  opened.use(openLoop('forward', (stop) => forward(forwarding, stop), { everyMs: 0, onTrouble: report.trouble }));
-  opened.use(openLoop('notify', (stop) => notify(notifying, stop), { everyMs: 0, onTrouble: report.trouble }));
+  const sweeping = { ...store, keep: config.keep, reportLost: report.lost, onTrouble, now };
+  opened.use(
+    openLoop('sweep events', (stop) => sweepEvents(sweeping, stop), {
+      everyMs: sweepEveryMs,
+      onTrouble,
+    }),
+  );
+  opened.use(openLoop('post due', (stop) => postDue(postingDue, stop), { everyMs: 0, onTrouble }));
+  opened.use(openLoop('notify', (stop) => notify(notifying, stop), { everyMs: 0, onTrouble }));
 }

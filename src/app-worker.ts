@@ -13,15 +13,15 @@ import { makePlaces } from './outbound/places.ts';
 import { openSandboxTransport } from './outbound/sandbox-transport.ts';
 import { openSmtpTransport } from './outbound/smtp-transport.ts';
 import { openTransports } from './outbound/transports.ts';
-import { blame } from './pipeline/blame.ts';
 import { deliver } from './pipeline/deliver.ts';
 import { dispatch } from './pipeline/dispatch.ts';
-import { feed } from './pipeline/feed.ts';
-import { forget } from './pipeline/forget.ts';
-import { gather } from './pipeline/gather.ts';
+import { enqueueDue } from './pipeline/enqueue-due.ts';
+import { explainExpiry } from './pipeline/explain-expiry.ts';
+import { gatherFiles } from './pipeline/gather-files.ts';
+import { maintainTransports, makeMemory } from './pipeline/maintain-transports.ts';
 import { settle } from './pipeline/settle.ts';
 import { suppress } from './pipeline/suppress.ts';
-import { makeMemory, tend } from './pipeline/tend.ts';
+import { sweepEmails } from './pipeline/sweep-emails.ts';
 import { deliverQueueNames, type JobData, openDeliverQueues } from './queue/deliver-queue.ts';
 import { insist } from './queue/insist.ts';
 import { type JobIn, openWorker } from './queue/jobs.ts';
@@ -35,6 +35,7 @@ import { hasDiedHere, workerName } from './worker-name.ts';
 export async function openWorkers(ground: Ground): Promise<void> {
   const { config, report, meters, plans, links, tokensOf, hands, stopping, cut, connect, openStore, opened } = ground;
   const { policies, ehloName } = config;
+  const onTrouble = report.trouble;
   const redis = await connect('wait');
   const store = await openStore(redis);
   const { emails, due, inbox, retention, transportStates, budgets, allotments } = store;
@@ -60,9 +61,9 @@ export async function openWorkers(ground: Ground): Promise<void> {
   });
   const files = opened.use(openAttachmentClient({ allowPrivateNetworks: config.ATTACHMENT_ALLOW_PRIVATE_NETWORKS }));
 
-  const gathering = gather.bind(null, { emails, client: files, maxBytes: config.MAX_ATTACHMENT_BYTES });
+  const gathering = gatherFiles.bind(null, { emails, client: files, maxBytes: config.MAX_ATTACHMENT_BYTES });
   const settled = { emails, policies, report: report.settled, newId, now, rand };
-  const settling = insist(settle.bind(null, settled), { isTrouble: isRedisTrouble, onTrouble: report.trouble });
+  const settling = insist(settle.bind(null, settled), { isTrouble: isRedisTrouble, onTrouble });
   const aside = new Set<Promise<void>>();
   opened.defer(async () => void (await Promise.all(aside)));
   const beside = (work: Promise<void>) => {
@@ -74,7 +75,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
     policies,
     beside,
     wake: nudge.nudge,
-    onTrouble: report.trouble,
+    onTrouble,
     newId,
     now,
   });
@@ -83,33 +84,33 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const composing: typeof compose = (email, content, files) =>
     compose(email, content, files, unsubscribeUrlOf(email, links));
   const sending = {
-    gather: gathering,
+    gatherFiles: gathering,
     suppress: suppressing,
     compose: composing,
     dispatch: dispatching,
-    blame: blame.bind(null, { ...fleet, now }),
+    explainExpiry: explainExpiry.bind(null, { ...fleet, now }),
     settle: settling,
   };
   const delivering = { emails, due, campaigns: store.slices, ...sending, handedOver: hands.emails, newId, now };
-  const probing = { worker, report: report.probed, onTrouble: report.trouble };
-  const tending = { ...fleet, memory: makeMemory(), allotments, nudge, ...probing, newId, now };
+  const probing = { worker, report: report.probed, onTrouble };
+  const maintaining = { ...fleet, memory: makeMemory(), allotments, nudge, ...probing, newId, now };
   const bell = opened.use(openBell(await connect('wait')));
-  const feeding = { due, bell, deliverQueues, ...config.feeding, wait: makeNudge().wait.bind(null, 0), newId, now };
+  const enqueueing = { due, bell, deliverQueues, ...config.feeding, wait: makeNudge().wait.bind(null, 0), newId, now };
 
-  const forgetting = { retention, keepMs: config.keepMs, report: report.forgotten, now };
+  const sweeping = { retention, keepMs: config.keepMs, report: report.forgotten, now };
 
-  const workers = { ...config.workers, stopping, cut: cut.signal, onTrouble: report.trouble, now };
+  const workers = { ...config.workers, stopping, cut: cut.signal, onTrouble, now };
   for (const lane of lanes) {
     const inHand = makePlaces(config.WORKER_CONCURRENCY);
     const room = makePlaces(config.WORKER_MAIL_BYTES);
     const queue = deliverQueues[lane];
-    const stage = deliver.bind(null, { ...delivering, lane, inHand, room, queue, stopping, onTrouble: report.trouble });
+    const stage = deliver.bind(null, { ...delivering, lane, inHand, room, queue, stopping, onTrouble });
     const run = ({ id, data }: JobIn<JobData>) => stage({ id, emails: data.emails });
     opened.use(await openWorker(deliverQueueNames[lane], run, queues, workers));
   }
   await openCampaigning(ground, { store, suppress: suppressing, dispatch: dispatching });
   await openNotifying(ground, { redis, store, worker });
-  opened.use(openLoop('tend', (stop) => tend(tending, stop), { everyMs: 0, onTrouble: report.trouble }));
-  opened.use(openLoop('forget', (stop) => forget(forgetting, stop), { everyMs: 1_000, onTrouble: report.trouble }));
-  opened.use(openLoop('feed', (stop) => feed(feeding, stop), { everyMs: 0, onTrouble: report.trouble }));
+  opened.use(openLoop('maintain transports', maintainTransports.bind(null, maintaining), { everyMs: 0, onTrouble }));
+  opened.use(openLoop('sweep emails', (stop) => sweepEmails(sweeping, stop), { everyMs: 1_000, onTrouble }));
+  opened.use(openLoop('enqueue due', (stop) => enqueueDue(enqueueing, stop), { everyMs: 0, onTrouble }));
 }

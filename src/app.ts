@@ -7,8 +7,8 @@ import { type LinkMaker, unsubscribeKey } from './domain/unsubscribe.ts';
 import { openTokenBook, type TokenBook } from './outbound/oauth-tokens.ts';
 import { openPlans, type Plans } from './outbound/plans.ts';
 import { openTokenKeeper } from './outbound/refresh-tokens.ts';
-import type { SeenRedis } from './pipeline/inspect.ts';
-import type { Hands } from './pipeline/relinquish.ts';
+import type { Unsaved } from './pipeline/abandon-redis.ts';
+import type { SeenRedis } from './pipeline/check-redis.ts';
 import { openLocalRedis } from './store/local-redis.ts';
 import { openSecrets } from './store/local-secrets.ts';
 import { openAccessTokens, openRefreshTokens } from './store/oauth-tokens.ts';
@@ -27,7 +27,7 @@ export type App = AsyncDisposable & {
   /** Reads anew what may change while it runs: `TRANSPORTS_FILE`. */
   reload(): Promise<void>;
   /** What nobody but this process knows at this moment. */
-  readonly hands: Readonly<Hands>;
+  readonly hands: Readonly<Unsaved>;
 };
 
 /** What every role is built on. */
@@ -44,7 +44,7 @@ export type Ground = {
   /** Aborted when the process begins to stop. */
   readonly stopping: AbortSignal;
   readonly seenRedis: SeenRedis;
-  readonly hands: Hands;
+  readonly hands: Unsaved;
   /** Aborted to end every wait for Redis. */
   readonly cut: AbortController;
   /** A connection of its own; closed with the app. */
@@ -61,7 +61,7 @@ export type Ground = {
 export async function openApp(config: Config, cut: AbortController): Promise<App> {
   await using opened = new AsyncDisposableStack();
   const stopping = new AbortController();
-  const hands: Hands = { emails: new Set(), posts: 0 };
+  const hands: Unsaved = { emails: new Set(), posts: 0 };
   const meters = openMeters();
   const isReadable = config.NODE_ENV === 'development';
   const log = openLog({ level: config.LOG_LEVEL, isReadable, onDropped: meters.lineDropped });

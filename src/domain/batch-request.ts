@@ -10,7 +10,7 @@ import {
   type RequestLimits,
 } from './email-request.ts';
 import { nullLeavesOut, nullNote } from './null-leaves-out.ts';
-import { countAll, type Rule, withRules } from './rule.ts';
+import { lengthOf, type Rule, withRules } from './rule.ts';
 
 const idempotencyKey = z
   .string()
@@ -58,7 +58,7 @@ const listRules = (['to', 'cc', 'bcc', 'reply_to'] as const).map(
   (path): Rule => ({
     path,
     message: `may have ${maxRecipients} addresses`,
-    holds: (email) => countAll(email[path]) <= maxRecipients,
+    holds: (email) => lengthOf(email[path]) <= maxRecipients,
   }),
 );
 

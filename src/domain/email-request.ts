@@ -5,7 +5,7 @@ import { attachment, bodyText, instant, mailbox, mailboxes, metadata, tags } fro
 import { hasListUnsubscribe, headerSafe, headers } from './email-headers.ts';
 import { lanes } from './lane.ts';
 import { nullLeavesOut, nullNote } from './null-leaves-out.ts';
-import { countAll, type Rule, withRules } from './rule.ts';
+import { lengthOf, type Rule, withRules } from './rule.ts';
 import { sendTime, sendTimeWords } from './send-time.ts';
 import type { TemplateUse } from './template.ts';
 import { templateOfEmail } from './template-request.ts';
@@ -183,12 +183,12 @@ function rulesFor(limits: RequestLimits): Rule[] {
     {
       path: 'to',
       message: `to, cc and bcc may have ${maxRecipients} recipients together`,
-      holds: ({ to, cc, bcc }) => countAll(to) + countAll(cc) + countAll(bcc) <= maxRecipients,
+      holds: ({ to, cc, bcc }) => lengthOf(to) + lengthOf(cc) + lengthOf(bcc) <= maxRecipients,
     },
     {
       path: 'reply_to',
       message: `may have ${maxRecipients} addresses`,
-      holds: ({ reply_to }) => countAll(reply_to) <= maxRecipients,
+      holds: ({ reply_to }) => lengthOf(reply_to) <= maxRecipients,
     },
     bytesRule(limits),
     aheadRule(limits),
@@ -196,7 +196,7 @@ function rulesFor(limits: RequestLimits): Rule[] {
       path: 'lane',
       message: noWayOut,
       holds: ({ lane, to, cc, bcc, headers }) =>
-        lane !== 'bulk' || countAll(to) + countAll(cc) + countAll(bcc) > 1 || hasWayOut(limits, headers),
+        lane !== 'bulk' || lengthOf(to) + lengthOf(cc) + lengthOf(bcc) > 1 || hasWayOut(limits, headers),
     },
     ...linkRules(limits),
     {

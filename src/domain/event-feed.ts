@@ -35,20 +35,20 @@ export function factsFor(event: OutboxEvent, known: FactsById): EmailFacts | nul
 }
 
 /** What a reader asks for and may see. */
-export type Audience = {
+export type Reader = {
   /** null for all of them. */
   readonly types: ReadonlySet<EventType> | null;
   readonly limits: KeyLimits;
 };
 
 /** Whether a reader is told of an event. Whose an email was that has no record any more nobody knows: only who sees all mail is told of it. */
-export function hears(audience: Audience, { event, facts }: Omit<FeedItem, 'cursor'>): boolean {
+export function isVisibleTo(audience: Reader, { event, facts }: Omit<FeedItem, 'cursor'>): boolean {
   if (!wantsType(audience, event)) return false;
   if (isUnrestricted(audience.limits)) return true;
   return facts !== null && permits(audience.limits, { domain: domainOf(facts.from.address), lane: facts.lane });
 }
 
-export function wantsType({ types }: Pick<Audience, 'types'>, { type }: Pick<OutboxEvent, 'type'>): boolean {
+export function wantsType({ types }: Pick<Reader, 'types'>, { type }: Pick<OutboxEvent, 'type'>): boolean {
   return types === null || types.has(type);
 }
 

@@ -24,6 +24,6 @@ export function withRules<Schema extends z.ZodType>(schema: Schema, rules: reado
 }
 
 /** Of a field that is a list, where it is what it should be. */
-export function countAll(list: unknown): number {
+export function lengthOf(list: unknown): number {
   return Array.isArray(list) ? list.length : 0;
 }

@@ -1,6 +1,6 @@
 /** Where in a letter the link to unsubscribe with goes, and which emails can have one: no reader is shown the bare name of it. */
 import type { RequestLimits } from './email-request.ts';
-import { countAll, type Rule } from './rule.ts';
+import { lengthOf, type Rule } from './rule.ts';
 
 /** Filled in when a letter is composed, as each reader has a link of their own: until then it stands as it is. */
 export const linkPlace = '{{unsubscribe_url}}';
@@ -34,7 +34,7 @@ export function lacksLink(
   { canUnsubscribe }: Pick<RequestLimits, 'canUnsubscribe'>,
   hasPlace: (text: string) => boolean = (text) => place.test(text),
 ): boolean {
-  const hasLink = canUnsubscribe && lane === 'bulk' && countAll(to) + countAll(cc) + countAll(bcc) <= 1;
+  const hasLink = canUnsubscribe && lane === 'bulk' && lengthOf(to) + lengthOf(cc) + lengthOf(bcc) <= 1;
   return !hasLink && [subject, html, text].some((part) => typeof part === 'string' && hasPlace(part));
 }
 

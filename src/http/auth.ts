@@ -3,7 +3,7 @@ import { timingSafeEqual } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type ApiKey, adminKey, hashToken, isUnrestricted, ratesOf, type Scope, scopes } from '../domain/api-key.ts';
 import { tightestOfEach } from '../domain/rate.ts';
-import type { Pressure } from '../pipeline/gauge.ts';
+import type { Pressure } from '../pipeline/check-back-pressure.ts';
 import type { ApiKeys } from '../store/api-keys.ts';
 import type { RateLimits } from '../store/rate-limits.ts';
 import { ProblemError } from './problems.ts';

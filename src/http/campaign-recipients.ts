@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { CampaignRow } from '../domain/campaign.ts';
 import { recipientFields, recipientRecord, type UploadBatch, withNumbers } from '../domain/campaign-recipient.ts';
 import { maxPlaces } from '../domain/id.ts';
-import type { Enlisted } from '../pipeline/enlist.ts';
+import type { Enlisted } from '../pipeline/add-recipients.ts';
 import type { Upload } from '../store/campaign-recipients.ts';
 import type { Campaigns } from '../store/campaigns.ts';
 import { objectField } from './answer-fields.ts';
@@ -19,7 +19,7 @@ import { readBatches, uploadAnswer } from './uploads.ts';
 
 type Deps = {
   campaigns: Pick<Campaigns, 'get' | 'content'>;
-  enlist(
+  addRecipients(
     campaignId: string,
     batches: AsyncIterable<UploadBatch<CampaignRow>>,
     upload: Upload | null,
@@ -44,7 +44,7 @@ export function recipientRoutes(deps: Deps): Routes {
   return (app) => addUpload(app, deps);
 }
 
-function addUpload(app: App, { campaigns, enlist }: Deps): void {
+function addUpload(app: App, { campaigns, addRecipients }: Deps): void {
   app.route({
     method: 'POST',
     url: '/campaigns/:id/recipients',
@@ -81,7 +81,7 @@ function addUpload(app: App, { campaigns, enlist }: Deps): void {
       const body = (request.body ?? Readable.from([])) as Readable;
       const claim = readClaim(request.headers['idempotency-key'], request.apiKey.id, `POST ${request.url}`, null);
       const upload = claim && { scope: claim.scope, owner: request.id };
-      const enlisted = await enlist(
+      const enlisted = await addRecipients(
         id,
         readBatches(body, type, { schema, columns: recipientFields }, { size: batchSize, isHashed: upload !== null }),
         upload,

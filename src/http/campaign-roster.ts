@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Campaign } from '../domain/campaign.ts';
 import { emailIdForm, placeIn } from '../domain/id.ts';
 import { recipientStatuses } from '../domain/recipient.ts';
-import type { Mustered, MusterStatus } from '../pipeline/muster.ts';
+import type { RosterEntry, RosterStatus } from '../pipeline/list-recipients.ts';
 import type { Campaigns } from '../store/campaigns.ts';
 import { isoOrNull, objectField, status, time } from './answer-fields.ts';
 import { campaignParams, findCampaign } from './campaign-access.ts';
@@ -18,7 +18,7 @@ import type { Routes } from './server.ts';
 
 type Deps = {
   campaigns: Pick<Campaigns, 'get'>;
-  muster(campaign: Campaign, from: number, status: MusterStatus | null): AsyncGenerator<Mustered[]>;
+  listRecipients(campaign: Campaign, from: number, status: RosterStatus | null): AsyncGenerator<RosterEntry[]>;
 };
 
 const listQuery = z
@@ -69,7 +69,7 @@ const page = pageOf(recipientView)
 const columns = ['email_id', 'email', 'name', 'status', 'smtp', 'transport', 'attempts', 'reason', 'at'] as const;
 const exported = (example: string) => ({ schema: z.unknown().meta({ type: 'string', examples: [example] }) });
 
-export function rosterRoutes({ campaigns, muster }: Deps): Routes {
+export function rosterRoutes({ campaigns, listRecipients }: Deps): Routes {
   return (app) =>
     app.route({
       method: 'GET',
@@ -98,7 +98,7 @@ export function rosterRoutes({ campaigns, muster }: Deps): Routes {
       },
       handler: async ({ params: { id }, query, apiKey }, reply) => {
         const campaign = await findCampaign(campaigns, id, apiKey);
-        const groups = muster(campaign, placeAfter(id, query.after), query.status ?? null);
+        const groups = listRecipients(campaign, placeAfter(id, query.after), query.status ?? null);
         if (query.format === 'csv') return reply.type(lineTypes[1]).send(Readable.from(asCsv(groups)));
         if (query.format === 'ndjson') return reply.type(lineTypes[0]).send(Readable.from(asNdjson(groups)));
         const found = await firstOf(groups, query.limit + 1);
@@ -116,8 +116,8 @@ function placeAfter(campaignId: string, after: string | undefined): number {
   throw ProblemError.of('validation_error', [{ pointer: '#/query/after', code: 'custom', message }]);
 }
 
-async function firstOf(groups: AsyncIterable<Mustered[]>, count: number): Promise<Mustered[]> {
-  const found: Mustered[] = [];
+async function firstOf(groups: AsyncIterable<RosterEntry[]>, count: number): Promise<RosterEntry[]> {
+  const found: RosterEntry[] = [];
   for await (const group of groups) {
     found.push(...group);
     if (found.length >= count) break;
@@ -127,7 +127,7 @@ async function firstOf(groups: AsyncIterable<Mustered[]>, count: number): Promis
 
 type View = z.input<typeof recipientView>;
 
-function viewOf({ emailId, address, name, recipient, at }: Mustered): View {
+function viewOf({ emailId, address, name, recipient, at }: RosterEntry): View {
   return {
     object: 'campaign_recipient',
     ...{ email_id: emailId, email: address, name, status: recipient?.status ?? null },
@@ -137,12 +137,12 @@ function viewOf({ emailId, address, name, recipient, at }: Mustered): View {
 }
 
 /** A group at a time: each is read once the one before was taken. */
-async function* asNdjson(groups: AsyncIterable<Mustered[]>): AsyncGenerator<string> {
+async function* asNdjson(groups: AsyncIterable<RosterEntry[]>): AsyncGenerator<string> {
   for await (const group of groups)
     if (group.length > 0) yield group.map((one) => `${JSON.stringify(viewOf(one))}\n`).join('');
 }
 
-async function* asCsv(groups: AsyncIterable<Mustered[]>): AsyncGenerator<string> {
+async function* asCsv(groups: AsyncIterable<RosterEntry[]>): AsyncGenerator<string> {
   yield csvHeader(columns);
   for await (const group of groups) if (group.length > 0) yield group.map((one) => csvOf(viewOf(one))).join('');
 }

@@ -18,7 +18,7 @@ type Deps = {
     timeline(id: string): Promise<{ steps: TimelineStep[]; faults: number }>;
   };
   /** Where an email is on its way out. */
-  whereabouts(email: StoredEmail): Promise<Whereabouts>;
+  locateEmail(email: StoredEmail): Promise<Whereabouts>;
   policies: Readonly<Record<Lane, RetryPolicy>>;
   now(): number;
 };
@@ -63,7 +63,7 @@ export function historyRoutes(deps: Deps): Routes {
       handler: async ({ params, apiKey }) => {
         const email = await findEmail(deps.emails.read, params.id, apiKey);
         const { id, lane } = email.facts;
-        const where = await deps.whereabouts(email);
+        const where = await deps.locateEmail(email);
         return explanationOf(id, explain(email, where, deps.policies[lane], deps.now()));
       },
     });

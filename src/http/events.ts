@@ -1,6 +1,6 @@
 /** GET /v1/events: what happened, in order and from any place on: page by page, or live. */
 import { z } from 'zod';
-import { type Audience, cursorForm, typePatterns, typesOf } from '../domain/event-feed.ts';
+import { cursorForm, type Reader, typePatterns, typesOf } from '../domain/event-feed.ts';
 import { preferred } from './accept.ts';
 import { eventPage, gapEvent, viewOf } from './event-view.ts';
 import { openStreams, type StreamDeps, usualBounds } from './events/streams.ts';
@@ -87,12 +87,12 @@ export function eventRoutes(deps: StreamDeps, bounds = usualBounds): Routes {
       },
       handler: async ({ query, headers, apiKey, method }, reply) => {
         const { types, after = null, limit } = query;
-        const audience: Audience = { types: types === undefined ? null : typesOf(types), limits: apiKey };
+        const audience: Reader = { types: types === undefined ? null : typesOf(types), limits: apiKey };
         reply.header('vary', 'accept');
         const isStream = preferred(headers.accept, media) === 'text/event-stream';
         if (isStream && method === 'HEAD') return reply.headers(streamHeaders).send('');
         if (isStream) return streams.answer(reply, { key: apiKey, audience, place: headers['last-event-id'] || after });
-        const page = await deps.recount(audience, after, limit);
+        const page = await deps.readEvents(audience, after, limit);
         if (page.kind === 'gone') throw new ProblemError('cursor_expired', expired);
         return {
           object: 'list' as const,

@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { causeMeanings } from '../domain/fault-cause.ts';
 import type { RedisStanding } from '../domain/redis-standing.ts';
 import { isServing, type TransportReport } from '../domain/transport-report.ts';
-import type { Pressure } from '../pipeline/gauge.ts';
-import type { SeenRedis } from '../pipeline/inspect.ts';
+import type { Pressure } from '../pipeline/check-back-pressure.ts';
+import type { SeenRedis } from '../pipeline/check-redis.ts';
 import { readinessExamples } from './openapi/health-examples.ts';
 import type { Routes } from './server.ts';
 import type { Transports } from './transports.ts';
@@ -14,7 +14,7 @@ type Deps = {
   ping(): Promise<boolean>;
   readonly pressure: Readonly<Pressure>;
   readonly seenRedis: Readonly<SeenRedis>;
-  transports: Pick<Transports, 'survey'>;
+  transports: Pick<Transports, 'reportTransports'>;
   isDraining(): boolean;
   /** Whether `TRANSPORTS_FILE` is wrong, and what stood in it before still holds. */
   isFileWrong(): boolean;
@@ -78,7 +78,7 @@ export function healthRoutes(deps: Deps): Routes {
         const isReady = needed.every(({ ok }) => ok) && (standing?.unfit ?? null) === null;
         const file = deps.isFileWrong() ? [wrongFile] : [];
         // Redis may have gone away since it answered: then there is nothing to say of them.
-        const transports = isReady ? await deps.transports.survey().catch(() => []) : [];
+        const transports = isReady ? await deps.transports.reportTransports().catch(() => []) : [];
         const outOfService = transports.filter((report) => !isServing(report)).map(transportCheck);
         const status = isReady ? ('ready' as const) : ('not_ready' as const);
         return reply

@@ -11,7 +11,7 @@ import { transportViewOf, verificationViewOf } from './transport-view.ts';
 /** Null or false stands for a name that no transport has. */
 export type Transports = {
   /** @param only these; all of them when left out */
-  survey(only?: readonly string[]): Promise<readonly TransportReport[]>;
+  reportTransports(only?: readonly string[]): Promise<readonly TransportReport[]>;
   verify(name: string): Promise<Verification | null>;
   /** @param by the id of the key that asks for it */
   pause(name: string, by: string): Promise<boolean>;
@@ -31,7 +31,7 @@ const toManage = { scope: 'manage', unrestricted: true } as const;
 
 export function transportRoutes({ transports }: Deps): Routes {
   async function find(name: string): Promise<TransportView> {
-    const [found] = await transports.survey([name]);
+    const [found] = await transports.reportTransports([name]);
     return found === undefined ? refuse(name) : transportViewOf(found);
   }
 
@@ -52,7 +52,7 @@ export function transportRoutes({ transports }: Deps): Routes {
       handler: async () => ({
         object: 'list' as const,
         has_more: false as const,
-        data: (await transports.survey()).map(transportViewOf).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+        data: (await transports.reportTransports()).map(transportViewOf).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
       }),
     });
 

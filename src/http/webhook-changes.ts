@@ -1,7 +1,7 @@
 /** PATCH /v1/webhooks/:id, …/rotate-secret and …/test: what may be done with an endpoint that is there. */
 import { changedWebhook, type Webhook, webhookChanges } from '../domain/webhook.ts';
 import { rotated, webhookSecret } from '../domain/webhook-signature.ts';
-import type { Rehearsal } from '../pipeline/rehearse.ts';
+import type { WebhookTest } from '../pipeline/test-webhook.ts';
 import type { Posts } from '../store/posts.ts';
 import type { Webhooks } from '../store/webhooks.ts';
 import { isoOf } from './answer-fields.ts';
@@ -21,7 +21,7 @@ import { webhookConfig as config, findWebhook, refuseWebhook } from './webhooks.
 type Deps = CreationDeps<'wh'> & {
   webhooks: Pick<Webhooks, 'get' | 'change'>;
   posts: Pick<Posts, 'failingSince' | 'drop' | 'renew'>;
-  rehearse(webhook: Webhook): Promise<Rehearsal>;
+  testWebhook(webhook: Webhook): Promise<WebhookTest>;
 };
 
 const tags = ['webhooks'];
@@ -125,7 +125,7 @@ export function webhookChangeRoutes(deps: Deps): Routes {
         'x-examples': missingWebhook,
       },
       handler: async ({ params: { id } }) => {
-        const { eventId, type, result } = await deps.rehearse(await findWebhook(deps.webhooks, id));
+        const { eventId, type, result } = await deps.testWebhook(await findWebhook(deps.webhooks, id));
         return {
           object: 'webhook_test' as const,
           ...{ id, event_id: eventId, type },

@@ -25,7 +25,7 @@ type Deps = {
   webhooks: Pick<Webhooks, 'get'>;
   deliveries: Pick<Deliveries, 'page' | 'get' | 'answers'>;
   events: Pick<Events, 'find'>;
-  restate(parcel: string): Promise<IdentifiedPayload[]>;
+  buildPayloads(parcel: string): Promise<IdentifiedPayload[]>;
 };
 
 const tags = ['webhooks'];
@@ -90,7 +90,7 @@ export function webhookDeliveryRoutes(deps: Deps): Routes {
           throw new ProblemError('not_found', `There is no delivery ${delivery_id} of that webhook`);
         const [answers, said] = await Promise.all([
           deps.deliveries.answers(id, delivery),
-          deps.restate(delivery.parcel),
+          deps.buildPayloads(delivery.parcel),
         ]);
         const isWhole = said.length === placesIn(delivery.parcel).length;
         const body = isWhole ? bodyOf(said, isBatch(delivery.parcel)) : null;

@@ -5,7 +5,7 @@
 import type { Lane } from '../domain/lane.ts';
 import type { Outcome } from '../domain/outcome.ts';
 import { makeAlarm } from './alarm.ts';
-import type { Hold } from './pool-hands.ts';
+import type { Hold } from './pool-load.ts';
 import type { SmtpSession } from './smtp-session.ts';
 import type { PassedOver } from './smtp-transaction.ts';
 

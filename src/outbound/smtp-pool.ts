@@ -5,7 +5,7 @@ import type { Outcome } from '../domain/outcome.ts';
 import type { TransportSettings } from '../domain/transport-plan.ts';
 import { makeAlarm } from './alarm.ts';
 import { makeFollowers } from './followers.ts';
-import { type Hold, makeHands, newHold } from './pool-hands.ts';
+import { type Hold, makePoolLoad, newHold } from './pool-load.ts';
 import { transportFault } from './smtp-outcome.ts';
 import type { SmtpSession } from './smtp-session.ts';
 import type { PassedOver } from './smtp-transaction.ts';
@@ -60,7 +60,7 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
   const live = new Map<SmtpSession, number>();
   /** The one used last comes last, and is used first: the others may become idle for good. */
   const idle: { readonly session: SmtpSession; readonly closeAt: number }[] = [];
-  const hands = makeHands(limits, now);
+  const hands = makePoolLoad(limits, now);
   const { busy } = hands;
   let opening = 0;
   let closing = 0;

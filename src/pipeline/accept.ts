@@ -1,4 +1,4 @@
-/** accept: valid requests become stored emails, durable before anybody is told so. From there feed brings them to the queue. */
+/** accept: valid requests become stored emails, durable before anybody is told so. From there enqueue-due brings them to the queue. */
 import { acceptEmail, type NewEmail } from '../domain/email.ts';
 import type { EmailRequest } from '../domain/email-request.ts';
 import { timeOfId } from '../domain/id.ts';

@@ -9,8 +9,8 @@ import type { DeliverJob, DeliverQueue } from '../queue/deliver-queue.ts';
 import type { CampaignSlices } from '../store/campaign-slices.ts';
 import type { Due } from '../store/due.ts';
 import type { Emails } from '../store/emails.ts';
-import type { Dispatched, Parcel } from './dispatch.ts';
-import type { Gathered } from './gather.ts';
+import type { Dispatched, Outgoing } from './dispatch.ts';
+import type { Gathered } from './gather-files.ts';
 
 type Deps = {
   emails: Pick<Emails, 'loadAll' | 'content' | 'claimHandOver'>;
@@ -24,13 +24,13 @@ type Deps = {
   handedOver: Set<string>;
   /** Bytes of large emails in hand at a time, so that fifty of them do not fill the memory. */
   room: Pick<Places, 'take'>;
-  gather(email: StoredEmail, content: Content): Promise<Gathered>;
+  gatherFiles(email: StoredEmail, content: Content): Promise<Gathered>;
   /** For each, whom nothing is sent to any more; null for nobody. */
   suppress(emails: readonly (StoredEmail | null)[], lane: Lane): Promise<(SettledOutcome | null)[]>;
   compose(email: StoredEmail, content: Content, files: Files): Promise<Buffer>;
-  dispatch(parcel: Parcel): Promise<Dispatched>;
+  dispatch(parcel: Outgoing): Promise<Dispatched>;
   /** What an email waited for whose time is over. */
-  blame(email: StoredEmail): Promise<string | null>;
+  explainExpiry(email: StoredEmail): Promise<string | null>;
   settle(email: StoredEmail, outcome: SettledOutcome, attemptId: string): Promise<void>;
   /** Aborted when the process begins to stop. */
   stopping: AbortSignal;
@@ -157,9 +157,9 @@ async function tryNow(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId
     return { kind: 'unknown', transport: handOver.transport, detail, refused: [] };
   }
   const isOver = () => state.expiresAt !== null && state.expiresAt <= deps.now();
-  if (isOver()) return { kind: 'expired', why: await deps.blame(email) };
+  if (isOver()) return { kind: 'expired', why: await deps.explainExpiry(email) };
   const { isSandbox, recipients } = nextGroup(state.recipients.filter(({ status }) => isPending(status)));
-  let made: ReturnType<Parcel['message']> | undefined;
+  let made: ReturnType<Outgoing['message']> | undefined;
   return deps.dispatch({
     email,
     isSandbox,
@@ -182,12 +182,12 @@ async function makeMessage(
   email: EmailInHand,
   recipients: readonly Recipient[],
   transport: string,
-): ReturnType<Parcel['message']> {
+): ReturnType<Outgoing['message']> {
   const { facts } = email;
   const content = isHeavy(email.content) ? await deps.emails.content(facts.id) : email.content;
   if (content === null) return { kind: 'undeliverable', transport, detail: 'its content is gone' };
   if (content === unreadable) return { kind: 'undeliverable', transport, detail: 'its content cannot be read' };
-  const gathered = await deps.gather(email, content);
+  const gathered = await deps.gatherFiles(email, content);
   if (gathered.kind !== 'gathered') return gathered;
   const raw = await deps.compose(email, gathered.content, gathered.files).catch((error: Error) => error);
   if (raw instanceof Error)

@@ -43,7 +43,7 @@ type Deps = {
 const lastChanceMs = 60_000;
 
 /** One email on its way out. */
-export type Parcel = {
+export type Outgoing = {
   readonly email: StoredEmail;
   readonly isSandbox: boolean;
   /** Made once, when a transport is there to take it. An outcome when it cannot be made. */
@@ -62,7 +62,7 @@ export type Dispatched = SettledOutcome | Withheld | Parked;
 /** A transport of the route that was not asked. */
 type Skipped = { readonly name: string; readonly why: string };
 
-export async function dispatch(deps: Deps, parcel: Parcel): Promise<Dispatched> {
+export async function dispatch(deps: Deps, parcel: Outgoing): Promise<Dispatched> {
   const choice = choose(deps, parcel);
   let fault: SettledOutcome | Withheld | null = null;
   let obstacle: Obstacle | null = null;
@@ -110,7 +110,7 @@ function narrower(one: Obstacle | null, other: Obstacle): Obstacle {
 }
 
 /** @param isAlone whether others of its route are in service, and it is this message that they cannot take */
-async function waitFor(deps: Deps, parcel: Parcel, { name, why }: Skipped, isAlone: boolean): Promise<Dispatched> {
+async function waitFor(deps: Deps, parcel: Outgoing, { name, why }: Skipped, isAlone: boolean): Promise<Dispatched> {
   // Whoever brought it would keep others waiting that could go.
   return isAlone && parcel.isKept ? faultOf(name, why) : park(deps, parcel, name, why);
 }
@@ -124,7 +124,7 @@ async function stateOf(deps: Deps, name: string): Promise<TransportState> {
   return (await deps.states.read([name])).get(name) ?? freshState;
 }
 
-function choose(deps: Deps, { email: { facts }, isSandbox }: Parcel): Choice {
+function choose(deps: Deps, { email: { facts }, isSandbox }: Outgoing): Choice {
   if (isSandbox) return { route: sandboxTransport, transports: [sandboxTransport], reserve: 0 };
   return routeFor(deps.transports.plan, facts);
 }
@@ -134,14 +134,14 @@ async function learn({ states, known }: Deps, name: string): Promise<void> {
 }
 
 /** Why it would have to wait for a connection; null when it would not. */
-function fullnessOf(deps: Deps, { name, pool }: Transport, standing: Standing, { email }: Parcel): string | null {
+function fullnessOf(deps: Deps, { name, pool }: Transport, standing: Standing, { email }: Outgoing): string | null {
   if (standing.kind === 'stuck') return standing.why;
   if (pool.room[email.facts.lane] === 0) return `transport ${name} has no connection free for bulk`;
   return isFirstOnItsWay(pool) && ratesOf(deps, name).length > 0 ? `transport ${name} has no connection yet` : null;
 }
 
 /** Whether this email is the one that shows whether the trouble is over: it has a connection and budget at once, and is the first. */
-async function isTheTrial(deps: Deps, parcel: Parcel, transport: Transport): Promise<boolean> {
+async function isTheTrial(deps: Deps, parcel: Outgoing, transport: Transport): Promise<boolean> {
   const { name, pool } = transport;
   const { id, lane } = parcel.email.facts;
   if (pool.isStuck || pool.room[lane] === 0) return false;
@@ -164,7 +164,7 @@ type Sent = {
 
 type Way = { readonly reserve: number; readonly isTrial: boolean };
 
-async function sendOver(deps: Deps, parcel: Parcel, transport: Transport, way: Way): Promise<Sent> {
+async function sendOver(deps: Deps, parcel: Outgoing, transport: Transport, way: Way): Promise<Sent> {
   const { name } = transport;
   const { reserve, isTrial } = way;
   let isClaimed = false;
@@ -232,7 +232,7 @@ function ratesOf(deps: Deps, name: string): readonly Rate[] {
   return settings === undefined ? [] : pacedRates(settings, deps.known.get(name) ?? freshState, deps.now()).rates;
 }
 
-async function isAdmitted(deps: Deps, parcel: Parcel, name: string): Promise<boolean> {
+async function isAdmitted(deps: Deps, parcel: Outgoing, name: string): Promise<boolean> {
   const rates = ratesOf(deps, name);
   if (rates.length === 0) return true;
   const { isKept = false } = parcel;
@@ -251,7 +251,7 @@ async function giveBack(deps: Deps, name: string): Promise<void> {
 }
 
 /** It was parked as it was not admitted, unless it is kept. */
-async function waitForBudget(deps: Deps, parcel: Parcel, name: string): Promise<Dispatched> {
+async function waitForBudget(deps: Deps, parcel: Outgoing, name: string): Promise<Dispatched> {
   const { id, lane } = parcel.email.facts;
   if (!isOver(deps, parcel)) return parked(deps);
   await deps.budgets.forget(name, id, lane);
@@ -259,14 +259,14 @@ async function waitForBudget(deps: Deps, parcel: Parcel, name: string): Promise<
 }
 
 /** At the end of its time it is not parked any more, but settled, with the reason for which it waited. */
-async function park(deps: Deps, parcel: Parcel, name: string, why: string): Promise<Dispatched> {
+async function park(deps: Deps, parcel: Outgoing, name: string, why: string): Promise<Dispatched> {
   if (isOver(deps, parcel)) return faultOf(name, why);
   if (!parcel.isKept) await deps.budgets.park(name, [dueEmail(deps, parcel)], deps.now(), ratesOf(deps, name));
   return parked(deps);
 }
 
 /** Whether its time is over, and has been for so long. */
-function isOver(deps: Deps, parcel: Parcel, forMs = 0): boolean {
+function isOver(deps: Deps, parcel: Outgoing, forMs = 0): boolean {
   return dueEmail(deps, parcel).endsAt + forMs <= deps.now();
 }
 
@@ -279,7 +279,7 @@ function parked(deps: Deps): Parked {
   return { kind: 'parked' };
 }
 
-function dueEmail(deps: Deps, { email: { facts, state } }: Parcel) {
+function dueEmail(deps: Deps, { email: { facts, state } }: Outgoing) {
   const { id, lane } = facts;
   return { id, lane, dueAt: nextDue(state) ?? deps.now(), endsAt: endOf(state, deps.policies[lane]) };
 }

@@ -22,7 +22,7 @@ export type PostDeps = {
   posts: Pick<Posts, 'settle' | 'drop'>;
   client: Pick<WebhookClient, 'post'>;
   /** What a parcel says; what is no longer stored is left out. */
-  restate(parcel: string): Promise<IdentifiedPayload[]>;
+  buildPayloads(parcel: string): Promise<IdentifiedPayload[]>;
   policy: PostPolicy;
   report(posted: PostReport): void;
   newId(prefix: IdPrefix): string;
@@ -33,14 +33,14 @@ export type PostDeps = {
 };
 
 /** A parcel in hand. */
-export type Parcel = { readonly parcel: string } & Pick<TakenPosts, 'leaseEnd' | 'health'>;
+export type LeasedPost = { readonly parcel: string } & Pick<TakenPosts, 'leaseEnd' | 'health'>;
 
 /** Tries kept of one delivery: a schedule and a few replays. */
 const maxTries = 30;
 
-export async function post(deps: PostDeps, webhook: Webhook, taken: Parcel): Promise<void> {
+export async function post(deps: PostDeps, webhook: Webhook, taken: LeasedPost): Promise<void> {
   const { parcel } = taken;
-  const [events, before] = await Promise.all([deps.restate(parcel), deps.deliveries.of(webhook.id, parcel)]);
+  const [events, before] = await Promise.all([deps.buildPayloads(parcel), deps.deliveries.of(webhook.id, parcel)]);
   const first = events[0];
   if (first === undefined) return lose(deps, webhook, taken, before);
   const webhookId = isBatch(parcel) ? batchId(parcel) : first.id;
@@ -58,7 +58,7 @@ export async function post(deps: PostDeps, webhook: Webhook, taken: Parcel): Pro
 
 type Settled = { readonly delivery: Delivery; readonly result: PostResult; readonly decision: PostDecision };
 
-async function settle(deps: PostDeps, webhook: Webhook, taken: Parcel, { delivery, result, decision }: Settled) {
+async function settle(deps: PostDeps, webhook: Webhook, taken: LeasedPost, { delivery, result, decision }: Settled) {
   const { health, leaseEnd } = taken;
   const now = deps.now();
   const isUp = decision.kind === 'delivered';
@@ -94,7 +94,7 @@ async function disable(
 }
 
 /** Its events are past their retention: that is said, and nothing is posted. */
-async function lose(deps: PostDeps, webhook: Webhook, taken: Parcel, before: Delivery | null): Promise<void> {
+async function lose(deps: PostDeps, webhook: Webhook, taken: LeasedPost, before: Delivery | null): Promise<void> {
   const { parcel, leaseEnd } = taken;
   const delivery = lostDelivery(parcel, before);
   const posted = { delivery, leaseEnd, endpoint: null, restUntil: 0, holdUntil: null, answer: null };

@@ -18,7 +18,7 @@ import { makeTroubles } from './troubles.ts';
 export type Reports = ReturnType<typeof openReports>;
 
 /** One slice of a campaign, and what came of its recipients. */
-type Broadcasted = {
+type SliceReported = {
   readonly take: { readonly campaignId: string; readonly slice: number };
   readonly settled: readonly {
     readonly email: StoredEmail;
@@ -109,7 +109,7 @@ export function openReports(log: Log, meters: Meters, now: () => number) {
       if (entered.includes('sent')) meters.acceptToSent(lane, at - email.state.since);
     },
 
-    broadcast({ take, settled, isHeldUp, ms }: Broadcasted): void {
+    slice({ take, settled, isHeldUp, ms }: SliceReported): void {
       const statuses = settled.map(({ decision }) => statusOf(decision.state));
       const counts = Object.fromEntries(
         [...Map.groupBy(statuses, (status) => status)].map(([s, all]) => [s, all.length]),

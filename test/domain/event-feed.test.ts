@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { adminKey, type KeyLimits } from '../../src/domain/api-key.ts';
 import { eventTypes } from '../../src/domain/event.ts';
-import { compareCursors, cursorForm, hears, typePatterns, typesOf } from '../../src/domain/event-feed.ts';
+import { compareCursors, cursorForm, isVisibleTo, typePatterns, typesOf } from '../../src/domain/event-feed.ts';
 import { eventOf, transportEvent } from '../support/event-feed.ts';
 import { storedEmail } from '../support/requests.ts';
 
@@ -54,14 +54,17 @@ describe('a reader is told of', () => {
     ['emails of its lane', types, limited({ lanes: ['bulk'] }), true],
     ['no emails of other lanes', null, limited({ fromDomains: ['shop.example'], lanes: ['transactional'] }), false],
   ])('%s', (_, asked, limits, isTold) => {
-    expect(hears({ types: asked, limits }, { event, facts })).toBe(isTold);
+    expect(isVisibleTo({ types: asked, limits }, { event, facts })).toBe(isTold);
   });
 
   it('what no record says the sender of, only when it sees all mail', () => {
     for (const told of [event, transportEvent(1)]) {
-      expect(hears({ types: null, limits: adminKey }, { event: told, facts: null })).toBe(true);
+      expect(isVisibleTo({ types: null, limits: adminKey }, { event: told, facts: null })).toBe(true);
       expect(
-        hears({ types: null, limits: limited({ lanes: ['bulk', 'transactional'] }) }, { event: told, facts: null }),
+        isVisibleTo(
+          { types: null, limits: limited({ lanes: ['bulk', 'transactional'] }) },
+          { event: told, facts: null },
+        ),
       ).toBe(false);
     }
   });

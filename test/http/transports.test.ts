@@ -91,7 +91,7 @@ const isKnown = (name: string) => name === 'ses' || name === 'backup';
 let trouble: Error | null = null;
 
 const transports: Transports = {
-  async survey(only = ['ses', 'backup']) {
+  async reportTransports(only = ['ses', 'backup']) {
     if (trouble !== null) throw trouble;
     const paused = pausedAt === null ? null : { at: pausedAt, by: 'ak_3' };
     const ses = { ...wellReport, state: { ...wellReport.state, paused } };

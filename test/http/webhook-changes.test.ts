@@ -28,7 +28,7 @@ beforeAll(async () => {
         ...deps,
         entropy: unused,
         creations: { begin: unused, end: unused, giveUp: unused },
-        rehearse: unused,
+        testWebhook: unused,
       }),
     ],
     open: [],

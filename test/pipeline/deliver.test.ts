@@ -7,7 +7,7 @@ import { type IdPrefix, makeId } from '../../src/domain/id.ts';
 import { done } from '../../src/domain/outcome.ts';
 import { makePlaces } from '../../src/outbound/places.ts';
 import { deliver } from '../../src/pipeline/deliver.ts';
-import type { Dispatched, Parcel } from '../../src/pipeline/dispatch.ts';
+import type { Dispatched, Outgoing } from '../../src/pipeline/dispatch.ts';
 import { openDue } from '../../src/store/due.ts';
 import { openEmails } from '../../src/store/emails.ts';
 import { keys } from '../../src/store/keys.ts';
@@ -39,7 +39,7 @@ async function accept(to: string, text = 't'): Promise<string> {
 /** A job of these emails, sent by `dispatch`; what became of it is not written down, but told to `seen`. */
 function run(
   emails: readonly string[],
-  dispatch: (parcel: Parcel) => Promise<Dispatched>,
+  dispatch: (parcel: Outgoing) => Promise<Dispatched>,
   seen: { settled: Map<string, unknown>; troubles: string[] } = { settled: new Map(), troubles: [] },
 ) {
   const nothing = async () => null;
@@ -53,10 +53,10 @@ function run(
     },
     ...{ handedOver: new Set<string>(), stopping: new AbortController().signal, newId },
     onTrouble: (_part: string, _error: unknown, { email }: { email: string }) => void seen.troubles.push(email),
-    gather: async (_: unknown, content: Content) => ({ kind: 'gathered', content, files: new Map() }) as const,
+    gatherFiles: async (_: unknown, content: Content) => ({ kind: 'gathered', content, files: new Map() }) as const,
     suppress: async (all: readonly unknown[]) => all.map(() => null),
     compose: async (_: unknown, { text }: Content) => Buffer.from(text ?? ''),
-    blame: nothing,
+    explainExpiry: nothing,
     settle: async ({ facts }: StoredEmail, outcome: unknown) => void seen.settled.set(facts.id, outcome),
     now: Date.now,
   } as const;
@@ -115,7 +115,7 @@ it('a heavy letter is read when there is room for it, and all of a job go out', 
 });
 
 /** Hands over whatever can be made a message of. */
-async function handOver({ message }: Parcel): Promise<Dispatched> {
+async function handOver({ message }: Outgoing): Promise<Dispatched> {
   const made = await message('t');
   return 'raw' in made ? { kind: 'answered', transport: 't', replies: [] } : made;
 }

@@ -1,7 +1,7 @@
 /** dispatch of a message that a server cannot take, as is known without asking: over another, later, or not at all. */
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import type { Parcel } from '../../src/pipeline/dispatch.ts';
+import type { Outgoing } from '../../src/pipeline/dispatch.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { type Act, openScriptedSmtp, type ScriptedSmtp, type Stage } from '../support/scripted-smtp.ts';
 import { failover, fleetOf, openTestWorker, planTo, type Servers } from '../support/worker.ts';
@@ -75,7 +75,7 @@ it('is settled once no transport of its route can, for whom none can', async () 
   }
 });
 
-it.each<[string, Partial<Parcel>, unknown]>([
+it.each<[string, Partial<Outgoing>, unknown]>([
   ['cannot be made', { message: () => Promise.reject(new Error('a bug')) }, 'a bug'],
   ['waits for a file', { message: async () => ({ kind: 'withheld' }) }, undefined],
   ['is too large', {}, undefined],

@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { adminKey, hashToken } from '../../src/domain/api-key.ts';
-import { sweep } from '../../src/pipeline/sweep.ts';
-import { makeRound, tidy } from '../../src/pipeline/tidy.ts';
+import { makeRound, sweepCampaigns } from '../../src/pipeline/sweep-campaigns.ts';
+import { sweepEvents } from '../../src/pipeline/sweep-events.ts';
 import { markOf } from '../../src/store/campaign-addresses.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openAccessTokens, openRefreshTokens } from '../../src/store/oauth-tokens.ts';
@@ -72,7 +72,7 @@ it('a sweep forgets events and deliveries', async () => {
   const id = await addUsedWebhook();
   await fill();
   const later = () => line.now + day;
-  await sweep({ ...sweeping(), now: later }, never);
+  await sweepEvents({ ...sweeping(), now: later }, never);
   expect(await mail.redis.xlen(keys.outbox)).toBe(1);
   expect(await mail.redis.get(keys.outboxTrimmed)).not.toBeNull();
   expect((await store.deliveries.page(id, { limit: 10 })).page).toMatchObject([{ status: 'pending' }]);
@@ -87,7 +87,7 @@ it('a sweep forgets what waits for an endpoint that is down once its events are 
   await line.emit(1_500);
   await line.notifyAll();
   await fill();
-  await sweep(sweeping(), never);
+  await sweepEvents(sweeping(), never);
   expect(await mail.redis.zcard(keys.posts(id))).toBe(1);
   expect(lost).toEqual([{ webhookId: id, parcels: 1_502 }]);
   const failed = { status: 'failed', reason: expect.stringMatching(/RETENTION_EVENTS/) };
@@ -107,7 +107,7 @@ it('campaigns lose the addresses of who is in them, and go once their time is ov
   await mail.redis.hset(keys.campaign(over), { 'n:pending': 0, endedAt: 1 });
   await fill();
   const deps = { retention: store.campaignRetention, keepMs: 1, round: makeRound(), report() {}, now: Date.now };
-  await tidy({ ...deps, onTrouble: unexpected }, never);
+  await sweepCampaigns({ ...deps, onTrouble: unexpected }, never);
   expect(await mail.redis.keys(`*${over}*`)).toEqual([]);
   expect(await mail.redis.keys(`*${running}:addresses*`)).toEqual([]);
   expect((await store.campaignRetention.page(null)).page).toMatchObject([{ id: running, hasAddresses: false }]);

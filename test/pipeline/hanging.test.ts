@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest';
 import type { StoredEmail } from '../../src/domain/email.ts';
-import { blame } from '../../src/pipeline/blame.ts';
+import { explainExpiry } from '../../src/pipeline/explain-expiry.ts';
 import { openAllotments } from '../../src/store/allotments.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
 import { openEmails } from '../../src/store/emails.ts';
@@ -76,7 +76,7 @@ it('where there is no other, mail waits as it does for any connection, and says 
   expect((await worker.sendAt(Date.now() + 3_601_000)).outcome).toEqual({ kind: 'withheld' });
   const [email] = await openEmails(redis).loadAll([id], () => {});
   const asked = { transports: worker.transports, states: states(), budgets: openBudgets(redis), now: Date.now };
-  expect(await blame(asked, email as StoredEmail)).toBe('transport one answers nothing it is given');
+  expect(await explainExpiry(asked, email as StoredEmail)).toBe('transport one answers nothing it is given');
 });
 
 it('where the next is out of service, mail waits for the one that hangs', async () => {

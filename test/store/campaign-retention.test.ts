@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { type CampaignStatus, campaignStatuses } from '../../src/domain/campaign.ts';
-import { makeRound, type Round, tidy } from '../../src/pipeline/tidy.ts';
+import { makeRound, type Round, sweepCampaigns } from '../../src/pipeline/sweep-campaigns.ts';
 import { markOf } from '../../src/store/campaign-addresses.ts';
 import { type CampaignRetention, openCampaignRetention } from '../../src/store/campaign-retention.ts';
 import { keys } from '../../src/store/keys.ts';
@@ -53,7 +53,7 @@ async function pass(given: Given = {}): Promise<number> {
   const report = ({ campaigns }: { readonly campaigns: number }) => {
     removed += campaigns;
   };
-  await tidy({ retention: by, keepMs, round, report, onTrouble, now: () => now }, stop);
+  await sweepCampaigns({ retention: by, keepMs, round, report, onTrouble, now: () => now }, stop);
   return removed;
 }
 

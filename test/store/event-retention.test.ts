@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { sweep } from '../../src/pipeline/sweep.ts';
+import { sweepEvents } from '../../src/pipeline/sweep-events.ts';
 import { type EventRetention, openEventRetention } from '../../src/store/event-retention.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openOutbox } from '../../src/store/outbox.ts';
@@ -112,7 +112,7 @@ it('what cannot be forgotten now is told of, and keeps nothing else', async () =
   const onTrouble = (...told: unknown[]) => troubles.push(told);
   const keep = { eventsMs: 0, events: 0 };
   const reportLost = (told: unknown) => troubles.push(told);
-  await sweep({ ...line, eventRetention, keep, reportLost, onTrouble, now: () => line.now + day }, never);
+  await sweepEvents({ ...line, eventRetention, keep, reportLost, onTrouble, now: () => line.now + day }, never);
   expect(troubles).toEqual(['no events', 'none of this endpoint'].map((words) => ['sweep', new Error(words)]));
   const left = await Promise.all(ids.map(async ({ id }) => (await line.deliveries.page(id, { limit: 1 })).page.length));
   expect(left.toSorted()).toEqual([0, 1]);

@@ -1,6 +1,6 @@
 /** Retention: of emails that ended, content and record go when their time is over, and everything that hangs on them; nothing else goes. */
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { forget } from '../../src/pipeline/forget.ts';
+import { sweepEmails } from '../../src/pipeline/sweep-emails.ts';
 import { keys } from '../../src/store/keys.ts';
 import { type Keepsakes, openKeepsakes } from '../support/keepsakes.ts';
 import { openTestRedis } from '../support/redis.ts';
@@ -209,6 +209,6 @@ it('a stop ends it between two steps', async () => {
   const report = (forgotten: typeof none) => {
     told = forgotten;
   };
-  await forget({ retention: stopping, keepMs: world.keepMs, report, now: world.now }, stop.signal);
+  await sweepEmails({ retention: stopping, keepMs: world.keepMs, report, now: world.now }, stop.signal);
   expect(told).toEqual({ contents: 100, records: 0 });
 });

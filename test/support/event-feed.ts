@@ -9,7 +9,7 @@ import type { FollowDeps } from '../../src/http/events/follow.ts';
 import { usualBounds } from '../../src/http/events/streams.ts';
 import { eventRoutes } from '../../src/http/events.ts';
 import { buildServer } from '../../src/http/server.ts';
-import { recount } from '../../src/pipeline/recount.ts';
+import { readEvents } from '../../src/pipeline/read-events.ts';
 import { trimBefore } from '../../src/store/event-retention.ts';
 import { keys } from '../../src/store/keys.ts';
 import { packEvent, packFacts, packPlainEvent } from '../../src/store/record.ts';
@@ -75,9 +75,9 @@ export async function openFeedWorld(
   const routes = eventRoutes(
     {
       ...{ emails, eventFeed, apiKeys },
-      recount: async (...args) => {
+      readEvents: async (...args) => {
         seen.reads += 1;
-        const past = await recount(reading, ...args);
+        const past = await readEvents(reading, ...args);
         await gate?.pass();
         return past;
       },

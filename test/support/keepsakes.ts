@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { acceptEmail, type StoredEmail } from '../../src/domain/email.ts';
 import { makeId } from '../../src/domain/id.ts';
 import type { Change, SettledOutcome } from '../../src/domain/outcome.ts';
-import { forget } from '../../src/pipeline/forget.ts';
 import { type Changed, settle, settleChange } from '../../src/pipeline/settle.ts';
+import { sweepEmails } from '../../src/pipeline/sweep-emails.ts';
 import { openEmails } from '../../src/store/emails.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openRetention } from '../../src/store/retention.ts';
@@ -80,7 +80,7 @@ export function openKeepsakes(server: TestRedis, keepMs = { content: 3_600 * sec
       const report = (told: typeof forgotten) => {
         forgotten = told;
       };
-      await forget({ retention, keepMs, report, now: () => clock }, new AbortController().signal);
+      await sweepEmails({ retention, keepMs, report, now: () => clock }, new AbortController().signal);
       return forgotten;
     },
 

@@ -6,11 +6,11 @@ import type { PostReport } from '../../src/domain/post.ts';
 import { makeWebhook, type Webhook, webhookRequest } from '../../src/domain/webhook.ts';
 import { webhookSecret } from '../../src/domain/webhook-signature.ts';
 import { openWebhookClient } from '../../src/outbound/webhook-client.ts';
-import { forward, type Rounds } from '../../src/pipeline/forward.ts';
+import { buildPayloads } from '../../src/pipeline/build-payloads.ts';
 import { notify } from '../../src/pipeline/notify.ts';
 import { post } from '../../src/pipeline/post.ts';
+import { postDue, type Rounds } from '../../src/pipeline/post-due.ts';
 import { replay } from '../../src/pipeline/replay.ts';
-import { restate } from '../../src/pipeline/restate.ts';
 import { openDeliveries } from '../../src/store/deliveries.ts';
 import { openEmails } from '../../src/store/emails.ts';
 import { openEvents } from '../../src/store/events.ts';
@@ -59,7 +59,7 @@ export async function openPosting(server: TestRedis, options: { deadlineMs?: num
     posts,
     events,
     ...clock,
-    restate: restate.bind(null, { events, emails }),
+    buildPayloads: buildPayloads.bind(null, { events, emails }),
   };
   const report = (posted: PostReport) => reports.push(posted);
   const onTrouble = (_: string, error: unknown) => {
@@ -127,10 +127,10 @@ export async function openPosting(server: TestRedis, options: { deadlineMs?: num
       }
     },
     /** One look at what is due; the rounds it begins go on by themselves. */
-    look: () => forward(posting, stop.signal),
+    look: () => postDue(posting, stop.signal),
     /** The same, until the rounds are over. */
     async forwardAll(): Promise<void> {
-      await forward(posting, stop.signal);
+      await postDue(posting, stop.signal);
       await roundsEnded();
     },
     [Symbol.asyncDispose]: () => all.disposeAsync(),

@@ -7,8 +7,8 @@ import { type Route, recordOf, type TransportPlan, type TransportSettings } from
 import type { TransportState } from '../../src/domain/transport-state.ts';
 import { openSmtpTransport, type SmtpTransportOptions } from '../../src/outbound/smtp-transport.ts';
 import { openTransports, type Transports } from '../../src/outbound/transports.ts';
-import { type Dispatched, dispatch, type Parcel } from '../../src/pipeline/dispatch.ts';
-import { makeMemory, tend } from '../../src/pipeline/tend.ts';
+import { type Dispatched, dispatch, type Outgoing } from '../../src/pipeline/dispatch.ts';
+import { maintainTransports, makeMemory } from '../../src/pipeline/maintain-transports.ts';
 import { openAllotments } from '../../src/store/allotments.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
 import { openEmails } from '../../src/store/emails.ts';
@@ -56,7 +56,7 @@ export type TestWorker = AsyncDisposable & {
   /** What it tells the fleet beside the mail has been told. */
   told(): Promise<void>;
   /** An email stored now, and one attempt at it. */
-  send(given?: object, claim?: () => Promise<boolean>, more?: Partial<Parcel>): Promise<Sent>;
+  send(given?: object, claim?: () => Promise<boolean>, more?: Partial<Outgoing>): Promise<Sent>;
   /** The same, with the attempt at another time. */
   sendAt(now: number, given?: object): Promise<Sent>;
   /** @returns how long it would wait at most */
@@ -91,7 +91,7 @@ export function openTestWorker(
     wakes += 1;
   };
 
-  async function sendAt(now: number, given: object, claim = async () => true, more: Partial<Parcel> = {}) {
+  async function sendAt(now: number, given: object, claim = async () => true, more: Partial<Outgoing> = {}) {
     const request = emailRequest.parse({ from: 'a@x.co', to: 'b@x.co', subject: 's', text: 't', ...given });
     const email = acceptEmail(request, { id: newId('em'), keyId: 'k', now: Date.now() });
     await emails.create([{ email, claim: null }], { batchClaim: null, isStrict: true, now: Date.now() });
@@ -100,7 +100,7 @@ export function openTestWorker(
     const raw = Buffer.from('Subject: s\r\n\r\nHello');
     const to = loaded.state.recipients.map(({ address }) => address);
     const message = { emailId: email.facts.id, envelope: { from: 'a@x.co', to }, raw };
-    const parcel: Parcel = { email: loaded, isSandbox: false, message: async () => message, claim, ...more };
+    const parcel: Outgoing = { email: loaded, isSandbox: false, message: async () => message, claim, ...more };
     const policies = { transactional: policy, bulk: policy };
     const onTrouble = (_: string, error: unknown) => troubles.push(error);
     const outcome = await dispatch({ ...fleet, policies, beside, wake, onTrouble, newId, now: () => now }, parcel);
@@ -129,7 +129,7 @@ export function openTestWorker(
         throw error;
       };
       const deps = { ...fleet, memory, allotments, nudge, worker, report, onTrouble, newId, now: () => now };
-      await tend(deps, stop.signal);
+      await maintainTransports(deps, stop.signal);
       return waitMs;
     },
     async [Symbol.asyncDispose]() {

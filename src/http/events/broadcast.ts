@@ -1,7 +1,7 @@
 /** The live end of the event feed: one watch on the log for all readers of this process, there only while somebody listens. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { compareCursors, type FeedItem } from '../../domain/event-feed.ts';
-import { type FactsDeps, withFacts } from '../../pipeline/recount.ts';
+import { type FactsDeps, withFacts } from '../../pipeline/read-events.ts';
 import type { EventFeed } from '../../store/event-feed.ts';
 import { frameOf } from '../event-view.ts';
 

@@ -3,14 +3,14 @@
  * of what it has yet to take nothing is kept for it.
  */
 import type { ApiKey } from '../../domain/api-key.ts';
-import { type Audience, hears } from '../../domain/event-feed.ts';
-import type { Recount } from '../../pipeline/recount.ts';
+import { isVisibleTo, type Reader } from '../../domain/event-feed.ts';
+import type { EventsPage } from '../../pipeline/read-events.ts';
 import { frameOf, gapFrame } from '../event-view.ts';
 import { type Outlet, reconnectMs } from '../sse.ts';
 import type { Broadcast, Listening } from './broadcast.ts';
 
 export type FollowDeps = {
-  recount(audience: Audience, after: string | null, limit: number): Promise<Recount>;
+  readEvents(audience: Reader, after: string | null, limit: number): Promise<EventsPage>;
   onTrouble(part: 'event stream', error: unknown): void;
   /** How often a reader hears that its stream lives. */
   heartbeatMs: number;
@@ -19,7 +19,7 @@ export type FollowDeps = {
 
 export type Follower = {
   readonly key: ApiKey;
-  readonly audience: Audience;
+  readonly audience: Reader;
   /** The place it knows already. */
   readonly place: string;
   readonly outlet: Outlet;
@@ -73,13 +73,13 @@ export async function follow(
 }
 
 /** From memory where that reaches back to the place, else from the log. */
-async function nextStep(deps: FollowDeps, audience: Audience, place: string, live: Listening): Promise<Step> {
+async function nextStep(deps: FollowDeps, audience: Reader, place: string, live: Listening): Promise<Step> {
   const casts = live.after(place, pageSize);
   if (casts !== null) {
-    const heard = casts.filter((cast) => hears(audience, cast)).map((cast) => cast.text());
+    const heard = casts.filter((cast) => isVisibleTo(audience, cast)).map((cast) => cast.text());
     return { texts: inBursts(heard), place: casts.at(-1)?.cursor ?? place };
   }
-  const past = await deps.recount(audience, place, pageSize);
+  const past = await deps.readEvents(audience, place, pageSize);
   if (past.kind === 'gone') return { texts: [gapFrame(past.upTo)], place: past.upTo };
   return { texts: inBursts(past.items.map(frameOf)), place: past.next ?? place };
 }

@@ -1,0 +1,98 @@
+/** add-recipients: an upload becomes recipients of a campaign, a batch at a time; one that broke is gone on with where it was. */
+import type { CampaignRow } from '../domain/campaign.ts';
+import { chainDigest, noProgress, type UploadBatch, type UploadProgress } from '../domain/campaign-recipient.ts';
+import type { Added, Recipients, Tail, Upload } from '../store/campaign-recipients.ts';
+
+type Deps = {
+  recipients: Pick<Recipients, 'add' | 'begin' | 'end'>;
+  newId(prefix: 'ch'): string;
+  now(): number;
+};
+
+export type Enlisted =
+  | { readonly kind: 'enlisted'; readonly progress: UploadProgress; readonly isReplay: boolean }
+  | Exclude<Added, { readonly kind: 'added' | 'lost' }>
+  /** Another request has it in hand. */
+  | { readonly kind: 'busy' }
+  /** Another upload came under this key. */
+  | { readonly kind: 'reused' };
+
+/** Faults that are kept; of the rest there is the number. */
+const maxFaults = 100;
+/** While what was counted before is read again, the upload is taken in hand anew this often. */
+const renewEveryMs = 5_000;
+
+/** @param upload null for one that cannot be gone on with */
+export async function addRecipients(
+  deps: Deps,
+  campaignId: string,
+  batches: AsyncIterable<UploadBatch<CampaignRow>>,
+  upload: Upload | null,
+): Promise<Enlisted> {
+  if (upload === null) return read(deps, campaignId, batches, null, noProgress);
+  const begun = await deps.recipients.begin(campaignId, upload, deps.now());
+  if (begun.kind !== 'begun') return { kind: begun.kind };
+  let done: UploadProgress | null = null;
+  try {
+    const enlisted = await read(deps, campaignId, batches, upload, begun.progress);
+    if (enlisted.kind === 'enlisted') done = enlisted.progress;
+    return enlisted;
+  } finally {
+    await deps.recipients.end(campaignId, upload, done);
+  }
+}
+
+/** @param before how far it came when it was read the last time */
+async function read(
+  deps: Deps,
+  campaignId: string,
+  batches: AsyncIterable<UploadBatch<CampaignRow>>,
+  upload: Upload | null,
+  before: UploadProgress,
+): Promise<Enlisted> {
+  const { recipients, newId, now } = deps;
+  let seen: Pick<UploadProgress, 'received' | 'digest'> = noProgress;
+  let progress = before;
+  let tail: Tail | null = null;
+  let renewAt = now() + renewEveryMs;
+  for await (const batch of batches) {
+    const next = { received: seen.received + batch.received, digest: chainDigest(seen.digest, batch.hash) };
+    if (next.received <= before.received) {
+      if (next.received === before.received && next.digest !== before.digest) return { kind: 'reused' };
+      if (upload !== null && now() >= renewAt) {
+        if ((await recipients.begin(campaignId, upload, now())).kind === 'busy') return { kind: 'busy' };
+        renewAt = now() + renewEveryMs;
+      }
+    } else {
+      if (before.isDone || seen.received < before.received) return { kind: 'reused' };
+      const context = {
+        progress: counted(progress, batch, next),
+        upload,
+        known: tail,
+        batchId: newId('ch'),
+        now: now(),
+      };
+      const added: Added = await recipients.add(campaignId, batch.items, context);
+      if (added.kind === 'lost') return { kind: 'busy' };
+      if (added.kind !== 'added') return added;
+      ({ progress, tail } = added);
+    }
+    seen = next;
+  }
+  if (seen.received < before.received) return { kind: 'reused' };
+  return { kind: 'enlisted', progress: { ...progress, isDone: true }, isReplay: before.isDone };
+}
+
+function counted(
+  progress: UploadProgress,
+  { faults }: UploadBatch<CampaignRow>,
+  seen: Pick<UploadProgress, 'received' | 'digest'>,
+): UploadProgress {
+  const { invalid, errors } = progress;
+  return {
+    ...progress,
+    ...seen,
+    invalid: invalid + faults.length,
+    errors: [...errors, ...faults.slice(0, maxFaults - errors.length)],
+  };
+}

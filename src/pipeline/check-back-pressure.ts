@@ -1,0 +1,34 @@
+/** check-back-pressure: how much waits and how full Redis is; over a line, new mail is refused before it is read. */
+import { type Lines, overLine, type RedisMemory } from '../domain/back-pressure.ts';
+import { type Lane, lanes } from '../domain/lane.ts';
+import type { DeliverQueue } from '../queue/deliver-queue.ts';
+import type { Due } from '../store/due.ts';
+import type { SeenRedis } from './check-redis.ts';
+
+type Deps = {
+  due: Pick<Due, 'waiting'>;
+  deliverQueues: Readonly<Record<Lane, Pick<DeliverQueue, 'waiting'>>>;
+  memory(): Promise<RedisMemory>;
+  lines: Lines;
+  /** What is known of Redis: to one that will not do no mail is trusted. */
+  seenRedis: Readonly<SeenRedis>;
+  /** Written with every reading, for whoever refuses. */
+  pressure: Pressure;
+  /** Told when a line is crossed and, with null, when there is room again. */
+  report(reason: string | null): void;
+  now(): number;
+};
+
+/** What was gauged last; null while there is room. */
+export type Pressure = { overLine: string | null };
+
+export async function checkBackPressure({ pressure, ...deps }: Deps): Promise<void> {
+  const now = deps.now();
+  // The few jobs in the queue count as one email each: what waits for long waits in the store.
+  const counts = lanes.flatMap((lane) => [deps.due.waiting(lane, now), deps.deliverQueues[lane].waiting()]);
+  const waitingEmails = (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
+  const load = { waitingEmails, redisMemory: await deps.memory() };
+  const reason = deps.seenRedis.standing?.unfit ?? overLine(load, deps.lines);
+  if ((reason === null) !== (pressure.overLine === null)) deps.report(reason);
+  pressure.overLine = reason;
+}

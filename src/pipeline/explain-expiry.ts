@@ -1,0 +1,44 @@
+/** explain-expiry: what an email waited for whose time is over: the first transport of its route that would have had it, and why that did not take it. */
+import type { StoredEmail } from '../domain/email.ts';
+import type { Rate } from '../domain/rate.ts';
+import { freshState, standingOf } from '../domain/standing.ts';
+import { routeFor } from '../domain/transport-plan.ts';
+import { pacedRates } from '../domain/transport-state.ts';
+import type { Transports } from '../outbound/transports.ts';
+import type { Budgets } from '../store/budgets.ts';
+import type { TransportStates } from '../store/transport-states.ts';
+
+type Deps = {
+  transports: Pick<Transports, 'plan' | 'get'>;
+  states: Pick<TransportStates, 'read'>;
+  budgets: Pick<Budgets, 'left' | 'counts'>;
+  now(): number;
+};
+
+/** @returns null where its transport could have taken it: then it waited for a worker, or for its time */
+export async function explainExpiry(deps: Deps, { facts }: StoredEmail): Promise<string | null> {
+  const { plan } = deps.transports;
+  const names = routeFor(plan, facts).transports;
+  const states = await deps.states.read(names);
+  let first: string | null = null;
+  for (const name of names) {
+    const settings = plan.transports[name];
+    const pool = deps.transports.get(name)?.pool;
+    if (settings === undefined || pool === undefined) continue;
+    const state = states.get(name) ?? freshState;
+    const standing = standingOf(name, state, pool);
+    if (standing.kind === 'open' || (standing.kind === 'stuck' && !pool.isHanging))
+      return whyFull(deps, name, pacedRates(settings, state, deps.now()).rates);
+    first ??= standing.why;
+  }
+  return first;
+}
+
+/** Rates hold up mail before connections do. It was parked itself, but need not be any more. */
+async function whyFull({ budgets, now }: Deps, name: string, rates: readonly Rate[]): Promise<string | null> {
+  const [left, counts] = await Promise.all([budgets.left(name, rates, now()), budgets.counts([name])]);
+  const isUsedUp = left.some(({ remaining, nextAt }) => (remaining === null ? nextAt > now() : remaining < 1));
+  const { transactional = 0, bulk = 0 } = counts.get(name) ?? {};
+  if (isUsedUp) return `transport ${name} had no budget for it`;
+  return transactional + bulk > 0 ? `transport ${name} had no free connection` : null;
+}

@@ -1,0 +1,68 @@
+/** locate-email: where an email is on its way to a worker, how many wait in its lane, and which transport it is parked for. */
+import { isAtPlace } from '../domain/campaign-email.ts';
+import type { StoredEmail } from '../domain/email.ts';
+import type { Whereabouts } from '../domain/explain.ts';
+import type { ParkedAt } from '../domain/explain-parked.ts';
+import type { Lane } from '../domain/lane.ts';
+import { nextDue } from '../domain/recipient.ts';
+import { routeFor } from '../domain/transport-plan.ts';
+import { isServing, type TransportReport } from '../domain/transport-report.ts';
+import type { Plans } from '../outbound/plans.ts';
+import type { DeliverQueue } from '../queue/deliver-queue.ts';
+import type { Budgets } from '../store/budgets.ts';
+import type { Campaigns } from '../store/campaigns.ts';
+import type { Due } from '../store/due.ts';
+
+type Deps = {
+  plans: Pick<Plans, 'plan'>;
+  due: Pick<Due, 'waiting'>;
+  deliverQueues: Readonly<Record<Lane, Pick<DeliverQueue, 'whereabouts'>>>;
+  budgets: Pick<Budgets, 'names' | 'whereParked'>;
+  campaigns: Pick<Campaigns, 'get'>;
+  reportTransports(names: readonly string[]): Promise<readonly TransportReport[]>;
+  now(): number;
+};
+
+export async function locateEmail(deps: Deps, email: StoredEmail): Promise<Whereabouts> {
+  const { id, lane, campaignId } = email.facts;
+  const now = deps.now();
+  const campaign = campaignId === null ? null : await deps.campaigns.get(campaignId);
+  // Whoever left its place goes by itself, but not while its campaign is paused.
+  if (campaign !== null && (isAtPlace(email) || campaign.state.status === 'paused')) {
+    const parked = campaign.state.status === 'running' ? await findHoldUp(deps, email) : null;
+    return { job: 'absent', waiting: 0, parked, campaign };
+  }
+  const [{ job, waiting }, stored] = await Promise.all([
+    deps.deliverQueues[lane].whereabouts(id),
+    deps.due.waiting(lane, now),
+  ]);
+  // One that was changed since it was parked is found there still, until it would be let go.
+  const mayBeParked = job === 'absent' && email.handOver === null && (nextDue(email.state) ?? now + 1) <= now;
+  return { job, waiting: waiting + stored, parked: mayBeParked ? await findParked(deps, email) : null, campaign: null };
+}
+
+/** Who stands at a place is parked nowhere: it is held up where no transport of its route is in service. */
+async function findHoldUp(deps: Deps, email: StoredEmail): Promise<ParkedAt | null> {
+  const [report, ...others] = await deps.reportTransports(routeFor(deps.plans.plan, email.facts).transports);
+  if (report === undefined || [report, ...others].some(isServing)) return null;
+  return { ahead: 0, report, others };
+}
+
+/** Looks at its route first, then wherever mail was ever parked: the plan may have changed since. */
+async function findParked(deps: Deps, email: StoredEmail): Promise<ParkedAt | null> {
+  const { id, lane } = email.facts;
+  const transports = routeFor(deps.plans.plan, email.facts).transports;
+  const names = [...new Set([...transports, ...(await deps.budgets.names())])];
+  const places = await Promise.all(
+    names.map(async (name) => ({ name, place: await deps.budgets.whereParked(name, id, lane) })),
+  );
+  for (const { name, place } of places) {
+    if (place === null) continue;
+    const reports = await deps.reportTransports([...new Set([name, ...transports])]);
+    const report = reports.find((each) => each.name === name);
+    // It left the plan: a worker is about to let its mail go on.
+    if (report === undefined) continue;
+    return { ahead: place.ahead, report, others: reports.filter((each) => each !== report) };
+  }
+  return null;
+}

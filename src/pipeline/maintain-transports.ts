@@ -1,0 +1,169 @@
+/** maintain-transports: keeps the transports: what the fleet knows of them, how many connections this worker has, probes, and mail that may go on. */
+import { freshState, hasStandIn, isFirstOnItsWay, isInService, type Standing, standingOf } from '../domain/standing.ts';
+import { isSameRouting, type TransportPlan } from '../domain/transport-plan.ts';
+import { isHangingPool } from '../domain/transport-report.ts';
+import { isProbeDue, isTrialOpen, pacedRates, type TransportState } from '../domain/transport-state.ts';
+import type { Delay, Transport, TransportFault } from '../outbound/transport.ts';
+import type { Transports } from '../outbound/transports.ts';
+import type { Nudge } from '../queue/nudge.ts';
+import type { Allotments } from '../store/allotments.ts';
+import type { Budgets } from '../store/budgets.ts';
+import type { TransportStates } from '../store/transport-states.ts';
+
+type Deps = {
+  transports: Pick<Transports, 'plan' | 'get'>;
+  /** Written here, for whoever dispatches. */
+  known: Map<string, TransportState>;
+  /** The transports that answer nothing this worker could give them; written here, for whoever dispatches. */
+  hanging: Set<string>;
+  memory: Memory;
+  states: Pick<TransportStates, 'read' | 'takeProbe' | 'fault' | 'success'>;
+  allotments: Pick<Allotments, 'allot' | 'leave' | 'pools'>;
+  budgets: Pick<Budgets, 'release' | 'names' | 'unpark'>;
+  nudge: Nudge;
+  /** Names this process among the workers. */
+  worker: string;
+  report(probed: { transport: string; ms: number; fault: TransportFault | Delay | null }): void;
+  onTrouble(part: 'probe', error: unknown, fields: { readonly transport: string }): void;
+  newId(prefix: 'ev'): string;
+  now(): number;
+};
+
+/** What the step before went by. */
+export type Memory = {
+  plan: TransportPlan | null;
+  inService: ReadonlySet<string>;
+  /** Transports that were tended before. */
+  readonly met: WeakSet<Transport>;
+};
+
+export function makeMemory(): Memory {
+  return { plan: null, inService: new Set(), met: new WeakSet() };
+}
+
+/** What others write of a transport is read this often, and workers that ask for connections are told within twice this time. */
+const lookEveryMs = 1_000;
+/** With more workers than connections, those without any park what comes to them: those who have one look this often. */
+const shortLookMs = 100;
+/** Mail that waits is let go in steps: fewer than one for each email of a fast transport. */
+const leastWaitMs = 50;
+/** Emails released in one step. */
+const maxReleased = 500;
+
+export async function maintainTransports(deps: Deps, stop: AbortSignal): Promise<void> {
+  const { plan } = deps.transports;
+  const names = Object.keys(plan.transports);
+  for (const [name, state] of await deps.states.read(names)) deps.known.set(name, state);
+  for (const name of deps.known.keys()) if (!names.includes(name)) deps.known.delete(name);
+  for (const name of deps.hanging) if (!names.includes(name)) deps.hanging.delete(name);
+  const waits = await Promise.all(names.map((name) => tendOne(deps, name, stop)));
+  await moveOn(deps, plan);
+  // Nudges come with each email that is parked: what they bring is looked at together.
+  await deps.nudge.wait(leastWaitMs, Math.min(lookEveryMs, ...waits), stop);
+}
+
+/** Lets mail go whose transport cannot take it any more, where another may. */
+async function moveOn(deps: Deps, plan: TransportPlan): Promise<void> {
+  const { memory } = deps;
+  const names = Object.keys(plan.transports);
+  const isWell = (name: string) => isInService(deps.known.get(name) ?? freshState) && !deps.hanging.has(name);
+  const inService = new Set(names.filter(isWell));
+  const isRerouted = memory.plan !== null && !isSameRouting(memory.plan, plan);
+  const hasChanged = isRerouted || memory.plan === null || inService.symmetricDifference(memory.inService).size > 0;
+  for (const name of await deps.budgets.names()) {
+    const moves = names.includes(name)
+      ? isRerouted || (hasChanged && !inService.has(name) && hasStandIn(plan, name, inService))
+      : await isForsaken(deps, name);
+    if (moves) await deps.budgets.unpark(name, deps.now());
+  }
+  memory.plan = plan;
+  memory.inService = inService;
+}
+
+/** Whether no worker has it in its plan. While some go by another, what the ones let go the others would only park again. */
+async function isForsaken({ allotments, worker, now }: Deps, name: string): Promise<boolean> {
+  await allotments.leave([name], worker);
+  const pools = await allotments.pools([name], now());
+  return pools.get(name)?.workers === 0;
+}
+
+/** @returns milliseconds until there is more to do */
+async function tendOne(deps: Deps, name: string, stop: AbortSignal): Promise<number> {
+  const settings = deps.transports.plan.transports[name];
+  const transport = deps.transports.get(name);
+  if (settings === undefined || transport === null) return lookEveryMs;
+  const state = deps.known.get(name) ?? freshState;
+  const now = deps.now();
+  const { rates, connections } = pacedRates(settings, state, now);
+  const { open, busy, waiting, isHanging } = transport.pool;
+  const report = { wanted: busy + waiting, open, busy, waiting, hanging: isHanging ? busy : 0 };
+  const allowed = await deps.allotments.allot(name, deps.worker, report, connections, now);
+  transport.allow(allowed);
+  if (isHanging || (allowed === 0 && (await hangsForOthers(deps, name)))) deps.hanging.add(name);
+  else deps.hanging.delete(name);
+
+  if (state.paused === null && (await isOurProbe(deps, transport, state, now))) void probe(deps, transport, stop);
+  const standing = standingOf(name, state, transport.pool);
+  if (!mayRelease(standing, allowed)) {
+    // One is let go to try it; the others wait for what comes of that.
+    const isTrial = standing.kind === 'degraded' && isTrialOpen(state.breaker) && allowed > 0;
+    if (isTrial) await deps.budgets.release(name, rates, { max: 1 }, now);
+    return lookEveryMs;
+  }
+  const most = rates.length > 0 ? withRates(transport) : withoutRates(transport, allowed);
+  const { nextAt } = await deps.budgets.release(name, rates, most, now);
+  if (nextAt !== null) return nextAt - now;
+  const workers = (await deps.allotments.pools([name], now)).get(name)?.workers ?? 1;
+  return workers > connections ? shortLookMs : lookEveryMs;
+}
+
+/** What a worker goes by that has no connection to see for itself. */
+async function hangsForOthers({ allotments, now }: Deps, name: string): Promise<boolean> {
+  const pool = (await allotments.pools([name], now())).get(name);
+  return pool !== undefined && isHangingPool(pool);
+}
+
+/** Rates are the limit, but what no connection would be free for only came to be parked again. */
+function withRates({ pool }: Transport): { max: number; maxBulk: number } {
+  const { room } = pool;
+  if (isFirstOnItsWay(pool)) return { max: 0, maxBulk: 0 };
+  return { max: Math.min(maxReleased, room.transactional), maxBulk: Math.min(maxReleased, room.bulk) };
+}
+
+/** Connections are the limit: no more is let go than they can take soon, and while somebody waits for one, nothing that would wait longer. */
+function withoutRates({ pool }: Transport, allowed: number): { max: number; maxBulk: number } {
+  const { room, waiting } = pool;
+  if (waiting > 0) return { max: Math.min(allowed, room.transactional), maxBulk: 0 };
+  return { max: Math.min(maxReleased, room.transactional), maxBulk: Math.min(maxReleased, room.bulk) };
+}
+
+function mayRelease(standing: Standing, allowed: number): boolean {
+  return standing.kind === 'open' && allowed > 0;
+}
+
+/** One that is new here may be what mends the trouble, such as another password: it is probed at once. */
+async function isOurProbe(deps: Deps, transport: Transport, { breaker }: TransportState, now: number) {
+  const isNew = !deps.memory.met.has(transport);
+  deps.memory.met.add(transport);
+  if (breaker.kind === 'open' && isNew) return true;
+  return isProbeDue(breaker, now) && deps.states.takeProbe(transport.name, now);
+}
+
+/** Takes as long as it takes; meanwhile the others are tended. */
+async function probe(deps: Deps, transport: Transport, stop: AbortSignal): Promise<void> {
+  const { name } = transport;
+  try {
+    const startedAt = deps.now();
+    const fault = await transport.probe();
+    // What ends because we close, or because the plan has another of that name now, says nothing of the transport.
+    if (stop.aborted || deps.transports.get(name) !== transport) return;
+    const event = { id: deps.newId('ev'), at: deps.now() };
+    deps.report({ transport: name, ms: Math.max(0, event.at - startedAt), fault });
+    if (fault === null) await deps.states.success(name, 'probe', event);
+    else if (fault.kind !== 'delayed')
+      await deps.states.fault(name, { cause: fault.cause, reason: fault.detail }, event);
+    deps.nudge.nudge();
+  } catch (error) {
+    if (!stop.aborted) deps.onTrouble('probe', error, { transport: name });
+  }
+}

@@ -1,0 +1,114 @@
+/** post-due: what is due goes to its endpoint, each served by a round of its own, so that none waits for another. */
+import type { Webhook } from '../domain/webhook.ts';
+import type { Posts } from '../store/posts.ts';
+import type { Webhooks } from '../store/webhooks.ts';
+import type { LeasedPost } from './post.ts';
+
+/** What a process has in hand: the rounds under way, by endpoint. */
+export type Rounds = Map<string, Round>;
+/** `wake`: something is due, whatever is still being posted. */
+type Round = { readonly ended: Promise<void>; readonly wake: () => void };
+
+type Deps = {
+  posts: Pick<Posts, 'due' | 'take' | 'drop'>;
+  webhooks: Pick<Webhooks, 'get'>;
+  post(webhook: Webhook, taken: LeasedPost): Promise<void>;
+  rounds: Rounds;
+  inHand: { posts: number };
+  /** Posts in hand of this process; beyond them each endpoint has one, so that those that hang take nobody's place. */
+  concurrency: number;
+  /** Of what is taken: longer than a post can last. */
+  leaseMs: number;
+  nudge: { nudge(): void; wait(leastMs: number, mostMs: number, stop: AbortSignal): Promise<void> };
+  onTrouble(part: string, error: unknown): void;
+  now(): number;
+};
+
+/** What others left is found within this time. */
+const lookEveryMs = 1_000;
+/** Endpoints served at a time by one process. */
+const maxRounds = 1_000;
+/** Posts of one endpoint in hand of one process at a time; the store bounds those of the fleet. */
+const maxPerEndpoint = 50;
+
+/** Begins a round for each endpoint that something is due for and waits until there may be more; when it is told to stop, for the rounds. */
+export async function postDue(deps: Deps, stop: AbortSignal): Promise<void> {
+  const { rounds } = deps;
+  const { ids, nextAt } = await deps.posts.due(deps.now(), maxRounds);
+  for (const id of ids) {
+    const round = rounds.get(id);
+    if (round !== undefined) round.wake();
+    else if (rounds.size < maxRounds) rounds.set(id, begin(deps, id, stop));
+  }
+  const waitMs = nextAt === null ? lookEveryMs : Math.min(lookEveryMs, Math.max(1, Math.ceil(nextAt - deps.now())));
+  await deps.nudge.wait(0, waitMs, stop);
+  if (stop.aborted) await Promise.all([...rounds.values()].map(({ ended }) => ended));
+}
+
+function begin(deps: Deps, id: string, stop: AbortSignal): Round {
+  let wake = () => {};
+  const woken = () =>
+    new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+  const ended = serve(deps, id, woken, stop)
+    .catch((error: unknown) => deps.onTrouble('forward', error))
+    .then(() => {
+      deps.rounds.delete(id);
+      deps.nudge.nudge();
+    });
+  return { ended, wake: () => wake() };
+}
+
+async function serve(deps: Deps, id: string, woken: () => Promise<void>, stop: AbortSignal): Promise<void> {
+  const flying = new Set<Promise<void>>();
+  try {
+    await takeAndPost(deps, id, flying, woken, stop);
+  } finally {
+    await Promise.all(flying);
+  }
+}
+
+/** Takes and posts until nothing is due any more. The endpoint is read anew before each take: a change holds from the next one on. */
+async function takeAndPost(
+  deps: Deps,
+  id: string,
+  flying: Set<Promise<void>>,
+  woken: () => Promise<void>,
+  stop: AbortSignal,
+): Promise<void> {
+  while (!stop.aborted) {
+    const webhook = await deps.webhooks.get(id);
+    const isIdle = flying.size === 0;
+    const isTold = webhook !== null && webhook.status === 'enabled';
+    // It may be enabled again while it owes answers: its round goes on until it owes none.
+    if (!isTold) await deps.posts.drop(id);
+    const count = isTold ? await launch(deps, webhook, flying) : 0;
+    if (count === 0 && isIdle) break;
+    // Several that end together make room for one take.
+    const isWaiting = !count || flying.size > maxPerEndpoint / 2;
+    if (isWaiting && flying.size > 0) await Promise.race([...flying, woken()]);
+  }
+}
+
+/** @returns how many posts were begun; null when there was no room for one */
+async function launch(deps: Deps, webhook: Webhook, flying: Set<Promise<void>>): Promise<number | null> {
+  const shared = deps.concurrency - deps.inHand.posts;
+  const limit = Math.min(maxPerEndpoint - flying.size, Math.max(shared, flying.size === 0 ? 1 : 0));
+  if (limit <= 0) return null;
+  const { leaseMs } = deps;
+  const { parcels, ...taken } = await deps.posts.take(webhook, { limit, leaseMs, now: deps.now() });
+  for (const parcel of parcels) {
+    deps.inHand.posts += 1;
+    const flight = deps
+      .post(webhook, { parcel, ...taken })
+      // It is left to its lease: it comes again when that ends.
+      .catch((error: unknown) => deps.onTrouble('post', error))
+      .finally(() => {
+        deps.inHand.posts -= 1;
+        flying.delete(flight);
+      });
+    flying.add(flight);
+  }
+  return parcels.length;
+}

@@ -1,0 +1,65 @@
+/** read-events: events of the past, oldest first, as far as a reader is told of them. */
+import { isUnrestricted } from '../domain/api-key.ts';
+import { emailIdsIn, type FeedItem, factsFor, isVisibleTo, type Reader, wantsType } from '../domain/event-feed.ts';
+import type { Emails } from '../store/emails.ts';
+import type { EventFeed } from '../store/event-feed.ts';
+import type { OutboxEntry } from '../store/outbox.ts';
+
+export type FactsDeps = { emails: Pick<Emails, 'facts'> };
+
+type Deps = FactsDeps & { eventFeed: Pick<EventFeed, 'read'> };
+
+export type EventsPage =
+  | {
+      readonly kind: 'told';
+      readonly items: readonly FeedItem[];
+      /** Where to go on: behind everything that was looked at. null while there was never any event. */
+      readonly next: string | null;
+      readonly hasMore: boolean;
+    }
+  /** Entries after the place asked for are gone; what is kept comes after `upTo`. */
+  | { readonly kind: 'gone'; readonly upTo: string };
+
+/** Entries looked at in one round trip, for a reader who is told of some only. */
+const stretch = 500;
+/** Entries looked at for one answer: what is asked for may be rare, and an answer takes some 20 ms so. */
+const mostLookedAt = 5_000;
+
+/** @param after the place that is known already; null for the oldest that is kept */
+export async function readEvents(
+  deps: Deps,
+  audience: Reader,
+  after: string | null,
+  limit: number,
+): Promise<EventsPage> {
+  const hearsAll = audience.types === null && isUnrestricted(audience.limits);
+  const items: FeedItem[] = [];
+  let next = after;
+  for (let lookedAt = 0; ; ) {
+    const room = limit - items.length;
+    const count = hearsAll ? room : Math.max(room, stretch);
+    const { entries, hasMore, goneUpTo } = await deps.eventFeed.read(next, count);
+    if (goneUpTo !== null)
+      return items.length > 0 ? { kind: 'told', items, next, hasMore: true } : { kind: 'gone', upTo: goneUpTo };
+    const heard = await visibleTo(deps, audience, entries);
+    items.push(...heard.slice(0, room));
+    lookedAt += entries.length;
+    const isCut = heard.length > room;
+    next = (isCut ? items.at(-1)?.cursor : entries.at(-1)?.place) ?? next;
+    if (isCut || !hasMore || items.length === limit || lookedAt >= mostLookedAt)
+      return { kind: 'told', items, next, hasMore: isCut || hasMore };
+  }
+}
+
+/** Those of the entries that a reader is told of. */
+async function visibleTo(deps: FactsDeps, audience: Reader, entries: readonly OutboxEntry[]): Promise<FeedItem[]> {
+  const wanted = entries.filter(({ event }) => wantsType(audience, event));
+  const items = await withFacts(deps, wanted);
+  return items.filter((item) => isVisibleTo(audience, item));
+}
+
+/** The facts of each email are loaded once, and all of them in one round trip. */
+export async function withFacts({ emails }: FactsDeps, entries: readonly OutboxEntry[]): Promise<FeedItem[]> {
+  const facts = await emails.facts(emailIdsIn(entries.map(({ event }) => event)));
+  return entries.map(({ place, event }) => ({ cursor: place, event, facts: factsFor(event, facts) }));
+}

@@ -1,0 +1,113 @@
+/** send-campaigns: campaigns that are due are sent a slice at a time, by turns, for as long as there is room in hand. */
+import type { Places } from '../outbound/places.ts';
+import type { Nudge } from '../queue/nudge.ts';
+import type { CampaignSlices, Take } from '../store/campaign-slices.ts';
+import type { SliceReport } from './send-slice.ts';
+
+type Deps = {
+  slices: Pick<CampaignSlices, 'due' | 'take' | 'renew'>;
+  sendSlice(take: Take): Promise<SliceReport>;
+  /** Slices in hand at a time. */
+  room: Pick<Places, 'take'>;
+  hands: SlicesInHand;
+  /** After this, what was taken by a worker that died is taken by another; renewed while it is in hand. */
+  leaseMs: number;
+  nudge: Nudge;
+  onTrouble(part: 'send slice', error: unknown, fields: { readonly campaign: string }): void;
+  newId(prefix: 'jb'): string;
+  /** A clock that never goes back. */
+  now(): number;
+};
+
+/** What this process has in hand, and what it learned from it. */
+export type SlicesInHand = {
+  readonly slices: Map<Take, Promise<void>>;
+  /** Campaigns whose transport can take no more at this moment, and when they are looked at again. */
+  readonly resting: Map<string, { readonly waitMs: number; readonly until: number }>;
+  /** The campaign that had its turn last. */
+  last: string;
+};
+
+export function makeSlicesInHand(): SlicesInHand {
+  return { slices: new Map(), resting: new Map(), last: '' };
+}
+
+/** A campaign that becomes due is found this much later at most, also when nobody heard the bell. */
+const lookEveryMs = 1_000;
+/** A campaign that is held up is left alone for so long, twice as long each time, until something of it can be sent. */
+const leastRestMs = 50;
+const mostRestMs = 1_000;
+
+/** One turn: a slice of each campaign that is due. Waits when there was nothing to take. */
+export async function sendCampaigns(deps: Deps, stop: AbortSignal): Promise<void> {
+  const { hands, now } = deps;
+  const due = await deps.slices.due();
+  for (const id of hands.resting.keys()) if (!due.ids.includes(id)) hands.resting.delete(id);
+  let waitMs = Math.min(lookEveryMs, due.waitMs ?? lookEveryMs);
+  let hasTaken = false;
+  for (const id of inTurn(due.ids, hands.last)) {
+    const rest = (hands.resting.get(id)?.until ?? 0) - now();
+    if (rest > 0) {
+      waitMs = Math.min(waitMs, rest);
+      continue;
+    }
+    const leave = await deps.room.take(stop);
+    if (leave === null) return;
+    const inHand = [...hands.slices.keys()].map((take) => take.id);
+    const taking = { id: deps.newId('jb'), leaseMs: deps.leaseMs, inHand };
+    const take = await deps.slices.take(id, taking).catch((error: unknown) => {
+      leave();
+      throw error;
+    });
+    hands.last = id;
+    if ('slice' in take) {
+      hold(deps, take, leave);
+      hasTaken = true;
+    } else {
+      leave();
+      waitMs = Math.min(waitMs, take.waitMs ?? lookEveryMs);
+    }
+  }
+  if (!hasTaken) await deps.nudge.wait(0, waitMs, stop);
+}
+
+/** Whoever had a turn last comes last. */
+function inTurn(ids: readonly string[], last: string): string[] {
+  const sorted = ids.toSorted();
+  const next = sorted.findIndex((id) => id > last);
+  return next <= 0 ? sorted : [...sorted.slice(next), ...sorted.slice(0, next)];
+}
+
+function hold(deps: Deps, take: Take, leave: () => void): void {
+  const { hands } = deps;
+  const done = deps
+    .sendSlice(take)
+    .then((report) => learn(deps, report))
+    .catch((error: unknown) => {
+      rest(deps, take.campaignId);
+      deps.onTrouble('send slice', error, { campaign: take.campaignId });
+    })
+    .finally(() => {
+      hands.slices.delete(take);
+      leave();
+      deps.nudge.nudge();
+    });
+  hands.slices.set(take, done);
+}
+
+function learn(deps: Deps, { take, settled, isHeldUp }: SliceReport): void {
+  if (settled.length > 0) deps.hands.resting.delete(take.campaignId);
+  if (isHeldUp) rest(deps, take.campaignId);
+}
+
+function rest({ hands, now }: Deps, id: string): void {
+  const { waitMs, until } = hands.resting.get(id) ?? { waitMs: leastRestMs / 2, until: 0 };
+  if (until > now()) return;
+  const longer = Math.min(mostRestMs, 2 * waitMs);
+  hands.resting.set(id, { waitMs: longer, until: now() + longer });
+}
+
+/** Keeps what is in hand. */
+export async function keepHold({ slices, hands, leaseMs }: Pick<Deps, 'slices' | 'hands' | 'leaseMs'>): Promise<void> {
+  await slices.renew([...hands.slices.keys()], leaseMs);
+}

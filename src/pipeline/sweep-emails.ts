@@ -1,0 +1,27 @@
+/** sweep-emails: what is kept of emails that ended goes once its time is over. Mail that waits or is held is never touched. */
+import type { Removed, Retention } from '../store/retention.ts';
+
+type Deps = {
+  retention: Retention;
+  /** How long each is kept once the email has ended, in milliseconds. */
+  keepMs: { readonly content: number; readonly record: number };
+  report(forgotten: { contents: number; records: number }): void;
+  now(): number;
+};
+
+/** Batch after batch, until nothing is left whose time is over, or another worker is at it. */
+export async function sweepEmails({ retention, keepMs, report, now }: Deps, stop: AbortSignal): Promise<void> {
+  const contents = await removeAll(() => retention.dropContents(now() - keepMs.content), stop);
+  const records = await removeAll(() => retention.dropRecords(now() - keepMs.record), stop);
+  if (contents + records > 0) report({ contents, records });
+}
+
+async function removeAll(step: () => Promise<Removed>, stop: AbortSignal): Promise<number> {
+  let sum = 0;
+  while (!stop.aborted) {
+    const removed = await step();
+    if (removed === null) break;
+    sum += removed;
+  }
+  return sum;
+}

@@ -1,0 +1,58 @@
+/** explain-expiry: what an email waited for whose time is over, in words that name the transport. */
+import type { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { acceptEmail } from '../../src/domain/email.ts';
+import { explainExpiry } from '../../src/pipeline/explain-expiry.ts';
+import { openBudgets } from '../../src/store/budgets.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { emailRequest } from '../support/requests.ts';
+import { failover, fleetOf, newId, openTestWorker, planTo } from '../support/worker.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = server.connect();
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(() => redis.flushall());
+
+const hour = 3_600_000;
+const { states, event } = fleetOf(() => redis);
+const budgets = () => openBudgets(redis);
+const other = { id: 'other', lane: 'transactional', dueAt: 1, endsAt: Date.now() + hour } as const;
+const rates = [{ count: 1, windowMs: hour }];
+
+async function blamed(...route: string[]): Promise<string | null> {
+  const plan = planTo({ one: { port: 1 }, two: { port: 1, rates } }, { default: failover(...route) });
+  await using worker = openTestWorker(redis, plan);
+  const request = emailRequest.parse({ from: 'a@x.co', to: 'b@x.co', subject: 's', text: 't' });
+  const { facts, state } = acceptEmail(request, { id: newId('em'), keyId: 'k', now: Date.now() });
+  const { transports } = worker;
+  const deps = { transports, states: states(), budgets: budgets(), now: Date.now };
+  return explainExpiry(deps, { facts, state, version: 1, handOver: null });
+}
+
+it.each<[string | null, string[], () => Promise<unknown>]>([
+  [null, ['one', 'two'], async () => undefined],
+  ['transport one is paused', ['one'], () => states().pause('one', 'k', Date.now())],
+  [
+    'transport one is in trouble: 535 no',
+    ['one'],
+    () => states().fault('one', { cause: 'login', reason: '535 no' }, event()),
+  ],
+  ['transport two had no budget for it', ['two'], () => budgets().admit('two', rates, [other], Date.now())],
+  ['transport one had no free connection', ['one'], () => budgets().park('one', [other], Date.now())],
+])('%s: of the route %j', async (why, route, given) => {
+  await given();
+  expect(await blamed(...route)).toBe(why);
+});
+
+it('names the one in service before those that are not, and the first of the route when none is', async () => {
+  await states().pause('one', 'k', Date.now());
+  expect(await blamed('one', 'two')).toBeNull();
+  await budgets().admit('two', rates, [other], Date.now());
+  expect(await blamed('one', 'two')).toBe('transport two had no budget for it');
+  await states().pause('two', 'k', Date.now());
+  expect(await blamed('two', 'one')).toBe('transport two is paused');
+});

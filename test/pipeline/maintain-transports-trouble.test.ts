@@ -1,0 +1,175 @@
+/** maintain-transports: a transport in trouble is probed, and tried by one message where it was messages that met the trouble. */
+import { randomBytes } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { closedBreaker, isTrialOpen } from '../../src/domain/transport-state.ts';
+import { accountOf, forgetful, openTokenBook } from '../../src/outbound/oauth-tokens.ts';
+import { openTokenKeeper } from '../../src/outbound/refresh-tokens.ts';
+import { openBudgets } from '../../src/store/budgets.ts';
+import { openDue } from '../../src/store/due.ts';
+import { keys } from '../../src/store/keys.ts';
+import { openRefreshTokens } from '../../src/store/oauth-tokens.ts';
+import { openTransportStates } from '../../src/store/transport-states.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { type Act, openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
+import { until } from '../support/until.ts';
+import { failover, newId, openTestWorker, planTo } from '../support/worker.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+let smtp: ScriptedSmtp;
+let greeting: Act | undefined;
+let mail: Act | undefined;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = server.connect();
+  smtp = opened.use(await openScriptedSmtp((stage) => ({ connect: greeting, MAIL: mail })[stage as 'MAIL']));
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(async () => {
+  greeting = undefined;
+  mail = undefined;
+  await redis.flushall();
+});
+
+const states = () => openTransportStates(redis);
+const breakerOf = async (name: string) => (await states().read([name])).get(name)?.breaker;
+const event = (at = Date.now()) => ({ id: newId('ev'), at });
+const fault = { cause: 'login', reason: '535 5.7.8 no' } as const;
+const plan = (one: object = {}, route = failover('one', 'two')) =>
+  planTo({ one: { port: smtp.port, ...one }, two: { port: smtp.port } }, { default: route });
+
+async function park(name: string, ...ids: string[]): Promise<void> {
+  const endsAt = Date.now() + 3_600_000;
+  const emails = ids.map((id, n) => ({ id, lane: 'transactional', dueAt: n + 1, endsAt }) as const);
+  await openBudgets(redis).park(name, emails, Date.now());
+}
+
+/** What is due now, and so was let go. */
+async function letGo(): Promise<string[]> {
+  const now = Date.now() + 1;
+  return (await openDue(redis).take('transactional', newId('jb'), 1_000, 1_000, now)).ids.toSorted();
+}
+
+describe('a transport in trouble', () => {
+  it('is probed by one worker when it is time, and recovers', async () => {
+    await using one = openTestWorker(redis, plan(), 'w1');
+    await using two = openTestWorker(redis, plan(), 'w2');
+    for (const worker of [one, two]) await worker.tend();
+    await states().fault('one', fault, event());
+    const before = smtp.connections;
+    await Promise.all([one.tend(Date.now() + 4_000), two.tend(Date.now() + 4_000)]);
+    expect(smtp.connections).toBe(before);
+    await park('one', 'a');
+    const at = Date.now() + 5_500;
+    await Promise.all([one.tend(at), two.tend(at)]);
+    await until('it to recover', async () => (await breakerOf('one'))?.kind === 'closed');
+    expect(smtp.connections).toBe(before + 1);
+    expect([...one.probes, ...two.probes]).toEqual([null]);
+    await one.tend();
+    expect(await letGo()).toContain('a');
+  });
+
+  it('is probed again later when the probe fails, and says why', async () => {
+    greeting = '554 5.7.1 Go away';
+    await using worker = openTestWorker(redis, plan());
+    await worker.tend();
+    await states().fault('one', fault, event());
+    await worker.tend(Date.now() + 5_500);
+    const breaker = await until('another reason', async () => {
+      const is = await breakerOf('one');
+      return is?.kind === 'open' && is.cause === 'protocol' && is;
+    });
+    expect(breaker.reason).toContain('554 5.7.1 Go away');
+    expect(worker.probes).toEqual([expect.stringContaining('554 5.7.1 Go away')]);
+  });
+
+  it('is probed at once when the plan has another server or login for it; what a former one came to is nothing', async () => {
+    greeting = 'stall';
+    await using worker = openTestWorker(redis, plan());
+    await worker.tend();
+    await states().fault('one', fault, event());
+    const before = smtp.connections;
+    await worker.tend(Date.now() + 5_500);
+    const connections = await until('the probe', () => smtp.connections > before && smtp.connections);
+    greeting = undefined;
+    worker.transports.update(plan({ maxAgeMs: 60_000 }));
+    await until('the former probe to end', () => smtp.open === 0);
+    for (let n = 0; n < 20; n++) expect(await breakerOf('one')).toMatchObject({ cause: 'login' });
+    await worker.tend();
+    await until('it to recover', async () => (await breakerOf('one'))?.kind === 'closed');
+    expect(smtp.connections).toBe(connections + 1);
+    expect(await breakerOf('one')).toEqual({ kind: 'closed', faults: 0 });
+  });
+
+  it('that messages met is tried by one of those that wait, again and again, and told of once', async () => {
+    mail = '530 5.7.0 Authentication required';
+    const only = plan({ rates: [{ count: 100, windowMs: 1_000 }] }, failover('one'));
+    await using worker = openTestWorker(redis, only);
+    await worker.tend();
+    expect((await worker.send()).outcome).toMatchObject({ kind: 'answered' });
+    await park('one', 'a', 'b', 'c');
+    // What was sent by hand is due as well, as nobody settled it.
+    const letGoOfParked = async () => (await letGo()).filter((id) => id.length === 1);
+    const tried = async (at: number) => {
+      await worker.tend(at);
+      await until('the login to go well', async () => isTrialOpen((await breakerOf('one')) ?? closedBreaker));
+      await worker.tend();
+      return letGoOfParked();
+    };
+    const lines = smtp.lines.length;
+    expect(await tried(Date.now() + 6_000)).toEqual(['a']);
+    // The one that was let go has the permit; who comes now is behind those that wait.
+    expect((await worker.send()).outcome).toEqual({ kind: 'parked' });
+    expect(smtp.lines.slice(lines).filter((line) => line.startsWith('MAIL'))).toEqual([]);
+    expect(await states().takeTrial('one', Date.now())).toBe(true);
+    await worker.tend();
+    expect(await letGoOfParked()).toEqual([]);
+    expect(await tried(Date.now() + 60_000)).toEqual(['b']);
+    mail = undefined;
+    await openBudgets(redis).unpark('one', Date.now());
+    expect((await worker.send()).outcome).toMatchObject({ kind: 'answered', transport: 'one' });
+    await worker.told();
+    expect(await breakerOf('one')).toEqual(closedBreaker);
+    const told = (await redis.xrange(keys.outbox, '-', '+')).map(([, [, json = '']]) => JSON.parse(json).type);
+    expect(told.filter((type) => type.startsWith('transport'))).toEqual(['transport.degraded', 'transport.recovered']);
+  });
+
+  it('stays as it is, and so does one that is well, where another process has the turn to ask for a token', async () => {
+    const auth = { kind: 'oauth2', user: 'u', clientId: 'i', clientSecret: 's', refreshToken: 'r' } as const;
+    const newIv = () => randomBytes(12);
+    let at = 0;
+    const clock = () => {
+      at += 20_000;
+      return at;
+    };
+    const turns = openRefreshTokens(redis, Buffer.alloc(32), newIv);
+    const silent = { onTrouble() {}, onStored() {}, now: clock };
+    await using refreshTokens = openTokenKeeper(turns, silent);
+    const tokensOf = openTokenBook({ ...forgetful, refreshTokens }, clock);
+    const login = { ...auth, tokenUrl: 'http://localhost:1/token' };
+    await turns.takeTurn(accountOf(login).id, 60_000);
+    await using worker = openTestWorker(redis, plan({ auth: login }, failover('one')), 'w1', { tokensOf });
+    await worker.tend();
+    expect((await worker.send()).outcome).toEqual({ kind: 'withheld' });
+    await worker.told();
+    expect((await breakerOf('one')) ?? closedBreaker).toEqual(closedBreaker);
+    const limit = { cause: 'limit', reason: '550 5.4.5 Daily limit' } as const;
+    for (let n = 0; n < 3; n++) await states().fault('one', limit, event());
+    await worker.tend(Date.now() + 31_000);
+    await until('the probe to end', () => worker.probes.length > 0);
+    expect(worker.probes).toEqual([expect.stringContaining('other processes ask for theirs')]);
+    await worker.tend();
+    expect(await breakerOf('one')).toMatchObject({ kind: 'open', cause: 'limit', tries: 1 });
+  });
+
+  it('is left alone while it is paused', async () => {
+    await using worker = openTestWorker(redis, plan());
+    await states().fault('one', fault, event());
+    await states().pause('one', 'k', Date.now());
+    const connections = smtp.connections;
+    await worker.tend(Date.now() + 60_000);
+    expect(await breakerOf('one')).toMatchObject({ kind: 'open', tries: 0 });
+    expect(smtp.connections).toBe(connections);
+  });
+});

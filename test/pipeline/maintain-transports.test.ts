@@ -1,0 +1,235 @@
+/** maintain-transports: connections are shared out, what waits is let go as its transport can take it, and no mail waits for nothing. */
+import type { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Transport } from '../../src/outbound/transport.ts';
+import { openAllotments } from '../../src/store/allotments.ts';
+import { openBudgets } from '../../src/store/budgets.ts';
+import { openDue } from '../../src/store/due.ts';
+import { keys } from '../../src/store/keys.ts';
+import { openTransportStates } from '../../src/store/transport-states.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { type Act, openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
+import { until } from '../support/until.ts';
+import { failover, newId, openTestWorker, planTo, type TestWorker } from '../support/worker.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+let smtp: ScriptedSmtp;
+let greeting: Act | undefined;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = server.connect();
+  smtp = opened.use(await openScriptedSmtp((stage) => (stage === 'connect' ? greeting : undefined)));
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(async () => {
+  greeting = undefined;
+  await redis.flushall();
+});
+
+const hour = 3_600_000;
+const quota = (count: number) => [{ count, windowMs: hour }];
+const states = () => openTransportStates(redis);
+const event = (at = Date.now()) => ({ id: newId('ev'), at });
+const fault = { cause: 'login', reason: '535 5.7.8 no' } as const;
+const plan = (one: object = {}, two: object = {}, route = failover('one', 'two')) =>
+  planTo({ one: { port: smtp.port, ...one }, two: { port: smtp.port, ...two } }, { default: route });
+
+async function park(name: string, ...ids: string[]): Promise<void> {
+  const emails = ids.map((id, n) => ({ id, lane: 'transactional', dueAt: n + 1, endsAt: Date.now() + hour }) as const);
+  await openBudgets(redis).park(name, emails, Date.now());
+}
+
+/** What is due now, and so was let go. */
+async function letGo(): Promise<string[]> {
+  const now = Date.now() + 1;
+  return (await openDue(redis).take('transactional', newId('jb'), 1_000, 1_000, now)).ids.toSorted();
+}
+
+const allowed = async (name: string) =>
+  (await redis.hvals(keys.allotments(name))).map((json) => (JSON.parse(json) as number[])[5]);
+
+describe('connections', () => {
+  it('of the fleet are shared out among its workers', async () => {
+    const six = plan({ connections: 6 });
+    await using one = openTestWorker(redis, six, 'w1');
+    await using two = openTestWorker(redis, six, 'w2');
+    for (const worker of [one, two, one, two, one, two]) await worker.tend();
+    expect(await allowed('one')).toEqual([3, 3]);
+  });
+
+  it('that are fewer than workers make those who have one look for mail of the others ten times as often', async () => {
+    const scarce = planTo({ one: { port: smtp.port, connections: 1 } }, { default: failover('one') });
+    await using one = openTestWorker(redis, scarce, 'w1');
+    expect(await one.tend()).toBe(1_000);
+    await using two = openTestWorker(redis, scarce, 'w2');
+    expect([await two.tend(), await one.tend()]).toEqual([1_000, 100]);
+  });
+
+  it('are fewer under a brake', async () => {
+    await using worker = openTestWorker(redis, plan({ connections: 8 }));
+    await states().brake('one', Date.now());
+    await worker.tend();
+    expect(await allowed('one')).toEqual([4]);
+  });
+});
+
+describe('what is parked', () => {
+  it('is let go at once where there is no rate, and as many as there is budget for where there is one', async () => {
+    await using worker = openTestWorker(redis, plan({}, { rates: quota(120) }));
+    await park('one', 'a', 'b');
+    await park('two', 'c', 'd', 'e');
+    await worker.tend();
+    expect(await letGo()).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  it.each<[string, (worker: TestWorker) => Promise<unknown>]>([
+    ['paused', () => states().pause('one', 'k', Date.now())],
+    [
+      'degraded',
+      () => {
+        greeting = 'stall';
+        return states().fault('one', fault, event());
+      },
+    ],
+    [
+      'without a connection for this worker',
+      () =>
+        openAllotments(redis).allot(
+          'one',
+          'other',
+          { wanted: 1, open: 1, busy: 1, waiting: 0, hanging: 0 },
+          1,
+          Date.now(),
+        ),
+    ],
+  ])('stays while the transport is %s', async (_, given) => {
+    await using worker = openTestWorker(redis, plan({ connections: 1 }, {}, failover('one')));
+    await given(worker);
+    await park('one', 'a');
+    await worker.tend();
+    await worker.tend();
+    expect(await letGo()).toEqual([]);
+  });
+
+  it('in bulk stays while others wait for a connection already; what goes before them does not', async () => {
+    greeting = 'stall';
+    await using worker = openTestWorker(redis, plan({ connections: 2 }));
+    await worker.tend();
+    const waiting = worker.send({ lane: 'bulk' });
+    await until('it to wait', () => worker.transports.get('one')?.pool.waiting === 1);
+    await park('one', 'a');
+    const bulk = { id: 'd', lane: 'bulk', dueAt: 1, endsAt: Date.now() + hour } as const;
+    await openBudgets(redis).park('one', [bulk], Date.now());
+    await worker.tend();
+    expect(await letGo()).toEqual(['a']);
+    expect((await openBudgets(redis).counts(['one'])).get('one')).toEqual({ transactional: 0, bulk: 1 });
+    worker.transports.get('one')?.allow(0);
+    await waiting;
+  });
+
+  it('is let go by a rate only as far as there is room for it', async () => {
+    const room = { transactional: 1, bulk: 0 };
+    await using worker = openTestWorker(redis, plan({ rates: [{ count: 100, windowMs: 1_000 }] }));
+    const one = worker.transports.get('one') as Transport;
+    vi.spyOn(one, 'pool', 'get').mockReturnValue({
+      open: 1,
+      busy: 1,
+      waiting: 0,
+      isStuck: false,
+      isHanging: false,
+      room,
+    });
+    await park('one', 'a', 'b');
+    const bulk = { id: 'd', lane: 'bulk', dueAt: 1, endsAt: Date.now() + hour } as const;
+    await openBudgets(redis).park('one', [bulk], Date.now());
+    await worker.tend();
+    expect(await letGo()).toEqual(['a']);
+    expect((await openBudgets(redis).counts(['one'])).get('one')).toEqual({ transactional: 1, bulk: 1 });
+  });
+
+  it('is not let go by a rate while somebody waits for the first connection, nor goes what comes then', async () => {
+    greeting = 'stall';
+    const rates = [{ count: 100, windowMs: 1_000 }];
+    await using worker = openTestWorker(redis, plan({ rates }, {}, failover('one')));
+    await worker.tend();
+    const waiting = worker.send();
+    await until('it to wait', () => worker.transports.get('one')?.pool.waiting === 1);
+    expect(await worker.send()).toMatchObject({ outcome: { kind: 'parked' } });
+    await worker.tend();
+    expect((await openBudgets(redis).counts(['one'])).get('one')).toEqual({ transactional: 1, bulk: 0 });
+    worker.transports.get('one')?.allow(0);
+    await waiting;
+  });
+
+  it('moves on when its transport goes out of service and another of its route is in service, and once', async () => {
+    await using worker = openTestWorker(redis, plan({ rates: quota(1) }));
+    await worker.tend();
+    await park('one', 'a', 'b', 'c', 'd');
+    await states().fault('one', fault, event());
+    await worker.tend();
+    expect(await letGo()).toEqual(['a', 'b', 'c', 'd']);
+    await park('one', 'a');
+    await worker.tend();
+    expect(await letGo()).toEqual([]);
+  });
+
+  it('moves on when another comes back that may stand in', async () => {
+    await using worker = openTestWorker(redis, plan());
+    for (const name of ['one', 'two']) await states().pause(name, 'k', Date.now());
+    await worker.tend();
+    await park('one', 'a');
+    await worker.tend();
+    expect(await letGo()).toEqual([]);
+    await states().resume('two');
+    await worker.tend();
+    expect(await letGo()).toEqual(['a']);
+  });
+
+  it('loses the permits it had, which would hold up the transport when it is back', async () => {
+    await using worker = openTestWorker(redis, plan({ rates: [{ count: 1, windowMs: 1_000 }] }));
+    await park('one', 'a', 'b');
+    await worker.tend();
+    expect(await redis.zcard(keys.permits('one'))).toBe(1);
+    await states().pause('one', 'k', Date.now());
+    await worker.tend();
+    expect(await redis.zcard(keys.permits('one'))).toBe(0);
+  });
+
+  it('finds another way by a plan that routes it otherwise, and keeps its place when only a rate changed', async () => {
+    await using worker = openTestWorker(redis, plan({ rates: quota(1) }));
+    await worker.tend();
+    await openBudgets(redis).admit('one', quota(1), [{ id: 'used', lane: 'bulk', dueAt: 1, endsAt: 2 }], Date.now());
+    await park('one', 'a', 'b');
+    worker.transports.update(plan({ rates: quota(1) }, { rates: quota(1) }));
+    await worker.tend();
+    expect(await letGo()).toEqual([]);
+    worker.transports.update(plan({ rates: quota(1) }, {}, failover('two')));
+    await worker.tend();
+    expect(await letGo()).toEqual(['a', 'b']);
+  });
+
+  it('for a transport that left the plan is let go once no worker has it any more', async () => {
+    await using one = openTestWorker(redis, plan(), 'w1');
+    await using two = openTestWorker(redis, plan(), 'w2');
+    for (const worker of [one, two]) await worker.tend();
+    await states().pause('one', 'k', Date.now());
+    await park('one', 'a');
+    const next = planTo({ two: { port: smtp.port } }, { default: failover('two') });
+    one.transports.update(next);
+    await one.tend();
+    expect(await letGo()).toEqual([]);
+    two.transports.update(next);
+    await two.tend();
+    expect(await letGo()).toEqual(['a']);
+  });
+
+  it('whose end has come and is being taken up is not let go as well', async () => {
+    await using worker = openTestWorker(redis, plan({ rates: quota(120) }));
+    const endsAt = Date.now() + 1_000;
+    await openBudgets(redis).park('one', [{ id: 'a', lane: 'transactional', dueAt: 1, endsAt }], Date.now());
+    expect((await openDue(redis).take('transactional', newId('jb'), 60_000, 10, endsAt + 1)).ids).toEqual(['a']);
+    await worker.tend(endsAt + 1);
+    expect(await redis.zcard(keys.permits('one'))).toBe(0);
+  });
+});

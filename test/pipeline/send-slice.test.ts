@@ -1,0 +1,138 @@
+/** send-slice: a slice whose worker cannot do it at this moment is another's at once, and nobody turns round it in a hurry. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type CampaignRow, placeMarks } from '../../src/domain/campaign.ts';
+import { prepareCampaign } from '../../src/pipeline/prepare-campaign.ts';
+import { makeSlicesInHand, sendCampaigns } from '../../src/pipeline/send-campaigns.ts';
+import { sendSlice } from '../../src/pipeline/send-slice.ts';
+import type { Take } from '../../src/store/campaign-slices.ts';
+import { keys } from '../../src/store/keys.ts';
+import { openTemplating } from '../../src/templating/templating.ts';
+import { addCampaign, moveCampaign, rowOf } from '../support/campaigns.ts';
+import { newId, openTestStore, type TestStore } from '../support/store.ts';
+import { until } from '../support/until.ts';
+
+let world: TestStore;
+beforeAll(async () => {
+  world = await openTestStore();
+});
+afterAll(() => world[Symbol.asyncDispose]());
+
+function unused(): never {
+  throw new Error('Nothing is sent here');
+}
+
+/** A worker: what it knows of campaigns is its own. @param of what becomes of recipients; else there are none */
+function startWorker(of: Partial<Parameters<typeof sendSlice>[0]> = {}) {
+  const { slices, campaigns } = world.store;
+  const { compile } = openTemplating();
+  const preparing = { campaigns, compile, composeFor: () => unused, kept: new Map() };
+  const deps = {
+    ...{
+      slices,
+      prepareCampaign: prepareCampaign.bind(null, preparing),
+      inHand: { take: unused },
+      handedOver: new Set<string>(),
+    },
+    ...{ suppress: unused, dispatch: unused, settle: unused, callOff: unused, yieldTurn: unused, report() {} },
+    ...{ stopping: new AbortController().signal, onTrouble: unused, now: () => 0 },
+    ...of,
+  };
+  const take = async (id: string) => (await slices.take(id, { id: newId('jb'), leaseMs: 60_000, inHand: [] })) as Take;
+  return { take, sendSlice: (one: Take) => sendSlice(deps, one) };
+}
+
+/** What stands there cannot be asked for. */
+const spoil = (key: string) => world.redis.multi().del(key).lpush(key, 'spoilt').exec();
+const spoilContent = (id: string) => world.redis.hset(keys.campaign(id), 'content', 'spoilt');
+
+describe('a slice is let go for others', () => {
+  it('when its campaign cannot be prepared', async () => {
+    const id = await addCampaign(world.redis, { recipients: 3, head: { rate: { count: 3, windowMs: 1_000 } } });
+    await spoilContent(id);
+    const [one, other] = [startWorker(), startWorker()];
+    const taken = await one.take(id);
+    await expect(one.sendSlice(taken)).rejects.toThrow();
+    expect(await other.take(id)).toMatchObject({ slice: taken.slice, allowed: 3 });
+  });
+
+  it.each(['running', 'canceled'] as const)('when the recipients of one that is %s cannot be had', async (status) => {
+    const id = await addCampaign(world.redis, { recipients: 3 });
+    await world.redis.set(keys.campaignMarks(id), placeMarks[status === 'running' ? 'queued' : 'left'].repeat(3));
+    if (status === 'canceled') await moveCampaign(world.redis, id, status);
+    await spoil(keys.campaignChunk(id, 0));
+    const [one, other] = [startWorker(), startWorker()];
+    const taken = await one.take(id);
+    await expect(one.sendSlice(taken)).rejects.toThrow();
+    expect(await other.take(id)).toMatchObject({ slice: taken.slice, status });
+  });
+
+  it('and one of a campaign that is gone needs no letting go', async () => {
+    const id = await addCampaign(world.redis, { recipients: 3 });
+    const worker = startWorker();
+    const taken = await worker.take(id);
+    await world.redis.del(keys.campaign(id));
+    expect(await worker.sendSlice(taken)).toMatchObject({ settled: [], isHeldUp: true });
+  });
+});
+
+describe('who cannot be read is told of and looked at again later', () => {
+  const troubles: unknown[] = [];
+  beforeEach(() => troubles.splice(0));
+  const onTrouble = (_part: string, _error: unknown, fields: object) => void troubles.push(fields);
+
+  it.each([
+    ['damaged', 'spoilt'],
+    ['gone', null],
+  ])('and the slices after a chunk that is %s have their turns', async (_, bytes) => {
+    const id = await addCampaign(world.redis, { recipients: 60 });
+    if (bytes === null) await world.redis.del(keys.campaignChunk(id, 0));
+    else await world.redis.set(keys.campaignChunk(id, 0), bytes);
+    const worker = startWorker({ onTrouble, suppress: async () => [] });
+    for (const slice of [0, 1]) {
+      const taken = await worker.take(id);
+      expect(taken.slice).toBe(slice);
+      expect(await worker.sendSlice(taken)).toMatchObject({ settled: [], isHeldUp: false });
+    }
+    expect(await worker.take(id)).toEqual({ waitMs: expect.any(Number) });
+    expect(troubles).toEqual([{ campaign: id }, { campaign: id }]);
+  });
+
+  it('and the others of their slice go', async () => {
+    const none = { address: null, variables: {} } as unknown as CampaignRow;
+    const id = await addCampaign(world.redis, { recipients: [rowOf(0), none, rowOf(2)] });
+    const settled: number[] = [];
+    const worker = startWorker({
+      onTrouble,
+      suppress: async (emails) => emails.map(() => ({ kind: 'suppressed', recipients: [] })),
+      settle: async ({ place }) => {
+        settled.push(place);
+        return null;
+      },
+    });
+    expect(await worker.sendSlice(await worker.take(id))).toMatchObject({ isHeldUp: false });
+    expect(settled).toEqual([0, 2]);
+    expect(await worker.take(id)).toEqual({ waitMs: expect.any(Number) });
+    expect(troubles).toEqual([{ campaign: id }]);
+  });
+});
+
+it('its worker leaves the campaign alone for a while, twice as long each time', async () => {
+  const id = await addCampaign(world.redis, { recipients: 3 });
+  await spoilContent(id);
+  const troubles: unknown[] = [];
+  const hands = makeSlicesInHand();
+  let now = 0;
+  const deps = {
+    ...{ slices: world.store.slices, sendSlice: startWorker().sendSlice, room: { take: async () => () => {} }, hands },
+    ...{ leaseMs: 60_000, nudge: { nudge() {}, wait: async () => {} }, newId, now: () => now },
+    onTrouble: (_part: string, _error: unknown, { campaign }: { campaign: string }) => troubles.push(campaign),
+  };
+  const turn = async () => {
+    await sendCampaigns(deps, new AbortController().signal);
+    await until('what it took to be given back', () => hands.slices.size === 0);
+    return hands.resting.get(id)?.until;
+  };
+  expect([await turn(), await turn(), troubles]).toEqual([50, 50, [id]]);
+  now = 50;
+  expect([await turn(), await turn(), troubles]).toEqual([150, 150, [id, id]]);
+});

@@ -1,10 +1,13 @@
 /** Composition of what sends campaigns, in each worker: slices of them are taken by turns, and go out over the transports of all other mail. */
 import type { Ground } from './app.ts';
 import { monotonicNow, newId, now, rand } from './chance.ts';
+import { insist } from './concurrency/insist.ts';
+import { openLoop } from './concurrency/loop.ts';
+import { makeNudge } from './concurrency/nudge.ts';
+import { makeSemaphore } from './concurrency/semaphore.ts';
 import { sliceSize } from './domain/campaign.ts';
 import { unsubscribeUrlOf } from './domain/unsubscribe.ts';
 import { makeComposer } from './outbound/compose.ts';
-import { makePlaces } from './outbound/places.ts';
 import { callOff } from './pipeline/call-off.ts';
 import type { dispatch } from './pipeline/dispatch.ts';
 import { type Composer, prepareCampaign } from './pipeline/prepare-campaign.ts';
@@ -14,9 +17,6 @@ import { settleChange } from './pipeline/settle.ts';
 import { settlePlace } from './pipeline/settle-place.ts';
 import type { suppress } from './pipeline/suppress.ts';
 import { makeRound, sweepCampaigns } from './pipeline/sweep-campaigns.ts';
-import { insist } from './queue/insist.ts';
-import { openLoop } from './queue/loop.ts';
-import { makeNudge } from './queue/nudge.ts';
 import { hearCampaigns } from './store/campaign-bell.ts';
 import { isRedisTrouble } from './store/redis.ts';
 import type { openStore } from './store/store.ts';
@@ -51,7 +51,7 @@ export async function openCampaigning(ground: Ground, { store, suppress, dispatc
   const sending = sendSlice.bind(null, {
     slices,
     prepareCampaign: preparing,
-    inHand: makePlaces(concurrency),
+    inHand: makeSemaphore(concurrency),
     suppress,
     dispatch,
     settle: settling,
@@ -60,7 +60,7 @@ export async function openCampaigning(ground: Ground, { store, suppress, dispatc
     ...{ yieldTurn, stopping, report: report.slice, onTrouble, now },
   });
   const hands = makeSlicesInHand();
-  const room = makePlaces(Math.ceil(concurrency / sliceSize) + slicesAhead);
+  const room = makeSemaphore(Math.ceil(concurrency / sliceSize) + slicesAhead);
   const nudge = makeNudge();
   const taking = { slices, sendSlice: sending, room, hands, leaseMs: lockMs, nudge, newId, now: monotonicNow };
 

@@ -1,11 +1,11 @@
 /** Composition of what watches over Redis: what time it is there, what it guarantees while the process runs, and what is given up when it is away at the stop. */
 import type { Ground } from './app.ts';
 import { fleetClock, monotonicNow, ownNow } from './chance.ts';
+import { openLoop } from './concurrency/loop.ts';
+import { makeNudge } from './concurrency/nudge.ts';
 import { abandonRedis, type Stop } from './pipeline/abandon-redis.ts';
 import { checkRedis } from './pipeline/check-redis.ts';
 import { keepTime } from './pipeline/keep-time.ts';
-import { openLoop } from './queue/loop.ts';
-import { makeNudge } from './queue/nudge.ts';
 import { openClock } from './store/clock.ts';
 import { isRedisTrouble } from './store/redis.ts';
 import { openServer, type Server } from './store/server.ts';

@@ -1,14 +1,14 @@
 /** Composition of what a worker tells of events: from the outbox to the endpoints that want them, and what is forgotten in the end. */
 import type { Ground } from './app.ts';
 import { newId, now, ownNow, rand } from './chance.ts';
+import { openLoop } from './concurrency/loop.ts';
+import { makeNudge } from './concurrency/nudge.ts';
 import { openWebhookClient } from './outbound/webhook-client.ts';
 import { buildPayloads } from './pipeline/build-payloads.ts';
 import { notify } from './pipeline/notify.ts';
 import { post } from './pipeline/post.ts';
 import { postDue } from './pipeline/post-due.ts';
 import { sweepEvents } from './pipeline/sweep-events.ts';
-import { openLoop } from './queue/loop.ts';
-import { makeNudge } from './queue/nudge.ts';
 import { openOutbox } from './store/outbox.ts';
 
 /** Little is past its retention within a minute. */

@@ -17,9 +17,10 @@ type Source = {
 /** Folders whose running code a folder may import, beside its own; `import type` is free but for what `typesToo` bars. */
 const mayRun: Record<string, readonly string[]> = {
   domain: [],
-  store: ['domain'],
-  queue: ['domain'],
-  outbound: ['domain'],
+  concurrency: [],
+  store: ['concurrency', 'domain'],
+  queue: ['concurrency', 'domain'],
+  outbound: ['concurrency', 'domain'],
   templating: ['domain'],
   telemetry: ['domain'],
   pipeline: ['domain'],

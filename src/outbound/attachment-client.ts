@@ -1,11 +1,11 @@
 /** Fetches attachments given by URL: https only, no redirects, no private networks unless allowed, and bounds on time, size and number. */
 import { getCACertificates } from 'node:tls';
 import { Agent, type Dispatcher, request } from 'undici';
+import { makeSemaphore, type Semaphore } from '../concurrency/semaphore.ts';
 import type { Fetched } from '../domain/attachment.ts';
 import type { Lane } from '../domain/lane.ts';
 import { lookUp } from './name-lookup.ts';
 import { describeTrouble } from './network-trouble.ts';
-import { makePlaces, type Places } from './places.ts';
 import { PrivateNetworkError, publicLookup, refusePrivateLiteral } from './private-networks.ts';
 
 /** From the connect to the last byte, however steadily a server drips; a wait for a free place may take as long again. */
@@ -30,7 +30,10 @@ export type AttachmentClientOptions = {
 
 export function openAttachmentClient(options: AttachmentClientOptions): AttachmentClient {
   const { allowPrivateNetworks, ca, deadlineMs = usualDeadlineMs } = options;
-  const places = { transactional: makePlaces(maxAtOnce), bulk: makePlaces(maxAtOnce) } satisfies Record<Lane, Places>;
+  const places = { transactional: makeSemaphore(maxAtOnce), bulk: makeSemaphore(maxAtOnce) } satisfies Record<
+    Lane,
+    Semaphore
+  >;
   const agent = new Agent({
     allowH2: false,
     connections: null,

@@ -2,9 +2,10 @@
  * Messages whose envelope leaves in one write with the body of another, as RFC 2920 section 3.1 has it: one round trip less for each. They
  * would have waited for its answer anyway. One message finds out whether a server takes that, and others do so once it went well.
  */
+
+import { makeAlarm } from '../concurrency/alarm.ts';
 import type { Lane } from '../domain/lane.ts';
 import type { Outcome } from '../domain/outcome.ts';
-import { makeAlarm } from './alarm.ts';
 import type { Hold } from './pool-load.ts';
 import type { SmtpSession } from './smtp-session.ts';
 import type { PassedOver } from './smtp-transaction.ts';

@@ -1,5 +1,5 @@
 /** Refresh tokens as this process knows them: what could not be stored is used all the same, and stored as soon as that goes. */
-import { makeAlarm } from './alarm.ts';
+import { makeAlarm } from '../concurrency/alarm.ts';
 
 /** By what is configured of it. */
 export type Account = {

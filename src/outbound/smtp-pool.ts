@@ -1,9 +1,9 @@
 /** The sessions of one transport: opened as they are wanted, shared by both lanes, closed by count, age and idleness. */
 import { setMaxListeners } from 'node:events';
+import { makeAlarm } from '../concurrency/alarm.ts';
 import { bulkPlaces, type Lane } from '../domain/lane.ts';
 import type { Outcome } from '../domain/outcome.ts';
 import type { TransportSettings } from '../domain/transport-plan.ts';
-import { makeAlarm } from './alarm.ts';
 import { makeFollowers } from './followers.ts';
 import { type Hold, makePoolLoad, newHold } from './pool-load.ts';
 import { transportFault } from './smtp-outcome.ts';

@@ -1,6 +1,7 @@
 /** Who waits for a connection: transactional before bulk, each in the order they came, nobody longer than allowed. */
+
+import { makeAlarm } from '../concurrency/alarm.ts';
 import type { Lane } from '../domain/lane.ts';
-import { makeAlarm } from './alarm.ts';
 import type { Turn } from './transport.ts';
 
 type Waiter<T> = { readonly turn: Turn; until: number; readonly end: (what: T | null) => void };

@@ -1,10 +1,11 @@
 /** deliver: one attempt at each email of a job. Load, gather its files, compose, send, settle. */
+
+import type { Semaphore } from '../concurrency/semaphore.ts';
 import { type Content, type EmailInHand, type Files, isHeavy, type StoredEmail, unreadable } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
 import { type Answer, done, type SettledOutcome } from '../domain/outcome.ts';
 import { isPending, nextDue, type Recipient } from '../domain/recipient.ts';
 import { nextGroup } from '../domain/sandbox.ts';
-import type { Places } from '../outbound/places.ts';
 import type { DeliverJob, DeliverQueue } from '../queue/deliver-queue.ts';
 import type { CampaignSlices } from '../store/campaign-slices.ts';
 import type { Due } from '../store/due.ts';
@@ -19,11 +20,11 @@ type Deps = {
   queue: Pick<DeliverQueue, 'isLive'>;
   lane: Lane;
   /** Emails in hand at a time. */
-  inHand: Pick<Places, 'take'>;
+  inHand: Pick<Semaphore, 'take'>;
   /** Emails that a server was given, for as long as what it answered is not written down. */
   handedOver: Set<string>;
   /** Bytes of large emails in hand at a time, so that fifty of them do not fill the memory. */
-  room: Pick<Places, 'take'>;
+  room: Pick<Semaphore, 'take'>;
   gatherFiles(email: StoredEmail, content: Content): Promise<Gathered>;
   /** For each, whom nothing is sent to any more; null for nobody. */
   suppress(emails: readonly (StoredEmail | null)[], lane: Lane): Promise<(SettledOutcome | null)[]>;

@@ -1,11 +1,12 @@
 /** maintain-transports: keeps the transports: what the fleet knows of them, how many connections this worker has, probes, and mail that may go on. */
+
+import type { Nudge } from '../concurrency/nudge.ts';
 import { freshState, hasStandIn, isFirstOnItsWay, isInService, type Standing, standingOf } from '../domain/standing.ts';
 import { isSameRouting, type TransportPlan } from '../domain/transport-plan.ts';
 import { isHangingPool } from '../domain/transport-report.ts';
 import { isProbeDue, isTrialOpen, pacedRates, type TransportState } from '../domain/transport-state.ts';
 import type { Delay, Transport, TransportFault } from '../outbound/transport.ts';
 import type { Transports } from '../outbound/transports.ts';
-import type { Nudge } from '../queue/nudge.ts';
 import type { Allotments } from '../store/allotments.ts';
 import type { Budgets } from '../store/budgets.ts';
 import type { TransportStates } from '../store/transport-states.ts';

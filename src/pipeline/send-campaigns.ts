@@ -1,6 +1,7 @@
 /** send-campaigns: campaigns that are due are sent a slice at a time, by turns, for as long as there is room in hand. */
-import type { Places } from '../outbound/places.ts';
-import type { Nudge } from '../queue/nudge.ts';
+
+import type { Nudge } from '../concurrency/nudge.ts';
+import type { Semaphore } from '../concurrency/semaphore.ts';
 import type { CampaignSlices, Take } from '../store/campaign-slices.ts';
 import type { SliceReport } from './send-slice.ts';
 
@@ -8,7 +9,7 @@ type Deps = {
   slices: Pick<CampaignSlices, 'due' | 'take' | 'renew'>;
   sendSlice(take: Take): Promise<SliceReport>;
   /** Slices in hand at a time. */
-  room: Pick<Places, 'take'>;
+  room: Pick<Semaphore, 'take'>;
   hands: SlicesInHand;
   /** After this, what was taken by a worker that died is taken by another; renewed while it is in hand. */
   leaseMs: number;

@@ -1,11 +1,12 @@
 /** send-slice: one slice of a campaign. Look whom nothing is sent to any more, render, compose, send, settle each at its place or let it leave. */
+
+import type { Semaphore } from '../concurrency/semaphore.ts';
 import { type CampaignRow, type PlaceMark, sliceSize } from '../domain/campaign.ts';
 import { lost, placeContent, placeEmail, unmade } from '../domain/campaign-email.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
 import type { SettledOutcome } from '../domain/outcome.ts';
 import { isSandbox } from '../domain/sandbox.ts';
-import type { Places } from '../outbound/places.ts';
 import type { Message } from '../outbound/transport.ts';
 import type { CampaignSlices, Take } from '../store/campaign-slices.ts';
 import type { Dispatched, Outgoing } from './dispatch.ts';
@@ -16,7 +17,7 @@ type Deps = {
   slices: Pick<CampaignSlices, 'rows' | 'claim' | 'release'>;
   prepareCampaign(campaignId: string): Promise<PreparedCampaign | null>;
   /** Recipients in hand at a time, over all slices. */
-  inHand: Pick<Places, 'take'>;
+  inHand: Pick<Semaphore, 'take'>;
   suppress(emails: readonly StoredEmail[], lane: Lane): Promise<(SettledOutcome | null)[]>;
   dispatch(parcel: Outgoing): Promise<Dispatched>;
   settle(...given: Settling): ReturnType<typeof settlePlace>;

@@ -1,10 +1,10 @@
 /** Mail and the rates of its transport, shared by all workers: what may go now, what is parked until it may, and what is let go on. */
 import type { Redis } from 'ioredis';
+import { type Member, makeGroup } from '../concurrency/group.ts';
 import { type Lane, lanes } from '../domain/lane.ts';
 import type { Rate } from '../domain/rate.ts';
 import type { RateLeft } from '../domain/transport-report.ts';
 import { admitScript, giveBackScript, leftScript, parkScript, releaseScript } from './budget-scripts.ts';
-import { type Member, makeGroup } from './group.ts';
 import { keys } from './keys.ts';
 
 export type Budgets = ReturnType<typeof openBudgets>;

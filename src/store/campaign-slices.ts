@@ -1,5 +1,6 @@
 /** The places of campaigns as they are worked off: taken a slice at a time under a lease, claimed before they are handed over, settled in groups. */
 import type { Redis } from 'ioredis';
+import { type Member, makeGroup } from '../concurrency/group.ts';
 import {
   type CampaignRow,
   type CampaignStatus,
@@ -23,7 +24,6 @@ import {
   settleScript,
   takeScript,
 } from './campaign-slice-scripts.ts';
-import { type Member, makeGroup } from './group.ts';
 import { keys } from './keys.ts';
 import { packEvent } from './record.ts';
 import { packSuppression } from './suppressions.ts';

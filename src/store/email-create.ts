@@ -1,11 +1,11 @@
 /** How emails come into being: stored all or none in one atomic step, with content, files, first events and the keys they claim. */
 import type { Redis } from 'ioredis';
+import { type Member, makeGroup } from '../concurrency/group.ts';
 import { type Content, fileHash, type NewEmail } from '../domain/email.ts';
 import { nextDue } from '../domain/recipient.ts';
 import { packContent, packLetter, sharedLetters } from './content.ts';
 import { postingsOf } from './email-index.ts';
 import { createScript } from './email-scripts.ts';
-import { type Member, makeGroup } from './group.ts';
 import { keys } from './keys.ts';
 import { packEvent, packFacts, packState } from './record.ts';
 

@@ -1,5 +1,6 @@
 /** Emails as they are remembered: created all or none, claimed for hand-over, changed only by a commit that carries its events. */
 import type { Redis } from 'ioredis';
+import { type Member, makeGroup } from '../concurrency/group.ts';
 import { countOf } from '../domain/campaign.ts';
 import {
   type Content,
@@ -26,7 +27,6 @@ import { type IdempotencyClaim, openCreate, type PriorClaim, readMet } from './e
 import { findIds, type IndexQuery, movedPosting } from './email-index.ts';
 import { changeScript, claimScript, commitScript, keepFilesScript, loadScript } from './email-scripts.ts';
 import { packEnd } from './end.ts';
-import { type Member, makeGroup } from './group.ts';
 import { keys } from './keys.ts';
 import { packEvent, packState, packStep, unpackFacts, unpackState, unpackStep } from './record.ts';
 import { packSuppression } from './suppressions.ts';

@@ -2,10 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { makeSemaphore } from '../../src/concurrency/semaphore.ts';
 import { acceptEmail, type Content, type StoredEmail } from '../../src/domain/email.ts';
 import { type IdPrefix, makeId } from '../../src/domain/id.ts';
 import { done } from '../../src/domain/outcome.ts';
-import { makePlaces } from '../../src/outbound/places.ts';
 import { deliver } from '../../src/pipeline/deliver.ts';
 import type { Dispatched, Outgoing } from '../../src/pipeline/dispatch.ts';
 import { openDue } from '../../src/store/due.ts';
@@ -48,8 +48,8 @@ function run(
     ...{
       queue: { isLive: async () => false },
       lane: 'transactional' as const,
-      inHand: makePlaces(50),
-      room: makePlaces(1_000),
+      inHand: makeSemaphore(50),
+      room: makeSemaphore(1_000),
     },
     ...{ handedOver: new Set<string>(), stopping: new AbortController().signal, newId },
     onTrouble: (_part: string, _error: unknown, { email }: { email: string }) => void seen.troubles.push(email),

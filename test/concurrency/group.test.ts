@@ -1,6 +1,6 @@
 /** Group commit: one command for what comes in one turn, and each caller gets its own result. */
 import { expect, it } from 'vitest';
-import { type Member, makeGroup } from '../../src/store/group.ts';
+import { type Member, makeGroup } from '../../src/concurrency/group.ts';
 
 type Named = Member & { readonly name: string };
 

@@ -1,12 +1,12 @@
 /** Places: so much at once, in the order of coming, and what leaves the queue leaves no gap. */
 import { expect, it } from 'vitest';
-import { makePlaces } from '../../src/outbound/places.ts';
+import { makeSemaphore } from '../../src/concurrency/semaphore.ts';
 
 const patient = () => new AbortController().signal;
 
 /** Notes who has come in, in order. */
 function openRoom(count: number) {
-  const places = makePlaces(count);
+  const places = makeSemaphore(count);
   const inside: string[] = [];
   const leave = new Map<string, () => void>();
   const come = (name: string, weight?: number, signal = patient()) =>
@@ -48,5 +48,5 @@ it('one that gives up lets in those behind it', async () => {
   impatience.abort();
   await Promise.all([heavy, light]);
   expect(room.inside.toSorted()).toEqual(['a', 'heavy gave up', 'light']);
-  expect(await makePlaces(1).take(AbortSignal.abort())).toBeNull();
+  expect(await makeSemaphore(1).take(AbortSignal.abort())).toBeNull();
 });

@@ -1,6 +1,6 @@
 /** Lets so much work at once; whoever comes later waits in order, for as long as its signal allows. */
 
-export type Places = {
+export type Semaphore = {
   /**
    * @param weight places it takes; more than there are counts as all of them
    * @returns what gives them back, all at once or a few at a time; null when the signal ended the wait
@@ -8,7 +8,7 @@ export type Places = {
   take(signal: AbortSignal, weight?: number): Promise<((part?: number) => void) | null>;
 };
 
-export function makePlaces(count: number): Places {
+export function makeSemaphore(count: number): Semaphore {
   let free = count;
   /** A set keeps the order in which they came. */
   const waiting = new Set<{ readonly signal: AbortSignal; readonly weight: number; end(isIn: boolean): void }>();

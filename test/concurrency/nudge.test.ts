@@ -1,7 +1,7 @@
 /** A nudge ends a wait: the one under way, or the next when nobody waits; none is lost, and none makes a wait shorter than it has to be. */
 import { getEventListeners } from 'node:events';
 import { expect, it } from 'vitest';
-import { makeNudge } from '../../src/queue/nudge.ts';
+import { makeNudge } from '../../src/concurrency/nudge.ts';
 
 const forEver = 3_600_000;
 const never = new AbortController().signal;

@@ -5,7 +5,7 @@ import { openNotifying } from './app-webhooks.ts';
 import { newId, now, rand } from './chance.ts';
 import { insist } from './concurrency/insist.ts';
 import { openLoop } from './concurrency/loop.ts';
-import { makeNudge } from './concurrency/nudge.ts';
+import { makeNudge, pause } from './concurrency/nudge.ts';
 import { makeSemaphore } from './concurrency/semaphore.ts';
 import { lanes } from './domain/lane.ts';
 import { crowdingIn } from './domain/transport-plan.ts';
@@ -95,7 +95,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const probing = { worker, report: report.probed, onTrouble };
   const maintaining = { ...fleet, memory: makeMemory(), allotments, nudge, ...probing, newId, now };
   const bell = opened.use(openBell(await connect('wait')));
-  const enqueueing = { due, bell, deliverQueues, ...config.feeding, wait: makeNudge().wait.bind(null, 0), newId, now };
+  const enqueueing = { due, bell, deliverQueues, ...config.feeding, wait: pause, newId, now };
 
   const sweeping = { retention, keepMs: config.keepMs, report: report.forgotten, now };
 

@@ -15,11 +15,11 @@ export type Config = Readonly<z.output<typeof settings>> &
 
 /** What follows from the settings. */
 function decided(given: z.output<typeof settings>) {
-  /** Mail is captured instead of sent: no transport is configured and this is not production. */
   const hasTransport = given.SMTP_URL !== undefined || given.TRANSPORTS_FILE !== undefined;
   const devInbox = given.NODE_ENV !== 'production' && !hasTransport;
   const scheduleMs = given.RETRY_SCHEDULE;
   return {
+    /** Mail is captured instead of sent: no transport is configured and this is not production. */
     devInbox,
     publicUrl: publicUrlOf(given),
     /** What mail servers are told that we are, where their transport does not say; null where we have no name of our own. */

@@ -26,8 +26,8 @@ export function makeNudge(): Nudge {
   };
 }
 
-/** @param hand is given what ends it early */
-async function pause(ms: number, stop: AbortSignal, hand: (cut: () => void) => void = () => {}): Promise<void> {
+/** Waits so long, or until `stop` aborts. @param hand is given what ends it early */
+export async function pause(ms: number, stop: AbortSignal, hand: (cut: () => void) => void = () => {}): Promise<void> {
   if (stop.aborted) return;
   const { promise, resolve } = Promise.withResolvers<void>();
   const cut = () => resolve();

@@ -2,6 +2,9 @@
 import { createHash } from 'node:crypto';
 import { bytesIn } from './bytes.ts';
 
+/** For so long a key is remembered. */
+export const idempotencyMs = 24 * 3_600_000;
+
 /** Characters of a key, quotes not counted. */
 const maxKeyLength = 256;
 

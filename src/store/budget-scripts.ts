@@ -6,6 +6,9 @@ import { bulkEvery } from '../domain/lane.ts';
 import { budget, budgetKeptMs } from './budget-lua.ts';
 import { script } from './redis.ts';
 
+/** The fraction of its mark among what comes again tells a parked email: all other marks are whole milliseconds. */
+export const parkedFraction = 0.5;
+
 /**
  * Parks; 1 when it was not parked before. ARGV for each email: id, its lane (1 transactional, 2 bulk), when it was due, and the mark at the
  * end of its time, which it bears meanwhile among what comes again.
@@ -129,7 +132,7 @@ local function openLane(lane)
     peek = function()
       while passed < #ids or read() do
         local mark = marks[passed + 1]
-        if mark > now and mark % 1 == 0.5 then return ids[passed + 1] end
+        if mark > now and mark % 1 == ${parkedFraction} then return ids[passed + 1] end
         passed = passed + 1
       end
     end,

@@ -4,7 +4,14 @@ import { type Member, makeGroup } from '../concurrency/group.ts';
 import { type Lane, lanes } from '../domain/lane.ts';
 import type { Rate } from '../domain/rate.ts';
 import type { RateLeft } from '../domain/transport-report.ts';
-import { admitScript, giveBackScript, leftScript, parkScript, releaseScript } from './budget-scripts.ts';
+import {
+  admitScript,
+  giveBackScript,
+  leftScript,
+  parkedFraction,
+  parkScript,
+  releaseScript,
+} from './budget-scripts.ts';
 import { keys } from './keys.ts';
 
 export type Budgets = ReturnType<typeof openBudgets>;
@@ -190,13 +197,12 @@ function rateArgs(rates: readonly Rate[]): number[] {
   return [single.length, ...single.flatMap(({ count, windowMs }) => [count, windowMs])];
 }
 
-/** The mark among what comes again ends in half a millisecond, by which a release knows it: all others are whole. */
 function emailArgs(emails: readonly DueEmail[]): (string | number)[] {
   return emails.flatMap(({ id, lane, dueAt, endsAt, isKept = false }) => [
     id,
     lanes.indexOf(lane) + 1,
     dueAt,
-    isKept ? '' : Math.floor(endsAt) + 0.5,
+    isKept ? '' : Math.floor(endsAt) + parkedFraction,
   ]);
 }
 

@@ -1,6 +1,7 @@
 /** What is created, or done once, under an Idempotency-Key: made the same again as long as its answer may have been lost, secret included. */
 import { createHmac } from 'node:crypto';
 import type { Redis } from 'ioredis';
+import { idempotencyMs } from '../domain/idempotency.ts';
 import type { IdempotencyClaim } from './email-create.ts';
 import { keys } from './keys.ts';
 import { script } from './redis.ts';
@@ -20,7 +21,6 @@ export type Creation = {
 
 export type Creations = ReturnType<typeof openCreations>;
 
-const idempotencyMs = 24 * 3_600_000;
 /** Which of the states a claim is in stands after its hash, id and time: none at first. */
 const joined = 'joined';
 const done = 'done';

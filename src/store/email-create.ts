@@ -2,6 +2,7 @@
 import type { Redis } from 'ioredis';
 import { type Member, makeGroup } from '../concurrency/group.ts';
 import { type Content, fileHash, type NewEmail } from '../domain/email.ts';
+import { idempotencyMs } from '../domain/idempotency.ts';
 import { nextDue } from '../domain/recipient.ts';
 import { packContent, packLetter, sharedLetters } from './content.ts';
 import { postingsOf } from './email-index.ts';
@@ -25,8 +26,6 @@ export type Created =
   | { readonly kind: 'refused'; readonly met: readonly (PriorClaim | null)[] }
   /** The whole batch had been claimed before. */
   | { readonly kind: 'repeated'; readonly prior: PriorClaim };
-
-const idempotencyMs = 24 * 3_600_000;
 
 /** What is asked of one creation; `isStrict`: store nothing when a claim that is met came with another body. */
 type Terms = { readonly batchClaim: IdempotencyClaim | null; readonly isStrict: boolean; readonly now: number };

@@ -1,12 +1,12 @@
 /** Fetches attachments given by URL: https only, no redirects, no private networks unless allowed, and bounds on time, size and number. */
 import { getCACertificates } from 'node:tls';
-import { Agent, type Dispatcher, request } from 'undici';
+import { type Dispatcher, request } from 'undici';
 import { makeSemaphore, type Semaphore } from '../concurrency/semaphore.ts';
 import type { Fetched } from '../domain/attachment.ts';
 import type { Lane } from '../domain/lane.ts';
-import { lookUp } from './name-lookup.ts';
+import { makeAgent } from './http-agent.ts';
 import { describeTrouble } from './network-trouble.ts';
-import { PrivateNetworkError, publicLookup, refusePrivateLiteral } from './private-networks.ts';
+import { PrivateNetworkError, refusePrivateLiteral } from './private-networks.ts';
 
 /** From the connect to the last byte, however steadily a server drips; a wait for a free place may take as long again. */
 const usualDeadlineMs = 30_000;
@@ -34,21 +34,15 @@ export function openAttachmentClient(options: AttachmentClientOptions): Attachme
     Lane,
     Semaphore
   >;
-  const agent = new Agent({
-    allowH2: false,
-    connections: null,
-    keepAliveTimeout: idleCloseMs,
-    keepAliveMaxTimeout: idleCloseMs,
-    headersTimeout: deadlineMs,
-    bodyTimeout: deadlineMs,
-    connect: {
-      timeout: deadlineMs,
+  const agent = makeAgent(
+    { allowPrivateNetworks, deadlineMs },
+    { keepAliveTimeout: idleCloseMs, keepAliveMaxTimeout: idleCloseMs },
+    {
       minVersion: 'TLSv1.2',
       rejectUnauthorized: true,
       ...(ca === undefined ? {} : { ca: [...getCACertificates('default'), ca] }),
-      lookup: allowPrivateNetworks ? lookUp : publicLookup,
     },
-  });
+  );
 
   async function fetchInPlace(target: URL, maxBytes: number): Promise<Fetched> {
     using deadline = startDeadline(deadlineMs);

@@ -1,9 +1,9 @@
 /** POSTs signed events to endpoints: no redirects, no private networks unless allowed, a deadline, a bound on what is read. */
-import { Agent, type Dispatcher, request } from 'undici';
+import { type Dispatcher, request } from 'undici';
 import type { PostResult } from '../domain/post.ts';
-import { lookUp } from './name-lookup.ts';
+import { makeAgent } from './http-agent.ts';
 import { describeTrouble } from './network-trouble.ts';
-import { PrivateNetworkError, publicLookup, refusePrivateLiteral } from './private-networks.ts';
+import { PrivateNetworkError, refusePrivateLiteral } from './private-networks.ts';
 
 /** Bytes of an answer that are read; the rest is dropped with its connection. */
 const maxAnswerBytes = 16 * 1_024;
@@ -16,13 +16,7 @@ export type WebhookClient = AsyncDisposable & {
 /** @param deadlineMs over the whole exchange: connecting, sending, and reading the answer */
 export function openWebhookClient(options: { allowPrivateNetworks: boolean; deadlineMs: number }): WebhookClient {
   const { deadlineMs } = options;
-  const agent = new Agent({
-    // As many as there are posts at a time: one that waited for a connection would spend its deadline waiting.
-    connections: null,
-    headersTimeout: deadlineMs,
-    bodyTimeout: deadlineMs,
-    connect: { timeout: deadlineMs, lookup: options.allowPrivateNetworks ? lookUp : publicLookup },
-  });
+  const agent = makeAgent(options);
 
   return {
     async post(url, headers, body) {

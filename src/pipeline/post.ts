@@ -3,6 +3,7 @@ import { type Delivery, isBatch, lostDelivery, newDelivery } from '../domain/del
 import type { IdPrefix } from '../domain/id.ts';
 import {
   decidePost,
+  type Health,
   type PostDecision,
   type PostPolicy,
   type PostReport,
@@ -48,9 +49,11 @@ export async function post(deps: PostDeps, webhook: Webhook, taken: LeasedPost):
   const signedAt = deps.ownNow();
   const headers = requestHeaders(webhook, webhookId, body, { now: deps.now(), signedAt });
   const result = await deps.client.post(webhook.endpoint, headers, body);
-  const attempt = roundOf(before) + 1;
-  const decided = decidePost(result, { attempt, now: deps.now(), rand: deps.rand() }, taken.health, deps.policy);
-  const decision = decided.kind === 'disable' ? await disable(deps, webhook, decided) : decided;
+  const now = deps.now();
+  const decide = (health: Health) =>
+    decidePost(result, { attempt: roundOf(before) + 1, now, rand: deps.rand() }, health, deps.policy);
+  const decided = decide(taken.health);
+  const decision = decided.kind === 'disable' ? await disable(deps, webhook, taken.health, decided, decide) : decided;
   const types = [...new Set(events.map(({ payload }) => payload.type))];
   const delivery = tried(before ?? newDelivery(parcel, webhookId, types), signedAt, result, decision);
   await settle(deps, webhook, taken, { delivery, result, decision });
@@ -79,18 +82,24 @@ type Disabling = Extract<PostDecision, { kind: 'disable' }>;
 /**
  * First of all, and with its event: should this process die right after, what waits is dropped by whoever looks at the endpoint next. An endpoint
  * that was changed since the POST began, moved or enabled again, is not judged by what it was: the parcel goes to what it is. Its address is
- * looked at as well, for it may have been moved by a process that does not count changes, while a fleet is replaced.
+ * looked at as well, for it may have been moved by a process that does not count changes, while a fleet is replaced. Nor is one that succeeded
+ * since the POST began: it failed once.
  */
 async function disable(
   deps: PostDeps,
   { id, revision, endpoint }: Webhook,
+  { failingSince }: Health,
   decision: Disabling,
+  decide: (health: Health) => PostDecision,
 ): Promise<PostDecision> {
   const event = { id: deps.newId('ev'), at: deps.now() };
-  const is = await deps.webhooks.change(id, (was) =>
-    was.revision === revision && was.endpoint === endpoint ? disabledWebhook(was, decision.reason, event) : null,
-  );
-  return is?.status === 'enabled' ? { kind: 'again', at: deps.now(), holdUntil: null } : decision;
+  const isSame = (it: Webhook) => it.revision === revision && it.endpoint === endpoint;
+  const is = await deps.webhooks.change(id, (was) => {
+    const disabled = isSame(was) ? disabledWebhook(was, decision.reason, event) : null;
+    return disabled && { ...disabled, failingSince: decision.reason === 'failing' ? failingSince : null };
+  });
+  if (is?.status !== 'enabled') return decision;
+  return isSame(is) ? decide({ failures: 0, failingSince: null }) : { kind: 'again', at: deps.now(), holdUntil: null };
 }
 
 /** Its events are past their retention: that is said, and nothing is posted. */

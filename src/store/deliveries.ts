@@ -50,6 +50,9 @@ export function packReason({ reason }: Pick<Delivery, 'reason'>): string {
   return `,"why":${JSON.stringify(reason)}}`;
 }
 
+/** The same for a delivery whose schedule begins anew. */
+export const packedBeginning = ',"r":0}';
+
 export function unpackDelivery(json: string, status: DeliveryStatus): Delivery {
   const { p: parcel, y: types, t, w, n, r, again, why }: Packed = JSON.parse(json);
   const tries = t.map(([at, code, ms, detail]): Try => ({ at, status: code, ms, detail: detail ?? null }));

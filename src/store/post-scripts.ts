@@ -200,15 +200,20 @@ redis.call('UNLINK', unpack(KEYS, 3))
 return 1`);
 
 /**
- * Has parcels go out again, now, also to an endpoint that is left alone for a while; those in hand go out as it is. KEYS posts posting health
- * postsDue; ARGV id now, then parcels. Those of one call keep their order by fractions of a millisecond.
+ * Has parcels go out again, now, or once their endpoint is left alone no longer, each at the beginning of its schedule; those in hand go out
+ * as it is. KEYS posts posting health postsDue deliveries; ARGV id now, what ends the record of one that begins anew, then for each parcel:
+ * itself, its delivery. Those of one call keep their order by fractions of a millisecond.
  */
-export const againScript = script(`
-for i = 3, #ARGV do
-  if not redis.call('ZSCORE', KEYS[2], ARGV[i]) then
-    redis.call('ZADD', KEYS[1], 'LT', string.format('%.4f', ARGV[2] - 1 + (i - 3) / 2048), ARGV[i])
+export const againScript = script(`${index}
+for i = 4, #ARGV, 2 do
+  local parcel, delivery = ARGV[i], ARGV[i + 1]
+  if not redis.call('ZSCORE', KEYS[2], parcel) then
+    redis.call('ZADD', KEYS[1], 'LT', string.format('%.4f', ARGV[2] - 1 + (i - 4) / 4096), parcel)
+    local known = redis.call('HGET', KEYS[5], delivery)
+    if known and string.sub(known, -#ARGV[3]) ~= ARGV[3] then
+      redis.call('HSET', KEYS[5], delivery, string.sub(known, 1, -2) .. ARGV[3])
+    end
   end
 end
-redis.call('HDEL', KEYS[3], 'restUntil')
-redis.call('ZADD', KEYS[4], 'LT', ARGV[2], ARGV[1])
+index(KEYS[4], KEYS[1], KEYS[3], ARGV[1], 0)
 return 1`);

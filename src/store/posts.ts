@@ -1,10 +1,10 @@
 /** What waits to be posted, endpoint by endpoint: taken under a lease, so that what a worker had in hand when it died comes again. */
 import type { Redis } from 'ioredis';
-import { batchMark, type Delivery, deliveryStatuses, lostDelivery, placesIn } from '../domain/delivery.ts';
+import { batchMark, type Delivery, deliveryId, deliveryStatuses, lostDelivery, placesIn } from '../domain/delivery.ts';
 import { compareCursors } from '../domain/event-feed.ts';
 import { type Health, probingAfter } from '../domain/post.ts';
 import type { Webhook } from '../domain/webhook.ts';
-import { packDelivery, packReason } from './deliveries.ts';
+import { packDelivery, packedBeginning, packReason } from './deliveries.ts';
 import { keys } from './keys.ts';
 import { outboxGroup } from './outbox.ts';
 import {
@@ -114,10 +114,13 @@ export function openPosts(redis: Redis) {
       return (await settleScript(redis, names, args)) === 1;
     },
 
-    /** Has parcels go out now, whether they wait already or went out before. */
+    /** Has parcels go out now, whether they wait already or went out before, each at the beginning of its schedule. */
     async again(id: string, parcels: readonly string[], now: number): Promise<void> {
-      for (let from = 0; from < parcels.length; from += maxAgain)
-        await againScript(redis, fourOf(id), [id, now, ...parcels.slice(from, from + maxAgain)]);
+      const names = [...fourOf(id), keys.deliveries(id)];
+      for (let from = 0; from < parcels.length; from += maxAgain) {
+        const args = parcels.slice(from, from + maxAgain).flatMap((parcel) => [parcel, deliveryId(parcel)]);
+        await againScript(redis, names, [id, now, packedBeginning, ...args]);
+      }
     },
 
     /** Forgets what waits for an endpoint that is disabled or gone, and how it fared; of one that was enabled meanwhile, nothing. */

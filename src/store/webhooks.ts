@@ -27,16 +27,23 @@ const usual = {
 } as const;
 
 /** What becomes of an endpoint, and what is told of it in the same step. */
-export type WebhookChange = { readonly webhook: Webhook; readonly event?: WebhookEvent };
+export type WebhookChange = {
+  readonly webhook: Webhook;
+  readonly event?: WebhookEvent;
+  /** Only if it still has been failing since then, milliseconds since the epoch; else it stays as it was. */
+  readonly failingSince?: number | null;
+};
 
 /**
- * KEYS webhooks outbox; ARGV id was is event, '' for none. A repeat of what was done is answered as it was the first time. Answers 1 when the
- * endpoint still was as it was. The first write is one that a full Redis takes: so one can be disabled, which gives room.
+ * KEYS webhooks outbox health; ARGV id was is event, '' for none, since when it has to be failing, '' for whatever it does. A repeat of what was
+ * done is answered as it was the first time. Answers 1 when the endpoint still was as it was, 2 when it does not fail as it did. The first write
+ * is one that a full Redis takes: so one can be disabled, which gives room.
  */
 const replaceScript = script(`
 local stored = redis.call('HGET', KEYS[1], ARGV[1])
 if stored == ARGV[3] then return 1 end
 if stored ~= ARGV[2] then return 0 end
+if ARGV[5] ~= '' and redis.call('HGET', KEYS[3], 'failingSince') ~= ARGV[5] then return 2 end
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 if ARGV[4] ~= '' then redis.call('XADD', KEYS[2], '*', 'event', ARGV[4]) end
@@ -115,8 +122,9 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
         if (change === null) return before;
         const webhook = { ...change.webhook, revision: before.revision + 1 };
         const event = change.event === undefined ? '' : packPlainEvent(change.event);
-        const args = [id, was, pack(webhook), event];
-        if ((await replaceScript(redis, [keys.webhooks, keys.outbox], args)) === 1) return webhook;
+        const args = [id, was, pack(webhook), event, change.failingSince ?? ''];
+        const done = await replaceScript(redis, [keys.webhooks, keys.outbox, keys.health(id)], args);
+        if (done !== 0) return done === 1 ? webhook : before;
       }
       throw new Error(`webhook ${id} was changed by others ${maxRounds} times in a row`);
     },

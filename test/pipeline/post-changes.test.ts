@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { keys } from '../../src/store/keys.ts';
 import { openConsumer } from '../support/consumer.ts';
-import { minute, openPosting, type Posting } from '../support/posting.ts';
+import { day, minute, openPosting, type Posting } from '../support/posting.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
@@ -72,6 +72,28 @@ describe('an endpoint', () => {
     await line.roundsEnded();
     expect(consumer.ids()).toEqual([...ids, ...ids]);
     expect(await line.webhooks.get(id)).toMatchObject({ status: 'enabled' });
+  });
+
+  it('that succeeded since a POST began is not disabled by what failed before', async () => {
+    const { promise: succeeded, resolve: fail } = Promise.withResolvers<void>();
+    await using consumer = await openConsumer(async (n) => {
+      if (n === 3) await succeeded;
+      return { status: n === 2 ? 204 : 500 };
+    });
+    const { id } = await line.addWebhook({ endpoint: consumer.url });
+    await line.emit(1);
+    await line.notifyAll();
+    await line.forwardAll();
+    line.pass(6 * day);
+    await line.emit(1);
+    await line.notifyAll();
+    await line.look();
+    await until('one to have succeeded', () => line.reports.some(({ decision }) => decision === 'delivered'));
+    fail();
+    await line.roundsEnded();
+    expect(await line.webhooks.get(id)).toMatchObject({ status: 'enabled' });
+    expect(await line.posts.failingSince([id])).toEqual([line.now]);
+    expect(line.reports.at(-1)).toMatchObject({ decision: 'again' });
   });
 
   it('that comes to take batches gets in one what was tried by itself, and no delivery is left that would never end', async () => {

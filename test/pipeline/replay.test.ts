@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Webhook } from '../../src/domain/webhook.ts';
 import { keys } from '../../src/store/keys.ts';
 import { type Consumer, openConsumer } from '../support/consumer.ts';
-import { openPosting, type Posting, second } from '../support/posting.ts';
+import { minute, openPosting, type Posting, second } from '../support/posting.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 
 const opened = new AsyncDisposableStack();
@@ -62,6 +62,8 @@ it('of a delivery that failed begins its schedule anew', async () => {
   const [delivery] = (await line.deliveries.page(webhook.id, { limit: 1, status: 'failed' })).page;
   expect(delivery).toMatchObject({ attempts: 10, nextAt: null });
   await line.replay(webhook, { kind: 'delivery', deliveryId: delivery?.id ?? '' });
+  // It failed five times in a row, so it is left alone for a while.
+  await line.passToNext();
   await line.forwardAll();
   expect((await line.deliveries.page(webhook.id, { limit: 1 })).page).toMatchObject([
     { id: delivery?.id, status: 'pending', attempts: 11, round: 1, nextAt: line.now + 5 * second },
@@ -90,6 +92,36 @@ it('of a delivery that was cut short as its endpoint was disabled begins its sch
   expect((await line.deliveries.page(webhook.id, { limit: 1 })).page).toMatchObject([
     { id: delivery?.id, status: 'pending', attempts: 4, round: 1, nextAt: line.now + 5 * second },
   ]);
+});
+
+it('of a delivery that comes again begins its schedule anew, so that no number of replays brings it nearer to its end', async () => {
+  status = 500;
+  const webhook = await line.addWebhook({ endpoint: consumer.url });
+  const [eventId = ''] = await line.emit(1);
+  await deliverAll();
+  for (let n = 0; n < 12; n++) {
+    for (let repeats = 0; repeats < 2; repeats++) await line.replay(webhook, { kind: 'event', eventId });
+    line.pass(minute);
+    await line.forwardAll();
+  }
+  expect((await line.deliveries.page(webhook.id, { limit: 1 })).page).toMatchObject([
+    { status: 'pending', attempts: 13, round: 1, nextAt: line.now + 5 * second },
+  ]);
+});
+
+it('leaves an endpoint alone for as long as it asked for', async () => {
+  await using busy = await openConsumer((n) =>
+    n === 1 ? { status: 429, headers: { 'retry-after': '600' } } : { status: 204 },
+  );
+  const webhook = await line.addWebhook({ endpoint: busy.url });
+  const [eventId = ''] = await line.emit(1);
+  await deliverAll();
+  await line.replay(webhook, { kind: 'event', eventId });
+  await line.forwardAll();
+  expect(busy.calls).toHaveLength(1);
+  line.pass(600 * second);
+  await line.forwardAll();
+  expect(busy.calls).toHaveLength(2);
 });
 
 it('of a batch is the same batch under the same id', async () => {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Webhook } from '../../src/domain/webhook.ts';
 import { keys } from '../../src/store/keys.ts';
 import { type Consumer, openConsumer } from '../support/consumer.ts';
-import { openPosting, type Posting, second } from '../support/posting.ts';
+import { minute, openPosting, type Posting, second } from '../support/posting.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 
 const opened = new AsyncDisposableStack();
@@ -141,4 +141,14 @@ it('while it is in hand leaves it there', async () => {
   await line.replay(webhook, { kind: 'event', eventId });
   await line.forwardAll();
   expect(consumer.calls).toHaveLength(0);
+});
+
+it('of a range finds emails of a campaign that was deleted by their lane, and by no tags', async () => {
+  const filters = [{ lane: 'bulk' }, { lane: 'transactional' }, { tags: { kind: 'news' } }, null];
+  const webhooks = await Promise.all(filters.map((filter) => line.addWebhook({ endpoint: consumer.url, filter })));
+  await line.emit(2, { campaignId: 'cm_01kb2m7x4p6q8s0t2v4w600000' });
+  await line.emit(1);
+  const range = { kind: 'range', since: 0, until: line.now + minute } as const;
+  const replayed = await Promise.all(webhooks.map((webhook) => line.replay(webhook, range)));
+  expect(replayed.map((answer) => answer?.count)).toEqual([2, 0, 0, 3]);
 });

@@ -56,11 +56,17 @@ function decided(given: z.output<typeof settings>) {
   };
 }
 
-function cautionsOf({ RETENTION_EVENTS, WEBHOOK_SCHEDULE }: z.output<typeof settings>): string[] {
+function cautionsOf({ RETENTION_EVENTS, RETENTION_RECORDS, WEBHOOK_SCHEDULE }: z.output<typeof settings>): string[] {
   const longestMs = longestWait(WEBHOOK_SCHEDULE);
-  if (RETENTION_EVENTS >= longestMs) return [];
+  const lasts = `is shorter than WEBHOOK_SCHEDULE lasts (${Math.ceil(longestMs / 60_000)}m)`;
+  const [losesEvents, losesFacts] = [RETENTION_EVENTS < longestMs, RETENTION_RECORDS < longestMs];
   return [
-    `RETENTION_EVENTS is shorter than WEBHOOK_SCHEDULE lasts (${Math.ceil(longestMs / 60_000)}m): webhooks that are down for longer lose events`,
+    ...(losesEvents ? [`RETENTION_EVENTS ${lasts}: webhooks that are down for longer lose events`] : []),
+    ...(losesFacts
+      ? [
+          `RETENTION_RECORDS ${lasts}: webhooks that are down for longer are told of emails without tags, metadata and sender`,
+        ]
+      : []),
   ];
 }
 

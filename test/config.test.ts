@@ -170,6 +170,13 @@ describe('configuration', () => {
     ]);
   });
 
+  it('says so where records go before the last try to tell of their emails', () => {
+    expect(readConfig({ RETENTION_RECORDS: '66m', WEBHOOK_SCHEDULE: '1h' }).cautions).toEqual([]);
+    expect(readConfig({ RETENTION_RECORDS: '65m', WEBHOOK_SCHEDULE: '1h' }).cautions).toEqual([
+      expect.stringMatching(/^RETENTION_RECORDS is shorter than WEBHOOK_SCHEDULE lasts \(66m\)/),
+    ]);
+  });
+
   it.each([
     ['::1', 'http://[::1]:8080'],
     ['0.0.0.0', 'http://127.0.0.1:8080'],

@@ -64,6 +64,8 @@ export type EmailEvent = {
   readonly reason: string | null;
   /** Where it is not that of the email's facts: the letters of a campaign may have a subject each. */
   readonly subject?: string;
+  /** Of an email at its place in a campaign, which may be deleted before the event goes out. */
+  readonly campaignId?: string;
 };
 
 /** What became of a campaign as a whole. */
@@ -151,7 +153,7 @@ function emailData(event: EmailEvent, facts: EmailFacts | null): EventPayload['d
     tags: Object.fromEntries((facts?.tags ?? []).map((tag) => [tag.name, tag.value])),
     metadata: facts?.metadata ?? {},
     external_id: facts?.externalId ?? null,
-    campaign_id: facts?.campaignId ?? null,
+    campaign_id: facts?.campaignId ?? event.campaignId ?? null,
     attempt: event.attempt,
     transport: event.transport,
     smtp: event.smtp,

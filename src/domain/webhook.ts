@@ -192,14 +192,19 @@ function batchOf(batch: WebhookRequest['batch']): Webhook['batch'] {
   return batch ? { maxEvents: batch.max_events, maxWaitMs: batch.max_wait_ms } : null;
 }
 
-/** Whether an endpoint is told of an event. @param facts of the email it is about; null when it is about none, or its record is gone */
+/**
+ * Whether an endpoint is told of an event. @param facts of the email it is about; null when it is about none, or its record is gone: then no
+ * filter fits it, but of one that was in a campaign the lane is known
+ */
 export function wants(
   webhook: Pick<Listener, 'events' | 'filter' | 'status'>,
   event: OutboxEvent,
   facts: Pick<EmailFacts, 'tags' | 'lane'> | null,
 ): boolean {
   if (webhook.status === 'disabled' || !webhook.events.includes(event.type)) return false;
-  return webhook.filter === null || !('emailId' in event) || (facts !== null && fits(webhook.filter, facts));
+  if (webhook.filter === null || !('emailId' in event)) return true;
+  const known = facts ?? (event.campaignId === undefined ? null : { tags: [], lane: 'bulk' as const });
+  return known !== null && fits(webhook.filter, known);
 }
 
 function fits({ tags = {}, lane }: NonNullable<Webhook['filter']>, facts: Pick<EmailFacts, 'tags' | 'lane'>): boolean {

@@ -70,7 +70,7 @@ export async function settlePlace(
   const { attempts, transport, smtp, reason } = recipient;
   const trace = 'trace' in what ? (what.trace ?? null) : null;
   const outcome = { place, at: now, attempts, transport, reply: smtp?.reply ?? null, reason, trace };
-  const events = decision.events.map((event) => withSubject(event, placed));
+  const events = decision.events.map((event) => ({ ...withSubject(event, placed), campaignId }));
   const settled = { campaignId, from, to, outcome, events, suppressions };
   return (await deps.slices.settle(settled, now)) ? { email, what, decision } : null;
 }

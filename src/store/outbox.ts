@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import type { OutboxEvent } from '../domain/event.ts';
 import { keys } from './keys.ts';
 import { unpackEvent } from './record.ts';
-import { waitOn } from './redis.ts';
+import { script, waitOn } from './redis.ts';
 
 /** A place in the stream and the event that stands there. */
 export type OutboxEntry = { readonly place: string; readonly event: OutboxEvent };
@@ -15,8 +15,8 @@ export const outboxGroup = 'notify';
 /** A read waits this long for the next event; it bounds how late a stop or a take-over is noticed. */
 const blockMs = 1_000;
 
-/** A consumer that has not been seen for so long was killed; a live one reads every second. */
-const forgetAfterMs = 3_600_000;
+/** A consumer that was not seen for so long was probably killed. One that lives may look so as well, as before Redis 7.2 a read that finds nothing is not seen. */
+const usualForgetAfterMs = 3_600_000;
 
 type StreamRows = [place: string, fields: string[]][];
 
@@ -24,10 +24,17 @@ type StreamRows = [place: string, fields: string[]][];
  * @param redis for commands that answer at once
  * @param blocking a connection of its own, as a waiting read holds it
  * @param takeOverAfterMs how long an entry stays with a consumer that does not acknowledge it
+ * @param forgetAfterMs how long a consumer with nothing in hand is remembered
  */
-export async function openOutbox(redis: Redis, blocking: Redis, consumer: string, takeOverAfterMs: number) {
+export async function openOutbox(
+  redis: Redis,
+  blocking: Redis,
+  consumer: string,
+  takeOverAfterMs: number,
+  forgetAfterMs = usualForgetAfterMs,
+) {
   await createGroup(redis);
-  await removeConsumers(redis, (_, idleMs) => idleMs > forgetAfterMs);
+  await removeScript(redis, [keys.outbox], [outboxGroup, '', forgetAfterMs]);
 
   const claimLeft = (count: number) =>
     redis.xautoclaim(keys.outbox, outboxGroup, consumer, takeOverAfterMs, '0-0', 'COUNT', count);
@@ -59,7 +66,7 @@ export async function openOutbox(redis: Redis, blocking: Redis, consumer: string
 
     async [Symbol.asyncDispose](): Promise<void> {
       blocking.disconnect();
-      await removeConsumers(redis, (name) => name === consumer).catch(() => {}); // Redis is away: the next one to open does it
+      await removeScript(redis, [keys.outbox], [outboxGroup, consumer, 0]).catch(() => {}); // Redis is away: the next one to open does it
     },
   };
 }
@@ -72,16 +79,21 @@ async function createGroup(redis: Redis): Promise<void> {
   }
 }
 
-/** Forgets consumers with nothing in hand; one with entries stays until they have been taken over. */
-async function removeConsumers(redis: Redis, isOver: (name: string, idleMs: number) => boolean): Promise<void> {
-  const consumers = (await redis.xinfo('CONSUMERS', keys.outbox, outboxGroup)) as (string | number)[][];
-  for (const fields of consumers) {
-    const field = (name: string) => fields[fields.indexOf(name) + 1];
-    const name = String(field('name'));
-    if (field('pending') === 0 && isOver(name, Number(field('idle'))))
-      await redis.xgroup('DELCONSUMER', keys.outbox, outboxGroup, name);
-  }
-}
+/**
+ * Forgets consumers with nothing in hand; one with entries stays until they have been taken over. In one step, as what a consumer reads before
+ * it is removed would go with it. A living one is made anew by its next read. KEYS outbox; ARGV group, name or '' for all of them, how long
+ * they were not seen at least (ms).
+ */
+const removeScript = script(`
+for _, fields in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+  local consumer = {}
+  for i = 1, #fields, 2 do consumer[fields[i]] = fields[i + 1] end
+  local isMeant = ARGV[2] == '' or ARGV[2] == consumer.name
+  if isMeant and consumer.pending == 0 and consumer.idle >= tonumber(ARGV[3]) then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer.name)
+  end
+end
+return 1`);
 
 /** RESP3 answers a map of streams, RESP2 a list of pairs; we read one stream. */
 export function rowsOf(read: unknown): StreamRows {

@@ -10,7 +10,7 @@ import {
   type TransportEvent,
   type WebhookEvent,
 } from '../domain/event.ts';
-import { eventId, timeOfId } from '../domain/id.ts';
+import { eventId, placeIn, timeOfId } from '../domain/id.ts';
 import type { Recipient } from '../domain/recipient.ts';
 import type { TimelineEvent, TimelineStep } from '../domain/timeline.ts';
 
@@ -144,10 +144,12 @@ export function unpackStep(json: string): TimelineStep {
 
 const usualEvent = { attempt: 0, transport: null, smtp: null, reason: null } as const;
 
-/** Its number says its id, but for one that stands alone and has none. */
-export function packEvent({ id, smtp, ...event }: EmailEvent): string {
+/** Its number says its id, but for one that stands alone and has none; and the id of its email that of its campaign, where it is of one. */
+export function packEvent({ id, smtp, campaignId, ...event }: EmailEvent): string {
   const own = event.sequence === 0 ? { id } : {};
-  return JSON.stringify({ ...own, ...without(event, usualEvent), ...(smtp === null ? {} : { smtp: smtp.reply }) });
+  const placed = campaignId === undefined ? {} : { placed: 1 };
+  const said = smtp === null ? {} : { smtp: smtp.reply };
+  return JSON.stringify({ ...own, ...without(event, usualEvent), ...placed, ...said });
 }
 
 /** Few and told apart by having no email: kept as it is. */
@@ -155,15 +157,16 @@ export function packPlainEvent(event: CampaignEvent | TransportEvent | WebhookEv
   return JSON.stringify(event);
 }
 
-type PackedEmailEvent = Omit<EmailEvent, 'id' | 'smtp'> & { id?: string; smtp?: string };
+type PackedEmailEvent = Omit<EmailEvent, 'id' | 'smtp' | 'campaignId'> & { id?: string; smtp?: string; placed?: 1 };
 
 export function unpackEvent(json: string): OutboxEvent {
   const packed: PackedEmailEvent | CampaignEvent | TransportEvent | WebhookEvent = JSON.parse(json);
   if (!('emailId' in packed)) return packed;
-  const { id, smtp, ...event } = packed;
+  const { id, smtp, placed, ...event } = packed;
   return {
     ...usualEvent,
     ...event,
+    ...(placed === undefined ? {} : { campaignId: placeIn(event.emailId).campaignId }),
     id: id ?? eventId(event.emailId, event.sequence),
     smtp: smtp === undefined ? null : parseReply(smtp),
   };

@@ -41,6 +41,12 @@ describe.each(emailEventTypes)('%s', (type) => {
   });
 });
 
+it('of an email of a campaign it says which one, also once that is deleted', () => {
+  const campaignId = 'cm_01kb2m7x4p6q8s0t2v4w600000';
+  expect(dataOf({ campaignId }, null)).toMatchObject({ campaign_id: campaignId, from: null });
+  expect(dataOf({}, null)).toMatchObject({ campaign_id: null });
+});
+
 it('an email that came without tags, metadata and external id has the same fields, empty', () => {
   const bare = storedEmail([]).facts;
   expect(dataOf({}, bare)).toMatchObject({ tags: {}, metadata: {}, external_id: null });

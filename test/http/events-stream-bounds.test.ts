@@ -47,6 +47,33 @@ it('for a reader that does not read nothing is kept, and nobody is held up; what
   slow.leave();
 });
 
+it('of large events no more is made for readers that do not read than is written to them, and little more is read', async () => {
+  const world = await open();
+  await world.keep({ id: one, metadata: { filling: 'x'.repeat(4_000) } });
+  const to = Array.from({ length: 50 }, (_, n) => `${n}${'y'.repeat(230)}@example.org`);
+  const largeOf = (from: number) => eventsOf(from, from + 99).map((event) => ({ ...event, to }));
+  const [before] = await world.add(eventOf(one, 1));
+  for (let n = 0; n < 1_000; n += 100) await world.add(...largeOf(n + 2));
+  const { body } = await apiClient(world.url)('GET', `/v1/events?limit=1&after=${before}`);
+  const size = JSON.stringify(body.data[0]).length;
+  const seen = Object.assign(world.seen, { read: 0, rendered: 0 });
+  const readers = await Promise.all(Array.from({ length: 4 }, () => readStream(world.url, {}, `?after=${before}`)));
+  for (const reader of readers) reader.pause();
+  const ends = world.sockets.slice(-4);
+  let written = -1;
+  await until('all sockets to be full', () => {
+    const before = written;
+    written = ends.reduce((sum, end) => sum + end.bytesWritten, 0);
+    return before === written && ends.every((end) => end.writableLength > 0);
+  });
+  const made = seen.rendered;
+  expect(made * size).toBeLessThanOrEqual(written);
+  expect(seen.read).toBeLessThan(4 * made);
+  for (const reader of readers) reader.leave();
+  await until('the readers to be gone', () => ends.every((end) => end.destroyed));
+  expect(seen.rendered).toBe(made);
+});
+
 it('a reader that takes nothing for too long is dropped, and finds its place again', async () => {
   const world = await open({ stallMs: 100 });
   await world.keep({ id: one, metadata: { filling: 'x'.repeat(4_000) } });

@@ -66,11 +66,11 @@ it('reaches everybody once, each with a letter of their own, and tells of each a
   const events = await eventsIn(redis);
   const sent = events.filter((event) => 'emailId' in event && event.emailId === placeId(id, 7));
   expect(sent).toMatchObject([
-    { id: eventId(placeId(id, 7), 1), type: 'email.sent', subject: 'News for Reader 7', to: ['r7@all.test'] },
+    { id: eventId(placeId(id, 7), 1), type: 'email.sent', subject: 'News for Reader 7', campaignId: id },
   ]);
-  expect(events.filter((event) => 'campaignId' in event && event.campaignId === id)).toMatchObject([
-    { type: 'campaign.completed' },
-  ]);
+  expect(
+    events.filter((event) => !('emailId' in event) && 'campaignId' in event && event.campaignId === id),
+  ).toMatchObject([{ type: 'campaign.completed' }]);
   const [placed] = await openCampaigns(redis).chunk(id, 0);
   expect(placed?.outcome).toMatchObject({ attempts: 1, transport: 'default', reply: expect.stringContaining('250') });
 });

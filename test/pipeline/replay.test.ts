@@ -174,3 +174,13 @@ it('while it is in hand leaves it there', async () => {
   await line.forwardAll();
   expect(consumer.calls).toHaveLength(0);
 });
+
+it('of a range finds emails of a campaign that was deleted by their lane, and by no tags', async () => {
+  const filters = [{ lane: 'bulk' }, { lane: 'transactional' }, { tags: { kind: 'news' } }, null];
+  const webhooks = await Promise.all(filters.map((filter) => line.addWebhook({ endpoint: consumer.url, filter })));
+  await line.emit(2, { campaignId: 'cm_01kb2m7x4p6q8s0t2v4w600000' });
+  await line.emit(1);
+  const range = { kind: 'range', since: 0, until: line.now + minute } as const;
+  const replayed = await Promise.all(webhooks.map((webhook) => line.replay(webhook, range)));
+  expect(replayed.map((answer) => answer?.count)).toEqual([2, 0, 0, 3]);
+});

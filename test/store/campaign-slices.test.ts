@@ -56,7 +56,9 @@ async function sendAll(taken: Take): Promise<void> {
 
 async function eventsOf(id: string): Promise<string[]> {
   const events = await eventsIn(redis);
-  return events.flatMap((event) => ('campaignId' in event && event.campaignId === id ? [event.type] : []));
+  return events.flatMap((event) =>
+    !('emailId' in event) && 'campaignId' in event && event.campaignId === id ? [event.type] : [],
+  );
 }
 
 const placesOf = ({ slice, marks }: Take) =>

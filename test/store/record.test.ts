@@ -5,7 +5,7 @@ import { parseReply } from '../../src/domain/classify.ts';
 import type { Content, EmailFacts, EmailState } from '../../src/domain/email.ts';
 import { type EmailEvent, emailEventTypes, type TransportEvent, transportEventTypes } from '../../src/domain/event.ts';
 import { faultCauses } from '../../src/domain/fault-cause.ts';
-import { eventId, timeOfId } from '../../src/domain/id.ts';
+import { eventId, placeIn, timeOfId } from '../../src/domain/id.ts';
 import { lanes } from '../../src/domain/lane.ts';
 import { recipientKinds, recipientStatuses } from '../../src/domain/recipient.ts';
 import { historyKinds } from '../../src/domain/timeline.ts';
@@ -100,8 +100,13 @@ const event: fc.Arbitrary<EmailEvent> = fc
     transport: maybe(text),
     smtp,
     reason: maybe(text),
+    isPlaced: fc.boolean(),
   })
-  .map((given) => ({ ...given, id: eventId(given.emailId, given.sequence) }));
+  .map(({ isPlaced, ...given }) => ({
+    ...given,
+    ...(isPlaced ? { campaignId: placeIn(given.emailId).campaignId } : {}),
+    id: eventId(given.emailId, given.sequence),
+  }));
 
 /** What Redis gives back: text goes there and back as UTF-8. */
 const throughRedis = (packed: string) => Buffer.from(packed).toString();

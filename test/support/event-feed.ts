@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis';
 import { type ApiKeyRequest, adminKey, hashToken, makeApiKey } from '../../src/domain/api-key.ts';
 import type { EmailFacts } from '../../src/domain/email.ts';
 import type { EmailEvent, OutboxEvent, TransportEvent } from '../../src/domain/event.ts';
+import type { FeedItem } from '../../src/domain/event-feed.ts';
 import { eventId, makeId } from '../../src/domain/id.ts';
 import type { FollowDeps } from '../../src/http/events/follow.ts';
 import { usualBounds } from '../../src/http/events/streams.ts';
@@ -26,8 +27,8 @@ export type FeedWorld = AsyncDisposable & {
   readonly direct: Redis;
   /** The server's ends of its connections, in the order they were made. */
   readonly sockets: readonly Socket[];
-  /** Times the log was read, and the troubles that were reported. */
-  readonly seen: { reads: number; readonly troubles: unknown[] };
+  /** Times the log was read, events read of it, those of them that were rendered, and the troubles that were reported. */
+  readonly seen: { reads: number; read: number; rendered: number; readonly troubles: unknown[] };
   /** Puts events into the log, and answers their cursors. */
   add(...events: readonly OutboxEvent[]): Promise<string[]>;
   keep(facts: Partial<EmailFacts> & Pick<EmailFacts, 'id'>): Promise<void>;
@@ -70,8 +71,18 @@ export async function openFeedWorld(
   const redis = opened.adopt(await openRedis({ url: server.url }, 'fail_fast'), (client) => client.disconnect());
   const store = await openStore(redis, Buffer.alloc(32), () => Buffer.alloc(12));
   const { emails, eventFeed, apiKeys, rateLimits } = store;
-  const seen = { reads: 0, troubles: [] as unknown[] };
+  const seen = { reads: 0, read: 0, rendered: 0, troubles: [] as unknown[] };
   const reading = { emails, eventFeed };
+  const counted = ({ facts, ...item }: FeedItem): FeedItem => {
+    seen.read += 1;
+    return {
+      ...item,
+      get facts() {
+        seen.rendered += 1;
+        return facts;
+      },
+    };
+  };
   const routes = eventRoutes(
     {
       ...{ emails, eventFeed, apiKeys },
@@ -79,7 +90,7 @@ export async function openFeedWorld(
         seen.reads += 1;
         const past = await readEvents(reading, ...args);
         await gate?.pass();
-        return past;
+        return past.kind === 'gone' ? past : { ...past, items: past.items.map(counted) };
       },
       onTrouble: (_, error) => seen.troubles.push(error),
       heartbeatMs: 15_000,

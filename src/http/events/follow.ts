@@ -26,11 +26,11 @@ export type Follower = {
 };
 
 /** What is written next, and the place that is reached with it; the same place when there is nothing. */
-type Step = { readonly texts: Iterable<string>; readonly place: string };
+type Step = { readonly text: string; readonly place: string; readonly told: number };
 
-/** Events of the past read at a time: all that a slow reader has in memory. */
-const pageSize = 100;
-/** Characters written at once, so that a burst is few writes; a reader may be behind by this much. */
+/** Events of the past read at a time, at most; and at first, as they may be large. */
+const [pageSize, firstPageSize] = [100, 10];
+/** Characters written at once, so that a burst is few writes; a reader may be behind by this much and one event. */
 const mostWritten = 64 * 1024;
 /** Wait after Redis was away. */
 const troubleWaitMs = 1_000;
@@ -44,6 +44,7 @@ export async function follow(
   const over = AbortSignal.any([outlet.gone, stopping]);
   using live = deps.broadcast.join();
   let { place } = follower;
+  let most = firstPageSize;
   let beatAt = deps.now() + deps.heartbeatMs;
   let isTrouble = false;
   // Who loses the connection before the first event comes back to where it was.
@@ -56,41 +57,53 @@ export async function follow(
       beatAt = deps.now() + deps.heartbeatMs;
     }
     const { count } = live;
-    const step = await nextStep(deps, audience, place, live).catch((error: unknown) => {
+    const step = await nextStep(deps, audience, { place, most }, live).catch((error: unknown) => {
       // Once per trouble, as every reader has it.
       if (!isTrouble) deps.onTrouble('event stream', error);
       return null;
     });
     isTrouble = step === null;
-    for (const text of step?.texts ?? []) {
+    if (step !== null && step.text !== '') {
       if (!(await deps.holds(key.id))) return;
-      await outlet.write(text);
+      await outlet.write(step.text);
     }
     if (step === null || step.place === place)
       await live.wait(count, Math.min(beatAt - deps.now(), isTrouble ? troubleWaitMs : Number.POSITIVE_INFINITY), over);
-    place = step?.place ?? place;
+    if (step === null) continue;
+    place = step.place;
+    // Of large ones, few are read that the next burst has no room for.
+    most = Math.min(pageSize, Math.max(firstPageSize, 2 * step.told));
   }
 }
 
 /** From memory where that reaches back to the place, else from the log. */
-async function nextStep(deps: FollowDeps, audience: Reader, place: string, live: Listening): Promise<Step> {
+async function nextStep(
+  deps: FollowDeps,
+  audience: Reader,
+  { place, most }: { place: string; most: number },
+  live: Listening,
+): Promise<Step> {
   const casts = live.after(place, pageSize);
   if (casts !== null) {
-    const heard = casts.filter((cast) => isVisibleTo(audience, cast)).map((cast) => cast.text());
-    return { texts: inBursts(heard), place: casts.at(-1)?.cursor ?? place };
+    const heard = casts.filter((cast) => isVisibleTo(audience, cast));
+    return burstOf(heard, (cast) => cast.text(), casts.at(-1)?.cursor ?? place);
   }
-  const past = await deps.readEvents(audience, place, pageSize);
-  if (past.kind === 'gone') return { texts: [gapFrame(past.upTo)], place: past.upTo };
-  return { texts: inBursts(past.items.map(frameOf)), place: past.next ?? place };
+  const past = await deps.readEvents(audience, place, most);
+  if (past.kind === 'gone') return { text: gapFrame(past.upTo), place: past.upTo, told: 0 };
+  return burstOf(past.items, frameOf, past.next ?? place);
 }
 
-function* inBursts(frames: readonly string[]): Generator<string> {
-  let burst = '';
-  for (const frame of frames) {
-    burst += frame;
-    if (burst.length < mostWritten) continue;
-    yield burst;
-    burst = '';
+/** Renders as many as are written at once: of the others, which are looked up again, a slow reader has nothing in memory. @param end the place behind all */
+function burstOf<T extends { readonly cursor: string }>(
+  items: readonly T[],
+  textOf: (item: T) => string,
+  end: string,
+): Step {
+  let [text, told] = ['', 0];
+  for (const item of items) {
+    text += textOf(item);
+    told += 1;
+    if (text.length >= mostWritten && told < items.length) return { text, place: item.cursor, told };
   }
-  if (burst !== '') yield burst;
+  return { text, place: end, told };
 }

@@ -19,7 +19,7 @@ export type Streams = {
 const askAgainSeconds = 60;
 
 export const usualBounds = {
-  /** Each holds a connection and up to 64 KB that its reader has yet to take. */
+  /** Each holds a connection and up to 64 KB and an event that its reader has yet to take. */
   mostStreams: 1_000,
   /** Of one key: no reader may have them all. */
   mostOfKey: 100,

@@ -74,7 +74,7 @@ export function apiKeyRoutes(deps: Deps): Routes {
         const excesses = refusalsOf(apiKey, keyOf('', 0));
         if (excesses.length > 0) throw tooMuch(excesses);
         const { id, createdAt, secret } = await createOnce(deps, 'ak', request, reply, (made) =>
-          deps.apiKeys.add(keyOf(made.id, made.createdAt), hashToken(makeToken(made.secret))),
+          deps.apiKeys.add(keyOf(made.id, made.createdAt), hashToken(makeToken(made.secret)), made.mark),
         );
         const view = viewOf({ ...keyOf(id, createdAt), lastUsedAt: null });
         return reply.status(201).send({ ...view, token: makeToken(secret) });

@@ -13,7 +13,7 @@ import { problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 
 type Deps = Pick<CampaignMoveDeps, 'campaigns' | 'creations' | 'newId' | 'now'> & {
-  retryFailed(id: string): Promise<Retried>;
+  retryFailed(id: string, changeId?: string): Promise<Retried>;
 };
 
 const retriedView = z
@@ -31,7 +31,7 @@ export function campaignRetryRoutes({ campaigns, retryFailed, creations, newId, 
   /** Those of this process that are under way, by what they were claimed for. */
   const walks = new Map<string, Promise<Retried>>();
 
-  /** A repeat waits for the first, and gets its answer. Of one that another process has in hand, or died of, it does what is left. */
+  /** A repeat waits for the first, and gets its answer. Of one that another process has in hand, or died of, it does what is left, and counts what was done. */
   async function walkOnce(id: string, claim: IdempotencyClaim, reply: FastifyReply): Promise<Retried> {
     const creation = await creations.begin(claim, { id: newId('ch'), now: now() });
     if (creation === null) throw keyReused();
@@ -39,7 +39,7 @@ export function campaignRetryRoutes({ campaigns, retryFailed, creations, newId, 
     if (creation.isDone) return { kind: 'retried', count: Number(creation.note) };
     const begun = walks.get(claim.scope);
     if (begun !== undefined) return begun;
-    const walking = retryFailed(id).finally(() => walks.delete(claim.scope));
+    const walking = retryFailed(id, creation.id).finally(() => walks.delete(claim.scope));
     walks.set(claim.scope, walking);
     const retried = await walking;
     if (retried.kind === 'retried') await creations.end(claim, creation, String(retried.count));

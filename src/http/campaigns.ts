@@ -85,12 +85,12 @@ function addCreating(app: App, deps: Deps): void {
     },
     handler: async (request, reply) => {
       const { apiKey, body, given } = request;
-      const store = async ({ id, createdAt }: Made) => {
+      const store = async ({ id, createdAt, mark }: Made) => {
         const template = await findTemplateFor(deps, body.template);
         const draft = draftOrThrow(makeDraft(body, template, { id, now: createdAt, keyId: apiKey.id }));
         const excess = campaignExcessOf(apiKey, draft.head);
         if (excess !== null) throw ProblemError.of(excess.problem, excess.faults);
-        await campaigns.add(draft);
+        await campaigns.add(draft, mark);
       };
       const made = await createOnce(creating, 'cm', request, reply, store, given);
       return reply.status(201).send(await answerFor(deps, apiKey, await findCampaign(campaigns, made.id, apiKey)));

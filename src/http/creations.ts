@@ -19,8 +19,8 @@ export const creationHeaders = z.looseObject({ 'idempotency-key': idempotencyHea
 
 const secretBytes = 32;
 
-/** What is made: its id, when, and 32 bytes for its secret. */
-export type Made = Pick<Creation, 'id' | 'createdAt' | 'secret'>;
+/** What is made: its id, when, 32 bytes for its secret, and the mark by which it is stored once; null without an Idempotency-Key. */
+export type Made = Pick<Creation, 'id' | 'createdAt' | 'secret'> & { readonly mark: Creation['mark'] | null };
 
 /** Stores what is made. What it throws as a problem refuses the request, and claims no key. Answers a word that repeats need as well, or nothing. */
 type Store = (made: Made) => Promise<unknown>;
@@ -42,7 +42,7 @@ export async function createOnce<Prefix extends IdPrefix>(
   const claim = readClaim(request.headers['idempotency-key'], request.apiKey.id, route, given);
   const fresh = { id: deps.newId(prefix), now: deps.now() };
   if (claim === null) {
-    const made = { id: fresh.id, createdAt: fresh.now, secret: deps.entropy(secretBytes) };
+    const made = { id: fresh.id, createdAt: fresh.now, secret: deps.entropy(secretBytes), mark: null };
     return { ...made, note: noteIn(await store(made)) };
   }
   const creation = await deps.creations.begin(claim, fresh);

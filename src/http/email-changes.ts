@@ -46,15 +46,22 @@ export function changeRoutes(deps: Deps): Routes {
     const { id: changeId, isRepeat, isDone, note } = creation;
     if (isRepeat) reply.header('idempotent-replayed', 'true');
     if (isDone) return { object: 'email', id, status: note as Accepted['status'] };
-    // Whoever began it may have died once it was done.
-    if (isRepeat && (await deps.emails.lastChange(id)) === changeId)
+    const answerOfLast = async (): Promise<Accepted | null> => {
+      if ((await deps.emails.lastChange(id)) !== changeId) return null;
       return { object: 'email', id, status: statusOf((await findEmail(deps.emails.read, id, key)).state) };
+    };
     try {
-      const accepted = await ask(id, key, { kind: 'retried' }, changeId);
+      // Whoever began it may have died once it was done.
+      const before = isRepeat ? await answerOfLast() : null;
+      const accepted = before ?? (await ask(id, key, { kind: 'retried' }, changeId));
       await deps.creations.end(claim, creation, accepted.status);
       return accepted;
     } catch (error) {
-      if (error instanceof ProblemError && !isRepeat) await deps.creations.giveUp(claim, creation);
+      if (!(error instanceof ProblemError)) throw error;
+      // Of two that come at once, one is refused for what the other did.
+      const meanwhile = await answerOfLast();
+      if (meanwhile !== null) return meanwhile;
+      if (!isRepeat) await deps.creations.giveUp(claim, creation);
       throw error;
     }
   }

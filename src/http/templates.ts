@@ -45,11 +45,11 @@ export function templateRoutes(deps: TemplateDeps): Routes {
 
   /** Stores a template of what is wanted, once for each Idempotency-Key. @param given what the key stands for */
   async function create(request: FastifyRequest, reply: FastifyReply, wanted: () => Promise<Wanted>, given: unknown) {
-    const store = async ({ id, createdAt }: Made) => {
+    const store = async ({ id, createdAt, mark }: Made) => {
       const { name, alias, content } = await wanted();
       const head = { id, name, alias, createdAt, updatedAt: createdAt, version: 1 };
-      // Where it moved on it was stored before, and changed since.
-      if ((await templates.add({ head, content })) === 'alias_taken') throw aliasTaken();
+      // Where it moved on it was stored before, and may have been changed or taken away since.
+      if ((await templates.add({ head, content }, mark)) === 'alias_taken') throw aliasTaken();
     };
     const { id } = await createOnce(deps, 'tp', request, reply, store, given);
     return stored({ id, version: 1 });

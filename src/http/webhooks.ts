@@ -60,7 +60,9 @@ export function webhookRoutes(deps: Deps): Routes {
       handler: async (request, reply) => {
         const webhookOf = ({ id, createdAt, secret }: Made): Webhook =>
           makeWebhook(request.body, { id, createdAt, secret: webhookSecret(secret) });
-        const made = await createOnce(deps, 'wh', request, reply, (now) => deps.webhooks.add(webhookOf(now)));
+        const made = await createOnce(deps, 'wh', request, reply, (given) =>
+          deps.webhooks.add(webhookOf(given), given.mark),
+        );
         const webhook = webhookOf(made);
         return reply.status(201).send({ ...webhookViewOf(webhook, null, deps.now()), signing_secret: webhook.secret });
       },

@@ -5,13 +5,15 @@ import { placeId } from '../domain/id.ts';
 import type { Change } from '../domain/outcome.ts';
 import type { RecipientStatus } from '../domain/recipient.ts';
 import type { Campaigns } from '../store/campaigns.ts';
+import type { Emails } from '../store/emails.ts';
 import type { Changed } from './settle.ts';
 
 type Deps = {
   campaigns: Pick<Campaigns, 'status' | 'places'>;
+  emails: Pick<Emails, 'lastChange'>;
   /** An email wherever it stands. */
   read(id: string): Promise<StoredEmail | null>;
-  change(email: StoredEmail, asked: Change): Promise<Changed>;
+  change(email: StoredEmail, asked: Change, changeId?: string): Promise<Changed>;
 };
 
 /** Emails under way at a time: each has its own round trips. */
@@ -30,13 +32,14 @@ export type Retried =
 /**
  * How many are sent to again. Asked for once more, as after an answer that was lost, it goes on. Once it is canceled nobody else is: that is
  * seen by the very step that has somebody wait again, and who waited before is called off with the rest.
+ * @param changeId under which it may be asked for again: who was retried under it before is counted, and not retried once more
  */
-export async function retryFailed(deps: Deps, campaignId: string): Promise<Retried> {
+export async function retryFailed(deps: Deps, campaignId: string, changeId?: string): Promise<Retried> {
   let status = await deps.campaigns.status(campaignId);
   let count = 0;
   let some: string[] = [];
   const retrySome = async (): Promise<void> => {
-    const retried = await Promise.all(some.map((id) => retryOne(deps, id)));
+    const retried = await Promise.all(some.map((id) => retryOne(deps, id, changeId)));
     count += retried.filter((isRetried) => isRetried).length;
     some = [];
     status = await deps.campaigns.status(campaignId);
@@ -61,8 +64,9 @@ function mayBeRetried(mark: PlaceMark): boolean {
 }
 
 /** Whether it is sent to again. */
-async function retryOne({ read, change }: Deps, id: string): Promise<boolean> {
+async function retryOne({ emails, read, change }: Deps, id: string, changeId?: string): Promise<boolean> {
+  if (changeId !== undefined && (await emails.lastChange(id)) === changeId) return true;
   const email = await read(id);
   if (email === null || !retryable.includes(statusOf(email.state))) return false;
-  return (await change(email, { kind: 'retried' })).kind === 'changed';
+  return (await change(email, { kind: 'retried' }, changeId)).kind === 'changed';
 }

@@ -1,6 +1,7 @@
 /** API keys: kept under the hash of their token, found by one command, so that a revocation holds at once for everybody. */
 import type { Redis } from 'ioredis';
 import type { ApiKey } from '../domain/api-key.ts';
+import { type CreationMark, storedOnce } from './creations.ts';
 import { keys } from './keys.ts';
 import { script } from './redis.ts';
 import { type Cursor, firstOf, type PageRequest, walk } from './walk.ts';
@@ -15,6 +16,14 @@ const noteUseEveryMs = 60_000;
 const chunkSize = 100;
 
 const fields = ['facts', 'name', 'usedAt'] as const;
+
+/** KEYS key keys claim; ARGV facts name entry stored. */
+const addScript = script(`${storedOnce}
+if isStored(KEYS[3], ARGV[4]) then return 0 end
+redis.call('HSET', KEYS[1], 'facts', ARGV[1], 'name', ARGV[2])
+redis.call('ZADD', KEYS[2], 0, ARGV[3])
+noteStored(KEYS[3], ARGV[4])
+return 1`);
 
 /** KEYS key; ARGV now, longest ago that counts as noted. A key that has been revoked meanwhile does not come back. */
 const noteUseScript = script(`
@@ -60,12 +69,12 @@ export function openApiKeys(redis: Redis) {
   }
 
   return {
-    async add(key: ApiKey, tokenHash: string): Promise<void> {
+    /** @param mark of a key that a repeat may ask for as well: revoked since, it does not come back */
+    async add(key: ApiKey, tokenHash: string, mark: CreationMark | null = null): Promise<void> {
       const { name, ...facts } = key;
-      const write = redis.multi();
-      write.hset(keys.apiKey(tokenHash), { facts: JSON.stringify(facts), name });
-      write.zadd(keys.apiKeys, 0, entryFor(key.id, tokenHash));
-      await write.exec();
+      const own = keys.apiKey(tokenHash);
+      const args = [JSON.stringify(facts), name, entryFor(key.id, tokenHash), mark?.stored ?? ''];
+      await addScript(redis, [own, keys.apiKeys, mark?.key ?? own], args);
     },
 
     /** The key a token stands for, or null. That it was used is noted without waiting, at most once a minute. */

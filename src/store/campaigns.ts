@@ -18,6 +18,7 @@ import { type AskedMove, moveCampaign } from './campaign-moves.ts';
 import { unpackOutcomes } from './campaign-outcomes.ts';
 import { removeCampaign } from './campaign-remove.ts';
 import { pack, unpack } from './content.ts';
+import { type CreationMark, storedOnce } from './creations.ts';
 import { keys } from './keys.ts';
 import { script } from './redis.ts';
 import { type Cursor, firstOf, type PageRequest, walk } from './walk.ts';
@@ -29,8 +30,10 @@ export type DraftChanged =
   /** It was changed, sent or taken away since it was read. */
   | 'moved_on';
 
-/** KEYS campaign, campaigns; ARGV id, head, content, scheduledAt or ''. One that is there stays as it is. */
-const addScript = script(`
+/** KEYS campaign, campaigns, claim; ARGV id, head, content, scheduledAt or '', stored. One that is there, or was removed, stays as it is. */
+const addScript = script(`${storedOnce}
+if isStored(KEYS[3], ARGV[5]) then return 0 end
+noteStored(KEYS[3], ARGV[5])
 if redis.call('HSETNX', KEYS[1], 'head', ARGV[2]) == 0 then return 0 end
 redis.call('HSET', KEYS[1], 'content', ARGV[3], 'status', 'draft', 'chunks', 0, 'cursor', 0, 'n:recipients', 0, 'n:pending', 0)
 if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'scheduledAt', ARGV[4]) end
@@ -114,9 +117,11 @@ export function openCampaigns(redis: Redis) {
     status: (id: string) => redis.hget(keys.campaign(id), 'status') as Promise<CampaignStatus | null>,
 
     /** One that was stored before stays as it is. */
-    async add({ head, content, scheduledAt }: Draft): Promise<void> {
-      const args = [head.id, JSON.stringify(head), await packJson(content), scheduledAt ?? ''];
-      await addScript(redis, [keys.campaign(head.id), keys.campaigns], args);
+    /** @param mark of one that a repeat may ask for as well */
+    async add({ head, content, scheduledAt }: Draft, mark: CreationMark | null = null): Promise<void> {
+      const own = keys.campaign(head.id);
+      const args = [head.id, JSON.stringify(head), await packJson(content), scheduledAt ?? '', mark?.stored ?? ''];
+      await addScript(redis, [own, keys.campaigns, mark?.key ?? own], args);
     },
 
     /** @param was its head as it was read before its content was: of two changes of the same draft one is refused */

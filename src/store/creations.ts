@@ -17,13 +17,30 @@ export type Creation = {
   readonly isDone: boolean;
   /** What was noted when it was. */
   readonly note: string;
+  readonly mark: CreationMark;
 };
+
+/** Where a claim stands, and what stands there once it is stored: written by the step that stores it. */
+export type CreationMark = { readonly key: string; readonly stored: string };
 
 export type Creations = ReturnType<typeof openCreations>;
 
 /** Which of the states a claim is in stands after its hash, id and time: none at first. */
 const joined = 'joined';
 const done = 'done';
+
+/**
+ * Lua: whether what is created under a claim was stored before, by whoever did it: taken away or changed since, it stays so. `noteStored`
+ * writes that down, in the step that stores it. `stored` is '' for what was asked for without an Idempotency-Key.
+ */
+export const storedOnce = `
+local function isStored(claim, stored)
+  return stored ~= '' and string.sub(redis.call('GET', claim) or '', 1, #stored) == stored
+end
+local function noteStored(claim, stored)
+  if stored ~= '' then redis.call('SET', claim, stored, 'KEEPTTL', 'XX') end
+end
+`;
 
 /** KEYS claim; ARGV a fresh one, for how long. Answers what stood there; what nobody has repeated so far is noted as joined. */
 const beginScript = script(`
@@ -50,12 +67,13 @@ export function openCreations(redis: Redis, secretKey: Uint8Array) {
       const [hash = '', id = '', createdAt = '', state, note = ''] = stored.split(' ');
       if (hash !== bodyHash) return null;
       const secret = createHmac('sha256', secretKey).update(`creation ${scope} ${bodyHash} ${id}`).digest();
-      return { id, createdAt: Number(createdAt), secret, isRepeat, isDone: state === done, note };
+      const creation = { id, createdAt: Number(createdAt), secret, isRepeat, isDone: state === done, note };
+      return { ...creation, mark: { key: keys.idempotency(scope), stored: storedAs(bodyHash, creation) } };
     },
 
     /** Notes that it is stored, unless the key is over by now: what is taken away later does not come back by a repeat. @param note a word to find there then */
     async end({ scope, bodyHash }: IdempotencyClaim, creation: Creation, note = ''): Promise<void> {
-      await redis.set(keys.idempotency(scope), [begun(bodyHash, creation), done, note].join(' '), 'KEEPTTL', 'XX');
+      await redis.set(keys.idempotency(scope), storedAs(bodyHash, creation) + note, 'KEEPTTL', 'XX');
     },
 
     /** It came to nothing: the key is free again, unless a repeat has joined, which may have done it. */
@@ -67,4 +85,8 @@ export function openCreations(redis: Redis, secretKey: Uint8Array) {
 
 function begun(bodyHash: string, { id, createdAt }: Pick<Creation, 'id' | 'createdAt'>): string {
   return [bodyHash, id, createdAt].join(' ');
+}
+
+function storedAs(bodyHash: string, creation: Pick<Creation, 'id' | 'createdAt'>): string {
+  return `${begun(bodyHash, creation)} ${done} `;
 }

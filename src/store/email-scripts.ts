@@ -181,12 +181,14 @@ return answers`,
 );
 
 /**
- * For a change that a caller asked for: refused while a hand-over stands, and what comes of it may not be due without its content.
+ * For a change that a caller asked for: refused while a hand-over stands, and what comes of it may not be due without its content. One that
+ * was made before is made no second time, whatever came of the email since.
  * KEYS bell outbox index suppressions suppressionIds ended campaignsDue email content due again campaign; ARGV change id, when it is due now or '', and what `commit` takes. Answers `done`,
  * `lost`, `content_gone` or `campaign_canceled`.
  */
 export const changeScript = script(`${commit}
 local id, dueAt = ARGV[2], ARGV[3]
+if redis.call('HGET', KEYS[8], 'change') == ARGV[1] then return 'done' end
 if dueAt ~= '' and redis.call('EXISTS', KEYS[9]) == 0 then return 'content_gone' end
 if redis.call('HGET', KEYS[8], 'version') == ARGV[4] and isTooLate(KEYS[12], ARGV[12]) then return 'campaign_canceled' end
 if not commit(KEYS[8], KEYS[12], 4, ARGV[1], '') then return 'lost' end

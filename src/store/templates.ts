@@ -4,6 +4,7 @@ import { templateIdForm } from '../domain/id.ts';
 import type { Template, TemplateContent, TemplateHead, TemplateUse } from '../domain/template.ts';
 
 import { pack, unpack } from './content.ts';
+import { type CreationMark, storedOnce } from './creations.ts';
 import { keys } from './keys.ts';
 import { script } from './redis.ts';
 import { type Cursor, firstOf, type PageRequest, walk } from './walk.ts';
@@ -23,11 +24,12 @@ export type Changed =
 const maxVersions = 1_000;
 
 /**
- * KEYS template, templates, aliases; ARGV id, the head it must have ('' for none), new head, old alias, new alias, version (0 for no new one),
- * its content, when it was made, the version to drop. A repeat of what was done is answered as it was the first time.
+ * KEYS template, templates, aliases, claim; ARGV id, the head it must have ('' for none), new head, old alias, new alias, version (0 for no new
+ * one), its content, when it was made, the version to drop, stored. A repeat of what was done is answered as it was the first time.
  */
-const writeScript = script(`
+const writeScript = script(`${storedOnce}
 local id, version = ARGV[1], tonumber(ARGV[6])
+if isStored(KEYS[4], ARGV[10]) then return 'moved_on' end
 local owner = ARGV[5] ~= '' and redis.call('HGET', KEYS[3], ARGV[5])
 if owner and owner ~= id then return 'alias_taken' end
 local head = redis.call('HGET', KEYS[1], 'head')
@@ -41,6 +43,7 @@ if version > 0 then
   redis.call('HSET', KEYS[1], 'v' .. version, ARGV[7], 't' .. version, ARGV[8])
   redis.call('HDEL', KEYS[1], 'v' .. ARGV[9], 't' .. ARGV[9])
 end
+noteStored(KEYS[4], ARGV[10])
 return 'changed'`);
 
 /** KEYS template, templates, aliases; ARGV id. */
@@ -72,17 +75,19 @@ export function openTemplates(redis: Redis) {
     was: TemplateHead | null,
     head: TemplateHead,
     content: TemplateContent | null,
+    mark: CreationMark | null = null,
   ): Promise<Changed> {
     const { id, version, updatedAt } = head;
     const made = content === null ? [0, ''] : [version, await pack(Buffer.from(JSON.stringify(content)))];
     const heads = [was === null ? '' : JSON.stringify(was), JSON.stringify(head), was?.alias ?? '', head.alias ?? ''];
-    const args = [id, ...heads, ...made, updatedAt, version - maxVersions];
-    return (await writeScript(redis, namesOf(id), args)) as Changed;
+    const args = [id, ...heads, ...made, updatedAt, version - maxVersions, mark?.stored ?? ''];
+    return (await writeScript(redis, [...namesOf(id), mark?.key ?? keys.template(id)], args)) as Changed;
   }
 
   return {
-    /** `moved_on` when it was stored before: that leaves it as it is. */
-    add: ({ head, content }: Template): Promise<Changed> => write(null, head, content),
+    /** `moved_on` when it was stored before: that leaves it as it is. @param mark of one that a repeat may ask for as well */
+    add: ({ head, content }: Template, mark: CreationMark | null = null): Promise<Changed> =>
+      write(null, head, content, mark),
 
     /** @param content null when there is no new version */
     change: (was: TemplateHead, head: TemplateHead, content: TemplateContent | null): Promise<Changed> =>

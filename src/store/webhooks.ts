@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import type { WebhookEvent } from '../domain/event.ts';
 import { seal, unseal } from '../domain/secret-box.ts';
 import type { Listener, Webhook } from '../domain/webhook.ts';
+import { type CreationMark, storedOnce } from './creations.ts';
 import { keys } from './keys.ts';
 import { removeScript } from './post-scripts.ts';
 import { ownKeys } from './posts.ts';
@@ -25,6 +26,13 @@ const usual = {
   batch: null,
   revision: 0,
 } as const;
+
+/** KEYS webhooks claim; ARGV id webhook stored. */
+const addScript = script(`${storedOnce}
+if isStored(KEYS[2], ARGV[3]) then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+noteStored(KEYS[2], ARGV[3])
+return 1`);
 
 /** What becomes of an endpoint, and what is told of it in the same step. */
 export type WebhookChange = {
@@ -70,8 +78,10 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
   }
 
   return {
-    async add(webhook: Webhook): Promise<void> {
-      await redis.hset(keys.webhooks, webhook.id, pack(webhook));
+    /** @param mark of one that a repeat may ask for as well: changed or removed since, it stays so */
+    async add(webhook: Webhook, mark: CreationMark | null = null): Promise<void> {
+      const args = [webhook.id, pack(webhook), mark?.stored ?? ''];
+      await addScript(redis, [keys.webhooks, mark?.key ?? keys.webhooks], args);
     },
 
     /** @throws when the stored secrets were sealed with another key: no webhook could be signed */

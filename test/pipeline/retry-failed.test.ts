@@ -61,7 +61,12 @@ it('cut short by the end of its process, it leaves nobody waiting behind those w
     if (looks === 3) throw new Error('killed');
     return store.campaigns.status(id);
   };
-  const dying = { campaigns: { ...store.campaigns, status }, read: found.emails.read, change: cancelBefore(id, 21) };
+  const dying = {
+    ...store,
+    campaigns: { ...store.campaigns, status },
+    read: found.emails.read,
+    change: cancelBefore(id, 21),
+  };
   await expect(retryFailed(dying, id)).rejects.toThrow('killed');
   const { counts } = await standingOf(redis, id);
   expect(counts).toMatchObject({ pending: 20, failed: 20 });
@@ -84,6 +89,17 @@ it('who left before waits no more either once the campaign is canceled, whoever 
   const { counts } = await standingOf(redis, id);
   expect(counts).toMatchObject({ pending: 0, failed: 1 });
   expect(await tallyOf(redis, id)).toEqual(counts);
+});
+
+it('asked for again under the same change, it counts who was retried before, and retries nobody who failed again since', async () => {
+  const id = await addFailed(3);
+  const again = () => retryFailed({ ...store, read: found.emails.read, change: found.change }, id, 'ch_1');
+  expect(await again()).toEqual({ kind: 'retried', count: 3 });
+  const email = (await found.emails.read(placeId(id, 0))) as StoredEmail;
+  expect(await store.emails.commit(email, { state: ended(email), events: [], step: null }, '', 1)).toBe(true);
+  expect(await again()).toEqual({ kind: 'retried', count: 3 });
+  expect((await standingOf(redis, id)).counts).toMatchObject({ pending: 2, failed: 1 });
+  expect(await retry(id, found.change)).toEqual({ kind: 'retried', count: 1 });
 });
 
 it('a campaign that is removed meanwhile is gone', async () => {

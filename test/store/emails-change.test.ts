@@ -46,6 +46,15 @@ it('of two changes that come to the same state in the same millisecond one wins;
   expect((await emails.timeline(email.facts.id)).steps).toHaveLength(1);
 });
 
+it('a change that was made before is made no second time, although the email moved on since', async () => {
+  const email = await store(10);
+  const after = { state: { ...email.state, since: 11 }, events: [], step };
+  expect(await emails.commitChange(email, after, 'ch_1', 1_000)).toBe('done');
+  expect(await emails.commit({ ...email, version: 2 }, { state: email.state, events: [], step }, '', 1)).toBe(true);
+  expect(await emails.commitChange({ ...email, version: 3 }, after, 'ch_1', 1_000)).toBe('done');
+  expect((await emails.timeline(email.facts.id)).steps).toHaveLength(2);
+});
+
 it('a change is refused while a hand-over stands, and so is what became of another attempt, but not of that one', async () => {
   const email = await store(10);
   await emails.claimHandOver(email, { at: 1, transport: 't', attemptId: 'at_1', job: 'jb_1' });

@@ -22,7 +22,7 @@ declare module 'fastify' {
 }
 
 /** Their bodies have no meaning (RFC 9110 section 9.3) and are not looked at. */
-const bodyless = new Set(['GET', 'HEAD']);
+export const bodyless: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 
 /**
  * Makes `app` read bodies so, on every route.

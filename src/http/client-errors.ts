@@ -1,22 +1,89 @@
-/** Answers to what is no HTTP request, or too much of one: as problems too, written to the socket since there is no request to answer. */
+/** Answers to what is no HTTP request, too much of one, or late: as problems too, written to the socket since there is no request to answer. Then the connection ends. */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { makeProblem } from '../domain/problem.ts';
+
+export const lateCode = 'ERR_HTTP_REQUEST_TIMEOUT';
 
 const tooSlow = 'The request did not come whole in time';
 const tooMuch = 'The head of the request is larger than the 16384 bytes that are read';
 const noHttp = 'The request is not HTTP as it should be';
 
-export function answerClientError(error: Error & { readonly code?: string }, socket: Duplex): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
-  const isLate = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
-  const detail = isLate ? tooSlow : error.code === 'HPE_HEADER_OVERFLOW' ? tooMuch : noHttp;
-  const problem = makeProblem(isLate ? 'request_timeout' : 'unreadable_request', detail, '');
-  const body = JSON.stringify(problem);
+/** For a client to take its last answer, whatever it still sends. One that hangs keeps its connection, and what its request took, no longer. */
+const lingerMs = 1_000;
+
+type ClientError = Error & { readonly code?: string };
+
+type Exchange = { readonly request: IncomingMessage; readonly response: ServerResponse };
+
+export type ClientErrors = {
+  /** Answers those of this server. */
+  watch(server: Server): void;
+  answer(error: ClientError, socket: Duplex): void;
+};
+
+export function makeClientErrors(): ClientErrors {
+  /** By connection; those that are over stand here until the next. */
+  const exchanges = new WeakMap<Duplex, readonly Exchange[]>();
+  const ending = new WeakSet<Duplex>();
+
+  function answer(error: ClientError, socket: Duplex): void {
+    if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+    // What follows on a connection that cannot be read is an error each time.
+    if (ending.has(socket)) return;
+    ending.add(socket);
+    void endWith(error, socket, exchanges.get(socket) ?? []);
+  }
+
+  return {
+    watch(server) {
+      server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+        const open = (exchanges.get(request.socket) ?? []).filter((exchange) => !isOver(exchange));
+        exchanges.set(request.socket, [...open, { request, response }]);
+      });
+      server.on('clientError', answer);
+    },
+    answer,
+  };
+}
+
+function isOver({ request, response }: Exchange): boolean {
+  return request.complete && response.writableFinished;
+}
+
+/** An answer with a head and no end yet, such as a stream of events: nothing may come into the middle of it. */
+function isUnderWay({ response }: Exchange): boolean {
+  return response.headersSent && !response.writableEnded;
+}
+
+/** Whoever asked before is answered first. */
+async function endWith(error: ClientError, socket: Duplex, exchanges: readonly Exchange[]): Promise<void> {
+  if (exchanges.some(isUnderWay)) return void socket.destroy();
+  await Promise.all(exchanges.filter(({ request }) => request.complete).map(whenAnswered));
+  // Only the last one can be.
+  const broken = exchanges.find(({ request }) => !request.complete);
+  if (!socket.writable || (broken !== undefined && isUnderWay(broken))) return void socket.destroy();
+  if (broken?.response.headersSent) socket.end();
+  else socket.end(answerTo(error));
+  setTimeout(() => socket.destroy(), lingerMs).unref();
+}
+
+function whenAnswered({ response }: Exchange): Promise<void> {
+  return new Promise((resolve) => {
+    if (response.writableFinished || response.destroyed) resolve();
+    else response.once('close', resolve);
+  });
+}
+
+function answerTo({ code }: ClientError): string {
+  const isLate = code === lateCode;
+  const detail = isLate ? tooSlow : code === 'HPE_HEADER_OVERFLOW' ? tooMuch : noHttp;
+  const body = JSON.stringify(makeProblem(isLate ? 'request_timeout' : 'unreadable_request', detail, ''));
   const head = [
     `HTTP/1.1 ${isLate ? '408 Request Timeout' : '400 Bad Request'}`,
     'Content-Type: application/problem+json',
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',
   ];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+  return `${head.join('\r\n')}\r\n\r\n${body}`;
 }

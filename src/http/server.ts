@@ -13,9 +13,8 @@ import type { RefusalReason } from '../domain/problem.ts';
 import { type AuthDeps, guardWithKeys } from './auth.ts';
 import { readBodies } from './bodies.ts';
 import { smallBodyBytes } from './body-room.ts';
-import { answerClientError } from './client-errors.ts';
+import { makeConnections } from './connections.ts';
 import { wording } from './faults.ts';
-import { endLateRequests } from './late-requests.ts';
 import { addRoutes } from './methods.ts';
 import { generatorOptions } from './openapi/generator.ts';
 import { answerErrorsAsProblems, answerFrameworkError, type ErrorDeps } from './problems.ts';
@@ -40,7 +39,6 @@ declare module 'fastify' {
   }
 }
 
-const keepAliveMs = 65_000;
 /** A token to unsubscribe with holds an address of 254 octets, sealed. */
 const maxParamLength = 500;
 
@@ -81,24 +79,23 @@ export async function closeServer(app: App, patienceMs: number): Promise<void> {
 
 /** Builds the server; it does not listen yet. */
 export async function buildServer(deps: ServerDeps): Promise<App> {
+  const connections = makeConnections();
   const app = fastify({
+    serverFactory: connections.makeServer,
     // Of routes that carry no mail.
     bodyLimit: smallBodyBytes,
-    // Ours are ended by `endLateRequests`.
-    requestTimeout: 0,
-    keepAliveTimeout: keepAliveMs,
     routerOptions: { maxParamLength },
     genReqId: deps.newRequestId,
     // What has come in is taken or refused for its own sake: we are here until it is answered.
     return503OnClosing: false,
     frameworkErrors: answerFrameworkError,
-    clientErrorHandler: answerClientError,
+    // Answered at each address by `connections`.
+    clientErrorHandler: () => {},
     // One line per request is written by the hook below.
     logger: false,
   }).withTypeProvider<ZodTypeProvider>();
-  const late = endLateRequests(app.server);
   app.addHook('preParsing', (request, _reply, payload, done) => {
-    if (request.routeOptions.config.takesRecords !== undefined) late.letFlow(request.raw);
+    if (request.routeOptions.config.takesRecords !== undefined) connections.letFlow(request.raw);
     done(null, payload);
   });
   app.decorateRequest('refusal', null);

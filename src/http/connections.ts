@@ -1,0 +1,34 @@
+/** The servers of Node.js under fastify, which has one for each address it listens at, and what is said on their connections beside the answers of routes. */
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import { lateCode, makeClientErrors } from './client-errors.ts';
+import { type After, type LateRequests, makeLateRequests } from './late-requests.ts';
+
+const keepAliveMs = 65_000;
+
+export type Connections = Pick<LateRequests, 'letFlow'> & {
+  /** Made, and not listening yet. */
+  makeServer(handle: RequestListener): Server;
+};
+
+export function makeConnections(later?: After): Connections {
+  const clientErrors = makeClientErrors();
+  const onLate = ({ socket }: IncomingMessage) =>
+    clientErrors.answer(Object.assign(new Error('late'), { code: lateCode }), socket);
+  const lateRequests = makeLateRequests(onLate, later);
+  return {
+    letFlow: lateRequests.letFlow,
+    makeServer(handle) {
+      const server = createServer(
+        {
+          keepAliveTimeout: keepAliveMs,
+          // They are ended by `lateRequests`.
+          requestTimeout: 0,
+        },
+        handle,
+      );
+      lateRequests.watch(server);
+      clientErrors.watch(server);
+      return server;
+    },
+  };
+}

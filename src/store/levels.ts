@@ -1,6 +1,7 @@
-/** How much waits in the store and since when, for whoever watches; read in one round trip, whatever waits. */
+/** How much waits in the store and since when, for whoever watches; read in two round trips, whatever waits. */
 import type { Redis } from 'ioredis';
 import type { Lane } from '../domain/lane.ts';
+import { readCampaigns } from './campaign-levels.ts';
 import { keys } from './keys.ts';
 import { outboxGroup } from './outbox.ts';
 import { script } from './redis.ts';
@@ -16,6 +17,8 @@ export type Stored = {
   readonly unnotified: number | null;
   /** Events, or batches of them, that wait for endpoints, and since when one of them has been due. */
   readonly posts: Backlog;
+  /** Recipients of campaigns that are at their places, and since when none of one has moved. */
+  readonly campaigns: Backlog;
 };
 
 export type StoredLevels = ReturnType<typeof openLevels>;
@@ -37,17 +40,24 @@ export function openLevels(redis: Redis) {
   return {
     /** @param leaseMs for which a feeder takes what is due */
     async read(transports: readonly string[], leaseMs: number, now: number): Promise<Stored> {
-      const [transactional, bulk, unnotified, posts] = await Promise.all([
+      const [transactional, bulk, unnotified, posts, campaigns] = await Promise.all([
         lane('transactional', transports, leaseMs, now),
         lane('bulk', transports, leaseMs, now),
         readUnnotified(redis),
         readPosts(redis, now),
+        readCampaigns(redis, now),
       ]);
       const parked = transports.map((_, index) => ({
         transactional: transactional.parked[index] ?? 0,
         bulk: bulk.parked[index] ?? 0,
       }));
-      return { lanes: { transactional: transactional.backlog, bulk: bulk.backlog }, parked, unnotified, posts };
+      return {
+        lanes: { transactional: transactional.backlog, bulk: bulk.backlog },
+        parked,
+        unnotified,
+        posts,
+        campaigns,
+      };
     },
   };
 }

@@ -35,12 +35,12 @@ export const metrics = {
   postrider_waiting_emails: {
     kind: 'gauge',
     labels: ['lane'],
-    help: 'Emails that wait in the whole fleet: due, deferred or parked, but not scheduled for later. A job in the queue counts as one.',
+    help: 'Emails that wait in the whole fleet: due, deferred or parked, but not scheduled for later. A job in the queue counts as one. In `bulk` also the recipients of running campaigns who were not tried yet; those of paused ones do not wait.',
   },
   postrider_oldest_waiting_seconds: {
     kind: 'gauge',
     labels: ['lane'],
-    help: 'For how long the email has been due that has waited longest, in the whole fleet; parked ones too, but none that is scheduled or deferred to later. 0 when none waits.',
+    help: 'For how long the email has been due that has waited longest, in the whole fleet; parked ones too, but none that is scheduled or deferred to later. In `bulk` also for how long nothing of a running campaign has moved that has somebody left, longer than its own rate explains: one that moves is not old, however long it takes. 0 when none waits.',
   },
   postrider_parked_emails: {
     kind: 'gauge',

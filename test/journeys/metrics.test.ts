@@ -133,6 +133,35 @@ it('says how much waits, since when, and how the transport stands', async () => 
   });
 });
 
+it('a campaign that its transport keeps waiting waits with all its recipients, and no longer once it is done', async () => {
+  const made = await api.api('POST', '/v1/campaigns', {
+    name: 'c',
+    from: 'ann@x.example',
+    subject: 'Hi',
+    text: 'Hello',
+  });
+  const url = `/v1/campaigns/${made.body.id}`;
+  await api.api(
+    'POST',
+    `${url}/recipients`,
+    ['a', 'b', 'c'].map((name) => ({ email: `${name}@y.example` })),
+  );
+  expect((await api.api('POST', `${url}/send`)).status).toBe(200);
+  const level = async () => {
+    const now = readSamples(await scrape(workerUrl));
+    const of = (name: string) => numberOf(now, name, { lane: 'bulk' }) ?? 0;
+    return { waiting: of('postrider_waiting_emails'), age: of('postrider_oldest_waiting_seconds') };
+  };
+  await until('its age to grow', async () => {
+    const { waiting, age } = await level();
+    expect(waiting).toBe(3);
+    return age > 0.5;
+  });
+  await api.api('POST', '/v1/transports/relay/resume');
+  await until('it to be done', async () => (await level()).waiting === 0);
+  expect(await level()).toEqual({ waiting: 0, age: 0 });
+});
+
 it('answers while Redis is away, without what only Redis knows', async () => {
   await redis.stop();
   for (const url of [api.url, workerUrl]) {

@@ -37,14 +37,37 @@ it('while nothing waits there is no oldest', async () => {
   });
 });
 
-it('what waits for endpoints is counted over all of them, since when one has been due, and not what comes again later', async () => {
-  await redis.hset(keys.webhooks, { wh_a: '{}', wh_b: '{}' });
-  await redis.zadd(keys.posts('wh_a'), 100, '1-0', 200, '2-0');
-  expect((await levels.read([], leaseMs, 40)).posts).toEqual({ waiting: 2, oldestAt: null });
-  await redis.zadd(keys.posts('wh_b'), 30, '1-0');
-  await redis.zadd(keys.posts('wh_gone'), 1, '1-0');
-  expect((await levels.read([], leaseMs, 40)).posts).toEqual({ waiting: 3, oldestAt: 30 });
-  expect((await levels.read([], leaseMs, 150)).posts).toEqual({ waiting: 3, oldestAt: 30 });
+describe('what waits for endpoints', () => {
+  const postsAt = async (now: number) => (await levels.read([], leaseMs, now)).posts;
+  beforeEach(() => redis.hset(keys.webhooks, { wh_a: '{}', wh_b: '{}' }));
+
+  it('is counted over all of them, since when one has been due', async () => {
+    await redis.zadd(keys.posts('wh_a'), 30, '29-0');
+    await redis.zadd(keys.posts('wh_b'), 20, '19-0', 35, '34-0');
+    await redis.zadd(keys.posts('wh_gone'), 1, '1-0');
+    expect(await postsAt(40)).toEqual({ waiting: 3, oldestAt: 20 });
+  });
+
+  it('and failed waits since its event happened, also between its tries', async () => {
+    await redis.zadd(keys.posts('wh_a'), 900, '20-0', 800, 'batch:25-0,26-0');
+    await redis.zadd(keys.posts('wh_b'), 30, '29-0');
+    expect(await postsAt(40)).toEqual({ waiting: 3, oldestAt: 20 });
+    await redis.zrem(keys.posts('wh_a'), '20-0');
+    expect(await postsAt(40)).toEqual({ waiting: 2, oldestAt: 25 });
+  });
+
+  it('and is in hand waits for as long as its endpoint has failed, not since its event: it may be told of again', async () => {
+    await redis.zadd(keys.posts('wh_a'), 80, '1-0');
+    await redis.zadd(keys.posting('wh_a'), 80, '1-0');
+    expect(await postsAt(40)).toEqual({ waiting: 1, oldestAt: null });
+    await redis.hset(keys.health('wh_a'), 'failingSince', 15);
+    expect(await postsAt(40)).toEqual({ waiting: 1, oldestAt: 15 });
+  });
+
+  it('nothing is old where an endpoint that failed has nothing to be told', async () => {
+    await redis.hset(keys.health('wh_a'), 'failingSince', 15);
+    expect(await postsAt(40)).toEqual({ waiting: 0, oldestAt: null });
+  });
 });
 
 it('the oldest is the one that has been due longest, new or come again, and each lane has its own', async () => {

@@ -64,6 +64,7 @@ export type ServerDeps = ErrorDeps &
       ms: number;
       keyId: string | null;
       refusal: RefusalReason | null;
+      takesMail: boolean;
     }): void;
   };
 
@@ -126,6 +127,7 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
       ms: reply.elapsedTime,
       keyId: request.apiKey?.id ?? null,
       refusal: request.refusal,
+      takesMail: request.routeOptions.config.sheds === true,
     });
   });
 

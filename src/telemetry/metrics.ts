@@ -24,8 +24,8 @@ export const metrics = {
   },
   postrider_refused_requests_total: {
     kind: 'counter',
-    labels: ['reason'],
-    help: 'Requests that were answered with a problem, by its name; of 503, `back_pressure` (too much waits, Redis is nearly full, or large requests are in hand) and `redis_away` have names of their own.',
+    labels: ['reason', 'takes_mail'],
+    help: 'Requests that were answered with a problem, by its name, and whether they would have brought mail (`true` or `false`); of 503, `back_pressure` (too much waits, Redis is nearly full, or large requests are in hand) and `redis_away` have names of their own.',
   },
   postrider_recipients_total: {
     kind: 'counter',

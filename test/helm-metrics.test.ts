@@ -92,6 +92,22 @@ describe('in the cluster', () => {
     expect(rules.flatMap(({ expr }) => faultsOf(expr))).toEqual([]);
   });
 
+  it('what happens once raises no alert: each holds for longer than its rate looks back', ({ skip }) => {
+    skip(helm === null, withoutHelm);
+    const rules = specOf('PrometheusRule').groups.flatMap((group) => group.rules);
+    const rates = rules.flatMap((rule) =>
+      [...rule.expr.matchAll(/\[(\d+)m\]/g)].map(([, minutes]) => ({ ...rule, minutes: Number(minutes) })),
+    );
+    expect(rates.map(({ alert }) => alert)).toEqual(['PostriderRefusesMail']);
+    for (const { minutes, for: held } of rates) expect(Number.parseInt(held, 10)).toBeGreaterThan(minutes);
+  });
+
+  it('only requests that would have made mail raise the alert that mail is refused', ({ skip }) => {
+    skip(helm === null, withoutHelm);
+    const rules = specOf('PrometheusRule').groups.flatMap((group) => group.rules);
+    expect(rules.find(({ alert }) => alert === 'PostriderRefusesMail')?.expr).toContain('takes_mail="true"');
+  });
+
   it('workers are scaled on a metric that there is', ({ skip }) => {
     skip(helm === null, withoutHelm);
     const queries = specOf('ScaledObject').triggers.map(({ metadata }) => metadata.query);

@@ -77,6 +77,14 @@ export function etaOf({ status, counts, pace }: CampaignState, now: number): num
   return status !== 'running' || pace === null || pace <= 0 ? null : Math.round(now + (counts.pending / pace) * 1_000);
 }
 
+/**
+ * Since when a campaign of which something waits stands still, milliseconds since the epoch: its own rate may hold the next message back.
+ * @param movedAt when somebody was settled last, or it was started or resumed
+ */
+export function stillSince(movedAt: number, rate: Rate | null): number {
+  return movedAt + (rate === null ? 0 : Math.ceil(rate.windowMs / rate.count));
+}
+
 export type Campaign = { readonly head: CampaignHead; readonly state: CampaignState };
 
 /** One recipient as it was uploaded. */

@@ -19,6 +19,11 @@ export function sortableCursor(cursor: string): string {
   return cursor.slice(0, dash).padStart(19, '0') + cursor.slice(dash + 1).padStart(19, '0');
 }
 
+/** When the event at a place was stored, milliseconds since the epoch. */
+export function placeTime(place: string): number {
+  return Number(place.slice(0, place.indexOf('-')));
+}
+
 /** An event at its place, with the facts of the email it is about; null when it is about none, or the email's record is gone. */
 export type FeedItem = { readonly cursor: string; readonly event: OutboxEvent; readonly facts: EmailFacts | null };
 

@@ -2,9 +2,9 @@
 import type { Lane } from './lane.ts';
 
 export type Level = {
-  /** Emails of a lane that are due, deferred or parked, not those scheduled for later; or events that wait for endpoints. */
+  /** Emails of a lane that are due, deferred or parked, and recipients of running campaigns, not those scheduled for later; or events that wait for endpoints. */
   readonly waiting: number;
-  /** For how long the one has been due that has waited longest; 0 when none is due. */
+  /** For how long the one has been due that has waited longest, or nothing of a campaign has moved; 0 when none is due. */
   readonly oldestMs: number;
 };
 

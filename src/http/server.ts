@@ -62,6 +62,7 @@ export type ServerDeps = ErrorDeps &
       ms: number;
       keyId: string | null;
       refusal: RefusalReason | null;
+      takesMail: boolean;
     }): void;
   };
 
@@ -123,6 +124,7 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
       ms: reply.elapsedTime,
       keyId: request.apiKey?.id ?? null,
       refusal: request.refusal,
+      takesMail: request.routeOptions.config.sheds === true,
     });
   });
 

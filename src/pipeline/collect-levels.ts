@@ -1,5 +1,5 @@
 /** collect-levels: how much waits and for how long, and how transports stand in the whole fleet, for whoever watches. */
-import { type Lane, lanes } from '../domain/lane.ts';
+import type { Lane } from '../domain/lane.ts';
 import type { Level, Levels } from '../domain/levels.ts';
 import { freshState } from '../domain/standing.ts';
 import type { Plans } from '../outbound/plans.ts';
@@ -43,21 +43,23 @@ async function read(deps: Deps): Promise<Levels> {
     deps.levels.read(names, deps.leaseMs, now),
     deps.transportStates.read(names),
     deps.memory(),
-    ...lanes.map((lane) => inQueue(deps, lane)),
+    inQueue(deps, 'transactional'),
+    inQueue(deps, 'bulk'),
   ]);
-  const queued = { transactional, bulk };
   const transports = names.map((name, index) => {
     const { breaker, paused } = states.get(name) ?? freshState;
     const parked = stored.parked[index] ?? { transactional: 0, bulk: 0 };
     return { name, isOpen: breaker.kind === 'open', isPaused: paused !== null, parked };
   });
-  const ofLane = (lane: Lane) => levelOf(stored.lanes[lane], queued[lane], now);
   return {
-    lanes: { transactional: ofLane('transactional'), bulk: ofLane('bulk') },
+    lanes: {
+      transactional: levelOf(now, stored.lanes.transactional, transactional),
+      bulk: levelOf(now, stored.lanes.bulk, bulk, stored.campaigns),
+    },
     transports,
     unnotified: stored.unnotified,
     memoryBytes: memory.used,
-    webhooks: levelOf(stored.posts, undefined, now),
+    webhooks: levelOf(now, stored.posts),
   };
 }
 
@@ -66,7 +68,7 @@ async function inQueue({ deliverQueues }: Deps, lane: Lane): Promise<Backlog> {
   return { waiting, oldestAt };
 }
 
-function levelOf(stored: Backlog, queued: Backlog | undefined, now: number): Level {
-  const since = Math.min(stored.oldestAt ?? now, queued?.oldestAt ?? now);
-  return { waiting: stored.waiting + (queued?.waiting ?? 0), oldestMs: Math.max(0, now - since) };
+function levelOf(now: number, ...backlogs: readonly Backlog[]): Level {
+  const since = Math.min(now, ...backlogs.map(({ oldestAt }) => oldestAt ?? now));
+  return { waiting: backlogs.reduce((sum, { waiting }) => sum + waiting, 0), oldestMs: now - since };
 }

@@ -84,7 +84,7 @@ export async function sendSlice(deps: Deps, take: Take): Promise<SliceReport> {
     slice.isHeldUp = true;
     throw error;
   } finally {
-    await deps.slices.release(take, slice.isHeldUp ? 0 : slice.againInMs, slice.allowed);
+    await deps.slices.release(take, slice.isHeldUp ? 0 : slice.againInMs, slice.allowed, settled.length);
   }
   const report = { take, settled, isHeldUp: slice.isHeldUp, ms: deps.now() - startedAt };
   deps.report(report);

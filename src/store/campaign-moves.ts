@@ -44,6 +44,7 @@ redis.call('HSET', campaign, 'status', to, 'change', string.sub(change .. ' ' ..
 if to == 'scheduled' then redis.call('HSET', campaign, 'scheduledAt', turn) end
 if to == 'running' then
   redis.call('HSETNX', campaign, 'startedAt', now)
+  redis.call('HSET', campaign, 'movedAt', now)
   if tonumber(stored[5] or 0) > tonumber(now) then redis.call('HDEL', campaign, 'scheduledAt') end
 end
 if to == 'paused' then redis.call('HSET', campaign, 'pausedAt', now) else redis.call('HDEL', campaign, 'pausedAt') end

@@ -174,7 +174,7 @@ return rest(now)`,
 
 /**
  * KEYS campaign marks slices takers campaignsDue; ARGV take slice status it had, how long until the slice is to be looked at again ('' when all
- * is done), messages that could have left and did not. What was taken by another meanwhile stays with that one.
+ * is done), messages that could have left and did not, recipients that were settled. What was taken by another meanwhile stays with that one.
  */
 export const releaseScript = script(
   `${redisClock}${marksOf}
@@ -183,6 +183,7 @@ local slice, againIn, unused = tonumber(ARGV[2]), ARGV[4], tonumber(ARGV[5])
 local status = redis.call('HGET', campaign, 'status')
 if not status or string.match(redis.call('HGET', takers, slice) or '', '^%S+') ~= ARGV[1] then return 0 end
 redis.call('HDEL', takers, slice)
+if tonumber(ARGV[6]) > 0 then redis.call('HSET', campaign, 'movedAt', redisNow()) end
 if unused > 0 and redis.call('HEXISTS', campaign, 'tokens') == 1 then redis.call('HINCRBYFLOAT', campaign, 'tokens', unused) end
 local isOpen = string.find(marksOf(marks, slice), '[${placeMarks.queued}${placeMarks.handing}]')
 -- canceled meanwhile: what left its place is yet to be ended

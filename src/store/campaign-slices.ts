@@ -138,11 +138,12 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
      * Lets a slice go: for good when all its places are done, else it is taken again.
      * @param againInMs how long until there is to be another look at it; null when nothing is known to be left
      * @param unused messages that could have left and did not
+     * @param settled of how many recipients something became
      */
-    async release(take: Take, againInMs: number | null, unused: number): Promise<void> {
+    async release(take: Take, againInMs: number | null, unused: number, settled = 0): Promise<void> {
       const { id, campaignId, slice, status } = take;
       const names = [...sliceNames(campaignId), keys.campaignsDue];
-      await releaseScript(redis, names, [id, slice, status, againInMs ?? '', unused]);
+      await releaseScript(redis, names, [id, slice, status, againInMs ?? '', unused, settled]);
     },
 
     /** Marks that the body to the recipient at a place is about to leave. False when the campaign no longer runs or the slice is another's: then nothing may be sent. */

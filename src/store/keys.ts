@@ -62,7 +62,7 @@ export const keys = {
   /**
    * Hash: a campaign's `head` as JSON, `content` packed, `status`, `scheduledAt`, `startedAt`, `endedAt`; `chunks` it has and `cursor`, the
    * first place nobody took yet; `n:<count>` for each count of its recipients and all of them; `events`, the number of its last event;
-   * `tokens`, what its rate allows at once, and `tokensAt`; `pace` and what it is measured from, `paceAt` and `paceLeft`; `recall` once its
+   * `tokens`, what its rate allows at once, and `tokensAt`; `movedAt`, when it was last started or resumed or somebody of it settled; `pace` and what it is measured from, `paceAt` and `paceLeft`; `recall` once its
    * slices are taken anew as it was canceled; `closed` once nobody can be added and the sets of its addresses are gone;
    * `change`, the id of the last move; `batch`, the ids of the last batches of recipients that came without an Idempotency-Key.
    */

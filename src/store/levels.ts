@@ -1,8 +1,10 @@
-/** How much waits in the store and since when, for whoever watches; read in one round trip, whatever waits. */
+/** How much waits in the store and since when, for whoever watches; read in two round trips, whatever waits. */
 import type { Redis } from 'ioredis';
 import type { Lane } from '../domain/lane.ts';
+import { readCampaigns } from './campaign-levels.ts';
 import { keys } from './keys.ts';
 import { outboxGroup } from './outbox.ts';
+import { readPosts } from './post-levels.ts';
 import { script } from './redis.ts';
 
 /** Emails of a lane that wait, and since when one of them has been due (milliseconds since the epoch; null when none is). */
@@ -14,8 +16,10 @@ export type Stored = {
   readonly parked: readonly Readonly<Record<Lane, number>>[];
   /** Events that were not yet handed on; null where Redis (before 7) does not count them. */
   readonly unnotified: number | null;
-  /** Events, or batches of them, that wait for endpoints, and since when one of them has been due. */
+  /** Events, or batches of them, that wait for endpoints, and since when an endpoint was not told of one. */
   readonly posts: Backlog;
+  /** Recipients of campaigns that are at their places, and since when none of one has moved. */
+  readonly campaigns: Backlog;
 };
 
 export type StoredLevels = ReturnType<typeof openLevels>;
@@ -37,17 +41,24 @@ export function openLevels(redis: Redis) {
   return {
     /** @param leaseMs for which a feeder takes what is due */
     async read(transports: readonly string[], leaseMs: number, now: number): Promise<Stored> {
-      const [transactional, bulk, unnotified, posts] = await Promise.all([
+      const [transactional, bulk, unnotified, posts, campaigns] = await Promise.all([
         lane('transactional', transports, leaseMs, now),
         lane('bulk', transports, leaseMs, now),
         readUnnotified(redis),
         readPosts(redis, now),
+        readCampaigns(redis, now),
       ]);
       const parked = transports.map((_, index) => ({
         transactional: transactional.parked[index] ?? 0,
         bulk: bulk.parked[index] ?? 0,
       }));
-      return { lanes: { transactional: transactional.backlog, bulk: bulk.backlog }, parked, unnotified, posts };
+      return {
+        lanes: { transactional: transactional.backlog, bulk: bulk.backlog },
+        parked,
+        unnotified,
+        posts,
+        campaigns,
+      };
     },
   };
 }
@@ -82,19 +93,6 @@ for i = 4, #KEYS do
 end
 if oldest then answer[2] = string.format('%.0f', oldest) end
 return answer`);
-
-/** What is in hand is due again when its lease ends. */
-async function readPosts(redis: Redis, now: number): Promise<Backlog> {
-  const names = (await redis.hkeys(keys.webhooks)).map(keys.posts);
-  const each = await Promise.all(
-    names.map(
-      async (name) => [await redis.zcard(name), (await redis.zrange(name, '0', '0', 'WITHSCORES'))[1]] as const,
-    ),
-  );
-  const due = each.flatMap(([, at]) => (at !== undefined && Number(at) <= now ? [Number(at)] : []));
-  const waiting = each.reduce((sum, [count]) => sum + count, 0);
-  return { waiting, oldestAt: due.length === 0 ? null : Math.min(...due) };
-}
 
 async function readUnnotified(redis: Redis): Promise<number | null> {
   const groups = await redis.xinfo('GROUPS', keys.outbox).catch((error: Error) => {

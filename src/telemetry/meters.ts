@@ -15,6 +15,7 @@ export type PoolLevel = { readonly transport: string; readonly open: number; rea
 
 /** Methods that a route may have; whatever else is asked with counts as `other`. */
 const methods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+const takesMail = ['true', 'false'] as const;
 const postOutcomes = ['delivered', 'refused', 'unanswered'] as const;
 
 type Named<Kind extends Metric['kind']> = {
@@ -48,7 +49,7 @@ export function openMeters() {
   const gauges = openGauges(described);
 
   // A series that begins with its first count hides that count from `rate`.
-  for (const reason of refusalReasons) refused.inc({ reason }, 0);
+  for (const reason of refusalReasons) for (const takes_mail of takesMail) refused.inc({ reason, takes_mail }, 0);
   for (const outcome of postOutcomes) posts.inc({ outcome }, 0);
   for (const lane of lanes) {
     accepted.inc({ lane }, 0);
@@ -63,8 +64,9 @@ export function openMeters() {
       requestTime.observe({ route }, ms / 1_000);
     },
 
-    refused(reason: RefusalReason): void {
-      refused.inc({ reason }, 1);
+    /** @param takesMail whether the request would have brought mail */
+    refused(reason: RefusalReason, takesMail: boolean): void {
+      refused.inc({ reason, takes_mail: String(takesMail) }, 1);
     },
 
     accepted(lane: Lane): void {

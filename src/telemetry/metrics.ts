@@ -24,8 +24,8 @@ export const metrics = {
   },
   postrider_refused_requests_total: {
     kind: 'counter',
-    labels: ['reason'],
-    help: 'Requests that were answered with a problem, by its name; of 503, `back_pressure` (too much waits, Redis is nearly full, or large requests are in hand) and `redis_away` have names of their own.',
+    labels: ['reason', 'takes_mail'],
+    help: 'Requests that were answered with a problem, by its name, and whether they would have brought mail (`true` or `false`); of 503, `back_pressure` (too much waits, Redis is nearly full, or large requests are in hand) and `redis_away` have names of their own.',
   },
   postrider_recipients_total: {
     kind: 'counter',
@@ -35,12 +35,12 @@ export const metrics = {
   postrider_waiting_emails: {
     kind: 'gauge',
     labels: ['lane'],
-    help: 'Emails that wait in the whole fleet: due, deferred or parked, but not scheduled for later. A job in the queue counts as one.',
+    help: 'Emails that wait in the whole fleet: due, deferred or parked, but not scheduled for later. A job in the queue counts as one. In `bulk` also the recipients of running campaigns who were not tried yet; those of paused ones do not wait.',
   },
   postrider_oldest_waiting_seconds: {
     kind: 'gauge',
     labels: ['lane'],
-    help: 'For how long the email has been due that has waited longest, in the whole fleet; parked ones too, but none that is scheduled or deferred to later. 0 when none waits.',
+    help: 'For how long the email has been due that has waited longest, in the whole fleet; parked ones too, but none that is scheduled or deferred to later. In `bulk` also for how long nothing of a running campaign has moved that has somebody left, longer than its own rate explains: one that moves is not old, however long it takes. 0 when none waits.',
   },
   postrider_parked_emails: {
     kind: 'gauge',
@@ -104,7 +104,7 @@ export const metrics = {
   postrider_webhook_oldest_waiting_seconds: {
     kind: 'gauge',
     labels: [],
-    help: 'Age of the oldest event that waits to be posted to an endpoint, in the whole fleet; 0 when none waits.',
+    help: 'For how long an endpoint was not told of an event, in the whole fleet: since it was due, or since it happened where a POST of it failed and it is tried again later; of an endpoint that is down, since its first POST in a row failed. 0 when none waits.',
   },
   postrider_outbox_unnotified_events: {
     kind: 'gauge',

@@ -51,12 +51,13 @@ export function openReports(log: Log, meters: Meters, now: () => number) {
       ms: number;
       keyId: string | null;
       refusal: RefusalReason | null;
+      takesMail: boolean;
     }): void {
-      const { id, method, route, status, ms, keyId, refusal } = request;
+      const { id, method, route, status, ms, keyId, refusal, takesMail } = request;
       const problem = refusal === null ? {} : { problem: refusal };
       log.info({ id, method, route, status, ms: Math.round(ms), key_id: keyId, ...problem }, 'request');
       meters.request(route, method, status, ms);
-      if (refusal !== null) meters.refused(refusal);
+      if (refusal !== null) meters.refused(refusal, takesMail);
     },
 
     accepted({ requestId, keyId, emails }: { requestId: string; keyId: string; emails: readonly NewEmail[] }): void {

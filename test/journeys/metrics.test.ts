@@ -48,6 +48,7 @@ const email = (to: string, lane = 'transactional') => ({
 const closed: Readonly<Record<string, ReadonlySet<string> | RegExp>> = {
   lane: new Set(lanes),
   reason: new Set(refusalReasons),
+  takes_mail: new Set(['true', 'false']),
   transport: new Set(['relay', 'sandbox']),
   phase: new Set(['connect', 'envelope', 'body']),
   outcome: new Set([...attemptOutcomes, 'delivered', 'refused', 'unanswered']),
@@ -86,7 +87,9 @@ it('tells all there is of what was sent, and names nobody', async () => {
   expect(numberOf(atApi, 'postrider_accepted_emails_total', { lane: 'transactional' })).toBe(3);
   expect(numberOf(atApi, 'postrider_accepted_emails_total', { lane: 'bulk' })).toBe(1);
   expect(numberOf(atApi, 'postrider_recipients_total', { lane: 'transactional', status: 'queued' })).toBe(3);
-  expect(numberOf(atApi, 'postrider_refused_requests_total', { reason: 'missing_api_key' })).toBe(1);
+  expect(numberOf(atApi, 'postrider_refused_requests_total', { reason: 'missing_api_key', takes_mail: 'false' })).toBe(
+    1,
+  );
   const post = { route: '/v1/emails', method: 'POST', status: '202' };
   expect(numberOf(atApi, 'postrider_http_requests_total', post)).toBe(3);
   for (const [status, count] of Object.entries({ sent: 2, bounced: 1, complained: 1 }))
@@ -133,6 +136,35 @@ it('says how much waits, since when, and how the transport stands', async () => 
   });
 });
 
+it('a campaign that its transport keeps waiting waits with all its recipients, and no longer once it is done', async () => {
+  const made = await api.api('POST', '/v1/campaigns', {
+    name: 'c',
+    from: 'ann@x.example',
+    subject: 'Hi',
+    text: 'Hello',
+  });
+  const url = `/v1/campaigns/${made.body.id}`;
+  await api.api(
+    'POST',
+    `${url}/recipients`,
+    ['a', 'b', 'c'].map((name) => ({ email: `${name}@y.example` })),
+  );
+  expect((await api.api('POST', `${url}/send`)).status).toBe(200);
+  const level = async () => {
+    const now = readSamples(await scrape(workerUrl));
+    const of = (name: string) => numberOf(now, name, { lane: 'bulk' }) ?? 0;
+    return { waiting: of('postrider_waiting_emails'), age: of('postrider_oldest_waiting_seconds') };
+  };
+  await until('its age to grow', async () => {
+    const { waiting, age } = await level();
+    expect(waiting).toBe(3);
+    return age > 0.5;
+  });
+  await api.api('POST', '/v1/transports/relay/resume');
+  await until('it to be done', async () => (await level()).waiting === 0);
+  expect(await level()).toEqual({ waiting: 0, age: 0 });
+});
+
 it('answers while Redis is away, without what only Redis knows', async () => {
   await redis.stop();
   for (const url of [api.url, workerUrl]) {
@@ -143,8 +175,10 @@ it('answers while Redis is away, without what only Redis knows', async () => {
     expect(numberOf(samples, 'postrider_process_start_time_seconds')).toBeGreaterThan(0);
   }
   await api.api('POST', '/v1/emails', email('bob@y.example'));
-  const refused = { reason: 'redis_away' };
-  expect(numberOf(readSamples(await scrape(api.url)), 'postrider_refused_requests_total', refused)).toBe(1);
+  expect((await api.api('GET', '/v1/events')).status).toBe(503);
+  const samples = readSamples(await scrape(api.url));
+  for (const takes_mail of ['true', 'false'])
+    expect(numberOf(samples, 'postrider_refused_requests_total', { reason: 'redis_away', takes_mail })).toBe(1);
   await redis.start();
   await until('Redis to be back', async () => numberOf(readSamples(await scrape(api.url)), 'postrider_redis_up') === 1);
 });

@@ -4,6 +4,7 @@ import { type CampaignRow, placeMarks } from '../../src/domain/campaign.ts';
 import { prepareCampaign } from '../../src/pipeline/prepare-campaign.ts';
 import { makeSlicesInHand, sendCampaigns } from '../../src/pipeline/send-campaigns.ts';
 import { sendSlice } from '../../src/pipeline/send-slice.ts';
+import type { PlaceReport } from '../../src/pipeline/settle-place.ts';
 import type { Take } from '../../src/store/campaign-slices.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openTemplating } from '../../src/templating/templating.ts';
@@ -135,4 +136,18 @@ it('its worker leaves the campaign alone for a while, twice as long each time', 
   expect([await turn(), await turn(), troubles]).toEqual([50, 50, [id]]);
   now = 50;
   expect([await turn(), await turn(), troubles]).toEqual([150, 150, [id, id]]);
+});
+
+it('a campaign has moved when somebody of a slice was settled, and not when all were given back', async () => {
+  const id = await addCampaign(world.redis, { recipients: 60 });
+  const movedAt = () => world.redis.hget(keys.campaign(id), 'movedAt');
+  const suppress = async (emails: readonly unknown[]) =>
+    emails.map(() => ({ kind: 'suppressed', recipients: [] }) as const);
+  const idle = startWorker({ suppress, settle: async () => null });
+  await idle.sendSlice(await idle.take(id));
+  expect(await movedAt()).toBeNull();
+  const settled = {} as PlaceReport;
+  const worker = startWorker({ suppress, settle: async () => settled });
+  await worker.sendSlice(await worker.take(id));
+  expect(Number(await movedAt())).toBeGreaterThan(0);
 });

@@ -1,11 +1,14 @@
 /** How much waits in the store and since when: what is due, taken or parked, but nothing that is for later. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { openBudgets } from '../../src/store/budgets.ts';
+import { openCampaignSlices, type Take } from '../../src/store/campaign-slices.ts';
+import { openCampaigns } from '../../src/store/campaigns.ts';
 import { openDue } from '../../src/store/due.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openLevels, type StoredLevels } from '../../src/store/levels.ts';
 import { openOutbox } from '../../src/store/outbox.ts';
+import { addCampaign, leaveSlices } from '../support/campaigns.ts';
 import { openTestRedis } from '../support/redis.ts';
 
 const opened = new AsyncDisposableStack();
@@ -30,17 +33,41 @@ it('while nothing waits there is no oldest', async () => {
     parked: [{ transactional: 0, bulk: 0 }],
     unnotified: null,
     posts: { waiting: 0, oldestAt: null },
+    campaigns: { waiting: 0, oldestAt: null },
   });
 });
 
-it('what waits for endpoints is counted over all of them, since when one has been due, and not what comes again later', async () => {
-  await redis.hset(keys.webhooks, { wh_a: '{}', wh_b: '{}' });
-  await redis.zadd(keys.posts('wh_a'), 100, '1-0', 200, '2-0');
-  expect((await levels.read([], leaseMs, 40)).posts).toEqual({ waiting: 2, oldestAt: null });
-  await redis.zadd(keys.posts('wh_b'), 30, '1-0');
-  await redis.zadd(keys.posts('wh_gone'), 1, '1-0');
-  expect((await levels.read([], leaseMs, 40)).posts).toEqual({ waiting: 3, oldestAt: 30 });
-  expect((await levels.read([], leaseMs, 150)).posts).toEqual({ waiting: 3, oldestAt: 30 });
+describe('what waits for endpoints', () => {
+  const postsAt = async (now: number) => (await levels.read([], leaseMs, now)).posts;
+  beforeEach(() => redis.hset(keys.webhooks, { wh_a: '{}', wh_b: '{}' }));
+
+  it('is counted over all of them, since when one has been due', async () => {
+    await redis.zadd(keys.posts('wh_a'), 30, '29-0');
+    await redis.zadd(keys.posts('wh_b'), 20, '19-0', 35, '34-0');
+    await redis.zadd(keys.posts('wh_gone'), 1, '1-0');
+    expect(await postsAt(40)).toEqual({ waiting: 3, oldestAt: 20 });
+  });
+
+  it('and failed waits since its event happened, also between its tries', async () => {
+    await redis.zadd(keys.posts('wh_a'), 900, '20-0', 800, 'batch:25-0,26-0');
+    await redis.zadd(keys.posts('wh_b'), 30, '29-0');
+    expect(await postsAt(40)).toEqual({ waiting: 3, oldestAt: 20 });
+    await redis.zrem(keys.posts('wh_a'), '20-0');
+    expect(await postsAt(40)).toEqual({ waiting: 2, oldestAt: 25 });
+  });
+
+  it('and is in hand waits for as long as its endpoint has failed, not since its event: it may be told of again', async () => {
+    await redis.zadd(keys.posts('wh_a'), 80, '1-0');
+    await redis.zadd(keys.posting('wh_a'), 80, '1-0');
+    expect(await postsAt(40)).toEqual({ waiting: 1, oldestAt: null });
+    await redis.hset(keys.health('wh_a'), 'failingSince', 15);
+    expect(await postsAt(40)).toEqual({ waiting: 1, oldestAt: 15 });
+  });
+
+  it('nothing is old where an endpoint that failed has nothing to be told', async () => {
+    await redis.hset(keys.health('wh_a'), 'failingSince', 15);
+    expect(await postsAt(40)).toEqual({ waiting: 0, oldestAt: null });
+  });
 });
 
 it('the oldest is the one that has been due longest, new or come again, and each lane has its own', async () => {
@@ -94,4 +121,71 @@ it('an event counts until it is acknowledged', async () => {
   expect(await unnotified()).toBe(2);
   await outbox.acknowledge(taken);
   expect(await unnotified()).toBe(1);
+});
+
+describe('campaigns', () => {
+  const standing = async () => (await levels.read([], leaseMs, Date.now())).campaigns;
+  const startOf = async (id: string) => Number(await redis.hget(keys.campaign(id), 'startedAt'));
+  const takeFrom = (id: string) =>
+    openCampaignSlices(redis).take(id, { id: 'jb_1', leaseMs: 60_000, inHand: [] }) as Promise<Take>;
+
+  it('one that nobody sends waits with all its recipients since it was started', async () => {
+    const id = await addCampaign(redis, { recipients: 120 });
+    expect(await standing()).toEqual({ waiting: 120, oldestAt: await startOf(id) });
+  });
+
+  it('one that moves has waited since a slice of it was let go of which somebody was settled', async () => {
+    const id = await addCampaign(redis, { recipients: 120 });
+    const slices = openCampaignSlices(redis);
+    await redis.hset(keys.campaign(id), 'startedAt', 1_000);
+    await slices.release(await takeFrom(id), 0, 50);
+    expect(await standing()).toEqual({ waiting: 120, oldestAt: 1_000 });
+    const before = Date.now();
+    await slices.release(await takeFrom(id), null, 0, 3);
+    expect((await standing()).oldestAt).toBeGreaterThanOrEqual(before);
+  });
+
+  it('who is done with waits no longer, nor does who left, and what a worker had in hand when it died does', async () => {
+    const id = await addCampaign(redis, { recipients: 120 });
+    const slices = openCampaignSlices(redis);
+    const taken = await takeFrom(id);
+    expect((await standing()).waiting).toBe(120);
+    await redis.setrange(keys.campaignMarks(id), 0, 's'.repeat(30) + 'l'.repeat(20));
+    await redis.hincrby(keys.campaign(id), 'n:pending', -30);
+    await slices.release(taken, null, 0, 50);
+    expect((await standing()).waiting).toBe(70);
+    await takeFrom(id);
+    await leaveSlices(redis, id);
+    expect((await standing()).waiting).toBe(70);
+    await redis.hset(keys.campaign(id), 'n:pending', 5);
+    expect((await standing()).waiting).toBe(5);
+  });
+
+  it('its own rate holds it back for as long as that takes, and then it waits', async () => {
+    const rate = { count: 5, windowMs: 86_400_000 };
+    const id = await addCampaign(redis, { recipients: 9, head: { rate } });
+    const everyMs = rate.windowMs / rate.count;
+    const movedAt = Date.now() - 1_000;
+    await redis.hset(keys.campaign(id), 'movedAt', movedAt);
+    expect(await standing()).toEqual({ waiting: 9, oldestAt: null });
+    await redis.hset(keys.campaign(id), 'movedAt', movedAt - everyMs);
+    expect(await standing()).toEqual({ waiting: 9, oldestAt: movedAt });
+  });
+
+  it('one that is paused or scheduled for later does not wait, and what was paused waits from when it is resumed', async () => {
+    const id = await addCampaign(redis, { recipients: 9 });
+    await redis.hset(keys.campaign(id), 'startedAt', 1_000);
+    const campaigns = openCampaigns(redis);
+    const move = (move: 'pause' | 'resume', now: number) => campaigns.move(id, { move, changeId: move, now, at: null });
+    await move('pause', 2_000);
+    await addCampaign(redis, { recipients: 9, status: 'scheduled', scheduledAt: Date.now() + 60_000 });
+    expect(await standing()).toEqual({ waiting: 0, oldestAt: null });
+    await move('resume', 3_000);
+    expect(await standing()).toEqual({ waiting: 9, oldestAt: 3_000 });
+  });
+
+  it('one whose time has come while no worker was there to start it waits since then', async () => {
+    await addCampaign(redis, { recipients: 9, status: 'scheduled', scheduledAt: 5_000 });
+    expect(await standing()).toEqual({ waiting: 9, oldestAt: 5_000 });
+  });
 });

@@ -36,7 +36,9 @@ type Spec = {
   readonly selector: { readonly matchLabels: Readonly<Record<string, string>> };
   readonly template: { readonly metadata: KubernetesObject['metadata']; readonly spec: PodSpec };
   readonly scaleTargetRef: { readonly name: string };
-  readonly groups: readonly { readonly rules: readonly { readonly alert: string; readonly expr: string }[] }[];
+  readonly groups: readonly {
+    readonly rules: readonly { readonly alert: string; readonly expr: string; readonly for: string }[];
+  }[];
   readonly egress: readonly { readonly ports: readonly { readonly port: number; readonly protocol?: string }[] }[];
   readonly triggers: readonly { readonly metadata: { readonly query: string; readonly threshold: string } }[];
 };

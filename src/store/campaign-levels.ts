@@ -1,0 +1,38 @@
+/** How much of campaigns waits and since when, for whoever watches: three quick commands for each that is due. */
+import type { Redis } from 'ioredis';
+import { type CampaignHead, sliceSize, stillSince } from '../domain/campaign.ts';
+import { keys } from './keys.ts';
+import type { Backlog } from './levels.ts';
+
+/** Campaigns that are looked at, those whose turn comes first: as many as workers look at in one step. */
+const mostLooked = 1_000;
+
+const fieldNames = ['status', 'head', 'cursor', 'n:pending', 'movedAt', 'startedAt', 'scheduledAt'] as const;
+
+/** Of campaigns that are sent, or should be by now: recipients that are still at their places, and since when none of one has moved. */
+export async function readCampaigns(redis: Redis, now: number): Promise<Backlog> {
+  const ids = await redis.zrange(keys.campaignsDue, '0', String(mostLooked - 1));
+  const each = await Promise.all(ids.map((id) => readCampaign(redis, id, now)));
+  const since = each.flatMap(({ oldestAt }) => (oldestAt === null ? [] : [oldestAt]));
+  const waiting = each.reduce((sum, one) => sum + one.waiting, 0);
+  return { waiting, oldestAt: since.length === 0 ? null : Math.min(...since) };
+}
+
+async function readCampaign(redis: Redis, id: string, now: number): Promise<Backlog> {
+  const [stored, places, open] = await Promise.all([
+    redis.hmget(keys.campaign(id), ...fieldNames),
+    redis.strlen(keys.campaignMarks(id)),
+    redis.zcard(keys.campaignSlices(id)),
+  ]);
+  const [status, head, cursor, pending, movedAt, startedAt, scheduledAt] = stored;
+  const isLate = status === 'scheduled' && Number(scheduledAt) <= now;
+  if (!head || (status !== 'running' && !isLate)) return { waiting: 0, oldestAt: null };
+  // Before the cursor somebody is at a place only in slices that were taken and not let go for good.
+  const atPlaces = Math.max(0, places - Number(cursor)) + open * sliceSize;
+  // Who left their places and are pending count among the emails they became.
+  const waiting = Math.min(Number(pending), atPlaces);
+  if (waiting === 0) return { waiting, oldestAt: null };
+  const { rate } = JSON.parse(head) as CampaignHead;
+  const since = stillSince(Number(movedAt ?? startedAt ?? scheduledAt), rate);
+  return { waiting, oldestAt: since <= now ? since : null };
+}

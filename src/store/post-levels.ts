@@ -1,0 +1,48 @@
+/** How much waits to be posted to webhook endpoints and since when, for whoever watches: a few quick commands for each endpoint. */
+import type { Redis } from 'ioredis';
+import { placesIn } from '../domain/delivery.ts';
+import { placeTime } from '../domain/event-feed.ts';
+import { keys } from './keys.ts';
+import type { Backlog } from './levels.ts';
+
+/** Parcels that come again later are looked at from the last one: what was tried most often comes again last. A batch is one of up to 10 KB. */
+const mostLooked = 20;
+
+export async function readPosts(redis: Redis, now: number): Promise<Backlog> {
+  const ids = await redis.hkeys(keys.webhooks);
+  const each = await Promise.all(ids.map((id) => readEndpoint(redis, id, now)));
+  const since = each.flatMap(({ oldestAt }) => (oldestAt === null ? [] : [oldestAt]));
+  const waiting = each.reduce((sum, one) => sum + one.waiting, 0);
+  return { waiting, oldestAt: since.length === 0 ? null : Math.min(...since) };
+}
+
+/**
+ * What is due waits since it was; what failed and comes again waits since its event happened, and what an endpoint was not told of that is
+ * down since that began. What is in hand tells nothing by its place: a replay of long ago is no delay.
+ */
+async function readEndpoint(redis: Redis, id: string, now: number): Promise<Backlog> {
+  const [waiting, first, last, inHand, failingSince] = await Promise.all([
+    redis.zcard(keys.posts(id)),
+    redis.zrange(keys.posts(id), '0', '0', 'WITHSCORES'),
+    redis.zrange(keys.posts(id), '0', String(mostLooked - 1), 'REV', 'WITHSCORES'),
+    redis.zrangebyscore(keys.posting(id), now, '+inf'),
+    redis.hget(keys.health(id), 'failingSince'),
+  ]);
+  if (waiting === 0) return { waiting, oldestAt: null };
+  const isDue = ({ at }: Parcel) => at <= now;
+  const due = parcelsIn(first).filter(isDue);
+  const again = parcelsIn(last).filter((one) => !isDue(one) && !inHand.includes(one.parcel));
+  const since = [
+    ...due.map(({ at }) => at),
+    ...again.map(({ parcel }) => Math.min(...placesIn(parcel).map(placeTime))),
+    ...(failingSince === null ? [] : [Number(failingSince)]),
+  ];
+  return { waiting, oldestAt: since.length === 0 ? null : Math.min(...since) };
+}
+
+type Parcel = { readonly parcel: string; readonly at: number };
+
+/** @param withScores members, each with its score behind it */
+function parcelsIn(withScores: readonly string[]): Parcel[] {
+  return withScores.flatMap((parcel, n) => (n % 2 === 0 ? [{ parcel, at: Number(withScores[n + 1]) }] : []));
+}

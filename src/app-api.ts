@@ -41,12 +41,12 @@ export async function openApi({
   tokensOf,
   seenRedis,
   stopping,
+  deadline,
   connect,
   openStore,
   opened,
 }: Ground): Promise<{ listen(): Promise<string> }> {
-  const redis = await connect('fail_fast');
-  const store = await openStore(redis);
+  const store = await openStore(await connect('fail_fast'));
   const onTrouble = report.trouble;
   const { emails, due, eventFeed, memory, transportStates, allotments, budgets } = store;
   const deliverQueues = opened.use(
@@ -115,6 +115,6 @@ export async function openApi({
     onBug: report.bug,
     report: report.request,
   });
-  opened.defer(() => closeServer(server, config.SHUTDOWN_TIMEOUT));
+  opened.defer(() => closeServer(server, deadline.begin()));
   return { listen: () => server.listen({ host: config.HOST, port: config.PORT }) };
 }

@@ -1,6 +1,7 @@
 /** Composition of what sends campaigns, in each worker: slices of them are taken by turns, and go out over the transports of all other mail. */
 import type { Ground } from './app.ts';
 import { monotonicNow, newId, now, rand } from './chance.ts';
+import { waitUntil } from './concurrency/deadline.ts';
 import { insist } from './concurrency/insist.ts';
 import { openLoop } from './concurrency/loop.ts';
 import { makeNudge } from './concurrency/nudge.ts';
@@ -34,7 +35,7 @@ type Sending = {
 const slicesAhead = 3;
 
 export async function openCampaigning(ground: Ground, { store, suppress, dispatch }: Sending): Promise<void> {
-  const { config, report, links, stopping, connect, opened, hands: given } = ground;
+  const { config, report, links, stopping, deadline, connect, opened, hands: given } = ground;
   const { campaigns, slices, leave, emails, campaignRetention: retention } = store;
   const { policies, WORKER_CONCURRENCY: concurrency, WORKER_LOCK: lockMs } = config;
   const onTrouble = report.trouble;
@@ -76,15 +77,8 @@ export async function openCampaigning(ground: Ground, { store, suppress, dispatc
     }),
   );
   opened.use(openLoop('keep hold', () => keepHold(taking), { everyMs: lockMs / 3, onTrouble }));
-  opened.defer(() => ended(hands.slices.values(), config.SHUTDOWN_TIMEOUT));
+  // What outlasts its time is left, and taken over by another worker.
+  opened.defer(() => waitUntil(Promise.all(hands.slices.values()), deadline.begin()));
   const step = sendCampaigns.bind(null, { ...taking, onTrouble });
-  opened.use(openLoop('send campaigns', step, { everyMs: 0, onTrouble }));
-}
-
-/** What outlasts its time is left, and taken over by another worker. */
-async function ended(slices: Iterable<Promise<void>>, timeoutMs: number): Promise<void> {
-  const timeout = Promise.withResolvers<void>();
-  const timer = setTimeout(timeout.resolve, timeoutMs);
-  await Promise.race([Promise.all(slices), timeout.promise]);
-  clearTimeout(timer);
+  opened.use(openLoop('send campaigns', step, { everyMs: 0, stopping, onTrouble }));
 }

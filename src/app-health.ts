@@ -25,6 +25,7 @@ export async function openHealth({
   plans,
   seenRedis,
   stopping,
+  deadline,
   connect,
   openStore,
   opened,
@@ -66,6 +67,6 @@ export async function openHealth({
     onBug: report.bug,
     report: report.request,
   });
-  opened.defer(() => closeServer(server, config.SHUTDOWN_TIMEOUT));
+  opened.defer(() => closeServer(server, deadline.begin()));
   return { listen: (port = 0) => server.listen({ host: config.HOST, port }) };
 }

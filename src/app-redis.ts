@@ -3,7 +3,7 @@ import type { Ground } from './app.ts';
 import { fleetClock, monotonicNow, ownNow } from './chance.ts';
 import { openLoop } from './concurrency/loop.ts';
 import { makeNudge } from './concurrency/nudge.ts';
-import { abandonRedis, type Stop } from './pipeline/abandon-redis.ts';
+import { abandonRedis, type Stop, type Unsaved } from './pipeline/abandon-redis.ts';
 import { checkRedis } from './pipeline/check-redis.ts';
 import { keepTime } from './pipeline/keep-time.ts';
 import { openClock } from './store/clock.ts';
@@ -21,11 +21,10 @@ const lookAtStopEveryMs = 200;
 type Connection = Awaited<ReturnType<Ground['connect']>>;
 
 export type Watch = {
-  /** Watches over a stop until it is disposed of. */
-  beginStop(): AsyncDisposable & {
-    /** Whether Redis was away, and what waited for it was given up. */
-    isRedisAway(): boolean;
-  };
+  /** Closes `all`, and gives up what waits for Redis should that be away. */
+  close(all: AsyncDisposable): Promise<void>;
+  /** Says in the log that the process ends, and with what in hand. */
+  tellStopped(): Unsaved;
 };
 
 /** @throws when the Redis that is there now will not do */
@@ -50,13 +49,19 @@ export async function watchRedis(ground: Ground, redis: Connection): Promise<Wat
     });
   };
   opened.use(openLoop('check redis', look, { everyMs: 0, onTrouble: report.trouble }));
+  let stop: Stop | null = null;
   const relinquishing = { ping: server.ping, hands, cut: () => cut.abort(), now: monotonicNow };
   return {
-    beginStop() {
-      const stop: Stop = { silentSince: null, endsAt: monotonicNow() + config.SHUTDOWN_TIMEOUT, isGivenUp: false };
-      const step = () => abandonRedis(relinquishing, stop);
-      const loop = openLoop('abandon redis', step, { everyMs: lookAtStopEveryMs, onTrouble: report.trouble });
-      return { [Symbol.asyncDispose]: () => loop[Symbol.asyncDispose](), isRedisAway: () => stop.isGivenUp };
+    async close(all) {
+      const begun = { silentSince: null, endsAt: monotonicNow() + config.SHUTDOWN_TIMEOUT, isGivenUp: false };
+      stop = begun;
+      const step = () => abandonRedis(relinquishing, begun);
+      await using _loop = openLoop('abandon redis', step, { everyMs: lookAtStopEveryMs, onTrouble: report.trouble });
+      await all[Symbol.asyncDispose]();
+    },
+    tellStopped() {
+      report.stopped({ emails: [...hands.emails], posts: hands.posts, isRedisAway: stop?.isGivenUp ?? false });
+      return hands;
     },
   };
 }

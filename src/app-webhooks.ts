@@ -1,6 +1,7 @@
 /** Composition of what a worker tells of events: from the outbox to the endpoints that want them, and what is forgotten in the end. */
 import type { Ground } from './app.ts';
 import { newId, now, ownNow, rand } from './chance.ts';
+import { waitUntil } from './concurrency/deadline.ts';
 import { openLoop } from './concurrency/loop.ts';
 import { makeNudge } from './concurrency/nudge.ts';
 import { openWebhookClient } from './outbound/webhook-client.ts';
@@ -22,13 +23,15 @@ type Shared = {
 };
 
 export async function openNotifying(
-  { config, report, hands, connect, opened }: Ground,
+  { config, report, hands, stopping, deadline, connect, opened }: Ground,
   { redis, store, worker }: Shared,
 ): Promise<void> {
   const { posting } = config;
   const onTrouble = report.trouble;
   const outbox = opened.use(await openOutbox(redis, await connect('wait'), worker, config.WORKER_LOCK));
-  const client = opened.use(openWebhookClient(posting.client));
+  const client = openWebhookClient(posting.client);
+  // A post that outlasts the stop is left to its lease: ended here, it would be a try that failed.
+  opened.defer(() => (hands.posts === 0 ? client[Symbol.asyncDispose]() : undefined));
   const nudge = makeNudge();
   const notifying = { ...store, outbox, wake: nudge.nudge, now };
   const building = buildPayloads.bind(null, store);
@@ -55,6 +58,9 @@ export async function openNotifying(
       onTrouble,
     }),
   );
-  opened.use(openLoop('post due', (stop) => postDue(postingDue, stop), { everyMs: 0, onTrouble }));
+  opened.adopt(
+    openLoop('post due', (stop) => postDue(postingDue, stop), { everyMs: 0, stopping, onTrouble }),
+    (loop) => waitUntil(loop[Symbol.asyncDispose](), deadline.begin()),
+  );
   opened.use(openLoop('notify', (stop) => notify(notifying, stop), { everyMs: 0, onTrouble }));
 }

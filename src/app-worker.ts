@@ -33,7 +33,8 @@ import { isRedisTrouble } from './store/redis.ts';
 import { hasDiedHere, workerName } from './worker-name.ts';
 
 export async function openWorkers(ground: Ground): Promise<void> {
-  const { config, report, meters, plans, links, tokensOf, hands, stopping, cut, connect, openStore, opened } = ground;
+  const { config, report, meters, plans, links, tokensOf, hands, stopping, deadline, cut, connect, openStore, opened } =
+    ground;
   const { policies, ehloName } = config;
   const onTrouble = report.trouble;
   const redis = await connect('wait');
@@ -99,7 +100,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
 
   const sweeping = { retention, keepMs: config.keepMs, report: report.forgotten, now };
 
-  const workers = { ...config.workers, stopping, cut: cut.signal, onTrouble, now };
+  const workers = { ...config.workers, stopping, deadline, cut: cut.signal, onTrouble, now };
   for (const lane of lanes) {
     const inHand = makeSemaphore(config.WORKER_CONCURRENCY);
     const room = makeSemaphore(config.WORKER_MAIL_BYTES);

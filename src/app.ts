@@ -2,6 +2,7 @@
 import { watchRedis } from './app-redis.ts';
 import { openStart } from './app-start.ts';
 import { monotonicNow, newIv, now } from './chance.ts';
+import { type Deadline, makeDeadline } from './concurrency/deadline.ts';
 import type { Config } from './config.ts';
 import { type LinkMaker, unsubscribeKey } from './domain/unsubscribe.ts';
 import { openTokenBook, type TokenBook } from './outbound/oauth-tokens.ts';
@@ -26,8 +27,8 @@ export type App = AsyncDisposable & {
   readonly apiKey: string;
   /** Reads anew what may change while it runs: `TRANSPORTS_FILE`. */
   reload(): Promise<void>;
-  /** What nobody but this process knows at this moment. */
-  readonly hands: Readonly<Unsaved>;
+  /** Says in the log that the process ends, and with what that nobody else knows. */
+  tellStopped(): Readonly<Unsaved>;
 };
 
 /** What every role is built on. */
@@ -43,6 +44,8 @@ export type Ground = {
   readonly tokensOf: TokenBook;
   /** Aborted when the process begins to stop. */
   readonly stopping: AbortSignal;
+  /** By when what is in hand is to be over: one for all that is closed. */
+  readonly deadline: Deadline;
   readonly seenRedis: SeenRedis;
   readonly hands: Unsaved;
   /** Aborted to end every wait for Redis. */
@@ -61,7 +64,6 @@ export type Ground = {
 export async function openApp(config: Config, cut: AbortController): Promise<App> {
   await using opened = new AsyncDisposableStack();
   const stopping = new AbortController();
-  const hands: Unsaved = { emails: new Set(), posts: 0 };
   const meters = openMeters();
   const isReadable = config.NODE_ENV === 'development';
   const log = openLog({ level: config.LOG_LEVEL, isReadable, onDropped: meters.lineDropped });
@@ -93,8 +95,9 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
     links: { publicUrl: config.publicUrl, key: unsubscribeKey(secretKey) },
     tokensOf: openTokenBook({ refreshTokens, accessTokens: openAccessTokens(aside, secretKey, newIv) }, monotonicNow),
     stopping: stopping.signal,
+    deadline: makeDeadline(config.SHUTDOWN_TIMEOUT),
     seenRedis: { standing: null },
-    hands,
+    hands: { emails: new Set(), posts: 0 },
     cut,
     connect,
     openStore: (redis) => openStore(redis, secretKey, newIv),
@@ -107,14 +110,8 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
   if (config.ROLES.includes('worker')) await (await import('./app-worker.ts')).openWorkers(ground);
   const api = hasApi ? await (await import('./app-api.ts')).openApi(ground) : null;
   await start[Symbol.asyncDispose]();
-  const listensOn = (await api?.listen()) ?? null;
-  const healthUrl = (await health?.listen(config.HEALTH_PORT)) ?? null;
+  const urls = { url: (await api?.listen()) ?? null, healthUrl: (await health?.listen(config.HEALTH_PORT)) ?? null };
   opened.defer(() => stopping.abort());
-  const all = opened.move();
-  async function close(): Promise<void> {
-    await using stop = watch.beginStop();
-    await all.disposeAsync();
-    report.stopped({ emails: [...hands.emails], posts: hands.posts, isRedisAway: stop.isRedisAway() });
-  }
-  return { url: listensOn, healthUrl, apiKey, reload: plans.reload, hands, [Symbol.asyncDispose]: close };
+  const close = watch.close.bind(null, opened.move());
+  return { ...urls, apiKey, reload: plans.reload, tellStopped: watch.tellStopped, [Symbol.asyncDispose]: close };
 }

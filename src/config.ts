@@ -48,11 +48,7 @@ function decided(given: z.output<typeof settings>) {
       /** What is posted is settled well before it ends. */
       leaseMs: given.WEBHOOK_TIMEOUT + given.WORKER_LOCK,
     },
-    workers: {
-      concurrency: given.WORKER_CONCURRENCY,
-      lockMs: given.WORKER_LOCK,
-      shutdownTimeoutMs: given.SHUTDOWN_TIMEOUT,
-    },
+    workers: { concurrency: given.WORKER_CONCURRENCY, lockMs: given.WORKER_LOCK },
   };
 }
 

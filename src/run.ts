@@ -86,12 +86,13 @@ export async function run(signals: Signals): Promise<never> {
 async function stop(app: App, config: Config): Promise<never> {
   // Whatever hangs beyond its own deadline (Redis gone for good, for one) must not keep the process: what it had in hand is taken over.
   const overdue = setTimeout(() => {
+    app.tellStopped();
     console.error('Postrider stopped with work in hand after SHUTDOWN_TIMEOUT; another worker takes it over.');
     process.exit(1);
   }, config.SHUTDOWN_TIMEOUT + closeGraceMs);
   await app[Symbol.asyncDispose]();
   clearTimeout(overdue);
-  const { emails, posts } = app.hands;
+  const { emails, posts } = app.tellStopped();
   if (emails.size + posts > 0) {
     console.error(
       `Postrider stopped with answers that were not written down (emails: ${emails.size}, webhook posts: ${posts}). Nothing is lost: another worker takes them over, and what had gone out may go out again.`,

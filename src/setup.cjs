@@ -2,8 +2,9 @@
  * Set-up behind the npm scripts: installs what is missing, or says what to type and stops. Silent when nothing is missing.
  *
  *   node src/setup.cjs          the locked dependencies, among them Node itself in the version we need
- *   node src/setup.cjs start    and a Redis
- *   node src/setup.cjs test     and programs that single tests use
+ *   node src/setup.cjs cli      the same, but for dev packages that were left out (--omit=dev)
+ *   node src/setup.cjs start    as for cli, and a Redis
+ *   node src/setup.cjs test     all dependencies, a Redis, and programs that single tests use
  *
  * Runs before any dependency is there, on whatever Node the machine has: CommonJS, no packages, nothing newer than Node 10.
  */
@@ -60,6 +61,9 @@ const ownNode = path.join(root, 'node_modules', '.bin', 'node');
 /** Without the programs of our node_modules: `npm ci` would look up its `node` in the folder it is replacing. */
 const searchPath = (process.env.PATH || '').split(path.delimiter).filter((dir) => dir !== path.dirname(ownNode));
 
+/** What production runs as well: to install there would remove packages under a running service, and need a network and a folder to write to. */
+const needsNoDev = ['cli', 'start'].includes(process.argv[2]);
+
 provideDependencies();
 (needs[process.argv[2]] || []).forEach(provide);
 
@@ -80,8 +84,12 @@ function isInstalled() {
   if (!fs.existsSync(path.join(root, 'node_modules/.package-lock.json'))) return false;
   const present = readPackages('node_modules/.package-lock.json');
   return Object.entries(readPackages('package-lock.json')).every(([name, wanted]) =>
-    present[name] ? present[name].version === wanted.version : name === '' || wanted.optional || wanted.devOptional,
+    present[name] ? present[name].version === wanted.version : name === '' || isLeftOut(wanted),
   );
+}
+
+function isLeftOut(wanted) {
+  return wanted.optional || wanted.devOptional || (needsNoDev && wanted.dev);
 }
 
 function readPackages(file) {

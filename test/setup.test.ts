@@ -9,8 +9,10 @@ const lock = {
   '': { name: 'postrider' },
   'node_modules/needed': { version: '1.0.0' },
   'node_modules/for-macs': { version: '1.0.0', optional: true },
+  'node_modules/for-tests': { version: '1.0.0', dev: true },
 };
-const installed = { 'node_modules/needed': { version: '1.0.0' } };
+const needed = { 'node_modules/needed': { version: '1.0.0' } };
+const installed = { ...needed, 'node_modules/for-tests': { version: '1.0.0' } };
 
 const bringRedis = '/bin/ln -s /bin/sh "$BIN/redis-server"';
 const bringDependencies = [
@@ -19,7 +21,7 @@ const bringDependencies = [
   '/bin/ln -sf "$NODE" node_modules/.bin/node',
 ].join('\n');
 
-type Run = { readonly mode?: 'start' | 'test'; readonly uid?: number; readonly env?: Record<string, string> };
+type Run = { readonly mode?: 'cli' | 'start' | 'test'; readonly uid?: number; readonly env?: Record<string, string> };
 
 /** A checkout with its dependencies installed, and no program on the PATH. */
 async function openMachine() {
@@ -66,9 +68,20 @@ test('nothing is printed and nothing is run when nothing is missing', async () =
   for (const program of ['npm', 'apt-get', 'sudo', 'redis-server', 'chromium', 'smtp-sink', 'helm'])
     await machine.add(program);
   expect(await machine.setUp({})).toEqual(done);
-  expect(await machine.setUp({ mode: 'start' })).toEqual(done);
-  expect(await machine.setUp({ mode: 'test' })).toEqual(done);
+  for (const mode of ['cli', 'start', 'test'] as const) expect(await machine.setUp({ mode })).toEqual(done);
   expect(await machine.calls()).toEqual([]);
+});
+
+test('where dev packages were left out, as in production, what runs the service leaves it at that', async () => {
+  await using machine = await openMachine();
+  for (const program of ['redis-server', 'chromium', 'smtp-sink', 'helm']) await machine.add(program);
+  await machine.add('npm', bringDependencies);
+  await machine.record(needed);
+  expect(await machine.setUp({ mode: 'cli' })).toEqual(done);
+  expect(await machine.setUp({ mode: 'start' })).toEqual(done);
+  expect(await machine.calls()).toEqual([]);
+  await machine.setUp({ mode: 'test' });
+  expect(await machine.calls()).toHaveLength(1);
 });
 
 test.each<[string, (machine: Awaited<ReturnType<typeof openMachine>>) => Promise<void>]>([
@@ -84,6 +97,15 @@ test.each<[string, (machine: Awaited<ReturnType<typeof openMachine>>) => Promise
   expect(await machine.setUp({})).toEqual({ code: 0, printed: 'Installing dependencies (npm ci) ...\n' });
   expect(await machine.setUp({})).toEqual(done);
   expect(await machine.calls()).toEqual([expect.stringMatching(/^npm ci --include=dev --loglevel=error /)]);
+});
+
+test.each(['cli', 'start'] as const)('what the service needs is installed before %s as well', async (mode) => {
+  await using machine = await openMachine();
+  await machine.add('redis-server');
+  await machine.add('npm', bringDependencies);
+  await machine.record({});
+  expect(await machine.setUp({ mode })).toMatchObject({ code: 0 });
+  expect(await machine.calls()).toHaveLength(1);
 });
 
 test('npm does not find its node in the folder it replaces', async () => {

@@ -4,6 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export type LoopOptions = {
   /** Wait between steps; 0 for a step that waits by itself. */
   readonly everyMs: number;
+  /** Aborted to begin no more steps, before it is disposed of. */
+  readonly stopping?: AbortSignal;
   onTrouble(name: string, error: unknown): void;
 };
 
@@ -14,9 +16,10 @@ const troubleWaitMs = 1_000;
 export function openLoop(
   name: string,
   step: (stop: AbortSignal) => Promise<void>,
-  { everyMs, onTrouble }: LoopOptions,
+  { everyMs, stopping, onTrouble }: LoopOptions,
 ): AsyncDisposable {
   const stop = new AbortController();
+  stopping?.addEventListener('abort', () => stop.abort(), { once: true });
 
   async function turn(): Promise<void> {
     while (!stop.signal.aborted) {

@@ -67,15 +67,14 @@ export type ServerDeps = ErrorDeps &
   };
 
 /** An answer that began before the stop could not say that its connection ends: it is closed this long after at most. */
-const idleCloseMs = 100;
+const closeEveryMs = 100;
 
-/** Takes no more connections and answers what has come. What is not over after `patienceMs`, as an upload that hangs, is cut off. */
-export async function closeServer(app: App, patienceMs: number): Promise<void> {
-  const idle = setInterval(() => app.server.closeIdleConnections(), idleCloseMs);
-  const overdue = setTimeout(() => app.server.closeAllConnections(), patienceMs);
+/** Takes no more connections and answers what has come. What is not over when `over` is aborted, as an upload that hangs, is cut off. */
+export async function closeServer(app: App, over: AbortSignal): Promise<void> {
+  const end = () => (over.aborted ? app.server.closeAllConnections() : app.server.closeIdleConnections());
+  const ending = setInterval(end, closeEveryMs);
   await app.close();
-  clearInterval(idle);
-  clearTimeout(overdue);
+  clearInterval(ending);
 }
 
 /** Builds the server; it does not listen yet. */

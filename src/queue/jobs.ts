@@ -1,5 +1,6 @@
 /** Job queues: a stage runs on each job, and its Answer decides what becomes of it. */
 import { type ConnectionOptions, DelayedError, type Job, Worker } from 'bullmq';
+import { type Deadline, waitUntil } from '../concurrency/deadline.ts';
 import type { Answer } from '../domain/outcome.ts';
 
 /** The queues there are: delivery has one for each lane, so that neither waits behind the other. */
@@ -31,8 +32,9 @@ export type WorkerOptions = {
   readonly concurrency: number;
   /** A dead worker's jobs are taken over after this long. Renewed while the process lives, so it outlives any wait on a socket. */
   readonly lockMs: number;
-  readonly shutdownTimeoutMs: number;
-  /** Aborted when the process begins to stop: all workers stop taking jobs at once, and share the time they have. */
+  /** Jobs that outlast it are left. */
+  readonly deadline: Deadline;
+  /** Aborted when the process begins to stop: all workers stop taking jobs at once. */
   readonly stopping: AbortSignal;
   /** Aborted when a stop gives up what waits for a Redis that is away. */
   readonly cut: AbortSignal;
@@ -78,13 +80,14 @@ export async function openWorker<Data>(
 
   let closing: Promise<void> | undefined;
   const close = () => {
-    closing ??= within(worker.close(), options.shutdownTimeoutMs, options.cut);
+    // BullMQ gives no second word once it waits for its jobs, so it is left waiting.
+    closing ??= waitUntil(worker.close(), options.deadline.begin(), options.cut);
     return closing;
   };
   options.stopping.addEventListener('abort', () => void close(), { once: true });
 
   return {
-    /** Waits for the jobs in hand; those that outlast the timeout are left, and taken over by another worker. */
+    /** Waits for the jobs in hand; those that outlast the deadline are left, and taken over by another worker. */
     [Symbol.asyncDispose]: close,
   };
 }
@@ -102,14 +105,4 @@ export function assertRenewed(options: {
   const { lockDuration = 0, lockRenewTime = Number.POSITIVE_INFINITY, skipLockRenewal = false } = options;
   if (skipLockRenewal || lockRenewTime >= lockDuration)
     throw new Error(`A job's lock of ${lockDuration} ms would lapse before it is renewed (after ${lockRenewTime} ms)`);
-}
-
-/** BullMQ gives no second word once it waits for its jobs, so it is left waiting. */
-async function within(work: Promise<void>, timeoutMs: number, cut: AbortSignal): Promise<void> {
-  const timeout = Promise.withResolvers<void>();
-  const timer = setTimeout(timeout.resolve, timeoutMs);
-  if (cut.aborted) timeout.resolve();
-  cut.addEventListener('abort', () => timeout.resolve(), { once: true });
-  await Promise.race([work, timeout.promise]);
-  clearTimeout(timer);
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
+import { openSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
 
 let dir: string;
@@ -178,4 +179,25 @@ it('is shared by an API and a worker that start at the same time, and stopped by
   expect((await api.api('GET', '/readyz')).status).toBe(200);
   await stop(api);
   expect(await isRunning()).toBe(false);
+});
+
+it('held up, does not hold up the stop of its last user, whose log says what it had in hand', async () => {
+  const reached = Promise.withResolvers<void>();
+  await using smtp = await openSmtpServer({
+    async onMessage() {
+      process.kill(await serverPid(), 'SIGSTOP');
+      reached.resolve();
+      return undefined;
+    },
+  });
+  const SMTP_URL = `smtp://127.0.0.1:${smtp.port}?tls=none`;
+  await using postrider = await start({ POSTRIDER_API_KEY: testApiKey, SMTP_URL, SHUTDOWN_TIMEOUT: '0s' });
+  const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text: 'Hello' };
+  const { id } = (await postrider.api('POST', '/v1/emails', email)).body;
+  await reached.promise;
+  postrider.kill('SIGTERM');
+  expect(await postrider.ended, postrider.output()).toBe(1);
+  expect(postrider.output()).toContain('stopped with work in hand after SHUTDOWN_TIMEOUT');
+  expect(postrider.output()).toMatch(new RegExp(`${id}.*stopped`));
+  process.kill(await serverPid(), 'SIGKILL');
 });

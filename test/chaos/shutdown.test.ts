@@ -1,8 +1,11 @@
 /** A stop ends the process, whatever hangs: a server that never answers, a Redis that is gone for good. */
 import { once } from 'node:events';
+import { request } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { main, startPostrider, testKeys } from '../support/postrider.ts';
+import { placeId } from '../../src/domain/id.ts';
+import { addCampaign } from '../support/campaigns.ts';
+import { main, startPostrider, testApiKey, testKeys } from '../support/postrider.ts';
 import { startProcess } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { openSmtpServer } from '../support/smtp-server.ts';
@@ -116,17 +119,52 @@ it('with its Redis gone for good and an answer to write down, it waits for SHUTD
   expect(postrider.output()).toContain('(emails: 1, webhook posts: 0). Nothing is lost');
 });
 
-it('a stop ends a start that waits for a Redis which says nothing', async () => {
+/** A server that takes connections and answers none. */
+async function openMute() {
   const connected = Promise.withResolvers<void>();
-  const mute = createServer(() => connected.resolve()).listen(0, '127.0.0.1');
-  await once(mute, 'listening');
-  const { port } = mute.address() as AddressInfo;
-  const REDIS_URL = `redis://127.0.0.1:${port}`;
+  const server = createServer(() => connected.resolve()).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return { port, connected: connected.promise, [Symbol.dispose]: () => void server.close() };
+}
+
+it('an upload, a campaign and a webhook that hang have SHUTDOWN_TIMEOUT together, and the log says what is left', async () => {
+  await using redis = await openTestRedis();
+  await using stuck = await openStuck();
+  using mute = await openMute();
+  await using postrider = await startPostrider({
+    REDIS_URL: redis.url,
+    SMTP_URL: stuck.SMTP_URL,
+    WEBHOOK_ALLOW_PRIVATE_NETWORKS: 'true',
+    WEBHOOK_TIMEOUT: '10m',
+    // Two of them, one after the other, would be more than it has.
+    SHUTDOWN_TIMEOUT: '4s',
+    NODE_ENV: 'test',
+  });
+  const { api, url } = postrider;
+  await api('POST', '/v1/webhooks', { endpoint: `http://127.0.0.1:${mute.port}/`, events: ['email.queued'] });
+  await api('POST', '/v1/emails', { ...email, to: 'delivered@sandbox.invalid' });
+  const sent = await addCampaign(redis.connect(), { recipients: 1 });
+  const { id } = (await api('POST', '/v1/campaigns', { name: 'n', from: 'a@x.co', subject: 's', text: 't' })).body;
+  const headers = { authorization: `Bearer ${testApiKey}`, 'content-type': 'application/x-ndjson' };
+  const upload = request(`${url}/v1/campaigns/${id}/recipients`, { method: 'POST', headers });
+  const cut = new Promise<Error>((resolve) => upload.on('error', resolve));
+  await new Promise<void>((sent) => upload.write('{"email":', () => sent()));
+  await Promise.all([stuck.reached, mute.connected]);
+  postrider.kill('SIGTERM');
+  expect(await postrider.ended, postrider.output()).toBe(1);
+  expect(await cut).toMatchObject({ code: 'ECONNRESET' });
+  const left = `"emails":1,"email_ids":["${placeId(sent, 0)}"],"posts":1,"redis_away":false,"msg":"stopped"`;
+  expect(postrider.output()).toContain(left);
+});
+
+it('a stop ends a start that waits for a Redis which says nothing', async () => {
+  using mute = await openMute();
+  const REDIS_URL = `redis://127.0.0.1:${mute.port}`;
   await using starting = startProcess(process.execPath, [main], { env: { ...testKeys, REDIS_URL } });
-  await connected.promise;
+  await mute.connected;
   starting.kill('SIGTERM');
   expect(await starting.ended, starting.output()).toBe(0);
-  mute.close();
 });
 
 it('a SECRET_KEY that is not the one of the stored webhooks is refused at the start', async () => {

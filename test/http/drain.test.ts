@@ -27,9 +27,9 @@ async function open(routes: Routes) {
     now: () => 0,
   });
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
-  const stop = (patienceMs: number) => {
+  const stop = (over: AbortSignal) => {
     life.isDraining = true;
-    return closeServer(app, patienceMs);
+    return closeServer(app, over);
   };
   return { url, stop, server: app.server };
 }
@@ -48,8 +48,8 @@ function textOf(answer: IncomingMessage): Promise<string> {
   });
 }
 
-/** Longer than a test may take: only what is closed for its own sake is closed before. */
-const patience = 600_000;
+/** Only what is closed for its own sake is closed. */
+const { signal: never } = new AbortController();
 
 it('what is in hand is answered, with the word that its connection ends', async () => {
   const gate = Promise.withResolvers<void>();
@@ -68,7 +68,7 @@ it('what is in hand is answered, with the word that its connection ends', async 
   using agent = disposable(new Agent({ keepAlive: true }));
   const asked = ask(`${url}/held`, agent);
   await until('it to be in hand', () => inHand === 1);
-  const stopped = stop(patience);
+  const stopped = stop(never);
   gate.resolve();
   const answer = await asked;
   expect([answer.statusCode, answer.headers.connection]).toEqual([200, 'close']);
@@ -93,14 +93,14 @@ it('an answer that began before the stop ends it no later than its own end', asy
   using agent = disposable(new Agent({ keepAlive: true }));
   const answer = await ask(`${url}/stream`, agent);
   expect(answer.headers.connection).toBe('keep-alive');
-  const stopped = stop(patience);
+  const stopped = stop(never);
   await until('nobody to be let in any more', () => !server.listening);
   gate.resolve();
   expect(await textOf(answer)).toBe('begun ended');
   await stopped;
 });
 
-it('an upload that hangs is cut off once there is no more patience', async () => {
+it('an upload that hangs is cut off once the time is over', async () => {
   const { url, stop } = await open((app) =>
     app.route({ method: 'POST', url: '/upload', handler: async ({ body }) => body }),
   );
@@ -108,7 +108,7 @@ it('an upload that hangs is cut off once there is no more patience', async () =>
   const upload = request(`${url}/upload`, { method: 'POST', headers });
   const cut = new Promise<Error>((resolve) => upload.on('error', resolve));
   await new Promise<void>((sent) => upload.write('{', () => sent()));
-  await stop(50);
+  await stop(AbortSignal.abort());
   expect(await cut).toMatchObject({ code: 'ECONNRESET' });
 });
 

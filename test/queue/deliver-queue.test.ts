@@ -1,6 +1,7 @@
 /** The queues of delivery: a job brings its emails to a worker, and tells where each of them is. */
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { makeDeadline } from '../../src/concurrency/deadline.ts';
 import { type DeliverJob, deliverQueueNames, type JobData, openDeliverQueues } from '../../src/queue/deliver-queue.ts';
 import { openWorker } from '../../src/queue/jobs.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
@@ -30,7 +31,7 @@ it('each job comes to the worker of its lane with its emails', async () => {
     const options = {
       concurrency: 5,
       lockMs: 1_000,
-      shutdownTimeoutMs: 5_000,
+      deadline: makeDeadline(5_000),
       stopping,
       cut,
       onTrouble() {},
@@ -75,7 +76,7 @@ it('tells where an email is, how many wait, and whether a job lives', async () =
   const options = {
     concurrency: 5,
     lockMs: 1_000,
-    shutdownTimeoutMs: 5_000,
+    deadline: makeDeadline(5_000),
     stopping,
     cut,
     onTrouble() {},
@@ -112,7 +113,7 @@ it('the oldest job is the one that was added first, in hand or not', async () =>
   const options = {
     concurrency: 1,
     lockMs: 1_000,
-    shutdownTimeoutMs: 5_000,
+    deadline: makeDeadline(5_000),
     stopping,
     cut,
     onTrouble() {},
@@ -131,7 +132,14 @@ it('the oldest job counts while it waits for its next run, also behind one that 
   const queue = stack.use(openDeliverQueues(connection)).transactional;
   const stage = async ({ id }: { id: string }) => ({ again: Date.now() + (id === 'jb_1' ? 600_000 : 300_000) });
   const stopping = new AbortController().signal;
-  const options = { concurrency: 1, lockMs: 1_000, shutdownTimeoutMs: 5_000, stopping, cut: stopping, onTrouble() {} };
+  const options = {
+    concurrency: 1,
+    lockMs: 1_000,
+    deadline: makeDeadline(5_000),
+    stopping,
+    cut: stopping,
+    onTrouble() {},
+  };
   stack.use(await openWorker(deliverQueueNames.transactional, stage, connection, { ...options, now: Date.now }));
   expect(await queue.oldestAt()).toBeNull();
   await queue.add([{ id: 'jb_1', emails: ['em_1'] }], Date.now());

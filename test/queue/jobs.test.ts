@@ -1,5 +1,6 @@
 /** Job queues: the stage's answer decides, a throw costs nothing, and no job is lost whatever Redis says. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { makeDeadline } from '../../src/concurrency/deadline.ts';
 import type { Answer } from '../../src/domain/outcome.ts';
 import { openDeliverQueues } from '../../src/queue/deliver-queue.ts';
 import { assertRenewed, openWorker, type WorkerOptions } from '../../src/queue/jobs.ts';
@@ -17,7 +18,7 @@ const troubles: unknown[] = [];
 const options: WorkerOptions = {
   concurrency: 5,
   lockMs: 1_000,
-  shutdownTimeoutMs: 5_000,
+  deadline: makeDeadline(5_000),
   stopping: new AbortController().signal,
   cut: new AbortController().signal,
   onTrouble: (_, error) => troubles.push(error),

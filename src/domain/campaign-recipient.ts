@@ -51,6 +51,19 @@ export function withNumbers(row: CampaignRow, declared: readonly DeclaredVariabl
 
 export type UploadFault = { readonly line: number; readonly message: string };
 
+/** Faults that an answer names; of the rest it has the number. */
+export const maxNamedFaults = 100;
+
+/** Those that are named, once a batch was read: the first, and where the list broke off. */
+export function namedFaults(
+  named: readonly UploadFault[],
+  { faults, breaksOff }: Pick<UploadBatch<unknown>, 'faults' | 'breaksOff'>,
+): UploadFault[] {
+  const first = [...named, ...faults].slice(0, maxNamedFaults);
+  const last = faults.at(-1);
+  return last === undefined || !breaksOff || first.includes(last) ? first : [...first, last];
+}
+
 /** What became of an upload so far. */
 export type UploadProgress = {
   readonly received: number;
@@ -62,11 +75,13 @@ export type UploadProgress = {
   /** Of all that was read of it: what another upload under the same key does not have. */
   readonly digest: string;
   readonly isDone: boolean;
+  /** Its list was at fault as a whole, and is not read further than it was. */
+  readonly brokeOff: boolean;
 };
 
 export const noProgress: UploadProgress = {
   ...{ received: 0, added: 0, duplicates: 0, invalid: 0 },
-  ...{ errors: [], digest: '', isDone: false },
+  ...{ errors: [], digest: '', isDone: false, brokeOff: false },
 };
 
 /** The digest of all that was read, once `next` was read as well. */
@@ -82,4 +97,6 @@ export type UploadBatch<Item> = {
   readonly faults: readonly UploadFault[];
   /** Of the records as they came. */
   readonly hash: string;
+  /** Behind the last of them the list is at fault as a whole. */
+  readonly breaksOff: boolean;
 };

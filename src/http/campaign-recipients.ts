@@ -55,7 +55,7 @@ function addUpload(app: App, { campaigns, addRecipients }: Deps): void {
       summary: 'Add recipients',
       description: [
         'As NDJSON with an object a line, CSV with a header row, or a list in JSON, of any length, also packed with gzip. A record has `email`, perhaps `name`, and `variables`; any other field of it is a variable as well, and so is its name.',
-        'Each address is taken once for each campaign, whatever its case. A record that is not valid is passed over and named.',
+        'Each address is taken once for each campaign, whatever its case. A record that is not valid is passed over and named. Where the list as a whole is at fault, nothing behind that is read: `complete` is false then, and a list that cannot be read from its beginning, as one of another encoding or without a header, is refused with 422.',
         'With an `Idempotency-Key`, an upload that broke is sent again from its beginning and goes on where it was,',
         'and the answer is for all of it; without one, what was added before comes back as duplicates.',
       ].join(' '),
@@ -89,10 +89,11 @@ function addUpload(app: App, { campaigns, addRecipients }: Deps): void {
       if (enlisted.kind === 'busy') reply.header('retry-after', askAgainSeconds);
       if (enlisted.kind !== 'enlisted') throw refusalOf(id, enlisted);
       if (enlisted.isReplay) reply.header('idempotent-replayed', 'true');
-      const { received, added, duplicates, invalid, errors } = enlisted.progress;
+      const { received, added, duplicates, invalid, brokeOff, errors } = enlisted.progress;
       return {
         object: 'campaign_recipients' as const,
-        ...{ received, added, duplicates, invalid, errors: [...errors] },
+        // Of one that began under an earlier version nobody knows.
+        ...{ received, added, duplicates, invalid, complete: brokeOff !== true, errors: [...errors] },
       };
     },
   });

@@ -2,11 +2,13 @@
 import { Readable } from 'node:stream';
 import { z } from 'zod';
 import type { CampaignRow } from '../domain/campaign.ts';
-import { recipientFields, recipientRecord, type UploadBatch, withNumbers } from '../domain/campaign-recipient.ts';
+import { recipientFields, recordFor, type UploadBatch } from '../domain/campaign-recipient.ts';
 import { maxPlaces } from '../domain/id.ts';
+import { openMissingVariables } from '../domain/missing-variables.ts';
 import type { Enlisted } from '../pipeline/add-recipients.ts';
 import type { Upload } from '../store/campaign-recipients.ts';
 import type { Campaigns } from '../store/campaigns.ts';
+import type { Templating } from '../templating/templating.ts';
 import { objectField } from './answer-fields.ts';
 import { recordTypeOf } from './bodies.ts';
 import { campaignConflict, campaignMissing, campaignParams, findCampaign } from './campaign-access.ts';
@@ -19,6 +21,7 @@ import { readBatches, uploadAnswer } from './uploads.ts';
 
 type Deps = {
   campaigns: Pick<Campaigns, 'get' | 'content'>;
+  templating: Pick<Templating, 'compile'>;
   addRecipients(
     campaignId: string,
     batches: AsyncIterable<UploadBatch<CampaignRow>>,
@@ -35,7 +38,16 @@ const askAgainSeconds = 5;
 
 const tags = ['campaigns'];
 
-const uploaded = z.object({ object: objectField('campaign_recipients'), ...uploadAnswer }).meta({
+const uploadedFields = {
+  object: objectField('campaign_recipients'),
+  ...uploadAnswer,
+  missing_variables: z.array(z.string()).meta({
+    description:
+      'Variables that the letter to the first record asks for, and no record of this upload has: with `missing: "strict"`, whoever lacks one is not sent to.',
+  }),
+};
+
+const uploaded = z.object(uploadedFields).meta({
   id: 'CampaignUpload',
   description: 'What became of the upload as a whole.',
 });
@@ -44,7 +56,7 @@ export function recipientRoutes(deps: Deps): Routes {
   return (app) => addUpload(app, deps);
 }
 
-function addUpload(app: App, { campaigns, addRecipients }: Deps): void {
+function addUpload(app: App, { campaigns, templating, addRecipients }: Deps): void {
   app.route({
     method: 'POST',
     url: '/campaigns/:id/recipients',
@@ -76,8 +88,11 @@ function addUpload(app: App, { campaigns, addRecipients }: Deps): void {
       const content = await campaigns.content(id);
       if (content === null) throw campaignMissing(id);
       const type = recordTypeOf(request);
-      const schema =
-        type === 'text/csv' ? recipientRecord.transform((row) => withNumbers(row, content.variables)) : recipientRecord;
+      const missing = openMissingVariables(templating.compile(content));
+      const schema = recordFor(content.variables, type === 'text/csv').transform((row) => {
+        missing.see(row);
+        return row;
+      });
       const body = (request.body ?? Readable.from([])) as Readable;
       const claim = readClaim(request.headers['idempotency-key'], request.apiKey.id, `POST ${request.url}`, null);
       const upload = claim && { scope: claim.scope, owner: request.id };
@@ -94,6 +109,7 @@ function addUpload(app: App, { campaigns, addRecipients }: Deps): void {
         object: 'campaign_recipients' as const,
         // Of one that began under an earlier version nobody knows.
         ...{ received, added, duplicates, invalid, complete: brokeOff !== true, errors: [...errors] },
+        missing_variables: missing.names(),
       };
     },
   });

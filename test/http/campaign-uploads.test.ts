@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CampaignRow } from '../../src/domain/campaign.ts';
-import { recipientFields, recipientRecord, withNumbers } from '../../src/domain/campaign-recipient.ts';
+import { recipientFields, recipientRecord } from '../../src/domain/campaign-recipient.ts';
 import type { RecordType } from '../../src/http/records.ts';
 import { readBatches } from '../../src/http/uploads.ts';
 import { type Campaigns, openCampaigns } from '../../src/store/campaigns.ts';
@@ -141,16 +141,6 @@ describe('a record', () => {
     [['a@b.co'], 'body: must be an object'],
   ])('that is at fault says so: %j', async (record, fault) => {
     expect(await read(ndjson, JSON.stringify(record))).toEqual([fault]);
-  });
-
-  it('of CSV has a number where the campaign declares one', () => {
-    const declared = [
-      { key: 'n', type: 'number', fallback: null } as const,
-      { key: 's', type: 'string', fallback: null } as const,
-    ];
-    const row = (variables: object) => ({ address: 'a@b.co', variables: { ...variables } });
-    expect(withNumbers(row({ n: '1.5', s: '2' }), declared)).toEqual(row({ n: 1.5, s: '2' }));
-    for (const text of ['', 'many']) expect(withNumbers(row({ n: text }), declared)).toEqual(row({ n: text }));
   });
 });
 

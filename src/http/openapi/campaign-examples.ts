@@ -111,6 +111,7 @@ export const campaignExamples = {
           complete: true,
         },
         errors: [{ line: 1_204, message: '/email: is not an address: expected local-part@domain' }],
+        missing_variables: [],
       },
     },
   },

@@ -38,18 +38,50 @@ export const recipientRecord = fields.transform((given, context): CampaignRow =>
   return { ...mailbox, variables: all };
 });
 
-/** CSV has nothing but text: what the campaign declares as a number is read as one, where it is. */
-export function withNumbers(row: CampaignRow, declared: readonly DeclaredVariable[]): CampaignRow {
-  const numbers = declared.flatMap(({ key, type }): [string, number][] => {
-    const text = row.variables[key];
-    if (type !== 'number' || typeof text !== 'string' || text.trim() === '') return [];
-    const number = Number(text);
-    return Number.isFinite(number) ? [[key, number]] : [];
+/** What text must be to be read as a number: `1,5`, `1e3` and `0x10` are somebody's guess. */
+const plainDecimal = /^-?\d+(\.\d+)?$/;
+
+/**
+ * A record for a campaign that declares variables: each has what it is declared as, or is not there.
+ * @param isText of CSV, which has nothing but text: what is declared as a number is read as one
+ */
+export function recordFor(declared: readonly DeclaredVariable[], isText: boolean) {
+  return recipientRecord.transform((row, context): CampaignRow => {
+    const read: Record<string, unknown> = { ...row.variables };
+    for (const { key, type } of declared) {
+      const given = Object.hasOwn(read, key) ? read[key] : null;
+      const value = isText && type === 'number' && typeof given === 'string' ? numberIn(given) : given;
+      if (value !== null && typeof value === type) read[key] = value;
+      else if (given !== null)
+        context.addIssue({ code: 'custom', path: ['variables', key], message: wordsFor(type, isText) });
+    }
+    return { ...row, variables: read };
   });
-  return numbers.length === 0 ? row : { ...row, variables: { ...row.variables, ...Object.fromEntries(numbers) } };
+}
+
+function numberIn(text: string): number | null {
+  const number = plainDecimal.test(text) ? Number(text) : Number.NaN;
+  return Number.isFinite(number) ? number : null;
+}
+
+function wordsFor(type: DeclaredVariable['type'], isText: boolean): string {
+  return type === 'number' && isText ? 'must be a number, written as 1200 or 3.5' : `must be a ${type}`;
 }
 
 export type UploadFault = { readonly line: number; readonly message: string };
+
+/** Faults that an answer names; of the rest it has the number. */
+export const maxNamedFaults = 100;
+
+/** Those that are named, once a batch was read: the first, and where the list broke off. */
+export function namedFaults(
+  named: readonly UploadFault[],
+  { faults, breaksOff }: Pick<UploadBatch<unknown>, 'faults' | 'breaksOff'>,
+): UploadFault[] {
+  const first = [...named, ...faults].slice(0, maxNamedFaults);
+  const last = faults.at(-1);
+  return last === undefined || !breaksOff || first.includes(last) ? first : [...first, last];
+}
 
 /** What became of an upload so far. */
 export type UploadProgress = {
@@ -62,11 +94,13 @@ export type UploadProgress = {
   /** Of all that was read of it: what another upload under the same key does not have. */
   readonly digest: string;
   readonly isDone: boolean;
+  /** Its list was at fault as a whole, and is not read further than it was. */
+  readonly brokeOff: boolean;
 };
 
 export const noProgress: UploadProgress = {
   ...{ received: 0, added: 0, duplicates: 0, invalid: 0 },
-  ...{ errors: [], digest: '', isDone: false },
+  ...{ errors: [], digest: '', isDone: false, brokeOff: false },
 };
 
 /** The digest of all that was read, once `next` was read as well. */
@@ -82,4 +116,6 @@ export type UploadBatch<Item> = {
   readonly faults: readonly UploadFault[];
   /** Of the records as they came. */
   readonly hash: string;
+  /** Behind the last of them the list is at fault as a whole. */
+  readonly breaksOff: boolean;
 };

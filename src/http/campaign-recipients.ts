@@ -2,11 +2,13 @@
 import { Readable } from 'node:stream';
 import { z } from 'zod';
 import type { CampaignRow } from '../domain/campaign.ts';
-import { recipientFields, recipientRecord, type UploadBatch, withNumbers } from '../domain/campaign-recipient.ts';
+import { recipientFields, recordFor, type UploadBatch } from '../domain/campaign-recipient.ts';
 import { maxPlaces } from '../domain/id.ts';
+import { openMissingVariables } from '../domain/missing-variables.ts';
 import type { Enlisted } from '../pipeline/add-recipients.ts';
 import type { Upload } from '../store/campaign-recipients.ts';
 import type { Campaigns } from '../store/campaigns.ts';
+import type { Templating } from '../templating/templating.ts';
 import { objectField } from './answer-fields.ts';
 import { recordTypeOf } from './bodies.ts';
 import { campaignConflict, campaignMissing, campaignParams, findCampaign } from './campaign-access.ts';
@@ -19,6 +21,7 @@ import { readBatches, uploadAnswer } from './uploads.ts';
 
 type Deps = {
   campaigns: Pick<Campaigns, 'get' | 'content'>;
+  templating: Pick<Templating, 'compile'>;
   addRecipients(
     campaignId: string,
     batches: AsyncIterable<UploadBatch<CampaignRow>>,
@@ -35,7 +38,16 @@ const askAgainSeconds = 5;
 
 const tags = ['campaigns'];
 
-const uploaded = z.object({ object: objectField('campaign_recipients'), ...uploadAnswer }).meta({
+const uploadedFields = {
+  object: objectField('campaign_recipients'),
+  ...uploadAnswer,
+  missing_variables: z.array(z.string()).meta({
+    description:
+      'Variables that the letter to the first record asks for, and no record of this upload has: with `missing: "strict"`, whoever lacks one is not sent to.',
+  }),
+};
+
+const uploaded = z.object(uploadedFields).meta({
   id: 'CampaignUpload',
   description: 'What became of the upload as a whole.',
 });
@@ -44,7 +56,7 @@ export function recipientRoutes(deps: Deps): Routes {
   return (app) => addUpload(app, deps);
 }
 
-function addUpload(app: App, { campaigns, addRecipients }: Deps): void {
+function addUpload(app: App, { campaigns, templating, addRecipients }: Deps): void {
   app.route({
     method: 'POST',
     url: '/campaigns/:id/recipients',
@@ -55,7 +67,7 @@ function addUpload(app: App, { campaigns, addRecipients }: Deps): void {
       summary: 'Add recipients',
       description: [
         'As NDJSON with an object a line, CSV with a header row, or a list in JSON, of any length, also packed with gzip. A record has `email`, perhaps `name`, and `variables`; any other field of it is a variable as well, and so is its name.',
-        'Each address is taken once for each campaign, whatever its case. A record that is not valid is passed over and named.',
+        'Each address is taken once for each campaign, whatever its case. A record that is not valid is passed over and named. Where the list as a whole is at fault, nothing behind that is read: `complete` is false then, and a list that cannot be read from its beginning, as one of another encoding or without a header, is refused with 422.',
         'With an `Idempotency-Key`, an upload that broke is sent again from its beginning and goes on where it was,',
         'and the answer is for all of it; without one, what was added before comes back as duplicates.',
       ].join(' '),
@@ -76,8 +88,11 @@ function addUpload(app: App, { campaigns, addRecipients }: Deps): void {
       const content = await campaigns.content(id);
       if (content === null) throw campaignMissing(id);
       const type = recordTypeOf(request);
-      const schema =
-        type === 'text/csv' ? recipientRecord.transform((row) => withNumbers(row, content.variables)) : recipientRecord;
+      const missing = openMissingVariables(templating.compile(content));
+      const schema = recordFor(content.variables, type === 'text/csv').transform((row) => {
+        missing.see(row);
+        return row;
+      });
       const body = (request.body ?? Readable.from([])) as Readable;
       const claim = readClaim(request.headers['idempotency-key'], request.apiKey.id, `POST ${request.url}`, null);
       const upload = claim && { scope: claim.scope, owner: request.id };
@@ -89,10 +104,12 @@ function addUpload(app: App, { campaigns, addRecipients }: Deps): void {
       if (enlisted.kind === 'busy') reply.header('retry-after', askAgainSeconds);
       if (enlisted.kind !== 'enlisted') throw refusalOf(id, enlisted);
       if (enlisted.isReplay) reply.header('idempotent-replayed', 'true');
-      const { received, added, duplicates, invalid, errors } = enlisted.progress;
+      const { received, added, duplicates, invalid, brokeOff, errors } = enlisted.progress;
       return {
         object: 'campaign_recipients' as const,
-        ...{ received, added, duplicates, invalid, errors: [...errors] },
+        // Of one that began under an earlier version nobody knows.
+        ...{ received, added, duplicates, invalid, complete: brokeOff !== true, errors: [...errors] },
+        missing_variables: missing.names(),
       };
     },
   });

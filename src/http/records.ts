@@ -22,7 +22,15 @@ export const lineTypes = ['application/x-ndjson', 'text/csv'] as const satisfies
 export type Line =
   /** `bytes` it took in the upload. */
   | { readonly line: number; readonly value: unknown; readonly bytes: number }
-  | { readonly line: number; readonly fault: string };
+  | { readonly line: number; readonly fault: string }
+  | ListFault;
+
+/** One of the list as a whole: nothing behind it is read. */
+export type ListFault = { readonly line: number; readonly fault: string; readonly isListFault: true };
+
+export function isListFault(line: Line): line is ListFault {
+  return 'isListFault' in line;
+}
 
 /** Bytes of one record: what is held in memory of an upload is little more. */
 const maxRecordBytes = 64 * 1024;
@@ -51,19 +59,23 @@ async function* readItems(body: AsyncIterable<Buffer>): AsyncGenerator<Line[]> {
   const items = openJsonItems(maxRecordBytes);
   for await (const chunk of body) {
     const lines = items.take(chunk).map((one): Line => {
-      if ('fault' in one) return { line: one.item, fault: one.fault };
+      if ('fault' in one) return { line: one.item, fault: one.fault, isListFault: true };
       if ('tooLong' in one) return { line: one.item, fault: tooLong };
       return readJsonLine(one.bytes, one.item)[0] ?? { line: one.item, fault: 'is empty' };
     });
     yield lines;
-    // Where the list itself is at fault, nobody knows what the rest would be.
-    if (lines.some((line) => 'fault' in line) && items.isBroken()) return;
+    // Nobody knows what the rest would be.
+    if (items.isBroken()) return;
   }
   const fault = items.end();
-  if (fault !== null) yield [{ line: fault.item, fault: fault.fault }];
+  if (fault !== null) yield [{ line: fault.item, fault: fault.fault, isListFault: true }];
 }
 
 const lineFeed = 0x0a;
+
+/** What a list in UTF-16 begins with, in either order of its bytes. */
+const byteOrderMarks = [Buffer.of(0xff, 0xfe), Buffer.of(0xfe, 0xff)];
+const notUtf8 = 'is not UTF-8: save the list in UTF-8';
 
 async function* readNdjson(body: AsyncIterable<Buffer>): AsyncGenerator<Line[]> {
   let line = 0;
@@ -74,6 +86,8 @@ async function* readNdjson(body: AsyncIterable<Buffer>): AsyncGenerator<Line[]> 
     const bytes = heldBytes === 0 ? rest : Buffer.concat([...held, rest]);
     held = [];
     heldBytes = 0;
+    if (line === 1 && byteOrderMarks.some((mark) => bytes.indexOf(mark) === 0))
+      return [{ line, fault: notUtf8, isListFault: true }];
     return readJsonLine(bytes, line);
   };
   for await (const chunk of body) {
@@ -90,6 +104,7 @@ async function* readNdjson(body: AsyncIterable<Buffer>): AsyncGenerator<Line[]> 
       heldBytes += rest.length;
     }
     yield lines;
+    if (lines.some(isListFault)) return;
   }
   if (heldBytes > 0) yield end(Buffer.alloc(0));
 }
@@ -121,11 +136,11 @@ async function* readCsv(body: AsyncIterable<Buffer>, columns: readonly string[])
   const read = (some: readonly CsvRow[]): Line[] => {
     const lines: Line[] = [];
     for (const row of some) {
-      if ('fault' in row) lines.push(row);
+      if ('fault' in row) lines.push(isBegun ? row : { ...row, isListFault: true });
       else if (isBegun) lines.push(...readRow(header, row, delimiter, needed));
       else {
         const fault = headerFault(header, needed);
-        if (fault !== null) lines.push({ line: row.line, fault });
+        if (fault !== null) lines.push({ line: row.line, fault, isListFault: true });
       }
       if (!isBegun && lines.length > 0) return lines;
       isBegun = true;
@@ -136,7 +151,7 @@ async function* readCsv(body: AsyncIterable<Buffer>, columns: readonly string[])
     const lines = read(rows.take(chunk));
     yield lines;
     // Without a header nobody knows what the rest would be.
-    if (!isBegun && lines.length > 0) return;
+    if (lines.some(isListFault)) return;
   }
   yield read(rows.end());
 }

@@ -82,7 +82,7 @@ const imported = z.object({ object: objectField('suppression_import'), ...upload
   description: 'What became of the upload.',
   examples: [
     {
-      ...{ object: 'suppression_import', received: 3, added: 1, duplicates: 1, invalid: 1 },
+      ...{ object: 'suppression_import', received: 3, added: 1, duplicates: 1, invalid: 1, complete: true },
       errors: [{ line: 3, message: '/email: is not an address: expected local-part@domain' }],
     },
   ],
@@ -160,7 +160,7 @@ export function suppressionRoutes(deps: Deps): Routes {
         operationId: 'importSuppressions',
         summary: 'Suppress many addresses',
         description:
-          'As NDJSON with an object a line, or as CSV with a header row, both with the fields `email`, `scope`, `reason` and `note`, and perhaps others, which are passed over. Also packed with gzip. A line that is not valid is passed over and named. To repeat an upload does no harm.',
+          'As NDJSON with an object a line, or as CSV with a header row, both with the fields `email`, `scope`, `reason` and `note`, and perhaps others, which are passed over. Also packed with gzip. A line that is not valid is passed over and named; a list that cannot be read from its beginning, as one of another encoding or without a header, is refused with 422. To repeat an upload does no harm.',
         tags,
         consumes: [...lineTypes],
         body: z.unknown().meta({ description: 'The records.' }),

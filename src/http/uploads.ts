@@ -2,13 +2,11 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
-import type { UploadBatch, UploadFault } from '../domain/campaign-recipient.ts';
+import { maxNamedFaults, namedFaults, type UploadBatch, type UploadFault } from '../domain/campaign-recipient.ts';
 import { faultsOf, wording } from './faults.ts';
-import { sentenceOf } from './problems.ts';
-import { type Line, type RecordType, readRecords } from './records.ts';
+import { ProblemError, sentenceOf } from './problems.ts';
+import { isListFault, type Line, type ListFault, type RecordType, readRecords } from './records.ts';
 
-/** Faults that an answer names; of the rest it has the number. */
-const maxNamed = 100;
 /** Records stored in one step. */
 const batchSize = 1_000;
 /** Bytes of an upload from which on a batch is stored however few its records are: of JSON, what is held of it may take twenty times as much. */
@@ -19,6 +17,10 @@ export const uploadAnswer = {
   added: z.int().meta({ description: 'Those that are new.' }),
   duplicates: z.int().meta({ description: 'Those that were there before, in the list or in this upload.' }),
   invalid: z.int().meta({ description: 'Those that are not valid, and were passed over.' }),
+  complete: z.boolean().meta({
+    description:
+      'Whether the list was read to its end. False where it broke off, as a list in JSON that is not closed: nobody behind that was read, and the last of the faults says where.',
+  }),
   errors: z
     .array(
       z.object({
@@ -26,7 +28,7 @@ export const uploadAnswer = {
         message: z.string().meta({ description: 'What is wrong with it.' }),
       }),
     )
-    .meta({ description: `What is wrong, for the first ${maxNamed}.` }),
+    .meta({ description: `What is wrong, for the first ${maxNamedFaults}; where the list broke off, that as well.` }),
 };
 
 export type Uploaded = {
@@ -34,6 +36,7 @@ export type Uploaded = {
   added: number;
   duplicates: number;
   invalid: number;
+  complete: boolean;
   errors: { line: number; message: string }[];
 };
 
@@ -44,21 +47,23 @@ export type RecordForm<Item> = {
   readonly columns: readonly string[];
 };
 
-/** @param store how many of a batch are new */
+/** @param store how many of a batch are new. @throws ProblemError as `readBatches` does */
 export async function takeUpload<Item>(
   body: Readable,
   type: RecordType,
   form: RecordForm<Item>,
   store: (items: readonly Item[]) => Promise<number>,
 ): Promise<Uploaded> {
-  const taken: Uploaded = { received: 0, added: 0, duplicates: 0, invalid: 0, errors: [] };
-  for await (const { received, items, faults } of readBatches(body, type, form, { size: batchSize, isHashed: false })) {
+  const taken: Uploaded = { received: 0, added: 0, duplicates: 0, invalid: 0, complete: true, errors: [] };
+  for await (const batch of readBatches(body, type, form, { size: batchSize, isHashed: false })) {
+    const { items, faults } = batch;
     const added = items.length === 0 ? 0 : await store(items);
-    taken.received += received;
+    taken.received += batch.received;
     taken.added += added;
     taken.duplicates += items.length - added;
     taken.invalid += faults.length;
-    taken.errors.push(...faults.slice(0, maxNamed - taken.errors.length));
+    taken.complete = !batch.breaksOff;
+    taken.errors = namedFaults(taken.errors, batch);
   }
   return taken;
 }
@@ -74,6 +79,7 @@ export type Batching = {
 /**
  * Batches of records, the last of what is left: the same each time the same upload is read. Whoever stops early leaves the rest unread, so
  * that the answer still arrives.
+ * @throws ProblemError 422 when nothing of it can be understood
  */
 export async function* readBatches<Item>(
   body: Readable,
@@ -82,8 +88,11 @@ export async function* readBatches<Item>(
   batching: Batching,
 ): AsyncGenerator<UploadBatch<Item>> {
   let batch = openBatch(schema, batching);
+  let isBegun = false;
   for await (const lines of readRecords(leaving(body), type, columns)) {
     for (const line of lines) {
+      if (!isBegun && isListFault(line)) throw notUnderstood(line);
+      isBegun = true;
       if (!batch.take(line)) continue;
       yield batch.end();
       batch = openBatch(schema, batching);
@@ -91,6 +100,11 @@ export async function* readBatches<Item>(
   }
   const last = batch.end();
   if (last.received > 0) yield last;
+}
+
+function notUnderstood({ line, fault }: ListFault): ProblemError {
+  const message = `line ${line}: ${fault}. Nothing was stored`;
+  return ProblemError.of('validation_error', [{ pointer: '', code: 'custom', message }]);
 }
 
 /** The stream is not destroyed with the one who reads it, which would take the connection along. */
@@ -109,6 +123,7 @@ function openBatch<Item>(schema: z.ZodType<Item>, { size, isHashed }: Batching) 
   const digest = isHashed ? createHash('sha256') : null;
   let received = 0;
   let bytes = 0;
+  let breaksOff = false;
   return {
     /** @returns whether it is full now, which is a matter of the upload alone */
     take(line: Line): boolean {
@@ -117,10 +132,11 @@ function openBatch<Item>(schema: z.ZodType<Item>, { size, isHashed }: Batching) 
       else items.push(item.value);
       digest?.update(`${JSON.stringify(line)}\n`);
       received += 1;
+      breaksOff = isListFault(line);
       if ('bytes' in line) bytes += line.bytes;
       return received >= size || bytes >= maxBatchBytes;
     },
-    end: (): UploadBatch<Item> => ({ received, items, faults, hash: digest?.digest('base64url') ?? '' }),
+    end: (): UploadBatch<Item> => ({ received, items, faults, hash: digest?.digest('base64url') ?? '', breaksOff }),
   };
 }
 

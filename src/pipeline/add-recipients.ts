@@ -1,6 +1,12 @@
 /** add-recipients: an upload becomes recipients of a campaign, a batch at a time; one that broke is gone on with where it was. */
 import type { CampaignRow } from '../domain/campaign.ts';
-import { chainDigest, noProgress, type UploadBatch, type UploadProgress } from '../domain/campaign-recipient.ts';
+import {
+  chainDigest,
+  namedFaults,
+  noProgress,
+  type UploadBatch,
+  type UploadProgress,
+} from '../domain/campaign-recipient.ts';
 import type { Added, Recipients, Tail, Upload } from '../store/campaign-recipients.ts';
 
 type Deps = {
@@ -17,8 +23,6 @@ export type Enlisted =
   /** Another upload came under this key. */
   | { readonly kind: 'reused' };
 
-/** Faults that are kept; of the rest there is the number. */
-const maxFaults = 100;
 /** While what was counted before is read again, the upload is taken in hand anew this often. */
 const renewEveryMs = 5_000;
 
@@ -85,14 +89,15 @@ async function read(
 
 function counted(
   progress: UploadProgress,
-  { faults }: UploadBatch<CampaignRow>,
+  batch: UploadBatch<CampaignRow>,
   seen: Pick<UploadProgress, 'received' | 'digest'>,
 ): UploadProgress {
   const { invalid, errors } = progress;
   return {
     ...progress,
     ...seen,
-    invalid: invalid + faults.length,
-    errors: [...errors, ...faults.slice(0, maxFaults - errors.length)],
+    brokeOff: batch.breaksOff,
+    invalid: invalid + batch.faults.length,
+    errors: namedFaults(errors, batch),
   };
 }

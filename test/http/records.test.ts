@@ -18,11 +18,11 @@ const columns = ['email', 'note'];
 
 type Read = { readonly line: number } & ({ readonly value: unknown } | { readonly fault: string });
 
-/** Without how long each is. */
+/** Without how long each is, and which faults are of the list. */
 async function read(type: RecordType, text: string | Buffer, places: readonly number[] = []): Promise<Read[]> {
   const lines: Line[] = [];
   for await (const some of readRecords(cut(Buffer.from(text), places), type, columns)) lines.push(...some);
-  return lines.map((one) => ('fault' in one ? one : { line: one.line, value: one.value }));
+  return lines.map((one) => ({ line: one.line, ...('fault' in one ? { fault: one.fault } : { value: one.value }) }));
 }
 
 const ndjson = 'application/x-ndjson';

@@ -114,7 +114,7 @@ async function upload(type: string, body: string | Buffer, more: Record<string, 
 it('a list of another system is taken as CSV, packed or not, and what is exported can be taken again', async () => {
   const rows = Array.from({ length: 3_000 }, (_, n) => `user${n}@example.net,unsubscribe,bulk,"row ${n}, of many"`);
   const csv = ['Email,Reason,Scope,Note', ...rows, 'nobody,manual,all,', 'user7@example.net,bounce,bulk,'].join('\r\n');
-  const counts = { received: 3_002, added: 3_000, duplicates: 1, invalid: 1 };
+  const counts = { received: 3_002, added: 3_000, duplicates: 1, invalid: 1, complete: true };
   const errors = [{ line: 3_002, message: '/email: is not an address: expected local-part@domain' }];
   const taken = { status: 200, body: { object: 'suppression_import', ...counts, errors } };
   expect(await upload('text/csv', gzipSync(csv), { 'content-encoding': 'gzip' })).toEqual(taken);

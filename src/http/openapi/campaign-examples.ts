@@ -102,8 +102,16 @@ export const campaignExamples = {
     uploaded: {
       summary: 'One line was at fault',
       value: {
-        ...{ object: 'campaign_recipients', received: 50_003, added: 50_000, duplicates: 2, invalid: 1 },
+        ...{
+          object: 'campaign_recipients',
+          received: 50_003,
+          added: 50_000,
+          duplicates: 2,
+          invalid: 1,
+          complete: true,
+        },
         errors: [{ line: 1_204, message: '/email: is not an address: expected local-part@domain' }],
+        missing_variables: [],
       },
     },
   },

@@ -66,7 +66,7 @@ async function settle(deps: PostDeps, webhook: Webhook, taken: LeasedPost, { del
   const now = deps.now();
   const isUp = decision.kind === 'delivered';
   const posted = {
-    ...{ delivery, leaseEnd },
+    ...{ delivery, leaseEnd, url: webhook.endpoint },
     endpoint: isUp ? ('up' as const) : ('down' as const),
     restUntil: now + pauseMs(now - (health.failingSince ?? now)),
     holdUntil: decision.kind === 'again' ? decision.holdUntil : null,
@@ -106,7 +106,15 @@ async function disable(
 async function lose(deps: PostDeps, webhook: Webhook, taken: LeasedPost, before: Delivery | null): Promise<void> {
   const { parcel, leaseEnd } = taken;
   const delivery = lostDelivery(parcel, before);
-  const posted = { delivery, leaseEnd, endpoint: null, restUntil: 0, holdUntil: null, answer: null };
+  const posted = {
+    delivery,
+    leaseEnd,
+    url: webhook.endpoint,
+    endpoint: null,
+    restUntil: 0,
+    holdUntil: null,
+    answer: null,
+  };
   if (await deps.posts.settle(webhook.id, posted, deps.now()))
     deps.report({ webhook, delivery, result: null, decision: 'failed' });
 }

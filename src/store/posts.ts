@@ -37,6 +37,8 @@ export type Posted = {
   /** Until when an endpoint that keeps failing is left alone, and until when it is in any case, as it asked for. */
   readonly restUntil: number;
   readonly holdUntil: number | null;
+  /** What its events go out in from now on, where that is not itself. */
+  readonly halves: readonly string[];
   /** What was answered; an empty answer is not kept. */
   readonly answer: string | null;
 };
@@ -113,7 +115,7 @@ export function openPosts(redis: Redis) {
       const record = [delivery.id, packDelivery(delivery)];
       const health = [endpoint ?? '', posted.restUntil, posted.holdUntil ?? 0, probingAfter];
       const kept = [answer ? `${delivery.id}.${delivery.attempts}` : '', answer ?? '', keptAnswers];
-      const args = [...parcel, ...record, ...health, keptDeliveries, ...kept, posted.url];
+      const args = [...parcel, ...record, ...health, keptDeliveries, ...kept, posted.url, ...posted.halves];
       return (await settleScript(redis, names, args)) === 1;
     },
 

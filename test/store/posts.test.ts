@@ -52,6 +52,7 @@ function settled(
     leaseEnd,
     url: 'http://x.co/',
     endpoint: 'up',
+    halves: [],
     restUntil: 0,
     holdUntil: null,
     answer: null,

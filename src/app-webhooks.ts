@@ -48,7 +48,7 @@ export async function openNotifying(
     rand,
   });
   const postingDue = {
-    ...{ ...store, post: trying, rounds: new Map(), inHand: hands, nudge, onTrouble, now },
+    ...{ ...store, post: trying, rounds: new Map(), inHand: hands, asked: { posts: 0 }, nudge, onTrouble, now },
     ...{ concurrency: config.WORKER_CONCURRENCY, leaseMs: posting.leaseMs },
   };
   const sweeping = { ...store, keep: config.keep, reportLost: report.lost, onTrouble, now };

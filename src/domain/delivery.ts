@@ -54,6 +54,15 @@ export function batchOf(places: readonly string[]): string {
   return `${batchMark}${places.join(',')}`;
 }
 
+/** What becomes of a batch of several that is too large: two of half its size. */
+export function halvesOf(parcel: string): [string, string] {
+  const places = placesIn(parcel);
+  const middle = Math.ceil(places.length / 2);
+  return [batchOf(places.slice(0, middle)), batchOf(places.slice(middle))];
+}
+
+export const splitReason = 'it was too large for its endpoint: its events went out in two of half the size';
+
 const lostReason = 'its events are no longer stored: they were kept for as long as RETENTION_EVENTS and MAX_EVENTS say';
 
 /** A parcel that was not tried before. */

@@ -133,8 +133,10 @@ function dataOf(event: OutboxEvent, facts: EmailFacts | null): EventPayload['dat
   return 'transport' in event ? transportData(event) : webhookData(event);
 }
 
+/** Others are told of it: the query of an endpoint may carry a token, which is for its owner alone. */
 function webhookData({ webhookId, endpoint, reason }: WebhookEvent): EventPayload['data'] {
-  return { webhook_id: webhookId, endpoint, reason };
+  const { origin, pathname } = new URL(endpoint);
+  return { webhook_id: webhookId, endpoint: `${origin}${pathname}`, reason };
 }
 
 function transportData({ transport, reason, cause }: TransportEvent): EventPayload['data'] {

@@ -21,6 +21,8 @@ export type PostDecision =
   | { readonly kind: 'delivered' }
   /** Comes again at a time; until `holdUntil` the endpoint wants nothing at all. Milliseconds since the epoch. */
   | { readonly kind: 'again'; readonly at: number; readonly holdUntil: number | null }
+  /** Too large: its events go out in two of half the size. */
+  | { readonly kind: 'split' }
   /** The schedule is over: it can be replayed. */
   | { readonly kind: 'failed' }
   | { readonly kind: 'disable'; readonly reason: Exclude<DisabledReason, 'by_request'> };
@@ -48,17 +50,18 @@ export type Health = {
   readonly failingSince: number | null;
 };
 
-/** The try that was made: the n-th, and when. */
-type Tried = { readonly attempt: number; readonly now: number; readonly rand: number };
+/** The try that was made: the n-th, of how many events, and when. */
+type Tried = { readonly attempt: number; readonly events: number; readonly now: number; readonly rand: number };
 
 /** 2xx only is success (a redirect is not followed). */
 export function decidePost(
   result: Pick<PostResult, 'status' | 'retryAfter'>,
-  { attempt, now, rand }: Tried,
+  { attempt, events, now, rand }: Tried,
   { failingSince }: Health,
   { scheduleMs, disableAfterMs }: PostPolicy,
 ): PostDecision {
   if (isSuccess(result.status)) return { kind: 'delivered' };
+  if (result.status === 413 && events > 1) return { kind: 'split' };
   if (result.status === 410) return { kind: 'disable', reason: 'gone' };
   if (failingSince !== null && now - failingSince >= disableAfterMs) return { kind: 'disable', reason: 'failing' };
   if (attempt > scheduleMs.length) return { kind: 'failed' };

@@ -9,7 +9,7 @@ import { changedHeaders, webhookHeaderChanges, webhookHeaders } from './webhook-
 
 const maxDescriptionLength = 500;
 const maxTags = 10;
-/** Events of one POST: a body of about half a megabyte, which a consumer can still read at once. */
+/** Events of one POST: a body of about half a megabyte, and of several where emails are large; what is too large for a consumer goes out in halves. */
 export const maxBatchEvents = 500;
 const maxBatchWaitMs = 60_000;
 const usualBatchWaitMs = 1_000;

@@ -7,6 +7,8 @@ import { PrivateNetworkError, refusePrivateLiteral } from './private-networks.ts
 
 /** Bytes of an answer that are read; the rest is dropped with its connection. */
 const maxAnswerBytes = 16 * 1_024;
+/** Of a wait for them, once the head is there: an endpoint that drips has no place for longer. */
+const maxBodyMs = 1_000;
 
 export type WebhookClient = AsyncDisposable & {
   /** Sends once; trouble is a result with status 0. */
@@ -55,6 +57,7 @@ const noAnswer = { status: 0, body: null, isWhole: true, retryAfter: null } as c
 async function readSome(body: Dispatcher.ResponseData['body']): Promise<{ text: string; isWhole: boolean }> {
   const chunks: Buffer[] = [];
   let bytes = 0;
+  const patience = setTimeout(() => body.destroy(), maxBodyMs);
   try {
     for await (const chunk of body as AsyncIterable<Buffer>) {
       chunks.push(chunk.subarray(0, maxAnswerBytes - bytes));
@@ -64,6 +67,8 @@ async function readSome(body: Dispatcher.ResponseData['body']): Promise<{ text: 
     return { text: textOf(chunks), isWhole: true };
   } catch {
     return { text: textOf(chunks), isWhole: false };
+  } finally {
+    clearTimeout(patience);
   }
 }
 

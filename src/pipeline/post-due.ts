@@ -15,6 +15,8 @@ type Deps = {
   post(webhook: Webhook, taken: LeasedPost): Promise<void>;
   rounds: Rounds;
   inHand: { posts: number };
+  /** Places that takes under way have asked for: several may be, before any of them knows what it gets. */
+  asked: { posts: number };
   /** Posts in hand of this process; beyond them each endpoint has one, so that those that hang take nobody's place. */
   concurrency: number;
   /** Of what is taken: longer than a post can last. */
@@ -93,11 +95,13 @@ async function takeAndPost(
 
 /** @returns how many posts were begun; null when there was no room for one */
 async function launch(deps: Deps, webhook: Webhook, flying: Set<Promise<void>>): Promise<number | null> {
-  const shared = deps.concurrency - deps.inHand.posts;
-  const limit = Math.min(maxPerEndpoint - flying.size, Math.max(shared, flying.size === 0 ? 1 : 0));
+  const limit = roomFor(deps, flying.size);
   if (limit <= 0) return null;
   const { leaseMs } = deps;
-  const { parcels, ...taken } = await deps.posts.take(webhook, { limit, leaseMs, now: deps.now() });
+  deps.asked.posts += limit;
+  const { parcels, ...taken } = await deps.posts.take(webhook, { limit, leaseMs, now: deps.now() }).finally(() => {
+    deps.asked.posts -= limit;
+  });
   for (const parcel of parcels) {
     deps.inHand.posts += 1;
     const flight = deps
@@ -111,4 +115,14 @@ async function launch(deps: Deps, webhook: Webhook, flying: Set<Promise<void>>):
     flying.add(flight);
   }
   return parcels.length;
+}
+
+/**
+ * How many more an endpoint may have in hand: beside others no more than are free then. So one that answers slowly takes half of the places, two
+ * a third each, and there always are some for whoever comes.
+ */
+function roomFor({ concurrency, inHand, asked, rounds }: Deps, flying: number): number {
+  const free = concurrency - inHand.posts - asked.posts;
+  const shared = rounds.size > 1 ? Math.ceil((free - flying) / 2) : free;
+  return Math.min(maxPerEndpoint - flying, Math.max(shared, flying === 0 ? 1 : 0));
 }

@@ -1,5 +1,5 @@
 /** post: one try of one parcel at one endpoint. Signs, POSTs, decides, and writes down what it came to. */
-import { type Delivery, isBatch, lostDelivery, newDelivery } from '../domain/delivery.ts';
+import { type Delivery, halvesOf, isBatch, lostDelivery, newDelivery, splitReason } from '../domain/delivery.ts';
 import type { IdPrefix } from '../domain/id.ts';
 import {
   decidePost,
@@ -14,7 +14,7 @@ import { disabledWebhook, type Webhook } from '../domain/webhook.ts';
 import { batchId, bodyOf, type IdentifiedPayload, requestHeaders } from '../domain/webhook-request.ts';
 import type { WebhookClient } from '../outbound/webhook-client.ts';
 import type { Deliveries } from '../store/deliveries.ts';
-import type { Posts, TakenPosts } from '../store/posts.ts';
+import type { Posted, Posts, TakenPosts } from '../store/posts.ts';
 import type { Webhooks } from '../store/webhooks.ts';
 
 export type PostDeps = {
@@ -51,7 +51,12 @@ export async function post(deps: PostDeps, webhook: Webhook, taken: LeasedPost):
   const result = await deps.client.post(webhook.endpoint, headers, body);
   const now = deps.now();
   const decide = (health: Health) =>
-    decidePost(result, { attempt: roundOf(before) + 1, now, rand: deps.rand() }, health, deps.policy);
+    decidePost(
+      result,
+      { attempt: roundOf(before) + 1, events: events.length, now, rand: deps.rand() },
+      health,
+      deps.policy,
+    );
   const decided = decide(taken.health);
   const decision = decided.kind === 'disable' ? await disable(deps, webhook, taken.health, decided, decide) : decided;
   const types = [...new Set(events.map(({ payload }) => payload.type))];
@@ -64,10 +69,10 @@ type Settled = { readonly delivery: Delivery; readonly result: PostResult; reado
 async function settle(deps: PostDeps, webhook: Webhook, taken: LeasedPost, { delivery, result, decision }: Settled) {
   const { health, leaseEnd } = taken;
   const now = deps.now();
-  const isUp = decision.kind === 'delivered';
   const posted = {
-    ...{ delivery, leaseEnd },
-    endpoint: isUp ? ('up' as const) : ('down' as const),
+    ...{ delivery, leaseEnd, url: webhook.endpoint },
+    endpoint: standingAfter(decision),
+    halves: decision.kind === 'split' ? halvesOf(delivery.parcel) : [],
     restUntil: now + pauseMs(now - (health.failingSince ?? now)),
     holdUntil: decision.kind === 'again' ? decision.holdUntil : null,
     answer: result.body,
@@ -75,6 +80,12 @@ async function settle(deps: PostDeps, webhook: Webhook, taken: LeasedPost, { del
   const isOurs = await deps.posts.settle(webhook.id, posted, now);
   if (decision.kind === 'disable') await deps.posts.drop(webhook.id);
   if (isOurs) deps.report({ webhook, delivery, result, decision: decision.kind });
+}
+
+function standingAfter({ kind }: PostDecision): Posted['endpoint'] {
+  if (kind === 'delivered') return 'up';
+  // Only less of it was asked for.
+  return kind === 'split' ? null : 'down';
 }
 
 type Disabling = Extract<PostDecision, { kind: 'disable' }>;
@@ -106,7 +117,16 @@ async function disable(
 async function lose(deps: PostDeps, webhook: Webhook, taken: LeasedPost, before: Delivery | null): Promise<void> {
   const { parcel, leaseEnd } = taken;
   const delivery = lostDelivery(parcel, before);
-  const posted = { delivery, leaseEnd, endpoint: null, restUntil: 0, holdUntil: null, answer: null };
+  const posted = {
+    delivery,
+    leaseEnd,
+    url: webhook.endpoint,
+    endpoint: null,
+    halves: [],
+    restUntil: 0,
+    holdUntil: null,
+    answer: null,
+  };
   if (await deps.posts.settle(webhook.id, posted, deps.now()))
     deps.report({ webhook, delivery, result: null, decision: 'failed' });
 }
@@ -125,6 +145,6 @@ function tried(before: Delivery, at: number, result: PostResult, decision: PostD
     attempts: before.attempts + 1,
     round: roundOf(before) + 1,
     nextAt: decision.kind === 'again' ? decision.at : null,
-    reason: null,
+    reason: decision.kind === 'split' ? splitReason : null,
   };
 }

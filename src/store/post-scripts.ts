@@ -105,15 +105,17 @@ end
 
 /**
  * Writes down what a try came to, when the lease of its worker still holds. KEYS posts posting health postsDue deliveries pending success failed
- * answers answersByTime; ARGV id parcel leaseEnd now, status of the delivery, when it comes again or '', delivery id and record, what that
+ * answers answersByTime webhooks; ARGV id parcel leaseEnd now, status of the delivery, when it comes again or '', delivery id and record, what that
  * says of the endpoint ('up', 'down' or ''), until when it is left alone should it be failing, until when in any case, failures from which
- * it is failing, deliveries kept of each status, name and text of the answer or '', answers kept.
+ * it is failing, deliveries kept of each status, name and text of the answer or '', answers kept, where it was posted: of an endpoint that was
+ * moved since it says nothing; then the parcels that its events go out in now, if that is not itself.
  */
 export const settleScript = script(`${index}${trim}
 local id, parcel, now, delivery = ARGV[1], ARGV[2], ARGV[4], ARGV[7]
 if tonumber(redis.call('ZSCORE', KEYS[2], parcel) or 0) ~= tonumber(ARGV[3]) then return 0 end
 redis.call('ZREM', KEYS[2], parcel)
 if ARGV[6] == '' then redis.call('ZREM', KEYS[1], parcel) else redis.call('ZADD', KEYS[1], ARGV[6], parcel) end
+for i = 18, #ARGV do redis.call('ZADD', KEYS[1], 'NX', now, ARGV[i]) end
 local rings = {pending = KEYS[6], success = KEYS[7], failed = KEYS[8]}
 for status, ring in pairs(rings) do
   if status ~= ARGV[5] then redis.call('ZREM', ring, delivery) end
@@ -126,9 +128,13 @@ if ARGV[14] ~= '' then
   redis.call('ZADD', KEYS[10], now, ARGV[14])
   trim(KEYS[10], KEYS[9], tonumber(ARGV[16]), 0)
 end
+local function isThere()
+  local webhook = redis.call('HGET', KEYS[11], id)
+  return not webhook or cjson.decode(webhook).endpoint == ARGV[17]
+end
 if ARGV[9] == 'up' then
-  redis.call('DEL', KEYS[3])
-elseif ARGV[9] == 'down' then
+  if redis.call('EXISTS', KEYS[3]) == 1 and isThere() then redis.call('DEL', KEYS[3]) end
+elseif ARGV[9] == 'down' and isThere() then
   local failures = redis.call('HINCRBY', KEYS[3], 'failures', 1)
   redis.call('HSETNX', KEYS[3], 'failingSince', now)
   local rest = tonumber(ARGV[11])

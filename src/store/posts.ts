@@ -30,11 +30,15 @@ export type Posted = {
   /** As it is now. */
   readonly delivery: Delivery;
   readonly leaseEnd: number;
-  /** What it says of the endpoint; null for nothing. */
+  /** Where it was posted. */
+  readonly url: string;
+  /** What it says of the endpoint, as long as that is there; null for nothing. */
   readonly endpoint: 'up' | 'down' | null;
   /** Until when an endpoint that keeps failing is left alone, and until when it is in any case, as it asked for. */
   readonly restUntil: number;
   readonly holdUntil: number | null;
+  /** What its events go out in from now on, where that is not itself. */
+  readonly halves: readonly string[];
   /** What was answered; an empty answer is not kept. */
   readonly answer: string | null;
 };
@@ -105,12 +109,13 @@ export function openPosts(redis: Redis) {
     /** Writes down what a try came to, and when the parcel comes again. False when the lease had ended: then nothing is written. */
     async settle(id: string, posted: Posted, now: number): Promise<boolean> {
       const { delivery, leaseEnd, endpoint, answer } = posted;
-      const names = [...fourOf(id), keys.deliveries(id), ...byStatus(id), keys.answers(id), keys.answersByTime(id)];
+      const log = [keys.deliveries(id), ...byStatus(id), keys.answers(id), keys.answersByTime(id)];
+      const names = [...fourOf(id), ...log, keys.webhooks];
       const parcel = [id, delivery.parcel, leaseEnd, now, delivery.status, delivery.nextAt ?? ''];
       const record = [delivery.id, packDelivery(delivery)];
       const health = [endpoint ?? '', posted.restUntil, posted.holdUntil ?? 0, probingAfter];
       const kept = [answer ? `${delivery.id}.${delivery.attempts}` : '', answer ?? '', keptAnswers];
-      const args = [...parcel, ...record, ...health, keptDeliveries, ...kept];
+      const args = [...parcel, ...record, ...health, keptDeliveries, ...kept, posted.url, ...posted.halves];
       return (await settleScript(redis, names, args)) === 1;
     },
 

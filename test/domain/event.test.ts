@@ -65,3 +65,11 @@ it.each([
     expect.arrayContaining([expect.stringMatching(/bounce|failed/)]),
   );
 });
+
+it('webhook.disabled names its endpoint without what may be a secret in its URL', () => {
+  const endpoint = 'https://ada:secret@app.example.com:8443/hooks/mail?token=secret#secret';
+  const event = { id: 'ev_1', type: 'webhook.disabled', at: 1, webhookId: 'wh_1', endpoint, reason: 'gone' } as const;
+  expect(eventPayload(event, null).data).toEqual({
+    ...{ webhook_id: 'wh_1', endpoint: 'https://app.example.com:8443/hooks/mail', reason: 'gone' },
+  });
+});

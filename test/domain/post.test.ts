@@ -5,7 +5,7 @@ import { decidePost, pauseMs, retryAfterMs } from '../../src/domain/post.ts';
 
 const policy = { scheduleMs: [5_000, 300_000], disableAfterMs: 3_600_000 };
 const healthy = { failures: 0, failingSince: null };
-const at = (attempt: number) => ({ attempt, now: 10_000_000, rand: 0 });
+const at = (attempt: number, events = 1) => ({ attempt, events, now: 10_000_000, rand: 0 });
 const answer = (status: number, retryAfter: string | null = null) => ({ status, retryAfter });
 
 describe('an answer', () => {
@@ -25,6 +25,11 @@ describe('an answer', () => {
 
   it('410 ends the endpoint at once', () => {
     expect(decidePost(answer(410), at(1), healthy, policy)).toEqual({ kind: 'disable', reason: 'gone' });
+  });
+
+  it('413 to several events has them go out in two, and to one is tried again', () => {
+    expect(decidePost(answer(413), at(9, 2), { failures: 90, failingSince: 0 }, policy)).toEqual({ kind: 'split' });
+    expect(decidePost(answer(413), at(1), healthy, policy)).toMatchObject({ kind: 'again' });
   });
 
   it('that fails ends an endpoint that has been failing for the time it is given, not before', () => {

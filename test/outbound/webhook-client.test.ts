@@ -82,6 +82,31 @@ describe('a webhook client', () => {
     expect(await post(trickling.port)).toMatchObject({ status: 200, body: 'a', isWhole: false });
   });
 
+  it('waits a second for the rest of an answer, as its head has said whether the event arrived', async () => {
+    await using trickling = await serve((_, response) => {
+      response.writeHead(200);
+      response.write('a');
+    });
+    // Longer than a test may last.
+    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 600_000 });
+    expect(await client.post(`http://127.0.0.1:${trickling.port}/`, {}, '{}')).toMatchObject({
+      ...{ status: 200, detail: null, body: 'a', isWhole: false },
+    });
+  });
+
+  it.each([
+    ['102 Processing', 200],
+    ['103 Early Hints', 200],
+    // The HTTP client ends a connection on which somebody goes on with a request that did not ask for it.
+    ['100 Continue', 0],
+  ])('takes an answer 200 behind %s for %i', async (first, status) => {
+    await using target = await serve(({ socket }) => {
+      socket.end(`HTTP/1.1 ${first}\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok`);
+    });
+    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 15_000 });
+    expect(await client.post(`http://127.0.0.1:${target.port}/`, {}, '{}')).toMatchObject({ status });
+  });
+
   it('hands on what it was answered, the first 16 KB and Retry-After', async () => {
     await using target = await serve((_, response) => {
       response.writeHead(503, { 'retry-after': '120' }).end('x'.repeat(20_000));

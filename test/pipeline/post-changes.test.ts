@@ -74,6 +74,29 @@ describe('an endpoint', () => {
     expect(await line.webhooks.get(id)).toMatchObject({ status: 'enabled' });
   });
 
+  it('that was moved is not taken for one that fails by what comes back from where it was', async () => {
+    const { promise: moved, resolve: answer } = Promise.withResolvers<void>();
+    await using before = await openConsumer(async () => {
+      await moved;
+      return { status: 503, headers: { 'retry-after': '600' } };
+    });
+    await using after = await openConsumer(() => ({ status: 204 }));
+    const { id } = await line.addWebhook({ endpoint: before.url });
+    await line.emit(10);
+    await line.notifyAll();
+    await line.look();
+    await until('the POSTs to be under way', () => before.calls.length === 10);
+    await move(id, after.url);
+    await line.posts.renew(id, line.now);
+    answer();
+    await line.roundsEnded();
+    expect(await line.posts.failingSince([id])).toEqual([null]);
+    const ids = await line.emit(2);
+    await line.notifyAll();
+    await line.forwardAll();
+    expect(after.ids().toSorted()).toEqual(ids.toSorted());
+  });
+
   it('that succeeded since a POST began is not disabled by what failed before', async () => {
     const { promise: succeeded, resolve: fail } = Promise.withResolvers<void>();
     await using consumer = await openConsumer(async (n) => {

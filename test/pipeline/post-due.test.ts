@@ -34,6 +34,32 @@ it('an answer that an endpoint owes keeps back nothing else that is for it', asy
   }
 });
 
+it('an endpoint that answers slowly leaves half of the places to the others', async () => {
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  await using slow = await openConsumer(async () => {
+    await released;
+    return { status: 204 };
+  });
+  const { promise: crowded, resolve: crowd } = Promise.withResolvers<void>();
+  let slowInHand = 0;
+  // Answers nobody before there are five at once.
+  await using other = await openConsumer(async (n) => {
+    if (n === 5) crowd();
+    if (n === 200) slowInHand = slow.calls.length;
+    await crowded;
+    return { status: 204 };
+  });
+  for (const { url } of [slow, other]) await line.addWebhook({ endpoint: url });
+  await line.emit(200);
+  await line.notifyAll();
+  await line.look();
+  await until('the other to have all', () => other.calls.length === 200);
+  expect(slowInHand).toBeLessThanOrEqual(25);
+  release();
+  await line.roundsEnded();
+  expect(slow.calls).toHaveLength(200);
+});
+
 /** So many round trips later a round that nothing came for waits again. */
 async function later(trips = 50): Promise<void> {
   for (let n = 0; n < trips; n++) await line.redis.ping();

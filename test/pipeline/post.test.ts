@@ -219,34 +219,6 @@ describe('an answer', () => {
   });
 });
 
-describe('a batch', () => {
-  it('waits for its time or until it is full, and stays the same when it is tried again', async () => {
-    let status = 500;
-    await using consumer = await openConsumer(() => ({ status }));
-    await line.addWebhook({ endpoint: consumer.url, batch: { max_events: 3, max_wait_ms: 10_000 } });
-    const ids = await line.emit(2);
-    await line.notifyAll();
-    await line.forwardAll();
-    expect(consumer.calls).toHaveLength(0);
-    ids.push(...(await line.emit(3)));
-    await line.notifyAll();
-    await line.forwardAll();
-    expect(consumer.calls).toHaveLength(1);
-    await pass(10 * second, second);
-    await line.emit(1);
-    await line.notifyAll();
-    status = 200;
-    await pass(hour, minute);
-    const sets = Object.values(Object.groupBy(consumer.calls, ({ id }) => id)).map(
-      (same) => new Set(same?.map(({ body }) => body)),
-    );
-    expect(sets.map((bodies) => bodies.size)).toEqual([1, 1, 1]);
-    const [first = '[]'] = [...(sets[0] ?? [])];
-    expect(JSON.parse(first).map(({ id }: { id: string }) => id)).toEqual(ids.slice(0, 3));
-    expect(consumer.calls.length).toBeGreaterThan(3);
-  });
-});
-
 describe('a filter', () => {
   it('lets pass what fits the email it is about, and what is about none', async () => {
     await using consumer = await openConsumer(up);

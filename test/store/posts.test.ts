@@ -47,7 +47,17 @@ function settled(
     ...{ id: `dl_${parcel.replace('-', '_')}`, parcel, webhookId: 'ev_1', types: ['email.sent'], status, nextAt },
     ...{ tries: [{ at: now, status: 200, ms: 1, detail: null }], attempts: 1, round: 1, reason: null },
   };
-  return { delivery, leaseEnd, endpoint: 'up', restUntil: 0, holdUntil: null, answer: null, ...rest };
+  return {
+    delivery,
+    leaseEnd,
+    url: 'http://x.co/',
+    endpoint: 'up',
+    halves: [],
+    restUntil: 0,
+    holdUntil: null,
+    answer: null,
+    ...rest,
+  };
 }
 
 describe('what waits', () => {

@@ -66,7 +66,16 @@ export async function openPosting(server: TestRedis, options: { deadlineMs?: num
     throw error;
   };
   const nudge = { nudge() {}, wait: async () => {} };
-  const deps = { ...stages, rounds, inHand: { posts: 0 }, concurrency: 50, leaseMs, nudge, onTrouble };
+  const deps = {
+    ...stages,
+    rounds,
+    inHand: { posts: 0 },
+    asked: { posts: 0 },
+    concurrency: 50,
+    leaseMs,
+    nudge,
+    onTrouble,
+  };
   const posting = { ...deps, post: post.bind(null, { ...stages, client, policy, report }) };
   const stop = new AbortController();
   const roundsEnded = () => Promise.all([...rounds.values()].map(({ ended }) => ended));

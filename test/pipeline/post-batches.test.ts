@@ -1,0 +1,88 @@
+/** Batches, over a real Redis and real sockets: they stay what they are, unless they are too large for who gets them. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { keys } from '../../src/store/keys.ts';
+import { openConsumer } from '../support/consumer.ts';
+import { hour, minute, openPosting, type Posting, second } from '../support/posting.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+let server: TestRedis;
+let line: Posting;
+beforeAll(async () => {
+  server = opened.use(await openTestRedis());
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(async () => {
+  if (line) await line.redis.flushall();
+  line = opened.use(await openPosting(server));
+});
+
+/** Goes on for so long, a step at a time. */
+async function pass(ms: number, stepMs: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += stepMs) {
+    line.pass(stepMs);
+    await line.forwardAll();
+  }
+}
+
+describe('a batch', () => {
+  it('waits for its time or until it is full, and stays the same when it is tried again', async () => {
+    let status = 500;
+    await using consumer = await openConsumer(() => ({ status }));
+    await line.addWebhook({ endpoint: consumer.url, batch: { max_events: 3, max_wait_ms: 10_000 } });
+    const ids = await line.emit(2);
+    await line.notifyAll();
+    await line.forwardAll();
+    expect(consumer.calls).toHaveLength(0);
+    ids.push(...(await line.emit(3)));
+    await line.notifyAll();
+    await line.forwardAll();
+    expect(consumer.calls).toHaveLength(1);
+    await pass(10 * second, second);
+    await line.emit(1);
+    await line.notifyAll();
+    status = 200;
+    await pass(hour, minute);
+    const sets = Object.values(Object.groupBy(consumer.calls, ({ id }) => id)).map(
+      (same) => new Set(same?.map(({ body }) => body)),
+    );
+    expect(sets.map((bodies) => bodies.size)).toEqual([1, 1, 1]);
+    const [first = '[]'] = [...(sets[0] ?? [])];
+    expect(JSON.parse(first).map(({ id }: { id: string }) => id)).toEqual(ids.slice(0, 3));
+    expect(consumer.calls.length).toBeGreaterThan(3);
+  });
+});
+
+describe('a batch that is too large for its endpoint', () => {
+  const most = 3;
+  /** Answers as one that takes no more than three events at once. */
+  const openSmall = () =>
+    openConsumer((_, { body }) => ({ status: JSON.parse(body).length > most ? 413 : 204, body: 'so' }));
+
+  it('goes out in halves until they are small enough, each event once', async () => {
+    await using consumer = await openSmall();
+    const { id } = await line.addWebhook({ endpoint: consumer.url, batch: { max_events: 20, max_wait_ms: 0 } });
+    const ids = await line.emit(20);
+    await line.notifyAll();
+    await line.forwardAll();
+    const batches = consumer.calls.map(({ body }) => JSON.parse(body).map((event: { id: string }) => event.id));
+    const taken = batches.filter(({ length }) => length <= most);
+    expect(taken.flat().toSorted()).toEqual(ids.toSorted());
+    expect(new Set(consumer.ids()).size).toBe(consumer.calls.length);
+    expect([await line.redis.zcard(keys.posts(id)), await line.posts.failingSince([id])]).toEqual([0, [null]]);
+    const { page } = await line.deliveries.page(id, { limit: 50, status: 'failed' });
+    expect(page).toHaveLength(batches.length - taken.length);
+    expect(page[0]).toMatchObject({ attempts: 1, nextAt: null, reason: expect.stringMatching(/in two/) });
+  });
+
+  it('is tried again as any other once it is of one event', async () => {
+    await using consumer = await openConsumer(() => ({ status: 413 }));
+    const { id } = await line.addWebhook({ endpoint: consumer.url, batch: { max_events: 2, max_wait_ms: 0 } });
+    await line.emit(2);
+    await line.notifyAll();
+    await line.forwardAll();
+    expect(consumer.calls).toHaveLength(3);
+    const { page } = await line.deliveries.page(id, { limit: 50, status: 'pending' });
+    expect(page.map(({ round, nextAt }) => [round, nextAt])).toEqual(Array(2).fill([1, line.now + 5 * second]));
+  });
+});

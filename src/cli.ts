@@ -40,7 +40,9 @@ const commands: Readonly<Record<string, Command>> = {
     async *run() {
       const { stringify } = await import('yaml');
       const { describeApi } = await import('./http/openapi.ts');
-      yield { text: stringify(await describeApi(packageJson.version), { aliasDuplicateObjects: false }) };
+      // Of YAML 1.1, which many still read: it takes what is not quoted and looks like a time for one.
+      const form = { aliasDuplicateObjects: false, schema: 'yaml-1.1' } as const;
+      yield { text: stringify(await describeApi(packageJson.version), form) };
     },
   },
   settings: {

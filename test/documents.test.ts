@@ -1,6 +1,7 @@
 /** Documents that are made from the code stand as the code would make them now. */
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { sandboxDomain, sandboxRows } from '../src/domain/sandbox.ts';
 import type { Operation } from '../src/http/openapi/document.ts';
 import { documents, readDocument, root } from './support/documents.ts';
@@ -21,6 +22,10 @@ async function cli(command: string): Promise<string> {
 
 it('openapi.yaml is what npm run openapi writes', async () => {
   expect(readDocument('openapi.yaml')).toBe(await cli('openapi'));
+});
+
+it('openapi.yaml says the same to readers of YAML 1.1, which take for a time what looks like one', () => {
+  expect(parse(readDocument('openapi.yaml'), { schema: 'yaml-1.1' })).toEqual(readOpenApi());
 });
 
 it('the configuration table in README.md is what src/config.ts says', async () => {

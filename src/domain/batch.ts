@@ -68,8 +68,9 @@ const sharedBody = z.strictObject(
   'must be a list of emails, or base and messages',
 );
 
+/** To a schema as it is given, which the generator calls so. */
 function refTo(name: string) {
-  return { $ref: `#/components/schemas/${name}` };
+  return { $ref: `#/components/schemas/${name}Input` };
 }
 
 export type BatchItem = {

@@ -10,11 +10,16 @@ import type { DeclaredVariable, Variables } from './template.ts';
 export const maxRowBytes = 16 * 1024;
 const maxVariables = 200;
 
-const fields = z.looseObject({
-  email: z.string(),
-  name: z.string().nullish(),
-  variables: z.record(z.string(), z.unknown()).nullish(),
-});
+const fields = z
+  .looseObject({
+    email: z.string().meta({ description: 'The address, or `Name <address>`.', examples: ['ada@example.org'] }),
+    name: z.string().nullish().meta({ description: 'The name beside the address, which is a variable too.' }),
+    variables: z
+      .record(z.string(), z.unknown())
+      .nullish()
+      .meta({ description: 'What the letter is filled in with for this recipient.' }),
+  })
+  .meta({ id: 'RecipientRecord', description: 'A recipient to add. Any other field is a variable as well.' });
 
 /** The fields that mean something by themselves. */
 export const recipientFields = Object.keys(fields.shape);

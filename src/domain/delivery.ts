@@ -20,8 +20,8 @@ export type Delivery = {
   readonly id: string;
   /** The events in it, by their places in the outbox; see `placesIn`. */
   readonly parcel: string;
-  /** What its POST is known by, the same at each try. */
-  readonly webhookId: string;
+  /** What its POST is known by, the same at each try; null when its event was lost before it was tried. */
+  readonly webhookId: string | null;
   /** The types of the events in it, each once. */
   readonly types: readonly EventType[];
   readonly status: DeliveryStatus;
@@ -66,7 +66,7 @@ export const splitReason = 'it was too large for its endpoint: its events went o
 const lostReason = 'its events are no longer stored: they were kept for as long as RETENTION_EVENTS and MAX_EVENTS say';
 
 /** A parcel that was not tried before. */
-export function newDelivery(parcel: string, webhookId: string, types: readonly EventType[]): Delivery {
+export function newDelivery(parcel: string, webhookId: string | null, types: readonly EventType[]): Delivery {
   return {
     ...{ id: deliveryId(parcel), parcel, webhookId, types, status: 'pending' },
     ...{ tries: [], attempts: 0, round: 0, nextAt: null, reason: null },
@@ -75,7 +75,7 @@ export function newDelivery(parcel: string, webhookId: string, types: readonly E
 
 /** A parcel whose events are past their retention. @param before what was tried of it */
 export function lostDelivery(parcel: string, before: Delivery | null): Delivery {
-  const known = before ?? newDelivery(parcel, isBatch(parcel) ? batchId(parcel) : '', []);
+  const known = before ?? newDelivery(parcel, isBatch(parcel) ? batchId(parcel) : null, []);
   return { ...known, status: 'failed', nextAt: null, reason: lostReason };
 }
 

@@ -75,7 +75,11 @@ function addUpload(app: App, { campaigns, templating, addRecipients }: Deps): vo
       params: campaignParams,
       headers: z.looseObject({ 'idempotency-key': idempotencyHeader }),
       consumes: [...recordTypes],
-      body: z.unknown().meta({ description: 'The recipients.' }),
+      body: z.unknown().meta({
+        description: 'The recipients.',
+        type: 'array',
+        items: { $ref: '#/components/schemas/RecipientRecordInput' },
+      }),
       response: { 200: uploaded, ...problemAnswers(400, 404, 409, 413, 415, 422) },
       'x-examples': {
         ...{ body: campaignExamples.uploads, 200: campaignExamples.uploaded },

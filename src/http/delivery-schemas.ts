@@ -27,9 +27,9 @@ const fields = z.object({
     description:
       '`pending` was tried and comes again; `success` was answered with 2xx; `failed` does not come again unless it is replayed.',
   }),
-  message_id: z.string().meta({
+  message_id: z.string().nullable().meta({
     description:
-      'The `webhook-id` of its POST, the same at each try: the id of its event, or that of a batch. Empty when its event was lost before it was tried.',
+      'The `webhook-id` of its POST, the same at each try: the id of its event, or that of a batch. Null when its event was lost before it was tried.',
   }),
   event_types: z.array(z.enum(eventTypes)).meta({ description: 'The types of its events.' }),
   events: z.int().meta({ description: 'How many events are in it.' }),
@@ -80,7 +80,8 @@ export const deliveryDetail = fields
             'The body, made of its events anew; null once one of them is no longer stored (`RETENTION_EVENTS`).',
         }),
       })
-      .meta({ description: 'What was posted.' }),
+      .nullable()
+      .meta({ description: 'What was posted; null when nothing ever was.' }),
     tries: z.array(attempt).meta({ description: 'Each try, oldest first; of very many the last 30.' }),
   })
   .meta({

@@ -163,7 +163,7 @@ export function suppressionRoutes(deps: Deps): Routes {
           'As NDJSON with an object a line, or as CSV with a header row, both with the fields `email`, `scope`, `reason` and `note`, and perhaps others, which are passed over. Also packed with gzip. A line that is not valid is passed over and named; a list that cannot be read from its beginning, as one of another encoding or without a header, is refused with 422. To repeat an upload does no harm.',
         tags,
         consumes: [...lineTypes],
-        body: z.unknown().meta({ description: 'The records.' }),
+        body: z.unknown().meta({ description: 'The records.', type: 'string' }),
         response: { 200: imported, ...problemAnswers(400, 413, 415, 422) },
         'x-examples': { body: importExamples },
       },

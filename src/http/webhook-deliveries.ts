@@ -92,11 +92,12 @@ export function webhookDeliveryRoutes(deps: Deps): Routes {
           deps.deliveries.answers(id, delivery),
           deps.buildPayloads(delivery.parcel),
         ]);
+        const headers = headersOf(webhook, delivery);
         const isWhole = said.length === placesIn(delivery.parcel).length;
         const body = isWhole ? bodyOf(said, isBatch(delivery.parcel)) : null;
         return {
           ...deliveryViewOf(delivery),
-          request: { headers: headersOf(webhook, delivery), body },
+          request: headers && { headers, body },
           tries: triesOf(delivery, answers),
         };
       },
@@ -104,9 +105,10 @@ export function webhookDeliveryRoutes(deps: Deps): Routes {
   };
 }
 
-/** As they went out with the last try, but for what is secret. */
-function headersOf(webhook: Webhook, { webhookId, tries }: Delivery): Record<string, string> {
-  const at = tries.at(-1)?.at ?? 0;
+/** As they went out with the last try, but for what is secret; null when there was none. */
+function headersOf(webhook: Webhook, { webhookId, tries }: Delivery): Record<string, string> | null {
+  const at = tries.at(-1)?.at;
+  if (webhookId === null || at === undefined) return null;
   const sent = requestHeaders(webhook, webhookId, '', { now: at, signedAt: at });
   const own = new Set(Object.keys(webhook.headers));
   const hidden = (name: string, value: string) =>

@@ -21,7 +21,7 @@ type Packed = {
   p: string;
   y: readonly EventType[];
   t: readonly (readonly [number, number, number, string?])[];
-  /** The webhook-id, which a batch makes of its parcel. */
+  /** The webhook-id, which a batch makes of its parcel; empty when nobody knows it. */
   w?: string;
   /** Attempts, and those of the present round, where they are not as many as `t` has tries. */
   n?: number;
@@ -36,7 +36,7 @@ export function packDelivery(delivery: Delivery): string {
     p: parcel,
     y: types,
     t: tries.map(({ at, status, ms, detail }) => (detail === null ? [at, status, ms] : [at, status, ms, detail])),
-    ...(isBatch(parcel) ? {} : { w: delivery.webhookId }),
+    ...(isBatch(parcel) ? {} : { w: delivery.webhookId ?? '' }),
     ...(attempts === tries.length ? {} : { n: attempts }),
     ...(round === tries.length ? {} : { r: round }),
     ...(nextAt === null ? {} : { again: nextAt }),
@@ -57,7 +57,7 @@ export function unpackDelivery(json: string, status: DeliveryStatus): Delivery {
   const { p: parcel, y: types, t, w, n, r, again, why }: Packed = JSON.parse(json);
   const tries = t.map(([at, code, ms, detail]): Try => ({ at, status: code, ms, detail: detail ?? null }));
   return {
-    ...{ id: deliveryId(parcel), parcel, webhookId: w ?? batchId(parcel), types, status, tries },
+    ...{ id: deliveryId(parcel), parcel, webhookId: (w ?? batchId(parcel)) || null, types, status, tries },
     attempts: n ?? tries.length,
     round: r ?? tries.length,
     nextAt: status === 'pending' ? (again ?? null) : null,

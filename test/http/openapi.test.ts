@@ -86,6 +86,11 @@ describe('each rule bites', () => {
       undefined,
     ],
     [
+      'each operation says of what type each part of its body is',
+      [...schemas, 'EmailRequest', 'properties', 'expires_at'],
+      { description: 'No type.' },
+    ],
+    [
       'each operation shows an example of its body, which is required',
       [...send, 'requestBody', 'content', 'application/json', 'examples'],
       undefined,

@@ -1,17 +1,21 @@
 /** The delivery log and replay over a real process: what was posted, what came back, filters, pages, and what goes out again. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { lostDelivery } from '../../src/domain/delivery.ts';
+import { packDelivery } from '../../src/store/deliveries.ts';
+import { keys } from '../../src/store/keys.ts';
 import { type Consumer, openConsumer } from '../support/consumer.ts';
 import { type Postrider, startPostrider } from '../support/postrider.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
 const opened = new AsyncDisposableStack();
 let postrider: Postrider;
 let consumer: Consumer;
+let server: TestRedis;
 let webhook: string;
 let status = 503;
 beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+  server = opened.use(await openTestRedis());
   consumer = opened.use(await openConsumer(() => ({ status, body: status === 503 ? 'database is locked' : 'thanks' })));
   const env = { REDIS_URL: server.url, WEBHOOK_SCHEDULE: '100ms,1h' };
   postrider = opened.use(await startPostrider(env));
@@ -85,6 +89,19 @@ describe('the log', () => {
     const [{ id = '' } = {}] = (await list('?status=success')).data;
     const { body } = await postrider.api('GET', `/v1/webhooks/${webhook}/deliveries/${id}`);
     expect(body).toMatchObject({ status: 'success', tries: [{ status: 200, detail: null, response: 'thanks' }] });
+  });
+
+  it('shows no request of what was lost before it was tried', async () => {
+    const lost = lostDelivery('1764063012345-0', null);
+    const given = { endpoint: consumer.url, events: ['webhook.disabled'] };
+    const { id } = (await postrider.api('POST', '/v1/webhooks', given)).body;
+    const redis = server.connect();
+    await redis.hset(keys.deliveries(id), lost.id, packDelivery(lost));
+    await redis.zadd(keys.deliveriesBy(id, 'failed'), 1_764_063_012_345, lost.id);
+    const { body } = await postrider.api('GET', `/v1/webhooks/${id}/deliveries/${lost.id}`);
+    expect(body).toMatchObject({ status: 'failed', attempts: 0, message_id: null, request: null, tries: [] });
+    const log = await postrider.api('GET', `/v1/webhooks/${id}/deliveries`);
+    expect(log.body.data).toMatchObject([{ message_id: null }]);
   });
 
   it.each(['deliveries/dl_0_0', 'deliveries/x'])('has no %s', async (path) => {

@@ -115,6 +115,9 @@ function headersDue({ operation, method }: Named, status: string, answer: Respon
   ];
 }
 
+/** One of them says what a value is. A schema without any word is of anything, as the values of metadata are. */
+const typeWords = ['type', 'enum', 'const', '$ref', 'anyOf', 'oneOf', 'allOf'];
+
 const operationRules: Record<string, OperationRule> = {
   'has an operationId, a summary and a description': ({ operation }) => [
     ...perhaps(!/^[a-z]+(?:[A-Z][a-z]+)*$/.test(operation.operationId ?? ''), 'operationId is not in camelCase'),
@@ -146,6 +149,12 @@ const operationRules: Record<string, OperationRule> = {
         .flatMap((part) => Object.entries((part.properties ?? {}) as Readonly<Record<string, Schema>>))
         .filter(([, property]) => !isSentence(String(property.description ?? resolve(document, property).description)))
         .map(([name]) => name),
+    ),
+  'says of what type each part of its body is': ({ operation }, document) =>
+    mediaOf(operation.requestBody ?? {}).flatMap(([type, media]) =>
+      [...reach(document, media.schema ?? {})]
+        .filter((part) => Object.keys(part).length > 0 && !typeWords.some((word) => word in part))
+        .map(({ description }) => `${type} has no type for: ${description}`),
     ),
   'shows an example of its body, which is required': ({ operation: { requestBody } }, document) => [
     ...perhaps(requestBody !== undefined && requestBody.required !== true, 'body is not required'),

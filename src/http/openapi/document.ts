@@ -1,5 +1,6 @@
 /** The parts of an OpenAPI 3.1 document that we write and read, and what turns the generated one into ours. */
-import { completeAnswers } from './answers.ts';
+import { lineTypes } from '../records.ts';
+import { completeAnswers, mapValues } from './answers.ts';
 import { placeExamples, type RouteExamples } from './examples.ts';
 import { writeNullsOut } from './nullable.ts';
 import { unifySchemas } from './schemas.ts';
@@ -66,7 +67,21 @@ export type ApiDocument = {
 
 /** @param generated what the generator made of the routes and their schemas */
 export function completeDocument(generated: object): ApiDocument {
-  return placeExamples(completeAnswers(unifySchemas(simplify(generated))));
+  return placeExamples(completeAnswers(unifySchemas(writeLinesAsText(simplify(generated)))));
+}
+
+/** Of an upload that may be a list in JSON as well, the generator gives every form the same schema: as lines it is text. */
+function writeLinesAsText(document: ApiDocument): ApiDocument {
+  const ofMedia = (media: Media, type: string): Media =>
+    lineTypes.some((one) => one === type)
+      ? { ...media, schema: { description: media.schema?.description, type: 'string' } }
+      : media;
+  const ofBody = (operation: Operation): Operation => {
+    const { requestBody: body } = operation;
+    if (body === undefined) return operation;
+    return { ...operation, requestBody: { ...body, content: mapValues(body.content, ofMedia) } };
+  };
+  return { ...document, paths: mapValues(document.paths, (methods) => mapValues(methods, ofBody)) };
 }
 
 /** A copy without what the generator says of numbers and times that a reader knows: the range of a safe integer, RFC 3339 as a pattern. */

@@ -6,6 +6,9 @@ import type { AskedEmail, RequestLimits } from './email-request.ts';
 /** Emails of one batch: what is stored by one atomic step. */
 export const maxBatch = 1_000;
 
+/** Faults of a batch that is refused for any of them, after which no more are looked for: ten for each email are more than repeats of an accepted one can have. */
+export const maxBatchIssues = 10 * maxBatch;
+
 /** Characters of one batch with its base written out, each letter counted once: a small request must not become gigabytes. */
 const maxBatchLength = 40 * 1024 * 1024;
 
@@ -80,38 +83,74 @@ export type BatchItem = {
   readonly given: unknown;
   readonly idempotencyKey: string | null;
   /** The request, or everything that is wrong with it. */
-  readonly result: { readonly request: AskedEmail } | { readonly issues: readonly z.core.$ZodIssue[] };
+  readonly result: { readonly request: AskedEmail } | { readonly issues: readonly Issue[] };
 };
 
-export type Batch = { readonly items: readonly BatchItem[] } | { readonly issues: readonly z.core.$ZodIssue[] };
+export type Batch = { readonly items: readonly BatchItem[] } | { readonly issues: readonly Issue[] };
 
 /** How zod's own messages are worded. */
 type Wording = Parameters<z.ZodType['safeParse']>[1];
 
-/** Reads each message by itself. Faults of the base refuse the whole batch; they are named once, beside those of the messages. */
-export function readBatch(body: z.output<BatchSchemas['body']>, schemas: BatchSchemas, wording?: Wording): Batch {
-  if (Array.isArray(body)) {
-    const items = body.map((given, index) => itemOf([index], given, schemas.message.safeParse(given, wording)));
-    return { items: refuseRepeats(items) };
+type Issue = z.core.$ZodIssue;
+
+/**
+ * Reads each message by itself; after each, whoever drives it may let others have their turn. Faults of the base refuse the whole batch; they
+ * are named once, beside those of the messages.
+ * @param maxIssues with more, all of it is refused, and no more of it is read
+ */
+export function* readBatch(
+  body: z.output<BatchSchemas['body']>,
+  schemas: BatchSchemas,
+  { wording, maxIssues }: { readonly wording?: Wording; readonly maxIssues: number },
+): Generator<undefined, Batch, undefined> {
+  const { messages, ofBase, read } = Array.isArray(body)
+    ? readAlone(body, schemas, wording)
+    : readOver(body, schemas, wording);
+  const items: BatchItem[] = [];
+  let left = maxIssues;
+  for (const [index, message] of messages.entries()) {
+    const item = read(index, message);
+    items.push(item);
+    left -= issuesOf(item).reduce((sum, issue) => sum + faultsIn(issue), 0);
+    if (left < 0) break;
+    yield;
   }
-  // What a message leaves to its base is not read again with it: a base of megabytes would take minutes over a thousand messages.
-  const base = schemas.base.safeParse(body.base, wording);
-  const own = body.messages.map((message) => schemas.override.safeParse(message, wording));
-  const pathOf = (index: number) => ['messages', index];
-  if (!base.success) {
-    const others = own.flatMap(({ error }, index) => below(pathOf(index), error));
-    return { issues: [...below(['base'], base.error), ...others] };
-  }
-  const items = body.messages.map((message, index): BatchItem => {
-    const read = own[index] as (typeof own)[number];
-    if (!isRecord(message)) return itemOf(pathOf(index), message, read as Read);
-    // Where one field of a message is at fault, the rules that it shares with others look at what was given.
-    const whole = schemas.whole.safeParse({ ...base.data, ...(read.data ?? message) }, wording);
-    return itemOf(pathOf(index), { ...body.base, ...message }, whole, read.error);
-  });
-  if (lengthOf(items) <= maxBatchLength) return { items: refuseRepeats(items) };
+  if (left < 0 || ofBase.length > 0) return { issues: [...ofBase, ...items.flatMap(issuesOf)] };
+  if (Array.isArray(body) || lengthOf(items) <= maxBatchLength) return { items: refuseRepeats(items) };
   const message = `with the base written out its html, text and headers are over ${maxBatchLength} characters together`;
   return { issues: [{ code: 'custom', path: [], message, input: undefined }] };
+}
+
+type Reader = {
+  readonly messages: readonly unknown[];
+  readonly ofBase: readonly Issue[];
+  read(index: number, message: unknown): BatchItem;
+};
+
+function readAlone(messages: readonly unknown[], { message }: BatchSchemas, wording: Wording): Reader {
+  return { messages, ofBase: [], read: (index, given) => itemOf([index], given, message.safeParse(given, wording)) };
+}
+
+/** What a message leaves to its base is not read again with it: a base of megabytes would take minutes over a thousand messages. */
+function readOver(body: z.output<typeof sharedBody>, schemas: BatchSchemas, wording: Wording): Reader {
+  const base = schemas.base.safeParse(body.base, wording);
+  const read = (index: number, message: unknown): BatchItem => {
+    const path = ['messages', index];
+    const own = schemas.override.safeParse(message, wording);
+    if (!base.success || !isRecord(message)) return itemOf(path, message, own as Read);
+    // Where one field of a message is at fault, the rules that it shares with others look at what was given.
+    const whole = schemas.whole.safeParse({ ...base.data, ...(own.data ?? message) }, wording);
+    return itemOf(path, { ...body.base, ...message }, whole, own.error);
+  };
+  return { messages: body.messages, ofBase: below(['base'], base.error), read };
+}
+
+function issuesOf({ result }: BatchItem): readonly Issue[] {
+  return 'issues' in result ? result.issues : [];
+}
+
+function faultsIn(issue: Issue): number {
+  return issue.code === 'unrecognized_keys' ? issue.keys.length : 1;
 }
 
 type Read = z.ZodSafeParseResult<AskedEmail & { idempotency_key?: string | undefined }>;
@@ -140,7 +179,7 @@ function lengthOf(items: readonly BatchItem[]): number {
   return length;
 }
 
-function below(path: readonly PropertyKey[], error: z.ZodError | undefined): z.core.$ZodIssue[] {
+function below(path: readonly PropertyKey[], error: z.ZodError | undefined): Issue[] {
   return (error?.issues ?? []).map((issue) => ({ ...issue, path: [...path, ...issue.path] }));
 }
 

@@ -7,9 +7,6 @@ import { jsonObject, objectOf } from './json-object.ts';
 import { nullLeavesOut } from './null-leaves-out.ts';
 import { webUrl } from './web-url.ts';
 
-/** Addresses of one field that are looked at at all; a longer list is refused without reading it. */
-const maxParsed = 1_000;
-
 /** Characters of html, and of text: the most that others in the field take, and what one worker composes without others waiting for it. */
 const maxBodyLength = 5 * 1024 * 1024;
 
@@ -64,14 +61,14 @@ function readMailbox(value: unknown): Mailbox | { fault: string } {
 /** A mailbox in the API's document, where its schema stands under this name. */
 const mailboxRef = { $ref: '#/components/schemas/Mailbox' };
 
-/** One mailbox or a list of them; a fault in a single one points at the field, in a list at its place there. */
+/** One mailbox or a list of them; a fault in a single one points at the field, in a list at its place there. A list that is too long is not read. */
 export const mailboxes = (max: number, description: string) =>
   z
     .unknown()
     .transform((value, context): Mailbox[] => {
       const list = Array.isArray(value) ? value : [value];
-      if (list.length > maxParsed) {
-        context.addIssue({ code: 'custom', message: `has over ${maxParsed} addresses` });
+      if (list.length > max) {
+        context.addIssue({ code: 'custom', message: `may have ${max} addresses` });
         return z.NEVER;
       }
       return list.flatMap((item, index): Mailbox[] => {

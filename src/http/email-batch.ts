@@ -1,11 +1,12 @@
 /** POST /v1/emails/batch: up to a thousand emails in one atomic step, all or those that are right. */
 import { z } from 'zod';
 import type { ApiKey } from '../domain/api-key.ts';
-import { type BatchItem, batchSchemasFor, readBatch } from '../domain/batch.ts';
+import { type Batch, type BatchItem, batchSchemasFor, maxBatchIssues, readBatch } from '../domain/batch.ts';
 import type { Fault, ProblemName } from '../domain/problem.ts';
 import type { Accepted, AcceptedAll, Asked, Recalled } from '../pipeline/accept.ts';
 import type { Rendered } from '../pipeline/render.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
+import type { Templating } from '../templating/templating.ts';
 import { claimOf, excessOf, idempotencyHeader, keyReused, readClaim } from './email-access.ts';
 import { maxSendBytes, type SendDeps } from './emails.ts';
 import { faultsOf, wording } from './faults.ts';
@@ -33,8 +34,19 @@ const batchView = z
   })
   .meta({ id: 'AcceptedBatch', description: 'The emails that are stored durably.' });
 
-export function batchRoutes({ render, accept, recall, limits }: SendDeps): Routes {
+type Deps = SendDeps & { templating: Pick<Templating, 'yieldTurn'> };
+
+export function batchRoutes({ render, accept, recall, limits, templating }: Deps): Routes {
   const schemas = batchSchemasFor(limits);
+
+  /** A thousand messages may take a second. */
+  async function readInTurns(reading: Generator<undefined, Batch>): Promise<Batch> {
+    for (;;) {
+      const step = reading.next();
+      if (step.done) return step.value;
+      await templating.yieldTurn();
+    }
+  }
 
   /** What an email was answered before: with its batch, or under its own key. */
   async function priorOf(index: number, claim: IdempotencyClaim | null, batch: Recalled | null) {
@@ -72,7 +84,8 @@ export function batchRoutes({ render, accept, recall, limits }: SendDeps): Route
         const known = new Map<string, string>();
         const header = request.headers['idempotency-key'];
         const batchClaim = readClaim(header, apiKey.id, 'POST /emails/batch', body, known);
-        const batch = readBatch(body, schemas, wording);
+        const maxIssues = isStrict ? maxBatchIssues : Number.POSITIVE_INFINITY;
+        const batch = await readInTurns(readBatch(body, schemas, { wording, maxIssues }));
         if ('issues' in batch) throw ProblemError.of('validation_error', faultsOf(batch.issues));
         const rendered = await render(batch.items.map(({ result }) => ('issues' in result ? null : result.request)));
         const refusals = batch.items.map((item, index) => refusalOf(item, rendered[index] ?? null, apiKey));

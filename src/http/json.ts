@@ -1,12 +1,12 @@
 /** Reads a JSON body strictly: what JSON.parse would let pass, or what would exhaust us, is a fault that says what is wrong and where. */
 import { isUtf8 } from 'node:buffer';
-import { endOfBytes } from './json-bytes.ts';
+import { endOfBytes, type LongFile, readLongFile, withBase64 } from './json-bytes.ts';
 import { findJsonFault, findMalformedUtf8, type JsonLimits } from './json-fault.ts';
 
 /**
  * 1,000 emails with 50 named recipients and 50 tags each come to 300,000 values. 40 MB hold 13,000,000 empty objects, which would take
  * 700 MB; 500,000 distinct names in one object would hold up whoever reads it for seconds, and the longest object that anything here takes,
- * the variables of an email, has room for 32,000. A file as a list of bytes is one value: 40 MB of it take 160 MB.
+ * the variables of an email, has room for 32,000. A file as a list of bytes is one value.
  */
 export const jsonLimits: JsonLimits = { depth: 32, values: 500_000, members: 50_000 };
 
@@ -23,16 +23,18 @@ const closeBrace = 0x7d;
 
 /**
  * One look at the structure, then JSON.parse, then one look at what came of it; only a body with a fault is read again to find where.
- * A byte order mark is ignored, as RFC 8259 section 8.1 allows.
+ * A byte order mark is ignored, as RFC 8259 section 8.1 allows. A long file that is written as a list of bytes comes back in base64.
  */
 export function readJson(body: Buffer): JsonReading {
   const bytes = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? body.subarray(3) : body;
   if (!isUtf8(bytes)) return { fault: findMalformedUtf8(bytes) };
   const text = bytes.toString();
-  const members = countMembers(text);
-  const parsed = members === null ? null : tryParse(text);
+  const files: LongFile[] = [];
+  const members = countMembers(text, files);
+  const parsed = members === null ? null : tryParse(withBase64(text, files));
+  const ofFiles = files.reduce((sum, file) => sum + file.members, 0);
   // A member given twice is one in the text that the value lacks, whatever way its name was escaped.
-  if (parsed !== null && countKeys(parsed.value) === members) return parsed;
+  if (parsed !== null && countKeys(parsed.value) + ofFiles === members) return parsed;
   return { fault: findJsonFault(text, jsonLimits) ?? 'The body is not valid JSON' };
 }
 
@@ -47,8 +49,9 @@ function tryParse(text: string): { value: unknown } | null {
 /**
  * Members of all objects in the text: its colons outside of strings. Null when it goes beyond a limit, which is known before JSON.parse
  * builds anything: 40 MB of `[` would be gigabytes of arrays. For a text that is not JSON the number means nothing.
+ * @param files where it puts the long files that it finds
  */
-function countMembers(text: string): number | null {
+function countMembers(text: string, files: LongFile[]): number | null {
   const ownMembers = new Int32Array(jsonLimits.depth + 1);
   let members = 0;
   let values = 0;
@@ -71,7 +74,7 @@ function countMembers(text: string): number | null {
         if (++values > jsonLimits.values || ++depth > jsonLimits.depth) return null;
         ownMembers[depth] = 0;
         // The bracket it ends with is looked at next.
-        at = Math.max(at, endOfBytes(text, at) - 1);
+        at = Math.max(at, skipFile(text, at, files) - 1);
         break;
       case closeBrace:
       case closeBracket:
@@ -80,6 +83,14 @@ function countMembers(text: string): number | null {
     }
   }
   return members;
+}
+
+/** The place of the closing bracket of a list of bytes, or of the bracket itself. */
+function skipFile(text: string, at: number, files: LongFile[]): number {
+  const end = endOfBytes(text, at);
+  const file = end === at ? null : readLongFile(text, at, end);
+  if (file !== null) files.push(file);
+  return end;
 }
 
 /** Characters of a string looked at one by one, before indexOf, which is faster over many and slower over few, looks for its end. */

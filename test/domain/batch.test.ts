@@ -1,6 +1,7 @@
 /** The body of a batch: each message over the base, every fault of every message where it stands, and no file decoded twice. */
 import { describe, expect, it } from 'vitest';
-import { batchSchemasFor, readBatch } from '../../src/domain/batch.ts';
+import type { z } from 'zod';
+import { type BatchSchemas, batchSchemasFor, maxBatchIssues, readBatch } from '../../src/domain/batch.ts';
 import { bodyHash } from '../../src/domain/idempotency.ts';
 import { startCpuClock } from '../support/cpu.ts';
 import { testLimits } from '../support/requests.ts';
@@ -8,10 +9,17 @@ import { testLimits } from '../support/requests.ts';
 const schemas = batchSchemasFor(testLimits);
 const good = { from: 'a@x.co', to: 'b@x.co', subject: 'Hi', text: 'Hello' };
 
+function readAll(body: z.output<BatchSchemas['body']>, maxIssues = Number.POSITIVE_INFINITY) {
+  const reading = readBatch(body, schemas, { maxIssues });
+  for (let messages = 0; ; messages++) {
+    const step = reading.next();
+    if (step.done) return { issues: [], items: [], ...step.value, messages };
+  }
+}
+
 function read(body: unknown) {
   const parsed = schemas.body.safeParse(body);
-  if (!parsed.success) return { issues: parsed.error.issues, items: [] };
-  return { issues: [], items: [], ...readBatch(parsed.data, schemas) };
+  return parsed.success ? readAll(parsed.data) : { issues: parsed.error.issues, items: [] };
 }
 
 function faultsOf(body: unknown): string[] {
@@ -111,7 +119,7 @@ describe('a batch', () => {
         },
       });
       const base = { ...good, metadata: counted('m'), template: { id: 'tp_1', variables: counted('v') }, ...fault };
-      readBatch({ base, messages: Array(messages).fill({ subject: 'Ho' }) }, schemas);
+      readAll({ base, messages: Array(messages).fill({ subject: 'Ho' }) });
       return reads;
     };
     expect(readsFor(1)).toBeGreaterThan(0);
@@ -132,6 +140,18 @@ describe('a batch', () => {
     expect(faultsOf({ base: { ...good, cc: Array(51).fill('c@x.co') }, messages: [{}] })).toEqual([
       '/base/cc may have 50 addresses',
     ]);
+  });
+
+  it.each([
+    ['addresses', { to: Array(50).fill('b') }],
+    ['unknown fields', Object.fromEntries(Array.from({ length: 50 }, (_, n) => [`k${n}`, 1]))],
+  ])('with more faults than are ever told is not read to its end: %s', (_, bad) => {
+    const messages = Array(1_000).fill({ ...good, ...bad });
+    for (const body of [messages, { base: {}, messages }, { base: { from: 'nobody' }, messages }]) {
+      const { issues, messages } = readAll(body, maxBatchIssues);
+      expect(messages).toBe(maxBatchIssues / 50);
+      expect(issues.length).toBeGreaterThan(messages);
+    }
   });
 
   it.each([

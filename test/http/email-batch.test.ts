@@ -104,13 +104,13 @@ describe('a batch', () => {
   });
 
   it('with more faults than anybody reads names the first of them', async () => {
-    const batch = Array.from({ length: 50 }, () => ({ ...good, to: Array(1_000).fill('x') }));
+    const batch = Array.from({ length: 50 }, () => ({ ...good, to: Array(50).fill('x') }));
     const { status, body } = await post(batch);
     expect([status, body.errors.length]).toEqual([422, 1_000]);
-    expect(body.detail).toMatch(/; and 49990 more$/);
+    expect(body.detail).toMatch(/; and 2490 more$/);
     const { errors } = (await post(batch, permissive)).body;
     expect(errors).toHaveLength(50);
-    expect(errors[0]?.message).toMatch(/^\/0\/to\/0: is not an address.*; and 980 more$/);
+    expect(errors[0]?.message).toMatch(/^\/0\/to\/0: is not an address.*; and 30 more$/);
   });
 });
 

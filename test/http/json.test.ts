@@ -130,13 +130,27 @@ describe('a file as a list of bytes', () => {
     ['as Python writes it', JSON.stringify({ content: bytes }).replaceAll(',', ', ')],
     ['as Node writes it', JSON.stringify({ content: { type: 'Buffer', data: bytes } })],
     ['with white space around', `{"content" : [ ${bytes.join(' ,\n')} ] }`],
-  ])('is one value, however long: %s', (_, text) => {
+    ['of a Buffer with white space', `{"content":{ "type": "Buffer", "data": [${bytes}] }}`],
+  ])('is one value, and a long one comes back in base64: %s', (_, text) => {
+    expect(read(text)).toEqual({ value: { content: Buffer.from(bytes).toString('base64') } });
+    const several = `[${text},${JSON.stringify({ content: 'x', to: [1] })},${text}]`;
+    const value = { content: Buffer.from(bytes).toString('base64') };
+    expect(read(several)).toEqual({ value: [value, { content: 'x', to: [1] }, value] });
+  });
+
+  it('stays a list as long as something else could be meant by it', () => {
+    const text = JSON.stringify({ variables: { content: bytes.slice(0, 200_000), data: bytes.slice(0, 200_000) } });
     expect(read(text)).toEqual({ value: JSON.parse(text) });
+    const other = JSON.stringify({
+      content: { data: bytes, type: 'Buffer' },
+      more: { type: 'Buffer', data: bytes, at: 1 },
+    });
+    expect(read(other)).toEqual({ value: JSON.parse(other) });
   });
 
   it.each([
     ['has something else in it', `{"content":[${bytes},{}]}`],
-    ['has larger numbers', `{"content":[${bytes.map((byte) => byte + 1_000)}]}`],
+    ['has larger numbers', `{"content":[${bytes.map((byte) => byte + 1)}]}`],
     ['is no file', `{"metadata":[${bytes}]}`],
   ])('is counted when it %s', (_, text) => {
     expect(read(text).fault).toMatch(/^The body has more than 500000 values at line 1, column \d+$/);

@@ -83,6 +83,8 @@ export function readConfig(env: Env = process.env): Config {
   if (!parsed.success) faults.push(...parsed.error.issues.map(describeFault));
   if (given.SMTP_URL !== undefined && given.TRANSPORTS_FILE !== undefined)
     faults.push('TRANSPORTS_FILE: is set beside SMTP_URL, expected one of them');
+  if (given.REDIS_CA !== undefined && !/^rediss:/i.test(given.REDIS_URL ?? ''))
+    faults.push('REDIS_CA: is for a REDIS_URL with rediss://, and there is none');
   faults.push(...missingInProduction(given));
   if (faults.length > 0 || !parsed.success) throw new ConfigError([...new Set(faults)]);
   return Object.freeze({ ...parsed.data, ...decided(parsed.data), variable: variablesOf(env) });

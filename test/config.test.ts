@@ -126,8 +126,17 @@ describe('configuration', () => {
     expect(readConfig({ TRANSPORTS_FILE: '', TRANSPORTS: 'x' })).toMatchObject({ devInbox: true });
   });
 
+  it('takes whom to trust with TLS only where there is TLS', () => {
+    const REDIS_CA = '-----BEGIN CERTIFICATE-----';
+    const fault = ['REDIS_CA: is for a REDIS_URL with rediss://, and there is none'];
+    for (const REDIS_URL of ['redis://h:6380', 'unix:///s', ''])
+      expect(faultsOf({ REDIS_CA, REDIS_URL })).toEqual(fault);
+    for (const REDIS_URL of ['rediss://h', 'REDISS://h'])
+      expect(readConfig({ REDIS_CA, REDIS_URL })).toMatchObject({ REDIS_CA });
+  });
+
   it('takes a certificate and says how long to keep what ended, the content no longer than its record', () => {
-    expect(faultsOf({ REDIS_CA: 'x' })).toEqual(['REDIS_CA: expected a certificate in PEM']);
+    expect(faultsOf({ REDIS_CA: 'x', REDIS_URL: 'rediss://h' })).toEqual(['REDIS_CA: expected a certificate in PEM']);
     const hour = 3_600_000;
     expect(readConfig({}).keepMs).toEqual({ content: hour, record: 168 * hour });
     expect(readConfig({ RETENTION_RECORDS: '1m' }).keepMs).toEqual({ content: 60_000, record: 60_000 });

@@ -126,6 +126,18 @@ describe('configuration', () => {
     expect(readConfig({ TRANSPORTS_FILE: '', TRANSPORTS: 'x' })).toMatchObject({ devInbox: true });
   });
 
+  const key = Buffer.alloc(32, 0xfb);
+  it.each([key.toString('hex'), key.toString('base64'), key.toString('base64url')])('takes the key %s', (text) => {
+    expect(readConfig({ SECRET_KEY: text }).SECRET_KEY).toEqual(key);
+  });
+
+  it.each([`!!!${key.toString('base64')}`, `${key.toString('hex')} `, 'AAAA '.repeat(11), `${'A'.repeat(43)}==`])(
+    'takes no key with stray characters, which a reader of base64 passes over: %s',
+    (text) => {
+      expect(faultsOf({ SECRET_KEY: text })).toEqual(['SECRET_KEY: expected 32 bytes as hex or base64']);
+    },
+  );
+
   it('takes whom to trust with TLS only where there is TLS', () => {
     const REDIS_CA = '-----BEGIN CERTIFICATE-----';
     const fault = ['REDIS_CA: is for a REDIS_URL with rediss://, and there is none'];

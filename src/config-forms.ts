@@ -90,10 +90,10 @@ export const smtpUrl = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
-/** Something is put behind it, so it has neither a query nor a slash at its end. */
+/** Something is put behind it, so it has neither a query nor a slash at its end. Who reads links looks for a scheme in lower case. */
 export const publicUrl = z
   .string()
-  .transform((text) => text.replace(/\/+$/, ''))
+  .transform((text) => text.replace(/\/+$/, '').replace(/^https?:/i, (scheme) => scheme.toLowerCase()))
   .pipe(webUrl(/^https?$/, 'is not an http or https URL').refine((url) => !/[?#]/.test(url)));
 
 export const memoryLine = z.string().transform((text, context) => {

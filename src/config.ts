@@ -52,12 +52,15 @@ function decided(given: z.output<typeof settings>) {
   };
 }
 
-function cautionsOf({ RETENTION_EVENTS, WEBHOOK_SCHEDULE }: z.output<typeof settings>): string[] {
-  const longestMs = longestWait(WEBHOOK_SCHEDULE);
-  if (RETENTION_EVENTS >= longestMs) return [];
-  return [
-    `RETENTION_EVENTS is shorter than WEBHOOK_SCHEDULE lasts (${Math.ceil(longestMs / 60_000)}m): webhooks that are down for longer lose events`,
-  ];
+function cautionsOf(given: z.output<typeof settings>): string[] {
+  const longestMs = longestWait(given.WEBHOOK_SCHEDULE);
+  const cautions = {
+    [`RETENTION_EVENTS is shorter than WEBHOOK_SCHEDULE lasts (${Math.ceil(longestMs / 60_000)}m): webhooks that are down for longer lose events`]:
+      given.RETENTION_EVENTS < longestMs,
+    'PUBLIC_URL is not https: it gives no links to unsubscribe, and bulk mail without a List-Unsubscribe header of its own is refused':
+      given.PUBLIC_URL !== undefined && publicUrlOf(given) === null,
+  };
+  return Object.entries(cautions).flatMap(([words, holds]) => (holds ? [words] : []));
 }
 
 /** On a machine of one's own the API is where it listens, unless it takes any port. */

@@ -191,6 +191,15 @@ describe('configuration', () => {
     ]);
   });
 
+  it('in production links to unsubscribe are https, however that is written, and a start says so of another PUBLIC_URL', () => {
+    const { publicUrl, cautions } = readConfig({ ...production, PUBLIC_URL: 'HTTPS://mail.shop.example/Post/' });
+    expect([publicUrl, cautions]).toEqual(['https://mail.shop.example/Post', []]);
+    const plain = readConfig({ ...production, PUBLIC_URL: 'http://mail.shop.example' });
+    expect(plain).toMatchObject({ publicUrl: null, ehloName: 'mail.shop.example' });
+    expect(plain.cautions).toEqual([expect.stringMatching(/^PUBLIC_URL is not https: .*refused/)]);
+    expect(readConfig({ PUBLIC_URL: 'http://mail.shop.example' }).cautions).toEqual([]);
+  });
+
   it.each([
     ['::1', 'http://[::1]:8080'],
     ['0.0.0.0', 'http://127.0.0.1:8080'],

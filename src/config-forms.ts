@@ -56,10 +56,14 @@ export const byteSize = (min: string, max: string) =>
 
 export const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
 
+const hexKey = /^[0-9a-f]{64}$/i;
+/** Of either alphabet. Node.js passes over whatever else stands there: somebody else's reader would come to another key, or to none. */
+const base64Key = /^[\w+/-]{43}=?$/;
+
 export const secretKey = z
   .string()
-  .transform((text) => Buffer.from(text, /^[0-9a-f]{64}$/i.test(text) ? 'hex' : 'base64'))
-  .refine((key) => key.length === 32);
+  .refine((text) => hexKey.test(text) || base64Key.test(text))
+  .transform((text) => Buffer.from(text, hexKey.test(text) ? 'hex' : 'base64'));
 
 /** `redis://…/2` and `unix://…?db=2` name a database by its number. Whatever else is asked for would be passed over, or be a secret in the wrong place. */
 export const redisUrl = z.url({ protocol: /^rediss?$|^unix$/ }).superRefine((text, context) => {
@@ -86,10 +90,10 @@ export const smtpUrl = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
-/** Something is put behind it, so it has neither a query nor a slash at its end. */
+/** Something is put behind it, so it has neither a query nor a slash at its end. Who reads links looks for a scheme in lower case. */
 export const publicUrl = z
   .string()
-  .transform((text) => text.replace(/\/+$/, ''))
+  .transform((text) => text.replace(/\/+$/, '').replace(/^https?:/i, (scheme) => scheme.toLowerCase()))
   .pipe(webUrl(/^https?$/, 'is not an http or https URL').refine((url) => !/[?#]/.test(url)));
 
 export const memoryLine = z.string().transform((text, context) => {

@@ -52,18 +52,17 @@ function decided(given: z.output<typeof settings>) {
   };
 }
 
-function cautionsOf({ RETENTION_EVENTS, RETENTION_RECORDS, WEBHOOK_SCHEDULE }: z.output<typeof settings>): string[] {
-  const longestMs = longestWait(WEBHOOK_SCHEDULE);
+function cautionsOf(given: z.output<typeof settings>): string[] {
+  const longestMs = longestWait(given.WEBHOOK_SCHEDULE);
   const lasts = `is shorter than WEBHOOK_SCHEDULE lasts (${Math.ceil(longestMs / 60_000)}m)`;
-  const [losesEvents, losesFacts] = [RETENTION_EVENTS < longestMs, RETENTION_RECORDS < longestMs];
-  return [
-    ...(losesEvents ? [`RETENTION_EVENTS ${lasts}: webhooks that are down for longer lose events`] : []),
-    ...(losesFacts
-      ? [
-          `RETENTION_RECORDS ${lasts}: webhooks that are down for longer are told of emails without tags, metadata and sender`,
-        ]
-      : []),
-  ];
+  const cautions = {
+    [`RETENTION_EVENTS ${lasts}: webhooks that are down for longer lose events`]: given.RETENTION_EVENTS < longestMs,
+    [`RETENTION_RECORDS ${lasts}: webhooks that are down for longer are told of emails without tags, metadata and sender`]:
+      given.RETENTION_RECORDS < longestMs,
+    'PUBLIC_URL is not https: it gives no links to unsubscribe, and bulk mail without a List-Unsubscribe header of its own is refused':
+      given.PUBLIC_URL !== undefined && publicUrlOf(given) === null,
+  };
+  return Object.entries(cautions).flatMap(([words, holds]) => (holds ? [words] : []));
 }
 
 /** On a machine of one's own the API is where it listens, unless it takes any port. */
@@ -89,6 +88,8 @@ export function readConfig(env: Env = process.env): Config {
   if (!parsed.success) faults.push(...parsed.error.issues.map(describeFault));
   if (given.SMTP_URL !== undefined && given.TRANSPORTS_FILE !== undefined)
     faults.push('TRANSPORTS_FILE: is set beside SMTP_URL, expected one of them');
+  if (given.REDIS_CA !== undefined && !/^rediss:/i.test(given.REDIS_URL ?? ''))
+    faults.push('REDIS_CA: is for a REDIS_URL with rediss://, and there is none');
   faults.push(...missingInProduction(given));
   if (faults.length > 0 || !parsed.success) throw new ConfigError([...new Set(faults)]);
   return Object.freeze({ ...parsed.data, ...decided(parsed.data), variable: variablesOf(env) });

@@ -126,8 +126,29 @@ describe('configuration', () => {
     expect(readConfig({ TRANSPORTS_FILE: '', TRANSPORTS: 'x' })).toMatchObject({ devInbox: true });
   });
 
+  const key = Buffer.alloc(32, 0xfb);
+  it.each([key.toString('hex'), key.toString('base64'), key.toString('base64url')])('takes the key %s', (text) => {
+    expect(readConfig({ SECRET_KEY: text }).SECRET_KEY).toEqual(key);
+  });
+
+  it.each([`!!!${key.toString('base64')}`, `${key.toString('hex')} `, 'AAAA '.repeat(11), `${'A'.repeat(43)}==`])(
+    'takes no key with stray characters, which a reader of base64 passes over: %s',
+    (text) => {
+      expect(faultsOf({ SECRET_KEY: text })).toEqual(['SECRET_KEY: expected 32 bytes as hex or base64']);
+    },
+  );
+
+  it('takes whom to trust with TLS only where there is TLS', () => {
+    const REDIS_CA = '-----BEGIN CERTIFICATE-----';
+    const fault = ['REDIS_CA: is for a REDIS_URL with rediss://, and there is none'];
+    for (const REDIS_URL of ['redis://h:6380', 'unix:///s', ''])
+      expect(faultsOf({ REDIS_CA, REDIS_URL })).toEqual(fault);
+    for (const REDIS_URL of ['rediss://h', 'REDISS://h'])
+      expect(readConfig({ REDIS_CA, REDIS_URL })).toMatchObject({ REDIS_CA });
+  });
+
   it('takes a certificate and says how long to keep what ended, the content no longer than its record', () => {
-    expect(faultsOf({ REDIS_CA: 'x' })).toEqual(['REDIS_CA: expected a certificate in PEM']);
+    expect(faultsOf({ REDIS_CA: 'x', REDIS_URL: 'rediss://h' })).toEqual(['REDIS_CA: expected a certificate in PEM']);
     const hour = 3_600_000;
     expect(readConfig({}).keepMs).toEqual({ content: hour, record: 168 * hour });
     expect(readConfig({ RETENTION_RECORDS: '1m' }).keepMs).toEqual({ content: 60_000, record: 60_000 });
@@ -175,6 +196,15 @@ describe('configuration', () => {
     expect(readConfig({ RETENTION_RECORDS: '65m', WEBHOOK_SCHEDULE: '1h' }).cautions).toEqual([
       expect.stringMatching(/^RETENTION_RECORDS is shorter than WEBHOOK_SCHEDULE lasts \(66m\)/),
     ]);
+  });
+
+  it('in production links to unsubscribe are https, however that is written, and a start says so of another PUBLIC_URL', () => {
+    const { publicUrl, cautions } = readConfig({ ...production, PUBLIC_URL: 'HTTPS://mail.shop.example/Post/' });
+    expect([publicUrl, cautions]).toEqual(['https://mail.shop.example/Post', []]);
+    const plain = readConfig({ ...production, PUBLIC_URL: 'http://mail.shop.example' });
+    expect(plain).toMatchObject({ publicUrl: null, ehloName: 'mail.shop.example' });
+    expect(plain.cautions).toEqual([expect.stringMatching(/^PUBLIC_URL is not https: .*refused/)]);
+    expect(readConfig({ PUBLIC_URL: 'http://mail.shop.example' }).cautions).toEqual([]);
   });
 
   it.each([

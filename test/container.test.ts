@@ -3,17 +3,18 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Redis } from 'ioredis';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import packageJson from '../package.json' with { type: 'json' };
 import { readConfig } from '../src/config.ts';
 import { parseDuration } from '../src/domain/duration.ts';
+import { startPostrider } from './support/postrider.ts';
 import { startProcess } from './support/processes.ts';
-import { redisProgram } from './support/redis.ts';
+import { openTestRedis, redisProgram } from './support/redis.ts';
 import { isSetting } from './support/setting-names.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -81,6 +82,26 @@ describe('the image', () => {
     const users = lines.slice(0, compiled).filter((line) => line.startsWith('USER '));
     expect(compiled).toBeGreaterThan(0);
     expect(users.at(-1)).toBe(`USER ${last('USER')}`);
+  });
+
+  it('what a role of it loads at its start was compiled beforehand, but for the one file that would run', async () => {
+    const [, compile = ''] = /^RUN (node .*)$/m.exec(lines.join('\n')) ?? [];
+    const compiled = mkdtempSync(join(tmpdir(), 'pr-compiled-'));
+    onTestFinished(() => rmSync(compiled, { recursive: true }));
+    const cached = {
+      NODE_COMPILE_CACHE: compiled,
+      PATH: `${dirname(process.execPath)}:${process.env.PATH}`,
+    };
+    await using compiling = startProcess('sh', ['-c', compile], { cwd: root, env: cached });
+    expect(await compiling.ended, compiling.output()).toBe(0);
+    await using redis = await openTestRedis();
+    const shared = { ...cached, NODE_DEBUG_NATIVE: 'COMPILE_CACHE', NODE_ENV: 'production', REDIS_URL: redis.url };
+    for (const ROLES of ['api', 'worker']) {
+      const env = { ...shared, ROLES, HEALTH_PORT: '0', SMTP_URL: 'smtp://127.0.0.1:9?tls=none' };
+      await using postrider = await startPostrider(env);
+      const missed = [...postrider.output().matchAll(/reading cache from \S+ for \S+ (\S+)\.\.\. no such file/g)];
+      expect([...new Set(missed.map(([, file]) => file))]).toEqual([pathToFileURL(join(root, 'src/main.ts')).href]);
+    }
   });
 
   it('asks itself for its health with our own command', () => {

@@ -76,9 +76,11 @@ export async function openRedis(
     socketTimeout: silenceMs,
     reconnectOnError: leaveReplica(),
   } satisfies RedisOptions;
+  // ioredis would speak TLS to whatever is given options for it, and wait for a plain server's answer for ever.
+  const isTls = ca !== undefined && new URL(url).protocol === 'rediss:';
   const redis = url.startsWith('unix://')
     ? new Redis({ ...options, ...socketOptions(url) })
-    : new Redis(url, { ...options, ...(ca === undefined ? {} : { tls: { ca } }) });
+    : new Redis(url, { ...options, ...(isTls ? { tls: { ca } } : {}) });
   // Without a listener a lost connection would end the process; every command reports its own failure.
   let reason: Error | undefined;
   redis.on('error', (error) => {

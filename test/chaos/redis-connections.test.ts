@@ -53,7 +53,8 @@ it.each([
   await redis.flushall();
   await redis.call('ACL', ['LOG', 'RESET']);
   await using receiver = await openReceiver();
-  const env = { REDIS_URL: url(), REDIS_CA_FILE: certificate.file, REQUIRE_DURABLE_REDIS: 'true' };
+  const REDIS_CA_FILE = url().startsWith('rediss:') ? certificate.file : '';
+  const env = { REDIS_URL: url(), REDIS_CA_FILE, REQUIRE_DURABLE_REDIS: 'true' };
   const quick = { RETENTION_CONTENT: '0s', RETENTION_RECORDS: '0s' };
   await using postrider = await startPostrider({ ...env, ...quick, WEBHOOK_ALLOW_PRIVATE_NETWORKS: 'true' });
   const { api } = postrider;

@@ -63,6 +63,24 @@ it.each<[what: string, scheme: string, answer: (socket: Socket) => void]>([
   await expect(openRedis({ url: `${scheme}://127.0.0.1:${port}` }, 'fail_fast')).rejects.toBeInstanceOf(RedisAwayError);
 });
 
+it('whom to trust with TLS makes no TLS of a plain connection', async () => {
+  const said = Promise.withResolvers<string>();
+  const server = createServer((socket) => {
+    socket
+      .on('error', () => {})
+      .once('data', (data) => {
+        said.resolve(data.toString());
+        socket.destroy();
+      });
+  }).listen(0, '127.0.0.1');
+  onTestFinished(() => void server.close());
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const place = { url: `redis://127.0.0.1:${port}`, ca: 'any' };
+  await expect(openRedis(place, 'fail_fast')).rejects.toThrow(RedisAwayError);
+  expect(await said.promise).toMatch(/^\*/);
+});
+
 it('a database that the server does not have is no other one', async () => {
   await using server = await openTestRedis({ databases: '4' });
   await expect(openRedis({ url: `${server.url}?db=4` }, 'fail_fast')).rejects.toThrow(

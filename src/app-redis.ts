@@ -1,5 +1,6 @@
 /** Composition of what watches over Redis: what time it is there, what it guarantees while the process runs, and what is given up when it is away at the stop. */
 import type { Ground } from './app.ts';
+import type { Start } from './app-start.ts';
 import { fleetClock, monotonicNow, ownNow } from './chance.ts';
 import { openLoop } from './concurrency/loop.ts';
 import { makeNudge } from './concurrency/nudge.ts';
@@ -28,13 +29,13 @@ export type Watch = {
 };
 
 /** @throws when the Redis that is there now will not do */
-export async function watchRedis(ground: Ground, redis: Connection): Promise<Watch> {
+export async function watchRedis(ground: Ground, redis: Connection, start: Pick<Start, 'awaits'>): Promise<Watch> {
   const { config, report, seenRedis: seen, hands, stopping, cut, opened } = ground;
   const server = openServer(redis);
   const inspecting = { server, mustBeDurable: config.REQUIRE_DURABLE_REDIS, seen, report: report.redis };
-  const { unfitToStart } = await checkRedis(inspecting);
+  const { unfitToStart } = await start.awaits(() => checkRedis(inspecting));
   if (unfitToStart !== null) throw new Error(unfitToStart);
-  await openTime(ground, redis, server);
+  await openTime(ground, redis, server, start);
   const nudge = makeNudge();
   server.onReturn(nudge.nudge);
   // That a stop ends the connection is no news.
@@ -67,10 +68,15 @@ export async function watchRedis(ground: Ground, redis: Connection): Promise<Wat
 }
 
 /** Before anything is taken or stored; and again, also when another server may have taken the place of the one that went. */
-async function openTime({ report, opened }: Ground, redis: Connection, server: Server): Promise<void> {
+async function openTime(
+  { report, opened }: Ground,
+  redis: Connection,
+  server: Server,
+  start: Pick<Start, 'awaits'>,
+): Promise<void> {
   const clock = openClock(redis, monotonicNow);
   const keeping = { clock, fleet: fleetClock, ownNow, told: { ms: 0 }, report: report.clock };
-  await keepTime(keeping);
+  await start.awaits(() => keepTime(keeping));
   const nudge = makeNudge();
   server.onReturn(nudge.nudge);
   const look = async (stop: AbortSignal) => {

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from './config.ts';
 import { openStartServer } from './http/start.ts';
-import { RedisAwayError } from './store/redis.ts';
+import { isRedisAway } from './store/redis.ts';
 import type { Meters } from './telemetry/meters.ts';
 import type { Reports } from './telemetry/report.ts';
 
@@ -15,7 +15,7 @@ type Deps = {
 };
 
 export type Start = AsyncDisposable & {
-  /** Waits for what `open` opens, also while that takes minutes. */
+  /** Waits for what `open` opens or asks, also while that takes minutes. */
   awaits<T>(open: () => Promise<T>): Promise<T>;
 };
 
@@ -49,8 +49,8 @@ export function openStart({ config, report, meters, cut }: Deps): Start {
             return await open();
           } catch (error) {
             // On a machine of one's own it is most likely not there, and will not be.
-            const isWaitedFor = error instanceof RedisAwayError && config.NODE_ENV === 'production';
-            if (!isWaitedFor || cut.aborted) throw error;
+            const waits = config.NODE_ENV === 'production' && !cut.aborted;
+            if (!waits || !isRedisAway(error)) throw error;
             why = error.message;
           }
           await sleep(tryAgainMs, undefined, { signal: cut }).catch(() => {});

@@ -100,10 +100,10 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
     hands: { emails: new Set(), posts: 0 },
     cut,
     connect,
-    openStore: (redis) => openStore(redis, secretKey, newIv),
+    openStore: (redis) => start.awaits(() => openStore(redis, secretKey, newIv)),
     opened,
   };
-  const watch = await watchRedis(ground, aside);
+  const watch = await watchRedis(ground, aside, start);
   // A process loads the code of its own roles alone: half of the time that it takes to start, and tens of megabytes.
   const health =
     hasApi || config.HEALTH_PORT === undefined ? null : await (await import('./app-health.ts')).openHealth(ground);

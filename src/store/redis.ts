@@ -111,6 +111,14 @@ export async function openRedis(
   return redis;
 }
 
+/** Whether nobody answers: where Redis should be, or what a connection asked that was there before. */
+export function isRedisAway(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false;
+  return error instanceof RedisAwayError || troubleNames.has(error.name) || unanswered.test(error.message);
+}
+
+const unanswered = /Command timed out|Connection is closed|Stream isn't writeable/;
+
 /** After a failover the old primary may live on as a replica, and what is connected to it stays so: a new connection goes to the new one. */
 function leaveReplica(): (error: Error) => boolean {
   let leftAt = Number.NEGATIVE_INFINITY;

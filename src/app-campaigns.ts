@@ -77,7 +77,7 @@ export async function openCampaigning(ground: Ground, { store, suppress, dispatc
   );
   opened.use(openLoop('keep hold', () => keepHold(taking), { everyMs: lockMs / 3, onTrouble }));
   opened.defer(() => ended(hands.slices.values(), config.SHUTDOWN_TIMEOUT));
-  const step = sendCampaigns.bind(null, { ...taking, onTrouble });
+  const step = sendCampaigns.bind(null, { ...taking, reportCampaign: report.campaign, onTrouble });
   opened.use(openLoop('send campaigns', step, { everyMs: 0, onTrouble }));
 }
 

@@ -140,11 +140,18 @@ describe('in the cluster', () => {
     expect(queries.flatMap(faultsOf)).toEqual([]);
   });
 
-  it('the ConfigMap holds the dashboard as it is', ({ skip }) => {
+  it('the ConfigMap holds the dashboard as it is, under a name of its own in each release', ({ skip }) => {
     skip(helm === null, withoutHelm);
-    const dashboard = objects.find(({ kind }) => kind === 'ConfigMap')?.data['postrider.json'];
-    expect(JSON.parse(dashboard ?? '')).toEqual(
-      JSON.parse(readFileSync(join(chart, 'dashboards/postrider.json'), 'utf8')),
-    );
+    const dashboardIn = (all: readonly KubernetesObject[]) =>
+      JSON.parse(all.find(({ kind }) => kind === 'ConfigMap')?.data['postrider.json'] ?? '');
+    const { uid, title, ...rest } = dashboardIn(objects);
+    const { uid: _, title: __, ...stored } = JSON.parse(readFileSync(join(chart, 'dashboards/postrider.json'), 'utf8'));
+    expect(rest).toEqual(stored);
+    // Grafana takes 40 characters.
+    expect(uid).toMatch(/^[a-z0-9-]{1,40}$/);
+    const values = { ...valueSets['autoscaling on age, all metrics'] };
+    const other = dashboardIn(render(values, { release: 'other' }));
+    expect([other.uid === uid, other.title === title]).toEqual([false, false]);
+    expect(dashboardIn(render({ ...values, image: { tag: 'next' } })).uid).toBe(uid);
   });
 });

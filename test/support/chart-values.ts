@@ -150,6 +150,13 @@ export const wrongValues: readonly [why: RegExp, values: Values][] = [
     new RegExp(`${peer}/ports.*minItems`),
     { ...given, networkPolicy: { [peer]: { ports: [] } } },
   ]),
+  ...['nonsense', '10.0.0.0', '10.0.0.256/8', '10.0.0.0/33', '10/0.0.0/8', 'fc00::/129'].map(
+    (cidr): [RegExp, Values] => [
+      /web\/except\/0.*does not match/,
+      { ...given, networkPolicy: { web: { except: [cidr] } } },
+    ],
+  ),
+  [/settings\/MAX_REDIS_MEMORY.*want.*integer/, { ...given, settings: { MAX_REDIS_MEMORY: 0.5 } }],
   [/apiKey\.value: expected pr_ and at least 20/, { ...given, apiKey: { value: 'short' } }],
   [/secretKey\.value: expected 32 bytes/, { ...given, secretKey: { value: 'b' } }],
   [/nameOverride.*does not match/, { ...given, nameOverride: 'Mail' }],

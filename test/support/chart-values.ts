@@ -98,6 +98,13 @@ export const valueSets: Readonly<Record<string, Values>> = {
     api: { replicas: 1, affinity: null, resources: {} },
     worker: { replicas: 1, affinity: null, resources: {} },
   },
+  'stopped for an upgrade': {
+    ...given,
+    stopped: true,
+    api: { autoscaling },
+    worker: { autoscaling, keda: { enabled: true, serverAddress: 'http://prometheus:9090' } },
+    prometheusRule: { enabled: true },
+  },
   'large mail': {
     ...given,
     settings: { API_BODY_BYTES: '128MB', WORKER_MAIL_BYTES: 2 ** 27 },

@@ -98,7 +98,7 @@ export async function openApi({
         pause: pause.bind(null, fleet),
         resume: resume.bind(null, fleet),
       },
-      reportUnsuppressed: report.unsuppressed,
+      ...{ reportUnsuppressed: report.unsuppressed, reportCampaign: report.campaign },
       subscriptionOf: (token) => readUnsubscribeToken(token, links.key),
       unsubscribe: unsubscribe.bind(null, { ...store, ...found, newId, now }),
       renderMetrics: async () => meters.render(await collecting()),

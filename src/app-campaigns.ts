@@ -79,6 +79,6 @@ export async function openCampaigning(ground: Ground, { store, suppress, dispatc
   opened.use(openLoop('keep hold', () => keepHold(taking), { everyMs: lockMs / 3, onTrouble }));
   // What outlasts its time is left, and taken over by another worker.
   opened.defer(() => waitUntil(Promise.all(hands.slices.values()), deadline.begin()));
-  const step = sendCampaigns.bind(null, { ...taking, onTrouble });
+  const step = sendCampaigns.bind(null, { ...taking, reportCampaign: report.campaign, onTrouble });
   opened.use(openLoop('send campaigns', step, { everyMs: 0, stopping, onTrouble }));
 }

@@ -8,13 +8,15 @@ import { valueSets } from './support/chart-values.ts';
 import { chart, helm, type KubernetesObject, render, withoutHelm } from './support/helm.ts';
 
 /** Labels that Prometheus adds. */
-const added = ['namespace', 'job', 'pod', 'le'];
+const added = ['namespace', 'job', 'service', 'pod', 'le'];
 const seriesOf = { counter: [''], gauge: [''], histogram: ['_bucket', '_sum', '_count'] };
-const series = new Map(
+const series = new Map<string, readonly string[]>(
   Object.entries(metrics).flatMap(([name, { kind, labels }]) =>
     seriesOf[kind].map((ending) => [`${name}${ending}`, labels] as const),
   ),
 );
+// Prometheus' own: 1 for each target that it could ask.
+series.set('up', []);
 
 /** What is wrong with a query, in words. */
 function faultsOf(query: string): string[] {
@@ -87,9 +89,32 @@ describe('in the cluster', () => {
         'PostriderWebhooksLag',
         'PostriderRefusesMail',
         'PostriderRedisAway',
+        'PostriderApiDown',
+        'PostriderWorkersDown',
       ]),
     );
     expect(rules.flatMap(({ expr }) => faultsOf(expr))).toEqual([]);
+  });
+
+  it('one tells that no API is there and one that no worker is, by the Services that their metrics are found by', ({
+    skip,
+  }) => {
+    skip(helm === null, withoutHelm);
+    const rules = specOf('PrometheusRule').groups.flatMap((group) => group.rules);
+    const services = objects.filter(({ kind }) => kind === 'Service').map(({ metadata }) => metadata.name);
+    const watched = ['PostriderApiDown', 'PostriderWorkersDown'].map((name) => {
+      const { expr = '' } = rules.find(({ alert }) => alert === name) ?? {};
+      return /^absent\(up\{.*service="(.+)"\} == 1\)$/.exec(expr)?.[1];
+    });
+    expect(watched).toEqual(services);
+  });
+
+  it('no alert misses workers where there are to be none', ({ skip }) => {
+    skip(helm === null, withoutHelm);
+    const idle = render({ ...valueSets['settings and places'], prometheusRule: { enabled: true } });
+    const alerts = idle.find(({ kind }) => kind === 'PrometheusRule')?.spec.groups.flatMap(({ rules }) => rules);
+    expect(alerts?.map(({ alert }) => alert)).toContain('PostriderApiDown');
+    expect(alerts?.map(({ alert }) => alert)).not.toContain('PostriderWorkersDown');
   });
 
   it('what happens once raises no alert: each holds for longer than its rate looks back', ({ skip }) => {
@@ -115,11 +140,18 @@ describe('in the cluster', () => {
     expect(queries.flatMap(faultsOf)).toEqual([]);
   });
 
-  it('the ConfigMap holds the dashboard as it is', ({ skip }) => {
+  it('the ConfigMap holds the dashboard as it is, under a name of its own in each release', ({ skip }) => {
     skip(helm === null, withoutHelm);
-    const dashboard = objects.find(({ kind }) => kind === 'ConfigMap')?.data['postrider.json'];
-    expect(JSON.parse(dashboard ?? '')).toEqual(
-      JSON.parse(readFileSync(join(chart, 'dashboards/postrider.json'), 'utf8')),
-    );
+    const dashboardIn = (all: readonly KubernetesObject[]) =>
+      JSON.parse(all.find(({ kind }) => kind === 'ConfigMap')?.data['postrider.json'] ?? '');
+    const { uid, title, ...rest } = dashboardIn(objects);
+    const { uid: _, title: __, ...stored } = JSON.parse(readFileSync(join(chart, 'dashboards/postrider.json'), 'utf8'));
+    expect(rest).toEqual(stored);
+    // Grafana takes 40 characters.
+    expect(uid).toMatch(/^[a-z0-9-]{1,40}$/);
+    const values = { ...valueSets['autoscaling on age, all metrics'] };
+    const other = dashboardIn(render(values, { release: 'other' }));
+    expect([other.uid === uid, other.title === title]).toEqual([false, false]);
+    expect(dashboardIn(render({ ...values, image: { tag: 'next' } })).uid).toBe(uid);
   });
 });

@@ -199,6 +199,16 @@ it('workers are scaled by age where there is KEDA, else by CPU, and their number
   expect(find('nothing to spare', 'Deployment', '-worker').spec.replicas).toBe(1);
 });
 
+it('while it is stopped no process runs, nothing starts one, and no alert misses one', () => {
+  const name = 'stopped for an upgrade';
+  expect(deploymentsOf(name).map(({ spec }) => spec.replicas)).toEqual([0, 0]);
+  const kinds = objectsOf(name).map(({ kind }) => kind);
+  expect(kinds).not.toContain('HorizontalPodAutoscaler');
+  expect(kinds).not.toContain('ScaledObject');
+  const rule = objectsOf(name).find(({ kind }) => kind === 'PrometheusRule');
+  expect(JSON.stringify(rule)).not.toMatch(/absent/);
+});
+
 it('a new version of Postrider restarts no Valkey', () => {
   const { spec } = find('to try it out', 'StatefulSet', '-valkey');
   expect(spec.template.metadata.labels).toEqual(spec.selector.matchLabels);

@@ -10,7 +10,9 @@ metadata:
   labels:
     {{- include "postrider.labels" . | nindent 4 }}
 spec:
-  {{- if not .of.autoscaling.enabled }}
+  {{- if $values.stopped }}
+  replicas: 0
+  {{- else if not .of.autoscaling.enabled }}
   replicas: {{ .of.replicas }}
   {{- end }}
   selector:

@@ -2,7 +2,7 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { type ApiKey, mayRead } from '../domain/api-key.ts';
-import type { Campaign, CampaignMove } from '../domain/campaign.ts';
+import type { Campaign, CampaignMove, CampaignStatus } from '../domain/campaign.ts';
 import { type CampaignLimits, sendRequestFor } from '../domain/campaign-request.ts';
 import { linkPlace, sourceLacksLink } from '../domain/unsubscribe-link.ts';
 import type { Campaigns } from '../store/campaigns.ts';
@@ -20,6 +20,12 @@ export type CampaignMoveDeps = {
   campaigns: Pick<Campaigns, 'get' | 'content' | 'move'>;
   limits: Pick<CampaignLimits, 'canUnsubscribe' | 'now'>;
   creations: Pick<Creations, 'begin' | 'end' | 'giveUp'>;
+  /** Told of one whose recipients are sent to from now on, or canceled before they were. */
+  reportCampaign(begun: {
+    readonly campaignId: string;
+    readonly status: CampaignStatus;
+    readonly recipients: number;
+  }): void;
   newId(prefix: 'ch'): string;
   now(): number;
 };
@@ -50,7 +56,14 @@ const moveHeaders = z.looseObject({
 
 const needsUrl = 'set PUBLIC_URL to where this API is reached by https, or put a link of your own in its place';
 
-export function campaignMoveRoutes({ campaigns, limits, creations, newId, now }: CampaignMoveDeps): Routes {
+export function campaignMoveRoutes({
+  campaigns,
+  limits,
+  creations,
+  reportCampaign,
+  newId,
+  now,
+}: CampaignMoveDeps): Routes {
   /** @throws ProblemError 404, or 409 with the present state */
   async function ask(
     id: string,
@@ -64,7 +77,11 @@ export function campaignMoveRoutes({ campaigns, limits, creations, newId, now }:
     if (moved.kind === 'refused') throw campaignConflict(id, refusals[move], moved.status);
     if (moved.kind === 'empty') throw campaignConflict(id, 'sent: it has no recipients', moved.status);
     if (moved.kind === 'repeated') reply.header('idempotent-replayed', 'true');
-    return lookAt(await findCampaign(campaigns, id, key), key);
+    const campaign = await findCampaign(campaigns, id, key);
+    const { startedAt, counts } = campaign.state;
+    if (moved.kind === 'moved' && (move === 'start' || (move === 'cancel' && startedAt === null)))
+      reportCampaign({ campaignId: id, status: moved.status, recipients: counts.recipients });
+    return lookAt(campaign, key);
   }
 
   function lookAt(campaign: Campaign, key: ApiKey): Answer {

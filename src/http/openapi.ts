@@ -21,6 +21,7 @@ export async function describeApi(version: string): Promise<ApiDocument> {
     onTrouble: unused,
     suppressions: { add: unused, get: unused, byId: unused, remove: unused, page: unused, all: unused },
     reportUnsuppressed: unused,
+    reportCampaign: unused,
     subscriptionOf: unused,
     unsubscribe: unused,
     webhooks: { add: unused, get: unused, all: unused, change: unused, remove: unused },

@@ -14,6 +14,8 @@ type Deps = {
   /** After this, what was taken by a worker that died is taken by another; renewed while it is in hand. */
   leaseMs: number;
   nudge: Nudge;
+  /** Told of one that this worker started. */
+  reportCampaign(begun: { readonly campaignId: string; readonly status: 'running'; readonly recipients: number }): void;
   onTrouble(part: 'send slice', error: unknown, fields: { readonly campaign: string }): void;
   newId(prefix: 'jb'): string;
   /** A clock that never goes back. */
@@ -61,6 +63,8 @@ export async function sendCampaigns(deps: Deps, stop: AbortSignal): Promise<void
       throw error;
     });
     hands.last = id;
+    if (take.started !== undefined)
+      deps.reportCampaign({ campaignId: id, status: 'running', recipients: take.started });
     if ('slice' in take) {
       hold(deps, take, leave);
       hasTaken = true;

@@ -67,7 +67,8 @@ end
  * first on again, to end what is pending in them.
  * Of a slice is kept who has it: `take allowed`, and `lapsed` behind it once its lease was seen to be over. Redis may have been away, and its
  * worker alive: it is another's only when it is not renewed for a while then.
- * Answers [how long until it is to be looked at again, '' for ever], or ['', status, startedAt, slice, its marks, messages that may leave].
+ * Answers [how long until it is to be looked at again, '' for ever, started], or ['', started, status, startedAt, slice, its marks, messages that
+ * may leave]: `started` are its recipients when it was started by this, else 0.
  */
 export const takeScript = script(
   `${countMoved}${marksOf}${allowance}${measure}
@@ -75,13 +76,13 @@ local campaign, marks, slices, takers, outbox, due = KEYS[1], KEYS[2], KEYS[3], 
 local take, now, leaseMs, graceMs, inHand = ARGV[1], redisNow(), ARGV[2], ARGV[3], {}
 for i = 4, #ARGV do inHand[ARGV[i]] = true end
 local id = string.sub(campaign, -29)
-local names = {'status', 'scheduledAt', 'startedAt', 'chunks', 'cursor', 'n:pending', 'recall', 'head'}
-local stored = {}
+local names = {'status', 'scheduledAt', 'startedAt', 'chunks', 'cursor', 'n:pending', 'n:recipients', 'recall', 'head'}
+local stored, started = {}, 0
 for i, value in ipairs(redis.call('HMGET', campaign, unpack(names))) do stored[names[i]] = value end
 local status = stored.status
 
 local function answer(slice, allowed)
-  return {'', status, stored.startedAt or now, slice, marksOf(marks, slice), allowed}
+  return {'', started, status, stored.startedAt or now, slice, marksOf(marks, slice), allowed}
 end
 local held = redis.call('HGETALL', takers)
 for i = 1, #held, 2 do
@@ -92,14 +93,14 @@ end
 local function rest(at)
   if at then
     redis.call('ZADD', due, at, id)
-    return {string.format('%.0f', math.max(0, at - now))}
+    return {string.format('%.0f', math.max(0, at - now)), started}
   end
   redis.call('ZREM', due, id)
   if status then redis.call('HDEL', campaign, 'pace', 'paceAt', 'paceLeft') end
-  return {''}
+  return {'', started}
 end
 local function start()
-  status, stored.startedAt = 'running', now
+  status, stored.startedAt, started = 'running', now, tonumber(stored['n:recipients'] or 0)
   redis.call('HSET', campaign, 'status', status, 'startedAt', now)
   tellOfCampaign(campaign, outbox, now, 'started')
   if tonumber(stored['n:pending'] or 0) > 0 then return end

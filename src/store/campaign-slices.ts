@@ -43,7 +43,10 @@ export type Take = {
   readonly marks: readonly PlaceMark[];
   /** Messages that may leave. */
   readonly allowed: number;
-};
+} & Started;
+
+/** Its recipients, where its time had come and this started it; left out where it did not. */
+type Started = { readonly started?: number };
 
 /** Who takes a slice. */
 export type Taking = {
@@ -58,7 +61,7 @@ export type Taking = {
 type Due = { readonly ids: readonly string[]; readonly waitMs: number | null };
 
 /** How long until the campaign is to be looked at again; null when there is nothing more to take. */
-export type Rest = { readonly waitMs: number | null };
+export type Rest = { readonly waitMs: number | null } & Started;
 
 /** What came of a place that stays in its campaign. */
 export type PlaceSettled = {
@@ -103,9 +106,11 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
       const names = [...sliceNames(campaignId), keys.outbox, keys.campaignsDue];
       const args = [id, leaseMs, Math.max(leastGraceMs, leaseMs / 2), ...inHand];
       const answer = (await takeScript(redis, names, args)) as TakeAnswer;
-      if (answer.length === 1) return { waitMs: readWait(answer[0]) };
-      const [, status, startedAt, slice, marks, allowed] = answer;
+      const begun = answer[1] === 0 ? {} : { started: answer[1] };
+      if (answer.length === 2) return { waitMs: readWait(answer[0]), ...begun };
+      const [, , status, startedAt, slice, marks, allowed] = answer;
       return {
+        ...begun,
         ...{ id, campaignId, slice, status, startedAt: Number(startedAt) },
         ...{ marks: [...marks].map(readMark), allowed },
       };
@@ -163,8 +168,16 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
 }
 
 type TakeAnswer =
-  | [waitMs: string]
-  | ['', status: CampaignStatus, startedAt: string | number, slice: number, marks: string, allowed: number];
+  | [waitMs: string, started: number]
+  | [
+      '',
+      started: number,
+      status: CampaignStatus,
+      startedAt: string | number,
+      slice: number,
+      marks: string,
+      allowed: number,
+    ];
 
 function readWait(answer = ''): number | null {
   return answer === '' ? null : Number(answer);

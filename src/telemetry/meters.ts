@@ -73,8 +73,8 @@ export function openMeters() {
       accepted.inc({ lane }, 1);
     },
 
-    entered(lane: Lane, status: RecipientStatus): void {
-      recipients.inc({ lane, status }, 1);
+    entered(lane: Lane, status: RecipientStatus, count = 1): void {
+      recipients.inc({ lane, status }, count);
     },
 
     attempt(transport: string, outcome: AttemptOutcome, trace: AttemptTrace | undefined): void {

@@ -30,7 +30,7 @@ export const metrics = {
   postrider_recipients_total: {
     kind: 'counter',
     labels: ['lane', 'status'],
-    help: 'Recipients that came into a state: the ledger. What `scheduled` and `queued` took in at accept is what the final states give out in the end, but for what a process did not live to count, and for what Redis stored with the answer lost (answered 503), which comes into its final state alone.',
+    help: 'Recipients that came into a state: the ledger. What `scheduled` and `queued` took in at accept, or of a campaign when it began or was canceled before, is what the final states give out in the end, but for what a process did not live to count, and for what Redis stored with the answer lost (answered 503), which comes into its final state alone.',
   },
   postrider_waiting_emails: {
     kind: 'gauge',
@@ -50,13 +50,13 @@ export const metrics = {
   postrider_queue_wait_seconds: {
     kind: 'histogram',
     labels: ['lane'],
-    help: 'From when an email was due to when a server was spoken to about it: queue, rates and connections.',
+    help: 'From when an email was due to when a server was spoken to about it: queue, rates and connections. Recipients of campaigns are not in it before they are tried again: their wait tells how large the campaign is.',
     buckets: patient,
   },
   postrider_accept_to_sent_seconds: {
     kind: 'histogram',
     labels: ['lane'],
-    help: 'From accept, or the time it was scheduled for, to the 250 of the next hop.',
+    help: 'From accept, or the time it was scheduled for, to the 250 of the next hop. Recipients of campaigns whose first try went well are not in it.',
     buckets: patient,
   },
   postrider_smtp_phase_seconds: {

@@ -1,5 +1,6 @@
 /** Reports: one function for each unit of work, each writing one wide line and counting the same, so that line and metric cannot drift apart. */
 import { maskAddress, maskAddresses } from '../domain/address.ts';
+import type { CampaignStatus } from '../domain/campaign.ts';
 import { worthTellingMs } from '../domain/clock.ts';
 import type { Decision } from '../domain/decide.ts';
 import { placesIn } from '../domain/delivery.ts';
@@ -108,6 +109,20 @@ export function openReports(log: Log, meters: Meters, now: () => number) {
       if (outcome !== null && 'transport' in what) meters.attempt(what.transport, outcome, trace);
       if (waitMs !== null) meters.queueWait(lane, waitMs);
       if (entered.includes('sent')) meters.acceptToSent(lane, at - email.state.since);
+    },
+
+    /** A campaign began, or was canceled before it did: from then on its recipients are settled. */
+    campaign({
+      campaignId,
+      status,
+      recipients,
+    }: {
+      campaignId: string;
+      status: CampaignStatus;
+      recipients: number;
+    }): void {
+      log.info({ campaign_id: campaignId, status, recipients }, 'campaign');
+      meters.entered('bulk', 'queued', recipients);
     },
 
     slice({ take, settled, isHeldUp, ms }: SliceReported): void {

@@ -163,6 +163,11 @@ it('a campaign that its transport keeps waiting waits with all its recipients, a
   await api.api('POST', '/v1/transports/relay/resume');
   await until('it to be done', async () => (await level()).waiting === 0);
   expect(await level()).toEqual({ waiting: 0, age: 0 });
+  // It began at the API, and each of its recipients was settled by the worker; the fourth email of the lane is from above.
+  const recipients = async (url: string, status: string) =>
+    numberOf(readSamples(await scrape(url)), 'postrider_recipients_total', { lane: 'bulk', status });
+  expect(await recipients(api.url, 'queued')).toBe(4);
+  await until('all to be counted', async () => (await recipients(workerUrl, 'sent')) === 4);
 });
 
 it('answers while Redis is away, without what only Redis knows', async () => {

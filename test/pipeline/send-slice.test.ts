@@ -126,6 +126,7 @@ it('its worker leaves the campaign alone for a while, twice as long each time', 
   const deps = {
     ...{ slices: world.store.slices, sendSlice: startWorker().sendSlice, room: { take: async () => () => {} }, hands },
     ...{ leaseMs: 60_000, nudge: { nudge() {}, wait: async () => {} }, newId, now: () => now },
+    reportCampaign: unused,
     onTrouble: (_part: string, _error: unknown, { campaign }: { campaign: string }) => troubles.push(campaign),
   };
   const turn = async () => {

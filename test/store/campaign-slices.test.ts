@@ -74,6 +74,16 @@ it('every slice is taken once, and the campaign is completed by whoever settles 
   expect((await slices.due()).ids).not.toContain(id);
 });
 
+it('whoever starts a scheduled campaign is told of how many it has, once', async () => {
+  const id = await addCampaign(redis, { recipients: 60, status: 'scheduled', scheduledAt: Date.now() - 1 });
+  expect(await look(id, [], 'jb_first')).toMatchObject({ slice: 0, started: 60 });
+  expect(await look(id, [], 'jb_first')).not.toHaveProperty('started');
+  expect(await look(id)).not.toHaveProperty('started');
+  const none = await addCampaign(redis, { recipients: 2, status: 'scheduled', scheduledAt: Date.now() - 1 });
+  await redis.hset(keys.campaign(none), 'n:pending', 0);
+  expect(await look(none)).toEqual({ waitMs: null, started: 2 });
+});
+
 it('a command that is sent again changes nothing and is answered as it was', async () => {
   const id = await addCampaign(redis, { recipients: 60, head: { rate: { count: 60, windowMs: 1_000 } } });
   const now = Date.now();

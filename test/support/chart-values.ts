@@ -98,6 +98,13 @@ export const valueSets: Readonly<Record<string, Values>> = {
     api: { replicas: 1, affinity: null, resources: {} },
     worker: { replicas: 1, affinity: null, resources: {} },
   },
+  'stopped for an upgrade': {
+    ...given,
+    stopped: true,
+    api: { autoscaling },
+    worker: { autoscaling, keda: { enabled: true, serverAddress: 'http://prometheus:9090' } },
+    prometheusRule: { enabled: true },
+  },
   'large mail': {
     ...given,
     settings: { API_BODY_BYTES: '128MB', WORKER_MAIL_BYTES: 2 ** 27 },
@@ -150,6 +157,13 @@ export const wrongValues: readonly [why: RegExp, values: Values][] = [
     new RegExp(`${peer}/ports.*minItems`),
     { ...given, networkPolicy: { [peer]: { ports: [] } } },
   ]),
+  ...['nonsense', '10.0.0.0', '10.0.0.256/8', '10.0.0.0/33', '10/0.0.0/8', 'fc00::/129'].map(
+    (cidr): [RegExp, Values] => [
+      /web\/except\/0.*does not match/,
+      { ...given, networkPolicy: { web: { except: [cidr] } } },
+    ],
+  ),
+  [/settings\/MAX_REDIS_MEMORY.*want.*integer/, { ...given, settings: { MAX_REDIS_MEMORY: 0.5 } }],
   [/apiKey\.value: expected pr_ and at least 20/, { ...given, apiKey: { value: 'short' } }],
   [/secretKey\.value: expected 32 bytes/, { ...given, secretKey: { value: 'b' } }],
   [/nameOverride.*does not match/, { ...given, nameOverride: 'Mail' }],

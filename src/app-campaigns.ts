@@ -13,6 +13,7 @@ import type { dispatch } from './pipeline/dispatch.ts';
 import { type Composer, prepareCampaign } from './pipeline/prepare-campaign.ts';
 import { keepHold, makeSlicesInHand, sendCampaigns } from './pipeline/send-campaigns.ts';
 import { sendSlice } from './pipeline/send-slice.ts';
+import type { settle } from './pipeline/settle.ts';
 import { settlePlace } from './pipeline/settle-place.ts';
 import type { suppress } from './pipeline/suppress.ts';
 import { makeRound, sweepCampaigns } from './pipeline/sweep-campaigns.ts';
@@ -28,14 +29,18 @@ type Sending = {
   readonly suppress: Bound<typeof suppress>;
   readonly dispatch: Bound<typeof dispatch>;
   readonly callOff: Bound<typeof callOff>;
+  readonly settle: Bound<typeof settle>;
 };
 
 /** Slices beyond those whose recipients are in hand: the next stands ready when one ends, and what is settled last keeps none waiting. */
 const slicesAhead = 3;
 
-export async function openCampaigning(ground: Ground, { store, suppress, dispatch, callOff }: Sending): Promise<void> {
+export async function openCampaigning(
+  ground: Ground,
+  { store, suppress, dispatch, callOff, settle: settleLeft }: Sending,
+): Promise<void> {
   const { config, report, links, stopping, connect, opened, hands: given } = ground;
-  const { campaigns, slices, leave, campaignRetention: retention } = store;
+  const { campaigns, slices, leave, emails, campaignRetention: retention } = store;
   const { policies, WORKER_CONCURRENCY: concurrency, WORKER_LOCK: lockMs } = config;
   const onTrouble = report.trouble;
   const { compile, yieldTurn } = openTemplating();
@@ -46,7 +51,10 @@ export async function openCampaigning(ground: Ground, { store, suppress, dispatc
     return (email, content) => compose(email, content, new Map(), unsubscribeUrlOf(email, links));
   };
   const preparing = prepareCampaign.bind(null, { campaigns, compile, composeFor, kept: new Map() });
-  const settling = insist(settlePlace.bind(null, { slices, leave, policies, newId, now, rand }), persist);
+  const settling = insist(
+    settlePlace.bind(null, { slices, leave, emails, settleLeft, policies, newId, now, rand }),
+    persist,
+  );
   const sending = sendSlice.bind(null, {
     slices,
     prepareCampaign: preparing,

@@ -4,7 +4,7 @@ import type { EmailState, StoredEmail } from './email.ts';
 import { type EmailEvent, type EmailEventType, eventOf } from './event.ts';
 import { eventId } from './id.ts';
 import type { Feedback, RecipientReply, SettledOutcome } from './outcome.ts';
-import { isPending, nextDue, type Recipient, type RecipientStatus, rankOf } from './recipient.ts';
+import { isFinal, isPending, nextDue, type Recipient, type RecipientStatus, rankOf } from './recipient.ts';
 import { isSandbox, sandboxTransport } from './sandbox.ts';
 import { lastTry, nextTry } from './schedule.ts';
 import { suppressedForm } from './suppression.ts';
@@ -38,7 +38,8 @@ export function decide(
 ): Decision {
   const terms = { policy, now, rand };
   const after = email.state.recipients.map((recipient) => {
-    if (!isPending(recipient.status) || isPassedOver(recipient, outcome)) return recipient;
+    if (isPassedOver(recipient, outcome)) return recipient;
+    if (!isPending(recipient.status)) return answerLate(email.state, recipient, outcome, terms);
     const moved = move(email, recipient, outcome, terms);
     if (rankOf[moved.status] < rankOf[recipient.status] || isMoot(recipient, outcome, moved, now)) return recipient;
     return endInTime(moved, email.state, terms);
@@ -184,6 +185,16 @@ function answer(
   }
 }
 
+/** Who is held for want of an answer has it after all. One that would have it tried again leaves that to whoever decides. */
+function answerLate(state: EmailState, recipient: Recipient, outcome: SettledOutcome, terms: Terms): Recipient {
+  if (recipient.status !== 'outcome_unknown' || outcome.kind !== 'answered') return recipient;
+  const reply = replyFor(recipient, outcome.replies);
+  if (reply === null) return recipient;
+  // The attempt was counted when it was unknown.
+  const answered = { ...answer(state, recipient, reply, outcome.transport, terms), attempts: recipient.attempts };
+  return isFinal(answered.status) ? answered : recipient;
+}
+
 /** The trouble is the transport's own: the recipient stays where it is, and no attempt is burnt. */
 function waitForTransport(recipient: Recipient, transport: string, reason: string, { now, rand }: Terms): Recipient {
   const status = recipient.status === 'scheduled' ? 'queued' : recipient.status;
@@ -254,7 +265,7 @@ function eventsOf(
 
 /** An unknown outcome is told each time, since each may be a repeat; a deferral when it is the first or its cause changed. */
 function eventFor(before: Recipient, after: Recipient, outcome: SettledOutcome): EmailEventType | null {
-  if (!isPending(before.status)) return null;
+  if (isFinal(before.status)) return null;
   const unanswered = outcome.kind === 'unknown' && after.smtp === null && after.attempts > before.attempts;
   if (unanswered && after.status === 'deferred') return 'email.outcome_unknown';
   if (isWaitingTurn(after.status)) return null;

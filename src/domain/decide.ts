@@ -117,7 +117,8 @@ function move(email: StoredEmail, recipient: Recipient, outcome: SettledOutcome,
       const attempts = recipient.attempts + 1;
       const { transport, detail: reason } = outcome;
       // A try beyond the schedule would be one more that may repeat it.
-      const unknown = { ...recipient, attempts, transport, smtp: null, reason, keepsToSchedule: true } as const;
+      const told = { smtp: null, reason, unanswered: reason, keepsToSchedule: true } as const;
+      const unknown = { ...recipient, attempts, transport, ...told };
       if (email.facts.onUnknown === 'hold') return { ...unknown, status: 'outcome_unknown', nextAttemptAt: null };
       return { ...unknown, status: 'deferred', nextAttemptAt: nextTry(policy.scheduleMs, attempts, now, rand) };
     }

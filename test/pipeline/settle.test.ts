@@ -125,6 +125,12 @@ it.each([
   },
 );
 
+it('that an attempt came to no answer is remembered', async () => {
+  const email = await handedOver('retry');
+  await settleIt(email, unknown);
+  expect((await emails.read(email.facts.id))?.state.recipients[0]?.unanswered).toBe('the worker stopped');
+});
+
 it('who is held stays so when the answer that comes late is to try again later', async () => {
   const email = await handedOver('hold');
   await settleIt(email, unknown);

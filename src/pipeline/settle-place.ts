@@ -89,7 +89,9 @@ async function tellLate(
   what: SettledOutcome | { readonly kind: 'canceled' },
 ): Promise<null> {
   const left = what.kind === 'answered' && from === 'handing' ? await emails.read(facts.id) : null;
-  if (left !== null && what.kind === 'answered') await settleLeft(left, what, '');
+  // Else it left by this very answer, and the command was repeated.
+  const isUnanswered = left?.state.recipients.some(({ unanswered }) => unanswered !== undefined);
+  if (left !== null && isUnanswered && what.kind === 'answered') await settleLeft(left, what, '');
   return null;
 }
 

@@ -9,12 +9,12 @@ import { makeSemaphore } from './concurrency/semaphore.ts';
 import { sliceSize } from './domain/campaign.ts';
 import { unsubscribeUrlOf } from './domain/unsubscribe.ts';
 import { makeComposer } from './outbound/compose.ts';
-import { callOff } from './pipeline/call-off.ts';
+import type { callOff } from './pipeline/call-off.ts';
 import type { dispatch } from './pipeline/dispatch.ts';
 import { type Composer, prepareCampaign } from './pipeline/prepare-campaign.ts';
 import { keepHold, makeSlicesInHand, sendCampaigns } from './pipeline/send-campaigns.ts';
 import { sendSlice } from './pipeline/send-slice.ts';
-import { settleChange } from './pipeline/settle.ts';
+import type { settle } from './pipeline/settle.ts';
 import { settlePlace } from './pipeline/settle-place.ts';
 import type { suppress } from './pipeline/suppress.ts';
 import { makeRound, sweepCampaigns } from './pipeline/sweep-campaigns.ts';
@@ -29,12 +29,17 @@ type Sending = {
   readonly store: Awaited<ReturnType<typeof openStore>>;
   readonly suppress: Bound<typeof suppress>;
   readonly dispatch: Bound<typeof dispatch>;
+  readonly callOff: Bound<typeof callOff>;
+  readonly settle: Bound<typeof settle>;
 };
 
 /** Slices beyond those whose recipients are in hand: the next stands ready when one ends, and what is settled last keeps none waiting. */
 const slicesAhead = 3;
 
-export async function openCampaigning(ground: Ground, { store, suppress, dispatch }: Sending): Promise<void> {
+export async function openCampaigning(
+  ground: Ground,
+  { store, suppress, dispatch, callOff, settle: settleLeft }: Sending,
+): Promise<void> {
   const { config, report, links, stopping, deadline, connect, opened, hands: given } = ground;
   const { campaigns, slices, leave, emails, campaignRetention: retention } = store;
   const { policies, WORKER_CONCURRENCY: concurrency, WORKER_LOCK: lockMs } = config;
@@ -47,8 +52,10 @@ export async function openCampaigning(ground: Ground, { store, suppress, dispatc
     return (email, content) => compose(email, content, new Map(), unsubscribeUrlOf(email, links));
   };
   const preparing = prepareCampaign.bind(null, { campaigns, compile, composeFor, kept: new Map() });
-  const changing = settleChange.bind(null, { emails, report: report.settled, newId, now });
-  const settling = insist(settlePlace.bind(null, { slices, leave, policies, newId, now, rand }), persist);
+  const settling = insist(
+    settlePlace.bind(null, { slices, leave, emails, settleLeft, policies, newId, now, rand }),
+    persist,
+  );
   const sending = sendSlice.bind(null, {
     slices,
     prepareCampaign: preparing,
@@ -57,7 +64,7 @@ export async function openCampaigning(ground: Ground, { store, suppress, dispatc
     dispatch,
     settle: settling,
     handedOver: given.emails,
-    callOff: callOff.bind(null, { emails, change: changing }),
+    callOff,
     ...{ yieldTurn, stopping, report: report.slice, onTrouble, now },
   });
   const hands = makeSlicesInHand();

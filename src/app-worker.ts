@@ -16,13 +16,14 @@ import { openInboxTransport } from './outbound/inbox-transport.ts';
 import { openSandboxTransport } from './outbound/sandbox-transport.ts';
 import { openSmtpTransport } from './outbound/smtp-transport.ts';
 import { openTransports } from './outbound/transports.ts';
+import { callOff } from './pipeline/call-off.ts';
 import { deliver } from './pipeline/deliver.ts';
 import { dispatch } from './pipeline/dispatch.ts';
 import { enqueueDue } from './pipeline/enqueue-due.ts';
 import { explainExpiry } from './pipeline/explain-expiry.ts';
 import { gatherFiles } from './pipeline/gather-files.ts';
 import { maintainTransports, makeMemory } from './pipeline/maintain-transports.ts';
-import { settle } from './pipeline/settle.ts';
+import { settle, settleChange } from './pipeline/settle.ts';
 import { suppress } from './pipeline/suppress.ts';
 import { sweepEmails } from './pipeline/sweep-emails.ts';
 import { deliverQueueNames, type JobData, openDeliverQueues } from './queue/deliver-queue.ts';
@@ -91,6 +92,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
     dispatch: dispatching,
     explainExpiry: explainExpiry.bind(null, { ...fleet, now }),
     settle: settling,
+    callOff: callOff.bind(null, { emails, change: settleChange.bind(null, settled) }),
   };
   const delivering = { emails, due, campaigns: store.slices, ...sending, handedOver: hands.emails, newId, now };
   const probing = { worker, report: report.probed, onTrouble };
@@ -109,7 +111,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
     const run = ({ id, data }: JobIn<JobData>) => stage({ id, emails: data.emails });
     opened.use(await openWorker(deliverQueueNames[lane], run, queues, workers));
   }
-  await openCampaigning(ground, { store, suppress: suppressing, dispatch: dispatching });
+  await openCampaigning(ground, { store, ...sending });
   await openNotifying(ground, { redis, store, worker });
   opened.use(openLoop('maintain transports', maintainTransports.bind(null, maintaining), { everyMs: 0, onTrouble }));
   opened.use(openLoop('sweep emails', (stop) => sweepEmails(sweeping, stop), { everyMs: 1_000, onTrouble }));

@@ -61,17 +61,23 @@ function mayBeRetried({ status, smtp }: Recipient): boolean {
   return smtp !== null && !recipientCategories.includes(classify(smtp).category);
 }
 
+/** To cancel brings back nothing that the server may have. */
+function reasonOfCancel({ unanswered }: Recipient): string {
+  if (unanswered === undefined) return 'canceled by request';
+  return `canceled by request; an attempt before it may have been handed over: ${unanswered}`;
+}
+
 function changeState({ state, facts }: StoredEmail, change: Moving, now: number): EmailState | Refusal {
   const each = (isMeant: (recipient: Recipient) => boolean, to: (recipient: Recipient) => Recipient) =>
     state.recipients.map((recipient) => (isMeant(recipient) ? to(recipient) : recipient));
   switch (change.kind) {
     case 'canceled': {
-      const canceled = { status: 'canceled', nextAttemptAt: null, reason: 'canceled by request' } as const;
+      const canceled = { status: 'canceled', nextAttemptAt: null } as const;
       return {
         ...state,
         recipients: each(
           ({ status }) => isPending(status),
-          (recipient) => ({ ...recipient, ...canceled }),
+          (recipient) => ({ ...recipient, ...canceled, reason: reasonOfCancel(recipient) }),
         ),
       };
     }

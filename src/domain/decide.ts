@@ -4,7 +4,7 @@ import type { EmailState, StoredEmail } from './email.ts';
 import { type EmailEvent, type EmailEventType, eventOf } from './event.ts';
 import { eventId } from './id.ts';
 import type { Feedback, RecipientReply, SettledOutcome } from './outcome.ts';
-import { isPending, nextDue, type Recipient, type RecipientStatus, rankOf } from './recipient.ts';
+import { isFinal, isPending, nextDue, type Recipient, type RecipientStatus, rankOf } from './recipient.ts';
 import { isSandbox, sandboxTransport } from './sandbox.ts';
 import { lastTry, nextTry } from './schedule.ts';
 import { suppressedForm } from './suppression.ts';
@@ -38,7 +38,8 @@ export function decide(
 ): Decision {
   const terms = { policy, now, rand };
   const after = email.state.recipients.map((recipient) => {
-    if (!isPending(recipient.status) || isPassedOver(recipient, outcome)) return recipient;
+    if (isPassedOver(recipient, outcome)) return recipient;
+    if (!isPending(recipient.status)) return answerLate(email.state, recipient, outcome, terms);
     const moved = move(email, recipient, outcome, terms);
     if (rankOf[moved.status] < rankOf[recipient.status] || isMoot(recipient, outcome, moved, now)) return recipient;
     return endInTime(moved, email.state, terms);
@@ -116,7 +117,8 @@ function move(email: StoredEmail, recipient: Recipient, outcome: SettledOutcome,
       const attempts = recipient.attempts + 1;
       const { transport, detail: reason } = outcome;
       // A try beyond the schedule would be one more that may repeat it.
-      const unknown = { ...recipient, attempts, transport, smtp: null, reason, keepsToSchedule: true } as const;
+      const told = { smtp: null, reason, unanswered: reason, keepsToSchedule: true } as const;
+      const unknown = { ...recipient, attempts, transport, ...told };
       if (email.facts.onUnknown === 'hold') return { ...unknown, status: 'outcome_unknown', nextAttemptAt: null };
       return { ...unknown, status: 'deferred', nextAttemptAt: nextTry(policy.scheduleMs, attempts, now, rand) };
     }
@@ -182,6 +184,16 @@ function answer(
     case 'stop_transport':
       return waitForTransport(recipient, transport, smtp.reply, terms);
   }
+}
+
+/** Who is held for want of an answer has it after all. One that would have it tried again leaves that to whoever decides. */
+function answerLate(state: EmailState, recipient: Recipient, outcome: SettledOutcome, terms: Terms): Recipient {
+  if (recipient.status !== 'outcome_unknown' || outcome.kind !== 'answered') return recipient;
+  const reply = replyFor(recipient, outcome.replies);
+  if (reply === null) return recipient;
+  // The attempt was counted when it was unknown.
+  const answered = { ...answer(state, recipient, reply, outcome.transport, terms), attempts: recipient.attempts };
+  return isFinal(answered.status) ? answered : recipient;
 }
 
 /** The trouble is the transport's own: the recipient stays where it is, and no attempt is burnt. */
@@ -254,7 +266,7 @@ function eventsOf(
 
 /** An unknown outcome is told each time, since each may be a repeat; a deferral when it is the first or its cause changed. */
 function eventFor(before: Recipient, after: Recipient, outcome: SettledOutcome): EmailEventType | null {
-  if (!isPending(before.status)) return null;
+  if (isFinal(before.status)) return null;
   const unanswered = outcome.kind === 'unknown' && after.smtp === null && after.attempts > before.attempts;
   if (unanswered && after.status === 'deferred') return 'email.outcome_unknown';
   if (isWaitingTurn(after.status)) return null;

@@ -1,5 +1,5 @@
 /** Says why an email is parked for its transport, and when it goes on. Pure. */
-import type { Lane } from './lane.ts';
+import { bulkEvery, type Lane } from './lane.ts';
 import { type Rate, windowName } from './rate.ts';
 import {
   countBefore,
@@ -67,9 +67,15 @@ export function explainParked(where: ParkedAt, lane: Lane, now: number): ParkedW
     return { reason: 'transport_hanging', summary, movesAt: null };
   }
   if (isHeldByRates(where, now)) return explainBudget(where, lane, now);
-  const summary = `Transport ${name} had no connection free for it: now ${pool.busy} of ${pool.connections} have a message in hand${rates.length > 0 ? ', though its rates would allow more' : ''}. The email goes as soon as one is free; that costs it no attempt.${othersOf(where)}`;
+  const summary = `Transport ${name} had no connection free for it: now ${pool.busy} of ${pool.connections} have a message in hand${rates.length > 0 ? ', though its rates would allow more' : ''}. The email goes in its turn as connections become free, which costs it no attempt. ${sharesOf[lane]}${othersOf(where)}`;
   return { reason: 'transport_busy', summary, movesAt: null };
 }
+
+/** Who else has a share of the connections that become free, or how large that of the email's lane is. */
+const sharesOf: Readonly<Record<Lane, string>> = {
+  transactional: `It goes before bulk, which has one place in ${bulkEvery} while both wait.`,
+  bulk: `While transactional mail waits as well, bulk has one place in ${bulkEvery}; a campaign and other bulk take turns.`,
+};
 
 /** A pace that nobody took up for so long is not what mail waits for. */
 const unusedMs = 1_000;

@@ -43,6 +43,8 @@ export type Recipient = {
   readonly hasUnsubscribed?: true;
   /** No try more than the schedule has: it was given the one before the end of its time, or may have been handed over already. */
   readonly keepsToSchedule?: true;
+  /** Why an attempt came to no answer: the server may have the message since. */
+  readonly unanswered?: string;
 };
 
 export function isPending(status: RecipientStatus): boolean {

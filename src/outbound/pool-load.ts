@@ -8,6 +8,18 @@ const newestShare = 0.25;
 const hangFactor = 10;
 const mostHangShares = 4;
 
+export type PoolTimes = {
+  /** How long a message waits for a connection before it goes back to the queue. */
+  readonly waitMs: number;
+  /** Nobody is let wait who, as things go, would wait longer: they hold places that mail of other transports could use. */
+  readonly patienceMs: number;
+  readonly idleCloseMs: number;
+  /** How long no further connection is tried after a refused one, while others work. */
+  readonly reopenMs: number;
+  /** No server hangs that is silent for less, and each does that is for four times as long. */
+  readonly hangAfterMs: number;
+};
+
 /** What one message has of a session. */
 export type Hold = {
   readonly session: SmtpSession;
@@ -42,10 +54,8 @@ export type PoolLoad = {
   letGo(hold: Hold, isInVain: boolean): void;
 };
 
-type Times = { readonly hangAfterMs: number; readonly patienceMs: number };
-
 /** @param now milliseconds of a clock that never goes back */
-export function makePoolLoad({ hangAfterMs, patienceMs }: Times, now: () => number): PoolLoad {
+export function makePoolLoad({ hangAfterMs, patienceMs }: PoolTimes, now: () => number): PoolLoad {
   const busy: Record<Lane, number> = { transactional: 0, bulk: 0 };
   const holds = new Set<Hold>();
   /** How long a message takes; null before the first. */

@@ -5,7 +5,7 @@ import { bulkPlaces, type Lane } from '../domain/lane.ts';
 import type { Outcome } from '../domain/outcome.ts';
 import type { TransportSettings } from '../domain/transport-plan.ts';
 import { makeFollowers } from './followers.ts';
-import { type Hold, makePoolLoad, newHold } from './pool-load.ts';
+import { type Hold, makePoolLoad, newHold, type PoolTimes } from './pool-load.ts';
 import { transportFault } from './smtp-outcome.ts';
 import type { SmtpSession } from './smtp-session.ts';
 import type { PassedOver } from './smtp-transaction.ts';
@@ -16,18 +16,6 @@ import { makeWaits } from './waits.ts';
 const maxOpening = 16;
 /** Up to this share of its greatest age is taken off a connection's, so that those opened together do not all end together. */
 const ageSpread = 0.2;
-
-export type PoolTimes = {
-  /** How long a message waits for a connection before it goes back to the queue. */
-  readonly waitMs: number;
-  /** Nobody is let wait who, as things go, would wait longer: they hold places that mail of other transports could use. */
-  readonly patienceMs: number;
-  readonly idleCloseMs: number;
-  /** How long no further connection is tried after a refused one, while others work. */
-  readonly reopenMs: number;
-  /** No server hangs that is silent for less, and each does that is for four times as long. */
-  readonly hangAfterMs: number;
-};
 
 type Deps = {
   /** @param onEnd called once when the connection is gone, whoever ended it; `signal` ends the opening */
@@ -83,6 +71,8 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     },
   });
   const followers = makeFollowers(limits, now);
+  /** It lets nobody follow, as bulk has the next turn and cannot: the others go on meanwhile. */
+  let leftToBulk: SmtpSession | null = null;
 
   /** Whether waiting for the connections there are may help. A server that went silent leaves them open. */
   const isAlive = () => live.size > 0 && now() - hands.aliveAt < waitMs;
@@ -101,30 +91,36 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     return wait;
   }
 
-  function hold(session: SmtpSession, lane: Lane): Hold {
-    return hands.take(newHold(session, lane));
-  }
+  const hold = (session: SmtpSession, lane: Lane): Hold => hands.take(newHold(session, lane));
 
   function release(held: Hold, end: Outcome | PassedOver): void {
     if (held.isFollower) followers.ended(end);
+    if (leftToBulk === held.session) leftToBulk = null;
     if (held.isGivenUp) return; // it never had its turn
     hands.letGo(held, end.kind === 'unknown' || end.kind === 'transport_fault' || end.kind === 'passed_over');
     const next = followers.stepUp(held.session);
     if (next === null) free(held.session);
     else hands.take(next);
     serve();
-    waits.endLast(-room('bulk'));
+    waits.trim(places());
   }
 
-  /** Whoever is first of those that wait, where it could have no other session now and is bound to this one for a moment. */
+  /** Whoever is next of those that wait, where it could have no other session now and is bound to this one for a moment. */
   function follow({ session, lane, isFollower }: Hold): boolean {
     if (isFollower) followers.trust();
-    const next = waits.first('transactional') ?? waits.first('bulk');
-    if (next === undefined || next.isAlone || mayHaveOther(next)) return false;
+    const mayFollow = (turn: Turn) =>
+      turn.lane === 'transactional' || (lane === 'bulk' && busy.bulk <= bulkPlaces(allowed, turn.reserve));
+    const next = waits.next((turn) => mayFollow(turn) || (leftToBulk === null && mayTake(turn)));
+    if (next === null || next.isAlone || mayHaveOther(next)) return false;
     if (!hands.isQuick || !isBacklog(next.lane) || !followers.mayFollow || !staysOpen(session, now())) return false;
-    if (next.lane === 'bulk' && (lane !== 'bulk' || busy.bulk > bulkPlaces(allowed, next.reserve))) return false;
-    const isNext = (turn: Turn) => turn === next;
-    const behind = waits.give((itsLane) => newHold(session, itsLane, true), isNext);
+    if (!mayFollow(next)) {
+      leftToBulk = session;
+      return false;
+    }
+    const behind = waits.give(
+      (itsLane) => newHold(session, itsLane, true),
+      (turn) => turn === next,
+    );
     if (behind !== null) followers.add(behind);
     return behind !== null;
   }
@@ -140,11 +136,8 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     return waits.countOf(lane) + followers.countOf(lane) >= live.size;
   }
 
-  /** How many more messages of a lane it could take without making them wait long; below zero when too many wait. */
-  function room(lane: Lane): number {
-    const before = lane === 'transactional' ? waits.countOf(lane) : waits.count;
-    return hands.room(allowed, before + followers.count);
-  }
+  /** How many messages may wait for a connection of their own without waiting long. */
+  const places = () => hands.room(allowed, followers.count);
 
   /** Gives a session that is alive at this moment to whoever waits, keeps it, or closes it. */
   function free(session: SmtpSession): void {
@@ -166,9 +159,7 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     idleAlarm.by(closeAt);
   }
 
-  function give(session: SmtpSession): boolean {
-    return waits.give((lane) => hold(session, lane), mayTake) !== null;
-  }
+  const give = (session: SmtpSession) => waits.give((lane) => hold(session, lane), mayTake) !== null;
 
   function serve(): void {
     while (waits.count > 0 && idle.length > 0) {
@@ -263,13 +254,15 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
   return {
     get state() {
       const couldOpen = opening === 0 && live.size + closing < allowed;
+      const room = waits.room(places());
       return {
         open: live.size,
         busy: busy.transactional + busy.bulk,
         waiting: waits.count + followers.count,
-        isStuck: room('transactional') <= 0 || (hands.hasTimedOut && idle.length === 0 && !couldOpen),
+        waitingBulk: waits.bulk,
+        isStuck: Math.max(...Object.values(room)) === 0 || (hands.hasTimedOut && idle.length === 0 && !couldOpen),
         isHanging: hands.isHanging,
-        room: { transactional: Math.max(0, room('transactional')), bulk: Math.max(0, room('bulk')) },
+        room,
       };
     },
     take,

@@ -2,7 +2,8 @@
 import type { Outcome } from '../domain/outcome.ts';
 import type { TransportSettings } from '../domain/transport-plan.ts';
 import { forgetful, openTokenBook, type TokenBook } from './oauth-tokens.ts';
-import { openSmtpPool, type PoolTimes } from './smtp-pool.ts';
+import type { PoolTimes } from './pool-load.ts';
+import { openSmtpPool } from './smtp-pool.ts';
 import { openSmtpSession, usualPatience } from './smtp-session.ts';
 import type { PassedOver, Patience } from './smtp-transaction.ts';
 import type { Message, Transport, Turn } from './transport.ts';

@@ -21,6 +21,8 @@ export type Turn = {
   readonly reserve: number;
   /** Its envelope does not go along with the body of another. */
   readonly isAlone?: boolean;
+  /** Whoever brought it keeps it meanwhile: in bulk, it leaves others a share. */
+  readonly isKept?: boolean;
 };
 
 export type TransportFault = Extract<Outcome, { kind: 'transport_fault' }>;
@@ -29,7 +31,8 @@ export type TransportFault = Extract<Outcome, { kind: 'transport_fault' }>;
 export type Delay = { readonly kind: 'delayed'; readonly detail: string };
 
 /** Of a transport that has a place for everybody. */
-export const endlessRoom = { transactional: Number.POSITIVE_INFINITY, bulk: Number.POSITIVE_INFINITY } as const;
+const endless = Number.POSITIVE_INFINITY;
+export const endlessRoom = { transactional: endless, bulk: endless, kept: endless } as const;
 
 export type PoolState = {
   /** Connections that are logged in. */
@@ -38,15 +41,17 @@ export type PoolState = {
   readonly busy: number;
   /** Messages that wait for a connection. */
   readonly waiting: number;
+  /** Of them bulk that is not kept by whoever brought it. */
+  readonly waitingBulk: number;
   /**
-   * None is allowed, or so many wait that another would wait long; or a wait ended in vain, no connection has become free since, and a
-   * transactional message would wait as well.
+   * None is allowed, or so many wait that another of any lane would wait long; or a wait ended in vain, no connection has become free since,
+   * and a transactional message would wait as well.
    */
   readonly isStuck: boolean;
   /** Every message in hand has been there for long, none was answered meanwhile, and another waited for a connection in vain. */
   readonly isHanging: boolean;
-  /** Messages of each lane that it could take now without making them wait long. */
-  readonly room: Readonly<Record<Lane, number>>;
+  /** Messages of each lane that it could take now without making them wait long, and of bulk that is kept by whoever brought it. */
+  readonly room: Readonly<Record<Lane | 'kept', number>>;
 };
 
 export type Transport = AsyncDisposable & {

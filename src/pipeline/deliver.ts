@@ -16,7 +16,7 @@ import type { Gathered } from './gather-files.ts';
 type Deps = {
   emails: Pick<Emails, 'loadAll' | 'content' | 'claimHandOver'>;
   due: Pick<Due, 'mark'>;
-  campaigns: Pick<CampaignSlices, 'pausedAt'>;
+  campaigns: Pick<CampaignSlices, 'hold'>;
   queue: Pick<DeliverQueue, 'isLive'>;
   lane: Lane;
   /** Emails in hand at a time. */
@@ -33,6 +33,8 @@ type Deps = {
   /** What an email waited for whose time is over. */
   explainExpiry(email: StoredEmail): Promise<string | null>;
   settle(email: StoredEmail, outcome: SettledOutcome, attemptId: string): Promise<void>;
+  /** Ends an email whose campaign is canceled. False when it is to be looked at again. */
+  callOff(emailId: string): Promise<boolean>;
   /** Aborted when the process begins to stop. */
   stopping: AbortSignal;
   onTrouble(part: 'deliver', error: unknown, fields: { readonly email: string }): void;
@@ -123,8 +125,9 @@ async function deliverOne(
   const other = email.handOver === null || email.handOver.job === job.id ? null : email.handOver.job;
   if (other !== null && (await deps.queue.isLive(other))) return deps.now() + leaveAloneMs;
   const { campaignId } = email.facts;
-  const pausedAt = email.handOver === null && campaignId !== null ? await deps.campaigns.pausedAt(campaignId) : null;
-  if (pausedAt !== null) return lookAgainAt(pausedAt, deps.now());
+  const hold = email.handOver === null && campaignId !== null ? await deps.campaigns.hold(campaignId) : null;
+  if (hold?.kind === 'paused') return lookAgainAt(hold.at, deps.now());
+  if (hold?.kind === 'canceled') return (await deps.callOff(email.facts.id)) ? null : deps.now() + leaveAloneMs;
   // Whoever else it is for is due still, and comes again by what is settled here.
   const isBarred = suppressed !== null && email.handOver === null;
   const attemptId = email.handOver?.attemptId ?? deps.newId('at');

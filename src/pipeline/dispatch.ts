@@ -134,17 +134,22 @@ async function learn({ states, known }: Deps, name: string): Promise<void> {
 }
 
 /** Why it would have to wait for a connection; null when it would not. */
-function fullnessOf(deps: Deps, { name, pool }: Transport, standing: Standing, { email }: Outgoing): string | null {
+function fullnessOf(deps: Deps, { name, pool }: Transport, standing: Standing, parcel: Outgoing): string | null {
   if (standing.kind === 'stuck') return standing.why;
-  if (pool.room[email.facts.lane] === 0) return `transport ${name} has no connection free for bulk`;
+  if (pool.room[lineOf(parcel)] === 0)
+    return `transport ${name} has no connection free${parcel.email.facts.lane === 'bulk' ? ' for bulk' : ''}`;
   return isFirstOnItsWay(pool) && ratesOf(deps, name).length > 0 ? `transport ${name} has no connection yet` : null;
+}
+
+function lineOf({ email, isKept = false }: Outgoing): Lane | 'kept' {
+  return email.facts.lane === 'bulk' && isKept ? 'kept' : email.facts.lane;
 }
 
 /** Whether this email is the one that shows whether the trouble is over: it has a connection and budget at once, and is the first. */
 async function isTheTrial(deps: Deps, parcel: Outgoing, transport: Transport): Promise<boolean> {
   const { name, pool } = transport;
   const { id, lane } = parcel.email.facts;
-  if (pool.isStuck || pool.room[lane] === 0) return false;
+  if (pool.isStuck || pool.room[lineOf(parcel)] === 0) return false;
   if (!(await isAdmitted(deps, parcel, name))) {
     // Another transport may take it: it does not wait for this one.
     await deps.budgets.forget(name, id, lane);
@@ -172,7 +177,7 @@ async function sendOver(deps: Deps, parcel: Outgoing, transport: Transport, way:
     isClaimed = true;
     return parcel.claim(name);
   };
-  const turn = { lane: parcel.email.facts.lane, reserve };
+  const turn = { lane: parcel.email.facts.lane, reserve, isKept: parcel.isKept ?? false };
   const attempt = async () => {
     const message = await parcel.message(name);
     if ('kind' in message) return { isMade: false, outcome: message };

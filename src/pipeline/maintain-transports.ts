@@ -48,9 +48,6 @@ const lookEveryMs = 1_000;
 const shortLookMs = 100;
 /** Mail that waits is let go in steps: fewer than one for each email of a fast transport. */
 const leastWaitMs = 50;
-/** Emails released in one step. */
-const maxReleased = 500;
-
 export async function maintainTransports(deps: Deps, stop: AbortSignal): Promise<void> {
   const { plan } = deps.transports;
   const names = Object.keys(plan.transports);
@@ -124,18 +121,23 @@ async function hangsForOthers({ allotments, now }: Deps, name: string): Promise<
   return pool !== undefined && isHangingPool(pool);
 }
 
+type Most = { readonly transactional: number; readonly bulk: number };
+
 /** Rates are the limit, but what no connection would be free for only came to be parked again. */
-function withRates({ pool }: Transport): { max: number; maxBulk: number } {
-  const { room } = pool;
-  if (isFirstOnItsWay(pool)) return { max: 0, maxBulk: 0 };
-  return { max: Math.min(maxReleased, room.transactional), maxBulk: Math.min(maxReleased, room.bulk) };
+function withRates({ pool }: Transport): Most {
+  return isFirstOnItsWay(pool) ? { transactional: 0, bulk: 0 } : pool.room;
 }
 
-/** Connections are the limit: no more is let go than they can take soon, and while somebody waits for one, nothing that would wait longer. */
-function withoutRates({ pool }: Transport, allowed: number): { max: number; maxBulk: number } {
-  const { room, waiting } = pool;
-  if (waiting > 0) return { max: Math.min(allowed, room.transactional), maxBulk: 0 };
-  return { max: Math.min(maxReleased, room.transactional), maxBulk: Math.min(maxReleased, room.bulk) };
+/**
+ * Connections are the limit: no more is let go than they can take soon, and while somebody waits for one, nothing that would wait longer. Bulk
+ * waits behind other bulk: transactional mail and campaigns leave it its share.
+ */
+function withoutRates({ pool }: Transport, allowed: number): Most {
+  const { room, waiting, waitingBulk } = pool;
+  if (waiting === 0) return room;
+  const soon = Number.isFinite(room.bulk) ? room.bulk : allowed;
+  const bulk = waitingBulk > 0 || isFirstOnItsWay(pool) ? 0 : soon;
+  return { transactional: Math.min(allowed, room.transactional), bulk };
 }
 
 function mayRelease(standing: Standing, allowed: number): boolean {

@@ -29,10 +29,14 @@ export type SlicesInHand = {
   readonly resting: Map<string, { readonly waitMs: number; readonly until: number }>;
   /** The campaign that had its turn last. */
   last: string;
+  /** Campaigns of which the last slice taken was to be canceled. */
+  readonly canceled: Set<string>;
+  /** Rounds since those had theirs. */
+  rounds: number;
 };
 
 export function makeSlicesInHand(): SlicesInHand {
-  return { slices: new Map(), resting: new Map(), last: '' };
+  return { slices: new Map(), resting: new Map(), last: '', canceled: new Set(), rounds: 0 };
 }
 
 /** A campaign that becomes due is found this much later at most, also when nobody heard the bell. */
@@ -41,21 +45,44 @@ const lookEveryMs = 1_000;
 const leastRestMs = 50;
 const mostRestMs = 1_000;
 
-/** One turn: a slice of each campaign that is due. Waits when there was nothing to take. */
+/** While others have something to send, what is canceled is ended in one round of so many: it is large, and nobody is sent to meanwhile. */
+const cancelEvery = 4;
+
+/** One round: a slice of each campaign that is due, of those that are canceled when it is their turn or there was none of another. Waits when there was nothing to take. */
 export async function sendCampaigns(deps: Deps, stop: AbortSignal): Promise<void> {
-  const { hands, now } = deps;
+  const { hands } = deps;
   const due = await deps.slices.due();
   for (const id of hands.resting.keys()) if (!due.ids.includes(id)) hands.resting.delete(id);
-  let waitMs = Math.min(lookEveryMs, due.waitMs ?? lookEveryMs);
+  for (const id of hands.canceled) if (!due.ids.includes(id)) hands.canceled.delete(id);
+  const ids = inTurn(due.ids, hands.last);
+  const sent = await takeOfEach(
+    deps,
+    ids.filter((id) => !hands.canceled.has(id)),
+    stop,
+  );
+  hands.rounds += 1;
+  const isTheirTurn = !sent.hasTaken || hands.rounds >= cancelEvery;
+  if (isTheirTurn) hands.rounds = 0;
+  const canceled = isTheirTurn ? ids.filter((id) => hands.canceled.has(id)) : [];
+  const ended = await takeOfEach(deps, canceled, stop);
+  const waitMs = Math.min(due.waitMs ?? lookEveryMs, sent.waitMs, ended.waitMs);
+  if (!sent.hasTaken && !ended.hasTaken && !stop.aborted) await deps.nudge.wait(0, waitMs, stop);
+}
+
+type Round = { readonly hasTaken: boolean; readonly waitMs: number };
+
+async function takeOfEach(deps: Deps, ids: readonly string[], stop: AbortSignal): Promise<Round> {
+  const { hands, now } = deps;
+  let waitMs = lookEveryMs;
   let hasTaken = false;
-  for (const id of inTurn(due.ids, hands.last)) {
+  for (const id of ids) {
     const rest = (hands.resting.get(id)?.until ?? 0) - now();
     if (rest > 0) {
       waitMs = Math.min(waitMs, rest);
       continue;
     }
     const leave = await deps.room.take(stop);
-    if (leave === null) return;
+    if (leave === null) break;
     const inHand = [...hands.slices.keys()].map((take) => take.id);
     const taking = { id: deps.newId('jb'), leaseMs: deps.leaseMs, inHand };
     const take = await deps.slices.take(id, taking).catch((error: unknown) => {
@@ -66,6 +93,7 @@ export async function sendCampaigns(deps: Deps, stop: AbortSignal): Promise<void
     if (take.started !== undefined)
       deps.reportCampaign({ campaignId: id, status: 'running', recipients: take.started });
     if ('slice' in take) {
+      if (take.status === 'canceled') hands.canceled.add(id);
       hold(deps, take, leave);
       hasTaken = true;
     } else {
@@ -73,7 +101,7 @@ export async function sendCampaigns(deps: Deps, stop: AbortSignal): Promise<void
       waitMs = Math.min(waitMs, take.waitMs ?? lookEveryMs);
     }
   }
-  if (!hasTaken) await deps.nudge.wait(0, waitMs, stop);
+  return { hasTaken, waitMs };
 }
 
 /** Whoever had a turn last comes last. */

@@ -12,10 +12,14 @@ import { stepOf } from '../domain/timeline.ts';
 import { type WovenContent, wholeContent } from '../domain/woven.ts';
 import type { CampaignLeave } from '../store/campaign-leave.ts';
 import type { CampaignSlices } from '../store/campaign-slices.ts';
+import type { Emails } from '../store/emails.ts';
 
 type Deps = {
   slices: Pick<CampaignSlices, 'settle'>;
   leave: CampaignLeave['leave'];
+  emails: Pick<Emails, 'read'>;
+  /** What became of an attempt at an email that left its place. */
+  settleLeft(email: StoredEmail, outcome: SettledOutcome, attemptId: string): Promise<void>;
   policies: Readonly<Record<Lane, RetryPolicy>>;
   newId(prefix: 'sp'): string;
   now(): number;
@@ -64,7 +68,7 @@ export async function settlePlace(
     const after = { ...decision, step, suppressions };
     const leaving = { ...filled, content: wholeContent(filled.content), mark: placed.from };
     const left = await deps.leave(leaving, after, '', now);
-    return left === 'done' ? { email, what, decision } : null;
+    return left === 'done' ? { email, what, decision } : tellLate(deps, placed, what);
   }
   const { campaignId, place, from } = placed;
   const { attempts, transport, smtp, reason } = recipient;
@@ -72,7 +76,23 @@ export async function settlePlace(
   const outcome = { place, at: now, attempts, transport, reply: smtp?.reply ?? null, reason, trace };
   const events = decision.events.map((event) => ({ ...withSubject(event, placed), campaignId }));
   const settled = { campaignId, from, to, outcome, events, suppressions };
-  return (await deps.slices.settle(settled, now)) ? { email, what, decision } : null;
+  return (await deps.slices.settle(settled, now)) ? { email, what, decision } : tellLate(deps, placed, what);
+}
+
+/**
+ * The worker was lost from sight after it had handed the message over, and its recipient left as one of whom nobody knows. Now that there is an
+ * answer it counts, unless another attempt is handing the email over.
+ */
+async function tellLate(
+  { emails, settleLeft }: Deps,
+  { email: { facts }, from }: PlaceInHand,
+  what: SettledOutcome | { readonly kind: 'canceled' },
+): Promise<null> {
+  const left = what.kind === 'answered' && from === 'handing' ? await emails.read(facts.id) : null;
+  // Else it left by this very answer, and the command was repeated.
+  const isUnanswered = left?.state.recipients.some(({ unanswered }) => unanswered !== undefined);
+  if (left !== null && isUnanswered && what.kind === 'answered') await settleLeft(left, what, '');
+  return null;
 }
 
 /** Where it is not what all others have. */

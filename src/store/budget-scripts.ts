@@ -94,15 +94,15 @@ const restMs = 50;
 const busyRestMs = 100;
 
 /**
- * ARGV now, most emails, most permits at a time, when new permits lapse, when the latest that can be valid does, most of bulk, number of
- * rates, count and window of each. Answers [released, left, nextAt]; nextAt is -1 when nobody is left.
+ * ARGV now, most emails, most permits at a time, when new permits lapse, when the latest that can be valid does, most of transactional, most
+ * of bulk, number of rates, count and window of each. Answers [released, left, nextAt]; nextAt is -1 when nobody is left.
  *
  * The mark of a parked email, among what comes again, ends in half a millisecond. Another mark, or none, is the work of somebody else
  * (cancelled, moved, taken up as its time was over): such an email waits no longer and takes no token.
  */
 export const releaseScript = script(`${budget}
 local now, most = tonumber(ARGV[1]), tonumber(ARGV[2])
-local rates = ratesFrom(7)
+local rates = ratesFrom(8)
 local budget = openBudget(KEYS[1], now, rates)
 local room = most
 if #rates > 0 then
@@ -145,16 +145,17 @@ local function openLane(lane)
 end
 local lanes = {openLane(1), openLane(2)}
 local serial = tonumber(redis.call('HGET', KEYS[1], 'released') or 0)
-local released, bulkLeft, permits = 0, tonumber(ARGV[6]), {}
+local released, leftOf, permits = 0, {tonumber(ARGV[6]), tonumber(ARGV[7])}, {}
 while released < room and budget.freeAt() <= now do
-  local first, bulk = lanes[1].peek(), bulkLeft > 0 and lanes[2].peek()
+  local first, bulk = leftOf[1] > 0 and lanes[1].peek(), leftOf[2] > 0 and lanes[2].peek()
   if not first and not bulk then break end
   local isBulk = bulk and (not first or serial % ${bulkEvery} == ${bulkEvery - 1})
-  local lane, id = lanes[isBulk and 2 or 1], isBulk and bulk or first
+  local of, id = isBulk and 2 or 1, isBulk and bulk or first
+  local lane = lanes[of]
   budget.take()
   lane.pass()
   serial, released = serial + 1, released + 1
-  if isBulk then bulkLeft = bulkLeft - 1 end
+  leftOf[of] = leftOf[of] - 1
   lane.due[#lane.due + 1] = now
   lane.due[#lane.due + 1] = id
   permits[#permits + 1] = ARGV[4]

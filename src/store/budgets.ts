@@ -36,6 +36,9 @@ export type Released = {
   readonly nextAt: number | null;
 };
 
+/** How many may be released: in all, and of each lane. */
+export type MostReleased = { readonly max?: number } & { readonly [lane in Lane]?: number };
+
 /** What was released and did not come to use its permit is taken for lost after this long. */
 const permitMs = 60_000;
 /** A Redis that was away may have lost its data, and this with it. */
@@ -79,11 +82,12 @@ export function openBudgets(redis: Redis) {
   async function release(
     name: string,
     rates: readonly Rate[],
-    { max, maxBulk = max }: { max: number; maxBulk?: number },
+    { max = maxReleased, transactional = max, bulk = max }: MostReleased,
     now: number,
   ): Promise<Released> {
-    const most = Math.min(max, maxReleased);
-    const args = [now, most, maxPermits(rates), now + permitMs, now + 2 * permitMs, maxBulk, ...rateArgs(rates)];
+    const [most, ...ofLanes] = [max, transactional, bulk].map((count) => Math.min(count, maxReleased));
+    const permits = [maxPermits(rates), now + permitMs, now + 2 * permitMs];
+    const args = [now, most ?? 0, ...permits, ...ofLanes, ...rateArgs(rates)];
     const answer = (await releaseScript(redis, keysOf(name), args)) as [number, number, number];
     const [released, left, nextAt] = answer;
     return { released, left, nextAt: nextAt < 0 ? null : nextAt };
@@ -109,7 +113,7 @@ export function openBudgets(redis: Redis) {
     },
 
     /**
-     * Lets parked emails go on, as many as there are tokens for, `max` (500) at most and of bulk `maxBulk`: transactional first, one in four of bulk while both
+     * Lets parked emails go on, as many as there are tokens for, `max` (500) at most and of each lane what is said: transactional first, one in four of bulk while both
      * wait. Each is due at once and has a permit; of those nobody holds more than a second's worth, so that workers which hang do not
      * burst afterwards. Without rates there are no permits.
      */

@@ -63,6 +63,9 @@ type Due = { readonly ids: readonly string[]; readonly waitMs: number | null };
 /** How long until the campaign is to be looked at again; null when there is nothing more to take. */
 export type Rest = { readonly waitMs: number | null } & Started;
 
+/** Why nothing of a campaign is sent. */
+export type CampaignHold = { readonly kind: 'paused'; readonly at: number } | { readonly kind: 'canceled' };
+
 /** What came of a place that stays in its campaign. */
 export type PlaceSettled = {
   readonly campaignId: string;
@@ -156,10 +159,11 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
       return claim({ claim: null, bytes: 0, take, place });
     },
 
-    /** Since when what left its place has to wait as well, milliseconds since the epoch; null when it has not. */
-    async pausedAt(campaignId: string): Promise<number | null> {
+    /** What keeps an email that left its place: it waits as well since its campaign was paused, milliseconds since the epoch, or is to be canceled. Null when nothing does. */
+    async hold(campaignId: string): Promise<CampaignHold | null> {
       const [status, at] = await redis.hmget(keys.campaign(campaignId), 'status', 'pausedAt');
-      return status === 'paused' ? Number(at) : null;
+      if (status === 'canceled') return { kind: 'canceled' };
+      return status === 'paused' ? { kind: 'paused', at: Number(at) } : null;
     },
 
     /** Writes what came of a place, its events and the counts, atomically. False when somebody else settled it. */

@@ -88,7 +88,7 @@ return {1, met}`,
   'at_once',
 );
 
-/** KEYS for each email: email campaign; ARGV for each: version handOver. Answers for each 1 when the claim is ours: none of a paused campaign is. */
+/** KEYS for each email: email campaign; ARGV for each: version handOver. Answers for each 1 when the claim is ours: none of a paused or canceled campaign is. */
 export const claimScript = script(
   `
 local answers = {}
@@ -96,7 +96,8 @@ for i = 1, #KEYS, 2 do
   local key, version, handOver = KEYS[i], ARGV[i], ARGV[i + 1]
   local stored = redis.call('HMGET', key, 'version', 'handOver')
   local isOurs = stored[2] == handOver
-  local isHeld = KEYS[i + 1] ~= key and redis.call('HGET', KEYS[i + 1], 'status') == 'paused'
+  local status = KEYS[i + 1] ~= key and redis.call('HGET', KEYS[i + 1], 'status')
+  local isHeld = status == 'paused' or status == 'canceled'
   if stored[1] == version and not stored[2] and not isHeld then
     redis.call('HSET', key, 'handOver', handOver)
     isOurs = true

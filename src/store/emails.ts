@@ -154,7 +154,7 @@ export function openEmails(redis: Redis) {
       await keepFilesScript(redis, names, args);
     },
 
-    /** Marks that the body is about to leave. False when the email moved on, its campaign is paused or another hand-over stands: then nothing may be sent. */
+    /** Marks that the body is about to leave. False when the email moved on, its campaign is paused or canceled, or another hand-over stands: then nothing may be sent. */
     claimHandOver(email: StoredEmail, handOver: HandOver): Promise<boolean> {
       const names = [keys.email(email.facts.id), campaignKey(email)];
       return claim({ claim: email.facts.id, bytes: 0, names, args: [email.version, JSON.stringify(handOver)] });

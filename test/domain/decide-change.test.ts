@@ -40,6 +40,20 @@ describe('a change', () => {
     expect(events).toEqual([['email.canceled', ['deferred']]]);
   });
 
+  it('cancels with a word of an attempt that came to no answer, also when another was put off since', () => {
+    const email = storedEmail([recipient('a'), recipient('b')]);
+    const transport = 'smtp';
+    const refused = [{ address: 'b', smtp: greylisted }];
+    const lost = decide(email, { kind: 'unknown', transport, detail: 'it hung up', refused }, policy, start, 0.5);
+    const replies = ['a', 'b'].map((address) => ({ address, smtp: greylisted }));
+    const later = decide({ ...email, state: lost.state }, { kind: 'answered', transport, replies }, policy, start, 0.5);
+    for (const { state } of [lost, later])
+      expect(changed({ ...email, state }, { kind: 'canceled' }).state.recipients.map(({ reason }) => reason)).toEqual([
+        'canceled by request; an attempt before it may have been handed over: it hung up',
+        'canceled by request',
+      ]);
+  });
+
   it('retries what failed, expired or is held, with all its tries and time before it', () => {
     const { state, events } = changed(mixed, { kind: 'retried' }, start + 5);
     expect(state.recipients.map(({ status }) => status).join()).toBe(

@@ -106,8 +106,11 @@ describe('an email that is parked', () => {
     expect(explainParked(parkedAt({ pool: full }), 'bulk', now)).toEqual({
       ...busy,
       summary:
-        'Transport ses had no connection free for it: now 4 of 4 have a message in hand. The email goes as soon as one is free; that costs it no attempt.',
+        'Transport ses had no connection free for it: now 4 of 4 have a message in hand. The email goes in its turn as connections become free, which costs it no attempt. While transactional mail waits as well, bulk has one place in 4; a campaign and other bulk take turns.',
     });
+    expect(explainParked(parkedAt({ pool: full }), 'transactional', now).summary).toMatch(
+      /no attempt\. It goes before bulk, which has one place in 4 while both wait\.$/,
+    );
     const unused = [pace(10, now - 1_000), quota(100, 40)];
     expect(explainParked(parkedAt({ pool: full, rates: unused }), 'bulk', now)).toMatchObject({
       ...busy,

@@ -256,7 +256,7 @@ it('parked for a transport that has no connection free', async () => {
   expect(await explained(await send({ route: 'busy' }), 'transport_busy')).toMatchObject({
     status: 'queued',
     summary:
-      'Transport busy had no connection free for it: now 1 of 1 have a message in hand. The email goes as soon as one is free; that costs it no attempt.',
+      'Transport busy had no connection free for it: now 1 of 1 have a message in hand. The email goes in its turn as connections become free, which costs it no attempt. It goes before bulk, which has one place in 4 while both wait.',
     moves_at: null,
   });
 });

@@ -57,6 +57,24 @@ describe('while more messages wait than there are connections', () => {
     expect(followed(server)).toBe(1);
   });
 
+  it('bulk whose turn it is has the next connection that is free, while messages follow on the others', async () => {
+    const gate = makeGate();
+    let isHeld = false;
+    await using server = await openScriptedSmtp((stage) => (isHeld && stage === 'DATA' ? gate.pass() : undefined));
+    await using transport = transportTo(server.port, { connections: 2 });
+    await flood(transport, 10);
+    isHeld = true;
+    const before = followed(server);
+    const all = [flood(transport, 2)];
+    await until('both to be on their way', () => gate.held.length === 2);
+    all.push(flood(transport, 3), Promise.all([send(transport, 'bulk@x.co', 'bulk')]), flood(transport, 20));
+    gate.open();
+    await Promise.all(all);
+    const place = named(server).slice(10).indexOf('bulk');
+    expect([place > 2, place < 10]).toEqual([true, true]);
+    expect(followed(server) - before).toBeGreaterThan(12);
+  });
+
   it('each connection has one that follows, while there are as many', async () => {
     const gate = makeGate();
     let isHeld = false;

@@ -27,9 +27,10 @@ beforeEach(() => redis.flushall());
 
 const newId = <P extends IdPrefix>(prefix: P) => makeId(prefix, Date.now(), randomBytes(10));
 
-async function accept(to: string, text = 't'): Promise<string> {
+async function accept(to: string, text = 't', campaignId: string | null = null): Promise<string> {
   const request = emailRequest.parse({ from: 'a@x.co', to, subject: 's', text });
-  const email = acceptEmail(request, { id: newId('em'), keyId: 'k', now: Date.now() });
+  const accepted = acceptEmail(request, { id: newId('em'), keyId: 'k', now: Date.now() });
+  const email = { ...accepted, facts: { ...accepted.facts, campaignId } };
   await openEmails(redis).create([{ email, claim: null }], { batchClaim: null, isStrict: true, now: Date.now() });
   // As a feeder does that took it.
   await redis.zrem(keys.due('transactional'), email.facts.id);
@@ -41,10 +42,11 @@ function run(
   emails: readonly string[],
   dispatch: (parcel: Outgoing) => Promise<Dispatched>,
   seen: { settled: Map<string, unknown>; troubles: string[] } = { settled: new Map(), troubles: [] },
+  more: Partial<Parameters<typeof deliver>[0]> = {},
 ) {
   const nothing = async () => null;
   const deps = {
-    ...{ emails: openEmails(redis), due: openDue(redis), campaigns: { pausedAt: nothing }, dispatch },
+    ...{ emails: openEmails(redis), due: openDue(redis), campaigns: { hold: nothing }, dispatch },
     ...{
       queue: { isLive: async () => false },
       lane: 'transactional' as const,
@@ -58,9 +60,10 @@ function run(
     compose: async (_: unknown, { text }: Content) => Buffer.from(text ?? ''),
     explainExpiry: nothing,
     settle: async ({ facts }: StoredEmail, outcome: unknown) => void seen.settled.set(facts.id, outcome),
+    callOff: async () => true,
     now: Date.now,
   } as const;
-  return deliver(deps, { id: 'jb_1', emails: [...emails] });
+  return deliver({ ...deps, ...more }, { id: 'jb_1', emails: [...emails] });
 }
 
 it('what is to be looked at again is marked while another of its job hangs', async () => {
@@ -77,6 +80,22 @@ it('what is to be looked at again is marked while another of its job hangs', asy
   answered.resolve({ kind: 'withheld' });
   expect(await job).toEqual(done);
   expect(await marks()).toContain(hanging);
+});
+
+it('one whose campaign is canceled is called off and not sent; where that cannot be done yet it is looked at again', async () => {
+  const [ended, busy] = [await accept('a@x.co', 't', 'cp_1'), await accept('b@x.co', 't', 'cp_1')];
+  const sent: string[] = [];
+  const dispatch = async ({ email }: Outgoing): Promise<Dispatched> => {
+    sent.push(email.facts.id);
+    return { kind: 'withheld' };
+  };
+  const more = {
+    campaigns: { hold: async () => ({ kind: 'canceled' }) as const },
+    callOff: async (id: string) => id === ended,
+  };
+  expect(await run([ended, busy], dispatch, undefined, more)).toEqual(done);
+  expect(sent).toEqual([]);
+  expect(await redis.zrange(keys.again('transactional'), '0', '-1')).toEqual([busy]);
 });
 
 /** Whose content was read, in order, up to now. */

@@ -129,13 +129,14 @@ describe('what is parked', () => {
   });
 
   it('is let go by a rate only as far as there is room for it', async () => {
-    const room = { transactional: 1, bulk: 0 };
+    const room = { transactional: 1, bulk: 0, kept: 0 };
     await using worker = openTestWorker(redis, plan({ rates: [{ count: 100, windowMs: 1_000 }] }));
     const one = worker.transports.get('one') as Transport;
     vi.spyOn(one, 'pool', 'get').mockReturnValue({
       open: 1,
       busy: 1,
       waiting: 0,
+      waitingBulk: 0,
       isStuck: false,
       isHanging: false,
       room,

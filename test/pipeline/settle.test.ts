@@ -105,10 +105,36 @@ it.each(Object.keys(nothingHandedOver))(
   },
 );
 
-it('an answer counts also when the hand-over was taken for unknown before', async () => {
+it.each([
+  ['retry', 250, 'sent'],
+  ['hold', 250, 'sent'],
+  ['hold', 550, 'bounced'],
+] as const)(
+  'an answer counts also when the hand-over was taken for unknown before (on_unknown: %s, %d)',
+  async (policy, code, status) => {
+    const email = await handedOver(policy);
+    await settleIt(email, unknown);
+    const smtp = { code, enhanced: null, reply: `${code} So` };
+    await settleIt(email, { kind: 'answered', transport: 'smtp', replies: [{ address: 'b@x.co', smtp }] });
+    expect(await told()).toEqual(['email.queued', 'email.outcome_unknown', `email.${status}`]);
+    expect((await emails.read(email.facts.id))?.state.recipients[0]).toMatchObject({
+      status,
+      smtp,
+      nextAttemptAt: null,
+    });
+  },
+);
+
+it('that an attempt came to no answer is remembered', async () => {
   const email = await handedOver('retry');
   await settleIt(email, unknown);
-  const smtp = { code: 250, enhanced: null, reply: '250 Ok' };
-  await settleIt(email, { kind: 'answered', transport: 'smtp', replies: [{ address: 'b@x.co', smtp }] });
-  expect(await told()).toEqual(['email.queued', 'email.outcome_unknown', 'email.sent']);
+  expect((await emails.read(email.facts.id))?.state.recipients[0]?.unanswered).toBe('the worker stopped');
+});
+
+it('who is held stays so when the answer that comes late is to try again later', async () => {
+  const email = await handedOver('hold');
+  await settleIt(email, unknown);
+  await settleIt(email, deferred);
+  expect(await told()).toEqual(['email.queued', 'email.outcome_unknown']);
+  expect((await emails.read(email.facts.id))?.state.recipients[0]?.status).toBe('outcome_unknown');
 });

@@ -114,6 +114,20 @@ it('nobody comes to wait in a campaign that was canceled, and who did before is 
   expect([marks, counts.pending, counts.failed]).toEqual([['left', 'failed'], 1, 1]);
 });
 
+it.each(['paused', 'canceled'] as const)('is not claimed for a hand-over while its campaign is %s', async (status) => {
+  const id = await addCampaign(redis, { recipients: 1 });
+  const leaving = await placedAt(id, 0, 'queued');
+  await openCampaignLeave(redis).leave(leaving, attempted(leaving, unknown), '', now);
+  const emails = openEmails(redis);
+  const email = await emails.load(placeId(id, 0));
+  if (email === null) throw new Error('It is not stored');
+  const claim = (attemptId: string) => emails.claimHandOver(email, { at: now, transport: 't', attemptId, job: 'jb_1' });
+  await moveCampaign(redis, id, status);
+  expect(await claim('at_1')).toBe(false);
+  await moveCampaign(redis, id, 'running');
+  expect(await claim('at_2')).toBe(true);
+});
+
 it('a campaign that is sent once more has its turn at once, also by a clock that is ahead of that of Redis', async () => {
   const id = await addCampaign(redis, { recipients: 1, status: 'completed' });
   const leaving = await placedAt(id, 0, 'failed');

@@ -94,14 +94,16 @@ it('keeps when it began the first time, and forgets a later time it was to begin
   expect((await campaigns.get(id))?.state).toMatchObject({ status: 'running', startedAt: now, scheduledAt: null });
 });
 
-it('knows since when it is paused, as long as it is', async () => {
+it('knows since when it is paused, as long as it is, and that it is canceled', async () => {
   const slices = openCampaignSlices(redis);
   const id = await stored('running');
-  expect(await slices.pausedAt(id)).toBeNull();
+  expect(await slices.hold(id)).toBeNull();
   await ask(id, 'pause');
-  expect(await slices.pausedAt(id)).toBe(now);
+  expect(await slices.hold(id)).toEqual({ kind: 'paused', at: now });
   await ask(id, 'resume');
-  expect([await slices.pausedAt(id), await redis.hget(keys.campaign(id), 'pausedAt')]).toEqual([null, null]);
+  expect([await slices.hold(id), await redis.hget(keys.campaign(id), 'pausedAt')]).toEqual([null, null]);
+  await ask(id, 'cancel');
+  expect(await slices.hold(id)).toEqual({ kind: 'canceled' });
 });
 
 it('is not sent to nobody, and may be canceled without anybody', async () => {

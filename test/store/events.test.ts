@@ -49,6 +49,7 @@ async function settle(id: string, place: number, outcome: SettledOutcome): Promi
     newId,
     now,
     rand: () => 0,
+    settleLeft: async () => {},
   };
   expect(
     await settlePlace(deps, { ...held, fill: () => ({ email, content }), subject: () => null }, outcome),

@@ -37,3 +37,8 @@ export function send(
 ): Promise<Outcome> {
   return transport.send(message(to), async () => true, { lane, reserve });
 }
+
+/** The same in bulk, for one that goes back to whoever brought it, as a campaign does. */
+export function sendKept(transport: Transport, to: string): Promise<Outcome> {
+  return transport.send(message(to), async () => true, { lane: 'bulk', reserve: 0.25, isKept: true });
+}

@@ -1,0 +1,49 @@
+/** The shares of those that wait for a connection: bulk while transactional mail takes all there is, and what waits beside a campaign. */
+import { expect, it } from 'vitest';
+import type { Outcome } from '../../src/domain/outcome.ts';
+import type { Transport } from '../../src/outbound/transport.ts';
+import { kinds, named } from '../support/followers.ts';
+import { makeGate } from '../support/gate.ts';
+import { openScriptedSmtp } from '../support/scripted-smtp.ts';
+import { send, sendKept, transportTo } from '../support/smtp-transport.ts';
+import { until } from '../support/until.ts';
+
+const nobody = 3_600_000;
+
+it('of four that get a connection while both lanes wait one is bulk, of which that of campaigns is every other', async () => {
+  const gate = makeGate();
+  await using server = await openScriptedSmtp((stage) => (stage === 'body' ? gate.pass() : undefined));
+  await using transport = transportTo(server.port, { connections: 1 });
+  const all = [send(transport, 'first@x.co')];
+  await until('the first to be in hand', () => gate.held.length === 1);
+  const names = (kind: string, count: number) => Array.from({ length: count }, (_, n) => `${kind}${n}@x.co`);
+  all.push(...names('kept', 3).map((to) => sendKept(transport, to)));
+  all.push(...names('bulk', 2).map((to) => send(transport, to, 'bulk')));
+  all.push(...names('code', 7).map((to) => send(transport, to)));
+  gate.open();
+  expect(kinds(await Promise.all(all))).toEqual(Array(13).fill('answered'));
+  expect(named(server)).toEqual([
+    ...['first', 'code0', 'code1', 'code2', 'kept0', 'code3', 'code4', 'code5', 'bulk0', 'code6'],
+    ...['kept1', 'bulk1', 'kept2'],
+  ]);
+});
+
+it.each<[string, (transport: Transport, to: string) => Promise<Outcome>, object]>([
+  ['transactional', send, { transactional: 0, bulk: 4, kept: 4 }],
+  ['a campaign', sendKept, { transactional: 14, bulk: 7, kept: 0 }],
+])('has room for a share of bulk while %s takes all there is', async (_, flood, room) => {
+  let at = 0;
+  const gate = makeGate();
+  await using server = await openScriptedSmtp((stage) => (stage === 'body' ? gate.pass() : undefined));
+  const options = { patienceMs: 150, waitMs: nobody, now: () => at };
+  await using transport = transportTo(server.port, { connections: 1 }, options);
+  const all = Array.from({ length: 40 }, (_, n) => flood(transport, `f${n}@x.co`));
+  await until('one to be in hand', () => gate.held.length === 1);
+  at = 10;
+  gate.letThrough();
+  await until('the next to be in hand', () => gate.held.length === 1);
+  // In 150 ms come fifteen places, of which one is for whoever follows already.
+  expect(transport.pool).toMatchObject({ isStuck: false, room });
+  gate.open();
+  await Promise.all(all);
+});

@@ -1,0 +1,53 @@
+/** send-campaigns: what is canceled is ended beside what is sent, and hardly keeps it waiting. */
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { sliceSize } from '../../src/domain/campaign.ts';
+import { makeSlicesInHand, sendCampaigns } from '../../src/pipeline/send-campaigns.ts';
+import type { Take } from '../../src/store/campaign-slices.ts';
+import { addCampaign, moveCampaign } from '../support/campaigns.ts';
+import { newId, openTestStore, type TestStore } from '../support/store.ts';
+
+let world: TestStore;
+beforeAll(async () => {
+  world = await openTestStore();
+});
+afterAll(() => world[Symbol.asyncDispose]());
+beforeEach(() => world.redis.flushall());
+
+function unused(): never {
+  throw new Error('Nothing is in trouble here');
+}
+
+/** A worker that keeps what it takes, and the statuses of what that was, in order. */
+function startWorker() {
+  const taken: Take['status'][] = [];
+  const sendSlice = async (take: Take) => {
+    taken.push(take.status);
+    return { take, settled: [], isHeldUp: false, ms: 0 };
+  };
+  const deps = {
+    ...{ slices: world.store.slices, sendSlice, room: { take: async () => () => {} }, hands: makeSlicesInHand() },
+    ...{ leaseMs: 60_000, nudge: { nudge() {}, wait: async () => {} }, newId, now: () => 0, onTrouble: unused },
+  };
+  return { taken, round: () => sendCampaigns(deps, new AbortController().signal) };
+}
+
+const addLarge = () => addCampaign(world.redis, { recipients: 20 * sliceSize });
+
+it('a campaign that is canceled has a slice ended for every four that are sent of another', async () => {
+  await moveCampaign(world.redis, await addLarge(), 'canceled');
+  await addLarge();
+  const { taken, round } = startWorker();
+  for (let n = 0; n < 13; n++) await round();
+  // What is canceled is found so by its first slice.
+  expect(taken.slice(0, 2).toSorted()).toEqual(['canceled', 'running']);
+  const rest = taken.slice(2);
+  expect([rest.filter((status) => status === 'canceled').length, rest.length]).toEqual([3, 15]);
+});
+
+it('a campaign that is canceled has every round while there is nothing to send', async () => {
+  await moveCampaign(world.redis, await addLarge(), 'canceled');
+  await moveCampaign(world.redis, await addLarge(), 'paused');
+  const { taken, round } = startWorker();
+  for (let n = 0; n < 6; n++) await round();
+  expect(taken).toEqual(Array(6).fill('canceled'));
+});

@@ -1,0 +1,82 @@
+/** settle-place: an answer counts also when it comes after the recipient left its place as one of whom nobody knows. */
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { placeMarks } from '../../src/domain/campaign.ts';
+import { lost, placeEmail } from '../../src/domain/campaign-email.ts';
+import type { RetryPolicy } from '../../src/domain/decide.ts';
+import { placeId } from '../../src/domain/id.ts';
+import type { SettledOutcome } from '../../src/domain/outcome.ts';
+import { settle } from '../../src/pipeline/settle.ts';
+import { type PlaceInHand, settlePlace } from '../../src/pipeline/settle-place.ts';
+import { keys } from '../../src/store/keys.ts';
+import { addCampaign, eventsIn, standingOf, tallyOf } from '../support/campaigns.ts';
+import { newId, openTestStore, type TestStore } from '../support/store.ts';
+
+let world: TestStore;
+beforeAll(async () => {
+  world = await openTestStore();
+});
+afterAll(() => world[Symbol.asyncDispose]());
+beforeEach(() => world.redis.flushall());
+
+const policy: RetryPolicy = { scheduleMs: [60_000], maxAgeMs: 3_600_000 };
+const policies = { transactional: policy, bulk: policy };
+const content = { html: null, text: ['t'], headers: {}, attachments: [] };
+
+/** A recipient whose message was handed over by a worker that nobody sees any more, and what settles it. */
+async function handing(onUnknown: 'retry' | 'hold') {
+  const { emails, slices, leave, campaigns } = world.store;
+  const id = await addCampaign(world.redis, { recipients: 1, head: { onUnknown } });
+  await world.redis.set(keys.campaignMarks(id), placeMarks.handing);
+  const campaign = await campaigns.get(id);
+  const [placed] = await campaigns.chunk(id, 0);
+  if (campaign === null || placed === undefined) throw new Error('It is not stored');
+  const email = placeEmail(campaign, { ...placed, mark: 'queued' }, 'News', Date.now());
+  const held: PlaceInHand = {
+    ...{ campaignId: id, place: 0, from: 'handing', email },
+    fill: () => ({ email, content }),
+    subject: () => null,
+  };
+  const own = { policies, newId, now: Date.now, rand: () => 0 };
+  const settleLeft = settle.bind(null, { ...own, emails, report: () => {} });
+  return { id, held, settleIt: settlePlace.bind(null, { ...own, emails, slices, leave, settleLeft }) };
+}
+
+const answered = (code: number): SettledOutcome => ({
+  kind: 'answered',
+  transport: 't',
+  replies: [{ address: 'r0@example.com', smtp: { code, enhanced: null, reply: `${code} So` } }],
+});
+const told = async () =>
+  (await eventsIn(world.redis)).map(({ type }) => type).filter((type) => type.startsWith('email.'));
+
+it.each([
+  ['retry', 250, 'sent'],
+  ['retry', 550, 'bounced'],
+  ['retry', 451, 'deferred'],
+  ['hold', 250, 'sent'],
+  ['hold', 550, 'bounced'],
+] as const)(
+  'an answer that comes late counts for the email that left (on_unknown: %s, %d)',
+  async (onUnknown, code, status) => {
+    const { id, held, settleIt } = await handing(onUnknown);
+    await settleIt(held, lost('r0@example.com'));
+    expect(await settleIt(held, answered(code))).toBeNull();
+    const { state } = (await world.store.emails.read(placeId(id, 0))) ?? {};
+    expect(state?.recipients[0]).toMatchObject({ status, smtp: { code } });
+    expect((await standingOf(world.redis, id)).counts).toEqual(await tallyOf(world.redis, id));
+    const name = status === 'deferred' ? 'delivery_delayed' : status;
+    expect(await told()).toEqual(['email.outcome_unknown', `email.${name}`]);
+  },
+);
+
+it('an answer that comes late is no matter while another attempt hands the email over', async () => {
+  const { id, held, settleIt } = await handing('retry');
+  await settleIt(held, lost('r0@example.com'));
+  const { emails } = world.store;
+  const left = await emails.read(placeId(id, 0));
+  if (left === null) throw new Error('It did not leave');
+  await emails.claimHandOver(left, { at: 1, transport: 't', attemptId: 'at_2', job: 'jb_1' });
+  await settleIt(held, answered(550));
+  expect((await emails.read(placeId(id, 0)))?.state.recipients[0]?.status).toBe('deferred');
+  expect(await told()).toEqual(['email.outcome_unknown']);
+});

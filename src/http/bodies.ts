@@ -1,8 +1,8 @@
 /** How request bodies are read: JSON in UTF-8, plain or packed with gzip, and nothing else. */
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { type BodyPlace, makeBodyRoom, measured } from './body-room.ts';
+import { type BodyPlace, countBody, makeBodyRoom, smallBodyBytes } from './body-room.ts';
 import { gunzipBody } from './gunzip.ts';
 import { readJson } from './json.ts';
 import { notJsonDetail, ProblemError } from './problems.ts';
@@ -61,7 +61,7 @@ export function readBodies(app: FastifyInstance, roomBytes: number): void {
     }
     // A body in JSON is read whole before its route, unless that takes records.
     if (takesRecords(request)) request.headers = { 'content-type': lineTypes[0] };
-    else request.bodyPlace = room.enter();
+    else request.bodyPlace = room.enter(lengthOf(request) > smallBodyBytes);
     const codings = codingsOf(request.headers['content-encoding']);
     if (codings.length === 0) return done(null, plainBody(request, payload));
     if (codings.length === 1 && (codings[0] === 'gzip' || codings[0] === 'x-gzip'))
@@ -90,26 +90,34 @@ export function readBodies(app: FastifyInstance, roomBytes: number): void {
 
 /** @throws ProblemError when it says its length, and there is no room for it: it is not read then */
 function plainBody(request: FastifyRequest, payload: Readable): Readable {
-  const { bodyPlace, headers, routeOptions } = request;
-  if (bodyPlace === null) return payload;
-  const length = headers['content-length'];
-  if (length === undefined)
-    return Readable.from(
-      measured(payload, routeOptions.bodyLimit, (bytes) => takeRoom(request, bytes)),
-      { objectMode: false },
-    );
-  if (Number(length) <= routeOptions.bodyLimit) takeRoom(request, Number(length));
+  const { bodyPlace, routeOptions } = request;
+  const length = lengthOf(request);
+  // What is larger than its route takes is refused by fastify, which then reads no more of it.
+  if (bodyPlace === null || length > routeOptions.bodyLimit) return payload;
+  if (!bodyPlace.fits(length)) throw noRoom(request, length);
+  countBody(payload, (bytes) => bytes > routeOptions.bodyLimit || takeRoom(request, bytes));
   return payload;
 }
 
-/** @throws ProblemError when too many large bodies are in hand */
+/** @throws ProblemError when too much is in hand */
 function takeRoom(request: FastifyRequest, bytes: number): void {
-  if (request.bodyPlace === null || request.bodyPlace.grow(bytes)) return;
+  if (request.bodyPlace !== null && !request.bodyPlace.grow(bytes)) throw noRoom(request, bytes);
+}
+
+function noRoom(request: FastifyRequest, bytes: number): ProblemError {
   request.refusal = 'back_pressure';
-  throw new ProblemError(
+  const isLarge = Math.max(bytes, lengthOf(request)) > smallBodyBytes;
+  return new ProblemError(
     'service_unavailable',
-    'Too many large requests are in hand here for another (API_BODY_BYTES). Try again; small ones are taken',
+    isLarge
+      ? 'Too many large requests are in hand here for another (API_BODY_BYTES). Try again; small ones are taken'
+      : 'Too many requests are in hand here for another (API_BODY_BYTES). Try again',
   );
+}
+
+/** As it is sent, which may be packed; 0 when it does not say. */
+function lengthOf({ headers }: FastifyRequest): number {
+  return Number(headers['content-length'] ?? 0);
 }
 
 /** RFC 9112 section 6: a request has a body when one of these is there. */

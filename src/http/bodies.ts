@@ -5,8 +5,9 @@ import { z } from 'zod';
 import { type BodyPlace, countBody, makeBodyRoom, smallBodyBytes } from './body-room.ts';
 import { gunzipBody } from './gunzip.ts';
 import { readJson } from './json.ts';
-import { notJsonDetail, ProblemError } from './problems.ts';
+import { notJsonDetail, ProblemError, tooLarge } from './problems.ts';
 import { lineTypes, type RecordType, recordTypes } from './records.ts';
+import { asksToContinue } from './request-heads.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -46,8 +47,8 @@ export function readBodies(app: FastifyInstance, roomBytes: number): void {
 
   app.addHook('preParsing', (request, reply, payload, done) => {
     const { config } = request.routeOptions;
-    if (request.is404 || (!config.ignoresBody && !hasBody(request))) return done(null, payload);
-    if (config.ignoresBody) {
+    if (!config.ignoresBody && !hasBody(request)) return done(null, payload);
+    if (request.is404 || config.ignoresBody) {
       request.headers = { 'content-type': ignoredType };
       return done(null, payload);
     }
@@ -63,16 +64,14 @@ export function readBodies(app: FastifyInstance, roomBytes: number): void {
     if (takesRecords(request)) request.headers = { 'content-type': lineTypes[0] };
     else request.bodyPlace = room.enter(lengthOf(request) > smallBodyBytes);
     const codings = codingsOf(request.headers['content-encoding']);
-    if (codings.length === 0) return done(null, plainBody(request, payload));
-    if (codings.length === 1 && (codings[0] === 'gzip' || codings[0] === 'x-gzip'))
-      return done(
-        null,
-        gunzipBody(payload, request.routeOptions.bodyLimit, (bytes) => takeRoom(request, bytes)),
-      );
-    reply.header('accept-encoding', 'gzip, identity');
-    done(
-      new ProblemError('unsupported_media_type', 'Send the body as it is or packed once, with Content-Encoding: gzip'),
-    );
+    if (!isPlain(codings) && !isGzip(codings)) {
+      reply.header('accept-encoding', 'gzip, identity');
+      const detail = 'Send the body as it is or packed once, with Content-Encoding: gzip';
+      return done(new ProblemError('unsupported_media_type', detail));
+    }
+    checkLength(request);
+    if (asksToContinue(request.raw)) reply.raw.writeContinue();
+    done(null, isPlain(codings) ? plainBody(request, payload) : unpackedBody(request, payload));
   });
 
   // Also of one that was cut off, whose answer nobody reads: what was read of it is let go here.
@@ -88,15 +87,24 @@ export function readBodies(app: FastifyInstance, roomBytes: number): void {
   });
 }
 
-/** @throws ProblemError when it says its length, and there is no room for it: it is not read then */
-function plainBody(request: FastifyRequest, payload: Readable): Readable {
+/** @throws ProblemError when a body that is read whole says a length for which there is no room: it is not asked for then */
+function checkLength(request: FastifyRequest): void {
   const { bodyPlace, routeOptions } = request;
   const length = lengthOf(request);
-  // What is larger than its route takes is refused by fastify, which then reads no more of it.
-  if (bodyPlace === null || length > routeOptions.bodyLimit) return payload;
+  if (bodyPlace === null) return;
+  if (length > routeOptions.bodyLimit) throw tooLarge(routeOptions.bodyLimit);
   if (!bodyPlace.fits(length)) throw noRoom(request, length);
-  countBody(payload, (bytes) => bytes > routeOptions.bodyLimit || takeRoom(request, bytes));
+}
+
+function plainBody(request: FastifyRequest, payload: Readable): Readable {
+  const { bodyLimit } = request.routeOptions;
+  // What becomes larger than its route takes is refused by fastify, which then reads no more of it.
+  if (request.bodyPlace !== null) countBody(payload, (bytes) => bytes > bodyLimit || takeRoom(request, bytes));
   return payload;
+}
+
+function unpackedBody(request: FastifyRequest, payload: Readable): Readable {
+  return gunzipBody(payload, request.routeOptions.bodyLimit, (bytes) => takeRoom(request, bytes));
 }
 
 /** @throws ProblemError when too much is in hand */
@@ -170,6 +178,14 @@ function codingsOf(contentEncoding: string | undefined): string[] {
     .split(',')
     .map((coding) => coding.trim());
   return codings.filter((coding) => coding !== '' && coding !== 'identity');
+}
+
+function isPlain(codings: readonly string[]): boolean {
+  return codings.length === 0;
+}
+
+function isGzip([coding = '', ...others]: readonly string[]): boolean {
+  return others.length === 0 && (coding === 'gzip' || coding === 'x-gzip');
 }
 
 function needsBody(request: FastifyRequest): boolean {

@@ -106,8 +106,8 @@ export function answerErrorsAsProblems(app: FastifyInstance, deps: ErrorDeps): v
     // RFC 9110 section 11.6.1.
     if (name === 'missing_api_key' || name === 'invalid_api_key') reply.header('www-authenticate', 'Bearer');
     // Fastify closes the connection after a body it did not take, and a client that is still sending it would lose the answer. What
-    // follows of the body is read and dropped instead, within the request's time limit.
-    reply.removeHeader('connection');
+    // follows of the body is read and dropped instead, within the request's time limit, but for a client that asked for it to be closed.
+    if (reply.hasHeader('connection') && reply.raw.shouldKeepAlive) reply.removeHeader('connection');
     return sendProblem(request, reply, name, detail, faults, more);
   });
   app.setNotFoundHandler((request, reply) =>

@@ -18,6 +18,7 @@ import { wording } from './faults.ts';
 import { addRoutes } from './methods.ts';
 import { generatorOptions } from './openapi/generator.ts';
 import { answerErrorsAsProblems, answerFrameworkError, type ErrorDeps } from './problems.ts';
+import { checkHead } from './request-heads.ts';
 
 export type App = FastifyInstance<
   RawServerDefault,
@@ -94,6 +95,10 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
     // One line per request is written by the hook below.
     logger: false,
   }).withTypeProvider<ZodTypeProvider>();
+  app.addHook('onRequest', (request, _reply, done) => {
+    checkHead(request);
+    done();
+  });
   app.addHook('preParsing', (request, _reply, payload, done) => {
     if (request.routeOptions.config.takesRecords !== undefined) connections.letFlow(request.raw);
     done(null, payload);

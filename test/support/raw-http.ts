@@ -56,6 +56,8 @@ export async function openRawHttp(url: string, { allowHalfOpen = false } = {}): 
       if (found === undefined && isClosed) throw new Error(`The connection ended without an answer: ${held}`);
       return found;
     });
+    // 100 Continue goes before the answer.
+    if (taken.status < 200) return taken;
     const request = asked.shift();
     if (request !== undefined) expectConformance({ ...request, ...taken, text: taken.body });
     return taken;

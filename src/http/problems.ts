@@ -166,6 +166,8 @@ function explain(error: FastifyError | Error, request: FastifyRequest, deps: Err
   if (error instanceof ProblemError)
     return { name: error.problem, detail: error.message, faults: error.faults, more: error.more };
   if (error instanceof z.ZodError) return invalid(error);
+  if (isCutOff(error, request))
+    return { name: 'unreadable_request', detail: 'The connection ended before the request had come whole' };
   if (deps.isStoreTrouble(error))
     return {
       name: 'service_unavailable',
@@ -179,6 +181,13 @@ function explain(error: FastifyError | Error, request: FastifyRequest, deps: Err
     return { name: 'unreadable_request', detail: error.message };
   return { name: 'internal_server_error', detail: 'The request failed through no fault of yours. It has been logged.' };
 }
+
+/** Its client went away, or was late: what we tell of it nobody hears. */
+function isCutOff(error: FastifyError | Error, { raw }: FastifyRequest): boolean {
+  return 'code' in error && cutOffCodes.has(String(error.code)) && raw.destroyed && !raw.complete;
+}
+
+const cutOffCodes: ReadonlySet<string> = new Set(['ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE']);
 
 function invalid(error: z.ZodError & { readonly validationContext?: string }): Explanation {
   const faults = faultsOf(error.issues, error.validationContext);

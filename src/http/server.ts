@@ -3,6 +3,7 @@ import swagger from '@fastify/swagger';
 import fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
+  type FastifyRequest,
   type RawReplyDefaultExpression,
   type RawRequestDefaultExpression,
   type RawServerDefault,
@@ -78,6 +79,26 @@ export async function closeServer(app: App, patienceMs: number): Promise<void> {
   clearTimeout(overdue);
 }
 
+/** Each request once: when it is answered, or when its client goes before it came whole, as an answer to that would say. */
+function reportRequests(app: App, report: ServerDeps['report']): void {
+  const headOf = (request: FastifyRequest) => ({
+    id: request.id,
+    method: request.method,
+    route: request.routeOptions.url ?? 'unknown',
+    keyId: request.apiKey?.id ?? null,
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    report({ ...headOf(request), status: reply.statusCode, ms: reply.elapsedTime, refusal: request.refusal });
+  });
+  app.addHook('onRequest', (request, reply, done) => {
+    request.raw.once('close', () => {
+      if (request.raw.complete || reply.raw.writableFinished) return;
+      report({ ...headOf(request), status: 400, ms: reply.elapsedTime, refusal: 'unreadable_request' });
+    });
+    done();
+  });
+}
+
 /** Builds the server; it does not listen yet. */
 export async function buildServer(deps: ServerDeps): Promise<App> {
   const connections = makeConnections();
@@ -119,17 +140,7 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
     if (deps.isDraining()) reply.header('connection', 'close');
     done();
   });
-  app.addHook('onResponse', async (request, reply) => {
-    deps.report({
-      id: request.id,
-      method: request.method,
-      route: request.routeOptions.url ?? 'unknown',
-      status: reply.statusCode,
-      ms: reply.elapsedTime,
-      keyId: request.apiKey?.id ?? null,
-      refusal: request.refusal,
-    });
-  });
+  reportRequests(app, deps.report);
 
   for (const routes of deps.open)
     await app.register(async (scope) => addRoutes(scope.withTypeProvider<ZodTypeProvider>(), [routes]));

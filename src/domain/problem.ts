@@ -16,6 +16,7 @@ const problemKinds = {
   cursor_expired: { status: 410, title: 'What the cursor goes on with has been removed' },
   payload_too_large: { status: 413, title: 'The request body is too large' },
   unsupported_media_type: { status: 415, title: 'The request body has a media type that is not supported' },
+  expectation_failed: { status: 417, title: 'The request expects what is not done here' },
   validation_error: { status: 422, title: 'The request is not valid' },
   invalid_idempotent_request: { status: 422, title: 'The Idempotency-Key was used before with another body' },
   rate_limit_exceeded: { status: 429, title: 'The API key has made its requests for now' },

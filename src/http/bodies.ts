@@ -1,12 +1,13 @@
 /** How request bodies are read: JSON in UTF-8, plain or packed with gzip, and nothing else. */
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { type BodyPlace, makeBodyRoom, measured } from './body-room.ts';
+import { type BodyPlace, countBody, makeBodyRoom, smallBodyBytes } from './body-room.ts';
 import { gunzipBody } from './gunzip.ts';
 import { readJson } from './json.ts';
-import { notJsonDetail, ProblemError } from './problems.ts';
+import { notJsonDetail, ProblemError, tooLarge } from './problems.ts';
 import { lineTypes, type RecordType, recordTypes } from './records.ts';
+import { asksToContinue } from './request-heads.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -46,8 +47,8 @@ export function readBodies(app: FastifyInstance, roomBytes: number): void {
 
   app.addHook('preParsing', (request, reply, payload, done) => {
     const { config } = request.routeOptions;
-    if (request.is404 || (!config.ignoresBody && !hasBody(request))) return done(null, payload);
-    if (config.ignoresBody) {
+    if (!config.ignoresBody && !hasBody(request)) return done(null, payload);
+    if (request.is404 || config.ignoresBody) {
       request.headers = { 'content-type': ignoredType };
       return done(null, payload);
     }
@@ -61,18 +62,16 @@ export function readBodies(app: FastifyInstance, roomBytes: number): void {
     }
     // A body in JSON is read whole before its route, unless that takes records.
     if (takesRecords(request)) request.headers = { 'content-type': lineTypes[0] };
-    else request.bodyPlace = room.enter();
+    else request.bodyPlace = room.enter(lengthOf(request) > smallBodyBytes);
     const codings = codingsOf(request.headers['content-encoding']);
-    if (codings.length === 0) return done(null, plainBody(request, payload));
-    if (codings.length === 1 && (codings[0] === 'gzip' || codings[0] === 'x-gzip'))
-      return done(
-        null,
-        gunzipBody(payload, request.routeOptions.bodyLimit, (bytes) => takeRoom(request, bytes)),
-      );
-    reply.header('accept-encoding', 'gzip, identity');
-    done(
-      new ProblemError('unsupported_media_type', 'Send the body as it is or packed once, with Content-Encoding: gzip'),
-    );
+    if (!isPlain(codings) && !isGzip(codings)) {
+      reply.header('accept-encoding', 'gzip, identity');
+      const detail = 'Send the body as it is or packed once, with Content-Encoding: gzip';
+      return done(new ProblemError('unsupported_media_type', detail));
+    }
+    checkLength(request);
+    if (asksToContinue(request.raw)) reply.raw.writeContinue();
+    done(null, isPlain(codings) ? plainBody(request, payload) : unpackedBody(request, payload));
   });
 
   // Also of one that was cut off, whose answer nobody reads: what was read of it is let go here.
@@ -88,28 +87,45 @@ export function readBodies(app: FastifyInstance, roomBytes: number): void {
   });
 }
 
-/** @throws ProblemError when it says its length, and there is no room for it: it is not read then */
+/** @throws ProblemError when a body that is read whole says a length for which there is no room: it is not asked for then */
+function checkLength(request: FastifyRequest): void {
+  const { bodyPlace, routeOptions } = request;
+  const length = lengthOf(request);
+  if (bodyPlace === null) return;
+  if (length > routeOptions.bodyLimit) throw tooLarge(routeOptions.bodyLimit);
+  if (!bodyPlace.fits(length)) throw noRoom(request, length);
+}
+
 function plainBody(request: FastifyRequest, payload: Readable): Readable {
-  const { bodyPlace, headers, routeOptions } = request;
-  if (bodyPlace === null) return payload;
-  const length = headers['content-length'];
-  if (length === undefined)
-    return Readable.from(
-      measured(payload, routeOptions.bodyLimit, (bytes) => takeRoom(request, bytes)),
-      { objectMode: false },
-    );
-  if (Number(length) <= routeOptions.bodyLimit) takeRoom(request, Number(length));
+  const { bodyLimit } = request.routeOptions;
+  // What becomes larger than its route takes is refused by fastify, which then reads no more of it.
+  if (request.bodyPlace !== null) countBody(payload, (bytes) => bytes > bodyLimit || takeRoom(request, bytes));
   return payload;
 }
 
-/** @throws ProblemError when too many large bodies are in hand */
+function unpackedBody(request: FastifyRequest, payload: Readable): Readable {
+  return gunzipBody(payload, request.routeOptions.bodyLimit, (bytes) => takeRoom(request, bytes));
+}
+
+/** @throws ProblemError when too much is in hand */
 function takeRoom(request: FastifyRequest, bytes: number): void {
-  if (request.bodyPlace === null || request.bodyPlace.grow(bytes)) return;
+  if (request.bodyPlace !== null && !request.bodyPlace.grow(bytes)) throw noRoom(request, bytes);
+}
+
+function noRoom(request: FastifyRequest, bytes: number): ProblemError {
   request.refusal = 'back_pressure';
-  throw new ProblemError(
+  const isLarge = Math.max(bytes, lengthOf(request)) > smallBodyBytes;
+  return new ProblemError(
     'service_unavailable',
-    'Too many large requests are in hand here for another (API_BODY_BYTES). Try again; small ones are taken',
+    isLarge
+      ? 'Too many large requests are in hand here for another (API_BODY_BYTES). Try again; small ones are taken'
+      : 'Too many requests are in hand here for another (API_BODY_BYTES). Try again',
   );
+}
+
+/** As it is sent, which may be packed; 0 when it does not say. */
+function lengthOf({ headers }: FastifyRequest): number {
+  return Number(headers['content-length'] ?? 0);
 }
 
 /** RFC 9112 section 6: a request has a body when one of these is there. */
@@ -162,6 +178,14 @@ function codingsOf(contentEncoding: string | undefined): string[] {
     .split(',')
     .map((coding) => coding.trim());
   return codings.filter((coding) => coding !== '' && coding !== 'identity');
+}
+
+function isPlain(codings: readonly string[]): boolean {
+  return codings.length === 0;
+}
+
+function isGzip([coding = '', ...others]: readonly string[]): boolean {
+  return others.length === 0 && (coding === 'gzip' || coding === 'x-gzip');
 }
 
 function needsBody(request: FastifyRequest): boolean {

@@ -23,9 +23,14 @@ export function makeConnections(later?: After): Connections {
           keepAliveTimeout: keepAliveMs,
           // They are ended by `lateRequests`.
           requestTimeout: 0,
+          // `checkHead` says so as a problem.
+          requireHostHeader: false,
         },
         handle,
       );
+      // Whether a body is to come is known once its head was looked at.
+      for (const asking of ['checkContinue', 'checkExpectation'])
+        server.on(asking, (request, response) => server.emit('request', request, response));
       lateRequests.watch(server);
       clientErrors.watch(server);
       return server;

@@ -9,6 +9,7 @@ import { guard } from './dev-inbox/guard.ts';
 import { openMailbox } from './dev-inbox/mailbox.ts';
 import { ProblemError } from './problems.ts';
 import type { Routes } from './server.ts';
+import { streamHeaders } from './sse.ts';
 
 type Deps = { inbox: Pick<Inbox, 'list' | 'get' | 'watch' | 'clear'> };
 
@@ -75,7 +76,8 @@ export function devInboxRoutes(deps: Deps): Routes {
       await deps.inbox.clear();
       return reply.status(204).send();
     });
-    app.get('/dev/inbox/events', { schema: { hide: true } }, async (_request, reply) => {
+    app.get('/dev/inbox/events', { schema: { hide: true } }, async ({ method }, reply) => {
+      if (method === 'HEAD') return reply.headers(streamHeaders).send('');
       reply.hijack();
       await feed.join(reply.raw, reply.getHeaders() as Record<string, string>);
     });

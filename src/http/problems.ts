@@ -106,8 +106,8 @@ export function answerErrorsAsProblems(app: FastifyInstance, deps: ErrorDeps): v
     // RFC 9110 section 11.6.1.
     if (name === 'missing_api_key' || name === 'invalid_api_key') reply.header('www-authenticate', 'Bearer');
     // Fastify closes the connection after a body it did not take, and a client that is still sending it would lose the answer. What
-    // follows of the body is read and dropped instead, within the request's time limit.
-    reply.removeHeader('connection');
+    // follows of the body is read and dropped instead, within the request's time limit, but for a client that asked for it to be closed.
+    if (reply.hasHeader('connection') && reply.raw.shouldKeepAlive) reply.removeHeader('connection');
     return sendProblem(request, reply, name, detail, faults, more);
   });
   app.setNotFoundHandler((request, reply) =>
@@ -166,6 +166,8 @@ function explain(error: FastifyError | Error, request: FastifyRequest, deps: Err
   if (error instanceof ProblemError)
     return { name: error.problem, detail: error.message, faults: error.faults, more: error.more };
   if (error instanceof z.ZodError) return invalid(error);
+  if (isCutOff(error, request))
+    return { name: 'unreadable_request', detail: 'The connection ended before the request had come whole' };
   if (deps.isStoreTrouble(error))
     return {
       name: 'service_unavailable',
@@ -179,6 +181,13 @@ function explain(error: FastifyError | Error, request: FastifyRequest, deps: Err
     return { name: 'unreadable_request', detail: error.message };
   return { name: 'internal_server_error', detail: 'The request failed through no fault of yours. It has been logged.' };
 }
+
+/** Its client went away, or was late: what we tell of it nobody hears. */
+function isCutOff(error: FastifyError | Error, { raw }: FastifyRequest): boolean {
+  return 'code' in error && cutOffCodes.has(String(error.code)) && raw.destroyed && !raw.complete;
+}
+
+const cutOffCodes: ReadonlySet<string> = new Set(['ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE']);
 
 function invalid(error: z.ZodError & { readonly validationContext?: string }): Explanation {
   const faults = faultsOf(error.issues, error.validationContext);

@@ -3,6 +3,7 @@ import swagger from '@fastify/swagger';
 import fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
+  type FastifyRequest,
   type RawReplyDefaultExpression,
   type RawRequestDefaultExpression,
   type RawServerDefault,
@@ -18,6 +19,7 @@ import { wording } from './faults.ts';
 import { addRoutes } from './methods.ts';
 import { generatorOptions } from './openapi/generator.ts';
 import { answerErrorsAsProblems, answerFrameworkError, type ErrorDeps } from './problems.ts';
+import { checkHead } from './request-heads.ts';
 
 export type App = FastifyInstance<
   RawServerDefault,
@@ -77,6 +79,27 @@ export async function closeServer(app: App, over: AbortSignal): Promise<void> {
   clearInterval(ending);
 }
 
+/** Each request once: when it is answered, or when its client goes before it came whole, as an answer to that would say. */
+function reportRequests(app: App, report: ServerDeps['report']): void {
+  const headOf = (request: FastifyRequest) => ({
+    id: request.id,
+    method: request.method,
+    route: request.routeOptions.url ?? 'unknown',
+    keyId: request.apiKey?.id ?? null,
+    takesMail: request.routeOptions.config.sheds === true,
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    report({ ...headOf(request), status: reply.statusCode, ms: reply.elapsedTime, refusal: request.refusal });
+  });
+  app.addHook('onRequest', (request, reply, done) => {
+    request.raw.once('close', () => {
+      if (request.raw.complete || reply.raw.writableFinished) return;
+      report({ ...headOf(request), status: 400, ms: reply.elapsedTime, refusal: 'unreadable_request' });
+    });
+    done();
+  });
+}
+
 /** Builds the server; it does not listen yet. */
 export async function buildServer(deps: ServerDeps): Promise<App> {
   const connections = makeConnections();
@@ -94,6 +117,10 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
     // One line per request is written by the hook below.
     logger: false,
   }).withTypeProvider<ZodTypeProvider>();
+  app.addHook('onRequest', (request, _reply, done) => {
+    checkHead(request);
+    done();
+  });
   app.addHook('preParsing', (request, _reply, payload, done) => {
     if (request.routeOptions.config.takesRecords !== undefined) connections.letFlow(request.raw);
     done(null, payload);
@@ -114,18 +141,7 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
     if (deps.isDraining()) reply.header('connection', 'close');
     done();
   });
-  app.addHook('onResponse', async (request, reply) => {
-    deps.report({
-      id: request.id,
-      method: request.method,
-      route: request.routeOptions.url ?? 'unknown',
-      status: reply.statusCode,
-      ms: reply.elapsedTime,
-      keyId: request.apiKey?.id ?? null,
-      refusal: request.refusal,
-      takesMail: request.routeOptions.config.sheds === true,
-    });
-  });
+  reportRequests(app, deps.report);
 
   for (const routes of deps.open)
     await app.register(async (scope) => addRoutes(scope.withTypeProvider<ZodTypeProvider>(), [routes]));

@@ -1,4 +1,4 @@
-/** Large bodies in hand are bounded: another is refused before it is read, small ones are taken, and whoever goes makes room. */
+/** Bodies in hand are bounded: another is refused, before it is read where its length is known, small ones apart from large ones, and whoever goes makes room. */
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -40,7 +40,7 @@ async function refusals(): Promise<number> {
 }
 
 /** One that has sent all but the last byte of a body of that size. */
-async function openLarge(bytes: number): Promise<RawHttp> {
+async function openUnended(bytes: number): Promise<RawHttp> {
   const http = await openRawHttp(postrider.url);
   http.write(head({ 'content-length': bytes }));
   http.write(emailOf(bytes).slice(0, -1));
@@ -54,7 +54,7 @@ async function isTaken(bytes: number): Promise<boolean> {
 }
 
 it('beside a large body in hand another is refused unread, with Retry-After; a small one is taken, and so is the next when the first is done', async () => {
-  using first = await openLarge(900 * kb);
+  using first = await openUnended(900 * kb);
   await until('it to be in hand', async () => !(await isTaken(500 * kb)));
   const before = await refusals();
   using unread = await openRawHttp(postrider.url);
@@ -69,16 +69,51 @@ it('beside a large body in hand another is refused unread, with Retry-After; a s
   expect(await isTaken(500 * kb)).toBe(true);
 });
 
+it('what was announced and does not come keeps nobody away', async () => {
+  using first = await openRawHttp(postrider.url);
+  using second = await openRawHttp(postrider.url);
+  for (const idle of [first, second]) {
+    idle.write(`${head({ 'content-length': 41_000_000 })}{`);
+    // Read by the time it is answered, as it is the same process.
+    expect(await isTaken(1_500 * kb)).toBe(true);
+  }
+});
+
+it('small bodies are bounded among themselves, and large ones are taken beside them', async () => {
+  using _first = await openUnended(smallBodyBytes);
+  using second = await openUnended(smallBodyBytes);
+  await until('them to be in hand', async () => !(await isTaken(9 * kb)));
+  using unread = await openRawHttp(postrider.url);
+  unread.write(head({ 'content-length': 9 * kb }));
+  const answer = await unread.answer();
+  expect(answer).toMatchObject(tookNothing);
+  expect(answer.body).toContain('Too many requests are in hand');
+  expect(await isTaken(500 * kb)).toBe(true);
+  second.write('}');
+  expect(await second.answer()).toMatchObject({ status: 202 });
+  expect(await isTaken(9 * kb)).toBe(true);
+});
+
+it('one that is no HTTP any more makes room although its client hangs', async () => {
+  using first = await openRawHttp(postrider.url, { allowHalfOpen: true });
+  first.write(head({ 'transfer-encoding': 'chunked' }));
+  first.write(chunk('x'.repeat(900 * kb)));
+  await until('it to be in hand', async () => !(await isTaken(500 * kb)));
+  first.write('zz\r\n');
+  expect(await first.answer()).toMatchObject({ status: 400 });
+  await until('there to be room', () => isTaken(500 * kb));
+});
+
 it('one whose client goes before it is whole makes room', async () => {
   {
-    using _first = await openLarge(900 * kb);
+    using _first = await openUnended(900 * kb);
     await until('it to be in hand', async () => !(await isTaken(500 * kb)));
   }
   await until('there to be room', () => isTaken(500 * kb));
 });
 
 it('one that does not say its length, or is packed, is counted as it is read, and the connection goes on', async () => {
-  using first = await openLarge(900 * kb);
+  using first = await openUnended(900 * kb);
   await until('it to be in hand', async () => !(await isTaken(500 * kb)));
   using http = await openRawHttp(postrider.url);
   for (const small of [true, false]) {
@@ -100,7 +135,7 @@ it('one that grows beyond what its route takes holds no room once that is answer
     for (let n = 0; n < times; n += 1) http.write(chunk('x'.repeat(300 * kb)));
   };
   for (const isBeside of [false, true]) {
-    using beside = isBeside ? await openLarge(700 * kb) : null;
+    using beside = isBeside ? await openUnended(700 * kb) : null;
     if (isBeside) await until('it to be in hand', async () => !(await isTaken(500 * kb)));
     http.write(begun);
     write(2);
@@ -121,28 +156,33 @@ it('the largest request is taken when no other is in hand, however little room t
   expect((await postrider.api('POST', '/v1/emails', email)).status).toBe(202);
 });
 
-it('whatever comes and goes, no more is taken than there is room for, but for one alone; and in the end nothing', () => {
-  const step = fc.record({ who: fc.nat(4), bytes: fc.nat(2 * roomBytes), leaves: fc.boolean() });
+it('whatever comes and goes, each part holds no more than there is room for, but for one body beside small ones; and in the end nothing', () => {
+  const step = fc.record({ who: fc.nat(9), bytes: fc.nat(2 * roomBytes), leaves: fc.boolean() });
   fc.assert(
-    fc.property(fc.array(step), (steps) => {
+    fc.property(fc.array(step), fc.array(fc.boolean(), { minLength: 10, maxLength: 10 }), (steps, large) => {
       const room = makeBodyRoom(roomBytes);
-      const places = Array.from({ length: 5 }, () => ({ place: room.enter(), bytes: 0, isGone: false }));
+      const bodies = large.map((isLarge) => ({ place: room.enter(isLarge), isLarge, bytes: 0, isGone: false }));
+      const isInLarge = (body: { isLarge: boolean; bytes: number }) => body.isLarge || body.bytes > smallBodyBytes;
       for (const { who, bytes, leaves } of steps) {
-        const one = places[who] ?? expect.unreachable('there is one');
-        const others = places.reduce((sum, each) => sum + each.bytes, 0) - one.bytes;
+        const one = bodies[who] ?? expect.unreachable('there is one');
         if (leaves) {
           one.place.leave();
-          one.bytes = 0;
-          one.isGone = true;
+          Object.assign(one, { bytes: 0, isGone: true });
           continue;
         }
-        const counts = !one.isGone && bytes > smallBodyBytes && bytes > one.bytes;
-        const isTaken = one.place.grow(bytes);
-        expect(isTaken).toBe(!counts || others === 0 || others + bytes <= roomBytes);
-        if (isTaken && counts) one.bytes = bytes;
+        const grown = { isLarge: one.isLarge, bytes };
+        const beside = bodies.filter((body) => body !== one && isInLarge(body) === isInLarge(grown));
+        const others = beside.reduce((sum, each) => sum + each.bytes, 0);
+        const hasRoom = others <= smallBodyBytes || others + bytes <= (isInLarge(grown) ? roomBytes : roomBytes / 2);
+        expect(one.place.fits(bytes)).toBe(hasRoom);
+        const counts = !one.isGone && bytes > one.bytes;
+        expect(one.place.grow(bytes)).toBe(!counts || hasRoom);
+        if (counts && hasRoom) one.bytes = bytes;
       }
-      for (const { place } of places) place.leave();
-      expect(room.enter().grow(roomBytes)).toBe(true);
+      for (const { place } of bodies) place.leave();
+      expect(room.enter(true).grow(roomBytes)).toBe(true);
+      const [first, second] = [room.enter(false), room.enter(false)];
+      expect([first.grow(smallBodyBytes), second.grow(smallBodyBytes)]).toEqual([true, true]);
     }),
   );
 });

@@ -189,6 +189,11 @@ describe('the live stream', () => {
   });
 });
 
+it('HEAD of the live stream is answered at once', async () => {
+  const { status, headers } = await open('HEAD', '/dev/inbox/events');
+  expect({ status, type: headers['content-type'] }).toEqual({ status: 200, type: 'text/event-stream' });
+});
+
 async function readEvents(url = postrider.url) {
   const { statusCode, headers, body } = await request(`${url}/dev/inbox/events`);
   expect({ statusCode, type: headers['content-type'] }).toEqual({ statusCode: 200, type: 'text/event-stream' });

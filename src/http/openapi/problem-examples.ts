@@ -43,6 +43,7 @@ export const problemExamples: Readonly<Record<ProblemName, Required<Example>>> =
     '/v1/emails',
   ),
   unsupported_media_type: problem('unsupported_media_type', 'Send the body as application/json in UTF-8', '/v1/emails'),
+  expectation_failed: problem('expectation_failed', 'Expect may be 100-continue', '/v1/emails'),
   validation_error: withFaults('validation_error', '/v1/emails', [
     { pointer: '/to/1', code: 'custom', message: 'is not an address: expected local-part@domain' },
     { pointer: '/subject', code: 'required', message: 'is required' },

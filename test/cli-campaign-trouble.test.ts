@@ -1,4 +1,4 @@
-/** `campaign` in trouble: a list with lines at fault is held back, and an API that is away, killed or busy is waited for and asked for nothing twice. */
+/** `campaign` in trouble: an API that is away, killed or busy is waited for and asked for nothing twice. */
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type ServerResponse } from 'node:http';
@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -49,42 +50,6 @@ async function toldOf(id = ''): Promise<string[]> {
   const events = (await eventsIn(redis)).filter((event) => id !== '' && JSON.stringify(event).includes(id));
   return events.map(({ type }) => type);
 }
-
-describe('a list with lines at fault', () => {
-  it('is not sent: each is named up to a bound, the draft stays, and the command that is told sends it without them', async () => {
-    const list = join(dir, "the editor's list.csv");
-    const wrong = Array.from({ length: 60 }, (_, n) => `nobody${n}\n`).join('');
-    writeFileSync(list, `email\nada@example.org\n${wrong}`);
-    await using held = run('send', list, '--template', 't', '--url', postrider.url);
-    expect(await held.ended).toBe(1);
-    const said = held.output();
-    expect(said).toContain('61 records: 1 added, 0 duplicates, 60 invalid\n  line 3: /email: is not an address');
-    expect(said.match(/^ {2}line \d+: /gm)).toHaveLength(50);
-    expect(said).toContain('\n  and 10 more\n');
-    const [, id = ''] = /Not sent: 60 of 61 records are not valid\. (cm_\w+) is a draft/.exec(said) ?? [];
-    const standing = async () => (await postrider.api('GET', `/v1/campaigns/${id}`)).body;
-    expect(await standing()).toMatchObject({ status: 'draft', counts: { recipients: 1 } });
-
-    const [, told = ''] = /^Or send it without them: npm run cli -- (.*)$/m.exec(said) ?? [];
-    await using sent = startProcess('sh', ['-c', `exec ${process.execPath} ${cli} ${told}`], { env: cliEnv });
-    expect([await sent.ended, sent.output()]).toEqual([0, expect.stringContaining('60 invalid')]);
-    expect(await standing()).toMatchObject({ status: 'running', counts: { recipients: 1 } });
-    // Nothing is held back of what was sent: to go on with it is to look at it.
-    await using again = run('send', list, '--campaign', id, '--url', postrider.url);
-    expect([await again.ended, again.output()]).toEqual([0, expect.stringContaining('News: running')]);
-  });
-
-  it('is sent once they are mended, whoever was fine being in it once', async () => {
-    const list = join(dir, 'mended.csv');
-    writeFileSync(list, 'email\nada@example.org\nnobody\n');
-    await using held = run('send', list, '--template', 't', '--url', postrider.url);
-    expect(await held.ended).toBe(1);
-    writeFileSync(list, 'email\nada@example.org\ngrace@example.org\n');
-    const [, told = ''] = /and go on: npm run cli -- (.*)$/m.exec(held.output()) ?? [];
-    await using sent = startProcess('sh', ['-c', `exec ${process.execPath} ${cli} ${told}`], { env: cliEnv });
-    expect([await sent.ended, sent.output()]).toEqual([0, expect.stringContaining('1 added, 1 duplicates, 0 invalid')]);
-  });
-});
 
 it('an API that is away, is killed once the campaign is made, and killed again once it is sent, makes and sends one', async () => {
   const list = join(dir, 'fine.csv');
@@ -145,8 +110,11 @@ describe('a call', () => {
     await once(server, 'listening');
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   }
-  const faultOf = (url: string, deadlineMs?: number) =>
-    openApi({ url, key: 'pr_x' }, deadlineMs).then((api) => api('GET', '/campaigns/cm_x').catch((error) => error));
+  const stillMs = 3_600_000;
+  const faultOf = (url: string, deadlineMs = 30_000) =>
+    openApi({ url, key: 'pr_x' }, { deadlineMs, stillMs }).then((api) =>
+      api('GET', '/campaigns/cm_x').catch((error) => error),
+    );
 
   it.each([
     [429, '7', { afterMs: 7_000 }],
@@ -172,12 +140,44 @@ describe('a call', () => {
       if (response.req.method === 'POST') isWaiting(response);
     });
     expect(await faultOf(url, 1)).toMatchObject({ message: expect.stringContaining('No answer'), passing: {} });
-    const uploaded = (await openApi({ url, key: 'pr_x' }, 1))('POST', '/x', { stream: Readable.from(['a']) });
+    const uploaded = (await openApi({ url, key: 'pr_x' }, { deadlineMs: 1, stillMs }))('POST', '/x', {
+      stream: Readable.from(['a']),
+    });
     // Another that has the same deadline, and began later, is over: so would this be.
     const response = await waiting;
     expect(await faultOf(url, 1)).toBeInstanceOf(ApiFault);
     response.end('{"received":1}');
     expect(await uploaded).toEqual({ received: 1 });
+  });
+
+  it('that uploads is over once nothing moves any more, and is not made again: it would take as long', async () => {
+    const url = await answering(() => {});
+    const api = await openApi({ url, key: 'pr_x' }, { deadlineMs: 1, stillMs: 50 });
+    const error = await api('POST', '/x', { stream: Readable.from(['a']) }).catch((thrown) => thrown);
+    expect(error).toMatchObject({ message: expect.stringContaining('Nothing moved'), passing: null, status: null });
+  });
+
+  it('that uploads and is answered before all was sent sends nothing more', async () => {
+    let isClosed: () => void = () => {};
+    const closed = new Promise<void>((resolve) => {
+      isClosed = resolve;
+    });
+    const server = createServer((request, response) => {
+      request.on('error', () => {}).socket.once('close', isClosed);
+      response.writeHead(422).end('{"detail":"No."}');
+    }).listen(0, '127.0.0.1');
+    servers.push(server);
+    await once(server, 'listening');
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const endless = Readable.from(
+      (async function* () {
+        for (;;) yield await setImmediate('x'.repeat(65_536));
+      })(),
+    );
+    const api = await openApi({ url, key: 'pr_x' });
+    expect(await api('POST', '/x', { stream: endless }).catch((error) => error)).toMatchObject({ message: 'No.' });
+    await closed;
+    expect(endless.destroyed).toBe(true);
   });
 });
 

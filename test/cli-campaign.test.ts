@@ -1,6 +1,6 @@
 /** `campaign` as a real process against a real API: it sends a list, goes on with one that broke off, and watches until all is over. */
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -23,6 +23,7 @@ let redis: Redis;
 let redisUrl: string;
 let postrider: Postrider;
 const dir = mkdtempSync(join(tmpdir(), 'pr-cli-campaign-'));
+const nowhere = `cm_${'0'.repeat(26)}`;
 const cli = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
@@ -35,7 +36,8 @@ beforeAll(async () => {
     join(dir, 'list.csv'),
     'email,name\nada@example.org,Ada\nnobody,\nADA@example.org,\ngrace@example.org,Grace\n',
   );
-  writeFileSync(join(dir, 'list.ndjson.gz'), gzipSync('{"email":"ada@example.org"}\n'));
+  mkdirSync(join(dir, 'folder.csv'));
+  writeFileSync(join(dir, 'list.ndjson.gz'), gzipSync('{"email":"ada@example.org","name":"Ada"}\n'));
 });
 afterAll(async () => {
   await opened.disposeAsync();
@@ -86,20 +88,6 @@ it('makes a campaign, uploads the list, sends it, and says what became of each',
   await using other = run('send', join(dir, 'list.ndjson.gz'), '--campaign', id);
   expect(await other.ended).toBe(1);
   expect(other.output()).toContain('cannot be added to: only a draft or a scheduled one can be');
-});
-
-it('goes on with a list that was mended: whom it has is not added twice', async () => {
-  const list = join(dir, 'mended.csv');
-  writeFileSync(list, 'mail\nada@example.org\n');
-  await using faulty = run('send', list, '--template', 't');
-  expect(await faulty.ended).toBe(1);
-  expect(faulty.output()).toMatch(
-    /line 1: the first line must be a header[\s\S]*Not sent: 1 of 1 records are not valid/,
-  );
-  const [, id = ''] = /^(cm_\w+)$/m.exec(faulty.output()) ?? [];
-  writeFileSync(list, 'email\nada@example.org\n');
-  await using mended = run('send', list, '--campaign', id);
-  expect([await mended.ended, mended.output()]).toEqual([0, expect.stringContaining('1 records: 1 added')]);
 });
 
 it('watches on while the API is restarted, and uploads once another has let go of the list', async () => {
@@ -158,8 +146,8 @@ describe('a key that may only send', () => {
   let key: string;
   beforeAll(async () => {
     key = (await postrider.api('POST', '/v1/api-keys', { name: 'k', scopes: ['send'] })).body.token;
-    writeFileSync(join(dir, 'one.csv'), 'email\nada@example.org\n');
-    writeFileSync(join(dir, 'faulty.csv'), 'email\nada@example.org\nnobody\n');
+    writeFileSync(join(dir, 'one.csv'), 'email,name\nada@example.org,Ada\n');
+    writeFileSync(join(dir, 'faulty.csv'), 'email,name\nada@example.org,Ada\nnobody,\n');
   });
   const list = join(dir, 'one.csv');
   const mine = (...args: readonly string[]) => run(...args, '--key', key);
@@ -185,9 +173,9 @@ describe('a key that may only send', () => {
   });
 
   it('goes on with one whose list was at fault, and is refused what was sent before', async () => {
-    await using held = mine('send', join(dir, 'faulty.csv'), '--template', 't');
-    expect(await held.ended).toBe(1);
-    const [, id = ''] = /^(cm_\w+)$/m.exec(held.output()) ?? [];
+    const { id } = (await postrider.api('POST', '/v1/campaigns', { template: { id: 't' } })).body;
+    await using held = mine('send', join(dir, 'faulty.csv'), '--campaign', id);
+    expect([await held.ended, held.output()]).toEqual([1, expect.stringContaining('is a draft, and has all')]);
     const goOn = () => mine('send', join(dir, 'faulty.csv'), '--campaign', id, '--skip-invalid');
     await using sent = goOn();
     expect([await sent.ended, sent.output()]).toEqual([0, expect.stringMatching(standing(id, 'running'))]);
@@ -204,13 +192,35 @@ describe('a key that may only send', () => {
   });
 });
 
+it.each([[['--help']], [['send', '--help']], [['-h', 'send', 'list.csv']]])(
+  'says how it is used when asked: %j',
+  async (args) => {
+    expect(await Array.fromAsync(runCampaign(args))).toEqual([
+      { text: expect.stringContaining('Usage: campaign send') },
+    ]);
+  },
+);
+
+it.each(['foo', 'localhost:8080', 'ftp://a.example'])(
+  'says of what is no URL of an API that it is none: %s',
+  async (url) => {
+    const said = await Array.fromAsync(runCampaign(['status', nowhere, '--url', url, '--key', 'pr_x']));
+    expect(said).toEqual([{ fault: expect.stringContaining(`--url ${url} is not the address of an API`), exit: 1 }]);
+  },
+);
+
 it.each([
   [[], 'Usage: campaign send'],
   [['fly', 'x'], 'Usage: campaign send'],
   [['send', 'list.txt', '--template', 't'], 'cannot be told by its name'],
-  [['send', 'nowhere.csv', '--template', 't'], 'is not a file that can be read'],
+  [['send', 'nowhere.csv', '--template', 't'], 'nowhere.csv cannot be read: ENOENT'],
+  [['send', join(dir, 'folder.csv'), '--template', 't'], 'folder.csv is not a file'],
   [['send', 'list.csv', '--colour', 'red'], '--colour'],
-  [['send', 'list.csv', '--campaign', 'cm_x', '--rate', '1/s', '--at', 'x'], 'leave out --rate, --at'],
+  [['send', 'list.csv', '--campaign', nowhere, '--rate', '1/s', '--at', 'x'], 'leave out --rate, --at'],
+  [['send', 'list.csv', '--campaign', '../templates'], '../templates is not the id of a campaign'],
+  [['status', '../templates'], '../templates is not the id of a campaign'],
+  [['send', 'list.csv', '--template', 't', '--at', '2020-01-01T00:00:00Z'], '--at 2020-01-01T00:00:00Z has passed'],
+  [['send', 'list.csv', '--template', 't', '--at', 'tomorrow'], '--at tomorrow '],
 ])('says how it is used: %j', async (args, fault) => {
   const said = await Array.fromAsync(runCampaign(args));
   // Without an exit code of its own a fault is one of usage.
@@ -219,8 +229,8 @@ it.each([
 
 it.each([
   [['fly', 'x'], 64, 'Usage: campaign send'],
-  [['status', 'cm_x'], 1, 'There is no campaign cm_x'],
-  [['pause', 'cm_x'], 1, 'There is no campaign cm_x'],
+  [['status', nowhere], 1, `There is no campaign ${nowhere}`],
+  [['pause', nowhere], 1, `There is no campaign ${nowhere}`],
 ])('ends with its exit code: %j', async (args, exit, fault) => {
   await using wrong = run(...args);
   expect([await wrong.ended, wrong.output()]).toEqual([exit, expect.stringContaining(fault)]);

@@ -33,11 +33,10 @@ export type Asked = {
 };
 
 /** @returns what was answered, read from JSON. @throws ApiFault */
-export type Api = <Answer>(method: 'GET' | 'POST', path: string, asked?: Asked) => Promise<Answer>;
+export type Api = <Answer>(method: 'GET' | 'POST' | 'DELETE', path: string, asked?: Asked) => Promise<Answer>;
 
 /**
  * @param given where it is and the key to call it with; by default those of this environment
- * @param deadlineMs an answer that takes longer is none
  * @throws ConfigError ApiFault
  */
 export async function openApi(
@@ -45,20 +44,32 @@ export async function openApi(
     readonly url?: string | undefined;
     readonly key?: string | undefined;
   },
-  deadlineMs = usualDeadlineMs,
+  limits: Limits = usualLimits,
 ): Promise<Api> {
+  if (given.url !== undefined && !isWebUrl(given.url))
+    throw new ApiFault(`--url ${given.url} is not the address of an API, such as http://127.0.0.1:8080`);
   const config = given.url === undefined || given.key === undefined ? readConfig() : null;
   const url = given.url ?? (config && addressOf(config));
-  if (url === null || !URL.canParse(url))
-    throw new ApiFault('Where the API is cannot be known: give --url, or set PORT');
+  if (url === null) throw new ApiFault('Where the API is cannot be known: give --url, or set PORT');
   const key = given.key ?? config?.POSTRIDER_API_KEY ?? (await readKey(config?.DATA_DIR ?? ''));
-  return (method, path, asked) => call({ url, key, deadlineMs }, method, path, asked);
+  return (method, path, asked) => call({ url, key, limits }, method, path, asked);
+}
+
+function isWebUrl(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
 }
 
 /** Of an API that is held up, or of a proxy before one that is away. */
 const passingStatuses = new Set([429, 502, 503, 504]);
 
-const usualDeadlineMs = 30_000;
+type Limits = {
+  /** An answer that takes longer is none. An upload takes as long as it takes. */
+  readonly deadlineMs: number;
+  /** An upload of which nothing moves for so long is over, and so is one that is not answered so long after its last byte. */
+  readonly stillMs: number;
+};
+
+const usualLimits: Limits = { deadlineMs: 30_000, stillMs: 120_000 };
 
 async function readKey(dataDir: string): Promise<string> {
   const path = join(dataDir, 'api-key');
@@ -69,7 +80,7 @@ async function readKey(dataDir: string): Promise<string> {
 }
 
 async function call<Answer>(
-  { url, key, deadlineMs }: { readonly url: string; readonly key: string; readonly deadlineMs: number },
+  { url, key, limits }: { readonly url: string; readonly key: string; readonly limits: Limits },
   method: string,
   path: string,
   { body, stream, headers = {} }: Asked = {},
@@ -78,19 +89,28 @@ async function call<Answer>(
   const json = body === undefined ? {} : { 'content-type': 'application/json' };
   const asking = (to.protocol === 'https:' ? requestTls : request)(to, {
     method,
-    // An upload takes as long as it takes.
-    ...(stream === undefined ? { signal: AbortSignal.timeout(deadlineMs) } : {}),
+    ...(stream === undefined ? { signal: AbortSignal.timeout(limits.deadlineMs) } : { timeout: limits.stillMs }),
     headers: { authorization: `Bearer ${key}`, ...json, ...headers },
   });
   const unanswered = (error: Error) => {
+    if (error instanceof ApiFault) throw error;
     throw new ApiFault(`No answer of ${url}: ${error.message}`, { afterMs: 0 });
   };
+  // To ask again would take as long once more, and come to the same.
+  asking.once('timeout', () =>
+    asking.destroy(new ApiFault(`Nothing moved for ${limits.stillMs / 1_000} s: no answer of ${url}`)),
+  );
   const answered = once(asking, 'response').catch(unanswered);
   // An answer that comes before all was sent says why the rest is not wanted.
   if (stream !== undefined) pipeline(stream, asking).catch(() => {});
   else asking.end(body === undefined ? undefined : JSON.stringify(body));
-  const [answer] = (await answered) as [IncomingMessage];
-  return read(answer, await textOf(answer).catch(unanswered));
+  try {
+    const [answer] = (await answered) as [IncomingMessage];
+    return read(answer, await textOf(answer).catch(unanswered));
+  } finally {
+    // What is still being sent is not wanted any more, and would keep the process.
+    asking.destroy();
+  }
 }
 
 function read<Answer>({ statusCode = 0, headers }: IncomingMessage, text: string): Answer {

@@ -6,7 +6,8 @@ export const usage = [
   '         [--name …] [--rate 100/s] [--route …] [--at <time>] [--skip-invalid] [--watch]',
   '       campaign send <list> --campaign <id> [--skip-invalid] [--watch]     goes on with one that broke off',
   '       campaign status|watch|pause|resume|cancel <id>',
-  '  --skip-invalid sends though lines of the list are not valid, to all others',
+  '  --skip-invalid sends though records of the list are not valid, to all others',
+  '  --at takes 2026-12-07T09:00:00Z, or "in 5 minutes", "in 1 hour", "in 3 days"',
   '  --url and --key say which API; by default the one of this environment',
 ].join('\n');
 
@@ -15,6 +16,7 @@ const flag = { type: 'boolean' } as const;
 export const options = {
   ...{ template: text, from: text, subject: text, name: text, rate: text, route: text, at: text, campaign: text },
   ...{ url: text, key: text, 'skip-invalid': flag, watch: flag },
+  help: { ...flag, short: 'h' },
 } as const;
 
 export type Given = ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true }>>['values'];

@@ -1,71 +1,48 @@
-/** `campaign send`: makes a campaign, uploads its list, and sends it once each line of that is valid, or may be left out. */
+/** `campaign send`: makes a campaign, uploads its list, and sends it once each record of that is valid, or may be left out. */
 import { randomUUID } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { sendTime } from '../domain/send-time.ts';
 import { type Api, ApiFault, openApi } from './api.ts';
+import { anew, givingUp, goingOnWith, ofNewOnes } from './campaign-command.ts';
+import { heldBack, reasonAgainst, wordsOf } from './campaign-held.ts';
+import { type List, openList } from './campaign-list.ts';
 import { move } from './campaign-move.ts';
 import { type Given, usage } from './campaign-options.ts';
-import { look, watch } from './campaign-watch.ts';
-import { type CampaignSeen, ledgerOf } from './campaign-words.ts';
+import { look, tellEnd, watch } from './campaign-watch.ts';
+import { type CampaignSeen, isOver, ledgerOf } from './campaign-words.ts';
 import type { Said } from './command.ts';
 import { patiently } from './patience.ts';
-
-type Uploaded = {
-  readonly received: number;
-  readonly added: number;
-  readonly duplicates: number;
-  readonly invalid: number;
-  /** The first of those that are not valid. */
-  readonly errors: readonly { readonly line: number; readonly message: string }[];
-};
-
-const types: Readonly<Record<string, string>> = {
-  csv: 'text/csv',
-  ndjson: 'application/x-ndjson',
-  jsonl: 'application/x-ndjson',
-  json: 'application/json',
-};
 
 /** What a list is added to; `seen` is null where the key may not look at it. */
 type Found = { readonly id: string; readonly seen: CampaignSeen | null };
 
-/** What says how a campaign is made. */
-const ofNewOnes = ['template', 'from', 'subject', 'name', 'rate', 'route', 'at'] as const;
-
-/** Lines at fault that are named; of the rest there is the number. */
-const maxNamed = 50;
-
-export async function* send(given: Given, list: string): AsyncGenerator<Said> {
-  const headers = headersOf(list);
-  if (headers === null)
-    return yield {
-      fault: `What ${list} is cannot be told by its name: end it in .csv, .ndjson or .json, or one of these and .gz`,
-    };
-  if (given.template === undefined && given.campaign === undefined) return yield { fault: usage };
-  const ignored = given.campaign === undefined ? [] : ofNewOnes.filter((name) => given[name] !== undefined);
-  if (ignored.length > 0)
-    return yield { fault: `${given.campaign} stays as it is: leave out --${ignored.join(', --')}` };
+export async function* send(given: Given, path: string): AsyncGenerator<Said> {
+  const wrong = faultIn(given);
+  if (wrong !== null) return yield { fault: wrong };
   // A list that is not there makes no campaign.
-  const file = await stat(list).catch(() => null);
-  if (!file?.isFile()) return yield { fault: `${list} is not a file that can be read` };
+  const list = await openList(path);
+  if ('fault' in list) return yield list;
   const api = await openApi(given);
-  const { id, seen } = yield* find(api, given);
-  const goingOn = againWith(given, list, id);
-  yield { text: `${id}\nShould this break off: ${goingOn}\n` };
-  // The same list goes on where it broke off; one that was mended is another upload.
-  const uploadKey = `cli-${file.size}-${file.mtimeMs}`;
-  const upload = { headers: { ...headers, 'idempotency-key': uploadKey } };
-  const uploaded = yield* patiently(() =>
-    api<Uploaded>('POST', `/campaigns/${id}/recipients`, { ...upload, stream: createReadStream(list) }),
-  );
-  yield { text: wordsOf(uploaded) };
+  const found = yield* find(api, given);
+  const { id, seen } = found;
+  if (seen?.status === 'canceled') return yield* tellEnd(api, seen);
+  yield { text: `${id}\nShould this break off: ${goingOnWith(given, path, id)}\n` };
   // Whoever goes on with one may have sent it before.
   const isSent = seen !== null && seen.status !== 'draft';
-  if (!isSent && uploaded.invalid > 0 && given['skip-invalid'] !== true)
-    return yield { fault: heldBack(uploaded, { list, id, goingOn }), exit: 1 };
-  const sent = isSent ? seen : yield* move(api, id, 'send');
+  const sent = yield* isSent ? repeat(api, list, seen) : sendDraft({ api, given, list }, found);
+  if (sent === null) return;
   if (given.watch) yield* watchSent(api, id);
+  else if (isOver(sent)) yield* tellEnd(api, sent);
   else yield { text: ledgerOf(sent) };
+}
+
+function faultIn(given: Given): string | null {
+  if (given.template === undefined && given.campaign === undefined) return usage;
+  const ignored = given.campaign === undefined ? [] : ofNewOnes.filter((name) => given[name] !== undefined);
+  if (ignored.length > 0) return `${given.campaign} stays as it is: leave out --${ignored.join(', --')}`;
+  if (given.at === undefined) return null;
+  const at = sendTime(Date).safeParse(given.at);
+  if (!at.success) return `--at ${given.at} ${at.error.issues[0]?.message}`;
+  return at.data < Date.now() ? `--at ${given.at} has passed: leave it out to send at once` : null;
 }
 
 /** The one it goes on with, or a new one: made once, however often that has to be asked for. */
@@ -87,6 +64,51 @@ async function lookIfAllowed(api: Api, id: string): Promise<CampaignSeen | null>
   }
 }
 
+/** The same list is answered as it was; another is refused. */
+async function* repeat(api: Api, list: List, seen: CampaignSeen): AsyncGenerator<Said, CampaignSeen> {
+  yield { text: wordsOf(yield* patiently(() => list.upload(api, seen.id))) };
+  return seen;
+}
+
+type Sending = { readonly api: Api; readonly given: Given; readonly list: List };
+
+/** @returns null where it was not sent */
+async function* sendDraft({ api, given, list }: Sending, { id }: Found): AsyncGenerator<Said, CampaignSeen | null> {
+  const isOurs = given.campaign === undefined;
+  try {
+    const uploaded = yield* patiently(() => list.upload(api, id));
+    yield { text: wordsOf(uploaded) };
+    const reason = reasonAgainst(uploaded, given['skip-invalid'] === true);
+    if (reason === null) return yield* move(api, id, 'send');
+    const isRemoved = isOurs && (yield* remove(api, id));
+    const again = isRemoved ? anew(given, list.path) : goingOnWith(given, list.path, id);
+    const left = isRemoved ? null : givingUp(given, id);
+    yield { fault: heldBack(reason, { list: list.path, id, left, again }), exit: 1 };
+  } catch (error) {
+    if (!(error instanceof ApiFault)) throw error;
+    if (!isOurs) throw error;
+    // What was refused would be again.
+    const isRefused = error.passing === null && error.status !== null && error.status < 500;
+    const isRemoved = isRefused && (yield* remove(api, id));
+    const standing = isRemoved
+      ? `${id} was removed. Once that is mended: ${anew(given, list.path)}`
+      : `${id} is left. It is given up by: ${givingUp(given, id)}`;
+    yield { fault: `${error.message}\n${standing}`, exit: 1 };
+  }
+  return null;
+}
+
+/** So that a list that is mended is another campaign, and none is left behind. @returns whether it is gone */
+async function* remove(api: Api, id: string): AsyncGenerator<Said, boolean> {
+  try {
+    yield* patiently(() => api('DELETE', `/campaigns/${id}`));
+    return true;
+  } catch (error) {
+    if (error instanceof ApiFault) return error.status === 404;
+    throw error;
+  }
+}
+
 /** That it cannot be watched, as by a key that may only send, must not look as if it was not sent. */
 async function* watchSent(api: Api, id: string): AsyncGenerator<Said> {
   try {
@@ -95,40 +117,4 @@ async function* watchSent(api: Api, id: string): AsyncGenerator<Said> {
     if (!(error instanceof ApiFault)) throw error;
     yield { fault: `${id} was sent, but cannot be watched: ${error.message}`, exit: 1 };
   }
-}
-
-function wordsOf({ received, added, duplicates, invalid, errors }: Uploaded): string {
-  const named = errors.slice(0, maxNamed);
-  const more = invalid - named.length;
-  return [
-    `${received} records: ${added} added, ${duplicates} duplicates, ${invalid} invalid`,
-    ...named.map(({ line, message }) => `  line ${line}: ${message}`),
-    ...(more > 0 ? [`  and ${more} more`] : []),
-    '',
-  ].join('\n');
-}
-
-function heldBack({ received, invalid }: Uploaded, on: { list: string; id: string; goingOn: string }): string {
-  return [
-    `Not sent: ${invalid} of ${received} records are not valid. ${on.id} is a draft, and has all the others.`,
-    `Mend them in ${on.list}, and go on: ${on.goingOn}`,
-    `Or send it without them: ${on.goingOn} --skip-invalid`,
-  ].join('\n');
-}
-
-/** The command that goes on with it, for a shell. A key is no more repeated than any other secret. */
-function againWith({ url, watch }: Given, list: string, id: string): string {
-  const words = ['send', list, '--campaign', id, ...(url === undefined ? [] : ['--url', url])];
-  return ['npm run cli -- campaign', ...words.map(quoted), ...(watch ? ['--watch'] : [])].join(' ');
-}
-
-function quoted(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
-}
-
-function headersOf(list: string): Readonly<Record<string, string>> | null {
-  const [, ending = '', packed] = /\.([a-z]+)(\.gz)?$/i.exec(list) ?? [];
-  const type = types[ending.toLowerCase()];
-  if (type === undefined) return null;
-  return { 'content-type': type, ...(packed === undefined ? {} : { 'content-encoding': 'gzip' }) };
 }

@@ -1,28 +1,63 @@
-/** `campaign watch`: looks at a campaign until nothing of it is to be sent any more. */
+/** `campaign watch`: looks at a campaign until nothing of it is to be sent any more, and says what it came to. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Api } from './api.ts';
-import { type CampaignSeen, isOver, ledgerOf, progressOf } from './campaign-words.ts';
+import { type CampaignSeen, hasReachedNobody, isOver, ledgerOf, progressOf } from './campaign-words.ts';
 import type { Said } from './command.ts';
 import { patiently } from './patience.ts';
 
 const lookEveryMs = 1_000;
+/** Of those who failed, so many are asked for their reasons, and so many reasons are named. */
+const maxAsked = 100;
+const maxReasons = 3;
 
 export function look(api: Api, id: string): Promise<CampaignSeen> {
   return api('GET', `/campaigns/${id}`);
 }
 
-/** On a terminal one line that moves, elsewhere a line whenever something changed; the ledger once it is over. */
+/** On a terminal one line that moves, elsewhere a line whenever something changed; what it came to once it is over. */
 export async function* watch(api: Api, id: string): AsyncGenerator<Said> {
   const isTerminal = process.stdout.isTTY;
-  for (let last = ''; ; await pause(lookEveryMs)) {
-    const seen = yield* patiently(() => look(api, id));
+  const end = isTerminal ? '\n' : '';
+  let last: CampaignSeen | null = null;
+  let told = '';
+  for (; ; await pause(lookEveryMs)) {
+    const seen: CampaignSeen = yield* patiently(() => look(api, id));
+    if (seen.status === 'draft') return yield notSent(id);
     const line = progressOf(seen);
     if (isTerminal) yield { text: `\r\u001b[K${line}` };
-    else if (line !== last) yield { text: `${line}\n` };
-    last = line;
+    else if (line !== told) yield { text: `${line}\n` };
+    told = line;
+    if (seen.status === 'paused' && last?.status !== 'paused')
+      yield { text: `${end}It is paused, until: campaign resume ${id}\n` };
+    last = seen;
     if (!isOver(seen)) continue;
-    yield { text: `${isTerminal ? '\n' : ''}${ledgerOf(seen)}` };
-    if (seen.status !== 'completed') yield { fault: `${id} was canceled`, exit: 1 };
-    return;
+    if (isTerminal) yield { text: end };
+    return yield* tellEnd(api, seen);
   }
+}
+
+function notSent(id: string): Said {
+  return { fault: `${id} is a draft, and is sent by: campaign send <list> --campaign ${id}`, exit: 1 };
+}
+
+/** Where everybody stands, and why who failed did; a fault where it was canceled, or nobody got it. */
+export async function* tellEnd(api: Api, seen: CampaignSeen): AsyncGenerator<Said> {
+  const { id, status, counts } = seen;
+  yield { text: ledgerOf(seen) };
+  if (counts.failed > 0) yield { text: yield* reasonsOf(api, id) };
+  if (status === 'canceled') yield { fault: `${id} was canceled`, exit: 1 };
+  if (hasReachedNobody(seen)) yield { fault: `${id} is over, and nobody got it`, exit: 1 };
+}
+
+type Roster = {
+  readonly data: readonly { readonly reason: string | null; readonly smtp: { readonly reply: string } | null }[];
+};
+
+async function* reasonsOf(api: Api, id: string): AsyncGenerator<Said, string> {
+  const path = `/campaigns/${id}/recipients?status=failed&limit=${maxAsked}`;
+  const { data } = yield* patiently(() => api<Roster>('GET', path));
+  const found = Map.groupBy(data, ({ reason, smtp }) => reason ?? smtp?.reply ?? 'for no reason that is known');
+  const commonest = [...found].toSorted(([, one], [, other]) => other.length - one.length).slice(0, maxReasons);
+  const rows = commonest.map(([reason, those]) => `  ${those.length} of ${data.length} looked at: ${reason}\n`);
+  return rows.length === 0 ? '' : `Failed\n${rows.join('')}`;
 }

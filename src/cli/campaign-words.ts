@@ -9,6 +9,7 @@ export type CampaignSeen = {
   readonly counts: Readonly<Record<CampaignCount | 'recipients', number>>;
   readonly pace: number | null;
   readonly eta: string | null;
+  readonly scheduled_at?: string | null;
 };
 
 const barWidth = 30;
@@ -27,16 +28,22 @@ export function progressOf({ status, counts: { recipients, pending }, pace, eta 
 }
 
 /** How many stand where, a line each, without those that nobody is in. */
-export function ledgerOf({ id, name, status, counts }: CampaignSeen): string {
+export function ledgerOf({ id, name, status, counts, scheduled_at }: CampaignSeen): string {
   const rows = campaignCounts
     .filter((count) => counts[count] > 0)
     .map((count): [string, number] => [count, counts[count]]);
   const all: [string, number][] = [['recipients', counts.recipients], ...rows];
+  const beginning = status === 'scheduled' && scheduled_at ? ` for ${scheduled_at}` : '';
   return [
-    `${id}  ${name === undefined ? '' : `${name}: `}${status}`,
+    `${id}  ${name === undefined ? '' : `${name}: `}${status}${beginning}`,
     ...all.map(([what, n]) => `  ${what.padEnd(16)}${n}`),
     '',
   ].join('\n');
+}
+
+/** It is over, and its letter is with none of its recipients. */
+export function hasReachedNobody({ status, counts }: CampaignSeen): boolean {
+  return status === 'completed' && counts.sent + counts.delivered + counts.complained + counts.outcome_unknown === 0;
 }
 
 /** Nothing of it is to be sent any more. */

@@ -10,13 +10,22 @@ export const linkPlace = '{{unsubscribe_url}}';
  */
 export const linkMark = '73920518462957301846295170384629';
 
-/** A rendered text with the place for the link where its mark stands. */
-export function withLinkPlace(text: string): string {
-  return text.replaceAll(linkMark, linkPlace);
-}
-
 const place = /\{\{\s{0,9}unsubscribe_url\s{0,9}\}\}/;
 const everyPlace = new RegExp(place, 'g');
+/** Nobody sees it, and no line is broken at it. */
+const wordJoiner = '\u2060';
+
+/** A rendered text with the place for the link where its mark stands, and nowhere else: what a variable says that looks like one is kept from being it. */
+export function withLinkPlace(text: string): string {
+  const said = text.includes('{{') ? text.replace(everyPlace, (found) => `{${wordJoiner}${found.slice(1)}`) : text;
+  return said.replaceAll(linkMark, linkPlace);
+}
+
+/** A text of `withLinkPlace` as a variable of another. */
+export function withLinkMark(text: string): string {
+  return text.replaceAll(linkPlace, linkMark);
+}
+
 /** In Liquid, where it may stand among filters and conditions. */
 const mention = /\bunsubscribe_url\b/;
 

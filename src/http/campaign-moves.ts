@@ -132,7 +132,7 @@ export function campaignMoveRoutes({
         operationId: 'sendCampaign',
         summary: 'Send a campaign',
         description:
-          'It begins at once, or at its `scheduled_at`. From then on nobody can be added to it. A scheduled one is sent again to give it another time. Refused where its letters have `{{ unsubscribe_url }}` and no link can be made, as PUBLIC_URL is not set. A repeat under the same `Idempotency-Key` is answered where it stands now.',
+          'It begins at once, or at its `scheduled_at`. Once it has begun nobody can be added to it; until then it takes recipients as a draft does. A scheduled one is sent again to give it another time; a `scheduled_at` that has passed means now. Refused where its letters have `{{ unsubscribe_url }}` and no link can be made, as PUBLIC_URL is not set. A repeat under the same `Idempotency-Key` is answered where it stands now.',
         tags,
         headers: creationHeaders,
         params: campaignParams,

@@ -9,7 +9,7 @@ import {
   type TemplatePart,
   type Variables,
 } from '../domain/template.ts';
-import { linkMark, withLinkPlace } from '../domain/unsubscribe-link.ts';
+import { linkMark, withLinkMark, withLinkPlace } from '../domain/unsubscribe-link.ts';
 import { type Woven, whole, woven } from '../domain/woven.ts';
 import { engineOf, MissingError } from './engine.ts';
 import { LimitError, type Meter, maxLetterLength } from './limits.ts';
@@ -63,7 +63,7 @@ export function weaveLetter(
   ofTypes.forEach(note);
   const subject = attempt('subject', () => subjectOf(whole(write('subject', parts.subject))));
   const preheader = lineOf(whole(write('preheader', parts.preheader)) ?? '');
-  const html = write('html', parts.html, { [preheaderName]: preheader });
+  const html = write('html', parts.html, { [preheaderName]: withLinkMark(preheader) });
   const converted = () => attempt('text', () => html && woven(textOfHtml(withoutPreheader(html.join(''), preheader))));
   const text = textBy(textWay, html, { converted, write: (t) => write('text', t), weave: (t) => weave('text', t) });
   return faults.size === 0 ? { subject, html, text } : { faults: [...faults.values()] };
@@ -100,7 +100,9 @@ function textBy(way: TextWay, html: Woven | null, { converted, write, weave }: T
 function clean(pieces: Woven): Woven {
   const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
   if (length > maxLetterLength) throw new LimitError(`has more than ${maxLetterLength} characters`);
-  const named = pieces.some((piece) => piece.includes(linkMark)) ? pieces.map(withLinkPlace) : pieces;
+  const named = pieces.some((piece) => piece.includes(linkMark) || piece.includes('{{'))
+    ? pieces.map(withLinkPlace)
+    : pieces;
   if (named.every((piece) => piece.isWellFormed() && !piece.includes('\0'))) return named;
   // What one piece lacks of a character may stand in the next.
   return woven(named.join('').replaceAll('\0', '').toWellFormed());

@@ -17,13 +17,32 @@ function around(text: string): string {
 /** Characters of the tag that begins the body; one that is longer is none. */
 const maxBodyTagLength = 2_000;
 
-/** The source with it: behind the start of the body, and, should that be inside a tag of Liquid, before everything. */
+/** The source with it: behind the start of the body, or what stands before one, and, should that be inside a tag of Liquid, before everything. */
 export function withPreheader(html: string): string[] {
+  const at = startOfBody(withoutComments(html));
+  return [html.slice(0, at) + block + html.slice(at), block + html];
+}
+
+function startOfBody(html: string): number {
   // One look for where it begins and one for where it ends: a pattern of both took 0.5 s for 256 KB of `<body `.
   const begin = html.search(/<body[\s>]/i);
   const tag = begin < 0 ? '' : html.slice(begin, begin + maxBodyTagLength);
-  const at = tag.includes('>') ? begin + tag.indexOf('>') + 1 : 0;
-  return [html.slice(0, at) + block + html.slice(at), block + html];
+  if (tag.includes('>')) return begin + tag.indexOf('>') + 1;
+  const before = /<\/head>/i.exec(html) ?? /^\s{0,1000}<!doctype[^>]{0,1000}>/i.exec(html);
+  return before === null ? 0 : before.index + before[0].length;
+}
+
+/** As long as it is: Outlook alone reads what its comments say, `<!--[if mso]><body><![endif]-->`. */
+function withoutComments(html: string): string {
+  const kept: string[] = [];
+  let from = 0;
+  for (let begin = html.indexOf('<!--'); begin >= 0; begin = html.indexOf('<!--', from)) {
+    const end = html.indexOf('-->', begin + 2);
+    if (end < 0) break;
+    kept.push(html.slice(from, begin), ' '.repeat(end + 3 - begin));
+    from = end + 3;
+  }
+  return kept.join('') + html.slice(from);
 }
 
 /** A rendered letter as it is without. */

@@ -48,8 +48,8 @@ export async function openTerminal(): Promise<Terminal> {
       .replaceAll(/\b([a-z]{2})_…/g, (blank, kind) => ids.get(kind) ?? blank);
   }
 
-  async function run(program: string, args: readonly string[]): Promise<string> {
-    const options = { cwd: root, env: { ...process.env, POSTRIDER_API_KEY: key } };
+  async function run(program: string, args: readonly string[], apiKey?: string): Promise<string> {
+    const options = { cwd: root, env: { ...process.env, POSTRIDER_API_KEY: apiKey } };
     const { stdout } = await execute(program, args, options);
     for (const [, id = '', kind = ''] of stdout.matchAll(/"id":"(([a-z]{2})_\w+)"/g)) ids.set(kind, id);
     return stdout;
@@ -61,8 +61,9 @@ export async function openTerminal(): Promise<Terminal> {
     api: apiClient(postrider.url, key),
     receiver,
     typed,
+    // As in a clone that is new, where no variable says the key.
     sh: (block) => run('sh', ['-ec', typed(block)]),
-    js: (block) => run(process.execPath, ['--input-type=module', '--eval', typed(block)]),
+    js: (block) => run(process.execPath, ['--input-type=module', '--eval', typed(block)], key),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }

@@ -1,5 +1,6 @@
 /** What becomes of a template: escaping, missing variables, faults with their place, the preheader and the text that is made of the HTML. */
 import { describe, expect, it } from 'vitest';
+import { withLink } from '../../src/domain/unsubscribe-link.ts';
 import { compiled, faultsOf, rendered, renderFaults } from '../support/templates.ts';
 
 describe('variables', () => {
@@ -42,6 +43,14 @@ describe('variables', () => {
     expect(rendered({ subject: source, html: source, text: source })).toEqual(whole);
     const woven = compiled({ html: `<a href="{{ unsubscribe_url | ${filter} }}">No more</a>` }).weave({});
     expect(woven).toMatchObject({ html: ['<a href="', '{{unsubscribe_url}}', '">No more</a>'] });
+  });
+
+  it.each(['{{unsubscribe_url}}', '{{ unsubscribe_url }}'])('are not read as a template themselves: %s', (name) => {
+    const source = 'Dear {{ name }}, stop: {{ unsubscribe_url }}';
+    const { subject, html, text } = rendered({ subject: source, html: `<p>${source}</p>` }, { name });
+    const url = 'https://a.example/u/1';
+    for (const part of [subject, html, text])
+      expect(withLink(part ?? '', url).replaceAll('\u2060', '')).toContain(`Dear ${name}, stop: ${url}`);
   });
 
   it('have what is given for all where a reader has none, of any kind', () => {
@@ -221,6 +230,11 @@ describe('a preheader', () => {
     expect(letter.html).toMatch(start);
     expect(letter.html).toMatch(hidden);
     expect(letter.text).toBe('x');
+  });
+
+  it('has the link of its reader where it asks for it', () => {
+    const { html, text } = rendered({ html: '<p>x</p>', preheader: 'Stop: {{ unsubscribe_url }}' }, {});
+    expect([html, text]).toEqual([expect.stringContaining('>Stop: {{unsubscribe_url}}&#847;'), 'x']);
   });
 
   it('that comes to nothing leaves nothing', () => {

@@ -22,7 +22,7 @@ function costOf(html: string): number {
 it('a body that begins over and over is looked at once', () => {
   const plain = 'x'.repeat(length);
   costOf(plain);
-  for (const piece of ['<body ', '<body\n', '<body a="', '<bod'])
+  for (const piece of ['<body ', '<body\n', '<body a="', '<bod', '<!--', '<!-->', '<!-- -->', '</head', '<!doctype '])
     expect(costOf(piece.repeat(length / piece.length))).toBeLessThan(10 * costOf(plain) + 100);
 });
 
@@ -30,6 +30,10 @@ it.each([
   ['<body>', 'x'],
   ['<html><BODY class="a">', '<body>'],
   ['<tbody><body\n style="a">', 'x'],
+  ['<!--[if mso]><body class="m"><![endif]--><body>', 'x'],
+  ['<!--[if !mso]><!--><body>', '<!--<![endif]-->x'],
+  ['<!doctype html><html><head><!-- </head> --><title>x</title></head>', '<p>x</p>'],
+  ['<!-- ours -->\n<!DOCTYPE html>', '<p>x</p>'],
 ])('the preheader stands behind the start of the body: %s', (before, after) => {
   const [first = ''] = withPreheader(before + after);
   expect(first.startsWith(`${before}{% if `)).toBe(true);

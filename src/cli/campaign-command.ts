@@ -1,0 +1,33 @@
+/** Commands that are told to be typed next, for a shell. */
+import type { Given } from './campaign-options.ts';
+
+/** What says how a campaign is made. */
+export const ofNewOnes = ['template', 'from', 'subject', 'name', 'rate', 'route', 'at'] as const;
+
+export function campaignCommand(...words: readonly string[]): string {
+  return ['npm run cli -- campaign', ...words.map(quoted)].join(' ');
+}
+
+/** The command that goes on with a campaign. A key is no more repeated than any other secret. */
+export function goingOnWith({ url, watch }: Given, list: string, id: string): string {
+  return campaignCommand('send', list, '--campaign', id, ...optionsOf({ url }), ...(watch ? ['--watch'] : []));
+}
+
+/** The command that was called. */
+export function anew({ url, watch, ...given }: Given, list: string): string {
+  const ofThis = Object.fromEntries(ofNewOnes.map((name) => [name, given[name]]));
+  return campaignCommand('send', list, ...optionsOf({ ...ofThis, url }), ...(watch ? ['--watch'] : []));
+}
+
+/** The command that gives up a campaign. */
+export function givingUp({ url }: Given, id: string): string {
+  return campaignCommand('cancel', id, ...optionsOf({ url }));
+}
+
+function optionsOf(given: Readonly<Record<string, string | undefined>>): string[] {
+  return Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, value]));
+}
+
+function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,65 @@
+/** The list that a campaign is sent to: a file, uploaded as it is. */
+import { hash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+import type { Api } from './api.ts';
+
+export type Uploaded = {
+  readonly received: number;
+  readonly added: number;
+  readonly duplicates: number;
+  readonly invalid: number;
+  /** False where the list broke off. */
+  readonly complete: boolean;
+  /** The first of those that are not valid. */
+  readonly errors: readonly { readonly line: number; readonly message: string }[];
+  readonly missing_variables: readonly string[];
+};
+
+export type List = {
+  readonly path: string;
+  upload(api: Api, campaignId: string): Promise<Uploaded>;
+};
+
+const types: Readonly<Record<string, string>> = {
+  csv: 'text/csv',
+  ndjson: 'application/x-ndjson',
+  jsonl: 'application/x-ndjson',
+  json: 'application/json',
+};
+
+/** Bytes of a list that tell it from another of the same size and time. */
+const maxHashedBytes = 64 * 1024;
+
+/** @returns what is wrong, where it cannot be read or nobody knows what it is */
+export async function openList(path: string): Promise<List | { readonly fault: string }> {
+  const headers = headersOf(path);
+  if (headers === null)
+    return {
+      fault: `What ${path} is cannot be told by its name: end it in .csv, .ndjson or .json, or one of these and .gz`,
+    };
+  const read = await nameOf(path).catch((error: Error) => ({ fault: `${path} cannot be read: ${error.message}` }));
+  if (typeof read !== 'string') return read;
+  const named = { ...headers, 'idempotency-key': read };
+  return {
+    path,
+    upload: (api, campaignId) =>
+      api('POST', `/campaigns/${campaignId}/recipients`, { headers: named, stream: createReadStream(path) }),
+  };
+}
+
+/** What the upload of it is called: the same list goes on where it broke off, one that was mended is another. */
+async function nameOf(path: string): Promise<string | { readonly fault: string }> {
+  await using file = await open(path);
+  const { size, mtimeMs, isFile } = await file.stat().then((found) => ({ ...found, isFile: found.isFile() }));
+  if (!isFile) return { fault: `${path} is not a file that can be read` };
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(maxHashedBytes), 0, maxHashedBytes, 0);
+  return `cli-${size}-${mtimeMs}-${hash('sha256', buffer.subarray(0, bytesRead), 'base64url')}`;
+}
+
+function headersOf(path: string): Readonly<Record<string, string>> | null {
+  const [, ending = '', packed] = /\.([a-z]+)(\.gz)?$/i.exec(path) ?? [];
+  const type = types[ending.toLowerCase()];
+  if (type === undefined) return null;
+  return { 'content-type': type, ...(packed === undefined ? {} : { 'content-encoding': 'gzip' }) };
+}

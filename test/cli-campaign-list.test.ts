@@ -1,0 +1,164 @@
+/** `campaign send` and its list: what must not be sent is held back with words that say what to do, and what nobody got is told. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Postrider, startPostrider, testApiKey } from './support/postrider.ts';
+import { startProcess } from './support/processes.ts';
+import { openTestRedis } from './support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+const dir = mkdtempSync(join(tmpdir(), 'pr-cli-list-'));
+const cli = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
+let postrider: Postrider;
+beforeAll(async () => {
+  const { url } = opened.use(await openTestRedis());
+  postrider = opened.use(await startPostrider({ REDIS_URL: url }));
+  const letter = { subject: 'News', from: 'a@example.com' };
+  await postrider.api('POST', '/v1/templates', { ...letter, name: 't', alias: 't', text: 'Hi' });
+  await postrider.api('POST', '/v1/templates', { ...letter, name: 'plan', alias: 'plan', text: 'On {{ plan }}' });
+});
+afterAll(async () => {
+  await opened.disposeAsync();
+  rmSync(dir, { recursive: true });
+});
+
+const env = { POSTRIDER_API_KEY: testApiKey, DATA_DIR: dir };
+
+function run(...args: readonly string[]) {
+  return startProcess(process.execPath, [cli, 'campaign', ...args, '--url', postrider.url], { env });
+}
+
+/** The exit code, and what was said. */
+async function ran(...args: readonly string[]): Promise<[number | string, string]> {
+  await using running = run(...args);
+  return [await running.ended, running.output()];
+}
+
+async function typed(command: string): Promise<[number | string, string]> {
+  await using running = startProcess('sh', ['-c', `exec ${process.execPath} ${cli} ${command}`], { env });
+  return [await running.ended, running.output()];
+}
+
+function listOf(name: string, text: string): string {
+  const path = join(dir, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+const ids = async () => (await postrider.api('GET', '/v1/campaigns?limit=100')).body.data.map(({ id }) => id);
+const standing = async (id: string) => (await postrider.api('GET', `/v1/campaigns/${id}`)).body;
+const makeDraft = async () => (await postrider.api('POST', '/v1/campaigns', { template: { id: 't' } })).body.id;
+
+describe('a list with records at fault', () => {
+  it('is not sent and leaves no draft: each is named up to a bound, and the command that is told sends it without them', async () => {
+    const wrong = Array.from({ length: 60 }, (_, n) => `nobody${n}\n`).join('');
+    const list = listOf("the editor's list.csv", `email\ndelivered@sandbox.invalid\n${wrong}`);
+    const before = await ids();
+    const [exit, said] = await ran('send', list, '--template', 't');
+    expect(exit).toBe(1);
+    expect(said).toContain('61 records: 1 added, 0 duplicates, 60 invalid\n  line 3: /email: is not an address');
+    expect(said.match(/^ {2}line \d+: /gm)).toHaveLength(50);
+    expect(said).toContain('\n  and 10 more\n');
+    expect(said).toMatch(/^Not sent: 60 of 61 records are not valid\. cm_\w+ was removed\.$/m);
+    expect(await ids()).toEqual(before);
+    const [, told = ''] = /^Or send it without them: npm run cli -- (.*)$/m.exec(said) ?? [];
+    expect(await typed(told)).toEqual([0, expect.stringContaining('60 invalid')]);
+    expect(await ids()).toHaveLength(before.length + 1);
+  });
+
+  it('is sent once it was mended to nobody who was taken out of it, and with the values it has by then', async () => {
+    const list = listOf('mended.csv', 'email,plan\nada@example.org,gold\ngrace@example.org,gold\nnobody,\n');
+    const [exit, said] = await ran('send', list, '--template', 'plan');
+    expect(exit).toBe(1);
+    listOf('mended.csv', 'email,plan\ngrace@example.org,silver\n');
+    const [, told = ''] = /^Mend .* and send it: npm run cli -- (.*)$/m.exec(said) ?? [];
+    expect(await typed(`${told} --watch`)).toEqual([
+      0,
+      expect.stringMatching(/recipients {6}1\n {2}sent|delivered {7}1$/m),
+    ]);
+    const inbox = await fetch(`${postrider.url}/dev/inbox.json`);
+    expect(await inbox.text()).not.toContain('gold');
+  });
+
+  it('is added to a draft that is gone on with, which says that it keeps whoever it has', async () => {
+    const id = await makeDraft();
+    const list = listOf('added.csv', 'email\nada@example.org\nnobody\n');
+    const [exit, said] = await ran('send', list, '--campaign', id);
+    expect([exit, said]).toEqual([1, expect.stringContaining(`${id} is a draft, and has all the others.\nIt keeps`)]);
+    const [, told = ''] = /^This one is given up by: npm run cli -- (.*)$/m.exec(said) ?? [];
+    expect(await typed(told)).toEqual([0, expect.stringContaining('canceled')]);
+    expect(await ran('send', list, '--campaign', id)).toEqual([1, expect.stringContaining(`${id} was canceled`)]);
+  });
+});
+
+it.each([
+  [
+    'broken.json',
+    '[{"email":"ada@example.org"},{"email":"gr',
+    'the list breaks off, line 2: the list is not closed with ]',
+  ],
+  ['nobody.csv', 'email\nnobody\n', 'nobody in the list can be sent to'],
+  ['empty.ndjson', '', 'nobody in the list can be sent to'],
+])('%s is not sent, whatever is asked for', async (name, text, words) => {
+  const before = await ids();
+  const [exit, said] = await ran('send', listOf(name, text), '--template', 't', '--skip-invalid');
+  expect([exit, said]).toEqual([1, expect.stringContaining(`Not sent: ${words}`)]);
+  expect(said).not.toContain('without them');
+  expect(await ids()).toEqual(before);
+});
+
+it('a list that cannot be understood leaves no draft either', async () => {
+  const before = await ids();
+  const list = listOf('utf16.csv', '');
+  writeFileSync(list, Buffer.from('\ufeffemail\nada@example.org\n', 'utf16le'));
+  const [exit, said] = await ran('send', list, '--template', 't', '--skip-invalid');
+  expect([exit, said]).toEqual([1, expect.stringMatching(/is not UTF-8: .* Nothing was stored\ncm_\w+ was removed/)]);
+  expect(await ids()).toEqual(before);
+});
+
+it('a list without what the letters ask for is not sent', async () => {
+  const list = listOf('unfit.csv', 'email,Plan\nada@example.org,gold\n');
+  expect(await ran('send', list, '--template', 'plan', '--skip-invalid')).toEqual([
+    1,
+    expect.stringMatching(/^Not sent: the letters ask for plan, which no record has\. cm_\w+ was removed\.$/m),
+  ]);
+});
+
+it('a campaign that some did not get ends with the reasons, and one that nobody got with 1', async () => {
+  const some = listOf('some.csv', 'email,plan\ndelivered@sandbox.invalid,gold\nada@example.org,\n');
+  expect(await ran('send', some, '--template', 'plan', '--watch')).toEqual([
+    0,
+    expect.stringMatching(/Failed\n {2}1 of 1 looked at: its letter could not be made: variables\.plan is missing\n$/),
+  ]);
+  const none = listOf('none.csv', 'email\nbounced@sandbox.invalid\n');
+  expect(await ran('send', none, '--template', 't', '--watch')).toEqual([
+    1,
+    expect.stringMatching(/^cm_\w+ is over, and nobody got it$/m),
+  ]);
+});
+
+it('a campaign for later says when, and one that is not sent is not watched for ever', async () => {
+  const list = listOf('later.csv', 'email\nada@example.org\n');
+  expect(await ran('send', list, '--template', 't', '--at', 'in 3 days')).toEqual([
+    0,
+    expect.stringMatching(/^cm_\w+ {2}News: scheduled for \d{4}-\d\d-\d\dT[\d:.]+Z$/m),
+  ]);
+  const id = await makeDraft();
+  expect(await ran('watch', id)).toEqual([1, expect.stringContaining(`campaign send <list> --campaign ${id}`)]);
+  expect((await standing(id)).status).toBe('draft');
+});
+
+it('a paused campaign that is watched says what has it go on', async () => {
+  const list = listOf('paused.csv', 'email\ndelivered@sandbox.invalid\n');
+  const [, said] = await ran('send', list, '--template', 't', '--at', 'in 3 days');
+  const [, id = ''] = /^(cm_\w+)$/m.exec(said) ?? [];
+  await postrider.api('POST', `/v1/campaigns/${id}/send`, { scheduled_at: null });
+  await postrider.api('POST', `/v1/campaigns/${id}/pause`);
+  if ((await standing(id)).status !== 'paused') return;
+  await using watching = run('watch', id);
+  await watching.printed(new RegExp(`It is paused, until: campaign resume ${id}`));
+  await postrider.api('POST', `/v1/campaigns/${id}/resume`);
+  expect(await watching.ended).toBe(0);
+});

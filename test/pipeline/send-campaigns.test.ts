@@ -26,7 +26,14 @@ function startWorker() {
   };
   const deps = {
     ...{ slices: world.store.slices, sendSlice, room: { take: async () => () => {} }, hands: makeSlicesInHand() },
-    ...{ leaseMs: 60_000, nudge: { nudge() {}, wait: async () => {} }, newId, now: () => 0, onTrouble: unused, reportCampaign: unused },
+    ...{
+      leaseMs: 60_000,
+      nudge: { nudge() {}, wait: async () => {} },
+      newId,
+      now: () => 0,
+      onTrouble: unused,
+      reportCampaign: unused,
+    },
   };
   return { taken, round: () => sendCampaigns(deps, new AbortController().signal) };
 }

@@ -49,14 +49,8 @@ export async function post(deps: PostDeps, webhook: Webhook, taken: LeasedPost):
   const signedAt = deps.ownNow();
   const headers = requestHeaders(webhook, webhookId, body, { now: deps.now(), signedAt });
   const result = await deps.client.post(webhook.endpoint, headers, body);
-  const now = deps.now();
-  const decide = (health: Health) =>
-    decidePost(
-      result,
-      { attempt: roundOf(before) + 1, events: events.length, now, rand: deps.rand() },
-      health,
-      deps.policy,
-    );
+  const made = { attempt: roundOf(before) + 1, events: events.length, now: deps.now(), rand: deps.rand() };
+  const decide = (health: Health) => decidePost(result, made, health, deps.policy);
   const decided = decide(taken.health);
   const decision = decided.kind === 'disable' ? await disable(deps, webhook, taken.health, decided, decide) : decided;
   const types = [...new Set(events.map(({ payload }) => payload.type))];

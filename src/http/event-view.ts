@@ -1,7 +1,14 @@
 /** What a reader of the feed sees of an event: in a list, and as a frame of the live stream. */
 import { z } from 'zod';
-import { eventPayload, eventTypes } from '../domain/event.ts';
+import {
+  campaignEventTypes,
+  emailEventTypes,
+  eventPayload,
+  transportEventTypes,
+  webhookEventTypes,
+} from '../domain/event.ts';
 import type { FeedItem } from '../domain/event-feed.ts';
+import { faultCauses } from '../domain/fault-cause.ts';
 import { objectField, time } from './answer-fields.ts';
 import { smtpView } from './email-schemas.ts';
 import { eventExample } from './openapi/event-examples.ts';
@@ -30,32 +37,90 @@ const emailData = z
     tags: z.record(z.string(), z.string()).meta({ description: 'Its labels, by name.' }),
     metadata: z.record(z.string(), z.unknown()).meta({ description: 'What you gave with it.' }),
     external_id: z.string().nullable().meta({ description: 'Your own id for it.' }),
+    campaign_id: z.string().nullable().meta({ description: 'The campaign it is part of.' }),
     attempt: z.int().meta({ description: 'Which attempt it came of; 0 for none.' }),
     transport: z.string().nullable().meta({ description: 'The transport that was used.' }),
     smtp: smtpView.nullable().meta({ description: 'The reply that led to it; null when none did.' }),
     reason: z.string().nullable().meta({ description: 'Why, where no reply says so.' }),
+    bounce: z
+      .object({
+        type: z.literal('Permanent').meta({ description: 'Whether it is for good.' }),
+        subType: z.literal('General').meta({ description: 'Nothing more is told here: `smtp` has the codes.' }),
+        message: z.string().meta({ description: 'What `smtp` or `reason` says.' }),
+      })
+      .optional()
+      .meta({ description: 'With `email.bounced`: the same once more, as the Resend SDKs read it.' }),
+    failed: z
+      .object({ reason: z.string().meta({ description: 'What `smtp` or `reason` says.' }) })
+      .optional()
+      .meta({ description: 'With `email.failed`: the same once more, as the Resend SDKs read it.' }),
   })
   .meta({ id: 'EmailEventData', description: 'What an event says of an email.' });
 
-const otherData = z
-  .record(z.string(), z.unknown())
-  .meta({ description: 'What an event says of something else, such as a transport.' });
+const campaignData = z
+  .looseObject({ campaign_id: z.string().meta({ description: 'The campaign it is about.' }) })
+  .meta({ id: 'CampaignEventData', description: 'What an event says of a campaign.' });
+
+const transportData = z
+  .looseObject({
+    transport: z.string().meta({ description: 'The transport it is about, by its name.' }),
+    reason: z.string().nullable().meta({ description: 'What is wrong with it, in words; null when nothing is.' }),
+    cause: z.enum(faultCauses).nullable().meta({ description: 'Of what kind that is; null when nothing is wrong.' }),
+  })
+  .meta({ id: 'TransportEventData', description: 'What an event says of a transport.' });
+
+const webhookData = z
+  .looseObject({
+    webhook_id: z.string().meta({ description: 'The endpoint that was disabled.' }),
+    endpoint: z.string().meta({ description: 'Where its events went.' }),
+    reason: z.string().meta({ description: 'Why it was disabled.' }),
+  })
+  .meta({ id: 'WebhookEventData', description: 'What an event says of a webhook.' });
+
+const times = {
+  timestamp: time.meta({ description: 'When it happened.' }),
+  created_at: time.meta({ description: 'The same as `timestamp`.' }),
+};
+const what = { description: 'What happened.' };
+
+/** By its type a reader knows what the data of an event says. */
+const ofEmail = { type: z.enum(emailEventTypes).meta(what), ...times, data: emailData };
+const ofCampaign = { type: z.enum(campaignEventTypes).meta(what), ...times, data: campaignData };
+const ofTransport = { type: z.enum(transportEventTypes).meta(what), ...times, data: transportData };
+const ofWebhook = { type: z.enum(webhookEventTypes).meta(what), ...times, data: webhookData };
+
+const place = {
+  object: objectField('event'),
+  id: z.string().meta({ description: 'Its id, `ev_…`: the `webhook-id` under which webhooks are told of it.' }),
+  cursor: z.string().meta({ description: 'Its place in the feed: give it as `after` to go on behind it.' }),
+};
 
 export const eventView = z
-  .object({
-    object: objectField('event'),
-    id: z.string().meta({ description: 'Its id, `ev_…`: the `webhook-id` under which webhooks are told of it.' }),
-    cursor: z.string().meta({ description: 'Its place in the feed: give it as `after` to go on behind it.' }),
-    type: z.enum(eventTypes).meta({ description: 'What happened.' }),
-    timestamp: time.meta({ description: 'When it happened.' }),
-    created_at: time.meta({ description: 'The same as `timestamp`.' }),
-    data: z.union([emailData, otherData]).meta({ description: 'What it happened to, and how.' }),
-  })
+  .discriminatedUnion('type', [
+    z.object({ ...place, ...ofEmail }),
+    z.object({ ...place, ...ofCampaign }),
+    z.object({ ...place, ...ofTransport }),
+    z.object({ ...place, ...ofWebhook }),
+  ])
   .meta({
     id: 'Event',
     description: 'Something that happened, as webhooks tell of it, with its place.',
     examples: [eventExample],
   });
+
+const inBatch = {
+  id: z.string().optional().meta({ description: 'Its id, `ev_…`; only in a batch, whose `webhook-id` is another.' }),
+};
+
+/** No answer has it: the document says by it what webhooks are told. */
+export const payloadView = z
+  .discriminatedUnion('type', [
+    z.looseObject({ ...inBatch, ...ofEmail }),
+    z.looseObject({ ...inBatch, ...ofCampaign }),
+    z.looseObject({ ...inBatch, ...ofTransport }),
+    z.looseObject({ ...inBatch, ...ofWebhook }),
+  ])
+  .meta({ id: 'EventPayload', description: 'Something that happened, as webhooks tell of it.' });
 
 export const eventPage = z
   .object({
@@ -73,7 +138,8 @@ export const eventPage = z
   });
 
 export function viewOf({ cursor, event, facts }: FeedItem): z.input<typeof eventView> {
-  return { object: 'event', id: event.id, cursor, ...eventPayload(event, facts) };
+  const view = { object: 'event', id: event.id, cursor, ...eventPayload(event, facts) };
+  return view as z.input<typeof eventView>; // which each type of event is held to by tests
 }
 
 /** As its `data` a reader gets what the list has. */

@@ -37,7 +37,7 @@ async function openDocs(test: TestContext): Promise<Docs> {
   return docs;
 }
 
-it('lists every operation of the document', async (context) => {
+it('lists every operation of the document, and what webhooks get', async (context) => {
   const { page, trouble } = await openDocs(context);
   const shown = await page
     .locator('.opblock-summary')
@@ -48,7 +48,9 @@ it('lists every operation of the document', async (context) => {
           .join(' '),
       ),
     );
-  const wanted = operationsOf(readOpenApi()).map(({ name, operation }) => `${name} ${operation.summary}`);
+  const { paths, webhooks, ...document } = readOpenApi();
+  const all = operationsOf({ ...document, paths: { ...paths, ...webhooks } });
+  const wanted = all.map(({ name, operation }) => `${name} ${operation.summary}`);
   expect(shown.toSorted()).toEqual(wanted.toSorted());
   expect(await page.title()).toBe('Postrider API');
   expect(trouble).toEqual([]);

@@ -220,8 +220,8 @@ const documentRules: Record<string, Rule> = {
     [...JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g)]
       .map(([, reference = '']) => reference)
       .filter((reference) => lookUp(document, reference) === undefined),
-  'every component is referred to': ({ paths, components }) => {
-    const text = JSON.stringify({ paths, components });
+  'every component is referred to': ({ paths, webhooks, components }) => {
+    const text = JSON.stringify({ paths, webhooks, components });
     return (['schemas', 'headers', 'examples'] as const).flatMap((section) =>
       Object.keys(components[section] ?? {})
         .map((name) => `#/components/${section}/${name}`)

@@ -57,6 +57,8 @@ export type ApiDocument = {
   readonly security?: Operation['security'];
   /** By path, then by method in lower case. */
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  /** What we ask of others, by name and then by method. */
+  readonly webhooks?: ApiDocument['paths'];
   readonly components: {
     readonly securitySchemes?: Readonly<Record<string, object>>;
     readonly schemas?: Readonly<Record<string, Schema>>;

@@ -18,6 +18,7 @@ export const eventExample = {
     tags: { kind: 'receipt' },
     metadata: { order_id: 1234 },
     external_id: 'order-1234',
+    campaign_id: null,
     attempt: 1,
     transport: 'ses',
     smtp: { code: 250, enhanced: '2.0.0', reply: '250 2.0.0 Ok: queued as 4Zx1' },

@@ -1,4 +1,5 @@
 /** What the document says of the API as a whole. */
+import { eventWebhooks } from './event-webhook.ts';
 
 /** One for each noun, in the order of the page; an operation carries one of these names. */
 const tags = [
@@ -40,5 +41,6 @@ export function openapiHead(version: string) {
       },
     },
     security: [{ apiKey: [] }],
+    webhooks: eventWebhooks,
   };
 }

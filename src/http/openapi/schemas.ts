@@ -9,7 +9,8 @@ const asGiven = /Input$/;
 /** Keeps what the routes refer to, each under its plain name; only where both forms are used and differ does the given one stay `NameInput`. */
 export function unifySchemas(document: ApiDocument): ApiDocument {
   const schemas = document.components.schemas ?? {};
-  const used = reach(document.paths, schemas);
+  const { paths, webhooks = {} } = document;
+  const used = reach([paths, webhooks], schemas);
   const apart = differing(used, schemas);
   const nameOf = (name: string) => (apart.has(name) ? name : name.replace(asGiven, ''));
   const rename = <T>(part: T): T =>
@@ -19,7 +20,8 @@ export function unifySchemas(document: ApiDocument): ApiDocument {
     .toSorted(([a], [b]) => (a < b ? -1 : 1));
   return {
     ...document,
-    paths: rename(document.paths),
+    paths: rename(paths),
+    webhooks: rename(webhooks),
     components: { ...document.components, schemas: Object.fromEntries(unified) },
   };
 }

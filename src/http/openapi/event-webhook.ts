@@ -1,0 +1,45 @@
+/** What the document says of the POST by which webhooks are told of events. */
+import { eventExample } from './event-examples.ts';
+
+const payload = { $ref: '#/components/schemas/EventPayload' };
+const { object: _object, id, cursor: _cursor, ...told } = eventExample;
+
+const header = (name: string, description: string, example: string) => ({
+  ...{ in: 'header' as const, name, required: true, description },
+  ...{ schema: { type: 'string' as const }, example },
+});
+
+export const eventWebhooks = {
+  event: {
+    post: {
+      operationId: 'receiveEvent',
+      summary: 'Be told of an event',
+      description:
+        'What an endpoint gets: an event, or with `batch` a list of events each with its `id`. Signed as Standard Webhooks says. It may come more than once, under the same `webhook-id`. Answer 2xx once it is stored.',
+      tags: ['webhooks'],
+      security: [],
+      parameters: [
+        header('webhook-id', 'The id of the event, or of the batch; the same at each try.', id),
+        header('webhook-timestamp', 'Seconds since the epoch, of this try.', '1795512601'),
+        header(
+          'webhook-signature',
+          '`v1,` and a base64 HMAC-SHA256 over `id.timestamp.body`, perhaps several.',
+          'v1,…',
+        ),
+      ],
+      requestBody: {
+        required: true,
+        content: {
+          'application/json': {
+            schema: { anyOf: [payload, { type: 'array' as const, items: payload }] },
+            examples: {
+              event: { summary: 'An event', value: told },
+              batch: { summary: 'A batch', value: [{ id, ...told }] },
+            },
+          },
+        },
+      },
+      responses: { '204': { description: 'It is stored: it does not come again.' } },
+    },
+  },
+};

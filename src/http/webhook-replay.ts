@@ -6,6 +6,7 @@ import type { Webhook } from '../domain/webhook.ts';
 import type { Replayed, ReplayRequest } from '../pipeline/replay.ts';
 import type { Webhooks } from '../store/webhooks.ts';
 import { isoOrNull, objectField, time } from './answer-fields.ts';
+import { type CreationDeps, createOnce, creationHeaders, type Made } from './creations.ts';
 import { deliveryExampleId } from './delivery-schemas.ts';
 import { notFoundExamples } from './openapi/problem-examples.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
@@ -13,10 +14,9 @@ import type { Routes } from './server.ts';
 import { webhookParams } from './webhook-schemas.ts';
 import { webhookConfig as config, findWebhook } from './webhooks.ts';
 
-type Deps = {
+type Deps = CreationDeps<'ch'> & {
   webhooks: Pick<Webhooks, 'get'>;
   replay(webhook: Webhook, request: ReplayRequest): Promise<Replayed | null>;
-  now(): number;
 };
 
 const replayRequest = z
@@ -74,6 +74,15 @@ const missing = notFoundExamples(
 );
 
 export function webhookReplayRoutes(deps: Deps): Routes {
+  /** @returns the note of it */
+  async function replayNow(webhook: Webhook, body: z.output<typeof replayRequest>, now: number): Promise<string> {
+    if (webhook.status === 'disabled')
+      throw new ProblemError('conflict', `Webhook ${webhook.id} is disabled: enable it, and then replay`);
+    const replayed = await deps.replay(webhook, requestOf(body, now));
+    if (replayed === null) throw new ProblemError('not_found', missingDetail(body));
+    return noteOf(replayed);
+  }
+
   return (app) => {
     app.route({
       method: 'POST',
@@ -83,20 +92,21 @@ export function webhookReplayRoutes(deps: Deps): Routes {
         operationId: 'replayWebhook',
         summary: 'Have events go out again',
         description:
-          'To this endpoint alone, each under the `webhook-id` it had, so that a consumer can tell what it has already. What it was never told goes out as well, such as what happened while it was disabled. Where the endpoint takes batches, events of a range or by their id are grouped anew; each says its own id. Repeating the request does no harm. Where the record of an email has been removed, or its campaign deleted, its tags are no longer known: a range has none of its events for an endpoint with a `filter`, but those of campaigns for one that asks for the lane `bulk` alone.',
+          'To this endpoint alone, each under the `webhook-id` it had, so that a consumer can tell what it has already. What it was never told goes out as well, such as what happened while it was disabled. Where the endpoint takes batches, events of a range or by their id are grouped anew; each says its own id. With an `Idempotency-Key` a repeat is answered as the first was, and nothing goes out once more. Where the record of an email has been removed, or its campaign deleted, its tags are no longer known: a range has none of its events for an endpoint with a `filter`, but those of campaigns for one that asks for the lane `bulk` alone.',
         tags: ['webhooks'],
+        headers: creationHeaders,
         params: webhookParams,
         body: replayRequest,
         response: { 202: replayView, ...problemAnswers(400, 404, 409, 413, 415, 422) },
         'x-examples': { body: examples, 404: missing },
       },
-      handler: async ({ params: { id }, body }, reply) => {
+      handler: async (request, reply) => {
+        const { id } = request.params;
         const webhook = await findWebhook(deps.webhooks, id);
-        if (webhook.status === 'disabled')
-          throw new ProblemError('conflict', `Webhook ${id} is disabled: enable it, and then replay`);
-        const replayed = await deps.replay(webhook, requestOf(body, deps.now()));
-        if (replayed === null) throw new ProblemError('not_found', missingDetail(body));
-        const { count, restSince } = replayed;
+        const given = { id, body: request.body };
+        const replaying = (made: Made) => replayNow(webhook, request.body, made.createdAt);
+        const { note } = await createOnce(deps, 'ch', request, reply, replaying, given);
+        const { count, restSince } = replayedOf(note);
         return reply.status(202).send({
           ...{ object: 'webhook_replay' as const, id, count },
           ...{ has_more: restSince !== null, next_since: isoOrNull(restSince) },
@@ -104,6 +114,16 @@ export function webhookReplayRoutes(deps: Deps): Routes {
       },
     });
   };
+}
+
+/** What a repeat is answered: one word, as a note is. */
+function noteOf({ count, restSince }: Replayed): string {
+  return `${count}:${restSince ?? ''}`;
+}
+
+function replayedOf(note: string): Replayed {
+  const [count, restSince = ''] = note.split(':');
+  return { count: Number(count), restSince: restSince === '' ? null : Number(restSince) };
 }
 
 function requestOf(

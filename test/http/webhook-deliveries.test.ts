@@ -47,7 +47,8 @@ const logged = (query: string, isThere: (all: Entry[]) => boolean) =>
     const { data } = await list(query);
     return isThere(data) && data;
   });
-const replay = (body: object) => postrider.api('POST', `/v1/webhooks/${webhook}/replay`, body);
+const replay = (body: object, key?: string) =>
+  postrider.api('POST', `/v1/webhooks/${webhook}/replay`, body, key === undefined ? {} : { 'idempotency-key': key });
 
 describe('the log', () => {
   it('lists by status, type and event, in pages, newest first', async () => {
@@ -121,6 +122,24 @@ describe('replay', () => {
       await until('it to come again', () => times() === 3 + n);
       await logged('?event_type=email.bounced', ([seen]) => seen?.status === 'success' && seen.attempts === 3 + n);
     }
+  });
+
+  it('under an Idempotency-Key goes out once, and a repeat is answered as the first was', async () => {
+    const [{ message_id: event_id = '' } = {}] = (await list('?event_type=email.bounced')).data;
+    const attempts = async () => (await list('?event_type=email.bounced')).data[0]?.attempts ?? 0;
+    const before = await attempts();
+    const answers = [await replay({ event_id }, 'once'), await replay({ event_id }, 'once')];
+    expect(answers.map(({ status, headers }) => [status, headers['idempotent-replayed']])).toEqual([
+      [202, undefined],
+      [202, 'true'],
+    ]);
+    expect(answers[1]?.body).toEqual(answers[0]?.body);
+    expect(answers[0]?.body).toMatchObject({ count: 1, has_more: false, next_since: null });
+    expect((await replay({ event_id: 'ev_other' }, 'once')).status).toBe(422);
+    await logged('?event_type=email.bounced', ([seen]) => seen?.status === 'success' && seen.attempts === before + 1);
+    expect((await replay({ event_id: 'ev_other' }, 'free')).status).toBe(404);
+    expect((await replay({ event_id }, 'free')).status).toBe(202);
+    await logged('?event_type=email.bounced', ([seen]) => seen?.status === 'success' && seen.attempts === before + 2);
   });
 
   it.each([

@@ -68,7 +68,8 @@ export function guardWithKeys(app: App, deps: AuthDeps): void {
       throw new Error(
         `${route.method} ${route.url} has no scope: give it config: { scope: '${scopes.join("' | '")}' }`,
       );
-    route.schema = { ...route.schema, security: [{ apiKey: [scope] }] };
+    const description = [route.schema?.description, neededFor(route.config)].filter((part) => part !== undefined);
+    route.schema = { ...route.schema, description: description.join(' '), security: [{ apiKey: [scope] }] };
   });
   app.addHook('onRequest', async (request, reply) => {
     const { config } = request.routeOptions;
@@ -82,7 +83,15 @@ export function guardWithKeys(app: App, deps: AuthDeps): void {
   });
 }
 
-function checkMay(key: ApiKey, route: { scope?: Scope | 'any'; unrestricted?: boolean }): void {
+/** What a key needs for a route, in the words of the document. */
+function neededFor({ scope, unrestricted }: Needs = {}): string {
+  if (scope === 'any') return 'Any key will do.';
+  return `Needs a key with the scope \`${scope}\`${unrestricted ? ' that is limited to no `from_domains` and no `lanes`' : ''}.`;
+}
+
+type Needs = { scope?: Scope | 'any'; unrestricted?: boolean };
+
+function checkMay(key: ApiKey, route: Needs): void {
   if (route.scope === 'any') return;
   if (route.scope === undefined || !key.scopes.includes(route.scope))
     throw new ProblemError(

@@ -98,7 +98,8 @@ function addUpload(app: App, { campaigns, templating, addRecipients }: Deps): vo
         return row;
       });
       const body = (request.body ?? Readable.from([])) as Readable;
-      const claim = readClaim(request.headers['idempotency-key'], request.apiKey.id, `POST ${request.url}`, null);
+      const route = `POST /campaigns/${id}/recipients`;
+      const claim = readClaim(request.headers['idempotency-key'], request.apiKey.id, route, null);
       const upload = claim && { scope: claim.scope, owner: request.id };
       const enlisted = await addRecipients(
         id,

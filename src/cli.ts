@@ -18,18 +18,25 @@ const healthDeadlineMs = 4_000;
 const commands: Readonly<Record<string, Command>> = {
   campaign: {
     what: 'send a campaign to a list in a file and watch it, or look at one, pause, resume or cancel it, over the API',
+    form: null,
     async *run(args) {
       const { runCampaign } = await import('./cli/campaign.ts');
       yield* runCampaign(args);
     },
   },
-  classify: { what: 'say what is made of SMTP replies: each argument, or each reply on stdin', run: classifyReplies },
+  classify: {
+    what: 'say what is made of SMTP replies: each argument, or each reply on stdin',
+    form: '["<reply>" ...]',
+    run: classifyReplies,
+  },
   health: {
     what: 'ask the Postrider that has this environment whether it lives, or with `ready` whether it can take work',
+    form: '[live | ready]',
     run: askHealth,
   },
   metrics: {
     what: 'print the table of metrics in docs/metrics.md',
+    form: '',
     async *run() {
       const { metricsTable } = await import('./telemetry/metrics.ts');
       yield { text: `${metricsTable()}\n` };
@@ -37,6 +44,7 @@ const commands: Readonly<Record<string, Command>> = {
   },
   openapi: {
     what: 'print openapi.yaml, made from the routes',
+    form: '',
     async *run() {
       const { stringify } = await import('yaml');
       const { describeApi } = await import('./http/openapi.ts');
@@ -47,11 +55,16 @@ const commands: Readonly<Record<string, Command>> = {
   },
   settings: {
     what: 'print the configuration table of the README',
+    form: '',
     async *run() {
       yield { text: `${settingsTable()}\n` };
     },
   },
-  transports: { what: 'check a TRANSPORTS_FILE: print its plan, or every fault and exit with 1', run: checkTransports },
+  transports: {
+    what: 'check a TRANSPORTS_FILE: print its plan, or every fault and exit with 1',
+    form: '<file>',
+    run: checkTransports,
+  },
 };
 
 async function* askHealth([what = 'live']: readonly string[]): AsyncGenerator<Said> {
@@ -129,11 +142,16 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit();
 });
 
+const isHelp = (argument: string | undefined) => argument === '--help' || argument === '-h';
+
 const [name = '', ...args] = process.argv.slice(2);
 const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-if (command === undefined) {
+if (isHelp(name)) process.stdout.write(usage());
+else if (command === undefined) {
   process.stderr.write(usage());
   process.exitCode = exitUsage;
+} else if (command.form !== null && isHelp(args[0])) {
+  process.stdout.write(`Usage: ${`npm run cli -- ${name} ${command.form}`.trim()}\n\n${command.what}\n`);
 } else {
   for await (const said of command.run(args)) {
     if ('text' in said) process.stdout.write(said.text);

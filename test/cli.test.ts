@@ -129,3 +129,14 @@ it('an unknown command, also one by the name of a property, prints what there is
     expect(stderr).toMatch(/^Usage: [\s\S]*classify[\s\S]*openapi[\s\S]*settings/);
   }
 });
+
+it.each(['', 'campaign', 'classify', 'health', 'metrics', 'openapi', 'settings', 'transports'])(
+  '`%s --help` prints a usage and nothing else, and exits with 0',
+  (command) => {
+    const words = command === '' ? [] : [command];
+    for (const help of ['--help', '-h'])
+      expect(cli([...words, help])).toMatchObject({
+        ...{ status: 0, stderr: '', stdout: expect.stringMatching(new RegExp(`^Usage: .*${command}`)) },
+      });
+  },
+);

@@ -130,13 +130,10 @@ it('an unknown command, also one by the name of a property, prints what there is
   }
 });
 
-it.each(['', 'campaign', 'classify', 'health', 'metrics', 'openapi', 'settings', 'transports'])(
-  '`%s --help` prints a usage and nothing else, and exits with 0',
-  (command) => {
-    const words = command === '' ? [] : [command];
-    for (const help of ['--help', '-h'])
-      expect(cli([...words, help])).toMatchObject({
-        ...{ status: 0, stderr: '', stdout: expect.stringMatching(new RegExp(`^Usage: .*${command}`)) },
-      });
+it.each([['--help'], ['campaign', '--help'], ['transports', '-h']])(
+  '%s %s prints a usage, and exits with 0',
+  (...words) => {
+    const usage = { status: 0, stderr: '', stdout: expect.stringMatching(/^Usage: /) };
+    expect(cli(words)).toMatchObject(usage);
   },
 );

@@ -135,7 +135,7 @@ it('balances after any sequence of outcomes and changes', () => {
         email = { ...email, state: decision.state, version: email.version + 1 };
       }
     }),
-    { numRuns: 1_500 },
+    { numRuns: 800 },
   );
 });
 

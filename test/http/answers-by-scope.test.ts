@@ -53,6 +53,8 @@ const bodies: Readonly<Record<string, () => unknown>> = {
   updateTemplate: () => ({ name: 'u' }),
   renderTemplate: () => ({}),
   addSuppression: () => ({ email: 'e@example.org' }),
+  addSuppressions: () => ({ emails: ['g@example.org'] }),
+  removeSuppressions: () => ({ emails: ['g@example.org'] }),
   importSuppressions: () => '{"email":"f@example.org"}\n',
   createApiKey: () => ({ name: 'k', scopes: ['manage'] }),
   renameApiKey: () => ({ name: 'l' }),

@@ -18,8 +18,8 @@ export function makeDeadline(ms: number): Deadline {
 /** Waits for `work` until one of `ends` is aborted. What is left then goes on, and nobody waits for it. */
 export async function waitUntil(work: PromiseLike<unknown>, ...ends: AbortSignal[]): Promise<void> {
   const over = AbortSignal.any(ends);
-  if (over.aborted) return;
   const ended = Promise.withResolvers<void>();
+  if (over.aborted) ended.resolve();
   over.addEventListener('abort', () => ended.resolve(), { once: true });
   await Promise.race([work, ended.promise]);
 }

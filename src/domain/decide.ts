@@ -39,7 +39,8 @@ export function decide(
   const terms = { policy, now, rand };
   const after = email.state.recipients.map((recipient) => {
     if (isPassedOver(recipient, outcome)) return recipient;
-    if (!isPending(recipient.status)) return answerLate(email.state, recipient, outcome, terms);
+    if (!isPending(recipient.status) || ('isLate' in outcome && outcome.isLate))
+      return answerLate(email.state, recipient, outcome, terms);
     const moved = move(email, recipient, outcome, terms);
     if (rankOf[moved.status] < rankOf[recipient.status] || isMoot(recipient, outcome, moved, now)) return recipient;
     return endInTime(moved, email.state, terms);
@@ -186,9 +187,9 @@ function answer(
   }
 }
 
-/** Who is held for want of an answer has it after all. One that would have it tried again leaves that to whoever decides. */
+/** An answer to an attempt that was taken for unknown: one that is final counts after all, any other changes nothing. */
 function answerLate(state: EmailState, recipient: Recipient, outcome: SettledOutcome, terms: Terms): Recipient {
-  if (recipient.status !== 'outcome_unknown' || outcome.kind !== 'answered') return recipient;
+  if (isFinal(recipient.status) || outcome.kind !== 'answered') return recipient;
   const reply = replyFor(recipient, outcome.replies);
   if (reply === null) return recipient;
   // The attempt was counted when it was unknown.

@@ -34,6 +34,8 @@ export type Outcome =
       readonly kind: 'answered';
       readonly replies: readonly RecipientReply[];
       readonly feedback?: readonly Feedback[];
+      /** The attempt was taken for unknown before, and counted then. */
+      readonly isLate?: true;
     } & Traced)
   /** The message may have been handed over and no answer came; `refused` holds the recipients that had their answer before. */
   | ({ readonly kind: 'unknown'; readonly detail: string; readonly refused: readonly RecipientReply[] } & Traced)

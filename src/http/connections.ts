@@ -4,6 +4,8 @@ import { lateCode, makeClientErrors } from './client-errors.ts';
 import { type After, type LateRequests, makeLateRequests } from './late-requests.ts';
 
 const keepAliveMs = 65_000;
+/** For a head to come whole. */
+const headMs = 60_000;
 
 export type Connections = Pick<LateRequests, 'letFlow'> & {
   /** Made, and not listening yet. */
@@ -21,6 +23,8 @@ export function makeConnections(later?: After): Connections {
       const server = createServer(
         {
           keepAliveTimeout: keepAliveMs,
+          // Said here, as without it Node.js takes the lack of a `requestTimeout` for that of one for heads.
+          headersTimeout: headMs,
           // They are ended by `lateRequests`.
           requestTimeout: 0,
           // `checkHead` says so as a problem.

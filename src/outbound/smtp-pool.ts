@@ -1,7 +1,7 @@
 /** The sessions of one transport: opened as they are wanted, shared by both lanes, closed by count, age and idleness. */
 import { setMaxListeners } from 'node:events';
 import { makeAlarm } from '../concurrency/alarm.ts';
-import { bulkPlaces, type Lane } from '../domain/lane.ts';
+import { bulkEvery, bulkPlaces, type Lane } from '../domain/lane.ts';
 import type { Outcome } from '../domain/outcome.ts';
 import type { TransportSettings } from '../domain/transport-plan.ts';
 import { makeFollowers } from './followers.ts';
@@ -65,6 +65,7 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
   const waits = makeWaits<Hold | TransportFault>({
     waitMs,
     now,
+    hasBulkShare: () => busy.bulk >= Math.max(1, Math.ceil(allowed / bulkEvery)),
     isFindingOut: () => opening > 0 && !isAlive(),
     onTimeout() {
       hands.hasTimedOut = true;

@@ -26,7 +26,7 @@ export type Waits<T> = {
   join(turn: Turn): Promise<T | null>;
   /**
    * Gives to the next that may take it what is made for its lane, and returns that; null when there is nobody. While both lanes wait, one in
-   * four is bulk; while both kinds of bulk do, they alternate.
+   * four is bulk, until that holds its share of the connections; while both kinds of bulk do, they alternate.
    */
   give<G extends T>(make: (lane: Lane) => G, mayTake: (turn: Turn) => boolean): G | null;
   /** How many more may join each line where so many may wait in all: bulk has its share also where transactional takes all. */
@@ -39,6 +39,8 @@ export type Waits<T> = {
 type Deps = {
   readonly waitMs: number;
   now(): number;
+  /** Whether bulk holds its share of the connections: where its messages take longer, turns alone would give it ever more of them. */
+  hasBulkShare(): boolean;
   /** While true one waiter stays over its time, so that what is being found out reaches somebody. */
   isFindingOut(): boolean;
   onTimeout(): void;
@@ -57,7 +59,7 @@ const orders: readonly (readonly [readonly Line[], readonly Line[]])[] = [
 ];
 const lines = ['transactional', 'bulk', 'kept'] as const satisfies readonly Line[];
 
-export function makeWaits<T>({ waitMs, now, isFindingOut, onTimeout }: Deps): Waits<T> {
+export function makeWaits<T>({ waitMs, now, hasBulkShare, isFindingOut, onTimeout }: Deps): Waits<T> {
   /** Sets keep the order in which they came. */
   const waiting: Record<Line, Set<Waiter<T>>> = { transactional: new Set(), bulk: new Set(), kept: new Set() };
   let stayer: Waiter<T> | null = null;
@@ -89,7 +91,8 @@ export function makeWaits<T>({ waitMs, now, isFindingOut, onTimeout }: Deps): Wa
   }
 
   function find(mayBe: (turn: Turn) => boolean): Waiter<T> | null {
-    for (const line of orders[passed < bulkEvery - 1 ? 0 : 1]?.[wasKept ? 1 : 0] ?? lines)
+    const isTurnOfBulk = passed >= bulkEvery - 1 && !hasBulkShare();
+    for (const line of orders[isTurnOfBulk ? 1 : 0]?.[wasKept ? 1 : 0] ?? lines)
       for (const waiter of waiting[line]) if (mayBe(waiter.turn)) return waiter;
     return null;
   }

@@ -91,7 +91,7 @@ async function tellLate(
   const left = what.kind === 'answered' && from === 'handing' ? await emails.read(facts.id) : null;
   // Else it left by this very answer, and the command was repeated.
   const isUnanswered = left?.state.recipients.some(({ unanswered }) => unanswered !== undefined);
-  if (left !== null && isUnanswered && what.kind === 'answered') await settleLeft(left, what, '');
+  if (left !== null && isUnanswered && what.kind === 'answered') await settleLeft(left, { ...what, isLate: true }, '');
   return null;
 }
 

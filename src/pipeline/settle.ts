@@ -41,13 +41,21 @@ export async function settle(
   const decideOn = (current: StoredEmail) => {
     if (outcome.kind === 'unknown' && current.version !== email.version) return settledMeanwhile;
     if (current.handOver !== null && current.handOver.attemptId !== attemptId) return inOtherHands;
-    return decide(current, outcome, deps.policies[current.facts.lane], deps.now(), deps.rand());
+    const isLate = outcome.kind === 'answered' && wasCounted(email, current);
+    const told = isLate ? { ...outcome, isLate } : outcome;
+    return decide(current, told, deps.policies[current.facts.lane], deps.now(), deps.rand());
   };
   const commit = async (current: StoredEmail, after: Commit) => {
     const suppressions = suppressionsOf(current, after.state, outcome, () => deps.newId('sp'));
     return (await deps.emails.commit(current, { ...after, suppressions }, attemptId, deps.now())) ? 'done' : 'lost';
   };
   await commitFirst(deps, email, outcome, decideOn, commit);
+}
+
+/** Somebody took the attempt for unknown since it began. */
+function wasCounted({ state }: StoredEmail, current: StoredEmail): boolean {
+  const before = state.recipients;
+  return current.state.recipients.some(({ attempts }, n) => attempts > (before[n]?.attempts ?? attempts));
 }
 
 /** A hand-over stands until it is settled: where the email moved on, somebody else did, who had its answer or told of it already. */

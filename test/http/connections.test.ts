@@ -75,6 +75,10 @@ it.each([
   await broken.letGo();
 });
 
+it('a head that does not end has a minute', () => {
+  expect(makeConnections().makeServer(() => {}).headersTimeout).toBe(60_000);
+});
+
 it('what is not HTTP behind a request is told of after the answer to that', async () => {
   await using both = await open();
   both.socket.write(`${post}abcdefghi${junk}`);

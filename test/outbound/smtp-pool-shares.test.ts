@@ -47,3 +47,25 @@ it.each<[string, (transport: Transport, to: string) => Promise<Outcome>, object]
   gate.open();
   await Promise.all(all);
 });
+
+it('bulk whose messages take long holds a share of the connections and no more, while transactional mail waits', async () => {
+  const [firsts, slow] = [makeGate(), makeGate()];
+  const beside: number[] = [];
+  await using server = await openScriptedSmtp((stage, line) => {
+    if (stage !== 'RCPT') return undefined;
+    if (line.includes('<code')) beside.push(slow.held.length);
+    return line.includes('<bulk') ? slow.pass() : line.includes('<first') ? firsts.pass() : undefined;
+  });
+  await using transport = transportTo(server.port, { connections: 4 });
+  const names = (kind: string, count: number) => Array.from({ length: count }, (_, n) => `${kind}${n}@x.co`);
+  const others = names('first', 4).map((to) => send(transport, to));
+  await until('all connections to be in use', () => firsts.held.length === 4);
+  others.push(...names('bulk', 20).map((to) => send(transport, to, 'bulk', 0)));
+  const codes = names('code', 40).map((to) => send(transport, to));
+  firsts.open();
+  await Promise.all(codes);
+  // Once nobody waits before it, bulk may have them all.
+  expect(new Set(beside.slice(10, -8))).toEqual(new Set([1]));
+  slow.open();
+  await Promise.all(others);
+});

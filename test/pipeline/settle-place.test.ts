@@ -52,7 +52,6 @@ const told = async () =>
 it.each([
   ['retry', 250, 'sent'],
   ['retry', 550, 'bounced'],
-  ['retry', 451, 'deferred'],
   ['hold', 250, 'sent'],
   ['hold', 550, 'bounced'],
 ] as const)(
@@ -62,12 +61,20 @@ it.each([
     await settleIt(held, lost('r0@example.com'));
     expect(await settleIt(held, answered(code))).toBeNull();
     const { state } = (await world.store.emails.read(placeId(id, 0))) ?? {};
-    expect(state?.recipients[0]).toMatchObject({ status, smtp: { code } });
+    expect(state?.recipients[0]).toMatchObject({ status, smtp: { code }, attempts: 1 });
     expect((await standingOf(world.redis, id)).counts).toEqual(await tallyOf(world.redis, id));
-    const name = status === 'deferred' ? 'delivery_delayed' : status;
-    expect(await told()).toEqual(['email.outcome_unknown', `email.${name}`]);
+    expect(await told()).toEqual(['email.outcome_unknown', `email.${status}`]);
   },
 );
+
+it('an answer that comes late and asks to try again changes nothing', async () => {
+  const { id, held, settleIt } = await handing('retry');
+  await settleIt(held, lost('r0@example.com'));
+  const before = await world.store.emails.read(placeId(id, 0));
+  expect(await settleIt(held, answered(451))).toBeNull();
+  expect((await world.store.emails.read(placeId(id, 0)))?.state).toEqual(before?.state);
+  expect(await told()).toEqual(['email.outcome_unknown']);
+});
 
 it('an answer that comes late is no matter while another attempt hands the email over', async () => {
   const { id, held, settleIt } = await handing('retry');

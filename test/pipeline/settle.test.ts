@@ -118,9 +118,7 @@ it.each([
     await settleIt(email, { kind: 'answered', transport: 'smtp', replies: [{ address: 'b@x.co', smtp }] });
     expect(await told()).toEqual(['email.queued', 'email.outcome_unknown', `email.${status}`]);
     expect((await emails.read(email.facts.id))?.state.recipients[0]).toMatchObject({
-      status,
-      smtp,
-      nextAttemptAt: null,
+      ...{ status, smtp, nextAttemptAt: null, attempts: 1 },
     });
   },
 );
@@ -129,6 +127,17 @@ it('that an attempt came to no answer is remembered', async () => {
   const email = await handedOver('retry');
   await settleIt(email, unknown);
   expect((await emails.read(email.facts.id))?.state.recipients[0]?.unanswered).toBe('the worker stopped');
+});
+
+it('an answer that comes late and asks to try again keeps to what a newer attempt was told', async () => {
+  const email = await handedOver('retry');
+  await settleIt(email, unknown);
+  const again = (await emails.read(email.facts.id)) ?? expect.fail('it is gone');
+  await settleIt(again, deferred, 'at_2');
+  const before = (await emails.read(email.facts.id))?.state;
+  expect(before?.recipients[0]).toMatchObject({ status: 'deferred', attempts: 2 });
+  await settleIt(email, deferred);
+  expect((await emails.read(email.facts.id))?.state).toEqual(before);
 });
 
 it('who is held stays so when the answer that comes late is to try again later', async () => {

@@ -62,6 +62,7 @@ const base64Key = /^[\w+/-]{43}=?$/;
 
 export const secretKey = z
   .string()
+  .trim()
   .refine((text) => hexKey.test(text) || base64Key.test(text))
   .transform((text) => Buffer.from(text, hexKey.test(text) ? 'hex' : 'base64'));
 

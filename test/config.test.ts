@@ -127,11 +127,12 @@ describe('configuration', () => {
   });
 
   const key = Buffer.alloc(32, 0xfb);
-  it.each([key.toString('hex'), key.toString('base64'), key.toString('base64url')])('takes the key %s', (text) => {
+  const forms = [key.toString('hex'), key.toString('base64'), key.toString('base64url')];
+  it.each([...forms, ` ${forms[0]}\n`])('takes the key %j', (text) => {
     expect(readConfig({ SECRET_KEY: text }).SECRET_KEY).toEqual(key);
   });
 
-  it.each([`!!!${key.toString('base64')}`, `${key.toString('hex')} `, 'AAAA '.repeat(11), `${'A'.repeat(43)}==`])(
+  it.each([`!!!${key.toString('base64')}`, `${key.toString('hex')} 0`, 'AAAA '.repeat(11), `${'A'.repeat(43)}==`])(
     'takes no key with stray characters, which a reader of base64 passes over: %s',
     (text) => {
       expect(faultsOf({ SECRET_KEY: text })).toEqual(['SECRET_KEY: expected 32 bytes as hex or base64']);

@@ -92,14 +92,16 @@ async function call<Answer>(
     ...(stream === undefined ? { signal: AbortSignal.timeout(limits.deadlineMs) } : { timeout: limits.stillMs }),
     headers: { authorization: `Bearer ${key}`, ...json, ...headers },
   });
+  let isStill = false;
   const unanswered = (error: Error) => {
-    if (error instanceof ApiFault) throw error;
+    // To ask again would take as long once more, and come to the same.
+    if (isStill) throw new ApiFault(`Nothing moved for ${limits.stillMs / 1_000} s: no answer of ${url}`);
     throw new ApiFault(`No answer of ${url}: ${error.message}`, { afterMs: 0 });
   };
-  // To ask again would take as long once more, and come to the same.
-  asking.once('timeout', () =>
-    asking.destroy(new ApiFault(`Nothing moved for ${limits.stillMs / 1_000} s: no answer of ${url}`)),
-  );
+  asking.once('timeout', () => {
+    isStill = true;
+    asking.destroy(new Error('Nothing moved'));
+  });
   const answered = once(asking, 'response').catch(unanswered);
   // An answer that comes before all was sent says why the rest is not wanted.
   if (stream !== undefined) pipeline(stream, asking).catch(() => {});

@@ -38,8 +38,9 @@ export function makeClientErrors(): ClientErrors {
   return {
     watch(server) {
       server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-        const open = (exchanges.get(request.socket) ?? []).filter((exchange) => !isOver(exchange));
-        exchanges.set(request.socket, [...open, { request, response }]);
+        const open = exchanges.get(request.socket)?.filter((exchange) => !isOver(exchange)) ?? [];
+        open.push({ request, response });
+        exchanges.set(request.socket, open);
       });
       server.on('clientError', answer);
     },

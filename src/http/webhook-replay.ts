@@ -92,7 +92,7 @@ export function webhookReplayRoutes(deps: Deps): Routes {
         operationId: 'replayWebhook',
         summary: 'Have events go out again',
         description:
-          'To this endpoint alone, each under the `webhook-id` it had, so that a consumer can tell what it has already. What it was never told goes out as well, such as what happened while it was disabled. Where the endpoint takes batches, events of a range or by their id are grouped anew; each says its own id. With an `Idempotency-Key` a repeat is answered as the first was, and nothing goes out once more. Where the record of an email has been removed, or its campaign deleted, its tags are no longer known: a range has none of its events for an endpoint with a `filter`, but those of campaigns for one that asks for the lane `bulk` alone.',
+          'To this endpoint alone, each under the `webhook-id` it had, so that a consumer can tell what it has already. What it was never told goes out as well, such as what happened while it was disabled. Where the endpoint takes batches, events of a range or by their id are grouped anew; each says its own id. With an `Idempotency-Key` a repeat of what was answered is answered the same, and nothing goes out once more. Where the record of an email has been removed, or its campaign deleted, its tags are no longer known: a range has none of its events for an endpoint with a `filter`, but those of campaigns for one that asks for the lane `bulk` alone.',
         tags: ['webhooks'],
         headers: creationHeaders,
         params: webhookParams,

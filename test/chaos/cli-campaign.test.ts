@@ -20,8 +20,8 @@ import { openTestRedis } from '../support/redis.ts';
 
 const opened = new AsyncDisposableStack();
 const dir = mkdtempSync(join(tmpdir(), 'pr-cli-trouble-'));
-const cli = fileURLToPath(new URL('../../../src/cli.ts', import.meta.url));
-const stopHere = ['--import', new URL('../../support/stop-here.ts', import.meta.url).pathname];
+const cli = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
+const stopHere = ['--import', new URL('../support/stop-here.ts', import.meta.url).pathname];
 let redis: Redis;
 let env: Env;
 let postrider: Postrider;

@@ -6,8 +6,13 @@ import type { LeasedPost } from './post.ts';
 
 /** What a process has in hand: the rounds under way, by endpoint. */
 export type Rounds = Map<string, Round>;
-/** `wake`: something is due, whatever is still being posted. */
-type Round = { readonly ended: Promise<void>; readonly wake: () => void };
+type Round = {
+  ended: Promise<void>;
+  /** Something is due, whatever is still being posted. */
+  wake(): void;
+  /** Its last take left something that is due, or found no room. */
+  wantsMore: boolean;
+};
 
 type Deps = {
   posts: Pick<Posts, 'due' | 'take' | 'drop'>;
@@ -48,44 +53,41 @@ export async function postDue(deps: Deps, stop: AbortSignal): Promise<void> {
 }
 
 function begin(deps: Deps, id: string, stop: AbortSignal): Round {
-  let wake = () => {};
-  const woken = () =>
-    new Promise<void>((resolve) => {
-      wake = resolve;
-    });
-  const ended = serve(deps, id, woken, stop)
+  const round: Round = { ended: Promise.resolve(), wake() {}, wantsMore: true };
+  round.ended = serve(deps, id, round, stop)
     .catch((error: unknown) => deps.onTrouble('forward', error))
     .then(() => {
       deps.rounds.delete(id);
       deps.nudge.nudge();
     });
-  return { ended, wake: () => wake() };
+  return round;
 }
 
-async function serve(deps: Deps, id: string, woken: () => Promise<void>, stop: AbortSignal): Promise<void> {
+/** The posts of a round that are in hand. */
+type Serving = { readonly round: Round; readonly flying: Set<Promise<void>> };
+
+async function serve(deps: Deps, id: string, round: Round, stop: AbortSignal): Promise<void> {
   const flying = new Set<Promise<void>>();
   try {
-    await takeAndPost(deps, id, flying, woken, stop);
+    await takeAndPost(deps, id, { round, flying }, stop);
   } finally {
     await Promise.all(flying);
   }
 }
 
 /** Takes and posts until nothing is due any more. The endpoint is read anew before each take: a change holds from the next one on. */
-async function takeAndPost(
-  deps: Deps,
-  id: string,
-  flying: Set<Promise<void>>,
-  woken: () => Promise<void>,
-  stop: AbortSignal,
-): Promise<void> {
+async function takeAndPost(deps: Deps, id: string, { round, flying }: Serving, stop: AbortSignal): Promise<void> {
+  const woken = () =>
+    new Promise<void>((resolve) => {
+      round.wake = resolve;
+    });
   while (!stop.aborted) {
     const webhook = await deps.webhooks.get(id);
     const isIdle = flying.size === 0;
     const isTold = webhook !== null && webhook.status === 'enabled';
     // It may be enabled again while it owes answers: its round goes on until it owes none.
     if (!isTold) await deps.posts.drop(id);
-    const count = isTold ? await launch(deps, webhook, flying) : 0;
+    const count = isTold ? await launch(deps, webhook, { round, flying }) : 0;
     if (count === 0 && isIdle) break;
     // Several that end together make room for one take.
     const isWaiting = !count || flying.size > maxPerEndpoint / 2;
@@ -94,14 +96,16 @@ async function takeAndPost(
 }
 
 /** @returns how many posts were begun; null when there was no room for one */
-async function launch(deps: Deps, webhook: Webhook, flying: Set<Promise<void>>): Promise<number | null> {
-  const limit = roomFor(deps, flying.size);
+async function launch(deps: Deps, webhook: Webhook, { round, flying }: Serving): Promise<number | null> {
+  const limit = roomFor(deps, round, flying.size);
+  round.wantsMore = true;
   if (limit <= 0) return null;
   const { leaseMs } = deps;
   deps.asked.posts += limit;
   const { parcels, ...taken } = await deps.posts.take(webhook, { limit, leaseMs, now: deps.now() }).finally(() => {
     deps.asked.posts -= limit;
   });
+  round.wantsMore = parcels.length === limit;
   for (const parcel of parcels) {
     deps.inHand.posts += 1;
     const flight = deps
@@ -118,11 +122,12 @@ async function launch(deps: Deps, webhook: Webhook, flying: Set<Promise<void>>):
 }
 
 /**
- * How many more an endpoint may have in hand: beside others no more than are free then. So one that answers slowly takes half of the places, two
- * a third each, and there always are some for whoever comes.
+ * How many more an endpoint may have in hand: while others want some, no more than are free then. So one that answers slowly takes half of the
+ * places, two a third each, and there always are some for whoever comes.
  */
-function roomFor({ concurrency, inHand, asked, rounds }: Deps, flying: number): number {
+function roomFor({ concurrency, inHand, asked, rounds }: Deps, round: Round, flying: number): number {
   const free = concurrency - inHand.posts - asked.posts;
-  const shared = rounds.size > 1 ? Math.ceil((free - flying) / 2) : free;
+  const isShared = [...rounds.values()].some((other) => other !== round && other.wantsMore);
+  const shared = isShared ? Math.ceil((free - flying) / 2) : free;
   return Math.min(maxPerEndpoint - flying, Math.max(shared, flying === 0 ? 1 : 0));
 }

@@ -20,8 +20,8 @@ export type EventsPage =
   /** Entries after the place asked for are gone; what is kept comes after `upTo`. */
   | { readonly kind: 'gone'; readonly upTo: string };
 
-/** Entries looked at in one round trip, for a reader who is told of some only. */
-const stretch = 500;
+/** Entries looked at in one round trip, at most, for a reader who is told of some only: as many as are asked for at first, twice as many each time. */
+const mostInStretch = 500;
 /** Entries looked at for one answer: what is asked for may be rare, and an answer takes some 20 ms so. */
 const mostLookedAt = 5_000;
 
@@ -35,7 +35,7 @@ export async function readEvents(
   const hearsAll = audience.types === null && isUnrestricted(audience.limits);
   const items: FeedItem[] = [];
   let next = after;
-  for (let lookedAt = 0; ; ) {
+  for (let lookedAt = 0, stretch = limit; ; stretch = Math.min(2 * stretch, mostInStretch)) {
     const room = limit - items.length;
     const count = hearsAll ? room : Math.max(room, stretch);
     const { entries, hasMore, goneUpTo } = await deps.eventFeed.read(next, count);

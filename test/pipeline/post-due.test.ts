@@ -112,3 +112,30 @@ it('a Redis that lost its data has its events told of from then on', async () =>
   await line.emit(3);
   expect(await line.outbox.next(10, new AbortController().signal)).toHaveLength(3);
 });
+
+it('an endpoint that hangs and has nothing more due takes no places from the others', async () => {
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  await using hung = await openConsumer(async () => {
+    await released;
+    return { status: 204 };
+  });
+  const { promise: crowded, resolve: crowd } = Promise.withResolvers<void>();
+  // Answers nobody before there are as many at once as there are other places.
+  await using other = await openConsumer(async (n) => {
+    if (n === 49) crowd();
+    await crowded;
+    return { status: 204 };
+  });
+  await line.addWebhook({ endpoint: hung.url, events: ['email.bounced'] });
+  await line.addWebhook({ endpoint: other.url });
+  await line.emit(1, { type: 'email.bounced' });
+  await line.notifyAll();
+  await line.look();
+  await until('one to hang', () => hung.calls.length === 1);
+  await line.emit(100);
+  await line.notifyAll();
+  await line.look();
+  await until('the other to have all', () => other.calls.length === 100);
+  release();
+  await line.roundsEnded();
+});

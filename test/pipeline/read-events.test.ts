@@ -33,3 +33,31 @@ it('a page that is overtaken by the trim tells what it has found before it tells
   const next = page.kind === 'told' ? page.next : null;
   expect(await readEvents(deps, audience, next, 10)).toEqual({ kind: 'gone', upTo: lastGone });
 });
+
+it('for a reader who is told of some events, page after page, the log is read about twice', async () => {
+  await using server = await openTestRedis();
+  const redis = server.connect();
+  const [count, limit] = [1_200, 10];
+  for (let n = 0; n < count; n++) {
+    const type: EmailEventType = n % 3 === 0 ? 'email.bounced' : 'email.sent';
+    await redis.xadd(keys.outbox, '*', 'event', packEvent(eventOf(emailIdOf(0), n + 1, { type })));
+  }
+  const feed = openEventFeed(redis);
+  let looked = 0;
+  const read: EventFeed['read'] = async (after, most) => {
+    const stretch = await feed.read(after, most);
+    looked += stretch.entries.length;
+    return stretch;
+  };
+  const audience = { types: new Set<EmailEventType>(['email.bounced']), limits: adminKey };
+  const deps = { emails: openEmails(redis), eventFeed: { read } };
+  let told = 0;
+  for (let next: string | null = null, hasMore = true; hasMore; ) {
+    const page = await readEvents(deps, audience, next, limit);
+    if (page.kind === 'gone') expect.fail('nothing is gone');
+    ({ next, hasMore } = page);
+    told += page.items.length;
+  }
+  expect(told).toBe(count / 3);
+  expect(looked).toBeLessThan(2 * count);
+});

@@ -25,6 +25,11 @@ export function objectField<Name extends string>(name: Name) {
   return z.literal(name).meta({ description: 'What this is.' });
 }
 
+/** All there is of something, in one answer. @param description of what is listed */
+export function listOf<View extends z.ZodType>(view: View, description: string) {
+  return z.object({ object: objectField('list'), data: z.array(view).meta({ description }) });
+}
+
 /** What removing something is answered with. */
 export function deletedView<Name extends string>(name: Name) {
   return z.object({

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { withRules } from '../domain/rule.ts';
 import { makeSuppression, type Suppression, suppressionFields } from '../domain/suppression.ts';
 import type { Suppressions } from '../store/suppressions.ts';
-import { objectField } from './answer-fields.ts';
+import { listOf, objectField } from './answer-fields.ts';
 import { problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 import { type RemovalDeps, seekSuppressions, unsuppress } from './suppression-access.ts';
@@ -28,25 +28,19 @@ const additions = z
     examples: [{ emails: ['ada@example.com', 'eve@example.org'] }],
   });
 
-const added = z
-  .object({
-    object: objectField('list'),
-    data: z
-      .array(
-        z.object({
-          object: objectField('suppression'),
-          id: z.string().meta({ description: 'What stands for the address now, or stood there already.' }),
-          email: z.string().meta({ description: 'The address, in lower case.' }),
-        }),
-      )
-      .meta({ description: 'One for each address, in the order they were given.' }),
-  })
-  .meta({
-    description: 'The addresses are on the list.',
-    examples: [
-      { object: 'list', data: [{ object: 'suppression', id: suppressionExample.id, email: 'ada@example.com' }] },
-    ],
-  });
+const added = listOf(
+  z.object({
+    object: objectField('suppression'),
+    id: z.string().meta({ description: 'What stands for the address now, or stood there already.' }),
+    email: z.string().meta({ description: 'The address, in lower case.' }),
+  }),
+  'One for each address, in the order they were given.',
+).meta({
+  description: 'The addresses are on the list.',
+  examples: [
+    { object: 'list', data: [{ object: 'suppression', id: suppressionExample.id, email: 'ada@example.com' }] },
+  ],
+});
 
 const named = z.array(z.string()).min(1).max(most).optional();
 const removals = withRules(
@@ -67,23 +61,17 @@ const removals = withRules(
   examples: [{ emails: ['ada@example.com', 'eve@example.org'] }],
 });
 
-const removed = z
-  .object({
-    object: objectField('list'),
-    data: z
-      .array(
-        z.object({
-          object: objectField('suppression'),
-          id: z.string().nullable().meta({ description: 'What was removed; of several, the first; null for none.' }),
-          deleted: z.boolean().meta({ description: 'Whether it stood there.' }),
-        }),
-      )
-      .meta({ description: 'One for each that was named, in the order they were given.' }),
-  })
-  .meta({
-    description: 'They are off the list.',
-    examples: [{ object: 'list', data: [{ object: 'suppression', id: suppressionExample.id, deleted: true }] }],
-  });
+const removed = listOf(
+  z.object({
+    object: objectField('suppression'),
+    id: z.string().nullable().meta({ description: 'What was removed; of several, the first; null for none.' }),
+    deleted: z.boolean().meta({ description: 'Whether it stood there.' }),
+  }),
+  'One for each that was named, in the order they were given.',
+).meta({
+  description: 'They are off the list.',
+  examples: [{ object: 'list', data: [{ object: 'suppression', id: suppressionExample.id, deleted: true }] }],
+});
 
 const tags = ['suppressions'];
 /** It concerns all mail. */

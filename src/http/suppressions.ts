@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { suppressionIdForm } from '../domain/id.ts';
 import { makeSuppression, type Suppression, suppressionRecord, suppressionRequest } from '../domain/suppression.ts';
 import type { Suppressions } from '../store/suppressions.ts';
-import { objectField } from './answer-fields.ts';
+import { listOf, objectField } from './answer-fields.ts';
 import { recordTypeOf } from './bodies.ts';
 import { notFoundExamples } from './openapi/problem-examples.ts';
 import { pageFieldsOf, refuseBothEnds } from './paging.ts';
@@ -56,15 +56,10 @@ const exportQuery = z.strictObject({
   format: z.enum(['ndjson', 'csv']).default('ndjson').meta({ description: 'One JSON object a line, or CSV.' }),
 });
 
-const ofAddress = z
-  .object({
-    object: objectField('list'),
-    data: z.array(suppressionView).meta({ description: 'One for each scope it is suppressed for.' }),
-  })
-  .meta({
-    description: 'What stands against the address.',
-    examples: [{ object: 'list', data: [suppressionExample] }],
-  });
+const ofAddress = listOf(suppressionView, 'One for each scope it is suppressed for.').meta({
+  description: 'What stands against the address.',
+  examples: [{ object: 'list', data: [suppressionExample] }],
+});
 
 const removed = z
   .object({

@@ -1,5 +1,4 @@
 /** `npm run bench -- --retention [count]`: whether the memory of Redis returns to its floor once retention has removed so many emails. */
-
 import { keys } from '../src/store/keys.ts';
 import { families, usedMemory } from './books.ts';
 import type { Bench } from './measure-limits.ts';

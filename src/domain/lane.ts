@@ -4,6 +4,13 @@ export const lanes = ['transactional', 'bulk'] as const;
 
 export type Lane = (typeof lanes)[number];
 
+/** Where mail waits for a connection: bulk that whoever brought it keeps, as a campaign does its recipients, takes turns with all other bulk. */
+export type Line = Lane | 'kept';
+
+export function lineOf(lane: Lane, isKept = false): Line {
+  return lane === 'bulk' && isKept ? 'kept' : lane;
+}
+
 /** One in so many is bulk where mail of both lanes waits for a transport. */
 export const bulkEvery = 4;
 

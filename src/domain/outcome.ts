@@ -1,5 +1,4 @@
 /** What one attempt came to, what a caller asks of an accepted email: always a value, one variant for each thing that should happen next. */
-
 import type { FaultCause } from './fault-cause.ts';
 import type { SmtpReply } from './recipient.ts';
 import type { Suppression } from './suppression.ts';

@@ -1,5 +1,4 @@
 /** Templates: what is stored of one, how a request becomes one, and what rendering one comes to. */
-
 import type { Mailbox } from './address.ts';
 import type { TemplateChanges, TemplateRequest } from './template-request.ts';
 import { linkMark } from './unsubscribe-link.ts';

@@ -1,15 +1,7 @@
 /** Who waits for a connection: transactional before bulk but for a share, each in the order they came, nobody longer than allowed. */
-
 import { makeAlarm } from '../concurrency/alarm.ts';
-import { bulkEvery, type Lane } from '../domain/lane.ts';
+import { bulkEvery, type Lane, type Line, lineOf } from '../domain/lane.ts';
 import type { Turn } from './transport.ts';
-
-/** Bulk that whoever brought it keeps, as a campaign does its recipients, takes turns with all other bulk. */
-export type Line = Lane | 'kept';
-
-export function lineOf({ lane, isKept = false }: Turn): Line {
-  return lane === 'bulk' && isKept ? 'kept' : lane;
-}
 
 type Waiter<T> = { readonly turn: Turn; until: number; readonly end: (what: T | null) => void };
 
@@ -71,7 +63,7 @@ export function makeWaits<T>({ waitMs, now, hasBulkShare, isFindingOut, onTimeou
   const bulkCount = () => waiting.bulk.size + waiting.kept.size;
 
   function end(waiter: Waiter<T>, what: T | null): void {
-    waiting[lineOf(waiter.turn)].delete(waiter);
+    waiting[lineOf(waiter.turn.lane, waiter.turn.isKept)].delete(waiter);
     if (stayer === waiter) stayer = null;
     waiter.end(what);
   }
@@ -98,7 +90,7 @@ export function makeWaits<T>({ waitMs, now, hasBulkShare, isFindingOut, onTimeou
   }
 
   function noteServed({ turn }: Waiter<T>): void {
-    if (turn.lane === 'bulk') [passed, wasKept] = [0, lineOf(turn) === 'kept'];
+    if (turn.lane === 'bulk') [passed, wasKept] = [0, lineOf(turn.lane, turn.isKept) === 'kept'];
     else if (bulkCount() > 0) passed += 1;
   }
 
@@ -130,7 +122,7 @@ export function makeWaits<T>({ waitMs, now, hasBulkShare, isFindingOut, onTimeou
     join(turn) {
       return new Promise((resolve) => {
         const until = now() + waitMs;
-        waiting[lineOf(turn)].add({ turn, until, end: resolve });
+        waiting[lineOf(turn.lane, turn.isKept)].add({ turn, until, end: resolve });
         alarm.by(until);
       });
     },

@@ -1,5 +1,4 @@
 /** deliver: one attempt at each email of a job. Load, gather its files, compose, send, settle. */
-
 import type { Semaphore } from '../concurrency/semaphore.ts';
 import { type Content, type EmailInHand, type Files, isHeavy, type StoredEmail, unreadable } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';

@@ -1,7 +1,7 @@
 /** dispatch: an email goes over the first transport of its route that can take it, or is parked until one can. */
 import { endOf, type RetryPolicy } from '../domain/decide.ts';
 import type { StoredEmail } from '../domain/email.ts';
-import type { Lane } from '../domain/lane.ts';
+import { type Lane, lineOf } from '../domain/lane.ts';
 import type { Obstacle, Outcome, SettledOutcome, Withheld } from '../domain/outcome.ts';
 import type { Rate } from '../domain/rate.ts';
 import { nextDue } from '../domain/recipient.ts';
@@ -136,20 +136,16 @@ async function learn({ states, known }: Deps, name: string): Promise<void> {
 /** Why it would have to wait for a connection; null when it would not. */
 function fullnessOf(deps: Deps, { name, pool }: Transport, standing: Standing, parcel: Outgoing): string | null {
   if (standing.kind === 'stuck') return standing.why;
-  if (pool.room[lineOf(parcel)] === 0)
+  if (pool.room[lineOf(parcel.email.facts.lane, parcel.isKept)] === 0)
     return `transport ${name} has no connection free${parcel.email.facts.lane === 'bulk' ? ' for bulk' : ''}`;
   return isFirstOnItsWay(pool) && ratesOf(deps, name).length > 0 ? `transport ${name} has no connection yet` : null;
-}
-
-function lineOf({ email, isKept = false }: Outgoing): Lane | 'kept' {
-  return email.facts.lane === 'bulk' && isKept ? 'kept' : email.facts.lane;
 }
 
 /** Whether this email is the one that shows whether the trouble is over: it has a connection and budget at once, and is the first. */
 async function isTheTrial(deps: Deps, parcel: Outgoing, transport: Transport): Promise<boolean> {
   const { name, pool } = transport;
   const { id, lane } = parcel.email.facts;
-  if (pool.isStuck || pool.room[lineOf(parcel)] === 0) return false;
+  if (pool.isStuck || pool.room[lineOf(parcel.email.facts.lane, parcel.isKept)] === 0) return false;
   if (!(await isAdmitted(deps, parcel, name))) {
     // Another transport may take it: it does not wait for this one.
     await deps.budgets.forget(name, id, lane);

@@ -1,5 +1,4 @@
 /** maintain-transports: keeps the transports: what the fleet knows of them, how many connections this worker has, probes, and mail that may go on. */
-
 import type { Nudge } from '../concurrency/nudge.ts';
 import { freshState, hasStandIn, isFirstOnItsWay, isInService, type Standing, standingOf } from '../domain/standing.ts';
 import { isSameRouting, type TransportPlan } from '../domain/transport-plan.ts';

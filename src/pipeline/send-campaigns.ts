@@ -1,5 +1,4 @@
 /** send-campaigns: campaigns that are due are sent a slice at a time, by turns, for as long as there is room in hand. */
-
 import type { Nudge } from '../concurrency/nudge.ts';
 import type { Semaphore } from '../concurrency/semaphore.ts';
 import type { CampaignSlices, Take } from '../store/campaign-slices.ts';

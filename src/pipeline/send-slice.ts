@@ -1,5 +1,4 @@
 /** send-slice: one slice of a campaign. Look whom nothing is sent to any more, render, compose, send, settle each at its place or let it leave. */
-
 import type { Semaphore } from '../concurrency/semaphore.ts';
 import { type CampaignRow, type PlaceMark, sliceSize } from '../domain/campaign.ts';
 import { lost, placeContent, placeEmail, unmade } from '../domain/campaign-email.ts';

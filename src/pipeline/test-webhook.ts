@@ -1,5 +1,4 @@
 /** test-webhook: one signed POST of a made-up event to an endpoint, at once, and what came back. */
-
 import type { EventType } from '../domain/event.ts';
 import { sampleEvent } from '../domain/event-sample.ts';
 import type { IdPrefix } from '../domain/id.ts';

@@ -2,7 +2,6 @@
 import type { Redis } from 'ioredis';
 import { templateIdForm } from '../domain/id.ts';
 import type { Template, TemplateContent, TemplateHead, TemplateUse } from '../domain/template.ts';
-
 import { pack, unpack } from './content.ts';
 import { type CreationMark, storedOnce } from './creations.ts';
 import { keys } from './keys.ts';

@@ -1,5 +1,4 @@
 /** Every process of a fleet is replaced while mail comes in: each email that was answered 202 arrives exactly once. */
-
 import { Agent, request } from 'undici';
 import { expect, it } from 'vitest';
 import { startPostrider, testApiKey } from '../support/postrider.ts';

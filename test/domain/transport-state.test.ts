@@ -1,5 +1,4 @@
 /** The breaker and the brake of a transport: when they change, and what the transport may do then. */
-
 import { describe, expect, it } from 'vitest';
 import { type FaultCause, faultCauses } from '../../src/domain/fault-cause.ts';
 import {

@@ -1,5 +1,4 @@
 /** The official resend SDK sends through Postrider: every field of a send arrives, a key sends once, a batch is all or what is right. */
-
 import type { Resend } from 'resend';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { watchFetch } from '../support/conformance.ts';

@@ -1,5 +1,4 @@
 /** A reader of server-sent events, as a consumer would write one. Its first events are held to openapi.yaml's schema of them. */
-
 import { request } from 'undici';
 import { expect } from 'vitest';
 import { openChecks, readOpenApi } from './openapi.ts';

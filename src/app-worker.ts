@@ -1,6 +1,7 @@
 /** Composition of the worker role: each stage of the line with what it uses, and the queues and loops that drive them. */
 import type { Ground } from './app.ts';
 import { openCampaigning } from './app-campaigns.ts';
+import { bindDispatch } from './app-dispatch.ts';
 import { openNotifying } from './app-webhooks.ts';
 import { newId, now, rand } from './chance.ts';
 import { insist } from './concurrency/insist.ts';
@@ -18,7 +19,6 @@ import { openSmtpTransport } from './outbound/smtp-transport.ts';
 import { openTransports } from './outbound/transports.ts';
 import { callOff } from './pipeline/call-off.ts';
 import { deliver } from './pipeline/deliver.ts';
-import { dispatch } from './pipeline/dispatch.ts';
 import { enqueueDue } from './pipeline/enqueue-due.ts';
 import { explainExpiry } from './pipeline/explain-expiry.ts';
 import { gatherFiles } from './pipeline/gather-files.ts';
@@ -72,15 +72,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
     aside.add(work);
     void work.finally(() => aside.delete(work));
   };
-  const dispatching = dispatch.bind(null, {
-    ...fleet,
-    policies,
-    beside,
-    wake: nudge.nudge,
-    onTrouble,
-    newId,
-    now,
-  });
+  const dispatching = bindDispatch(fleet, { policies, beside, wake: nudge.nudge, onTrouble, newId, now });
   const suppressing = suppress.bind(null, store);
   const compose = makeComposer();
   const composing: typeof compose = (email, content, files) =>

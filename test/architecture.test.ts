@@ -61,9 +61,18 @@ const impure =
 
 const maxLines = 300;
 /** The composition root: shared ground, and one file for each role. */
-const compositions = ['', '-api', '-campaigns', '-emails', '-health', '-redis', '-start', '-worker', '-webhooks'].map(
-  (role) => `src/app${role}.ts`,
-);
+const compositions = [
+  '',
+  '-api',
+  '-campaigns',
+  '-dispatch',
+  '-emails',
+  '-health',
+  '-redis',
+  '-start',
+  '-worker',
+  '-webhooks',
+].map((role) => `src/app${role}.ts`);
 const maxLinesOf: Record<string, number> = Object.fromEntries(compositions.map((path) => [path, 120]));
 
 function readSources(top: string): Source[] {

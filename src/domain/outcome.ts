@@ -74,6 +74,11 @@ export type SettledOutcome =
       readonly recipients: readonly { readonly address: string; readonly reason: string }[];
     };
 
+/** Its transport did not take it, for a reason that is not the message's own. */
+export function notTaken(transport: string, why: string): SettledOutcome {
+  return { kind: 'transport_fault', cause: 'connect', transport, detail: why };
+}
+
 /** What a caller may ask of an email that was accepted. */
 export type Change =
   | { readonly kind: 'canceled' }

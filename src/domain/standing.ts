@@ -1,8 +1,9 @@
 /** How a transport stands: whether it can take mail now, and what an attempt says of it. Pure. */
 import { classify } from './classify.ts';
 import type { Outcome, SettledOutcome } from './outcome.ts';
+import type { Rate } from './rate.ts';
 import type { TransportPlan } from './transport-plan.ts';
-import { closedBreaker, type Fault, type TransportState } from './transport-state.ts';
+import { closedBreaker, type Fault, pacedRates, type TransportState } from './transport-state.ts';
 
 /** Whether mail may go over a transport; if not, why, and whether the next one of its route is tried instead. */
 export type Standing =
@@ -17,6 +18,17 @@ export const freshState: TransportState = { paused: null, breaker: closedBreaker
 
 export function isInService({ paused, breaker }: TransportState): boolean {
   return paused === null && breaker.kind === 'closed';
+}
+
+/** The rates it goes by now; none for a transport that is in no plan, as the sandbox is. @param known states of transports; fresh where there is none */
+export function ratesOf(
+  { transports }: Pick<TransportPlan, 'transports'>,
+  known: ReadonlyMap<string, TransportState>,
+  name: string,
+  now: number,
+): readonly Rate[] {
+  const settings = transports[name];
+  return settings === undefined ? [] : pacedRates(settings, known.get(name) ?? freshState, now).rates;
 }
 
 /** Whether a route over `name` has another transport that is in service. */

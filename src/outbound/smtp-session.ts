@@ -5,19 +5,12 @@ import type { Outcome } from '../domain/outcome.ts';
 import type { TransportSettings } from '../domain/transport-plan.ts';
 import { NoTurnError } from './oauth-asking.ts';
 import type { Tokens } from './oauth-tokens.ts';
+import { isGoodbye, isOutOfTurn } from './reply-kinds.ts';
 import { extensionsOf } from './smtp-envelope.ts';
 import { type Logins, login, loginsOf, withoutSecrets } from './smtp-login.ts';
 import { causeOf, type SmtpError, transportFault } from './smtp-outcome.ts';
 import { type SmtpTalk, takeOver } from './smtp-talk.ts';
-import {
-  isGoodbye,
-  isOutOfTurn,
-  type NextHop,
-  type PassedOver,
-  type Patience,
-  type Spell,
-  transact,
-} from './smtp-transaction.ts';
+import { type NextHop, type PassedOver, type Patience, type Spell, transact } from './smtp-transaction.ts';
 import type { Delay, Message, TransportFault } from './transport.ts';
 
 const connectTimeoutMs = 30_000;

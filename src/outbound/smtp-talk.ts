@@ -1,7 +1,7 @@
 /** What is said over an open SMTP connection: commands and data out, whole replies in (RFC 5321 section 4.2). */
 import type { Socket } from 'node:net';
 import type SMTPConnection from 'nodemailer/lib/smtp-connection';
-import { withOneCode } from '../domain/classify.ts';
+import { makeReplyReader } from './reply-reader.ts';
 import type { SmtpError } from './smtp-outcome.ts';
 
 export type SmtpTalk = {
@@ -51,9 +51,7 @@ export function takeOver(connection: SMTPConnection, { restMs, now }: Times): Sm
   const replies: string[] = [];
   let isResting = true;
   const waiting: Waiting[] = [];
-  /** Lines of a reply that goes on, and the beginning of a line; as the bytes came, one to a character. */
-  let lines = '';
-  let unfinished = '';
+  const reader = makeReplyReader(take);
   let silenceMs: number | null = null;
   let ended: SmtpError | null = null;
 
@@ -79,22 +77,8 @@ export function takeOver(connection: SMTPConnection, { restMs, now }: Times): Sm
 
   socket.removeAllListeners('data');
   socket.on('data', (chunk: Buffer) => {
-    const text = unfinished + chunk.toString('latin1');
-    let from = 0;
-    for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', from)) {
-      const line = text.slice(from, text[at - 1] === '\r' ? at - 1 : at);
-      from = at + 1;
-      if (line.trim() === '' && lines === '') continue;
-      lines = lines === '' ? line : `${lines}\n${line}`;
-      if (goesOn.test(line)) continue;
-      // What begins with a code and ends without one has none that holds.
-      const whole = ends.test(line) ? withOneCode(lines) : line;
-      lines = '';
-      take(decoded(whole));
-    }
-    unfinished = text.slice(from);
-    if (lines.length + unfinished.length > maxReplyLength)
-      end(smtpError('EPROTOCOL', `A reply has more than ${maxReplyLength} bytes`));
+    reader.read(chunk);
+    if (reader.bytes > maxReplyLength) end(smtpError('EPROTOCOL', `A reply has more than ${maxReplyLength} bytes`));
     else if (waiting[0] !== undefined && now() - waiting[0].since > waiting[0].withinMs)
       end(smtpError('ETIMEDOUT', `No whole reply within ${waiting[0].withinMs / 1_000} s`));
   });
@@ -105,7 +89,7 @@ export function takeOver(connection: SMTPConnection, { restMs, now }: Times): Sm
   });
   connection.once('end', () => {
     // Some servers close in the middle of the line that says why.
-    const last = refusal.test(unfinished) ? decoded(unfinished.trim()) : null;
+    const last = reader.lastWords();
     if (last !== null) take(last);
     end(trouble ?? smtpError('ECONNECTION', 'Connection closed unexpectedly'));
   });
@@ -151,18 +135,6 @@ export function takeOver(connection: SMTPConnection, { restMs, now }: Times): Sm
       connection.close();
     },
   };
-}
-
-const goesOn = /^\d{3}-/;
-const ends = /^\d{3}(?: |$)/;
-const refusal = /^[45]\d{2}[ -]/;
-
-/** UTF-8 where it is UTF-8, else one character for each byte. */
-function decoded(bytes: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII
-  if (/^[\x00-\x7f]*$/.test(bytes)) return bytes;
-  const text = Buffer.from(bytes, 'latin1').toString('utf8');
-  return text.includes('\ufffd') ? bytes : text;
 }
 
 export function smtpError(code: string, message: string): SmtpError {

@@ -1,5 +1,6 @@
 /** maintain-transports: keeps the transports: what the fleet knows of them, how many connections this worker has, probes, and mail that may go on. */
 import type { Nudge } from '../concurrency/nudge.ts';
+import type { Lane } from '../domain/lane.ts';
 import { freshState, hasStandIn, isFirstOnItsWay, isInService, type Standing, standingOf } from '../domain/standing.ts';
 import { isSameRouting, type TransportPlan } from '../domain/transport-plan.ts';
 import { isHangingPool } from '../domain/transport-report.ts';
@@ -47,6 +48,7 @@ const lookEveryMs = 1_000;
 const shortLookMs = 100;
 /** Mail that waits is let go in steps: fewer than one for each email of a fast transport. */
 const leastWaitMs = 50;
+
 export async function maintainTransports(deps: Deps, stop: AbortSignal): Promise<void> {
   const { plan } = deps.transports;
   const names = Object.keys(plan.transports);
@@ -107,8 +109,8 @@ async function tendOne(deps: Deps, name: string, stop: AbortSignal): Promise<num
     if (isTrial) await deps.budgets.release(name, rates, { max: 1 }, now);
     return lookEveryMs;
   }
-  const most = rates.length > 0 ? withRates(transport) : withoutRates(transport, allowed);
-  const { nextAt } = await deps.budgets.release(name, rates, most, now);
+  const ofLanes = rates.length > 0 ? withRates(transport) : withoutRates(transport, allowed);
+  const { nextAt } = await deps.budgets.release(name, rates, together(ofLanes), now);
   if (nextAt !== null) return nextAt - now;
   const workers = (await deps.allotments.pools([name], now)).get(name)?.workers ?? 1;
   return workers > connections ? shortLookMs : lookEveryMs;
@@ -120,7 +122,12 @@ async function hangsForOthers({ allotments, now }: Deps, name: string): Promise<
   return pool !== undefined && isHangingPool(pool);
 }
 
-type Most = { readonly transactional: number; readonly bulk: number };
+type Most = Readonly<Record<Lane, number>>;
+
+/** The lanes share their room: each may have all of it, and both together no more than that. */
+function together({ transactional, bulk }: Most): Most & { readonly max: number } {
+  return { max: Math.max(transactional, bulk), transactional, bulk };
+}
 
 /** Rates are the limit, but what no connection would be free for only came to be parked again. */
 function withRates({ pool }: Transport): Most {

@@ -1,7 +1,7 @@
 /** maintain-transports: connections are shared out, what waits is let go as its transport can take it, and no mail waits for nothing. */
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Transport } from '../../src/outbound/transport.ts';
+import type { PoolState, Transport } from '../../src/outbound/transport.ts';
 import { openAllotments } from '../../src/store/allotments.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
 import { openDue } from '../../src/store/due.ts';
@@ -38,6 +38,17 @@ const plan = (one: object = {}, two: object = {}, route = failover('one', 'two')
 async function park(name: string, ...ids: string[]): Promise<void> {
   const emails = ids.map((id, n) => ({ id, lane: 'transactional', dueAt: n + 1, endsAt: Date.now() + hour }) as const);
   await openBudgets(redis).park(name, emails, Date.now());
+}
+
+async function parkBulk(name: string, ...ids: string[]): Promise<void> {
+  const emails = ids.map((id, n) => ({ id, lane: 'bulk', dueAt: n + 1, endsAt: Date.now() + hour }) as const);
+  await openBudgets(redis).park(name, emails, Date.now());
+}
+
+/** Of a worker whose first transport has one message in hand, and this much room. */
+function hasRoom({ transports }: TestWorker, room: PoolState['room']): void {
+  const state = { open: 1, busy: 1, waiting: 0, waitingBulk: 0, isStuck: false, isHanging: false, room };
+  vi.spyOn(transports.get('one') as Transport, 'pool', 'get').mockReturnValue(state);
 }
 
 /** What is due now, and so was let go. */
@@ -119,8 +130,7 @@ describe('what is parked', () => {
     const waiting = worker.send({ lane: 'bulk' });
     await until('it to wait', () => worker.transports.get('one')?.pool.waiting === 1);
     await park('one', 'a');
-    const bulk = { id: 'd', lane: 'bulk', dueAt: 1, endsAt: Date.now() + hour } as const;
-    await openBudgets(redis).park('one', [bulk], Date.now());
+    await parkBulk('one', 'd');
     await worker.tend();
     expect(await letGo()).toEqual(['a']);
     expect((await openBudgets(redis).counts(['one'])).get('one')).toEqual({ transactional: 0, bulk: 1 });
@@ -129,24 +139,25 @@ describe('what is parked', () => {
   });
 
   it('is let go by a rate only as far as there is room for it', async () => {
-    const room = { transactional: 1, bulk: 0, kept: 0 };
     await using worker = openTestWorker(redis, plan({ rates: [{ count: 100, windowMs: 1_000 }] }));
-    const one = worker.transports.get('one') as Transport;
-    vi.spyOn(one, 'pool', 'get').mockReturnValue({
-      open: 1,
-      busy: 1,
-      waiting: 0,
-      waitingBulk: 0,
-      isStuck: false,
-      isHanging: false,
-      room,
-    });
+    hasRoom(worker, { transactional: 1, bulk: 0, kept: 0 });
     await park('one', 'a', 'b');
-    const bulk = { id: 'd', lane: 'bulk', dueAt: 1, endsAt: Date.now() + hour } as const;
-    await openBudgets(redis).park('one', [bulk], Date.now());
+    await parkBulk('one', 'd');
     await worker.tend();
     expect(await letGo()).toEqual(['a']);
     expect((await openBudgets(redis).counts(['one'])).get('one')).toEqual({ transactional: 1, bulk: 1 });
+  });
+
+  it.each<[string, object]>([
+    ['with a rate', { rates: [{ count: 100, windowMs: 1_000 }] }],
+    ['without', {}],
+  ])('is let go as far as there is room for both lanes together, %s', async (_, one) => {
+    await using worker = openTestWorker(redis, plan(one));
+    hasRoom(worker, { transactional: 3, bulk: 3, kept: 3 });
+    await park('one', 'a', 'b', 'c', 'd');
+    await parkBulk('one', 'e', 'f', 'g', 'h');
+    await worker.tend();
+    expect((await openBudgets(redis).counts(['one'])).get('one')).toEqual({ transactional: 1, bulk: 4 });
   });
 
   it('is not let go by a rate while somebody waits for the first connection, nor goes what comes then', async () => {

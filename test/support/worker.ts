@@ -1,13 +1,14 @@
 /** One worker's part of a fleet without its queues: real transports to servers of a test, and what all workers share in a real Redis. */
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
+import { bindDispatch } from '../../src/app-dispatch.ts';
 import { acceptEmail } from '../../src/domain/email.ts';
 import { type IdPrefix, makeId } from '../../src/domain/id.ts';
 import { type Route, recordOf, type TransportPlan, type TransportSettings } from '../../src/domain/transport-plan.ts';
 import type { TransportState } from '../../src/domain/transport-state.ts';
 import { openSmtpTransport, type SmtpTransportOptions } from '../../src/outbound/smtp-transport.ts';
 import { openTransports, type Transports } from '../../src/outbound/transports.ts';
-import { type Dispatched, dispatch, type Outgoing } from '../../src/pipeline/dispatch.ts';
+import type { Dispatched, Outgoing } from '../../src/pipeline/dispatch.ts';
 import { maintainTransports, makeMemory } from '../../src/pipeline/maintain-transports.ts';
 import { openAllotments } from '../../src/store/allotments.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
@@ -103,7 +104,8 @@ export function openTestWorker(
     const parcel: Outgoing = { email: loaded, isSandbox: false, message: async () => message, claim, ...more };
     const policies = { transactional: policy, bulk: policy };
     const onTrouble = (_: string, error: unknown) => troubles.push(error);
-    const outcome = await dispatch({ ...fleet, policies, beside, wake, onTrouble, newId, now: () => now }, parcel);
+    const dispatch = bindDispatch(fleet, { policies, beside, wake, onTrouble, newId, now: () => now });
+    const outcome = await dispatch(parcel);
     return { id: email.facts.id, outcome };
   }
 

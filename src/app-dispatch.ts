@@ -1,0 +1,42 @@
+/** Composition of dispatch: the stages by which an email goes over a transport, and what they share. */
+import type { RetryPolicy } from './domain/decide.ts';
+import type { Lane } from './domain/lane.ts';
+import type { TransportState } from './domain/transport-state.ts';
+import type { Transports } from './outbound/transports.ts';
+import { admit } from './pipeline/admit.ts';
+import { dispatch } from './pipeline/dispatch.ts';
+import { learn } from './pipeline/learn.ts';
+import { park } from './pipeline/park.ts';
+import { sendOver } from './pipeline/send-over.ts';
+import { tellFleet } from './pipeline/tell-fleet.ts';
+import type { Budgets } from './store/budgets.ts';
+import type { TransportStates } from './store/transport-states.ts';
+
+/** What a worker knows of the transports, and what all workers share of them. */
+export type Fleet = {
+  readonly transports: Transports;
+  readonly known: Map<string, TransportState>;
+  readonly hanging: Set<string>;
+  readonly states: TransportStates;
+  readonly budgets: Budgets;
+};
+
+type Terms = {
+  readonly policies: Readonly<Record<Lane, RetryPolicy>>;
+  beside(work: Promise<void>): void;
+  wake(): void;
+  onTrouble(part: string, error: unknown): void;
+  newId(prefix: 'ev'): string;
+  now(): number;
+};
+
+export function bindDispatch(fleet: Fleet, { policies, beside, wake, onTrouble, newId, now }: Terms) {
+  const told = { ...fleet, learn: learn.bind(null, fleet), now };
+  const telling = tellFleet.bind(null, { ...told, wake, newId });
+  return dispatch.bind(null, {
+    ...{ ...fleet, policies, now },
+    admit: admit.bind(null, told),
+    sendOver: sendOver.bind(null, { ...told, tellFleet: telling, beside, onTrouble }),
+    park: park.bind(null, { ...fleet, wake, now }),
+  });
+}

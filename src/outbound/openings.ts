@@ -1,0 +1,80 @@
+/** The sessions that a pool is opening: few at once until it is known that its server is well, and none for a while after one failed. */
+import { setMaxListeners } from 'node:events';
+import { transportFault } from './smtp-outcome.ts';
+import type { SmtpSession } from './smtp-session.ts';
+import type { Delay, TransportFault } from './transport.ts';
+
+/** Sessions that are being opened at once: some servers take more for an attack. */
+const maxOpening = 16;
+
+/** @param onEnd called once when the connection is gone, whoever ended it; `signal` ends the opening */
+export type OpenSession = (onEnd: () => void, signal: AbortSignal) => Promise<SmtpSession | TransportFault | Delay>;
+
+export type Openings = {
+  readonly count: number;
+  /** How many more may be begun. */
+  readonly room: number;
+  /** One failed just now: where others work, no further one is tried. */
+  readonly isResting: boolean;
+  /** Opens one, whatever `room` says. @returns why it was not opened */
+  begin(): Promise<TransportFault | Delay | null>;
+  /** Ends those under way. */
+  stop(): void;
+};
+
+type Deps = {
+  open: OpenSession;
+  /** What was opened is counted by its owner in the very step in which it is no more counted here, or one too many would be opened between. */
+  onOpened(session: SmtpSession): void;
+  onFailed(fault: TransportFault | Delay): void;
+  onEnd(session: SmtpSession): void;
+  /** Milliseconds of a clock that never goes back. */
+  now(): number;
+};
+
+export function makeOpenings(
+  { name, reopenMs }: { readonly name: string; readonly reopenMs: number },
+  { open, onOpened, onFailed, onEnd, now }: Deps,
+): Openings {
+  let count = 0;
+  /** Doubles with each session opened and is one after a fault: ten waiting messages are no reason to run into a wall ten times. */
+  let limit = 1;
+  let reopenAt = Number.NEGATIVE_INFINITY;
+  const stopped = new AbortController();
+  setMaxListeners(0, stopped.signal);
+
+  function faultOf(opened: SmtpSession | TransportFault | Delay): TransportFault | Delay | null {
+    if ('kind' in opened) return opened;
+    return opened.isUsable ? null : transportFault(name, new Error('Closed right after login'), 'protocol');
+  }
+
+  return {
+    get count() {
+      return count;
+    },
+    get room() {
+      return limit - count;
+    },
+    get isResting() {
+      return now() < reopenAt;
+    },
+    async begin() {
+      count += 1;
+      let session: SmtpSession | undefined;
+      const opened = await open(() => session && onEnd(session), stopped.signal);
+      count -= 1;
+      const fault = faultOf(opened);
+      if (fault === null) {
+        session = opened as SmtpSession;
+        limit = Math.min(limit * 2, maxOpening);
+        onOpened(session);
+      } else {
+        limit = 1;
+        reopenAt = now() + reopenMs;
+        onFailed(fault);
+      }
+      return fault;
+    },
+    stop: () => stopped.abort(),
+  };
+}

@@ -1,0 +1,169 @@
+/**
+ * What is said in one transaction (RFC 5321 section 3.3): MAIL and each RCPT, DATA, and the body once it is claimed. With PIPELINING the envelope
+ * leaves in one write (RFC 2920).
+ */
+import { parseReply } from '../domain/classify.ts';
+import type { RecipientReply, SharedStage } from '../domain/outcome.ts';
+import { toData } from './dot-stuffing.ts';
+import { isGoodbye, isIntermediate, isPositive, isVerdict } from './reply-kinds.ts';
+import type { EnvelopeCommands } from './smtp-envelope.ts';
+import type { SmtpError } from './smtp-outcome.ts';
+import { type SmtpTalk, smtpError } from './smtp-talk.ts';
+import type { NextHop, Spell } from './smtp-transaction.ts';
+import type { Message } from './transport.ts';
+
+/** How far a transaction had come when it ended. */
+export type Progress = {
+  /** What was said of the sender; null before. */
+  toMail: string | null;
+  /** Recipients that had a refusal of their own. */
+  readonly refused: RecipientReply[];
+  /** What the reply that all others share answers. */
+  stage: SharedStage;
+  /** Whether its hand-over is written down. */
+  isClaimed: boolean;
+  /** When the body began to leave (`performance.now()`); null before. */
+  begunAt: number | null;
+};
+
+/** How long a server may take for the first word to an envelope that came behind a body. Some throw it away. */
+const behindMs = 5_000;
+/** A body larger than that takes its time, in which nothing should have to wait for it. */
+const followableBytes = 256 * 1_024;
+
+export class ClaimFailed extends Error {}
+
+/** Says a command, unless it left with the others, and waits for its reply. */
+type Ask = (command: string, withinMs?: number) => Promise<string>;
+
+/**
+ * @returns the reply that holds for every recipient that had none of its own; null when the claim was refused
+ * @throws SmtpError when the connection ends, ClaimFailed
+ */
+export async function converse(
+  talk: SmtpTalk,
+  nextHop: NextHop,
+  commands: EnvelopeCommands,
+  message: Message,
+  spell: Spell,
+  progress: Progress,
+): Promise<string | null> {
+  const { pipelining } = nextHop.extensions;
+  const { mail, rcpt } = commands;
+  const ask = askOver(talk, nextHop);
+  if (pipelining) talk.write(`${[mail, ...rcpt, 'DATA'].join('\r\n')}\r\n`);
+  const toMail = await askMail(ask, mail, nextHop, spell, progress);
+  if (!isPositive(toMail) && (!pipelining || isGoodbye(toMail))) return toMail;
+  const end = await askEach(ask, rcpt, message.envelope.to, toMail, progress);
+  if (end !== null) {
+    talk.close();
+    return end;
+  }
+  const isAnybodyLeft = isPositive(toMail) && progress.refused.length < rcpt.length;
+  if (!isAnybodyLeft && !pipelining) return refusalOf(toMail, progress);
+  const toData = await ask('DATA');
+  if (!isAnybodyLeft) {
+    if (isIntermediate(toData)) await sendNone(talk, toMail, nextHop);
+    return refusalOf(toMail, progress);
+  }
+  // A 250 here is the answer to something else: whoever took it for DATA's would take the next for the body's.
+  if (isPositive(toData)) throw unexpected(toData);
+  if (!isIntermediate(toData)) return toData;
+  return await handOver(talk, message.raw, spell, progress, nextHop.patience.body);
+}
+
+function askOver(talk: SmtpTalk, { extensions: { pipelining }, patience }: NextHop): Ask {
+  return async (command, withinMs = patience.envelope) => {
+    if (!pipelining) {
+      await expectNothing(talk);
+      talk.write(`${command}\r\n`);
+    }
+    const reply = await talk.reply(withinMs);
+    // Only DATA asks for more.
+    if (command !== 'DATA' && !isVerdict(reply)) throw unexpected(reply);
+    return reply;
+  };
+}
+
+async function askMail(
+  ask: Ask,
+  mail: string,
+  { patience }: NextHop,
+  { before }: Spell,
+  progress: Progress,
+): Promise<string> {
+  const toMail = await ask(mail, before === null ? patience.envelope : Math.min(patience.envelope, behindMs));
+  progress.toMail = toMail;
+  // It may be for how it came: asked by itself, the server says so again if it is not.
+  if (before !== null && !isPositive(toMail)) throw unexpected(toMail);
+  if (isPositive(toMail)) progress.stage = 'data';
+  return toMail;
+}
+
+/** @returns the reply by which the server ended the transaction for all; null where DATA is next */
+async function askEach(
+  ask: Ask,
+  rcpt: readonly string[],
+  to: readonly string[],
+  toMail: string,
+  { refused }: Progress,
+): Promise<string | null> {
+  for (const [index, command] of rcpt.entries()) {
+    const reply = await ask(command);
+    // It holds for those as well who were accepted before: nothing comes of the transaction.
+    if (reply.startsWith('421')) return isPositive(toMail) ? reply : toMail;
+    if (isPositive(toMail) && !isPositive(reply)) refused.push({ address: to[index] ?? '', smtp: parseReply(reply) });
+    // For good: who else it is for need not be refused as well.
+    if (isGoodbye(reply)) throw goodbye(reply);
+  }
+  return null;
+}
+
+/** RFC 2920 section 3.1: a server may want data for nobody. One that refused the sender is not trusted with none either. */
+async function sendNone(talk: SmtpTalk, toMail: string, { patience }: NextHop): Promise<void> {
+  if (!isPositive(toMail)) return talk.close();
+  talk.write('.\r\n');
+  await talk.reply(patience.envelope);
+}
+
+/** The claim is asked once the server waits for the body, which then leaves in one write. */
+async function handOver(
+  talk: SmtpTalk,
+  raw: Buffer,
+  { claim, follow }: Spell,
+  progress: Progress,
+  withinMs: number,
+): Promise<string | null> {
+  const isOurs = await claim().catch((error: unknown) => {
+    throw new ClaimFailed('The claim failed', { cause: error });
+  });
+  if (!isOurs) return null;
+  progress.isClaimed = true;
+  await expectNothing(talk);
+  progress.begunAt = performance.now();
+  if (raw.length <= followableBytes && follow()) talk.gather();
+  talk.write(toData(raw));
+  const answer = await talk.reply(withinMs);
+  // Who says neither yes nor no may have taken it.
+  if (!isVerdict(answer)) throw smtpError('EPROTOCOL', `Neither taken nor refused: ${answer}`);
+  return answer;
+}
+
+/** When nobody is left to have the message: why the sender was refused, or the last recipient. */
+function refusalOf(toMail: string, { refused }: Progress): string {
+  return isPositive(toMail) ? (refused.at(-1)?.smtp.reply ?? '') : toMail;
+}
+
+/** @throws SmtpError when something was said that nobody asked for: from there on no reply is surely that to what was asked */
+async function expectNothing(talk: SmtpTalk): Promise<void> {
+  const news = await talk.news();
+  if (news !== null) throw isGoodbye(news) ? goodbye(news) : unexpected(news);
+}
+
+function goodbye(reply: string): SmtpError {
+  return smtpError('ECONNECTION', `The server closes: ${reply}`);
+}
+
+export function unexpected(reply: string): SmtpError {
+  return smtpError('EPROTOCOL', `Unexpected reply: ${reply}`);
+}

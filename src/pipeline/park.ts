@@ -1,0 +1,38 @@
+/** park: an email waits until its transport can take it. At the end of its time it waits no more, but is settled with the reason for which it did. */
+import { notTaken, type SettledOutcome } from '../domain/outcome.ts';
+import { ratesOf } from '../domain/standing.ts';
+import type { TransportState } from '../domain/transport-state.ts';
+import type { Transports } from '../outbound/transports.ts';
+import type { Budgets, DueEmail } from '../store/budgets.ts';
+import type { Refused } from './admit.ts';
+import type { Parked } from './dispatch.ts';
+
+type Deps = {
+  transports: Pick<Transports, 'plan'>;
+  known: ReadonlyMap<string, TransportState>;
+  budgets: Pick<Budgets, 'park' | 'forget'>;
+  /** Tells `tend` that there is something for it to do. */
+  wake(): void;
+  now(): number;
+};
+
+/** @param refused why its transport did not take it */
+export async function park(
+  deps: Deps,
+  name: string,
+  due: DueEmail,
+  refused: Refused,
+): Promise<Parked | SettledOutcome> {
+  const isOver = due.endsAt <= deps.now();
+  const isParked = refused.kind === 'over_budget';
+  if (isOver) {
+    if (isParked) await deps.budgets.forget(name, due.id, due.lane);
+    return notTaken(name, refused.why);
+  }
+  if (!isParked && !due.isKept) {
+    const rates = ratesOf(deps.transports.plan, deps.known, name, deps.now());
+    await deps.budgets.park(name, [due], deps.now(), rates);
+  }
+  deps.wake();
+  return { kind: 'parked' };
+}

@@ -1,0 +1,86 @@
+/** send-over: one attempt over the transport that admitted the email. Where nothing is handed over, what it was admitted with is there for another. */
+import { notTaken, type Obstacle, type Outcome, type SettledOutcome, type Withheld } from '../domain/outcome.ts';
+import { isOfTransport, verdictOf } from '../domain/standing.ts';
+import type { Budgets } from '../store/budgets.ts';
+import type { TransportStates } from '../store/transport-states.ts';
+import type { Admitted } from './admit.ts';
+import type { Outgoing } from './dispatch.ts';
+
+type Deps = {
+  budgets: Pick<Budgets, 'giveBack'>;
+  states: Pick<TransportStates, 'giveTrialBack'>;
+  learn(name: string): Promise<void>;
+  tellFleet(admitted: Admitted, outcome: Outcome): Promise<void>;
+  /** What goes on beside the mail, and a stop waits for. It never throws. */
+  beside(work: Promise<void>): void;
+  onTrouble(part: 'dispatch', error: unknown): void;
+  now(): number;
+};
+
+export type Attempt = {
+  readonly parcel: Outgoing;
+  readonly admitted: Admitted;
+  /** Share of the connections that bulk leaves to transactional, 0..1. */
+  readonly reserve: number;
+  /** When the time of the email is over. */
+  readonly endsAt: number;
+};
+
+export type Sent =
+  /** No other transport is asked. */
+  | { readonly kind: 'ended'; readonly outcome: SettledOutcome | Withheld }
+  /** Nothing was handed over, and the trouble is the transport's own: another may do better. */
+  | { readonly kind: 'fault'; readonly fault: SettledOutcome }
+  /** The message cannot go over this hop: another may take it. */
+  | { readonly kind: 'obstacle'; readonly obstacle: Obstacle };
+
+/** Past its end an email is still tried for so long where nothing but a free connection is wanting. */
+const lastChanceMs = 60_000;
+
+export async function sendOver(deps: Deps, { parcel, admitted, reserve, endsAt }: Attempt): Promise<Sent> {
+  const { transport } = admitted;
+  const { name } = transport;
+  let isClaimed = false;
+  const claim = () => {
+    isClaimed = true;
+    return parcel.claim(name);
+  };
+  const backOut = async (error: unknown) => {
+    if (!isClaimed) await giveBack(deps, admitted, null);
+    throw error;
+  };
+  const message = await parcel.message(name).catch(backOut);
+  if ('kind' in message) {
+    await giveBack(deps, admitted, null);
+    return { kind: 'ended', outcome: message };
+  }
+  const turn = { lane: parcel.email.facts.lane, reserve, isKept: parcel.isKept ?? false };
+  const outcome = await transport.send(message, claim, turn).catch(backOut);
+  if (!isClaimed) await giveBack(deps, admitted, outcome);
+  if (outcome.kind === 'withheld' && !isClaimed && endsAt + lastChanceMs <= deps.now())
+    return { kind: 'ended', outcome: notTaken(name, `transport ${name} had no free connection`) };
+  const telling = deps.tellFleet(admitted, outcome).catch((error: unknown) => deps.onTrouble('dispatch', error));
+  // What was answered is written down beside what the fleet hears of it, and waits for none of that: a kill meanwhile would make it unknown.
+  if (isClaimed) deps.beside(telling);
+  else await telling;
+  return sentOf(outcome, isClaimed);
+}
+
+function sentOf(outcome: Outcome, isClaimed: boolean): Sent {
+  if (outcome.kind === 'obstacle') return { kind: 'obstacle', obstacle: outcome };
+  if (outcome.kind === 'withheld' || isClaimed || !isOfTransport(outcome)) return { kind: 'ended', outcome };
+  return { kind: 'fault', fault: outcome };
+}
+
+/**
+ * Its token is for another. So is the trial, where it was to be one and says nothing of its transport.
+ * @param outcome null where it did not come to an attempt
+ */
+async function giveBack(deps: Deps, { transport, as, rates }: Admitted, outcome: Outcome | null): Promise<void> {
+  const { name } = transport;
+  await deps.budgets.giveBack(name, rates, 1, deps.now());
+  const isTelling = outcome !== null && verdictOf(outcome).kind !== 'nothing';
+  if (as === 'message' || isTelling) return;
+  await deps.states.giveTrialBack(name, deps.now());
+  await deps.learn(name);
+}

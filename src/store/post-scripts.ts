@@ -40,7 +40,7 @@ return 1`);
 /**
  * Takes parcels that are due, the longest due first, under a lease. KEYS posts posting health postsDue pending failed; ARGV id now leaseEnd
  * limit, most in hand in the whole fleet, failures from which that is one, events of a batch (0 for none), longest wait of a batch, mark of a
- * batch. Answers failures, failingSince, then the parcels. What was tried before its endpoint took batches goes on in one, and has failed as
+ * batch. Answers failures, failingSince, then each parcel and since when it was due. What was tried before its endpoint took batches goes on in one, and has failed as
  * the delivery it was.
  */
 export const takeScript = script(`${index}
@@ -51,14 +51,15 @@ local most = tonumber(health[1] or 0) >= tonumber(ARGV[6]) and 1 or tonumber(ARG
 local room = math.min(tonumber(ARGV[4]), most - redis.call('ZCARD', KEYS[2]))
 if tonumber(health[3] or 0) > now then room = 0 end
 local answer, ready = {health[1] or '', health[2] or ''}, 0
-local function take(parcel)
+local function take(parcel, dueAt)
   redis.call('ZADD', KEYS[1], leaseEnd, parcel)
   redis.call('ZADD', KEYS[2], leaseEnd, parcel)
-  answer[#answer + 1], room = parcel, room - 1
+  answer[#answer + 1], answer[#answer + 2], room = parcel, dueAt, room - 1
 end
 local size, waitMs, mark = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
 if room > 0 and size == 0 then
-  for _, parcel in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2], 'LIMIT', 0, room)) do take(parcel) end
+  local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2], 'WITHSCORES', 'LIMIT', 0, room)
+  for i = 1, #due, 2 do take(due[i], due[i + 1]) end
 elseif room > 0 then
   local places, since = {}, {}
   local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2], 'WITHSCORES', 'LIMIT', 0, room * size)
@@ -66,7 +67,7 @@ elseif room > 0 then
     if string.sub(due[i], 1, #mark) ~= mark then
       places[#places + 1], since[#since + 1] = due[i], tonumber(due[i + 1])
     elseif room > 0 then
-      take(due[i])
+      take(due[i], due[i + 1])
     end
   end
   local from, isTried = 1, #places > 0 and redis.call('EXISTS', KEYS[5]) == 1
@@ -82,7 +83,7 @@ elseif room > 0 then
       local delivery = 'dl_' .. string.gsub(places[i], '%-', '_')
       if redis.call('ZREM', KEYS[5], delivery) == 1 then redis.call('ZADD', KEYS[6], now, delivery) end
     end
-    take(mark .. table.concat(places, ',', from, to))
+    take(mark .. table.concat(places, ',', from, to), string.format('%.0f', since[from]))
     from = to + 1
   end
 end

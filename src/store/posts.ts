@@ -23,7 +23,13 @@ export type Posts = ReturnType<typeof openPosts>;
 export type Handed = { readonly place: string; readonly webhookIds: readonly string[] };
 
 /** Parcels in hand until `leaseEnd`, of an endpoint that fared so. */
-export type TakenPosts = { readonly parcels: readonly string[]; readonly leaseEnd: number; readonly health: Health };
+export type TakenPosts = {
+  readonly parcels: readonly string[];
+  /** Since when each of them was due, milliseconds since the epoch. */
+  readonly dueSince: readonly number[];
+  readonly leaseEnd: number;
+  readonly health: Health;
+};
 
 /** What a try came to. */
 export type Posted = {
@@ -102,8 +108,11 @@ export function openPosts(redis: Redis) {
       const args = [id, now, leaseEnd, limit, most, probingAfter, batch?.maxEvents ?? 0, batch?.maxWaitMs ?? 0];
       const [pending = '', , failed = ''] = byStatus(id);
       const taken = await takeScript(redis, [...fourOf(id), pending, failed], [...args, batchMark]);
-      const [failures, since, ...parcels] = taken as string[];
-      return { parcels, leaseEnd, health: { failures: Number(failures), failingSince: since ? Number(since) : null } };
+      const [failures, since, ...pairs] = taken as string[];
+      const parcels = pairs.filter((_, n) => n % 2 === 0);
+      const dueSince = pairs.filter((_, n) => n % 2 === 1).map((at) => Math.floor(Number(at)));
+      const health = { failures: Number(failures), failingSince: since ? Number(since) : null };
+      return { parcels, dueSince, leaseEnd, health };
     },
 
     /** Writes down what a try came to, and when the parcel comes again. False when the lease had ended: then nothing is written. */

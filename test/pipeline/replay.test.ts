@@ -2,8 +2,9 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Webhook } from '../../src/domain/webhook.ts';
 import { keys } from '../../src/store/keys.ts';
+import { readPosts } from '../../src/store/post-levels.ts';
 import { type Consumer, openConsumer } from '../support/consumer.ts';
-import { minute, openPosting, type Posting, second } from '../support/posting.ts';
+import { day, minute, openPosting, type Posting, second } from '../support/posting.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 
 const opened = new AsyncDisposableStack();
@@ -107,6 +108,24 @@ it('of a delivery that comes again begins its schedule anew, so that no number o
   expect((await line.deliveries.page(webhook.id, { limit: 1 })).page).toMatchObject([
     { status: 'pending', attempts: 13, round: 1, nextAt: line.now + 5 * second },
   ]);
+});
+
+it('of what happened days ago waits since it was asked for, through every try that fails', async () => {
+  const webhook = await line.addWebhook({ endpoint: consumer.url });
+  await line.emit(1);
+  await deliverAll();
+  const [missed = ''] = await line.emit(1, { type: 'email.failed' });
+  line.pass(3 * day);
+  status = 500;
+  const since = line.now;
+  await line.replay(webhook, { kind: 'event', eventId: missed });
+  await line.replay(webhook, { kind: 'range', since: 0, until: since });
+  for (let n = 0; n < 3; n++) {
+    await line.forwardAll();
+    const { waiting, oldestAt } = await readPosts(line.redis, line.now);
+    expect([waiting, since - (oldestAt ?? 0)]).toEqual([2, 1]);
+    await line.passToNext();
+  }
 });
 
 it('leaves an endpoint alone for as long as it asked for', async () => {

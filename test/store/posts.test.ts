@@ -45,7 +45,13 @@ function settled(
   const { status = 'success', nextAt = null, ...rest } = more;
   const delivery: Delivery = {
     ...{ id: `dl_${parcel.replace('-', '_')}`, parcel, webhookId: 'ev_1', types: ['email.sent'], status, nextAt },
-    ...{ tries: [{ at: now, status: 200, ms: 1, detail: null }], attempts: 1, round: 1, reason: null },
+    ...{
+      tries: [{ at: now, status: 200, ms: 1, detail: null }],
+      attempts: 1,
+      round: 1,
+      roundSince: null,
+      reason: null,
+    },
   };
   return {
     delivery,

@@ -53,8 +53,10 @@ export function packReason({ reason }: Pick<Delivery, 'reason'>): string {
   return `,"why":${JSON.stringify(reason)}}`;
 }
 
-/** The same for a delivery whose schedule begins anew. */
-export const packedBeginning = ',"r":0}';
+/** The same for a delivery whose schedule begins anew now: `begun` in `post-scripts.ts` finds it at the end of a record. */
+export function packedBeginning(now: number): string {
+  return `,"r":0,"again":${Math.floor(now)}}`;
+}
 
 export function unpackDelivery(json: string, status: DeliveryStatus): Delivery {
   const { p: parcel, y: types, t, w, n, r, again, b, why }: Packed = JSON.parse(json);

@@ -206,20 +206,26 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('UNLINK', unpack(KEYS, 3))
 return 1`);
 
+/** Lua: the record of a delivery whose schedule begins anew; of one that waits to begin already it stays, so that no repeat makes it longer. */
+const begun = `
+local function begun(record, beginning)
+  if string.find(record, ',"r":0,"again":%d+}$') then return record end
+  return string.sub(record, 1, -2) .. beginning
+end
+`;
+
 /**
  * Has parcels go out again, now, or once their endpoint is left alone no longer, each at the beginning of its schedule; those in hand go out
  * as it is. KEYS posts posting health postsDue deliveries; ARGV id now, what ends the record of one that begins anew, then for each parcel:
  * itself, its delivery. Those of one call keep their order by fractions of a millisecond.
  */
-export const againScript = script(`${index}
+export const againScript = script(`${index}${begun}
 for i = 4, #ARGV, 2 do
   local parcel, delivery = ARGV[i], ARGV[i + 1]
   if not redis.call('ZSCORE', KEYS[2], parcel) then
     redis.call('ZADD', KEYS[1], 'LT', string.format('%.4f', ARGV[2] - 1 + (i - 4) / 4096), parcel)
     local known = redis.call('HGET', KEYS[5], delivery)
-    if known and string.sub(known, -#ARGV[3]) ~= ARGV[3] then
-      redis.call('HSET', KEYS[5], delivery, string.sub(known, 1, -2) .. ARGV[3])
-    end
+    if known then redis.call('HSET', KEYS[5], delivery, begun(known, ARGV[3])) end
   end
 end
 index(KEYS[4], KEYS[1], KEYS[3], ARGV[1], 0)

@@ -133,7 +133,7 @@ export function openPosts(redis: Redis) {
       const names = [...fourOf(id), keys.deliveries(id)];
       for (let from = 0; from < parcels.length; from += maxAgain) {
         const args = parcels.slice(from, from + maxAgain).flatMap((parcel) => [parcel, deliveryId(parcel)]);
-        await againScript(redis, names, [id, now, packedBeginning, ...args]);
+        await againScript(redis, names, [id, now, packedBeginning(now), ...args]);
       }
     },
 

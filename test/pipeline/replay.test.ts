@@ -110,6 +110,24 @@ it('of a delivery that comes again begins its schedule anew, so that no number o
   ]);
 });
 
+it('of a delivery that comes again shows that it is tried next at once, in a record that no repeat makes longer', async () => {
+  status = 500;
+  const webhook = await line.addWebhook({ endpoint: consumer.url });
+  const [eventId = ''] = await line.emit(1);
+  await deliverAll();
+  const records = () => line.redis.hvals(keys.deliveries(webhook.id));
+  line.pass(second);
+  await line.replay(webhook, { kind: 'event', eventId });
+  const once = await records();
+  const { now } = line;
+  line.pass(second);
+  for (let n = 0; n < 3; n++) await line.replay(webhook, { kind: 'event', eventId });
+  expect((await line.deliveries.page(webhook.id, { limit: 1 })).page).toMatchObject([
+    { status: 'pending', nextAt: now },
+  ]);
+  expect(await records()).toEqual(once);
+});
+
 it('of what happened days ago waits since it was asked for, through every try that fails', async () => {
   const webhook = await line.addWebhook({ endpoint: consumer.url });
   await line.emit(1);

@@ -95,7 +95,7 @@ export const keys = {
   rateLimit: (id: string, windowMs: number) => `${prefix}:rate:${id}:${windowMs}`,
   /** Sorted set of what waits to be posted to an endpoint, by when it is due. */
   posts: (webhookId: string) => `${prefix}:posts:${webhookId}`,
-  /** Sorted set of what is being posted to an endpoint, by when the lease of its worker ends. */
+  /** Sorted set of what is being posted to an endpoint, by when the lease of its worker ends: half a millisecond before, where it was replayed meanwhile. */
   posting: (webhookId: string) => `${prefix}:posting:${webhookId}`,
   /** Hash: how an endpoint fares: `failures` in a row, `failingSince`, `restUntil`. */
   health: (webhookId: string) => `${prefix}:health:${webhookId}`,

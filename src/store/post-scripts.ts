@@ -104,24 +104,36 @@ local function trim(ring, of, most, slack)
 end
 `;
 
+/** Lua: the record of a delivery whose schedule begins anew; of one that waits to begin already it stays, so that no repeat makes it longer. */
+const begun = `
+local function begun(record, beginning)
+  if string.find(record, ',"r":0,"again":%d+}$') then return record end
+  return string.sub(record, 1, -2) .. beginning
+end
+`;
+
 /**
  * Writes down what a try came to, when the lease of its worker still holds. KEYS posts posting health postsDue deliveries pending success failed
  * answers answersByTime webhooks; ARGV id parcel leaseEnd now, status of the delivery, when it comes again or '', delivery id and record, what that
  * says of the endpoint ('up', 'down' or ''), until when it is left alone should it be failing, until when in any case, failures from which
  * it is failing, deliveries kept of each status, name and text of the answer or '', answers kept, where it was posted: of an endpoint that was
- * moved since it says nothing; then the parcels that its events go out in now, if that is not itself.
+ * moved since it says nothing; what ends the record of one that begins anew; then the parcels that its events go out in now, if that is not
+ * itself. A parcel that was replayed while it was in hand goes out once more at once, unless this try got it there.
  */
-export const settleScript = script(`${index}${trim}
+export const settleScript = script(`${index}${trim}${begun}
 local id, parcel, now, delivery = ARGV[1], ARGV[2], ARGV[4], ARGV[7]
-if tonumber(redis.call('ZSCORE', KEYS[2], parcel) or 0) ~= tonumber(ARGV[3]) then return 0 end
+local held, leaseEnd = tonumber(redis.call('ZSCORE', KEYS[2], parcel) or 0), tonumber(ARGV[3])
+if math.ceil(held) ~= leaseEnd then return 0 end
 redis.call('ZREM', KEYS[2], parcel)
-if ARGV[6] == '' then redis.call('ZREM', KEYS[1], parcel) else redis.call('ZADD', KEYS[1], ARGV[6], parcel) end
-for i = 18, #ARGV do redis.call('ZADD', KEYS[1], 'NX', now, ARGV[i]) end
+local isReplayed = held < leaseEnd and ARGV[5] ~= 'success' and #ARGV < 19
+local at = isReplayed and now or ARGV[6]
+if at == '' then redis.call('ZREM', KEYS[1], parcel) else redis.call('ZADD', KEYS[1], at, parcel) end
+for i = 19, #ARGV do redis.call('ZADD', KEYS[1], 'NX', now, ARGV[i]) end
 local rings = {pending = KEYS[6], success = KEYS[7], failed = KEYS[8]}
 for status, ring in pairs(rings) do
   if status ~= ARGV[5] then redis.call('ZREM', ring, delivery) end
 end
-redis.call('HSET', KEYS[5], delivery, ARGV[8])
+redis.call('HSET', KEYS[5], delivery, isReplayed and begun(ARGV[8], ARGV[18]) or ARGV[8])
 redis.call('ZADD', rings[ARGV[5]], now, delivery)
 if ARGV[5] ~= 'pending' then trim(rings[ARGV[5]], KEYS[5], tonumber(ARGV[13]), 100) end
 if ARGV[14] ~= '' then
@@ -206,27 +218,22 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('UNLINK', unpack(KEYS, 3))
 return 1`);
 
-/** Lua: the record of a delivery whose schedule begins anew; of one that waits to begin already it stays, so that no repeat makes it longer. */
-const begun = `
-local function begun(record, beginning)
-  if string.find(record, ',"r":0,"again":%d+}$') then return record end
-  return string.sub(record, 1, -2) .. beginning
-end
-`;
-
 /**
- * Has parcels go out again, now, or once their endpoint is left alone no longer, each at the beginning of its schedule; those in hand go out
- * as it is. KEYS posts posting health postsDue deliveries; ARGV id now, what ends the record of one that begins anew, then for each parcel:
+ * Has parcels go out again, now, or once their endpoint is left alone no longer, each at the beginning of its schedule. One in hand is
+ * marked instead, by half a millisecond that its lease is shorter: `settle` and the end of the lease take the mark away. KEYS posts posting health postsDue deliveries; ARGV id now, what ends the record of one that begins anew, then for each parcel:
  * itself, its delivery. Those of one call keep their order by fractions of a millisecond.
  */
 export const againScript = script(`${index}${begun}
 for i = 4, #ARGV, 2 do
   local parcel, delivery = ARGV[i], ARGV[i + 1]
-  if not redis.call('ZSCORE', KEYS[2], parcel) then
+  local leaseEnd = redis.call('ZSCORE', KEYS[2], parcel)
+  if leaseEnd then
+    redis.call('ZADD', KEYS[2], string.format('%.1f', math.ceil(tonumber(leaseEnd)) - 0.5), parcel)
+  else
     redis.call('ZADD', KEYS[1], 'LT', string.format('%.4f', ARGV[2] - 1 + (i - 4) / 4096), parcel)
-    local known = redis.call('HGET', KEYS[5], delivery)
-    if known then redis.call('HSET', KEYS[5], delivery, begun(known, ARGV[3])) end
   end
+  local known = redis.call('HGET', KEYS[5], delivery)
+  if known then redis.call('HSET', KEYS[5], delivery, begun(known, ARGV[3])) end
 end
 index(KEYS[4], KEYS[1], KEYS[3], ARGV[1], 0)
 return 1`);

@@ -124,11 +124,11 @@ export function openPosts(redis: Redis) {
       const record = [delivery.id, packDelivery(delivery)];
       const health = [endpoint ?? '', posted.restUntil, posted.holdUntil ?? 0, probingAfter];
       const kept = [answer ? `${delivery.id}.${delivery.attempts}` : '', answer ?? '', keptAnswers];
-      const args = [...parcel, ...record, ...health, keptDeliveries, ...kept, posted.url, ...posted.halves];
-      return (await settleScript(redis, names, args)) === 1;
+      const args = [...parcel, ...record, ...health, keptDeliveries, ...kept, posted.url];
+      return (await settleScript(redis, names, [...args, packedBeginning(now), ...posted.halves])) === 1;
     },
 
-    /** Has parcels go out now, whether they wait already or went out before, each at the beginning of its schedule. */
+    /** Has parcels go out now, each at the beginning of its schedule, whether they wait, went out before or, but for what succeeds then, are in hand. */
     async again(id: string, parcels: readonly string[], now: number): Promise<void> {
       const names = [...fourOf(id), keys.deliveries(id)];
       for (let from = 0; from < parcels.length; from += maxAgain) {

@@ -6,6 +6,7 @@ import { readPosts } from '../../src/store/post-levels.ts';
 import { type Consumer, openConsumer } from '../support/consumer.ts';
 import { day, minute, openPosting, type Posting, second } from '../support/posting.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
 
 const opened = new AsyncDisposableStack();
 let server: TestRedis;
@@ -202,7 +203,7 @@ it('of a time brings what was of that time and these types, also what was missed
   expect(consumer.calls).toHaveLength(1_502);
 });
 
-it('while it is in hand leaves it there', async () => {
+it('while it is in hand leaves it there, until that try is over', async () => {
   const webhook = await line.addWebhook({ endpoint: consumer.url });
   const [eventId = ''] = await line.emit(1);
   await line.notifyAll();
@@ -210,6 +211,27 @@ it('while it is in hand leaves it there', async () => {
   await line.replay(webhook, { kind: 'event', eventId });
   await line.forwardAll();
   expect(consumer.calls).toHaveLength(0);
+});
+
+it('of one in hand goes out once more when that try fails, at the beginning of its schedule, however often it is asked for', async () => {
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  await using slow = await openConsumer(async (n) => {
+    if (n === 2) await released;
+    return { status: n < 4 ? 500 : 204 };
+  });
+  const webhook = await line.addWebhook({ endpoint: slow.url });
+  const [eventId = ''] = await line.emit(1);
+  await deliverAll();
+  await line.passToNext();
+  await line.look();
+  await until('it to be in hand', () => slow.calls.length === 2);
+  for (let n = 0; n < 3; n++) await line.replay(webhook, { kind: 'event', eventId });
+  release();
+  await line.roundsEnded();
+  expect(slow.calls).toHaveLength(3);
+  expect((await line.deliveries.page(webhook.id, { limit: 1 })).page).toMatchObject([
+    { status: 'pending', attempts: 3, round: 1, nextAt: line.now + 5 * second },
+  ]);
 });
 
 it('of a range finds emails of a campaign that was deleted by their lane, and by no tags', async () => {

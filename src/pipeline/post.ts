@@ -75,7 +75,7 @@ async function settle(deps: PostDeps, webhook: Webhook, taken: LeasedPost, { del
     halves: decision.kind === 'split' ? halvesOf(delivery.parcel) : [],
     restUntil: now + pauseMs(now - (health.failingSince ?? now)),
     holdUntil: decision.kind === 'again' ? decision.holdUntil : null,
-    answer: result.body,
+    answer: decision.kind === 'split' ? null : result.body,
   };
   const isOurs = await deps.posts.settle(webhook.id, posted, now);
   if (decision.kind === 'disable') await deps.posts.drop(webhook.id);

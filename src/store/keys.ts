@@ -99,6 +99,8 @@ export const keys = {
   posting: (webhookId: string) => `${prefix}:posting:${webhookId}`,
   /** Hash: how an endpoint fares: `failures` in a row, `failingSince`, `restUntil`. */
   health: (webhookId: string) => `${prefix}:health:${webhookId}`,
+  /** Hash: how many events an endpoint takes in one batch after it refused one as too large: `most`, since `at`; the `delivery` that was refused last. */
+  batchLimit: (webhookId: string) => `${prefix}:batch-limit:${webhookId}`,
   /** Sorted set of endpoints by when something is due for them. */
   postsDue: `${prefix}:posts-due`,
   /** Hash: delivery id -> what was tried, packed. */

@@ -2,17 +2,8 @@
  * The atomic steps of a post. A command whose answer was lost with its connection is sent again by the client: a repeat of `hand` and `settle`
  * changes nothing, one of `take` takes what is next, and what it took the first time comes again when its lease ends.
  */
+import { batchLimit, begun, index, trim } from './post-lua.ts';
 import { script } from './redis.ts';
-
-/** Lua: says in `postsDue` when there is something to do for an endpoint. `notBefore` is 0, or when a batch is ready. */
-const index = `
-local function index(due, posts, health, id, notBefore)
-  local at = redis.call('ZRANGE', posts, 0, 0, 'WITHSCORES')[2]
-  if not at then return redis.call('ZREM', due, id) end
-  local rest = tonumber(redis.call('HGET', health, 'restUntil') or 0)
-  redis.call('ZADD', due, string.format('%.0f', math.ceil(math.max(tonumber(at), rest, notBefore))), id)
-end
-`;
 
 /**
  * Acknowledges events and has them wait for their endpoints, each once: what another notify acknowledged meanwhile is passed over. Events
@@ -38,12 +29,12 @@ end
 return 1`);
 
 /**
- * Takes parcels that are due, the longest due first, under a lease. KEYS posts posting health postsDue pending failed; ARGV id now leaseEnd
+ * Takes parcels that are due, the longest due first, under a lease. KEYS posts posting health postsDue pending failed batchLimit; ARGV id now leaseEnd
  * limit, most in hand in the whole fleet, failures from which that is one, events of a batch (0 for none), longest wait of a batch, mark of a
  * batch. Answers failures, failingSince, then each parcel and since when it was due. What was tried before its endpoint took batches goes on in one, and has failed as
  * the delivery it was.
  */
-export const takeScript = script(`${index}
+export const takeScript = script(`${index}${batchLimit}
 local id, now, leaseEnd = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[2])
 local health = redis.call('HMGET', KEYS[3], 'failures', 'failingSince', 'restUntil')
@@ -57,6 +48,7 @@ local function take(parcel, dueAt)
   answer[#answer + 1], answer[#answer + 2], room = parcel, dueAt, room - 1
 end
 local size, waitMs, mark = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
+if size > 0 then size = math.min(size, batchLimit(KEYS[7], now)) end
 if room > 0 and size == 0 then
   local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2], 'WITHSCORES', 'LIMIT', 0, room)
   for i = 1, #due, 2 do take(due[i], due[i + 1]) end
@@ -93,39 +85,22 @@ end
 index(KEYS[4], KEYS[1], KEYS[3], id, ready)
 return answer`);
 
-/** Lua: keeps of a status the latest deliveries; trimmed some at a time, since each trim costs as much as what it is for. */
-const trim = `
-local function trim(ring, of, most, slack)
-  local excess = redis.call('ZCARD', ring) - most
-  if excess <= slack then return end
-  local old = redis.call('ZRANGE', ring, 0, math.min(excess, 1000) - 1)
-  redis.call('ZREM', ring, unpack(old))
-  redis.call('HDEL', of, unpack(old))
-end
-`;
-
-/** Lua: the record of a delivery whose schedule begins anew; of one that waits to begin already it stays, so that no repeat makes it longer. */
-const begun = `
-local function begun(record, beginning)
-  if string.find(record, ',"r":0,"again":%d+}$') then return record end
-  return string.sub(record, 1, -2) .. beginning
-end
-`;
-
 /**
  * Writes down what a try came to, when the lease of its worker still holds. KEYS posts posting health postsDue deliveries pending success failed
- * answers answersByTime webhooks; ARGV id parcel leaseEnd now, status of the delivery, when it comes again or '', delivery id and record, what that
+ * answers answersByTime webhooks batchLimit; ARGV id parcel leaseEnd now, status of the delivery, when it comes again or '', delivery id and record, what that
  * says of the endpoint ('up', 'down' or ''), until when it is left alone should it be failing, until when in any case, failures from which
  * it is failing, deliveries kept of each status, name and text of the answer or '', answers kept, where it was posted: of an endpoint that was
  * moved since it says nothing; what ends the record of one that begins anew; then the parcels that its events go out in now, if that is not
  * itself. A parcel that was replayed while it was in hand goes out once more at once, unless this try got it there.
+ * Of those that were too large the record of the last is kept: one for each would push all others out.
  */
-export const settleScript = script(`${index}${trim}${begun}
+export const settleScript = script(`${index}${trim}${begun}${batchLimit}
 local id, parcel, now, delivery = ARGV[1], ARGV[2], ARGV[4], ARGV[7]
 local held, leaseEnd = tonumber(redis.call('ZSCORE', KEYS[2], parcel) or 0), tonumber(ARGV[3])
 if math.ceil(held) ~= leaseEnd then return 0 end
 redis.call('ZREM', KEYS[2], parcel)
-local isReplayed = held < leaseEnd and ARGV[5] ~= 'success' and #ARGV < 19
+local isSplit = #ARGV > 18
+local isReplayed = held < leaseEnd and ARGV[5] ~= 'success' and not isSplit
 local at = isReplayed and now or ARGV[6]
 if at == '' then redis.call('ZREM', KEYS[1], parcel) else redis.call('ZADD', KEYS[1], at, parcel) end
 for i = 19, #ARGV do redis.call('ZADD', KEYS[1], 'NX', now, ARGV[i]) end
@@ -145,6 +120,12 @@ local function isThere()
   local webhook = redis.call('HGET', KEYS[11], id)
   return not webhook or cjson.decode(webhook).endpoint == ARGV[17]
 end
+if isSplit and isThere() then
+  local last = redis.call('HGET', KEYS[12], 'delivery')
+  if last and last ~= delivery and redis.call('ZREM', KEYS[8], last) == 1 then redis.call('HDEL', KEYS[5], last) end
+  redis.call('HSET', KEYS[12], 'delivery', delivery)
+  learn(KEYS[12], select(2, string.gsub(ARGV[19], ',', ',')) + 1, now)
+end
 if ARGV[9] == 'up' then
   if redis.call('EXISTS', KEYS[3]) == 1 and isThere() then redis.call('DEL', KEYS[3]) end
 elseif ARGV[9] == 'down' and isThere() then
@@ -161,20 +142,20 @@ return 1`);
 
 /**
  * Forgets what waits for an endpoint that is disabled or gone; what was tried before has failed. KEYS posts posting health postsDue pending
- * failed webhooks; ARGV id. The first write is one that a full Redis takes.
+ * failed webhooks batchLimit; ARGV id. The first write is one that a full Redis takes.
  */
 export const dropScript = script(`
 local webhook = redis.call('HGET', KEYS[7], ARGV[1])
 if webhook and cjson.decode(webhook).status ~= 'disabled' then return 0 end
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[8])
 redis.call('ZUNIONSTORE', KEYS[6], 2, KEYS[6], KEYS[5])
 redis.call('UNLINK', KEYS[5])
 redis.call('ZREM', KEYS[4], ARGV[1])
 return 1`);
 
-/** Forgets how an endpoint fared, and lets it have what waits. KEYS health postsDue; ARGV id now. The first write is one that a full Redis takes. */
+/** Forgets how an endpoint fared, and lets it have what waits. KEYS health postsDue batchLimit; ARGV id now. The first write is one that a full Redis takes. */
 export const renewScript = script(`
-redis.call('DEL', KEYS[1])
+redis.call('DEL', KEYS[1], KEYS[3])
 redis.call('ZADD', KEYS[2], 'XX', 'LT', ARGV[2], ARGV[1])
 return 1`);
 

@@ -107,7 +107,11 @@ export function openPosts(redis: Redis) {
       const most = batch === null ? mostInHand : mostBatchesInHand;
       const args = [id, now, leaseEnd, limit, most, probingAfter, batch?.maxEvents ?? 0, batch?.maxWaitMs ?? 0];
       const [pending = '', , failed = ''] = byStatus(id);
-      const taken = await takeScript(redis, [...fourOf(id), pending, failed], [...args, batchMark]);
+      const taken = await takeScript(
+        redis,
+        [...fourOf(id), pending, failed, keys.batchLimit(id)],
+        [...args, batchMark],
+      );
       const [failures, since, ...pairs] = taken as string[];
       const parcels = pairs.filter((_, n) => n % 2 === 0);
       const dueSince = pairs.filter((_, n) => n % 2 === 1).map((at) => Math.floor(Number(at)));
@@ -119,7 +123,7 @@ export function openPosts(redis: Redis) {
     async settle(id: string, posted: Posted, now: number): Promise<boolean> {
       const { delivery, leaseEnd, endpoint, answer } = posted;
       const log = [keys.deliveries(id), ...byStatus(id), keys.answers(id), keys.answersByTime(id)];
-      const names = [...fourOf(id), ...log, keys.webhooks];
+      const names = [...fourOf(id), ...log, keys.webhooks, keys.batchLimit(id)];
       const parcel = [id, delivery.parcel, leaseEnd, now, delivery.status, delivery.nextAt ?? ''];
       const record = [delivery.id, packDelivery(delivery)];
       const health = [endpoint ?? '', posted.restUntil, posted.holdUntil ?? 0, probingAfter];
@@ -140,7 +144,7 @@ export function openPosts(redis: Redis) {
     /** Forgets what waits for an endpoint that is disabled or gone, and how it fared; of one that was enabled meanwhile, nothing. */
     async drop(id: string): Promise<void> {
       const [pending = '', , failed = ''] = byStatus(id);
-      await dropScript(redis, [...fourOf(id), pending, failed, keys.webhooks], [id]);
+      await dropScript(redis, [...fourOf(id), pending, failed, keys.webhooks, keys.batchLimit(id)], [id]);
     },
 
     /**
@@ -169,7 +173,12 @@ export function openPosts(redis: Redis) {
 
     /** Forgets how an endpoint fared, and lets it have what waits: it was moved. */
     async renew(id: string, now: number): Promise<void> {
-      await renewScript(redis, [keys.health(id), keys.postsDue], [id, now]);
+      await renewScript(redis, [keys.health(id), keys.postsDue, keys.batchLimit(id)], [id, now]);
+    },
+
+    /** Forgets which batches were too large for an endpoint. */
+    async forgetBatchLimit(id: string): Promise<void> {
+      await redis.unlink(keys.batchLimit(id));
     },
 
     /** Since when no POST to these endpoints succeeded, milliseconds since the epoch; null where the last one did. */
@@ -183,7 +192,7 @@ export function openPosts(redis: Redis) {
 /** Everything that is kept of an endpoint under a key of its own. */
 export function ownKeys(id: string): string[] {
   const log = [keys.deliveries(id), ...byStatus(id), keys.answers(id), keys.answersByTime(id)];
-  return [keys.posts(id), keys.posting(id), keys.health(id), ...log];
+  return [keys.posts(id), keys.posting(id), keys.health(id), keys.batchLimit(id), ...log];
 }
 
 function byStatus(id: string): string[] {

@@ -4,6 +4,7 @@ import { batchMark, type Delivery, deliveryId, deliveryStatuses, lostDelivery, p
 import { compareCursors } from '../domain/event-feed.ts';
 import { type Health, probingAfter } from '../domain/post.ts';
 import type { Webhook } from '../domain/webhook.ts';
+import type { CreationMark } from './creations.ts';
 import { packDelivery, packedBeginning, packReason } from './deliveries.ts';
 import { keys } from './keys.ts';
 import { outboxGroup } from './outbox.ts';
@@ -48,6 +49,9 @@ export type Posted = {
   /** What was answered; an empty answer is not kept. */
   readonly answer: string | null;
 };
+
+/** What is replayed under an Idempotency-Key, and a step of it: steps sort as text in the order they are done in. */
+export type ReplayStep = { readonly mark: CreationMark; readonly step: string };
 
 /** How many parcels, and how many of those that were never tried were written down. */
 export type DroppedPosts = { readonly parcels: number; readonly untried: number };
@@ -132,12 +136,17 @@ export function openPosts(redis: Redis) {
       return (await settleScript(redis, names, [...args, packedBeginning(now), ...posted.halves])) === 1;
     },
 
-    /** Has parcels go out now, each at the beginning of its schedule, whether they wait, went out before or, but for what succeeds then, are in hand. */
-    async again(id: string, parcels: readonly string[], now: number): Promise<void> {
-      const names = [...fourOf(id), keys.deliveries(id)];
+    /**
+     * Has parcels go out now, each at the beginning of its schedule, whether they wait, went out before or, but for what succeeds then, are in hand.
+     * @param once a step that is not done again by a repeat
+     */
+    async again(id: string, parcels: readonly string[], now: number, once: ReplayStep | null = null): Promise<void> {
+      const names = [...fourOf(id), keys.deliveries(id), once?.mark.key ?? keys.deliveries(id)];
       for (let from = 0; from < parcels.length; from += maxAgain) {
         const args = parcels.slice(from, from + maxAgain).flatMap((parcel) => [parcel, deliveryId(parcel)]);
-        await againScript(redis, names, [id, now, packedBeginning(now), ...args]);
+        const isEnd = from + maxAgain >= parcels.length;
+        const step = [once?.mark.begun ?? '', once?.step ?? '', isEnd ? 1 : 0];
+        await againScript(redis, names, [id, now, packedBeginning(now), ...step, ...args]);
       }
     },
 

@@ -1,6 +1,8 @@
 /** replay: by event, by delivery, by time and type; under the same webhook-id, and to the endpoint that asked for it alone. */
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Webhook } from '../../src/domain/webhook.ts';
+import type { ReplayRequest } from '../../src/pipeline/replay.ts';
+import { openCreations } from '../../src/store/creations.ts';
 import { keys } from '../../src/store/keys.ts';
 import { readPosts } from '../../src/store/post-levels.ts';
 import { type Consumer, openConsumer } from '../support/consumer.ts';
@@ -232,6 +234,28 @@ it('of one in hand goes out once more when that try fails, at the beginning of i
   expect((await line.deliveries.page(webhook.id, { limit: 1 })).page).toMatchObject([
     { status: 'pending', attempts: 3, round: 1, nextAt: line.now + 5 * second },
   ]);
+});
+
+it('under one Idempotency-Key goes out once, by whichever process: what one has done no other does again', async () => {
+  const { begin } = openCreations(line.redis, Buffer.alloc(32));
+  const claim = (scope: string) => begin({ scope, bodyHash: 'hash' }, { id: line.newId('ch'), now: line.now });
+  const webhook = await line.addWebhook({ endpoint: consumer.url });
+  const [eventId = ''] = await line.emit(1_000);
+  const range = { kind: 'range', since: 0, until: line.now + minute } as const;
+  const sent = async (request: ReplayRequest, scope: string) => {
+    const before = consumer.calls.length;
+    const answer = await line.replay(webhook, request, (await claim(scope))?.mark);
+    await line.forwardAll();
+    return [answer?.count, consumer.calls.length - before];
+  };
+  expect(await sent(range, 'a range')).toEqual([1_000, 1_000]);
+  await line.emit(3);
+  expect(await sent(range, 'a range')).toEqual([1_003, 3]);
+  expect(await sent(range, 'a range')).toEqual([1_003, 0]);
+  const event = { kind: 'event', eventId } as const;
+  expect(await sent(event, 'an event')).toEqual([1, 1]);
+  expect(await sent(event, 'an event')).toEqual([1, 0]);
+  expect(await sent(event, 'another')).toEqual([1, 1]);
 });
 
 it('of a range finds emails of a campaign that was deleted by their lane, and by no tags', async () => {

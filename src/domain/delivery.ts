@@ -30,6 +30,8 @@ export type Delivery = {
   readonly attempts: number;
   /** Those since it was emitted, or replayed last, which is what the schedule counts. */
   readonly round: number;
+  /** When the first of those was due, milliseconds since the epoch; null where nothing is known of it, or it does not come again. */
+  readonly roundSince: number | null;
   /** Milliseconds since the epoch; null when it does not come again. */
   readonly nextAt: number | null;
   /** Why it failed where no try says it. */
@@ -69,7 +71,7 @@ const lostReason = 'its events are no longer stored: they were kept for as long 
 export function newDelivery(parcel: string, webhookId: string | null, types: readonly EventType[]): Delivery {
   return {
     ...{ id: deliveryId(parcel), parcel, webhookId, types, status: 'pending' },
-    ...{ tries: [], attempts: 0, round: 0, nextAt: null, reason: null },
+    ...{ tries: [], attempts: 0, round: 0, roundSince: null, nextAt: null, reason: null },
   };
 }
 

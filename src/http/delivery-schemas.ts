@@ -37,9 +37,10 @@ const fields = z.object({
   last_attempt_at: time.nullable().meta({ description: 'When it was tried last; null when it never was.' }),
   last_status: z.int().nullable().meta({ description: 'The status that was answered last; null when none was.' }),
   detail: z.string().nullable().meta({ description: 'What went wrong last, in words; null when nothing did.' }),
-  next_attempt_at: time
-    .nullable()
-    .meta({ description: 'When it is tried next, at the earliest; null when it is not.' }),
+  next_attempt_at: time.nullable().meta({
+    description:
+      'When one that is `pending` is tried next, at the earliest; null for any other, also while it waits to go out again by a replay.',
+  }),
 });
 
 export const deliveryView = fields.meta({

@@ -25,7 +25,7 @@ export async function describeApi(version: string): Promise<ApiDocument> {
     subscriptionOf: unused,
     unsubscribe: unused,
     webhooks: { add: unused, get: unused, all: unused, change: unused, remove: unused },
-    posts: { failingSince: unused, drop: unused, renew: unused },
+    posts: { failingSince: unused, drop: unused, renew: unused, forgetBatchLimit: unused },
     testWebhook: unused,
     replay: unused,
     buildPayloads: unused,

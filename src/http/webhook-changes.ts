@@ -20,7 +20,7 @@ import { webhookConfig as config, findWebhook, refuseWebhook } from './webhooks.
 
 type Deps = CreationDeps<'wh'> & {
   webhooks: Pick<Webhooks, 'get' | 'change'>;
-  posts: Pick<Posts, 'failingSince' | 'drop' | 'renew'>;
+  posts: Pick<Posts, 'failingSince' | 'drop' | 'renew' | 'forgetBatchLimit'>;
   testWebhook(webhook: Webhook): Promise<WebhookTest>;
 };
 
@@ -75,6 +75,7 @@ export function webhookChangeRoutes(deps: Deps): Routes {
         // Disabled it waits for nothing any more. How it fared where it was says nothing of where it is.
         if (webhook.status === 'disabled') await deps.posts.drop(id);
         else if (webhook.endpoint !== was?.endpoint) await deps.posts.renew(id, deps.now());
+        if (body.batch !== undefined) await deps.posts.forgetBatchLimit(id);
         const [failingSince = null] = await deps.posts.failingSince([id]);
         return webhookViewOf(webhook, failingSince, deps.now());
       },

@@ -16,7 +16,7 @@ import { webhookConfig as config, findWebhook } from './webhooks.ts';
 
 type Deps = CreationDeps<'ch'> & {
   webhooks: Pick<Webhooks, 'get'>;
-  replay(webhook: Webhook, request: ReplayRequest): Promise<Replayed | null>;
+  replay(webhook: Webhook, request: ReplayRequest, mark: Made['mark']): Promise<Replayed | null>;
 };
 
 const replayRequest = z
@@ -75,10 +75,10 @@ const missing = notFoundExamples(
 
 export function webhookReplayRoutes(deps: Deps): Routes {
   /** @returns the note of it */
-  async function replayNow(webhook: Webhook, body: z.output<typeof replayRequest>, now: number): Promise<string> {
+  async function replayNow(webhook: Webhook, body: z.output<typeof replayRequest>, made: Made): Promise<string> {
     if (webhook.status === 'disabled')
       throw new ProblemError('conflict', `Webhook ${webhook.id} is disabled: enable it, and then replay`);
-    const replayed = await deps.replay(webhook, requestOf(body, now));
+    const replayed = await deps.replay(webhook, requestOf(body, made.createdAt), made.mark);
     if (replayed === null) throw new ProblemError('not_found', missingDetail(body));
     return noteOf(replayed);
   }
@@ -92,7 +92,7 @@ export function webhookReplayRoutes(deps: Deps): Routes {
         operationId: 'replayWebhook',
         summary: 'Have events go out again',
         description:
-          'To this endpoint alone, each under the `webhook-id` it had, so that a consumer can tell what it has already. What it was never told goes out as well, such as what happened while it was disabled. Where the endpoint takes batches, events of a range or by their id are grouped anew; each says its own id. With an `Idempotency-Key` a repeat of what was answered is answered the same, and nothing goes out once more. Where the record of an email has been removed, or its campaign deleted, its tags are no longer known: a range has none of its events for an endpoint with a `filter`, but those of campaigns for one that asks for the lane `bulk` alone.',
+          'To this endpoint alone, each under the `webhook-id` it had, so that a consumer can tell what it has already. What it was never told goes out as well, such as what happened while it was disabled. Where the endpoint takes batches, events of a range or by their id are grouped anew; each says its own id. With an `Idempotency-Key` a repeat has nothing go out once more, also one that comes while the first is under way or after it broke off: that does what is left. Where the record of an email has been removed, or its campaign deleted, its tags are no longer known: a range has none of its events for an endpoint with a `filter`, but those of campaigns for one that asks for the lane `bulk` alone.',
         tags: ['webhooks'],
         headers: creationHeaders,
         params: webhookParams,
@@ -104,7 +104,7 @@ export function webhookReplayRoutes(deps: Deps): Routes {
         const { id } = request.params;
         const webhook = await findWebhook(deps.webhooks, id);
         const given = { id, body: request.body };
-        const replaying = (made: Made) => replayNow(webhook, request.body, made.createdAt);
+        const replaying = (made: Made) => replayNow(webhook, request.body, made);
         const { note } = await createOnce(deps, 'ch', request, reply, replaying, given);
         const { count, restSince } = replayedOf(note);
         return reply.status(202).send({

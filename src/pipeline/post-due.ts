@@ -102,14 +102,16 @@ async function launch(deps: Deps, webhook: Webhook, { round, flying }: Serving):
   if (limit <= 0) return null;
   const { leaseMs } = deps;
   deps.asked.posts += limit;
-  const { parcels, ...taken } = await deps.posts.take(webhook, { limit, leaseMs, now: deps.now() }).finally(() => {
-    deps.asked.posts -= limit;
-  });
+  const { parcels, dueSince, ...taken } = await deps.posts
+    .take(webhook, { limit, leaseMs, now: deps.now() })
+    .finally(() => {
+      deps.asked.posts -= limit;
+    });
   round.wantsMore = parcels.length === limit;
-  for (const parcel of parcels) {
+  for (const [n, parcel] of parcels.entries()) {
     deps.inHand.posts += 1;
     const flight = deps
-      .post(webhook, { parcel, ...taken })
+      .post(webhook, { parcel, dueSince: dueSince[n] ?? deps.now(), ...taken })
       // It is left to its lease: it comes again when that ends.
       .catch((error: unknown) => deps.onTrouble('post', error))
       .finally(() => {

@@ -34,7 +34,10 @@ export type PostDeps = {
 };
 
 /** A parcel in hand. */
-export type LeasedPost = { readonly parcel: string } & Pick<TakenPosts, 'leaseEnd' | 'health'>;
+export type LeasedPost = { readonly parcel: string; readonly dueSince: number } & Pick<
+  TakenPosts,
+  'leaseEnd' | 'health'
+>;
 
 /** Tries kept of one delivery: a schedule and a few replays. */
 const maxTries = 30;
@@ -49,12 +52,15 @@ export async function post(deps: PostDeps, webhook: Webhook, taken: LeasedPost):
   const signedAt = deps.ownNow();
   const headers = requestHeaders(webhook, webhookId, body, { now: deps.now(), signedAt });
   const result = await deps.client.post(webhook.endpoint, headers, body);
-  const made = { attempt: roundOf(before) + 1, events: events.length, now: deps.now(), rand: deps.rand() };
+  const round = roundOf(before);
+  const made = { attempt: round + 1, events: events.length, now: deps.now(), rand: deps.rand() };
   const decide = (health: Health) => decidePost(result, made, health, deps.policy);
   const decided = decide(taken.health);
   const decision = decided.kind === 'disable' ? await disable(deps, webhook, taken.health, decided, decide) : decided;
   const types = [...new Set(events.map(({ payload }) => payload.type))];
-  const delivery = tried(before ?? newDelivery(parcel, webhookId, types), signedAt, result, decision);
+  const known = before ?? newDelivery(parcel, webhookId, types);
+  const begun = { ...known, round, roundSince: round === 0 ? taken.dueSince : known.roundSince };
+  const delivery = tried(begun, signedAt, result, decision);
   await settle(deps, webhook, taken, { delivery, result, decision });
 }
 
@@ -69,7 +75,7 @@ async function settle(deps: PostDeps, webhook: Webhook, taken: LeasedPost, { del
     halves: decision.kind === 'split' ? halvesOf(delivery.parcel) : [],
     restUntil: now + pauseMs(now - (health.failingSince ?? now)),
     holdUntil: decision.kind === 'again' ? decision.holdUntil : null,
-    answer: result.body,
+    answer: decision.kind === 'split' ? null : result.body,
   };
   const isOurs = await deps.posts.settle(webhook.id, posted, now);
   if (decision.kind === 'disable') await deps.posts.drop(webhook.id);
@@ -137,7 +143,7 @@ function tried(before: Delivery, at: number, result: PostResult, decision: PostD
     status: decision.kind === 'again' ? 'pending' : decision.kind === 'delivered' ? 'success' : 'failed',
     tries: [...before.tries, { at, status, ms, detail }].slice(-maxTries),
     attempts: before.attempts + 1,
-    round: roundOf(before) + 1,
+    round: before.round + 1,
     nextAt: decision.kind === 'again' ? decision.at : null,
     reason: decision.kind === 'split' ? splitReason : null,
   };

@@ -1,13 +1,14 @@
 /** replay: what an endpoint was told, or should have been, goes out to it again under the same `webhook-id`. */
 import { placesIn } from '../domain/delivery.ts';
 import type { EventType } from '../domain/event.ts';
-import { emailIdsIn, factsFor } from '../domain/event-feed.ts';
+import { emailIdsIn, factsFor, sortableCursor } from '../domain/event-feed.ts';
 import { type Webhook, wants } from '../domain/webhook.ts';
+import type { CreationMark } from '../store/creations.ts';
 import type { Deliveries } from '../store/deliveries.ts';
 import type { Emails } from '../store/emails.ts';
 import type { Events } from '../store/events.ts';
 import type { OutboxEntry } from '../store/outbox.ts';
-import type { Posts } from '../store/posts.ts';
+import type { Posts, ReplayStep } from '../store/posts.ts';
 
 type Deps = {
   events: Pick<Events, 'at' | 'find' | 'between'>;
@@ -32,26 +33,36 @@ const chunkSize = 1_000;
 
 /**
  * Done when it returns: what goes out again waits for its endpoint then, as durable as anything. Asked once more, it adds nothing that still
- * waits. Null when there is no such event or delivery, or its events are no longer stored.
+ * waits; under the same mark, nothing that went out since. Null when there is no such event or delivery, or its events are no longer stored.
  */
-export async function replay(deps: Deps, webhook: Webhook, request: ReplayRequest): Promise<Replayed | null> {
+export async function replay(
+  deps: Deps,
+  webhook: Webhook,
+  request: ReplayRequest,
+  mark: CreationMark | null = null,
+): Promise<Replayed | null> {
   switch (request.kind) {
     case 'range':
-      return replayRange(deps, webhook, request);
+      return replayRange(deps, webhook, request, mark);
     case 'event':
-      return replayParcel(deps, webhook, await deps.events.find(request.eventId));
+      return replayParcel(deps, webhook, await deps.events.find(request.eventId), mark);
     case 'delivery': {
       const delivery = await deps.deliveries.get(webhook.id, request.deliveryId);
-      return replayParcel(deps, webhook, delivery?.parcel ?? null);
+      return replayParcel(deps, webhook, delivery?.parcel ?? null, mark);
     }
   }
 }
 
-async function replayParcel(deps: Deps, { id }: Webhook, parcel: string | null): Promise<Replayed | null> {
+async function replayParcel(
+  deps: Deps,
+  { id }: Webhook,
+  parcel: string | null,
+  mark: CreationMark | null,
+): Promise<Replayed | null> {
   const places = parcel === null ? [] : placesIn(parcel);
   const stored = await Promise.all(places.map((place) => deps.events.at(place)));
   if (parcel === null || stored.every((event) => event === null)) return null;
-  await deps.posts.again(id, [parcel], deps.now());
+  await deps.posts.again(id, [parcel], deps.now(), stepAt(mark, places[0]));
   return { count: 1, restSince: null };
 }
 
@@ -59,13 +70,14 @@ async function replayRange(
   deps: Deps,
   webhook: Webhook,
   { since, until, types = webhook.events }: ReplayRequest & { kind: 'range' },
+  mark: CreationMark | null,
 ): Promise<Replayed> {
   const asked = { ...webhook, events: types };
   let [count, lookedAt] = [0, 0];
   let chunk: OutboxEntry[] = [];
   const flush = async () => {
     const places = await matching(deps, asked, chunk);
-    await deps.posts.again(webhook.id, places, deps.now());
+    await deps.posts.again(webhook.id, places, deps.now(), stepAt(mark, chunk.at(-1)?.place));
     count += places.length;
     chunk = [];
   };
@@ -80,6 +92,11 @@ async function replayRange(
   }
   await flush();
   return { count, restSince: null };
+}
+
+/** A range is walked in the order of its places, by every repeat in the same steps. */
+function stepAt(mark: CreationMark | null, place: string | undefined): ReplayStep | null {
+  return mark === null || place === undefined ? null : { mark, step: sortableCursor(place) };
 }
 
 async function matching({ emails }: Deps, webhook: Webhook, chunk: readonly OutboxEntry[]): Promise<string[]> {

@@ -20,13 +20,14 @@ export type Creation = {
   readonly mark: CreationMark;
 };
 
-/** Where a claim stands, and what stands there once it is stored: written by the step that stores it. */
-export type CreationMark = { readonly key: string; readonly stored: string };
+/** Where a claim stands, what stands there at first, and once it is stored: written by the step that stores it. */
+export type CreationMark = { readonly key: string; readonly begun: string; readonly stored: string };
 
 export type Creations = ReturnType<typeof openCreations>;
 
 /** Which of the states a claim is in stands after its hash, id and time: none at first. */
 const joined = 'joined';
+const walked = 'walked';
 const done = 'done';
 
 /**
@@ -39,6 +40,22 @@ local function isStored(claim, stored)
 end
 local function noteStored(claim, stored)
   if stored ~= '' then redis.call('SET', claim, stored, 'KEEPTTL', 'XX') end
+end
+`;
+
+/**
+ * Lua: for what is done under a claim in several steps, in the order of their names as text: whether a step was done before, by whoever did it,
+ * and the note that it is. `begun` is '' for what was asked for without an Idempotency-Key.
+ */
+export const stepsOnce = `
+local function isPast(claim, begun, step)
+  local stands = begun ~= '' and redis.call('GET', claim) or ''
+  if begun == '' or string.sub(stands, 1, #begun) ~= begun then return false end
+  local state, reached = string.match(stands, '^ (%S+) ?(%S*)', #begun + 1)
+  return state == '${done}' or (state == '${walked}' and reached >= step)
+end
+local function notePast(claim, begun, step)
+  if begun ~= '' then redis.call('SET', claim, begun .. ' ${walked} ' .. step, 'KEEPTTL', 'XX') end
 end
 `;
 
@@ -68,7 +85,10 @@ export function openCreations(redis: Redis, secretKey: Uint8Array) {
       if (hash !== bodyHash) return null;
       const secret = createHmac('sha256', secretKey).update(`creation ${scope} ${bodyHash} ${id}`).digest();
       const creation = { id, createdAt: Number(createdAt), secret, isRepeat, isDone: state === done, note };
-      return { ...creation, mark: { key: keys.idempotency(scope), stored: storedAs(bodyHash, creation) } };
+      return {
+        ...creation,
+        mark: { key: keys.idempotency(scope), begun: begun(bodyHash, creation), stored: storedAs(bodyHash, creation) },
+      };
     },
 
     /** Notes that it is stored, unless the key is over by now: what is taken away later does not come back by a repeat. @param note a word to find there then */

@@ -27,11 +27,13 @@ type Packed = {
   n?: number;
   r?: number;
   again?: number;
+  /** Since when the round was due. */
+  b?: number;
   why?: string;
 };
 
 export function packDelivery(delivery: Delivery): string {
-  const { parcel, types, tries, attempts, round, nextAt, reason } = delivery;
+  const { parcel, types, tries, attempts, round, roundSince, nextAt, reason } = delivery;
   const packed: Packed = {
     p: parcel,
     y: types,
@@ -40,6 +42,7 @@ export function packDelivery(delivery: Delivery): string {
     ...(attempts === tries.length ? {} : { n: attempts }),
     ...(round === tries.length ? {} : { r: round }),
     ...(nextAt === null ? {} : { again: nextAt }),
+    ...(nextAt === null || roundSince === null ? {} : { b: roundSince }),
     ...(reason === null ? {} : { why: reason }),
   };
   return JSON.stringify(packed);
@@ -50,16 +53,19 @@ export function packReason({ reason }: Pick<Delivery, 'reason'>): string {
   return `,"why":${JSON.stringify(reason)}}`;
 }
 
-/** The same for a delivery whose schedule begins anew. */
-export const packedBeginning = ',"r":0}';
+/** The same for a delivery whose schedule begins anew now: `begun` in `post-scripts.ts` finds it at the end of a record. */
+export function packedBeginning(now: number): string {
+  return `,"r":0,"again":${Math.floor(now)}}`;
+}
 
 export function unpackDelivery(json: string, status: DeliveryStatus): Delivery {
-  const { p: parcel, y: types, t, w, n, r, again, why }: Packed = JSON.parse(json);
+  const { p: parcel, y: types, t, w, n, r, again, b, why }: Packed = JSON.parse(json);
   const tries = t.map(([at, code, ms, detail]): Try => ({ at, status: code, ms, detail: detail ?? null }));
   return {
     ...{ id: deliveryId(parcel), parcel, webhookId: (w ?? batchId(parcel)) || null, types, status, tries },
     attempts: n ?? tries.length,
     round: r ?? tries.length,
+    roundSince: b ?? null,
     nextAt: status === 'pending' ? (again ?? null) : null,
     reason: why ?? null,
   };

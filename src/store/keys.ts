@@ -95,10 +95,12 @@ export const keys = {
   rateLimit: (id: string, windowMs: number) => `${prefix}:rate:${id}:${windowMs}`,
   /** Sorted set of what waits to be posted to an endpoint, by when it is due. */
   posts: (webhookId: string) => `${prefix}:posts:${webhookId}`,
-  /** Sorted set of what is being posted to an endpoint, by when the lease of its worker ends. */
+  /** Sorted set of what is being posted to an endpoint, by when the lease of its worker ends: half a millisecond before, where it was replayed meanwhile. */
   posting: (webhookId: string) => `${prefix}:posting:${webhookId}`,
   /** Hash: how an endpoint fares: `failures` in a row, `failingSince`, `restUntil`. */
   health: (webhookId: string) => `${prefix}:health:${webhookId}`,
+  /** Hash: how many events an endpoint takes in one batch after it refused one as too large: `most`, since `at`; the `delivery` that was refused last. */
+  batchLimit: (webhookId: string) => `${prefix}:batch-limit:${webhookId}`,
   /** Sorted set of endpoints by when something is due for them. */
   postsDue: `${prefix}:posts-due`,
   /** Hash: delivery id -> what was tried, packed. */

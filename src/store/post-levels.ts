@@ -1,7 +1,8 @@
 /** How much waits to be posted to webhook endpoints and since when, for whoever watches: a few quick commands for each endpoint. */
 import type { Redis } from 'ioredis';
-import { placesIn } from '../domain/delivery.ts';
+import { deliveryId, placesIn } from '../domain/delivery.ts';
 import { placeTime } from '../domain/event-feed.ts';
+import { unpackDelivery } from './deliveries.ts';
 import { keys } from './keys.ts';
 import type { Backlog } from './levels.ts';
 
@@ -17,8 +18,8 @@ export async function readPosts(redis: Redis, now: number): Promise<Backlog> {
 }
 
 /**
- * What is due waits since it was; what failed and comes again waits since its event happened, and what an endpoint was not told of that is
- * down since that began. What is in hand tells nothing by its place: a replay of long ago is no delay.
+ * What is due waits since it was; what failed and comes again waits since it was due for its first try, or for the first since it was replayed,
+ * and what an endpoint was not told of that is down since that began. What is in hand tells nothing by its place: a replay of long ago is no delay.
  */
 async function readEndpoint(redis: Redis, id: string, now: number): Promise<Backlog> {
   const [waiting, first, last, inHand, failingSince] = await Promise.all([
@@ -34,10 +35,21 @@ async function readEndpoint(redis: Redis, id: string, now: number): Promise<Back
   const again = parcelsIn(last).filter((one) => !isDue(one) && !inHand.includes(one.parcel));
   const since = [
     ...due.map(({ at }) => at),
-    ...again.map(({ parcel }) => Math.min(...placesIn(parcel).map(placeTime))),
+    ...(await roundsOf(redis, id, again)),
     ...(failingSince === null ? [] : [Number(failingSince)]),
   ];
   return { waiting, oldestAt: since.length === 0 ? null : Math.min(...since) };
+}
+
+/** Since when the present round of each was due; where its record says nothing of it, since its event happened. */
+async function roundsOf(redis: Redis, id: string, parcels: readonly Parcel[]): Promise<number[]> {
+  if (parcels.length === 0) return [];
+  const records = await redis.hmget(keys.deliveries(id), ...parcels.map(({ parcel }) => deliveryId(parcel)));
+  return parcels.map(({ parcel }, n) => {
+    const record = records[n];
+    const roundSince = record ? unpackDelivery(record, 'pending').roundSince : null;
+    return roundSince ?? Math.min(...placesIn(parcel).map(placeTime));
+  });
 }
 
 type Parcel = { readonly parcel: string; readonly at: number };

@@ -2,17 +2,9 @@
  * The atomic steps of a post. A command whose answer was lost with its connection is sent again by the client: a repeat of `hand` and `settle`
  * changes nothing, one of `take` takes what is next, and what it took the first time comes again when its lease ends.
  */
+import { stepsOnce } from './creations.ts';
+import { batchLimit, begun, index, trim } from './post-lua.ts';
 import { script } from './redis.ts';
-
-/** Lua: says in `postsDue` when there is something to do for an endpoint. `notBefore` is 0, or when a batch is ready. */
-const index = `
-local function index(due, posts, health, id, notBefore)
-  local at = redis.call('ZRANGE', posts, 0, 0, 'WITHSCORES')[2]
-  if not at then return redis.call('ZREM', due, id) end
-  local rest = tonumber(redis.call('HGET', health, 'restUntil') or 0)
-  redis.call('ZADD', due, string.format('%.0f', math.ceil(math.max(tonumber(at), rest, notBefore))), id)
-end
-`;
 
 /**
  * Acknowledges events and has them wait for their endpoints, each once: what another notify acknowledged meanwhile is passed over. Events
@@ -38,12 +30,12 @@ end
 return 1`);
 
 /**
- * Takes parcels that are due, the longest due first, under a lease. KEYS posts posting health postsDue pending failed; ARGV id now leaseEnd
+ * Takes parcels that are due, the longest due first, under a lease. KEYS posts posting health postsDue pending failed batchLimit; ARGV id now leaseEnd
  * limit, most in hand in the whole fleet, failures from which that is one, events of a batch (0 for none), longest wait of a batch, mark of a
- * batch. Answers failures, failingSince, then the parcels. What was tried before its endpoint took batches goes on in one, and has failed as
+ * batch. Answers failures, failingSince, then each parcel and since when it was due. What was tried before its endpoint took batches goes on in one, and has failed as
  * the delivery it was.
  */
-export const takeScript = script(`${index}
+export const takeScript = script(`${index}${batchLimit}
 local id, now, leaseEnd = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[2])
 local health = redis.call('HMGET', KEYS[3], 'failures', 'failingSince', 'restUntil')
@@ -51,14 +43,16 @@ local most = tonumber(health[1] or 0) >= tonumber(ARGV[6]) and 1 or tonumber(ARG
 local room = math.min(tonumber(ARGV[4]), most - redis.call('ZCARD', KEYS[2]))
 if tonumber(health[3] or 0) > now then room = 0 end
 local answer, ready = {health[1] or '', health[2] or ''}, 0
-local function take(parcel)
+local function take(parcel, dueAt)
   redis.call('ZADD', KEYS[1], leaseEnd, parcel)
   redis.call('ZADD', KEYS[2], leaseEnd, parcel)
-  answer[#answer + 1], room = parcel, room - 1
+  answer[#answer + 1], answer[#answer + 2], room = parcel, dueAt, room - 1
 end
 local size, waitMs, mark = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
+if size > 0 then size = math.min(size, batchLimit(KEYS[7], now)) end
 if room > 0 and size == 0 then
-  for _, parcel in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2], 'LIMIT', 0, room)) do take(parcel) end
+  local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2], 'WITHSCORES', 'LIMIT', 0, room)
+  for i = 1, #due, 2 do take(due[i], due[i + 1]) end
 elseif room > 0 then
   local places, since = {}, {}
   local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2], 'WITHSCORES', 'LIMIT', 0, room * size)
@@ -66,7 +60,7 @@ elseif room > 0 then
     if string.sub(due[i], 1, #mark) ~= mark then
       places[#places + 1], since[#since + 1] = due[i], tonumber(due[i + 1])
     elseif room > 0 then
-      take(due[i])
+      take(due[i], due[i + 1])
     end
   end
   local from, isTried = 1, #places > 0 and redis.call('EXISTS', KEYS[5]) == 1
@@ -82,7 +76,7 @@ elseif room > 0 then
       local delivery = 'dl_' .. string.gsub(places[i], '%-', '_')
       if redis.call('ZREM', KEYS[5], delivery) == 1 then redis.call('ZADD', KEYS[6], now, delivery) end
     end
-    take(mark .. table.concat(places, ',', from, to))
+    take(mark .. table.concat(places, ',', from, to), string.format('%.0f', since[from]))
     from = to + 1
   end
 end
@@ -92,35 +86,30 @@ end
 index(KEYS[4], KEYS[1], KEYS[3], id, ready)
 return answer`);
 
-/** Lua: keeps of a status the latest deliveries; trimmed some at a time, since each trim costs as much as what it is for. */
-const trim = `
-local function trim(ring, of, most, slack)
-  local excess = redis.call('ZCARD', ring) - most
-  if excess <= slack then return end
-  local old = redis.call('ZRANGE', ring, 0, math.min(excess, 1000) - 1)
-  redis.call('ZREM', ring, unpack(old))
-  redis.call('HDEL', of, unpack(old))
-end
-`;
-
 /**
  * Writes down what a try came to, when the lease of its worker still holds. KEYS posts posting health postsDue deliveries pending success failed
- * answers answersByTime webhooks; ARGV id parcel leaseEnd now, status of the delivery, when it comes again or '', delivery id and record, what that
+ * answers answersByTime webhooks batchLimit; ARGV id parcel leaseEnd now, status of the delivery, when it comes again or '', delivery id and record, what that
  * says of the endpoint ('up', 'down' or ''), until when it is left alone should it be failing, until when in any case, failures from which
  * it is failing, deliveries kept of each status, name and text of the answer or '', answers kept, where it was posted: of an endpoint that was
- * moved since it says nothing; then the parcels that its events go out in now, if that is not itself.
+ * moved since it says nothing; what ends the record of one that begins anew; then the parcels that its events go out in now, if that is not
+ * itself. A parcel that was replayed while it was in hand goes out once more at once, unless this try got it there.
+ * Of those that were too large the record of the last is kept: one for each would push all others out.
  */
-export const settleScript = script(`${index}${trim}
+export const settleScript = script(`${index}${trim}${begun}${batchLimit}
 local id, parcel, now, delivery = ARGV[1], ARGV[2], ARGV[4], ARGV[7]
-if tonumber(redis.call('ZSCORE', KEYS[2], parcel) or 0) ~= tonumber(ARGV[3]) then return 0 end
+local held, leaseEnd = tonumber(redis.call('ZSCORE', KEYS[2], parcel) or 0), tonumber(ARGV[3])
+if math.ceil(held) ~= leaseEnd then return 0 end
 redis.call('ZREM', KEYS[2], parcel)
-if ARGV[6] == '' then redis.call('ZREM', KEYS[1], parcel) else redis.call('ZADD', KEYS[1], ARGV[6], parcel) end
-for i = 18, #ARGV do redis.call('ZADD', KEYS[1], 'NX', now, ARGV[i]) end
+local isSplit = #ARGV > 18
+local isReplayed = held < leaseEnd and ARGV[5] ~= 'success' and not isSplit
+local at = isReplayed and now or ARGV[6]
+if at == '' then redis.call('ZREM', KEYS[1], parcel) else redis.call('ZADD', KEYS[1], at, parcel) end
+for i = 19, #ARGV do redis.call('ZADD', KEYS[1], 'NX', now, ARGV[i]) end
 local rings = {pending = KEYS[6], success = KEYS[7], failed = KEYS[8]}
 for status, ring in pairs(rings) do
   if status ~= ARGV[5] then redis.call('ZREM', ring, delivery) end
 end
-redis.call('HSET', KEYS[5], delivery, ARGV[8])
+redis.call('HSET', KEYS[5], delivery, isReplayed and begun(ARGV[8], ARGV[18]) or ARGV[8])
 redis.call('ZADD', rings[ARGV[5]], now, delivery)
 if ARGV[5] ~= 'pending' then trim(rings[ARGV[5]], KEYS[5], tonumber(ARGV[13]), 100) end
 if ARGV[14] ~= '' then
@@ -131,6 +120,12 @@ end
 local function isThere()
   local webhook = redis.call('HGET', KEYS[11], id)
   return not webhook or cjson.decode(webhook).endpoint == ARGV[17]
+end
+if isSplit and isThere() then
+  local last = redis.call('HGET', KEYS[12], 'delivery')
+  if last and last ~= delivery and redis.call('ZREM', KEYS[8], last) == 1 then redis.call('HDEL', KEYS[5], last) end
+  redis.call('HSET', KEYS[12], 'delivery', delivery)
+  learn(KEYS[12], select(2, string.gsub(ARGV[19], ',', ',')) + 1, now)
 end
 if ARGV[9] == 'up' then
   if redis.call('EXISTS', KEYS[3]) == 1 and isThere() then redis.call('DEL', KEYS[3]) end
@@ -148,20 +143,20 @@ return 1`);
 
 /**
  * Forgets what waits for an endpoint that is disabled or gone; what was tried before has failed. KEYS posts posting health postsDue pending
- * failed webhooks; ARGV id. The first write is one that a full Redis takes.
+ * failed webhooks batchLimit; ARGV id. The first write is one that a full Redis takes.
  */
 export const dropScript = script(`
 local webhook = redis.call('HGET', KEYS[7], ARGV[1])
 if webhook and cjson.decode(webhook).status ~= 'disabled' then return 0 end
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[8])
 redis.call('ZUNIONSTORE', KEYS[6], 2, KEYS[6], KEYS[5])
 redis.call('UNLINK', KEYS[5])
 redis.call('ZREM', KEYS[4], ARGV[1])
 return 1`);
 
-/** Forgets how an endpoint fared, and lets it have what waits. KEYS health postsDue; ARGV id now. The first write is one that a full Redis takes. */
+/** Forgets how an endpoint fared, and lets it have what waits. KEYS health postsDue batchLimit; ARGV id now. The first write is one that a full Redis takes. */
 export const renewScript = script(`
-redis.call('DEL', KEYS[1])
+redis.call('DEL', KEYS[1], KEYS[3])
 redis.call('ZADD', KEYS[2], 'XX', 'LT', ARGV[2], ARGV[1])
 return 1`);
 
@@ -206,20 +201,24 @@ redis.call('UNLINK', unpack(KEYS, 3))
 return 1`);
 
 /**
- * Has parcels go out again, now, or once their endpoint is left alone no longer, each at the beginning of its schedule; those in hand go out
- * as it is. KEYS posts posting health postsDue deliveries; ARGV id now, what ends the record of one that begins anew, then for each parcel:
+ * Has parcels go out again, now, or once their endpoint is left alone no longer, each at the beginning of its schedule. One in hand is
+ * marked instead, by half a millisecond that its lease is shorter: `settle` and the end of the lease take the mark away. KEYS posts posting health postsDue deliveries claim; ARGV id now, what ends the record of one that begins anew, the claim as it was begun
+ * or '', the step of it that this is, 1 when this is the end of that step; then for each parcel:
  * itself, its delivery. Those of one call keep their order by fractions of a millisecond.
  */
-export const againScript = script(`${index}
-for i = 4, #ARGV, 2 do
+export const againScript = script(`${index}${begun}${stepsOnce}
+if isPast(KEYS[6], ARGV[4], ARGV[5]) then return 0 end
+for i = 7, #ARGV, 2 do
   local parcel, delivery = ARGV[i], ARGV[i + 1]
-  if not redis.call('ZSCORE', KEYS[2], parcel) then
-    redis.call('ZADD', KEYS[1], 'LT', string.format('%.4f', ARGV[2] - 1 + (i - 4) / 4096), parcel)
-    local known = redis.call('HGET', KEYS[5], delivery)
-    if known and string.sub(known, -#ARGV[3]) ~= ARGV[3] then
-      redis.call('HSET', KEYS[5], delivery, string.sub(known, 1, -2) .. ARGV[3])
-    end
+  local leaseEnd = redis.call('ZSCORE', KEYS[2], parcel)
+  if leaseEnd then
+    redis.call('ZADD', KEYS[2], string.format('%.1f', math.ceil(tonumber(leaseEnd)) - 0.5), parcel)
+  else
+    redis.call('ZADD', KEYS[1], 'LT', string.format('%.4f', ARGV[2] - 1 + (i - 7) / 4096), parcel)
   end
+  local known = redis.call('HGET', KEYS[5], delivery)
+  if known then redis.call('HSET', KEYS[5], delivery, begun(known, ARGV[3])) end
 end
 index(KEYS[4], KEYS[1], KEYS[3], ARGV[1], 0)
+if ARGV[6] == '1' then notePast(KEYS[6], ARGV[4], ARGV[5]) end
 return 1`);

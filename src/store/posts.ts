@@ -4,6 +4,7 @@ import { batchMark, type Delivery, deliveryId, deliveryStatuses, lostDelivery, p
 import { compareCursors } from '../domain/event-feed.ts';
 import { type Health, probingAfter } from '../domain/post.ts';
 import type { Webhook } from '../domain/webhook.ts';
+import type { CreationMark } from './creations.ts';
 import { packDelivery, packedBeginning, packReason } from './deliveries.ts';
 import { keys } from './keys.ts';
 import { outboxGroup } from './outbox.ts';
@@ -23,7 +24,13 @@ export type Posts = ReturnType<typeof openPosts>;
 export type Handed = { readonly place: string; readonly webhookIds: readonly string[] };
 
 /** Parcels in hand until `leaseEnd`, of an endpoint that fared so. */
-export type TakenPosts = { readonly parcels: readonly string[]; readonly leaseEnd: number; readonly health: Health };
+export type TakenPosts = {
+  readonly parcels: readonly string[];
+  /** Since when each of them was due, milliseconds since the epoch. */
+  readonly dueSince: readonly number[];
+  readonly leaseEnd: number;
+  readonly health: Health;
+};
 
 /** What a try came to. */
 export type Posted = {
@@ -42,6 +49,9 @@ export type Posted = {
   /** What was answered; an empty answer is not kept. */
   readonly answer: string | null;
 };
+
+/** What is replayed under an Idempotency-Key, and a step of it: steps sort as text in the order they are done in. */
+export type ReplayStep = { readonly mark: CreationMark; readonly step: string };
 
 /** How many parcels, and how many of those that were never tried were written down. */
 export type DroppedPosts = { readonly parcels: number; readonly untried: number };
@@ -101,37 +111,49 @@ export function openPosts(redis: Redis) {
       const most = batch === null ? mostInHand : mostBatchesInHand;
       const args = [id, now, leaseEnd, limit, most, probingAfter, batch?.maxEvents ?? 0, batch?.maxWaitMs ?? 0];
       const [pending = '', , failed = ''] = byStatus(id);
-      const taken = await takeScript(redis, [...fourOf(id), pending, failed], [...args, batchMark]);
-      const [failures, since, ...parcels] = taken as string[];
-      return { parcels, leaseEnd, health: { failures: Number(failures), failingSince: since ? Number(since) : null } };
+      const taken = await takeScript(
+        redis,
+        [...fourOf(id), pending, failed, keys.batchLimit(id)],
+        [...args, batchMark],
+      );
+      const [failures, since, ...pairs] = taken as string[];
+      const parcels = pairs.filter((_, n) => n % 2 === 0);
+      const dueSince = pairs.filter((_, n) => n % 2 === 1).map((at) => Math.floor(Number(at)));
+      const health = { failures: Number(failures), failingSince: since ? Number(since) : null };
+      return { parcels, dueSince, leaseEnd, health };
     },
 
     /** Writes down what a try came to, and when the parcel comes again. False when the lease had ended: then nothing is written. */
     async settle(id: string, posted: Posted, now: number): Promise<boolean> {
       const { delivery, leaseEnd, endpoint, answer } = posted;
       const log = [keys.deliveries(id), ...byStatus(id), keys.answers(id), keys.answersByTime(id)];
-      const names = [...fourOf(id), ...log, keys.webhooks];
+      const names = [...fourOf(id), ...log, keys.webhooks, keys.batchLimit(id)];
       const parcel = [id, delivery.parcel, leaseEnd, now, delivery.status, delivery.nextAt ?? ''];
       const record = [delivery.id, packDelivery(delivery)];
       const health = [endpoint ?? '', posted.restUntil, posted.holdUntil ?? 0, probingAfter];
       const kept = [answer ? `${delivery.id}.${delivery.attempts}` : '', answer ?? '', keptAnswers];
-      const args = [...parcel, ...record, ...health, keptDeliveries, ...kept, posted.url, ...posted.halves];
-      return (await settleScript(redis, names, args)) === 1;
+      const args = [...parcel, ...record, ...health, keptDeliveries, ...kept, posted.url];
+      return (await settleScript(redis, names, [...args, packedBeginning(now), ...posted.halves])) === 1;
     },
 
-    /** Has parcels go out now, whether they wait already or went out before, each at the beginning of its schedule. */
-    async again(id: string, parcels: readonly string[], now: number): Promise<void> {
-      const names = [...fourOf(id), keys.deliveries(id)];
+    /**
+     * Has parcels go out now, each at the beginning of its schedule, whether they wait, went out before or, but for what succeeds then, are in hand.
+     * @param once a step that is not done again by a repeat
+     */
+    async again(id: string, parcels: readonly string[], now: number, once: ReplayStep | null = null): Promise<void> {
+      const names = [...fourOf(id), keys.deliveries(id), once?.mark.key ?? keys.deliveries(id)];
       for (let from = 0; from < parcels.length; from += maxAgain) {
         const args = parcels.slice(from, from + maxAgain).flatMap((parcel) => [parcel, deliveryId(parcel)]);
-        await againScript(redis, names, [id, now, packedBeginning, ...args]);
+        const isEnd = from + maxAgain >= parcels.length;
+        const step = [once?.mark.begun ?? '', once?.step ?? '', isEnd ? 1 : 0];
+        await againScript(redis, names, [id, now, packedBeginning(now), ...step, ...args]);
       }
     },
 
     /** Forgets what waits for an endpoint that is disabled or gone, and how it fared; of one that was enabled meanwhile, nothing. */
     async drop(id: string): Promise<void> {
       const [pending = '', , failed = ''] = byStatus(id);
-      await dropScript(redis, [...fourOf(id), pending, failed, keys.webhooks], [id]);
+      await dropScript(redis, [...fourOf(id), pending, failed, keys.webhooks, keys.batchLimit(id)], [id]);
     },
 
     /**
@@ -160,7 +182,12 @@ export function openPosts(redis: Redis) {
 
     /** Forgets how an endpoint fared, and lets it have what waits: it was moved. */
     async renew(id: string, now: number): Promise<void> {
-      await renewScript(redis, [keys.health(id), keys.postsDue], [id, now]);
+      await renewScript(redis, [keys.health(id), keys.postsDue, keys.batchLimit(id)], [id, now]);
+    },
+
+    /** Forgets which batches were too large for an endpoint. */
+    async forgetBatchLimit(id: string): Promise<void> {
+      await redis.unlink(keys.batchLimit(id));
     },
 
     /** Since when no POST to these endpoints succeeded, milliseconds since the epoch; null where the last one did. */
@@ -174,7 +201,7 @@ export function openPosts(redis: Redis) {
 /** Everything that is kept of an endpoint under a key of its own. */
 export function ownKeys(id: string): string[] {
   const log = [keys.deliveries(id), ...byStatus(id), keys.answers(id), keys.answersByTime(id)];
-  return [keys.posts(id), keys.posting(id), keys.health(id), ...log];
+  return [keys.posts(id), keys.posting(id), keys.health(id), keys.batchLimit(id), ...log];
 }
 
 function byStatus(id: string): string[] {

@@ -104,7 +104,7 @@ export const metrics = {
   postrider_webhook_oldest_waiting_seconds: {
     kind: 'gauge',
     labels: [],
-    help: 'For how long an endpoint was not told of an event, in the whole fleet: since it was due, or since it happened where a POST of it failed and it is tried again later; of an endpoint that is down, since its first POST in a row failed. 0 when none waits.',
+    help: 'For how long an endpoint was not told of an event, in the whole fleet: since it was due; where a POST of it failed and it is tried again later, since it was due for its first try, or for the first since it was replayed; of an endpoint that is down, since its first POST in a row failed. 0 when none waits.',
   },
   postrider_outbox_unnotified_events: {
     kind: 'gauge',

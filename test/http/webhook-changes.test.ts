@@ -72,6 +72,19 @@ it('what an endpoint is handed right after it was enabled stays, and what was le
   expect(await line.redis.exists(keys.health(webhook.id))).toBe(0);
 });
 
+it('which batches were too large for an endpoint is forgotten once it takes others, is moved or disabled', async () => {
+  const batch = { max_events: 10, max_wait_ms: 0 };
+  const { id } = await line.addWebhook({ endpoint: 'https://app.example.com/hooks', batch });
+  const limit = keys.batchLimit(id);
+  for (const change of [{ batch }, { endpoint: 'https://b.example.com/' }, { status: 'disabled' }]) {
+    await line.redis.hset(limit, { most: 1, at: line.now });
+    await api('PATCH', `/v1/webhooks/${id}`, { description: 'as it was' });
+    expect(await line.redis.exists(limit)).toBe(1);
+    await api('PATCH', `/v1/webhooks/${id}`, change);
+    expect(await line.redis.exists(limit)).toBe(0);
+  }
+});
+
 it('that an endpoint was disabled takes nothing from it once another has enabled it again', async () => {
   const webhook = await line.addWebhook({ endpoint: 'https://app.example.com/hooks' });
   afterChange = async () => {

@@ -71,8 +71,28 @@ describe('a batch that is too large for its endpoint', () => {
     expect(new Set(consumer.ids()).size).toBe(consumer.calls.length);
     expect([await line.redis.zcard(keys.posts(id)), await line.posts.failingSince([id])]).toEqual([0, [null]]);
     const { page } = await line.deliveries.page(id, { limit: 50, status: 'failed' });
-    expect(page).toHaveLength(batches.length - taken.length);
-    expect(page[0]).toMatchObject({ attempts: 1, nextAt: null, reason: expect.stringMatching(/in two/) });
+    expect(page).toMatchObject([{ attempts: 1, nextAt: null, reason: expect.stringMatching(/in two/) }]);
+  });
+
+  it('has those after it go out small enough, twice as large after a while, and as large as any once it is moved', async () => {
+    await using consumer = await openSmall();
+    const { id } = await line.addWebhook({ endpoint: consumer.url, batch: { max_events: 20, max_wait_ms: 0 } });
+    const sizes = async () => {
+      const before = consumer.calls.length;
+      await line.emit(20);
+      await line.notifyAll();
+      await line.forwardAll();
+      return consumer.calls.slice(before).map(({ body }) => JSON.parse(body).length);
+    };
+    expect(Math.max(...(await sizes()))).toBe(20);
+    expect(await sizes()).toEqual([3, 3, 3, 3, 3, 3, 2]);
+    line.pass(30 * second);
+    expect(Math.max(...(await sizes()))).toBe(6);
+    expect(Math.max(...(await sizes()))).toBe(3);
+    expect((await line.deliveries.page(id, { limit: 50, status: 'failed' })).page).toHaveLength(1);
+    expect(await line.redis.hlen(keys.answers(id))).toBe(0);
+    await line.posts.renew(id, line.now);
+    expect(Math.max(...(await sizes()))).toBe(20);
   });
 
   it('is tried again as any other once it is of one event', async () => {

@@ -1,10 +1,14 @@
 /** replay: by event, by delivery, by time and type; under the same webhook-id, and to the endpoint that asked for it alone. */
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Webhook } from '../../src/domain/webhook.ts';
+import type { ReplayRequest } from '../../src/pipeline/replay.ts';
+import { openCreations } from '../../src/store/creations.ts';
 import { keys } from '../../src/store/keys.ts';
+import { readPosts } from '../../src/store/post-levels.ts';
 import { type Consumer, openConsumer } from '../support/consumer.ts';
-import { minute, openPosting, type Posting, second } from '../support/posting.ts';
+import { day, minute, openPosting, type Posting, second } from '../support/posting.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
 
 const opened = new AsyncDisposableStack();
 let server: TestRedis;
@@ -109,6 +113,42 @@ it('of a delivery that comes again begins its schedule anew, so that no number o
   ]);
 });
 
+it('of a delivery that comes again shows that it is tried next at once, in a record that no repeat makes longer', async () => {
+  status = 500;
+  const webhook = await line.addWebhook({ endpoint: consumer.url });
+  const [eventId = ''] = await line.emit(1);
+  await deliverAll();
+  const records = () => line.redis.hvals(keys.deliveries(webhook.id));
+  line.pass(second);
+  await line.replay(webhook, { kind: 'event', eventId });
+  const once = await records();
+  const { now } = line;
+  line.pass(second);
+  for (let n = 0; n < 3; n++) await line.replay(webhook, { kind: 'event', eventId });
+  expect((await line.deliveries.page(webhook.id, { limit: 1 })).page).toMatchObject([
+    { status: 'pending', nextAt: now },
+  ]);
+  expect(await records()).toEqual(once);
+});
+
+it('of what happened days ago waits since it was asked for, through every try that fails', async () => {
+  const webhook = await line.addWebhook({ endpoint: consumer.url });
+  await line.emit(1);
+  await deliverAll();
+  const [missed = ''] = await line.emit(1, { type: 'email.failed' });
+  line.pass(3 * day);
+  status = 500;
+  const since = line.now;
+  await line.replay(webhook, { kind: 'event', eventId: missed });
+  await line.replay(webhook, { kind: 'range', since: 0, until: since });
+  for (let n = 0; n < 3; n++) {
+    await line.forwardAll();
+    const { waiting, oldestAt } = await readPosts(line.redis, line.now);
+    expect([waiting, since - (oldestAt ?? 0)]).toEqual([2, 1]);
+    await line.passToNext();
+  }
+});
+
 it('leaves an endpoint alone for as long as it asked for', async () => {
   await using busy = await openConsumer((n) =>
     n === 1 ? { status: 429, headers: { 'retry-after': '600' } } : { status: 204 },
@@ -165,7 +205,7 @@ it('of a time brings what was of that time and these types, also what was missed
   expect(consumer.calls).toHaveLength(1_502);
 });
 
-it('while it is in hand leaves it there', async () => {
+it('while it is in hand leaves it there, until that try is over', async () => {
   const webhook = await line.addWebhook({ endpoint: consumer.url });
   const [eventId = ''] = await line.emit(1);
   await line.notifyAll();
@@ -173,6 +213,49 @@ it('while it is in hand leaves it there', async () => {
   await line.replay(webhook, { kind: 'event', eventId });
   await line.forwardAll();
   expect(consumer.calls).toHaveLength(0);
+});
+
+it('of one in hand goes out once more when that try fails, at the beginning of its schedule, however often it is asked for', async () => {
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  await using slow = await openConsumer(async (n) => {
+    if (n === 2) await released;
+    return { status: n < 4 ? 500 : 204 };
+  });
+  const webhook = await line.addWebhook({ endpoint: slow.url });
+  const [eventId = ''] = await line.emit(1);
+  await deliverAll();
+  await line.passToNext();
+  await line.look();
+  await until('it to be in hand', () => slow.calls.length === 2);
+  for (let n = 0; n < 3; n++) await line.replay(webhook, { kind: 'event', eventId });
+  release();
+  await line.roundsEnded();
+  expect(slow.calls).toHaveLength(3);
+  expect((await line.deliveries.page(webhook.id, { limit: 1 })).page).toMatchObject([
+    { status: 'pending', attempts: 3, round: 1, nextAt: line.now + 5 * second },
+  ]);
+});
+
+it('under one Idempotency-Key goes out once, by whichever process: what one has done no other does again', async () => {
+  const { begin } = openCreations(line.redis, Buffer.alloc(32));
+  const claim = (scope: string) => begin({ scope, bodyHash: 'hash' }, { id: line.newId('ch'), now: line.now });
+  const webhook = await line.addWebhook({ endpoint: consumer.url });
+  const [eventId = ''] = await line.emit(1_000);
+  const range = { kind: 'range', since: 0, until: line.now + minute } as const;
+  const sent = async (request: ReplayRequest, scope: string) => {
+    const before = consumer.calls.length;
+    const answer = await line.replay(webhook, request, (await claim(scope))?.mark);
+    await line.forwardAll();
+    return [answer?.count, consumer.calls.length - before];
+  };
+  expect(await sent(range, 'a range')).toEqual([1_000, 1_000]);
+  await line.emit(3);
+  expect(await sent(range, 'a range')).toEqual([1_003, 3]);
+  expect(await sent(range, 'a range')).toEqual([1_003, 0]);
+  const event = { kind: 'event', eventId } as const;
+  expect(await sent(event, 'an event')).toEqual([1, 1]);
+  expect(await sent(event, 'an event')).toEqual([1, 0]);
+  expect(await sent(event, 'another')).toEqual([1, 1]);
 });
 
 it('of a range finds emails of a campaign that was deleted by their lane, and by no tags', async () => {

@@ -1,11 +1,11 @@
 /** What waits for endpoints costs little, is bounded, and is taken by one at a time. */
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Delivery } from '../../src/domain/delivery.ts';
 import { openDeliveries } from '../../src/store/deliveries.ts';
 import { keys } from '../../src/store/keys.ts';
 import { outboxGroup } from '../../src/store/outbox.ts';
-import { openPosts, type Posted, type Posts } from '../../src/store/posts.ts';
+import { openPosts, type Posts } from '../../src/store/posts.ts';
+import { leaseMs, now, place, settled } from '../support/parcels.ts';
 import { openTestRedis } from '../support/redis.ts';
 
 const opened = new AsyncDisposableStack();
@@ -19,15 +19,12 @@ beforeAll(async () => {
 afterAll(() => opened.disposeAsync());
 beforeEach(() => redis.flushall());
 
-const now = 1_764_000_000_000;
-const leaseMs = 30_000;
 const single = { id: 'wh_1', batch: null };
 const take = (
   webhook: { id: string; batch: { maxEvents: number; maxWaitMs: number } | null } = single,
   at = now,
   limit = 1_000,
 ) => posts.take(webhook, { limit, leaseMs, now: at });
-const place = (n: number) => `${now - 1_000}-${n}`;
 const wait = (count: number, from = 0) =>
   posts.again(
     'wh_1',
@@ -36,29 +33,6 @@ const wait = (count: number, from = 0) =>
   );
 
 const dropLost = async (at: number) => (await posts.dropLost('wh_1', at, 10)).parcels;
-
-function settled(
-  parcel: string,
-  leaseEnd: number,
-  more: Partial<Posted> & { status?: Delivery['status']; nextAt?: number },
-): Posted {
-  const { status = 'success', nextAt = null, ...rest } = more;
-  const delivery: Delivery = {
-    ...{ id: `dl_${parcel.replace('-', '_')}`, parcel, webhookId: 'ev_1', types: ['email.sent'], status, nextAt },
-    ...{ tries: [{ at: now, status: 200, ms: 1, detail: null }], attempts: 1, round: 1, reason: null },
-  };
-  return {
-    delivery,
-    leaseEnd,
-    url: 'http://x.co/',
-    endpoint: 'up',
-    halves: [],
-    restUntil: 0,
-    holdUntil: null,
-    answer: null,
-    ...rest,
-  };
-}
 
 describe('what waits', () => {
   it('for a dead endpoint takes less than 150 bytes an event', async () => {

@@ -19,27 +19,51 @@ export function idempotencyScope(apiKeyId: string, route: string, key: string): 
   return sha256(JSON.stringify([apiKeyId, route, key]));
 }
 
-/** Characters, or bytes in a list, from which a file stands in a body by its own hash. */
-const longFile = 4_096;
+/** Characters from which a text, such as a file, stands in a body by its own hash. */
+const longText = 4_096;
+
+/** What was made of files and long texts: a file that a thousand bodies of one batch have in common is looked at once. */
+export type KnownFiles = Map<unknown, string>;
 
 /**
- * The same for two bodies that mean the same: the order of members does not matter, nor does white space.
- * @param known hashes of long strings and lists of bytes: a file that a thousand bodies of one batch have in common is hashed once
+ * The same for two bodies that mean the same: the order of members does not matter, nor does white space, nor in which form the bytes of a
+ * file were given. Base64 counts as the text it is: without its padding, or in lines, it is another.
  */
-export function bodyHash(body: unknown, known = new Map<unknown, string>()): string {
-  const digest = (file: string | readonly unknown[]): string | null => {
-    const hash = known.get(file) ?? hashOf(file);
-    if (hash !== null) known.set(file, hash);
-    return hash;
-  };
-  const json = JSON.stringify(body, (_, value: unknown) => {
-    if ((typeof value === 'string' || Array.isArray(value)) && value.length >= longFile) {
-      const hash = digest(value);
-      return hash === null ? value : { sha256: hash };
-    }
+export function bodyHash(body: unknown, known: KnownFiles = new Map()): string {
+  const json = JSON.stringify(withFilesAsText(body, known), (_, value: unknown) => {
+    if (typeof value === 'string' && value.length >= longText)
+      return { sha256: once(known, value, () => sha256(value)) };
     return isRecord(value) ? sorted(value) : value;
   });
   return sha256(json);
+}
+
+/** @param body of an email, or of a batch: a list of them, or `messages` and their `base` */
+function withFilesAsText(body: unknown, known: KnownFiles): unknown {
+  if (Array.isArray(body)) return body.map((email) => withFilesAsText(email, known));
+  if (!isRecord(body)) return body;
+  const { attachments, base, messages } = body;
+  return {
+    ...body,
+    ...(Array.isArray(attachments) && { attachments: attachments.map((file) => withText(file, known)) }),
+    ...(isRecord(base) && { base: withFilesAsText(base, known) }),
+    ...(Array.isArray(messages) && { messages: withFilesAsText(messages, known) }),
+  };
+}
+
+/** A long list of bytes comes as base64 from the reader of the body already. */
+function withText(file: unknown, known: KnownFiles): unknown {
+  if (!isRecord(file) || typeof file.content === 'string') return file;
+  const { content } = file;
+  const bytes = known.has(content) ? null : bytesIn(content);
+  if (bytes !== null) known.set(content, bytes.toString('base64'));
+  return { ...file, content: known.get(content) ?? content };
+}
+
+function once(known: KnownFiles, text: string, hash: () => string): string {
+  const found = known.get(text) ?? hash();
+  known.set(text, found);
+  return found;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
@@ -50,13 +74,6 @@ function sorted(record: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** Null for a list of anything but bytes. */
-function hashOf(file: string | readonly unknown[]): string | null {
-  if (typeof file === 'string') return sha256(file);
-  const bytes = bytesIn(file);
-  return bytes && sha256(bytes);
-}
-
-function sha256(text: string | Buffer): string {
+function sha256(text: string): string {
   return createHash('sha256').update(text).digest('base64url');
 }

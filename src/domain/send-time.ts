@@ -2,11 +2,17 @@
 import { z } from 'zod';
 import { instant } from './email-fields.ts';
 
-const unitMs: Readonly<Record<string, number>> = { min: 60_000, minute: 60_000, hour: 3_600_000, day: 86_400_000 };
-const relative = /^in (\d{1,6}) (min|minute|hour|day)s?$/;
+const unitMs: Readonly<Record<string, number>> = {
+  ...{ sec: 1_000, second: 1_000, min: 60_000, minute: 60_000 },
+  ...{ hour: 3_600_000, day: 86_400_000, week: 7 * 86_400_000 },
+};
+/** Days and hours of a clock (`tomorrow at 9am`) are left out: they need a time zone, and a wrong guess sends at a wrong time. */
+const relative = new RegExp(`^in (\\d{1,6}) (${Object.keys(unitMs).join('|')})s?$`);
 
 /** Words for both forms. */
 export const sendTimeWords = 'ISO 8601 with an offset, or `in 5 minutes`, `in 1 hour`, `in 3 days`; up to a year ahead';
+
+const fault = 'must be an ISO 8601 time with an offset, such as 2030-01-31T09:00:00Z, or like `in 5 minutes`';
 
 /** @returns milliseconds since the epoch; null when the text names no time of that kind */
 export function timeFrom(text: string, now: number): number | null {
@@ -23,14 +29,13 @@ export function sendTime({ now }: { now(): number }) {
       if (at !== null) return at;
       const read = instant.safeParse(given);
       if (read.success) return read.data;
-      const message = given === undefined ? 'is required' : (read.error.issues[0]?.message ?? 'is no time');
-      context.addIssue({ code: 'custom', message });
+      context.addIssue({ code: 'custom', message: given === undefined ? 'is required' : fault });
       return z.NEVER;
     })
     .meta({
       anyOf: [
         { type: 'string', format: 'date-time' },
-        { type: 'string', pattern: '^in \\d{1,6} (min|minute|hour|day)s?$' },
+        { type: 'string', pattern: relative.source },
       ],
     });
 }

@@ -35,6 +35,8 @@ export function makeConnections(later?: After): Connections {
       // Whether a body is to come is known once its head was looked at.
       for (const asking of ['checkContinue', 'checkExpectation'])
         server.on(asking, (request, response) => server.emit('request', request, response));
+      // A client may end its half once it has asked (`nc -N`). By default Node.js would end ours before the answer.
+      Object.assign(server, { httpAllowHalfOpen: true });
       lateRequests.watch(server);
       clientErrors.watch(server);
       return server;

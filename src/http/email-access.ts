@@ -5,7 +5,7 @@ import { type ApiKey, permits } from '../domain/api-key.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import { isMessageId } from '../domain/email-headers.ts';
 import { emailIdForm } from '../domain/id.ts';
-import { bodyHash, idempotencyScope, readIdempotencyKey } from '../domain/idempotency.ts';
+import { bodyHash, idempotencyScope, type KnownFiles, readIdempotencyKey } from '../domain/idempotency.ts';
 import type { Fault, ProblemName } from '../domain/problem.ts';
 import type { TemplateFault } from '../domain/template.ts';
 import type { Rendered } from '../pipeline/render.ts';
@@ -75,7 +75,7 @@ export function readClaim(
   keyId: string,
   route: string,
   body: unknown,
-  known?: Map<string, string>,
+  known?: KnownFiles,
 ): IdempotencyClaim | null {
   if (header === undefined) return null;
   const key = typeof header === 'string' ? readIdempotencyKey(header) : null;
@@ -90,7 +90,7 @@ export function claimOf(
   keyId: string,
   route: string,
   body: unknown,
-  known?: Map<string, string>,
+  known?: KnownFiles,
 ): IdempotencyClaim {
   return { scope: idempotencyScope(keyId, route, key), bodyHash: bodyHash(body, known) };
 }

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { ApiKey } from '../domain/api-key.ts';
 import { type Batch, type BatchItem, batchSchemasFor, maxBatchIssues, readBatch } from '../domain/batch.ts';
+import type { KnownFiles } from '../domain/idempotency.ts';
 import type { Fault, ProblemName } from '../domain/problem.ts';
 import type { Accepted, AcceptedAll, Asked, Recalled } from '../pipeline/accept.ts';
 import type { Rendered } from '../pipeline/render.ts';
@@ -81,7 +82,7 @@ export function batchRoutes({ render, accept, recall, limits, templating }: Deps
       handler: async (request, reply) => {
         const { apiKey, body } = request;
         const isStrict = request.headers['x-batch-validation'] === 'strict';
-        const known = new Map<string, string>();
+        const known: KnownFiles = new Map();
         const header = request.headers['idempotency-key'];
         const batchClaim = readClaim(header, apiKey.id, 'POST /emails/batch', body, known);
         const maxIssues = isStrict ? maxBatchIssues : Number.POSITIVE_INFINITY;

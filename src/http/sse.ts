@@ -26,9 +26,22 @@ export type Outlet = {
   end(): void;
 };
 
+/**
+ * Ends the answer once its reader ends its half of the connection: a reader that has gone shows itself so, and an endless answer would be
+ * written to it until the next heartbeat. Whoever only sends no more is not told apart, and gets no stream.
+ */
+export function endWithReader(response: ServerResponse): void {
+  const { socket } = response.req;
+  const end = () => void response.destroy();
+  if (socket.readableEnded) end();
+  socket.once('end', end);
+  response.once('close', () => socket.off('end', end));
+}
+
 /** Answers 200 and keeps the answer open. @param stallMs how long a reader may take nothing */
 export function openOutlet(response: ServerResponse, headers: Record<string, string>, stallMs: number): Outlet {
   const gone = new AbortController();
+  endWithReader(response);
   response.once('close', () => gone.abort());
   if (response.destroyed) gone.abort();
   response.writeHead(200, { ...headers, ...streamHeaders });

@@ -209,9 +209,12 @@ describe('a request', () => {
   );
 
   it.each([
+    ['in 30 seconds', 30_000],
     ['in 1 min', 60_000],
+    ['in 5 mins', 5 * 60_000],
     ['in 90 minutes', 90 * 60_000],
     ['in 1 hour', 3_600_000],
+    ['in 2 weeks', 14 * 86_400_000],
     ['in 366 days', 366 * 86_400_000],
   ])('may be asked for %s, counted from now', (scheduled_at, ms) => {
     const at = askedEmailFor({ ...testLimits, now: () => 5_000 });
@@ -222,11 +225,11 @@ describe('a request', () => {
     expect(faultsOf({ ...good, scheduled_at })).toEqual(['/scheduled_at may be a year ahead at most']);
   });
 
-  it.each(['in a minute', 'in -1 min', 'in 1 fortnight', 'in 1.5 hours', 'tomorrow', '1 min', 5])(
-    '%s is no time',
+  it.each(['in a minute', 'in -1 min', 'in 1 fortnight', 'in 1.5 hours', 'tomorrow at 9am', '1 min', 5])(
+    '%s is no time: it is told of examples of both forms',
     (scheduled_at) => {
       expect(faultsOf({ ...good, scheduled_at })).toEqual([
-        '/scheduled_at must be an ISO 8601 time with an offset, such as 2030-01-31T09:00:00Z',
+        '/scheduled_at must be an ISO 8601 time with an offset, such as 2030-01-31T09:00:00Z, or like `in 5 minutes`',
       ]);
     },
   );

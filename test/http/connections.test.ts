@@ -4,6 +4,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import { type AddressInfo, connect } from 'node:net';
 import { expect, it } from 'vitest';
 import { makeConnections } from '../../src/http/connections.ts';
+import { openOutlet } from '../../src/http/sse.ts';
 import { until } from '../support/until.ts';
 
 /** A server, and a client of it that never ends its own half of the connection. */
@@ -107,4 +108,45 @@ it('who was answered before its body came is not answered again when that is lat
   refused.passTime();
   expect(await refused.told()).toBe(before);
   await refused.letGo();
+});
+
+/** The server knows by now that its client sends no more. */
+async function halfClosed({ exchanges }: Awaited<ReturnType<typeof open>>): Promise<ServerResponse> {
+  const { request, response } = await until('the request', () => exchanges[0]);
+  await until('the end of what it sends', () => request.socket.readableEnded);
+  return response;
+}
+
+it('a client that sends no more after its request is answered, however long that takes, and then let go', async () => {
+  await using waiting = await open();
+  waiting.socket.end(`${post}abcdefghi${get}`);
+  (await halfClosed(waiting)).end('taken');
+  (await until('the other', () => waiting.exchanges[1])).response.end('given');
+  expect((await waiting.told()).match(/HTTP\/1\.1 \d+|taken|given/g)).toEqual([
+    ...['HTTP/1.1 200', 'taken'],
+    ...['HTTP/1.1 200', 'given'],
+  ]);
+  await waiting.letGo();
+});
+
+it('a client that sends no more in the middle of its request is told that this is none', async () => {
+  await using broken = await open();
+  broken.socket.end(`${post}abc`);
+  expect(await broken.told()).toMatch(/^HTTP\/1\.1 400 .*"name":"unreadable_request"/s);
+  await broken.letGo();
+});
+
+it('a stream of events ends with what its reader sends', async () => {
+  await using stream = await open((_request, response) => void openOutlet(response, {}, 60_000));
+  stream.socket.write(get);
+  await until('the answer', () => stream.seen.text.includes('text/event-stream'));
+  stream.socket.end();
+  await stream.letGo();
+});
+
+it('a stream of events does not begin for a reader that has left', async () => {
+  await using stream = await open();
+  stream.socket.end(get);
+  expect(openOutlet(await halfClosed(stream), {}, 60_000).gone.aborted).toBe(true);
+  await stream.letGo();
 });

@@ -1,7 +1,7 @@
 /** The live stream of the dev inbox (server-sent events): any number of readers, one watch on the inbox for all of them. */
 import type { ServerResponse } from 'node:http';
 import type { Inbox, InboxWatch } from '../../store/inbox.ts';
-import { heartbeatMs, reconnectMs, streamHeaders, toFrame } from '../sse.ts';
+import { endWithReader, heartbeatMs, reconnectMs, streamHeaders, toFrame } from '../sse.ts';
 
 type Deps = { inbox: Pick<Inbox, 'watch'> };
 
@@ -49,6 +49,7 @@ export function openFeed({ inbox }: Deps): Feed {
     async join(reader, headers) {
       readers.add(reader);
       reader.once('close', () => leave(reader));
+      endWithReader(reader);
       watch ??= start();
       try {
         await watch.ready;

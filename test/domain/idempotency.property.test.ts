@@ -1,0 +1,64 @@
+/** Two bodies are the same request when they mean the same, in whichever form and however long their files are. */
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { bodyHash } from '../../src/domain/idempotency.ts';
+import { readJson } from '../../src/http/json.ts';
+
+/** As a request that is sent: what long lists of bytes come back as is for the reader to say. */
+function hashOf(body: unknown): string {
+  const reading = readJson(Buffer.from(JSON.stringify(body)));
+  if ('fault' in reading) throw new Error(reading.fault);
+  return bodyHash(reading.value);
+}
+
+const email = { from: 'a@example.com', to: 'b@example.org', subject: 'File' };
+const file = (content: unknown) => ({ filename: 'a.bin', content });
+
+const places: Readonly<Record<string, (content: unknown) => unknown>> = {
+  'an email': (content) => ({ ...email, attachments: [file('AAAA'), file(content)] }),
+  'a list': (content) => [email, { ...email, attachments: [file(content)] }],
+  'a batch': (content) => ({ base: { attachments: [file(content)] }, messages: [email] }),
+  'one of a batch': (content) => ({ base: email, messages: [{ attachments: [file(content)] }] }),
+};
+
+const formsOf = (bytes: Buffer) => [bytes.toString('base64'), [...bytes], bytes.toJSON()];
+
+/** Where the reader of the body, and the hash, go another way. */
+const lengths = [3_071, 3_072, 4_095, 4_096, 262_143, 262_144, 262_145];
+
+it.each(Object.entries(places))('a file of any bytes is the same in all its forms, in %s', (_, bodyOf) => {
+  const bytes = fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.uint8Array({ minLength: 3_000, maxLength: 4_200 }));
+  fc.assert(
+    fc.property(bytes, fc.nat(), (given, at) => {
+      const hashes = new Set(formsOf(Buffer.from(given)).map((content) => hashOf(bodyOf(content))));
+      expect(hashes.size).toBe(1);
+      const other = Buffer.from(given);
+      if (other.length === 0) return;
+      other[at % other.length] = (other[at % other.length] ?? 0) ^ 1;
+      for (const content of formsOf(other)) expect(hashes).not.toContain(hashOf(bodyOf(content)));
+    }),
+    { numRuns: 30 },
+  );
+});
+
+it.each(lengths)('a file of %i bytes is the same in all its forms', (length) => {
+  const hashes = formsOf(Buffer.alloc(length, 'postrider')).map((content) => hashOf(places['an email']?.(content)));
+  expect(new Set(hashes).size).toBe(1);
+});
+
+it('a file that holds the base64 of another is not that other', () => {
+  const text = Buffer.alloc(4_096, 'postrider').toString('base64');
+  expect(hashOf(places['an email']?.(text))).not.toBe(hashOf(places['an email']?.([...Buffer.from(text)])));
+});
+
+it('a list that is no file is not what a file would be', () => {
+  const hashes = [[1], 'AQ==', { type: 'Buffer', data: [1] }].map((content) => hashOf({ metadata: file(content) }));
+  expect(new Set(hashes).size).toBe(3);
+});
+
+it('files that a batch has in common are found again, and keep apart', () => {
+  const known = new Map();
+  const [one, other] = [formsOf(Buffer.alloc(5_000, 'one')), formsOf(Buffer.alloc(5_000, 'other'))];
+  const hashes = [...one, ...other, ...one].map((content) => bodyHash({ attachments: [file(content)] }, known));
+  expect(hashes.map((hash) => hashes.indexOf(hash))).toEqual([0, 0, 0, 3, 3, 3, 0, 0, 0]);
+});

@@ -1,5 +1,5 @@
 /** send-slice: one slice of a campaign. Whoever was lost is settled, all others are sent to, or ended once the campaign is canceled. */
-import type { PlaceMark } from '../domain/campaign.ts';
+import { mostAgainMs, type PlaceMark } from '../domain/campaign.ts';
 import { lost } from '../domain/campaign-email.ts';
 import type { CampaignSlices, Take } from '../store/campaign-slices.ts';
 import type { PreparedCampaign } from './prepare-campaign.ts';
@@ -30,7 +30,7 @@ export type SliceReport = {
 /** What left its place and is on its way at this moment is looked at again after so long. */
 const callOffAgainMs = 1_000;
 /** So is a slice with recipients that cannot be read: only another version might, and each look is told of. Meanwhile all other slices go. */
-const damagedAgainMs = 60_000;
+const damagedAgainMs = mostAgainMs;
 
 type Slice = SliceInHand & {
   readonly settled: PlaceReport[];

@@ -12,7 +12,9 @@ import { makeComposer } from './outbound/compose.ts';
 import type { callOff } from './pipeline/call-off.ts';
 import type { dispatch } from './pipeline/dispatch.ts';
 import { type Composer, prepareCampaign } from './pipeline/prepare-campaign.ts';
+import { readSlice } from './pipeline/read-slice.ts';
 import { keepHold, makeSlicesInHand, sendCampaigns } from './pipeline/send-campaigns.ts';
+import { sendPlaces } from './pipeline/send-places.ts';
 import { sendSlice } from './pipeline/send-slice.ts';
 import type { settle } from './pipeline/settle.ts';
 import { settlePlace } from './pipeline/settle-place.ts';
@@ -56,16 +58,14 @@ export async function openCampaigning(
     settlePlace.bind(null, { slices, leave, emails, settleLeft, policies, newId, now, rand }),
     persist,
   );
+  const leaving = { inHand: makeSemaphore(concurrency), handedOver: given.emails, yieldTurn, stopping };
   const sending = sendSlice.bind(null, {
     slices,
     prepareCampaign: preparing,
-    inHand: makeSemaphore(concurrency),
-    suppress,
-    dispatch,
+    readSlice: readSlice.bind(null, { slices, onTrouble, now }),
+    sendPlaces: sendPlaces.bind(null, { slices, suppress, dispatch, ...leaving }),
     settle: settling,
-    handedOver: given.emails,
-    callOff,
-    ...{ yieldTurn, stopping, report: report.slice, onTrouble, now },
+    ...{ callOff, report: report.slice, onTrouble, now },
   });
   const hands = makeSlicesInHand();
   const room = makeSemaphore(Math.ceil(concurrency / sliceSize) + slicesAhead);

@@ -30,26 +30,21 @@ export type Watch = {
 
 /** @throws when the Redis that is there now will not do */
 export async function watchRedis(ground: Ground, redis: Connection, start: Pick<Start, 'awaits'>): Promise<Watch> {
-  const { config, report, seenRedis: seen, hands, stopping, cut, opened } = ground;
+  const { config, report, seenRedis: seen, hands, stopping, cut } = ground;
   const server = openServer(redis);
   const inspecting = { server, mustBeDurable: config.REQUIRE_DURABLE_REDIS, seen, report: report.redis };
   const { unfitToStart } = await start.awaits(() => checkRedis(inspecting));
   if (unfitToStart !== null) throw new Error(unfitToStart);
   await openTime(ground, redis, server, start);
-  const nudge = makeNudge();
-  server.onReturn(nudge.nudge);
   // That a stop ends the connection is no news.
   server.onReach((why) => stopping.aborted || report.reach(why));
-  const look = async (stop: AbortSignal) => {
-    await nudge.wait(0, inspectEveryMs, stop);
-    if (stop.aborted) return;
+  openLooks(ground, server, { name: 'check redis', everyMs: inspectEveryMs }, async (again) => {
     await checkRedis(inspecting).catch((error: unknown) => {
       // Right after a failover it may not answer yet, and what it guarantees is not left unknown for a minute.
-      nudge.nudge();
+      again();
       throw error;
     });
-  };
-  opened.use(openLoop('check redis', look, { everyMs: 0, onTrouble: report.trouble }));
+  });
   let stop: Stop | null = null;
   const relinquishing = { ping: server.ping, hands, cut: () => cut.abort(), now: monotonicNow };
   return {
@@ -69,23 +64,36 @@ export async function watchRedis(ground: Ground, redis: Connection, start: Pick<
 
 /** Before anything is taken or stored; and again, also when another server may have taken the place of the one that went. */
 async function openTime(
-  { report, opened }: Ground,
+  ground: Ground,
   redis: Connection,
   server: Server,
   start: Pick<Start, 'awaits'>,
 ): Promise<void> {
   const clock = openClock(redis, monotonicNow);
-  const keeping = { clock, fleet: fleetClock, ownNow, told: { ms: 0 }, report: report.clock };
+  const keeping = { clock, fleet: fleetClock, ownNow, told: { ms: 0 }, report: ground.report.clock };
   await start.awaits(() => keepTime(keeping));
-  const nudge = makeNudge();
-  server.onReturn(nudge.nudge);
-  const look = async (stop: AbortSignal) => {
-    await nudge.wait(0, readClockEveryMs, stop);
-    if (stop.aborted) return;
+  openLooks(ground, server, { name: 'clock', everyMs: readClockEveryMs }, async () => {
     // That Redis is away is said already, and the clock goes on without it.
     await keepTime(keeping).catch((error: unknown) => {
       if (!isRedisTrouble(error)) throw error;
     });
+  });
+}
+
+type Looks = { readonly name: string; readonly everyMs: number };
+
+/** Looks so often, and whenever a connection was made anew. @param look may ask for another right after it */
+function openLooks(
+  { report, opened }: Ground,
+  server: Server,
+  { name, everyMs }: Looks,
+  look: (again: () => void) => Promise<void>,
+): void {
+  const nudge = makeNudge();
+  server.onReturn(nudge.nudge);
+  const step = async (stop: AbortSignal) => {
+    await nudge.wait(0, everyMs, stop);
+    if (!stop.aborted) await look(nudge.nudge);
   };
-  opened.use(openLoop('clock', look, { everyMs: 0, onTrouble: report.trouble }));
+  opened.use(openLoop(name, step, { everyMs: 0, onTrouble: report.trouble }));
 }

@@ -1,9 +1,12 @@
 /** `campaign send` and its list: what must not be sent is held back with words that say what to do, and what nobody got is told. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openApi } from '../src/cli/api.ts';
+import { openList, readList } from '../src/cli/campaign-list.ts';
 import { type Postrider, startPostrider, testApiKey } from './support/postrider.ts';
 import { startProcess } from './support/processes.ts';
 import { openTestRedis } from './support/redis.ts';
@@ -116,6 +119,27 @@ it('a list that cannot be understood leaves no draft either', async () => {
   const [exit, said] = await ran('send', list, '--template', 't', '--skip-invalid');
   expect([exit, said]).toEqual([1, expect.stringMatching(/is not UTF-8: .* Nothing was stored\ncm_\w+ was removed/)]);
   expect(await ids()).toEqual(before);
+});
+
+it('a list that cannot be read to its end is told of as that, with where it ended, and nobody is asked again', async () => {
+  const path = listOf('swapped.csv', 'email\nada@example.org\n');
+  const [list, id] = [await openList(path), await makeDraft()];
+  const api = await openApi({ url: postrider.url, key: testApiKey });
+  if ('fault' in list) throw new Error(list.fault);
+  rmSync(path);
+  mkdirSync(path);
+  await expect(list.upload(api, id)).rejects.toMatchObject({
+    message: expect.stringMatching(/swapped\.csv cannot be read from byte 0 on: EISDIR/),
+    ...{ passing: null, status: null },
+  });
+  async function* breaksOff() {
+    yield Buffer.from('email\nada@example.org\n');
+    throw new Error('EIO: i/o error, read');
+  }
+  const stream = Readable.from(readList('news.csv', breaksOff()), { objectMode: false });
+  await expect(
+    api('POST', `/campaigns/${id}/recipients`, { headers: { 'content-type': 'text/csv' }, stream }),
+  ).rejects.toThrow('news.csv cannot be read from byte 22 on: EIO: i/o error, read');
 });
 
 it('a list without what the letters ask for is not sent', async () => {

@@ -10,7 +10,7 @@ import { pipeline } from 'node:stream/promises';
 import { readConfig } from '../config.ts';
 import { addressOf } from './command.ts';
 
-/** The API said no, or nothing. */
+/** The API said no, or nothing, or could not be told all. */
 export class ApiFault extends Error {
   /** Another try may go well, from when on: nobody answered, or the answer was of a trouble that passes. Null when it would not. */
   readonly passing: { readonly afterMs: number } | null;
@@ -24,10 +24,13 @@ export class ApiFault extends Error {
   }
 }
 
+/** What is to be sent cannot be read: no fault of the API, and another try would end at the same place. */
+export class UnreadFault extends Error {}
+
 export type Asked = {
   /** Sent as JSON. */
   readonly body?: unknown;
-  /** Sent as it comes, with headers that say what it is. */
+  /** Sent as it comes, with headers that say what it is. It may fail with an `UnreadFault`. */
   readonly stream?: Readable;
   readonly headers?: Readonly<Record<string, string>>;
 };
@@ -93,7 +96,13 @@ async function call<Answer>(
     headers: { authorization: `Bearer ${key}`, ...json, ...headers },
   });
   let isStill = false;
+  let unread: UnreadFault | null = null;
+  // The request itself ends as if the API had hung up.
+  stream?.once('error', (error) => {
+    if (error instanceof UnreadFault) unread = error;
+  });
   const unanswered = (error: Error) => {
+    if (unread !== null) throw new ApiFault(unread.message);
     // To ask again would take as long once more, and come to the same.
     if (isStill) throw new ApiFault(`Nothing moved for ${limits.stillMs / 1_000} s: no answer of ${url}`);
     throw new ApiFault(`No answer of ${url}: ${error.message}`, { afterMs: 0 });

@@ -2,7 +2,8 @@
 import { hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
-import type { Api } from './api.ts';
+import { Readable } from 'node:stream';
+import { type Api, UnreadFault } from './api.ts';
 
 export type Uploaded = {
   readonly received: number;
@@ -43,9 +44,30 @@ export async function openList(path: string): Promise<List | { readonly fault: s
   const named = { ...headers, 'idempotency-key': read };
   return {
     path,
-    upload: (api, campaignId) =>
-      api('POST', `/campaigns/${campaignId}/recipients`, { headers: named, stream: createReadStream(path) }),
+    upload: (api, campaignId) => {
+      const stream = Readable.from(readList(path, createReadStream(path)), { objectMode: false });
+      return api('POST', `/campaigns/${campaignId}/recipients`, { headers: named, stream });
+    },
   };
+}
+
+/** What there is of a list, as it comes. @throws UnreadFault where it cannot be read any further */
+export async function* readList(path: string, chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const reading = chunks[Symbol.asyncIterator]();
+  let bytes = 0;
+  try {
+    for (;;) {
+      // No more than this: whoever takes what was read may throw here too.
+      const read = await reading.next().catch((error: Error) => {
+        throw new UnreadFault(`${path} cannot be read from byte ${bytes} on: ${error.message}`);
+      });
+      if (read.done) return;
+      yield read.value;
+      bytes += read.value.length;
+    }
+  } finally {
+    await reading.return?.();
+  }
 }
 
 /** What the upload of it is called: the same list goes on where it broke off, one that was mended is another. */

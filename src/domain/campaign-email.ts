@@ -159,6 +159,16 @@ export function statusOfMark(
   return startedAt === null && status !== 'draft' ? 'scheduled' : 'queued';
 }
 
+/** Whether one of this mark may stand where `isWanted` says: where whoever left their place stands, only their record tells. */
+export function mayStand(
+  mark: PlaceMark,
+  campaign: Pick<CampaignState, 'status' | 'startedAt'>,
+  isWanted: (status: RecipientStatus) => boolean,
+): boolean {
+  if (mark === 'absent') return false;
+  return mark === 'left' || isWanted(statusOfMark(mark, campaign));
+}
+
 /** What its letter is made with: the link to unsubscribe with is filled in as it goes out, as in any letter. */
 export function placeVariables({ variables }: CampaignRow): Variables {
   return { ...variables, unsubscribe_url: linkMark };

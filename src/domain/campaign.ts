@@ -94,6 +94,8 @@ export type CampaignRow = { readonly address: string; readonly name?: string; re
 export const chunkSize = 500;
 /** Recipients a worker takes at a time; a chunk is a whole number of slices. */
 export const sliceSize = 50;
+/** A slice of which something is left is looked at again after so long at most. */
+export const mostAgainMs = 60_000;
 
 /**
  * Where a recipient stands, one byte for each place. `left` is an ordinary email since, which has a record of its own; `handing` may have

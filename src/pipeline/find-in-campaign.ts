@@ -1,6 +1,6 @@
 /** find-in-campaign: the emails of one campaign as a list of emails has them, the newest first, which is the one that was added last. */
 import type { Campaign, PlaceMark } from '../domain/campaign.ts';
-import { statusOfMark } from '../domain/campaign-email.ts';
+import { mayStand } from '../domain/campaign-email.ts';
 import { type StoredEmail, statusOf } from '../domain/email.ts';
 import { placeId, placeIn } from '../domain/id.ts';
 import type { RecipientStatus } from '../domain/recipient.ts';
@@ -37,13 +37,14 @@ export async function findInCampaign(
   if (state.status === 'draft' || isBeyond) return [];
   const found: StoredEmail[] = [];
   let lookedAt = 0;
-  const isWanted = (mark: PlaceMark) => mayBe(campaign, mark, status);
-  const places = campaigns.places(head.id, { from: isWithin ? at.place : null, isUp }, isWanted);
+  const isWanted = (one: RecipientStatus) => status === null || one === status;
+  const isMarkWanted = (mark: PlaceMark) => mayStand(mark, state, isWanted);
+  const places = campaigns.places(head.id, { from: isWithin ? at.place : null, isUp }, isMarkWanted);
   for await (const some of groupsOf(places, atOnce)) {
     if (lookedAt >= mostLookedAt) return null;
     lookedAt += some.length;
     const emails = await lookUpPlaces(campaign, some);
-    found.push(...emails.filter(({ state }) => status === null || statusOf(state) === status));
+    found.push(...emails.filter(({ state }) => isWanted(statusOf(state))));
     if (found.length >= limit) break;
   }
   found.splice(limit);
@@ -59,9 +60,4 @@ async function* groupsOf<T>(all: AsyncIterable<T>, size: number): AsyncGenerator
     group = [];
   }
   if (group.length > 0) yield group;
-}
-
-function mayBe({ state }: Campaign, mark: PlaceMark, status: RecipientStatus | null): boolean {
-  if (mark === 'absent') return false;
-  return status === null || mark === 'left' || statusOfMark(mark, state) === status;
 }

@@ -1,6 +1,6 @@
 /** list-recipients: the recipients of a campaign where they stand now; those that left their place are read from the record they have since. */
 import type { Campaign, PlaceMark } from '../domain/campaign.ts';
-import { type Placed, placeEmail, statusOfMark } from '../domain/campaign-email.ts';
+import { mayStand, type Placed, placeEmail } from '../domain/campaign-email.ts';
 import { placeId } from '../domain/id.ts';
 import { isPending, type Recipient, type RecipientStatus } from '../domain/recipient.ts';
 import type { Campaigns } from '../store/campaigns.ts';
@@ -28,17 +28,13 @@ export async function* listRecipients(
   from: number,
   status: RosterStatus | null,
 ): AsyncGenerator<RosterEntry[]> {
-  const isWanted = (mark: PlaceMark) => mayBe(campaign, mark, status);
-  for await (const placed of campaigns.placed(campaign.head.id, from, isWanted)) {
+  const isWanted = (one: RecipientStatus) => status === null || isOf(one, status);
+  const isMarkWanted = (mark: PlaceMark) =>
+    mark === 'handing' ? isWanted('sending') : mayStand(mark, campaign.state, isWanted);
+  for await (const placed of campaigns.placed(campaign.head.id, from, isMarkWanted)) {
     const all = await Promise.all(placed.map((one) => read(emails, campaign, one)));
-    yield all.filter(({ recipient }) => status === null || (recipient !== null && isOf(recipient.status, status)));
+    yield all.filter(({ recipient }) => (recipient === null ? status === null : isWanted(recipient.status)));
   }
-}
-
-/** Where whoever left stands, only its record says. */
-function mayBe({ state }: Campaign, mark: PlaceMark, status: RosterStatus | null): boolean {
-  if (mark === 'absent') return false;
-  return status === null || mark === 'left' || isOf(mark === 'handing' ? 'sending' : statusOfMark(mark, state), status);
 }
 
 function isOf(status: RecipientStatus, wanted: RosterStatus): boolean {

@@ -1,10 +1,11 @@
 /** prepare-campaign: a campaign made ready to be sent: its content compiled once, and a letter for each recipient from then on. */
 import type { CampaignContent, CampaignHead, CampaignRow } from '../domain/campaign.ts';
-import { placeVariables } from '../domain/campaign-email.ts';
+import { placeContent, placeVariables } from '../domain/campaign-email.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import { type CompiledTemplate, type TemplateFault, unmadeBecause, type WovenLetter } from '../domain/template.ts';
 import type { WovenContent } from '../domain/woven.ts';
 import type { Campaigns } from '../store/campaigns.ts';
+import type { Filled } from './settle-place.ts';
 
 type Deps = {
   campaigns: Pick<Campaigns, 'get' | 'content'>;
@@ -19,10 +20,20 @@ export type Composer = (email: StoredEmail, content: WovenContent) => Buffer | P
 
 export type PreparedCampaign = {
   readonly head: CampaignHead;
-  /** The letter to one recipient; why there can be none. */
-  render(row: CampaignRow): WovenLetter | { readonly fault: string };
-  readonly compose: Composer;
+  letterTo(row: CampaignRow, email: StoredEmail): Letter;
 };
+
+/** The letter to one recipient, made once, when somebody first asks for it. */
+export type Letter = {
+  fill(): Filled;
+  /** Null until it is made. */
+  subject(): string | null;
+  /** As it leaves. */
+  write(): Promise<Written>;
+};
+
+/** `fault` says why there can be none. */
+export type Written = { readonly raw: Buffer } | { readonly fault: string };
 
 /** The least recently used first. */
 export type KeptCampaigns = Map<string, Promise<PreparedCampaign | null>>;
@@ -50,10 +61,44 @@ async function prepareAnew(deps: Deps, id: string): Promise<PreparedCampaign | n
   if (campaign === null || content === null) return null;
   const { head } = campaign;
   const compiled = deps.compile(content);
-  const render = (row: CampaignRow) => {
-    if ('faults' in compiled) return { fault: unmadeBecause(compiled.faults) };
-    const letter = compiled.weave(placeVariables(row));
-    return 'faults' in letter ? { fault: unmadeBecause(letter.faults) } : letter;
+  const compose = deps.composeFor(head);
+  const letterTo = (row: CampaignRow, email: StoredEmail): Letter => {
+    let filled: Filled | undefined;
+    let written: Promise<Written> | undefined;
+    const fillOnce = () => {
+      filled ??= fill(head, weave(compiled, row), email);
+      return filled;
+    };
+    return {
+      fill: fillOnce,
+      subject: () => (filled === undefined || 'fault' in filled ? null : filled.email.facts.subject),
+      write() {
+        written ??= write(compose, fillOnce());
+        return written;
+      },
+    };
   };
-  return { head, render, compose: deps.composeFor(head) };
+  return { head, letterTo };
+}
+
+type Compiled = ReturnType<Deps['compile']>;
+
+function weave(compiled: Compiled, row: CampaignRow): WovenLetter | { readonly fault: string } {
+  if ('faults' in compiled) return { fault: unmadeBecause(compiled.faults) };
+  const letter = compiled.weave(placeVariables(row));
+  return 'faults' in letter ? { fault: unmadeBecause(letter.faults) } : letter;
+}
+
+function fill(head: CampaignHead, letter: ReturnType<typeof weave>, email: StoredEmail): Filled {
+  if ('fault' in letter) return letter;
+  const facts = { ...email.facts, subject: letter.subject ?? head.subject };
+  return { email: { ...email, facts }, content: placeContent(head, letter) };
+}
+
+async function write(compose: Composer, filled: Filled): Promise<Written> {
+  if ('fault' in filled) return filled;
+  return Promise.try(compose, filled.email, filled.content).then(
+    (raw) => ({ raw }),
+    (error: Error) => ({ fault: `it could not be composed: ${error.message}` }),
+  );
 }

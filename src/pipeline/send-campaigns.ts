@@ -32,10 +32,12 @@ export type SlicesInHand = {
   readonly canceled: Set<string>;
   /** Rounds since those had theirs. */
   rounds: number;
+  /** When it last looked what is due, by the clock of Redis. */
+  seenAt: number;
 };
 
 export function makeSlicesInHand(): SlicesInHand {
-  return { slices: new Map(), resting: new Map(), last: '', canceled: new Set(), rounds: 0 };
+  return { slices: new Map(), resting: new Map(), last: '', canceled: new Set(), rounds: 0, seenAt: 0 };
 }
 
 /** A campaign that becomes due is found this much later at most, also when nobody heard the bell. */
@@ -50,7 +52,8 @@ const cancelEvery = 4;
 /** One round: a slice of each campaign that is due, of those that are canceled when it is their turn or there was none of another. Waits when there was nothing to take. */
 export async function sendCampaigns(deps: Deps, stop: AbortSignal): Promise<void> {
   const { hands } = deps;
-  const due = await deps.slices.due();
+  const due = await deps.slices.due(hands.seenAt);
+  hands.seenAt = due.at;
   for (const id of hands.resting.keys()) if (!due.ids.includes(id)) hands.resting.delete(id);
   for (const id of hands.canceled) if (!due.ids.includes(id)) hands.canceled.delete(id);
   const ids = inTurn(due.ids, hands.last);

@@ -41,6 +41,9 @@ export type PlaceInHand = {
   subject(): string | null;
 };
 
+/** What is settled of one recipient: what came of an attempt, or that there is to be none. */
+export type PlaceResult = SettledOutcome | { readonly kind: 'canceled' };
+
 /** What came of one recipient. */
 export type PlaceReport = {
   readonly email: StoredEmail;
@@ -49,11 +52,7 @@ export type PlaceReport = {
 };
 
 /** @returns null when somebody else settled it */
-export async function settlePlace(
-  deps: Deps,
-  placed: PlaceInHand,
-  what: SettledOutcome | { readonly kind: 'canceled' },
-): Promise<PlaceReport | null> {
+export async function settlePlace(deps: Deps, placed: PlaceInHand, what: PlaceResult): Promise<PlaceReport | null> {
   const { email } = placed;
   const now = deps.now();
   const decision = what.kind === 'canceled' ? decideChange(email, what, now) : decideOn(deps, email, what);
@@ -86,7 +85,7 @@ export async function settlePlace(
 async function tellLate(
   { emails, settleLeft }: Deps,
   { email: { facts }, from }: PlaceInHand,
-  what: SettledOutcome | { readonly kind: 'canceled' },
+  what: PlaceResult,
 ): Promise<null> {
   const left = what.kind === 'answered' && from === 'handing' ? await emails.read(facts.id) : null;
   // Else it left by this very answer, and the command was repeated.

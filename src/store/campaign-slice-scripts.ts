@@ -2,62 +2,20 @@
  * The atomic steps by which the places of a campaign are worked off. A repeat of a command that was done changes nothing and is answered as it
  * was the first time, as in email-scripts.ts.
  */
-import { chunkSize, countOf, placeMarks, sliceSize } from '../domain/campaign.ts';
+import { chunkSize, countOf, mostAgainMs, placeMarks, sliceSize } from '../domain/campaign.ts';
 import type { RecipientStatus } from '../domain/recipient.ts';
 import { countMoved } from './campaign-count.ts';
+import { allowance, measure } from './campaign-pace.ts';
 import { redisClock } from './clock.ts';
 import { script } from './redis.ts';
 import { addSuppression } from './suppressions.ts';
 
 /** Slices without anything to do that one run passes over: it must not hold up Redis. */
 const looksPerRun = 500;
-/** Over how long the pace is measured, at least. */
-const paceMs = 3_000;
-/** A rate's tokens are waited for until this share of a second's worth is there: fewer looks, and still no bursts. */
-const waitsForShare = 0.25;
-
 /** Lua: the marks of a slice. */
 const marksOf = `
 local function marksOf(marks, slice)
   return redis.call('GETRANGE', marks, slice * ${sliceSize}, slice * ${sliceSize} + ${sliceSize - 1})
-end
-`;
-
-/**
- * Lua: what the rate of a campaign allows, kept as the tokens there were at a time. A second's worth can be saved up, and one message at least.
- * A time that is yet to come is from before the clock of Redis was put back, and counts as now.
- */
-const allowance = `
-local function openAllowance(campaign, now, rate)
-  local perMs, most = rate.count / rate.windowMs, math.max(1, rate.count * 1000 / rate.windowMs)
-  local stored = redis.call('HMGET', campaign, 'tokens', 'tokensAt')
-  local at = tonumber(stored[2] or now)
-  if at > now then
-    redis.call('HSET', campaign, 'tokensAt', now)
-    at = now
-  end
-  local tokens = math.min(most, tonumber(stored[1] or most) + (now - at) * perMs)
-  return {
-    left = function() return math.floor(tokens) end,
-    take = function(n)
-      redis.call('HSET', campaign, 'tokens', string.format('%.17g', tokens - n), 'tokensAt', now)
-    end,
-    freeAt = function() return math.ceil(now + (math.max(1, most * ${waitsForShare}) - tokens) / perMs) end
-  }
-end
-`;
-
-/** Lua: messages settled per second, from one look to a later one. */
-const measure = `
-local function measurePace(campaign, now, pending)
-  local stored = redis.call('HMGET', campaign, 'paceAt', 'paceLeft')
-  local spent = now - tonumber(stored[1] or now)
-  if stored[1] and spent < ${paceMs} then return end
-  if stored[1] then
-    local settled = math.max(0, tonumber(stored[2]) - pending)
-    redis.call('HSET', campaign, 'pace', string.format('%.1f', settled * 1000 / spent))
-  end
-  redis.call('HSET', campaign, 'paceAt', now, 'paceLeft', pending)
 end
 `;
 
@@ -162,7 +120,12 @@ for look = 1, ${looksPerRun} do
     redis.call('HSET', campaign, 'cursor', cursor)
     if redis.call('ZSCORE', slices, slice) then slice = nil end
   else
-    return rest(tonumber(redis.call('ZRANGE', slices, 0, 0, 'WITHSCORES')[2]))
+    local last = redis.call('ZREVRANGE', slices, 0, 0, 'WITHSCORES')
+    if not last[1] or tonumber(last[2]) <= now + math.max(leaseMs, ${mostAgainMs}) then
+      return rest(tonumber(redis.call('ZRANGE', slices, 0, 0, 'WITHSCORES')[2]))
+    end
+    -- so far ahead only as the clock of Redis was put back
+    redis.call('ZADD', slices, now, last[1])
   end
   if slice and string.find(marksOf(marks, slice), work) then return give(slice) end
   if slice then
@@ -211,12 +174,21 @@ for i = 1, #KEYS, 2 do
   end
 end`);
 
-/** KEYS campaignsDue; ARGV how many at most. Answers how long until another is due, '' for never, then the ids of those that are. */
+/**
+ * KEYS campaignsDue; ARGV how many at most, when the caller looked last. Answers what time it is, how long until another is due, '' for never,
+ * then the ids of those that are.
+ */
 export const dueScript = script(`${redisClock}
 local now = redisNow()
+if tonumber(ARGV[2]) > now then
+  -- who is not due is found so by its turn
+  local later = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf', 'LIMIT', 0, ARGV[1])
+  for _, id in ipairs(later) do redis.call('ZADD', KEYS[1], now, id) end
+end
 local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
 local nextAt = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
 table.insert(ids, 1, nextAt and string.format('%.0f', nextAt - now) or '')
+table.insert(ids, 1, string.format('%.0f', now))
 return ids`);
 
 /** KEYS for each campaign: campaign marks takers; ARGV for each place: which campaign (from 0), place, take. Answers for each 1 when it may leave. */

@@ -58,7 +58,8 @@ export type Taking = {
   readonly inHand: readonly string[];
 };
 
-type Due = { readonly ids: readonly string[]; readonly waitMs: number | null };
+/** `at` is when that was, by the clock of Redis, in milliseconds since the epoch. */
+type Due = { readonly ids: readonly string[]; readonly waitMs: number | null; readonly at: number };
 
 /** How long until the campaign is to be looked at again; null when there is nothing more to take. */
 export type Rest = { readonly waitMs: number | null } & Started;
@@ -98,10 +99,13 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
   }
 
   return {
-    /** Campaigns in which there is something to do, those whose last turn is longest ago first, and how long until there is in another. */
-    async due(): Promise<Due> {
-      const [wait, ...ids] = (await dueScript(redis, [keys.campaignsDue], [maxDue])) as string[];
-      return { ids, waitMs: readWait(wait) };
+    /**
+     * Campaigns in which there is something to do, those whose last turn is longest ago first, and how long until there is in another.
+     * @param seenAt when the caller looked last: where that is yet to come, the clock was put back, and all are to be looked at
+     */
+    async due(seenAt = 0): Promise<Due> {
+      const [at, wait, ...ids] = (await dueScript(redis, [keys.campaignsDue], [maxDue, seenAt])) as string[];
+      return { ids, waitMs: readWait(wait), at: Number(at) };
     },
 
     /** Takes a slice of a campaign: nobody else has it until its lease ends. */

@@ -17,6 +17,7 @@ export type Term =
   | readonly ['tag', name: string, value: string];
 
 const termBytes = 8;
+export const postingBytes = termBytes + 16;
 /** Terms that recur with nearly every email: their names are worth remembering. */
 const recurring: ReadonlySet<Term[0]> = new Set(['lane', 'status', 'from_domain']);
 const maxRemembered = 10_000;
@@ -57,6 +58,18 @@ function postings(terms: readonly Term[], id: string): Buffer {
   }
   return bytes;
 }
+
+/** Lua: adds postings that come one after the other. */
+export const addPostings = `
+local function addPostings(index, postings)
+  local adding = {}
+  for i = 1, #postings, ${postingBytes} do
+    adding[#adding + 1] = 0
+    adding[#adding + 1] = string.sub(postings, i, i + ${postingBytes - 1})
+  end
+  redis.call('ZADD', index, unpack(adding))
+end
+`;
 
 /** The posting to take away and the one to put in its place; none when the status stays. */
 export function movedPosting(id: string, before: EmailState, after: EmailState): readonly [Buffer, Buffer] | null {

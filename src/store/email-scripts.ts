@@ -6,6 +6,7 @@ import { maxTimelineSteps } from '../domain/timeline.ts';
 import { countMoved } from './campaign-count.ts';
 import { heavyHeadBytes, heavyMark } from './content.ts';
 import { markAgain } from './due.ts';
+import { addPostings } from './email-index.ts';
 import { noteEnd } from './end.ts';
 import { script } from './redis.ts';
 import { addSuppression } from './suppressions.ts';
@@ -21,7 +22,7 @@ import { addSuppression } from './suppressions.ts';
  * is stored when one of them came with another hash.
  */
 export const createScript = script(
-  `
+  `${addPostings}
 local now, claimMs, strict, batchHash = ARGV[1], ARGV[2], ARGV[3] == '1', ARGV[4]
 if batchHash ~= '' then
   local prior = redis.call('GET', KEYS[5])
@@ -61,12 +62,7 @@ local function store(i, email)
   redis.call('SET', KEYS[key + 1], ARGV[at + 4])
   redis.call('ZADD', KEYS[key + 3], dueAt, id)
   redis.call('XADD', KEYS[2], '*', 'event', ARGV[at + 5])
-  local postings, adding = ARGV[at + 7], {}
-  for j = 1, #postings, 24 do
-    adding[#adding + 1] = 0
-    adding[#adding + 1] = string.sub(postings, j, j + 23)
-  end
-  redis.call('ZADD', KEYS[3], unpack(adding))
+  addPostings(KEYS[3], ARGV[at + 7])
   local hashes = {}
   for j = at + 9, at + 8 + tonumber(ARGV[at + 8]) do
     redis.call('HINCRBY', KEYS[4], ARGV[j], 1)

@@ -1,6 +1,6 @@
 /** Retention: what is kept of emails that ended is removed once its time is over, their content first and their record later. */
 import type { Redis } from 'ioredis';
-import { postingsOf } from './email-index.ts';
+import { postingBytes, postingsOf } from './email-index.ts';
 import { type End, isAsItEnded, unpackEnd } from './end.ts';
 import { keys } from './keys.ts';
 import { unpackFacts, unpackState } from './record.ts';
@@ -127,7 +127,7 @@ for key = 3, #KEYS do
   local at = 2 * key - 3
   if redis.call('HGET', KEYS[key], 'version') == ARGV[at] then
     local postings, gone = ARGV[at + 1], {}
-    for i = 1, #postings, 24 do gone[#gone + 1] = string.sub(postings, i, i + 23) end
+    for i = 1, #postings, ${postingBytes} do gone[#gone + 1] = string.sub(postings, i, i + ${postingBytes - 1}) end
     if #gone > 0 then redis.call('ZREM', KEYS[2], unpack(gone)) end
     removed = removed + redis.call('UNLINK', KEYS[key])
   end

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { sliceSize } from '../../src/domain/campaign.ts';
 import { makeSlicesInHand, sendCampaigns } from '../../src/pipeline/send-campaigns.ts';
 import type { Take } from '../../src/store/campaign-slices.ts';
+import { keys } from '../../src/store/keys.ts';
 import { addCampaign, moveCampaign } from '../support/campaigns.ts';
 import { newId, openTestStore, type TestStore } from '../support/store.ts';
 
@@ -24,8 +25,9 @@ function startWorker() {
     taken.push(take.status);
     return { take, settled: [], isHeldUp: false, ms: 0 };
   };
+  const hands = makeSlicesInHand();
   const deps = {
-    ...{ slices: world.store.slices, sendSlice, room: { take: async () => () => {} }, hands: makeSlicesInHand() },
+    ...{ slices: world.store.slices, sendSlice, room: { take: async () => () => {} }, hands },
     ...{
       leaseMs: 60_000,
       nudge: { nudge() {}, wait: async () => {} },
@@ -35,7 +37,7 @@ function startWorker() {
       reportCampaign: unused,
     },
   };
-  return { taken, round: () => sendCampaigns(deps, new AbortController().signal) };
+  return { taken, hands, round: () => sendCampaigns(deps, new AbortController().signal) };
 }
 
 const addLarge = () => addCampaign(world.redis, { recipients: 20 * sliceSize });
@@ -57,4 +59,16 @@ it('a campaign that is canceled has every round while there is nothing to send',
   const { taken, round } = startWorker();
   for (let n = 0; n < 6; n++) await round();
   expect(taken).toEqual(Array(6).fill('canceled'));
+});
+
+it('a worker tells when it looked last, by which a clock of Redis that was put back is found', async () => {
+  const id = await addLarge();
+  const { taken, hands, round } = startWorker();
+  await round();
+  await world.redis.zadd(keys.campaignsDue, hands.seenAt + 3_600_000, id);
+  await round();
+  expect(taken).toHaveLength(1);
+  hands.seenAt += 3_600_000;
+  await round();
+  expect(taken).toHaveLength(2);
 });

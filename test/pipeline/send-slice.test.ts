@@ -2,7 +2,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type CampaignRow, placeMarks } from '../../src/domain/campaign.ts';
 import { prepareCampaign } from '../../src/pipeline/prepare-campaign.ts';
+import { readSlice } from '../../src/pipeline/read-slice.ts';
 import { makeSlicesInHand, sendCampaigns } from '../../src/pipeline/send-campaigns.ts';
+import { sendPlaces } from '../../src/pipeline/send-places.ts';
 import { sendSlice } from '../../src/pipeline/send-slice.ts';
 import type { PlaceReport } from '../../src/pipeline/settle-place.ts';
 import type { Take } from '../../src/store/campaign-slices.ts';
@@ -22,21 +24,26 @@ function unused(): never {
   throw new Error('Nothing is sent here');
 }
 
+type Of = Partial<
+  Pick<Parameters<typeof sendPlaces>[0], 'suppress'> &
+    Pick<Parameters<typeof sendSlice>[0], 'settle'> & { onTrouble(part: string, error: unknown, fields: object): void }
+>;
+
 /** A worker: what it knows of campaigns is its own. @param of what becomes of recipients; else there are none */
-function startWorker(of: Partial<Parameters<typeof sendSlice>[0]> = {}) {
+function startWorker({ suppress = unused, settle = unused, onTrouble = unused }: Of = {}) {
   const { slices, campaigns } = world.store;
   const { compile } = openTemplating();
   const preparing = { campaigns, compile, composeFor: () => unused, kept: new Map() };
+  const sending = {
+    ...{ slices, inHand: { take: unused }, suppress, dispatch: unused, handedOver: new Set<string>() },
+    ...{ yieldTurn: unused, stopping: new AbortController().signal },
+  };
   const deps = {
-    ...{
-      slices,
-      prepareCampaign: prepareCampaign.bind(null, preparing),
-      inHand: { take: unused },
-      handedOver: new Set<string>(),
-    },
-    ...{ suppress: unused, dispatch: unused, settle: unused, callOff: unused, yieldTurn: unused, report() {} },
-    ...{ stopping: new AbortController().signal, onTrouble: unused, now: () => 0 },
-    ...of,
+    slices,
+    prepareCampaign: prepareCampaign.bind(null, preparing),
+    readSlice: readSlice.bind(null, { slices, onTrouble, now: () => 0 }),
+    sendPlaces: sendPlaces.bind(null, sending),
+    ...{ settle, callOff: unused, report() {}, onTrouble, now: () => 0 },
   };
   const take = async (id: string) => (await slices.take(id, { id: newId('jb'), leaseMs: 60_000, inHand: [] })) as Take;
   return { take, sendSlice: (one: Take) => sendSlice(deps, one) };

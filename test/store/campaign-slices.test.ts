@@ -13,7 +13,6 @@ import {
 import { keys } from '../../src/store/keys.ts';
 import { addCampaign, endLeases, eventsIn, leaveSlices, moveCampaign, standingOf } from '../support/campaigns.ts';
 import { openTestRedis } from '../support/redis.ts';
-import { until } from '../support/until.ts';
 
 const opened = new AsyncDisposableStack();
 let redis: Redis;
@@ -222,13 +221,6 @@ it('no more may leave than the rate of the campaign allows, whoever asks', async
   await redis.hset(keys.campaign(id), 'tokens', 0, 'tokensAt', Date.now() - 500);
   const third = await take(id);
   expect([second.slice, second.allowed, third.allowed]).toEqual([0, 4, 5]);
-});
-
-it('its rate goes on at once where the clock of Redis was put back', async () => {
-  const id = await addCampaign(redis, { recipients: 100, head: { rate: { count: 600, windowMs: 60_000 } } });
-  await redis.hset(keys.campaign(id), 'tokens', 0, 'tokensAt', Date.now() + 600_000);
-  expect(await look(id)).toEqual({ waitMs: expect.any(Number) });
-  await until('more to be allowed', async () => 'slice' in (await look(id)));
 });
 
 it('once it is canceled its slices are taken from the first on again, also one that was in hand then', async () => {

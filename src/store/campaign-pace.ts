@@ -1,0 +1,45 @@
+/** How fast a campaign goes: what its rate allows, and what was measured. Both hold also where the clock of Redis is put back. */
+
+/** Over how long the pace is measured, at least. */
+const paceMs = 3_000;
+/** A rate's tokens are waited for until this share of a second's worth is there: fewer looks, and still no bursts. */
+const waitsForShare = 0.25;
+
+/**
+ * Lua: what the rate of a campaign allows, kept as the tokens there were at a time. A second's worth can be saved up, and one message at least.
+ * A time that is yet to come is from before the clock of Redis was put back, and counts as now.
+ */
+export const allowance = `
+local function openAllowance(campaign, now, rate)
+  local perMs, most = rate.count / rate.windowMs, math.max(1, rate.count * 1000 / rate.windowMs)
+  local stored = redis.call('HMGET', campaign, 'tokens', 'tokensAt')
+  local at = tonumber(stored[2] or now)
+  if at > now then
+    redis.call('HSET', campaign, 'tokensAt', now)
+    at = now
+  end
+  local tokens = math.min(most, tonumber(stored[1] or most) + (now - at) * perMs)
+  return {
+    left = function() return math.floor(tokens) end,
+    take = function(n)
+      redis.call('HSET', campaign, 'tokens', string.format('%.17g', tokens - n), 'tokensAt', now)
+    end,
+    freeAt = function() return math.ceil(now + (math.max(1, most * ${waitsForShare}) - tokens) / perMs) end
+  }
+end
+`;
+
+/** Lua: messages settled per second, from one look to a later one. */
+export const measure = `
+local function measurePace(campaign, now, pending)
+  local stored = redis.call('HMGET', campaign, 'paceAt', 'paceLeft')
+  local spent = now - tonumber(stored[1] or now)
+  -- less than 0: the clock of Redis was put back
+  if stored[1] and spent >= 0 and spent < ${paceMs} then return end
+  if stored[1] and spent > 0 then
+    local settled = math.max(0, tonumber(stored[2]) - pending)
+    redis.call('HSET', campaign, 'pace', string.format('%.1f', settled * 1000 / spent))
+  end
+  redis.call('HSET', campaign, 'paceAt', now, 'paceLeft', pending)
+end
+`;

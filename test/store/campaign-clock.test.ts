@@ -1,0 +1,64 @@
+/** A campaign goes on where the clock of Redis was put back by an hour: times that were written before are yet to come by then. */
+import type { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type CampaignSlices, openCampaignSlices, type Take } from '../../src/store/campaign-slices.ts';
+import { keys } from '../../src/store/keys.ts';
+import { addCampaign } from '../support/campaigns.ts';
+import { openTestRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+let slices: CampaignSlices;
+beforeAll(async () => {
+  redis = opened.use(await openTestRedis()).connect();
+  slices = openCampaignSlices(redis);
+});
+afterAll(() => opened.disposeAsync());
+
+const leaseMs = 60_000;
+let takes = 0;
+const look = (id: string) => slices.take(id, { id: `jb_${takes++}`, leaseMs, inHand: [] });
+
+async function take(id: string): Promise<Take> {
+  const taken = await look(id);
+  if (!('slice' in taken)) throw new Error(`Nothing to take for ${taken.waitMs} ms`);
+  return taken;
+}
+
+const ahead = () => Date.now() + 3_600_000;
+
+it('a campaign that had its turn before has it again at once', async () => {
+  const id = await addCampaign(redis, { recipients: 100 });
+  await redis.zadd(keys.campaignsDue, ahead(), id);
+  const { ids, at } = await slices.due();
+  expect(ids).not.toContain(id);
+  expect((await slices.due(at)).ids).not.toContain(id);
+  expect((await slices.due(ahead())).ids).toContain(id);
+});
+
+it('a slice that was given back is taken at once, and that of a worker which died once nobody renewed it', async () => {
+  const id = await addCampaign(redis, { recipients: 100 });
+  const [given, held] = [await take(id), await take(id)];
+  await slices.release(given, 0, 0);
+  await redis.zadd(keys.campaignSlices(id), ahead(), given.slice, ahead(), held.slice);
+  expect((await take(id)).slice).toBe(given.slice);
+  expect(await redis.hget(keys.campaignTakers(id), String(held.slice))).toMatch(/ lapsed$/);
+  await redis.zadd(keys.campaignSlices(id), 1, held.slice);
+  expect((await take(id)).slice).toBe(held.slice);
+});
+
+it('its pace is measured anew', async () => {
+  const id = await addCampaign(redis, { recipients: 100 });
+  await redis.hset(keys.campaign(id), 'pace', 50, 'paceAt', ahead(), 'paceLeft', 100);
+  await take(id);
+  const [pace, at] = await redis.hmget(keys.campaign(id), 'pace', 'paceAt');
+  expect([pace, Number(at) < ahead() - 3_000_000]).toEqual(['50', true]);
+});
+
+it('its rate goes on at once', async () => {
+  const id = await addCampaign(redis, { recipients: 100, head: { rate: { count: 600, windowMs: 60_000 } } });
+  await redis.hset(keys.campaign(id), 'tokens', 0, 'tokensAt', ahead());
+  expect(await look(id)).toEqual({ waitMs: expect.any(Number) });
+  await until('more to be allowed', async () => 'slice' in (await look(id)));
+});

@@ -5,7 +5,7 @@ import type { WebhookTest } from '../pipeline/test-webhook.ts';
 import type { Posts } from '../store/posts.ts';
 import type { Webhooks } from '../store/webhooks.ts';
 import { isoOf } from './answer-fields.ts';
-import { type CreationDeps, createOnce, creationHeaders } from './creations.ts';
+import { type CreationDeps, createOnce, creationHeaders, type Made } from './creations.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 import {
@@ -37,12 +37,15 @@ const rotations = [
 ] as const;
 
 export function webhookChangeRoutes(deps: Deps): Routes {
-  /** Done twice, as by racing repeats, it is done once: the secret before stays the one that was in use. Answers until when, in milliseconds since the epoch. */
-  async function rotate(id: string, entropy: Uint8Array): Promise<string> {
+  /** Done once, whatever was rotated since. Answers until when the secret before signs, in milliseconds since the epoch. */
+  async function rotate(id: string, { secret: entropy, mark }: Made): Promise<string> {
     const secret = webhookSecret(entropy);
     const now = deps.now();
-    const turn = (was: Webhook) => (was.secret === secret ? was : rotated(was, secret, now));
-    const webhook = await deps.webhooks.change(id, (was) => ({ webhook: turn(was) }));
+    const webhook = await deps.webhooks.change(id, (was) => {
+      const turned = rotated(was, secret, now);
+      const note = String(turned.previousSecret?.until ?? now);
+      return { webhook: turned, once: mark && { mark, note } };
+    });
     return String((webhook ?? refuseWebhook(id)).previousSecret?.until ?? now);
   }
 
@@ -101,7 +104,7 @@ export function webhookChangeRoutes(deps: Deps): Routes {
           const { id } = request.params;
           // One that is not there claims no key.
           await findWebhook(deps.webhooks, id);
-          const made = await createOnce(deps, 'wh', request, reply, ({ secret }) => rotate(id, secret), { id });
+          const made = await createOnce(deps, 'wh', request, reply, (fresh) => rotate(id, fresh), { id });
           return {
             object: 'webhook' as const,
             id,

@@ -40,21 +40,25 @@ export type WebhookChange = {
   readonly event?: WebhookEvent;
   /** Only if it still has been failing since then, milliseconds since the epoch; else it stays as it was. */
   readonly failingSince?: number | null;
+  /** Only if it was not made under this mark before, of which the note is what repeats need to know. */
+  readonly once?: { readonly mark: CreationMark; readonly note: string } | null;
 };
 
 /**
- * KEYS webhooks outbox health; ARGV id was is event, '' for none, since when it has to be failing, '' for whatever it does. A repeat of what was
- * done is answered as it was the first time. Answers 1 when the endpoint still was as it was, 2 when it does not fail as it did. The first write
- * is one that a full Redis takes: so one can be disabled, which gives room.
+ * KEYS webhooks outbox health claim; ARGV id was is event, '' for none, since when it has to be failing, '' for whatever it does, stored, note. A
+ * repeat of what was done is answered as it was the first time. Answers 1 when the endpoint still was as it was, 2 when it does not fail as it did,
+ * 3 when it was changed under this claim before. The first write is one that a full Redis takes: so one can be disabled, which gives room.
  */
-const replaceScript = script(`
+const replaceScript = script(`${storedOnce}
 local stored = redis.call('HGET', KEYS[1], ARGV[1])
 if stored == ARGV[3] then return 1 end
+if isStored(KEYS[4], ARGV[6]) then return 3 end
 if stored ~= ARGV[2] then return 0 end
 if ARGV[5] ~= '' and redis.call('HGET', KEYS[3], 'failingSince') ~= ARGV[5] then return 2 end
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 if ARGV[4] ~= '' then redis.call('XADD', KEYS[2], '*', 'event', ARGV[4]) end
+if ARGV[6] ~= '' then noteStored(KEYS[4], ARGV[6] .. ARGV[7]) end
 return 1`);
 
 /** Each loss means that somebody else wrote; so many in a row would mean a bug. */
@@ -75,6 +79,11 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
     const { sealed, ...rest } = stored;
     const secrets: Secrets = JSON.parse(unseal(sealed, secretKey));
     return { ...usual, ...rest, ...secrets };
+  }
+
+  async function get(id: string): Promise<Webhook | null> {
+    const json = await redis.hget(keys.webhooks, id);
+    return json === null ? null : unpack(json);
   }
 
   return {
@@ -98,10 +107,7 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
       }
     },
 
-    async get(id: string): Promise<Webhook | null> {
-      const json = await redis.hget(keys.webhooks, id);
-      return json === null ? null : unpack(json);
-    },
+    get,
 
     /** Every endpoint, newest first. */
     async all(): Promise<Webhook[]> {
@@ -132,8 +138,12 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
         if (change === null) return before;
         const webhook = { ...change.webhook, revision: before.revision + 1 };
         const event = change.event === undefined ? '' : packPlainEvent(change.event);
-        const args = [id, was, pack(webhook), event, change.failingSince ?? ''];
-        const done = await replaceScript(redis, [keys.webhooks, keys.outbox, keys.health(id)], args);
+        const { failingSince, once } = change;
+        const names = [keys.webhooks, keys.outbox, keys.health(id), once?.mark.key ?? keys.webhooks];
+        const noted = [once?.mark.stored ?? '', once?.note ?? ''];
+        const done = await replaceScript(redis, names, [id, was, pack(webhook), event, failingSince ?? '', ...noted]);
+        // What was read may be from before that change.
+        if (done === 3) return get(id);
         if (done !== 0) return done === 1 ? webhook : before;
       }
       throw new Error(`webhook ${id} was changed by others ${maxRounds} times in a row`);

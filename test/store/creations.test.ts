@@ -99,3 +99,16 @@ it('a webhook that was changed stays so', async () => {
   await store.webhooks.add(webhookOf(repeat.id), repeat.mark);
   expect(await store.webhooks.get(first.id)).toMatchObject({ status: 'disabled' });
 });
+
+it('a webhook whose secret was rotated stays as others rotated it since, whenever a repeat comes', async () => {
+  const webhook = webhookOf(newId('wh'));
+  await store.webhooks.add(webhook);
+  const [first, repeat] = [await begin(newId('wh'), 'rotated'), await begin(newId('wh'), 'rotated')];
+  const rotate = (secret: string, { mark }: { mark: CreationMark | null }) =>
+    store.webhooks.change(webhook.id, (was) => ({ webhook: { ...was, secret }, once: mark && { mark, note: '7' } }));
+  await rotate('a', first);
+  await rotate('b', { mark: null });
+  expect(await rotate('a', repeat)).toMatchObject({ secret: 'b' });
+  expect(await store.webhooks.get(webhook.id)).toMatchObject({ secret: 'b', revision: 2 });
+  expect(await begin(newId('wh'), 'rotated')).toMatchObject({ isDone: true, note: '7' });
+});

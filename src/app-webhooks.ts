@@ -48,8 +48,16 @@ export async function openNotifying(
     rand,
   });
   const postingDue = {
-    ...{ ...store, post: trying, rounds: new Map(), inHand: hands, asked: { posts: 0 }, nudge, onTrouble, now },
-    ...{ concurrency: config.WORKER_CONCURRENCY, leaseMs: posting.leaseMs },
+    ...store,
+    post: trying,
+    rounds: new Map(),
+    inHand: hands,
+    asked: { posts: 0 },
+    concurrency: config.WORKER_CONCURRENCY,
+    leaseMs: posting.leaseMs,
+    nudge,
+    onTrouble,
+    now,
   };
   const sweeping = { ...store, keep: config.keep, reportLost: report.lost, onTrouble, now };
   opened.use(

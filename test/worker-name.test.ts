@@ -18,7 +18,7 @@ it('a worker has died here when its process is gone, and not while it lives, or 
   for (const name of ['', 'old-form-17-x', nameOf(0), nameOf(-1)]) expect(hasDiedHere(name)).toBe(false);
 });
 
-it('one with our own pid, which is not us, had it before us', () => {
+it('another worker with our own pid is dead: it had the pid before us', () => {
   expect(hasDiedHere(workerName('before'))).toBe(true);
 });
 

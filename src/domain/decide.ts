@@ -52,8 +52,8 @@ export function decide(
 }
 
 /**
- * Sandbox recipients and others are attempted apart: what came of an attempt at the ones says nothing of the others, but for a reply that
- * names them.
+ * Whether this attempt was not for the recipient. Sandbox recipients and real ones are attempted separately, so an outcome counts for one kind
+ * only, except where a reply names the recipient.
  */
 function isPassedOver(recipient: Recipient, outcome: SettledOutcome): boolean {
   if (!('transport' in outcome) || outcome.kind === 'answered') return false;
@@ -214,7 +214,10 @@ function isOver(state: EmailState, policy: RetryPolicy, at: number): boolean {
   return state.expiresAt === null ? at > end : at >= end;
 }
 
-/** A try that could only come after the end of its time comes before it, once, where a caller set that; else it is not waited for. */
+/**
+ * A retry that would come after the end. Where the caller set the end (ttl, expires_at), one last try is moved before it; where it is the age
+ * limit, the recipient fails now.
+ */
 function endInTime(recipient: Recipient, state: EmailState, { policy, now, rand }: Terms): Recipient {
   if (recipient.nextAttemptAt === null || !isOver(state, policy, recipient.nextAttemptAt)) return recipient;
   if (state.expiresAt !== null) {

@@ -4,7 +4,7 @@ export const lanes = ['transactional', 'bulk'] as const;
 
 export type Lane = (typeof lanes)[number];
 
-/** Where mail waits for a connection: bulk that whoever brought it keeps, as a campaign does its recipients, takes turns with all other bulk. */
+/** Where mail waits for a connection. `kept` is mail of campaigns, which is not parked: it takes turns with other bulk. */
 export type Line = Lane | 'kept';
 
 export function lineOf(lane: Lane, isKept = false): Line {

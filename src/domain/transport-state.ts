@@ -12,8 +12,8 @@ export type Fault = {
 };
 
 /**
- * What a message met, a login that goes well says nothing of: one message must go through first. None is needed, or one is once a login goes
- * well, or whichever comes next may try.
+ * Whether one message must go through before an open breaker closes. `unneeded`: a successful login is enough. `needed`: a message met the
+ * trouble, so a login alone proves nothing; after the next successful login the trial opens. `open`: the next message is the trial.
  */
 export type Trial = 'unneeded' | 'needed' | 'open';
 

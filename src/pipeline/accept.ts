@@ -37,7 +37,7 @@ export async function accept(
   { batchClaim, isStrict, requestId }: { batchClaim: IdempotencyClaim | null; isStrict: boolean; requestId: string },
 ): Promise<AcceptedAll> {
   const submissions = asked.map((one) => (one === null ? null : submissionOf(one, keyId, deps.newId('em'))));
-  // Not before the time in any of their ids: what is due must not look as if it were for later.
+  // Read after the ids are made, which hold a time: an email that is due must not look scheduled for later.
   const now = deps.now();
   const created = await deps.emails.create(submissions, { batchClaim, isStrict, now });
   const isRepeat = created.kind === 'repeated';
@@ -58,8 +58,8 @@ export async function accept(
 export type Recalled = Extract<AcceptedAll, { kind: 'answered' }>;
 
 /**
- * What stands for a claim that was met with the same body, whatever would be said of that body now: a request that was accepted once gets
- * the same answer although its time is over. Null when there is none.
+ * The first answer to a repeated request (same Idempotency-Key, same body), even if the request would be refused today, for instance because
+ * its `expires_at` has passed. Null when there is none.
  */
 export async function recall(
   deps: { emails: Pick<Emails, 'prior'> },

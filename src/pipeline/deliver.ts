@@ -25,7 +25,7 @@ type Deps = {
   /** Bytes of large emails in hand at a time, so that fifty of them do not fill the memory. */
   room: Pick<Semaphore, 'take'>;
   gatherFiles(email: StoredEmail, content: Content): Promise<Gathered>;
-  /** For each, whom nothing is sent to any more; null for nobody. */
+  /** For each email its suppressed recipients, as an outcome; null when there are none. */
   suppress(emails: readonly (StoredEmail | null)[], lane: Lane): Promise<(SettledOutcome | null)[]>;
   compose(email: StoredEmail, content: Content, files: Files): Promise<Buffer>;
   dispatch(parcel: Outgoing): Promise<Dispatched>;
@@ -45,7 +45,10 @@ type Deps = {
 const placeWaitMs = 2_000;
 /** An email that another job is at is looked at again after this long, in case that job does not end well. */
 const leaveAloneMs = 5_000;
-/** An email of a campaign that is paused is looked at again after as long as the pause has lasted by then, but within these: a look costs, and many may wait. */
+/**
+ * An email of a paused campaign is looked at again after as long as the pause has lasted so far, within these bounds: each look costs
+ * something, and many emails may wait.
+ */
 const leastPausedWaitMs = 5_000;
 const mostPausedWaitMs = 60_000;
 
@@ -64,7 +67,7 @@ export async function deliver(deps: Deps, job: DeliverJob): Promise<Answer> {
     const dealt = await Promise.allSettled(
       loaded.map((email, place) => dealWith(deps, job, email, suppressed[place] ?? null).finally(() => leave(1))),
     );
-    // Only now: the next run of this job would take for lost what is still at a server.
+    // Thrown only after all have ended: a new run of this job would settle as unknown what is still being sent.
     for (const one of dealt) if (one.status === 'rejected') throw one.reason;
     return done;
   } finally {
@@ -72,7 +75,7 @@ export async function deliver(deps: Deps, job: DeliverJob): Promise<Answer> {
   }
 }
 
-/** Those whose record cannot be read are marked to be looked at again, as nobody knows more of them, and keep no other of the job. */
+/** Records that cannot be read are marked to be looked at again later. The other emails of the job go on. */
 async function loadAll(deps: Deps, job: DeliverJob): Promise<(EmailInHand | null)[]> {
   const damaged: string[] = [];
   const loaded = await deps.emails.loadAll(job.emails, (email, error) => {
@@ -120,14 +123,14 @@ async function deliverOne(
   const dueAt = nextDue(email.state);
   if (dueAt === null) return null;
   if (email.handOver === null && dueAt > deps.now()) return dueAt;
-  // In one job twice: its worker died. In two jobs: whoever claimed it is at it still.
+  // A hand-over by this same job: its worker died. By another job that is still in the queue: that job is still working on it.
   const other = email.handOver === null || email.handOver.job === job.id ? null : email.handOver.job;
   if (other !== null && (await deps.queue.isLive(other))) return deps.now() + leaveAloneMs;
   const { campaignId } = email.facts;
   const hold = email.handOver === null && campaignId !== null ? await deps.campaigns.hold(campaignId) : null;
   if (hold?.kind === 'paused') return lookAgainAt(hold.at, deps.now());
   if (hold?.kind === 'canceled') return (await deps.callOff(email.facts.id)) ? null : deps.now() + leaveAloneMs;
-  // Whoever else it is for is due still, and comes again by what is settled here.
+  // Its other recipients stay due: settling the suppressed ones brings the email again for them.
   const isBarred = suppressed !== null && email.handOver === null;
   const attemptId = email.handOver?.attemptId ?? deps.newId('at');
   const outcome = isBarred ? suppressed : await attempt(deps, job, email, attemptId);
@@ -138,7 +141,7 @@ async function deliverOne(
   return null;
 }
 
-/** A wait for room is given up and begun anew, so that what is over by then is found so. */
+/** A wait for room ends after this and starts again, so that an email that expires meanwhile is noticed. */
 const roomWaitMs = 30_000;
 
 /** A heavy email is in memory only while there is room for it: until then of its content no more is known than its weight. */
@@ -170,7 +173,7 @@ async function tryNow(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId
       made ??= makeMessage(deps, email, recipients, transport);
       return made;
     },
-    // Files and a connection may have been waited for: what is over by now is withheld, and found expired when it is looked at again.
+    // The wait for files or a connection may have lasted past its end: then it is withheld, and expires at the next look.
     async claim(transport) {
       if (isOver()) return false;
       const isOurs = await deps.emails.claimHandOver(email, { at: deps.now(), transport, attemptId, job: job.id });

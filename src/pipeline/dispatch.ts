@@ -31,11 +31,11 @@ export type Outgoing = {
   message(transport: string): Promise<Message | SettledOutcome | Withheld>;
   /** Asked right before the body leaves. */
   claim(transport: string): Promise<boolean>;
-  /** Whoever brought it has a place for it to wait, and brings it again: it is not parked. */
+  /** The caller (a campaign) keeps it while it waits and brings it again, so it is not parked. */
   readonly isKept?: boolean;
 };
 
-/** It waits for its transport, and was put where it comes from when that can take it, unless it is kept by whoever brought it. */
+/** It waits until its transport can take it: in the store, or with its caller when `isKept`. */
 export type Parked = { readonly kind: 'parked' };
 
 export type Dispatched = SettledOutcome | Withheld | Parked;
@@ -99,7 +99,7 @@ function gone(name: string): OutOfService {
   return { kind: 'out_of_service', why: `transport ${name} is gone` };
 }
 
-/** To whom a message cannot go over either of two hops: to those whom the pickier one takes, it can. */
+/** The obstacle that bars fewer recipients. One set always holds the other: all of them (SIZE), or those beyond ASCII. */
 function narrower(one: Obstacle | null, other: Obstacle): Obstacle {
   return one !== null && one.recipients.length <= other.recipients.length ? one : other;
 }

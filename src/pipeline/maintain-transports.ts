@@ -1,7 +1,7 @@
-/** maintain-transports: keeps the transports: what the fleet knows of them, how many connections this worker has, probes, and mail that may go on. */
+/** maintain-transports: reads the fleet's view of each transport, gets this worker its connections, probes, and releases parked mail. */
 import type { Nudge } from '../concurrency/nudge.ts';
 import type { Lane } from '../domain/lane.ts';
-import { freshState, hasStandIn, isFirstOnItsWay, isInService, type Standing, standingOf } from '../domain/standing.ts';
+import { freshState, hasStandIn, isFirstOnItsWay, isInService, standingOf } from '../domain/standing.ts';
 import { isSameRouting, type TransportPlan } from '../domain/transport-plan.ts';
 import { isHangingPool } from '../domain/transport-report.ts';
 import { isProbeDue, isTrialOpen, pacedRates, type TransportState } from '../domain/transport-state.ts';
@@ -55,7 +55,7 @@ export async function maintainTransports(deps: Deps, stop: AbortSignal): Promise
   for (const [name, state] of await deps.states.read(names)) deps.known.set(name, state);
   for (const name of deps.known.keys()) if (!names.includes(name)) deps.known.delete(name);
   for (const name of deps.hanging) if (!names.includes(name)) deps.hanging.delete(name);
-  const waits = await Promise.all(names.map((name) => tendOne(deps, name, stop)));
+  const waits = await Promise.all(names.map((name) => maintainOne(deps, name, stop)));
   await moveOn(deps, plan);
   // Nudges come with each email that is parked: what they bring is looked at together.
   await deps.nudge.wait(leastWaitMs, Math.min(lookEveryMs, ...waits), stop);
@@ -79,7 +79,7 @@ async function moveOn(deps: Deps, plan: TransportPlan): Promise<void> {
   memory.inService = inService;
 }
 
-/** Whether no worker has it in its plan. While some go by another, what the ones let go the others would only park again. */
+/** Whether no worker has it in its plan any more. While some still do, they would only park again what others release. */
 async function isForsaken({ allotments, worker, now }: Deps, name: string): Promise<boolean> {
   await allotments.leave([name], worker);
   const pools = await allotments.pools([name], now());
@@ -87,7 +87,7 @@ async function isForsaken({ allotments, worker, now }: Deps, name: string): Prom
 }
 
 /** @returns milliseconds until there is more to do */
-async function tendOne(deps: Deps, name: string, stop: AbortSignal): Promise<number> {
+async function maintainOne(deps: Deps, name: string, stop: AbortSignal): Promise<number> {
   const settings = deps.transports.plan.transports[name];
   const transport = deps.transports.get(name);
   if (settings === undefined || transport === null) return lookEveryMs;
@@ -103,7 +103,7 @@ async function tendOne(deps: Deps, name: string, stop: AbortSignal): Promise<num
 
   if (state.paused === null && (await isOurProbe(deps, transport, state, now))) void probe(deps, transport, stop);
   const standing = standingOf(name, state, transport.pool);
-  if (!mayRelease(standing, allowed)) {
+  if (standing.kind !== 'open' || allowed === 0) {
     // One is let go to try it; the others wait for what comes of that.
     const isTrial = standing.kind === 'degraded' && isTrialOpen(state.breaker) && allowed > 0;
     if (isTrial) await deps.budgets.release(name, rates, { max: 1 }, now);
@@ -129,7 +129,7 @@ function together({ transactional, bulk }: Most): Most & { readonly max: number 
   return { max: Math.max(transactional, bulk), transactional, bulk };
 }
 
-/** Rates are the limit, but what no connection would be free for only came to be parked again. */
+/** Rates are the limit here. Mail for which no connection is free would only be parked again. */
 function withRates({ pool }: Transport): Most {
   return isFirstOnItsWay(pool) ? { transactional: 0, bulk: 0 } : pool.room;
 }
@@ -146,11 +146,7 @@ function withoutRates({ pool }: Transport, allowed: number): Most {
   return { transactional: Math.min(allowed, room.transactional), bulk };
 }
 
-function mayRelease(standing: Standing, allowed: number): boolean {
-  return standing.kind === 'open' && allowed > 0;
-}
-
-/** One that is new here may be what mends the trouble, such as another password: it is probed at once. */
+/** A transport that is new to this worker may end the trouble, for instance with another password: it is probed at once. */
 async function isOurProbe(deps: Deps, transport: Transport, { breaker }: TransportState, now: number) {
   const isNew = !deps.memory.met.has(transport);
   deps.memory.met.add(transport);

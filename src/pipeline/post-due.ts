@@ -55,7 +55,7 @@ export async function postDue(deps: Deps, stop: AbortSignal): Promise<void> {
 function begin(deps: Deps, id: string, stop: AbortSignal): Round {
   const round: Round = { ended: Promise.resolve(), wake() {}, wantsMore: true };
   round.ended = serve(deps, id, round, stop)
-    .catch((error: unknown) => deps.onTrouble('forward', error))
+    .catch((error: unknown) => deps.onTrouble('post due', error))
     .then(() => {
       deps.rounds.delete(id);
       deps.nudge.nudge();

@@ -91,10 +91,10 @@ function standingAfter({ kind }: PostDecision): Posted['endpoint'] {
 type Disabling = Extract<PostDecision, { kind: 'disable' }>;
 
 /**
- * First of all, and with its event: should this process die right after, what waits is dropped by whoever looks at the endpoint next. An endpoint
- * that was changed since the POST began, moved or enabled again, is not judged by what it was: the parcel goes to what it is. Its address is
- * looked at as well, for it may have been moved by a process that does not count changes, while a fleet is replaced. Nor is one that succeeded
- * since the POST began: it failed once.
+ * Disables the endpoint and writes the event, before anything else: if this process dies right after, the next worker drops what waits.
+ * An endpoint that was changed since the POST began (moved, enabled again) is not disabled: the parcel is posted to what it is now. The
+ * address is compared as well as the revision, because an older version of Postrider does not count revisions. An endpoint that succeeded
+ * since the POST began is not disabled either: this was its first failure.
  */
 async function disable(
   deps: PostDeps,

@@ -46,10 +46,13 @@ const lookEveryMs = 1_000;
 const leastRestMs = 50;
 const mostRestMs = 1_000;
 
-/** While others have something to send, what is canceled is ended in one round of so many: it is large, and nobody is sent to meanwhile. */
+/** While other campaigns have mail to send, canceled ones get one round in this many: ending them is much work and sends nothing. */
 const cancelEvery = 4;
 
-/** One round: a slice of each campaign that is due, of those that are canceled when it is their turn or there was none of another. Waits when there was nothing to take. */
+/**
+ * One round: takes a slice of each campaign that is due. Canceled campaigns take part when it is their turn, or when no other had a slice.
+ * Waits when there was nothing to take.
+ */
 export async function sendCampaigns(deps: Deps, stop: AbortSignal): Promise<void> {
   const { hands } = deps;
   const due = await deps.slices.due(hands.seenAt);

@@ -92,7 +92,7 @@ async function workOff(deps: Deps, slice: Slice, { places, isDamaged }: SliceRea
     await Promise.all([...found, deps.sendPlaces(slice, marked('queued'))]);
     return;
   }
-  // What is let leave here is found among those that left by another look.
+  // Recipients settled here may leave their place: the next look finds them among those that left.
   if (found.length > 0) slice.againInMs = 0;
   const canceled = each('queued', (place) => slice.settle(place, { kind: 'canceled' }));
   await Promise.all([...found, ...canceled, ...each('left', (place) => callOffOne(deps, slice, place))]);

@@ -1,5 +1,5 @@
-/** settle-place: what became of a recipient of a campaign. Whoever is done with stays at its place; all others leave it as an email of their own. */
-import { finalMarkOf } from '../domain/campaign.ts';
+/** settle-place: stores what became of a recipient of a campaign. A finished one stays at its place; any other becomes an email of its own. */
+import { type FinalMark, finalMarkOf } from '../domain/campaign.ts';
 import { noTransport, unmade } from '../domain/campaign-email.ts';
 import { type Decision, decide, type RetryPolicy } from '../domain/decide.ts';
 import { decideChange } from '../domain/decide-change.ts';
@@ -7,7 +7,8 @@ import type { StoredEmail } from '../domain/email.ts';
 import type { EmailEvent } from '../domain/event.ts';
 import type { Lane } from '../domain/lane.ts';
 import type { Change, SettledOutcome } from '../domain/outcome.ts';
-import { suppressionsOf } from '../domain/suppression.ts';
+import type { Recipient } from '../domain/recipient.ts';
+import { type Suppression, suppressionsOf } from '../domain/suppression.ts';
 import { stepOf } from '../domain/timeline.ts';
 import { type WovenContent, wholeContent } from '../domain/woven.ts';
 import type { CampaignLeave } from '../store/campaign-leave.ts';
@@ -58,29 +59,49 @@ export async function settlePlace(deps: Deps, placed: PlaceInHand, what: PlaceRe
   const decision = what.kind === 'canceled' ? decideChange(email, what, now) : decideOn(deps, email, what);
   const [recipient] = 'refused' in decision ? [] : decision.state.recipients;
   if ('refused' in decision || recipient === undefined) return null;
-  const to = finalMarkOf(recipient.status);
   const suppressions = suppressionsOf(email, decision.state, what, () => deps.newId('sp'));
-  if (to === null) {
-    const filled = placed.fill();
-    if ('fault' in filled) return settlePlace(deps, placed, unmade(recipient.transport ?? noTransport, filled.fault));
-    const step = stepOf(what, email.state, decision.events, now);
-    const after = { ...decision, step, suppressions };
-    const leaving = { ...filled, content: wholeContent(filled.content), mark: placed.from };
-    const left = await deps.leave(leaving, after, '', now);
-    return left === 'done' ? { email, what, decision } : tellLate(deps, placed, what);
+  const decided = { what, decision, recipient, suppressions, now };
+  const to = finalMarkOf(recipient.status);
+  if (to !== null) {
+    const isWritten = await stay(deps, placed, decided, to);
+    return isWritten ? { email, what, decision } : tellLate(deps, placed, what);
   }
+  const filled = placed.fill();
+  if ('fault' in filled) return settlePlace(deps, placed, unmade(recipient.transport ?? noTransport, filled.fault));
+  const hasLeft = await leave(deps, placed, decided, filled);
+  return hasLeft ? { email, what, decision } : tellLate(deps, placed, what);
+}
+
+type Decided = Pick<PlaceReport, 'what' | 'decision'> & {
+  readonly recipient: Recipient;
+  readonly suppressions: readonly Suppression[];
+  readonly now: number;
+};
+
+/** A finished recipient keeps its place: the outcome and the events are written there. False when somebody else settled it. */
+function stay(deps: Deps, placed: PlaceInHand, decided: Decided, to: FinalMark): Promise<boolean> {
   const { campaignId, place, from } = placed;
+  const { what, decision, recipient, suppressions, now } = decided;
   const { attempts, transport, smtp, reason } = recipient;
   const trace = 'trace' in what ? (what.trace ?? null) : null;
   const outcome = { place, at: now, attempts, transport, reply: smtp?.reply ?? null, reason, trace };
   const events = decision.events.map((event) => ({ ...withSubject(event, placed), campaignId }));
-  const settled = { campaignId, from, to, outcome, events, suppressions };
-  return (await deps.slices.settle(settled, now)) ? { email, what, decision } : tellLate(deps, placed, what);
+  return deps.slices.settle({ campaignId, from, to, outcome, events, suppressions }, now);
+}
+
+type Written = Exclude<Filled, { readonly fault: string }>;
+
+/** Any other recipient becomes an email with a record of its own. False when somebody else settled it. */
+async function leave(deps: Deps, placed: PlaceInHand, decided: Decided, filled: Written): Promise<boolean> {
+  const { what, decision, suppressions, now } = decided;
+  const step = stepOf(what, placed.email.state, decision.events, now);
+  const leaving = { ...filled, content: wholeContent(filled.content), mark: placed.from };
+  return (await deps.leave(leaving, { ...decision, step, suppressions }, '', now)) === 'done';
 }
 
 /**
- * The worker was lost from sight after it had handed the message over, and its recipient left as one of whom nobody knows. Now that there is an
- * answer it counts, unless another attempt is handing the email over.
+ * This worker lost its lease after the hand-over, and another settled the recipient as unknown, so it left its place. The answer that came
+ * after all counts, unless another attempt is handing the email over.
  */
 async function tellLate(
   { emails, settleLeft }: Deps,

@@ -58,7 +58,7 @@ function wasCounted({ state }: StoredEmail, current: StoredEmail): boolean {
   return current.state.recipients.some(({ attempts }, n) => attempts > (before[n]?.attempts ?? attempts));
 }
 
-/** A hand-over stands until it is settled: where the email moved on, somebody else did, who had its answer or told of it already. */
+/** A hand-over stands until it is settled. The email moved on, so somebody else settled it, with its answer or as unknown. */
 const settledMeanwhile: Refusal = { refused: 'its hand-over was settled meanwhile' };
 
 /** The email is in two jobs, and the other may have it at the next hop by now: what comes of that counts. */
@@ -67,7 +67,7 @@ const inOtherHands: Refusal = { refused: 'another attempt is handing it over' };
 /** A retry that races with the drop of its content: one of the two wins, and here it was the drop. */
 const contentGone: Refusal = { refused: 'its content has been dropped (RETENTION_CONTENT)' };
 
-/** Of a retry and a cancel of its campaign that race, the cancel won, or it came before. */
+/** The campaign was canceled before this retry, or the two raced and the cancel won. */
 const campaignCanceled: Refusal = { refused: 'its campaign was canceled' };
 
 export type Changed =

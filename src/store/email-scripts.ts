@@ -120,12 +120,26 @@ return answer`,
 );
 
 /**
- * Lua: writes an email's new state, its step and its events, when the version is still the one decided upon and no hand-over stands but that of
- * `attempt`, the id of one, or '' for who handed nothing over: another's may be at the next hop, and is settled by whoever is at it. ARGV from `at`: version state
- * timeline was is end, now, what it was and is counted as in its campaign (empty when that stays), number of events, number of suppressions, the events, then field, value and entry of each suppression. `change` is the id
- * of a change that a caller asked for, or ''. `was` and `is` are postings, empty when the status stays; `end` is its entry in `ended`, empty
- * while it has not ended; an empty timeline counts a transport fault. Steps are numbered without gaps, so that the oldest is known when there
- * are too many.
+ * Lua: writes an email's new state, its timeline step and its events. Refused when the version is no longer the one decided upon, or when
+ * another attempt is handing the email over: that attempt settles it.
+ *
+ * `change`   id of a change that a caller asked for; '' for none
+ * `attempt`  id of the attempt whose hand-over this settles; '' when nothing was handed over
+ *
+ * ARGV[at]      version decided upon
+ * ARGV[at + 1]  state
+ * ARGV[at + 2]  timeline step; '' only counts a transport fault
+ * ARGV[at + 3]  posting to remove from the index; '' when the status stays
+ * ARGV[at + 4]  posting to add in its place
+ * ARGV[at + 5]  entry for `ended`; '' while it has not ended
+ * ARGV[at + 6]  now
+ * ARGV[at + 7]  what its campaign counted it as; '' when that stays
+ * ARGV[at + 8]  what its campaign counts it as now
+ * ARGV[at + 9]  number of events
+ * ARGV[at + 10] number of suppressions
+ * ARGV[at + 11] the events, then field, value and entry of each suppression
+ *
+ * Steps are numbered without gaps, so that the oldest is known when there are too many.
  */
 export const commit = `${addSuppression}${countMoved}${noteEnd}
 local function commit(key, campaign, at, change, attempt)

@@ -23,7 +23,7 @@ it('a Redis that keeps every 202 is said to, and satisfies REQUIRE_DURABLE_REDIS
   expect(postrider.output()).toMatch(words);
 });
 
-it('one that keeps nothing is put up with and said to, unless REQUIRE_DURABLE_REDIS is set', async () => {
+it('a Redis that keeps nothing is accepted with a warning, and refused when REQUIRE_DURABLE_REDIS is set', async () => {
   await using redis = await openTestRedis({ appendonly: 'no' });
   await using postrider = await startPostrider({ REDIS_URL: redis.url, ROLES: 'api' });
   const words = /nothing is guaranteed/;

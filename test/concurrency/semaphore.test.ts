@@ -29,7 +29,7 @@ it('a heavy one waits for enough, and nobody who came later passes it', async ()
   expect(room.inside).toEqual(['a', 'b', 'heavy', 'light']);
 });
 
-it('one that is heavier than all places has them all to itself', async () => {
+it('work that asks for more places than there are gets all of them, alone', async () => {
   const room = openRoom(10);
   await room.come('giant', 1_000);
   const next = room.come('next');

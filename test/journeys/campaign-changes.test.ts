@@ -44,7 +44,7 @@ async function addEnded(marks: readonly (keyof typeof placeMarks)[]): Promise<st
 const ask = (id: string, place: number, what: 'cancel' | 'retry') =>
   api.api('POST', `/v1/emails/${placeId(id, place)}/${what}`);
 
-it('one that waits may be canceled, one that failed retried, and one that was sent neither', async () => {
+it('a waiting recipient can be canceled and a failed one retried; a sent one can be neither', async () => {
   const id = await addEnded(['queued', 'failed', 'sent', 'queued']);
   expect(await ask(id, 0, 'cancel')).toMatchObject({ status: 200, body: { status: 'canceled' } });
   expect(await ask(id, 1, 'retry')).toMatchObject({ status: 200, body: { status: 'queued' } });
@@ -57,7 +57,7 @@ it('one that waits may be canceled, one that failed retried, and one that was se
   expect(await ask(id, 0, 'cancel')).toMatchObject({ status: 409 });
 });
 
-it('one that is being handed over cannot be changed', async () => {
+it('a recipient whose message is being handed over cannot be changed', async () => {
   const id = await addEnded(['handing' as 'queued']);
   expect(await ask(id, 0, 'cancel')).toMatchObject({ status: 409 });
   expect((await standingOf(redis, id)).marks).toEqual(['handing']);

@@ -73,7 +73,7 @@ async function drain(address: string): Promise<void> {
   answer = before;
 }
 
-it('one whose ttl or expires_at was over before a worker came expires untried, and is sent once that is asked for', async () => {
+it('an email whose ttl or expires_at ends before a worker comes expires without an attempt, and a retry sends it', async () => {
   answer = () => undefined;
   const sent = [
     { address: 'ttl@example.org', id: await send({ to: 'ttl@example.org', ttl: 1 }) },

@@ -82,7 +82,7 @@ it('what is to be looked at again is marked while another of its job hangs', asy
   expect(await marks()).toContain(hanging);
 });
 
-it('one whose campaign is canceled is called off and not sent; where that cannot be done yet it is looked at again', async () => {
+it('an email whose campaign is canceled is canceled, not sent; while that is not possible yet, it is looked at again', async () => {
   const [ended, busy] = [await accept('a@x.co', 't', 'cp_1'), await accept('b@x.co', 't', 'cp_1')];
   const sent: string[] = [];
   const dispatch = async ({ email }: Outgoing): Promise<Dispatched> => {

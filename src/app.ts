@@ -66,7 +66,7 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
   const stopping = new AbortController();
   const meters = openMeters();
   const isReadable = config.NODE_ENV === 'development';
-  const log = openLog({ level: config.LOG_LEVEL, isReadable, onDropped: meters.lineDropped });
+  const log = await openLog({ level: config.LOG_LEVEL, isReadable, onDropped: meters.lineDropped });
   const report = openReports(log, meters, now);
   const hasApi = config.ROLES.includes('api');
   const { apiKey, secretKey } = await openSecrets(config.DATA_DIR, {

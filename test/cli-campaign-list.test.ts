@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openApi } from '../src/cli/api.ts';
 import { openList, readList } from '../src/cli/campaign-list.ts';
+import { ranCampaign } from './support/command.ts';
 import { type Postrider, startPostrider, testApiKey } from './support/postrider.ts';
 import { startProcess } from './support/processes.ts';
 import { openTestRedis } from './support/redis.ts';
@@ -33,12 +34,9 @@ function run(...args: readonly string[]) {
   return startProcess(process.execPath, [cli, 'campaign', ...args, '--url', postrider.url], { env });
 }
 
-/** The exit code, and what was said. */
-async function ran(...args: readonly string[]): Promise<[number | string, string]> {
-  await using running = run(...args);
-  return [await running.ended, running.output()];
-}
+const ran = (...args: readonly string[]) => ranCampaign(...args, '--url', postrider.url, '--key', testApiKey);
 
+/** As a process: the exit code, and what was said. */
 async function typed(command: string): Promise<[number | string, string]> {
   await using running = startProcess('sh', ['-c', `exec ${process.execPath} ${cli} ${command}`], { env });
   return [await running.ended, running.output()];

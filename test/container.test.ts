@@ -49,9 +49,11 @@ describe('the image', () => {
       name.endsWith('.ts'),
     );
     const imported = sources.flatMap((name) =>
-      [...read(join('src', name)).matchAll(/^(?:import|export) (?!type )[^;]*?from '([^.'][^']*)'/gm)].map(
-        ([, from = '']) => from,
-      ),
+      [
+        ...read(join('src', name)).matchAll(
+          /^(?:import|export) (?!type )[^;]*?from '([^.'][^']*)'|(?:await import|createRequire\(import\.meta\.url\))\('([^.'][^']*)'\)/gm,
+        ),
+      ].map(([, from, late = '']) => from ?? late),
     );
     const packages = imported.filter((from) => !from.startsWith('node:') && !builtinModules.includes(from));
     const names = [...new Set(packages.map((from) => /^(?:@[^/]+\/)?[^/]+/.exec(from)?.[0]))];

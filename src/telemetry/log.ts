@@ -1,6 +1,5 @@
 /** The log: one wide line per unit of work, JSON for machines and readable in a terminal. Never an address, a body or a secret. */
 import { pino } from 'pino';
-import { prettyFactory } from 'pino-pretty';
 import { type Lines, openLines } from './lines.ts';
 
 export type Log = {
@@ -15,12 +14,15 @@ const stdout = 1;
  * To pino's own destination a full disk is an error that nobody handles, and at the exit it writes what is left until there is room.
  * @param onDropped told of each line that could not be written
  */
-export function openLog(options: { level: string; isReadable: boolean; onDropped(): void }): Log {
+export async function openLog(options: { level: string; isReadable: boolean; onDropped(): void }): Promise<Log> {
   const lines = openLines(stdout, options.onDropped);
-  return pino({ level: options.level, base: null }, options.isReadable ? readable(lines) : lines);
+  const log: Log = pino({ level: options.level, base: null }, options.isReadable ? await readable(lines) : lines);
+  return log;
 }
 
-function readable(lines: Lines): Lines {
+/** Loaded only where somebody reads it. */
+async function readable(lines: Lines): Promise<Lines> {
+  const { prettyFactory } = await import('pino-pretty');
   const prettify = prettyFactory({
     colorize: process.stdout.isTTY,
     translateTime: 'SYS:HH:MM:ss',

@@ -1,6 +1,5 @@
 /** Real processes for tests, each ended by its pid; one that is left over fails its test file. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 
 export type Running = AsyncDisposable & {
   readonly pid: number;
@@ -12,9 +11,6 @@ export type Running = AsyncDisposable & {
   readonly ended: Promise<number | string>;
   kill(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGUSR2' | 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void;
 };
-
-/** What Node.js makes of our sources is kept from process to process: hundreds are started, and each takes half the CPU to start then. */
-const compileCache = fileURLToPath(new URL('../../node_modules/.cache/compiled', import.meta.url));
 
 const running = new Map<number, string>();
 
@@ -29,7 +25,7 @@ export function startProcess(
 ): Running {
   const child = spawn(command, args, {
     cwd: options.cwd,
-    env: { NODE_COMPILE_CACHE: compileCache, ...process.env, ...options.env },
+    env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const { pid } = child;

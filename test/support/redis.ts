@@ -106,7 +106,15 @@ export async function openTestRedis(more: Readonly<Record<string, string>> = {})
   };
 }
 
+/** Looked for once: each look starts a process. */
+let program: string | undefined;
+
 export function redisProgram(): string {
+  program ??= findRedis();
+  return program;
+}
+
+function findRedis(): string {
   for (const program of ['valkey-server', 'redis-server']) {
     try {
       execFileSync(program, ['--version']);

@@ -3,26 +3,28 @@ import type { FastifyReply } from 'fastify';
 import { ProblemError } from './problems.ts';
 import type { App, Routes } from './server.ts';
 
-const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
+/** All that the router knows. What is asked with another is not found. */
+const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'QUERY'] as const;
 
-/** Routes that do not stand in the API's document keep to what they say themselves. */
 export function addRoutes(scope: App, list: readonly Routes[]): void {
-  const allowed = new Map<string, string[]>();
-  scope.addHook('onRoute', ({ method, routePath, schema }) => {
-    if (schema?.hide !== true) allowed.set(routePath, [...(allowed.get(routePath) ?? []), method].flat());
-  });
+  const paths = new Set<string>();
+  scope.addHook('onRoute', ({ url }) => void paths.add(url.slice(scope.prefix.length)));
   for (const routes of list) routes(scope);
-  for (const [path, those] of allowed) refuseOthers(scope, path, those);
+  // Plugins, such as that of /docs, have added theirs by then.
+  scope.after(() => {
+    for (const path of [...paths]) refuseOthers(scope, path);
+  });
 }
 
 /** Refused in onRequest, after the scope's own hooks (a caller without a key learns nothing) and before any body is read. */
-function refuseOthers(scope: App, path: string, allowed: readonly string[]): void {
-  const allow = allowed.join(', ');
+function refuseOthers(scope: App, path: string): void {
+  const url = scope.prefix + path;
+  const others = methods.filter((method) => !scope.hasRoute({ method, url }));
+  const allow = methods.filter((method) => !others.includes(method)).join(', ');
   const refuse = async (_request: unknown, reply: FastifyReply): Promise<never> => {
     reply.header('allow', allow);
     throw new ProblemError('method_not_allowed', `This path takes ${allow}`);
   };
-  const others = methods.filter((method) => !allowed.includes(method));
   if (others.length > 0)
     scope.route({
       method: others,

@@ -11,6 +11,9 @@ export function checkHead({ raw }: FastifyRequest): void {
     throw new ProblemError('unreadable_request', `Send one Host header: this request has ${hosts}`);
   if (isHttp11(raw) && raw.headers.expect !== undefined && !asksToContinue(raw))
     throw new ProblemError('expectation_failed', 'Expect may be 100-continue');
+  // Node.js passes on what is coded in another way as well, as it came. It ends what is not chunked itself.
+  if ((raw.headers['transfer-encoding'] ?? 'chunked').toLowerCase() !== 'chunked')
+    throw new ProblemError('unreadable_request', 'Transfer-Encoding may be chunked');
   // Node.js would make one of them, which nobody has sent.
   if (linesOf(raw, 'idempotency-key') > 1)
     throw new ProblemError('invalid_idempotency_key', 'Send one Idempotency-Key: this request has several');

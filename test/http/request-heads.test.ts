@@ -39,6 +39,12 @@ describe('a head', () => {
       post('host: a', 'expect: tea', length).replace('/v1', '/v2'),
     ],
     [
+      'a body in a coding that we do not undo',
+      400,
+      'unreadable_request',
+      post('host: a', 'transfer-encoding: gzip, chunked', authorization),
+    ],
+    [
       'two Idempotency-Keys',
       400,
       'invalid_idempotency_key',

@@ -1,0 +1,77 @@
+/** What no route takes is refused as a problem, wherever it is asked for: in the API, on open pages, in the documents, in the dev inbox. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
+import { openRawHttp } from '../support/raw-http.ts';
+import { openTestRedis } from '../support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+let postrider: Postrider;
+beforeAll(async () => {
+  const redis = opened.use(await openTestRedis());
+  postrider = opened.use(await startPostrider({ REDIS_URL: redis.url, ROLES: 'api' }));
+});
+afterAll(() => opened.disposeAsync());
+
+async function refusalOf(method: string, path: string, headers: Record<string, string> = {}, body = '') {
+  using http = await openRawHttp(postrider.url);
+  const answer = await http.send(method, path, { authorization: `Bearer ${testApiKey}`, ...headers }, body);
+  expect(answer.headers['content-type']).toBe('application/problem+json');
+  expect(answer.body).not.toMatch(/node_modules|\.ts:|\n\s+at /);
+  const problem: unknown = JSON.parse(answer.body);
+  expect(problem).toMatchObject({ status: answer.status });
+  return { ...answer, problem };
+}
+
+const paths = [
+  ['/livez', 'GET, HEAD'],
+  ['/readyz', 'GET, HEAD'],
+  ['/metrics', 'GET, HEAD'],
+  ['/u/token', 'GET, HEAD, POST'],
+  ['/docs', 'GET, HEAD'],
+  ['/docs/', 'GET, HEAD'],
+  ['/docs/yaml', 'GET, HEAD'],
+  ['/docs/static/swagger-ui.css', 'GET, HEAD'],
+  ['/dev/inbox', 'GET, HEAD'],
+  ['/dev/inbox.json', 'GET, HEAD, DELETE'],
+  ['/dev/inbox/mi_1/raw', 'GET, HEAD'],
+  ['/v1/emails', 'GET, HEAD, POST'],
+  ['/v1/emails/em_1', 'GET, HEAD, PATCH'],
+] as const;
+
+it.each(paths)('what %s takes is said of every other method: %s', async (path, allow) => {
+  for (const method of ['PUT', 'OPTIONS', 'TRACE', 'QUERY', ...(allow.includes('POST') ? [] : ['POST'])])
+    expect(await refusalOf(method, path)).toMatchObject({
+      ...{ status: 405, headers: { allow } },
+      problem: { name: 'method_not_allowed' },
+    });
+});
+
+const places = ['/', '/u/', '/docs/static/', '/dev/inbox/', '/v1/', '/v1/emails/'];
+
+it.each(places)('a URL below %s that cannot be read is refused by itself', async (place) => {
+  for (const end of ['%zz', '%', '%c3%28', 'a%2'])
+    expect(await refusalOf('GET', place + end)).toMatchObject({ status: 400, problem: { name: 'unreadable_request' } });
+});
+
+it.each(places)('a URL below %s that is longer than what is read is refused', async (place) => {
+  expect(await refusalOf('GET', place + 'x'.repeat(20_000))).toMatchObject({
+    ...{ status: 400, problem: { name: 'unreadable_request' } },
+  });
+});
+
+it.each(['/', '/nothing', '//livez', '/LIVEZ', '/livez/', '/u', '/docs/nothing', '/v1', '/v1/', '/v1/nothing', '*'])(
+  'there is nothing at %s, whatever it is asked with',
+  async (path) => {
+    for (const method of ['GET', 'POST', 'OPTIONS', 'DELETE', 'TRACE', 'PROPFIND'])
+      expect(await refusalOf(method, path, { 'content-type': 'text/plain' }, 'x')).toMatchObject({
+        ...{ status: 404, problem: { name: 'not_found' } },
+      });
+    const head = await fetch(new URL('/nothing', postrider.url), { method: 'HEAD' });
+    expect([head.status, head.headers.get('content-type')]).toEqual([404, 'application/problem+json']);
+  },
+);
+
+it('none of all that was a bug', async () => {
+  expect((await postrider.api('GET', '/livez')).status).toBe(200);
+  expect(postrider.output()).not.toContain('"bug"');
+});

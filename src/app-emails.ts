@@ -9,7 +9,7 @@ import { settleChange } from './pipeline/settle.ts';
 import type { openStore } from './store/store.ts';
 import type { openTemplating } from './templating/templating.ts';
 
-/** `emails` as those that are stored alone, and the rest by its stage. */
+/** Its `load`, `read` and `timeline` also find emails that stand in a campaign; those of the store, which they replace, know only emails with a record. */
 export function bindEmails(
   { report }: Pick<Ground, 'report'>,
   store: Awaited<ReturnType<typeof openStore>>,

@@ -1,6 +1,6 @@
 /** When to send: an instant, or from when it is asked for, as people who send by the Resend API write it: `in 1 min`. */
 import { z } from 'zod';
-import { instant } from './email-fields.ts';
+import { instant, shortOffset, withFullOffset } from './email-fields.ts';
 
 const unitMs: Readonly<Record<string, number>> = { min: 60_000, minute: 60_000, hour: 3_600_000, day: 86_400_000 };
 const relative = /^in (\d{1,6}) (min|minute|hour|day)s?$/;
@@ -21,7 +21,7 @@ export function sendTime({ now }: { now(): number }) {
     .transform((given, context): number => {
       const at = typeof given === 'string' ? timeFrom(given, now()) : null;
       if (at !== null) return at;
-      const read = instant.safeParse(given);
+      const read = instant.safeParse(typeof given === 'string' ? withFullOffset(given) : given);
       if (read.success) return read.data;
       const message = given === undefined ? 'is required' : (read.error.issues[0]?.message ?? 'is no time');
       context.addIssue({ code: 'custom', message });
@@ -30,6 +30,7 @@ export function sendTime({ now }: { now(): number }) {
     .meta({
       anyOf: [
         { type: 'string', format: 'date-time' },
+        { type: 'string', pattern: shortOffset },
         { type: 'string', pattern: '^in \\d{1,6} (min|minute|hour|day)s?$' },
       ],
     });

@@ -7,7 +7,7 @@ import type { StoredEmail } from '../domain/email.ts';
 import type { EmailEvent } from '../domain/event.ts';
 import type { Lane } from '../domain/lane.ts';
 import type { Change, SettledOutcome } from '../domain/outcome.ts';
-import { suppressionsOf } from '../domain/suppression.ts';
+import { suppressionsOf, withSuppressed } from '../domain/suppression.ts';
 import { stepOf } from '../domain/timeline.ts';
 import { type WovenContent, wholeContent } from '../domain/woven.ts';
 import type { CampaignLeave } from '../store/campaign-leave.ts';
@@ -61,6 +61,7 @@ export async function settlePlace(
   if ('refused' in decision || recipient === undefined) return null;
   const to = finalMarkOf(recipient.status);
   const suppressions = suppressionsOf(email, decision.state, what, () => deps.newId('sp'));
+  const told = withSuppressed(decision.events, suppressions);
   if (to === null) {
     const filled = placed.fill();
     if ('fault' in filled) return settlePlace(deps, placed, unmade(recipient.transport ?? noTransport, filled.fault));
@@ -74,7 +75,7 @@ export async function settlePlace(
   const { attempts, transport, smtp, reason } = recipient;
   const trace = 'trace' in what ? (what.trace ?? null) : null;
   const outcome = { place, at: now, attempts, transport, reply: smtp?.reply ?? null, reason, trace };
-  const events = decision.events.map((event) => ({ ...withSubject(event, placed), campaignId }));
+  const events = told.map((event) => ({ ...withSubject(event, placed), campaignId }));
   const settled = { campaignId, from, to, outcome, events, suppressions };
   return (await deps.slices.settle(settled, now)) ? { email, what, decision } : tellLate(deps, placed, what);
 }

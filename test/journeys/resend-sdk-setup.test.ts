@@ -111,7 +111,10 @@ describe('webhooks', () => {
 
   it('deliver what the SDK verifies and reads, and nothing forged is let in', async () => {
     const { id: webhookId, signing_secret: webhookSecret } = dataOf(
-      await resend.webhooks.create({ endpoint: receiver.url, events: ['email.sent', 'email.bounced'] }),
+      await resend.webhooks.create({
+        endpoint: receiver.url,
+        events: ['email.sent', 'email.bounced', 'email.suppressed'],
+      }),
     );
     const { id } = dataOf(
       await resend.emails.send({
@@ -141,6 +144,17 @@ describe('webhooks', () => {
       type: 'Permanent',
       subType: 'General',
       message: '550 5.1.1 No such user',
+      category: 'unknown_user',
+      suppressed: true,
+    });
+    await resend.emails.send({ ...letter, to: 'gone@example.org' });
+    const last = await until('the third webhook', () => receiver.hooks[2]);
+    const suppressed = resend.webhooks.verify({ payload: last.body, headers: headersOf(last), webhookSecret });
+    expect(suppressed).toMatchObject({
+      type: 'email.suppressed',
+      data: {
+        suppressed: { type: 'OnAccountSuppressionList', message: expect.stringMatching(/^suppressed for mail/) },
+      },
     });
 
     const [hook] = hooks;

@@ -46,7 +46,12 @@ describe('suppressions', () => {
     expect(dataOf(await resend.suppressions.list({ origin: 'manual' }))).toMatchObject({ data: [seen] });
     expect(dataOf(await resend.suppressions.list({ origin: 'complaint' })).data).toEqual([]);
     const bulk = { email: 'eve@example.org', scope: 'bulk' };
-    await postrider.api('POST', '/v1/suppressions', bulk);
+    await postrider.api('POST', '/v1/suppressions', { ...bulk, reason: 'unsubscribe' });
+    expect(dataOf(await resend.suppressions.get('Eve@example.org'))).toMatchObject({
+      ...{ object: 'suppression', ...seen },
+      data: [{ scope: 'all' }, { scope: 'bulk', reason: 'unsubscribe', origin: 'manual' }],
+    });
+    expect(dataOf(await resend.suppressions.list({ origin: 'manual' })).data).toHaveLength(2);
     expect(dataOf(await resend.suppressions.remove(id))).toMatchObject({ object: 'suppression', id, deleted: true });
     expect((await postrider.api('GET', '/v1/suppressions/eve@example.org')).body.data).toMatchObject([bulk]);
     expect(errorOf(await resend.suppressions.remove(id))).toMatchObject({ name: 'not_found', statusCode: 404 });
@@ -77,10 +82,11 @@ describe('suppressions', () => {
 });
 
 describe('webhooks', () => {
+  /** Under the names that the documentation of Resend has. */
   const headersOf = ({ headers }: Hook) => ({
-    id: String(headers['webhook-id']),
-    timestamp: String(headers['webhook-timestamp']),
-    signature: String(headers['webhook-signature']),
+    id: String(headers['svix-id']),
+    timestamp: String(headers['svix-timestamp']),
+    signature: String(headers['svix-signature']),
   });
 
   it('are made, looked at, listed and removed', async () => {

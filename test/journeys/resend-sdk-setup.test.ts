@@ -82,7 +82,6 @@ describe('suppressions', () => {
 });
 
 describe('webhooks', () => {
-  /** Under the names that the documentation of Resend has. */
   const headersOf = ({ headers }: Hook) => ({
     id: String(headers['svix-id']),
     timestamp: String(headers['svix-timestamp']),

@@ -234,6 +234,17 @@ export const instant = z.iso
   .datetime({ offset: true, error: 'must be an ISO 8601 time with an offset, such as 2030-01-31T09:00:00Z' })
   .transform((text) => Date.parse(text));
 
+/** An offset without a colon or minutes (ISO 8601), as `strftime` writes it: `+0000`, `+01`. */
+export const shortOffset = '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(\\.\\d+)?[+-]\\d{2}(\\d{2})?$';
+const isShort = new RegExp(shortOffset);
+
+/** The same time with its offset in full, as an instant has it. */
+export function withFullOffset(time: string): string {
+  return isShort.test(time)
+    ? time.replace(/([+-]\d{2})(\d{2})?$/, (_, hours, minutes = '00') => `${hours}:${minutes}`)
+    : time;
+}
+
 /** Bytes of metadata as JSON: it is stored with the email and goes out with each of its events. */
 export const maxMetadataBytes = 4_096;
 

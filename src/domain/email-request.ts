@@ -244,7 +244,11 @@ export type EmailRequest = z.output<ReturnType<typeof emailRequestFor>> & { read
 
 /** `PATCH /v1/emails/:id`. */
 export function rescheduleRequestFor(limits: Pick<RequestLimits, 'now'>) {
-  const schema = z.strictObject({ scheduled_at: sendTime(limits).meta(scheduledAt) });
+  const again = z
+    .string()
+    .optional()
+    .meta({ description: 'The id of the path once more, as some Resend SDKs write it.' });
+  const schema = z.strictObject({ scheduled_at: sendTime(limits).meta(scheduledAt), id: again, email_id: again });
   const example = { scheduled_at: '2026-12-07T14:00:00+01:00' };
   return withRules(schema, [aheadRule(limits)]).meta({
     id: 'RescheduleRequest',

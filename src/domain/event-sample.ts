@@ -1,11 +1,22 @@
 /** A made-up event of each kind, for an endpoint to be tried with; marked as a test in its data. */
-import { campaignEventTypes, type EventPayload, type EventType, emailEventTypes, eventPayload } from './event.ts';
+import type { EmailFacts } from './email.ts';
+import {
+  campaignEventTypes,
+  type EmailEvent,
+  type EmailEventType,
+  type EventPayload,
+  type EventType,
+  emailEventTypes,
+  eventPayload,
+} from './event.ts';
 
 const reply = { code: 250, enhanced: '2.0.0', reply: '250 2.0.0 Ok: queued as 4ZyXwV' };
+const emailId = 'em_00000000000000000000000000';
+const deferral = { code: 451, enhanced: '4.7.1', reply: '451 4.7.1 Greylisted, try again later' };
 const refusal = { code: 550, enhanced: '5.1.1', reply: '550 5.1.1 No such user here' };
 
 export function sampleEvent(type: EventType, at: number): EventPayload {
-  const payload = eventPayload(eventOf(type, at), null);
+  const payload = eventPayload(eventOf(type, at), isOfEmail(type) ? factsAt(at) : null);
   return { ...payload, data: { ...payload.data, test: true } };
 }
 
@@ -20,17 +31,42 @@ function eventOf(type: EventType, at: number): Parameters<typeof eventPayload>[0
 
 const well = { reason: null, cause: null };
 
-function emailEvent(type: (typeof emailEventTypes)[number], at: number): Parameters<typeof eventPayload>[0] {
-  const isRefused = type === 'email.bounced';
+/** What is different with each type: as a real event of it has it. */
+const ofType: Readonly<Record<EmailEventType, Partial<EmailEvent>>> = {
+  'email.scheduled': { sequence: 1, attempt: 0, transport: null },
+  'email.queued': { sequence: 1, attempt: 0, transport: null },
+  'email.sent': { smtp: reply },
+  'email.delivered': { smtp: reply, sequence: 3 },
+  'email.delivery_delayed': { to: ['deferred@sandbox.invalid'], smtp: deferral },
+  'email.bounced': { to: ['bounced@sandbox.invalid'], smtp: refusal },
+  'email.complained': { to: ['complained@sandbox.invalid'], smtp: reply, sequence: 3 },
+  'email.failed': { reason: 'not delivered within its age limit' },
+  'email.suppressed': { attempt: 0, transport: null, reason: 'suppressed for mail: mail to it was refused for good' },
+  'email.canceled': { attempt: 0, transport: null },
+  'email.expired': { reason: 'not delivered before it expired' },
+  'email.outcome_unknown': { reason: 'the connection ended before the answer came' },
+  'email.unsubscribed': { smtp: reply, sequence: 3 },
+};
+
+function emailEvent(type: EmailEventType, at: number): EmailEvent {
   return {
-    ...{ id: '', type, at },
-    emailId: 'em_00000000000000000000000000',
-    sequence: 2,
-    to: ['delivered@sandbox.invalid'],
-    attempt: 1,
-    transport: 'test',
-    smtp: type === 'email.sent' ? reply : isRefused ? refusal : null,
-    reason: null,
+    ...{ id: '', type, at, emailId, sequence: 2, to: ['delivered@sandbox.invalid'] },
+    ...{ attempt: 1, transport: 'test', smtp: null, reason: null },
+    ...ofType[type],
+  };
+}
+
+function factsAt(createdAt: number): EmailFacts {
+  return {
+    ...{
+      id: emailId,
+      createdAt,
+      keyId: '',
+      messageId: `${emailId}@example.com`,
+      from: { address: 'test@example.com' },
+    },
+    ...{ replyTo: [], subject: 'A test', tags: [], metadata: null, externalId: null, lane: 'transactional' },
+    ...{ route: null, ttlMs: null, onUnknown: 'retry', dsn: null, template: null, campaignId: null },
   };
 }
 

@@ -1,4 +1,5 @@
 /** Events: the one list of types, the stored form (slim) and the payload a consumer sees (whole). */
+import { bounceOf } from './bounce.ts';
 import type { EmailFacts } from './email.ts';
 import type { FaultCause } from './fault-cause.ts';
 import type { RecipientStatus, SmtpReply } from './recipient.ts';
@@ -62,6 +63,8 @@ export type EmailEvent = {
   readonly transport: string | null;
   readonly smtp: SmtpReply | null;
   readonly reason: string | null;
+  /** Of a bounce by which its recipients came onto the suppression list. */
+  readonly suppressed?: true;
   /** Where it is not that of the email's facts: the letters of a campaign may have a subject each. */
   readonly subject?: string;
   /** Of an email at its place in a campaign, which may be deleted before the event goes out. */
@@ -164,10 +167,14 @@ function emailData(event: EmailEvent, facts: EmailFacts | null): EventPayload['d
   };
 }
 
+/** As SES calls it, and the Resend API after it. */
+export const suppressedType = 'OnAccountSuppressionList';
+
 /** What `smtp` and `reason` say, once more under the names that SDKs read without looking whether they are there. */
-function causeOf({ type, smtp, reason }: EmailEvent): Readonly<Record<string, unknown>> {
+function causeOf({ type, smtp, reason, suppressed }: EmailEvent): Readonly<Record<string, unknown>> {
   const message = smtp?.reply ?? reason ?? '';
-  if (type === 'email.bounced') return { bounce: { type: 'Permanent', subType: 'General', message } };
+  if (type === 'email.bounced') return { bounce: { ...bounceOf(smtp), message, suppressed: suppressed === true } };
   if (type === 'email.failed') return { failed: { reason: message } };
+  if (type === 'email.suppressed') return { suppressed: { message, type: suppressedType } };
   return {};
 }

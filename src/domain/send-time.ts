@@ -1,6 +1,6 @@
 /** When to send: an instant, or from when it is asked for, as people who send by the Resend API write it: `in 1 min`. */
 import { z } from 'zod';
-import { instant } from './email-fields.ts';
+import { instant, shortOffset, withFullOffset } from './email-fields.ts';
 
 const unitMs: Readonly<Record<string, number>> = {
   ...{ sec: 1_000, second: 1_000, min: 60_000, minute: 60_000 },
@@ -27,7 +27,7 @@ export function sendTime({ now }: { now(): number }) {
     .transform((given, context): number => {
       const at = typeof given === 'string' ? timeFrom(given, now()) : null;
       if (at !== null) return at;
-      const read = instant.safeParse(given);
+      const read = instant.safeParse(typeof given === 'string' ? withFullOffset(given) : given);
       if (read.success) return read.data;
       context.addIssue({ code: 'custom', message: given === undefined ? 'is required' : fault });
       return z.NEVER;
@@ -35,6 +35,7 @@ export function sendTime({ now }: { now(): number }) {
     .meta({
       anyOf: [
         { type: 'string', format: 'date-time' },
+        { type: 'string', pattern: shortOffset },
         { type: 'string', pattern: relative.source },
       ],
     });

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { makeMailbox } from './address.ts';
 import { classify } from './classify.ts';
 import type { EmailState, StoredEmail } from './email.ts';
+import type { EmailEvent } from './event.ts';
 import type { Lane } from './lane.ts';
 import type { Change, RecipientReply, SettledOutcome } from './outcome.ts';
 import { isPending, type Recipient } from './recipient.ts';
@@ -116,6 +117,16 @@ export function suppressionsOf(
     const address = suppressedForm(recipient.address);
     return [{ id: newId(), address, ...verdict, emailId: email.facts.id, note: null }];
   });
+}
+
+/** Bounces by which all they are about came onto the list say so. */
+export function withSuppressed(events: readonly EmailEvent[], made: readonly Suppression[]): readonly EmailEvent[] {
+  const bounced = new Set(made.filter(({ reason }) => reason === 'bounce').map(({ address }) => address));
+  return events.map((event) =>
+    event.type === 'email.bounced' && event.to.every((address) => bounced.has(suppressedForm(address)))
+      ? { ...event, suppressed: true }
+      : event,
+  );
 }
 
 /** Who complains of bulk mail may still want a login code. */

@@ -13,7 +13,7 @@ const reserved = new Set([
   'host', 'user-agent', 'connection', 'keep-alive', 'proxy-connection', 'proxy-authenticate', 'proxy-authorization', 'te', 'trailer',
   'transfer-encoding', 'upgrade', 'expect', 'date', 'traceparent', 'tracestate',
 ]); // biome-ignore format: one list reads best as one block
-const reservedFamilies = /^(?:webhook|content|sec|x-forwarded)-/;
+const reservedFamilies = /^(?:webhook|svix|content|sec|x-forwarded)-/;
 
 const value = z
   .string()

@@ -24,8 +24,12 @@ export function signingSecrets({ secret, previousSecret }: Pick<Webhook, 'secret
   return previousSecret !== null && previousSecret.until > now ? [secret, previousSecret.secret] : [secret];
 }
 
+/** What their names begin with. */
+export const signatureFamilies = ['webhook', 'svix'] as const;
+
 /**
- * The three headers of Standard Webhooks over `id.timestamp.body`, with a signature by each secret.
+ * The three headers of Standard Webhooks over `id.timestamp.body`, with a signature by each secret; and the same under the names of Svix, which
+ * consumers of the Resend API read.
  * @param atSeconds seconds since the epoch, of this attempt
  */
 export function signatureHeaders(
@@ -38,5 +42,8 @@ export function signatureHeaders(
     const key = Buffer.from(secret.slice('whsec_'.length), 'base64');
     return `v1,${createHmac('sha256', key).update(`${id}.${atSeconds}.${body}`).digest('base64')}`;
   });
-  return { 'webhook-id': id, 'webhook-timestamp': String(atSeconds), 'webhook-signature': signatures.join(' ') };
+  const values = { id, timestamp: String(atSeconds), signature: signatures.join(' ') };
+  return Object.fromEntries(
+    signatureFamilies.flatMap((family) => Object.entries(values).map(([name, value]) => [`${family}-${name}`, value])),
+  );
 }

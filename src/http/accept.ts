@@ -9,6 +9,12 @@ export function preferred<T extends string>(accept: string | undefined, have: re
   return others.reduce((best, one) => (one.q > best.q ? one : best), first ?? { type: have[0], q: 0 }).type;
 }
 
+/** Those that it names whole, without wildcards. */
+export function named(accept: string): ReadonlySet<string> {
+  const ranges = rangesIn(accept);
+  return new Set(ranges.filter(({ type, q }) => q > 0 && !type.includes('*')).map(({ type }) => type));
+}
+
 function rangesIn(accept: string): Range[] {
   return accept.split(',').map((part) => {
     const [type = '', ...parameters] = part.split(';').map((text) => text.trim().toLowerCase());

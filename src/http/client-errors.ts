@@ -2,6 +2,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { makeProblem } from '../domain/problem.ts';
+import { problemTypeFor } from './problem-media.ts';
 
 export const lateCode = 'ERR_HTTP_REQUEST_TIMEOUT';
 
@@ -65,7 +66,7 @@ async function endWith(error: ClientError, socket: Duplex, exchanges: readonly E
   const broken = exchanges.find(({ request }) => !request.complete);
   if (!socket.writable || (broken !== undefined && isUnderWay(broken))) return void socket.destroy();
   if (broken?.response.headersSent) socket.end();
-  else socket.end(answerTo(error));
+  else socket.end(answerTo(error, broken?.request.headers.accept));
   setTimeout(() => socket.destroy(), lingerMs).unref();
 }
 
@@ -76,13 +77,14 @@ function whenAnswered({ response }: Exchange): Promise<void> {
   });
 }
 
-function answerTo({ code }: ClientError): string {
+function answerTo({ code }: ClientError, accept: string | undefined): string {
   const isLate = code === lateCode;
   const detail = isLate ? tooSlow : code === 'HPE_HEADER_OVERFLOW' ? tooMuch : noHttp;
   const body = JSON.stringify(makeProblem(isLate ? 'request_timeout' : 'unreadable_request', detail, ''));
   const head = [
     `HTTP/1.1 ${isLate ? '408 Request Timeout' : '400 Bad Request'}`,
-    'Content-Type: application/problem+json',
+    `Content-Type: ${problemTypeFor(accept)}`,
+    'Vary: Accept',
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',
   ];

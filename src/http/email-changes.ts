@@ -12,6 +12,7 @@ import { creationHeaders } from './creations.ts';
 import { emailParams, findEmail, keyReused, readClaim } from './email-access.ts';
 import { acceptedView } from './email-schemas.ts';
 import { conflictExamples } from './openapi/problem-examples.ts';
+import { refuseOtherIds } from './path-id.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 
@@ -82,7 +83,10 @@ export function changeRoutes(deps: Deps): Routes {
         response: { ...answers, ...problemAnswers(422) },
         'x-examples': { 409: conflictExamples.reschedule },
       },
-      handler: ({ params, body, apiKey }) => ask(params.id, apiKey, { kind: 'rescheduled', at: body.scheduled_at }),
+      handler: ({ params: { id }, body: { scheduled_at: at, ...ids }, apiKey }) => {
+        refuseOtherIds(id, ids);
+        return ask(id, apiKey, { kind: 'rescheduled', at });
+      },
     });
 
     app.route({

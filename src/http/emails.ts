@@ -4,6 +4,7 @@ import { parseMailbox } from '../domain/address.ts';
 import type { ApiKey } from '../domain/api-key.ts';
 import type { Campaign } from '../domain/campaign.ts';
 import { type LoadedEmail, type StoredEmail, statusAt } from '../domain/email.ts';
+import { withFullOffset } from '../domain/email-fields.ts';
 import { type AskedEmail, askedEmailFor, type RequestLimits } from '../domain/email-request.ts';
 import { campaignIdForm, emailIdForm, timeOfId } from '../domain/id.ts';
 import { lanes } from '../domain/lane.ts';
@@ -207,7 +208,7 @@ export function emailRoutes(deps: Deps): Routes {
 /** Of the body as it was sent: a repeat may be refused by now, and is parsed no further then. */
 function scheduleIn(given: unknown, then: number): { scheduled_at?: number } {
   const text = String((given as { readonly scheduled_at?: unknown } | null)?.scheduled_at);
-  const at = timeFrom(text, then) ?? Date.parse(text);
+  const at = timeFrom(text, then) ?? Date.parse(withFullOffset(text));
   return Number.isNaN(at) ? {} : { scheduled_at: at };
 }
 

@@ -1,14 +1,17 @@
 /** What a reader of the feed sees of an event: in a list, and as a frame of the live stream. */
 import { z } from 'zod';
+import { bounceSubTypes, bounceTypes } from '../domain/bounce.ts';
 import {
   campaignEventTypes,
   emailEventTypes,
   eventPayload,
+  suppressedType,
   transportEventTypes,
   webhookEventTypes,
 } from '../domain/event.ts';
 import type { FeedItem } from '../domain/event-feed.ts';
 import { faultCauses } from '../domain/fault-cause.ts';
+import { replyCategories } from '../domain/reply-row.ts';
 import { objectField, time } from './answer-fields.ts';
 import { smtpView } from './email-schemas.ts';
 import { eventExample } from './openapi/event-examples.ts';
@@ -44,16 +47,32 @@ const emailData = z
     reason: z.string().nullable().meta({ description: 'Why, where no reply says so.' }),
     bounce: z
       .object({
-        type: z.literal('Permanent').meta({ description: 'Whether it is for good.' }),
-        subType: z.literal('General').meta({ description: 'Nothing more is told here: `smtp` has the codes.' }),
+        type: z.enum(bounceTypes).meta({
+          description: '`Permanent` where nobody is there; `Transient` where another message, sender or time may do.',
+        }),
+        subType: z.enum(bounceSubTypes).meta({ description: 'What is in the way, as SES names it.' }),
         message: z.string().meta({ description: 'What `smtp` or `reason` says.' }),
+        category: z
+          .enum(replyCategories)
+          .nullable()
+          .meta({ description: 'What Postrider made of the reply; null without one.' }),
+        suppressed: z.boolean().meta({ description: 'Whether the address came onto the suppression list by it.' }),
       })
       .optional()
-      .meta({ description: 'With `email.bounced`: the same once more, as the Resend SDKs read it.' }),
+      .meta({
+        description: 'With `email.bounced`: what kind of bounce it is, as the Resend SDKs read it, and what followed.',
+      }),
     failed: z
       .object({ reason: z.string().meta({ description: 'What `smtp` or `reason` says.' }) })
       .optional()
       .meta({ description: 'With `email.failed`: the same once more, as the Resend SDKs read it.' }),
+    suppressed: z
+      .object({
+        message: z.string().meta({ description: 'What `reason` says.' }),
+        type: z.literal(suppressedType).meta({ description: 'Always this.' }),
+      })
+      .optional()
+      .meta({ description: 'With `email.suppressed`: the same once more, as the Resend SDKs read it.' }),
   })
   .meta({ id: 'EmailEventData', description: 'What an event says of an email.' });
 

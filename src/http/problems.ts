@@ -1,4 +1,4 @@
-/** Every error an answer can carry becomes application/problem+json here, and nowhere else. */
+/** Every error an answer can carry becomes a problem here, and nowhere else. */
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { campaignStatuses } from '../domain/campaign.ts';
@@ -13,6 +13,7 @@ import {
 } from '../domain/problem.ts';
 import { status } from './answer-fields.ts';
 import { faultsOf } from './faults.ts';
+import { problemMedia, problemTypeFor } from './problem-media.ts';
 
 /** Thrown by a route to answer with a problem. */
 export class ProblemError extends Error {
@@ -80,7 +81,8 @@ export function problemAnswers<Status extends number>(...own: readonly Status[])
 
 /** The same for a route that asks for no key. */
 export function problemsAlone<Status extends number>(...statuses: readonly Status[]) {
-  const content = { 'application/problem+json': { schema: problemSchema } };
+  const media = { schema: problemSchema };
+  const content = Object.fromEntries(problemMedia.map((type) => [type, media]));
   return Object.fromEntries(statuses.map((status) => [status, { description: titlesOf(status), content }])) as Record<
     Status,
     { description: string; content: typeof content }
@@ -136,7 +138,12 @@ function sendProblem(
   request.refusal ??= name;
   const problem = makeProblem(name, detail, pathOf(request), faults, more);
   // Serialised here: the route's own response schemas are not made for problems.
-  return reply.status(problem.status).type('application/problem+json').serializer(JSON.stringify).send(problem);
+  return reply
+    .status(problem.status)
+    .header('vary', 'accept')
+    .type(problemTypeFor(request.headers.accept))
+    .serializer(JSON.stringify)
+    .send(problem);
 }
 
 function pathOf(request: FastifyRequest): string {

@@ -107,7 +107,8 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
     serverFactory: connections.makeServer,
     // Of routes that carry no mail.
     bodyLimit: smallBodyBytes,
-    routerOptions: { maxParamLength },
+    // A base URL that ends with a slash, as of some SDKs, makes two of it.
+    routerOptions: { maxParamLength, ignoreDuplicateSlashes: true },
     genReqId: deps.newRequestId,
     // What has come in is taken or refused for its own sake: we are here until it is answered.
     return503OnClosing: false,

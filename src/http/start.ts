@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { localUrl } from '../domain/local-url.ts';
 import { makeProblem } from '../domain/problem.ts';
+import { problemTypeFor } from './problem-media.ts';
 
 export type StartServer = AsyncDisposable & {
   /** Where it listens. */
@@ -44,7 +45,11 @@ export async function openStartServer({ host, port, renderMetrics }: Deps): Prom
   };
 }
 
-async function answer({ url = '/' }: IncomingMessage, response: ServerResponse, renderMetrics: Deps['renderMetrics']) {
+async function answer(
+  { url = '/', headers }: IncomingMessage,
+  response: ServerResponse,
+  renderMetrics: Deps['renderMetrics'],
+) {
   // A connection that is kept would end with this server, and the next request on it with it.
   response.setHeader('connection', 'close');
   const [path = '/'] = url.split('?');
@@ -56,6 +61,10 @@ async function answer({ url = '/' }: IncomingMessage, response: ServerResponse, 
   }
   const problem = makeProblem('service_unavailable', 'The service starts, and waits for its store. Try again', path);
   response
-    .writeHead(problem.status, { 'content-type': 'application/problem+json', 'retry-after': retryAfterSeconds })
+    .writeHead(problem.status, {
+      'content-type': problemTypeFor(headers.accept),
+      vary: 'accept',
+      'retry-after': retryAfterSeconds,
+    })
     .end(JSON.stringify(problem));
 }

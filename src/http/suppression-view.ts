@@ -11,6 +11,21 @@ import { isoOf, objectField, time } from './answer-fields.ts';
 import { csvHeader, csvLine } from './csv.ts';
 import { pageOf } from './paging.ts';
 
+/** Those that the Resend SDKs know. */
+export const suppressionOrigins = ['bounce', 'complaint', 'manual'] as const;
+
+type Origin = (typeof suppressionOrigins)[number];
+
+function originOf(reason: SuppressionReason): Origin {
+  return reason === 'unsubscribe' ? 'manual' : reason;
+}
+
+/** The reasons that a list is asked for. */
+export function reasonsFor(reason: SuppressionReason | undefined, origin: Origin | undefined): SuppressionReason[] {
+  const all = Object.keys(suppressionReasons) as SuppressionReason[];
+  return all.filter((one) => (reason ?? one) === one && (origin ?? originOf(one)) === originOf(one));
+}
+
 export const suppressionReason = z.enum(Object.keys(suppressionReasons) as SuppressionReason[]);
 export const suppressionScope = z.enum(suppressionScopes);
 
@@ -34,7 +49,9 @@ export const suppressionView = z
     email: z.string().meta({ description: 'The address, in lower case.' }),
     scope: suppressionScope.meta({ description: 'Which mail it gets no more of.' }),
     reason: suppressionReason.meta({ description: 'Why it stands here.' }),
-    origin: suppressionReason.meta({ description: 'The same, as the Resend SDKs name it.' }),
+    origin: z.enum(suppressionOrigins).meta({
+      description: 'The same, as the Resend SDKs name it; they call an unsubscribe `manual`.',
+    }),
     created_at: time.meta({ description: 'Since when.' }),
     email_id: z.string().nullable().meta({ description: 'The email that led to it; null when it was put here.' }),
     source_id: z.string().nullable().meta({ description: 'The same, as the Resend SDKs name it.' }),
@@ -50,9 +67,25 @@ export const suppressionPage = pageOf(suppressionView).meta({
 export function viewOf(suppression: Suppression): z.input<typeof suppressionView> {
   const { id, address, scope, reason, emailId, note } = suppression;
   return {
-    ...{ object: 'suppression', id, email: address, scope, reason, origin: reason },
+    ...{ object: 'suppression', id, email: address, scope, reason },
+    origin: originOf(reason),
     ...{ created_at: isoOf(timeOfId(id)), email_id: emailId, source_id: emailId, note },
   };
+}
+
+/** All that stands against an address: the first of it, and the whole of it in `data`. */
+export const suppressionsOfAddress = suppressionView
+  .extend({
+    data: z.array(suppressionView).meta({ description: 'One for each scope it is suppressed for, `all` first.' }),
+  })
+  .meta({
+    id: 'SuppressedAddress',
+    description: 'What stands against it: the first entry as the Resend SDKs read it, and all of them in `data`.',
+    examples: [{ ...suppressionExample, data: [suppressionExample] }],
+  });
+
+export function viewOfAll(found: readonly [Suppression, ...Suppression[]]): z.input<typeof suppressionsOfAddress> {
+  return { ...viewOf(found[0]), data: found.map(viewOf) };
 }
 
 const columns = ['email', 'scope', 'reason', 'created_at', 'email_id', 'note'] as const;

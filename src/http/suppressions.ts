@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { suppressionIdForm } from '../domain/id.ts';
 import { makeSuppression, type Suppression, suppressionRecord, suppressionRequest } from '../domain/suppression.ts';
 import type { Suppressions } from '../store/suppressions.ts';
-import { listOf, objectField } from './answer-fields.ts';
+import { objectField } from './answer-fields.ts';
 import { recordTypeOf } from './bodies.ts';
 import { notFoundExamples } from './openapi/problem-examples.ts';
 import { pageFieldsOf, refuseBothEnds } from './paging.ts';
@@ -15,12 +15,16 @@ import { type RemovalDeps, seekSuppressions, unsuppress } from './suppression-ac
 import {
   asCsv,
   asNdjson,
+  reasonsFor,
   suppressionExample,
+  suppressionOrigins,
   suppressionPage,
   suppressionReason,
   suppressionScope,
+  suppressionsOfAddress,
   suppressionView,
   viewOf,
+  viewOfAll,
 } from './suppression-view.ts';
 import { takeUpload, uploadAnswer } from './uploads.ts';
 
@@ -47,18 +51,15 @@ const listQuery = refuseBothEnds(
   z.strictObject({
     ...pageFieldsOf(suppressionIdForm, 'a suppression'),
     reason: suppressionReason.optional().meta({ description: 'Only those for this reason.' }),
-    origin: suppressionReason.optional().meta({ description: 'Another name of `reason`, which the Resend SDKs use.' }),
+    origin: z.enum(suppressionOrigins).optional().meta({
+      description: 'Only those of this `origin`, as the Resend SDKs ask for them.',
+    }),
     scope: suppressionScope.optional().meta({ description: 'Only those of this scope.' }),
   }),
 );
 
 const exportQuery = z.strictObject({
   format: z.enum(['ndjson', 'csv']).default('ndjson').meta({ description: 'One JSON object a line, or CSV.' }),
-});
-
-const ofAddress = listOf(suppressionView, 'One for each scope it is suppressed for.').meta({
-  description: 'What stands against the address.',
-  examples: [{ object: 'list', data: [suppressionExample] }],
 });
 
 const removed = z
@@ -183,8 +184,8 @@ export function suppressionRoutes(deps: Deps): Routes {
         querystring: listQuery,
         response: { 200: suppressionPage, ...problemAnswers(422) },
       },
-      handler: async ({ query: { origin, reason = origin, scope, ...request } }) => {
-        const { page, hasMore } = await deps.suppressions.page(request, { reason, scope });
+      handler: async ({ query: { origin, reason, scope, ...request } }) => {
+        const { page, hasMore } = await deps.suppressions.page(request, { reasons: reasonsFor(reason, origin), scope });
         return { object: 'list' as const, has_more: hasMore, data: page.map(viewOf) };
       },
     });
@@ -221,23 +222,16 @@ export function suppressionRoutes(deps: Deps): Routes {
       schema: {
         operationId: 'getSuppression',
         summary: 'Look an address up',
-        description:
-          'What stands against it, for each scope. By the id of a suppression, that one alone, as the Resend SDKs read it.',
+        description: 'What stands against it, for each scope. By the id of a suppression, that one alone.',
         tags,
         params,
         response: {
-          200: z.union([ofAddress, suppressionView]).meta({
-            description: 'What stands against it.',
-            examples: [{ object: 'list', data: [suppressionExample] }, suppressionExample],
-          }),
+          200: suppressionsOfAddress,
           ...problemAnswers(400, 404),
         },
         'x-examples': missing,
       },
-      handler: async ({ params: { email } }) => {
-        const found = await find(email);
-        return suppressionIdForm.test(email) ? viewOf(found[0]) : { object: 'list' as const, data: found.map(viewOf) };
-      },
+      handler: async ({ params: { email } }) => viewOfAll(await find(email)),
     });
 
     app.route({

@@ -6,6 +6,7 @@ import type { Posts } from '../store/posts.ts';
 import type { Webhooks } from '../store/webhooks.ts';
 import { isoOf } from './answer-fields.ts';
 import { type CreationDeps, createOnce, creationHeaders, type Made } from './creations.ts';
+import { refuseOtherIds } from './path-id.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 import {
@@ -66,6 +67,7 @@ export function webhookChangeRoutes(deps: Deps): Routes {
         'x-examples': missingWebhook,
       },
       handler: async ({ params: { id }, body }) => {
+        refuseOtherIds(id, { webhook_id: body.webhook_id });
         // What is left of when it was enabled before goes first: what it is handed once it is enabled is for it.
         if (body.status === 'enabled') await deps.posts.drop(id);
         const before: Webhook[] = [];

@@ -4,6 +4,7 @@ import { type Delivery, deliveryIdForm, deliveryStatuses, isBatch, placesIn } fr
 import { eventTypes } from '../domain/event.ts';
 import type { Webhook } from '../domain/webhook.ts';
 import { bodyOf, type IdentifiedPayload, requestHeaders } from '../domain/webhook-request.ts';
+import { signatureFamilies } from '../domain/webhook-signature.ts';
 import type { Deliveries } from '../store/deliveries.ts';
 import type { Events } from '../store/events.ts';
 import type { Webhooks } from '../store/webhooks.ts';
@@ -105,13 +106,14 @@ export function webhookDeliveryRoutes(deps: Deps): Routes {
   };
 }
 
+const signatureNames: ReadonlySet<string> = new Set(signatureFamilies.map((family) => `${family}-signature`));
+
 /** As they went out with the last try, but for what is secret; null when there was none. */
 function headersOf(webhook: Webhook, { webhookId, tries }: Delivery): Record<string, string> | null {
   const at = tries.at(-1)?.at;
   if (webhookId === null || at === undefined) return null;
   const sent = requestHeaders(webhook, webhookId, '', { now: at, signedAt: at });
   const own = new Set(Object.keys(webhook.headers));
-  const hidden = (name: string, value: string) =>
-    name === 'webhook-signature' ? 'v1,***' : own.has(name) ? '***' : value;
+  const hidden = (name: string, value: string) => (own.has(name) ? '***' : signatureNames.has(name) ? 'v1,***' : value);
   return Object.fromEntries(Object.entries(sent).map(([name, value]) => [name, hidden(name, value)]));
 }

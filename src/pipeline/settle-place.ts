@@ -8,7 +8,7 @@ import type { EmailEvent } from '../domain/event.ts';
 import type { Lane } from '../domain/lane.ts';
 import type { Change, SettledOutcome } from '../domain/outcome.ts';
 import type { Recipient } from '../domain/recipient.ts';
-import { type Suppression, suppressionsOf } from '../domain/suppression.ts';
+import { type Suppression, suppressionsOf, withSuppressed } from '../domain/suppression.ts';
 import { stepOf } from '../domain/timeline.ts';
 import { type WovenContent, wholeContent } from '../domain/woven.ts';
 import type { CampaignLeave } from '../store/campaign-leave.ts';
@@ -85,7 +85,8 @@ function stay(deps: Deps, placed: PlaceInHand, decided: Decided, to: FinalMark):
   const { attempts, transport, smtp, reason } = recipient;
   const trace = 'trace' in what ? (what.trace ?? null) : null;
   const outcome = { place, at: now, attempts, transport, reply: smtp?.reply ?? null, reason, trace };
-  const events = decision.events.map((event) => ({ ...withSubject(event, placed), campaignId }));
+  const told = withSuppressed(decision.events, suppressions);
+  const events = told.map((event) => ({ ...withSubject(event, placed), campaignId }));
   return deps.slices.settle({ campaignId, from, to, outcome, events, suppressions }, now);
 }
 

@@ -3,7 +3,7 @@ import { type Decision, decide, type RetryPolicy } from '../domain/decide.ts';
 import { decideChange, type Refusal } from '../domain/decide-change.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import type { Change, SettledOutcome } from '../domain/outcome.ts';
-import { suppressionsOf } from '../domain/suppression.ts';
+import { suppressionsOf, withSuppressed } from '../domain/suppression.ts';
 import { stepOf } from '../domain/timeline.ts';
 import type { ChangeCommitted, Commit, Emails } from '../store/emails.ts';
 
@@ -47,7 +47,10 @@ export async function settle(
   };
   const commit = async (current: StoredEmail, after: Commit) => {
     const suppressions = suppressionsOf(current, after.state, outcome, () => deps.newId('sp'));
-    return (await deps.emails.commit(current, { ...after, suppressions }, attemptId, deps.now())) ? 'done' : 'lost';
+    const events = withSuppressed(after.events, suppressions);
+    return (await deps.emails.commit(current, { ...after, events, suppressions }, attemptId, deps.now()))
+      ? 'done'
+      : 'lost';
   };
   await commitFirst(deps, email, outcome, decideOn, commit);
 }

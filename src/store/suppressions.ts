@@ -18,7 +18,7 @@ import { type Cursor, firstOf, type PageRequest, walk } from './walk.ts';
 export type Suppressions = ReturnType<typeof openSuppressions>;
 
 export type SuppressionFilter = {
-  readonly reason?: SuppressionReason | undefined;
+  readonly reasons?: readonly SuppressionReason[] | undefined;
   readonly scope?: SuppressionScope | undefined;
 };
 
@@ -69,9 +69,9 @@ export function openSuppressions(redis: Redis) {
     return values.map((value, place) => (value == null ? null : unpack(fields[place] ?? '', value)));
   }
 
-  async function* list(cursor: Cursor, { reason, scope }: SuppressionFilter = {}): AsyncGenerator<Suppression> {
+  async function* list(cursor: Cursor, { reasons, scope }: SuppressionFilter = {}): AsyncGenerator<Suppression> {
     for await (const entries of walk(redis, keys.suppressionIds, cursor, chunkSize)) {
-      const wanted = entries.map(partsOf).filter((parts) => isWanted(parts, reason, scope));
+      const wanted = entries.map(partsOf).filter((parts) => isWanted(parts, { reasons, scope }));
       // Between the two reads one may be taken away.
       for (const one of await read(wanted.map(({ field }) => field))) if (one !== null) yield one;
     }
@@ -152,7 +152,7 @@ function partsOf(entry: string) {
   return { scope: rest[0], reason: rest[1], field: `${rest[0]}${rest.slice(2)}` };
 }
 
-function isWanted(parts: ReturnType<typeof partsOf>, reason?: SuppressionReason, scope?: SuppressionScope): boolean {
+function isWanted(parts: ReturnType<typeof partsOf>, { reasons, scope }: SuppressionFilter): boolean {
   if (scope !== undefined && parts.scope !== scopeLetters[scope]) return false;
-  return reason === undefined || parts.reason === reasonLetters[reason];
+  return reasons === undefined || reasons.some((reason) => parts.reason === reasonLetters[reason]);
 }

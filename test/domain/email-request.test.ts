@@ -221,6 +221,28 @@ describe('a request', () => {
     expect(at.parse({ ...good, scheduled_at }).scheduled_at).toBe(5_000 + ms);
   });
 
+  it.each([
+    ['2030-01-31T09:00:00+0000', '2030-01-31T09:00:00Z'],
+    ['2030-01-31T09:00:00.123+0130', '2030-01-31T07:30:00.123Z'],
+    ['2030-01-31T09:00:00.123456-01', '2030-01-31T10:00:00.123Z'],
+    ['2030-01-31T09:00:00+02', '2030-01-31T07:00:00Z'],
+  ])('may have its offset as %s', (scheduled_at, same) => {
+    const at = askedEmailFor({ ...testLimits, now: () => Date.parse('2030-01-01T00:00:00Z') });
+    expect(at.parse({ ...good, scheduled_at }).scheduled_at).toBe(Date.parse(same));
+  });
+
+  it.each([
+    '2030-01-31T09:00:00',
+    '2030-01-31',
+    '2030-01-31T09:00:00+1',
+    '2030-01-31T09:00:00+9900',
+    '2030-01-31T09:00:00+010',
+  ])('%s has no offset that can be read', (scheduled_at) => {
+    expect(faultsOf({ ...good, scheduled_at })).toEqual([
+      expect.stringMatching(/must be an ISO 8601 time with an offset/),
+    ]);
+  });
+
   it.each(['in 367 days', 'in 999999 hours'])('%s is refused as beyond a year', (scheduled_at) => {
     expect(faultsOf({ ...good, scheduled_at })).toEqual(['/scheduled_at may be a year ahead at most']);
   });

@@ -1,6 +1,10 @@
 /** What an event says to whoever is told of it: the caller's own words in each, and what the server said where it said something. */
 import { describe, expect, it } from 'vitest';
+import { bounceKinds } from '../../src/domain/bounce.ts';
+import { parseReply } from '../../src/domain/classify.ts';
 import { type EmailEvent, emailEventTypes, eventPayload } from '../../src/domain/event.ts';
+import { recipientCategories } from '../../src/domain/reply-row.ts';
+import { replyRows } from '../../src/domain/reply-rows.ts';
 import { eventOf } from '../support/event-feed.ts';
 import { storedEmail } from '../support/requests.ts';
 
@@ -53,16 +57,45 @@ it('an email that came without tags, metadata and external id has the same field
 });
 
 it.each([
+  ['550 5.1.1 No such user', 'unknown_user', 'Permanent', 'General'],
+  ['552 5.2.2 Mailbox full', 'mailbox_full', 'Transient', 'MailboxFull'],
+  ['552 5.3.4 Message too big for system', 'too_large', 'Transient', 'MessageTooLarge'],
+  ['554 5.7.1 Message rejected as spam', 'spam', 'Transient', 'ContentRejected'],
+  ['554 5.7.1 Client host blocked using zen.spamhaus.org', 'blocklisted', 'Transient', 'General'],
+  ['550 5.0.0 No', 'other', 'Undetermined', 'Undetermined'],
+])('a bounce says of what kind it is: %s', (reply, category, type, subType) => {
+  expect(dataOf({ type: 'email.bounced', smtp: parseReply(reply) })).toMatchObject({
+    bounce: { type, subType, category, suppressed: false, message: reply },
+  });
+});
+
+it.each(replyRows.filter(({ action }) => action === 'fail'))(
+  'who is suppressed for "$name" bounces for good, and nobody else',
+  ({ category, suppress }) => {
+    expect(bounceKinds[category].type === 'Permanent' || !suppress).toBe(true);
+    if (bounceKinds[category].type === 'Permanent') expect(recipientCategories).toContain(category);
+  },
+);
+
+it('a bounce says whether its address was suppressed, and mail to one that is, why nothing was sent', () => {
+  expect(dataOf({ type: 'email.bounced', smtp, suppressed: true })).toMatchObject({ bounce: { suppressed: true } });
+  const reason = 'suppressed for mail since 2026-11-24: somebody put it on the list';
+  expect(dataOf({ type: 'email.suppressed', reason })).toMatchObject({
+    suppressed: { message: reason, type: 'OnAccountSuppressionList' },
+  });
+});
+
+it.each([
   [{ smtp }, smtp.reply],
   [{ reason: 'no mailbox' }, 'no mailbox'],
   [{}, ''],
 ])('a bounce and a failure say why under the names that SDKs read: %j', (given, message) => {
   expect(dataOf({ ...given, type: 'email.bounced' })).toMatchObject({
-    bounce: { type: 'Permanent', subType: 'General', message },
+    bounce: { message },
   });
   expect(dataOf({ ...given, type: 'email.failed' })).toMatchObject({ failed: { reason: message } });
   expect(Object.keys(dataOf({ ...given, type: 'email.sent' }))).not.toEqual(
-    expect.arrayContaining([expect.stringMatching(/bounce|failed/)]),
+    expect.arrayContaining([expect.stringMatching(/bounce|failed|suppressed/)]),
   );
 });
 

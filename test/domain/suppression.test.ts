@@ -1,9 +1,17 @@
 /** What an email's end says against an address: who is not there, who complained, and nobody else. */
 import { expect, it } from 'vitest';
 import type { StoredEmail } from '../../src/domain/email.ts';
+import type { EmailEvent } from '../../src/domain/event.ts';
 import type { SettledOutcome, SharedStage } from '../../src/domain/outcome.ts';
 import type { Recipient } from '../../src/domain/recipient.ts';
-import { pendingAddresses, suppressionsOf } from '../../src/domain/suppression.ts';
+import {
+  pendingAddresses,
+  type Suppression,
+  type SuppressionReason,
+  suppressionsOf,
+  withSuppressed,
+} from '../../src/domain/suppression.ts';
+import { eventOf } from '../support/event-feed.ts';
 import { recipient, storedEmail } from '../support/requests.ts';
 
 const gone = { code: 550, enhanced: '5.1.1', reply: '550 5.1.1 No such user' };
@@ -67,6 +75,18 @@ it('says nothing of who stays where it was, nor of sandbox recipients', () => {
   expect(verdicts(storedEmail([bounced]), bounced)).toEqual([]);
   const sandbox = recipient('bounced@sandbox.invalid');
   expect(verdicts(storedEmail([sandbox]), { ...sandbox, status: 'bounced', smtp: gone })).toEqual([]);
+});
+
+it('marks a bounce when all whom it is about were suppressed by it, and no other event', () => {
+  const made = (address: string, reason: SuppressionReason = 'bounce'): Suppression => {
+    return { id: 'sp_1', address, scope: 'all', reason, emailId: 'em_1', note: null };
+  };
+  const event = (type: EmailEvent['type'], ...to: string[]) => eventOf('em_1', 2, { type, to });
+  const marked = (one: EmailEvent, ...list: ReturnType<typeof made>[]) => withSuppressed([one], list)[0]?.suppressed;
+  expect(marked(event('email.bounced', 'A@x.co', 'b@x.co'), made('a@x.co'), made('b@x.co'))).toBe(true);
+  expect(marked(event('email.bounced', 'a@x.co', 'b@x.co'), made('a@x.co'))).toBeUndefined();
+  expect(marked(event('email.bounced', 'a@x.co'), made('a@x.co', 'complaint'))).toBeUndefined();
+  expect(marked(event('email.sent', 'a@x.co'), made('a@x.co'))).toBeUndefined();
 });
 
 it('asks about pending recipients, each once, whatever their case', () => {

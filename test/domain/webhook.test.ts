@@ -21,6 +21,12 @@ describe('a signature', () => {
     expect(new Webhook(secret).verify(body, signatureHeaders('ev_1', at, body, [secret]))).toEqual(JSON.parse(body));
   });
 
+  it('comes under the names of Svix as well, as the Resend SDKs and their documentation have it', () => {
+    const headers = signatureHeaders('ev_1', at, body, [secret]);
+    for (const name of ['id', 'timestamp', 'signature'])
+      expect(headers[`svix-${name}`]).toEqual(headers[`webhook-${name}`]);
+  });
+
   it('is refused for another body, id, time or secret', () => {
     const headers = signatureHeaders('ev_1', at, body, [secret]);
     const verifier = new Webhook(secret);

@@ -1,6 +1,7 @@
 /** Which media type an Accept header asks for. */
 import { expect, it } from 'vitest';
 import { preferred } from '../../src/http/accept.ts';
+import { problemTypeFor } from '../../src/http/problem-media.ts';
 
 const [json, stream] = ['application/json', 'text/event-stream'] as const;
 
@@ -28,4 +29,23 @@ it.each([
   [';;,,=', json],
 ] as const)('%j: %s', (accept, type) => {
   expect(preferred(accept, [json, stream])).toBe(type);
+});
+
+const problem = 'application/problem+json';
+
+it.each([
+  [undefined, json],
+  ['', problem],
+  ['*/*', problem],
+  ['application/*', problem],
+  ['application/json;q=0', problem],
+  ['text/event-stream', problem],
+  ['application/problem+json', problem],
+  ['application/json, application/problem+json;q=0.5', problem],
+  ['application/json', json],
+  ['Application/JSON; charset=utf-8', json],
+  ['application/json, text/plain, */*', json],
+  ['application/json, application/problem+json;q=0', json],
+] as const)('to %j an error is %s', (accept, type) => {
+  expect(problemTypeFor(accept)).toBe(type);
 });

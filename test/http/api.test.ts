@@ -122,6 +122,15 @@ describe('what is not there', () => {
   );
 });
 
+describe('a base URL that ends with a slash', () => {
+  it('leads to the same routes, and asks for the same key', async () => {
+    expect(await postrider.api('GET', '/v1//emails?limit=1')).toMatchObject({ status: 200, body: { object: 'list' } });
+    expect((await apiClient(postrider.url, null)('GET', '/v1//emails')).status).toBe(401);
+    expect((await apiClient(postrider.url, null)('GET', '//v1/emails')).status).toBe(401);
+    expect((await postrider.api('GET', '/v1//nothing')).status).toBe(404);
+  });
+});
+
 describe('a body sent to what is not there', () => {
   it('is not what the answer is about', async () => {
     const answer = await postrider.api('POST', '/v1/nothing', 'x', { 'content-type': 'text/plain' });

@@ -34,7 +34,7 @@ async function refused(body: string | Buffer, headers: Record<string, string> = 
   const before = await stored();
   using http = await openRawHttp(postrider.url);
   const answer = await http.send('POST', '/v1/emails', headers, body);
-  expect(answer.headers['content-type']).toBe('application/problem+json');
+  expect(answer.headers['content-type']).toBe('application/json');
   expect(answer.headers.connection).not.toBe('close');
   expect(await http.send('GET', '/livez', {})).toMatchObject({ status: 200 });
   expect(await stored()).toEqual(before);
@@ -240,7 +240,7 @@ describe('a body whose length is not what was announced', () => {
     http.write(`POST /v1/emails HTTP/1.1\r\nhost: test\r\n${lines}\r\n${headerLines(json)}\r\n{"a":1}\r\n\r\n`);
     expect(await http.answer()).toMatchObject({
       status: 400,
-      headers: { 'content-type': 'application/problem+json' },
+      headers: { 'content-type': 'application/json' },
       body: expect.stringContaining('"name":"unreadable_request"'),
     });
     expect((await postrider.api('GET', '/livez')).status).toBe(200);

@@ -66,6 +66,14 @@ it('one that is late is told so, nothing more is read of it, and it is let go th
   expect([request.complete, request.destroyed]).toEqual([false, true]);
 });
 
+it('one that is late is told so by the type it asks for', async () => {
+  await using slow = await open();
+  slow.socket.write(post.replace('host: a', 'host: a\r\naccept: application/json'));
+  await until('the request', () => slow.exchanges[0]);
+  slow.passTime();
+  expect(await slow.told()).toMatch(/^HTTP\/1\.1 408 .*\r\ncontent-type: application\/json\r\nvary: accept\r\n/is);
+});
+
 it.each([
   ['before a request', junk],
   ['in the body of one', `${post.replace('content-length: 9', 'transfer-encoding: chunked')}zz\r\n`],

@@ -172,6 +172,18 @@ describe('a change', () => {
     );
   });
 
+  it('may name its email once more in the body, as SDKs do, and no other', async () => {
+    const { id } = (await post({ scheduled_at: inMs(hour) })).body;
+    const move = (ids: object) => postrider.api('PATCH', `/v1/emails/${id}`, { scheduled_at: inMs(hour), ...ids });
+    expect((await move({ id })).status).toBe(200);
+    expect((await move({ email_id: id })).status).toBe(200);
+    const other = await move({ id: 'em_00000000000000000000000000', email_id: id });
+    expect([other.status, other.body.errors]).toMatchObject([
+      422,
+      [{ pointer: '/id', message: 'must be the id of the path, or left out' }],
+    ]);
+  });
+
   it('of the schedule moves the end of a ttl along, and is refused beyond a fixed end', async () => {
     const look = async (id: string) =>
       (await postrider.api('GET', `/v1/emails/${id}`)).body as unknown as Record<string, string>;

@@ -1,6 +1,6 @@
 /** What openapi.yaml says of events is what webhooks and the feed are told: by its type a reader knows what the data of one says. */
 import { describe, expect, it } from 'vitest';
-import { eventTypes } from '../../src/domain/event.ts';
+import { emailEventTypes, eventTypes } from '../../src/domain/event.ts';
 import { sampleEvent } from '../../src/domain/event-sample.ts';
 import { eventView, payloadView } from '../../src/http/event-view.ts';
 import { blocksIn, readDocument } from '../support/documents.ts';
@@ -27,6 +27,15 @@ describe.each(eventTypes)('%s', (type) => {
     const other = payloadOf(type.startsWith('email.') ? 'campaign.started' : 'email.sent');
     expect(checkPayload({ ...payload, data: other.data })).not.toEqual([]);
   });
+});
+
+it.each(emailEventTypes)('a made-up %s has every text that a real one has, as SDKs read it', (type) => {
+  const { data } = payloadOf(type);
+  const text = expect.stringMatching(/./);
+  expect(data).toMatchObject({ created_at: text, message_id: text, from: text, subject: text });
+  const saysWhy = ['bounced', 'delivery_delayed', 'failed', 'suppressed', 'expired', 'outcome_unknown'];
+  if (saysWhy.some((name) => type === `email.${name}`)) expect(data.smtp ?? data.reason).not.toBeNull();
+  if (data.smtp !== null) expect(data.transport).not.toBeNull();
 });
 
 it('the events that docs/webhooks.md shows are as the schema says', () => {

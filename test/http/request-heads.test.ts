@@ -52,12 +52,40 @@ describe('a head', () => {
     ],
   ])('with %s is answered with a problem: %i %s', async (_, status, name, head) => {
     const answer = await ask(head, email);
-    expect(answer).toMatchObject({ status, headers: { 'content-type': 'application/problem+json' } });
+    expect(answer).toMatchObject({ status, headers: { 'content-type': 'application/json' } });
     expect(JSON.parse(answer.body)).toMatchObject({ name });
   });
 
   it('of HTTP/1.0 needs no Host, and its Expect means nothing', async () => {
     expect(await ask('GET /livez HTTP/1.0\r\nexpect: 100-continue\r\n\r\n')).toMatchObject({ status: 200 });
+  });
+});
+
+/** The Resend SDKs for Python, Go, Ruby and Java name JSON, that for PHP sends no Accept, and that for Node takes anything. Those for Python, Go and PHP read an error by the type application/json alone. */
+describe('an error', () => {
+  const key = { authorization: `Bearer ${testApiKey}` };
+  const [json, problem] = ['application/json', 'application/problem+json'] as const;
+  it.each([
+    ['of a route', 'GET', '/v1/emails/em_00000000000000000000000000', 404, key],
+    ['for want of a key', 'POST', '/v1/emails', 401, {}],
+    ['of a URL that cannot be read', 'GET', '/v1/emails/%zz', 400, key],
+    ['of what is not there', 'GET', '/v1/nothing', 404, key],
+    ['of a body', 'POST', '/v1/emails', 422, { ...key, 'content-type': json }],
+  ] as const)('%s goes by the name that is asked for', async (_, method, path, status, headers) => {
+    using http = await openRawHttp(postrider.url);
+    const bodies = [];
+    for (const [accept, type] of [
+      [json, json],
+      [undefined, json],
+      ['*/*', problem],
+      [`${json}, ${problem}`, problem],
+    ] as const) {
+      const asked = accept === undefined ? headers : { ...headers, accept };
+      const answer = await http.send(method, path, asked, method === 'POST' ? '{}' : '');
+      expect(answer).toMatchObject({ status, headers: { 'content-type': type, vary: 'accept' } });
+      bodies.push(answer.body);
+    }
+    expect(new Set(bodies).size).toBe(1);
   });
 });
 

@@ -58,6 +58,14 @@ const changeTo = async ({ id }: Webhook, status: 'enabled' | 'disabled') => {
 };
 const waiting = ({ id }: Webhook) => line.redis.zcard(keys.posts(id));
 
+it('an endpoint may be named once more in the body, as SDKs do, and no other', async () => {
+  const { id } = await line.addWebhook({ endpoint: 'https://app.example.com/hooks' });
+  const change = (webhook_id: string) => api('PATCH', `/v1/webhooks/${id}`, { webhook_id, description: 'Mine' });
+  expect(await change(id)).toMatchObject({ status: 200, body: { id, description: 'Mine' } });
+  expect(await change('wh_1')).toMatchObject({ status: 422, body: { errors: [{ pointer: '/webhook_id' }] } });
+  expect(await line.webhooks.get(id)).not.toHaveProperty('webhook_id');
+});
+
 it('what an endpoint is handed right after it was enabled stays, and what was left of before does not', async () => {
   const webhook = await line.addWebhook({ endpoint: 'https://app.example.com/hooks' });
   await changeTo(webhook, 'disabled');

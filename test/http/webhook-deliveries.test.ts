@@ -79,7 +79,12 @@ describe('the log', () => {
       next_attempt_at: expect.stringMatching(/Z$/),
       request: {
         body: call?.body,
-        headers: { 'X-Gateway-Key': '***', 'webhook-id': message_id, 'webhook-signature': 'v1,***' },
+        headers: {
+          'X-Gateway-Key': '***',
+          'webhook-id': message_id,
+          'webhook-signature': 'v1,***',
+          'svix-signature': 'v1,***',
+        },
       },
       tries: [1, 2].map(() => ({ status: 503, detail: 'answered 503', response: 'database is locked' })),
     });

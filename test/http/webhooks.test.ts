@@ -155,6 +155,7 @@ describe('a header of the caller', () => {
   it.each([
     'Webhook-Id',
     'webhook-signature',
+    'Svix-Id',
     'Content-Type',
     'content-length',
     'Host',
@@ -209,7 +210,7 @@ describe('a test event', () => {
     expect(new Webhook(signing_secret).verify(hook?.body ?? '', hook?.headers as Record<string, string>)).toMatchObject(
       {
         type: 'email.sent',
-        data: { test: true },
+        data: { test: true, from: 'test@example.com', to: ['delivered@sandbox.invalid'] },
       },
     );
   });

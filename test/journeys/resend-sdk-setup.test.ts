@@ -46,7 +46,12 @@ describe('suppressions', () => {
     expect(dataOf(await resend.suppressions.list({ origin: 'manual' }))).toMatchObject({ data: [seen] });
     expect(dataOf(await resend.suppressions.list({ origin: 'complaint' })).data).toEqual([]);
     const bulk = { email: 'eve@example.org', scope: 'bulk' };
-    await postrider.api('POST', '/v1/suppressions', bulk);
+    await postrider.api('POST', '/v1/suppressions', { ...bulk, reason: 'unsubscribe' });
+    expect(dataOf(await resend.suppressions.get('Eve@example.org'))).toMatchObject({
+      ...{ object: 'suppression', ...seen },
+      data: [{ scope: 'all' }, { scope: 'bulk', reason: 'unsubscribe', origin: 'manual' }],
+    });
+    expect(dataOf(await resend.suppressions.list({ origin: 'manual' })).data).toHaveLength(2);
     expect(dataOf(await resend.suppressions.remove(id))).toMatchObject({ object: 'suppression', id, deleted: true });
     expect((await postrider.api('GET', '/v1/suppressions/eve@example.org')).body.data).toMatchObject([bulk]);
     expect(errorOf(await resend.suppressions.remove(id))).toMatchObject({ name: 'not_found', statusCode: 404 });
@@ -78,9 +83,9 @@ describe('suppressions', () => {
 
 describe('webhooks', () => {
   const headersOf = ({ headers }: Hook) => ({
-    id: String(headers['webhook-id']),
-    timestamp: String(headers['webhook-timestamp']),
-    signature: String(headers['webhook-signature']),
+    id: String(headers['svix-id']),
+    timestamp: String(headers['svix-timestamp']),
+    signature: String(headers['svix-signature']),
   });
 
   it('are made, looked at, listed and removed', async () => {
@@ -111,7 +116,10 @@ describe('webhooks', () => {
 
   it('deliver what the SDK verifies and reads, and nothing forged is let in', async () => {
     const { id: webhookId, signing_secret: webhookSecret } = dataOf(
-      await resend.webhooks.create({ endpoint: receiver.url, events: ['email.sent', 'email.bounced'] }),
+      await resend.webhooks.create({
+        endpoint: receiver.url,
+        events: ['email.sent', 'email.bounced', 'email.suppressed'],
+      }),
     );
     const { id } = dataOf(
       await resend.emails.send({
@@ -141,6 +149,17 @@ describe('webhooks', () => {
       type: 'Permanent',
       subType: 'General',
       message: '550 5.1.1 No such user',
+      category: 'unknown_user',
+      suppressed: true,
+    });
+    await resend.emails.send({ ...letter, to: 'gone@example.org' });
+    const last = await until('the third webhook', () => receiver.hooks[2]);
+    const suppressed = resend.webhooks.verify({ payload: last.body, headers: headersOf(last), webhookSecret });
+    expect(suppressed).toMatchObject({
+      type: 'email.suppressed',
+      data: {
+        suppressed: { type: 'OnAccountSuppressionList', message: expect.stringMatching(/^suppressed for mail/) },
+      },
     });
 
     const [hook] = hooks;

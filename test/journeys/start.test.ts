@@ -55,9 +55,11 @@ it('while Redis loads its data it waits, says so, and answers where the API will
   const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text: 'Hello' };
   expect(await api('POST', '/v1/emails', email)).toMatchObject({
     status: 503,
-    headers: { 'retry-after': '2', connection: 'close' },
+    headers: { 'retry-after': '2', connection: 'close', 'content-type': 'application/problem+json' },
     body: { name: 'service_unavailable' },
   });
+  const asked = await api('POST', '/v1/emails', email, { accept: 'application/json' });
+  expect(asked.headers).toMatchObject({ 'content-type': 'application/json', vary: 'accept' });
   await server.tell((client) => client.config('SET', 'key-load-delay', '0'));
   await postrider.printed(/listening on/);
 });

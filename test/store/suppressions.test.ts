@@ -70,6 +70,6 @@ it('more than a round trip holds are added, paged and read as a whole, newest fi
   expect(second.page).toEqual(newest.slice(100, 200));
   expect((await list.page({ limit: 100, before: second.page[0]?.id }, {})).page).toEqual(first.page);
   const wanted = newest.filter(({ scope, reason }) => scope === 'all' && reason === 'complaint');
-  const { page, hasMore } = await list.page({ limit: 250 }, { scope: 'all', reason: 'complaint' });
+  const { page, hasMore } = await list.page({ limit: 250 }, { scope: 'all', reasons: ['complaint'] });
   expect([page, hasMore]).toEqual([wanted.slice(0, 250), false]);
 });

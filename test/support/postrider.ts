@@ -92,6 +92,8 @@ export function apiClient(url: string, key: string | null = testApiKey): ApiClie
     const answer = await request(`${url}${path}`, {
       method,
       headers: {
+        // As fetch and curl say.
+        accept: '*/*',
         ...(key === null ? {} : { authorization: `Bearer ${key}` }),
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         ...headers,

@@ -1,5 +1,6 @@
 /** What the answers of all routes share, written into the document once: descriptions, an example of each problem, and headers. */
 import { type ProblemName, problemsOf } from '../../domain/problem.ts';
+import { problemMedia } from '../problem-media.ts';
 import type { ApiDocument, Header, Media, Operation, Ref, Response } from './document.ts';
 import { exampleNameOf, problemExamples, urlProblemExamples } from './problem-examples.ts';
 
@@ -60,8 +61,6 @@ const ofRates: readonly HeaderName[] = [
   'RateLimit-Reset',
 ];
 
-const problemMedia = 'application/problem+json';
-
 export function completeAnswers(document: ApiDocument): ApiDocument {
   const paths = mapValues(document.paths, (methods) =>
     mapValues(methods, (operation, method) => ({
@@ -88,22 +87,20 @@ export function completeAnswers(document: ApiDocument): ApiDocument {
 type Named = Operation & { readonly method: string };
 
 function completeAnswer(document: ApiDocument, operation: Named, status: number, response: Response): Response {
-  const problem = response.content?.[problemMedia];
+  const problem = response.content?.[problemMedia[0]];
   const shared = referToHeaders(headersOf(operation, status, problem !== undefined));
   const described = { ...response, ...withHeaders(response, shared) };
   if (problem === undefined) return { ...described, description: descriptionOf(document, response) };
   const kinds = problemsOf(status).filter(({ name }) => canAnswer(operation, name));
+  const examples = Object.fromEntries(
+    kinds.map(({ name }) => [name, { $ref: `#/components/examples/${exampleNameOf(name, operation.method)}` }]),
+  );
   return {
     ...described,
     description: `${kinds.map(({ title }) => title).join('; or: ')}.`,
     content: {
       ...response.content,
-      [problemMedia]: {
-        ...problem,
-        examples: Object.fromEntries(
-          kinds.map(({ name }) => [name, { $ref: `#/components/examples/${exampleNameOf(name, operation.method)}` }]),
-        ),
-      },
+      ...Object.fromEntries(problemMedia.map((type) => [type, { ...problem, examples }])),
     },
   };
 }

@@ -15,7 +15,7 @@ export const eventWebhooks = {
       operationId: 'receiveEvent',
       summary: 'Be told of an event',
       description:
-        'What an endpoint gets: an event, or with `batch` a list of events each with its `id`. Signed as Standard Webhooks says. It may come more than once, under the same `webhook-id`. Answer 2xx once it is stored.',
+        'What an endpoint gets: an event, or with `batch` a list of events each with its `id`. Signed as Standard Webhooks says. It may come more than once, under the same `webhook-id`. The three headers come once more as `svix-id`, `svix-timestamp` and `svix-signature`, for consumers of the Resend API. Answer 2xx once it is stored.',
       tags: ['webhooks'],
       security: [],
       parameters: [

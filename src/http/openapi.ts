@@ -1,5 +1,5 @@
 /** The OpenAPI document, made from the routes without opening anything. */
-import type { ApiDocument } from './openapi/document.ts';
+import type { PublishedDocument } from './openapi/shared-responses.ts';
 import { listRoutes } from './routes.ts';
 import { buildServer } from './server.ts';
 
@@ -11,7 +11,7 @@ function unused(): never {
 const noPolicy = { scheduleMs: [], maxAgeMs: 0 };
 
 /** OpenAPI 3.1 as an object. */
-export async function describeApi(version: string): Promise<ApiDocument> {
+export async function describeApi(version: string): Promise<PublishedDocument> {
   const pressure = { overLine: null };
   const routes = listRoutes({
     emails: { load: unused, read: unused, find: unused, timeline: unused, facts: unused, lastChange: unused },
@@ -90,5 +90,5 @@ export async function describeApi(version: string): Promise<ApiDocument> {
     onBug: unused,
     report: unused,
   });
-  return server.swagger() as object as ApiDocument;
+  return server.swagger() as object as PublishedDocument;
 }

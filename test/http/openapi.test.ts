@@ -2,11 +2,12 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { ApiDocument } from '../../src/http/openapi/document.ts';
 import { describeApi } from '../../src/http/openapi.ts';
+import { withResponses } from '../support/openapi.ts';
 import { openApiRules } from '../support/openapi-rules.ts';
 
 let document: ApiDocument;
 beforeAll(async () => {
-  document = await describeApi('1.0.0');
+  document = withResponses(await describeApi('1.0.0'));
 });
 
 describe('the document', () => {

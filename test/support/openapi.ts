@@ -3,14 +3,33 @@ import { readFileSync } from 'node:fs';
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
 import { parse } from 'yaml';
-import type { ApiDocument, Ref, Schema } from '../../src/http/openapi/document.ts';
+import { mapValues } from '../../src/http/openapi/answers.ts';
+import type { ApiDocument, Ref, Response, Schema } from '../../src/http/openapi/document.ts';
+import type { PublishedDocument } from '../../src/http/openapi/shared-responses.ts';
 
 let document: ApiDocument | undefined;
 
 /** Read once in a process: parsing it takes a second of CPU. */
 export function readOpenApi(): ApiDocument {
-  document ??= parse(readFileSync(new URL('../../openapi.yaml', import.meta.url), 'utf8')) as ApiDocument;
+  document ??= withResponses(
+    parse(readFileSync(new URL('../../openapi.yaml', import.meta.url), 'utf8')) as PublishedDocument,
+  );
   return document;
+}
+
+/** The document with each response at the operations that share it. @throws where an operation refers to a response that is not there */
+export function withResponses(published: PublishedDocument): ApiDocument {
+  const { responses: shared, ...components } = published.components;
+  const inline = (given: Response | Ref) => {
+    if (!('$ref' in given)) return given;
+    const response = shared[given.$ref.replace('#/components/responses/', '')];
+    if (response === undefined) throw new Error(`The document has no ${given.$ref}`);
+    return response;
+  };
+  const paths = mapValues(published.paths, (methods) =>
+    mapValues(methods, (operation) => ({ ...operation, responses: mapValues(operation.responses, inline) })),
+  );
+  return { ...published, paths, components };
 }
 
 /** What stands at a local reference; undefined where nothing does. */

@@ -4,6 +4,7 @@ import { completeAnswers, mapValues } from './answers.ts';
 import { placeExamples, type RouteExamples } from './examples.ts';
 import { writeNullsOut } from './nullable.ts';
 import { unifySchemas } from './schemas.ts';
+import { type PublishedDocument, shareResponses } from './shared-responses.ts';
 
 export type Schema = { readonly [keyword: string]: unknown };
 export type Ref = { readonly $ref: string };
@@ -68,8 +69,8 @@ export type ApiDocument = {
 };
 
 /** @param generated what the generator made of the routes and their schemas */
-export function completeDocument(generated: object): ApiDocument {
-  return placeExamples(completeAnswers(unifySchemas(writeLinesAsText(simplify(generated)))));
+export function completeDocument(generated: object): PublishedDocument {
+  return shareResponses(placeExamples(completeAnswers(unifySchemas(writeLinesAsText(simplify(generated))))));
 }
 
 /** Of an upload that may be a list in JSON as well, the generator gives every form the same schema: as lines it is text. */

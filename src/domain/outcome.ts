@@ -40,13 +40,15 @@ export type Outcome =
   | ({ readonly kind: 'unknown'; readonly detail: string; readonly refused: readonly RecipientReply[] } & Traced)
   /**
    * The transport's own trouble (connect, TLS, login, a drop before DATA): nothing was handed over, nobody's attempt is burnt. `byMessage` when
-   * the connection stood and was logged in, and this message met it.
+   * the connection stood and was logged in, and this message met it. `isShared` when another that waited for the same connection tells of it:
+   * it counts once, however many waited.
    */
   | ({
       readonly kind: 'transport_fault';
       readonly cause: FaultCause;
       readonly detail: string;
       readonly byMessage?: boolean;
+      readonly isShared?: true;
     } & Traced)
   /**
    * This message cannot go to `recipients` over this hop (too large for it, no SMTPUTF8), which we know without asking: another may take it,

@@ -68,6 +68,7 @@ export type Verdict =
 /** Replies speak of the transport when all of them do: a refused login, a blocked host. One that asks for less is heeded whoever it is about. */
 export function verdictOf(outcome: Outcome | SettledOutcome): Verdict {
   if (outcome.kind === 'transport_fault') {
+    if (outcome.isShared) return { kind: 'nothing' };
     const { cause, detail: reason, byMessage = false } = outcome;
     return { kind: 'fault', cause, reason, byMessage };
   }

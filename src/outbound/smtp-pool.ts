@@ -152,7 +152,10 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
 
   function onFailed(fault: TransportFault | Delay): void {
     // Those who wait may go on waiting for connections that work: a server that allows fewer than we do is not down.
-    if (!isAlive()) waits.endAll(fault.kind === 'delayed' ? null : fault);
+    if (!isAlive()) {
+      if (fault.kind === 'delayed') waits.endAll(null);
+      else waits.endAll(fault, { ...fault, isShared: true });
+    }
     serve();
   }
 

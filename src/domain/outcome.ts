@@ -41,7 +41,7 @@ export type Outcome =
   /**
    * The transport's own trouble (connect, TLS, login, a drop before DATA): nothing was handed over, nobody's attempt is burnt. `byMessage` when
    * the connection stood and was logged in, and this message met it. `isShared` when another that waited for the same connection tells of it:
-   * it counts once, however many waited.
+   * it counts once, however many waited. `isCrowded` when the server takes no more connections than there are, as it says.
    */
   | ({
       readonly kind: 'transport_fault';
@@ -49,6 +49,7 @@ export type Outcome =
       readonly detail: string;
       readonly byMessage?: boolean;
       readonly isShared?: true;
+      readonly isCrowded?: true;
     } & Traced)
   /**
    * This message cannot go to `recipients` over this hop (too large for it, no SMTPUTF8), which we know without asking: another may take it,

@@ -1,5 +1,5 @@
 /** Turns what a server answered, or how a connection failed, into an Outcome. */
-import { parseReply } from '../domain/classify.ts';
+import { classify, parseReply } from '../domain/classify.ts';
 import type { FaultCause } from '../domain/fault-cause.ts';
 import type { Outcome, RecipientReply, SharedStage } from '../domain/outcome.ts';
 import type { TransportFault } from './transport.ts';
@@ -45,8 +45,18 @@ export function transportFault(transport: string, error: SmtpError, cause: Fault
   return { kind: 'transport_fault', transport, cause, detail: describe(error) };
 }
 
+/** What kept a session from being opened. */
+export function openingFault(transport: string, error: SmtpError): TransportFault {
+  const fault = transportFault(transport, error, causeOf(error));
+  return isOneTooMany(error) ? { ...fault, isCrowded: true } : fault;
+}
+
+function isOneTooMany({ response = '' }: SmtpError): boolean {
+  return response.startsWith('4') && classify(parseReply(response)).category === 'too_many_connections';
+}
+
 /** What opening a connection failed at. A server that is about to close (421) has refused nothing. */
-export function causeOf({ code, originalCode = '', timeoutType, responseCode }: SmtpError): FaultCause {
+function causeOf({ code, originalCode = '', timeoutType, responseCode }: SmtpError): FaultCause {
   if (code === 'EDNS') return 'dns';
   if (responseCode === 421) return 'protocol';
   if (code === 'EAUTH') return 'login';

@@ -7,7 +7,7 @@ import { NoTurnError } from './oauth-asking.ts';
 import type { Tokens } from './oauth-tokens.ts';
 import { extensionsOf } from './smtp-envelope.ts';
 import { type Logins, login, loginsOf, withoutSecrets } from './smtp-login.ts';
-import { causeOf, type SmtpError, transportFault } from './smtp-outcome.ts';
+import { openingFault, type SmtpError, transportFault } from './smtp-outcome.ts';
 import { type SmtpTalk, takeOver } from './smtp-talk.ts';
 import {
   isGoodbye,
@@ -86,7 +86,7 @@ export async function openSmtpSession(
     const awaits = error instanceof NoTurnError ? error.why : logins.awaits;
     if (awaits !== null) return { kind: 'delayed', detail: awaits };
     if (isOverdue) return transportFault(settings.name, overdue, 'connect');
-    const fault = transportFault(settings.name, error as SmtpError, causeOf(error as SmtpError));
+    const fault = openingFault(settings.name, error as SmtpError);
     return { ...fault, detail: withoutSecrets(fault.detail, settings.auth) };
   } finally {
     clearTimeout(deadline);

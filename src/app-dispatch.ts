@@ -9,6 +9,7 @@ import { learn } from './pipeline/learn.ts';
 import { park } from './pipeline/park.ts';
 import { sendOver } from './pipeline/send-over.ts';
 import { tellFleet } from './pipeline/tell-fleet.ts';
+import type { Allotments } from './store/allotments.ts';
 import type { Budgets } from './store/budgets.ts';
 import type { TransportStates } from './store/transport-states.ts';
 
@@ -19,6 +20,7 @@ export type Fleet = {
   readonly hanging: Set<string>;
   readonly states: TransportStates;
   readonly budgets: Budgets;
+  readonly allotments: Allotments;
 };
 
 type Terms = {

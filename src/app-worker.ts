@@ -55,7 +55,14 @@ export async function openWorkers(ground: Ground): Promise<void> {
   report.crowding(crowdingIn(plans.plan, config.WORKER_CONCURRENCY), config.WORKER_CONCURRENCY);
   const pooled = () => Object.keys(transports.plan.transports).flatMap((name) => transports.get(name) ?? []);
   meters.watchPools(() => pooled().map(({ name: transport, pool }) => ({ transport, ...pool })));
-  const fleet = { transports, known: new Map(), hanging: new Set<string>(), states: transportStates, budgets };
+  const fleet = {
+    transports,
+    known: new Map(),
+    hanging: new Set<string>(),
+    states: transportStates,
+    budgets,
+    allotments,
+  };
   const nudge = makeNudge();
   plans.follow((plan) => {
     transports.update(plan);
@@ -88,7 +95,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
   };
   const delivering = { emails, due, campaigns: store.slices, ...sending, handedOver: hands.emails, newId, now };
   const probing = { worker, report: report.probed, onTrouble };
-  const maintaining = { ...fleet, memory: makeMemory(), allotments, nudge, ...probing, newId, now };
+  const maintaining = { ...fleet, memory: makeMemory(), nudge, ...probing, newId, now };
   const bell = opened.use(openBell(await connect('wait')));
   const enqueueing = { due, bell, deliverQueues, ...config.feeding, wait: pause, newId, now };
 

@@ -80,7 +80,7 @@ export function openTestWorker(
   const transports = openTransports(plan, (settings) => openSmtpTransport(settings, options), []);
   const known = new Map<string, TransportState>();
   const hanging = new Set<string>();
-  const fleet = { transports, known, hanging, states, budgets };
+  const fleet = { transports, known, hanging, states, budgets, allotments };
   const stop = new AbortController();
   const memory = makeMemory();
   let wakes = 0;
@@ -130,7 +130,7 @@ export function openTestWorker(
       const onTrouble = (_: string, error: unknown) => {
         throw error;
       };
-      const deps = { ...fleet, memory, allotments, nudge, worker, report, onTrouble, newId, now: () => now };
+      const deps = { ...fleet, memory, nudge, worker, report, onTrouble, newId, now: () => now };
       await maintainTransports(deps, stop.signal);
       return waitMs;
     },

@@ -112,7 +112,7 @@ export const sessionRows: readonly ReplyRow[] = [
     // The next one is as good as new: no reason to send less.
     text: /\b(?:many|maximum(?: number of)?|max) (?:messages|mails|e-?mails|transactions) (?:in|on|over|per|during|for) (?:this |the |one |a |your )?(?:smtp )?(?:connection|session)\b/i,
     action: 'retry',
-    category: 'rate_limited',
+    category: 'connection_used_up',
     suppress: false,
     example: '421 too many messages in this connection',
   },

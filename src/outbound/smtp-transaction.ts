@@ -2,7 +2,7 @@
  * One message over an open connection: the envelope in one write, the claim, the body in one write, and what came of it (RFC 5321, RFC 2920).
  * The envelope of the next message may leave in one write with the body (RFC 2920 section 3.1).
  */
-import { parseReply } from '../domain/classify.ts';
+import { classify, parseReply } from '../domain/classify.ts';
 import type { AttemptTrace, Obstacle, Outcome, RecipientReply, SharedStage, Withheld } from '../domain/outcome.ts';
 import { toData } from './dot-stuffing.ts';
 import { type EnvelopeCommands, type Extensions, envelopeOf } from './smtp-envelope.ts';
@@ -53,7 +53,7 @@ export type PassedOver = {
 };
 
 /**
- * @returns passed over only when it has one before it
+ * @returns passed over only when another went over the connection before it
  * @throws only what `claim` throws
  */
 export async function transact(
@@ -80,6 +80,10 @@ export async function transact(
       return { kind: 'withheld' };
     }
     if (isGoodbye(end)) talk.close();
+    if (!spell.isFirst && progress.begunAt === null && isUsedUp(end)) {
+      talk.close();
+      return { kind: 'passed_over', isOutOfStep: false };
+    }
     outcome = answeredBy(transport, to, end, progress);
   } catch (error) {
     talk.close();
@@ -231,6 +235,8 @@ const isIntermediate = (reply: string) => reply.startsWith('3');
 const isVerdict = (reply: string) => /^[245]\d{2}(?!\d)/.test(reply);
 /** RFC 5321 section 3.8, RFC 7504 section 4: the server closes, and answers nothing more. */
 export const isGoodbye = (reply: string) => /^[45]21/.test(reply);
+/** It takes no more messages over this connection: to a new one, which says so at its first, nothing is gained by yet another. */
+const isUsedUp = (reply: string) => classify(parseReply(reply)).category === 'connection_used_up';
 /** What a server may say of a body because of what came along with it. */
 export const isOutOfTurn = (reply: string) => /^503|^5.*(?:pipelining|synchroni[sz]ation)/i.test(reply);
 

@@ -52,8 +52,8 @@ export type Outcome =
       readonly isCrowded?: true;
     } & Traced)
   /**
-   * This message cannot go to `recipients` over this hop (too large for it, no SMTPUTF8), which we know without asking: another may take it,
-   * and those who are not among them it can go to.
+   * This message cannot go to `recipients` over this hop: it is too large or needs SMTPUTF8, which we know without asking, or the hop does not
+   * relay it. Another may take it, and those who are not among them it can go to.
    */
   | ({ readonly kind: 'obstacle'; readonly detail: string; readonly recipients: readonly string[] } & Traced)
   /** This message cannot be sent by anyone; where it says to whom, to the others it can. */

@@ -6,7 +6,7 @@ import { classify, parseReply } from '../domain/classify.ts';
 import type { AttemptTrace, Obstacle, Outcome, RecipientReply, SharedStage, Withheld } from '../domain/outcome.ts';
 import { toData } from './dot-stuffing.ts';
 import { type EnvelopeCommands, type Extensions, envelopeOf } from './smtp-envelope.ts';
-import { needsUtf8, obstacleTo } from './smtp-obstacle.ts';
+import { needsUtf8, notRelayed, obstacleTo } from './smtp-obstacle.ts';
 import { answeredBy, outcomeOfEnd, type SmtpError } from './smtp-outcome.ts';
 import { type SmtpTalk, smtpError } from './smtp-talk.ts';
 import type { Message } from './transport.ts';
@@ -100,7 +100,8 @@ export async function transact(
     // What was read may have been the answer to something else: it says nothing of anybody.
     if (odd !== null) outcome = outcomeOfEnd(transport, progress, unexpected(odd));
   }
-  return { ...outcome, trace: traceOf(nextHop, spell, startedAt, progress.begunAt) };
+  const trace = traceOf(nextHop, spell, startedAt, progress.begunAt);
+  return { ...(progress.begunAt === null ? notRelayed(outcome) : outcome), trace };
 }
 
 /** How far a transaction had come when it ended. */

@@ -164,7 +164,7 @@ export const replies: readonly CollectedReply[] = [
   ['Exim', '501 <u@@example.org>: malformed address: @example.org may not follow <u@', 'syntax', 'fail', false],
   ['Exim', '550-JunkMail rejected - mx.example.com (mx.example.com) [192.0.2.1]:41234\n550 is in an RBL on zen.spamhaus.org', 'blocklisted', 'fail', false],
   ['Exim', '550 This message contains a virus (Eicar-Test-Signature).', 'malware', 'fail', false],
-  ['Exim', '550-Please turn on SMTP Authentication in your mail client, or login to the\n550-IMAP/POP3 server before sending your message.  mx.example.com\n550 [192.0.2.1]:41234 is not permitted to relay through this server without authentication.', 'relay_denied', 'fail', false],
+  ['Exim', '550-Please turn on SMTP Authentication in your mail client, or login to the\n550-IMAP/POP3 server before sending your message.  mx.example.com\n550 [192.0.2.1]:41234 is not permitted to relay through this server without authentication.', 'login', 'stop_transport', false],
   ['Exim', '550 The mail server could not deliver mail to u@example.org.  The account or domain may not exist, they may be blacklisted, or missing the proper dns entries.', 'blocklisted', 'fail', false],
   ['Exim', '552 Mailbox is full / Over quota', 'mailbox_full', 'fail', false],
   ['Exim', '554 Too many "Received" headers - suspected mail loop', 'routing_loop', 'fail', false],

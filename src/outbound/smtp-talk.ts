@@ -31,8 +31,10 @@ type Waiting = {
   fail(error: SmtpError): void;
 };
 
-/** Characters of one reply: no server says so much, and none may fill the memory. */
+/** Characters of one reply that are kept. What goes on is read to its last line, which says what became of the message. */
 const maxReplyLength = 64 * 1_024;
+/** Bytes of one reply that are read. */
+const maxReplyBytes = 16 * 1_024 * 1_024;
 
 type Times = {
   /** How long nothing may be said while nothing is asked. */
@@ -54,6 +56,8 @@ export function takeOver(connection: SMTPConnection, { restMs, now }: Times): Sm
   /** Lines of a reply that goes on, and the beginning of a line; as the bytes came, one to a character. */
   let lines = '';
   let unfinished = '';
+  /** Bytes since the last whole reply. */
+  let heard = 0;
   let silenceMs: number | null = null;
   let ended: SmtpError | null = null;
 
@@ -79,22 +83,25 @@ export function takeOver(connection: SMTPConnection, { restMs, now }: Times): Sm
 
   socket.removeAllListeners('data');
   socket.on('data', (chunk: Buffer) => {
+    heard += chunk.length;
     const text = unfinished + chunk.toString('latin1');
     let from = 0;
     for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', from)) {
       const line = text.slice(from, text[at - 1] === '\r' ? at - 1 : at);
       from = at + 1;
       if (line.trim() === '' && lines === '') continue;
-      lines = lines === '' ? line : `${lines}\n${line}`;
-      if (goesOn.test(line)) continue;
+      const isLast = !goesOn.test(line);
+      if (isLast || lines.length + line.length < maxReplyLength) lines = lines === '' ? line : `${lines}\n${line}`;
+      if (!isLast) continue;
       // What begins with a code and ends without one has none that holds.
       const whole = ends.test(line) ? withOneCode(lines) : line;
       lines = '';
+      heard = 0;
       take(decoded(whole));
     }
-    unfinished = text.slice(from);
-    if (lines.length + unfinished.length > maxReplyLength)
-      end(smtpError('EPROTOCOL', `A reply has more than ${maxReplyLength} bytes`));
+    // Of a line as long as that its beginning says all.
+    unfinished = text.slice(from, from + maxReplyLength);
+    if (heard > maxReplyBytes) end(smtpError('EPROTOCOL', `A reply has more than ${maxReplyBytes} bytes`));
     else if (waiting[0] !== undefined && now() - waiting[0].since > waiting[0].withinMs)
       end(smtpError('ETIMEDOUT', `No whole reply within ${waiting[0].withinMs / 1_000} s`));
   });

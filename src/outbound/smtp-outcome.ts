@@ -67,9 +67,10 @@ function causeOf({ code, originalCode = '', timeoutType, responseCode }: SmtpErr
 /** OpenSSL's own codes, such as `CERT_HAS_EXPIRED`; those of sockets begin with E. */
 const tlsCodes = /^(?:ERR_(?:SSL|TLS|OSSL)_|EPROTO$|ERROR_IN_|[^E])/;
 
-/** The library's messages name the stage and repeat the server's words; they carry no credentials. */
-function describe(error: SmtpError): string {
-  return `${error.code ?? 'ERROR'}: ${error.message}`.slice(0, maxDetailLength);
+/** The library's messages name the stage and repeat the server's words, some of them twice; they carry no credentials. */
+function describe({ code = 'ERROR', message, response }: SmtpError): string {
+  const once = message.replace(`. response=${response}`, () => '');
+  return `${code}: ${once}`.slice(0, maxDetailLength);
 }
 
 const maxDetailLength = 500;

@@ -81,7 +81,10 @@ export async function openSmtpSession(
   try {
     return await establish(connection, settings, patience, now);
   } catch (error) {
-    connection.close();
+    // A refused login leaves a server that waits for the next command.
+    const { code, responseCode } = error as SmtpError;
+    if (code === 'EAUTH' && responseCode !== 421 && !isOverdue && isWritable(connection)) sayGoodbye(connection);
+    else connection.close();
     // It asked for nothing yet: what the server makes of a client that waits, and how long that took, says nothing of it.
     const awaits = error instanceof NoTurnError ? error.why : logins.awaits;
     if (awaits !== null) return { kind: 'delayed', detail: awaits };
@@ -168,8 +171,7 @@ function sessionOver(connection: SMTPConnection, talk: SmtpTalk, nextHop: NextHo
   let last: InHand | null = null;
   let isGivenUp = false;
   // A server that has said goodbye takes nothing more, though the connection is not gone yet.
-  const isUsable = () =>
-    !isGivenUp && !connection.destroyed && connection._socket !== false && !!connection._socket?.writable;
+  const isUsable = () => !isGivenUp && isWritable(connection);
 
   async function send(message: Message, { claim, follow }: Parameters<SmtpSession['send']>[1]) {
     given += 1;
@@ -218,12 +220,20 @@ function sessionOver(connection: SMTPConnection, talk: SmtpTalk, nextHop: NextHo
       last?.skip.resolve({ kind: 'passed_over', isOutOfStep: false });
     },
     close() {
-      if (last !== null || !isUsable()) return connection.close();
-      connection.quit();
-      // Closing twice does nothing; a server that never answers QUIT would keep the connection for as long as it may stay silent.
-      setTimeout(() => connection.close(), closeTimeoutMs).unref();
+      if (last !== null || !isUsable()) connection.close();
+      else sayGoodbye(connection);
     },
   };
+}
+
+function isWritable({ destroyed, _socket: socket }: SMTPConnection): boolean {
+  return !destroyed && socket !== false && !!socket?.writable;
+}
+
+function sayGoodbye(connection: SMTPConnection): void {
+  connection.quit();
+  // Closing twice does nothing; a server that never answers QUIT would keep the connection for as long as it may stay silent.
+  setTimeout(() => connection.close(), closeTimeoutMs).unref();
 }
 
 type InHand = {

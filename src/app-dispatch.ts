@@ -5,6 +5,7 @@ import type { TransportState } from './domain/transport-state.ts';
 import type { Transports } from './outbound/transports.ts';
 import { admit } from './pipeline/admit.ts';
 import { dispatch } from './pipeline/dispatch.ts';
+import { isConnected } from './pipeline/is-connected.ts';
 import { learn } from './pipeline/learn.ts';
 import { park } from './pipeline/park.ts';
 import { sendOver } from './pipeline/send-over.ts';
@@ -32,9 +33,12 @@ type Terms = {
   now(): number;
 };
 
+export const bindIsConnected = (fleet: Pick<Fleet, 'transports' | 'allotments'>, now: () => number) =>
+  isConnected.bind(null, { ...fleet, now });
+
 export function bindDispatch(fleet: Fleet, { policies, beside, wake, onTrouble, newId, now }: Terms) {
   const told = { ...fleet, learn: learn.bind(null, fleet), now };
-  const telling = tellFleet.bind(null, { ...told, wake, newId });
+  const telling = tellFleet.bind(null, { ...told, isConnected: bindIsConnected(fleet, now), wake, newId });
   return dispatch.bind(null, {
     ...{ ...fleet, policies, now },
     admit: admit.bind(null, told),

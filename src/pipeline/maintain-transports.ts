@@ -10,7 +10,6 @@ import type { Transports } from '../outbound/transports.ts';
 import type { Allotments } from '../store/allotments.ts';
 import type { Budgets } from '../store/budgets.ts';
 import type { TransportStates } from '../store/transport-states.ts';
-import { isConnected } from './tell-fleet.ts';
 
 type Deps = {
   transports: Pick<Transports, 'plan' | 'get'>;
@@ -22,6 +21,7 @@ type Deps = {
   states: Pick<TransportStates, 'read' | 'takeProbe' | 'fault' | 'success' | 'grant'>;
   allotments: Pick<Allotments, 'allot' | 'leave' | 'pools'>;
   budgets: Pick<Budgets, 'release' | 'names' | 'unpark'>;
+  isConnected(name: string): Promise<boolean>;
   nudge: Nudge;
   /** Names this process among the workers. */
   worker: string;
@@ -182,7 +182,7 @@ async function tellProbed(
   if (fault === null) await deps.states.success(name, 'probe', event);
   else if (fault.kind === 'delayed') return;
   // The server holds to a number of connections, which the fleet has: mail goes over those.
-  else if (fault.isCrowded && (await isConnected(deps, name))) await deps.states.success(name, 'message', event);
+  else if (fault.isCrowded && (await deps.isConnected(name))) await deps.states.success(name, 'message', event);
   else await deps.states.fault(name, { cause: fault.cause, reason: fault.detail }, event);
 }
 

@@ -3,15 +3,14 @@ import type { Outcome } from '../domain/outcome.ts';
 import { freshState, verdictOf } from '../domain/standing.ts';
 import type { TransportState } from '../domain/transport-state.ts';
 import type { Transports } from '../outbound/transports.ts';
-import type { Allotments } from '../store/allotments.ts';
 import type { TransportStates } from '../store/transport-states.ts';
 import type { Admitted } from './admit.ts';
 
 type Deps = {
-  transports: Pick<Transports, 'plan' | 'get'>;
+  transports: Pick<Transports, 'plan'>;
   known: ReadonlyMap<string, TransportState>;
   states: Pick<TransportStates, 'fault' | 'success' | 'brake'>;
-  allotments: Pick<Allotments, 'pools'>;
+  isConnected(name: string): Promise<boolean>;
   learn(name: string): Promise<void>;
   /** Tells `tend` that there is something for it to do. */
   wake(): void;
@@ -28,7 +27,7 @@ export async function tellFleet(deps: Deps, { transport: { name }, as }: Admitte
   const event = () => ({ id: deps.newId('ev'), at: deps.now() });
   switch (verdict.kind) {
     case 'fault':
-      if (verdict.isCrowded && (await isConnected(deps, name))) break;
+      if (verdict.isCrowded && (await deps.isConnected(name))) break;
       await deps.states.fault(name, verdict, event());
       break;
     case 'slow_down':
@@ -43,16 +42,4 @@ export async function tellFleet(deps: Deps, { transport: { name }, as }: Admitte
   }
   await deps.learn(name);
   deps.wake();
-}
-
-type Pools = {
-  readonly transports: Pick<Transports, 'get'>;
-  readonly allotments: Pick<Allotments, 'pools'>;
-  now(): number;
-};
-
-/** Whether some worker has a connection: its server is well then, and takes no more. */
-export async function isConnected({ transports, allotments, now }: Pools, name: string): Promise<boolean> {
-  if ((transports.get(name)?.pool.open ?? 0) > 0) return true;
-  return ((await allotments.pools([name], now())).get(name)?.open ?? 0) > 0;
 }

@@ -1,7 +1,7 @@
 /** One worker's part of a fleet without its queues: real transports to servers of a test, and what all workers share in a real Redis. */
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { bindDispatch } from '../../src/app-dispatch.ts';
+import { bindDispatch, bindIsConnected } from '../../src/app-dispatch.ts';
 import { acceptEmail } from '../../src/domain/email.ts';
 import { type IdPrefix, makeId } from '../../src/domain/id.ts';
 import { type Route, recordOf, type TransportPlan, type TransportSettings } from '../../src/domain/transport-plan.ts';
@@ -130,7 +130,8 @@ export function openTestWorker(
       const onTrouble = (_: string, error: unknown) => {
         throw error;
       };
-      const deps = { ...fleet, memory, nudge, worker, report, onTrouble, newId, now: () => now };
+      const isConnected = bindIsConnected(fleet, () => now);
+      const deps = { ...fleet, isConnected, memory, nudge, worker, report, onTrouble, newId, now: () => now };
       await maintainTransports(deps, stop.signal);
       return waitMs;
     },

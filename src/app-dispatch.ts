@@ -5,10 +5,12 @@ import type { TransportState } from './domain/transport-state.ts';
 import type { Transports } from './outbound/transports.ts';
 import { admit } from './pipeline/admit.ts';
 import { dispatch } from './pipeline/dispatch.ts';
+import { isConnected } from './pipeline/is-connected.ts';
 import { learn } from './pipeline/learn.ts';
 import { park } from './pipeline/park.ts';
 import { sendOver } from './pipeline/send-over.ts';
 import { tellFleet } from './pipeline/tell-fleet.ts';
+import type { Allotments } from './store/allotments.ts';
 import type { Budgets } from './store/budgets.ts';
 import type { TransportStates } from './store/transport-states.ts';
 
@@ -19,6 +21,7 @@ export type Fleet = {
   readonly hanging: Set<string>;
   readonly states: TransportStates;
   readonly budgets: Budgets;
+  readonly allotments: Allotments;
 };
 
 type Terms = {
@@ -30,9 +33,12 @@ type Terms = {
   now(): number;
 };
 
+export const bindIsConnected = (fleet: Pick<Fleet, 'transports' | 'allotments'>, now: () => number) =>
+  isConnected.bind(null, { ...fleet, now });
+
 export function bindDispatch(fleet: Fleet, { policies, beside, wake, onTrouble, newId, now }: Terms) {
   const told = { ...fleet, learn: learn.bind(null, fleet), now };
-  const telling = tellFleet.bind(null, { ...told, wake, newId });
+  const telling = tellFleet.bind(null, { ...told, isConnected: bindIsConnected(fleet, now), wake, newId });
   return dispatch.bind(null, {
     ...{ ...fleet, policies, now },
     admit: admit.bind(null, told),

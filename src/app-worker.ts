@@ -1,7 +1,7 @@
 /** Composition of the worker role: each stage of the line with what it uses, and the queues and loops that drive them. */
 import type { Ground } from './app.ts';
 import { openCampaigning } from './app-campaigns.ts';
-import { bindDispatch } from './app-dispatch.ts';
+import { bindDispatch, bindIsConnected } from './app-dispatch.ts';
 import { openNotifying } from './app-webhooks.ts';
 import { newId, now, rand } from './chance.ts';
 import { insist } from './concurrency/insist.ts';
@@ -55,7 +55,8 @@ export async function openWorkers(ground: Ground): Promise<void> {
   report.crowding(crowdingIn(plans.plan, config.WORKER_CONCURRENCY), config.WORKER_CONCURRENCY);
   const pooled = () => Object.keys(transports.plan.transports).flatMap((name) => transports.get(name) ?? []);
   meters.watchPools(() => pooled().map(({ name: transport, pool }) => ({ transport, ...pool })));
-  const fleet = { transports, known: new Map(), hanging: new Set<string>(), states: transportStates, budgets };
+  const shared = { states: transportStates, budgets, allotments };
+  const fleet = { transports, known: new Map(), hanging: new Set<string>(), ...shared };
   const nudge = makeNudge();
   plans.follow((plan) => {
     transports.update(plan);
@@ -87,8 +88,8 @@ export async function openWorkers(ground: Ground): Promise<void> {
     callOff: callOff.bind(null, { emails, change: settleChange.bind(null, settled) }),
   };
   const delivering = { emails, due, campaigns: store.slices, ...sending, handedOver: hands.emails, newId, now };
-  const probing = { worker, report: report.probed, onTrouble };
-  const maintaining = { ...fleet, memory: makeMemory(), allotments, nudge, ...probing, newId, now };
+  const probing = { worker, isConnected: bindIsConnected(fleet, now), report: report.probed, onTrouble };
+  const maintaining = { ...fleet, memory: makeMemory(), nudge, ...probing, newId, now };
   const bell = opened.use(openBell(await connect('wait')));
   const enqueueing = { due, bell, deliverQueues, ...config.feeding, wait: pause, newId, now };
 

@@ -40,6 +40,7 @@ export const bounceKinds: Readonly<Record<ReplyCategory, BounceKind>> = {
   too_large: { type: 'Transient', subType: 'MessageTooLarge' },
   syntax: notThisTime,
   bad_sequence: notThisTime,
+  connection_used_up: notThisTime,
   tls: notThisTime,
   smtputf8: notThisTime,
   routing_loop: notThisTime,

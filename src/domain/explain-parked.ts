@@ -99,8 +99,13 @@ function explainBudget(where: ParkedAt, lane: Lane, now: number): ParkedWhy {
 
 function wordsOf(rate: Rate): string {
   const { count, windowMs } = rate;
-  if (count < 1) return `one email every ${Math.round(windowMs / count / 1_000)} seconds`;
+  if (count < 1) return `one email every ${secondsOf(windowMs / count)}`;
   return `${Number(count.toFixed(1))} per ${windowName(rate)}`;
+}
+
+function secondsOf(ms: number): string {
+  const seconds = Math.round(ms / 1_000);
+  return seconds === 1 ? 'second' : `${seconds} seconds`;
 }
 
 function emails(count: number): string {

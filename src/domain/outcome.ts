@@ -40,17 +40,20 @@ export type Outcome =
   | ({ readonly kind: 'unknown'; readonly detail: string; readonly refused: readonly RecipientReply[] } & Traced)
   /**
    * The transport's own trouble (connect, TLS, login, a drop before DATA): nothing was handed over, nobody's attempt is burnt. `byMessage` when
-   * the connection stood and was logged in, and this message met it.
+   * the connection stood and was logged in, and this message met it. `isShared` when another that waited for the same connection tells of it:
+   * it counts once, however many waited. `isCrowded` when the server takes no more connections than there are, as it says.
    */
   | ({
       readonly kind: 'transport_fault';
       readonly cause: FaultCause;
       readonly detail: string;
       readonly byMessage?: boolean;
+      readonly isShared?: true;
+      readonly isCrowded?: true;
     } & Traced)
   /**
-   * This message cannot go to `recipients` over this hop (too large for it, no SMTPUTF8), which we know without asking: another may take it,
-   * and those who are not among them it can go to.
+   * This message cannot go to `recipients` over this hop: it is too large or needs SMTPUTF8, which we know without asking, or the hop does not
+   * relay it. Another may take it, and those who are not among them it can go to.
    */
   | ({ readonly kind: 'obstacle'; readonly detail: string; readonly recipients: readonly string[] } & Traced)
   /** This message cannot be sent by anyone; where it says to whom, to the others it can. */

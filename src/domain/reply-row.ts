@@ -14,6 +14,7 @@ export const replyCategories = [
   'greylisted',
   'rate_limited',
   'too_many_connections',
+  'connection_used_up',
   'too_many_recipients',
   'system',
   'sender_authentication',

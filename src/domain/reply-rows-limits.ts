@@ -2,7 +2,7 @@
 import type { ReplyRow } from './reply-row.ts';
 
 export const manyConnections =
-  /\btoo many (?:concurrent |simultaneous |open )?(?:smtp )?(?:connections|sessions)|\b(?:concurrent|simultaneous) (?:smtp )?connections\b|\bconnection limit\b|\btrop de connexions\b/i;
+  /\btoo many (?:concurrent |simultaneous |open )?(?:smtp )?(?:connections|sessions)|\b(?:concurrent|simultaneous) (?:smtp |server )?connections\b|\bconnection limit\b|\btrop de connexions\b/i;
 
 export const tooFast = new RegExp(
   [

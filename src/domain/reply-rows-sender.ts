@@ -59,7 +59,7 @@ const senderRefused = new RegExp(
 );
 
 const relayDenied =
-  /\brelay(?:ing)?\b.{0,40}\b(?:denied|not permitted|prohibited|not allowed|disallowed|refused)|\b(?:unable|allowed|permitted|cannot|not|won't) (?:to )?relay\b|\brcpthosts\b|\bturn on smtp authentication\b/i;
+  /\brelay(?:ing)?\b.{0,40}\b(?:denied|not permitted|prohibited|not allowed|disallowed|refused)|\b(?:unable|allowed|permitted|cannot|not|won't) (?:to )?relay\b|\brcpthosts\b/i;
 
 const malware = /\bvirus\b|\bmalware\b|\binfected\b|\bphish|\bpotential security issue\b|\bblocked attachment\b/i;
 

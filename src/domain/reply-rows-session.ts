@@ -14,6 +14,10 @@ const loginTrouble =
 const notLoggedIn =
   /^(?:<[^>]{0,80}>: )?(?:client host rejected: )?(?:smtp;? )?(?:authentication (?:is )?required(?! (?:for|to) (?!relay))|smtp auth(?:entication)? (?:is )?required for (?:message )?submission\b|(?:please )?authenticate first\b(?! (?:for|to) (?!relay))|client (?:is |was )?not authenticated\b)/i;
 
+/** What submission servers say to whom is not logged in, without the word for it. */
+const loginMissing =
+  /^(?:<[^>]{0,80}>: )?(?:client host rejected: access denied$|sender address rejected: not logged in\b|please turn on smtp authentication\b)/i;
+
 export const sessionRows: readonly ReplyRow[] = [
   {
     name: 'accepted',
@@ -107,12 +111,21 @@ export const sessionRows: readonly ReplyRow[] = [
     example: '550 5.7.57 Client not authenticated to send mail',
   },
   {
+    name: 'login_missing',
+    code: '5xx',
+    text: loginMissing,
+    action: 'stop_transport',
+    category: 'login',
+    suppress: false,
+    example: '554 5.7.1 <mail.example.com[192.0.2.1]>: Client host rejected: Access denied',
+  },
+  {
     name: 'connection_used_up',
     code: '4xx',
     // The next one is as good as new: no reason to send less.
     text: /\b(?:many|maximum(?: number of)?|max) (?:messages|mails|e-?mails|transactions) (?:in|on|over|per|during|for) (?:this |the |one |a |your )?(?:smtp )?(?:connection|session)\b/i,
     action: 'retry',
-    category: 'rate_limited',
+    category: 'connection_used_up',
     suppress: false,
     example: '421 too many messages in this connection',
   },

@@ -14,7 +14,7 @@ export type Standing =
   | { readonly kind: 'stuck'; readonly why: string };
 
 /** A transport of which nothing was ever written. */
-export const freshState: TransportState = { paused: null, breaker: closedBreaker, brake: null };
+export const freshState: TransportState = { paused: null, breaker: closedBreaker, brake: null, granted: null };
 
 export function isInService({ paused, breaker }: TransportState): boolean {
   return paused === null && breaker.kind === 'closed';
@@ -60,7 +60,8 @@ export function isFirstOnItsWay({ open, waiting }: { readonly open: number; read
 
 /** What an attempt says of its transport. */
 export type Verdict =
-  | ({ readonly kind: 'fault' } & Fault)
+  /** `isCrowded` when its server took no more connections. */
+  | ({ readonly kind: 'fault'; readonly isCrowded?: true } & Fault)
   | { readonly kind: 'slow_down' }
   | { readonly kind: 'success' }
   | { readonly kind: 'nothing' };
@@ -68,8 +69,9 @@ export type Verdict =
 /** Replies speak of the transport when all of them do: a refused login, a blocked host. One that asks for less is heeded whoever it is about. */
 export function verdictOf(outcome: Outcome | SettledOutcome): Verdict {
   if (outcome.kind === 'transport_fault') {
+    if (outcome.isShared) return { kind: 'nothing' };
     const { cause, detail: reason, byMessage = false } = outcome;
-    return { kind: 'fault', cause, reason, byMessage };
+    return { kind: 'fault', cause, reason, byMessage, ...(outcome.isCrowded && { isCrowded: true }) };
   }
   if (outcome.kind !== 'answered' || outcome.replies.length === 0) return { kind: 'nothing' };
   const actions = outcome.replies.map(({ smtp }) => classify(smtp).action);

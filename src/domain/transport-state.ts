@@ -33,10 +33,14 @@ export type Breaker =
       readonly trial: Trial;
     };
 
+/** Connections that the fleet had when its server refused one more; twice as many may be tried each minute since. */
+export type Granted = { readonly connections: number; readonly at: number };
+
 export type TransportState = {
   readonly paused: { readonly at: number; readonly by: string } | null;
   readonly breaker: Breaker;
   readonly brake: Brake | null;
+  readonly granted: Granted | null;
 };
 
 export const closedBreaker: Breaker = { kind: 'closed', faults: 0 };
@@ -52,6 +56,11 @@ const clockSkewMs = 5_000;
 export function brakeFactor(brake: Brake | null, now: number): number {
   if (brake === null || brake.at > now + clockSkewMs) return 1;
   return Math.min(1, brake.factor * 2 ** (Math.max(0, now - brake.at) / doublingMs));
+}
+
+function mostConnections(granted: Granted | null, now: number): number {
+  if (granted === null || granted.at > now + clockSkewMs) return Number.POSITIVE_INFINITY;
+  return Math.floor(granted.connections * 2 ** (Math.max(0, now - granted.at) / doublingMs));
 }
 
 /** After a reply that asks for less: half of what it was, not more often than every five seconds. */
@@ -102,14 +111,18 @@ export function afterFault(breaker: Breaker, fault: Fault, now: number): Breaker
 /** What went well: a message like any other, a login to see whether a transport is well again, or the message that was to show it. */
 export type Success = 'message' | 'probe' | 'trial';
 
+/** Of these a message that goes through, over whichever session, shows that they are over. Of a login it shows nothing: that was before. */
+const endedByMessage: readonly FaultCause[] = ['connect', 'protocol'];
+
 /**
- * A message that went through ends the row of faults, and leaves an open breaker as it is: its session began before. A probe closes it, or,
- * where that takes a message, opens the trial.
+ * A message that went through ends the row of faults, and closes a breaker that opened because no connection came about. A probe closes it,
+ * or, where that takes a message, opens the trial.
  * @returns the same breaker when nothing changes
  */
 export function afterSuccess(breaker: Breaker, of: Success): Breaker {
   if (breaker.kind === 'closed') return breaker.faults === 0 ? breaker : closedBreaker;
-  if (of === 'message' || (of === 'probe' && breaker.trial === 'open')) return breaker;
+  if (of === 'message' && (breaker.trial !== 'unneeded' || !endedByMessage.includes(breaker.cause))) return breaker;
+  if (of === 'probe' && breaker.trial === 'open') return breaker;
   return of === 'probe' && breaker.trial === 'needed' ? { ...breaker, trial: 'open' } : closedBreaker;
 }
 
@@ -163,16 +176,17 @@ const secondMs = 1_000;
 const longestPaceMs = 60_000;
 
 /**
- * What a transport may do now, its brake considered: connections of the fleet, and at most one rate for each window. With less than one
+ * What a transport may do now, its brake and what its server grants considered: connections of the fleet, and at most one rate for each window. With less than one
  * connection's worth left, the rest is a pace: a count per second that may be a fraction.
  */
 export function pacedRates(
   settings: Pick<TransportSettings, 'connections' | 'rates'>,
-  state: Pick<TransportState, 'brake'>,
+  state: Pick<TransportState, 'brake' | 'granted'>,
   now: number,
 ): { readonly rates: readonly Rate[]; readonly connections: number } {
   const factor = brakeFactor(state.brake, now);
-  const connections = Math.max(1, Math.floor(settings.connections * factor));
+  const braked = Math.max(1, Math.floor(settings.connections * factor));
+  const connections = Math.min(braked, mostConnections(state.granted, now));
   if (factor === 1) return { rates: settings.rates, connections };
   const rates = settings.rates.map((rate) => scaled(rate, factor));
   const worth = settings.connections * factor;

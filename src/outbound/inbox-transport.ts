@@ -21,7 +21,16 @@ export function openInboxTransport(deps: Deps): Transport {
       return answeredBy('inbox', envelope.to, `250 2.6.0 Captured as ${id}`, { refused: [], stage: 'data' });
     },
     probe: async () => null,
-    pool: { open: 0, busy: 0, waiting: 0, waitingBulk: 0, isStuck: false, isHanging: false, room: endlessRoom },
+    pool: {
+      open: 0,
+      busy: 0,
+      waiting: 0,
+      waitingBulk: 0,
+      isStuck: false,
+      isHanging: false,
+      refusals: 0,
+      room: endlessRoom,
+    },
     allow() {},
     async [Symbol.asyncDispose]() {
       isClosed = true;

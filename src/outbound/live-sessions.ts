@@ -14,6 +14,8 @@ export type LiveSessions = {
   retire(session: SmtpSession): void;
   /** It is gone, whoever ended it. */
   ended(session: SmtpSession): void;
+  /** Resolves once none is closing. */
+  closed(): Promise<void>;
   closeAll(): void;
 };
 
@@ -26,6 +28,7 @@ export function makeLiveSessions({ messagesPerConnection, maxAgeMs }: Limits, ra
   /** Each with the time it gets too old. */
   const live = new Map<SmtpSession, number>();
   let closing = 0;
+  let quiet: PromiseWithResolvers<void> | null = null;
 
   return {
     get count() {
@@ -45,7 +48,16 @@ export function makeLiveSessions({ messagesPerConnection, maxAgeMs }: Limits, ra
       session.close();
     },
     ended(session) {
-      if (!live.delete(session)) closing -= 1;
+      if (live.delete(session)) return;
+      closing -= 1;
+      if (closing > 0) return;
+      quiet?.resolve();
+      quiet = null;
+    },
+    closed() {
+      if (closing === 0) return Promise.resolve();
+      quiet ??= Promise.withResolvers();
+      return quiet.promise;
     },
     closeAll() {
       for (const session of live.keys()) session.close();

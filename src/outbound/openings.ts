@@ -16,6 +16,8 @@ export type Openings = {
   readonly room: number;
   /** One failed just now: where others work, no further one is tried. */
   readonly isResting: boolean;
+  /** When that ends. */
+  readonly reopenAt: number;
   /** Opens one, whatever `room` says. @returns why it was not opened */
   begin(): Promise<TransportFault | Delay | null>;
   /** Ends those under way. */
@@ -57,6 +59,9 @@ export function makeOpenings(
     },
     get isResting() {
       return now() < reopenAt;
+    },
+    get reopenAt() {
+      return reopenAt;
     },
     async begin() {
       count += 1;

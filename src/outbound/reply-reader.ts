@@ -4,37 +4,45 @@ import { withOneCode } from '../domain/classify.ts';
 export type ReplyReader = {
   /** Hands on each reply that is whole by now. */
   read(chunk: Buffer): void;
-  /** How much has come of a reply that is not whole. */
+  /** Bytes that have come of a reply that is not whole. */
   readonly bytes: number;
   /** The refusal in the middle of whose line the server ended; null where there is none. */
   lastWords(): string | null;
 };
+
+/** Characters of one reply that are kept. What goes on is read to its last line, which says what became of the message. */
+const maxKept = 64 * 1_024;
 
 /** @param take is given a reply, its lines joined by LF, all with the code that holds */
 export function makeReplyReader(take: (reply: string) => void): ReplyReader {
   /** Lines of a reply that goes on, and the beginning of a line; as the bytes came, one to a character. */
   let lines = '';
   let unfinished = '';
+  let bytes = 0;
 
   return {
     read(chunk) {
+      bytes += chunk.length;
       const text = unfinished + chunk.toString('latin1');
       let from = 0;
       for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', from)) {
         const line = text.slice(from, text[at - 1] === '\r' ? at - 1 : at);
         from = at + 1;
         if (line.trim() === '' && lines === '') continue;
-        lines = lines === '' ? line : `${lines}\n${line}`;
-        if (goesOn.test(line)) continue;
+        const isLast = !goesOn.test(line);
+        if (isLast || lines.length + line.length < maxKept) lines = lines === '' ? line : `${lines}\n${line}`;
+        if (!isLast) continue;
         // What begins with a code and ends without one has none that holds.
         const whole = ends.test(line) ? withOneCode(lines) : line;
         lines = '';
+        bytes = 0;
         take(decoded(whole));
       }
-      unfinished = text.slice(from);
+      // A longer line says all in its beginning.
+      unfinished = text.slice(from, from + maxKept);
     },
     get bytes() {
-      return lines.length + unfinished.length;
+      return bytes;
     },
     lastWords: () => (refusal.test(unfinished) ? decoded(unfinished.trim()) : null),
   };

@@ -54,7 +54,16 @@ export function openSandboxTransport({ slowMs }: { slowMs: number }): Transport 
     /** There is nobody to reach and nobody to fail. */
     probe: async () => null,
     get pool() {
-      return { open: busy, busy, waiting: 0, waitingBulk: 0, isStuck: false, isHanging: false, room: endlessRoom };
+      return {
+        open: busy,
+        busy,
+        waiting: 0,
+        waitingBulk: 0,
+        isStuck: false,
+        isHanging: false,
+        refusals: 0,
+        room: endlessRoom,
+      };
     },
     /** Needs no connections. */
     allow: () => {},

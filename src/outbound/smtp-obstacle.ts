@@ -1,6 +1,7 @@
-/** What keeps a server from taking a message, known from what it offers (RFC 1870, RFC 6531). */
+/** What keeps a server from taking a message: known from what it offers (RFC 1870, RFC 6531), or that it relays it to nobody. */
 import { isAscii } from 'node:buffer';
-import type { Obstacle } from '../domain/outcome.ts';
+import { classify } from '../domain/classify.ts';
+import type { Obstacle, Outcome } from '../domain/outcome.ts';
 import type { Extensions } from './smtp-envelope.ts';
 import type { Message } from './transport.ts';
 
@@ -33,3 +34,21 @@ function hasPlainHeader({ raw }: Message): boolean {
 }
 
 const isBeyondAscii = (address: string) => /[^\p{ASCII}]/u.test(address);
+
+/**
+ * An obstacle where every reply says that the server does not relay: it does for others, as one that takes mail for some domains alone, and
+ * another of the route may for these.
+ * @param outcome of a message that was not handed over
+ */
+export function notRelayed<T extends Outcome>(outcome: T): T | Obstacle {
+  if (outcome.kind !== 'answered') return outcome;
+  const { transport, replies } = outcome;
+  const isRefused = replies.every(({ smtp }) => {
+    const { action, category } = classify(smtp);
+    return action === 'fail' && category === 'relay_denied';
+  });
+  const [first] = replies;
+  if (first === undefined || !isRefused) return outcome;
+  const detail = `the server does not relay it (${first.smtp.reply})`;
+  return { kind: 'obstacle', transport, detail, recipients: replies.map(({ address }) => address) };
+}

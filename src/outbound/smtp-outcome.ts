@@ -1,5 +1,5 @@
 /** Turns what a server answered, or how a connection failed, into an Outcome. */
-import { parseReply } from '../domain/classify.ts';
+import { classify, parseReply } from '../domain/classify.ts';
 import type { FaultCause } from '../domain/fault-cause.ts';
 import type { Outcome, RecipientReply, SharedStage } from '../domain/outcome.ts';
 import type { TransportFault } from './transport.ts';
@@ -45,8 +45,18 @@ export function transportFault(transport: string, error: SmtpError, cause: Fault
   return { kind: 'transport_fault', transport, cause, detail: describe(error) };
 }
 
+/** What kept a session from being opened. */
+export function openingFault(transport: string, error: SmtpError): TransportFault {
+  const fault = transportFault(transport, error, causeOf(error));
+  return isOneTooMany(error) ? { ...fault, isCrowded: true } : fault;
+}
+
+function isOneTooMany({ response = '' }: SmtpError): boolean {
+  return response.startsWith('4') && classify(parseReply(response)).category === 'too_many_connections';
+}
+
 /** What opening a connection failed at. A server that is about to close (421) has refused nothing. */
-export function causeOf({ code, originalCode = '', timeoutType, responseCode }: SmtpError): FaultCause {
+function causeOf({ code, originalCode = '', timeoutType, responseCode }: SmtpError): FaultCause {
   if (code === 'EDNS') return 'dns';
   if (responseCode === 421) return 'protocol';
   if (code === 'EAUTH') return 'login';
@@ -57,9 +67,10 @@ export function causeOf({ code, originalCode = '', timeoutType, responseCode }: 
 /** OpenSSL's own codes, such as `CERT_HAS_EXPIRED`; those of sockets begin with E. */
 const tlsCodes = /^(?:ERR_(?:SSL|TLS|OSSL)_|EPROTO$|ERROR_IN_|[^E])/;
 
-/** The library's messages name the stage and repeat the server's words; they carry no credentials. */
-function describe(error: SmtpError): string {
-  return `${error.code ?? 'ERROR'}: ${error.message}`.slice(0, maxDetailLength);
+/** The library's messages name the stage and repeat the server's words, some of them twice; they carry no credentials. */
+function describe({ code = 'ERROR', message, response }: SmtpError): string {
+  const once = message.replace(`. response=${response}`, () => '');
+  return `${code}: ${once}`.slice(0, maxDetailLength);
 }
 
 const maxDetailLength = 500;

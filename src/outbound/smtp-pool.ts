@@ -1,7 +1,9 @@
 /** The sessions of one transport: opened as they are wanted, shared by both lanes, closed by count, age and idleness. */
+import { makeAlarm } from '../concurrency/alarm.ts';
 import { bulkEvery, bulkPlaces, type Lane } from '../domain/lane.ts';
 import type { Outcome } from '../domain/outcome.ts';
 import type { TransportSettings } from '../domain/transport-plan.ts';
+import { makeCrowding } from './crowding.ts';
 import { makeFollowers } from './followers.ts';
 import { makeFollowing } from './following.ts';
 import { makeIdleSessions } from './idle-sessions.ts';
@@ -29,7 +31,7 @@ export type SmtpPool = {
   follow(hold: Hold): boolean;
   /** @param end what came of the message */
   release(hold: Hold, end: Outcome | PassedOver): void;
-  /** Opens a session and keeps it. It is one too many for a moment when all others are in use. */
+  /** Opens a session and keeps it, in the place of an idle one where there is no other. It is one too many for a moment when all others are in use. */
   probe(): Promise<TransportFault | Delay | null>;
   allow(connections: number): void;
   /** Ends waits and idle sessions at once, those with a message in hand after so long; closing again with less patience shortens it. */
@@ -46,6 +48,8 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
   const live = makeLiveSessions(limits, rand);
   const idle = makeIdleSessions(now, live.retire);
   const openings = makeOpenings(limits, { open, onOpened, onFailed, onEnd, now });
+  const crowding = makeCrowding();
+  const again = makeAlarm(now, serveAgain);
   const load = makePoolLoad(limits, now);
   const { busy } = load;
   const { waitMs } = limits;
@@ -139,11 +143,21 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     const roomOfBulk = bulk === undefined ? 0 : Math.max(0, bulkRoom(bulk.reserve));
     const wanted = waits.countOf('transactional') + Math.min(waits.countOf('bulk'), roomOfBulk);
     let more = Math.min(wanted - openings.count, allowed - connections(), openings.room);
-    if (more > 0 && isAlive() && openings.isResting) return;
+    if (more > 0 && openings.isResting && (isAlive() || crowding.isOn)) {
+      // Where none works, nothing else may come that would serve those who wait.
+      if (!isAlive()) again.by(openings.reopenAt);
+      return;
+    }
     for (; more > 0; more -= 1) void openings.begin();
   }
 
+  function serveAgain(): number {
+    serve();
+    return Number.POSITIVE_INFINITY;
+  }
+
   function onOpened(session: SmtpSession): void {
+    crowding.over();
     load.opened();
     live.add(session, load.aliveAt);
     free(session);
@@ -151,9 +165,19 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
   }
 
   function onFailed(fault: TransportFault | Delay): void {
-    // Those who wait may go on waiting for connections that work: a server that allows fewer than we do is not down.
-    if (!isAlive()) waits.endAll(fault.kind === 'delayed' ? null : fault);
+    if (!mayWaitOn(fault)) {
+      if (fault.kind === 'delayed') waits.endAll(null);
+      else waits.endAll(fault, { ...fault, isShared: true });
+    }
     serve();
+  }
+
+  /** Those who wait may go on waiting for connections that work: a server that allows fewer than we do is not down. */
+  function mayWaitOn(fault: TransportFault | Delay): boolean {
+    if (fault.kind === 'transport_fault' && fault.isCrowded)
+      return crowding.refused(live.count + live.closing + openings.count === 0);
+    crowding.over();
+    return isAlive();
   }
 
   function onEnd(session: SmtpSession): void {
@@ -162,9 +186,28 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     serve();
   }
 
+  async function probeAlone(): Promise<TransportFault | Delay | null> {
+    if (connections() >= allowed && idle.count > 0) await closeIdle();
+    const fault = await beginProbe();
+    if (fault?.kind !== 'transport_fault' || !fault.isCrowded || idle.count === 0) return fault;
+    // The server takes no more than there are, of which nobody uses one.
+    await closeIdle();
+    return beginProbe();
+  }
+
+  const beginProbe = () => (isClosed ? closedFault() : openings.begin());
+
+  function closeIdle(): Promise<void> {
+    idle.close(1);
+    return live.closed();
+  }
+
+  const closedFault = () => transportFault(limits.name, new Error('The transport is closed'), 'connect');
+
   async function close(patienceMs: number): Promise<void> {
     isClosed = true;
     openings.stop();
+    again.off();
     waits.endAll(null);
     idle.off();
     idle.close(idle.count);
@@ -187,6 +230,7 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
         waitingBulk: waits.bulk,
         isStuck: Math.max(...Object.values(room)) === 0 || (load.hasTimedOut && idle.count === 0 && !couldOpen),
         isHanging: load.isHanging,
+        refusals: crowding.refusals,
         room,
       };
     },
@@ -194,10 +238,9 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     follow: following.follow,
     release,
     async probe() {
-      if (isClosed) return transportFault(limits.name, new Error('The transport is closed'), 'connect');
+      if (isClosed) return closedFault();
       if (probing !== null) return probing;
-      if (connections() >= allowed) idle.close(1);
-      probing = openings.begin();
+      probing = probeAlone();
       try {
         return await probing;
       } finally {

@@ -8,7 +8,7 @@ import type { Tokens } from './oauth-tokens.ts';
 import { isGoodbye, isOutOfTurn } from './reply-kinds.ts';
 import { extensionsOf } from './smtp-envelope.ts';
 import { type Logins, login, loginsOf, withoutSecrets } from './smtp-login.ts';
-import { causeOf, type SmtpError, transportFault } from './smtp-outcome.ts';
+import { openingFault, type SmtpError, transportFault } from './smtp-outcome.ts';
 import { type SmtpTalk, takeOver } from './smtp-talk.ts';
 import { type NextHop, type PassedOver, type Patience, type Spell, transact } from './smtp-transaction.ts';
 import type { Delay, Message, TransportFault } from './transport.ts';
@@ -74,12 +74,15 @@ export async function openSmtpSession(
   try {
     return await establish(connection, settings, patience, now);
   } catch (error) {
-    connection.close();
+    // A refused login leaves a server that waits for the next command.
+    const { code, responseCode } = error as SmtpError;
+    if (code === 'EAUTH' && responseCode !== 421 && !isOverdue && isWritable(connection)) sayGoodbye(connection);
+    else connection.close();
     // It asked for nothing yet: what the server makes of a client that waits, and how long that took, says nothing of it.
     const awaits = error instanceof NoTurnError ? error.why : logins.awaits;
     if (awaits !== null) return { kind: 'delayed', detail: awaits };
     if (isOverdue) return transportFault(settings.name, overdue, 'connect');
-    const fault = transportFault(settings.name, error as SmtpError, causeOf(error as SmtpError));
+    const fault = openingFault(settings.name, error as SmtpError);
     return { ...fault, detail: withoutSecrets(fault.detail, settings.auth) };
   } finally {
     clearTimeout(deadline);
@@ -161,8 +164,7 @@ function sessionOver(connection: SMTPConnection, talk: SmtpTalk, nextHop: NextHo
   let last: InHand | null = null;
   let isGivenUp = false;
   // A server that has said goodbye takes nothing more, though the connection is not gone yet.
-  const isUsable = () =>
-    !isGivenUp && !connection.destroyed && connection._socket !== false && !!connection._socket?.writable;
+  const isUsable = () => !isGivenUp && isWritable(connection);
 
   async function send(message: Message, { claim, follow }: Parameters<SmtpSession['send']>[1]) {
     given += 1;
@@ -211,12 +213,20 @@ function sessionOver(connection: SMTPConnection, talk: SmtpTalk, nextHop: NextHo
       last?.skip.resolve({ kind: 'passed_over', isOutOfStep: false });
     },
     close() {
-      if (last !== null || !isUsable()) return connection.close();
-      connection.quit();
-      // Closing twice does nothing; a server that never answers QUIT would keep the connection for as long as it may stay silent.
-      setTimeout(() => connection.close(), closeTimeoutMs).unref();
+      if (last !== null || !isUsable()) connection.close();
+      else sayGoodbye(connection);
     },
   };
+}
+
+function isWritable({ destroyed, _socket: socket }: SMTPConnection): boolean {
+  return !destroyed && socket !== false && !!socket?.writable;
+}
+
+function sayGoodbye(connection: SMTPConnection): void {
+  connection.quit();
+  // Closing twice does nothing; a server that never answers QUIT would keep the connection for as long as it may stay silent.
+  setTimeout(() => connection.close(), closeTimeoutMs).unref();
 }
 
 type InHand = {

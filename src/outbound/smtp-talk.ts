@@ -31,8 +31,8 @@ type Waiting = {
   fail(error: SmtpError): void;
 };
 
-/** Characters of one reply: no server says so much, and none may fill the memory. */
-const maxReplyLength = 64 * 1_024;
+/** Bytes of one reply that are read. */
+const maxReplyBytes = 16 * 1_024 * 1_024;
 
 type Times = {
   /** How long nothing may be said while nothing is asked. */
@@ -78,7 +78,7 @@ export function takeOver(connection: SMTPConnection, { restMs, now }: Times): Sm
   socket.removeAllListeners('data');
   socket.on('data', (chunk: Buffer) => {
     reader.read(chunk);
-    if (reader.bytes > maxReplyLength) end(smtpError('EPROTOCOL', `A reply has more than ${maxReplyLength} bytes`));
+    if (reader.bytes > maxReplyBytes) end(smtpError('EPROTOCOL', `A reply has more than ${maxReplyBytes} bytes`));
     else if (waiting[0] !== undefined && now() - waiting[0].since > waiting[0].withinMs)
       end(smtpError('ETIMEDOUT', `No whole reply within ${waiting[0].withinMs / 1_000} s`));
   });

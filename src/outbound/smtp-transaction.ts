@@ -2,11 +2,12 @@
  * One message over an open connection: the envelope in one write, the claim, the body in one write, and what came of it (RFC 5321, RFC 2920).
  * The envelope of the next message may leave in one write with the body (RFC 2920 section 3.1).
  */
+import { classify, parseReply } from '../domain/classify.ts';
 import type { AttemptTrace, Obstacle, Outcome, Withheld } from '../domain/outcome.ts';
 import { isGoodbye, isPositive } from './reply-kinds.ts';
 import { ClaimFailed, converse, type Progress, unexpected } from './smtp-conversation.ts';
 import { type Extensions, envelopeOf } from './smtp-envelope.ts';
-import { needsUtf8, obstacleTo } from './smtp-obstacle.ts';
+import { needsUtf8, notRelayed, obstacleTo } from './smtp-obstacle.ts';
 import { answeredBy, outcomeOfEnd, type SmtpError } from './smtp-outcome.ts';
 import type { SmtpTalk } from './smtp-talk.ts';
 import type { Message } from './transport.ts';
@@ -53,7 +54,7 @@ export type PassedOver = {
 };
 
 /**
- * @returns passed over only when it has one before it
+ * @returns passed over only when another went over the connection before it
  * @throws only what `claim` throws
  */
 export async function transact(
@@ -80,6 +81,10 @@ export async function transact(
       return { kind: 'withheld' };
     }
     if (isGoodbye(end)) talk.close();
+    if (!spell.isFirst && progress.begunAt === null && isUsedUp(end)) {
+      talk.close();
+      return { kind: 'passed_over', isOutOfStep: false };
+    }
     outcome = answeredBy(transport, to, end, progress);
   } catch (error) {
     talk.close();
@@ -96,7 +101,8 @@ export async function transact(
     // What was read may have been the answer to something else: it says nothing of anybody.
     if (odd !== null) outcome = outcomeOfEnd(transport, progress, unexpected(odd));
   }
-  return { ...outcome, trace: traceOf(nextHop, spell, startedAt, progress.begunAt) };
+  const trace = traceOf(nextHop, spell, startedAt, progress.begunAt);
+  return { ...(progress.begunAt === null ? notRelayed(outcome) : outcome), trace };
 }
 
 /**
@@ -114,6 +120,11 @@ function refusedBefore(transport: string, to: readonly string[], progress: Progr
 function isUnheard({ toMail, refused, isClaimed }: Progress, { code }: SmtpError): boolean {
   if (isClaimed) return false;
   return code === 'EPROTOCOL' || ((toMail === null || isPositive(toMail)) && refused.length === 0);
+}
+
+/** The server takes no more messages over this connection. One that says so of the first message would say it of a new connection too. */
+function isUsedUp(reply: string): boolean {
+  return classify(parseReply(reply)).category === 'connection_used_up';
 }
 
 /** How it went, in whole milliseconds; the connection belongs to the first message that it carried. */

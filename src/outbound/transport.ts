@@ -50,6 +50,8 @@ export type PoolState = {
   readonly isStuck: boolean;
   /** Every message in hand has been there for long, none was answered meanwhile, and another waited for a connection in vain. */
   readonly isHanging: boolean;
+  /** Connections that the server refused as one too many, so far. */
+  readonly refusals: number;
   /** Messages of each lane that it could take now without making them wait long, and of bulk that is kept by whoever brought it. */
   readonly room: Readonly<Record<Lane | 'kept', number>>;
 };

@@ -25,7 +25,8 @@ export type Waits<T> = {
   room(places: number): Record<Line, number>;
   /** Ends in vain the waits of those for whom there is no room, the last of each line. */
   trim(places: number): void;
-  endAll(what: T | null): void;
+  /** @param others what all but the first get */
+  endAll(what: T | null, others?: T | null): void;
 };
 
 type Deps = {
@@ -143,8 +144,8 @@ export function makeWaits<T>({ waitMs, now, hasBulkShare, isFindingOut, onTimeou
       for (const line of lines)
         if (over[line] < 0) for (const waiter of [...waiting[line]].slice(over[line])) end(waiter, null);
     },
-    endAll(what) {
-      for (const waiter of all()) end(waiter, what);
+    endAll(what, others = what) {
+      for (const [place, waiter] of all().entries()) end(waiter, place === 0 ? what : others);
       alarm.off();
     },
   };

@@ -18,9 +18,10 @@ type Deps = {
   /** The transports that answer nothing this worker could give them; written here, for whoever dispatches. */
   hanging: Set<string>;
   memory: Memory;
-  states: Pick<TransportStates, 'read' | 'takeProbe' | 'fault' | 'success'>;
+  states: Pick<TransportStates, 'read' | 'takeProbe' | 'fault' | 'success' | 'grant'>;
   allotments: Pick<Allotments, 'allot' | 'leave' | 'pools'>;
   budgets: Pick<Budgets, 'release' | 'names' | 'unpark'>;
+  isConnected(name: string): Promise<boolean>;
   nudge: Nudge;
   /** Names this process among the workers. */
   worker: string;
@@ -36,10 +37,12 @@ export type Memory = {
   inService: ReadonlySet<string>;
   /** Transports that were tended before. */
   readonly met: WeakSet<Transport>;
+  /** How many connections each was refused as one too many by then. */
+  readonly refusals: WeakMap<Transport, number>;
 };
 
 export function makeMemory(): Memory {
-  return { plan: null, inService: new Set(), met: new WeakSet() };
+  return { plan: null, inService: new Set(), met: new WeakSet(), refusals: new WeakMap() };
 }
 
 /** What others write of a transport is read this often, and workers that ask for connections are told within twice this time. */
@@ -98,6 +101,7 @@ async function maintainOne(deps: Deps, name: string, stop: AbortSignal): Promise
   const report = { wanted: busy + waiting, open, busy, waiting, hanging: isHanging ? busy : 0 };
   const allowed = await deps.allotments.allot(name, deps.worker, report, connections, now);
   transport.allow(allowed);
+  await noteRefusals(deps, transport, now);
   if (isHanging || (allowed === 0 && (await hangsForOthers(deps, name)))) deps.hanging.add(name);
   else deps.hanging.delete(name);
 
@@ -114,6 +118,17 @@ async function maintainOne(deps: Deps, name: string, stop: AbortSignal): Promise
   if (nextAt !== null) return nextAt - now;
   const workers = (await deps.allotments.pools([name], now)).get(name)?.workers ?? 1;
   return workers > connections ? shortLookMs : lookEveryMs;
+}
+
+/** The fleet keeps to the connections it has once the server refuses one more. Whoever has none parks its mail for the others. */
+async function noteRefusals({ memory, allotments, states, nudge }: Deps, transport: Transport, now: number) {
+  const { name, pool } = transport;
+  if (pool.refusals === (memory.refusals.get(transport) ?? 0)) return;
+  memory.refusals.set(transport, pool.refusals);
+  const open = (await allotments.pools([name], now)).get(name)?.open ?? 0;
+  if (open === 0) return;
+  await states.grant(name, open, now);
+  nudge.nudge();
 }
 
 /** What a worker goes by that has no connection to see for itself. */
@@ -154,6 +169,19 @@ async function isOurProbe(deps: Deps, transport: Transport, { breaker }: Transpo
   return isProbeDue(breaker, now) && deps.states.takeProbe(transport.name, now);
 }
 
+async function tellProbed(
+  deps: Deps,
+  name: string,
+  fault: TransportFault | Delay | null,
+  event: { readonly id: string; readonly at: number },
+): Promise<void> {
+  if (fault === null) await deps.states.success(name, 'probe', event);
+  else if (fault.kind === 'delayed') return;
+  // The server holds to a number of connections, which the fleet has: mail goes over those.
+  else if (fault.isCrowded && (await deps.isConnected(name))) await deps.states.success(name, 'message', event);
+  else await deps.states.fault(name, { cause: fault.cause, reason: fault.detail }, event);
+}
+
 /** Takes as long as it takes; meanwhile the others are tended. */
 async function probe(deps: Deps, transport: Transport, stop: AbortSignal): Promise<void> {
   const { name } = transport;
@@ -164,9 +192,7 @@ async function probe(deps: Deps, transport: Transport, stop: AbortSignal): Promi
     if (stop.aborted || deps.transports.get(name) !== transport) return;
     const event = { id: deps.newId('ev'), at: deps.now() };
     deps.report({ transport: name, ms: Math.max(0, event.at - startedAt), fault });
-    if (fault === null) await deps.states.success(name, 'probe', event);
-    else if (fault.kind !== 'delayed')
-      await deps.states.fault(name, { cause: fault.cause, reason: fault.detail }, event);
+    await tellProbed(deps, name, fault, event);
     deps.nudge.nudge();
   } catch (error) {
     if (!stop.aborted) deps.onTrouble('probe', error, { transport: name });

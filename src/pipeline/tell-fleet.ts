@@ -10,6 +10,7 @@ type Deps = {
   transports: Pick<Transports, 'plan'>;
   known: ReadonlyMap<string, TransportState>;
   states: Pick<TransportStates, 'fault' | 'success' | 'brake'>;
+  isConnected(name: string): Promise<boolean>;
   learn(name: string): Promise<void>;
   /** Tells `tend` that there is something for it to do. */
   wake(): void;
@@ -26,13 +27,14 @@ export async function tellFleet(deps: Deps, { transport: { name }, as }: Admitte
   const event = () => ({ id: deps.newId('ev'), at: deps.now() });
   switch (verdict.kind) {
     case 'fault':
+      if (verdict.isCrowded && (await deps.isConnected(name))) break;
       await deps.states.fault(name, verdict, event());
       break;
     case 'slow_down':
       await deps.states.brake(name, deps.now());
       break;
     case 'success':
-      if (as === 'message' && (breaker.kind === 'open' || breaker.faults === 0)) return;
+      if (as === 'message' && breaker.kind === 'closed' && breaker.faults === 0) return;
       await deps.states.success(name, as, event());
       break;
     case 'nothing':

@@ -12,6 +12,7 @@ import {
   breakerEvent,
   closedBreaker,
   type Fault,
+  type Granted,
   hastened,
   type Success,
   type TransportState,
@@ -75,12 +76,13 @@ export function openTransportStates(redis: Redis) {
     /** One round trip, however many. A transport of which nothing was ever written is closed, runs and has no brake. */
     async read(names: readonly string[]): Promise<Map<string, TransportState>> {
       const states = names.map(async (name): Promise<[string, TransportState]> => {
-        const fields = await redis.hmget(keys.transport(name), 'paused', 'breaker', 'brake');
-        const [paused, breaker, brake] = fields;
+        const fields = await redis.hmget(keys.transport(name), 'paused', 'breaker', 'brake', 'granted');
+        const [paused, breaker, brake, granted] = fields;
         const state = {
           paused: readJson<TransportState['paused']>(paused),
           breaker: readBreaker(breaker),
           brake: readJson<Brake>(brake),
+          granted: readJson<Granted>(granted),
         };
         return [name, state];
       });
@@ -121,6 +123,12 @@ export function openTransportStates(redis: Redis) {
         if (after === before) return;
         if ((await replace(name, 'brake', [was, JSON.stringify(after), '', ''])) === 1) return;
       }
+    },
+
+    /** Its server refused one connection more than these, which the fleet has: it keeps to them for a while. */
+    async grant(name: string, connections: number, now: number): Promise<void> {
+      const granted: Granted = { connections, at: now };
+      await redis.hset(keys.transport(name), 'granted', JSON.stringify(granted));
     },
 
     /** Has an open breaker probed as soon as a worker looks. */

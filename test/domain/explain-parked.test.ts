@@ -99,6 +99,8 @@ describe('an email that is parked', () => {
     expect(explainParked(parkedAt(given), 'bulk', now).summary).toMatch(
       /^Transport ses may send one email every 4 seconds, being slowed to 2 % as its server asked for less\. No email/,
     );
+    const nearlyOne = { factor: 0.0156, rates: [pace(0.9, now + 300)] };
+    expect(explainParked(parkedAt(nearlyOne), 'bulk', now).summary).toContain('may send one email every second, being');
   });
 
   it('for a transport all of whose connections are taken waits for one, also when its rates would allow more', () => {

@@ -72,6 +72,13 @@ describe('the breaker', () => {
     expect(afterSuccess(open, 'probe')).toEqual(closedBreaker);
   });
 
+  it('is closed by a message where no connection came about: a server that takes mail is well', () => {
+    for (const cause of ['connect', 'protocol'] as const)
+      expect(afterSuccess(afterFaults([cause, cause, cause]), 'message')).toEqual(closedBreaker);
+    const met = afterFault(afterFaults(['connect', 'connect']), { ...refused, byMessage: true }, start);
+    expect(afterSuccess(met, 'message')).toBe(met);
+  });
+
   it('opened by what messages met is closed by a message alone, which goes after a login that went well', () => {
     const open = afterFault(closedBreaker, { ...rejected, byMessage: true }, start);
     expect([isTrialOpen(open), afterTrialBegan(open, start)]).toEqual([false, null]);
@@ -180,12 +187,15 @@ describe('what a transport may do', () => {
   const perMinute = { count: 500, windowMs: 60_000 };
   const perDay = { count: 50_000, windowMs: 86_400_000 };
   const settings = { connections: 20, rates: [perSecond, perMinute, perDay] };
-  const paced = (factor: number, given = settings) => pacedRates(given, { brake: { factor, at: start } }, start);
+  const paced = (factor: number, given = settings) =>
+    pacedRates(given, { brake: { factor, at: start }, granted: null }, start);
 
   it('is all that its settings say when nothing brakes it', () => {
-    expect(pacedRates(settings, { brake: null }, start)).toEqual(settings);
+    expect(pacedRates(settings, { brake: null, granted: null }, start)).toEqual(settings);
     expect(paced(0.5, settings)).not.toEqual(settings);
-    expect(pacedRates(settings, { brake: { factor: 0.5, at: start } }, start + 60_000)).toEqual(settings);
+    expect(pacedRates(settings, { brake: { factor: 0.5, at: start }, granted: null }, start + 60_000)).toEqual(
+      settings,
+    );
   });
 
   it('is the share that the brake leaves of connections and pace; a quota stays, of which much may be used already', () => {

@@ -14,7 +14,7 @@ const at = Date.parse('2026-11-24T09:30:00Z');
 const wellReport: TransportReport = {
   name: 'ses',
   host: 'smtp.example.com:465',
-  state: { paused: null, breaker: closedBreaker, brake: null },
+  state: { paused: null, breaker: closedBreaker, brake: null, granted: null },
   factor: 1,
   pool: { connections: 20, open: 2, busy: 1, waiting: 0, hanging: 0, workers: 2 },
   limits: [
@@ -42,6 +42,7 @@ const troubledReport: TransportReport = {
       trial: 'unneeded',
     },
     brake: { factor: 0.5, at },
+    granted: null,
   },
   factor: 0.5,
 };

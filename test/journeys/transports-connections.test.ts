@@ -1,6 +1,7 @@
 /** Connections of transports over two workers: as many as the server may see, whoever has them; and the brake when it asks for less. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { openCrowdedSmtp } from '../support/crowded-smtp.ts';
 import { openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
 import { arrivals, openWorld, transportAt, type World } from '../support/transports-world.ts';
 import { until } from '../support/until.ts';
@@ -11,6 +12,7 @@ let one: ScriptedSmtp;
 let slow: ScriptedSmtp;
 let free: ScriptedSmtp;
 let braked: ScriptedSmtp;
+let crowded: ScriptedSmtp;
 let world: World;
 let isTooMuch = true;
 
@@ -31,12 +33,14 @@ beforeAll(async () => {
       stage === 'MAIL' && isTooMuch ? '421 4.7.0 Too many messages, slow down' : undefined,
     ),
   );
+  crowded = opened.use(await openCrowdedSmtp(() => 2));
   const transports = {
     two: transportAt(two.port, { connections: 2 }),
     one: transportAt(one.port, { connections: 1 }),
     slow: transportAt(slow.port, { connections: 2 }),
     free: transportAt(free.port),
     braked: transportAt(braked.port, { connections: 16 }),
+    crowded: transportAt(crowded.port, { connections: 10, messages_per_connection: 7 }),
   };
   const routes = Object.fromEntries(Object.keys(transports).map((name) => [name, { failover: [name] }]));
   world = opened.use(
@@ -55,6 +59,17 @@ it('two connections are never three, and all mail goes out over them', async () 
   await until('all to arrive', () => two.bodies.length === 80);
   expect(arrivals(two).toSorted()).toEqual(ids.toSorted());
   expect(two.peak).toBe(2);
+});
+
+it('a server that grants fewer connections than configured gets all mail over those, and is in no trouble', async () => {
+  const ids = await world.sendAll({ route: 'crowded' }, Array(120).fill({}));
+  await until('all to arrive', () => crowded.bodies.length === 120);
+  expect(arrivals(crowded).toSorted()).toEqual(ids.toSorted());
+  const { granted, breaker } = (await world.states.read(['crowded'])).get('crowded') ?? {};
+  expect(granted?.connections).toBeLessThanOrEqual(2);
+  expect(breaker?.kind).toBe('closed');
+  const { body } = await world.api.api('GET', '/v1/events?types=transport.degraded');
+  expect(body.data).toEqual([]);
 });
 
 it('one connection serves two workers: what comes to the one without it waits for neither a pool nor its turn in vain', async () => {

@@ -29,6 +29,21 @@ describe('verify', () => {
     expect(smtp.lines.map((line) => line.split(' ', 1)[0])).toEqual(['EHLO', 'AUTH', 'QUIT']);
   });
 
+  it('says goodbye after a login that was refused as well', async () => {
+    await using smtp = await openScriptedSmtp(undefined, taken);
+    expect(await verify(settingsTo(smtp.port, { auth: { ...auth, pass: 'wr0ng', method: 'PLAIN' } }))).toMatchObject({
+      fault: { cause: 'login' },
+    });
+    await until('the connection to be closed', () => smtp.open === 0);
+    expect(smtp.lines.map((line) => line.split(' ', 1)[0])).toEqual(['EHLO', 'AUTH', 'QUIT']);
+  });
+
+  it('says once what a server greeted with', async () => {
+    await using smtp = await openScriptedSmtp(() => '554 5.3.2 No service');
+    const reason = 'EPROTOCOL: Invalid greeting: 554 5.3.2 No service';
+    expect(await verify(settingsTo(smtp.port))).toMatchObject({ fault: { cause: 'protocol', reason } });
+  });
+
   it('says which TLS it was', async () => {
     await using smtp = await openScriptedSmtp(undefined, { ...taken, tls: { certificate } });
     const settings = settingsTo(smtp.port, { auth, tls: 'require', ca: certificate.cert });

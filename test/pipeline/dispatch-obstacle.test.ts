@@ -42,10 +42,12 @@ async function openWorker(one: Partial<Servers[string]> = {}, ...route: string[]
 const offer = (extension: string): Acts => ({ EHLO: `250-scripted\r\n250 ${extension}` });
 const small = offer('SIZE 5');
 const ascii = offer('PIPELINING');
+const relayDenied = '554 5.7.1 <b@x.co>: Relay access denied';
 const toUtf8 = { to: ['ö@x.co'] };
 
 it.each([
   ['too large for it', small, ascii, {}],
+  ['not relayed by it', { RCPT: relayDenied }, ascii, {}],
   ['to an address beyond ASCII', ascii, offer('SMTPUTF8'), toUtf8],
 ])('goes over the other: %s', async (_, ofFirst, ofSecond, given) => {
   [acts, actsOfSecond] = [ofFirst, ofSecond];
@@ -73,6 +75,19 @@ it('is settled once no transport of its route can, for whom none can', async () 
       recipients: ['ö@x.co'],
     });
   }
+});
+
+it('fails with the reply where no transport of its route relays it', async () => {
+  [acts, actsOfSecond] = [{ RCPT: relayDenied }, { RCPT: '550 relay not permitted' }];
+  await using worker = await openWorker();
+  expect((await worker.send()).outcome).toMatchObject({
+    kind: 'undeliverable',
+    detail: expect.stringMatching(
+      /does not relay it \(550 relay not permitted\)|\(554 5\.7\.1 <b@x\.co>: Relay access denied\)/,
+    ),
+    recipients: ['b@x.co'],
+  });
+  expect(await stateOf('one')).toMatchObject({ breaker: { kind: 'closed', faults: 0 } });
 });
 
 it.each<[string, Partial<Outgoing>, unknown]>([

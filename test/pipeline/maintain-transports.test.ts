@@ -47,7 +47,7 @@ async function parkBulk(name: string, ...ids: string[]): Promise<void> {
 
 /** Of a worker whose first transport has one message in hand, and this much room. */
 function hasRoom({ transports }: TestWorker, room: PoolState['room']): void {
-  const state = { open: 1, busy: 1, waiting: 0, waitingBulk: 0, isStuck: false, isHanging: false, room };
+  const state = { open: 1, busy: 1, waiting: 0, waitingBulk: 0, isStuck: false, isHanging: false, refusals: 0, room };
   vi.spyOn(transports.get('one') as Transport, 'pool', 'get').mockReturnValue(state);
 }
 

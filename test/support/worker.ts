@@ -1,7 +1,7 @@
 /** One worker's part of a fleet without its queues: real transports to servers of a test, and what all workers share in a real Redis. */
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { bindDispatch } from '../../src/app-dispatch.ts';
+import { bindDispatch, bindIsConnected } from '../../src/app-dispatch.ts';
 import { acceptEmail } from '../../src/domain/email.ts';
 import { type IdPrefix, makeId } from '../../src/domain/id.ts';
 import { type Route, recordOf, type TransportPlan, type TransportSettings } from '../../src/domain/transport-plan.ts';
@@ -80,7 +80,7 @@ export function openTestWorker(
   const transports = openTransports(plan, (settings) => openSmtpTransport(settings, options), []);
   const known = new Map<string, TransportState>();
   const hanging = new Set<string>();
-  const fleet = { transports, known, hanging, states, budgets };
+  const fleet = { transports, known, hanging, states, budgets, allotments };
   const stop = new AbortController();
   const memory = makeMemory();
   let wakes = 0;
@@ -130,7 +130,8 @@ export function openTestWorker(
       const onTrouble = (_: string, error: unknown) => {
         throw error;
       };
-      const deps = { ...fleet, memory, allotments, nudge, worker, report, onTrouble, newId, now: () => now };
+      const isConnected = bindIsConnected(fleet, () => now);
+      const deps = { ...fleet, isConnected, memory, nudge, worker, report, onTrouble, newId, now: () => now };
       await maintainTransports(deps, stop.signal);
       return waitMs;
     },

@@ -1,0 +1,42 @@
+/** A server that takes so many messages over one connection: the next goes over another at once, and nobody is told of it. */
+import { expect, it } from 'vitest';
+import { openScriptedSmtp, type Stage } from '../support/scripted-smtp.ts';
+import { send, transportTo } from '../support/smtp-transport.ts';
+
+const usedUp = '421 4.7.0 too many messages in this connection';
+const perConnection = 3;
+
+/** Says so at a stage of each message past those it takes over a connection. */
+async function openCounting(stage: Stage, takes: number, extensions: string[]) {
+  const taken = new Map<number, number>();
+  return openScriptedSmtp(
+    (reached, _, connection) => {
+      const count = taken.get(connection) ?? 0;
+      if (reached === 'body') taken.set(connection, count + 1);
+      return reached === stage && count >= takes ? usedUp : undefined;
+    },
+    { extensions },
+  );
+}
+
+it.each<[Stage, string]>([
+  ['MAIL', 'PIPELINING'],
+  ['MAIL', 'SIZE 1000000'],
+  ['RCPT', 'PIPELINING'],
+  ['RCPT', 'SIZE 1000000'],
+  ['DATA', 'PIPELINING'],
+])('said at %s by a server with %s, it costs no message an attempt', async (stage, extension) => {
+  await using server = await openCounting(stage, perConnection, [extension]);
+  await using transport = transportTo(server.port, { connections: 1 });
+  const sending = Array.from({ length: 10 }, (_, n) => send(transport, `b${n}@x.co`));
+  for (const outcome of await Promise.all(sending))
+    expect(outcome).toMatchObject({ kind: 'answered', replies: [{ smtp: { code: 250 } }] });
+  expect([server.connections, server.bodies.length]).toEqual([4, 10]);
+});
+
+it('said of the first message of a connection it is the answer to it', async () => {
+  await using server = await openCounting('MAIL', 0, ['PIPELINING']);
+  await using transport = transportTo(server.port, { connections: 1 });
+  expect(await send(transport)).toMatchObject({ kind: 'answered', replies: [{ smtp: { reply: usedUp } }] });
+  expect(server.connections).toBe(1);
+});

@@ -25,7 +25,8 @@ it('openapi.yaml is what npm run openapi writes', async () => {
 });
 
 it('openapi.yaml says the same to readers of YAML 1.1, which take for a time what looks like one', () => {
-  expect(parse(readDocument('openapi.yaml'), { schema: 'yaml-1.1' })).toEqual(readOpenApi());
+  const text = readDocument('openapi.yaml');
+  expect(parse(text, { schema: 'yaml-1.1' })).toEqual(parse(text));
 });
 
 it('the configuration table in README.md is what src/config.ts says', async () => {

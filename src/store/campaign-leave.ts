@@ -6,7 +6,7 @@ import { placeIn } from '../domain/id.ts';
 import { nextDue } from '../domain/recipient.ts';
 import { packContent } from './content.ts';
 import { markAgain } from './due.ts';
-import { postingsOf } from './email-index.ts';
+import { addPostings, postingsOf } from './email-index.ts';
 import { commit } from './email-scripts.ts';
 import { type ChangeCommitted, type Commit, commitArgs, committed } from './emails.ts';
 import { keys } from './keys.ts';
@@ -52,7 +52,7 @@ export function openCampaignLeave(redis: Redis) {
  * KEYS bell outbox index suppressions suppressionIds ended campaignsDue email content again campaign marks; ARGV place mark id facts state
  * content postings, change id or '', when it comes again or '', now, and what `commit` takes. Answers `done`, `lost` or `campaign_canceled`.
  */
-const leaveScript = script(`${markAgain}${commit}
+const leaveScript = script(`${markAgain}${addPostings}${commit}
 local email, content, again, campaign, marks = KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12]
 local place, id, change, at = ARGV[1], ARGV[3], ARGV[8], ARGV[9]
 local mark = redis.call('GETRANGE', marks, place, place)
@@ -61,12 +61,7 @@ if mark == ARGV[2] then
   redis.call('SETRANGE', marks, place, '${placeMarks.left}')
   redis.call('HSET', email, 'facts', ARGV[4], 'state', ARGV[5], 'version', 0)
   if ARGV[6] ~= '' then redis.call('SET', content, ARGV[6]) end
-  local postings, adding = ARGV[7], {}
-  for i = 1, #postings, 24 do
-    adding[#adding + 1] = 0
-    adding[#adding + 1] = string.sub(postings, i, i + 23)
-  end
-  redis.call('ZADD', KEYS[3], unpack(adding))
+  addPostings(KEYS[3], ARGV[7])
 elseif mark ~= '${placeMarks.left}' then
   return 'lost'
 end

@@ -33,7 +33,7 @@ export async function openNotifying(
   // A post that outlasts the stop is left to its lease: ended here, it would be a try that failed.
   opened.defer(() => (hands.posts === 0 ? client[Symbol.asyncDispose]() : undefined));
   const nudge = makeNudge();
-  const notifying = { ...store, outbox, wake: nudge.nudge, now };
+  const notifying = { ...store, outbox, reportUnreadable: report.unreadable, wake: nudge.nudge, now };
   const building = buildPayloads.bind(null, store);
   const posted = { buildPayloads: building, report: report.posted };
   const trying = post.bind(null, {

@@ -5,11 +5,14 @@ export type Member = {
   readonly claim: string | null;
   /** What it adds to the command. */
   readonly bytes: number;
+  /** Steps of the command that it makes beyond the usual few. */
+  readonly steps?: number;
 };
 
-/** Members and bytes of one command: enough to share its cost, few enough not to hold up Redis. */
+/** Members, bytes and steps of one command: enough to share its cost, few enough not to hold up Redis. */
 const maxMembers = 100;
 const maxBytes = 1024 * 1024;
+const maxSteps = 1_000;
 
 /**
  * Runs `commit` with the members of each turn and gives every caller its own of the results, which come in the order of the members.
@@ -21,6 +24,7 @@ export function makeGroup<M extends Member, R>(commit: (members: readonly M[]) =
   let waiting: Waiting[] = [];
   let claims = new Set<string>();
   let bytes = 0;
+  let steps = 0;
 
   let timer: NodeJS.Timeout | undefined;
 
@@ -36,6 +40,7 @@ export function makeGroup<M extends Member, R>(commit: (members: readonly M[]) =
     waiting = [];
     claims = new Set();
     bytes = 0;
+    steps = 0;
     commit(group.map(({ member }) => member)).then(
       (results) => {
         for (const [index, { resolve }] of group.entries()) resolve(results[index] as R);
@@ -47,12 +52,13 @@ export function makeGroup<M extends Member, R>(commit: (members: readonly M[]) =
   }
 
   return (member: M): Promise<R> => {
-    const { claim } = member;
-    const isFull = waiting.length === maxMembers || bytes + member.bytes > maxBytes;
+    const { claim, steps: own = 0 } = member;
+    const isFull = waiting.length === maxMembers || bytes + member.bytes > maxBytes || steps + own > maxSteps;
     if (isFull || (claim !== null && claims.has(claim))) flush();
     if (waiting.length === 0) begin();
     if (claim !== null) claims.add(claim);
     bytes += member.bytes;
+    steps += own;
     const { promise, resolve, reject } = Promise.withResolvers<R>();
     waiting.push({ member, resolve, reject });
     return promise;

@@ -8,7 +8,7 @@ import { formatRates } from '../domain/rate.ts';
 import { missingPolicies, variableTypes } from '../domain/template.ts';
 import { deletedView, isoOf, isoOrNull, objectField, time } from './answer-fields.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';
-import { pageOf } from './paging.ts';
+import { partialPageOf } from './paging.ts';
 
 const countMeanings = {
   pending: 'wait, are being sent, or are tried again later',
@@ -131,7 +131,7 @@ export const campaignMoveAnswer = z
   .union([campaignSummaryView, campaignStanding])
   .meta({ description: 'The campaign as it is now; to a key without `read`, where it stands.' });
 
-export const campaignPage = pageOf(campaignSummaryView).meta({ description: 'Campaigns, newest first.' });
+export const campaignPage = partialPageOf(campaignSummaryView).meta({ description: 'Campaigns, newest first.' });
 
 export const deletedCampaign = deletedView('campaign').meta({
   description: 'The campaign was removed.',

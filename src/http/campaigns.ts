@@ -109,15 +109,16 @@ function addLooking(app: App, deps: Deps): void {
       operationId: 'listCampaigns',
       summary: 'List campaigns',
       description:
-        'Newest first, each with where it stands. A key limited to domains or lanes sees the campaigns it could have sent.',
+        'Newest first, each with where it stands. A key limited to domains or lanes sees the campaigns it could have sent: a page may come short for it, or be empty, although there are more, as 1,000 are looked at for one. `has_more` says so, and `next` where it goes on.',
       tags,
       querystring: pageQueryOf(campaignIdForm, 'a campaign'),
       response: { 200: campaignPage, ...problemAnswers(422) },
       'x-examples': { 200: campaignExamples.page },
     },
     handler: async ({ query, apiKey }) => {
-      const { page, hasMore } = await campaigns.page(query, (head) => maySee(apiKey, head));
-      return { object: 'list' as const, has_more: hasMore, data: page.map((campaign) => summaryOf(campaign, now())) };
+      const { page, hasMore, next } = await campaigns.page(query, (head) => maySee(apiKey, head));
+      const data = page.map((campaign) => summaryOf(campaign, now()));
+      return { object: 'list' as const, has_more: hasMore, data, next };
     },
   });
 

@@ -44,6 +44,16 @@ export function pageOf<View extends z.ZodType>(view: View) {
   });
 }
 
+/** A page of a list of which only so much is looked at for one answer. */
+export function partialPageOf<View extends z.ZodType>(view: View) {
+  return pageOf(view).extend({
+    next: z
+      .string()
+      .nullable()
+      .meta({ description: 'Where to go on, as `after`, or in place of a `before` that was given; null at the end.' }),
+  });
+}
+
 /** The page of a list that is at hand whole, newest first. */
 export function pageIn<T extends { readonly id: string }>(
   all: readonly T[],

@@ -9,7 +9,7 @@ import {
 } from '../domain/suppression.ts';
 import { isoOf, objectField, time } from './answer-fields.ts';
 import { csvHeader, csvLine } from './csv.ts';
-import { pageOf } from './paging.ts';
+import { partialPageOf } from './paging.ts';
 
 /** Those that the Resend SDKs know. */
 export const suppressionOrigins = ['bounce', 'complaint', 'manual'] as const;
@@ -59,9 +59,9 @@ export const suppressionView = z
   })
   .meta({ id: 'Suppression', description: 'An address that gets no more mail.', examples: [suppressionExample] });
 
-export const suppressionPage = pageOf(suppressionView).meta({
+export const suppressionPage = partialPageOf(suppressionView).meta({
   description: 'Suppressions, newest first.',
-  examples: [{ object: 'list', has_more: false, data: [suppressionExample] }],
+  examples: [{ object: 'list', has_more: false, data: [suppressionExample], next: null }],
 });
 
 export function viewOf(suppression: Suppression): z.input<typeof suppressionView> {

@@ -179,14 +179,16 @@ export function suppressionRoutes(deps: Deps): Routes {
       schema: {
         operationId: 'listSuppressions',
         summary: 'List suppressions',
-        description: 'Newest first.',
+        description:
+          'Newest first. With `reason` or `scope` a page may come short, or be empty, although there are more: 10,000 are looked at for one. `has_more` says so, and `next` where it goes on.',
         tags,
         querystring: listQuery,
         response: { 200: suppressionPage, ...problemAnswers(422) },
       },
       handler: async ({ query: { origin, reason, scope, ...request } }) => {
-        const { page, hasMore } = await deps.suppressions.page(request, { reasons: reasonsFor(reason, origin), scope });
-        return { object: 'list' as const, has_more: hasMore, data: page.map(viewOf) };
+        const filter = { reasons: reasonsFor(reason, origin), scope };
+        const { page, hasMore, next } = await deps.suppressions.page(request, filter);
+        return { object: 'list' as const, has_more: hasMore, data: page.map(viewOf), next };
       },
     });
 

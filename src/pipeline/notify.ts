@@ -1,6 +1,7 @@
 /** notify: events from the outbox wait for each endpoint that wants them. */
-import { emailIdsIn, factsFor } from '../domain/event-feed.ts';
-import { wants } from '../domain/webhook.ts';
+import type { OutboxEvent } from '../domain/event.ts';
+import { emailIdsIn, type FactsById, factsFor } from '../domain/event-feed.ts';
+import { type Listener, wants } from '../domain/webhook.ts';
 import type { Emails } from '../store/emails.ts';
 import type { Outbox } from '../store/outbox.ts';
 import type { Posts } from '../store/posts.ts';
@@ -11,6 +12,8 @@ type Deps = {
   webhooks: Pick<Webhooks, 'listeners'>;
   emails: Pick<Emails, 'facts'>;
   posts: Pick<Posts, 'hand'>;
+  /** Told of the places of events that cannot be read, once: no endpoint is told of them. */
+  reportUnreadable(places: readonly string[]): void;
   /** Has what waits looked at now. */
   wake(): void;
   now(): number;
@@ -25,13 +28,19 @@ export async function notify(deps: Deps, stop: AbortSignal): Promise<void> {
   if (entries.length === 0) return;
   const listeners = (await deps.webhooks.listeners()).filter(({ status }) => status === 'enabled');
   if (listeners.length === 0) return deps.outbox.acknowledge(entries);
+  const read = entries.map(({ place, event }) => ({ place, event }));
+  const events = read.flatMap(({ event }) => event ?? []);
   // Only where an endpoint asks what emails are like.
-  const asked = listeners.some(({ filter }) => filter !== null) ? emailIdsIn(entries.map(({ event }) => event)) : [];
-  const facts = await deps.emails.facts(asked);
-  const handed = entries.map(({ place, event }) => {
-    const known = factsFor(event, facts);
-    return { place, webhookIds: listeners.filter((listener) => wants(listener, event, known)).map(({ id }) => id) };
-  });
+  const facts = await deps.emails.facts(listeners.some(({ filter }) => filter !== null) ? emailIdsIn(events) : []);
+  const handed = read.map(({ place, event }) => ({ place, webhookIds: idsOfThose(listeners, event, facts) }));
   await deps.posts.hand(handed, deps.now());
+  const unreadable = read.filter(({ event }) => event === null).map(({ place }) => place);
+  if (unreadable.length > 0) deps.reportUnreadable(unreadable);
   deps.wake();
+}
+
+function idsOfThose(listeners: readonly Listener[], event: OutboxEvent | null, facts: FactsById): string[] {
+  if (event === null) return [];
+  const known = factsFor(event, facts);
+  return listeners.filter((listener) => wants(listener, event, known)).map(({ id }) => id);
 }

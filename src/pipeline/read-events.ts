@@ -53,13 +53,14 @@ export async function readEvents(
 
 /** Those of the entries that a reader is told of. */
 async function visibleTo(deps: FactsDeps, audience: Reader, entries: readonly OutboxEntry[]): Promise<FeedItem[]> {
-  const wanted = entries.filter(({ event }) => wantsType(audience, event));
+  const wanted = entries.filter(({ event }) => event !== null && wantsType(audience, event));
   const items = await withFacts(deps, wanted);
   return items.filter((item) => isVisibleTo(audience, item));
 }
 
-/** The facts of each email are loaded once, and all of them in one round trip. */
+/** What cannot be read is passed over. The facts of each email are loaded once, and all of them in one round trip. */
 export async function withFacts({ emails }: FactsDeps, entries: readonly OutboxEntry[]): Promise<FeedItem[]> {
-  const facts = await emails.facts(emailIdsIn(entries.map(({ event }) => event)));
-  return entries.map(({ place, event }) => ({ cursor: place, event, facts: factsFor(event, facts) }));
+  const told = entries.flatMap(({ place, event }) => (event === null ? [] : [{ cursor: place, event }]));
+  const facts = await emails.facts(emailIdsIn(told.map(({ event }) => event)));
+  return told.map((one) => ({ ...one, facts: factsFor(one.event, facts) }));
 }

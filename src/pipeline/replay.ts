@@ -100,7 +100,8 @@ function stepAt(mark: CreationMark | null, place: string | undefined): ReplaySte
 }
 
 async function matching({ emails }: Deps, webhook: Webhook, chunk: readonly OutboxEntry[]): Promise<string[]> {
-  const asked = webhook.filter === null ? [] : emailIdsIn(chunk.map(({ event }) => event));
+  const read = chunk.flatMap(({ place, event }) => (event === null ? [] : [{ place, event }]));
+  const asked = webhook.filter === null ? [] : emailIdsIn(read.map(({ event }) => event));
   const facts = await emails.facts(asked);
-  return chunk.filter(({ event }) => wants(webhook, event, factsFor(event, facts))).map(({ place }) => place);
+  return read.filter(({ event }) => wants(webhook, event, factsFor(event, facts))).map(({ place }) => place);
 }

@@ -1,7 +1,9 @@
-/** sweep-emails: what is kept of emails that ended goes once its time is over. Mail that waits or is held is never touched. */
+/** sweep-emails: what was stored and not indexed is, and what is kept of emails that ended goes once its time is over. Mail that waits or is held is never touched. */
+import type { Emails } from '../store/emails.ts';
 import type { Removed, Retention } from '../store/retention.ts';
 
 type Deps = {
+  emails: Pick<Emails, 'indexSome'>;
   retention: Retention;
   /** How long each is kept once the email has ended, in milliseconds. */
   keepMs: { readonly content: number; readonly record: number };
@@ -9,8 +11,9 @@ type Deps = {
   now(): number;
 };
 
-/** Batch after batch, until nothing is left whose time is over, or another worker is at it. */
-export async function sweepEmails({ retention, keepMs, report, now }: Deps, stop: AbortSignal): Promise<void> {
+/** Batch after batch, until nothing is left whose time is over, or another worker is at it. Nothing is removed before it is indexed: that would stay. */
+export async function sweepEmails({ emails, retention, keepMs, report, now }: Deps, stop: AbortSignal): Promise<void> {
+  while (!stop.aborted && (await emails.indexSome()) > 0);
   const contents = await removeAll(() => retention.dropContents(now() - keepMs.content), stop);
   const records = await removeAll(() => retention.dropRecords(now() - keepMs.record), stop);
   if (contents + records > 0) report({ contents, records });

@@ -21,7 +21,7 @@ import { pack, unpack } from './content.ts';
 import { type CreationMark, storedOnce } from './creations.ts';
 import { keys } from './keys.ts';
 import { script } from './redis.ts';
-import { type Cursor, firstOf, type PageRequest, walk } from './walk.ts';
+import { type Cursor, firstWanted, type Looked, type PageRequest, walk } from './walk.ts';
 
 export type Campaigns = ReturnType<typeof openCampaigns>;
 
@@ -59,10 +59,14 @@ const fieldNames = [
 /** Null for the end of the list. */
 export type PlaceCursor = { readonly from: number | null; readonly isUp: boolean };
 
+/** Campaigns looked at for one page, some at a time: a limited key may see few of them. */
+const usualMostLookedAt = 1_000;
+const leastAtATime = 20;
+
 /** Marks that are looked through at a time: whole chunks of them. */
 const markPiece = 100 * chunkSize;
 
-export function openCampaigns(redis: Redis) {
+export function openCampaigns(redis: Redis, mostLookedAt = usualMostLookedAt) {
   /** Null when there is none. */
   async function get(id: string): Promise<Campaign | null> {
     const stored = await redis.hmget(keys.campaign(id), ...fieldNames);
@@ -74,11 +78,13 @@ export function openCampaigns(redis: Redis) {
     cursor: Cursor,
     count: number,
     isWanted: (head: CampaignHead) => boolean,
-  ): AsyncGenerator<Campaign & { readonly id: string }> {
+  ): AsyncGenerator<Looked<Campaign & { readonly id: string }>> {
     for await (const ids of walk(redis, keys.campaigns, cursor, count)) {
       // Between the two reads a campaign may be taken away.
-      for (const one of await Promise.all(ids.map(get)))
-        if (one !== null && isWanted(one.head)) yield { id: one.head.id, ...one };
+      for (const [n, one] of (await Promise.all(ids.map(get))).entries()) {
+        const id = ids[n] ?? '';
+        yield { id, item: one !== null && isWanted(one.head) ? { id, ...one } : null };
+      }
     }
   }
 
@@ -136,9 +142,9 @@ export function openCampaigns(redis: Redis) {
     /** When nothing of it is to be sent any more; its status, when that is not so. What is left of it goes by and by. */
     remove: (id: string) => removeCampaign(redis, id, null),
 
-    /** Newest first; `hasMore` looks onwards in the direction of the request. */
+    /** Newest first; of those that are wanted, as many as are found among the next `mostLookedAt`. */
     page: ({ limit, ...cursor }: PageRequest, isWanted: (head: CampaignHead) => boolean) =>
-      firstOf(list(cursor, limit + 1, isWanted), limit),
+      firstWanted(list(cursor, Math.max(limit + 1, leastAtATime), isWanted), limit, mostLookedAt),
 
     /** What its letters are made of; null when it is gone. */
     async content(id: string): Promise<CampaignContent | null> {

@@ -1,11 +1,14 @@
-/** How emails come into being: stored all or none in one atomic step, with content, files, first events and the keys they claim. */
+/**
+ * How emails come into being: stored all or none in one atomic step, with content, files, first events and the keys they claim. What a large
+ * batch is found by follows in further steps.
+ */
 import type { Redis } from 'ioredis';
 import { type Member, makeGroup } from '../concurrency/group.ts';
 import { type Content, fileHash, type NewEmail } from '../domain/email.ts';
 import { idempotencyMs } from '../domain/idempotency.ts';
 import { nextDue } from '../domain/recipient.ts';
 import { packContent, packLetter, sharedLetters } from './content.ts';
-import { postingsOf } from './email-index.ts';
+import { countPostings, indexSome, maxPostings, postingsOf, splitPostings } from './email-index.ts';
 import { createScript } from './email-scripts.ts';
 import { keys } from './keys.ts';
 import { packEvent, packFacts, packState } from './record.ts';
@@ -46,13 +49,16 @@ export function openCreate(redis: Redis) {
     const files = new Map(given.flatMap(({ email }) => [...email.files]));
     for (const { hash, bytes } of letters.values()) files.set(hash, bytes);
     const args = [now, idempotencyMs, isStrict ? 1 : 0, batchClaim?.bodyHash ?? '', files.size, ...files.values()];
-    for (const submission of submissions) {
-      const letter = submission === null ? null : (letters.get(submission.email.content)?.hash ?? null);
-      args.push(...(submission === null ? [''] : await creationArgs(submission, letter)));
+    const postings = postingsOfAll(given);
+    for (const one of submissions) {
+      const found = one && postings.get(one);
+      const letter = one && (letters.get(one.email.content)?.hash ?? null);
+      args.push(...(one && found ? await creationArgs(one, letter, found) : ['']));
     }
     const names = [...fixedNames(batchClaim), ...[...files.keys()].map(keys.file), ...given.flatMap(namesOf)];
-    const [isStored, met] = (await createScript(redis, names, args)) as [number, string | string[]];
+    const [isStored, met, unindexed = 0] = (await createScript(redis, names, args)) as CreateAnswer;
     if (typeof met === 'string') return { kind: 'repeated', prior: readClaim(met) };
+    await indexFirst(redis, unindexed).catch(() => {}); // they are stored all the same, and a worker indexes what is left
     return { kind: isStored === 1 ? 'stored' : 'refused', met: met.map(readMet) };
   }
 
@@ -67,6 +73,8 @@ export function openCreate(redis: Redis) {
   };
 }
 
+type CreateAnswer = readonly [isStored: number, met: string | readonly string[], unindexed?: number];
+
 type SharedLetter = { readonly hash: string; readonly bytes: Buffer };
 
 /** The letters that several emails have: each is stored once, however many readers it has. */
@@ -80,14 +88,37 @@ async function packShared(contents: readonly Content[]): Promise<ReadonlyMap<Con
   return shared;
 }
 
+type Postings = readonly [atOnce: Buffer, later: Buffer];
+const noPostings = Buffer.alloc(0);
+
+/** What they are found by: all of it at once, or where that is much, with a batch that is large, their status alone. */
+function postingsOfAll(submissions: readonly Submission[]): ReadonlyMap<Submission, Postings> {
+  const all = submissions.map((one) => [one, postingsOf(one.email.facts, one.email.state)] as const);
+  const count = all.reduce((sum, [, postings]) => sum + countPostings(postings), 0);
+  const divided = (postings: Buffer): Postings =>
+    count > maxPostings ? splitPostings(postings) : [postings, noPostings];
+  return new Map(all.map(([one, postings]) => [one, divided(postings)]));
+}
+
+/** The first `count` of the emails that are to be indexed, whoever does it. */
+async function indexFirst(redis: Redis, count: number): Promise<void> {
+  for (let done = 0; done < count; ) {
+    const indexed = await indexSome(redis);
+    if (indexed === 0) return;
+    done += indexed;
+  }
+}
+
 /** An email that comes alone, without files. */
 type NewMember = Member & { readonly now: number; readonly names: readonly string[]; readonly args: CreationArgs };
 type CreationArgs = readonly (string | number | Buffer)[];
 
 async function memberOf(submission: Submission, now: number): Promise<NewMember> {
-  const args = await creationArgs(submission, null);
+  const postings = postingsOf(submission.email.facts, submission.email.state);
+  const args = await creationArgs(submission, null, [postings, noPostings]);
   const bytes = args.reduce<number>((sum, arg) => sum + (typeof arg === 'number' ? 0 : arg.length), 0);
-  return { claim: submission.claim?.scope ?? null, bytes, now, names: namesOf(submission), args };
+  const claim = submission.claim?.scope ?? null;
+  return { claim, bytes, steps: countPostings(postings), now, names: namesOf(submission), args };
 }
 
 /** @returns for each the claim it met; null where it was stored */
@@ -100,7 +131,8 @@ async function createMembers(redis: Redis, members: readonly NewMember[]): Promi
 }
 
 function fixedNames(batchClaim: IdempotencyClaim | null): string[] {
-  return [keys.bell, keys.outbox, keys.emailIndex, keys.fileUses, keys.idempotency(batchClaim?.scope ?? '')];
+  const claim = keys.idempotency(batchClaim?.scope ?? '');
+  return [keys.bell, keys.outbox, keys.emailIndex, keys.fileUses, claim, keys.unindexed];
 }
 
 function namesOf({ email: { facts }, claim }: Submission): string[] {
@@ -108,7 +140,11 @@ function namesOf({ email: { facts }, claim }: Submission): string[] {
 }
 
 /** @param letter the hash of its letter, when that stands apart */
-async function creationArgs({ email, claim }: Submission, letter: string | null): Promise<CreationArgs> {
+async function creationArgs(
+  { email, claim }: Submission,
+  letter: string | null,
+  postings: Postings,
+): Promise<CreationArgs> {
   const { facts, state, content, files, event } = email;
   const hashes = [...files.keys(), ...(letter === null ? [] : [letter])];
   return [
@@ -119,7 +155,7 @@ async function creationArgs({ email, claim }: Submission, letter: string | null)
     await packContent(content, letter),
     packEvent(event),
     claim?.bodyHash ?? '',
-    postingsOf(facts, state),
+    ...postings,
     hashes.length,
     ...hashes,
   ];

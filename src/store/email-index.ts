@@ -18,6 +18,8 @@ export type Term =
 
 const termBytes = 8;
 export const postingBytes = termBytes + 16;
+/** Postings added or taken away by one script: ten milliseconds of Redis. */
+export const maxPostings = 1_000;
 /** Terms that recur with nearly every email: their names are worth remembering. */
 const recurring: ReadonlySet<Term[0]> = new Set(['lane', 'status', 'from_domain']);
 const maxRemembered = 10_000;
@@ -59,7 +61,17 @@ function postings(terms: readonly Term[], id: string): Buffer {
   return bytes;
 }
 
-/** Lua: adds postings that come one after the other. */
+export function countPostings(bytes: Uint8Array): number {
+  return bytes.length / postingBytes;
+}
+
+/** Of the postings of a new email that of its status, which moves with it from the first moment on, and the others, which never do. */
+export function splitPostings(all: Buffer): readonly [status: Buffer, others: Buffer] {
+  const [from, to] = [postingBytes, 2 * postingBytes];
+  return [all.subarray(from, to), Buffer.concat([all.subarray(0, from), all.subarray(to)])];
+}
+
+/** Lua: adds postings, given one after the other. */
 export const addPostings = `
 local function addPostings(index, postings)
   local adding = {}
@@ -70,6 +82,22 @@ local function addPostings(index, postings)
   redis.call('ZADD', index, unpack(adding))
 end
 `;
+
+/** KEYS unindexed index; ARGV most postings. Answers how many emails were indexed. The first write is one that a full Redis takes. */
+const indexScript = script(`${addPostings}
+local room, done = tonumber(ARGV[1]), 0
+while room > 0 do
+  local postings = redis.call('LPOP', KEYS[1])
+  if not postings then break end
+  addPostings(KEYS[2], postings)
+  room, done = room - #postings / ${postingBytes}, done + 1
+end
+return done`);
+
+/** Indexes some of the emails that are stored and not indexed yet, the first of them first. @returns how many; 0 when none was left */
+export async function indexSome(redis: Redis): Promise<number> {
+  return Number(await indexScript(redis, [keys.unindexed, keys.emailIndex], [maxPostings]));
+}
 
 /** The posting to take away and the one to put in its place; none when the status stays. */
 export function movedPosting(id: string, before: EmailState, after: EmailState): readonly [Buffer, Buffer] | null {

@@ -12,13 +12,14 @@ import { script } from './redis.ts';
 import { addSuppression } from './suppressions.ts';
 
 /**
- * Stores emails, all or none. KEYS bell outbox index fileUses batchClaim, a key for each file, then for each email: email content claim due.
+ * Stores emails, all or none. KEYS bell outbox index fileUses batchClaim unindexed, a key for each file, then for each email: email content claim due.
  * ARGV now claimMs strict batchHash, number of files and their bytes, then for each email:
- *   id dueAt facts state content event claimHash postings, number of files and their hashes;
+ *   id dueAt facts state content event claimHash postings, those that are added later or '', number of files and their hashes;
  *   an empty id alone, and no keys, for one that was refused before and only keeps its place.
  * A claim is kept as `hash id,id,…`; an empty hash claims nothing. A file's key ends in its hash, 43 characters; one that came with emails
  * that all met a claim is taken away again.
- * Answers [0, claim] for a batch that was claimed before, else [stored, claims]: for each email the claim it met, or ''. With `strict` nothing
+ * Answers [0, claim] for a batch that was claimed before, else [stored, claims, unindexed]: for each email the claim it met, or '', and how many
+ * emails are to be indexed later, up to the last of these. With `strict` nothing
  * is stored when one of them came with another hash.
  */
 export const createScript = script(
@@ -30,13 +31,13 @@ if batchHash ~= '' then
 end
 local files = tonumber(ARGV[5])
 local emails, met, clash = {}, {}, false
-local at, key = 6 + files, 6 + files
+local at, key = 6 + files, 7 + files
 local function read()
   local hash = ARGV[at + 6]
   local prior = hash ~= '' and redis.call('GET', KEYS[key + 2]) or ''
   if prior ~= '' and string.sub(prior, 1, #hash + 1) ~= hash .. ' ' then clash = true end
   emails[#emails + 1], met[#met + 1] = {at, key}, prior
-  at, key = at + 9 + tonumber(ARGV[at + 8]), key + 4
+  at, key = at + 10 + tonumber(ARGV[at + 9]), key + 4
 end
 while at <= #ARGV do
   if ARGV[at] == '' then
@@ -46,8 +47,8 @@ while at <= #ARGV do
   end
 end
 if strict and clash then return {0, met} end
-for i = 1, files do redis.call('SET', KEYS[5 + i], ARGV[5 + i], 'NX') end
-local ids, ring = {}, false
+for i = 1, files do redis.call('SET', KEYS[6 + i], ARGV[5 + i], 'NX') end
+local ids, ring, unindexed = {}, false, 0
 local function store(i, email)
   local at, key = email[1], email[2]
   local id, dueAt, hash = ARGV[at], ARGV[at + 1], ARGV[at + 6]
@@ -63,8 +64,9 @@ local function store(i, email)
   redis.call('ZADD', KEYS[key + 3], dueAt, id)
   redis.call('XADD', KEYS[2], '*', 'event', ARGV[at + 5])
   addPostings(KEYS[3], ARGV[at + 7])
+  if ARGV[at + 8] ~= '' then unindexed = redis.call('RPUSH', KEYS[6], ARGV[at + 8]) end
   local hashes = {}
-  for j = at + 9, at + 8 + tonumber(ARGV[at + 8]) do
+  for j = at + 10, at + 9 + tonumber(ARGV[at + 9]) do
     redis.call('HINCRBY', KEYS[4], ARGV[j], 1)
     hashes[#hashes + 1] = ARGV[j]
   end
@@ -76,11 +78,11 @@ for i, email in ipairs(emails) do
 end
 if ring and redis.call('LLEN', KEYS[1]) == 0 then redis.call('LPUSH', KEYS[1], 1) end
 for i = 1, files do
-  local hash = string.sub(KEYS[5 + i], -43)
-  if redis.call('HEXISTS', KEYS[4], hash) == 0 then redis.call('DEL', KEYS[5 + i]) end
+  local hash = string.sub(KEYS[6 + i], -43)
+  if redis.call('HEXISTS', KEYS[4], hash) == 0 then redis.call('DEL', KEYS[6 + i]) end
 end
 if batchHash ~= '' then redis.call('SET', KEYS[5], batchHash .. ' ' .. table.concat(ids, ','), 'PX', claimMs) end
-return {1, met}`,
+return {1, met, unindexed}`,
   'at_once',
 );
 

@@ -24,7 +24,7 @@ import type { TimelineStep } from '../domain/timeline.ts';
 import { factsAtPlaces } from './campaign-facts.ts';
 import { letterOf, packContent, unpackContent, weightAhead } from './content.ts';
 import { type IdempotencyClaim, openCreate, type PriorClaim, readMet } from './email-create.ts';
-import { findIds, type IndexQuery, movedPosting } from './email-index.ts';
+import { findIds, type IndexQuery, indexSome, movedPosting } from './email-index.ts';
 import { changeScript, claimScript, commitScript, keepFilesScript, loadScript } from './email-scripts.ts';
 import { packEnd } from './end.ts';
 import { keys } from './keys.ts';
@@ -82,6 +82,9 @@ export function openEmails(redis: Redis) {
     async prior({ scope }: IdempotencyClaim): Promise<PriorClaim | null> {
       return readMet((await redis.get(keys.idempotency(scope))) ?? '');
     },
+
+    /** Indexes some of the emails that are found by their status alone so far. @returns how many; 0 when there was none */
+    indexSome: () => indexSome(redis),
 
     loadAll,
     content,

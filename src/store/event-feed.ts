@@ -48,7 +48,7 @@ export function openEventFeed(redis: Redis) {
       const [rows, trimmed] = answer as [Row[], string];
       const isGone = after !== null && trimmed !== '' && compareCursors(after, trimmed) < 0;
       return {
-        entries: rows.slice(0, count).flatMap(toReadEntry),
+        entries: rows.slice(0, count).map(toReadEntry),
         hasMore: rows.length > count,
         goneUpTo: isGone ? trimmed : null,
       };
@@ -65,7 +65,7 @@ export function openEventFeed(redis: Redis) {
       return {
         async next(after, count) {
           const read = await blocking.xread('COUNT', count, 'BLOCK', blockMs, 'STREAMS', keys.outbox, after);
-          return rowsOf(read).flatMap(toReadEntry);
+          return rowsOf(read).map(toReadEntry);
         },
         async [Symbol.asyncDispose]() {
           blocking.disconnect();
@@ -76,6 +76,7 @@ export function openEventFeed(redis: Redis) {
 }
 
 /** Here every event is looked at, and more than once. */
-function toReadEntry(row: Row): OutboxEntry[] {
-  return toEntry(row).map(({ place, event }) => ({ place, event }));
+function toReadEntry(row: Row): OutboxEntry {
+  const { place, event } = toEntry(row);
+  return { place, event };
 }

@@ -24,7 +24,7 @@ export function openEvents(redis: Redis) {
   async function* walk(from: string, to: string): AsyncGenerator<OutboxEntry> {
     for (let start = from; ; ) {
       const rows = await redis.xrange(keys.outbox, start, to, 'COUNT', chunkSize);
-      yield* rows.flatMap(toEntry);
+      yield* rows.map(toEntry);
       const last = rows.at(-1)?.[0];
       if (last === undefined || rows.length < chunkSize) return;
       start = `(${last}`;
@@ -47,10 +47,10 @@ export function openEvents(redis: Redis) {
   }
 
   return {
-    /** The event at a place; null once it has been trimmed. */
+    /** The event at a place; null once it has been trimmed, or when it cannot be read. */
     async at(place: string): Promise<OutboxEvent | null> {
       const rows = await redis.xrange(keys.outbox, place, place);
-      return rows.flatMap(toEntry)[0]?.event ?? null;
+      return rows.map(toEntry)[0]?.event ?? null;
     },
 
     /** Where an event stands; null when it is not there, or no longer. */
@@ -60,7 +60,7 @@ export function openEvents(redis: Redis) {
       for (const within of [nearMs, farMs]) {
         let count = 0;
         for await (const { place, event } of walk(placeAt(at - within), placeAt(at + within))) {
-          if (event.id === eventId) return place;
+          if (event?.id === eventId) return place;
           count += 1;
           if (count === maxLookedAt) break;
         }

@@ -21,6 +21,8 @@ export const keys = {
   fileUses: `${prefix}:files`,
   /** Sorted set of postings: what emails are found by. */
   emailIndex: `${prefix}:emails`,
+  /** List: postings of an email that stand in none of its terms but its status yet: those of a large batch are added in steps. */
+  unindexed: `${prefix}:unindexed`,
   /** List of emails that ended, in that order, with their content still there. */
   ended: `${prefix}:ended`,
   /** List of emails that ended and have lost their content. */

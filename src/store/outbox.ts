@@ -5,8 +5,8 @@ import { keys } from './keys.ts';
 import { unpackEvent } from './record.ts';
 import { script, waitOn } from './redis.ts';
 
-/** A place in the stream and the event that stands there. */
-export type OutboxEntry = { readonly place: string; readonly event: OutboxEvent };
+/** A place in the stream and the event that stands there; null for what cannot be read, or is gone: no entry keeps its neighbours. */
+export type OutboxEntry = { readonly place: string; readonly event: OutboxEvent | null };
 
 export type Outbox = Awaited<ReturnType<typeof openOutbox>>;
 
@@ -18,7 +18,8 @@ const blockMs = 1_000;
 /** A consumer that was not seen for so long was probably killed. One that lives may look so as well, as before Redis 7.2 a read that finds nothing is not seen. */
 const usualForgetAfterMs = 3_600_000;
 
-type StreamRows = [place: string, fields: string[]][];
+type StreamRow = [place: string, fields: string[]];
+type StreamRows = StreamRow[];
 
 /**
  * @param redis for commands that answer at once
@@ -36,8 +37,17 @@ export async function openOutbox(
   await createGroup(redis);
   await removeScript(redis, [keys.outbox], [outboxGroup, '', forgetAfterMs]);
 
-  const claimLeft = (count: number) =>
-    redis.xautoclaim(keys.outbox, outboxGroup, consumer, takeOverAfterMs, '0-0', 'COUNT', count);
+  /** Their places alone: of one that is gone Redis 6.2 would answer nil, and nobody could acknowledge it. */
+  async function claimLeft(count: number): Promise<string[]> {
+    const claim = [takeOverAfterMs, '0-0', 'COUNT', count, 'JUSTID'] as const;
+    const [, places] = await redis.xautoclaim(keys.outbox, outboxGroup, consumer, ...claim);
+    return places as string[];
+  }
+
+  async function entryAt(place: string): Promise<OutboxEntry> {
+    const [row] = await redis.xrange(keys.outbox, place, place);
+    return row === undefined ? { place, event: null } : toEntry(row);
+  }
 
   return {
     /**
@@ -51,13 +61,12 @@ export async function openOutbox(
         await createGroup(redis);
         return claimLeft(count);
       });
-      const [, left] = claimed as [string, StreamRows];
-      if (left.length > 0) return left.flatMap(toEntry);
+      if (claimed.length > 0) return Promise.all(claimed.map(entryAt));
       const from = ['STREAMS', keys.outbox, '>'] as const;
       const read = await waitOn(blocking, stop, () =>
         blocking.xreadgroup('GROUP', outboxGroup, consumer, 'COUNT', count, 'BLOCK', blockMs, ...from),
       );
-      return rowsOf(read).flatMap(toEntry);
+      return rowsOf(read).map(toEntry);
     },
 
     async acknowledge(entries: readonly OutboxEntry[]): Promise<void> {
@@ -102,16 +111,21 @@ export function rowsOf(read: unknown): StreamRows {
   return (Object.values(read as Record<string, StreamRows>)[0] ?? []) as StreamRows;
 }
 
-/** @returns one entry, or none for what is no event */
-export function toEntry([place, fields]: [string, string[]]): OutboxEntry[] {
-  const json = fields[fields.indexOf('event') + 1];
-  if (json === undefined) return [];
-  const read = {
+export function toEntry([place, fields]: StreamRow): OutboxEntry {
+  const json = fields[fields.indexOf('event') + 1] ?? '';
+  return {
     place,
     /** Read only when it is asked for: where there are no webhooks, nobody does. */
     get event() {
-      return unpackEvent(json);
+      return readEvent(json);
     },
   };
-  return [read];
+}
+
+function readEvent(json: string): OutboxEvent | null {
+  try {
+    return unpackEvent(json);
+  } catch {
+    return null;
+  }
 }

@@ -142,17 +142,28 @@ index(KEYS[4], KEYS[1], KEYS[3], id, 0)
 return 1`);
 
 /**
- * Forgets what waits for an endpoint that is disabled or gone; what was tried before has failed. KEYS posts posting health postsDue pending
- * failed webhooks batchLimit; ARGV id. The first write is one that a full Redis takes.
+ * Forgets what waits for an endpoint that is disabled or gone; of what was tried before the newest have failed, the others are forgotten, some
+ * at a time. KEYS posts posting health postsDue pending failed webhooks batchLimit deliveries; ARGV id, deliveries kept of each status, most in
+ * one step. Answers 1 when there is more. The endpoint leaves `postsDue` last: should the process die before, whoever serves it next goes on.
+ * The first write is one that a full Redis takes.
  */
-export const dropScript = script(`
+export const dropScript = script(`${trim}
 local webhook = redis.call('HGET', KEYS[7], ARGV[1])
 if webhook and cjson.decode(webhook).status ~= 'disabled' then return 0 end
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[8])
+local most, step = tonumber(ARGV[2]), tonumber(ARGV[3])
+local excess = redis.call('ZCARD', KEYS[5]) - most
+if excess > 0 then
+  local old = redis.call('ZRANGE', KEYS[5], 0, math.min(excess, step) - 1)
+  redis.call('ZREM', KEYS[5], unpack(old))
+  redis.call('HDEL', KEYS[9], unpack(old))
+  return 1
+end
 redis.call('ZUNIONSTORE', KEYS[6], 2, KEYS[6], KEYS[5])
 redis.call('UNLINK', KEYS[5])
+trim(KEYS[6], KEYS[9], most, 100)
 redis.call('ZREM', KEYS[4], ARGV[1])
-return 1`);
+return 0`);
 
 /** Forgets how an endpoint fared, and lets it have what waits. KEYS health postsDue batchLimit; ARGV id now. The first write is one that a full Redis takes. */
 export const renewScript = script(`

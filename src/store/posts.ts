@@ -69,6 +69,8 @@ const keptAnswers = 200;
 /** Additions of one script, which holds Redis up for a few milliseconds. */
 const maxAdditions = 5_000;
 const maxAgain = 1_000;
+/** Deliveries of a disabled endpoint that are forgotten in one step. */
+const maxDropped = 1_000;
 /** Parcels that are looked at in one step: a batch is one of up to 10 KB. */
 const maxLost = 500;
 
@@ -153,7 +155,8 @@ export function openPosts(redis: Redis) {
     /** Forgets what waits for an endpoint that is disabled or gone, and how it fared; of one that was enabled meanwhile, nothing. */
     async drop(id: string): Promise<void> {
       const [pending = '', , failed = ''] = byStatus(id);
-      await dropScript(redis, [...fourOf(id), pending, failed, keys.webhooks, keys.batchLimit(id)], [id]);
+      const names = [...fourOf(id), pending, failed, keys.webhooks, keys.batchLimit(id), keys.deliveries(id)];
+      while ((await dropScript(redis, names, [id, keptDeliveries, maxDropped])) === 1);
     },
 
     /**

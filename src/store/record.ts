@@ -5,6 +5,7 @@ import type { EmailFacts, EmailState } from '../domain/email.ts';
 import {
   type CampaignEvent,
   type EmailEvent,
+  eventTypes,
   lastEventName,
   type OutboxEvent,
   type TransportEvent,
@@ -159,8 +160,23 @@ export function packPlainEvent(event: CampaignEvent | TransportEvent | WebhookEv
 
 type PackedEmailEvent = Omit<EmailEvent, 'id' | 'smtp' | 'campaignId'> & { id?: string; smtp?: string; placed?: 1 };
 
+type PackedEvent = PackedEmailEvent | CampaignEvent | TransportEvent | WebhookEvent;
+
+const knownTypes: ReadonlySet<string> = new Set(eventTypes);
+
+/** What readers stumble over where another version wrote it in another form. */
+function isReadable(packed: PackedEvent): boolean {
+  if (!knownTypes.has(packed.type) || !Number.isFinite(packed.at)) return false;
+  const noun = packed.type.slice(0, packed.type.indexOf('.'));
+  if ('emailId' in packed) return noun === 'email' && typeof packed.emailId === 'string' && Array.isArray(packed.to);
+  if ('campaignId' in packed) return noun === 'campaign';
+  return 'transport' in packed ? noun === 'transport' : noun === 'webhook' && URL.canParse(packed.endpoint);
+}
+
+/** @throws when it is none, or of another form */
 export function unpackEvent(json: string): OutboxEvent {
-  const packed: PackedEmailEvent | CampaignEvent | TransportEvent | WebhookEvent = JSON.parse(json);
+  const packed: PackedEvent = JSON.parse(json);
+  if (!isReadable(packed)) throw new Error('no event of a form that is known');
   if (!('emailId' in packed)) return packed;
   const { id, smtp, placed, ...event } = packed;
   return {

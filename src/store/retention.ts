@@ -1,6 +1,6 @@
 /** Retention: what is kept of emails that ended is removed once its time is over, their content first and their record later. */
 import type { Redis } from 'ioredis';
-import { postingBytes, postingsOf } from './email-index.ts';
+import { countPostings, maxPostings, postingBytes, postingsOf } from './email-index.ts';
 import { type End, isAsItEnded, unpackEnd } from './end.ts';
 import { keys } from './keys.ts';
 import { unpackFacts, unpackState } from './record.ts';
@@ -54,10 +54,14 @@ export function openRetention(redis: Redis) {
       const [first] = entries;
       if (first === undefined) return null;
       const names = [keys.emptied, keys.emailIndex];
-      const args: (string | number | Buffer)[] = [first.bytes, entries.length];
-      for (const { id, version, values } of await stillEnded(entries, 'facts', 'state')) {
+      const found = await stillEnded(entries, 'facts', 'state');
+      const ended = found.map((one) => ({ ...one, postings: postingsIn(one.id, one.values) }));
+      const within = countWithin(ended, maxPostings);
+      const next = ended[within]?.entry;
+      const args: (string | number | Buffer)[] = [first.bytes, next ? entries.indexOf(next) : entries.length];
+      for (const { id, version, postings } of ended.slice(0, within)) {
         names.push(keys.email(id));
-        args.push(version, postingsIn(id, values));
+        args.push(version, postings);
       }
       return readRemoved(await dropRecordsScript(redis, names, args));
     },
@@ -74,13 +78,23 @@ type Ended = {
 };
 
 /** None of a record that cannot be read: it goes all the same, and what its list has left is passed over there. */
-function postingsIn(id: string, [facts, state]: Ended['values']) {
+function postingsIn(id: string, [facts, state]: Ended['values']): Buffer {
   try {
     const whole = unpackFacts(id, facts ?? '');
     return postingsOf(whole, unpackState(state ?? '', whole));
   } catch {
-    return '';
+    return Buffer.alloc(0);
   }
+}
+
+/** How many from the first on have no more postings together than that; one at least. */
+function countWithin(all: readonly { readonly postings: Buffer }[], most: number): number {
+  let sum = 0;
+  const past = all.findIndex(({ postings }, n) => {
+    sum += countPostings(postings);
+    return sum > most && n > 0;
+  });
+  return past === -1 ? all.length : past;
 }
 
 const fileHashes = /.{43}/g;

@@ -13,7 +13,7 @@ import {
 import { keys } from './keys.ts';
 import { packEvent } from './record.ts';
 import { script } from './redis.ts';
-import { type Cursor, firstOf, type PageRequest, walk } from './walk.ts';
+import { type Cursor, firstWanted, type Looked, type PageRequest, walk } from './walk.ts';
 
 export type Suppressions = ReturnType<typeof openSuppressions>;
 
@@ -24,6 +24,8 @@ export type SuppressionFilter = {
 
 /** Suppressions read or written in one round trip: some milliseconds of Redis at most. */
 const chunkSize = 1_000;
+/** Suppressions looked at for one page: those of a reason may be rare, and a page takes some 20 ms so. */
+const usualMostLookedAt = 10_000;
 
 /** One letter each: there may be millions. */
 const scopeLetters = { all: 'a', bulk: 'b' } as const satisfies Record<SuppressionScope, string>;
@@ -60,7 +62,7 @@ redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[3])
 return 1`);
 
-export function openSuppressions(redis: Redis) {
+export function openSuppressions(redis: Redis, mostLookedAt = usualMostLookedAt) {
   const names = [keys.suppressions, keys.suppressionIds];
 
   async function read(fields: readonly string[]): Promise<(Suppression | null)[]> {
@@ -69,12 +71,19 @@ export function openSuppressions(redis: Redis) {
     return values.map((value, place) => (value == null ? null : unpack(fields[place] ?? '', value)));
   }
 
-  async function* list(cursor: Cursor, { reasons, scope }: SuppressionFilter = {}): AsyncGenerator<Suppression> {
+  async function* list(cursor: Cursor, filter: SuppressionFilter = {}): AsyncGenerator<Looked<Suppression>> {
     for await (const entries of walk(redis, keys.suppressionIds, cursor, chunkSize)) {
-      const wanted = entries.map(partsOf).filter((parts) => isWanted(parts, { reasons, scope }));
+      const looked = entries.map(partsOf);
+      const fields = looked.filter((parts) => isWanted(parts, filter)).map(({ field }) => field);
+      const found = await read(fields);
       // Between the two reads one may be taken away.
-      for (const one of await read(wanted.map(({ field }) => field))) if (one !== null) yield one;
+      const byField = new Map(found.map((one, n) => [fields[n], one]));
+      for (const { id, field } of looked) yield { id, item: byField.get(field) ?? null };
     }
+  }
+
+  async function* all(): AsyncGenerator<Suppression> {
+    for await (const { item } of list({})) if (item !== null) yield item;
   }
 
   return {
@@ -119,10 +128,12 @@ export function openSuppressions(redis: Redis) {
       return (await removeScript(redis, names, packSuppression(suppression))) === 1;
     },
 
-    page: ({ limit, ...cursor }: PageRequest, filter: SuppressionFilter) => firstOf(list(cursor, filter), limit),
+    /** Newest first; of those that are wanted, as many as are found among the next `mostLookedAt`. */
+    page: ({ limit, ...cursor }: PageRequest, filter: SuppressionFilter) =>
+      firstWanted(list(cursor, filter), limit, mostLookedAt),
 
     /** Everything, newest first, read as it is consumed. */
-    all: () => list({}),
+    all,
   };
 }
 
@@ -148,8 +159,9 @@ function unpack(field: string, value: string): Suppression {
 }
 
 function partsOf(entry: string) {
-  const rest = entry.slice(entry.indexOf('.') + 1);
-  return { scope: rest[0], reason: rest[1], field: `${rest[0]}${rest.slice(2)}` };
+  const dot = entry.indexOf('.');
+  const rest = entry.slice(dot + 1);
+  return { id: entry.slice(0, dot), scope: rest[0], reason: rest[1], field: `${rest[0]}${rest.slice(2)}` };
 }
 
 function isWanted(parts: ReturnType<typeof partsOf>, { reasons, scope }: SuppressionFilter): boolean {

@@ -38,3 +38,33 @@ export async function firstOf<Item extends { readonly id: string }>(
   const page = found.slice(0, limit).toSorted((a, b) => (a.id < b.id ? 1 : -1));
   return { page, hasMore: found.length > limit };
 }
+
+/** One of a list of which only some are wanted; the item is null where it is not. */
+export type Looked<Item> = { readonly id: string; readonly item: Item | null };
+
+export type WantedPage<Item> = {
+  readonly page: Item[];
+  readonly hasMore: boolean;
+  /** The last one that was looked at, behind which to go on in the direction of the request; null at the end. */
+  readonly next: string | null;
+};
+
+/** The same of what is wanted of a list: `most` are looked at for one page, which may come short then, or empty. */
+export async function firstWanted<Item extends { readonly id: string }>(
+  looked: AsyncIterable<Looked<Item>>,
+  limit: number,
+  most: number,
+): Promise<WantedPage<Item>> {
+  const found: Item[] = [];
+  let [next, count]: [string | null, number] = [null, 0];
+  let hasMore = false;
+  for await (const { id, item } of looked) {
+    hasMore = count === most || (item !== null && found.length === limit);
+    if (hasMore) break;
+    if (item !== null) found.push(item);
+    next = id;
+    count += 1;
+  }
+  const page = found.toSorted((a, b) => (a.id < b.id ? 1 : -1));
+  return { page, hasMore, next: hasMore ? next : null };
+}

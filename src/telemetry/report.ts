@@ -180,6 +180,11 @@ export function openReports(log: Log, meters: Meters, now: () => number) {
       log.warn({ webhook_id: webhookId, parcels }, 'what waited for a webhook is no longer stored');
     },
 
+    unreadable(places: readonly string[]): void {
+      const fields = { events: places.length, cursors: places.slice(0, maxIds) };
+      log.error(fields, 'events that cannot be read: no webhook is told of them');
+    },
+
     plan(reading: PlanReading): void {
       if (typeof reading === 'string') log.info({}, planWords[reading]);
       else log.error({ faults: reading.faults }, 'TRANSPORTS_FILE is wrong, and what stood in it before still holds');

@@ -42,6 +42,16 @@ it('a group has a hundred members and a megabyte at most; one that is larger goe
   expect(groups.map((group) => group.length)).toEqual([1, 1, 1, 100, 100, 50]);
 });
 
+it('members that make many steps come in groups of a thousand steps', async () => {
+  const groups: number[] = [];
+  const join = makeGroup(async (members: readonly Member[]) => {
+    groups.push(members.length);
+    return members;
+  });
+  await Promise.all(Array.from({ length: 25 }, () => join({ claim: null, bytes: 1, steps: 100 })));
+  expect(groups).toEqual([10, 10, 5]);
+});
+
 it('when the command fails, every member of the group hears of it, and the next group is none the worse', async () => {
   const { groups, add } = openGroup(true);
   const results = await Promise.allSettled([add('a'), add('b')]);

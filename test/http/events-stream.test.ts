@@ -1,5 +1,6 @@
 /** GET /v1/events as a live stream: from any place, for any number of readers, as fast as each takes it, and no longer than its key holds. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { keys } from '../../src/store/keys.ts';
 import { emailIdOf, eventOf, type FeedWorld, openFeedWorld, transportEvent } from '../support/event-feed.ts';
 import { type EventStream, readStream } from '../support/event-stream.ts';
 import { makeGate } from '../support/gate.ts';
@@ -53,6 +54,17 @@ it('a stream is told what happens from now on, as the list has it, each under it
   const types = ['email.sent', 'transport.degraded'];
   expect(reader.events).toEqual(types.map((event, n) => ({ id: cursors[n], event, data: body.data[n + 1] })));
   expect(reader.text()).toContain('retry: 1000\n');
+});
+
+it('a stream and a list pass over what cannot be read', async () => {
+  const reader = await read();
+  await isLive();
+  await world.direct.xadd(keys.outbox, '*', 'event', '{"type":"email.sent","emailId":7}');
+  await world.add(eventOf(one, 2));
+  await until('the event behind it', () => reader.events.length === 1);
+  const { status, body } = await apiClient(world.url)('GET', '/v1/events');
+  expect([status, body.data.map(({ id }: { id: string }) => id)]).toEqual([200, idsOf(reader)]);
+  expect(world.seen.troubles).toEqual([]);
 });
 
 it('once its key is revoked a stream is told nothing more, and ends at the next event', async () => {

@@ -53,6 +53,22 @@ it('what its letters say is not read where only it is looked at or listed', asyn
   expect((await answered()) - before).toBeLessThan(100_000);
 });
 
+it('a page for a key that sees few of them looks at so many at most, and says where to go on', async () => {
+  const ids: string[] = [];
+  for (let n = 0; n < 25; n++) ids.unshift((await stored()).head.id);
+  const seen = ids[22];
+  const few = openCampaigns(redis, 10);
+  const pages = [];
+  for (let after: string | undefined; pages.length < 3; after = pages.at(-1)?.next ?? undefined)
+    pages.push(await few.page({ limit: 5, after }, ({ id }) => id === seen));
+  const told = pages.map(({ page, hasMore, next }) => [page.map(({ id }) => id), hasMore, next]);
+  expect(told.slice(0, 2)).toEqual([
+    [[], true, ids[9]],
+    [[], true, ids[19]],
+  ]);
+  expect(told[2]?.[0]).toEqual([seen]);
+});
+
 it('of changes at once one is refused, whatever it is that they change', async () => {
   const was = await stored();
   const { head, content } = was;

@@ -1,18 +1,20 @@
 /** What waits for endpoints costs little, is bounded, and is taken by one at a time. */
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { DeliveryStatus } from '../../src/domain/delivery.ts';
 import { openDeliveries } from '../../src/store/deliveries.ts';
 import { keys } from '../../src/store/keys.ts';
 import { outboxGroup } from '../../src/store/outbox.ts';
 import { openPosts, type Posts } from '../../src/store/posts.ts';
 import { leaseMs, now, place, settled } from '../support/parcels.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
 
 const opened = new AsyncDisposableStack();
+let server: TestRedis;
 let redis: Redis;
 let posts: Posts;
 beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+  server = opened.use(await openTestRedis());
   redis = server.connect({ enableAutoPipelining: true });
   posts = openPosts(redis);
 });
@@ -154,6 +156,50 @@ describe('what waits', () => {
     await posts.hand([{ place: at, webhookIds: ['wh_1', 'wh_gone'] }], now);
     expect(await redis.zrange(keys.posts('wh_1'), '0', '-1')).toEqual([at]);
     expect(await redis.keys('*wh_gone*')).toEqual([]);
+  });
+});
+
+describe('what an endpoint that is disabled leaves behind', () => {
+  const log = keys.deliveries('wh_1');
+  const ring = (status: DeliveryStatus) => keys.deliveriesBy('wh_1', status);
+  /** So many deliveries that were tried and come again. */
+  async function tried(count: number): Promise<void> {
+    const write = redis.pipeline();
+    for (let n = 0; n < count; n++) write.hset(log, `dl_${n}`, '{}').zadd(ring('pending'), now + n, `dl_${n}`);
+    await write.exec();
+    await redis.zadd(keys.posts('wh_1'), now, place(1));
+    await redis.zadd(keys.postsDue, now, 'wh_1');
+  }
+
+  it('are the newest of the deliveries it was owed, as failed, and no others', async () => {
+    await tried(2_500);
+    await redis.zadd(ring('failed'), now + 2_000.5, 'dl_before', 1, 'dl_first');
+    await redis.hset(log, 'dl_before', '{}', 'dl_first', '{}');
+    await posts.drop('wh_1');
+    const kept = await redis.zrevrange(ring('failed'), 0, -1);
+    expect(kept).toEqual([
+      ...Array.from({ length: 1_000 }, (_, n) => `dl_${2_499 - n}`).toSpliced(499, 0, 'dl_before'),
+      'dl_first',
+    ]);
+    expect((await redis.hkeys(log)).toSorted()).toEqual(kept.toSorted());
+    expect(await redis.exists(ring('pending'), keys.posts('wh_1'), keys.postsDue)).toBe(0);
+  });
+
+  it('goes some at a time, and by the next worker where one died between two steps', async () => {
+    await tried(2_500);
+    await posts.drop('wh_2');
+    const dying = server.connect();
+    const call = dying.call.bind(dying) as (...args: unknown[]) => Promise<unknown>;
+    dying.call = (async (...args: unknown[]) => {
+      const answer = await call(...args);
+      dying.disconnect();
+      return answer;
+    }) as Redis['call'];
+    await expect(openPosts(dying).drop('wh_1')).rejects.toThrow('Connection is closed');
+    expect(await redis.zcard(ring('pending'))).toBe(1_500);
+    expect((await posts.due(now, 10)).ids).toEqual(['wh_1']);
+    await posts.drop('wh_1');
+    expect([await redis.zcard(ring('failed')), await redis.hlen(log)]).toEqual([1_000, 1_000]);
   });
 });
 

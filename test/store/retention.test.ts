@@ -209,6 +209,9 @@ it('a stop ends it between two steps', async () => {
   const report = (forgotten: typeof none) => {
     told = forgotten;
   };
-  await sweepEmails({ retention: stopping, keepMs: world.keepMs, report, now: world.now }, stop.signal);
+  await sweepEmails(
+    { emails: world.emails, retention: stopping, keepMs: world.keepMs, report, now: world.now },
+    stop.signal,
+  );
   expect(told).toEqual({ contents: 100, records: 0 });
 });

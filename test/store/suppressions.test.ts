@@ -65,11 +65,43 @@ it('more than a round trip holds are added, paged and read as a whole, newest fi
   for await (const one of list.all()) read.push(one);
   expect(read).toEqual(newest);
   const first = await list.page({ limit: 100 }, {});
-  expect(first).toEqual({ page: newest.slice(0, 100), hasMore: true });
+  expect(first).toEqual({ page: newest.slice(0, 100), hasMore: true, next: newest[99]?.id });
   const second = await list.page({ limit: 100, after: first.page.at(-1)?.id }, {});
   expect(second.page).toEqual(newest.slice(100, 200));
   expect((await list.page({ limit: 100, before: second.page[0]?.id }, {})).page).toEqual(first.page);
   const wanted = newest.filter(({ scope, reason }) => scope === 'all' && reason === 'complaint');
   const { page, hasMore } = await list.page({ limit: 250 }, { scope: 'all', reasons: ['complaint'] });
   expect([page, hasMore]).toEqual([wanted.slice(0, 250), false]);
+});
+
+it('of those that are rare a page looks at so many at most, and says where to go on, both ways', async () => {
+  const few = openSuppressions(redis, 40);
+  const all = Array.from({ length: 205 }, (_, n) =>
+    suppression(`a${n}@x.co`, { reason: n % 100 === 50 ? 'complaint' : 'manual' }),
+  );
+  await list.add(all);
+  const rare = all.filter(({ reason }) => reason === 'complaint').toReversed();
+  for (const side of ['after', 'before'] as const) {
+    const found: Suppression[] = [];
+    const counts: number[] = [];
+    let cursor = side === 'after' ? undefined : all[0]?.id;
+    do {
+      const { page, hasMore, next } = await few.page({ limit: 10, [side]: cursor }, { reasons: ['complaint'] });
+      found.push(...page);
+      counts.push(page.length);
+      expect(hasMore).toBe(next !== null);
+      cursor = next ?? undefined;
+    } while (cursor !== undefined);
+    expect(found).toEqual(side === 'after' ? rare : rare.toReversed());
+    expect(counts).toHaveLength(6);
+  }
+  const [newest, oldest] = rare;
+  const first = await few.page({ limit: 1, after: all[151]?.id }, { reasons: ['complaint'] });
+  expect([first.page, first.next]).toEqual([[newest], all[111]?.id]);
+  expect((await list.page({ limit: 1 }, { reasons: ['complaint'] })).hasMore).toBe(true);
+  expect(await list.page({ limit: 1, after: newest?.id }, { reasons: ['complaint'] })).toEqual({
+    page: [oldest],
+    hasMore: false,
+    next: null,
+  });
 });

@@ -80,7 +80,7 @@ export function openKeepsakes(server: TestRedis, keepMs = { content: 3_600 * sec
       const report = (told: typeof forgotten) => {
         forgotten = told;
       };
-      await sweepEmails({ retention, keepMs, report, now: () => clock }, new AbortController().signal);
+      await sweepEmails({ emails, retention, keepMs, report, now: () => clock }, new AbortController().signal);
       return forgotten;
     },
 

@@ -47,6 +47,7 @@ export async function openPosting(server: TestRedis, options: { deadlineMs?: num
   const client = opened.use(openWebhookClient({ allowPrivateNetworks: true, deadlineMs }));
   const [emails, deliveries, posts] = [openEmails(redis), openDeliveries(redis), openPosts(redis)];
   const reports: PostReport[] = [];
+  const unreadable: string[] = [];
   const rounds: Rounds = new Map();
   let now = Date.now();
   const clock = { newId, now: () => now, ownNow: Date.now, rand: () => 0 };
@@ -82,7 +83,7 @@ export async function openPosting(server: TestRedis, options: { deadlineMs?: num
   const all = opened.move();
 
   return {
-    ...{ redis, webhooks, outbox, posts, deliveries, emails, reports, roundsEnded, newId },
+    ...{ redis, webhooks, outbox, posts, deliveries, emails, reports, unreadable, roundsEnded, newId },
     get now() {
       return now;
     },
@@ -129,7 +130,11 @@ export async function openPosting(server: TestRedis, options: { deadlineMs?: num
         const [group] = (await redis.xinfo('GROUPS', keys.outbox)) as unknown[][];
         return Number(group?.[(group.indexOf('lag') ?? 0) + 1]);
       };
-      const notifying = { ...stages, wake() {} };
+      const notifying = {
+        ...stages,
+        reportUnreadable: (places: readonly string[]) => unreadable.push(...places),
+        wake() {},
+      };
       while ((await waiting()) > 0) {
         await notify(notifying, stop.signal);
         now += 1;

@@ -67,7 +67,7 @@ export function openBroadcast(deps: BroadcastDeps): Broadcast {
         const items = await withFacts(deps, entries);
         if (stopped.aborted) return;
         if (items.length > 0) hold(items);
-        place = items.at(-1)?.cursor ?? place;
+        place = entries.at(-1)?.place ?? place;
       } catch (error) {
         if (stopped.aborted) return;
         deps.onTrouble('event stream', error);

@@ -66,7 +66,7 @@ export const campaignExamples = {
   },
   one: { campaign: { summary: 'While it runs', value: { ...summary, ...content } } },
   draft: { draft: { summary: 'Nobody is in it yet', value: draft } },
-  page: { page: { summary: 'The last page', value: { object: 'list', has_more: false, data: [summary] } } },
+  page: { page: { summary: 'The last page', value: { object: 'list', has_more: false, data: [summary], next: null } } },
   changes: { rate: { summary: 'As fast as it goes', value: { rate: null } } },
   changed: { changed: { summary: 'As it is now', value: { ...draft, rate: null } } },
   deleted: { deleted: { summary: 'It is gone', value: { object: 'campaign', id: summary.id, deleted: true } } },

@@ -49,7 +49,7 @@ export async function openNotifying(
   });
   const postingDue = {
     ...{ ...store, post: trying, rounds: new Map(), inHand: hands, asked: { posts: 0 }, nudge, onTrouble, now },
-    ...{ concurrency: config.WORKER_CONCURRENCY, leaseMs: posting.leaseMs },
+    ...{ concurrency: config.WORKER_CONCURRENCY, leaseMs: posting.leaseMs, longestWaitMs: posting.longestWaitMs },
   };
   const sweeping = { ...store, keep: config.keep, reportLost: report.lost, onTrouble, now };
   opened.use(

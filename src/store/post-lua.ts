@@ -1,6 +1,6 @@
 /** What the scripts of posts have in common: texts that they begin with. */
 
-import { maxRetryAfterMs } from '../domain/post.ts';
+import { clockSkewMs } from './budget-lua.ts';
 
 /** Parcels that are moved in one step, which takes a millisecond. */
 const broughtBack = 500;
@@ -11,12 +11,12 @@ const keepLimitMs = 3_600_000;
 
 /**
  * Lua: says in `postsDue` when there is something to do for an endpoint. `notBefore` is 0, or when a batch is ready. `restOf` answers until when
- * the endpoint is left alone: a rest that lies further ahead than any lasts is over, as it is from before the clock of Redis was put back.
+ * the endpoint is left alone: a rest that begins later than now is over, as it is from before the clock of Redis was put back.
  */
 export const index = `
 local function restOf(health, now)
-  local rest = tonumber(redis.call('HGET', health, 'restUntil') or 0)
-  return rest - now > ${maxRetryAfterMs} and 0 or rest
+  local rest = redis.call('HMGET', health, 'restUntil', 'restSince')
+  return tonumber(rest[2] or 0) > now + ${clockSkewMs} and 0 or tonumber(rest[1] or 0)
 end
 local function index(due, posts, health, id, now, notBefore)
   local at = redis.call('ZRANGE', posts, 0, 0, 'WITHSCORES')[2]

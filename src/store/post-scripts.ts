@@ -136,7 +136,7 @@ elseif ARGV[9] == 'down' and isThere() then
   local rest = tonumber(ARGV[11])
   if failures >= tonumber(ARGV[12]) then rest = math.max(rest, tonumber(ARGV[10])) end
   if rest > restOf(KEYS[3], now) then
-    redis.call('HSET', KEYS[3], 'restUntil', string.format('%.0f', rest))
+    redis.call('HSET', KEYS[3], 'restUntil', string.format('%.0f', rest), 'restSince', now)
   end
 end
 index(KEYS[4], KEYS[1], KEYS[3], id, now, 0)

@@ -55,6 +55,7 @@ export async function openNotifying(
     asked: { posts: 0 },
     concurrency: config.WORKER_CONCURRENCY,
     leaseMs: posting.leaseMs,
+    longestWaitMs: posting.longestWaitMs,
     nudge,
     onTrouble,
     now,

@@ -13,7 +13,7 @@ import type { SeenRedis } from './pipeline/check-redis.ts';
 import { openLocalRedis } from './store/local-redis.ts';
 import { openSecrets } from './store/local-secrets.ts';
 import { openAccessTokens, openRefreshTokens } from './store/oauth-tokens.ts';
-import { openRedis, type RedisPatience, type RedisUse } from './store/redis.ts';
+import { openRedis, type RedisPatience, type RedisUse, redisTroubleOf } from './store/redis.ts';
 import { openStore } from './store/store.ts';
 import { openLog } from './telemetry/log.ts';
 import { type Meters, openMeters } from './telemetry/meters.ts';
@@ -67,7 +67,7 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
   const meters = openMeters();
   const isReadable = config.NODE_ENV === 'development';
   const log = await openLog({ level: config.LOG_LEVEL, isReadable, onDropped: meters.lineDropped });
-  const report = openReports(log, meters, now);
+  const report = openReports(log, meters, now, redisTroubleOf);
   const hasApi = config.ROLES.includes('api');
   const { apiKey, secretKey } = await openSecrets(config.DATA_DIR, {
     // Without the API there is nobody to compare a key with, and none is made.

@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { localUrl } from './domain/local-url.ts';
-import { longestWait } from './domain/schedule.ts';
+import { maxRetryAfterMs } from './domain/post.ts';
+import { longestStep, longestWait } from './domain/schedule.ts';
 import { publicNameOf } from './domain/transport-fields.ts';
 import { settings } from './settings.ts';
 
@@ -47,6 +48,7 @@ function decided(given: z.output<typeof settings>) {
       },
       /** What is posted is settled well before it ends. */
       leaseMs: given.WEBHOOK_TIMEOUT + given.WORKER_LOCK,
+      longestWaitMs: longestStep(given.WEBHOOK_SCHEDULE, maxRetryAfterMs),
     },
     workers: { concurrency: given.WORKER_CONCURRENCY, lockMs: given.WORKER_LOCK },
   };

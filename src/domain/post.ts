@@ -77,7 +77,7 @@ export function isSuccess(status: number): boolean {
 /** Too Many Requests (RFC 6585) and Service Unavailable (RFC 9110 section 15.6.4) say with `Retry-After` when to come back. */
 const asksToWait = new Set([429, 503]);
 /** A longer wait is not believed: an hour is as long as an endpoint that means it has to say so again. */
-const maxRetryAfterMs = 3_600_000;
+export const maxRetryAfterMs = 3_600_000;
 
 /** Milliseconds that a `Retry-After` asks for (RFC 9110 section 10.2.3): seconds, or an HTTP date. Null when it says neither. */
 export function retryAfterMs(header: string | null, now: number): number | null {

@@ -8,6 +8,11 @@ export function longestWait(waitsMs: readonly number[]): number {
   return Math.round(waitsMs.reduce((sum, wait) => sum + wait, 0) * (1 + jitter));
 }
 
+/** How long one wait may take: one of the schedule, or one that was asked for, of `mostAskedMs` at most. */
+export function longestStep(waitsMs: readonly number[], mostAskedMs: number): number {
+  return Math.ceil(Math.max(...waitsMs, mostAskedMs) * (1 + jitter));
+}
+
 /**
  * @param waitsMs the schedule, milliseconds; `attempt` 1 takes the first.
  * @param rand uniform in [0, 1)

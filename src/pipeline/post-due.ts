@@ -26,6 +26,8 @@ type Deps = {
   concurrency: number;
   /** Of what is taken: longer than a post can last. */
   leaseMs: number;
+  /** The longest that anything of an endpoint waits: what lies further ahead is from before the clock of Redis was put back, and is due. */
+  longestWaitMs: number;
   nudge: { nudge(): void; wait(leastMs: number, mostMs: number, stop: AbortSignal): Promise<void> };
   onTrouble(part: string, error: unknown): void;
   now(): number;
@@ -41,7 +43,7 @@ const maxPerEndpoint = 50;
 /** Begins a round for each endpoint that something is due for and waits until there may be more; when it is told to stop, for the rounds. */
 export async function postDue(deps: Deps, stop: AbortSignal): Promise<void> {
   const { rounds } = deps;
-  const { ids, nextAt } = await deps.posts.due(deps.now(), maxRounds);
+  const { ids, nextAt } = await deps.posts.due(deps.now(), maxRounds, deps.longestWaitMs);
   for (const id of ids) {
     const round = rounds.get(id);
     if (round !== undefined) round.wake();
@@ -100,10 +102,10 @@ async function launch(deps: Deps, webhook: Webhook, { round, flying }: Serving):
   const limit = roomFor(deps, round, flying.size);
   round.wantsMore = true;
   if (limit <= 0) return null;
-  const { leaseMs } = deps;
+  const { leaseMs, longestWaitMs } = deps;
   deps.asked.posts += limit;
   const { parcels, dueSince, ...taken } = await deps.posts
-    .take(webhook, { limit, leaseMs, now: deps.now() })
+    .take(webhook, { limit, leaseMs, longestWaitMs, now: deps.now() })
     .finally(() => {
       deps.asked.posts -= limit;
     });

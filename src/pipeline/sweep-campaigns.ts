@@ -8,15 +8,22 @@ type Deps = {
   keepMs: number;
   round: Round;
   report(forgotten: { campaigns: number }): void;
-  onTrouble(part: string, error: unknown): void;
+  onTrouble(part: string, error: unknown, fields?: { readonly campaign: string }): void;
   now(): number;
 };
 
-/** How far this worker has come on its present way through all campaigns; null before the first. */
-export type Round = { after: string | null };
+export type Round = {
+  /** How far this worker has come on its present way through all campaigns; null before the first. */
+  after: string | null;
+  /** Campaigns that it has told of as lost. */
+  readonly told: Set<string>;
+};
+
+/** Told once more beyond that: there are none, usually. */
+const maxTold = 1_000;
 
 export function makeRound(): Round {
-  return { after: null };
+  return { after: null, told: new Set() };
 }
 
 /**
@@ -30,6 +37,7 @@ export async function sweepCampaigns(deps: Deps, stop: AbortSignal): Promise<voi
   let campaigns = 0;
   for (const campaign of page) {
     if (stop.aborted) break;
+    if (campaign.isLost) tellOfLost(deps, campaign.id);
     const isRemoved = await reduce(deps, campaign, endedBefore, stop).catch(onTrouble.bind(null, 'tidy'));
     if (isRemoved) campaigns++;
     round.after = campaign.id;
@@ -38,6 +46,16 @@ export async function sweepCampaigns(deps: Deps, stop: AbortSignal): Promise<voi
   if (campaigns > 0) report({ campaigns });
   for (const removed of await retention.removed())
     await retention.clear(removed, stop).catch(onTrouble.bind(null, 'tidy'));
+}
+
+/** Nobody finds by itself that nothing moves any more: its status and counts stay as they were. */
+function tellOfLost({ round, onTrouble }: Deps, campaign: string): void {
+  if (round.told.has(campaign)) return;
+  if (round.told.size >= maxTold) round.told.clear();
+  round.told.add(campaign);
+  const lost =
+    'Redis has lost where its recipients stand, so whoever is pending is not sent to: cancel it, then delete it';
+  onTrouble('campaign', new Error(lost), { campaign });
 }
 
 /** To what is still needed of it. @returns whether it was removed */

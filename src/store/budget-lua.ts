@@ -10,7 +10,7 @@ const widestGapWithSlackMs = 500;
 const aheadMs = 50;
 const widestGapAheadMs = aheadMs / 2;
 /** Workers' clocks differ by less. A mark further ahead was made before a clock was put back, and must not hold up mail until then. */
-const clockSkewMs = 5_000;
+export const clockSkewMs = 5_000;
 /** Longer than any quota's window: a budget nobody asks for goes away. */
 export const budgetKeptMs = 2 * 86_400_000;
 

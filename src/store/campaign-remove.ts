@@ -5,27 +5,38 @@ import { addressBuckets } from './campaign-addresses.ts';
 import { keys } from './keys.ts';
 import { script } from './redis.ts';
 
+/** Longer than an email that left a campaign waits for its next look. */
+const calledOffMs = 30 * 86_400_000;
+
 export type Removed = 'removed' | 'gone' | CampaignStatus;
 
 /**
  * KEYS campaign marks campaigns campaignsDue campaignsRemoved; ARGV id, when it must have ended at the latest ('' for a draft as well). With
- * its marks gone nobody leaves a place or is settled there. The first write is one that a full Redis takes.
+ * its marks gone nobody leaves a place or is settled there. A canceled one that lost its marks is removed though some are pending: nobody can end
+ * them. Who left it and waits is called off when their turn comes, so it is still known as canceled for as long as that may take. The first write
+ * is one that a full Redis takes.
  */
 const removeScript = script(`
 local stored = redis.call('HMGET', KEYS[1], 'status', 'chunks', 'n:pending', 'endedAt')
 local status = stored[1]
 if not status then return 'gone' end
 local hasEnded = status == 'completed' or status == 'canceled' and tonumber(stored[3] or 0) == 0
+local isLost = status == 'canceled' and not hasEnded and redis.call('EXISTS', KEYS[2]) == 0
+hasEnded = hasEnded or isLost
 if ARGV[2] == '' and status == 'draft' then hasEnded = true end
 if not hasEnded or (ARGV[2] ~= '' and tonumber(stored[4] or ARGV[2]) > tonumber(ARGV[2])) then return status end
 redis.call('UNLINK', KEYS[1], KEYS[2])
 redis.call('ZREM', KEYS[3], ARGV[1])
 redis.call('ZREM', KEYS[4], ARGV[1])
 redis.call('ZADD', KEYS[5], stored[2] or 0, ARGV[1])
+if isLost then
+  redis.call('HSET', KEYS[1], 'status', status)
+  redis.call('PEXPIRE', KEYS[1], ${calledOffMs})
+end
 return 'removed'`);
 
 /**
- * Removes it when nothing of it is to be sent any more; answers its status when that is not so.
+ * Removes it when nothing of it is to be sent any more, or can be; answers its status when that is not so.
  * @param endedBefore milliseconds since the epoch, for one that ended by then; null for one that ended whenever, or is a draft
  */
 export async function removeCampaign(redis: Redis, id: string, endedBefore: number | null): Promise<Removed> {

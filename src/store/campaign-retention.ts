@@ -15,6 +15,8 @@ export type CampaignKeep = {
   readonly endedAt: number | null;
   /** The sets of its addresses are there, or may be. */
   readonly hasAddresses: boolean;
+  /** Somebody is pending, and where each recipient stands is gone: evicted, or deleted by hand. */
+  readonly isLost: boolean;
 };
 
 /** One that was removed, and how many chunks it had. */
@@ -45,12 +47,17 @@ export function openCampaignRetention(redis: Redis) {
     async page(after: string | null): Promise<{ readonly page: readonly CampaignKeep[]; readonly hasMore: boolean }> {
       const edge = after === null ? '-' : `(${after}`;
       const ids = await redis.zrangebylex(keys.campaigns, edge, '+', 'LIMIT', 0, pageSize);
-      const found = await Promise.all(ids.map((id) => redis.hmget(keys.campaign(id), 'status', 'closed', 'endedAt')));
+      const fields = ['status', 'closed', 'endedAt', 'n:pending'] as const;
+      const found = await Promise.all(ids.map((id) => redis.hmget(keys.campaign(id), ...fields)));
+      const hasMarks = await Promise.all(
+        ids.map((id, n) => (Number(found[n]?.[3]) > 0 ? redis.exists(keys.campaignMarks(id)) : 1)),
+      );
       const page = ids.flatMap((id, n) => {
         const [status, closed, endedAt] = found[n] ?? [];
         if (!status) return [];
         const endedAtMs = endedAt ? Number(endedAt) : null;
-        return [{ id, status: status as CampaignStatus, endedAt: endedAtMs, hasAddresses: !closed }];
+        const isLost = hasMarks[n] === 0;
+        return [{ id, status: status as CampaignStatus, endedAt: endedAtMs, hasAddresses: !closed, isLost }];
       });
       return { page, hasMore: ids.length === pageSize };
     },

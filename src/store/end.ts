@@ -1,6 +1,7 @@
 /** How it is written down that an email ended: in 22 bytes, as a million of them are kept for days. */
 import { idBytes, idFromBytes } from '../domain/id.ts';
 import { redisClock } from './clock.ts';
+import { script } from './redis.ts';
 
 /** `at`: milliseconds since the epoch; `version`: the one it ended with, by which an email that moved on since is known. */
 export type End = { readonly id: string; readonly at: number; readonly version: number };
@@ -18,17 +19,44 @@ export function packEnd({ id, at, version }: End): Buffer {
   return bytes;
 }
 
+/** Lua: `endingAt` is an end with another time, in seconds since the epoch. */
+const endingAt = `
+local function endingAt(packed, at)
+  return string.sub(packed, 1, ${idLength}) .. struct.pack('>I4', at) .. string.sub(packed, ${idLength + 5})
+end
+`;
+
 /**
  * Lua: notes an end behind those before. None is later than now by the clock of Redis: one from a process whose clock is ahead would stand at
  * the head of the list for as long, and nothing behind it would be removed.
  */
-export const noteEnd = `${redisClock}
+export const noteEnd = `${redisClock}${endingAt}
 local function noteEnd(ended, packed)
   local at, latest = struct.unpack('>I4', packed, ${idLength + 1}), math.ceil(redisNow() / 1000)
-  if at > latest then packed = string.sub(packed, 1, ${idLength}) .. struct.pack('>I4', latest) .. string.sub(packed, ${idLength + 5}) end
+  if at > latest then packed = endingAt(packed, latest) end
   redis.call('RPUSH', ended, packed)
 end
 `;
+
+/** Ends that are moved in one step, which takes a millisecond or two. */
+const maxMoved = 1_000;
+
+/**
+ * The head of a list of ends. One that is later than now by the clock of Redis is from before that was put back: it goes behind the others, as
+ * an end of now, so that it holds up none of them. KEYS list; ARGV how many. The first write is one that a full Redis takes.
+ */
+export const headScript = script(
+  `${redisClock}${endingAt}
+local latest = math.ceil(redisNow() / 1000)
+for _ = 1, ${maxMoved} do
+  local packed = redis.call('LINDEX', KEYS[1], 0)
+  if not packed or struct.unpack('>I4', packed, ${idLength + 1}) <= latest then break end
+  redis.call('LPOP', KEYS[1])
+  redis.call('RPUSH', KEYS[1], endingAt(packed, latest))
+end
+return redis.call('LRANGE', KEYS[1], 0, ARGV[1] - 1)`,
+  'bytes',
+);
 
 export function unpackEnd(bytes: Buffer): End {
   const at = bytes.readUInt32BE(idLength) * 1_000;

@@ -99,7 +99,7 @@ export const keys = {
   posts: (webhookId: string) => `${prefix}:posts:${webhookId}`,
   /** Sorted set of what is being posted to an endpoint, by when the lease of its worker ends: half a millisecond before, where it was replayed meanwhile. */
   posting: (webhookId: string) => `${prefix}:posting:${webhookId}`,
-  /** Hash: how an endpoint fares: `failures` in a row, `failingSince`, `restUntil`. */
+  /** Hash: how an endpoint fares: `failures` in a row, `failingSince`, `restUntil`, and `restSince`, when that was said. */
   health: (webhookId: string) => `${prefix}:health:${webhookId}`,
   /** Hash: how many events an endpoint takes in one batch after it refused one as too large: `most`, since `at`; the `delivery` that was refused last. */
   batchLimit: (webhookId: string) => `${prefix}:batch-limit:${webhookId}`,

@@ -1,17 +1,41 @@
 /** What the scripts of posts have in common: texts that they begin with. */
 
+import { clockSkewMs } from './budget-lua.ts';
+
+/** Parcels that are moved in one step, which takes a millisecond. */
+const broughtBack = 500;
 /** After what was too large, batches may be twice as large each time so much has passed. */
 const growEveryMs = 30_000;
 /** Longer than it takes from one event to the largest batch there is. */
 const keepLimitMs = 3_600_000;
 
-/** Lua: says in `postsDue` when there is something to do for an endpoint. `notBefore` is 0, or when a batch is ready. */
+/**
+ * Lua: says in `postsDue` when there is something to do for an endpoint. `notBefore` is 0, or when a batch is ready. `restOf` answers until when
+ * the endpoint is left alone: a rest that begins later than now is over, as it is from before the clock of Redis was put back.
+ */
 export const index = `
-local function index(due, posts, health, id, notBefore)
+local function restOf(health, now)
+  local rest = redis.call('HMGET', health, 'restUntil', 'restSince')
+  return tonumber(rest[2] or 0) > now + ${clockSkewMs} and 0 or tonumber(rest[1] or 0)
+end
+local function index(due, posts, health, id, now, notBefore)
   local at = redis.call('ZRANGE', posts, 0, 0, 'WITHSCORES')[2]
   if not at then return redis.call('ZREM', due, id) end
-  local rest = tonumber(redis.call('HGET', health, 'restUntil') or 0)
-  redis.call('ZADD', due, string.format('%.0f', math.ceil(math.max(tonumber(at), rest, notBefore))), id)
+  redis.call('ZADD', due, string.format('%.0f', math.ceil(math.max(tonumber(at), restOf(health, now), notBefore))), id)
+end
+`;
+
+/**
+ * Lua: has go out now what lies further ahead than any wait lasts, some of it at a time, and ends such leases: all of it is from before the
+ * clock of Redis was put back.
+ */
+export const bringBack = `
+local function bringBack(posts, posting, now, longest)
+  local farthest = string.format('(%.0f', now + longest)
+  redis.call('ZREMRANGEBYSCORE', posting, farthest, '+inf')
+  for _, parcel in ipairs(redis.call('ZRANGEBYSCORE', posts, farthest, '+inf', 'LIMIT', 0, ${broughtBack})) do
+    redis.call('ZADD', posts, now, parcel)
+  end
 end
 `;
 

@@ -3,7 +3,7 @@
  * changes nothing, one of `take` takes what is next, and what it took the first time comes again when its lease ends.
  */
 import { stepsOnce } from './creations.ts';
-import { batchLimit, begun, index, trim } from './post-lua.ts';
+import { batchLimit, begun, bringBack, index, trim } from './post-lua.ts';
 import { script } from './redis.ts';
 
 /**
@@ -32,16 +32,17 @@ return 1`);
 /**
  * Takes parcels that are due, the longest due first, under a lease. KEYS posts posting health postsDue pending failed batchLimit; ARGV id now leaseEnd
  * limit, most in hand in the whole fleet, failures from which that is one, events of a batch (0 for none), longest wait of a batch, mark of a
- * batch. Answers failures, failingSince, then each parcel and since when it was due. What was tried before its endpoint took batches goes on in one, and has failed as
+ * batch, longest wait of a parcel. Answers failures, failingSince, then each parcel and since when it was due. What was tried before its endpoint took batches goes on in one, and has failed as
  * the delivery it was.
  */
-export const takeScript = script(`${index}${batchLimit}
+export const takeScript = script(`${index}${batchLimit}${bringBack}
 local id, now, leaseEnd = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[2])
-local health = redis.call('HMGET', KEYS[3], 'failures', 'failingSince', 'restUntil')
+bringBack(KEYS[1], KEYS[2], now, ARGV[10])
+local health = redis.call('HMGET', KEYS[3], 'failures', 'failingSince')
 local most = tonumber(health[1] or 0) >= tonumber(ARGV[6]) and 1 or tonumber(ARGV[5])
 local room = math.min(tonumber(ARGV[4]), most - redis.call('ZCARD', KEYS[2]))
-if tonumber(health[3] or 0) > now then room = 0 end
+if restOf(KEYS[3], now) > now then room = 0 end
 local answer, ready = {health[1] or '', health[2] or ''}, 0
 local function take(parcel, dueAt)
   redis.call('ZADD', KEYS[1], leaseEnd, parcel)
@@ -83,7 +84,7 @@ end
 if most - redis.call('ZCARD', KEYS[2]) <= 0 then
   ready = tonumber(redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2])
 end
-index(KEYS[4], KEYS[1], KEYS[3], id, ready)
+index(KEYS[4], KEYS[1], KEYS[3], id, now, ready)
 return answer`);
 
 /**
@@ -134,11 +135,11 @@ elseif ARGV[9] == 'down' and isThere() then
   redis.call('HSETNX', KEYS[3], 'failingSince', now)
   local rest = tonumber(ARGV[11])
   if failures >= tonumber(ARGV[12]) then rest = math.max(rest, tonumber(ARGV[10])) end
-  if rest > tonumber(redis.call('HGET', KEYS[3], 'restUntil') or 0) then
-    redis.call('HSET', KEYS[3], 'restUntil', string.format('%.0f', rest))
+  if rest > restOf(KEYS[3], now) then
+    redis.call('HSET', KEYS[3], 'restUntil', string.format('%.0f', rest), 'restSince', now)
   end
 end
-index(KEYS[4], KEYS[1], KEYS[3], id, 0)
+index(KEYS[4], KEYS[1], KEYS[3], id, now, 0)
 return 1`);
 
 /**
@@ -197,7 +198,7 @@ for i = 6, #ARGV, 3 do
 end
 if dropped > 0 then
   trim(KEYS[8], KEYS[5], most, 100)
-  index(KEYS[4], KEYS[1], KEYS[3], ARGV[1], 0)
+  index(KEYS[4], KEYS[1], KEYS[3], ARGV[1], ARGV[2], 0)
 end
 return {dropped, others}`);
 
@@ -230,6 +231,6 @@ for i = 7, #ARGV, 2 do
   local known = redis.call('HGET', KEYS[5], delivery)
   if known then redis.call('HSET', KEYS[5], delivery, begun(known, ARGV[3])) end
 end
-index(KEYS[4], KEYS[1], KEYS[3], ARGV[1], 0)
+index(KEYS[4], KEYS[1], KEYS[3], ARGV[1], ARGV[2], 0)
 if ARGV[6] == '1' then notePast(KEYS[6], ARGV[4], ARGV[5]) end
 return 1`);

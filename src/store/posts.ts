@@ -32,6 +32,14 @@ export type TakenPosts = {
   readonly health: Health;
 };
 
+type TakeTerms = {
+  readonly limit: number;
+  readonly leaseMs: number;
+  /** Longer than a parcel waits for its next try, or a lease lasts. */
+  readonly longestWaitMs: number;
+  readonly now: number;
+};
+
 /** What a try came to. */
 export type Posted = {
   /** As it is now. */
@@ -94,20 +102,24 @@ export function openPosts(redis: Redis) {
       }
     },
 
-    /** Endpoints that something is due for, the longest due first, and when the next is (null for never). */
-    async due(now: number, limit: number): Promise<{ ids: string[]; nextAt: number | null }> {
-      const [ids, next] = await Promise.all([
+    /**
+     * Endpoints that something is due for, the longest due first, and when the next is (null for never). What lies further ahead than the
+     * longest wait is due as well.
+     */
+    async due(now: number, limit: number, longestWaitMs: number): Promise<{ ids: string[]; nextAt: number | null }> {
+      const [due, far, next] = await Promise.all([
         redis.zrangebyscore(keys.postsDue, '-inf', now, 'LIMIT', 0, limit),
+        redis.zrangebyscore(keys.postsDue, `(${now + longestWaitMs}`, '+inf', 'LIMIT', 0, limit),
         redis.zrangebyscore(keys.postsDue, `(${now}`, '+inf', 'WITHSCORES', 'LIMIT', 0, 1),
       ]);
       const [, nextAt] = next.flat();
-      return { ids, nextAt: nextAt === undefined ? null : Number(nextAt) };
+      return { ids: [...due, ...far].slice(0, limit), nextAt: nextAt === undefined ? null : Number(nextAt) };
     },
 
     /** Takes parcels that are due for an endpoint, `limit` at most: nobody else has the same before the lease ends. */
     async take(
       { id, batch }: Pick<Webhook, 'id' | 'batch'>,
-      { limit, leaseMs, now }: { limit: number; leaseMs: number; now: number },
+      { limit, leaseMs, longestWaitMs, now }: TakeTerms,
     ): Promise<TakenPosts> {
       const leaseEnd = Math.round(now + leaseMs);
       const most = batch === null ? mostInHand : mostBatchesInHand;
@@ -116,7 +128,7 @@ export function openPosts(redis: Redis) {
       const taken = await takeScript(
         redis,
         [...fourOf(id), pending, failed, keys.batchLimit(id)],
-        [...args, batchMark],
+        [...args, batchMark, longestWaitMs],
       );
       const [failures, since, ...pairs] = taken as string[];
       const parcels = pairs.filter((_, n) => n % 2 === 0);

@@ -11,13 +11,14 @@ export type Taken = { readonly isAllowed: boolean; readonly windows: readonly Wi
 
 /**
  * KEYS one counter for each window; ARGV for each its count and its milliseconds. A window opens with the first request it counts, and ends
- * as its counter expires. Answers whether there was room in all of them, then for each how many are counted and the milliseconds it has
+ * as its counter expires. One that has more time left than a window lasts is from before the clock of Redis was put back, and ends. Answers whether there was room in all of them, then for each how many are counted and the milliseconds it has
  * left. A request that is refused is counted nowhere.
  */
 const takeScript = script(`
 local allowed = 1
 local answer = { 0 }
 for i, key in ipairs(KEYS) do
+  if redis.call('PTTL', key) > tonumber(ARGV[i * 2]) then redis.call('DEL', key) end
   local used = tonumber(redis.call('GET', key) or '0')
   if used >= tonumber(ARGV[i * 2 - 1]) then allowed = 0 end
   answer[i * 2] = used

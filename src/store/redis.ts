@@ -167,8 +167,14 @@ export const clientName = 'postrider';
 
 /** Redis is away, starting, full or read-only: it will pass, and no request or email is at fault. */
 export function isRedisTrouble(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  return troubleNames.has(error.name) || troubleMessage.test(error.message);
+  return redisTroubleOf(error) !== null;
+}
+
+/** Of which kind that is, the same whatever script or command met it, such as `OOM`; null for what is no such error. */
+export function redisTroubleOf(error: unknown): string | null {
+  if (!(error instanceof Error)) return null;
+  if (troubleNames.has(error.name)) return error.name;
+  return troubleMessage.exec(error.message)?.[0].replace(/^: -/, '') ?? null;
 }
 
 const troubleNames = new Set(['MaxRetriesPerRequestError', 'AbortError']);

@@ -1,7 +1,7 @@
 /** Retention: what is kept of emails that ended is removed once its time is over, their content first and their record later. */
 import type { Redis } from 'ioredis';
 import { countPostings, maxPostings, postingBytes, postingsOf } from './email-index.ts';
-import { type End, isAsItEnded, unpackEnd } from './end.ts';
+import { type End, headScript, isAsItEnded, unpackEnd } from './end.ts';
 import { keys } from './keys.ts';
 import { unpackFacts, unpackState } from './record.ts';
 import { script } from './redis.ts';
@@ -18,7 +18,8 @@ const batchSize = 100;
 export function openRetention(redis: Redis) {
   /** Those at the head of a list that ended at `endedBefore` or earlier. */
   async function headOf(list: string, endedBefore: number): Promise<Entry[]> {
-    const entries = (await redis.lrangeBuffer(list, 0, batchSize - 1)).map((bytes) => ({ bytes, ...unpackEnd(bytes) }));
+    const head = (await headScript(redis, [list], [batchSize])) as Buffer[];
+    const entries = head.map((bytes) => ({ bytes, ...unpackEnd(bytes) }));
     const young = entries.findIndex(({ at }) => at > endedBefore);
     return young === -1 ? entries : entries.slice(0, young);
   }

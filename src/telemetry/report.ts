@@ -40,8 +40,16 @@ const planWords = {
   none: 'there is no TRANSPORTS_FILE, and nothing else is read again',
 } as const satisfies Record<Extract<PlanReading, string>, string>;
 
-/** @param now the clock that emails have their times from */
-export function openReports(log: Log, meters: Meters, now: () => number) {
+/**
+ * @param now the clock that emails have their times from
+ * @param commonTrouble of which kind a trouble is that everything in hand meets at once, as when Redis is full; null for any other
+ */
+export function openReports(
+  log: Log,
+  meters: Meters,
+  now: () => number,
+  commonTrouble: (error: unknown) => string | null,
+) {
   const troubles = makeTroubles(() => performance.now());
   return {
     request(request: {
@@ -238,12 +246,14 @@ export function openReports(log: Log, meters: Meters, now: () => number) {
       else log.warn(fields, 'stopped');
     },
 
-    /** @param fields of what met it: without any, it is not said over and over */
+    /** @param fields of what met it, left out of a common trouble: that, and what has none, is not said over and over */
     trouble(part: string, error: unknown, fields: Readonly<Record<string, unknown>> = {}): void {
       const message = maskAddresses(error instanceof Error ? error.message : String(error));
-      const held = Object.keys(fields).length > 0 ? 0 : troubles.weigh(part, message);
+      const common = commonTrouble(error);
+      const own = common === null ? fields : {};
+      const held = Object.keys(own).length > 0 ? 0 : troubles.weigh(part, common ?? message);
       if (held === null) return;
-      log.error({ part, ...fields, error: message, ...(held === 0 ? {} : { times: held + 1 }) }, 'trouble');
+      log.error({ part, ...own, error: message, ...(held === 0 ? {} : { times: held + 1 }) }, 'trouble');
     },
 
     /** @param why it cannot be reached; null once it can be again */

@@ -162,7 +162,7 @@ it('an endpoint is moved, and gets what waits for it there', async () => {
   await fill();
   await line.webhooks.change(id, (was) => ({ webhook: { ...was, endpoint: 'https://app.example.com/moved' } }));
   await store.posts.renew(id, line.now);
-  expect(await store.posts.due(line.now, 1)).toEqual({ ids: [id], nextAt: null });
+  expect(await store.posts.due(line.now, 1, day)).toEqual({ ids: [id], nextAt: null });
 });
 
 it('an API key is revoked', async () => {

@@ -1,8 +1,9 @@
-/** By which clock a POST is signed, over a real Redis and real sockets. */
+/** What a wrong clock of Redis does to POSTs, over a real Redis and real sockets. */
 import { Webhook } from 'standardwebhooks';
 import { expect, it } from 'vitest';
+import { keys } from '../../src/store/keys.ts';
 import { openConsumer } from '../support/consumer.ts';
-import { day, openPosting } from '../support/posting.ts';
+import { day, minute, openPosting, second } from '../support/posting.ts';
 import { openTestRedis } from '../support/redis.ts';
 
 it('a clock of Redis that is wrong by days has no POST refused: it is signed by that of the machine', async () => {
@@ -17,4 +18,51 @@ it('a clock of Redis that is wrong by days has no POST refused: it is signed by 
   const [call] = consumer.calls;
   // It takes nothing that is older, or comes from later, than five minutes.
   expect(() => new Webhook(secret).verify(call?.body ?? '', call?.headers as never)).not.toThrow();
+});
+
+it('what was tried while it was ahead by days goes out once it is right again', async () => {
+  await using server = await openTestRedis();
+  await using line = await openPosting(server);
+  let isDown = true;
+  await using consumer = await openConsumer(() =>
+    isDown ? { status: 503, headers: { 'retry-after': '600' } } : { status: 204 },
+  );
+  const { id } = await line.addWebhook({ endpoint: consumer.url });
+  line.pass(3 * day);
+  const ids = await line.emit(3);
+  await line.notifyAll();
+  await line.forwardAll();
+  line.pass(-3 * day);
+  isDown = false;
+  await line.forwardAll();
+  expect(consumer.ids().slice(-3).toSorted()).toEqual(ids.toSorted());
+  expect(await line.redis.exists(keys.posts(id), keys.postsDue)).toBe(0);
+});
+
+it('an endpoint that rests since it was ahead by minutes is told of what is new', async () => {
+  await using server = await openTestRedis();
+  await using line = await openPosting(server);
+  let isDown = true;
+  await using consumer = await openConsumer(() => ({ status: isDown ? 500 : 204 }));
+  await line.addWebhook({ endpoint: consumer.url });
+  line.pass(10 * minute);
+  await line.emit(6);
+  await line.notifyAll();
+  await line.forwardAll();
+  line.pass(-10 * minute);
+  isDown = false;
+  const [fresh] = await line.emit(1);
+  await line.notifyAll();
+  await line.forwardAll();
+  expect(consumer.ids().at(-1)).toBe(fresh);
+  isDown = true;
+  await line.emit(7);
+  await line.notifyAll();
+  await line.forwardAll();
+  const before = consumer.calls.length;
+  line.pass(second / 2);
+  await line.emit(1);
+  await line.notifyAll();
+  await line.forwardAll();
+  expect(consumer.calls).toHaveLength(before);
 });

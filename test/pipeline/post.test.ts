@@ -137,7 +137,7 @@ describe('an event', () => {
     const webhook = await line.addWebhook({ endpoint: consumer.url });
     await line.emit(3);
     await line.notifyAll();
-    const dead = await line.posts.take(webhook, { limit: 2, leaseMs: 30 * second, now: line.now });
+    const dead = await line.posts.take(webhook, { limit: 2, leaseMs: 30 * second, longestWaitMs: day, now: line.now });
     expect(dead.parcels).toHaveLength(2);
     await line.forwardAll();
     expect(consumer.calls).toHaveLength(1);

@@ -209,7 +209,7 @@ it('while it is in hand leaves it there, until that try is over', async () => {
   const webhook = await line.addWebhook({ endpoint: consumer.url });
   const [eventId = ''] = await line.emit(1);
   await line.notifyAll();
-  await line.posts.take(webhook, { limit: 1, leaseMs: 30 * second, now: line.now });
+  await line.posts.take(webhook, { limit: 1, leaseMs: 30 * second, longestWaitMs: day, now: line.now });
   await line.replay(webhook, { kind: 'event', eventId });
   await line.forwardAll();
   expect(consumer.calls).toHaveLength(0);

@@ -5,6 +5,8 @@ import { type CampaignStatus, campaignStatuses } from '../../src/domain/campaign
 import { makeRound, type Round, sweepCampaigns } from '../../src/pipeline/sweep-campaigns.ts';
 import { markOf } from '../../src/store/campaign-addresses.ts';
 import { type CampaignRetention, openCampaignRetention } from '../../src/store/campaign-retention.ts';
+import { openCampaignSlices } from '../../src/store/campaign-slices.ts';
+import { openCampaigns } from '../../src/store/campaigns.ts';
 import { keys } from '../../src/store/keys.ts';
 import { addCampaign, type NewCampaign, rowOf } from '../support/campaigns.ts';
 import { openTestRedis } from '../support/redis.ts';
@@ -160,6 +162,33 @@ it.each([
   expect(await pass({ now: 1_000 + 2 * keepMs })).toBe(0);
   expect(await everythingOf(id)).toBe(all);
   expect(await redis.zscore(keys.campaignsDue, id)).toBe('1000');
+});
+
+it('one whose marks are gone is told of once, and can be canceled and removed: who left it is still not sent to', async () => {
+  const id = await stored({ recipients: 30 });
+  await redis.del(keys.campaignMarks(id));
+  const troubles: unknown[] = [];
+  const onTrouble = (...told: unknown[]) => troubles.push(told);
+  const round = makeRound();
+  for (let n = 0; n < 3; n++) await pass({ round, onTrouble });
+  expect(troubles).toEqual([['campaign', expect.any(Error), { campaign: id }]]);
+  const campaigns = openCampaigns(redis);
+  expect(await campaigns.remove(id)).toBe('running');
+  await campaigns.move(id, { move: 'cancel', changeId: 'ch_1', now: 1_000, at: null });
+  expect(await campaigns.remove(id)).toBe('removed');
+  await pass();
+  expect(await redis.keys(`*${id}*`)).toEqual([keys.campaign(id)]);
+  expect(await campaigns.get(id)).toBeNull();
+  expect(await openCampaignSlices(redis).hold(id)).toEqual({ kind: 'canceled' });
+  expect(await redis.pttl(keys.campaign(id))).toBeGreaterThan(0);
+});
+
+it('one that was canceled and whose marks are gone goes in its time', async () => {
+  const id = await ended('canceled', 1_000, { 'n:pending': 1 });
+  await redis.del(keys.campaignMarks(id));
+  const onTrouble = () => {};
+  expect(await pass({ now: 1_000 + keepMs - 1, onTrouble })).toBe(0);
+  expect(await pass({ now: 1_000 + keepMs, onTrouble })).toBe(1);
 });
 
 it('one that ended anew since it was looked at is kept from then on', async () => {

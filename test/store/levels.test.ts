@@ -39,7 +39,7 @@ it('while nothing waits there is no oldest', async () => {
 
 describe('what waits for endpoints', () => {
   const postsAt = async (now: number) => (await levels.read([], leaseMs, now)).posts;
-  beforeEach(() => redis.hset(keys.webhooks, { wh_a: '{}', wh_b: '{}' }));
+  beforeEach(() => redis.zadd(keys.postsDue, 20, 'wh_a', 20, 'wh_b'));
 
   it('is counted over all of them, since when one has been due', async () => {
     await redis.zadd(keys.posts('wh_a'), 30, '29-0');
@@ -62,6 +62,14 @@ describe('what waits for endpoints', () => {
     expect(await postsAt(40)).toEqual({ waiting: 1, oldestAt: null });
     await redis.hset(keys.health('wh_a'), 'failingSince', 15);
     expect(await postsAt(40)).toEqual({ waiting: 1, oldestAt: 15 });
+  });
+
+  it('an endpoint that nothing waits for is not asked about', async () => {
+    await redis.hset(keys.webhooks, Object.fromEntries(Array.from({ length: 100 }, (_, n) => [`wh_${n}`, '{}'])));
+    await redis.config('RESETSTAT');
+    await postsAt(40);
+    const calls = /cmdstat_zrangebyscore:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1];
+    expect(Number(calls)).toBe(2);
   });
 
   it('nothing is old where an endpoint that failed has nothing to be told', async () => {

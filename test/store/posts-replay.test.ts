@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { openDeliveries, unpackDelivery } from '../../src/store/deliveries.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openPosts, type Posts } from '../../src/store/posts.ts';
-import { leaseMs, now, place, settled } from '../support/parcels.ts';
+import { leaseMs, longestWaitMs, now, place, settled } from '../support/parcels.ts';
 import { openTestRedis } from '../support/redis.ts';
 
 const opened = new AsyncDisposableStack();
@@ -18,7 +18,7 @@ beforeAll(async () => {
 afterAll(() => opened.disposeAsync());
 beforeEach(() => redis.flushall());
 
-const take = (at = now) => posts.take({ id: 'wh_1', batch: null }, { limit: 10, leaseMs, now: at });
+const take = (at = now) => posts.take({ id: 'wh_1', batch: null }, { limit: 10, leaseMs, longestWaitMs, now: at });
 const replay = () => posts.again('wh_1', [place(0)], now);
 
 describe('what is replayed while it is in hand', () => {

@@ -6,7 +6,7 @@ import { openDeliveries } from '../../src/store/deliveries.ts';
 import { keys } from '../../src/store/keys.ts';
 import { outboxGroup } from '../../src/store/outbox.ts';
 import { openPosts, type Posts } from '../../src/store/posts.ts';
-import { leaseMs, now, place, settled } from '../support/parcels.ts';
+import { leaseMs, longestWaitMs, now, place, settled } from '../support/parcels.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 
 const opened = new AsyncDisposableStack();
@@ -26,7 +26,7 @@ const take = (
   webhook: { id: string; batch: { maxEvents: number; maxWaitMs: number } | null } = single,
   at = now,
   limit = 1_000,
-) => posts.take(webhook, { limit, leaseMs, now: at });
+) => posts.take(webhook, { limit, leaseMs, longestWaitMs, now: at });
 const wait = (count: number, from = 0) =>
   posts.again(
     'wh_1',
@@ -62,13 +62,13 @@ describe('what waits', () => {
   });
 
   it('is said to be due when there is something to do, and not while all places are taken', async () => {
-    expect(await posts.due(now, 10)).toEqual({ ids: [], nextAt: null });
+    expect(await posts.due(now, 10, longestWaitMs)).toEqual({ ids: [], nextAt: null });
     await wait(51);
-    expect((await posts.due(now, 10)).ids).toEqual(['wh_1']);
+    expect((await posts.due(now, 10, longestWaitMs)).ids).toEqual(['wh_1']);
     const { parcels, leaseEnd } = await take();
-    expect(await posts.due(now, 10)).toEqual({ ids: [], nextAt: leaseEnd });
+    expect(await posts.due(now, 10, longestWaitMs)).toEqual({ ids: [], nextAt: leaseEnd });
     await posts.settle('wh_1', settled(parcels[0] ?? '', leaseEnd, {}), now);
-    expect((await posts.due(now, 10)).ids).toEqual(['wh_1']);
+    expect((await posts.due(now, 10, longestWaitMs)).ids).toEqual(['wh_1']);
   });
 
   it('goes once its events are no longer stored, and stays as long as one of them is', async () => {
@@ -86,7 +86,7 @@ describe('what waits', () => {
     expect(await redis.zrange(keys.posts('wh_1'), '0', '-1')).toEqual([place(6), place(7)]);
     await redis.set(keys.outboxTrimmed, place(10));
     expect(await dropLost(now)).toBe(2);
-    expect(await posts.due(now, 1)).toEqual({ ids: [], nextAt: null });
+    expect(await posts.due(now, 1, longestWaitMs)).toEqual({ ids: [], nextAt: null });
   });
 
   it('and goes is written down as failed, with its tries where there were any, and why', async () => {
@@ -197,7 +197,7 @@ describe('what an endpoint that is disabled leaves behind', () => {
     }) as Redis['call'];
     await expect(openPosts(dying).drop('wh_1')).rejects.toThrow('Connection is closed');
     expect(await redis.zcard(ring('pending'))).toBe(1_500);
-    expect((await posts.due(now, 10)).ids).toEqual(['wh_1']);
+    expect((await posts.due(now, 10, longestWaitMs)).ids).toEqual(['wh_1']);
     await posts.drop('wh_1');
     expect([await redis.zcard(ring('failed')), await redis.hlen(log)]).toEqual([1_000, 1_000]);
   });
@@ -248,7 +248,7 @@ describe('a batch', () => {
     await wait(6);
     const first = await take(batched);
     expect(first.parcels).toEqual([`batch:${[0, 1, 2, 3].map(place).join(',')}`]);
-    expect(await posts.due(now, 1)).toMatchObject({ nextAt: now + 1_000 });
+    expect(await posts.due(now, 1, longestWaitMs)).toMatchObject({ nextAt: now + 1_000 });
     const second = await take(batched, now + 1_000);
     expect(second.parcels).toEqual([`batch:${place(4)},${place(5)}`]);
     await wait(3, 6);
@@ -265,7 +265,7 @@ describe('a batch', () => {
     await posts.settle('wh_1', settled(parcels[0] ?? '', leaseEnd, again), now);
     await wait(1, 4);
     expect((await take(slow, now + 1)).parcels).toEqual([]);
-    expect(await posts.due(now + 1, 1)).toMatchObject({ nextAt: now + 5_000 });
+    expect(await posts.due(now + 1, 1, longestWaitMs)).toMatchObject({ nextAt: now + 5_000 });
     expect((await take(slow, now + 5_000)).parcels).toEqual(parcels);
     await posts.settle('wh_1', settled(parcels[0] ?? '', now + 5_000 + leaseMs, {}), now + 5_000);
     expect((await take(slow, now + 60_000)).parcels).toEqual([`batch:${place(4)}`]);

@@ -1,14 +1,17 @@
 /** Counted requests: all windows or none, and a window that ends gives its count back. */
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { keys } from '../../src/store/keys.ts';
 import { openRateLimits, type RateLimits } from '../../src/store/rate-limits.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
 const opened = new AsyncDisposableStack();
+let redis: Redis;
 let limits: RateLimits;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
-  const redis = server.connect();
+  redis = server.connect();
   limits = openRateLimits(redis);
 });
 afterAll(() => opened.disposeAsync());
@@ -50,6 +53,16 @@ it('a window ends by itself, and the next has the whole count', async () => {
     windows: [{ remaining: 0 }, { remaining: 3, resetMs: 3_600_000 }],
   });
   await until('the next window', async () => (await limits.take([{ keyId: 'ak_b', rates: [perSecond] }])).isAllowed);
+});
+
+it('a window from before the clock of Redis was put back is over', async () => {
+  const asked = [{ keyId: 'ak_c', rates: [{ count: 1, windowMs: 60_000 }] }];
+  expect((await limits.take(asked)).isAllowed).toBe(true);
+  expect((await limits.take(asked)).isAllowed).toBe(false);
+  await redis.pexpire(keys.rateLimit('ak_c', 60_000), 3_600_000);
+  const taken = await limits.take(asked);
+  expect(taken.isAllowed).toBe(true);
+  expect(taken.windows[0]?.resetMs).toBeLessThanOrEqual(60_000);
 });
 
 it('a request counts in the rates of several keys, or in none of them', async () => {

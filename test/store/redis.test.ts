@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import { openBell } from '../../src/store/bell.ts';
-import { isRedisTrouble, openRedis, placeOf, RedisAwayError } from '../../src/store/redis.ts';
+import { isRedisTrouble, openRedis, placeOf, RedisAwayError, redisTroubleOf } from '../../src/store/redis.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
@@ -29,6 +29,14 @@ it.each([
   'connect ECONNREFUSED 127.0.0.1:6379',
 ])('%s: trouble of Redis', (message) => {
   expect(isRedisTrouble(new Error(message))).toBe(true);
+});
+
+it('of one kind, whichever script met it, in the words of each version', () => {
+  const full = [
+    "OOM command not allowed when used memory > 'maxmemory'. script: 0a1b, on @user_script:3.",
+    "ERR Error running script (call to f_2c3d): @user_script:3: @user_script: 3: -OOM command not allowed when used memory > 'maxmemory'.",
+  ];
+  expect(full.map((message) => redisTroubleOf(new Error(message)))).toEqual(['OOM', 'OOM']);
 });
 
 it.each([

@@ -1,6 +1,7 @@
 /** Retention: of emails that ended, content and record go when their time is over, and everything that hangs on them; nothing else goes. */
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { sweepEmails } from '../../src/pipeline/sweep-emails.ts';
+import { packEnd } from '../../src/store/end.ts';
 import { keys } from '../../src/store/keys.ts';
 import { type Keepsakes, openKeepsakes } from '../support/keepsakes.ts';
 import { openTestRedis } from '../support/redis.ts';
@@ -70,6 +71,20 @@ it('an end from a clock that is ahead holds up nothing: it counts from then on, 
   expect(await world.forget()).toEqual({ contents: 2, records: 0 });
   world.pass(7 * day);
   expect(await world.forget()).toEqual({ contents: 0, records: 2 });
+  world.pass(before - world.now());
+});
+
+it('ends from before the clock of Redis was put back hold up nothing behind them, and go in their time', async () => {
+  const ids = [await createOne(), await createOne(), await createOne()];
+  for (const id of ids) await world.attempt(id, 'sent');
+  const [before, ahead] = [world.now(), Date.now() + 30 * day];
+  for (const [n, id] of ids.slice(0, 2).entries())
+    await world.redis.lset(keys.ended, n, packEnd({ id, at: ahead, version: 2 }));
+  world.pass(2 * hour);
+  expect(await world.forget()).toEqual({ contents: 1, records: 0 });
+  expect(await world.forget()).toEqual(none);
+  world.pass(Date.now() - world.now() + hour + 2_000);
+  expect(await world.forget()).toEqual({ contents: 2, records: 1 });
   world.pass(before - world.now());
 });
 

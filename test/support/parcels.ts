@@ -4,6 +4,7 @@ import type { Posted } from '../../src/store/posts.ts';
 
 export const now = 1_764_000_000_000;
 export const leaseMs = 30_000;
+export const longestWaitMs = 86_400_000;
 export const place = (n: number) => `${now - 1_000}-${n}`;
 
 export function settled(

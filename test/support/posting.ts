@@ -74,6 +74,7 @@ export async function openPosting(server: TestRedis, options: { deadlineMs?: num
     asked: { posts: 0 },
     concurrency: 50,
     leaseMs,
+    longestWaitMs: 1.1 * day,
     nudge,
     onTrouble,
   };

@@ -1,4 +1,4 @@
-/** notify: events from the outbox wait for each endpoint that wants them. */
+/** notify: takes events from the outbox and adds each to the waiting posts of every endpoint that wants it. */
 import { emailIdsIn, factsFor } from '../domain/event-feed.ts';
 import { wants } from '../domain/webhook.ts';
 import type { Emails } from '../store/emails.ts';
@@ -11,7 +11,7 @@ type Deps = {
   webhooks: Pick<Webhooks, 'listeners'>;
   emails: Pick<Emails, 'facts'>;
   posts: Pick<Posts, 'hand'>;
-  /** Has what waits looked at now. */
+  /** Wakes the loop that posts. */
   wake(): void;
   now(): number;
 };
@@ -19,13 +19,13 @@ type Deps = {
 /** Events taken at a time: enough to spread the cost of a round trip, few enough to hold in memory. */
 const batchSize = 500;
 
-/** Handles the next batch; waits a moment when there is none. Where nobody listens, its events are not even read. */
+/** Handles the next batch; waits a moment when there is none. Without an enabled endpoint the batch is only acknowledged. */
 export async function notify(deps: Deps, stop: AbortSignal): Promise<void> {
   const entries = await deps.outbox.next(batchSize, stop);
   if (entries.length === 0) return;
   const listeners = (await deps.webhooks.listeners()).filter(({ status }) => status === 'enabled');
   if (listeners.length === 0) return deps.outbox.acknowledge(entries);
-  // Only where an endpoint asks what emails are like.
+  // The facts of emails are loaded only when an endpoint has a filter.
   const asked = listeners.some(({ filter }) => filter !== null) ? emailIdsIn(entries.map(({ event }) => event)) : [];
   const facts = await deps.emails.facts(asked);
   const handed = entries.map(({ place, event }) => {

@@ -1,4 +1,4 @@
-/** sweep-campaigns: what campaigns need no more goes, a piece at a time: who is in one, once nobody can be added, and all of it once its time is over. */
+/** sweep-campaigns: removes, a piece at a time, the address sets of campaigns that take no more recipients, and campaigns past retention. */
 import { takesRecipients } from '../domain/campaign.ts';
 import type { CampaignKeep, CampaignRetention } from '../store/campaign-retention.ts';
 
@@ -12,7 +12,7 @@ type Deps = {
   now(): number;
 };
 
-/** How far this worker has come on its present way through all campaigns; null before the first. */
+/** Id of the campaign this worker looked at last on its way through all campaigns; null before the first. */
 export type Round = { after: string | null };
 
 export function makeRound(): Round {
@@ -20,8 +20,8 @@ export function makeRound(): Round {
 }
 
 /**
- * Looks at some campaigns, and at the next ones the next time: however many there are, that costs Redis no more. One that cannot be removed
- * now keeps no other.
+ * Looks at one page of campaigns, and at the next page the next time, so that the cost for Redis does not grow with their number. A campaign
+ * that cannot be removed now holds up no other.
  */
 export async function sweepCampaigns(deps: Deps, stop: AbortSignal): Promise<void> {
   const { retention, keepMs, round, report, onTrouble, now } = deps;
@@ -40,7 +40,7 @@ export async function sweepCampaigns(deps: Deps, stop: AbortSignal): Promise<voi
     await retention.clear(removed, stop).catch(onTrouble.bind(null, 'tidy'));
 }
 
-/** To what is still needed of it. @returns whether it was removed */
+/** Reduces a campaign to what is still needed of it. @returns whether it was removed */
 async function reduce(
   { retention }: Deps,
   { id, status, endedAt, hasAddresses }: CampaignKeep,

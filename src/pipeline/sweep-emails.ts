@@ -1,4 +1,4 @@
-/** sweep-emails: what is kept of emails that ended goes once its time is over. Mail that waits or is held is never touched. */
+/** sweep-emails: removes the content and the records of emails that ended, once past retention. Mail that waits or is held is never touched. */
 import type { Removed, Retention } from '../store/retention.ts';
 
 type Deps = {
@@ -9,7 +9,7 @@ type Deps = {
   now(): number;
 };
 
-/** Batch after batch, until nothing is left whose time is over, or another worker is at it. */
+/** Removes batch after batch until nothing past retention is left, or another worker is doing it. */
 export async function sweepEmails({ retention, keepMs, report, now }: Deps, stop: AbortSignal): Promise<void> {
   const contents = await removeAll(() => retention.dropContents(now() - keepMs.content), stop);
   const records = await removeAll(() => retention.dropRecords(now() - keepMs.record), stop);

@@ -1,4 +1,4 @@
-/** Composition of what finds and changes emails, whether they have a record of their own or stand at their place in a campaign. */
+/** Composition of the stages that find and change emails, in a record of their own or at their place in a campaign. */
 import type { Ground } from './app.ts';
 import { newId, now } from './chance.ts';
 import { commitChange } from './pipeline/commit-change.ts';
@@ -9,7 +9,7 @@ import { settleChange } from './pipeline/settle.ts';
 import type { openStore } from './store/store.ts';
 import type { openTemplating } from './templating/templating.ts';
 
-/** `emails` as those that are stored alone, and the rest by its stage. */
+/** `emails` has the methods of the store, but finds emails at their place in a campaign as well. The other fields are stages. */
 export function bindEmails(
   { report }: Pick<Ground, 'report'>,
   store: Awaited<ReturnType<typeof openStore>>,

@@ -1,11 +1,11 @@
-/** Allotments: how many of a transport's connections each worker may have, so that the fleet keeps to their number. */
+/** Allotments: how many connections of a transport each worker may have, so that the fleet keeps to the limit. */
 import type { Redis } from 'ioredis';
 import { keys } from './keys.ts';
 import { script } from './redis.ts';
 
 export type Allotments = ReturnType<typeof openAllotments>;
 
-/** What a worker tells of its pool. */
+/** The report of a worker about its pool. */
 export type PoolReport = {
   /** Connections it could use now. */
   readonly wanted: number;
@@ -13,13 +13,13 @@ export type PoolReport = {
   readonly busy: number;
   /** Messages that wait for a connection. */
   readonly waiting: number;
-  /** Those of the busy ones that the server does not answer any more, as it seems; all of them or none. */
+  /** Busy connections whose server seems to answer no more: all of them or none. */
   readonly hanging: number;
 };
 
 export type FleetPool = Omit<PoolReport, 'wanted'> & { readonly workers: number };
 
-/** A worker that has not been heard of for so long is taken for dead, and its connections for closed. */
+/** A worker without a report for this long is taken for dead, and its connections for closed. */
 const forgetAfterMs = 3_000;
 
 /**
@@ -97,12 +97,12 @@ export function openAllotments(redis: Redis) {
       return (await allotScript(redis, [keys.allotments(name)], args)) as number;
     },
 
-    /** A worker that has closed its connections: others may have them at once. */
+    /** Removes a worker that has closed its connections: others may have them at once. */
     async leave(names: readonly string[], worker: string): Promise<void> {
       await Promise.all(names.map((name) => redis.hdel(keys.allotments(name), worker)));
     },
 
-    /** Others may have the connections of workers that are known to be dead at once, not only when they have not been heard of for long. */
+    /** Removes workers that are known to be dead: others may have their connections at once, without waiting until the reports are too old. */
     async removeDead(names: readonly string[], isDead: (worker: string) => boolean): Promise<void> {
       const remove = names.map(async (name) => {
         const dead = (await redis.hkeys(keys.allotments(name))).filter(isDead);

@@ -1,6 +1,6 @@
-/** Rates of a transport as scripts count them: a text that others begin with. */
+/** The rates of a transport in Lua: text at the beginning of other scripts. */
 
-/** Quotas are counted in this many parts of their window, each given back as it ends. */
+/** The window of a quota is counted in this many parts; each part is free again when it is one window old. */
 const partsOfWindow = 60;
 /** A rate per second catches up after a late look by this much: one in a hundred over ten seconds. */
 const slackMs = 100;
@@ -9,9 +9,9 @@ const widestGapWithSlackMs = 500;
 /** Fast mail goes together where its times lie this close: half of one in a hundred over ten seconds, and not each one is parked that comes in a bunch. */
 const aheadMs = 50;
 const widestGapAheadMs = aheadMs / 2;
-/** Workers' clocks differ by less. A mark further ahead was made before a clock was put back, and must not hold up mail until then. */
+/** The clocks of workers differ by less. A mark further ahead was made before a clock was set back, and must not stop mail until then. */
 const clockSkewMs = 5_000;
-/** Longer than any quota's window: a budget nobody asks for goes away. */
+/** Longer than the window of any quota: an unused budget expires. */
 export const budgetKeptMs = 2 * 86_400_000;
 
 /**

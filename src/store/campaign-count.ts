@@ -1,4 +1,4 @@
-/** How campaigns are counted: by the very scripts that move their recipients, so that the counts are exact at every moment. */
+/** The counts of a campaign: changed by the scripts that move its recipients, so they are exact at every moment. */
 import { alphabet } from '../domain/id.ts';
 import { redisClock } from './clock.ts';
 
@@ -9,7 +9,7 @@ import { redisClock } from './clock.ts';
  * `n` recipients of a campaign are counted under `to` from now on, and under `from` no more (both as `n:<count>`). Who moves the last one
  * that is pending completes the campaign, in the same step. A campaign that is gone is not brought back.
  *
- * Nobody comes to wait again in a campaign that was canceled: who calls off what waits in it may have been there before.
+ * No recipient becomes pending again in a canceled campaign: the worker that cancels pending recipients may have passed it already.
  */
 export const countMoved = `${redisClock}
 local function inDigits(number, count)

@@ -1,6 +1,6 @@
 /**
- * The atomic steps by which the places of a campaign are worked off. A repeat of a command that was done changes nothing and is answered as it
- * was the first time, as in email-scripts.ts.
+ * The atomic steps that work off the places of a campaign. A repeat of a command changes nothing and gets the same answer as the first time,
+ * as in email-scripts.ts.
  */
 import { chunkSize, countOf, mostAgainMs, placeMarks, sliceSize } from '../domain/campaign.ts';
 import type { RecipientStatus } from '../domain/recipient.ts';
@@ -10,7 +10,7 @@ import { redisClock } from './clock.ts';
 import { script } from './redis.ts';
 import { addSuppression } from './suppressions.ts';
 
-/** Slices without anything to do that one run passes over: it must not hold up Redis. */
+/** Most slices without work that one run passes over: it must not block Redis. */
 const looksPerRun = 500;
 /** Lua: the marks of a slice. */
 const marksOf = `
@@ -214,7 +214,7 @@ return answers`,
   'at_once',
 );
 
-/** Under what each mark is counted. */
+/** The count that each mark belongs to. */
 const counted = Object.entries(placeMarks)
   .filter(([mark]) => mark !== 'absent' && mark !== 'left')
   .map(([mark, byte]) => `${byte} = 'n:${countOf(mark === 'handing' ? 'queued' : (mark as RecipientStatus))}'`);

@@ -1,4 +1,4 @@
-/** Campaigns as they are remembered: made, listed, read, changed and removed, and their recipients read where they stand. */
+/** Stored campaigns: creates, lists, reads, changes and removes them, and reads their recipients. */
 import type { Redis } from 'ioredis';
 import {
   type Campaign,
@@ -27,7 +27,7 @@ export type Campaigns = ReturnType<typeof openCampaigns>;
 
 export type DraftChanged =
   | 'changed'
-  /** It was changed, sent or taken away since it was read. */
+  /** The campaign was changed, sent or removed since it was read. */
   | 'moved_on';
 
 /** KEYS campaign, campaigns, claim; ARGV id, head, content, scheduledAt or '', stored. One that is there, or was removed, stays as it is. */
@@ -50,7 +50,7 @@ if ARGV[4] == '' then redis.call('HDEL', KEYS[1], 'scheduledAt') else redis.call
 return 'changed'`);
 
 const counted = [...campaignCounts, 'recipients'] as const;
-/** What is read of one: its content may be megabytes, and a page has a hundred of them. */
+/** The fields that are read of a campaign. Not its content: that may be megabytes, and a page has a hundred campaigns. */
 const fieldNames = [
   ...['head', 'status', 'scheduledAt', 'startedAt', 'endedAt', 'pace'],
   ...counted.map((name) => `n:${name}`),
@@ -59,11 +59,11 @@ const fieldNames = [
 /** Null for the end of the list. */
 export type PlaceCursor = { readonly from: number | null; readonly isUp: boolean };
 
-/** Marks that are looked through at a time: whole chunks of them. */
+/** Marks that are read at a time: those of whole chunks. */
 const markPiece = 100 * chunkSize;
 
 export function openCampaigns(redis: Redis) {
-  /** Null when there is none. */
+  /** Null when there is no such campaign. */
   async function get(id: string): Promise<Campaign | null> {
     const stored = await redis.hmget(keys.campaign(id), ...fieldNames);
     const fields = Object.fromEntries(fieldNames.map((name, n) => [name, stored[n] ?? undefined]));
@@ -76,13 +76,13 @@ export function openCampaigns(redis: Redis) {
     isWanted: (head: CampaignHead) => boolean,
   ): AsyncGenerator<Campaign & { readonly id: string }> {
     for await (const ids of walk(redis, keys.campaigns, cursor, count)) {
-      // Between the two reads a campaign may be taken away.
+      // A campaign may be removed between the two reads.
       for (const one of await Promise.all(ids.map(get)))
         if (one !== null && isWanted(one.head)) yield { id: one.head.id, ...one };
     }
   }
 
-  /** The recipients of a chunk where they stand, those that left their place marked so; none when there is no such chunk. */
+  /** The recipients of a chunk with their marks, including those that left their place; none when there is no such chunk. */
   async function chunkOf(id: string, chunk: number): Promise<Placed[]> {
     const first = chunk * chunkSize;
     const [packed, marks, groups] = await Promise.all([
@@ -98,7 +98,7 @@ export function openCampaigns(redis: Redis) {
     });
   }
 
-  /** Chunks from a place on in which somebody has a wanted mark: marks are looked through without unpacking anybody. */
+  /** Chunks from a place on that have a wanted mark: only marks are read, no chunk is unpacked. */
   async function* chunksWith(id: string, from: number, isWanted: (mark: PlaceMark) => boolean): AsyncGenerator<number> {
     for (let at = from; ; at += markPiece) {
       const marks = await redis.getrange(keys.campaignMarks(id), at, at + markPiece - 1);
@@ -113,7 +113,7 @@ export function openCampaigns(redis: Redis) {
   return {
     get,
 
-    /** Where it stands, and no more of it; null when there is none. */
+    /** Only the status; null when there is no such campaign. */
     status: (id: string) => redis.hget(keys.campaign(id), 'status') as Promise<CampaignStatus | null>,
 
     /** One that was stored before stays as it is. */
@@ -133,14 +133,14 @@ export function openCampaigns(redis: Redis) {
 
     move: (id: string, asked: AskedMove) => moveCampaign(redis, id, asked),
 
-    /** When nothing of it is to be sent any more; its status, when that is not so. What is left of it goes by and by. */
+    /** Removes a campaign with nothing left to send; otherwise answers its status. Remaining keys are removed later, a few at a time. */
     remove: (id: string) => removeCampaign(redis, id, null),
 
     /** Newest first; `hasMore` looks onwards in the direction of the request. */
     page: ({ limit, ...cursor }: PageRequest, isWanted: (head: CampaignHead) => boolean) =>
       firstOf(list(cursor, limit + 1, isWanted), limit),
 
-    /** What its letters are made of; null when it is gone. */
+    /** The content that letters are made of; null when it is gone. */
     async content(id: string): Promise<CampaignContent | null> {
       const packed = await redis.hgetBuffer(keys.campaign(id), 'content');
       return packed === null ? null : JSON.parse((await unpack(packed)).toString());
@@ -154,7 +154,7 @@ export function openCampaigns(redis: Redis) {
       return chunk.find((placed) => placed.place === place) ?? null;
     },
 
-    /** Places whose mark is wanted, the last first: those before `from`, or with `isUp` those after it, the first first. Nobody is unpacked. */
+    /** Places with a wanted mark: those before `from`, last first; with `isUp` those after `from`, first first. No chunk is unpacked. */
     async *places(
       id: string,
       { from, isUp }: PlaceCursor,
@@ -174,7 +174,7 @@ export function openCampaigns(redis: Redis) {
       }
     },
 
-    /** Those from a place on whose mark is wanted, in order, some at a time. */
+    /** Recipients with a wanted mark from a place on, in order, some at a time. */
     async *placed(id: string, from: number, isWanted: (mark: PlaceMark) => boolean): AsyncGenerator<Placed[]> {
       const start = from - (from % chunkSize);
       for await (const chunk of chunksWith(id, start, isWanted)) {

@@ -11,30 +11,30 @@ import { suppressedForm } from '../domain/suppression.ts';
 import { keys } from './keys.ts';
 import { script } from './redis.ts';
 
-/** What an email can be found by; `to` whatever its case. */
+/** The terms that an email can be found by; `to` in any case. */
 export type Term =
   | readonly ['lane' | 'status' | 'from_domain' | 'to' | 'external_id', string]
   | readonly ['tag', name: string, value: string];
 
 const termBytes = 8;
 export const postingBytes = termBytes + 16;
-/** Terms that recur with nearly every email: their names are worth remembering. */
+/** Terms of nearly every email: their hashed names are kept. */
 const recurring: ReadonlySet<Term[0]> = new Set(['lane', 'status', 'from_domain']);
 const maxRemembered = 10_000;
 const remembered = new Map<string, Buffer>();
 
-/** 64 bits of SHA-256 keep a billion terms apart. */
+/** 64 bits of SHA-256 are enough for a billion different terms. */
 function termName(term: Term): Buffer {
   const text = term[0] === 'to' ? `to\n${suppressedForm(term[1])}` : term.join('\n');
   const known = remembered.get(text);
   if (known !== undefined) return known;
-  // By way of a string, which takes a third of what a Buffer of its own does.
+  // Through a string: that takes a third of the time of a separate Buffer.
   const name = Buffer.from(hash('sha256', text, 'binary').slice(0, termBytes), 'binary');
   if (recurring.has(term[0]) && remembered.size < maxRemembered) remembered.set(text, name);
   return name;
 }
 
-/** The postings of an email that is new, one after the other. */
+/** The postings of a new email, concatenated. */
 export function postingsOf(facts: EmailFacts, state: EmailState): Buffer {
   const terms: Term[] = [
     ['lane', facts.lane],
@@ -59,7 +59,7 @@ function postings(terms: readonly Term[], id: string): Buffer {
   return bytes;
 }
 
-/** Lua: adds postings that come one after the other. */
+/** Lua: adds concatenated postings. */
 export const addPostings = `
 local function addPostings(index, postings)
   local adding = {}
@@ -71,7 +71,7 @@ local function addPostings(index, postings)
 end
 `;
 
-/** The posting to take away and the one to put in its place; none when the status stays. */
+/** The posting to remove and the one to add; none when the status stays. */
 export function movedPosting(id: string, before: EmailState, after: EmailState): readonly [Buffer, Buffer] | null {
   const [was, is] = [statusOf(before), statusOf(after)];
   return was === is ? null : [postings([['status', was]], id), postings([['status', is]], id)];
@@ -88,7 +88,7 @@ export type IndexQuery = {
   readonly limit: number;
 };
 
-/** Look-ups in one run of the script: about a millisecond, so that nobody waits for a reader. */
+/** Look-ups in one run of the script: about a millisecond, so that other commands do not wait for a reader. */
 const lookUpsPerRun = 500;
 
 /**
@@ -144,7 +144,7 @@ return {1, from, found}`,
 const lowest = Buffer.alloc(16, 0x00);
 const highest = Buffer.alloc(16, 0xff);
 
-/** Runs for one query, about 200,000 look-ups: terms that are frequent but never meet would be followed through the whole index. */
+/** Most runs for one query, about 200,000 look-ups: frequent terms that never occur together would walk through the whole index. */
 const maxRuns = 400;
 
 /**

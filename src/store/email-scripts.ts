@@ -1,6 +1,6 @@
 /**
- * The atomic steps of an email's life. A command whose answer was lost with its connection is sent again by the client, so a repeat of what
- * was done changes nothing and is answered as it was the first time.
+ * The atomic steps in the life of an email. The client sends a command again when its answer was lost with the connection, so a repeat
+ * changes nothing and gets the same answer as the first time.
  */
 import { maxTimelineSteps } from '../domain/timeline.ts';
 import { countMoved } from './campaign-count.ts';

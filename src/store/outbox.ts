@@ -1,28 +1,28 @@
-/** The outbox: a stream of every event, read by a consumer group so that each is handled at least once. */
+/** The outbox: the stream of all events, read by a consumer group so that each event is handled at least once. */
 import type { Redis } from 'ioredis';
 import type { OutboxEvent } from '../domain/event.ts';
 import { keys } from './keys.ts';
 import { unpackEvent } from './record.ts';
 import { script, waitOn } from './redis.ts';
 
-/** A place in the stream and the event that stands there. */
+/** An event and its place in the stream. */
 export type OutboxEntry = { readonly place: string; readonly event: OutboxEvent };
 
 export type Outbox = Awaited<ReturnType<typeof openOutbox>>;
 
-/** Its consumers are the workers. */
+/** The consumers of this group are the workers. */
 export const outboxGroup = 'notify';
-/** A read waits this long for the next event; it bounds how late a stop or a take-over is noticed. */
+/** A read waits this long for the next event. A stop or a take-over is noticed at most this late. */
 const blockMs = 1_000;
 
-/** A consumer that was not seen for so long was probably killed. One that lives may look so as well, as before Redis 7.2 a read that finds nothing is not seen. */
+/** A consumer that was not seen for this long was probably killed. A live one may look the same: before Redis 7.2, empty reads do not count. */
 const usualForgetAfterMs = 3_600_000;
 
 type StreamRows = [place: string, fields: string[]][];
 
 /**
  * @param redis for commands that answer at once
- * @param blocking a connection of its own, as a waiting read holds it
+ * @param blocking a connection of its own: a waiting read blocks it
  * @param takeOverAfterMs how long an entry stays with a consumer that does not acknowledge it
  * @param forgetAfterMs how long a consumer with nothing in hand is remembered
  */
@@ -41,12 +41,12 @@ export async function openOutbox(
 
   return {
     /**
-     * The next entries: what a dead consumer left behind first, then what is new. Waits up to a second for the latter; `stop` ends the
-     * wait and with it this consumer's reading.
+     * The next entries: first those that a dead consumer left behind, then new ones. Waits up to a second for new entries; `stop` ends the
+     * wait, and this consumer reads no more.
      */
     async next(count: number, stop: AbortSignal): Promise<OutboxEntry[]> {
       const claimed = await claimLeft(count).catch(async (error: unknown) => {
-        // A Redis that lost its data lost the group with it.
+        // A Redis that lost its data has lost the group as well.
         if (!(error instanceof Error) || !error.message.startsWith('NOGROUP')) throw error;
         await createGroup(redis);
         return claimLeft(count);
@@ -95,20 +95,20 @@ for _, fields in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
 end
 return 1`);
 
-/** RESP3 answers a map of streams, RESP2 a list of pairs; we read one stream. */
+/** RESP3 answers with a map of streams, RESP2 with a list of pairs; we read one stream. */
 export function rowsOf(read: unknown): StreamRows {
   if (read === null || read === undefined) return [];
   if (Array.isArray(read)) return (read[0]?.[1] ?? []) as StreamRows;
   return (Object.values(read as Record<string, StreamRows>)[0] ?? []) as StreamRows;
 }
 
-/** @returns one entry, or none for what is no event */
+/** @returns one entry; none when the row is no event */
 export function toEntry([place, fields]: [string, string[]]): OutboxEntry[] {
   const json = fields[fields.indexOf('event') + 1];
   if (json === undefined) return [];
   const read = {
     place,
-    /** Read only when it is asked for: where there are no webhooks, nobody does. */
+    /** Parsed only at first use: without webhooks no event is used. */
     get event() {
       return unpackEvent(json);
     },

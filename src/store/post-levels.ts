@@ -1,4 +1,4 @@
-/** How much waits to be posted to webhook endpoints and since when, for whoever watches: a few quick commands for each endpoint. */
+/** How many posts wait for webhook endpoints and since when, for the metrics: a few quick commands for each endpoint. */
 import type { Redis } from 'ioredis';
 import { deliveryId, placesIn } from '../domain/delivery.ts';
 import { placeTime } from '../domain/event-feed.ts';
@@ -41,7 +41,7 @@ async function readEndpoint(redis: Redis, id: string, now: number): Promise<Back
   return { waiting, oldestAt: since.length === 0 ? null : Math.min(...since) };
 }
 
-/** Since when the present round of each was due; where its record says nothing of it, since its event happened. */
+/** Since when the present round of each was due; without a time in its record, since its event happened. */
 async function roundsOf(redis: Redis, id: string, parcels: readonly Parcel[]): Promise<number[]> {
   if (parcels.length === 0) return [];
   const records = await redis.hmget(keys.deliveries(id), ...parcels.map(({ parcel }) => deliveryId(parcel)));
@@ -54,7 +54,7 @@ async function roundsOf(redis: Redis, id: string, parcels: readonly Parcel[]): P
 
 type Parcel = { readonly parcel: string; readonly at: number };
 
-/** @param withScores members, each with its score behind it */
+/** @param withScores members, each followed by its score */
 function parcelsIn(withScores: readonly string[]): Parcel[] {
   return withScores.flatMap((parcel, n) => (n % 2 === 0 ? [{ parcel, at: Number(withScores[n + 1]) }] : []));
 }

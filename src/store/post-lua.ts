@@ -1,11 +1,11 @@
-/** What the scripts of posts have in common: texts that they begin with. */
+/** Lua functions that the scripts of posts share. */
 
-/** After what was too large, batches may be twice as large each time so much has passed. */
+/** After a batch was refused as too large, the limit doubles each time this much has passed. */
 const growEveryMs = 30_000;
-/** Longer than it takes from one event to the largest batch there is. */
+/** Longer than it takes to double the limit from one event to the largest batch. */
 const keepLimitMs = 3_600_000;
 
-/** Lua: says in `postsDue` when there is something to do for an endpoint. `notBefore` is 0, or when a batch is ready. */
+/** Lua: writes to `postsDue` when the next post of an endpoint is due. `notBefore` is 0, or when a batch is ready. */
 export const index = `
 local function index(due, posts, health, id, notBefore)
   local at = redis.call('ZRANGE', posts, 0, 0, 'WITHSCORES')[2]
@@ -15,7 +15,7 @@ local function index(due, posts, health, id, notBefore)
 end
 `;
 
-/** Lua: keeps of a status the latest deliveries; trimmed some at a time, since each trim costs as much as what it is for. */
+/** Lua: keeps the latest deliveries of a status. Trims several at a time, because a trim costs as much as the write before it. */
 export const trim = `
 local function trim(ring, of, most, slack)
   local excess = redis.call('ZCARD', ring) - most
@@ -26,7 +26,7 @@ local function trim(ring, of, most, slack)
 end
 `;
 
-/** Lua: the record of a delivery whose schedule begins anew; of one that waits to begin already it stays, so that no repeat makes it longer. */
+/** Lua: the record of a delivery that begins a new schedule. One that waits to begin already stays as it is: no repeat makes it longer. */
 export const begun = `
 local function begun(record, beginning)
   if string.find(record, ',"r":0,"again":%d+}$') then return record end

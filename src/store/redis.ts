@@ -67,10 +67,10 @@ export async function openRedis(
     // Commands issued in one tick leave in one write and come back in one read.
     enableAutoPipelining: use === 'store',
     enableOfflineQueue: patience === 'wait',
-    // A server that is there and does not answer counts as away. What workers ask is waited for, however long Redis takes to come back.
+    // A server that does not answer counts as away. Commands of workers wait until Redis is back, however long that takes.
     ...(patience === 'fail_fast' ? { commandTimeout: commandTimeoutMs } : {}),
     maxRetriesPerRequest: patience === 'wait' ? null : 1,
-    // While it loads its data we ask as often whether it is done (ioredis: every 10 s).
+    // While Redis loads its data we ask this often whether it is ready (ioredis: every 10 s).
     maxLoadingRetryTime: longestReconnectWaitMs,
     retryStrategy: (times: number) => Math.min(times * 50, longestReconnectWaitMs),
     socketTimeout: silenceMs,

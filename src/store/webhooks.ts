@@ -1,4 +1,4 @@
-/** Webhook endpoints, with sealed secrets and headers. A change is written only over the state it read: racing changes do not undo each other. */
+/** Webhook endpoints, with sealed secrets and headers. A change is written only over the state it read: no racing change is lost. */
 import type { Redis } from 'ioredis';
 import type { WebhookEvent } from '../domain/event.ts';
 import { seal, unseal } from '../domain/secret-box.ts';

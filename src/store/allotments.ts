@@ -23,14 +23,15 @@ export type FleetPool = Omit<PoolReport, 'wanted'> & { readonly workers: number 
 const forgetAfterMs = 3_000;
 
 /**
- * KEYS allotments; ARGV worker now forgetAfterMs limit wanted open busy waiting hanging. Kept of each worker: `at open busy waiting wanted
- * granted held hanging`. Held is what it may have at any moment until it reports again: what it was granted now, what it had open, and what it was granted
- * before, as it goes by that until it has read the answer. What is held by all never exceeds the limit, and when that is lowered only shrinks.
+ * KEYS allotments; ARGV worker now forgetAfterMs limit wanted open busy waiting hanging. Stored for each worker: `at open busy waiting wanted
+ * granted held hanging`. `held` is the most connections a worker may have until its next report: the largest of its new grant, its open
+ * connections, and its last grant, which it uses until it has read the answer. The sum of `held` never exceeds the limit; after the limit is
+ * lowered, it only shrinks.
  *
- * Everybody gets what they want, one at least, in equal shares; what nobody wants is spread, so that mail for an idle worker need not
- * wait for its next report. Of a rest that cannot be divided, those get it who would have to close a connection without it, then the first
- * by name. That goes by what was granted: what is held still tells of the grant before, and by it the rest would pass to and fro. So when
- * wants stay, the second report of each settles its share, the third has freed what is above it, and with the fourth all is in use.
+ * Each worker gets what it wants, at least one connection, in equal shares. Connections that no worker wants are spread, so that mail of an
+ * idle worker need not wait for its next report. A rest too small for all goes first to workers that would otherwise close a connection, then
+ * by name. This compares `granted`, not `held`: `held` includes the last grant, and by it the rest would alternate between workers. So with
+ * constant wants, the second report of each worker fixes its share, the third has freed the surplus, and with the fourth all is in use.
  */
 const allotScript = script(`
 local me, now, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])

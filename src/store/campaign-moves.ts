@@ -21,13 +21,13 @@ export type Moved =
   | { readonly kind: 'empty'; readonly status: CampaignStatus }
   | { readonly kind: 'gone' };
 
-/** The ids of the last eight moves, with a space behind each: a repeat of one may come after others. */
+/** Characters of the ids of the last eight moves, each followed by a space: a repeat may come after other moves. */
 const changeChars = 8 * 30;
 
 /**
- * KEYS campaign campaignsDue outbox campaignsBell; ARGV change id, now, statuses it may come from (with a space behind each), the one it goes to, the event
- * without its noun ('' for none), when its turn is, '' for at once: by the clock of Redis, which the turns of campaigns go by. Who is canceled
- * has a turn while somebody is pending. Where nobody is pending any more, as all were canceled one by one, what would run is completed.
+ * KEYS campaign campaignsDue outbox campaignsBell; ARGV change id, now, allowed old statuses (each followed by a space), new status, event
+ * without its noun ('' for none), time of the next turn by the clock of Redis ('' for at once). A canceled campaign has turns while recipients
+ * are pending. A campaign that would run without pending recipients, because all were canceled one by one, is completed.
  */
 const moveScript = script(`${countMoved}
 local campaign, change, now, to = KEYS[1], ARGV[1], ARGV[2], ARGV[4]

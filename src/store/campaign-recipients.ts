@@ -53,10 +53,10 @@ end
 `;
 
 /**
- * KEYS campaign marks uploads uploadTimes, a key for each chunk, a key for each address; ARGV batch id, places there must be, scope ('' for none), owner,
- * until when it has the upload, progress, number of chunks and their bytes, one member for each address. What moved on since it was read
- * is answered `moved`: so nobody can be added whose address somebody else brought meanwhile. A command that is repeated as its answer was
- * lost is known by its batch, of which each upload has its own: others go on meanwhile.
+ * KEYS campaign marks uploads uploadTimes, a key for each chunk, a key for each address; ARGV batch id, expected number of places, scope ('' for
+ * none), owner, end of its lease, progress, number of chunks and their bytes, one member for each address. Answers `moved` when places were
+ * added since they were read: so an address that another request added meanwhile cannot be added twice. A repeat after a lost answer is
+ * recognized by its batch id; each upload keeps its own, because other uploads go on meanwhile.
  */
 const addScript = script(`${isOwner}
 local campaign, marks, uploads = KEYS[1], KEYS[2], KEYS[3]
@@ -88,8 +88,8 @@ end
 return {'added'}`);
 
 /**
- * KEYS campaign uploads uploadTimes; ARGV scope, owner, now, until when, and until when those had themselves in hand that are forgotten.
- * Answers how far it came, '' for not begun. Of too many, those go that were left alone for longest.
+ * KEYS campaign uploads uploadTimes; ARGV scope, owner, now, end of the lease, and the time before which the lease of forgotten uploads ended.
+ * Answers the progress, '' for a new upload. When there are too many uploads, those unused for longest are forgotten.
  */
 const beginScript = script(`${isOwner}
 if redis.call('EXISTS', KEYS[1]) == 0 then return {'gone'} end

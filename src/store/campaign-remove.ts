@@ -8,8 +8,8 @@ import { script } from './redis.ts';
 export type Removed = 'removed' | 'gone' | CampaignStatus;
 
 /**
- * KEYS campaign marks campaigns campaignsDue campaignsRemoved; ARGV id, when it must have ended at the latest ('' for a draft as well). With
- * its marks gone nobody leaves a place or is settled there. The first write is one that a full Redis takes.
+ * KEYS campaign marks campaigns campaignsDue campaignsRemoved; ARGV id, latest time of its end ('' for any, also for a draft). Without marks
+ * no recipient can leave its place or be settled there. The first write is one that a full Redis accepts.
  */
 const removeScript = script(`
 local stored = redis.call('HMGET', KEYS[1], 'status', 'chunks', 'n:pending', 'endedAt')

@@ -20,13 +20,13 @@ end
 `;
 
 /**
- * KEYS campaign marks slices takers outbox campaignsDue; ARGV name of the take, how long its lease lasts and how long a lapsed one is spared,
- * names of takes that the caller has in hand. A campaign whose time has come is started. Once it is canceled, its slices are taken from the
- * first on again, to end what is pending in them.
- * Of a slice is kept who has it: `take allowed`, and `lapsed` behind it once its lease was seen to be over. Redis may have been away, and its
- * worker alive: it is another's only when it is not renewed for a while then.
- * Answers [how long until it is to be looked at again, '' for ever, started], or ['', started, status, startedAt, slice, its marks, messages that
- * may leave]: `started` are its recipients when it was started by this, else 0.
+ * KEYS campaign marks slices takers outbox campaignsDue; ARGV id of the take, length of its lease, how long a slice with a lapsed lease is
+ * spared, ids of the takes that the caller has in hand. Starts a scheduled campaign whose time has come. Once a campaign is canceled, its
+ * slices are taken again from the first on, to cancel pending recipients.
+ * For each slice in hand `take allowed` is stored, followed by `lapsed` once its lease was found to be over. Redis may have been away while the
+ * worker lived, so another worker gets the slice only if the lease is not renewed for a while after that.
+ * Answers [milliseconds until the next look, '' for never, started], or ['', started, status, startedAt, slice, its marks, messages that may be
+ * sent]. `started` is the number of recipients when this command started the campaign, else 0.
  */
 export const takeScript = script(
   `${countMoved}${marksOf}${allowance}${measure}
@@ -191,7 +191,7 @@ table.insert(ids, 1, nextAt and string.format('%.0f', nextAt - now) or '')
 table.insert(ids, 1, string.format('%.0f', now))
 return ids`);
 
-/** KEYS for each campaign: campaign marks takers; ARGV for each place: which campaign (from 0), place, take. Answers for each 1 when it may leave. */
+/** KEYS for each campaign: campaign marks takers; ARGV for each place: index of its campaign (from 0), place, take. Answers 1 for claimed. */
 export const claimScript = script(
   `
 local running, holders, answers = {}, {}, {}
@@ -221,9 +221,9 @@ const counted = Object.entries(placeMarks)
 
 /**
  * KEYS outbox suppressions suppressionIds campaignsDue, then for each group: campaign marks outcomes.
- * ARGV now, then for each group: packed outcomes, number of places, of events and of suppressions; place, mark it has and mark it gets; the
- * events; field, value and entry of each suppression. A group is written when all its places have the marks they should. Answers for each place
- * `done`, `lost`, or `again` when it would be but for others of its group.
+ * ARGV now, then for each group: packed outcomes, number of places, of events and of suppressions; place, old mark and new mark of each; the
+ * events; field, value and entry of each suppression. A group is written only if all its places have their old marks. Answers for each place
+ * `done`, `lost`, or `again` when only other places of its group prevented the write.
  */
 export const settleScript = script(
   `${addSuppression}${countMoved}

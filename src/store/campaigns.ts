@@ -30,7 +30,7 @@ export type DraftChanged =
   /** The campaign was changed, sent or removed since it was read. */
   | 'moved_on';
 
-/** KEYS campaign, campaigns, claim; ARGV id, head, content, scheduledAt or '', stored. One that is there, or was removed, stays as it is. */
+/** KEYS campaign, campaigns, claim; ARGV id, head, content, scheduledAt or '', stored. An existing or removed campaign stays as it is. */
 const addScript = script(`${storedOnce}
 if isStored(KEYS[3], ARGV[5]) then return 0 end
 noteStored(KEYS[3], ARGV[5])
@@ -40,7 +40,7 @@ if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'scheduledAt', ARGV[4]) end
 redis.call('ZADD', KEYS[2], 0, ARGV[1])
 return 1`);
 
-/** KEYS campaign; ARGV the head it must have, new head, content, scheduledAt or ''. A repeat of what was done is answered as it was the first time. */
+/** KEYS campaign; ARGV expected head, new head, content, scheduledAt or ''. A repeat gets the same answer as the first command. */
 const changeScript = script(`
 local stored = redis.call('HMGET', KEYS[1], 'head', 'status', 'content', 'scheduledAt')
 if stored[1] == ARGV[2] and stored[3] == ARGV[3] and (stored[4] or '') == ARGV[4] then return 'changed' end
@@ -117,14 +117,14 @@ export function openCampaigns(redis: Redis) {
     status: (id: string) => redis.hget(keys.campaign(id), 'status') as Promise<CampaignStatus | null>,
 
     /** One that was stored before stays as it is. */
-    /** @param mark of one that a repeat may ask for as well */
+    /** @param mark claim of the Idempotency-Key */
     async add({ head, content, scheduledAt }: Draft, mark: CreationMark | null = null): Promise<void> {
       const own = keys.campaign(head.id);
       const args = [head.id, JSON.stringify(head), await packJson(content), scheduledAt ?? '', mark?.stored ?? ''];
       await addScript(redis, [own, keys.campaigns, mark?.key ?? own], args);
     },
 
-    /** @param was its head as it was read before its content was: of two changes of the same draft one is refused */
+    /** @param was the head, read before the content: of two changes of the same draft one is refused */
     async change(was: CampaignHead, { head, content, scheduledAt }: Draft): Promise<DraftChanged> {
       const revised = { ...head, revision: (was.revision ?? 0) + 1 };
       const args = [JSON.stringify(was), JSON.stringify(revised), await packJson(content), scheduledAt ?? ''];

@@ -31,8 +31,8 @@ const walked = 'walked';
 const done = 'done';
 
 /**
- * Lua: whether what is created under a claim was stored before, by whoever did it: taken away or changed since, it stays so. `noteStored`
- * writes that down, in the step that stores it. `stored` is '' for what was asked for without an Idempotency-Key.
+ * Lua: `isStored` says whether the object of a claim was stored before, by any process: then a repeat must not bring back a removed or older
+ * state. `noteStored` records that, in the step that stores the object. `stored` is '' for a request without an Idempotency-Key.
  */
 export const storedOnce = `
 local function isStored(claim, stored)
@@ -44,8 +44,8 @@ end
 `;
 
 /**
- * Lua: for what is done under a claim in several steps, in the order of their names as text: whether a step was done before, by whoever did it,
- * and the note that it is. `begun` is '' for what was asked for without an Idempotency-Key.
+ * Lua: for a request that is done in several steps, in the order of their names as text. `isPast` says whether a step was done before, by any
+ * process; `notePast` records that it is done. `begun` is '' for a request without an Idempotency-Key.
  */
 export const stepsOnce = `
 local function isPast(claim, begun, step)
@@ -59,14 +59,14 @@ local function notePast(claim, begun, step)
 end
 `;
 
-/** KEYS claim; ARGV a fresh one, for how long. Answers what stood there; what nobody has repeated so far is noted as joined. */
+/** KEYS claim; ARGV new claim, its time to live. Answers the earlier claim, if any; the first repeat marks it as joined. */
 const beginScript = script(`
 local stands = redis.call('GET', KEYS[1])
 if not stands then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 elseif string.find(stands, '^%S+ %S+ %S+$') then redis.call('SET', KEYS[1], stands .. ' ${joined}', 'KEEPTTL') end
 return stands`);
 
-/** KEYS claim; ARGV as it was begun. */
+/** KEYS claim; ARGV the claim as it was begun. */
 const giveUpScript = script(`if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end`);
 
 /** @param secretKey 32 bytes */

@@ -58,9 +58,9 @@ export function openDue(redis: Redis) {
 }
 
 /**
- * KEYS again due taken; ARGV now limit take leaseMs. What comes again may have half of the places, and what else is due the rest, its newest a
- * quarter of all: so a login code goes through a hundred thousand emails that were scheduled for one second. Kept of each take are the end of
- * its lease and its ids: a repeat of the command is answered as it was the first time. Answers nextAt, ids.
+ * KEYS again due taken; ARGV now limit take leaseMs. Emails that come again may have half of the places, other due emails the rest; the newest
+ * of these get a quarter of all places. So a login code passes a hundred thousand emails that were scheduled for one second. The end of the
+ * lease and the ids are stored for each take, so that a repeat of the command gets the same answer. Answers nextAt, ids.
  */
 const takeScript = script(`${redisClock}
 local now, limit = ARGV[1], tonumber(ARGV[2])

@@ -15,11 +15,11 @@ import { addSuppression } from './suppressions.ts';
  * Stores emails, all or none. KEYS bell outbox index fileUses batchClaim, a key for each file, then for each email: email content claim due.
  * ARGV now claimMs strict batchHash, number of files and their bytes, then for each email:
  *   id dueAt facts state content event claimHash postings, number of files and their hashes;
- *   an empty id alone, and no keys, for one that was refused before and only keeps its place.
- * A claim is kept as `hash id,id,…`; an empty hash claims nothing. A file's key ends in its hash, 43 characters; one that came with emails
- * that all met a claim is taken away again.
- * Answers [0, claim] for a batch that was claimed before, else [stored, claims]: for each email the claim it met, or ''. With `strict` nothing
- * is stored when one of them came with another hash.
+ *   only an empty id, and no keys, for an email that validation refused: it keeps its place.
+ * A claim is stored as `hash id,id,…`; an empty hash claims nothing. The key of a file ends in its hash, 43 characters. A file is removed again
+ * when all emails that refer to it met an earlier claim.
+ * Answers [0, claim] for a batch that was claimed before, else [stored, claims]: for each email the earlier claim, or ''. With `strict` nothing
+ * is stored when an earlier claim has another hash.
  */
 export const createScript = script(
   `${addPostings}
@@ -84,7 +84,7 @@ return {1, met}`,
   'at_once',
 );
 
-/** KEYS for each email: email campaign; ARGV for each: version handOver. Answers for each 1 when the claim is ours: none of a paused or canceled campaign is. */
+/** KEYS for each email: email campaign; ARGV for each: version handOver. Answers 1 for each claimed; none is if its campaign does not run. */
 export const claimScript = script(
   `
 local answers = {}
@@ -177,7 +177,10 @@ local function commit(key, campaign, at, change, attempt)
 end
 `;
 
-/** After attempts. KEYS bell outbox index suppressions suppressionIds ended campaignsDue, then for each email: email again campaign; ARGV now, then for each: id, attempt, when it comes again or '', and what `commit` takes. */
+/**
+ * Commits attempts. KEYS bell outbox index suppressions suppressionIds ended campaignsDue, then for each email: email again campaign;
+ * ARGV now, then for each: id, attempt, when it comes again or '', then what `commit` takes.
+ */
 export const commitScript = script(
   `${markAgain}${commit}
 local answers, at = {}, 2
@@ -192,10 +195,10 @@ return answers`,
 );
 
 /**
- * For a change that a caller asked for: refused while a hand-over stands, and what comes of it may not be due without its content. One that
- * was made before is made no second time, whatever came of the email since.
- * KEYS bell outbox index suppressions suppressionIds ended campaignsDue email content due again campaign; ARGV change id, when it is due now or '', and what `commit` takes. Answers `done`,
- * `lost`, `content_gone` or `campaign_canceled`.
+ * Commits a change that a caller asked for. Lost while a hand-over stands; refused when the email would be due without its content. A repeat of
+ * the last change of the email does nothing.
+ * KEYS bell outbox index suppressions suppressionIds ended campaignsDue email content due again campaign; ARGV change id, email id, when it is
+ * due now or '', then what `commit` takes. Answers `done`, `lost`, `content_gone` or `campaign_canceled`.
  */
 export const changeScript = script(`${commit}
 local id, dueAt = ARGV[2], ARGV[3]
@@ -214,7 +217,7 @@ end
 return 'done'`);
 
 /**
- * Puts fetched files in the place of their URLs, when the email is still the one that was loaded: what has ended keeps the files it has.
+ * Replaces URLs by fetched files, if the email is unchanged since it was loaded: an email that ended keeps its files.
  * KEYS email content fileUses, a key for each file; ARGV version content, then hash and bytes of each file.
  */
 export const keepFilesScript = script(`

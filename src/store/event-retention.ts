@@ -8,8 +8,8 @@ import { script } from './redis.ts';
 export type EventRetention = ReturnType<typeof openEventRetention>;
 
 /**
- * Lua: drops what stands before a place, and notes how far that went, so that a reader of the feed who comes too late can be told. KEYS
- * outbox trimmed. Answers how many. The first write is one that a full Redis takes.
+ * Lua: drops the entries before a place and notes how far it went, so that a late reader of the feed can be told. KEYS outbox trimmed. Answers
+ * how many were dropped. The first write is one that a full Redis accepts.
  */
 export const trimBefore = `
 local function trimBefore(first)
@@ -22,7 +22,7 @@ end
 `;
 
 /**
- * Trims the outbox up to a place or a length, but never what is not yet notified: what the group has not read, or read and not acknowledged.
+ * Trims the outbox up to a place or a length, but never entries that notify has not handled: not read yet, or read and not acknowledged.
  * KEYS outbox trimmed; ARGV group, oldest place to keep, most entries, most to trim now. Answers how many were trimmed; as many as allowed means
  * that there are more.
  */

@@ -61,9 +61,10 @@ export const keys = {
   templateAliases: `${prefix}:template-aliases`,
   /**
    * Hash: a campaign's `head` as JSON, `content` packed, `status`, `scheduledAt`, `startedAt`, `endedAt`; `chunks` it has and `cursor`, the
-   * first place nobody took yet; `n:<count>` for each count of its recipients and all of them; `events`, the number of its last event;
-   * `tokens`, what its rate allows at once, and `tokensAt`; `movedAt`, when it was last started or resumed or somebody of it settled; `pace` and what it is measured from, `paceAt` and `paceLeft`; `recall` once its
-   * slices are taken anew as it was canceled; `closed` once nobody can be added and the sets of its addresses are gone;
+   * first place that was never taken; `n:<count>` for each count of its recipients and for all; `events`, the number of its last event;
+   * `tokens`, the messages its rate allows now, and `tokensAt`; `movedAt`, when it was last started or resumed or a recipient was settled;
+   * `pace`, measured from `paceAt` and `paceLeft`; `recall` once its slices are taken again because it was canceled; `closed` once it takes no
+   * more recipients and the sets of its addresses are gone;
    * `change`, the id of the last move; `batch`, the ids of the last batches of recipients that came without an Idempotency-Key.
    */
   campaign: (id: string) => `${prefix}:campaign:${id}`,

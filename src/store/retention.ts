@@ -91,8 +91,8 @@ function readRemoved(answer: unknown): Removed {
 }
 
 /**
- * Lua: takes what was read from the head of a list, unless somebody else was faster. The first write is one that a full Redis takes: after it
- * the others are taken too, and so there comes to be room.
+ * Lua: removes the entries that were read from the head of a list, unless another worker was faster. A full Redis accepts the first write, and
+ * after it the others as well: so this makes room.
  */
 const takeHead = `
 if redis.call('LINDEX', KEYS[1], 0) ~= ARGV[1] then return ${lost} end
@@ -100,7 +100,10 @@ redis.call('LTRIM', KEYS[1], ARGV[2], -1)
 local removed = 0
 `;
 
-/** KEYS ended emptied fileUses, then for each email: email content, a key for each file; ARGV first entry, number of entries, then for each email: version entry, number of files and their hashes. */
+/**
+ * KEYS ended emptied fileUses, then for each email: email content, a key for each file; ARGV first entry, number of entries, then for each
+ * email: version entry, number of files and their hashes.
+ */
 const dropContentsScript = script(`${takeHead}
 local key, at = 4, 3
 while at <= #ARGV do

@@ -84,7 +84,7 @@ export function openTemplates(redis: Redis) {
   }
 
   return {
-    /** `moved_on` when it was stored before: that leaves it as it is. @param mark of one that a repeat may ask for as well */
+    /** `moved_on` when it was stored before; it stays as it is then. @param mark claim of the Idempotency-Key */
     add: ({ head, content }: Template, mark: CreationMark | null = null): Promise<Changed> =>
       write(null, head, content, mark),
 

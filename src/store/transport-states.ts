@@ -23,8 +23,8 @@ import { script } from './redis.ts';
 export type TransportStates = ReturnType<typeof openTransportStates>;
 
 /**
- * KEYS transport outbox; ARGV field was is change event. Answers 1 when the field still was as it was, '' for nothing there. `change` is an
- * id by which a repeat of the same is known, and event what goes into the outbox with it; each '' for none.
+ * KEYS transport outbox; ARGV field was is change event. Answers 1 when the field still had the value `was` ('' for no value). `change` is an
+ * id that recognizes a repeat, `event` goes into the outbox in the same step; each '' for none.
  */
 const replaceScript = script(`
 local stored = redis.call('HMGET', KEYS[1], ARGV[1], 'change')
@@ -38,7 +38,7 @@ return 1`);
 /** In each lost round another worker wrote. After this many, their writes say as much as ours would have. */
 const maxRounds = 20;
 
-/** An empty id for what no event tells of. */
+/** An empty id for a change without an event. */
 type Event = { readonly id: string; readonly at: number };
 
 export function openTransportStates(redis: Redis) {
@@ -64,7 +64,7 @@ export function openTransportStates(redis: Redis) {
     return null;
   }
 
-  /** True for one of all that ask; null of `decide` when it is nobody's turn. */
+  /** True for exactly one caller. `decide` returns null when no caller may have it now. */
   async function takeTurn(name: string, decide: (breaker: Breaker) => Breaker | null): Promise<boolean> {
     const was = (await redis.hget(keys.transport(name), 'breaker')) ?? '';
     const after = decide(readBreaker(was));

@@ -45,9 +45,10 @@ export type WebhookChange = {
 };
 
 /**
- * KEYS webhooks outbox health claim; ARGV id was is event, '' for none, since when it has to be failing, '' for whatever it does, stored, note. A
- * repeat of what was done is answered as it was the first time. Answers 1 when the endpoint still was as it was, 2 when it does not fail as it did,
- * 3 when it was changed under this claim before. The first write is one that a full Redis takes: so one can be disabled, which gives room.
+ * KEYS webhooks outbox health claim; ARGV id, old and new endpoint, event ('' for none), since when it must be failing ('' for no such
+ * condition), stored, note. A repeat gets the same answer as the first command. Answers 1 when the change was made, 0 when the endpoint is no
+ * longer the old one, 2 when it is not failing since that time, 3 when this claim changed it before. A full Redis accepts the first write, so
+ * that an endpoint can be disabled, which makes room.
  */
 const replaceScript = script(`${storedOnce}
 local stored = redis.call('HGET', KEYS[1], ARGV[1])
@@ -87,7 +88,7 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
   }
 
   return {
-    /** @param mark of one that a repeat may ask for as well: changed or removed since, it stays so */
+    /** @param mark claim of the Idempotency-Key: a repeat does not undo a later change or removal */
     async add(webhook: Webhook, mark: CreationMark | null = null): Promise<void> {
       const args = [webhook.id, pack(webhook), mark?.stored ?? ''];
       await addScript(redis, [keys.webhooks, mark?.key ?? keys.webhooks], args);
@@ -125,8 +126,8 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
     },
 
     /**
-     * Changes an endpoint by what `decide` makes of it, null for nothing; asked anew when somebody else changed it meanwhile. The event, if
-     * there is one, is written in the same step, so it is told exactly once.
+     * Changes an endpoint to the result of `decide`, null for no change. `decide` is called again when another writer was faster. The event, if
+     * there is one, is written in the same step, so it is written exactly once.
      * @returns what the endpoint is now; null when there is none
      */
     async change(id: string, decide: (webhook: Webhook) => WebhookChange | null): Promise<Webhook | null> {

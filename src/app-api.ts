@@ -1,4 +1,4 @@
-/** Composition of the api role: the HTTP server with what each of its routes runs. */
+/** Composition of the api role: the HTTP server, and the stages that its routes run. */
 import packageJson from '../package.json' with { type: 'json' };
 import type { Ground } from './app.ts';
 import { bindEmails } from './app-emails.ts';
@@ -30,7 +30,7 @@ import { queuePrefix } from './store/keys.ts';
 import { isRedisTrouble } from './store/redis.ts';
 import { openTemplating } from './templating/templating.ts';
 
-/** Opened before it listens; `listen` says where. */
+/** Opens the server; it listens only after `listen`, which returns its URL. */
 export async function openApi({
   config,
   report,

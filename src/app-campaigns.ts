@@ -1,4 +1,4 @@
-/** Composition of what sends campaigns, in each worker: slices of them are taken by turns, and go out over the transports of all other mail. */
+/** Composition of the stages that send campaigns, in each worker: slices are taken in turn and use the same transports as all other mail. */
 import type { Ground } from './app.ts';
 import { monotonicNow, newId, now, rand } from './chance.ts';
 import { waitUntil } from './concurrency/deadline.ts';
@@ -35,7 +35,7 @@ type Sending = {
   readonly settle: Bound<typeof settle>;
 };
 
-/** Slices beyond those whose recipients are in hand: the next stands ready when one ends, and what is settled last keeps none waiting. */
+/** Slices taken beyond those whose recipients are in hand: the next is ready when one ends, also while its last answers are settled. */
 const slicesAhead = 3;
 
 export async function openCampaigning(
@@ -72,7 +72,7 @@ export async function openCampaigning(
   const nudge = makeNudge();
   const taking = { slices, sendSlice: sending, room, hands, leaseMs: lockMs, nudge, newId, now: monotonicNow };
 
-  // Without it a campaign is found within a second.
+  // Without the bell a campaign is found within a second.
   await hearCampaigns(await connect('wait'), nudge.nudge).catch(report.trouble.bind(null, 'campaigns bell'));
   const keeping = { retention, keepMs: config.keepMs.record, round: makeRound() };
   const sweeping = { ...keeping, report: report.forgotten, onTrouble, now };
@@ -84,7 +84,7 @@ export async function openCampaigning(
     }),
   );
   opened.use(openLoop('keep hold', () => keepHold(taking), { everyMs: lockMs / 3, onTrouble }));
-  // What outlasts its time is left, and taken over by another worker.
+  // Slices that outlast the deadline are left, and another worker takes them over.
   opened.defer(() => waitUntil(Promise.all(hands.slices.values()), deadline.begin()));
   const step = sendCampaigns.bind(null, { ...taking, reportCampaign: report.campaign, onTrouble });
   opened.use(openLoop('send campaigns', step, { everyMs: 0, stopping, onTrouble }));

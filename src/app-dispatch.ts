@@ -14,7 +14,7 @@ import type { Allotments } from './store/allotments.ts';
 import type { Budgets } from './store/budgets.ts';
 import type { TransportStates } from './store/transport-states.ts';
 
-/** What a worker knows of the transports, and what all workers share of them. */
+/** What a worker knows about the transports, and their state in Redis that all workers share. */
 export type Fleet = {
   readonly transports: Transports;
   readonly known: Map<string, TransportState>;

@@ -1,4 +1,4 @@
-/** Composition of what finds and changes emails, whether they have a record of their own or stand at their place in a campaign. */
+/** Composition of the stages that find and change emails, in a record of their own or at their place in a campaign. */
 import type { Ground } from './app.ts';
 import { newId, now } from './chance.ts';
 import { commitChange } from './pipeline/commit-change.ts';

@@ -1,4 +1,4 @@
-/** Composition of what a worker without the API shows of itself: whether it lives and whether it is ready, for whoever runs it. */
+/** Composition of the health and metrics server of a worker without the API. */
 import packageJson from '../package.json' with { type: 'json' };
 import type { Ground } from './app.ts';
 import { newId, now } from './chance.ts';
@@ -16,7 +16,7 @@ export type Health = {
   listen(port: number | undefined): Promise<string>;
 };
 
-/** Opened before the workers, so that it tells of their stop to its end; it listens once they are there. */
+/** Opened before the workers, so that it answers until their stop has ended. It listens once they are open. */
 export async function openHealth({
   config,
   report,
@@ -41,7 +41,7 @@ export async function openHealth({
     deliverQueues,
     onTrouble: report.trouble,
   });
-  // New mail is refused by the API alone.
+  // Only the API refuses new mail.
   const pressure = { overLine: null };
   const server = await buildServer({
     ...store,

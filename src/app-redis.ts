@@ -1,4 +1,4 @@
-/** Composition of what watches over Redis: what time it is there, what it guarantees while the process runs, and what is given up when it is away at the stop. */
+/** Composition of the watch over Redis: its clock, what it guarantees while the process runs, and what a stop gives up while it is away. */
 import type { Ground } from './app.ts';
 import type { Start } from './app-start.ts';
 import { fleetClock, monotonicNow, ownNow } from './chance.ts';
@@ -11,10 +11,10 @@ import { openClock } from './store/clock.ts';
 import { isRedisTrouble } from './store/redis.ts';
 import { openServer, type Server } from './store/server.ts';
 
-/** How often it is looked whether Redis still guarantees what it did; sooner when a connection was made anew. */
+/** How often the guarantees of Redis are checked again; after a reconnect they are checked at once. */
 const inspectEveryMs = 60_000;
 
-/** How often its clock is read: between two readings clocks come apart by microseconds, unless one was put forward or back, or the machine slept. */
+/** How often the clock of Redis is read. Between two readings clocks drift by microseconds, unless one was set or the machine slept. */
 const readClockEveryMs = 5_000;
 
 const lookAtStopEveryMs = 200;
@@ -22,13 +22,13 @@ const lookAtStopEveryMs = 200;
 type Connection = Awaited<ReturnType<Ground['connect']>>;
 
 export type Watch = {
-  /** Closes `all`, and gives up what waits for Redis should that be away. */
+  /** Closes `all`; if Redis is away meanwhile, gives up what waits for it. */
   close(all: AsyncDisposable): Promise<void>;
-  /** Says in the log that the process ends, and with what in hand. */
+  /** Logs that the process ends, and with what in hand. */
   tellStopped(): Unsaved;
 };
 
-/** @throws when the Redis that is there now will not do */
+/** @throws when the present Redis is not fit for a start */
 export async function watchRedis(ground: Ground, redis: Connection, start: Pick<Start, 'awaits'>): Promise<Watch> {
   const { config, report, seenRedis: seen, hands, stopping, cut } = ground;
   const server = openServer(redis);
@@ -36,11 +36,11 @@ export async function watchRedis(ground: Ground, redis: Connection, start: Pick<
   const { unfitToStart } = await start.awaits(() => checkRedis(inspecting));
   if (unfitToStart !== null) throw new Error(unfitToStart);
   await openTime(ground, redis, server, start);
-  // That a stop ends the connection is no news.
+  // A stop ends the connection as well: that is not reported.
   server.onReach((why) => stopping.aborted || report.reach(why));
   openLooks(ground, server, { name: 'check redis', everyMs: inspectEveryMs }, async (again) => {
     await checkRedis(inspecting).catch((error: unknown) => {
-      // Right after a failover it may not answer yet, and what it guarantees is not left unknown for a minute.
+      // Right after a failover Redis may not answer yet. Its guarantees must not stay unknown for a minute.
       again();
       throw error;
     });
@@ -62,7 +62,7 @@ export async function watchRedis(ground: Ground, redis: Connection, start: Pick<
   };
 }
 
-/** Before anything is taken or stored; and again, also when another server may have taken the place of the one that went. */
+/** Reads the clock before anything is taken or stored, then again and again, also after a reconnect: it may lead to another server. */
 async function openTime(
   ground: Ground,
   redis: Connection,
@@ -73,7 +73,7 @@ async function openTime(
   const keeping = { clock, fleet: fleetClock, ownNow, told: { ms: 0 }, report: ground.report.clock };
   await start.awaits(() => keepTime(keeping));
   openLooks(ground, server, { name: 'clock', everyMs: readClockEveryMs }, async () => {
-    // That Redis is away is said already, and the clock goes on without it.
+    // It is already reported that Redis is away, and the fleet's clock runs without it.
     await keepTime(keeping).catch((error: unknown) => {
       if (!isRedisTrouble(error)) throw error;
     });
@@ -82,7 +82,7 @@ async function openTime(
 
 type Looks = { readonly name: string; readonly everyMs: number };
 
-/** Looks so often, and whenever a connection was made anew. @param look may ask for another right after it */
+/** Runs `look` every `everyMs` and after each reconnect. @param look may ask to be run again at once */
 function openLooks(
   { report, opened }: Ground,
   server: Server,

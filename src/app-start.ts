@@ -1,4 +1,4 @@
-/** Composition of a start that has to wait for Redis: it is said, whoever asks is answered, and production waits for one that is away as well. */
+/** Composition of a start that waits for Redis: reports the wait, answers health checks, and in production also waits while Redis is away. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from './config.ts';
 import { openStartServer } from './http/start.ts';
@@ -15,25 +15,25 @@ type Deps = {
 };
 
 export type Start = AsyncDisposable & {
-  /** Waits for what `open` opens or asks, also while that takes minutes. */
+  /** Runs `open` and waits for it, even for minutes. */
   awaits<T>(open: () => Promise<T>): Promise<T>;
 };
 
-/** Whoever looks at a start that takes so long is told what it waits for, and again now and then. */
+/** After `hesitationMs` the start says what it waits for, and then again every `sayAgainMs`. */
 const hesitationMs = 2_000;
 const sayAgainMs = 30_000;
 const tryAgainMs = 1_000;
 
-/** Until it is disposed of, it listens where the roles of this process will, once it had to wait. */
+/** Once it has to wait, it listens on the port of this process' roles, until it is disposed of. */
 export function openStart({ config, report, meters, cut }: Deps): Start {
   const port = config.ROLES.includes('api') ? config.PORT : config.HEALTH_PORT;
   const renderMetrics = () => meters.render(null);
   let server: ReturnType<typeof openStartServer> | null = null;
 
-  /** @param why nothing but that it takes long is known, when it is null */
+  /** @param why null when it is only known that it takes long */
   async function say(why: string | null): Promise<void> {
     if (port !== undefined) server ??= openStartServer({ host: config.HOST, port, renderMetrics });
-    // That the port is taken is said by what listens there in the end.
+    // If the port is taken, the role that listens there later says so.
     const opened = await server?.catch(() => null);
     report.awaited(why, opened?.url);
   }
@@ -48,7 +48,7 @@ export function openStart({ config, report, meters, cut }: Deps): Start {
           try {
             return await open();
           } catch (error) {
-            // On a machine of one's own it is most likely not there, and will not be.
+            // In development Redis is most likely not running and will not come: fail at once.
             const waits = config.NODE_ENV === 'production' && !cut.aborted;
             if (!waits || !isRedisAway(error)) throw error;
             why = error.message;

@@ -1,4 +1,4 @@
-/** Composition of what a worker tells of events: from the outbox to the endpoints that want them, and what is forgotten in the end. */
+/** Composition of the stages that bring events from the outbox to the endpoints that want them, and of the sweep of old events. */
 import type { Ground } from './app.ts';
 import { newId, now, ownNow, rand } from './chance.ts';
 import { waitUntil } from './concurrency/deadline.ts';
@@ -12,7 +12,7 @@ import { postDue } from './pipeline/post-due.ts';
 import { sweepEvents } from './pipeline/sweep-events.ts';
 import { openOutbox } from './store/outbox.ts';
 
-/** Little is past its retention within a minute. */
+/** Within a minute only a few events pass their retention. */
 const sweepEveryMs = 60_000;
 
 type Shared = {
@@ -30,7 +30,7 @@ export async function openNotifying(
   const onTrouble = report.trouble;
   const outbox = opened.use(await openOutbox(redis, await connect('wait'), worker, config.WORKER_LOCK));
   const client = openWebhookClient(posting.client);
-  // A post that outlasts the stop is left to its lease: ended here, it would be a try that failed.
+  // A post that outlasts the stop is left to its lease. Ended here, it would count as a failed try.
   opened.defer(() => (hands.posts === 0 ? client[Symbol.asyncDispose]() : undefined));
   const nudge = makeNudge();
   const notifying = { ...store, outbox, reportUnreadable: report.unreadable, wake: nudge.nudge, now };

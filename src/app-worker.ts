@@ -1,4 +1,4 @@
-/** Composition of the worker role: each stage of the line with what it uses, and the queues and loops that drive them. */
+/** Composition of the worker role: each stage with what it uses, and the queues and loops that run the stages. */
 import type { Ground } from './app.ts';
 import { openCampaigning } from './app-campaigns.ts';
 import { bindDispatch, bindIsConnected } from './app-dispatch.ts';
@@ -47,7 +47,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const captured = { capture: inbox.add, newId: () => newId('mi'), now };
   const fixed = [openSandboxTransport({ slowMs: 3_000 }), ...(config.devInbox ? [openInboxTransport(captured)] : [])];
   await allotments.removeDead(Object.keys(plans.plan.transports), (name) => name !== worker && hasDiedHere(name));
-  // Redis is away: others find by themselves that it left.
+  // When Redis is away this fails: the other workers notice by themselves that this one left.
   opened.defer(() => allotments.leave(Object.keys(plans.plan.transports), worker).catch(() => {}));
   const transports = opened.use(
     openTransports(plans.plan, (settings) => openSmtpTransport(settings, { ehloName, tokensOf }), fixed),

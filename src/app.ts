@@ -1,4 +1,4 @@
-/** Composition root: opens what all roles share and then the roles this process has; what is opened last is closed first. */
+/** Composition root: opens what all roles share, then the roles of this process. What is opened last is closed first. */
 import { watchRedis } from './app-redis.ts';
 import { openStart } from './app-start.ts';
 import { monotonicNow, newIv, now } from './chance.ts';
@@ -22,12 +22,12 @@ import { openReports, type Reports } from './telemetry/report.ts';
 export type App = AsyncDisposable & {
   /** Where the API listens; null without the api role. */
   readonly url: string | null;
-  /** Where a worker without the API says how it is; null where nobody asked for that. */
+  /** Where a worker without the API answers health checks; null when `HEALTH_PORT` is not set. */
   readonly healthUrl: string | null;
   readonly apiKey: string;
-  /** Reads anew what may change while it runs: `TRANSPORTS_FILE`. */
+  /** Reads again what may change while it runs: `TRANSPORTS_FILE`. */
   reload(): Promise<void>;
-  /** Says in the log that the process ends, and with what that nobody else knows. */
+  /** Logs that the process ends, and returns what only this process knew. */
   tellStopped(): Readonly<Unsaved>;
 };
 
@@ -38,13 +38,13 @@ export type Ground = {
   readonly meters: Meters;
   readonly apiKey: string;
   readonly plans: Plans;
-  /** Links to unsubscribe with. */
+  /** Makes unsubscribe links. */
   readonly links: LinkMaker;
-  /** One for all who log in with an account. */
+  /** Access tokens by account, shared by all logins of this process. */
   readonly tokensOf: TokenBook;
   /** Aborted when the process begins to stop. */
   readonly stopping: AbortSignal;
-  /** By when what is in hand is to be over: one for all that is closed. */
+  /** The time by which work in hand must end at a stop: one deadline for everything that is closed. */
   readonly deadline: Deadline;
   readonly seenRedis: SeenRedis;
   readonly hands: Unsaved;
@@ -53,13 +53,13 @@ export type Ground = {
   /** A connection of its own; closed with the app. */
   connect(patience: RedisPatience, use?: RedisUse): ReturnType<typeof openRedis>;
   openStore(redis: Awaited<ReturnType<typeof openRedis>>): ReturnType<typeof openStore>;
-  /** What is opened for a role, in order. */
+  /** Holds what a role opens, in order. */
   readonly opened: AsyncDisposableStack;
 };
 
 /**
- * Opens everything `config` asks for. What was opened is closed again when opening fails half-way.
- * @param cut aborted to give up opening, which may wait for long for a Redis that loads its data
+ * Opens everything `config` asks for. When opening fails half-way, what was opened is closed again.
+ * @param cut aborted to give up opening: it may wait long for a Redis that loads its data
  */
 export async function openApp(config: Config, cut: AbortController): Promise<App> {
   await using opened = new AsyncDisposableStack();
@@ -70,7 +70,7 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
   const report = openReports(log, meters, now, redisTroubleOf);
   const hasApi = config.ROLES.includes('api');
   const { apiKey, secretKey } = await openSecrets(config.DATA_DIR, {
-    // Without the API there is nobody to compare a key with, and none is made.
+    // Without the API no request has a key to check, so none is made.
     apiKey: hasApi ? config.POSTRIDER_API_KEY : '',
     secretKey: config.SECRET_KEY,
   });
@@ -104,7 +104,7 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
     opened,
   };
   const watch = await watchRedis(ground, aside, start);
-  // A process loads the code of its own roles alone: half of the time that it takes to start, and tens of megabytes.
+  // A process loads only the code of its own roles: that saves half of the start time and tens of megabytes.
   const health =
     hasApi || config.HEALTH_PORT === undefined ? null : await (await import('./app-health.ts')).openHealth(ground);
   if (config.ROLES.includes('worker')) await (await import('./app-worker.ts')).openWorkers(ground);

@@ -1,21 +1,21 @@
-/** Clocks, chance and ids, which everything else is handed as arguments. */
+/** Clocks, randomness and ids. All other code gets them as arguments. */
 import { randomBytes, randomFillSync } from 'node:crypto';
 import { type ClockReading, correctedAhead, standStillMs } from './domain/clock.ts';
 import { type IdPrefix, makeId } from './domain/id.ts';
 
-/** The clock of this machine: for what others hold against theirs, as a signature. Whatever the fleet shares goes by `now`. */
+/** The clock of this machine: for times that outsiders compare with their own clock, such as signatures. What the fleet shares goes by `now`. */
 export const ownNow = () => Date.now();
 /** Milliseconds of a clock that never goes back. */
 export const monotonicNow = () => performance.now();
 
-/** The clock of the fleet, which goes on by `steady` from one reading to the next, and is `own` before the first. */
+/** The clock of the fleet: it runs by `steady` between two readings of Redis, and is `own` before the first reading. */
 export function makeFleetClock(own: () => number, steady: () => number) {
   let aheadMs: number | null = null;
   let latest = 0;
   return {
     keep(reading: ClockReading): void {
       const corrected = correctedAhead(aheadMs, reading);
-      // Before the first reading it was another clock.
+      // Before the first reading, and after a large step back, earlier times do not count.
       if (aheadMs === null || corrected < aheadMs - standStillMs) latest = 0;
       aheadMs = corrected;
     },
@@ -36,7 +36,7 @@ export const entropy = (bytes: number): Buffer => randomBytes(bytes);
 export const newIv = () => entropy(12);
 
 const idEntropyBytes = 10;
-/** Drawn for some hundred ids at a time: a draw costs 3 µs, whatever it brings. */
+/** Random bytes for 400 ids at a time: a draw costs 3 µs, whatever its size. */
 const pool = Buffer.alloc(idEntropyBytes * 400);
 let used = pool.length;
 

@@ -11,10 +11,10 @@ import { ConfigError, readConfig, settingsTable, variablesOf } from './config.ts
 const exitUsage = 64;
 /** sysexits.h EX_CONFIG. */
 const exitConfig = 78;
-/** An answer that takes longer is none. */
+/** A health check that takes longer has failed. */
 const healthDeadlineMs = 4_000;
 
-/** What a command needs it loads itself: a container asks for its health all the time, and should not load the whole API for that. */
+/** Each command loads only what it needs: containers run the health check all the time, and it should not load the whole API. */
 const commands: Readonly<Record<string, Command>> = {
   campaign: {
     what: 'send a campaign to a list in a file and watch it, or look at one, pause, resume or cancel it, over the API',
@@ -48,7 +48,7 @@ const commands: Readonly<Record<string, Command>> = {
     async *run() {
       const { stringify } = await import('yaml');
       const { describeApi } = await import('./http/openapi.ts');
-      // Of YAML 1.1, which many still read: it takes what is not quoted and looks like a time for one.
+      // YAML 1.1, which many readers still use, takes an unquoted value that looks like a time for a time.
       const form = { aliasDuplicateObjects: false, schema: 'yaml-1.1' } as const;
       yield { text: stringify(await describeApi(packageJson.version), form) };
     },
@@ -76,7 +76,7 @@ async function* askHealth([what = 'live']: readonly string[]): AsyncGenerator<Sa
   try {
     const address = addressOf(readConfig());
     if (address === null) return yield { fault: 'It listens nowhere that is known: set PORT or HEALTH_PORT', exit: 1 };
-    // Not fetch, which refuses to go to some ports.
+    // Not `fetch`: it refuses some ports.
     const asking = get(`${address}${path}`, { signal: AbortSignal.timeout(healthDeadlineMs) });
     const [answer] = (await once(asking, 'response')) as [IncomingMessage];
     const said = await textOf(answer);
@@ -100,7 +100,7 @@ async function* classifyReplies(args: readonly string[]): AsyncGenerator<Said> {
   const { describeReply } = await import('./domain/reply-words.ts');
   let count = 0;
   for await (const reply of args.length > 0 ? args : repliesOf(createInterface({ input: process.stdin }))) {
-    // Logs and JSON write the end of a line as \n.
+    // A reply copied from a log or JSON has its line ends as \n.
     const text = reply.trim().replaceAll('\\r', '').replaceAll('\\n', '\n');
     const described = describeReply(text);
     const separator = count++ === 0 ? '' : '\n';
@@ -111,7 +111,7 @@ async function* classifyReplies(args: readonly string[]): AsyncGenerator<Said> {
   if (count === 0) yield { fault: 'No reply was given: npm run cli -- classify "550 5.1.1 User unknown"' };
 }
 
-/** Lines of one reply belong together: all but its last have a hyphen behind the code (RFC 5321 section 4.2.1). */
+/** Joins the lines of one reply: all but the last have a hyphen after the code (RFC 5321 section 4.2.1). */
 async function* repliesOf(lines: AsyncIterable<string>): AsyncGenerator<string> {
   let begun: string[] = [];
   for await (const line of lines) {
@@ -124,7 +124,7 @@ async function* repliesOf(lines: AsyncIterable<string>): AsyncGenerator<string> 
   if (begun.length > 0) yield begun.join('\n');
 }
 
-/** More than any server sends; what is kept of a reply is bounded anyway. */
+/** More than any server sends; the stored part of a reply is bounded anyway. */
 const maxReplyLines = 100;
 
 function usage(): string {
@@ -136,7 +136,7 @@ function usage(): string {
   ].join('\n');
 }
 
-// Whoever reads no further, as `head` does, has what they wanted.
+// A reader that stops early, such as `head`, has what it wanted.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit();

@@ -1,4 +1,4 @@
-/** The forms that settings come in: text -> value. What they expect is said beside each setting. */
+/** The forms of settings: text -> value. The words for what a form expects stand beside each setting. */
 import { z } from 'zod';
 import { parseMemoryLine } from './domain/back-pressure.ts';
 import { formatDuration, parseDuration } from './domain/duration.ts';
@@ -15,16 +15,16 @@ const durationText = z.string().transform((text, context) => {
 
 const longestMs = 366 * 86_400_000;
 
-/** What a timer of Node can wait is 24.8 days: a longer one fires at once. */
+/** A timer of Node waits 24.8 days at most: a longer one fires at once. */
 export const longestTimerMs = 24 * 3_600_000;
 
-/** One outside says by how much: a duration that is well written looks right. */
+/** A duration out of bounds is answered with the bound: it is well written, so the form alone would not explain the fault. */
 export const duration = (minMs: number, maxMs = longestMs) =>
   durationText
     .refine((ms) => ms >= minMs, { message: `is too short, expected ${formatDuration(minMs)} at least` })
     .refine((ms) => ms <= maxMs, { message: `is too long, expected ${formatDuration(maxMs)} at most` });
 
-/** Tries that follow each other faster are one that is made over and over. */
+/** Least wait between tries: shorter ones would only repeat the same try. */
 const shortestWaitMs = 50;
 
 export const durations = z
@@ -57,7 +57,7 @@ export const byteSize = (min: string, max: string) =>
 export const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
 
 const hexKey = /^[0-9a-f]{64}$/i;
-/** Of either alphabet. Node.js passes over whatever else stands there: somebody else's reader would come to another key, or to none. */
+/** Base64 of either alphabet. Node.js ignores other characters, where another reader would get another key, or none: so they are refused. */
 const base64Key = /^[\w+/-]{43}=?$/;
 
 export const secretKey = z
@@ -66,7 +66,7 @@ export const secretKey = z
   .refine((text) => hexKey.test(text) || base64Key.test(text))
   .transform((text) => Buffer.from(text, hexKey.test(text) ? 'hex' : 'base64'));
 
-/** `redis://…/2` and `unix://…?db=2` name a database by its number. Whatever else is asked for would be passed over, or be a secret in the wrong place. */
+/** `redis://…/2` and `unix://…?db=2` name a database by its number. Any other part would be ignored, or be a secret in the wrong place. */
 export const redisUrl = z.url({ protocol: /^rediss?$|^unix$/ }).superRefine((text, context) => {
   const place = URL.parse(text);
   if (place === null) return;
@@ -91,7 +91,7 @@ export const smtpUrl = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
-/** Something is put behind it, so it has neither a query nor a slash at its end. Who reads links looks for a scheme in lower case. */
+/** Paths are appended to it, so it has neither a query nor a slash at its end. Mail programs look for a scheme in lower case. */
 export const publicUrl = z
   .string()
   .transform((text) => text.replace(/\/+$/, '').replace(/^https?:/i, (scheme) => scheme.toLowerCase()))

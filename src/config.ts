@@ -23,11 +23,11 @@ function decided(given: z.output<typeof settings>) {
     /** Mail is captured instead of sent: no transport is configured and this is not production. */
     devInbox,
     publicUrl: publicUrlOf(given),
-    /** What mail servers are told that we are, where their transport does not say; null where we have no name of our own. */
+    /** EHLO name for transports that set none; null when we have no name of our own. */
     ehloName: publicNameOf(given.PUBLIC_URL ?? null),
-    /** What is allowed and hardly meant; said at the start. */
+    /** Settings that are allowed but hardly meant; printed at the start. */
     cautions: cautionsOf(given),
-    /** Beyond these new mail is refused. */
+    /** Beyond these limits new mail is refused. */
     lines: { waitingEmails: given.MAX_WAITING_EMAILS, redisMemory: given.MAX_REDIS_MEMORY },
     policies: {
       transactional: { scheduleMs, maxAgeMs: given.RETRY_MAX_AGE },
@@ -46,7 +46,7 @@ function decided(given: z.output<typeof settings>) {
         allowPrivateNetworks: given.WEBHOOK_ALLOW_PRIVATE_NETWORKS ?? devInbox,
         deadlineMs: given.WEBHOOK_TIMEOUT,
       },
-      /** What is posted is settled well before it ends. */
+      /** A post is settled well before its lease ends. */
       leaseMs: given.WEBHOOK_TIMEOUT + given.WORKER_LOCK,
       longestWaitMs: longestStep(given.WEBHOOK_SCHEDULE, maxRetryAfterMs),
     },
@@ -67,7 +67,7 @@ function cautionsOf(given: z.output<typeof settings>): string[] {
   return Object.entries(cautions).flatMap(([words, holds]) => (holds ? [words] : []));
 }
 
-/** On a machine of one's own the API is where it listens, unless it takes any port. */
+/** Production takes only an https URL. Elsewhere the default is where the API listens, unless it takes any free port. */
 function publicUrlOf({ PUBLIC_URL, NODE_ENV, HOST, PORT }: z.output<typeof settings>): string | null {
   if (NODE_ENV === 'production') return PUBLIC_URL?.startsWith('https:') ? PUBLIC_URL : null;
   return PUBLIC_URL ?? (PORT === 0 ? null : localUrl(HOST, PORT));
@@ -97,12 +97,12 @@ export function readConfig(env: Env = process.env): Config {
   return Object.freeze({ ...parsed.data, ...decided(parsed.data), variable: variablesOf(env) });
 }
 
-/** What a file that is filled in may ask for, beside the settings; undefined when it is unset or empty. */
+/** A variable that `TRANSPORTS_FILE` may use, besides the settings; undefined when it is unset or empty. */
 export function variablesOf(env: Env = process.env): (name: string) => string | undefined {
   return (name) => (Object.hasOwn(env, name) && env[name]) || undefined;
 }
 
-/** Production generates nothing: what a role cannot do without must be given. */
+/** In production no secret is generated: what a role needs must be configured. */
 function missingInProduction(given: Readonly<Record<string, string>>): string[] {
   if (given.NODE_ENV !== 'production') return [];
   const role = settings.shape.ROLES.safeParse(given.ROLES).data ?? [];
@@ -114,7 +114,7 @@ function missingInProduction(given: Readonly<Record<string, string>>): string[] 
     .map((names) => `${names.join(' or ')}: is required in production`);
 }
 
-/** An empty variable counts as unset, as container platforms set them so. */
+/** An empty variable counts as unset: container platforms set variables that way. */
 function readVariable(env: Env, name: string, given: Record<string, string>, faults: string[]): void {
   const value = env[name] || undefined;
   const file = env[`${name}_FILE`] || undefined;

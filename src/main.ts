@@ -1,7 +1,7 @@
-/** The first that runs: heeds signals, whose default would end the process, and then loads all that takes its time to load. */
+/** Entry point: handles signals first, because their default would end the process, and then loads the rest, which takes time. */
 import type { Signals } from './run.ts';
 
-/** npm passes on a Ctrl-C that the terminal has already sent us: signals this close together are one. */
+/** npm forwards a Ctrl-C that the terminal has sent us already: signals this close together count as one. */
 const sameSignalMs = 500;
 
 /** The first signal asks for a clean stop, a later one forces it. */
@@ -20,6 +20,6 @@ function waitForSignal(): Promise<void> {
 const signals: Signals = { stopped: waitForSignal(), reload() {} };
 process.on('SIGHUP', () => signals.reload());
 
-// Not imported above: that would come first.
+// Not a static import: that would be loaded before the signals are handled.
 const { run } = await import('./run.ts');
 await run(signals);

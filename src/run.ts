@@ -2,11 +2,11 @@
 import { type App, openApp } from './app.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
 
-/** What the process has heard of from its first moment on. */
+/** The signals of the process, handled from its first moment on. */
 export type Signals = {
-  /** Asked to stop. */
+  /** Resolves when the process is asked to stop. */
   readonly stopped: Promise<void>;
-  /** What SIGHUP does: nothing, as long as there is nothing to read anew. */
+  /** Called at SIGHUP. Does nothing until the app is open. */
   reload(): void;
 };
 
@@ -27,27 +27,27 @@ async function openOrExit(config: Config, stop: AbortController): Promise<App> {
   try {
     return await openApp(config, stop);
   } catch (error) {
-    // Whoever stopped it knows why it did not start.
+    // A stop ended the start: that is no failure.
     if (stop.signal.aborted) process.exit(0);
     const isTaken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
     const port = config.ROLES.includes('api') ? 'PORT' : 'HEALTH_PORT';
     const advice = isTaken ? `. Set ${port} to another one, or to 0 for any` : '';
     console.error(`Postrider could not start: ${error instanceof Error ? error.message : String(error)}${advice}`);
-    // What a file of the configuration has wrong, line by line.
+    // An error with `faults` is about a file of the configuration.
     process.exit(error instanceof Error && 'faults' in error ? exitConfig : 1);
   }
 }
 
-/** Closing connections after the work is over. */
+/** Time to close connections after the work has ended. */
 const closeGraceMs = 3_000;
 
 function welcome(app: App, config: Config): string {
   const health = app.healthUrl === null ? '' : ` Its health is told at ${app.healthUrl}/readyz`;
   const what = app.url === null ? `Postrider worker is running.${health}` : `Postrider is listening on ${app.url}`;
-  // A line as the log's are, as all on stdout is then, and said at any LOG_LEVEL.
+  // In production every line on stdout is JSON like the log. This one is written at any LOG_LEVEL.
   if (config.NODE_ENV === 'production') return JSON.stringify({ level: 30, time: Date.now(), msg: what });
   if (app.url === null) return what;
-  // A key that was given is known to whoever gave it, and need not stand in a terminal or a log.
+  // A configured key is known to the operator and must not stand in a terminal or a log.
   const isMade = config.POSTRIDER_API_KEY === undefined;
   return [
     '',
@@ -70,7 +70,7 @@ export async function run(signals: Signals): Promise<never> {
   const config = readConfigOrExit();
   const cut = new AbortController();
   const opening = openOrExit(config, cut);
-  // Until it is open, a stop gives it up.
+  // Until the app is open, a stop gives up opening it.
   let isOpen = false;
   void signals.stopped.then(() => isOpen || cut.abort());
   signals.reload = () => void opening.then((app) => app.reload());
@@ -84,7 +84,7 @@ export async function run(signals: Signals): Promise<never> {
 }
 
 async function stop(app: App, config: Config): Promise<never> {
-  // Whatever hangs beyond its own deadline (Redis gone for good, for one) must not keep the process: what it had in hand is taken over.
+  // Work that hangs beyond its own deadline (Redis gone for good, for example) must not keep the process: another worker takes it over.
   const overdue = setTimeout(() => {
     app.tellStopped();
     console.error('Postrider stopped with work in hand after SHUTDOWN_TIMEOUT; another worker takes it over.');

@@ -1,8 +1,8 @@
-/** A worker's name in the fleet. It tells where the process ran, so that whoever starts there can see which workers died. */
+/** The name of a worker in the fleet. It says where the process ran, so that a worker that starts there can see which others died. */
 import { readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-/** @param unique tells processes apart that had the same pid */
+/** @param unique differs between processes with the same pid */
 export function workerName(unique: string): string {
   return `${machine()}/${process.pid}/${unique}`;
 }
@@ -14,7 +14,7 @@ export function workerName(unique: string): string {
 export function hasDiedHere(name: string): boolean {
   const [place, pid] = [name.slice(0, name.indexOf('/')), Number(name.split('/')[1])];
   if (place !== machine() || !Number.isInteger(pid) || pid <= 0) return false;
-  // A container that starts anew gives the same pid again, to us.
+  // A container that restarts gives its new process, which is us, the same pid again.
   if (pid === process.pid) return true;
   try {
     process.kill(pid, 0);
@@ -24,7 +24,7 @@ export function hasDiedHere(name: string): boolean {
   }
 }
 
-/** Containers may share a host's name without seeing each other's processes: a pid means something in its namespace only. */
+/** Containers may share a host name without seeing each other's processes: a pid is valid only in its namespace. */
 function machine(): string {
   return `${hostname()}:${pidNamespace()}`;
 }
@@ -33,6 +33,6 @@ function pidNamespace(): string {
   try {
     return readlinkSync('/proc/self/ns/pid').replace(/\D/g, '');
   } catch {
-    return ''; // not Linux, which alone has them
+    return ''; // only Linux has pid namespaces
   }
 }

@@ -1,12 +1,12 @@
-/** One timer for many times: one for each of them would be set and cleared with every message. */
+/** One timer for many points in time: a timer for each of them would be set and cleared with every message. */
 
 export type Alarm = {
-  /** Rings by then, or earlier if an earlier time was asked for. */
+  /** Rings at `at`, or earlier when an earlier time was asked for before. */
   by(at: number): void;
   off(): void;
 };
 
-/** @param ring does what is due and returns when the next thing will be, in milliseconds of `now`; Infinity for nothing */
+/** @param ring does what is due and returns when the next work is due, in milliseconds of `now`; Infinity for never */
 export function makeAlarm(now: () => number, ring: () => number): Alarm {
   let timer: NodeJS.Timeout | undefined;
   let setFor = Number.POSITIVE_INFINITY;

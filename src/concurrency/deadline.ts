@@ -1,7 +1,7 @@
-/** A deadline that several share: what is closed one after the other has one time for all of it, and not one for each. */
+/** A shared deadline: parts that are closed one after the other have one time limit together, not one for each. */
 
 export type Deadline = {
-  /** The first who asks begins it. @returns aborted once the time is over */
+  /** The first call starts the time. @returns a signal that aborts once the time is over */
   begin(): AbortSignal;
 };
 
@@ -15,7 +15,7 @@ export function makeDeadline(ms: number): Deadline {
   };
 }
 
-/** Waits for `work` until one of `ends` is aborted. What is left then goes on, and nobody waits for it. */
+/** Waits for `work` until one of `ends` aborts. The work then goes on without a waiter. */
 export async function waitUntil(work: PromiseLike<unknown>, ...ends: AbortSignal[]): Promise<void> {
   const over = AbortSignal.any(ends);
   const ended = Promise.withResolvers<void>();

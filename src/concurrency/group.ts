@@ -1,9 +1,9 @@
-/** Group commit: what is asked for in one turn of the event loop is done by one command, whose cost it shares. */
+/** Group commit: all requests of one turn of the event loop are done by one command and share its cost. */
 
 export type Member = {
-  /** No two members of a group share a claim: a group is decided as if its members came at once. */
+  /** No two members of a group have the same claim, because a group is decided as if its members came at the same time. */
   readonly claim: string | null;
-  /** What it adds to the command. */
+  /** Bytes that the member adds to the command. */
   readonly bytes: number;
   /** Steps of the command that it makes beyond the usual few. */
   readonly steps?: number;
@@ -15,9 +15,9 @@ const maxBytes = 1024 * 1024;
 const maxSteps = 1_000;
 
 /**
- * Runs `commit` with the members of each turn and gives every caller its own of the results, which come in the order of the members.
- * When `commit` fails, all its members do.
- * @param gatherMs for how long members are gathered, in place of one turn: where they come one by one and gain by company
+ * Runs `commit` with the members of each turn and gives every caller its own result. `commit` returns results in the order of its members;
+ * when it fails, all its members fail.
+ * @param gatherMs how long members are collected, instead of one turn: for members that come one by one and are cheaper together
  */
 export function makeGroup<M extends Member, R>(commit: (members: readonly M[]) => Promise<readonly R[]>, gatherMs = 0) {
   type Waiting = { readonly member: M; resolve(result: R): void; reject(error: unknown): void };

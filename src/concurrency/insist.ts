@@ -1,4 +1,4 @@
-/** A step that is not given up for trouble of Redis: what a server answered must not be forgotten because Redis takes no writes for a while. */
+/** Repeats a step while Redis is in trouble: the answer of a server must not be lost because Redis takes no writes for a while. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 type Options = {
@@ -6,10 +6,10 @@ type Options = {
   onTrouble(part: string, error: unknown): void;
 };
 
-/** Short, so that once Redis is itself again, the step is done before another worker takes over its job. */
+/** Short, so that once Redis is back the step is done before another worker takes over its job. */
 const againMs = 200;
 
-/** Repeats `step` until Redis takes it. Should the process be stopped meanwhile, it ends as any work does that outlasts the stop. */
+/** Repeats `step` until Redis takes it. If the process stops meanwhile, the step ends like any work that outlasts the stop. */
 export function insist<A extends unknown[], R>(
   step: (...args: A) => Promise<R>,
   { isTrouble, onTrouble }: Options,

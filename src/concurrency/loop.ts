@@ -1,10 +1,10 @@
-/** Steps that are repeated for as long as the process lives. */
+/** Repeats a step for as long as the process lives. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export type LoopOptions = {
   /** Wait between steps; 0 for a step that waits by itself. */
   readonly everyMs: number;
-  /** Aborted to begin no more steps, before it is disposed of. */
+  /** When it aborts, the step under way is told to stop and no other begins, also before the loop is disposed of. */
   readonly stopping?: AbortSignal;
   onTrouble(name: string, error: unknown): void;
 };

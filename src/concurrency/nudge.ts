@@ -1,9 +1,9 @@
-/** A wait that whoever brings work can cut short. */
+/** A wait that ends early when new work comes. */
 
 export type Nudge = {
   /** Ends the present wait, or the next one. */
   nudge(): void;
-  /** @param leastMs is waited in any case, so that what nudges bring in quick succession is looked at together */
+  /** @param leastMs waited in any case, so that the work of several quick nudges is handled together */
   wait(leastMs: number, mostMs: number, stop: AbortSignal): Promise<void>;
 };
 
@@ -26,7 +26,7 @@ export function makeNudge(): Nudge {
   };
 }
 
-/** Waits so long, or until `stop` aborts. @param hand is given what ends it early */
+/** Waits `ms`, or until `stop` aborts. @param hand gets a function that ends the wait early */
 export async function pause(ms: number, stop: AbortSignal, hand: (cut: () => void) => void = () => {}): Promise<void> {
   if (stop.aborted) return;
   const { promise, resolve } = Promise.withResolvers<void>();

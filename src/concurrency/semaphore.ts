@@ -1,19 +1,19 @@
-/** Lets so much work at once; whoever comes later waits in order, for as long as its signal allows. */
+/** Limits work that runs at the same time. Later work waits in order, until its signal aborts. */
 
 export type Semaphore = {
   /**
-   * @param weight places it takes; more than there are counts as all of them
-   * @returns what gives them back, all at once or a few at a time; null when the signal ended the wait
+   * @param weight places to take; more than there are counts as all of them
+   * @returns a function that gives the places back, all at once or a few at a time; null when the signal ended the wait
    */
   take(signal: AbortSignal, weight?: number): Promise<((part?: number) => void) | null>;
 };
 
 export function makeSemaphore(count: number): Semaphore {
   let free = count;
-  /** A set keeps the order in which they came. */
+  /** A set keeps the order of arrival. */
   const waiting = new Set<{ readonly signal: AbortSignal; readonly weight: number; end(isIn: boolean): void }>();
 
-  /** Each is listened to once, however many wait under it. */
+  /** Signals with a listener: each has one, however many wait with it. */
   const heard = new WeakSet<AbortSignal>();
 
   function waitForTurn(signal: AbortSignal, weight: number): Promise<boolean> {
@@ -33,7 +33,7 @@ export function makeSemaphore(count: number): Semaphore {
     letIn();
   }
 
-  /** Nobody passes one that came before, or a heavy one would wait for ever. */
+  /** No waiter passes an earlier one: otherwise a heavy one could wait for ever. */
   function letIn(): void {
     for (const waiter of waiting) {
       if (waiter.weight > free) return;

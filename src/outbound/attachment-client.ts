@@ -1,4 +1,4 @@
-/** Fetches attachments given by URL: https only, no redirects, no private networks unless allowed, and bounds on time, size and number. */
+/** Fetches attachments given by URL: https only, no redirects, no private networks unless allowed; time, size and number are limited. */
 import { getCACertificates } from 'node:tls';
 import type { Dispatcher } from 'undici';
 import { makeSemaphore, type Semaphore } from '../concurrency/semaphore.ts';
@@ -8,11 +8,11 @@ import { openAgent } from './http-agent.ts';
 import { describeTrouble } from './network-trouble.ts';
 import { PrivateNetworkError, refusePrivateLiteral } from './private-networks.ts';
 
-/** From the connect to the last byte, however steadily a server drips; a wait for a free place may take as long again. */
+/** Limit from the connect to the last byte, also for a slow but steady server. The wait for a free place may take as long again. */
 const usualDeadlineMs = 30_000;
-/** Fetches at once for each lane, as a host that hangs must not hold up the other: each may hold an attachment of 25 MB. */
+/** Fetches at the same time, for each lane: a host that hangs must not hold up the other lane. Each may hold an attachment of 25 MB. */
 const maxAtOnce = 8;
-/** Fetches of one email follow each other at once; later the connection is of no more use. */
+/** The fetches of one email follow each other at once; after that the connection is hardly used again. */
 const idleCloseMs = 2_000;
 const maxNameLength = 300;
 
@@ -79,7 +79,7 @@ export function openAttachmentClient(options: AttachmentClientOptions): Attachme
   };
 }
 
-/** A packed answer is refused, not unpacked: a few bytes may unpack to any number, and whether the packed file was meant is unknown. */
+/** A compressed answer is refused: a few bytes may unpack to any size, and it is unknown whether the compressed file itself was meant. */
 const headers = { 'user-agent': 'Postrider', accept: '*/*', 'accept-encoding': 'identity' };
 
 function readTarget(url: string): URL | Fetched {
@@ -103,19 +103,19 @@ async function read(target: URL, answer: Dispatcher.ResponseData, maxBytes: numb
   return { kind: 'fetched', content, contentType: typeof contentType === 'string' ? contentType : null };
 }
 
-/** What the head of an answer says against reading its body. */
+/** Why the body of an answer is not read, by its status and headers; null when it is read. */
 function refuse(target: URL, answer: Dispatcher.ResponseData, maxBytes: number): Fetched | null {
   const { statusCode, headers } = answer;
   if (statusCode >= 300 && statusCode < 400)
     return fault(target, `answered ${statusCode}: redirects are refused, give the address it leads to`, true);
-  // A store that is only eventually consistent says 403 or 404 of what was just put there.
+  // Not final: an eventually consistent store answers 403 or 404 for a file that was just put there.
   if (statusCode !== 200) return fault(target, `answered ${statusCode}`, false);
   const encoding = headers['content-encoding'] ?? 'identity';
   if (String(encoding).toLowerCase() !== 'identity')
     return fault(target, 'is sent with a Content-Encoding: it must be stored as it is to be attached', true);
   const length = lengthOf(answer);
   if (length !== null && length > maxBytes) return tooLarge(target, `is ${length} bytes`, maxBytes);
-  // Such a body ends with its connection: one that was cut short would be sent as if it were whole.
+  // Such a body ends with its connection: a file that was cut short would be sent as if it were whole.
   if (length === null && headers['transfer-encoding'] === undefined)
     return fault(target, 'is sent with neither Content-Length nor chunked, so its end cannot be told', true);
   return null;
@@ -127,7 +127,7 @@ function lengthOf({ headers }: Dispatcher.ResponseData): number | null {
 }
 
 /**
- * Reads a body into room that is taken once: joining chunks at the end would hold everything twice.
+ * Reads a body into one buffer allocated at the start: joining chunks at the end would hold everything twice.
  * @returns null when it is longer than `capacity`; leaving the loop early closes the connection
  */
 async function collect(body: AsyncIterable<Buffer>, capacity: number): Promise<Buffer | null> {
@@ -138,7 +138,7 @@ async function collect(body: AsyncIterable<Buffer>, capacity: number): Promise<B
     length += chunk.copy(room, length);
   }
   const filled = room.subarray(0, length);
-  // A small file does not keep the room of a large one.
+  // A small file must not keep a large buffer alive.
   return length > capacity / 2 ? filled : Buffer.from(filled);
 }
 
@@ -160,7 +160,7 @@ function unfit(detail: string): Fetched {
   return { kind: 'fault', detail, loggable: detail, isFinal: true };
 }
 
-/** Aborts after so long, unless disposed of before. */
+/** Aborts after `ms`, unless disposed of before. */
 function startDeadline(ms: number): Disposable & { readonly signal: AbortSignal } {
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(), ms);

@@ -1,4 +1,4 @@
-/** Composes an email into one Buffer (RFC 5322, MIME). Each field is copied by name: a caller's object never reaches a library. */
+/** Composes an email into one Buffer (RFC 5322, MIME). Each field is copied by name: the object of a caller never reaches a library. */
 import { domainOf, type Mailbox } from '../domain/address.ts';
 import { type Content, type EmailFacts, type EmailState, type Files, mailboxesOf } from '../domain/email.ts';
 import { withoutPoorWayOut } from '../domain/email-headers.ts';
@@ -9,17 +9,17 @@ import { writeMessage } from './message.ts';
 import { dateHeader, headerLine, mailboxHeader, textHeader } from './mime-headers.ts';
 import { type KnownTexts, partsOf } from './parts.ts';
 
-/** What is known of letters composed before. */
+/** What is kept of letters composed before. */
 export type Known = KnownTexts & {
-  /** Headers that many letters in a row have from the same objects. */
+  /** Headers that many letters in a row make of the same objects. */
   readonly from: (from: Mailbox) => string;
   readonly replyTo: (mailboxes: readonly Mailbox[]) => string;
   readonly given: (headers: Content['headers']) => string;
 };
 
 /**
- * @param unsubscribeUrl where its reader unsubscribes (RFC 8058); stands wherever the letter says `{{unsubscribe_url}}`
- * @param known what the letter has in common with others need not be worked out again
+ * @param unsubscribeUrl where the reader unsubscribes (RFC 8058); it replaces each `{{unsubscribe_url}}` of the letter
+ * @param known what was kept of earlier letters: lines they have in common are not encoded again
  * @throws when the message cannot be composed at all, which validation should have prevented
  */
 export async function compose(
@@ -44,13 +44,12 @@ export async function compose(
     ...(unsubscribeUrl === null ? [] : listHeaders(facts, theirs, unsubscribeUrl)),
   ];
   const letter = unsubscribeUrl === null ? content : withUrl(content, unsubscribeUrl);
-  // Each attempt sends the same bytes. Nobody knows an id before its text is accepted, so no text can hold the boundary.
+  // The boundary is made of the id, so each attempt sends the same bytes. The id is made after the text, so no text can hold it.
   return writeMessage(headers.join(''), partsOf(letter, files, known), facts.id);
 }
 
 /**
- * The same for many emails: their letters have most of their lines in common, as they are made of few templates, and what was worked out of a
- * line is kept.
+ * The same for many emails. Their letters are made of few templates and have most lines in common, so encoded lines are kept.
  */
 export function makeComposer(): typeof compose {
   const known = {
@@ -69,7 +68,7 @@ const headersOf = {
       .join(''),
 };
 
-/** Works out nothing twice in a row for the very same object: all emails of a campaign have theirs from its head. */
+/** Keeps the last result for the same object: all emails of a campaign have these fields from its head. */
 function forTheSame<Given extends object>(make: (given: Given) => string): (given: Given) => string {
   let last: { readonly given: Given; readonly made: string } | undefined;
   return (given) => {
@@ -78,13 +77,13 @@ function forTheSame<Given extends object>(make: (given: Given) => string): (give
   };
 }
 
-/** RFC 2369, RFC 8058 section 3.1; what the caller gave stands, but for a link without TLS. */
+/** RFC 2369, RFC 8058 section 3.1. Headers of the caller win, except a link without TLS. */
 function listHeaders({ from, campaignId }: EmailFacts, given: Content['headers'], url: string): string[] {
   const names = new Set(Object.keys(given).map((name) => name.toLowerCase()));
-  // One click is promised of a link of ours alone: whoever gives another says so as well.
+  // One-click is promised only for our own link: a caller with another link must add List-Unsubscribe-Post as well.
   const isOurs = !names.has('list-unsubscribe');
   const isPosted = isOurs && !names.has('list-unsubscribe-post');
-  // By which large receivers tell complaints about one campaign from those about another; the last part says who sends.
+  // Large receivers group complaints by it, for instance by campaign; the last part names the sender.
   const feedbackId = [...(campaignId === null ? [] : [campaignId]), 'bulk', domainOf(from.address)].join(':');
   return [
     isOurs ? headerLine('List-Unsubscribe', `<${url}>`) : '',
@@ -104,6 +103,6 @@ function filled(text: Text | null, url: string): Text | null {
   return typeof text === 'string' ? withLink(text, url) : text.map((piece) => withLink(piece, url));
 }
 
-/** Validation refuses these; written by us as well, two of them would let each reader see another message. */
+/** Validation refuses these headers. Next to our own, a second one would make receivers show different messages. */
 const ours =
   /^(?:from|sender|to|cc|bcc|reply-to|subject|message-id|date|mime-version|content-(?:type|transfer-encoding|disposition|id))$/i;

@@ -1,6 +1,6 @@
 /**
- * Messages whose envelope leaves in one write with the body of another, as RFC 2920 section 3.1 has it: one round trip less for each. They
- * would have waited for its answer anyway. One message finds out whether a server takes that, and others do so once it went well.
+ * Followers: messages whose envelope leaves in one write with the body of the message before (RFC 2920 section 3.1). Each saves a round trip.
+ * One message tries whether the server accepts that; other messages follow once it succeeded.
  */
 
 import { makeAlarm } from '../concurrency/alarm.ts';
@@ -10,27 +10,27 @@ import type { Hold } from './pool-load.ts';
 import type { SmtpSession } from './smtp-session.ts';
 import type { PassedOver } from './smtp-transaction.ts';
 
-/** How long nothing is tried again with a server that did not take it; twice as long each time, up to a day. */
+/** How long no message follows after a server did not accept it; twice as long each time, up to a day. */
 const firstDistrustMs = 3_600_000;
 const longestDistrustMs = 86_400_000;
 
 export type Followers = {
   readonly count: number;
   countOf(lane: Lane): number;
-  /** Whether one more may follow, as far as its server is known. */
+  /** Whether one more message may follow, by what is known of the server. */
   readonly mayFollow: boolean;
   add(hold: Hold): void;
-  /** The one on this session, which follows nobody any more; null for none. */
+  /** Removes the follower on this session and returns it: the message before it has ended. Null when there is none. */
   stepUp(session: SmtpSession): Hold | null;
-  /** What one that followed was answered shows that its server takes it. */
+  /** An answer to a follower shows that the server accepts followers. */
   trust(): void;
-  /** @param end what came of one that followed */
+  /** @param end outcome of a message that followed */
   ended(end: Outcome | PassedOver): void;
   off(): void;
 };
 
 /**
- * @param limits for how long one may follow another before it is given up
+ * @param limits `patienceMs`: how long a message may follow before it is given up
  * @param now milliseconds of a clock that never goes back
  */
 export function makeFollowers({ patienceMs }: { readonly patienceMs: number }, now: () => number): Followers {
@@ -75,7 +75,7 @@ export function makeFollowers({ patienceMs }: { readonly patienceMs: number }, n
     },
     ended(end) {
       isTrying = false;
-      // These did not come to the server.
+      // These messages never reached the server.
       if (end.kind === 'obstacle' || end.kind === 'undeliverable') return;
       if (end.kind !== 'passed_over') isTrusted = true;
       else if (end.isOutOfStep) {

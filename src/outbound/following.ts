@@ -1,4 +1,4 @@
-/** Which message may follow another on its session: the next that waits, where it could have no other session now. */
+/** Decides which message may follow another on its session: the next waiting message, if it can have no other session now. */
 import type { Followers } from './followers.ts';
 import { type Hold, newHold, type PoolLoad } from './pool-load.ts';
 import type { SmtpSession } from './smtp-session.ts';
@@ -6,9 +6,9 @@ import type { Turn } from './transport.ts';
 import type { Waits } from './waits.ts';
 
 export type Following = {
-  /** Has whoever is next of those that wait follow this one, and answers whether there is one. */
+  /** Lets the next waiting message follow this one. False when none may. */
   follow(hold: Hold): boolean;
-  /** Its message has ended. */
+  /** The message on this session has ended. */
   ended(session: SmtpSession): void;
 };
 
@@ -18,10 +18,10 @@ type Deps = {
   readonly load: Pick<PoolLoad, 'isQuick'>;
   /** Sessions that are logged in. */
   readonly sessions: { readonly count: number };
-  /** How many more connections bulk may have that leaves others such a share. */
+  /** How many more connections bulk may have. @param reserve share that bulk leaves to transactional mail */
   bulkRoom(reserve: number): number;
   mayTake(turn: Turn): boolean;
-  /** Whether it could have a session of its own now, or soon. */
+  /** Whether the message could have a session of its own now or soon. */
   mayHaveOther(turn: Turn): boolean;
   /** Whether the session takes another message. */
   staysOpen(session: SmtpSession): boolean;
@@ -29,10 +29,10 @@ type Deps = {
 
 export function makeFollowing(deps: Deps): Following {
   const { waits, followers, load, sessions, bulkRoom, mayTake, mayHaveOther, staysOpen } = deps;
-  /** It lets nobody follow, as bulk has the next turn and cannot: the others go on meanwhile. */
+  /** The session that no message follows, because the next turn is bulk's and bulk may not follow here. Other sessions go on. */
   let leftToBulk: SmtpSession | null = null;
 
-  /** Whether each session could have one of the lane, or of those that go before it, to follow. */
+  /** Whether there are enough messages of the lane, or of one served before it, for each session to have a follower. */
   function isBacklog({ lane }: Turn): boolean {
     if (lane === 'bulk') return waits.count + followers.count >= sessions.count;
     return waits.countOf(lane) + followers.countOf(lane) >= sessions.count;
@@ -41,7 +41,7 @@ export function makeFollowing(deps: Deps): Following {
   return {
     follow({ session, lane, isFollower }) {
       if (isFollower) followers.trust();
-      /** Bulk takes the place of the bulk before it. */
+      /** Bulk may follow bulk only: it takes over its place. */
       const mayFollow = (turn: Turn) =>
         turn.lane === 'transactional' || (lane === 'bulk' && bulkRoom(turn.reserve) >= 0);
       const next = waits.next((turn) => mayFollow(turn) || (leftToBulk === null && mayTake(turn)));

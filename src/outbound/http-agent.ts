@@ -1,27 +1,27 @@
-/** How requests of ours connect to hosts of others: over HTTP/1.1, to no private network unless allowed, and by whichever address answers. */
+/** Connects our requests to foreign hosts: over HTTP/1.1, to no private network unless allowed, to the first address that answers. */
 import type { Agent, buildConnector, Dispatcher } from 'undici';
 import { lookUp } from './name-lookup.ts';
 import { publicLookup } from './private-networks.ts';
 
-/** Of each address of a name but the last, before the next is tried: 250 ms, which is usual, is less than a far or busy host takes. */
+/** Time for each address of a name, except the last, before the next is tried. The usual 250 ms is too short for far or busy hosts. */
 const addressTimeoutMs = 4_000;
-/** Addresses that find room in a deadline, where that is short. */
+/** Number of addresses that must fit into a short deadline. */
 const addressesTried = 3;
 
-/** One request over connections of ours. */
+/** Makes one request over this agent. */
 type Ask = (
   url: string | URL,
   options: Omit<Dispatcher.RequestOptions, 'origin' | 'path'>,
 ) => Promise<Dispatcher.ResponseData>;
 
 export type HttpAgent = AsyncDisposable & {
-  /** What asks, ready: loaded when it is first wanted, as it takes a tenth of what a start takes and many never ask. */
+  /** The function that makes requests. It is loaded at first use: loading takes a tenth of a start, and many processes never need it. */
   ready(): Promise<Ask>;
 };
 
 /**
- * HTTP/2 is not spoken: a session that dies in silence would take every request to its host with it, until its own probe finds out.
- * @param deadlineMs of one request, which the caller ends
+ * HTTP/2 is not used: a session that dies in silence would take all requests to its host with it, until its own probe notices.
+ * @param deadlineMs of one request; the caller ends a request that is late
  */
 export function openAgent(...how: Parameters<typeof loadAgent>): HttpAgent {
   let loading: ReturnType<typeof loadAgent> | undefined;
@@ -44,7 +44,7 @@ async function loadAgent(
   const { Agent, request } = await import('undici');
   const agent = new Agent({
     allowH2: false,
-    // As many as there are requests at a time: one that waited for a connection would spend its deadline waiting.
+    // No limit: a request that waited for a connection would spend its deadline waiting.
     connections: null,
     headersTimeout: deadlineMs,
     bodyTimeout: deadlineMs,

@@ -1,26 +1,26 @@
-/** The sessions of a pool that nobody uses: the one used last goes first, so that the others may become idle for good, and each is closed in time. */
+/** The unused sessions of a pool. The one used last is taken first, so that others stay unused and can be closed; each is closed in time. */
 import { makeAlarm } from '../concurrency/alarm.ts';
 import type { SmtpSession } from './smtp-session.ts';
 
 export type IdleSessions = {
-  /** With those whose end is on its way. */
+  /** Includes sessions whose connection has ended but which are not dropped yet. */
   readonly count: number;
   keep(session: SmtpSession, closeAt: number): void;
-  /** The one used last, which stays here until it is dropped; null when there is none that can be used. */
+  /** The usable session that was used last; it stays here until `drop`. Null when there is none. */
   last(): SmtpSession | null;
   drop(session: SmtpSession): void;
-  /** The longest unused go first. @param count below zero for none */
+  /** Closes the sessions that were unused for longest. @param count zero or less for none */
   close(count: number): void;
-  /** Closes none by its age any more. */
+  /** Stops closing sessions by age. */
   off(): void;
 };
 
 /**
  * @param now milliseconds of a clock that never goes back
- * @param retire closes one that was dropped
+ * @param retire closes a session that was dropped
  */
 export function makeIdleSessions(now: () => number, retire: (session: SmtpSession) => void): IdleSessions {
-  /** In the order in which they became idle. */
+  /** Sessions in the order in which they became idle. */
   const idle: { readonly session: SmtpSession; readonly closeAt: number }[] = [];
   const alarm = makeAlarm(now, closeOverdue);
 

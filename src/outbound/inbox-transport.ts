@@ -1,4 +1,4 @@
-/** The dev inbox as a transport: mail is captured instead of sent. It is always well and has no connections. */
+/** The dev inbox as a transport: mail is captured instead of sent. It never fails and has no connections. */
 import { answeredBy } from './smtp-outcome.ts';
 import { endlessRoom, type Message, type Transport } from './transport.ts';
 

@@ -1,23 +1,23 @@
-/** What was worked out of the lines of earlier letters: most letters are made of few templates, and have most of their lines in common. */
+/** Keeps the encoded lines of earlier letters: most letters are made of few templates and have most of their lines in common. */
 import { type Encoded, encodeLines } from './mime-body.ts';
 
-/** Of one text part of many letters. */
+/** The encoded lines of one text part of many letters. */
 export type KnownText = {
-  /** Each line of a text without CR. */
+  /** Encodes each line of a text that has no CR. */
   lines(text: string): readonly Encoded[];
-  /** A piece of a text, which has line breaks but no CR. */
+  /** Encodes a piece of a text that has line breaks but no CR. */
   piece(text: string): Stretch;
 };
 
 /** A piece with a line break in it: it ends one line, and begins another. */
 export type Stretch = {
   readonly head: string;
-  /** The whole lines between the two; null where there are none. */
+  /** The whole lines between head and tail; null when there are none. */
   readonly between: Encoded | null;
   readonly tail: string;
 };
 
-/** Entries of a generation, and characters of them. */
+/** Entries of one generation, and their characters. */
 const maxKnown = 4_000;
 const maxKnownLength = 512 * 1024;
 
@@ -29,7 +29,7 @@ export function makeKnownText(): KnownText {
     lines(text) {
       if (text === last.text) return last.lines;
       const before = last.lines;
-      // Most often it is the line that stood there in the last letter, and to compare two takes less than to look one up.
+      // Most lines are the same as in the last letter, and comparing two lines is cheaper than a lookup.
       const lines = text.split('\n').map((text, n) => (before[n]?.text === text ? before[n] : line(text)));
       last = { text, lines };
       return lines;
@@ -44,7 +44,7 @@ function stretchOf(piece: string): Stretch {
   return { head: piece.slice(0, first), between, tail: piece.slice(end + 1) };
 }
 
-/** What is not asked for while a whole generation comes is forgotten: what has a name in it goes, and what is the template's stays. */
+/** Forgets an entry that was not used during a whole generation: lines with a name in them go, lines of the template stay. */
 function makeMemory<T>(make: (text: string) => T): (text: string) => T {
   let young = new Map<string, T>();
   let old = new Map<string, T>();

@@ -1,18 +1,18 @@
-/** The sessions of a pool that are logged in, each for so many messages and for so long, and those that are closing: they count until they are gone. */
+/** The logged-in sessions of a pool, each limited in messages and age, and the number of closing ones: they count until they are gone. */
 import type { SmtpSession } from './smtp-session.ts';
 
 export type LiveSessions = {
   /** In use and idle. */
   readonly count: number;
   readonly closing: number;
-  /** @param at when it was opened */
+  /** @param at when the session was opened */
   add(session: SmtpSession, at: number): void;
-  /** When it gets too old; null where it is closing or gone. */
+  /** When the session gets too old; null when it is closing or gone. */
   endsAt(session: SmtpSession): number | null;
-  /** Whether it had its messages, or its time is over by then. */
+  /** Whether the session has had all its messages, or gets too old by `by`. */
   isSpent(session: SmtpSession, by: number): boolean;
   retire(session: SmtpSession): void;
-  /** It is gone, whoever ended it. */
+  /** The connection is gone, whichever side ended it. */
   ended(session: SmtpSession): void;
   /** Resolves once none is closing. */
   closed(): Promise<void>;
@@ -21,11 +21,11 @@ export type LiveSessions = {
 
 type Limits = { readonly messagesPerConnection: number; readonly maxAgeMs: number };
 
-/** Up to this share of its greatest age is taken off a connection's, so that those opened together do not all end together. */
+/** The maximum age of a connection is shortened at random by up to this share, so that connections opened together do not end together. */
 const ageSpread = 0.2;
 
 export function makeLiveSessions({ messagesPerConnection, maxAgeMs }: Limits, rand: () => number): LiveSessions {
-  /** Each with the time it gets too old. */
+  /** Each session with the time at which it gets too old. */
   const live = new Map<SmtpSession, number>();
   let closing = 0;
   let quiet: PromiseWithResolvers<void> | null = null;

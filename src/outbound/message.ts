@@ -4,25 +4,25 @@ import { headerLine } from './mime-headers.ts';
 
 /** One part with a body. */
 export type Leaf = {
-  /** Header lines that say what it is, each with its CRLF, but for the transfer encoding. */
+  /** The header lines of the part, each with its CRLF, except Content-Transfer-Encoding. */
   readonly header: string;
   readonly body: Body;
 };
 
 export type Multipart = {
-  /** Parameters included, but for the boundary. */
+  /** The media type with its parameters, except the boundary. */
   readonly type: string;
   readonly parts: readonly Part[];
 };
 
 export type Part = Leaf | Multipart;
 
-/** What stands one after the other. */
+/** The message is written as a row of pieces. */
 type Piece = string | Body;
 
 /**
- * @param header lines with their CRLF, from the first of the message on
- * @param boundary begins every boundary: up to 60 of `A-Z a-z 0-9 _ .`, and in no text
+ * @param header the header lines of the message, with their CRLF
+ * @param boundary the beginning of every boundary: up to 60 of `A-Z a-z 0-9 _ .`; must not occur in a text
  */
 export function writeMessage(header: string, content: Part, boundary: string): Buffer {
   const pieces: Piece[] = [`${header}MIME-Version: 1.0\r\n`];
@@ -48,7 +48,7 @@ export function writeMessage(header: string, content: Part, boundary: string): B
   return joined(pieces);
 }
 
-/** All of it, and a CRLF after the last line where it has none. */
+/** Writes all pieces, and a CRLF after the last line if it has none. */
 function joined(pieces: readonly Piece[]): Buffer {
   const out = Buffer.allocUnsafe(pieces.reduce((sum, piece) => sum + maxOctets(piece), 2));
   let at = 0;
@@ -56,7 +56,7 @@ function joined(pieces: readonly Piece[]): Buffer {
   for (const piece of pieces) {
     room += maxOctets(piece);
     at = typeof piece === 'string' ? at + out.write(piece, at) : piece.write(out, at);
-    // Beyond the end of a Buffer nothing is written and nothing complains: the message would end early.
+    // A write beyond the end of a Buffer is dropped without an error: the message would end early.
     if (at > room) throw new Error('a part is longer than it said');
   }
   if (out[at - 1] !== lf) at += out.write('\r\n', at);

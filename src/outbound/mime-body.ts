@@ -1,11 +1,11 @@
-/** The body of one part: which transfer encoding suits it (RFC 2045 section 6), and its octets, written where they belong. */
+/** The body of one part: its transfer encoding (RFC 2045 section 6), and a function that writes its octets. */
 import type { Woven } from '../domain/woven.ts';
 import type { KnownText } from './known-text.ts';
 import { quotedPrintableLimit, type Survey, surveyText, writeBreak, writeQuotedPrintable } from './quoted-printable.ts';
 
 export type Body = {
   readonly encoding: '7bit' | 'quoted-printable' | 'base64';
-  /** Room that `write` needs at most. */
+  /** Octets that `write` needs at most. */
   readonly maxOctets: number;
   /** Writes into `out` from `at` on; returns where it ended. Every line break is CRLF and no line is over 76 octets. */
   write(out: Buffer, at: number): number;
@@ -15,7 +15,7 @@ const maxLine = 76;
 /** Octets that make one line of base64. */
 const octetsPerLine = (maxLine / 4) * 3;
 
-/** Text in UTF-8; a lone CR or LF is a line break as well. Short lines of ASCII stay as they are, anything else takes what is shorter. */
+/** Text in UTF-8; a lone CR or LF is a line break as well. Short ASCII lines are sent as 7bit, other text in the shorter encoding. */
 export function textBody(text: string): Body {
   const octets = Buffer.from(text);
   const survey = surveyText(octets);
@@ -28,15 +28,15 @@ export function textBody(text: string): Body {
   };
 }
 
-/** The same for one of many letters that have most of their lines in common: what is known of a line is not worked out again. */
+/** The same for one of many letters with most lines in common: a known line is not encoded again. */
 export function textBodyOf(text: string, known: KnownText): Body {
-  // Other line breaks than those of nearly all letters are left to the way that knows them all.
+  // Nearly all letters have LF only; other line breaks are left to `textBody`, which handles all of them.
   return text.includes('\r') ? textBody(text) : bodyOf(known.lines(text), () => text);
 }
 
 /**
- * The same for a text in pieces, which one of many letters of a template is: the lines within a piece that they have in common were worked out
- * once, and the line in which one piece ends and another begins is worked out for each.
+ * The same for a text in pieces, from a template. The whole lines within a common piece are encoded once; a line in which one piece ends and
+ * another begins is encoded for each letter.
  */
 export function wovenBody(woven: Woven, known: KnownText): Body {
   const [only = ''] = woven;
@@ -59,7 +59,7 @@ export function wovenBody(woven: Woven, known: KnownText): Body {
   return bodyOf(lines, text);
 }
 
-/** @param lines of which each but the last is followed by a break */
+/** @param lines each but the last is followed by a line break */
 function bodyOf(lines: readonly Encoded[], text: () => string): Body {
   let [octets, escapes, quoted, areSevenBit] = [lines.length - 1, 0, '', true];
   for (const [n, line] of lines.entries()) {
@@ -77,7 +77,7 @@ function bodyOf(lines: readonly Encoded[], text: () => string): Body {
   };
 }
 
-/** A line, or several with LF between them, and what it comes to. */
+/** A line, or several lines with LF between them, and its encoded form. */
 export type Encoded = {
   readonly text: string;
   readonly octets: number;
@@ -113,7 +113,7 @@ export function base64(octets: Buffer): Body {
   };
 }
 
-/** That base64 takes less than quoted-printable; line breaks of either are left out of account. */
+/** Whether base64 is shorter than quoted-printable; line breaks of both are not counted. */
 function isMostlyEscapes({ length }: { length: number }, { escapes }: Pick<Survey, 'escapes'>): boolean {
   return length + 2 * escapes > Math.ceil(length / 3) * 4;
 }

@@ -1,4 +1,4 @@
-/** Writes header lines (RFC 5322 section 2.2, RFC 2047): plain ASCII at once, and what must be encoded by way of the library. */
+/** Writes header lines (RFC 5322 section 2.2, RFC 2047): plain ASCII directly, and encoded text through the library. */
 import { encodeWord, foldLines } from 'nodemailer/lib/mime-funcs';
 import MimeNode from 'nodemailer/lib/mime-node';
 import { encodedWord, type Mailbox } from '../domain/address.ts';
@@ -7,7 +7,7 @@ import { phraseIn } from '../domain/email-headers.ts';
 /** RFC 5322 section 2.1.1 wants at most 78 octets; the library folds at 76. */
 const maxLine = 76;
 
-/** One header of text, its value such that every receiver shows exactly it; nothing at all where it is blank. */
+/** One text header, encoded so that every receiver shows exactly this value; '' when the value is blank. */
 export function textHeader(name: string, value: string): string {
   const trimmed = value.trim();
   if (trimmed === '') return '';
@@ -20,7 +20,7 @@ function encoded(name: string, value: string): string {
   return `${encodeWord(structured.phrase, 'Q', maxEncodedWord)} <${structured.rest}>`;
 }
 
-/** One header of mailboxes; nothing at all where there is none. */
+/** One header of mailboxes; '' when there are none. */
 export function mailboxHeader(name: string, mailboxes: readonly Mailbox[]): string {
   return mailboxes.length === 0 ? '' : headerLine(name, mailboxes.map(encodeMailbox).join(', '));
 }
@@ -33,12 +33,12 @@ export function dateHeader(at: number): string {
   return lastDate.line;
 }
 
-/** Many emails in a row have the same one: those of a campaign all do. */
+/** Many emails in a row have the same Date, for instance all emails of a campaign. */
 let lastDate = { second: Number.NaN, line: '' };
 
 /**
- * A header as it stands, folded at spaces where it is long.
- * @throws when the name or the value would not stay within this header, which validation should have prevented
+ * A header with its value unchanged, folded at spaces when it is long.
+ * @throws when the name or the value would break out of this header, which validation should have prevented
  */
 export function headerLine(name: string, value: string): string {
   const line = `${name}: ${value}`;
@@ -49,12 +49,12 @@ export function headerLine(name: string, value: string): string {
 const headerName = /^[!-9;-~]+$/;
 const breaksLine = /[\r\n\0]/;
 
-/** Printable ASCII, without anything that a receiver might take for an encoded word. */
+/** Printable ASCII without anything that a receiver might take for an encoded word. */
 function isPlain(text: string): boolean {
   return /^[ -~]*$/.test(text) && !text.includes('=?');
 }
 
-/** The library sends what already is an encoded word as it is, for the receiver to decode. */
+/** The library does not encode text that looks like an encoded word: a receiver would decode it. So it is encoded here. */
 function literal(text: string): string {
   return encodedWord.test(text) ? encodeWord(text, 'Q', maxEncodedWord) : text;
 }
@@ -62,7 +62,7 @@ function literal(text: string): string {
 /** Octets of one encoded word; RFC 2047 section 2 allows 75. */
 const maxEncodedWord = 52;
 
-/** RFC 5322 section 3.4. Anything but a dot-atom at a domain in lower-case A-labels has rules of its own, as has a name beyond ASCII. */
+/** RFC 5322 section 3.4. The library encodes names beyond ASCII, and addresses other than a dot-atom at a domain of lower-case A-labels. */
 function encodeMailbox({ address, name = '' }: Mailbox): string {
   if (!plainAddress.test(address) || !isPlain(name)) return MimeNode.encodeHeaderValue('To', [{ address, name }]);
   if (name === '') return address;

@@ -1,24 +1,24 @@
 /**
- * Finds the addresses of a name without the thread pool. There `getaddrinfo` runs twice at a time and waits some 20 s for a name server that
- * does not answer: one dead name would keep every other name, and each file that is read, waiting behind it.
+ * Finds the addresses of a name without the thread pool. There `getaddrinfo` runs twice at a time and waits about 20 s for a name server that
+ * does not answer: all other names, and all file reads, would wait behind one dead name.
  */
 import { type LookupAddress, type lookup, promises } from 'node:dns';
 
-/** How the addresses of a name are found. @throws when there are none, or nobody answered */
+/** Finds the addresses of a name. @throws when there are none, or no name server answered */
 export type FindAddresses = (hostname: string) => Promise<readonly LookupAddress[]>;
 
-/** Of each question to a name server, and how often it is asked. */
+/** Timeout of each query to a name server, and number of queries. */
 const timeoutMs = 2_000;
 const tries = 2;
 
-/** The name server was not reached, or is none: the system may know a name by itself. */
+/** Errors that mean that no name server answered. After other errors the system is asked: it may know the name itself. */
 const unanswered = new Set(['ETIMEOUT', 'ECANCELLED']);
 
 /**
- * A name that is being looked up already is waited for by all who ask. One that no name server knows may stand in `/etc/hosts`, or need the
- * search list of the system: that is asked then, which goes quickly, as the name server just answered.
- * @param resolver with a timeout of its own
- * @param ask the system; on the thread pool
+ * All lookups of the same name share one query. A name that no name server knows may stand in `/etc/hosts` or need the search list of the
+ * system. The system is then asked, which is quick because the name server has just answered.
+ * @param resolver asks name servers, with its own timeout
+ * @param ask asks the system, on the thread pool
  */
 export function makeFindAddresses(
   resolver: Pick<promises.Resolver, 'resolve4' | 'resolve6'>,
@@ -53,7 +53,7 @@ const findAddresses = makeFindAddresses(new promises.Resolver({ timeout: timeout
 type Options = { readonly all?: boolean | undefined };
 type Found = (error: NodeJS.ErrnoException | null, address: string | LookupAddress[], family?: number) => void;
 
-/** In the form in which sockets ask for it. */
+/** The lookup in the form that sockets need. */
 export const lookUp = ((hostname: string, options: Options, callback: Found): void => {
   findAddresses(hostname).then(
     (found) => {

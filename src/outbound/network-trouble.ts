@@ -2,7 +2,7 @@
 
 const maxLength = 500;
 
-/** The error's code, where it has one, and its message: `ECONNREFUSED: connect ECONNREFUSED 192.0.2.1:443`. */
+/** The code of the error, if it has one, and its message: `ECONNREFUSED: connect ECONNREFUSED 192.0.2.1:443`. */
 export function describeTrouble(error: unknown): string {
   if (!(error instanceof Error)) return 'failed';
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';

@@ -1,33 +1,33 @@
-/** Asking for an access token over a fleet: in turn, with the newest refresh token; whoever waits takes what the one before was given. */
+/** Requests access tokens for a fleet: one process at a time, with the newest refresh token. Waiting processes take the token it was given. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Account, Given, RefreshTokens, Turn } from './refresh-tokens.ts';
 import { type OAuth, requestToken, type TokenAnswer } from './token-request.ts';
 
-/** A token is not used in the last part of its life: the login it is for takes time. */
+/** A token is not used in the last part of its life, because the login itself takes time. */
 const marginMs = 60_000;
-/** Where the server does not say how long a token lives. */
+/** Life of a token when the server does not say how long it lives. */
 const usualLifeMs = 300_000;
-/** For a request, and what is read before and stored after it: who dies meanwhile keeps the others waiting for no longer. */
+/** Length of a turn: time for a request and for what is read before and stored after it. A process that dies blocks others no longer. */
 const turnMs = 30_000;
-/** A login has a minute in all, and says by then why it has no token. */
+/** Longest wait for a turn: a login has a minute in all, and must be able to say why it has no token. */
 const mostWaitMs = 45_000;
 const lookAgainMs = 100;
 
-/** The access tokens that processes have in common, by the ids of accounts. */
+/** The access tokens that processes share, by the id of the account. */
 export type AccessTokens = {
-  /** @returns null where none is good now */
+  /** @returns null when no token is valid now */
   shared(account: string): Promise<{ readonly token: string; readonly leftMs: number } | null>;
   share(account: string, token: string, forMs: number): Promise<void>;
-  /** Nobody takes it from now on; another one stays. */
+  /** Removes this token, so that no process takes it; another token stays. */
   drop(account: string, token: string): Promise<void>;
 };
 
-/** What is remembered of accounts beyond the process. */
+/** The tokens of accounts that outlive the process. */
 export type Remembered = { readonly refreshTokens: RefreshTokens; readonly accessTokens: AccessTokens };
 
-/** Others had their turn for so long that there was none for us: nobody refused anything. */
+/** Other processes had their turns for so long that this one got none. No server refused anything. */
 export class NoTurnError extends Error {
-  /** As it was thrown: the library adds to the message what a server said last. */
+  /** The original message: the library appends the last reply of the server to `message`. */
   readonly why: string;
   constructor(why: string) {
     super(why);
@@ -37,19 +37,19 @@ export class NoTurnError extends Error {
 
 export type Obtained = {
   readonly value: string;
-  /** Whether it was given to another process. */
+  /** Whether the token was given to another process. */
   readonly isShared: boolean;
-  /** By the clock that never goes back. */
+  /** Milliseconds of the clock that never goes back. */
   readonly until: number;
 };
 
 export type Asking = {
   /**
-   * One at a time. @param isRefused whether a token that is shared is known to be good for nothing
-   * @throws Error without secrets when none is given; NoTurnError when others have their turn for too long
+   * Called by one login at a time. @param isRefused whether a server has refused this shared token
+   * @throws Error without secrets when no token is given; NoTurnError when other processes have their turn for too long
    */
   obtain(isRefused: (token: string) => boolean): Promise<Obtained>;
-  /** Whose turn is waited for at this moment, in words; null when nobody's is. */
+  /** In words, what is waited for while another process has its turn; null otherwise. */
   readonly awaits: string | null;
 };
 
@@ -77,7 +77,7 @@ export function openAsking(
     return { value: shared.token, isShared: true, until: now() + shared.leftMs };
   }
 
-  /** What Redis does not take now is good for this process all the same. */
+  /** Shares a new token. When Redis does not store it, this process uses it all the same. */
   async function share({ access_token: value, expires_in }: TokenAnswer): Promise<Obtained> {
     const lifeMs = expires_in === undefined ? usualLifeMs : expires_in * 1_000;
     const useMs = Math.max(lifeMs - marginMs, lifeMs / 2);
@@ -87,8 +87,8 @@ export function openAsking(
   }
 
   /**
-   * A server that gives new refresh tokens may take two uses of one for theft, and revoke them all (RFC 9700 section 4.14.2). While Redis is away
-   * nobody can say whose turn it is, and it is asked without.
+   * A server that rotates refresh tokens may take two uses of the same one for theft and revoke them all (RFC 9700 section 4.14.2). While Redis
+   * is away, turns are unknown, and the server is asked without one.
    */
   async function takeOrAsk(isRefused: (token: string) => boolean): Promise<Obtained> {
     const giveUpAt = now() + mostWaitMs;
@@ -106,7 +106,7 @@ export function openAsking(
   }
 
   return {
-    /** Where one is refused in whose place another process was given a new one meanwhile, as it could not wait for its turn, that one is tried. */
+    /** When the refresh token is refused because another process got a newer one without a turn, tries once more with the newer one. */
     async obtain(isRefused) {
       try {
         return await takeOrAsk(isRefused).catch(async (error: unknown) => {
@@ -123,14 +123,14 @@ export function openAsking(
   };
 }
 
-/** The refresh token of an account, as it is used by this process. */
+/** Uses the refresh token of an account for this process. */
 function makeRefresh(auth: OAuth, account: Account, refreshTokens: RefreshTokens, date: () => number) {
-  /** What this process was given last, in place of the one it used (RFC 6749 section 6): that may be good for nothing any more. */
+  /** The refresh token this process was given last (RFC 6749 section 6); the one it used before may be void. */
   let given: Given | null = null;
-  /** What was asked with last. */
+  /** The refresh token of the last request. */
   let used: Given | null = null;
 
-  /** @throws where it cannot be known: one that was used before may have every other of the account revoked (RFC 9700 section 4.14.2) */
+  /** @throws when the newest one is unknown: using an old one may revoke every token of the account (RFC 9700 section 4.14.2) */
   async function newest(): Promise<Given> {
     const stored = await refreshTokens.newest(account).catch(() => {
       if (given === null) throw new Error('The newest refresh token could not be read');
@@ -138,13 +138,13 @@ function makeRefresh(auth: OAuth, account: Account, refreshTokens: RefreshTokens
     });
     if (given === null) return stored ?? { token: auth.refreshToken, at: 0 };
     if (stored !== null && stored.at >= given.at) return stored;
-    // Redis lost it, as one does that takes over before it has all: what stands there is used up, and others would use it.
+    // Redis lost our newer token, for instance in a failover: the stored one is used up, and other processes would use it.
     if (stored !== null) await refreshTokens.keep(account, given, noTurn);
     return given;
   }
 
   return {
-    /** What it brings is there for the others before the turn is another's. */
+    /** Requests a token. The result is shared before the turn ends. */
     async askIn<T>(turn: Turn, share: (answer: TokenAnswer) => Promise<T>): Promise<T> {
       let isHandedOn = false;
       try {
@@ -163,7 +163,7 @@ function makeRefresh(auth: OAuth, account: Account, refreshTokens: RefreshTokens
       }
     },
 
-    /** Whether there is another by now than was asked with. */
+    /** Whether the newest refresh token is another than that of the last request. */
     async isOvertaken(): Promise<boolean> {
       const before = used?.token;
       if (before === undefined) return false;

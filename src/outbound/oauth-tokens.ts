@@ -1,4 +1,4 @@
-/** Access tokens for XOAUTH2: one book for each process, got as they are needed, kept until shortly before their end. */
+/** Access tokens for XOAUTH2: one book for each process. Tokens are requested when they are needed and kept until shortly before they expire. */
 import { hash } from 'node:crypto';
 import { type Asking, type Clocks, noTurn, openAsking, type Remembered } from './oauth-asking.ts';
 import type { Account } from './refresh-tokens.ts';
@@ -6,23 +6,23 @@ import type { OAuth } from './token-request.ts';
 
 export type Token = {
   readonly value: string;
-  /** Whether it was got for an earlier login, or by another process: the server may have revoked it since. */
+  /** Whether the token was given for an earlier login or to another process: the server may have revoked it since. */
   readonly isKept: boolean;
 };
 
 export type Tokens = {
-  /** @throws Error without secrets when none can be had: NoTurnError where that is nobody's fault */
+  /** @throws Error without secrets when there is no token: NoTurnError when only the turn was missing */
   get(): Promise<Token>;
-  /** A token other than this one, which was refused. @throws like `get` */
+  /** Another token than `refused`, which a server refused. @throws like `get` */
   renew(refused: string): Promise<Token>;
-  /** This one was refused, and is not got anew now: no login of the fleet takes it from now on. */
+  /** Drops a refused token without requesting another: no login of the fleet uses it from now on. */
   refuse(value: string): Promise<void>;
 } & Pick<Asking, 'awaits'>;
 
-/** The tokens of each account, the same for whoever logs in with it. */
+/** The tokens of each account: all logins with the same account share them. */
 export type TokenBook = (auth: OAuth) => Tokens;
 
-/** Accounts whose tokens are at hand; one that is not used for longest is looked up anew. */
+/** Accounts whose tokens are kept; the least recently used one is dropped. */
 const mostAccounts = 1_000;
 
 /** @param now milliseconds of a clock that never goes back; @param date since the epoch */
@@ -39,7 +39,7 @@ export function openTokenBook(remembered: Remembered, now: () => number, date: (
   };
 }
 
-/** Nothing is remembered beyond the process. */
+/** Stores nothing beyond the process. */
 export const forgetful: Remembered = {
   refreshTokens: { newest: async () => null, keep: async () => {}, takeTurn: async () => noTurn },
   accessTokens: { shared: async () => null, share: async () => {}, drop: async () => {} },
@@ -50,7 +50,7 @@ type Kept = { readonly value: string; readonly until: number };
 function openTokens(auth: OAuth, remembered: Remembered, clocks: Clocks): Tokens {
   let kept: Kept | null = null;
   let asking: Promise<Token> | null = null;
-  /** Refused last: it may be shared still. */
+  /** The token that was refused last: it may still be shared. */
   let refused: string | null = null;
   const account = accountOf(auth);
   const others = openAsking(auth, account, remembered, clocks);
@@ -60,7 +60,7 @@ function openTokens(auth: OAuth, remembered: Remembered, clocks: Clocks): Tokens
     if (kept?.value === value) kept = null;
   }
 
-  /** Others would be refused with it as well. */
+  /** Removes a refused token for all processes: a server would refuse it for them as well. */
   async function drop(value: string): Promise<void> {
     await remembered.accessTokens.drop(account.id, value).catch(() => {});
   }
@@ -85,7 +85,7 @@ function openTokens(auth: OAuth, remembered: Remembered, clocks: Clocks): Tokens
       return fresh();
     },
     async renew(value) {
-      // Another connection may have been refused with the same one before.
+      // Another connection may have been refused with the same token and renewed it already.
       if (kept !== null && kept.value !== value) return { value: kept.value, isKept: true };
       giveUp(value);
       return fresh();
@@ -100,7 +100,7 @@ function openTokens(auth: OAuth, remembered: Remembered, clocks: Clocks): Tokens
   };
 }
 
-/** By the token that is configured: who configures another means that one. */
+/** The account is identified by its configured refresh token as well: a newly configured one starts a new account. */
 export function accountOf({ tokenUrl, clientId, user, refreshToken }: OAuth): Account {
   const id = hash('sha256', JSON.stringify([tokenUrl, clientId, user, refreshToken]), 'base64url');
   return { id, host: URL.canParse(tokenUrl) ? new URL(tokenUrl).host : '' };

@@ -1,32 +1,32 @@
-/** The sessions that a pool is opening: few at once until it is known that its server is well, and none for a while after one failed. */
+/** The sessions that a pool is opening: few at once until the server is known to be well, and none for a while after a failure. */
 import { setMaxListeners } from 'node:events';
 import { transportFault } from './smtp-outcome.ts';
 import type { SmtpSession } from './smtp-session.ts';
 import type { Delay, TransportFault } from './transport.ts';
 
-/** Sessions that are being opened at once: some servers take more for an attack. */
+/** Most sessions opened at the same time: some servers take more for an attack. */
 const maxOpening = 16;
 
-/** @param onEnd called once when the connection is gone, whoever ended it; `signal` ends the opening */
+/** @param onEnd called once when the connection is gone, whichever side ended it; `signal` ends the opening */
 export type OpenSession = (onEnd: () => void, signal: AbortSignal) => Promise<SmtpSession | TransportFault | Delay>;
 
 export type Openings = {
   readonly count: number;
-  /** How many more may be begun. */
+  /** How many more openings may begin. */
   readonly room: number;
-  /** One failed just now: where others work, no further one is tried. */
+  /** An opening failed just now: while other sessions work, no further one is tried. */
   readonly isResting: boolean;
   /** When that ends. */
   readonly reopenAt: number;
   /** Opens one, whatever `room` says. @returns why it was not opened */
   begin(): Promise<TransportFault | Delay | null>;
-  /** Ends those under way. */
+  /** Ends the openings under way. */
   stop(): void;
 };
 
 type Deps = {
   open: OpenSession;
-  /** What was opened is counted by its owner in the very step in which it is no more counted here, or one too many would be opened between. */
+  /** Called in the same step in which the session is no longer counted here: the owner must count it at once, or one too many is opened. */
   onOpened(session: SmtpSession): void;
   onFailed(fault: TransportFault | Delay): void;
   onEnd(session: SmtpSession): void;
@@ -39,7 +39,7 @@ export function makeOpenings(
   { open, onOpened, onFailed, onEnd, now }: Deps,
 ): Openings {
   let count = 0;
-  /** Doubles with each session opened and is one after a fault: ten waiting messages are no reason to run into a wall ten times. */
+  /** Doubles with each opened session and is one after a fault: ten waiting messages must not cause ten failing logins. */
   let limit = 1;
   let reopenAt = Number.NEGATIVE_INFINITY;
   const stopped = new AbortController();

@@ -1,4 +1,4 @@
-/** Turns content into the parts of a message: inline images beside the HTML that shows them, an invitation also as an alternative to the text. */
+/** Turns content into the parts of a message: inline images next to the HTML that shows them, an invitation also as an alternative. */
 import { detectMimeType, parseHeaderValue } from 'nodemailer/lib/mime-funcs';
 import MimeNode from 'nodemailer/lib/mime-node';
 import type { Attachment, Files } from '../domain/email.ts';
@@ -7,21 +7,21 @@ import type { KnownText } from './known-text.ts';
 import type { Leaf, Part } from './message.ts';
 import { type Body, base64, textBody, textBodyOf, wovenBody } from './mime-body.ts';
 
-/** What is known of the lines of each of the two texts. */
+/** Encoded lines of earlier letters, for each of the two texts. */
 export type KnownTexts = { readonly plain: KnownText; readonly html: KnownText };
 
 /**
- * The least nesting that mail clients understand (RFC 2046 section 5.1, RFC 2387): mixed, in it alternative, in it related.
- * @param known of the lines of its texts, where many letters have them in common
+ * The least nesting that mail clients understand (RFC 2046 section 5.1, RFC 2387): related within alternative within mixed.
+ * @param known encoded lines of earlier letters
  * @throws when the bytes of an attachment are not among `files`
  */
 export function partsOf({ text, html, attachments }: AnyContent, files: Files, known?: KnownTexts): Part {
   const shown = attachments.some(({ contentId }) => contentId !== null) ? contentIdsIn(textOf(html)) : none;
-  // Some mail clients hide what belongs to the HTML, so only what the HTML shows is put there.
+  // Some mail clients hide the parts that belong to the HTML, so only files that the HTML shows are put there.
   const isRelated = ({ contentId }: Attachment) => contentId !== null && shown.has(contentId);
   const related = attachments.filter(isRelated).map((attachment) => fileOf(attachment, files));
   const attached = attachments.filter((one) => !isRelated(one)).map((attachment) => fileOf(attachment, files));
-  // Alternatives say the same thing: of two invitations only one can be it.
+  // Alternatives must say the same, so only one of several invitations can be an alternative.
   const invitation = attachments.find((attachment) => invitationType(attachment) !== null);
   const alternatives = [
     ...(text?.length ? [leafOf('plain', text, known?.plain)] : []),
@@ -37,7 +37,7 @@ export function partsOf({ text, html, attachments }: AnyContent, files: Files, k
 
 const none: ReadonlySet<string> = new Set();
 
-/** One part alone needs no multipart around it. */
+/** A single part needs no multipart around it. */
 function multipart(subtype: string, parts: readonly Part[]): Part {
   const [first] = parts;
   return parts.length === 1 && first !== undefined ? first : { type: `multipart/${subtype}`, parts };
@@ -59,16 +59,16 @@ function textOf(text: Text | null): string {
 function fileOf(attachment: Attachment, files: Files): Leaf {
   const { filename, contentId } = attachment;
   const contentType = typeOf(attachment);
-  // A name has two places and forms of its own there (RFC 2231, RFC 2047), for clients that know but one: the library writes them.
+  // The library writes the file name in two places and forms (RFC 2231, RFC 2047), for clients that read only one of them.
   const node = new MimeNode(contentType, { filename, rootNode: new MimeNode() });
   if (contentId !== null) node.setHeader('Content-ID', `<${contentId}>`);
-  // A text that is inline would be shown as part of the letter.
+  // An inline text would be shown as part of the letter, so only media are inline.
   const isShown = contentId !== null && /^(?:image|audio|video)\//i.test(contentType);
   node.setHeader('Content-Disposition', isShown ? 'inline' : 'attachment');
   return { header: `${node.buildHeaders()}\r\n`, body: base64(bytesOf(attachment, files)) };
 }
 
-/** In base64 the invitation stays byte for byte what was given. */
+/** In base64 the invitation stays unchanged byte for byte. */
 function alternativeOf(invitation: Attachment, files: Files): Leaf {
   return { header: `Content-Type: ${invitationType(invitation)}\r\n`, body: base64(bytesOf(invitation, files)) };
 }
@@ -80,15 +80,15 @@ function bytesOf({ filename, source }: Attachment, files: Files): Buffer {
 }
 
 function typeOf(attachment: Attachment): string {
-  // Mail clients show every text/calendar part that has a method; the second one is a file for those that do not.
+  // Mail clients show each text/calendar part with a method as an invitation. The second copy is a plain file for clients that do not.
   if (invitationType(attachment) !== null) return 'application/ics';
   const type = attachment.contentType ?? detectMimeType(attachment.filename);
-  // The library writes parts of the two compound types unencoded, and takes them (.eml, .gzip) for what some file names mean.
+  // The library writes parts of type multipart/* and message/* unencoded, and derives such types from some file names (.eml, .gzip).
   const { value } = parseHeaderValue(type);
   return mediaType.test(value) && !/^(?:multipart|message)\//i.test(value) ? type : 'application/octet-stream';
 }
 
-/** The type of an invitation as mail clients look for it (RFC 6047 section 2.4); null when it is none. */
+/** The type of an invitation as mail clients expect it (RFC 6047 section 2.4); null when the attachment is no invitation. */
 function invitationType({ contentType }: Attachment): string | null {
   const { value, params } = parseHeaderValue(contentType ?? '');
   const { method = '', charset = 'utf-8' } = params;

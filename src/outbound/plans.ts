@@ -1,4 +1,4 @@
-/** The plan of delivery as it is configured: one transport by URL, a file that may change, or nothing but the dev inbox. */
+/** The configured plan of delivery: one transport by URL, a file that may change, or only the dev inbox. */
 import {
   defaultRoute,
   type PlanReading,
@@ -12,11 +12,11 @@ import { openTransportsFile } from './transports-file.ts';
 
 export type Plans = AsyncDisposable & {
   readonly plan: TransportPlan;
-  /** Calls `listener` with each plan that takes the place of the one before. */
+  /** Calls `listener` with each new plan. */
   follow(listener: (plan: TransportPlan) => void): void;
-  /** Whether the file is wrong now, and the plan older than it. */
+  /** Whether the file is wrong now: then the plan is that of an earlier content. */
   readonly isFileWrong: boolean;
-  /** Reads the file again at once, where there is one; what came of it is told in any case. */
+  /** Reads the file again at once, if there is one. The result is reported in any case. */
   reload(): Promise<void>;
 };
 
@@ -24,7 +24,7 @@ type Given = {
   readonly url: TransportSettings | undefined;
   readonly file: string | undefined;
   variable(name: string): string | undefined;
-  /** Told of each change of the file, and of each time that it was asked for. */
+  /** Called at each change of the file and after each reload. */
   report(reading: PlanReading): void;
 };
 
@@ -57,7 +57,7 @@ export async function openPlans({ url, file: path, variable, report }: Given): P
   };
 }
 
-/** Without a server everything goes to the dev inbox. */
+/** Without a configured server all mail goes to the dev inbox. */
 const inboxPlan: TransportPlan = {
   transports: recordOf([]),
   routes: recordOf([[defaultRoute, { kind: 'failover', transports: [inboxName], reserve: 0 }]]),

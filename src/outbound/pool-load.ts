@@ -1,34 +1,34 @@
-/** The messages that the sessions of a pool have in hand: how many of each lane, how long they take, and what that means for others. */
+/** The load of a pool: how many messages of each lane are in hand, how long they take, and how many more it can take. */
 import type { Lane } from '../domain/lane.ts';
 import type { SmtpSession } from './smtp-session.ts';
 
-/** How much a message counts in the time that messages take, which is a running mean. */
+/** Weight of the newest message in the running mean of how long a message takes. */
 const newestShare = 0.25;
-/** A server hangs once it takes so many times as long as messages usually take it, within limits: those that ended in vain count as well. */
+/** A server hangs once it is silent for this many times the usual time of a message, within limits: failed messages count in that time. */
 const hangFactor = 10;
 const mostHangShares = 4;
 
 export type PoolTimes = {
   /** How long a message waits for a connection before it goes back to the queue. */
   readonly waitMs: number;
-  /** Nobody is let wait who, as things go, would wait longer: they hold places that mail of other transports could use. */
+  /** A message that would wait longer than this may not wait: it would hold a place that mail for other transports could use. */
   readonly patienceMs: number;
   readonly idleCloseMs: number;
-  /** How long no further connection is tried after a refused one, while others work. */
+  /** How long no further connection is tried after a failed one, while others work. */
   readonly reopenMs: number;
-  /** No server hangs that is silent for less, and each does that is for four times as long. */
+  /** A server that is silent for less does not hang; one that is silent for four times as long always does. */
   readonly hangAfterMs: number;
 };
 
-/** What one message has of a session. */
+/** A session in the hands of one message. */
 export type Hold = {
   readonly session: SmtpSession;
   readonly lane: Lane;
   /** Its envelope leaves with the body of the message before it. */
   readonly isFollower: boolean;
-  /** When it became its turn, or when it began to follow. */
+  /** When its turn came, or when it began to follow. */
   since: number;
-  /** It followed for too long. */
+  /** It followed for too long and was given up. */
   isGivenUp: boolean;
 };
 
@@ -38,19 +38,19 @@ export function newHold(session: SmtpSession, lane: Lane, isFollower = false): H
 
 export type PoolLoad = {
   readonly busy: Readonly<Record<Lane, number>>;
-  /** How many more messages could be taken without making them wait long; below zero when too many wait. @param before that go first */
+  /** How many more messages can be taken without a long wait; below zero when too many wait. @param before messages that go first */
   room(allowed: number, before: number): number;
-  /** No message has to wait long for the one before it. */
+  /** Messages take so little time that none waits long for the one before it. */
   readonly isQuick: boolean;
-  /** When a connection was opened or came back last. */
+  /** When a connection was last opened or given back. */
   readonly aliveAt: number;
-  /** The server takes messages and answers none: those that are not begun should go another way. */
+  /** The server takes messages and does not answer: messages that have not begun should use another transport. */
   readonly isHanging: boolean;
-  /** A wait ended in vain, and no connection has become free since. */
+  /** A wait timed out, and no connection has become free since. */
   hasTimedOut: boolean;
   opened(): void;
   take(hold: Hold): Hold;
-  /** @param isInVain its server did not answer what it was given */
+  /** @param isInVain the server did not answer the message */
   letGo(hold: Hold, isInVain: boolean): void;
 };
 
@@ -58,7 +58,7 @@ export type PoolLoad = {
 export function makePoolLoad({ hangAfterMs, patienceMs }: PoolTimes, now: () => number): PoolLoad {
   const busy: Record<Lane, number> = { transactional: 0, bulk: 0 };
   const holds = new Set<Hold>();
-  /** How long a message takes; null before the first. */
+  /** The mean time of a message; null before the first. */
   let messageMs: number | null = null;
   let aliveAt = Number.NEGATIVE_INFINITY;
   let hasTimedOut = false;
@@ -108,7 +108,7 @@ export function makePoolLoad({ hangAfterMs, patienceMs }: PoolTimes, now: () => 
     letGo(hold, isInVain) {
       busy[hold.lane] -= 1;
       holds.delete(hold);
-      // One that ended in vain says nothing of the others, whose server may hang as it did.
+      // A message that ended without an answer is no sign of life: the server may hang for the others as well.
       if (!isInVain || holds.size === 0) noteAnswer(hold.since);
     },
   };

@@ -1,4 +1,4 @@
-/** Keeps requests of ours out of private, loopback, link-local, metadata and other networks that are not the public internet. */
+/** Keeps our requests out of private, loopback, link-local, metadata and other networks that are not the public internet. */
 import type { lookup } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { lookUp } from './name-lookup.ts';
@@ -45,22 +45,22 @@ export function isPrivateAddress(address: string): boolean {
   return blocked.check(plain, family === 4 ? 'ipv4' : 'ipv6');
 }
 
-/** Ends a connect whose host has an address that is not public. */
+/** Thrown for a host with an address that is not public. */
 export class PrivateNetworkError extends Error {
   constructor(host: string) {
     super(`${host} is in a private network`);
   }
 }
 
-/** A literal address is connected to without a lookup, so it is looked at before. @throws PrivateNetworkError */
+/** A literal address is connected to without a lookup, so it is checked before. @throws PrivateNetworkError */
 export function refusePrivateLiteral(url: URL): void {
   const host = url.hostname.replace(/^\[|\]$/g, '');
   if (isIP(host) !== 0 && isPrivateAddress(host)) throw new PrivateNetworkError(host);
 }
 
 /**
- * A lookup for the connect of a request. Every address a name has is checked, and only what was checked is handed on: a name that
- * changes its address between a check and the connect (DNS rebinding) gains nothing.
+ * A lookup for the connect of a request. It checks every address of a name and returns only checked ones, so a name that changes its
+ * address between a check and the connect (DNS rebinding) gains nothing.
  */
 export function onlyPublic(resolve: typeof lookup): LookupFunction {
   return (hostname, options, callback) => {

@@ -1,4 +1,4 @@
-/** Writes text as quoted-printable (RFC 2045 section 6.7): lines of 76 at most, every line break CRLF, and nothing a relay might change. */
+/** Writes text as quoted-printable (RFC 2045 section 6.7): lines of at most 76 octets, CRLF line breaks, nothing that a relay might change. */
 
 /** What `surveyText` counts, over octets of UTF-8. */
 export type Survey = {
@@ -10,9 +10,9 @@ export type Survey = {
   readonly longestLine: number;
 };
 
-/** RFC 2045 section 6.7 (5) allows 76, of which one is kept for the `=` of a soft break. */
+/** RFC 2045 section 6.7 (5) allows 76; one octet is for the `=` of a soft break. */
 const maxLine = 75;
-/** A character that takes four octets is written as twelve, and moves to the next line as a whole. */
+/** A character of four octets is written as twelve, and moves to the next line as a whole. */
 const fullLine = maxLine - 11;
 
 const cr = 0x0d;
@@ -22,7 +22,7 @@ const space = 0x20;
 const dot = 0x2e;
 const equals = 0x3d;
 
-/** What must fit on the line from an octet on: 0 for a break, 1 for a literal, 3 and up for the escapes of one character. */
+/** Octets that must fit on the line from an octet on: 0 for a break, 1 for a literal, 3 or more for the escapes of one character. */
 const widths = Uint8Array.from({ length: 256 }, (_, octet) => widthOf(octet));
 const hexDigits = Buffer.from('0123456789ABCDEF');
 const from = Buffer.from('From ');
@@ -54,7 +54,7 @@ export function surveyText(text: Uint8Array): Survey {
   return { escapes, breaks, longestLine: Math.max(longestLine, text.length - lineStart) };
 }
 
-/** Octets of the line break that stands at `i`; 0 where none does. */
+/** Length of the line break at `i`; 0 when there is none. */
 function breakAt(text: Uint8Array, i: number): number {
   if (text[i] === cr) return text[i + 1] === lf ? 2 : 1;
   return text[i] === lf ? 1 : 0;
@@ -62,14 +62,14 @@ function breakAt(text: Uint8Array, i: number): number {
 
 /** Octets that `writeQuotedPrintable` needs at most. */
 export function quotedPrintableLimit(text: Uint8Array, { escapes, breaks }: Survey): number {
-  // A line may need one more octet for its break, and two each for a first and a last octet that would be literal elsewhere.
+  // A line may need one more octet for its break, and two more each for its first and last octet, which may need an escape there.
   const unwrapped = text.length + 2 * escapes + 5 * (breaks + 1);
   return unwrapped + 5 * Math.ceil(unwrapped / fullLine);
 }
 
 /**
- * Writes UTF-8 into `out` from `start` on, and keeps the octets of a character on one line.
- * @returns where it ended; nothing is written after the last line but what the text has
+ * Writes UTF-8 into `out` from `start` on. All octets of a character stay on one line.
+ * @returns where it ended; no line break is added after the last line
  */
 export function writeQuotedPrintable(text: Uint8Array, out: Uint8Array, start: number): number {
   let at = start;
@@ -93,7 +93,7 @@ export function writeQuotedPrintable(text: Uint8Array, out: Uint8Array, start: n
   }
 }
 
-/** Section 6.7 (3): white space at the end of a line is thrown away on the way, so the last of it is escaped. */
+/** Section 6.7 (3): relays may remove white space at the end of a line, so its last octet is escaped. */
 function keepLastSpace(out: Uint8Array, lineStart: number, end: number): number {
   const last = out[end - 1];
   if (end === lineStart || (last !== space && last !== tab)) return end;
@@ -101,7 +101,7 @@ function keepLastSpace(out: Uint8Array, lineStart: number, end: number): number 
   return writeEscape(last, out, at + 3 > lineStart + maxLine ? writeSoftBreak(out, at) : at);
 }
 
-/** RFC 2049 section 3: a mailbox writes `>From`, and careless relays lose or double a dot, where a line begins with it. */
+/** RFC 2049 section 3: at the start of a line, mailboxes change `From ` into `>From `, and careless relays lose or double a dot. */
 function isChangedFirst(text: Uint8Array, i: number): boolean {
   return text[i] === dot || (text[i] === from[0] && from.every((octet, ahead) => text[i + ahead] === octet));
 }

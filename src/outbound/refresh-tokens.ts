@@ -1,52 +1,52 @@
-/** Refresh tokens as this process knows them: what could not be stored is used all the same, and stored as soon as that goes. */
+/** Refresh tokens as this process knows them. A token that could not be stored is used all the same, and stored as soon as possible. */
 import { makeAlarm } from '../concurrency/alarm.ts';
 
-/** By what is configured of it. */
+/** An account, identified by its configuration. */
 export type Account = {
   readonly id: string;
-  /** Who gives its tokens. */
+  /** Host of its token server. */
   readonly host: string;
 };
 
 /** The right to ask for a token: one process has it at a time. */
 export type Turn = { end(): Promise<void> };
 
-/** One that was given in place of another, or is configured, and when, in milliseconds since the epoch: each later than the one it came in place of. */
+/** A refresh token, given or configured. `at` is when it was given, in milliseconds since the epoch, always later than the token it replaced. */
 export type Given = { readonly token: string; readonly at: number };
 
-/** The refresh tokens that token servers gave in place of configured ones. */
+/** The refresh tokens that token servers gave to replace configured ones. */
 export type RefreshTokens = {
-  /** @returns null where none was given yet */
+  /** @returns null when none was given yet */
   newest(account: Account): Promise<Given | null>;
-  /** @param turn in which it was given: ended once it is stored, as others would ask with the one before */
+  /** @param turn the turn in which it was given; ended once the token is stored, because others would use the old one */
   keep(account: Account, given: Given, turn: Turn): Promise<void>;
-  /** Null while another has it; it is over by itself after `forMs`. */
+  /** Null while another process has the turn. A turn ends by itself after `forMs`. */
   takeTurn(account: Account, forMs: number): Promise<Turn | null>;
 };
 
-/** The same as all processes remember it, by the ids of accounts. */
+/** The same tokens in the store, shared by all processes, by the id of the account. */
 export type StoredTokens = {
   newest(account: string): Promise<Given | null>;
-  /** Stores it where nothing stands, or one that was given before: else somebody was given another since, which stays. */
+  /** Stores the token unless the stored one was given later: a newer token of another process stays. */
   keep(account: string, given: Given): Promise<void>;
   takeTurn(account: string, forMs: number): Promise<Turn | null>;
 };
 
 type Options = {
   onTrouble(part: 'oauth', error: Error): void;
-  /** What could not be stored before is. */
+  /** Called when a token that could not be stored before has been stored. */
   onStored(host: string): void;
   /** Milliseconds of a clock that never goes back. */
   now(): number;
-  /** Until it is tried again; twice as long each time. */
+  /** Wait before storing is tried again; twice as long each time. */
   readonly leastWaitMs?: number;
 };
 
-/** What this process alone knows. */
+/** A token that only this process knows. */
 type Unstored = {
   readonly account: Account;
   readonly given: Given;
-  /** In which it and those before it were given. */
+  /** The turns in which it and the unstored tokens before it were given. */
   readonly turns: readonly Turn[];
   isTold: boolean;
   tryAt: number;
@@ -55,10 +55,10 @@ type Unstored = {
 
 const usualLeastWaitMs = 1_000;
 const mostWaitMs = 60_000;
-/** Others have lapsed by then. */
+/** Older turns have lapsed by then. */
 const mostTurns = 10;
 
-/** When it is disposed of, what is not stored is tried once more. */
+/** At dispose, tokens that are not stored are tried once more. */
 export function openTokenKeeper(
   stored: StoredTokens,
   { onTrouble, onStored, now, leastWaitMs = usualLeastWaitMs }: Options,
@@ -73,7 +73,7 @@ export function openTokenKeeper(
     return Math.min(...all.map(({ tryAt }) => tryAt));
   }
 
-  /** What cannot be stored now is tried again by itself. */
+  /** Stores a token; when that fails, a timer tries again. */
   async function store(one: Unstored): Promise<void> {
     const { account, given, turns } = one;
     one.tryAt = now() + one.waitMs;
@@ -86,7 +86,7 @@ export function openTokenKeeper(
       if (!isOver && unstored.get(account.id) === one) alarm.by(one.tryAt);
       return;
     }
-    // Another may have come meanwhile.
+    // A newer token may have come meanwhile.
     if (unstored.get(account.id) !== one) return;
     unstored.delete(account.id);
     if (one.isTold) onStored(account.host);
@@ -124,7 +124,7 @@ export function openTokenKeeper(
   };
 }
 
-/** One that cannot be ended is over by itself. */
+/** A turn that cannot be ended now lapses by itself. */
 async function endAll(turns: readonly Turn[]): Promise<void> {
   await Promise.all(turns.map((turn) => turn.end().catch(() => {})));
 }

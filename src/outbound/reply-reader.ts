@@ -1,12 +1,12 @@
-/** Reads what a server sends: its lines are joined to whole replies (RFC 5321 section 4.2.1). */
+/** Joins the lines that a server sends to whole replies (RFC 5321 section 4.2.1). */
 import { withOneCode } from '../domain/classify.ts';
 
 export type ReplyReader = {
-  /** Hands on each reply that is whole by now. */
+  /** Passes on each reply that is complete. */
   read(chunk: Buffer): void;
   /** Bytes that have come of a reply that is not whole. */
   readonly bytes: number;
-  /** The refusal in the middle of whose line the server ended; null where there is none. */
+  /** The incomplete last line, if it is a refusal; null otherwise. */
   lastWords(): string | null;
 };
 
@@ -15,7 +15,7 @@ const maxKept = 64 * 1_024;
 
 /** @param take is given a reply, its lines joined by LF, all with the code that holds */
 export function makeReplyReader(take: (reply: string) => void): ReplyReader {
-  /** Lines of a reply that goes on, and the beginning of a line; as the bytes came, one to a character. */
+  /** The lines of an incomplete reply, and the beginning of a line, with one character for each byte. */
   let lines = '';
   let unfinished = '';
   let bytes = 0;
@@ -52,7 +52,7 @@ const goesOn = /^\d{3}-/;
 const ends = /^\d{3}(?: |$)/;
 const refusal = /^[45]\d{2}[ -]/;
 
-/** UTF-8 where it is UTF-8, else one character for each byte. */
+/** Decodes UTF-8; text that is not UTF-8 gets one character for each byte. */
 function decoded(bytes: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII
   if (/^[\x00-\x7f]*$/.test(bytes)) return bytes;

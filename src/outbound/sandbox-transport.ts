@@ -1,4 +1,4 @@
-/** The sandbox as a transport: answers as an SMTP server would, by the rows of `domain/sandbox.ts`, and no byte leaves the process. */
+/** The sandbox as a transport: answers like an SMTP server, by the rows of `domain/sandbox.ts`. No byte leaves the process. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseReply } from '../domain/classify.ts';
 import type { Outcome, RecipientReply } from '../domain/outcome.ts';
@@ -7,7 +7,7 @@ import { endlessRoom, type Message, type Transport } from './transport.ts';
 
 const taken = parseReply('250 2.0.0 Ok: taken by the sandbox');
 
-/** @param slowMs how long `slow@` lets the answer to the body wait, milliseconds */
+/** @param slowMs how long `slow@` delays the answer to the body, in milliseconds */
 export function openSandboxTransport({ slowMs }: { slowMs: number }): Transport {
   const closing = new AbortController();
   let busy = 0;
@@ -30,7 +30,7 @@ export function openSandboxTransport({ slowMs }: { slowMs: number }): Transport 
     const replies = asked.map(({ address, smtp }): RecipientReply => ({ address, smtp }));
     const accepted = asked.filter(({ isRefused }) => !isRefused);
     const answered = { kind: 'answered', transport: sandboxTransport, replies } as const;
-    // Nobody is left to have the body.
+    // No recipient is left for the body.
     if (accepted.length === 0) return answered;
     if (!(await claim())) return { kind: 'withheld' };
     if (accepted.some(({ row }) => row.isSlow) && !(await waited())) {
@@ -51,7 +51,7 @@ export function openSandboxTransport({ slowMs }: { slowMs: number }): Transport 
   const transport = {
     name: sandboxTransport,
     send,
-    /** There is nobody to reach and nobody to fail. */
+    /** There is no server that could fail. */
     probe: async () => null,
     get pool() {
       return {

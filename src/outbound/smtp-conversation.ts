@@ -1,5 +1,5 @@
 /**
- * What is said in one transaction (RFC 5321 section 3.3): MAIL and each RCPT, DATA, and the body once it is claimed. With PIPELINING the envelope
+ * The commands of one transaction (RFC 5321 section 3.3): MAIL, each RCPT, DATA, and the body once it is claimed. With PIPELINING the envelope
  * leaves in one write (RFC 2920).
  */
 import { parseReply } from '../domain/classify.ts';
@@ -14,30 +14,30 @@ import type { Message } from './transport.ts';
 
 /** How far a transaction had come when it ended. */
 export type Progress = {
-  /** What was said of the sender; null before. */
+  /** The reply to MAIL; null before it. */
   toMail: string | null;
   /** Recipients that had a refusal of their own. */
   readonly refused: RecipientReply[];
-  /** What the reply that all others share answers. */
+  /** The stage that the reply for all other recipients answers. */
   stage: SharedStage;
-  /** Whether its hand-over is written down. */
+  /** Whether the hand-over is stored. */
   isClaimed: boolean;
   /** When the body began to leave (`performance.now()`); null before. */
   begunAt: number | null;
 };
 
-/** How long a server may take for the first word to an envelope that came behind a body. Some throw it away. */
+/** How long a server may take for the first reply to an envelope that came with a body. Some servers drop such an envelope. */
 const behindMs = 5_000;
-/** A body larger than that takes its time, in which nothing should have to wait for it. */
+/** A larger body takes long, and no other message should wait behind it. */
 const followableBytes = 256 * 1_024;
 
 export class ClaimFailed extends Error {}
 
-/** Says a command, unless it left with the others, and waits for its reply. */
+/** Sends a command, unless it was pipelined already, and waits for its reply. */
 type Ask = (command: string, withinMs?: number) => Promise<string>;
 
 /**
- * @returns the reply that holds for every recipient that had none of its own; null when the claim was refused
+ * @returns the reply for every recipient without a reply of its own; null when the claim was refused
  * @throws SmtpError when the connection ends, ClaimFailed
  */
 export async function converse(
@@ -66,7 +66,7 @@ export async function converse(
     if (isIntermediate(toData)) await sendNone(talk, toMail, nextHop);
     return refusalOf(toMail, progress);
   }
-  // A 250 here is the answer to something else: whoever took it for DATA's would take the next for the body's.
+  // A 250 here answers another command. Taken as the answer to DATA, it would make the next reply count as the answer to the body.
   if (isPositive(toData)) throw unexpected(toData);
   if (!isIntermediate(toData)) return toData;
   return await handOver(talk, message.raw, spell, progress, nextHop.patience.body);
@@ -79,7 +79,7 @@ function askOver(talk: SmtpTalk, { extensions: { pipelining }, patience }: NextH
       talk.write(`${command}\r\n`);
     }
     const reply = await talk.reply(withinMs);
-    // Only DATA asks for more.
+    // Only DATA may be answered with 3xx.
     if (command !== 'DATA' && !isVerdict(reply)) throw unexpected(reply);
     return reply;
   };
@@ -94,13 +94,13 @@ async function askMail(
 ): Promise<string> {
   const toMail = await ask(mail, before === null ? patience.envelope : Math.min(patience.envelope, behindMs));
   progress.toMail = toMail;
-  // It may be for how it came: asked by itself, the server says so again if it is not.
+  // The refusal may be about the early envelope. If it is about the message, the server refuses it again when it is sent alone.
   if (before !== null && !isPositive(toMail)) throw unexpected(toMail);
   if (isPositive(toMail)) progress.stage = 'data';
   return toMail;
 }
 
-/** @returns the reply by which the server ended the transaction for all; null where DATA is next */
+/** @returns the reply that ended the transaction for all recipients; null when DATA is next */
 async function askEach(
   ask: Ask,
   rcpt: readonly string[],
@@ -110,23 +110,23 @@ async function askEach(
 ): Promise<string | null> {
   for (const [index, command] of rcpt.entries()) {
     const reply = await ask(command);
-    // It holds for those as well who were accepted before: nothing comes of the transaction.
+    // A 421 ends the transaction, also for recipients that were accepted before.
     if (reply.startsWith('421')) return isPositive(toMail) ? reply : toMail;
     if (isPositive(toMail) && !isPositive(reply)) refused.push({ address: to[index] ?? '', smtp: parseReply(reply) });
-    // For good: who else it is for need not be refused as well.
+    // A 521 is permanent for this recipient, but says nothing about the others.
     if (isGoodbye(reply)) throw goodbye(reply);
   }
   return null;
 }
 
-/** RFC 2920 section 3.1: a server may want data for nobody. One that refused the sender is not trusted with none either. */
+/** RFC 2920 section 3.1: a server may ask for data without a valid recipient, and gets an empty one. If it refused MAIL, we close instead. */
 async function sendNone(talk: SmtpTalk, toMail: string, { patience }: NextHop): Promise<void> {
   if (!isPositive(toMail)) return talk.close();
   talk.write('.\r\n');
   await talk.reply(patience.envelope);
 }
 
-/** The claim is asked once the server waits for the body, which then leaves in one write. */
+/** Claims the hand-over once the server waits for the body, which then leaves in one write. */
 async function handOver(
   talk: SmtpTalk,
   raw: Buffer,
@@ -144,17 +144,17 @@ async function handOver(
   if (raw.length <= followableBytes && follow()) talk.gather();
   talk.write(toData(raw));
   const answer = await talk.reply(withinMs);
-  // Who says neither yes nor no may have taken it.
+  // A server that answers neither yes nor no may have taken the message.
   if (!isVerdict(answer)) throw smtpError('EPROTOCOL', `Neither taken nor refused: ${answer}`);
   return answer;
 }
 
-/** When nobody is left to have the message: why the sender was refused, or the last recipient. */
+/** When no recipient is left: the refusal of the sender, or of the last recipient. */
 function refusalOf(toMail: string, { refused }: Progress): string {
   return isPositive(toMail) ? (refused.at(-1)?.smtp.reply ?? '') : toMail;
 }
 
-/** @throws SmtpError when something was said that nobody asked for: from there on no reply is surely that to what was asked */
+/** @throws SmtpError after an unsolicited reply: from then on no reply surely belongs to its command */
 async function expectNothing(talk: SmtpTalk): Promise<void> {
   const news = await talk.news();
   if (news !== null) throw isGoodbye(news) ? goodbye(news) : unexpected(news);

@@ -9,7 +9,7 @@ export type EnvelopeCommands = { readonly mail: string; readonly rcpt: readonly 
 const maxOriginalRecipientLength = 500;
 
 /**
- * There is no `BODY=8BITMIME` in it: every body we compose is 7bit, and UTF-8 in a header is what SMTPUTF8 says (RFC 6531 section 3.6).
+ * It never has `BODY=8BITMIME`: every body we compose is 7bit, and SMTPUTF8 already covers UTF-8 in a header (RFC 6531 section 3.6).
  * @param isUtf8 whether an address or the header is beyond ASCII
  */
 export function envelopeOf(message: Message, extensions: Extensions, isUtf8: boolean): EnvelopeCommands {
@@ -32,8 +32,8 @@ function notificationsOf({ notify }: Dsn, address: string): string {
 }
 
 /**
- * With its type; null when it would grow too long. An address with characters beyond ASCII is of another type (RFC 6533 section 3), whose
- * form xtext leaves as it is.
+ * The original recipient with its address type; null when it would be too long. An address beyond ASCII has another type (RFC 6533 section 3),
+ * whose form xtext does not change.
  */
 function originalRecipient(address: string): string | null {
   const isAscii = /^[\x20-\x7e]*$/.test(address);
@@ -43,7 +43,7 @@ function originalRecipient(address: string): string | null {
   return written.length > maxOriginalRecipientLength ? null : written;
 }
 
-/** RFC 3461 section 4; what is given is ASCII. */
+/** RFC 3461 section 4. @param text ASCII only */
 function xtext(text: string): string {
   return text.replace(
     /[^!-*,-<>-~]/g,
@@ -55,11 +55,11 @@ function toCodePoint(character: string): string {
   return `\\x{${character.codePointAt(0)?.toString(16).toUpperCase().padStart(2, '0')}}`;
 }
 
-/** What a server offers that changes how a message is sent. */
+/** The extensions of a server that change how a message is sent. */
 export type Extensions = {
   readonly utf8: boolean;
   readonly dsn: boolean;
-  /** Commands may be sent before the reply to the last one is there (RFC 2920). */
+  /** Commands may be sent before the reply to the previous one has come (RFC 2920). */
   readonly pipelining: boolean;
   /** The largest message it takes (RFC 1870); 0 when it declares sizes without a limit, null when it does not. */
   readonly maxBytes: number | null;

@@ -1,18 +1,18 @@
-/** Logging in (RFC 4954): PLAIN, LOGIN and CRAM-MD5 are the library's, XOAUTH2 is ours, as its token may be refused and got anew. */
+/** Logs in (RFC 4954). The library does PLAIN, LOGIN and CRAM-MD5. XOAUTH2 is done here, because a refused token may have to be renewed. */
 import type SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { SMTPConnectionCustomAuthHandler } from 'nodemailer/lib/smtp-connection';
 import { parseReply } from '../domain/classify.ts';
 import type { Auth } from '../domain/transport-plan.ts';
 import type { Token, Tokens } from './oauth-tokens.ts';
 
-/** Under its own name the library would rather log in with a password where the server takes both. */
+/** Not `XOAUTH2`: under that name the library would prefer a password login when the server takes both. */
 const tokenMethod = 'TOKEN';
 
-/** The logins of one connection that are ours. */
+/** The login methods of one connection that are done here. */
 export type Logins = {
-  /** What it must know of when it is made. */
+  /** Handlers that the connection needs when it is made. */
   readonly custom: Record<string, SMTPConnectionCustomAuthHandler>;
-  /** Whose turn it waits for at this moment, in words; null when it waits for nobody. */
+  /** In words, what the login waits for while another process has its turn; null otherwise. */
   readonly awaits: string | null;
 };
 
@@ -39,7 +39,7 @@ export function loginsOf(auth: Auth | null, tokens: Tokens | null): Logins {
   };
 }
 
-/** @throws SmtpError when it is refused or the connection ends */
+/** @throws SmtpError when the login is refused or the connection ends */
 export function login(connection: SMTPConnection, auth: Auth): Promise<void> {
   return new Promise((loggedIn, failed) => {
     const fail = (error: Error = new Error('Connection closed during login')) => failed(error);
@@ -59,10 +59,10 @@ function credentialsOf(auth: Auth): SMTPConnection.AuthenticationType {
   return { user: auth.user, pass: auth.pass, method: auth.method ?? false };
 }
 
-/** A shorter one would be found where it is not meant. */
+/** A shorter secret would match text that is not the secret. */
 const shortestSecret = 4;
 
-/** Some servers repeat in a reply what they did not understand. */
+/** Masks secrets in a reply: some servers repeat a command that they did not understand. */
 export function withoutSecrets(reply: string, auth: Auth | null): string {
   if (auth === null) return reply;
   const secrets = auth.kind === 'password' ? [auth.pass, `\0${auth.user}\0${auth.pass}`] : [];
@@ -73,15 +73,15 @@ export function withoutSecrets(reply: string, auth: Auth | null): string {
   return masked.replaceAll(/\b(AUTH \S+) [\w+/=]{24,}/gi, '$1 ***');
 }
 
-/** As the server gave it: of one with several lines the library does not read the code. */
+/** The reply of the server as text: the library does not read the code of a reply with several lines. */
 type Reply = { readonly response: string };
 
 const codeOf = ({ response }: Reply): number => parseReply(response).code;
 
-/** One that this process had, and one that another was given meanwhile. */
+/** One renewal for a token that this process kept, and one for a token that another process was given meanwhile. */
 const mostRenewals = 2;
 
-/** A token that was kept may have been revoked: refused, it is got anew. */
+/** A kept token may have been revoked: when it is refused, it is renewed. */
 async function loginWithToken(
   user: string,
   tokens: Pick<Tokens, 'get' | 'renew' | 'refuse'>,
@@ -89,7 +89,7 @@ async function loginWithToken(
 ): Promise<void> {
   const present = async (token: string): Promise<Reply> => {
     const first = await send(`AUTH XOAUTH2 ${initialResponse(user, token)}`);
-    // Why it is refused, in JSON: the refusal itself comes after an empty line.
+    // 334 carries the reason of a refusal, in JSON. The refusal itself comes after we send an empty line.
     return codeOf(first) === 334 ? send('') : first;
   };
   let token = await tokens.get();

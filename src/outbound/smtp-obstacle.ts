@@ -5,7 +5,7 @@ import type { Obstacle, Outcome } from '../domain/outcome.ts';
 import type { Extensions } from './smtp-envelope.ts';
 import type { Message } from './transport.ts';
 
-/** Why this server cannot take it, known without asking, and for whom not. */
+/** Why this server cannot take the message, and for which recipients; null when it can. */
 export function obstacleTo(
   message: Message,
   { utf8, maxBytes }: Extensions,
@@ -15,7 +15,7 @@ export function obstacleTo(
   const bytes = message.raw.length;
   if (maxBytes !== null && maxBytes > 0 && bytes > maxBytes)
     return { detail: `it has ${bytes} bytes, and the server takes at most ${maxBytes} (SIZE)`, recipients: to };
-  // The next hop could do with it what it likes (RFC 6531 section 3.2).
+  // Without SMTPUTF8 the next hop may treat such an address in any way (RFC 6531 section 3.2).
   if (utf8 || !isUtf8) return null;
   const isForAll = isBeyondAscii(from) || !hasPlainHeader(message);
   const detail = 'it has an address beyond ASCII, and the server does not offer SMTPUTF8';
@@ -29,7 +29,7 @@ export function needsUtf8(message: Message): boolean {
 }
 
 function hasPlainHeader({ raw }: Message): boolean {
-  // Nearly always all of it is, which is seen at a glance.
+  // Nearly always the whole message is ASCII, which is quick to check.
   return isAscii(raw) || isAscii(raw.subarray(0, raw.indexOf('\r\n\r\n')));
 }
 

@@ -6,7 +6,7 @@ import type { TransportFault } from './transport.ts';
 
 export type SmtpError = Error & {
   code?: string | undefined;
-  /** The code the system gave, where the library put its own in its place. */
+  /** The code of the system, when the library replaced it with its own. */
   originalCode?: string | undefined;
   timeoutType?: string | undefined;
   command?: string | undefined;
@@ -17,7 +17,7 @@ export type SmtpError = Error & {
 
 type Answered = Extract<Outcome, { kind: 'answered' }>;
 
-/** @param response holds for every recipient that had no refusal of its own */
+/** @param response the reply for every recipient without a refusal of its own */
 export function answeredBy(
   transport: string,
   to: readonly string[],
@@ -30,14 +30,14 @@ export function answeredBy(
   return { kind: 'answered', transport, replies: [...refused, ...others] };
 }
 
-/** What a connection that ended means for the message it carried. */
+/** The outcome of a message whose connection ended. */
 export function outcomeOfEnd(
   transport: string,
   { refused, begunAt }: { readonly refused: readonly RecipientReply[]; readonly begunAt: number | null },
   error: SmtpError,
 ): TransportFault | Extract<Outcome, { kind: 'unknown' }> {
   if (begunAt !== null) return { kind: 'unknown', transport, detail: describe(error), refused };
-  // It was connected and logged in: whether that still works, the next connection tells.
+  // Connecting and logging in worked before this message; the next connection shows whether they still do.
   return { ...transportFault(transport, error, 'protocol'), byMessage: true };
 }
 
@@ -64,7 +64,7 @@ function causeOf({ code, originalCode = '', timeoutType, responseCode }: SmtpErr
   return responseCode !== undefined || code === 'EPROTOCOL' ? 'protocol' : 'connect';
 }
 
-/** OpenSSL's own codes, such as `CERT_HAS_EXPIRED`; those of sockets begin with E. */
+/** OpenSSL's own codes, such as `CERT_HAS_EXPIRED`; codes of sockets begin with E. */
 const tlsCodes = /^(?:ERR_(?:SSL|TLS|OSSL)_|EPROTO$|ERROR_IN_|[^E])/;
 
 /** The library's messages name the stage and repeat the server's words, some of them twice; they carry no credentials. */

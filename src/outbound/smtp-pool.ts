@@ -25,16 +25,16 @@ type Deps = {
 
 export type SmtpPool = {
   readonly state: PoolState;
-  /** A session for one message, to be given back with `release`; the fault that kept it from being opened; null when the wait was in vain. */
+  /** A session for one message, given back with `release`; or the fault that kept it from opening; null when the wait timed out. */
   take(turn: Turn): Hold | null | Promise<Hold | TransportFault | null>;
-  /** Lets one that waits follow this one on its session, and answers whether there is one. */
+  /** Lets a waiting message follow this one on its session. False when none may. */
   follow(hold: Hold): boolean;
-  /** @param end what came of the message */
+  /** @param end outcome of the message */
   release(hold: Hold, end: Outcome | PassedOver): void;
   /** Opens a session and keeps it, in the place of an idle one where there is no other. It is one too many for a moment when all others are in use. */
   probe(): Promise<TransportFault | Delay | null>;
   allow(connections: number): void;
-  /** Ends waits and idle sessions at once, those with a message in hand after so long; closing again with less patience shortens it. */
+  /** Ends waits and idle sessions at once, sessions with a message in hand after `patienceMs`. A second call may shorten that time. */
   close(patienceMs: number): Promise<void>;
 };
 
@@ -68,11 +68,11 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     staysOpen: (session) => staysOpen(session, now()),
   });
 
-  /** Whether waiting for the connections there are may help. A server that went silent leaves them open. */
+  /** Whether it may help to wait for the present connections. A server that went silent leaves its connections open. */
   const isAlive = () => live.count > 0 && now() - load.aliveAt < waitMs;
-  /** How many messages may wait for a connection of their own without waiting long. */
+  /** How many more messages may wait for a connection without waiting long. */
   const places = () => load.room(allowed, followers.count);
-  /** Connections that the server counts. */
+  /** Connections as the server counts them. */
   const connections = () => live.count + openings.count + live.closing;
   const hold = (session: SmtpSession, lane: Lane): Hold => load.take(newHold(session, lane));
   const give = (session: SmtpSession) => waits.give((lane) => hold(session, lane), mayTake) !== null;
@@ -114,7 +114,7 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     waits.trim(places());
   }
 
-  /** Gives a session that is alive at this moment to whoever waits, keeps it, or closes it. */
+  /** Gives a session that is alive to a waiting message, keeps it idle, or closes it. */
   function free(session: SmtpSession): void {
     const endsAt = live.endsAt(session);
     if (endsAt === null) return;
@@ -137,7 +137,7 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     if (isClosed && connections() === 0) gone.resolve();
   }
 
-  /** Opens what those who wait could use. Nobody waits for a connection that could be opened, or is told why not. */
+  /** Opens the sessions that waiting messages could use. No message waits while a connection could be opened, except after a failed opening. */
   function grow(): void {
     const bulk = waits.first('bulk');
     const roomOfBulk = bulk === undefined ? 0 : Math.max(0, bulkRoom(bulk.reserve));
@@ -248,10 +248,10 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
       }
     },
     allow(most) {
-      // Who waited in vain might have had one of the new ones.
+      // A message that timed out might have got one of the new connections.
       if (most > allowed) load.hasTimedOut = false;
       allowed = most;
-      // Others have them all, and mail that waits here would wait in vain.
+      // Other workers have all connections: messages would wait here in vain.
       if (allowed === 0) waits.endAll(null);
       idle.close(live.count + openings.count - allowed);
       serve();

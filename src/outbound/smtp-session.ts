@@ -1,4 +1,4 @@
-/** One authenticated SMTP connection: opened, used for one message after the other, closed. */
+/** One authenticated SMTP connection: opened, used for one message after another, closed. */
 import { TLSSocket } from 'node:tls';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { Outcome } from '../domain/outcome.ts';
@@ -18,7 +18,7 @@ const greetingTimeoutMs = 30_000;
 /** From the first packet to the end of the login, whatever the server does meanwhile. */
 const openTimeoutMs = 60_000;
 export const usualPatience: Patience = {
-  // Ten minutes are a bound for patience (RFC 5321 section 4.5.3.2), in which nobody would hear of the server's trouble.
+  // RFC 5321 section 4.5.3.2 allows up to ten minutes, but for so long nobody would learn that the server is in trouble.
   envelope: 60_000,
   // RFC 5321 section 4.5.3.2.6: a server may take ten minutes to answer the final dot.
   body: 600_000,
@@ -27,30 +27,30 @@ export const usualPatience: Patience = {
 const closeTimeoutMs = 1_000;
 
 export type SmtpSession = {
-  /** Messages it was given, whatever came of them. */
+  /** Number of messages it was given, whatever their outcome. */
   readonly given: number;
   readonly isUsable: boolean;
   /** TLS version; null for plaintext. */
   readonly tls: string | null;
-  /** Given while another's body is on its way, its envelope goes along, and it ends after that one. */
+  /** Called while the body of another message is on its way, it sends the envelope along, and ends after that message. */
   send(message: Message, spell: Pick<Spell, 'claim' | 'follow'>): Promise<Outcome | PassedOver>;
-  /** What waits behind another message is passed over at once, and the connection is closed once that one is done. */
+  /** A message that follows another is passed over at once, and the connection is closed after the other one. */
   giveUp(): void;
-  /** Says QUIT when nothing is under way and closes. */
+  /** Closes, with QUIT when no message is under way. */
   close(): void;
 };
 
 type Options = {
-  /** What XOAUTH2 logs in with. */
+  /** The tokens for XOAUTH2. */
   readonly tokens: Tokens | null;
   /** Ends the opening. */
   readonly signal: AbortSignal;
   readonly patience: Patience;
-  /** What we call ourselves where the settings do not say; null: as the library finds. */
+  /** EHLO name when the settings have none; null for the name that the library finds. */
   readonly ehloName: string | null;
   /** Milliseconds of a clock that never goes back. */
   now(): number;
-  /** Called once when the connection is gone, whoever ended it. */
+  /** Called once when the connection is gone, whichever side ended it. */
   onEnd(): void;
 };
 
@@ -96,7 +96,7 @@ function makeConnection(settings: TransportSettings, logins: Logins, usualName: 
   const { ca, clientCertificate } = settings;
   const name = settings.ehloName ?? usualName;
   return new SMTPConnection({
-    // Without one it says [127.0.0.1] where the machine's name has no dot, as in a container: some servers refuse that.
+    // Without a name the library says [127.0.0.1] when the host name has no dot, as in a container: some servers refuse that.
     ...(name === null ? {} : { name }),
     host: settings.host,
     port: settings.port,
@@ -126,7 +126,7 @@ async function establish(
 ): Promise<SmtpSession> {
   const startedAt = performance.now();
   await connect(connection);
-  // The answer to EHLO: what login says comes after it.
+  // The last reply is that to EHLO: the login comes after it.
   const extensions = extensionsOf(connection.lastServerResponse || '');
   if (settings.auth !== null) await login(connection, settings.auth);
   const talk = takeOver(connection, { restMs: patience.body, now });
@@ -160,7 +160,7 @@ function connect(connection: SMTPConnection): Promise<void> {
 
 function sessionOver(connection: SMTPConnection, talk: SmtpTalk, nextHop: NextHop): SmtpSession {
   let given = 0;
-  /** The message given last, while it is not done with. */
+  /** The message given last, until it has ended. */
   let last: InHand | null = null;
   let isGivenUp = false;
   // A server that has said goodbye takes nothing more, though the connection is not gone yet.
@@ -188,7 +188,7 @@ function sessionOver(connection: SMTPConnection, talk: SmtpTalk, nextHop: NextHo
 
   function rest(): void {
     last = null;
-    // What is given up leaves another in hand.
+    // After a give-up the message before is still in hand.
     if (!isGivenUp) talk.rest();
   }
 
@@ -232,13 +232,13 @@ function sayGoodbye(connection: SMTPConnection): void {
 type InHand = {
   /** By `performance.now()`. */
   answeredAt: number;
-  /** What its body was answered; null when it was not. */
+  /** The reply to its body; null when there was none. */
   reply: string | null;
   readonly over: PromiseWithResolvers<void>;
   readonly skip: PromiseWithResolvers<PassedOver>;
 };
 
-/** What came of the message behind another: told after what came of that one. */
+/** The outcome of a message that followed another; it is known after the outcome of that one. */
 async function afterwards(before: InHand, ending: ReturnType<typeof transact>): Promise<Outcome | PassedOver> {
   const end = await ending.finally(() => before.over.promise);
   if (end.kind !== 'passed_over') return end;

@@ -1,4 +1,4 @@
-/** What is said over an open SMTP connection: commands and data out, whole replies in (RFC 5321 section 4.2). */
+/** Reads and writes on an open SMTP connection: commands and data out, whole replies in (RFC 5321 section 4.2). */
 import type { Socket } from 'node:net';
 import type SMTPConnection from 'nodemailer/lib/smtp-connection';
 import { makeReplyReader } from './reply-reader.ts';
@@ -6,25 +6,25 @@ import type { SmtpError } from './smtp-outcome.ts';
 
 export type SmtpTalk = {
   write(data: string | Buffer): void;
-  /** What is written from now until the end of this turn of the event loop leaves in one write. */
+  /** All writes from now until the end of this turn of the event loop leave in one write. */
   gather(): void;
   /**
-   * The next reply that nobody waits for yet, its lines joined by LF, all with the code that holds.
-   * @param withinMs how long it may take from when it is its turn, however much of it has come
+   * The next reply without a waiter, its lines joined by LF, all with the code of the last line.
+   * @param withinMs how long the complete reply may take from when it is its turn
    * @throws SmtpError when the connection ends before it
    */
   reply(withinMs: number): Promise<string>;
-  /** What was said without being asked; null for nothing. @throws SmtpError when the connection has ended */
+  /** An unsolicited reply; null for none. @throws SmtpError when the connection has ended */
   news(): Promise<string | null>;
-  /** Nothing is asked any more: what the server says without being asked, a goodbye most often, ends the connection. */
+  /** No command is under way from now on: any reply, most often a goodbye, ends the connection. */
   rest(): void;
   readonly isOver: boolean;
-  /** What came and was not read is not read any more. */
+  /** Closes the connection and drops replies that were not read. */
   close(): void;
 };
 
 type Waiting = {
-  /** When it was its turn. */
+  /** When its turn came. */
   since: number;
   readonly withinMs: number;
   give(reply: string): void;
@@ -35,16 +35,16 @@ type Waiting = {
 const maxReplyBytes = 16 * 1_024 * 1_024;
 
 type Times = {
-  /** How long nothing may be said while nothing is asked. */
+  /** How long the connection may be silent while no command is under way. */
   readonly restMs: number;
   /** Milliseconds of a clock that never goes back. */
   now(): number;
 };
 
 /**
- * Reads the connection from now on, in place of the library, which takes one turn of the event loop for each reply and three writes for each
- * envelope. What it knows of sockets stays with it: timeouts, errors, closing. Its timeout is for silence: a server that says a little now and
- * then is held to the deadline as it does.
+ * Reads the connection from now on instead of the library, which needs one turn of the event loop for each reply and three writes for each
+ * envelope. The library still handles timeouts, errors and closing. The socket timeout is only for silence: the deadline of a server that sends
+ * a little now and then is checked whenever something comes.
  */
 export function takeOver(connection: SMTPConnection, { restMs, now }: Times): SmtpTalk {
   const socket = connection._socket as Socket;
@@ -88,7 +88,7 @@ export function takeOver(connection: SMTPConnection, { restMs, now }: Times): Sm
     trouble = error;
   });
   connection.once('end', () => {
-    // Some servers close in the middle of the line that says why.
+    // Some servers close in the middle of the line that gives the reason.
     const last = reader.lastWords();
     if (last !== null) take(last);
     end(trouble ?? smtpError('ECONNECTION', 'Connection closed unexpectedly'));

@@ -1,5 +1,5 @@
 /**
- * One message over an open connection: the envelope in one write, the claim, the body in one write, and what came of it (RFC 5321, RFC 2920).
+ * Sends one message over an open connection: the envelope in one write, the claim, the body in one write (RFC 5321, RFC 2920).
  * The envelope of the next message may leave in one write with the body (RFC 2920 section 3.1).
  */
 import { classify, parseReply } from '../domain/classify.ts';
@@ -18,38 +18,38 @@ export type NextHop = {
   readonly host: string;
   /** TLS version, null for plaintext. */
   readonly tls: string | null;
-  /** What opening the connection took, login included. */
+  /** Milliseconds that opening the connection took, login included. */
   readonly connectMs: number;
   readonly extensions: Extensions;
   readonly patience: Patience;
 };
 
-/** Milliseconds that a reply may take. */
+/** How long a reply may take, in milliseconds. */
 export type Patience = {
-  /** Of each command before the body: nothing was handed over, and another transport may be there. */
+  /** The reply to each command before the body: nothing is handed over yet, and another transport may be available. */
   readonly envelope: number;
-  /** Of the body, from when the last of it is written. */
+  /** The reply to the body, from when it was written. */
   readonly body: number;
-  /** Of RSET, of which nothing hangs but whether the connection is used again. */
+  /** The reply to RSET, which only decides whether the connection is used again. */
   readonly reset: number;
 };
 
-/** How a message stands to its connection, and to those before and after it. */
+/** The relation of a message to its connection and to the messages before and after it. */
 export type Spell = {
-  /** Asked right before the first byte of the body leaves. */
+  /** Called right before the first byte of the body leaves. */
   claim(): Promise<boolean>;
-  /** Asked as the body leaves: whether the next message gives its envelope along, before this turn of the event loop ends. */
+  /** Called as the body leaves: whether the next message sends its envelope along, in the same turn of the event loop. */
   follow(): boolean;
-  /** Whether the connection was opened for it. */
+  /** Whether it is the first message of its connection. */
   readonly isFirst: boolean;
-  /** The message with whose body its envelope leaves; null for none. */
+  /** The message whose body leaves together with this envelope; null for none. */
   readonly before: { readonly answeredAt: number } | null;
 };
 
-/** The connection ended or fell out of step before anything was surely said against it: it may go over another at once. */
+/** The connection ended or fell out of step before the server surely refused the message: it may use another connection at once. */
 export type PassedOver = {
   readonly kind: 'passed_over';
-  /** It may be the envelope behind a body that its server did not take. */
+  /** The cause may be that the server does not accept an envelope sent along with a body. */
   readonly isOutOfStep: boolean;
 };
 
@@ -76,7 +76,7 @@ export async function transact(
   try {
     const end = await converse(talk, nextHop, envelopeOf(message, extensions, isUtf8), message, spell, progress);
     if (end === null) {
-      // The server waits for a body, and there is no way back but this.
+      // The server waits for a body: only closing ends the transaction without one.
       talk.close();
       return { kind: 'withheld' };
     }
@@ -98,7 +98,7 @@ export async function transact(
   if (!talk.isOver && progress.begunAt === null) {
     const odd = await reset(talk, nextHop.patience.reset);
     if (odd !== null && spell.before !== null) return { kind: 'passed_over', isOutOfStep: true };
-    // What was read may have been the answer to something else: it says nothing of anybody.
+    // The replies may have belonged to other commands, so they say nothing about the recipients.
     if (odd !== null) outcome = outcomeOfEnd(transport, progress, unexpected(odd));
   }
   const trace = traceOf(nextHop, spell, startedAt, progress.begunAt);
@@ -106,8 +106,8 @@ export async function transact(
 }
 
 /**
- * What was refused stays refused when the connection ends after it, as servers end it who have enough of us. Nobody else had an answer: they
- * come again. Null where nobody was, or where the replies were out of step.
+ * A refusal counts although the connection ended after it: some servers close after a refusal. Recipients without an answer come again.
+ * Null when no recipient was refused, or when the replies were out of step.
  */
 function refusedBefore(transport: string, to: readonly string[], progress: Progress, { code }: SmtpError) {
   const { toMail, refused, begunAt } = progress;
@@ -116,7 +116,7 @@ function refusedBefore(transport: string, to: readonly string[], progress: Progr
   return refused.length === 0 ? null : answeredBy(transport, [], '', { refused, stage: 'data' });
 }
 
-/** Nothing was said against it, or nothing that is surely of it. What is claimed is not asked for again. */
+/** Whether the server surely refused nothing of this message. A claimed message must not be sent again here. */
 function isUnheard({ toMail, refused, isClaimed }: Progress, { code }: SmtpError): boolean {
   if (isClaimed) return false;
   return code === 'EPROTOCOL' || ((toMail === null || isPositive(toMail)) && refused.length === 0);
@@ -144,9 +144,9 @@ function traceOf(nextHop: NextHop, spell: Spell, startedAt: number, begunAt: num
 }
 
 /**
- * A refused transaction stays open at the server until RSET; a connection that will not take it is of no more use. With one reply too many
- * before it, what comes is not its own.
- * @returns what shows that the replies were out of step; null when they were not, as far as can be told
+ * A refused transaction stays open at the server until RSET. A connection whose server refuses RSET is closed. After one reply too many, the
+ * next reply would not be the one to RSET.
+ * @returns the reply that shows that replies were out of step; null when none did
  */
 async function reset(talk: SmtpTalk, withinMs: number): Promise<string | null> {
   const before = await talk.news().catch(() => null);

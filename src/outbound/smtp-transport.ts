@@ -1,4 +1,4 @@
-/** A transport over SMTP: one message takes a session of its pool, is sent once, and gives the session back. */
+/** A transport over SMTP: each message takes a session of the pool, is sent once, and gives the session back. */
 import type { Outcome } from '../domain/outcome.ts';
 import type { TransportSettings } from '../domain/transport-plan.ts';
 import { forgetful, openTokenBook, type TokenBook } from './oauth-tokens.ts';
@@ -9,32 +9,32 @@ import type { PassedOver, Patience } from './smtp-transaction.ts';
 import type { Message, Transport, Turn } from './transport.ts';
 
 const usualTimes: PoolTimes = {
-  // What must wait longer is better parked than held in memory.
+  // A message that must wait longer is better parked than held in memory.
   waitMs: 5_000,
   patienceMs: 1_000,
-  // Servers commonly drop an idle client after 30 to 300 seconds; we leave first.
+  // Servers commonly drop an idle client after 30 to 300 seconds: we close earlier.
   idleCloseMs: 20_000,
   reopenMs: 1_000,
-  // A server that filters what it takes may need half a minute for one message, but hardly for all at once.
+  // A server that filters mail may need half a minute for one message, but hardly for all messages at the same time.
   hangAfterMs: 30_000,
 };
 
-/** Whoever disposes of it has let its work end before. */
+/** Short: at dispose the messages have ended already. */
 const disposePatienceMs = 1_000;
 
 export type SmtpTransport = Transport & {
   /**
-   * Takes no more messages, waits for those in hand, says QUIT. What is in hand after so long has an unknown outcome: a server may take
-   * ten minutes for its answer (RFC 5321 section 4.5.3.2.6). May be called again with less patience.
+   * Takes no more messages, waits for those in hand, says QUIT. A message still in hand after `patienceMs` has an unknown outcome: a server
+   * may take ten minutes for its answer (RFC 5321 section 4.5.3.2.6). May be called again with less patience.
    */
   close(patienceMs: number): Promise<void>;
 };
 
 export type SmtpTransportOptions = Partial<PoolTimes> & {
   readonly patience?: Patience;
-  /** What we call ourselves where the settings do not say. */
+  /** EHLO name when the settings have none. */
   readonly ehloName?: string | null;
-  /** What XOAUTH2 logs in with; its own when left out. */
+  /** The tokens for XOAUTH2; a separate book when left out. */
   readonly tokensOf?: TokenBook;
   /** 0..1, spreads the ages of connections. */
   rand?(): number;
@@ -66,7 +66,7 @@ export function openSmtpTransport(settings: TransportSettings, options: SmtpTran
     } finally {
       pool.release(hold, end);
     }
-    // Once it was, it waits for a connection of its own.
+    // A message that was passed over waits for a connection of its own.
     return end.kind === 'passed_over' ? send(message, claim, { ...turn, isAlone: true }) : end;
   }
 

@@ -1,27 +1,27 @@
-/** Verifies a transport: opens one session with its settings, and closes it without a message. */
+/** Verifies a transport: opens one session with its settings and closes it without sending a message. */
 import type { TransportSettings } from '../domain/transport-plan.ts';
 import type { Verification } from '../domain/transport-report.ts';
 import { forgetful, openTokenBook, type TokenBook } from './oauth-tokens.ts';
 import { openSmtpSession, usualPatience } from './smtp-session.ts';
 
-/** Somebody waits for the answer. */
+/** Short, because the caller of the API waits for the answer. */
 const usualTimeoutMs = 20_000;
 
 export type Verify = (settings: TransportSettings) => Promise<Verification>;
 
 type Options = {
   readonly timeoutMs?: number;
-  /** What we call ourselves where the settings do not say. */
+  /** EHLO name when the settings have none. */
   readonly ehloName?: string | null;
-  /** What XOAUTH2 logs in with; its own when left out. */
+  /** The tokens for XOAUTH2; a separate book when left out. */
   readonly tokensOf?: TokenBook;
 };
 
 const monotonicNow = () => performance.now();
 
 /**
- * One at a time for each transport: whoever asks meanwhile has the same answer, so that the server sees one connection more at most.
- * @param stopping ends what is under way
+ * One verification at a time for each transport: requests that come meanwhile share its answer, so the server sees at most one more connection.
+ * @param stopping ends verifications under way
  */
 export function makeVerify(
   stopping: AbortSignal,

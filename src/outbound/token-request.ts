@@ -4,7 +4,7 @@ import { tokenUrlFault } from '../domain/token-url.ts';
 import type { Auth } from '../domain/transport-plan.ts';
 
 const deadlineMs = 15_000;
-/** Bytes of an answer that are read; tokens have a few thousand. */
+/** Most bytes of an answer that are read; an answer with tokens has a few thousand. */
 const maxAnswerBytes = 64 * 1_024;
 
 export type OAuth = Extract<Auth, { kind: 'oauth2' }>;
@@ -16,10 +16,10 @@ const answerShape = z.object({
   expires_in: z.coerce.number().positive().optional(),
   refresh_token: z.string().min(1).optional(),
 });
-/** The registered errors look like this; nothing that could be a secret does. */
+/** The registered error codes match this; a secret would not. */
 const errorShape = z.object({ error: z.string().regex(/^[a-z_]{1,40}$/) });
 
-/** @throws Error without secrets when none is given */
+/** @throws Error without secrets when no token is given */
 export async function requestToken(auth: OAuth, refreshToken: string): Promise<TokenAnswer> {
   const fault = tokenUrlFault(auth.tokenUrl);
   if (fault !== null) throw new Error(`The token URL ${fault}`);
@@ -28,7 +28,7 @@ export async function requestToken(auth: OAuth, refreshToken: string): Promise<T
     grant_type: 'refresh_token',
     refresh_token: refreshToken,
     client_id: auth.clientId,
-    // A public client has none.
+    // A public client has no secret.
     ...(auth.clientSecret === '' ? {} : { client_secret: auth.clientSecret }),
   });
   const { status, text } = await post(auth.tokenUrl, form).catch((error: unknown) => {
@@ -49,7 +49,7 @@ async function post(url: string, body: URLSearchParams): Promise<{ status: numbe
   let length = 0;
   for await (const chunk of answer.body ?? []) {
     length += chunk.length;
-    // Leaving the loop drops the rest with its connection.
+    // Leaving the loop closes the connection and drops the rest.
     if (length > maxAnswerBytes) throw new Error(`its answer goes on after ${maxAnswerBytes} bytes`);
     chunks.push(chunk);
   }

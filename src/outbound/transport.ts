@@ -1,4 +1,4 @@
-/** The port every transport fills: one message in, one Outcome out. */
+/** The interface of every transport: one message in, one Outcome out. */
 import type { Dsn } from '../domain/dsn.ts';
 import type { Lane } from '../domain/lane.ts';
 import type { Outcome } from '../domain/outcome.ts';
@@ -6,31 +6,31 @@ import type { Outcome } from '../domain/outcome.ts';
 export type Message = {
   readonly emailId: string;
   readonly envelope: { readonly from: string; readonly to: readonly string[] };
-  /** The whole message, ready for the wire but for dot-stuffing: its lines end with CRLF, and no CR or LF stands alone. */
+  /** The whole message, ready for the wire except for dot-stuffing. Its lines end with CRLF; there is no lone CR or LF. */
   readonly raw: Buffer;
-  /** Asked for where the next hop has DSN, left out where it has not. */
+  /** Requested when the next hop offers DSN, else left out. */
   readonly dsn?: Dsn | null;
-  /** Attempts it has behind it: those of the recipient with the fewest. */
+  /** Earlier attempts, of the recipient with the fewest. */
   readonly attempts?: number;
 };
 
-/** What a message has a right to among those that want a connection. */
+/** The rights of a message among all that want a connection. */
 export type Turn = {
   readonly lane: Lane;
   /** Share of the connections that bulk leaves to transactional, 0..1. */
   readonly reserve: number;
-  /** Its envelope does not go along with the body of another. */
+  /** Its envelope must not be sent along with the body of another message. */
   readonly isAlone?: boolean;
-  /** Whoever brought it keeps it meanwhile: in bulk, it leaves others a share. */
+  /** The caller (a campaign) keeps the message while it waits; such bulk leaves other bulk a share. */
   readonly isKept?: boolean;
 };
 
 export type TransportFault = Extract<Outcome, { kind: 'transport_fault' }>;
 
-/** No session came about, and nobody is at fault: others have their turn, or the like. */
+/** No session was opened, and the server is not at fault: for instance, another process has its turn to request a token. */
 export type Delay = { readonly kind: 'delayed'; readonly detail: string };
 
-/** Of a transport that has a place for everybody. */
+/** The room of a transport without limits. */
 const endless = Number.POSITIVE_INFINITY;
 export const endlessRoom = { transactional: endless, bulk: endless, kept: endless } as const;
 
@@ -41,14 +41,14 @@ export type PoolState = {
   readonly busy: number;
   /** Messages that wait for a connection. */
   readonly waiting: number;
-  /** Of them bulk that is not kept by whoever brought it. */
+  /** How many of them are bulk and not kept by their caller. */
   readonly waitingBulk: number;
   /**
-   * None is allowed, or so many wait that another of any lane would wait long; or a wait ended in vain, no connection has become free since,
-   * and a transactional message would wait as well.
+   * No connection is allowed, or so many messages wait that another of any lane would wait long; or a wait timed out, no connection has become
+   * free since, and a transactional message would have to wait as well.
    */
   readonly isStuck: boolean;
-  /** Every message in hand has been there for long, none was answered meanwhile, and another waited for a connection in vain. */
+  /** All messages in hand have waited long for an answer, none was answered meanwhile, and another message waited for a connection in vain. */
   readonly isHanging: boolean;
   /** Connections that the server refused as one too many, so far. */
   readonly refusals: number;
@@ -59,14 +59,14 @@ export type PoolState = {
 export type Transport = AsyncDisposable & {
   readonly name: string;
   /**
-   * Sends one message once; never retries. Withheld when no connection was free in time or the transport is closed.
-   * @param claim asked right before the first byte of the body leaves; when it answers false, nothing is sent
+   * Sends one message once; never retries. `withheld` when no connection was free in time or the transport is closed.
+   * @param claim called right before the first byte of the body leaves; when it answers false, nothing is sent
    * @throws only what `claim` throws
    */
   send(message: Message, claim: () => Promise<boolean>, turn: Turn): Promise<Outcome>;
-  /** Opens a connection and logs in, keeps it. null when that went well. */
+  /** Opens a connection, logs in and keeps it. Null on success. */
   probe(): Promise<TransportFault | Delay | null>;
   readonly pool: PoolState;
-  /** Connections it may have from now on; those above it are closed as they become free. */
+  /** Sets how many connections it may have from now on; connections above that are closed as they become free. */
   allow(connections: number): void;
 };

@@ -1,4 +1,4 @@
-/** `TRANSPORTS_FILE`: the plan that stands in it and in the files it names, kept up to date while the process lives. */
+/** `TRANSPORTS_FILE`: reads the plan from it and the files it names, and keeps it up to date while the process lives. */
 import { createHash } from 'node:crypto';
 import { constants, open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
@@ -8,34 +8,34 @@ import type { FileRead } from '../domain/fill.ts';
 import type { PlanReading, TransportPlan } from '../domain/transport-plan.ts';
 import { readTransportsYaml } from './transports-yaml.ts';
 
-/** A hundred times what a long one has. */
+/** A hundred times the size of a long file. */
 const maxDocumentBytes = 256 * 1_024;
-/** What a system trusts (ca-certificates.crt) has 220 KB. */
+/** The certificates of a system (ca-certificates.crt) have 220 KB. */
 const maxNamedFileBytes = 1_024 * 1_024;
 
 type Variable = (name: string) => string | undefined;
 type Faults = { readonly faults: readonly string[] };
 
 export type TransportsFile = AsyncDisposable & {
-  /** The last one that was right. */
+  /** The last valid plan. */
   readonly plan: TransportPlan;
-  /** Whether it is wrong now, and the plan older than it. */
+  /** Whether the file is wrong now: then the plan is that of an earlier content. */
   readonly isWrong: boolean;
-  /** Reads it again at once. Whatever but `same` comes of it, is told as well. */
+  /** Reads the file again at once. Every result but `same` also calls its listener. */
   reload(): Promise<PlanReading>;
 };
 
 export type TransportsFileOptions = {
   readonly path: string;
-  /** What `${NAME}` stands for; undefined when it is not set. */
+  /** The value of `${NAME}`; undefined when it is not set. */
   readonly variable: Variable;
   /** Called with each plan that differs from the one before. Must not throw. */
   onChange(plan: TransportPlan): void;
-  /** The file has changed and is wrong, the plan stays as it was: called once for each content. Must not throw. */
+  /** Called once for each wrong content of the file; the plan stays as it was. Must not throw. */
   onFault(faults: readonly string[]): void;
-  /** It was wrong, and is right again with the plan as it was. Must not throw. */
+  /** Called when the file was wrong and is right again, with an unchanged plan. Must not throw. */
   onMended(): void;
-  /** A change is taken up when it is still there at the second look, so that half a file never is. */
+  /** A change counts when two looks in a row find it, so that a half-written file is never read. */
   readonly reloadEveryMs?: number;
 };
 
@@ -48,8 +48,8 @@ export class TransportsFileError extends Error {
 }
 
 /**
- * The content is looked at, not events of the file system: those miss what is renamed into place or lies behind a link that is
- * switched, as in a Kubernetes ConfigMap, and say nothing on network file systems.
+ * Compares contents instead of watching file system events: events miss a file that is renamed into place or behind a link that is
+ * switched (a Kubernetes ConfigMap), and do not exist on network file systems.
  * @throws TransportsFileError with every fault
  */
 export async function openTransportsFile(options: TransportsFileOptions): Promise<TransportsFile> {
@@ -83,7 +83,7 @@ export async function openTransportsFile(options: TransportsFileOptions): Promis
     else await take();
   }
 
-  /** One after the other: a reload that is asked for must not be undone by a look that began before it. */
+  /** Runs looks and reloads one after the other: an earlier look must not undo a reload. */
   function inTurn<T>(work: () => Promise<T>): Promise<T> {
     const mine = turn.then(work);
     turn = mine.catch(() => {});
@@ -114,15 +114,15 @@ export async function openTransportsFile(options: TransportsFileOptions): Promis
   };
 }
 
-/** Reads it once, for whoever only wants to know. */
+/** Reads the file once, for a command that only checks it. */
 export async function readTransportsFile(path: string, variable: Variable): Promise<TransportPlan | Faults> {
   return (await load(path, variable)).result;
 }
 
-/** What was read, by its path: the file itself first, then those it names. */
+/** What was read, by path: the file itself first, then the files it names. */
 type Seen = ReadonlyMap<string, FileRead>;
 
-/** Which files it names is known only once it has been filled in: whatever is asked for is read, and then it is read once more. */
+/** The files it names are known only while it is filled in: the missing ones are read, then it is filled in again. */
 async function load(path: string, variable: Variable): Promise<{ result: TransportPlan | Faults; seen: Seen }> {
   const document = await readFile(path, maxDocumentBytes);
   const seen = new Map([[resolve(path), document]]);
@@ -148,17 +148,17 @@ async function readAgain(seen: Seen): Promise<Seen> {
   return again;
 }
 
-/** Equal for equal contents. */
+/** A hash that is equal for equal contents. */
 function printOf(seen: Seen): string {
   return createHash('sha256')
     .update(JSON.stringify([...seen]))
     .digest('hex');
 }
 
-/** A fault says why, not what: faults are shown. */
+/** A fault never repeats content, because faults are shown. */
 async function readFile(path: string, maxBytes: number): Promise<FileRead> {
   try {
-    // Without O_NONBLOCK, to open a pipe that nobody writes to would wait for ever.
+    // Without O_NONBLOCK, opening a pipe without a writer would wait for ever.
     await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const found = await file.stat();
     if (!found.isFile()) return { fault: 'is not a file' };

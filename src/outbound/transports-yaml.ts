@@ -1,4 +1,4 @@
-/** The text of a `TRANSPORTS_FILE`: YAML, filled in and read into a plan, or every fault in it with its line and column. */
+/** Reads the text of a `TRANSPORTS_FILE`: YAML, filled in and parsed into a plan, or all its faults with line and column. */
 import {
   type Alias,
   type Document,
@@ -20,9 +20,9 @@ import { fill, type Sources } from '../domain/fill.ts';
 import type { TransportPlan } from '../domain/transport-plan.ts';
 import { readTransportsDocument } from '../domain/transports-document.ts';
 
-/** Aliases, and what they unfold to: a short file must not become gigabytes. */
+/** Limit for aliases and for what they expand to: a short file must not become gigabytes. */
 const maxAliases = 100;
-/** One mistake of syntax makes others: the first of each line, up to this many. */
+/** One syntax error causes others: only the first of each line is reported, up to this many. */
 const maxSyntaxFaults = 20;
 
 type Yaml = Document.Parsed<ParsedNode, true>;
@@ -89,7 +89,7 @@ function labelled(path: Path, message: string): string {
   return `${path.length === 0 ? 'the file' : formatPath(path)}: ${message}`;
 }
 
-/** The library's own words may repeat a part of the file. */
+/** Our own words: those of the library may repeat a part of the file. */
 const syntax: Readonly<Partial<Record<ErrorCode, string>>> = {
   BAD_DQ_ESCAPE: 'has a backslash in double quotes that begins no escape: use single quotes',
   BAD_INDENT: 'is not indented as it should be, or a bracket, a brace or a quote is not closed',
@@ -110,7 +110,7 @@ function syntaxFaults(yaml: Yaml, text: string): FaultAt[] {
     const lineStart = text.lastIndexOf('\n', at - 1);
     const needsQuotes = code === 'UNEXPECTED_TOKEN' && text[at - 1] === '$';
     const words = needsQuotes ? 'has a value with $ and braces that needs quotes' : (syntax[code] ?? 'is not YAML');
-    // What is unexpected further on is so because of what came first.
+    // A later unexpected token is a consequence of the first error.
     if (code === 'UNEXPECTED_TOKEN' && firsts.size > 0) continue;
     if (!firsts.has(lineStart)) firsts.set(lineStart, { at, message: words });
   }
@@ -127,7 +127,7 @@ function aliasesOf(yaml: Yaml): Alias[] {
   return aliases;
 }
 
-/** The library's own check compares every key with every other. */
+/** Not the check of the library, which compares every key with every other. */
 function repeatedKeys(yaml: Yaml): FaultAt[] {
   const faults: FaultAt[] = [];
   visit(yaml, {
@@ -144,7 +144,7 @@ function repeatedKeys(yaml: Yaml): FaultAt[] {
   return faults;
 }
 
-/** After the YAML has been read, so that no value can be more than a value. @returns what could not be filled */
+/** Fills in variables after the YAML is parsed, so that a value cannot add YAML of its own. @returns the nodes that could not be filled in */
 function fillIn(yaml: Yaml, sources: Sources, faults: FaultAt[]): Set<unknown> {
   const unfilled = new Set<unknown>();
   visit(yaml, {
@@ -169,7 +169,7 @@ function pathTo(ancestors: readonly unknown[], node: unknown): Path {
   });
 }
 
-/** Where a fault is to be seen: a scalar itself, else the key that holds it; what is missing is missing in what is there. */
+/** Where a fault is shown: at a scalar, else at the key that holds the value. A missing key is shown at its parent. */
 function locate(yaml: Yaml, { path, on }: DocumentFault): { readonly at: number; readonly node: unknown } {
   let node: unknown = yaml.contents;
   let at = 0;

@@ -1,4 +1,4 @@
-/** The transports of the present plan: opened as it names them, drained once it does no more. */
+/** The transports of the present plan: opened when the plan names them, drained when it no longer does. */
 import { isDeepStrictEqual } from 'node:util';
 import type { TransportPlan, TransportSettings } from '../domain/transport-plan.ts';
 import type { SmtpTransport } from './smtp-transport.ts';
@@ -6,20 +6,20 @@ import type { Transport } from './transport.ts';
 
 export type Transports = AsyncDisposable & {
   readonly plan: TransportPlan;
-  /** Null when the plan has none of that name. */
+  /** Null when there is no transport of that name. */
   get(name: string): Transport | null;
-  /** Goes by another plan from now on. What a transport has in hand is finished, however long that takes. */
+  /** Changes to another plan. A transport that is dropped first finishes its messages in hand. */
   update(plan: TransportPlan): void;
 };
 
 /** RFC 5321 section 4.5.3.2.6: a server may take ten minutes for its last answer. */
 const drainMs = 600_000;
-/** Whoever disposes of them has let their work end before. */
+/** Short: at dispose the messages have ended already. */
 const disposeMs = 1_000;
 
 type Live = { readonly settings: TransportSettings; readonly transport: SmtpTransport };
 
-/** @param fixed transports that are there whatever the plan says */
+/** @param fixed transports that exist whatever the plan says */
 export function openTransports(
   first: TransportPlan,
   open: (settings: TransportSettings) => SmtpTransport,
@@ -29,7 +29,7 @@ export function openTransports(
   const draining = new Set<SmtpTransport>();
   let plan = first;
 
-  /** Without connections, until the fleet has shared them out. */
+  /** Opens a transport without connections, until the fleet allots some. */
   function openOne(settings: TransportSettings): SmtpTransport {
     const transport = open(settings);
     transport.allow(0);
@@ -69,7 +69,7 @@ export function openTransports(
   };
 }
 
-/** Whether the connections may stay: how many there may be, and how fast mail may go, is decided anew all the time. */
+/** Whether the connections may stay. Their number and the rates are not compared: they apply without a reconnect. */
 function isSameServer(was: TransportSettings, is: TransportSettings | undefined): boolean {
   return (
     is !== undefined && isDeepStrictEqual({ ...was, rates: [], connections: 0 }, { ...is, rates: [], connections: 0 })

@@ -1,4 +1,4 @@
-/** Who waits for a connection: transactional before bulk but for a share, each in the order they came, nobody longer than allowed. */
+/** The messages that wait for a connection: transactional before bulk, except for a share of bulk; in order of arrival; for a limited time. */
 import { makeAlarm } from '../concurrency/alarm.ts';
 import { bulkEvery, type Lane, type Line, lineOf } from '../domain/lane.ts';
 import type { Turn } from './transport.ts';
@@ -7,23 +7,23 @@ type Waiter<T> = { readonly turn: Turn; until: number; readonly end: (what: T | 
 
 export type Waits<T> = {
   readonly count: number;
-  /** Of it bulk that is not kept by whoever brought it. */
+  /** How many of them are bulk and not kept by their caller. */
   readonly bulk: number;
   countOf(lane: Lane): number;
-  /** The turn of whoever is first in the lane. */
+  /** The turn of the first message of the lane. */
   first(lane: Lane): Turn | undefined;
-  /** The turn of whoever is served next of those that may be; null when there is nobody. */
+  /** The turn of the message that is served next, among those that `mayBe` allows; null when there is none. */
   next(mayBe: (turn: Turn) => boolean): Turn | null;
-  /** @returns what was given; null when the time was over or all waits were ended */
+  /** @returns what was given; null when the wait timed out or was ended */
   join(turn: Turn): Promise<T | null>;
   /**
-   * Gives to the next that may take it what is made for its lane, and returns that; null when there is nobody. While both lanes wait, one in
-   * four is bulk, until that holds its share of the connections; while both kinds of bulk do, they alternate.
+   * Makes something for the lane of the next message that may take it, gives it and returns it; null when there is no such message. While both
+   * lanes wait, one in four is bulk, until bulk has its share of the connections. While both kinds of bulk wait, they alternate.
    */
   give<G extends T>(make: (lane: Lane) => G, mayTake: (turn: Turn) => boolean): G | null;
-  /** How many more may join each line where so many may wait in all: bulk has its share also where transactional takes all. */
+  /** How many more messages may join each line when `places` may wait in all. Bulk keeps its share even when transactional mail fills all. */
   room(places: number): Record<Line, number>;
-  /** Ends in vain the waits of those for whom there is no room, the last of each line. */
+  /** Ends the waits for which there is no room, from the end of each line, without a connection. */
   trim(places: number): void;
   /** @param others what all but the first get */
   endAll(what: T | null, others?: T | null): void;
@@ -32,14 +32,14 @@ export type Waits<T> = {
 type Deps = {
   readonly waitMs: number;
   now(): number;
-  /** Whether bulk holds its share of the connections: where its messages take longer, turns alone would give it ever more of them. */
+  /** Whether bulk has its share of the connections. Turns alone would give it more and more of them when its messages take longer. */
   hasBulkShare(): boolean;
-  /** While true one waiter stays over its time, so that what is being found out reaches somebody. */
+  /** While a first connection is being opened: one message then waits longer, so that it gets the result. */
   isFindingOut(): boolean;
   onTimeout(): void;
 };
 
-/** In which order lines are served: when it is not the turn of bulk, and when it is; each when its own was served last of bulk, and when kept was. */
+/** The order in which lines are served: first index 1 when it is the turn of bulk, second index 1 when the last bulk served was kept. */
 const orders: readonly (readonly [readonly Line[], readonly Line[]])[] = [
   [
     ['transactional', 'kept', 'bulk'],
@@ -53,10 +53,10 @@ const orders: readonly (readonly [readonly Line[], readonly Line[]])[] = [
 const lines = ['transactional', 'bulk', 'kept'] as const satisfies readonly Line[];
 
 export function makeWaits<T>({ waitMs, now, hasBulkShare, isFindingOut, onTimeout }: Deps): Waits<T> {
-  /** Sets keep the order in which they came. */
+  /** Sets keep the order of arrival. */
   const waiting: Record<Line, Set<Waiter<T>>> = { transactional: new Set(), bulk: new Set(), kept: new Set() };
   let stayer: Waiter<T> | null = null;
-  /** Transactional ones that were served while bulk waited, since some of that was. */
+  /** Transactional messages served while bulk waited, since bulk was served last. */
   let passed = 0;
   let wasKept = false;
   const alarm = makeAlarm(now, endOverdue);
@@ -95,7 +95,7 @@ export function makeWaits<T>({ waitMs, now, hasBulkShare, isFindingOut, onTimeou
     else if (bulkCount() > 0) passed += 1;
   }
 
-  /** Below zero where too many wait. */
+  /** Below zero when too many wait. */
   function roomIn(places: number): Record<Line, number> {
     const [transactional, bulk, kept] = [waiting.transactional.size, waiting.bulk.size, waiting.kept.size];
     const forBulk = Math.max(places - transactional, Math.ceil(places / bulkEvery));

@@ -1,13 +1,13 @@
-/** POSTs signed events to endpoints: no redirects, no private networks unless allowed, a deadline, a bound on what is read. */
+/** POSTs signed events to endpoints: no redirects, no private networks unless allowed, a deadline, a limit on what is read. */
 import type { Dispatcher } from 'undici';
 import type { PostResult } from '../domain/post.ts';
 import { openAgent } from './http-agent.ts';
 import { describeTrouble } from './network-trouble.ts';
 import { PrivateNetworkError, refusePrivateLiteral } from './private-networks.ts';
 
-/** Bytes of an answer that are read; the rest is dropped with its connection. */
+/** Most bytes of an answer that are read; then the connection is closed. */
 const maxAnswerBytes = 16 * 1_024;
-/** Of a wait for them, once the head is there: an endpoint that drips has no place for longer. */
+/** Time to read the body once the headers have come: a slow endpoint must not keep its place for longer. */
 const maxBodyMs = 1_000;
 
 export type WebhookClient = AsyncDisposable & {
@@ -54,7 +54,7 @@ export function openWebhookClient(options: { allowPrivateNetworks: boolean; dead
 
 const noAnswer = { status: 0, body: null, isWhole: true, retryAfter: null } as const;
 
-/** The status says whether an event arrived; an answer that breaks off or goes on for ever changes nothing about that. */
+/** The status alone says whether the event arrived, also when the body breaks off or never ends. */
 async function readSome(body: Dispatcher.ResponseData['body']): Promise<{ text: string; isWhole: boolean }> {
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -73,7 +73,7 @@ async function readSome(body: Dispatcher.ResponseData['body']): Promise<{ text: 
   }
 }
 
-/** What is not UTF-8 is shown with replacement characters. */
+/** Bytes that are not UTF-8 become replacement characters. */
 function textOf(chunks: readonly Buffer[]): string {
   return Buffer.concat(chunks).toString('utf8');
 }

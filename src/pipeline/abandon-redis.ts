@@ -1,18 +1,18 @@
-/** abandon-redis: at a stop, what waits for a Redis that is away is given up, once nothing is in hand that nobody else can know. */
+/** abandon-redis: at a stop while Redis is away, ends all waits for Redis, once nothing is in hand that only this process knows. */
 
-/** What the process knows and Redis does not: everything else is found there by whoever comes next. */
+/** What only this process knows. Everything else is in Redis, where another worker finds it. */
 export type Unsaved = {
-  /** Emails that were handed over, and whose answer was not yet written down. */
+  /** Ids of emails that were handed over and whose answer is not stored yet. */
   readonly emails: Set<string>;
-  /** Webhook posts that began, and whose answer was not yet written down. */
+  /** Number of webhook posts that began and whose answer is not stored yet. */
   posts: number;
 };
 
 /** A stop under way. */
 export type Stop = {
-  /** When Redis was asked what it did not answer, and has answered nothing since; null while it answers. */
+  /** When Redis was asked the first question that it left without an answer; null while it answers. */
   silentSince: number | null;
-  /** Until when it may come back where something is in hand. */
+  /** Until when the process waits for Redis to come back while something is in hand. */
   readonly endsAt: number;
   isGivenUp: boolean;
 };
@@ -27,10 +27,10 @@ type Deps = {
   now(): number;
 };
 
-/** A shorter absence, as of a failover, is waited for: what is given back need not wait for a lock to lapse. */
+/** A shorter absence, such as a failover, is waited for: jobs can then be given back at once, instead of when their lock lapses. */
 const graceMs = 2_000;
 
-/** One look. */
+/** Asks Redis once, and ends all waits when it has been silent for long enough. */
 export async function abandonRedis({ ping, hands, cut, now }: Deps, stop: Stop): Promise<void> {
   const askedAt = now();
   if (stop.isGivenUp) return;

@@ -1,4 +1,4 @@
-/** accept: valid requests become stored emails, durable before anybody is told so. From there enqueue-due brings them to the queue. */
+/** accept: stores valid requests as emails, durably, before the caller gets its answer. enqueue-due brings them to the queue later. */
 import { acceptEmail, type NewEmail } from '../domain/email.ts';
 import type { EmailRequest } from '../domain/email-request.ts';
 import { timeOfId } from '../domain/id.ts';
@@ -7,7 +7,7 @@ import type { Emails } from '../store/emails.ts';
 
 type Deps = {
   emails: Pick<Emails, 'create'>;
-  /** Told of what is stored anew. */
+  /** Called with the emails that this call stored; repeats are left out. */
   report(accepted: { requestId: string; keyId: string; emails: readonly NewEmail[] }): void;
   newId(prefix: 'em'): string;
   now(): number;
@@ -21,14 +21,14 @@ export type Accepted =
   | { readonly kind: 'key_reused' };
 
 export type AcceptedAll =
-  /** In the order of what was asked; null for what was refused before, unless its key was answered with an email then. */
+  /** One answer for each email asked for, in that order. Null where validation refused it, unless the first request of a repeat stored it. */
   | { readonly kind: 'answered'; readonly answers: readonly (Accepted | null)[]; readonly isReplay: boolean }
   /** The key of the whole batch was used with another body. */
   | { readonly kind: 'key_reused' };
 
 /**
- * All of `asked` in one atomic step, answers in its order. With `isStrict`, one reused key means that nothing is stored.
- * @param asked null for an email that was refused before
+ * Stores all of `asked` in one atomic step; the answers are in the same order. With `isStrict`, one reused key means that nothing is stored.
+ * @param asked null for an email that validation refused
  */
 export async function accept(
   deps: Deps,
@@ -51,7 +51,7 @@ export async function accept(
   });
   const emails = submissions.flatMap((one, index) => (one !== null && isOurs(index) ? [one.email] : []));
   if (emails.length > 0) deps.report({ requestId, keyId, emails });
-  // A repeat of our own command, its first answer lost, finds our own claim.
+  // After a lost answer of Redis our own command runs twice and finds its own claim: that is no replay.
   return { kind: 'answered', answers, isReplay: isRepeat && !ids.some((_, index) => isOurs(index)) };
 }
 
@@ -71,12 +71,12 @@ export async function recall(
   return { kind: 'answered', answers, isReplay: true };
 }
 
-/** Its age counts from the time in its id, by which it is found. */
+/** The age of an email counts from the time in its id, which is also its place in lists. */
 function submissionOf({ request, claim }: Asked, keyId: string, id: string): Submission {
   return { email: acceptEmail(request, { id, keyId, now: timeOfId(id) }), claim };
 }
 
-/** The id that stands for an email now, '' when its key was used with another body. */
+/** The id that answers a submission, also of an earlier email under the same key; '' when its key was used with another body. */
 function idOf(one: Submission | null, met: PriorClaim | null): string {
   if (one === null) return '';
   if (met === null) return one.email.facts.id;

@@ -1,4 +1,4 @@
-/** add-recipients: an upload becomes recipients of a campaign, a batch at a time; one that broke is gone on with where it was. */
+/** add-recipients: adds the recipients of an upload to a campaign, a batch at a time. An upload that broke off continues where it stopped. */
 import type { CampaignRow } from '../domain/campaign.ts';
 import {
   chainDigest,
@@ -18,15 +18,15 @@ type Deps = {
 export type Enlisted =
   | { readonly kind: 'enlisted'; readonly progress: UploadProgress; readonly isReplay: boolean }
   | Exclude<Added, { readonly kind: 'added' | 'lost' }>
-  /** Another request has it in hand. */
+  /** Another request is reading this upload. */
   | { readonly kind: 'busy' }
-  /** Another upload came under this key. */
+  /** The Idempotency-Key belongs to another upload. */
   | { readonly kind: 'reused' };
 
-/** While what was counted before is read again, the upload is taken in hand anew this often. */
+/** A continued upload first skips what it stored before. While it skips, it renews its lease this often. */
 const renewEveryMs = 5_000;
 
-/** @param upload null for one that cannot be gone on with */
+/** @param upload null for an upload without an Idempotency-Key, which cannot be continued */
 export async function addRecipients(
   deps: Deps,
   campaignId: string,
@@ -46,7 +46,7 @@ export async function addRecipients(
   }
 }
 
-/** @param before how far it came when it was read the last time */
+/** @param before how far earlier requests with this upload came */
 async function read(
   deps: Deps,
   campaignId: string,

@@ -1,4 +1,4 @@
-/** admit: whether a transport may take an email now. Who is admitted has a token of its budget, and tries it where it is in trouble. */
+/** admit: decides whether a transport may take an email now. An admitted email has its tokens; on a degraded transport it is the trial. */
 import { lineOf } from '../domain/lane.ts';
 import type { Rate } from '../domain/rate.ts';
 import { freshState, isFirstOnItsWay, ratesOf, standingOf } from '../domain/standing.ts';
@@ -12,7 +12,7 @@ type Deps = {
   transports: Pick<Transports, 'plan'>;
   /** The fleet's states as this process knows them. */
   known: ReadonlyMap<string, TransportState>;
-  /** The transports that answer nothing they are given. */
+  /** Names of transports whose server takes messages and does not answer. */
   hanging: ReadonlySet<string>;
   states: Pick<TransportStates, 'read' | 'takeTrial'>;
   budgets: Pick<Budgets, 'admit' | 'giveBack' | 'forget'>;
@@ -23,20 +23,20 @@ type Deps = {
 export type Admitted = {
   readonly kind: 'admitted';
   readonly transport: Transport;
-  /** The message like any other, or the one that shows whether the trouble of its transport is over. */
+  /** `trial`: the one message that shows whether the trouble of its transport is over. */
   readonly as: 'message' | 'trial';
-  /** A token of each was taken: whoever hands nothing over gives it back. */
+  /** A token of each rate was taken. When nothing is handed over, the sender gives the tokens back. */
   readonly rates: readonly Rate[];
 };
 
-/** The next of the route is asked. */
+/** The transport takes no mail at all now: the next transport of the route is asked. */
 export type OutOfService = { readonly kind: 'out_of_service'; readonly why: string };
 
 export type Refused =
   | OutOfService
-  /** It is in service, and no connection would be free soon. */
+  /** The transport is in service, but no connection will be free soon. */
   | { readonly kind: 'full'; readonly why: string }
-  /** Others go before it, or its rates are used up. Who is not kept was parked by the step that found that. */
+  /** Other emails go first, or the rates are used up. The email is parked already by the same script, unless it `isKept`. */
   | { readonly kind: 'over_budget'; readonly why: string };
 
 export type Admission = Admitted | Refused;
@@ -58,7 +58,7 @@ export async function admit(deps: Deps, transport: Transport, due: DueEmail): Pr
     case 'open': {
       const rates = ratesOf(deps.transports.plan, deps.known, name, deps.now());
       const full = standing.kind === 'stuck' ? standing.why : whyFull(transport, pool, due, rates);
-      // Past its end it waits for a connection: it may be this worker alone that has none.
+      // After its end the email is admitted all the same and waits in the pool: perhaps only this worker has no free connection.
       if (full !== null && due.endsAt > deps.now()) return { kind: 'full', why: full };
       if (await takeToken(deps, name, rates, due)) return { kind: 'admitted', transport, as: 'message', rates };
       return { kind: 'over_budget', why: `transport ${name} had no budget for it` };
@@ -66,16 +66,16 @@ export async function admit(deps: Deps, transport: Transport, due: DueEmail): Pr
   }
 }
 
-/** Right after the start, or when the plan has changed, `tend` has not read it yet. Not kept here: `tend` must see that it is new. */
+/** Right after the start, or after a change of the plan, maintain-transports has not read the state yet. */
 async function stateOf({ known, states, transports }: Deps, name: string): Promise<TransportState> {
   const state = known.get(name);
   if (state !== undefined) return state;
-  // A transport that is always there, as the sandbox is, has no state.
+  // A built-in transport, such as the sandbox, has no stored state.
   if (transports.plan.transports[name] === undefined) return freshState;
   return (await states.read([name])).get(name) ?? freshState;
 }
 
-/** Why it would have to wait for a connection; null when it would not. */
+/** Why the email would have to wait for a connection; null when it would not. */
 function whyFull({ name }: Transport, pool: PoolState, due: DueEmail, rates: readonly Rate[]): string | null {
   if (pool.room[lineOf(due.lane, due.isKept)] === 0)
     return `transport ${name} has no connection free${due.lane === 'bulk' ? ' for bulk' : ''}`;
@@ -86,11 +86,11 @@ function hasRoom(pool: PoolState, { lane, isKept }: DueEmail): boolean {
   return !pool.isStuck && pool.room[lineOf(lane, isKept)] > 0;
 }
 
-/** @returns the rates of which it took a token; null when it is not the one that tries, as it would wait for budget, or another was first */
+/** @returns the rates a token was taken of; null when this email is not the trial: there was no token, or another email was first */
 async function takeTrial(deps: Deps, name: string, due: DueEmail): Promise<readonly Rate[] | null> {
   const rates = ratesOf(deps.transports.plan, deps.known, name, deps.now());
   if (!(await takeToken(deps, name, rates, due))) {
-    // Another transport may take it: it does not wait for this one.
+    // takeToken has parked the email. It must not wait here: another transport may take it.
     await deps.budgets.forget(name, due.id, due.lane);
     return null;
   }

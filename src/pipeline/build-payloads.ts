@@ -1,4 +1,4 @@
-/** build-payloads: what a parcel says, made of its events and their emails anew, so that no body has to be stored. */
+/** build-payloads: builds the payloads of a parcel from its events and their emails at each try, so that no body has to be stored. */
 import { placesIn } from '../domain/delivery.ts';
 import { eventPayload } from '../domain/event.ts';
 import { emailIdsIn, factsFor } from '../domain/event-feed.ts';

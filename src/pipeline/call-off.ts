@@ -1,4 +1,4 @@
-/** call-off: an email of a canceled campaign that left its place is canceled as well, as long as it waits. */
+/** call-off: cancels an email of a canceled campaign that left its place, if it still waits. */
 import { type StoredEmail, statusOf } from '../domain/email.ts';
 import type { Change } from '../domain/outcome.ts';
 import { isPending } from '../domain/recipient.ts';
@@ -10,7 +10,7 @@ type Deps = {
   change(email: StoredEmail, asked: Change): Promise<Changed>;
 };
 
-/** False when it is on its way at this moment: what comes of that is yet to be seen. */
+/** False when the email is being handed over at this moment: the caller looks again later. */
 export async function callOff({ emails, change }: Deps, id: string): Promise<boolean> {
   const email = await emails.read(id);
   if (email === null || !isPending(statusOf(email.state))) return true;

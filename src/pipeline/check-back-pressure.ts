@@ -1,4 +1,4 @@
-/** check-back-pressure: how much waits and how full Redis is; over a line, new mail is refused before it is read. */
+/** check-back-pressure: measures how much mail waits and how full Redis is. Over a limit, new mail is refused before it is read. */
 import { type Lines, overLine, type RedisMemory } from '../domain/back-pressure.ts';
 import { type Lane, lanes } from '../domain/lane.ts';
 import type { DeliverQueue } from '../queue/deliver-queue.ts';
@@ -10,16 +10,16 @@ type Deps = {
   deliverQueues: Readonly<Record<Lane, Pick<DeliverQueue, 'waiting'>>>;
   memory(): Promise<RedisMemory>;
   lines: Lines;
-  /** What is known of Redis: to one that will not do no mail is trusted. */
+  /** What is known of Redis: while it is unfit, mail is refused. */
   seenRedis: Readonly<SeenRedis>;
-  /** Written with every reading, for whoever refuses. */
+  /** Written at each check, read by the routes that refuse mail. */
   pressure: Pressure;
-  /** Told when a line is crossed and, with null, when there is room again. */
+  /** Called when a limit is crossed and, with null, when there is room again. */
   report(reason: string | null): void;
   now(): number;
 };
 
-/** What was gauged last; null while there is room. */
+/** The result of the last check: why mail is refused; null while there is room. */
 export type Pressure = { overLine: string | null };
 
 export async function checkBackPressure({ pressure, ...deps }: Deps): Promise<void> {

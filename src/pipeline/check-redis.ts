@@ -1,16 +1,16 @@
-/** check-redis: what the present Redis guarantees; told when that changes, as another server may take its place. */
+/** check-redis: judges what the present Redis guarantees, and reports each change: another server may take its place. */
 import { judgeRedis, type RedisStanding } from '../domain/redis-standing.ts';
 import type { Server } from '../store/server.ts';
 
 type Deps = {
   server: Pick<Server, 'facts'>;
   mustBeDurable: boolean;
-  /** Written with every look, for whoever refuses mail or says how things stand. */
+  /** Written at each check, read by the routes that refuse mail or report health. */
   seen: SeenRedis;
   report(standing: RedisStanding): void;
 };
 
-/** What was seen last; null before the first look. */
+/** The result of the last check; null before the first. */
 export type SeenRedis = { standing: RedisStanding | null };
 
 /** @throws when Redis is away */

@@ -1,4 +1,4 @@
-/** collect-levels: how much waits and for how long, and how transports stand in the whole fleet, for whoever watches. */
+/** collect-levels: reads for the metrics how much waits and for how long, and how transports stand in the whole fleet. */
 import type { Lane } from '../domain/lane.ts';
 import type { Level, Levels } from '../domain/levels.ts';
 import { freshState } from '../domain/standing.ts';
@@ -13,13 +13,13 @@ type Deps = {
   transportStates: Pick<TransportStates, 'read'>;
   plans: Pick<Plans, 'plan'>;
   memory(): Promise<{ readonly used: number }>;
-  /** For which a feeder takes what is due. */
+  /** Lease under which a feeder takes due emails. */
   leaseMs: number;
   onTrouble(part: 'measure', error: unknown): void;
   now(): number;
 };
 
-/** Prometheus gives up after 10 s, and keeps nothing then of what this process knows by itself. */
+/** Prometheus gives up after 10 s. It would then also lose the metrics that need no Redis. */
 const deadlineMs = 2_000;
 
 /** Null when Redis does not answer in time. */

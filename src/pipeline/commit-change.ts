@@ -1,4 +1,4 @@
-/** commit-change: what a caller asked of an email is written where it stands: one at its place in a campaign leaves that by the very change. */
+/** commit-change: stores a change that a caller asked for. An email at its place in a campaign leaves that place in the same step. */
 import { finalMarkOf } from '../domain/campaign.ts';
 import { isAtPlace } from '../domain/campaign-email.ts';
 import type { Refusal } from '../domain/decide-change.ts';
@@ -14,7 +14,9 @@ type Deps = {
   lookUp(id: string): Promise<Found | null>;
 };
 
-/** Lost when it moved on, also when it left its place meanwhile. Nothing is sent again that never could be. */
+/**
+ * `lost` when the email changed or left its place meanwhile. Refused when the change would send an email again whose letter cannot be made.
+ */
 export async function commitChange(
   { emails, leave, lookUp }: Deps,
   ...given: Parameters<Emails['commitChange']>

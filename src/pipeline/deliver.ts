@@ -20,7 +20,7 @@ type Deps = {
   lane: Lane;
   /** Emails in hand at a time. */
   inHand: Pick<Semaphore, 'take'>;
-  /** Emails that a server was given, for as long as what it answered is not written down. */
+  /** Ids of emails that were handed over and whose answer is not stored yet. */
   handedOver: Set<string>;
   /** Bytes of large emails in hand at a time, so that fifty of them do not fill the memory. */
   room: Pick<Semaphore, 'take'>;
@@ -29,7 +29,7 @@ type Deps = {
   suppress(emails: readonly (StoredEmail | null)[], lane: Lane): Promise<(SettledOutcome | null)[]>;
   compose(email: StoredEmail, content: Content, files: Files): Promise<Buffer>;
   dispatch(parcel: Outgoing): Promise<Dispatched>;
-  /** What an email waited for whose time is over. */
+  /** Why an expired email was not sent in time; null when that is not known. */
   explainExpiry(email: StoredEmail): Promise<string | null>;
   settle(email: StoredEmail, outcome: SettledOutcome, attemptId: string): Promise<void>;
   /** Ends an email whose campaign is canceled. False when it is to be looked at again. */
@@ -41,9 +41,9 @@ type Deps = {
   now(): number;
 };
 
-/** A job that finds no place in hand for so long goes back to the queue, where another worker may have it. */
+/** A job that waits this long for places in hand goes back to the queue, where another worker may take it. */
 const placeWaitMs = 2_000;
-/** An email that another job is at is looked at again after this long, in case that job does not end well. */
+/** An email that another job is working on is looked at again after this long, in case that job fails. */
 const leaveAloneMs = 5_000;
 /**
  * An email of a paused campaign is looked at again after as long as the pause has lasted so far, within these bounds: each look costs
@@ -52,9 +52,9 @@ const leaveAloneMs = 5_000;
 const leastPausedWaitMs = 5_000;
 const mostPausedWaitMs = 60_000;
 
-/** Wait after an email could not be dealt with: a bug or Redis away, and neither is mended by hurrying. */
+/** Wait after an error with an email: a bug, or Redis is away. A quick retry helps with neither. */
 const troubleWaitMs = 5_000;
-/** Wait after a record could not be read: only another version might, and each look is told of. */
+/** Wait after a record could not be read: perhaps a worker of another version can read it, and each look writes a log line. */
 const damagedWaitMs = 60_000;
 
 export async function deliver(deps: Deps, job: DeliverJob): Promise<Answer> {
@@ -91,7 +91,7 @@ async function loadAll(deps: Deps, job: DeliverJob): Promise<(EmailInHand | null
   return loaded;
 }
 
-/** Sends one email, and marks when it comes again where that was not settled: at once, as another of its job may take minutes. */
+/** Sends one email. When nothing was settled, marks at once when it comes again: other emails of the job may take minutes. */
 async function dealWith(
   deps: Deps,
   job: DeliverJob,
@@ -113,7 +113,7 @@ function lookAgainAt(pausedAt: number, now: number): number {
   return now + Math.min(mostPausedWaitMs, Math.max(leastPausedWaitMs, now - pausedAt));
 }
 
-/** @returns when it comes again, where that was not settled; null when there is nothing more to do here */
+/** @returns when the email comes again, if nothing was settled; null when there is nothing more to do here */
 async function deliverOne(
   deps: Deps,
   job: DeliverJob,
@@ -134,7 +134,7 @@ async function deliverOne(
   const isBarred = suppressed !== null && email.handOver === null;
   const attemptId = email.handOver?.attemptId ?? deps.newId('at');
   const outcome = isBarred ? suppressed : await attempt(deps, job, email, attemptId);
-  // Somebody else moved the email while we were about to send, or no connection was free: look again at what stands now.
+  // The email changed before the hand-over, or no connection was free: read it again at once.
   if (outcome.kind === 'withheld') return deps.now();
   if (outcome.kind === 'parked') return null;
   await deps.settle(email, outcome, attemptId);
@@ -144,7 +144,7 @@ async function deliverOne(
 /** A wait for room ends after this and starts again, so that an email that expires meanwhile is noticed. */
 const roomWaitMs = 30_000;
 
-/** A heavy email is in memory only while there is room for it: until then of its content no more is known than its weight. */
+/** Loads a heavy email only while there is room for it in memory. Until then only the weight of its content is known. */
 async function attempt(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId: string): Promise<Dispatched> {
   if (!isHeavy(email.content)) return tryNow(deps, job, email, attemptId);
   const leave = await deps.room.take(AbortSignal.timeout(roomWaitMs), email.content.weight);

@@ -14,7 +14,7 @@ import type { Attempt, Sent } from './send-over.ts';
 
 type Deps = {
   transports: Pick<Transports, 'plan' | 'get'>;
-  /** The transports that answer nothing they are given. */
+  /** Names of transports whose server takes messages and does not answer. */
   hanging: ReadonlySet<string>;
   policies: Readonly<Record<Lane, RetryPolicy>>;
   admit(transport: Transport, due: DueEmail): Promise<Admission>;
@@ -27,9 +27,9 @@ type Deps = {
 export type Outgoing = {
   readonly email: StoredEmail;
   readonly isSandbox: boolean;
-  /** Made once, when a transport is there to take it. An outcome when it cannot be made. */
+  /** Makes the message, once, when a transport can take it. An outcome when it cannot be made. */
   message(transport: string): Promise<Message | SettledOutcome | Withheld>;
-  /** Asked right before the body leaves. */
+  /** Called right before the body leaves; when it answers false, nothing is sent. */
   claim(transport: string): Promise<boolean>;
   /** The caller (a campaign) keeps it while it waits and brings it again, so it is not parked. */
   readonly isKept?: boolean;
@@ -40,13 +40,13 @@ export type Parked = { readonly kind: 'parked' };
 
 export type Dispatched = SettledOutcome | Withheld | Parked;
 
-/** What came of the transports of a route, none of which took the email. */
+/** What the transports of a route answered when none of them took the email. */
 type Passed = {
-  /** The last that tried, and found itself in trouble. */
+  /** The fault of the last transport that tried. */
   fault: SettledOutcome | null;
-  /** Why the message cannot go over those that looked at it. */
+  /** Why the message cannot go over the transports that tried. */
   obstacle: Obstacle | null;
-  /** The first that was not asked. */
+  /** The first transport that was out of service. */
   skipped: { readonly name: string; readonly refused: OutOfService } | null;
 };
 
@@ -72,11 +72,11 @@ export async function dispatch(deps: Deps, parcel: Outgoing): Promise<Dispatched
 
 async function takenByNone(deps: Deps, due: DueEmail, passed: Passed, { route }: Choice): Promise<Dispatched> {
   const { fault, obstacle, skipped } = passed;
-  // Trouble passes: while there is any, an obstacle elsewhere is not the last word.
+  // A fault is temporary: while there is one, the obstacle of another transport is not final.
   if (fault !== null) return fault;
   if (skipped !== null) {
     const { name, refused } = skipped;
-    // Others are in service, and this message is all that they cannot take: whoever keeps it would keep others waiting that could go.
+    // The transports in service cannot take this one message. A campaign that kept it would hold up recipients that could be sent to.
     if (obstacle !== null && due.isKept) return notTaken(name, refused.why);
     return deps.park(name, due, refused);
   }
@@ -89,12 +89,12 @@ function choose({ transports }: Deps, { email: { facts }, isSandbox }: Outgoing)
   return routeFor(transports.plan, facts);
 }
 
-/** What hangs is asked last: an email that has another way goes that way, and one that has none waits as it does for any connection. */
+/** Hanging transports are asked last: the email goes another way if there is one, and otherwise waits for a connection as usual. */
 function inOrder({ hanging }: Deps, { transports }: Choice): readonly string[] {
   return transports.toSorted((a, b) => Number(hanging.has(a)) - Number(hanging.has(b)));
 }
 
-/** The plan changed this moment. */
+/** The plan changed after the route was chosen. */
 function gone(name: string): OutOfService {
   return { kind: 'out_of_service', why: `transport ${name} is gone` };
 }

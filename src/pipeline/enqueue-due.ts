@@ -1,4 +1,4 @@
-/** enqueue-due: what is due goes to the queue of its lane, a few emails to a job. */
+/** enqueue-due: moves due emails into the queue of their lane, several to a job. */
 import { type Lane, lanes } from '../domain/lane.ts';
 import type { DeliverQueue } from '../queue/deliver-queue.ts';
 import type { Bell } from '../store/bell.ts';
@@ -8,9 +8,9 @@ type Deps = {
   due: Pick<Due, 'take' | 'done'>;
   bell: Pick<Bell, 'heard'>;
   deliverQueues: Readonly<Record<Lane, Pick<DeliverQueue, 'add' | 'waiting'>>>;
-  /** Longer than the queue takes to answer: after this, what was taken by a worker that died is due again. */
+  /** After this, emails taken by a worker that died are due again. Longer than the queue takes to answer. */
   leaseMs: number;
-  /** Emails of one job: they share its cost, and one worker has them all. */
+  /** Emails in one job: they share the cost of the job, and one worker has them all. */
   jobSize: number;
   /** Waits; `stop` ends it. */
   wait(ms: number, stop: AbortSignal): Promise<void>;
@@ -22,16 +22,16 @@ type Deps = {
 const batchSize = 500;
 /** Jobs that may wait in a queue. The rest stays in the store, where it is counted, moved and taken in order. */
 const maxWaitingJobs = 40;
-/** What becomes due later, or is left by a worker that died, is found this much later at most. */
+/** Emails that become due later, or that a dead worker left, are found at most this late. */
 const lookEveryMs = 1_000;
 /** A full queue is looked at again this soon. */
 const fullWaitMs = 50;
-/** While mail comes in a stream, so much of it is taken together: jobs of one email would take a third more CPU. The first goes at once. */
+/** While emails come in a stream, they are taken together this often: jobs of one email would cost a third more CPU. The first goes at once. */
 const gatherMs = 10;
 
 /**
- * Feeds a batch of each lane, then waits until more is due. What a worker took and did not bring into the queue before it died is due
- * again after a while; should an email come to be in two jobs, only one of them can claim it.
+ * Feeds a batch of each lane, then waits until more is due. Emails that a worker took but did not queue before it died are due again after
+ * `leaseMs`. An email may then be in two jobs: only one of them can claim it.
  */
 export async function enqueueDue(deps: Deps, stop: AbortSignal): Promise<void> {
   const fed: Fed[] = [];
@@ -42,7 +42,7 @@ export async function enqueueDue(deps: Deps, stop: AbortSignal): Promise<void> {
 }
 
 type Fed = {
-  /** Some was taken, and there may be more any moment. */
+  /** Some emails were taken, but less than a batch: more may come at any moment. */
   readonly isStream: boolean;
   /** How long until there is more to feed, as far as is known. */
   readonly waitMs: number;

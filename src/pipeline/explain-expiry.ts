@@ -1,4 +1,4 @@
-/** explain-expiry: what an email waited for whose time is over: the first transport of its route that would have had it, and why that did not take it. */
+/** explain-expiry: says why an expired email was not sent in time: what kept the first transport of its route from taking it. */
 import type { StoredEmail } from '../domain/email.ts';
 import type { Rate } from '../domain/rate.ts';
 import { freshState, standingOf } from '../domain/standing.ts';
@@ -15,7 +15,7 @@ type Deps = {
   now(): number;
 };
 
-/** @returns null where its transport could have taken it: then it waited for a worker, or for its time */
+/** @returns null when a transport could have taken it: then the email waited for a worker, or for its own time */
 export async function explainExpiry(deps: Deps, { facts }: StoredEmail): Promise<string | null> {
   const { plan } = deps.transports;
   const names = routeFor(plan, facts).transports;
@@ -34,7 +34,7 @@ export async function explainExpiry(deps: Deps, { facts }: StoredEmail): Promise
   return first;
 }
 
-/** Rates hold up mail before connections do. It was parked itself, but need not be any more. */
+/** Rates are checked first: they stop mail before connections do. The email itself may be parked no more, so all parked mail counts. */
 async function whyFull({ budgets, now }: Deps, name: string, rates: readonly Rate[]): Promise<string | null> {
   const [left, counts] = await Promise.all([budgets.left(name, rates, now()), budgets.counts([name])]);
   const isUsedUp = left.some(({ remaining, nextAt }) => (remaining === null ? nextAt > now() : remaining < 1));

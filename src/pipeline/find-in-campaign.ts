@@ -1,4 +1,4 @@
-/** find-in-campaign: the emails of one campaign as a list of emails has them, the newest first, which is the one that was added last. */
+/** find-in-campaign: finds the emails of one campaign for a list of emails, newest first: the recipient added last comes first. */
 import type { Campaign, PlaceMark } from '../domain/campaign.ts';
 import { mayStand } from '../domain/campaign-email.ts';
 import { type StoredEmail, statusOf } from '../domain/email.ts';
@@ -8,7 +8,7 @@ import type { Campaigns } from '../store/campaigns.ts';
 
 type Deps = {
   campaigns: Pick<Campaigns, 'places'>;
-  /** Those that there are, in their order. */
+  /** The emails that exist at these places, in the same order. */
   lookUpPlaces(campaign: Campaign, places: readonly number[]): Promise<StoredEmail[]>;
 };
 
@@ -18,12 +18,12 @@ export type CampaignQuery = {
   readonly limit: number;
 };
 
-/** Of those that left their place only the record says where they stand: so many are looked at for one answer. */
+/** Most emails read for one answer. The status of a recipient that left its place is only in its record, so many may be read in vain. */
 const mostLookedAt = 2_000;
-/** Looked at together. */
+/** Emails read together. */
 const atOnce = 100;
 
-/** None of a draft, which has no emails yet. Null when too many would have to be looked at. */
+/** Empty for a draft, which has no emails yet. Null when more than `mostLookedAt` would have to be read. */
 export async function findInCampaign(
   { campaigns, lookUpPlaces }: Deps,
   campaign: Campaign,

@@ -1,4 +1,4 @@
-/** gather-files: the bytes of every file an email carries; those given by URL are fetched once and kept, so that each attempt sends the same message. */
+/** gather-files: collects the files of an email. A file given by URL is fetched once and stored, so that each attempt sends the same message. */
 import type { Fetched } from '../domain/attachment.ts';
 import {
   type Attachment,
@@ -39,12 +39,12 @@ export async function gatherFiles(deps: Deps, email: Gathering, content: Content
   const { attachments, fetched, trouble } = await fetchAll(deps, email.facts.lane, content);
   const whole = { ...content, attachments };
   const added = new Map([...fetched].filter(([hash]) => !kept.has(hash)));
-  // Also when one is missing: the next attempt asks for that one alone.
+  // Also when one file failed: the next attempt fetches only what is missing.
   if (fetched.size > 0) await deps.emails.keepFiles(email, whole, added);
   return trouble ?? { kind: 'gathered', content: whole, files: new Map([...kept, ...fetched]) };
 }
 
-/** Fetches one after the other, as each may take all that is left, until there is trouble with one. */
+/** Fetches one file after the other, because each may use all bytes that are left. Fetches none after one that failed. */
 async function fetchAll(deps: Deps, lane: Lane, content: Content) {
   const fetched = new Map<string, Buffer>();
   const attachments: Attachment[] = [];
@@ -73,7 +73,7 @@ function faultOf(filename: string, fault: Extract<Fetched, { kind: 'fault' }>): 
   return { kind: 'fetch_fault', ...named, isFinal };
 }
 
-/** What its server calls a file is worth knowing where neither its caller nor its name tells. */
+/** The type that its server reports counts only when neither the caller nor the file name gives one. */
 function typeFor({ contentType, filename }: Attachment, served: string | null): string | null {
   if (contentType !== null || filename.includes('.')) return contentType;
   return served?.split(';')[0]?.trim() ?? null;

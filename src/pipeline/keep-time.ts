@@ -1,22 +1,22 @@
-/** keep-time: the whole fleet goes by the clock of Redis; each process reads it now and then, and tells when its own is another. */
+/** keep-time: the whole fleet goes by the clock of Redis. Each process reads it now and then, and reports when its own clock differs. */
 import { type ClockReading, isOtherDifference } from '../domain/clock.ts';
 import type { Clock } from '../store/clock.ts';
 
 type Deps = {
   clock: Pick<Clock, 'read'>;
-  /** Goes on by itself from one reading to the next. */
+  /** The clock of the fleet; it runs by itself between two readings. */
   fleet: { keep(reading: ClockReading): void; now(): number };
-  /** What the machine says. */
+  /** The clock of this machine. */
   ownNow(): number;
   told: ToldDifference;
-  /** Called with every look. @param isNews whether it is another difference than was told last */
+  /** Called at each reading. @param isNews whether the difference is another than the one reported last */
   report(differenceMs: number, isNews: boolean): void;
 };
 
-/** By how much the own clock was ahead when that was told last; 0 at first, as nobody tells that clocks agree. */
+/** How far the own clock was ahead at the last report; 0 at first, because clocks that agree are not reported. */
 export type ToldDifference = { ms: number };
 
-/** @throws when Redis is away: until it is back, the clock goes on as it does */
+/** @throws when Redis is away: until it is back, the clock of the fleet runs by itself */
 export async function keepTime({ clock, fleet, ownNow, told, report }: Deps): Promise<void> {
   fleet.keep(await clock.read());
   const differenceMs = ownNow() - fleet.now();

@@ -1,4 +1,4 @@
-/** list-recipients: the recipients of a campaign where they stand now; those that left their place are read from the record they have since. */
+/** list-recipients: lists the recipients of a campaign with their present status. Those that left their place are read from their record. */
 import type { Campaign, PlaceMark } from '../domain/campaign.ts';
 import { mayStand, type Placed, placeEmail } from '../domain/campaign-email.ts';
 import { placeId } from '../domain/id.ts';
@@ -8,20 +8,20 @@ import type { Emails } from '../store/emails.ts';
 
 type Deps = { campaigns: Pick<Campaigns, 'placed'>; emails: Pick<Emails, 'read'> };
 
-/** `pending` is whoever is not done with. */
+/** `pending` stands for every status that is not final. */
 export type RosterStatus = RecipientStatus | 'pending';
 
 export type RosterEntry = {
   readonly emailId: string;
   readonly address: string;
   readonly name: string | null;
-  /** Null once the record of one that left its place has been removed. */
+  /** Null when the recipient left its place and its record has been removed. */
   readonly recipient: Recipient | null;
-  /** When it came to what it is, milliseconds since the epoch; null where its email's own events tell that. */
+  /** When the recipient was settled, milliseconds since the epoch; null before, and after it left its place: then its email's events tell. */
   readonly at: number | null;
 };
 
-/** Some at a time, in the order in which they were added. @param from the first place that is looked at */
+/** Yields some recipients at a time, in the order in which they were added. @param from the first place to look at */
 export async function* listRecipients(
   { campaigns, emails }: Deps,
   campaign: Campaign,

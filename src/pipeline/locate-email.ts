@@ -1,4 +1,4 @@
-/** locate-email: where an email is on its way to a worker, how many wait in its lane, and which transport it is parked for. */
+/** locate-email: finds where an email waits: its job, how many emails wait in its lane, and the transport it is parked for. */
 import { isAtPlace } from '../domain/campaign-email.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import type { Whereabouts } from '../domain/explain.ts';
@@ -27,7 +27,7 @@ export async function locateEmail(deps: Deps, email: StoredEmail): Promise<Where
   const { id, lane, campaignId } = email.facts;
   const now = deps.now();
   const campaign = campaignId === null ? null : await deps.campaigns.get(campaignId);
-  // Whoever left its place goes by itself, but not while its campaign is paused.
+  // An email that left its place is delivered like any other, except while its campaign is paused.
   if (campaign !== null && (isAtPlace(email) || campaign.state.status === 'paused')) {
     const parked = campaign.state.status === 'running' ? await findHoldUp(deps, email) : null;
     return { job: 'absent', waiting: 0, parked, campaign };
@@ -36,19 +36,19 @@ export async function locateEmail(deps: Deps, email: StoredEmail): Promise<Where
     deps.deliverQueues[lane].whereabouts(id),
     deps.due.waiting(lane, now),
   ]);
-  // One that was changed since it was parked is found there still, until it would be let go.
+  // An email that was changed after it was parked stays in the parked set until its release: only a due email can be parked.
   const mayBeParked = job === 'absent' && email.handOver === null && (nextDue(email.state) ?? now + 1) <= now;
   return { job, waiting: waiting + stored, parked: mayBeParked ? await findParked(deps, email) : null, campaign: null };
 }
 
-/** Who stands at a place is parked nowhere: it is held up where no transport of its route is in service. */
+/** A recipient at its place is never parked. It is held up when no transport of its route is in service. */
 async function findHoldUp(deps: Deps, email: StoredEmail): Promise<ParkedAt | null> {
   const [report, ...others] = await deps.reportTransports(routeFor(deps.plans.plan, email.facts).transports);
   if (report === undefined || [report, ...others].some(isServing)) return null;
   return { ahead: 0, report, others };
 }
 
-/** Looks at its route first, then wherever mail was ever parked: the plan may have changed since. */
+/** Looks at the transports of its route first, then at all that mail was ever parked for: the plan may have changed since. */
 async function findParked(deps: Deps, email: StoredEmail): Promise<ParkedAt | null> {
   const { id, lane } = email.facts;
   const transports = routeFor(deps.plans.plan, email.facts).transports;
@@ -60,7 +60,7 @@ async function findParked(deps: Deps, email: StoredEmail): Promise<ParkedAt | nu
     if (place === null) continue;
     const reports = await deps.reportTransports([...new Set([name, ...transports])]);
     const report = reports.find((each) => each.name === name);
-    // It left the plan: a worker is about to let its mail go on.
+    // The transport left the plan: a worker is about to release its mail.
     if (report === undefined) continue;
     return { ahead: place.ahead, report, others: reports.filter((each) => each !== report) };
   }

@@ -1,4 +1,4 @@
-/** look-up: an email by its id, whether it has a record of its own or still stands at its place in a campaign. */
+/** look-up: finds an email by its id, in a record of its own or at its place in a campaign. */
 import { type Campaign, chunkSize } from '../domain/campaign.ts';
 import { type Placed, placeContent, placeEmail, placeSteps, placeVariables } from '../domain/campaign-email.ts';
 import type { LoadedEmail, StoredEmail } from '../domain/email.ts';
@@ -16,16 +16,16 @@ type Deps = {
   templating: Pick<Templating, 'compiled'>;
 };
 
-/** `fault` says why there is no content, where the letter could not be made. */
+/** `fault` says why the letter could not be made; there is no content then. */
 export type Found = LoadedEmail & { readonly fault?: string };
 type Unmade = { readonly fault: string };
 
-/** Null when there is no such email, or not yet: those of a campaign come to be when it is sent. */
+/** Null when there is no such email. The emails of a campaign exist only once it is sent. */
 export async function lookUp(deps: Deps, id: string): Promise<Found | null> {
   return (await deps.emails.load(id)) ?? (await lookUpPlaced(deps, id));
 }
 
-/** What was done with it, and how often its transport was at fault meanwhile: of one at its place, nobody counts that. */
+/** The timeline of an email, and how often its transport was at fault. Faults are not counted while a recipient is at its place. */
 export async function lookUpTimeline(deps: Deps, id: string): Promise<{ steps: TimelineStep[]; faults: number }> {
   const timeline = await deps.emails.timeline(id);
   if (timeline.steps.length > 0 || timeline.faults > 0) return timeline;
@@ -48,14 +48,14 @@ function emailAt(campaign: Campaign, placed: Placed, letter: Pick<WovenLetter, '
   const { head, state } = campaign;
   const since = state.startedAt ?? state.scheduledAt ?? head.createdAt;
   const email = placeEmail(campaign, placed, letter?.subject ?? head.subject, since);
-  // What may be at the next hop at this moment can neither be told of as waiting nor be changed.
+  // An email that may be at the next hop at this moment must not look like a waiting one, and cannot be changed.
   return {
     ...email,
     handOver: placed.mark === 'handing' ? { at: since, transport: '', attemptId: '', job: '' } : null,
   };
 }
 
-/** The emails of those places of a campaign, in their order and without their content: of letters no more is made than subjects. */
+/** The emails at these places of a campaign, in the same order and without content: only the subjects of their letters are rendered. */
 export async function lookUpPlaces(
   deps: Pick<Deps, 'campaigns' | 'templating'> & { emails: Pick<Emails, 'read'> },
   campaign: Campaign,
@@ -77,7 +77,7 @@ export async function lookUpPlaces(
   });
 }
 
-/** The letters of a campaign without what takes long. */
+/** The compiled content of a campaign without its bodies, which take long to render. */
 async function subjectsOf({ campaigns, templating }: Pick<Deps, 'campaigns' | 'templating'>, id: string) {
   const compiled = await templating.compiled({ id: `${id}:subject`, version: 0 }, async () => {
     const content = await campaigns.content(id);
@@ -86,7 +86,7 @@ async function subjectsOf({ campaigns, templating }: Pick<Deps, 'campaigns' | 't
   return compiled === null || 'faults' in compiled ? null : compiled;
 }
 
-/** As it was, or will be, rendered; null where its content is gone. */
+/** The letter as it was or will be sent; null when the content of the campaign is gone. */
 async function letterOf(deps: Deps, { head }: Campaign, { row }: Placed): Promise<WovenLetter | Unmade | null> {
   const compiled = await deps.templating.compiled({ id: head.id, version: 0 }, () => deps.campaigns.content(head.id));
   if (compiled === null) return null;

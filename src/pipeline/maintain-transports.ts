@@ -13,9 +13,9 @@ import type { TransportStates } from '../store/transport-states.ts';
 
 type Deps = {
   transports: Pick<Transports, 'plan' | 'get'>;
-  /** Written here, for whoever dispatches. */
+  /** Written here, read by the stages that send. */
   known: Map<string, TransportState>;
-  /** The transports that answer nothing this worker could give them; written here, for whoever dispatches. */
+  /** Names of transports whose server takes messages and does not answer. Written here, read by the stages that send. */
   hanging: Set<string>;
   memory: Memory;
   states: Pick<TransportStates, 'read' | 'takeProbe' | 'fault' | 'success' | 'grant'>;
@@ -31,11 +31,11 @@ type Deps = {
   now(): number;
 };
 
-/** What the step before went by. */
+/** What one round remembers for the next. */
 export type Memory = {
   plan: TransportPlan | null;
   inService: ReadonlySet<string>;
-  /** Transports that were tended before. */
+  /** Transports that an earlier round looked at. */
   readonly met: WeakSet<Transport>;
   /** How many connections each was refused as one too many by then. */
   readonly refusals: WeakMap<Transport, number>;
@@ -45,13 +45,14 @@ export function makeMemory(): Memory {
   return { plan: null, inService: new Set(), met: new WeakSet(), refusals: new WeakMap() };
 }
 
-/** What others write of a transport is read this often, and workers that ask for connections are told within twice this time. */
+/** The states of transports are read this often. A worker that asks for connections gets its share within twice this time. */
 const lookEveryMs = 1_000;
-/** With more workers than connections, those without any park what comes to them: those who have one look this often. */
+/** With more workers than connections, a worker without one parks its mail. The workers with a connection then look this often. */
 const shortLookMs = 100;
-/** Mail that waits is let go in steps: fewer than one for each email of a fast transport. */
+/** Least wait between rounds: one round releases several emails of a fast transport. */
 const leastWaitMs = 50;
 
+/** One round over all transports of the plan, then a wait until there may be more to do. */
 export async function maintainTransports(deps: Deps, stop: AbortSignal): Promise<void> {
   const { plan } = deps.transports;
   const names = Object.keys(plan.transports);
@@ -60,11 +61,11 @@ export async function maintainTransports(deps: Deps, stop: AbortSignal): Promise
   for (const name of deps.hanging) if (!names.includes(name)) deps.hanging.delete(name);
   const waits = await Promise.all(names.map((name) => maintainOne(deps, name, stop)));
   await moveOn(deps, plan);
-  // Nudges come with each email that is parked: what they bring is looked at together.
+  // Each parked email nudges: the least wait lets one round handle several.
   await deps.nudge.wait(leastWaitMs, Math.min(lookEveryMs, ...waits), stop);
 }
 
-/** Lets mail go whose transport cannot take it any more, where another may. */
+/** Releases mail whose transport cannot take it any more when another transport may take it. */
 async function moveOn(deps: Deps, plan: TransportPlan): Promise<void> {
   const { memory } = deps;
   const names = Object.keys(plan.transports);
@@ -108,7 +109,7 @@ async function maintainOne(deps: Deps, name: string, stop: AbortSignal): Promise
   if (state.paused === null && (await isOurProbe(deps, transport, state, now))) void probe(deps, transport, stop);
   const standing = standingOf(name, state, transport.pool);
   if (standing.kind !== 'open' || allowed === 0) {
-    // One is let go to try it; the others wait for what comes of that.
+    // One email is released as the trial; the others wait for its outcome.
     const isTrial = standing.kind === 'degraded' && isTrialOpen(state.breaker) && allowed > 0;
     if (isTrial) await deps.budgets.release(name, rates, { max: 1 }, now);
     return lookEveryMs;
@@ -139,7 +140,7 @@ async function hangsForOthers({ allotments, now }: Deps, name: string): Promise<
 
 type Most = Readonly<Record<Lane, number>>;
 
-/** The lanes share their room: each may have all of it, and both together no more than that. */
+/** The lanes share their room: both together get no more than the larger of the two numbers. */
 function together({ transactional, bulk }: Most): Most & { readonly max: number } {
   return { max: Math.max(transactional, bulk), transactional, bulk };
 }
@@ -150,8 +151,8 @@ function withRates({ pool }: Transport): Most {
 }
 
 /**
- * Connections are the limit: no more is let go than they can take soon, and while somebody waits for one, nothing that would wait longer. Bulk
- * waits behind other bulk: transactional mail and campaigns leave it its share.
+ * Connections are the limit here: no more is released than they can take soon. While messages wait for a connection, transactional mail is
+ * released up to one for each connection, and bulk only if no other bulk waits: transactional mail and campaigns leave bulk its share.
  */
 function withoutRates({ pool }: Transport, allowed: number): Most {
   const { room, waiting, waitingBulk } = pool;
@@ -188,7 +189,7 @@ async function probe(deps: Deps, transport: Transport, stop: AbortSignal): Promi
   try {
     const startedAt = deps.now();
     const fault = await transport.probe();
-    // What ends because we close, or because the plan has another of that name now, says nothing of the transport.
+    // A probe that ended because we close, or because the plan has a new transport of that name, says nothing about it.
     if (stop.aborted || deps.transports.get(name) !== transport) return;
     const event = { id: deps.newId('ev'), at: deps.now() };
     deps.report({ transport: name, ms: Math.max(0, event.at - startedAt), fault });

@@ -22,7 +22,7 @@ type Deps = {
 /** Events taken at a time: enough to spread the cost of a round trip, few enough to hold in memory. */
 const batchSize = 500;
 
-/** Handles the next batch; waits a moment when there is none. Where nobody listens, its events are not even read. */
+/** Handles the next batch; waits a moment when there is none. Without an enabled endpoint the batch is only acknowledged. */
 export async function notify(deps: Deps, stop: AbortSignal): Promise<void> {
   const entries = await deps.outbox.next(batchSize, stop);
   if (entries.length === 0) return;

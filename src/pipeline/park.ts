@@ -1,4 +1,4 @@
-/** park: an email waits until its transport can take it. At the end of its time it waits no more, but is settled with the reason for which it did. */
+/** park: puts an email aside until its transport can take it. An email whose time is over is settled with the reason it waited for. */
 import { notTaken, type SettledOutcome } from '../domain/outcome.ts';
 import { ratesOf } from '../domain/standing.ts';
 import type { TransportState } from '../domain/transport-state.ts';
@@ -11,7 +11,7 @@ type Deps = {
   transports: Pick<Transports, 'plan'>;
   known: ReadonlyMap<string, TransportState>;
   budgets: Pick<Budgets, 'park' | 'forget'>;
-  /** Tells `tend` that there is something for it to do. */
+  /** Wakes the loop of maintain-transports: there is something for it to do. */
   wake(): void;
   now(): number;
 };

@@ -1,4 +1,4 @@
-/** pause and resume: whether a transport takes mail, for the whole fleet. Workers go by it within a second. */
+/** pause and resume: stop and restart a transport for the whole fleet. Workers follow within a second. */
 import type { Plans } from '../outbound/plans.ts';
 import type { TransportStates } from '../store/transport-states.ts';
 
@@ -9,7 +9,7 @@ type Deps = {
 };
 
 /**
- * One that is paused stays so in the name of whoever asked first.
+ * A transport that is paused already keeps the id of the key that paused it first.
  * @param by the id of the key that asks
  * @returns false when the plan has no transport of that name
  */

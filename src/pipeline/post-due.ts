@@ -1,16 +1,16 @@
-/** post-due: what is due goes to its endpoint, each served by a round of its own, so that none waits for another. */
+/** post-due: posts what is due to its endpoint. Each endpoint has a round of its own, so that none waits for another. */
 import type { Webhook } from '../domain/webhook.ts';
 import type { Posts } from '../store/posts.ts';
 import type { Webhooks } from '../store/webhooks.ts';
 import type { LeasedPost } from './post.ts';
 
-/** What a process has in hand: the rounds under way, by endpoint. */
+/** The rounds under way in this process, by id of the webhook. */
 export type Rounds = Map<string, Round>;
 type Round = {
   ended: Promise<void>;
-  /** Something is due, whatever is still being posted. */
+  /** Tells the round that something is due, also while posts are under way. */
   wake(): void;
-  /** Its last take left something that is due, or found no room. */
+  /** The last take may have left due posts behind, or found no room. */
   wantsMore: boolean;
 };
 
@@ -20,11 +20,11 @@ type Deps = {
   post(webhook: Webhook, taken: LeasedPost): Promise<void>;
   rounds: Rounds;
   inHand: { posts: number };
-  /** Places that takes under way have asked for: several may be, before any of them knows what it gets. */
+  /** Places asked for by takes under way: several takes may run before any of them knows what it gets. */
   asked: { posts: number };
-  /** Posts in hand of this process; beyond them each endpoint has one, so that those that hang take nobody's place. */
+  /** Posts in hand of this process. Beyond this number each endpoint may still have one, so that hanging endpoints block no other. */
   concurrency: number;
-  /** Of what is taken: longer than a post can last. */
+  /** Lease of a taken post: longer than a post can last. */
   leaseMs: number;
   /** The longest that anything of an endpoint waits: what lies further ahead is from before the clock of Redis was put back, and is due. */
   longestWaitMs: number;
@@ -33,14 +33,14 @@ type Deps = {
   now(): number;
 };
 
-/** What others left is found within this time. */
+/** Posts that other workers left are found within this time. */
 const lookEveryMs = 1_000;
 /** Endpoints served at a time by one process. */
 const maxRounds = 1_000;
 /** Posts of one endpoint in hand of one process at a time; the store bounds those of the fleet. */
 const maxPerEndpoint = 50;
 
-/** Begins a round for each endpoint that something is due for and waits until there may be more; when it is told to stop, for the rounds. */
+/** Begins a round for each endpoint with due posts, then waits until there may be more. At a stop it waits for the rounds to end. */
 export async function postDue(deps: Deps, stop: AbortSignal): Promise<void> {
   const { rounds } = deps;
   const { ids, nextAt } = await deps.posts.due(deps.now(), maxRounds, deps.longestWaitMs);
@@ -77,7 +77,7 @@ async function serve(deps: Deps, id: string, round: Round, stop: AbortSignal): P
   }
 }
 
-/** Takes and posts until nothing is due any more. The endpoint is read anew before each take: a change holds from the next one on. */
+/** Takes and posts until nothing is due. The endpoint is read again before each take: a change counts from the next take on. */
 async function takeAndPost(deps: Deps, id: string, { round, flying }: Serving, stop: AbortSignal): Promise<void> {
   const woken = () =>
     new Promise<void>((resolve) => {
@@ -87,11 +87,11 @@ async function takeAndPost(deps: Deps, id: string, { round, flying }: Serving, s
     const webhook = await deps.webhooks.get(id);
     const isIdle = flying.size === 0;
     const isTold = webhook !== null && webhook.status === 'enabled';
-    // It may be enabled again while it owes answers: its round goes on until it owes none.
+    // The endpoint may be enabled again while posts are in hand: the round goes on until none is.
     if (!isTold) await deps.posts.drop(id);
     const count = isTold ? await launch(deps, webhook, { round, flying }) : 0;
     if (count === 0 && isIdle) break;
-    // Several that end together make room for one take.
+    // With many posts in hand it waits for some to end, so that one take fills several places.
     const isWaiting = !count || flying.size > maxPerEndpoint / 2;
     if (isWaiting && flying.size > 0) await Promise.race([...flying, woken()]);
   }
@@ -114,7 +114,7 @@ async function launch(deps: Deps, webhook: Webhook, { round, flying }: Serving):
     deps.inHand.posts += 1;
     const flight = deps
       .post(webhook, { parcel, dueSince: dueSince[n] ?? deps.now(), ...taken })
-      // It is left to its lease: it comes again when that ends.
+      // The post keeps its lease and comes again when that ends.
       .catch((error: unknown) => deps.onTrouble('post', error))
       .finally(() => {
         deps.inHand.posts -= 1;
@@ -126,8 +126,8 @@ async function launch(deps: Deps, webhook: Webhook, { round, flying }: Serving):
 }
 
 /**
- * How many more an endpoint may have in hand: while others want some, no more than are free then. So one that answers slowly takes half of the
- * places, two a third each, and there always are some for whoever comes.
+ * How many more posts an endpoint may have in hand. While other endpoints want places, it never has more than stay free: one slow endpoint
+ * takes half of the places, two take a third each, and some always stay free for the next endpoint.
  */
 function roomFor({ concurrency, inHand, asked, rounds }: Deps, round: Round, flying: number): number {
   const free = concurrency - inHand.posts - asked.posts;

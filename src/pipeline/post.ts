@@ -1,4 +1,4 @@
-/** post: one try of one parcel at one endpoint. Signs, POSTs, decides, and writes down what it came to. */
+/** post: one try of one parcel at one endpoint. Signs, POSTs, decides, and stores the result. */
 import { type Delivery, halvesOf, isBatch, lostDelivery, newDelivery, splitReason } from '../domain/delivery.ts';
 import type { IdPrefix } from '../domain/id.ts';
 import {
@@ -22,7 +22,7 @@ export type PostDeps = {
   deliveries: Pick<Deliveries, 'of'>;
   posts: Pick<Posts, 'settle' | 'drop'>;
   client: Pick<WebhookClient, 'post'>;
-  /** What a parcel says; what is no longer stored is left out. */
+  /** The payloads of a parcel; events that are no longer stored are left out. */
   buildPayloads(parcel: string): Promise<IdentifiedPayload[]>;
   policy: PostPolicy;
   report(posted: PostReport): void;
@@ -84,7 +84,7 @@ async function settle(deps: PostDeps, webhook: Webhook, taken: LeasedPost, { del
 
 function standingAfter({ kind }: PostDecision): Posted['endpoint'] {
   if (kind === 'delivered') return 'up';
-  // Only less of it was asked for.
+  // The endpoint only asked for a smaller batch.
   return kind === 'split' ? null : 'down';
 }
 
@@ -113,7 +113,7 @@ async function disable(
   return isSame(is) ? decide({ failures: 0, failingSince: null }) : { kind: 'again', at: deps.now(), holdUntil: null };
 }
 
-/** Its events are past their retention: that is said, and nothing is posted. */
+/** The events of the parcel are past their retention: the delivery is stored as failed, and nothing is posted. */
 async function lose(deps: PostDeps, webhook: Webhook, taken: LeasedPost, before: Delivery | null): Promise<void> {
   const { parcel, leaseEnd } = taken;
   const delivery = lostDelivery(parcel, before);
@@ -131,7 +131,7 @@ async function lose(deps: PostDeps, webhook: Webhook, taken: LeasedPost, before:
     deps.report({ webhook, delivery, result: null, decision: 'failed' });
 }
 
-/** Tries since it was emitted, or replayed last: a delivery that had ended begins its schedule anew. */
+/** Tries in the present schedule. A delivery that had ended begins a new schedule when it is replayed. */
 function roundOf(before: Delivery | null): number {
   return before === null || before.nextAt === null ? 0 : before.round;
 }

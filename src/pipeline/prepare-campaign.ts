@@ -1,4 +1,4 @@
-/** prepare-campaign: a campaign made ready to be sent: its content compiled once, and a letter for each recipient from then on. */
+/** prepare-campaign: compiles the content of a campaign once and makes the letter to each recipient of it. */
 import type { CampaignContent, CampaignHead, CampaignRow } from '../domain/campaign.ts';
 import { placeContent, placeVariables } from '../domain/campaign-email.ts';
 import type { StoredEmail } from '../domain/email.ts';
@@ -10,12 +10,12 @@ import type { Filled } from './settle-place.ts';
 type Deps = {
   campaigns: Pick<Campaigns, 'get' | 'content'>;
   compile(content: CampaignContent): CompiledTemplate | { readonly faults: readonly TemplateFault[] };
-  /** Prepared once for a campaign: the message to one of its recipients. */
+  /** Makes, once for a campaign, the function that composes the message to each recipient. */
   composeFor(head: CampaignHead): Composer;
   kept: KeptCampaigns;
 };
 
-/** @param content what is sent of the letter to this recipient */
+/** @param content the letter to this recipient */
 export type Composer = (email: StoredEmail, content: WovenContent) => Buffer | Promise<Buffer>;
 
 export type PreparedCampaign = {
@@ -23,25 +23,25 @@ export type PreparedCampaign = {
   letterTo(row: CampaignRow, email: StoredEmail): Letter;
 };
 
-/** The letter to one recipient, made once, when somebody first asks for it. */
+/** The letter to one recipient, made once, at its first use. */
 export type Letter = {
   fill(): Filled;
   /** Null until it is made. */
   subject(): string | null;
-  /** As it leaves. */
+  /** Composes the message, once. */
   write(): Promise<Written>;
 };
 
-/** `fault` says why there can be none. */
+/** `fault` says why there is no message. */
 export type Written = { readonly raw: Buffer } | { readonly fault: string };
 
 /** The least recently used first. */
 export type KeptCampaigns = Map<string, Promise<PreparedCampaign | null>>;
 
-/** As many as a worker sends by turns; compiled they take some twenty times as much as their sources. */
+/** As many campaigns as a worker sends in turn. Compiled content takes about twenty times the memory of its source. */
 const maxKept = 16;
 
-/** Ready as it was sent off: neither head nor content changes from then on. Null when it is gone. */
+/** Null when the campaign is gone. A kept one is never out of date: neither head nor content changes once a campaign is sent. */
 export async function prepareCampaign(deps: Deps, id: string): Promise<PreparedCampaign | null> {
   const { kept } = deps;
   const prepared = kept.get(id) ?? prepareAnew(deps, id);

@@ -1,4 +1,4 @@
-/** read-events: events of the past, oldest first, as far as a reader is told of them. */
+/** read-events: reads past events, oldest first, as far as the reader may see them. */
 import { isUnrestricted } from '../domain/api-key.ts';
 import { emailIdsIn, type FeedItem, factsFor, isVisibleTo, type Reader, wantsType } from '../domain/event-feed.ts';
 import type { Emails } from '../store/emails.ts';
@@ -13,19 +13,19 @@ export type EventsPage =
   | {
       readonly kind: 'told';
       readonly items: readonly FeedItem[];
-      /** Where to go on: behind everything that was looked at. null while there was never any event. */
+      /** Where to continue: after the last entry that was read. Null while there has never been an event. */
       readonly next: string | null;
       readonly hasMore: boolean;
     }
   /** Entries after the place asked for are gone; what is kept comes after `upTo`. */
   | { readonly kind: 'gone'; readonly upTo: string };
 
-/** Entries looked at in one round trip, at most, for a reader who is told of some only: as many as are asked for at first, twice as many each time. */
+/** Most entries read in one round trip for a reader who sees only some. The first trip reads `limit` entries, each further one twice as many. */
 const mostInStretch = 500;
-/** Entries looked at for one answer: what is asked for may be rare, and an answer takes some 20 ms so. */
+/** Most entries read for one answer, which takes about 20 ms: what the reader asks for may be rare. */
 const mostLookedAt = 5_000;
 
-/** @param after the place that is known already; null for the oldest that is kept */
+/** @param after the last place the reader has; null to begin with the oldest event that is kept */
 export async function readEvents(
   deps: Deps,
   audience: Reader,
@@ -51,7 +51,7 @@ export async function readEvents(
   }
 }
 
-/** Those of the entries that a reader is told of. */
+/** The entries that the reader may see. */
 async function visibleTo(deps: FactsDeps, audience: Reader, entries: readonly OutboxEntry[]): Promise<FeedItem[]> {
   const wanted = entries.filter(({ event }) => event !== null && wantsType(audience, event));
   const items = await withFacts(deps, wanted);

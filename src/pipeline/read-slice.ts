@@ -1,4 +1,4 @@
-/** read-slice: who is in a slice of a campaign, each with the letter that is sent to them. */
+/** read-slice: reads the recipients of a slice of a campaign, each with its letter. */
 import { type PlaceMark, sliceSize } from '../domain/campaign.ts';
 import { placeEmail } from '../domain/campaign-email.ts';
 import type { CampaignSlices, Take } from '../store/campaign-slices.ts';
@@ -15,7 +15,7 @@ export type PlaceRead = PlaceInHand & Letter & { readonly mark: PlaceMark; reado
 
 export type SliceRead = {
   readonly places: readonly PlaceRead[];
-  /** Somebody cannot be read of whom something is to become yet. */
+  /** A recipient that is not finished cannot be read. */
   readonly isDamaged: boolean;
 };
 

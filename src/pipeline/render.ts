@@ -1,4 +1,4 @@
-/** render: emails that ask for a template get their content of it, before they are accepted. */
+/** render: makes the content of emails that name a template, before they are accepted. */
 import type { AskedEmail, EmailRequest, RequestLimits } from '../domain/email-request.ts';
 import type { CompiledTemplate, Letter, TemplateFault, TemplateUse } from '../domain/template.ts';
 import { lacksLink, noLink } from '../domain/unsubscribe-link.ts';
@@ -10,10 +10,10 @@ export type RenderDeps = {
   templating: Pick<Templating, 'compiled' | 'cpuMs' | 'yieldTurn'>;
 };
 
-/** The email with all that is sent of it, or what is wrong with its template: paths are within the email. */
+/** The complete email, or the faults of its template; their paths are within the email. */
 export type Rendered = { readonly request: EmailRequest } | { readonly faults: readonly TemplateFault[] };
 
-/** Characters that the emails of one request may come to, and the CPU time it may take to make them. */
+/** Limits for all emails of one request together: rendered characters, and CPU time to render them. */
 const maxMade = 40 * 1024 * 1024;
 const maxCpuMs = 2_000;
 
@@ -22,7 +22,7 @@ type Asked = NonNullable<AskedEmail['template']>;
 
 type Deps = RenderDeps & Pick<RequestLimits, 'canUnsubscribe'>;
 
-/** In the order of `asked`; null where that is. Each template is looked up once. */
+/** One answer for each of `asked`, in that order; null where `asked` is null. Each template is looked up once. */
 export async function render(deps: Deps, asked: readonly (AskedEmail | null)[]): Promise<(Rendered | null)[]> {
   const found = new Map<string, Promise<Found>>();
   const find = (template: Asked): Promise<Found> => {
@@ -43,7 +43,7 @@ export async function render(deps: Deps, asked: readonly (AskedEmail | null)[]):
   return rendered;
 }
 
-/** A template by its id or alias, in the version that is asked for. */
+/** Finds a template by its id or alias, in the version asked for, or the newest. */
 export async function findVersion(
   { templates, templating }: RenderDeps,
   asked: Omit<Asked, 'variables'>,
@@ -95,7 +95,7 @@ function inTemplate(fault: TemplateFault): TemplateFault {
 
 type Made = { readonly use: TemplateUse; readonly compiled: CompiledTemplate; readonly letter: Letter };
 
-/** What an email says itself comes before what its template says. */
+/** `from`, `subject` and `reply_to` of the email itself win over those of its template. */
 function complete({ template: _, ...email }: AskedEmail, made: Made | null): Rendered {
   const { from: ownFrom, subject: ownSubject, ...rest } = email;
   const from = ownFrom ?? made?.compiled.content.from ?? null;

@@ -1,4 +1,4 @@
-/** replay: what an endpoint was told, or should have been, goes out to it again under the same `webhook-id`. */
+/** replay: has past events posted to an endpoint again, under the same `webhook-id`, also those it never got. */
 import { placesIn } from '../domain/delivery.ts';
 import type { EventType } from '../domain/event.ts';
 import { emailIdsIn, factsFor, sortableCursor } from '../domain/event-feed.ts';
@@ -21,19 +21,19 @@ type Deps = {
 export type ReplayRequest =
   | { readonly kind: 'event'; readonly eventId: string }
   | { readonly kind: 'delivery'; readonly deliveryId: string }
-  /** Times in milliseconds since the epoch, both inclusive; every type that the endpoint is told of where none are named. */
+  /** Times in milliseconds since the epoch, both inclusive. Without `types`: all types the endpoint subscribes to. */
   | { readonly kind: 'range'; readonly since: number; readonly until: number; readonly types?: readonly EventType[] };
 
-/** How many events go out again, and from when on a range was not looked at; null when all of it was. */
+/** How many posts were added, and from when on a range was not read; null when all of it was. */
 export type Replayed = { readonly count: number; readonly restSince: number | null };
 
-/** Events of a range that are looked at in one request: it answers within its time, and the caller goes on from there. */
+/** Most events of a range read in one request, so that it answers in time. The caller continues from `restSince`. */
 const maxLookedAt = 100_000;
 const chunkSize = 1_000;
 
 /**
- * Done when it returns: what goes out again waits for its endpoint then, as durable as anything. Asked once more, it adds nothing that still
- * waits; under the same mark, nothing that went out since. Null when there is no such event or delivery, or its events are no longer stored.
+ * When it returns, the posts wait for their endpoint and are stored durably. A repeat adds nothing that still waits; a repeat under the same
+ * `mark` adds nothing that was posted since either. Null when there is no such event or delivery, or its events are no longer stored.
  */
 export async function replay(
   deps: Deps,
@@ -94,7 +94,7 @@ async function replayRange(
   return { count, restSince: null };
 }
 
-/** A range is walked in the order of its places, by every repeat in the same steps. */
+/** A range is read in the order of its places, so that every repeat takes the same steps. */
 function stepAt(mark: CreationMark | null, place: string | undefined): ReplayStep | null {
   return mark === null || place === undefined ? null : { mark, step: sortableCursor(place) };
 }

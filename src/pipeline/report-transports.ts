@@ -1,4 +1,4 @@
-/** report-transports: how transports stand now in the whole fleet: state, connections, what is left of their rates, and what waits for them. */
+/** report-transports: reports transports for the whole fleet: state, connections, what is left of their rates, and parked mail. */
 import { freshState } from '../domain/standing.ts';
 import { hostOf } from '../domain/transport-plan.ts';
 import type { TransportReport } from '../domain/transport-report.ts';
@@ -16,7 +16,7 @@ type Deps = {
   now(): number;
 };
 
-/** @param only these, as far as the plan has them; all of the plan when left out */
+/** @param only names to report, as far as the plan has them; all transports of the plan when left out */
 export async function reportTransports(deps: Deps, only?: readonly string[]): Promise<readonly TransportReport[]> {
   const { transports } = deps.plans.plan;
   const all = (only ?? Object.keys(transports)).flatMap((name) => transports[name] ?? []);

@@ -1,4 +1,4 @@
-/** retry-failed: everybody in a campaign who failed, expired or is held is sent to once more. Who was refused for good is left alone. */
+/** retry-failed: sends again to each recipient of a campaign that failed, expired or is held. Bounced recipients are left alone. */
 import type { CampaignStatus, PlaceMark } from '../domain/campaign.ts';
 import { type StoredEmail, statusOf } from '../domain/email.ts';
 import { placeId } from '../domain/id.ts';
@@ -11,28 +11,28 @@ import type { Changed } from './settle.ts';
 type Deps = {
   campaigns: Pick<Campaigns, 'status' | 'places'>;
   emails: Pick<Emails, 'lastChange'>;
-  /** An email wherever it stands. */
+  /** Reads an email from its own record or at its place. */
   read(id: string): Promise<StoredEmail | null>;
   change(email: StoredEmail, asked: Change, changeId?: string): Promise<Changed>;
 };
 
-/** Emails under way at a time: each has its own round trips. */
+/** Emails retried at a time: each needs its own round trips. */
 const atOnce = 20;
 
 const retryable: readonly RecipientStatus[] = ['failed', 'expired', 'outcome_unknown'];
-/** Where somebody waits for what is retried. */
+/** Status of campaigns whose recipients can be retried. */
 const sendsStill: readonly CampaignStatus[] = ['running', 'paused', 'completed'];
 
 export type Retried =
   | { readonly kind: 'retried'; readonly count: number }
-  /** It is not, or not any more, sent. */
+  /** The campaign is not being sent yet, or not any more. */
   | { readonly kind: 'refused'; readonly status: CampaignStatus }
   | { readonly kind: 'gone' };
 
 /**
- * How many are sent to again. Asked for once more, as after an answer that was lost, it goes on. Once it is canceled nobody else is: that is
- * seen by the very step that has somebody wait again, and who waited before is called off with the rest.
- * @param changeId under which it may be asked for again: who was retried under it before is counted, and not retried once more
+ * Retries the recipients and counts them. A repeated request, for instance after a lost answer, continues. Once the campaign is canceled, no
+ * other recipient is retried: the script that stores a retry checks that, and recipients retried before are canceled with all others.
+ * @param changeId id of the request, kept by its repeats: a recipient that was retried under it is counted, and not retried again
  */
 export async function retryFailed(deps: Deps, campaignId: string, changeId?: string): Promise<Retried> {
   let status = await deps.campaigns.status(campaignId);
@@ -58,12 +58,12 @@ function isSent(status: CampaignStatus | null): boolean {
   return status !== null && sendsStill.includes(status);
 }
 
-/** Of those that left, their record says. */
+/** Whether a recipient left its place and may be retried, its record says. */
 function mayBeRetried(mark: PlaceMark): boolean {
   return mark === 'failed' || mark === 'expired' || mark === 'left';
 }
 
-/** Whether it is sent to again. */
+/** Whether the email is sent again. */
 async function retryOne({ emails, read, change }: Deps, id: string, changeId?: string): Promise<boolean> {
   if (changeId !== undefined && (await emails.lastChange(id)) === changeId) return true;
   const email = await read(id);

@@ -1,4 +1,4 @@
-/** send-campaigns: campaigns that are due are sent a slice at a time, by turns, for as long as there is room in hand. */
+/** send-campaigns: sends due campaigns in turn, a slice at a time, while there is room in hand. */
 import type { Nudge } from '../concurrency/nudge.ts';
 import type { Semaphore } from '../concurrency/semaphore.ts';
 import type { CampaignSlices, Take } from '../store/campaign-slices.ts';
@@ -10,10 +10,10 @@ type Deps = {
   /** Slices in hand at a time. */
   room: Pick<Semaphore, 'take'>;
   hands: SlicesInHand;
-  /** After this, what was taken by a worker that died is taken by another; renewed while it is in hand. */
+  /** Lease of a slice, renewed while it is in hand. After it, another worker takes the slices of a worker that died. */
   leaseMs: number;
   nudge: Nudge;
-  /** Told of one that this worker started. */
+  /** Called when this worker starts a campaign. */
   reportCampaign(begun: { readonly campaignId: string; readonly status: 'running'; readonly recipients: number }): void;
   onTrouble(part: 'send slice', error: unknown, fields: { readonly campaign: string }): void;
   newId(prefix: 'jb'): string;
@@ -21,18 +21,18 @@ type Deps = {
   now(): number;
 };
 
-/** What this process has in hand, and what it learned from it. */
+/** The slices this process has in hand, and what one round remembers for the next. */
 export type SlicesInHand = {
   readonly slices: Map<Take, Promise<void>>;
-  /** Campaigns whose transport can take no more at this moment, and when they are looked at again. */
+  /** By id: campaigns whose transport can take no more at this moment, and when they are looked at again. */
   readonly resting: Map<string, { readonly waitMs: number; readonly until: number }>;
-  /** The campaign that had its turn last. */
+  /** Id of the campaign that had its turn last. */
   last: string;
-  /** Campaigns of which the last slice taken was to be canceled. */
+  /** Ids of campaigns that are canceled, as this process saw when it took a slice. */
   readonly canceled: Set<string>;
-  /** Rounds since those had theirs. */
+  /** Rounds since the canceled campaigns had their turn. */
   rounds: number;
-  /** When it last looked what is due, by the clock of Redis. */
+  /** When due campaigns were read last, by the clock of Redis. */
   seenAt: number;
 };
 
@@ -40,9 +40,9 @@ export function makeSlicesInHand(): SlicesInHand {
   return { slices: new Map(), resting: new Map(), last: '', canceled: new Set(), rounds: 0, seenAt: 0 };
 }
 
-/** A campaign that becomes due is found this much later at most, also when nobody heard the bell. */
+/** A campaign that becomes due is found at most this late, also when the bell was missed. */
 const lookEveryMs = 1_000;
-/** A campaign that is held up is left alone for so long, twice as long each time, until something of it can be sent. */
+/** A campaign that is held up rests this long, twice as long each time, until something of it can be sent. */
 const leastRestMs = 50;
 const mostRestMs = 1_000;
 
@@ -109,7 +109,7 @@ async function takeOfEach(deps: Deps, ids: readonly string[], stop: AbortSignal)
   return { hasTaken, waitMs };
 }
 
-/** Whoever had a turn last comes last. */
+/** Orders the campaigns so that the one that had its turn last comes last. */
 function inTurn(ids: readonly string[], last: string): string[] {
   const sorted = ids.toSorted();
   const next = sorted.findIndex((id) => id > last);
@@ -145,7 +145,7 @@ function rest({ hands, now }: Deps, id: string): void {
   hands.resting.set(id, { waitMs: longer, until: now() + longer });
 }
 
-/** Keeps what is in hand. */
+/** Renews the leases of the slices in hand. */
 export async function keepHold({ slices, hands, leaseMs }: Pick<Deps, 'slices' | 'hands' | 'leaseMs'>): Promise<void> {
   await slices.renew([...hands.slices.keys()], leaseMs);
 }

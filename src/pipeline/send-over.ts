@@ -1,4 +1,4 @@
-/** send-over: one attempt over the transport that admitted the email. Where nothing is handed over, what it was admitted with is there for another. */
+/** send-over: one attempt over the transport that admitted the email. When nothing is handed over, gives back the tokens and the trial. */
 import { notTaken, type Obstacle, type Outcome, type SettledOutcome, type Withheld } from '../domain/outcome.ts';
 import { isOfTransport, verdictOf } from '../domain/standing.ts';
 import type { Budgets } from '../store/budgets.ts';
@@ -11,7 +11,7 @@ type Deps = {
   states: Pick<TransportStates, 'giveTrialBack'>;
   learn(name: string): Promise<void>;
   tellFleet(admitted: Admitted, outcome: Outcome): Promise<void>;
-  /** What goes on beside the mail, and a stop waits for. It never throws. */
+  /** Takes work that goes on beside the mail, and that a stop waits for. The work never rejects. */
   beside(work: Promise<void>): void;
   onTrouble(part: 'dispatch', error: unknown): void;
   now(): number;
@@ -22,7 +22,7 @@ export type Attempt = {
   readonly admitted: Admitted;
   /** Share of the connections that bulk leaves to transactional, 0..1. */
   readonly reserve: number;
-  /** When the time of the email is over. */
+  /** When the email expires or reaches its age limit. */
   readonly endsAt: number;
 };
 
@@ -34,7 +34,7 @@ export type Sent =
   /** The message cannot go over this hop: another may take it. */
   | { readonly kind: 'obstacle'; readonly obstacle: Obstacle };
 
-/** Past its end an email is still tried for so long where nothing but a free connection is wanting. */
+/** After its end an email is still tried for this long when a free connection is the only thing missing. */
 const lastChanceMs = 60_000;
 
 export async function sendOver(deps: Deps, { parcel, admitted, reserve, endsAt }: Attempt): Promise<Sent> {
@@ -60,7 +60,7 @@ export async function sendOver(deps: Deps, { parcel, admitted, reserve, endsAt }
   if (outcome.kind === 'withheld' && !isClaimed && endsAt + lastChanceMs <= deps.now())
     return { kind: 'ended', outcome: notTaken(name, `transport ${name} had no free connection`) };
   const telling = deps.tellFleet(admitted, outcome).catch((error: unknown) => deps.onTrouble('dispatch', error));
-  // What was answered is written down beside what the fleet hears of it, and waits for none of that: a kill meanwhile would make it unknown.
+  // The answer is stored without waiting until the fleet is told: a kill in between would make the outcome unknown.
   if (isClaimed) deps.beside(telling);
   else await telling;
   return sentOf(outcome, isClaimed);
@@ -73,8 +73,8 @@ function sentOf(outcome: Outcome, isClaimed: boolean): Sent {
 }
 
 /**
- * Its token is for another. So is the trial, where it was to be one and says nothing of its transport.
- * @param outcome null where it did not come to an attempt
+ * Gives back the tokens, and also the trial if this message was the trial and its outcome says nothing about the transport.
+ * @param outcome null when there was no attempt
  */
 async function giveBack(deps: Deps, { transport, as, rates }: Admitted, outcome: Outcome | null): Promise<void> {
   const { name } = transport;

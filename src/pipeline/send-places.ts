@@ -1,4 +1,4 @@
-/** send-places: those who wait in a slice are sent to, but for whom nothing is sent any more; each is settled by its own answer. */
+/** send-places: sends to the waiting recipients of a slice, except suppressed ones, and settles each by its own answer. */
 import type { Semaphore } from '../concurrency/semaphore.ts';
 import { unmade } from '../domain/campaign-email.ts';
 import type { StoredEmail } from '../domain/email.ts';
@@ -20,30 +20,30 @@ type Deps = {
   dispatch(parcel: Outgoing): Promise<Dispatched>;
   /** Emails whose body may be at the next hop and whose answer is not stored yet. */
   handedOver: Set<string>;
-  /** Between one recipient and the next: others have their turn. */
+  /** Called between two recipients: lets other work have its turn. */
   yieldTurn(): Promise<void>;
   /** Aborted when the process begins to stop. */
   stopping: AbortSignal;
 };
 
-/** A slice that is worked off. */
+/** A slice in the hands of this worker. */
 export type SliceInHand = {
   readonly take: Take;
-  /** Messages that may leave still. */
+  /** Messages that may still be sent. */
   allowed: number;
-  /** Something stands in the way of the rest: it is given back. */
+  /** The rest of the slice cannot be sent now and is given back. */
   isHeldUp: boolean;
   settle(held: PlaceInHand, what: PlaceResult): Promise<void>;
-  /** Runs a step for one recipient. It never rejects: who cannot be dealt with holds the slice up. */
+  /** Runs a step for one recipient. It never rejects: an error holds up the slice. */
   guard(of: PlaceInHand, step: () => Promise<void>): Promise<void>;
 };
 
-/** Each as soon as there is a place in hand for it, until something stands in the way of all of them. */
+/** Starts each recipient as soon as there is a place in hand for it, until the slice is held up. */
 export async function sendPlaces(deps: Deps, slice: SliceInHand, queued: readonly PlaceRead[]): Promise<void> {
   const emails = queued.map(({ email }) => email);
   const barred = await deps.suppress(emails, 'bulk');
   let ahead: Promise<void> | undefined;
-  /** Once a transport asks for one of them, so that none is written in vain. */
+  /** Composes the messages, once a transport asks for one of them, so that none is composed in vain. */
   const writeAhead = () => {
     ahead ??= writeAll(deps, queued);
     return ahead;
@@ -72,7 +72,7 @@ function letGo({ handedOver }: Deps, { email }: PlaceRead, leave: () => void): v
   leave();
 }
 
-/** @param leave gives back its place in hand: what the server said is settled beside others, and needs none */
+/** @param leave gives back the place in hand, before the answer is settled: settling needs no place */
 async function sendOne(
   deps: Deps,
   slice: SliceInHand,
@@ -102,10 +102,10 @@ async function sendOne(
   slice.allowed += 1;
 }
 
-/** Bytes of a slice that are written ahead: the rest is written when it is asked for. */
+/** Bytes of messages of a slice that are composed ahead: the rest is composed when a transport asks for it. */
 const aheadBytes = 1024 * 1024;
 
-/** One after the other: with what each step needs at hand, that takes a fifth less of all that sending them costs. */
+/** Composing the messages in one go, and not between the sends, saves a fifth of the whole cost of sending. */
 async function writeAll({ yieldTurn }: Deps, places: readonly PlaceRead[]): Promise<void> {
   let bytes = 0;
   for (const place of places) {

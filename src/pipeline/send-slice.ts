@@ -1,4 +1,4 @@
-/** send-slice: one slice of a campaign. Whoever was lost is settled, all others are sent to, or ended once the campaign is canceled. */
+/** send-slice: one slice of a campaign. Settles lost recipients as unknown, then sends to the others, or cancels them with their campaign. */
 import { mostAgainMs, type PlaceMark } from '../domain/campaign.ts';
 import { lost } from '../domain/campaign-email.ts';
 import type { CampaignSlices, Take } from '../store/campaign-slices.ts';
@@ -13,7 +13,7 @@ type Deps = {
   readSlice(take: Take, campaign: PreparedCampaign): Promise<SliceRead>;
   sendPlaces(slice: SliceInHand, queued: readonly PlaceRead[]): Promise<void>;
   settle(held: PlaceInHand, what: PlaceResult): Promise<PlaceReport | null>;
-  /** Ends what left its place, once the campaign is canceled. False when it is to be looked at again. */
+  /** Cancels an email that left its place, once the campaign is canceled. False when the email must be looked at again. */
   callOff(emailId: string): Promise<boolean>;
   report(slice: SliceReport): void;
   onTrouble(part: 'send slice', error: unknown, fields: { readonly email: string }): void;
@@ -27,25 +27,25 @@ export type SliceReport = {
   readonly ms: number;
 };
 
-/** What left its place and is on its way at this moment is looked at again after so long. */
+/** An email that left its place and is being handed over at this moment is looked at again after this long. */
 const callOffAgainMs = 1_000;
-/** So is a slice with recipients that cannot be read: only another version might, and each look is told of. Meanwhile all other slices go. */
+/** Wait after recipients of a slice could not be read: perhaps a worker of another version can, and each look writes a log line. */
 const damagedAgainMs = mostAgainMs;
 
 type Slice = SliceInHand & {
   readonly settled: PlaceReport[];
-  /** How long until there is to be another look at it; null when that is not known to be needed. */
+  /** How long until the slice is looked at again; null when that is not known to be needed. */
   againInMs: number | null;
 };
 
-/** Lets the slice go in the end, whatever came of it: what is left of it is taken again. */
+/** Releases the slice at the end, also after an error: what is left of it is taken again. */
 export async function sendSlice(deps: Deps, take: Take): Promise<SliceReport> {
   const startedAt = deps.now();
   const campaign = await deps.prepareCampaign(take.campaignId).catch(async (error: unknown) => {
     await deps.slices.release(take, 0, take.allowed);
     throw error;
   });
-  // It was deleted, and with it all there was to let go.
+  // The campaign was deleted with its slices: there is nothing to release.
   if (campaign === null) return { take, settled: [], isHeldUp: true, ms: 0 };
   const slice = openSlice(deps, take);
   try {
@@ -72,7 +72,7 @@ function openSlice({ settle, onTrouble }: Deps, take: Take): Slice {
       try {
         await step();
       } catch (error) {
-        // A bug or Redis away, and neither is mended by hurrying.
+        // A bug, or Redis is away: a quick retry helps with neither.
         slice.isHeldUp = true;
         onTrouble('send slice', error, { email: email.facts.id });
       }
@@ -86,7 +86,7 @@ async function workOff(deps: Deps, slice: Slice, { places, isDamaged }: SliceRea
   const marked = (mark: PlaceMark) => places.filter((place) => place.mark === mark);
   const each = (mark: PlaceMark, step: (place: PlaceRead) => Promise<void>) =>
     marked(mark).map((place) => slice.guard(place, () => step(place)));
-  // Its worker died, or lost it from its sight, after the body may have begun to leave.
+  // The worker that had it died, or lost its lease, after the body may have begun to leave.
   const found = each('handing', (place) => slice.settle({ ...place, from: 'handing' }, lost(place.address)));
   if (slice.take.status !== 'canceled') {
     await Promise.all([...found, deps.sendPlaces(slice, marked('queued'))]);

@@ -19,7 +19,7 @@ type Deps = {
   slices: Pick<CampaignSlices, 'settle'>;
   leave: CampaignLeave['leave'];
   emails: Pick<Emails, 'read'>;
-  /** What became of an attempt at an email that left its place. */
+  /** Settles an attempt at an email that has left its place. */
   settleLeft(email: StoredEmail, outcome: SettledOutcome, attemptId: string): Promise<void>;
   policies: Readonly<Record<Lane, RetryPolicy>>;
   newId(prefix: 'sp'): string;
@@ -27,25 +27,25 @@ type Deps = {
   rand(): number;
 };
 
-/** What is sent to one recipient, under a subject that may be its own; why there can be none. */
+/** The email and the content for one recipient, who may have a subject of their own; or why the letter cannot be made. */
 export type Filled = { readonly email: StoredEmail; readonly content: WovenContent } | { readonly fault: string };
 
 export type PlaceInHand = {
   readonly campaignId: string;
   readonly place: number;
-  /** The mark it has as far as is known here. */
+  /** The mark of the place as this worker knows it. */
   readonly from: 'queued' | 'handing';
   readonly email: StoredEmail;
-  /** Makes its letter, once. */
+  /** Makes the letter, once. */
   fill(): Filled;
-  /** The subject of its letter, once that is made. */
+  /** The subject of the letter; null until the letter is made. */
   subject(): string | null;
 };
 
-/** What is settled of one recipient: what came of an attempt, or that there is to be none. */
+/** What is settled for one recipient: the outcome of an attempt, or a cancellation. */
 export type PlaceResult = SettledOutcome | { readonly kind: 'canceled' };
 
-/** What came of one recipient. */
+/** What became of one recipient. */
 export type PlaceReport = {
   readonly email: StoredEmail;
   readonly what: SettledOutcome | Change;
@@ -110,13 +110,13 @@ async function tellLate(
   what: PlaceResult,
 ): Promise<null> {
   const left = what.kind === 'answered' && from === 'handing' ? await emails.read(facts.id) : null;
-  // Else it left by this very answer, and the command was repeated.
+  // Otherwise this very answer let it leave, and the command was repeated.
   const isUnanswered = left?.state.recipients.some(({ unanswered }) => unanswered !== undefined);
   if (left !== null && isUnanswered && what.kind === 'answered') await settleLeft(left, { ...what, isLate: true }, '');
   return null;
 }
 
-/** Where it is not what all others have. */
+/** Adds the subject to an event when it is not the subject of the whole campaign. */
 function withSubject(event: EmailEvent, { email, subject }: PlaceInHand): EmailEvent {
   const own = subject();
   return own === null || own === email.facts.subject ? event : { ...event, subject: own };

@@ -15,7 +15,7 @@ type CommitDeps = {
 
 type Deps = CommitDeps & {
   emails: Pick<Emails, 'commit'>;
-  /** By lane: what goes out in bulk may be late. */
+  /** By lane: bulk mail may be later than transactional mail. */
   policies: Readonly<Record<StoredEmail['facts']['lane'], RetryPolicy>>;
   newId(prefix: 'sp'): string;
   rand(): number;
@@ -25,12 +25,12 @@ type ChangeDeps = CommitDeps & {
   newId(prefix: 'ch'): string;
 };
 
-/** Each loss means that another writer won; so many in a row means something is broken, and the queue tries later. */
+/** In each lost round another writer won. So many in a row mean that something is broken: it throws, and the email comes again later. */
 const maxRounds = 20;
 
 /**
- * What became of an attempt. With the new state stands when the email comes again.
- * @param attemptId of its hand-over, also when it did not come to one
+ * Settles the outcome of an attempt. The new state also says when the email comes again.
+ * @param attemptId id of the attempt, also when nothing was handed over
  */
 export async function settle(
   deps: Deps,
@@ -55,7 +55,7 @@ export async function settle(
   await commitFirst(deps, email, outcome, decideOn, commit);
 }
 
-/** Somebody took the attempt for unknown since it began. */
+/** Whether somebody settled the attempt as unknown since it began. */
 function wasCounted({ state }: StoredEmail, current: StoredEmail): boolean {
   const before = state.recipients;
   return current.state.recipients.some(({ attempts }, n) => attempts > (before[n]?.attempts ?? attempts));
@@ -64,10 +64,10 @@ function wasCounted({ state }: StoredEmail, current: StoredEmail): boolean {
 /** A hand-over stands until it is settled. The email moved on, so somebody else settled it, with its answer or as unknown. */
 const settledMeanwhile: Refusal = { refused: 'its hand-over was settled meanwhile' };
 
-/** The email is in two jobs, and the other may have it at the next hop by now: what comes of that counts. */
+/** The email is in two jobs, and the other job may have handed it to the next hop: the outcome of that job counts. */
 const inOtherHands: Refusal = { refused: 'another attempt is handing it over' };
 
-/** A retry that races with the drop of its content: one of the two wins, and here it was the drop. */
+/** A retry and the removal of the content raced, and the removal won. */
 const contentGone: Refusal = { refused: 'its content has been dropped (RETENTION_CONTENT)' };
 
 /** The campaign was canceled before this retry, or the two raced and the cancel won. */
@@ -78,7 +78,7 @@ export type Changed =
   | ({ readonly kind: 'refused'; readonly email: StoredEmail } & Refusal)
   | { readonly kind: 'gone' };
 
-/** What a caller asks of an email; refused when it comes too late. Of a change and a hand-over that race, exactly one wins. */
+/** Settles a change that a caller asked for; refused when it comes too late. When a change and a hand-over race, exactly one wins. */
 export async function settleChange(
   deps: ChangeDeps,
   email: StoredEmail,
@@ -96,7 +96,7 @@ export async function settleChange(
   return { kind: 'changed', decision };
 }
 
-/** Decides and commits, again on what stands now as long as another writer is faster. Null when the email is gone. */
+/** Decides and commits. When another writer was faster, decides again on the state that stands now. Null when the email is gone. */
 async function commitFirst<D extends Decision | Refusal>(
   deps: CommitDeps,
   email: StoredEmail,

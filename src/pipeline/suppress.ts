@@ -1,4 +1,4 @@
-/** suppress: of emails about to be sent, the recipients that get no more mail. Asked at the last moment, as mail may have waited for long. */
+/** suppress: finds the suppressed recipients of emails about to be sent. Asked at the last moment, because mail may have waited for long. */
 import type { StoredEmail } from '../domain/email.ts';
 import { timeOfId } from '../domain/id.ts';
 import type { Lane } from '../domain/lane.ts';
@@ -8,7 +8,7 @@ import type { Suppressions } from '../store/suppressions.ts';
 
 type Deps = { suppressions: Pick<Suppressions, 'find'> };
 
-/** For each email, what is to be settled for it; null when it may go to everybody. One round trip for all of them. */
+/** For each email its suppressed recipients, as an outcome; null when there are none. One round trip for all emails. */
 export async function suppress(
   { suppressions }: Deps,
   emails: readonly (StoredEmail | null)[],

@@ -1,4 +1,4 @@
-/** sweep-campaigns: what campaigns need no more goes, a piece at a time: who is in one, once nobody can be added, and all of it once its time is over. */
+/** sweep-campaigns: removes, a piece at a time, the address sets of campaigns that take no more recipients, and campaigns past retention. */
 import { takesRecipients } from '../domain/campaign.ts';
 import type { CampaignKeep, CampaignRetention } from '../store/campaign-retention.ts';
 
@@ -27,8 +27,8 @@ export function makeRound(): Round {
 }
 
 /**
- * Looks at some campaigns, and at the next ones the next time: however many there are, that costs Redis no more. One that cannot be removed
- * now keeps no other.
+ * Looks at one page of campaigns, and at the next page the next time, so that the cost for Redis does not grow with their number. A campaign
+ * that cannot be removed now holds up no other.
  */
 export async function sweepCampaigns(deps: Deps, stop: AbortSignal): Promise<void> {
   const { retention, keepMs, round, report, onTrouble, now } = deps;

@@ -1,26 +1,26 @@
-/** sweep-events: forgets what is past its retention, little by little, so that nobody has to wait meanwhile. */
+/** sweep-events: removes events and deliveries past their retention, a few at a time, so that nothing else has to wait. */
 import type { EventRetention } from '../store/event-retention.ts';
 import type { Posts } from '../store/posts.ts';
 import type { Webhooks } from '../store/webhooks.ts';
 
-/** Deliveries that were never tried, written down of one endpoint at a time: the log is for what was tried, and how many there were is told. */
+/** Most deliveries without a try that one sweep stores for an endpoint: the delivery log is for tries, and their number is reported. */
 const maxUntried = 10;
 
 type Deps = {
   eventRetention: EventRetention;
   webhooks: Pick<Webhooks, 'listeners'>;
   posts: Pick<Posts, 'dropLost'>;
-  /** How long events, and deliveries of them, are kept, and how many events at most. */
+  /** How long events and their deliveries are kept, and how many events at most. */
   keep: { readonly eventsMs: number; readonly events: number };
-  /** What waited for an endpoint until its events were no longer stored. */
+  /** Called with the parcels that waited for an endpoint until their events were no longer stored. */
   reportLost(lost: { webhookId: string; parcels: number }): void;
   onTrouble(part: string, error: unknown): void;
   now(): number;
 };
 
 /**
- * Every worker does it, which does no harm: each forgets what is there still. Goes on until nothing is left to forget; what cannot be
- * forgotten now keeps nothing else.
+ * Every worker does it, which does no harm: each removes what is still there. Ends when nothing is left to remove; an error at one step
+ * does not stop the next ones.
  */
 export async function sweepEvents(deps: Deps, stop: AbortSignal): Promise<void> {
   const { eventRetention, webhooks, keep, now } = deps;
@@ -32,7 +32,7 @@ export async function sweepEvents(deps: Deps, stop: AbortSignal): Promise<void> 
   }
 }
 
-/** What waits for an endpoint that is down is tried one by one, and would be found to be lost no faster. */
+/** Without this, lost parcels of an endpoint that is down would be found one by one, at the pace of its tries. */
 async function dropAllLost(deps: Deps, id: string, stop: AbortSignal): Promise<void> {
   let [parcels, untried] = [0, 0];
   const step = async () => {

@@ -1,4 +1,4 @@
-/** tell-fleet: what an attempt says of its transport is told to all workers: a fault, that it is to go slower, or that it is well. */
+/** tell-fleet: tells all workers what an attempt says about its transport: a fault, a reply that asks to slow down, or a success. */
 import type { Outcome } from '../domain/outcome.ts';
 import { freshState, verdictOf } from '../domain/standing.ts';
 import type { TransportState } from '../domain/transport-state.ts';
@@ -12,15 +12,15 @@ type Deps = {
   states: Pick<TransportStates, 'fault' | 'success' | 'brake'>;
   isConnected(name: string): Promise<boolean>;
   learn(name: string): Promise<void>;
-  /** Tells `tend` that there is something for it to do. */
+  /** Wakes the loop of maintain-transports: there is something for it to do. */
   wake(): void;
   newId(prefix: 'ev'): string;
   now(): number;
 };
 
-/** A message that goes well where nothing was wrong is no news, and costs Redis nothing. */
+/** A success on a transport without faults is no news and needs no Redis command. */
 export async function tellFleet(deps: Deps, { transport: { name }, as }: Admitted, outcome: Outcome): Promise<void> {
-  // A transport that is always there, as the sandbox is, has no state.
+  // A built-in transport, such as the sandbox, has no stored state.
   if (deps.transports.plan.transports[name] === undefined) return;
   const { breaker } = deps.known.get(name) ?? freshState;
   const verdict = verdictOf(outcome);

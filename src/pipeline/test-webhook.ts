@@ -1,4 +1,4 @@
-/** test-webhook: one signed POST of a made-up event to an endpoint, at once, and what came back. */
+/** test-webhook: sends one signed POST of a sample event to an endpoint, at once, and returns the answer. */
 import type { EventType } from '../domain/event.ts';
 import { sampleEvent } from '../domain/event-sample.ts';
 import type { IdPrefix } from '../domain/id.ts';
@@ -17,7 +17,7 @@ type Deps = {
 
 export type WebhookTest = { readonly eventId: string; readonly type: EventType; readonly result: PostResult };
 
-/** Nothing is stored, counted or tried again; a disabled endpoint is tried as well, which is how one learns that it is back. */
+/** Nothing is stored, counted or tried again. A disabled endpoint is posted to as well: so a caller learns that it works again. */
 export async function testWebhook(deps: Deps, webhook: Webhook): Promise<WebhookTest> {
   const eventId = deps.newId('ev');
   const now = deps.now();

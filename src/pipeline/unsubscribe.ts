@@ -1,4 +1,4 @@
-/** unsubscribe: a reader wants no more bulk mail. Remembered for good, and told as an event of the email that the link came with. */
+/** unsubscribe: a reader wants no more bulk mail. Stores the suppression for good, with an event of the email that had the link. */
 import type { StoredEmail } from '../domain/email.ts';
 import type { EmailEvent } from '../domain/event.ts';
 import type { Change } from '../domain/outcome.ts';
@@ -16,7 +16,7 @@ type Deps = {
   now(): number;
 };
 
-/** Asked for twice, it is done once: anybody may ask, without a key. A link outlives the record of its email: then the event stands alone. */
+/** A repeat does nothing: anybody may ask, without a key. A link outlives the record of its email: the event then stands alone. */
 export async function unsubscribe(deps: Deps, { emailId, address }: Subscription): Promise<void> {
   const suppression: Suppression = {
     ...{ id: deps.newId('sp'), address: suppressedForm(address), scope: 'bulk', reason: 'unsubscribe' },
@@ -27,7 +27,7 @@ export async function unsubscribe(deps: Deps, { emailId, address }: Subscription
   const email = await deps.emails.read(emailId);
   const changed = email === null ? null : await deps.change(email, { kind: 'unsubscribed', suppression });
   if (changed?.kind === 'changed') return;
-  // The record is gone or told of it before, or its email is being handed over once more, which nothing may come between: only news is told.
+  // The record is gone, or has this event already, or must not change during a hand-over: only a new suppression brings an event.
   const event: EmailEvent = {
     ...{ id: deps.newId('ev'), type: 'email.unsubscribed', at: deps.now(), emailId, sequence: 0 },
     ...{ to: [address], attempt: 0, transport: null, smtp: null, reason: null },

@@ -1,4 +1,4 @@
-/** verify: connects to a transport and logs in now; when that goes well although its breaker is open, the workers try it at once. */
+/** verify: connects to a transport and logs in now. When that succeeds and its breaker is open, the workers probe it at once. */
 import type { Verification } from '../domain/transport-report.ts';
 import type { Plans } from '../outbound/plans.ts';
 import type { Verify } from '../outbound/smtp-verify.ts';
@@ -16,7 +16,7 @@ export async function verify(deps: Deps, name: string): Promise<Verification | n
   const settings = deps.plans.plan.transports[name];
   if (settings === undefined) return null;
   const verification = await deps.tryOut(settings);
-  // Only a worker's own probe closes the breaker: what this process can reach, workers may not.
+  // Only a worker's own probe closes the breaker: workers may not reach what this process reaches.
   if (verification.fault === null) await deps.transportStates.hasten(name, deps.now());
   return verification;
 }

@@ -1,17 +1,17 @@
-/** Job queues: a stage runs on each job, and its Answer decides what becomes of it. */
+/** Job queues: a stage runs on each job, and its Answer decides what becomes of the job. */
 import { type ConnectionOptions, DelayedError, type Job, Worker } from 'bullmq';
 import { type Deadline, waitUntil } from '../concurrency/deadline.ts';
 import type { Answer } from '../domain/outcome.ts';
 
-/** The queues there are: delivery has one for each lane, so that neither waits behind the other. */
+/** The names of all queues: delivery has one for each lane, so that neither lane waits behind the other. */
 export type QueueName = 'deliver' | 'deliver_bulk';
 
 /** A count that is never reached. Redis scripts keep 14 digits, so the largest integer would not do. */
 const unlimited = 1_000_000_000;
-/** Wait after a stage threw: a bug or Redis away, and neither is mended by hurrying. */
+/** Wait after a stage threw: a bug, or Redis is away. A quick retry helps with neither. */
 const troubleWaitMs = 5_000;
 
-/** BullMQ's own event stream is of no use here: kept short. */
+/** BullMQ's own event stream is not used: it is kept short. */
 export const queueSettings = {
   skipVersionCheck: true,
   skipWaitingForReady: true,
@@ -22,28 +22,28 @@ export type QueueConnection = { readonly redis: ConnectionOptions; readonly pref
 
 export const jobOptions = {
   removeOnComplete: true,
-  // A job never fails for good: it holds somebody's mail. Should even the answer of its stage be refused (Redis full or read-only),
-  // it comes back after a while.
+  // A job never fails for good, because it holds mail. When even the answer of its stage cannot be stored (Redis full or read-only),
+  // the job comes back after the backoff.
   attempts: unlimited,
   backoff: troubleWaitMs,
 };
 
 export type WorkerOptions = {
   readonly concurrency: number;
-  /** A dead worker's jobs are taken over after this long. Renewed while the process lives, so it outlives any wait on a socket. */
+  /** Another worker takes over the jobs of a dead one after this long. The lock is renewed while the process lives, so a long send keeps it. */
   readonly lockMs: number;
-  /** Jobs that outlast it are left. */
+  /** Jobs that outlast the deadline are left to other workers. */
   readonly deadline: Deadline;
   /** Aborted when the process begins to stop: all workers stop taking jobs at once. */
   readonly stopping: AbortSignal;
-  /** Aborted when a stop gives up what waits for a Redis that is away. */
+  /** Aborted when a stop gives up waiting for a Redis that is away. */
   readonly cut: AbortSignal;
   /** The stage threw, which means a bug or that Redis is away. */
   onTrouble(queue: QueueName, error: unknown, fields?: { readonly job: string }): void;
   now(): number;
 };
 
-/** What a stage is given: the job's id, and its data where it has any. */
+/** The argument of a stage: the id of the job and its data. */
 export type JobIn<Data> = { readonly id: string; readonly data: Data };
 
 /** Runs `stage` on each job: done removes it, `{ again }` brings it back at that time. */
@@ -60,7 +60,7 @@ export async function openWorker<Data>(
       return { again: options.now() + troubleWaitMs };
     });
     if ('done' in answer) return;
-    // BullMQ goes by the clock of the machine, whatever that shows.
+    // BullMQ uses the clock of the machine, not the fleet's, so the time is converted.
     await job.moveToDelayed(Date.now() + answer.again - options.now(), token);
     throw new DelayedError();
   }
@@ -71,7 +71,7 @@ export async function openWorker<Data>(
     concurrency: options.concurrency,
     lockDuration: options.lockMs,
     stalledInterval: options.lockMs,
-    // A job whose worker dies is taken over however often that happens: it holds somebody's mail.
+    // A job holds mail, so it is taken over however often its worker dies.
     maxStalledCount: unlimited,
   });
   worker.on('error', (error) => options.onTrouble(name, error));
@@ -80,22 +80,22 @@ export async function openWorker<Data>(
 
   let closing: Promise<void> | undefined;
   const close = () => {
-    // BullMQ gives no second word once it waits for its jobs, so it is left waiting.
+    // A close that waits for its jobs cannot be changed into a forced one, so it is left waiting.
     closing ??= waitUntil(worker.close(), options.deadline.begin(), options.cut);
     return closing;
   };
   options.stopping.addEventListener('abort', () => void close(), { once: true });
 
   return {
-    /** Waits for the jobs in hand; those that outlast the deadline are left, and taken over by another worker. */
+    /** Waits for the jobs in hand. Jobs that outlast the deadline are left, and another worker takes them over. */
     [Symbol.asyncDispose]: close,
   };
 }
 
 /**
- * A lock outlives any wait on a socket, ten minutes for the answer to a final dot among them, because it is renewed for as long as the process
- * lives. Without that, another worker would send what this one is sending.
- * @throws when it would lapse before it is renewed
+ * The lock of a job must be renewed for as long as the process lives: a send may wait ten minutes for the answer to the final dot. If the
+ * lock lapsed meanwhile, another worker would take over the email that this one is still sending.
+ * @throws when the lock would lapse before it is renewed
  */
 export function assertRenewed(options: {
   lockDuration?: number;

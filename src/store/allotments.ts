@@ -1,11 +1,11 @@
-/** Allotments: how many of a transport's connections each worker may have, so that the fleet keeps to their number. */
+/** Allotments: how many connections of a transport each worker may have, so that the fleet keeps to the limit. */
 import type { Redis } from 'ioredis';
 import { keys } from './keys.ts';
 import { script } from './redis.ts';
 
 export type Allotments = ReturnType<typeof openAllotments>;
 
-/** What a worker tells of its pool. */
+/** The report of a worker about its pool. */
 export type PoolReport = {
   /** Connections it could use now. */
   readonly wanted: number;
@@ -13,24 +13,25 @@ export type PoolReport = {
   readonly busy: number;
   /** Messages that wait for a connection. */
   readonly waiting: number;
-  /** Those of the busy ones that the server does not answer any more, as it seems; all of them or none. */
+  /** Busy connections whose server seems to answer no more: all of them or none. */
   readonly hanging: number;
 };
 
 export type FleetPool = Omit<PoolReport, 'wanted'> & { readonly workers: number };
 
-/** A worker that has not been heard of for so long is taken for dead, and its connections for closed. */
+/** A worker without a report for this long is taken for dead, and its connections for closed. */
 const forgetAfterMs = 3_000;
 
 /**
- * KEYS allotments; ARGV worker now forgetAfterMs limit wanted open busy waiting hanging. Kept of each worker: `at open busy waiting wanted
- * granted held hanging`. Held is what it may have at any moment until it reports again: what it was granted now, what it had open, and what it was granted
- * before, as it goes by that until it has read the answer. What is held by all never exceeds the limit, and when that is lowered only shrinks.
+ * KEYS allotments; ARGV worker now forgetAfterMs limit wanted open busy waiting hanging. Stored for each worker: `at open busy waiting wanted
+ * granted held hanging`. `held` is the most connections a worker may have until its next report: the largest of its new grant, its open
+ * connections, and its last grant, which it uses until it has read the answer. The sum of `held` never exceeds the limit; after the limit is
+ * lowered, it only shrinks.
  *
- * Everybody gets what they want, one at least, in equal shares; what nobody wants is spread, so that mail for an idle worker need not
- * wait for its next report. Of a rest that cannot be divided, those get it who would have to close a connection without it, then the first
- * by name. That goes by what was granted: what is held still tells of the grant before, and by it the rest would pass to and fro. So when
- * wants stay, the second report of each settles its share, the third has freed what is above it, and with the fourth all is in use.
+ * Each worker gets what it wants, at least one connection, in equal shares. Connections that no worker wants are spread, so that mail of an
+ * idle worker need not wait for its next report. A rest too small for all goes first to workers that would otherwise close a connection, then
+ * by name. This compares `granted`, not `held`: `held` includes the last grant, and by it the rest would alternate between workers. So with
+ * constant wants, the second report of each worker fixes its share, the third has freed the surplus, and with the fourth all is in use.
  */
 const allotScript = script(`
 local me, now, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
@@ -97,12 +98,12 @@ export function openAllotments(redis: Redis) {
       return (await allotScript(redis, [keys.allotments(name)], args)) as number;
     },
 
-    /** A worker that has closed its connections: others may have them at once. */
+    /** Removes a worker that has closed its connections: others may have them at once. */
     async leave(names: readonly string[], worker: string): Promise<void> {
       await Promise.all(names.map((name) => redis.hdel(keys.allotments(name), worker)));
     },
 
-    /** Others may have the connections of workers that are known to be dead at once, not only when they have not been heard of for long. */
+    /** Removes workers that are known to be dead: others may have their connections at once, without waiting until the reports are too old. */
     async removeDead(names: readonly string[], isDead: (worker: string) => boolean): Promise<void> {
       const remove = names.map(async (name) => {
         const dead = (await redis.hkeys(keys.allotments(name))).filter(isDead);

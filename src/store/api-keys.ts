@@ -1,4 +1,4 @@
-/** API keys: kept under the hash of their token, found by one command, so that a revocation holds at once for everybody. */
+/** API keys, stored under the hash of their token. Each look-up is one command, so a revocation counts at once in all processes. */
 import type { Redis } from 'ioredis';
 import type { ApiKey } from '../domain/api-key.ts';
 import { type CreationMark, storedOnce } from './creations.ts';
@@ -10,7 +10,7 @@ export type ApiKeys = ReturnType<typeof openApiKeys>;
 
 export type StoredApiKey = ApiKey & { readonly lastUsedAt: number | null };
 
-/** A use is written down when the last one is this old: a write with every request would double what a key costs. */
+/** A use is stored when the last stored one is this old: a write with every request would double the cost of a key. */
 const noteUseEveryMs = 60_000;
 /** Keys read in one round trip. */
 const chunkSize = 100;
@@ -25,7 +25,7 @@ redis.call('ZADD', KEYS[2], 0, ARGV[3])
 noteStored(KEYS[3], ARGV[4])
 return 1`);
 
-/** KEYS key; ARGV now, longest ago that counts as noted. A key that has been revoked meanwhile does not come back. */
+/** KEYS key; ARGV now, oldest time that counts as noted. A key that was revoked meanwhile is not brought back. */
 const noteUseScript = script(`
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 local noted = redis.call('HGET', KEYS[1], 'usedAt')
@@ -39,7 +39,7 @@ if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[1], 'name', ARGV[1])
 return 1`);
 
-/** KEYS key keys; ARGV entry. A full Redis takes it, as it would take no transaction. */
+/** KEYS key keys; ARGV entry. A script, because a full Redis would refuse a transaction. */
 const revokeScript = script(`
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
@@ -69,7 +69,7 @@ export function openApiKeys(redis: Redis) {
   }
 
   return {
-    /** @param mark of a key that a repeat may ask for as well: revoked since, it does not come back */
+    /** @param mark claim of the Idempotency-Key: a key that was revoked since is not brought back by a repeat */
     async add(key: ApiKey, tokenHash: string, mark: CreationMark | null = null): Promise<void> {
       const { name, ...facts } = key;
       const own = keys.apiKey(tokenHash);
@@ -77,11 +77,11 @@ export function openApiKeys(redis: Redis) {
       await addScript(redis, [own, keys.apiKeys, mark?.key ?? own], args);
     },
 
-    /** The key a token stands for, or null. That it was used is noted without waiting, at most once a minute. */
+    /** The key of a token, or null. Its use is noted without waiting, at most once a minute. */
     async find(tokenHash: string, now: number): Promise<ApiKey | null> {
       const key = await read(tokenHash);
       const notedBefore = now - noteUseEveryMs;
-      // Losing this costs a time that is a minute old, so nobody waits for it.
+      // Not awaited: a lost write only leaves `usedAt` a minute old.
       if (key !== null && (key.lastUsedAt ?? 0) <= notedBefore)
         noteUseScript(redis, [keys.apiKey(tokenHash)], [now, notedBefore]).catch(() => {});
       return key;
@@ -92,7 +92,7 @@ export function openApiKeys(redis: Redis) {
       return entry === null ? null : read(tokenHashIn(entry));
     },
 
-    /** A page of the keys that `isListed`, newest first; `hasMore` looks onwards in the direction of the request. */
+    /** A page of the keys that `isListed`, newest first; `hasMore` is about the direction of the request. */
     page({ limit, ...cursor }: PageRequest, isListed: (key: ApiKey) => boolean) {
       return firstOf(list(cursor, isListed), limit);
     },

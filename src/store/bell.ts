@@ -1,17 +1,17 @@
-/** The bell: rung by whoever stores an email that is due, so that a worker which has nothing to do hears of it at once. */
+/** The bell: each script that stores a due email rings it, so that an idle worker wakes at once. */
 import type { Redis } from 'ioredis';
 import { keys } from './keys.ts';
 import { waitOn } from './redis.ts';
 
-/** To Redis before 7.0.8 a millisecond, as 0 to any, is a wait without an end (redis#11687). */
+/** Shortest timeout: Redis before 7.0.8 takes 1 ms, and every Redis takes 0, for a wait without end (redis#11687). */
 const leastWaitMs = 2;
 
 export type Bell = ReturnType<typeof openBell>;
 
-/** @param blocking a connection of its own, as a wait holds it */
+/** @param blocking a connection of its own: a wait blocks it */
 export function openBell(blocking: Redis) {
   return {
-    /** Waits until it is rung, for `waitMs` at most; `stop` ends the wait. One ring wakes one worker, and only until then is it heard once. */
+    /** Waits for a ring, at most `waitMs`; `stop` ends the wait. A ring wakes one worker; several rings before that count as one. */
     async heard(waitMs: number, stop: AbortSignal): Promise<void> {
       await waitOn(blocking, stop, () => blocking.blpop(keys.bell, Math.max(leastWaitMs, waitMs) / 1_000));
     },

@@ -1,6 +1,6 @@
-/** Rates of a transport as scripts count them: a text that others begin with. */
+/** The rates of a transport in Lua: text at the beginning of other scripts. */
 
-/** Quotas are counted in this many parts of their window, each given back as it ends. */
+/** The window of a quota is counted in this many parts; each part is free again when it is one window old. */
 const partsOfWindow = 60;
 /** A rate per second catches up after a late look by this much: one in a hundred over ten seconds. */
 const slackMs = 100;

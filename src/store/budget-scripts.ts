@@ -1,12 +1,12 @@
 /**
- * The atomic steps of mail that shares a transport's rates: what goes, what waits, and who is next. KEYS of each: budget permits, parked of
+ * The atomic steps for mail that shares the rates of a transport: admit, park, release. KEYS of each: budget permits, parked of
  * transactional and bulk, again of transactional and bulk, bell.
  */
 import { bulkEvery } from '../domain/lane.ts';
 import { budget, budgetKeptMs } from './budget-lua.ts';
 import { script } from './redis.ts';
 
-/** The fraction of its mark among what comes again tells a parked email: all other marks are whole milliseconds. */
+/** The mark of a parked email in `again` has this fraction: all other marks are whole milliseconds. */
 export const parkedFraction = 0.5;
 
 /**
@@ -88,9 +88,9 @@ return answer`,
 const looksPerRun = 2_000;
 /** Read from Redis at a time. */
 const looksPerRead = 100;
-/** What would come sooner than this is let go together. */
+/** Emails that could be released within this time are released together. */
 const restMs = 50;
-/** Permits in nobody's use are looked at again after this long. */
+/** Unused permits are looked at again after this long. */
 const busyRestMs = 100;
 
 /**

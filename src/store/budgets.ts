@@ -1,4 +1,4 @@
-/** Mail and the rates of its transport, shared by all workers: what may go now, what is parked until it may, and what is let go on. */
+/** Mail and the rates of its transport, shared by all workers: admits emails, parks those that must wait, and releases them. */
 import type { Redis } from 'ioredis';
 import { type Member, makeGroup } from '../concurrency/group.ts';
 import { type Lane, lanes } from '../domain/lane.ts';
@@ -20,28 +20,28 @@ export type Budgets = ReturnType<typeof openBudgets>;
 export type DueEmail = {
   readonly id: string;
   readonly lane: Lane;
-  /** Its place among those that wait, which it keeps however often it is parked. */
+  /** Its place among the parked emails, which it keeps however often it is parked. */
   readonly dueAt: number;
-  /** When its time is over: should it still be parked then, it is looked at. */
+  /** When its time is over: an email that is still parked then is looked at. */
   readonly endsAt: number;
-  /** It waits elsewhere, and is not parked. */
+  /** Its caller keeps it while it waits, so it is not parked. */
   readonly isKept?: boolean;
 };
 
 export type Released = {
   readonly released: number;
-  /** Still parked. */
+  /** Emails that are still parked. */
   readonly left: number;
-  /** When the next may be released: now when there was more than `max`. Null when nobody is parked. */
+  /** When the next email may be released: now when there were more than `max`. Null when none is parked. */
   readonly nextAt: number | null;
 };
 
-/** How many may be released: in all, and of each lane. */
+/** Most emails to release: in all, and of each lane. */
 export type MostReleased = { readonly max?: number } & { readonly [lane in Lane]?: number };
 
-/** What was released and did not come to use its permit is taken for lost after this long. */
+/** A permit lapses after this long: a released email that has not used it is taken for lost. */
 const permitMs = 60_000;
-/** A Redis that was away may have lost its data, and this with it. */
+/** How often the note is repeated: a Redis that was away may have lost it with all its data. */
 const noteEveryMs = 10_000;
 /** Emails of one release without rates; few enough not to hold up Redis. */
 const maxReleased = 500;
@@ -72,7 +72,7 @@ export function openBudgets(redis: Redis) {
   });
 
   const notedAt = new Map<string, number>();
-  /** Before anything is parked, so that it is found also when the plan has the transport no more. */
+  /** Notes the transport before anything is parked for it, so that parked mail is found also after the plan dropped the transport. */
   async function note(name: string, now: number): Promise<void> {
     if (now - (notedAt.get(name) ?? Number.NEGATIVE_INFINITY) < noteEveryMs) return;
     await redis.sadd(keys.parkedFor, name);
@@ -95,10 +95,10 @@ export function openBudgets(redis: Redis) {
 
   return {
     /**
-     * For each email in order whether it may go now; those that may not are parked, but for those that are kept. A permit, which a release gave it, is used up. Without
-     * one it takes a token of every rate, unless somebody waits before it: of its lane, or transactional. What is asked in one turn of the
-     * event loop is one command. An answer that is lost with the connection costs a token, and the email is parked.
-     * @param rates one for each window; the same for all that ask in one turn
+     * For each email, in order, whether it may go now. An email that may not is parked, unless it `isKept`. An email with a permit, from a
+     * release, uses it up. Without one it takes a token of every rate, unless another email waits before it: of its lane, or transactional.
+     * All requests of one turn of the event loop are one command. An answer lost with the connection costs a token, and the email is parked.
+     * @param rates one for each window; the same for all requests of one turn
      */
     async admit(name: string, rates: readonly Rate[], emails: readonly DueEmail[], now: number): Promise<boolean[]> {
       return emails.length === 0 ? [] : admitInGroup(name, { ...alone, rates, emails, now });
@@ -106,20 +106,20 @@ export function openBudgets(redis: Redis) {
 
     /**
      * Parks without asking: the transport is paused, its breaker open, its pool stuck. A permit is void then.
-     * @param rates those of which a void permit gives back what it took, as far as they are quotas
+     * @param rates a void permit gives back its tokens of those that are quotas
      */
     async park(name: string, emails: readonly DueEmail[], now: number, rates: readonly Rate[] = []): Promise<void> {
       if (emails.length > 0) await parkInGroup(name, { ...alone, rates, emails, now });
     },
 
     /**
-     * Lets parked emails go on, as many as there are tokens for, `max` (500) at most and of each lane what is said: transactional first, one in four of bulk while both
-     * wait. Each is due at once and has a permit; of those nobody holds more than a second's worth, so that workers which hang do not
-     * burst afterwards. Without rates there are no permits.
+     * Releases as many parked emails as there are tokens for, at most `max` (500) and the given number of each lane: transactional first, but
+     * one in four is bulk while both wait. Each is due at once and gets a permit. There are never more permits than a second's worth, so that
+     * workers that hang do not burst afterwards. Without rates there are no permits.
      */
     release,
 
-    /** Lets all go on that are parked for a transport which cannot take them any more. Permits are void: those who have one go another way. */
+    /** Releases all emails parked for a transport that cannot take them any more. Their permits are void: they use another transport. */
     async unpark(name: string, now: number): Promise<number> {
       await redis.del(keys.permits(name));
       let released = 0;
@@ -133,7 +133,7 @@ export function openBudgets(redis: Redis) {
     /** Every transport that mail was ever parked for. */
     names: (): Promise<string[]> => redis.smembers(keys.parkedFor),
 
-    /** Gives back the tokens of emails that were admitted and not sent, to be parked or forgotten by the caller. */
+    /** Gives back the tokens of emails that were admitted and not sent. The caller parks or forgets the emails. */
     async giveBack(name: string, rates: readonly Rate[], count: number, now: number): Promise<void> {
       if (count > 0 && rates.length > 0) await giveBackScript(redis, keysOf(name), [now, count, ...rateArgs(rates)]);
     },
@@ -149,7 +149,7 @@ export function openBudgets(redis: Redis) {
       });
     },
 
-    /** An email that waits no longer, and will not use a permit either. Its mark is not touched. */
+    /** Removes an email that no longer waits, with its permit. Its mark in `again` is not touched. */
     async forget(name: string, id: string, lane: Lane): Promise<void> {
       await Promise.all([redis.zrem(keys.parked(name, lane), id), redis.zrem(keys.permits(name), id)]);
     },
@@ -161,7 +161,7 @@ export function openBudgets(redis: Redis) {
       return since === null || ahead === null ? null : { since: Number(since), ahead };
     },
 
-    /** How many are parked; those that were cancelled or moved meanwhile count until a release comes upon them. One round trip. */
+    /** How many emails are parked. Emails that were canceled or moved meanwhile count until a release finds them. One round trip. */
     async counts(names: readonly string[]): Promise<Map<string, Record<Lane, number>>> {
       const counts = names.map(async (name): Promise<[string, Record<Lane, number>]> => {
         const [transactional, bulk] = await Promise.all(lanes.map((lane) => redis.zcard(keys.parked(name, lane))));
@@ -174,7 +174,7 @@ export function openBudgets(redis: Redis) {
 
 const alone = { claim: null, bytes: 0 } as const;
 
-/** Groups of each transport by themselves; there are as many as the plan ever had. */
+/** One group for each transport that the plan ever had. */
 function groupPerTransport<R>(commit: (name: string, members: readonly Asked[]) => Promise<readonly R[]>) {
   const groups = new Map<string, (member: Asked) => Promise<R>>();
   return (name: string, member: Asked): Promise<R> => {
@@ -189,7 +189,7 @@ function keysOf(name: string): string[] {
   return [keys.budget(name), keys.permits(name), ...parked, ...lanes.map(keys.again), keys.bell];
 }
 
-/** Of two rates for one window the smaller count holds. */
+/** Of two rates for the same window the smaller count applies. */
 function onePerWindow(rates: readonly Rate[]): Rate[] {
   const counts = new Map<number, number>();
   for (const { count, windowMs } of rates) counts.set(windowMs, Math.min(count, counts.get(windowMs) ?? count));
@@ -213,7 +213,7 @@ function emailArgs(emails: readonly DueEmail[]): (string | number)[] {
 const secondMs = 1_000;
 const partsOfQuota = 60;
 
-/** A second's worth of a rate per second, a sixtieth of a quota, and two at least, so that one is on its way while another is sent. */
+/** One second's worth of a rate per second, a sixtieth of a quota, and at least two, so that the next email comes while one is sent. */
 function maxPermits(rates: readonly Rate[]): number {
   const worths = rates.map(({ count, windowMs }) => (windowMs <= secondMs ? count : count / partsOfQuota));
   return Math.max(2, Math.ceil(Math.min(maxReleased, ...worths)));

@@ -1,10 +1,10 @@
-/** The bell of campaigns: rung by what gives one a turn at once, so that workers which have nothing to do hear of it, every one of them. */
+/** The bell of campaigns: rung when a campaign gets a turn at once. It wakes all idle workers. */
 import type { Redis } from 'ioredis';
 import { keys } from './keys.ts';
 
 /**
- * Calls `onRing` at each ring; those while Redis is away are missed. Resolves once none is missed any more.
- * @param subscriber a connection of its own, as one that is subscribed can do nothing else
+ * Calls `onRing` at each ring; rings while Redis is away are missed. Resolves once it is subscribed.
+ * @param subscriber a connection of its own: a subscribed connection can do nothing else
  */
 export async function hearCampaigns(subscriber: Redis, onRing: () => void): Promise<void> {
   subscriber.on('message', () => onRing());

@@ -1,4 +1,4 @@
-/** Packs the recipients of a chunk: column by column, as what stands in one column is alike and compresses well, then with deflate. */
+/** Packs the recipients of a chunk: column by column, because the values of a column are alike and compress well, then with deflate. */
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type { CampaignRow } from '../domain/campaign.ts';
 import type { Variables } from '../domain/template.ts';
@@ -16,7 +16,7 @@ type Packed = {
 
 const maxColumns = 500;
 
-/** Half a millisecond for a chunk: done once for each, and read for each ten slices. */
+/** Takes half a millisecond for a chunk, which is packed once and unpacked once for ten slices. */
 const level = 6;
 
 export function packChunk(rows: readonly CampaignRow[]): Buffer {
@@ -44,7 +44,7 @@ export function unpackChunk(bytes: Buffer): CampaignRow[] {
   });
 }
 
-/** Null stands where a recipient has no such variable, so a null that was given is wrapped, and so is whatever looks as if it were. */
+/** Null means that a recipient has no such variable. So a given null is wrapped, and so is any value that looks like a wrapped one. */
 function wrapped(value: unknown): unknown {
   return value === null || Array.isArray(value) ? [value] : value;
 }

@@ -1,15 +1,15 @@
-/** How campaigns are counted: by the very scripts that move their recipients, so that the counts are exact at every moment. */
+/** The counts of a campaign: changed by the scripts that move its recipients, so they are exact at every moment. */
 import { alphabet } from '../domain/id.ts';
 import { redisClock } from './clock.ts';
 
 /**
- * Lua: tells of a campaign as a whole. The id of the event is as any other: the time, by which it is found again, what the campaign's own has
- * of chance, and the event's number where the emails have their places.
+ * Lua: `tellOfCampaign` writes an event about a campaign as a whole. The id of the event has the usual form: the time, by which it is found,
+ * the random part of the campaign's id, and the number of the event where email ids have their place.
  *
- * `n` recipients of a campaign are counted under `to` from now on, and under `from` no more (both as `n:<count>`). Who moves the last one
- * that is pending completes the campaign, in the same step. A campaign that is gone is not brought back.
+ * `countMoved` moves `n` recipients of a campaign from the count `from` to the count `to` (both as `n:<count>`). The step that moves the last
+ * pending recipient also completes the campaign. A campaign that is gone is not brought back.
  *
- * Nobody comes to wait again in a campaign that was canceled: who calls off what waits in it may have been there before.
+ * No recipient becomes pending again in a canceled campaign: the worker that cancels pending recipients may have passed it already.
  */
 export const countMoved = `${redisClock}
 local function inDigits(number, count)

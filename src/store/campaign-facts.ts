@@ -1,11 +1,11 @@
-/** The facts of emails that have no record of their own, since they still stand at their place in a campaign: those of the campaign. */
+/** The facts of emails at their place in a campaign, which have no record of their own: the facts of the campaign. */
 import type { Redis } from 'ioredis';
 import { placeFacts } from '../domain/campaign-email.ts';
 import type { EmailFacts } from '../domain/email.ts';
 import { placeIn } from '../domain/id.ts';
 import { keys } from './keys.ts';
 
-/** By email id, and only of those whose campaign is there. The subject is the one that the campaign was written with. */
+/** By email id, and only for emails whose campaign exists. The subject is the unrendered one of the campaign. */
 export async function factsAtPlaces(redis: Redis, ids: readonly string[]): Promise<ReadonlyMap<string, EmailFacts>> {
   const places = ids.map((id) => ({ id, ...placeIn(id) }));
   const campaignIds = [...new Set(places.map(({ campaignId }) => campaignId))];
@@ -14,7 +14,7 @@ export async function factsAtPlaces(redis: Redis, ids: readonly string[]): Promi
   const facts = new Map<string, EmailFacts>();
   for (const { id, campaignId, place } of places) {
     const [head, startedAt] = campaigns.get(campaignId) ?? [];
-    // One that was canceled before its time was never started.
+    // A campaign that was canceled before its scheduled time has no start.
     const since = startedAt ? Number(startedAt) : null;
     if (head) facts.set(id, placeFacts({ head: JSON.parse(head), startedAt: since }, place));
   }

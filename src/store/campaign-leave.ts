@@ -1,4 +1,4 @@
-/** How the email to a recipient of a campaign leaves its place: it has a record of its own from then on, as any other email. */
+/** Lets the email to a recipient of a campaign leave its place: from then on it has a record of its own, like any other email. */
 import type { Redis } from 'ioredis';
 import { type PlaceMark, placeMarks } from '../domain/campaign.ts';
 import type { Content, StoredEmail } from '../domain/email.ts';
@@ -15,14 +15,14 @@ import { script } from './redis.ts';
 
 export type CampaignLeave = ReturnType<typeof openCampaignLeave>;
 
-/** An email at its place, as `placeEmail` has it, and what would be sent of it; no content when it cannot be made. */
+/** An email at its place, as `placeEmail` returns it, with its content; null when the content cannot be made. */
 export type Leaving = { readonly email: StoredEmail; readonly mark: PlaceMark; readonly content: Content | null };
 
 export function openCampaignLeave(redis: Redis) {
   return {
     /**
-     * Makes a record of the email as it stood at its place, and commits what it comes to next, atomically. Lost when the place has another
-     * mark. What comes of it may not be due without content.
+     * Makes a record of the email as it was at its place, and commits its next state, atomically. Lost when the place has another mark.
+     * Without content the next state must not be due.
      * @param changeId of a change that a caller asked for; '' for an attempt
      */
     async leave(

@@ -1,10 +1,10 @@
-/** How much of campaigns waits and since when, for whoever watches: three quick commands for each that is due. */
+/** How many recipients of campaigns wait and since when, for the metrics: three quick commands for each due campaign. */
 import type { Redis } from 'ioredis';
 import { type CampaignHead, sliceSize, stillSince } from '../domain/campaign.ts';
 import { keys } from './keys.ts';
 import type { Backlog } from './levels.ts';
 
-/** Campaigns that are looked at, those whose turn comes first: as many as workers look at in one step. */
+/** Most campaigns looked at, in the order of their turns: as many as workers look at in one step. */
 const mostLooked = 1_000;
 
 const fieldNames = ['status', 'head', 'cursor', 'n:pending', 'movedAt', 'startedAt', 'scheduledAt'] as const;
@@ -27,9 +27,9 @@ async function readCampaign(redis: Redis, id: string, now: number): Promise<Back
   const [status, head, cursor, pending, movedAt, startedAt, scheduledAt] = stored;
   const isLate = status === 'scheduled' && Number(scheduledAt) <= now;
   if (!head || (status !== 'running' && !isLate)) return { waiting: 0, oldestAt: null };
-  // Before the cursor somebody is at a place only in slices that were taken and not let go for good.
+  // Before the cursor, recipients wait at places only in slices that were taken and are not done.
   const atPlaces = Math.max(0, places - Number(cursor)) + open * sliceSize;
-  // Who left their places and are pending count among the emails they became.
+  // Pending recipients that left their places count among the emails.
   const waiting = Math.min(Number(pending), atPlaces);
   if (waiting === 0) return { waiting, oldestAt: null };
   const { rate } = JSON.parse(head) as CampaignHead;

@@ -1,4 +1,4 @@
-/** What moves a campaign from one status to another: status, times, when its turn is and the event that tells of it, in one step. */
+/** Moves a campaign from one status to another: status, times, its next turn and the event, in one step. */
 import type { Redis } from 'ioredis';
 import { type CampaignMove, type CampaignStatus, campaignMoves } from '../domain/campaign.ts';
 import { countMoved } from './campaign-count.ts';
@@ -7,7 +7,7 @@ import { script } from './redis.ts';
 
 export type AskedMove = {
   readonly move: CampaignMove;
-  /** Tells it from another that comes to the same: a repeat, of a command or a request whose answer was lost, moves nothing again. */
+  /** Id of this move: a repeat of the command or the request after a lost answer changes nothing. */
   readonly changeId: string;
   readonly now: number;
   /** When it is to begin, with `schedule`; milliseconds since the epoch. */
@@ -15,19 +15,19 @@ export type AskedMove = {
 };
 
 export type Moved =
-  /** `repeated` moved it before, perhaps to another status than it has by now. */
+  /** `repeated`: this move was made before; the campaign may have another status by now. */
   | { readonly kind: 'moved' | 'repeated' | 'refused'; readonly status: CampaignStatus }
-  /** There is nobody to send it to. */
+  /** The campaign has no recipients. */
   | { readonly kind: 'empty'; readonly status: CampaignStatus }
   | { readonly kind: 'gone' };
 
-/** The ids of the last eight moves, with a space behind each: a repeat of one may come after others. */
+/** Characters of the ids of the last eight moves, each followed by a space: a repeat may come after other moves. */
 const changeChars = 8 * 30;
 
 /**
- * KEYS campaign campaignsDue outbox campaignsBell; ARGV change id, now, statuses it may come from (with a space behind each), the one it goes to, the event
- * without its noun ('' for none), when its turn is, '' for at once: by the clock of Redis, which the turns of campaigns go by. Who is canceled
- * has a turn while somebody is pending. Where nobody is pending any more, as all were canceled one by one, what would run is completed.
+ * KEYS campaign campaignsDue outbox campaignsBell; ARGV change id, now, allowed old statuses (each followed by a space), new status, event
+ * without its noun ('' for none), time of the next turn by the clock of Redis ('' for at once). A canceled campaign has turns while recipients
+ * are pending. A campaign that would run without pending recipients, because all were canceled one by one, is completed.
  */
 const moveScript = script(`${countMoved}
 local campaign, change, now, to = KEYS[1], ARGV[1], ARGV[2], ARGV[4]
@@ -63,7 +63,7 @@ if to == 'running' and pending == 0 then
 end
 return {'moved', to}`);
 
-/** Moves it, when it stands where that is possible. */
+/** Moves a campaign, if its status allows that. */
 export async function moveCampaign(redis: Redis, id: string, { move, changeId, now, at }: AskedMove): Promise<Moved> {
   const { from, to, event } = campaignMoves[move];
   const statuses = from.map((status) => `${status} `).join('');

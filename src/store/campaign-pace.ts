@@ -1,8 +1,8 @@
-/** How fast a campaign goes: what its rate allows, and what was measured. Both hold also where the clock of Redis is put back. */
+/** The pace of a campaign: what its rate allows, and the measured pace. Both survive a clock of Redis that is set back. */
 
-/** Over how long the pace is measured, at least. */
+/** The pace is measured over at least this long. */
 const paceMs = 3_000;
-/** A rate's tokens are waited for until this share of a second's worth is there: fewer looks, and still no bursts. */
+/** A campaign waits until this share of a second's worth of tokens is there: that means fewer looks, and no bursts. */
 const waitsForShare = 0.25;
 
 /**

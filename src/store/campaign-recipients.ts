@@ -1,4 +1,4 @@
-/** Adds recipients to a campaign: of a batch all or nobody, each address once, and with it how far its upload came. */
+/** Adds recipients to a campaign, each address once. A batch is added as a whole or not at all, together with the progress of its upload. */
 import type { Redis } from 'ioredis';
 import { type CampaignRow, type CampaignStatus, chunkSize } from '../domain/campaign.ts';
 import { noProgress, type UploadProgress } from '../domain/campaign-recipient.ts';
@@ -8,15 +8,15 @@ import { packChunk, unpackChunk } from './campaign-chunk.ts';
 import { keys } from './keys.ts';
 import { script } from './redis.ts';
 
-/** An upload that can be gone on with: what it is called, and which request has it in hand. */
+/** An upload that can be continued: its name, and the request that has it in hand. */
 export type Upload = { readonly scope: string; readonly owner: string };
 
-/** The places that are taken, and who has those of the last chunk that is not full. */
+/** The number of places taken, and the recipients of the last chunk if it is not full. */
 export type Tail = { readonly places: number; readonly rows: readonly CampaignRow[] };
 
 export type Added =
   | { readonly kind: 'added'; readonly count: number; readonly progress: UploadProgress; readonly tail: Tail }
-  /** Nobody can be added any more. */
+  /** The campaign takes no more recipients. */
   | { readonly kind: 'refused'; readonly status: CampaignStatus }
   | { readonly kind: 'full' | 'gone' }
   /** Another request has the upload in hand. */
@@ -26,13 +26,13 @@ export type Begun = { readonly kind: 'begun'; readonly progress: UploadProgress 
 
 export type Recipients = ReturnType<typeof openRecipients>;
 
-/** A request that died leaves its upload to another after this. */
+/** After this another request may continue the upload of a request that died. */
 export const uploadLeaseMs = 30_000;
 
-/** How far an upload came is remembered for so long after its last batch, and of so many of a campaign. */
+/** The progress of an upload is kept this long after its last batch, for at most `maxUploads` of a campaign. */
 const uploadMs = 24 * 3_600_000;
 const maxUploads = 1_000;
-/** Batches of uploads without a key whose ids are kept: as many as may come between one and its repeat. */
+/** Number of batch ids kept for uploads without a key: as many batches may come between a command and its repeat. */
 const maxBatches = 32;
 const batchIdLength = 'ch_'.length + 26;
 
@@ -43,7 +43,7 @@ for i, key in ipairs(KEYS) do answer[i] = redis.call('SISMEMBER', key, ARGV[i]) 
 return table.concat(answer)`);
 
 /**
- * Lua: whether the upload is in the hand of `owner`: its lease may have lapsed, as long as no other took it.
+ * Lua: whether `owner` has the upload in hand. Its lease may have lapsed, as long as no other request took it.
  */
 const isOwner = `
 local function isOwner(uploads, scope, owner)
@@ -53,10 +53,10 @@ end
 `;
 
 /**
- * KEYS campaign marks uploads uploadTimes, a key for each chunk, a key for each address; ARGV batch id, places there must be, scope ('' for none), owner,
- * until when it has the upload, progress, number of chunks and their bytes, one member for each address. What moved on since it was read
- * is answered `moved`: so nobody can be added whose address somebody else brought meanwhile. A command that is repeated as its answer was
- * lost is known by its batch, of which each upload has its own: others go on meanwhile.
+ * KEYS campaign marks uploads uploadTimes, a key for each chunk, a key for each address; ARGV batch id, expected number of places, scope ('' for
+ * none), owner, end of its lease, progress, number of chunks and their bytes, one member for each address. Answers `moved` when places were
+ * added since they were read: so an address that another request added meanwhile cannot be added twice. A repeat after a lost answer is
+ * recognized by its batch id; each upload keeps its own, because other uploads go on meanwhile.
  */
 const addScript = script(`${isOwner}
 local campaign, marks, uploads = KEYS[1], KEYS[2], KEYS[3]
@@ -88,8 +88,8 @@ end
 return {'added'}`);
 
 /**
- * KEYS campaign uploads uploadTimes; ARGV scope, owner, now, until when, and until when those had themselves in hand that are forgotten.
- * Answers how far it came, '' for not begun. Of too many, those go that were left alone for longest.
+ * KEYS campaign uploads uploadTimes; ARGV scope, owner, now, end of the lease, and the time before which the lease of forgotten uploads ended.
+ * Answers the progress, '' for a new upload. When there are too many uploads, those unused for longest are forgotten.
  */
 const beginScript = script(`${isOwner}
 if redis.call('EXISTS', KEYS[1]) == 0 then return {'gone'} end
@@ -120,7 +120,7 @@ export function openRecipients(redis: Redis) {
     return { places, rows: packed === null ? [] : unpackChunk(packed).slice(0, places % chunkSize) };
   }
 
-  /** Those that the campaign has not, each once. */
+  /** The rows whose address the campaign does not have yet, each once. */
   async function findNew(id: string, rows: readonly CampaignRow[]): Promise<{ row: CampaignRow; mark: AddressMark }[]> {
     const marked = new Map<string, { row: CampaignRow; mark: AddressMark }>();
     for (const row of rows) {
@@ -138,9 +138,9 @@ export function openRecipients(redis: Redis) {
 
   return {
     /**
-     * @param progress of its upload before this batch, duplicates not counted yet
-     * @param known as the batch before answered it, which spares to read it
-     * @param batchId by which a repeat whose answer was lost is known
+     * @param progress of the upload including this batch, except duplicates
+     * @param known the tail that the previous batch returned, which saves reading it
+     * @param batchId recognizes a repeat of the command after a lost answer
      */
     async add(
       id: string,
@@ -180,7 +180,7 @@ export function openRecipients(redis: Redis) {
       }
     },
 
-    /** Takes an upload in hand, where it was left. */
+    /** Takes an upload in hand and returns its progress. */
     async begin(id: string, { scope, owner }: Upload, now: number): Promise<Begun> {
       const args = [scope, owner, now, now + uploadLeaseMs, now + uploadLeaseMs - uploadMs];
       const names = [keys.campaign(id), keys.campaignUploads(id), keys.campaignUploadTimes(id)];
@@ -189,7 +189,7 @@ export function openRecipients(redis: Redis) {
       return { kind, progress: json === '' ? noProgress : JSON.parse(json) };
     },
 
-    /** Lets go of an upload. @param progress how far it came in the end; null when it may be gone on with */
+    /** Releases an upload. @param progress the final progress; null when the upload may be continued */
     async end(id: string, { scope, owner }: Upload, progress: UploadProgress | null): Promise<void> {
       const args = [scope, owner, progress === null ? '' : JSON.stringify(progress)];
       await endScript(redis, [keys.campaignUploads(id)], args);

@@ -1,4 +1,4 @@
-/** How a campaign is removed: it is gone in one step, which notes what is left of it, and that goes a piece at a time. */
+/** Removes a campaign: one step removes the campaign itself and notes its remaining keys, which are removed a few at a time. */
 import type { Redis } from 'ioredis';
 import type { CampaignStatus } from '../domain/campaign.ts';
 import { addressBuckets } from './campaign-addresses.ts';
@@ -45,12 +45,12 @@ export async function removeCampaign(redis: Redis, id: string, endedBefore: numb
   return (await removeScript(redis, names, [id, endedBefore ?? ''])) as Removed;
 }
 
-/** Where the addresses of a campaign stand. */
+/** The keys of the addresses of a campaign. */
 export function addressSets(id: string): string[] {
   return each(addressBuckets, (bucket) => keys.campaignAddresses(id, bucket));
 }
 
-/** What is left of a campaign that was removed, or may be. */
+/** The keys that may be left of a removed campaign. */
 export function leftovers(id: string, chunks: number): string[] {
   return [
     ...[keys.campaignSlices(id), keys.campaignTakers(id)],

@@ -1,4 +1,4 @@
-/** What campaigns need no more is removed a piece at a time: a large one has thousands of keys, and Redis must not be held up by them. */
+/** Removes data that campaigns no longer need, a few keys at a time: a large campaign has thousands, and Redis must not be blocked. */
 import type { Redis } from 'ioredis';
 import type { CampaignStatus } from '../domain/campaign.ts';
 import { addressSets, leftovers, removeCampaign } from './campaign-remove.ts';
@@ -7,19 +7,19 @@ import { script } from './redis.ts';
 
 export type CampaignRetention = ReturnType<typeof openCampaignRetention>;
 
-/** As far as it matters for what of it is kept. */
+/** The part of a campaign that decides what is kept of it. */
 export type CampaignKeep = {
   readonly id: string;
   readonly status: CampaignStatus;
-  /** Milliseconds since the epoch; null as long as it has not. */
+  /** Milliseconds since the epoch; null until it has ended. */
   readonly endedAt: number | null;
-  /** The sets of its addresses are there, or may be. */
+  /** Whether the sets of its addresses may still exist. */
   readonly hasAddresses: boolean;
   /** Somebody is pending, and where each recipient stands is gone: evicted, or deleted by hand. */
   readonly isLost: boolean;
 };
 
-/** One that was removed, and how many chunks it had. */
+/** A removed campaign, and how many chunks it had. */
 export type RemovedCampaign = { readonly id: string; readonly chunks: number };
 
 /** Campaigns that are looked at in one step. */
@@ -33,9 +33,9 @@ if redis.call('HEXISTS', KEYS[1], 'status') == 0 then return end
 redis.call('HDEL', KEYS[1], 'closed')
 redis.call('HSET', KEYS[1], 'closed', 1)`);
 
-/** Several workers may do this at once: what one has removed costs another a look. */
+/** Several workers may do this at the same time: keys that are already removed only cost a look. */
 export function openCampaignRetention(redis: Redis) {
-  /** False when it was stopped before all of them were gone. */
+  /** False when it was stopped before all keys were removed. */
   async function unlinkAll(names: readonly string[], stop: AbortSignal): Promise<boolean> {
     for (let at = 0; at < names.length && !stop.aborted; at += keysPerStep)
       await redis.unlink(...names.slice(at, at + keysPerStep));
@@ -62,22 +62,22 @@ export function openCampaignRetention(redis: Redis) {
       return { page, hasMore: ids.length === pageSize };
     },
 
-    /** Drops the addresses of a campaign that nobody can be added to any more. What a stop cuts short is done anew. */
+    /** Drops the addresses of a campaign that takes no more recipients. After a stop it begins again. */
     async dropAddresses(id: string, stop: AbortSignal): Promise<void> {
       if (await unlinkAll(addressSets(id), stop)) await closeScript(redis, [keys.campaign(id)], []);
     },
 
-    /** Removes a campaign that ended at `endedBefore` or earlier. False when that is not so, or not so any more. */
+    /** Removes a campaign that ended at `endedBefore` or earlier. False when it did not, or no longer exists. */
     remove: async (id: string, endedBefore: number): Promise<boolean> =>
       (await removeCampaign(redis, id, endedBefore)) === 'removed',
 
-    /** Some of those that were removed while something of them is left. */
+    /** Some removed campaigns that still have keys. */
     async removed(): Promise<readonly RemovedCampaign[]> {
       const found = await redis.zrange(keys.campaignsRemoved, '0', String(pageSize - 1), 'WITHSCORES');
       return found.flatMap((id, n) => (n % 2 === 0 ? [{ id, chunks: Number(found[n + 1]) }] : []));
     },
 
-    /** Removes what is left of one. What a stop cuts short is done anew. */
+    /** Removes the remaining keys of a campaign. After a stop it begins again. */
     async clear({ id, chunks }: RemovedCampaign, stop: AbortSignal): Promise<void> {
       if (await unlinkAll(leftovers(id, chunks), stop)) await redis.zrem(keys.campaignsRemoved, id);
     },

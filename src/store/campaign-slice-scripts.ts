@@ -1,6 +1,6 @@
 /**
- * The atomic steps by which the places of a campaign are worked off. A repeat of a command that was done changes nothing and is answered as it
- * was the first time, as in email-scripts.ts.
+ * The atomic steps that work off the places of a campaign. A repeat of a command changes nothing and gets the same answer as the first time,
+ * as in email-scripts.ts.
  */
 import { chunkSize, countOf, mostAgainMs, placeMarks, sliceSize } from '../domain/campaign.ts';
 import type { RecipientStatus } from '../domain/recipient.ts';
@@ -10,7 +10,7 @@ import { redisClock } from './clock.ts';
 import { script } from './redis.ts';
 import { addSuppression } from './suppressions.ts';
 
-/** Slices without anything to do that one run passes over: it must not hold up Redis. */
+/** Most slices without work that one run passes over: it must not block Redis. */
 const looksPerRun = 500;
 /** Lua: the marks of a slice. */
 const marksOf = `
@@ -20,13 +20,13 @@ end
 `;
 
 /**
- * KEYS campaign marks slices takers outbox campaignsDue; ARGV name of the take, how long its lease lasts and how long a lapsed one is spared,
- * names of takes that the caller has in hand. A campaign whose time has come is started. Once it is canceled, its slices are taken from the
- * first on again, to end what is pending in them.
- * Of a slice is kept who has it: `take allowed`, and `lapsed` behind it once its lease was seen to be over. Redis may have been away, and its
- * worker alive: it is another's only when it is not renewed for a while then.
- * Answers [how long until it is to be looked at again, '' for ever, started], or ['', started, status, startedAt, slice, its marks, messages that
- * may leave]: `started` are its recipients when it was started by this, else 0.
+ * KEYS campaign marks slices takers outbox campaignsDue; ARGV id of the take, length of its lease, how long a slice with a lapsed lease is
+ * spared, ids of the takes that the caller has in hand. Starts a scheduled campaign whose time has come. Once a campaign is canceled, its
+ * slices are taken again from the first on, to cancel pending recipients.
+ * For each slice in hand `take allowed` is stored, followed by `lapsed` once its lease was found to be over. Redis may have been away while the
+ * worker lived, so another worker gets the slice only if the lease is not renewed for a while after that.
+ * Answers [milliseconds until the next look, '' for never, started], or ['', started, status, startedAt, slice, its marks, messages that may be
+ * sent]. `started` is the number of recipients when this command started the campaign, else 0.
  */
 export const takeScript = script(
   `${countMoved}${marksOf}${allowance}${measure}
@@ -191,7 +191,7 @@ table.insert(ids, 1, nextAt and string.format('%.0f', nextAt - now) or '')
 table.insert(ids, 1, string.format('%.0f', now))
 return ids`);
 
-/** KEYS for each campaign: campaign marks takers; ARGV for each place: which campaign (from 0), place, take. Answers for each 1 when it may leave. */
+/** KEYS for each campaign: campaign marks takers; ARGV for each place: index of its campaign (from 0), place, take. Answers 1 for claimed. */
 export const claimScript = script(
   `
 local running, holders, answers = {}, {}, {}
@@ -214,16 +214,16 @@ return answers`,
   'at_once',
 );
 
-/** Under what each mark is counted. */
+/** The count that each mark belongs to. */
 const counted = Object.entries(placeMarks)
   .filter(([mark]) => mark !== 'absent' && mark !== 'left')
   .map(([mark, byte]) => `${byte} = 'n:${countOf(mark === 'handing' ? 'queued' : (mark as RecipientStatus))}'`);
 
 /**
  * KEYS outbox suppressions suppressionIds campaignsDue, then for each group: campaign marks outcomes.
- * ARGV now, then for each group: packed outcomes, number of places, of events and of suppressions; place, mark it has and mark it gets; the
- * events; field, value and entry of each suppression. A group is written when all its places have the marks they should. Answers for each place
- * `done`, `lost`, or `again` when it would be but for others of its group.
+ * ARGV now, then for each group: packed outcomes, number of places, of events and of suppressions; place, old mark and new mark of each; the
+ * events; field, value and entry of each suppression. A group is written only if all its places have their old marks. Answers for each place
+ * `done`, `lost`, or `again` when only other places of its group prevented the write.
  */
 export const settleScript = script(
   `${addSuppression}${countMoved}

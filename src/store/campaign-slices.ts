@@ -1,4 +1,4 @@
-/** The places of campaigns as they are worked off: taken a slice at a time under a lease, claimed before they are handed over, settled in groups. */
+/** Works off the places of campaigns: takes them a slice at a time under a lease, claims each before its hand-over, settles them in groups. */
 import type { Redis } from 'ioredis';
 import { type Member, makeGroup } from '../concurrency/group.ts';
 import {
@@ -32,42 +32,42 @@ export type CampaignSlices = ReturnType<typeof openCampaignSlices>;
 
 /** A slice in the hands of a worker. Times in milliseconds since the epoch. */
 export type Take = {
-  /** Tells it from any other take. */
+  /** A unique id of the take. */
   readonly id: string;
   readonly campaignId: string;
   readonly slice: number;
-  /** `running`, or `canceled` when what is pending is to be ended. */
+  /** `running`, or `canceled` when pending recipients are to be canceled. */
   readonly status: CampaignStatus;
   readonly startedAt: number;
-  /** The mark of each of its places, the first of which is `slice * sliceSize`. */
+  /** The mark of each place; the first place is `slice * sliceSize`. */
   readonly marks: readonly PlaceMark[];
-  /** Messages that may leave. */
+  /** Most messages that may be sent. */
   readonly allowed: number;
 } & Started;
 
-/** Its recipients, where its time had come and this started it; left out where it did not. */
+/** Number of recipients, if this take started the campaign; left out otherwise. */
 type Started = { readonly started?: number };
 
-/** Who takes a slice. */
+/** The worker's side of a take. */
 export type Taking = {
-  /** Of its own for what is taken now. */
+  /** A new id for this take. */
   readonly id: string;
-  /** Nobody else has the slice for so long, and longer when it is renewed. */
+  /** No other worker gets the slice for this long, and longer when the lease is renewed. */
   readonly leaseMs: number;
-  /** Takes that are in its hands already, by id: it does not take from itself. */
+  /** Ids of the takes the worker already has in hand: it must not take the same slice from itself. */
   readonly inHand: readonly string[];
 };
 
-/** `at` is when that was, by the clock of Redis, in milliseconds since the epoch. */
+/** `at` is when this was read, by the clock of Redis, in milliseconds since the epoch. */
 type Due = { readonly ids: readonly string[]; readonly waitMs: number | null; readonly at: number };
 
-/** How long until the campaign is to be looked at again; null when there is nothing more to take. */
+/** Milliseconds until the campaign should be looked at again; null when nothing is left to take. */
 export type Rest = { readonly waitMs: number | null } & Started;
 
 /** Why nothing of a campaign is sent. */
 export type CampaignHold = { readonly kind: 'paused'; readonly at: number } | { readonly kind: 'canceled' };
 
-/** What came of a place that stays in its campaign. */
+/** The outcome of a recipient that stays at its place. */
 export type PlaceSettled = {
   readonly campaignId: string;
   readonly from: 'queued' | 'handing';
@@ -77,13 +77,13 @@ export type PlaceSettled = {
   readonly suppressions: readonly Suppression[];
 };
 
-/** For so long what came of places is gathered: a few at a time compress badly, and each command has its cost. */
+/** Outcomes of places are collected for this long: a few at a time compress badly, and each command has its cost. */
 const usualGatherMs = 15;
 /** Campaigns that are looked at in one step. */
 const maxDue = 1_000;
-/** A slice whose lease ended is spared for half a lease: whoever is alive renews it every third of one. After Redis was away a connection is made anew within a second. */
+/** A slice whose lease ended is spared for half a lease: a live worker renews every third of a lease and reconnects within a second. */
 const leastGraceMs = 2_000;
-/** Chunks kept at hand: each has ten slices. */
+/** Chunks kept in memory: each has ten slices. */
 const maxChunks = 16;
 
 export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
@@ -100,15 +100,15 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
 
   return {
     /**
-     * Campaigns in which there is something to do, those whose last turn is longest ago first, and how long until there is in another.
-     * @param seenAt when the caller looked last: where that is yet to come, the clock was put back, and all are to be looked at
+     * Campaigns with work to do, the one whose last turn is longest ago first, and how long until another has work.
+     * @param seenAt when the caller read them last: if that is in the future, the clock was set back, and all campaigns are returned
      */
     async due(seenAt = 0): Promise<Due> {
       const [at, wait, ...ids] = (await dueScript(redis, [keys.campaignsDue], [maxDue, seenAt])) as string[];
       return { ids, waitMs: readWait(wait), at: Number(at) };
     },
 
-    /** Takes a slice of a campaign: nobody else has it until its lease ends. */
+    /** Takes a slice of a campaign: no other worker gets it until its lease ends. */
     async take(campaignId: string, { id, leaseMs, inHand }: Taking): Promise<Take | Rest> {
       const names = [...sliceNames(campaignId), keys.outbox, keys.campaignsDue];
       const args = [id, leaseMs, Math.max(leastGraceMs, leaseMs / 2), ...inHand];
@@ -131,7 +131,7 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
       chunks.delete(name);
       chunks.set(name, chunk);
       for (const oldest of chunks.keys()) if (chunks.size > maxChunks) chunks.delete(oldest);
-      // What failed is asked for again.
+      // A failed read is not kept: the next call tries again.
       const rows = await chunk.catch((error: unknown) => {
         chunks.delete(name);
         throw error;
@@ -139,7 +139,7 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
       return Array.from({ length: sliceSize }, (_, n) => rows[(first % chunkSize) + n]);
     },
 
-    /** Keeps leases for as long as their slices are in hand. */
+    /** Renews the leases of slices in hand. */
     async renew(takes: readonly Pick<Take, 'id' | 'campaignId' | 'slice'>[], leaseMs: number): Promise<void> {
       if (takes.length === 0) return;
       const names = takes.flatMap(({ campaignId: id }) => [keys.campaignSlices(id), keys.campaignTakers(id)]);
@@ -147,10 +147,10 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
     },
 
     /**
-     * Lets a slice go: for good when all its places are done, else it is taken again.
-     * @param againInMs how long until there is to be another look at it; null when nothing is known to be left
-     * @param unused messages that could have left and did not
-     * @param settled of how many recipients something became
+     * Releases a slice: for good when all its places are done; otherwise it is taken again.
+     * @param againInMs how long until the slice should be looked at again; null when nothing is known to be left
+     * @param unused messages that were allowed and not sent
+     * @param settled number of recipients that were settled
      */
     async release(take: Take, againInMs: number | null, unused: number, settled = 0): Promise<void> {
       const { id, campaignId, slice, status } = take;
@@ -158,19 +158,19 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
       await releaseScript(redis, names, [id, slice, status, againInMs ?? '', unused, settled]);
     },
 
-    /** Marks that the body to the recipient at a place is about to leave. False when the campaign no longer runs or the slice is another's: then nothing may be sent. */
+    /** Marks that the body for a place is about to leave. False, and nothing may be sent, when the campaign stopped or the slice is lost. */
     claim(take: Pick<Take, 'id' | 'campaignId'>, place: number): Promise<boolean> {
       return claim({ claim: null, bytes: 0, take, place });
     },
 
-    /** What keeps an email that left its place: it waits as well since its campaign was paused, milliseconds since the epoch, or is to be canceled. Null when nothing does. */
+    /** Whether the campaign of an email that left its place is paused since a time (milliseconds since the epoch) or canceled; else null. */
     async hold(campaignId: string): Promise<CampaignHold | null> {
       const [status, at] = await redis.hmget(keys.campaign(campaignId), 'status', 'pausedAt');
       if (status === 'canceled') return { kind: 'canceled' };
       return status === 'paused' ? { kind: 'paused', at: Number(at) } : null;
     },
 
-    /** Writes what came of a place, its events and the counts, atomically. False when somebody else settled it. */
+    /** Writes the outcome of a place, its events and the counts, atomically. False when another worker settled it. */
     settle: settlePlace,
   };
 }
@@ -223,7 +223,7 @@ type SettleMember = Member & { readonly settled: PlaceSettled; readonly now: num
 type Verdict = 'done' | 'lost' | 'again';
 
 async function settleMembers(redis: Redis, members: readonly SettleMember[]): Promise<Verdict[]> {
-  // Of each chunk together: outcomes are packed by chunk.
+  // The outcomes of each chunk are packed together.
   const groups = Map.groupBy(members, ({ settled: { campaignId, outcome } }) =>
     outcomesName(campaignId, outcome.place),
   );

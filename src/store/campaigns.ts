@@ -1,4 +1,4 @@
-/** Campaigns as they are remembered: made, listed, read, changed and removed, and their recipients read where they stand. */
+/** Stored campaigns: creates, lists, reads, changes and removes them, and reads their recipients. */
 import type { Redis } from 'ioredis';
 import {
   type Campaign,
@@ -27,10 +27,10 @@ export type Campaigns = ReturnType<typeof openCampaigns>;
 
 export type DraftChanged =
   | 'changed'
-  /** It was changed, sent or taken away since it was read. */
+  /** The campaign was changed, sent or removed since it was read. */
   | 'moved_on';
 
-/** KEYS campaign, campaigns, claim; ARGV id, head, content, scheduledAt or '', stored. One that is there, or was removed, stays as it is. */
+/** KEYS campaign, campaigns, claim; ARGV id, head, content, scheduledAt or '', stored. An existing or removed campaign stays as it is. */
 const addScript = script(`${storedOnce}
 if isStored(KEYS[3], ARGV[5]) then return 0 end
 noteStored(KEYS[3], ARGV[5])
@@ -40,7 +40,7 @@ if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'scheduledAt', ARGV[4]) end
 redis.call('ZADD', KEYS[2], 0, ARGV[1])
 return 1`);
 
-/** KEYS campaign; ARGV the head it must have, new head, content, scheduledAt or ''. A repeat of what was done is answered as it was the first time. */
+/** KEYS campaign; ARGV expected head, new head, content, scheduledAt or ''. A repeat gets the same answer as the first command. */
 const changeScript = script(`
 local stored = redis.call('HMGET', KEYS[1], 'head', 'status', 'content', 'scheduledAt')
 if stored[1] == ARGV[2] and stored[3] == ARGV[3] and (stored[4] or '') == ARGV[4] then return 'changed' end
@@ -50,7 +50,7 @@ if ARGV[4] == '' then redis.call('HDEL', KEYS[1], 'scheduledAt') else redis.call
 return 'changed'`);
 
 const counted = [...campaignCounts, 'recipients'] as const;
-/** What is read of one: its content may be megabytes, and a page has a hundred of them. */
+/** The fields that are read of a campaign. Not its content: that may be megabytes, and a page has a hundred campaigns. */
 const fieldNames = [
   ...['head', 'status', 'scheduledAt', 'startedAt', 'endedAt', 'pace'],
   ...counted.map((name) => `n:${name}`),
@@ -88,7 +88,7 @@ export function openCampaigns(redis: Redis, mostLookedAt = usualMostLookedAt) {
     }
   }
 
-  /** The recipients of a chunk where they stand, those that left their place marked so; none when there is no such chunk. */
+  /** The recipients of a chunk with their marks, including those that left their place; none when there is no such chunk. */
   async function chunkOf(id: string, chunk: number): Promise<Placed[]> {
     const first = chunk * chunkSize;
     const [packed, marks, groups] = await Promise.all([
@@ -104,7 +104,7 @@ export function openCampaigns(redis: Redis, mostLookedAt = usualMostLookedAt) {
     });
   }
 
-  /** Chunks from a place on in which somebody has a wanted mark: marks are looked through without unpacking anybody. */
+  /** Chunks from a place on that have a wanted mark: only marks are read, no chunk is unpacked. */
   async function* chunksWith(id: string, from: number, isWanted: (mark: PlaceMark) => boolean): AsyncGenerator<number> {
     for (let at = from; ; at += markPiece) {
       const marks = await redis.getrange(keys.campaignMarks(id), at, at + markPiece - 1);
@@ -119,18 +119,18 @@ export function openCampaigns(redis: Redis, mostLookedAt = usualMostLookedAt) {
   return {
     get,
 
-    /** Where it stands, and no more of it; null when there is none. */
+    /** Only the status; null when there is no such campaign. */
     status: (id: string) => redis.hget(keys.campaign(id), 'status') as Promise<CampaignStatus | null>,
 
     /** One that was stored before stays as it is. */
-    /** @param mark of one that a repeat may ask for as well */
+    /** @param mark claim of the Idempotency-Key */
     async add({ head, content, scheduledAt }: Draft, mark: CreationMark | null = null): Promise<void> {
       const own = keys.campaign(head.id);
       const args = [head.id, JSON.stringify(head), await packJson(content), scheduledAt ?? '', mark?.stored ?? ''];
       await addScript(redis, [own, keys.campaigns, mark?.key ?? own], args);
     },
 
-    /** @param was its head as it was read before its content was: of two changes of the same draft one is refused */
+    /** @param was the head, read before the content: of two changes of the same draft one is refused */
     async change(was: CampaignHead, { head, content, scheduledAt }: Draft): Promise<DraftChanged> {
       const revised = { ...head, revision: (was.revision ?? 0) + 1 };
       const args = [JSON.stringify(was), JSON.stringify(revised), await packJson(content), scheduledAt ?? ''];
@@ -139,14 +139,14 @@ export function openCampaigns(redis: Redis, mostLookedAt = usualMostLookedAt) {
 
     move: (id: string, asked: AskedMove) => moveCampaign(redis, id, asked),
 
-    /** When nothing of it is to be sent any more; its status, when that is not so. What is left of it goes by and by. */
+    /** Removes a campaign with nothing left to send; otherwise answers its status. Remaining keys are removed later, a few at a time. */
     remove: (id: string) => removeCampaign(redis, id, null),
 
     /** Newest first; of those that are wanted, as many as are found among the next `mostLookedAt`. */
     page: ({ limit, ...cursor }: PageRequest, isWanted: (head: CampaignHead) => boolean) =>
       firstWanted(list(cursor, Math.max(limit + 1, leastAtATime), isWanted), limit, mostLookedAt),
 
-    /** What its letters are made of; null when it is gone. */
+    /** The content that letters are made of; null when it is gone. */
     async content(id: string): Promise<CampaignContent | null> {
       const packed = await redis.hgetBuffer(keys.campaign(id), 'content');
       return packed === null ? null : JSON.parse((await unpack(packed)).toString());
@@ -160,7 +160,7 @@ export function openCampaigns(redis: Redis, mostLookedAt = usualMostLookedAt) {
       return chunk.find((placed) => placed.place === place) ?? null;
     },
 
-    /** Places whose mark is wanted, the last first: those before `from`, or with `isUp` those after it, the first first. Nobody is unpacked. */
+    /** Places with a wanted mark: those before `from`, last first; with `isUp` those after `from`, first first. No chunk is unpacked. */
     async *places(
       id: string,
       { from, isUp }: PlaceCursor,
@@ -180,7 +180,7 @@ export function openCampaigns(redis: Redis, mostLookedAt = usualMostLookedAt) {
       }
     },
 
-    /** Those from a place on whose mark is wanted, in order, some at a time. */
+    /** Recipients with a wanted mark from a place on, in order, some at a time. */
     async *placed(id: string, from: number, isWanted: (mark: PlaceMark) => boolean): AsyncGenerator<Placed[]> {
       const start = from - (from % chunkSize);
       for await (const chunk of chunksWith(id, start, isWanted)) {

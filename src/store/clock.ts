@@ -1,10 +1,10 @@
-/** The clock of Redis: the one that all processes share. */
+/** The clock of Redis, which all processes share. */
 import type { Redis } from 'ioredis';
 import type { ClockReading } from '../domain/clock.ts';
 
 /**
- * Lua: the time, in milliseconds since the epoch. A command may wait for long while Redis is away, or be sent again: a time that came with it
- * would be over by then.
+ * Lua: the time, in milliseconds since the epoch. Not an argument: a command may wait long while Redis is away, or be sent again, and its
+ * time would then be old.
  */
 export const redisClock = `
 local function redisNow()
@@ -13,12 +13,12 @@ local function redisNow()
 end
 `;
 
-/** Of so many looks the quickest counts: one that waited for a busy process or network says little. */
+/** Of this many readings the quickest counts: a reading that waited for a busy process or network is inexact. */
 const looks = 5;
 
 export type Clock = ReturnType<typeof openClock>;
 
-/** @param steadyNow a clock that never goes back, whatever it counts from */
+/** @param steadyNow a clock that never goes back, from any starting point */
 export function openClock(redis: Redis, steadyNow: () => number) {
   async function look(): Promise<ClockReading> {
     const askedAt = steadyNow();

@@ -12,22 +12,22 @@ export type Letter = Pick<Content, 'html' | 'text'>;
 type Head = Omit<Content, keyof Letter> & { readonly letter: string | Lengths };
 type Lengths = readonly [html: number | null, text: number | null];
 
-/** Below this a compressed body saves nothing worth the time. */
+/** Below this, compression saves too little for its time. */
 const compressFromBytes = 1_024;
-/** Above this the work is left to the thread pool, so that one large letter does not hold up other requests. */
+/** Above this, the thread pool compresses, so that one large letter does not hold up other requests. */
 const offloadFromBytes = 64 * 1_024;
 
 const plain = Buffer.of(0);
 const compressed = Buffer.of(1);
-/** Bytes that say how long the head is. */
+/** Bytes of the length of the head. */
 const lengthBytes = 4;
 
-/** A content up to this weight is loaded with its email, and waits for no room: what can be in hand of such is little. */
+/** Content up to this weight is loaded with its email and waits for no room in memory: all of it in hand is little. */
 const lightBytes = 256 * 1_024;
-/** What comes first of a heavy content: this byte and its weight. */
+/** A heavy content begins with this byte and its weight. */
 export const heavyMark = 2;
 export const heavyHeadBytes = 5;
-/** As four bytes say it. */
+/** The largest weight that four bytes can hold. */
 const heaviest = 2 ** 32 - 1;
 
 /** @param letter the hash of its letter, when that stands apart */
@@ -44,7 +44,7 @@ function heavyHeadOf(weight: number): Buffer {
   return head;
 }
 
-/** What a content weighs of which only the head was read; null when it was read whole. */
+/** The weight of a content of which only the head was read; null when it was read whole. */
 export function weightAhead(read: Buffer): number | null {
   return read.length === heavyHeadBytes && read[0] === heavyMark ? read.readUInt32BE(1) : null;
 }
@@ -53,16 +53,16 @@ export function packLetter(letter: Letter): Promise<Buffer> {
   return packWhole(letter, { headers: {}, attachments: [] });
 }
 
-/** The hash of the letter that stands apart; null when it stands in the content. */
+/** The hash of a letter that is stored separately; null when the letter is in the content. */
 export async function letterOf(packed: Buffer): Promise<string | null> {
   const { letter } = readHead(await unpack(packed));
   return typeof letter === 'string' ? letter : null;
 }
 
 /**
- * @param readFile the bytes of what stands apart, by hash
- * @returns null when its letter is gone
- * @throws what `readFile` does, and nothing else: that Redis is away is no fault of a content
+ * @param readFile reads what is stored separately, by hash
+ * @returns null when the letter is gone
+ * @throws only what `readFile` throws: Redis away is no fault of the content
  */
 export async function unpackContent(
   packed: Buffer,
@@ -117,15 +117,15 @@ function readLetter(bytes: Buffer, [htmlBytes, textBytes]: Lengths): Letter {
 }
 
 /**
- * Compressed when that pays. With snappy a letter of 5 KB comes to a third and takes a third of the time that deflate needs at its quickest for
- * a quarter, which was a fifth of all that accepting an email costs.
+ * Compresses when that pays. Snappy reduces a letter of 5 KB to a third. The fastest deflate reduces it to a quarter but takes three times as
+ * long, which was a fifth of the whole cost of accepting an email.
  */
 export async function pack(bytes: Buffer): Promise<Buffer> {
   if (bytes.length < compressFromBytes) return Buffer.concat([plain, bytes]);
   return Buffer.concat([compressed, bytes.length < offloadFromBytes ? compressSync(bytes) : await compress(bytes)]);
 }
 
-/** @throws when they are damaged, or of a form that is not known */
+/** @throws when the bytes are damaged or of an unknown form */
 export async function unpack(given: Buffer): Promise<Buffer> {
   const packed = given[0] === heavyMark ? given.subarray(heavyHeadBytes) : given;
   const body = packed.subarray(1);
@@ -135,10 +135,10 @@ export async function unpack(given: Buffer): Promise<Buffer> {
   return (body.length < offloadFromBytes ? uncompressSync(body) : await uncompress(body)) as Buffer;
 }
 
-/** A letter as long as this, html and text together, is worth a place of its own when several emails have it. */
+/** A letter at least this long, html and text together, is stored separately when several emails have it. */
 const shareFromLength = 512;
 
-/** The letters that more than one of these contents have, each with its contents. */
+/** The letters that several of these contents share, each with its contents. */
 export function sharedLetters(contents: readonly Content[]): Content[][] {
   const byHtml = new Map<string | null, Map<string | null, Content[]>>();
   for (const content of contents) {

@@ -1,4 +1,4 @@
-/** What is created, or done once, under an Idempotency-Key: made the same again as long as its answer may have been lost, secret included. */
+/** Creates something once under an Idempotency-Key. A repeat after a lost answer gets the same result, secrets included. */
 import { createHmac } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { idempotencyMs } from '../domain/idempotency.ts';
@@ -10,29 +10,29 @@ export type Creation = {
   readonly id: string;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
-  /** 32 bytes that nobody can guess. They are derived, so that no secret has to be kept for a repeat. */
+  /** 32 secret bytes. They are derived, so that no secret must be stored for a repeat. */
   readonly secret: Uint8Array;
   readonly isRepeat: boolean;
-  /** It was stored once, and may have been taken away since. */
+  /** It was stored once; it may have been removed since. */
   readonly isDone: boolean;
-  /** What was noted when it was. */
+  /** The note written when it was stored. */
   readonly note: string;
   readonly mark: CreationMark;
 };
 
-/** Where a claim stands, what stands there at first, and once it is stored: written by the step that stores it. */
+/** The key of a claim, its first value, and its value once the object is stored, written by the step that stores the object. */
 export type CreationMark = { readonly key: string; readonly begun: string; readonly stored: string };
 
 export type Creations = ReturnType<typeof openCreations>;
 
-/** Which of the states a claim is in stands after its hash, id and time: none at first. */
+/** The state of a claim follows its hash, id and time; it has none at first. */
 const joined = 'joined';
 const walked = 'walked';
 const done = 'done';
 
 /**
- * Lua: whether what is created under a claim was stored before, by whoever did it: taken away or changed since, it stays so. `noteStored`
- * writes that down, in the step that stores it. `stored` is '' for what was asked for without an Idempotency-Key.
+ * Lua: `isStored` says whether the object of a claim was stored before, by any process: then a repeat must not bring back a removed or older
+ * state. `noteStored` records that, in the step that stores the object. `stored` is '' for a request without an Idempotency-Key.
  */
 export const storedOnce = `
 local function isStored(claim, stored)
@@ -44,8 +44,8 @@ end
 `;
 
 /**
- * Lua: for what is done under a claim in several steps, in the order of their names as text: whether a step was done before, by whoever did it,
- * and the note that it is. `begun` is '' for what was asked for without an Idempotency-Key.
+ * Lua: for a request that is done in several steps, in the order of their names as text. `isPast` says whether a step was done before, by any
+ * process; `notePast` records that it is done. `begun` is '' for a request without an Idempotency-Key.
  */
 export const stepsOnce = `
 local function isPast(claim, begun, step)
@@ -59,22 +59,22 @@ local function notePast(claim, begun, step)
 end
 `;
 
-/** KEYS claim; ARGV a fresh one, for how long. Answers what stood there; what nobody has repeated so far is noted as joined. */
+/** KEYS claim; ARGV new claim, its time to live. Answers the earlier claim, if any; the first repeat marks it as joined. */
 const beginScript = script(`
 local stands = redis.call('GET', KEYS[1])
 if not stands then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 elseif string.find(stands, '^%S+ %S+ %S+$') then redis.call('SET', KEYS[1], stands .. ' ${joined}', 'KEEPTTL') end
 return stands`);
 
-/** KEYS claim; ARGV as it was begun. */
+/** KEYS claim; ARGV the claim as it was begun. */
 const giveUpScript = script(`if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end`);
 
 /** @param secretKey 32 bytes */
 export function openCreations(redis: Redis, secretKey: Uint8Array) {
   return {
     /**
-     * Claims the key for `fresh`, or finds what it was claimed for. A process that dies before `end` leaves it to the repeat to store the
-     * same once more. Null when the key came with another body.
+     * Claims the key for `fresh`, or finds the earlier claim. When a process dies before `end`, the repeat stores the same object. Null when
+     * the key was used with another body.
      */
     async begin({ scope, bodyHash }: IdempotencyClaim, fresh: { id: string; now: number }): Promise<Creation | null> {
       const ours = begun(bodyHash, { id: fresh.id, createdAt: fresh.now });
@@ -91,12 +91,12 @@ export function openCreations(redis: Redis, secretKey: Uint8Array) {
       };
     },
 
-    /** Notes that it is stored, unless the key is over by now: what is taken away later does not come back by a repeat. @param note a word to find there then */
+    /** Notes that the object is stored, unless the key expired: a repeat must not bring back a removed object. @param note kept for repeats */
     async end({ scope, bodyHash }: IdempotencyClaim, creation: Creation, note = ''): Promise<void> {
       await redis.set(keys.idempotency(scope), storedAs(bodyHash, creation) + note, 'KEEPTTL', 'XX');
     },
 
-    /** It came to nothing: the key is free again, unless a repeat has joined, which may have done it. */
+    /** Nothing was created: frees the key, unless a repeat has joined, which may have created it. */
     async giveUp({ scope, bodyHash }: IdempotencyClaim, creation: Creation): Promise<void> {
       await giveUpScript(redis, [keys.idempotency(scope)], [begun(bodyHash, creation)]);
     },

@@ -1,8 +1,8 @@
-/** Folders below DATA_DIR, and trouble with them told in words that name the setting and what to do. */
+/** Folders below DATA_DIR. Errors with them name the setting and say what to do. */
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
-/** Codes of errno(3) that a folder or a file in it can be at fault with. */
+/** Codes of errno(3) that mean a fault of the folder or a file in it. */
 const reasons: Readonly<Record<string, string>> = {
   EEXIST: 'is there and is not a folder',
   ENOTDIR: 'lies below a file',
@@ -16,7 +16,7 @@ const reasons: Readonly<Record<string, string>> = {
   ELOOP: 'is a link to itself',
 };
 
-/** @throws Error that names DATA_DIR, in place of one about a file */
+/** @throws Error that names DATA_DIR, instead of one about a file */
 export async function inDataDir<T>(dataDir: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -31,7 +31,7 @@ export async function inDataDir<T>(dataDir: string, work: () => Promise<T>): Pro
   }
 }
 
-/** Makes a folder, and those above it, for its owner only. Node's own `recursive` never returns where a folder cannot be, such as in /proc. */
+/** Makes a folder and its parents, for the owner only. Node's own `recursive` never returns where no folder can be made, such as in /proc. */
 export async function makeFolder(path: string): Promise<void> {
   const trouble = await tryMakeFolder(path);
   if (trouble === null) return;

@@ -1,4 +1,4 @@
-/** The log of deliveries: what was tried at an endpoint, packed small, since thousands are kept. */
+/** The log of deliveries: the tries at an endpoint, packed small, because thousands are kept. */
 import type { Redis } from 'ioredis';
 import {
   type Delivery,
@@ -16,18 +16,18 @@ import { keys } from './keys.ts';
 
 export type Deliveries = ReturnType<typeof openDeliveries>;
 
-/** A try is when, status, milliseconds and, where it failed, why; what goes without saying is left out. */
+/** A try has its time, status, milliseconds and, when it failed, the reason; usual values are left out. */
 type Packed = {
   p: string;
   y: readonly EventType[];
   t: readonly (readonly [number, number, number, string?])[];
-  /** The webhook-id, which a batch makes of its parcel; empty when nobody knows it. */
+  /** The webhook-id, which a batch makes of its parcel; empty when it is unknown. */
   w?: string;
-  /** Attempts, and those of the present round, where they are not as many as `t` has tries. */
+  /** Attempts, and attempts of the present round, when they differ from the number of tries in `t`. */
   n?: number;
   r?: number;
   again?: number;
-  /** Since when the round was due. */
+  /** When the present round was first due. */
   b?: number;
   why?: string;
 };
@@ -103,7 +103,7 @@ export function openDeliveries(redis: Redis) {
   async function read(webhookId: string, wanted: readonly Entry[]): Promise<Delivery[]> {
     if (wanted.length === 0) return [];
     const records = await redis.hmget(keys.deliveries(webhookId), ...wanted.map(({ id }) => id));
-    // Between the two reads it may be trimmed.
+    // A delivery may be trimmed between the two reads.
     return wanted.flatMap(({ status }, index) => (records[index] ? [unpackDelivery(records[index], status)] : []));
   }
 
@@ -120,10 +120,10 @@ export function openDeliveries(redis: Redis) {
   return {
     get,
 
-    /** What was tried of a parcel before; null when nothing was. */
+    /** The earlier tries of a parcel; null when there was none. */
     of: (webhookId: string, parcel: string): Promise<Delivery | null> => get(webhookId, deliveryId(parcel)),
 
-    /** What came back at each try, by its number from 1; null where nothing is kept. */
+    /** The answer to each try, by its number from 1; null when it is not kept. */
     async answers(webhookId: string, { id, attempts }: Delivery): Promise<(string | null)[]> {
       const names = Array.from({ length: attempts }, (_, n) => `${id}.${n + 1}`);
       return names.length === 0 ? [] : redis.hmget(keys.answers(webhookId), ...names);

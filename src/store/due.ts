@@ -1,4 +1,4 @@
-/** Due marks: which email is to be taken up when. What is due is taken from here into the queue, and comes back here until it is final. */
+/** Due marks: when each email is to be taken up. Due emails are taken from here into the queue, and come back here until they are final. */
 import type { Redis } from 'ioredis';
 import type { Lane } from '../domain/lane.ts';
 import { redisClock } from './clock.ts';
@@ -18,9 +18,9 @@ export function openDue(redis: Redis) {
 
   return {
     /**
-     * Takes what is due, the longest due first, and beside it some of the newest: nobody else has the same then. Should its taker not say
-     * within `leaseMs` that it is done, it is due again. The lease begins when the command is carried out, which may be late.
-     * @param take a name of its own for what is taken now
+     * Takes due emails, the longest due first, and some of the newest; no other feeder gets the same. Unless `done` is called within `leaseMs`,
+     * they are due again. The lease begins when Redis runs the command, which may be late.
+     * @param take a new id for this take
      */
     async take(lane: Lane, take: string, leaseMs: number, limit: number, now: number): Promise<Taken> {
       const args = [now, limit, take, leaseMs];
@@ -28,18 +28,18 @@ export function openDue(redis: Redis) {
       return { ids, nextAt: nextAt ? Number(nextAt) : null };
     },
 
-    /** What was taken has reached the queue. */
+    /** The emails of a take have reached the queue. */
     async done(lane: Lane, take: string): Promise<void> {
       await redis.hdel(keys.taken(lane), take);
     },
 
-    /** Marks emails that come again; one that a caller moved meanwhile keeps the mark it got then. */
+    /** Marks emails that come again. An email that a caller moved meanwhile keeps its newer mark. */
     async mark(lane: Lane, marks: readonly DueMark[], now: number): Promise<void> {
       const args = [now, ...marks.flatMap(({ id, at }) => [at, id])];
       if (marks.length > 0) await markScript(redis, [keys.bell, ...both(lane)], args);
     },
 
-    /** When an email is due; null when it bears no mark. */
+    /** When an email is due; null when it has no mark. */
     async at(lane: Lane, id: string): Promise<number | null> {
       const scores = await Promise.all(both(lane).map((key) => redis.zscore(key, id)));
       const marks = scores.filter((score) => score !== null).map(Number);
@@ -58,9 +58,9 @@ export function openDue(redis: Redis) {
 }
 
 /**
- * KEYS again due taken; ARGV now limit take leaseMs. What comes again may have half of the places, and what else is due the rest, its newest a
- * quarter of all: so a login code goes through a hundred thousand emails that were scheduled for one second. Kept of each take are the end of
- * its lease and its ids: a repeat of the command is answered as it was the first time. Answers nextAt, ids.
+ * KEYS again due taken; ARGV now limit take leaseMs. Emails that come again may have half of the places, other due emails the rest; the newest
+ * of these get a quarter of all places. So a login code passes a hundred thousand emails that were scheduled for one second. The end of the
+ * lease and the ids are stored for each take, so that a repeat of the command gets the same answer. Answers nextAt, ids.
  */
 const takeScript = script(`${redisClock}
 local now, limit = ARGV[1], tonumber(ARGV[2])
@@ -105,7 +105,7 @@ if #answer > 1 then redis.call('HSET', KEYS[3], ARGV[3], redisNow() + ARGV[4] ..
 nextAt()
 return answer`);
 
-/** What is due within this time is told of by the bell; whoever waits for it looks that often at least. */
+/** The bell rings for emails due within this time; feeders look at least this often for later ones. */
 export const soonMs = 1_000;
 
 /** Lua: marks an email and rings when it is due soon. */

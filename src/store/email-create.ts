@@ -13,24 +13,24 @@ import { createScript } from './email-scripts.ts';
 import { keys } from './keys.ts';
 import { packEvent, packFacts, packState } from './record.ts';
 
-/** An Idempotency-Key in its scope, with the hash of the body it came with. */
+/** An Idempotency-Key in its scope, with the hash of its request body. */
 export type IdempotencyClaim = { readonly scope: string; readonly bodyHash: string };
 
-/** An email to store, with the claim that comes with it alone. */
+/** An email to store, with the claim for this email alone. */
 export type Submission = { readonly email: NewEmail; readonly claim: IdempotencyClaim | null };
 
-/** What an earlier request under the same key led to; ids in its order, '' for an email that was refused. */
+/** The result of an earlier request with the same key: ids in its order, '' for an email that was refused. */
 export type PriorClaim = { readonly bodyHash: string; readonly ids: readonly string[] };
 
 export type Created =
-  /** For each email, the claim it met; null where it was stored. */
+  /** For each email the earlier claim it met; null when it was stored. */
   | { readonly kind: 'stored'; readonly met: readonly (PriorClaim | null)[] }
-  /** A claim that was met came with another body, and nothing was to be stored then. */
+  /** An earlier claim has another body, and `isStrict` asked to store nothing then. */
   | { readonly kind: 'refused'; readonly met: readonly (PriorClaim | null)[] }
   /** The whole batch had been claimed before. */
   | { readonly kind: 'repeated'; readonly prior: PriorClaim };
 
-/** What is asked of one creation; `isStrict`: store nothing when a claim that is met came with another body. */
+/** Options of one creation. `isStrict`: store nothing when an earlier claim has another body. */
 type Terms = { readonly batchClaim: IdempotencyClaim | null; readonly isStrict: boolean; readonly now: number };
 
 export function openCreate(redis: Redis) {
@@ -64,7 +64,7 @@ export function openCreate(redis: Redis) {
 
   /**
    * Stores emails with their content, files and first events, and claims their Idempotency-Keys, in one atomic step.
-   * @param submissions null for an email that was refused before, whose place in the batch is kept
+   * @param submissions null for an email that validation refused; it keeps its place in the batch
    */
   return (submissions: readonly (Submission | null)[], terms: Terms): Promise<Created> => {
     const [only] = submissions;
@@ -77,7 +77,7 @@ type CreateAnswer = readonly [isStored: number, met: string | readonly string[],
 
 type SharedLetter = { readonly hash: string; readonly bytes: Buffer };
 
-/** The letters that several emails have: each is stored once, however many readers it has. */
+/** The letters that several emails share: each is stored once. */
 async function packShared(contents: readonly Content[]): Promise<ReadonlyMap<Content, SharedLetter>> {
   const shared = new Map<Content, SharedLetter>();
   for (const same of sharedLetters(contents)) {

@@ -11,7 +11,7 @@ import { suppressedForm } from '../domain/suppression.ts';
 import { keys } from './keys.ts';
 import { script } from './redis.ts';
 
-/** What an email can be found by; `to` whatever its case. */
+/** The terms that an email can be found by; `to` in any case. */
 export type Term =
   | readonly ['lane' | 'status' | 'from_domain' | 'to' | 'external_id', string]
   | readonly ['tag', name: string, value: string];
@@ -25,18 +25,18 @@ const recurring: ReadonlySet<Term[0]> = new Set(['lane', 'status', 'from_domain'
 const maxRemembered = 10_000;
 const remembered = new Map<string, Buffer>();
 
-/** 64 bits of SHA-256 keep a billion terms apart. */
+/** 64 bits of SHA-256 are enough for a billion different terms. */
 function termName(term: Term): Buffer {
   const text = term[0] === 'to' ? `to\n${suppressedForm(term[1])}` : term.join('\n');
   const known = remembered.get(text);
   if (known !== undefined) return known;
-  // By way of a string, which takes a third of what a Buffer of its own does.
+  // Through a string: that takes a third of the time of a separate Buffer.
   const name = Buffer.from(hash('sha256', text, 'binary').slice(0, termBytes), 'binary');
   if (recurring.has(term[0]) && remembered.size < maxRemembered) remembered.set(text, name);
   return name;
 }
 
-/** The postings of an email that is new, one after the other. */
+/** The postings of a new email, concatenated. */
 export function postingsOf(facts: EmailFacts, state: EmailState): Buffer {
   const terms: Term[] = [
     ['lane', facts.lane],
@@ -116,7 +116,7 @@ export type IndexQuery = {
   readonly limit: number;
 };
 
-/** Look-ups in one run of the script: about a millisecond, so that nobody waits for a reader. */
+/** Look-ups in one run of the script: about a millisecond, so that other commands do not wait for a reader. */
 const lookUpsPerRun = 500;
 
 /**
@@ -172,7 +172,7 @@ return {1, from, found}`,
 const lowest = Buffer.alloc(16, 0x00);
 const highest = Buffer.alloc(16, 0xff);
 
-/** Runs for one query, about 200,000 look-ups: terms that are frequent but never meet would be followed through the whole index. */
+/** Most runs for one query, about 200,000 look-ups: frequent terms that never occur together would walk through the whole index. */
 const maxRuns = 400;
 
 /**

@@ -1,6 +1,6 @@
 /**
- * The atomic steps of an email's life. A command whose answer was lost with its connection is sent again by the client, so a repeat of what
- * was done changes nothing and is answered as it was the first time.
+ * The atomic steps in the life of an email. The client sends a command again when its answer was lost with the connection, so a repeat
+ * changes nothing and gets the same answer as the first time.
  */
 import { maxTimelineSteps } from '../domain/timeline.ts';
 import { countMoved } from './campaign-count.ts';
@@ -86,7 +86,7 @@ return {1, met, unindexed}`,
   'at_once',
 );
 
-/** KEYS for each email: email campaign; ARGV for each: version handOver. Answers for each 1 when the claim is ours: none of a paused or canceled campaign is. */
+/** KEYS for each email: email campaign; ARGV for each: version handOver. Answers 1 for each claimed; none is if its campaign does not run. */
 export const claimScript = script(
   `
 local answers = {}
@@ -179,7 +179,10 @@ local function commit(key, campaign, at, change, attempt)
 end
 `;
 
-/** After attempts. KEYS bell outbox index suppressions suppressionIds ended campaignsDue, then for each email: email again campaign; ARGV now, then for each: id, attempt, when it comes again or '', and what `commit` takes. */
+/**
+ * Commits attempts. KEYS bell outbox index suppressions suppressionIds ended campaignsDue, then for each email: email again campaign;
+ * ARGV now, then for each: id, attempt, when it comes again or '', then what `commit` takes.
+ */
 export const commitScript = script(
   `${markAgain}${commit}
 local answers, at = {}, 2
@@ -194,10 +197,10 @@ return answers`,
 );
 
 /**
- * For a change that a caller asked for: refused while a hand-over stands, and what comes of it may not be due without its content. One that
- * was made before is made no second time, whatever came of the email since.
- * KEYS bell outbox index suppressions suppressionIds ended campaignsDue email content due again campaign; ARGV change id, when it is due now or '', and what `commit` takes. Answers `done`,
- * `lost`, `content_gone` or `campaign_canceled`.
+ * Commits a change that a caller asked for. Lost while a hand-over stands; refused when the email would be due without its content. A repeat of
+ * the last change of the email does nothing.
+ * KEYS bell outbox index suppressions suppressionIds ended campaignsDue email content due again campaign; ARGV change id, email id, when it is
+ * due now or '', then what `commit` takes. Answers `done`, `lost`, `content_gone` or `campaign_canceled`.
  */
 export const changeScript = script(`${commit}
 local id, dueAt = ARGV[2], ARGV[3]
@@ -216,7 +219,7 @@ end
 return 'done'`);
 
 /**
- * Puts fetched files in the place of their URLs, when the email is still the one that was loaded: what has ended keeps the files it has.
+ * Replaces URLs by fetched files, if the email is unchanged since it was loaded: an email that ended keeps its files.
  * KEYS email content fileUses, a key for each file; ARGV version content, then hash and bytes of each file.
  */
 export const keepFilesScript = script(`

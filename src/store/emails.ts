@@ -1,4 +1,4 @@
-/** Emails as they are remembered: created all or none, claimed for hand-over, changed only by a commit that carries its events. */
+/** Stored emails: created all or none, claimed for hand-over, changed only by a commit that also writes the events. */
 import type { Redis } from 'ioredis';
 import { type Member, makeGroup } from '../concurrency/group.ts';
 import { countOf } from '../domain/campaign.ts';
@@ -35,7 +35,7 @@ export type Emails = ReturnType<typeof openEmails>;
 
 export function openEmails(redis: Redis) {
   const readFile = (hash: string) => redis.getBuffer(keys.file(hash));
-  // Several emails are under way at once: what they do in one turn of the event loop is one command.
+  // Many emails are under way at the same time: their requests of one turn of the event loop are one command.
   const claim = makeGroup((members: readonly ClaimMember[]) => claimMembers(redis, members));
   const commit = makeGroup((members: readonly CommitMember[]) => commitMembers(redis, members));
 
@@ -45,15 +45,15 @@ export function openEmails(redis: Redis) {
     return { ...email, content: weight === null ? await unpackContent(read, readFile) : { weight } };
   }
 
-  /** What is to be sent of an email; null once it has been dropped. */
+  /** The content of an email; null once it has been dropped. */
   async function content(id: string): Promise<Content | Unreadable | null> {
     const packed = await redis.getBuffer(keys.content(id));
     return packed === null ? null : unpackContent(packed, readFile);
   }
 
   /**
-   * Emails with their content where that is light, in the order asked for; null where a record is gone, or is none. One round trip.
-   * @param onDamaged told of a record that cannot be read; what it throws is thrown
+   * Loads emails, with their content if it is light, in the order asked for; null for a record that is gone or unreadable. One round trip.
+   * @param onDamaged called for a record that cannot be read; what it throws is thrown
    */
   async function loadAll(
     ids: readonly string[],
@@ -78,7 +78,7 @@ export function openEmails(redis: Redis) {
   return {
     create: openCreate(redis),
 
-    /** What stands for an Idempotency-Key; null when it is free. */
+    /** The earlier result for an Idempotency-Key; null when the key is free. */
     async prior({ scope }: IdempotencyClaim): Promise<PriorClaim | null> {
       return readMet((await redis.get(keys.idempotency(scope))) ?? '');
     },
@@ -103,7 +103,7 @@ export function openEmails(redis: Redis) {
     /** The id of the last change that a caller asked for; null for none. */
     lastChange: (id: string): Promise<string | null> => redis.hget(keys.email(id), 'change'),
 
-    /** The facts of several emails, by id, without those whose record is gone or cannot be read. Those still at their place in a campaign have its. */
+    /** The facts of emails, by id; records that are gone or unreadable are left out. Emails at their place have the facts of their campaign. */
     async facts(ids: readonly string[]): Promise<ReadonlyMap<string, EmailFacts>> {
       const found = await Promise.all(ids.map((id) => redis.hget(keys.email(id), 'facts')));
       const placed = ids.filter((_, n) => found[n] === null);
@@ -113,7 +113,7 @@ export function openEmails(redis: Redis) {
         if (facts === null) continue;
         try {
           known.set(id, unpackFacts(id, facts));
-        } catch {} // whoever tells of the others goes on
+        } catch {} // the other emails go on
       }
       return known;
     },
@@ -126,7 +126,7 @@ export function openEmails(redis: Redis) {
       return found.filter((email) => email !== null);
     },
 
-    /** What was done with an email since it was accepted, oldest first, and how often its transport was at fault meanwhile. */
+    /** The timeline of an email, oldest first, and how often its transport was at fault. */
     async timeline(id: string): Promise<{ steps: TimelineStep[]; faults: number }> {
       const fields = Object.entries(await redis.hgetall(keys.email(id)));
       const steps = fields
@@ -136,7 +136,7 @@ export function openEmails(redis: Redis) {
       return { steps, faults: Number(fields.find(([name]) => name === 'faults')?.[1] ?? 0) };
     },
 
-    /** The bytes of files by their hashes. @throws when one is missing, which would make another message of it */
+    /** The bytes of files by their hashes. @throws when one is missing: the message would not be the same */
     async files(hashes: readonly string[]): Promise<Files> {
       const found = await Promise.all(hashes.map(readFile));
       return new Map(
@@ -148,7 +148,7 @@ export function openEmails(redis: Redis) {
       );
     },
 
-    /** Keeps fetched files, and the content that refers to them in place of the one with their URLs, unless the email moved on. */
+    /** Stores fetched files, and replaces the content with URLs by one that refers to the files, unless the email changed meanwhile. */
     async keepFiles({ facts: { id }, version }: Loaded, content: Content, files: Files): Promise<void> {
       const stored = await redis.getBuffer(keys.content(id));
       if (stored === null) return;
@@ -157,7 +157,7 @@ export function openEmails(redis: Redis) {
       await keepFilesScript(redis, names, args);
     },
 
-    /** Marks that the body is about to leave. False when the email moved on, its campaign is paused or canceled, or another hand-over stands: then nothing may be sent. */
+    /** Marks that the body will leave now. False when the email changed, its campaign stopped or another hand-over stands: then do not send. */
     claimHandOver(email: StoredEmail, handOver: HandOver): Promise<boolean> {
       const names = [keys.email(email.facts.id), campaignKey(email)];
       return claim({ claim: email.facts.id, bytes: 0, names, args: [email.version, JSON.stringify(handOver)] });
@@ -165,8 +165,8 @@ export function openEmails(redis: Redis) {
 
     /**
      * Writes the new state, its events and a step of the timeline, clears the hand-over and marks when the email comes again, atomically.
-     * False when the stored version is another, or the hand-over that stands is.
-     * @param attemptId of the hand-over that is settled by it; '' when nothing was handed over
+     * False when the stored version changed, or another attempt is handing the email over.
+     * @param attemptId id of the attempt that is settled; '' when nothing was handed over
      */
     commit(email: StoredEmail, after: Commit, attemptId: string, now: number): Promise<boolean> {
       const { id, lane } = email.facts;
@@ -175,8 +175,8 @@ export function openEmails(redis: Redis) {
     },
 
     /**
-     * The same for a change that a caller asked for: lost also while a hand-over stands. What is due then is fed to the queue anew.
-     * @param changeId tells it from another change that comes to the same state
+     * The same for a change that a caller asked for: also lost while a hand-over stands. An email that is due then goes to the queue again.
+     * @param changeId distinguishes it from another change to the same state
      */
     async commitChange(email: StoredEmail, after: Commit, changeId: string, now: number): Promise<ChangeCommitted> {
       const { id, lane } = email.facts;
@@ -194,7 +194,7 @@ export function openEmails(redis: Redis) {
   };
 }
 
-/** `content_gone`: it would be due, and has nothing any more that could be sent. `campaign_canceled`: it would wait in one that was. */
+/** `content_gone`: the email would be due, but its content is gone. `campaign_canceled`: it would wait in a canceled campaign. */
 export type ChangeCommitted = 'done' | 'lost' | 'content_gone' | 'campaign_canceled';
 
 /** Which email, and which version of it was loaded. */
@@ -227,7 +227,7 @@ export const committed = [
   keys.campaignsDue,
 ];
 
-/** Its own key where it is of no campaign: a place that is not written to. */
+/** The key of the email's campaign; for an email without one its own key, which is then not written to as a campaign. */
 function campaignKey({ facts: { id, campaignId } }: Pick<StoredEmail, 'facts'>): string {
   return campaignId === null ? keys.email(id) : keys.campaign(campaignId);
 }
@@ -251,11 +251,11 @@ export type Commit = {
   readonly events: readonly EmailEvent[];
   /** Null only counts a transport fault. */
   readonly step: TimelineStep | null;
-  /** What it says against addresses. */
+  /** Suppressions to add. */
   readonly suppressions?: readonly Suppression[];
 };
 
-/** As `commit` in email-scripts.ts takes them. */
+/** The arguments that `commit` in email-scripts.ts takes. */
 export function commitArgs(
   email: StoredEmail,
   { state, events, step, suppressions = [] }: Commit,
@@ -271,7 +271,7 @@ export function commitArgs(
   return [email.version, packed, timeline, was, is, end, now, ...counted, events.length, suppressions.length, ...told];
 }
 
-/** The fields of its campaign that count it, before and after; null where that is the same, or it is of none. */
+/** The counts of its campaign that it moves from and to; null when the count stays or it has no campaign. */
 function movedCount({ facts, state: before }: StoredEmail, after: EmailState): readonly [string, string] | null {
   const [was, is] = [countOf(statusOf(before)), countOf(statusOf(after))];
   return facts.campaignId === null || was === is ? null : [`n:${was}`, `n:${is}`];

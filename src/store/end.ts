@@ -1,13 +1,13 @@
-/** How it is written down that an email ended: in 22 bytes, as a million of them are kept for days. */
+/** The entry for an email that ended: 22 bytes, because a million of them are kept for days. */
 import { idBytes, idFromBytes } from '../domain/id.ts';
 import { redisClock } from './clock.ts';
 import { script } from './redis.ts';
 
-/** `at`: milliseconds since the epoch; `version`: the one it ended with, by which an email that moved on since is known. */
+/** `at`: milliseconds since the epoch; `version`: the version it ended with, which shows whether the email changed since. */
 export type End = { readonly id: string; readonly at: number; readonly version: number };
 
 const idLength = 16;
-/** What is left of a version: enough to tell an email's own versions apart. */
+/** The part of a version that is kept: enough to distinguish the versions of one email. */
 const versionMask = 0xffff;
 
 /** The time is rounded up to seconds. */

@@ -1,4 +1,4 @@
-/** The event feed: the outbox's stream as readers go through it, each at its own place, and a watch on what is added to it. */
+/** The event feed: reads the stream of the outbox from any place, and watches for new events. */
 import type { Redis } from 'ioredis';
 import { compareCursors } from '../domain/event-feed.ts';
 import { keys } from './keys.ts';
@@ -9,20 +9,20 @@ export type EventFeed = ReturnType<typeof openEventFeed>;
 
 export type Stretch = {
   readonly entries: readonly OutboxEntry[];
-  /** Whether there are more behind them. */
+  /** Whether more entries follow. */
   readonly hasMore: boolean;
-  /** The place up to which entries after the one asked for are gone; null when all of them are there. */
+  /** The place up to which entries after the given place are gone; null when none is. */
   readonly goneUpTo: string | null;
 };
 
 export type FeedWatch = AsyncDisposable & {
-  /** The next entries after a place, as soon as there are any; none when there were none for a while. Waits while Redis is away. */
+  /** The next entries after a place, as soon as there are any; empty when none came for a while. Waits while Redis is away. */
   next(after: string, count: number): Promise<OutboxEntry[]>;
 };
 
 type Row = Parameters<typeof toEntry>[0];
 
-/** A watch asks again this often, by which a connection that has died in silence is noticed. */
+/** A watch asks again this often, so that a connection that died in silence is noticed. */
 const blockMs = 5_000;
 const silenceMs = 2 * blockMs;
 
@@ -54,10 +54,10 @@ export function openEventFeed(redis: Redis) {
       };
     },
 
-    /** The place that whatever is added from now on comes after. */
+    /** The last place: all later events come after it. */
     newest: async (): Promise<string> => String(await newestScript(redis, [keys.outbox], [])),
 
-    /** On a connection of its own, as a waiting read holds it. */
+    /** Opens a connection of its own: a waiting read blocks it. */
     watch(): FeedWatch {
       const waiting = { enableOfflineQueue: true, maxRetriesPerRequest: null, enableAutoPipelining: false };
       const blocking = redis.duplicate({ ...waiting, commandTimeout: undefined, socketTimeout: silenceMs });

@@ -1,4 +1,4 @@
-/** What is forgotten by and by: events that are past their retention, and what was delivered long ago. */
+/** Removes, a few at a time, events past their retention and old deliveries. */
 import type { Redis } from 'ioredis';
 import { deliveryStatuses } from '../domain/delivery.ts';
 import { keys } from './keys.ts';
@@ -8,8 +8,8 @@ import { script } from './redis.ts';
 export type EventRetention = ReturnType<typeof openEventRetention>;
 
 /**
- * Lua: drops what stands before a place, and notes how far that went, so that a reader of the feed who comes too late can be told. KEYS
- * outbox trimmed. Answers how many. The first write is one that a full Redis takes.
+ * Lua: drops the entries before a place and notes how far it went, so that a late reader of the feed can be told. KEYS outbox trimmed. Answers
+ * how many were dropped. The first write is one that a full Redis accepts.
  */
 export const trimBefore = `
 local function trimBefore(first)
@@ -22,7 +22,7 @@ end
 `;
 
 /**
- * Trims the outbox up to a place or a length, but never what is not yet notified: what the group has not read, or read and not acknowledged.
+ * Trims the outbox up to a place or a length, but never entries that notify has not handled: not read yet, or read and not acknowledged.
  * KEYS outbox trimmed; ARGV group, oldest place to keep, most entries, most to trim now. Answers how many were trimmed; as many as allowed means
  * that there are more.
  */
@@ -66,9 +66,9 @@ redis.call('HDEL', KEYS[2], unpack(old))
 redis.call('ZREM', KEYS[1], unpack(old))
 return #old`);
 
-/** Trimmed by one script, which holds Redis up for some milliseconds. */
+/** Most entries that one script trims: it blocks Redis for some milliseconds. */
 const maxTrimmed = 5_000;
-/** Forgotten of one endpoint and status in one step. */
+/** Most deliveries of one endpoint and status removed in one step. */
 const maxForgotten = 1_000;
 
 export function openEventRetention(redis: Redis) {
@@ -77,7 +77,7 @@ export function openEventRetention(redis: Redis) {
 
   return {
     /**
-     * Forgets events from before a time (milliseconds since the epoch), and the oldest of more than `most`; some of them at a time.
+     * Removes events from before a time (milliseconds since the epoch), and the oldest beyond `most` events; some at a time.
      * @returns whether there may be more
      */
     async trimEvents(before: number, most: number): Promise<boolean> {
@@ -85,7 +85,7 @@ export function openEventRetention(redis: Redis) {
       return Number(await trimScript(redis, [keys.outbox, keys.outboxTrimmed], args)) >= maxTrimmed;
     },
 
-    /** Forgets deliveries to an endpoint that ended before a time, and what was answered then; some of them at a time. @returns as above */
+    /** Removes deliveries to an endpoint that ended before a time, with their answers; some at a time. @returns as above */
     async forgetDeliveries(webhookId: string, before: number): Promise<boolean> {
       const ended = deliveryStatuses.filter((status) => status !== 'pending');
       const counts = await Promise.all([

@@ -1,4 +1,4 @@
-/** Events where they stand in the outbox: by their place, by their id, and in the order they were committed. */
+/** Finds events in the outbox: by place, by id, and in the order they were committed. */
 import type { Redis } from 'ioredis';
 import type { OutboxEvent } from '../domain/event.ts';
 import { placeIn, timeOfId } from '../domain/id.ts';
@@ -11,8 +11,8 @@ export type Events = ReturnType<typeof openEvents>;
 
 const chunkSize = 1_000;
 /**
- * How far from the time it bears an event is looked for: it is committed at once, by a clock that differs a little from that of Redis. The
- * wide search is bounded, as a campaign has a million events in a minute.
+ * How far from its own time an event is searched: it is committed at once, but the clock of its process differs a little from that of Redis.
+ * The wide search is limited, because a campaign may have a million events in a minute.
  */
 const nearMs = 2_000;
 const farMs = 60_000;
@@ -53,7 +53,7 @@ export function openEvents(redis: Redis) {
       return rows.map(toEntry)[0]?.event ?? null;
     },
 
-    /** Where an event stands; null when it is not there, or no longer. */
+    /** The place of an event; null when it does not exist, or no longer. */
     async find(eventId: string): Promise<string | null> {
       const at = await timeOf(eventId);
       if (at === null) return null;

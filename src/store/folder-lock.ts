@@ -1,16 +1,16 @@
-/** A lock that is a file: one holder at a time, over all processes of a machine, also after one that died with it. */
+/** A lock file: one holder at a time among all processes of a machine. The lock of a process that died is released. */
 import { randomUUID } from 'node:crypto';
 import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const pollMs = 50;
-/** What this process holds: any other lock in its name is of a predecessor, for in a container pids recur. */
+/** Locks this process holds. Another lock with its pid belongs to a predecessor, because pids recur in containers. */
 const held = new Set<string>();
 
 /**
- * Runs `work` while nobody else holds the lock at `path`.
- * @param expiresMs a lock older than this belongs to nobody, whoever has its name
+ * Runs `work` while this process holds the lock at `path`.
+ * @param expiresMs a lock older than this is free, whatever pid it has
  */
 export async function withLock<T>(path: string, expiresMs: number, work: () => Promise<T>): Promise<T> {
   const own = `${hostname()} ${process.pid} ${randomUUID()}`;
@@ -32,7 +32,7 @@ async function tryLock(path: string, own: string, expiresMs: number): Promise<bo
   return false;
 }
 
-/** Two that find the same dead lock: the slower one must not take the lock that the faster one has made since. */
+/** When two processes find the same dead lock, the slower one must not remove the new lock of the faster one. */
 async function takeAway(path: string, lock: string, expiresMs: number): Promise<void> {
   const turn = `${path}.broken`;
   if (!(await make(turn, ''))) {
@@ -46,7 +46,7 @@ async function takeAway(path: string, lock: string, expiresMs: number): Promise<
   }
 }
 
-/** Of processes elsewhere, as in another container on the same volume, nothing is known but the age of their locks. */
+/** Of processes elsewhere, for instance in another container on the same volume, only the age of the lock is known. */
 function isAbandoned(lock: string): boolean {
   const [host, pid] = lock.split(' ');
   if (host !== hostname() || held.has(lock)) return false;
@@ -60,7 +60,7 @@ async function make(path: string, content: string): Promise<boolean> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST') return false;
-    // The folder was removed under a running Postrider: nobody else can be in it.
+    // The folder was removed while Postrider runs: no other process can be in it.
     if (code === 'ENOENT') return true;
     throw error;
   }

@@ -1,4 +1,4 @@
-/** The dev inbox: captured mail, newest first, bounded in number and bytes. What is listed is kept apart from the messages. */
+/** The dev inbox: captured mail, newest first, limited in number and bytes. The list is stored apart from the messages. */
 import type { Redis } from 'ioredis';
 import { keys } from './keys.ts';
 import { script } from './redis.ts';
@@ -17,17 +17,17 @@ export type CapturedMail = CapturedEntry & {
 };
 
 export type InboxWatch = AsyncDisposable & {
-  /** Resolves once nothing is missed any more; rejects when disposed before. */
+  /** Resolves once it is subscribed; rejects when it is disposed of before. */
   readonly ready: Promise<void>;
 };
 
 export type Inbox = ReturnType<typeof openInbox>;
 
-/** Beyond either bound the oldest mail is dropped. The newest stays, however large it is. */
+/** Beyond either limit the oldest mail is dropped. The newest stays, whatever its size. */
 const defaultBounds = {
   /** An inbox for development needs no more. */
   count: 200,
-  /** Redis holds them in memory, on somebody's laptop. */
+  /** Redis holds them in the memory of a developer's machine. */
   bytes: 128 * 1024 * 1024,
 };
 
@@ -47,7 +47,7 @@ while count > 1 and (count > tonumber(ARGV[4]) or bytes > tonumber(ARGV[5])) do
 end
 redis.call('PUBLISH', KEYS[5], ARGV[1])`);
 
-/** KEYS channel, then what is stored. A full Redis takes it, as it would take no transaction. */
+/** KEYS channel, then the stored keys. A script, because a full Redis would refuse a transaction. */
 const clearScript = script(`
 redis.call('DEL', unpack(KEYS, 2))
 redis.call('PUBLISH', KEYS[1], '')`);
@@ -66,11 +66,11 @@ export function openInbox(redis: Redis, bounds = defaultBounds) {
       const ids = await redis.lrange(keys.inbox, 0, bounds.count - 1);
       if (ids.length === 0) return [];
       const entries = await redis.hmget(keys.inboxEntries, ...ids);
-      // Between the two reads a mail may be dropped.
+      // A mail may be dropped between the two reads.
       return entries.flatMap((json) => (json === null ? [] : [JSON.parse(json)]));
     },
 
-    /** @returns null when there is no such mail, or no more */
+    /** @returns null when there is no such mail, or it was dropped */
     async get(id: string): Promise<CapturedMail | null> {
       const [json, raw] = await Promise.all([
         redis.hget(keys.inboxEntries, id),
@@ -88,14 +88,14 @@ export function openInbox(redis: Redis, bounds = defaultBounds) {
      * anything may have changed: the inbox was emptied, or Redis was away and mail may have been missed.
      */
     watch(onChange: (id: string | null) => void): InboxWatch {
-      // A connection of its own, as one that is subscribed can do nothing else. It waits while Redis is away.
+      // A connection of its own: a subscribed connection can do nothing else. It waits while Redis is away.
       const subscriber = redis.duplicate({ enableOfflineQueue: true, maxRetriesPerRequest: null });
       subscriber.on('error', () => {});
       subscriber.on('message', (_channel, id) => onChange(id === '' ? null : id));
       const ready = subscriber.subscribe(keys.inboxChannel).then(() => {
         subscriber.on('ready', () => onChange(null));
       });
-      // Whoever disposes before it is ready may not be waiting for it.
+      // A caller that disposes early may not wait for `ready`: an unhandled rejection would end the process.
       ready.catch(() => {});
       return {
         ready,

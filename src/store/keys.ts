@@ -1,10 +1,10 @@
-/** Every Redis key Postrider writes. All share the hash tag {0}, so that what is written together lives on one cluster shard. */
+/** All Redis keys that Postrider writes. They share the hash tag {0}, so that keys written together are on one cluster shard. */
 import type { DeliveryStatus } from '../domain/delivery.ts';
 import type { Lane } from '../domain/lane.ts';
 
 const prefix = 'pr:{0}';
 
-/** BullMQ's own keys live below this prefix. */
+/** Prefix of BullMQ's own keys. */
 export const queuePrefix = `${prefix}:q`;
 
 export const keys = {
@@ -19,7 +19,7 @@ export const keys = {
   file: (hash: string) => `${prefix}:file:${hash}`,
   /** Hash: file hash -> how many contents refer to it. */
   fileUses: `${prefix}:files`,
-  /** Sorted set of postings: what emails are found by. */
+  /** Sorted set of postings, the index of emails. */
   emailIndex: `${prefix}:emails`,
   /** List: postings of an email that stand in none of its terms but its status yet: those of a large batch are added in steps. */
   unindexed: `${prefix}:unindexed`,
@@ -31,17 +31,17 @@ export const keys = {
   idempotency: (scope: string) => `${prefix}:idem:${scope}`,
   /** Sorted set of emails by when they are due: new ones, and those that a caller moved. */
   due: (lane: Lane) => `${prefix}:due:${lane}`,
-  /** Set: every transport that mail was ever parked for. */
+  /** Set of all transports that mail was ever parked for. */
   parkedFor: `${prefix}:parked-for`,
-  /** Sorted set of emails that were tried, or could not be, by when they come again: parked ones at the end of their time. */
+  /** Sorted set of emails to be tried again, by when they come again; a parked email has the end of its time here. */
   again: (lane: Lane) => `${prefix}:again:${lane}`,
-  /** Hash: what a feeder has taken and not yet queued; its lease and ids. */
+  /** Hash: take -> the end of its lease and the ids that a feeder took and has not queued yet. */
   taken: (lane: Lane) => `${prefix}:taken:${lane}`,
-  /** List: holds one entry while something is due that nobody was told of. */
+  /** List: one entry while an email is due and no worker was woken for it. */
   bell: `${prefix}:bell`,
   /** Stream: every event, in the order it was committed. */
   outbox: `${prefix}:outbox`,
-  /** String: the place of the last entry that was trimmed from it, written in the same step. */
+  /** String: the place of the last event trimmed from the outbox, written in the same step. */
   outboxTrimmed: `${prefix}:outbox:trimmed`,
   /** Hash: webhook id -> endpoint as JSON, its secret sealed. */
   webhooks: `${prefix}:webhooks`,
@@ -49,7 +49,7 @@ export const keys = {
   refreshToken: (account: string) => `${prefix}:refresh-token:${account}`,
   /** String: the access token that a token server gave last for an account, sealed, until shortly before its end. */
   accessToken: (account: string) => `${prefix}:access-token:${account}`,
-  /** String: who asks a token server at this moment. */
+  /** String: the process that has its turn at a token server. */
   refreshTurn: (account: string) => `${prefix}:refresh-turn:${account}`,
   /** Hash: an API key's facts (JSON), name, usedAt; found by the hash of its token. */
   apiKey: (tokenHash: string) => `${prefix}:api-key:${tokenHash}`,
@@ -63,65 +63,66 @@ export const keys = {
   templateAliases: `${prefix}:template-aliases`,
   /**
    * Hash: a campaign's `head` as JSON, `content` packed, `status`, `scheduledAt`, `startedAt`, `endedAt`; `chunks` it has and `cursor`, the
-   * first place nobody took yet; `n:<count>` for each count of its recipients and all of them; `events`, the number of its last event;
-   * `tokens`, what its rate allows at once, and `tokensAt`; `movedAt`, when it was last started or resumed or somebody of it settled; `pace` and what it is measured from, `paceAt` and `paceLeft`; `recall` once its
-   * slices are taken anew as it was canceled; `closed` once nobody can be added and the sets of its addresses are gone;
+   * first place that was never taken; `n:<count>` for each count of its recipients and for all; `events`, the number of its last event;
+   * `tokens`, the messages its rate allows now, and `tokensAt`; `movedAt`, when it was last started or resumed or a recipient was settled;
+   * `pace`, measured from `paceAt` and `paceLeft`; `recall` once its slices are taken again because it was canceled; `closed` once it takes no
+   * more recipients and the sets of its addresses are gone;
    * `change`, the id of the last move; `batch`, the ids of the last batches of recipients that came without an Idempotency-Key.
    */
   campaign: (id: string) => `${prefix}:campaign:${id}`,
   /** Sorted set, all scores 0: the ids of campaigns. */
   campaigns: `${prefix}:campaigns`,
-  /** Sorted set of campaigns in which there is something to do, by when. */
+  /** Sorted set of campaigns with work to do, by when it is due. */
   campaignsDue: `${prefix}:campaigns-due`,
-  /** Channel: the id of a campaign that has its turn from now on. */
+  /** Channel: the id of a campaign that got a turn. */
   campaignsBell: `${prefix}:campaigns-bell`,
-  /** Sorted set of campaigns that were removed while something of them is left, by how many chunks they had. */
+  /** Sorted set of removed campaigns with remaining keys; the score is their number of chunks. */
   campaignsRemoved: `${prefix}:campaigns-removed`,
   /** String: a chunk of a campaign's recipients, packed. */
   campaignChunk: (id: string, chunk: number) => `${prefix}:campaign:${id}:chunk:${chunk}`,
   /** String: one byte for each place of a campaign. */
   campaignMarks: (id: string) => `${prefix}:campaign:${id}:marks`,
-  /** Sorted set of slices that were taken, by when their lease ends: then they are taken again. */
+  /** Sorted set of slices in hand, by when their lease ends: then they are taken again. */
   campaignSlices: (id: string) => `${prefix}:campaign:${id}:slices`,
-  /** Hash: slice -> who has it in hand, and how many messages may leave. */
+  /** Hash: slice -> the take that has it in hand, and how many messages it may send. */
   campaignTakers: (id: string) => `${prefix}:campaign:${id}:takers`,
-  /** List: what came of the places of a chunk, packed, a group at a time. */
+  /** List: outcomes of the places of a chunk, packed in groups. */
   campaignOutcomes: (id: string, chunk: number) => `${prefix}:campaign:${id}:outcomes:${chunk}`,
-  /** Set: 64 bits for each address of a bucket, so that nobody is in a campaign twice. */
+  /** Set: 64 bits of each address of a bucket, so that no address is in a campaign twice. */
   campaignAddresses: (id: string, bucket: number) => `${prefix}:campaign:${id}:addresses:${bucket}`,
   /** Hash: how far uploads of recipients came, by the Idempotency-Key they came with; `<it>:lease` and `<it>:batch` while one is under way. */
   campaignUploads: (id: string) => `${prefix}:campaign:${id}:uploads`,
-  /** Sorted set of those by until when they were last taken in hand: the oldest are forgotten. */
+  /** Sorted set of these uploads by the end of their last lease: the oldest are forgotten. */
   campaignUploadTimes: (id: string) => `${prefix}:campaign:${id}:upload-times`,
   /** String: requests of an API key in the present window. */
   rateLimit: (id: string, windowMs: number) => `${prefix}:rate:${id}:${windowMs}`,
-  /** Sorted set of what waits to be posted to an endpoint, by when it is due. */
+  /** Sorted set of parcels that wait for an endpoint, by when they are due. */
   posts: (webhookId: string) => `${prefix}:posts:${webhookId}`,
-  /** Sorted set of what is being posted to an endpoint, by when the lease of its worker ends: half a millisecond before, where it was replayed meanwhile. */
+  /** Sorted set of parcels being posted to an endpoint, by the end of their lease; half a millisecond less when one was replayed meanwhile. */
   posting: (webhookId: string) => `${prefix}:posting:${webhookId}`,
   /** Hash: how an endpoint fares: `failures` in a row, `failingSince`, `restUntil`, and `restSince`, when that was said. */
   health: (webhookId: string) => `${prefix}:health:${webhookId}`,
   /** Hash: how many events an endpoint takes in one batch after it refused one as too large: `most`, since `at`; the `delivery` that was refused last. */
   batchLimit: (webhookId: string) => `${prefix}:batch-limit:${webhookId}`,
-  /** Sorted set of endpoints by when something is due for them. */
+  /** Sorted set of endpoints by when their next post is due. */
   postsDue: `${prefix}:posts-due`,
-  /** Hash: delivery id -> what was tried, packed. */
+  /** Hash: delivery id -> the delivery with its tries, packed. */
   deliveries: (webhookId: string) => `${prefix}:deliveries:${webhookId}`,
   /** Sorted set of deliveries of one status, by their last try. */
   deliveriesBy: (webhookId: string, status: DeliveryStatus) => `${prefix}:deliveries:${webhookId}:${status}`,
-  /** Hash: `<delivery id>.<try>` -> what an endpoint answered. */
+  /** Hash: `<delivery id>.<try>` -> the answer of the endpoint. */
   answers: (webhookId: string) => `${prefix}:answers:${webhookId}`,
-  /** Sorted set of those by when they came. */
+  /** Sorted set of these answers by when they came. */
   answersByTime: (webhookId: string) => `${prefix}:answers:${webhookId}:times`,
   /** List: ids of captured mail, newest first. */
   inbox: `${prefix}:inbox`,
-  /** Hash: id -> what is known of a captured mail, as JSON. */
+  /** Hash: id -> the list entry of a captured mail, as JSON. */
   inboxEntries: `${prefix}:inbox:entries`,
-  /** Hash: id -> the captured message as it stands. */
+  /** Hash: id -> the bytes of the captured message. */
   inboxRaw: `${prefix}:inbox:raw`,
   /** String: bytes in `inboxRaw`. */
   inboxBytes: `${prefix}:inbox:bytes`,
-  /** Channel: a captured mail's id; nothing when the inbox was emptied. */
+  /** Channel: the id of a captured mail; empty when the inbox was emptied. */
   inboxChannel: `${prefix}:inbox:new`,
   /** Hash: scope and address -> a suppression as JSON. */
   suppressions: `${prefix}:suppressions`,
@@ -130,12 +131,12 @@ export const keys = {
 
   /** Hash: a transport's `paused`, `breaker` and `brake` as JSON, and the id of the last change of its breaker. */
   transport: (name: string) => `${prefix}:transport:${name}`,
-  /** Sorted set by when they were due: emails that wait for a transport; their marks stand in `again`. */
+  /** Sorted set of emails parked for a transport, by when they were due; their marks are in `again`. */
   parked: (transport: string, lane: Lane) => `${prefix}:parked:${transport}:${lane}`,
-  /** Sorted set by when it lapses: emails that may go over a transport, their tokens being taken already. */
+  /** Sorted set of emails with a permit for a transport, by when it lapses; their tokens are taken already. */
   permits: (transport: string) => `${prefix}:permits:${transport}`,
-  /** Hash: window in milliseconds -> what was used of it; `released` counts the emails that were let go on. */
+  /** Hash: window in milliseconds -> what was used of its rate; `released` counts the released emails. */
   budget: (transport: string) => `${prefix}:budget:${transport}`,
-  /** Hash: worker -> what it last told of its connections and how many it may have. */
+  /** Hash: worker -> its last report about its connections, and how many it may have. */
   allotments: (transport: string) => `${prefix}:allotments:${transport}`,
 };

@@ -1,4 +1,4 @@
-/** How much waits in the store and since when, for whoever watches; read in two round trips, whatever waits. */
+/** How much waits in the store and since when, for the metrics; always read in two round trips. */
 import type { Redis } from 'ioredis';
 import type { Lane } from '../domain/lane.ts';
 import { readCampaigns } from './campaign-levels.ts';
@@ -7,14 +7,14 @@ import { outboxGroup } from './outbox.ts';
 import { readPosts } from './post-levels.ts';
 import { script } from './redis.ts';
 
-/** Emails of a lane that wait, and since when one of them has been due (milliseconds since the epoch; null when none is). */
+/** The number of waiting emails of a lane, and since when the oldest has been due (milliseconds since the epoch; null when none is due). */
 export type Backlog = { readonly waiting: number; readonly oldestAt: number | null };
 
 export type Stored = {
   readonly lanes: Readonly<Record<Lane, Backlog>>;
   /** By transport, as asked for. */
   readonly parked: readonly Readonly<Record<Lane, number>>[];
-  /** Events that were not yet handed on; null where Redis (before 7) does not count them. */
+  /** Events that notify has not handled yet; null when Redis (before 7) does not count them. */
   readonly unnotified: number | null;
   /** Events, or batches of them, that wait for endpoints, and since when an endpoint was not told of one. */
   readonly posts: Backlog;
@@ -24,7 +24,7 @@ export type Stored = {
 
 export type StoredLevels = ReturnType<typeof openLevels>;
 
-/** The first parked emails may be ones that were cancelled: so many are looked at for one that waits. */
+/** The first parked emails may be canceled ones: at most this many are looked at to find one that waits. */
 const looksAt = 20;
 
 export function openLevels(redis: Redis) {
@@ -39,7 +39,7 @@ export function openLevels(redis: Redis) {
   }
 
   return {
-    /** @param leaseMs for which a feeder takes what is due */
+    /** @param leaseMs lease under which a feeder takes due emails */
     async read(transports: readonly string[], leaseMs: number, now: number): Promise<Stored> {
       const [transactional, bulk, unnotified, posts, campaigns] = await Promise.all([
         lane('transactional', transports, leaseMs, now),

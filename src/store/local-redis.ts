@@ -1,4 +1,4 @@
-/** Postrider's own Redis for a machine without one: started in the data folder, found again after a crash, stopped by its last user. */
+/** Postrider's own Redis, for development: started in the data folder, found again after a crash, stopped by its last user. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
@@ -12,12 +12,12 @@ import { clientName, openRedis } from './redis.ts';
 
 const run = promisify(execFile);
 
-/** Octets a Unix socket path may have on every system we run on (macOS has the least). */
+/** Longest Unix socket path, in octets, on all systems we run on (macOS allows the least). */
 const maxSocketPath = 103;
-/** Loading a large append-only file takes time; longer than this and somebody should look. */
+/** Loading a large append-only file takes time; a start that takes longer than this has failed. */
 const startDeadlineMs = 60_000;
 const pollMs = 50;
-/** A lock older than any start may take belongs to nobody. */
+/** A lock older than the longest start is free. */
 const lockExpiresMs = startDeadlineMs + 10_000;
 
 export type LocalRedis = AsyncDisposable & { readonly url: string };
@@ -42,7 +42,7 @@ export async function openLocalRedis(dataDir: string): Promise<LocalRedis> {
     await makeFolder(dir);
     return alone(() => joinOrStart(dir, socket, url));
   });
-  // Should the server die, it is started again on its data; every connection finds it by itself.
+  // When the server dies, it is started again on its data; the connections reconnect by themselves.
   let reviving: Promise<unknown> | null = null;
   const revive = () => {
     // Each connection that fails meanwhile says so as well.
@@ -85,14 +85,14 @@ async function tryOpen(url: string): Promise<Redis | null> {
   return openRedis({ url }, 'fail_fast').catch(() => null);
 }
 
-/** Whether the process in the pid file is alive and is the server of this folder; a recycled pid is not. */
+/** Whether the process in the pid file is alive and is the server of this folder, and not another process with a recycled pid. */
 async function isServing(dir: string, socket: string): Promise<boolean> {
   const pid = Number(await readFile(join(dir, 'redis.pid'), 'utf8').catch(() => '0'));
   if (!(pid > 0)) return false;
   return (await commandLine(pid)).includes(socket);
 }
 
-/** What a live process was started with; empty for a dead one. Linux tells by /proc, others by ps. */
+/** The command line of a live process; empty for a dead one. From /proc on Linux, from ps elsewhere. */
 async function commandLine(pid: number): Promise<string> {
   const askPs = () => run('ps', ['-o', 'args=', '-p', String(pid)]).then(({ stdout }) => stdout);
   return readFile(`/proc/${pid}/cmdline`, 'utf8')

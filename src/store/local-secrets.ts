@@ -1,4 +1,4 @@
-/** Secrets made once for development and kept in the data folder, readable by their owner only. */
+/** Secrets generated once for development and kept in the data folder, readable by the owner only. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { link, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import { inDataDir, makeFolder } from './data-dir.ts';
 
 export type Secrets = { readonly apiKey: string; readonly secretKey: Buffer };
 
-/** The secrets that were configured, and for those that were not, the ones made for this data folder. */
+/** The configured secrets; a secret that is not configured is generated for this data folder. */
 export async function openSecrets(
   dataDir: string,
   given: { [name in keyof Secrets]?: Secrets[name] | undefined },
@@ -24,7 +24,7 @@ export async function openSecrets(
 }
 
 /**
- * The secret in `dataDir/name`, made on first use. Of two processes that make it at once, both get the same one.
+ * The secret in `dataDir/name`, generated at first use. Two processes that generate it at the same time get the same one.
  * @throws when the file holds something else
  */
 async function readOrMake(dataDir: string, name: string, form: RegExp, make: () => string): Promise<string> {
@@ -46,7 +46,7 @@ async function readIfThere(path: string): Promise<string | null> {
   });
 }
 
-/** Written aside and linked into place: the file is whole from its first moment, and the first link wins. */
+/** Writes a temporary file and links it into place: the file is never incomplete, and the first link wins. */
 async function makeSecret(path: string, make: () => string): Promise<string> {
   const draft = `${path}.${randomUUID()}`;
   await writeFile(draft, `${make()}\n`, { mode: 0o600, flag: 'wx', flush: true });

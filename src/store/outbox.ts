@@ -1,4 +1,4 @@
-/** The outbox: a stream of every event, read by a consumer group so that each is handled at least once. */
+/** The outbox: the stream of all events, read by a consumer group so that each event is handled at least once. */
 import type { Redis } from 'ioredis';
 import type { OutboxEvent } from '../domain/event.ts';
 import { keys } from './keys.ts';
@@ -10,12 +10,12 @@ export type OutboxEntry = { readonly place: string; readonly event: OutboxEvent 
 
 export type Outbox = Awaited<ReturnType<typeof openOutbox>>;
 
-/** Its consumers are the workers. */
+/** The consumers of this group are the workers. */
 export const outboxGroup = 'notify';
-/** A read waits this long for the next event; it bounds how late a stop or a take-over is noticed. */
+/** A read waits this long for the next event. A stop or a take-over is noticed at most this late. */
 const blockMs = 1_000;
 
-/** A consumer that was not seen for so long was probably killed. One that lives may look so as well, as before Redis 7.2 a read that finds nothing is not seen. */
+/** A consumer that was not seen for this long was probably killed. A live one may look the same: before Redis 7.2, empty reads do not count. */
 const usualForgetAfterMs = 3_600_000;
 
 type StreamRow = [place: string, fields: string[]];
@@ -23,7 +23,7 @@ type StreamRows = StreamRow[];
 
 /**
  * @param redis for commands that answer at once
- * @param blocking a connection of its own, as a waiting read holds it
+ * @param blocking a connection of its own: a waiting read blocks it
  * @param takeOverAfterMs how long an entry stays with a consumer that does not acknowledge it
  * @param forgetAfterMs how long a consumer with nothing in hand is remembered
  */
@@ -51,12 +51,12 @@ export async function openOutbox(
 
   return {
     /**
-     * The next entries: what a dead consumer left behind first, then what is new. Waits up to a second for the latter; `stop` ends the
-     * wait and with it this consumer's reading.
+     * The next entries: first those that a dead consumer left behind, then new ones. Waits up to a second for new entries; `stop` ends the
+     * wait, and this consumer reads no more.
      */
     async next(count: number, stop: AbortSignal): Promise<OutboxEntry[]> {
       const claimed = await claimLeft(count).catch(async (error: unknown) => {
-        // A Redis that lost its data lost the group with it.
+        // A Redis that lost its data has lost the group as well.
         if (!(error instanceof Error) || !error.message.startsWith('NOGROUP')) throw error;
         await createGroup(redis);
         return claimLeft(count);
@@ -104,7 +104,7 @@ for _, fields in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
 end
 return 1`);
 
-/** RESP3 answers a map of streams, RESP2 a list of pairs; we read one stream. */
+/** RESP3 answers with a map of streams, RESP2 with a list of pairs; we read one stream. */
 export function rowsOf(read: unknown): StreamRows {
   if (read === null || read === undefined) return [];
   if (Array.isArray(read)) return (read[0]?.[1] ?? []) as StreamRows;
@@ -115,7 +115,7 @@ export function toEntry([place, fields]: StreamRow): OutboxEntry {
   const json = fields[fields.indexOf('event') + 1] ?? '';
   return {
     place,
-    /** Read only when it is asked for: where there are no webhooks, nobody does. */
+    /** Parsed only at first use: without webhooks no event is used. */
     get event() {
       return readEvent(json);
     },

@@ -6,7 +6,7 @@ import { unpackDelivery } from './deliveries.ts';
 import { keys } from './keys.ts';
 import type { Backlog } from './levels.ts';
 
-/** Parcels that come again later are looked at from the last one: what was tried most often comes again last. A batch is one of up to 10 KB. */
+/** Most parcels looked at, from the last one: parcels with the most tries come again last. A batch is one parcel of up to 10 KB. */
 const mostLooked = 20;
 
 export async function readPosts(redis: Redis, now: number): Promise<Backlog> {
@@ -19,8 +19,8 @@ export async function readPosts(redis: Redis, now: number): Promise<Backlog> {
 }
 
 /**
- * What is due waits since it was; what failed and comes again waits since it was due for its first try, or for the first since it was replayed,
- * and what an endpoint was not told of that is down since that began. What is in hand tells nothing by its place: a replay of long ago is no delay.
+ * A due post waits since it was due. A post that failed and comes again waits since its first try was due, counted from the last replay. Posts
+ * of an endpoint that is down wait since its failures began. The place of a post in hand says nothing: a replay of an old event is no delay.
  */
 async function readEndpoint(redis: Redis, id: string, now: number): Promise<Backlog> {
   const [waiting, first, last, inHand, failingSince] = await Promise.all([
@@ -42,7 +42,7 @@ async function readEndpoint(redis: Redis, id: string, now: number): Promise<Back
   return { waiting, oldestAt: since.length === 0 ? null : Math.min(...since) };
 }
 
-/** Since when the present round of each was due; where its record says nothing of it, since its event happened. */
+/** Since when the present round of each was due; without a time in its record, since its event happened. */
 async function roundsOf(redis: Redis, id: string, parcels: readonly Parcel[]): Promise<number[]> {
   if (parcels.length === 0) return [];
   const records = await redis.hmget(keys.deliveries(id), ...parcels.map(({ parcel }) => deliveryId(parcel)));
@@ -55,7 +55,7 @@ async function roundsOf(redis: Redis, id: string, parcels: readonly Parcel[]): P
 
 type Parcel = { readonly parcel: string; readonly at: number };
 
-/** @param withScores members, each with its score behind it */
+/** @param withScores members, each followed by its score */
 function parcelsIn(withScores: readonly string[]): Parcel[] {
   return withScores.flatMap((parcel, n) => (n % 2 === 0 ? [{ parcel, at: Number(withScores[n + 1]) }] : []));
 }

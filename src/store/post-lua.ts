@@ -1,4 +1,4 @@
-/** What the scripts of posts have in common: texts that they begin with. */
+/** Lua functions that the scripts of posts share. */
 
 import { clockSkewMs } from './budget-lua.ts';
 
@@ -6,7 +6,7 @@ import { clockSkewMs } from './budget-lua.ts';
 const broughtBack = 500;
 /** After what was too large, batches may be twice as large each time so much has passed. */
 const growEveryMs = 30_000;
-/** Longer than it takes from one event to the largest batch there is. */
+/** Longer than it takes to double the limit from one event to the largest batch. */
 const keepLimitMs = 3_600_000;
 
 /**
@@ -39,7 +39,7 @@ local function bringBack(posts, posting, now, longest)
 end
 `;
 
-/** Lua: keeps of a status the latest deliveries; trimmed some at a time, since each trim costs as much as what it is for. */
+/** Lua: keeps the latest deliveries of a status. Trims several at a time, because a trim costs as much as the write before it. */
 export const trim = `
 local function trim(ring, of, most, slack)
   local excess = redis.call('ZCARD', ring) - most
@@ -50,7 +50,7 @@ local function trim(ring, of, most, slack)
 end
 `;
 
-/** Lua: the record of a delivery whose schedule begins anew; of one that waits to begin already it stays, so that no repeat makes it longer. */
+/** Lua: the record of a delivery that begins a new schedule. One that waits to begin already stays as it is: no repeat makes it longer. */
 export const begun = `
 local function begun(record, beginning)
   if string.find(record, ',"r":0,"again":%d+}$') then return record end

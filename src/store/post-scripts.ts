@@ -1,14 +1,14 @@
 /**
- * The atomic steps of a post. A command whose answer was lost with its connection is sent again by the client: a repeat of `hand` and `settle`
- * changes nothing, one of `take` takes what is next, and what it took the first time comes again when its lease ends.
+ * The atomic steps of a post. The client sends a command again when its answer was lost with the connection. A repeat of `hand` or `settle`
+ * changes nothing. A repeat of `take` takes the next parcels; those of the first command come again when their lease ends.
  */
 import { stepsOnce } from './creations.ts';
 import { batchLimit, begun, bringBack, index, trim } from './post-lua.ts';
 import { script } from './redis.ts';
 
 /**
- * Acknowledges events and has them wait for their endpoints, each once: what another notify acknowledged meanwhile is passed over. Events
- * of one millisecond keep their order by fractions of it.
+ * Acknowledges events and adds each once to the waiting posts of its endpoints. Events that another worker acknowledged meanwhile are skipped.
+ * Fractions of a millisecond keep the order of events of the same millisecond.
  * KEYS outbox webhooks postsDue, then posts for each endpoint; ARGV group now, events of now before these, number of endpoints and their ids,
  * then for each event: place, and the numbers of its endpoints with a comma after each.
  */
@@ -88,13 +88,19 @@ index(KEYS[4], KEYS[1], KEYS[3], id, now, ready)
 return answer`);
 
 /**
- * Writes down what a try came to, when the lease of its worker still holds. KEYS posts posting health postsDue deliveries pending success failed
- * answers answersByTime webhooks batchLimit; ARGV id parcel leaseEnd now, status of the delivery, when it comes again or '', delivery id and record, what that
- * says of the endpoint ('up', 'down' or ''), until when it is left alone should it be failing, until when in any case, failures from which
- * it is failing, deliveries kept of each status, name and text of the answer or '', answers kept, where it was posted: of an endpoint that was
- * moved since it says nothing; what ends the record of one that begins anew; then the parcels that its events go out in now, if that is not
- * itself. A parcel that was replayed while it was in hand goes out once more at once, unless this try got it there.
- * Of those that were too large the record of the last is kept: one for each would push all others out.
+ * Stores the result of a try, if the lease of its worker still holds. KEYS posts posting health postsDue deliveries pending success failed
+ * answers answersByTime webhooks batchLimit.
+ *
+ * ARGV[1] id, [2] parcel, [3] leaseEnd, [4] now
+ * ARGV[5] status of the delivery, [6] when it comes again or '', [7] delivery id, [8] its record
+ * ARGV[9] what the try says about the endpoint: 'up', 'down' or ''; ignored when the endpoint was moved since
+ * ARGV[10] until when the endpoint rests if it is failing, [11] until when in any case, [12] failures from which it is failing
+ * ARGV[13] deliveries kept of each status, [14] name of the answer, [15] its text, both or '', [16] answers kept
+ * ARGV[17] the URL of the POST, [18] the end of a record that begins a new schedule
+ * ARGV[19] and on: the parcels that replace this one
+ *
+ * A parcel that was replayed while it was in hand is due again at once, unless this try succeeded. Of batches that were too large only the last
+ * record is kept: one for each would push all other deliveries out.
  */
 export const settleScript = script(`${index}${trim}${begun}${batchLimit}
 local id, parcel, now, delivery = ARGV[1], ARGV[2], ARGV[4], ARGV[7]
@@ -166,17 +172,18 @@ trim(KEYS[6], KEYS[9], most, 100)
 redis.call('ZREM', KEYS[4], ARGV[1])
 return 0`);
 
-/** Forgets how an endpoint fared, and lets it have what waits. KEYS health postsDue batchLimit; ARGV id now. The first write is one that a full Redis takes. */
+/** Resets the health of an endpoint, so that it is due now. KEYS health postsDue batchLimit; ARGV id now. A full Redis accepts it. */
 export const renewScript = script(`
 redis.call('DEL', KEYS[1], KEYS[3])
 redis.call('ZADD', KEYS[2], 'XX', 'LT', ARGV[2], ARGV[1])
 return 1`);
 
 /**
- * Forgets parcels that wait for an endpoint, but for those in hand, and writes down that they failed: those that were tried, and of the others
- * some, for which nothing else is trimmed. KEYS posts posting health postsDue deliveries pending success failed; ARGV id now, deliveries kept
- * of each status, most of those others, what ends the record of one that was tried before, then for each parcel: itself, its delivery, the
- * record of one that was not. The first write is one that a full Redis takes. Answers how many waited, and of how many others it is written.
+ * Drops waiting parcels of an endpoint, except those in hand, and stores failed deliveries for them: for all that were tried, and for some
+ * without a try, as long as no other delivery is trimmed for these. KEYS posts posting health postsDue deliveries pending success failed;
+ * ARGV id now, deliveries kept of each status, most deliveries without a try, the end of the record of a tried one, then for each parcel:
+ * parcel, delivery id, record for one without a try. The first write is one that a full Redis accepts. Answers how many were dropped, and how
+ * many deliveries without a try were stored.
  */
 export const dropLostScript = script(`${index}${trim}
 local dropped, most, others = 0, tonumber(ARGV[3]), 0
@@ -203,8 +210,8 @@ end
 return {dropped, others}`);
 
 /**
- * Removes an endpoint and all that is kept of it. KEYS webhooks postsDue, then each key of its own; ARGV id. Every write is one that a full
- * Redis takes, as none is that is part of a transaction.
+ * Removes an endpoint and all its keys. KEYS webhooks postsDue, then each key of its own; ARGV id. A full Redis accepts each of these writes,
+ * but would refuse a transaction.
  */
 export const removeScript = script(`
 redis.call('HDEL', KEYS[1], ARGV[1])
@@ -213,10 +220,10 @@ redis.call('UNLINK', unpack(KEYS, 3))
 return 1`);
 
 /**
- * Has parcels go out again, now, or once their endpoint is left alone no longer, each at the beginning of its schedule. One in hand is
- * marked instead, by half a millisecond that its lease is shorter: `settle` and the end of the lease take the mark away. KEYS posts posting health postsDue deliveries claim; ARGV id now, what ends the record of one that begins anew, the claim as it was begun
- * or '', the step of it that this is, 1 when this is the end of that step; then for each parcel:
- * itself, its delivery. Those of one call keep their order by fractions of a millisecond.
+ * Makes parcels due again, now or when the rest of their endpoint ends, each with a new schedule. A parcel in hand is only marked: its lease
+ * gets half a millisecond shorter, until `settle` or the end of the lease. Fractions of a millisecond keep the order of the parcels of one call.
+ * KEYS posts posting health postsDue deliveries claim; ARGV id now, the end of a record that begins a new schedule, the claim as it was begun
+ * or '', the step of that claim, 1 when the step ends with this call; then for each parcel: parcel, delivery id.
  */
 export const againScript = script(`${index}${begun}${stepsOnce}
 if isPast(KEYS[6], ARGV[4], ARGV[5]) then return 0 end

@@ -1,4 +1,4 @@
-/** What waits to be posted, endpoint by endpoint: taken under a lease, so that what a worker had in hand when it died comes again. */
+/** The posts that wait, by endpoint. They are taken under a lease, so that posts of a worker that died come again. */
 import type { Redis } from 'ioredis';
 import { batchMark, type Delivery, deliveryId, deliveryStatuses, lostDelivery, placesIn } from '../domain/delivery.ts';
 import { compareCursors } from '../domain/event-feed.ts';
@@ -23,7 +23,7 @@ export type Posts = ReturnType<typeof openPosts>;
 /** An event of the outbox and the endpoints that want it. */
 export type Handed = { readonly place: string; readonly webhookIds: readonly string[] };
 
-/** Parcels in hand until `leaseEnd`, of an endpoint that fared so. */
+/** Parcels in hand until `leaseEnd`, with the health of their endpoint. */
 export type TakenPosts = {
   readonly parcels: readonly string[];
   /** Since when each of them was due, milliseconds since the epoch. */
@@ -42,39 +42,39 @@ type TakeTerms = {
 
 /** What a try came to. */
 export type Posted = {
-  /** As it is now. */
+  /** The delivery with this try. */
   readonly delivery: Delivery;
   readonly leaseEnd: number;
-  /** Where it was posted. */
+  /** The URL it was posted to. */
   readonly url: string;
-  /** What it says of the endpoint, as long as that is there; null for nothing. */
+  /** What the try says about the endpoint, if that still has this URL; null for nothing. */
   readonly endpoint: 'up' | 'down' | null;
-  /** Until when an endpoint that keeps failing is left alone, and until when it is in any case, as it asked for. */
+  /** Until when an endpoint that keeps failing gets no posts; `holdUntil`: until when it gets none in any case, because it asked so. */
   readonly restUntil: number;
   readonly holdUntil: number | null;
-  /** What its events go out in from now on, where that is not itself. */
+  /** The parcels that replace this one from now on; empty when it stays. */
   readonly halves: readonly string[];
-  /** What was answered; an empty answer is not kept. */
+  /** The answer of the endpoint; an empty one is not kept. */
   readonly answer: string | null;
 };
 
-/** What is replayed under an Idempotency-Key, and a step of it: steps sort as text in the order they are done in. */
+/** A step of a replay under an Idempotency-Key: steps sort as text in the order in which they are done. */
 export type ReplayStep = { readonly mark: CreationMark; readonly step: string };
 
-/** How many parcels, and how many of those that were never tried were written down. */
+/** How many parcels were dropped, and how many deliveries without a try were stored. */
 export type DroppedPosts = { readonly parcels: number; readonly untried: number };
 
-/** Parcels in hand of one endpoint in the whole fleet: enough for a slow answer to cost little, few enough for a small consumer. */
+/** Most parcels of one endpoint in hand in the whole fleet: enough that a slow answer costs little, few enough for a small consumer. */
 export const mostInHand = 50;
-/** The same of batches, each of which has as many events as that. */
+/** The same for batches, which carry as many events each. */
 export const mostBatchesInHand = 4;
 
-/** Deliveries kept of an endpoint that went well, and of those that failed: enough to look back on, about 200 bytes each. */
+/** Deliveries kept of an endpoint, successful and failed ones each; about 200 bytes per delivery. */
 const keptDeliveries = 1_000;
 /** Answers kept of an endpoint, 16 KB each at most. */
 const keptAnswers = 200;
 
-/** Additions of one script, which holds Redis up for a few milliseconds. */
+/** Most additions of one script, which then blocks Redis for a few milliseconds. */
 const maxAdditions = 5_000;
 const maxAgain = 1_000;
 /** Deliveries of a disabled endpoint that are forgotten in one step. */
@@ -86,7 +86,7 @@ export function openPosts(redis: Redis) {
   const fourOf = (id: string) => [keys.posts(id), keys.posting(id), keys.health(id), keys.postsDue];
 
   return {
-    /** Acknowledges events and has each wait for its endpoints, in one step: an event that was handed over once never is again. */
+    /** Acknowledges events and adds each to the waiting posts of its endpoints, in one step: so no event is added twice. */
     async hand(events: readonly Handed[], now: number): Promise<void> {
       const ids = [...new Set(events.flatMap(({ webhookIds }) => webhookIds))];
       const numbers = new Map(ids.map((id, index) => [id, index + 1]));
@@ -116,7 +116,7 @@ export function openPosts(redis: Redis) {
       return { ids: [...due, ...far].slice(0, limit), nextAt: nextAt === undefined ? null : Number(nextAt) };
     },
 
-    /** Takes parcels that are due for an endpoint, `limit` at most: nobody else has the same before the lease ends. */
+    /** Takes due parcels of an endpoint, at most `limit`: no other worker gets the same before the lease ends. */
     async take(
       { id, batch }: Pick<Webhook, 'id' | 'batch'>,
       { limit, leaseMs, longestWaitMs, now }: TakeTerms,
@@ -137,7 +137,7 @@ export function openPosts(redis: Redis) {
       return { parcels, dueSince, leaseEnd, health };
     },
 
-    /** Writes down what a try came to, and when the parcel comes again. False when the lease had ended: then nothing is written. */
+    /** Stores the result of a try and when the parcel comes again. False when the lease had ended: then nothing is stored. */
     async settle(id: string, posted: Posted, now: number): Promise<boolean> {
       const { delivery, leaseEnd, endpoint, answer } = posted;
       const log = [keys.deliveries(id), ...byStatus(id), keys.answers(id), keys.answersByTime(id)];
@@ -151,8 +151,8 @@ export function openPosts(redis: Redis) {
     },
 
     /**
-     * Has parcels go out now, each at the beginning of its schedule, whether they wait, went out before or, but for what succeeds then, are in hand.
-     * @param once a step that is not done again by a repeat
+     * Makes parcels due now, each with a new schedule: parcels that wait, parcels that ended, and parcels in hand whose try then fails.
+     * @param once a step that a repeat does not do again
      */
     async again(id: string, parcels: readonly string[], now: number, once: ReplayStep | null = null): Promise<void> {
       const names = [...fourOf(id), keys.deliveries(id), once?.mark.key ?? keys.deliveries(id)];
@@ -164,7 +164,7 @@ export function openPosts(redis: Redis) {
       }
     },
 
-    /** Forgets what waits for an endpoint that is disabled or gone, and how it fared; of one that was enabled meanwhile, nothing. */
+    /** Drops the waiting posts and the health of an endpoint that is disabled or gone; does nothing when it was enabled meanwhile. */
     async drop(id: string): Promise<void> {
       const [pending = '', , failed = ''] = byStatus(id);
       const names = [...fourOf(id), pending, failed, keys.webhooks, keys.batchLimit(id), keys.deliveries(id)];
@@ -172,9 +172,9 @@ export function openPosts(redis: Redis) {
     },
 
     /**
-     * Forgets what waits for an endpoint although its events are no longer stored, and writes down that it failed; some of it at a time, from
-     * what has waited longest. What is in hand is left to whoever posts it.
-     * @param maxUntried of what was never tried, how much of it is written down at most: a log of thousands would be of nothing else
+     * Drops waiting parcels whose events are no longer stored, and stores them as failed deliveries; some at a time, the longest waiting first.
+     * Parcels in hand are left to the worker that posts them.
+     * @param maxUntried most deliveries without a try to store: thousands of them would push all others out of the log
      */
     async dropLost(id: string, now: number, maxUntried: number): Promise<DroppedPosts> {
       const [trimmed, waiting] = await Promise.all([
@@ -195,12 +195,12 @@ export function openPosts(redis: Redis) {
       return { parcels, untried };
     },
 
-    /** Forgets how an endpoint fared, and lets it have what waits: it was moved. */
+    /** Resets the health of an endpoint that was moved, so that it gets its waiting posts at once. */
     async renew(id: string, now: number): Promise<void> {
       await renewScript(redis, [keys.health(id), keys.postsDue, keys.batchLimit(id)], [id, now]);
     },
 
-    /** Forgets which batches were too large for an endpoint. */
+    /** Forgets that batches were too large for an endpoint. */
     async forgetBatchLimit(id: string): Promise<void> {
       await redis.unlink(keys.batchLimit(id));
     },
@@ -213,7 +213,7 @@ export function openPosts(redis: Redis) {
   };
 }
 
-/** Everything that is kept of an endpoint under a key of its own. */
+/** All keys that belong to one endpoint. */
 export function ownKeys(id: string): string[] {
   const log = [keys.deliveries(id), ...byStatus(id), keys.answers(id), keys.answersByTime(id)];
   return [keys.posts(id), keys.posting(id), keys.health(id), keys.batchLimit(id), ...log];
@@ -223,7 +223,7 @@ function byStatus(id: string): string[] {
   return deliveryStatuses.map((status) => keys.deliveriesBy(id, status));
 }
 
-/** Cut so that no script makes too many additions. */
+/** Splits events so that no script makes too many additions. */
 function chunksOf(events: readonly Handed[]): Handed[][] {
   const chunks: Handed[][] = [];
   let additions = Number.POSITIVE_INFINITY;

@@ -1,4 +1,4 @@
-/** An email's record as it stands in Redis: JSON without what goes without saying, since a million of them are kept for days. */
+/** The record of an email in Redis: JSON without usual values, because a million records are kept for days. */
 import { domainOf, type Mailbox } from '../domain/address.ts';
 import { parseReply } from '../domain/classify.ts';
 import type { EmailFacts, EmailState } from '../domain/email.ts';
@@ -49,12 +49,12 @@ export function unpackFacts(id: string, json: string): EmailFacts {
   return { ...usualFacts, ...factsOfId(id, facts.from), ...facts, id };
 }
 
-/** What an id tells of its email, where the facts do not say otherwise. */
+/** Facts that follow from the id unless the record says otherwise. */
 function factsOfId(id: string, from: Mailbox) {
   return { createdAt: timeOfId(id), messageId: `${id}@${domainOf(from.address)}` };
 }
 
-/** A state under shorter names; `since` is left out as long as nothing but its accept moved it. */
+/** A state under shorter names; `since` is left out until something after accept changes it. */
 type PackedState = {
   to: PackedRecipient[];
   last: string;
@@ -153,7 +153,7 @@ export function packEvent({ id, smtp, campaignId, ...event }: EmailEvent): strin
   return JSON.stringify({ ...own, ...without(event, usualEvent), ...placed, ...said });
 }
 
-/** Few and told apart by having no email: kept as it is. */
+/** Events without an email are few: stored as plain JSON. */
 export function packPlainEvent(event: CampaignEvent | TransportEvent | WebhookEvent): string {
   return JSON.stringify(event);
 }

@@ -6,12 +6,12 @@ import { Command, Redis, type RedisOptions } from 'ioredis';
 export type RedisPatience =
   /** Commands fail at once, so that a request can be answered 503. */
   | 'fail_fast'
-  /** Commands wait until Redis is back: for workers, which have nothing better to do. */
+  /** Commands wait until Redis is back: for workers, which cannot work without it. */
   | 'wait';
 
 /**
- * A queue has a connection of its own: each pipeline takes along every script that its connection knows, and BullMQ teaches its connection 60
- * (30 µs a time). It pipelines by itself where that helps.
+ * A queue has a connection of its own. Each pipeline loads all scripts that its connection knows, and BullMQ adds 60 scripts (30 µs per
+ * pipeline). BullMQ pipelines by itself where that helps.
  */
 export type RedisUse = 'store' | 'queue';
 
@@ -19,11 +19,11 @@ const connectTimeoutMs = 5_000;
 const commandTimeoutMs = 5_000;
 const longestReconnectWaitMs = 1_000;
 /**
- * A server that owes an answer and says nothing for so long is gone, though nobody closed the connection: its host vanished, which TCP finds
- * out after a quarter of an hour. Longer than any command of ours or of BullMQ blocks (10 s).
+ * A server that leaves a command without an answer for this long is gone, even if the connection looks open: TCP notices a vanished host only
+ * after a quarter of an hour. Longer than any command of ours or of BullMQ blocks (10 s).
  */
 const usualSilenceMs = 20_000;
-/** One that takes no writes any more may have been replaced: so often at most, another connection finds out. */
+/** A server that takes no more writes may have been replaced: at most this often, a new connection finds out. */
 const reconnectAtMostEveryMs = 5_000;
 
 const { signal: never } = new AbortController();
@@ -32,7 +32,7 @@ const { signal: never } = new AbortController();
 export type RedisPlace = {
   /** `redis://` or `rediss://`, with user, password and the number of a database; or `unix:///path`, the same as `?db=`. */
   readonly url: string;
-  /** Whom to trust with `rediss://`, in PEM; undefined for the public authorities. */
+  /** The authorities to trust with `rediss://`, in PEM; undefined for the public ones. */
   readonly ca?: string | undefined;
 };
 
@@ -43,7 +43,7 @@ export type RedisTerms = {
   readonly silenceMs?: number;
 };
 
-/** Nobody answers where Redis should be, or not yet: it may come. What would not come right by itself, as a password or a certificate, is no such error. */
+/** No server answers at the address of Redis yet. A wrong password or certificate is another error, because waiting does not help there. */
 export class RedisAwayError extends Error {}
 
 const awayMessage =
@@ -67,16 +67,16 @@ export async function openRedis(
     // Commands issued in one tick leave in one write and come back in one read.
     enableAutoPipelining: use === 'store',
     enableOfflineQueue: patience === 'wait',
-    // A server that is there and does not answer counts as away. What workers ask is waited for, however long Redis takes to come back.
+    // A server that does not answer counts as away. Commands of workers wait until Redis is back, however long that takes.
     ...(patience === 'fail_fast' ? { commandTimeout: commandTimeoutMs } : {}),
     maxRetriesPerRequest: patience === 'wait' ? null : 1,
-    // While it loads its data we ask as often whether it is done (ioredis: every 10 s).
+    // While Redis loads its data we ask this often whether it is ready (ioredis: every 10 s).
     maxLoadingRetryTime: longestReconnectWaitMs,
     retryStrategy: (times: number) => Math.min(times * 50, longestReconnectWaitMs),
     socketTimeout: silenceMs,
     reconnectOnError: leaveReplica(),
   } satisfies RedisOptions;
-  // ioredis would speak TLS to whatever is given options for it, and wait for a plain server's answer for ever.
+  // With TLS options ioredis would speak TLS to a plain server as well, and wait for its answer for ever.
   const isTls = ca !== undefined && new URL(url).protocol === 'rediss:';
   const redis = url.startsWith('unix://')
     ? new Redis({ ...options, ...socketOptions(url) })
@@ -88,7 +88,7 @@ export async function openRedis(
   });
   const end = () => {
     redis.options.retryStrategy = () => null;
-    // Between two tries ioredis would leave what waits without an answer for ever: the next one is the last.
+    // Between two tries ioredis would leave waiting commands without an answer for ever, so the next try is the last.
     if (redis.status !== 'reconnecting') redis.disconnect();
   };
   cut.addEventListener('abort', end, { once: true });
@@ -96,12 +96,12 @@ export async function openRedis(
   if (cut.aborted) throw new Error('Redis is not waited for any more');
   await redis.connect().catch((error: Error) => {
     redis.disconnect();
-    // That the connection was closed says less than why.
+    // The reason is worth more than the message that the connection was closed.
     const { message } = reason ?? error;
     const Kind = awayMessage.test(message) ? RedisAwayError : Error;
     throw new Kind(`Redis at ${placeOf(url)} cannot be reached: ${message}`, { cause: error });
   });
-  // ioredis stays in database 0, without a word, where the one that was asked for is refused.
+  // When the server refuses the database, ioredis silently stays in database 0.
   const { db = 0 } = redis.options;
   if (db === 0) return redis;
   await redis.select(db).catch((error: Error) => {
@@ -111,7 +111,7 @@ export async function openRedis(
   return redis;
 }
 
-/** Whether nobody answers: where Redis should be, or what a connection asked that was there before. */
+/** Whether no server answers: no connection could be made, or a command on an open one got no answer. */
 export function isRedisAway(error: unknown): error is Error {
   if (!(error instanceof Error)) return false;
   return error instanceof RedisAwayError || troubleNames.has(error.name) || unanswered.test(error.message);
@@ -119,7 +119,7 @@ export function isRedisAway(error: unknown): error is Error {
 
 const unanswered = /Command timed out|Connection is closed|Stream isn't writeable/;
 
-/** After a failover the old primary may live on as a replica, and what is connected to it stays so: a new connection goes to the new one. */
+/** After a failover the old primary may go on as a replica and keep its connections. A new connection reaches the new primary. */
 function leaveReplica(): (error: Error) => boolean {
   let leftAt = Number.NEGATIVE_INFINITY;
   return ({ message }) => {
@@ -132,7 +132,7 @@ function leaveReplica(): (error: Error) => boolean {
 
 const readOnly = /(?:^|: -)READONLY\b/;
 
-/** ioredis reads a URL with a user, a password and a database for TCP alone. */
+/** ioredis reads user, password and database only from URLs for TCP. */
 function socketOptions(text: string) {
   const { pathname, username, password, searchParams } = new URL(text);
   return {
@@ -144,8 +144,8 @@ function socketOptions(text: string) {
 }
 
 /**
- * Waits in a command that blocks, on a connection of its own, until `stop` ends the wait and the connection with it: also while it is being
- * made anew, when ioredis would leave the command without an answer for ever. @returns null when it was ended
+ * Runs a blocking command on a connection of its own. `stop` ends the wait and the connection, also during a reconnect, when ioredis would
+ * leave the command without an answer for ever. @returns null when it was stopped
  */
 export async function waitOn<T>(blocking: Redis, stop: AbortSignal, command: () => Promise<T>): Promise<T | null> {
   if (stop.aborted) return null;
@@ -162,10 +162,10 @@ export async function waitOn<T>(blocking: Redis, stop: AbortSignal, command: () 
   }
 }
 
-/** Marks our connections in `CLIENT LIST`, by which a local Redis knows whether anybody still uses it. */
+/** The name of our connections in `CLIENT LIST`, which shows whether a local Redis is still used. */
 export const clientName = 'postrider';
 
-/** Redis is away, starting, full or read-only: it will pass, and no request or email is at fault. */
+/** Whether Redis is away, starting, full or read-only: this is temporary, and no request or email is at fault. */
 export function isRedisTrouble(error: unknown): boolean {
   return redisTroubleOf(error) !== null;
 }
@@ -178,11 +178,11 @@ export function redisTroubleOf(error: unknown): string | null {
 }
 
 const troubleNames = new Set(['MaxRetriesPerRequestError', 'AbortError']);
-/** Redis before 7 tells of what a command in a script met inside a sentence of its own: `… @user_script: 5: -OOM command not allowed`. */
+/** Redis before 7 puts the error of a command in a script into its own sentence: `… @user_script: 5: -OOM command not allowed`. */
 const troubleMessage =
   /(?:^|: -)(?:LOADING|OOM|EXECABORT|READONLY|BUSY|MASTERDOWN|NOAUTH|WRONGPASS|NOPERM|NOREPLICAS|MISCONF|CLUSTERDOWN|TRYAGAIN)\b|Command timed out|Connection is closed|Stream isn't writeable|ECONNREFUSED|ECONNRESET|EPIPE|ENOENT/;
 
-/** Where it is, and nothing of who asks: a secret may stand in any other part of a URL. */
+/** Only the address of a URL: any other part may hold a secret. */
 export function placeOf(url: string): string {
   const { protocol, host, pathname } = new URL(url);
   return `${protocol}//${host}${pathname}`;
@@ -192,7 +192,7 @@ type Argument = string | number | Buffer;
 
 /**
  * A Lua script, run by its hash and loaded on first use. One script is one atomic step.
- * @param way `bytes` leaves the bytes of the answer as they are; `at_once` is for what was gathered already and need not wait for more
+ * @param way `bytes` returns the answer as bytes; `at_once` is for commands that are grouped already and need not wait for others
  */
 export function script(
   lua: string,
@@ -213,7 +213,7 @@ export function script(
 
 type Run = (redis: Redis, command: 'eval' | 'evalsha', args: Argument[]) => Promise<unknown>;
 
-/** Arguments are given as one list: spread over a call, those of a large batch are more than a stack holds. */
+/** Arguments are passed as one list: spread over a call, those of a large batch would overflow the stack. */
 const ways = {
   usual: (redis, command, args) => redis.call(command, args),
   at_once: (redis, command, args) =>

@@ -1,4 +1,4 @@
-/** Retention: what is kept of emails that ended is removed once its time is over, their content first and their record later. */
+/** Retention: removes the data of emails that ended once its time is over, first the content, later the record. */
 import type { Redis } from 'ioredis';
 import { countPostings, maxPostings, postingBytes, postingsOf } from './email-index.ts';
 import { type End, headScript, isAsItEnded, unpackEnd } from './end.ts';
@@ -6,7 +6,7 @@ import { keys } from './keys.ts';
 import { unpackFacts, unpackState } from './record.ts';
 import { script } from './redis.ts';
 
-/** How many emails of a batch lost something: those that moved on since did not. Null when none is left, or somebody else is at it. */
+/** How many emails of a batch were removed: emails that changed since stay. Null when none is left, or another worker is doing it. */
 export type Removed = number | null;
 
 export type Retention = ReturnType<typeof openRetention>;
@@ -14,9 +14,9 @@ export type Retention = ReturnType<typeof openRetention>;
 /** Emails of one step: enough to share its cost, few enough not to hold up Redis. */
 const batchSize = 100;
 
-/** Several workers may do this at once: of two that look at the same emails one removes them, and the other finds that it was done. */
+/** Several workers may do this at the same time: of two with the same emails, one removes them and the other finds that it is done. */
 export function openRetention(redis: Redis) {
-  /** Those at the head of a list that ended at `endedBefore` or earlier. */
+  /** The entries at the head of a list that ended at `endedBefore` or earlier. */
   async function headOf(list: string, endedBefore: number): Promise<Entry[]> {
     const head = (await headScript(redis, [list], [batchSize])) as Buffer[];
     const entries = head.map((bytes) => ({ bytes, ...unpackEnd(bytes) }));
@@ -24,7 +24,7 @@ export function openRetention(redis: Redis) {
     return young === -1 ? entries : entries.slice(0, young);
   }
 
-  /** With the fields of those that are still as they ended. */
+  /** Also reads fields of the emails that are unchanged since they ended. */
   async function stillEnded(entries: readonly Entry[], ...fields: string[]): Promise<Ended[]> {
     const found = await Promise.all(entries.map(({ id }) => redis.hmget(keys.email(id), 'version', ...fields)));
     return entries.flatMap((entry, index) => {
@@ -34,7 +34,7 @@ export function openRetention(redis: Redis) {
   }
 
   return {
-    /** Drops contents, each with those of its files that no other email has. */
+    /** Drops contents, each with the files that no other email has. */
     async dropContents(endedBefore: number): Promise<Removed> {
       const entries = await headOf(keys.ended, endedBefore);
       const [first] = entries;
@@ -49,7 +49,7 @@ export function openRetention(redis: Redis) {
       return readRemoved(await dropContentsScript(redis, names, args));
     },
 
-    /** Removes records whose content has been dropped, with all they are found by. */
+    /** Removes records whose content has been dropped, with their postings in the index. */
     async dropRecords(endedBefore: number): Promise<Removed> {
       const entries = await headOf(keys.emptied, endedBefore);
       const [first] = entries;
@@ -106,8 +106,8 @@ function readRemoved(answer: unknown): Removed {
 }
 
 /**
- * Lua: takes what was read from the head of a list, unless somebody else was faster. The first write is one that a full Redis takes: after it
- * the others are taken too, and so there comes to be room.
+ * Lua: removes the entries that were read from the head of a list, unless another worker was faster. A full Redis accepts the first write, and
+ * after it the others as well: so this makes room.
  */
 const takeHead = `
 if redis.call('LINDEX', KEYS[1], 0) ~= ARGV[1] then return ${lost} end
@@ -115,7 +115,10 @@ redis.call('LTRIM', KEYS[1], ARGV[2], -1)
 local removed = 0
 `;
 
-/** KEYS ended emptied fileUses, then for each email: email content, a key for each file; ARGV first entry, number of entries, then for each email: version entry, number of files and their hashes. */
+/**
+ * KEYS ended emptied fileUses, then for each email: email content, a key for each file; ARGV first entry, number of entries, then for each
+ * email: version entry, number of files and their hashes.
+ */
 const dropContentsScript = script(`${takeHead}
 local key, at = 4, 3
 while at <= #ARGV do

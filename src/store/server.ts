@@ -1,10 +1,10 @@
-/** What the server tells of itself: version, role, eviction and persistence. */
+/** Facts about the Redis server: version, role, eviction and persistence. */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { RedisFacts } from '../domain/redis-standing.ts';
 import { isRedisTrouble } from './redis.ts';
 
-/** A server that takes longer for the least of commands is away. */
+/** A server that takes longer for a PING is away. */
 const pingMs = 1_000;
 
 /** Between a connection and its being ready there is an answer or two. */
@@ -13,7 +13,7 @@ const hesitationMs = 2_000;
 export type Server = ReturnType<typeof openServer>;
 
 export function openServer(redis: Redis) {
-  /** Null where it is refused: managed services forbid CONFIG, and a user may lack it. */
+  /** Null when CONFIG is refused: managed services forbid it, and a user may lack the right. */
   async function setting(name: string): Promise<string | null> {
     const answer = (await redis.config('GET', name).catch(nullUnlessAway)) as readonly string[] | null;
     return answer?.[1] ?? null;
@@ -25,10 +25,10 @@ export function openServer(redis: Redis) {
       return readFacts(info, { fsync, save });
     },
 
-    /** Whether it answers now. One that is there and says nothing is away; that we were too busy to read what it said is no silence. */
+    /** Whether Redis answers now. A silent server counts as away, but not when this process was only too busy to read the answer. */
     async ping(): Promise<boolean> {
       const silence = new AbortController();
-      // A timer that is late is told before what came meanwhile is read, which is by the next turn.
+      // A late timer fires before an answer that has arrived is read: that happens by the next turn of the event loop.
       const silent = sleep(pingMs, undefined, { signal: silence.signal })
         .then(() => nextTurn(''))
         .catch(() => '');
@@ -37,7 +37,7 @@ export function openServer(redis: Redis) {
       return answer === 'PONG';
     },
 
-    /** Calls `listener` with why it cannot be reached, whenever that is another reason, and with null once it can be again. */
+    /** Calls `listener` with the reason why Redis cannot be reached, whenever it changes, and with null once it can be reached again. */
     onReach(listener: (why: string | null) => void): void {
       let told: string | null = null;
       const tell = (why: string | null) => {
@@ -59,7 +59,7 @@ export function openServer(redis: Redis) {
       });
     },
 
-    /** Calls `listener` whenever a connection has been made again: another server may have taken the place of the one that went. */
+    /** Calls `listener` after each reconnect: it may lead to another server. */
     onReturn(listener: () => void): void {
       redis.on('ready', listener);
     },
@@ -72,7 +72,7 @@ function nullUnlessAway(error: Error): null {
   return null;
 }
 
-/** @param settings null where CONFIG GET was refused */
+/** @param settings null when CONFIG GET was refused */
 export function readFacts(info: string, settings: { fsync: string | null; save: string | null }): RedisFacts {
   const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? null;
   const [product, version] = relatives
@@ -92,7 +92,7 @@ export function readFacts(info: string, settings: { fsync: string | null; save: 
   };
 }
 
-/** Redis' relatives also tell the version of Redis that they speak like; their own comes first. */
+/** Servers such as Valkey also report the version of Redis that they are compatible with; their own comes first. */
 const relatives = [
   ['Valkey', 'valkey_version'],
   ['Dragonfly', 'dragonfly_version'],

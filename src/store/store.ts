@@ -1,4 +1,4 @@
-/** Everything that is remembered, over one connection. */
+/** The whole store, over one connection. */
 import type { Redis } from 'ioredis';
 import type { RedisMemory } from '../domain/back-pressure.ts';
 import { openAllotments } from './allotments.ts';
@@ -29,7 +29,7 @@ import { openWebhooks } from './webhooks.ts';
 /**
  * @param secretKey 32 bytes that seal secrets at rest
  * @param newIv 12 fresh random bytes at each call
- * @throws when what is stored was sealed with another key
+ * @throws when stored secrets were sealed with another key
  */
 export async function openStore(redis: Redis, secretKey: Uint8Array, newIv: () => Uint8Array) {
   const webhooks = openWebhooks(redis, secretKey, newIv);

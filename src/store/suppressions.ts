@@ -27,14 +27,14 @@ const chunkSize = 1_000;
 /** Suppressions looked at for one page: those of a reason may be rare, and a page takes some 20 ms so. */
 const usualMostLookedAt = 10_000;
 
-/** One letter each: there may be millions. */
+/** One letter each, because there may be millions of suppressions. */
 const scopeLetters = { all: 'a', bulk: 'b' } as const satisfies Record<SuppressionScope, string>;
 const reasonLetters = { bounce: 'b', complaint: 'c', unsubscribe: 'u', manual: 'm' } as const satisfies Record<
   SuppressionReason,
   string
 >;
 
-/** Lua: adds one, unless its address stands there for that scope already. */
+/** Lua: adds a suppression, unless its address has one of that scope already. */
 export const addSuppression = `
 local function addSuppression(list, ids, field, value, entry)
   if redis.call('HSETNX', list, field, value) == 0 then return 0 end
@@ -49,13 +49,13 @@ local added = 0
 for i = 1, #ARGV, 3 do added = added + addSuppression(KEYS[1], KEYS[2], ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
 return added`);
 
-/** KEYS list ids outbox; ARGV field value entry event. The event is told when it is new. */
+/** KEYS list ids outbox; ARGV field value entry event. The event is written only with a new suppression. */
 const addToldScript = script(`${addSuppression}
 if addSuppression(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3]) == 0 then return 0 end
 redis.call('XADD', KEYS[3], '*', 'event', ARGV[4])
 return 1`);
 
-/** KEYS list ids; ARGV field value entry. Only what stands there still is taken away. */
+/** KEYS list ids; ARGV field value entry. Removes the suppression only if it is unchanged. */
 const removeScript = script(`
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
 redis.call('HDEL', KEYS[1], ARGV[1])
@@ -87,15 +87,15 @@ export function openSuppressions(redis: Redis, mostLookedAt = usualMostLookedAt)
   }
 
   return {
-    /** Of these addresses, those that mail of this lane is not to be sent to. @param addresses as `suppressedForm` has them */
+    /** The suppressed ones of these addresses, for mail of this lane. @param addresses in the form that `suppressedForm` returns */
     async find(addresses: readonly string[], lane: Lane): Promise<Map<string, Suppression>> {
       const found = await read(addresses.flatMap((address) => scopesOf(lane).map((scope) => fieldOf(address, scope))));
-      // What concerns all mail comes first, and says more.
+      // A suppression of all mail wins over one of bulk mail.
       const known = found.filter((one) => one !== null).toReversed();
       return new Map(known.map((one) => [one.address, one]));
     },
 
-    /** @returns how many were not there before; an address that is there for that scope stays as it is */
+    /** @returns how many were new; an address that has a suppression of that scope keeps it */
     async add(suppressions: readonly Suppression[]): Promise<number> {
       let added = 0;
       for (let from = 0; from < suppressions.length; from += chunkSize) {
@@ -105,25 +105,25 @@ export function openSuppressions(redis: Redis, mostLookedAt = usualMostLookedAt)
       return added;
     },
 
-    /** Adds one with an event that tells of it, unless its address stands there for that scope already. */
+    /** Adds a suppression and its event, unless the address has one of that scope already. */
     async addTold(suppression: Suppression, event: EmailEvent): Promise<void> {
       await addToldScript(redis, [...names, keys.outbox], [...packSuppression(suppression), packEvent(event)]);
     },
 
-    /** All that stands against an address, under each scope one at most. */
+    /** All suppressions of an address, at most one of each scope. */
     async get(address: string): Promise<Suppression[]> {
       const found = await read(suppressionScopes.map((scope) => fieldOf(suppressedForm(address), scope)));
       return found.filter((one) => one !== null);
     },
 
-    /** The one of this id, or null. */
+    /** The suppression with this id, or null. */
     async byId(id: string): Promise<Suppression | null> {
       const [entry] = await redis.zrangebylex(keys.suppressionIds, `[${id}.`, `(${id}/`);
       const [found = null] = entry === undefined ? [] : await read([partsOf(entry).field]);
       return found?.id === id ? found : null;
     },
 
-    /** False when it was not there any more. */
+    /** False when it no longer existed. */
     async remove(suppression: Suppression): Promise<boolean> {
       return (await removeScript(redis, names, packSuppression(suppression))) === 1;
     },

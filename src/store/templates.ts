@@ -16,10 +16,10 @@ export type Changed =
   | 'changed'
   /** Another template has the alias. */
   | 'alias_taken'
-  /** It was changed, or taken away, since it was read. */
+  /** The template was changed or removed since it was read. */
   | 'moved_on';
 
-/** Versions of one template that are kept: the oldest goes. */
+/** Versions kept of one template: the oldest is dropped. */
 const maxVersions = 1_000;
 
 /**
@@ -65,7 +65,7 @@ export function openTemplates(redis: Redis) {
 
   async function* list(cursor: Cursor, chunkSize: number): AsyncGenerator<TemplateHead> {
     for await (const ids of walk(redis, keys.templates, cursor, chunkSize)) {
-      // Between the two reads a template may be taken away.
+      // A template may be removed between the two reads.
       for (const head of await Promise.all(ids.map(headOf))) if (head !== null) yield head;
     }
   }
@@ -84,7 +84,7 @@ export function openTemplates(redis: Redis) {
   }
 
   return {
-    /** `moved_on` when it was stored before: that leaves it as it is. @param mark of one that a repeat may ask for as well */
+    /** `moved_on` when it was stored before; it stays as it is then. @param mark claim of the Idempotency-Key */
     add: ({ head, content }: Template, mark: CreationMark | null = null): Promise<Changed> =>
       write(null, head, content, mark),
 
@@ -92,13 +92,13 @@ export function openTemplates(redis: Redis) {
     change: (was: TemplateHead, head: TemplateHead, content: TemplateContent | null): Promise<Changed> =>
       write(was, head, content),
 
-    /** By its id or its alias. */
+    /** Finds a template by its id or alias. */
     async find(name: string): Promise<TemplateHead | null> {
       const id = templateIdForm.test(name) ? name : await redis.hget(keys.templateAliases, name);
       return id === null ? null : headOf(id);
     },
 
-    /** What a version says; null when there is none, or no longer. */
+    /** The content of a version; null when there is none, or no longer. */
     async content({ id, version }: TemplateUse): Promise<TemplateContent | null> {
       const packed = await redis.hgetBuffer(keys.template(id), `v${version}`);
       return packed === null ? null : JSON.parse((await unpack(packed)).toString());

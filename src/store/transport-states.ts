@@ -1,4 +1,4 @@
-/** What the fleet knows of its transports: decided purely, written only over what was decided upon, so that workers that race never both do. */
+/** The fleet's states of transports. A change is written only over the state it was decided on, so that of two racing workers only one acts. */
 import type { Redis } from 'ioredis';
 import {
   afterFault,
@@ -24,8 +24,8 @@ import { script } from './redis.ts';
 export type TransportStates = ReturnType<typeof openTransportStates>;
 
 /**
- * KEYS transport outbox; ARGV field was is change event. Answers 1 when the field still was as it was, '' for nothing there. `change` is an
- * id by which a repeat of the same is known, and event what goes into the outbox with it; each '' for none.
+ * KEYS transport outbox; ARGV field was is change event. Answers 1 when the field still had the value `was` ('' for no value). `change` is an
+ * id that recognizes a repeat, `event` goes into the outbox in the same step; each '' for none.
  */
 const replaceScript = script(`
 local stored = redis.call('HMGET', KEYS[1], ARGV[1], 'change')
@@ -36,17 +36,17 @@ if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'change', ARGV[4]) end
 if ARGV[5] ~= '' then redis.call('XADD', KEYS[2], '*', 'event', ARGV[5]) end
 return 1`);
 
-/** Each loss means that another worker wrote. After so many, what they wrote says as much as ours would have. */
+/** In each lost round another worker wrote. After this many, their writes say as much as ours would have. */
 const maxRounds = 20;
 
-/** An empty id for what no event tells of. */
+/** An empty id for a change without an event. */
 type Event = { readonly id: string; readonly at: number };
 
 export function openTransportStates(redis: Redis) {
   const replace = (name: string, field: 'breaker' | 'brake', values: readonly [string, string, string, string]) =>
     replaceScript(redis, [keys.transport(name), keys.outbox], [field, ...values]);
 
-  /** Answers what it was and is now; null when nothing changed. */
+  /** Answers the state before and after; null when nothing changed. */
   async function changeBreaker(
     name: string,
     event: Event,
@@ -65,7 +65,7 @@ export function openTransportStates(redis: Redis) {
     return null;
   }
 
-  /** True for one of all that ask; null of `decide` when it is nobody's turn. */
+  /** True for exactly one caller. `decide` returns null when no caller may have it now. */
   async function takeTurn(name: string, decide: (breaker: Breaker) => Breaker | null): Promise<boolean> {
     const was = (await redis.hget(keys.transport(name), 'breaker')) ?? '';
     const after = decide(readBreaker(was));
@@ -73,7 +73,7 @@ export function openTransportStates(redis: Redis) {
   }
 
   return {
-    /** One round trip, however many. A transport of which nothing was ever written is closed, runs and has no brake. */
+    /** One round trip for any number. A transport without a stored state has a closed breaker, no pause and no brake. */
     async read(names: readonly string[]): Promise<Map<string, TransportState>> {
       const states = names.map(async (name): Promise<[string, TransportState]> => {
         const fields = await redis.hmget(keys.transport(name), 'paused', 'breaker', 'brake', 'granted');
@@ -89,7 +89,7 @@ export function openTransportStates(redis: Redis) {
       return new Map(await Promise.all(states));
     },
 
-    /** Holds for the whole fleet until it is resumed; paused again it stays as it is. @param by who asked for it */
+    /** Pauses a transport for the whole fleet until it is resumed; a second pause changes nothing. @param by id of the key that asks */
     async pause(name: string, by: string, now: number): Promise<void> {
       await redis.hsetnx(keys.transport(name), 'paused', JSON.stringify({ at: now, by }));
     },
@@ -114,7 +114,7 @@ export function openTransportStates(redis: Redis) {
       return changed !== null && changed[0].kind === 'open' && changed[1].kind === 'closed';
     },
 
-    /** A reply asked for less: halves the pace of the fleet, once in five seconds. */
+    /** A reply asked to slow down: halves the pace of the fleet, at most once in five seconds. */
     async brake(name: string, now: number): Promise<void> {
       for (let round = 0; round < maxRounds; round++) {
         const was = (await redis.hget(keys.transport(name), 'brake')) ?? '';
@@ -143,11 +143,11 @@ export function openTransportStates(redis: Redis) {
     takeProbe: (name: string, now: number): Promise<boolean> =>
       takeTurn(name, (breaker) => afterProbeBegan(breaker, now)),
 
-    /** Whether the caller's message is the one that tries a transport in trouble: true for one of all that ask. */
+    /** Whether the message of the caller is the trial of a transport in trouble: true for exactly one caller. */
     takeTrial: (name: string, now: number): Promise<boolean> =>
       takeTurn(name, (breaker) => afterTrialBegan(breaker, now)),
 
-    /** The caller's message was that one, and nothing came of it. */
+    /** Gives the trial back: the message of the caller was the trial and showed nothing. */
     async giveTrialBack(name: string, now: number): Promise<void> {
       await changeBreaker(name, { id: '', at: now }, afterTrialUnused);
     },
@@ -160,6 +160,6 @@ function readJson<T>(json: string | null | undefined): T | null {
 
 function readBreaker(json: string | null | undefined): Breaker {
   const breaker = readJson<Breaker>(json) ?? closedBreaker;
-  // One that an earlier version wrote knows of no trial.
+  // A state written by an earlier version has no trial.
   return breaker.kind === 'open' ? { ...breaker, trial: breaker.trial ?? 'unneeded' } : breaker;
 }

@@ -1,7 +1,7 @@
-/** Lists that stand in a sorted set as `<id>` or `<id>.<more>`, all scores 0: in the order of their ids, which sort by time. */
+/** Walks lists in a sorted set with entries `<id>` or `<id>.<more>` and score 0: in the order of their ids, which sort by time. */
 import type { Redis } from 'ioredis';
 
-/** Which part of the list: what is older than `after`, or else what is newer than `before` and next to it. */
+/** The part of a list: entries older than `after`, or else the entries next to `before` that are newer. */
 export type Cursor = { readonly after?: string | undefined; readonly before?: string | undefined };
 
 export type PageRequest = Cursor & { readonly limit: number };

@@ -1,4 +1,4 @@
-/** Webhook endpoints, their secrets and headers sealed; changed only over what was read, so that changes that race never undo each other. */
+/** Webhook endpoints, with sealed secrets and headers. A change is written only over the state it read: no racing change is lost. */
 import type { Redis } from 'ioredis';
 import type { WebhookEvent } from '../domain/event.ts';
 import { seal, unseal } from '../domain/secret-box.ts';
@@ -12,9 +12,9 @@ import { script } from './redis.ts';
 
 export type Webhooks = ReturnType<typeof openWebhooks>;
 
-/** As it stands in the hash: what is secret is one sealed text. */
+/** An endpoint in the hash; its secrets are one sealed text. */
 type Stored = Listener & { readonly sealed: string };
-/** As it stood before it had more than an endpoint and events. */
+/** The form of an early version, which had only an endpoint and events. */
 type StoredOnce = Pick<Webhook, 'id' | 'createdAt' | 'endpoint' | 'events' | 'secret'>;
 type Secrets = Pick<Webhook, 'secret' | 'previousSecret' | 'headers'>;
 
@@ -34,20 +34,21 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 noteStored(KEYS[2], ARGV[3])
 return 1`);
 
-/** What becomes of an endpoint, and what is told of it in the same step. */
+/** A change of an endpoint, and the event that is written in the same step. */
 export type WebhookChange = {
   readonly webhook: Webhook;
   readonly event?: WebhookEvent;
-  /** Only if it still has been failing since then, milliseconds since the epoch; else it stays as it was. */
+  /** The change applies only if the endpoint has been failing since this time (milliseconds since the epoch). */
   readonly failingSince?: number | null;
-  /** Only if it was not made under this mark before, of which the note is what repeats need to know. */
+  /** The change applies only if it was not made under this mark before; the note is kept for repeats. */
   readonly once?: { readonly mark: CreationMark; readonly note: string } | null;
 };
 
 /**
- * KEYS webhooks outbox health claim; ARGV id was is event, '' for none, since when it has to be failing, '' for whatever it does, stored, note. A
- * repeat of what was done is answered as it was the first time. Answers 1 when the endpoint still was as it was, 2 when it does not fail as it did,
- * 3 when it was changed under this claim before. The first write is one that a full Redis takes: so one can be disabled, which gives room.
+ * KEYS webhooks outbox health claim; ARGV id, old and new endpoint, event ('' for none), since when it must be failing ('' for no such
+ * condition), stored, note. A repeat gets the same answer as the first command. Answers 1 when the change was made, 0 when the endpoint is no
+ * longer the old one, 2 when it is not failing since that time, 3 when this claim changed it before. A full Redis accepts the first write, so
+ * that an endpoint can be disabled, which makes room.
  */
 const replaceScript = script(`${storedOnce}
 local stored = redis.call('HGET', KEYS[1], ARGV[1])
@@ -61,7 +62,7 @@ if ARGV[4] ~= '' then redis.call('XADD', KEYS[2], '*', 'event', ARGV[4]) end
 if ARGV[6] ~= '' then noteStored(KEYS[4], ARGV[6] .. ARGV[7]) end
 return 1`);
 
-/** Each loss means that somebody else wrote; so many in a row would mean a bug. */
+/** In each lost round another writer won; this many in a row mean a bug. */
 const maxRounds = 50;
 
 /** @param secretKey 32 bytes; @param newIv 12 fresh random bytes at each call */
@@ -87,7 +88,7 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
   }
 
   return {
-    /** @param mark of one that a repeat may ask for as well: changed or removed since, it stays so */
+    /** @param mark claim of the Idempotency-Key: a repeat does not undo a later change or removal */
     async add(webhook: Webhook, mark: CreationMark | null = null): Promise<void> {
       const args = [webhook.id, pack(webhook), mark?.stored ?? ''];
       await addScript(redis, [keys.webhooks, mark?.key ?? keys.webhooks], args);
@@ -115,7 +116,7 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
       return all.sort((a, b) => (a.id < b.id ? 1 : -1));
     },
 
-    /** Every endpoint without what is secret: what matching needs, in no order. */
+    /** All endpoints without secrets, in no order: enough for matching events. */
     async listeners(): Promise<Listener[]> {
       const all = await redis.hvals(keys.webhooks);
       return all.map((json): Listener => {
@@ -125,8 +126,8 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
     },
 
     /**
-     * Changes an endpoint by what `decide` makes of it, null for nothing; asked anew when somebody else changed it meanwhile. The event, if
-     * there is one, is written in the same step, so it is told exactly once.
+     * Changes an endpoint to the result of `decide`, null for no change. `decide` is called again when another writer was faster. The event, if
+     * there is one, is written in the same step, so it is written exactly once.
      * @returns what the endpoint is now; null when there is none
      */
     async change(id: string, decide: (webhook: Webhook) => WebhookChange | null): Promise<Webhook | null> {
@@ -142,7 +143,7 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
         const names = [keys.webhooks, keys.outbox, keys.health(id), once?.mark.key ?? keys.webhooks];
         const noted = [once?.mark.stored ?? '', once?.note ?? ''];
         const done = await replaceScript(redis, names, [id, was, pack(webhook), event, failingSince ?? '', ...noted]);
-        // What was read may be from before that change.
+        // The state that was read may be older than that change.
         if (done === 3) return get(id);
         if (done !== 0) return done === 1 ? webhook : before;
       }

@@ -94,7 +94,7 @@ describe('a URL', () => {
     },
   );
 
-  it('where nobody listens may be listened at later', async () => {
+  it('without a server may have one later: the fault is not final', async () => {
     const target = await serve(() => {});
     await target[Symbol.asyncDispose]();
     expect(await fetchOnce(target.url)).toEqual(faultForNow(expect.stringContaining('ECONNREFUSED')));

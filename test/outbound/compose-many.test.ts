@@ -31,7 +31,7 @@ function pick(lines: readonly string[]) {
   return fc.option(fc.array(fc.constantFrom(...lines), { maxLength: 12 }).map((some) => some.join('\n')));
 }
 
-it('the lines that are known already change nothing', async () => {
+it('a letter with known lines has the same bytes as without them', async () => {
   const email = storedEmail([]);
   const property = fc.asyncProperty(letters, fc.option(fc.constant('https://x.example/u/1')), async (given, url) => {
     const composeNext = makeComposer();
@@ -57,7 +57,7 @@ function weave(common: readonly string[]): fc.Arbitrary<Woven | null> {
   return fc.option(fc.array(fc.oneof(fc.constantFrom(...common), piece), { maxLength: 8 }));
 }
 
-it('pieces come to what they are together', async () => {
+it('a text in pieces has the same bytes as the joined text', async () => {
   const email = storedEmail([]);
   const property = fc.asyncProperty(
     wovenLetters,

@@ -26,7 +26,7 @@ it.each([
   expect(toData(Buffer.from(message)).toString()).toBe(data);
 });
 
-it('any message is read as it was', () => {
+it('a server that removes the dots reads any message unchanged', () => {
   const line = fc.array(fc.constantFrom('.', '..', 'a', ' ', '='), { maxLength: 4 }).map((parts) => parts.join(''));
   fc.assert(
     fc.property(fc.array(line, { maxLength: 8 }), (lines) => {

@@ -63,7 +63,7 @@ const ask: FindAddresses = async (hostname) => {
 };
 const found = [{ address: '192.0.2.7', family: 4 }];
 
-it('a name that nobody answers for ends by itself, keeps no other waiting and never comes to the thread pool', async () => {
+it('a lookup without an answer ends by itself, holds up no other name and never uses the thread pool', async () => {
   const find = makeFindAddresses(resolver, ask);
   const silent = Array.from({ length: 50 }, (_, n) => find(`silent${n % 3}.example`));
   const ended = Promise.allSettled(silent);
@@ -74,7 +74,7 @@ it('a name that nobody answers for ends by itself, keeps no other waiting and ne
   expect(asked).toEqual([]);
 });
 
-it('who asks for a name that is being looked up waits for the same answer; later it is asked anew', async () => {
+it('lookups of the same name at the same time share one query; a later lookup makes a new one', async () => {
   const find = makeFindAddresses(resolver, ask);
   expect(await Promise.all([find('good.example'), find('good.example'), find('good.example')])).toEqual([
     found,
@@ -86,13 +86,13 @@ it('who asks for a name that is being looked up waits for the same answer; later
   expect(questions).toHaveLength(4);
 });
 
-it('a name that the name server does not know may be one that the system knows', async () => {
+it('a name that the name server does not know is looked up by the system', async () => {
   const find = makeFindAddresses(resolver, ask);
   expect(await find('unknown.example')).toEqual([{ address: '198.51.100.1', family: 4 }]);
   expect(asked).toEqual(['unknown.example']);
 });
 
-it('sockets are given one address or all of them', async () => {
+it('sockets get one address or all of them, as they ask', async () => {
   const one = await new Promise((resolve) =>
     lookUp('localhost', {}, (_error, address, family) => resolve([address, family])),
   );

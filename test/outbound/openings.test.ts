@@ -8,7 +8,7 @@ import { settingsTo } from '../support/smtp-transport.ts';
 /** More steps than lie between the moment a session is there and the end of its opening. */
 const steps = 20;
 
-it('a session that is open is handed over in the step in which it is no more counted, so that none is opened in its place', async () => {
+it('an open session is handed over in the same step that ends its count, so that no other is opened in its place', async () => {
   await using server = await openScriptedSmtp();
   const now = () => performance.now();
   let owned = 0;

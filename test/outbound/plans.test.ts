@@ -16,7 +16,7 @@ afterAll(() => rm(dir, { recursive: true, force: true }));
 const nothing = { url: undefined, file: undefined, variable: () => undefined, report: () => {} };
 const fileWith = (host: string) => `transports:\n  mail: {host: ${host}}\n`;
 
-it('of a URL it is one transport, which nothing changes', async () => {
+it('the plan of a URL is one transport, which never changes', async () => {
   const url = settingsTo(25, { name: 'main' });
   const reports: PlanReading[] = [];
   await using plans = await openPlans({ ...nothing, url, report: (reading) => reports.push(reading) });
@@ -27,12 +27,12 @@ it('of a URL it is one transport, which nothing changes', async () => {
   expect(plans.plan.routes).toMatchObject({ default: { transports: ['main'] } });
 });
 
-it('of nothing it is the dev inbox', async () => {
+it('the plan without a URL and a file is the dev inbox', async () => {
   await using plans = await openPlans(nothing);
   expect(plans.plan).toMatchObject({ transports: {}, routes: { default: { transports: ['inbox'] } }, rules: [] });
 });
 
-it('of a file it is what stands there: everybody who follows hears of a change, and of a wrong one only the report', async () => {
+it('the plan of a file follows the file: listeners get each change, a wrong file is only reported', async () => {
   const path = join(dir, 'transports.yaml');
   await writeFile(path, fileWith('one.example'));
   const reports: PlanReading[] = [];
@@ -60,7 +60,7 @@ it('of a file it is what stands there: everybody who follows hears of a change, 
   expect(reports.at(-1)).toBe('changed');
 });
 
-it('a file that is wrong from the start is refused', async () => {
+it('a file that is wrong at the start is refused', async () => {
   const path = join(dir, 'wrong.yaml');
   await writeFile(path, 'transports: {}\n');
   await expect(openPlans({ ...nothing, file: path })).rejects.toThrow(path);

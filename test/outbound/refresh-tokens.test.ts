@@ -43,7 +43,7 @@ function openKeeper(known: StoredTokens = stored) {
   return Object.assign(keeper, { told });
 }
 
-it('one that could not be stored is by itself, as soon as that goes, and each is told', async () => {
+it('a token that could not be stored is stored as soon as possible, and both are reported', async () => {
   await using keeper = openKeeper();
   await holdWrites();
   await keeper.keep(account, given(1), noTurn);
@@ -61,7 +61,7 @@ it('one that could not be stored is by itself, as soon as that goes, and each is
   expect(await keeper.newest(account)).toEqual(given(1));
 });
 
-it('of several that came meanwhile the last is stored', async () => {
+it('the last of several tokens that could not be stored is stored', async () => {
   await using keeper = openKeeper();
   await stored.keep(account.id, given(0));
   await holdWrites();
@@ -71,7 +71,7 @@ it('of several that came meanwhile the last is stored', async () => {
   await until('it to be stored', async () => (await stored.newest(account.id))?.at === 3);
 });
 
-it('one that was stored, and whose answer was lost, does not take the place of what another process was given since', async () => {
+it('a token stored again after a lost answer does not replace a newer token of another process', async () => {
   let isLost = true;
   const losing: StoredTokens = {
     ...stored,
@@ -88,7 +88,7 @@ it('one that was stored, and whose answer was lost, does not take the place of w
   expect([await stored.newest(account.id), await keeper.newest(account)]).toEqual([given(2), given(2)]);
 });
 
-it('one that is stored at last ends the turns in which it and those before it came, and one that waits keeps them', async () => {
+it('turns last while their tokens are not stored, and end once the newest token is', async () => {
   await using keeper = openKeeper();
   const ended: string[] = [];
   const turn = (name: string) => ({ end: async () => void ended.push(name) });
@@ -104,7 +104,7 @@ it('one that is stored at last ends the turns in which it and those before it ca
   expect(ended).toEqual(['present', 'lapsed', 'next']);
 });
 
-it('at the end of its process it is tried once more, and what to do is told where that does not go', async () => {
+it('a token is tried once more at the end of its process, and advice is logged when that fails', async () => {
   await holdWrites();
   const keepers = [openKeeper(), openKeeper()] as const;
   for (const [n, keeper] of keepers.entries()) await keeper.keep({ ...account, id: `a${n}` }, given(1), noTurn);

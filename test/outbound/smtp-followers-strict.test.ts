@@ -33,7 +33,7 @@ describe.each<[Act]>([
   ['554 5.5.0 SMTP synchronization error'],
   ['354 Go on'],
 ])('a server that has "%s" for an envelope behind a body', (what) => {
-  it('costs nobody anything, and no other follows', async () => {
+  it('has all messages sent, and no other follows', async () => {
     await using server = await openStrict({ MAIL: what });
     await using transport = transportTo(server.port, one, quick);
     const outcomes = await flood(transport, 6);
@@ -42,7 +42,7 @@ describe.each<[Act]>([
     expect(server.bodies).toHaveLength(6);
   });
 
-  it('and does so only now and then costs nobody anything either', async () => {
+  it('now and then has all messages sent as well', async () => {
     let times = 0;
     await using server = await openStrict({ MAIL: what }, () => ++times % 3 === 0);
     await using transport = transportTo(server.port, { connections: 2 }, quick);
@@ -53,14 +53,14 @@ describe.each<[Act]>([
   });
 });
 
-it('a server that takes nothing behind a body is found out by one message, however many connections there are', async () => {
+it('one message finds out that a server accepts no followers, on any number of connections', async () => {
   await using server = await openStrict({ MAIL: 'drop' });
   await using transport = transportTo(server.port, { connections: 4 });
   expect(codes(await flood(transport, 30))).toEqual(Array(30).fill(250));
   expect(followed(server)).toBe(1);
 });
 
-it('a server that comes to no answer for an envelope behind a body is soon given up', async () => {
+it('a follower whose envelope gets no answer is soon sent over another connection', async () => {
   let now = 0;
   await using server = await openStrict({ MAIL: new Promise<Act>(() => {}) });
   await using transport = transportTo(server.port, one, { now: () => now });
@@ -73,7 +73,7 @@ it('a server that comes to no answer for an envelope behind a body is soon given
   expect(server.connections).toBe(2);
 });
 
-it('one that never came to the server shows nothing of it', async () => {
+it('a message that never reached the server says nothing about followers there', async () => {
   await using server = await openStrict({ MAIL: 'drop' }, undefined, ['PIPELINING', 'SIZE 100']);
   await using transport = transportTo(server.port, { connections: 2 });
   for (let round = 0; round < 2; round++) await flood(transport, 2);
@@ -83,7 +83,7 @@ it('one that never came to the server shows nothing of it', async () => {
   expect(followed(server)).toBe(1);
 });
 
-it('a server that says goodbye to one that follows takes others that do', async () => {
+it('a 421 to one follower does not stop other messages from following', async () => {
   let times = 0;
   await using server = await openStrict({ MAIL: '421 4.7.0 Enough for one connection' }, () => ++times === 1);
   await using transport = transportTo(server.port, one);
@@ -91,26 +91,26 @@ it('a server that says goodbye to one that follows takes others that do', async 
   expect(followed(server)).toBeGreaterThan(1);
 });
 
-it('replies out of step with a refusal of one that follows are believed of nobody', async () => {
+it('a refusal among replies out of step fails no follower', async () => {
   await using server = await openStrict({ RCPT: '550 5.1.1 Unknown\r\n250 2.0.0 surplus' });
   await using transport = transportTo(server.port, one);
   expect(codes(await flood(transport, 5))).toEqual(Array(5).fill(250));
 });
 
-it('a server that is gone after the recipient costs nobody anything, and no other follows', async () => {
+it('a server that closes after RCPT of a follower has all messages sent, and no other follows', async () => {
   await using server = await openStrict({ RCPT: 'drop' });
   await using transport = transportTo(server.port, one);
   expect(codes(await flood(transport, 4))).toEqual(Array(4).fill(250));
   expect(followed(server)).toBe(1);
 });
 
-it('what is said of a recipient who follows counts, though the connection ends after it', async () => {
+it('the refusal of a recipient of a follower counts although the connection ends after it', async () => {
   await using server = await openStrict({ RCPT: '550 5.1.1 Unknown', DATA: 'drop' });
   await using transport = transportTo(server.port, one);
   expect(codes(await flood(transport, 4))).toEqual([250, 250, 550, 250]);
 });
 
-it('a server that refuses the body itself for what came with it has the message deferred, and no other follows', async () => {
+it('a message whose body is refused because of a follower is deferred, and no other follows', async () => {
   await using server = await openStrict({ body: '554 SMTP synchronization error\r\n421 4.7.0 Bye' });
   await using transport = transportTo(server.port, one);
   const outcomes = await flood(transport, 5);

@@ -10,7 +10,7 @@ import { until } from '../support/until.ts';
 
 const nobody = 3_600_000;
 
-it('of four that get a connection while both lanes wait one is bulk, of which that of campaigns is every other', async () => {
+it('while both lanes wait, one in four connections goes to bulk, and every other of these to campaigns', async () => {
   const gate = makeGate();
   await using server = await openScriptedSmtp((stage) => (stage === 'body' ? gate.pass() : undefined));
   await using transport = transportTo(server.port, { connections: 1 });

@@ -117,7 +117,7 @@ describe('what fails before a message is under way', () => {
     expect(await send(transport)).toMatchObject({ kind: 'transport_fault', cause });
   });
 
-  it('is called dns for a name that leads nowhere, connect where nobody listens, tls where a server has no TLS', async () => {
+  it('is called dns for an unknown name, connect for a port without a server, tls for a server without TLS', async () => {
     await using server = await openScriptedSmtp();
     await using nowhere = transportTo(server.port, { host: 'no..such.host' });
     expect(await send(nowhere)).toMatchObject({ kind: 'transport_fault', cause: 'dns' });

@@ -278,7 +278,7 @@ it('a file that is still being written is not taken up', async () => {
   expect(watched.plans.length).toBeLessThan(4);
 });
 
-it('is looked at no more once it is closed', async () => {
+it('is no longer read once it is closed', async () => {
   await writeFile(path, fileWith('one.example'));
   const watched = await watch();
   await watched.file[Symbol.asyncDispose]();
@@ -290,7 +290,7 @@ it('is looked at no more once it is closed', async () => {
   expect(watched.file.plan.transports.mail?.host).toBe('one.example');
 });
 
-it('is read once for whoever only wants to know', async () => {
+it('can be read once without following it', async () => {
   await writeFile(path, fileWith('one.example', secretOf('PASS')));
   expect(await readTransportsFile(path, () => 'p')).toMatchObject({ transports: { mail: { host: 'one.example' } } });
   expect(await readTransportsFile(path, () => undefined)).toEqual({

@@ -26,7 +26,7 @@ async function openHeld() {
   return { smtp, gate };
 }
 
-it('has no connection to a server before the fleet shared them out', async () => {
+it('a transport has no connection before the fleet allots one', async () => {
   await using smtp = await openScriptedSmtp();
   await using transports = open(one(smtp.port));
   expect(await send(get(transports))).toEqual({ kind: 'withheld' });
@@ -34,7 +34,7 @@ it('has no connection to a server before the fleet shared them out', async () =>
   expect(await send(get(transports))).toMatchObject({ kind: 'answered' });
 });
 
-it('keeps a transport and its connections when only rates and connections change', async () => {
+it('a change of rates and connections keeps a transport and its open connections', async () => {
   await using smtp = await openScriptedSmtp();
   await using transports = open(one(smtp.port));
   const kept = get(transports);
@@ -47,7 +47,7 @@ it('keeps a transport and its connections when only rates and connections change
   expect(smtp.connections).toBe(1);
 });
 
-it('drains a transport whose server or login changed: what is in hand ends well, what waits goes back', async () => {
+it('a change of server or login drains the transport: messages in hand are finished, waiting ones go back', async () => {
   const { smtp, gate } = await openHeld();
   await using _smtp = smtp;
   await using other = await openScriptedSmtp();
@@ -71,7 +71,7 @@ it('drains a transport whose server or login changed: what is in hand ends well,
   expect(smtp.lines.at(-1)).toBe('QUIT');
 });
 
-it('of what left the plan there is nothing, but what is always there stays', async () => {
+it('a transport that left the plan is gone, a built-in one stays', async () => {
   await using smtp = await openScriptedSmtp();
   await using transports = open(one(smtp.port));
   get(transports).allow(1);
@@ -83,7 +83,7 @@ it('of what left the plan there is nothing, but what is always there stays', asy
   await until('its idle connection to end', () => smtp.open === 0);
 });
 
-it('disposed of, it ends connections that are still drained as well', async () => {
+it('dispose also ends connections that are still draining', async () => {
   const { smtp, gate } = await openHeld();
   await using _smtp = smtp;
   const transports = open(one(smtp.port));

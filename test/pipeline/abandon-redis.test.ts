@@ -14,23 +14,23 @@ async function givenUpAt(redis: (second: number) => boolean, emails: readonly st
   return null;
 }
 
-it('while Redis answers nothing is given up, however long the stop takes', async () => {
+it('a stop of any length gives up nothing while Redis answers', async () => {
   expect(await givenUpAt(() => true, [])).toBeNull();
   expect(await givenUpAt(() => true, ['em_1'])).toBeNull();
 });
 
-it('with nothing in hand a Redis that is away is waited for as long as a failover may take', async () => {
+it('with nothing in hand, a stop waits for an absent Redis as long as a failover may take', async () => {
   expect(await givenUpAt(() => false, [])).toBe(2);
   expect(await givenUpAt((second) => second % 2 === 0, [])).toBeNull();
 });
 
-it('with an answer in hand that has to be written down it is waited for to the end', async () => {
+it('with an answer in hand that is not stored, a stop waits for Redis until its end', async () => {
   expect(await givenUpAt(() => false, ['em_1'])).toBe(20);
   expect(await givenUpAt((second) => second > 10, ['em_1'])).toBeNull();
   expect(await givenUpAt((second) => second < 30, ['em_1'])).toBe(32);
 });
 
-it('that this process was too busy to ask, or to read the answer, is no absence of Redis', async () => {
+it('Redis does not count as away while this process is too busy to ask or to read the answer', async () => {
   let now = 0;
   const hands = { emails: new Set<string>(), posts: 0 };
   const stop: Stop = { silentSince: null, endsAt: 20_000, isGivenUp: false };

@@ -5,7 +5,7 @@ import { checkRedis, type SeenRedis } from '../../src/pipeline/check-redis.ts';
 import { openServer } from '../../src/store/server.ts';
 import { openTestRedis } from '../support/redis.ts';
 
-it('tells of a Redis once, again when it guarantees something else, and again when that is mended', async () => {
+it('a Redis is reported once, again when its guarantees change, and again when they are back', async () => {
   await using server = await openTestRedis();
   const redis = server.connect();
   const told: string[] = [];

@@ -66,7 +66,7 @@ function run(
   return deliver({ ...deps, ...more }, { id: 'jb_1', emails: [...emails] });
 }
 
-it('what is to be looked at again is marked while another of its job hangs', async () => {
+it('an email that comes again is marked while another email of its job hangs', async () => {
   const [hanging, withheld, troubled] = [await accept('hang@x.co'), await accept('b@x.co'), await accept('c@x.co')];
   const answered = Promise.withResolvers<Dispatched>();
   const job = run([hanging, withheld, troubled], async ({ email }) => {
@@ -107,7 +107,7 @@ async function readContents(seen: readonly string[][]): Promise<string[]> {
   return reads.map(([, key = '']) => key.slice(key.lastIndexOf(':') + 1));
 }
 
-it('a heavy letter is read when there is room for it, and all of a job go out', async () => {
+it('a heavy letter is read when there is room for it, and all emails of its job are sent', async () => {
   const heavy = await Promise.all(['a@x.co', 'b@x.co', 'c@x.co'].map((to) => accept(to, to.repeat(50_000))));
   const light = await accept('d@x.co');
   const monitor = await redis.monitor();
@@ -159,7 +159,7 @@ it.each([
   expect(await openEmails(redis).load(bad)).toMatchObject({ facts: { id: bad }, content: null });
 });
 
-it('that Redis cannot answer for a letter is no fault of its content', async () => {
+it('an email whose letter Redis cannot return now is tried again, not failed for its content', async () => {
   const letter = 'a letter of several '.repeat(100);
   const request = emailRequest.parse({ from: 'a@x.co', to: 'b@x.co', subject: 's', text: letter });
   const emails = [0, 1].map(() => acceptEmail(request, { id: newId('em'), keyId: 'k', now: Date.now() }));
@@ -172,7 +172,7 @@ it('that Redis cannot answer for a letter is no fault of its content', async () 
   await expect(openEmails(redis).load(id)).rejects.toThrow(/WRONGTYPE/);
 });
 
-it('a record that cannot be read is told of and looked at again, and the others of its job go', async () => {
+it('a record that cannot be read is reported and looked at again, and the other emails of its job are sent', async () => {
   const [bad, good] = [await accept('a@x.co'), await accept('b@x.co')];
   await redis.hset(keys.email(bad), 'state', '{"to":');
   const seen = { settled: new Map<string, unknown>(), troubles: [] };

@@ -49,7 +49,7 @@ it.each([
   ['too large for it', small, ascii, {}],
   ['not relayed by it', { RCPT: relayDenied }, ascii, {}],
   ['to an address beyond ASCII', ascii, offer('SMTPUTF8'), toUtf8],
-])('goes over the other: %s', async (_, ofFirst, ofSecond, given) => {
+])('a message that the first transport cannot take uses the second: %s', async (_, ofFirst, ofSecond, given) => {
   [acts, actsOfSecond] = [ofFirst, ofSecond];
   await using worker = await openWorker({ rates: [{ count: 2, windowMs: 3_600_000 }] });
   for (let n = 0; n < 3; n++)
@@ -57,7 +57,7 @@ it.each([
   expect(await stateOf('one')).toMatchObject({ breaker: { kind: 'closed', faults: 0 }, brake: null });
 });
 
-it('is settled once no transport of its route can, for whom none can', async () => {
+it('a message fails for the recipients that no transport of its route can take', async () => {
   acts = small;
   await using worker = await openWorker({}, 'one');
   const outcome = { kind: 'undeliverable', transport: 'one', recipients: ['b@x.co'] };
@@ -94,7 +94,7 @@ it.each<[string, Partial<Outgoing>, unknown]>([
   ['cannot be made', { message: () => Promise.reject(new Error('a bug')) }, 'a bug'],
   ['waits for a file', { message: async () => ({ kind: 'withheld' }) }, undefined],
   ['is too large', {}, undefined],
-])('that %s gives back its token and its turn to try a transport in trouble', async (_, more, bug) => {
+])('a message that %s gives back its token and the trial of a transport in trouble', async (_, more, bug) => {
   acts = small;
   await using worker = await openWorker({ rates: [{ count: 1, windowMs: 3_600_000 }] }, 'one');
   await states().fault('one', { ...fault, byMessage: true }, event());
@@ -115,7 +115,7 @@ it.each<[string, Partial<Outgoing>, unknown]>([
   expect(await stateOf('one')).toMatchObject({ breaker: { kind: 'closed' } });
 });
 
-it.each(['paused', 'in trouble'])('waits for the other while that is %s, unless it is kept', async (trouble) => {
+it.each(['paused', 'in trouble'])('a message waits for a transport that is %s, unless kept', async (trouble) => {
   acts = small;
   await using worker = await openWorker();
   if (trouble === 'paused') await states().pause('two', 'k', Date.now());
@@ -127,7 +127,7 @@ it.each(['paused', 'in trouble'])('waits for the other while that is %s, unless 
   expect(kept.outcome).toMatchObject({ kind: 'transport_fault', transport: 'two' });
 });
 
-it.each(['first', 'second'])('is not settled by that while the %s of its route refuses connections', async (which) => {
+it.each(['first', 'second'])('an obstacle is not final while the %s transport refuses connections', async (which) => {
   const refuses: Acts = { connect: 'drop' };
   [acts, actsOfSecond] = which === 'first' ? [refuses, small] : [small, refuses];
   await using worker = await openWorker();

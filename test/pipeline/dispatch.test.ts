@@ -137,7 +137,7 @@ describe('another transport', () => {
     expect(transportOf(await worker.send())).toBe('two');
   });
 
-  it('that is in trouble as well: the last trouble is the outcome, and nobody was handed anything', async () => {
+  it('that is in trouble as well makes the last fault the outcome, without a hand-over', async () => {
     acts = { connect: 'drop' };
     await using worker = await openWorker({ two: { port: 1 } });
     expect((await worker.send()).outcome).toMatchObject({
@@ -149,7 +149,7 @@ describe('another transport', () => {
 });
 
 describe('parked', () => {
-  it('for the first of the route when all are out of service, and told to whoever tends', async () => {
+  it('for the first of the route when all are out of service, and wakes maintain-transports', async () => {
     await using worker = await openWorker();
     for (const name of ['one', 'two']) await states().fault(name, fault, event());
     await worker.tend();
@@ -209,7 +209,7 @@ describe('parked', () => {
     expect(await parkedFor('one')).toEqual({ transactional: 1, bulk: 0 });
   });
 
-  it('no longer once its time is over: one try where there is budget, else the reason why not', async () => {
+  it('no longer once its time is over: it gets one try if there is budget, else it fails with the reason', async () => {
     await using worker = await openWorker({ one: { rates: [{ count: 1, windowMs: 3_600_000 }] } });
     const given = { lane: 'bulk', expires_at: new Date(Date.now() + 60_000).toISOString() };
     const over = Date.now() + 61_000;
@@ -223,7 +223,7 @@ describe('parked', () => {
   });
 });
 
-it('what is drawn by weight comes back to the transport it was drawn for, so that its permit is used', async () => {
+it('an email of a weighted route comes back to the same transport, so that its permit is used', async () => {
   const weights = { one: 1, two: 3 };
   const rates = [{ count: 4, windowMs: 3_600_000 }];
   const servers = { one: { port: first.port, rates }, two: { port: second.port } };
@@ -282,7 +282,7 @@ describe('a transport that messages were refused by', () => {
   });
 });
 
-it('a success ends the row of faults', async () => {
+it('a success resets the count of faults in a row', async () => {
   await using worker = await openWorker();
   await states().fault('one', { cause: 'connect', reason: 'ECONNREFUSED' }, event());
   await worker.tend();

@@ -48,7 +48,7 @@ it.each<[string | null, string[], () => Promise<unknown>]>([
   expect(await blamed(...route)).toBe(why);
 });
 
-it('names the one in service before those that are not, and the first of the route when none is', async () => {
+it('the reason names the transport in service, and the first of the route when none is in service', async () => {
   await states().pause('one', 'k', Date.now());
   expect(await blamed('one', 'two')).toBeNull();
   await budgets().admit('two', rates, [other], Date.now());

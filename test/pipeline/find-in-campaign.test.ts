@@ -48,7 +48,7 @@ function world(size: number, standing: ReadonlySet<number>) {
   return { counts, deps: { campaigns, lookUpPlaces: lookUpPlaces.bind(null, deps) } };
 }
 
-it('its chunks are unpacked once for all who stand there, and of letters nothing is made but subjects', async () => {
+it('a list unpacks each chunk once and renders only the subjects of letters', async () => {
   const { counts, deps } = world(1_000, new Set([600, 610, 620, 640]));
   const found = await findInCampaign(deps, campaign, { status: 'sent', cursor: null, limit: 3 });
   expect(found?.map(({ facts }) => [facts.id, facts.subject])).toEqual(
@@ -57,7 +57,7 @@ it('its chunks are unpacked once for all who stand there, and of letters nothing
   expect(counts.chunks).toBe(1);
 });
 
-it('no more than 2,000 are looked at for one answer, by their records alone', async () => {
+it('a list reads at most 2,000 records for one answer, and no chunk for recipients that left', async () => {
   const { counts, deps } = world(2_001, new Set());
   expect(await findInCampaign(deps, campaign, { status: 'sent', cursor: null, limit: 3 })).toBeNull();
   expect(counts).toEqual({ chunks: 0, records: 2_000 });

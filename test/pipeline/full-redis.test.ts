@@ -78,7 +78,7 @@ it('a sweep forgets events and deliveries', async () => {
   expect((await store.deliveries.page(id, { limit: 10 })).page).toMatchObject([{ status: 'pending' }]);
 });
 
-it('a sweep forgets what waits for an endpoint that is down once its events are no longer stored, and says so', async () => {
+it('a sweep drops and reports posts of an endpoint that is down once their events are no longer stored', async () => {
   await using consumer = await openConsumer(() => ({ status: 500 }));
   const { id } = await line.addWebhook({ endpoint: consumer.url });
   await line.emit(3);
@@ -94,7 +94,7 @@ it('a sweep forgets what waits for an endpoint that is down once its events are 
   expect((await store.deliveries.page(id, { limit: 100 })).page).toMatchObject(Array(3 + 10).fill(failed));
 });
 
-it('emails that ended go, content and record', async () => {
+it('emails that ended are removed, content and record', async () => {
   const [id = ''] = await mail.create([{}]);
   await mail.attempt(id, 'sent');
   mail.pass(30 * day);
@@ -102,7 +102,7 @@ it('emails that ended go, content and record', async () => {
   expect(await mail.forget()).toEqual({ contents: 1, records: 1 });
 });
 
-it('campaigns lose the addresses of who is in them, and go once their time is over', async () => {
+it('campaigns lose the addresses of their recipients, and are removed once their time is over', async () => {
   const [running, over] = [await addWithAddresses('running'), await addWithAddresses('completed')];
   await mail.redis.hset(keys.campaign(over), { 'n:pending': 0, endedAt: 1 });
   await fill();
@@ -113,7 +113,7 @@ it('campaigns lose the addresses of who is in them, and go once their time is ov
   expect((await store.campaignRetention.page(null)).page).toMatchObject([{ id: running, hasAddresses: false }]);
 });
 
-it('a refresh token that a server gave in place of the one before is kept, one process asks, and the others have what it gets', async () => {
+it('a new refresh token is stored, one process requests with it, and the others share the result', async () => {
   const shared = openAccessTokens(mail.redis, Buffer.alloc(32), () => randomBytes(12));
   const tokens = openRefreshTokens(mail.redis, Buffer.alloc(32), () => randomBytes(12));
   await tokens.keep('account', { token: 'first', at: 1 });

@@ -53,7 +53,7 @@ async function hang(worker: TestWorker) {
 const none = { transactional: 0, bulk: 0 };
 const overTwo = { outcome: { kind: 'answered', transport: 'two' } };
 
-it('what it has stays there, what waits and what comes goes by the next transport, until it answers', async () => {
+it('a hanging transport keeps its messages in hand; waiting and new ones use the next transport until it answers', async () => {
   await using worker = openWorker('w1');
   const { first } = await hang(worker);
   expect(await parkedFor('one')).toEqual(none);
@@ -66,7 +66,7 @@ it('what it has stays there, what waits and what comes goes by the next transpor
   expect(await worker.send()).toMatchObject({ outcome: { kind: 'answered', transport: 'one' } });
 });
 
-it('where there is no other, mail waits as it does for any connection, and says at its end what for', async () => {
+it('mail without another transport waits for the hanging one, and its expiry names the reason', async () => {
   await using worker = openWorker('w1', failover('one'));
   await hang(worker);
   await worker.tend();
@@ -79,7 +79,7 @@ it('where there is no other, mail waits as it does for any connection, and says 
   expect(await explainExpiry(asked, email as StoredEmail)).toBe('transport one answers nothing it is given');
 });
 
-it('where the next is out of service, mail waits for the one that hangs', async () => {
+it('mail waits for the hanging transport when the next is out of service', async () => {
   await using worker = openWorker('w1');
   await hang(worker);
   await states().pause('two', 'k', Date.now());
@@ -88,7 +88,7 @@ it('where the next is out of service, mail waits for the one that hangs', async 
   expect(await parkedFor('one')).toEqual({ transactional: 1, bulk: 0 });
 });
 
-it('a worker without a connection goes by what the others see, as does whoever asks', async () => {
+it('a worker without a connection, and a report, learn from the other workers that a transport hangs', async () => {
   await using worker = openWorker('w1');
   await using other = openWorker('w2');
   await hang(worker);

@@ -5,7 +5,7 @@ import { keepTime } from '../../src/pipeline/keep-time.ts';
 import { openClock } from '../../src/store/clock.ts';
 import { openTestRedis } from '../support/redis.ts';
 
-it('tells of another clock once, of another difference, and when they agree again', async () => {
+it('a clock that differs is reported once, again when the difference changes, and when the clocks agree again', async () => {
   await using server = await openTestRedis();
   const steadyNow = () => performance.now();
   let aheadMs = 0;

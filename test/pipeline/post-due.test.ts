@@ -18,7 +18,7 @@ beforeEach(async () => {
   line = opened.use(await openPosting(server, { deadlineMs: minute }));
 });
 
-it('an answer that an endpoint owes keeps back nothing else that is for it', async () => {
+it('a POST without an answer does not hold back other posts of its endpoint', async () => {
   let isFirst = true;
   await using consumer = await openConsumer(() => {
     const answer = isFirst ? null : { status: 204 };
@@ -65,7 +65,7 @@ async function later(trips = 50): Promise<void> {
   for (let n = 0; n < trips; n++) await line.redis.ping();
 }
 
-it('an endpoint that is disabled and enabled again while it owes answers gets what comes from then on', async () => {
+it('an endpoint that is disabled and enabled again during a POST gets later events', async () => {
   const { promise: released, resolve: release } = Promise.withResolvers<void>();
   await using consumer = await openConsumer(async (n) => {
     if (n === 1) await released;
@@ -90,7 +90,7 @@ it('an endpoint that is disabled and enabled again while it owes answers gets wh
   await until('what came since to be posted', () => consumer.ids().includes(last));
 });
 
-it('an endpoint that is moved while it owes an answer gets what comes from then on where it is', async () => {
+it('an endpoint that is moved during a POST gets later events at its new address', async () => {
   await using before = await openConsumer(() => null);
   await using after = await openConsumer(() => ({ status: 204 }));
   const { id } = await line.addWebhook({ endpoint: before.url });
@@ -107,7 +107,7 @@ it('an endpoint that is moved while it owes an answer gets what comes from then 
   expect(after.ids()).toEqual(ids);
 });
 
-it('a Redis that lost its data has its events told of from then on', async () => {
+it('events are posted again after Redis lost its data', async () => {
   await line.redis.flushall();
   await line.emit(3);
   expect(await line.outbox.next(10, new AbortController().signal)).toHaveLength(3);

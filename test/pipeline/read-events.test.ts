@@ -10,7 +10,7 @@ import { packEvent } from '../../src/store/record.ts';
 import { emailIdOf, eventOf } from '../support/event-feed.ts';
 import { openTestRedis } from '../support/redis.ts';
 
-it('a page that is overtaken by the trim tells what it has found before it tells of the gap', async () => {
+it('a page that the trim overtakes returns the events it has found; the next page reports the gap', async () => {
   await using server = await openTestRedis();
   const redis = server.connect();
   const places: string[] = [];
@@ -34,7 +34,7 @@ it('a page that is overtaken by the trim tells what it has found before it tells
   expect(await readEvents(deps, audience, next, 10)).toEqual({ kind: 'gone', upTo: lastGone });
 });
 
-it('for a reader who is told of some events, page after page, the log is read about twice', async () => {
+it('a reader who may see only some events reads the log about twice, page after page', async () => {
   await using server = await openTestRedis();
   const redis = server.connect();
   const [count, limit] = [1_200, 10];

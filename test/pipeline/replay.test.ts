@@ -32,7 +32,7 @@ async function deliverAll(): Promise<void> {
   await line.forwardAll();
 }
 
-it('of an event goes out again under its id, to that endpoint alone', async () => {
+it('a replay of an event posts it again under its id, to that endpoint alone', async () => {
   const webhook = await line.addWebhook({ endpoint: `${consumer.url}?a` });
   await line.addWebhook({ endpoint: `${consumer.url}?b` });
   const [id = ''] = await line.emit(3);
@@ -46,7 +46,7 @@ it('of an event goes out again under its id, to that endpoint alone', async () =
 });
 
 it.each(['ev_none', 'ev_00000000000000000000000000_9', 'x'])(
-  'of an event that is not there is refused: %s',
+  'a replay of an event that does not exist is refused: %s',
   async (eventId) => {
     const webhook = await line.addWebhook({ endpoint: consumer.url });
     await line.emit(1);
@@ -54,7 +54,7 @@ it.each(['ev_none', 'ev_00000000000000000000000000_9', 'x'])(
   },
 );
 
-it('of a delivery that failed begins its schedule anew', async () => {
+it('a replay of a failed delivery begins a new schedule', async () => {
   status = 500;
   const webhook = await line.addWebhook({ endpoint: consumer.url });
   await line.emit(1);
@@ -75,7 +75,7 @@ it('of a delivery that failed begins its schedule anew', async () => {
   expect(new Set(consumer.ids()).size).toBe(1);
 });
 
-it('of a delivery that was cut short as its endpoint was disabled begins its schedule anew', async () => {
+it('a replay of a delivery that ended when its endpoint was disabled begins a new schedule', async () => {
   status = 500;
   const webhook = await line.addWebhook({ endpoint: consumer.url });
   await line.emit(1);
@@ -98,7 +98,7 @@ it('of a delivery that was cut short as its endpoint was disabled begins its sch
   ]);
 });
 
-it('of a delivery that comes again begins its schedule anew, so that no number of replays brings it nearer to its end', async () => {
+it('a replay of a delivery that comes again begins a new schedule, so that many replays do not use up its tries', async () => {
   status = 500;
   const webhook = await line.addWebhook({ endpoint: consumer.url });
   const [eventId = ''] = await line.emit(1);
@@ -113,7 +113,7 @@ it('of a delivery that comes again begins its schedule anew, so that no number o
   ]);
 });
 
-it('of a delivery that comes again shows that it is tried next at once, in a record that no repeat makes longer', async () => {
+it('a replay of a delivery that comes again makes its next try due at once, and repeats do not make its record longer', async () => {
   status = 500;
   const webhook = await line.addWebhook({ endpoint: consumer.url });
   const [eventId = ''] = await line.emit(1);
@@ -131,7 +131,7 @@ it('of a delivery that comes again shows that it is tried next at once, in a rec
   expect(await records()).toEqual(once);
 });
 
-it('of what happened days ago waits since it was asked for, through every try that fails', async () => {
+it('a replay of an old event counts as waiting since the replay, also after failed tries', async () => {
   const webhook = await line.addWebhook({ endpoint: consumer.url });
   await line.emit(1);
   await deliverAll();
@@ -149,7 +149,7 @@ it('of what happened days ago waits since it was asked for, through every try th
   }
 });
 
-it('leaves an endpoint alone for as long as it asked for', async () => {
+it('a replay waits as long as its endpoint asked for with Retry-After', async () => {
   await using busy = await openConsumer((n) =>
     n === 1 ? { status: 429, headers: { 'retry-after': '600' } } : { status: 204 },
   );
@@ -164,7 +164,7 @@ it('leaves an endpoint alone for as long as it asked for', async () => {
   expect(busy.calls).toHaveLength(2);
 });
 
-it('of a batch is the same batch under the same id', async () => {
+it('a replay of a batch posts the same batch under the same id', async () => {
   const webhook = await line.addWebhook({ endpoint: consumer.url, batch: { max_events: 10, max_wait_ms: 0 } });
   await line.emit(7);
   await deliverAll();
@@ -176,7 +176,7 @@ it('of a batch is the same batch under the same id', async () => {
   expect([second?.id, second?.body]).toEqual([first?.id, first?.body]);
 });
 
-it('of a time brings what was of that time and these types, also what was missed, in its order', async () => {
+it('a replay of a range posts its events of the given types in order, also those that were missed', async () => {
   const webhook = await line.addWebhook({ endpoint: consumer.url, events: ['email.sent', 'email.bounced'] });
   const { id } = webhook;
   await line.webhooks.change(id, (was) => ({ webhook: { ...was, status: 'disabled', disabledReason: 'gone' } }));
@@ -205,7 +205,7 @@ it('of a time brings what was of that time and these types, also what was missed
   expect(consumer.calls).toHaveLength(1_502);
 });
 
-it('while it is in hand leaves it there, until that try is over', async () => {
+it('a replay of a delivery in hand waits until that try is over', async () => {
   const webhook = await line.addWebhook({ endpoint: consumer.url });
   const [eventId = ''] = await line.emit(1);
   await line.notifyAll();
@@ -215,7 +215,7 @@ it('while it is in hand leaves it there, until that try is over', async () => {
   expect(consumer.calls).toHaveLength(0);
 });
 
-it('of one in hand goes out once more when that try fails, at the beginning of its schedule, however often it is asked for', async () => {
+it('several replays of a delivery in hand post it once more, with a new schedule, when that try fails', async () => {
   const { promise: released, resolve: release } = Promise.withResolvers<void>();
   await using slow = await openConsumer(async (n) => {
     if (n === 2) await released;
@@ -236,7 +236,7 @@ it('of one in hand goes out once more when that try fails, at the beginning of i
   ]);
 });
 
-it('under one Idempotency-Key goes out once, by whichever process: what one has done no other does again', async () => {
+it('a replay under one Idempotency-Key is done once, also when several processes share it', async () => {
   const { begin } = openCreations(line.redis, Buffer.alloc(32));
   const claim = (scope: string) => begin({ scope, bodyHash: 'hash' }, { id: line.newId('ch'), now: line.now });
   const webhook = await line.addWebhook({ endpoint: consumer.url });
@@ -258,7 +258,7 @@ it('under one Idempotency-Key goes out once, by whichever process: what one has 
   expect(await sent(event, 'another')).toEqual([1, 1]);
 });
 
-it('of a range finds emails of a campaign that was deleted by their lane, and by no tags', async () => {
+it('a replay of a range matches emails of a deleted campaign by their lane, but not by tags', async () => {
   const filters = [{ lane: 'bulk' }, { lane: 'transactional' }, { tags: { kind: 'news' } }, null];
   const webhooks = await Promise.all(filters.map((filter) => line.addWebhook({ endpoint: consumer.url, filter })));
   await line.emit(2, { campaignId: 'cm_01kb2m7x4p6q8s0t2v4w600000' });

@@ -43,7 +43,7 @@ function cancelBefore(id: string, nth: number): Changing {
   };
 }
 
-it('ends where the campaign is canceled, and says so', async () => {
+it('a retry stops when the campaign is canceled, and reports that', async () => {
   const id = await addFailed(60);
   expect(await retry(id, cancelBefore(id, 21))).toEqual({ kind: 'refused', status: 'canceled' });
   const { status, counts } = await standingOf(redis, id);
@@ -53,7 +53,7 @@ it('ends where the campaign is canceled, and says so', async () => {
   expect(await tallyOf(redis, id)).toEqual(counts);
 });
 
-it('cut short by the end of its process, it leaves nobody waiting behind those who call off what waits', async () => {
+it('a retry whose process dies leaves no recipient pending in a canceled campaign', async () => {
   const id = await addFailed(40);
   let looks = 0;
   const status = (id: string) => {
@@ -73,7 +73,7 @@ it('cut short by the end of its process, it leaves nobody waiting behind those w
   expect(await tallyOf(redis, id)).toEqual(counts);
 });
 
-it('who left before waits no more either once the campaign is canceled, whoever asks', async () => {
+it('an email that left its place cannot be retried once its campaign is canceled', async () => {
   const id = await addFailed(1);
   await redis.hset(keys.campaign(id), 'status', 'running');
   const read = async () => (await found.emails.read(placeId(id, 0))) as StoredEmail;
@@ -91,7 +91,7 @@ it('who left before waits no more either once the campaign is canceled, whoever 
   expect(await tallyOf(redis, id)).toEqual(counts);
 });
 
-it('asked for again under the same change, it counts who was retried before, and retries nobody who failed again since', async () => {
+it('a repeated retry counts the recipients of the first one, and does not retry those that failed again since', async () => {
   const id = await addFailed(3);
   const again = () => retryFailed({ ...store, read: found.emails.read, change: found.change }, id, 'ch_1');
   expect(await again()).toEqual({ kind: 'retried', count: 3 });
@@ -102,7 +102,7 @@ it('asked for again under the same change, it counts who was retried before, and
   expect(await retry(id, found.change)).toEqual({ kind: 'retried', count: 1 });
 });
 
-it('a campaign that is removed meanwhile is gone', async () => {
+it('a retry of a campaign that is removed meanwhile answers that it is gone', async () => {
   const id = await addFailed(0);
   await store.campaigns.remove(id);
   expect(await retry(id, found.change)).toEqual({ kind: 'gone' });

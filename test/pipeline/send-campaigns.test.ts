@@ -42,7 +42,7 @@ function startWorker() {
 
 const addLarge = () => addCampaign(world.redis, { recipients: 20 * sliceSize });
 
-it('a campaign that is canceled has a slice ended for every four that are sent of another', async () => {
+it('one slice of a canceled campaign is ended for every four that are sent of another', async () => {
   await moveCampaign(world.redis, await addLarge(), 'canceled');
   await addLarge();
   const { taken, round } = startWorker();
@@ -53,7 +53,7 @@ it('a campaign that is canceled has a slice ended for every four that are sent o
   expect([rest.filter((status) => status === 'canceled').length, rest.length]).toEqual([3, 15]);
 });
 
-it('a campaign that is canceled has every round while there is nothing to send', async () => {
+it('a canceled campaign gets every round while there is nothing to send', async () => {
   await moveCampaign(world.redis, await addLarge(), 'canceled');
   await moveCampaign(world.redis, await addLarge(), 'paused');
   const { taken, round } = startWorker();
@@ -61,7 +61,7 @@ it('a campaign that is canceled has every round while there is nothing to send',
   expect(taken).toEqual(Array(6).fill('canceled'));
 });
 
-it('a worker tells when it looked last, by which a clock of Redis that was put back is found', async () => {
+it('a worker passes the time of its last look, so that a clock of Redis that was set back is noticed', async () => {
   const id = await addLarge();
   const { taken, hands, round } = startWorker();
   await round();

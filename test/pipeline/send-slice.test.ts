@@ -53,7 +53,7 @@ function startWorker({ suppress = unused, settle = unused, onTrouble = unused }:
 const spoil = (key: string) => world.redis.multi().del(key).lpush(key, 'spoilt').exec();
 const spoilContent = (id: string) => world.redis.hset(keys.campaign(id), 'content', 'spoilt');
 
-describe('a slice is let go for others', () => {
+describe('a slice is released for other workers', () => {
   it('when its campaign cannot be prepared', async () => {
     const id = await addCampaign(world.redis, { recipients: 3, head: { rate: { count: 3, windowMs: 1_000 } } });
     await spoilContent(id);
@@ -63,7 +63,7 @@ describe('a slice is let go for others', () => {
     expect(await other.take(id)).toMatchObject({ slice: taken.slice, allowed: 3 });
   });
 
-  it.each(['running', 'canceled'] as const)('when the recipients of one that is %s cannot be had', async (status) => {
+  it.each(['running', 'canceled'] as const)('when the recipients of a %s campaign cannot be read', async (status) => {
     const id = await addCampaign(world.redis, { recipients: 3 });
     await world.redis.set(keys.campaignMarks(id), placeMarks[status === 'running' ? 'queued' : 'left'].repeat(3));
     if (status === 'canceled') await moveCampaign(world.redis, id, status);
@@ -74,7 +74,7 @@ describe('a slice is let go for others', () => {
     expect(await other.take(id)).toMatchObject({ slice: taken.slice, status });
   });
 
-  it('and one of a campaign that is gone needs no letting go', async () => {
+  it('and a slice of a campaign that is gone needs no release', async () => {
     const id = await addCampaign(world.redis, { recipients: 3 });
     const worker = startWorker();
     const taken = await worker.take(id);
@@ -83,7 +83,7 @@ describe('a slice is let go for others', () => {
   });
 });
 
-describe('who cannot be read is told of and looked at again later', () => {
+describe('a recipient that cannot be read is reported and looked at again later', () => {
   const troubles: unknown[] = [];
   beforeEach(() => troubles.splice(0));
   const onTrouble = (_part: string, _error: unknown, fields: object) => void troubles.push(fields);
@@ -105,7 +105,7 @@ describe('who cannot be read is told of and looked at again later', () => {
     expect(troubles).toEqual([{ campaign: id }, { campaign: id }]);
   });
 
-  it('and the others of their slice go', async () => {
+  it('and the other recipients of the slice are sent to', async () => {
     const none = { address: null, variables: {} } as unknown as CampaignRow;
     const id = await addCampaign(world.redis, { recipients: [rowOf(0), none, rowOf(2)] });
     const settled: number[] = [];
@@ -124,7 +124,7 @@ describe('who cannot be read is told of and looked at again later', () => {
   });
 });
 
-it('its worker leaves the campaign alone for a while, twice as long each time', async () => {
+it('a worker leaves a campaign with errors alone for a while, twice as long each time', async () => {
   const id = await addCampaign(world.redis, { recipients: 3 });
   await spoilContent(id);
   const troubles: unknown[] = [];
@@ -146,7 +146,7 @@ it('its worker leaves the campaign alone for a while, twice as long each time', 
   expect([await turn(), await turn(), troubles]).toEqual([150, 150, [id, id]]);
 });
 
-it('a campaign has moved when somebody of a slice was settled, and not when all were given back', async () => {
+it('a slice counts as progress of its campaign when a recipient was settled, and not when all were given back', async () => {
   const id = await addCampaign(world.redis, { recipients: 60 });
   const movedAt = () => world.redis.hget(keys.campaign(id), 'movedAt');
   const suppress = async (emails: readonly unknown[]) =>

@@ -55,7 +55,7 @@ it.each([
   ['hold', 250, 'sent'],
   ['hold', 550, 'bounced'],
 ] as const)(
-  'an answer that comes late counts for the email that left (on_unknown: %s, %d)',
+  'a late answer counts for the email that left its place (on_unknown: %s, %d)',
   async (onUnknown, code, status) => {
     const { id, held, settleIt } = await handing(onUnknown);
     await settleIt(held, lost('r0@example.com'));
@@ -67,7 +67,7 @@ it.each([
   },
 );
 
-it('an answer that comes late and asks to try again changes nothing', async () => {
+it('a late answer that asks to try again changes nothing', async () => {
   const { id, held, settleIt } = await handing('retry');
   await settleIt(held, lost('r0@example.com'));
   const before = await world.store.emails.read(placeId(id, 0));
@@ -76,7 +76,7 @@ it('an answer that comes late and asks to try again changes nothing', async () =
   expect(await told()).toEqual(['email.outcome_unknown']);
 });
 
-it('an answer that comes late is no matter while another attempt hands the email over', async () => {
+it('a late answer is ignored while another attempt hands the email over', async () => {
   const { id, held, settleIt } = await handing('retry');
   await settleIt(held, lost('r0@example.com'));
   const { emails } = world.store;

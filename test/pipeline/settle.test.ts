@@ -62,7 +62,7 @@ const deferred: SettledOutcome = {
 };
 
 it.each(['retry', 'hold'] as const)(
-  'a hand-over that two find unknown is counted once (on_unknown: %s)',
+  'a hand-over that two workers find unknown is counted once (on_unknown: %s)',
   async (policy) => {
     const email = await handedOver(policy);
     await Promise.all([settleIt(email, unknown), settleIt(email, unknown)]);
@@ -73,7 +73,7 @@ it.each(['retry', 'hold'] as const)(
 );
 
 it.each(['retry', 'hold'] as const)(
-  'a hand-over that was answered is not unknown to one who looked before (on_unknown: %s)',
+  'a worker with an old copy of the email does not settle an answered hand-over as unknown (on_unknown: %s)',
   async (policy) => {
     const email = await handedOver(policy);
     await settleIt({ ...email, handOver: null }, deferred);
@@ -91,7 +91,7 @@ const nothingHandedOver: Record<string, SettledOutcome> = {
 };
 
 it.each(Object.keys(nothingHandedOver))(
-  'an attempt that %s leaves alone what another has handed over since, which nobody else may send',
+  'an attempt that %s does not change or end the hand-over that another attempt began since',
   async (what) => {
     const email = await handedOver('retry');
     await settleIt({ ...email, handOver: null }, nothingHandedOver[what] as SettledOutcome, 'at_2');
@@ -110,7 +110,7 @@ it.each([
   ['hold', 250, 'sent'],
   ['hold', 550, 'bounced'],
 ] as const)(
-  'an answer counts also when the hand-over was taken for unknown before (on_unknown: %s, %d)',
+  'an answer counts also when the hand-over was settled as unknown before (on_unknown: %s, %d)',
   async (policy, code, status) => {
     const email = await handedOver(policy);
     await settleIt(email, unknown);
@@ -123,13 +123,13 @@ it.each([
   },
 );
 
-it('that an attempt came to no answer is remembered', async () => {
+it('the record keeps why an attempt got no answer', async () => {
   const email = await handedOver('retry');
   await settleIt(email, unknown);
   expect((await emails.read(email.facts.id))?.state.recipients[0]?.unanswered).toBe('the worker stopped');
 });
 
-it('an answer that comes late and asks to try again keeps to what a newer attempt was told', async () => {
+it('a late answer that asks to try again does not change the outcome of a newer attempt', async () => {
   const email = await handedOver('retry');
   await settleIt(email, unknown);
   const again = (await emails.read(email.facts.id)) ?? expect.fail('it is gone');
@@ -140,7 +140,7 @@ it('an answer that comes late and asks to try again keeps to what a newer attemp
   expect((await emails.read(email.facts.id))?.state).toEqual(before);
 });
 
-it('who is held stays so when the answer that comes late is to try again later', async () => {
+it('a held recipient stays held when the late answer asks to try again', async () => {
   const email = await handedOver('hold');
   await settleIt(email, unknown);
   await settleIt(email, deferred);

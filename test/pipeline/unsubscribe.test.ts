@@ -59,7 +59,7 @@ it.each([
   ['with a record', accepted],
   ['at its place in a campaign', placed],
 ])(
-  'clicks at once are one event, also where somebody keeps the address from bulk mail already: %s',
+  'several clicks at once are one event, also when the address was suppressed manually before: %s',
   async (_, send) => {
     const to = address();
     const manual = { scope: 'bulk', reason: 'manual', emailId: null, note: null } as const;
@@ -72,7 +72,7 @@ it.each([
   },
 );
 
-it('who was taken off the list since is put there once more by the same link, and that is told', async () => {
+it('the same link suppresses an address again that was removed from the list, with a new event', async () => {
   const to = address();
   const id = await accepted(to);
   await follow(id, to);
@@ -82,7 +82,7 @@ it('who was taken off the list since is put there once more by the same link, an
   expect(await told(to)).toEqual([id, id]);
 });
 
-it('an email that is gone tells only what is new', async () => {
+it('a link of an email that is gone writes an event only for a new suppression', async () => {
   const to = address();
   const gone = newId('em');
   for (const _ of [1, 2]) await follow(gone, to);

@@ -58,7 +58,7 @@ export function explainParked(where: ParkedAt, lane: Lane, now: number): ParkedW
   if (breaker.kind === 'open') {
     const { since, reason, probeAt } = breaker;
     const next = probeAt > now ? `at ${isoOf(probeAt)}` : 'now';
-    const summary = `Transport ${name} is in trouble since ${isoOf(since)} (${reason}), which costs the email no attempt. It is tried next ${next}, and once that goes well the email goes out by itself.${othersOf(where)}`;
+    const summary = `Transport ${name} has been in trouble since ${isoOf(since)} (${reason}), which costs the email no attempt. It is tried next ${next}, and once that goes well the email goes out by itself.${othersOf(where)}`;
     return { reason: 'transport_degraded', summary, movesAt: probeAt > now ? probeAt : null };
   }
   if (isHangingPool(pool)) {

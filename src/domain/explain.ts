@@ -122,7 +122,7 @@ const summaries: Readonly<Record<UnparkedReason, Summary>> = {
     'It is safely stored and waits for a worker to take it into the queue. If this lasts, see that a worker is running.',
   in_hand: () => 'A worker has it in hand: its message is being made or waits for a connection.',
   sending: ({ handOver }) =>
-    `It is being handed over to the next hop by transport ${handOver?.transport} since ${time(handOver?.at ?? null)}. Should that worker have died, another takes over within twice WORKER_LOCK.`,
+    `It has been in hand-over to the next hop by transport ${handOver?.transport} since ${time(handOver?.at ?? null)}. If its worker died, another takes over within twice WORKER_LOCK.`,
   transport_trouble: ({ state }) =>
     `Transport ${nextRecipient(state.recipients)?.transport} is in trouble, which is not the email's fault and counts as no attempt. It is tried again at ${time(nextDue(state))}.`,
   deferred: ({ state }) => `An attempt did not succeed, but may later. The next one is at ${time(nextDue(state))}.`,

@@ -216,12 +216,12 @@ const tooWide = {
   pointer: '#/query/created_after',
   code: 'too_wide',
   message:
-    'is needed, or nearer: these filters are seldom true together, and would be looked for among too many emails',
+    'is required, or must be more recent: these filters rarely match together, so too many emails would have to be searched',
 };
 
-/** No other filter would make it nearer. */
+/** A more recent `created_after` would not help here. */
 function tooSeldom(campaignId: string) {
-  const message = `is too seldom among those who left their place in the campaign: ask GET /v1/campaigns/${campaignId}/recipients?status= in place of this`;
+  const message = `matches too few of the recipients that became emails of their own: use GET /v1/campaigns/${campaignId}/recipients?status= instead`;
   return { pointer: '#/query/status', code: 'too_wide', message };
 }
 

@@ -66,7 +66,7 @@ export function eventRoutes(deps: StreamDeps, bounds = usualBounds): Routes {
         summary: 'Read events, page by page or live',
         description: [
           'Every event that webhooks are told of, oldest first. Go on with `after` set to the `next` of the page before, and each event is read exactly once, those of an email in their order.',
-          'A page may have fewer events than its limit, and be empty, although there are more: looking for seldom types is cut short, and `has_more` and `next` say where it goes on.',
+          'A page may have fewer events than its limit, and be empty, although there are more: looking for rare types is cut short, and `has_more` and `next` say where it goes on.',
           'A key limited to domains or lanes sees the events of emails it could have sent, as long as their records are kept.',
           'Where events behind `after` have been removed already, the answer is 410.',
           '',

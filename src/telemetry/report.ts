@@ -195,7 +195,7 @@ export function openReports(log: Log, meters: Meters, now: () => number) {
 
     redis({ server, guarantee, words, isSound, unfit }: RedisStanding): void {
       const fields = { server, guarantee, words };
-      if (unfit !== null) log.error(fields, 'Redis will not do');
+      if (unfit !== null) log.error(fields, 'Redis does not meet the requirements');
       else if (isSound) log.info(fields, 'Redis');
       else log.warn(fields, 'Redis is not set up as it should be');
     },

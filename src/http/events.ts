@@ -1,4 +1,4 @@
-/** GET /v1/events: what happened, in order and from any place on: page by page, or live. */
+/** GET /v1/events: all events in order, from any place on, page by page or live. */
 import { z } from 'zod';
 import { cursorForm, type Reader, typePatterns, typesOf } from '../domain/event-feed.ts';
 import { preferred } from './accept.ts';
@@ -14,7 +14,7 @@ const usualPerPage = 100;
 
 const cursor = z.string().regex(cursorForm, 'is not a cursor of this feed');
 
-/** Strict: a filter that is not known must not look like one that matches everything. */
+/** Strict: an unknown filter must not look like one that matches everything. */
 const feedQuery = z.strictObject({
   after: cursor.optional().meta({
     description:
@@ -108,7 +108,7 @@ export function eventRoutes(deps: StreamDeps, bounds = usualBounds): Routes {
 const expired =
   'Events behind this cursor have been removed before they were read. Go on without after, which begins with the oldest that is kept; GET /v1/emails says where the emails stand';
 
-/** `a,b` and `a&types=b` are the same. */
+/** `types=a,b` and `types=a&types=b` mean the same. */
 function listed(given: unknown): unknown {
   return [given].flat().flatMap((part) => (typeof part === 'string' ? part.split(',') : [part]));
 }

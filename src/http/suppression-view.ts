@@ -1,4 +1,4 @@
-/** Suppressions as answers show them: one, a page, and whole lists as NDJSON or CSV. */
+/** Suppressions in answers: one, a page, and whole lists as NDJSON or CSV. */
 import { z } from 'zod';
 import { timeOfId } from '../domain/id.ts';
 import {

@@ -1,4 +1,4 @@
-/** A made-up event of each kind, for an endpoint to be tried with; marked as a test in its data. */
+/** A made-up event of each kind, to test an endpoint with. Its data marks it as a test. */
 import type { EmailFacts } from './email.ts';
 import {
   campaignEventTypes,

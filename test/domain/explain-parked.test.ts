@@ -182,7 +182,7 @@ describe('a recipient', () => {
   });
 });
 
-it('of bulk, one in four goes while transactional mail is parked as well', () => {
+it('one message in four is bulk while transactional mail is parked too', () => {
   const parked = { transactional: 100, bulk: 100 };
   expect([0, 1, 2, 3, 30].map((ahead) => countBefore('transactional', ahead, parked))).toEqual([0, 1, 2, 4, 40]);
   expect([0, 1, 50].map((ahead) => countBefore('bulk', ahead, parked))).toEqual([3, 7, 150]);

@@ -31,7 +31,7 @@ function eventOf(type: EventType, at: number): Parameters<typeof eventPayload>[0
 
 const well = { reason: null, cause: null };
 
-/** What is different with each type: as a real event of it has it. */
+/** The fields that differ between the types, as real events have them. */
 const ofType: Readonly<Record<EmailEventType, Partial<EmailEvent>>> = {
   'email.scheduled': { sequence: 1, attempt: 0, transport: null },
   'email.queued': { sequence: 1, attempt: 0, transport: null },

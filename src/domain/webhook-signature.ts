@@ -24,7 +24,7 @@ export function signingSecrets({ secret, previousSecret }: Pick<Webhook, 'secret
   return previousSecret !== null && previousSecret.until > now ? [secret, previousSecret.secret] : [secret];
 }
 
-/** What their names begin with. */
+/** The prefixes of the names of these headers. */
 export const signatureFamilies = ['webhook', 'svix'] as const;
 
 /**

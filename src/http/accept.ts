@@ -11,7 +11,7 @@ export function preferred<T extends string>(accept: string | undefined, have: re
   return others.reduce((best, one) => (one.q > best.q ? one : best), first ?? { type: have[0], q: 0 }).type;
 }
 
-/** Those that it names whole, without wildcards. */
+/** The types that the Accept header names without wildcards. */
 export function named(accept: string): ReadonlySet<string> {
   const ranges = rangesIn(accept);
   return new Set(ranges.filter(({ type, q }) => q > 0 && !type.includes('*')).map(({ type }) => type));

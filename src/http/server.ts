@@ -113,7 +113,7 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
     serverFactory: connections.makeServer,
     // For routes that carry no mail.
     bodyLimit: smallBodyBytes,
-    // A base URL that ends with a slash, as of some SDKs, makes two of it.
+    // With a base URL that ends with a slash, some SDKs make paths with two slashes.
     routerOptions: { maxParamLength, ignoreDuplicateSlashes: true },
     genReqId: deps.newRequestId,
     // Fastify would answer 503 to requests during a stop. Each is accepted or refused by its own merits instead: the process lives until it is

@@ -98,8 +98,7 @@ type Issue = z.core.$ZodIssue;
 
 /**
  * Reads the messages one by one and yields after each, so that the caller can let other work run. Faults of the base refuse the whole batch;
- * they
- * are listed once, before those of the messages.
+ * they are listed once, before those of the messages.
  * @param maxIssues with more, the whole batch is refused and the rest is not read
  */
 export function* readBatch(

@@ -100,8 +100,7 @@ export const mostAgainMs = 60_000;
 
 /**
  * The state of a recipient at its place, one byte each. `left`: the recipient is now an ordinary email with a record of its own. `handing`: its
- * message
- * may be handed over at this moment.
+ * message may be handed over at this moment.
  */
 export const placeMarks = {
   absent: '\0',

@@ -54,8 +54,8 @@ export function wordsOf(reply: string): string {
 }
 
 /**
- * Reads `250 2.0.0 Ok` (RFC 5321 section 4.2, RFC 3463), and an enhanced code written `#5.1.0` or, as qmail does at the end, `(#5.1.1)`.
- * Lines of a multi-line reply are joined by line feeds. When the first line has no enhanced code, the last line that has one counts.
+ * Reads `250 2.0.0 Ok` (RFC 5321 section 4.2, RFC 3463), and an enhanced code written `#5.1.0` or, as qmail does at the end, `(#5.1.1)`. Lines
+ * of a multi-line reply are joined by line feeds. When the first line has no enhanced code, the last line that has one counts.
  */
 export function parseReply(text: string): SmtpReply {
   const kept = withOneCode(text).slice(0, maxReplyLength);

@@ -53,8 +53,7 @@ export function decide(
 
 /**
  * Whether this attempt did not include the recipient. Sandbox recipients and real ones are attempted separately, so an outcome counts for one
- * kind
- * only, unless a reply names the recipient.
+ * kind only, unless a reply names the recipient.
  */
 function isPassedOver(recipient: Recipient, outcome: SettledOutcome): boolean {
   if (!('transport' in outcome) || outcome.kind === 'answered') return false;
@@ -217,8 +216,7 @@ function isOver(state: EmailState, policy: RetryPolicy, at: number): boolean {
 
 /**
  * Handles a retry that would come after the end. When the caller set the end (ttl, expires_at), one last try is moved before it. At the age
- * limit
- * the recipient fails now.
+ * limit the recipient fails now.
  */
 function endInTime(recipient: Recipient, state: EmailState, { policy, now, rand }: Terms): Recipient {
   if (recipient.nextAttemptAt === null || !isOver(state, policy, recipient.nextAttemptAt)) return recipient;

@@ -39,8 +39,8 @@ export type Delivery = {
 };
 
 /**
- * A parcel is what one POST carries: a place in the outbox, or several with `batch:` before them. A batch is grouped when it is first taken
- * and never changes, so that each repeat is the same under the same id.
+ * A parcel is what one POST carries: a place in the outbox, or several with `batch:` before them. A batch is grouped when it is first taken and
+ * never changes, so that each repeat is the same under the same id.
  */
 export const batchMark = 'batch:';
 

@@ -8,8 +8,7 @@ const maxHeaderLength = 4_096;
 
 /**
  * Headers that only we write, or only a relay or receiver on the way: traces (RFC 5321 section 4.4, RFC 8601, RFC 7208), and those from which
- * some
- * relays read recipients or detect a mail loop. The caller may set any other header, and `Message-ID` with a key that allows it.
+ * some relays read recipients or detect a mail loop. The caller may set any other header, and `Message-ID` with a key that allows it.
  */
 const reservedHeaders = new Set([
   'mime-version', 'to', 'from', 'sender', 'cc', 'bcc', 'subject', 'reply-to', 'date', 'return-path', 'received', 'dkim-signature',

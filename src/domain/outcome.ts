@@ -43,8 +43,7 @@ export type Outcome =
   | ({ readonly kind: 'unknown'; readonly detail: string; readonly refused: readonly RecipientReply[] } & Traced)
   /**
    * Trouble of the transport's own (connect, TLS, login, a drop before DATA): nothing was handed over and no attempt is counted. `byMessage`:
-   * the
-   * connection was open and logged in, and the trouble came while this message was sent.
+   * the connection was open and logged in, and the trouble came while this message was sent.
    */
   | ({
       readonly kind: 'transport_fault';
@@ -54,8 +53,7 @@ export type Outcome =
     } & Traced)
   /**
    * This message cannot go to `recipients` over this hop (too large for it, no SMTPUTF8). We know that without asking: another hop may take it,
-   * and
-   * this hop can take it for the other recipients.
+   * and this hop can take it for the other recipients.
    */
   | ({ readonly kind: 'obstacle'; readonly detail: string; readonly recipients: readonly string[] } & Traced)
   /** No transport can send this message. When it names recipients, the others can still get it. */

@@ -63,8 +63,7 @@ export function sandboxRowOf(address: string): Omit<SandboxRow, 'local' | 'becom
 
 /**
  * Whom the next attempt is for. Sandbox recipients and real ones are tried separately: first the group with the recipient that is due first.
- * When
- * both are due at the same time, the sandbox comes first, as it keeps nobody waiting for a connection.
+ * When both are due at the same time, the sandbox comes first, as it keeps nobody waiting for a connection.
  */
 export function nextGroup(pending: readonly Recipient[]): { isSandbox: boolean; recipients: readonly Recipient[] } {
   const sandbox = pending.filter(({ address }) => isSandbox(address));

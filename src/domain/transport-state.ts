@@ -13,8 +13,7 @@ export type Fault = {
 
 /**
  * Whether one message must go through before an open breaker closes. `unneeded`: a successful login is enough. `needed`: the trouble came while
- * a
- * message was sent, so a login alone proves nothing; after the next successful login the trial opens. `open`: the next message is the trial.
+ * a message was sent, so a login alone proves nothing; after the next successful login the trial opens. `open`: the next message is the trial.
  */
 export type Trial = 'unneeded' | 'needed' | 'open';
 
@@ -105,8 +104,7 @@ export type Success = 'message' | 'probe' | 'trial';
 
 /**
  * An ordinary message ends a row of faults. It leaves an open breaker open: its session began before. A probe closes the breaker; when a message
- * is
- * needed as well, the probe opens the trial.
+ * is needed as well, the probe opens the trial.
  * @returns the same breaker when nothing changes
  */
 export function afterSuccess(breaker: Breaker, of: Success): Breaker {

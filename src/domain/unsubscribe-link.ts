@@ -6,8 +6,7 @@ import { lengthOf, type Rule } from './rule.ts';
 export const linkPlace = '{{unsubscribe_url}}';
 /**
  * The value of `unsubscribe_url` while a template is rendered; afterwards it becomes `linkPlace`. Digits only: filters that encode, escape or
- * change
- * the case leave them unchanged. No letter contains them by chance.
+ * change the case leave them unchanged. No letter contains them by chance.
  */
 export const linkMark = '73920518462957301846295170384629';
 

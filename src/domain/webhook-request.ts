@@ -23,8 +23,7 @@ export function batchId(member: string): string {
 /**
  * Our headers come last, so they override the caller's.
  * @param signedAt by the clock of this machine. Consumers compare it with theirs and refuse a difference of minutes. With the clock of the
- * fleet, a
- * wrong clock of Redis would get every POST refused; a wrong clock of one machine spoils only its own tries.
+ * fleet, a wrong clock of Redis would get every POST refused; a wrong clock of one machine spoils only its own tries.
  */
 export function requestHeaders(
   webhook: Pick<Webhook, 'secret' | 'previousSecret' | 'headers'>,

@@ -22,8 +22,8 @@ const openBrace = 0x7b;
 const closeBrace = 0x7d;
 
 /**
- * Scans the structure, runs JSON.parse, then counts the keys of the result. Only a body with a fault is read again, to find the place.
- * A byte order mark is ignored, as RFC 8259 section 8.1 allows. A long file that is written as a list of bytes comes back in base64.
+ * Scans the structure, runs JSON.parse, then counts the keys of the result. Only a body with a fault is read again, to find the place. A byte
+ * order mark is ignored, as RFC 8259 section 8.1 allows. A long file that is written as a list of bytes comes back in base64.
  */
 export function readJson(body: Buffer): JsonReading {
   const bytes = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? body.subarray(3) : body;

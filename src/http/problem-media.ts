@@ -5,8 +5,8 @@ import { named } from './accept.ts';
 export const problemMedia = ['application/problem+json', 'application/json'] as const;
 
 /**
- * The type of RFC 9457, unless the caller names plain JSON and not that type, or sends no Accept header: some SDKs parse an error only when it is
- * plain JSON.
+ * The type of RFC 9457, unless the caller names plain JSON and not that type, or sends no Accept header: some SDKs parse an error only when it
+ * is plain JSON.
  */
 export function problemTypeFor(accept: string | undefined): (typeof problemMedia)[number] {
   const [problem, json] = problemMedia;

@@ -81,8 +81,7 @@ export type Batching = {
 
 /**
  * Batches of records; the last one has the rest. The same upload always gives the same batches. When the caller stops early, the rest of the
- * body
- * is dropped unread, so that the answer still arrives.
+ * body is dropped unread, so that the answer still arrives.
  * @throws ProblemError 422 when nothing of the upload can be understood
  */
 export async function* readBatches<Item>(

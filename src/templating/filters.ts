@@ -123,8 +123,7 @@ function scalarOf(value: unknown): unknown {
 
 /**
  * Dates that were written before. To write one takes 0.2 ms, since the library asks Intl each time, and the letters of a campaign mostly show
- * the
- * same dates.
+ * the same dates.
  */
 const written = new Map<string, unknown>();
 const maxWritten = 1_000;

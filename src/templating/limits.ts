@@ -11,8 +11,8 @@ export const maxNesting = 30;
 export const maxLoopNesting = 3;
 
 /**
- * Characters that one render may make, intermediate results included. An item of a list counts as several. A letter of 1 MB takes about
- * 3 million.
+ * Characters that one render may make, intermediate results included. An item of a list counts as several. A letter of 1 MB takes about 3
+ * million.
  */
 export const maxMade = 4_000_000;
 /** Evaluation steps of one render: a letter takes some hundred, a table of 1,000 rows about 50,000. */
@@ -123,10 +123,8 @@ export type Search = 'first' | 'last' | 'every';
 
 /**
  * Counts a search, and says whether it must be done by `cut`. Its cost cannot be known from the lengths: V8 compares the part at each place of
- * the
- * text. Searching "aaabaaa" in "aaaa…" it compares up to the middle each time (60,000 characters in 120,000 took 0.7 s); most other searches
- * take
- * almost no time.
+ * the text. Searching "aaabaaa" in "aaaa…" it compares up to the middle each time (60,000 characters in 120,000 took 0.7 s); most other searches
+ * take almost no time.
  */
 export function chargeSearch(context: Context, text: string, part: string): boolean {
   charge(context, (text.length + part.length) / searchedPerCharacter);

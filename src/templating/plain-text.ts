@@ -5,8 +5,7 @@ import { createRequire } from 'node:module';
 const maxHtmlLength = 100 * 1024;
 /**
  * Limit of tags in it, which cost the most time: about 50 ms at worst, in one step and perhaps for each recipient. 100 KB of `<b>` have 35,000;
- * a
- * letter of that length has 3,000.
+ * a letter of that length has 3,000.
  */
 const maxTags = 8_000;
 /** Characters of a text. Nested quotes multiply lines by a hundred, and rules multiply tags by ten. The rest is cut off. */

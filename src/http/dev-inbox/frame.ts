@@ -2,8 +2,8 @@
 import type { MailFile } from './mail.ts';
 
 /**
- * `sandbox` gives the document an origin of its own without scripts or forms; links open a new tab. Images are allowed as data: URLs only,
- * so a tracking pixel is not loaded.
+ * `sandbox` gives the document an origin of its own without scripts or forms; links open a new tab. Images are allowed as data: URLs only, so a
+ * tracking pixel is not loaded.
  */
 export const framePolicy = [
   'sandbox allow-popups allow-popups-to-escape-sandbox',

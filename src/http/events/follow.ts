@@ -1,7 +1,6 @@
 /**
  * Serves one reader of the live stream, at its own place in the log: from memory while the reader keeps up, else from the log. Events that a
- * reader
- * has not taken yet are not kept for it.
+ * reader has not taken yet are not kept for it.
  */
 import type { ApiKey } from '../../domain/api-key.ts';
 import { isVisibleTo, type Reader } from '../../domain/event-feed.ts';

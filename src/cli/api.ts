@@ -10,11 +10,11 @@ import { pipeline } from 'node:stream/promises';
 import { readConfig } from '../config.ts';
 import { addressOf } from './command.ts';
 
-/** The API said no, or nothing, or could not be told all. */
+/** The API refused a request, did not answer, or could not be sent all of it. */
 export class ApiFault extends Error {
-  /** Another try may go well, from when on: nobody answered, or the answer was of a trouble that passes. Null when it would not. */
+  /** When another try may succeed: there was no answer, or one that says the trouble passes. Null when another try would not help. */
   readonly passing: { readonly afterMs: number } | null;
-  /** Of the answer; null where there was none. */
+  /** The status of the answer; null when there was none. */
   readonly status: number | null;
 
   constructor(message: string, passing: ApiFault['passing'] = null, status: number | null = null) {
@@ -24,22 +24,22 @@ export class ApiFault extends Error {
   }
 }
 
-/** What is to be sent cannot be read: no fault of the API, and another try would end at the same place. */
+/** What is to be sent cannot be read. That is no fault of the API, and another try would end at the same place. */
 export class UnreadFault extends Error {}
 
 export type Asked = {
   /** Sent as JSON. */
   readonly body?: unknown;
-  /** Sent as it comes, with headers that say what it is. It may fail with an `UnreadFault`. */
+  /** Streamed as it comes, with headers that say what it is. It may fail with an `UnreadFault`. */
   readonly stream?: Readable;
   readonly headers?: Readonly<Record<string, string>>;
 };
 
-/** @returns what was answered, read from JSON. @throws ApiFault */
+/** @returns the answer, parsed from JSON. @throws ApiFault */
 export type Api = <Answer>(method: 'GET' | 'POST' | 'DELETE', path: string, asked?: Asked) => Promise<Answer>;
 
 /**
- * @param given where it is and the key to call it with; by default those of this environment
+ * @param given the URL of the API and the key; by default those of this environment
  * @throws ConfigError ApiFault
  */
 export async function openApi(
@@ -62,13 +62,13 @@ function isWebUrl(text: string): boolean {
   return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
 }
 
-/** Of an API that is held up, or of a proxy before one that is away. */
+/** From an API that is overloaded, or from a proxy before an API that is away. */
 const passingStatuses = new Set([429, 502, 503, 504]);
 
 type Limits = {
-  /** An answer that takes longer is none. An upload takes as long as it takes. */
+  /** Time limit for an answer. An upload has none. */
   readonly deadlineMs: number;
-  /** An upload of which nothing moves for so long is over, and so is one that is not answered so long after its last byte. */
+  /** An upload that stops moving for this long is given up, and so is one whose answer takes this long after the last byte. */
   readonly stillMs: number;
 };
 
@@ -97,13 +97,13 @@ async function call<Answer>(
   });
   let isStill = false;
   let unread: UnreadFault | null = null;
-  // The request itself ends as if the API had hung up.
+  // The request then ends as if the API had closed the connection.
   stream?.once('error', (error) => {
     if (error instanceof UnreadFault) unread = error;
   });
   const unanswered = (error: Error) => {
     if (unread !== null) throw new ApiFault(unread.message);
-    // To ask again would take as long once more, and come to the same.
+    // Another try would take as long again and end in the same way.
     if (isStill) throw new ApiFault(`Nothing moved for ${limits.stillMs / 1_000} s: no answer of ${url}`);
     throw new ApiFault(`No answer of ${url}: ${error.message}`, { afterMs: 0 });
   };
@@ -112,14 +112,14 @@ async function call<Answer>(
     asking.destroy(new Error('Nothing moved'));
   });
   const answered = once(asking, 'response').catch(unanswered);
-  // An answer that comes before all was sent says why the rest is not wanted.
+  // An answer before everything was sent says why the rest is not wanted.
   if (stream !== undefined) pipeline(stream, asking).catch(() => {});
   else asking.end(body === undefined ? undefined : JSON.stringify(body));
   try {
     const [answer] = (await answered) as [IncomingMessage];
     return read(answer, await textOf(answer).catch(unanswered));
   } finally {
-    // What is still being sent is not wanted any more, and would keep the process.
+    // Stops sending the rest, which would keep the process running.
     asking.destroy();
   }
 }
@@ -134,7 +134,7 @@ function read<Answer>({ statusCode = 0, headers }: IncomingMessage, text: string
   );
 }
 
-/** @param retryAfter in seconds, as the API gives it: another form is that of a proxy, and says no more than that it passes */
+/** @param retryAfter in seconds, as the API gives it. Any other form comes from a proxy, and says only that the trouble passes. */
 function passingOf(statusCode: number, retryAfter: string | undefined): ApiFault['passing'] {
   if (retryAfter === undefined) return passingStatuses.has(statusCode) ? { afterMs: 0 } : null;
   const seconds = Number(retryAfter);

@@ -1,19 +1,19 @@
-/** Commands that are told to be typed next, for a shell. */
+/** Commands that the user is told to type next, quoted for a shell. */
 import type { Given } from './campaign-options.ts';
 
-/** What says how a campaign is made. */
+/** Options that describe a new campaign. */
 export const ofNewOnes = ['template', 'from', 'subject', 'name', 'rate', 'route', 'at'] as const;
 
 export function campaignCommand(...words: readonly string[]): string {
   return ['npm run cli -- campaign', ...words.map(quoted)].join(' ');
 }
 
-/** The command that goes on with a campaign. A key is no more repeated than any other secret. */
+/** The command that continues with a campaign. It never repeats a key, as no secret is repeated. */
 export function goingOnWith({ url, watch }: Given, list: string, id: string): string {
   return campaignCommand('send', list, '--campaign', id, ...optionsOf({ url }), ...(watch ? ['--watch'] : []));
 }
 
-/** The command that was called. */
+/** The command as it was called. */
 export function anew({ url, watch, ...given }: Given, list: string): string {
   const ofThis = Object.fromEntries(ofNewOnes.map((name) => [name, given[name]]));
   return campaignCommand('send', list, ...optionsOf({ ...ofThis, url }), ...(watch ? ['--watch'] : []));

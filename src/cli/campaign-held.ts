@@ -1,7 +1,7 @@
-/** Whether a campaign may be sent to a list as it was uploaded, and what to do where it may not. */
+/** Decides whether a campaign may be sent to its list as uploaded, and says what to do when it may not. */
 import type { Uploaded } from './campaign-list.ts';
 
-/** Lines at fault that are named; of the rest there is the number. */
+/** Faulty lines that are named; of the others only the number is given. */
 const maxNamed = 50;
 
 export function wordsOf({ received, added, duplicates, invalid, errors }: Uploaded): string {
@@ -15,10 +15,10 @@ export function wordsOf({ received, added, duplicates, invalid, errors }: Upload
   ].join('\n');
 }
 
-/** `skippable` is sent with `--skip-invalid`, to all others. */
+/** `skippable`: with `--skip-invalid` the campaign is sent to all other recipients. */
 export type Reason = { readonly words: string; readonly skippable: boolean };
 
-/** Why it is not to be sent; null where it is. */
+/** Why the campaign must not be sent; null when it may. */
 export function reasonAgainst(uploaded: Uploaded, skipsInvalid: boolean): Reason | null {
   const { received, added, duplicates, invalid, complete, errors, missing_variables: missing } = uploaded;
   const last = errors.at(-1);
@@ -37,13 +37,13 @@ export function reasonAgainst(uploaded: Uploaded, skipsInvalid: boolean): Reason
 export type HeldBack = {
   readonly list: string;
   readonly id: string;
-  /** The command that gives it up; null where it was removed, as it was made for this list. */
+  /** The command that gives the campaign up; null when it was removed, since it was made for this list. */
   readonly left: string | null;
-  /** The command that sends what was mended. */
+  /** The command that sends the corrected list. */
   readonly again: string;
 };
 
-/** A draft that stays has whoever was valid, with the values they came with: what was mended is no cure for those. */
+/** A draft that stays keeps its valid recipients with the values they were uploaded with: correcting the list does not change those. */
 export function heldBack({ words, skippable }: Reason, { list, id, left, again }: HeldBack): string {
   const lines =
     left === null

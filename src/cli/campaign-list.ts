@@ -1,4 +1,4 @@
-/** The list that a campaign is sent to: a file, uploaded as it is. */
+/** The list of a campaign: a file, uploaded as it is. */
 import { hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -10,9 +10,9 @@ export type Uploaded = {
   readonly added: number;
   readonly duplicates: number;
   readonly invalid: number;
-  /** False where the list broke off. */
+  /** False when the list broke off. */
   readonly complete: boolean;
-  /** The first of those that are not valid. */
+  /** The first records that are not valid. */
   readonly errors: readonly { readonly line: number; readonly message: string }[];
   readonly missing_variables: readonly string[];
 };
@@ -29,10 +29,10 @@ const types: Readonly<Record<string, string>> = {
   json: 'application/json',
 };
 
-/** Bytes of a list that tell it from another of the same size and time. */
+/** Bytes of a list that are hashed, to tell it from another list of the same size and time. */
 const maxHashedBytes = 64 * 1024;
 
-/** @returns what is wrong, where it cannot be read or nobody knows what it is */
+/** @returns what is wrong, when the file cannot be read or its type is unknown */
 export async function openList(path: string): Promise<List | { readonly fault: string }> {
   const headers = headersOf(path);
   if (headers === null)
@@ -51,13 +51,13 @@ export async function openList(path: string): Promise<List | { readonly fault: s
   };
 }
 
-/** What there is of a list, as it comes. @throws UnreadFault where it cannot be read any further */
+/** Reads a list in chunks. @throws UnreadFault when it cannot be read further */
 export async function* readList(path: string, chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const reading = chunks[Symbol.asyncIterator]();
   let bytes = 0;
   try {
     for (;;) {
-      // No more than this: whoever takes what was read may throw here too.
+      // Only the read itself: the consumer of what was read may throw here too.
       const read = await reading.next().catch((error: Error) => {
         throw new UnreadFault(`${path} cannot be read from byte ${bytes} on: ${error.message}`);
       });
@@ -70,7 +70,7 @@ export async function* readList(path: string, chunks: AsyncIterable<Buffer>): As
   }
 }
 
-/** What the upload of it is called: the same list goes on where it broke off, one that was mended is another. */
+/** The name of the upload: the same list continues where it broke off, a corrected list is a new upload. */
 async function nameOf(path: string): Promise<string | { readonly fault: string }> {
   await using file = await open(path);
   const { size, mtimeMs, isFile } = await file.stat().then((found) => ({ ...found, isFile: found.isFile() }));

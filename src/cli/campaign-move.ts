@@ -1,4 +1,4 @@
-/** `campaign pause`, `resume` and `cancel`, and how `send` begins one: moves it once, however often that has to be asked for. */
+/** `campaign pause`, `resume` and `cancel`, and the start in `send`: moves the campaign once, however often the request is repeated. */
 import { randomUUID } from 'node:crypto';
 import type { Api } from './api.ts';
 import type { CampaignSeen } from './campaign-words.ts';

@@ -1,4 +1,4 @@
-/** What `campaign` is called with. */
+/** The options of `campaign`. */
 import type { parseArgs } from 'node:util';
 
 export const usage = [

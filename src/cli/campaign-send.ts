@@ -1,4 +1,4 @@
-/** `campaign send`: makes a campaign, uploads its list, and sends it once each record of that is valid, or may be left out. */
+/** `campaign send`: makes a campaign, uploads its list, and sends it when every record is valid or invalid ones may be skipped. */
 import { randomUUID } from 'node:crypto';
 import { sendTime } from '../domain/send-time.ts';
 import { type Api, ApiFault, openApi } from './api.ts';
@@ -12,13 +12,13 @@ import { type CampaignSeen, isOver, ledgerOf } from './campaign-words.ts';
 import type { Said } from './command.ts';
 import { patiently } from './patience.ts';
 
-/** What a list is added to; `seen` is null where the key may not look at it. */
+/** The campaign that the list is added to. `seen` is null when the key may not read it. */
 type Found = { readonly id: string; readonly seen: CampaignSeen | null };
 
 export async function* send(given: Given, path: string): AsyncGenerator<Said> {
   const wrong = faultIn(given);
   if (wrong !== null) return yield { fault: wrong };
-  // A list that is not there makes no campaign.
+  // Without a readable list no campaign is made.
   const list = await openList(path);
   if ('fault' in list) return yield list;
   const api = await openApi(given);
@@ -26,7 +26,7 @@ export async function* send(given: Given, path: string): AsyncGenerator<Said> {
   const { id, seen } = found;
   if (seen?.status === 'canceled') return yield* tellEnd(api, seen);
   yield { text: `${id}\nShould this break off: ${goingOnWith(given, path, id)}\n` };
-  // Whoever goes on with one may have sent it before.
+  // A user who continues with a campaign may have sent it before.
   const isSent = seen !== null && seen.status !== 'draft';
   const sent = yield* isSent ? repeat(api, list, seen) : sendDraft({ api, given, list }, found);
   if (sent === null) return;
@@ -45,7 +45,7 @@ function faultIn(given: Given): string | null {
   return at.data < Date.now() ? `--at ${given.at} has passed: leave it out to send at once` : null;
 }
 
-/** The one it goes on with, or a new one: made once, however often that has to be asked for. */
+/** The campaign to continue with, or a new one, made once however often the request is repeated. */
 async function* find(api: Api, { campaign, ...given }: Given): AsyncGenerator<Said, Found> {
   if (campaign !== undefined) return { id: campaign, seen: yield* patiently(() => lookIfAllowed(api, campaign)) };
   const { template, from, subject, name, rate, route, at } = given;
@@ -64,7 +64,7 @@ async function lookIfAllowed(api: Api, id: string): Promise<CampaignSeen | null>
   }
 }
 
-/** The same list is answered as it was; another is refused. */
+/** The same list gets its earlier answer; another list is refused. */
 async function* repeat(api: Api, list: List, seen: CampaignSeen): AsyncGenerator<Said, CampaignSeen> {
   yield { text: wordsOf(yield* patiently(() => list.upload(api, seen.id))) };
   return seen;
@@ -72,7 +72,7 @@ async function* repeat(api: Api, list: List, seen: CampaignSeen): AsyncGenerator
 
 type Sending = { readonly api: Api; readonly given: Given; readonly list: List };
 
-/** @returns null where it was not sent */
+/** @returns null when it was not sent */
 async function* sendDraft({ api, given, list }: Sending, { id }: Found): AsyncGenerator<Said, CampaignSeen | null> {
   const isOurs = given.campaign === undefined;
   try {
@@ -87,7 +87,7 @@ async function* sendDraft({ api, given, list }: Sending, { id }: Found): AsyncGe
   } catch (error) {
     if (!(error instanceof ApiFault)) throw error;
     if (!isOurs) throw error;
-    // What was refused would be again.
+    // What was refused would be refused again.
     const isRefused = error.passing === null && error.status !== null && error.status < 500;
     const isRemoved = isRefused && (yield* remove(api, id));
     const standing = isRemoved
@@ -98,7 +98,7 @@ async function* sendDraft({ api, given, list }: Sending, { id }: Found): AsyncGe
   return null;
 }
 
-/** So that a list that is mended is another campaign, and none is left behind. @returns whether it is gone */
+/** Removes the draft, so that a corrected list makes a new campaign and none is left behind. @returns whether it is gone */
 async function* remove(api: Api, id: string): AsyncGenerator<Said, boolean> {
   try {
     yield* patiently(() => api('DELETE', `/campaigns/${id}`));
@@ -109,7 +109,7 @@ async function* remove(api: Api, id: string): AsyncGenerator<Said, boolean> {
   }
 }
 
-/** That it cannot be watched, as by a key that may only send, must not look as if it was not sent. */
+/** A failure to watch, as with a key that may only send, must not look as if the campaign was not sent. */
 async function* watchSent(api: Api, id: string): AsyncGenerator<Said> {
   try {
     yield* watch(api, id);

@@ -1,4 +1,4 @@
-/** `campaign watch`: looks at a campaign until nothing of it is to be sent any more, and says what it came to. */
+/** `campaign watch`: follows a campaign until nothing of it is left to send, and reports the result. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Api } from './api.ts';
 import { type CampaignSeen, hasReachedNobody, isOver, ledgerOf, progressOf } from './campaign-words.ts';
@@ -6,7 +6,7 @@ import type { Said } from './command.ts';
 import { patiently } from './patience.ts';
 
 const lookEveryMs = 1_000;
-/** Of those who failed, so many are asked for their reasons, and so many reasons are named. */
+/** Failed recipients whose reasons are read, and reasons that are listed. */
 const maxAsked = 100;
 const maxReasons = 3;
 
@@ -14,7 +14,7 @@ export function look(api: Api, id: string): Promise<CampaignSeen> {
   return api('GET', `/campaigns/${id}`);
 }
 
-/** On a terminal one line that moves, elsewhere a line whenever something changed; what it came to once it is over. */
+/** On a terminal one line that is redrawn, elsewhere a line for each change; at the end the result. */
 export async function* watch(api: Api, id: string): AsyncGenerator<Said> {
   const isTerminal = process.stdout.isTTY;
   const end = isTerminal ? '\n' : '';
@@ -40,7 +40,7 @@ function notSent(id: string): Said {
   return { fault: `${id} is a draft, and is sent by: campaign send <list> --campaign ${id}`, exit: 1 };
 }
 
-/** Where everybody stands, and why who failed did; a fault where it was canceled, or nobody got it. */
+/** Reports the counts of recipients, and why some failed. It is a fault when the campaign was canceled, or nobody got it. */
 export async function* tellEnd(api: Api, seen: CampaignSeen): AsyncGenerator<Said> {
   const { id, status, counts } = seen;
   yield { text: ledgerOf(seen) };

@@ -1,9 +1,9 @@
-/** A campaign in words, as far as the API tells of it. */
+/** Describes a campaign in words, as far as the API shows it. */
 import { type CampaignCount, type CampaignStatus, campaignCounts } from '../domain/campaign.ts';
 
 export type CampaignSeen = {
   readonly id: string;
-  /** Not to a key that may not read. */
+  /** Missing for a key that may not read. */
   readonly name?: string;
   readonly status: CampaignStatus;
   readonly counts: Readonly<Record<CampaignCount | 'recipients', number>>;
@@ -27,7 +27,7 @@ export function progressOf({ status, counts: { recipients, pending }, pace, eta 
   return `${status.padEnd(9)} [${bar}] ${percent}%  ${[`${done} of ${recipients}`, ...more].join(', ')}`;
 }
 
-/** How many stand where, a line each, without those that nobody is in. */
+/** The counts of recipients, one line each, without those that are zero. */
 export function ledgerOf({ id, name, status, counts, scheduled_at }: CampaignSeen): string {
   const rows = campaignCounts
     .filter((count) => counts[count] > 0)
@@ -41,12 +41,12 @@ export function ledgerOf({ id, name, status, counts, scheduled_at }: CampaignSee
   ].join('\n');
 }
 
-/** It is over, and its letter is with none of its recipients. */
+/** The campaign is over, and no recipient got its letter. */
 export function hasReachedNobody({ status, counts }: CampaignSeen): boolean {
   return status === 'completed' && counts.sent + counts.delivered + counts.complained + counts.outcome_unknown === 0;
 }
 
-/** Nothing of it is to be sent any more. */
+/** Nothing of the campaign is left to send. */
 export function isOver({ status, counts }: CampaignSeen): boolean {
   return status === 'completed' || (status === 'canceled' && counts.pending === 0);
 }

@@ -1,4 +1,4 @@
-/** `campaign`: sends one to a list in a file, watches it, pauses, resumes and cancels it, over the API. */
+/** `campaign`: sends a campaign to a list in a file, watches it, pauses, resumes and cancels it, over the API. */
 import { parseArgs } from 'node:util';
 import { ConfigError } from '../config.ts';
 import { campaignIdForm } from '../domain/id.ts';

@@ -1,9 +1,9 @@
-/** Patience with an API that is away, or says when to come again: it is asked until there is an answer that another try would not change. */
+/** Repeats a request while the API is away or asks to wait, until the answer is one that another try would not change. */
 import { setTimeout } from 'node:timers/promises';
 import { ApiFault } from './api.ts';
 import type { Said } from './command.ts';
 
-/** For so long an API that is away is asked again: a restart of it, and twice as long as it keeps an upload for a process that died. */
+/** How long an API that is away is retried: enough for its restart, and twice as long as it keeps the upload of a process that died. */
 const patienceMs = 60_000;
 const askAgainMs = 1_000;
 
@@ -11,7 +11,7 @@ export type Time = { now(): number; pause(ms: number): Promise<unknown> };
 
 const realTime: Time = { now: Date.now, pause: (ms) => setTimeout(ms) };
 
-/** Never sooner than an answer says; one that says later than it is waited for is the last. */
+/** Waits at least as long as an answer asks for. An answer that asks for more than the patience left is the last. */
 export async function* patiently<Answer>(
   ask: () => Promise<Answer>,
   time: Time = realTime,
@@ -24,7 +24,7 @@ export async function* patiently<Answer>(
     } catch (error) {
       if (!(error instanceof ApiFault) || error.passing === null) throw error;
       const now = time.now();
-      // Counted from when it was away first: an upload may take hours before, and was there as long as it took so much.
+      // Starts again after a request that took as long, such as an upload of hours: the API was there all that time.
       if (giveUpAt === Number.POSITIVE_INFINITY || now - askedAt >= patienceMs) giveUpAt = now + patienceMs;
       const waitMs = Math.max(askAgainMs, error.passing.afterMs);
       if (now + waitMs > giveUpAt) throw error;

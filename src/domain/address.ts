@@ -10,19 +10,22 @@ const maxLocalOctets = 64;
 const maxLabelOctets = 63;
 const maxDomainLength = 253;
 const maxNameLength = 320;
-/** Characters of any mailbox, quoting and spaces included: more is not looked at, as what reads it is made for a line and no more. */
+/** Limit of a mailbox as written, with quotes and spaces. Longer text is not parsed: the parser is made for a line. */
 const maxMailboxLength = 1_500;
 
 const atomCharacters = /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\u{10ffff}]+$/u;
-/** Spaces, format characters and whatever else is drawn as nothing: two addresses that look the same would not be. */
+/** Spaces, format characters and everything else that is drawn as nothing: with them two different addresses could look the same. */
 const invisible = /[\p{Z}\p{C}\p{Default_Ignorable_Code_Point}\u2800]/u;
 const controlCharacters = /[\p{Cc}\u2028\u2029]/u;
-/** RFC 2047. Many receivers decode it even where the standard forbids, also across spaces: what they show would not be what was given. */
+/**
+ * An encoded word (RFC 2047). Many receivers decode it even where the standard forbids that, also across spaces, and would show another text
+ * than the one given.
+ */
 export const encodedWord = /=\?[^?]*\?[bq]\?[^?]*\?=/i;
-/** A header is folded at its spaces: a line of nothing else ends it for a reader that trims lines. */
+/** A header is folded at its spaces. A line of nothing but spaces would end the header for a reader that trims lines. */
 const spaceRun = / {61}/;
 const label = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/;
-/** Nearly every address there is: where it is short, no rule has anything against it, and to go through them all takes ten times as long. */
+/** Matches nearly all real addresses. A short address of this form breaks no rule, and the full check takes ten times as long. */
 const plain = /^[\w+-]+(?:\.[\w+-]+)*@(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z](?:[a-z0-9-]*[a-z0-9])?$/i;
 const maxPlainLength = 64;
 
@@ -58,7 +61,7 @@ function parseDisplayName(raw: string): string | AddressFault {
     if (!/^"(?:[^"\\]|\\.)*"$/u.test(raw)) return { fault: 'has a display name with an unclosed or misplaced quote' };
     return raw.slice(1, -1).replace(/\\(.)/gu, '$1').trim();
   }
-  // An unquoted comma, colon or semicolon would mean a list or a group; an angle bracket or at sign, a second address.
+  // An unquoted comma, colon or semicolon would make a list or a group; an angle bracket or at sign, a second address.
   const special = /["(),:;<>@[\\\]]/.exec(raw)?.[0];
   return special === undefined ? raw : { fault: `has an unquoted ${special} in the display name` };
 }
@@ -86,14 +89,17 @@ function parseAddress(text: string, name: string | undefined): Mailbox | Address
   return name ? { address, name } : { address };
 }
 
-/** One mailbox may be written in many ways, of which all but one would get around what is known of it (RFC 5321 section 4.1.2): without quotes where none are needed, else with as few backslashes as there can be. */
+/**
+ * A mailbox can be written in many ways (RFC 5321 section 4.1.2). Without one canonical form, another spelling would bypass what is known of the
+ * address. The form: no quotes where none are needed, else as few backslashes as possible.
+ */
 function simplestLocal(local: string): string {
   if (!local.startsWith('"') || !isLocalPart(local)) return local;
   const meant = local.slice(1, -1).replace(/\\(.)/g, '$1');
   return isDotAtom(meant) ? meant : `"${meant.replace(/["\\]/g, '\\$&')}"`;
 }
 
-/** Quoted local parts are allowed by RFC 5321 only with printable ASCII; `<` and `>` would end an SMTP path for a careless relay. */
+/** RFC 5321 allows quoted local parts with printable ASCII only. `<` and `>` would end an SMTP path for a careless relay. */
 function isLocalPart(local: string): boolean {
   if (local.startsWith('"'))
     return /^"(?:[\x20\x21\x23-\x3b\x3d\x3f-\x5b\x5d-\x7e]|\\[\x20-\x3b\x3d\x3f-\x7e])+"$/.test(local);
@@ -104,10 +110,10 @@ function isDotAtom(local: string): boolean {
   return !invisible.test(local) && local.split('.').every((atom) => atomCharacters.test(atom));
 }
 
-/** A host name of two labels or more, or `localhost`. It comes back in lower-case A-labels (RFC 5890). */
+/** Parses a host name of two labels or more, or `localhost`. Returns lower-case A-labels (RFC 5890). */
 export function parseDomain(text: string): string | AddressFault {
   if (text === '') return { fault: 'has no domain' };
-  // A-labels are made in time that is the square of their length: 4,000 letters took 155 ms.
+  // The time to make A-labels grows with the square of the length: 4,000 letters took 155 ms.
   if (text.length > maxDomainLength) return { fault: `has a domain over ${maxDomainLength} characters` };
   const ascii = /^[\x21-\x7e]+$/.test(text) ? text.toLowerCase() : toALabels(text);
   const labels = ascii.split('.');
@@ -119,7 +125,7 @@ export function parseDomain(text: string): string | AddressFault {
   return ascii;
 }
 
-/** The URL parser applies UTS 46; anything that would mean more than a host to it is refused first. */
+/** The URL parser applies UTS 46. Everything it would read as more than a host is refused before. */
 function toALabels(domain: string): string {
   if (/[\s/?#@:%[\]\\^|<>`{}]/u.test(domain)) return '';
   return URL.parse(`http://${domain}`)?.hostname ?? '';
@@ -142,8 +148,8 @@ export function maskAddress(address: string): string {
   return `${address.slice(0, 1)}***@${domainOf(address)}`;
 }
 
-/** The same for any text that may hold addresses, such as a server's reply. */
+/** Masks the addresses in any text, such as a server's reply. */
 export function maskAddresses(text: string): string {
-  // A pattern that looks for the at sign itself tries every start of a long word again: 17 s for 100,000 letters.
+  // A pattern that searches the at sign itself retries from each character of a long word: 17 s for 100,000 letters.
   return text.replace(/[^\s<>"'(),;:]+/g, (word) => (/[^@]@[^@]/.test(word) ? maskAddress(word) : word));
 }

@@ -1,4 +1,4 @@
-/** API keys: what one may do, how a request becomes one, and that no key can make another that may do more. */
+/** API keys: what a key may do, how a request becomes a key, and the rule that no key can make another with more rights. */
 import { hash } from 'node:crypto';
 import { z } from 'zod';
 import { parseDomain } from './address.ts';
@@ -12,15 +12,15 @@ export type Scope = (typeof scopes)[number];
 
 export const scopesInWords = '`send` makes emails, `read` looks at them, `manage` sets things up, keys included.';
 
-/** What a key may do. null is no limit. */
+/** What a key may do. null means no limit. */
 export type KeyLimits = {
   readonly scopes: readonly Scope[];
-  /** Host names in lower-case A-labels that the key's emails may come from. */
+  /** Domains that the key's emails may come from, in lower-case A-labels. */
   readonly fromDomains: readonly string[] | null;
   readonly lanes: readonly Lane[] | null;
-  /** Requests, over all processes. */
+  /** Limits of requests, over all processes. */
   readonly rates: readonly Rate[] | null;
-  /** Whether its emails may carry a Message-ID of the caller's own. */
+  /** Whether its emails may have a Message-ID chosen by the caller. */
   readonly allowMessageId: boolean;
 };
 
@@ -28,16 +28,19 @@ export type ApiKey = KeyLimits & {
   readonly id: string;
   readonly name: string;
   readonly createdAt: number;
-  /** The key that made it; null for the one from the configuration. */
+  /** The key that made this one; null for the key from the configuration. */
   readonly madeBy: string | null;
-  /** Of the key that made it, and of those above that: each request counts there as well, or a rate would bound nothing that makes keys. */
+  /**
+   * The rates of the key that made this one, and of all keys above that. Each request counts there too: otherwise a key could escape its rate by
+   * making keys.
+   */
   readonly ratesAbove: readonly KeyRates[];
 };
 
-/** What one key's requests, and those of the keys that it made, come to together. */
+/** The rates of one key, which count its own requests and those of all keys below it. */
 export type KeyRates = { readonly keyId: string; readonly rates: readonly Rate[] };
 
-/** The key from the configuration, which no store knows of. */
+/** The key from the configuration, which is not in the store. */
 export const adminKey: ApiKey = {
   id: 'admin',
   name: 'admin',
@@ -51,7 +54,7 @@ export const adminKey: ApiKey = {
   allowMessageId: true,
 };
 
-/** One record in Redis holds them all and is read with every request. */
+/** One record in Redis holds all of them and is read with every request. */
 const maxFromDomains = 100;
 
 const keyName = z
@@ -129,7 +132,10 @@ export const apiKeyChanges = z
   .strictObject({ name: keyName })
   .meta({ id: 'ApiKeyChanges', description: 'Its new name.', examples: [{ name: 'shop backend, blue' }] });
 
-/** Turns a valid request into the key to store. @param given its id, when, and the key that asks for it */
+/**
+ * Turns a valid request into the key to store.
+ * @param given its id, the time, and the key that makes it
+ */
 export function makeApiKey(request: ApiKeyRequest, given: { id: string; now: number; maker: ApiKey }): ApiKey {
   const { name, permission, from_domains: fromDomains, lanes: ownLanes, rate: rates } = request;
   const wanted = request.scopes ?? (permission === 'sending_access' ? ['send'] : scopes);
@@ -147,20 +153,23 @@ export function makeApiKey(request: ApiKeyRequest, given: { id: string; now: num
   };
 }
 
-/** Whose rates a request of this key counts in, its own first. */
+/** The rates that count a request of this key, its own first. */
 export function ratesOf({ id, rates, ratesAbove }: ApiKey): readonly KeyRates[] {
   return rates === null ? ratesAbove : [{ keyId: id, rates }, ...ratesAbove];
 }
 
-/** Of keys with rates that made each other: each costs a look at its counters with every request. */
+/** Limit of keys with rates in one chain: each costs a look at its counters with every request. */
 const mostRatesAbove = 8;
 
-/** `pr_…`, shown once to whoever made the key. @param entropy 32 random bytes */
+/**
+ * `pr_…`, shown only once, to the caller who made the key.
+ * @param entropy 32 random bytes
+ */
 export function makeToken(entropy: Uint8Array): string {
   return `pr_${Buffer.from(entropy).toString('base64url')}`;
 }
 
-/** All that is kept of a token. It holds 256 bits of chance, so a fast hash without salt is enough. */
+/** The only form in which a token is stored. A token has 256 random bits, so a fast hash without salt is enough. */
 export function hashToken(token: string): string {
   return hash('sha256', token, 'base64url');
 }
@@ -170,22 +179,22 @@ export function permits(key: KeyLimits, email: { readonly domain: string; readon
   return (key.fromDomains?.includes(email.domain) ?? true) && (key.lanes?.includes(email.lane) ?? true);
 }
 
-/** Whether all mail is the key's concern: what tells of every email is not for a key that may see some. */
+/** Whether a key is limited to no domains and lanes. Only such a key may see what concerns all mail. */
 export function isUnrestricted(key: KeyLimits): boolean {
   return key.fromDomains === null && key.lanes === null;
 }
 
-/** Whether what is stored may be shown to a key: one that makes mail need not see what others made. */
+/** Whether stored data may be shown to a key: a key that sends mail need not see what others sent. */
 export function mayRead(key: Pick<KeyLimits, 'scopes'>): boolean {
   return key.scopes.includes('read');
 }
 
-/** Whether a key may do nothing that `granter` may not do itself. */
+/** Whether a key with these limits may do nothing that `granter` may not. */
 export function withinLimits(granter: KeyLimits, wanted: KeyLimits): boolean {
   return excessesOf(granter, wanted).length === 0;
 }
 
-/** Everything that `wanted` may do and `granter` may not, each as a fault in the request for it. */
+/** Everything that `wanted` allows and `granter` does not, each as a fault in the request for the key. */
 export function excessesOf(granter: KeyLimits, wanted: KeyLimits): Fault[] {
   const excess = (pointer: string, message: string): Fault => ({ pointer, code: 'exceeds_own_key', message });
   return [
@@ -201,7 +210,7 @@ export function excessesOf(granter: KeyLimits, wanted: KeyLimits): Fault[] {
   ];
 }
 
-/** Everything that keeps `maker` from making `wanted`. */
+/** Everything that forbids `maker` to make `wanted`. */
 export function refusalsOf(maker: ApiKey, wanted: ApiKey): Fault[] {
   const excesses = excessesOf(maker, wanted);
   if (wanted.ratesAbove.length <= mostRatesAbove) return excesses;

@@ -1,12 +1,12 @@
-/** What came of fetching an attachment that was given by its URL. */
+/** The result of fetching an attachment that was given by its URL. */
 
 export type Fetched =
-  /** `contentType` is the server's word, unchecked; null when it said nothing. */
+  /** `contentType` is what the server said, unchecked; null when it said nothing. */
   | { readonly kind: 'fetched'; readonly content: Buffer; readonly contentType: string | null }
   /**
-   * `detail` names the URL without its query, which often carries a signature; `loggable` no more of it than the host, as a path may be
-   * whatever its owner keeps to themselves. Another try cannot help when `isFinal`.
+   * `detail` names the URL without its query, which often holds a signature. `loggable` names only the host, since a path may be secret too.
+   * `isFinal` means that another try cannot help.
    */
   | { readonly kind: 'fault'; readonly detail: string; readonly loggable: string; readonly isFinal: boolean }
-  /** It was not begun: others were being fetched for too long. */
+  /** The fetch did not begin: others took too long. */
   | { readonly kind: 'busy' };

@@ -1,6 +1,6 @@
-/** Back-pressure: the lines above which new mail is refused, and in what words. */
+/** Back-pressure: the limits above which new mail is refused, and the words for it. */
 
-/** A share of Redis' own `maxmemory`, or bytes. */
+/** A percentage of Redis' `maxmemory`, or bytes. */
 export type MemoryLine = { readonly percent: number } | { readonly bytes: number };
 
 export type Lines = {
@@ -8,7 +8,7 @@ export type Lines = {
   readonly redisMemory: MemoryLine;
 };
 
-/** Bytes. `max` is 0 where Redis has no limit of its own. */
+/** In bytes. `max` is 0 when Redis has no limit. */
 export type RedisMemory = { readonly used: number; readonly max: number };
 
 export type Load = { readonly waitingEmails: number; readonly redisMemory: RedisMemory };
@@ -24,7 +24,7 @@ export function parseMemoryLine(text: string): MemoryLine | null {
   return { bytes: count * (unitBytes[unit.toLowerCase()] ?? 1) };
 }
 
-/** What is over its line, for people to read; null while there is room. */
+/** Which limit is passed, for people to read; null while there is room. */
 export function overLine(load: Load, lines: Lines): string | null {
   const memory = memoryLineBytes(lines.redisMemory, load.redisMemory);
   const crossed = [
@@ -38,7 +38,7 @@ export function overLine(load: Load, lines: Lines): string | null {
   return crossed.length === 0 ? null : crossed.join('; ');
 }
 
-/** A share of no limit is no limit. */
+/** A percentage of no limit is no limit. */
 function memoryLineBytes(line: MemoryLine, { max }: RedisMemory): number {
   if ('bytes' in line) return line.bytes;
   return max === 0 ? Number.POSITIVE_INFINITY : (max * line.percent) / 100;

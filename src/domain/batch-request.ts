@@ -1,4 +1,4 @@
-/** The parts of the body of `POST /v1/emails/batch`: a message by itself, a base, and how a message differs from that. */
+/** Schemas for the parts of `POST /v1/emails/batch`: a message alone, a base, and a message that overrides a base. */
 import { z } from 'zod';
 import {
   type AskedEmail,
@@ -25,7 +25,7 @@ function messageFor(limits: RequestLimits) {
   return z.strictObject({ ...askedFieldsFor(limits), idempotency_key: idempotencyKey });
 }
 
-/** An email as one message of a batch, which may carry a key of its own. */
+/** An email as one message of a batch. It may have its own Idempotency-Key. */
 export function batchMessageFor(limits: RequestLimits) {
   const description = `One email of a batch. ${nullNote}`;
   return nullLeavesOut(withRules(messageFor(limits), askedRulesFor(limits)), absentFields).meta({
@@ -34,26 +34,26 @@ export function batchMessageFor(limits: RequestLimits) {
   });
 }
 
-/** What one message of a batch gives where the rest of it is in the base. */
+/** The fields a message of a batch gives on top of the base. */
 export function batchOverrideFor(limits: RequestLimits) {
   const description =
     'How one email of a batch differs from its base: any fields of an email, in full. Where one is null, that of the base stands.';
   return nullLeavesOut(messageFor(limits).partial(), absentFields).meta({ id: 'BatchOverride', description });
 }
 
-/** What the messages of a batch have in common: every field optional, and no rule that another message may still make good. */
+/** The fields that the messages share. All are optional, and a rule that a message may still fulfil is not checked here. */
 export function batchBaseFor(limits: RequestLimits) {
   const description = `What the emails of a batch have in common: the fields of an email, none of them required. ${nullNote}`;
   const schema = withRules(z.strictObject(askedFieldsFor(limits)).partial(), [bytesRule(limits), ...listRules]);
   return nullLeavesOut(schema, absentFields).meta({ id: 'BatchBase', description });
 }
 
-/** A message and its base, each read by itself: what is left to look at is whether they make an email together. */
+/** A message and its base together, after each was checked alone: only the rules over several fields are left to check. */
 export function batchWholeFor(limits: RequestLimits) {
   return withRules(z.custom<AskedEmail>(), [toRule, ...askedRulesFor(limits)]);
 }
 
-/** In a base, which would be written out for each message: a list that is too long is so whatever a message says. */
+/** Rules for a list in the base, which is copied into each message: a list that is too long is a fault whatever the messages say. */
 const listRules = (['to', 'cc', 'bcc', 'reply_to'] as const).map(
   (path): Rule => ({
     path,

@@ -1,24 +1,27 @@
-/** The body of `POST /v1/emails/batch`: a list of send requests, or what they have in common and a list of how they differ. */
+/** The body of `POST /v1/emails/batch`: a list of emails, or a base and a list of messages that override it. */
 import { z } from 'zod';
 import { batchBaseFor, batchMessageFor, batchOverrideFor, batchWholeFor } from './batch-request.ts';
 import type { AskedEmail, RequestLimits } from './email-request.ts';
 
-/** Emails of one batch: what is stored by one atomic step. */
+/** Emails in one batch: all are stored by one atomic step. */
 export const maxBatch = 1_000;
 
-/** Faults of a batch that is refused for any of them, after which no more are looked for: ten for each email are more than repeats of an accepted one can have. */
+/**
+ * Limit of faults in a strict batch; beyond it no more of the batch is read. Ten for each email are more than the repeat of an accepted batch
+ * can have.
+ */
 export const maxBatchIssues = 10 * maxBatch;
 
-/** Characters of one batch with its base written out, each letter counted once: a small request must not become gigabytes. */
+/** Characters of one batch with its base written out, each text counted once. Without a limit a small request could become gigabytes. */
 const maxBatchLength = 40 * 1024 * 1024;
 
 export function batchSchemasFor(limits: RequestLimits) {
   return {
     message: batchMessageFor(limits),
     base: batchBaseFor(limits),
-    /** What a message may say over a base. */
+    /** A message that overrides the base. */
     override: batchOverrideFor(limits),
-    /** Both together, each read before. */
+    /** A message and the base together, each checked before. */
     whole: batchWholeFor(limits),
     body: batchBody(),
   };
@@ -26,7 +29,7 @@ export function batchSchemasFor(limits: RequestLimits) {
 
 export type BatchSchemas = ReturnType<typeof batchSchemasFor>;
 
-/** Only the outside is checked here; each message is by itself, so that one that is wrong can be told from the others. */
+/** Checks only the outer form. Each message is checked by itself, so that a faulty one can be told from the others. */
 function batchBody() {
   return z
     .unknown()
@@ -43,7 +46,7 @@ function batchBody() {
     });
 }
 
-/** As the document has it. */
+/** The schema in the API document. */
 const sharedDocument = {
   type: 'object',
   properties: {
@@ -71,32 +74,32 @@ const sharedBody = z.strictObject(
   'must be a list of emails, or base and messages',
 );
 
-/** To a schema as it is given, which the generator calls so. */
+/** A reference to the input form of a schema, under the name the generator gives it. */
 function refTo(name: string) {
   return { $ref: `#/components/schemas/${name}Input` };
 }
 
 export type BatchItem = {
-  /** Where it stands in the body. */
+  /** The place of the message in the body. */
   readonly path: readonly PropertyKey[];
-  /** The whole request as it was given, base included; what an idempotency key stands for. */
+  /** The whole request as given, base included: the Idempotency-Key belongs to it. */
   readonly given: unknown;
   readonly idempotencyKey: string | null;
-  /** The request, or everything that is wrong with it. */
+  /** The request, or all of its faults. */
   readonly result: { readonly request: AskedEmail } | { readonly issues: readonly Issue[] };
 };
 
 export type Batch = { readonly items: readonly BatchItem[] } | { readonly issues: readonly Issue[] };
 
-/** How zod's own messages are worded. */
+/** The wording of zod's messages. */
 type Wording = Parameters<z.ZodType['safeParse']>[1];
 
 type Issue = z.core.$ZodIssue;
 
 /**
- * Reads each message by itself; after each, whoever drives it may let others have their turn. Faults of the base refuse the whole batch; they
- * are named once, beside those of the messages.
- * @param maxIssues with more, all of it is refused, and no more of it is read
+ * Reads the messages one by one and yields after each, so that the caller can let other work run. Faults of the base refuse the whole batch;
+ * they are listed once, before those of the messages.
+ * @param maxIssues with more, the whole batch is refused and the rest is not read
  */
 export function* readBatch(
   body: z.output<BatchSchemas['body']>,
@@ -131,14 +134,14 @@ function readAlone(messages: readonly unknown[], { message }: BatchSchemas, word
   return { messages, ofBase: [], read: (index, given) => itemOf([index], given, message.safeParse(given, wording)) };
 }
 
-/** What a message leaves to its base is not read again with it: a base of megabytes would take minutes over a thousand messages. */
+/** Parts that a message takes from the base are not checked again: for a base of megabytes and a thousand messages that would take minutes. */
 function readOver(body: z.output<typeof sharedBody>, schemas: BatchSchemas, wording: Wording): Reader {
   const base = schemas.base.safeParse(body.base, wording);
   const read = (index: number, message: unknown): BatchItem => {
     const path = ['messages', index];
     const own = schemas.override.safeParse(message, wording);
     if (!base.success || !isRecord(message)) return itemOf(path, message, own as Read);
-    // Where one field of a message is at fault, the rules that it shares with others look at what was given.
+    // When a field of the message is faulty, the rules over several fields look at the message as given.
     const whole = schemas.whole.safeParse({ ...base.data, ...(own.data ?? message) }, wording);
     return itemOf(path, { ...body.base, ...message }, whole, own.error);
   };
@@ -155,7 +158,7 @@ function faultsIn(issue: Issue): number {
 
 type Read = z.ZodSafeParseResult<AskedEmail & { idempotency_key?: string | undefined }>;
 
-/** @param fault what is wrong with fields that were read before */
+/** @param fault the faults of the fields, when they were checked before */
 function itemOf(path: readonly PropertyKey[], given: unknown, read: Read, fault?: z.ZodError): BatchItem {
   const own = { path, given: withoutKey(given), idempotencyKey: keyIn(given) };
   const issues = [...below(path, fault), ...below(path, read.error)];
@@ -164,7 +167,7 @@ function itemOf(path: readonly PropertyKey[], given: unknown, read: Read, fault?
   return { ...own, result: { request } };
 }
 
-/** A letter that many have is stored once; headers are stored with each. */
+/** A text that many emails share is counted once, as it is stored. Headers are stored with each email. */
 function lengthOf(items: readonly BatchItem[]): number {
   const letters = new Map<string, Set<string>>();
   let length = 0;
@@ -183,13 +186,13 @@ function below(path: readonly PropertyKey[], error: z.ZodError | undefined): Iss
   return (error?.issues ?? []).map((issue) => ({ ...issue, path: [...path, ...issue.path] }));
 }
 
-/** Also of an email that is refused: it may be a repeat of one that was accepted. */
+/** Also read for an email that is refused: it may be the repeat of an accepted one. */
 function keyIn(given: unknown): string | null {
   const key = isRecord(given) ? given.idempotency_key : undefined;
   return typeof key === 'string' ? key : null;
 }
 
-/** The key names the request and is no part of it. */
+/** The key names the request and is not part of it. */
 function withoutKey(given: unknown): unknown {
   if (!isRecord(given)) return given;
   const { idempotency_key: _, ...rest } = given;

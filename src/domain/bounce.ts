@@ -1,4 +1,4 @@
-/** What kind of bounce a reply is, in the words of SES, which consumers of the Resend API know: a row for each category of reply. */
+/** The kind of bounce for each category of reply, in the words of SES, which consumers of the Resend API know. */
 import { classify } from './classify.ts';
 import type { SmtpReply } from './recipient.ts';
 import type { ReplyCategory } from './reply-row.ts';
@@ -12,12 +12,12 @@ export type BounceKind = {
 };
 
 const nobody = { type: 'Permanent', subType: 'General' } as const;
-/** Another message, another sender or another time may do. */
+/** Another message, sender or time may succeed. */
 const notThisTime = { type: 'Transient', subType: 'General' } as const;
 const content = { type: 'Transient', subType: 'ContentRejected' } as const;
 const unclear = { type: 'Undetermined', subType: 'Undetermined' } as const;
 
-/** Consumers strike out an address on `Permanent`: only nobody there is that. */
+/** Consumers remove an address on `Permanent`, so only an address without a recipient gets it. */
 export const bounceKinds: Readonly<Record<ReplyCategory, BounceKind>> = {
   unknown_user: nobody,
   unknown_host: nobody,
@@ -49,7 +49,7 @@ export const bounceKinds: Readonly<Record<ReplyCategory, BounceKind>> = {
   other: unclear,
 };
 
-/** Without a reply nobody knows. */
+/** Without a reply the kind is unknown. */
 export function bounceOf(smtp: SmtpReply | null): BounceKind & { readonly category: ReplyCategory | null } {
   if (smtp === null) return { ...unclear, category: null };
   const { category } = classify(smtp);

@@ -1,4 +1,4 @@
-/** Bytes as SDKs write them in JSON beside base64: a list of numbers, or what Node makes of a Buffer. */
+/** Bytes as SDKs write them in JSON when they do not use base64: a list of numbers, or the JSON of a Node.js Buffer. */
 
 /** Null for anything else. */
 export function bytesIn(given: unknown): Buffer | null {
@@ -7,7 +7,7 @@ export function bytesIn(given: unknown): Buffer | null {
 }
 
 function isBufferJson(given: unknown): given is { readonly data: unknown } {
-  // Asked for its keys, a list of a million numbers makes a million strings.
+  // Object.keys on a list of a million numbers would make a million strings.
   if (typeof given !== 'object' || given === null || Array.isArray(given)) return false;
   return 'type' in given && given.type === 'Buffer' && 'data' in given && Object.keys(given).length === 2;
 }

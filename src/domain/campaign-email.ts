@@ -1,4 +1,4 @@
-/** The email to one recipient of a campaign: made of what the campaign remembers, for as long as it has no record of its own. */
+/** The email to one recipient of a campaign, built from the campaign's data while the recipient has no email record of its own. */
 import { domainOf } from './address.ts';
 import type { CampaignHead, CampaignRow, CampaignState, PlaceMark } from './campaign.ts';
 import { parseReply } from './classify.ts';
@@ -13,20 +13,20 @@ import type { TimelineStep } from './timeline.ts';
 import { linkMark } from './unsubscribe-link.ts';
 import type { WovenContent } from './woven.ts';
 
-/** What stands of one attempt at a place, or of what ended it without one. The last one of a place counts. */
+/** The result of the last attempt at a place, or of what ended it without an attempt. */
 export type PlaceOutcome = {
   readonly place: number;
   /** Milliseconds since the epoch. */
   readonly at: number;
   readonly attempts: number;
   readonly transport: string | null;
-  /** What the next hop said, as one line. */
+  /** The next hop's reply, as one line. */
   readonly reply: string | null;
   readonly reason: string | null;
   readonly trace: AttemptTrace | null;
 };
 
-/** A recipient at its place, and where it stands. */
+/** A recipient at its place, with its mark. */
 export type Placed = {
   readonly place: number;
   readonly row: CampaignRow;
@@ -34,13 +34,18 @@ export type Placed = {
   readonly outcome: PlaceOutcome | null;
 };
 
-/** Emails of a campaign are told from when it started, before that from when it was made, as are their ids, which sort by time. */
+/**
+ * What an email at a place needs of its campaign. Its `createdAt` is the start of the campaign, or before that the time the campaign was made.
+ */
 export type PlacedCampaign = {
   readonly head: CampaignHead;
   readonly state: Pick<CampaignState, 'status' | 'startedAt' | 'scheduledAt'>;
 };
 
-/** What never changes of an email of this campaign. @param subject as it was rendered; as it was written where nobody knows */
+/**
+ * The facts of an email of this campaign, which never change.
+ * @param subject as rendered; when that is not known, the subject as written
+ */
 export function placeFacts(
   { head, startedAt }: { readonly head: CampaignHead; readonly startedAt: number | null },
   place: number,
@@ -68,16 +73,16 @@ export function placeFacts(
   };
 }
 
-/** No record has it: those begin with 1. */
+/** No record has this version: those begin with 1. */
 const versionAtPlace = 0;
 
-/** Whether it has no record of its own yet. */
+/** Whether the email has no record of its own yet. */
 export function isAtPlace({ version }: Pick<StoredEmail, 'version'>): boolean {
   return version === versionAtPlace;
 }
 
 /**
- * The email as if it stood in a record. Of one that left its place there is a record, which is to be read instead.
+ * The email as if it had a record. Once a recipient has left its place, its record must be read instead.
  * @param since from when its age counts
  */
 export function placeEmail(
@@ -118,13 +123,16 @@ function placeState(campaign: PlacedCampaign['state'], { row, mark, outcome }: P
   };
 }
 
-/** What was told of it, in order: that it waits is told of the whole campaign, and what was delivered or complained was sent before. */
+/**
+ * The states its events told of, in order. Waiting has no event of its own, since the campaign's events cover it; `delivered` and `complained`
+ * come after `sent`.
+ */
 function statesUpTo(status: RecipientStatus): readonly RecipientStatus[] {
   if (isPending(status)) return [];
   return status === 'delivered' || status === 'complained' ? ['sent', status] : [status];
 }
 
-/** What was done with it: the campaign keeps no more of an email at its place than the last word. */
+/** Its timeline: the campaign keeps only the last outcome of an email at its place. */
 export function placeSteps({ mark, outcome }: Placed): TimelineStep[] {
   if (outcome === null) return [];
   const { at, transport, reply, reason, trace } = outcome;
@@ -150,7 +158,7 @@ function stepKindOf(status: RecipientStatus): TimelineStep['kind'] {
   return status === 'failed' ? 'undeliverable' : 'answered';
 }
 
-/** Where a recipient at its place stands: who is not done with waits for the time of the campaign, or for its turn in it. */
+/** The status of a recipient at its place. A pending one is `scheduled` or `queued`, by the state of its campaign. */
 export function statusOfMark(
   mark: PlaceMark,
   { status, startedAt }: Pick<CampaignState, 'status' | 'startedAt'>,
@@ -159,7 +167,7 @@ export function statusOfMark(
   return startedAt === null && status !== 'draft' ? 'scheduled' : 'queued';
 }
 
-/** Whether one of this mark may stand where `isWanted` says: where whoever left their place stands, only their record tells. */
+/** Whether a recipient with this mark may have a wanted status. For one that left its place only its record can tell, so it may. */
 export function mayStand(
   mark: PlaceMark,
   campaign: Pick<CampaignState, 'status' | 'startedAt'>,
@@ -169,26 +177,26 @@ export function mayStand(
   return mark === 'left' || isWanted(statusOfMark(mark, campaign));
 }
 
-/** What its letter is made with: the link to unsubscribe with is filled in as it goes out, as in any letter. */
+/** The variables for its letter. The unsubscribe link is filled in when the letter goes out, as in any email. */
 export function placeVariables({ variables }: CampaignRow): Variables {
   return { ...variables, unsubscribe_url: linkMark };
 }
 
-/** What is sent of its letter. */
+/** The content of its letter. */
 export function placeContent({ headers }: CampaignHead, { html, text }: WovenLetter): WovenContent {
   return { html, text, headers, attachments: [] };
 }
 
-/** In place of a transport's name, where nobody knows which one it was, or none was asked. */
+/** Stands for a transport's name when it is unknown, or when no transport was asked. */
 export const noTransport = '';
 
-/** What is known of a recipient whose worker died, or lost it from its sight, after the body may have begun to leave. */
+/** The outcome for a recipient whose worker died, or lost contact, after the body may have begun to leave. */
 export function lost(address: string): SettledOutcome {
   const transport = isSandbox(address) ? sandboxTransport : noTransport;
   return { kind: 'unknown', transport, detail: 'the worker stopped after the hand-over began', refused: [] };
 }
 
-/** There is no message for this recipient. */
+/** The outcome for a recipient whose letter could not be made. */
 export function unmade(transport: string, detail: string): SettledOutcome {
   return { kind: 'undeliverable', transport, detail };
 }

@@ -1,4 +1,4 @@
-/** Recipients of a campaign as they are uploaded: one record of each, and how far an upload came. */
+/** Recipients of a campaign as they are uploaded: the record of one recipient, and the progress of an upload. */
 import { hash } from 'node:crypto';
 import { z } from 'zod';
 import { makeMailbox, parseMailbox } from './address.ts';
@@ -6,7 +6,7 @@ import type { CampaignRow } from './campaign.ts';
 import { isWellFormed } from './json-object.ts';
 import type { DeclaredVariable, Variables } from './template.ts';
 
-/** Bytes of one recipient's variables as JSON: five hundred of them are unpacked at a time. */
+/** Bytes of one recipient's variables as JSON. Five hundred recipients are unpacked at a time. */
 export const maxRowBytes = 16 * 1024;
 const maxVariables = 200;
 
@@ -21,10 +21,10 @@ const fields = z
   })
   .meta({ id: 'RecipientRecord', description: 'A recipient to add. Any other field is a variable as well.' });
 
-/** The fields that mean something by themselves. */
+/** The fields with a fixed meaning. */
 export const recipientFields = Object.keys(fields.shape);
 
-/** Whatever else a record has is a variable, and so is its name. */
+/** All other members of a record are variables, and so is `name`. */
 export const recipientRecord = fields.transform((given, context): CampaignRow => {
   const { email, name, variables, ...rest } = given;
   const fault = (field: string, message: string) => {
@@ -43,12 +43,12 @@ export const recipientRecord = fields.transform((given, context): CampaignRow =>
   return { ...mailbox, variables: all };
 });
 
-/** What text must be to be read as a number: `1,5`, `1e3` and `0x10` are somebody's guess. */
+/** The only text that is read as a number. What `1,5`, `1e3` and `0x10` mean would be a guess. */
 const plainDecimal = /^-?\d+(\.\d+)?$/;
 
 /**
- * A record for a campaign that declares variables: each has what it is declared as, or is not there.
- * @param isText of CSV, which has nothing but text: what is declared as a number is read as one
+ * The record of a recipient in a campaign that declares variables: each must have its declared type, or be missing.
+ * @param isText for CSV, where all values are text: a value declared as a number is read as one
  */
 export function recordFor(declared: readonly DeclaredVariable[], isText: boolean) {
   return recipientRecord.transform((row, context): CampaignRow => {
@@ -75,10 +75,10 @@ function wordsFor(type: DeclaredVariable['type'], isText: boolean): string {
 
 export type UploadFault = { readonly line: number; readonly message: string };
 
-/** Faults that an answer names; of the rest it has the number. */
+/** Faults that an answer lists; of the others it gives only the number. */
 export const maxNamedFaults = 100;
 
-/** Those that are named, once a batch was read: the first, and where the list broke off. */
+/** The faults to list after a batch was read: the first ones, and the one where the list broke off. */
 export function namedFaults(
   named: readonly UploadFault[],
   { faults, breaksOff }: Pick<UploadBatch<unknown>, 'faults' | 'breaksOff'>,
@@ -88,18 +88,18 @@ export function namedFaults(
   return last === undefined || !breaksOff || first.includes(last) ? first : [...first, last];
 }
 
-/** What became of an upload so far. */
+/** The progress of an upload so far. */
 export type UploadProgress = {
   readonly received: number;
   readonly added: number;
   readonly duplicates: number;
   readonly invalid: number;
-  /** The first of them. */
+  /** The first faults. */
   readonly errors: readonly UploadFault[];
-  /** Of all that was read of it: what another upload under the same key does not have. */
+  /** A digest of all that was read of it. A different upload under the same key has another one. */
   readonly digest: string;
   readonly isDone: boolean;
-  /** Its list was at fault as a whole, and is not read further than it was. */
+  /** The list itself was faulty at this point, so nothing behind it is read. */
   readonly brokeOff: boolean;
 };
 
@@ -108,7 +108,7 @@ export const noProgress: UploadProgress = {
   ...{ errors: [], digest: '', isDone: false, brokeOff: false },
 };
 
-/** The digest of all that was read, once `next` was read as well. */
+/** The digest after `next` was read too. */
 export function chainDigest(digest: string, next: string): string {
   return hash('sha256', digest + next, 'base64url');
 }
@@ -117,10 +117,10 @@ export function chainDigest(digest: string, next: string): string {
 export type UploadBatch<Item> = {
   readonly received: number;
   readonly items: readonly Item[];
-  /** Of the records that are not valid. */
+  /** The faults of the records that are not valid. */
   readonly faults: readonly UploadFault[];
-  /** Of the records as they came. */
+  /** A hash of the records as they came. */
   readonly hash: string;
-  /** Behind the last of them the list is at fault as a whole. */
+  /** The list itself is faulty behind the last record. */
   readonly breaksOff: boolean;
 };

@@ -1,4 +1,4 @@
-/** The bodies of `/v1/campaigns`: every rule about them, so that every fault is named at once, and what is stored of one. */
+/** The bodies of `/v1/campaigns`: all rules in one place, so that all faults are named at once, and how a request becomes a campaign. */
 import { z } from 'zod';
 import type { CampaignContent, CampaignHead } from './campaign.ts';
 import { mailbox, mailboxes, metadata, tags } from './email-fields.ts';
@@ -36,7 +36,7 @@ const ownHeaders = headers.refine(
   'must not have a Message-ID: every recipient has one of its own',
 );
 
-/** Every field but that it is required. */
+/** All fields, each still optional. */
 function fieldsFor(limits: CampaignLimits, check: CheckSource) {
   const parts = partsFor(check);
   return {
@@ -110,7 +110,7 @@ export function campaignRequestFor(limits: CampaignLimits, check: CheckSource) {
 
 export type CampaignRequest = z.output<ReturnType<typeof campaignRequestFor>>;
 
-/** Null takes a field away. */
+/** Null removes a field. */
 export function campaignChangesFor(limits: CampaignLimits, check: CheckSource) {
   const { reply_to, html, text, preheader, variables, headers, tags, metadata, route, rate, scheduled_at, ...needed } =
     fieldsFor(limits, check);
@@ -138,13 +138,13 @@ export function sendRequestFor(limits: Pick<CampaignLimits, 'now'>) {
         description: `When to begin: ${sendTimeWords}. Null, or a time that has passed, means now. Left out, when the campaign says, or else now.`,
       }),
   });
-  // What is not there at all is null to whoever looks at bodies.
+  // A missing body reaches the schema as null.
   return withRules(schema, [aheadRule(limits)])
     .meta({ id: 'CampaignSendRequest', description: 'When to begin. May be left out.' })
     .nullish();
 }
 
-/** A campaign that nobody sent yet. */
+/** A campaign that was not sent yet. */
 export type Draft = {
   readonly head: CampaignHead;
   readonly content: CampaignContent;
@@ -152,12 +152,12 @@ export type Draft = {
   readonly scheduledAt: number | null;
 };
 
-/** The version that was asked for, and what it says. */
+/** The version that was requested, and its content. */
 export type DraftTemplate = { readonly use: TemplateUse; readonly content: CampaignContent };
 
 type Faulty = { readonly faults: readonly TemplateFault[] };
 
-/** @param template that the request asks for; null where it asks for none */
+/** @param template the template that the request names; null when it names none */
 export function makeDraft(
   request: CampaignRequest,
   template: DraftTemplate | null,
@@ -176,7 +176,10 @@ export function makeDraft(
   return { head, content, scheduledAt: request.scheduled_at ?? null };
 }
 
-/** What a change leaves out stays, but for what another template says. Who changes parts of a template's has them of no template from then on. */
+/**
+ * Fields left out of a change stay, unless another template replaces them. After a change to parts copied from a template, the campaign names no
+ * template.
+ */
 export function changeDraft(
   was: Draft,
   changes: CampaignChanges,
@@ -214,7 +217,7 @@ function contentOf(request: CampaignRequest | CampaignChanges, template: DraftTe
 
 const partNames = ['html', 'text', 'preheader', 'missing', 'variables'] as const;
 
-/** What of a request is its content. */
+/** The content in a request. */
 function partsIn<Request extends CampaignRequest | CampaignChanges>(request: Request) {
   const { subject, html, text, preheader, missing, variables } = request;
   const given = Object.entries({ subject, html, text, preheader, missing, variables });
@@ -232,7 +235,7 @@ function pick<T>(change: T | null | undefined, was: T, none: T): T {
   return change === undefined ? was : (change ?? none);
 }
 
-/** As long as a name may be. */
+/** Cut to the length that a name may have. */
 function nameFor(subject: string): string {
   return subject.slice(0, 200).toWellFormed();
 }

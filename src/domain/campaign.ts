@@ -1,4 +1,4 @@
-/** Campaigns: what is stored of one, the states its recipients can be in, and how they are counted. */
+/** Campaigns: what is stored of one, the states of its recipients, and how they are counted. */
 import type { Mailbox } from './address.ts';
 import type { OnUnknown, Tag } from './email.ts';
 import type { CampaignEventType } from './event.ts';
@@ -9,12 +9,12 @@ import type { TemplateContent, TemplateUse, Variables } from './template.ts';
 export const campaignStatuses = ['draft', 'scheduled', 'running', 'paused', 'completed', 'canceled'] as const;
 export type CampaignStatus = (typeof campaignStatuses)[number];
 
-/** Whether somebody can be added: from its start on it is final who is in it. */
+/** Whether recipients can be added: once a campaign starts, its list is final. */
 export function takesRecipients(status: CampaignStatus): boolean {
   return status === 'draft' || status === 'scheduled';
 }
 
-/** What was asked for; fixed once it is sent. */
+/** What the caller asked for; fixed once the campaign is sent. */
 export type CampaignHead = {
   readonly id: string;
   readonly createdAt: number;
@@ -27,20 +27,20 @@ export type CampaignHead = {
   readonly metadata: Readonly<Record<string, unknown>> | null;
   readonly route: string | null;
   readonly onUnknown: OnUnknown;
-  /** Messages that may leave in each window; null for as fast as transports take them. */
+  /** Messages that may leave in each window; null means as fast as the transports take them. */
   readonly rate: Rate | null;
-  /** The template its content was copied of; null for content that was given with it. */
+  /** The template its content was copied from; null for content given in the request. */
   readonly template: TemplateUse | null;
-  /** As it is written in Liquid. */
+  /** The subject as Liquid source. */
   readonly subject: string;
-  /** How often it was changed while it was a draft: no two of its heads are the same. Left out as long as it was not. */
+  /** How often it was changed as a draft, so that no two versions of a head are equal. Left out while it is 0. */
   readonly revision?: number;
 };
 
-/** What each recipient's letter is made of, in Liquid: a copy, that no later change of a template reaches. */
+/** The Liquid sources of each recipient's letter: a copy, so later changes of the template do not reach it. */
 export type CampaignContent = TemplateContent;
 
-/** What a recipient of a campaign is counted as: exactly one of these at any moment. */
+/** What a recipient of a campaign counts as: exactly one of these at any moment. */
 export const campaignCounts = [
   'pending',
   'sent',
@@ -60,26 +60,27 @@ export function countOf(status: RecipientStatus): CampaignCount {
 }
 type PendingStatus = 'scheduled' | 'queued' | 'deferred' | 'sending';
 
-/** What moves. Times in milliseconds since the epoch. */
+/** The state that changes. Times are milliseconds since the epoch. */
 export type CampaignState = {
   readonly status: CampaignStatus;
   readonly scheduledAt: number | null;
   readonly startedAt: number | null;
-  /** When nothing was left to do, or it was canceled. */
+  /** When the last recipient was settled, or when it was canceled. */
   readonly endedAt: number | null;
   readonly counts: Readonly<Record<CampaignCount | 'recipients', number>>;
-  /** Messages a second that were settled of late; null when it is not running. */
+  /** Messages per second settled lately; null when the campaign is not running. */
   readonly pace: number | null;
 };
 
-/** When about nothing will be pending any more, at the pace of late; milliseconds since the epoch, null where nobody can say. */
+/** The estimated time when no recipient will be pending, at the current pace; milliseconds since the epoch, null when unknown. */
 export function etaOf({ status, counts, pace }: CampaignState, now: number): number | null {
   return status !== 'running' || pace === null || pace <= 0 ? null : Math.round(now + (counts.pending / pace) * 1_000);
 }
 
 /**
- * Since when a campaign of which something waits stands still, milliseconds since the epoch: its own rate may hold the next message back.
- * @param movedAt when somebody was settled last, or it was started or resumed
+ * The time from which a campaign with waiting recipients counts as standing still, milliseconds since the epoch. Its own rate may rightly delay
+ * the next message.
+ * @param movedAt when a recipient was settled last, or the campaign was started or resumed
  */
 export function stillSince(movedAt: number, rate: Rate | null): number {
   return movedAt + (rate === null ? 0 : Math.ceil(rate.windowMs / rate.count));
@@ -90,16 +91,16 @@ export type Campaign = { readonly head: CampaignHead; readonly state: CampaignSt
 /** One recipient as it was uploaded. */
 export type CampaignRow = { readonly address: string; readonly name?: string; readonly variables: Variables };
 
-/** Recipients of one chunk: stored and compressed together. */
+/** Recipients of one chunk, which are stored and compressed together. */
 export const chunkSize = 500;
 /** Recipients a worker takes at a time; a chunk is a whole number of slices. */
 export const sliceSize = 50;
-/** A slice of which something is left is looked at again after so long at most. */
+/** A slice with something left is looked at again after this time at most. */
 export const mostAgainMs = 60_000;
 
 /**
- * Where a recipient stands, one byte for each place. `left` is an ordinary email since, which has a record of its own; `handing` may have
- * been handed over at this moment.
+ * The state of a recipient at its place, one byte each. `left`: the recipient is now an ordinary email with a record of its own. `handing`: its
+ * message may be handed over at this moment.
  */
 export const placeMarks = {
   absent: '\0',
@@ -123,15 +124,15 @@ export function readMark(byte: string): PlaceMark {
   return markOf.get(byte) ?? 'absent';
 }
 
-/** Where nothing is left to do at a place. */
+/** Marks of a place where nothing is left to do. */
 export type FinalMark = Exclude<PlaceMark, 'absent' | 'queued' | 'handing' | 'left'>;
 
-/** The mark of a recipient that stays at its place; null when it is not done with, and leaves. */
+/** The mark of a finished recipient, which stays at its place; null for one that is not finished and must leave it. */
 export function finalMarkOf(status: RecipientStatus): FinalMark | null {
   return isFinal(status) ? (status as FinalMark) : null;
 }
 
-/** What moves a campaign, from which statuses, where to, and the event that tells of it. */
+/** Each move of a campaign: the statuses it starts from, the status it leads to, and its event. */
 export const campaignMoves = {
   start: { from: ['draft', 'scheduled'], to: 'running', event: 'campaign.started' },
   schedule: { from: ['draft', 'scheduled'], to: 'scheduled', event: null },

@@ -1,4 +1,4 @@
-/** Reply classification: the first row that fits a reply decides what is done about it, and the wait it names is read. */
+/** Reply classification: the first row that matches a reply decides what is done, and the wait that the reply names is read. */
 import type { SmtpReply } from './recipient.ts';
 import type { ReplyAction, ReplyCategory, ReplyRow } from './reply-row.ts';
 import { replyRows } from './reply-rows.ts';
@@ -9,11 +9,11 @@ export type Classification = {
   readonly action: ReplyAction;
   readonly category: ReplyCategory;
   readonly suppress: boolean;
-  /** The wait that the reply asks for, milliseconds, where it is to be tried again; null when it names none. */
+  /** The wait that the reply names, milliseconds, when the message is to be tried again; null when it names none. */
   readonly waitMs: number | null;
 };
 
-/** Reply code first: libraries label a 450 and a 550 alike. */
+/** The reply code comes first: libraries label a 450 and a 550 alike. */
 export function classify(smtp: SmtpReply): Classification {
   let read: string | undefined;
   const words = () => {
@@ -27,7 +27,7 @@ export function classify(smtp: SmtpReply): Classification {
   return { row, action, category, suppress, waitMs: isTriedAgain ? waitHint(words()) : null };
 }
 
-/** Security or policy (RFC 3463 section 3.8): words alone are then not enough to hold an address for gone. */
+/** Security or policy (RFC 3463 section 3.8): then words alone do not prove that an address is gone. */
 const isOfPolicy = /^\d\.7\./;
 
 function fits({ code, enhanced, text }: ReplyRow, smtp: SmtpReply, words: () => string): boolean {
@@ -42,8 +42,8 @@ function isOfCode(code: ReplyRow['code'], given: number): boolean {
 }
 
 /**
- * What a reply says, without what is no words of its own: codes at the start of its lines, line ends, and addresses, whose
- * names may be anything ("full.mailbox@spamcop.example").
+ * The words of a reply, without codes at the start of lines, line ends and addresses: a name in an address may be anything
+ * ("full.mailbox@spamcop.example").
  */
 export function wordsOf(reply: string): string {
   return `\n${reply}`
@@ -54,8 +54,8 @@ export function wordsOf(reply: string): string {
 }
 
 /**
- * Reads `250 2.0.0 Ok` (RFC 5321 section 4.2, RFC 3463), and an enhanced code as `#5.1.0` or, as qmail has it, `(#5.1.1)` at the
- * end; lines of a multi-line reply are joined by line feeds, and where the first has no enhanced code the last one that has says it.
+ * Reads `250 2.0.0 Ok` (RFC 5321 section 4.2, RFC 3463), and an enhanced code written `#5.1.0` or, as qmail does at the end, `(#5.1.1)`. Lines
+ * of a multi-line reply are joined by line feeds. When the first line has no enhanced code, the last line that has one counts.
  */
 export function parseReply(text: string): SmtpReply {
   const kept = withOneCode(text).slice(0, maxReplyLength);
@@ -72,7 +72,10 @@ function ofLaterLine(reply: string): string | undefined {
 /** The beginning of a line that has a reply code. */
 const coded = /^\d{3}(?=[ -]|$)/;
 
-/** All lines have the same code; where they have not, the last one holds, and those before it with another are ignored (RFC 5321 section 4.2.1). */
+/**
+ * All lines of a reply should have the same code. When they differ, the last one counts, and lines before it with another code are dropped (RFC
+ * 5321 section 4.2.1).
+ */
 export function withOneCode(reply: string): string {
   if (!reply.includes('\n')) return reply;
   const lines = reply.split('\n');
@@ -80,7 +83,7 @@ export function withOneCode(reply: string): string {
   return lines.filter((line) => !coded.test(line) || line.startsWith(code)).join('\n');
 }
 
-/** Characters of a reply that are kept: enough for every reply seen in the field, and a bound on what a hostile hop can store. */
+/** Characters of a reply that are kept: enough for every reply seen in the field, and a limit on what a hostile hop can store. */
 const maxReplyLength = 1_024;
 
 const lastRow = replyRows.at(-1) as ReplyRow;

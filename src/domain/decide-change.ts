@@ -1,4 +1,4 @@
-/** What a caller may still change about an accepted email: the decision behind cancel, reschedule and retry, or why it is too late. Pure. */
+/** The decision behind cancel, reschedule and retry: what a caller may still change about an accepted email, or why it is too late. Pure. */
 import { classify } from './classify.ts';
 import { type Decision, decisionOf } from './decide.ts';
 import type { EmailState, StoredEmail } from './email.ts';
@@ -9,7 +9,7 @@ import { isPending, nextDue, type Recipient, type RecipientStatus } from './reci
 import { recipientCategories } from './reply-row.ts';
 import { suppressedForm } from './suppression.ts';
 
-/** Why a change was refused, in words. */
+/** Why a change was refused, as the rest of a sentence. */
 export type Refusal = { readonly refused: string };
 
 export function decideChange(email: StoredEmail, change: Change, now: number): Decision | Refusal {
@@ -23,7 +23,7 @@ export function decideChange(email: StoredEmail, change: Change, now: number): D
   return decisionOf(email, after, now, (_, { status }) => eventOf(status));
 }
 
-/** No recipient's status moves: it is told, and numbered among the email's events, however often its link is followed only once. */
+/** Changes no recipient's status. It only adds an event to the email, once, however often the link is followed. */
 function decideUnsubscribed({ facts, state }: StoredEmail, address: string, now: number): Decision | Refusal {
   const recipient = state.recipients.find((one) => suppressedForm(one.address) === address);
   if (recipient === undefined) return { refused: 'it was not for this address' };
@@ -55,13 +55,13 @@ const noneLeft = {
 
 const retryable: readonly RecipientStatus[] = ['failed', 'expired', 'outcome_unknown'];
 
-/** Who was refused as well, where the reply speaks of the sender, its account or the message: somebody may have seen to that since. */
+/** Also a refused recipient can be retried when the reply is about the sender, its account or the message: that may have been fixed since. */
 function mayBeRetried({ status, smtp }: Recipient): boolean {
   if (status !== 'bounced') return retryable.includes(status);
   return smtp !== null && !recipientCategories.includes(classify(smtp).category);
 }
 
-/** To cancel brings back nothing that the server may have. */
+/** A cancel does not bring back a message that the server may already have. */
 function reasonOfCancel({ unanswered }: Recipient): string {
   if (unanswered === undefined) return 'canceled by request';
   return `canceled by request; an attempt before it may have been handed over: ${unanswered}`;

@@ -1,4 +1,4 @@
-/** The decision behind `settle`: an email and an outcome in; states, events and the next try out. Pure. */
+/** The decision behind `settle`: takes an email and an outcome, returns states, events and the time of the next try. Pure. */
 import { classify } from './classify.ts';
 import type { EmailState, StoredEmail } from './email.ts';
 import { type EmailEvent, type EmailEventType, eventOf } from './event.ts';
@@ -12,13 +12,13 @@ import { suppressedForm } from './suppression.ts';
 export type RetryPolicy = {
   /** Waits between attempts, milliseconds; the last one repeats. */
   readonly scheduleMs: readonly number[];
-  /** From `EmailState.since`; past it a recipient that is still pending fails. */
+  /** Age, counted from `EmailState.since`, at which a pending recipient fails. */
   readonly maxAgeMs: number;
 };
 
-/** Wait after trouble of the transport's own, which burns no attempt. */
+/** Wait after trouble of the transport's own, which counts as no attempt. */
 const faultWaitMs = 5_000;
-/** Tries to fetch a file to attach: a store that is briefly away is waited for, a wrong address is not waited for long. */
+/** Tries to fetch an attachment: enough for a server that is briefly away, too few to wait long for a wrong address. */
 const maxFetchTries = 5;
 
 export type Decision = {
@@ -52,8 +52,8 @@ export function decide(
 }
 
 /**
- * Whether this attempt was not for the recipient. Sandbox recipients and real ones are attempted separately, so an outcome counts for one kind
- * only, except where a reply names the recipient.
+ * Whether this attempt did not include the recipient. Sandbox recipients and real ones are attempted separately, so an outcome counts for one
+ * kind only, unless a reply names the recipient.
  */
 function isPassedOver(recipient: Recipient, outcome: SettledOutcome): boolean {
   if (!('transport' in outcome) || outcome.kind === 'answered') return false;
@@ -61,7 +61,7 @@ function isPassedOver(recipient: Recipient, outcome: SettledOutcome): boolean {
   return isSandbox(recipient.address) !== (outcome.transport === sandboxTransport);
 }
 
-/** Moves on whom this attempt sent to, as a second step with events of its own. */
+/** Applies feedback to the recipients this attempt sent to, as a second step with its own events. */
 function withFeedback(email: StoredEmail, first: Decision, feedback: readonly Feedback[], now: number): Decision {
   const recipients = first.state.recipients.map((recipient, index) => {
     const isNewlySent = recipient.status === 'sent' && recipient !== email.state.recipients[index];
@@ -74,8 +74,8 @@ function withFeedback(email: StoredEmail, first: Decision, feedback: readonly Fe
 }
 
 /**
- * Rescheduled while an attempt was on its way: what stood in that attempt's way is no matter any more. The last word of the next hop still
- * is, and so is what may have been handed over.
+ * The recipient was rescheduled during the attempt. Then a temporary obstacle of that attempt no longer matters. A final reply of the next hop
+ * still counts, and so does a message that may have been handed over.
  */
 function isMoot(before: Recipient, { kind }: SettledOutcome, after: Recipient, now: number): boolean {
   const waitsForItsTime = before.status === 'scheduled' && (before.nextAttemptAt ?? 0) > now;
@@ -83,7 +83,7 @@ function isMoot(before: Recipient, { kind }: SettledOutcome, after: Recipient, n
   return waitsForItsTime && !isLastWord;
 }
 
-/** The new state with the events that tell of it: `eventFor` names the event of one recipient, null for none. */
+/** The new state with its events. `eventFor` names the event of one recipient; null for none. */
 export function decisionOf(
   email: StoredEmail,
   after: EmailState,
@@ -102,7 +102,7 @@ export function decisionOf(
   };
 }
 
-/** By what a retry is timed. */
+/** What the time of a retry depends on. */
 type Terms = { readonly policy: RetryPolicy; readonly now: number; readonly rand: number };
 
 function move(email: StoredEmail, recipient: Recipient, outcome: SettledOutcome, terms: Terms): Recipient {
@@ -117,7 +117,7 @@ function move(email: StoredEmail, recipient: Recipient, outcome: SettledOutcome,
       if (reply !== null) return answer(email.state, recipient, reply, outcome.transport, terms);
       const attempts = recipient.attempts + 1;
       const { transport, detail: reason } = outcome;
-      // A try beyond the schedule would be one more that may repeat it.
+      // After an unknown outcome each try may be a repeat, so no extra try is added before the end.
       const told = { smtp: null, reason, unanswered: reason, keepsToSchedule: true } as const;
       const unknown = { ...recipient, attempts, transport, ...told };
       if (email.facts.onUnknown === 'hold') return { ...unknown, status: 'outcome_unknown', nextAttemptAt: null };
@@ -142,7 +142,7 @@ function move(email: StoredEmail, recipient: Recipient, outcome: SettledOutcome,
     }
     case 'expired': {
       const { expiresAt } = email.state;
-      // A change that was asked for meanwhile may have given it more time.
+      // A change in the meantime may have given it more time.
       if (expiresAt === null || expiresAt > now) return recipient;
       return expire({ ...recipient, reason: outcome.why ?? recipient.reason });
     }
@@ -177,7 +177,7 @@ function answer(
     case 'retry':
     case 'slow_down': {
       const asked = nextTry(policy.scheduleMs, attempts, now, rand, waitMs ?? 0);
-      // A server that asks for longer than there is may still take it before that.
+      // When the server asks for a wait beyond the end, the schedule decides: the server may still take the message before the end.
       const isInTime = !isOver(state, policy, asked);
       const nextAttemptAt = isInTime ? asked : nextTry(policy.scheduleMs, attempts, now, rand);
       return { ...settled, status: 'deferred', nextAttemptAt };
@@ -187,36 +187,36 @@ function answer(
   }
 }
 
-/** An answer to an attempt that was taken for unknown: one that is final counts after all, any other changes nothing. */
+/** A late answer to an attempt that counted as unknown. A final reply still counts; any other changes nothing. */
 function answerLate(state: EmailState, recipient: Recipient, outcome: SettledOutcome, terms: Terms): Recipient {
   if (isFinal(recipient.status) || outcome.kind !== 'answered') return recipient;
   const reply = replyFor(recipient, outcome.replies);
   if (reply === null) return recipient;
-  // The attempt was counted when it was unknown.
+  // The attempt was counted already when it became unknown.
   const answered = { ...answer(state, recipient, reply, outcome.transport, terms), attempts: recipient.attempts };
   return isFinal(answered.status) ? answered : recipient;
 }
 
-/** The trouble is the transport's own: the recipient stays where it is, and no attempt is burnt. */
+/** Trouble of the transport's own: the recipient keeps its status, and no attempt is counted. */
 function waitForTransport(recipient: Recipient, transport: string, reason: string, { now, rand }: Terms): Recipient {
   const status = recipient.status === 'scheduled' ? 'queued' : recipient.status;
   return { ...recipient, status, transport, reason, nextAttemptAt: nextTry([faultWaitMs], 1, now, rand) };
 }
 
-/** When an email is given up, milliseconds since the epoch. An end that the caller set takes the place of the age limit. */
+/** When an email is given up, milliseconds since the epoch. An end that the caller set replaces the age limit. */
 export function endOf(state: EmailState, policy: RetryPolicy): number {
   return state.expiresAt ?? state.since + policy.maxAgeMs;
 }
 
-/** Nothing is sent any more at the end that a caller set; at the age limit there is a last try. */
+/** At an end that the caller set, nothing is sent any more; at the age limit there is still a last try. */
 function isOver(state: EmailState, policy: RetryPolicy, at: number): boolean {
   const end = endOf(state, policy);
   return state.expiresAt === null ? at > end : at >= end;
 }
 
 /**
- * A retry that would come after the end. Where the caller set the end (ttl, expires_at), one last try is moved before it; where it is the age
- * limit, the recipient fails now.
+ * Handles a retry that would come after the end. When the caller set the end (ttl, expires_at), one last try is moved before it. At the age
+ * limit the recipient fails now.
  */
 function endInTime(recipient: Recipient, state: EmailState, { policy, now, rand }: Terms): Recipient {
   if (recipient.nextAttemptAt === null || !isOver(state, policy, recipient.nextAttemptAt)) return recipient;
@@ -237,7 +237,7 @@ function because({ reason }: Recipient): string {
   return reason === null ? '' : `: ${reason}`;
 }
 
-/** One event for each group of recipients that moved in the same way with the same reply. */
+/** One event for each group of recipients that changed in the same way with the same reply. */
 function eventsOf(
   email: StoredEmail,
   after: readonly Recipient[],
@@ -268,7 +268,7 @@ function eventsOf(
   }));
 }
 
-/** An unknown outcome is told each time, since each may be a repeat; a deferral when it is the first or its cause changed. */
+/** An unknown outcome has an event each time, since each may be a repeat. A deferral has one when it is the first, or its cause changed. */
 function eventFor(before: Recipient, after: Recipient, outcome: SettledOutcome): EmailEventType | null {
   if (isFinal(before.status)) return null;
   const unanswered = outcome.kind === 'unknown' && after.smtp === null && after.attempts > before.attempts;
@@ -278,7 +278,7 @@ function eventFor(before: Recipient, after: Recipient, outcome: SettledOutcome):
   return eventOf(after.status);
 }
 
-/** Trouble of the transport's own leaves a recipient where it was, which is no event. */
+/** After trouble of the transport's own a recipient keeps waiting, which is no event. */
 function isWaitingTurn(status: RecipientStatus): boolean {
   return status === 'queued' || status === 'scheduled';
 }

@@ -1,16 +1,16 @@
-/** Deliveries: what went out, or is to go out, in one POST to one endpoint, and how each try of it fared. */
+/** Deliveries: what was or will be sent in one POST to one endpoint, and the result of each try. */
 import type { EventType } from './event.ts';
 import { sortableCursor } from './event-feed.ts';
 import { batchId } from './webhook-request.ts';
 
 export const deliveryStatuses = ['pending', 'success', 'failed'] as const;
 
-/** `pending` was tried and comes again. What was not tried yet is no delivery: it only waits. */
+/** `pending`: tried, and will be tried again. A parcel that was never tried is no delivery yet. */
 export type DeliveryStatus = (typeof deliveryStatuses)[number];
 
 export type Try = {
   readonly at: number;
-  /** 0 stands for no answer at all. */
+  /** 0 means no answer at all. */
   readonly status: number;
   readonly ms: number;
   readonly detail: string | null;
@@ -18,29 +18,29 @@ export type Try = {
 
 export type Delivery = {
   readonly id: string;
-  /** The events in it, by their places in the outbox; see `placesIn`. */
+  /** Its events, by their places in the outbox; see `placesIn`. */
   readonly parcel: string;
-  /** What its POST is known by, the same at each try; null when its event was lost before it was tried. */
+  /** The `webhook-id` of its POST, the same at each try; null when its event was lost before the first try. */
   readonly webhookId: string | null;
-  /** The types of the events in it, each once. */
+  /** The types of its events, each once. */
   readonly types: readonly EventType[];
   readonly status: DeliveryStatus;
-  /** Oldest first; of very many the latest. */
+  /** Oldest first. When there are very many, only the latest are kept. */
   readonly tries: readonly Try[];
   readonly attempts: number;
-  /** Those since it was emitted, or replayed last, which is what the schedule counts. */
+  /** Tries since the event was emitted or last replayed: the schedule counts these. */
   readonly round: number;
-  /** When the first of those was due, milliseconds since the epoch; null where nothing is known of it, or it does not come again. */
+  /** When the first try of this round was due, milliseconds since the epoch; null when that is unknown, or it is not tried again. */
   readonly roundSince: number | null;
-  /** Milliseconds since the epoch; null when it does not come again. */
+  /** Milliseconds since the epoch; null when it is not tried again. */
   readonly nextAt: number | null;
-  /** Why it failed where no try says it. */
+  /** Why it failed, when no try says it. */
   readonly reason: string | null;
 };
 
 /**
- * A parcel is what one POST carries: a place in the outbox, or several with `batch:` before them. A batch is grouped when it is first taken
- * and stays as it is, so that its repeats are the same under the same id.
+ * A parcel is what one POST carries: a place in the outbox, or several with `batch:` before them. A batch is grouped when it is first taken and
+ * never changes, so that each repeat is the same under the same id.
  */
 export const batchMark = 'batch:';
 
@@ -56,7 +56,7 @@ export function batchOf(places: readonly string[]): string {
   return `${batchMark}${places.join(',')}`;
 }
 
-/** What becomes of a batch of several that is too large: two of half its size. */
+/** Splits a batch that is too large into two of half its size. */
 export function halvesOf(parcel: string): [string, string] {
   const places = placesIn(parcel);
   const middle = Math.ceil(places.length / 2);
@@ -67,7 +67,7 @@ export const splitReason = 'it was too large for its endpoint: its events went o
 
 const lostReason = 'its events are no longer stored: they were kept for as long as RETENTION_EVENTS and MAX_EVENTS say';
 
-/** A parcel that was not tried before. */
+/** The delivery of a parcel that was never tried. */
 export function newDelivery(parcel: string, webhookId: string | null, types: readonly EventType[]): Delivery {
   return {
     ...{ id: deliveryId(parcel), parcel, webhookId, types, status: 'pending' },
@@ -75,13 +75,16 @@ export function newDelivery(parcel: string, webhookId: string | null, types: rea
   };
 }
 
-/** A parcel whose events are past their retention. @param before what was tried of it */
+/**
+ * The delivery of a parcel whose events are past their retention.
+ * @param before its delivery until now
+ */
 export function lostDelivery(parcel: string, before: Delivery | null): Delivery {
   const known = before ?? newDelivery(parcel, isBatch(parcel) ? batchId(parcel) : null, []);
   return { ...known, status: 'failed', nextAt: null, reason: lostReason };
 }
 
-/** Made of the parcel, so that a delivery needs no other key. */
+/** Derived from the parcel, so that a delivery needs no other key. */
 export function deliveryId(parcel: string): string {
   const [first = ''] = placesIn(parcel);
   const place = first.replace('-', '_');
@@ -90,7 +93,10 @@ export function deliveryId(parcel: string): string {
 
 export const deliveryIdForm = /^dl_\d{1,19}_\d{1,19}(?:_[\w-]+)?$/;
 
-/** Sorts as text where the first event of a delivery sorts in the feed: within one millisecond 10 comes after 9. @param id of `deliveryIdForm` */
+/**
+ * A text that sorts as the first event of the delivery sorts in the feed: within one millisecond 10 comes after 9.
+ * @param id of `deliveryIdForm`
+ */
 export function deliveryOrder(id: string): string {
   const [, ms = '', sequence = '', ...batch] = id.split('_');
   return `${sortableCursor(`${ms}-${sequence}`)} ${batch.join('_')}`;

@@ -1,21 +1,21 @@
-/** Reads a document of maps, lists and texts: each value knows its place, and every fault is noted instead of the first one thrown. */
+/** Reads a document of maps, lists and texts. Each value knows its place, and all faults are collected, instead of stopping at the first. */
 import type { Field } from './transport-fields.ts';
 
 export type Path = readonly (string | number)[];
 
-/** `on` tells whether the key or the value at `path` is at fault. The message never repeats a value, it may be a secret. */
+/** `on` says whether the key or the value at `path` is at fault. The message never repeats a value: it may be a secret. */
 export type DocumentFault = { readonly path: Path; readonly on: 'key' | 'value'; readonly message: string };
 
-/** A value and its place; what is wrong with it goes to `faults`, which the whole document shares. */
+/** A value and its place. Its faults go to `faults`, which the whole document shares. */
 export type Given = { readonly value: unknown; readonly path: Path; readonly faults: DocumentFault[] };
 
-/** Notes a fault. @returns null, which stands for what could not be read */
+/** Adds a fault. @returns null, which stands for a value that could not be read */
 export function refuse({ path, faults }: Given, message: string, on: DocumentFault['on'] = 'value'): null {
   faults.push({ path, on, message });
   return null;
 }
 
-/** A map with keys that are known. What is not there is undefined; null when it is no map. */
+/** Reads a map with known keys. A missing member is undefined. Null when it is not a map. */
 export function fieldsOf<K extends string>(given: Given, known: readonly K[]): Partial<Record<K, Given>> | null {
   const entries = entriesOf(given, `a map with ${known.join(', ')}`);
   if (entries === null) return null;
@@ -28,14 +28,14 @@ export function fieldsOf<K extends string>(given: Given, known: readonly K[]): P
   return found;
 }
 
-/** Without a space behind the colon, `pass:secret` is one key to YAML. */
+/** Without a space behind the colon, YAML reads `pass:secret` as one key. */
 function unknownKey(key: string, known: readonly string[]): string {
   const joined = known.find((name) => key.startsWith(`${name}:`));
   if (joined !== undefined) return `lacks a space after ${joined}:`;
   return `has an unknown key${isShown(key) ? ` ${key}` : ''}: expected ${known.join(', ')}`;
 }
 
-/** A map with any keys; null when it is none. */
+/** Reads a map with any keys; null when it is not a map. */
 export function entriesOf(given: Given, expected: string): [key: string, value: Given][] | null {
   if (!isMap(given.value)) return refuse(given, `expected ${expected}`);
   return Object.entries(given.value).map(([key, value]) => [
@@ -44,21 +44,21 @@ export function entriesOf(given: Given, expected: string): [key: string, value: 
   ]);
 }
 
-/** A list; null when it is none. */
+/** Reads a list; null when it is not a list. */
 export function itemsOf(given: Given, expected: string): Given[] | null {
   const { value, path, faults } = given;
   if (!Array.isArray(value)) return refuse(given, `expected ${expected}`);
   return value.map((item, index) => ({ value: item, path: [...path, index], faults }));
 }
 
-/** A text that is a field; null when it is none, or not there. */
+/** Reads a text as a field; null when it is missing or not valid. */
 export function textOf<T>(given: Given | undefined, field: Field<T>): T | null {
   if (given === undefined) return null;
   const read = typeof given.value === 'string' ? field.parse(given.value) : null;
   return read ?? refuse(given, `expected ${field.expected}`);
 }
 
-/** `transports.ses.connections`. Keys are a person's own text: only what looks like a name is shown. */
+/** A path such as `transports.ses.connections`. Keys are text of a person, so only those that look like a name are shown. */
 export function formatPath(path: Path): string {
   return path.map((part) => (isShown(String(part)) ? part : '?')).join('.');
 }

@@ -1,4 +1,4 @@
-/** Which delivery status notifications (DSN, RFC 3461) a sender asks the servers on the way for. */
+/** Which delivery status notifications (DSN, RFC 3461) a sender requests from the servers on the way. */
 import { z } from 'zod';
 import { nullLeavesOut } from './null-leaves-out.ts';
 
@@ -6,7 +6,7 @@ const occasions = ['success', 'failure', 'delay'] as const;
 
 export type Dsn = {
   readonly notify: readonly (typeof occasions)[number][] | 'never';
-  /** What of the message a notification of failure returns. */
+  /** What a notification of failure returns of the message. */
   readonly return: 'headers' | 'full';
 };
 

@@ -1,4 +1,4 @@
-/** The parts a send request is made of: mailboxes, attachments, tags, times; each rule once, each fault in plain words. */
+/** The fields of a send request: mailboxes, attachments, tags, times. Each rule is written once and each fault is in plain words. */
 import { z } from 'zod';
 import { encodedWord, type Mailbox, makeMailbox, parseMailbox } from './address.ts';
 import { bytesIn } from './bytes.ts';
@@ -7,7 +7,7 @@ import { jsonObject, objectOf } from './json-object.ts';
 import { nullLeavesOut } from './null-leaves-out.ts';
 import { webUrl } from './web-url.ts';
 
-/** Characters of html, and of text: the most that others in the field take, and what one worker composes without others waiting for it. */
+/** Characters of html, and of text: the limit of most email APIs, and what one worker can compose without delaying other work. */
 const maxBodyLength = 5 * 1024 * 1024;
 
 export const bodyText = z
@@ -58,10 +58,13 @@ function readMailbox(value: unknown): Mailbox | { fault: string } {
   };
 }
 
-/** A mailbox in the API's document, where its schema stands under this name. */
+/** A reference to the mailbox schema in the API document. */
 const mailboxRef = { $ref: '#/components/schemas/Mailbox' };
 
-/** One mailbox or a list of them; a fault in a single one points at the field, in a list at its place there. A list that is too long is not read. */
+/**
+ * One mailbox or a list of them. The fault of a single one points at the field, that of one in a list at its place. A list that is too long is
+ * not read.
+ */
 export const mailboxes = (max: number, description: string) =>
   z
     .unknown()
@@ -80,7 +83,7 @@ export const mailboxes = (max: number, description: string) =>
     })
     .meta({ description, anyOf: [mailboxRef, { type: 'array', items: mailboxRef, maxItems: max }] });
 
-/** Written so that no space can be read in two ways: with one that could, 100,000 spaces took 11 s. */
+/** Written so that each space can match in one way only: a form with two took 11 s for 100,000 spaces. */
 const base64Form = /^[A-Za-z0-9+/\s]*(?:={1,2}\s*)?$/;
 
 const byteList = { type: 'array', items: { type: 'integer', minimum: 0, maximum: 255 } };
@@ -114,12 +117,12 @@ const fileContent = z
   });
 
 function fromBase64(text: string): Buffer | null {
-  // One digit of a group of four would be less than a byte.
+  // One digit left over from groups of four is less than a byte.
   const isBase64 = base64Form.test(text) && countDigits(text) % 4 !== 1;
   return isBase64 ? Buffer.from(text, 'base64') : null;
 }
 
-/** Of base64; by hand, as to take the spaces out took 4 s where each digit had one. */
+/** Counts base64 digits by hand: removing the spaces took 4 s when each digit had one. */
 function countDigits(text: string): number {
   let digits = 0;
   for (let at = 0; at < text.length; at++) {
@@ -140,7 +143,7 @@ const fileName = headerSafe(255)
   .refine((name) => name === '' || name.trim() !== '', 'must not be blank')
   .refine((name) => !encodedWord.test(name), 'must be the name itself, in Unicode, and not an encoded word (=?…?=)');
 
-/** What a URL says is the last of a path, and stays that. */
+/** The filename in a URL is the last part of its path, and must not contain another path. */
 const fileNameInUrl = fileName.refine((name) => !/[/\\]/.test(name));
 
 const contentId = z.string().regex(/^[\w.+@-]{1,128}$/, 'must be 1 to 128 letters, digits and . _ + @ -');
@@ -185,7 +188,7 @@ export const attachment = nullLeavesOut(attachmentFields)
   })
   .meta({ id: 'Attachment', description: 'A file to attach: given as `content`, or fetched from `path`.' });
 
-/** The filename a URL ends in; null where it ends in none that can stand in a header. */
+/** The filename at the end of a URL; null when there is none, or it cannot be written in a header. */
 function lastPart(url: string | undefined): string | null {
   if (url === undefined || !URL.canParse(url)) return null;
   const part = new URL(url).pathname.split('/').at(-1) ?? '';
@@ -216,7 +219,7 @@ export const tag = z
   })
   .meta({ id: 'Tag', description: 'A label.' });
 
-/** Events have them by their names, and filters find one value of each. */
+/** Events hold tags by name, and filters match one value for each name. */
 export const tags = z
   .array(tag)
   .max(maxTags, { abort: true })
@@ -229,23 +232,23 @@ export const tags = z
     }
   });
 
-/** An instant with its offset (RFC 3339), as milliseconds since the epoch. */
+/** A time with its offset (RFC 3339), in milliseconds since the epoch. */
 export const instant = z.iso
   .datetime({ offset: true, error: 'must be an ISO 8601 time with an offset, such as 2030-01-31T09:00:00Z' })
   .transform((text) => Date.parse(text));
 
-/** An offset without a colon or minutes (ISO 8601), as `strftime` writes it: `+0000`, `+01`. */
+/** A time whose offset has no colon or no minutes (ISO 8601), as `strftime` writes it: `+0000`, `+01`. */
 export const shortOffset = '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(\\.\\d+)?[+-]\\d{2}(\\d{2})?$';
 const isShort = new RegExp(shortOffset);
 
-/** The same time with its offset in full, as an instant has it. */
+/** The same time with a full offset, as `instant` needs it. */
 export function withFullOffset(time: string): string {
   return isShort.test(time)
     ? time.replace(/([+-]\d{2})(\d{2})?$/, (_, hours, minutes = '00') => `${hours}:${minutes}`)
     : time;
 }
 
-/** Bytes of metadata as JSON: it is stored with the email and goes out with each of its events. */
+/** Bytes of metadata as JSON. They are stored with the email and sent with each of its events. */
 export const maxMetadataBytes = 4_096;
 
 export const metadata = jsonObject(maxMetadataBytes)
@@ -256,7 +259,7 @@ export const metadata = jsonObject(maxMetadataBytes)
     ...objectOf({}),
   });
 
-/** What reading JSON made of a number is what it said: 64-bit ids and 1e400 are not. */
+/** Whether the number that JSON.parse made equals the number as written: 64-bit ids and 1e400 do not. */
 function isExact(value: unknown): boolean {
   if (typeof value === 'number')
     return Number.isFinite(value) && (Number.isSafeInteger(value) || !Number.isInteger(value));

@@ -1,4 +1,4 @@
-/** Headers: what may stand in one (RFC 5322, RFC 2047), and which a caller may set. */
+/** Headers: what may be in one (RFC 5322, RFC 2047), and which ones a caller may set. */
 import { z } from 'zod';
 import { encodedWord } from './address.ts';
 import { objectOf, objectWithin } from './json-object.ts';
@@ -7,23 +7,23 @@ const maxHeaders = 50;
 const maxHeaderLength = 4_096;
 
 /**
- * Headers that are ours to write, or that only a relay or receiver on the way may: traces (RFC 5321 section 4.4, RFC 8601, RFC 7208),
- * and what some relays read recipients or a mail loop from. Anything else may be set by the caller, `Message-ID` with a key that may.
+ * Headers that only we write, or only a relay or receiver on the way: traces (RFC 5321 section 4.4, RFC 8601, RFC 7208), and those from which
+ * some relays read recipients or detect a mail loop. The caller may set any other header, and `Message-ID` with a key that allows it.
  */
 const reservedHeaders = new Set([
   'mime-version', 'to', 'from', 'sender', 'cc', 'bcc', 'subject', 'reply-to', 'date', 'return-path', 'received', 'dkim-signature',
   'domainkey-signature', 'received-spf', 'authentication-results', 'delivered-to', 'apparently-to',
 ]); // biome-ignore format: one list reads best as one block
-/** Whole families: MIME (RFC 2045 section 9: it would describe our body), ARC (RFC 8617), resending (RFC 5322 section 3.6.6). */
+/** Whole families: MIME (RFC 2045 section 9: they would describe our body), ARC (RFC 8617), resending (RFC 5322 section 3.6.6). */
 const reservedFamilies = /^(?:content|arc|resent)-(?!language$)/;
 /** Their value is a list of message ids (RFC 5322 section 3.6.4), which may not be encoded. */
 const messageIdHeaders = new Set(['in-reply-to', 'references']);
 const messageIds = /^<[!-;=?-~]+>(?: +<[!-;=?-~]+>)*$/;
-/** Without comments and quoted parts. */
+/** One message id without comments and quoted parts. */
 const oneMessageId = /^<[\w!#$%&'*+\-/=?^`{|}~.]{1,120}@[\w.-]{1,120}>$/;
 /**
- * Structured, so an encoded word would not be read, or would hide the address in it: receipts (RFC 8098), lists (RFC 2369, RFC 2919), and what
- * programs read. A name beyond ASCII is left out.
+ * Structured headers where an encoded word would not be read, or would hide the address in it: receipts (RFC 8098), lists (RFC 2369, RFC 2919),
+ * and headers that programs read. A name beyond ASCII is left out.
  */
 const asciiHeaders = new Set([
   'disposition-notification-to', 'disposition-notification-options', 'return-receipt-to', 'x-confirm-reading-to', 'errors-to', 'bounces-to',
@@ -32,21 +32,21 @@ const asciiHeaders = new Set([
   'x-auto-response-suppress', 'bimi-selector', 'tls-required', 'otp-token',
 ]); // biome-ignore format: one list reads best as one block
 const asciiFamilies = /^list-/;
-/** Of those, the ones with a phrase before what stands in angle brackets, which may be encoded (RFC 2047 section 5). */
+/** Those of them that have a phrase before the angle brackets. The phrase may be encoded (RFC 2047 section 5). */
 const phraseHeaders = new Set([
   'list-id', 'disposition-notification-to', 'return-receipt-to', 'x-confirm-reading-to', 'errors-to', 'bounces-to', 'mail-followup-to',
   'mail-reply-to', 'abuse-reports-to',
 ]); // biome-ignore format: one list reads best as one block
 const phraseForm = /^(?:"((?:[^"\\]|\\.)*)"|([^<>"\\,]+?)) *<([!-;=?-~]+)>$/u;
-/** RFC 2369 section 2: by anything else no program unsubscribes anybody. */
+/** RFC 2369 section 2: programs unsubscribe only through these kinds of URL. */
 const wayOut = /<(?:https?:\/\/|mailto:)[!-;=?-~]+>/i;
-/** RFC 8058 section 3.1: a link without TLS is none that a mailbox provider takes. */
+/** RFC 8058 section 3.1: mailbox providers do not accept a link without TLS. */
 const goodWayOut = /<(?:https:\/\/|mailto:)[!-;=?-~]+>/i;
 const spacedWayOut = /<(?:https?:\/\/|mailto:)[^<> ]* [^<>]*>/i;
 
-/** A header is folded at its spaces only (RFC 5322 section 2.1.1). */
+/** A header is folded only at its spaces (RFC 5322 section 2.1.1). */
 const maxWordLength = 900;
-/** A longer run would be folded to a line of nothing but spaces, which ends the header for a reader that trims lines. */
+/** A longer run would be folded into a line of nothing but spaces, which ends the header for a reader that trims lines. */
 const spaceRun = / {61}/;
 
 const controlCharacters = /[\p{Cc}]/u;
@@ -63,7 +63,7 @@ export const headerSafe = (max: number) =>
       `must have a space at least every ${maxWordLength} characters: a line of mail has 998 at most`,
     );
 
-/** By hand: `/\S{901}/` tries every start of a long word again, 1 s for 900,000 characters. */
+/** By hand: `/\S{901}/` retries from each character of a long word, 1 s for 900,000 characters. */
 function longestWord(text: string): number {
   if (text.length <= maxWordLength) return text.length;
   let longest = 0;
@@ -71,7 +71,7 @@ function longestWord(text: string): number {
   return longest;
 }
 
-/** Counted before any is read: a body can have half a million. */
+/** Counted before any of them is read: a body can have half a million. */
 const countedHeaders = objectWithin(
   (given) => Object.keys(given).length <= maxHeaders,
   `must have at most ${maxHeaders} headers`,
@@ -120,7 +120,7 @@ function wayOutFault(value: string): string | null {
   return 'must have a link in angle brackets: <https://…> or <mailto:…>';
 }
 
-/** The phrase of `Name <rest>` in a header that is structured so, which alone may be encoded; null where it has none. */
+/** The phrase of `Name <rest>` in a structured header: only that may be encoded. Null when there is none. */
 export function phraseIn(name: string, value: string): { readonly phrase: string; readonly rest: string } | null {
   const [, quoted, plain, rest] = (phraseHeaders.has(name.toLowerCase()) && phraseForm.exec(value.trim())) || [];
   if (rest === undefined) return null;
@@ -137,7 +137,7 @@ export function hasListUnsubscribe(headers: Readonly<Record<string, unknown>>): 
   return Object.keys(headers).some((name) => name.toLowerCase() === listUnsubscribe);
 }
 
-/** Headers without a way out that a link of ours is better than, which takes its place: they may have one. */
+/** The headers without an unsubscribe link that is worse than ours: ours replaces it. */
 export function withoutPoorWayOut(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   const isPoor = ([name, value]: [string, string]) => name.toLowerCase() === listUnsubscribe && !goodWayOut.test(value);
   const all = Object.entries(headers);

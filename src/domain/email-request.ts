@@ -1,4 +1,4 @@
-/** The body of `POST /v1/emails`: every rule about it in one schema, so that every fault is named at once. */
+/** The body of `POST /v1/emails`: all rules in one schema, so that all faults are named at once. */
 import { z } from 'zod';
 import { dsnRequest } from './dsn.ts';
 import { attachment, bodyText, instant, mailbox, mailboxes, metadata, tags } from './email-fields.ts';
@@ -11,29 +11,29 @@ import type { TemplateUse } from './template.ts';
 import { templateOfEmail } from './template-request.ts';
 import { linkRules } from './unsubscribe-link.ts';
 
-/** Recipients of one email over to, cc and bcc; each is a unit of state. */
+/** Recipients of one email over to, cc and bcc. Each has its own state. */
 export const maxRecipients = 50;
-/** RFC 5322 section 2.1.1 allows 998 octets on a line; a subject is folded, so this is a bound on sense. */
+/** RFC 5322 section 2.1.1 allows 998 octets in a line. A subject is folded, so this is only a reasonable limit. */
 const maxSubjectLength = 998;
 const maxAttachments = 100;
 const maxAheadMs = 366 * 86_400_000;
 const maxTtlSeconds = 366 * 86_400;
 
-/** What the schema has to know of the service it guards. */
+/** What the schema must know of the service. */
 export type RequestLimits = {
   /** Decoded bytes of all attachments of one email. */
   readonly maxAttachmentBytes: number;
-  /** Names an email may ask for by `route`. */
+  /** The routes that an email may name in `route`. */
   routes(): readonly string[];
-  /** Whether bulk mail can be given a link to unsubscribe with. */
+  /** Whether bulk mail can get an unsubscribe link. */
   readonly canUnsubscribe: boolean;
   now(): number;
 };
 
-/** What may stand in a subject, written or rendered. */
+/** A subject, as written or as rendered. */
 export const subjectLine = headerSafe(maxSubjectLength);
 
-/** Of Resend's emails: refused where they say anything. */
+/** Fields of Resend's emails that we do not have: an email that sets one is refused. */
 export const absentFields = ['topic_id'];
 
 export const onUnknownPolicies = ['retry', 'hold'] as const;
@@ -123,7 +123,7 @@ function fieldsFor(limits: RequestLimits) {
   };
 }
 
-/** What an email says itself and may leave to its template. */
+/** The fields of an email that may also come from its template. */
 export function askedFieldsFor(limits: RequestLimits) {
   return {
     ...fieldsFor(limits),
@@ -137,7 +137,7 @@ export function askedFieldsFor(limits: RequestLimits) {
   };
 }
 
-/** An email with all that is sent of it. */
+/** An email with its complete content. */
 export function emailRequestFor(limits: RequestLimits) {
   return nullLeavesOut(withRules(z.strictObject(fieldsFor(limits)), rulesFor(limits)), absentFields);
 }
@@ -167,7 +167,7 @@ const templateRules = [
   notWithTemplate('text'),
 ];
 
-/** Rules of an email that may leave things to its template. */
+/** Rules of an email that may leave fields to its template. */
 export function askedRulesFor(limits: RequestLimits): Rule[] {
   return [...templateRules, ...rulesFor(limits)];
 }
@@ -177,7 +177,7 @@ function rulesFor(limits: RequestLimits): Rule[] {
     {
       path: 'html',
       message: 'html or text is required',
-      // Nothing but a text may be empty: whoever gives an empty html alone means to have said something.
+      // Only `text` may be empty: a request with an empty html alone is a mistake.
       holds: ({ html, text, template }) => (html ?? '') !== '' || text !== undefined || template !== undefined,
     },
     {
@@ -216,7 +216,7 @@ function rulesFor(limits: RequestLimits): Rule[] {
 export const noWayOut =
   'needs a way to unsubscribe: set PUBLIC_URL to where this API is reached by https, or give a List-Unsubscribe header';
 
-/** Whether readers of bulk mail with these headers can unsubscribe. */
+/** Whether recipients of bulk mail with these headers can unsubscribe. */
 export function hasWayOut({ canUnsubscribe }: Pick<RequestLimits, 'canUnsubscribe'>, headers: unknown): boolean {
   return canUnsubscribe || hasListUnsubscribe(Object(headers));
 }
@@ -237,9 +237,9 @@ export function aheadRule({ now }: Pick<RequestLimits, 'now'>): Rule {
   };
 }
 
-/** As it is asked for: what it does not say may be its template's to say. */
+/** An email as requested: fields that are missing may come from its template. */
 export type AskedEmail = z.output<ReturnType<typeof askedEmailFor>>;
-/** With all that is sent of it, and the template that it was made of. */
+/** An email with its complete content, and the template it was made from. */
 export type EmailRequest = z.output<ReturnType<typeof emailRequestFor>> & { readonly template?: TemplateUse };
 
 /** `PATCH /v1/emails/:id`. */
@@ -257,7 +257,7 @@ export function rescheduleRequestFor(limits: Pick<RequestLimits, 'now'>) {
   });
 }
 
-/** NaN where there is none or it has a fault of its own: every comparison with it is false. */
+/** NaN when the field is missing or has a fault of its own: every comparison with it is false. */
 function timeOf(instant: unknown): number {
   return typeof instant === 'number' ? instant : Number.NaN;
 }

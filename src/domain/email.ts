@@ -1,4 +1,4 @@
-/** The email: what is stored of it, and how a request becomes one. */
+/** The email: what is stored of it, and how a request becomes an email. */
 import { hash } from 'node:crypto';
 import { domainOf, type Mailbox } from './address.ts';
 import type { Dsn } from './dsn.ts';
@@ -19,7 +19,7 @@ import type { TemplateUse } from './template.ts';
 
 export type Tag = { readonly name: string; readonly value: string };
 
-/** What to do when nobody knows whether the message was handed over. */
+/** What to do when it is unknown whether the message was handed over. */
 export type OnUnknown = 'retry' | 'hold';
 
 /** What never changes after accept. Kept as long as the record. */
@@ -27,7 +27,7 @@ export type EmailFacts = {
   readonly id: string;
   readonly createdAt: number;
   readonly keyId: string;
-  /** Without angle brackets; the same over all attempts, so a receiver can recognise a repeat. */
+  /** Without angle brackets. The same in all attempts, so that a receiver can recognise a repeat. */
   readonly messageId: string;
   readonly from: Mailbox;
   readonly replyTo: readonly Mailbox[];
@@ -37,31 +37,31 @@ export type EmailFacts = {
   readonly externalId: string | null;
   readonly lane: Lane;
   readonly route: string | null;
-  /** How long it is worth sending, from `EmailState.since`. */
+  /** How long the email is worth sending, counted from `EmailState.since`. */
   readonly ttlMs: number | null;
   readonly onUnknown: OnUnknown;
   readonly dsn: Dsn | null;
-  /** What its content was made of; null for one that was given whole. */
+  /** The template its content was made from; null for content given in the request. */
   readonly template: TemplateUse | null;
   /** The campaign it is part of. */
   readonly campaignId: string | null;
 };
 
-/** What moves; replaced as a whole by one commit. */
+/** The state, which changes: each commit replaces it as a whole. */
 export type EmailState = {
   readonly recipients: readonly Recipient[];
   readonly lastEvent: EmailEventType;
   /** The number of the last event of this email. */
   readonly sequence: number;
-  /** What the caller asked for last; null for at once. */
+  /** The time the caller last asked for; null for at once. */
   readonly scheduledAt: number | null;
-  /** From when its age counts: accept, its schedule, or the last retry that was asked for. */
+  /** From when its age counts: accept, its scheduled time, or the last retry by a caller. */
   readonly since: number;
-  /** When it is no longer worth sending; null for never. */
+  /** When the email is no longer worth sending; null for never. */
   readonly expiresAt: number | null;
 };
 
-/** Where an attachment's bytes are: kept once under their hash, or still to be fetched. */
+/** Where an attachment's bytes are: stored once under their hash, or still to be fetched. */
 export type AttachmentSource =
   | { readonly kind: 'file'; readonly hash: string; readonly bytes: number }
   | { readonly kind: 'url'; readonly url: string };
@@ -73,7 +73,7 @@ export type Attachment = {
   readonly source: AttachmentSource;
 };
 
-/** What is dropped once the email is final and its content retention has passed. */
+/** The content, which is dropped when the email is final and its retention has passed. */
 export type Content = {
   readonly html: string | null;
   readonly text: string | null;
@@ -81,54 +81,54 @@ export type Content = {
   readonly attachments: readonly Attachment[];
 };
 
-/** What a file that is yet to be fetched counts as. */
+/** What an attachment that is still to be fetched counts as. */
 const guessedBytes = 1024 * 1024;
 
-/** About the bytes of memory that a content takes with its files. */
+/** The approximate memory in bytes that a content takes with its files. */
 export function weightOf({ html, text, attachments }: Content): number {
   const files = attachments.map(({ source }) => (source.kind === 'file' ? source.bytes : guessedBytes));
   return files.reduce((sum, bytes) => sum + bytes, (html?.length ?? 0) + (text?.length ?? 0));
 }
 
-/** A content that is too heavy to be loaded before there is room for it, with what it weighs. */
+/** A content too heavy to load before there is room for it, with its weight. */
 export type HeavyContent = { readonly weight: number };
 
 export function isHeavy(content: Content | HeavyContent | Unreadable | null): content is HeavyContent {
   return content !== null && content !== unreadable && 'weight' in content;
 }
 
-/** A content that is stored, and of which nothing can be made: damaged, or in a form that this version does not know. */
+/** A stored content that cannot be used: damaged, or in a form that this version does not know. */
 export const unreadable = 'unreadable';
 export type Unreadable = typeof unreadable;
 
-/** The bytes of attachments by their hash (SHA-256, base64url): the same file in several emails is kept once. */
+/** The bytes of attachments by their hash (SHA-256, base64url): a file that several emails share is stored once. */
 export type Files = ReadonlyMap<string, Buffer>;
 
-/** An attempt whose body may have begun to leave; left behind by a worker that died before it could settle. */
+/** An attempt whose body may have begun to leave. It stays on the email when the worker dies before it settles. */
 export type HandOver = {
   readonly at: number;
   readonly transport: string;
-  /** Tells this attempt from any other. */
+  /** Unique for each attempt. */
   readonly attemptId: string;
-  /** The job that was at it: while that one lives, so does the attempt. */
+  /** The job that makes the attempt: while the job lives, the attempt may still be running. */
   readonly job: string;
 };
 
 export type StoredEmail = {
   readonly facts: EmailFacts;
   readonly state: EmailState;
-  /** Counts commits; a commit is refused when the stored one moved on. */
+  /** Counts commits. A commit is refused when the stored version is another. */
   readonly version: number;
   readonly handOver: HandOver | null;
 };
 
-/** An email with what is needed to send it. `content` is null once it has been dropped, or where it cannot be read. */
+/** An email with what is needed to send it. `content` is null when it was dropped, or cannot be read. */
 export type LoadedEmail = StoredEmail & { readonly content: Content | null };
 
-/** One of many that are loaded at once: a heavy content is loaded when it is its turn. */
+/** One of many emails loaded together. A heavy content is loaded only when its email's turn comes. */
 export type EmailInHand = StoredEmail & { readonly content: Content | HeavyContent | Unreadable | null };
 
-/** An email on its way into the store, with the event that tells of it. */
+/** An email to be stored, with its first event. */
 export type NewEmail = {
   readonly facts: EmailFacts;
   readonly state: EmailState;
@@ -200,7 +200,7 @@ export function acceptEmail(request: EmailRequest, given: { id: string; keyId: s
   };
 }
 
-/** Under which status a request is accepted at `now`. */
+/** The status with which a request is accepted at `now`. */
 export function statusAt(
   { scheduled_at: at }: Pick<EmailRequest, 'scheduled_at'>,
   now: number,
@@ -224,7 +224,7 @@ function takeMessageId(given: Readonly<Record<string, string>>) {
   return { headers, messageId: value.slice(1, -1) };
 }
 
-/** Puts given bytes into `files`; a file that is the same as another is there once. */
+/** Adds the given bytes to `files`; equal files are there once. */
 function toAttachment(given: NonNullable<EmailRequest['attachments']>[number], files: Map<string, Buffer>): Attachment {
   const { filename, content_type: contentType = null, content_id: contentId = null, content, path = '' } = given;
   if (content === undefined) return { filename, contentType, contentId, source: { kind: 'url', url: path } };
@@ -237,7 +237,7 @@ export function addFile(content: Buffer, files: Map<string, Buffer>): Attachment
   return { kind: 'file', hash, bytes: content.length };
 }
 
-/** In a batch the same file may come with each of a thousand emails. */
+/** In a batch the same file may come with each of a thousand emails, so its hash is made only once. */
 const hashes = new WeakMap<Buffer, string>();
 
 export function fileHash(content: Buffer): string {
@@ -246,19 +246,19 @@ export function fileHash(content: Buffer): string {
   return known;
 }
 
-/** The mailboxes of one kind, in the order they were given. */
+/** The mailboxes of one kind, in the order given. */
 export function mailboxesOf(state: EmailState, kind: RecipientKind): Mailbox[] {
   return state.recipients
     .filter((recipient) => recipient.kind === kind)
     .map(({ address, name }) => (name === undefined ? { address } : { address, name }));
 }
 
-/** The email's status from its recipients. */
+/** The status of the email, from its recipients. */
 export function statusOf(state: EmailState): RecipientStatus {
   return rollUp(state.recipients.map(({ status }) => status));
 }
 
-/** Nothing is left to do for any of its recipients. */
+/** Whether nothing is left to do for any recipient. */
 export function hasEnded(state: EmailState): boolean {
   return state.recipients.every(({ status }) => isFinal(status));
 }

@@ -1,4 +1,4 @@
-/** Text that stands for itself in HTML, within an element as well as within an attribute. */
+/** Escapes text for HTML, both within an element and within an attribute. */
 const escapes: Readonly<Record<string, string>> = {
   '&': '&amp;',
   '<': '&lt;',

@@ -1,10 +1,10 @@
-/** The event feed: places in it, and which of its events a reader is told of. */
+/** The event feed: places in it, and which of its events a reader may see. */
 import { domainOf } from './address.ts';
 import { isUnrestricted, type KeyLimits, permits } from './api-key.ts';
 import type { EmailFacts } from './email.ts';
 import { type EventType, eventTypes, type OutboxEvent } from './event.ts';
 
-/** A place in the feed, an id of the outbox's stream: callers keep it and give it back, and read nothing from it. Any that fits is one to Redis. */
+/** A place in the feed, an id of the outbox stream. Callers only store it and give it back. Redis accepts any id of this form. */
 export const cursorForm = /^\d{1,19}-\d{1,19}$/;
 
 /** Negative when `a` comes before `b`. */
@@ -13,7 +13,7 @@ export function compareCursors(a: string, b: string): number {
   return x < y ? -1 : x > y ? 1 : 0;
 }
 
-/** Sorts as text where the place sorts in the feed. */
+/** A text that sorts as the place sorts in the feed. */
 export function sortableCursor(cursor: string): string {
   const dash = cursor.indexOf('-');
   return cursor.slice(0, dash).padStart(19, '0') + cursor.slice(dash + 1).padStart(19, '0');
@@ -24,12 +24,12 @@ export function placeTime(place: string): number {
   return Number(place.slice(0, place.indexOf('-')));
 }
 
-/** An event at its place, with the facts of the email it is about; null when it is about none, or the email's record is gone. */
+/** An event at its place, with the facts of its email; null when it is about no email, or the email's record is gone. */
 export type FeedItem = { readonly cursor: string; readonly event: OutboxEvent; readonly facts: EmailFacts | null };
 
 export type FactsById = ReadonlyMap<string, EmailFacts>;
 
-/** The emails that events are about, each once. */
+/** The ids of the emails that events are about, each once. */
 export function emailIdsIn(events: readonly OutboxEvent[]): string[] {
   return [...new Set(events.flatMap((event) => ('emailId' in event ? [event.emailId] : [])))];
 }
@@ -39,14 +39,17 @@ export function factsFor(event: OutboxEvent, known: FactsById): EmailFacts | nul
   return 'emailId' in event ? (known.get(event.emailId) ?? null) : null;
 }
 
-/** What a reader asks for and may see. */
+/** What a reader asks for, and what it may see. */
 export type Reader = {
-  /** null for all of them. */
+  /** null for all types. */
   readonly types: ReadonlySet<EventType> | null;
   readonly limits: KeyLimits;
 };
 
-/** Whether a reader is told of an event. Whose an email was that has no record any more nobody knows: only who sees all mail is told of it. */
+/**
+ * Whether a reader may see an event. When the email's record is gone, nobody knows whose email it was, so only a reader of all mail sees the
+ * event.
+ */
 export function isVisibleTo(audience: Reader, { event, facts }: Omit<FeedItem, 'cursor'>): boolean {
   if (!wantsType(audience, event)) return false;
   if (isUnrestricted(audience.limits)) return true;
@@ -59,7 +62,7 @@ export function wantsType({ types }: Pick<Reader, 'types'>, { type }: Pick<Outbo
 
 const nouns = [...new Set(eventTypes.map(nounOf))];
 
-/** What a reader may ask for: a type, or all types of a noun as `email.*`. */
+/** What a reader may ask for: a type, or all types of a noun, as `email.*`. */
 export const typePatterns = [...eventTypes, ...nouns.map((noun) => `${noun}.*`)] as const;
 
 export function typesOf(patterns: readonly string[]): ReadonlySet<EventType> {

@@ -1,4 +1,4 @@
-/** A made-up event of each kind, for an endpoint to be tried with; marked as a test in its data. */
+/** A made-up event of each kind, to test an endpoint with. Its data marks it as a test. */
 import type { EmailFacts } from './email.ts';
 import {
   campaignEventTypes,
@@ -31,7 +31,7 @@ function eventOf(type: EventType, at: number): Parameters<typeof eventPayload>[0
 
 const well = { reason: null, cause: null };
 
-/** What is different with each type: as a real event of it has it. */
+/** The fields that differ between the types, as real events have them. */
 const ofType: Readonly<Record<EmailEventType, Partial<EmailEvent>>> = {
   'email.scheduled': { sequence: 1, attempt: 0, transport: null },
   'email.queued': { sequence: 1, attempt: 0, transport: null },

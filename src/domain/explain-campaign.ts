@@ -1,4 +1,4 @@
-/** Says why an email still stands at its place in its campaign, and when it goes. Pure. */
+/** Explains why an email still waits at its place in a campaign, and when it goes. Pure. */
 import type { Campaign } from './campaign.ts';
 
 export const campaignReasons = [
@@ -13,7 +13,7 @@ export type CampaignReason = (typeof campaignReasons)[number];
 export type CampaignWhy = {
   readonly reason: CampaignReason;
   readonly summary: string;
-  /** Milliseconds since the epoch; null when that cannot be told, or is as soon as possible. */
+  /** Milliseconds since the epoch; null when it is unknown, or as soon as possible. */
   readonly movesAt: number | null;
 };
 

@@ -1,4 +1,4 @@
-/** Says why an email is parked for its transport, and when it goes on. Pure. */
+/** Explains why an email is parked for its transport, and when it goes on. Pure. */
 import { bulkEvery, type Lane } from './lane.ts';
 import { type Rate, windowName } from './rate.ts';
 import {
@@ -29,7 +29,7 @@ export const parkedWaits: Readonly<Record<ParkedReason, string>> = {
   transport_busy: 'to have a connection free',
 };
 
-/** The transport an email is parked for, `ahead` others of its lane before it, and the other transports of its route. */
+/** The transport an email is parked for, the number of emails of its lane before it (`ahead`), and the other transports of its route. */
 export type ParkedAt = {
   readonly ahead: number;
   readonly report: TransportReport;
@@ -39,11 +39,11 @@ export type ParkedAt = {
 export type ParkedWhy = {
   readonly reason: ParkedReason;
   readonly summary: string;
-  /** Milliseconds since the epoch; null when that cannot be told, or is as soon as possible. */
+  /** Milliseconds since the epoch; null when it is unknown, or as soon as possible. */
   readonly movesAt: number | null;
 };
 
-/** Whether there is somebody to let it go: what nobody tends waits for a worker. */
+/** Whether a worker can release the email. When none looks after the transport, the email waits for a worker. */
 export function isTended({ report: { state, pool } }: ParkedAt): boolean {
   return state.paused !== null || pool.workers > 0;
 }
@@ -58,7 +58,7 @@ export function explainParked(where: ParkedAt, lane: Lane, now: number): ParkedW
   if (breaker.kind === 'open') {
     const { since, reason, probeAt } = breaker;
     const next = probeAt > now ? `at ${isoOf(probeAt)}` : 'now';
-    const summary = `Transport ${name} is in trouble since ${isoOf(since)} (${reason}), which costs the email no attempt. It is tried next ${next}, and once that goes well the email goes out by itself.${othersOf(where)}`;
+    const summary = `Transport ${name} has been in trouble since ${isoOf(since)} (${reason}), which costs the email no attempt. It is tried next ${next}, and once that goes well the email goes out by itself.${othersOf(where)}`;
     return { reason: 'transport_degraded', summary, movesAt: probeAt > now ? probeAt : null };
   }
   if (isHangingPool(pool)) {
@@ -71,18 +71,18 @@ export function explainParked(where: ParkedAt, lane: Lane, now: number): ParkedW
   return { reason: 'transport_busy', summary, movesAt: null };
 }
 
-/** Who else has a share of the connections that become free, or how large that of the email's lane is. */
+/** How the email's lane shares the connections that become free. */
 const sharesOf: Readonly<Record<Lane, string>> = {
   transactional: `It goes before bulk, which has one place in ${bulkEvery} while both wait.`,
   bulk: `While transactional mail waits as well, bulk has one place in ${bulkEvery}; a campaign and other bulk take turns.`,
 };
 
-/** A pace that nobody took up for so long is not what mail waits for. */
+/** When a rate has been unused for this long, it is not the rate that mail waits for. */
 const unusedMs = 1_000;
 
 function isHeldByRates({ report: { rates, pool } }: ParkedAt, now: number): boolean {
   const holds = ({ remaining, nextAt }: RateLeft) => (remaining === null ? nextAt > now - unusedMs : remaining < 1);
-  // What may go is let go in small steps, so that it is parked says nothing against its connections.
+  // Emails are released in small steps, so one may be parked although connections are free.
   return rates.some(holds) || (rates.length > 0 && pool.waiting === 0 && pool.busy < pool.connections);
 }
 
@@ -113,7 +113,7 @@ function emails(count: number): string {
   return count === 1 ? 'One email is' : `About ${count} emails are`;
 }
 
-/** The others are told of where they would take over, were they well. */
+/** Names the other transports of the route that cannot take over, and why. */
 function othersOf({ others }: Pick<ParkedAt, 'others'>): string {
   const out = others.filter((other) => !isServing(other));
   return out.map((other) => ` Of its route, ${other.name} ${troubleOf(other)} as well.`).join('');

@@ -1,4 +1,4 @@
-/** Answers "why is it not out yet, and when will it move": an email's state in plain words and in fields. Pure. */
+/** Explains why an email is not out yet and when it will move, in plain words and in fields. Pure. */
 import type { Campaign } from './campaign.ts';
 import { endOf, type RetryPolicy } from './decide.ts';
 import { type StoredEmail, statusOf } from './email.ts';
@@ -13,7 +13,7 @@ import {
 } from './explain-parked.ts';
 import { isPending, nextDue, type Recipient, type RecipientStatus } from './recipient.ts';
 
-/** Each with what it means to whoever asks. */
+/** Each reason with its meaning for the caller. */
 export const explanationReasons = [
   'scheduled',
   'waiting_for_worker',
@@ -31,12 +31,12 @@ export const explanationReasons = [
 
 export type ExplanationReason = (typeof explanationReasons)[number];
 
-/** Where the email's job is, as the queue tells, how many wait there, and which transport it is parked for, or holds up its campaign; null for none. */
+/** Where the email's job is in the queue, how many wait there, and which transport it is parked for or holds up its campaign; null for none. */
 export type Whereabouts = {
   readonly job: 'waiting' | 'active' | 'absent';
   readonly waiting: number;
   readonly parked: ParkedAt | null;
-  /** The campaign in which it still stands at its place, or that is paused; null for any other email. */
+  /** The campaign of an email that waits at its place, or whose campaign is paused; null for any other email. */
   readonly campaign: Campaign | null;
 };
 
@@ -46,7 +46,7 @@ export type Explanation = {
   readonly summary: string;
   /** When it moves by itself, milliseconds since the epoch; null when it does not, or as soon as a worker is free. */
   readonly movesAt: number | null;
-  /** When it is given up at the latest; null once nothing is pending. */
+  /** When it is given up at the latest; null when nothing is pending. */
   readonly endsAt: number | null;
   readonly recipients: readonly { readonly address: string; readonly status: RecipientStatus; readonly why: string }[];
 };
@@ -122,7 +122,7 @@ const summaries: Readonly<Record<UnparkedReason, Summary>> = {
     'It is safely stored and waits for a worker to take it into the queue. If this lasts, see that a worker is running.',
   in_hand: () => 'A worker has it in hand: its message is being made or waits for a connection.',
   sending: ({ handOver }) =>
-    `It is being handed over to the next hop by transport ${handOver?.transport} since ${time(handOver?.at ?? null)}. Should that worker have died, another takes over within twice WORKER_LOCK.`,
+    `It has been in hand-over to the next hop by transport ${handOver?.transport} since ${time(handOver?.at ?? null)}. If its worker died, another takes over within twice WORKER_LOCK.`,
   transport_trouble: ({ state }) =>
     `Transport ${nextRecipient(state.recipients)?.transport} is in trouble, which is not the email's fault and counts as no attempt. It is tried again at ${time(nextDue(state))}.`,
   deferred: ({ state }) => `An attempt did not succeed, but may later. The next one is at ${time(nextDue(state))}.`,
@@ -133,7 +133,7 @@ const summaries: Readonly<Record<UnparkedReason, Summary>> = {
   final: ({ state }) => `It is done: ${countByStatus(state.recipients)}. Nothing more will be tried.`,
 };
 
-/** What one who is due waits for. */
+/** What a recipient that is due waits for. */
 function waitOf(reason: ExplanationReason, { parked }: Whereabouts): string {
   if (reason in parkedWaits) return `waits for transport ${parked?.report.name} ${parkedWaits[reason as ParkedReason]}`;
   if (campaignReasons.some((one) => one === reason)) return 'waits for its campaign';
@@ -141,7 +141,7 @@ function waitOf(reason: ExplanationReason, { parked }: Whereabouts): string {
   return reason === 'in_hand' ? 'is in the hands of a worker' : 'is due and waits for a worker';
 }
 
-/** @param nextOf says of a time, past or to come, what is waited for */
+/** @param nextOf says what the recipient waits for, given a time in the past or in the future */
 function whyOf(recipient: Recipient, nextOf: (at: number) => string): string {
   const { status, smtp, transport, reason, attempts, nextAttemptAt } = recipient;
   const said = smtp === null ? (reason ?? '') : `${transport} answered: ${smtp.reply}`;

@@ -1,6 +1,6 @@
-/** What stands between us and a next hop, when the trouble is the transport's own: the one list of causes. */
+/** The causes of trouble between us and a next hop that is the transport's own: the one list. */
 
-/** Each with what it means. */
+/** Each cause with its meaning. */
 export const causeMeanings = {
   dns: 'its host name could not be resolved',
   connect: 'no connection came about, or it broke before mail was handed over',

@@ -1,17 +1,17 @@
-/** Fills `${NAME}` and `${file:/path}` into a text; `$$` is a dollar. */
+/** Replaces `${NAME}` and `${file:/path}` in a text; `$$` is a dollar sign. */
 
 export type FileRead = { readonly text: string } | { readonly fault: string };
 
 export type Sources = {
-  /** undefined when it is not set. */
+  /** undefined when the variable is not set. */
   variable(name: string): string | undefined;
-  /** A fault says why it cannot be read, such as `is not there`. */
+  /** A fault says why the file cannot be read, such as `is not there`. */
   file(path: string): FileRead;
 };
 
 const place = /\$(?:\$|\{([^}]*)\}?)/g;
 
-/** Faults name the variable or file, never what is in it. Ends of lines at the end of a file do not count. */
+/** Faults name the variable or file, never its content. Line ends at the end of a file are dropped. */
 export function fill(template: string, sources: Sources): { readonly text: string; readonly faults: string[] } {
   const faults: string[] = [];
   const isRaw = rawPlaces(template);
@@ -39,8 +39,8 @@ function look(inside: string, { variable, file }: Sources): FileRead {
 }
 
 /**
- * In a URL a value is data as well: a password with / or @ is escaped, so that it cannot be read as a host. Only what stands for the
- * host, or for the whole URL, is taken as it is.
+ * In a URL a value is data and is escaped: a password with / or @ cannot be read as a host. Only a value that stands for the host, or for the
+ * whole URL, is not escaped.
  */
 function rawPlaces(template: string): (at: number) => boolean {
   const shape = template.replace(place, (whole) => 'x'.repeat(whole.length));

@@ -1,13 +1,13 @@
-/** Ids: a prefix that says what it is, then 26 characters that sort by time (ULID, Crockford base 32, lower case). */
+/** Ids: a prefix for the kind, then 26 characters that sort by time (ULID, Crockford base 32, lower case). */
 
 export const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
-/** What each character stands for, by its code. */
+/** The value of each character, by its code. */
 const digits = new Uint8Array(128);
 for (const [value, character] of [...alphabet].entries()) digits[character.charCodeAt(0)] = value;
 
 export type IdPrefix = 'ak' | 'cm' | 'em' | 'wh' | 'rq' | 'mi' | 'at' | 'ch' | 'jb' | 'ev' | 'sp' | 'tp';
 
-/** Bytes of an id without its prefix: 6 of time, 10 of chance. */
+/** Bytes of an id without its prefix: 6 of time, 10 random. */
 const idLength = 16;
 const ulidLength = 26;
 
@@ -31,7 +31,7 @@ export function makeId(prefix: IdPrefix, nowMs: number, entropy: Uint8Array): st
   return idFromBytes(prefix, bytes);
 }
 
-/** The 16 bytes of an id, which sort as the ids do. */
+/** The 16 bytes of an id. They sort as the ids do. */
 export function idBytes(id: string): Buffer {
   const bytes = Buffer.allocUnsafe(idLength);
   const from = id.length - ulidLength;
@@ -68,7 +68,7 @@ export function idFromBytes(prefix: IdPrefix, bytes: Uint8Array): string {
   return text;
 }
 
-/** When an id was made, milliseconds since the epoch: its first ten characters, which carry 50 bits of which the first two are 0. */
+/** When an id was made, milliseconds since the epoch: its first ten characters hold 50 bits, of which the first two are 0. */
 export function timeOfId(id: string): number {
   const from = id.length - ulidLength;
   let time = 0;
@@ -76,24 +76,24 @@ export function timeOfId(id: string): number {
   return time;
 }
 
-/** The n-th event of an email. Made of the email's own id, so committing the same event twice cannot make two ids. */
+/** The id of the n-th event of an email. Derived from the email's id, so that committing the same event twice cannot make two ids. */
 export function eventId(emailId: string, sequence: number): string {
   return `ev_${emailId.slice(emailId.indexOf('_') + 1)}_${sequence}`;
 }
 
-/** Bytes of an id in which an email of a campaign has its place: the id of the campaign has zeros there. */
+/** Bytes of an email's id that hold its place in the campaign. The id of the campaign has zeros there. */
 const placeBytes = 3;
 /** Places a campaign can have. */
 export const maxPlaces = 256 ** placeBytes;
 
-/** `cm_…`: as any other id, but for its last bytes, which stay free for the places of its recipients. */
+/** `cm_…`: like any other id, except that its last bytes are zero, for the places of its recipients. */
 export function makeCampaignId(nowMs: number, entropy: Uint8Array): string {
   return campaignIdIn(makeId('cm', nowMs, entropy));
 }
 
-/** The id of the email to the recipient at a place: made of both, so that no email of a million needs a name of its own. */
+/** The id of the email to the recipient at a place. Derived from both, so that a million emails need no stored ids. */
 export function placeId(campaignId: string, place: number): string {
-  // The last 25 bits of an id are its last five characters, and the first of these bits is the campaign's.
+  // The last 25 bits of an id are its last five characters. The first of these bits belongs to the campaign.
   const from = campaignId.length - 5;
   const last = (digitAt(campaignId, from) << 20) | place;
   let text = `em${campaignId.slice('cm'.length, from)}`;
@@ -101,7 +101,7 @@ export function placeId(campaignId: string, place: number): string {
   return text;
 }
 
-/** Which campaign and place an email id would be of: any id can be read so, and whether there is such a campaign is another question. */
+/** The campaign and place that an email id would belong to. Any id can be read this way; whether the campaign exists is another question. */
 export function placeIn(emailId: string): { readonly campaignId: string; readonly place: number } {
   return { campaignId: campaignIdIn(emailId), place: idBytes(emailId).readUIntBE(idLength - placeBytes, placeBytes) };
 }

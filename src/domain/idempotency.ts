@@ -1,8 +1,8 @@
-/** Idempotency-Key: what it is scoped to and how two bodies are compared. */
+/** Idempotency-Key: its scope, and how two bodies are compared. */
 import { createHash } from 'node:crypto';
 import { bytesIn } from './bytes.ts';
 
-/** For so long a key is remembered. */
+/** How long a key is remembered. */
 export const idempotencyMs = 24 * 3_600_000;
 
 /** Characters of a key, quotes not counted. */
@@ -14,20 +14,20 @@ export function readIdempotencyKey(header: string): string | null {
   return key.length <= maxKeyLength && /^[\x20-\x7e]+$/.test(key) ? key : null;
 }
 
-/** One name for a key of one caller on one route; hashed, since it becomes part of a Redis key. */
+/** The name of a key for one caller and one route. Hashed, since it becomes part of a Redis key. */
 export function idempotencyScope(apiKeyId: string, route: string, key: string): string {
   return sha256(JSON.stringify([apiKeyId, route, key]));
 }
 
-/** Characters from which a text, such as a file, stands in a body by its own hash. */
+/** Characters from which a text, such as a file, is replaced in the body by its own hash. */
 const longText = 4_096;
 
-/** What was made of files and long texts: a file that a thousand bodies of one batch have in common is looked at once. */
+/** Hashes of files and long texts: a file that a thousand emails of a batch share is hashed once. */
 export type KnownFiles = Map<unknown, string>;
 
 /**
- * The same for two bodies that mean the same: the order of members does not matter, nor does white space, nor in which form the bytes of a
- * file were given. Base64 counts as the text it is: without its padding, or in lines, it is another.
+ * Equal for two bodies with the same meaning: the order of members, white space, and the form in which a file's bytes were given do not matter.
+ * Base64 is compared as text: without padding, or broken into lines, it counts as another body.
  */
 export function bodyHash(body: unknown, known: KnownFiles = new Map()): string {
   const json = JSON.stringify(withFilesAsText(body, known), (_, value: unknown) => {
@@ -38,7 +38,7 @@ export function bodyHash(body: unknown, known: KnownFiles = new Map()): string {
   return sha256(json);
 }
 
-/** @param body of an email, or of a batch: a list of them, or `messages` and their `base` */
+/** @param body of an email or of a batch: a list of emails, or `messages` with their `base` */
 function withFilesAsText(body: unknown, known: KnownFiles): unknown {
   if (Array.isArray(body)) return body.map((email) => withFilesAsText(email, known));
   if (!isRecord(body)) return body;
@@ -51,7 +51,7 @@ function withFilesAsText(body: unknown, known: KnownFiles): unknown {
   };
 }
 
-/** A long list of bytes comes as base64 from the reader of the body already. */
+/** The reader of the body turns a long list of bytes into base64 before. */
 function withText(file: unknown, known: KnownFiles): unknown {
   if (!isRecord(file) || typeof file.content === 'string') return file;
   const { content } = file;

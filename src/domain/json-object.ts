@@ -1,7 +1,7 @@
-/** Objects that are a caller's own making: looked at as a whole before anything in them is, as a body can have half a million members. */
+/** Schemas for objects that a caller fills freely. The whole is checked before its members: a body can have half a million of them. */
 import { z } from 'zod';
 
-/** Any object that `holds`; what else there is to say of it comes after that. */
+/** Any object that `holds`. Other rules are checked after that. */
 export function objectWithin(holds: (given: Readonly<Record<string, unknown>>) => boolean, message: string) {
   return z.unknown().transform((value, context): Record<string, unknown> => {
     if (!isObject(value)) context.addIssue({ code: 'invalid_type', expected: 'record', input: value });
@@ -11,7 +11,7 @@ export function objectWithin(holds: (given: Readonly<Record<string, unknown>>) =
   });
 }
 
-/** An object of so many bytes as JSON at most, well-formed throughout. */
+/** A well-formed object of at most so many bytes as JSON. */
 export function jsonObject(maxBytes: number) {
   const message = `may be ${maxBytes} bytes as JSON`;
   return objectWithin((given) => mayFit(given, maxBytes), message)
@@ -19,12 +19,12 @@ export function jsonObject(maxBytes: number) {
     .refine((given) => Buffer.byteLength(JSON.stringify(given)) <= maxBytes, message);
 }
 
-/** What such a schema is in the API's document, for its `meta`. */
+/** Describes such a schema in the API document, for its `meta`. */
 export function objectOf(members: object) {
   return { type: 'object', propertyNames: { type: 'string' }, additionalProperties: members } as const;
 }
 
-/** Whether JSON of it can be so short: looked at no further than that. */
+/** Whether its JSON can be short enough. Looks no further than that. */
 function mayFit(given: unknown, maxBytes: number): boolean {
   let left = maxBytes;
   const take = (value: unknown): boolean => {
@@ -37,11 +37,11 @@ function mayFit(given: unknown, maxBytes: number): boolean {
   return take(given);
 }
 
-/** What is given was read from JSON, which bounds its depth and what it can hold. */
+/** The value comes from JSON, so its depth and size are limited already. */
 export function isWellFormed(value: unknown): boolean {
   if (typeof value === 'string') return value.isWellFormed();
   if (typeof value !== 'object' || value === null) return true;
-  // A list may be as long as a body, and entries of it would take ten times as much.
+  // A list may be as long as a body. Object.entries on it would take ten times as long.
   if (Array.isArray(value)) return value.every(isWellFormed);
   return Object.entries(value).every(([name, member]) => name.isWellFormed() && isWellFormed(member));
 }

@@ -1,21 +1,21 @@
-/** Lanes: what a person waits for never stands behind what went out in bulk. */
+/** Lanes: mail that a person waits for never waits behind bulk mail. */
 
 export const lanes = ['transactional', 'bulk'] as const;
 
 export type Lane = (typeof lanes)[number];
 
-/** Where mail waits for a connection. `kept` is mail of campaigns, which is not parked: it takes turns with other bulk. */
+/** Where mail waits for a connection. `kept` is mail of campaigns, which is not parked: it takes turns with other bulk mail. */
 export type Line = Lane | 'kept';
 
 export function lineOf(lane: Lane, isKept = false): Line {
   return lane === 'bulk' && isKept ? 'kept' : lane;
 }
 
-/** One in so many is bulk where mail of both lanes waits for a transport. */
+/** Of this many messages one is bulk, when mail of both lanes waits for a transport. */
 export const bulkEvery = 4;
 
 /**
- * How many of a transport's connections bulk may use at once: what the share kept for transactional leaves, and one at least.
+ * How many of a transport's connections bulk mail may use at once: all that are not reserved for transactional mail, and at least one.
  * @param reserve 0..1
  */
 export function bulkPlaces(connections: number, reserve: number): number {

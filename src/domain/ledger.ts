@@ -1,4 +1,4 @@
-/** What a commit comes to in numbers: states entered, what an attempt is counted as, and how long was waited. Pure. */
+/** The numbers that a commit adds to the metrics: states entered, the kind of attempt, and the time waited. Pure. */
 import { classify } from './classify.ts';
 import type { EmailState, StoredEmail } from './email.ts';
 import type { Change, SettledOutcome } from './outcome.ts';
@@ -7,7 +7,7 @@ import { isPending, nextDue, type RecipientStatus } from './recipient.ts';
 export const attemptOutcomes = ['sent', 'deferred', 'bounced', 'unknown', 'transport_fault', 'undeliverable'] as const;
 export type AttemptOutcome = (typeof attemptOutcomes)[number];
 
-/** The state of each recipient that came into another one. What was heard of a message at once went through `sent`. */
+/** The new state of each recipient that changed. A recipient with immediate feedback went through `sent`. */
 export function statesEntered(before: EmailState, after: EmailState): RecipientStatus[] {
   return after.recipients.flatMap(({ status }, index) => {
     const was = before.recipients[index]?.status;
@@ -17,7 +17,7 @@ export function statesEntered(before: EmailState, after: EmailState): RecipientS
   });
 }
 
-/** Of an attempt at a transport; null for what did not come to one. The best that any recipient was answered counts. */
+/** What an attempt counts as; null for a step without an attempt. The best reply of any recipient counts. */
 export function attemptOutcomeOf(what: SettledOutcome | Change): AttemptOutcome | null {
   switch (what.kind) {
     case 'answered': {
@@ -41,7 +41,7 @@ export function attemptOutcomeOf(what: SettledOutcome | Change): AttemptOutcome 
   }
 }
 
-/** Milliseconds from when an email was due to when a server was spoken to about it; null where none was. */
+/** Milliseconds from when an email was due until a server was contacted for it; null when none was. */
 export function waitBefore({ state }: StoredEmail, what: SettledOutcome | Change, now: number): number | null {
   const dueAt = nextDue(state);
   if (dueAt === null || !('trace' in what) || what.trace === undefined) return null;

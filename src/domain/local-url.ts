@@ -1,6 +1,6 @@
-/** Where what listens on this machine can be asked from it. */
+/** The URL at which a server on this machine can be called from this machine. */
 
-/** All addresses of a machine are not one to ask. */
+/** An address that stands for all addresses cannot be called, so loopback replaces it. */
 const askedFor: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
 
 /** @param listening the address it listens on */

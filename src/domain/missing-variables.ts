@@ -1,23 +1,23 @@
-/** Which variables the letters of a campaign ask for and none of its records has: whoever lacks one could not be sent to. */
+/** Finds variables that a campaign's letters need and none of its records has: no recipient without them could get a letter. */
 import type { CampaignRow } from './campaign.ts';
 import { placeVariables } from './campaign-email.ts';
 import type { CompiledTemplate, TemplateFault } from './template.ts';
 
 export type MissingVariables = {
-  /** Looks at a record that is valid. */
+  /** Looks at one valid record. */
   see(row: CampaignRow): void;
-  /** What the letter to the first record lacks, as it would be made, and no other brings. */
+  /** The variables that the first record's letter lacks and that no record has. */
   names(): string[];
 };
 
-/** @param letters what is at fault as a whole asks for nothing */
+/** @param letters when the template itself is faulty, nothing counts as missing */
 export function openMissingVariables(
   letters: Pick<CompiledTemplate, 'weave'> | { readonly faults: readonly TemplateFault[] },
 ): MissingVariables {
   let missing: Set<string> | null = null;
   return {
     see(row) {
-      // One letter alone is made: what others would ask for is a matter of their conditions.
+      // Only one letter is rendered: what other letters need depends on their conditions.
       missing ??= 'faults' in letters ? new Set() : lackedBy(letters, row);
       for (const name of missing) if ((row.variables[name] ?? null) !== null) missing.delete(name);
     },

@@ -1,13 +1,16 @@
-/** Reads null for a field that may be left out as if it were: SDKs of other languages write null for whatever their caller did not give. */
+/** Treats null in an optional field as if the field were missing: SDKs of some languages write null for everything their caller did not set. */
 import { z } from 'zod';
 
-/** Says of a schema in the making of the API's document that its optional fields may be null; the finished one has that written out. */
+/** Marks a schema while the API document is made: its optional fields may be null. The finished document says so at each field. */
 export const nullMark = 'x-null-leaves-out';
 
-/** What it means that a field is null, for descriptions. */
+/** Describes the meaning of null. */
 export const nullNote = 'Null for a field that may be left out is the same as leaving it out.';
 
-/** The same schema, which never sees null for a field that it can do without. @param absent fields of other APIs, for which null asks nothing */
+/**
+ * The same schema, which never sees null in an optional field.
+ * @param absent fields of other APIs that we do not have: null in one of them is ignored
+ */
 export function nullLeavesOut<Schema extends z.ZodObject>(schema: Schema, absent: readonly string[] = []) {
   const optional = [...Object.keys(schema.shape).filter((name) => mayBeLeftOut(schema.shape[name])), ...absent];
   return z.preprocess((given) => withoutNulls(given, optional), schema).meta({ [nullMark]: true });
@@ -17,7 +20,7 @@ function mayBeLeftOut(field: unknown): boolean {
   return field instanceof z.ZodOptional || field instanceof z.ZodDefault;
 }
 
-/** Copied only where there is a null to leave out. */
+/** Copies the object only when it has a null to remove. */
 function withoutNulls(given: unknown, optional: readonly string[]): unknown {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) return given;
   const fields = given as Readonly<Record<string, unknown>>;

@@ -1,4 +1,4 @@
-/** What one attempt came to, what a caller asks of an accepted email: always a value, one variant for each thing that should happen next. */
+/** The outcome of one attempt, and the changes a caller may ask for: always a value, with one variant for each thing that should happen next. */
 import type { FaultCause } from './fault-cause.ts';
 import type { SmtpReply } from './recipient.ts';
 import type { Suppression } from './suppression.ts';
@@ -6,37 +6,40 @@ import type { Suppression } from './suppression.ts';
 export type RecipientReply = {
   readonly address: string;
   readonly smtp: SmtpReply;
-  /** What it answered, where that was not the recipient's own RCPT: MAIL, or DATA and the body after it. All recipients have it in common. */
+  /**
+   * The stage that was answered, when it was not the recipient's own RCPT: MAIL, or DATA and the body after it. The reply then holds for all
+   * recipients.
+   */
   readonly stage?: SharedStage;
 };
 
 export type SharedStage = 'mail' | 'data';
 
-/** What is heard of a message after the next hop took it: the final host has it, or it was reported as spam there. */
+/** Feedback on a message after the next hop took it: the final host has it, or the recipient reported it as spam. */
 export type Feedback = { readonly address: string; readonly kind: 'delivered' | 'complained' };
 
-/** How an attempt went over the wire; what is not known is null. */
+/** How an attempt went on the wire. null is unknown. */
 export type AttemptTrace = {
   /** `host:port` of the next hop. */
   readonly host: string | null;
   /** TLS version, null for plaintext. */
   readonly tls: string | null;
-  /** Milliseconds of each phase; connect only where the attempt opened the connection. */
+  /** Milliseconds of each phase. `connect` only when the attempt opened the connection. */
   readonly ms: { readonly connect: number | null; readonly envelope: number | null; readonly body: number | null };
 };
 
 type Traced = { readonly transport: string; readonly trace?: AttemptTrace };
 
 export type Outcome =
-  /** The next hop answered for every recipient in `replies`; `feedback` is what was heard already of those it took. */
+  /** The next hop answered for every recipient in `replies`. `feedback` is what is already known of those it took. */
   | ({
       readonly kind: 'answered';
       readonly replies: readonly RecipientReply[];
       readonly feedback?: readonly Feedback[];
-      /** The attempt was taken for unknown before, and counted then. */
+      /** The attempt was recorded as unknown before, and counted then. */
       readonly isLate?: true;
     } & Traced)
-  /** The message may have been handed over and no answer came; `refused` holds the recipients that had their answer before. */
+  /** The message may have been handed over, and no answer came. `refused` holds the recipients that were answered before. */
   | ({ readonly kind: 'unknown'; readonly detail: string; readonly refused: readonly RecipientReply[] } & Traced)
   /**
    * The transport's own trouble (connect, TLS, login, a drop before DATA): nothing was handed over, nobody's attempt is burnt. `byMessage` when
@@ -56,39 +59,39 @@ export type Outcome =
    * relay it. Another may take it, and those who are not among them it can go to.
    */
   | ({ readonly kind: 'obstacle'; readonly detail: string; readonly recipients: readonly string[] } & Traced)
-  /** This message cannot be sent by anyone; where it says to whom, to the others it can. */
+  /** No transport can send this message. When it names recipients, the others can still get it. */
   | ({ readonly kind: 'undeliverable'; readonly detail: string; readonly recipients?: readonly string[] } & Traced)
-  /** Nothing was sent and nobody is at fault: the claim on the email was refused, or no connection was free in time. */
+  /** Nothing was sent and nothing is wrong: the claim on the email was refused, or no connection was free in time. */
   | { readonly kind: 'withheld' };
 
 export type Obstacle = Extract<Outcome, { kind: 'obstacle' }>;
 export type Withheld = Extract<Outcome, { kind: 'withheld' }>;
 
-/** What can be settled: what a transport answered, and what stood in the way before one was asked. */
+/** What `settle` takes: a transport's outcome, or a reason why none was asked. */
 export type SettledOutcome =
   | Exclude<Outcome, Withheld | Obstacle>
-  /** A file to attach could not be fetched; `isFinal` when trying again cannot help. `loggable` is the detail without what the file is called. */
+  /** An attachment could not be fetched. `isFinal`: trying again cannot help. `loggable` is the detail without the file's name. */
   | { readonly kind: 'fetch_fault'; readonly detail: string; readonly loggable: string; readonly isFinal: boolean }
-  /** Its time was over before it could be tried; `why` is what it waited for, where that is known. */
+  /** The email expired before it could be tried. `why` is what it waited for, when that is known. */
   | { readonly kind: 'expired'; readonly why?: string | null }
-  /** These are on the suppression list: nothing is sent to them. */
+  /** These recipients are suppressed: nothing is sent to them. */
   | {
       readonly kind: 'suppressed';
       readonly recipients: readonly { readonly address: string; readonly reason: string }[];
     };
 
-/** Its transport did not take it, for a reason that is not the message's own. */
+/** The transport did not take the message, for a reason that is not the message's own. */
 export function notTaken(transport: string, why: string): SettledOutcome {
   return { kind: 'transport_fault', cause: 'connect', transport, detail: why };
 }
 
-/** What a caller may ask of an email that was accepted. */
+/** A change that a caller may ask for after accept. */
 export type Change =
   | { readonly kind: 'canceled' }
   | { readonly kind: 'rescheduled'; readonly at: number }
-  /** Failed, expired and held recipients are queued again, and who bounced for a reason that is not its own. */
+  /** Queues failed, expired and held recipients again, and bounced ones whose refusal was not about them. */
   | { readonly kind: 'retried' }
-  /** Its reader wants no more bulk mail. */
+  /** The recipient wants no more bulk mail. */
   | { readonly kind: 'unsubscribed'; readonly suppression: Suppression };
 
 /** What a stage tells the queue: finished, or try again at a time (milliseconds since the epoch). */

@@ -1,4 +1,4 @@
-/** Says in words what a plan holds, without its secrets, for whoever asks on the command line. */
+/** Describes a plan in words, without its secrets, for the command line. */
 import { formatDuration } from './duration.ts';
 import { formatRates } from './rate.ts';
 import {
@@ -77,7 +77,7 @@ function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
-/** Text from a file must not drive the terminal it is shown on. */
+/** Text from a file must not control the terminal that shows it. */
 function printable(text: string): string {
   return text.replaceAll(/\p{Cc}/gu, ' ');
 }

@@ -1,4 +1,4 @@
-/** Problems an API answer can tell of (RFC 9457): the one list of names, their status and title. */
+/** The problems that an API answer can have (RFC 9457): the one list of names, with status and title. */
 import type { CampaignStatus } from './campaign.ts';
 import type { RecipientStatus } from './recipient.ts';
 
@@ -12,14 +12,14 @@ const problemKinds = {
   not_found: { status: 404, title: 'There is no such resource' },
   method_not_allowed: { status: 405, title: 'The path does not take this method' },
   request_timeout: { status: 408, title: 'The request did not come in time' },
-  conflict: { status: 409, title: 'This does not go with the present state' },
+  conflict: { status: 409, title: 'This is not possible in the current state' },
   cursor_expired: { status: 410, title: 'What the cursor goes on with has been removed' },
   payload_too_large: { status: 413, title: 'The request body is too large' },
   unsupported_media_type: { status: 415, title: 'The request body has a media type that is not supported' },
-  expectation_failed: { status: 417, title: 'The request expects what is not done here' },
+  expectation_failed: { status: 417, title: 'The Expect header is not supported' },
   validation_error: { status: 422, title: 'The request is not valid' },
   invalid_idempotent_request: { status: 422, title: 'The Idempotency-Key was used before with another body' },
-  rate_limit_exceeded: { status: 429, title: 'The API key has made its requests for now' },
+  rate_limit_exceeded: { status: 429, title: 'The API key has used up its rate limit' },
   internal_server_error: { status: 500, title: 'Something went wrong here' },
   service_unavailable: { status: 503, title: 'The service cannot take this now' },
 } as const;
@@ -27,17 +27,17 @@ const problemKinds = {
 export type ProblemName = keyof typeof problemKinds;
 export const problemNames = Object.keys(problemKinds) as readonly ProblemName[];
 
-/** Why a request was refused, as it is counted: the name of its problem, or which trouble of ours a 503 was. */
+/** Why a request was refused, for metrics: the name of its problem, or the cause of a 503. */
 export const refusalReasons = [...problemNames, 'back_pressure', 'redis_away'] as const;
 export type RefusalReason = (typeof refusalReasons)[number];
 
-/** Members beside the usual ones (RFC 9457 section 3.2). */
+/** Members beyond the standard ones (RFC 9457 section 3.2). */
 export type ProblemExtension = { readonly email_status?: RecipientStatus; readonly campaign_status?: CampaignStatus };
 
-/** One fault in a request; `pointer` is a JSON pointer (RFC 6901) into the body, or starts with `#` for another part of it. */
+/** One fault in a request. `pointer` is a JSON pointer (RFC 6901) into the body; with `#` before it, into another part of the request. */
 export type Fault = { readonly pointer: string; readonly code: string; readonly message: string };
 
-/** `name, message, statusCode` repeat `type, detail, status` under the names that SDKs read. */
+/** `name, message, statusCode` repeat `type, detail, status`, under the names that SDKs read. */
 export type Problem = {
   readonly type: string;
   readonly title: string;
@@ -72,14 +72,14 @@ export function makeProblem(
   };
 }
 
-/** What a status can mean here. */
+/** The problems that have this status. */
 export function problemsOf(status: number): { readonly name: ProblemName; readonly title: string }[] {
   return problemNames
     .filter((name) => problemKinds[name].status === status)
     .map((name) => ({ name, title: problemKinds[name].title }));
 }
 
-/** What a status can mean here, in words. */
+/** The titles of the problems that have this status. */
 export function titlesOf(status: number): string {
   return problemsOf(status)
     .map(({ title }) => title)

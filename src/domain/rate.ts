@@ -1,9 +1,9 @@
-/** Rates: how often something may happen, such as `14/s` or `500/m,5000/h`, and what is left of it. */
+/** Rates: how often something may happen, such as `14/s` or `500/m,5000/h`, and what is left of a rate. */
 
 /** At most `count` in each window. */
 export type Rate = { readonly count: number; readonly windowMs: number };
 
-/** The units a rate can have; `name` is what its window is called in answers. */
+/** The units of a rate. `name` is the name of its window in answers. */
 const units = [
   { unit: 's', windowMs: 1_000, name: 'second' },
   { unit: 'm', windowMs: 60_000, name: 'minute' },
@@ -11,13 +11,13 @@ const units = [
   { unit: 'd', windowMs: 86_400_000, name: 'day' },
 ] as const;
 
-/** Far above what one Redis can count in any window, and exact in every language that reads it. */
+/** Far more than one Redis can count in any window, and exact in every language that reads it. */
 const maxCount = 1_000_000_000;
 
-/** Of rates with commas between them, which are four at most. */
+/** Characters of a list of rates, which has four at most. */
 const maxTextLength = 200;
 
-/** Reads rates with commas between them, the shortest window first. @returns them, or every fault as a sentence */
+/** Reads rates separated by commas, the shortest window first. @returns them, or every fault as a sentence */
 export function parseRates(text: string): readonly Rate[] | { readonly faults: string[] } {
   if (text.length > maxTextLength) return { faults: [`is over ${maxTextLength} characters`] };
   const faults: string[] = [];
@@ -54,20 +54,20 @@ function unitOf(rate: Rate) {
   return units.find(({ windowMs }) => windowMs === rate.windowMs);
 }
 
-/** Whether whoever keeps to `rates` also keeps to `limit`: 8/s is within 500/m, 10/s is not. */
+/** Whether keeping to `rates` also keeps to `limit`: 8/s is within 500/m, 10/s is not. */
 export function keepsTo(rates: readonly Rate[] | null, limit: Rate): boolean {
   const most = (rate: Rate) => rate.count * Math.max(1, limit.windowMs / rate.windowMs);
   return rates?.some((rate) => most(rate) <= limit.count) ?? false;
 }
 
-/** A rate with what is left of its present window. */
+/** A rate with what is left of its current window. */
 export type WindowLeft = Rate & {
   readonly remaining: number;
-  /** Milliseconds until the window ends and the whole count is there again. */
+  /** Milliseconds until the window ends and the whole count is available again. */
   readonly resetMs: number;
 };
 
-/** Of the windows of each length the tightest, the shortest first. */
+/** For each length of window the tightest one, the shortest first. */
 export function tightestOfEach(windows: readonly WindowLeft[]): WindowLeft[] {
   const found = new Map<number, WindowLeft>();
   for (const window of windows) {
@@ -77,7 +77,7 @@ export function tightestOfEach(windows: readonly WindowLeft[]): WindowLeft[] {
   return [...found.values()].toSorted((a, b) => a.windowMs - b.windowMs);
 }
 
-/** The window that will be used up first: the one with the least left and, of several, the longest wait. */
+/** The window that will be used up first: the one with the least left; of several, the one with the longest wait. */
 export function tightest(windows: readonly [WindowLeft, ...WindowLeft[]]): WindowLeft {
   return windows.reduce((tight, window) =>
     window.remaining < tight.remaining || (window.remaining === tight.remaining && window.resetMs > tight.resetMs)

@@ -1,9 +1,9 @@
-/** The unit of state: one recipient of one email, its states and their ranks. */
+/** The recipient, which is the unit of state: one recipient of one email, its states and their ranks. */
 
 export const recipientKinds = ['to', 'cc', 'bcc'] as const;
 export type RecipientKind = (typeof recipientKinds)[number];
 
-/** Pending states first, then final ones; the number is the rank, and a recipient never moves to a lower rank. */
+/** Pending states first, then final ones. The number is the rank: a recipient never moves to a lower one. */
 export const rankOf = {
   scheduled: 0,
   queued: 1,
@@ -23,7 +23,7 @@ export const rankOf = {
 export type RecipientStatus = keyof typeof rankOf;
 export const recipientStatuses = Object.keys(rankOf) as readonly RecipientStatus[];
 
-/** An SMTP reply as the next hop gave it; `enhanced` is RFC 3463's x.y.z, where there was one. */
+/** An SMTP reply as the next hop sent it. `enhanced` is the x.y.z of RFC 3463, when there was one. */
 export type SmtpReply = { readonly code: number; readonly enhanced: string | null; readonly reply: string };
 
 export type Recipient = {
@@ -31,19 +31,19 @@ export type Recipient = {
   readonly address: string;
   readonly name?: string;
   readonly status: RecipientStatus;
-  /** Attempts that were the message's own: transport trouble is not counted. */
+  /** Attempts of the message itself: trouble of the transport is not counted. */
   readonly attempts: number;
   readonly smtp: SmtpReply | null;
   readonly transport: string | null;
-  /** Milliseconds since the epoch; null once final. */
+  /** Milliseconds since the epoch; null when final. */
   readonly nextAttemptAt: number | null;
-  /** Why it stands where it stands, in words, where no reply says so. */
+  /** Why it has this status, in words, when no reply says so. */
   readonly reason: string | null;
-  /** By the link in this email, which is told of once. */
+  /** The link in this email was used to unsubscribe. Its event is emitted once. */
   readonly hasUnsubscribed?: true;
-  /** No try more than the schedule has: it was given the one before the end of its time, or may have been handed over already. */
+  /** No extra try before the end: there was one already, or the message may have been handed over. */
   readonly keepsToSchedule?: true;
-  /** Why an attempt came to no answer: the server may have the message since. */
+  /** Why an attempt got no answer: the server may have the message since then. */
   readonly unanswered?: string;
 };
 
@@ -51,12 +51,12 @@ export function isPending(status: RecipientStatus): boolean {
   return rankOf[status] < rankOf.outcome_unknown;
 }
 
-/** A held recipient is neither pending nor final: somebody has yet to decide. */
+/** A held recipient is neither pending nor final: somebody has to decide. */
 export function isFinal(status: RecipientStatus): boolean {
   return rankOf[status] > rankOf.outcome_unknown;
 }
 
-/** The email's status from its recipients: what still moves comes first, then the worst that happened. */
+/** The status of an email, from its recipients: pending states come first, then the worst outcome. */
 export function rollUp(statuses: readonly RecipientStatus[]): RecipientStatus {
   return order.find((status) => statuses.includes(status)) ?? 'queued';
 }
@@ -77,7 +77,9 @@ const order: readonly RecipientStatus[] = [
   'delivered',
 ];
 
-/** When the earliest pending recipient is due, milliseconds since the epoch; null when none is left. Pending recipients are tried together. */
+/**
+ * When the earliest pending recipient is due, milliseconds since the epoch; null when none is pending. Pending recipients are tried together.
+ */
 export function nextDue({ recipients }: { readonly recipients: readonly Recipient[] }): number | null {
   const due = recipients.map((recipient) => recipient.nextAttemptAt).filter((at) => at !== null);
   return due.length === 0 ? null : Math.min(...due);

@@ -1,21 +1,21 @@
-/** What Redis guarantees, from what it tells of itself: in words, and whether that will do. Pure. */
+/** Judges what Redis guarantees, from what it reports about itself: in words, and whether that is enough. Pure. */
 
-/** What a server tells of itself; null where it does not, as Redis' relatives and managed services may not. */
+/** What a server says about itself. null when it does not say, as with Redis' relatives and managed services. */
 export type RedisFacts = {
-  /** `Redis`, `Valkey`, or what else it calls itself. */
+  /** `Redis`, `Valkey`, or another name it gives itself. */
   readonly product: string;
   readonly version: string | null;
   readonly isReplica: boolean;
   readonly evictionPolicy: string | null;
   readonly hasAof: boolean | null;
-  /** Whether its last write to the append-only file went well. */
+  /** Whether its last write to the append-only file succeeded. */
   readonly isAofWritten: boolean;
-  /** `appendfsync`. Asked by CONFIG GET, which a service may forbid. */
+  /** `appendfsync`, from CONFIG GET, which a managed service may forbid. */
   readonly fsync: string | null;
   readonly hasSnapshots: boolean | null;
 };
 
-/** What a crash of Redis costs, from best to worst. */
+/** What is lost when Redis crashes, from best to worst. */
 export const guarantees = {
   always: 'a 202 survives a crash of Redis and of its machine (append-only file, appendfsync always)',
   everysec:
@@ -34,21 +34,21 @@ export type RedisStanding = {
   /** Such as `Redis 7.0.15`. */
   readonly server: string;
   readonly guarantee: Guarantee;
-  /** What is guaranteed, and what else is wrong with it, in words. */
+  /** What is guaranteed and what else is wrong, in words. */
   readonly words: string;
-  /** Whether it is set up as it should be. */
+  /** Whether its settings are as they should be. */
   readonly isSound: boolean;
-  /** Why no mail can be trusted to it; null when it will do. */
+  /** Why mail must not be stored in it; null when it meets the requirements. */
   readonly unfit: string | null;
-  /** Why no process can begin with it: one that runs already waits for what passes. Null when it will do. */
+  /** Why no process can start with it; a process that already runs waits instead, since this passes. Null when nothing forbids it. */
   readonly unfitToStart: string | null;
 };
 
 const leastVersion = [6, 2] as const;
-/** Enough to lose no mail by a crash of the process alone. */
+/** Enough to lose no mail when only the process of Redis crashes. */
 const soundGuarantees: readonly Guarantee[] = ['always', 'everysec', 'aof'];
 
-/** @param mustBeDurable nothing less than what keeps every 202 will do (`REQUIRE_DURABLE_REDIS`) */
+/** @param mustBeDurable accept only what keeps every 202 (`REQUIRE_DURABLE_REDIS`) */
 export function judgeRedis(facts: RedisFacts, mustBeDurable: boolean): RedisStanding {
   const server = facts.version === null ? facts.product : `${facts.product} ${facts.version}`;
   const guarantee = guaranteeOf(facts);
@@ -87,7 +87,7 @@ function faultsOf({ evictionPolicy, isReplica, isAofWritten }: RedisFacts): stri
   ];
 }
 
-/** A version that is not told, or is none, is given the benefit of the doubt. */
+/** An unknown or unreadable version counts as new enough. */
 function isTooOld(version: string | null): boolean {
   const [, major, minor] = /^(\d+)\.(\d+)/.exec(version ?? '') ?? [];
   if (major === undefined) return false;

@@ -1,11 +1,11 @@
-/** Rules over several fields of a request, each checked even where a field has a fault of its own, so that all faults come at once. */
+/** Rules over several fields of a request. Each is checked even when one of its fields is faulty, so that all faults come at once. */
 import type { z } from 'zod';
 
 export type Rule = {
   /** The field at fault. */
   readonly path: string;
   readonly message: string;
-  /** Any field may be missing, or not what it should be. */
+  /** Any field may be missing, or of a wrong type. */
   holds(given: Readonly<Record<string, unknown>>): boolean;
 };
 
@@ -23,7 +23,7 @@ export function withRules<Schema extends z.ZodType>(schema: Schema, rules: reado
   );
 }
 
-/** Of a field that is a list, where it is what it should be. */
+/** The length of a list; 0 for anything else. */
 export function lengthOf(list: unknown): number {
   return Array.isArray(list) ? list.length : 0;
 }

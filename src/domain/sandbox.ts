@@ -1,4 +1,4 @@
-/** Recipients at `sandbox.invalid`: rows that say what each of them is answered with, so that every outcome can be had without a network. */
+/** Recipients at `sandbox.invalid`: one row for each with its answer, so that every outcome can be had without a network. */
 import { domainOf } from './address.ts';
 import type { Feedback } from './outcome.ts';
 import { nextDue, type Recipient } from './recipient.ts';
@@ -6,19 +6,19 @@ import { nextDue, type Recipient } from './recipient.ts';
 /** Nobody can own a name below `.invalid` (RFC 6761 section 6.4). */
 export const sandboxDomain = 'sandbox.invalid';
 
-/** Under this name attempts at them are recorded, so no other transport may have it. */
+/** Attempts at sandbox recipients are recorded under this name, so no other transport may have it. */
 export const sandboxTransport = 'sandbox';
 
 export type SandboxRow = {
   /** The local part, without what follows a plus sign. */
   readonly local: string;
-  /** What it is refused with, and in how many attempts before it is accepted; null where that is none. */
+  /** The refusal, and in how many attempts it comes before the message is accepted; null when it is never refused. */
   readonly refusal: { readonly reply: string; readonly attempts: number } | null;
-  /** Whether the answer to the body is a long time coming. */
+  /** Whether the answer to the body comes late. */
   readonly isSlow: boolean;
-  /** What is heard of it once it was accepted. */
+  /** The feedback after the message was accepted. */
   readonly feedback: Feedback['kind'] | null;
-  /** What becomes of it, in words, as docs/sending.md has them. */
+  /** What becomes of it, in words, as in docs/sending.md. */
   readonly becomes: string;
 };
 
@@ -42,7 +42,7 @@ export const sandboxRows: readonly SandboxRow[] = [
   { ...accepted, local: 'slow', isSlow: true, becomes: '`sending` for three seconds, then `sent`' },
 ];
 
-/** A typing error shows, as it would at any server. */
+/** A mistyped address is refused, as at any server. */
 const unknownRow: Omit<SandboxRow, 'local' | 'becomes'> = {
   ...accepted,
   refusal: {
@@ -55,15 +55,15 @@ export function isSandbox(address: string): boolean {
   return domainOf(address).toLowerCase() === sandboxDomain;
 }
 
-/** The row for an address at `sandbox.invalid`, in whatever case: `Bounced+order-17@` has that of `bounced@`. */
+/** The row for an address at `sandbox.invalid` in any case: `Bounced+order-17@` has the row of `bounced@`. */
 export function sandboxRowOf(address: string): Omit<SandboxRow, 'local' | 'becomes'> {
   const name = address.slice(0, address.lastIndexOf('@')).split('+')[0]?.toLowerCase();
   return sandboxRows.find(({ local }) => local === name) ?? unknownRow;
 }
 
 /**
- * Whom the next attempt at an email is for: sandbox recipients and others are tried apart, first those of whom one is due first. When both are
- * due at the same time, the sandbox comes first, as it keeps nobody waiting for a connection.
+ * Whom the next attempt is for. Sandbox recipients and real ones are tried separately: first the group with the recipient that is due first.
+ * When both are due at the same time, the sandbox comes first, as it keeps nobody waiting for a connection.
  */
 export function nextGroup(pending: readonly Recipient[]): { isSandbox: boolean; recipients: readonly Recipient[] } {
   const sandbox = pending.filter(({ address }) => isSandbox(address));

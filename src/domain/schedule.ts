@@ -3,7 +3,7 @@
 /** Each wait is spread by up to this share, so that mail deferred together does not return together. */
 const jitter = 0.1;
 
-/** How long it may take until the last try, milliseconds. */
+/** The longest time until the last try, milliseconds. */
 export function longestWait(waitsMs: readonly number[]): number {
   return Math.round(waitsMs.reduce((sum, wait) => sum + wait, 0) * (1 + jitter));
 }
@@ -14,9 +14,9 @@ export function longestStep(waitsMs: readonly number[], mostAskedMs: number): nu
 }
 
 /**
- * @param waitsMs the schedule, milliseconds; `attempt` 1 takes the first.
+ * @param waitsMs the schedule, milliseconds; `attempt` 1 takes the first
  * @param rand uniform in [0, 1)
- * @param leastMs a wait that was asked for, milliseconds: the schedule waits longer, never shorter
+ * @param leastMs a wait that was asked for, milliseconds: the schedule may wait longer, never shorter
  * @returns milliseconds since the epoch
  */
 export function nextTry(waitsMs: readonly number[], attempt: number, now: number, rand: number, leastMs = 0): number {
@@ -24,14 +24,16 @@ export function nextTry(waitsMs: readonly number[], attempt: number, now: number
   return Math.round(now + wait * (1 + jitter * rand));
 }
 
-/** How much of what is left of an email's time stands behind its last try, and the least of it: a try takes a while, and so does its turn. */
+/**
+ * The share of an email's remaining time that is left after its last try, and its minimum: a try takes a while, and so does waiting for a turn.
+ */
 const lastTryShare = 0.1;
 const lastTryLeastMs = 3_000;
 
 /**
- * The try before the end of an email's time, for one whose next by the schedule would come after it.
+ * The last try before the end of an email's time, for an email whose next scheduled try would come after it.
  * @param rand uniform in [0, 1); the jitter makes it earlier, never later
- * @returns milliseconds since the epoch; null where so little is left that it would follow on the heels of this one
+ * @returns milliseconds since the epoch; null when so little time is left that it would follow right after this one
  */
 export function lastTry(now: number, end: number, rand: number): number | null {
   const left = end - now;

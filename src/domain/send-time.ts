@@ -1,4 +1,4 @@
-/** When to send: an instant, or from when it is asked for, as people who send by the Resend API write it: `in 1 min`. */
+/** The time to send: a fixed time, or one relative to the request, as users of the Resend API write it: `in 1 min`. */
 import { z } from 'zod';
 import { instant, shortOffset, withFullOffset } from './email-fields.ts';
 
@@ -6,21 +6,21 @@ const unitMs: Readonly<Record<string, number>> = {
   ...{ sec: 1_000, second: 1_000, min: 60_000, minute: 60_000 },
   ...{ hour: 3_600_000, day: 86_400_000, week: 7 * 86_400_000 },
 };
-/** Days and hours of a clock (`tomorrow at 9am`) are left out: they need a time zone, and a wrong guess sends at a wrong time. */
+/** Names of days and clock times (`tomorrow at 9am`) are not accepted: they need a time zone, and a wrong guess sends at a wrong time. */
 const relative = new RegExp(`^in (\\d{1,6}) (${Object.keys(unitMs).join('|')})s?$`);
 
-/** Words for both forms. */
+/** Describes both forms. */
 export const sendTimeWords = 'ISO 8601 with an offset, or `in 5 minutes`, `in 1 hour`, `in 3 days`; up to a year ahead';
 
 const fault = 'must be an ISO 8601 time with an offset, such as 2030-01-31T09:00:00Z, or like `in 5 minutes`';
 
-/** @returns milliseconds since the epoch; null when the text names no time of that kind */
+/** @returns milliseconds since the epoch; null when the text is no relative time */
 export function timeFrom(text: string, now: number): number | null {
   const [, count, unit = ''] = relative.exec(text) ?? [];
   return count === undefined ? null : now + Number(count) * (unitMs[unit] ?? 0);
 }
 
-/** Either of both, as milliseconds since the epoch. */
+/** Either form, as milliseconds since the epoch. */
 export function sendTime({ now }: { now(): number }) {
   return z
     .unknown()

@@ -1,4 +1,4 @@
-/** `SMTP_URL`: one transport in a URL, read whole so that every fault in it is named. */
+/** `SMTP_URL`: one transport in a URL. It is read whole, so that all of its faults are named. */
 import { type Field, fields, settleTransport, type TransportGiven } from './transport-fields.ts';
 import type { Auth, AuthMethod, TransportSettings } from './transport-plan.ts';
 
@@ -26,7 +26,7 @@ export function parseSmtpUrl(text: string): TransportSettings | { faults: string
 
 type SmtpUrl = { readonly given: TransportGiven | null; readonly name: string | null; readonly faults: string[] };
 
-/** @returns what it says; `given` is null when it is too broken to say anything */
+/** @returns what the URL says; `given` is null when it is too broken to say anything */
 export function readSmtpUrl(text: string): SmtpUrl {
   const nothing = (fault: string): SmtpUrl => ({ given: null, name: null, faults: [fault] });
   if (!URL.canParse(text))
@@ -70,7 +70,7 @@ export function readSmtpUrl(text: string): SmtpUrl {
   return { given, name: read('name', fields.name), faults };
 }
 
-/** With an at sign behind it, it may be the rest of a password that has a question mark. */
+/** With an at sign behind it, the key may be the rest of a password that contains a question mark. */
 function shown(key: string, { search }: URL): string {
   return /^[a-z_]{1,40}$/.test(key) && !search.includes('@') ? ` ${key}` : '';
 }

@@ -1,16 +1,16 @@
-/** How a transport stands: whether it can take mail now, and what an attempt says of it. Pure. */
+/** The standing of a transport: whether it can take mail now, and what an attempt says about it. Pure. */
 import { classify } from './classify.ts';
 import type { Outcome, SettledOutcome } from './outcome.ts';
 import type { Rate } from './rate.ts';
 import type { TransportPlan } from './transport-plan.ts';
 import { closedBreaker, type Fault, pacedRates, type TransportState } from './transport-state.ts';
 
-/** Whether mail may go over a transport; if not, why, and whether the next one of its route is tried instead. */
+/** Whether mail may go over a transport; if not, why, and whether the next transport of the route is tried instead. */
 export type Standing =
   | { readonly kind: 'open' }
-  /** It is out of service: the next one takes over. */
+  /** Out of service: the next transport takes over. */
   | { readonly kind: 'paused' | 'degraded'; readonly why: string }
-  /** It is in service, and has no connection free for longer than is waited for one: mail waits for it. */
+  /** In service, but no connection became free in the time an email waits for one: mail waits for it. */
   | { readonly kind: 'stuck'; readonly why: string };
 
 /** A transport of which nothing was ever written. */
@@ -20,7 +20,10 @@ export function isInService({ paused, breaker }: TransportState): boolean {
   return paused === null && breaker.kind === 'closed';
 }
 
-/** The rates it goes by now; none for a transport that is in no plan, as the sandbox is. @param known states of transports; fresh where there is none */
+/**
+ * The rates of a transport now; none for one outside the plan, such as the sandbox.
+ * @param known the stored states; a transport without one is fresh
+ */
 export function ratesOf(
   { transports }: Pick<TransportPlan, 'transports'>,
   known: ReadonlyMap<string, TransportState>,
@@ -31,7 +34,7 @@ export function ratesOf(
   return settings === undefined ? [] : pacedRates(settings, known.get(name) ?? freshState, now).rates;
 }
 
-/** Whether a route over `name` has another transport that is in service. */
+/** Whether some route over `name` has another transport that is in service. */
 export function hasStandIn(plan: TransportPlan, name: string, inService: ReadonlySet<string>): boolean {
   return Object.values(plan.routes).some((route) => {
     const members = route.kind === 'failover' ? route.transports : Object.keys(route.weights);
@@ -51,14 +54,14 @@ export function standingOf(name: string, state: TransportState, pool: PoolStandi
 }
 
 /**
- * Whether somebody waits for the first connection already. With rates nobody else joins them: all who did would go at once when it is there,
- * their tokens taken while a slow server greeted.
+ * Whether a message already waits for the first connection. On a transport with rates no other joins it: all of them would leave at once when it
+ * opens, with tokens taken while a slow server greeted.
  */
 export function isFirstOnItsWay({ open, waiting }: { readonly open: number; readonly waiting: number }): boolean {
   return open === 0 && waiting > 0;
 }
 
-/** What an attempt says of its transport. */
+/** What an attempt says about its transport. */
 export type Verdict =
   /** `isCrowded` when its server took no more connections. */
   | ({ readonly kind: 'fault'; readonly isCrowded?: true } & Fault)
@@ -66,7 +69,10 @@ export type Verdict =
   | { readonly kind: 'success' }
   | { readonly kind: 'nothing' };
 
-/** Replies speak of the transport when all of them do: a refused login, a blocked host. One that asks for less is heeded whoever it is about. */
+/**
+ * Replies are about the transport when all of them are: a refused login, a blocked host. A request to slow down counts from any recipient's
+ * reply.
+ */
 export function verdictOf(outcome: Outcome | SettledOutcome): Verdict {
   if (outcome.kind === 'transport_fault') {
     if (outcome.isShared) return { kind: 'nothing' };
@@ -85,10 +91,10 @@ export function verdictOf(outcome: Outcome | SettledOutcome): Verdict {
   return actions.includes('accept') ? { kind: 'success' } : { kind: 'nothing' };
 }
 
-/** About the mailbox (RFC 3463 section 3.3): another transport would be told the same. */
+/** About the mailbox (RFC 3463 section 3.3): another transport would get the same reply. */
 const mailboxSubject = /^\d\.2\./;
 
-/** Whether an outcome, with nothing handed over, is the transport's own trouble for every recipient: another one may do better. */
+/** Whether an outcome without a hand-over is the transport's own trouble for all recipients: then another transport may do better. */
 export function isOfTransport(outcome: Outcome | SettledOutcome): boolean {
   if (outcome.kind !== 'answered') return outcome.kind === 'transport_fault';
   if (outcome.replies.length === 0) return false;

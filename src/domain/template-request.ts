@@ -1,20 +1,20 @@
-/** The bodies of `/v1/templates` and the `template` of an email: every rule about them, so that every fault is named at once. */
+/** The bodies of `/v1/templates` and the `template` of an email: all rules in one place, so that all faults are named at once. */
 import { z } from 'zod';
 import { mailbox, mailboxes } from './email-fields.ts';
 import { jsonObject, objectOf } from './json-object.ts';
 import { nullLeavesOut } from './null-leaves-out.ts';
 import { missingPolicies, type TemplatePart, variableTypes } from './template.ts';
 
-/** Characters of html, and of text, as Liquid: what parses in some ten milliseconds. */
+/** Characters of html, and of text, as Liquid: that much is parsed in some ten milliseconds. */
 export const maxSourceLength = 256 * 1024;
 /** Characters of subject and preheader as Liquid. */
 const maxLineSourceLength = 2_000;
 const maxReplyTo = 50;
 const maxDeclared = 100;
-/** Bytes of all variables of one email as JSON: as long as what one template may be. */
+/** Bytes of all variables of one email as JSON: as much as one source of a template. */
 export const maxVariablesBytes = 256 * 1024;
 
-/** Says what is wrong with a part as Liquid; null when nothing is. */
+/** Says what is wrong with the Liquid source of a part; null when nothing is. */
 export type CheckSource = (part: TemplatePart, source: string) => string | null;
 
 export const templateName = z
@@ -117,7 +117,7 @@ export function templateRequestFor(check: CheckSource) {
 
 export type TemplateRequest = z.output<ReturnType<typeof templateRequestFor>>;
 
-/** Without `html or text`: what is stored may have the other. */
+/** Without the rule `html or text`: the stored template may have the other one. */
 export function templateChangesFor(check: CheckSource) {
   const { missing, ...parts } = partsFor(check);
   return z
@@ -138,7 +138,7 @@ export function templateChangesFor(check: CheckSource) {
 
 export type TemplateChanges = z.output<ReturnType<typeof templateChangesFor>>;
 
-/** A union, as a mailbox takes anything, and says itself what is wrong with null. */
+/** A union, since the schema of a mailbox accepts any value and would report null itself. */
 export function orNull<Schema extends z.ZodType>(schema: Schema) {
   const description = `${schema.meta()?.description} Null takes it away.`;
   return z.union([z.null(), schema]).optional().meta({ description });
@@ -158,7 +158,7 @@ const version = z
   .optional()
   .meta({ description: 'Which version of it; the newest, when left out.', examples: [3] });
 
-/** `template` of an email. */
+/** The `template` of an email. */
 export const templateOfEmail = nullLeavesOut(
   z.strictObject({
     id: z

@@ -1,70 +1,70 @@
-/** Templates: what is stored of one, how a request becomes one, and what rendering one comes to. */
+/** Templates: what is stored of one, how a request becomes a template, and the result of rendering one. */
 import type { Mailbox } from './address.ts';
 import type { TemplateChanges, TemplateRequest } from './template-request.ts';
 import { linkMark } from './unsubscribe-link.ts';
 import type { Woven } from './woven.ts';
 
-/** What is written in Liquid, in the order in which faults are told. */
+/** The parts written in Liquid, in the order in which faults are listed. */
 export const templateParts = ['subject', 'html', 'text', 'preheader'] as const;
 export type TemplatePart = (typeof templateParts)[number];
 
-/** What a variable that is not given means. */
+/** What a missing variable means. */
 export const missingPolicies = ['strict', 'lenient'] as const;
 
 export const variableTypes = ['string', 'number'] as const;
 
-/** A variable the template's author said something of. */
+/** A variable that the author of the template declared. */
 export type DeclaredVariable = {
   readonly key: string;
   readonly type: (typeof variableTypes)[number];
-  /** Stands where none is given; null for nothing. */
+  /** The value used when none is given; null for none. */
   readonly fallback: string | number | null;
 };
 
-/** One version: it never changes. */
+/** The content of one version, which never changes. */
 export type TemplateContent = { readonly [part in TemplatePart]: string | null } & {
   readonly from: Mailbox | null;
   readonly replyTo: readonly Mailbox[];
   readonly missing: (typeof missingPolicies)[number];
   readonly variables: readonly DeclaredVariable[];
-  /** What stands for variables that a reader has not, of any kind: given by whoever sends it to many. */
+  /** Values for variables that a recipient lacks, given by the sender of a campaign. */
   readonly defaults?: Variables;
 };
 
 export type TemplateHead = {
   readonly id: string;
   readonly name: string;
-  /** A name to call it by in place of its id. */
+  /** A name that can be used instead of the id. */
   readonly alias: string | null;
   readonly createdAt: number;
   readonly updatedAt: number;
-  /** The number of its newest version, from 1. */
+  /** The number of its newest version, counted from 1. */
   readonly version: number;
 };
 
 export type Template = { readonly head: TemplateHead; readonly content: TemplateContent };
 
-/** Which version of which template an email was made of. */
+/** The template and the version that an email was made from. */
 export type TemplateUse = { readonly id: string; readonly version: number };
 
 /** A variable as the sources use it. */
 export type VariableUse = {
   readonly key: string;
-  /** `order.total`, as often as it is written differently. */
+  /** Paths such as `order.total`, as they are written in the sources, each once. */
   readonly paths: readonly string[];
   readonly usedIn: readonly TemplatePart[];
 };
 
 export type Variables = Readonly<Record<string, unknown>>;
 
-/** What is wrong, and where below the template or the variables that were given. */
+/** What is wrong, and where, below the template or the variables given. */
 export type TemplateFault = {
   readonly path: readonly (string | number)[];
   readonly code: string;
   readonly message: string;
 };
 
-/** Why a letter could not be made, for whoever looks at its email. */
+/** Why a letter could not be made, for a reader of its email. */
 export function unmadeBecause(faults: readonly TemplateFault[]): string {
   const words = faults.map(({ path, message }) => [path.join('.'), message].filter((part) => part !== '').join(' '));
   return `its letter could not be made: ${words.join(', ')}`;
@@ -73,17 +73,17 @@ export function unmadeBecause(faults: readonly TemplateFault[]): string {
 export type Letter = { readonly subject: string | null; readonly html: string | null; readonly text: string | null };
 export type WovenLetter = { readonly subject: string | null; readonly html: Woven | null; readonly text: Woven | null };
 
-/** Parsed once, rendered as often as there are readers. */
+/** A template that was parsed once, to be rendered for many recipients. */
 export type CompiledTemplate = {
   readonly content: TemplateContent;
   readonly uses: readonly VariableUse[];
-  /** Ends within its limits and never throws. Faults of variables have a path that starts with `variables`. */
+  /** Renders in pieces. It ends within its limits and never throws. Faults of variables have a path that starts with `variables`. */
   weave(variables: Variables): WovenLetter | { readonly faults: readonly TemplateFault[] };
-  /** The same, with each text whole. */
+  /** The same, with each text in one string. */
   render(variables: Variables): Letter | { readonly faults: readonly TemplateFault[] };
 };
 
-/** Made of the template's own id, as the id of an event is of its email's. */
+/** The id of a version, derived from the id of its template. */
 export function versionIdOf({ id, version }: TemplateUse): string {
   return `${id}_${version}`;
 }
@@ -102,7 +102,7 @@ function declaredIn(given: TemplateChanges['variables']): DeclaredVariable[] {
   return (given ?? []).map(({ key, type, fallback_value }) => ({ key, type, fallback: fallback_value ?? null }));
 }
 
-/** What a change leaves out stays; null takes a field away. */
+/** Fields left out of a change stay; null removes a field. */
 export function changeContent(
   content: TemplateContent,
   changes: Omit<TemplateChanges, 'name' | 'alias'> & { readonly name?: unknown; readonly alias?: unknown },
@@ -124,7 +124,7 @@ export function hasBody({ html, text }: Pick<TemplateContent, 'html' | 'text'>):
 
 const unfilled = { unsubscribe_url: linkMark };
 
-/** The variables to render with, those that are declared and not given filled in; faults where one is of another type than declared. */
+/** The variables to render with: declared ones that are missing get their fallback. Faults when a value has another type than declared. */
 export function fillIn(
   { variables: declared, defaults = {} }: Pick<TemplateContent, 'variables' | 'defaults'>,
   given: Variables,

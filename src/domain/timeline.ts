@@ -1,4 +1,4 @@
-/** The timeline of an email: one step for each thing that moved it, kept with its record. */
+/** The timeline of an email: one step for each thing that changed it, stored with its record. */
 import { classify, parseReply } from './classify.ts';
 import type { EmailState, StoredEmail } from './email.ts';
 import type { EmailEvent } from './event.ts';
@@ -6,10 +6,10 @@ import { eventId } from './id.ts';
 import type { AttemptTrace, Change, SettledOutcome } from './outcome.ts';
 import type { SmtpReply } from './recipient.ts';
 
-/** Steps kept of one email; the oldest go first. A schedule of two days has 20. */
+/** Steps kept for one email; the oldest are dropped first. A retry schedule of two days has 20. */
 export const maxTimelineSteps = 100;
 
-/** Names are short, as every email keeps at least one step for days. */
+/** Names are short, since every email keeps at least one step for days. */
 export type TimelineStep = {
   /** Milliseconds since the epoch. */
   readonly at: number;
@@ -17,7 +17,7 @@ export type TimelineStep = {
   readonly transport?: string;
   readonly detail?: string;
   readonly trace?: AttemptTrace;
-  /** What it led to: the event's type and number, whom it is about (places among the recipients), the reply and the reason. */
+  /** Its events: type and number, the recipients (by place), the reply and the reason. */
   readonly events?: readonly TimelineEvent[];
 };
 
@@ -29,7 +29,7 @@ export type TimelineEvent = {
   readonly reason?: string;
 };
 
-/** Null for transport trouble that is no event: it comes every few seconds while a server is away or refuses us, and is counted instead. */
+/** Null for trouble of a transport without an event. It comes every few seconds while a server is away or refuses us, so it is only counted. */
 export function stepOf(
   what: SettledOutcome | Change,
   state: EmailState,
@@ -48,7 +48,7 @@ export function stepOf(
   };
 }
 
-/** A fault, or replies that all speak of the transport, such as a refused login. */
+/** A fault, or replies that are all about the transport, such as a refused login. */
 function isTransportTrouble(what: SettledOutcome | Change): boolean {
   if (what.kind === 'transport_fault') return true;
   if (what.kind !== 'answered' || what.replies.length === 0) return false;
@@ -67,7 +67,7 @@ function eventIn(state: EmailState, event: EmailEvent): TimelineEvent {
   };
 }
 
-/** What an entry of the history can be: accept, an attempt by its outcome, a change by its name. */
+/** The kinds of history entries: accept, an attempt by its outcome, a change by its name. */
 export const historyKinds = [
   'accepted',
   'answered',
@@ -99,10 +99,10 @@ export type HistoryEntry = {
   }[];
 };
 
-/** The steps as a reader wants them, after the one that every email begins with. */
+/** The steps as a caller sees them, behind the entry for accept that every email begins with. */
 export function historyOf({ facts, state }: StoredEmail, steps: readonly TimelineStep[]): HistoryEntry[] {
   const addresses = state.recipients.map(({ address }) => address);
-  // Only what was scheduled can be rescheduled.
+  // Only a scheduled email can be rescheduled.
   const wasScheduled = (state.scheduledAt ?? 0) > facts.createdAt || steps.some(({ kind }) => kind === 'rescheduled');
   const event = (type: EmailEvent['type'], sequence: number, to: readonly string[]) => ({
     id: eventId(facts.id, sequence),
@@ -118,7 +118,7 @@ export function historyOf({ facts, state }: StoredEmail, steps: readonly Timelin
     detail: null,
     transport: null,
     trace: null,
-    // That of a campaign waits is told of the whole: its events begin with what comes next.
+    // The waiting of a campaign's email has no event of its own: the campaign's events cover it.
     events: facts.campaignId === null ? [event(wasScheduled ? 'email.scheduled' : 'email.queued', 1, addresses)] : [],
   };
   const later = steps.map((step): HistoryEntry => {

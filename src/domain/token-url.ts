@@ -1,7 +1,7 @@
-/** Where access tokens may be asked for: client secret and refresh token are sent there. */
+/** Which URLs may be asked for access tokens: the client secret and the refresh token are sent there. */
 import { isLoopback } from './transport-fields.ts';
 
-/** @returns what is wrong with it, as the rest of a sentence; null when it may be used */
+/** @returns what is wrong with the URL, as the rest of a sentence; null when it may be used */
 export function tokenUrlFault(text: string): string | null {
   if (!URL.canParse(text)) return 'is not a URL';
   const { protocol, hostname, username, password } = new URL(text);

@@ -20,7 +20,7 @@ const ofEach = [
 
 type Known = Partial<Record<'url' | (typeof ofServer)[number] | (typeof ofEach)[number], Given>>;
 
-/** What a URL may say as well, and under which key it stands in the file. */
+/** Settings that a URL can have too, with their keys in the file. */
 const saidTwice: readonly [keyof TransportGiven, keyof Known][] = [
   ['auth', 'auth'],
   ['tls', 'tls'],
@@ -33,7 +33,7 @@ const saidTwice: readonly [keyof TransportGiven, keyof Known][] = [
   ['quota', 'quota'],
 ];
 
-/** @returns null when it has faults, which are noted */
+/** @returns null when the transport has faults, which are collected in `given` */
 export function readTransport(name: string, given: Given, file: (path: string) => FileRead): TransportSettings | null {
   const before = given.faults.length;
   const known = fieldsOf(given, ['url', ...ofServer, ...ofEach]);
@@ -59,7 +59,7 @@ export function readTransport(name: string, given: Given, file: (path: string) =
   return null;
 }
 
-/** Nothing may be said twice: which of the two holds could only be guessed. */
+/** A setting in both the URL and the map is a fault: which one counts would be a guess. */
 function overUrl(url: Given, known: Known, ours: TransportGiven): TransportGiven | null {
   for (const key of ofServer) if (known[key] !== undefined) refuse(known[key], 'is said by the url');
   if (typeof url.value !== 'string') return refuse(url, 'expected a URL');

@@ -1,10 +1,10 @@
-/** What can be said of a transport, field by field, in a URL and in a file alike; and how it becomes settings. */
+/** The settings of a transport, field by field, for a URL and for a file, and how they become `TransportSettings`. */
 import { parseDuration } from './duration.ts';
 import { parseRates, type Rate, windowName } from './rate.ts';
 import { sandboxTransport } from './sandbox.ts';
 import type { Auth, AuthMethod, TlsMode, TransportSettings } from './transport-plan.ts';
 
-/** A field as text. `expected` goes into faults, the value never does: it may be a secret. */
+/** A field given as text. Faults contain `expected`, and never the value: it may be a secret. */
 export type Field<T> = { readonly expected: string; parse(text: string): T | null };
 
 const authMethods: Readonly<Record<string, AuthMethod>> = { plain: 'PLAIN', login: 'LOGIN', 'cram-md5': 'CRAM-MD5' };
@@ -67,7 +67,7 @@ export function wholeNumber(min: number, max: number): Field<number> {
 /** @returns lower-case A-labels, or an IP address without brackets; null when it is neither */
 export function parseHost(text: string): string | null {
   const bare = text.replace(/^\[(.*)\]$/, '$1');
-  // The URL parser knows both; what would mean more than a host to it is refused first.
+  // The URL parser knows both forms. Everything it would read as more than a host is refused before.
   if (bare === '' || /[\s/?#@%[\]\\^|<>`{}]/u.test(bare)) return null;
   const url = bare.includes(':') ? `http://[${bare}]/` : `http://${bare}/`;
   const host = URL.canParse(url) ? new URL(url).hostname.replace(/^\[|\]$/g, '') : '';
@@ -82,19 +82,19 @@ function parseEhloName(text: string): string | null {
   return /^[\d.]+$/.test(host) ? `[${host}]` : host;
 }
 
-/** Names that mean something on one machine or in one network alone. */
+/** Names that have a meaning only on one machine or in one network. */
 const localName = /(?:^|\.)(?:localhost|local|localdomain|internal|intranet|lan|home|invalid|test)$/;
 
-/** The host of a URL, where it is a name that everybody may know; null otherwise. */
+/** The host of a URL, when it is a public name; null otherwise. */
 export function publicNameOf(url: string | null): string | null {
   const host = url === null ? null : parseHost(new URL(url).hostname);
   if (host === null || !host.includes('.') || /[:_]|\.$|\.\d+$/.test(host)) return null;
   return localName.test(host) ? null : host;
 }
 
-/** What a URL or a file says of one transport; null where it says nothing. */
+/** What a URL or a file sets of one transport; null where it sets nothing. */
 export type TransportGiven = {
-  /** Empty when it could not be read. */
+  /** Empty when the host could not be read. */
   readonly host: string;
   readonly port: number | null;
   readonly implicitTls: boolean | null;
@@ -111,10 +111,10 @@ export type TransportGiven = {
   readonly quota: readonly Rate[] | null;
 };
 
-/** What does not go together; `field` is where. */
+/** A combination that is not allowed. `field` is where it is reported. */
 export type GivenFault = { readonly field: 'tls' | 'quota'; readonly message: string };
 
-/** Fills in what was not said, and refuses what does not go together. */
+/** Fills in the defaults and refuses combinations that are not allowed. */
 export function settleTransport(
   name: string,
   given: TransportGiven,
@@ -127,7 +127,7 @@ export function settleTransport(
     const message = `asks for tls=${tls}, but smtps:// (implicit_tls, port 465) is TLS from the first byte`;
     faults.push({ field: 'tls', message });
   }
-  // Without a host that could be read, there is nothing to say of it.
+  // Without a readable host this cannot be judged.
   if (auth !== null && !implicitTls && tls !== 'require' && host !== '' && !isLoopback(host)) {
     const message = `would send the password with tls=${tls}: only allowed to a loopback host`;
     faults.push({ field: 'tls', message });

@@ -1,4 +1,4 @@
-/** The plan of delivery: transports, routes over them, and rules that choose a route; and which transports an email may go by. */
+/** The delivery plan: transports, routes over them, and rules that choose a route; and the transports an email may use. */
 import { hash } from 'node:crypto';
 import { domainOf } from './address.ts';
 import type { EmailFacts } from './email.ts';
@@ -14,10 +14,10 @@ export type Auth =
       readonly kind: 'password';
       readonly user: string;
       readonly pass: string;
-      /** null: the best that the server offers. */
+      /** null means the best method that the server offers. */
       readonly method: AuthMethod | null;
     }
-  /** XOAUTH2: an access token is fetched from `tokenUrl` (RFC 6749 section 6). */
+  /** XOAUTH2: access tokens are requested from `tokenUrl` (RFC 6749 section 6). */
   | {
       readonly kind: 'oauth2';
       readonly user: string;
@@ -32,24 +32,24 @@ export type TransportSettings = {
   /** A host name in lower-case A-labels or an IP address without brackets. */
   readonly host: string;
   readonly port: number;
-  /** Implicit TLS from the first byte (smtps, RFC 8314); otherwise `tls` says what STARTTLS must do. */
+  /** Implicit TLS from the first byte (smtps, RFC 8314). Otherwise `tls` says whether STARTTLS is required. */
   readonly implicitTls: boolean;
   readonly tls: TlsMode;
   readonly verifyCertificate: boolean;
-  /** Certificates to trust in place of those Node.js brings, as PEM. */
+  /** Certificates in PEM to trust instead of those of Node.js. */
   readonly ca: string | null;
   /** PEM. */
   readonly clientCertificate: { readonly cert: string; readonly key: string } | null;
   readonly auth: Auth | null;
-  /** What we call ourselves to it (EHLO, RFC 5321 section 4.1.1.1); null: by the name this service has for all. */
+  /** Our name in EHLO (RFC 5321 section 4.1.1.1); null means the name of this service. */
   readonly ehloName: string | null;
-  /** Connections the whole fleet keeps open at most. */
+  /** Open connections of the whole fleet at most. */
   readonly connections: number;
-  /** A connection is closed after this many messages. */
+  /** Messages after which a connection is closed. */
   readonly messagesPerConnection: number;
   /** Milliseconds after which a connection is closed, however busy. */
   readonly maxAgeMs: number;
-  /** Messages of the whole fleet: rate and quota together, one per window, the shortest first. */
+  /** Messages of the whole fleet: rate and quota together, one for each window, the shortest first. */
   readonly rates: readonly Rate[];
 };
 
@@ -62,12 +62,12 @@ export type Route =
   | {
       readonly kind: 'failover';
       readonly transports: readonly string[];
-      /** Share (0 to 1) of each transport's connections that bulk mail leaves to transactional mail. */
+      /** The share (0 to 1) of each transport's connections that is reserved for transactional mail. */
       readonly reserve: number;
     }
   | { readonly kind: 'weighted'; readonly weights: Readonly<Record<string, number>>; readonly reserve: number };
 
-/** `when` holds if everything in it does; `fromDomain` is in lower-case A-labels. */
+/** `when` holds if all of its conditions do. `fromDomain` is in lower-case A-labels. */
 export type Rule = {
   readonly when: {
     readonly lane?: Lane;
@@ -77,10 +77,10 @@ export type Rule = {
   readonly route: string;
 };
 
-/** What came of reading `TRANSPORTS_FILE` again: `mended` is one that was wrong and is as it was before that, `none` where there is no file. */
+/** The result of reading `TRANSPORTS_FILE` again. `mended`: it was faulty, and now equals the plan in use again. `none`: there is no file. */
 export type PlanReading = { readonly faults: readonly string[] } | 'changed' | 'mended' | 'same' | 'none';
 
-/** Routes name only transports that are there, rules only routes that are there, and there is a route `default`. */
+/** Routes name only transports that exist, rules only routes that exist, and there is always a route `default`. */
 export type TransportPlan = {
   readonly transports: Readonly<Record<string, TransportSettings>>;
   readonly routes: Readonly<Record<string, Route>>;
@@ -90,7 +90,7 @@ export type TransportPlan = {
 export const defaultRoute = 'default';
 export const defaultReserve = 0.25;
 
-/** The plan of one transport, as `SMTP_URL` makes it. */
+/** The plan with one transport, made from `SMTP_URL`. */
 export function planOf(settings: TransportSettings): TransportPlan {
   const route: Route = { kind: 'failover', transports: [settings.name], reserve: defaultReserve };
   return {
@@ -100,18 +100,18 @@ export function planOf(settings: TransportSettings): TransportPlan {
   };
 }
 
-/** A record that has nothing but its entries: a transport may be called `constructor`, and a route that is asked for as well. */
+/** A record without a prototype: a transport may be called `constructor`, and so may the route of a request. */
 export function recordOf<T>(entries: Iterable<readonly [string, T]>): Readonly<Record<string, T>> {
   return Object.assign(Object.create(null), Object.fromEntries(entries));
 }
 
-/** Transports that could hold all places of a worker's lane, should their servers hang: mail for the others would wait behind theirs. */
+/** Transports that could occupy all places of a worker's lane if their servers hang: then mail for the other transports would wait. */
 export function crowdingIn({ transports }: TransportPlan, places: number): string[] {
   return Object.values(transports).flatMap(({ name, connections }) => (connections >= places ? [name] : []));
 }
 
 export type RouteQuestion = {
-  /** The route the email asks for; null when it asks for none. One that is not there any more counts as none. */
+  /** The route that the email names; null when it names none. A route that no longer exists counts as none. */
   readonly route: string | null;
   readonly lane: Lane;
   readonly fromDomain: string;
@@ -120,12 +120,12 @@ export type RouteQuestion = {
 
 export type Choice = {
   readonly route: string;
-  /** In the order in which to try them. */
+  /** In the order in which they are tried. */
   readonly transports: readonly string[];
   readonly reserve: number;
 };
 
-/** @param draw from 0 to below 1, by which one is drawn of several with weights; the same for the same choice */
+/** @param draw 0 to below 1, chooses one of the weighted transports; the same number makes the same choice */
 export function chooseTransports(plan: TransportPlan, question: RouteQuestion, draw: () => number): Choice {
   const name = routeOf(plan, question);
   const route = plan.routes[name];
@@ -134,17 +134,17 @@ export function chooseTransports(plan: TransportPlan, question: RouteQuestion, d
   return { route: name, transports, reserve: route.reserve };
 }
 
-/** The way of one email: of weighted transports the same one each time, so that what is parked for it comes back to it. */
+/** The transports for one email. Of weighted transports it is always the same one, so that an email parked for a transport returns to it. */
 export function routeFor(plan: TransportPlan, { id, lane, route, tags, from }: EmailFacts): Choice {
   return chooseTransports(plan, { route, lane, tags, fromDomain: domainOf(from.address) }, () => drawOf(id));
 }
 
-/** From 0 to below 1, always the same for an email: what waits for the transport that was drawn for it comes back to that one. */
+/** 0 to below 1, always the same for an email: an email that waits for its weighted transport returns to the same one. */
 export function drawOf(emailId: string): number {
   return hash('sha1', emailId, 'buffer').readUInt32BE() / 2 ** 32;
 }
 
-/** Whether mail finds the same way by both plans. */
+/** Whether mail is routed in the same way by both plans. */
 export function isSameRouting(a: TransportPlan, b: TransportPlan): boolean {
   const routing = ({ routes, rules }: TransportPlan) => JSON.stringify([routes, rules]);
   return a === b || routing(a) === routing(b);
@@ -163,7 +163,7 @@ function holds({ when }: Rule, { lane, fromDomain, tags }: RouteQuestion): boole
   );
 }
 
-/** One is drawn by weight; the others stand in for it, the heaviest first. */
+/** Chooses one by weight. The others follow as replacements, the heaviest first. */
 function weighted(weights: Readonly<Record<string, number>>, draw: number): readonly string[] {
   const entries = Object.entries(weights).sort(([a, weightA], [b, weightB]) => weightB - weightA || (a < b ? -1 : 1));
   let left = draw * entries.reduce((sum, [, weight]) => sum + weight, 0);
@@ -172,7 +172,7 @@ function weighted(weights: Readonly<Record<string, number>>, draw: number): read
     return left < 0;
   });
   const names = entries.map(([name]) => name);
-  // A sum of fractions may leave a rest: the heaviest has it.
+  // Rounding may leave a rest, which falls to the heaviest.
   const [first] = names.splice(Math.max(drawn, 0), 1);
   return first === undefined ? [] : [first, ...names];
 }

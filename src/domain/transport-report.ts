@@ -1,16 +1,16 @@
-/** How a transport stands in the whole fleet at one moment, and what verifying it came to; as whoever operates it asks. Pure. */
+/** The state of a transport in the whole fleet at one moment, and the result of verifying it, for an operator. Pure. */
 import { bulkEvery, type Lane } from './lane.ts';
 import type { Rate } from './rate.ts';
 import { isInService } from './standing.ts';
 import type { Fault, TransportState } from './transport-state.ts';
 
-/** A rate with what is left of it; times in milliseconds since the epoch. */
+/** A rate with what is left of it. Times are milliseconds since the epoch. */
 export type RateLeft = Rate & {
-  /** Of the window that ends now; null for a rate per second, which is a pace. */
+  /** Messages left in the current window; null for a rate per second, which sets only a pace. */
   readonly remaining: number | null;
-  /** When the next message may go; in the past where it might have gone before. */
+  /** When the next message may go; in the past when one could have gone before now. */
   readonly nextAt: number;
-  /** When all of it is there again, should nothing more be sent; null where it is now, and for a pace. */
+  /** When the whole count is available again, if nothing more is sent; null when it is now, and for a pace. */
   readonly resetAt: number | null;
 };
 
@@ -19,45 +19,48 @@ export type TransportReport = {
   /** `host:port` */
   readonly host: string;
   readonly state: TransportState;
-  /** The share of its usual pace it has now, in (0, 1]. */
+  /** The share of its usual pace that the transport has now, in (0, 1]. */
   readonly factor: number;
-  /** Of all workers together; `connections` is how many they may have. */
+  /** Of all workers together. `connections` is the limit. */
   readonly pool: {
     readonly connections: number;
     readonly open: number;
     readonly busy: number;
     readonly waiting: number;
-    /** Those of the busy ones whose server seems to answer nothing any more. */
+    /** The busy connections whose server seems to have stopped answering. */
     readonly hanging: number;
     readonly workers: number;
   };
-  /** As configured, the shortest window first. */
+  /** The configured limits, the shortest window first. */
   readonly limits: readonly Rate[];
-  /** What holds now: the limits with its brake considered, and a pace where that leaves less than a connection. */
+  /** The rates that hold now: the limits reduced by the brake, and a pace when less than one connection is left. */
   readonly rates: readonly RateLeft[];
   readonly parked: Readonly<Record<Lane, number>>;
 };
 
-/** Whether nothing that is in hand anywhere is answered any more. */
+/** Whether no message in hand anywhere gets an answer any more. */
 export function isHangingPool({ busy, hanging }: { readonly busy: number; readonly hanging: number }): boolean {
   return busy > 0 && hanging === busy;
 }
 
-/** Whether mail of a route that has another transport goes over this one. */
+/** Whether mail of a route with several transports uses this one. */
 export function isServing({ state, pool }: Pick<TransportReport, 'state' | 'pool'>): boolean {
   return isInService(state) && !isHangingPool(pool);
 }
 
-/** `fault` is null when the connection came about and the login was taken. */
+/** `fault` is null when the connection and the login succeeded. */
 export type Verification = { readonly ms: number; readonly tls: string | null; readonly fault: Fault | null };
 
-/** About how many parked emails go before one that has `ahead` of its own lane before it. */
+/** The estimated number of parked emails that go before one with `ahead` emails of its own lane before it. */
 export function countBefore(lane: Lane, ahead: number, parked: TransportReport['parked']): number {
   if (lane === 'bulk') return Math.min(ahead + parked.transactional, bulkEvery * ahead + bulkEvery - 1);
   return ahead + Math.min(parked.bulk, Math.floor(ahead / (bulkEvery - 1)));
 }
 
-/** About when a parked email goes that has `before` others before it, milliseconds since the epoch; what is used of a window is taken to be spread evenly. */
+/**
+ * The estimated time when a parked email with `before` others before it goes, milliseconds since the epoch. It assumes that a window is used
+ * evenly.
+ */
 export function goesAt(rates: readonly RateLeft[], before: number, now: number): number {
   const times = rates.map(({ count, windowMs, remaining, nextAt }) => {
     const waitsFor = remaining === null ? before : before - remaining;

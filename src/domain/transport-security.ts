@@ -11,7 +11,7 @@ const credential: Field<string> = {
   parse: (text) => (/^\P{Cc}+$/u.test(text) ? text : null),
 };
 
-/** The client's secret goes there: over TLS, or on this machine. */
+/** The client's secret is sent there: over TLS, or to this machine. */
 const tokenUrl: Field<string> = {
   expected: 'an https:// URL without user and password',
   parse: (text) => (tokenUrlFault(text) === null ? text : null),
@@ -49,7 +49,7 @@ function readOauth2(given: Given): Auth | null {
   };
 }
 
-/** Reads what must be there; what is not, or is wrong, is noted and becomes empty. */
+/** Reads required fields. A missing or faulty one adds a fault and becomes empty. */
 function demand<K extends string>(parent: Given, known: Partial<Record<K, Given>>) {
   return (key: K, field: Field<string>): string => {
     if (known[key] === undefined) refuse(parent, `has no ${key}`);
@@ -59,7 +59,7 @@ function demand<K extends string>(parent: Given, known: Partial<Record<K, Given>
 
 type Tls = Pick<TransportGiven, 'tls' | 'verifyCertificate' | 'ca' | 'clientCertificate'>;
 
-/** `require`, `opportunistic` or `none`; or a map with one of them set to true, and with the certificates. */
+/** `require`, `opportunistic` or `none`; or a map with one of them set to true, and with certificates. */
 export function readTls(given: Given | undefined, file: (path: string) => FileRead): Tls {
   const nothing: Tls = { tls: null, verifyCertificate: null, ca: null, clientCertificate: null };
   if (given === undefined) return nothing;

@@ -1,4 +1,4 @@
-/** The state of a transport that all workers share: whether it is paused, what its breaker and its brake say, and how they change. */
+/** The state of a transport, shared by all workers: whether it is paused, its breaker and its brake, and how they change. */
 import type { TransportEvent } from './event.ts';
 import type { FaultCause } from './fault-cause.ts';
 import type { Rate } from './rate.ts';
@@ -7,20 +7,20 @@ import type { TransportSettings } from './transport-plan.ts';
 export type Fault = {
   readonly cause: FaultCause;
   readonly reason: string;
-  /** A message met it, where the connection stood and was logged in. */
+  /** The trouble came while a message was sent, on a connection that was open and logged in. */
   readonly byMessage?: boolean;
 };
 
 /**
- * Whether one message must go through before an open breaker closes. `unneeded`: a successful login is enough. `needed`: a message met the
- * trouble, so a login alone proves nothing; after the next successful login the trial opens. `open`: the next message is the trial.
+ * Whether one message must go through before an open breaker closes. `unneeded`: a successful login is enough. `needed`: the trouble came while
+ * a message was sent, so a login alone proves nothing; after the next successful login the trial opens. `open`: the next message is the trial.
  */
 export type Trial = 'unneeded' | 'needed' | 'open';
 
-/** The share of its usual pace that a transport had at a time, in (0, 1]; it doubles each minute since. */
+/** The share of its usual pace that a transport had at a time, in (0, 1]. It doubles each minute after that. */
 export type Brake = { readonly factor: number; readonly at: number };
 
-/** Times are milliseconds since the epoch; `faults` in a row, `tries` is how many probes there were since it opened. */
+/** Times are milliseconds since the epoch. `faults` counts those in a row, `tries` the probes since the breaker opened. */
 export type Breaker =
   | { readonly kind: 'closed'; readonly faults: number }
   | {
@@ -47,12 +47,12 @@ export const closedBreaker: Breaker = { kind: 'closed', faults: 0 };
 
 const leastFactor = 1 / 64;
 const doublingMs = 60_000;
-/** Replies to what was under way when the brake took hold say nothing new. */
+/** After the brake takes hold, replies to messages already under way say nothing new. */
 const brakeRestMs = 5_000;
-/** Clocks of workers differ by less; a time that lies further ahead was written before a clock was put back. */
+/** The clocks of workers differ by less. A time further ahead was written before a clock was set back. */
 const clockSkewMs = 5_000;
 
-/** How much of its usual pace a transport has now; 1 when there is no brake. */
+/** The share of its usual pace that a transport has now; 1 without a brake. */
 export function brakeFactor(brake: Brake | null, now: number): number {
   if (brake === null || brake.at > now + clockSkewMs) return 1;
   return Math.min(1, brake.factor * 2 ** (Math.max(0, now - brake.at) / doublingMs));
@@ -71,8 +71,8 @@ export function afterSlowDown(brake: Brake | null, now: number): Brake {
 
 const faultsToOpen = 3;
 /**
- * Waits before the first probes; the last one is kept. A server may lock out who logs in wrongly too often, and what an account may send is
- * used up for hours.
+ * Waits before the first probes; the last one repeats. A server may lock out clients that fail to log in too often, and a used-up quota lasts
+ * for hours.
  */
 const probeWaitsMs = {
   connection: [1_000, 2_000, 4_000, 5_000],
@@ -93,7 +93,7 @@ function troubleOf(cause: FaultCause): keyof typeof probeWaitsMs {
   return cause === 'login' || cause === 'limit' ? cause : 'connection';
 }
 
-/** @returns the same breaker when the fault tells nothing new */
+/** @returns the same breaker when the fault changes nothing */
 export function afterFault(breaker: Breaker, fault: Fault, now: number): Breaker {
   const { cause, reason, byMessage = false } = fault;
   const first = { tries: 0, probeAt: now + probeWaitMs(cause, 0) };
@@ -108,7 +108,7 @@ export function afterFault(breaker: Breaker, fault: Fault, now: number): Breaker
   return { kind: 'open', reason, cause, since: now, ...first, trial: byMessage ? 'needed' : 'unneeded' };
 }
 
-/** What went well: a message like any other, a login to see whether a transport is well again, or the message that was to show it. */
+/** What succeeded: an ordinary message, a login as a probe, or the trial message. */
 export type Success = 'message' | 'probe' | 'trial';
 
 /** Of these a message that goes through, over whichever session, shows that they are over. Of a login it shows nothing: that was before. */
@@ -126,41 +126,49 @@ export function afterSuccess(breaker: Breaker, of: Success): Breaker {
   return of === 'probe' && breaker.trial === 'needed' ? { ...breaker, trial: 'open' } : closedBreaker;
 }
 
-/** Whether the next message may try a transport that is in trouble. */
+/** Whether the next message may be the trial of a transport in trouble. */
 export function isTrialOpen(breaker: Breaker): boolean {
   return breaker.kind === 'open' && breaker.trial === 'open';
 }
 
-/** As it stands once a message tries it: should nothing be heard of that, it is probed again. Null when another was before it. */
+/**
+ * The breaker after the trial message began. If its result is never reported, the transport is probed again. Null when another message was
+ * first.
+ */
 export function afterTrialBegan(breaker: Breaker, now: number): Breaker | null {
   if (breaker.kind === 'closed' || !isTrialOpen(breaker)) return null;
   return { ...breaker, trial: 'needed', probeAt: now + probeWaitMs(breaker.cause, breaker.tries) };
 }
 
-/** As it stands once the message that was to try it came to nothing: the next one may. @returns the same breaker when none was to */
+/**
+ * The breaker after the trial message did not take place: the next message may be the trial. @returns the same breaker when there was no trial
+ */
 export function afterTrialUnused(breaker: Breaker): Breaker {
   return breaker.kind === 'open' && breaker.trial === 'needed' ? { ...breaker, trial: 'open' } : breaker;
 }
 
-/** Whether it is time for somebody to probe. */
+/** Whether a probe is due. */
 export function isProbeDue(breaker: Breaker, now: number): boolean {
   if (breaker.kind === 'closed' || isTrialOpen(breaker)) return false;
   return breaker.probeAt <= now || breaker.probeAt > now + longestProbeWaitMs(breaker.cause) + clockSkewMs;
 }
 
-/** As it stands once somebody probes: should they die, it is another's turn at the next time. Null when it is not time. */
+/** The breaker after a worker began a probe. If that worker dies, another one probes at the next time. Null when no probe is due. */
 export function afterProbeBegan(breaker: Breaker, now: number): Breaker | null {
   if (breaker.kind === 'closed' || !isProbeDue(breaker, now)) return null;
   const tries = breaker.tries + 1;
   return { ...breaker, tries, probeAt: now + probeWaitMs(breaker.cause, tries) };
 }
 
-/** As it stands once somebody found the transport well: it is probed now. @returns the same breaker when it is closed, or probed now anyway */
+/**
+ * The breaker after an operator verified the transport with success: a probe is due now. @returns the same breaker when it is closed or already
+ * due
+ */
 export function hastened(breaker: Breaker, now: number): Breaker {
   return breaker.kind === 'closed' || breaker.probeAt <= now ? breaker : { ...breaker, probeAt: now };
 }
 
-/** The event that tells of a breaker opening or closing; null when it did neither. */
+/** The event for a breaker that opened or closed; null when it did neither. */
 export function breakerEvent(
   transport: string,
   [before, after]: readonly [Breaker, Breaker],
@@ -172,7 +180,7 @@ export function breakerEvent(
 }
 
 const secondMs = 1_000;
-/** The brake scales windows up to this long. Of a longer one so much may be used that a smaller count would stop all mail. */
+/** The brake scales windows up to this length. Of a longer one so much may be used already that a reduced count would stop all mail. */
 const longestPaceMs = 60_000;
 
 /**

@@ -1,4 +1,4 @@
-/** `TRANSPORTS_FILE` once it is maps, lists and texts: read whole into a plan, or every fault in it with its place. */
+/** Turns the maps, lists and texts of `TRANSPORTS_FILE` into a plan, or into all of its faults with their places. */
 import { parseDomain } from './address.ts';
 import { type DocumentFault, entriesOf, fieldsOf, type Given, itemsOf, refuse, textOf } from './document.ts';
 import type { FileRead } from './fill.ts';
@@ -7,7 +7,7 @@ import { readTransport } from './transport-document.ts';
 import { type Field, fields, wholeNumber } from './transport-fields.ts';
 import { defaultReserve, defaultRoute, type Route, type Rule, recordOf, type TransportPlan } from './transport-plan.ts';
 
-/** @param file reads a file that the document names, by its path as it stands there */
+/** @param file reads a file that the document names, by its path as written there */
 export function readTransportsDocument(
   document: unknown,
   file: (path: string) => FileRead,
@@ -39,12 +39,12 @@ export function readTransportsDocument(
   };
 }
 
-/** Stands for a value that must be there and is not. */
+/** Stands for a required value that is missing. */
 function missing(parent: Given, key: string): undefined {
   refuse(parent, `has no ${key}`);
 }
 
-/** What is wrong stays in it as null: its name is there all the same, and whoever names it is not at fault. */
+/** A faulty entry stays as null: its name exists, so a reference to it is no fault. */
 function namedOf<T>(
   given: Given | undefined,
   expected: string,
@@ -74,7 +74,7 @@ const share: Field<number> = {
   },
 };
 
-/** 0: only when the others cannot. */
+/** 0: used only when the others cannot take the mail. */
 const weight = wholeNumber(0, 1_000_000);
 
 function readRoute(given: Given, transports: readonly string[]): Route | null {
@@ -108,7 +108,7 @@ function readWeights(given: Given, transports: readonly string[], reserve: numbe
   return { kind: 'weighted', weights: recordOf(weights.map(([name, count]) => [name, count ?? 0])), reserve };
 }
 
-/** A name from a list of those that are there. */
+/** Reads a name from a list of the names that exist. */
 function readName(given: Given | undefined, what: string, names: readonly string[]): string | null {
   const parse = (text: string) => (names.includes(text) ? text : null);
   if (given === undefined) return null;
@@ -145,7 +145,7 @@ function readRule(given: Given, routes: readonly string[]): Rule | null {
   return route === null || when === null ? null : { when, route };
 }
 
-/** A rule without a condition would take everything, and hide those below it. */
+/** A rule without a condition would match everything and hide the rules below it. */
 function readWhen(given: Given): Rule['when'] | null {
   const known = fieldsOf(given, ['lane', 'from_domain', 'tag']);
   if (known === null) return null;

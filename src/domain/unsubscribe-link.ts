@@ -1,32 +1,32 @@
-/** Where in a letter the link to unsubscribe with goes, and which emails can have one: no reader is shown the bare name of it. */
+/** Where the unsubscribe link goes in a letter, and which emails can have one: no recipient may see the bare variable name. */
 import type { RequestLimits } from './email-request.ts';
 import { lengthOf, type Rule } from './rule.ts';
 
-/** Filled in when a letter is composed, as each reader has a link of their own: until then it stands as it is. */
+/** Replaced when a letter is composed, since each recipient has a link of their own. */
 export const linkPlace = '{{unsubscribe_url}}';
 /**
- * What `unsubscribe_url` is while a template is rendered, and `linkPlace` again in what was: of digits alone, as filters that encode, escape or
- * change the case leave these as they are. No letter has them by chance.
+ * The value of `unsubscribe_url` while a template is rendered; afterwards it becomes `linkPlace`. Digits only: filters that encode, escape or
+ * change the case leave them unchanged. No letter contains them by chance.
  */
 export const linkMark = '73920518462957301846295170384629';
 
 const place = /\{\{\s{0,9}unsubscribe_url\s{0,9}\}\}/;
 const everyPlace = new RegExp(place, 'g');
-/** Nobody sees it, and no line is broken at it. */
+/** An invisible character, at which no line is broken. */
 const wordJoiner = '\u2060';
 
-/** A rendered text with the place for the link where its mark stands, and nowhere else: what a variable says that looks like one is kept from being it. */
+/** Puts the place for the link where its mark is in a rendered text, and nowhere else: a value that looks like the place is broken up. */
 export function withLinkPlace(text: string): string {
   const said = text.includes('{{') ? text.replace(everyPlace, (found) => `{${wordJoiner}${found.slice(1)}`) : text;
   return said.replaceAll(linkMark, linkPlace);
 }
 
-/** A text of `withLinkPlace` as a variable of another. */
+/** Turns a text from `withLinkPlace` into a variable for another template. */
 export function withLinkMark(text: string): string {
   return text.replaceAll(linkPlace, linkMark);
 }
 
-/** In Liquid, where it may stand among filters and conditions. */
+/** The name in Liquid, where it may stand among filters and conditions. */
 const mention = /\bunsubscribe_url\b/;
 
 export const noLink = `has ${linkPlace}, and can have no such link: it takes the lane bulk, one recipient, and PUBLIC_URL in production`;
@@ -37,7 +37,7 @@ export function withLink(text: string, url: string): string {
 
 type Asked = Readonly<Partial<Record<'lane' | 'to' | 'cc' | 'bcc' | 'subject' | 'html' | 'text', unknown>>>;
 
-/** Whether its letter has a place for a link that it cannot have. Fields may be missing, or not what they should be. */
+/** Whether the letter has a place for a link that it cannot get. Fields may be missing, or of a wrong type. */
 export function lacksLink(
   { lane, to, cc, bcc, subject, html, text }: Asked,
   { canUnsubscribe }: Pick<RequestLimits, 'canUnsubscribe'>,
@@ -47,10 +47,10 @@ export function lacksLink(
   return !hasLink && [subject, html, text].some((part) => typeof part === 'string' && hasPlace(part));
 }
 
-/** What is written out in a request and is no bulk mail may say so for reasons of its own. */
+/** A letter written out in a request that is not bulk mail may contain the text for its own reasons. */
 export function linkRules(limits: Pick<RequestLimits, 'canUnsubscribe'>): Rule[] {
   return (['html', 'text'] as const).map((path) => {
-    // Over a base of megabytes, a thousand messages of a batch have the very same text.
+    // With a base of megabytes, a thousand messages of a batch share the very same text, so the last result is kept.
     let last = { text: '', hasPlace: false };
     const hasPlace = (text: string) => {
       if (text !== last.text) last = { text, hasPlace: place.test(text) };
@@ -65,7 +65,7 @@ export function linkRules(limits: Pick<RequestLimits, 'canUnsubscribe'>): Rule[]
   });
 }
 
-/** The same of what many letters are made of. */
+/** The same for the sources of many letters. */
 export function sourceLacksLink(
   { subject, html, text, preheader }: Readonly<Record<'subject' | 'html' | 'text' | 'preheader', string | null>>,
   { canUnsubscribe }: Pick<RequestLimits, 'canUnsubscribe'>,

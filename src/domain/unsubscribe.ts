@@ -1,33 +1,36 @@
-/** Links to unsubscribe with: who they are for is sealed in them, so that they hold for years and need no store, and nobody can read or forge one. */
+/** Unsubscribe links: the recipient is encrypted in them, so they work for years without a store, and nobody can read or forge one. */
 import { createCipheriv, createDecipheriv, createSecretKey, hash, hkdfSync, type KeyObject } from 'node:crypto';
 import type { StoredEmail } from './email.ts';
 import { idBytes, idFromBytes } from './id.ts';
 
-/** Whom a link is for, and the email it came with. */
+/** Whom a link is for, and the email it came in. */
 export type Subscription = { readonly emailId: string; readonly address: string };
 
-/** Changed when the form of tokens does, so that old ones can still be told. */
+/** Changes with the form of tokens, so that old tokens can still be recognised. */
 const version = 1;
 const idLength = 16;
 const ivLength = 12;
 const tagLength = 16;
 
-/** A campaign needs a million tokens: the key is made ready once, as to do that for each takes five times as long as to seal it. */
+/** A campaign needs a million tokens, so the key is prepared once: to prepare it for each takes five times as long as to encrypt. */
 export type UnsubscribeKey = {
   readonly seal: KeyObject;
-  /** What IVs are made with. */
+  /** The key from which IVs are made. */
   readonly iv: Uint8Array;
 };
 
-/** Keys of their own for each use: a token is nothing else that was sealed with `SECRET_KEY`. @param secretKey 32 bytes */
+/**
+ * Derives separate keys, so that a token cannot be anything else encrypted with `SECRET_KEY`.
+ * @param secretKey 32 bytes
+ */
 export function unsubscribeKey(secretKey: Uint8Array): UnsubscribeKey {
   const derived = (use: string) => new Uint8Array(hkdfSync('sha256', secretKey, '', use, 32));
   return { seal: createSecretKey(derived('unsubscribe')), iv: derived('unsubscribe iv') };
 }
 
 /**
- * The same for the same email and address, so that each attempt sends the same message. The IV is made of what is sealed: two that differ
- * have two, which is all that GCM asks for.
+ * The same token for the same email and address, so that each attempt sends the same message. The IV is derived from the content: two different
+ * contents have two IVs, which is all that GCM needs.
  */
 export function unsubscribeToken({ emailId, address }: Subscription, key: UnsubscribeKey): string {
   const size = Buffer.byteLength(address);
@@ -35,7 +38,7 @@ export function unsubscribeToken({ emailId, address }: Subscription, key: Unsubs
   keyed.set(key.iv);
   keyed.set(idBytes(emailId), key.iv.length);
   keyed.write(address, key.iv.length + idLength);
-  // As a string, which takes a third of what a Buffer of its own does.
+  // As a string, which takes a third of the memory that a Buffer of its own does.
   const iv = Buffer.from(hash('sha256', keyed, 'binary'), 'binary').subarray(0, ivLength);
   const cipher = createCipheriv('aes-256-gcm', key.seal, iv, { authTagLength: tagLength });
   const sealed = cipher.update(keyed.subarray(key.iv.length));
@@ -43,12 +46,12 @@ export function unsubscribeToken({ emailId, address }: Subscription, key: Unsubs
   return Buffer.concat([Buffer.of(version), iv, cipher.getAuthTag(), sealed]).toString('base64url');
 }
 
-/** Null when it is none of ours, or was changed. */
+/** Null when it is not one of our tokens, or was changed. */
 export function readUnsubscribeToken(token: string, key: UnsubscribeKey): Subscription | null {
   const bytes = Buffer.from(token, 'base64url');
   const sealedAt = 1 + ivLength + tagLength;
   if (bytes[0] !== version || bytes.length <= sealedAt + idLength) return null;
-  // What decoding passes over would make many tokens of one.
+  // Decoding ignores some characters, so several texts would be the same token.
   if (bytes.toString('base64url') !== token) return null;
   const decipher = createDecipheriv('aes-256-gcm', key.seal, bytes.subarray(1, 1 + ivLength), {
     authTagLength: tagLength,
@@ -65,12 +68,14 @@ export function readUnsubscribeToken(token: string, key: UnsubscribeKey): Subscr
   }
 }
 
-/** What links are made of; `publicUrl` is where the API is reached from outside, without a slash at its end, null when nobody said. */
+/**
+ * What links are made from. `publicUrl` is where the API is reached from outside, without a slash at its end; null when it is not configured.
+ */
 export type LinkMaker = { readonly publicUrl: string | null; readonly key: UnsubscribeKey };
 
 /**
- * Where the reader of this email unsubscribes; null when it has no such place: it is not bulk mail, or its readers are several, of whom each
- * would unsubscribe the others.
+ * The URL at which the recipient of this email unsubscribes. Null when there is none: the email is not bulk mail, or it has several recipients,
+ * each of whom would unsubscribe the others.
  */
 export function unsubscribeUrlOf(
   { facts, state }: Pick<StoredEmail, 'facts' | 'state'>,

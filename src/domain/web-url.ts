@@ -1,9 +1,9 @@
-/** URLs that are given to us: what the parser would drop or change without a word is refused. */
+/** URLs given by callers: one that the URL parser would change silently is refused. */
 import { z } from 'zod';
 
 const maxLength = 2_048;
 
-/** A URL as RFC 3986 writes it, without credentials. The parser drops CR, LF and TAB, so the text is looked at before it. */
+/** A URL as RFC 3986 writes it, without credentials. The parser drops CR, LF and TAB silently, so the text is checked before parsing. */
 export function webUrl(protocol: RegExp, error: string) {
   return z
     .string()

@@ -1,14 +1,14 @@
-/** Headers of a caller's own that go with every POST to an endpoint: which they may be (RFC 9110 section 5). */
+/** Which headers of their own callers may add to every POST to an endpoint (RFC 9110 section 5). */
 import { z } from 'zod';
 
 const maxHeaders = 20;
 const maxValueLength = 1_024;
 
 const token = /^[!#$%&'*+.^_`|~0-9a-z-]{1,64}$/i;
-/** Printable ASCII: a value with CR, LF or NUL would begin a header of its own, or end the request. */
+/** Printable ASCII only: with CR, LF or NUL a value could add a header, or end the request. */
 const printable = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 
-/** Ours to write, or of this one connection only (RFC 9110 section 7.6.1), or they would describe another body than the one we send. */
+/** Headers that only we write, or that concern one connection (RFC 9110 section 7.6.1), or that would describe another body than ours. */
 const reserved = new Set([
   'host', 'user-agent', 'connection', 'keep-alive', 'proxy-connection', 'proxy-authenticate', 'proxy-authorization', 'te', 'trailer',
   'transfer-encoding', 'upgrade', 'expect', 'date', 'traceparent', 'tracestate',
@@ -59,7 +59,7 @@ export const webhookHeaderChanges = z
 
 export type HeaderChanges = Readonly<Record<string, string | null>>;
 
-/** The headers after a change; names are the same in upper and lower case. Null when they would be too many. */
+/** The headers after a change. Names are the same in upper and lower case. Null when there would be too many. */
 export function changedHeaders(
   headers: Readonly<Record<string, string>>,
   changes: HeaderChanges,

@@ -1,8 +1,8 @@
-/** The signature of a POST to an endpoint (Standard Webhooks): pure, as HMAC is a function of its input. */
+/** The signature of a POST to an endpoint (Standard Webhooks). Pure: HMAC depends only on its input. */
 import { createHmac } from 'node:crypto';
 import type { Webhook } from './webhook.ts';
 
-/** After a rotation both secrets sign for so long: time enough to bring the new one to every consumer. */
+/** How long both secrets sign after a rotation: enough time to bring the new one to every consumer. */
 export const rotationMs = 24 * 3_600_000;
 
 /** A secret of the form `whsec_<base64>`. @param entropy 24 to 64 bytes */
@@ -10,7 +10,7 @@ export function webhookSecret(entropy: Uint8Array): string {
   return `whsec_${Buffer.from(entropy).toString('base64')}`;
 }
 
-/** The secret in use and, for a day, the one before it. */
+/** The webhook with a new secret. The old one still signs for a day. */
 export function rotated<W extends Pick<Webhook, 'secret' | 'previousSecret'>>(
   webhook: W,
   secret: string,
@@ -19,12 +19,12 @@ export function rotated<W extends Pick<Webhook, 'secret' | 'previousSecret'>>(
   return { ...webhook, secret, previousSecret: { secret: webhook.secret, until: now + rotationMs } };
 }
 
-/** The secrets that sign now, the one in use first. */
+/** The secrets that sign now, the current one first. */
 export function signingSecrets({ secret, previousSecret }: Pick<Webhook, 'secret' | 'previousSecret'>, now: number) {
   return previousSecret !== null && previousSecret.until > now ? [secret, previousSecret.secret] : [secret];
 }
 
-/** What their names begin with. */
+/** The prefixes of the names of these headers. */
 export const signatureFamilies = ['webhook', 'svix'] as const;
 
 /**

@@ -1,4 +1,4 @@
-/** Webhook endpoints: what they are told of, and what may be changed of them. */
+/** Webhook endpoints: which events they get, and what can be changed. */
 import { z } from 'zod';
 import type { EmailFacts } from './email.ts';
 import { tag } from './email-fields.ts';
@@ -9,7 +9,7 @@ import { changedHeaders, webhookHeaderChanges, webhookHeaders } from './webhook-
 
 const maxDescriptionLength = 500;
 const maxTags = 10;
-/** Events of one POST: a body of about half a megabyte, and of several where emails are large; what is too large for a consumer goes out in halves. */
+/** Events in one POST: a body of about half a megabyte, or several when emails are large. A batch too large for a consumer is sent in halves. */
 export const maxBatchEvents = 500;
 const maxBatchWaitMs = 60_000;
 const usualBatchWaitMs = 1_000;
@@ -62,7 +62,7 @@ const batch = z
       'Several events in one POST, whose body is a list then, under one signature. Null for one event in each.',
   });
 
-/** In the order in which the API shows them. */
+/** In the order of the API. */
 const settings = { endpoint, events, description, filter, batch };
 
 export const webhookRequest = z
@@ -102,7 +102,7 @@ export const webhookChanges = z
 
 export type WebhookChanges = z.output<typeof webhookChanges>;
 
-/** Why an endpoint is told of nothing any more, in the words of the API. */
+/** Why an endpoint gets no events any more, in the words of the API. */
 export const disabledReasons = {
   by_request: 'it was asked for',
   gone: 'the endpoint answered 410',
@@ -117,25 +117,25 @@ export type Webhook = {
   readonly endpoint: string;
   readonly events: readonly EventType[];
   readonly status: (typeof webhookStatuses)[number];
-  /** Null while it is enabled. */
+  /** Null while the endpoint is enabled. */
   readonly disabledReason: DisabledReason | null;
   readonly description: string | null;
   readonly filter: { readonly tags?: Readonly<Record<string, string>>; readonly lane?: Lane } | null;
   readonly batch: { readonly maxEvents: number; readonly maxWaitMs: number } | null;
-  /** Sent along with every POST; in the store they are kept sealed, like the secrets. */
+  /** Sent with every POST. In the store they are encrypted, like the secrets. */
   readonly headers: Readonly<Record<string, string>>;
   /** `whsec_` and base64. */
   readonly secret: string;
-  /** Signs as well until then. */
+  /** The secret before the current one, which also signs until then. */
   readonly previousSecret: { readonly secret: string; readonly until: number } | null;
-  /** Goes up with each change. */
+  /** Increases with each change. */
   readonly revision: number;
 };
 
-/** What matching events needs of an endpoint, which is nothing secret. */
+/** What is needed to match events with an endpoint. Nothing in it is secret. */
 export type Listener = Omit<Webhook, 'secret' | 'previousSecret' | 'headers'>;
 
-/** An endpoint as it is made. */
+/** A new endpoint. */
 export function makeWebhook(request: WebhookRequest, made: Pick<Webhook, 'id' | 'createdAt' | 'secret'>): Webhook {
   return {
     ...made,
@@ -169,7 +169,7 @@ export function changedWebhook(webhook: Webhook, changes: WebhookChanges): Webho
   };
 }
 
-/** What it is after Postrider itself gave it up, and the event that tells of it. Null when it is disabled already. */
+/** An endpoint after Postrider disabled it, with the event for that. Null when it is already disabled. */
 export function disabledWebhook(
   webhook: Webhook,
   reason: Exclude<DisabledReason, 'by_request'>,
@@ -194,8 +194,9 @@ function batchOf(batch: WebhookRequest['batch']): Webhook['batch'] {
 }
 
 /**
- * Whether an endpoint is told of an event. @param facts of the email it is about; null when it is about none, or its record is gone: then no
- * filter fits it, but of one that was in a campaign the lane is known
+ * Whether an endpoint gets an event.
+ * @param facts of the email the event is about; null when it is about none, or the record is gone. Then no filter matches it, except by the lane
+ * when the email was part of a campaign.
  */
 export function wants(
   webhook: Pick<Listener, 'events' | 'filter' | 'status'>,

@@ -1,13 +1,15 @@
-/** Texts in pieces, as they were made: letters of one template share the pieces that do not vary, and what is worked out of a piece serves them all. */
+/**
+ * Texts kept in pieces: letters of one template share the pieces that do not vary, and what is computed from a piece is used for all of them.
+ */
 import type { Content } from './email.ts';
 
-/** The text is its pieces, one after the other. None of them is empty. */
+/** The text is the sequence of its pieces, none of which is empty. */
 export type Woven = readonly string[];
 
-/** What is sent of an email whose texts are in pieces still. */
+/** The content of an email whose texts are still in pieces. */
 export type WovenContent = ContentIn<Woven>;
 
-/** A text, whole or in pieces. */
+/** A text as one string, or in pieces. */
 export type Text = string | Woven;
 export type AnyContent = ContentIn<Text>;
 

@@ -1,4 +1,4 @@
-/** What a caller sees of an API key: as a schema, and made of a stored one. */
+/** An API key as callers see it: the schemas, and a view made of a stored key. */
 import { z } from 'zod';
 import { scopes, scopesInWords } from '../domain/api-key.ts';
 import { lanes } from '../domain/lane.ts';

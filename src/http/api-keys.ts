@@ -46,7 +46,7 @@ const config = { scope: 'manage' } as const;
 const tags = ['api-keys'];
 
 export function apiKeyRoutes(deps: Deps): Routes {
-  /** To a key, those that may do more than itself are not there. */
+  /** For a caller, keys with more rights than its own do not exist. */
   async function find(caller: ApiKey, id: string): Promise<StoredApiKey> {
     const key = await deps.apiKeys.get(id);
     if (key === null || !withinLimits(caller, key)) throw notFound(id);

@@ -1,4 +1,4 @@
-/** Who is calling and what they may do: the Bearer key, its rate, the scope of the route, and room for more mail. */
+/** Authentication and permission: the Bearer key, its rate limit, the scope of the route, and back-pressure on new mail. */
 import { timingSafeEqual } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type ApiKey, adminKey, hashToken, isUnrestricted, ratesOf, type Scope, scopes } from '../domain/api-key.ts';
@@ -15,11 +15,11 @@ declare module 'fastify' {
     apiKey: ApiKey;
   }
   interface FastifyContextConfig {
-    /** What a key needs to call this route; `any` for one that does nothing. Every route below /v1 says it. */
+    /** The scope a key needs to call this route. `any`: every key may call it, since it does nothing. Every route below /v1 must set it. */
     scope?: Scope | 'any';
-    /** Only for keys that all mail is open to. */
+    /** Refuses keys that are limited to domains or lanes. */
     unrestricted?: boolean;
-    /** Makes mail: refused before its body is read while too much waits. */
+    /** The route accepts mail: it is refused before its body is read while too many emails wait. */
     sheds?: boolean;
   }
 }
@@ -32,7 +32,7 @@ export type AuthDeps = {
   now(): number;
 };
 
-/** Puts every route of `app` behind an API key. A route that does not say its scope is an error when the server is built. */
+/** Puts every route of `app` behind an API key. A route without a scope is an error when the server is built. */
 export function guardWithKeys(app: App, deps: AuthDeps): void {
   const adminHash = Buffer.from(hashToken(deps.adminToken));
 
@@ -51,7 +51,7 @@ export function guardWithKeys(app: App, deps: AuthDeps): void {
     const all = ratesOf(key);
     if (all.length === 0) return;
     const { isAllowed, windows } = await deps.rateLimits.take(all);
-    // Of windows of one length callers are told the one that will stop them first, whosever it is.
+    // A key shares the limits of the keys above it. Of windows of equal length, the headers show the one with the least left.
     reply.headers(rateLimitHeaders(tightestOfEach(windows)));
     if (isAllowed) return;
     const seconds = retryAfterSeconds(windows);
@@ -83,7 +83,7 @@ export function guardWithKeys(app: App, deps: AuthDeps): void {
   });
 }
 
-/** What a key needs for a route, in the words of the document. */
+/** What a key needs for a route, in the words of the API document. */
 function neededFor({ scope, unrestricted }: Needs = {}): string {
   if (scope === 'any') return 'Any key will do.';
   return `Needs a key with the scope \`${scope}\`${unrestricted ? ' that is limited to no `from_domains` and no `lanes`' : ''}.`;

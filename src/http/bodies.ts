@@ -1,4 +1,4 @@
-/** How request bodies are read: JSON in UTF-8, plain or packed with gzip, and nothing else. */
+/** How request bodies are read: JSON in UTF-8, plain or packed with gzip, and nothing else. Upload routes take lists of records as well. */
 import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
@@ -11,23 +11,23 @@ import { asksToContinue } from './request-heads.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Of a body that is read whole; null without one. */
+    /** The place of a body that is read whole; null when there is no such body. */
     bodyPlace: BodyPlace | null;
   }
   interface FastifyContextConfig {
-    /** Takes records of any number, of these types: the body is what is read of them, as it comes in. */
+    /** An upload route: takes any number of records of these types. Its `body` is the stream of what comes in. */
     takesRecords?: readonly RecordType[];
-    /** What is sent says nothing, whatever its type, and is not looked at: a parser of this scope for any type drops it. */
+    /** The body has no meaning, whatever its type, and is not read: a parser of this scope for any type drops it. */
     ignoresBody?: boolean;
   }
 }
 
-/** Their bodies have no meaning (RFC 9110 section 9.3) and are not looked at. */
+/** Bodies of these methods have no meaning (RFC 9110 section 9.3) and are not read. */
 export const bodyless: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 
 /**
- * Makes `app` read bodies so, on every route.
- * @param roomBytes of large bodies in hand at once, those apart that stream through
+ * Sets up the reading of bodies on every route of `app`.
+ * @param roomBytes of large bodies in memory at once; uploads that are streamed do not count
  */
 export function readBodies(app: FastifyInstance, roomBytes: number): void {
   const room = makeBodyRoom(roomBytes);
@@ -53,14 +53,14 @@ export function readBodies(app: FastifyInstance, roomBytes: number): void {
       return done(null, payload);
     }
     const types = config.takesRecords ?? jsonAlone;
-    // What is sent in chunks may be nothing, of any type: that is known once it was read.
+    // A chunked body may turn out to be empty, whatever its type. That is known only after it was read.
     if (mayBeEmpty(request)) request.headers = { 'content-type': 'application/json' };
     else if (!isOneOf(types, request.headers['content-type'])) {
       reply.header('accept', types.join(', '));
       const detail = types === jsonAlone ? notJsonDetail : `Send the body as ${types.join(' or ')} in UTF-8`;
       return done(new ProblemError('unsupported_media_type', detail));
     }
-    // A body in JSON is read whole before its route, unless that takes records.
+    // An upload route reads its body as a stream, also one in JSON. Every other route gets a JSON body that is read whole.
     if (takesRecords(request)) request.headers = { 'content-type': lineTypes[0] };
     else request.bodyPlace = room.enter(lengthOf(request) > smallBodyBytes);
     const codings = codingsOf(request.headers['content-encoding']);
@@ -74,7 +74,7 @@ export function readBodies(app: FastifyInstance, roomBytes: number): void {
     done(null, isPlain(codings) ? plainBody(request, payload) : unpackedBody(request, payload));
   });
 
-  // Also of one that was cut off, whose answer nobody reads: what was read of it is let go here.
+  // Runs also for a request that was cut off, whose answer nobody reads: it must give back its room too.
   app.addHook('onSend', (request, _reply, _payload, done) => {
     request.bodyPlace?.leave();
     done();
@@ -87,7 +87,7 @@ export function readBodies(app: FastifyInstance, roomBytes: number): void {
   });
 }
 
-/** @throws ProblemError when a body that is read whole says a length for which there is no room: it is not asked for then */
+/** @throws ProblemError before the body is asked for, when its Content-Length is over the limit of the route or there is no room for it */
 function checkLength(request: FastifyRequest): void {
   const { bodyPlace, routeOptions } = request;
   const length = lengthOf(request);
@@ -98,7 +98,7 @@ function checkLength(request: FastifyRequest): void {
 
 function plainBody(request: FastifyRequest, payload: Readable): Readable {
   const { bodyLimit } = request.routeOptions;
-  // What becomes larger than its route takes is refused by fastify, which then reads no more of it.
+  // Fastify refuses a body that grows over the limit of its route and stops reading it, so that needs no room.
   if (request.bodyPlace !== null) countBody(payload, (bytes) => bytes > bodyLimit || takeRoom(request, bytes));
   return payload;
 }
@@ -107,7 +107,7 @@ function unpackedBody(request: FastifyRequest, payload: Readable): Readable {
   return gunzipBody(payload, request.routeOptions.bodyLimit, (bytes) => takeRoom(request, bytes));
 }
 
-/** @throws ProblemError when too much is in hand */
+/** @throws ProblemError when too many bytes of bodies are in memory */
 function takeRoom(request: FastifyRequest, bytes: number): void {
   if (request.bodyPlace !== null && !request.bodyPlace.grow(bytes)) throw noRoom(request, bytes);
 }
@@ -123,19 +123,19 @@ function noRoom(request: FastifyRequest, bytes: number): ProblemError {
   );
 }
 
-/** As it is sent, which may be packed; 0 when it does not say. */
+/** The length in bytes as sent, which may be packed; 0 when the request does not say. */
 function lengthOf({ headers }: FastifyRequest): number {
   return Number(headers['content-length'] ?? 0);
 }
 
-/** RFC 9112 section 6: a request has a body when one of these is there. */
+/** A request has a body when one of these headers is there (RFC 9112 section 6). */
 function hasBody({ method, headers }: FastifyRequest): boolean {
   if (bodyless.has(method)) return false;
   const length = headers['content-length'];
   return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
 }
 
-/** In chunks, for a route that can do without. */
+/** A chunked body on a route that works without a body. */
 function mayBeEmpty(request: FastifyRequest): boolean {
   return request.headers['transfer-encoding'] !== undefined && !takesRecords(request) && !needsBody(request);
 }
@@ -146,10 +146,10 @@ function takesRecords({ routeOptions }: FastifyRequest): boolean {
 
 const jsonAlone: readonly string[] = ['application/json'];
 
-/** Of a body that is not looked at, whatever it says of itself: no type that anything here reads. */
+/** The type given to a body that is not read, whatever type it claims: no parser here reads this one. */
 const ignoredType = 'application/octet-stream';
 
-/** JSON has no other charset than UTF-8 (RFC 8259 section 8.1), and records have none here. */
+/** JSON has no charset but UTF-8 (RFC 8259 section 8.1); for records we accept no other either. */
 function isOneOf(types: readonly string[], contentType: string | undefined): boolean {
   if (contentType === 'application/json') return types.includes(contentType);
   const [type = '', ...parameters] = partsOf(contentType);
@@ -164,13 +164,13 @@ function partsOf(contentType = ''): string[] {
     .map((part) => part.trim());
 }
 
-/** Of a route that takes records. */
+/** The type of the body on an upload route. */
 export function recordTypeOf({ raw }: FastifyRequest): RecordType {
   const [type] = partsOf(raw.headers['content-type']);
   return recordTypes.find((one) => one === type) ?? 'application/x-ndjson';
 }
 
-/** The codings a body was packed with, in order; `identity` is none. */
+/** The codings a body was packed with, in order. `identity` is left out. */
 function codingsOf(contentEncoding: string | undefined): string[] {
   if (contentEncoding === undefined) return [];
   const codings = contentEncoding

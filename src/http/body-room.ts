@@ -1,30 +1,30 @@
-/** Room for the bodies of requests that are in hand at once: read whole, each takes several times its size in memory until it is answered. */
+/** Limits the memory for request bodies in work at once: a body that is read whole takes several times its size until it is answered. */
 import type { Readable } from 'node:stream';
 
-/** Bytes of a body that any route takes. */
+/** Bytes up to which a body counts as small. Every route accepts that much. */
 export const smallBodyBytes = 256 * 1024;
 
-/** The place of one request. */
+/** The place of one request's body. */
 export type BodyPlace = {
-  /** Whether there is room for a body of so many bytes, beside what has come of the others; none is taken. */
+  /** Whether a body of this size has room beside the bytes that others have received. Reserves nothing. */
   fits(bytes: number): boolean;
-  /** @returns whether there is room for the bytes that have come of it so far; then it is taken, in place of what was taken before */
+  /** @returns whether there is room for the bytes received so far. If so, they are reserved instead of what this request had reserved before. */
   grow(bytes: number): boolean;
-  /** For good: what of a body is read after its answer takes no room. */
+  /** Gives back the room for good: what of a body is still read after its answer takes none. */
   leave(): void;
 };
 
 export type BodyRoom = {
-  /** @param isLarge whether it is known to be; else it is once so much of it has come */
+  /** @param isLarge whether the body is known to be large; else it counts as large once so many bytes have come */
   enter(isLarge: boolean): BodyPlace;
 };
 
-/** What is taken of a part of the room. */
+/** One part of the room, for small or for large bodies. */
 type Part = { readonly maxBytes: number; taken: number };
 
 /**
- * Small bodies have half as much room, apart. What counts is what has come, not what was announced, which may never come. Beside what is no
- * more than a small one together, a body has room whatever its size: of two that grow beyond it, one always passes.
+ * Small bodies have a room of their own, half as large. Bytes received count, not the announced length: those bytes may never come. While all
+ * others together have no more than one small body, a body fits whatever its size: so of two that outgrow the room, one always passes.
  */
 export function makeBodyRoom(maxBytes: number): BodyRoom {
   const large: Part = { maxBytes, taken: 0 };
@@ -62,7 +62,10 @@ export function makeBodyRoom(maxBytes: number): BodyRoom {
   };
 }
 
-/** Counts a body as it comes in. @param check called with the bytes so far; what it throws is told to whoever reads the body, and the rest is let through uncounted */
+/**
+ * Counts a body as it comes in.
+ * @param check gets the bytes so far. What it throws is emitted as an error of the body; the rest of the body then passes uncounted.
+ */
 export function countBody(body: Readable, check: (bytes: number) => void): void {
   let bytes = 0;
   const count = (chunk: Buffer) => {
@@ -71,7 +74,7 @@ export function countBody(body: Readable, check: (bytes: number) => void): void 
       check(bytes);
     } catch (error) {
       body.off('data', count);
-      // To destroy it would take the connection along, and the answer with it.
+      // Destroying the stream would close the connection, and the answer would be lost.
       body.emit('error', error);
     }
   };

@@ -1,4 +1,4 @@
-/** Which campaigns a key may see and touch. */
+/** Which campaigns a key may see and change. */
 import { z } from 'zod';
 import { domainOf } from '../domain/address.ts';
 import { type ApiKey, permits } from '../domain/api-key.ts';
@@ -13,12 +13,12 @@ export const campaignParams = z.object({
   id: z.string().meta({ description: 'The id of the campaign, `cm_…`.', examples: [exampleCampaign.id] }),
 });
 
-/** Its emails are those that the key could send. */
+/** A key sees the campaigns whose emails it could send. */
 export function maySee(key: ApiKey, { from }: Pick<CampaignHead, 'from'>): boolean {
   return permits(key, { domain: domainOf(from.address), lane: 'bulk' });
 }
 
-/** The campaign, when there is one that this key may see. @throws ProblemError 404 */
+/** The campaign, when it exists and this key may see it. @throws ProblemError 404 */
 export async function findCampaign(campaigns: Pick<Campaigns, 'get'>, id: string, key: ApiKey): Promise<Campaign> {
   const campaign = campaignIdForm.test(id) ? await campaigns.get(id) : null;
   if (campaign === null || !maySee(key, campaign.head)) throw campaignMissing(id);
@@ -29,13 +29,13 @@ export function campaignMissing(id: string): ProblemError {
   return new ProblemError('not_found', `There is no campaign ${id}`);
 }
 
-/** @param what it cannot be, and why: `paused: only a running one can be` */
+/** @param what the campaign cannot be, and why: `paused: only a running one can be` */
 export function campaignConflict(id: string, what: string, status: CampaignStatus): ProblemError {
   const detail = `Campaign ${id} cannot be ${what}. Its status is ${status}.`;
   return new ProblemError('conflict', detail, undefined, { campaign_status: status });
 }
 
-/** What this key may not do of what was asked; null when all of it can be. */
+/** What this key may not do of what was requested; null when all of it is allowed. */
 export function campaignExcessOf(key: ApiKey, head: Pick<CampaignHead, 'from'>): Excess | null {
   if (maySee(key, head)) return null;
   const domain = domainOf(head.from.address);

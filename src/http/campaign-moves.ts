@@ -1,4 +1,4 @@
-/** POST /v1/campaigns/:id/send, …/pause, …/resume and …/cancel: what moves a campaign. */
+/** POST /v1/campaigns/:id/send, …/pause, …/resume and …/cancel: changes of a campaign's status. */
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { type ApiKey, mayRead } from '../domain/api-key.ts';
@@ -20,7 +20,7 @@ export type CampaignMoveDeps = {
   campaigns: Pick<Campaigns, 'get' | 'content' | 'move'>;
   limits: Pick<CampaignLimits, 'canUnsubscribe' | 'now'>;
   creations: Pick<Creations, 'begin' | 'end' | 'giveUp'>;
-  /** Told of one whose recipients are sent to from now on, or canceled before they were. */
+  /** Called when a campaign starts to send, or is canceled before it started. */
   reportCampaign(begun: {
     readonly campaignId: string;
     readonly status: CampaignStatus;
@@ -37,7 +37,7 @@ const tags = ['campaigns'];
 const config = { scope: 'send' } as const;
 const answers = { 200: campaignMoveAnswer, ...problemAnswers(400, 404, 409, 413, 415) };
 
-/** What one cannot be that does not stand where it would have to. */
+/** For each move: what a campaign with the wrong status cannot be. */
 const refusals = {
   start: 'sent: only a draft or a scheduled one can be',
   schedule: 'scheduled: only a draft or a scheduled one can be',
@@ -64,7 +64,7 @@ export function campaignMoveRoutes({
   newId,
   now,
 }: CampaignMoveDeps): Routes {
-  /** @throws ProblemError 404, or 409 with the present state */
+  /** @throws ProblemError 404, or 409 with the current status */
   async function ask(
     id: string,
     key: ApiKey,
@@ -93,7 +93,7 @@ export function campaignMoveRoutes({
     return at !== null && at > now() ? { move: 'schedule', at } : { move: 'start' };
   }
 
-  /** A repeat sends nothing again that was sent or moved on since, and is told where it stands now. */
+  /** Once for each key: a repeat does not send again what was sent or moved since, and gets the current status. */
   async function sendOnce(
     campaign: Campaign,
     key: ApiKey,
@@ -115,7 +115,7 @@ export function campaignMoveRoutes({
     }
   }
 
-  /** @throws ProblemError 422 when its letters have a place for a link that none of them would get */
+  /** @throws ProblemError 422 when the letters have a place for an unsubscribe link, and no link can be made */
   async function checkLink(id: string): Promise<void> {
     if (limits.canUnsubscribe) return;
     const content = await campaigns.content(id);
@@ -145,7 +145,7 @@ export function campaignMoveRoutes({
           409: campaignExamples.tooLate,
         },
       },
-      /** A key stands for what was sent. */
+      /** The Idempotency-Key belongs to the body as sent. */
       preValidation: async (request) => {
         request.given = request.body;
       },
@@ -203,10 +203,10 @@ export function campaignMoveRoutes({
   };
 }
 
-/** Remembered with the campaign itself, in a step that a full Redis takes as well: it could not keep the key. */
+/** The campaign itself stores this id, in a step that also a full Redis accepts: a full Redis could not store the key. */
 function changeIdOf({ scope }: IdempotencyClaim): string {
   return `ch_${scope.slice(0, changeIdChars)}`;
 }
 
-/** As any other id has behind its prefix. */
+/** As many as follow the prefix of any other id. */
 const changeIdChars = 26;

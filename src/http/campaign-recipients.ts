@@ -1,4 +1,4 @@
-/** POST /v1/campaigns/:id/recipients: whom a campaign is for, in uploads of any length. */
+/** POST /v1/campaigns/:id/recipients: adds recipients to a campaign, in uploads of any length. */
 import { Readable } from 'node:stream';
 import { z } from 'zod';
 import type { CampaignRow } from '../domain/campaign.ts';
@@ -29,11 +29,11 @@ type Deps = {
   ): Promise<Enlisted>;
 };
 
-/** Bytes of an upload, unpacked. It is read as it comes in, so that it takes no memory. */
+/** Bytes of an upload, unpacked. It is streamed, so this limit costs no memory. */
 const maxUploadBytes = 16 * 1024 * 1024 * 1024;
-/** Records stored in one step: as many as a chunk has. */
+/** Records stored in one step: the size of a chunk of recipients. */
 const batchSize = 500;
-/** Seconds after which an upload that is under way may be asked for again. */
+/** Seconds after which a client may ask again for an upload that is still running. */
 const askAgainSeconds = 5;
 
 const tags = ['campaigns'];
@@ -112,7 +112,7 @@ function addUpload(app: App, { campaigns, templating, addRecipients }: Deps): vo
       const { received, added, duplicates, invalid, brokeOff, errors } = enlisted.progress;
       return {
         object: 'campaign_recipients' as const,
-        // Of one that began under an earlier version nobody knows.
+        // An upload that began under an earlier version has no such mark.
         ...{ received, added, duplicates, invalid, complete: brokeOff !== true, errors: [...errors] },
         missing_variables: missing.names(),
       };

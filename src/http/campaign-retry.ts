@@ -28,10 +28,13 @@ const retriedView = z
   });
 
 export function campaignRetryRoutes({ campaigns, retryFailed, creations, newId, now }: Deps): Routes {
-  /** Those of this process that are under way, by what they were claimed for. */
+  /** Retries that run in this process, by the scope of their claim. */
   const walks = new Map<string, Promise<Retried>>();
 
-  /** A repeat waits for the first, and gets its answer. Of one that another process has in hand, or died of, it does what is left, and counts what was done. */
+  /**
+   * Once for each key: a repeat in this process waits for the first request and gets its answer. When another process runs the first one, or
+   * died during it, the repeat does what is left and counts what was done.
+   */
   async function walkOnce(id: string, claim: IdempotencyClaim, reply: FastifyReply): Promise<Retried> {
     const creation = await creations.begin(claim, { id: newId('ch'), now: now() });
     if (creation === null) throw keyReused();

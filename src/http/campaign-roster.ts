@@ -1,4 +1,4 @@
-/** GET /v1/campaigns/:id/recipients: who is in a campaign and what became of each, in pages or as a whole. */
+/** GET /v1/campaigns/:id/recipients: the recipients of a campaign and the outcome of each, in pages or whole. */
 import { Readable } from 'node:stream';
 import { z } from 'zod';
 import type { Campaign } from '../domain/campaign.ts';
@@ -136,7 +136,7 @@ function viewOf({ emailId, address, name, recipient, at }: RosterEntry): View {
   };
 }
 
-/** A group at a time: each is read once the one before was taken. */
+/** Reads the next group only after the reader has taken the one before. */
 async function* asNdjson(groups: AsyncIterable<RosterEntry[]>): AsyncGenerator<string> {
   for await (const group of groups)
     if (group.length > 0) yield group.map((one) => `${JSON.stringify(viewOf(one))}\n`).join('');

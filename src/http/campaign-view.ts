@@ -1,4 +1,4 @@
-/** What a caller sees of a campaign: as schemas, and made of a stored one. */
+/** A campaign as callers see it: the schemas, and views made of a stored campaign. */
 import { z } from 'zod';
 import { formatMailbox } from '../domain/address.ts';
 import { type Campaign, type CampaignContent, campaignCounts, campaignStatuses, etaOf } from '../domain/campaign.ts';
@@ -123,7 +123,7 @@ const campaignStanding = z.object(standingFields).meta({
   description: 'Where a campaign stands: all that a key without `read` is told of it.',
 });
 
-/** What a key that makes and moves campaigns is answered: no more of one than it could ask for. */
+/** The answer to a key that makes or moves campaigns. It shows a key no more than the key could read. */
 export const campaignAnswer = z
   .union([campaignView, campaignStanding])
   .meta({ description: 'The campaign; to a key without `read`, where it stands.' });

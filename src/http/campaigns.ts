@@ -1,4 +1,4 @@
-/** /v1/campaigns: made, looked at, changed and removed. What moves them is in `campaign-moves.ts`, their recipients in `campaign-recipients.ts`. */
+/** /v1/campaigns: create, read, change and delete. `campaign-moves.ts` has the changes of status, `campaign-recipients.ts` the recipients. */
 import { type ApiKey, mayRead } from '../domain/api-key.ts';
 import type { Campaign } from '../domain/campaign.ts';
 import {
@@ -47,7 +47,7 @@ type Deps = Omit<CreationDeps<'cm'>, 'newId'> &
   };
 
 const tags = ['campaigns'];
-/** Of a request that carries what it says: its html and its text, written out in JSON. */
+/** Bytes of a request with the content of a campaign: its html and its text, escaped in JSON. */
 const maxCampaignBytes = 2 * 1024 * 1024;
 const idBytes = 10;
 
@@ -79,7 +79,7 @@ function addCreating(app: App, deps: Deps): void {
       response: { 201: campaignAnswer, ...problemAnswers(400, 413, 415, 422) },
       'x-examples': { body: campaignExamples.requests, 201: campaignExamples.draft, 422: campaignExamples.faults },
     },
-    /** A key stands for what was sent. */
+    /** The Idempotency-Key belongs to the body as sent. */
     preValidation: async (request) => {
       request.given = request.body;
     },
@@ -200,19 +200,19 @@ async function viewNow(deps: Deps, campaign: Campaign) {
   return viewOf(campaign, await contentOf(deps, campaign.head.id), deps.now());
 }
 
-/** What a key is answered that made or changed it, which may be one that looks at nothing. */
+/** The answer to a key that made or changed the campaign. Without the scope to read, it shows only where the campaign stands. */
 async function answerFor(deps: Deps, apiKey: ApiKey, campaign: Campaign) {
   return mayRead(apiKey) ? viewNow(deps, campaign) : standingOf(campaign);
 }
 
-/** @throws ProblemError 404 when it was taken away meanwhile */
+/** @throws ProblemError 404 when the campaign was deleted in the meantime */
 async function contentOf({ campaigns }: Deps, id: string) {
   const content = await campaigns.content(id);
   if (content === null) throw campaignMissing(id);
   return content;
 }
 
-/** @throws ProblemError 422 when there is no such template that can be used */
+/** @throws ProblemError 422 when there is no such template, or it cannot be used */
 async function findTemplateFor(
   deps: Deps,
   asked: { readonly id: string; readonly version?: number | undefined } | undefined,

@@ -1,4 +1,7 @@
-/** Answers to what is no HTTP request, too much of one, or late: as problems too, written to the socket since there is no request to answer. Then the connection ends. */
+/**
+ * Answers what is not valid HTTP, too large or too late with a problem too, written to the socket: no request object exists for it. Then the
+ * connection ends.
+ */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { makeProblem } from '../domain/problem.ts';
@@ -10,7 +13,7 @@ const tooSlow = 'The request did not come whole in time';
 const tooMuch = 'The head of the request is larger than the 16384 bytes that are read';
 const noHttp = 'The request is not HTTP as it should be';
 
-/** For a client to take its last answer, whatever it still sends. One that hangs keeps its connection, and what its request took, no longer. */
+/** Time for a client to read its last answer while it still sends. After that the connection is destroyed, and what its request took is free. */
 const lingerMs = 1_000;
 
 type ClientError = Error & { readonly code?: string };
@@ -18,19 +21,19 @@ type ClientError = Error & { readonly code?: string };
 type Exchange = { readonly request: IncomingMessage; readonly response: ServerResponse };
 
 export type ClientErrors = {
-  /** Answers those of this server. */
+  /** Answers the client errors of this server. */
   watch(server: Server): void;
   answer(error: ClientError, socket: Duplex): void;
 };
 
 export function makeClientErrors(): ClientErrors {
-  /** By connection; those that are over stand here until the next. */
+  /** Requests and their answers by connection. Finished ones are removed when the next request comes. */
   const exchanges = new WeakMap<Duplex, readonly Exchange[]>();
   const ending = new WeakSet<Duplex>();
 
   function answer(error: ClientError, socket: Duplex): void {
     if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
-    // What follows on a connection that cannot be read is an error each time.
+    // On a connection that cannot be parsed, everything that follows raises an error again.
     if (ending.has(socket)) return;
     ending.add(socket);
     void endWith(error, socket, exchanges.get(socket) ?? []);
@@ -53,16 +56,16 @@ function isOver({ request, response }: Exchange): boolean {
   return request.complete && response.writableFinished;
 }
 
-/** An answer with a head and no end yet, such as a stream of events: nothing may come into the middle of it. */
+/** An answer with a head and no end yet, such as an event stream: nothing may be written into the middle of it. */
 function isUnderWay({ response }: Exchange): boolean {
   return response.headersSent && !response.writableEnded;
 }
 
-/** Whoever asked before is answered first. */
+/** Requests that came before on the same connection are answered first. */
 async function endWith(error: ClientError, socket: Duplex, exchanges: readonly Exchange[]): Promise<void> {
   if (exchanges.some(isUnderWay)) return void socket.destroy();
   await Promise.all(exchanges.filter(({ request }) => request.complete).map(whenAnswered));
-  // Only the last one can be.
+  // Only the last request can be incomplete.
   const broken = exchanges.find(({ request }) => !request.complete);
   if (!socket.writable || (broken !== undefined && isUnderWay(broken))) return void socket.destroy();
   if (broken?.response.headersSent) socket.end();

@@ -1,14 +1,14 @@
-/** The servers of Node.js under fastify, which has one for each address it listens at, and what is said on their connections beside the answers of routes. */
+/** The Node.js servers under fastify, one for each address, and what they answer on a connection outside of any route. */
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { lateCode, makeClientErrors } from './client-errors.ts';
 import { type After, type LateRequests, makeLateRequests } from './late-requests.ts';
 
 const keepAliveMs = 65_000;
-/** For a head to come whole. */
+/** Time in which the head of a request must arrive whole. */
 const headMs = 60_000;
 
 export type Connections = Pick<LateRequests, 'letFlow'> & {
-  /** Made, and not listening yet. */
+  /** Makes a server that does not listen yet. */
   makeServer(handle: RequestListener): Server;
 };
 
@@ -23,19 +23,19 @@ export function makeConnections(later?: After): Connections {
       const server = createServer(
         {
           keepAliveTimeout: keepAliveMs,
-          // Said here, as without it Node.js takes the lack of a `requestTimeout` for that of one for heads.
+          // Set explicitly: with `requestTimeout: 0`, Node.js would otherwise turn off the limit for heads too.
           headersTimeout: headMs,
-          // They are ended by `lateRequests`.
+          // `lateRequests` ends slow requests instead.
           requestTimeout: 0,
-          // `checkHead` says so as a problem.
+          // `checkHead` refuses a request without Host, with a problem.
           requireHostHeader: false,
         },
         handle,
       );
-      // Whether a body is to come is known once its head was looked at.
+      // Whether the client shall send its body is decided after its head was checked.
       for (const asking of ['checkContinue', 'checkExpectation'])
         server.on(asking, (request, response) => server.emit('request', request, response));
-      // A client may end its half once it has asked (`nc -N`). By default Node.js would end ours before the answer.
+      // A client may close its half of the connection after its request (`nc -N`). By default Node.js would then close before the answer.
       Object.assign(server, { httpAllowHalfOpen: true });
       lateRequests.watch(server);
       clientErrors.watch(server);

@@ -1,4 +1,4 @@
-/** POSTs that create something under an id and a secret of ours: once for each Idempotency-Key. */
+/** POSTs that create something with an id and a secret of ours: once for each Idempotency-Key. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { IdPrefix } from '../domain/id.ts';
@@ -10,7 +10,7 @@ import { ProblemError } from './problems.ts';
 export type CreationDeps<Prefix extends IdPrefix> = {
   creations: Pick<Creations, 'begin' | 'end' | 'giveUp'>;
   newId(prefix: Prefix): string;
-  /** Bytes nobody can guess. */
+  /** Bytes from a secure random source. */
   entropy(bytes: number): Uint8Array;
   now(): number;
 };
@@ -19,16 +19,22 @@ export const creationHeaders = z.looseObject({ 'idempotency-key': idempotencyHea
 
 const secretBytes = 32;
 
-/** What is made: its id, when, 32 bytes for its secret, and the mark by which it is stored once; null without an Idempotency-Key. */
+/**
+ * What the new thing gets: its id, its time, 32 bytes for its secret, and the mark by which it is stored only once; null without an
+ * Idempotency-Key.
+ */
 export type Made = Pick<Creation, 'id' | 'createdAt' | 'secret'> & { readonly mark: Creation['mark'] | null };
 
-/** Stores what is made. What it throws as a problem refuses the request, and claims no key. Answers a word that repeats need as well, or nothing. */
+/**
+ * Stores the new thing. When it throws a problem, the request is refused and claims no key. It may return a string that repeats need for their
+ * answer.
+ */
 type Store = (made: Made) => Promise<unknown>;
 
 /**
- * Has `store` store what is made, unless that was done before; a repeat is marked as one. What could be refused is looked at in `store`, so
- * that a repeat gets its answer although it would be refused by now.
- * @param given what the key stands for
+ * Calls `store` unless an earlier request with this key did it; a repeat is marked with a header. All checks that may refuse the request belong
+ * into `store`, so that a repeat gets its answer although it would be refused now.
+ * @param given the body that the key belongs to
  */
 export async function createOnce<Prefix extends IdPrefix>(
   deps: CreationDeps<Prefix>,
@@ -62,7 +68,7 @@ async function finish(
     await creations.end(claim, creation, note);
     return { ...creation, note };
   } catch (error) {
-    // What a repeat is refused for may have been done by the first.
+    // A repeat may be refused because the first request did its work: then the key stays.
     if (error instanceof ProblemError && !creation.isRepeat) await creations.giveUp(claim, creation);
     throw error;
   }

@@ -1,23 +1,26 @@
-/** Lines of CSV (RFC 4180), in which nothing but addresses begins as a formula does in a spreadsheet. */
+/** Writes lines of CSV (RFC 4180). A spreadsheet takes none of their fields for a formula, except an address that looks like one. */
 
-/** An address stays as it is, so that it is the same when it comes back: nobody but its owner could say which is meant. */
+/** Addresses are not changed: when the file comes back, an added apostrophe could not be told from one that belongs to the address. */
 const addressColumn = 'email';
 
 export function csvHeader(columns: readonly string[]): string {
   return line(columns);
 }
 
-/** @param columns what each of the fields is */
+/** @param columns the name of each field */
 export function csvLine(columns: readonly string[], fields: readonly string[]): string {
   return line(fields.map((field, place) => (columns[place] === addressColumn ? field : asText(field))));
 }
 
-/** Text that a spreadsheet would take for a formula stands behind an apostrophe, as OWASP recommends; and so does what has one already. */
+/**
+ * A field that a spreadsheet would take for a formula gets an apostrophe before it, as OWASP recommends. So does one that begins with
+ * apostrophes before a formula, so that `textIn` can undo it.
+ */
 function asText(field: string): string {
   return /^'*[=+\-@\t\r]/.test(field) ? `'${field}` : field;
 }
 
-/** What stood in a field that `csvLine` wrote. */
+/** Reads back a field that `csvLine` wrote. */
 export function textIn(field: string): string {
   return /^'+[=+\-@\t\r]/.test(field) ? field.slice(1) : field;
 }

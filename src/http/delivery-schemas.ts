@@ -1,4 +1,4 @@
-/** What answers say of deliveries: what went out to an endpoint, and how each try fared. */
+/** How answers show deliveries: what was sent to a webhook endpoint, and the result of each try. */
 import { z } from 'zod';
 import { type Delivery, deliveryStatuses, placesIn, type Try } from '../domain/delivery.ts';
 import { eventTypes } from '../domain/event.ts';
@@ -141,7 +141,7 @@ function statusOf(tried: Try | undefined): number | null {
   return tried === undefined || tried.status === 0 ? null : tried.status;
 }
 
-/** @param answers of all tries, also of those that are no longer listed */
+/** @param answers of all tries, including those that are no longer listed */
 export function triesOf({ tries, attempts }: Delivery, answers: readonly (string | null)[]) {
   return tries.map((tried, index) => ({
     at: isoOf(tried.at),

@@ -1,4 +1,4 @@
-/** /dev/inbox: captured mail for people (a page) and scripts (JSON). There only where mail is captured; asks for no key. */
+/** /dev/inbox: captured mail for people (a page) and scripts (JSON). It exists only where mail is captured, and asks for no key. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { Inbox } from '../store/inbox.ts';
@@ -28,7 +28,7 @@ const pagePolicy = [
   "trusted-types 'none'",
 ].join('; ');
 
-/** Should a browser ever show one of these, it runs and fetches nothing. */
+/** If a browser shows one of these files, the file runs nothing and fetches nothing. */
 const filePolicy = "sandbox; default-src 'none'";
 
 const types = { css: 'text/css', js: 'text/javascript' };
@@ -41,7 +41,7 @@ const assets = [
   { name: 'dom.js', type: types.js },
 ];
 
-/** Strict: a filter that is not known must not look like one that matches everything. */
+/** Strict: an unknown filter must not look like one that matches everything. */
 const filters = z.strictObject({ to: z.string().optional(), email_id: z.string().optional() });
 const oneMail = z.object({ id: z.string() });
 const oneFile = z.object({ id: z.string(), index: z.coerce.number().int().min(0) });
@@ -109,7 +109,7 @@ export function devInboxRoutes(deps: Deps): Routes {
       async ({ params: { id, index } }, reply) => {
         const file = (await mailbox.open(id)).files[index];
         if (file === undefined) throw new ProblemError('not_found', `Mail ${id} has no attachment ${index}`);
-        // Never the type it claims: a script from this origin would be one the page's policy allows.
+        // Never the type that the file claims: a script served from this origin would be allowed by the page's policy.
         return reply
           .type('application/octet-stream')
           .headers({

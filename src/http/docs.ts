@@ -1,8 +1,8 @@
-/** /docs: the API's document, to be read and tried out in a browser. Open, as it says nothing that is secret. */
+/** /docs: the API document, to read and to try out in a browser. Open, since it says nothing secret. */
 import swaggerUi from '@fastify/swagger-ui';
 import type { Routes } from './server.ts';
 
-/** Only what this server gives; requests of "Try it out" go nowhere else, so that a key cannot leave. */
+/** Loads only from this server. "Try it out" calls only this server, so that a key cannot leak to another. */
 const policy = [
   "default-src 'none'",
   "script-src 'self'",
@@ -28,18 +28,19 @@ export function docsRoutes(): Routes {
     });
     app.addHook('onRoute', (route) => {
       if (route.url !== '/docs/yaml') return;
-      // JSON is YAML. The plugin's own leaves times unquoted, which readers of YAML 1.1 take for dates, and holds up everybody for a second.
+      // JSON is valid YAML. The plugin's own YAML leaves times unquoted, which YAML 1.1 parsers take for dates, and making it blocks the process
+      // for a second.
       route.handler = (_request, reply) => reply.type('application/yaml').send(JSON.stringify(app.swagger(), null, 2));
     });
     app.register(swaggerUi, {
       routePrefix: '/docs',
       theme: { title: 'Postrider API' },
       uiConfig: {
-        // Without the bar at the top, which would load documents from elsewhere.
+        // Without the top bar, which would load documents from other servers.
         layout: 'BaseLayout',
         tryItOutEnabled: true,
         displayRequestDuration: true,
-        // A key typed into the page is gone with the page.
+        // A key typed into the page is forgotten with the page.
         persistAuthorization: false,
       },
     });

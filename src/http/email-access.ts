@@ -1,4 +1,4 @@
-/** What a key may send, see and touch, and the Idempotency-Key of a request. */
+/** What a key may send, see and change, and the Idempotency-Key of a request. */
 import { z } from 'zod';
 import { domainOf } from '../domain/address.ts';
 import { type ApiKey, permits } from '../domain/api-key.ts';
@@ -28,7 +28,7 @@ export const idempotencyHeader = z
     examples: ['welcome-1234'],
   });
 
-/** The email, when there is one that this key may see. @throws ProblemError 404 */
+/** The email, when it exists and this key may see it. @throws ProblemError 404 */
 export async function findEmail<E extends StoredEmail>(
   read: (id: string) => Promise<E | null>,
   id: string,
@@ -42,7 +42,7 @@ export async function findEmail<E extends StoredEmail>(
 
 export type Excess = { readonly problem: ProblemName; readonly faults: readonly Fault[] };
 
-/** What cannot be made of its template, or what this key may not do of what was asked; null when all of it can be. */
+/** The faults of rendering, or what this key may not do of what was requested; null when all of it is fine. */
 export function excessOf(key: ApiKey, rendered: Rendered, pointer = ''): Excess | null {
   if ('faults' in rendered) return { problem: 'validation_error', faults: templateFaults(rendered.faults, pointer) };
   const { lane = 'transactional', from, headers = {} } = rendered.request;
@@ -84,7 +84,7 @@ export function readClaim(
   return claimOf(key, keyId, route, body, known);
 }
 
-/** @param known as `bodyHash` has it */
+/** @param known as in `bodyHash` */
 export function claimOf(
   key: string,
   keyId: string,

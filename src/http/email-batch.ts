@@ -1,4 +1,4 @@
-/** POST /v1/emails/batch: up to a thousand emails in one atomic step, all or those that are right. */
+/** POST /v1/emails/batch: up to 1,000 emails in one atomic step, either all of them or the valid ones. */
 import { z } from 'zod';
 import type { ApiKey } from '../domain/api-key.ts';
 import { type Batch, type BatchItem, batchSchemasFor, maxBatchIssues, readBatch } from '../domain/batch.ts';
@@ -40,7 +40,7 @@ type Deps = SendDeps & { templating: Pick<Templating, 'yieldTurn'> };
 export function batchRoutes({ render, accept, recall, limits, templating }: Deps): Routes {
   const schemas = batchSchemasFor(limits);
 
-  /** A thousand messages may take a second. */
+  /** Reading 1,000 messages may take a second, so other work gets turns in between. */
   async function readInTurns(reading: Generator<undefined, Batch>): Promise<Batch> {
     for (;;) {
       const step = reading.next();
@@ -49,7 +49,7 @@ export function batchRoutes({ render, accept, recall, limits, templating }: Deps
     }
   }
 
-  /** What an email was answered before: with its batch, or under its own key. */
+  /** The answer an email got earlier: in its batch, or under its own key. */
   async function priorOf(index: number, claim: IdempotencyClaim | null, batch: Recalled | null) {
     const withBatch = batch?.answers[index] ?? null;
     if (withBatch !== null || claim === null) return withBatch;
@@ -93,7 +93,7 @@ export function batchRoutes({ render, accept, recall, limits, templating }: Deps
         const claims = batch.items.map(({ idempotencyKey, given }) =>
           idempotencyKey === null ? null : claimOf(idempotencyKey, apiKey.id, 'POST /emails', given, known),
         );
-        // A repeat of what was accepted gets its answer also when it would be refused by now.
+        // A repeat gets the answer of the first request even if it would be refused now.
         const isDoubtful = refusals.some((refusal) => refusal !== null);
         const recalled = isDoubtful && batchClaim !== null ? await recall(batchClaim) : null;
         const priors = await Promise.all(
@@ -134,10 +134,10 @@ function refusalOf({ path, result }: BatchItem, rendered: Rendered | null, apiKe
   return rendered && excessOf(apiKey, rendered, toPointer(path));
 }
 
-/** A batch that is wrong throughout claims no key. */
+/** A batch without a single valid email claims no key. */
 const noneAsked: AcceptedAll = { kind: 'answered', answers: [], isReplay: false };
 
-/** What became of an email: refused before, or answered by accept. */
+/** The outcome for one email: accepted, or refused by us or by `accept`. */
 function outcomeOf(item: BatchItem, refusal: Refusal | null, answer: Accepted | null): ItemOutcome {
   if (answer?.kind === 'accepted') return { id: answer.id };
   if (refusal !== null) return refusal;
@@ -152,7 +152,7 @@ function outcomeOf(item: BatchItem, refusal: Refusal | null, answer: Accepted | 
   return { problem: 'invalid_idempotent_request', faults };
 }
 
-/** Faults of one email that a permissive answer tells of: a thousand emails may each have as many again. */
+/** Limit of faults shown for one email in a permissive answer: each of a thousand emails may have a thousand. */
 const maxFaultsTold = 20;
 
 function tell(faults: readonly Fault[]): string {
@@ -165,7 +165,7 @@ function refusalIn(outcome: ItemOutcome): Refusal | null {
   return 'id' in outcome ? null : outcome;
 }
 
-/** Tells of every fault under the name of the first. */
+/** Throws one problem with the faults of all refusals, under the problem name of the first. */
 function throwFirst(refusals: readonly (Refusal | null)[]): void {
   const all = refusals.filter((refusal) => refusal !== null);
   const [first] = all;

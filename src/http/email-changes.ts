@@ -1,4 +1,4 @@
-/** PATCH /v1/emails/:id, POST …/cancel, POST …/retry: what may still be changed about an accepted email. */
+/** PATCH /v1/emails/:id, POST …/cancel, POST …/retry: the changes that an accepted email still allows. */
 import type { FastifyReply } from 'fastify';
 import type { z } from 'zod';
 import type { ApiKey } from '../domain/api-key.ts';
@@ -29,7 +29,7 @@ type Accepted = z.input<typeof acceptedView>;
 const answers = { 200: acceptedView, ...problemAnswers(400, 404, 409, 413, 415) };
 
 export function changeRoutes(deps: Deps): Routes {
-  /** @throws ProblemError 404, or 409 with the present state */
+  /** @throws ProblemError 404, or 409 with the current status */
   async function ask(id: string, key: ApiKey, change: Change, changeId?: string): Promise<Accepted> {
     const email = await findEmail(deps.emails.read, id, key);
     const changed = await deps.change(email, change, changeId);
@@ -40,7 +40,7 @@ export function changeRoutes(deps: Deps): Routes {
     throw new ProblemError('conflict', detail, undefined, { email_status: status });
   }
 
-  /** A repeat under the same key is answered as the first one was, and retries nothing that has failed again since. */
+  /** Once for each key: a repeat gets the answer of the first request. It does not retry recipients that failed again since. */
   async function retryOnce(id: string, key: ApiKey, claim: IdempotencyClaim, reply: FastifyReply): Promise<Accepted> {
     const creation = await deps.creations.begin(claim, { id: deps.newId('ch'), now: deps.limits.now() });
     if (creation === null) throw keyReused();
@@ -52,14 +52,14 @@ export function changeRoutes(deps: Deps): Routes {
       return { object: 'email', id, status: statusOf((await findEmail(deps.emails.read, id, key)).state) };
     };
     try {
-      // Whoever began it may have died once it was done.
+      // The process of the first request may have died after the change was stored.
       const before = isRepeat ? await answerOfLast() : null;
       const accepted = before ?? (await ask(id, key, { kind: 'retried' }, changeId));
       await deps.creations.end(claim, creation, accepted.status);
       return accepted;
     } catch (error) {
       if (!(error instanceof ProblemError)) throw error;
-      // Of two that come at once, one is refused for what the other did.
+      // Of two requests at the same time, one is refused because of the change the other made.
       const meanwhile = await answerOfLast();
       if (meanwhile !== null) return meanwhile;
       if (!isRepeat) await deps.creations.giveUp(claim, creation);

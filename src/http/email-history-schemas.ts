@@ -1,4 +1,4 @@
-/** What the timeline and the explanation of an email look like. */
+/** The schemas of an email's timeline and of its explanation. */
 import { z } from 'zod';
 import { emailEventTypes } from '../domain/event.ts';
 import { explanationReasons } from '../domain/explain.ts';

@@ -1,4 +1,4 @@
-/** GET /v1/emails/:id/events and …/explain: what happened to an email, and why it is where it is. */
+/** GET /v1/emails/:id/events and …/explain: what happened to an email, and why it has not moved on. */
 import type { z } from 'zod';
 import type { RetryPolicy } from '../domain/decide.ts';
 import type { StoredEmail } from '../domain/email.ts';
@@ -17,7 +17,7 @@ type Deps = {
     read(id: string): Promise<StoredEmail | null>;
     timeline(id: string): Promise<{ steps: TimelineStep[]; faults: number }>;
   };
-  /** Where an email is on its way out. */
+  /** Where the email is between accept and the next hop. */
   locateEmail(email: StoredEmail): Promise<Whereabouts>;
   policies: Readonly<Record<Lane, RetryPolicy>>;
   now(): number;

@@ -1,4 +1,4 @@
-/** What an email looks like in answers: in a list, and whole. */
+/** The schemas of an email in answers: in a list, and whole. */
 import { z } from 'zod';
 import { tag } from '../domain/email-fields.ts';
 import { onUnknownPolicies } from '../domain/email-request.ts';

@@ -1,4 +1,4 @@
-/** Makes what a caller sees of an email: in a list, and whole. */
+/** Makes the views of an email for callers: in a list, and whole. */
 import type { z } from 'zod';
 import { formatMailbox } from '../domain/address.ts';
 import type { Dsn } from '../domain/dsn.ts';
@@ -74,7 +74,7 @@ function recipientOf(recipient: Recipient, isHandedOver: boolean): z.input<typeo
   };
 }
 
-/** While a hand-over stands, whoever is still pending is in it. */
+/** During a hand-over every pending recipient is part of it. */
 function statusOf(status: Recipient['status'], isHandedOver: boolean): Recipient['status'] {
   return isHandedOver && isPending(status) ? 'sending' : status;
 }

@@ -1,4 +1,4 @@
-/** /v1/emails: send one, look at one, list them. */
+/** /v1/emails: send an email, read one, list them. */
 import { z } from 'zod';
 import { parseMailbox } from '../domain/address.ts';
 import type { ApiKey } from '../domain/api-key.ts';
@@ -25,18 +25,18 @@ import { pageOf } from './paging.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
 
-/** Bytes of a request on routes that carry attachments: 25 MB of files are 34 MB in base64. */
+/** Bytes of a request on routes that take attachments: 25 MB of files are 34 MB in base64. */
 export const maxSendBytes = 40 * 1024 * 1024;
 
 export type SendDeps = {
-  /** Emails with all that is sent of them, made of their templates where they ask for one; null where that is. */
+  /** The emails with their final content, rendered from a template where one is named. An entry of null stays null. */
   render(asked: readonly (AskedEmail | null)[]): Promise<(Rendered | null)[]>;
   accept(
     asked: readonly (Asked | null)[],
     keyId: string,
     options: { batchClaim: IdempotencyClaim | null; isStrict: boolean; requestId: string },
   ): Promise<AcceptedAll>;
-  /** What a claim was answered before, when it came with the same body; null when it was not. */
+  /** The earlier answer under this claim, when the body is the same; null when there is none. */
   recall(claim: IdempotencyClaim): Promise<Recalled | null>;
   limits: RequestLimits;
 };
@@ -54,7 +54,7 @@ const emailId = z.string().regex(emailIdForm, 'is not the id of an email');
 const instant = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text));
 const [oldest, newest] = [0, Number.MAX_SAFE_INTEGER];
 
-/** Strict: a filter that is not known must not look like one that matches everything. */
+/** Strict: an unknown filter must not look like one that matches everything. */
 const listQuery = z
   .strictObject({
     limit: z.coerce.number().int().min(1).max(100).default(20).meta({ description: 'How many to list at most.' }),
@@ -117,7 +117,7 @@ export function emailRoutes(deps: Deps): Routes {
       url: '/emails',
       config: { scope: 'send', sheds: true },
       bodyLimit: maxSendBytes,
-      // A repeat of what was accepted gets its answer also when it would be refused by now.
+      // A repeat gets the answer of the first request even if its body would be refused now.
       attachValidation: true,
       schema: {
         operationId: 'sendEmail',
@@ -130,7 +130,7 @@ export function emailRoutes(deps: Deps): Routes {
         response: { 202: acceptedView, ...problemAnswers(400, 413, 415, 422) },
         'x-examples': { body: sendExamples },
       },
-      /** A key stands for what was sent, so that is kept before the body is parsed into our own types. */
+      /** The Idempotency-Key belongs to the body as sent, so that is kept before the body is parsed into our own types. */
       preValidation: async (request) => {
         request.given = request.body;
       },
@@ -152,7 +152,7 @@ export function emailRoutes(deps: Deps): Routes {
         if (answer?.kind !== 'accepted') throw keyReused();
         const { id, isReplay } = answer;
         if (isReplay) reply.header('idempotent-replayed', 'true');
-        // The same as the first time: the same body led to the same status then.
+        // The status of the first answer: it follows from the same body and the time of the id.
         const then = timeOfId(id);
         return reply.status(202).send({ id, object: 'email', status: statusAt(scheduleIn(request.given, then), then) });
       },
@@ -180,7 +180,7 @@ export function emailRoutes(deps: Deps): Routes {
             : await findOfCampaign(campaign_id, query, apiKey);
         if (found === null)
           throw ProblemError.of('validation_error', [campaign_id === undefined ? tooWide : tooSeldom(campaign_id)]);
-        // One more than asked for was looked for: it lies at the far side of the cursor.
+        // The page was read with one email more than asked for. That one lies at the end away from the cursor.
         const has_more = found.length > query.limit;
         const page = query.before === undefined ? found.slice(0, query.limit) : found.slice(-query.limit);
         return { object: 'list' as const, has_more, data: page.map(summaryOf) };
@@ -205,7 +205,7 @@ export function emailRoutes(deps: Deps): Routes {
   };
 }
 
-/** Of the body as it was sent: a repeat may be refused by now, and is parsed no further then. */
+/** Reads `scheduled_at` from the body as sent: the parsed body is missing when a repeat would be refused now. */
 function scheduleIn(given: unknown, then: number): { scheduled_at?: number } {
   const text = String((given as { readonly scheduled_at?: unknown } | null)?.scheduled_at);
   const at = timeFrom(text, then) ?? Date.parse(withFullOffset(text));
@@ -216,12 +216,12 @@ const tooWide = {
   pointer: '#/query/created_after',
   code: 'too_wide',
   message:
-    'is needed, or nearer: these filters are seldom true together, and would be looked for among too many emails',
+    'is required, or must be more recent: these filters rarely match together, so too many emails would have to be searched',
 };
 
-/** No other filter would make it nearer. */
+/** A more recent `created_after` would not help here. */
 function tooSeldom(campaignId: string) {
-  const message = `is too seldom among those who left their place in the campaign: ask GET /v1/campaigns/${campaignId}/recipients?status= in place of this`;
+  const message = `matches too few of the recipients that became emails of their own: use GET /v1/campaigns/${campaignId}/recipients?status= instead`;
   return { pointer: '#/query/status', code: 'too_wide', message };
 }
 
@@ -255,7 +255,7 @@ function cursorOf({ after, before }: Pick<ListQuery, 'after' | 'before'>): Index
   return after === undefined ? null : { side: 'older', id: after };
 }
 
-/** As it is stored; what is not an address is looked for as it is, and not found. */
+/** The address as it is stored. Text that is not an address is searched for unchanged, and not found. */
 function addressIn(text: string): string {
   const parsed = parseMailbox(text);
   return 'fault' in parsed ? text : parsed.address;

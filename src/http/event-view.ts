@@ -1,4 +1,4 @@
-/** What a reader of the feed sees of an event: in a list, and as a frame of the live stream. */
+/** An event as readers of the feed see it: in a list, and as a frame of the live stream. */
 import { z } from 'zod';
 import { bounceSubTypes, bounceTypes } from '../domain/bounce.ts';
 import {
@@ -102,7 +102,7 @@ const times = {
 };
 const what = { description: 'What happened.' };
 
-/** By its type a reader knows what the data of an event says. */
+/** The type of an event says what its data holds. */
 const ofEmail = { type: z.enum(emailEventTypes).meta(what), ...times, data: emailData };
 const ofCampaign = { type: z.enum(campaignEventTypes).meta(what), ...times, data: campaignData };
 const ofTransport = { type: z.enum(transportEventTypes).meta(what), ...times, data: transportData };
@@ -131,7 +131,7 @@ const inBatch = {
   id: z.string().optional().meta({ description: 'Its id, `ev_…`; only in a batch, whose `webhook-id` is another.' }),
 };
 
-/** No answer has it: the document says by it what webhooks are told. */
+/** Not part of any answer: with it the document describes the payload of webhooks. */
 export const payloadView = z
   .discriminatedUnion('type', [
     z.looseObject({ ...inBatch, ...ofEmail }),
@@ -161,12 +161,12 @@ export function viewOf({ cursor, event, facts }: FeedItem): z.input<typeof event
   return view as z.input<typeof eventView>; // which each type of event is held to by tests
 }
 
-/** As its `data` a reader gets what the list has. */
+/** The `data` of a frame is the same JSON as an item of the list. */
 export function frameOf(item: FeedItem): string {
   return toFrame({ id: item.cursor, event: item.event.type, data: JSON.stringify(viewOf(item)) });
 }
 
-/** Tells a reader that events up to a place were removed before it came. */
+/** Tells a reader that events up to a place were removed before it read them. */
 export function gapFrame(upTo: string): string {
   return toFrame({ id: upTo, event: gapEvent, data: JSON.stringify({ object: 'gap', cursor: upTo }) });
 }

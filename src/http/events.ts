@@ -1,4 +1,4 @@
-/** GET /v1/events: what happened, in order and from any place on: page by page, or live. */
+/** GET /v1/events: all events in order, from any place on, page by page or live. */
 import { z } from 'zod';
 import { cursorForm, type Reader, typePatterns, typesOf } from '../domain/event-feed.ts';
 import { preferred } from './accept.ts';
@@ -14,7 +14,7 @@ const usualPerPage = 100;
 
 const cursor = z.string().regex(cursorForm, 'is not a cursor of this feed');
 
-/** Strict: a filter that is not known must not look like one that matches everything. */
+/** Strict: an unknown filter must not look like one that matches everything. */
 const feedQuery = z.strictObject({
   after: cursor.optional().meta({
     description:
@@ -66,7 +66,7 @@ export function eventRoutes(deps: StreamDeps, bounds = usualBounds): Routes {
         summary: 'Read events, page by page or live',
         description: [
           'Every event that webhooks are told of, oldest first. Go on with `after` set to the `next` of the page before, and each event is read exactly once, those of an email in their order.',
-          'A page may have fewer events than its limit, and be empty, although there are more: looking for seldom types is cut short, and `has_more` and `next` say where it goes on.',
+          'A page may have fewer events than its limit, and be empty, although there are more: looking for rare types is cut short, and `has_more` and `next` say where it goes on.',
           'A key limited to domains or lanes sees the events of emails it could have sent, as long as their records are kept.',
           'Where events behind `after` have been removed already, the answer is 410.',
           '',
@@ -108,7 +108,7 @@ export function eventRoutes(deps: StreamDeps, bounds = usualBounds): Routes {
 const expired =
   'Events behind this cursor have been removed before they were read. Go on without after, which begins with the oldest that is kept; GET /v1/emails says where the emails stand';
 
-/** `a,b` and `a&types=b` are the same. */
+/** `types=a,b` and `types=a&types=b` mean the same. */
 function listed(given: unknown): unknown {
   return [given].flat().flatMap((part) => (typeof part === 'string' ? part.split(',') : [part]));
 }

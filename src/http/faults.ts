@@ -1,4 +1,4 @@
-/** What zod finds wrong, in our own words: every issue becomes a fault with a place, a code and a short phrase that says what is expected. */
+/** Words what zod finds wrong: every issue becomes a fault with a place, a code and a short phrase that says what is expected. */
 import type { z } from 'zod';
 import type { Fault } from '../domain/problem.ts';
 import { toPointer } from './pointer.ts';
@@ -6,25 +6,25 @@ import { toPointer } from './pointer.ts';
 type Issue = z.core.$ZodIssue;
 type RawIssue = z.core.$ZodRawIssue;
 
-/** Given to a schema's `safeParse`: words every issue for which the schema has no message of its own. */
+/** Option for a schema's `safeParse`: words every issue for which the schema has no message of its own. */
 export const wording = { error: wordIssue };
 
 const isRequired = 'is required';
 
-/** The parts of a request, as fastify names them, and where their faults point; a fault in the body has a bare JSON pointer. */
+/** The pointer prefix for each part of a request, as fastify names the parts. A fault in the body has a plain JSON pointer. */
 const pointerPrefixes: Readonly<Record<string, string>> = {
   querystring: '#/query',
   params: '#/path',
   headers: '#/header',
 };
 
-/** @param part of the request, as fastify names it; the body when it is none of those with a prefix */
+/** @param part of the request, as fastify names it; any name without a prefix means the body */
 export function faultsOf(issues: readonly Issue[], part = 'body'): Fault[] {
   const prefix = pointerPrefixes[part] ?? '';
   return issues.flatMap((issue) => toFaults(issue, prefix));
 }
 
-/** Fields of the Resend API that could not be passed over without harm, and what to do in place of them. */
+/** Fields of the Resend API that would do harm if they were ignored, and what to use instead. */
 const absent: ReadonlyMap<string, string> = new Map([
   [
     'topic_id',
@@ -48,7 +48,7 @@ function toFaults(issue: Issue, prefix: string): Fault[] {
   return [{ pointer, code: issue.message === isRequired ? 'required' : issue.code, message: issue.message }];
 }
 
-/** The branch of a union that a value was meant for: of those whose type it has, the one with the fewest faults. */
+/** The branch of a union that a value was meant for: of the branches with its type, the one with the fewest faults. */
 function bestBranch(branches: readonly Issue[][]): Issue[] | undefined {
   const meant = branches.filter((issues) => !issues.some(isOfOtherType));
   return meant.toSorted((a, b) => a.length - b.length)[0];
@@ -60,7 +60,7 @@ function isOfOtherType(issue: Issue): boolean {
   return issue.code === 'invalid_type' || issue.code === 'invalid_value';
 }
 
-/** Without the value: it may be a secret, and of any length. */
+/** Never repeats the value: it may be a secret, and of any length. */
 export function wordIssue(issue: RawIssue): string {
   switch (issue.code) {
     case 'invalid_type':
@@ -114,7 +114,7 @@ function oneOf(values: readonly unknown[]): string {
   return `must be ${values.length > 1 ? 'one of ' : ''}${values.map(String).join(', ')}`;
 }
 
-/** A text is so long, a list has so many, a number is so great. */
+/** Wording for the length of a text, the size of a list or the range of a number. */
 function sized(origin: string, limit: number | bigint, relation: string): string {
   const isOne = Number(limit) === 1;
   if (origin === 'string') return `must be ${relation} ${limit} ${isOne ? 'character' : 'characters'}`;
@@ -139,7 +139,7 @@ function formatted(issue: Extract<RawIssue, { code: 'invalid_format' }>): string
   return `must be ${formats[issue.format] ?? `a valid ${issue.format}`}`;
 }
 
-/** What a value that is of no branch's type could have been. */
+/** Names the types that a union accepts, for a value that has none of them. */
 function union(issue: Extract<RawIssue, { code: 'invalid_union' }>): string {
   if (issue.input === undefined) return isRequired;
   if (Array.isArray(issue.options)) return oneOf(issue.options);

@@ -1,18 +1,18 @@
-/** A body packed with gzip, unpacked as it streams in and cut off at a limit: a small body that unpacks to gigabytes costs no more than the limit. */
+/** Unpacks a gzip body as it streams in, and stops at a limit: a small body that unpacks to gigabytes costs no more than the limit. */
 import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { ProblemError, tooLarge } from './problems.ts';
 
-/** What fastify reads a body from; it compares the bytes that came in with Content-Length. */
+/** The stream fastify reads a body from. Fastify compares `receivedEncodedLength` with Content-Length. */
 export type Unpacked = Readable & { receivedEncodedLength: number };
 
 const unpackedChunkBytes = 64 * 1024;
 
 /**
- * Nothing is read before the first read of the result. After a fault the rest of the packed body is let through unread, so that the
- * answer arrives and the connection stays of use.
- * @param maxBytes of the packed as well as of the unpacked body
- * @param check called with the bytes that were unpacked so far; what it throws is a fault
+ * Reads nothing before the first read of the result. After a fault the rest of the packed body is dropped, so that the answer arrives and the
+ * connection can be used again.
+ * @param maxBytes of the packed body, and of the unpacked body
+ * @param check gets the unpacked bytes so far; what it throws is a fault
  */
 export function gunzipBody(packed: Readable, maxBytes: number, check: (bytes: number) => void = () => {}): Unpacked {
   const unpacked: Unpacked = Object.assign(Readable.from(unpack(), { objectMode: false }), {
@@ -25,7 +25,7 @@ export function gunzipBody(packed: Readable, maxBytes: number, check: (bytes: nu
     const stop = (error: Error) => void gunzip.destroy(error);
     const count = (chunk: Buffer) => {
       unpacked.receivedEncodedLength += chunk.length;
-      // A gzip header may be endless and unpack to nothing.
+      // A gzip header may be endless and unpack to nothing, so the packed bytes are limited too.
       if (unpacked.receivedEncodedLength > maxBytes) stop(tooLarge(maxBytes));
     };
     let bytes = 0;

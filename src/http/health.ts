@@ -1,4 +1,4 @@
-/** /livez and /readyz: is the process alive, and can it take work. */
+/** /livez and /readyz: is the process alive, and can it take work? */
 import { z } from 'zod';
 import { causeMeanings } from '../domain/fault-cause.ts';
 import type { RedisStanding } from '../domain/redis-standing.ts';
@@ -16,7 +16,7 @@ type Deps = {
   readonly seenRedis: Readonly<SeenRedis>;
   transports: Pick<Transports, 'reportTransports'>;
   isDraining(): boolean;
-  /** Whether `TRANSPORTS_FILE` is wrong, and what stood in it before still holds. */
+  /** Whether `TRANSPORTS_FILE` is invalid now, so that its last valid content is still in use. */
   isFileWrong(): boolean;
 };
 
@@ -77,7 +77,7 @@ export function healthRoutes(deps: Deps): Routes {
         const load = { name: 'load', ok: overLine === null, ...(overLine === null ? {} : { detail: overLine }) };
         const isReady = needed.every(({ ok }) => ok) && (standing?.unfit ?? null) === null;
         const file = deps.isFileWrong() ? [wrongFile] : [];
-        // Redis may have gone away since it answered: then there is nothing to say of them.
+        // Redis may have gone away since the check: then there is nothing to say about transports.
         const transports = isReady ? await deps.transports.reportTransports().catch(() => []) : [];
         const outOfService = transports.filter((report) => !isServing(report)).map(transportCheck);
         const status = isReady ? ('ready' as const) : ('not_ready' as const);
@@ -101,7 +101,7 @@ function durabilityChecks(standing: RedisStanding | null) {
   return [{ name: 'durability', ok: isSound && unfit === null, detail: unfit ?? words }];
 }
 
-/** Whoever may look at this has no key: it says what kind of trouble it is, and nothing that a server answered. */
+/** No key is needed here, so it says only the kind of trouble, and nothing of a server's reply. */
 function transportCheck({ name, state: { paused, breaker } }: TransportReport) {
   const inTrouble = breaker.kind === 'open' ? causeMeanings[breaker.cause] : 'its server answers nothing it is given';
   return { name: `transport ${name}`, ok: false, detail: paused === null ? inTrouble : 'it is paused' };

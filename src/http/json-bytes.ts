@@ -1,6 +1,6 @@
 /**
- * Files that are written as lists of numbers: each may have as many as the body has bytes, so they count as one value. A long one is read from
- * the text itself, and stands in base64 for JSON.parse: as a list it took 15 times what it takes of the body.
+ * Files that are written as lists of numbers. Such a list may have as many numbers as the body has bytes, so it counts as one value. A long one
+ * is read from the text itself and given to JSON.parse in base64: parsed as a list it took 15 times its size in the body.
  */
 
 const comma = 0x2c;
@@ -9,20 +9,20 @@ const closeBracket = 0x5d;
 const zero = 0x30;
 const nine = 0x39;
 
-/** Numbers of a list that is read from the text: more than any other list can have that is taken, be it under the name of a file. */
+/** Numbers from which on a list is read from the text. No other list that is accepted can be that long, not even one named like a file. */
 const longFile = 256 * 1024;
 
 const names = ['"content"', '"data"'];
 const isContent = /"content"\s*:\s*$/;
-/** What Node makes of a Buffer, before its list and behind it. */
+/** The JSON of a Node.js Buffer: what stands before its list, and what behind it. */
 const bufferHead = /\{\s*"type"\s*:\s*"Buffer"\s*,\s*"data"\s*:\s*$/;
 const bufferTail = /\s*\}/y;
 const bufferMembers = 2;
 const maxHeadLength = 100;
 
 /**
- * Where the closing bracket of a list of bytes stands; `at` itself where there is none. Only in a member with the name of a file: a list of
- * millions anywhere else is nothing that anybody expects.
+ * The place of the closing bracket of a list of bytes; `at` itself when there is no such list. Only a member with the name of a file counts:
+ * nobody expects a list of millions anywhere else.
  * @param at the place of an opening bracket
  */
 export function endOfBytes(text: string, at: number): number {
@@ -41,7 +41,7 @@ export function endOfBytes(text: string, at: number): number {
   }
 }
 
-/** What a long file is written as: from its first character to behind its last, and the members that are part of that. */
+/** Where a long file stands in the text, from its first character to behind its last, and how many members that part has. */
 export type LongFile = {
   readonly from: number;
   readonly to: number;
@@ -49,9 +49,12 @@ export type LongFile = {
   readonly bytes: Buffer;
 };
 
-/** Null of a short one, and of a list that may be something else. @param end of the list, as `endOfBytes` found it */
+/**
+ * Null for a short list, and for a list that may be something else.
+ * @param end of the list, as `endOfBytes` found it
+ */
 export function readLongFile(text: string, at: number, end: number): LongFile | null {
-  // Each number has a comma before it, or the bracket.
+  // Each number takes at least two characters: a digit, and a comma or bracket.
   if (end - at < 2 * longFile) return null;
   const place = placeOf(text, at, end);
   if (place === null) return null;
@@ -83,7 +86,7 @@ function readBytes(text: string, from: number, end: number): Buffer {
   return bytes.subarray(0, count);
 }
 
-/** The text with each of the files in base64. */
+/** The text with each of these files written in base64. */
 export function withBase64(text: string, files: readonly LongFile[]): string {
   if (files.length === 0) return text;
   const parts = files.flatMap(({ from, bytes }, index) => [

@@ -1,4 +1,4 @@
-/** Finds the first fault of a JSON text and says what and where it is: read only when there is one, so slow and plain. */
+/** Finds the first fault of a JSON text and says what and where it is. Used only for a text with a fault, so it is simple and slow. */
 import { isUtf8 } from 'node:buffer';
 import { endOfBytes } from './json-bytes.ts';
 import { cut, toPointer } from './pointer.ts';
@@ -6,22 +6,25 @@ import { cut, toPointer } from './pointer.ts';
 export type JsonLimits = {
   /** Arrays and objects inside one another. */
   readonly depth: number;
-  /** Arrays, objects and commas, but for those of files as lists of bytes. */
+  /** Arrays, objects and commas. Those inside files that are lists of bytes do not count. */
   readonly values: number;
   /** Members of one object. */
   readonly members: number;
 };
 
-/** A part of the text that is as it should be, or the fault. */
+/** Null for a valid part of the text, else the fault. */
 type Fault = string | null;
 
 const number = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const word = /true|false|null/y;
-/** What a string may hold, as it is or escaped. So many at a time, as the expression keeps a place to come back to for each; character by character 40 MB of `\\` took a second. */
+/**
+ * What a string may hold, plain or escaped. At most 10,000 at a time, as the engine keeps a backtracking position for each. One by one, 40 MB of
+ * `\\` took a second.
+ */
 const characters = /(?:[ !#-[\]-\uffff]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4})){1,10000}/y;
 const spaces = /[ \t\n\r]*/y;
 
-/** Null when there is none. Recurses no deeper than the limit. */
+/** Null when there is no fault. Recurses no deeper than the limit. */
 export function findJsonFault(text: string, limits: JsonLimits): Fault {
   const path: PropertyKey[] = [];
   let at = 0;
@@ -123,7 +126,7 @@ export function findJsonFault(text: string, limits: JsonLimits): Fault {
     return values > limits.values ? `The body has more than ${limits.values} values ${place(at)}` : null;
   }
 
-  /** Goes over what matches here; whether anything did. */
+  /** Moves past what matches here. @returns whether anything matched */
   function skip(pattern: RegExp): boolean {
     pattern.lastIndex = at;
     if (!pattern.test(text)) return false;
@@ -145,10 +148,10 @@ export function findJsonFault(text: string, limits: JsonLimits): Fault {
   }
 }
 
-/** Bytes looked at together; what is before them is known to be UTF-8. */
+/** Bytes checked at a time. All bytes before them are valid UTF-8. */
 const chunkBytes = 1024 * 1024;
 
-/** Where bytes that are not UTF-8 stop being so. */
+/** Says where the bytes stop being valid UTF-8. */
 export function findMalformedUtf8(bytes: Buffer): string {
   let start = 0;
   let end = cutBetweenCharacters(bytes, chunkBytes);
@@ -167,7 +170,7 @@ function cutBetweenCharacters(bytes: Buffer, near: number): number {
   return at;
 }
 
-/** What cannot be decoded becomes U+FFFD, which may also have been given as such. */
+/** Finds the first invalid byte by decoding: it becomes U+FFFD. A U+FFFD that was really sent must not be taken for one. */
 function malformedAt(bytes: Buffer): number {
   const text = bytes.toString();
   let seen = 0;
@@ -184,7 +187,7 @@ function quoted(text: string): string {
   return JSON.stringify(cut(text));
 }
 
-/** Lines and columns as an editor counts them: from 1, in UTF-16 units. */
+/** Line and column as an editor counts them: from 1, in UTF-16 units. */
 function placeIn(text: string, at: number): string {
   let line = 1;
   let start = 0;

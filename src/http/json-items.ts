@@ -1,11 +1,11 @@
-/** The items of a JSON array of any length, cut apart as its bytes come in: each is read by itself, so that none but one is in memory. */
+/** Cuts the items of a JSON array of any length apart as its bytes come in: only one item is in memory at a time. */
 
 /** `item` counts from 1. */
 export type JsonItem = { readonly item: number } & (
   | { readonly bytes: Buffer }
-  /** It is longer than may be. */
+  /** The item is longer than allowed. */
   | { readonly tooLong: true }
-  /** The array as a whole is at fault from here on. */
+  /** The array itself is broken from here on. */
   | { readonly fault: string }
 );
 
@@ -22,17 +22,17 @@ function isSpace(byte: number): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }
 
-/** Where the reader stands: before the array, in an item of it, behind it, or where it makes no sense any more. */
+/** Where the reader is: before the array, in one of its items, behind it, or in an array that is broken. */
 type Stage = 'before' | 'within' | 'behind' | 'broken';
 
 /**
- * Cuts at commas between items; whether an item is JSON is for whoever reads it to say.
+ * Cuts at the commas between items. Whether an item is valid JSON is checked by the caller.
  * @param maxBytes of one item
  */
 export function openJsonItems(maxBytes: number) {
   let stage: Stage = 'before';
   let item = 0;
-  /** Brackets that are open within the item. */
+  /** Open brackets within the item. */
   let depth = 0;
   let isString = false;
   let isEscaped = false;
@@ -41,7 +41,7 @@ export function openJsonItems(maxBytes: number) {
   let marked = 0;
 
   function keep(bytes: Buffer): void {
-    // Of an item that is too long anyway no more is kept than shows that it is.
+    // Of an item that is too long, only enough is kept to show that it is.
     if (bytes.length === 0 || heldBytes > maxBytes) return;
     held.push(bytes);
     heldBytes += bytes.length;
@@ -57,7 +57,7 @@ export function openJsonItems(maxBytes: number) {
     return isTooLong ? { item, tooLong: true } : { item, bytes };
   }
 
-  /** Whether the byte, at the depth of the array itself, ends an item. */
+  /** Whether the byte ends an item: a comma or closing bracket at the depth of the array itself. */
   function endsItem(byte: number): boolean {
     if (isString) {
       if (isEscaped) isEscaped = false;
@@ -83,7 +83,7 @@ export function openJsonItems(maxBytes: number) {
         const last = cut(chunk.subarray(from, at));
         from = at + 1;
         if (byte === closeBracket) stage = 'behind';
-        // Nothing at all stands in an empty array.
+        // An empty array has no item.
         if (byte !== closeBracket || item > 1 || !isBlank(last)) items.push(last);
       } else if (!isSpace(byte)) {
         if (stage === 'before' && byte === byteOrderMark[marked]) marked += 1;
@@ -104,7 +104,7 @@ export function openJsonItems(maxBytes: number) {
   return {
     take,
     isBroken: () => stage === 'broken',
-    /** What is wrong once all of it has come; null when nothing is, or nothing came. */
+    /** The fault once the whole body has come; null when there is none, or the body is empty. */
     end(): { readonly item: number; readonly fault: string } | null {
       if (stage === 'before' && marked > 0) return { item: 1, fault: outside(stage) };
       return stage === 'within' ? { item: item + 1, fault: 'the list is not closed with ]' } : null;

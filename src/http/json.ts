@@ -1,12 +1,12 @@
-/** Reads a JSON body strictly: what JSON.parse would let pass, or what would exhaust us, is a fault that says what is wrong and where. */
+/** Reads a JSON body strictly: what JSON.parse would accept silently, or what would exhaust us, is a fault that says what is wrong and where. */
 import { isUtf8 } from 'node:buffer';
 import { endOfBytes, type LongFile, readLongFile, withBase64 } from './json-bytes.ts';
 import { findJsonFault, findMalformedUtf8, type JsonLimits } from './json-fault.ts';
 
 /**
- * 1,000 emails with 50 named recipients and 50 tags each come to 300,000 values. 40 MB hold 13,000,000 empty objects, which would take
- * 700 MB; 500,000 distinct names in one object would hold up whoever reads it for seconds, and the longest object that anything here takes,
- * the variables of an email, has room for 32,000. A file as a list of bytes is one value.
+ * 1,000 emails with 50 named recipients and 50 tags each have 300,000 values. 40 MB can hold 13,000,000 empty objects, which take 700 MB.
+ * 500,000 distinct names in one object would block the process for seconds; the longest object that any route takes, the variables of an email,
+ * has at most 32,000. A file written as a list of bytes is one value.
  */
 export const jsonLimits: JsonLimits = { depth: 32, values: 500_000, members: 50_000 };
 
@@ -22,8 +22,8 @@ const openBrace = 0x7b;
 const closeBrace = 0x7d;
 
 /**
- * One look at the structure, then JSON.parse, then one look at what came of it; only a body with a fault is read again to find where.
- * A byte order mark is ignored, as RFC 8259 section 8.1 allows. A long file that is written as a list of bytes comes back in base64.
+ * Scans the structure, runs JSON.parse, then counts the keys of the result. Only a body with a fault is read again, to find the place. A byte
+ * order mark is ignored, as RFC 8259 section 8.1 allows. A long file that is written as a list of bytes comes back in base64.
  */
 export function readJson(body: Buffer): JsonReading {
   const bytes = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? body.subarray(3) : body;
@@ -33,7 +33,7 @@ export function readJson(body: Buffer): JsonReading {
   const members = countMembers(text, files);
   const parsed = members === null ? null : tryParse(withBase64(text, files));
   const ofFiles = files.reduce((sum, file) => sum + file.members, 0);
-  // A member given twice is one in the text that the value lacks, whatever way its name was escaped.
+  // A duplicate member is in the text but missing in the value, however its name was escaped.
   if (parsed !== null && countKeys(parsed.value) + ofFiles === members) return parsed;
   return { fault: findJsonFault(text, jsonLimits) ?? 'The body is not valid JSON' };
 }
@@ -47,9 +47,9 @@ function tryParse(text: string): { value: unknown } | null {
 }
 
 /**
- * Members of all objects in the text: its colons outside of strings. Null when it goes beyond a limit, which is known before JSON.parse
- * builds anything: 40 MB of `[` would be gigabytes of arrays. For a text that is not JSON the number means nothing.
- * @param files where it puts the long files that it finds
+ * The number of members of all objects in the text: its colons outside of strings. Null when a limit is passed. The limits are checked before
+ * JSON.parse builds anything: 40 MB of `[` would become gigabytes of arrays. For a text that is not JSON the number means nothing.
+ * @param files gets the long files that are found
  */
 function countMembers(text: string, files: LongFile[]): number | null {
   const ownMembers = new Int32Array(jsonLimits.depth + 1);
@@ -73,7 +73,7 @@ function countMembers(text: string, files: LongFile[]): number | null {
       case openBracket:
         if (++values > jsonLimits.values || ++depth > jsonLimits.depth) return null;
         ownMembers[depth] = 0;
-        // The bracket it ends with is looked at next.
+        // The closing bracket of the list is handled next.
         at = Math.max(at, skipFile(text, at, files) - 1);
         break;
       case closeBrace:
@@ -85,7 +85,7 @@ function countMembers(text: string, files: LongFile[]): number | null {
   return members;
 }
 
-/** The place of the closing bracket of a list of bytes, or of the bracket itself. */
+/** The place of the closing bracket of a list of bytes, or of the opening bracket itself. */
 function skipFile(text: string, at: number, files: LongFile[]): number {
   const end = endOfBytes(text, at);
   const file = end === at ? null : readLongFile(text, at, end);
@@ -93,10 +93,13 @@ function skipFile(text: string, at: number, files: LongFile[]): number {
   return end;
 }
 
-/** Characters of a string looked at one by one, before indexOf, which is faster over many and slower over few, looks for its end. */
+/** Characters of a string compared one by one before indexOf searches its end: indexOf is faster over many characters and slower over few. */
 const fewCharacters = 24;
 
-/** The place of the closing quote, or of the end of the text. @param from right after the opening quote */
+/**
+ * The place of the closing quote; the end of the text when there is none.
+ * @param from right after the opening quote
+ */
 function endOfString(text: string, from: number): number {
   let at = from;
   for (;;) {
@@ -114,7 +117,10 @@ function endOfString(text: string, from: number): number {
   }
 }
 
-/** Keys of all objects in a value, no deeper than the limit; NaN, which equals no number, when one of them could poison a prototype. */
+/**
+ * The number of keys of all objects in a value, which is no deeper than the limit. NaN, which equals no number, when a key could poison a
+ * prototype.
+ */
 function countKeys(value: unknown): number {
   if (typeof value !== 'object' || value === null) return 0;
   let count = 0;

@@ -1,13 +1,16 @@
-/** Requests that do not come whole in time are ended; an upload has as long as its bytes flow. Node.js knows one time for all requests alone. */
+/**
+ * Ends requests that do not arrive whole in time. An upload may take as long as its bytes keep coming. Node.js has only one time limit for all
+ * requests.
+ */
 import type { IncomingMessage, Server } from 'node:http';
 import { bodyless } from './bodies.ts';
 
 /** From the head of a request to its last byte. */
 export const wholeMs = 60_000;
-/** Without a byte of an upload. */
+/** How long an upload may pause. */
 export const stillMs = 60_000;
 
-/** Runs something later. @returns what keeps it from that */
+/** Runs something later. @returns a function that cancels it */
 export type After = (ms: number, run: () => void) => () => void;
 
 const after: After = (ms, run) => {
@@ -16,13 +19,13 @@ const after: After = (ms, run) => {
 };
 
 export type LateRequests = {
-  /** Looks after the requests of this server. */
+  /** Watches the requests of this server. */
   watch(server: Server): void;
-  /** From now on it is ended only once nothing comes of it any more. */
+  /** From now on this request is ended only after a pause without any bytes. */
   letFlow(request: IncomingMessage): void;
 };
 
-/** @param onLate told of each; no more of it is read */
+/** @param onLate called for each late request, of which no more is read */
 export function makeLateRequests(onLate: (request: IncomingMessage) => void, later: After = after): LateRequests {
   const pending = new WeakMap<IncomingMessage, () => void>();
 
@@ -35,7 +38,7 @@ export function makeLateRequests(onLate: (request: IncomingMessage) => void, lat
   }
 
   function end(request: IncomingMessage): void {
-    // It must not be carried out after all while its client is told that it is late.
+    // The request must not still run while its client is told that it is late.
     request.socket.pause();
     onLate(request);
   }

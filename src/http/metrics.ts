@@ -1,4 +1,4 @@
-/** /metrics: what Prometheus reads. Open, as it names no address and no email. */
+/** /metrics: the text that Prometheus reads. Open, as it names no address and no email. */
 import { z } from 'zod';
 import { problemsAlone } from './problems.ts';
 import type { Routes } from './server.ts';
@@ -37,7 +37,7 @@ export function metricsRoutes({ renderMetrics }: MetricsDeps): Routes {
         },
       },
       handler: async (_request, reply) => {
-        // The answer is text as it stands, and no JSON string.
+        // The answer is plain text, not a JSON string.
         return reply
           .type(contentType)
           .serializer(String)

@@ -1,4 +1,4 @@
-/** Lists in pages, newest first: `limit`, and the id to go on `after` or `before`. */
+/** Lists in pages, newest first: `limit`, and an id for `after` or `before`. */
 import { z } from 'zod';
 import { objectField } from './answer-fields.ts';
 
@@ -13,7 +13,11 @@ export const limitField = z.coerce
   .default(usualPerPage)
   .meta({ description: 'How many to list at most.' });
 
-/** Text of another form would be some place in the list as well. @param form of the ids of what is listed, such as `an email` */
+/**
+ * The form is checked because any other text would also mean some place in the list.
+ * @param form of the ids of the listed items
+ * @param item what is listed, such as `an email`
+ */
 export function pageFieldsOf(form: RegExp, item: string) {
   const cursor = z.string().regex(form, `is not the id of ${item}`).optional();
   return {

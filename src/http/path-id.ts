@@ -1,7 +1,10 @@
-/** Ids that SDKs write into a body as well as into the path. */
+/** Checks ids that SDKs send in the body as well as in the path. */
 import { ProblemError } from './problems.ts';
 
-/** @param given by the name of its field @throws ProblemError 422 where one is another than that of the path */
+/**
+ * @param given the ids in the body, by field
+ * @throws ProblemError 422 when one differs from the id in the path
+ */
 export function refuseOtherIds(id: string, given: Readonly<Record<string, string | undefined>>): void {
   const others = Object.keys(given).filter((name) => given[name] !== undefined && given[name] !== id);
   const faults = others.map((name) => ({

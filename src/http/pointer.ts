@@ -1,14 +1,14 @@
-/** JSON pointers (RFC 6901) for people to read, and how much of what was given an error repeats. */
+/** JSON pointers (RFC 6901) for people to read, and how much of the input an error repeats. */
 
-/** Characters of anything given that an error repeats: enough to find it, too few to flood an answer or a log. */
+/** Characters of the input that an error repeats: enough to find it, too few to flood an answer or a log. */
 const maxRepeated = 80;
 
-/** The text, or as much of it as an error may repeat. */
+/** The text, shortened to what an error may repeat. */
 export function cut(text: string): string {
   return text.length > maxRepeated ? `${text.slice(0, maxRepeated - 1)}…` : text;
 }
 
-/** RFC 6901, each part cut. */
+/** A JSON pointer (RFC 6901) with each part shortened. */
 export function toPointer(path: readonly PropertyKey[]): string {
   return path.map((part) => `/${cut(String(part)).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }

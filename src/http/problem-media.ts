@@ -1,10 +1,13 @@
-/** The media types by which an error goes, and which of them a caller is answered. */
+/** The media types of an error, and which of them a caller gets. */
 import { named } from './accept.ts';
 
-/** One body under either. */
+/** The body is the same for both. */
 export const problemMedia = ['application/problem+json', 'application/json'] as const;
 
-/** RFC 9457's own, but to a caller that names plain JSON and not that, or says nothing: there are SDKs that read an error by no other type. */
+/**
+ * The type of RFC 9457, unless the caller names plain JSON and not that type, or sends no Accept header: some SDKs parse an error only when it
+ * is plain JSON.
+ */
 export function problemTypeFor(accept: string | undefined): (typeof problemMedia)[number] {
   const [problem, json] = problemMedia;
   const types = named(accept ?? json);

@@ -1,7 +1,7 @@
-/** How a rate limit is told in headers: RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers), and the older three. */
+/** Shows a rate limit in headers: RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers), and the older three. */
 import { tightest, type WindowLeft, windowName } from '../domain/rate.ts';
 
-/** One item for each window, named after it; the older three can tell of one window only, so of the tightest. */
+/** One item for each window, named after it. The older three can show only one window: the tightest. */
 export function rateLimitHeaders(windows: readonly WindowLeft[]): Record<string, string | number> {
   const [first, ...more] = windows;
   if (first === undefined) return {};
@@ -15,7 +15,7 @@ export function rateLimitHeaders(windows: readonly WindowLeft[]): Record<string,
   };
 }
 
-/** Seconds until no window is used up any more. */
+/** Seconds until no window is used up. */
 export function retryAfterSeconds(windows: readonly WindowLeft[]): number {
   return toSeconds(Math.max(...windows.filter(({ remaining }) => remaining === 0).map(({ resetMs }) => resetMs)));
 }

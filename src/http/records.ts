@@ -1,4 +1,7 @@
-/** Uploads of any length, read as they come in: NDJSON, CSV or a JSON array, each record with its line, one that cannot be read with what is wrong. */
+/**
+ * Reads uploads of any length as they come in: NDJSON, CSV or a JSON array. Each record has its line; a record that cannot be read has a fault
+ * instead.
+ */
 import { textIn } from './csv.ts';
 import {
   behindQuoted,
@@ -15,30 +18,30 @@ import { openJsonItems } from './json-items.ts';
 export const recordTypes = ['application/x-ndjson', 'text/csv', 'application/json'] as const;
 export type RecordType = (typeof recordTypes)[number];
 
-/** What has a record a line. */
+/** Types with one record in a line. */
 export const lineTypes = ['application/x-ndjson', 'text/csv'] as const satisfies readonly RecordType[];
 
-/** `line` counts from 1; of a record of several lines it is the last, of a JSON array the number of the item. */
+/** `line` counts from 1. For a record of several lines it is the last of them; for a JSON array it is the number of the item. */
 export type Line =
-  /** `bytes` it took in the upload. */
+  /** `bytes` the record took in the upload. */
   | { readonly line: number; readonly value: unknown; readonly bytes: number }
   | { readonly line: number; readonly fault: string }
   | ListFault;
 
-/** One of the list as a whole: nothing behind it is read. */
+/** A fault of the list as a whole: nothing behind it is read. */
 export type ListFault = { readonly line: number; readonly fault: string; readonly isListFault: true };
 
 export function isListFault(line: Line): line is ListFault {
   return 'isListFault' in line;
 }
 
-/** Bytes of one record: what is held in memory of an upload is little more. */
+/** Bytes of one record. An upload holds little more than that in memory. */
 const maxRecordBytes = 64 * 1024;
 const tooLong = `is longer than ${maxRecordBytes} bytes`;
 
 /**
- * Lines of one chunk of the body at a time; none at all for an empty one.
- * @param columns of CSV that are known in whatever case they are written; others stay as they are. No list is without the first of them
+ * Yields the lines of one chunk of the body at a time; an empty body has none.
+ * @param columns of CSV whose names match in upper and lower case; other names stay as written. The first one is required.
  */
 export function readRecords(
   body: AsyncIterable<Buffer>,
@@ -64,7 +67,7 @@ async function* readItems(body: AsyncIterable<Buffer>): AsyncGenerator<Line[]> {
       return readJsonLine(one.bytes, one.item)[0] ?? { line: one.item, fault: 'is empty' };
     });
     yield lines;
-    // Nobody knows what the rest would be.
+    // The array is broken, so the rest cannot be understood.
     if (items.isBroken()) return;
   }
   const fault = items.end();
@@ -73,7 +76,7 @@ async function* readItems(body: AsyncIterable<Buffer>): AsyncGenerator<Line[]> {
 
 const lineFeed = 0x0a;
 
-/** What a list in UTF-16 begins with, in either order of its bytes. */
+/** The first bytes of a list in UTF-16, in either byte order. */
 const byteOrderMarks = [Buffer.of(0xff, 0xfe), Buffer.of(0xfe, 0xff)];
 const notUtf8 = 'is not UTF-8: save the list in UTF-8';
 
@@ -98,7 +101,7 @@ async function* readNdjson(body: AsyncIterable<Buffer>): AsyncGenerator<Line[]> 
       from = to + 1;
     }
     const rest = chunk.subarray(from);
-    // Of a line that is too long anyway no more is kept than shows that it is.
+    // Of a line that is too long, only enough is kept to show that it is.
     if (rest.length > 0 && heldBytes <= maxRecordBytes) {
       held.push(rest);
       heldBytes += rest.length;
@@ -116,12 +119,12 @@ function readJsonLine(bytes: Buffer, line: number): Line[] {
   return 'fault' in read ? [{ line, fault: read.fault }] : [{ line, value: read.value, bytes: bytes.length }];
 }
 
-/** Spaces, tabs and a carriage return: what stands on lines that say nothing. */
+/** A line of nothing but spaces, tabs and a carriage return is blank. */
 function isBlank(bytes: Buffer): boolean {
   return bytes.every((byte) => byte === 0x20 || byte === 0x09 || byte === 0x0d);
 }
 
-/** RFC 4180, with a header row; what stands between fields may be a semicolon or a tab as well, as spreadsheets write it. */
+/** CSV (RFC 4180) with a header row. The delimiter may be a semicolon or a tab as well, as spreadsheets write it. */
 async function* readCsv(body: AsyncIterable<Buffer>, columns: readonly string[]): AsyncGenerator<Line[]> {
   let header: readonly string[] = [];
   let delimiter: Delimiter = ',';
@@ -150,7 +153,7 @@ async function* readCsv(body: AsyncIterable<Buffer>, columns: readonly string[])
   for await (const chunk of body) {
     const lines = read(rows.take(chunk));
     yield lines;
-    // Without a header nobody knows what the rest would be.
+    // Without a header the rest cannot be understood.
     if (lines.some(isListFault)) return;
   }
   yield read(rows.end());
@@ -160,7 +163,7 @@ function nameOf(written: string, columns: readonly string[]): string {
   return columns.find((name) => name === written.toLowerCase()) ?? written;
 }
 
-/** More than any spreadsheet of people has. */
+/** More than any spreadsheet made by people has. */
 const maxColumns = 1_000;
 
 function headerFault(header: readonly string[], needed: string): string | null {
@@ -181,8 +184,8 @@ function cutShort(text: string): string {
 }
 
 /**
- * What is empty is not there: neither a field, nor a row that has nothing else. What stands under no name is passed over.
- * @param address the column whose fields are never written behind an apostrophe
+ * Empty fields are left out, and so are rows without any other. Fields under a column without a name are ignored.
+ * @param address the column whose fields are never written with an apostrophe before them
  */
 function readRow(
   header: readonly string[],

@@ -1,4 +1,4 @@
-/** What a request is refused for by its head alone, whatever it asks for. */
+/** Refuses a request by its head alone, whatever its route. */
 import type { IncomingMessage } from 'node:http';
 import type { FastifyRequest } from 'fastify';
 import { ProblemError } from './problems.ts';
@@ -11,15 +11,15 @@ export function checkHead({ raw }: FastifyRequest): void {
     throw new ProblemError('unreadable_request', `Send one Host header: this request has ${hosts}`);
   if (isHttp11(raw) && raw.headers.expect !== undefined && !asksToContinue(raw))
     throw new ProblemError('expectation_failed', 'Expect may be 100-continue');
-  // Node.js passes on what is coded in another way as well, as it came. It ends what is not chunked itself.
+  // Node.js passes on a body with any other coding unread. It refuses by itself a coding that does not end with chunked.
   if ((raw.headers['transfer-encoding'] ?? 'chunked').toLowerCase() !== 'chunked')
     throw new ProblemError('unreadable_request', 'Transfer-Encoding may be chunked');
-  // Node.js would make one of them, which nobody has sent.
+  // Node.js would join them into one value that nobody sent.
   if (linesOf(raw, 'idempotency-key') > 1)
     throw new ProblemError('invalid_idempotency_key', 'Send one Idempotency-Key: this request has several');
 }
 
-/** Whether the client sends its body only once it is told to (RFC 9110 section 10.1.1). */
+/** Whether the client sends its body only after it is told to (RFC 9110 section 10.1.1). */
 export function asksToContinue(raw: IncomingMessage): boolean {
   return isHttp11(raw) && /(?:^|\W)100-continue(?:$|\W)/i.test(raw.headers.expect ?? '');
 }

@@ -1,4 +1,4 @@
-/** The list of routes: what is open, and what is below /v1 behind an API key. */
+/** The list of routes: the open ones, and those below /v1 behind an API key. */
 import { apiKeyRoutes } from './api-keys.ts';
 import { campaignMoveRoutes } from './campaign-moves.ts';
 import { recipientRoutes } from './campaign-recipients.ts';
@@ -48,7 +48,7 @@ type Deps = Parameters<typeof emailRoutes>[0] &
   Parameters<typeof healthRoutes>[0] &
   Parameters<typeof metricsRoutes>[0] &
   DevDeps;
-/** The dev inbox is there only where mail is captured. */
+/** The dev inbox exists only where mail is captured. */
 type DevDeps = Parameters<typeof devInboxRoutes>[0] & { hasDevInbox: boolean };
 
 export function listRoutes(deps: Deps): { open: Routes[]; api: Routes[] } {

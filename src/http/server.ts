@@ -36,22 +36,22 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The body as it was sent. */
     given: unknown;
-    /** Why it was refused; null when it was not. */
+    /** Why the request was refused; null when it was not. */
     refusal: RefusalReason | null;
   }
 }
 
-/** A token to unsubscribe with holds an address of 254 octets, sealed. */
+/** An unsubscribe token holds an encrypted address of up to 254 octets. */
 const maxParamLength = 500;
 
 export type ServerDeps = ErrorDeps &
   AuthDeps & {
     readonly version: string;
-    /** Bytes of large bodies in hand at once; any number by default, for a server that takes none. */
+    /** Bytes of large bodies in memory at once. Unlimited by default, for a server that takes none. */
     readonly bodyBytes?: number;
-    /** Below /v1, behind an API key. */
+    /** Routes below /v1, behind an API key. */
     readonly api: readonly Routes[];
-    /** At the root, open. */
+    /** Open routes at the root. */
     readonly open: readonly Routes[];
     newRequestId(): string;
     /** Whether the process is stopping. */
@@ -68,10 +68,16 @@ export type ServerDeps = ErrorDeps &
     }): void;
   };
 
-/** An answer that began before the stop could not say that its connection ends: it is closed this long after at most. */
+/**
+ * How often connections are closed during a stop. An answer that began before the stop could not say `Connection: close`, so its connection
+ * stays open until then.
+ */
 const closeEveryMs = 100;
 
-/** Takes no more connections and answers what has come. What is not over when `over` is aborted, as an upload that hangs, is cut off. */
+/**
+ * Accepts no more connections and answers the requests that have come. When `over` is aborted, unfinished ones, such as an upload that hangs,
+ * are cut off.
+ */
 export async function closeServer(app: App, over: AbortSignal): Promise<void> {
   const end = () => (over.aborted ? app.server.closeAllConnections() : app.server.closeIdleConnections());
   const ending = setInterval(end, closeEveryMs);
@@ -79,7 +85,7 @@ export async function closeServer(app: App, over: AbortSignal): Promise<void> {
   clearInterval(ending);
 }
 
-/** Each request once: when it is answered, or when its client goes before it came whole, as an answer to that would say. */
+/** Reports each request once: when it is answered, or when its client goes away before the request came whole. That counts as a 400. */
 function reportRequests(app: App, report: ServerDeps['report']): void {
   const headOf = (request: FastifyRequest) => ({
     id: request.id,
@@ -105,15 +111,16 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
   const connections = makeConnections();
   const app = fastify({
     serverFactory: connections.makeServer,
-    // Of routes that carry no mail.
+    // For routes that carry no mail.
     bodyLimit: smallBodyBytes,
-    // A base URL that ends with a slash, as of some SDKs, makes two of it.
+    // With a base URL that ends with a slash, some SDKs make paths with two slashes.
     routerOptions: { maxParamLength, ignoreDuplicateSlashes: true },
     genReqId: deps.newRequestId,
-    // What has come in is taken or refused for its own sake: we are here until it is answered.
+    // Fastify would answer 503 to requests during a stop. Each is accepted or refused by its own merits instead: the process lives until it is
+    // answered.
     return503OnClosing: false,
     frameworkErrors: answerFrameworkError,
-    // Answered at each address by `connections`.
+    // `connections` answers client errors, at each address.
     clientErrorHandler: () => {},
     // One line per request is written by the hook below.
     logger: false,
@@ -132,12 +139,12 @@ export async function buildServer(deps: ServerDeps): Promise<App> {
     const parsed = schema.safeParse(data, wording);
     return parsed.success ? { value: parsed.data } : { error: parsed.error };
   });
-  // What we answer is typed and tested against its schema; checking each answer again would cost more than making it.
+  // Tests check answers against their schemas. Checking each answer here would cost more than making it.
   app.setSerializerCompiler(() => JSON.stringify);
   answerErrorsAsProblems(app, deps);
   await app.register(swagger, generatorOptions(deps.version));
 
-  // A connection that is kept would keep us, and bring requests to whoever stops.
+  // A connection kept alive would keep the process alive, and bring new requests to it while it stops.
   app.addHook('onSend', (_request, reply, _payload, done) => {
     if (deps.isDraining()) reply.header('connection', 'close');
     done();

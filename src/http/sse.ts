@@ -1,9 +1,9 @@
-/** Server-sent events (WHATWG HTML, section 9.2): how they are written, and an answer that takes them as fast as its reader does. */
+/** Server-sent events (WHATWG HTML, section 9.2): their form, and an answer that is written as fast as its reader takes it. */
 import type { ServerResponse } from 'node:http';
 
-/** Tells both ends that the other is still there; proxies drop a stream that is silent for a minute. */
+/** How often a stream writes something. It shows each end that the other is there; proxies drop a stream that is silent for a minute. */
 export const heartbeatMs = 15_000;
-/** When a reader whose stream ended comes back, unless it knows better. */
+/** How long a reader waits before it reconnects, unless it decides itself. */
 export const reconnectMs = 1_000;
 
 /** `no-store` and `x-accel-buffering` keep caches and proxies from holding events back. */
@@ -19,16 +19,16 @@ export function toFrame({ id, event, data }: { id?: string; event: string; data:
 }
 
 export type Outlet = {
-  /** Aborted once the reader has gone or was dropped. */
+  /** Aborted when the reader has gone or was dropped. */
   readonly gone: AbortSignal;
-  /** Resolves once the reader can take more. One that takes nothing for too long is dropped. */
+  /** Resolves when the reader can take more. A reader that takes nothing for too long is dropped. */
   write(text: string): Promise<void>;
   end(): void;
 };
 
 /**
- * Ends the answer once its reader ends its half of the connection: a reader that has gone shows itself so, and an endless answer would be
- * written to it until the next heartbeat. Whoever only sends no more is not told apart, and gets no stream.
+ * Ends the answer when the reader closes its half of the connection. That shows that it has gone; else the endless answer would be written until
+ * the next heartbeat fails. A client that only closes its sending half looks the same, and gets no stream.
  */
 export function endWithReader(response: ServerResponse): void {
   const { socket } = response.req;
@@ -38,7 +38,10 @@ export function endWithReader(response: ServerResponse): void {
   response.once('close', () => socket.off('end', end));
 }
 
-/** Answers 200 and keeps the answer open. @param stallMs how long a reader may take nothing */
+/**
+ * Answers 200 and keeps the answer open.
+ * @param stallMs how long a reader may take nothing
+ */
 export function openOutlet(response: ServerResponse, headers: Record<string, string>, stallMs: number): Outlet {
   const gone = new AbortController();
   endWithReader(response);

@@ -1,4 +1,7 @@
-/** What answers while the start waits for Redis: that the process lives and takes no work yet. It leaves before the API listens in its place. */
+/**
+ * The server that answers while the start waits for Redis: the process lives and takes no work yet. It closes before the API listens on its
+ * port.
+ */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -7,14 +10,14 @@ import { makeProblem } from '../domain/problem.ts';
 import { problemTypeFor } from './problem-media.ts';
 
 export type StartServer = AsyncDisposable & {
-  /** Where it listens. */
+  /** The URL it listens at. */
   readonly url: string;
 };
 
 type Deps = {
   readonly host: string;
   readonly port: number;
-  /** What is known without Redis, in Prometheus' text format. */
+  /** The metrics that are known without Redis, in Prometheus' text format. */
   renderMetrics(): Promise<string>;
 };
 
@@ -50,7 +53,7 @@ async function answer(
   response: ServerResponse,
   renderMetrics: Deps['renderMetrics'],
 ) {
-  // A connection that is kept would end with this server, and the next request on it with it.
+  // A connection kept alive would be cut when this server closes, and the next request on it would be lost.
   response.setHeader('connection', 'close');
   const [path = '/'] = url.split('?');
   if (path === '/livez') return void response.writeHead(200, { 'content-type': json }).end(alive);

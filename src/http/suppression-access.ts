@@ -1,4 +1,4 @@
-/** Suppressions by what a caller names, an address or the id of one, and taking them off the list. */
+/** Finds suppressions by an address or an id, and removes them. */
 import { suppressionIdForm } from '../domain/id.ts';
 import { type Suppression, soughtForm } from '../domain/suppression.ts';
 import type { Suppressions } from '../store/suppressions.ts';
@@ -15,11 +15,11 @@ export async function seekSuppressions(
 
 export type RemovalDeps = {
   suppressions: Pick<Suppressions, 'remove'>;
-  /** Somebody may get mail again: who took the address off the list. */
+  /** Called when an address can get mail again, with the key that removed its suppression. */
   reportUnsuppressed(removed: { suppression: Suppression; keyId: string }): void;
 };
 
-/** @returns whether any was there still */
+/** @returns whether any of them was still there */
 export async function unsuppress(
   { suppressions, reportUnsuppressed }: RemovalDeps,
   found: readonly Suppression[],

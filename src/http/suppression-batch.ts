@@ -1,4 +1,4 @@
-/** POST /v1/suppressions/batch/…: up to 1,000 addresses put on the list, or taken off it, in one request, as the Resend SDKs do it. */
+/** POST /v1/suppressions/batch/…: adds or removes up to 1,000 addresses in one request, as the Resend SDKs do it. */
 import { z } from 'zod';
 import { withRules } from '../domain/rule.ts';
 import { makeSuppression, type Suppression, suppressionFields } from '../domain/suppression.ts';
@@ -74,7 +74,7 @@ const removed = listOf(
 });
 
 const tags = ['suppressions'];
-/** It concerns all mail. */
+/** Suppressions concern all mail, so a limited key may not change them. */
 const config = { scope: 'manage', unrestricted: true } as const;
 
 export function suppressionBatchRoutes(deps: Deps): Routes {

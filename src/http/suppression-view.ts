@@ -1,4 +1,4 @@
-/** Suppressions as answers show them: one, a page, and whole lists as NDJSON or CSV. */
+/** Suppressions in answers: one, a page, and whole lists as NDJSON or CSV. */
 import { z } from 'zod';
 import { timeOfId } from '../domain/id.ts';
 import {
@@ -11,7 +11,7 @@ import { isoOf, objectField, time } from './answer-fields.ts';
 import { csvHeader, csvLine } from './csv.ts';
 import { partialPageOf } from './paging.ts';
 
-/** Those that the Resend SDKs know. */
+/** The origins that the Resend SDKs know. */
 export const suppressionOrigins = ['bounce', 'complaint', 'manual'] as const;
 
 type Origin = (typeof suppressionOrigins)[number];
@@ -20,7 +20,7 @@ function originOf(reason: SuppressionReason): Origin {
   return reason === 'unsubscribe' ? 'manual' : reason;
 }
 
-/** The reasons that a list is asked for. */
+/** The reasons that a list request selects. */
 export function reasonsFor(reason: SuppressionReason | undefined, origin: Origin | undefined): SuppressionReason[] {
   const all = Object.keys(suppressionReasons) as SuppressionReason[];
   return all.filter((one) => (reason ?? one) === one && (origin ?? originOf(one)) === originOf(one));
@@ -73,7 +73,7 @@ export function viewOf(suppression: Suppression): z.input<typeof suppressionView
   };
 }
 
-/** All that stands against an address: the first of it, and the whole of it in `data`. */
+/** The suppressions of an address: the fields of the first one, and all of them in `data`. */
 export const suppressionsOfAddress = suppressionView
   .extend({
     data: z.array(suppressionView).meta({ description: 'One for each scope it is suppressed for, `all` first.' }),

@@ -33,7 +33,7 @@ type Deps = RemovalDeps & {
   newId(prefix: 'sp'): string;
 };
 
-/** Bytes of an upload, unpacked: a hundred million addresses. It is read as it comes in, so that it takes no memory. */
+/** Bytes of an upload, unpacked: a hundred million addresses. It is streamed, so this limit costs no memory. */
 const maxUploadBytes = 4 * 1024 * 1024 * 1024;
 
 const params = z.object({
@@ -108,7 +108,7 @@ const exportedAs = {
 const recordForm = { schema: suppressionRecord, columns: Object.keys(suppressionRecord.shape) };
 
 const tags = ['suppressions'];
-/** It concerns all mail. */
+/** Suppressions concern all mail, so a limited key may not read or change them. */
 const config = { scope: 'manage', unrestricted: true } as const;
 const missing = {
   404: notFoundExamples(
@@ -118,7 +118,10 @@ const missing = {
 };
 
 export function suppressionRoutes(deps: Deps): Routes {
-  /** @throws ProblemError 404 @param email or the id of one of its suppressions */
+  /**
+   * @throws ProblemError 404
+   * @param email an address, or the id of one of its suppressions
+   */
   async function find(email: string, scope?: Suppression['scope']): Promise<[Suppression, ...Suppression[]]> {
     const found = await seekSuppressions(deps.suppressions, email);
     const [first, ...others] = found.filter((one) => scope === undefined || one.scope === scope);

@@ -1,4 +1,4 @@
-/** Finding the template that a request names. */
+/** Finds the template that a request names. */
 import { z } from 'zod';
 import type { CompiledTemplate, TemplateContent, TemplateHead, TemplateUse } from '../domain/template.ts';
 import type { Templates } from '../store/templates.ts';
@@ -21,7 +21,7 @@ export async function findTemplate(templates: Pick<Templates, 'find'>, name: str
   return head;
 }
 
-/** What a version asks for; nothing where it cannot be used any more. */
+/** The variables a version uses; none when the version can no longer be compiled. */
 export async function usesIn(
   { templating }: { templating: Pick<Templating, 'compiled'> },
   { id, version }: TemplateUse,

@@ -1,4 +1,4 @@
-/** /v1/templates/:id/…: the versions of a template, and what one renders to. */
+/** /v1/templates/:id/…: the versions of a template, and the preview of one. */
 import { z } from 'zod';
 import { renderRequest } from '../domain/template-request.ts';
 import { findVersion } from '../pipeline/render.ts';
@@ -119,5 +119,5 @@ export function templateVersionRoutes(deps: Pick<TemplateDeps, 'templates' | 'te
   };
 }
 
-/** Variables may have 256 KB by themselves. */
+/** Variables alone may have 256 KB. */
 const maxRenderBytes = 1024 * 1024;

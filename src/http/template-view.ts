@@ -1,4 +1,4 @@
-/** What a caller sees of a template: as schemas, and made of a stored one. */
+/** A template as callers see it: the schemas, and views made of a stored template. */
 import { z } from 'zod';
 import { formatMailbox } from '../domain/address.ts';
 import {

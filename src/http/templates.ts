@@ -1,4 +1,4 @@
-/** /v1/templates: letters with places for what differs. Their versions, and what they render to, are in `template-versions.ts`. */
+/** /v1/templates: create, read, change and delete. `template-versions.ts` has the versions and the preview. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { templateIdForm } from '../domain/id.ts';
 import {
@@ -23,7 +23,7 @@ import { deletedTemplate, storedTemplate, summaryOf, templatePage, templateView,
 export type TemplateDeps = CreationDeps<'tp'> & { templates: Templates; templating: Templating };
 
 const tags = ['templates'];
-/** Any email may be made of a template. */
+/** Any email may be made from a template, so a limited key may not change one. */
 const config = { scope: 'manage', unrestricted: true } as const;
 const stored = ({ id, version }: Pick<TemplateHead, 'id' | 'version'>) => ({
   object: 'template' as const,
@@ -43,12 +43,15 @@ export function templateRoutes(deps: TemplateDeps): Routes {
     return { head, content };
   }
 
-  /** Stores a template of what is wanted, once for each Idempotency-Key. @param given what the key stands for */
+  /**
+   * Stores a new template, once for each Idempotency-Key.
+   * @param given the body that the key belongs to
+   */
   async function create(request: FastifyRequest, reply: FastifyReply, wanted: () => Promise<Wanted>, given: unknown) {
     const store = async ({ id, createdAt, mark }: Made) => {
       const { name, alias, content } = await wanted();
       const head = { id, name, alias, createdAt, updatedAt: createdAt, version: 1 };
-      // Where it moved on it was stored before, and may have been changed or taken away since.
+      // `moved_on` means that an earlier request stored it. It may have been changed or deleted since.
       if ((await templates.add({ head, content }, mark)) === 'alias_taken') throw aliasTaken();
     };
     const { id } = await createOnce(deps, 'tp', request, reply, store, given);
@@ -198,7 +201,7 @@ export function templateRoutes(deps: TemplateDeps): Routes {
   };
 }
 
-/** Of a request that carries a template: its html and its text, written out in JSON. */
+/** Bytes of a request with the content of a template: its html and its text, escaped in JSON. */
 const maxTemplateBytes = 2 * 1024 * 1024;
 
 const noBody = { pointer: '/html', code: 'custom', message: 'html or text is required' };

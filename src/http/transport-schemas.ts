@@ -1,4 +1,4 @@
-/** What answers say of transports. */
+/** The schemas of transports in answers. */
 import { z } from 'zod';
 import { causeMeanings, faultCauses } from '../domain/fault-cause.ts';
 import { objectField, time } from './answer-fields.ts';

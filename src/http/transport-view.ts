@@ -1,4 +1,4 @@
-/** A transport as answers show it. */
+/** A transport in answers. */
 import { type Rate, windowName } from '../domain/rate.ts';
 import { isHangingPool, type TransportReport, type Verification } from '../domain/transport-report.ts';
 import { type Breaker, isTrialOpen } from '../domain/transport-state.ts';

@@ -1,4 +1,4 @@
-/** /v1/transports: how each of them stands in the whole fleet, and what an operator asks of it: verify, pause, resume. */
+/** /v1/transports: the state of each transport in the whole fleet, and what an operator can do: verify, pause, resume. */
 import { z } from 'zod';
 import type { TransportReport, Verification } from '../domain/transport-report.ts';
 import { notFoundExamples } from './openapi/problem-examples.ts';
@@ -8,12 +8,12 @@ import type { Routes } from './server.ts';
 import { type TransportView, transportList, transportView, verifyView } from './transport-schemas.ts';
 import { transportViewOf, verificationViewOf } from './transport-view.ts';
 
-/** Null or false stands for a name that no transport has. */
+/** Null or false means that no transport has this name. */
 export type Transports = {
-  /** @param only these; all of them when left out */
+  /** @param only these; all transports when left out */
   reportTransports(only?: readonly string[]): Promise<readonly TransportReport[]>;
   verify(name: string): Promise<Verification | null>;
-  /** @param by the id of the key that asks for it */
+  /** @param by id of the key that pauses it */
   pause(name: string, by: string): Promise<boolean>;
   resume(name: string): Promise<boolean>;
 };
@@ -25,7 +25,7 @@ const params = z.object({
 });
 const missing = notFoundExamples('There is no transport sse', '/v1/transports/sse');
 const tags = ['transports'];
-/** What stands there is of all mail. */
+/** A transport's state concerns all mail, so a limited key may not read it. */
 const toRead = { scope: 'read', unrestricted: true } as const;
 const toManage = { scope: 'manage', unrestricted: true } as const;
 

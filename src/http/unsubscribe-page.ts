@@ -1,4 +1,4 @@
-/** The pages behind a link to unsubscribe: plain, readable by anybody's means, and nothing on them runs or is fetched. */
+/** The pages behind an unsubscribe link: plain, readable in any browser. Nothing on them runs or is fetched. */
 import { maskAddress } from '../domain/address.ts';
 import { escapeHtml } from '../domain/escape-html.ts';
 
@@ -7,13 +7,13 @@ export const pageHeaders = {
   'content-security-policy':
     "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
   'x-content-type-options': 'nosniff',
-  // The link is a secret of its reader's.
+  // The link is a secret of its recipient.
   'referrer-policy': 'no-referrer',
   'x-robots-tag': 'noindex, nofollow',
   'cache-control': 'no-store',
 };
 
-/** Asks; a GET changes nothing, as those who scan mail for bad links follow every one. */
+/** The page that asks for confirmation. A GET changes nothing: scanners of mail follow every link. */
 export function askingPage(address: string): string {
   return page(
     'Unsubscribe',

@@ -1,4 +1,4 @@
-/** GET and POST /u/:token: the page to unsubscribe on, and one-click unsubscription (RFC 8058). Open: the token says who it is. */
+/** GET and POST /u/:token: the unsubscribe page, and one-click unsubscription (RFC 8058). Open: the token says who the recipient is. */
 import { z } from 'zod';
 import type { Subscription } from '../domain/unsubscribe.ts';
 import { problemsAlone } from './problems.ts';
@@ -6,7 +6,7 @@ import type { Routes } from './server.ts';
 import { askingPage, donePage, pageHeaders, unknownPage } from './unsubscribe-page.ts';
 
 type Deps = {
-  /** Whom a token is for; null when it is none of ours. */
+  /** Whom a token is for; null when it is not one of ours. */
   subscriptionOf(token: string): Subscription | null;
   unsubscribe(subscription: Subscription): Promise<void>;
 };
@@ -23,8 +23,8 @@ const tags = ['unsubscribe'];
 
 export function unsubscribeRoutes(deps: Deps): Routes {
   return (app) => {
-    // RFC 8058 section 3.1 lets it be urlencoded or multipart, and it says but one thing. What follows is dropped as it comes, for no longer
-    // than any request may take.
+    // RFC 8058 section 3.1 allows a urlencoded or multipart body, and it has only one meaning. So it is dropped as it comes, within the time
+    // limit of any request.
     app.addContentTypeParser('*', (_request, payload, done) => {
       payload.resume();
       done(null, undefined);

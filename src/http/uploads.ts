@@ -1,4 +1,4 @@
-/** What is done with an upload: each record checked, the good ones stored a batch at a time, and told how many were what. */
+/** What an upload route does: checks each record, stores the valid ones in batches, and counts what became of them. */
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
@@ -9,7 +9,7 @@ import { isListFault, type Line, type ListFault, type RecordType, readRecords } 
 
 /** Records stored in one step. */
 const batchSize = 1_000;
-/** Bytes of an upload from which on a batch is stored however few its records are: of JSON, what is held of it may take twenty times as much. */
+/** Bytes of an upload after which a batch is stored, however few records it has: parsed JSON may take twenty times its size in memory. */
 const maxBatchBytes = 1024 * 1024;
 
 export const uploadAnswer = {
@@ -40,14 +40,17 @@ export type Uploaded = {
   errors: { line: number; message: string }[];
 };
 
-/** How records are read. */
+/** The form of one record. */
 export type RecordForm<Item> = {
   readonly schema: z.ZodType<Item>;
-  /** As `readRecords` has them. */
+  /** As in `readRecords`. */
   readonly columns: readonly string[];
 };
 
-/** @param store how many of a batch are new. @throws ProblemError as `readBatches` does */
+/**
+ * @param store returns how many records of a batch are new
+ * @throws ProblemError as `readBatches` does
+ */
 export async function takeUpload<Item>(
   body: Readable,
   type: RecordType,
@@ -68,18 +71,18 @@ export async function takeUpload<Item>(
   return taken;
 }
 
-/** How records are taken together. */
+/** How records are put into batches. */
 export type Batching = {
-  /** Records of a batch, which has fewer where they are long. */
+  /** Records of a batch at most; fewer when they are long. */
   readonly size: number;
-  /** Whether anybody asks for the hash of a batch; it is empty else. */
+  /** Whether batches need a hash; it is empty otherwise. */
   readonly isHashed: boolean;
 };
 
 /**
- * Batches of records, the last of what is left: the same each time the same upload is read. Whoever stops early leaves the rest unread, so
- * that the answer still arrives.
- * @throws ProblemError 422 when nothing of it can be understood
+ * Batches of records; the last one has the rest. The same upload always gives the same batches. When the caller stops early, the rest of the
+ * body is dropped unread, so that the answer still arrives.
+ * @throws ProblemError 422 when nothing of the upload can be understood
  */
 export async function* readBatches<Item>(
   body: Readable,
@@ -107,7 +110,7 @@ function notUnderstood({ line, fault }: ListFault): ProblemError {
   return ProblemError.of('validation_error', [{ pointer: '', code: 'custom', message }]);
 }
 
-/** The stream is not destroyed with the one who reads it, which would take the connection along. */
+/** Does not destroy the stream when the reader stops: that would close the connection. */
 async function* leaving(body: Readable): AsyncGenerator<Buffer> {
   try {
     yield* body.iterator({ destroyOnReturn: false });
@@ -116,7 +119,7 @@ async function* leaving(body: Readable): AsyncGenerator<Buffer> {
   }
 }
 
-/** Each record is an item or a fault as soon as it comes: what JSON makes of 64 KB may be megabytes, of which an item is little. */
+/** Turns each record into an item or a fault at once: the JSON of 64 KB may take megabytes, an item takes little. */
 function openBatch<Item>(schema: z.ZodType<Item>, { size, isHashed }: Batching) {
   const items: Item[] = [];
   const faults: UploadFault[] = [];
@@ -125,7 +128,7 @@ function openBatch<Item>(schema: z.ZodType<Item>, { size, isHashed }: Batching) 
   let bytes = 0;
   let breaksOff = false;
   return {
-    /** @returns whether it is full now, which is a matter of the upload alone */
+    /** @returns whether the batch is full now, which depends on the upload alone */
     take(line: Line): boolean {
       const item = readItem(line, schema);
       if (typeof item === 'string') faults.push({ line: line.line, message: item });
@@ -140,7 +143,7 @@ function openBatch<Item>(schema: z.ZodType<Item>, { size, isHashed }: Batching) 
   };
 }
 
-/** @returns what is wrong, in words */
+/** @returns the value, or what is wrong in words */
 function readItem<Item>(line: Line, schema: z.ZodType<Item>): { readonly value: Item } | string {
   if ('fault' in line) return line.fault;
   const parsed = schema.safeParse(line.value, wording);

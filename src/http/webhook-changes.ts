@@ -27,7 +27,7 @@ type Deps = CreationDeps<'wh'> & {
 
 const tags = ['webhooks'];
 
-/** Ours, and the one that the resend SDKs call. */
+/** Our own path, and the one that the Resend SDKs call. */
 const rotations = [
   { url: '/webhooks/:id/rotate-secret', operationId: 'rotateWebhookSecret', summary: 'Rotate the signing secret' },
   {
@@ -38,7 +38,7 @@ const rotations = [
 ] as const;
 
 export function webhookChangeRoutes(deps: Deps): Routes {
-  /** Done once, whatever was rotated since. Answers until when the secret before signs, in milliseconds since the epoch. */
+  /** Rotates once, even if the secret was rotated again since. Returns until when the previous secret signs, in milliseconds since the epoch. */
   async function rotate(id: string, { secret: entropy, mark }: Made): Promise<string> {
     const secret = webhookSecret(entropy);
     const now = deps.now();
@@ -68,7 +68,7 @@ export function webhookChangeRoutes(deps: Deps): Routes {
       },
       handler: async ({ params: { id }, body }) => {
         refuseOtherIds(id, { webhook_id: body.webhook_id });
-        // What is left of when it was enabled before goes first: what it is handed once it is enabled is for it.
+        // Removes what is left from an earlier time before the endpoint is enabled: events that arrive after that must stay.
         if (body.status === 'enabled') await deps.posts.drop(id);
         const before: Webhook[] = [];
         const webhook = await deps.webhooks.change(id, (was) => {
@@ -77,7 +77,7 @@ export function webhookChangeRoutes(deps: Deps): Routes {
         });
         if (webhook === null) refuseWebhook(id);
         const was = before.at(-1);
-        // Disabled it waits for nothing any more. How it fared where it was says nothing of where it is.
+        // A disabled endpoint waits for nothing. After a move its old failures say nothing about the new URL.
         if (webhook.status === 'disabled') await deps.posts.drop(id);
         else if (webhook.endpoint !== was?.endpoint) await deps.posts.renew(id, deps.now());
         if (body.batch !== undefined) await deps.posts.forgetBatchLimit(id);
@@ -104,7 +104,7 @@ export function webhookChangeRoutes(deps: Deps): Routes {
         },
         handler: async (request, reply) => {
           const { id } = request.params;
-          // One that is not there claims no key.
+          // An endpoint that does not exist claims no key.
           await findWebhook(deps.webhooks, id);
           const made = await createOnce(deps, 'wh', request, reply, (fresh) => rotate(id, fresh), { id });
           return {

@@ -1,4 +1,4 @@
-/** /v1/webhooks/:id/deliveries: what went out to an endpoint; and …/replay, by which it goes out again. */
+/** /v1/webhooks/:id/deliveries: what was sent to an endpoint, and the result of each try. */
 import { z } from 'zod';
 import { type Delivery, deliveryIdForm, deliveryStatuses, isBatch, placesIn } from '../domain/delivery.ts';
 import { eventTypes } from '../domain/event.ts';
@@ -108,7 +108,7 @@ export function webhookDeliveryRoutes(deps: Deps): Routes {
 
 const signatureNames: ReadonlySet<string> = new Set(signatureFamilies.map((family) => `${family}-signature`));
 
-/** As they went out with the last try, but for what is secret; null when there was none. */
+/** The headers of the last try, with secrets masked; null when there was no try. */
 function headersOf(webhook: Webhook, { webhookId, tries }: Delivery): Record<string, string> | null {
   const at = tries.at(-1)?.at;
   if (webhookId === null || at === undefined) return null;

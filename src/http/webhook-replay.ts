@@ -1,4 +1,4 @@
-/** POST /v1/webhooks/:id/replay: what an endpoint was told, or missed, goes out to it again. */
+/** POST /v1/webhooks/:id/replay: sends events to an endpoint again, whether they were delivered or missed. */
 import { z } from 'zod';
 import { instant } from '../domain/email-fields.ts';
 import { eventTypes } from '../domain/event.ts';
@@ -74,7 +74,7 @@ const missing = notFoundExamples(
 );
 
 export function webhookReplayRoutes(deps: Deps): Routes {
-  /** @returns the note of it */
+  /** @returns the note for repeats */
   async function replayNow(webhook: Webhook, body: z.output<typeof replayRequest>, made: Made): Promise<string> {
     if (webhook.status === 'disabled')
       throw new ProblemError('conflict', `Webhook ${webhook.id} is disabled: enable it, and then replay`);
@@ -116,7 +116,7 @@ export function webhookReplayRoutes(deps: Deps): Routes {
   };
 }
 
-/** What a repeat is answered: one word, as a note is. */
+/** The note from which a repeat is answered: a note is one word. */
 function noteOf({ count, restSince }: Replayed): string {
   return `${count}:${restSince ?? ''}`;
 }

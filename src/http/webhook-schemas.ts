@@ -1,4 +1,4 @@
-/** What answers say of webhook endpoints. */
+/** The schemas of webhook endpoints in answers. */
 import { z } from 'zod';
 import { eventTypes } from '../domain/event.ts';
 import { lanes } from '../domain/lane.ts';

@@ -1,22 +1,25 @@
-/** Lines to a file descriptor, as those of the log to stdout: written at once, and dropped where that cannot be, as nothing waits for a log. */
+/**
+ * Writes lines to a file descriptor, such as the log to stdout: at once, or not at all when that is not possible, as no work may wait for the
+ * log.
+ */
 import { writeSync } from 'node:fs';
 
 export type Lines = {
   write(line: string): void;
 };
 
-/** How long one that reads slowly is waited for; once that was in vain, no more until it reads again. */
+/** How long a slow reader is waited for. After one wait in vain there is none until it reads again. */
 const usualPatienceMs = 1_000;
 const lookAgainMs = 5;
 
-/** @param onDropped told of each line that was not written whole: the disk is full, nobody reads, or too slowly */
+/** @param onDropped called for each line that was not written whole: the disk is full, or the reader is gone or too slow */
 export function openLines(fd: number, onDropped: () => void, patienceMs = usualPatienceMs): Lines {
   let isStuck = false;
   let isTorn = false;
 
   return {
     write(line) {
-      // What follows half a line begins its own.
+      // After half a line the next one begins with a line break.
       const bytes = Buffer.from(isTorn ? `\n${line}` : line);
       const written = writeBytes(fd, bytes, isStuck ? 0 : patienceMs);
       isStuck = written < bytes.length;
@@ -26,7 +29,7 @@ export function openLines(fd: number, onDropped: () => void, patienceMs = usualP
   };
 }
 
-/** @returns how many were written */
+/** @returns the number of bytes written */
 function writeBytes(fd: number, bytes: Buffer, waitMs: number): number {
   const until = performance.now() + waitMs;
   let written = 0;
@@ -34,7 +37,7 @@ function writeBytes(fd: number, bytes: Buffer, waitMs: number): number {
     try {
       written += writeSync(fd, bytes, written);
     } catch (error) {
-      // A pipe that is full; whatever else it is does not pass by waiting.
+      // Only a full pipe may become free by waiting; no other error does.
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || performance.now() >= until) return written;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, lookAgainMs);
     }

@@ -11,8 +11,8 @@ export type Log = {
 const stdout = 1;
 
 /**
- * To pino's own destination a full disk is an error that nobody handles, and at the exit it writes what is left until there is room.
- * @param onDropped told of each line that could not be written
+ * Pino's own destination does not handle the error of a full disk, and at exit it retries until there is room.
+ * @param onDropped called for each line that could not be written
  */
 export async function openLog(options: { level: string; isReadable: boolean; onDropped(): void }): Promise<Log> {
   const lines = openLines(stdout, options.onDropped);
@@ -20,7 +20,7 @@ export async function openLog(options: { level: string; isReadable: boolean; onD
   return log;
 }
 
-/** Loaded only where somebody reads it. */
+/** Loaded only when a person reads the log. */
 async function readable(lines: Lines): Promise<Lines> {
   const { prettyFactory } = await import('pino-pretty');
   const prettify = prettyFactory({

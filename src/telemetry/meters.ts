@@ -1,4 +1,6 @@
-/** Meters: one function for each measurement, over a registry of their own; what is not counted here is read when it is asked for. */
+/**
+ * Meters: one function for each measurement, with a registry of their own. Values that are not counted here are read when /metrics is requested.
+ */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { type Lane, lanes } from '../domain/lane.ts';
 import { type AttemptOutcome, attemptOutcomes } from '../domain/ledger.ts';
@@ -10,10 +12,10 @@ import { type Metric, type MetricName, metrics } from './metrics.ts';
 
 export type Meters = ReturnType<typeof openMeters>;
 
-/** SMTP connections of this process to one transport, now. */
+/** Open SMTP connections of this process to one transport. */
 export type PoolLevel = { readonly transport: string; readonly open: number; readonly busy: number };
 
-/** Methods that a route may have; whatever else is asked with counts as `other`. */
+/** Methods that a route may have; any other counts as `other`. */
 const methods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 const takesMail = ['true', 'false'] as const;
 const postOutcomes = ['delivered', 'refused', 'unanswered'] as const;
@@ -48,7 +50,7 @@ export function openMeters() {
   const clockDifference = new Gauge(described('postrider_clock_difference_seconds'));
   const gauges = openGauges(described);
 
-  // A series that begins with its first count hides that count from `rate`.
+  // A series that begins with its first count hides that count from `rate`, so each begins at 0.
   for (const reason of refusalReasons) for (const takes_mail of takesMail) refused.inc({ reason, takes_mail }, 0);
   for (const outcome of postOutcomes) posts.inc({ outcome }, 0);
   for (const lane of lanes) {
@@ -64,7 +66,7 @@ export function openMeters() {
       requestTime.observe({ route }, ms / 1_000);
     },
 
-    /** @param takesMail whether the request would have brought mail */
+    /** @param takesMail whether the route accepts mail */
     refused(reason: RefusalReason, takesMail: boolean): void {
       refused.inc({ reason, takes_mail: String(takesMail) }, 1);
     },
@@ -94,7 +96,7 @@ export function openMeters() {
       acceptToSent.observe({ lane }, ms / 1_000);
     },
 
-    /** @param status of the answer, 0 for none */
+    /** @param status of the answer; 0 for none */
     posted(status: number, ms: number): void {
       const outcome: (typeof postOutcomes)[number] =
         status === 0 ? 'unanswered' : status >= 200 && status < 300 ? 'delivered' : 'refused';
@@ -116,7 +118,10 @@ export function openMeters() {
 
     watchPools: gauges.watchPools,
 
-    /** Everything as text in Prometheus' format. @param levels null while Redis is away */
+    /**
+     * All metrics as text in Prometheus' format.
+     * @param levels null while Redis is away
+     */
     async render(levels: Levels | null): Promise<string> {
       for (const { transport } of gauges.show(levels))
         for (const outcome of attemptOutcomes) attempts.inc({ transport, outcome }, 0);
@@ -125,7 +130,7 @@ export function openMeters() {
   };
 }
 
-/** What is read when it is asked for. */
+/** Gauges that are read when /metrics is requested. */
 function openGauges(described: (name: MetricName) => ConstructorParameters<typeof Gauge>[0]) {
   const gauge = (name: Named<'gauge'>) => new Gauge(described(name));
   const up = gauge('postrider_redis_up');
@@ -141,7 +146,7 @@ function openGauges(described: (name: MetricName) => ConstructorParameters<typeo
   const pools = gauge('postrider_pool_connections');
   let readPools: () => readonly PoolLevel[] = () => [];
 
-  /** A gauge without labels that nothing is known of has no value; `reset` would make it 0. */
+  /** An unknown gauge without labels has no value; `reset` would make it 0. */
   function set(gauge: Gauge, value: number | null): void {
     if (value === null) gauge.remove();
     else gauge.set(value);
@@ -158,12 +163,12 @@ function openGauges(described: (name: MetricName) => ConstructorParameters<typeo
   }
 
   return {
-    /** The pools of this process; where it has none, none are told of. */
+    /** The pools of this process. A process without pools shows none. */
     watchPools(read: () => readonly PoolLevel[]): void {
       readPools = read;
     },
 
-    /** @returns the pools that were shown */
+    /** @returns the pools that are shown */
     show(levels: Levels | null): readonly PoolLevel[] {
       up.set(levels === null ? 0 : 1);
       for (const labelled of [waiting, oldestWaiting, parked, breakerOpen, paused]) labelled.reset();

@@ -1,9 +1,9 @@
-/** What /metrics tells: the one list of names, from which meters, the table in the docs and the tests of the chart are made. */
+/** The metrics of /metrics: the one list of names, from which the meters, the table in the docs and the tests of the chart are made. */
 import { faultCauses } from '../domain/fault-cause.ts';
 
 export type Metric = {
   readonly kind: 'counter' | 'gauge' | 'histogram';
-  /** Their values come from closed sets: lanes, states, the transports of the plan, routes as patterns. Never an id or an address. */
+  /** The values of labels come from closed sets: lanes, states, the transports of the plan, routes as patterns. Never an id or an address. */
   readonly labels: readonly string[];
   readonly help: string;
   /** Upper bounds of a histogram, in seconds. */
@@ -11,9 +11,9 @@ export type Metric = {
 };
 
 const quick = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] as const;
-/** Mail may wait for hours: for a server that is away, a quota, a retry. */
+/** For waits of mail, which may take hours: for a server that is away, a quota, a retry. */
 const patient = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200, 43_200] as const;
-/** RFC 5321 section 4.5.3.2.6: a server may take ten minutes for its last answer. */
+/** A server may take ten minutes for its last answer (RFC 5321 section 4.5.3.2.6). */
 const smtp = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120, 600] as const;
 
 export const metrics = {

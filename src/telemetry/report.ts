@@ -1,4 +1,4 @@
-/** Reports: one function for each unit of work, each writing one wide line and counting the same, so that line and metric cannot drift apart. */
+/** Reports: one function for each unit of work, which writes one wide line and counts the same, so that log and metrics cannot differ. */
 import { maskAddress, maskAddresses } from '../domain/address.ts';
 import type { CampaignStatus } from '../domain/campaign.ts';
 import { worthTellingMs } from '../domain/clock.ts';
@@ -18,7 +18,7 @@ import { makeTroubles } from './troubles.ts';
 
 export type Reports = ReturnType<typeof openReports>;
 
-/** One slice of a campaign, and what came of its recipients. */
+/** One slice of a campaign, and what became of its recipients. */
 type SliceReported = {
   readonly take: { readonly campaignId: string; readonly slice: number };
   readonly settled: readonly {
@@ -30,7 +30,7 @@ type SliceReported = {
   readonly ms: number;
 };
 
-/** Ids of one line: a batch has up to a thousand, and what collects logs cuts long lines. */
+/** Ids in one line: a batch has up to a thousand, and log collectors cut long lines. */
 const maxIds = 100;
 
 const planWords = {
@@ -119,7 +119,7 @@ export function openReports(
       if (entered.includes('sent')) meters.acceptToSent(lane, at - email.state.since);
     },
 
-    /** A campaign began, or was canceled before it did: from then on its recipients are settled. */
+    /** A campaign started, or was canceled before it started: from now on its recipients are settled. */
     campaign({
       campaignId,
       status,
@@ -146,7 +146,7 @@ export function openReports(
         for (const status of statesEntered(email.state, decision.state)) meters.entered('bulk', status);
         const outcome = attemptOutcomeOf(what);
         const trace = 'trace' in what ? what.trace : undefined;
-        // Of what a worker left behind nobody knows the transport.
+        // For an attempt that a dead worker left behind the transport is unknown.
         const transport = 'transport' in what ? what.transport : '';
         if (outcome !== null && transport !== '') meters.attempt(transport, outcome, trace);
       }
@@ -199,7 +199,7 @@ export function openReports(
       meters.transportsFile(typeof reading !== 'string');
     },
 
-    /** @param places emails of a lane that a worker has in hand at a time */
+    /** @param places emails of one lane that a worker processes at a time */
     crowding(transports: readonly string[], places: number): void {
       const words =
         'a server that hangs could hold up mail for all others: give fewer connections or more WORKER_CONCURRENCY';
@@ -208,12 +208,12 @@ export function openReports(
 
     redis({ server, guarantee, words, isSound, unfit }: RedisStanding): void {
       const fields = { server, guarantee, words };
-      if (unfit !== null) log.error(fields, 'Redis will not do');
+      if (unfit !== null) log.error(fields, 'Redis does not meet the requirements');
       else if (isSound) log.info(fields, 'Redis');
       else log.warn(fields, 'Redis is not set up as it should be');
     },
 
-    /** @param differenceMs by which the clock of this machine is ahead of that of Redis */
+    /** @param differenceMs how far the clock of this machine is ahead of Redis' clock */
     clock(differenceMs: number, isNews: boolean): void {
       meters.clockDifference(differenceMs);
       if (!isNews) return;
@@ -227,7 +227,7 @@ export function openReports(
         );
     },
 
-    /** The start waits for Redis. @param why it cannot be reached; null while it may be loading its data */
+    /** The start waits for Redis. @param why Redis cannot be reached; null while it is only loading its data */
     awaited(why: string | null, url: string | undefined): void {
       const fields = { error: why === null ? undefined : maskAddresses(why), answers_at: url };
       if (why === null) log.warn(fields, 'Redis loads its data, or does not answer yet: the start waits for it');
@@ -239,7 +239,7 @@ export function openReports(
       else log.warn({ reason }, 'new mail is refused');
     },
 
-    /** @param emails whose answer was not written down, `posts` how many of webhooks */
+    /** @param emails whose answer was not stored; `posts` is the number of such webhook posts */
     stopped({ emails, posts, isRedisAway }: { emails: readonly string[]; posts: number; isRedisAway: boolean }): void {
       const fields = { emails: emails.length, email_ids: emails.slice(0, maxIds), posts, redis_away: isRedisAway };
       if (emails.length + posts === 0) log.info(fields, 'stopped');
@@ -256,13 +256,13 @@ export function openReports(
       log.error({ part, ...own, error: message, ...(held === 0 ? {} : { times: held + 1 }) }, 'trouble');
     },
 
-    /** @param why it cannot be reached; null once it can be again */
+    /** @param why Redis cannot be reached; null when it can be again */
     reach(why: string | null): void {
       if (why === null) log.info({}, 'Redis is back');
       else log.error({ error: maskAddresses(why) }, 'Redis is away');
     },
 
-    /** After `trouble` that it could not be. @param host who gave it */
+    /** Follows a `trouble` that the token could not be stored. @param host the server that issued it */
     tokenStored(host: string): void {
       log.info({ host }, 'the refresh token is stored');
     },

@@ -1,12 +1,12 @@
-/** Which troubles are worth a line: what a part says over and over, as it does while Redis is away, is said once a minute. */
+/** Limits repeated lines about trouble: what a part reports again and again, as while Redis is away, is logged once a minute. */
 
-/** A part that says the same again does so at most this often. */
+/** The same trouble of a part is logged at most this often. */
 const againMs = 60_000;
-/** Parts that are remembered; there are a dozen. */
+/** Parts that are remembered; there are about a dozen. */
 const maxParts = 100;
 
 export type Troubles = {
-  /** @returns how often the same was held back since it was last said; null when it is to be held back now */
+  /** @returns how many lines with the same message were held back since the last; null when this one is held back too */
   weigh(part: string, message: string): number | null;
 };
 

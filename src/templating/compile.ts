@@ -1,4 +1,4 @@
-/** compileTemplate: sources in Liquid become a function from variables to a letter. */
+/** compileTemplate: turns Liquid sources into a function from variables to a letter. */
 import type { Template } from 'liquidjs';
 import {
   type CompiledTemplate,
@@ -15,7 +15,7 @@ import { withPreheader } from './preheader.ts';
 import { tell } from './tell.ts';
 import { usesOf } from './uses.ts';
 
-/** What is wrong with one part; null when nothing is. */
+/** What is wrong with the source of one part; null when nothing is. */
 export function checkSource(part: TemplatePart, source: string): string | null {
   const parsed = parse(part, source);
   return 'fault' in parsed ? parsed.fault : null;
@@ -29,10 +29,10 @@ function parse(part: TemplatePart, source: string): { readonly templates: Templa
   }
 }
 
-/** Where text begins and ends that Liquid leaves as it is, and a variable as Resend's own templates have it. */
+/** The start and end of text that Liquid leaves unchanged, and a variable as Resend's templates write it. */
 const rawOrTriple = /\{%-?\s*(raw|endraw)\s*-?%\}|\{\{\{([ \w-]{1,100})\}\}\}/g;
 
-/** Resend's own templates have `{{{NAME}}}` for what is `{{ NAME }}` here. The same length: a fault is told by its column. */
+/** Resend's templates write `{{{NAME}}}` for `{{ NAME }}`. The replacement has the same length, since faults are reported by column. */
 function readable(source: string): string {
   let isRaw = false;
   return source.replace(rawOrTriple, (found: string, tag: string | undefined, name: string) => {
@@ -42,8 +42,9 @@ function readable(source: string): string {
 }
 
 /**
- * Parses all parts once. @returns what is wrong with each, when anything is
- * @param clock CPU time in milliseconds, by which a render that takes too long is ended
+ * Parses all parts once.
+ * @returns the faults of each part, if there are any
+ * @param clock CPU time in milliseconds; it ends a render that takes too long
  */
 export function compileTemplate(
   content: TemplateContent,
@@ -69,10 +70,10 @@ export function compileTemplate(
   return { content, uses, weave, render: (variables) => wholeLetter(weave(variables)) };
 }
 
-/** With the preheader's place at its top. */
+/** The HTML with the place for the preheader at its top. */
 function htmlOf({ html, preheader }: TemplateContent, parts: Parts): Template[] | null {
   if (html === null || preheader === null) return parts.html;
-  // The first has it inside a tag of Liquid, where the body begins in one.
+  // In the first variant the place may be inside a Liquid tag, and then does not parse. The second variant has it before everything.
   const parsed = withPreheader(readable(html)).map((source) => parse('html', source));
   return parsed.find((one) => 'templates' in one)?.templates ?? parts.html;
 }
@@ -80,18 +81,18 @@ function htmlOf({ html, preheader }: TemplateContent, parts: Parts): Template[] 
 function textWayOf({ html }: TemplateContent, { text }: Parts): TextWay {
   if (text !== null) return { kind: 'source', templates: text };
   if (html === null) return { kind: 'none' };
-  // Within a render it would take half of the time that one has.
+  // Loaded now: within a render it would take half of the time limit.
   loadConverter();
   try {
     const source = sourceOfText(readable(html));
     if (source !== null) return { kind: 'derived', templates: plain.parse(source) };
   } catch {
-    // A condition that spans what a text leaves out is not whole in it.
+    // A condition that spans something left out of the text would be broken in it.
   }
   return { kind: 'converted' };
 }
 
-/** A variable that is put out as markup is not known before it is rendered. */
+/** A variable written as markup is known only after rendering. */
 const markupFilter = /\|\s*(?:raw|escape|escape_once|xml_escape|newline_to_br|strip_html)\b/;
 
 function sourceOfText(html: string): string | null {

@@ -1,4 +1,4 @@
-/** Liquid as templates have it: no files, no prototypes, known tags and filters, everything counted. */
+/** Liquid as templates may use it: no files, no prototypes, only known tags and filters, all work counted. */
 import { type Context, Liquid, Parser, type Template, Tokenizer, TokenKind } from 'liquidjs';
 import { escapeHtml } from '../domain/escape-html.ts';
 import type { TemplatePart } from '../domain/template.ts';
@@ -21,15 +21,15 @@ import { type Path, Scope } from './scope.ts';
 import { innerOf } from './uses.ts';
 import { operators, textOf } from './values.ts';
 
-/** What would read other templates, or hide tags in a tag. */
+/** Tags that read other templates, or hide tags inside a tag. */
 const tagsLeftOut = ['include', 'render', 'layout', 'block', 'liquid', 'tablerow'];
 
 export type Engine = ReturnType<typeof openEngine>;
 
-/** Times as a template shows them: in UTC unless it names a zone, and in English, whatever the machine is set to. */
+/** Times in a template are in UTC unless it names a zone, and in English, whatever the machine's settings are. */
 const times = { timezoneOffset: 0, locale: 'en-US' };
 
-/** @param isMarkup what variables put out is text within HTML, and escaped */
+/** @param isMarkup whether the output is HTML, so that values are escaped */
 export function openEngine({ isMarkup }: { isMarkup: boolean }) {
   const liquid = new Liquid({
     ...times,
@@ -50,14 +50,14 @@ export function openEngine({ isMarkup }: { isMarkup: boolean }) {
     new Tokenizer(source, liquid.options.operators).readTopLevelTokens(liquid.options);
 
   return {
-    /** Its tags and outputs. @throws as `parse` does */
+    /** The places of its tags and outputs. @throws as `parse` does */
     placesOf(source: string): Place[] {
       return tokensOf(source)
         .filter(({ kind }) => isPlace(kind))
         .map(({ kind, begin, end }) => ({ begin, end, isTag: kind === TokenKind.Tag }));
     },
 
-    /** @throws what `tell` puts into words */
+    /** @throws an error that `tell` puts into words */
     parse(source: string): Template[] {
       const tokens = tokensOf(source);
       const places = tokens.filter(({ kind }) => isPlace(kind));
@@ -70,7 +70,7 @@ export function openEngine({ isMarkup }: { isMarkup: boolean }) {
       return templates;
     },
 
-    /** @throws when it reaches a limit, or Liquid itself finds a fault */
+    /** @throws when a limit is reached, or Liquid finds a fault */
     weave(templates: Template[], { variables, isStrict, meter, globals = {} }: Rendering): Woven {
       const options = { sync: true, globals, strictVariables: isStrict };
       const scope = new Scope({ ...variables }, liquid, { options, meter });
@@ -90,11 +90,11 @@ type Rendering = {
   readonly variables: Readonly<Record<string, unknown>>;
   readonly isStrict: boolean;
   readonly meter: Meter;
-  /** Seen where the variables have nothing of that name. */
+  /** Used when the variables have nothing of that name. */
   readonly globals?: Readonly<Record<string, unknown>>;
 };
 
-/** What a strict template lacks, each once. */
+/** The variables that a strict template lacks, each once. */
 export class MissingError extends Error {
   readonly paths: readonly Path[];
   constructor(paths: readonly Path[]) {

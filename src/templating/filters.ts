@@ -1,4 +1,4 @@
-/** The filters a template has: those of Liquid whose cost is known, each charged for what it is given before it runs. */
+/** The filters of templates: those of Liquid whose cost is known. Each is charged for its input before it runs. */
 import { filters as all, type Context, type Liquid } from 'liquidjs';
 import { escapeHtml } from '../domain/escape-html.ts';
 import { charge, chargeSearch, cut, type Search } from './limits.ts';
@@ -8,38 +8,41 @@ type FilterOptions = Exclude<(typeof all)[string], (...args: never[]) => unknown
 type Handler = FilterOptions['handler'];
 type This = ThisParameterType<Handler>;
 
-/** They make a text of a text. */
+/** Filters that make a text from a text. */
 const onText = [
   'append', 'prepend', 'downcase', 'upcase', 'capitalize', 'strip', 'lstrip', 'rstrip', 'strip_newlines', 'squish', 'strip_html',
   'newline_to_br', 'truncate', 'truncatewords', 'url_encode', 'url_decode', 'slugify', 'number_of_words',
 ]; // biome-ignore format: one list reads best as one block
-/** They look for the first argument in the text. */
+/** Filters that search the text for their first argument. */
 const onParts = {
   first: ['remove_first', 'replace_first'],
   last: ['remove_last', 'replace_last'],
   every: ['remove', 'replace', 'split'],
 } satisfies Record<Search, readonly string[]>;
-/** Their result is markup that stands as it is. */
+/** Filters whose result is markup that is not escaped again. */
 const onMarkup = ['escape', 'escape_once', 'xml_escape'];
 const onNumbers = [
   'abs', 'at_least', 'at_most', 'ceil', 'floor', 'round', 'plus', 'minus', 'times', 'divided_by', 'modulo',
 ]; // biome-ignore format: one list reads best as one block
-/** They look at every item. */
+/** Filters that look at every item. */
 const onLists = [
   'first', 'last', 'size', 'reverse', 'map', 'where', 'reject', 'find', 'find_index', 'has', 'compact', 'uniq', 'slice', 'concat',
 ]; // biome-ignore format: one list reads best as one block
-/** Of lists that may be of lists, whose items the library would write out as often as it compares them. */
+/** For lists that may contain lists. The library would write out their items as text for each comparison. */
 const ownOfLists = { join, sort, sort_natural: sortNatural, sum } satisfies Record<string, Handler>;
 const asTheyAre = ['default', 'raw'];
 
-/** What an item of a list costs, in characters. */
+/** The cost of an item in a list, in characters. */
 const itemCost = 16;
-/** A date takes as long as so many characters. */
+/** A date costs as much time as this many characters. */
 const dateCost = 1_000;
 const maxDateLength = 64;
 const maxDateFormat = 200;
 
-/** Gives `liquid` these filters and no others. @param isMarkup what is put out is text within HTML */
+/**
+ * Gives `liquid` these filters and no others.
+ * @param isMarkup whether the output is HTML
+ */
 export function setFilters(liquid: Liquid, isMarkup: boolean): void {
   for (const name of Object.keys(liquid.filters)) delete liquid.filters[name];
   const set = (names: readonly string[], guard: (usual: Handler) => Handler, isRaw = false) => {
@@ -48,7 +51,7 @@ export function setFilters(liquid: Liquid, isMarkup: boolean): void {
   set(onText, ofText);
   for (const search of ['first', 'last', 'every'] as const) set(onParts[search], (usual) => ofParts(usual, search));
   set(onMarkup, ofText, true);
-  // Else its own markup would be escaped with the text.
+  // Otherwise its own markup would be escaped with the text.
   if (isMarkup) liquid.registerFilter('newline_to_br', { handler: breakLines, raw: true });
   set(onNumbers, ofNumbers);
   set(onLists, ofLists);
@@ -80,7 +83,7 @@ function ofParts(usual: Handler, search: Search): Handler {
     const [text, part] = [String(given), String(sought ?? '')];
     if (!chargeSearch(this.context, text, part)) return usual.call(this, given, sought, by, ...rest);
     const pieces = cut(this.context, text, part, search);
-    // As the library has it: what is empty at the end is no item.
+    // As in the library: empty pieces at the end are dropped.
     if (usual === all.split) return pieces.slice(0, pieces.findLastIndex((piece) => piece !== '') + 1);
     const between = String(by ?? '');
     charge(this.context, text.length + between.length * pieces.length);
@@ -100,7 +103,7 @@ function ofNumbers(usual: Handler): Handler {
   };
 }
 
-/** A text is taken as it is (`size`, `slice`); lists as arguments are for `concat` alone, which makes a list no deeper. */
+/** A text passes unchanged (`size`, `slice`). Only `concat` takes a list as an argument, and it makes a list no deeper. */
 function ofLists(usual: Handler): Handler {
   return function (value, ...args) {
     for (const one of [value, ...args]) chargeList(one, this.context);
@@ -108,7 +111,7 @@ function ofLists(usual: Handler): Handler {
   };
 }
 
-/** With all that is in it: a list may stand in another many times over, at the price of one item. */
+/** Charges for a list with everything inside: a list may contain the same list many times at the price of one item. */
 function chargeList(value: unknown, context: Context): void {
   charge(context, itemCost);
   if (Array.isArray(value)) for (const item of value) chargeList(item, context);
@@ -119,8 +122,8 @@ function scalarOf(value: unknown): unknown {
 }
 
 /**
- * Dates as they were written before: to write one takes 0.2 ms, as the library asks Intl anew each time, and the letters of a campaign have
- * mostly the same.
+ * Dates that were written before. To write one takes 0.2 ms, since the library asks Intl each time, and the letters of a campaign mostly show
+ * the same dates.
  */
 const written = new Map<string, unknown>();
 const maxWritten = 1_000;
@@ -160,7 +163,7 @@ function* sortNatural(this: This, value: unknown, property?: unknown): Generator
   return yield* sortBy(this.context, value, property, (key) => (typeof key === 'string' ? key.toLowerCase() : key));
 }
 
-/** What has no key comes last. */
+/** Items without a key come last. */
 function* sortBy(
   context: Context,
   value: unknown,

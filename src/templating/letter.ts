@@ -1,4 +1,4 @@
-/** weaveLetter: a parsed template and the variables of one reader become a letter, or all that is wrong. */
+/** weaveLetter: renders a parsed template for one recipient's variables, into a letter or all of its faults. */
 import type { Template } from 'liquidjs';
 import { subjectLine } from '../domain/email-request.ts';
 import {
@@ -19,12 +19,12 @@ import { tell } from './tell.ts';
 
 export type Parts = { readonly [part in TemplatePart]: Template[] | null };
 
-/** How the text comes about. */
+/** How the text part is made. */
 export type TextWay =
   | { readonly kind: 'source'; readonly templates: Template[] }
-  /** Of the HTML's source. */
+  /** From the source of the HTML. */
   | { readonly kind: 'derived'; readonly templates: Template[] }
-  /** Of the HTML as it is rendered. */
+  /** From the rendered HTML. */
   | { readonly kind: 'converted' }
   | { readonly kind: 'none' };
 
@@ -32,7 +32,7 @@ export type ParsedTemplate = {
   readonly content: Pick<TemplateContent, 'missing' | 'variables' | 'defaults'>;
   readonly parts: Parts;
   readonly textWay: TextWay;
-  /** Variables that are looked for in what is given, and not made by the template itself. */
+  /** Variables that come from the caller, and are not set by the template itself. */
   readonly keys: ReadonlySet<string>;
 };
 
@@ -45,7 +45,7 @@ export function weaveLetter(
   const { variables, faults: ofTypes } = fillIn(content, given);
   const faults = new Map<string, TemplateFault>();
   const note = (fault: TemplateFault) => faults.set(`${fault.path.join('.')} ${fault.message}`, fault);
-  /** What a part comes to; null where there is none, or a fault of it is noted. */
+  /** Renders one part; null when the template has no such part, or rendering it failed and the fault was collected. */
   const attempt = <T>(part: TemplatePart, make: () => T | null): T | null => {
     try {
       return make();
@@ -72,11 +72,11 @@ export function weaveLetter(
 type TextMakers = {
   converted(): Woven | null;
   write(templates: Template[]): Woven | null;
-  /** @throws what `write` would note */
+  /** @throws what `write` would collect as a fault */
   weave(templates: Template[]): Woven;
 };
 
-/** What is not made of pieces, or is changed as a whole, is one piece. */
+/** A text that is not made of pieces, or is changed as a whole, becomes one piece. */
 function textBy(way: TextWay, html: Woven | null, { converted, write, weave }: TextMakers): Woven | null {
   switch (way.kind) {
     case 'source':
@@ -86,7 +86,7 @@ function textBy(way: TextWay, html: Woven | null, { converted, write, weave }: T
       try {
         return woven(tidy(whole(weave(way.templates)) ?? ''));
       } catch {
-        // Lines in quotes may come to more than a letter: made of the rendered HTML, they are cut.
+        // Quotes repeat lines and may pass the limit of a letter. Converted from the rendered HTML, they are cut.
         return converted();
       }
     case 'converted':
@@ -104,7 +104,7 @@ function clean(pieces: Woven): Woven {
     ? pieces.map(withLinkPlace)
     : pieces;
   if (named.every((piece) => piece.isWellFormed() && !piece.includes('\0'))) return named;
-  // What one piece lacks of a character may stand in the next.
+  // Half of a character may stand in one piece and half in the next.
   return woven(named.join('').replaceAll('\0', '').toWellFormed());
 }
 
@@ -113,12 +113,12 @@ export function wholeLetter(letter: ReturnType<CompiledTemplate['weave']>): Retu
   return { subject: letter.subject, html: whole(letter.html), text: whole(letter.text) };
 }
 
-/** One line: what could end a header, or begin another, is a space. */
+/** One line: characters that could end a header or begin another become spaces. */
 function lineOf(text: string): string {
   return text.replace(/[\p{Cc}\s]+/gu, ' ').trim();
 }
 
-/** @throws LimitError when it cannot stand in a header */
+/** @throws LimitError when it cannot be written in a header */
 function subjectOf(text: string | null): string | null {
   if (text === null) return null;
   const read = subjectLine.safeParse(lineOf(text));

@@ -1,42 +1,42 @@
-/** What parsing and rendering may take, whatever the template and the variables are. */
+/** Limits of parsing and rendering, whatever the template and the variables are. */
 import type { Context } from 'liquidjs';
 import { Scope } from './scope.ts';
 
 /** Tags and outputs of one part. */
 export const maxPlaces = 2_000;
-/** Characters of one tag or output: what stands in it is evaluated as one. */
+/** Characters of one tag or output, which is evaluated in one step. */
 export const maxPlaceLength = 2_000;
-/** How deep tags may be in one another, and loops. */
+/** How deep tags and loops may be nested. */
 export const maxNesting = 30;
 export const maxLoopNesting = 3;
 
 /**
- * Characters that one render may make, those on the way to a result included; an item of a list counts as several. A letter of 1 MB takes
- * some 3 million.
+ * Characters that one render may make, intermediate results included. An item of a list counts as several. A letter of 1 MB takes about 3
+ * million.
  */
 export const maxMade = 4_000_000;
-/** Steps of evaluation of one render: a letter takes some hundred, a table of 1,000 rows some 50,000. */
+/** Evaluation steps of one render: a letter takes some hundred, a table of 1,000 rows about 50,000. */
 const maxSteps = 1_000_000;
-/** CPU time of one render. Steps and characters end it first, but for what costs more than they tell. */
+/** CPU time of one render. Steps and characters usually end it first; this limit is for work that costs more than they show. */
 const maxCpuMs = 150;
-/** How often it is looked at the clock: in steps, and in characters, as one step may make many of them. */
+/** How often the clock is read: every so many steps, and every so many characters, as one step may make many of them. */
 const lookEvery = 256;
 const lookEveryCharacters = 32_000;
-/** Of a search, what takes as long as to make a character, at its worst. */
+/** Comparisons of a search that take as long, at worst, as making one character. */
 const comparisonsPerCharacter = 128;
-/** Characters that are searched in the time in which one is made, where nothing looks like the part. */
+/** Characters searched in the time of making one, when nothing looks like the part. */
 const searchedPerCharacter = 64;
-/** Comparisons between two looks at the clock: 2 ms at their worst. */
+/** Comparisons between two looks at the clock: 2 ms at worst. */
 const pieceComparisons = 4_000_000;
-/** CPU time that the long searches of one render may take. */
+/** CPU time that the long searches of one render may take together. */
 const maxSearchMs = 50;
-/** Characters of a rendered html, and of a text. */
+/** Characters of a rendered html, and of a rendered text. */
 export const maxLetterLength = 1024 * 1024;
 
-/** Thrown when a limit is reached; a render's fault is what it says. */
+/** Thrown when a limit is reached. Its message becomes the fault of the render. */
 export class LimitError extends Error {}
 
-/** Milliseconds of CPU time of this thread: a process that has to wait for others has not done more for that. */
+/** CPU time of this thread in milliseconds. Unlike real time, it does not grow while the process waits for others. */
 export function cpuMs(): number {
   const { user, system } = process.threadCpuUsage();
   return (user + system) / 1_000;
@@ -44,13 +44,16 @@ export function cpuMs(): number {
 
 export type Meter = {
   tick(): void;
-  /** Notes what was charged, so that the next step looks at the clock once that is much. */
+  /** Records charged characters, so that the next step reads the clock when there are many. */
   note(characters: number): void;
-  /** Does a part of a long search. @throws when they took too long together */
+  /** Runs one piece of a long search. @throws when the long searches took too long together */
   search<Found>(piece: () => Found): Found;
 };
 
-/** It runs from its opening on. @param clock in milliseconds */
+/**
+ * The meter runs from now on.
+ * @param clock in milliseconds
+ */
 export function openMeter(clock: () => number): Meter {
   let steps = 0;
   let unseen = 0;
@@ -79,8 +82,8 @@ export function openMeter(clock: () => number): Meter {
 type Iterating = Generator<unknown, unknown, unknown>;
 
 /**
- * Runs what liquidjs evaluates: a generator that yields others, each run to its end before the one that yielded it goes on. It is liquidjs'
- * own `toValueSync` but for the meter, which thereby sees every step inside a tag or filter too.
+ * Runs what liquidjs evaluates: a generator that yields others, each run to its end before its parent continues. This is liquidjs' own
+ * `toValueSync` with a meter, which sees every step inside a tag or filter too.
  */
 export function run(value: unknown, meter: Meter): unknown {
   if (!isIterating(value)) return value;
@@ -99,26 +102,29 @@ export function run(value: unknown, meter: Meter): unknown {
   return isIterating(state.value) ? run(state.value, meter) : state.value;
 }
 
-/** As liquidjs tells a generator: its `forloop` has a `next` as well, and variables come from JSON, which has no functions. */
+/**
+ * Recognises a generator as liquidjs does. `next` alone is not enough: its `forloop` has one too. Variables come from JSON, so they have no
+ * functions.
+ */
 function isIterating(value: unknown): value is Iterating {
   if (typeof value !== 'object' || value === null) return false;
   const { next, throw: fail, return: end } = value as Partial<Iterating>;
   return typeof next === 'function' && typeof fail === 'function' && typeof end === 'function';
 }
 
-/** Counts characters as made. @throws when these are too many */
+/** Counts characters as made. @throws when there are too many */
 export function charge(context: Context, characters: number): void {
   context.memoryLimit.use(characters);
   if (context instanceof Scope) context.meter.note(characters);
 }
 
-/** Whether a search ends at the first place where the part is, begins at the end, or goes on to find it everywhere. */
+/** Whether a search needs the first occurrence, the last one, or every one. */
 export type Search = 'first' | 'last' | 'every';
 
 /**
- * Counts a search, and says whether it is to be done by `cut`. What one costs is not to be told from lengths: V8 compares the part at each place
- * of the text, and of "aaabaaa" in "aaaa…" it does so as far as the middle (60,000 characters in 120,000 took 0.7 s), while most others are done
- * in no time.
+ * Counts a search, and says whether it must be done by `cut`. Its cost cannot be known from the lengths: V8 compares the part at each place of
+ * the text. Searching "aaabaaa" in "aaaa…" it compares up to the middle each time (60,000 characters in 120,000 took 0.7 s); most other searches
+ * take almost no time.
  */
 export function chargeSearch(context: Context, text: string, part: string): boolean {
   charge(context, (text.length + part.length) / searchedPerCharacter);
@@ -130,7 +136,7 @@ export function chargeSearch(context: Context, text: string, part: string): bool
   return comparisons > pieceComparisons;
 }
 
-/** The text without the part, cut where that was: a long search, some places at a time, with the clock in sight. */
+/** Splits the text at the part: a long search, done a few places at a time, with a look at the clock in between. */
 export function cut(context: Context, text: string, part: string, search: Search): string[] {
   const timed = context instanceof Scope ? context.meter.search : null;
   const step = Math.ceil(pieceComparisons / part.length);

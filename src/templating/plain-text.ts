@@ -1,19 +1,19 @@
-/** A text part made of the HTML: of the source, once, where that says all; else of what it was rendered to. */
+/** Makes the text part from the HTML: once from its source when that is enough, else from the rendered HTML of each letter. */
 import { createRequire } from 'node:module';
 
-/** Characters of HTML that are looked at: what follows is not in the text. Mail programs show as much. */
+/** Characters of HTML that are read; the rest is not in the text. Mail programs show about as much. */
 const maxHtmlLength = 100 * 1024;
 /**
- * Tags of it, which are what takes time: some 50 ms at worst, in one step and perhaps for each reader. 100 KB of `<b>` have 35,000, a letter
- * of that length 3,000.
+ * Limit of tags in it, which cost the most time: about 50 ms at worst, in one step and perhaps for each recipient. 100 KB of `<b>` have 35,000;
+ * a letter of that length has 3,000.
  */
 const maxTags = 8_000;
-/** Characters of a text: quotes in quotes make a hundred times as many of lines, and rules ten times as many of tags. The rest is left out. */
+/** Characters of a text. Nested quotes multiply lines by a hundred, and rules multiply tags by ten. The rest is cut off. */
 const maxTextLength = maxHtmlLength;
 
 let converter: ((html: string) => string) | undefined;
 
-/** With the first template that has HTML, not with the program: it is a tenth of what a start takes, and many never need it. */
+/** Loaded with the first template that has HTML, not at start: it takes a tenth of the start, and many processes never need it. */
 export function loadConverter(): (html: string) => string {
   converter ??= makeConverter(createRequire(import.meta.url)('html-to-text'));
   return converter;
@@ -28,14 +28,14 @@ function makeConverter({ compile }: typeof import('html-to-text')): (html: strin
     wordwrap: false,
     limits: { maxInputLength: maxHtmlLength, maxDepth: 100 },
     formatters: {
-      // The library's own lists take every text in them, a loop's beginning too, for an item.
+      // The library's own formatter takes every text in a list for an item, even the beginning of a Liquid loop.
       item(element, walk, builder) {
         builder.openBlock({ leadingLineBreaks: 1 });
         builder.addInline('- ');
         walk(element.children, builder);
         builder.closeBlock({ trailingLineBreaks: 1 });
       },
-      // The library's own would make all of it at each depth anew.
+      // The library's own formatter would build the whole content again at each depth.
       quote(element, walk, builder) {
         builder.openBlock({ leadingLineBreaks: 2, reservedLineLength: 2 });
         walk(element.children, builder);
@@ -72,7 +72,7 @@ function cut(text: string): string {
   return text.slice(0, maxTextLength).toWellFormed();
 }
 
-/** Where the first tag begins that is not looked at any more. */
+/** The place of the first tag beyond the limit. */
 function endOfTags(html: string): number {
   let at = -1;
   for (let tags = 0; tags <= maxTags; tags++) {
@@ -82,22 +82,22 @@ function endOfTags(html: string): number {
   return at;
 }
 
-/** Without the empty lines that are left where HTML had none, and where a condition did not hold. */
+/** Removes empty lines where the HTML had none, and where a condition did not hold. */
 export function tidy(text: string): string {
   const lines = text.split('\n').map((line) => line.trimEnd());
   const isKept = (line: string, index: number) => line !== '' || (index > 0 && lines[index - 1] !== '');
   return lines.filter(isKept).join('\n').trim();
 }
 
-/** A tag or an output of a source: from where to where it stands. */
+/** Where a tag or an output stands in a source. */
 export type Place = { readonly begin: number; readonly end: number; readonly isTag: boolean };
 
-/** Stand for a place while the HTML is read; private, so that no letter has them but by design. */
+/** Stand for a place while the HTML is converted. Private-use characters, so that no letter contains them by chance. */
 const [opening, closing] = ['\u{E000}', '\u{E001}'];
 
 /**
- * The source of a text, made of the source of its HTML. Null where that is not enough: a tag stands in what a text leaves out, or what stood
- * before a tag comes after it, as the address of a link does, or something that looks like one comes of an entity.
+ * The source of a text, made from the source of its HTML. Null when that is not enough: a tag stands in a part that the text leaves out, a place
+ * moved from before a tag to behind it, as the address of a link does, or an entity becomes something that looks like a place.
  */
 export function textSourceOf(html: string, places: readonly Place[]): string | null {
   if (html.includes(opening) || html.includes(closing) || html.length > maxHtmlLength) return null;
@@ -116,19 +116,19 @@ export function textSourceOf(html: string, places: readonly Place[]): string | n
     .join('')
     .replace(links, (link, text: string, address: string) => (isOwnAddress(text, address, sourceOf) ? text : link))
     .replace(marks, sourceOf);
-  // Something was cut in the middle of a mark.
+  // A mark was cut in the middle.
   return source.includes(opening) ? null : source;
 }
 
 const marks = new RegExp(`${opening}\\d+${closing}`, 'g');
-/** A link whose text is one place, and its address another. */
+/** A link whose text is one place and whose address is another. */
 const links = new RegExp(`(${marks.source}) \\[(${marks.source})\\]`, 'g');
 
 function numberIn(mark: string): number {
   return Number(mark.slice(1, -1));
 }
 
-/** All tags are there, and each place behind the same of them as before: what a tag changes is seen by the same places. */
+/** Whether all tags are still there, and each place is behind the same tags as before, so that each tag applies to the same places. */
 function isInOrder(converted: string, places: readonly Place[]): boolean {
   const tagsBefore: number[] = [];
   let tags = 0;
@@ -141,12 +141,12 @@ function isInOrder(converted: string, places: readonly Place[]): boolean {
   return seen === tags;
 }
 
-/** Then it is told once; in the source an address stands before its text. */
+/** Then it is written once. In the source the address stands before its text. */
 function isOwnAddress(text: string, address: string, sourceOf: (mark: string) => string): boolean {
   return numberIn(address) < numberIn(text) && sourceOf(address) === sourceOf(text);
 }
 
-/** A line of nothing but tags is none when it is rendered. */
+/** A line of nothing but tags disappears when it is rendered. */
 function hasOnly(line: string, isTag: (mark: string) => boolean): boolean {
   return line.replace(marks, (mark) => (isTag(mark) ? '' : mark)).trim() === '' && line.trim() !== '';
 }

@@ -1,12 +1,12 @@
-/** The preheader: text at the top of an HTML letter that mail programs show in their lists, and the letter does not. */
+/** The preheader: text at the top of an HTML letter that mail programs show in their lists, but not in the letter. */
 import { escapeHtml } from '../domain/escape-html.ts';
 
-/** Where its text, rendered already, is found by the HTML. */
+/** The variable under which the HTML finds the rendered preheader. */
 export const preheaderName = 'postrider_preheader';
 
 const hidden =
   'display:none;font-size:1px;line-height:1px;max-height:0;max-width:0;opacity:0;overflow:hidden;mso-hide:all';
-/** Fills the line, so that the letter's first words do not stand in it as well. */
+/** Fills up the line, so that it does not also show the first words of the letter. */
 const filling = '&#847;&zwnj;&nbsp;'.repeat(40);
 const block = `{% if ${preheaderName} != '' %}${around(`{{ ${preheaderName} }}`)}{% endif %}`;
 
@@ -14,17 +14,20 @@ function around(text: string): string {
   return `<div style="${hidden}">${text}${filling}</div>`;
 }
 
-/** Characters of the tag that begins the body; one that is longer is none. */
+/** Characters of the tag that begins the body; a longer one is ignored. */
 const maxBodyTagLength = 2_000;
 
-/** The source with it: behind the start of the body, or what stands before one, and, should that be inside a tag of Liquid, before everything. */
+/**
+ * The source with the preheader's place behind the start of the body, or behind what comes before a body; and a second variant with the place
+ * before everything, in case the first is inside a Liquid tag.
+ */
 export function withPreheader(html: string): string[] {
   const at = startOfBody(withoutComments(html));
   return [html.slice(0, at) + block + html.slice(at), block + html];
 }
 
 function startOfBody(html: string): number {
-  // One look for where it begins and one for where it ends: a pattern of both took 0.5 s for 256 KB of `<body `.
+  // One search for its start and one for its end: a pattern for both took 0.5 s for 256 KB of `<body `.
   const begin = html.search(/<body[\s>]/i);
   const tag = begin < 0 ? '' : html.slice(begin, begin + maxBodyTagLength);
   if (tag.includes('>')) return begin + tag.indexOf('>') + 1;
@@ -32,7 +35,7 @@ function startOfBody(html: string): number {
   return before === null ? 0 : before.index + before[0].length;
 }
 
-/** As long as it is: Outlook alone reads what its comments say, `<!--[if mso]><body><![endif]-->`. */
+/** Replaces comments by spaces, so that places stay the same: only Outlook reads `<!--[if mso]><body><![endif]-->`. */
 function withoutComments(html: string): string {
   const kept: string[] = [];
   let from = 0;
@@ -45,7 +48,7 @@ function withoutComments(html: string): string {
   return kept.join('') + html.slice(from);
 }
 
-/** A rendered letter as it is without. */
+/** A rendered letter as it would be without the preheader. */
 export function withoutPreheader(html: string, preheader: string): string {
   return html.replace(around(escapeHtml(preheader)), '');
 }

@@ -1,10 +1,12 @@
-/** How the nodes of a template are rendered, in place of the library's own way: bounded, quick where they are plain, and naming all that is missing. */
+/**
+ * Renders the nodes of a template in place of the library's own way: limited, fast for plain nodes, and with the names of all missing variables.
+ */
 import { type Context, type Emitter, Output, type Template, TokenKind, UndefinedVariableError } from 'liquidjs';
 import { charge } from './limits.ts';
 import { missingIn, Scope } from './scope.ts';
 import { textOf } from './values.ts';
 
-/** Writes what a letter is made of, counting it. */
+/** Writes the output of a template and counts it. */
 class Writer implements Emitter {
   buffer = '';
   readonly #context: Context;
@@ -23,7 +25,7 @@ class Writer implements Emitter {
   }
 }
 
-/** Keeps the pieces as they are: what stands in the template is the same string for every reader. */
+/** Keeps the pieces separate: text of the template is the same string for every recipient. */
 export class PieceWriter extends Writer {
   readonly pieces: string[] = [];
 
@@ -32,7 +34,7 @@ export class PieceWriter extends Writer {
   }
 }
 
-/** What `capture` makes is written here as well. A node that lacks a variable has written nothing yet, so it can be rendered again. */
+/** The content of `capture` is written here too. A node that lacks a variable has written nothing yet, so it can be rendered again. */
 export function* renderTemplates(
   templates: Template[],
   context: Context,
@@ -55,7 +57,7 @@ export function* renderTemplates(
   return emitter.buffer;
 }
 
-/** @throws the error, unless it is of a variable that was not known to be missing */
+/** @throws the error, unless it is about a variable that was not yet known to be missing */
 function noteMissing(error: unknown, context: Context): void {
   if (!(context instanceof Scope) || !(error instanceof UndefinedVariableError)) throw error;
   const name = missingIn(error.originalError);
@@ -64,8 +66,9 @@ function noteMissing(error: unknown, context: Context): void {
 }
 
 /**
- * Has text, and variables without filters, rendered by a plain function: they are most of a letter, and the library's generators take ten
- * times as long. @param put makes of a value what is written
+ * Renders text and variables without filters by a plain function: they are most of a letter, and the library's generators take ten times as
+ * long.
+ * @param put turns a value into the text that is written
  */
 export function quicken(template: Template, put: (value: unknown, context: Context) => string): void {
   const { token } = template;
@@ -87,10 +90,10 @@ export function quicken(template: Template, put: (value: unknown, context: Conte
   };
 }
 
-/** `order.total` as its names; null for what has filters of its own, operators, or names that are variables. */
+/** The names in `order.total`; null for an output with filters, operators, or names that are variables. */
 function plainPath({ value: { initial, filters } }: Output): (string | number)[] | null {
   const [token, ...more] = initial.postfix;
-  // The library adds the one that escapes, under no name of a filter.
+  // The library adds a filter without a name, the one that escapes.
   if (more.length > 0 || filters.some(({ name }) => /^\w+$/.test(name))) return null;
   if (token?.kind !== TokenKind.PropertyAccess || !('props' in token) || !Array.isArray(token.props)) return null;
   if ('variable' in token && token.variable !== undefined) return null;

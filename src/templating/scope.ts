@@ -1,4 +1,4 @@
-/** What a template's names stand for while it is rendered. */
+/** What the names in a template mean while it is rendered. */
 import { Context } from 'liquidjs';
 import type { Meter } from './limits.ts';
 
@@ -6,11 +6,11 @@ export type Path = readonly string[];
 
 type Given = { readonly options: ConstructorParameters<typeof Context>[2]; readonly meter: Meter };
 
-/** Variables, and those that were found missing: these count as empty from then on, so that all others are found as well. */
+/** The variables, and those found missing: a missing one counts as empty from then on, so that all others are found too. */
 export class Scope extends Context {
   readonly missing = new Map<string, Path>();
   readonly meter: Meter;
-  /** What the template made itself, innermost last; the library has the same list, for itself. */
+  /** Variables the template set itself, innermost scope last. The library keeps the same list, but privately. */
   readonly #made: object[] = [this.bottom()];
 
   constructor(variables: object, liquid: NonNullable<Context['liquid']>, { options, meter }: Given) {
@@ -28,14 +28,14 @@ export class Scope extends Context {
     return super.pop();
   }
 
-  /** For the items of a list, one by one: what one of them does not have is not missing. */
+  /** For the items of a list, one by one: a member that one item lacks is not missing. */
   override spawn(scope?: object): Context {
     const context = super.spawn(scope);
     context.strictVariables = false;
     return context;
   }
 
-  /** What stands at a path without generators, of which the library takes five. */
+  /** Looks up a path without generators; the library uses five. */
   look(path: readonly (string | number)[]): unknown {
     const [root = ''] = path;
     let value: unknown = this.#made.findLast((scope) => root in scope);
@@ -67,7 +67,7 @@ export class Scope extends Context {
   }
 }
 
-/** The variable that was found to be undefined; null for any other error. */
+/** The variable that was undefined; null for any other error. */
 export function missingIn(error: unknown): string | null {
   if (typeof error !== 'object' || error === null || !('variableName' in error)) return null;
   return String(error.variableName);

@@ -1,10 +1,10 @@
-/** What parsing and rendering throw, in words. */
+/** Puts errors of parsing and rendering into words. */
 import { LiquidError } from 'liquidjs';
 import { LimitError } from './limits.ts';
 
 const maxLength = 200;
 
-/** Reads on from the name of a part: `line 3, column 7: tag "foo" is not known`. */
+/** Continues the name of a part: `line 3, column 7: tag "foo" is not known`. */
 export function tell(error: unknown): string {
   if (error instanceof LimitError) return error.message;
   if (error instanceof RangeError && /stack|length/.test(error.message)) return 'is too long, or too deep';

@@ -1,4 +1,4 @@
-/** Templates at hand: compiled once in a process, as long as they are in use and there is room. */
+/** Cache of compiled templates: each is compiled once in a process and kept while it is used and there is room. */
 import { setImmediate } from 'node:timers/promises';
 import {
   type CompiledTemplate,
@@ -13,14 +13,14 @@ import { cpuMs } from './limits.ts';
 
 export type Templating = ReturnType<typeof openTemplating>;
 
-/** What a stored version comes to; faults when it was stored under other rules than hold now. */
+/** A compiled version. It has faults when it was stored under older rules. */
 export type Compiled = CompiledTemplate | { readonly faults: readonly TemplateFault[] };
 
-/** Characters of the sources of all that is kept: compiled they take some twenty times as much. */
+/** Characters of all cached sources. Compiled they take about twenty times as much memory. */
 const maxKept = 4_000_000;
-/** A template without any source takes as much as one of so many characters. */
+/** A template without a source counts as this many characters. */
 const emptyLength = 1_000;
-/** How long emails of one request may be rendered before others have their turn. */
+/** How long emails of one request are rendered before other work gets a turn. */
 const turnMs = 20;
 
 export function openTemplating() {
@@ -55,7 +55,7 @@ export function openTemplating() {
     checkSource,
     compile: (content: TemplateContent): Compiled => compileTemplate(content, cpuMs),
 
-    /** A version as a function; null when `load` finds none. */
+    /** The compiled version; null when `load` finds none. */
     compiled(use: TemplateUse, load: () => Promise<TemplateContent | null>): Promise<Compiled | null> {
       const key = versionIdOf(use);
       const known = kept.get(key);
@@ -68,7 +68,7 @@ export function openTemplating() {
     /** CPU time of this thread in milliseconds. */
     cpuMs,
 
-    /** Between one email and the next: lets others have the event loop, when this one had it for long. */
+    /** Called between two emails: lets other work use the event loop when this one has used it for long. */
     async yieldTurn(): Promise<void> {
       if (performance.now() < turnEndsAt) return;
       await setImmediate();

@@ -1,13 +1,13 @@
 /**
- * Which variables a template asks for. The library's own analysis finds the line of each by reading the source from its beginning: a minute
- * for a template of many.
+ * Finds the variables a template uses. The library's own analysis finds the line of each by reading the source from the start: a minute for a
+ * template with many.
  */
 import { type Template, TypeGuards, toValueSync, Value } from 'liquidjs';
 import { type TemplatePart, templateParts, type VariableUse } from '../domain/template.ts';
 
 type Use = { readonly root: string; readonly path: string };
 
-/** @param parts null for one that the template does not have */
+/** @param parts null for a part that the template does not have */
 export function usesOf(parts: { readonly [part in TemplatePart]: readonly Template[] | null }): VariableUse[] {
   const uses = new Map<string, { paths: Set<string>; usedIn: Set<TemplatePart> }>();
   for (const part of templateParts) {
@@ -22,9 +22,9 @@ export function usesOf(parts: { readonly [part in TemplatePart]: readonly Templa
 }
 
 /**
- * In the order in which they are asked for: what is assigned later is asked for until then.
- * @param made names the template made so far; it grows
- * @param inLoops names that stand for something in here only
+ * The variables in the order of their use: a name that is assigned later counts as a variable until then.
+ * @param made names the template has set so far; it grows
+ * @param inLoops names that are set only within this loop
  */
 function* globalsOf(
   templates: readonly Template[],
@@ -39,13 +39,13 @@ function* globalsOf(
   }
 }
 
-/** What stands between a tag and its end. */
+/** The templates between a tag and its end. */
 export function innerOf(template: Template): Template[] {
   const inner: unknown = template.children === undefined ? [] : toValueSync(template.children(false, true));
   return Array.isArray(inner) ? inner : [];
 }
 
-/** Of a value with filters, or of one of its tokens. */
+/** The variables in a value with filters, or in one of its tokens. */
 function* usesIn(argument: unknown): Generator<Use> {
   if (argument instanceof Value || TypeGuards.isFilteredValueToken(argument)) {
     for (const token of argument.initial.postfix) yield* usesIn(token);

@@ -1,8 +1,8 @@
-/** Values of variables as text, and what may be compared with what: bounded, however lists are nested. */
+/** Values as text, and comparisons of values: limited, however deep lists are nested. */
 import { type Context, Drop, defaultOperators, type Operators, toValue } from 'liquidjs';
 import { charge, chargeSearch, cut } from './limits.ts';
 
-/** What stands where a value is put out: lists are joined, and objects, which have no text, leave nothing. */
+/** The text of a value in the output: lists are joined, and objects, which have no text, give none. */
 export function textOf(value: unknown, context: Context): string {
   const plain: unknown = toValue(value);
   if (typeof plain === 'string') return plain;
@@ -17,7 +17,7 @@ export function textOf(value: unknown, context: Context): string {
   return text;
 }
 
-/** A number for what is one or reads as one; else 0, as Liquid has it. */
+/** The number for a value that is a number or reads as one; else 0, as in Liquid. */
 export function numberOf(value: unknown): number {
   const plain: unknown = toValue(value);
   return typeof plain === 'number' || typeof plain === 'string' ? Number(plain) || 0 : 0;
@@ -26,8 +26,8 @@ export function numberOf(value: unknown): number {
 type Operator = (left: unknown, right: unknown, context: Context) => ReturnType<Operators[string]>;
 
 /**
- * Two strings are compared as a whole, in one step: that is charged. Lists and objects are equal to nothing but themselves, and neither more
- * nor less than anything, since JavaScript would write both out as text for that. What Liquid itself has to compare with (`empty`) stays.
+ * Comparing two strings is one step, so it is charged. Lists and objects equal only themselves and are neither more nor less than anything:
+ * JavaScript would write both out as text for that. Liquid's own values for comparison (`empty`) work as usual.
  */
 function bounded(usual: Operator, ofLists: (left: unknown, right: unknown) => boolean): Operator {
   return (left, right, context) => {
@@ -42,7 +42,7 @@ function isCompound(value: unknown): boolean {
   return typeof value === 'object' && value !== null;
 }
 
-/** Lists contain what is equal to an item; a text contains a text. */
+/** A list contains values equal to an item; a text contains a text. */
 const contains: Operator = (left, right, context) => {
   if (typeof left === 'string') return containsText(left, textOf(right, context), context);
   if (!Array.isArray(left)) return false;

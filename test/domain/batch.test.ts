@@ -204,7 +204,7 @@ it('a thousand keyed emails over a base of 5 MB are read in no more than a few t
   expect(cost(1_000)).toBeLessThan(5 * one + 2_000);
 });
 
-it('a file as a list of bytes is hashed once for all, and stands for no other', () => {
+it('a file given as a list of bytes is hashed once for all emails, and equals no other file', () => {
   const known = new Map<unknown, string>();
   const file = Array.from({ length: 5_000 }, (_, at) => at % 256);
   const hashOf = (content: unknown) => bodyHash({ attachments: [{ content }] }, known);

@@ -53,7 +53,7 @@ describe('a variable that is declared as a number', () => {
   });
 });
 
-it('a variable of another type than declared is named, one that is null or not there is not', () => {
+it('a variable of another type than declared is a fault; one that is null or missing is not', () => {
   expect(read({ n: '5', s: 5 }, false)).toEqual([
     ['variables', 'n', 'must be a number'],
     ['variables', 's', 'must be a string'],

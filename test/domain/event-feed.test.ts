@@ -31,7 +31,7 @@ it.each(['', '1', '1-', '-1', '1-2-3', ' 1-2', '1-2\n', '$', '1.5-0', '１-0', `
   },
 );
 
-it('a type stands for itself, and a noun with a star for all of its types', () => {
+it('a type matches itself, and a noun with a star matches all of its types', () => {
   expect([...typesOf(['email.sent', 'transport.*'])]).toEqual([
     'email.sent',
     'transport.degraded',

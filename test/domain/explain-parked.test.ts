@@ -72,7 +72,7 @@ describe('an email that is parked', () => {
     expect(explainParked(parkedAt({ state: open }, { others }), 'bulk', now)).toEqual({
       reason: 'transport_degraded',
       summary:
-        'Transport ses is in trouble since 2026-11-24T09:29:00.000Z (ECONNREFUSED), which costs the email no attempt. It is tried next at 2026-11-24T09:30:05.000Z, and once that goes well the email goes out by itself. Of its route, backup is paused as well. Of its route, last is in trouble as well.',
+        'Transport ses has been in trouble since 2026-11-24T09:29:00.000Z (ECONNREFUSED), which costs the email no attempt. It is tried next at 2026-11-24T09:30:05.000Z, and once that goes well the email goes out by itself. Of its route, backup is paused as well. Of its route, last is in trouble as well.',
       movesAt: now + 5_000,
     });
     const late = explainParked(parkedAt({ state: open }), 'bulk', now + 5_000);
@@ -184,7 +184,7 @@ describe('a recipient', () => {
   });
 });
 
-it('of bulk, one in four goes while transactional mail is parked as well', () => {
+it('one message in four is bulk while transactional mail is parked too', () => {
   const parked = { transactional: 100, bulk: 100 };
   expect([0, 1, 2, 3, 30].map((ahead) => countBefore('transactional', ahead, parked))).toEqual([0, 1, 2, 4, 40]);
   expect([0, 1, 50].map((ahead) => countBefore('bulk', ahead, parked))).toEqual([3, 7, 150]);

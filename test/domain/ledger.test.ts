@@ -16,12 +16,12 @@ it('a recipient counts where it came into another state, and nowhere else', () =
   ]);
 });
 
-it('what was heard of a message at once went through sent', () => {
+it('a recipient with immediate feedback went through sent', () => {
   expect(statesEntered(stateWith('queued'), stateWith('delivered'))).toEqual(['sent', 'delivered']);
   expect(statesEntered(stateWith('sent'), stateWith('complained'))).toEqual(['complained']);
 });
 
-it('whatever becomes of a recipient, each pending state is entered as often as it came about, and the last is the one it is in', () => {
+it('whatever becomes of a recipient, each pending state counts as often as it was entered, and the last state counted is the current one', () => {
   const statuses = fc.array(fc.constantFrom(...recipientStatuses), { minLength: 1, maxLength: 20 });
   fc.assert(
     fc.property(statuses, (path) => {

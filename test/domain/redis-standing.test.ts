@@ -46,7 +46,7 @@ it.each<[RegExp, Partial<RedisFacts>]>([
   expect(judgeRedis({ ...sound, ...given }, true).unfit).toMatch(words);
 });
 
-it('a process that runs puts up with a replica, and none begins with one, which is said first of all', () => {
+it('a running process waits while Redis is a replica, and none starts with one; that is the first reason given', () => {
   const unfitToStart = expect.stringMatching(/^Redis 7\S+ is a replica.*primary/);
   expect(judgeRedis({ ...sound, isReplica: true }, false)).toMatchObject({ unfit: null, unfitToStart });
   expect(judgeRedis({ ...sound, isReplica: true, fsync: 'no' }, true)).toMatchObject({ unfitToStart });
@@ -58,7 +58,7 @@ it.each<[string, Partial<RedisFacts>]>([
   ['unknown fsync', { fsync: null }],
   ['no AOF', { hasAof: false }],
   ['nothing told', { hasAof: null }],
-])('with REQUIRE_DURABLE_REDIS, %s will not do', (_, given) => {
+])('with REQUIRE_DURABLE_REDIS, %s does not meet the requirements', (_, given) => {
   expect(judgeRedis(sound, true).unfit).toBeNull();
   expect(judgeRedis({ ...sound, ...given }, true).unfit).toMatch(/^REQUIRE_DURABLE_REDIS is set, and of Redis 7/);
 });

@@ -28,7 +28,7 @@ it('a token gives back what it was made of, is the same each time, and shows no 
   );
 });
 
-it('a token that was changed in any place, cut, lengthened or sealed with another key is none', () => {
+it('a token that was changed, cut, lengthened or sealed with another key is not valid', () => {
   const token = unsubscribeToken({ emailId, address: 'ada@example.org' }, key);
   const bytes = Buffer.from(token, 'base64url');
   for (let place = 0; place < bytes.length; place++) {
@@ -42,7 +42,7 @@ it('a token that was changed in any place, cut, lengthened or sealed with anothe
   expect(readUnsubscribeToken(token, unsubscribeKey(Buffer.alloc(32, 8)))).toBe(null);
 });
 
-it('only bulk mail to one reader has a link, and only where it is known how we are reached', () => {
+it('only bulk mail to one recipient has a link, and only when PUBLIC_URL is known', () => {
   const email = (lane: 'bulk' | 'transactional', ...to: string[]) =>
     storedEmail(
       to.map((address) => recipient(address)),

@@ -53,7 +53,7 @@ async function isTaken(bytes: number): Promise<boolean> {
   return (await http.send('POST', '/v1/emails', headers, emailOf(bytes))).status === 202;
 }
 
-it('beside a large body in hand another is refused unread, with Retry-After; a small one is taken, and so is the next when the first is done', async () => {
+it('while one large body is in hand, another is refused unread, with Retry-After; a small one is accepted, and so is a large one after the first is done', async () => {
   using first = await openUnended(900 * kb);
   await until('it to be in hand', async () => !(await isTaken(500 * kb)));
   const before = await refusals();
@@ -69,7 +69,7 @@ it('beside a large body in hand another is refused unread, with Retry-After; a s
   expect(await isTaken(500 * kb)).toBe(true);
 });
 
-it('what was announced and does not come keeps nobody away', async () => {
+it('a large body that was announced and does not come takes no room from others', async () => {
   using first = await openRawHttp(postrider.url);
   using second = await openRawHttp(postrider.url);
   for (const idle of [first, second]) {
@@ -79,7 +79,7 @@ it('what was announced and does not come keeps nobody away', async () => {
   }
 });
 
-it('small bodies are bounded among themselves, and large ones are taken beside them', async () => {
+it('small bodies have a limit of their own, and large ones are accepted beside them', async () => {
   using _first = await openUnended(smallBodyBytes);
   using second = await openUnended(smallBodyBytes);
   await until('them to be in hand', async () => !(await isTaken(9 * kb)));
@@ -94,7 +94,7 @@ it('small bodies are bounded among themselves, and large ones are taken beside t
   expect(await isTaken(9 * kb)).toBe(true);
 });
 
-it('one that is no HTTP any more makes room although its client hangs', async () => {
+it('a body that stops being valid HTTP gives back its room although its client hangs', async () => {
   using first = await openRawHttp(postrider.url, { allowHalfOpen: true });
   first.write(head({ 'transfer-encoding': 'chunked' }));
   first.write(chunk('x'.repeat(900 * kb)));
@@ -104,7 +104,7 @@ it('one that is no HTTP any more makes room although its client hangs', async ()
   await until('there to be room', () => isTaken(500 * kb));
 });
 
-it('one whose client goes before it is whole makes room', async () => {
+it('a body whose client goes before it is whole gives back its room', async () => {
   {
     using _first = await openUnended(900 * kb);
     await until('it to be in hand', async () => !(await isTaken(500 * kb)));
@@ -112,7 +112,7 @@ it('one whose client goes before it is whole makes room', async () => {
   await until('there to be room', () => isTaken(500 * kb));
 });
 
-it('one that does not say its length, or is packed, is counted as it is read, and the connection goes on', async () => {
+it('a chunked or packed body is counted as it is read, and its connection can be used again', async () => {
   using first = await openUnended(900 * kb);
   await until('it to be in hand', async () => !(await isTaken(500 * kb)));
   using http = await openRawHttp(postrider.url);
@@ -128,7 +128,7 @@ it('one that does not say its length, or is packed, is counted as it is read, an
   expect(await first.answer()).toMatchObject({ status: 202 });
 });
 
-it('one that grows beyond what its route takes holds no room once that is answered, nor does what comes of it after', async () => {
+it('a body that outgrows the limit of its route holds no room after the 413, however much of it still comes', async () => {
   using http = await openRawHttp(postrider.url);
   const begun = head({ 'transfer-encoding': 'chunked' }).replace('/v1/emails', '/v1/webhooks');
   const write = (times: number) => {
@@ -156,7 +156,7 @@ it('the largest request is taken when no other is in hand, however little room t
   expect((await postrider.api('POST', '/v1/emails', email)).status).toBe(202);
 });
 
-it('whatever comes and goes, each part holds no more than there is room for, but for one body beside small ones; and in the end nothing', () => {
+it('in any order of bodies, each part holds at most its room, except for one body beside small ones, and in the end nothing', () => {
   const step = fc.record({ who: fc.nat(9), bytes: fc.nat(2 * roomBytes), leaves: fc.boolean() });
   fc.assert(
     fc.property(fc.array(step), fc.array(fc.boolean(), { minLength: 10, maxLength: 10 }), (steps, large) => {

@@ -114,7 +114,7 @@ it('each is where its mark or the record it has since says, and a page by status
   ]);
 });
 
-it('everybody comes in one answer, as NDJSON and as CSV, which can be uploaded again', async () => {
+it('all recipients come in one answer, as NDJSON and as CSV, which can be uploaded again', async () => {
   const all = async (query: string) => {
     const headers = { authorization: `Bearer ${testApiKey}` };
     const answer = await fetch(`${postrider.url}/v1/campaigns/${id}/recipients?${query}`, { headers });
@@ -143,6 +143,6 @@ it('everybody comes in one answer, as NDJSON and as CSV, which can be uploaded a
   }
 });
 
-it('who may not see a campaign does not see who is in it', async () => {
+it('a key that may not see a campaign may not see its recipients either', async () => {
   expect((await postrider.api('GET', '/v1/campaigns/cm_x/recipients')).status).toBe(404);
 });

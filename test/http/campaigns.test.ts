@@ -243,7 +243,7 @@ describe('sending', () => {
   });
 });
 
-it('campaigns are listed newest first, each where it stands, and those of other domains are not there for a limited key', async () => {
+it('campaigns are listed newest first with their status, and a limited key does not see those of other domains', async () => {
   const mine = await create({ from: 'a@shop.example' });
   const other = await create({ from: 'a@other.example' });
   const ids = (body: Body) => body.data.map(({ id }) => id);

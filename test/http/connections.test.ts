@@ -55,7 +55,7 @@ const get = 'GET / HTTP/1.1\r\nhost: a\r\n\r\n';
 const post = 'POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n';
 const junk = 'JUNK\x00\r\n\r\n';
 
-it('one that is late is told so, nothing more is read of it, and it is let go though its client hangs', async () => {
+it('a late request gets a 408, nothing more of it is read, and its connection ends although the client hangs', async () => {
   await using slow = await open();
   slow.socket.write(`${post}abc`);
   const { request } = await until('the request', () => slow.exchanges[0]);
@@ -88,7 +88,7 @@ it('a head that does not end has a minute', () => {
   expect(makeConnections().makeServer(() => {}).headersTimeout).toBe(60_000);
 });
 
-it('what is not HTTP behind a request is told of after the answer to that', async () => {
+it('bytes that are not HTTP behind a request get their 400 after the answer to that request', async () => {
   await using both = await open();
   both.socket.write(`${post}abcdefghi${junk}`);
   const { response } = await until('the request', () => both.exchanges[0]);
@@ -108,7 +108,7 @@ it('into an answer that is under way nothing is said: the connection ends', asyn
   await stream.letGo();
 });
 
-it('who was answered before its body came is not answered again when that is late', async () => {
+it('a request answered before its body came gets no second answer when the body is late', async () => {
   await using refused = await open((_request, response) => void response.writeHead(401).end());
   refused.socket.write(post);
   await until('the answer', () => refused.seen.text.includes('HTTP/1.1 401'));
@@ -137,7 +137,7 @@ it('a client that sends no more after its request is answered, however long that
   await waiting.letGo();
 });
 
-it('a client that sends no more in the middle of its request is told that this is none', async () => {
+it('a client that ends its half of the connection in the middle of a request gets a 400', async () => {
   await using broken = await open();
   broken.socket.end(`${post}abc`);
   expect(await broken.told()).toMatch(/^HTTP\/1\.1 400 .*"name":"unreadable_request"/s);

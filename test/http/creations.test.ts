@@ -73,7 +73,7 @@ it('a token from a repeat works as the first one does', async () => {
   expect((await apiClient(apis[1].url, token)('GET', '/v1/emails')).status).toBe(200);
 });
 
-it('what a process that died had begun is made by the repeat, the same', async () => {
+it('a repeat finishes, with the same id, the creation of a process that died', async () => {
   const creations = openCreations(redis, Buffer.alloc(32, 1));
   const claim = { scope: 'begun', bodyHash: 'hash' };
   const first = await creations.begin(claim, { id: 'wh_1', now: 10 });

@@ -51,7 +51,7 @@ function textOf(answer: IncomingMessage): Promise<string> {
 /** Only what is closed for its own sake is closed. */
 const { signal: never } = new AbortController();
 
-it('what is in hand is answered, with the word that its connection ends', async () => {
+it('a request in hand is answered during a stop, with Connection: close', async () => {
   const gate = Promise.withResolvers<void>();
   let inHand = 0;
   const { url, stop } = await open((app) =>

@@ -223,7 +223,7 @@ describe('a change', () => {
   });
 });
 
-it('scheduled in an hour is told of as scheduled, and a repeat gets the same', async () => {
+it('an email for `in 1 hour` is answered as scheduled, and its repeat gets the same answer', async () => {
   const body = { ...good, scheduled_at: 'in 1 hour' };
   const send = () => postrider.api('POST', '/v1/emails', body, { 'idempotency-key': 'in-1-hour' });
   const first = await send();
@@ -235,6 +235,6 @@ it('scheduled in an hour is told of as scheduled, and a repeat gets the same', a
   expect(Math.round((Date.parse(scheduled_at ?? '') - Date.parse(created_at ?? '')) / 60_000)).toBe(60);
 });
 
-it('a topic is refused: it would keep nobody away', async () => {
+it('a topic_id is refused: it would exclude nobody', async () => {
   expect(await faultsOf({ topic_id: 'b6d24b8e' })).toEqual([422, [expect.stringContaining('there are no topics')]]);
 });

@@ -39,7 +39,7 @@ it('before anything has happened the feed is empty, and has no place yet', async
   expect((await page('?after=0-0')).next).toBe('0-0');
 });
 
-it('an event is told as webhooks tell it, with its id and its place', async () => {
+it('an event in the feed equals that of a webhook, with its id and its place', async () => {
   await world.keep({
     id: one,
     from: { address: 'hello@example.com', name: 'Acme' },
@@ -151,7 +151,7 @@ it.each([
   expect([status, body.errors.map(({ pointer }) => pointer).toSorted()]).toEqual([422, pointers]);
 });
 
-it('a place in the Last-Event-ID header that is none is refused as well', async () => {
+it('a Last-Event-ID header that is not a place is refused too', async () => {
   expect(await api('GET', '/v1/events', undefined, { 'last-event-id': 'x' })).toMatchObject({
     status: 422,
     body: { errors: [{ pointer: '#/header/last-event-id' }] },

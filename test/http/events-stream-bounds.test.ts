@@ -19,7 +19,7 @@ const longMs = 50_000;
 
 const asStream = { accept: 'text/event-stream' };
 
-it('for a reader that does not read nothing is kept, and nobody is held up; what it left it gets from the log', async () => {
+it('for a reader that does not read nothing is kept and no other reader waits; later it gets everything from the log', async () => {
   const world = await open();
   // As many bytes as 50,000 events without metadata have, and more than sockets hold.
   await world.keep({ id: one, metadata: { filling: 'x'.repeat(1_000) } });
@@ -47,7 +47,7 @@ it('for a reader that does not read nothing is kept, and nobody is held up; what
   slow.leave();
 });
 
-it('of large events no more is made for readers that do not read than is written to them, and little more is read', async () => {
+it('for readers that do not read, no more large events are rendered than are written to them, and few more are read', async () => {
   const world = await open();
   await world.keep({ id: one, metadata: { filling: 'x'.repeat(4_000) } });
   const to = Array.from({ length: 50 }, (_, n) => `${n}${'y'.repeat(230)}@example.org`);
@@ -90,7 +90,7 @@ it('a reader that takes nothing for too long is dropped, and finds its place aga
   back.leave();
 });
 
-it('beyond the streams that a process takes one is refused with 503, until another ends', async () => {
+it('a stream beyond the limit of a process is refused with 503, until another one ends', async () => {
   const world = await open({ mostStreams: 2 });
   const all = await Promise.all([readStream(world.url), readStream(world.url)]);
   const api = apiClient(world.url);
@@ -154,7 +154,7 @@ describe('with a heartbeat', () => {
   });
 });
 
-it('a stop ends all streams and waits for none, not for one that does not read either', async () => {
+it('a stop ends all streams and waits for none, not even for a reader that does not read', async () => {
   const world = await open();
   await world.keep({ id: one, metadata: { filling: 'x'.repeat(4_000) } });
   const [reader, stuck] = [await readStream(world.url), await readStream(world.url)];

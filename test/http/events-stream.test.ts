@@ -43,7 +43,7 @@ const eventsOf = (id: string, from: number, to: number) =>
 const idsIn = (events: readonly { id: string }[]) => events.map(({ id }) => id);
 const [one, other] = [emailIdOf(1), emailIdOf(2)];
 
-it('a stream is told what happens from now on, as the list has it, each under its cursor and its type', async () => {
+it('a stream sends what happens from now on, with the data of the list and with its cursor and type', async () => {
   await world.add(eventOf(one, 1));
   const reader = await read();
   expect(reader.headers).toMatchObject({ 'cache-control': 'no-store', 'x-accel-buffering': 'no', vary: 'accept' });
@@ -138,7 +138,7 @@ it('types are kept to, in the past and live', async () => {
   expect(reader.events.map(({ event }) => event)).toEqual([1, 2].flatMap(() => ['email.sent', 'transport.degraded']));
 });
 
-it('a key with limits is told of emails it could have sent, in the past and live', async () => {
+it('a limited key sees the events of emails it could have sent, past and live', async () => {
   await world.keep({ id: one, from: { address: 'a@shop.example' } });
   await world.keep({ id: other });
   const { token } = await world.makeKey({ from_domains: ['shop.example'] });
@@ -152,7 +152,7 @@ it('a key with limits is told of emails it could have sent, in the past and live
   expect(idsOf(reader)).toEqual(idsIn(eventsOf(one, 1, 2)));
 });
 
-it('any number of readers share one watch on the log, which is there only while somebody reads', async () => {
+it('any number of readers share one watch on the log, which exists only while there are readers', async () => {
   expect(await watches(world)).toBe(0);
   const all = await Promise.all(Array.from({ length: 20 }, () => read()));
   await isLive();
@@ -166,7 +166,7 @@ it('any number of readers share one watch on the log, which is there only while 
   expect(await watches(world)).toBe(1);
 });
 
-it('what was removed before it came is told as a gap, and the stream goes on with what is kept', async () => {
+it('events removed before a reader came are reported as a gap, and the stream goes on with the oldest kept', async () => {
   const [first = '', second, third = ''] = await world.add(...eventsOf(one, 1, 4));
   await world.trim(third);
   const reader = await read({ 'last-event-id': first });

@@ -47,7 +47,7 @@ async function open() {
 
 const head = 'POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n';
 
-it('one whose body does not come is ended, and one that came whole is not', async () => {
+it('a request whose body does not come is ended, and one that came whole is not', async () => {
   await using slow = await open();
   slow.socket.write(`${head}abc`);
   await until('the request', () => slow.requests.length === 1);
@@ -64,7 +64,7 @@ it('one whose body does not come is ended, and one that came whole is not', asyn
   expect(whole.late).toEqual([]);
 });
 
-it('an upload goes on as long as something comes, and is ended once nothing does', async () => {
+it('an upload goes on as long as bytes come, and is ended when none do', async () => {
   await using upload = await open();
   upload.socket.write(head);
   const request = await until('the request', () => upload.requests[0]);
@@ -81,7 +81,7 @@ it('an upload goes on as long as something comes, and is ended once nothing does
   expect(upload.late).toEqual([request]);
 });
 
-it('who went away, or whose body is not read, is not waited for', async () => {
+it('a client that went away and a request whose body is not read are not timed', async () => {
   await using unread = await open();
   unread.socket.write(`GET / HTTP/1.1\r\nhost: a\r\n\r\n${head.replace('POST', 'GET')}`);
   await until('the requests', () => unread.requests.length === 2);

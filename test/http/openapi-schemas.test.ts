@@ -16,15 +16,15 @@ function unify(names: readonly string[], schemas: Record<string, Schema>): Recor
 const text = { type: 'string' };
 const number = { type: 'number' };
 
-it('what is only given has the plain name and the form in which it is given', () => {
+it('a schema used only as input has the plain name and its input form', () => {
   expect(unify(['CatInput'], { CatInput: text, Cat: number })).toEqual({ Cat: text });
 });
 
-it('what is given and answered alike stands there once', () => {
+it('a schema with equal input and output is there once', () => {
   expect(unify(['CatInput', 'Cat'], { CatInput: text, Cat: text, DogInput: text, Dog: text })).toEqual({ Cat: text });
 });
 
-it('what is given in another form than it is answered stands there twice, and so does what refers to it', () => {
+it('a schema whose input and output differ is there twice, and so is each schema that refers to it', () => {
   const schemas = {
     CatInput: text,
     Cat: number,

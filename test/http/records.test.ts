@@ -29,7 +29,7 @@ const ndjson = 'application/x-ndjson';
 const csv = 'text/csv';
 const json = 'application/json';
 
-it('NDJSON: one object a line, blank lines passed over, a last line without its end taken', async () => {
+it('NDJSON: one object in a line; blank lines are skipped, and a last line without a line end is read', async () => {
   expect(await read(ndjson, '\ufeff{"a":1}\r\n\n  \n{"a":"ü"}\n[2]')).toEqual([
     { line: 1, value: { a: 1 } },
     { line: 4, value: { a: 'ü' } },
@@ -38,7 +38,7 @@ it('NDJSON: one object a line, blank lines passed over, a last line without its 
   expect(await read(ndjson, '')).toEqual([]);
 });
 
-it('NDJSON: a line that is no JSON, no UTF-8 or too long is named, and the next one is read', async () => {
+it('NDJSON: a line that is not JSON, not UTF-8 or too long is a fault, and the next one is read', async () => {
   const long = `{"a":"${'x'.repeat(200_000)}"}`;
   const bytes = Buffer.concat([
     Buffer.from('{"a":\n'),
@@ -53,7 +53,7 @@ it('NDJSON: a line that is no JSON, no UTF-8 or too long is named, and the next 
   }
 });
 
-it('CSV: text behind an apostrophe that keeps it from being a formula is without it, but for the address', async () => {
+it('CSV: an apostrophe that keeps a field from being a formula is removed, except in an address', async () => {
   expect(await read(csv, "email,name,note\n'=a@x.co,'=1+1,''-x\nb@x.co,'tis,O'Hara\n")).toMatchObject([
     { value: { email: "'=a@x.co", name: '=1+1', note: "'-x" } },
     { value: { email: 'b@x.co', name: "'tis", note: "O'Hara" } },
@@ -68,7 +68,7 @@ it('CSV: quoted fields, a byte order mark, CRLF, blank lines and columns in any 
   ]);
 });
 
-it('CSV: a row with too many fields is named; one with too few lacks the rest; what is empty is not there', async () => {
+it('CSV: a row with too many fields is a fault; one with too few lacks the rest; empty fields are left out', async () => {
   expect(await read(csv, 'email,note\na@x.co,1,2\nb@x.co\n,\nc@x.co,1,,\n')).toEqual([
     { line: 2, fault: 'has 3 fields, where the header names 2' },
     { line: 3, value: { email: 'b@x.co' } },
@@ -155,7 +155,7 @@ it.each([
   expect(await read(csv, `${header}\nb@x.co,b\nc@x.co,c\n`)).toEqual([{ line: 1, fault }]);
 });
 
-it('CSV: a row that is at fault takes none along that stands behind it, however long the list', async () => {
+it('CSV: a faulty row spoils no row behind it, however long the list', async () => {
   const good = (from: number) => Array.from({ length: 10_000 }, (_, n) => `${from + n}@x.co,n`);
   const rows = [
     ...good(0),
@@ -189,7 +189,7 @@ it('CSV: a row costs what it has, however many columns there could be', async ()
   expect(await cost(999)).toBeLessThan(5 * (await cost(1)) + 300);
 });
 
-it('CSV: a row that is no UTF-8 is named, and nobody is written to under half a name', async () => {
+it('CSV: a row that is not UTF-8 is a fault, and no recipient gets half a name', async () => {
   const latin1 = Buffer.from('email,note\na@x.co,J\u00fcrgen\nb@x.co,b', 'latin1');
   expect(await read(csv, latin1)).toEqual([
     { line: 2, fault: 'is not UTF-8: save the list as CSV in UTF-8' },
@@ -197,7 +197,7 @@ it('CSV: a row that is no UTF-8 is named, and nobody is written to under half a 
   ]);
 });
 
-it('JSON: the items of a list, by their numbers, whatever stands in them', async () => {
+it('JSON: the items of a list have their numbers, whatever they contain', async () => {
   expect(await read(json, '\ufeff [ {"a":"],[\\"{"} ,\n[[1],{"b":[2]}],null, "x" ]\n')).toEqual([
     { line: 1, value: { a: '],["{' } },
     { line: 2, value: [[1], { b: [2] }] },
@@ -207,7 +207,7 @@ it('JSON: the items of a list, by their numbers, whatever stands in them', async
   for (const nothing of ['', ' \n', '[]', ' [ \n ] ']) expect(await read(json, nothing)).toEqual([]);
 });
 
-it('JSON: an item that is none, or too long, is named, and the next one is read', async () => {
+it('JSON: an item that is not valid, or too long, is a fault, and the next one is read', async () => {
   const long = JSON.stringify({ a: 'x'.repeat(200_000) });
   const text = `[{"a":}, ${long}, {"a":1,"a":2}, , {"a":]}, {"b":2}]`;
   for (const places of [[], Array.from({ length: 300 }, (_, n) => n * 700)]) {

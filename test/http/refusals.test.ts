@@ -41,7 +41,7 @@ const paths = [
   ['/v1/emails/em_1', 'GET, HEAD, PATCH'],
 ] as const;
 
-it.each(paths)('what %s takes is said of every other method: %s', async (path, allow) => {
+it.each(paths)('every other method of %s gets a 405 that allows %s', async (path, allow) => {
   for (const method of ['PUT', 'OPTIONS', 'TRACE', 'QUERY', ...(allow.includes('POST') ? [] : ['POST'])])
     expect(await refusalOf(method, path)).toMatchObject({
       ...{ status: 405, headers: { allow } },

@@ -62,7 +62,7 @@ async function race(id: string, meanwhile: () => Promise<void>): Promise<Answer[
   return [first, repeat as Answer, await ask()];
 }
 
-it('the one that comes second is answered as the other was', async () => {
+it('the second of two retries at once gets the answer of the first', async () => {
   const id = await failedEmail();
   const answers = await race(id, async () => {});
   const done = { status: 200, body: { object: 'email', id, status: 'queued' } };
@@ -70,7 +70,7 @@ it('the one that comes second is answered as the other was', async () => {
   expect(await kindsOf(id)).toEqual(['answered', 'retried']);
 });
 
-it('the one that comes second retries nothing again that failed again in between', async () => {
+it('the second of two retries does not retry a recipient that failed again in between', async () => {
   const id = await failedEmail();
   const answers = await race(id, () => fail(id));
   expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);

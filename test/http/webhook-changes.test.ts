@@ -66,7 +66,7 @@ it('an endpoint may be named once more in the body, as SDKs do, and no other', a
   expect(await line.webhooks.get(id)).not.toHaveProperty('webhook_id');
 });
 
-it('what an endpoint is handed right after it was enabled stays, and what was left of before does not', async () => {
+it('an event that arrives right after an endpoint was enabled stays, and what was left from before is removed', async () => {
   const webhook = await line.addWebhook({ endpoint: 'https://app.example.com/hooks' });
   await changeTo(webhook, 'disabled');
   await line.redis.hset(keys.health(webhook.id), { failures: 9, failingSince: 1 });
@@ -93,7 +93,7 @@ it('which batches were too large for an endpoint is forgotten once it takes othe
   }
 });
 
-it('that an endpoint was disabled takes nothing from it once another has enabled it again', async () => {
+it('a disable removes no event that came after another request enabled the endpoint again', async () => {
   const webhook = await line.addWebhook({ endpoint: 'https://app.example.com/hooks' });
   afterChange = async () => {
     afterChange = async () => {};

@@ -154,7 +154,7 @@ it('a retry that was refused leaves its key free', async () => {
   expect(answer.headers).not.toHaveProperty('idempotent-replayed');
 });
 
-it('a status too seldom among those who left is refused with where to look instead', async () => {
+it('a filter that too few of the emails of a campaign match is refused with the route to use instead', async () => {
   const id = await addEnded(Array(2_001).fill('left'));
   const { status, body } = await api.api('GET', `/v1/emails?campaign_id=${id}&status=sent`);
   expect([status, body.errors]).toMatchObject([

@@ -146,7 +146,7 @@ it('with a worker: it was deferred, is being sent, is held, or is done', async (
   const sending = await explained(hold, 'sending');
   expect(sending).toMatchObject({ status: 'sending', recipients: [{ status: 'sending' }] });
   expect(sending.summary).toMatch(
-    /^It is being handed over to the next hop by transport main since 20\d\d-.*Z\. Should that worker have died, another takes over within twice WORKER_LOCK\.$/,
+    /^It has been in hand-over to the next hop by transport main since 20\d\d-.*Z\. If its worker died, another takes over within twice WORKER_LOCK\.$/,
   );
   worker.kill('SIGKILL');
   await worker.ended;
@@ -211,7 +211,7 @@ it('parked for a transport whose server refuses the login', async () => {
   expect(degraded).toMatchObject({
     status: 'queued',
     summary: expect.stringMatching(
-      /^Transport locked is in trouble since 20\d\d-.*Z \(.*535 5\.7\.8.*\), which costs the email no attempt\. It is tried next (?:now|at 20\d\d-.*Z), and once that goes well the email goes out by itself\.$/,
+      /^Transport locked has been in trouble since 20\d\d-.*Z \(.*535 5\.7\.8.*\), which costs the email no attempt\. It is tried next (?:now|at 20\d\d-.*Z), and once that goes well the email goes out by itself\.$/,
     ),
     recipients: [{ status: 'queued', why: expect.stringMatching(/waits for transport locked to be well again$/) }],
   });

@@ -53,7 +53,7 @@ it.runIf(existsSync('/dev/full'))('to a full disk each is dropped and counted', 
   expect(lines.dropped).toBe(3);
 });
 
-it('to a pipe that nobody reads any more each is dropped and counted', () => {
+it('each line to a pipe without a reader is dropped and counted', () => {
   const { out, into } = openPipe();
   closeSync(out);
   const lines = counted(into);
@@ -62,7 +62,7 @@ it('to a pipe that nobody reads any more each is dropped and counted', () => {
   expect(lines.dropped).toBe(3);
 });
 
-it('to a pipe that is full one is waited for and the next are not; what is written then begins a line of its own', () => {
+it('the first line to a full pipe waits and the next ones do not; what is written later begins a line of its own', () => {
   const { out, into } = openPipe();
   const lines = counted(into, 50);
   const long = `${'x'.repeat(300_000)}\n`;

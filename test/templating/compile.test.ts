@@ -191,7 +191,7 @@ describe('a subject', () => {
   });
 });
 
-it('the triple braces of Resend are read as two, and escaped as well', () => {
+it('the triple braces of Resend are read as two, and their value is escaped too', () => {
   expect(rendered({ html: '{{{NAME}}} {{{ n_2 }}}' }, { NAME: '<', n_2: 2 }).html).toBe('&lt; 2');
   expect(faultsOf({ html: '{{{NAME}}} {{ x | foo }}' })[0]?.message).toMatch(/^line 1, column 12: /);
 });

@@ -47,7 +47,7 @@ it.each(['x', '<body', '<bodyguard>', `<body ${'a'.repeat(2_000)}>`])(
   },
 );
 
-it('text is made of the first 8,000 tags, and of all that stands between and behind fewer', () => {
+it('the text is made from the first 8,000 tags, or from the whole HTML when it has fewer', () => {
   expect(textOfHtml('<b>a</b>'.repeat(10_000))).toBe('a'.repeat(4_000));
   expect(textOfHtml(`${'<b>a</b>'.repeat(4_000)} z`)).toBe(`${'a'.repeat(4_000)} z`);
 });
@@ -67,7 +67,7 @@ it.each([
   expect(letter.text?.length).toBeLessThanOrEqual(100 * 1024);
 });
 
-it('a letter does not fail for its text: where that would come to more than one may have, it is cut', () => {
+it('a letter does not fail because of its text: a text over the limit is cut', () => {
   const html = deep('<p>{% for item in items %}{{ item }}<br>{% endfor %}</p>');
   const items = Array.from({ length: 7_000 }, (_, n) => n);
   expect(rendered({ html: '<blockquote>a<br>{{ b }}</blockquote>' }, { b: 'c' }).text).toBe('> a\n> c');

@@ -2,7 +2,7 @@
 import { byId, element, formatBytes, linked, timeElement } from './dom.js';
 
 const detail = byId('detail');
-/** The tab people chose last, where a mail has it. */
+/** The tab chosen last, if the mail has it. */
 let preferred = 'html';
 
 export function showMail(mail) {
@@ -116,7 +116,7 @@ function choose({ key, make }) {
   }
 }
 
-/** What a panel shows is made when it is first looked at. */
+/** The content of a panel is made when it is first opened. */
 function panel({ key, make }, isChosen) {
   const attributes = { role: 'tabpanel', id: `panel-${key}`, 'aria-labelledby': `tab-${key}` };
   const made = element('div.panel', attributes, ...(isChosen ? [make()] : []));
@@ -124,7 +124,7 @@ function panel({ key, make }, isChosen) {
   return made;
 }
 
-/** The answer carries the same sandbox as a header, for whoever opens it outside this frame. */
+/** The answer has the same sandbox as a header, in case it is opened outside this frame. */
 function frame({ id, html }) {
   const hasRemote = /(?:src|background)\s*=\s*["']?(?:https?:)?\/\/|url\(\s*["']?(?:https?:)?\/\//i.test(html);
   return element(

@@ -1,7 +1,7 @@
-/** Content-Disposition (RFC 6266, RFC 8187) for a name somebody else chose. */
+/** Writes Content-Disposition (RFC 6266, RFC 8187) for a name that somebody else chose. */
 
 const maxNameLength = 200;
-/** What ends a header or a quoted string, leaves a folder, or turns the reading direction to make `fdp.exe` look like `exe.pdf`. */
+/** Characters that end a header or a quoted string, leave a folder, or turn the reading direction, so that `fdp.exe` looks like `exe.pdf`. */
 const unsafe = /[\p{Cc}\p{Cs}"\\/\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
 export function contentDisposition(kind: 'inline' | 'attachment', filename: string): string {

@@ -1,4 +1,4 @@
-/** The live stream of the dev inbox (server-sent events): any number of readers, one watch on the inbox for all of them. */
+/** The live stream of the dev inbox (server-sent events): one watch on the inbox serves any number of readers. */
 import type { ServerResponse } from 'node:http';
 import type { Inbox, InboxWatch } from '../../store/inbox.ts';
 import { endWithReader, heartbeatMs, reconnectMs, streamHeaders, toFrame } from '../sse.ts';
@@ -11,7 +11,7 @@ export type Feed = {
   close(): void;
 };
 
-/** Bytes a reader may be behind before it is dropped; it comes back by itself and looks at the whole list then. */
+/** Bytes a reader may be behind before it is dropped. It reconnects by itself and then reads the whole list. */
 const maxBehindBytes = 64 * 1024;
 
 export function openFeed({ inbox }: Deps): Feed {
@@ -57,7 +57,7 @@ export function openFeed({ inbox }: Deps): Feed {
         reader.destroy();
       }
       if (reader.destroyed) return;
-      // Answered only now: a page that is told it is live misses nothing from here on.
+      // The answer begins only now: from here on the page misses nothing, so it may say that it is live.
       reader.writeHead(200, { ...headers, ...streamHeaders });
       reader.write(`retry: ${reconnectMs}\n\n`);
     },

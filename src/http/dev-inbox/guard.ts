@@ -1,12 +1,12 @@
-/** Who may look into the dev inbox, which asks for no key: nobody from another site, under whatever name it comes. */
+/** Protects the dev inbox, which asks for no key, from requests of other sites, under whatever host name they come. */
 import { isIP } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ProblemError } from '../problems.ts';
 
-/** Names that only a private resolver answers, so that no stranger can point one at this machine (RFC 6761, 6762, ICANN's `internal`). */
+/** Names that only a private resolver answers, so no stranger can point one at this machine (RFC 6761, 6762, ICANN's `internal`). */
 const privateName = /(?:^|\.)(?:localhost|local|internal|test|home\.arpa)$/;
 
-/** Sent with everything the inbox answers. */
+/** Headers of every answer of the inbox. */
 const headers = {
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
@@ -15,7 +15,7 @@ const headers = {
   'cache-control': 'no-store',
 };
 
-/** @throws ProblemError 404, as for a stranger there is no inbox */
+/** @throws ProblemError 404: for a stranger there is no inbox */
 export async function guard(request: FastifyRequest, reply: FastifyReply): Promise<void> {
   reply.headers(headers);
   if (!isPrivateHost(request.headers.host ?? ''))
@@ -28,7 +28,7 @@ export async function guard(request: FastifyRequest, reply: FastifyReply): Promi
     throw new ProblemError('not_found', 'Another site may not change the dev inbox');
 }
 
-/** DNS rebinding: a page on a public name that now resolves to this machine counts as the same origin, but its Host tells. */
+/** Stops DNS rebinding: a page on a public name that now resolves to this machine has the same origin, but its Host header gives it away. */
 function isPrivateHost(host: string): boolean {
   const name = host
     .toLowerCase()

@@ -13,7 +13,7 @@ setInterval(() => {
   for (const time of document.querySelectorAll('time')) refreshTime(time);
 }, refreshTimesMs);
 
-/** Puts rows in and takes rows out; those that stay are not touched, so that focus and scrolling stay as well. */
+/** Adds and removes rows. The others are not touched, so that focus and scrolling stay. */
 export function showList(mails, filter, selected) {
   const shown = mails.filter((mail) => matches(mail, filter.trim().toLowerCase()));
   const present = new Set(shown.map(({ id }) => id));
@@ -53,7 +53,7 @@ function makeRow({ id, subject, to, envelope, attachments, created_at }) {
   );
 }
 
-/** Marks the selected row and those not looked at yet; the window's title counts the latter. */
+/** Marks the selected row and the unread ones. The title of the window shows the number of unread ones. */
 function mark(mails, selected) {
   if (selected !== null) remember(mails, selected);
   for (const [id, row] of rows) {

@@ -1,14 +1,14 @@
-/** Captured mail read for people and scripts. Whatever it holds was written by somebody else and is taken as text. */
+/** Reads captured mail for people and scripts. All of its content was written by others and is treated as text. */
 import PostalMime, { type Address, type Attachment, decodeWords, type Email } from 'postal-mime';
 import { formatMailbox } from '../../domain/address.ts';
 import type { CapturedEntry, CapturedMail } from '../../store/inbox.ts';
 
-/** What the list shows of a mail. */
+/** A mail as the list shows it. */
 export type MailSummary = {
   readonly id: string;
   readonly email_id: string;
   readonly created_at: string;
-  /** Who it was really from and for, hidden recipients included. */
+  /** The real sender and recipients, including bcc. */
   readonly envelope: CapturedEntry['envelope'];
   readonly from: string | null;
   readonly to: readonly string[];
@@ -23,7 +23,7 @@ export type MailView = MailSummary & {
   readonly reply_to: readonly string[];
   readonly text: string | null;
   readonly html: string | null;
-  /** In the order they stand, encoded words decoded. */
+  /** In their order, with encoded words decoded. */
   readonly headers: readonly { readonly name: string; readonly value: string }[];
 };
 
@@ -31,14 +31,14 @@ type FileView = {
   readonly index: number;
   readonly filename: string | null;
   readonly content_type: string;
-  /** Bytes, decoded. */
+  /** Bytes after decoding. */
   readonly size: number;
 };
 
 export type MailFile = FileView & { readonly contentId: string | null; readonly content: Buffer };
 export type ParsedMail = { readonly view: MailView; readonly files: readonly MailFile[] };
 
-/** A message whose MIME parts cannot be told apart still has its place in the list, and its raw form. */
+/** A message whose MIME parts cannot be parsed still has its place in the list, and its raw form. */
 const unreadable: Email = { headers: [], headerLines: [], attachments: [], text: 'This message cannot be parsed.' };
 
 export async function parseMail(mail: CapturedMail): Promise<ParsedMail> {
@@ -58,7 +58,8 @@ export async function parseMail(mail: CapturedMail): Promise<ParsedMail> {
       size: mail.raw.length,
       cc: toAddresses(email.cc),
       reply_to: toAddresses(email.replyTo),
-      // The parser ends a part with one line break too many or not, depending on its encoding; its own are not told apart.
+      // The parser leaves one line break too many at the end of some parts, depending on their encoding. It cannot be told from one of the
+      // mail's own.
       text: email.text?.replaceAll('\r\n', '\n').trimEnd() ?? null,
       html: email.html?.trimEnd() ?? null,
       headers: email.headers.map(({ originalKey, value }) => ({ name: originalKey, value: decodeWords(value) })),

@@ -1,4 +1,4 @@
-/** Captured mail, looked up and parsed. What the list shows of a mail is parsed once and remembered while the mail is there. */
+/** Finds and parses captured mail. What the list shows of a mail is parsed once and cached while the mail exists. */
 import { parseMailbox } from '../../domain/address.ts';
 import type { CapturedEntry, Inbox } from '../../store/inbox.ts';
 import { ProblemError } from '../problems.ts';
@@ -6,7 +6,7 @@ import { type MailSummary, type ParsedMail, parseMail, summaryOf } from './mail.
 
 type Deps = { inbox: Pick<Inbox, 'list' | 'get'> };
 
-/** `to` is a recipient of the envelope, hidden ones included; `email_id` what POST /v1/emails answered. */
+/** `to` is a recipient of the envelope, bcc included; `email_id` is the id that POST /v1/emails answered. */
 type Filter = { readonly to?: string | undefined; readonly email_id?: string | undefined };
 
 export function openMailbox({ inbox }: Deps) {
@@ -29,7 +29,7 @@ export function openMailbox({ inbox }: Deps) {
       const present = new Set(entries.map(({ id }) => id));
       for (const id of summaries.keys()) if (!present.has(id)) summaries.delete(id);
       const found: MailSummary[] = [];
-      // One after the other: no more than one message is in memory.
+      // One after the other, so that only one message is in memory.
       for (const entry of entries.filter((candidate) => isMatch(candidate, filter))) {
         const summary = await summaryFor(entry.id);
         if (summary !== null) found.push(summary);
@@ -54,7 +54,7 @@ function isMatch({ envelope, emailId }: CapturedEntry, { to, email_id }: Filter)
   return to === undefined || envelope.to.some((address) => normalise(address) === normalise(to));
 }
 
-/** Domains as A-labels, as the envelope has them; case tells nobody apart. */
+/** Domains become A-labels, as in the envelope. Upper and lower case are the same. */
 function normalise(text: string): string {
   const mailbox = parseMailbox(text);
   return ('fault' in mailbox ? text : mailbox.address).toLowerCase();

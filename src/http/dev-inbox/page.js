@@ -11,7 +11,7 @@ const isNarrow = matchMedia('(max-width: 760px)');
 /** `mails` is null until the list has come. */
 const state = { mails: null, selected: null, isStale: false, isLoading: false };
 
-/** However many events come, there is one look at the list at a time, and one more after the last event. */
+/** Reads the list once at a time, however many events come, and once more after the last event. */
 async function refresh() {
   state.isStale = true;
   if (state.isLoading) return;
@@ -28,7 +28,7 @@ function show(mails) {
   state.mails = mails;
   if (mails.length === 0) deselect();
   render();
-  // With room for both, the newest mail is opened for whoever comes without a link to one.
+  // When there is room for both and no link names a mail, the newest one is opened.
   if (mails.length > 0 && location.hash === '' && !isNarrow.matches) open(mails[0].id);
 }
 
@@ -43,7 +43,7 @@ function viewOfHash() {
   return location.hash.length > 1 ? 'mail' : 'list';
 }
 
-/** Selects without leaving a step in the history. */
+/** Selects without adding a step to the history. */
 function open(id) {
   history.replaceState(null, '', `#${id}`);
   follow();
@@ -114,7 +114,7 @@ function step(by) {
   if (id !== null && !isNarrow.matches) open(id);
 }
 
-/** Out of the filter, or from a mail to its place in the list. */
+/** Leaves the filter, or returns from a mail to its place in the list. */
 function back() {
   filter.value = '';
   const left = state.selected;

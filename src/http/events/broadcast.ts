@@ -1,4 +1,4 @@
-/** The live end of the event feed: one watch on the log for all readers of this process, there only while somebody listens. */
+/** The live end of the event feed: one watch on the log for all readers of this process, which runs only while there are readers. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { compareCursors, type FeedItem } from '../../domain/event-feed.ts';
 import { type FactsDeps, withFacts } from '../../pipeline/read-events.ts';
@@ -10,7 +10,7 @@ export type BroadcastDeps = FactsDeps & {
   onTrouble(part: 'event stream', error: unknown): void;
 };
 
-/** An event on its way to readers; rendered once, when the first of them wants it. */
+/** An event on its way to readers, rendered once, when the first of them needs it. */
 export type Cast = FeedItem & { text(): string };
 
 export type Broadcast = {
@@ -19,25 +19,28 @@ export type Broadcast = {
 };
 
 export type Listening = Disposable & {
-  /** The first `most` that came after a place; null when they are not in memory, and must be read from the log. */
+  /** The first `most` events after a place; null when they are not in memory and must be read from the log. */
   after(place: string, most: number): readonly Cast[] | null;
-  /** Counts what came. */
+  /** Grows with every arrival of events. */
   readonly count: number;
-  /** Until more came than `count`, for `ms` at most. */
+  /** Waits until `count` differs from the one given, for `ms` at most. */
   wait(count: number, ms: number, gone: AbortSignal): Promise<void>;
 };
 
 /** Events read, and their facts loaded, in one round trip. */
 const batchSize = 500;
-/** Events held for all readers together, each of some 20 KB at the very most: 4 of metadata, 12 of addresses. Who is further behind reads the log. */
+/**
+ * Events held in memory for all readers together, each of 20 KB at most: 4 of metadata, 12 of addresses. A reader that is further behind reads
+ * the log.
+ */
 const mostHeld = 1_000;
-/** Wait after Redis was away. */
+/** Wait before the next try while Redis is away. */
 const troubleWaitMs = 1_000;
 
 export function openBroadcast(deps: BroadcastDeps): Broadcast {
   const wakers = new Set<() => void>();
   const held: Cast[] = [];
-  /** The place before the first of what is held; null until the watch is there. */
+  /** The place before the first event held; null until the watch has begun. */
   let from: string | null = null;
   let count = 0;
   let readers = 0;
@@ -55,7 +58,7 @@ export function openBroadcast(deps: BroadcastDeps): Broadcast {
     wakeAll();
   }
 
-  /** Nothing is skipped while Redis is away: each round goes on from what was held last. */
+  /** Skips nothing while Redis is away: each round continues behind the last event held. */
   async function watch(stopped: AbortSignal): Promise<void> {
     await using log = deps.eventFeed.watch();
     stopped.addEventListener('abort', () => void log[Symbol.asyncDispose](), { once: true });

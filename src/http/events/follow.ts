@@ -1,6 +1,6 @@
 /**
- * One reader of the live stream, at its own place in the log. It is told from memory while it keeps up, and reads the log where it does not:
- * of what it has yet to take nothing is kept for it.
+ * Serves one reader of the live stream, at its own place in the log: from memory while the reader keeps up, else from the log. Events that a
+ * reader has not taken yet are not kept for it.
  */
 import type { ApiKey } from '../../domain/api-key.ts';
 import { isVisibleTo, type Reader } from '../../domain/event-feed.ts';
@@ -12,7 +12,7 @@ import type { Broadcast, Listening } from './broadcast.ts';
 export type FollowDeps = {
   readEvents(audience: Reader, after: string | null, limit: number): Promise<EventsPage>;
   onTrouble(part: 'event stream', error: unknown): void;
-  /** How often a reader hears that its stream lives. */
+  /** How often a reader gets a sign that its stream lives. */
   heartbeatMs: number;
   now(): number;
 };
@@ -20,22 +20,22 @@ export type FollowDeps = {
 export type Follower = {
   readonly key: ApiKey;
   readonly audience: Reader;
-  /** The place it knows already. */
+  /** The place the reader has read up to. */
   readonly place: string;
   readonly outlet: Outlet;
 };
 
-/** What is written next, and the place that is reached with it; the same place when there is nothing. */
+/** What to write next, and the place reached with it: the same place when there is nothing to write. */
 type Step = { readonly text: string; readonly place: string; readonly told: number };
 
-/** Events of the past read at a time, at most; and at first, as they may be large. */
+/** Events of the past read at a time: at most, and at first, since events may be large. */
 const [pageSize, firstPageSize] = [100, 10];
-/** Characters written at once, so that a burst is few writes; a reader may be behind by this much and one event. */
+/** Characters written at once, so that a burst takes few writes. A reader may be behind by this much and one event. */
 const mostWritten = 64 * 1024;
-/** Wait after Redis was away. */
+/** Wait before the next try while Redis is away. */
 const troubleWaitMs = 1_000;
 
-/** Resolves when the reader has gone, `stopping` is aborted, or its key was revoked, from when on it is told nothing. */
+/** Resolves when the reader has gone, `stopping` is aborted or the key was revoked. A revoked key gets no further event. */
 export async function follow(
   deps: FollowDeps & { broadcast: Pick<Broadcast, 'join'>; holds(keyId: string): Promise<boolean> },
   { key, audience, outlet, ...follower }: Follower,
@@ -47,18 +47,18 @@ export async function follow(
   let most = firstPageSize;
   let beatAt = deps.now() + deps.heartbeatMs;
   let isTrouble = false;
-  // Who loses the connection before the first event comes back to where it was.
+  // A reader that loses its connection before the first event returns to the same place.
   await outlet.write(`retry: ${reconnectMs}\nid: ${place}\n\n`);
   while (!over.aborted) {
     if (deps.now() >= beatAt) {
       if (!(await deps.holds(key.id))) return;
-      // An id without data moves the reader's place past what it has not asked for.
+      // An id without data moves the reader's place past events that it did not ask for.
       await outlet.write(`:\nid: ${place}\n\n`);
       beatAt = deps.now() + deps.heartbeatMs;
     }
     const { count } = live;
     const step = await nextStep(deps, audience, { place, most }, live).catch((error: unknown) => {
-      // Once per trouble, as every reader has it.
+      // Reported once per outage, as every reader has the same one.
       if (!isTrouble) deps.onTrouble('event stream', error);
       return null;
     });
@@ -71,12 +71,12 @@ export async function follow(
       await live.wait(count, Math.min(beatAt - deps.now(), isTrouble ? troubleWaitMs : Number.POSITIVE_INFINITY), over);
     if (step === null) continue;
     place = step.place;
-    // Of large ones, few are read that the next burst has no room for.
+    // When events are large, few are read at a time: those that do not fit into the next burst would be read for nothing.
     most = Math.min(pageSize, Math.max(firstPageSize, 2 * step.told));
   }
 }
 
-/** From memory where that reaches back to the place, else from the log. */
+/** From memory when that reaches back to the place, else from the log. */
 async function nextStep(
   deps: FollowDeps,
   audience: Reader,
@@ -93,7 +93,10 @@ async function nextStep(
   return burstOf(past.items, frameOf, past.next ?? place);
 }
 
-/** Renders as many as are written at once: of the others, which are looked up again, a slow reader has nothing in memory. @param end the place behind all */
+/**
+ * Renders only as many events as are written at once, so that a slow reader holds nothing more in memory. The others are read again later.
+ * @param end the place behind all items
+ */
 function burstOf<T extends { readonly cursor: string }>(
   items: readonly T[],
   textOf: (item: T) => string,

@@ -1,12 +1,15 @@
-/** Whether the keys of readers still hold. */
+/** Tells whether the keys of readers are still valid. */
 import { adminKey } from '../../domain/api-key.ts';
 
-/** Asked in one turn of the event loop by all readers of a key, as each event wakes them all, it is one look-up: nothing that is told then was heard later. */
+/**
+ * Each event wakes all readers. All readers of one key that ask in the same turn of the event loop share one look-up, which is no older than the
+ * event.
+ */
 export function openHolding(apiKeys: { get(id: string): Promise<unknown> }): (keyId: string) => Promise<boolean> {
   const asked = new Map<string, Promise<boolean>>();
 
   async function ask(keyId: string): Promise<boolean> {
-    // While Redis is away, nobody can say so, and nothing new is told either.
+    // While Redis is away nobody knows, and no new event comes either. So the key counts as valid.
     return (await apiKeys.get(keyId).catch(() => keyId)) !== null;
   }
 

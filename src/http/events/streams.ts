@@ -1,4 +1,4 @@
-/** The live streams that are open in this process: so many at most, and all of them ended when it stops. */
+/** The live streams that are open in this process: their number is limited, and all of them end when the process stops. */
 import type { FastifyReply } from 'fastify';
 import { ProblemError } from '../problems.ts';
 import { openOutlet } from '../sse.ts';
@@ -9,21 +9,24 @@ import { openHolding } from './holding.ts';
 export type StreamDeps = FollowDeps & BroadcastDeps & { apiKeys: { get(id: string): Promise<unknown> } };
 
 export type Streams = {
-  /** Answers with a stream until its reader goes. @throws ProblemError when there are too many, of all or of its key */
+  /**
+   * Answers with a stream until its reader goes.
+   * @throws ProblemError when there are too many streams, of all keys or of this one
+   */
   answer(reply: FastifyReply, follower: Omit<Follower, 'outlet' | 'place'> & { place: string | null }): Promise<void>;
-  /** Ends all of them, and whoever comes later at once. */
+  /** Ends all streams, and from now on each new one at once. */
   close(): void;
 };
 
-/** Seconds after which a key that has too many streams may ask again. */
+/** Seconds after which a key with too many streams may ask again. */
 const askAgainSeconds = 60;
 
 export const usualBounds = {
-  /** Each holds a connection and up to 64 KB and an event that its reader has yet to take. */
+  /** Each holds a connection, and up to 64 KB and one event that its reader has not taken yet. */
   mostStreams: 1_000,
-  /** Of one key: no reader may have them all. */
+  /** Streams of one key: no reader may use up all of them. */
   mostOfKey: 100,
-  /** A reader that takes nothing for so long is dropped; it finds its place again by its Last-Event-ID. */
+  /** A reader that takes nothing for this long is dropped. With Last-Event-ID it returns to its place. */
   stallMs: 60_000,
 };
 

@@ -1,4 +1,4 @@
-/** What the answers of all routes share, written into the document once: descriptions, an example of each problem, and headers. */
+/** Parts that the answers of all routes share, added to the document once: descriptions, an example of each problem, and headers. */
 import { type ProblemName, problemsOf } from '../../domain/problem.ts';
 import { problemMedia } from '../problem-media.ts';
 import type { ApiDocument, Header, Media, Operation, Ref, Response } from './document.ts';
@@ -121,7 +121,7 @@ function takesIdempotencyKey({ parameters = [] }: Operation): boolean {
 
 const ofIdempotency: readonly ProblemName[] = ['invalid_idempotency_key', 'invalid_idempotent_request'];
 
-/** Whether a problem of a documented status can come of this operation at all. */
+/** Whether this operation can answer with a problem of a documented status at all. */
 function canAnswer(operation: Operation, name: ProblemName): boolean {
   if (name === 'invalid_from_address')
     return (
@@ -130,7 +130,7 @@ function canAnswer(operation: Operation, name: ProblemName): boolean {
   return !ofIdempotency.includes(name) || takesIdempotencyKey(operation);
 }
 
-/** A schema's description says what the answer is, too; the generator looks for it only where the schema stands in the route. */
+/** The description of a schema describes its answer too. The generator uses it only when the schema is written in the route itself. */
 function descriptionOf({ components }: ApiDocument, { description, content = {} }: Response): string {
   const [media]: readonly (Media | undefined)[] = Object.values(content);
   const name = /^#\/components\/schemas\/(\w+)$/.exec(String(media?.schema?.$ref))?.[1];

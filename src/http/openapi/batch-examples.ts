@@ -1,4 +1,4 @@
-/** Examples of batches and what they are answered with. */
+/** Examples of batches and of their answers. */
 import type { Examples } from './examples.ts';
 
 export const batchExamples: Examples = {

@@ -1,4 +1,4 @@
-/** Examples of campaigns, of what moves them, and of their recipients. */
+/** Examples of campaigns, of their moves, and of their recipients. */
 import type { CampaignStatus } from '../../domain/campaign.ts';
 import type { Examples } from './examples.ts';
 import { campaignConflictExamples, faultExamples, notFoundExamples } from './problem-examples.ts';

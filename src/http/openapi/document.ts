@@ -1,4 +1,4 @@
-/** The parts of an OpenAPI 3.1 document that we write and read, and what turns the generated one into ours. */
+/** The parts of an OpenAPI 3.1 document that we read and write, and the steps from the generated document to ours. */
 import { lineTypes } from '../records.ts';
 import { completeAnswers, mapValues } from './answers.ts';
 import { placeExamples, type RouteExamples } from './examples.ts';
@@ -47,7 +47,7 @@ export type Operation = {
     readonly content: Readonly<Record<string, Media>>;
   };
   readonly responses: Readonly<Record<string, Response>>;
-  /** As the route gives them; in the finished document they stand with the body and the answers they are of. */
+  /** As the route gives them. In the finished document they stand with the body and the answers they belong to. */
   readonly 'x-examples'?: RouteExamples;
 };
 export type ApiDocument = {
@@ -58,7 +58,7 @@ export type ApiDocument = {
   readonly security?: Operation['security'];
   /** By path, then by method in lower case. */
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
-  /** What we ask of others, by name and then by method. */
+  /** The requests that we send to others, by name and then by method. */
   readonly webhooks?: ApiDocument['paths'];
   readonly components: {
     readonly securitySchemes?: Readonly<Record<string, object>>;
@@ -68,12 +68,12 @@ export type ApiDocument = {
   };
 };
 
-/** @param generated what the generator made of the routes and their schemas */
+/** @param generated what the generator made from the routes and their schemas */
 export function completeDocument(generated: object): PublishedDocument {
   return shareResponses(placeExamples(completeAnswers(unifySchemas(writeLinesAsText(simplify(generated))))));
 }
 
-/** Of an upload that may be a list in JSON as well, the generator gives every form the same schema: as lines it is text. */
+/** For an upload that may also be a JSON array, the generator gives every media type the same schema. NDJSON and CSV are text instead. */
 function writeLinesAsText(document: ApiDocument): ApiDocument {
   const ofMedia = (media: Media, type: string): Media =>
     lineTypes.some((one) => one === type)
@@ -87,7 +87,7 @@ function writeLinesAsText(document: ApiDocument): ApiDocument {
   return { ...document, paths: mapValues(document.paths, (methods) => mapValues(methods, ofBody)) };
 }
 
-/** A copy without what the generator says of numbers and times that a reader knows: the range of a safe integer, RFC 3339 as a pattern. */
+/** A copy without what a reader knows already of numbers and times: the range of a safe integer, and the pattern of RFC 3339. */
 function simplify(generated: object): ApiDocument {
   return JSON.parse(JSON.stringify(generated), (_key, value: unknown) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;

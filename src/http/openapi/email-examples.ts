@@ -1,4 +1,4 @@
-/** Examples of emails: as they are sent, looked at and listed. What is scheduled is so for a time that the server takes when it has passed, too. */
+/** Examples of emails: sent, read and listed. The server accepts the scheduled times in them even after they have passed. */
 import type { Examples } from './examples.ts';
 
 export const sendExamples: Examples = {

@@ -1,4 +1,4 @@
-/** Examples of what happened to emails, and of why they are where they are. */
+/** Examples of an email's timeline and of its explanation. */
 import type { Examples } from './examples.ts';
 
 const id = 'em_01kb2m7x4p6q8s0t2v4w6x8y0z';

@@ -1,4 +1,4 @@
-/** Examples of events as the feed has them, in a list and live. */
+/** Examples of events in the feed, as a list and live. */
 
 export const eventExample = {
   object: 'event',

@@ -1,4 +1,4 @@
-/** What the document says of the POST by which webhooks are told of events. */
+/** Describes the POST that a webhook endpoint gets. */
 import { eventExample } from './event-examples.ts';
 
 const payload = { $ref: '#/components/schemas/EventPayload' };

@@ -1,11 +1,11 @@
-/** Examples with a name and a summary, which a route gives as `x-examples` and the document shows at the body or answer they are of. */
+/** Examples with a name and a summary. A route gives them as `x-examples`; the document shows them at the body or answer they belong to. */
 import { mapValues } from './answers.ts';
 import type { ApiDocument, Example, Media, Operation } from './document.ts';
 
-/** By name; one that says its media type is of that alone. */
+/** By name. An example with a media type belongs to that type only. */
 export type Examples = Readonly<Record<string, Required<Example> & { readonly media?: string }>>;
 
-/** Of the body, and of answers by their status. */
+/** For the body, and for answers by their status. */
 export type RouteExamples = { readonly body?: Examples } & { readonly [status: number]: Examples };
 
 declare module 'fastify' {
@@ -14,7 +14,7 @@ declare module 'fastify' {
   }
 }
 
-/** @throws when a route has an example of what it neither takes nor answers */
+/** @throws when a route has an example of a body or status that it does not have */
 export function placeExamples(document: ApiDocument): ApiDocument {
   return { ...document, paths: mapValues(document.paths, (methods) => mapValues(methods, placeInOperation)) };
 }

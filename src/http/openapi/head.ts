@@ -1,7 +1,7 @@
 /** What the document says of the API as a whole. */
 import { eventWebhooks } from './event-webhook.ts';
 
-/** One for each noun, in the order of the page; an operation carries one of these names. */
+/** One tag for each noun, in the order of the page. An operation has one of these names. */
 const tags = [
   { name: 'emails', description: 'Send an email and look at what became of it, recipient by recipient.' },
   { name: 'suppressions', description: 'Addresses that get no more mail: who bounced, complained, unsubscribed.' },

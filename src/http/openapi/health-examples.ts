@@ -8,7 +8,7 @@ const durability = {
   detail: guarantees.always,
 };
 
-/** What is well of a process that is ready. */
+/** The checks of a process that is ready. */
 const well = [{ name: 'redis', ok: true }, { name: 'accepting', ok: true }, durability, { name: 'load', ok: true }];
 
 export const readinessExamples: RouteExamples = {

@@ -1,8 +1,8 @@
-/** Writes out which fields of a request may be null: those that may be left out. */
+/** Writes into the schemas of requests which fields may be null: the optional ones. */
 import { nullMark } from '../../domain/null-leaves-out.ts';
 import type { Schema } from './document.ts';
 
-/** The schema itself where it has no mark. */
+/** A schema without the mark stays as it is. */
 export function writeNullsOut(schema: Schema): Schema {
   const { [nullMark]: mark, ...rest } = schema;
   if (mark === undefined) return schema;

@@ -1,4 +1,4 @@
-/** An example of each problem: what a caller would really be told. */
+/** An example of each problem, with the text a caller really gets. */
 import type { CampaignStatus } from '../../domain/campaign.ts';
 import { type Fault, makeProblem, type ProblemExtension, type ProblemName } from '../../domain/problem.ts';
 import type { Example } from './document.ts';
@@ -6,7 +6,7 @@ import type { Examples } from './examples.ts';
 
 const emailPath = '/v1/emails/em_01kb2m7x4p6q8s0t2v4w6x8y0z';
 
-/** Shared by all routes, which is why it may be of another route than the one it is read at. */
+/** Shared by all routes, so an example may show another route than the one it is read at. */
 export const problemExamples: Readonly<Record<ProblemName, Required<Example>>> = {
   unreadable_request: problem(
     'unreadable_request',
@@ -71,7 +71,7 @@ export const problemExamples: Readonly<Record<ProblemName, Required<Example>>> =
   ),
 };
 
-/** Where a request has no body, something else is at fault. */
+/** For requests without a body, where the fault is in the URL. */
 export const urlProblemExamples: Readonly<Record<'unreadable_url' | 'invalid_query', Required<Example>>> = {
   unreadable_url: problem(
     'unreadable_request',
@@ -83,7 +83,10 @@ export const urlProblemExamples: Readonly<Record<'unreadable_url' | 'invalid_que
   ]),
 };
 
-/** Under which name the example of a problem stands. @param method in lower case */
+/**
+ * The name under which the example of a problem stands.
+ * @param method in lower case
+ */
 export function exampleNameOf(problem: ProblemName, method: string): keyof Components {
   if (method === 'get' && problem === 'unreadable_request') return 'unreadable_url';
   if (method === 'get' && problem === 'validation_error') return 'invalid_query';
@@ -100,7 +103,7 @@ export function notFoundExamples(detail: string, instance: string): Examples {
   return { not_found: problem('not_found', detail, instance) };
 }
 
-/** Of changes that come too late; canceling is the one that all share. */
+/** Changes that come too late. The one for cancel is in `problemExamples`, which all routes share. */
 export const conflictExamples = {
   reschedule: { conflict: conflict('rescheduled', 'it is no longer scheduled', 'sent', '') },
   retry: {
@@ -113,12 +116,12 @@ export const conflictExamples = {
   },
 } satisfies Record<string, Examples>;
 
-/** A change that another one overtook. */
+/** A change that failed because another change came first. */
 export function overtakenExamples(detail: string, instance: string): Examples {
   return { conflict: problem('conflict', detail, instance) };
 }
 
-/** @param what a campaign cannot be, and why */
+/** @param what the campaign cannot be, and why */
 export function campaignConflictExamples(what: string, status: CampaignStatus, instance: string): Examples {
   const detail = `Campaign cm_01kb2m9c8e0g2j4m6p8r000000 cannot be ${what}. Its status is ${status}.`;
   return { conflict: problem('conflict', detail, instance, undefined, { campaign_status: status }) };

@@ -1,4 +1,4 @@
-/** The schemas of the document: the generator writes each twice, as it is given (`NameInput`) and as it is answered (`Name`). */
+/** The schemas of the document. The generator writes each twice: as input (`NameInput`) and as output (`Name`). */
 import type { ApiDocument, Schema } from './document.ts';
 
 type Schemas = Readonly<Record<string, Schema>>;
@@ -6,7 +6,7 @@ type Schemas = Readonly<Record<string, Schema>>;
 const reference = /"#\/components\/schemas\/(\w+)"/g;
 const asGiven = /Input$/;
 
-/** Keeps what the routes refer to, each under its plain name; only where both forms are used and differ does the given one stay `NameInput`. */
+/** Keeps the schemas that routes refer to, each under its plain name. `NameInput` stays only when both forms are used and differ. */
 export function unifySchemas(document: ApiDocument): ApiDocument {
   const schemas = document.components.schemas ?? {};
   const { paths, webhooks = {} } = document;
@@ -26,7 +26,7 @@ export function unifySchemas(document: ApiDocument): ApiDocument {
   };
 }
 
-/** Names that `part` refers to, directly or by way of another schema. */
+/** The names that `part` refers to, directly or through another schema. */
 function reach(part: unknown, schemas: Schemas, found = new Set<string>()): Set<string> {
   for (const [, name = ''] of JSON.stringify(part).matchAll(reference)) {
     if (found.has(name)) continue;
@@ -36,13 +36,13 @@ function reach(part: unknown, schemas: Schemas, found = new Set<string>()): Set<
   return found;
 }
 
-/** The generator writes what is said of a schema now before, now after what it is. */
+/** The generator writes the description of a schema sometimes before and sometimes after its type, so members are sorted. */
 function inOrder(_: string, value: unknown): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
   return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** The given forms that differ from the answered ones, be it only in what they refer to. */
+/** The input forms that differ from the output forms, if only in what they refer to. */
 function differing(used: ReadonlySet<string>, schemas: Schemas): Set<string> {
   const apart = new Set<string>();
   const pairs = [...used].filter((name) => asGiven.test(name) && used.has(name.replace(asGiven, '')));

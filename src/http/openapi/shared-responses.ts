@@ -1,4 +1,4 @@
-/** Errors that several operations answer alike stand in the document once, under `components/responses`: it is half as long. */
+/** Writes error responses that several operations share once, under `components/responses`. That halves the document. */
 import { STATUS_CODES } from 'node:http';
 import { mapValues } from './answers.ts';
 import type { ApiDocument, Operation, Ref, Response } from './document.ts';
@@ -7,7 +7,7 @@ type SharingOperation = Omit<Operation, 'responses'> & {
   readonly responses: Readonly<Record<string, Response | Ref>>;
 };
 
-/** The document as it is published: an operation has each response itself, or refers to one that it shares with others. */
+/** The document as it is published: each response of an operation is written there, or is a reference to a shared one. */
 export type PublishedDocument = Omit<ApiDocument, 'paths' | 'components'> & {
   readonly paths: Readonly<Record<string, Readonly<Record<string, SharingOperation>>>>;
   readonly components: ApiDocument['components'] & { readonly responses: Readonly<Record<string, Response>> };
@@ -29,7 +29,7 @@ export function shareResponses(document: ApiDocument): PublishedDocument {
   };
 }
 
-/** The names of the errors that several operations have, by their JSON: the words of the status, with a number where a status has several. */
+/** The names of shared error responses, by their JSON: the words of the status, with a number when a status has several. */
 function sharedIn({ paths }: ApiDocument): Map<string, string> {
   const met = new Set<string>();
   const names = new Map<string, string>();

@@ -16,8 +16,8 @@ import { addSuppression } from './suppressions.ts';
  * ARGV now claimMs strict batchHash, number of files and their bytes, then for each email:
  *   id dueAt facts state content event claimHash postings, number of files and their hashes;
  *   only an empty id, and no keys, for an email that validation refused: it keeps its place.
- * A claim is stored as `hash id,id,…`; an empty hash claims nothing. The key of a file ends in its hash, 43 characters. A file is removed again
- * when all emails that refer to it met an earlier claim.
+ * A claim is stored as `hash id,id,…`; an empty hash claims nothing. The key of a file ends in its hash, 43 characters. A file is removed
+ * again when all emails that refer to it met an earlier claim.
  * Answers [0, claim] for a batch that was claimed before, else [stored, claims]: for each email the earlier claim, or ''. With `strict` nothing
  * is stored when an earlier claim has another hash.
  */

@@ -52,7 +52,7 @@ export type PlaceReport = {
   readonly decision: Decision;
 };
 
-/** @returns null when somebody else settled it */
+/** @returns null when another worker settled the recipient */
 export async function settlePlace(deps: Deps, placed: PlaceInHand, what: PlaceResult): Promise<PlaceReport | null> {
   const { email } = placed;
   const now = deps.now();
@@ -78,7 +78,7 @@ type Decided = Pick<PlaceReport, 'what' | 'decision'> & {
   readonly now: number;
 };
 
-/** A finished recipient keeps its place: the outcome and the events are written there. False when somebody else settled it. */
+/** A finished recipient keeps its place: the outcome and the events are written there. False when another worker settled it. */
 function stay(deps: Deps, placed: PlaceInHand, decided: Decided, to: FinalMark): Promise<boolean> {
   const { campaignId, place, from } = placed;
   const { what, decision, recipient, suppressions, now } = decided;
@@ -92,7 +92,7 @@ function stay(deps: Deps, placed: PlaceInHand, decided: Decided, to: FinalMark):
 
 type Written = Exclude<Filled, { readonly fault: string }>;
 
-/** Any other recipient becomes an email with a record of its own. False when somebody else settled it. */
+/** Any other recipient becomes an email with a record of its own. False when another worker settled it. */
 async function leave(deps: Deps, placed: PlaceInHand, decided: Decided, filled: Written): Promise<boolean> {
   const { what, decision, suppressions, now } = decided;
   const step = stepOf(what, placed.email.state, decision.events, now);

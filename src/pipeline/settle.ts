@@ -55,13 +55,13 @@ export async function settle(
   await commitFirst(deps, email, outcome, decideOn, commit);
 }
 
-/** Whether somebody settled the attempt as unknown since it began. */
+/** Whether another worker settled the attempt as unknown since it began. */
 function wasCounted({ state }: StoredEmail, current: StoredEmail): boolean {
   const before = state.recipients;
   return current.state.recipients.some(({ attempts }, n) => attempts > (before[n]?.attempts ?? attempts));
 }
 
-/** A hand-over stands until it is settled. The email moved on, so somebody else settled it, with its answer or as unknown. */
+/** A hand-over stands until it is settled. The email changed, so another worker settled it, with its answer or as unknown. */
 const settledMeanwhile: Refusal = { refused: 'its hand-over was settled meanwhile' };
 
 /** The email is in two jobs, and the other job may have handed it to the next hop: the outcome of that job counts. */

@@ -2,11 +2,11 @@
 
 /** The window of a quota is counted in this many parts; each part is free again when it is one window old. */
 const partsOfWindow = 60;
-/** A rate per second catches up after a late look by this much: one in a hundred over ten seconds. */
+/** After a late look, a rate per second may catch up by this much: one message in a hundred over ten seconds. */
 const slackMs = 100;
-/** Messages further apart than this are few in ten seconds: one more in them would be too many. */
+/** No catching up when messages are further apart than this: one message more in ten seconds would be too many. */
 const widestGapWithSlackMs = 500;
-/** Fast mail goes together where its times lie this close: half of one in a hundred over ten seconds, and not each one is parked that comes in a bunch. */
+/** Messages of a fast rate may go this early, at most half a percent over ten seconds, so that not each message of a burst is parked. */
 const aheadMs = 50;
 const widestGapAheadMs = aheadMs / 2;
 /** Workers' clocks differ by less. A mark further ahead was made before a clock was put back, and must not hold up mail until then. */
@@ -16,8 +16,8 @@ export const budgetKeptMs = 2 * 86_400_000;
 
 /**
  * `openBudget(key, now, rates)`: rates as a flat list of count and window, one for each window. `freeAt()` is when the next token comes,
- * `take()` takes one of every rate or of none, `give(n)` gives back, `keep()` writes what changed. `left()` has three numbers for each rate:
- * what is left, when the next token comes, when all are there again; -1 for what cannot be said.
+ * `take()` takes a token of every rate or of none, `give(n)` gives tokens back, `keep()` writes the changes. `left()` has three numbers for each
+ * rate: tokens left, when the next token comes, when all tokens are there again; -1 for an unknown number.
  *
  * A rate per second is kept as the time until which the next message is on schedule, which it is from a slack before. One that comes later
  * begins a new schedule: nothing is saved up, and the first seconds have no more than others. A longer window is a list of `part:count`, oldest

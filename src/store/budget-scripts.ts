@@ -23,8 +23,8 @@ end
 
 /**
  * Parks without asking. ARGV now, number of quotas, count and window of each, then the emails as above. A permit is void then, and what it
- * took of the quotas is there again. Of a rate per second nothing comes back: its time has passed, and mail that is let go and parked by turns
- * would do so without a pause.
+ * took of the quotas is given back. A rate per second gets nothing back: its time has passed, and mail that is released and parked again and
+ * again would never pause.
  */
 export const parkScript = script(
   `${budget}${park}
@@ -42,7 +42,10 @@ end`,
   'at_once',
 );
 
-/** ARGV now, number of rates, count and window of each, then the emails as above; one whose mark is '' is not parked. Answers for each 1 when it may go, else 0. */
+/**
+ * Admits emails or parks them. ARGV now, number of rates, count and window of each, then the emails as above; an email with the mark '' is not
+ * parked. Answers for each 1 when it may go, else 0.
+ */
 export const admitScript = script(
   `${budget}${park}
 local now = tonumber(ARGV[1])
@@ -94,11 +97,12 @@ const restMs = 50;
 const busyRestMs = 100;
 
 /**
- * ARGV now, most emails, most permits at a time, when new permits lapse, when the latest that can be valid does, most of transactional, most
- * of bulk, number of rates, count and window of each. Answers [released, left, nextAt]; nextAt is -1 when nobody is left.
+ * Releases parked emails. ARGV now, most emails, most permits at a time, when new permits lapse, latest possible lapse of a valid permit, most
+ * transactional emails, most bulk emails, number of rates, count and window of each. Answers [released, left, nextAt]; nextAt is -1 when no
+ * email is left.
  *
- * The mark of a parked email, among what comes again, ends in half a millisecond. Another mark, or none, is the work of somebody else
- * (cancelled, moved, taken up as its time was over): such an email waits no longer and takes no token.
+ * The mark of a parked email in `again` ends in half a millisecond. An email with another mark, or none, was canceled, moved, or taken up
+ * because its time was over: it waits no longer and takes no token.
  */
 export const releaseScript = script(`${budget}
 local now, most = tonumber(ARGV[1]), tonumber(ARGV[2])

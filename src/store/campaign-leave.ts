@@ -50,7 +50,7 @@ export function openCampaignLeave(redis: Redis) {
 
 /**
  * KEYS bell outbox index suppressions suppressionIds ended campaignsDue email content again campaign marks; ARGV place mark id facts state
- * content postings, change id or '', when it comes again or '', now, and what `commit` takes. Answers `done`, `lost` or `campaign_canceled`.
+ * content postings, change id or '', when it comes again or '', now, then what `commit` takes. Answers `done`, `lost` or `campaign_canceled`.
  */
 const leaveScript = script(`${markAgain}${addPostings}${commit}
 local email, content, again, campaign, marks = KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12]

@@ -6,8 +6,8 @@ const paceMs = 3_000;
 const waitsForShare = 0.25;
 
 /**
- * Lua: what the rate of a campaign allows, kept as the tokens there were at a time. A second's worth can be saved up, and one message at least.
- * A time that is yet to come is from before the clock of Redis was put back, and counts as now.
+ * Lua: what the rate of a campaign allows, stored as the number of tokens at a time. At most one second's worth is saved up, but at least one
+ * message. A time in the future is from before the clock of Redis was set back, and counts as now.
  */
 export const allowance = `
 local function openAllowance(campaign, now, rate)

@@ -8,7 +8,7 @@ import { type Content, type Unreadable, unreadable, weightOf } from '../domain/e
 
 export type Letter = Pick<Content, 'html' | 'text'>;
 
-/** What comes first. The letter is the hash of one that stands apart, or the bytes of html and of text, null where there is none. */
+/** The head of a packed content. `letter` is the hash of a letter stored separately, or the lengths of html and text (null for none). */
 type Head = Omit<Content, keyof Letter> & { readonly letter: string | Lengths };
 type Lengths = readonly [html: number | null, text: number | null];
 

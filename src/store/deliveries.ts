@@ -83,7 +83,7 @@ export type DeliveryQuery = {
 
 type Entry = { readonly id: string; readonly order: string; readonly status: DeliveryStatus };
 
-/** Of each status at most; the store keeps fewer, but for what an endpoint that fails now and then has to be tried again. */
+/** Most deliveries listed of each status. The store keeps fewer, except pending ones of an endpoint that fails now and then. */
 const mostListed = 2_000;
 /** Records read in one round trip. */
 const chunkSize = 100;

@@ -56,8 +56,8 @@ local first = #edge > tonumber(ARGV[4]) and edge[#edge][1] or ARGV[2]
 return trimBefore(after(first, bound) and bound or first)`);
 
 /**
- * KEYS a sorted set by time, and a hash of what is kept under the same names; ARGV before when, most to forget now. Answers how many were
- * forgotten. A transaction would be refused by a full Redis, whatever is in it.
+ * KEYS a sorted set by time, and a hash with the same names; ARGV time before which entries are removed, most to remove now. Answers how many
+ * were removed. A full Redis would refuse a transaction, whatever is in it.
  */
 const forgetScript = script(`
 local old = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[1], 'LIMIT', 0, ARGV[2])

@@ -64,8 +64,8 @@ export function openLevels(redis: Redis) {
 }
 
 /**
- * KEYS again due taken parked...; ARGV now leaseMs. What a feeder has taken has been due since it was taken at least. What is parked and bears
- * no mark in `again` any more waits no longer. Answers waiting, oldestAt ('' for none), then how many are parked for each.
+ * KEYS again due taken parked...; ARGV now leaseMs. Emails in `taken` have been due at least since they were taken. A parked email without a
+ * mark in `again` no longer waits. Answers waiting, oldestAt ('' for none), then the number of parked emails for each key.
  */
 const levelsScript = script(`
 local now, oldest = tonumber(ARGV[1]), nil

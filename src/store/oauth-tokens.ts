@@ -13,8 +13,8 @@ const mostShareMs = 86_400_000;
 type Given = { readonly token: string; readonly at: number };
 
 /**
- * KEYS token; ARGV what is kept, for how long, what stood there ('' for nothing): what stands there since stays. The first write is one that a
- * full Redis takes: the one before may be used up.
+ * KEYS token; ARGV new value, how long it is kept, expected old value ('' for none): another value stays. The first write is one that a full
+ * Redis accepts: the new token must be stored, because the old one may be used up.
  */
 const keepScript = script(`
 local stands = redis.call('GET', KEYS[1]) or ''

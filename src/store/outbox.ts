@@ -89,9 +89,9 @@ async function createGroup(redis: Redis): Promise<void> {
 }
 
 /**
- * Forgets consumers with nothing in hand; one with entries stays until they have been taken over. In one step, as what a consumer reads before
- * it is removed would go with it. A living one is made anew by its next read. KEYS outbox; ARGV group, name or '' for all of them, how long
- * they were not seen at least (ms).
+ * Removes consumers without entries; a consumer with entries stays until they have been taken over. One step, because entries that a consumer
+ * read just before its removal would be lost with it. The next read of a live consumer creates it again. KEYS outbox; ARGV group, name or '' for
+ * all, least time since it was seen (ms).
  */
 const removeScript = script(`
 for _, fields in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do

@@ -145,7 +145,7 @@ export function unpackStep(json: string): TimelineStep {
 
 const usualEvent = { attempt: 0, transport: null, smtp: null, reason: null } as const;
 
-/** Its number says its id, but for one that stands alone and has none; and the id of its email that of its campaign, where it is of one. */
+/** The id of an event follows from its sequence (0 for an event without one, which keeps its id), and its campaign id from its email id. */
 export function packEvent({ id, smtp, campaignId, ...event }: EmailEvent): string {
   const own = event.sequence === 0 ? { id } : {};
   const placed = campaignId === undefined ? {} : { placed: 1 };

@@ -179,7 +179,7 @@ export function permits(key: KeyLimits, email: { readonly domain: string; readon
   return (key.fromDomains?.includes(email.domain) ?? true) && (key.lanes?.includes(email.lane) ?? true);
 }
 
-/** Whether a key is limited to no domains and lanes. Only such a key may see what concerns all mail. */
+/** Whether a key has no limit of domains or lanes. Only such a key may see what concerns all mail. */
 export function isUnrestricted(key: KeyLimits): boolean {
   return key.fromDomains === null && key.lanes === null;
 }

@@ -175,8 +175,9 @@ if released > 0 then
 end
 local left = redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4])
 if left == 0 then return {released, 0, -1} end
-if isCut or released == most then return {released, left, now} end
-if released >= room then return {released, left, now + ${busyRestMs}} end
+local isFull = most > 0 and released >= room
+if isCut or (isFull and released == most) then return {released, left, now} end
+if isFull then return {released, left, now + ${busyRestMs}} end
 return {released, left, math.ceil(math.max(now + ${restMs}, budget.freeAt()))}`);
 
 /** Gives tokens back. ARGV now, how many, number of rates, count and window of each. */

@@ -174,6 +174,18 @@ describe('what is parked', () => {
     await waiting;
   });
 
+  it('is not looked at again and again while nothing may go', async () => {
+    greeting = 'stall';
+    await using worker = openTestWorker(redis, plan({ rates: quota(1) }, {}, failover('one')));
+    await worker.tend();
+    const waiting = worker.send();
+    await until('it to wait', () => worker.transports.get('one')?.pool.waiting === 1);
+    await park('one', 'a');
+    expect(await worker.tend()).toBe(1_000);
+    worker.transports.get('one')?.allow(0);
+    await waiting;
+  });
+
   it('moves on when its transport goes out of service and another of its route is in service, and once', async () => {
     await using worker = openTestWorker(redis, plan({ rates: quota(1) }));
     await worker.tend();

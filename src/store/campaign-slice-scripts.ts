@@ -19,17 +19,28 @@ local function marksOf(marks, slice)
 end
 `;
 
+/** Lua: what is stored for a slice in hand, and how it is read. */
+const holding = `
+local function holding(take, allowed, since)
+  return string.format('%s %d %.0f', take, allowed, since)
+end
+local function read(held)
+  local holder, allowed, since, lapsed = string.match(held, '^(%S+) (%d+) (%d+)(.*)$')
+  return holder, tonumber(allowed), tonumber(since), lapsed
+end
+`;
+
 /**
  * KEYS campaign marks slices takers outbox campaignsDue; ARGV id of the take, length of its lease, how long a slice with a lapsed lease is
  * spared, ids of the takes that the caller has in hand. Starts a scheduled campaign whose time has come. Once a campaign is canceled, its
  * slices are taken again from the first on, to cancel pending recipients.
- * For each slice in hand `take allowed` is stored, followed by `lapsed` once its lease was found to be over. Redis may have been away while the
+ * For each slice in hand `take allowed since` is stored, followed by `lapsed` once its lease was found to be over. Redis may have been away while the
  * worker lived, so another worker gets the slice only if the lease is not renewed for a while after that.
  * Answers [milliseconds until the next look, '' for never, started], or ['', started, status, startedAt, slice, its marks, messages that may be
  * sent]. `started` is the number of recipients when this command started the campaign, else 0.
  */
 export const takeScript = script(
-  `${countMoved}${marksOf}${allowance}${measure}
+  `${countMoved}${marksOf}${allowance}${measure}${holding}
 local campaign, marks, slices, takers, outbox, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local take, now, leaseMs, graceMs, inHand = ARGV[1], redisNow(), ARGV[2], ARGV[3], {}
 for i = 4, #ARGV do inHand[ARGV[i]] = true end
@@ -90,7 +101,7 @@ local function give(slice)
     allowance.take(allowed)
   end
   redis.call('ZADD', slices, now + leaseMs, slice)
-  redis.call('HSET', takers, slice, take .. ' ' .. allowed)
+  redis.call('HSET', takers, slice, holding(take, allowed, now))
   -- whoever had a turn last comes last
   redis.call('ZADD', due, now, id)
   return answer(slice, allowed)
@@ -98,9 +109,9 @@ end
 local function isFree(slice)
   local held = redis.call('HGET', takers, slice)
   if not held then return true end
-  local holder, allowed, lapsed = string.match(held, '^(%S+) (%d+)(.*)$')
+  local holder, allowed, _, lapsed = read(held)
   if inHand[holder] then
-    redis.call('HSET', takers, slice, holder .. ' ' .. allowed)
+    redis.call('HSET', takers, slice, holding(holder, allowed, now))
     redis.call('ZADD', slices, now + leaseMs, slice)
   elseif lapsed == '' then
     redis.call('HSET', takers, slice, held .. ' lapsed')
@@ -109,6 +120,20 @@ local function isFree(slice)
     return true
   end
   return false
+end
+-- What begins later than now was written before the clock of Redis was put back. It begins now.
+local function restart(slice, ends)
+  local held = redis.call('HGET', takers, slice)
+  if not held then
+    if ends <= now + ${mostAgainMs} then return false end
+    redis.call('ZADD', slices, now, slice)
+    return true
+  end
+  local holder, allowed, since = read(held)
+  if since <= now then return false end
+  redis.call('HSET', takers, slice, holding(holder, allowed, now))
+  redis.call('ZADD', slices, now + ends - since, slice)
+  return true
 end
 for look = 1, ${looksPerRun} do
   local slice = redis.call('ZRANGEBYSCORE', slices, '-inf', now, 'LIMIT', 0, 1)[1]
@@ -121,11 +146,9 @@ for look = 1, ${looksPerRun} do
     if redis.call('ZSCORE', slices, slice) then slice = nil end
   else
     local last = redis.call('ZREVRANGE', slices, 0, 0, 'WITHSCORES')
-    if not last[1] or tonumber(last[2]) <= now + math.max(leaseMs, ${mostAgainMs}) then
+    if not last[1] or not restart(last[1], tonumber(last[2])) then
       return rest(tonumber(redis.call('ZRANGE', slices, 0, 0, 'WITHSCORES')[2]))
     end
-    -- so far ahead only as the clock of Redis was put back
-    redis.call('ZADD', slices, now, last[1])
   end
   if slice and string.find(marksOf(marks, slice), work) then return give(slice) end
   if slice then
@@ -163,14 +186,14 @@ return 1`,
 );
 
 /** KEYS slices and takers of each slice; ARGV how long leases last, then for each: slice take. */
-export const renewScript = script(`${redisClock}
-local leaseEnd = redisNow() + ARGV[1]
+export const renewScript = script(`${redisClock}${holding}
+local now = redisNow()
 for i = 1, #KEYS, 2 do
   local slice, take = ARGV[i + 1], ARGV[i + 2]
-  local holder, allowed, lapsed = string.match(redis.call('HGET', KEYS[i + 1], slice) or '', '^(%S+) (%d+)(.*)$')
+  local holder, allowed = read(redis.call('HGET', KEYS[i + 1], slice) or '')
   if holder == take then
-    redis.call('ZADD', KEYS[i], 'XX', leaseEnd, slice)
-    if lapsed ~= '' then redis.call('HSET', KEYS[i + 1], slice, holder .. ' ' .. allowed) end
+    redis.call('ZADD', KEYS[i], 'XX', now + ARGV[1], slice)
+    redis.call('HSET', KEYS[i + 1], slice, holding(holder, allowed, now))
   end
 end`);
 

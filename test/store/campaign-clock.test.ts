@@ -37,15 +37,43 @@ it('a campaign that had its turn before has it again at once', async () => {
   expect((await slices.due(ahead())).ids).toContain(id);
 });
 
-it('a slice that was given back is taken at once, and that of a worker which died once nobody renewed it', async () => {
+it('a slice that was given back is taken at once', async () => {
   const id = await addCampaign(redis, { recipients: 100 });
-  const [given, held] = [await take(id), await take(id)];
+  const [given] = [await take(id), await take(id)];
   await slices.release(given, 0, 0);
-  await redis.zadd(keys.campaignSlices(id), ahead(), given.slice, ahead(), held.slice);
+  await redis.zadd(keys.campaignSlices(id), ahead(), given.slice);
   expect((await take(id)).slice).toBe(given.slice);
-  expect(await redis.hget(keys.campaignTakers(id), String(held.slice))).toMatch(/ lapsed$/);
-  await redis.zadd(keys.campaignSlices(id), 1, held.slice);
+});
+
+/** The slice stands as its worker left it an hour ahead of now. */
+async function holdAhead(id: string, { id: taken, slice, allowed }: Take, ms = leaseMs): Promise<void> {
+  await redis.zadd(keys.campaignSlices(id), ahead() + ms, slice);
+  await redis.hset(keys.campaignTakers(id), slice, `${taken} ${allowed} ${ahead()}`);
+}
+
+it('the lease of a worker begins anew, so that another takes the slice once that is over and nobody renewed it', async () => {
+  const id = await addCampaign(redis, { recipients: 50 });
+  const held = await take(id);
+  await holdAhead(id, held);
+  const { waitMs } = (await look(id)) as { waitMs: number };
+  expect(waitMs).toBeGreaterThan(leaseMs / 2);
+  expect(waitMs).toBeLessThanOrEqual(leaseMs);
+  for (const lapsed of [false, true]) {
+    expect((await redis.hget(keys.campaignTakers(id), String(held.slice)))?.endsWith(' lapsed')).toBe(lapsed);
+    await redis.zadd(keys.campaignSlices(id), 1, held.slice);
+    if (!lapsed) await look(id);
+  }
   expect((await take(id)).slice).toBe(held.slice);
+});
+
+it('a worker keeps its slice from one whose leases are shorter', async () => {
+  const id = await addCampaign(redis, { recipients: 50 });
+  const longMs = 3_600_000;
+  const held = await slices.take(id, { id: 'jb_long', leaseMs: longMs, inHand: [] });
+  const { waitMs } = (await look(id)) as { waitMs: number };
+  expect(waitMs).toBeGreaterThan(longMs / 2);
+  expect(held).toMatchObject({ slice: 0 });
+  expect(await redis.hget(keys.campaignTakers(id), '0')).toMatch(/^jb_long 50 \d+$/);
 });
 
 it('its pace is measured anew', async () => {

@@ -16,7 +16,7 @@ const notLoggedIn =
 
 /** What submission servers say to whom is not logged in, without the word for it. */
 const loginMissing =
-  /^(?:<[^>]{0,80}>: )?(?:client host rejected: access denied$|sender address rejected: not logged in\b|please turn on smtp authentication\b)/i;
+  /^(?:<[^>]{0,80}>: )?(?:client host rejected: access denied$|please turn on smtp authentication\b)/i;
 
 export const sessionRows: readonly ReplyRow[] = [
   {

@@ -37,7 +37,7 @@ export const submissionReplies: readonly CollectedReply[] = [
   ['Exchange', '550 5.7.1 RESOLVER.RST.AuthRequired; authentication required', 'policy', 'fail', false],
   ['Postfix', '554 5.7.1 <mx.example.com[192.0.2.1]>: Client host rejected: Authentication required', 'login', 'stop_transport', false],
   ['Postfix', '554 5.7.1 <mx.example.com[192.0.2.1]>: Client host rejected: Access denied', 'login', 'stop_transport', false],
-  ['Postfix', '553 5.7.1 <a@example.com>: Sender address rejected: not logged in', 'login', 'stop_transport', false],
+  ['Postfix', '553 5.7.1 <a@example.com>: Sender address rejected: not logged in', 'sender_refused', 'fail', false],
   ['Exim', '550 Please turn on SMTP Authentication in your mail client', 'login', 'stop_transport', false],
   ['Postfix', '554 5.7.1 host mx.example.org[192.0.2.1] said: 554 5.7.1 <mx.example.com[192.0.2.1]>: Client host rejected: Access denied (in reply to RCPT TO command)', 'system', 'fail', false],
   ['Exim', '550 authentication required', 'login', 'stop_transport', false],

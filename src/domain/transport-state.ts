@@ -33,8 +33,12 @@ export type Breaker =
       readonly trial: Trial;
     };
 
-/** Connections that the fleet had when its server refused one more; twice as many may be tried each minute since. */
-export type Granted = { readonly connections: number; readonly at: number };
+/** Connections that the fleet had when its server refused one more, and the settings that it had then: it says nothing of another server. */
+export type Granted = {
+  readonly connections: number;
+  readonly at: number;
+  readonly of: Pick<TransportSettings, 'host' | 'port' | 'connections'>;
+};
 
 export type TransportState = {
   readonly paused: { readonly at: number; readonly by: string } | null;
@@ -47,6 +51,8 @@ export const closedBreaker: Breaker = { kind: 'closed', faults: 0 };
 
 const leastFactor = 1 / 64;
 const doublingMs = 60_000;
+const oneMoreMs = 5_000;
+const sameRefusalMs = 2_000;
 /** After the brake takes hold, replies to messages already under way say nothing new. */
 const brakeRestMs = 5_000;
 /** The clocks of workers differ by less. A time further ahead was written before a clock was set back. */
@@ -58,9 +64,27 @@ export function brakeFactor(brake: Brake | null, now: number): number {
   return Math.min(1, brake.factor * 2 ** (Math.max(0, now - brake.at) / doublingMs));
 }
 
-function mostConnections(granted: Granted | null, now: number): number {
-  if (granted === null || granted.at > now + clockSkewMs) return Number.POSITIVE_INFINITY;
-  return Math.floor(granted.connections * 2 ** (Math.max(0, now - granted.at) / doublingMs));
+/** Connections that may be tried: one more each five seconds since the refusal, and twice as many after each minute. */
+function mostConnections(granted: Granted | null, settings: Granted['of'], now: number): number {
+  if (granted === null || granted.at > now + clockSkewMs || !isOf(granted, settings)) return Number.POSITIVE_INFINITY;
+  const { connections, at } = granted;
+  const ageMs = Math.max(0, now - at);
+  return Math.floor(
+    Math.max(connections * 2 ** Math.floor(ageMs / doublingMs), connections + Math.floor(ageMs / oneMoreMs)),
+  );
+}
+
+function isOf({ of }: Granted, { host, port, connections }: Granted['of']): boolean {
+  return of.host === host && of.port === port && of.connections === connections;
+}
+
+/**
+ * Workers are refused within a short time of each other, and count the connections of the fleet from reports that are up to a second old. The
+ * first refusal makes them close some, so of several refusals the one that counted the most connections holds.
+ */
+export function afterRefusal(granted: Granted | null, refused: Granted): Granted {
+  const isSame = granted !== null && isOf(granted, refused.of) && Math.abs(refused.at - granted.at) < sameRefusalMs;
+  return isSame && granted.connections >= refused.connections ? granted : refused;
 }
 
 /** After a reply that asks for less: half of what it was, not more often than every five seconds. */
@@ -188,13 +212,13 @@ const longestPaceMs = 60_000;
  * connection's worth left, the rest is a pace: a count per second that may be a fraction.
  */
 export function pacedRates(
-  settings: Pick<TransportSettings, 'connections' | 'rates'>,
+  settings: Granted['of'] & Pick<TransportSettings, 'rates'>,
   state: Pick<TransportState, 'brake' | 'granted'>,
   now: number,
 ): { readonly rates: readonly Rate[]; readonly connections: number } {
   const factor = brakeFactor(state.brake, now);
   const braked = Math.max(1, Math.floor(settings.connections * factor));
-  const connections = Math.min(braked, mostConnections(state.granted, now));
+  const connections = Math.min(braked, mostConnections(state.granted, settings, now));
   if (factor === 1) return { rates: settings.rates, connections };
   const rates = settings.rates.map((rate) => scaled(rate, factor));
   const worth = settings.connections * factor;

@@ -2,7 +2,7 @@
 import type { Nudge } from '../concurrency/nudge.ts';
 import type { Lane } from '../domain/lane.ts';
 import { freshState, hasStandIn, isFirstOnItsWay, isInService, standingOf } from '../domain/standing.ts';
-import { isSameRouting, type TransportPlan } from '../domain/transport-plan.ts';
+import { isSameRouting, type TransportPlan, type TransportSettings } from '../domain/transport-plan.ts';
 import { isHangingPool } from '../domain/transport-report.ts';
 import { isProbeDue, isTrialOpen, pacedRates, type TransportState } from '../domain/transport-state.ts';
 import type { Delay, Transport, TransportFault } from '../outbound/transport.ts';
@@ -102,7 +102,7 @@ async function maintainOne(deps: Deps, name: string, stop: AbortSignal): Promise
   const report = { wanted: busy + waiting, open, busy, waiting, hanging: isHanging ? busy : 0 };
   const allowed = await deps.allotments.allot(name, deps.worker, report, connections, now);
   transport.allow(allowed);
-  await noteRefusals(deps, transport, now);
+  await noteRefusals(deps, transport, settings, now);
   if (isHanging || (allowed === 0 && (await hangsForOthers(deps, name)))) deps.hanging.add(name);
   else deps.hanging.delete(name);
 
@@ -122,13 +122,18 @@ async function maintainOne(deps: Deps, name: string, stop: AbortSignal): Promise
 }
 
 /** The fleet keeps to the connections it has once the server refuses one more. Whoever has none parks its mail for the others. */
-async function noteRefusals({ memory, allotments, states, nudge }: Deps, transport: Transport, now: number) {
+async function noteRefusals(
+  { memory, allotments, states, nudge }: Deps,
+  transport: Transport,
+  { host, port, connections }: TransportSettings,
+  now: number,
+) {
   const { name, pool } = transport;
   if (pool.refusals === (memory.refusals.get(transport) ?? 0)) return;
   memory.refusals.set(transport, pool.refusals);
   const open = (await allotments.pools([name], now)).get(name)?.open ?? 0;
   if (open === 0) return;
-  await states.grant(name, open, now);
+  await states.grant(name, { connections: open, at: now, of: { host, port, connections } });
   nudge.nudge();
 }
 

@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import {
   afterFault,
   afterProbeBegan,
+  afterRefusal,
   afterSlowDown,
   afterSuccess,
   afterTrialBegan,
@@ -43,8 +44,11 @@ const maxRounds = 20;
 type Event = { readonly id: string; readonly at: number };
 
 export function openTransportStates(redis: Redis) {
-  const replace = (name: string, field: 'breaker' | 'brake', values: readonly [string, string, string, string]) =>
-    replaceScript(redis, [keys.transport(name), keys.outbox], [field, ...values]);
+  const replace = (
+    name: string,
+    field: 'breaker' | 'brake' | 'granted',
+    values: readonly [string, string, string, string],
+  ) => replaceScript(redis, [keys.transport(name), keys.outbox], [field, ...values]);
 
   /** Answers the state before and after; null when nothing changed. */
   async function changeBreaker(
@@ -126,9 +130,14 @@ export function openTransportStates(redis: Redis) {
     },
 
     /** Its server refused one connection more than these, which the fleet has: it keeps to them for a while. */
-    async grant(name: string, connections: number, now: number): Promise<void> {
-      const granted: Granted = { connections, at: now };
-      await redis.hset(keys.transport(name), 'granted', JSON.stringify(granted));
+    async grant(name: string, refused: Granted): Promise<void> {
+      for (let round = 0; round < maxRounds; round++) {
+        const was = (await redis.hget(keys.transport(name), 'granted')) ?? '';
+        const before = readJson<Granted>(was);
+        const after = afterRefusal(before, refused);
+        if (after === before) return;
+        if ((await replace(name, 'granted', [was, JSON.stringify(after), '', ''])) === 1) return;
+      }
     },
 
     /** Has an open breaker probed as soon as a worker looks. */

@@ -4,6 +4,7 @@ import { type FaultCause, faultCauses } from '../../src/domain/fault-cause.ts';
 import {
   afterFault,
   afterProbeBegan,
+  afterRefusal,
   afterSlowDown,
   afterSuccess,
   afterTrialBegan,
@@ -186,16 +187,39 @@ describe('what a transport may do', () => {
   const perSecond = { count: 14, windowMs: 1_000 };
   const perMinute = { count: 500, windowMs: 60_000 };
   const perDay = { count: 50_000, windowMs: 86_400_000 };
-  const settings = { connections: 20, rates: [perSecond, perMinute, perDay] };
+  const limits = { connections: 20, rates: [perSecond, perMinute, perDay] };
+  const settings = { ...limits, host: 'mail.example.com', port: 587 };
   const paced = (factor: number, given = settings) =>
     pacedRates(given, { brake: { factor, at: start }, granted: null }, start);
 
   it('is all that its settings say when nothing brakes it', () => {
-    expect(pacedRates(settings, { brake: null, granted: null }, start)).toEqual(settings);
-    expect(paced(0.5, settings)).not.toEqual(settings);
-    expect(pacedRates(settings, { brake: { factor: 0.5, at: start }, granted: null }, start + 60_000)).toEqual(
-      settings,
-    );
+    expect(pacedRates(settings, { brake: null, granted: null }, start)).toEqual(limits);
+    expect(paced(0.5, settings)).not.toEqual(limits);
+    expect(pacedRates(settings, { brake: { factor: 0.5, at: start }, granted: null }, start + 60_000)).toEqual(limits);
+  });
+
+  it('is as many connections as its server granted, then one more each five seconds, and twice as many each minute', () => {
+    const granted = { connections: 4, at: start, of: settings };
+    const after = (ms: number) => pacedRates(settings, { brake: null, granted }, start + ms).connections;
+    expect([0, 4_999, 5_000, 25_000, 59_999].map(after)).toEqual([4, 4, 5, 9, 15]);
+    const many = { ...settings, connections: 1_000 };
+    const of60 = { connections: 60, at: start, of: many };
+    expect(pacedRates(many, { brake: null, granted: of60 }, start + 120_000).connections).toBe(240);
+    expect(after(600_000)).toBe(20);
+  });
+
+  it('is not held back by what another server granted, or this one when it was allowed fewer', () => {
+    const granted = { connections: 4, at: start, of: settings };
+    for (const other of [{ host: 'mx.example.org' }, { port: 25 }, { connections: 30 }])
+      expect(pacedRates({ ...settings, ...other }, { brake: null, granted }, start).connections).toBeGreaterThan(4);
+  });
+
+  it('is what the worker said that counted the most connections, of those that were refused at once', () => {
+    const refused = (connections: number, ms: number) => ({ connections, at: start + ms, of: settings });
+    expect(afterRefusal(refused(20, 0), refused(12, 1_999))).toEqual(refused(20, 0));
+    expect(afterRefusal(refused(20, 0), refused(21, 500))).toEqual(refused(21, 500));
+    expect(afterRefusal(refused(20, 0), refused(12, 2_000))).toEqual(refused(12, 2_000));
+    expect(afterRefusal(null, refused(12, 0))).toEqual(refused(12, 0));
   });
 
   it('is the share that the brake leaves of connections and pace; a quota stays, of which much may be used already', () => {
@@ -206,7 +230,7 @@ describe('what a transport may do', () => {
   });
 
   it('is a pace of messages where less than one connection is left', () => {
-    expect(paced(1 / 64, { connections: 16, rates: [] })).toEqual({
+    expect(paced(1 / 64, { ...settings, connections: 16, rates: [] })).toEqual({
       connections: 1,
       rates: [{ count: 0.25, windowMs: 1_000 }],
     });
@@ -214,7 +238,7 @@ describe('what a transport may do', () => {
       connections: 1,
       rates: [{ count: 14 / 64, windowMs: 1_000 }, { ...perMinute, count: 7 }, perDay],
     });
-    expect(paced(1 / 64, { connections: 1, rates: [{ count: 1, windowMs: 60_000 }] }).rates).toEqual([
+    expect(paced(1 / 64, { ...settings, connections: 1, rates: [{ count: 1, windowMs: 60_000 }] }).rates).toEqual([
       { count: 1 / 64, windowMs: 1_000 },
       { count: 1, windowMs: 60_000 },
     ]);

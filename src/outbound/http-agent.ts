@@ -1,5 +1,5 @@
 /** How requests of ours connect to hosts of others: over HTTP/1.1, to no private network unless allowed, and by whichever address answers. */
-import type { Agent, buildConnector, Dispatcher } from 'undici';
+import { Agent, type buildConnector } from 'undici';
 import { lookUp } from './name-lookup.ts';
 import { publicLookup } from './private-networks.ts';
 
@@ -8,41 +8,16 @@ const addressTimeoutMs = 4_000;
 /** Addresses that find room in a deadline, where that is short. */
 const addressesTried = 3;
 
-/** One request over connections of ours. */
-type Ask = (
-  url: string | URL,
-  options: Omit<Dispatcher.RequestOptions, 'origin' | 'path'>,
-) => Promise<Dispatcher.ResponseData>;
-
-export type HttpAgent = AsyncDisposable & {
-  /** What asks, ready: loaded when it is first wanted, as it takes a tenth of what a start takes and many never ask. */
-  ready(): Promise<Ask>;
-};
-
 /**
  * HTTP/2 is not spoken: a session that dies in silence would take every request to its host with it, until its own probe finds out.
  * @param deadlineMs of one request, which the caller ends
  */
-export function openAgent(...how: Parameters<typeof loadAgent>): HttpAgent {
-  let loading: ReturnType<typeof loadAgent> | undefined;
-  return {
-    async ready() {
-      loading ??= loadAgent(...how);
-      return (await loading).ask;
-    },
-    async [Symbol.asyncDispose]() {
-      await (await loading)?.agent.destroy();
-    },
-  };
-}
-
-async function loadAgent(
+export function makeAgent(
   { allowPrivateNetworks, deadlineMs }: { readonly allowPrivateNetworks: boolean; readonly deadlineMs: number },
   options: Omit<Agent.Options, 'connect'> = {},
   tls: buildConnector.BuildOptions = {},
-): Promise<{ readonly agent: Agent; readonly ask: Ask }> {
-  const { Agent, request } = await import('undici');
-  const agent = new Agent({
+): Agent {
+  return new Agent({
     allowH2: false,
     // As many as there are requests at a time: one that waited for a connection would spend its deadline waiting.
     connections: null,
@@ -57,5 +32,4 @@ async function loadAgent(
       autoSelectFamilyAttemptTimeout: Math.min(addressTimeoutMs, Math.ceil(deadlineMs / addressesTried)),
     },
   });
-  return { agent, ask: (url, options) => request(url, { ...options, dispatcher: agent }) };
 }

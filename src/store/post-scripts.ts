@@ -32,14 +32,21 @@ return 1`);
 /**
  * Takes parcels that are due, the longest due first, under a lease. KEYS posts posting health postsDue pending failed batchLimit; ARGV id now leaseEnd
  * limit, most in hand in the whole fleet, failures from which that is one, events of a batch (0 for none), longest wait of a batch, mark of a
- * batch. Answers failures, failingSince, then each parcel and since when it was due. What was tried before its endpoint took batches goes on in one, and has failed as
+ * batch, most batches in hand where they are as large as that: of smaller ones as many events are. Answers failures, failingSince, then each parcel and since when it was due. What was tried before its endpoint took batches goes on in one, and has failed as
  * the delivery it was.
  */
 export const takeScript = script(`${index}${batchLimit}
 local id, now, leaseEnd = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[2])
 local health = redis.call('HMGET', KEYS[3], 'failures', 'failingSince', 'restUntil')
-local most = tonumber(health[1] or 0) >= tonumber(ARGV[6]) and 1 or tonumber(ARGV[5])
+local size, waitMs, mark = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
+local most = tonumber(ARGV[5])
+if size > 0 then
+  local usual = size
+  size = math.min(size, batchLimit(KEYS[7], now))
+  most = math.min(most, math.floor(tonumber(ARGV[10]) * usual / size))
+end
+if tonumber(health[1] or 0) >= tonumber(ARGV[6]) then most = 1 end
 local room = math.min(tonumber(ARGV[4]), most - redis.call('ZCARD', KEYS[2]))
 if tonumber(health[3] or 0) > now then room = 0 end
 local answer, ready = {health[1] or '', health[2] or ''}, 0
@@ -48,8 +55,6 @@ local function take(parcel, dueAt)
   redis.call('ZADD', KEYS[2], leaseEnd, parcel)
   answer[#answer + 1], answer[#answer + 2], room = parcel, dueAt, room - 1
 end
-local size, waitMs, mark = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
-if size > 0 then size = math.min(size, batchLimit(KEYS[7], now)) end
 if room > 0 and size == 0 then
   local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2], 'WITHSCORES', 'LIMIT', 0, room)
   for i = 1, #due, 2 do take(due[i], due[i + 1]) end
@@ -91,8 +96,8 @@ return answer`);
  * answers answersByTime webhooks batchLimit; ARGV id parcel leaseEnd now, status of the delivery, when it comes again or '', delivery id and record, what that
  * says of the endpoint ('up', 'down' or ''), until when it is left alone should it be failing, until when in any case, failures from which
  * it is failing, deliveries kept of each status, name and text of the answer or '', answers kept, where it was posted: of an endpoint that was
- * moved since it says nothing; what ends the record of one that begins anew; then the parcels that its events go out in now, if that is not
- * itself. A parcel that was replayed while it was in hand goes out once more at once, unless this try got it there.
+ * moved since it says nothing; what ends the record of one that begins anew, events in it if it is a batch, else 0, events of a batch as
+ * the endpoint asked for; then the parcels that its events go out in now, if that is not itself. A parcel that was replayed while it was in hand goes out once more at once, unless this try got it there.
  * Of those that were too large the record of the last is kept: one for each would push all others out.
  */
 export const settleScript = script(`${index}${trim}${begun}${batchLimit}
@@ -100,11 +105,11 @@ local id, parcel, now, delivery = ARGV[1], ARGV[2], ARGV[4], ARGV[7]
 local held, leaseEnd = tonumber(redis.call('ZSCORE', KEYS[2], parcel) or 0), tonumber(ARGV[3])
 if math.ceil(held) ~= leaseEnd then return 0 end
 redis.call('ZREM', KEYS[2], parcel)
-local isSplit = #ARGV > 18
+local isSplit = #ARGV > 20
 local isReplayed = held < leaseEnd and ARGV[5] ~= 'success' and not isSplit
 local at = isReplayed and now or ARGV[6]
 if at == '' then redis.call('ZREM', KEYS[1], parcel) else redis.call('ZADD', KEYS[1], at, parcel) end
-for i = 19, #ARGV do redis.call('ZADD', KEYS[1], 'NX', now, ARGV[i]) end
+for i = 21, #ARGV do redis.call('ZADD', KEYS[1], 'NX', now, ARGV[i]) end
 local rings = {pending = KEYS[6], success = KEYS[7], failed = KEYS[8]}
 for status, ring in pairs(rings) do
   if status ~= ARGV[5] then redis.call('ZREM', ring, delivery) end
@@ -125,7 +130,9 @@ if isSplit and isThere() then
   local last = redis.call('HGET', KEYS[12], 'delivery')
   if last and last ~= delivery and redis.call('ZREM', KEYS[8], last) == 1 then redis.call('HDEL', KEYS[5], last) end
   redis.call('HSET', KEYS[12], 'delivery', delivery)
-  learn(KEYS[12], select(2, string.gsub(ARGV[19], ',', ',')) + 1, now)
+  learn(KEYS[12], tonumber(ARGV[19]), tonumber(ARGV[20]), now)
+elseif ARGV[5] == 'success' and ARGV[19] ~= '0' and isThere() then
+  noteTaken(KEYS[12], tonumber(ARGV[19]), now)
 end
 if ARGV[9] == 'up' then
   if redis.call('EXISTS', KEYS[3]) == 1 and isThere() then redis.call('DEL', KEYS[3]) end

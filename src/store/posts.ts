@@ -1,6 +1,14 @@
 /** What waits to be posted, endpoint by endpoint: taken under a lease, so that what a worker had in hand when it died comes again. */
 import type { Redis } from 'ioredis';
-import { batchMark, type Delivery, deliveryId, deliveryStatuses, lostDelivery, placesIn } from '../domain/delivery.ts';
+import {
+  batchMark,
+  type Delivery,
+  deliveryId,
+  deliveryStatuses,
+  isBatch,
+  lostDelivery,
+  placesIn,
+} from '../domain/delivery.ts';
 import { compareCursors } from '../domain/event-feed.ts';
 import { type Health, probingAfter } from '../domain/post.ts';
 import type { Webhook } from '../domain/webhook.ts';
@@ -37,8 +45,9 @@ export type Posted = {
   /** As it is now. */
   readonly delivery: Delivery;
   readonly leaseEnd: number;
-  /** Where it was posted. */
+  /** Where it was posted, and what batches were asked for there. */
   readonly url: string;
+  readonly batch: Webhook['batch'];
   /** What it says of the endpoint, as long as that is there; null for nothing. */
   readonly endpoint: 'up' | 'down' | null;
   /** Until when an endpoint that keeps failing is left alone, and until when it is in any case, as it asked for. */
@@ -58,7 +67,7 @@ export type DroppedPosts = { readonly parcels: number; readonly untried: number 
 
 /** Parcels in hand of one endpoint in the whole fleet: enough for a slow answer to cost little, few enough for a small consumer. */
 export const mostInHand = 50;
-/** The same of batches, each of which has as many events as that. */
+/** The same of batches as large as they may be; of smaller ones more, until that is as many. */
 export const mostBatchesInHand = 4;
 
 /** Deliveries kept of an endpoint that went well, and of those that failed: enough to look back on, about 200 bytes each. */
@@ -108,13 +117,12 @@ export function openPosts(redis: Redis) {
       { limit, leaseMs, now }: { limit: number; leaseMs: number; now: number },
     ): Promise<TakenPosts> {
       const leaseEnd = Math.round(now + leaseMs);
-      const most = batch === null ? mostInHand : mostBatchesInHand;
-      const args = [id, now, leaseEnd, limit, most, probingAfter, batch?.maxEvents ?? 0, batch?.maxWaitMs ?? 0];
+      const args = [id, now, leaseEnd, limit, mostInHand, probingAfter, batch?.maxEvents ?? 0, batch?.maxWaitMs ?? 0];
       const [pending = '', , failed = ''] = byStatus(id);
       const taken = await takeScript(
         redis,
         [...fourOf(id), pending, failed, keys.batchLimit(id)],
-        [...args, batchMark],
+        [...args, batchMark, mostBatchesInHand],
       );
       const [failures, since, ...pairs] = taken as string[];
       const parcels = pairs.filter((_, n) => n % 2 === 0);
@@ -132,8 +140,10 @@ export function openPosts(redis: Redis) {
       const record = [delivery.id, packDelivery(delivery)];
       const health = [endpoint ?? '', posted.restUntil, posted.holdUntil ?? 0, probingAfter];
       const kept = [answer ? `${delivery.id}.${delivery.attempts}` : '', answer ?? '', keptAnswers];
-      const args = [...parcel, ...record, ...health, keptDeliveries, ...kept, posted.url];
-      return (await settleScript(redis, names, [...args, packedBeginning(now), ...posted.halves])) === 1;
+      const events = isBatch(delivery.parcel) ? placesIn(delivery.parcel).length : 0;
+      const size = [events, posted.batch?.maxEvents ?? 0];
+      const args = [...parcel, ...record, ...health, keptDeliveries, ...kept, posted.url, packedBeginning(now)];
+      return (await settleScript(redis, names, [...args, ...size, ...posted.halves])) === 1;
     },
 
     /**

@@ -44,15 +44,15 @@ end
 `;
 
 /**
- * Lua: for what is done under a claim in several steps, in the order of their names as text: whether a step was done before, by whoever did it,
- * and the note that it is. `begun` is '' for what was asked for without an Idempotency-Key.
+ * Lua: for what is done under a claim in several steps, in the order of their names as text: what tells whether a step was done before, by
+ * whoever did it, and the note that all up to one are. `begun` is '' for what was asked for without an Idempotency-Key.
  */
 export const stepsOnce = `
-local function isPast(claim, begun, step)
+local function pastUnder(claim, begun)
   local stands = begun ~= '' and redis.call('GET', claim) or ''
-  if begun == '' or string.sub(stands, 1, #begun) ~= begun then return false end
+  if begun == '' or string.sub(stands, 1, #begun) ~= begun then return function() return false end end
   local state, reached = string.match(stands, '^ (%S+) ?(%S*)', #begun + 1)
-  return state == '${done}' or (state == '${walked}' and reached >= step)
+  return function(step) return state == '${done}' or (state == '${walked}' and reached >= step) end
 end
 local function notePast(claim, begun, step)
   if begun ~= '' then redis.call('SET', claim, begun .. ' ${walked} ' .. step, 'KEEPTTL', 'XX') end

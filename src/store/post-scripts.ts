@@ -209,23 +209,29 @@ return 1`);
 
 /**
  * Has parcels go out again, now, or once their endpoint is left alone no longer, each at the beginning of its schedule. One in hand is
- * marked instead, by half a millisecond that its lease is shorter: `settle` and the end of the lease take the mark away. KEYS posts posting health postsDue deliveries claim; ARGV id now, what ends the record of one that begins anew, the claim as it was begun
- * or '', the step of it that this is, 1 when this is the end of that step; then for each parcel:
- * itself, its delivery. Those of one call keep their order by fractions of a millisecond.
+ * marked instead, by half a millisecond that its lease is shorter: `settle` and the end of the lease take the mark away. KEYS posts posting
+ * health postsDue deliveries claim; ARGV id now, what ends the record of one that begins anew, the claim as it was begun or ''; then for each
+ * parcel, in the order of their steps: itself, its delivery, the step of that claim that it is. Those of one call keep their order by fractions
+ * of a millisecond.
  */
 export const againScript = script(`${index}${begun}${stepsOnce}
-if isPast(KEYS[6], ARGV[4], ARGV[5]) then return 0 end
-for i = 7, #ARGV, 2 do
-  local parcel, delivery = ARGV[i], ARGV[i + 1]
+local isPast, last = pastUnder(KEYS[6], ARGV[4]), nil
+local function again(parcel, delivery, order)
   local leaseEnd = redis.call('ZSCORE', KEYS[2], parcel)
   if leaseEnd then
     redis.call('ZADD', KEYS[2], string.format('%.1f', math.ceil(tonumber(leaseEnd)) - 0.5), parcel)
   else
-    redis.call('ZADD', KEYS[1], 'LT', string.format('%.4f', ARGV[2] - 1 + (i - 7) / 4096), parcel)
+    redis.call('ZADD', KEYS[1], 'LT', string.format('%.4f', ARGV[2] - 1 + order / 4096), parcel)
   end
   local known = redis.call('HGET', KEYS[5], delivery)
   if known then redis.call('HSET', KEYS[5], delivery, begun(known, ARGV[3])) end
 end
+for i = 5, #ARGV, 3 do
+  if not isPast(ARGV[i + 2]) then
+    again(ARGV[i], ARGV[i + 1], i - 5)
+    last = ARGV[i + 2]
+  end
+end
 index(KEYS[4], KEYS[1], KEYS[3], ARGV[1], 0)
-if ARGV[6] == '1' then notePast(KEYS[6], ARGV[4], ARGV[5]) end
+if last then notePast(KEYS[6], ARGV[4], last) end
 return 1`);

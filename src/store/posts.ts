@@ -9,7 +9,7 @@ import {
   lostDelivery,
   placesIn,
 } from '../domain/delivery.ts';
-import { compareCursors } from '../domain/event-feed.ts';
+import { compareCursors, sortableCursor } from '../domain/event-feed.ts';
 import { type Health, probingAfter } from '../domain/post.ts';
 import type { Webhook } from '../domain/webhook.ts';
 import type { CreationMark } from './creations.ts';
@@ -58,9 +58,6 @@ export type Posted = {
   /** What was answered; an empty answer is not kept. */
   readonly answer: string | null;
 };
-
-/** What is replayed under an Idempotency-Key, and a step of it: steps sort as text in the order they are done in. */
-export type ReplayStep = { readonly mark: CreationMark; readonly step: string };
 
 /** How many parcels, and how many of those that were never tried were written down. */
 export type DroppedPosts = { readonly parcels: number; readonly untried: number };
@@ -148,15 +145,16 @@ export function openPosts(redis: Redis) {
 
     /**
      * Has parcels go out now, each at the beginning of its schedule, whether they wait, went out before or, but for what succeeds then, are in hand.
-     * @param once a step that is not done again by a repeat
+     * @param parcels in the order of their places
+     * @param mark under which none goes out that went out before, nor one whose place is before that of such a one
      */
-    async again(id: string, parcels: readonly string[], now: number, once: ReplayStep | null = null): Promise<void> {
-      const names = [...fourOf(id), keys.deliveries(id), once?.mark.key ?? keys.deliveries(id)];
+    async again(id: string, parcels: readonly string[], now: number, mark: CreationMark | null = null): Promise<void> {
+      const names = [...fourOf(id), keys.deliveries(id), mark?.key ?? keys.deliveries(id)];
       for (let from = 0; from < parcels.length; from += maxAgain) {
-        const args = parcels.slice(from, from + maxAgain).flatMap((parcel) => [parcel, deliveryId(parcel)]);
-        const isEnd = from + maxAgain >= parcels.length;
-        const step = [once?.mark.begun ?? '', once?.step ?? '', isEnd ? 1 : 0];
-        await againScript(redis, names, [id, now, packedBeginning(now), ...step, ...args]);
+        const args = parcels
+          .slice(from, from + maxAgain)
+          .flatMap((parcel) => [parcel, deliveryId(parcel), sortableCursor(placesIn(parcel)[0] ?? parcel)]);
+        await againScript(redis, names, [id, now, packedBeginning(now), mark?.begun ?? '', ...args]);
       }
     },
 

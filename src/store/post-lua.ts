@@ -1,5 +1,7 @@
 /** What the scripts of posts have in common: texts that they begin with. */
 
+import { tooLarge } from '../domain/post.ts';
+
 /** After what was too large, batches may be twice as large each time so much has passed. */
 const growEveryMs = 30_000;
 /** Longer than it takes from one event to the largest batch there is. */
@@ -31,6 +33,16 @@ export const begun = `
 local function begun(record, beginning)
   if string.find(record, ',"r":0,"again":%d+}$') then return record end
   return string.sub(record, 1, -2) .. beginning
+end
+`;
+
+/** Lua: whether a batch was never answered but by that it is too large. */
+export const isOnlySplit = `
+local function isOnlySplit(record)
+  for _, try in ipairs(cjson.decode(record).t) do
+    if try[2] ~= ${tooLarge} then return false end
+  end
+  return true
 end
 `;
 

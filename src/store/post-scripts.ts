@@ -3,7 +3,7 @@
  * changes nothing, one of `take` takes what is next, and what it took the first time comes again when its lease ends.
  */
 import { stepsOnce } from './creations.ts';
-import { batchLimit, begun, index, trim } from './post-lua.ts';
+import { batchLimit, begun, index, isOnlySplit, trim } from './post-lua.ts';
 import { script } from './redis.ts';
 
 /**
@@ -97,10 +97,11 @@ return answer`);
  * says of the endpoint ('up', 'down' or ''), until when it is left alone should it be failing, until when in any case, failures from which
  * it is failing, deliveries kept of each status, name and text of the answer or '', answers kept, where it was posted: of an endpoint that was
  * moved since it says nothing; what ends the record of one that begins anew, events in it if it is a batch, else 0, events of a batch as
- * the endpoint asked for; then the parcels that its events go out in now, if that is not itself. A parcel that was replayed while it was in hand goes out once more at once, unless this try got it there.
- * Of those that were too large the record of the last is kept: one for each would push all others out.
+ * the endpoint asked for; then the parcels that its events go out in now, if that is not itself. A parcel that was replayed while it was in
+ * hand goes out once more at once, unless this try got it there.
+ * Of those that were only ever too large the record of the last is kept: one for each would push all others out.
  */
-export const settleScript = script(`${index}${trim}${begun}${batchLimit}
+export const settleScript = script(`${index}${trim}${begun}${isOnlySplit}${batchLimit}
 local id, parcel, now, delivery = ARGV[1], ARGV[2], ARGV[4], ARGV[7]
 local held, leaseEnd = tonumber(redis.call('ZSCORE', KEYS[2], parcel) or 0), tonumber(ARGV[3])
 if math.ceil(held) ~= leaseEnd then return 0 end
@@ -128,7 +129,8 @@ local function isThere()
 end
 if isSplit and isThere() then
   local last = redis.call('HGET', KEYS[12], 'delivery')
-  if last and last ~= delivery and redis.call('ZREM', KEYS[8], last) == 1 then redis.call('HDEL', KEYS[5], last) end
+  local known = last and last ~= delivery and redis.call('HGET', KEYS[5], last)
+  if known and isOnlySplit(known) and redis.call('ZREM', KEYS[8], last) == 1 then redis.call('HDEL', KEYS[5], last) end
   redis.call('HSET', KEYS[12], 'delivery', delivery)
   learn(KEYS[12], tonumber(ARGV[19]), tonumber(ARGV[20]), now)
 elseif ARGV[5] == 'success' and ARGV[19] ~= '0' and isThere() then

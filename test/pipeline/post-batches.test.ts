@@ -146,6 +146,26 @@ describe('a batch that is too large for its endpoint', () => {
     expect(await sizes).toEqual(Array(50).fill(1));
   });
 
+  it('keeps its record where it was delivered before', async () => {
+    let status = 204;
+    await using consumer = await openConsumer((_, { body }) => ({
+      status: JSON.parse(body).length > 1 ? status : 204,
+    }));
+    const webhook = await line.addWebhook({ endpoint: consumer.url, batch: { max_events: 2, max_wait_ms: 0 } });
+    await sizesOf(2, consumer);
+    const [delivered] = (await line.deliveries.page(webhook.id, { limit: 1 })).page;
+    status = 413;
+    for (let n = 0; n < 2; n++) {
+      await line.replay(webhook, { kind: 'delivery', deliveryId: delivered?.id ?? '' });
+      await line.forwardAll();
+      line.pass(hour);
+      await sizesOf(2, consumer);
+    }
+    const { page } = await line.deliveries.page(webhook.id, { limit: 50, status: 'failed' });
+    const tries = page.map((delivery) => delivery.tries.map((made) => made.status));
+    expect(tries).toEqual([[413], [204, 413, 413]]);
+  });
+
   it('is tried again as any other once it is of one event', async () => {
     await using consumer = await openConsumer(() => ({ status: 413 }));
     const { id } = await line.addWebhook({ endpoint: consumer.url, batch: { max_events: 2, max_wait_ms: 0 } });

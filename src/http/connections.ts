@@ -1,6 +1,7 @@
 /** The servers of Node.js under fastify, which has one for each address it listens at, and what is said on their connections beside the answers of routes. */
-import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import type { IncomingMessage, RequestListener, Server } from 'node:http';
 import { lateCode, makeClientErrors } from './client-errors.ts';
+import { makeHalfOpenServer } from './half-open.ts';
 import { type After, type LateRequests, makeLateRequests } from './late-requests.ts';
 
 const keepAliveMs = 65_000;
@@ -20,7 +21,7 @@ export function makeConnections(later?: After): Connections {
   return {
     letFlow: lateRequests.letFlow,
     makeServer(handle) {
-      const server = createServer(
+      const server = makeHalfOpenServer(
         {
           keepAliveTimeout: keepAliveMs,
           // Said here, as without it Node.js takes the lack of a `requestTimeout` for that of one for heads.
@@ -35,8 +36,6 @@ export function makeConnections(later?: After): Connections {
       // Whether a body is to come is known once its head was looked at.
       for (const asking of ['checkContinue', 'checkExpectation'])
         server.on(asking, (request, response) => server.emit('request', request, response));
-      // A client may end its half once it has asked (`nc -N`). By default Node.js would end ours before the answer.
-      Object.assign(server, { httpAllowHalfOpen: true });
       lateRequests.watch(server);
       clientErrors.watch(server);
       return server;

@@ -59,8 +59,7 @@ async function finish(
 ): Promise<Creation> {
   try {
     const note = noteIn(await store(creation));
-    await creations.end(claim, creation, note);
-    return { ...creation, note };
+    return { ...creation, note: await creations.end(claim, creation, note) };
   } catch (error) {
     // What a repeat is refused for may have been done by the first.
     if (error instanceof ProblemError && !creation.isRepeat) await creations.giveUp(claim, creation);

@@ -66,6 +66,13 @@ if not stands then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 elseif string.find(stands, '^%S+ %S+ %S+$') then redis.call('SET', KEYS[1], stands .. ' ${joined}', 'KEEPTTL') end
 return stands`);
 
+/** KEYS claim; ARGV as it is once it is stored, note. Answers the note that stands there. */
+const endScript = script(`
+local stands = redis.call('GET', KEYS[1]) or ''
+if string.sub(stands, 1, #ARGV[1]) == ARGV[1] then return string.sub(stands, #ARGV[1] + 1) end
+redis.call('SET', KEYS[1], ARGV[1] .. ARGV[2], 'KEEPTTL', 'XX')
+return ARGV[2]`);
+
 /** KEYS claim; ARGV as it was begun. */
 const giveUpScript = script(`if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end`);
 
@@ -91,9 +98,14 @@ export function openCreations(redis: Redis, secretKey: Uint8Array) {
       };
     },
 
-    /** Notes that it is stored, unless the key is over by now: what is taken away later does not come back by a repeat. @param note a word to find there then */
-    async end({ scope, bodyHash }: IdempotencyClaim, creation: Creation, note = ''): Promise<void> {
-      await redis.set(keys.idempotency(scope), storedAs(bodyHash, creation) + note, 'KEEPTTL', 'XX');
+    /**
+     * Notes that it is stored, unless the key is over by now: what is taken away later does not come back by a repeat. What was noted in the
+     * step that stored it, or by whoever was first, stays.
+     * @param note a word to find there then
+     * @returns the one that is found there
+     */
+    async end({ scope, bodyHash }: IdempotencyClaim, creation: Creation, note = ''): Promise<string> {
+      return String(await endScript(redis, [keys.idempotency(scope)], [storedAs(bodyHash, creation), note]));
     },
 
     /** It came to nothing: the key is free again, unless a repeat has joined, which may have done it. */

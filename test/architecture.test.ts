@@ -59,6 +59,9 @@ const domainLibraries = ['zod', 'node:crypto'];
 const impure =
   /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\bprocess\.|\brandom(?:Bytes|UUID|Int|FillSync)\b|\bsetTimeout\b|\bsetInterval\b|\bfetch\(|\bconsole\./;
 
+/** What loads code while it starts; all else has its code by then. Node.js keeps a load that failed, for want of a file handle, until the process ends. */
+const starters = ['src/main.ts', 'src/cli.ts', 'src/app.ts', 'src/telemetry/log.ts'];
+
 const maxLines = 300;
 /** The composition root: shared ground, and one file for each role. */
 const compositions = [
@@ -151,6 +154,8 @@ const rules: Record<string, (source: Source) => string[]> = {
       : [],
   'config.ts is the only reader of process.env': ({ path, text }) =>
     path !== 'src/config.ts' && path !== 'src/setup.cjs' && /process\.env/.test(text) ? ['reads process.env'] : [],
+  'code is loaded at the start': ({ path, text }) =>
+    !starters.includes(path) && /\bawait import\(|\bcreateRequire\b/.test(text) ? ['loads code late'] : [],
   'a file opens with its job': ({ text }) => (/^(?:#!.*\n)?\/\*\*/.test(text) ? [] : ['has no opening sentence']),
   'no file is too long': ({ path, text }) => {
     const lines = text.split('\n').length - 1;
@@ -193,6 +198,7 @@ describe('each rule bites', () => {
     ],
     ['domain has no clock, chance, environment or output', 'src/domain/x.ts', 'const now = Date.now();'],
     ['config.ts is the only reader of process.env', 'src/http/x.ts', 'const port = process.env.PORT;'],
+    ['code is loaded at the start', 'src/outbound/x.ts', "const { Agent } = await import('undici');"],
     ['a file opens with its job', 'src/http/x.ts', 'const x = 1;'],
     ['no file is too long', 'src/app.ts', '\n'.repeat(121)],
   ];

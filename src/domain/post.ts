@@ -61,7 +61,7 @@ export function decidePost(
   { scheduleMs, disableAfterMs }: PostPolicy,
 ): PostDecision {
   if (isSuccess(result.status)) return { kind: 'delivered' };
-  if (result.status === 413 && events > 1) return { kind: 'split' };
+  if (result.status === tooLarge && events > 1) return { kind: 'split' };
   if (result.status === 410) return { kind: 'disable', reason: 'gone' };
   if (failingSince !== null && now - failingSince >= disableAfterMs) return { kind: 'disable', reason: 'failing' };
   if (attempt > scheduleMs.length) return { kind: 'failed' };
@@ -69,6 +69,9 @@ export function decidePost(
   const at = nextTry(scheduleMs, attempt, now, rand, waitMs ?? 0);
   return { kind: 'again', at, holdUntil: waitMs === null ? null : now + waitMs };
 }
+
+/** Content Too Large (RFC 9110 section 15.5.14). */
+export const tooLarge = 413;
 
 export function isSuccess(status: number): boolean {
   return status >= 200 && status < 300;

@@ -1,6 +1,7 @@
 /** The Node.js servers under fastify, one for each address, and what they answer on a connection outside of any route. */
-import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import type { IncomingMessage, RequestListener, Server } from 'node:http';
 import { lateCode, makeClientErrors } from './client-errors.ts';
+import { makeHalfOpenServer } from './half-open.ts';
 import { type After, type LateRequests, makeLateRequests } from './late-requests.ts';
 
 const keepAliveMs = 65_000;
@@ -20,7 +21,7 @@ export function makeConnections(later?: After): Connections {
   return {
     letFlow: lateRequests.letFlow,
     makeServer(handle) {
-      const server = createServer(
+      const server = makeHalfOpenServer(
         {
           keepAliveTimeout: keepAliveMs,
           // Set explicitly: with `requestTimeout: 0`, Node.js would otherwise turn off the limit for heads too.
@@ -35,8 +36,6 @@ export function makeConnections(later?: After): Connections {
       // Whether the client shall send its body is decided after its head was checked.
       for (const asking of ['checkContinue', 'checkExpectation'])
         server.on(asking, (request, response) => server.emit('request', request, response));
-      // A client may close its half of the connection after its request (`nc -N`). By default Node.js would then close before the answer.
-      Object.assign(server, { httpAllowHalfOpen: true });
       lateRequests.watch(server);
       clientErrors.watch(server);
       return server;

@@ -65,8 +65,7 @@ async function finish(
 ): Promise<Creation> {
   try {
     const note = noteIn(await store(creation));
-    await creations.end(claim, creation, note);
-    return { ...creation, note };
+    return { ...creation, note: await creations.end(claim, creation, note) };
   } catch (error) {
     // A repeat may be refused because the first request did its work: then the key stays.
     if (error instanceof ProblemError && !creation.isRepeat) await creations.giveUp(claim, creation);

@@ -3,10 +3,11 @@
  * port.
  */
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { localUrl } from '../domain/local-url.ts';
 import { makeProblem } from '../domain/problem.ts';
+import { makeHalfOpenServer } from './half-open.ts';
 import { problemTypeFor } from './problem-media.ts';
 
 export type StartServer = AsyncDisposable & {
@@ -34,7 +35,7 @@ const notReady = JSON.stringify({
 
 /** @throws when the port is taken */
 export async function openStartServer({ host, port, renderMetrics }: Deps): Promise<StartServer> {
-  const server = createServer((request, response) => void answer(request, response, renderMetrics));
+  const server = makeHalfOpenServer({}, (request, response) => void answer(request, response, renderMetrics));
   server.listen(port, host);
   await once(server, 'listening');
   return {

@@ -1,10 +1,10 @@
 /** Fetches attachments given by URL: https only, no redirects, no private networks unless allowed; time, size and number are limited. */
 import { getCACertificates } from 'node:tls';
-import type { Dispatcher } from 'undici';
+import { type Dispatcher, request } from 'undici';
 import { makeSemaphore, type Semaphore } from '../concurrency/semaphore.ts';
 import type { Fetched } from '../domain/attachment.ts';
 import type { Lane } from '../domain/lane.ts';
-import { openAgent } from './http-agent.ts';
+import { makeAgent } from './http-agent.ts';
 import { describeTrouble } from './network-trouble.ts';
 import { PrivateNetworkError, refusePrivateLiteral } from './private-networks.ts';
 
@@ -34,7 +34,7 @@ export function openAttachmentClient(options: AttachmentClientOptions): Attachme
     Lane,
     Semaphore
   >;
-  const agent = openAgent(
+  const agent = makeAgent(
     { allowPrivateNetworks, deadlineMs },
     { keepAliveTimeout: idleCloseMs, keepAliveMaxTimeout: idleCloseMs },
     {
@@ -45,11 +45,10 @@ export function openAttachmentClient(options: AttachmentClientOptions): Attachme
   );
 
   async function fetchInPlace(target: URL, maxBytes: number): Promise<Fetched> {
-    const ask = await agent.ready();
     using deadline = startDeadline(deadlineMs);
     try {
       if (!allowPrivateNetworks) refusePrivateLiteral(target);
-      const answer = await ask(target, { method: 'GET', headers, signal: deadline.signal });
+      const answer = await request(target, { dispatcher: agent, headers, signal: deadline.signal });
       return await read(target, answer, maxBytes);
     } catch (error) {
       if (error instanceof PrivateNetworkError)
@@ -75,7 +74,7 @@ export function openAttachmentClient(options: AttachmentClientOptions): Attachme
         giveBack();
       }
     },
-    [Symbol.asyncDispose]: () => agent[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => agent.destroy(),
   };
 }
 

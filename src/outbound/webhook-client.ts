@@ -1,7 +1,7 @@
 /** POSTs signed events to endpoints: no redirects, no private networks unless allowed, a deadline, a limit on what is read. */
-import type { Dispatcher } from 'undici';
+import { type Dispatcher, request } from 'undici';
 import type { PostResult } from '../domain/post.ts';
-import { openAgent } from './http-agent.ts';
+import { makeAgent } from './http-agent.ts';
 import { describeTrouble } from './network-trouble.ts';
 import { PrivateNetworkError, refusePrivateLiteral } from './private-networks.ts';
 
@@ -18,17 +18,16 @@ export type WebhookClient = AsyncDisposable & {
 /** @param deadlineMs over the whole exchange: connecting, sending, and reading the answer */
 export function openWebhookClient(options: { allowPrivateNetworks: boolean; deadlineMs: number }): WebhookClient {
   const { deadlineMs } = options;
-  const agent = openAgent(options);
+  const agent = makeAgent(options);
 
   return {
     async post(url, headers, body) {
-      const ask = await agent.ready();
       const startedAt = performance.now();
       const ms = () => Math.round((performance.now() - startedAt) * 10) / 10;
       try {
         if (!options.allowPrivateNetworks) refusePrivateLiteral(new URL(url));
         const signal = AbortSignal.timeout(deadlineMs);
-        const answer = await ask(url, { method: 'POST', headers, body, signal });
+        const answer = await request(url, { dispatcher: agent, method: 'POST', headers, body, signal });
         const { statusCode: status } = answer;
         const { text, isWhole } = await readSome(answer.body);
         const isSuccess = status >= 200 && status < 300;
@@ -48,7 +47,7 @@ export function openWebhookClient(options: { allowPrivateNetworks: boolean; dead
         return { ...noAnswer, detail: `${describeTrouble(error)}${why}`, ms: ms() };
       }
     },
-    [Symbol.asyncDispose]: () => agent[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => agent.destroy(),
   };
 }
 

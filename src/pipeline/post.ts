@@ -70,7 +70,7 @@ async function settle(deps: PostDeps, webhook: Webhook, taken: LeasedPost, { del
   const { health, leaseEnd } = taken;
   const now = deps.now();
   const posted = {
-    ...{ delivery, leaseEnd, url: webhook.endpoint },
+    ...{ delivery, leaseEnd, url: webhook.endpoint, batch: webhook.batch },
     endpoint: standingAfter(decision),
     halves: decision.kind === 'split' ? halvesOf(delivery.parcel) : [],
     restUntil: now + pauseMs(now - (health.failingSince ?? now)),
@@ -121,6 +121,7 @@ async function lose(deps: PostDeps, webhook: Webhook, taken: LeasedPost, before:
     delivery,
     leaseEnd,
     url: webhook.endpoint,
+    batch: webhook.batch,
     endpoint: null,
     halves: [],
     restUntil: 0,

@@ -1,14 +1,14 @@
 /** replay: has past events posted to an endpoint again, under the same `webhook-id`, also those it never got. */
 import { placesIn } from '../domain/delivery.ts';
 import type { EventType } from '../domain/event.ts';
-import { emailIdsIn, factsFor, sortableCursor } from '../domain/event-feed.ts';
+import { emailIdsIn, factsFor } from '../domain/event-feed.ts';
 import { type Webhook, wants } from '../domain/webhook.ts';
 import type { CreationMark } from '../store/creations.ts';
 import type { Deliveries } from '../store/deliveries.ts';
 import type { Emails } from '../store/emails.ts';
 import type { Events } from '../store/events.ts';
 import type { OutboxEntry } from '../store/outbox.ts';
-import type { Posts, ReplayStep } from '../store/posts.ts';
+import type { Posts } from '../store/posts.ts';
 
 type Deps = {
   events: Pick<Events, 'at' | 'find' | 'between'>;
@@ -62,7 +62,7 @@ async function replayParcel(
   const places = parcel === null ? [] : placesIn(parcel);
   const stored = await Promise.all(places.map((place) => deps.events.at(place)));
   if (parcel === null || stored.every((event) => event === null)) return null;
-  await deps.posts.again(id, [parcel], deps.now(), stepAt(mark, places[0]));
+  await deps.posts.again(id, [parcel], deps.now(), mark);
   return { count: 1, restSince: null };
 }
 
@@ -77,7 +77,7 @@ async function replayRange(
   let chunk: OutboxEntry[] = [];
   const flush = async () => {
     const places = await matching(deps, asked, chunk);
-    await deps.posts.again(webhook.id, places, deps.now(), stepAt(mark, chunk.at(-1)?.place));
+    await deps.posts.again(webhook.id, places, deps.now(), mark);
     count += places.length;
     chunk = [];
   };
@@ -92,11 +92,6 @@ async function replayRange(
   }
   await flush();
   return { count, restSince: null };
-}
-
-/** A range is read in the order of its places, so that every repeat takes the same steps. */
-function stepAt(mark: CreationMark | null, place: string | undefined): ReplayStep | null {
-  return mark === null || place === undefined ? null : { mark, step: sortableCursor(place) };
 }
 
 async function matching({ emails }: Deps, webhook: Webhook, chunk: readonly OutboxEntry[]): Promise<string[]> {

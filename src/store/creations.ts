@@ -44,15 +44,15 @@ end
 `;
 
 /**
- * Lua: for a request that is done in several steps, in the order of their names as text. `isPast` says whether a step was done before, by any
- * process; `notePast` records that it is done. `begun` is '' for a request without an Idempotency-Key.
+ * Lua: for a request that is done in several steps, in the order of their names as text. `pastUnder` gives what tells whether a step was done
+ * before, by any process; `notePast` records that all up to one are. `begun` is '' for a request without an Idempotency-Key.
  */
 export const stepsOnce = `
-local function isPast(claim, begun, step)
+local function pastUnder(claim, begun)
   local stands = begun ~= '' and redis.call('GET', claim) or ''
-  if begun == '' or string.sub(stands, 1, #begun) ~= begun then return false end
+  if begun == '' or string.sub(stands, 1, #begun) ~= begun then return function() return false end end
   local state, reached = string.match(stands, '^ (%S+) ?(%S*)', #begun + 1)
-  return state == '${done}' or (state == '${walked}' and reached >= step)
+  return function(step) return state == '${done}' or (state == '${walked}' and reached >= step) end
 end
 local function notePast(claim, begun, step)
   if begun ~= '' then redis.call('SET', claim, begun .. ' ${walked} ' .. step, 'KEEPTTL', 'XX') end
@@ -65,6 +65,13 @@ local stands = redis.call('GET', KEYS[1])
 if not stands then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 elseif string.find(stands, '^%S+ %S+ %S+$') then redis.call('SET', KEYS[1], stands .. ' ${joined}', 'KEEPTTL') end
 return stands`);
+
+/** KEYS claim; ARGV the claim as it is once the object is stored, the note. Answers the note that stands there. */
+const endScript = script(`
+local stands = redis.call('GET', KEYS[1]) or ''
+if string.sub(stands, 1, #ARGV[1]) == ARGV[1] then return string.sub(stands, #ARGV[1] + 1) end
+redis.call('SET', KEYS[1], ARGV[1] .. ARGV[2], 'KEEPTTL', 'XX')
+return ARGV[2]`);
 
 /** KEYS claim; ARGV the claim as it was begun. */
 const giveUpScript = script(`if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end`);
@@ -91,9 +98,14 @@ export function openCreations(redis: Redis, secretKey: Uint8Array) {
       };
     },
 
-    /** Notes that the object is stored, unless the key expired: a repeat must not bring back a removed object. @param note kept for repeats */
-    async end({ scope, bodyHash }: IdempotencyClaim, creation: Creation, note = ''): Promise<void> {
-      await redis.set(keys.idempotency(scope), storedAs(bodyHash, creation) + note, 'KEEPTTL', 'XX');
+    /**
+     * Notes that the object is stored, unless the key expired: a repeat must not bring back a removed object. A note that stands there already
+     * stays.
+     * @param note kept for repeats
+     * @returns the note that stands there
+     */
+    async end({ scope, bodyHash }: IdempotencyClaim, creation: Creation, note = ''): Promise<string> {
+      return String(await endScript(redis, [keys.idempotency(scope)], [storedAs(bodyHash, creation), note]));
     },
 
     /** Nothing was created: frees the key, unless a repeat has joined, which may have created it. */

@@ -1,5 +1,6 @@
 /** Lua functions that the scripts of posts share. */
 
+import { tooLarge } from '../domain/post.ts';
 import { clockSkewMs } from './budget-lua.ts';
 
 /** Parcels that are moved in one step, which takes a millisecond. */
@@ -58,17 +59,41 @@ local function begun(record, beginning)
 end
 `;
 
+/** Lua: whether a batch was never answered but by that it is too large. */
+export const isOnlySplit = `
+local function isOnlySplit(record)
+  for _, try in ipairs(cjson.decode(record).t) do
+    if try[2] ~= ${tooLarge} then return false end
+  end
+  return true
+end
+`;
+
 /**
  * Lua: how many events may go out in one batch, as far as its endpoint has said by refusing one as too large: half of that, and twice as many
- * after each while. `learn` writes down a refusal, by how many are in its half.
+ * after each while. `learn` writes down a refusal. One of a batch of less than half of what may go out says something of an event in it and
+ * nothing of how many there were; what the endpoint has taken within a while was not too many, whichever of two halves is answered first.
+ * `noteTaken` writes that down.
  */
 export const batchLimit = `
 local function batchLimit(limit, now)
   local is = redis.call('HMGET', limit, 'most', 'at')
   return is[1] and is[1] * 2 ^ math.floor(math.max(0, now - is[2]) / ${growEveryMs}) or math.huge
 end
-local function learn(limit, half, now)
-  if half < batchLimit(limit, now) then redis.call('HSET', limit, 'most', half, 'at', now) end
+local function lastTaken(limit, now)
+  local is = redis.call('HMGET', limit, 'taken', 'takenAt')
+  return is[1] and now - is[2] < ${growEveryMs} and tonumber(is[1]) or 0
+end
+local function learn(limit, events, usual, now)
+  local is = batchLimit(limit, now)
+  if events * 2 < math.min(is, usual) then return end
+  local most = math.max(math.ceil(events / 2), lastTaken(limit, now))
+  if most < is then redis.call('HSET', limit, 'most', most, 'at', now) end
   redis.call('PEXPIRE', limit, ${keepLimitMs})
+end
+local function noteTaken(limit, events, now)
+  if redis.call('HEXISTS', limit, 'most') == 0 then return end
+  if events >= lastTaken(limit, now) then redis.call('HSET', limit, 'taken', events, 'takenAt', now) end
+  if events > batchLimit(limit, now) then redis.call('HSET', limit, 'most', events, 'at', now) end
 end
 `;

@@ -3,7 +3,7 @@
  * changes nothing. A repeat of `take` takes the next parcels; those of the first command come again when their lease ends.
  */
 import { stepsOnce } from './creations.ts';
-import { batchLimit, begun, bringBack, index, trim } from './post-lua.ts';
+import { batchLimit, begun, bringBack, index, isOnlySplit, trim } from './post-lua.ts';
 import { script } from './redis.ts';
 
 /**
@@ -32,15 +32,23 @@ return 1`);
 /**
  * Takes parcels that are due, the longest due first, under a lease. KEYS posts posting health postsDue pending failed batchLimit; ARGV id now leaseEnd
  * limit, most in hand in the whole fleet, failures from which that is one, events of a batch (0 for none), longest wait of a batch, mark of a
- * batch, longest wait of a parcel. Answers failures, failingSince, then each parcel and since when it was due. What was tried before its endpoint took batches goes on in one, and has failed as
+ * batch, most batches in hand of full size (of smaller ones as many as hold the same number of events), longest wait of a parcel. Answers
+ * failures, failingSince, then each parcel and since when it was due. What was tried before its endpoint took batches goes on in one, and has failed as
  * the delivery it was.
  */
 export const takeScript = script(`${index}${batchLimit}${bringBack}
 local id, now, leaseEnd = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[2])
-bringBack(KEYS[1], KEYS[2], now, ARGV[10])
+bringBack(KEYS[1], KEYS[2], now, ARGV[11])
 local health = redis.call('HMGET', KEYS[3], 'failures', 'failingSince')
-local most = tonumber(health[1] or 0) >= tonumber(ARGV[6]) and 1 or tonumber(ARGV[5])
+local size, waitMs, mark = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
+local most = tonumber(ARGV[5])
+if size > 0 then
+  local usual = size
+  size = math.min(size, batchLimit(KEYS[7], now))
+  most = math.min(most, math.floor(tonumber(ARGV[10]) * usual / size))
+end
+if tonumber(health[1] or 0) >= tonumber(ARGV[6]) then most = 1 end
 local room = math.min(tonumber(ARGV[4]), most - redis.call('ZCARD', KEYS[2]))
 if restOf(KEYS[3], now) > now then room = 0 end
 local answer, ready = {health[1] or '', health[2] or ''}, 0
@@ -49,8 +57,6 @@ local function take(parcel, dueAt)
   redis.call('ZADD', KEYS[2], leaseEnd, parcel)
   answer[#answer + 1], answer[#answer + 2], room = parcel, dueAt, room - 1
 end
-local size, waitMs, mark = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
-if size > 0 then size = math.min(size, batchLimit(KEYS[7], now)) end
 if room > 0 and size == 0 then
   local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2], 'WITHSCORES', 'LIMIT', 0, room)
   for i = 1, #due, 2 do take(due[i], due[i + 1]) end
@@ -97,21 +103,22 @@ return answer`);
  * ARGV[10] until when the endpoint rests if it is failing, [11] until when in any case, [12] failures from which it is failing
  * ARGV[13] deliveries kept of each status, [14] name of the answer, [15] its text, both or '', [16] answers kept
  * ARGV[17] the URL of the POST, [18] the end of a record that begins a new schedule
- * ARGV[19] and on: the parcels that replace this one
+ * ARGV[19] events of the parcel if it is a batch, else 0; [20] events of a batch that the endpoint asked for
+ * ARGV[21] and on: the parcels that replace this one
  *
- * A parcel that was replayed while it was in hand is due again at once, unless this try succeeded. Of batches that were too large only the last
- * record is kept: one for each would push all other deliveries out.
+ * A parcel that was replayed while it was in hand is due again at once, unless this try succeeded. Of batches that were only ever too large
+ * the last record is kept: one for each would push all other deliveries out.
  */
-export const settleScript = script(`${index}${trim}${begun}${batchLimit}
+export const settleScript = script(`${index}${trim}${begun}${isOnlySplit}${batchLimit}
 local id, parcel, now, delivery = ARGV[1], ARGV[2], ARGV[4], ARGV[7]
 local held, leaseEnd = tonumber(redis.call('ZSCORE', KEYS[2], parcel) or 0), tonumber(ARGV[3])
 if math.ceil(held) ~= leaseEnd then return 0 end
 redis.call('ZREM', KEYS[2], parcel)
-local isSplit = #ARGV > 18
+local isSplit = #ARGV > 20
 local isReplayed = held < leaseEnd and ARGV[5] ~= 'success' and not isSplit
 local at = isReplayed and now or ARGV[6]
 if at == '' then redis.call('ZREM', KEYS[1], parcel) else redis.call('ZADD', KEYS[1], at, parcel) end
-for i = 19, #ARGV do redis.call('ZADD', KEYS[1], 'NX', now, ARGV[i]) end
+for i = 21, #ARGV do redis.call('ZADD', KEYS[1], 'NX', now, ARGV[i]) end
 local rings = {pending = KEYS[6], success = KEYS[7], failed = KEYS[8]}
 for status, ring in pairs(rings) do
   if status ~= ARGV[5] then redis.call('ZREM', ring, delivery) end
@@ -130,9 +137,12 @@ local function isThere()
 end
 if isSplit and isThere() then
   local last = redis.call('HGET', KEYS[12], 'delivery')
-  if last and last ~= delivery and redis.call('ZREM', KEYS[8], last) == 1 then redis.call('HDEL', KEYS[5], last) end
+  local known = last and last ~= delivery and redis.call('HGET', KEYS[5], last)
+  if known and isOnlySplit(known) and redis.call('ZREM', KEYS[8], last) == 1 then redis.call('HDEL', KEYS[5], last) end
   redis.call('HSET', KEYS[12], 'delivery', delivery)
-  learn(KEYS[12], select(2, string.gsub(ARGV[19], ',', ',')) + 1, now)
+  learn(KEYS[12], tonumber(ARGV[19]), tonumber(ARGV[20]), now)
+elseif ARGV[5] == 'success' and ARGV[19] ~= '0' and isThere() then
+  noteTaken(KEYS[12], tonumber(ARGV[19]), now)
 end
 if ARGV[9] == 'up' then
   if redis.call('EXISTS', KEYS[3]) == 1 and isThere() then redis.call('DEL', KEYS[3]) end
@@ -223,21 +233,26 @@ return 1`);
  * Makes parcels due again, now or when the rest of their endpoint ends, each with a new schedule. A parcel in hand is only marked: its lease
  * gets half a millisecond shorter, until `settle` or the end of the lease. Fractions of a millisecond keep the order of the parcels of one call.
  * KEYS posts posting health postsDue deliveries claim; ARGV id now, the end of a record that begins a new schedule, the claim as it was begun
- * or '', the step of that claim, 1 when the step ends with this call; then for each parcel: parcel, delivery id.
+ * or ''; then for each parcel, in the order of their steps: parcel, delivery id, its step of that claim.
  */
 export const againScript = script(`${index}${begun}${stepsOnce}
-if isPast(KEYS[6], ARGV[4], ARGV[5]) then return 0 end
-for i = 7, #ARGV, 2 do
-  local parcel, delivery = ARGV[i], ARGV[i + 1]
+local isPast, last = pastUnder(KEYS[6], ARGV[4]), nil
+local function again(parcel, delivery, order)
   local leaseEnd = redis.call('ZSCORE', KEYS[2], parcel)
   if leaseEnd then
     redis.call('ZADD', KEYS[2], string.format('%.1f', math.ceil(tonumber(leaseEnd)) - 0.5), parcel)
   else
-    redis.call('ZADD', KEYS[1], 'LT', string.format('%.4f', ARGV[2] - 1 + (i - 7) / 4096), parcel)
+    redis.call('ZADD', KEYS[1], 'LT', string.format('%.4f', ARGV[2] - 1 + order / 4096), parcel)
   end
   local known = redis.call('HGET', KEYS[5], delivery)
   if known then redis.call('HSET', KEYS[5], delivery, begun(known, ARGV[3])) end
 end
+for i = 5, #ARGV, 3 do
+  if not isPast(ARGV[i + 2]) then
+    again(ARGV[i], ARGV[i + 1], i - 5)
+    last = ARGV[i + 2]
+  end
+end
 index(KEYS[4], KEYS[1], KEYS[3], ARGV[1], ARGV[2], 0)
-if ARGV[6] == '1' then notePast(KEYS[6], ARGV[4], ARGV[5]) end
+if last then notePast(KEYS[6], ARGV[4], last) end
 return 1`);

@@ -1,7 +1,15 @@
 /** The posts that wait, by endpoint. They are taken under a lease, so that posts of a worker that died come again. */
 import type { Redis } from 'ioredis';
-import { batchMark, type Delivery, deliveryId, deliveryStatuses, lostDelivery, placesIn } from '../domain/delivery.ts';
-import { compareCursors } from '../domain/event-feed.ts';
+import {
+  batchMark,
+  type Delivery,
+  deliveryId,
+  deliveryStatuses,
+  isBatch,
+  lostDelivery,
+  placesIn,
+} from '../domain/delivery.ts';
+import { compareCursors, sortableCursor } from '../domain/event-feed.ts';
 import { type Health, probingAfter } from '../domain/post.ts';
 import type { Webhook } from '../domain/webhook.ts';
 import type { CreationMark } from './creations.ts';
@@ -45,8 +53,9 @@ export type Posted = {
   /** The delivery with this try. */
   readonly delivery: Delivery;
   readonly leaseEnd: number;
-  /** The URL it was posted to. */
+  /** The URL it was posted to, and the batches that were asked for there. */
   readonly url: string;
+  readonly batch: Webhook['batch'];
   /** What the try says about the endpoint, if that still has this URL; null for nothing. */
   readonly endpoint: 'up' | 'down' | null;
   /** Until when an endpoint that keeps failing gets no posts; `holdUntil`: until when it gets none in any case, because it asked so. */
@@ -58,15 +67,12 @@ export type Posted = {
   readonly answer: string | null;
 };
 
-/** A step of a replay under an Idempotency-Key: steps sort as text in the order in which they are done. */
-export type ReplayStep = { readonly mark: CreationMark; readonly step: string };
-
 /** How many parcels were dropped, and how many deliveries without a try were stored. */
 export type DroppedPosts = { readonly parcels: number; readonly untried: number };
 
 /** Most parcels of one endpoint in hand in the whole fleet: enough that a slow answer costs little, few enough for a small consumer. */
 export const mostInHand = 50;
-/** The same for batches, which carry as many events each. */
+/** The same of batches as large as they may be; of smaller ones more, until that is as many. */
 export const mostBatchesInHand = 4;
 
 /** Deliveries kept of an endpoint, successful and failed ones each; about 200 bytes per delivery. */
@@ -122,13 +128,12 @@ export function openPosts(redis: Redis) {
       { limit, leaseMs, longestWaitMs, now }: TakeTerms,
     ): Promise<TakenPosts> {
       const leaseEnd = Math.round(now + leaseMs);
-      const most = batch === null ? mostInHand : mostBatchesInHand;
-      const args = [id, now, leaseEnd, limit, most, probingAfter, batch?.maxEvents ?? 0, batch?.maxWaitMs ?? 0];
+      const args = [id, now, leaseEnd, limit, mostInHand, probingAfter, batch?.maxEvents ?? 0, batch?.maxWaitMs ?? 0];
       const [pending = '', , failed = ''] = byStatus(id);
       const taken = await takeScript(
         redis,
         [...fourOf(id), pending, failed, keys.batchLimit(id)],
-        [...args, batchMark, longestWaitMs],
+        [...args, batchMark, mostBatchesInHand, longestWaitMs],
       );
       const [failures, since, ...pairs] = taken as string[];
       const parcels = pairs.filter((_, n) => n % 2 === 0);
@@ -146,21 +151,24 @@ export function openPosts(redis: Redis) {
       const record = [delivery.id, packDelivery(delivery)];
       const health = [endpoint ?? '', posted.restUntil, posted.holdUntil ?? 0, probingAfter];
       const kept = [answer ? `${delivery.id}.${delivery.attempts}` : '', answer ?? '', keptAnswers];
-      const args = [...parcel, ...record, ...health, keptDeliveries, ...kept, posted.url];
-      return (await settleScript(redis, names, [...args, packedBeginning(now), ...posted.halves])) === 1;
+      const events = isBatch(delivery.parcel) ? placesIn(delivery.parcel).length : 0;
+      const size = [events, posted.batch?.maxEvents ?? 0];
+      const args = [...parcel, ...record, ...health, keptDeliveries, ...kept, posted.url, packedBeginning(now)];
+      return (await settleScript(redis, names, [...args, ...size, ...posted.halves])) === 1;
     },
 
     /**
      * Makes parcels due now, each with a new schedule: parcels that wait, parcels that ended, and parcels in hand whose try then fails.
-     * @param once a step that a repeat does not do again
+     * @param parcels in the order of their places
+     * @param mark under which no parcel goes out that went out before, nor one whose place is before that of such a parcel
      */
-    async again(id: string, parcels: readonly string[], now: number, once: ReplayStep | null = null): Promise<void> {
-      const names = [...fourOf(id), keys.deliveries(id), once?.mark.key ?? keys.deliveries(id)];
+    async again(id: string, parcels: readonly string[], now: number, mark: CreationMark | null = null): Promise<void> {
+      const names = [...fourOf(id), keys.deliveries(id), mark?.key ?? keys.deliveries(id)];
       for (let from = 0; from < parcels.length; from += maxAgain) {
-        const args = parcels.slice(from, from + maxAgain).flatMap((parcel) => [parcel, deliveryId(parcel)]);
-        const isEnd = from + maxAgain >= parcels.length;
-        const step = [once?.mark.begun ?? '', once?.step ?? '', isEnd ? 1 : 0];
-        await againScript(redis, names, [id, now, packedBeginning(now), ...step, ...args]);
+        const args = parcels
+          .slice(from, from + maxAgain)
+          .flatMap((parcel) => [parcel, deliveryId(parcel), sortableCursor(placesIn(parcel)[0] ?? parcel)]);
+        await againScript(redis, names, [id, now, packedBeginning(now), mark?.begun ?? '', ...args]);
       }
     },
 

@@ -10,7 +10,7 @@ import {
 import { engineOf, markup, plain } from './engine.ts';
 import { type Parts, type TextWay, weaveLetter, wholeLetter } from './letter.ts';
 import { openMeter } from './limits.ts';
-import { loadConverter, textSourceOf } from './plain-text.ts';
+import { textSourceOf } from './plain-text.ts';
 import { withPreheader } from './preheader.ts';
 import { tell } from './tell.ts';
 import { usesOf } from './uses.ts';
@@ -81,8 +81,6 @@ function htmlOf({ html, preheader }: TemplateContent, parts: Parts): Template[] 
 function textWayOf({ html }: TemplateContent, { text }: Parts): TextWay {
   if (text !== null) return { kind: 'source', templates: text };
   if (html === null) return { kind: 'none' };
-  // Loaded now: within a render it would take half of the time limit.
-  loadConverter();
   try {
     const source = sourceOfText(readable(html));
     if (source !== null) return { kind: 'derived', templates: plain.parse(source) };

@@ -1,5 +1,5 @@
 /** Makes the text part from the HTML: once from its source when that is enough, else from the rendered HTML of each letter. */
-import { createRequire } from 'node:module';
+import { compile } from 'html-to-text';
 
 /** Characters of HTML that are read; the rest is not in the text. Mail programs show about as much. */
 const maxHtmlLength = 100 * 1024;
@@ -11,53 +11,39 @@ const maxTags = 8_000;
 /** Characters of a text. Nested quotes multiply lines by a hundred, and rules multiply tags by ten. The rest is cut off. */
 const maxTextLength = maxHtmlLength;
 
-let converter: ((html: string) => string) | undefined;
-
-/** Loaded with the first template that has HTML, not at start: it takes a tenth of the start, and many processes never need it. */
-export function loadConverter(): (html: string) => string {
-  converter ??= makeConverter(createRequire(import.meta.url)('html-to-text'));
-  return converter;
-}
-
-function convert(html: string): string {
-  return loadConverter()(html);
-}
-
-function makeConverter({ compile }: typeof import('html-to-text')): (html: string) => string {
-  return compile({
-    wordwrap: false,
-    limits: { maxInputLength: maxHtmlLength, maxDepth: 100 },
-    formatters: {
-      // The library's own formatter takes every text in a list for an item, even the beginning of a Liquid loop.
-      item(element, walk, builder) {
-        builder.openBlock({ leadingLineBreaks: 1 });
-        builder.addInline('- ');
-        walk(element.children, builder);
-        builder.closeBlock({ trailingLineBreaks: 1 });
-      },
-      // The library's own formatter would build the whole content again at each depth.
-      quote(element, walk, builder) {
-        builder.openBlock({ leadingLineBreaks: 2, reservedLineLength: 2 });
-        walk(element.children, builder);
-        builder.closeBlock({ trailingLineBreaks: 2, blockTransform: quoted });
-      },
-      cell(element, walk, builder) {
-        walk(element.children, builder);
-        builder.addInline(' ');
-      },
+const convert = compile({
+  wordwrap: false,
+  limits: { maxInputLength: maxHtmlLength, maxDepth: 100 },
+  formatters: {
+    // The library's own lists take every text in them, a loop's beginning too, for an item.
+    item(element, walk, builder) {
+      builder.openBlock({ leadingLineBreaks: 1 });
+      builder.addInline('- ');
+      walk(element.children, builder);
+      builder.closeBlock({ trailingLineBreaks: 1 });
     },
-    selectors: [
-      ...['h1', 'h2', 'h3', 'h4', 'h5', 'h6'].map((selector) => ({ selector, options: { uppercase: false } })),
-      ...['ul', 'ol'].map((selector) => ({ selector, format: 'block' })),
-      { selector: 'li', format: 'item' },
-      { selector: 'blockquote', format: 'quote' },
-      { selector: 'tr', format: 'block', options: { leadingLineBreaks: 1, trailingLineBreaks: 1 } },
-      ...['td', 'th'].map((selector) => ({ selector, format: 'cell' })),
-      { selector: 'a', options: { hideLinkHrefIfSameAsText: true } },
-      { selector: 'img', format: 'skip' },
-    ],
-  });
-}
+    // The library's own would make all of it at each depth anew.
+    quote(element, walk, builder) {
+      builder.openBlock({ leadingLineBreaks: 2, reservedLineLength: 2 });
+      walk(element.children, builder);
+      builder.closeBlock({ trailingLineBreaks: 2, blockTransform: quoted });
+    },
+    cell(element, walk, builder) {
+      walk(element.children, builder);
+      builder.addInline(' ');
+    },
+  },
+  selectors: [
+    ...['h1', 'h2', 'h3', 'h4', 'h5', 'h6'].map((selector) => ({ selector, options: { uppercase: false } })),
+    ...['ul', 'ol'].map((selector) => ({ selector, format: 'block' })),
+    { selector: 'li', format: 'item' },
+    { selector: 'blockquote', format: 'quote' },
+    { selector: 'tr', format: 'block', options: { leadingLineBreaks: 1, trailingLineBreaks: 1 } },
+    ...['td', 'th'].map((selector) => ({ selector, format: 'cell' })),
+    { selector: 'a', options: { hideLinkHrefIfSameAsText: true } },
+    { selector: 'img', format: 'skip' },
+  ],
+});
 
 export function textOfHtml(html: string): string {
   return tidy(cut(convert(html.slice(0, Math.min(maxHtmlLength, endOfTags(html))))));

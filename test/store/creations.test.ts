@@ -110,5 +110,7 @@ it('a webhook whose secret was rotated stays as others rotated it since, wheneve
   await rotate('b', { mark: null });
   expect(await rotate('a', repeat)).toMatchObject({ secret: 'b' });
   expect(await store.webhooks.get(webhook.id)).toMatchObject({ secret: 'b', revision: 2 });
+  // What the repeat read of it may have been changed by then.
+  expect(await store.creations.end({ scope: 'rotated', bodyHash: 'hash' }, repeat, '8')).toBe('7');
   expect(await begin(newId('wh'), 'rotated')).toMatchObject({ isDone: true, note: '7' });
 });

@@ -27,6 +27,7 @@ export function settled(
     delivery,
     leaseEnd,
     url: 'http://x.co/',
+    batch: null,
     endpoint: 'up',
     halves: [],
     restUntil: 0,

@@ -282,11 +282,13 @@ describe('a transport that messages were refused by', () => {
   });
 });
 
-it('a success resets the count of faults in a row', async () => {
+it('a success resets the count of faults in a row, and wakes maintain-transports', async () => {
   await using worker = await openWorker();
   await states().fault('one', { cause: 'connect', reason: 'ECONNREFUSED' }, event());
   await worker.tend();
+  const { wakes } = worker;
   expect(transportOf(await worker.send())).toBe('one');
   await worker.told();
   expect((await stateOf('one'))?.breaker).toEqual({ kind: 'closed', faults: 0 });
+  expect(worker.wakes).toBe(wakes + 1);
 });

@@ -1,6 +1,7 @@
 /** send-slice: a slice whose worker cannot do it at this moment is another's at once, and nobody turns round it in a hurry. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type CampaignRow, placeMarks } from '../../src/domain/campaign.ts';
+import { type CampaignRow, type PlaceMark, placeMarks } from '../../src/domain/campaign.ts';
+import { placeId } from '../../src/domain/id.ts';
 import { prepareCampaign } from '../../src/pipeline/prepare-campaign.ts';
 import { readSlice } from '../../src/pipeline/read-slice.ts';
 import { makeSlicesInHand, sendCampaigns } from '../../src/pipeline/send-campaigns.ts';
@@ -19,6 +20,7 @@ beforeAll(async () => {
   world = await openTestStore();
 });
 afterAll(() => world[Symbol.asyncDispose]());
+beforeEach(() => world.redis.flushall());
 
 function unused(): never {
   throw new Error('Nothing is sent here');
@@ -26,11 +28,13 @@ function unused(): never {
 
 type Of = Partial<
   Pick<Parameters<typeof sendPlaces>[0], 'suppress'> &
-    Pick<Parameters<typeof sendSlice>[0], 'settle'> & { onTrouble(part: string, error: unknown, fields: object): void }
+    Pick<Parameters<typeof sendSlice>[0], 'settle' | 'callOff'> & {
+      onTrouble(part: string, error: unknown, fields: object): void;
+    }
 >;
 
 /** A worker: what it knows of campaigns is its own. @param of what becomes of recipients; else there are none */
-function startWorker({ suppress = unused, settle = unused, onTrouble = unused }: Of = {}) {
+function startWorker({ suppress = unused, settle = unused, callOff = unused, onTrouble = unused }: Of = {}) {
   const { slices, campaigns } = world.store;
   const { compile } = openTemplating();
   const preparing = { campaigns, compile, composeFor: () => unused, kept: new Map() };
@@ -43,10 +47,26 @@ function startWorker({ suppress = unused, settle = unused, onTrouble = unused }:
     prepareCampaign: prepareCampaign.bind(null, preparing),
     readSlice: readSlice.bind(null, { slices, onTrouble, now: () => 0 }),
     sendPlaces: sendPlaces.bind(null, sending),
-    ...{ settle, callOff: unused, report() {}, onTrouble, now: () => 0 },
+    ...{ settle, callOff, report() {}, onTrouble, now: () => 0 },
   };
   const take = async (id: string) => (await slices.take(id, { id: newId('jb'), leaseMs: 60_000, inHand: [] })) as Take;
   return { take, sendSlice: (one: Take) => sendSlice(deps, one) };
+}
+
+const none = { address: null, variables: {} } as unknown as CampaignRow;
+const allSuppressed = async (emails: readonly unknown[]) =>
+  emails.map(() => ({ kind: 'suppressed', recipients: [] }) as const);
+
+/** Recipients with these marks. */
+async function addMarked(
+  marks: readonly PlaceMark[],
+  status: 'running' | 'canceled',
+  recipients: number | CampaignRow[] = marks.length,
+): Promise<string> {
+  const id = await addCampaign(world.redis, { recipients });
+  await world.redis.set(keys.campaignMarks(id), marks.map((mark) => placeMarks[mark]).join(''));
+  if (status === 'canceled') await moveCampaign(world.redis, id, status);
+  return id;
 }
 
 /** What stands there cannot be asked for. */
@@ -106,12 +126,11 @@ describe('a recipient that cannot be read is reported and looked at again later'
   });
 
   it('and the other recipients of the slice are sent to', async () => {
-    const none = { address: null, variables: {} } as unknown as CampaignRow;
     const id = await addCampaign(world.redis, { recipients: [rowOf(0), none, rowOf(2)] });
     const settled: number[] = [];
     const worker = startWorker({
       onTrouble,
-      suppress: async (emails) => emails.map(() => ({ kind: 'suppressed', recipients: [] })),
+      suppress: allSuppressed,
       settle: async ({ place }) => {
         settled.push(place);
         return null;
@@ -121,6 +140,47 @@ describe('a recipient that cannot be read is reported and looked at again later'
     expect(settled).toEqual([0, 2]);
     expect(await worker.take(id)).toEqual({ waitMs: expect.any(Number) });
     expect(troubles).toEqual([{ campaign: id }]);
+  });
+
+  it.each([
+    ['running', 0],
+    ['canceled', 1],
+  ] as const)('and in a %s campaign %d of those that left their place are', async (status, count) => {
+    const id = await addMarked(['left', 'queued'], status, [none, rowOf(1)]);
+    const worker = startWorker({ onTrouble, suppress: allSuppressed, settle: async () => null });
+    await worker.sendSlice(await worker.take(id));
+    expect(troubles).toHaveLength(count);
+  });
+});
+
+describe('in a canceled campaign', () => {
+  it('emails that left their place are canceled, and looked at again where one is being handed over', async () => {
+    for (const isCalledOff of [true, false]) {
+      const id = await addMarked(['left'], 'canceled');
+      const calledOff: string[] = [];
+      const worker = startWorker({
+        async callOff(email) {
+          calledOff.push(email);
+          return isCalledOff;
+        },
+      });
+      await worker.sendSlice(await worker.take(id));
+      expect(calledOff).toEqual([placeId(id, 0)]);
+      expect(await worker.take(id)).toEqual({ waitMs: isCalledOff ? null : expect.any(Number) });
+    }
+  });
+
+  it('the slice is looked at again at once when a lost recipient was settled, who may have left its place', async () => {
+    const id = await addMarked(['handing'], 'canceled');
+    const worker = startWorker({
+      async settle() {
+        await world.redis.set(keys.campaignMarks(id), placeMarks.left);
+        return null;
+      },
+    });
+    const taken = await worker.take(id);
+    await worker.sendSlice(taken);
+    expect(await worker.take(id)).toMatchObject({ slice: taken.slice, marks: ['left'] });
   });
 });
 
@@ -149,13 +209,11 @@ it('a worker leaves a campaign with errors alone for a while, twice as long each
 it('a slice counts as progress of its campaign when a recipient was settled, and not when all were given back', async () => {
   const id = await addCampaign(world.redis, { recipients: 60 });
   const movedAt = () => world.redis.hget(keys.campaign(id), 'movedAt');
-  const suppress = async (emails: readonly unknown[]) =>
-    emails.map(() => ({ kind: 'suppressed', recipients: [] }) as const);
-  const idle = startWorker({ suppress, settle: async () => null });
+  const idle = startWorker({ suppress: allSuppressed, settle: async () => null });
   await idle.sendSlice(await idle.take(id));
   expect(await movedAt()).toBeNull();
   const settled = {} as PlaceReport;
-  const worker = startWorker({ suppress, settle: async () => settled });
+  const worker = startWorker({ suppress: allSuppressed, settle: async () => settled });
   await worker.sendSlice(await worker.take(id));
   expect(Number(await movedAt())).toBeGreaterThan(0);
 });

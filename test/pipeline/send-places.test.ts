@@ -1,0 +1,115 @@
+/** send-places: what a recipient holds while its message is on its way, and what the slice gets back of it. */
+import { setImmediate as turn } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { makeSemaphore, type Semaphore } from '../../src/concurrency/semaphore.ts';
+import { placeId } from '../../src/domain/id.ts';
+import type { Dispatched, Outgoing } from '../../src/pipeline/dispatch.ts';
+import type { PlaceRead } from '../../src/pipeline/read-slice.ts';
+import { type SliceInHand, sendPlaces } from '../../src/pipeline/send-places.ts';
+import type { Take } from '../../src/store/campaign-slices.ts';
+import { newId } from '../support/worker.ts';
+
+const campaign = newId('cm');
+const idOf = (place: number) => placeId(campaign, place);
+const answered: Dispatched = { kind: 'answered', transport: 't', replies: [] };
+const undeliverable: Dispatched = { kind: 'undeliverable', transport: 't', detail: 'no' };
+
+/** Whether one more may be in hand at this moment. */
+async function isFree(inHand: Semaphore): Promise<boolean> {
+  const now = new AbortController();
+  const taking = inHand.take(now.signal);
+  now.abort();
+  const leave = await taking;
+  leave?.();
+  return leave !== null;
+}
+
+type Of = { places?: number; inHand?: number; bytes?: number; onSettle?(seen: Seen): Promise<void> };
+type Seen = { readonly inHand: Semaphore; readonly handedOver: ReadonlySet<string> };
+
+/** A slice whose recipients go through `dispatch`, and all that was seen of it at the end. */
+async function sendSlice(dispatch: (parcel: Outgoing) => Promise<Dispatched>, of: Of = {}) {
+  const { places = 1, bytes = 1, onSettle = async () => {} } = of;
+  const inHand = makeSemaphore(of.inHand ?? 1);
+  const handedOver = new Set<string>();
+  const written: number[] = [];
+  const settled: string[] = [];
+  const troubles: unknown[] = [];
+  const queued = Array.from({ length: places }, (_, place) => {
+    const write = async () => {
+      if (!written.includes(place)) written.push(place);
+      return { raw: Buffer.alloc(bytes) };
+    };
+    const email = { facts: { id: idOf(place), from: { address: 'news@x.co' } } };
+    return { place, from: 'queued', address: `r${place}@example.com`, email, write } as unknown as PlaceRead;
+  });
+  const slice: SliceInHand = {
+    ...{ take: { id: 'jb', campaignId: campaign } as Take, allowed: places, isHeldUp: false },
+    async settle({ place, from }, { kind }) {
+      settled.push(`${place} ${from} ${kind}`);
+      await onSettle({ inHand, handedOver });
+    },
+    guard: (_, step) => step().catch((error: unknown) => void troubles.push(error)),
+  };
+  const deps = {
+    ...{ slices: { claim: async () => true }, inHand, suppress: async () => [], dispatch, handedOver },
+    ...{ yieldTurn: async () => {}, stopping: new AbortController().signal },
+  };
+  await sendPlaces(deps, slice, queued);
+  return { slice, settled, written, troubles, handedOver, isFree: await isFree(inHand) };
+}
+
+async function claimed(parcel: Outgoing): Promise<Dispatched> {
+  await parcel.claim('t');
+  return answered;
+}
+
+describe('a recipient', () => {
+  it.each(['parked', 'withheld'] as const)('that is %s holds up the slice, which may send it later', async (kind) => {
+    const answer = async (): Promise<Dispatched> => {
+      // By then the next recipient waits for the place in hand.
+      await turn();
+      return { kind };
+    };
+    const seen = await sendSlice(answer, { places: 3 });
+    expect(seen.slice).toMatchObject({ allowed: 3, isHeldUp: true });
+    expect(seen).toMatchObject({ settled: [], isFree: true });
+  });
+
+  it('counts as handed over from its claim until it is settled, which needs no place in hand', async () => {
+    const seenAtSettle: unknown[] = [];
+    const onSettle = async ({ inHand, handedOver }: Seen) =>
+      void seenAtSettle.push({ isFree: await isFree(inHand), handedOver: [...handedOver] });
+    const seen = await sendSlice(claimed, { onSettle });
+    expect(seenAtSettle).toEqual([{ isFree: true, handedOver: [idOf(0)] }]);
+    expect([...seen.handedOver]).toEqual([]);
+  });
+
+  it('leaves nothing in hand when its dispatch fails after the claim', async () => {
+    const seen = await sendSlice(async (parcel) => {
+      await claimed(parcel);
+      throw new Error('Redis is away');
+    });
+    expect(seen).toMatchObject({ settled: [], isFree: true, troubles: [new Error('Redis is away')] });
+    expect([...seen.handedOver]).toEqual([]);
+  });
+
+  it('is settled as one in hand after its claim, and as one that waits before it', async () => {
+    const seen = await sendSlice(
+      (parcel) => (parcel.email.facts.id === idOf(0) ? claimed(parcel) : Promise.resolve(undeliverable)),
+      { places: 2 },
+    );
+    expect(seen.settled.toSorted()).toEqual(['0 handing answered', '1 queued undeliverable']);
+  });
+});
+
+it('messages are composed ahead up to a limit of bytes; the others when a transport asks for them', async () => {
+  const ask = async (parcel: Outgoing, last: number) => {
+    if (parcel.email.facts.id <= idOf(last)) await parcel.message('t');
+    return undeliverable;
+  };
+  const of = { places: 4, bytes: 600 * 1_024 };
+  expect((await sendSlice(async () => undeliverable, of)).written).toEqual([]);
+  expect((await sendSlice((parcel) => ask(parcel, 0), of)).written).toEqual([0, 1]);
+  expect((await sendSlice((parcel) => ask(parcel, 2), of)).written).toEqual([0, 1, 2]);
+});

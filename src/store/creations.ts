@@ -44,8 +44,8 @@ end
 `;
 
 /**
- * Lua: for a request that is done in several steps, in the order of their names as text. `pastUnder` gives what tells whether a step was done
- * before, by any process; `notePast` records that all up to one are. `begun` is '' for a request without an Idempotency-Key.
+ * Lua: for a request that is done in several steps, in the order of their names as text. `pastUnder` gives the function that says whether a step
+ * was done before, by any process; `notePast` records that all steps up to one are done. `begun` is '' for a request without an Idempotency-Key.
  */
 export const stepsOnce = `
 local function pastUnder(claim, begun)
@@ -66,7 +66,7 @@ if not stands then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 elseif string.find(stands, '^%S+ %S+ %S+$') then redis.call('SET', KEYS[1], stands .. ' ${joined}', 'KEEPTTL') end
 return stands`);
 
-/** KEYS claim; ARGV the claim as it is once the object is stored, the note. Answers the note that stands there. */
+/** KEYS claim; ARGV the claim as it is once stored, note. Answers the note that is kept. */
 const endScript = script(`
 local stands = redis.call('GET', KEYS[1]) or ''
 if string.sub(stands, 1, #ARGV[1]) == ARGV[1] then return string.sub(stands, #ARGV[1] + 1) end
@@ -99,10 +99,10 @@ export function openCreations(redis: Redis, secretKey: Uint8Array) {
     },
 
     /**
-     * Notes that the object is stored, unless the key expired: a repeat must not bring back a removed object. A note that stands there already
-     * stays.
+     * Notes that the object is stored, unless the key expired: a repeat must not bring back a removed object. A note that was stored before,
+     * with the object or by another process, stays.
      * @param note kept for repeats
-     * @returns the note that stands there
+     * @returns the note that is kept
      */
     async end({ scope, bodyHash }: IdempotencyClaim, creation: Creation, note = ''): Promise<string> {
       return String(await endScript(redis, [keys.idempotency(scope)], [storedAs(bodyHash, creation), note]));

@@ -82,7 +82,7 @@ local function batchLimit(limit, now)
 end
 local function lastTaken(limit, now)
   local is = redis.call('HMGET', limit, 'taken', 'takenAt')
-  return is[1] and now - is[2] < ${growEveryMs} and tonumber(is[1]) or 0
+  return is[1] and math.abs(now - is[2]) < ${growEveryMs} and tonumber(is[1]) or 0
 end
 local function learn(limit, events, usual, now)
   local is = batchLimit(limit, now)

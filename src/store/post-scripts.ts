@@ -32,21 +32,20 @@ return 1`);
 /**
  * Takes parcels that are due, the longest due first, under a lease. KEYS posts posting health postsDue pending failed batchLimit; ARGV id now leaseEnd
  * limit, most in hand in the whole fleet, failures from which that is one, events of a batch (0 for none), longest wait of a batch, mark of a
- * batch, most batches in hand of full size (of smaller ones as many as hold the same number of events), longest wait of a parcel. Answers
- * failures, failingSince, then each parcel and since when it was due. What was tried before its endpoint took batches goes on in one, and has failed as
+ * batch, longest wait of a parcel, most full batches in hand: of smaller ones as many events are. Answers failures, failingSince, then each parcel and since when it was due. What was tried before its endpoint took batches goes on in one, and has failed as
  * the delivery it was.
  */
 export const takeScript = script(`${index}${batchLimit}${bringBack}
 local id, now, leaseEnd = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[2])
-bringBack(KEYS[1], KEYS[2], now, ARGV[11])
+bringBack(KEYS[1], KEYS[2], now, ARGV[10])
 local health = redis.call('HMGET', KEYS[3], 'failures', 'failingSince')
 local size, waitMs, mark = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
 local most = tonumber(ARGV[5])
 if size > 0 then
   local usual = size
   size = math.min(size, batchLimit(KEYS[7], now))
-  most = math.min(most, math.floor(tonumber(ARGV[10]) * usual / size))
+  most = math.min(most, math.floor(tonumber(ARGV[11]) * usual / size))
 end
 if tonumber(health[1] or 0) >= tonumber(ARGV[6]) then most = 1 end
 local room = math.min(tonumber(ARGV[4]), most - redis.call('ZCARD', KEYS[2]))
@@ -103,11 +102,11 @@ return answer`);
  * ARGV[10] until when the endpoint rests if it is failing, [11] until when in any case, [12] failures from which it is failing
  * ARGV[13] deliveries kept of each status, [14] name of the answer, [15] its text, both or '', [16] answers kept
  * ARGV[17] the URL of the POST, [18] the end of a record that begins a new schedule
- * ARGV[19] events of the parcel if it is a batch, else 0; [20] events of a batch that the endpoint asked for
+ * ARGV[19] events in the parcel if it is a batch, else 0, [20] events of a batch as the endpoint asked for
  * ARGV[21] and on: the parcels that replace this one
  *
- * A parcel that was replayed while it was in hand is due again at once, unless this try succeeded. Of batches that were only ever too large
- * the last record is kept: one for each would push all other deliveries out.
+ * A parcel that was replayed while it was in hand is due again at once, unless this try succeeded. Of batches whose tries all
+ * said that they were too large, only the last record is kept: one for each would push all other deliveries out.
  */
 export const settleScript = script(`${index}${trim}${begun}${isOnlySplit}${batchLimit}
 local id, parcel, now, delivery = ARGV[1], ARGV[2], ARGV[4], ARGV[7]

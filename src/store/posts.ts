@@ -53,8 +53,9 @@ export type Posted = {
   /** The delivery with this try. */
   readonly delivery: Delivery;
   readonly leaseEnd: number;
-  /** The URL it was posted to, and the batches that were asked for there. */
+  /** The URL it was posted to. */
   readonly url: string;
+  /** The batches it asked for then. */
   readonly batch: Webhook['batch'];
   /** What the try says about the endpoint, if that still has this URL; null for nothing. */
   readonly endpoint: 'up' | 'down' | null;
@@ -72,7 +73,7 @@ export type DroppedPosts = { readonly parcels: number; readonly untried: number 
 
 /** Most parcels of one endpoint in hand in the whole fleet: enough that a slow answer costs little, few enough for a small consumer. */
 export const mostInHand = 50;
-/** The same of batches as large as they may be; of smaller ones more, until that is as many. */
+/** The same for full batches. Of smaller ones more are in hand, until they carry as many events. */
 export const mostBatchesInHand = 4;
 
 /** Deliveries kept of an endpoint, successful and failed ones each; about 200 bytes per delivery. */
@@ -133,7 +134,7 @@ export function openPosts(redis: Redis) {
       const taken = await takeScript(
         redis,
         [...fourOf(id), pending, failed, keys.batchLimit(id)],
-        [...args, batchMark, mostBatchesInHand, longestWaitMs],
+        [...args, batchMark, longestWaitMs, mostBatchesInHand],
       );
       const [failures, since, ...pairs] = taken as string[];
       const parcels = pairs.filter((_, n) => n % 2 === 0);
@@ -160,7 +161,7 @@ export function openPosts(redis: Redis) {
     /**
      * Makes parcels due now, each with a new schedule: parcels that wait, parcels that ended, and parcels in hand whose try then fails.
      * @param parcels in the order of their places
-     * @param mark under which no parcel goes out that went out before, nor one whose place is before that of such a parcel
+     * @param mark under which no parcel goes out a second time: all up to the place of the last one count as done
      */
     async again(id: string, parcels: readonly string[], now: number, mark: CreationMark | null = null): Promise<void> {
       const names = [...fourOf(id), keys.deliveries(id), mark?.key ?? keys.deliveries(id)];

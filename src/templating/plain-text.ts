@@ -15,14 +15,14 @@ const convert = compile({
   wordwrap: false,
   limits: { maxInputLength: maxHtmlLength, maxDepth: 100 },
   formatters: {
-    // The library's own lists take every text in them, a loop's beginning too, for an item.
+    // The library's own formatter takes every text in a list for an item, even the beginning of a Liquid loop.
     item(element, walk, builder) {
       builder.openBlock({ leadingLineBreaks: 1 });
       builder.addInline('- ');
       walk(element.children, builder);
       builder.closeBlock({ trailingLineBreaks: 1 });
     },
-    // The library's own would make all of it at each depth anew.
+    // The library's own formatter would build the whole content again at each depth.
     quote(element, walk, builder) {
       builder.openBlock({ leadingLineBreaks: 2, reservedLineLength: 2 });
       walk(element.children, builder);

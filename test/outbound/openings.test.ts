@@ -1,7 +1,7 @@
 /** What a pool is opening: each connection is counted at every moment, by what opens it or by its owner. */
 import { expect, it } from 'vitest';
 import { makeOpenings, type OpenSession } from '../../src/outbound/openings.ts';
-import { openSmtpSession, usualPatience } from '../../src/outbound/smtp-session.ts';
+import { openSmtpSession, type SmtpSession, usualPatience } from '../../src/outbound/smtp-session.ts';
 import { openScriptedSmtp } from '../support/scripted-smtp.ts';
 import { settingsTo } from '../support/smtp-transport.ts';
 
@@ -40,4 +40,30 @@ it('an open session is handed over in the same step that ends its count, so that
   expect(await openings.begin()).toBe(null);
   await watching;
   expect([...seen]).toEqual([1]);
+});
+
+it('a session that is not usable once it is logged in was not opened: no other is tried for a while', async () => {
+  await using server = await openScriptedSmtp();
+  const terms = { tokens: null, patience: usualPatience, ehloName: null, now: () => 0 };
+  const open: OpenSession = async (onEnd, signal) => {
+    const session = (await openSmtpSession(settingsTo(server.port), { ...terms, onEnd, signal })) as SmtpSession;
+    session.giveUp();
+    return session;
+  };
+  const failed: unknown[] = [];
+  const onOpened = () => {
+    throw new Error('It is not usable');
+  };
+  const openings = makeOpenings(
+    { name: 'one', reopenMs: 1 },
+    { open, onOpened, onEnd() {}, onFailed: (fault) => failed.push(fault), now: () => 0 },
+  );
+  const fault = await openings.begin();
+  expect(fault).toMatchObject({
+    kind: 'transport_fault',
+    cause: 'protocol',
+    detail: 'ERROR: Closed right after login',
+  });
+  expect(failed).toEqual([fault]);
+  expect(openings).toMatchObject({ count: 0, isResting: true });
 });

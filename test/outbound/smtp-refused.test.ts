@@ -67,3 +67,18 @@ it('a goodbye between two commands ends the transaction, and those refused befor
     replies: [{ address: 'a@x.co', smtp: { reply: unknown } }],
   });
 });
+
+it('a goodbye to a recipient of a sender that was refused ends the connection, and the refusal of the sender holds', async () => {
+  const sender = '550 5.7.1 Not you';
+  await using server = await openScriptedSmtp((stage, _, connection) =>
+    connection > 1 ? undefined : { MAIL: sender, RCPT: '421 4.7.0 Errors' }[stage as 'MAIL'],
+  );
+  await using transport = transportTo(server.port);
+  expect(await transport.send(message('a@x.co'), ours, turn)).toMatchObject({
+    kind: 'answered',
+    replies: [{ smtp: { reply: sender } }],
+  });
+  expect(server.lines).not.toContain('RSET');
+  expect(await transport.send(message('b@x.co'), ours, turn)).toMatchObject({ kind: 'answered' });
+  expect(server.connections).toBe(2);
+});

@@ -99,3 +99,13 @@ it('a worker without a connection, and a report, learn from the other workers th
   expect(other.transports.get('one')?.pool.room.transactional).toBe(0);
   expect(await other.send()).toMatchObject(overTwo);
 });
+
+it('a worker with a connection of its own goes by that one, though the transport hangs for the others', async () => {
+  gate.open();
+  const servers = { one: { port: hanging.port, connections: 2 }, two: { port: well.port } };
+  await using worker = openTestWorker(redis, planTo(servers, { default: failover('one', 'two') }));
+  const report = { wanted: 1, open: 1, busy: 1, waiting: 0, hanging: 1 };
+  await openAllotments(redis).allot('one', 'other', report, 1, Date.now());
+  await worker.tend();
+  expect(await worker.send()).toMatchObject({ outcome: { kind: 'answered', transport: 'one' } });
+});

@@ -45,6 +45,12 @@ async function parkBulk(name: string, ...ids: string[]): Promise<void> {
   await openBudgets(redis).park(name, emails, Date.now());
 }
 
+/** Another worker has the only connection of the first transport, and a message in hand. */
+async function takeConnection(): Promise<void> {
+  const report = { wanted: 1, open: 1, busy: 1, waiting: 0, hanging: 0 };
+  await openAllotments(redis).allot('one', 'other', report, 1, Date.now());
+}
+
 /** Of a worker whose first transport has one message in hand, and this much room. */
 function hasRoom({ transports }: TestWorker, room: PoolState['room']): void {
   const state = { open: 1, busy: 1, waiting: 0, waitingBulk: 0, isStuck: false, isHanging: false, refusals: 0, room };
@@ -103,16 +109,14 @@ describe('what is parked', () => {
         return states().fault('one', fault, event());
       },
     ],
+    ['without a connection for this worker', takeConnection],
     [
-      'without a connection for this worker',
-      () =>
-        openAllotments(redis).allot(
-          'one',
-          'other',
-          { wanted: 1, open: 1, busy: 1, waiting: 0, hanging: 0 },
-          1,
-          Date.now(),
-        ),
+      'to be tried by a message, without a connection for this worker',
+      async () => {
+        await takeConnection();
+        await states().fault('one', { ...fault, byMessage: true }, event());
+        await states().success('one', 'probe', event());
+      },
     ],
   ])('stays while the transport is %s', async (_, given) => {
     await using worker = openTestWorker(redis, plan({ connections: 1 }, {}, failover('one')));

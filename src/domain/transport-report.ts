@@ -24,6 +24,8 @@ export type TransportReport = {
   /** Of all workers together. `connections` is the limit. */
   readonly pool: {
     readonly connections: number;
+    /** Connections that are opened at most while the server refuses more; null when it refuses none below the limit. */
+    readonly granted: number | null;
     readonly open: number;
     readonly busy: number;
     readonly waiting: number;

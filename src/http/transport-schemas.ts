@@ -27,7 +27,11 @@ const breaker = z
 
 const pool = z
   .object({
-    connections: count('Connections that the whole fleet may have to it.'),
+    connections: count('Connections that the whole fleet may have to it, as configured.'),
+    granted_connections: z.int().min(0).nullable().meta({
+      description:
+        'Connections that the fleet opens at most for now, because its server refused one more; null while it refuses none.',
+    }),
     open: count('Connections there are now.'),
     busy: count('Those of them that carry a message at this moment.'),
     waiting: count('Messages that wait for one.'),

@@ -40,7 +40,7 @@ function reportOf(name: string, given: Partial<TransportReport> = {}): Transport
     host: 'smtp.example.com:465',
     state: freshState,
     factor: 1,
-    pool: { connections: 4, open: 4, busy: 0, waiting: 0, hanging: 0, workers: 1 },
+    pool: { connections: 4, granted: null, open: 4, busy: 0, waiting: 0, hanging: 0, workers: 1 },
     limits: [],
     rates: [],
     parked: { transactional: 0, bulk: 0 },
@@ -54,7 +54,7 @@ const parkedAt = (given: Partial<TransportReport>, more: Partial<ParkedAt> = {})
   others: [],
   ...more,
 });
-const full = { connections: 4, open: 4, busy: 4, waiting: 9, hanging: 0, workers: 1 };
+const full = { connections: 4, granted: null, open: 4, busy: 4, waiting: 9, hanging: 0, workers: 1 };
 
 describe('an email that is parked', () => {
   it('for a paused transport waits for somebody to resume it, whatever else is the matter', () => {

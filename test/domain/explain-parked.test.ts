@@ -128,6 +128,24 @@ describe('an email that is parked', () => {
     expect(explainParked(parkedAt(inSteps), 'bulk', now)).toMatchObject({ reason: 'waiting_for_budget' });
   });
 
+  it('for a transport whose server grants fewer connections than configured is told how many, also when its rates would allow more', () => {
+    const pool = { ...full, connections: 100, granted: 1, open: 1, busy: 1, waiting: 0 };
+    expect(explainParked(parkedAt({ pool }), 'transactional', now)).toEqual({
+      reason: 'transport_busy',
+      summary:
+        'Transport ses had no connection free for it: its server grants 1 of the 100 configured at the moment (more are tried as time goes by), and 1 now have a message in hand. The email goes in its turn as connections become free, which costs it no attempt. It goes before bulk, which has one place in 4 while both wait.',
+      movesAt: null,
+    });
+    // More may be tried than were granted, and a connection is free between two messages.
+    const trying = { pool: { ...pool, granted: 2, busy: 0 }, rates: [pace(10, now - 1_000), quota(100, 40)] };
+    expect(explainParked(parkedAt(trying), 'bulk', now)).toMatchObject({
+      reason: 'transport_busy',
+      summary: expect.stringContaining('in hand, though its rates would allow more. The email'),
+    });
+    const used = { pool, rates: [quota(100, 0, now + 9_000)] };
+    expect(explainParked(parkedAt(used), 'bulk', now)).toMatchObject({ reason: 'waiting_for_budget' });
+  });
+
   it('for a transport that answers nothing waits for that, or for another of its route, and is told of those that answer nothing either', () => {
     const hung = { pool: { ...full, hanging: 4 }, rates: [quota(5, 0)] };
     const others = [reportOf('backup', { pool: { ...full, busy: 1, hanging: 1 } }), reportOf('well', { pool: full })];

@@ -70,4 +70,14 @@ export const verifyExamples: Examples = {
     summary: 'The server refuses the login',
     value: { ...verified, ok: false, detail: '535 5.7.8 Authentication credentials invalid', cause: 'login' },
   },
+  crowded: {
+    summary: 'The server is well and has no connection left',
+    value: {
+      ...verified,
+      ok: false,
+      tls: null,
+      detail:
+        'The server was reached; it takes no more connections at the moment (EPROTOCOL: Invalid greeting: 421 4.7.0 Too many connections)',
+    },
+  },
 };

@@ -67,8 +67,13 @@ export function explainParked(where: ParkedAt, lane: Lane, now: number): ParkedW
     return { reason: 'transport_hanging', summary, movesAt: null };
   }
   if (isHeldByRates(where, now)) return explainBudget(where, lane, now);
-  const summary = `Transport ${name} had no connection free for it: now ${pool.busy} of ${pool.connections} have a message in hand${rates.length > 0 ? ', though its rates would allow more' : ''}. The email goes in its turn as connections become free, which costs it no attempt. ${sharesOf[lane]}${othersOf(where)}`;
+  const summary = `Transport ${name} had no connection free for it: ${connectionsOf(pool)}${rates.length > 0 ? ', though its rates would allow more' : ''}. The email goes in its turn as connections become free, which costs it no attempt. ${sharesOf[lane]}${othersOf(where)}`;
   return { reason: 'transport_busy', summary, movesAt: null };
+}
+
+function connectionsOf({ connections, granted, busy }: TransportReport['pool']): string {
+  if (granted === null) return `now ${busy} of ${connections} have a message in hand`;
+  return `its server grants ${granted} of the ${connections} configured at the moment (more are tried as time goes by), and ${busy} now have a message in hand`;
 }
 
 /** How the email's lane shares the connections that become free. */
@@ -82,8 +87,10 @@ const unusedMs = 1_000;
 
 function isHeldByRates({ report: { rates, pool } }: ParkedAt, now: number): boolean {
   const holds = ({ remaining, nextAt }: RateLeft) => (remaining === null ? nextAt > now - unusedMs : remaining < 1);
-  // Emails are released in small steps, so one may be parked although connections are free.
-  return rates.some(holds) || (rates.length > 0 && pool.waiting === 0 && pool.busy < pool.connections);
+  if (rates.some(holds)) return true;
+  // Emails are released in small steps, so one may be parked although connections are free. Those that a server refuses are not free.
+  const isFree = pool.granted === null && pool.waiting === 0 && pool.busy < pool.connections;
+  return rates.length > 0 && isFree;
 }
 
 function explainBudget(where: ParkedAt, lane: Lane, now: number): ParkedWhy {

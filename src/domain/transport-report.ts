@@ -1,8 +1,9 @@
 /** The state of a transport in the whole fleet at one moment, and the result of verifying it, for an operator. Pure. */
+import type { FaultCause } from './fault-cause.ts';
 import { bulkEvery, type Lane } from './lane.ts';
 import type { Rate } from './rate.ts';
 import { isInService } from './standing.ts';
-import type { Fault, TransportState } from './transport-state.ts';
+import type { TransportState } from './transport-state.ts';
 
 /** A rate with what is left of it. Times are milliseconds since the epoch. */
 export type RateLeft = Rate & {
@@ -24,6 +25,8 @@ export type TransportReport = {
   /** Of all workers together. `connections` is the limit. */
   readonly pool: {
     readonly connections: number;
+    /** Connections that are opened at most while the server refuses more; null when it refuses none below the limit. */
+    readonly granted: number | null;
     readonly open: number;
     readonly busy: number;
     readonly waiting: number;
@@ -48,8 +51,15 @@ export function isServing({ state, pool }: Pick<TransportReport, 'state' | 'pool
   return isInService(state) && !isHangingPool(pool);
 }
 
-/** `fault` is null when the connection and the login succeeded. */
-export type Verification = { readonly ms: number; readonly tls: string | null; readonly fault: Fault | null };
+/**
+ * `fault` is null when the connection and the login succeeded. Its cause is null when the server was reached and took no more connections:
+ * that is no fault of the transport, and proves nothing of the login.
+ */
+export type Verification = {
+  readonly ms: number;
+  readonly tls: string | null;
+  readonly fault: { readonly cause: FaultCause | null; readonly reason: string } | null;
+};
 
 /** The estimated number of parked emails that go before one with `ahead` emails of its own lane before it. */
 export function countBefore(lane: Lane, ahead: number, parked: TransportReport['parked']): number {

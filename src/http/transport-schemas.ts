@@ -5,18 +5,18 @@ import { objectField, time } from './answer-fields.ts';
 
 const count = (description: string) => z.int().min(0).meta({ description });
 const name = z.string().meta({ description: 'Its name, as configured.' });
-const cause = z
-  .enum(faultCauses)
-  .nullable()
-  .meta({
-    description: `What kind of trouble, null where there is none. ${faultCauses.map((kind) => `\`${kind}\`: ${causeMeanings[kind]}`).join('; ')}.`,
-  });
+const causeList = faultCauses.map((kind) => `\`${kind}\`: ${causeMeanings[kind]}`).join('; ');
+const causeOf = (isNull: string) =>
+  z
+    .enum(faultCauses)
+    .nullable()
+    .meta({ description: `What kind of trouble, ${isNull}. ${causeList}.` });
 
 const breaker = z
   .object({
     state: z.enum(['closed', 'open']).meta({ description: '`closed` lets mail through, `open` lets none.' }),
     reason: z.string().nullable().meta({ description: 'Why it is open, in words.' }),
-    cause,
+    cause: causeOf('null where there is none'),
     since: time.nullable().meta({ description: 'Since when it is open.' }),
     next_probe_at: time.nullable().meta({
       description:
@@ -27,7 +27,11 @@ const breaker = z
 
 const pool = z
   .object({
-    connections: count('Connections that the whole fleet may have to it.'),
+    connections: count('Connections that the whole fleet may have to it, as configured.'),
+    granted_connections: z.int().min(0).nullable().meta({
+      description:
+        'Connections that the fleet opens at most for now, because its server refused one more; null while it refuses none.',
+    }),
     open: count('Connections there are now.'),
     busy: count('Those of them that carry a message at this moment.'),
     waiting: count('Messages that wait for one.'),
@@ -104,7 +108,7 @@ export const verifyView = z
       .nullable()
       .meta({ description: 'The TLS version; null without TLS, or where it did not come to that.' }),
     detail: z.string().nullable().meta({ description: 'What went wrong, in words; null when nothing did.' }),
-    cause,
+    cause: causeOf('null where there is none, and where the server was reached but takes no more connections'),
   })
   .meta({ id: 'TransportVerification', description: 'How connecting and logging in went.' });
 

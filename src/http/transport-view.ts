@@ -6,7 +6,7 @@ import { isoOf, isoOrNull } from './answer-fields.ts';
 import type { TransportView, VerifyResult } from './transport-schemas.ts';
 
 export function transportViewOf(report: TransportReport): TransportView {
-  const { name, host, state, factor, pool, limits, parked } = report;
+  const { name, host, state, factor, limits, parked } = report;
   return {
     object: 'transport',
     name,
@@ -15,7 +15,7 @@ export function transportViewOf(report: TransportReport): TransportView {
     paused_at: isoOrNull(state.paused?.at ?? null),
     breaker: breakerOf(state.breaker),
     brake: { factor },
-    pool,
+    pool: poolOf(report),
     rates: limits.map((limit) => rateOf(limit, report)),
     parked,
   };
@@ -25,6 +25,10 @@ function stateOf({ state: { paused, breaker }, pool }: TransportReport): Transpo
   if (paused !== null) return 'paused';
   if (breaker.kind === 'open') return 'degraded';
   return isHangingPool(pool) ? 'hanging' : 'ok';
+}
+
+function poolOf({ pool: { connections, granted, ...rest } }: TransportReport): TransportView['pool'] {
+  return { connections, granted_connections: granted, ...rest };
 }
 
 function breakerOf(breaker: Breaker): TransportView['breaker'] {

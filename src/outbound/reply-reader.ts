@@ -19,14 +19,17 @@ export function makeReplyReader(take: (reply: string) => void): ReplyReader {
   let lines = '';
   let unfinished = '';
   let bytes = 0;
+  // A longer line says all in its beginning. What is kept of it is not searched again: it holds no LF.
+  const begun = (piece: string) => unfinished + piece.slice(0, maxKept - unfinished.length);
 
   return {
     read(chunk) {
       bytes += chunk.length;
-      const text = unfinished + chunk.toString('latin1');
+      const text = chunk.toString('latin1');
       let from = 0;
       for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', from)) {
-        const line = text.slice(from, text[at - 1] === '\r' ? at - 1 : at);
+        const line = withoutCr(begun(text.slice(from, at)));
+        unfinished = '';
         from = at + 1;
         if (line.trim() === '' && lines === '') continue;
         const isLast = !goesOn.test(line);
@@ -38,14 +41,17 @@ export function makeReplyReader(take: (reply: string) => void): ReplyReader {
         bytes = 0;
         take(decoded(whole));
       }
-      // A longer line says all in its beginning.
-      unfinished = text.slice(from, from + maxKept);
+      unfinished = begun(text.slice(from));
     },
     get bytes() {
       return bytes;
     },
     lastWords: () => (refusal.test(unfinished) ? decoded(unfinished.trim()) : null),
   };
+}
+
+function withoutCr(line: string): string {
+  return line.endsWith('\r') ? line.slice(0, -1) : line;
 }
 
 const goesOn = /^\d{3}-/;

@@ -7,6 +7,8 @@ import { openSmtpSession, usualPatience } from './smtp-session.ts';
 /** Short, because the caller of the API waits for the answer. */
 const usualTimeoutMs = 20_000;
 
+const crowded = 'The server was reached; it takes no more connections at the moment';
+
 export type Verify = (settings: TransportSettings) => Promise<Verification>;
 
 type Options = {
@@ -64,6 +66,7 @@ async function verify(
     return { ms, tls: session.tls, fault: null };
   }
   if (session.kind === 'delayed') return { ms, tls: null, fault: { cause: 'connect', reason: session.detail } };
+  if (session.isCrowded) return { ms, tls: null, fault: { cause: null, reason: `${crowded} (${session.detail})` } };
   const reason = overdue.aborted ? `ETIMEDOUT: Not logged in within ${timeoutMs / 1_000} s` : session.detail;
   return { ms, tls: null, fault: { cause: session.cause, reason } };
 }

@@ -99,7 +99,10 @@ function gone(name: string): OutOfService {
   return { kind: 'out_of_service', why: `transport ${name} is gone` };
 }
 
-/** The obstacle that bars fewer recipients. One set always holds the other: all of them (SIZE), or those beyond ASCII. */
+/**
+ * The obstacle that bars fewer recipients; the others come again. Neither set need hold the other: SIZE bars all, SMTPUTF8 may bar those beyond
+ * ASCII alone, and a server that closes after it denied relay to some bars just these.
+ */
 function narrower(one: Obstacle | null, other: Obstacle): Obstacle {
   return one !== null && one.recipients.length <= other.recipients.length ? one : other;
 }

@@ -1,8 +1,8 @@
 /** report-transports: reports transports for the whole fleet: state, connections, what is left of their rates, and parked mail. */
 import { freshState } from '../domain/standing.ts';
-import { hostOf } from '../domain/transport-plan.ts';
+import { hostOf, type TransportSettings } from '../domain/transport-plan.ts';
 import type { TransportReport } from '../domain/transport-report.ts';
-import { brakeFactor, pacedRates } from '../domain/transport-state.ts';
+import { brakeFactor, pacedRates, type TransportState } from '../domain/transport-state.ts';
 import type { Plans } from '../outbound/plans.ts';
 import type { Allotments } from '../store/allotments.ts';
 import type { Budgets } from '../store/budgets.ts';
@@ -35,13 +35,23 @@ export async function reportTransports(deps: Deps, only?: readonly string[]): Pr
       host: hostOf(settings),
       state,
       factor: brakeFactor(state.brake, now),
-      pool: { ...(pools.get(name) ?? noPool), connections: settings.connections },
+      pool: {
+        ...(pools.get(name) ?? noPool),
+        connections: settings.connections,
+        granted: grantedOf(settings, state, now),
+      },
       limits: settings.rates,
       rates: await deps.budgets.left(name, pacedRates(settings, state, now).rates, now),
       parked: parked.get(name) ?? { transactional: 0, bulk: 0 },
     };
   });
   return Promise.all(reports);
+}
+
+/** The brake left out: it is reported by itself. */
+function grantedOf(settings: TransportSettings, { granted }: TransportState, now: number): number | null {
+  const { connections } = pacedRates(settings, { brake: null, granted }, now);
+  return connections < settings.connections ? connections : null;
 }
 
 const noPool = { open: 0, busy: 0, waiting: 0, hanging: 0, workers: 0 };

@@ -40,7 +40,7 @@ function reportOf(name: string, given: Partial<TransportReport> = {}): Transport
     host: 'smtp.example.com:465',
     state: freshState,
     factor: 1,
-    pool: { connections: 4, open: 4, busy: 0, waiting: 0, hanging: 0, workers: 1 },
+    pool: { connections: 4, granted: null, open: 4, busy: 0, waiting: 0, hanging: 0, workers: 1 },
     limits: [],
     rates: [],
     parked: { transactional: 0, bulk: 0 },
@@ -54,7 +54,7 @@ const parkedAt = (given: Partial<TransportReport>, more: Partial<ParkedAt> = {})
   others: [],
   ...more,
 });
-const full = { connections: 4, open: 4, busy: 4, waiting: 9, hanging: 0, workers: 1 };
+const full = { connections: 4, granted: null, open: 4, busy: 4, waiting: 9, hanging: 0, workers: 1 };
 
 describe('an email that is parked', () => {
   it('for a paused transport waits for somebody to resume it, whatever else is the matter', () => {
@@ -126,6 +126,24 @@ describe('an email that is parked', () => {
     });
     const inSteps = { rates: [pace(10, now - 1_000), quota(100, 40)] };
     expect(explainParked(parkedAt(inSteps), 'bulk', now)).toMatchObject({ reason: 'waiting_for_budget' });
+  });
+
+  it('for a transport whose server grants fewer connections than configured is told how many, also when its rates would allow more', () => {
+    const pool = { ...full, connections: 100, granted: 1, open: 1, busy: 1, waiting: 0 };
+    expect(explainParked(parkedAt({ pool }), 'transactional', now)).toEqual({
+      reason: 'transport_busy',
+      summary:
+        'Transport ses had no connection free for it: its server grants 1 of the 100 configured at the moment (more are tried as time goes by), and 1 now have a message in hand. The email goes in its turn as connections become free, which costs it no attempt. It goes before bulk, which has one place in 4 while both wait.',
+      movesAt: null,
+    });
+    // More may be tried than were granted, and a connection is free between two messages.
+    const trying = { pool: { ...pool, granted: 2, busy: 0 }, rates: [pace(10, now - 1_000), quota(100, 40)] };
+    expect(explainParked(parkedAt(trying), 'bulk', now)).toMatchObject({
+      reason: 'transport_busy',
+      summary: expect.stringContaining('in hand, though its rates would allow more. The email'),
+    });
+    const used = { pool, rates: [quota(100, 0, now + 9_000)] };
+    expect(explainParked(parkedAt(used), 'bulk', now)).toMatchObject({ reason: 'waiting_for_budget' });
   });
 
   it('for a transport that answers nothing waits for that, or for another of its route, and is told of those that answer nothing either', () => {

@@ -16,7 +16,7 @@ const wellReport: TransportReport = {
   host: 'smtp.example.com:465',
   state: { paused: null, breaker: closedBreaker, brake: null, granted: null },
   factor: 1,
-  pool: { connections: 20, open: 2, busy: 1, waiting: 0, hanging: 0, workers: 2 },
+  pool: { connections: 20, granted: null, open: 2, busy: 1, waiting: 0, hanging: 0, workers: 2 },
   limits: [
     { count: 14, windowMs: 1_000 },
     { count: 50_000, windowMs: 86_400_000 },
@@ -45,6 +45,7 @@ const troubledReport: TransportReport = {
     granted: null,
   },
   factor: 0.5,
+  pool: { ...wellReport.pool, granted: 3 },
 };
 
 const well: TransportView = {
@@ -55,7 +56,7 @@ const well: TransportView = {
   paused_at: null,
   breaker: { state: 'closed', reason: null, cause: null, since: null, next_probe_at: null },
   brake: { factor: 1 },
-  pool: { connections: 20, open: 2, busy: 1, waiting: 0, hanging: 0, workers: 2 },
+  pool: { connections: 20, granted_connections: null, open: 2, busy: 1, waiting: 0, hanging: 0, workers: 2 },
   rates: [
     { limit: 14, window: 'second', remaining: null, reset_at: null },
     { limit: 50_000, window: 'day', remaining: 49_000, reset_at: '2026-11-25T09:30:00.000Z' },
@@ -67,6 +68,7 @@ const troubled: TransportView = {
   name: 'backup',
   state: 'degraded',
   brake: { factor: 0.5 },
+  pool: { ...well.pool, granted_connections: 3 },
   breaker: {
     state: 'open',
     reason: 'ECONNREFUSED',

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Auth } from '../../src/domain/transport-plan.ts';
 import { makeVerify } from '../../src/outbound/smtp-verify.ts';
 import { type Certificate, makeCertificate } from '../support/certificate.ts';
+import { openCrowdedSmtp, tooMany } from '../support/crowded-smtp.ts';
 import { openScriptedSmtp } from '../support/scripted-smtp.ts';
 import { settingsTo } from '../support/smtp-transport.ts';
 import { give, openTokenServer } from '../support/token-server.ts';
@@ -42,6 +43,15 @@ describe('verify', () => {
     await using smtp = await openScriptedSmtp(() => '554 5.3.2 No service');
     const reason = 'EPROTOCOL: Invalid greeting: 554 5.3.2 No service';
     expect(await verify(settingsTo(smtp.port))).toMatchObject({ fault: { cause: 'protocol', reason } });
+  });
+
+  it('says of a server that has no connection left that it was reached, which is no fault of protocol', async () => {
+    await using smtp = await openCrowdedSmtp(() => 0);
+    const { fault } = await verify(settingsTo(smtp.port));
+    expect(fault).toEqual({
+      cause: null,
+      reason: `The server was reached; it takes no more connections at the moment (EPROTOCOL: Invalid greeting: ${tooMany})`,
+    });
   });
 
   it('says which TLS it was', async () => {

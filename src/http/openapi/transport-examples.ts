@@ -10,7 +10,7 @@ const ok: TransportView = {
   paused_at: null,
   breaker: { state: 'closed', reason: null, cause: null, since: null, next_probe_at: null },
   brake: { factor: 1 },
-  pool: { connections: 20, open: 6, busy: 4, waiting: 0, hanging: 0, workers: 2 },
+  pool: { connections: 20, granted_connections: null, open: 6, busy: 4, waiting: 0, hanging: 0, workers: 2 },
   rates: [
     { limit: 14, window: 'second', remaining: null, reset_at: null },
     { limit: 50_000, window: 'day', remaining: 41_882, reset_at: '2026-11-25T09:48:00.000Z' },
@@ -30,10 +30,12 @@ const degraded: TransportView = {
     since: '2026-11-24T09:12:40.218Z',
     next_probe_at: '2026-11-24T09:30:12.500Z',
   },
-  pool: { connections: 10, open: 0, busy: 0, waiting: 0, hanging: 0, workers: 2 },
+  pool: { connections: 10, granted_connections: null, open: 0, busy: 0, waiting: 0, hanging: 0, workers: 2 },
   rates: [],
   parked: { transactional: 3, bulk: 0 },
 };
+
+const crowded: TransportView = { ...ok, pool: { ...ok.pool, granted_connections: 8 } };
 
 const paused: TransportView = { ...ok, state: 'paused', paused_at: '2026-11-24T09:30:00.000Z' };
 
@@ -46,6 +48,7 @@ export const transportExamples = {
   one: {
     ok: { summary: 'All is well', value: ok },
     degraded: { summary: 'The server refuses the login', value: degraded },
+    crowded: { summary: 'The server takes fewer connections than configured', value: crowded },
   },
   paused: { paused: { summary: 'It takes no mail now', value: paused } },
   resumed: { ok: { summary: 'It takes mail again', value: ok } },
@@ -66,5 +69,15 @@ export const verifyExamples: Examples = {
   refused: {
     summary: 'The server refuses the login',
     value: { ...verified, ok: false, detail: '535 5.7.8 Authentication credentials invalid', cause: 'login' },
+  },
+  crowded: {
+    summary: 'The server is well and has no connection left',
+    value: {
+      ...verified,
+      ok: false,
+      tls: null,
+      detail:
+        'The server was reached; it takes no more connections at the moment (EPROTOCOL: Invalid greeting: 421 4.7.0 Too many connections)',
+    },
   },
 };

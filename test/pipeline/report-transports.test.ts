@@ -7,8 +7,10 @@ import { settingsTo } from '../support/smtp-transport.ts';
 
 const now = Date.parse('2026-11-24T09:30:00Z');
 
+const settings = settingsTo(25, { name: 'ses', connections: 100 });
+const granted = { connections: 10, at: now, of: settings };
+
 async function poolIn(state: Partial<TransportState>, at = now) {
-  const settings = settingsTo(25, { name: 'ses', connections: 100 });
   const [report] = await reportTransports({
     plans: { plan: { transports: { ses: settings }, routes: {}, rules: [] } },
     transportStates: { read: async () => new Map([['ses', { ...freshState, ...state }]]) },
@@ -20,7 +22,6 @@ async function poolIn(state: Partial<TransportState>, at = now) {
 }
 
 it('a server that refused a connection grants fewer than configured, until as many may be tried again', async () => {
-  const granted = { connections: 10, at: now };
   expect(await poolIn({})).toMatchObject({ connections: 100, granted: null });
   expect(await poolIn({ granted })).toMatchObject({ connections: 100, granted: 10 });
   expect(await poolIn({ granted }, now + 10 * 60_000)).toMatchObject({ connections: 100, granted: null });
@@ -29,5 +30,5 @@ it('a server that refused a connection grants fewer than configured, until as ma
 it('a brake is no refusal of connections', async () => {
   const brake = { factor: 1 / 64, at: now };
   expect(await poolIn({ brake })).toMatchObject({ granted: null });
-  expect(await poolIn({ brake, granted: { connections: 10, at: now } })).toMatchObject({ granted: 10 });
+  expect(await poolIn({ brake, granted })).toMatchObject({ granted: 10 });
 });

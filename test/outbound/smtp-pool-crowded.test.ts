@@ -47,13 +47,11 @@ it('one refusal is waited through where none is granted, and told as such when i
 });
 
 it('mail that was refused a connection goes once one is granted', async () => {
-  let granted = 0;
-  await using server = await openCrowdedSmtp(() => granted);
+  let asked = 0;
+  await using server = await openCrowdedSmtp(() => Math.min(1, asked++));
   await using transport = transportTo(server.port, { connections: 3 }, { reopenMs: 10, waitMs: nobody });
-  const sending = sendMany(transport, 4);
-  await until('a refusal', () => transport.pool.refusals === 1);
-  granted = 1;
-  expect(kinds(await sending)).toEqual(Array(4).fill('answered'));
+  expect(kinds(await sendMany(transport, 4))).toEqual(Array(4).fill('answered'));
+  expect(transport.pool.refusals).toBeGreaterThan(0);
 });
 
 it('a probe has the place of an idle connection, which is the only one the server grants', async () => {

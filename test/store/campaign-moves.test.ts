@@ -172,6 +172,7 @@ it('there is none that is gone, and one is removed only when nothing of it is to
   expect(await ask(makeCampaignId(1, Buffer.alloc(10, 255)), 'start')).toEqual({ kind: 'gone' });
   for (const status of ['scheduled', 'running', 'paused', 'canceled'] as const) {
     const id = await stored(status);
+    await redis.set(keys.campaignMarks(id), 'qqq');
     expect(await campaigns.remove(id)).toBe(status);
   }
   for (const id of [await stored('draft'), await stored('completed', 3, 0), await stored('canceled', 3, 0)]) {

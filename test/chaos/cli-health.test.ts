@@ -5,8 +5,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { type Env, startPostrider, testApiKey, testSecretKey } from './support/postrider.ts';
-import { openTestRedis } from './support/redis.ts';
+import { type Env, startPostrider, testApiKey, testSecretKey } from '../support/postrider.ts';
+import { openTestRedis } from '../support/redis.ts';
 
 function health(env: Env, ...args: readonly string[]) {
   const { status, stdout, stderr } = spawnSync(process.execPath, ['src/cli.ts', 'health', ...args], {

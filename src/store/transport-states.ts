@@ -69,6 +69,20 @@ export function openTransportStates(redis: Redis) {
     return null;
   }
 
+  async function changeLimit<T>(
+    name: string,
+    field: 'brake' | 'granted',
+    decide: (before: T | null) => T,
+  ): Promise<void> {
+    for (let round = 0; round < maxRounds; round++) {
+      const was = (await redis.hget(keys.transport(name), field)) ?? '';
+      const before = readJson<T>(was);
+      const after = decide(before);
+      if (after === before) return;
+      if ((await replace(name, field, [was, JSON.stringify(after), '', ''])) === 1) return;
+    }
+  }
+
   /** True for exactly one caller. `decide` returns null when no caller may have it now. */
   async function takeTurn(name: string, decide: (breaker: Breaker) => Breaker | null): Promise<boolean> {
     const was = (await redis.hget(keys.transport(name), 'breaker')) ?? '';
@@ -119,26 +133,12 @@ export function openTransportStates(redis: Redis) {
     },
 
     /** A reply asked to slow down: halves the pace of the fleet, at most once in five seconds. */
-    async brake(name: string, now: number): Promise<void> {
-      for (let round = 0; round < maxRounds; round++) {
-        const was = (await redis.hget(keys.transport(name), 'brake')) ?? '';
-        const before = readJson<Brake>(was);
-        const after = afterSlowDown(before, now);
-        if (after === before) return;
-        if ((await replace(name, 'brake', [was, JSON.stringify(after), '', ''])) === 1) return;
-      }
-    },
+    brake: (name: string, now: number): Promise<void> =>
+      changeLimit<Brake>(name, 'brake', (before) => afterSlowDown(before, now)),
 
     /** Its server refused one connection more than these, which the fleet has: it keeps to them for a while. */
-    async grant(name: string, refused: Granted): Promise<void> {
-      for (let round = 0; round < maxRounds; round++) {
-        const was = (await redis.hget(keys.transport(name), 'granted')) ?? '';
-        const before = readJson<Granted>(was);
-        const after = afterRefusal(before, refused);
-        if (after === before) return;
-        if ((await replace(name, 'granted', [was, JSON.stringify(after), '', ''])) === 1) return;
-      }
-    },
+    grant: (name: string, refused: Granted): Promise<void> =>
+      changeLimit<Granted>(name, 'granted', (before) => afterRefusal(before, refused)),
 
     /** Has an open breaker probed as soon as a worker looks. */
     async hasten(name: string, now: number): Promise<void> {

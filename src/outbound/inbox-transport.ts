@@ -1,6 +1,6 @@
 /** The dev inbox as a transport: mail is captured instead of sent. It never fails and has no connections. */
 import { answeredBy } from './smtp-outcome.ts';
-import { endlessRoom, type Message, type Transport } from './transport.ts';
+import { endlessPool, type Message, type Transport } from './transport.ts';
 
 type Deps = {
   capture(mail: { id: string; at: number; emailId: string; envelope: Message['envelope']; raw: Buffer }): Promise<void>;
@@ -21,16 +21,7 @@ export function openInboxTransport(deps: Deps): Transport {
       return answeredBy('inbox', envelope.to, `250 2.6.0 Captured as ${id}`, { refused: [], stage: 'data' });
     },
     probe: async () => null,
-    pool: {
-      open: 0,
-      busy: 0,
-      waiting: 0,
-      waitingBulk: 0,
-      isStuck: false,
-      isHanging: false,
-      refusals: 0,
-      room: endlessRoom,
-    },
+    pool: endlessPool,
     allow() {},
     async [Symbol.asyncDispose]() {
       isClosed = true;

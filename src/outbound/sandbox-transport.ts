@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseReply } from '../domain/classify.ts';
 import type { Outcome, RecipientReply } from '../domain/outcome.ts';
 import { sandboxRowOf, sandboxTransport } from '../domain/sandbox.ts';
-import { endlessRoom, type Message, type Transport } from './transport.ts';
+import { endlessPool, type Message, type Transport } from './transport.ts';
 
 const taken = parseReply('250 2.0.0 Ok: taken by the sandbox');
 
@@ -54,16 +54,7 @@ export function openSandboxTransport({ slowMs }: { slowMs: number }): Transport 
     /** There is no server that could fail. */
     probe: async () => null,
     get pool() {
-      return {
-        open: busy,
-        busy,
-        waiting: 0,
-        waitingBulk: 0,
-        isStuck: false,
-        isHanging: false,
-        refusals: 0,
-        room: endlessRoom,
-      };
+      return { ...endlessPool, open: busy, busy };
     },
     /** Needs no connections. */
     allow: () => {},

@@ -30,10 +30,6 @@ export type TransportFault = Extract<Outcome, { kind: 'transport_fault' }>;
 /** No session was opened, and the server is not at fault: for instance, another process has its turn to request a token. */
 export type Delay = { readonly kind: 'delayed'; readonly detail: string };
 
-/** The room of a transport without limits. */
-const endless = Number.POSITIVE_INFINITY;
-export const endlessRoom = { transactional: endless, bulk: endless, kept: endless } as const;
-
 export type PoolState = {
   /** Connections that are logged in. */
   readonly open: number;
@@ -54,6 +50,19 @@ export type PoolState = {
   readonly refusals: number;
   /** Messages of each lane that it could take now without making them wait long, and of bulk that is kept by whoever brought it. */
   readonly room: Readonly<Record<Lane | 'kept', number>>;
+};
+
+const endless = Number.POSITIVE_INFINITY;
+/** The pool of a transport without limits that has nothing in hand. */
+export const endlessPool: PoolState = {
+  open: 0,
+  busy: 0,
+  waiting: 0,
+  waitingBulk: 0,
+  isStuck: false,
+  isHanging: false,
+  refusals: 0,
+  room: { transactional: endless, bulk: endless, kept: endless },
 };
 
 export type Transport = AsyncDisposable & {

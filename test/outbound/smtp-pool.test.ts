@@ -1,7 +1,7 @@
 /** The pool over real connections: who goes first, who waits and for how long, when connections open and close. */
 import { describe, expect, it } from 'vitest';
 import type { Outcome } from '../../src/domain/outcome.ts';
-import { endlessRoom } from '../../src/outbound/transport.ts';
+import { endlessPool } from '../../src/outbound/transport.ts';
 import { makeGate } from '../support/gate.ts';
 import { openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
 import { send, transportTo } from '../support/smtp-transport.ts';
@@ -244,7 +244,7 @@ describe('a server that takes its time', () => {
     const gate = makeGate();
     await using server = await openScriptedSmtp((stage) => (stage === 'body' ? gate.pass() : undefined));
     await using transport = transportTo(server.port, { connections: 2 }, { patienceMs: 1, waitMs: nobody });
-    expect(transport.pool.room).toEqual(endlessRoom);
+    expect(transport.pool.room).toEqual(endlessPool.room);
     const all = Array.from({ length: 6 }, (_, at) => send(transport, `b${at}@x.co`, 'bulk', 0));
     all.push(send(transport, 't@x.co'));
     await until('two to be in hand', () => gate.held.length === 2);

@@ -30,10 +30,15 @@ end
 return 1`);
 
 /**
- * Takes parcels that are due, the longest due first, under a lease. KEYS posts posting health postsDue pending failed batchLimit; ARGV id now leaseEnd
- * limit, most in hand in the whole fleet, failures from which that is one, events of a batch (0 for none), longest wait of a batch, mark of a
- * batch, longest wait of a parcel, most full batches in hand: of smaller ones as many events are. Answers failures, failingSince, then each parcel and since when it was due. What was tried before its endpoint took batches goes on in one, and has failed as
- * the delivery it was.
+ * Takes due parcels under a lease, the longest due first. KEYS posts posting health postsDue pending failed batchLimit.
+ *
+ * ARGV[1] id, [2] now, [3] leaseEnd, [4] limit
+ * ARGV[5] most parcels in hand in the whole fleet, [6] failures from which that is one
+ * ARGV[7] events of a batch, 0 for none, [8] longest wait of a batch, [9] mark of a batch
+ * ARGV[10] longest wait of a parcel, [11] most full batches in hand; smaller ones may carry as many events together
+ *
+ * Answers failures, failingSince, then each parcel and since when it was due. A parcel that was tried before its endpoint took batches goes on
+ * in a batch, and its own delivery has failed.
  */
 export const takeScript = script(`${index}${batchLimit}${bringBack}
 local id, now, leaseEnd = ARGV[1], tonumber(ARGV[2]), ARGV[3]

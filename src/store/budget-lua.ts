@@ -16,8 +16,9 @@ export const budgetKeptMs = 2 * 86_400_000;
 
 /**
  * `openBudget(key, now, rates)`: rates as a flat list of count and window, one for each window. `freeAt()` is when the next token comes,
- * `take()` takes a token of every rate or of none, `give(n)` gives tokens back, `keep()` writes the changes. `left()` has three numbers for each
- * rate: tokens left, when the next token comes, when all tokens are there again; -1 for an unknown number.
+ * `take()` takes a token of every rate or of none, `give(n)` gives tokens back, `giveToQuotas(n)` gives none to a rate per second, `keep()`
+ * writes the changes. `left()` has three numbers for each rate: tokens left, when the next token comes, when all tokens are there again; -1 for
+ * an unknown number.
  *
  * A rate per second is kept as the time until which the next message is on schedule, which it is from a slack before. One that comes later
  * begins a new schedule: nothing is saved up, and the first seconds have no more than others. A longer window is a list of `part:count`, oldest
@@ -78,13 +79,13 @@ local function openQuota(stored, now, count, windowMs)
     end
   }
 end
+local function isPace(windowMs) return tonumber(windowMs) <= 1000 end
 local function openBudget(key, now, rates)
   local names, limits, isChanged = {}, {}, false
   for i = 2, #rates, 2 do names[#names + 1] = rates[i] end
   local stored = #names > 0 and redis.call('HMGET', key, unpack(names)) or {}
   for i, name in ipairs(names) do
-    local windowMs = tonumber(name)
-    limits[i] = (windowMs <= 1000 and openPace or openQuota)(stored[i], now, tonumber(rates[i * 2 - 1]), windowMs)
+    limits[i] = (isPace(name) and openPace or openQuota)(stored[i], now, tonumber(rates[i * 2 - 1]), tonumber(name))
   end
   local function freeAt()
     local at = 0
@@ -101,6 +102,12 @@ local function openBudget(key, now, rates)
     end,
     give = function(n)
       for _, limit in ipairs(limits) do limit.give(n) end
+      isChanged = true
+    end,
+    giveToQuotas = function(n)
+      for i, limit in ipairs(limits) do
+        if not isPace(names[i]) then limit.give(n) end
+      end
       isChanged = true
     end,
     left = function()
@@ -127,5 +134,44 @@ local function ratesFrom(at)
   local rates, last = {}, at + 2 * tonumber(ARGV[at])
   for i = at + 1, last do rates[#rates + 1] = ARGV[i] end
   return rates, last + 1
+end
+`;
+
+/** Kept mail that has not asked for this long waits no longer. A campaign that is held up asks again after a second at the latest. */
+const keptAskMs = 2_000;
+
+/**
+ * `openKept(key, now)`: tokens set aside for kept mail. It is not parked, so that a release cannot see it. But it asks again and again: while
+ * it does, it gets every other token of bulk, which waits until it asks next.
+ *
+ * `ask()` notes that it asked, `use()` takes a token that was set aside, `isWaiting(most)` is whether one more may be set aside, `setAside()`
+ * does so, `lapse()` drops the tokens that nobody asked for and says how many there were, `keep()` writes the changes.
+ */
+export const keptTokens = `
+local function openKept(key, now)
+  local stored = redis.call('HMGET', key, 'kept_asked', 'kept_tokens')
+  local asked, tokens, isChanged = tonumber(stored[1] or 0), tonumber(stored[2] or 0), false
+  local isLapsed = asked <= now - ${keptAskMs}
+  return {
+    ask = function() asked, isLapsed, isChanged = now, false, true end,
+    use = function()
+      if tokens == 0 or isLapsed then return false end
+      tokens, isChanged = tokens - 1, true
+      return true
+    end,
+    isWaiting = function(most) return not isLapsed and tokens < most end,
+    setAside = function() tokens, isChanged = tokens + 1, true end,
+    lapse = function()
+      if not isLapsed or tokens == 0 then return 0 end
+      local lapsed = tokens
+      tokens, isChanged = 0, true
+      return lapsed
+    end,
+    keep = function()
+      if not isChanged then return end
+      redis.call('HSET', key, 'kept_asked', asked, 'kept_tokens', tokens)
+      redis.call('PEXPIRE', key, ${budgetKeptMs})
+    end
+  }
 end
 `;

@@ -3,7 +3,7 @@
  * transactional and bulk, again of transactional and bulk, bell.
  */
 import { bulkEvery } from '../domain/lane.ts';
-import { budget, budgetKeptMs } from './budget-lua.ts';
+import { budget, budgetKeptMs, keptTokens } from './budget-lua.ts';
 import { script } from './redis.ts';
 
 /** The mark of a parked email in `again` has this fraction: all other marks are whole milliseconds. */
@@ -22,35 +22,35 @@ end
 `;
 
 /**
- * Parks without asking. ARGV now, number of quotas, count and window of each, then the emails as above. A permit is void then, and what it
+ * Parks without asking. ARGV now, number of rates, count and window of each, then the emails as above. A permit is void then, and what it
  * took of the quotas is given back. A rate per second gets nothing back: its time has passed, and mail that is released and parked again and
  * again would never pause.
  */
 export const parkScript = script(
   `${budget}${park}
-local quotas, first = ratesFrom(2)
+local rates, first = ratesFrom(2)
 local voided = 0
 for i = first, #ARGV, 4 do
   voided = voided + redis.call('ZREM', KEYS[2], ARGV[i])
   park(i)
 end
-if voided > 0 and #quotas > 0 then
-  local budget = openBudget(KEYS[1], tonumber(ARGV[1]), quotas)
-  budget.give(voided)
+if voided > 0 then
+  local budget = openBudget(KEYS[1], tonumber(ARGV[1]), rates)
+  budget.giveToQuotas(voided)
   budget.keep()
 end`,
   'at_once',
 );
 
 /**
- * Admits emails or parks them. ARGV now, number of rates, count and window of each, then the emails as above; an email with the mark '' is not
- * parked. Answers for each 1 when it may go, else 0.
+ * Admits emails or parks them. ARGV now, number of rates, count and window of each, then the emails as above; an email with the mark '' is kept
+ * by its caller and not parked. Answers for each 1 when it may go, else 0.
  */
 export const admitScript = script(
-  `${budget}${park}
+  `${budget}${keptTokens}${park}
 local now = tonumber(ARGV[1])
 local rates, first = ratesFrom(2)
-local budget = openBudget(KEYS[1], now, rates)
+local budget, kept = openBudget(KEYS[1], now, rates), openKept(KEYS[1], now)
 local permits = redis.call('ZCARD', KEYS[2])
 local parked = {redis.call('ZCARD', KEYS[3]), redis.call('ZCARD', KEYS[4])}
 local function usePermit(id)
@@ -74,15 +74,18 @@ end
 local answer = {}
 for i = first, #ARGV, 4 do
   local id, lane = ARGV[i], tonumber(ARGV[i + 1])
-  local goes = usePermit(id) or (isFirst(id, lane, tonumber(ARGV[i + 2])) and budget.take())
+  local isKept = ARGV[i + 3] == ''
+  local goes = usePermit(id) or (isKept and kept.use()) or (isFirst(id, lane, tonumber(ARGV[i + 2])) and budget.take())
+  if isKept and parked[1] + parked[2] > 0 then kept.ask() end
   if goes then
     unpark(id, lane)
-  elseif ARGV[i + 3] ~= '' then
+  elseif not isKept then
     parked[lane] = parked[lane] + park(i)
   end
   answer[#answer + 1] = goes and 1 or 0
 end
 budget.keep()
+kept.keep()
 return answer`,
   'at_once',
 );
@@ -97,17 +100,29 @@ const restMs = 50;
 const busyRestMs = 100;
 
 /**
- * Releases parked emails. ARGV now, most emails, most permits at a time, when new permits lapse, latest possible lapse of a valid permit, most
- * transactional emails, most bulk emails, number of rates, count and window of each. Answers [released, left, nextAt]; nextAt is -1 when no
- * email is left.
+ * Releases parked emails, and sets tokens aside for kept mail.
+ *
+ * ARGV[1]  now
+ * ARGV[2]  most emails
+ * ARGV[3]  most permits at a time
+ * ARGV[4]  when new permits lapse
+ * ARGV[5]  latest possible lapse of a valid permit
+ * ARGV[6]  most transactional emails
+ * ARGV[7]  most bulk emails
+ * ARGV[8]  most tokens set aside
+ * ARGV[9]  number of rates, then count and window of each
+ *
+ * Answers [released, left, nextAt]; nextAt is -1 when no email is left.
  *
  * The mark of a parked email in `again` ends in half a millisecond. An email with another mark, or none, was canceled, moved, or taken up
  * because its time was over: it waits no longer and takes no token.
  */
-export const releaseScript = script(`${budget}
+export const releaseScript = script(`${budget}${keptTokens}
 local now, most = tonumber(ARGV[1]), tonumber(ARGV[2])
-local rates = ratesFrom(8)
-local budget = openBudget(KEYS[1], now, rates)
+local rates = ratesFrom(9)
+local budget, kept = openBudget(KEYS[1], now, rates), openKept(KEYS[1], now)
+local lapsed = kept.lapse()
+if lapsed > 0 then budget.giveToQuotas(lapsed) end
 local room = most
 if #rates > 0 then
   redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
@@ -148,29 +163,38 @@ local function openLane(lane)
   }
 end
 local lanes = {openLane(1), openLane(2)}
-local serial = tonumber(redis.call('HGET', KEYS[1], 'released') or 0)
+local serials = redis.call('HMGET', KEYS[1], 'released', 'released_bulk')
+local serial, serialOfBulk = tonumber(serials[1] or 0), tonumber(serials[2] or 0)
 local released, leftOf, permits = 0, {tonumber(ARGV[6]), tonumber(ARGV[7])}, {}
-while released < room and budget.freeAt() <= now do
-  local first, bulk = leftOf[1] > 0 and lanes[1].peek(), leftOf[2] > 0 and lanes[2].peek()
-  if not first and not bulk then break end
-  local isBulk = bulk and (not first or serial % ${bulkEvery} == ${bulkEvery - 1})
-  local of, id = isBulk and 2 or 1, isBulk and bulk or first
+local function release(of, id)
   local lane = lanes[of]
-  budget.take()
   lane.pass()
-  serial, released = serial + 1, released + 1
+  released = released + 1
   leftOf[of] = leftOf[of] - 1
   lane.due[#lane.due + 1] = now
   lane.due[#lane.due + 1] = id
   permits[#permits + 1] = ARGV[4]
   permits[#permits + 1] = id
 end
+while released < room and budget.freeAt() <= now do
+  local first, bulk = leftOf[1] > 0 and lanes[1].peek(), leftOf[2] > 0 and lanes[2].peek()
+  if not first and not bulk then break end
+  local isKept = leftOf[2] > 0 and kept.isWaiting(tonumber(ARGV[8])) and (not bulk or serialOfBulk % 2 == 1)
+  local isBulk = (bulk or isKept) and (not first or serial % ${bulkEvery} == ${bulkEvery - 1})
+  budget.take()
+  serial = serial + 1
+  if isBulk then serialOfBulk = serialOfBulk + 1 end
+  if isBulk and isKept then kept.setAside() else release(isBulk and 2 or 1, isBulk and bulk or first) end
+end
 for _, lane in ipairs(lanes) do lane:close() end
 budget.keep()
+kept.keep()
+if serial > tonumber(serials[1] or 0) then
+  redis.call('HSET', KEYS[1], 'released', serial, 'released_bulk', serialOfBulk)
+  redis.call('PEXPIRE', KEYS[1], ${budgetKeptMs})
+end
 if released > 0 then
   if #rates > 0 then redis.call('ZADD', KEYS[2], unpack(permits)) end
-  redis.call('HSET', KEYS[1], 'released', serial)
-  redis.call('PEXPIRE', KEYS[1], ${budgetKeptMs})
   if redis.call('LLEN', KEYS[7]) == 0 then redis.call('LPUSH', KEYS[7], 1) end
 end
 local left = redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4])

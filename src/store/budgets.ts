@@ -64,8 +64,8 @@ export function openBudgets(redis: Redis) {
   });
   const parkInGroup = groupPerTransport(async (name, members: readonly Asked[]) => {
     const now = Math.max(...members.map((member) => member.now));
-    const quotas = (members.at(-1)?.rates ?? []).filter(({ windowMs }) => windowMs > secondMs);
-    const args = [now, ...rateArgs(quotas), ...members.flatMap(({ emails }) => emailArgs(emails))];
+    const rates = members.at(-1)?.rates ?? [];
+    const args = [now, ...rateArgs(rates), ...members.flatMap(({ emails }) => emailArgs(emails))];
     await note(name, now);
     await parkScript(redis, keysOf(name), args);
     return members.map(() => undefined);
@@ -87,7 +87,7 @@ export function openBudgets(redis: Redis) {
   ): Promise<Released> {
     const [most, ...ofLanes] = [max, transactional, bulk].map((count) => Math.min(count, maxReleased));
     const permits = [maxPermits(rates), now + permitMs, now + 2 * permitMs];
-    const args = [now, most ?? 0, ...permits, ...ofLanes, ...rateArgs(rates)];
+    const args = [now, most ?? 0, ...permits, ...ofLanes, maxSetAside(rates), ...rateArgs(rates)];
     const answer = (await releaseScript(redis, keysOf(name), args)) as [number, number, number];
     const [released, left, nextAt] = answer;
     return { released, left, nextAt: nextAt < 0 ? null : nextAt };
@@ -114,8 +114,9 @@ export function openBudgets(redis: Redis) {
 
     /**
      * Releases as many parked emails as there are tokens for, at most `max` (500) and the given number of each lane: transactional first, but
-     * one in four is bulk while both wait. Each is due at once and gets a permit. There are never more permits than a second's worth, so that
-     * workers that hang do not burst afterwards. Without rates there are no permits.
+     * one in four is bulk while both wait, and of bulk every other token is set aside while kept mail asks. Each is due at once and gets a
+     * permit. There are never more permits than a second's worth, so that workers that hang do not burst afterwards. Without rates there are no
+     * permits.
      */
     release,
 
@@ -217,4 +218,11 @@ const partsOfQuota = 60;
 function maxPermits(rates: readonly Rate[]): number {
   const worths = rates.map(({ count, windowMs }) => (windowMs <= secondMs ? count : count / partsOfQuota));
   return Math.max(2, Math.ceil(Math.min(maxReleased, ...worths)));
+}
+
+/** With a rate per second a tenth of its permits: what is set aside is used all at once. Nothing without rates. */
+function maxSetAside(rates: readonly Rate[]): number {
+  if (rates.length === 0) return 0;
+  const isPaced = rates.some(({ windowMs }) => windowMs <= secondMs);
+  return Math.ceil(maxPermits(rates) / (isPaced ? 10 : 1));
 }

@@ -1,0 +1,137 @@
+/** Mail of campaigns and the rates of a transport in simulated time: it is not parked, and has its share all the same. */
+import type { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Lane } from '../../src/domain/lane.ts';
+import { parseRates, type Rate } from '../../src/domain/rate.ts';
+import { type Budgets, openBudgets } from '../../src/store/budgets.ts';
+import { keys } from '../../src/store/keys.ts';
+import { openTestRedis } from '../support/redis.ts';
+
+const opened = new AsyncDisposableStack();
+let redis: Redis;
+let budgets: Budgets;
+beforeAll(async () => {
+  const server = opened.use(await openTestRedis());
+  redis = server.connect();
+  await redis.config('SET', 'appendfsync', 'no');
+  budgets = openBudgets(redis);
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(async () => {
+  await redis.flushall();
+});
+
+const start = 1_700_000_000_000;
+const endsAt = start + 86_400_000;
+const stepMs = 50;
+
+function ratesOf(text: string): readonly Rate[] {
+  const rates = parseRates(text);
+  if ('faults' in rates) throw new Error(text);
+  return rates;
+}
+
+let lastId = 0;
+const emailAt = (now: number, lane: Lane, isKept = false) => ({
+  id: `em_${lastId++}`,
+  lane,
+  dueAt: now,
+  endsAt,
+  isKept,
+});
+
+async function park(lane: Lane, count: number): Promise<void> {
+  const emails = Array.from({ length: count }, () => emailAt(start, lane));
+  await budgets.park('ses', emails, start);
+}
+
+/** Sends all that were released by then, as workers would. */
+async function sendReleased(now: number, lane: Lane): Promise<number> {
+  const ids = await redis.zrangebyscore(keys.again(lane), '-inf', now);
+  if (ids.length > 0) await redis.zrem(keys.again(lane), ...ids);
+  if (ids.length > 0) await redis.zrem(keys.permits('ses'), ...ids);
+  return ids.length;
+}
+
+type Sent = Record<Lane | 'kept', number>;
+
+/**
+ * Steps through `ms` milliseconds from `from` on.
+ * @param asks how many recipients of campaigns ask at this step
+ */
+async function run(rates: readonly Rate[], from: number, ms: number, asks: (now: number) => number): Promise<Sent> {
+  const sent = { transactional: 0, bulk: 0, kept: 0 };
+  for (let now = from; now < from + ms; now += stepMs) {
+    await budgets.release('ses', rates, {}, now);
+    sent.transactional += await sendReleased(now, 'transactional');
+    sent.bulk += await sendReleased(now, 'bulk');
+    const asking = Array.from({ length: asks(now) }, () => emailAt(now, 'bulk', true));
+    sent.kept += (await budgets.admit('ses', rates, asking, now)).filter(Boolean).length;
+  }
+  return sent;
+}
+
+const always = () => 3;
+const never = () => 0;
+const onceASecond = (now: number) => (now % 1_000 === 0 ? 100 : 0);
+
+describe('a campaign over a transport with a rate', () => {
+  it('has every other message of bulk, however much of that is parked', async () => {
+    await park('bulk', 2_000);
+    const sent = await run(ratesOf('20/s'), start, 10_000, always);
+    expect(sent.kept + sent.bulk).toBeGreaterThanOrEqual(198);
+    expect(sent.kept + sent.bulk).toBeLessThanOrEqual(205);
+    expect(sent.kept).toBeGreaterThanOrEqual(95);
+    expect(sent.bulk).toBeGreaterThanOrEqual(95);
+  });
+
+  it.each([
+    { rate: '1/s', asks: onceASecond, total: 100 },
+    { rate: '600/h', asks: () => 100, total: 600 },
+    { rate: '20/s,600/h', asks: always, total: 600 },
+  ])('has it also at $rate', async ({ rate, asks, total }) => {
+    await park('bulk', 2_000);
+    const { kept, bulk } = await run(ratesOf(rate), start, 100_000, asks);
+    expect(kept).toBeGreaterThanOrEqual(0.45 * total);
+    expect(kept).toBeLessThanOrEqual(0.55 * total);
+    expect(kept + bulk).toBeGreaterThanOrEqual(total - 1);
+  });
+
+  it('shares the fourth of bulk while transactional mail is parked, and has all of it when no other bulk is', async () => {
+    await park('transactional', 2_000);
+    const alone = await run(ratesOf('20/s'), start, 10_000, always);
+    expect(alone.kept).toBeGreaterThanOrEqual(48);
+    expect(alone.kept).toBeLessThanOrEqual(52);
+    await park('bulk', 2_000);
+    const sent = await run(ratesOf('20/s'), start + 10_000, 10_000, always);
+    expect(sent.transactional).toBeGreaterThanOrEqual(147);
+    expect(sent.bulk).toBeGreaterThanOrEqual(23);
+    expect(sent.kept).toBeGreaterThanOrEqual(23);
+  });
+
+  it('takes nothing from others when it asks no more', async () => {
+    await park('bulk', 2_000);
+    const untilNow = start + 5_000;
+    await run(ratesOf('20/s'), start, 5_000, always);
+    await run(ratesOf('20/s'), untilNow, 3_000, never);
+    const { bulk } = await run(ratesOf('20/s'), untilNow + 3_000, 5_000, never);
+    expect(bulk).toBeGreaterThanOrEqual(99);
+  });
+
+  it('gives back to a quota what was set aside for it and not asked for', async () => {
+    await park('bulk', 2_000);
+    const first = await run(ratesOf('100/h'), start, 1_000, always);
+    expect(first.kept).toBeGreaterThan(0);
+    const later = await run(ratesOf('100/h'), start + 1_000, 10_000, never);
+    expect(first.kept + first.bulk + later.bulk).toBe(100);
+  });
+
+  it('goes at no time faster than the rate, also when it asks rarely', async () => {
+    await park('bulk', 2_000);
+    const rarely = (now: number) => (now % 1_500 === 0 ? 100 : 0);
+    for (let second = 0; second < 20; second++) {
+      const { bulk, kept } = await run(ratesOf('20/s'), start + second * 1_000, 1_000, rarely);
+      expect(bulk + kept).toBeLessThanOrEqual(24);
+    }
+  });
+});

@@ -191,12 +191,12 @@ export function placeContent({ headers }: CampaignHead, { html, text }: WovenLet
 export const noTransport = '';
 
 /** The outcome for a recipient whose worker died, or lost contact, after the body may have begun to leave. */
-export function lost(address: string): SettledOutcome {
+export function lostOutcome(address: string): SettledOutcome {
   const transport = isSandbox(address) ? sandboxTransport : noTransport;
   return { kind: 'unknown', transport, detail: 'the worker stopped after the hand-over began', refused: [] };
 }
 
 /** The outcome for a recipient whose letter could not be made. */
-export function unmade(transport: string, detail: string): SettledOutcome {
+export function unmadeOutcome(transport: string, detail: string): SettledOutcome {
   return { kind: 'undeliverable', transport, detail };
 }

@@ -4,11 +4,15 @@ export const lanes = ['transactional', 'bulk'] as const;
 
 export type Lane = (typeof lanes)[number];
 
-/** Where mail waits for a connection. `kept` is mail of campaigns, which is not parked: it takes turns with other bulk mail. */
-export type Line = Lane | 'kept';
+/** Where mail waits for a connection. Mail of campaigns, which is not parked, takes turns with other bulk mail. */
+export type Line = Lane | 'campaign';
 
-export function lineOf(lane: Lane, isKept = false): Line {
-  return lane === 'bulk' && isKept ? 'kept' : lane;
+export function lineOf(lane: Lane, isOfCampaign = false): Line {
+  return lane === 'bulk' && isOfCampaign ? 'campaign' : lane;
+}
+
+export function laneOf(line: Line): Lane {
+  return line === 'campaign' ? 'bulk' : line;
 }
 
 /** Of this many messages one is bulk, when mail of both lanes waits for a transport. */

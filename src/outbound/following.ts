@@ -1,4 +1,5 @@
 /** Decides which message may follow another on its session: the next waiting message, if it can have no other session now. */
+import { laneOf } from '../domain/lane.ts';
 import type { Followers } from './followers.ts';
 import { type Hold, newHold, type PoolLoad } from './pool-load.ts';
 import type { SmtpSession } from './smtp-session.ts';
@@ -33,7 +34,8 @@ export function makeFollowing(deps: Deps): Following {
   let leftToBulk: SmtpSession | null = null;
 
   /** Whether there are enough messages of the lane, or of one served before it, for each session to have a follower. */
-  function isBacklog({ lane }: Turn): boolean {
+  function isBacklog({ line }: Turn): boolean {
+    const lane = laneOf(line);
     if (lane === 'bulk') return waits.count + followers.count >= sessions.count;
     return waits.countOf(lane) + followers.countOf(lane) >= sessions.count;
   }
@@ -43,7 +45,7 @@ export function makeFollowing(deps: Deps): Following {
       if (isFollower) followers.trust();
       /** Bulk may follow bulk only: it takes over its place. */
       const mayFollow = (turn: Turn) =>
-        turn.lane === 'transactional' || (lane === 'bulk' && bulkRoom(turn.reserve) >= 0);
+        turn.line === 'transactional' || (lane === 'bulk' && bulkRoom(turn.reserve) >= 0);
       const next = waits.next((turn) => mayFollow(turn) || (leftToBulk === null && mayTake(turn)));
       if (next === null || next.isAlone || mayHaveOther(next)) return false;
       if (!load.isQuick || !isBacklog(next) || !followers.mayFollow || !staysOpen(session)) return false;

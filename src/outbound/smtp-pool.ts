@@ -1,6 +1,6 @@
 /** The sessions of one transport: opened as they are wanted, shared by both lanes, closed by count, age and idleness. */
 import { makeAlarm } from '../concurrency/alarm.ts';
-import { bulkEvery, bulkPlaces, type Lane } from '../domain/lane.ts';
+import { bulkEvery, bulkPlaces, type Lane, laneOf } from '../domain/lane.ts';
 import type { Outcome } from '../domain/outcome.ts';
 import type { TransportSettings } from '../domain/transport-plan.ts';
 import { makeCrowding } from './crowding.ts';
@@ -81,8 +81,8 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     return bulkPlaces(allowed, reserve) - busy.bulk;
   }
 
-  function mayTake({ lane, reserve }: Turn): boolean {
-    return lane === 'transactional' || bulkRoom(reserve) > 0;
+  function mayTake({ line, reserve }: Turn): boolean {
+    return line === 'transactional' || bulkRoom(reserve) > 0;
   }
 
   function mayHaveOther(turn: Turn): boolean {
@@ -95,7 +95,7 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     const session = mayTake(turn) ? idle.last() : null;
     if (session !== null) {
       idle.drop(session);
-      return hold(session, turn.lane);
+      return hold(session, laneOf(turn.line));
     }
     const wait = waits.join(turn);
     grow();

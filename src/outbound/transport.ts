@@ -1,6 +1,6 @@
 /** The interface of every transport: one message in, one Outcome out. */
 import type { Dsn } from '../domain/dsn.ts';
-import type { Lane } from '../domain/lane.ts';
+import type { Line } from '../domain/lane.ts';
 import type { Outcome } from '../domain/outcome.ts';
 
 export type Message = {
@@ -16,13 +16,11 @@ export type Message = {
 
 /** The rights of a message among all that want a connection. */
 export type Turn = {
-  readonly lane: Lane;
+  readonly line: Line;
   /** Share of the connections that bulk leaves to transactional, 0..1. */
   readonly reserve: number;
   /** Its envelope must not be sent along with the body of another message. */
   readonly isAlone?: boolean;
-  /** The caller (a campaign) keeps the message while it waits; such bulk leaves other bulk a share. */
-  readonly isKept?: boolean;
 };
 
 export type TransportFault = Extract<Outcome, { kind: 'transport_fault' }>;
@@ -37,7 +35,7 @@ export type PoolState = {
   readonly busy: number;
   /** Messages that wait for a connection. */
   readonly waiting: number;
-  /** How many of them are bulk and not kept by their caller. */
+  /** How many of them are bulk and not of a campaign. */
   readonly waitingBulk: number;
   /**
    * No connection is allowed, or so many messages wait that another of any lane would wait long; or a wait timed out, no connection has become
@@ -48,8 +46,8 @@ export type PoolState = {
   readonly isHanging: boolean;
   /** Connections that the server refused as one too many, so far. */
   readonly refusals: number;
-  /** Messages of each lane that it could take now without making them wait long, and of bulk that is kept by whoever brought it. */
-  readonly room: Readonly<Record<Lane | 'kept', number>>;
+  /** Messages of each lane that it could take now without making them wait long, and of campaigns. */
+  readonly room: Readonly<Record<Line, number>>;
 };
 
 const endless = Number.POSITIVE_INFINITY;
@@ -62,7 +60,7 @@ export const endlessPool: PoolState = {
   isStuck: false,
   isHanging: false,
   refusals: 0,
-  room: { transactional: endless, bulk: endless, kept: endless },
+  room: { transactional: endless, bulk: endless, campaign: endless },
 };
 
 export type Transport = AsyncDisposable & {

@@ -1,13 +1,13 @@
 /** The messages that wait for a connection: transactional before bulk, except for a share of bulk; in order of arrival; for a limited time. */
 import { makeAlarm } from '../concurrency/alarm.ts';
-import { bulkEvery, type Lane, type Line, lineOf } from '../domain/lane.ts';
+import { bulkEvery, type Lane, type Line, laneOf } from '../domain/lane.ts';
 import type { Turn } from './transport.ts';
 
 type Waiter<T> = { readonly turn: Turn; until: number; readonly end: (what: T | null) => void };
 
 export type Waits<T> = {
   readonly count: number;
-  /** How many of them are bulk and not kept by their caller. */
+  /** How many of them are bulk and not of a campaign. */
   readonly bulk: number;
   countOf(lane: Lane): number;
   /** The turn of the first message of the lane. */
@@ -39,32 +39,32 @@ type Deps = {
   onTimeout(): void;
 };
 
-/** The order in which lines are served: first index 1 when it is the turn of bulk, second index 1 when the last bulk served was kept. */
+/** The order in which lines are served: first index 1 when it is the turn of bulk, second index 1 when the last bulk served was of a campaign. */
 const orders: readonly (readonly [readonly Line[], readonly Line[]])[] = [
   [
-    ['transactional', 'kept', 'bulk'],
-    ['transactional', 'bulk', 'kept'],
+    ['transactional', 'campaign', 'bulk'],
+    ['transactional', 'bulk', 'campaign'],
   ],
   [
-    ['kept', 'bulk', 'transactional'],
-    ['bulk', 'kept', 'transactional'],
+    ['campaign', 'bulk', 'transactional'],
+    ['bulk', 'campaign', 'transactional'],
   ],
 ];
-const lines = ['transactional', 'bulk', 'kept'] as const satisfies readonly Line[];
+const lines = ['transactional', 'bulk', 'campaign'] as const satisfies readonly Line[];
 
 export function makeWaits<T>({ waitMs, now, hasBulkShare, isFindingOut, onTimeout }: Deps): Waits<T> {
   /** Sets keep the order of arrival. */
-  const waiting: Record<Line, Set<Waiter<T>>> = { transactional: new Set(), bulk: new Set(), kept: new Set() };
+  const waiting: Record<Line, Set<Waiter<T>>> = { transactional: new Set(), bulk: new Set(), campaign: new Set() };
   let stayer: Waiter<T> | null = null;
   /** Transactional messages served while bulk waited, since bulk was served last. */
   let passed = 0;
-  let wasKept = false;
+  let wasOfCampaign = false;
   const alarm = makeAlarm(now, endOverdue);
   const all = () => lines.flatMap((line) => [...waiting[line]]);
-  const bulkCount = () => waiting.bulk.size + waiting.kept.size;
+  const bulkCount = () => waiting.bulk.size + waiting.campaign.size;
 
   function end(waiter: Waiter<T>, what: T | null): void {
-    waiting[lineOf(waiter.turn.lane, waiter.turn.isKept)].delete(waiter);
+    waiting[waiter.turn.line].delete(waiter);
     if (stayer === waiter) stayer = null;
     waiter.end(what);
   }
@@ -85,25 +85,25 @@ export function makeWaits<T>({ waitMs, now, hasBulkShare, isFindingOut, onTimeou
 
   function find(mayBe: (turn: Turn) => boolean): Waiter<T> | null {
     const isTurnOfBulk = passed >= bulkEvery - 1 && !hasBulkShare();
-    for (const line of orders[isTurnOfBulk ? 1 : 0]?.[wasKept ? 1 : 0] ?? lines)
+    for (const line of orders[isTurnOfBulk ? 1 : 0]?.[wasOfCampaign ? 1 : 0] ?? lines)
       for (const waiter of waiting[line]) if (mayBe(waiter.turn)) return waiter;
     return null;
   }
 
   function noteServed({ turn }: Waiter<T>): void {
-    if (turn.lane === 'bulk') [passed, wasKept] = [0, lineOf(turn.lane, turn.isKept) === 'kept'];
+    if (laneOf(turn.line) === 'bulk') [passed, wasOfCampaign] = [0, turn.line === 'campaign'];
     else if (bulkCount() > 0) passed += 1;
   }
 
   /** Below zero when too many wait. */
   function roomIn(places: number): Record<Line, number> {
-    const [transactional, bulk, kept] = [waiting.transactional.size, waiting.bulk.size, waiting.kept.size];
+    const [transactional, bulk, campaign] = [waiting.transactional.size, waiting.bulk.size, waiting.campaign.size];
     const forBulk = Math.max(places - transactional, Math.ceil(places / bulkEvery));
     const half = Math.ceil(forBulk / 2);
     return {
       transactional: places - transactional,
-      bulk: Math.max(forBulk - kept, half) - bulk,
-      kept: Math.max(forBulk - bulk, half) - kept,
+      bulk: Math.max(forBulk - campaign, half) - bulk,
+      campaign: Math.max(forBulk - bulk, half) - campaign,
     };
   }
 
@@ -116,28 +116,28 @@ export function makeWaits<T>({ waitMs, now, hasBulkShare, isFindingOut, onTimeou
     },
     countOf: (lane) => (lane === 'bulk' ? bulkCount() : waiting.transactional.size),
     first(lane) {
-      const [waiter] = lane === 'bulk' && waiting.bulk.size === 0 ? waiting.kept : waiting[lane];
+      const [waiter] = lane === 'bulk' && waiting.bulk.size === 0 ? waiting.campaign : waiting[lane];
       return waiter?.turn;
     },
     next: (mayBe) => find(mayBe)?.turn ?? null,
     join(turn) {
       return new Promise((resolve) => {
         const until = now() + waitMs;
-        waiting[lineOf(turn.lane, turn.isKept)].add({ turn, until, end: resolve });
+        waiting[turn.line].add({ turn, until, end: resolve });
         alarm.by(until);
       });
     },
     give(make, mayTake) {
       const waiter = find(mayTake);
       if (waiter === null) return null;
-      const what = make(waiter.turn.lane);
+      const what = make(laneOf(waiter.turn.line));
       noteServed(waiter);
       end(waiter, what);
       return what;
     },
     room(places) {
-      const { transactional, bulk, kept } = roomIn(places);
-      return { transactional: Math.max(0, transactional), bulk: Math.max(0, bulk), kept: Math.max(0, kept) };
+      const { transactional, bulk, campaign } = roomIn(places);
+      return { transactional: Math.max(0, transactional), bulk: Math.max(0, bulk), campaign: Math.max(0, campaign) };
     },
     trim(places) {
       const over = roomIn(places);

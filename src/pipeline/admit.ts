@@ -36,7 +36,7 @@ export type Refused =
   | OutOfService
   /** The transport is in service, but no connection will be free soon. */
   | { readonly kind: 'full'; readonly why: string }
-  /** Other emails go first, or the rates are used up. The email is parked already by the same script, unless it `isKept`. */
+  /** Other emails go first, or the rates are used up. The email is parked already by the same script, unless it is of a campaign. */
   | { readonly kind: 'over_budget'; readonly why: string };
 
 export type Admission = Admitted | Refused;
@@ -77,13 +77,13 @@ async function stateOf({ known, states, transports }: Deps, name: string): Promi
 
 /** Why the email would have to wait for a connection; null when it would not. */
 function whyFull({ name }: Transport, pool: PoolState, due: DueEmail, rates: readonly Rate[]): string | null {
-  if (pool.room[lineOf(due.lane, due.isKept)] === 0)
+  if (pool.room[lineOf(due.lane, due.isOfCampaign)] === 0)
     return `transport ${name} has no connection free${due.lane === 'bulk' ? ' for bulk' : ''}`;
   return isFirstOnItsWay(pool) && rates.length > 0 ? `transport ${name} has no connection yet` : null;
 }
 
-function hasRoom(pool: PoolState, { lane, isKept }: DueEmail): boolean {
-  return !pool.isStuck && pool.room[lineOf(lane, isKept)] > 0;
+function hasRoom(pool: PoolState, { lane, isOfCampaign }: DueEmail): boolean {
+  return !pool.isStuck && pool.room[lineOf(lane, isOfCampaign)] > 0;
 }
 
 /** @returns the rates a token was taken of; null when this email is not the trial: there was no token, or another email was first */

@@ -28,7 +28,7 @@ type Deps = {
   /** For each email its suppressed recipients, as an outcome; null when there are none. */
   suppress(emails: readonly (StoredEmail | null)[], lane: Lane): Promise<(SettledOutcome | null)[]>;
   compose(email: StoredEmail, content: Content, files: Files): Promise<Buffer>;
-  dispatch(parcel: Outgoing): Promise<Dispatched>;
+  dispatch(outgoing: Outgoing): Promise<Dispatched>;
   /** Why an expired email was not sent in time; null when that is not known. */
   explainExpiry(email: StoredEmail): Promise<string | null>;
   settle(email: StoredEmail, outcome: SettledOutcome, attemptId: string): Promise<void>;
@@ -59,19 +59,19 @@ const damagedWaitMs = 60_000;
 
 export async function deliver(deps: Deps, job: DeliverJob): Promise<Answer> {
   const signal = AbortSignal.any([deps.stopping, AbortSignal.timeout(placeWaitMs)]);
-  const leave = await deps.inHand.take(signal, job.emails.length);
-  if (leave === null) return { again: deps.now() };
+  const release = await deps.inHand.take(signal, job.emails.length);
+  if (release === null) return { again: deps.now() };
   try {
     const loaded = await loadAll(deps, job);
     const suppressed = await deps.suppress(loaded, deps.lane);
     const dealt = await Promise.allSettled(
-      loaded.map((email, place) => dealWith(deps, job, email, suppressed[place] ?? null).finally(() => leave(1))),
+      loaded.map((email, place) => dealWith(deps, job, email, suppressed[place] ?? null).finally(() => release(1))),
     );
     // Thrown only after all have ended: a new run of this job would settle as unknown what is still being sent.
     for (const one of dealt) if (one.status === 'rejected') throw one.reason;
     return done;
   } finally {
-    leave();
+    release();
   }
 }
 
@@ -147,12 +147,12 @@ const roomWaitMs = 30_000;
 /** Loads a heavy email only while there is room for it in memory. Until then only the weight of its content is known. */
 async function attempt(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId: string): Promise<Dispatched> {
   if (!isHeavy(email.content)) return tryNow(deps, job, email, attemptId);
-  const leave = await deps.room.take(AbortSignal.timeout(roomWaitMs), email.content.weight);
-  if (leave === null) return { kind: 'withheld' };
+  const release = await deps.room.take(AbortSignal.timeout(roomWaitMs), email.content.weight);
+  if (release === null) return { kind: 'withheld' };
   try {
     return await tryNow(deps, job, email, attemptId);
   } finally {
-    leave();
+    release();
   }
 }
 

@@ -31,11 +31,11 @@ export type Outgoing = {
   message(transport: string): Promise<Message | SettledOutcome | Withheld>;
   /** Called right before the body leaves; when it answers false, nothing is sent. */
   claim(transport: string): Promise<boolean>;
-  /** The caller (a campaign) keeps it while it waits and brings it again, so it is not parked. */
-  readonly isKept?: boolean;
+  /** Its campaign keeps it while it waits and brings it again, so it is not parked. */
+  readonly isOfCampaign?: boolean;
 };
 
-/** It waits until its transport can take it: in the store, or with its caller when `isKept`. */
+/** It waits until its transport can take it: in the store, or with its campaign. */
 export type Parked = { readonly kind: 'parked' };
 
 export type Dispatched = SettledOutcome | Withheld | Parked;
@@ -50,9 +50,9 @@ type Passed = {
   skipped: { readonly name: string; readonly refused: OutOfService } | null;
 };
 
-export async function dispatch(deps: Deps, parcel: Outgoing): Promise<Dispatched> {
-  const choice = choose(deps, parcel);
-  const due = dueOf(deps, parcel);
+export async function dispatch(deps: Deps, outgoing: Outgoing): Promise<Dispatched> {
+  const choice = choose(deps, outgoing);
+  const due = dueOf(deps, outgoing);
   const passed: Passed = { fault: null, obstacle: null, skipped: null };
   for (const name of inOrder(deps, choice)) {
     const transport = deps.transports.get(name);
@@ -62,7 +62,12 @@ export async function dispatch(deps: Deps, parcel: Outgoing): Promise<Dispatched
       continue;
     }
     if (admission.kind !== 'admitted') return deps.park(name, due, admission);
-    const sent = await deps.sendOver({ parcel, admitted: admission, reserve: choice.reserve, endsAt: due.endsAt });
+    const sent = await deps.sendOver({
+      outgoing: outgoing,
+      admitted: admission,
+      reserve: choice.reserve,
+      endsAt: due.endsAt,
+    });
     if (sent.kind === 'ended') return sent.outcome;
     if (sent.kind === 'fault') passed.fault = sent.fault;
     else passed.obstacle = narrower(passed.obstacle, sent.obstacle);
@@ -77,7 +82,7 @@ async function takenByNone(deps: Deps, due: DueEmail, passed: Passed, { route }:
   if (skipped !== null) {
     const { name, refused } = skipped;
     // The transports in service cannot take this one message. A campaign that kept it would hold up recipients that could be sent to.
-    if (obstacle !== null && due.isKept) return notTaken(name, refused.why);
+    if (obstacle !== null && due.isOfCampaign) return notTaken(name, refused.why);
     return deps.park(name, due, refused);
   }
   if (obstacle === null) throw new Error(`Route ${route} has no transport`);
@@ -107,7 +112,7 @@ function narrower(one: Obstacle | null, other: Obstacle): Obstacle {
   return one !== null && one.recipients.length <= other.recipients.length ? one : other;
 }
 
-function dueOf({ policies, now }: Deps, { email: { facts, state }, isKept = false }: Outgoing): DueEmail {
+function dueOf({ policies, now }: Deps, { email: { facts, state }, isOfCampaign = false }: Outgoing): DueEmail {
   const { id, lane } = facts;
-  return { id, lane, dueAt: nextDue(state) ?? now(), endsAt: endOf(state, policies[lane]), isKept };
+  return { id, lane, dueAt: nextDue(state) ?? now(), endsAt: endOf(state, policies[lane]), isOfCampaign };
 }

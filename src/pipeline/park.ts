@@ -29,7 +29,7 @@ export async function park(
     if (isParked) await deps.budgets.forget(name, due.id, due.lane);
     return notTaken(name, refused.why);
   }
-  if (!isParked && !due.isKept) {
+  if (!isParked && !due.isOfCampaign) {
     const rates = ratesOf(deps.transports.plan, deps.known, name, deps.now());
     await deps.budgets.park(name, [due], deps.now(), rates);
   }

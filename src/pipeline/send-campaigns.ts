@@ -86,12 +86,12 @@ async function takeOfEach(deps: Deps, ids: readonly string[], stop: AbortSignal)
       waitMs = Math.min(waitMs, rest);
       continue;
     }
-    const leave = await deps.room.take(stop);
-    if (leave === null) break;
+    const release = await deps.room.take(stop);
+    if (release === null) break;
     const inHand = [...hands.slices.keys()].map((take) => take.id);
     const taking = { id: deps.newId('jb'), leaseMs: deps.leaseMs, inHand };
     const take = await deps.slices.take(id, taking).catch((error: unknown) => {
-      leave();
+      release();
       throw error;
     });
     hands.last = id;
@@ -99,10 +99,10 @@ async function takeOfEach(deps: Deps, ids: readonly string[], stop: AbortSignal)
       deps.reportCampaign({ campaignId: id, status: 'running', recipients: take.started });
     if ('slice' in take) {
       if (take.status === 'canceled') hands.canceled.add(id);
-      hold(deps, take, leave);
+      hold(deps, take, release);
       hasTaken = true;
     } else {
-      leave();
+      release();
       waitMs = Math.min(waitMs, take.waitMs ?? lookEveryMs);
     }
   }
@@ -116,7 +116,7 @@ function inTurn(ids: readonly string[], last: string): string[] {
   return next <= 0 ? sorted : [...sorted.slice(next), ...sorted.slice(0, next)];
 }
 
-function hold(deps: Deps, take: Take, leave: () => void): void {
+function hold(deps: Deps, take: Take, release: () => void): void {
   const { hands } = deps;
   const done = deps
     .sendSlice(take)
@@ -127,7 +127,7 @@ function hold(deps: Deps, take: Take, leave: () => void): void {
     })
     .finally(() => {
       hands.slices.delete(take);
-      leave();
+      release();
       deps.nudge.nudge();
     });
   hands.slices.set(take, done);

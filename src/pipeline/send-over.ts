@@ -1,4 +1,5 @@
 /** send-over: one attempt over the transport that admitted the email. When nothing is handed over, gives back the tokens and the trial. */
+import { lineOf } from '../domain/lane.ts';
 import { notTaken, type Obstacle, type Outcome, type SettledOutcome, type Withheld } from '../domain/outcome.ts';
 import { isOfTransport, verdictOf } from '../domain/standing.ts';
 import type { Budgets } from '../store/budgets.ts';
@@ -18,7 +19,7 @@ type Deps = {
 };
 
 export type Attempt = {
-  readonly parcel: Outgoing;
+  readonly outgoing: Outgoing;
   readonly admitted: Admitted;
   /** Share of the connections that bulk leaves to transactional, 0..1. */
   readonly reserve: number;
@@ -37,24 +38,24 @@ export type Sent =
 /** After its end an email is still tried for this long when a free connection is the only thing missing. */
 const lastChanceMs = 60_000;
 
-export async function sendOver(deps: Deps, { parcel, admitted, reserve, endsAt }: Attempt): Promise<Sent> {
+export async function sendOver(deps: Deps, { outgoing, admitted, reserve, endsAt }: Attempt): Promise<Sent> {
   const { transport } = admitted;
   const { name } = transport;
   let isClaimed = false;
   const claim = () => {
     isClaimed = true;
-    return parcel.claim(name);
+    return outgoing.claim(name);
   };
   const backOut = async (error: unknown) => {
     if (!isClaimed) await giveBack(deps, admitted, null);
     throw error;
   };
-  const message = await parcel.message(name).catch(backOut);
+  const message = await outgoing.message(name).catch(backOut);
   if ('kind' in message) {
     await giveBack(deps, admitted, null);
     return { kind: 'ended', outcome: message };
   }
-  const turn = { lane: parcel.email.facts.lane, reserve, isKept: parcel.isKept ?? false };
+  const turn = { line: lineOf(outgoing.email.facts.lane, outgoing.isOfCampaign), reserve };
   const outcome = await transport.send(message, claim, turn).catch(backOut);
   if (!isClaimed) await giveBack(deps, admitted, outcome);
   if (outcome.kind === 'withheld' && !isClaimed && endsAt + lastChanceMs <= deps.now())

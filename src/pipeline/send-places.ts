@@ -1,6 +1,6 @@
 /** send-places: sends to the waiting recipients of a slice, except suppressed ones, and settles each by its own answer. */
 import type { Semaphore } from '../concurrency/semaphore.ts';
-import { unmade } from '../domain/campaign-email.ts';
+import { unmadeOutcome } from '../domain/campaign-email.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
 import type { SettledOutcome } from '../domain/outcome.ts';
@@ -17,7 +17,7 @@ type Deps = {
   /** Recipients in hand at a time, over all slices. */
   inHand: Pick<Semaphore, 'take'>;
   suppress(emails: readonly StoredEmail[], lane: Lane): Promise<(SettledOutcome | null)[]>;
-  dispatch(parcel: Outgoing): Promise<Dispatched>;
+  dispatch(outgoing: Outgoing): Promise<Dispatched>;
   /** Emails whose body may be at the next hop and whose answer is not stored yet. */
   handedOver: Set<string>;
   /** Called between two recipients: lets other work have its turn. */
@@ -53,38 +53,38 @@ export async function sendPlaces(deps: Deps, slice: SliceInHand, queued: readonl
     const outcome = barred[n] ?? null;
     if (outcome !== null) begun.push(slice.guard(place, () => slice.settle(place, outcome)));
     if (outcome !== null || slice.allowed === 0 || slice.isHeldUp) continue;
-    const leave = await deps.inHand.take(deps.stopping);
-    slice.isHeldUp ||= leave === null;
-    if (leave === null || slice.isHeldUp) {
-      leave?.();
+    const release = await deps.inHand.take(deps.stopping);
+    slice.isHeldUp ||= release === null;
+    if (release === null || slice.isHeldUp) {
+      release?.();
       continue;
     }
     slice.allowed -= 1;
-    const step = () => sendOne(deps, slice, place, writeAhead, leave).finally(() => letGo(deps, place, leave));
+    const step = () => sendOne(deps, slice, place, writeAhead, release).finally(() => letGo(deps, place, release));
     begun.push(slice.guard(place, step));
     await deps.yieldTurn();
   }
   await Promise.all(begun);
 }
 
-function letGo({ handedOver }: Deps, { email }: PlaceRead, leave: () => void): void {
+function letGo({ handedOver }: Deps, { email }: PlaceRead, release: () => void): void {
   handedOver.delete(email.facts.id);
-  leave();
+  release();
 }
 
-/** @param leave gives back the place in hand, before the answer is settled: settling needs no place */
+/** @param release gives back the place in hand, before the answer is settled: settling needs no place */
 async function sendOne(
   deps: Deps,
   slice: SliceInHand,
   place: PlaceRead,
   writeAhead: () => Promise<void>,
-  leave: () => void,
+  release: () => void,
 ): Promise<void> {
   let isClaimed = false;
   const outcome = await deps.dispatch({
     email: place.email,
     isSandbox: isSandbox(place.address),
-    isKept: true,
+    isOfCampaign: true,
     async message(transport) {
       await writeAhead();
       return messageOf(place, await place.write(), transport);
@@ -95,7 +95,7 @@ async function sendOne(
       return isClaimed;
     },
   });
-  leave();
+  release();
   if (outcome.kind !== 'parked' && outcome.kind !== 'withheld')
     return slice.settle({ ...place, from: isClaimed ? 'handing' : 'queued' }, outcome);
   slice.isHeldUp = true;
@@ -117,7 +117,7 @@ async function writeAll({ yieldTurn }: Deps, places: readonly PlaceRead[]): Prom
 }
 
 function messageOf({ email, address }: PlaceRead, written: Written, transport: string): Message | SettledOutcome {
-  if ('fault' in written) return unmade(transport, written.fault);
+  if ('fault' in written) return unmadeOutcome(transport, written.fault);
   const { id, from } = email.facts;
   return { emailId: id, envelope: { from: from.address, to: [address] }, raw: written.raw, dsn: null, attempts: 0 };
 }

@@ -1,6 +1,6 @@
 /** send-slice: one slice of a campaign. Settles lost recipients as unknown, then sends to the others, or cancels them with their campaign. */
 import { mostAgainMs, type PlaceMark } from '../domain/campaign.ts';
-import { lost } from '../domain/campaign-email.ts';
+import { lostOutcome } from '../domain/campaign-email.ts';
 import type { CampaignSlices, Take } from '../store/campaign-slices.ts';
 import type { PreparedCampaign } from './prepare-campaign.ts';
 import type { PlaceRead, SliceRead } from './read-slice.ts';
@@ -87,7 +87,7 @@ async function workOff(deps: Deps, slice: Slice, { places, isDamaged }: SliceRea
   const each = (mark: PlaceMark, step: (place: PlaceRead) => Promise<void>) =>
     marked(mark).map((place) => slice.guard(place, () => step(place)));
   // The worker that had it died, or lost its lease, after the body may have begun to leave.
-  const found = each('handing', (place) => slice.settle({ ...place, from: 'handing' }, lost(place.address)));
+  const found = each('handing', (place) => slice.settle({ ...place, from: 'handing' }, lostOutcome(place.address)));
   if (slice.take.status !== 'canceled') {
     await Promise.all([...found, deps.sendPlaces(slice, marked('queued'))]);
     return;

@@ -1,6 +1,6 @@
 /** settle-place: stores what became of a recipient of a campaign. A finished one stays at its place; any other becomes an email of its own. */
 import { type FinalMark, finalMarkOf } from '../domain/campaign.ts';
-import { noTransport, unmade } from '../domain/campaign-email.ts';
+import { noTransport, unmadeOutcome } from '../domain/campaign-email.ts';
 import { type Decision, decide, type RetryPolicy } from '../domain/decide.ts';
 import { decideChange } from '../domain/decide-change.ts';
 import type { StoredEmail } from '../domain/email.ts';
@@ -67,7 +67,8 @@ export async function settlePlace(deps: Deps, placed: PlaceInHand, what: PlaceRe
     return isWritten ? { email, what, decision } : tellLate(deps, placed, what);
   }
   const filled = placed.fill();
-  if ('fault' in filled) return settlePlace(deps, placed, unmade(recipient.transport ?? noTransport, filled.fault));
+  if ('fault' in filled)
+    return settlePlace(deps, placed, unmadeOutcome(recipient.transport ?? noTransport, filled.fault));
   const hasLeft = await leave(deps, placed, decided, filled);
   return hasLeft ? { email, what, decision } : tellLate(deps, placed, what);
 }

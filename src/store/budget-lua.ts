@@ -137,21 +137,21 @@ local function ratesFrom(at)
 end
 `;
 
-/** Kept mail that has not asked for this long waits no longer. A campaign that is held up asks again after a second at the latest. */
-const keptAskMs = 2_000;
+/** Campaigns that have not asked for this long wait no longer: one that is held up asks again after a second at the latest. */
+const askedMs = 2_000;
 
 /**
- * `openKept(key, now)`: tokens set aside for kept mail. It is not parked, so that a release cannot see it. But it asks again and again: while
- * it does, it gets every other token of bulk, which waits until it asks next.
+ * `openCampaignTokens(key, now)`: tokens set aside for campaigns. Their mail is not parked, so that a release cannot see it. But it asks again
+ * and again: while it does, it gets every other token of bulk, which waits until it asks next.
  *
  * `ask()` notes that it asked, `use()` takes a token that was set aside, `isWaiting(most)` is whether one more may be set aside, `setAside()`
  * does so, `lapse()` drops the tokens that nobody asked for and says how many there were, `keep()` writes the changes.
  */
-export const keptTokens = `
-local function openKept(key, now)
-  local stored = redis.call('HMGET', key, 'kept_asked', 'kept_tokens')
+export const campaignTokens = `
+local function openCampaignTokens(key, now)
+  local stored = redis.call('HMGET', key, 'campaigns_asked', 'campaign_tokens')
   local asked, tokens, isChanged = tonumber(stored[1] or 0), tonumber(stored[2] or 0), false
-  local isLapsed = asked <= now - ${keptAskMs}
+  local isLapsed = asked <= now - ${askedMs}
   return {
     ask = function() asked, isLapsed, isChanged = now, false, true end,
     use = function()
@@ -169,7 +169,7 @@ local function openKept(key, now)
     end,
     keep = function()
       if not isChanged then return end
-      redis.call('HSET', key, 'kept_asked', asked, 'kept_tokens', tokens)
+      redis.call('HSET', key, 'campaigns_asked', asked, 'campaign_tokens', tokens)
       redis.call('PEXPIRE', key, ${budgetKeptMs})
     end
   }

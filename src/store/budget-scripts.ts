@@ -3,7 +3,7 @@
  * transactional and bulk, again of transactional and bulk, bell.
  */
 import { bulkEvery } from '../domain/lane.ts';
-import { budget, budgetKeptMs, keptTokens } from './budget-lua.ts';
+import { budget, budgetKeptMs, campaignTokens } from './budget-lua.ts';
 import { script } from './redis.ts';
 
 /** The mark of a parked email in `again` has this fraction: all other marks are whole milliseconds. */
@@ -44,13 +44,13 @@ end`,
 
 /**
  * Admits emails or parks them. ARGV now, number of rates, count and window of each, then the emails as above; an email with the mark '' is kept
- * by its caller and not parked. Answers for each 1 when it may go, else 0.
+ * by its campaign and not parked. Answers for each 1 when it may go, else 0.
  */
 export const admitScript = script(
-  `${budget}${keptTokens}${park}
+  `${budget}${campaignTokens}${park}
 local now = tonumber(ARGV[1])
 local rates, first = ratesFrom(2)
-local budget, kept = openBudget(KEYS[1], now, rates), openKept(KEYS[1], now)
+local budget, campaigns = openBudget(KEYS[1], now, rates), openCampaignTokens(KEYS[1], now)
 local permits = redis.call('ZCARD', KEYS[2])
 local parked = {redis.call('ZCARD', KEYS[3]), redis.call('ZCARD', KEYS[4])}
 local function usePermit(id)
@@ -74,18 +74,18 @@ end
 local answer = {}
 for i = first, #ARGV, 4 do
   local id, lane = ARGV[i], tonumber(ARGV[i + 1])
-  local isKept = ARGV[i + 3] == ''
-  local goes = usePermit(id) or (isKept and kept.use()) or (isFirst(id, lane, tonumber(ARGV[i + 2])) and budget.take())
-  if isKept and parked[1] + parked[2] > 0 then kept.ask() end
+  local isOfCampaign = ARGV[i + 3] == ''
+  local goes = usePermit(id) or (isOfCampaign and campaigns.use()) or (isFirst(id, lane, tonumber(ARGV[i + 2])) and budget.take())
+  if isOfCampaign and parked[1] + parked[2] > 0 then campaigns.ask() end
   if goes then
     unpark(id, lane)
-  elseif not isKept then
+  elseif not isOfCampaign then
     parked[lane] = parked[lane] + park(i)
   end
   answer[#answer + 1] = goes and 1 or 0
 end
 budget.keep()
-kept.keep()
+campaigns.keep()
 return answer`,
   'at_once',
 );
@@ -100,7 +100,7 @@ const restMs = 50;
 const busyRestMs = 100;
 
 /**
- * Releases parked emails, and sets tokens aside for kept mail.
+ * Releases parked emails, and sets tokens aside for campaigns.
  *
  * ARGV[1]  now
  * ARGV[2]  most emails
@@ -117,11 +117,11 @@ const busyRestMs = 100;
  * The mark of a parked email in `again` ends in half a millisecond. An email with another mark, or none, was canceled, moved, or taken up
  * because its time was over: it waits no longer and takes no token.
  */
-export const releaseScript = script(`${budget}${keptTokens}
+export const releaseScript = script(`${budget}${campaignTokens}
 local now, most = tonumber(ARGV[1]), tonumber(ARGV[2])
 local rates = ratesFrom(9)
-local budget, kept = openBudget(KEYS[1], now, rates), openKept(KEYS[1], now)
-local lapsed = kept.lapse()
+local budget, campaigns = openBudget(KEYS[1], now, rates), openCampaignTokens(KEYS[1], now)
+local lapsed = campaigns.lapse()
 if lapsed > 0 then budget.giveToQuotas(lapsed) end
 local room = most
 if #rates > 0 then
@@ -179,16 +179,16 @@ end
 while released < room and budget.freeAt() <= now do
   local first, bulk = leftOf[1] > 0 and lanes[1].peek(), leftOf[2] > 0 and lanes[2].peek()
   if not first and not bulk then break end
-  local isKept = leftOf[2] > 0 and kept.isWaiting(tonumber(ARGV[8])) and (not bulk or serialOfBulk % 2 == 1)
-  local isBulk = (bulk or isKept) and (not first or serial % ${bulkEvery} == ${bulkEvery - 1})
+  local isForCampaigns = leftOf[2] > 0 and campaigns.isWaiting(tonumber(ARGV[8])) and (not bulk or serialOfBulk % 2 == 1)
+  local isBulk = (bulk or isForCampaigns) and (not first or serial % ${bulkEvery} == ${bulkEvery - 1})
   budget.take()
   serial = serial + 1
   if isBulk then serialOfBulk = serialOfBulk + 1 end
-  if isBulk and isKept then kept.setAside() else release(isBulk and 2 or 1, isBulk and bulk or first) end
+  if isBulk and isForCampaigns then campaigns.setAside() else release(isBulk and 2 or 1, isBulk and bulk or first) end
 end
 for _, lane in ipairs(lanes) do lane:close() end
 budget.keep()
-kept.keep()
+campaigns.keep()
 if serial > tonumber(serials[1] or 0) then
   redis.call('HSET', KEYS[1], 'released', serial, 'released_bulk', serialOfBulk)
   redis.call('PEXPIRE', KEYS[1], ${budgetKeptMs})

@@ -24,8 +24,8 @@ export type DueEmail = {
   readonly dueAt: number;
   /** When its time is over: an email that is still parked then is looked at. */
   readonly endsAt: number;
-  /** Its caller keeps it while it waits, so it is not parked. */
-  readonly isKept?: boolean;
+  /** Its campaign keeps it while it waits, so it is not parked. */
+  readonly isOfCampaign?: boolean;
 };
 
 export type Released = {
@@ -95,7 +95,7 @@ export function openBudgets(redis: Redis) {
 
   return {
     /**
-     * For each email, in order, whether it may go now. An email that may not is parked, unless it `isKept`. An email with a permit, from a
+     * For each email, in order, whether it may go now. An email that may not is parked, unless it is of a campaign. An email with a permit, from a
      * release, uses it up. Without one it takes a token of every rate, unless another email waits before it: of its lane, or transactional.
      * All requests of one turn of the event loop are one command. An answer lost with the connection costs a token, and the email is parked.
      * @param rates one for each window; the same for all requests of one turn
@@ -114,7 +114,7 @@ export function openBudgets(redis: Redis) {
 
     /**
      * Releases as many parked emails as there are tokens for, at most `max` (500) and the given number of each lane: transactional first, but
-     * one in four is bulk while both wait, and of bulk every other token is set aside while kept mail asks. Each is due at once and gets a
+     * one in four is bulk while both wait, and of bulk every other token is set aside for campaigns while they ask. Each is due at once and gets a
      * permit. There are never more permits than a second's worth, so that workers that hang do not burst afterwards. Without rates there are no
      * permits.
      */
@@ -203,11 +203,11 @@ function rateArgs(rates: readonly Rate[]): number[] {
 }
 
 function emailArgs(emails: readonly DueEmail[]): (string | number)[] {
-  return emails.flatMap(({ id, lane, dueAt, endsAt, isKept = false }) => [
+  return emails.flatMap(({ id, lane, dueAt, endsAt, isOfCampaign = false }) => [
     id,
     lanes.indexOf(lane) + 1,
     dueAt,
-    isKept ? '' : Math.floor(endsAt) + parkedFraction,
+    isOfCampaign ? '' : Math.floor(endsAt) + parkedFraction,
   ]);
 }
 

@@ -23,8 +23,8 @@ function openFollowing() {
     ...{ waits, followers, load: { isQuick: true }, sessions: { count: 2 }, bulkRoom: () => 1 },
     ...{ mayTake: () => true, mayHaveOther: () => false, staysOpen: () => true },
   });
-  void waits.join({ lane: 'bulk', reserve: 0 });
-  for (let n = 0; n < 8; n++) void waits.join({ lane: 'transactional', reserve: 0 });
+  void waits.join({ line: 'bulk', reserve: 0 });
+  for (let n = 0; n < 8; n++) void waits.join({ line: 'transactional', reserve: 0 });
   const [one, other] = [{ given: 1 } as SmtpSession, { given: 2 } as SmtpSession];
   for (let n = 0; n < 3; n++)
     waits.give(

@@ -4,7 +4,7 @@ import { openSandboxTransport } from '../../src/outbound/sandbox-transport.ts';
 import type { Message } from '../../src/outbound/transport.ts';
 
 const yes = async () => true;
-const turn = { lane: 'transactional', reserve: 0.25 } as const;
+const turn = { line: 'transactional', reserve: 0.25 } as const;
 
 function message(to: readonly string[], attempts = 0): Message {
   const envelope = { from: 'a@x.co', to: to.map((name) => `${name}@sandbox.invalid`) };

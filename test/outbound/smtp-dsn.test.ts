@@ -7,7 +7,7 @@ import { openSmtpTransport } from '../../src/outbound/smtp-transport.ts';
 import type { Message, Turn } from '../../src/outbound/transport.ts';
 import { openScriptedSmtp } from '../support/scripted-smtp.ts';
 
-const turn: Turn = { lane: 'transactional', reserve: 0.25 };
+const turn: Turn = { line: 'transactional', reserve: 0.25 };
 const onTrouble: Dsn = { notify: ['failure', 'delay'], return: 'headers' };
 
 /**

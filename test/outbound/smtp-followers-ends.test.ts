@@ -23,7 +23,7 @@ describe('one that follows', () => {
     );
     await using transport = transportTo(server.port, one);
     const asked: string[] = [];
-    const turn = { lane: 'transactional', reserve: 0 } as const;
+    const turn = { line: 'transactional', reserve: 0 } as const;
     const all = ['r0', 'r1', 'r2', 'r3'].map((name) =>
       transport.send(
         message(`${name}@x.co`),
@@ -56,7 +56,7 @@ describe('one that follows', () => {
     await using transport = transportTo(server.port, one);
     let claims = 0;
     const claim = async () => ++claims > 0;
-    const turn = { lane: 'transactional', reserve: 0 } as const;
+    const turn = { line: 'transactional', reserve: 0 } as const;
     const outcomes = await Promise.all(
       Array.from({ length: 5 }, (_, n) => transport.send(message(`r${n}@x.co`), claim, turn)),
     );
@@ -115,7 +115,7 @@ describe('one that follows', () => {
     );
     await using transport = transportTo(server.port, one);
     const large = { ...message('large@x.co'), raw: Buffer.alloc(200, 'a') };
-    const turn = { lane: 'transactional', reserve: 0 } as const;
+    const turn = { line: 'transactional', reserve: 0 } as const;
     const all = [send(transport, 'r0@x.co'), send(transport, 'r1@x.co'), transport.send(large, async () => true, turn)];
     await until('the second to be in hand', () => gate.held.length === 1);
     expect(transport.pool).toMatchObject({ busy: 1, waiting: 1 });
@@ -130,7 +130,7 @@ describe('one that follows', () => {
     await using server = await openScriptedSmtp(undefined, { extensions: ['PIPELINING', 'SIZE 100'] });
     await using transport = transportTo(server.port, one, { idleCloseMs: 3_600_000 });
     const large = { ...message('large@x.co'), raw: Buffer.alloc(200, 'a') };
-    const turn = { lane: 'transactional', reserve: 0 } as const;
+    const turn = { line: 'transactional', reserve: 0 } as const;
     await Promise.all([flood(transport, 2), transport.send(large, async () => true, turn)]);
     expect(transport.pool.open).toBe(1);
     server.interrupt('421 4.3.2 Good night');
@@ -157,7 +157,7 @@ describe('one that follows', () => {
     const outcomes = await Promise.all(
       ['r0', 'r1', 'r2', 'r3'].map((name) =>
         transport.send(message(`${name}@x.co`), async () => claims.push(name) > 0, {
-          lane: 'transactional',
+          line: 'transactional',
           reserve: 0,
         }),
       ),

@@ -5,7 +5,7 @@ import type { Transport } from '../../src/outbound/transport.ts';
 import { kinds, named } from '../support/followers.ts';
 import { makeGate } from '../support/gate.ts';
 import { openScriptedSmtp } from '../support/scripted-smtp.ts';
-import { send, sendKept, transportTo } from '../support/smtp-transport.ts';
+import { send, sendOfCampaign, transportTo } from '../support/smtp-transport.ts';
 import { until } from '../support/until.ts';
 
 const nobody = 3_600_000;
@@ -17,20 +17,20 @@ it('while both lanes wait, one in four connections goes to bulk, and every other
   const all = [send(transport, 'first@x.co')];
   await until('the first to be in hand', () => gate.held.length === 1);
   const names = (kind: string, count: number) => Array.from({ length: count }, (_, n) => `${kind}${n}@x.co`);
-  all.push(...names('kept', 3).map((to) => sendKept(transport, to)));
+  all.push(...names('reader', 3).map((to) => sendOfCampaign(transport, to)));
   all.push(...names('bulk', 2).map((to) => send(transport, to, 'bulk')));
   all.push(...names('code', 7).map((to) => send(transport, to)));
   gate.open();
   expect(kinds(await Promise.all(all))).toEqual(Array(13).fill('answered'));
   expect(named(server)).toEqual([
-    ...['first', 'code0', 'code1', 'code2', 'kept0', 'code3', 'code4', 'code5', 'bulk0', 'code6'],
-    ...['kept1', 'bulk1', 'kept2'],
+    ...['first', 'code0', 'code1', 'code2', 'reader0', 'code3', 'code4', 'code5', 'bulk0', 'code6'],
+    ...['reader1', 'bulk1', 'reader2'],
   ]);
 });
 
 it.each<[string, (transport: Transport, to: string) => Promise<Outcome>, object]>([
-  ['transactional', send, { transactional: 0, bulk: 4, kept: 4 }],
-  ['a campaign', sendKept, { transactional: 14, bulk: 7, kept: 0 }],
+  ['transactional', send, { transactional: 0, bulk: 4, campaign: 4 }],
+  ['a campaign', sendOfCampaign, { transactional: 14, bulk: 7, campaign: 0 }],
 ])('has room for a share of bulk while %s takes all there is', async (_, flood, room) => {
   let at = 0;
   const gate = makeGate();

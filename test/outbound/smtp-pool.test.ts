@@ -86,7 +86,7 @@ describe('a wait', () => {
     };
     const envelope = { from: 'a@x.co', to: ['b@x.co'] };
     const late = { emailId: 'em_2', envelope, raw: Buffer.from('Subject: s\r\n\r\n') };
-    expect(await transport.send(late, claim, { lane: 'transactional', reserve: 0 })).toEqual({ kind: 'withheld' });
+    expect(await transport.send(late, claim, { line: 'transactional', reserve: 0 })).toEqual({ kind: 'withheld' });
     expect(wasClaimed).toBe(false);
     expect(transport.pool).toMatchObject({ open: 1, busy: 1, waiting: 0, isStuck: true });
     server.letGo();

@@ -11,8 +11,8 @@ export type TransportWorld = AsyncDisposable & {
 };
 
 const turns: readonly Turn[] = [
-  { lane: 'transactional', reserve: 0.25 },
-  { lane: 'bulk', reserve: 1 },
+  { line: 'transactional', reserve: 0.25 },
+  { line: 'bulk', reserve: 1 },
 ];
 
 function message(text: string, ...to: string[]): Message {

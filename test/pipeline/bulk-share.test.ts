@@ -39,7 +39,7 @@ it.each([
   async (_, settings) => {
     await using worker = openTestWorker(redis, plan(settings));
     const pool = { open: 1, busy: 1, waiting: 30, waitingBulk: 0, isStuck: false, isHanging: false, refusals: 0 };
-    const room = { transactional: 0, bulk: 2, kept: 0 };
+    const room = { transactional: 0, bulk: 2, campaign: 0 };
     vi.spyOn(worker.transports.get('one') as Transport, 'pool', 'get').mockReturnValue({ ...pool, room });
     await park('transactional', 'a');
     await park('bulk', 'd', 'e', 'f');
@@ -49,9 +49,9 @@ it.each([
 );
 
 it.each([
-  ['of transactional mail', { transactional: 0, bulk: 1, kept: 1 }, ['parked', 'answered', 'answered']],
-  ['of a campaign', { transactional: 1, bulk: 1, kept: 0 }, ['answered', 'answered', 'parked']],
-  ['of other bulk', { transactional: 1, bulk: 0, kept: 1 }, ['answered', 'parked', 'answered']],
+  ['of transactional mail', { transactional: 0, bulk: 1, campaign: 1 }, ['parked', 'answered', 'answered']],
+  ['of a campaign', { transactional: 1, bulk: 1, campaign: 0 }, ['answered', 'answered', 'parked']],
+  ['of other bulk', { transactional: 1, bulk: 0, campaign: 1 }, ['answered', 'parked', 'answered']],
 ])('a worker parks what there is no room for, %s, and sends the rest', async (_, room, kinds) => {
   await using worker = openTestWorker(redis, plan());
   await worker.tend();
@@ -61,7 +61,19 @@ it.each([
   const sent = [
     await worker.send(),
     await worker.send({ lane: 'bulk' }),
-    await worker.send({ lane: 'bulk' }, async () => true, { isKept: true }),
+    await worker.send({ lane: 'bulk' }, async () => true, { isOfCampaign: true }),
   ];
   expect(sent.map(({ outcome }) => outcome.kind)).toEqual(kinds);
+});
+
+it.each([
+  ['transactional', 'transactional', false],
+  ['bulk', 'bulk', false],
+  ['campaign', 'bulk', true],
+] as const)('mail waits for a connection in its own line: %s', async (line, lane, isOfCampaign) => {
+  await using worker = openTestWorker(redis, plan());
+  await worker.tend();
+  const sending = vi.spyOn(worker.transports.get('one') as Transport, 'send');
+  await worker.send({ lane }, async () => true, { isOfCampaign });
+  expect(sending.mock.calls.map(([, , turn]) => turn.line)).toEqual([line]);
 });

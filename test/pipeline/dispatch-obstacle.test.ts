@@ -123,7 +123,7 @@ it.each(['paused', 'in trouble'])('a message waits for a transport that is %s, u
   await worker.tend();
   expect((await worker.send()).outcome).toEqual({ kind: 'parked' });
   expect(await parkedFor('two')).toEqual({ transactional: 1, bulk: 0 });
-  const kept = await worker.send({ lane: 'bulk' }, async () => true, { isKept: true });
+  const kept = await worker.send({ lane: 'bulk' }, async () => true, { isOfCampaign: true });
   expect(kept.outcome).toMatchObject({ kind: 'transport_fault', transport: 'two' });
 });
 

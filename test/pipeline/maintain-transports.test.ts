@@ -144,7 +144,7 @@ describe('what is parked', () => {
 
   it('is let go by a rate only as far as there is room for it', async () => {
     await using worker = openTestWorker(redis, plan({ rates: [{ count: 100, windowMs: 1_000 }] }));
-    hasRoom(worker, { transactional: 1, bulk: 0, kept: 0 });
+    hasRoom(worker, { transactional: 1, bulk: 0, campaign: 0 });
     await park('one', 'a', 'b');
     await parkBulk('one', 'd');
     await worker.tend();
@@ -157,7 +157,7 @@ describe('what is parked', () => {
     ['without', {}],
   ])('is let go as far as there is room for both lanes together, %s', async (_, one) => {
     await using worker = openTestWorker(redis, plan(one));
-    hasRoom(worker, { transactional: 3, bulk: 3, kept: 3 });
+    hasRoom(worker, { transactional: 3, bulk: 3, campaign: 3 });
     await park('one', 'a', 'b', 'c', 'd');
     await parkBulk('one', 'e', 'f', 'g', 'h');
     await worker.tend();

@@ -1,7 +1,7 @@
 /** settle-place: an answer counts also when it comes after the recipient left its place as one of whom nobody knows. */
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { placeMarks } from '../../src/domain/campaign.ts';
-import { lost, placeEmail } from '../../src/domain/campaign-email.ts';
+import { lostOutcome, placeEmail } from '../../src/domain/campaign-email.ts';
 import type { RetryPolicy } from '../../src/domain/decide.ts';
 import { placeId } from '../../src/domain/id.ts';
 import type { SettledOutcome } from '../../src/domain/outcome.ts';
@@ -58,7 +58,7 @@ it.each([
   'a late answer counts for the email that left its place (on_unknown: %s, %d)',
   async (onUnknown, code, status) => {
     const { id, held, settleIt } = await handing(onUnknown);
-    await settleIt(held, lost('r0@example.com'));
+    await settleIt(held, lostOutcome('r0@example.com'));
     expect(await settleIt(held, answered(code))).toBeNull();
     const { state } = (await world.store.emails.read(placeId(id, 0))) ?? {};
     expect(state?.recipients[0]).toMatchObject({ status, smtp: { code }, attempts: 1 });
@@ -69,7 +69,7 @@ it.each([
 
 it('a late answer that asks to try again changes nothing', async () => {
   const { id, held, settleIt } = await handing('retry');
-  await settleIt(held, lost('r0@example.com'));
+  await settleIt(held, lostOutcome('r0@example.com'));
   const before = await world.store.emails.read(placeId(id, 0));
   expect(await settleIt(held, answered(451))).toBeNull();
   expect((await world.store.emails.read(placeId(id, 0)))?.state).toEqual(before?.state);
@@ -78,7 +78,7 @@ it('a late answer that asks to try again changes nothing', async () => {
 
 it('a late answer is ignored while another attempt hands the email over', async () => {
   const { id, held, settleIt } = await handing('retry');
-  await settleIt(held, lost('r0@example.com'));
+  await settleIt(held, lostOutcome('r0@example.com'));
   const { emails } = world.store;
   const left = await emails.read(placeId(id, 0));
   if (left === null) throw new Error('It did not leave');

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { bindEmails } from '../../src/app-emails.ts';
 import type { CampaignMove } from '../../src/domain/campaign.ts';
-import { lost, placeEmail } from '../../src/domain/campaign-email.ts';
+import { lostOutcome, placeEmail } from '../../src/domain/campaign-email.ts';
 import type { StoredEmail } from '../../src/domain/email.ts';
 import type { EmailEvent } from '../../src/domain/event.ts';
 import { makeId, placeId } from '../../src/domain/id.ts';
@@ -74,7 +74,7 @@ it('all of a campaign are found by their ids, however long ago its draft was mad
     { address: `r${n}@example.com`, smtp: { code, enhanced: null, reply } },
   ];
   await settle(id, 0, { ...answered, replies: to(0, '250 ok', 250) });
-  await settle(id, 1, lost('r1@example.com'));
+  await settle(id, 1, lostOutcome('r1@example.com'));
   await settle(id, 2, { kind: 'undeliverable', transport: 't', detail: 'it cannot be made' });
   const { emails, change } = bindEmails({ report: { settled() {} } } as never, store, openTemplating());
   const asked = async (place: number, kind: 'retried' | 'canceled') =>

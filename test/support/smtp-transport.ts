@@ -1,12 +1,12 @@
 /** SMTP transports to a server of a test, and messages to send over them. */
-import type { Lane } from '../../src/domain/lane.ts';
+import type { Line } from '../../src/domain/lane.ts';
 import type { Outcome } from '../../src/domain/outcome.ts';
 import { parseSmtpUrl } from '../../src/domain/smtp-url.ts';
 import type { TransportSettings } from '../../src/domain/transport-plan.ts';
 import { openSmtpTransport, type SmtpTransport, type SmtpTransportOptions } from '../../src/outbound/smtp-transport.ts';
 import type { Message, Transport, Turn } from '../../src/outbound/transport.ts';
 
-export const turn: Turn = { lane: 'transactional', reserve: 0.25 };
+export const turn: Turn = { line: 'transactional', reserve: 0.25 };
 
 /** A plaintext transport to this machine, without a login. */
 export function settingsTo(port: number, more: Partial<TransportSettings> = {}): TransportSettings {
@@ -32,13 +32,13 @@ export function message(...to: string[]): Message {
 export function send(
   transport: Transport,
   to = 'b@x.co',
-  lane: Lane = 'transactional',
+  line: Line = 'transactional',
   reserve = 0.25,
 ): Promise<Outcome> {
-  return transport.send(message(to), async () => true, { lane, reserve });
+  return transport.send(message(to), async () => true, { line, reserve });
 }
 
-/** The same in bulk, for one that goes back to whoever brought it, as a campaign does. */
-export function sendKept(transport: Transport, to: string): Promise<Outcome> {
-  return transport.send(message(to), async () => true, { lane: 'bulk', reserve: 0.25, isKept: true });
+/** The same for mail of a campaign. */
+export function sendOfCampaign(transport: Transport, to: string): Promise<Outcome> {
+  return send(transport, to, 'campaign');
 }

@@ -53,6 +53,6 @@ export async function sendOverTheWire(wire: Wire, body: unknown): Promise<Sent> 
   const to = [...new Set(state.recipients.map(({ address }) => address))];
   const before = wire.server.mails.length;
   const message = { emailId: facts.id, envelope: { from: facts.from.address, to }, raw };
-  const outcome = await wire.transport.send(message, async () => true, { lane: 'transactional', reserve: 0.25 });
+  const outcome = await wire.transport.send(message, async () => true, { line: 'transactional', reserve: 0.25 });
   return { asked: read.data, messageId: facts.messageId, outcome, received: wire.server.mails[before] };
 }

@@ -34,9 +34,9 @@ export async function openHealth({
   const deliverQueues = opened.use(
     openDeliverQueues({ redis: await connect('fail_fast', 'queue'), prefix: queuePrefix }),
   );
-  const fleet = { ...store, plans, now };
+  const deps = { ...store, plans, now };
   const collecting = collectLevels.bind(null, {
-    ...fleet,
+    ...deps,
     ...config.feeding,
     deliverQueues,
     onTrouble: report.trouble,
@@ -52,7 +52,7 @@ export async function openHealth({
         ping: store.ping,
         seenRedis,
         pressure,
-        transports: { reportTransports: reportTransports.bind(null, fleet) },
+        transports: { reportTransports: reportTransports.bind(null, deps) },
         isDraining: () => stopping.aborted,
         isFileWrong: () => plans.isFileWrong,
       }),

@@ -16,7 +16,7 @@ it('by a cancel is refused with the status it has by then, and leaves its key fr
   const { redis, store } = world;
   const id = await addCampaign(redis, { recipients: 30, status: 'running' });
   await redis.set(keys.campaignMarks(id), placeMarks.failed.repeat(30));
-  const { emails, change } = bindEmails({ report: { settled() {} } } as never, store, openTemplating());
+  const { emailsAnywhere: emails, change } = bindEmails({ report: { settled() {} } } as never, store, openTemplating());
   const canceling: typeof change = async (...given) => {
     await store.campaigns.move(id, { move: 'cancel', changeId: 'ch', now: Date.now(), at: null });
     return change(...given);

@@ -39,7 +39,7 @@ const kindsOf = async (id: string) => (await world.store.emails.timeline(id)).st
 /** Asks for a retry whose repeat is answered right before it is done itself. Answers both, and a later repeat. */
 async function race(id: string, meanwhile: () => Promise<void>): Promise<Answer[]> {
   const { store } = world;
-  const { emails, change } = bindEmails({ report: { settled() {} } } as never, store, openTemplating());
+  const { emailsAnywhere: emails, change } = bindEmails({ report: { settled() {} } } as never, store, openTemplating());
   let repeat: Answer | undefined;
   const racing: typeof change = async (...given) => {
     if (repeat === undefined) {

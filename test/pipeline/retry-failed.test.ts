@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(() => world[Symbol.asyncDispose]());
 
 type Changing = typeof found.change;
-const retry = (id: string, change: Changing) => retryFailed({ ...store, read: found.emails.read, change }, id);
+const retry = (id: string, change: Changing) => retryFailed({ ...store, read: found.emailsAnywhere.read, change }, id);
 const cancel = (id: string) => store.campaigns.move(id, { move: 'cancel', changeId: 'ch', now: Date.now(), at: null });
 
 /** One that is over, with so many in it who failed. */
@@ -64,7 +64,7 @@ it('a retry whose process dies leaves no recipient pending in a canceled campaig
   const dying = {
     ...store,
     campaigns: { ...store.campaigns, status },
-    read: found.emails.read,
+    read: found.emailsAnywhere.read,
     change: cancelBefore(id, 21),
   };
   await expect(retryFailed(dying, id)).rejects.toThrow('killed');
@@ -76,7 +76,7 @@ it('a retry whose process dies leaves no recipient pending in a canceled campaig
 it('an email that left its place cannot be retried once its campaign is canceled', async () => {
   const id = await addFailed(1);
   await redis.hset(keys.campaign(id), 'status', 'running');
-  const read = async () => (await found.emails.read(placeId(id, 0))) as StoredEmail;
+  const read = async () => (await found.emailsAnywhere.read(placeId(id, 0))) as StoredEmail;
   expect((await found.change(await read(), { kind: 'retried' })).kind).toBe('changed');
   expect(await store.emails.commit(await read(), { state: ended(await read()), events: [], step: null }, '', 1)).toBe(
     true,
@@ -93,9 +93,9 @@ it('an email that left its place cannot be retried once its campaign is canceled
 
 it('a repeated retry counts the recipients of the first one, and does not retry those that failed again since', async () => {
   const id = await addFailed(3);
-  const again = () => retryFailed({ ...store, read: found.emails.read, change: found.change }, id, 'ch_1');
+  const again = () => retryFailed({ ...store, read: found.emailsAnywhere.read, change: found.change }, id, 'ch_1');
   expect(await again()).toEqual({ kind: 'retried', count: 3 });
-  const email = (await found.emails.read(placeId(id, 0))) as StoredEmail;
+  const email = (await found.emailsAnywhere.read(placeId(id, 0))) as StoredEmail;
   expect(await store.emails.commit(email, { state: ended(email), events: [], step: null }, '', 1)).toBe(true);
   expect(await again()).toEqual({ kind: 'retried', count: 3 });
   expect((await standingOf(redis, id)).counts).toMatchObject({ pending: 2, failed: 1 });

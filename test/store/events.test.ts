@@ -76,7 +76,7 @@ it('all of a campaign are found by their ids, however long ago its draft was mad
   await settle(id, 0, { ...answered, replies: to(0, '250 ok', 250) });
   await settle(id, 1, lostOutcome('r1@example.com'));
   await settle(id, 2, { kind: 'undeliverable', transport: 't', detail: 'it cannot be made' });
-  const { emails, change } = bindEmails({ report: { settled() {} } } as never, store, openTemplating());
+  const { emailsAnywhere: emails, change } = bindEmails({ report: { settled() {} } } as never, store, openTemplating());
   const asked = async (place: number, kind: 'retried' | 'canceled') =>
     change((await emails.read(placeId(id, place))) as StoredEmail, { kind });
   expect((await asked(2, 'retried')).kind).toBe('changed');

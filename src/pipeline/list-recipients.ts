@@ -17,7 +17,7 @@ export type RosterEntry = {
   readonly name: string | null;
   /** Null when the recipient left its place and its record has been removed. */
   readonly recipient: Recipient | null;
-  /** When the recipient was settled, milliseconds since the epoch; null before, and after it left its place: then its email's events tell. */
+  /** When the recipient was settled at its place, milliseconds since the epoch; null before, and when it was tried again: its email's events tell. */
   readonly at: number | null;
 };
 
@@ -49,7 +49,12 @@ async function read(emails: Deps['emails'], campaign: Campaign, placed: Placed):
   const email = await emails.read(emailId);
   const [recipient = null] = email?.state.recipients ?? [];
   const isSending = recipient !== null && email?.handOver !== null && isPending(recipient.status);
-  return { ...named, recipient: isSending ? { ...recipient, status: 'sending' } : recipient, at: null };
+  const isAsItLeft = outcome !== null && email !== null && email.state.since <= outcome.at;
+  return {
+    ...named,
+    recipient: isSending ? { ...recipient, status: 'sending' } : recipient,
+    at: isAsItLeft ? outcome.at : null,
+  };
 }
 
 function standing(campaign: Campaign, placed: Placed): Recipient | null {

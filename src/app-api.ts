@@ -31,21 +31,9 @@ import { isRedisTrouble } from './store/redis.ts';
 import { openTemplating } from './templating/templating.ts';
 
 /** Opens the server; it listens only after `listen`, which returns its URL. */
-export async function openApi({
-  config,
-  report,
-  meters,
-  apiKey,
-  plans,
-  links,
-  tokensOf,
-  seenRedis,
-  stopping,
-  deadline,
-  connect,
-  openStore,
-  opened,
-}: Ground): Promise<{ listen(): Promise<string> }> {
+export async function openApi(ground: Ground): Promise<{ listen(): Promise<string> }> {
+  const { config, report, meters, apiKey, plans, links, tokensOf, seenRedis, stopping, deadline, opened } = ground;
+  const { connect, openStore } = ground;
   const store = await openStore(await connect('fail_fast'));
   const onTrouble = report.trouble;
   const { emails, due, eventFeed, memory, transportStates, allotments, budgets } = store;

@@ -34,21 +34,8 @@ import { isRedisTrouble } from './store/redis.ts';
 import { hasDiedHere, workerName } from './worker-name.ts';
 
 export async function openWorkers(ground: Ground): Promise<void> {
-  const {
-    config,
-    report,
-    meters,
-    plans,
-    links,
-    tokensOf,
-    unsaved,
-    stopping,
-    deadline,
-    cut,
-    connect,
-    openStore,
-    opened,
-  } = ground;
+  const { config, report, meters, plans, links, tokensOf, unsaved, opened } = ground;
+  const { stopping, deadline, cut, connect, openStore } = ground;
   const { policies, ehloName } = config;
   const onTrouble = report.trouble;
   const redis = await connect('wait');

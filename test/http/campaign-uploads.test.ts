@@ -7,6 +7,7 @@ import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CampaignRow } from '../../src/domain/campaign.ts';
 import { recipientFields, recipientRecord } from '../../src/domain/campaign-recipient.ts';
+import { maxPlaces } from '../../src/domain/id.ts';
 import type { RecordType } from '../../src/http/records.ts';
 import { readBatches } from '../../src/http/uploads.ts';
 import { type Campaigns, openCampaigns } from '../../src/store/campaigns.ts';
@@ -271,4 +272,20 @@ describe('an upload under an Idempotency-Key', () => {
     socket.destroy();
     expect(await everybody(id)).toHaveLength(1_500);
   });
+});
+
+it('a campaign that has as many recipients as it may is not added to', async () => {
+  const id = await create();
+  await redis.setrange(keys.campaignMarks(id), maxPlaces - 1, 'q');
+  expect(await upload(id, { body: '{"email":"one.more@example.org"}' })).toMatchObject({
+    status: 422,
+    body: { errors: [{ message: 'a campaign has 16777216 recipients at most' }] },
+  });
+});
+
+it('of records that are not valid the first hundred are named', async () => {
+  const id = await create();
+  const { body } = await upload(id, { body: '{"email":"nobody"}\n'.repeat(150) });
+  expect(body).toMatchObject({ received: 150, added: 0, invalid: 150 });
+  expect(body.errors).toMatchObject(Array.from({ length: 100 }, (_, n) => ({ line: n + 1 })));
 });

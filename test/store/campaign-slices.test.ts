@@ -223,6 +223,12 @@ it('no more may leave than the rate of the campaign allows, whoever asks', async
   expect([second.slice, second.allowed, third.allowed]).toEqual([0, 4, 5]);
 });
 
+it('after a long rest no more is allowed at once than the rate of a second', async () => {
+  const id = await addCampaign(redis, { recipients: 200, head: { rate: { count: 10, windowMs: 1_000 } } });
+  await redis.hset(keys.campaign(id), 'tokens', 0, 'tokensAt', Date.now() - 3_600_000);
+  expect((await take(id)).allowed).toBe(10);
+});
+
 it('once it is canceled its slices are taken from the first on again, also one that was in hand then', async () => {
   const id = await addCampaign(redis, { recipients: 100 });
   const inHand = await take(id);

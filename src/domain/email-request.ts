@@ -185,11 +185,6 @@ function rulesFor(limits: RequestLimits): Rule[] {
       message: `to, cc and bcc may have ${maxRecipients} recipients together`,
       holds: ({ to, cc, bcc }) => lengthOf(to) + lengthOf(cc) + lengthOf(bcc) <= maxRecipients,
     },
-    {
-      path: 'reply_to',
-      message: `may have ${maxRecipients} addresses`,
-      holds: ({ reply_to }) => lengthOf(reply_to) <= maxRecipients,
-    },
     bytesRule(limits),
     aheadRule(limits),
     {

@@ -9,6 +9,7 @@ import { eventId } from './id.ts';
 import type { Lane } from './lane.ts';
 import {
   isFinal,
+  isPending,
   type Recipient,
   type RecipientKind,
   type RecipientStatus,
@@ -256,6 +257,19 @@ export function mailboxesOf(state: EmailState, kind: RecipientKind): Mailbox[] {
 /** The status of the email, from its recipients. */
 export function statusOf(state: EmailState): RecipientStatus {
   return rollUp(state.recipients.map(({ status }) => status));
+}
+
+/** The recipients as callers are shown them: during a hand-over every pending one is part of it. */
+export function shownRecipients({ recipients }: EmailState, isHandedOver: boolean): readonly Recipient[] {
+  if (!isHandedOver) return recipients;
+  return recipients.map((recipient) =>
+    isPending(recipient.status) ? { ...recipient, status: 'sending' as const } : recipient,
+  );
+}
+
+/** The status of the email as callers are shown it. */
+export function shownStatus({ state, handOver }: Pick<StoredEmail, 'state' | 'handOver'>): RecipientStatus {
+  return rollUp(shownRecipients(state, handOver !== null).map(({ status }) => status));
 }
 
 /** Whether nothing is left to do for any recipient. */

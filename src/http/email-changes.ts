@@ -2,7 +2,7 @@
 import type { FastifyReply } from 'fastify';
 import type { z } from 'zod';
 import type { ApiKey } from '../domain/api-key.ts';
-import { type StoredEmail, statusOf } from '../domain/email.ts';
+import { type StoredEmail, shownStatus, statusOf } from '../domain/email.ts';
 import { type RequestLimits, rescheduleRequestFor } from '../domain/email-request.ts';
 import type { Change } from '../domain/outcome.ts';
 import type { Changed } from '../pipeline/settle.ts';
@@ -35,7 +35,7 @@ export function changeRoutes(deps: Deps): Routes {
     const changed = await deps.change(email, change, changeId);
     if (changed.kind === 'gone') throw new ProblemError('not_found', `There is no email ${id}`);
     if (changed.kind === 'changed') return { object: 'email', id, status: statusOf(changed.decision.state) };
-    const status = changed.email.handOver === null ? statusOf(changed.email.state) : 'sending';
+    const status = shownStatus(changed.email);
     const detail = `Email ${id} cannot be ${change.kind}: ${changed.refused}. Its status is ${status}.`;
     throw new ProblemError('conflict', detail, undefined, { email_status: status });
   }

@@ -2,6 +2,7 @@
 import type { Redis } from 'ioredis';
 import { type CampaignRow, type CampaignStatus, chunkSize } from '../domain/campaign.ts';
 import { noProgress, type UploadProgress } from '../domain/campaign-recipient.ts';
+import { cut } from '../domain/cut.ts';
 import { maxPlaces } from '../domain/id.ts';
 import { type AddressMark, markOf } from './campaign-addresses.ts';
 import { packChunk, unpackChunk } from './campaign-chunk.ts';
@@ -156,7 +157,7 @@ export function openRecipients(redis: Redis) {
           duplicates: progress.duplicates + duplicates,
         };
         const first = Math.floor(tail.places / chunkSize);
-        const chunks = cut([...tail.rows, ...fresh.map(({ row }) => row)]);
+        const chunks = cut([...tail.rows, ...fresh.map(({ row }) => row)], chunkSize);
         const written = added === 0 ? [] : chunks;
         const [kind, status] = (await addScript(
           redis,
@@ -204,8 +205,3 @@ export type AddContext = {
   readonly batchId: string;
   readonly now: number;
 };
-
-function cut(rows: readonly CampaignRow[]): CampaignRow[][] {
-  const count = Math.ceil(rows.length / chunkSize);
-  return Array.from({ length: count }, (_, n) => rows.slice(n * chunkSize, (n + 1) * chunkSize));
-}

@@ -5,12 +5,10 @@ import { createInterface } from 'node:readline';
 import { text as textOf } from 'node:stream/consumers';
 import packageJson from '../package.json' with { type: 'json' };
 import { addressOf, type Command, type Said } from './cli/command.ts';
-import { ConfigError, readConfig, settingsTable, variablesOf } from './config.ts';
+import { ConfigError, exitConfig, readConfig, settingsTable, variablesOf } from './config.ts';
 
 /** sysexits.h EX_USAGE. */
 const exitUsage = 64;
-/** sysexits.h EX_CONFIG. */
-const exitConfig = 78;
 /** A health check that takes longer has failed. */
 const healthDeadlineMs = 4_000;
 

@@ -73,6 +73,9 @@ function publicUrlOf({ PUBLIC_URL, NODE_ENV, HOST, PORT }: z.output<typeof setti
   return PUBLIC_URL ?? (PORT === 0 ? null : localUrl(HOST, PORT));
 }
 
+/** The exit code of a process that has a wrong configuration: sysexits.h EX_CONFIG. */
+export const exitConfig = 78;
+
 export class ConfigError extends Error {
   readonly faults: readonly string[];
   constructor(faults: readonly string[]) {

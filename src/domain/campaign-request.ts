@@ -1,9 +1,10 @@
 /** The bodies of `/v1/campaigns`: all rules in one place, so that all faults are named at once, and how a request becomes a campaign. */
 import { z } from 'zod';
 import type { CampaignContent, CampaignHead } from './campaign.ts';
+import { onUnknownPolicies } from './email.ts';
 import { mailbox, mailboxes, metadata, tags } from './email-fields.ts';
 import { headers, isMessageId } from './email-headers.ts';
-import { aheadRule, hasWayOut, noWayOut, onUnknownPolicies, type RequestLimits, routeFor } from './email-request.ts';
+import { aheadRule, hasWayOut, noWayOut, type RequestLimits, routeFor } from './email-request.ts';
 import { nullLeavesOut, nullNote } from './null-leaves-out.ts';
 import { parseRates, type Rate } from './rate.ts';
 import { type Rule, withRules } from './rule.ts';

@@ -1,6 +1,7 @@
 /** The body of `POST /v1/emails`: all rules in one schema, so that all faults are named at once. */
 import { z } from 'zod';
 import { dsnRequest } from './dsn.ts';
+import { onUnknownPolicies } from './email.ts';
 import { attachment, bodyText, instant, mailbox, mailboxes, metadata, tags } from './email-fields.ts';
 import { hasListUnsubscribe, headerSafe, headers } from './email-headers.ts';
 import { lanes } from './lane.ts';
@@ -35,8 +36,6 @@ export const subjectLine = headerSafe(maxSubjectLength);
 
 /** Fields of Resend's emails that we do not have: an email that sets one is refused. */
 export const absentFields = ['topic_id'];
-
-export const onUnknownPolicies = ['retry', 'hold'] as const;
 
 const scheduledAt = {
   description: `When to send it: ${sendTimeWords}. A time that has passed means now.`,

@@ -21,7 +21,8 @@ import type { TemplateUse } from './template.ts';
 export type Tag = { readonly name: string; readonly value: string };
 
 /** What to do when it is unknown whether the message was handed over. */
-export type OnUnknown = 'retry' | 'hold';
+export const onUnknownPolicies = ['retry', 'hold'] as const;
+export type OnUnknown = (typeof onUnknownPolicies)[number];
 
 /** What never changes after accept. Kept as long as the record. */
 export type EmailFacts = {

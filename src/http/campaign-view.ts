@@ -2,8 +2,8 @@
 import { z } from 'zod';
 import { formatMailbox } from '../domain/address.ts';
 import { type Campaign, type CampaignContent, campaignCounts, campaignStatuses, etaOf } from '../domain/campaign.ts';
+import { onUnknownPolicies } from '../domain/email.ts';
 import { tag } from '../domain/email-fields.ts';
-import { onUnknownPolicies } from '../domain/email-request.ts';
 import { formatRates } from '../domain/rate.ts';
 import { missingPolicies, variableTypes } from '../domain/template.ts';
 import { deletedView, isoOf, isoOrNull, objectField, time } from './answer-fields.ts';

@@ -8,8 +8,8 @@ import type { Change } from '../domain/outcome.ts';
 import type { Changed } from '../pipeline/settle.ts';
 import type { Creations } from '../store/creations.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
-import { creationHeaders } from './creations.ts';
-import { emailParams, findEmail, keyReused, readClaim } from './email-access.ts';
+import { beginOnce, creationHeaders } from './creations.ts';
+import { emailParams, findEmail, readClaim } from './email-access.ts';
 import { acceptedView } from './email-schemas.ts';
 import { conflictExamples } from './openapi/problem-examples.ts';
 import { refuseOtherIds } from './path-id.ts';
@@ -42,10 +42,9 @@ export function changeRoutes(deps: Deps): Routes {
 
   /** Once for each key: a repeat gets the answer of the first request. It does not retry recipients that failed again since. */
   async function retryOnce(id: string, key: ApiKey, claim: IdempotencyClaim, reply: FastifyReply): Promise<Accepted> {
-    const creation = await deps.creations.begin(claim, { id: deps.newId('ch'), now: deps.limits.now() });
-    if (creation === null) throw keyReused();
+    const fresh = { id: deps.newId('ch'), now: deps.limits.now() };
+    const creation = await beginOnce(deps.creations, claim, fresh, reply);
     const { id: changeId, isRepeat, isDone, note } = creation;
-    if (isRepeat) reply.header('idempotent-replayed', 'true');
     if (isDone) return { object: 'email', id, status: note as Accepted['status'] };
     const answerOfLast = async (): Promise<Accepted | null> => {
       if ((await deps.emails.lastChange(id)) !== changeId) return null;

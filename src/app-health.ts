@@ -42,7 +42,7 @@ export async function openHealth({
     onTrouble: report.trouble,
   });
   // Only the API refuses new mail.
-  const pressure = { overLine: null };
+  const pressure = { reason: null };
   const server = await buildServer({
     ...store,
     pressure,

@@ -28,18 +28,18 @@ function decided(given: z.output<typeof settings>) {
     /** Settings that are allowed but hardly meant; printed at the start. */
     cautions: cautionsOf(given),
     /** Beyond these limits new mail is refused. */
-    lines: { waitingEmails: given.MAX_WAITING_EMAILS, redisMemory: given.MAX_REDIS_MEMORY },
+    loadLimits: { waitingEmails: given.MAX_WAITING_EMAILS, redisMemory: given.MAX_REDIS_MEMORY },
     policies: {
       transactional: { scheduleMs, maxAgeMs: given.RETRY_MAX_AGE },
       bulk: { scheduleMs, maxAgeMs: given.RETRY_MAX_AGE_BULK },
     },
     /** A job has no more emails than a worker takes in hand at a time. */
     feeding: { jobSize: Math.min(given.WORKER_CONCURRENCY, 25), leaseMs: given.WORKER_LOCK },
-    keepMs: {
+    emailRetentionMs: {
       content: Math.min(given.RETENTION_CONTENT, given.RETENTION_RECORDS),
       record: given.RETENTION_RECORDS,
     },
-    keep: { eventsMs: given.RETENTION_EVENTS, events: given.MAX_EVENTS },
+    eventRetention: { eventsMs: given.RETENTION_EVENTS, events: given.MAX_EVENTS },
     posting: {
       policy: { scheduleMs: given.WEBHOOK_SCHEDULE, disableAfterMs: given.WEBHOOK_DISABLE_AFTER },
       client: {

@@ -25,7 +25,7 @@ it('by a cancel is refused with the status it has by then, and leaves its key fr
   await using server = await buildServer({
     ...store,
     ...{ api: [campaignRetryRoutes({ ...store, retryFailed: walking, newId, now: Date.now })], open: [] },
-    ...{ version: '0', adminToken: testApiKey, pressure: { overLine: null }, newRequestId: () => 'rq_1' },
+    ...{ version: '0', adminToken: testApiKey, pressure: { reason: null }, newRequestId: () => 'rq_1' },
     ...{ isDraining: () => false, isStoreTrouble: () => false, onBug() {}, report() {}, now: Date.now },
   });
   const api = apiClient(await server.listen({ port: 0, host: '127.0.0.1' }));

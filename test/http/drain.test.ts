@@ -18,7 +18,7 @@ async function open(routes: Routes) {
     adminToken: testApiKey,
     apiKeys: { find: unused },
     rateLimits: { take: unused },
-    pressure: { overLine: null },
+    pressure: { reason: null },
     newRequestId: () => 'rq_1',
     isDraining: () => life.isDraining,
     isStoreTrouble: () => false,

@@ -52,7 +52,7 @@ async function race(id: string, meanwhile: () => Promise<void>): Promise<Answer[
   const routes = changeRoutes({ ...store, emails, change: racing, limits: { now: Date.now }, newId });
   await using server = await buildServer({
     ...store,
-    ...{ api: [routes], open: [], version: '0', adminToken: testApiKey, pressure: { overLine: null } },
+    ...{ api: [routes], open: [], version: '0', adminToken: testApiKey, pressure: { reason: null } },
     ...{ newRequestId: () => 'rq_1', isDraining: () => false, isStoreTrouble: () => false, onBug() {}, report() {} },
     now: Date.now,
   });

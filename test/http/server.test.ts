@@ -19,7 +19,7 @@ function build(routes: Routes, deps: Partial<ServerDeps> = {}) {
     adminToken: testApiKey,
     apiKeys: { find: unused },
     rateLimits: { take: unused },
-    pressure: { overLine: null },
+    pressure: { reason: null },
     newRequestId: () => 'rq_1',
     isDraining: () => false,
     isStoreTrouble: () => false,

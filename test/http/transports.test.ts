@@ -143,7 +143,7 @@ beforeAll(async () => {
           windows: all.flatMap(({ rates }) => rates).map((rate) => ({ ...rate, remaining: 0, resetMs: 900 })),
         }),
       },
-      pressure: { overLine: null },
+      pressure: { reason: null },
       isDraining: () => false,
       newRequestId: () => 'rq_1',
       isStoreTrouble: (error) => error === trouble,

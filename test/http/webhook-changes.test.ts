@@ -36,7 +36,7 @@ beforeAll(async () => {
     adminToken: testApiKey,
     apiKeys: { find: unused },
     rateLimits: { take: unused },
-    pressure: { overLine: null },
+    pressure: { reason: null },
     isDraining: () => false,
     newRequestId: () => 'rq_1',
     isStoreTrouble: () => false,

@@ -101,7 +101,7 @@ export async function openFeedWorld(
   );
   const api = await buildServer({
     ...{ api: [routes], open: [], version: '0', adminToken: testApiKey, apiKeys, rateLimits },
-    ...{ pressure: { overLine: null }, newRequestId: () => 'rq_1', isStoreTrouble: isRedisTrouble },
+    ...{ pressure: { reason: null }, newRequestId: () => 'rq_1', isStoreTrouble: isRedisTrouble },
     isDraining: () => false,
     onBug: (error) => seen.troubles.push(error),
     report: () => {},

@@ -3,7 +3,7 @@
 export type Crowding = {
   /** Openings refused so, since the pool was made. */
   readonly refusals: number;
-  /** The last opening was. */
+  /** Whether the last opening was refused so. */
   readonly isOn: boolean;
   /**
    * @param isAlone no connection of ours is there, is being opened, or is closing and may still count

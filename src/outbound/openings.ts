@@ -16,7 +16,7 @@ export type Openings = {
   readonly room: number;
   /** An opening failed just now: while other sessions work, no further one is tried. */
   readonly isResting: boolean;
-  /** When that ends. */
+  /** When the pause after a failed opening ends, in milliseconds of a clock that never goes back. */
   readonly reopenAt: number;
   /** Opens one, whatever `room` says. @returns why it was not opened */
   begin(): Promise<TransportFault | Delay | null>;

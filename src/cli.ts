@@ -73,7 +73,7 @@ async function* askHealth([what = 'live']: readonly string[]): AsyncGenerator<Sa
   if (path === undefined) return yield { fault: `Not something to ask for: ${what}. It is live or ready` };
   try {
     const address = addressOf(readConfig());
-    if (address === null) return yield { fault: 'It listens nowhere that is known: set PORT or HEALTH_PORT', exit: 1 };
+    if (address === null) return yield { fault: 'Its port is not known: set PORT or HEALTH_PORT', exit: 1 };
     // Not `fetch`: it refuses some ports.
     const asking = get(`${address}${path}`, { signal: AbortSignal.timeout(healthDeadlineMs) });
     const [answer] = (await once(asking, 'response')) as [IncomingMessage];

@@ -47,7 +47,7 @@ export type HeldBack = {
 export function heldBack({ words, skippable }: Reason, { list, id, left, again }: HeldBack): string {
   const lines =
     left === null
-      ? [`Not sent: ${words}. ${id} was removed.`, `Mend ${list}, and send it: ${again}`]
+      ? [`Not sent: ${words}. ${id} was removed.`, `Fix ${list} and send it again: ${again}`]
       : [
           `Not sent: ${words}. ${id} is a draft, and has all the others.`,
           `It keeps whoever it has, whatever is mended in ${list}: send that as a new campaign.`,

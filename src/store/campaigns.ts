@@ -122,8 +122,7 @@ export function openCampaigns(redis: Redis, mostLookedAt = usualMostLookedAt) {
     /** Only the status; null when there is no such campaign. */
     status: (id: string) => redis.hget(keys.campaign(id), 'status') as Promise<CampaignStatus | null>,
 
-    /** One that was stored before stays as it is. */
-    /** @param mark claim of the Idempotency-Key */
+    /** Adds a draft; one that is stored already stays as it is. @param mark claim of the Idempotency-Key */
     async add({ head, content, scheduledAt }: Draft, mark: CreationMark | null = null): Promise<void> {
       const own = keys.campaign(head.id);
       const args = [head.id, JSON.stringify(head), await packJson(content), scheduledAt ?? '', mark?.stored ?? ''];

@@ -7,7 +7,7 @@ import { longestStep, longestWait } from './domain/schedule.ts';
 import { publicNameOf } from './domain/transport-fields.ts';
 import { settings } from './settings.ts';
 
-export type SettingName = keyof typeof settings.shape;
+type SettingName = keyof typeof settings.shape;
 
 type Env = Readonly<Record<string, string | undefined>>;
 

@@ -4,7 +4,7 @@ import type { Given } from './campaign-options.ts';
 /** Options that describe a new campaign. */
 export const newCampaignOptions = ['template', 'from', 'subject', 'name', 'rate', 'route', 'at'] as const;
 
-export function campaignCommand(...words: readonly string[]): string {
+function campaignCommand(...words: readonly string[]): string {
   return ['npm run cli -- campaign', ...words.map(quoted)].join(' ');
 }
 

@@ -16,7 +16,7 @@ export function wordsOf({ received, added, duplicates, invalid, errors }: Upload
 }
 
 /** `skippable`: with `--skip-invalid` the campaign is sent to all other recipients. */
-export type Reason = { readonly words: string; readonly skippable: boolean };
+type Reason = { readonly words: string; readonly skippable: boolean };
 
 /** Why the campaign must not be sent; null when it may. */
 export function reasonAgainst(uploaded: Uploaded, skipsInvalid: boolean): Reason | null {
@@ -34,7 +34,7 @@ export function reasonAgainst(uploaded: Uploaded, skipsInvalid: boolean): Reason
   return null;
 }
 
-export type HeldBack = {
+type HeldBack = {
   readonly list: string;
   readonly id: string;
   /** The command that gives the campaign up; null when it was removed, since it was made for this list. */

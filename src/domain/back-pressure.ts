@@ -1,7 +1,7 @@
 /** Back-pressure: the limits above which new mail is refused, and the words for it. */
 
 /** A percentage of Redis' `maxmemory`, or bytes. */
-export type MemoryLimit = { readonly percent: number } | { readonly bytes: number };
+type MemoryLimit = { readonly percent: number } | { readonly bytes: number };
 
 export type LoadLimits = {
   readonly waitingEmails: number;
@@ -11,7 +11,7 @@ export type LoadLimits = {
 /** In bytes. `max` is 0 when Redis has no limit. */
 export type RedisMemory = { readonly used: number; readonly max: number };
 
-export type Load = { readonly waitingEmails: number; readonly redisMemory: RedisMemory };
+type Load = { readonly waitingEmails: number; readonly redisMemory: RedisMemory };
 
 const unitBytes: Readonly<Record<string, number>> = { kb: 1_024, mb: 1_024 ** 2, gb: 1_024 ** 3 };
 

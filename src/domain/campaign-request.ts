@@ -109,7 +109,7 @@ export function campaignRequestFor(limits: CampaignLimits, check: CheckSource) {
   return nullLeavesOut(schema).meta({ id: 'CampaignRequest', description: `A campaign to make. ${nullNote}` });
 }
 
-export type CampaignRequest = z.output<ReturnType<typeof campaignRequestFor>>;
+type CampaignRequest = z.output<ReturnType<typeof campaignRequestFor>>;
 
 /** Null removes a field. */
 export function campaignChangesFor(limits: CampaignLimits, check: CheckSource) {
@@ -127,7 +127,7 @@ export function campaignChangesFor(limits: CampaignLimits, check: CheckSource) {
   });
 }
 
-export type CampaignChanges = z.output<ReturnType<typeof campaignChangesFor>>;
+type CampaignChanges = z.output<ReturnType<typeof campaignChangesFor>>;
 
 /** `POST /v1/campaigns/:id/send`. */
 export function sendRequestFor(limits: Pick<CampaignLimits, 'now'>) {

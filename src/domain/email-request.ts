@@ -13,7 +13,7 @@ import { templateOfEmail } from './template-request.ts';
 import { linkRules } from './unsubscribe-link.ts';
 
 /** Recipients of one email over to, cc and bcc. Each has its own state. */
-export const maxRecipients = 50;
+const maxRecipients = 50;
 /** RFC 5322 section 2.1.1 allows 998 octets in a line. A subject is folded, so this is only a reasonable limit. */
 const maxSubjectLength = 998;
 const maxAttachments = 100;

@@ -93,7 +93,7 @@ export function weightOf({ html, text, attachments }: Content): number {
 }
 
 /** A content too heavy to load before there is room for it, with its weight. */
-export type HeavyContent = { readonly weight: number };
+type HeavyContent = { readonly weight: number };
 
 export function isHeavy(content: Content | HeavyContent | Unreadable | null): content is HeavyContent {
   return content !== null && content !== unreadable && 'weight' in content;

@@ -24,11 +24,11 @@ export type EmailEventType = (typeof emailEventTypes)[number];
 
 export const transportEventTypes = ['transport.degraded', 'transport.recovered'] as const;
 
-export type TransportEventType = (typeof transportEventTypes)[number];
+type TransportEventType = (typeof transportEventTypes)[number];
 
 export const webhookEventTypes = ['webhook.disabled'] as const;
 
-export type WebhookEventType = (typeof webhookEventTypes)[number];
+type WebhookEventType = (typeof webhookEventTypes)[number];
 
 export const campaignEventTypes = [
   'campaign.started',

@@ -80,7 +80,7 @@ export const suppressionRequest = z.strictObject(suppressionFields).meta({
 /** One of an upload: lists of other systems say more, which is passed over. */
 export const suppressionRecord = z.object(suppressionFields);
 
-export type SuppressionRequest = z.output<typeof suppressionRequest>;
+type SuppressionRequest = z.output<typeof suppressionRequest>;
 
 export function makeSuppression(request: SuppressionRequest, id: string): Suppression {
   const { email: address, scope, reason, note = null } = request;

@@ -74,7 +74,7 @@ const summaryFields = {
   ended_at: time.nullable().meta({ description: 'When it was completed or canceled.' }),
 };
 
-export const campaignSummaryView = z
+const campaignSummaryView = z
   .object(summaryFields)
   .meta({ id: 'CampaignSummary', description: 'A campaign as lists have it, and where it stands now.' });
 

@@ -1,6 +1,6 @@
 /** A server that refuses a connection as one too many: it is well, and takes mail over those it granted. */
 
-export type Crowding = {
+type Crowding = {
   /** Openings refused so, since the pool was made. */
   readonly refusals: number;
   /** Whether the last opening was refused so. */

@@ -10,7 +10,7 @@ const maxOpening = 16;
 /** @param onEnd called once when the connection is gone, whichever side ended it; `signal` ends the opening */
 export type OpenSession = (onEnd: () => void, signal: AbortSignal) => Promise<SmtpSession | TransportFault | Delay>;
 
-export type Openings = {
+type Openings = {
   readonly count: number;
   /** How many more openings may begin. */
   readonly room: number;

@@ -17,7 +17,7 @@ import type { Deliveries } from '../store/deliveries.ts';
 import type { Posted, Posts, TakenPosts } from '../store/posts.ts';
 import type { Webhooks } from '../store/webhooks.ts';
 
-export type PostDeps = {
+type PostDeps = {
   webhooks: Pick<Webhooks, 'change'>;
   deliveries: Pick<Deliveries, 'of'>;
   posts: Pick<Posts, 'settle' | 'drop'>;

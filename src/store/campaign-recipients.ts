@@ -23,12 +23,12 @@ export type Added =
   /** Another request has the upload in hand. */
   | { readonly kind: 'lost' };
 
-export type Begun = { readonly kind: 'begun'; readonly progress: UploadProgress } | { readonly kind: 'busy' | 'gone' };
+type Begun = { readonly kind: 'begun'; readonly progress: UploadProgress } | { readonly kind: 'busy' | 'gone' };
 
 export type Recipients = ReturnType<typeof openRecipients>;
 
 /** After this another request may continue the upload of a request that died. */
-export const uploadLeaseMs = 30_000;
+const uploadLeaseMs = 30_000;
 
 /** The progress of an upload is kept this long after its last batch, for at most `maxUploads` of a campaign. */
 const uploadMs = 24 * 3_600_000;
@@ -198,7 +198,7 @@ export function openRecipients(redis: Redis) {
   };
 }
 
-export type AddContext = {
+type AddContext = {
   readonly progress: UploadProgress;
   readonly upload: Upload | null;
   readonly known: Tail | null;

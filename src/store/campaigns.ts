@@ -25,7 +25,7 @@ import { type Cursor, firstWanted, type Looked, type PageRequest, walk } from '.
 
 export type Campaigns = ReturnType<typeof openCampaigns>;
 
-export type DraftChanged =
+type DraftChanged =
   | 'changed'
   /** The campaign was changed, sent or removed since it was read. */
   | 'moved_on';
@@ -57,7 +57,7 @@ const fieldNames = [
 ];
 
 /** Null for the end of the list. */
-export type PlaceCursor = { readonly from: number | null; readonly isUp: boolean };
+type PlaceCursor = { readonly from: number | null; readonly isUp: boolean };
 
 /** Campaigns looked at for one page, some at a time: a limited key may see few of them. */
 const usualMostLookedAt = 1_000;

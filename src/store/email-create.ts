@@ -22,7 +22,7 @@ export type Submission = { readonly email: NewEmail; readonly claim: Idempotency
 /** The result of an earlier request with the same key: ids in its order, '' for an email that was refused. */
 export type PriorClaim = { readonly bodyHash: string; readonly ids: readonly string[] };
 
-export type Created =
+type Created =
   /** For each email the earlier claim it met; null when it was stored. */
   | { readonly kind: 'stored'; readonly met: readonly (PriorClaim | null)[] }
   /** An earlier claim has another body, and `isStrict` asked to store nothing then. */

@@ -217,7 +217,7 @@ describe('a key', () => {
   });
 });
 
-it('is hanging while nothing that is in hand anywhere is answered, unless it is out of service for all', () => {
+it('a transport is hanging while nothing that is in hand anywhere is answered, unless it is out of service for all', () => {
   const pool = { ...wellReport.pool, busy: 2, hanging: 2 };
   const stateOf = (report: TransportReport) => transportViewOf(report).state;
   expect(stateOf({ ...wellReport, pool })).toBe('hanging');

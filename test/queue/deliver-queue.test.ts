@@ -51,7 +51,7 @@ it('each job comes to the worker of its lane with its emails', async () => {
   ]);
 });
 
-it('tells where an email is, how many wait, and whether a job lives', async () => {
+it('a queue tells where an email is, how many wait, and whether a job lives', async () => {
   await using stack = new AsyncDisposableStack();
   const connection = { redis, prefix: '{t}:where' };
   const queue = stack.use(openDeliverQueues(connection)).transactional;

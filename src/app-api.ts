@@ -40,8 +40,8 @@ export async function openApi(ground: Ground): Promise<{ listen(): Promise<strin
   const deliverQueues = opened.use(
     openDeliverQueues({ redis: await connect('fail_fast', 'queue'), prefix: queuePrefix }),
   );
-  const pressure: Pressure = { overLine: null };
-  const gauged = { due, deliverQueues, memory, lines: config.lines, seenRedis };
+  const pressure: Pressure = { reason: null };
+  const gauged = { due, deliverQueues, memory, limits: config.loadLimits, seenRedis };
   const pressureDeps = { ...gauged, pressure, report: report.backPressure, now };
   opened.use(openLoop('check back-pressure', () => checkBackPressure(pressureDeps), { everyMs: 1_000, onTrouble }));
   const client = opened.use(openWebhookClient(config.posting.client));

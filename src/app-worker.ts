@@ -93,7 +93,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const bell = opened.use(openBell(await connect('wait')));
   const enqueueDeps = { due, bell, deliverQueues, ...config.feeding, wait: pause, newId, now };
 
-  const sweepDeps = { emails, retention, keepMs: config.keepMs, report: report.forgotten, now };
+  const sweepDeps = { emails, retention, keepMs: config.emailRetentionMs, report: report.forgotten, now };
 
   const workers = { ...config.workers, stopping, deadline, cut: cut.signal, onTrouble, now };
   for (const lane of lanes) {

@@ -249,7 +249,7 @@ export function withFullOffset(time: string): string {
 }
 
 /** Bytes of metadata as JSON. They are stored with the email and sent with each of its events. */
-export const maxMetadataBytes = 4_096;
+const maxMetadataBytes = 4_096;
 
 export const metadata = jsonObject(maxMetadataBytes)
   .refine(isExact, 'must not have numbers that JSON readers round: give them as strings')

@@ -4,7 +4,7 @@ import { parseMailbox } from '../domain/address.ts';
 import type { ApiKey } from '../domain/api-key.ts';
 import type { Campaign } from '../domain/campaign.ts';
 import { type LoadedEmail, type StoredEmail, statusAt } from '../domain/email.ts';
-import { withFullOffset } from '../domain/email-fields.ts';
+import { instant, withFullOffset } from '../domain/email-fields.ts';
 import { type AskedEmail, askedEmailFor, type RequestLimits } from '../domain/email-request.ts';
 import { campaignIdForm, emailIdForm, timeOfId } from '../domain/id.ts';
 import { lanes } from '../domain/lane.ts';
@@ -51,7 +51,6 @@ type Deps = SendDeps & {
 };
 
 const emailId = z.string().regex(emailIdForm, 'is not the id of an email');
-const instant = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text));
 const [oldest, newest] = [0, Number.MAX_SAFE_INTEGER];
 
 /** Strict: an unknown filter must not look like one that matches everything. */

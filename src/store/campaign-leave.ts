@@ -17,7 +17,7 @@ import { script } from './redis.ts';
 export type CampaignLeave = ReturnType<typeof openCampaignLeave>;
 
 /** An email at its place, as `placeEmail` returns it. */
-export type Leaving = {
+type Leaving = {
   readonly email: StoredEmail;
   readonly mark: PlaceMark;
   /** Null when it cannot be made. */

@@ -182,7 +182,7 @@ describe('an upload', () => {
     expect(await upload(`cm_${'0'.repeat(26)}`, { body: lines(2_000) })).toMatchObject({ status: 404 });
   });
 
-  it('and another over another process at the same time add everybody once', async () => {
+  it('uploads over two processes at the same time add everybody once', async () => {
     const id = await create();
     const bodies = [0, 500, 1_000, 1_500].map((from) => lines(2_000, from));
     const answers = await Promise.all(bodies.map((body, n) => upload(id, { body }, n % 2 ? other : postrider)));

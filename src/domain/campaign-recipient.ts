@@ -13,11 +13,11 @@ const maxVariables = 200;
 const fields = z
   .looseObject({
     email: z.string().meta({ description: 'The address, or `Name <address>`.', examples: ['ada@example.org'] }),
-    name: z.string().nullish().meta({ description: 'The name beside the address, which is a variable too.' }),
-    variables: z
-      .record(z.string(), z.unknown())
+    name: z
+      .string()
       .nullish()
-      .meta({ description: 'What the letter is filled in with for this recipient.' }),
+      .meta({ description: 'The name shown with the address. It is also the variable `name`.' }),
+    variables: z.record(z.string(), z.unknown()).nullish().meta({ description: 'Variables for this recipient.' }),
   })
   .meta({ id: 'RecipientRecord', description: 'A recipient to add. Any other field is a variable as well.' });
 

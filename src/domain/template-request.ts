@@ -45,11 +45,11 @@ const key = z
 const declared = z
   .strictObject({
     key,
-    type: z.enum(variableTypes).meta({ description: 'What it must be where it is given.' }),
+    type: z.enum(variableTypes).meta({ description: 'The type of the value, if one is given.' }),
     fallback_value: z
       .union([z.string().max(2_000), z.number()])
       .nullish()
-      .meta({ description: 'What stands where it is not given.', examples: ['friend'] }),
+      .meta({ description: 'The value used if none is given.', examples: ['friend'] }),
   })
   .refine(({ type, fallback_value: value }) => value === undefined || value === null || typeof value === type, {
     path: ['fallback_value'],
@@ -133,14 +133,14 @@ export function templateChangesFor(check: CheckSource) {
       missing: missing.optional(),
       variables: orNull(parts.variables),
     })
-    .meta({ id: 'TemplateChanges', description: 'The fields to change; null takes one away.' });
+    .meta({ id: 'TemplateChanges', description: 'The fields to change. Null removes a field.' });
 }
 
 export type TemplateChanges = z.output<ReturnType<typeof templateChangesFor>>;
 
 /** A union, since the schema of a mailbox accepts any value and would report null itself. */
 export function orNull<Schema extends z.ZodType>(schema: Schema) {
-  const description = `${schema.meta()?.description} Null takes it away.`;
+  const description = `${schema.meta()?.description} Null removes it.`;
   return z.union([z.null(), schema]).optional().meta({ description });
 }
 

@@ -86,7 +86,7 @@ const imported = z.object({ object: objectField('suppression_import'), ...upload
 
 const importExamples = {
   ndjson: {
-    summary: 'An object a line',
+    summary: 'One object per line',
     media: 'application/x-ndjson',
     value: '{"email":"ada@example.com","reason":"unsubscribe","scope":"bulk"}\n',
   },

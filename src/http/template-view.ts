@@ -40,7 +40,7 @@ const variableView = z
     fallback_value: z
       .union([z.string(), z.number()])
       .nullable()
-      .meta({ description: 'What stands where it is not given.' }),
+      .meta({ description: 'The value used if none is given.' }),
     used_in: z.array(z.enum(templateParts)).meta({ description: 'The parts that ask for it.' }),
     paths: z.array(z.string()).meta({ description: 'What is asked for of it, as the template writes it.' }),
   })
@@ -55,7 +55,7 @@ const source = (what: string) =>
 const contentFields = {
   subject: source('The subject line'),
   html: source('The HTML body'),
-  text: source('The plain text body; null where it is made of the HTML'),
+  text: source('The plain text body; null if it is made from the HTML'),
   preheader: source('The preheader'),
   from: z.string().nullable().meta({ description: 'Who emails made of it are from.' }),
   reply_to: z.array(z.string()).nullable().meta({ description: 'Where answers to them go.' }),

@@ -7,7 +7,7 @@ const tags = [
   { name: 'suppressions', description: 'Addresses that get no more mail: who bounced, complained, unsubscribed.' },
   {
     name: 'campaigns',
-    description: 'One letter to very many: their recipients, its pace, and what became of each of them.',
+    description: 'One message to very many recipients: the list, the speed, and the result for each recipient.',
   },
   { name: 'templates', description: 'Letters with places for what differs, in Liquid, in versions.' },
   {

@@ -41,7 +41,7 @@ function batchBody() {
     })
     .meta({
       id: 'BatchRequest',
-      description: 'A list of emails, or what they have in common and a list of how they differ.',
+      description: 'A list of emails, or their common fields and a list of their own fields.',
       anyOf: [listOf('BatchMessage'), sharedDocument],
     });
 }
@@ -53,7 +53,7 @@ const sharedDocument = {
     base: refTo('BatchBase'),
     messages: {
       ...listOf('BatchOverride'),
-      description: 'The emails: each is the base with its own fields over it, field by field.',
+      description: 'The emails. Each is the base with its own fields on top.',
     },
   },
   required: ['base', 'messages'],

@@ -44,8 +44,8 @@ function fieldsFor(limits: CampaignLimits, check: CheckSource) {
       description: 'Your name for it. The default is the subject.',
       examples: ['News of December'],
     }),
-    from: mailbox.meta({ description: 'Who it is from; with `template`, if not from whom that says.' }),
-    reply_to: mailboxes(maxReplyTo, 'Where answers go, if not to `from`.'),
+    from: mailbox.meta({ description: "The sender. With `template`, the default is the template's sender." }),
+    reply_to: mailboxes(maxReplyTo, 'Where replies go. The default is `from`.'),
     subject: parts.subject.meta({
       description: "The subject line, in Liquid. With `template`, it replaces the template's.",
       examples: ['News for {{ name }}'],

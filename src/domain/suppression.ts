@@ -11,7 +11,7 @@ import { isSandbox } from './sandbox.ts';
 
 /** Each with what it says of the address. */
 export const suppressionReasons = {
-  bounce: 'mail to it was refused for good',
+  bounce: 'mail to it was permanently refused',
   complaint: 'its owner reported mail as spam',
   unsubscribe: 'its owner unsubscribed',
   manual: 'somebody put it on the list',

@@ -91,7 +91,7 @@ export const webhookChanges = z
         '`disabled` tells it of nothing any more and drops what waits for it; `enabled` tells it of what happens from then on.',
     }),
     headers: webhookHeaderChanges,
-    webhook_id: z.string().meta({ description: 'The id of the path once more, as some Resend SDKs write it.' }),
+    webhook_id: z.string().meta({ description: 'The id from the path, which some Resend SDKs repeat here.' }),
   })
   .partial()
   .meta({

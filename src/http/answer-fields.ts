@@ -22,7 +22,7 @@ export const status = z.enum(recipientStatuses).meta({
 
 /** The field `object`, which says what an answer or an item in it is. */
 export function objectField<Name extends string>(name: Name) {
-  return z.literal(name).meta({ description: 'What this is.' });
+  return z.literal(name).meta({ description: 'The type of this object.' });
 }
 
 /**

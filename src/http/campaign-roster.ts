@@ -50,7 +50,7 @@ const recipientView = z
     smtp: smtpView.nullable().meta({ description: 'The last reply of the next hop.' }),
     transport: z.string().nullable().meta({ description: 'The transport that was used last.' }),
     attempts: z.int().meta({ description: 'Attempts so far.' }),
-    reason: z.string().nullable().meta({ description: 'Why it stands there, where no reply says so.' }),
+    reason: z.string().nullable().meta({ description: 'The reason for the status, if no reply explains it.' }),
     at: time.nullable().meta({
       description:
         'When this status was reached. Null while it is pending, and for a recipient that became an email of its own, for example after a deferral: see the events of that email.',

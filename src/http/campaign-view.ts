@@ -61,13 +61,13 @@ const summaryFields = {
   eta: time
     .nullable()
     .meta({ description: 'Estimated time at which no recipient is pending, at this pace; null when unknown.' }),
-  from: z.string().meta({ description: 'Who it is from.' }),
+  from: z.string().meta({ description: 'The sender.' }),
   subject: z.string().meta({ description: 'The subject line, as Liquid source.' }),
   template: templateUse
     .nullable()
     .meta({ description: 'The template the content was copied from; null for content given directly.' }),
   tags: z.array(tag).meta({ description: 'The labels of its emails.' }),
-  metadata: z.record(z.string(), z.unknown()).meta({ description: 'What you gave with it.' }),
+  metadata: z.record(z.string(), z.unknown()).meta({ description: 'The metadata you gave.' }),
   created_at: time.meta({ description: 'When it was made.' }),
   scheduled_at: time.nullable().meta({ description: 'The requested start time; null to start as soon as it is sent.' }),
   started_at: time.nullable().meta({ description: 'When it started.' }),
@@ -104,14 +104,14 @@ export const campaignView = z
       })
       .nullable()
       .meta({ description: 'The template the content was copied from; null for content given directly.' }),
-    reply_to: z.array(z.string()).meta({ description: 'Where answers go.' }),
+    reply_to: z.array(z.string()).meta({ description: 'Where replies go.' }),
     html: source('The HTML body'),
     text: source('The plain text body; null if it is made from the HTML'),
     preheader: source('The preheader'),
     missing: z.enum(missingPolicies).meta({ description: 'How a missing variable is treated.' }),
     variables: z.array(declared).meta({ description: 'The variables that were declared.' }),
     headers: z.record(z.string(), z.string()).meta({ description: 'The headers you gave.' }),
-    route: z.string().nullable().meta({ description: 'The route you asked for.' }),
+    route: z.string().nullable().meta({ description: 'The route you requested.' }),
     on_unknown: z
       .enum(onUnknownPolicies)
       .meta({ description: 'What is done when a crash leaves it unknown whether a message was handed over.' }),

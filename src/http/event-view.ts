@@ -31,20 +31,20 @@ const emailData = z
     from: z
       .string()
       .nullable()
-      .meta({ description: `Who it is from. ${ofRecord}` }),
+      .meta({ description: `The sender. ${ofRecord}` }),
     to: z.array(z.string()).meta({ description: 'The recipients that the event is about.' }),
     subject: z
       .string()
       .nullable()
       .meta({ description: `The subject line. ${ofRecord}` }),
     tags: z.record(z.string(), z.string()).meta({ description: 'Its labels, by name.' }),
-    metadata: z.record(z.string(), z.unknown()).meta({ description: 'What you gave with it.' }),
+    metadata: z.record(z.string(), z.unknown()).meta({ description: 'The metadata you gave.' }),
     external_id: z.string().nullable().meta({ description: 'Your own id for it.' }),
     campaign_id: z.string().nullable().meta({ description: 'The campaign it is part of.' }),
     attempt: z.int().meta({ description: 'Which attempt it came of; 0 for none.' }),
     transport: z.string().nullable().meta({ description: 'The transport that was used.' }),
     smtp: smtpView.nullable().meta({ description: 'The reply that led to it; null when none did.' }),
-    reason: z.string().nullable().meta({ description: 'Why, where no reply says so.' }),
+    reason: z.string().nullable().meta({ description: 'The reason, if no reply explains it.' }),
     bounce: z
       .object({
         type: z.enum(bounceTypes).meta({

@@ -103,6 +103,7 @@ function durabilityChecks(standing: RedisStanding | null) {
 
 /** No key is needed here, so it says only the kind of trouble, and nothing of a server's reply. */
 function transportCheck({ name, state: { paused, breaker } }: TransportReport) {
-  const inTrouble = breaker.kind === 'open' ? causeMeanings[breaker.cause] : 'its server answers nothing it is given';
+  const inTrouble =
+    breaker.kind === 'open' ? causeMeanings[breaker.cause] : 'its server accepts messages but does not answer';
   return { name: `transport ${name}`, ok: false, detail: paused === null ? inTrouble : 'it is paused' };
 }

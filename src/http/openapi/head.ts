@@ -3,7 +3,7 @@ import { eventWebhooks } from './event-webhook.ts';
 
 /** One tag for each noun, in the order of the page. An operation has one of these names. */
 const tags = [
-  { name: 'emails', description: 'Send an email and look at what became of it, recipient by recipient.' },
+  { name: 'emails', description: 'Send emails and see the result for each recipient.' },
   { name: 'suppressions', description: 'Addresses that get no more mail: who bounced, complained, unsubscribed.' },
   {
     name: 'campaigns',
@@ -30,7 +30,7 @@ export function openapiHead(version: string) {
     info: {
       title: 'Postrider',
       version,
-      description: 'Send email over HTTP; learn what became of it by webhook or by asking.',
+      description: 'Send email over HTTP, and learn the result by webhook or by request.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/' }],

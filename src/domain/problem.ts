@@ -13,7 +13,7 @@ const problemKinds = {
   method_not_allowed: { status: 405, title: 'The path does not take this method' },
   request_timeout: { status: 408, title: 'The request did not come in time' },
   conflict: { status: 409, title: 'This is not possible in the current state' },
-  cursor_expired: { status: 410, title: 'What the cursor goes on with has been removed' },
+  cursor_expired: { status: 410, title: 'The events after this cursor have been removed' },
   payload_too_large: { status: 413, title: 'The request body is too large' },
   unsupported_media_type: { status: 415, title: 'The request body has a media type that is not supported' },
   expectation_failed: { status: 417, title: 'The Expect header is not supported' },

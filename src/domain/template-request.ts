@@ -169,7 +169,7 @@ export const templateOfEmail = nullLeavesOut(
     variables,
     version,
   }),
-).meta({ id: 'EmailTemplate', description: 'A template to make the email from, instead of giving `html` and `text`.' });
+).meta({ id: 'EmailTemplate', description: 'A template, and the values of its variables.' });
 
 export const renderRequest = z.strictObject({ variables, version }).meta({
   id: 'RenderRequest',

@@ -10,9 +10,9 @@ const eventView = z
   .object({
     id: z.string().meta({ description: 'Its id, `ev_…`, which is also the `webhook-id`.' }),
     type: z.enum(emailEventTypes).meta({ description: 'What happened.' }),
-    sequence: z.int().meta({ description: 'Its number among the events of this email, from 1.' }),
+    sequence: z.int().meta({ description: 'The number of this event among those of the email, from 1.' }),
     to: z.array(z.string()).meta({ description: 'The recipients it is about.' }),
-    smtp: smtpView.nullable().meta({ description: 'The reply that led to it.' }),
+    smtp: smtpView.nullable().meta({ description: 'The reply that caused it.' }),
     reason: z.string().nullable().meta({ description: 'The reason, if no reply explains it.' }),
   })
   .meta({ id: 'EmailEvent', description: 'An event, as webhooks send it.' });

@@ -102,12 +102,12 @@ export const verifyView = z
     object: objectField('transport_verification'),
     name,
     ok: z.boolean().meta({ description: 'Whether the connection came about and the login was taken.' }),
-    ms: z.number().min(0).meta({ description: 'How long that took, milliseconds.' }),
+    ms: z.number().min(0).meta({ description: 'How long it took, in milliseconds.' }),
     tls: z
       .string()
       .nullable()
       .meta({ description: 'The TLS version; null without TLS, or where it did not come to that.' }),
-    detail: z.string().nullable().meta({ description: 'What went wrong, in words; null when nothing did.' }),
+    detail: z.string().nullable().meta({ description: 'What went wrong, in words; null if nothing did.' }),
     cause: causeOf('null where there is none, and where the server was reached but takes no more connections'),
   })
   .meta({ id: 'TransportVerification', description: 'How connecting and logging in went.' });

@@ -12,9 +12,9 @@ const tags = [
   { name: 'templates', description: 'Letters with places for what differs, in Liquid, in versions.' },
   {
     name: 'webhooks',
-    description: 'Endpoints of yours that are told of events, signed as Standard Webhooks says.',
+    description: 'Endpoints of yours that get events, signed according to Standard Webhooks.',
   },
-  { name: 'events', description: 'What happened, in order: read it page by page or live, from any place on.' },
+  { name: 'events', description: 'All events in order, page by page or live, starting anywhere.' },
   {
     name: 'transports',
     description: 'Where mail leaves: how each SMTP account or server stands, and how to pause it.',

@@ -17,11 +17,14 @@ const tags = [
   { name: 'events', description: 'All events in order, page by page or live, starting anywhere.' },
   {
     name: 'transports',
-    description: 'Where mail leaves: how each SMTP account or server stands, and how to pause it.',
+    description: 'The SMTP servers and accounts that mail is sent by: see their state, pause and resume them.',
   },
   { name: 'api-keys', description: 'Who may call, and what for: keys with scopes, domains, lanes and rates.' },
-  { name: 'unsubscribe', description: 'Where readers of bulk mail unsubscribe. Open: the link says who they are.' },
-  { name: 'health', description: 'Is the process alive, and can it take work? Open: no API key is asked for.' },
+  {
+    name: 'unsubscribe',
+    description: 'Where recipients of bulk mail unsubscribe. No API key is needed: the link identifies the recipient.',
+  },
+  { name: 'health', description: 'Whether the process is alive and can take work. No API key is needed.' },
 ];
 
 export function openapiHead(version: string) {

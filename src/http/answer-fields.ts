@@ -37,7 +37,7 @@ export function listOf<View extends z.ZodType>(view: View, description: string) 
 export function deletedView<Name extends string>(name: Name) {
   return z.object({
     object: objectField(name),
-    id: z.string().meta({ description: 'What was removed.' }),
-    deleted: z.literal(true).meta({ description: 'It is gone.' }),
+    id: z.string().meta({ description: 'The id of what was deleted.' }),
+    deleted: z.literal(true).meta({ description: 'Always true.' }),
   });
 }

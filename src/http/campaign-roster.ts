@@ -38,7 +38,7 @@ const listQuery = z
         'All recipients in one answer of any length: one JSON object per line, or CSV. `limit` is ignored then.',
     }),
   })
-  .meta({ description: 'Which of them.' });
+  .meta({ description: 'Which recipients to list.' });
 
 const recipientView = z
   .object({

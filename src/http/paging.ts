@@ -54,7 +54,9 @@ export function partialPageOf<View extends z.ZodType>(view: View) {
     next: z
       .string()
       .nullable()
-      .meta({ description: 'Where to go on, as `after`, or in place of a `before` that was given; null at the end.' }),
+      .meta({
+        description: 'Where to continue: give it as `after`, or as `before` if you gave that; null at the end.',
+      }),
   });
 }
 

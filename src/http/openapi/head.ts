@@ -4,12 +4,15 @@ import { eventWebhooks } from './event-webhook.ts';
 /** One tag for each noun, in the order of the page. An operation has one of these names. */
 const tags = [
   { name: 'emails', description: 'Send emails and see the result for each recipient.' },
-  { name: 'suppressions', description: 'Addresses that get no more mail: who bounced, complained, unsubscribed.' },
+  {
+    name: 'suppressions',
+    description: 'Addresses that get no more mail because they bounced, complained or unsubscribed.',
+  },
   {
     name: 'campaigns',
     description: 'One message to very many recipients: the list, the speed, and the result for each recipient.',
   },
-  { name: 'templates', description: 'Letters with places for what differs, in Liquid, in versions.' },
+  { name: 'templates', description: 'Emails with variables, in Liquid, stored in versions.' },
   {
     name: 'webhooks',
     description: 'Endpoints of yours that get events, signed according to Standard Webhooks.',

@@ -29,7 +29,7 @@ it('npm run cli says what is made of a reply', () => {
   category  unknown_user
   suppress  yes
   wait      none named
-  The recipient has bounced and is not tried again. The address itself is no good, and is one to suppress.
+  The recipient has bounced and is not tried again. The reply is about the address itself, which is suppressed.
 `);
   expect(status).toBe(0);
 });

@@ -29,10 +29,10 @@ export function overLine(load: Load, lines: Lines): string | null {
   const memory = memoryLineBytes(lines.redisMemory, load.redisMemory);
   const crossed = [
     ...(load.waitingEmails >= lines.waitingEmails
-      ? [`${load.waitingEmails} emails are waiting, the line is ${lines.waitingEmails} (MAX_WAITING_EMAILS)`]
+      ? [`${load.waitingEmails} emails are waiting, the limit is ${lines.waitingEmails} (MAX_WAITING_EMAILS)`]
       : []),
     ...(load.redisMemory.used >= memory
-      ? [`Redis uses ${inMb(load.redisMemory.used)}, the line is ${inMb(memory)} (MAX_REDIS_MEMORY)`]
+      ? [`Redis uses ${inMb(load.redisMemory.used)}, the limit is ${inMb(memory)} (MAX_REDIS_MEMORY)`]
       : []),
   ];
   return crossed.length === 0 ? null : crossed.join('; ');

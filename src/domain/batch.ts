@@ -209,7 +209,7 @@ function refuseRepeats(items: readonly BatchItem[]): BatchItem[] {
       return item;
     }
     const path = [...item.path, 'idempotency_key'];
-    const issue = { code: 'custom', path, message: 'stands at an earlier email of this batch', input: key } as const;
+    const issue = { code: 'custom', path, message: 'is used by an earlier email of this batch', input: key } as const;
     const others = 'issues' in item.result ? item.result.issues : [];
     return { ...item, result: { issues: [...others, issue] } };
   });

@@ -36,7 +36,7 @@ export const recipientRecord = fields.transform((given, context): CampaignRow =>
   const mailbox = makeMailbox(parsed.address, name ?? parsed.name);
   if ('fault' in mailbox) return fault('name', mailbox.fault);
   const all: Variables = { ...(mailbox.name === undefined ? {} : { name: mailbox.name }), ...rest, ...variables };
-  if (Object.keys(all).length > maxVariables) return fault('variables', `may be ${maxVariables}`);
+  if (Object.keys(all).length > maxVariables) return fault('variables', `may be ${maxVariables} at most`);
   if (!isWellFormed(all)) return fault('variables', 'must be well-formed Unicode');
   if (Buffer.byteLength(JSON.stringify(all)) > maxRowBytes)
     return fault('variables', `may be ${maxRowBytes} bytes as JSON`);

@@ -228,7 +228,7 @@ export const tags = z
     const seen = new Set<string>();
     for (const [index, { name }] of list.entries()) {
       if (seen.has(name))
-        context.addIssue({ code: 'custom', path: [index, 'name'], message: 'stands at an earlier tag' });
+        context.addIssue({ code: 'custom', path: [index, 'name'], message: 'is used by an earlier tag' });
       seen.add(name);
     }
   });

@@ -24,7 +24,7 @@ export const templateName = z
   .max(200, { abort: true })
   .regex(/^\P{Cc}*$/u, 'must not contain control characters')
   .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
-  .meta({ description: 'What it is for, in your words.', examples: ['Order confirmation'] });
+  .meta({ description: 'Your name for it.', examples: ['Order confirmation'] });
 
 const alias = z
   .string()

@@ -129,10 +129,10 @@ function refusalOf(id: string, refused: Exclude<Enlisted, { readonly kind: 'enli
     case 'busy':
       return new ProblemError(
         'conflict',
-        'An upload under this Idempotency-Key is under way. Try again once it is over.',
+        'An upload under this Idempotency-Key is still running. Try again when it has ended.',
       );
     case 'reused':
-      return new ProblemError('invalid_idempotent_request', 'Another upload came under this Idempotency-Key before');
+      return new ProblemError('invalid_idempotent_request', 'This Idempotency-Key was used before with another upload');
     case 'full':
       return ProblemError.of('validation_error', [
         { pointer: '', code: 'too_big', message: `a campaign has ${maxPlaces} recipients at most` },

@@ -68,7 +68,7 @@ const summaryFields = {
     .meta({ description: 'The template the content was copied from; null for content given directly.' }),
   tags: z.array(tag).meta({ description: 'The labels of its emails.' }),
   metadata: z.record(z.string(), z.unknown()).meta({ description: 'The metadata you gave.' }),
-  created_at: time.meta({ description: 'When it was made.' }),
+  created_at: time.meta({ description: 'When it was created.' }),
   scheduled_at: time.nullable().meta({ description: 'The requested start time; null to start as soon as it is sent.' }),
   started_at: time.nullable().meta({ description: 'When it started.' }),
   ended_at: time.nullable().meta({ description: 'When it was completed or canceled.' }),

@@ -55,7 +55,7 @@ const removals = withRules(
   [
     {
       path: 'emails',
-      message: 'must be given, or ids, and not both',
+      message: 'must be given, or ids, but not both',
       holds: ({ emails, ids }) => (emails === undefined) !== (ids === undefined),
     },
   ],
@@ -68,12 +68,9 @@ const removals = withRules(
 const removed = listOf(
   z.object({
     object: objectField('suppression'),
-    id: z
-      .string()
-      .nullable()
-      .meta({
-        description: 'The id of the removed suppression; the first if there were several, null if there was none.',
-      }),
+    id: z.string().nullable().meta({
+      description: 'The id of the removed suppression; the first if there were several, null if there was none.',
+    }),
     deleted: z.boolean().meta({ description: 'Whether it was on the list.' }),
   }),
   'One for each address or id, in the given order.',

@@ -25,11 +25,11 @@ export const templateSummaryView = z
   .object({
     object: objectField('template'),
     id,
-    name: z.string().meta({ description: 'What it is for, in your words.' }),
+    name: z.string().meta({ description: 'Your name for it.' }),
     alias: z.string().nullable().meta({ description: 'Your short name for it, which you can use instead of its id.' }),
     status: live,
     version: z.int().meta({ description: 'The number of its newest version, from 1.' }),
-    created_at: time.meta({ description: 'When it was made.' }),
+    created_at: time.meta({ description: 'When it was created.' }),
     updated_at: time.meta({ description: 'When it was changed last.' }),
     published_at: time.meta({ description: 'The same as `updated_at`, for SDKs.' }),
   })
@@ -90,7 +90,7 @@ export const versionList = z
     data: z
       .array(
         z
-          .object({ ...versionFields, created_at: time.meta({ description: 'When it was made.' }) })
+          .object({ ...versionFields, created_at: time.meta({ description: 'When it was created.' }) })
           .meta({ id: 'TemplateVersionSummary', description: 'A version, without its content.' }),
       )
       .meta({ description: 'The versions, newest first.' }),

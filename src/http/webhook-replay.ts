@@ -149,6 +149,6 @@ function requestOf(
 
 function missingDetail({ event_id, delivery_id }: z.output<typeof replayRequest>): string {
   if (event_id !== undefined)
-    return `There is no event ${event_id}, or it is no longer stored, or its campaign was deleted: then replay the time it happened, by since`;
+    return `There is no event ${event_id}, or it is no longer stored, or its campaign was deleted. In the last case, replay the time it happened, with since`;
   return `There is no delivery ${delivery_id} of that webhook, or its events are no longer stored`;
 }

@@ -28,10 +28,10 @@ describe('a load', () => {
   });
 
   it('on a line is over it, and says by how much and whose line it is', () => {
-    expect(overLine(load(5, 0), lines)).toBe('5 emails are waiting, the line is 5 (MAX_WAITING_EMAILS)');
-    expect(overLine(load(0, 90 * mb), lines)).toBe('Redis uses 90.0 MB, the line is 90.0 MB (MAX_REDIS_MEMORY)');
+    expect(overLine(load(5, 0), lines)).toBe('5 emails are waiting, the limit is 5 (MAX_WAITING_EMAILS)');
+    expect(overLine(load(0, 90 * mb), lines)).toBe('Redis uses 90.0 MB, the limit is 90.0 MB (MAX_REDIS_MEMORY)');
     expect(overLine(load(9, 95 * mb), lines)).toBe(
-      '9 emails are waiting, the line is 5 (MAX_WAITING_EMAILS); Redis uses 95.0 MB, the line is 90.0 MB (MAX_REDIS_MEMORY)',
+      '9 emails are waiting, the limit is 5 (MAX_WAITING_EMAILS); Redis uses 95.0 MB, the limit is 90.0 MB (MAX_REDIS_MEMORY)',
     );
   });
 

@@ -22,7 +22,7 @@ const tags = [
     name: 'transports',
     description: 'The SMTP servers and accounts that mail is sent by: see their state, pause and resume them.',
   },
-  { name: 'api-keys', description: 'Who may call, and what for: keys with scopes, domains, lanes and rates.' },
+  { name: 'api-keys', description: 'Keys to call the API with, limited by scopes, domains, lanes and rates.' },
   {
     name: 'unsubscribe',
     description: 'Where recipients of bulk mail unsubscribe. No API key is needed: the link identifies the recipient.',

@@ -109,7 +109,7 @@ export const conflictExamples = {
   retry: {
     conflict: conflict(
       'retried',
-      'no recipient failed, expired, is held or was refused for a reason that is not its own',
+      'no recipient failed, expired, is held, or was refused for a reason other than the recipient',
       'deferred',
       '/retry',
     ),

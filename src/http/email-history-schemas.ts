@@ -9,7 +9,7 @@ import { smtpView } from './email-schemas.ts';
 const eventView = z
   .object({
     id: z.string().meta({ description: 'Its id, `ev_…`, which is also the `webhook-id`.' }),
-    type: z.enum(emailEventTypes).meta({ description: 'What happened.' }),
+    type: z.enum(emailEventTypes).meta({ description: 'The type of the event.' }),
     sequence: z.int().meta({ description: 'The number of this event among those of the email, from 1.' }),
     to: z.array(z.string()).meta({ description: 'The recipients it is about.' }),
     smtp: smtpView.nullable().meta({ description: 'The reply that caused it.' }),
@@ -68,7 +68,7 @@ export const explanationView = z
   .object({
     object: objectField('explanation'),
     email_id: z.string().meta({ description: 'The email.' }),
-    status: status.meta({ description: 'Where it stands.' }),
+    status: status.meta({ description: 'The status of the email.' }),
     reason: z.enum(explanationReasons).meta({ description: 'What it waits for, as a code.' }),
     summary: z.string().meta({ description: 'What it waits for, in plain words.' }),
     moves_at: time.nullable().meta({

@@ -18,7 +18,7 @@ export const smtpView = z
       .string()
       .meta({ description: 'The reply as received; its lines are joined by line feeds.', examples: ['250 2.0.0 Ok'] }),
   })
-  .meta({ id: 'SmtpReply', description: 'What the next hop answered.' });
+  .meta({ id: 'SmtpReply', description: 'A reply of the next hop.' });
 
 export const recipientView = z
   .object({

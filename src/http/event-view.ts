@@ -102,7 +102,7 @@ const times = {
   timestamp: time.meta({ description: 'When it happened.' }),
   created_at: time.meta({ description: 'The same as `timestamp`.' }),
 };
-const what = { description: 'What happened.' };
+const what = { description: 'The type of the event.' };
 
 /** The type of an event says what its data holds. */
 const ofEmail = { type: z.enum(emailEventTypes).meta(what), ...times, data: emailData };

@@ -79,8 +79,8 @@ export const redisUrl = z.url({ protocol: /^rediss?$|^unix$/ }).superRefine((tex
   if (!/^\d*$/.test(database ?? '')) context.addIssue({ code: 'custom' });
 });
 
-const noQuery = 'takes nothing behind ? or #: user and password stand before the host, the database behind its /';
-const socketQuery = 'takes nothing behind ? or # but db: user and password stand before the path';
+const noQuery = 'must have nothing after ? or #: user and password come before the host, the database after its /';
+const socketQuery = 'must have nothing after ? or # but db: user and password come before the path';
 
 export const pem = z.string().includes('-----BEGIN CERTIFICATE-----');
 

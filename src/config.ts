@@ -59,9 +59,9 @@ function cautionsOf(given: z.output<typeof settings>): string[] {
   const lasts = `is shorter than WEBHOOK_SCHEDULE lasts (${Math.ceil(longestMs / 60_000)}m)`;
   const cautions = {
     [`RETENTION_EVENTS ${lasts}: webhooks that are down for longer lose events`]: given.RETENTION_EVENTS < longestMs,
-    [`RETENTION_RECORDS ${lasts}: webhooks that are down for longer are told of emails without tags, metadata and sender`]:
+    [`RETENTION_RECORDS ${lasts}: webhooks that are down for longer get events without the tags, metadata and sender of the email`]:
       given.RETENTION_RECORDS < longestMs,
-    'PUBLIC_URL is not https: it gives no links to unsubscribe, and bulk mail without a List-Unsubscribe header of its own is refused':
+    'PUBLIC_URL is not https: it gives no unsubscribe links, and bulk mail without its own List-Unsubscribe header is refused':
       given.PUBLIC_URL !== undefined && publicUrlOf(given) === null,
   };
   return Object.entries(cautions).flatMap(([words, holds]) => (holds ? [words] : []));
@@ -92,7 +92,7 @@ export function readConfig(env: Env = process.env): Config {
   const parsed = settings.safeParse(given);
   if (!parsed.success) faults.push(...parsed.error.issues.map(describeFault));
   if (given.SMTP_URL !== undefined && given.TRANSPORTS_FILE !== undefined)
-    faults.push('TRANSPORTS_FILE: is set beside SMTP_URL, expected one of them');
+    faults.push('TRANSPORTS_FILE: is set together with SMTP_URL, expected only one of them');
   if (given.REDIS_CA !== undefined && !/^rediss:/i.test(given.REDIS_URL ?? ''))
     faults.push('REDIS_CA: is for a REDIS_URL with rediss://, and there is none');
   faults.push(...missingInProduction(given));

@@ -53,7 +53,7 @@ export async function openApi(
     throw new ApiFault(`--url ${given.url} is not the address of an API, such as http://127.0.0.1:8080`);
   const config = given.url === undefined || given.key === undefined ? readConfig() : null;
   const url = given.url ?? (config && addressOf(config));
-  if (url === null) throw new ApiFault('Where the API is cannot be known: give --url, or set PORT');
+  if (url === null) throw new ApiFault('The address of the API is unknown: give --url, or set PORT');
   const key = given.key ?? config?.POSTRIDER_API_KEY ?? (await readKey(config?.DATA_DIR ?? ''));
   return (method, path, asked) => call({ url, key, limits }, method, path, asked);
 }
@@ -104,8 +104,8 @@ async function call<Answer>(
   const unanswered = (error: Error) => {
     if (unread !== null) throw new ApiFault(unread.message);
     // Another try would take as long again and end in the same way.
-    if (isStill) throw new ApiFault(`Nothing moved for ${limits.stillMs / 1_000} s: no answer of ${url}`);
-    throw new ApiFault(`No answer of ${url}: ${error.message}`, { afterMs: 0 });
+    if (isStill) throw new ApiFault(`No data for ${limits.stillMs / 1_000} s: no answer from ${url}`);
+    throw new ApiFault(`No answer from ${url}: ${error.message}`, { afterMs: 0 });
   };
   asking.once('timeout', () => {
     isStill = true;

@@ -25,7 +25,7 @@ export async function* send(given: Given, path: string): AsyncGenerator<Said> {
   const found = yield* find(api, given);
   const { id, seen } = found;
   if (seen?.status === 'canceled') return yield* tellEnd(api, seen);
-  yield { text: `${id}\nShould this break off: ${continueCommand(given, path, id)}\n` };
+  yield { text: `${id}\nIf this breaks off, continue with: ${continueCommand(given, path, id)}\n` };
   // A user who continues with a campaign may have sent it before.
   const isSent = seen !== null && seen.status !== 'draft';
   const sent = yield* isSent ? repeat(api, list, seen) : sendDraft({ api, given, list }, found);
@@ -38,7 +38,7 @@ export async function* send(given: Given, path: string): AsyncGenerator<Said> {
 function faultIn(given: Given): string | null {
   if (given.template === undefined && given.campaign === undefined) return usage;
   const ignored = given.campaign === undefined ? [] : newCampaignOptions.filter((name) => given[name] !== undefined);
-  if (ignored.length > 0) return `${given.campaign} stays as it is: leave out --${ignored.join(', --')}`;
+  if (ignored.length > 0) return `${given.campaign} cannot be changed: leave out --${ignored.join(', --')}`;
   if (given.at === undefined) return null;
   const at = sendTime(Date).safeParse(given.at);
   if (!at.success) return `--at ${given.at} ${at.error.issues[0]?.message}`;
@@ -91,8 +91,8 @@ async function* sendDraft({ api, given, list }: Sending, { id }: Found): AsyncGe
     const isRefused = error.passing === null && error.status !== null && error.status < 500;
     const isRemoved = isRefused && (yield* remove(api, id));
     const standing = isRemoved
-      ? `${id} was removed. Once that is mended: ${repeatCommand(given, list.path)}`
-      : `${id} is left. It is given up by: ${cancelCommand(given, id)}`;
+      ? `${id} was removed. After correcting that: ${repeatCommand(given, list.path)}`
+      : `${id} was kept. To cancel it: ${cancelCommand(given, id)}`;
     yield { fault: `${error.message}\n${standing}`, exit: 1 };
   }
   return null;

@@ -16,7 +16,7 @@ const idempotencyKey = z
   .regex(/^[\x20-\x7e]{1,256}$/, 'must be 1 to 256 printable ASCII characters')
   .optional()
   .meta({
-    description: 'What the header Idempotency-Key is to `POST /v1/emails`, for this email alone.',
+    description: 'Like the header Idempotency-Key of `POST /v1/emails`, but for this email only.',
     examples: ['order-1234'],
   });
 
@@ -36,13 +36,13 @@ export function batchMessageFor(limits: RequestLimits) {
 /** The fields a message of a batch gives on top of the base. */
 export function batchOverrideFor(limits: RequestLimits) {
   const description =
-    'How one email of a batch differs from its base: any fields of an email, in full. Where one is null, that of the base stands.';
+    "Fields of this email that replace those of the base. A field that is null keeps the base's value.";
   return nullLeavesOut(messageFor(limits).partial(), absentFields).meta({ id: 'BatchOverride', description });
 }
 
 /** The fields that the messages share. All are optional, and a rule that a message may still fulfil is not checked here. */
 export function batchBaseFor(limits: RequestLimits) {
-  const description = `What the emails of a batch have in common: the fields of an email, none of them required. ${nullNote}`;
+  const description = `Fields that the emails of a batch have in common. None is required. ${nullNote}`;
   const schema = withRules(z.strictObject(askedFieldsFor(limits)).partial(), [bytesRule(limits)]);
   return nullLeavesOut(schema, absentFields).meta({ id: 'BatchBase', description });
 }

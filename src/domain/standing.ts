@@ -48,7 +48,8 @@ export function standingOf(name: string, state: TransportState, pool: PoolStandi
   const { paused, breaker } = state;
   if (paused !== null) return { kind: 'paused', why: `transport ${name} is paused` };
   if (breaker.kind === 'open') return { kind: 'degraded', why: `transport ${name} is in trouble: ${breaker.reason}` };
-  if (pool.isHanging && pool.isStuck) return { kind: 'stuck', why: `transport ${name} answers nothing it is given` };
+  if (pool.isHanging && pool.isStuck)
+    return { kind: 'stuck', why: `transport ${name} accepts messages but does not answer` };
   if (pool.isStuck) return { kind: 'stuck', why: `transport ${name} has no free connection` };
   return { kind: 'open' };
 }

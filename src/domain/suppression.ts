@@ -11,7 +11,7 @@ import { isSandbox } from './sandbox.ts';
 
 /** Each with what it says of the address. */
 export const suppressionReasons = {
-  bounce: 'mail to it was refused for good',
+  bounce: 'mail to it was permanently refused',
   complaint: 'its owner reported mail as spam',
   unsubscribe: 'its owner unsubscribed',
   manual: 'somebody put it on the list',
@@ -46,23 +46,22 @@ const address = z
     context.addIssue({ code: 'custom', message: parsed.fault });
     return z.NEVER;
   })
-  .meta({ type: 'string', description: 'The address alone, in any case.', examples: ['ada@example.com'] });
+  .meta({
+    type: 'string',
+    description: 'The address, without a name. Upper and lower case are the same.',
+    examples: ['ada@example.com'],
+  });
 
 export const suppressionFields = {
   email: address,
   scope: z.enum(suppressionScopes).default('all').meta({
-    description: 'Which mail it gets no more of: `all`, or only what goes in the lane `bulk`.',
+    description: 'Which mail it no longer gets: `all`, or only mail in the lane `bulk`.',
   }),
   reason: z
     .enum(Object.keys(suppressionReasons) as SuppressionReason[])
     .default('manual')
-    .meta({ description: `Why: ${listed(suppressionReasons)}.` }),
-  note: z
-    .string()
-    .max(maxNoteLength)
-    .nullable()
-    .optional()
-    .meta({ description: 'Anything more about it, for people.' }),
+    .meta({ description: `The reason: ${listed(suppressionReasons)}.` }),
+  note: z.string().max(maxNoteLength).nullable().optional().meta({ description: 'A note for people.' }),
 };
 
 function listed(meanings: Readonly<Record<string, string>>): string {

@@ -78,7 +78,7 @@ export function guardWithKeys(app: App, deps: AuthDeps): void {
     checkMay(request.apiKey, config);
     if (config.sheds && deps.pressure.reason !== null) {
       request.refusal = 'back_pressure';
-      throw new ProblemError('service_unavailable', `No new mail is taken for now: ${deps.pressure.reason}`);
+      throw new ProblemError('service_unavailable', `New mail is refused for now: ${deps.pressure.reason}`);
     }
   });
 }

@@ -20,10 +20,10 @@ const retriedView = z
   .object({
     object: objectField('campaign'),
     id: z.string().meta({ description: 'The campaign.' }),
-    retried: z.int().meta({ description: 'How many are sent to again.' }),
+    retried: z.int().meta({ description: 'How many recipients are sent to again.' }),
   })
   .meta({
-    description: 'They are queued again.',
+    description: 'The recipients are queued again.',
     examples: [{ object: 'campaign', id: 'cm_01kb2m7x4p6q8s0t2v4w000000', retried: 12 }],
   });
 
@@ -55,9 +55,12 @@ export function campaignRetryRoutes({ campaigns, retryFailed, creations, newId, 
       config: { scope: 'send', sheds: true },
       schema: {
         operationId: 'retryFailedOfCampaign',
-        summary: 'Send again to everybody who failed',
-        description:
-          'To all who failed or expired, or are held since nobody knows whether they have it. Who bounced is left alone: those were refused for good. So is who failed because no letter could be made of what the campaign knows of them, which would come to the same. Each is an email of its own from then on. With an `Idempotency-Key` a repeat sends to nobody who failed again since. Takes no body.',
+        summary: 'Send again to failed recipients',
+        description: [
+          'Sends again to recipients that failed, expired, or are held because the outcome is unknown. Each becomes an email of its own.',
+          'Bounced recipients are left alone: they were permanently refused. So are recipients whose email could not be made from the template and their variables, because it would fail again.',
+          'With an `Idempotency-Key`, a repeat does not send to recipients that failed again since. Takes no body.',
+        ].join('\n\n'),
         tags: ['campaigns'],
         headers: creationHeaders,
         params: campaignParams,

@@ -75,7 +75,7 @@ export function changeRoutes(deps: Deps): Routes {
         operationId: 'rescheduleEmail',
         summary: 'Reschedule an email',
         description:
-          'Gives it another time, as long as it is still scheduled. A `ttl` counts from the new time. A time that has passed means now.',
+          'Changes the time to send, as long as the email is still scheduled. A `ttl` counts from the new time. A time in the past means now.',
         tags: ['emails'],
         params: emailParams,
         body: rescheduleRequestFor(deps.limits),
@@ -96,7 +96,7 @@ export function changeRoutes(deps: Deps): Routes {
         operationId: 'cancelEmail',
         summary: 'Cancel an email',
         description:
-          'Recipients that still wait get nothing any more. What has gone out stays as it is. Takes no body.',
+          'Nothing is sent to recipients that are still waiting. Messages that were already sent are not affected. Takes no body.',
         tags: ['emails'],
         params: emailParams,
         response: answers,
@@ -110,9 +110,11 @@ export function changeRoutes(deps: Deps): Routes {
       config: { scope: 'send' },
       schema: {
         operationId: 'retryEmail',
-        summary: 'Send again what failed, expired or is held',
-        description:
-          'Those recipients are queued again, under the same Message-ID and with their full time before them. So is who bounced for a reason that is not its own, such as a blocklist, a policy or your account; an unknown user is left alone, as is what was sent or canceled. Refused once the content has been dropped, an hour after the email ended unless `RETENTION_CONTENT` says otherwise, and for a recipient of a campaign that was canceled, or whose letter could not be made. Takes no body.',
+        summary: 'Retry an email',
+        description: [
+          'Queues failed, expired and held recipients again, under the same Message-ID and with their full time. Bounced recipients are queued too if the refusal was not about the recipient, but for example about a blocklist, a policy or your account. Recipients that were sent to, canceled, or refused as unknown are left alone.',
+          'Refused (409) once the content was dropped, which happens an hour after the email ended (`RETENTION_CONTENT`). Also refused for a recipient of a canceled campaign, and for one whose email could not be made. Takes no body.',
+        ].join('\n\n'),
         tags: ['emails'],
         headers: creationHeaders,
         params: emailParams,

@@ -197,7 +197,7 @@ it('a local Redis that is held up does not hold up the stop of its last user, wh
   await reached.promise;
   postrider.kill('SIGTERM');
   expect(await postrider.ended, postrider.output()).toBe(1);
-  expect(postrider.output()).toContain('stopped with work in hand after SHUTDOWN_TIMEOUT');
+  expect(postrider.output()).toContain('stopped with unfinished work after SHUTDOWN_TIMEOUT');
   expect(postrider.output()).toMatch(new RegExp(`${id}.*stopped`));
   process.kill(await serverPid(), 'SIGKILL');
 });

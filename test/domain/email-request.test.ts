@@ -80,7 +80,7 @@ describe('a request', () => {
     [
       'two tags of one name, of which events would tell one',
       { tags: [...'aba'].map((name, place) => ({ name, value: `${place}` })) },
-      '/tags/2/name stands at an earlier tag',
+      '/tags/2/name is used by an earlier tag',
     ],
     ['an empty html and no text', { html: '', text: undefined }, '/html html or text is required'],
     ['no recipient', { to: [] }, '/to must have at least one recipient'],

@@ -214,7 +214,7 @@ describe('an upload under an Idempotency-Key', () => {
     await until('two batches', async () => (await count(id)) >= 900);
     const meanwhile = await upload(id, { body: whole, key: 'list' }, other);
     expect(meanwhile).toMatchObject({ status: 409, retryAfter: '5' });
-    expect(meanwhile.body.detail).toMatch(/is under way/);
+    expect(meanwhile.body.detail).toMatch(/is still running/);
     socket.destroy();
     const taken = { received: 1_401, added: 1_350, duplicates: 50, invalid: 1, errors: [{ line: 701 }] };
     const again = () => upload(id, { body: whole, key: 'list' }, other);

@@ -67,7 +67,7 @@ describe('a campaign', () => {
       '/route is not a route here: expected default',
       '/scheduled_at may be a year ahead at most',
       '/subject line 1, column 1: output "{{ a" not closed',
-      '/tags/1/name stands at an earlier tag',
+      '/tags/1/name is used by an earlier tag',
     ]);
     const both = { ...letter, missing: 'strict', template: { id: 'news' } };
     expect(told(await api('POST', '/v1/campaigns', both))).toEqual([

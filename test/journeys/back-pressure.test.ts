@@ -69,7 +69,7 @@ it('while as many emails wait as the line says, mail is refused and everything e
   const ids: string[] = [];
   for (let n = 0; n < 5; n++) ids.push((await api.api('POST', '/v1/emails', email)).body.id);
   await isAtLine(api, true);
-  await expectRefusal(api, /^No new mail is taken for now: 5 emails are waiting, the limit is 5/);
+  await expectRefusal(api, /^New mail is refused for now: 5 emails are waiting, the limit is 5/);
   for (const [path] of sends) expect([path, await answerToHead(api.url, path)]).toEqual([path, 503]);
   expect(await loadOf(api)).toMatchObject({ status: 200, ok: false, detail: expect.stringMatching(/^5 emails/) });
   expect((await api.api('GET', `/v1/emails/${ids[0]}`)).status).toBe(200);
@@ -97,7 +97,7 @@ it("over its share of Redis' maxmemory, mail is refused; it is taken again once 
   await redis.config('SET', 'maxmemory', '64mb');
   await load();
   await isAtLine(api, true);
-  await expectRefusal(api, /^No new mail is taken for now: Redis uses \d+\.\d MB, the limit is 32\.0 MB/);
+  await expectRefusal(api, /^New mail is refused for now: Redis uses \d+\.\d MB, the limit is 32\.0 MB/);
   await redis.del(ballast);
   await isAtLine(api, false);
   expect((await api.api('POST', '/v1/emails', email)).status).toBe(202);

@@ -25,7 +25,7 @@ beforeAll(async () => {
   api = opened.use(await startPostrider({ ...env, ROLES: 'api' }));
   const webhooks = { WEBHOOK_ALLOW_PRIVATE_NETWORKS: 'true' };
   const worker = opened.use(await startPostrider({ ...env, ...webhooks, ROLES: 'worker', HEALTH_PORT: '0' }));
-  [, workerUrl = ''] = await worker.printed(/told at (\S+)\/readyz/);
+  [, workerUrl = ''] = await worker.printed(/health is at (\S+)\/readyz/);
 }, 60_000);
 afterAll(() => opened.disposeAsync());
 

@@ -66,11 +66,9 @@ const fields = {
     .max(maxAttachments)
     .optional()
     .meta({ description: 'Files to attach: in base64, or fetched from a URL.' }),
-  tags: tags
-    .optional()
-    .meta({
-      description: 'Labels to find emails by. No two may have the same name. Every event of the email contains them.',
-    }),
+  tags: tags.optional().meta({
+    description: 'Labels to find emails by. No two may have the same name. Every event of the email contains them.',
+  }),
   ttl: z
     .int()
     .min(1)
@@ -131,12 +129,10 @@ export function askedFieldsFor(limits: RequestLimits) {
     from: fields.from
       .optional()
       .meta({ description: "The sender. With `template`, the default is the template's sender." }),
-    subject: fields.subject
-      .optional()
-      .meta({
-        description: "The subject line. With `template`, it replaces the template's subject.",
-        examples: ['Your receipt'],
-      }),
+    subject: fields.subject.optional().meta({
+      description: "The subject line. With `template`, it replaces the template's subject.",
+      examples: ['Your receipt'],
+    }),
     template: templateOfEmail
       .optional()
       .meta({ description: 'A template to make the email from, instead of giving `html` and `text`.' }),

@@ -51,12 +51,9 @@ export function pageOf<View extends z.ZodType>(view: View) {
 /** A page of a list of which only so much is looked at for one answer. */
 export function partialPageOf<View extends z.ZodType>(view: View) {
   return pageOf(view).extend({
-    next: z
-      .string()
-      .nullable()
-      .meta({
-        description: 'Where to continue: give it as `after`, or as `before` if you gave that; null at the end.',
-      }),
+    next: z.string().nullable().meta({
+      description: 'Where to continue: give it as `after`, or as `before` if you gave that; null at the end.',
+    }),
   });
 }
 

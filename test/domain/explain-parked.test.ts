@@ -100,7 +100,9 @@ describe('an email that is parked', () => {
       /^Transport ses may send one email every 4 seconds, slowed to 2 % because its server asked for less\. No email/,
     );
     const nearlyOne = { factor: 0.0156, rates: [pace(0.9, now + 300)] };
-    expect(explainParked(parkedAt(nearlyOne), 'bulk', now).summary).toContain('may send one email every second, slowed');
+    expect(explainParked(parkedAt(nearlyOne), 'bulk', now).summary).toContain(
+      'may send one email every second, slowed',
+    );
   });
 
   it('for a transport all of whose connections are taken waits for one, also when its rates would allow more', () => {

@@ -45,7 +45,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const queues = { redis: await connect('wait', 'queue'), prefix: queuePrefix };
   const deliverQueues = opened.use(openDeliverQueues(queues));
   const captured = { capture: inbox.add, newId: () => newId('mi'), now };
-  const fixed = [openSandboxTransport({ slowMs: 3_000 }), ...(config.devInbox ? [openInboxTransport(captured)] : [])];
+  const fixed = [openSandboxTransport({ now }), ...(config.devInbox ? [openInboxTransport(captured)] : [])];
   await allotments.removeDead(Object.keys(plans.plan.transports), (name) => name !== worker && hasDiedHere(name));
   // When Redis is away this fails: the other workers notice by themselves that this one left.
   opened.defer(() => allotments.leave(Object.keys(plans.plan.transports), worker).catch(() => {}));

@@ -28,12 +28,10 @@ const msView = z.object({
 export const entryView = z
   .object({
     at: time.meta({ description: 'When it happened.' }),
-    kind: z
-      .enum(historyKinds)
-      .meta({
-        description:
-          'What happened: `accepted`, an attempt by what came of it, or a change you asked for. `awaited` is a recipient of a campaign whom the sandbox answers late.',
-      }),
+    kind: z.enum(historyKinds).meta({
+      description:
+        'What happened: `accepted`, an attempt by what came of it, or a change you asked for. `awaited` is a recipient of a campaign whom the sandbox answers late.',
+    }),
     detail: z.string().nullable().meta({ description: 'What went wrong, where no reply says so.' }),
     transport: z.string().nullable().meta({ description: 'The transport that tried.' }),
     host: z.string().nullable().meta({ description: 'The server it spoke to, as `host:port`.' }),

@@ -1,5 +1,6 @@
-/** deliver: one attempt at each email of a job. Load, gather its files, compose, send, settle. */
+/** deliver: one attempt at each email of a job. Load, gather its files, compose, send, settle. Files that are missing are fetched elsewhere. */
 import type { Semaphore } from '../concurrency/semaphore.ts';
+import type { MissingFile } from '../domain/attachment.ts';
 import {
   type Content,
   type EmailInHand,
@@ -33,7 +34,9 @@ type Deps = {
   handedOver: Set<string>;
   /** Bytes of large emails in hand at a time, so that fifty of them do not fill the memory. */
   room: Pick<Semaphore, 'take'>;
-  gatherFiles(email: StoredEmail, content: Content): Promise<Gathered>;
+  gatherFiles(content: Content): Promise<Gathered>;
+  /** Has a file fetched beside the jobs: the email comes again by itself. */
+  fetchFile(email: StoredEmail, missing: MissingFile): Promise<void>;
   /** For each email its suppressed recipients, as an outcome; null when there are none. */
   suppress(emails: readonly (StoredEmail | null)[], lane: Lane): Promise<(SettledOutcome | null)[]>;
   compose(email: StoredEmail, content: Content, files: Files): Promise<Buffer>;
@@ -146,6 +149,10 @@ async function deliverOne(
   if (outcome.kind === 'withheld') return deps.now();
   if (outcome.kind === 'parked') return null;
   if (outcome.kind === 'awaited') return outcome.at;
+  if (outcome.kind === 'missing_file') {
+    await deps.fetchFile(email, outcome);
+    return null;
+  }
   await deps.settle(email, outcome, attemptId);
   return null;
 }
@@ -207,7 +214,7 @@ async function tryNow(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId
       made ??= makeMessage(deps, email, recipients, transport);
       return made;
     },
-    // The wait for files or a connection may have lasted past its end: then it is withheld, and expires at the next look.
+    // The wait for a connection may have lasted past its end: then it is withheld, and expires at the next look.
     async claim(transport) {
       if (isOver()) return false;
       const isOurs = await deps.emails.claimHandOver(email, { at: deps.now(), transport, attemptId, job: job.id });
@@ -227,9 +234,9 @@ async function makeMessage(
   const content = isHeavy(email.content) ? await deps.emails.content(facts.id) : email.content;
   if (content === null) return { kind: 'undeliverable', transport, detail: 'its content is gone' };
   if (content === unreadable) return { kind: 'undeliverable', transport, detail: 'its content cannot be read' };
-  const gathered = await deps.gatherFiles(email, content);
+  const gathered = await deps.gatherFiles(content);
   if (gathered.kind !== 'gathered') return gathered;
-  const raw = await deps.compose(email, gathered.content, gathered.files).catch((error: Error) => error);
+  const raw = await deps.compose(email, content, gathered.files).catch((error: Error) => error);
   if (raw instanceof Error)
     return { kind: 'undeliverable', transport, detail: `it could not be composed: ${raw.message}` };
   const { to, attempts } = askedFor(recipients);

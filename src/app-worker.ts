@@ -2,6 +2,7 @@
 import type { Ground } from './app.ts';
 import { openCampaigning } from './app-campaigns.ts';
 import { bindDispatch, bindIsConnected } from './app-dispatch.ts';
+import { openFetching } from './app-files.ts';
 import { openNotifying } from './app-webhooks.ts';
 import { newId, now, rand } from './chance.ts';
 import { insist } from './concurrency/insist.ts';
@@ -11,7 +12,6 @@ import { makeSemaphore } from './concurrency/semaphore.ts';
 import { lanes } from './domain/lane.ts';
 import { crowdingIn } from './domain/transport-plan.ts';
 import { unsubscribeUrlOf } from './domain/unsubscribe.ts';
-import { openAttachmentClient } from './outbound/attachment-client.ts';
 import { makeComposer } from './outbound/compose.ts';
 import { openInboxTransport } from './outbound/inbox-transport.ts';
 import { openSandboxTransport } from './outbound/sandbox-transport.ts';
@@ -45,7 +45,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const queues = { redis: await connect('wait', 'queue'), prefix: queuePrefix };
   const deliverQueues = opened.use(openDeliverQueues(queues));
   const captured = { capture: inbox.add, newId: () => newId('mi'), now };
-  const fixed = [openSandboxTransport({ slowMs: 3_000 }), ...(config.devInbox ? [openInboxTransport(captured)] : [])];
+  const fixed = [openSandboxTransport({ now }), ...(config.devInbox ? [openInboxTransport(captured)] : [])];
   await allotments.removeDead(Object.keys(plans.plan.transports), (name) => name !== worker && hasDiedHere(name));
   // When Redis is away this fails: the other workers notice by themselves that this one left.
   opened.defer(() => allotments.leave(Object.keys(plans.plan.transports), worker).catch(() => {}));
@@ -62,11 +62,10 @@ export async function openWorkers(ground: Ground): Promise<void> {
     transports.update(plan);
     nudge.nudge();
   });
-  const files = opened.use(openAttachmentClient({ allowPrivateNetworks: config.ATTACHMENT_ALLOW_PRIVATE_NETWORKS }));
-
-  const gathering = gatherFiles.bind(null, { emails, client: files, maxBytes: config.MAX_ATTACHMENT_BYTES });
+  const gathering = gatherFiles.bind(null, { emails, maxBytes: config.MAX_ATTACHMENT_BYTES });
   const settleDeps = { emails, policies, report: report.settled, newId, now, rand };
   const settling = insist(settle.bind(null, settleDeps), { isTrouble: isRedisTrouble, onTrouble });
+  const fetching = openFetching(ground, { store, settle: settling });
   const background = new Set<Promise<void>>();
   opened.defer(async () => void (await Promise.all(background)));
   const inBackground = (work: Promise<void>) => {
@@ -100,7 +99,16 @@ export async function openWorkers(ground: Ground): Promise<void> {
     const inHand = makeSemaphore(config.WORKER_CONCURRENCY);
     const room = makeSemaphore(config.WORKER_MAIL_BYTES);
     const queue = deliverQueues[lane];
-    const stage = deliver.bind(null, { ...deliverDeps, lane, inHand, room, queue, stopping, onTrouble });
+    const stage = deliver.bind(null, {
+      ...deliverDeps,
+      fetchFile: fetching[lane],
+      lane,
+      inHand,
+      room,
+      queue,
+      stopping,
+      onTrouble,
+    });
     const run = ({ id, data }: JobIn<JobData>) => stage({ id, emails: data.emails });
     opened.use(await openWorker(deliverQueueNames[lane], run, queues, workers));
   }

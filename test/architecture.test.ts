@@ -70,6 +70,7 @@ const compositions = [
   '-campaigns',
   '-dispatch',
   '-emails',
+  '-files',
   '-health',
   '-redis',
   '-start',

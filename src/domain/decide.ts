@@ -123,6 +123,8 @@ function move(email: StoredEmail, recipient: Recipient, outcome: SettledOutcome,
       if (email.facts.onUnknown === 'hold') return { ...unknown, status: 'outcome_unknown', nextAttemptAt: null };
       return { ...unknown, status: 'deferred', nextAttemptAt: nextTry(policy.scheduleMs, attempts, now, rand) };
     }
+    case 'awaited':
+      return recipient;
     case 'transport_fault':
       return waitForTransport(recipient, outcome.transport, outcome.detail, terms);
     case 'undeliverable':

@@ -19,6 +19,7 @@ export const explanationReasons = [
   'waiting_for_worker',
   'waiting_for_queue',
   'in_hand',
+  'waiting_for_file',
   ...parkedReasons,
   ...campaignReasons,
   'sending',
@@ -35,6 +36,8 @@ export type ExplanationReason = (typeof explanationReasons)[number];
 export type Whereabouts = {
   readonly job: 'waiting' | 'active' | 'absent';
   readonly waiting: number;
+  /** The host of the file that it waits for; null for none. */
+  readonly fileHost: string | null;
   readonly parked: ParkedAt | null;
   /** The campaign of an email that waits at its place, or whose campaign is paused; null for any other email. */
   readonly campaign: Campaign | null;
@@ -91,12 +94,13 @@ function whyNotOut(
 
 type UnparkedReason = Exclude<ExplanationReason, ParkedReason | CampaignReason>;
 
-function reasonOf({ state, handOver }: StoredEmail, { job }: Whereabouts, now: number): UnparkedReason {
+function reasonOf({ state, handOver }: StoredEmail, { job, fileHost }: Whereabouts, now: number): UnparkedReason {
   if (handOver !== null) return 'sending';
   const dueAt = nextDue(state);
   if (dueAt === null) return state.recipients.some(({ status }) => status === 'outcome_unknown') ? 'held' : 'final';
   const next = nextRecipient(state.recipients);
   if (dueAt <= now) {
+    if (fileHost !== null) return 'waiting_for_file';
     if (job === 'active') return 'in_hand';
     return job === 'absent' ? 'waiting_for_queue' : 'waiting_for_worker';
   }
@@ -120,6 +124,8 @@ const summaries: Readonly<Record<UnparkedReason, Summary>> = {
   waiting_for_queue: () =>
     'It is safely stored and waits for a worker to take it into the queue. If this lasts, check that a worker is running.',
   in_hand: () => 'A worker is handling it: its message is being made or waits for a connection.',
+  waiting_for_file: (_, { fileHost }) =>
+    `One of its files is being fetched from ${fileHost}, or waits for its turn: each host gets only a share of the fetches of a worker. Waiting for a turn counts as no attempt.`,
   sending: ({ handOver }) =>
     `It has been in hand-over to the next hop by transport ${handOver?.transport} since ${time(handOver?.at ?? null)}. If its worker died, another takes over within twice WORKER_LOCK.`,
   transport_trouble: ({ state }) =>
@@ -137,6 +143,7 @@ function waitOf(reason: ExplanationReason, { parked }: Whereabouts): string {
   if (reason in parkedWaits) return `waits for transport ${parked?.report.name} ${parkedWaits[reason as ParkedReason]}`;
   if (campaignReasons.some((one) => one === reason)) return 'waits for its campaign';
   if (reason === 'sending') return 'is being handed over';
+  if (reason === 'waiting_for_file') return 'waits for a file';
   return reason === 'in_hand' ? 'is being handled by a worker' : 'is due and waits for a worker';
 }
 

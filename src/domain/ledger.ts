@@ -30,6 +30,7 @@ export function attemptOutcomeOf(what: SettledOutcome | Change): AttemptOutcome 
     case 'transport_fault':
     case 'undeliverable':
       return what.kind;
+    case 'awaited':
     case 'fetch_fault':
     case 'expired':
     case 'suppressed':

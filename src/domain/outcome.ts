@@ -61,6 +61,8 @@ export type Outcome =
   | ({ readonly kind: 'obstacle'; readonly detail: string; readonly recipients: readonly string[] } & Traced)
   /** No transport can send this message. When it names recipients, the others can still get it. */
   | ({ readonly kind: 'undeliverable'; readonly detail: string; readonly recipients?: readonly string[] } & Traced)
+  /** The next hop has the message, and answers no earlier than `at` (milliseconds since the epoch). Only the sandbox is so slow. */
+  | ({ readonly kind: 'awaited'; readonly at: number } & Traced)
   /** Nothing was sent and nothing is wrong: the claim on the email was refused, or no connection was free in time. */
   | { readonly kind: 'withheld' };
 

@@ -1,6 +1,7 @@
 /** Recipients at `sandbox.invalid`: one row for each with its answer, so that every outcome can be had without a network. */
 import { domainOf } from './address.ts';
-import type { Feedback } from './outcome.ts';
+import { parseReply } from './classify.ts';
+import type { Feedback, Outcome } from './outcome.ts';
 import { nextDue, type Recipient } from './recipient.ts';
 
 /** Nobody can own a name below `.invalid` (RFC 6761 section 6.4). */
@@ -14,13 +15,16 @@ type SandboxRow = {
   readonly local: string;
   /** The refusal, and in how many attempts it comes before the message is accepted; null when it is never refused. */
   readonly refusal: { readonly reply: string; readonly attempts: number } | null;
-  /** Whether the answer to the body comes late. */
+  /** Whether the answer to the body comes late, after `slowMs`. */
   readonly isSlow: boolean;
   /** The feedback after the message was accepted. */
   readonly feedback: Feedback['kind'] | null;
   /** What becomes of it, in words, as in docs/sending.md. */
   readonly becomes: string;
 };
+
+/** How long after the hand-over an email that `slow@` gets is answered, milliseconds. */
+export const slowMs = 3_000;
 
 const accepted = { refusal: null, isSlow: false, feedback: null } as const;
 
@@ -59,6 +63,32 @@ export function isSandbox(address: string): boolean {
 export function sandboxRowOf(address: string): Omit<SandboxRow, 'local' | 'becomes'> {
   const name = address.slice(0, address.lastIndexOf('@')).split('+')[0]?.toLowerCase();
   return sandboxRows.find(({ local }) => local === name) ?? unknownRow;
+}
+
+export type SandboxAnswer = Extract<Outcome, { kind: 'answered' }>;
+
+const taken = parseReply('250 2.0.0 Ok: taken by the sandbox');
+
+/** What the sandbox answers, always the same for the same attempt, and how it goes about it. */
+export function sandboxAnswer(
+  to: readonly string[],
+  attempts: number,
+): { readonly answer: SandboxAnswer; readonly takesBody: boolean; readonly isSlow: boolean } {
+  const asked = to.map((address) => {
+    const row = sandboxRowOf(address);
+    const isRefused = row.refusal !== null && attempts < row.refusal.attempts;
+    return { address, row, isRefused, smtp: isRefused ? parseReply(row.refusal.reply) : taken };
+  });
+  const accepted = asked.filter(({ isRefused }) => !isRefused);
+  const feedback = accepted.flatMap(({ address, row }) =>
+    row.feedback === null ? [] : [{ address, kind: row.feedback }],
+  );
+  const replies = asked.map(({ address, smtp }) => ({ address, smtp }));
+  return {
+    answer: { kind: 'answered', transport: sandboxTransport, replies, feedback },
+    takesBody: accepted.length > 0,
+    isSlow: accepted.some(({ row }) => row.isSlow),
+  };
 }
 
 /**

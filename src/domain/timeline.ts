@@ -71,6 +71,7 @@ function eventIn(state: EmailState, event: EmailEvent): TimelineEvent {
 export const historyKinds = [
   'accepted',
   'answered',
+  'awaited',
   'unknown',
   'transport_fault',
   'undeliverable',

@@ -28,9 +28,10 @@ const msView = z.object({
 export const entryView = z
   .object({
     at: time.meta({ description: 'When it happened.' }),
-    kind: z
-      .enum(historyKinds)
-      .meta({ description: 'What happened: `accepted`, an attempt (named by its result), or a change you requested.' }),
+    kind: z.enum(historyKinds).meta({
+      description:
+        'What happened: `accepted`, an attempt (named by its result), or a change you requested. `awaited`: the sandbox answers this recipient of a campaign later.',
+    }),
     detail: z.string().nullable().meta({ description: 'What went wrong, if no reply explains it.' }),
     transport: z.string().nullable().meta({ description: 'The transport that tried.' }),
     host: z.string().nullable().meta({ description: 'The server it spoke to, as `host:port`.' }),

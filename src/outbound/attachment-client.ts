@@ -1,8 +1,8 @@
 /** Fetches attachments given by URL: https only, no redirects, no private networks unless allowed; time, size and number are limited. */
 import { getCACertificates } from 'node:tls';
 import { type Dispatcher, request } from 'undici';
-import { makeSemaphore, type Semaphore } from '../concurrency/semaphore.ts';
-import type { Fetched } from '../domain/attachment.ts';
+import { makeShares, type Shares } from '../concurrency/shares.ts';
+import { type Fetched, hostOf } from '../domain/attachment.ts';
 import type { Lane } from '../domain/lane.ts';
 import { makeAgent } from './http-agent.ts';
 import { describeTrouble } from './network-trouble.ts';
@@ -10,15 +10,18 @@ import { PrivateNetworkError, refusePrivateLiteral } from './private-networks.ts
 
 /** Limit from the connect to the last byte, also for a slow but steady server. The wait for a free place may take as long again. */
 const usualDeadlineMs = 30_000;
-/** Fetches at the same time, for each lane: a host that hangs must not hold up the other lane. Each may hold an attachment of 25 MB. */
+/**
+ * Fetches at the same time, for each lane: a host that hangs must not hold up the other lane. Each may hold an attachment of 25 MB. One host
+ * has half of them at most.
+ */
 const maxAtOnce = 8;
 /** The fetches of one email follow each other at once; after that the connection is hardly used again. */
 const idleCloseMs = 2_000;
 const maxNameLength = 300;
 
 export type AttachmentClient = AsyncDisposable & {
-  /** Fetches once; trouble is a fault. Needs memory for `maxBytes` and a little more. */
-  fetch(url: string, maxBytes: number, lane: Lane): Promise<Fetched>;
+  /** Fetches once; trouble is a fault, but not that `stop` aborted. Needs memory for `maxBytes` and a little more. */
+  fetch(url: string, maxBytes: number, lane: Lane, stop: AbortSignal): Promise<Fetched>;
 };
 
 export type AttachmentClientOptions = {
@@ -30,10 +33,7 @@ export type AttachmentClientOptions = {
 
 export function openAttachmentClient(options: AttachmentClientOptions): AttachmentClient {
   const { allowPrivateNetworks, ca, deadlineMs = usualDeadlineMs } = options;
-  const places = { transactional: makeSemaphore(maxAtOnce), bulk: makeSemaphore(maxAtOnce) } satisfies Record<
-    Lane,
-    Semaphore
-  >;
+  const places = { transactional: makeShares(maxAtOnce), bulk: makeShares(maxAtOnce) } satisfies Record<Lane, Shares>;
   const agent = makeAgent(
     { allowPrivateNetworks, deadlineMs },
     { keepAliveTimeout: idleCloseMs, keepAliveMaxTimeout: idleCloseMs },
@@ -44,32 +44,34 @@ export function openAttachmentClient(options: AttachmentClientOptions): Attachme
     },
   );
 
-  async function fetchInPlace(target: URL, maxBytes: number): Promise<Fetched> {
+  async function fetchInPlace(target: URL, maxBytes: number, stop: AbortSignal): Promise<Fetched> {
     using deadline = startDeadline(deadlineMs);
+    const signal = AbortSignal.any([deadline.signal, stop]);
     try {
       if (!allowPrivateNetworks) refusePrivateLiteral(target);
-      const answer = await request(target, { dispatcher: agent, headers, signal: deadline.signal });
+      const answer = await request(target, { dispatcher: agent, headers, signal });
       return await read(target, answer, maxBytes);
     } catch (error) {
+      if (stop.aborted) return { kind: 'put_off' };
       if (error instanceof PrivateNetworkError)
         return fault(target, 'is in a private network: give a public host', true);
       return fault(target, whyEnded(error, deadline.signal, deadlineMs), false);
     }
   }
 
-  async function takePlace(lane: Lane): Promise<(() => void) | null> {
+  async function takePlace(target: URL, lane: Lane, stop: AbortSignal): Promise<(() => void) | null> {
     using patience = startDeadline(deadlineMs);
-    return await places[lane].take(patience.signal);
+    return await places[lane].take(hostOf(target.href), AbortSignal.any([patience.signal, stop]));
   }
 
   return {
-    async fetch(url, maxBytes, lane) {
+    async fetch(url, maxBytes, lane, stop) {
       const target = readTarget(url);
       if (!(target instanceof URL)) return target;
-      const giveBack = await takePlace(lane);
-      if (giveBack === null) return { kind: 'busy' };
+      const giveBack = await takePlace(target, lane, stop);
+      if (giveBack === null) return { kind: 'put_off' };
       try {
-        return await fetchInPlace(target, maxBytes);
+        return await fetchInPlace(target, maxBytes, stop);
       } finally {
         giveBack();
       }

@@ -1,10 +1,20 @@
-/** deliver: one attempt at each email of a job. Load, gather its files, compose, send, settle. */
+/** deliver: one attempt at each email of a job. Load, gather its files, compose, send, settle. Files that are missing are fetched elsewhere. */
 import type { Semaphore } from '../concurrency/semaphore.ts';
-import { type Content, type EmailInHand, type Files, isHeavy, type StoredEmail, unreadable } from '../domain/email.ts';
+import type { MissingFile } from '../domain/attachment.ts';
+import {
+  type Content,
+  type EmailInHand,
+  type EmailState,
+  type Files,
+  type HandOver,
+  isHeavy,
+  type StoredEmail,
+  unreadable,
+} from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
 import { type Answer, done, type SettledOutcome } from '../domain/outcome.ts';
 import { isPending, nextDue, type Recipient } from '../domain/recipient.ts';
-import { nextGroup } from '../domain/sandbox.ts';
+import { nextGroup, sandboxAnswer, sandboxTransport, slowMs } from '../domain/sandbox.ts';
 import type { DeliverJob, DeliverQueue } from '../queue/deliver-queue.ts';
 import type { CampaignSlices } from '../store/campaign-slices.ts';
 import type { Due } from '../store/due.ts';
@@ -24,7 +34,9 @@ type Deps = {
   handedOver: Set<string>;
   /** Bytes of large emails in hand at a time, so that fifty of them do not fill the memory. */
   room: Pick<Semaphore, 'take'>;
-  gatherFiles(email: StoredEmail, content: Content): Promise<Gathered>;
+  gatherFiles(content: Content): Promise<Gathered>;
+  /** Has a file fetched beside the jobs: the email comes again by itself. */
+  fetchFile(email: StoredEmail, missing: MissingFile): Promise<void>;
   /** For each email its suppressed recipients, as an outcome; null when there are none. */
   suppress(emails: readonly (StoredEmail | null)[], lane: Lane): Promise<(SettledOutcome | null)[]>;
   compose(email: StoredEmail, content: Content, files: Files): Promise<Buffer>;
@@ -123,9 +135,8 @@ async function deliverOne(
   const dueAt = nextDue(email.state);
   if (dueAt === null) return null;
   if (email.handOver === null && dueAt > deps.now()) return dueAt;
-  // A hand-over by this same job: its worker died. By another job that is still in the queue: that job is still working on it.
-  const other = email.handOver === null || email.handOver.job === job.id ? null : email.handOver.job;
-  if (other !== null && (await deps.queue.isLive(other))) return deps.now() + leaveAloneMs;
+  const untilAt = email.handOver === null ? null : await inOtherHandsUntil(deps, job, email.handOver);
+  if (untilAt !== null) return untilAt;
   const { campaignId } = email.facts;
   const hold = email.handOver === null && campaignId !== null ? await deps.campaigns.hold(campaignId) : null;
   if (hold?.kind === 'paused') return lookAgainAt(hold.at, deps.now());
@@ -137,8 +148,21 @@ async function deliverOne(
   // The email changed before the hand-over, or no connection was free: read it again at once.
   if (outcome.kind === 'withheld') return deps.now();
   if (outcome.kind === 'parked') return null;
+  if (outcome.kind === 'awaited') return outcome.at;
+  if (outcome.kind === 'missing_file') {
+    await deps.fetchFile(email, outcome);
+    return null;
+  }
   await deps.settle(email, outcome, attemptId);
   return null;
+}
+
+/** When a hand-over that stands is looked at again; null when nobody has it in hand any more. */
+async function inOtherHandsUntil({ queue, now }: Deps, job: DeliverJob, handOver: HandOver): Promise<number | null> {
+  if (handOver.transport === sandboxTransport) return handOver.at + slowMs > now() ? handOver.at + slowMs : null;
+  // A hand-over by this same job: its worker died. By another job that is still in the queue: that job is still working on it.
+  const isOurs = handOver.job === job.id;
+  return isOurs || !(await queue.isLive(handOver.job)) ? null : now() + leaveAloneMs;
 }
 
 /** A wait for room ends after this and starts again, so that an email that expires meanwhile is noticed. */
@@ -146,6 +170,7 @@ const roomWaitMs = 30_000;
 
 /** Loads a heavy email only while there is room for it in memory. Until then only the weight of its content is known. */
 async function attempt(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId: string): Promise<Dispatched> {
+  if (email.handOver !== null) return outcomeOf(email.handOver, email.state);
   if (!isHeavy(email.content)) return tryNow(deps, job, email, attemptId);
   const release = await deps.room.take(AbortSignal.timeout(roomWaitMs), email.content.weight);
   if (release === null) return { kind: 'withheld' };
@@ -156,15 +181,31 @@ async function attempt(deps: Deps, job: DeliverJob, email: EmailInHand, attemptI
   }
 }
 
-async function tryNow(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId: string): Promise<Dispatched> {
-  const { state, handOver } = email;
-  if (handOver !== null) {
-    const detail = `the worker stopped after the hand-over began at ${new Date(handOver.at).toISOString()}`;
-    return { kind: 'unknown', transport: handOver.transport, detail, refused: [] };
+/** What came of a hand-over that nobody has in hand. Only the sandbox answers all the same, as it is in no process. */
+function outcomeOf(handOver: HandOver, state: EmailState): SettledOutcome {
+  if (handOver.transport === sandboxTransport) {
+    const { to, attempts } = askedFor(groupOf(state).recipients);
+    return sandboxAnswer(to, attempts).answer;
   }
+  const detail = `the worker stopped after the hand-over began at ${new Date(handOver.at).toISOString()}`;
+  return { kind: 'unknown', transport: handOver.transport, detail, refused: [] };
+}
+
+/** Whom the next attempt is for. It stays the same as long as a hand-over stands. */
+function groupOf({ recipients }: EmailState): ReturnType<typeof nextGroup> {
+  return nextGroup(recipients.filter(({ status }) => isPending(status)));
+}
+
+function askedFor(recipients: readonly Recipient[]): { to: string[]; attempts: number } {
+  const to = [...new Set(recipients.map(({ address }) => address))];
+  return { to, attempts: Math.min(...recipients.map((recipient) => recipient.attempts)) };
+}
+
+async function tryNow(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId: string): Promise<Dispatched> {
+  const { state } = email;
   const isOver = () => state.expiresAt !== null && state.expiresAt <= deps.now();
   if (isOver()) return { kind: 'expired', why: await deps.explainExpiry(email) };
-  const { isSandbox, recipients } = nextGroup(state.recipients.filter(({ status }) => isPending(status)));
+  const { isSandbox, recipients } = groupOf(state);
   let made: ReturnType<Outgoing['message']> | undefined;
   return deps.dispatch({
     email,
@@ -173,7 +214,7 @@ async function tryNow(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId
       made ??= makeMessage(deps, email, recipients, transport);
       return made;
     },
-    // The wait for files or a connection may have lasted past its end: then it is withheld, and expires at the next look.
+    // The wait for a connection may have lasted past its end: then it is withheld, and expires at the next look.
     async claim(transport) {
       if (isOver()) return false;
       const isOurs = await deps.emails.claimHandOver(email, { at: deps.now(), transport, attemptId, job: job.id });
@@ -193,12 +234,11 @@ async function makeMessage(
   const content = isHeavy(email.content) ? await deps.emails.content(facts.id) : email.content;
   if (content === null) return { kind: 'undeliverable', transport, detail: 'its content is gone' };
   if (content === unreadable) return { kind: 'undeliverable', transport, detail: 'its content cannot be read' };
-  const gathered = await deps.gatherFiles(email, content);
+  const gathered = await deps.gatherFiles(content);
   if (gathered.kind !== 'gathered') return gathered;
-  const raw = await deps.compose(email, gathered.content, gathered.files).catch((error: Error) => error);
+  const raw = await deps.compose(email, content, gathered.files).catch((error: Error) => error);
   if (raw instanceof Error)
     return { kind: 'undeliverable', transport, detail: `it could not be composed: ${raw.message}` };
-  const to = [...new Set(recipients.map(({ address }) => address))];
-  const attempts = Math.min(...recipients.map((recipient) => recipient.attempts));
+  const { to, attempts } = askedFor(recipients);
   return { emailId: facts.id, envelope: { from: facts.from.address, to }, raw, dsn: facts.dsn, attempts };
 }

@@ -1,4 +1,5 @@
 /** dispatch: an email goes over the first transport of its route that can take it, or is parked until one can. */
+import type { MissingFile } from '../domain/attachment.ts';
 import { endOf, type RetryPolicy } from '../domain/decide.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
@@ -27,8 +28,8 @@ type Deps = {
 export type Outgoing = {
   readonly email: StoredEmail;
   readonly isSandbox: boolean;
-  /** Makes the message, once, when a transport can take it. An outcome when it cannot be made. */
-  message(transport: string): Promise<Message | SettledOutcome | Withheld>;
+  /** Makes the message, once, when a transport can take it. An outcome when it cannot be made, or a file that it lacks. */
+  message(transport: string): Promise<Message | SettledOutcome | Withheld | MissingFile>;
   /** Called right before the body leaves; when it answers false, nothing is sent. */
   claim(transport: string): Promise<boolean>;
   /** Its campaign keeps it while it waits and brings it again, so it is not parked. */
@@ -38,7 +39,7 @@ export type Outgoing = {
 /** It waits until its transport can take it: in the store, or with its campaign. */
 export type Parked = { readonly kind: 'parked' };
 
-export type Dispatched = SettledOutcome | Withheld | Parked;
+export type Dispatched = SettledOutcome | Withheld | MissingFile | Parked;
 
 /** What the transports of a route answered when none of them took the email. */
 type Passed = {

@@ -1,6 +1,7 @@
 /** locate-email: finds where an email waits: its job, how many emails wait in its lane, and the transport it is parked for. */
+import { hostOf, missingFileOf } from '../domain/attachment.ts';
 import { isAtPlace } from '../domain/campaign-email.ts';
-import type { StoredEmail } from '../domain/email.ts';
+import { type StoredEmail, unreadable } from '../domain/email.ts';
 import type { Whereabouts } from '../domain/explain.ts';
 import type { ParkedAt } from '../domain/explain-parked.ts';
 import type { Lane } from '../domain/lane.ts';
@@ -12,10 +13,12 @@ import type { DeliverQueue } from '../queue/deliver-queue.ts';
 import type { Budgets } from '../store/budgets.ts';
 import type { Campaigns } from '../store/campaigns.ts';
 import type { Due } from '../store/due.ts';
+import type { Emails } from '../store/emails.ts';
 
 type Deps = {
   plans: Pick<Plans, 'plan'>;
-  due: Pick<Due, 'waiting'>;
+  due: Pick<Due, 'waiting' | 'isForFile'>;
+  emails: Pick<Emails, 'content'>;
   deliverQueues: Readonly<Record<Lane, Pick<DeliverQueue, 'whereabouts'>>>;
   budgets: Pick<Budgets, 'names' | 'whereParked'>;
   campaigns: Pick<Campaigns, 'get'>;
@@ -30,7 +33,7 @@ export async function locateEmail(deps: Deps, email: StoredEmail): Promise<Where
   // An email that left its place is delivered like any other, except while its campaign is paused.
   if (campaign !== null && (isAtPlace(email) || campaign.state.status === 'paused')) {
     const parked = campaign.state.status === 'running' ? await findHoldUp(deps, email) : null;
-    return { job: 'absent', waiting: 0, parked, campaign };
+    return { job: 'absent', waiting: 0, fileHost: null, parked, campaign };
   }
   const [{ job, waiting }, stored] = await Promise.all([
     deps.deliverQueues[lane].whereabouts(id),
@@ -38,7 +41,18 @@ export async function locateEmail(deps: Deps, email: StoredEmail): Promise<Where
   ]);
   // An email that was changed after it was parked stays in the parked set until its release: only a due email can be parked.
   const mayBeParked = job === 'absent' && email.handOver === null && (nextDue(email.state) ?? now + 1) <= now;
-  return { job, waiting: waiting + stored, parked: mayBeParked ? await findParked(deps, email) : null, campaign: null };
+  const fileHost = await findFileHost(deps, email);
+  const parked = mayBeParked && fileHost === null ? await findParked(deps, email) : null;
+  return { job, waiting: waiting + stored, fileHost, parked, campaign: null };
+}
+
+/** The host of the file that an email waits for; null when it waits for none. */
+async function findFileHost({ due, emails, now }: Deps, email: StoredEmail): Promise<string | null> {
+  const { id, lane } = email.facts;
+  if (email.handOver !== null || !(await due.isForFile(lane, id, now()))) return null;
+  const content = await emails.content(id);
+  const missing = content === null || content === unreadable ? null : missingFileOf(content, 0);
+  return missing && hostOf(missing.url);
 }
 
 /** A recipient at its place is never parked. It is held up when no transport of its route is in service. */

@@ -1,4 +1,5 @@
 /** send-over: one attempt over the transport that admitted the email. When nothing is handed over, gives back the tokens and the trial. */
+import type { MissingFile } from '../domain/attachment.ts';
 import { lineOf } from '../domain/lane.ts';
 import { notTaken, type Obstacle, type Outcome, type SettledOutcome, type Withheld } from '../domain/outcome.ts';
 import { isOfTransport, verdictOf } from '../domain/standing.ts';
@@ -29,7 +30,7 @@ export type Attempt = {
 
 export type Sent =
   /** No other transport is asked. */
-  | { readonly kind: 'ended'; readonly outcome: SettledOutcome | Withheld }
+  | { readonly kind: 'ended'; readonly outcome: SettledOutcome | Withheld | MissingFile }
   /** Nothing was handed over, and the trouble is the transport's own: another may do better. */
   | { readonly kind: 'fault'; readonly fault: SettledOutcome }
   /** The message cannot go over this hop: another may take it. */

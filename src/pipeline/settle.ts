@@ -43,6 +43,7 @@ export async function settle(
 ): Promise<void> {
   const decideOn = (current: StoredEmail) => {
     if (outcome.kind === 'unknown' && current.version !== email.version) return settledMeanwhile;
+    if (outcome.kind === 'fetch_fault' && current.version !== email.version) return changedMeanwhile;
     if (current.handOver !== null && current.handOver.attemptId !== attemptId) return inOtherHands;
     const isLate = outcome.kind === 'answered' && wasCounted(email, current);
     const told = isLate ? { ...outcome, isLate } : outcome;
@@ -66,6 +67,9 @@ function wasCounted({ state }: StoredEmail, current: StoredEmail): boolean {
 
 /** A hand-over stands until it is settled. The email changed, so another worker settled it, with its answer or as unknown. */
 const settledMeanwhile: Refusal = { refused: 'its hand-over was settled meanwhile' };
+
+/** A worker that lost its lease may have counted the same fault, or a caller changed the email: a file is soon tried again. */
+const changedMeanwhile: Refusal = { refused: 'it changed while its file was fetched' };
 
 /** The email is in two jobs, and the other job may have handed it to the next hop: the outcome of that job counts. */
 const inOtherHands: Refusal = { refused: 'another attempt is handing it over' };

@@ -5,8 +5,11 @@ import { redisClock } from './clock.ts';
 import { keys } from './keys.ts';
 import { script } from './redis.ts';
 
-/** That an email is due at `at` (milliseconds since the epoch). */
-type DueMark = { readonly id: string; readonly at: number };
+/** That an email is due at `at` (milliseconds since the epoch). `isForFile`: until then it waits for a file that is being fetched. */
+export type DueMark = { readonly id: string; readonly at: number; readonly isForFile?: boolean };
+
+/** Fraction of the marks of emails that wait for a file. Parked ones have another, all others are whole. */
+const fileFraction = 0.25;
 
 /** Emails taken for the queue, and when the next are due (milliseconds since the epoch, null for none). */
 type Taken = { readonly ids: readonly string[]; readonly nextAt: number | null };
@@ -35,7 +38,10 @@ export function openDue(redis: Redis) {
 
     /** Marks emails that come again. An email that a caller moved meanwhile keeps its newer mark. */
     async mark(lane: Lane, marks: readonly DueMark[], now: number): Promise<void> {
-      const args = [now, ...marks.flatMap(({ id, at }) => [at, id])];
+      const args = [
+        now,
+        ...marks.flatMap(({ id, at, isForFile }) => [isForFile ? Math.floor(at) + fileFraction : at, id]),
+      ];
       if (marks.length > 0) await markScript(redis, [keys.bell, ...both(lane)], args);
     },
 
@@ -44,6 +50,12 @@ export function openDue(redis: Redis) {
       const scores = await Promise.all(both(lane).map((key) => redis.zscore(key, id)));
       const marks = scores.filter((score) => score !== null).map(Number);
       return marks.length === 0 ? null : Math.min(...marks);
+    },
+
+    /** Whether an email waits for a file that a worker fetches. */
+    async isForFile(lane: Lane, id: string, now: number): Promise<boolean> {
+      const at = Number((await redis.zscore(keys.again(lane), id)) ?? 0);
+      return at > now && at % 1 === fileFraction;
     },
 
     /** How many emails of a lane wait here: those due and those that come again, but not those scheduled for later. */

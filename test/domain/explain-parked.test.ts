@@ -180,7 +180,7 @@ describe('a recipient', () => {
     const tried = recipient('tried', { nextAttemptAt: now, attempts: 2, status: 'deferred', reason: 'dropped' });
     const later = recipient('later', { nextAttemptAt: now + minute, status: 'deferred' });
     const policy = { scheduleMs: [minute], maxAgeMs: 60 * minute };
-    const where = { job, waiting: 0, parked, campaign: null };
+    const where = { job, waiting: 0, fileHost: null, parked, campaign: null };
     return explain(storedEmail([due, tried, later]), where, policy, now).recipients.map(({ why }) => why);
   };
   const next = `next attempt at ${new Date(now + minute).toISOString()}`;

@@ -13,6 +13,7 @@ const hour = 3_600_000;
 const seen = new Set<string>();
 
 let world: World;
+let silentPort: number;
 beforeAll(async () => {
   const { port } = opened.use(
     await openSmtpServer({
@@ -28,6 +29,7 @@ beforeAll(async () => {
   const login = { methods: ['PLAIN'], user: 'u', pass: 'p' } as const;
   const refusing = opened.use(await openScriptedSmtp(undefined, { login }));
   const silent = opened.use(await openScriptedSmtp(() => 'stall'));
+  silentPort = silent.port;
   const transports = {
     main: transportAt(port),
     idle: transportAt(port),
@@ -113,6 +115,7 @@ it('with a worker: it was deferred, is being sent, is held, or is done', async (
     file: await send({ attachments: [{ path: 'https://127.0.0.1:1/a.pdf' }] }),
     gone: await send({ to: 'gone@example.org', cc: 'b@example.org' }),
   };
+  const fetching = await send({ attachments: [{ path: `https://localhost:${silentPort}/a.pdf` }] });
   const hold = await send({ to: 'hold@example.org', on_unknown: 'hold' });
   const worker = await world.startWorker();
   const slow = await explained(ids.slow, 'deferred');
@@ -125,6 +128,12 @@ it('with a worker: it was deferred, is being sent, is held, or is done', async (
       { status: 'deferred', why: `main answered: 450 4.2.0 Greylisted; after 1 attempt; next attempt at ${next}` },
       { status: 'sent', why: expect.stringMatching(/^main answered: 250 /) },
     ],
+  });
+  expect(await explained(fetching, 'waiting_for_file')).toMatchObject({
+    status: 'queued',
+    summary: expect.stringMatching(/^A file of it is being fetched from localhost, or waits for its turn there/),
+    moves_at: null,
+    recipients: [{ status: 'queued', why: 'waits for a file' }],
   });
   const file = await explained(ids.file, 'attachment_trouble');
   expect(file).toMatchObject({

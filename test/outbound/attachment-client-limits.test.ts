@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterAll, describe, expect, it } from 'vitest';
 import { openAttachmentClient } from '../../src/outbound/attachment-client.ts';
-import { faultForNow, openFileServers } from '../support/file-server.ts';
+import { faultForNow, notStopping, openFileServers } from '../support/file-server.ts';
 import { until } from '../support/until.ts';
 
 const servers = await openFileServers();
@@ -43,7 +43,7 @@ describe('the deadline', () => {
     const reached = Promise.withResolvers<void>();
     await using target = await serve(() => reached.resolve());
     const client = openAttachmentClient(trusting);
-    const fetching = client.fetch(target.url, 1_000, 'transactional');
+    const fetching = client.fetch(target.url, 1_000, 'transactional', notStopping);
     await reached.promise;
     await client[Symbol.asyncDispose]();
     expect(await fetching).toMatchObject({ kind: 'fault', isFinal: false });
@@ -51,34 +51,42 @@ describe('the deadline', () => {
 });
 
 describe('a client with more to fetch than it may at once', () => {
-  it('has eight at a time and lets the others in as those end', async () => {
-    let open = 0;
-    let most = 0;
-    const gate = Promise.withResolvers<void>();
-    await using target = await serve(async (_, response) => {
-      open += 1;
-      most = Math.max(most, open);
-      await gate.promise;
-      open -= 1;
+  it('has four of one host at a time, lets another host in beside them, and the others as those end', async () => {
+    const gates = { '127.0.0.1': Promise.withResolvers<void>(), localhost: Promise.withResolvers<void>() };
+    const open = { '127.0.0.1': 0, localhost: 0 };
+    const most = { ...open };
+    await using target = await serve(async (request, response) => {
+      const host = request.headers.host?.startsWith('localhost') ? 'localhost' : '127.0.0.1';
+      open[host] += 1;
+      most[host] = Math.max(most[host], open[host]);
+      await gates[host].promise;
+      open[host] -= 1;
       response.end('x');
     });
     await using client = openAttachmentClient(trusting);
-    const fetching = Array.from({ length: 20 }, () => client.fetch(target.url, 10, 'transactional'));
-    await until('eight requests', () => open === 8);
-    gate.resolve();
-    expect((await Promise.all(fetching)).every(({ kind }) => kind === 'fetched')).toBe(true);
-    expect(most).toBe(8);
+    const fetchFrom = (host: string) =>
+      client.fetch(`https://${host}:${target.port}/`, 10, 'transactional', notStopping);
+    const hanging = Array.from({ length: 20 }, () => fetchFrom('127.0.0.1'));
+    await until('four requests', () => open['127.0.0.1'] === 4);
+    const others = Array.from({ length: 20 }, () => fetchFrom('localhost'));
+    await until('two requests', () => open.localhost === 2);
+    gates.localhost.resolve();
+    expect((await Promise.all(others)).every(({ kind }) => kind === 'fetched')).toBe(true);
+    expect(open['127.0.0.1']).toBe(4);
+    gates['127.0.0.1'].resolve();
+    expect((await Promise.all(hanging)).every(({ kind }) => kind === 'fetched')).toBe(true);
+    expect(most).toEqual({ '127.0.0.1': 4, localhost: 2 });
   });
 
-  it('lets one lane fetch while the other has all its places taken', async () => {
+  it('lets one lane fetch while the other has no place left for that host', async () => {
     await using target = await serve((request, response) => {
       if (request.url !== '/held') response.end('x');
     });
     const { origin } = new URL(target.url);
     await using client = openAttachmentClient(trusting);
-    const held = Array.from({ length: 20 }, () => client.fetch(`${origin}/held`, 10, 'bulk'));
-    await until('eight requests', () => target.requests.length === 8);
-    expect(await client.fetch(target.url, 10, 'transactional')).toMatchObject({ kind: 'fetched' });
+    const held = Array.from({ length: 20 }, () => client.fetch(`${origin}/held`, 10, 'bulk', notStopping));
+    await until('its share of requests', () => target.requests.length === 4);
+    expect(await client.fetch(target.url, 10, 'transactional', notStopping)).toMatchObject({ kind: 'fetched' });
     await client[Symbol.asyncDispose]();
     expect((await Promise.all(held)).every(({ kind }) => kind === 'fault')).toBe(true);
   });
@@ -86,11 +94,22 @@ describe('a client with more to fetch than it may at once', () => {
   it('gives up on one whose wait was as long as a fetch may take', async () => {
     await using target = await serve(() => {});
     await using client = openAttachmentClient(hasty);
-    const fetching = Array.from({ length: 9 }, () => client.fetch(target.url, 10, 'transactional'));
+    const fetching = Array.from({ length: 5 }, () => client.fetch(target.url, 10, 'transactional', notStopping));
     const fetched = await Promise.all(fetching);
-    expect(fetched.slice(0, 8)).toEqual(Array(8).fill(late));
-    expect(fetched[8]).toEqual({ kind: 'busy' });
-    // On a busy machine some of the eight may not even have come to ask.
-    expect(target.connections).toBeLessThanOrEqual(8);
+    expect(fetched.slice(0, 4)).toEqual(Array(4).fill(late));
+    expect(fetched[4]).toEqual({ kind: 'put_off' });
+    // On a busy machine some of the four may not even have come to ask.
+    expect(target.connections).toBeLessThanOrEqual(4);
+  });
+
+  it('puts off what is under way and what waits when its process stops: neither is a fault', async () => {
+    await using target = await serve(() => {});
+    await using client = openAttachmentClient(trusting);
+    const stop = new AbortController();
+    const fetching = Array.from({ length: 6 }, () => client.fetch(target.url, 10, 'transactional', stop.signal));
+    await until('its share of requests', () => target.requests.length === 4);
+    stop.abort();
+    expect(await Promise.all(fetching)).toEqual(Array(6).fill({ kind: 'put_off' }));
+    await until('the connections to be closed', () => target.sockets.size === 0);
   });
 });

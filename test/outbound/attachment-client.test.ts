@@ -1,7 +1,7 @@
 /** What the attachment client takes for a file, and from whom; every fault says what is wrong without a secret. */
 import { afterAll, describe, expect, it } from 'vitest';
 import { openAttachmentClient } from '../../src/outbound/attachment-client.ts';
-import { faultForGood, faultForNow, openFileServers } from '../support/file-server.ts';
+import { faultForGood, faultForNow, notStopping, openFileServers } from '../support/file-server.ts';
 import { startProcess } from '../support/processes.ts';
 import { until } from '../support/until.ts';
 
@@ -50,7 +50,7 @@ describe('an attachment that is fetched', () => {
     await using target = await serve((_, response) => response.end('x'));
     await using client = openAttachmentClient(trusting);
     for (let n = 0; n < 3; n++)
-      expect(await client.fetch(target.url, 10, 'transactional')).toMatchObject({ kind: 'fetched' });
+      expect(await client.fetch(target.url, 10, 'transactional', notStopping)).toMatchObject({ kind: 'fetched' });
     // The second may leave while the first connection is still being handed back.
     expect(target.connections).toBeLessThanOrEqual(2);
     await until('the idle connection to be closed', () => target.sockets.size === 0);
@@ -107,7 +107,7 @@ describe('a body', () => {
       response.writeHead(200, { 'content-length': 1_001 }).flushHeaders();
     });
     await using client = openAttachmentClient(trusting);
-    expect(await client.fetch(target.url, 1_000, 'transactional')).toEqual(
+    expect(await client.fetch(target.url, 1_000, 'transactional', notStopping)).toEqual(
       faultForGood(expect.stringMatching(/is 1001 bytes, and at most 1000 bytes/)),
     );
     await until('the connection to be closed', () => target.sockets.size === 0);
@@ -169,9 +169,9 @@ describe('a body', () => {
     const script = `
       import { openAttachmentClient } from './src/outbound/attachment-client.ts';
       await using client = openAttachmentClient({ allowPrivateNetworks: true });
-      const small = await client.fetch('${target.url}', 1, 'transactional');
+      const small = await client.fetch('${target.url}', 1, 'transactional', new AbortController().signal);
       const before = process.resourceUsage().maxRSS;
-      const fetched = await client.fetch('${target.url}', ${size}, 'transactional');
+      const fetched = await client.fetch('${target.url}', ${size}, 'transactional', new AbortController().signal);
       console.log(small.kind, fetched.kind, fetched.content?.length, (process.resourceUsage().maxRSS - before) * 1024);`;
     await using child = startProcess(
       process.execPath,
@@ -209,7 +209,7 @@ describe('TLS', () => {
     const script = `
       import { openAttachmentClient } from './src/outbound/attachment-client.ts';
       await using client = openAttachmentClient({ allowPrivateNetworks: true });
-      console.log((await client.fetch('${target.url}', 1_000, 'transactional')).kind);`;
+      console.log((await client.fetch('${target.url}', 1_000, 'transactional', new AbortController().signal)).kind);`;
     await using child = startProcess(process.execPath, [...args, '--input-type=module', '-e', script], { env });
     await child.printed(/^fault$/m);
     expect(target.requests).toHaveLength(0);

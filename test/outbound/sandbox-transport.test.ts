@@ -1,5 +1,6 @@
 /** The sandbox transport: each recipient answered by its row, as a server would, and the hand-over claimed before there is anything to hand over. */
 import { expect, it } from 'vitest';
+import { slowMs } from '../../src/domain/sandbox.ts';
 import { openSandboxTransport } from '../../src/outbound/sandbox-transport.ts';
 import type { Message } from '../../src/outbound/transport.ts';
 
@@ -16,8 +17,8 @@ function at(name: string, code: number, enhanced: string) {
 }
 
 it('answers each recipient by its row, with what is heard of those it took', async () => {
-  await using sandbox = openSandboxTransport({ slowMs: 1 });
-  const names = ['delivered', 'bounced', 'deferred', 'Complained+17', 'slow', 'nobody'];
+  await using sandbox = openSandboxTransport({ now: Date.now });
+  const names = ['delivered', 'bounced', 'deferred', 'Complained+17', 'nobody'];
   expect(await sandbox.send(message(names), yes, turn)).toEqual({
     kind: 'answered',
     transport: 'sandbox',
@@ -26,7 +27,6 @@ it('answers each recipient by its row, with what is heard of those it took', asy
       at('bounced', 550, '5.1.1'),
       at('deferred', 450, '4.2.0'),
       at('Complained+17', 250, '2.0.0'),
-      at('slow', 250, '2.0.0'),
       at('nobody', 550, '5.1.1'),
     ],
     feedback: [
@@ -37,7 +37,7 @@ it('answers each recipient by its row, with what is heard of those it took', asy
 });
 
 it('defers twice, and refuses for good however often', async () => {
-  await using sandbox = openSandboxTransport({ slowMs: 1 });
+  await using sandbox = openSandboxTransport({ now: Date.now });
   const codes: (number | undefined)[][] = [];
   for (const attempts of [0, 1, 2, 3]) {
     const outcome = await sandbox.send(message(['deferred', 'bounced'], attempts), yes, turn);
@@ -52,7 +52,7 @@ it('defers twice, and refuses for good however often', async () => {
 });
 
 it('asks for the claim only when somebody takes the body, and hands over nothing without it', async () => {
-  await using sandbox = openSandboxTransport({ slowMs: 1 });
+  await using sandbox = openSandboxTransport({ now: Date.now });
   let claims = 0;
   const no = async () => {
     claims += 1;
@@ -64,35 +64,11 @@ it('asks for the claim only when somebody takes the body, and hands over nothing
   expect(claims).toBe(1);
 });
 
-it('lets slow@ wait for its time after the claim, and leaves what it is closed on unknown', async () => {
-  const sandbox = openSandboxTransport({ slowMs: 3_600_000 });
-  const claimed = Promise.withResolvers<boolean>();
-  const sending = sandbox.send(
-    message(['slow', 'bounced']),
-    () => {
-      claimed.resolve(true);
-      return claimed.promise;
-    },
-    turn,
-  );
-  await claimed.promise;
-  expect(await sandbox.send(message(['delivered']), yes, turn)).toMatchObject({ kind: 'answered' });
-  await sandbox[Symbol.asyncDispose]();
-  expect(await sending).toEqual({
-    kind: 'unknown',
+it('says when slow@ is answered, and waits for nobody', async () => {
+  await using sandbox = openSandboxTransport({ now: () => 1_000 });
+  expect(await sandbox.send(message(['slow', 'bounced']), yes, turn)).toEqual({
+    kind: 'awaited',
     transport: 'sandbox',
-    detail: 'closed before the sandbox answered',
-    refused: [at('bounced', 550, '5.1.1')],
+    at: 1_000 + slowMs,
   });
-});
-
-it('answers slow@ once its time has passed', async () => {
-  await using sandbox = openSandboxTransport({ slowMs: 30 });
-  const began = performance.now();
-  expect(await sandbox.send(message(['slow']), yes, turn)).toMatchObject({
-    kind: 'answered',
-    replies: [at('slow', 250, '2.0.0')],
-  });
-  // A timer may fire up to a millisecond early.
-  expect(performance.now() - began).toBeGreaterThanOrEqual(29);
 });

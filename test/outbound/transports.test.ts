@@ -10,7 +10,8 @@ import { send } from '../support/smtp-transport.ts';
 import { until } from '../support/until.ts';
 import { failover, planTo } from '../support/worker.ts';
 
-const open = (plan: TransportPlan) => openTransports(plan, openSmtpTransport, [openSandboxTransport({ slowMs: 10 })]);
+const open = (plan: TransportPlan) =>
+  openTransports(plan, openSmtpTransport, [openSandboxTransport({ now: Date.now })]);
 const one = (port: number, more: object = {}) => planTo({ one: { port, ...more } }, { default: failover('one') });
 
 function get(transports: Transports, name = 'one') {

@@ -54,6 +54,17 @@ async function told(): Promise<string[]> {
   return (await redis.xrange(keys.outbox, '-', '+')).map(([, [, json = '']]) => unpackEvent(json).type);
 }
 
+it('a file that two workers could not fetch counts as one attempt', async () => {
+  const request = emailRequest.parse({ from: 'a@x.co', to: 'b@x.co', subject: 's', text: 't' });
+  const id = makeId('em', Date.now(), randomBytes(10));
+  const email = acceptEmail(request, { id, keyId: 'k', now: Date.now() });
+  await emails.create([{ email, claim: null }], { batchClaim: null, isStrict: true, now: Date.now() });
+  const stored = (await emails.read(id)) as StoredEmail;
+  const fault: SettledOutcome = { kind: 'fetch_fault', detail: 'late', loggable: 'late', isFinal: false };
+  await Promise.all([settleIt(stored, fault, 'at_1'), settleIt(stored, fault, 'at_2')]);
+  expect((await emails.read(id))?.state.recipients[0]).toMatchObject({ status: 'deferred', attempts: 1 });
+});
+
 const unknown: SettledOutcome = { kind: 'unknown', transport: 'smtp', detail: 'the worker stopped', refused: [] };
 const deferred: SettledOutcome = {
   kind: 'answered',

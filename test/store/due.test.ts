@@ -137,6 +137,16 @@ it('an email that was moved keeps the mark it got then', async () => {
   expect(await due.at('bulk', 'a')).toBe(70);
 });
 
+it('knows what waits for a file: until its time, and unless it is marked for something else', async () => {
+  await due.mark('bulk', [{ id: 'file', at: 100.6, isForFile: true }], 40);
+  await due.mark('bulk', [{ id: 'other', at: 100 }], 40);
+  const isForFile = (now: number) => Promise.all(['file', 'other', 'none'].map((id) => due.isForFile('bulk', id, now)));
+  expect(await isForFile(40)).toEqual([true, false, false]);
+  expect(await isForFile(101)).toEqual([false, false, false]);
+  await due.mark('bulk', [{ id: 'file', at: 100 }], 40);
+  expect(await isForFile(40)).toEqual([false, false, false]);
+});
+
 it('rings the bell for what comes again soon, not for what comes later', async () => {
   await due.mark('bulk', [{ id: 'a', at: 5_000 }], 1_000);
   expect(await redis.llen(keys.bell)).toBe(0);

@@ -71,10 +71,13 @@ async function serve(answer: RequestListener, options: ServerOptions, host: stri
 
 async function fetchOnce(url: string, maxBytes: number, options: AttachmentClientOptions): Promise<Fetched> {
   await using client = openAttachmentClient(options);
-  const fetched = await client.fetch(url, maxBytes, 'transactional');
+  const fetched = await client.fetch(url, maxBytes, 'transactional', notStopping);
   if (fetched.kind === 'fault') expect(fetched.detail).not.toMatch(/secret|signature/);
   return fetched;
 }
+
+/** Of a process that goes on. */
+export const notStopping = new AbortController().signal;
 
 /** A fault that no other try can mend. */
 export const faultForGood = (detail: unknown) => ({

@@ -1,0 +1,46 @@
+/** Composition of the stage that fetches files given by URL, in each worker. */
+import type { Ground } from './app.ts';
+import { newId, now } from './chance.ts';
+import { waitUntil } from './concurrency/deadline.ts';
+import { openLoop } from './concurrency/loop.ts';
+import { makeShares } from './concurrency/shares.ts';
+import type { Lane } from './domain/lane.ts';
+import { openAttachmentClient } from './outbound/attachment-client.ts';
+import { fetchFile, keepFetching } from './pipeline/fetch-file.ts';
+import type { settle } from './pipeline/settle.ts';
+import type { openStore } from './store/store.ts';
+
+type Bound<F> = F extends (deps: never, ...rest: infer Rest) => infer R ? (...rest: Rest) => R : never;
+
+type Given = {
+  readonly store: Pick<Awaited<ReturnType<typeof openStore>>, 'emails' | 'due'>;
+  readonly settle: Bound<typeof settle>;
+};
+
+/** Emails of a lane whose file is being fetched or waits for that: so many that a host which answers is never without work. */
+const mostInHand = 64;
+
+/** @returns the stage of each lane */
+export function openFetching(
+  { config, report, stopping, deadline, opened }: Ground,
+  { store, settle }: Given,
+): Readonly<Record<Lane, Bound<typeof fetchFile>>> {
+  const { emails, due } = store;
+  const onTrouble = report.trouble;
+  const { ATTACHMENT_ALLOW_PRIVATE_NETWORKS: allowPrivateNetworks, WORKER_LOCK: leaseMs } = config;
+  const client = opened.use(openAttachmentClient({ allowPrivateNetworks }));
+  const aside = new Set<Promise<void>>();
+  opened.defer(() => waitUntil(Promise.all(aside), deadline.begin()));
+  const beside = (work: Promise<void>) => {
+    aside.add(work);
+    void work.finally(() => aside.delete(work));
+  };
+  const openLane = (lane: Lane): Bound<typeof fetchFile> => {
+    const inHand = new Set<string>();
+    const fetching = { emails, due, client, lane, inHand, places: makeShares(mostInHand) };
+    const deps = { ...fetching, settle, beside, stopping, leaseMs, onTrouble, newId, now };
+    opened.use(openLoop('keep fetching', () => keepFetching(deps), { everyMs: leaseMs / 3, onTrouble }));
+    return fetchFile.bind(null, deps);
+  };
+  return { transactional: openLane('transactional'), bulk: openLane('bulk') };
+}

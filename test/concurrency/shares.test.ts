@@ -1,0 +1,54 @@
+/** Shares: one party leaves as much free as it has, whoever waits comes in by turns, and a wait may end before. */
+import { expect, it } from 'vitest';
+import { makeShares } from '../../src/concurrency/shares.ts';
+
+const patient = new AbortController().signal;
+
+/** How many places a party gets at once. */
+function takeAll(places: ReturnType<typeof makeShares>, party: string) {
+  const leaves: (() => void)[] = [];
+  for (let leave = places.tryTake(party); leave !== null; leave = places.tryTake(party)) leaves.push(leave);
+  return leaves;
+}
+
+it('of eight places one party has half, and each that comes later half of what is left, until there is none', () => {
+  const places = makeShares(8);
+  expect(['a', 'b', 'c', 'd', 'e'].map((party) => takeAll(places, party).length)).toEqual([4, 2, 1, 1, 0]);
+});
+
+it('one place alone may be had', () => {
+  expect(takeAll(makeShares(1), 'a')).toHaveLength(1);
+});
+
+it('those that wait come in as places become free, in order, and pass those whose party has its share', async () => {
+  const places = makeShares(8);
+  const [a, b, c] = ['a', 'b', 'c'].map((party) => takeAll(places, party));
+  takeAll(places, 'd');
+  const inside: string[] = [];
+  const come = async (name: string) => {
+    await places.take(name.slice(0, 1), patient);
+    inside.push(name);
+  };
+  const waiting = ['a1', 'e1', 'e2', 'a2'].map(come);
+  c?.pop()?.();
+  await waiting[1];
+  expect(inside).toEqual(['e1']);
+  for (const leave of b ?? []) leave();
+  await waiting[2];
+  expect(inside).toEqual(['e1', 'e2']);
+  for (const leave of a ?? []) leave();
+  await Promise.all(waiting);
+  expect(inside).toEqual(['e1', 'e2', 'a1', 'a2']);
+});
+
+it('a wait whose signal aborts ends without a place, and takes none afterwards', async () => {
+  const places = makeShares(2);
+  const leave = places.tryTake('a');
+  const stop = new AbortController();
+  const waiting = places.take('a', stop.signal);
+  stop.abort();
+  expect(await waiting).toBeNull();
+  expect(await places.take('a', stop.signal)).toBeNull();
+  leave?.();
+  expect(takeAll(places, 'b')).toHaveLength(1);
+});

@@ -66,10 +66,11 @@ function parseDisplayName(raw: string): string | AddressFault {
   return special === undefined ? raw : { fault: `has an unquoted ${special} in the display name` };
 }
 
-function parseAddress(text: string, name: string | undefined): Mailbox | AddressFault {
+function parseAddress(written: string, name: string | undefined): Mailbox | AddressFault {
+  if (!name && written.length <= maxPlainLength && plain.test(written)) return plainAddress(written);
+  // Before all checks: some characters beyond ASCII become `;` or a backtick.
+  const text = composed(written);
   const at = text.lastIndexOf('@');
-  if (!name && text.length <= maxPlainLength && plain.test(text))
-    return { address: `${text.slice(0, at)}@${text.slice(at + 1).toLowerCase()}` };
   if (at < 1) return { fault: 'is not an address: expected local-part@domain' };
   const local = simplestLocal(text.slice(0, at));
   const domain = parseDomain(text.slice(at + 1));
@@ -87,6 +88,16 @@ function parseAddress(text: string, name: string | undefined): Mailbox | Address
   if (name !== undefined && encodedWord.test(name))
     return { fault: 'has an encoded word (=?…?=) in the name: give the name itself, in Unicode' };
   return name ? { address, name } : { address };
+}
+
+function plainAddress(text: string): Mailbox {
+  const at = text.indexOf('@');
+  return { address: `${text.slice(0, at)}@${text.slice(at + 1).toLowerCase()}` };
+}
+
+/** Normalization form C (RFC 6532 section 3.1). Nearly all addresses are ASCII, where looking takes a quarter of the time of normalizing. */
+export function composed(text: string): string {
+  return /[^ -~]/.test(text) ? text.normalize('NFC') : text;
 }
 
 /**

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { encodedWord } from './address.ts';
 import { objectOf, objectWithin } from './json-object.ts';
+import { instructionHeaders, instructionsFault } from './relay-instructions.ts';
 
 const maxHeaders = 50;
 const maxHeaderLength = 4_096;
@@ -12,7 +13,7 @@ const maxHeaderLength = 4_096;
  */
 const reservedHeaders = new Set([
   'mime-version', 'to', 'from', 'sender', 'cc', 'bcc', 'subject', 'reply-to', 'date', 'return-path', 'received', 'dkim-signature',
-  'domainkey-signature', 'received-spf', 'authentication-results', 'delivered-to', 'apparently-to',
+  'domainkey-signature', 'received-spf', 'authentication-results', 'delivered-to', 'apparently-to', 'x-mc-bccaddress',
 ]); // biome-ignore format: one list reads best as one block
 /** Whole families: MIME (RFC 2045 section 9: they would describe our body), ARC (RFC 8617), resending (RFC 5322 section 3.6.6). */
 const reservedFamilies = /^(?:content|arc|resent)-(?!language$)/;
@@ -29,7 +30,7 @@ const asciiHeaders = new Set([
   'disposition-notification-to', 'disposition-notification-options', 'return-receipt-to', 'x-confirm-reading-to', 'errors-to', 'bounces-to',
   'mail-followup-to', 'mail-reply-to', 'abuse-reports-to', 'original-recipient', 'require-recipient-valid-since', 'archived-at', 'auto-submitted',
   'precedence', 'feedback-id', 'importance', 'priority', 'x-priority', 'sensitivity', 'content-language', 'expires', 'supersedes', 'thread-index',
-  'x-auto-response-suppress', 'bimi-selector', 'tls-required', 'otp-token',
+  'x-auto-response-suppress', 'bimi-selector', 'tls-required', 'otp-token', ...instructionHeaders,
 ]); // biome-ignore format: one list reads best as one block
 const asciiFamilies = /^list-/;
 /** Those of them that have a phrase before the angle brackets. The phrase may be encoded (RFC 2047 section 5). */
@@ -111,7 +112,7 @@ function headerValueFault(name: string, value: string): string | null {
     if (encodedWord.test(value)) return 'must not be encoded already: give it as it reads';
     if (/[^ -~]/.test(value) && phraseIn(name, value) === null) return 'must be ASCII: it cannot be encoded';
   }
-  return name === listUnsubscribe ? wayOutFault(value) : null;
+  return name === listUnsubscribe ? wayOutFault(value) : instructionsFault(name, value);
 }
 
 function wayOutFault(value: string): string | null {

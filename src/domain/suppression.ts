@@ -1,6 +1,6 @@
 /** Suppressions: addresses that get no more mail, why, and which mail that is. */
 import { z } from 'zod';
-import { makeMailbox } from './address.ts';
+import { composed, makeMailbox } from './address.ts';
 import { classify } from './classify.ts';
 import type { EmailState, StoredEmail } from './email.ts';
 import type { EmailEvent } from './event.ts';
@@ -86,9 +86,12 @@ export function makeSuppression(request: SuppressionRequest, id: string): Suppre
   return { id, address, scope, reason, emailId: null, note };
 }
 
-/** Servers may tell local parts apart by their case (RFC 5321 section 2.4), but none does whose mail anybody would miss. */
+/**
+ * Servers may tell local parts apart by their case (RFC 5321 section 2.4), but none does whose mail anybody would miss. Composed once more: of
+ * some letters with an accent only the small one is a single character, such as U+01F0.
+ */
 export function suppressedForm(address: string): string {
-  return address.toLowerCase();
+  return composed(address.toLowerCase());
 }
 
 /** The form in which an address to look up is stored. Other text is returned unchanged, and not found. */

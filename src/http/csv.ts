@@ -1,4 +1,4 @@
-/** Writes lines of CSV (RFC 4180). A spreadsheet takes none of their fields for a formula, except an address that looks like one. */
+/** Writes lines of CSV (RFC 4180). A spreadsheet takes nothing in them for a formula, except in an address that looks like one. */
 
 /** Addresses are not changed: when the file comes back, an added apostrophe could not be told from one that belongs to the address. */
 const addressColumn = 'email';
@@ -13,16 +13,17 @@ export function csvLine(columns: readonly string[], fields: readonly string[]): 
 }
 
 /**
- * A field that a spreadsheet would take for a formula gets an apostrophe before it, as OWASP recommends. So does one that begins with
- * apostrophes before a formula, so that `textIn` can undo it.
+ * What a spreadsheet would take for a formula gets an apostrophe before it, as OWASP recommends: at the head of a field, and where a spreadsheet
+ * begins a cell that splits at semicolons, tabs or line ends, even of a quoted field. So does what has apostrophes before a formula, so that
+ * `textIn` can undo it.
  */
 function asText(field: string): string {
-  return /^'*[=+\-@\t\r]/.test(field) ? `'${field}` : field;
+  return field.replace(/^(?='*[=+\-@\t\r])|(?<=[;\t\r\n])(?=[ "']*[=+\-@])/g, "'");
 }
 
 /** Reads back a field that `csvLine` wrote. */
 export function textIn(field: string): string {
-  return /^'+[=+\-@\t\r]/.test(field) ? field.slice(1) : field;
+  return field.replace(/^'(?='*[=+\-@\t\r])|(?<=[;\t\r\n])'(?=[ "']*[=+\-@])/g, '');
 }
 
 function line(fields: readonly string[]): string {
@@ -30,5 +31,5 @@ function line(fields: readonly string[]): string {
 }
 
 function quoted(field: string): string {
-  return /[",\r\n]|^\s|\s$/.test(field) ? `"${field.replaceAll('"', '""')}"` : field;
+  return /[",;\t\r\n]|^\s|\s$/.test(field) ? `"${field.replaceAll('"', '""')}"` : field;
 }

@@ -43,9 +43,9 @@ export function batchRoutes({ render, accept, recall, limits, templating }: Deps
   /** Reading 1,000 messages may take a second, so other work gets turns in between. */
   async function readInTurns(reading: Generator<undefined, Batch>): Promise<Batch> {
     for (;;) {
+      await templating.yieldTurn();
       const step = reading.next();
       if (step.done) return step.value;
-      await templating.yieldTurn();
     }
   }
 

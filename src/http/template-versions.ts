@@ -92,6 +92,7 @@ export function templateVersionRoutes(deps: Pick<TemplateDeps, 'templates' | 'te
         const { id } = await findTemplate(templates, params.id);
         const found = await findVersion(deps, { id, ...(body.version === undefined ? {} : { version: body.version }) });
         if ('faults' in found) throw ProblemError.of('validation_error', templateFaults(found.faults));
+        await deps.templating.yieldTurn();
         const letter = found.compiled.render(body.variables ?? {});
         if ('faults' in letter) throw ProblemError.of('validation_error', templateFaults(letter.faults));
         return letterOf(letter, found.use.version);

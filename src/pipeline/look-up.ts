@@ -13,7 +13,7 @@ import type { Templating } from '../templating/templating.ts';
 type Deps = {
   emails: Pick<Emails, 'load' | 'read' | 'timeline'>;
   campaigns: Pick<Campaigns, 'get' | 'content' | 'at' | 'chunk'>;
-  templating: Pick<Templating, 'compiled'>;
+  templating: Pick<Templating, 'compiled' | 'yieldTurn'>;
 };
 
 export type Found = LoadedEmail & {
@@ -73,13 +73,15 @@ export async function lookUpPlaces(
   const placed = (await Promise.all([...chunks].map((chunk) => deps.campaigns.chunk(id, chunk)))).flat();
   const standing = new Map(placed.map((one) => [one.place, one]));
   const compiled = rest.length === 0 ? null : await subjectsOf(deps, id);
-  return places.flatMap((place, n): StoredEmail[] => {
+  const found: StoredEmail[] = [];
+  for (const [n, place] of places.entries()) {
     const [record, one] = [records[n], standing.get(place)];
-    if (record) return [record];
-    if (one === undefined || one.mark === 'left') return [];
-    const letter = compiled && rendered(compiled, placeVariables(one.row));
-    return [emailAt(campaign, one, letter === null || 'fault' in letter ? null : letter)];
-  });
+    if (record) found.push(record);
+    if (record || one === undefined || one.mark === 'left') continue;
+    const letter = compiled && (await rendered(deps, compiled, placeVariables(one.row)));
+    found.push(emailAt(campaign, one, letter === null || 'fault' in letter ? null : letter));
+  }
+  return found;
 }
 
 /** The compiled content of a campaign without its bodies, which take long to render. */
@@ -95,10 +97,17 @@ async function subjectsOf({ campaigns, templating }: Pick<Deps, 'campaigns' | 't
 async function letterOf(deps: Deps, { head }: Campaign, { row }: Placed): Promise<WovenLetter | Unmade | null> {
   const compiled = await deps.templating.compiled({ id: head.id, version: 0 }, () => deps.campaigns.content(head.id));
   if (compiled === null) return null;
-  return 'faults' in compiled ? { fault: unmadeBecause(compiled.faults) } : rendered(compiled, placeVariables(row));
+  return 'faults' in compiled
+    ? { fault: unmadeBecause(compiled.faults) }
+    : rendered(deps, compiled, placeVariables(row));
 }
 
-function rendered(compiled: CompiledTemplate, variables: Variables): WovenLetter | Unmade {
+async function rendered(
+  { templating }: Pick<Deps, 'templating'>,
+  compiled: CompiledTemplate,
+  variables: Variables,
+): Promise<WovenLetter | Unmade> {
+  await templating.yieldTurn();
   const letter = compiled.weave(variables);
   return 'faults' in letter ? { fault: unmadeBecause(letter.faults) } : letter;
 }

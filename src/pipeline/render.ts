@@ -36,8 +36,9 @@ export async function render(deps: Deps, asked: readonly (AskedEmail | null)[]):
   for (const email of asked) {
     if (email?.template === undefined) rendered.push(email && complete(email, null));
     else {
-      rendered.push(renderOne(deps, email, email.template, await find(email.template), spent));
+      const template = await find(email.template);
       await deps.templating.yieldTurn();
+      rendered.push(renderOne(deps, email, email.template, template, spent));
     }
   }
   return rendered;

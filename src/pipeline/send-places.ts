@@ -20,7 +20,7 @@ type Deps = {
   dispatch(outgoing: Outgoing): Promise<Dispatched>;
   /** Emails whose body may be at the next hop and whose answer is not stored yet. */
   handedOver: Set<string>;
-  /** Called between two recipients: lets other work have its turn. */
+  /** Called before each message is composed, and between two recipients: lets other work have its turn. */
   yieldTurn(): Promise<void>;
   /** Aborted when the process begins to stop. */
   stopping: AbortSignal;
@@ -87,6 +87,7 @@ async function sendOne(
     isOfCampaign: true,
     async message(transport) {
       await writeAhead();
+      if (place.subject() === null) await deps.yieldTurn();
       return messageOf(place, await place.write(), transport);
     },
     async claim() {
@@ -110,9 +111,9 @@ async function writeAll({ yieldTurn }: Deps, places: readonly PlaceRead[]): Prom
   let bytes = 0;
   for (const place of places) {
     if (bytes > aheadBytes) return;
+    await yieldTurn();
     const written = await place.write();
     bytes += 'raw' in written ? written.raw.length : 0;
-    await yieldTurn();
   }
 }
 

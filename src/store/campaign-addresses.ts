@@ -9,7 +9,7 @@ export const addressBuckets = 4_096;
 /** Where an address is stored: the key of its set, and its member there. */
 export type AddressMark = { readonly key: string; readonly member: string };
 
-/** The same for all spellings of an address that differ only in case. */
+/** The same for all spellings of an address that differ only in case, or in how their letters are composed. */
 export function markOf(campaignId: string, address: string): AddressMark {
   const bytes = hash('sha256', suppressedForm(address), 'buffer');
   const bucket = bytes.readUInt16BE(0) % addressBuckets;

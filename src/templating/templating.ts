@@ -1,5 +1,4 @@
 /** Cache of compiled templates: each is compiled once in a process and kept while it is used and there is room. */
-import { setImmediate } from 'node:timers/promises';
 import {
   type CompiledTemplate,
   type TemplateContent,
@@ -10,6 +9,7 @@ import {
 } from '../domain/template.ts';
 import { checkSource, compileTemplate } from './compile.ts';
 import { cpuMs } from './limits.ts';
+import { makeTurns } from './turns.ts';
 
 export type Templating = ReturnType<typeof openTemplating>;
 
@@ -20,13 +20,10 @@ type Compiled = CompiledTemplate | { readonly faults: readonly TemplateFault[] }
 const maxKept = 4_000_000;
 /** A template without a source counts as this many characters. */
 const emptyLength = 1_000;
-/** How long emails of one request are rendered before other work gets a turn. */
-const turnMs = 20;
 
 export function openTemplating() {
   /** The least recently used first. */
   const kept = new Map<string, { readonly compiled: Promise<Compiled | null>; length: number }>();
-  let turnEndsAt = 0;
 
   function makeRoom(): void {
     let total = [...kept.values()].reduce((sum, { length }) => sum + length, 0);
@@ -68,12 +65,8 @@ export function openTemplating() {
     /** CPU time of this thread in milliseconds. */
     cpuMs,
 
-    /** Called between two emails: lets other work use the event loop when this one has used it for long. */
-    async yieldTurn(): Promise<void> {
-      if (performance.now() < turnEndsAt) return;
-      await setImmediate();
-      turnEndsAt = performance.now() + turnMs;
-    },
+    /** Called before each letter is made, which may keep the event loop busy for long: waits until it is its turn. */
+    yieldTurn: makeTurns(() => performance.now()),
   };
 }
 

@@ -85,6 +85,7 @@ function expectClean({ address, name }: Mailbox): void {
   expect(address).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}<>]/u);
   expect(address.replace(/^".*"@/u, '@')).not.toMatch(/[\s"(),:;\\[\]]/u);
   expect(address.isWellFormed()).toBe(true);
+  expect(address.normalize('NFC')).toBe(address);
   const at = address.lastIndexOf('@');
   expect(Buffer.byteLength(address)).toBeLessThanOrEqual(254);
   expect(Buffer.byteLength(address.slice(0, at))).toBeLessThanOrEqual(64);
@@ -160,6 +161,18 @@ describe('an address that the standards allow', () => {
 });
 
 describe('a mailbox', () => {
+  it('is one, however its letters are composed', () => {
+    fc.assert(
+      fc.property(local, domain, (before, after) => {
+        const text = `${before}@${after}`;
+        const decomposed = text.normalize('NFD');
+        expect(parseMailbox(decomposed)).toEqual(parseMailbox(text));
+        expect(makeMailbox(decomposed, 'A')).toEqual(makeMailbox(text, 'A'));
+      }),
+      { numRuns: 1_200 },
+    );
+  });
+
   it('is one, however its local part is quoted', () => {
     const text = fc.oneof(
       dotAtom(atext),

@@ -27,6 +27,10 @@ describe('a mailbox', () => {
     ['a@XN--Exmple-cua.com', { address: 'a@xn--exmple-cua.com' }],
     ['Üser@exämple.com', { address: 'Üser@xn--exmple-cua.com' }],
     ['a@localhost', { address: 'a@localhost' }],
+    ['jose\u0301@c.com', { address: 'jos\u00e9@c.com' }],
+    ['Jose\u0301 <jose\u0301@c.com>', { address: 'jos\u00e9@c.com', name: 'Jose\u0301' }],
+    ['a@bu\u0308cher.example', { address: 'a@xn--bcher-kva.example' }],
+    ['\u212aim@c.com', { address: 'Kim@c.com' }],
   ])('%s is read', (text, mailbox) => {
     expect(parseMailbox(text)).toEqual(mailbox);
   });
@@ -64,6 +68,7 @@ describe('a mailbox', () => {
     'Ada <a@b.co>\r\nBcc: x@y.co',
     'Ada\n <a@b.co>',
     'a\0@b.co',
+    'a\u037eb@b.co',
     'a@b.co\u2028',
     `"a${' '.repeat(61)}b" <a@b.co>`,
     '"a\r\n"@b.co',

@@ -1,5 +1,6 @@
 /** Headers of a request that have a form of their own, which encoding would destroy. */
 import { describe, expect, it } from 'vitest';
+import { relayInstructions } from '../../src/domain/relay-instructions.ts';
 import { faultsOf, good } from '../support/requests.ts';
 
 describe('a request', () => {
@@ -43,6 +44,37 @@ describe('a request', () => {
     ]);
   });
 
+  it.each(relayInstructions)('with $example in $header, by which a relay would send to others, is refused', (row) => {
+    const { header, example, fields } = row;
+    const fault = `/headers/${header} must not name recipients (${fields}): give them in to, cc and bcc of the email`;
+    expect(faultsOf({ ...good, headers: { [header]: example } })).toEqual([fault]);
+    expect(faultsOf({ ...good, headers: { [header]: example.toUpperCase() } })).toEqual([fault]);
+    expect(faultsOf({ ...good, headers: { [header]: `{"a":[${example}],${example.slice(1)}` } })).toEqual([fault]);
+  });
+
+  it('is refused with what some readers might take for such an instruction, and others not', () => {
+    for (const value of ['to', '["to"]', 'null', '{"to":', "{'to':['a@x.co']}", '{"a":1}{"to":["a@x.co"]}'])
+      expect(faultsOf({ ...good, headers: { 'x-SmtpApi': value } })).toEqual([
+        '/headers/x-SmtpApi must be a JSON object: a relay reads instructions in it',
+      ]);
+    for (const value of ['{"filters":{"bcc":{}},"filters":{}}', '{"a":"b","c":[{"\\"":1,"d":":","d":2}]}'])
+      expect(faultsOf({ ...good, headers: { 'X-SMTPAPI': value } })).toEqual([
+        '/headers/X-SMTPAPI must not have a field twice',
+      ]);
+    const headers = { 'X-SMTPAPI': '{"a":"=?utf-8?q?=22,=22to=22:=22a=40x.co?="}', 'X-MSYS-API': '{"a":"ö"}' };
+    expect(faultsOf({ ...good, headers })).toEqual([
+      '/headers/X-MSYS-API must be ASCII: it cannot be encoded',
+      '/headers/X-SMTPAPI must not be encoded already: give it as it reads',
+    ]);
+  });
+
+  it('may have instructions nested as deeply as fit, and no deeper', () => {
+    const nested = (depth: number) => `{"a": ${'[ '.repeat(depth)}${']'.repeat(depth)}}`;
+    expect(faultsOf({ ...good, headers: { 'X-SMTPAPI': nested(800) } })).toEqual([]);
+    const fault = '/headers/X-SMTPAPI must be at most 4096 characters';
+    expect(faultsOf({ ...good, headers: { 'X-SMTPAPI': nested(100_000) } })).toEqual([fault]);
+  });
+
   it('of bulk mail has a way to unsubscribe in any link', () => {
     for (const link of ['<https://x.co/out>', '<http://x.co/out>', '<mailto:out@x.co>'])
       expect(faultsOf({ ...good, lane: 'bulk', headers: { 'List-Unsubscribe': link } })).toEqual([]);
@@ -58,6 +90,10 @@ describe('a request', () => {
     ['List-ID', 'News <news.x.co>'],
     ['Disposition-Notification-To', 'Joerg <j@x.co>'],
     ['X-Campaign', 'Frühling'],
+    ['X-SMTPAPI', '{"category":["to"],"unique_args":{"to":"a@x.co"},"filters":{"footer":{"settings":{"enable":1}}}}'],
+    ['X-SMTPAPI', '{ "sub" : { "%to%" : ["\\"to\\":", "a", ":"] }, "":{}, "__proto__":{"to":1} }'],
+    ['X-MSYS-API', '{"campaign_id":"bcc","metadata":{"cc":"a@x.co"}}'],
+    ['X-MC-Tags', 'welcome'],
   ])('may have %s: %s', (name, value) => {
     expect(faultsOf({ ...good, headers: { [name]: value } })).toEqual([]);
   });

@@ -147,10 +147,11 @@ describe('a request', () => {
       'ARC-Seal',
       'Received-SPF',
       'Delivered-To',
+      'x-mc-BccAddress',
     ];
     const rest = ['Apparently-To', 'Authentication-Results', 'Return-Path', 'Sender', 'DomainKey-Signature'];
     const headers = Object.fromEntries([...names, ...rest].map((name) => [name, 'x']));
-    expect(faultsOf({ ...good, headers })).toHaveLength(12);
+    expect(faultsOf({ ...good, headers })).toHaveLength(13);
     const free = { 'Content-Language': 'en', 'List-Unsubscribe': '<https://x.co>', References: '<a@b.co> <c@d.co>' };
     expect(faultsOf({ ...good, headers: { ...free, 'Auto-Submitted': 'auto-generated', 'X-SMTPAPI': '{}' } })).toEqual(
       [],

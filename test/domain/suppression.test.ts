@@ -8,6 +8,7 @@ import {
   pendingAddresses,
   type Suppression,
   type SuppressionReason,
+  suppressedForm,
   suppressionsOf,
   withSuppressed,
 } from '../../src/domain/suppression.ts';
@@ -87,6 +88,13 @@ it('marks a bounce when all whom it is about were suppressed by it, and no other
   expect(marked(event('email.bounced', 'a@x.co', 'b@x.co'), made('a@x.co'))).toBeUndefined();
   expect(marked(event('email.bounced', 'a@x.co'), made('a@x.co', 'complaint'))).toBeUndefined();
   expect(marked(event('email.sent', 'a@x.co'), made('a@x.co'))).toBeUndefined();
+});
+
+it('has one form for all spellings of an address, whatever their case and however their letters are composed', () => {
+  const forms = ['JOS\u00c9@x.co', 'jose\u0301@x.co'].map(suppressedForm);
+  expect(forms).toEqual(['jos\u00e9@x.co', 'jos\u00e9@x.co']);
+  // Of this letter only the small form is one character.
+  expect(['J\u030can@x.co', '\u01f0an@x.co'].map(suppressedForm)).toEqual(['\u01f0an@x.co', '\u01f0an@x.co']);
 });
 
 it('asks about pending recipients, each once, whatever their case', () => {

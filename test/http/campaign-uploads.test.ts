@@ -167,6 +167,12 @@ describe('an upload', () => {
     expect([all.length, await redis.hget(keys.campaign(id), 'chunks')]).toEqual([1_551, '4']);
   });
 
+  it('adds an address once, however its letters are composed', async () => {
+    const id = await create();
+    const body = 'email\njos\u00e9@example.org\njose\u0301@example.org\nJOSE\u0301@example.org';
+    expect((await upload(id, { body, type: csv })).body).toMatchObject({ received: 3, added: 1, duplicates: 2 });
+  });
+
   it.each([',', ';', '\t'])('of CSV whose every field is quoted is cut at %j', async (delimiter) => {
     const id = await create();
     const body = ['"email","plan"', '"ada@example.org","x; y"'].join('\n').replaceAll(',', delimiter);

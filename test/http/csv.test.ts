@@ -9,7 +9,12 @@ it.each([
   ['+1', "'+1\r\n"],
   ['-1', "'-1\r\n"],
   ['@SUM(A1)', "'@SUM(A1)\r\n"],
-  ['\t=1', "'\t=1\r\n"],
+  ['\t=1', `"'\t'=1"\r\n`],
+  ['x;=1+1;', `"x;'=1+1;"\r\n`],
+  ['x\t @SUM(A1)', `"x\t' @SUM(A1)"\r\n`],
+  ['x;"=1+1', `"x;'""=1+1"\r\n`],
+  ['x\n-1', `"x\n'-1"\r\n`],
+  ['x; y', `"x; y"\r\n`],
   ["'=1", "''=1\r\n"],
   ["'tis", "'tis\r\n"],
   ['1=1', '1=1\r\n'],
@@ -19,18 +24,31 @@ it.each([
 
 it('an address stays as it is', () => {
   expect(csvLine(['email', 'note'], ['=a@x.co', '=a@x.co'])).toBe("=a@x.co,'=a@x.co\r\n");
+  expect(csvLine(['email'], ['"a;=1"@x.co'])).toBe(`"""a;=1""@x.co"\r\n`);
 });
 
+const character = fc.oneof(fc.constantFrom(...`'=+-@\t\r\n;, "`), fc.string({ maxLength: 1 }));
+const anyText = fc.array(character, { maxLength: 8 }).map((characters) => characters.join(''));
+
 it('any text comes back as it was, and begins as no formula does', () => {
-  const character = fc.oneof(fc.constantFrom(...`'=+-@\t\r"`), fc.string({ maxLength: 1 }));
   fc.assert(
-    fc.property(fc.array(character, { maxLength: 6 }), (characters) => {
-      const text = characters.join('');
+    fc.property(anyText, (text) => {
       const [[field = ''] = []]: string[][] = parse(csvLine(['name', 'note'], [text, '.']), {
         record_delimiter: '\r\n',
       });
       expect(field).not.toMatch(/^[=+\-@\t\r]/);
       expect(textIn(field)).toBe(text);
     }),
+    { numRuns: 1_000 },
+  );
+});
+
+it('no cell begins as a formula does where a spreadsheet splits at semicolons or tabs, whatever it makes of quotes', () => {
+  fc.assert(
+    fc.property(anyText, (text) => {
+      for (const cell of csvLine(['id', 'name', 'note'], ['1', text, '.']).split(/[;\t\r\n]/))
+        expect(cell).not.toMatch(/^[ "]*[=+\-@]/);
+    }),
+    { numRuns: 1_000 },
   );
 });

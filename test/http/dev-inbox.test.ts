@@ -63,10 +63,11 @@ describe('captured mail as JSON', () => {
   });
 
   it('can be asked for by recipient, hidden and international ones included; an unknown filter is refused', async () => {
-    const wanted = await capture({ to: 'linus@exämple.org', bcc: 'hidden@example.org' });
+    const wanted = await capture({ to: 'J\u030can@exämple.org', bcc: 'hidden@example.org' });
     await capture({});
     expect(await list('?to=Hidden@Example.org')).toEqual([wanted]);
-    expect(await list(`?to=${encodeURIComponent('linus@exämple.org')}`)).toEqual([wanted]);
+    for (const written of ['J\u030can@exämple.org', '\u01f0an@exa\u0308mple.org'])
+      expect(await list(`?to=${encodeURIComponent(written)}`)).toEqual([wanted]);
     expect(await list('?to=nobody@example.org')).toEqual([]);
     expect((await open('GET', '/dev/inbox.json?too=b@example.org')).status).toBe(422);
   });

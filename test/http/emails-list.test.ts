@@ -24,7 +24,7 @@ beforeAll(async () => {
   const redis = opened.use(await openTestRedis());
   postrider = opened.use(await startPostrider({ REDIS_URL: redis.url, ROLES: 'api' }));
   const messages = Array.from({ length: 25 }, (_, n) => ({
-    to: [`Reader <r${n % 5}@Example.ORG>`, 'Everybody@example.org'],
+    to: [`Reader <r${n % 5}@Example.ORG>`, 'Everybody@example.org', ...(n === 1 ? ['ren\u00e9@example.org'] : [])],
     ...(n % 2 === 0 ? { tags: [{ name: 'kind', value: 'even' }] } : { tags: [{ name: 'kind', value: '' }] }),
     ...(n % 10 === 0 ? { external_id: `order ${n / 10}/ü` } : {}),
     ...(n % 3 === 0 ? { scheduled_at: later } : {}),
@@ -79,6 +79,7 @@ describe('the list', () => {
     ['to=Somebody%20%3Cr3@EXAMPLE.org%3E', (email) => toOf(email).includes('r3@')],
     ['to=everybody@example.org', () => true],
     ['to=EVERYbody@example.org', () => true],
+    [`to=${encodeURIComponent('rene\u0301@example.org')}`, (email) => toOf(email).includes('ren\u00e9@')],
     ['to=nobody', () => false],
     ['tag=kind:even', (email) => tagOf(email) === 'even'],
     ['tag=kind:', (email) => tagOf(email) === ''],

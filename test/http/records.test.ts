@@ -54,9 +54,12 @@ it('NDJSON: a line that is not JSON, not UTF-8 or too long is a fault, and the n
 });
 
 it('CSV: an apostrophe that keeps a field from being a formula is removed, except in an address', async () => {
-  expect(await read(csv, "email,name,note\n'=a@x.co,'=1+1,''-x\nb@x.co,'tis,O'Hara\n")).toMatchObject([
+  expect(
+    await read(csv, "email,name,note\n'=a@x.co,'=1+1,''-x\nb@x.co,'tis,O'Hara\nc@x.co,x;'=1,a; 'tis\n"),
+  ).toMatchObject([
     { value: { email: "'=a@x.co", name: '=1+1', note: "'-x" } },
     { value: { email: 'b@x.co', name: "'tis", note: "O'Hara" } },
+    { value: { email: 'c@x.co', name: 'x;=1', note: "a; 'tis" } },
   ]);
 });
 

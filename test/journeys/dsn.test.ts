@@ -13,7 +13,7 @@ beforeAll(async () => {
   const redis = opened.use(await openTestRedis());
   smtp = opened.use(
     await openScriptedSmtp((stage) => {
-      if (stage === 'EHLO') return '250-scripted\r\n250-PIPELINING\r\n250 DSN';
+      if (stage === 'EHLO') return '250-scripted\r\n250-PIPELINING\r\n250-SMTPUTF8\r\n250 DSN';
       return stage === 'RCPT' && deferrals-- > 0 ? '451 4.3.0 Not now' : undefined;
     }),
   );
@@ -51,6 +51,17 @@ it.each([
     `RCPT TO:<d@example.org> NOTIFY=${notify} ORCPT=rfc822;d@example.org`,
   ];
   expect(await commandsUntilSent([body.id], from)).toEqual(Array(tries).fill(once).flat());
+});
+
+it('a recipient is named in the composed form of its address', async () => {
+  const from = smtp.lines.length;
+  deferrals = 0;
+  const request = { ...email, to: 'jose\u0301@example.org', dsn: { notify: ['failure'] } };
+  const { body } = await postrider.api('POST', '/v1/emails', request);
+  expect(await commandsUntilSent([body.id], from)).toEqual([
+    `MAIL FROM:<a@example.com> SMTPUTF8 RET=HDRS ENVID=${body.id}`,
+    'RCPT TO:<jos\u00e9@example.org> NOTIFY=FAILURE ORCPT=utf-8;jos\\x{E9}@example.org',
+  ]);
 });
 
 it('an email without it asks for nothing, and in a batch each asks for its own', async () => {

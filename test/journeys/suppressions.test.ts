@@ -175,3 +175,18 @@ it('an address is found, kept from and taken off as it was put on, whatever form
   expect((await api('DELETE', `/v1/suppressions/${encodeURIComponent('eva@bücher.example')}`)).status).toBe(200);
   expect((await api('GET', '/v1/suppressions/eva@xn--bcher-kva.example')).status).toBe(404);
 });
+
+it('an address is one, however its letters are composed', async () => {
+  const composed = 'jos\u00e9@example.org';
+  const decomposed = 'jose\u0301@example.org';
+  for (const [put, written] of [
+    [composed, decomposed],
+    [decomposed, composed],
+  ] as const) {
+    expect(await api('POST', '/v1/suppressions', { email: put })).toMatchObject({ body: { email: composed } });
+    await ended(await send({ to: written }), 'suppressed');
+    const path = `/v1/suppressions/${encodeURIComponent(written)}`;
+    expect(await api('GET', path)).toMatchObject({ status: 200, body: { data: [{ email: composed }] } });
+    expect((await api('DELETE', path)).status).toBe(200);
+  }
+});

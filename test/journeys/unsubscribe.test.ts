@@ -177,6 +177,14 @@ it.each([
   },
 );
 
+it('one click ends bulk mail to an address, however its letters are composed', async () => {
+  const id = await send({ to: 'jose\u0301@example.org' });
+  expect((await fetch(linkOf(id), { method: 'POST' })).status).toBe(200);
+  expect(await suppressed(encodeURIComponent('jos\u00e9@example.org'))).toMatchObject([{ email_id: id }]);
+  const email = { from: 'news@shop.example', to: 'jos\u00e9@example.org', subject: 's', text: 't', lane: 'bulk' };
+  await becomes((await postrider.api('POST', '/v1/emails', email)).body.id, 'suppressed');
+});
+
 it('a reader presses the button of the page, by keyboard alone', async (context) => {
   const id = await send({ to: 'reader@example.org' });
   await using browser = await openBrowser(context);

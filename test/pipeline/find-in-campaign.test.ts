@@ -17,7 +17,7 @@ const campaign = { head, state: { status: 'running', startedAt: 1_000 } } as Cam
 
 /** A campaign in which everybody left their place, and failed, but those `standing`. */
 function world(size: number, standing: ReadonlySet<number>) {
-  const counts = { chunks: 0, records: 0 };
+  const counts = { chunks: 0, records: 0, turns: 0 };
   const markOf = (place: number): PlaceMark => (standing.has(place) ? 'sent' : 'left');
   const campaigns = {
     async *places(_: string, __: unknown, isWanted: (mark: PlaceMark) => boolean) {
@@ -44,23 +44,28 @@ function world(size: number, standing: ReadonlySet<number>) {
         : null;
     },
   };
-  const deps = { campaigns, emails, templating: openTemplating() };
+  const { compiled } = openTemplating();
+  const yieldTurn = async () => {
+    counts.turns += 1;
+  };
+  const deps = { campaigns, emails, templating: { compiled, yieldTurn } };
   return { counts, deps: { campaigns, lookUpPlaces: lookUpPlaces.bind(null, deps) } };
 }
 
-it('a list unpacks each chunk once and renders only the subjects of letters', async () => {
+it('a list unpacks each chunk once and renders only the subjects of letters, each in its turn', async () => {
   const { counts, deps } = world(1_000, new Set([600, 610, 620, 640]));
   const found = await findInCampaign(deps, campaign, { status: 'sent', cursor: null, limit: 3 });
   expect(found?.map(({ facts }) => [facts.id, facts.subject])).toEqual(
     [640, 620, 610].map((place) => [placeId('cm_1', place), `For N${place}`]),
   );
   expect(counts.chunks).toBe(1);
+  expect(counts.turns).toBe(4);
 });
 
 it('a list reads at most 2,000 records for one answer, and no chunk for recipients that left', async () => {
   const { counts, deps } = world(2_001, new Set());
   expect(await findInCampaign(deps, campaign, { status: 'sent', cursor: null, limit: 3 })).toBeNull();
-  expect(counts).toEqual({ chunks: 0, records: 2_000 });
+  expect(counts).toEqual({ chunks: 0, records: 2_000, turns: 0 });
   const fewer = world(2_000, new Set());
   expect(await findInCampaign(fewer.deps, campaign, { status: 'sent', cursor: null, limit: 3 })).toEqual([]);
 });

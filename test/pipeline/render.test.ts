@@ -82,6 +82,16 @@ describe('a request', () => {
     expect(made.at(-1)).toEqual([expect.stringContaining('characters together')]);
   });
 
+  it('has each letter made in a turn of its own, that of a single email too', async () => {
+    const done: string[] = [];
+    deps.templating.yieldTurn = async () => void done.push('turn');
+    deps.templating.cpuMs = () => done.push('made');
+    await render(deps, [email({ n: 1 })]);
+    await render(deps, [email({ n: 2 }), null, email({ n: 3 })]);
+    // The time is looked at before and after each.
+    expect(done).toEqual(Array(3).fill(['turn', 'made', 'made']).flat());
+  });
+
   it('with a template that is no longer one is told so', async () => {
     content = contentOf({ text: '{% nope %}' });
     expect(subjects(await render(deps, [email({})]))).toEqual([

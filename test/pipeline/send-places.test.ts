@@ -33,6 +33,8 @@ async function sendSlice(dispatch: (parcel: Outgoing) => Promise<Dispatched>, of
   const inHand = makeSemaphore(of.inHand ?? 1);
   const handedOver = new Set<string>();
   const written: number[] = [];
+  /** How many messages were composed by each turn. */
+  const turns: number[] = [];
   const settled: string[] = [];
   const troubles: unknown[] = [];
   const queued = Array.from({ length: places }, (_, place) => {
@@ -41,7 +43,8 @@ async function sendSlice(dispatch: (parcel: Outgoing) => Promise<Dispatched>, of
       return { raw: Buffer.alloc(bytes) };
     };
     const email = { facts: { id: idOf(place), from: { address: 'news@x.co' } } };
-    return { place, from: 'queued', address: `r${place}@example.com`, email, write } as unknown as PlaceRead;
+    const subject = () => (written.includes(place) ? 's' : null);
+    return { place, from: 'queued', address: `r${place}@example.com`, email, write, subject } as unknown as PlaceRead;
   });
   const slice: SliceInHand = {
     ...{ take: { id: 'jb', campaignId: campaign } as Take, allowed: places, isHeldUp: false },
@@ -53,10 +56,11 @@ async function sendSlice(dispatch: (parcel: Outgoing) => Promise<Dispatched>, of
   };
   const deps = {
     ...{ slices: { claim: async () => true }, inHand, suppress: async () => [], dispatch, handedOver },
-    ...{ yieldTurn: async () => {}, stopping: new AbortController().signal },
+    ...{ stopping: new AbortController().signal },
+    yieldTurn: async () => void turns.push(written.length),
   };
   await sendPlaces(deps, slice, queued);
-  return { slice, settled, written, troubles, handedOver, isFree: await isFree(inHand) };
+  return { slice, settled, written, turns, troubles, handedOver, isFree: await isFree(inHand) };
 }
 
 async function claimed(parcel: Outgoing): Promise<Dispatched> {
@@ -112,4 +116,16 @@ it('messages are composed ahead up to a limit of bytes; the others when a transp
   expect((await sendSlice(async () => undeliverable, of)).written).toEqual([]);
   expect((await sendSlice((parcel) => ask(parcel, 0), of)).written).toEqual([0, 1]);
   expect((await sendSlice((parcel) => ask(parcel, 2), of)).written).toEqual([0, 1, 2]);
+});
+
+it('no message is composed without a turn, also when a transport asks for it', async () => {
+  const ask = async (parcel: Outgoing) => {
+    await parcel.message('t');
+    return undeliverable;
+  };
+  const { written, turns } = await sendSlice(ask, { places: 4, bytes: 600 * 1_024 });
+  expect(written).toEqual([0, 1, 2, 3]);
+  for (const before of [0, 1, 2, 3]) expect(turns).toContain(before);
+  // One for each recipient as it begins, and one for each message.
+  expect(turns).toHaveLength(8);
 });

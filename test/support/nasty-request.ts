@@ -46,7 +46,7 @@ const headerName = mostly(
     'x'.repeat(76),
   ), // biome-ignore format: one list reads best as one block
   fc.constantFrom(
-    'Resent-To', 'Resent-Bcc', 'resent-from', 'Sender', 'BCC', 'bCc', 'Subject', 'Message-ID', 'message-id', 'Apparently-To', 'Delivered-To', 'Authentication-Results',
+    'Resent-To', 'Resent-Bcc', 'resent-from', 'Sender', 'BCC', 'bCc', 'Subject', 'Message-ID', 'message-id', 'Apparently-To', 'Delivered-To', 'X-MC-BccAddress', 'Authentication-Results',
     'Received', 'Received-SPF', 'Return-Path', 'ARC-Seal', 'DKIM-Signature', 'Content-Type', 'content-length', 'Content-Location', 'MIME-Version', 'Date',
   ), // biome-ignore format: one list reads best as one block
   nastyText,

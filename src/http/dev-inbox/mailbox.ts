@@ -1,5 +1,6 @@
 /** Finds and parses captured mail. What the list shows of a mail is parsed once and cached while the mail exists. */
 import { parseMailbox } from '../../domain/address.ts';
+import { suppressedForm } from '../../domain/suppression.ts';
 import type { CapturedEntry, Inbox } from '../../store/inbox.ts';
 import { ProblemError } from '../problems.ts';
 import { type MailSummary, type ParsedMail, parseMail, summaryOf } from './mail.ts';
@@ -57,7 +58,7 @@ function isMatch({ envelope, emailId }: CapturedEntry, { to, email_id }: Filter)
 /** Domains become A-labels, as in the envelope. Upper and lower case are the same. */
 function normalise(text: string): string {
   const mailbox = parseMailbox(text);
-  return ('fault' in mailbox ? text : mailbox.address).toLowerCase();
+  return suppressedForm('fault' in mailbox ? text : mailbox.address);
 }
 
 function missing(id: string): never {

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { batchBaseFor, batchMessageFor, batchOverrideFor, batchWholeFor } from './batch-request.ts';
 import type { AskedEmail, RequestLimits } from './email-request.ts';
+import { withoutAnyNull } from './null-leaves-out.ts';
 
 /** Emails in one batch: all are stored by one atomic step. */
 export const maxBatch = 1_000;
@@ -143,7 +144,7 @@ function readOver(body: z.output<typeof sharedBody>, schemas: BatchSchemas, word
     if (!base.success || !isRecord(message)) return itemOf(path, message, own as Read);
     // When a field of the message is faulty, the rules over several fields look at the message as given.
     const whole = schemas.whole.safeParse({ ...base.data, ...(own.data ?? message) }, wording);
-    return itemOf(path, { ...body.base, ...message }, whole, own.error);
+    return itemOf(path, { ...body.base, ...withoutAnyNull(message) }, whole, own.error);
   };
   return { messages: body.messages, ofBase: below(['base'], base.error), read };
 }

@@ -186,6 +186,13 @@ describe('a batch', () => {
     const [composed] = read({ base, messages: [{ idempotency_key: 'k', subject }] }).items;
     expect([alone, composed].map((item) => bodyHash(item?.given))).toEqual([bodyHash(good), bodyHash(good)]);
   });
+
+  it('stands for the same request whether a message says null or leaves the field to its base', () => {
+    const hashOf = (subject: string, own: object) =>
+      bodyHash(read({ base: { ...good, subject }, messages: [{ idempotency_key: 'k', ...own }] }).items[0]?.given);
+    expect(hashOf('Hi', { subject: null, cc: null })).toBe(hashOf('Hi', {}));
+    expect(hashOf('Ho', { subject: null, cc: null })).not.toBe(hashOf('Hi', { subject: null, cc: null }));
+  });
 });
 
 it('a thousand keyed emails over a base of 5 MB are read in no more than a few times what one takes', () => {

@@ -44,6 +44,23 @@ it('the same body in another order of members is the same request; a quoted key 
   expect(second).toMatchObject({ status: 202, body: first.body, headers: { 'idempotent-replayed': 'true' } });
 });
 
+it('a body with nulls is the same request as one that leaves those fields out', async () => {
+  const first = await post(apis[0], email, 'nulls');
+  const second = await post(apis[1], { ...email, cc: null, reply_to: null, dsn: null }, 'nulls');
+  expect(second).toMatchObject({ status: 202, body: first.body, headers: { 'idempotent-replayed': 'true' } });
+});
+
+it('a message of a batch whose nulls leave its content to the base is refused under its key when that has changed', async () => {
+  const send = (number: number) =>
+    apiClient(apis[0]?.url ?? '')('POST', '/v1/emails/batch', {
+      base: { ...email, subject: `Invoice ${number}`, text: `You owe ${number}` },
+      messages: [{ subject: null, text: null, idempotency_key: 'invoice' }],
+    });
+  const first = await send(1);
+  expect(await send(1)).toMatchObject({ status: 202, body: { data: first.body.data } });
+  expect(await send(2)).toMatchObject({ status: 422, body: { name: 'invalid_idempotent_request' } });
+});
+
 it('another body under a used key is refused and makes no email', async () => {
   await post(apis[0], email, 'other');
   expect(await post(apis[0], { ...email, subject: 'Twice' }, 'other')).toMatchObject({

@@ -97,7 +97,16 @@ function changeState({ state, facts }: StoredEmail, change: Moving, now: number)
     case 'retried': {
       const queued = { status: 'queued', attempts: 0, nextAttemptAt: now, smtp: null, reason: null } as const;
       const recipients = each(mayBeRetried, ({ keepsToSchedule, ...recipient }) => ({ ...recipient, ...queued }));
-      return { ...state, recipients, since: now, expiresAt: facts.ttlMs === null ? null : now + facts.ttlMs };
+      return { ...state, recipients, ...timeOfRetry(state, facts.ttlMs, now) };
     }
   }
+}
+
+/** A retry has its whole time before it, except that an end which lies ahead stays, and so does the time of those who still wait. */
+function timeOfRetry(state: EmailState, ttlMs: number | null, now: number): Pick<EmailState, 'since' | 'expiresAt'> {
+  const { recipients, since, expiresAt } = state;
+  const isOver = expiresAt !== null && expiresAt <= now;
+  if (!isOver && recipients.some(({ status }) => isPending(status))) return { since, expiresAt };
+  if (ttlMs !== null) return { since: now, expiresAt: now + ttlMs };
+  return { since: now, expiresAt: isOver ? null : expiresAt };
 }

@@ -113,7 +113,7 @@ export function changeRoutes(deps: Deps): Routes {
         operationId: 'retryEmail',
         summary: 'Send again what failed, expired or is held',
         description:
-          'Those recipients are queued again, under the same Message-ID and with their full time before them. So is who bounced for a reason that is not its own, such as a blocklist, a policy or your account; an unknown user is left alone, as is what was sent or canceled. Refused once the content has been dropped, an hour after the email ended unless `RETENTION_CONTENT` says otherwise, and for a recipient of a campaign that was canceled, or whose letter could not be made. Takes no body.',
+          'Those recipients are queued again, under the same Message-ID and with their full time before them; an `expires_at` that lies ahead stays, and while others of the email still wait, all share the time that those have left. Who bounced for a reason that is not its own, such as a blocklist, a policy or your account, is queued again as well; an unknown user is left alone, as is what was sent or canceled. Refused once the content has been dropped, an hour after the email ended unless `RETENTION_CONTENT` says otherwise, and for a recipient of a campaign that was canceled, or whose letter could not be made. Takes no body.',
         tags: ['emails'],
         headers: creationHeaders,
         params: emailParams,

@@ -5,7 +5,7 @@ import type { EmailState, StoredEmail } from './email.ts';
 import { type EmailEvent, eventOf } from './event.ts';
 import { eventId } from './id.ts';
 import type { Change } from './outcome.ts';
-import { isPending, nextDue, type Recipient, type RecipientStatus } from './recipient.ts';
+import { isFinal, isPending, nextDue, type Recipient, type RecipientStatus } from './recipient.ts';
 import { recipientCategories } from './reply-row.ts';
 import { suppressedForm } from './suppression.ts';
 
@@ -48,7 +48,7 @@ function decideUnsubscribed({ facts, state }: StoredEmail, address: string, now:
 type Moving = Exclude<Change, { kind: 'unsubscribed' }>;
 
 const noneLeft = {
-  canceled: 'no recipient is waiting any more',
+  canceled: 'no recipient is waiting or held any more',
   rescheduled: 'it is no longer scheduled',
   retried: 'no recipient failed, expired, is held or was refused for a reason that is not its own',
 } as const satisfies Record<Moving['kind'], string>;
@@ -76,7 +76,7 @@ function changeState({ state, facts }: StoredEmail, change: Moving, now: number)
       return {
         ...state,
         recipients: each(
-          ({ status }) => isPending(status),
+          ({ status }) => !isFinal(status),
           (recipient) => ({ ...recipient, ...canceled, reason: reasonOfCancel(recipient) }),
         ),
       };

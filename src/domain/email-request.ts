@@ -99,7 +99,7 @@ const fields = {
   dsn: dsnRequest.optional().meta({ description: 'Which delivery status notifications to ask for.' }),
   on_unknown: z.enum(onUnknownPolicies).optional().meta({
     description:
-      'What to do when a crash leaves open whether the message was handed over. `retry` (the default) sends it again under the same Message-ID. `hold` waits until you ask for it with `POST /v1/emails/{id}/retry`.',
+      'What to do when a crash leaves open whether the message was handed over. `retry` (the default) sends it again under the same Message-ID. `hold` waits until you ask for it with `POST /v1/emails/{id}/retry`, or end it with `POST /v1/emails/{id}/cancel`.',
   }),
 };
 

@@ -129,7 +129,7 @@ const summaries: Readonly<Record<UnparkedReason, Summary>> = {
   attachment_trouble: ({ state }) =>
     `A file to attach could not be fetched. That is tried again at ${time(nextDue(state))}.`,
   held: () =>
-    'Nobody knows whether the next hop has it, and it was asked to be held then. POST …/retry sends it again under the same Message-ID.',
+    'Nobody knows whether the next hop has it, and it was asked to be held then. POST …/retry sends it again under the same Message-ID, POST …/cancel ends it.',
   final: ({ state }) => `It is done: ${countByStatus(state.recipients)}. Nothing more will be tried.`,
 };
 

@@ -177,7 +177,8 @@ export function campaignMoveRoutes({
         move: 'cancel',
         operationId: 'cancelCampaign',
         summary: 'Cancel a campaign',
-        description: 'For good: whoever was not sent to yet gets nothing, and ends as `canceled` one after the other.',
+        description:
+          'For good: whoever was not sent to yet, or is held (`outcome_unknown`), gets nothing more, and ends as `canceled` one after the other.',
         examples: { 200: campaignExamples.canceled, 409: campaignExamples.over },
       },
     ] as const;

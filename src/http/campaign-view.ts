@@ -18,7 +18,7 @@ const countMeanings = {
   complained: 'arrived, and were reported as spam',
   failed: 'failed for another reason',
   suppressed: 'are suppressed, and get nothing',
-  canceled: 'were canceled before they were sent to',
+  canceled: 'were canceled while they were pending or held',
   expired: 'could not be reached in time',
   outcome_unknown: 'may have been reached, and are held until you decide',
 } as const satisfies Record<(typeof campaignCounts)[number], string>;

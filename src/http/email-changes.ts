@@ -97,7 +97,7 @@ export function changeRoutes(deps: Deps): Routes {
         operationId: 'cancelEmail',
         summary: 'Cancel an email',
         description:
-          'Recipients that still wait get nothing any more. What has gone out stays as it is. Takes no body.',
+          'Recipients that still wait get nothing any more, nor do those that are held (`outcome_unknown`): the `reason` of these says that the message may have been handed over. What has gone out stays as it is. Takes no body.',
         tags: ['emails'],
         params: emailParams,
         response: answers,

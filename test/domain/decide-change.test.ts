@@ -32,12 +32,12 @@ const mixed = storedEmail([
 ]);
 
 describe('a change', () => {
-  it('cancels who is still waiting, and nobody else', () => {
+  it('cancels who is still waiting or held, and nobody else', () => {
     const { state, events } = changed(mixed, { kind: 'canceled' });
     expect(state.recipients.map(({ status }) => status).join()).toBe(
-      'sent,bounced,failed,expired,outcome_unknown,canceled,canceled',
+      'sent,bounced,failed,expired,canceled,canceled,canceled',
     );
-    expect(events).toEqual([['email.canceled', ['deferred']]]);
+    expect(events).toEqual([['email.canceled', ['held', 'deferred']]]);
   });
 
   it('cancels with a word of an attempt that came to no answer, also when another was put off since', () => {
@@ -52,6 +52,15 @@ describe('a change', () => {
         'canceled by request; an attempt before it may have been handed over: it hung up',
         'canceled by request',
       ]);
+  });
+
+  it('cancels who is held with a word of the attempt that came to no answer', () => {
+    const email = storedEmail([recipient('a')], { facts: { onUnknown: 'hold' } });
+    const lost: SettledOutcome = { kind: 'unknown', transport: 'smtp', detail: 'it hung up', refused: [] };
+    const { state } = decide(email, lost, policy, start, 0.5);
+    expect(changed({ ...email, state }, { kind: 'canceled' }).state.recipients).toMatchObject([
+      { status: 'canceled', reason: 'canceled by request; an attempt before it may have been handed over: it hung up' },
+    ]);
   });
 
   it('retries what failed, expired or is held, with all its tries before it', () => {
@@ -116,7 +125,7 @@ describe('a change', () => {
       'a cancel of what is final',
       storedEmail([recipient('a', { status: 'sent', nextAttemptAt: null })]),
       { kind: 'canceled' },
-      /no recipient is waiting/,
+      /no recipient is waiting or held/,
     ],
     ['a reschedule of what has been tried', mixed, { kind: 'rescheduled', at: start + hour }, /no longer scheduled/],
     ['a retry of what is waiting', scheduled, { kind: 'retried' }, /no recipient failed, expired, is held or/],

@@ -120,7 +120,7 @@ export function* readBatch(
     yield;
   }
   if (left < 0 || ofBase.length > 0) return { issues: [...ofBase, ...items.flatMap(issuesOf)] };
-  if (Array.isArray(body) || lengthOf(items) <= maxBatchLength) return { items: refuseRepeats(items) };
+  if (Array.isArray(body) || lengthOf(items) <= maxBatchLength) return { items };
   const message = `with the base written out its html, text and headers are over ${maxBatchLength} characters together`;
   return { issues: [{ code: 'custom', path: [], message, input: undefined }] };
 }
@@ -198,22 +198,6 @@ function withoutKey(given: unknown): unknown {
   if (!isRecord(given)) return given;
   const { idempotency_key: _, ...rest } = given;
   return rest;
-}
-
-/** Two emails under one key in one batch can only be a mistake. */
-function refuseRepeats(items: readonly BatchItem[]): BatchItem[] {
-  const seen = new Set<string>();
-  return items.map((item) => {
-    const { idempotencyKey: key } = item;
-    if (key === null || !seen.has(key)) {
-      if (key !== null) seen.add(key);
-      return item;
-    }
-    const path = [...item.path, 'idempotency_key'];
-    const issue = { code: 'custom', path, message: 'stands at an earlier email of this batch', input: key } as const;
-    const others = 'issues' in item.result ? item.result.issues : [];
-    return { ...item, result: { issues: [...others, issue] } };
-  });
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

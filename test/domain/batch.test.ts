@@ -172,9 +172,7 @@ describe('a batch', () => {
     expect(faultsOf(body)).toContain(fault);
   });
 
-  it('refuses the second of two emails under one key', () => {
-    const keyed = { ...good, idempotency_key: 'k' };
-    expect(faultsOf([keyed, good, keyed])).toEqual(['/2/idempotency_key stands at an earlier email of this batch']);
+  it('takes no key in its base, which would be that of all', () => {
     expect(faultsOf({ base: { ...good, idempotency_key: 'k' }, messages: [{}] })).toEqual([
       '/base Unrecognized key: "idempotency_key"',
     ]);

@@ -232,22 +232,6 @@ export const tags = z
     }
   });
 
-/** A time with its offset (RFC 3339), in milliseconds since the epoch. */
-export const instant = z.iso
-  .datetime({ offset: true, error: 'must be an ISO 8601 time with an offset, such as 2030-01-31T09:00:00Z' })
-  .transform((text) => Date.parse(text));
-
-/** A time whose offset has no colon or no minutes (ISO 8601), as `strftime` writes it: `+0000`, `+01`. */
-export const shortOffset = '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(\\.\\d+)?[+-]\\d{2}(\\d{2})?$';
-const isShort = new RegExp(shortOffset);
-
-/** The same time with a full offset, as `instant` needs it. */
-export function withFullOffset(time: string): string {
-  return isShort.test(time)
-    ? time.replace(/([+-]\d{2})(\d{2})?$/, (_, hours, minutes = '00') => `${hours}:${minutes}`)
-    : time;
-}
-
 /** Bytes of metadata as JSON. They are stored with the email and sent with each of its events. */
 export const maxMetadataBytes = 4_096;
 

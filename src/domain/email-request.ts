@@ -1,12 +1,12 @@
 /** The body of `POST /v1/emails`: all rules in one schema, so that all faults are named at once. */
 import { z } from 'zod';
 import { dsnRequest } from './dsn.ts';
-import { attachment, bodyText, instant, mailbox, mailboxes, metadata, tags } from './email-fields.ts';
+import { attachment, bodyText, mailbox, mailboxes, metadata, tags } from './email-fields.ts';
 import { hasListUnsubscribe, headerSafe, headers } from './email-headers.ts';
 import { lanes } from './lane.ts';
 import { nullLeavesOut, nullNote } from './null-leaves-out.ts';
 import { lengthOf, type Rule, withRules } from './rule.ts';
-import { sendTime, sendTimeWords } from './send-time.ts';
+import { instant, sendTime, sendTimeWords } from './send-time.ts';
 import type { TemplateUse } from './template.ts';
 import { templateOfEmail } from './template-request.ts';
 import { linkRules } from './unsubscribe-link.ts';

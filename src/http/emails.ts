@@ -4,12 +4,11 @@ import { parseMailbox } from '../domain/address.ts';
 import type { ApiKey } from '../domain/api-key.ts';
 import type { Campaign } from '../domain/campaign.ts';
 import { type LoadedEmail, type StoredEmail, statusAt } from '../domain/email.ts';
-import { withFullOffset } from '../domain/email-fields.ts';
 import { type AskedEmail, askedEmailFor, type RequestLimits } from '../domain/email-request.ts';
 import { campaignIdForm, emailIdForm, timeOfId } from '../domain/id.ts';
 import { lanes } from '../domain/lane.ts';
 import { recipientStatuses } from '../domain/recipient.ts';
-import { timeFrom } from '../domain/send-time.ts';
+import { instant, sendTimeIn } from '../domain/send-time.ts';
 import type { AcceptedAll, Asked, Recalled } from '../pipeline/accept.ts';
 import type { CampaignQuery } from '../pipeline/find-in-campaign.ts';
 import type { Rendered } from '../pipeline/render.ts';
@@ -51,7 +50,6 @@ type Deps = SendDeps & {
 };
 
 const emailId = z.string().regex(emailIdForm, 'is not the id of an email');
-const instant = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text));
 const [oldest, newest] = [0, Number.MAX_SAFE_INTEGER];
 
 /** Strict: an unknown filter must not look like one that matches everything. */
@@ -207,9 +205,8 @@ export function emailRoutes(deps: Deps): Routes {
 
 /** Reads `scheduled_at` from the body as sent: the parsed body is missing when a repeat would be refused now. */
 function scheduleIn(given: unknown, then: number): { scheduled_at?: number } {
-  const text = String((given as { readonly scheduled_at?: unknown } | null)?.scheduled_at);
-  const at = timeFrom(text, then) ?? Date.parse(withFullOffset(text));
-  return Number.isNaN(at) ? {} : { scheduled_at: at };
+  const at = sendTimeIn((given as { readonly scheduled_at?: unknown } | null)?.scheduled_at, then);
+  return at === null ? {} : { scheduled_at: at };
 }
 
 const tooWide = {

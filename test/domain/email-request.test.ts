@@ -229,6 +229,7 @@ describe('a request', () => {
   ])('may have its offset as %s', (scheduled_at, same) => {
     const at = askedEmailFor({ ...testLimits, now: () => Date.parse('2030-01-01T00:00:00Z') });
     expect(at.parse({ ...good, scheduled_at }).scheduled_at).toBe(Date.parse(same));
+    expect(at.parse({ ...good, expires_at: scheduled_at }).expires_at).toBe(Date.parse(same));
   });
 
   it.each([
@@ -237,9 +238,10 @@ describe('a request', () => {
     '2030-01-31T09:00:00+1',
     '2030-01-31T09:00:00+9900',
     '2030-01-31T09:00:00+010',
-  ])('%s has no offset that can be read', (scheduled_at) => {
-    expect(faultsOf({ ...good, scheduled_at })).toEqual([
-      expect.stringMatching(/must be an ISO 8601 time with an offset/),
+  ])('%s has no offset that can be read', (time) => {
+    expect(faultsOf({ ...good, scheduled_at: time, expires_at: time })).toEqual([
+      '/expires_at must be an ISO 8601 time with an offset, such as 2030-01-31T09:00:00Z',
+      '/scheduled_at must be an ISO 8601 time with an offset, such as 2030-01-31T09:00:00Z, or like `in 5 minutes`',
     ]);
   });
 
@@ -247,7 +249,7 @@ describe('a request', () => {
     expect(faultsOf({ ...good, scheduled_at })).toEqual(['/scheduled_at may be a year ahead at most']);
   });
 
-  it.each(['in a minute', 'in -1 min', 'in 1 fortnight', 'in 1.5 hours', 'tomorrow at 9am', '1 min', 5])(
+  it.each(['in a minute', 'in -1 min', 'in 1 fortnight', 'in 1.5 hours', 'tomorrow at 9am', '1 min', ['in 1 min'], 5])(
     '%s is no time: it is told of examples of both forms',
     (scheduled_at) => {
       expect(faultsOf({ ...good, scheduled_at })).toEqual([

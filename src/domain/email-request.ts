@@ -81,7 +81,7 @@ const fields = {
       examples: [600],
     }),
   expires_at: instant.optional().meta({
-    description: 'The same as a point in time. Give `ttl` or this.',
+    description: 'The same as a point in time, up to a year after it is to be sent. Give `ttl` or this.',
     examples: ['2030-01-31T10:00:00Z'],
   }),
   metadata: metadata.optional(),
@@ -207,8 +207,13 @@ function rulesFor(limits: RequestLimits): Rule[] {
     {
       path: 'expires_at',
       message: 'must be in the future and after scheduled_at',
+      holds: ({ expires_at, scheduled_at }) => !(timeOf(expires_at) <= dueAt(limits, scheduled_at)),
+    },
+    {
+      path: 'expires_at',
+      message: 'may be a year at most from now, or from scheduled_at',
       holds: ({ expires_at, scheduled_at }) =>
-        !(timeOf(expires_at) <= Math.max(limits.now(), timeOf(scheduled_at) || 0)),
+        !(timeOf(expires_at) > dueAt(limits, scheduled_at) + maxTtlSeconds * 1_000),
     },
   ];
 }
@@ -260,6 +265,11 @@ export function rescheduleRequestFor(limits: Pick<RequestLimits, 'now'>) {
 /** NaN when the field is missing or has a fault of its own: every comparison with it is false. */
 function timeOf(instant: unknown): number {
   return typeof instant === 'number' ? instant : Number.NaN;
+}
+
+/** When it is to be sent, milliseconds since the epoch. */
+function dueAt({ now }: Pick<RequestLimits, 'now'>, scheduledAt: unknown): number {
+  return Math.max(now(), timeOf(scheduledAt) || 0);
 }
 
 function countBytes(attachments: unknown): number {

@@ -129,7 +129,11 @@ describe('a batch', () => {
   it('holds what a message and its base have together to the rules of an email', () => {
     const { to, ...rest } = good;
     const base = { ...rest, cc: Array(30).fill('c@x.co'), ttl: 60 };
-    const messages = [{}, { to, bcc: Array(20).fill('d@x.co') }, { to, cc: [], expires_at: '2999-01-01T00:00:00Z' }];
+    const messages = [
+      {},
+      { to, bcc: Array(20).fill('d@x.co') },
+      { to, cc: [], expires_at: new Date(Date.now() + 3_600_000).toISOString() },
+    ];
     expect(faultsOf({ base, messages: [...messages, { to, template: { id: 't' }, ttl: 'x' }, { to }] })).toEqual([
       '/messages/0/to is required',
       '/messages/1/to to, cc and bcc may have 50 recipients together',

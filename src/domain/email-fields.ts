@@ -148,6 +148,10 @@ const fileNameInUrl = fileName.refine((name) => !/[/\\]/.test(name));
 
 const contentId = z.string().regex(/^[\w.+@-]{1,128}$/, 'must be 1 to 128 letters, digits and . _ + @ -');
 
+/** RFC 2045 section 5.1. Written so that each character can match in one way only. */
+const mediaType =
+  /^[\w!#$&^.+-]{1,64}\/[\w!#$&^.+-]{1,64}(?:[ \t]*;[ \t]*[\w-]+=(?:[\w.+-]+|"(?:[ !#-[\]-~]|\\[ -~])*"))*$/;
+
 const attachmentFields = z
   .strictObject({
     filename: fileName.optional().meta({
@@ -159,7 +163,7 @@ const attachmentFields = z
     content_type: z
       .string()
       .max(500, { abort: true })
-      .regex(/^[\w!#$&^.+-]{1,64}\/[\w!#$&^.+-]{1,64}(?:; ?[\w-]+=(?:[\w.+-]+|"[\w .+-]*"))*$/, 'must be a media type')
+      .regex(mediaType, 'must be a media type')
       .refine((type) => !/^(?:multipart|message)\//i.test(type), 'must not be multipart/* or message/*')
       .optional()
       .meta({ description: 'The media type. Left out, it follows from the filename.', examples: ['application/pdf'] }),

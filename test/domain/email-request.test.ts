@@ -126,6 +126,33 @@ describe('a request', () => {
     expect(faultsOf({ ...good, ...change })).toContain(fault);
   });
 
+  it.each([
+    'text/calendar ; method=REQUEST',
+    'text/calendar;  method=REQUEST\t;charset=utf-8',
+    'application/pdf; name="invoice (1).pdf"',
+    'application/octet-stream; x="a/b"; y=""',
+    'text/plain; name="a \\"b\\" \\\\"',
+  ])('may have an attachment of the media type %s', (content_type) => {
+    expect(faultsOf({ ...good, attachments: [{ filename: 'a', content: '', content_type }] })).toEqual([]);
+  });
+
+  it.each([
+    'text',
+    'text/plain;',
+    'text/plain; name',
+    'text/plain; name=a b',
+    'text/plain; name="a',
+    'text/plain; name="a\\"',
+    'text/plain; name="a"b"',
+    'text/plain; name="a\tb"',
+    'text/plain; name="ä"',
+    'text/plain;\r\n name=a',
+  ])('%j is no media type', (content_type) => {
+    expect(faultsOf({ ...good, attachments: [{ filename: 'a', content: '', content_type }] })).toEqual([
+      '/attachments/0/content_type must be a media type',
+    ]);
+  });
+
   it.each(['ö', 'a@b.co', '<a b@c.co>', '<ö@b.co>', '<a@b.co>, <c@d.co>', '<=?utf-8?q?a?=@b.co>', '<a@b.co'])(
     'with %s for a message id is refused',
     (id) => {

@@ -61,6 +61,19 @@ it('a message of a batch whose nulls leave its content to the base is refused un
   expect(await send(2)).toMatchObject({ status: 422, body: { name: 'invalid_idempotent_request' } });
 });
 
+it('a repeat is answered with the status of the first answer, though its time has come since', async () => {
+  const at = Date.now() + 2_000;
+  const times = [new Date(at).toISOString(), 'in 2 seconds', 'in 0 seconds'];
+  const ask = () =>
+    Promise.all(times.map((scheduled_at) => post(apis[1], { ...email, scheduled_at }, `${scheduled_at} by ${at}`)));
+  const first = await ask();
+  expect(first.map(({ body }) => body.status)).toEqual(['scheduled', 'scheduled', 'queued']);
+  await until('its time', () => Date.now() > at);
+  const again = await ask();
+  expect(again.map(({ body }) => body)).toEqual(first.map(({ body }) => body));
+  expect(again.map(({ headers }) => headers['idempotent-replayed'])).toEqual(['true', 'true', 'true']);
+});
+
 it('another body under a used key is refused and makes no email', async () => {
   await post(apis[0], email, 'other');
   expect(await post(apis[0], { ...email, subject: 'Twice' }, 'other')).toMatchObject({

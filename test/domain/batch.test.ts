@@ -158,6 +158,18 @@ describe('a batch', () => {
     }
   });
 
+  it('counts the headers of its base for each of its messages, names and values, as they are stored', () => {
+    const value = 'w '.repeat(2_046).trimEnd().padEnd(4_092, 'w');
+    const headers = Object.fromEntries(Array.from({ length: 50 }, (_, n) => [`X-${10 + n}`, value]));
+    // 204,800 characters each: 204 of them are below 40 MiB, and 205 without the names would be.
+    const faultsWith = (messages: number) =>
+      faultsOf({ base: { ...good, headers }, messages: Array(messages).fill({}) });
+    expect(faultsWith(204)).toEqual([]);
+    expect(faultsWith(205)).toEqual([
+      '/ with the base written out its html, text and headers are over 41943040 characters together',
+    ]);
+  });
+
   it.each([
     ['no message', []],
     ['no message over a base', { base: good, messages: [] }],

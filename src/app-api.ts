@@ -31,29 +31,17 @@ import { isRedisTrouble } from './store/redis.ts';
 import { openTemplating } from './templating/templating.ts';
 
 /** Opens the server; it listens only after `listen`, which returns its URL. */
-export async function openApi({
-  config,
-  report,
-  meters,
-  apiKey,
-  plans,
-  links,
-  tokensOf,
-  seenRedis,
-  stopping,
-  deadline,
-  connect,
-  openStore,
-  opened,
-}: Ground): Promise<{ listen(): Promise<string> }> {
+export async function openApi(ground: Ground): Promise<{ listen(): Promise<string> }> {
+  const { config, report, meters, apiKey, plans, links, tokensOf, seenRedis, stopping, deadline, opened } = ground;
+  const { connect, openStore } = ground;
   const store = await openStore(await connect('fail_fast'));
   const onTrouble = report.trouble;
   const { emails, due, eventFeed, memory, transportStates, allotments, budgets } = store;
   const deliverQueues = opened.use(
     openDeliverQueues({ redis: await connect('fail_fast', 'queue'), prefix: queuePrefix }),
   );
-  const pressure: Pressure = { overLine: null };
-  const gauged = { due, deliverQueues, memory, lines: config.lines, seenRedis };
+  const pressure: Pressure = { reason: null };
+  const gauged = { due, deliverQueues, memory, limits: config.loadLimits, seenRedis };
   const pressureDeps = { ...gauged, pressure, report: report.backPressure, now };
   opened.use(openLoop('check back-pressure', () => checkBackPressure(pressureDeps), { everyMs: 1_000, onTrouble }));
   const client = opened.use(openWebhookClient(config.posting.client));

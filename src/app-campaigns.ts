@@ -83,7 +83,7 @@ export async function openCampaigning(
 
   // Without the bell a campaign is found within a second.
   await hearCampaigns(await connect('wait'), nudge.nudge).catch(report.trouble.bind(null, 'campaigns bell'));
-  const keeping = { retention, keepMs: config.keepMs.record, round: makeRound() };
+  const keeping = { retention, keepMs: config.emailRetentionMs.record, round: makeRound() };
   const sweepDeps = { ...keeping, report: report.forgotten, onTrouble, now };
 
   opened.use(

@@ -15,7 +15,7 @@ import type { Budgets } from './store/budgets.ts';
 import type { TransportStates } from './store/transport-states.ts';
 
 /** What a worker knows about the transports, and their state in Redis that all workers share. */
-export type Fleet = {
+type Fleet = {
   readonly transports: Transports;
   readonly known: Map<string, TransportState>;
   readonly hanging: Set<string>;

@@ -11,7 +11,7 @@ import { openDeliverQueues } from './queue/deliver-queue.ts';
 import { queuePrefix } from './store/keys.ts';
 import { isRedisTrouble } from './store/redis.ts';
 
-export type Health = {
+type Health = {
   /** @returns where it listens */
   listen(port: number | undefined): Promise<string>;
 };
@@ -42,7 +42,7 @@ export async function openHealth({
     onTrouble: report.trouble,
   });
   // Only the API refuses new mail.
-  const pressure = { overLine: null };
+  const pressure = { reason: null };
   const server = await buildServer({
     ...store,
     pressure,

@@ -21,7 +21,7 @@ const lookAtStopEveryMs = 200;
 
 type Connection = Awaited<ReturnType<Ground['connect']>>;
 
-export type Watch = {
+type Watch = {
   /** Closes `all`; if Redis is away meanwhile, gives up what waits for it. */
   close(all: AsyncDisposable): Promise<void>;
   /** Logs that the process ends, and with what in hand. */

@@ -60,7 +60,7 @@ export async function openNotifying(
     onTrouble,
     now,
   };
-  const sweepDeps = { ...store, keep: config.keep, reportLost: report.lost, onTrouble, now };
+  const sweepDeps = { ...store, keep: config.eventRetention, reportLost: report.lost, onTrouble, now };
   opened.use(
     openLoop('sweep events', (stop) => sweepEvents(sweepDeps, stop), {
       everyMs: sweepEveryMs,

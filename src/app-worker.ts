@@ -34,21 +34,8 @@ import { isRedisTrouble } from './store/redis.ts';
 import { hasDiedHere, workerName } from './worker-name.ts';
 
 export async function openWorkers(ground: Ground): Promise<void> {
-  const {
-    config,
-    report,
-    meters,
-    plans,
-    links,
-    tokensOf,
-    unsaved,
-    stopping,
-    deadline,
-    cut,
-    connect,
-    openStore,
-    opened,
-  } = ground;
+  const { config, report, meters, plans, links, tokensOf, unsaved, opened } = ground;
+  const { stopping, deadline, cut, connect, openStore } = ground;
   const { policies, ehloName } = config;
   const onTrouble = report.trouble;
   const redis = await connect('wait');
@@ -106,7 +93,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const bell = opened.use(openBell(await connect('wait')));
   const enqueueDeps = { due, bell, deliverQueues, ...config.feeding, wait: pause, newId, now };
 
-  const sweepDeps = { emails, retention, keepMs: config.keepMs, report: report.forgotten, now };
+  const sweepDeps = { emails, retention, keepMs: config.emailRetentionMs, report: report.forgotten, now };
 
   const workers = { ...config.workers, stopping, deadline, cut: cut.signal, onTrouble, now };
   for (const lane of lanes) {

@@ -5,12 +5,10 @@ import { createInterface } from 'node:readline';
 import { text as textOf } from 'node:stream/consumers';
 import packageJson from '../package.json' with { type: 'json' };
 import { addressOf, type Command, type Said } from './cli/command.ts';
-import { ConfigError, readConfig, settingsTable, variablesOf } from './config.ts';
+import { ConfigError, exitConfig, readConfig, settingsTable, variablesOf } from './config.ts';
 
 /** sysexits.h EX_USAGE. */
 const exitUsage = 64;
-/** sysexits.h EX_CONFIG. */
-const exitConfig = 78;
 /** A health check that takes longer has failed. */
 const healthDeadlineMs = 4_000;
 
@@ -75,7 +73,7 @@ async function* askHealth([what = 'live']: readonly string[]): AsyncGenerator<Sa
   if (path === undefined) return yield { fault: `Not something to ask for: ${what}. It is live or ready` };
   try {
     const address = addressOf(readConfig());
-    if (address === null) return yield { fault: 'It listens nowhere that is known: set PORT or HEALTH_PORT', exit: 1 };
+    if (address === null) return yield { fault: 'Its port is not known: set PORT or HEALTH_PORT', exit: 1 };
     // Not `fetch`: it refuses some ports.
     const asking = get(`${address}${path}`, { signal: AbortSignal.timeout(healthDeadlineMs) });
     const [answer] = (await once(asking, 'response')) as [IncomingMessage];

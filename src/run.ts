@@ -1,6 +1,6 @@
 /** Postrider: reads its configuration, opens the app, waits for a signal, closes. */
 import { type App, openApp } from './app.ts';
-import { type Config, ConfigError, readConfig } from './config.ts';
+import { type Config, ConfigError, exitConfig, readConfig } from './config.ts';
 
 /** The signals of the process, handled from its first moment on. */
 export type Signals = {
@@ -9,9 +9,6 @@ export type Signals = {
   /** Called at SIGHUP. Does nothing until the app is open. */
   reload(): void;
 };
-
-/** sysexits.h EX_CONFIG. */
-const exitConfig = 78;
 
 function readConfigOrExit(): Config {
   try {

@@ -6,7 +6,7 @@ import {
   durations,
   flag,
   longestTimerMs,
-  memoryLine,
+  memoryLimit,
   pem,
   publicUrl,
   redisUrl,
@@ -153,9 +153,9 @@ export const settings = z.object({
     'New mail is refused with 503 while this many emails wait, deferred ones included; recipients of campaigns, who are stored before they wait, do not count.',
   ),
   MAX_REDIS_MEMORY: expects(
-    memoryLine.prefault('90%'),
+    memoryLimit.prefault('90%'),
     "a share of Redis' `maxmemory` such as `90%`, or a size such as `512mb` or `2gb`",
-    'New mail is refused with 503 while Redis uses this much. A share of no `maxmemory` is no line.',
+    'New mail is refused with 503 while Redis uses this much. A share of no `maxmemory` is no limit.',
   ),
   RETENTION_EVENTS: expects(
     duration(0).prefault('4d'),

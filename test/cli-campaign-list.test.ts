@@ -74,7 +74,7 @@ describe('a list with records at fault', () => {
     const [exit, said] = await ran('send', list, '--template', 'plan');
     expect(exit).toBe(1);
     listOf('mended.csv', 'email,plan\ngrace@example.org,silver\n');
-    const [, told = ''] = /^Mend .* and send it: npm run cli -- (.*)$/m.exec(said) ?? [];
+    const [, told = ''] = /^Fix .* and send it again: npm run cli -- (.*)$/m.exec(said) ?? [];
     expect(await typed(`${told} --watch`)).toEqual([
       0,
       expect.stringMatching(/recipients {6}1\n {2}sent|delivered {7}1$/m),

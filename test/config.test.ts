@@ -151,8 +151,8 @@ describe('configuration', () => {
   it('takes a certificate and says how long to keep what ended, the content no longer than its record', () => {
     expect(faultsOf({ REDIS_CA: 'x', REDIS_URL: 'rediss://h' })).toEqual(['REDIS_CA: expected a certificate in PEM']);
     const hour = 3_600_000;
-    expect(readConfig({}).keepMs).toEqual({ content: hour, record: 168 * hour });
-    expect(readConfig({ RETENTION_RECORDS: '1m' }).keepMs).toEqual({ content: 60_000, record: 60_000 });
+    expect(readConfig({}).emailRetentionMs).toEqual({ content: hour, record: 168 * hour });
+    expect(readConfig({ RETENTION_RECORDS: '1m' }).emailRetentionMs).toEqual({ content: 60_000, record: 60_000 });
   });
 
   it('says what the shortest and the longest is where a duration is outside', () => {

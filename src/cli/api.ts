@@ -27,7 +27,7 @@ export class ApiFault extends Error {
 /** What is to be sent cannot be read. That is no fault of the API, and another try would end at the same place. */
 export class UnreadFault extends Error {}
 
-export type Asked = {
+type Asked = {
   /** Sent as JSON. */
   readonly body?: unknown;
   /** Streamed as it comes, with headers that say what it is. It may fail with an `UnreadFault`. */

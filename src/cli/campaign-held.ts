@@ -16,7 +16,7 @@ export function wordsOf({ received, added, duplicates, invalid, errors }: Upload
 }
 
 /** `skippable`: with `--skip-invalid` the campaign is sent to all other recipients. */
-export type Reason = { readonly words: string; readonly skippable: boolean };
+type Reason = { readonly words: string; readonly skippable: boolean };
 
 /** Why the campaign must not be sent; null when it may. */
 export function reasonAgainst(uploaded: Uploaded, skipsInvalid: boolean): Reason | null {
@@ -34,7 +34,7 @@ export function reasonAgainst(uploaded: Uploaded, skipsInvalid: boolean): Reason
   return null;
 }
 
-export type HeldBack = {
+type HeldBack = {
   readonly list: string;
   readonly id: string;
   /** The command that gives the campaign up; null when it was removed, since it was made for this list. */
@@ -47,7 +47,7 @@ export type HeldBack = {
 export function heldBack({ words, skippable }: Reason, { list, id, left, again }: HeldBack): string {
   const lines =
     left === null
-      ? [`Not sent: ${words}. ${id} was removed.`, `Mend ${list}, and send it: ${again}`]
+      ? [`Not sent: ${words}. ${id} was removed.`, `Fix ${list} and send it again: ${again}`]
       : [
           `Not sent: ${words}. ${id} is a draft, and has all the others.`,
           `It keeps whoever it has, whatever is mended in ${list}: send that as a new campaign.`,

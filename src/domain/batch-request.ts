@@ -6,11 +6,10 @@ import {
   askedFieldsFor,
   askedRulesFor,
   bytesRule,
-  maxRecipients,
   type RequestLimits,
 } from './email-request.ts';
 import { nullLeavesOut, nullNote } from './null-leaves-out.ts';
-import { lengthOf, type Rule, withRules } from './rule.ts';
+import { type Rule, withRules } from './rule.ts';
 
 const idempotencyKey = z
   .string()
@@ -44,7 +43,7 @@ export function batchOverrideFor(limits: RequestLimits) {
 /** The fields that the messages share. All are optional, and a rule that a message may still fulfil is not checked here. */
 export function batchBaseFor(limits: RequestLimits) {
   const description = `What the emails of a batch have in common: the fields of an email, none of them required. ${nullNote}`;
-  const schema = withRules(z.strictObject(askedFieldsFor(limits)).partial(), [bytesRule(limits), ...listRules]);
+  const schema = withRules(z.strictObject(askedFieldsFor(limits)).partial(), [bytesRule(limits)]);
   return nullLeavesOut(schema, absentFields).meta({ id: 'BatchBase', description });
 }
 
@@ -52,14 +51,5 @@ export function batchBaseFor(limits: RequestLimits) {
 export function batchWholeFor(limits: RequestLimits) {
   return withRules(z.custom<AskedEmail>(), [toRule, ...askedRulesFor(limits)]);
 }
-
-/** Rules for a list in the base, which is copied into each message: a list that is too long is a fault whatever the messages say. */
-const listRules = (['to', 'cc', 'bcc', 'reply_to'] as const).map(
-  (path): Rule => ({
-    path,
-    message: `may have ${maxRecipients} addresses`,
-    holds: (email) => lengthOf(email[path]) <= maxRecipients,
-  }),
-);
 
 const toRule: Rule = { path: 'to', message: 'is required', holds: (email) => 'to' in email };

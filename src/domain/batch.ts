@@ -5,7 +5,7 @@ import type { AskedEmail, RequestLimits } from './email-request.ts';
 import { withoutAnyNull } from './null-leaves-out.ts';
 
 /** Emails in one batch: all are stored by one atomic step. */
-export const maxBatch = 1_000;
+const maxBatch = 1_000;
 
 /**
  * Limit of faults in a strict batch; beyond it no more of the batch is read. Ten for each email are more than the repeat of an accepted batch

@@ -7,7 +7,7 @@ import { isWellFormed } from './json-object.ts';
 import type { DeclaredVariable, Variables } from './template.ts';
 
 /** Bytes of one recipient's variables as JSON. Five hundred recipients are unpacked at a time. */
-export const maxRowBytes = 16 * 1024;
+const maxRowBytes = 16 * 1024;
 const maxVariables = 200;
 
 const fields = z

@@ -1,9 +1,10 @@
 /** The bodies of `/v1/campaigns`: all rules in one place, so that all faults are named at once, and how a request becomes a campaign. */
 import { z } from 'zod';
 import type { CampaignContent, CampaignHead } from './campaign.ts';
+import { onUnknownPolicies } from './email.ts';
 import { mailbox, mailboxes, metadata, tags } from './email-fields.ts';
 import { headers, isMessageId } from './email-headers.ts';
-import { aheadRule, hasWayOut, noWayOut, onUnknownPolicies, type RequestLimits, routeFor } from './email-request.ts';
+import { aheadRule, hasWayOut, noWayOut, type RequestLimits, routeFor } from './email-request.ts';
 import { nullLeavesOut, nullNote } from './null-leaves-out.ts';
 import { parseRates, type Rate } from './rate.ts';
 import { type Rule, withRules } from './rule.ts';
@@ -108,7 +109,7 @@ export function campaignRequestFor(limits: CampaignLimits, check: CheckSource) {
   return nullLeavesOut(schema).meta({ id: 'CampaignRequest', description: `A campaign to make. ${nullNote}` });
 }
 
-export type CampaignRequest = z.output<ReturnType<typeof campaignRequestFor>>;
+type CampaignRequest = z.output<ReturnType<typeof campaignRequestFor>>;
 
 /** Null removes a field. */
 export function campaignChangesFor(limits: CampaignLimits, check: CheckSource) {
@@ -126,7 +127,7 @@ export function campaignChangesFor(limits: CampaignLimits, check: CheckSource) {
   });
 }
 
-export type CampaignChanges = z.output<ReturnType<typeof campaignChangesFor>>;
+type CampaignChanges = z.output<ReturnType<typeof campaignChangesFor>>;
 
 /** `POST /v1/campaigns/:id/send`. */
 export function sendRequestFor(limits: Pick<CampaignLimits, 'now'>) {

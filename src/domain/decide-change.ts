@@ -5,7 +5,7 @@ import type { EmailState, StoredEmail } from './email.ts';
 import { type EmailEvent, eventOf } from './event.ts';
 import { eventId } from './id.ts';
 import type { Change } from './outcome.ts';
-import { isFinal, isPending, nextDue, type Recipient, type RecipientStatus } from './recipient.ts';
+import { isFinal, isPending, isRetryable, nextDue, type Recipient } from './recipient.ts';
 import { recipientCategories } from './reply-row.ts';
 import { suppressedForm } from './suppression.ts';
 
@@ -53,11 +53,9 @@ const noneLeft = {
   retried: 'no recipient failed, expired, is held or was refused for a reason that is not its own',
 } as const satisfies Record<Moving['kind'], string>;
 
-const retryable: readonly RecipientStatus[] = ['failed', 'expired', 'outcome_unknown'];
-
 /** Also a refused recipient can be retried when the reply is about the sender, its account or the message: that may have been fixed since. */
 function mayBeRetried({ status, smtp }: Recipient): boolean {
-  if (status !== 'bounced') return retryable.includes(status);
+  if (status !== 'bounced') return isRetryable(status);
   return smtp !== null && !recipientCategories.includes(classify(smtp).category);
 }
 

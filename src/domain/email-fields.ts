@@ -237,7 +237,7 @@ export const tags = z
   });
 
 /** Bytes of metadata as JSON. They are stored with the email and sent with each of its events. */
-export const maxMetadataBytes = 4_096;
+const maxMetadataBytes = 4_096;
 
 export const metadata = jsonObject(maxMetadataBytes)
   .refine(isExact, 'must not have numbers that JSON readers round: give them as strings')

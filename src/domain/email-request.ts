@@ -1,6 +1,7 @@
 /** The body of `POST /v1/emails`: all rules in one schema, so that all faults are named at once. */
 import { z } from 'zod';
 import { dsnRequest } from './dsn.ts';
+import { onUnknownPolicies } from './email.ts';
 import { attachment, bodyText, mailbox, mailboxes, metadata, tags } from './email-fields.ts';
 import { hasListUnsubscribe, headerSafe, headers } from './email-headers.ts';
 import { lanes } from './lane.ts';
@@ -12,7 +13,7 @@ import { templateOfEmail } from './template-request.ts';
 import { linkRules } from './unsubscribe-link.ts';
 
 /** Recipients of one email over to, cc and bcc. Each has its own state. */
-export const maxRecipients = 50;
+const maxRecipients = 50;
 /** RFC 5322 section 2.1.1 allows 998 octets in a line. A subject is folded, so this is only a reasonable limit. */
 const maxSubjectLength = 998;
 const maxAttachments = 100;
@@ -35,8 +36,6 @@ export const subjectLine = headerSafe(maxSubjectLength);
 
 /** Fields of Resend's emails that we do not have: an email that sets one is refused. */
 export const absentFields = ['topic_id'];
-
-export const onUnknownPolicies = ['retry', 'hold'] as const;
 
 const scheduledAt = {
   description: `When to send it: ${sendTimeWords}. A time that has passed means now.`,
@@ -184,11 +183,6 @@ function rulesFor(limits: RequestLimits): Rule[] {
       path: 'to',
       message: `to, cc and bcc may have ${maxRecipients} recipients together`,
       holds: ({ to, cc, bcc }) => lengthOf(to) + lengthOf(cc) + lengthOf(bcc) <= maxRecipients,
-    },
-    {
-      path: 'reply_to',
-      message: `may have ${maxRecipients} addresses`,
-      holds: ({ reply_to }) => lengthOf(reply_to) <= maxRecipients,
     },
     bytesRule(limits),
     aheadRule(limits),

@@ -10,7 +10,7 @@ export const campaignReasons = [
 
 export type CampaignReason = (typeof campaignReasons)[number];
 
-export type CampaignWhy = {
+type CampaignWhy = {
   readonly reason: CampaignReason;
   readonly summary: string;
   /** Milliseconds since the epoch; null when it is unknown, or as soon as possible. */

@@ -36,7 +36,7 @@ export type ParkedAt = {
   readonly others: readonly TransportReport[];
 };
 
-export type ParkedWhy = {
+type ParkedWhy = {
   readonly reason: ParkedReason;
   readonly summary: string;
   /** Milliseconds since the epoch; null when it is unknown, or as soon as possible. */

@@ -1,7 +1,7 @@
 /** Explains why an email is not out yet and when it will move, in plain words and in fields. Pure. */
 import type { Campaign } from './campaign.ts';
 import { endOf, type RetryPolicy } from './decide.ts';
-import { type StoredEmail, statusOf } from './email.ts';
+import { type StoredEmail, shownRecipients, shownStatus } from './email.ts';
 import { type CampaignReason, campaignReasons, explainCampaign } from './explain-campaign.ts';
 import {
   explainParked,
@@ -11,7 +11,7 @@ import {
   parkedReasons,
   parkedWaits,
 } from './explain-parked.ts';
-import { isPending, nextDue, type Recipient, type RecipientStatus } from './recipient.ts';
+import { nextDue, type Recipient, type RecipientStatus } from './recipient.ts';
 
 /** Each reason with its meaning for the caller. */
 export const explanationReasons = [
@@ -54,18 +54,17 @@ export type Explanation = {
 export function explain(email: StoredEmail, where: Whereabouts, policy: RetryPolicy, now: number): Explanation {
   const { state, handOver } = email;
   const dueAt = nextDue(state);
-  const isSending = handOver !== null;
   const whole = whyNotOut(email, where, now);
   const isOfCampaign = campaignReasons.some((reason) => reason === whole.reason);
   const next = (at: number) =>
     at > now && !isOfCampaign ? `next attempt at ${time(at)}` : waitOf(whole.reason, where);
-  const recipients = state.recipients.map((recipient) => ({
+  const recipients = shownRecipients(state, handOver !== null).map((recipient) => ({
     address: recipient.address,
-    status: isSending && isPending(recipient.status) ? ('sending' as const) : recipient.status,
+    status: recipient.status,
     why: whyOf(recipient, next),
   }));
   return {
-    status: isSending ? 'sending' : statusOf(state),
+    status: shownStatus(email),
     ...whole,
     endsAt: dueAt === null ? null : endOf(state, policy),
     recipients,

@@ -73,7 +73,7 @@ export function decidePost(
 /** Content Too Large (RFC 9110 section 15.5.14). */
 export const tooLarge = 413;
 
-export function isSuccess(status: number): boolean {
+function isSuccess(status: number): boolean {
   return status >= 200 && status < 300;
 }
 

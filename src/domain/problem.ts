@@ -38,7 +38,7 @@ export type ProblemExtension = { readonly email_status?: RecipientStatus; readon
 export type Fault = { readonly pointer: string; readonly code: string; readonly message: string };
 
 /** `name, message, statusCode` repeat `type, detail, status`, under the names that SDKs read. */
-export type Problem = {
+type Problem = {
   readonly type: string;
   readonly title: string;
   readonly status: number;

@@ -6,7 +6,7 @@ import type { TransportPlan } from './transport-plan.ts';
 import { closedBreaker, type Fault, pacedRates, type TransportState } from './transport-state.ts';
 
 /** Whether mail may go over a transport; if not, why, and whether the next transport of the route is tried instead. */
-export type Standing =
+type Standing =
   | { readonly kind: 'open' }
   /** Out of service: the next transport takes over. */
   | { readonly kind: 'paused' | 'degraded'; readonly why: string }
@@ -62,7 +62,7 @@ export function isFirstOnItsWay({ open, waiting }: { readonly open: number; read
 }
 
 /** What an attempt says about its transport. */
-export type Verdict =
+type Verdict =
   /** `isCrowded` when its server took no more connections. */
   | ({ readonly kind: 'fault'; readonly isCrowded?: true } & Fault)
   | { readonly kind: 'slow_down' }

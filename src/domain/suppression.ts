@@ -80,7 +80,7 @@ export const suppressionRequest = z.strictObject(suppressionFields).meta({
 /** One of an upload: lists of other systems say more, which is passed over. */
 export const suppressionRecord = z.object(suppressionFields);
 
-export type SuppressionRequest = z.output<typeof suppressionRequest>;
+type SuppressionRequest = z.output<typeof suppressionRequest>;
 
 export function makeSuppression(request: SuppressionRequest, id: string): Suppression {
   const { email: address, scope, reason, note = null } = request;
@@ -92,7 +92,7 @@ export function suppressedForm(address: string): string {
   return address.toLowerCase();
 }
 
-/** What stands in a list for what somebody looks for: what is no address is looked for as it is, and not found. */
+/** The form in which an address to look up is stored. Other text is returned unchanged, and not found. */
 export function soughtForm(text: string): string {
   const parsed = makeMailbox(text, undefined);
   return suppressedForm('fault' in parsed ? text : parsed.address);
@@ -119,7 +119,7 @@ export function suppressionsOf(
   });
 }
 
-/** Bounces by which all they are about came onto the list say so. */
+/** Marks the bounces by which all their recipients came onto the list. */
 export function withSuppressed(events: readonly EmailEvent[], made: readonly Suppression[]): readonly EmailEvent[] {
   const bounced = new Set(made.filter(({ reason }) => reason === 'bounce').map(({ address }) => address));
   return events.map((event) =>

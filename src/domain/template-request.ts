@@ -6,13 +6,13 @@ import { nullLeavesOut } from './null-leaves-out.ts';
 import { missingPolicies, type TemplatePart, variableTypes } from './template.ts';
 
 /** Characters of html, and of text, as Liquid: that much is parsed in some ten milliseconds. */
-export const maxSourceLength = 256 * 1024;
+const maxSourceLength = 256 * 1024;
 /** Characters of subject and preheader as Liquid. */
 const maxLineSourceLength = 2_000;
 const maxReplyTo = 50;
 const maxDeclared = 100;
 /** Bytes of all variables of one email as JSON: as much as one source of a template. */
-export const maxVariablesBytes = 256 * 1024;
+const maxVariablesBytes = 256 * 1024;
 
 /** Says what is wrong with the Liquid source of a part; null when nothing is. */
 export type CheckSource = (part: TemplatePart, source: string) => string | null;

@@ -57,7 +57,7 @@ export const webhookHeaderChanges = z
     examples: [{ 'X-Gateway-Key': 'k-2b77', 'X-Old-Key': null }],
   });
 
-export type HeaderChanges = Readonly<Record<string, string | null>>;
+type HeaderChanges = Readonly<Record<string, string | null>>;
 
 /** The headers after a change. Names are the same in upper and lower case. Null when there would be too many. */
 export function changedHeaders(

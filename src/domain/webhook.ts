@@ -10,7 +10,7 @@ import { changedHeaders, webhookHeaderChanges, webhookHeaders } from './webhook-
 const maxDescriptionLength = 500;
 const maxTags = 10;
 /** Events in one POST: a body of about half a megabyte, or several when emails are large. A batch too large for a consumer is sent in halves. */
-export const maxBatchEvents = 500;
+const maxBatchEvents = 500;
 const maxBatchWaitMs = 60_000;
 const usualBatchWaitMs = 1_000;
 
@@ -79,7 +79,7 @@ export const webhookRequest = z
     examples: [{ endpoint: 'https://app.example.com/hooks/mail', events: ['email.sent', 'email.bounced'] }],
   });
 
-export type WebhookRequest = z.output<typeof webhookRequest>;
+type WebhookRequest = z.output<typeof webhookRequest>;
 
 export const webhookStatuses = ['enabled', 'disabled'] as const;
 
@@ -100,7 +100,7 @@ export const webhookChanges = z
     examples: [{ status: 'enabled', events: ['email.bounced', 'email.complained'] }],
   });
 
-export type WebhookChanges = z.output<typeof webhookChanges>;
+type WebhookChanges = z.output<typeof webhookChanges>;
 
 /** Why an endpoint gets no events any more, in the words of the API. */
 export const disabledReasons = {

@@ -10,8 +10,8 @@ import type { Creations } from '../store/creations.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
 import { campaignConflict, campaignMissing, campaignParams, findCampaign } from './campaign-access.ts';
 import { campaignMoveAnswer, standingOf, summaryOf } from './campaign-view.ts';
-import { creationHeaders } from './creations.ts';
-import { idempotencyHeader, keyReused, readClaim } from './email-access.ts';
+import { beginOnce, creationHeaders } from './creations.ts';
+import { idempotencyHeader, readClaim } from './email-access.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
@@ -100,10 +100,8 @@ export function campaignMoveRoutes({
     asked: Asked,
     { claim, reply }: { claim: IdempotencyClaim; reply: FastifyReply },
   ): Promise<Answer> {
-    const creation = await creations.begin(claim, { id: newId('ch'), now: now() });
-    if (creation === null) throw keyReused();
+    const creation = await beginOnce(creations, claim, { id: newId('ch'), now: now() }, reply);
     const { id: changeId, isRepeat, isDone } = creation;
-    if (isRepeat) reply.header('idempotent-replayed', 'true');
     if (isDone) return lookAt(campaign, key);
     try {
       const answer = await ask(campaign.head.id, key, { ...asked, changeId }, reply);

@@ -6,8 +6,8 @@ import type { IdempotencyClaim } from '../store/email-create.ts';
 import { objectField } from './answer-fields.ts';
 import { campaignConflict, campaignMissing, campaignParams, findCampaign } from './campaign-access.ts';
 import type { CampaignMoveDeps } from './campaign-moves.ts';
-import { creationHeaders } from './creations.ts';
-import { keyReused, readClaim } from './email-access.ts';
+import { beginOnce, creationHeaders } from './creations.ts';
+import { readClaim } from './email-access.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';
 import { problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
@@ -36,9 +36,7 @@ export function campaignRetryRoutes({ campaigns, retryFailed, creations, newId, 
    * died during it, the repeat does what is left and counts what was done.
    */
   async function walkOnce(id: string, claim: IdempotencyClaim, reply: FastifyReply): Promise<Retried> {
-    const creation = await creations.begin(claim, { id: newId('ch'), now: now() });
-    if (creation === null) throw keyReused();
-    if (creation.isRepeat) reply.header('idempotent-replayed', 'true');
+    const creation = await beginOnce(creations, claim, { id: newId('ch'), now: now() }, reply);
     if (creation.isDone) return { kind: 'retried', count: Number(creation.note) };
     const begun = walks.get(claim.scope);
     if (begun !== undefined) return begun;

@@ -2,8 +2,8 @@
 import { z } from 'zod';
 import { formatMailbox } from '../domain/address.ts';
 import { type Campaign, type CampaignContent, campaignCounts, campaignStatuses, etaOf } from '../domain/campaign.ts';
+import { onUnknownPolicies } from '../domain/email.ts';
 import { tag } from '../domain/email-fields.ts';
-import { onUnknownPolicies } from '../domain/email-request.ts';
 import { formatRates } from '../domain/rate.ts';
 import { missingPolicies, variableTypes } from '../domain/template.ts';
 import { deletedView, isoOf, isoOrNull, objectField, time } from './answer-fields.ts';
@@ -74,7 +74,7 @@ const summaryFields = {
   ended_at: time.nullable().meta({ description: 'When it was completed or canceled.' }),
 };
 
-export const campaignSummaryView = z
+const campaignSummaryView = z
   .object(summaryFields)
   .meta({ id: 'CampaignSummary', description: 'A campaign as lists have it, and where it stands now.' });
 

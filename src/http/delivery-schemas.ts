@@ -43,7 +43,7 @@ const fields = z.object({
   }),
 });
 
-export const deliveryView = fields.meta({
+const deliveryView = fields.meta({
   id: 'WebhookDelivery',
   description: 'What goes out to an endpoint in one POST.',
   examples: [summary],

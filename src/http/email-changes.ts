@@ -2,14 +2,14 @@
 import type { FastifyReply } from 'fastify';
 import type { z } from 'zod';
 import type { ApiKey } from '../domain/api-key.ts';
-import { type StoredEmail, statusOf } from '../domain/email.ts';
+import { type StoredEmail, shownStatus, statusOf } from '../domain/email.ts';
 import { type RequestLimits, rescheduleRequestFor } from '../domain/email-request.ts';
 import type { Change } from '../domain/outcome.ts';
 import type { Changed } from '../pipeline/settle.ts';
 import type { Creations } from '../store/creations.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
-import { creationHeaders } from './creations.ts';
-import { emailParams, findEmail, keyReused, readClaim } from './email-access.ts';
+import { beginOnce, creationHeaders } from './creations.ts';
+import { emailParams, findEmail, readClaim } from './email-access.ts';
 import { acceptedView } from './email-schemas.ts';
 import { conflictExamples } from './openapi/problem-examples.ts';
 import { refuseOtherIds } from './path-id.ts';
@@ -35,17 +35,16 @@ export function changeRoutes(deps: Deps): Routes {
     const changed = await deps.change(email, change, changeId);
     if (changed.kind === 'gone') throw new ProblemError('not_found', `There is no email ${id}`);
     if (changed.kind === 'changed') return { object: 'email', id, status: statusOf(changed.decision.state) };
-    const status = changed.email.handOver === null ? statusOf(changed.email.state) : 'sending';
+    const status = shownStatus(changed.email);
     const detail = `Email ${id} cannot be ${change.kind}: ${changed.refused}. Its status is ${status}.`;
     throw new ProblemError('conflict', detail, undefined, { email_status: status });
   }
 
   /** Once for each key: a repeat gets the answer of the first request. It does not retry recipients that failed again since. */
   async function retryOnce(id: string, key: ApiKey, claim: IdempotencyClaim, reply: FastifyReply): Promise<Accepted> {
-    const creation = await deps.creations.begin(claim, { id: deps.newId('ch'), now: deps.limits.now() });
-    if (creation === null) throw keyReused();
+    const fresh = { id: deps.newId('ch'), now: deps.limits.now() };
+    const creation = await beginOnce(deps.creations, claim, fresh, reply);
     const { id: changeId, isRepeat, isDone, note } = creation;
-    if (isRepeat) reply.header('idempotent-replayed', 'true');
     if (isDone) return { object: 'email', id, status: note as Accepted['status'] };
     const answerOfLast = async (): Promise<Accepted | null> => {
       if ((await deps.emails.lastChange(id)) !== changeId) return null;

@@ -1,7 +1,7 @@
 /** The schemas of an email in answers: in a list, and whole. */
 import { z } from 'zod';
+import { onUnknownPolicies } from '../domain/email.ts';
 import { tag } from '../domain/email-fields.ts';
-import { onUnknownPolicies } from '../domain/email-request.ts';
 import { lastEventNames } from '../domain/event.ts';
 import { lanes } from '../domain/lane.ts';
 import { recipientKinds } from '../domain/recipient.ts';

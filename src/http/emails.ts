@@ -57,12 +57,10 @@ const listQuery = z
   .strictObject({
     limit: z.coerce.number().int().min(1).max(100).default(20).meta({ description: 'How many to list at most.' }),
     after: emailId.optional().meta({ description: 'The last id of the page you have, to go on to older ones.' }),
-    before: emailId
-      .optional()
-      .meta({
-        description:
-          'The first id of the page you have, to go back to the newer ones before it. Not a way to wait for new mail, which can come in behind an id you have: `GET /v1/events` tells of all of it.',
-      }),
+    before: emailId.optional().meta({
+      description:
+        'The first id of the page you have, to go back to the newer ones before it. Not a way to wait for new mail, which can come in behind an id you have: `GET /v1/events` tells of all of it.',
+    }),
     status: z.enum(recipientStatuses).exclude(['sending']).optional().meta({
       description:
         'Only those of this status. What is being sent at this moment is found under `queued`, `scheduled` or `deferred`.',

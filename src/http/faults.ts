@@ -61,7 +61,7 @@ function isOfOtherType(issue: Issue): boolean {
 }
 
 /** Never repeats the value: it may be a secret, and of any length. */
-export function wordIssue(issue: RawIssue): string {
+function wordIssue(issue: RawIssue): string {
   switch (issue.code) {
     case 'invalid_type':
       return issue.input === undefined ? isRequired : mustBeOf(issue.expected);

@@ -73,8 +73,8 @@ export function healthRoutes(deps: Deps): Routes {
           { name: 'accepting', ok: !deps.isDraining() },
         ];
         const { standing } = deps.seenRedis;
-        const { overLine } = deps.pressure;
-        const load = { name: 'load', ok: overLine === null, ...(overLine === null ? {} : { detail: overLine }) };
+        const { reason } = deps.pressure;
+        const load = { name: 'load', ok: reason === null, ...(reason === null ? {} : { detail: reason }) };
         const isReady = needed.every(({ ok }) => ok) && (standing?.unfit ?? null) === null;
         const file = deps.isFileWrong() ? [wrongFile] : [];
         // Redis may have gone away since the check: then there is nothing to say about transports.

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { problemsAlone } from './problems.ts';
 import type { Routes } from './server.ts';
 
-export type MetricsDeps = {
+type MetricsDeps = {
   /** All metrics as they are now, in Prometheus' text format. */
   renderMetrics(): Promise<string>;
 };

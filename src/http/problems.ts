@@ -47,7 +47,7 @@ const faultSchema = z.object({
   message: z.string().meta({ description: 'What is wrong, for people: reads on from the name of the field.' }),
 });
 
-export const problemSchema = z
+const problemSchema = z
   .object({
     type: z.string().meta({ description: 'The kind of problem, as a URI.' }),
     title: z.string().meta({ description: 'The kind of problem, in words.' }),

@@ -19,7 +19,7 @@ import { pageOf } from './paging.ts';
 const id = z.string().meta({ description: 'Its id, `tp_…`.' });
 const live = z.literal('published').meta({ description: 'Each version can be used as soon as it is stored.' });
 
-export const templateSummaryView = z
+const templateSummaryView = z
   .object({
     object: objectField('template'),
     id,

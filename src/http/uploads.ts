@@ -31,7 +31,7 @@ export const uploadAnswer = {
     .meta({ description: `What is wrong, for the first ${maxNamedFaults}; where the list broke off, that as well.` }),
 };
 
-export type Uploaded = {
+type Uploaded = {
   received: number;
   added: number;
   duplicates: number;
@@ -41,7 +41,7 @@ export type Uploaded = {
 };
 
 /** The form of one record. */
-export type RecordForm<Item> = {
+type RecordForm<Item> = {
   readonly schema: z.ZodType<Item>;
   /** As in `readRecords`. */
   readonly columns: readonly string[];
@@ -72,7 +72,7 @@ export async function takeUpload<Item>(
 }
 
 /** How records are put into batches. */
-export type Batching = {
+type Batching = {
   /** Records of a batch at most; fewer when they are long. */
   readonly size: number;
   /** Whether batches need a hash; it is empty otherwise. */

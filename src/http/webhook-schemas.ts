@@ -69,7 +69,7 @@ export const webhookView = z
   })
   .meta({ id: 'Webhook', description: 'A webhook endpoint.', examples: [example] });
 
-export type WebhookView = z.output<typeof webhookView>;
+type WebhookView = z.output<typeof webhookView>;
 
 const signingSecret = z
   .string()

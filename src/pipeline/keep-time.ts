@@ -14,7 +14,7 @@ type Deps = {
 };
 
 /** How far the own clock was ahead at the last report; 0 at first, because clocks that agree are not reported. */
-export type ToldDifference = { ms: number };
+type ToldDifference = { ms: number };
 
 /** @throws when Redis is away: until it is back, the clock of the fleet runs by itself */
 export async function keepTime({ clock, fleetClock, ownNow, told, report }: Deps): Promise<void> {

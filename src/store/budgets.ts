@@ -28,7 +28,7 @@ export type DueEmail = {
   readonly isOfCampaign?: boolean;
 };
 
-export type Released = {
+type Released = {
   readonly released: number;
   /** Emails that are still parked. */
   readonly left: number;
@@ -37,7 +37,7 @@ export type Released = {
 };
 
 /** Most emails to release: in all, and of each lane. */
-export type MostReleased = { readonly max?: number } & { readonly [lane in Lane]?: number };
+type MostReleased = { readonly max?: number } & { readonly [lane in Lane]?: number };
 
 /** A permit lapses after this long: a released email that has not used it is taken for lost. */
 const permitMs = 60_000;

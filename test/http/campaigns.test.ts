@@ -238,6 +238,11 @@ describe('sending', () => {
     await live.api('POST', `/v1/campaigns/${body.id}/recipients`, JSON.stringify([{ email: 'ada@example.org' }]));
     const refused = await live.api('POST', `/v1/campaigns/${body.id}/send`);
     expect(refused).toMatchObject({ status: 422, body: { detail: expect.stringContaining('set PUBLIC_URL') } });
+    const later = { scheduled_at: new Date(Date.now() + 3_600_000).toISOString() };
+    expect(await live.api('POST', `/v1/campaigns/${body.id}/send`, later)).toMatchObject({
+      status: 422,
+      body: { detail: expect.stringContaining('set PUBLIC_URL') },
+    });
     await live.api('PATCH', `/v1/campaigns/${body.id}`, { html: '<a href="https://example.com/out">Stop</a>' });
     expect((await live.api('POST', `/v1/campaigns/${body.id}/send`)).status).toBe(200);
   });

@@ -1,23 +1,22 @@
 /** retry-failed: it takes a while where many failed, and what befalls the campaign meanwhile counts. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { bindEmails } from '../../src/app-emails.ts';
 import { placeMarks } from '../../src/domain/campaign.ts';
 import type { StoredEmail } from '../../src/domain/email.ts';
 import { placeId } from '../../src/domain/id.ts';
 import { retryFailed } from '../../src/pipeline/retry-failed.ts';
 import { keys } from '../../src/store/keys.ts';
-import { openTemplating } from '../../src/templating/templating.ts';
 import { addCampaign, standingOf, tallyOf } from '../support/campaigns.ts';
+import { emailStagesOver } from '../support/email-stages.ts';
 import { openTestStore, type TestStore } from '../support/store.ts';
 
 let world: TestStore;
 let redis: TestStore['redis'];
 let store: TestStore['store'];
-let found: ReturnType<typeof bindEmails>;
+let found: ReturnType<typeof emailStagesOver>;
 beforeAll(async () => {
   world = await openTestStore();
   ({ redis, store } = world);
-  found = bindEmails({ report: { settled() {} } } as never, store, openTemplating());
+  found = emailStagesOver(store);
 });
 afterAll(() => world[Symbol.asyncDispose]());
 

@@ -53,7 +53,7 @@ export const readinessExamples: RouteExamples = {
           {
             name: 'load',
             ok: false,
-            detail: '1000214 emails are waiting, the line is 1000000 (MAX_WAITING_EMAILS)',
+            detail: '1000214 emails are waiting, the limit is 1000000 (MAX_WAITING_EMAILS)',
           },
         ],
       },

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { batchBaseFor, batchMessageFor, batchOverrideFor, batchWholeFor } from './batch-request.ts';
 import type { AskedEmail, RequestLimits } from './email-request.ts';
+import { withoutAnyNull } from './null-leaves-out.ts';
 
 /** Emails in one batch: all are stored by one atomic step. */
 const maxBatch = 1_000;
@@ -119,7 +120,7 @@ export function* readBatch(
     yield;
   }
   if (left < 0 || ofBase.length > 0) return { issues: [...ofBase, ...items.flatMap(issuesOf)] };
-  if (Array.isArray(body) || lengthOf(items) <= maxBatchLength) return { items: refuseRepeats(items) };
+  if (Array.isArray(body) || lengthOf(items) <= maxBatchLength) return { items };
   const message = `with the base written out its html, text and headers are over ${maxBatchLength} characters together`;
   return { issues: [{ code: 'custom', path: [], message, input: undefined }] };
 }
@@ -143,7 +144,7 @@ function readOver(body: z.output<typeof sharedBody>, schemas: BatchSchemas, word
     if (!base.success || !isRecord(message)) return itemOf(path, message, own as Read);
     // When a field of the message is faulty, the rules over several fields look at the message as given.
     const whole = schemas.whole.safeParse({ ...base.data, ...(own.data ?? message) }, wording);
-    return itemOf(path, { ...body.base, ...message }, whole, own.error);
+    return itemOf(path, { ...body.base, ...withoutAnyNull(message) }, whole, own.error);
   };
   return { messages: body.messages, ofBase: below(['base'], base.error), read };
 }
@@ -197,22 +198,6 @@ function withoutKey(given: unknown): unknown {
   if (!isRecord(given)) return given;
   const { idempotency_key: _, ...rest } = given;
   return rest;
-}
-
-/** Two emails under one key in one batch can only be a mistake. */
-function refuseRepeats(items: readonly BatchItem[]): BatchItem[] {
-  const seen = new Set<string>();
-  return items.map((item) => {
-    const { idempotencyKey: key } = item;
-    if (key === null || !seen.has(key)) {
-      if (key !== null) seen.add(key);
-      return item;
-    }
-    const path = [...item.path, 'idempotency_key'];
-    const issue = { code: 'custom', path, message: 'is used by an earlier email of this batch', input: key } as const;
-    const others = 'issues' in item.result ? item.result.issues : [];
-    return { ...item, result: { issues: [...others, issue] } };
-  });
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -5,7 +5,7 @@ import type { EmailState, StoredEmail } from './email.ts';
 import { type EmailEvent, eventOf } from './event.ts';
 import { eventId } from './id.ts';
 import type { Change } from './outcome.ts';
-import { isPending, isRetryable, nextDue, type Recipient } from './recipient.ts';
+import { isFinal, isPending, isRetryable, nextDue, type Recipient } from './recipient.ts';
 import { recipientCategories } from './reply-row.ts';
 import { suppressedForm } from './suppression.ts';
 
@@ -48,7 +48,7 @@ function decideUnsubscribed({ facts, state }: StoredEmail, address: string, now:
 type Moving = Exclude<Change, { kind: 'unsubscribed' }>;
 
 const noneLeft = {
-  canceled: 'no recipient is waiting any more',
+  canceled: 'no recipient is waiting or held any more',
   rescheduled: 'it is no longer scheduled',
   retried: 'no recipient failed, expired, is held, or was refused for a reason other than the recipient',
 } as const satisfies Record<Moving['kind'], string>;
@@ -74,7 +74,7 @@ function changeState({ state, facts }: StoredEmail, change: Moving, now: number)
       return {
         ...state,
         recipients: each(
-          ({ status }) => isPending(status),
+          ({ status }) => !isFinal(status),
           (recipient) => ({ ...recipient, ...canceled, reason: reasonOfCancel(recipient) }),
         ),
       };
@@ -97,7 +97,16 @@ function changeState({ state, facts }: StoredEmail, change: Moving, now: number)
     case 'retried': {
       const queued = { status: 'queued', attempts: 0, nextAttemptAt: now, smtp: null, reason: null } as const;
       const recipients = each(mayBeRetried, ({ keepsToSchedule, ...recipient }) => ({ ...recipient, ...queued }));
-      return { ...state, recipients, since: now, expiresAt: facts.ttlMs === null ? null : now + facts.ttlMs };
+      return { ...state, recipients, ...timeOfRetry(state, facts.ttlMs, now) };
     }
   }
+}
+
+/** A retry has its whole time before it, except that an end which lies ahead stays, and so does the time of those who still wait. */
+function timeOfRetry(state: EmailState, ttlMs: number | null, now: number): Pick<EmailState, 'since' | 'expiresAt'> {
+  const { recipients, since, expiresAt } = state;
+  const isOver = expiresAt !== null && expiresAt <= now;
+  if (!isOver && recipients.some(({ status }) => isPending(status))) return { since, expiresAt };
+  if (ttlMs !== null) return { since: now, expiresAt: now + ttlMs };
+  return { since: now, expiresAt: isOver ? null : expiresAt };
 }

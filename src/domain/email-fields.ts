@@ -149,6 +149,10 @@ const fileNameInUrl = fileName.refine((name) => !/[/\\]/.test(name));
 
 const contentId = z.string().regex(/^[\w.+@-]{1,128}$/, 'must be 1 to 128 letters, digits and . _ + @ -');
 
+/** RFC 2045 section 5.1. Written so that each character can match in one way only. */
+const mediaType =
+  /^[\w!#$&^.+-]{1,64}\/[\w!#$&^.+-]{1,64}(?:[ \t]*;[ \t]*[\w-]+=(?:[\w.+-]+|"(?:[ !#-[\]-~]|\\[ -~])*"))*$/;
+
 const attachmentFields = z
   .strictObject({
     filename: fileName.optional().meta({
@@ -160,7 +164,7 @@ const attachmentFields = z
     content_type: z
       .string()
       .max(500, { abort: true })
-      .regex(/^[\w!#$&^.+-]{1,64}\/[\w!#$&^.+-]{1,64}(?:; ?[\w-]+=(?:[\w.+-]+|"[\w .+-]*"))*$/, 'must be a media type')
+      .regex(mediaType, 'must be a media type')
       .refine((type) => !/^(?:multipart|message)\//i.test(type), 'must not be multipart/* or message/*')
       .optional()
       .meta({ description: 'The media type. The default depends on the filename.', examples: ['application/pdf'] }),
@@ -232,22 +236,6 @@ export const tags = z
       seen.add(name);
     }
   });
-
-/** A time with its offset (RFC 3339), in milliseconds since the epoch. */
-export const instant = z.iso
-  .datetime({ offset: true, error: 'must be an ISO 8601 time with an offset, such as 2030-01-31T09:00:00Z' })
-  .transform((text) => Date.parse(text));
-
-/** A time whose offset has no colon or no minutes (ISO 8601), as `strftime` writes it: `+0000`, `+01`. */
-export const shortOffset = '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(\\.\\d+)?[+-]\\d{2}(\\d{2})?$';
-const isShort = new RegExp(shortOffset);
-
-/** The same time with a full offset, as `instant` needs it. */
-export function withFullOffset(time: string): string {
-  return isShort.test(time)
-    ? time.replace(/([+-]\d{2})(\d{2})?$/, (_, hours, minutes = '00') => `${hours}:${minutes}`)
-    : time;
-}
 
 /** Bytes of metadata as JSON. They are stored with the email and sent with each of its events. */
 const maxMetadataBytes = 4_096;

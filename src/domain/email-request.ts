@@ -2,12 +2,12 @@
 import { z } from 'zod';
 import { dsnRequest } from './dsn.ts';
 import { onUnknownPolicies } from './email.ts';
-import { attachment, bodyText, instant, mailbox, mailboxes, metadata, tags } from './email-fields.ts';
+import { attachment, bodyText, mailbox, mailboxes, metadata, tags } from './email-fields.ts';
 import { hasListUnsubscribe, headerSafe, headers } from './email-headers.ts';
 import { lanes } from './lane.ts';
 import { nullLeavesOut, nullNote } from './null-leaves-out.ts';
 import { lengthOf, type Rule, withRules } from './rule.ts';
-import { sendTime, sendTimeWords } from './send-time.ts';
+import { instant, sendTime, sendTimeWords } from './send-time.ts';
 import type { TemplateUse } from './template.ts';
 import { templateOfEmail } from './template-request.ts';
 import { linkRules } from './unsubscribe-link.ts';
@@ -80,7 +80,8 @@ const fields = {
       examples: [600],
     }),
   expires_at: instant.optional().meta({
-    description: 'The time after which the email is no longer sent. Give this or `ttl`, not both.',
+    description:
+      'The time after which the email is no longer sent, at most a year after it is to be sent. Give this or `ttl`, not both.',
     examples: ['2030-01-31T10:00:00Z'],
   }),
   metadata: metadata.optional(),
@@ -98,7 +99,7 @@ const fields = {
   dsn: dsnRequest.optional().meta({ description: 'The delivery status notifications to request.' }),
   on_unknown: z.enum(onUnknownPolicies).optional().meta({
     description:
-      'What to do when a crash leaves it unknown whether the message was handed over. `retry` (the default) sends it again under the same Message-ID. `hold` waits until you send it again with `POST /v1/emails/{id}/retry`.',
+      'What to do when a crash leaves it unknown whether the message was handed over. `retry` (the default) sends it again under the same Message-ID. `hold` waits until you send it again with `POST /v1/emails/{id}/retry`, or end it with `POST /v1/emails/{id}/cancel`.',
   }),
 };
 
@@ -204,8 +205,13 @@ function rulesFor(limits: RequestLimits): Rule[] {
     {
       path: 'expires_at',
       message: 'must be in the future and after scheduled_at',
+      holds: ({ expires_at, scheduled_at }) => !(timeOf(expires_at) <= dueAt(limits, scheduled_at)),
+    },
+    {
+      path: 'expires_at',
+      message: 'may be a year at most from now, or from scheduled_at',
       holds: ({ expires_at, scheduled_at }) =>
-        !(timeOf(expires_at) <= Math.max(limits.now(), timeOf(scheduled_at) || 0)),
+        !(timeOf(expires_at) > dueAt(limits, scheduled_at) + maxTtlSeconds * 1_000),
     },
   ];
 }
@@ -257,6 +263,11 @@ export function rescheduleRequestFor(limits: Pick<RequestLimits, 'now'>) {
 /** NaN when the field is missing or has a fault of its own: every comparison with it is false. */
 function timeOf(instant: unknown): number {
   return typeof instant === 'number' ? instant : Number.NaN;
+}
+
+/** When it is to be sent, milliseconds since the epoch. */
+function dueAt({ now }: Pick<RequestLimits, 'now'>, scheduledAt: unknown): number {
+  return Math.max(now(), timeOf(scheduledAt) || 0);
 }
 
 function countBytes(attachments: unknown): number {

@@ -134,7 +134,7 @@ const summaries: Readonly<Record<UnparkedReason, Summary>> = {
     `An attempt failed, but a later one may succeed. The next one is at ${time(nextDue(state))}.`,
   attachment_trouble: ({ state }) => `An attachment could not be fetched. The next try is at ${time(nextDue(state))}.`,
   held: () =>
-    'It is unknown whether the next hop has it, so it is held, as on_unknown says. POST …/retry sends it again under the same Message-ID.',
+    'It is unknown whether the next hop has it, so it is held, as on_unknown says. POST …/retry sends it again under the same Message-ID, POST …/cancel ends it.',
   final: ({ state }) => `Done: ${countByStatus(state.recipients)}. Nothing more will be tried.`,
 };
 

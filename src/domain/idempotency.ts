@@ -1,6 +1,7 @@
 /** Idempotency-Key: its scope, and how two bodies are compared. */
 import { createHash } from 'node:crypto';
 import { bytesIn } from './bytes.ts';
+import { withoutAnyNull } from './null-leaves-out.ts';
 
 /** How long a key is remembered. */
 export const idempotencyMs = 24 * 3_600_000;
@@ -26,11 +27,11 @@ const longText = 4_096;
 export type KnownFiles = Map<unknown, string>;
 
 /**
- * Equal for two bodies with the same meaning: the order of members, white space, and the form in which a file's bytes were given do not matter.
- * Base64 is compared as text: without padding, or broken into lines, it counts as another body.
+ * Equal for two bodies with the same meaning: the order of members, white space, null for a field that may be left out, and the form in which
+ * a file's bytes were given do not matter. Base64 is compared as text: without padding, or broken into lines, it counts as another body.
  */
 export function bodyHash(body: unknown, known: KnownFiles = new Map()): string {
-  const json = JSON.stringify(withFilesAsText(body, known), (_, value: unknown) => {
+  const json = JSON.stringify(inOneForm(body, known), (_, value: unknown) => {
     if (typeof value === 'string' && value.length >= longText)
       return { sha256: once(known, value, () => sha256(value)) };
     return isRecord(value) ? sorted(value) : value;
@@ -38,26 +39,38 @@ export function bodyHash(body: unknown, known: KnownFiles = new Map()): string {
   return sha256(json);
 }
 
+/** Fields whose own members may be left out. In what is named by the caller, such as `metadata`, null is a value. */
+const holders = ['from', 'to', 'cc', 'bcc', 'reply_to', 'dsn', 'template'];
+
 /** @param body of an email or of a batch: a list of emails, or `messages` with their `base` */
-function withFilesAsText(body: unknown, known: KnownFiles): unknown {
-  if (Array.isArray(body)) return body.map((email) => withFilesAsText(email, known));
+function inOneForm(body: unknown, known: KnownFiles): unknown {
+  if (Array.isArray(body)) return body.map((email) => inOneForm(email, known));
   if (!isRecord(body)) return body;
-  const { attachments, base, messages } = body;
-  return {
-    ...body,
-    ...(Array.isArray(attachments) && { attachments: attachments.map((file) => withText(file, known)) }),
-    ...(isRecord(base) && { base: withFilesAsText(base, known) }),
-    ...(Array.isArray(messages) && { messages: withFilesAsText(messages, known) }),
-  };
+  const fields = Object.entries(withoutAnyNull(body));
+  return Object.fromEntries(fields.map(([name, value]) => [name, fieldInOneForm(name, value, known)]));
+}
+
+function fieldInOneForm(name: string, value: unknown, known: KnownFiles): unknown {
+  if (name === 'base' || name === 'messages') return inOneForm(value, known);
+  if (name === 'attachments' && Array.isArray(value)) return value.map((file) => withText(file, known));
+  return holders.includes(name) ? withoutNulls(value) : value;
+}
+
+/** @param value an object or a list of them; anything else stays as it is */
+function withoutNulls(value: unknown): unknown {
+  const alone = (one: unknown) => (isRecord(one) ? withoutAnyNull(one) : one);
+  return Array.isArray(value) ? value.map(alone) : alone(value);
 }
 
 /** The reader of the body turns a long list of bytes into base64 before. */
 function withText(file: unknown, known: KnownFiles): unknown {
-  if (!isRecord(file) || typeof file.content === 'string') return file;
-  const { content } = file;
+  if (!isRecord(file)) return file;
+  const given = withoutAnyNull(file);
+  const { content } = given;
+  if (typeof content === 'string') return given;
   const bytes = known.has(content) ? null : bytesIn(content);
   if (bytes !== null) known.set(content, bytes.toString('base64'));
-  return { ...file, content: known.get(content) ?? content };
+  return { ...given, content: known.get(content) ?? content };
 }
 
 function once(known: KnownFiles, text: string, hash: () => string): string {

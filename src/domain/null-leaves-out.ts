@@ -28,3 +28,9 @@ function withoutNulls(given: unknown, optional: readonly string[]): unknown {
   if (empty.length === 0) return given;
   return Object.fromEntries(Object.entries(fields).filter(([name]) => !empty.includes(name)));
 }
+
+/** The same object without its members that are null: for one whose required members are checked elsewhere. */
+export function withoutAnyNull(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const kept = Object.entries(fields).filter(([, value]) => value !== null);
+  return kept.length === Object.keys(fields).length ? fields : Object.fromEntries(kept);
+}

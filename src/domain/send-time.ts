@@ -1,6 +1,32 @@
-/** The time to send: a fixed time, or one relative to the request, as users of the Resend API write it: `in 1 min`. */
+/** Times in requests: a point in time, or a time to send relative to the request, as users of the Resend API write it: `in 1 min`. */
 import { z } from 'zod';
-import { instant, shortOffset, withFullOffset } from './email-fields.ts';
+
+/** A time whose offset has no colon or no minutes (ISO 8601), as `strftime` writes it: `+0000`, `+01`. */
+const shortOffset = '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(\\.\\d+)?[+-]\\d{2}(\\d{2})?$';
+const isShort = new RegExp(shortOffset);
+/** RFC 3339, which needs a full offset. */
+const fullTime = z.iso.datetime({ offset: true });
+
+/** @returns milliseconds since the epoch; null when it is no time with an offset */
+function instantIn(given: unknown): number | null {
+  const text = typeof given === 'string' && isShort.test(given) ? withFullOffset(given) : given;
+  const read = fullTime.safeParse(text);
+  return read.success ? Date.parse(read.data) : null;
+}
+
+function withFullOffset(time: string): string {
+  return time.replace(/([+-]\d{2})(\d{2})?$/, (_, hours, minutes = '00') => `${hours}:${minutes}`);
+}
+
+const instantForms = [
+  { type: 'string', format: 'date-time' },
+  { type: 'string', pattern: shortOffset },
+] as const;
+
+const instantFault = 'must be an ISO 8601 time with an offset, such as 2030-01-31T09:00:00Z';
+
+/** A point in time, in milliseconds since the epoch. */
+export const instant = timeBy(instantIn, instantFault, instantForms);
 
 const unitMs: Readonly<Record<string, number>> = {
   ...{ sec: 1_000, second: 1_000, min: 60_000, minute: 60_000 },
@@ -12,31 +38,29 @@ const relative = new RegExp(`^in (\\d{1,6}) (${Object.keys(unitMs).join('|')})s?
 /** Describes both forms. */
 export const sendTimeWords = 'ISO 8601 with an offset, or `in 5 minutes`, `in 1 hour`, `in 3 days`; up to a year ahead';
 
-const fault = 'must be an ISO 8601 time with an offset, such as 2030-01-31T09:00:00Z, or like `in 5 minutes`';
-
-/** @returns milliseconds since the epoch; null when the text is no relative time */
-export function timeFrom(text: string, now: number): number | null {
-  const [, count, unit = ''] = relative.exec(text) ?? [];
-  return count === undefined ? null : now + Number(count) * (unitMs[unit] ?? 0);
+/** @returns milliseconds since the epoch; null when it has neither form */
+export function sendTimeIn(given: unknown, now: number): number | null {
+  const [, count, unit = ''] = typeof given === 'string' ? (relative.exec(given) ?? []) : [];
+  return count === undefined ? instantIn(given) : now + Number(count) * (unitMs[unit] ?? 0);
 }
 
 /** Either form, as milliseconds since the epoch. */
 export function sendTime({ now }: { now(): number }) {
+  const forms = [...instantForms, { type: 'string', pattern: relative.source } as const];
+  return timeBy((given) => sendTimeIn(given, now()), `${instantFault}, or like \`in 5 minutes\``, forms);
+}
+
+/** @param forms for the API document */
+function timeBy(read: (given: unknown) => number | null, fault: string, forms: readonly TimeForm[]) {
   return z
     .unknown()
     .transform((given, context): number => {
-      const at = typeof given === 'string' ? timeFrom(given, now()) : null;
+      const at = read(given);
       if (at !== null) return at;
-      const read = instant.safeParse(typeof given === 'string' ? withFullOffset(given) : given);
-      if (read.success) return read.data;
       context.addIssue({ code: 'custom', message: given === undefined ? 'is required' : fault });
       return z.NEVER;
     })
-    .meta({
-      anyOf: [
-        { type: 'string', format: 'date-time' },
-        { type: 'string', pattern: shortOffset },
-        { type: 'string', pattern: relative.source },
-      ],
-    });
+    .meta({ anyOf: [...forms] });
 }
+
+type TimeForm = { type: 'string'; format: 'date-time' } | { type: 'string'; pattern: string };

@@ -180,7 +180,7 @@ export function campaignMoveRoutes({
         operationId: 'cancelCampaign',
         summary: 'Cancel a campaign',
         description:
-          'Final: it cannot be resumed. Recipients not sent to yet get nothing and end as `canceled`, one after the other.',
+          'Final: it cannot be resumed. Recipients not sent to yet, or held (`outcome_unknown`), get nothing more and end as `canceled`, one after the other.',
         examples: { 200: campaignExamples.canceled, 409: campaignExamples.over },
       },
     ] as const;

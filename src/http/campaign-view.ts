@@ -18,7 +18,7 @@ const countMeanings = {
   complained: 'Delivered and reported as spam.',
   failed: 'Failed for another reason.',
   suppressed: 'On the suppression list; nothing is sent.',
-  canceled: 'Canceled before sending.',
+  canceled: 'Canceled while pending or held.',
   expired: 'Not reached in time.',
   outcome_unknown: 'May have been reached; held until you decide.',
 } as const satisfies Record<(typeof campaignCounts)[number], string>;

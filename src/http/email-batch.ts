@@ -89,7 +89,10 @@ export function batchRoutes({ render, accept, recall, limits, templating }: Deps
         const batch = await readInTurns(readBatch(body, schemas, { wording, maxIssues }));
         if ('issues' in batch) throw ProblemError.of('validation_error', faultsOf(batch.issues));
         const rendered = await render(batch.items.map(({ result }) => ('issues' in result ? null : result.request)));
-        const refusals = batch.items.map((item, index) => refusalOf(item, rendered[index] ?? null, apiKey));
+        const refusals = refuseRepeats(
+          batch.items,
+          batch.items.map((item, index) => refusalOf(item, rendered[index] ?? null, apiKey)),
+        );
         const claims = batch.items.map(({ idempotencyKey, given }) =>
           idempotencyKey === null ? null : claimOf(idempotencyKey, apiKey.id, 'POST /emails', given, known),
         );
@@ -132,6 +135,23 @@ type ItemOutcome = { readonly id: string } | Refusal;
 function refusalOf({ path, result }: BatchItem, rendered: Rendered | null, apiKey: ApiKey): Refusal | null {
   if ('issues' in result) return { problem: 'validation_error', faults: faultsOf(result.issues) };
   return rendered && excessOf(apiKey, rendered, toPointer(path));
+}
+
+/** Two emails under one key in one batch can only be a mistake. One that is refused for another reason has no part in its key. */
+function refuseRepeats(items: readonly BatchItem[], refusals: readonly (Refusal | null)[]): (Refusal | null)[] {
+  const seen = new Set<string>();
+  return items.map(({ path, idempotencyKey: key }, index) => {
+    const refusal = refusals[index] ?? null;
+    if (key === null) return refusal;
+    if (seen.has(key)) return withRepeat(refusal, toPointer([...path, 'idempotency_key']));
+    if (refusal === null) seen.add(key);
+    return refusal;
+  });
+}
+
+function withRepeat(refusal: Refusal | null, pointer: string): Refusal {
+  const fault = { pointer, code: 'custom', message: 'stands at an earlier email of this batch' };
+  return { problem: refusal?.problem ?? 'validation_error', faults: [...(refusal?.faults ?? []), fault] };
 }
 
 /** A batch without a single valid email claims no key. */

@@ -96,7 +96,7 @@ export function changeRoutes(deps: Deps): Routes {
         operationId: 'cancelEmail',
         summary: 'Cancel an email',
         description:
-          'Nothing is sent to recipients that are still waiting. Messages that were already sent are not affected. Takes no body.',
+          'Nothing more is sent to recipients that are still waiting or held (`outcome_unknown`). For a held one, `reason` says that the message may have been handed over. Messages that were already sent are not affected. Takes no body.',
         tags: ['emails'],
         params: emailParams,
         response: answers,
@@ -112,7 +112,7 @@ export function changeRoutes(deps: Deps): Routes {
         operationId: 'retryEmail',
         summary: 'Retry an email',
         description: [
-          'Queues failed, expired and held recipients again, under the same Message-ID and with their full time. Bounced recipients are queued too if the refusal was not about the recipient, but for example about a blocklist, a policy or your account. Recipients that were sent to, canceled, or refused as unknown are left alone.',
+          'Queues failed, expired and held recipients again, under the same Message-ID and with their full time. An `expires_at` that lies ahead stays, and while other recipients of the email still wait, all share the time that those have left. Bounced recipients are queued too if the refusal was not about the recipient, but for example about a blocklist, a policy or your account. Recipients that were sent to, canceled, or refused as unknown are left alone.',
           'Refused (409) once the content was dropped, which happens an hour after the email ended (`RETENTION_CONTENT`). Also refused for a recipient of a canceled campaign, and for one whose email could not be made. Takes no body.',
         ].join('\n\n'),
         tags: ['emails'],

@@ -4,12 +4,11 @@ import { parseMailbox } from '../domain/address.ts';
 import type { ApiKey } from '../domain/api-key.ts';
 import type { Campaign } from '../domain/campaign.ts';
 import { type LoadedEmail, type StoredEmail, statusAt } from '../domain/email.ts';
-import { instant, withFullOffset } from '../domain/email-fields.ts';
 import { type AskedEmail, askedEmailFor, type RequestLimits } from '../domain/email-request.ts';
 import { campaignIdForm, emailIdForm, timeOfId } from '../domain/id.ts';
 import { lanes } from '../domain/lane.ts';
 import { recipientStatuses } from '../domain/recipient.ts';
-import { timeFrom } from '../domain/send-time.ts';
+import { instant, sendTimeIn } from '../domain/send-time.ts';
 import type { AcceptedAll, Asked, Recalled } from '../pipeline/accept.ts';
 import type { CampaignQuery } from '../pipeline/find-in-campaign.ts';
 import type { Rendered } from '../pipeline/render.ts';
@@ -58,7 +57,10 @@ const listQuery = z
   .strictObject({
     limit: z.coerce.number().int().min(1).max(100).default(20).meta({ description: 'The maximum number to list.' }),
     after: emailId.optional().meta({ description: 'The last id of the page you have, to get older ones.' }),
-    before: emailId.optional().meta({ description: 'The first id of the page you have, to get newer ones.' }),
+    before: emailId.optional().meta({
+      description:
+        'The first id of the page you have, to get the newer ones before it. Do not follow new mail with it: new mail can be stored behind an id you already have. Use `GET /v1/events` for that.',
+    }),
     status: z.enum(recipientStatuses).exclude(['sending']).optional().meta({
       description:
         'Only emails with this status. An email that is being sent at this moment is found under `queued`, `scheduled` or `deferred`.',
@@ -213,9 +215,8 @@ export function emailRoutes(deps: Deps): Routes {
 
 /** Reads `scheduled_at` from the body as sent: the parsed body is missing when a repeat would be refused now. */
 function scheduleIn(given: unknown, then: number): { scheduled_at?: number } {
-  const text = String((given as { readonly scheduled_at?: unknown } | null)?.scheduled_at);
-  const at = timeFrom(text, then) ?? Date.parse(withFullOffset(text));
-  return Number.isNaN(at) ? {} : { scheduled_at: at };
+  const at = sendTimeIn((given as { readonly scheduled_at?: unknown } | null)?.scheduled_at, then);
+  return at === null ? {} : { scheduled_at: at };
 }
 
 const tooWide = {

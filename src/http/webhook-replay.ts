@@ -1,7 +1,7 @@
 /** POST /v1/webhooks/:id/replay: sends events to an endpoint again, whether they were delivered or missed. */
 import { z } from 'zod';
-import { instant } from '../domain/email-fields.ts';
 import { eventTypes } from '../domain/event.ts';
+import { instant } from '../domain/send-time.ts';
 import type { Webhook } from '../domain/webhook.ts';
 import type { Replayed, ReplayRequest } from '../pipeline/replay.ts';
 import type { Webhooks } from '../store/webhooks.ts';

@@ -36,7 +36,9 @@ export async function accept(
   keyId: string,
   { batchClaim, isStrict, requestId }: { batchClaim: IdempotencyClaim | null; isStrict: boolean; requestId: string },
 ): Promise<AcceptedAll> {
-  const submissions = asked.map((one) => (one === null ? null : submissionOf(one, keyId, deps.newId('em'))));
+  // Lists go by ids, of which those of one millisecond have no order of their own.
+  const fresh = asked.map(() => deps.newId('em')).toSorted();
+  const submissions = asked.map((one, index) => (one === null ? null : submissionOf(one, keyId, fresh[index] ?? '')));
   // Read after the ids are made, which hold a time: an email that is due must not look scheduled for later.
   const now = deps.now();
   const created = await deps.emails.create(submissions, { batchClaim, isStrict, now });

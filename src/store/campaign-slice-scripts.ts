@@ -33,7 +33,7 @@ end
 /**
  * KEYS campaign marks slices takers outbox campaignsDue; ARGV id of the take, length of its lease, how long a slice with a lapsed lease is
  * spared, ids of the takes that the caller has in hand. Starts a scheduled campaign whose time has come. Once a campaign is canceled, its
- * slices are taken again from the first on, to cancel pending recipients.
+ * slices are taken again from the first on, to cancel pending and held recipients.
  * For each slice in hand `take allowed since` is stored, followed by `lapsed` once its lease was found to be over. Redis may have been away while the
  * worker lived, so another worker gets the slice only if the lease is not renewed for a while after that.
  * Answers [milliseconds until the next look, '' for never, started], or ['', started, status, startedAt, slice, its marks, messages that may be
@@ -45,7 +45,7 @@ local campaign, marks, slices, takers, outbox, due = KEYS[1], KEYS[2], KEYS[3], 
 local take, now, leaseMs, graceMs, inHand = ARGV[1], redisNow(), ARGV[2], ARGV[3], {}
 for i = 4, #ARGV do inHand[ARGV[i]] = true end
 local id = string.sub(campaign, -29)
-local names = {'status', 'scheduledAt', 'startedAt', 'chunks', 'cursor', 'n:pending', 'n:recipients', 'recall', 'head'}
+local names = {'status', 'scheduledAt', 'startedAt', 'chunks', 'cursor', 'n:pending', 'n:outcome_unknown', 'n:recipients', 'recall', 'head'}
 local stored, started = {}, 0
 for i, value in ipairs(redis.call('HMGET', campaign, unpack(names))) do stored[names[i]] = value end
 local status = stored.status
@@ -80,7 +80,8 @@ if status == 'scheduled' then
   if tonumber(stored.scheduledAt) > now then return rest(tonumber(stored.scheduledAt)) end
   start()
 end
-if status ~= 'running' and (status ~= 'canceled' or tonumber(stored['n:pending'] or 0) == 0) then return rest() end
+local unended = tonumber(stored['n:pending'] or 0) + tonumber(stored['n:outcome_unknown'] or 0)
+if status ~= 'running' and (status ~= 'canceled' or unended == 0) then return rest() end
 local isRunning = status == 'running'
 if isRunning then measurePace(campaign, now, tonumber(stored['n:pending'])) end
 

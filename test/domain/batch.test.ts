@@ -129,7 +129,11 @@ describe('a batch', () => {
   it('holds what a message and its base have together to the rules of an email', () => {
     const { to, ...rest } = good;
     const base = { ...rest, cc: Array(30).fill('c@x.co'), ttl: 60 };
-    const messages = [{}, { to, bcc: Array(20).fill('d@x.co') }, { to, cc: [], expires_at: '2999-01-01T00:00:00Z' }];
+    const messages = [
+      {},
+      { to, bcc: Array(20).fill('d@x.co') },
+      { to, cc: [], expires_at: new Date(Date.now() + 3_600_000).toISOString() },
+    ];
     expect(faultsOf({ base, messages: [...messages, { to, template: { id: 't' }, ttl: 'x' }, { to }] })).toEqual([
       '/messages/0/to is required',
       '/messages/1/to to, cc and bcc may have 50 recipients together',
@@ -154,6 +158,18 @@ describe('a batch', () => {
     }
   });
 
+  it('counts the headers of its base for each of its messages, names and values, as they are stored', () => {
+    const value = 'w '.repeat(2_046).trimEnd().padEnd(4_092, 'w');
+    const headers = Object.fromEntries(Array.from({ length: 50 }, (_, n) => [`X-${10 + n}`, value]));
+    // 204,800 characters each: 204 of them are below 40 MiB, and 205 without the names would be.
+    const faultsWith = (messages: number) =>
+      faultsOf({ base: { ...good, headers }, messages: Array(messages).fill({}) });
+    expect(faultsWith(204)).toEqual([]);
+    expect(faultsWith(205)).toEqual([
+      '/ with the base written out its html, text and headers are over 41943040 characters together',
+    ]);
+  });
+
   it.each([
     ['no message', []],
     ['no message over a base', { base: good, messages: [] }],
@@ -172,9 +188,7 @@ describe('a batch', () => {
     expect(faultsOf(body)).toContain(fault);
   });
 
-  it('refuses the second of two emails under one key', () => {
-    const keyed = { ...good, idempotency_key: 'k' };
-    expect(faultsOf([keyed, good, keyed])).toEqual(['/2/idempotency_key is used by an earlier email of this batch']);
+  it('takes no key in its base, which would be that of all', () => {
     expect(faultsOf({ base: { ...good, idempotency_key: 'k' }, messages: [{}] })).toEqual([
       '/base Unrecognized key: "idempotency_key"',
     ]);
@@ -185,6 +199,13 @@ describe('a batch', () => {
     const { subject, ...base } = good;
     const [composed] = read({ base, messages: [{ idempotency_key: 'k', subject }] }).items;
     expect([alone, composed].map((item) => bodyHash(item?.given))).toEqual([bodyHash(good), bodyHash(good)]);
+  });
+
+  it('stands for the same request whether a message says null or leaves the field to its base', () => {
+    const hashOf = (subject: string, own: object) =>
+      bodyHash(read({ base: { ...good, subject }, messages: [{ idempotency_key: 'k', ...own }] }).items[0]?.given);
+    expect(hashOf('Hi', { subject: null, cc: null })).toBe(hashOf('Hi', {}));
+    expect(hashOf('Ho', { subject: null, cc: null })).not.toBe(hashOf('Hi', { subject: null, cc: null }));
   });
 });
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { parseReply } from '../../src/domain/classify.ts';
 import { decide, type RetryPolicy } from '../../src/domain/decide.ts';
 import { decideChange } from '../../src/domain/decide-change.ts';
-import type { StoredEmail } from '../../src/domain/email.ts';
+import type { EmailState, StoredEmail } from '../../src/domain/email.ts';
 import type { Change, SettledOutcome } from '../../src/domain/outcome.ts';
 import { recipient, start, storedEmail } from '../support/requests.ts';
 
@@ -32,12 +32,12 @@ const mixed = storedEmail([
 ]);
 
 describe('a change', () => {
-  it('cancels who is still waiting, and nobody else', () => {
+  it('cancels who is still waiting or held, and nobody else', () => {
     const { state, events } = changed(mixed, { kind: 'canceled' });
     expect(state.recipients.map(({ status }) => status).join()).toBe(
-      'sent,bounced,failed,expired,outcome_unknown,canceled,canceled',
+      'sent,bounced,failed,expired,canceled,canceled,canceled',
     );
-    expect(events).toEqual([['email.canceled', ['deferred']]]);
+    expect(events).toEqual([['email.canceled', ['held', 'deferred']]]);
   });
 
   it('cancels with a word of an attempt that came to no answer, also when another was put off since', () => {
@@ -54,14 +54,45 @@ describe('a change', () => {
       ]);
   });
 
-  it('retries what failed, expired or is held, with all its tries and time before it', () => {
+  it('cancels who is held with a word of the attempt that came to no answer', () => {
+    const email = storedEmail([recipient('a')], { facts: { onUnknown: 'hold' } });
+    const lost: SettledOutcome = { kind: 'unknown', transport: 'smtp', detail: 'it hung up', refused: [] };
+    const { state } = decide(email, lost, policy, start, 0.5);
+    expect(changed({ ...email, state }, { kind: 'canceled' }).state.recipients).toMatchObject([
+      { status: 'canceled', reason: 'canceled by request; an attempt before it may have been handed over: it hung up' },
+    ]);
+  });
+
+  it('retries what failed, expired or is held, with all its tries before it', () => {
     const { state, events } = changed(mixed, { kind: 'retried' }, start + 5);
     expect(state.recipients.map(({ status }) => status).join()).toBe(
       'sent,bounced,queued,queued,queued,deferred,canceled',
     );
     expect(state.recipients[2]).toMatchObject({ attempts: 0, smtp: null, reason: null, nextAttemptAt: start + 5 });
-    expect(state).toMatchObject({ since: start + 5, expiresAt: null });
     expect(events).toEqual([['email.queued', ['failed', 'expired', 'held']]]);
+  });
+
+  it.each<[string, { ttlMs: number | null; expiresAt: number | null; waits?: boolean }, Partial<EmailState>]>([
+    ['its whole age', { ttlMs: null, expiresAt: null }, { since: start + 5, expiresAt: null }],
+    ['its whole ttl', { ttlMs: hour, expiresAt: start + hour }, { since: start + 5, expiresAt: start + 5 + hour }],
+    ['no end that has passed', { ttlMs: null, expiresAt: start + 5 }, { since: start + 5, expiresAt: null }],
+    ['an end that lies ahead', { ttlMs: null, expiresAt: start + 6 }, { since: start + 5, expiresAt: start + 6 }],
+    ['the age of who waits', { ttlMs: null, expiresAt: null, waits: true }, { since: start, expiresAt: null }],
+    [
+      'the end of who waits',
+      { ttlMs: null, expiresAt: start + 6, waits: true },
+      { since: start, expiresAt: start + 6 },
+    ],
+    [
+      'the ttl of who waits',
+      { ttlMs: hour, expiresAt: start + 6, waits: true },
+      { since: start, expiresAt: start + 6 },
+    ],
+  ])('retries with %s before it', (_, { ttlMs, expiresAt, waits = false }, time) => {
+    const failed = recipient('a', { status: 'failed', nextAttemptAt: null });
+    const deferred = recipient('b', { status: 'deferred', attempts: 1, nextAttemptAt: start + hour });
+    const email = storedEmail(waits ? [failed, deferred] : [failed], { facts: { ttlMs }, state: { expiresAt } });
+    expect(changed(email, { kind: 'retried' }, start + 5).state).toMatchObject(time);
   });
 
   it.each([
@@ -94,7 +125,7 @@ describe('a change', () => {
       'a cancel of what is final',
       storedEmail([recipient('a', { status: 'sent', nextAttemptAt: null })]),
       { kind: 'canceled' },
-      /no recipient is waiting/,
+      /no recipient is waiting or held/,
     ],
     ['a reschedule of what has been tried', mixed, { kind: 'rescheduled', at: start + hour }, /no longer scheduled/],
     ['a retry of what is waiting', scheduled, { kind: 'retried' }, /no recipient failed, expired, is held, or/],

@@ -62,3 +62,34 @@ it('files that a batch has in common are found again, and keep apart', () => {
   const hashes = [...one, ...other, ...one].map((content) => bodyHash({ attachments: [file(content)] }, known));
   expect(hashes.map((hash) => hashes.indexOf(hash))).toEqual([0, 0, 0, 3, 3, 3, 0, 0, 0]);
 });
+
+const full = {
+  ...email,
+  from: { email: 'a@example.com' },
+  to: [{ email: 'b@example.org' }],
+  attachments: [{ content: 'AAAA', filename: 'a.bin' }],
+  template: { id: 'receipt', variables: { name: 'Ada' } },
+  dsn: { notify: ['never'] },
+};
+
+it.each([
+  ['an email', { ...full, cc: null, topic_id: null }],
+  [
+    'an address',
+    { ...full, from: { email: 'a@example.com', name: null }, to: [{ email: 'b@example.org', name: null }] },
+  ],
+  ['a file', { ...full, attachments: [{ ...full.attachments[0], path: null, content_id: null }] }],
+  ['a template', { ...full, template: { ...full.template, version: null } }],
+  ['a request for notifications', { ...full, dsn: { ...full.dsn, return: null } }],
+])('null in %s is the same as leaving it out', (_, withNulls) => {
+  expect(hashOf(withNulls)).toBe(hashOf(full));
+  expect(hashOf([withNulls])).toBe(hashOf([full]));
+  expect(hashOf({ base: withNulls, messages: [withNulls] })).toBe(hashOf({ base: full, messages: [full] }));
+});
+
+it('null is a value where the caller gives the names', () => {
+  const { template } = full;
+  expect(hashOf({ metadata: { a: null } })).not.toBe(hashOf({ metadata: {} }));
+  const variables = { ...template.variables, order: null };
+  expect(hashOf({ template: { ...template, variables } })).not.toBe(hashOf({ template }));
+});

@@ -39,6 +39,12 @@ describe('a batch', () => {
     }
   });
 
+  it('stands in lists in the order of the request, its last email first', async () => {
+    const { body } = await post({ base: { ...good, external_id: 'in-order' }, messages: Array(100).fill({}) });
+    const list = await postrider.api('GET', '/v1/emails?external_id=in-order&limit=100');
+    expect(list.body.data.map(({ id }) => id)).toEqual(body.data.map(({ id }) => id).reverse());
+  });
+
   it('that is strict stores nothing for one fault, and names every fault of every message', async () => {
     const before = await countEmails();
     const list = await post([good, { ...good, to: ['b@example.org', 'x'] }, good, { ...good, to: ['x'], odd: 1 }]);
@@ -115,6 +121,31 @@ describe('a batch', () => {
 });
 
 describe('an idempotency_key in a batch', () => {
+  it('is refused at the second of two emails, whether that has faults of its own or not', async () => {
+    const keyed = { ...good, idempotency_key: 'twice' };
+    const answer = await post([keyed, good, keyed, { ...keyed, to: 'x' }]);
+    const repeated = { code: 'custom', message: 'stands at an earlier email of this batch' };
+    expect(answer).toMatchObject({ status: 422, body: { name: 'validation_error' } });
+    expect(answer.body.errors).toEqual([
+      { pointer: '/2/idempotency_key', ...repeated },
+      { pointer: '/3/to', code: 'custom', message: 'is not an address: expected local-part@domain' },
+      { pointer: '/3/idempotency_key', ...repeated },
+    ]);
+  });
+
+  it.each([
+    ['has a fault', { to: 'x' }],
+    ['names a template that is not there', { text: undefined, template: { id: 'no-such' } }],
+  ])('is free for the next email when the one that had it %s', async (what, fault) => {
+    const keyed = { ...good, idempotency_key: `free: ${what}` };
+    const { body } = await post([{ ...keyed, ...fault }, keyed, keyed], permissive);
+    expect(body.data).toHaveLength(1);
+    expect(body.errors).toMatchObject([
+      { index: 0 },
+      { index: 2, message: expect.stringContaining('stands at an earlier email') },
+    ]);
+  });
+
   it('is the same as the header of POST /emails: the email is the same by either road', async () => {
     const alone = await postrider.api('POST', '/v1/emails', good, { 'idempotency-key': 'either' });
     const { subject, ...base } = good;

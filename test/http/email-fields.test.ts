@@ -110,6 +110,14 @@ describe('an email', () => {
     const tooEarly = ['/expires_at must be in the future and after scheduled_at'];
     expect((await faultsOf({ expires_at: inMs(-1_000) }))[1]).toEqual(tooEarly);
     expect((await faultsOf({ expires_at: at, scheduled_at: inMs(2 * hour) }))[1]).toEqual(tooEarly);
+    const tooLate = ['/expires_at may be a year at most from now, or from scheduled_at'];
+    expect((await faultsOf({ expires_at: '9999-12-31T23:59:59Z' }))[1]).toEqual(tooLate);
+    const [inAYear, afterAYear] = [inMs(365 * 24 * hour), inMs(367 * 24 * hour)];
+    expect((await faultsOf({ expires_at: afterAYear }))[1]).toEqual(tooLate);
+    expect(await view({ expires_at: inAYear })).toMatchObject({ expires_at: inAYear });
+    expect(await view({ expires_at: afterAYear, scheduled_at: inMs(48 * hour) })).toMatchObject({
+      expires_at: afterAYear,
+    });
   });
 
   it('has the Message-ID it was given, which is one or none', async () => {

@@ -104,6 +104,9 @@ describe('the list', () => {
       expect(await idsOf(`?limit=100&created_before=${at}`)).toEqual(
         all.filter(({ created_at }) => created_at < time).map(({ id }) => id),
       );
+      const short = encodeURIComponent(time.replace('Z', '+0000'));
+      expect(await idsOf(`?limit=100&created_after=${short}`)).toEqual(await idsOf(`?limit=100&created_after=${at}`));
+      expect(await idsOf(`?limit=100&created_before=${short}`)).toEqual(await idsOf(`?limit=100&created_before=${at}`));
     }
   });
 

@@ -150,6 +150,7 @@ describe('replay', () => {
   it.each([
     [{}, 422],
     [{ since: 'yesterday' }, 422],
+    [{ since: '2026-01-01T10:00:00+0100', until: '2026-01-01T10:00:00+01' }, 202],
     [{ event_id: 'ev_1', delivery_id: 'dl_1' }, 422],
     [{ event_id: 'ev_1', types: ['email.sent'] }, 422],
     [{ event_id: 'ev_1' }, 404],

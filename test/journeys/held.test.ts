@@ -1,4 +1,7 @@
-/** on_unknown: hold. What may have been handed over is not sent again until that is asked for, and then under the same Message-ID. */
+/**
+ * on_unknown: hold. What may have been handed over is not sent again until that is asked for, and then under the same Message-ID; or it is
+ * canceled.
+ */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Postrider, startPostrider } from '../support/postrider.ts';
 import { openTestRedis } from '../support/redis.ts';
@@ -13,6 +16,8 @@ const cases: [what: string, more: object, messageIdOf: (id: string) => string][]
   ],
   ['the Message-ID that was made for it', {}, (id) => `<${id}@example.com>`],
 ];
+/** An email that is held and not sent again. */
+let unwanted: string;
 
 const opened = new AsyncDisposableStack();
 let api: Postrider;
@@ -46,10 +51,11 @@ beforeAll(async () => {
   api = opened.use(await startPostrider({ ...env, ROLES: 'api' }));
   const base = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text: 'Hello', on_unknown: 'hold' };
   for (const [, more] of cases) ids.push((await api.api('POST', '/v1/emails', { ...base, ...more })).body.id);
+  unwanted = (await api.api('POST', '/v1/emails', base)).body.id;
   const SMTP_URL = `smtp://127.0.0.1:${stuck.port}?tls=none`;
   {
     await using worker = await startPostrider({ ...env, SMTP_URL, ROLES: 'worker' });
-    await until('the hand-overs', () => handedOver.length === cases.length);
+    await until('the hand-overs', () => handedOver.length === cases.length + 1);
     worker.kill('SIGKILL');
     await worker.ended;
   }
@@ -83,3 +89,15 @@ it.each(cases)(
     ]);
   },
 );
+
+it('an email that is held can be ended, with a word that it may have been handed over', async () => {
+  const look = async () => (await api.api('GET', `/v1/emails/${unwanted}`)).body;
+  await until('it to be held', async () => (await look()).status === 'outcome_unknown', look);
+  const { body: explained } = await api.api('GET', `/v1/emails/${unwanted}/explain`);
+  expect(explained.summary).toContain('POST …/cancel ends it');
+  expect(await api.api('POST', `/v1/emails/${unwanted}/cancel`)).toMatchObject({ body: { status: 'canceled' } });
+  expect(await look()).toMatchObject({
+    last_event: 'canceled',
+    recipients: [{ status: 'canceled', reason: expect.stringContaining('may have been handed over') }],
+  });
+});

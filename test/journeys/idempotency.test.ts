@@ -44,6 +44,36 @@ it('the same body in another order of members is the same request; a quoted key 
   expect(second).toMatchObject({ status: 202, body: first.body, headers: { 'idempotent-replayed': 'true' } });
 });
 
+it('a body with nulls is the same request as one that leaves those fields out', async () => {
+  const first = await post(apis[0], email, 'nulls');
+  const second = await post(apis[1], { ...email, cc: null, reply_to: null, dsn: null }, 'nulls');
+  expect(second).toMatchObject({ status: 202, body: first.body, headers: { 'idempotent-replayed': 'true' } });
+});
+
+it('a message of a batch whose nulls leave its content to the base is refused under its key when that has changed', async () => {
+  const send = (number: number) =>
+    apiClient(apis[0]?.url ?? '')('POST', '/v1/emails/batch', {
+      base: { ...email, subject: `Invoice ${number}`, text: `You owe ${number}` },
+      messages: [{ subject: null, text: null, idempotency_key: 'invoice' }],
+    });
+  const first = await send(1);
+  expect(await send(1)).toMatchObject({ status: 202, body: { data: first.body.data } });
+  expect(await send(2)).toMatchObject({ status: 422, body: { name: 'invalid_idempotent_request' } });
+});
+
+it('a repeat is answered with the status of the first answer, though its time has come since', async () => {
+  const at = Date.now() + 2_000;
+  const times = [new Date(at).toISOString(), 'in 2 seconds', 'in 0 seconds'];
+  const ask = () =>
+    Promise.all(times.map((scheduled_at) => post(apis[1], { ...email, scheduled_at }, `${scheduled_at} by ${at}`)));
+  const first = await ask();
+  expect(first.map(({ body }) => body.status)).toEqual(['scheduled', 'scheduled', 'queued']);
+  await until('its time', () => Date.now() > at);
+  const again = await ask();
+  expect(again.map(({ body }) => body)).toEqual(first.map(({ body }) => body));
+  expect(again.map(({ headers }) => headers['idempotent-replayed'])).toEqual(['true', 'true', 'true']);
+});
+
 it('another body under a used key is refused and makes no email', async () => {
   await post(apis[0], email, 'other');
   expect(await post(apis[0], { ...email, subject: 'Twice' }, 'other')).toMatchObject({

@@ -74,7 +74,7 @@ it('what was sent cannot be canceled any more', async () => {
   expect(errorOf(await resend.emails.cancel(id))).toMatchObject({
     name: 'conflict',
     statusCode: 409,
-    message: `Email ${id} cannot be canceled: no recipient is waiting any more. Its status is sent.`,
+    message: `Email ${id} cannot be canceled: no recipient is waiting or held any more. Its status is sent.`,
   });
 });
 

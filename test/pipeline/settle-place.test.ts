@@ -5,10 +5,12 @@ import { lostOutcome, placeEmail } from '../../src/domain/campaign-email.ts';
 import type { RetryPolicy } from '../../src/domain/decide.ts';
 import { placeId } from '../../src/domain/id.ts';
 import type { SettledOutcome } from '../../src/domain/outcome.ts';
-import { settle } from '../../src/pipeline/settle.ts';
+import { callOff } from '../../src/pipeline/call-off.ts';
+import { settle, settleChange } from '../../src/pipeline/settle.ts';
 import { type PlaceInHand, settlePlace } from '../../src/pipeline/settle-place.ts';
+import type { Take } from '../../src/store/campaign-slices.ts';
 import { keys } from '../../src/store/keys.ts';
-import { addCampaign, eventsIn, standingOf, tallyOf } from '../support/campaigns.ts';
+import { addCampaign, eventsIn, moveCampaign, standingOf, tallyOf } from '../support/campaigns.ts';
 import { newId, openTestStore, type TestStore } from '../support/store.ts';
 
 let world: TestStore;
@@ -86,4 +88,23 @@ it('a late answer is ignored while another attempt hands the email over', async 
   await settleIt(held, answered(550));
   expect((await emails.read(placeId(id, 0)))?.state.recipients[0]?.status).toBe('deferred');
   expect(await told()).toEqual(['email.outcome_unknown']);
+});
+
+it('who is held when nobody else of a canceled campaign is pending is taken once more, and ends with it', async () => {
+  const { slices, emails } = world.store;
+  const { id, held, settleIt } = await handing('hold');
+  await moveCampaign(world.redis, id, 'canceled');
+  await settleIt(held, lostOutcome('r0@example.com'));
+  expect((await standingOf(world.redis, id)).counts).toMatchObject({ pending: 0, outcome_unknown: 1 });
+  const take = () => slices.take(id, { id: newId('jb'), leaseMs: 60_000, inHand: [] });
+  const taken = await take();
+  expect(taken).toMatchObject({ status: 'canceled', slice: 0, marks: ['left'] });
+  const change = settleChange.bind(null, { emails, report: () => {}, newId, now: Date.now });
+  expect(await callOff({ emails, change }, placeId(id, 0))).toBe(true);
+  const { counts } = await standingOf(world.redis, id);
+  expect(counts).toMatchObject({ outcome_unknown: 0, canceled: 1 });
+  expect(counts).toEqual(await tallyOf(world.redis, id));
+  await slices.release(taken as Take, null, 0);
+  expect(await take()).toEqual({ waitMs: null });
+  expect(await told()).toEqual(['email.outcome_unknown', 'email.canceled']);
 });

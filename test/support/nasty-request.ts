@@ -78,7 +78,7 @@ const attachment = fc.record(
     content: fc.oneof(nastyText, fc.constant('.\r\n.\n\r..')).map((content) => Buffer.from(content).toString('base64')),
     content_type: mostly(
       fc.constantFrom(
-        'text/plain', 'text/html; charset=utf-8', 'image/png; name="a b.png"', 'TEXT/PLAIN;name=x', 'text/calendar; method=REQUEST', 'application/pdf; boundary=x',
+        'text/plain', 'text/html; charset=utf-8', 'image/png; name="a b.png"', 'TEXT/PLAIN;name=x', 'text/calendar; method=REQUEST', 'application/pdf; boundary=x', 'application/pdf ;\tname="invoice (1).pdf"', 'a/b; x="\\"; y=z\\\\"',
       ), // biome-ignore format: one list reads best as one block
       slyText.map((value) => `text/plain; name="${value}"`),
       nastyText,

@@ -87,7 +87,7 @@ function* wrongsOfRecipient(one: Case, recipient: Recipient, { smtp, canceled }:
     yield `${address} is ${status}, and what was told of its end is ${ends.map(({ type }) => type).join() || 'nothing'}`;
   if (email.facts.onUnknown === 'hold')
     for (const [index, event] of about.entries())
-      if (isUnknown(event) && about[index + 1]?.type !== 'email.queued')
+      if (isUnknown(event) && !['email.queued', 'email.canceled'].includes(about[index + 1]?.type ?? ''))
         yield `${address} was held, and then came ${about[index + 1]?.type} without being let go`;
   if (status === 'sent' && !attempts.some(({ to, reply }) => to.includes(address) && reply?.startsWith('250')))
     yield `${address} is sent, and the next hop never said so`;

@@ -131,6 +131,7 @@ function move(email: StoredEmail, recipient: Recipient, outcome: SettledOutcome,
         ...recipient,
         status: 'failed',
         transport: outcome.transport,
+        smtp: null,
         reason: outcome.detail,
         nextAttemptAt: null,
       };
@@ -197,10 +198,10 @@ function answerLate(state: EmailState, recipient: Recipient, outcome: SettledOut
   return isFinal(answered.status) ? answered : recipient;
 }
 
-/** Trouble of the transport's own: the recipient keeps its status, and no attempt is counted. */
+/** Trouble of the transport's own: the recipient keeps its status, and no attempt is counted. An earlier reply may be of another transport. */
 function waitForTransport(recipient: Recipient, transport: string, reason: string, { now, rand }: Terms): Recipient {
   const status = recipient.status === 'scheduled' ? 'queued' : recipient.status;
-  return { ...recipient, status, transport, reason, nextAttemptAt: nextTry([faultWaitMs], 1, now, rand) };
+  return { ...recipient, status, transport, smtp: null, reason, nextAttemptAt: nextTry([faultWaitMs], 1, now, rand) };
 }
 
 /** When an email is given up, milliseconds since the epoch. An end that the caller set replaces the age limit. */

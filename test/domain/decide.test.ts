@@ -98,6 +98,16 @@ describe('decide', () => {
     expect(again).toBe(start + 5_000);
   });
 
+  it.each<[SettledOutcome, string]>([
+    [{ kind: 'transport_fault', transport: 'other', cause: 'connect', detail: 'refused' }, 'refused'],
+    [{ kind: 'undeliverable', transport: 'other', detail: 'too large' }, 'too large'],
+    [{ kind: 'answered', transport: 'other', replies: [{ address: 'a', smtp: noLogin }] }, noLogin.reply],
+  ])('says nothing that an earlier transport answered where another has trouble: %o', (outcome, reason) => {
+    const before = recipient('a', { status: 'deferred', attempts: 1, transport: 't', smtp: greylisted });
+    const { recipients } = decide(email(before), outcome, policy, start, 0).state;
+    expect(recipients).toMatchObject([{ attempts: 1, transport: 'other', smtp: null, reason }]);
+  });
+
   it('defers when it is asked to slow down', () => {
     const { state, events, again } = decide(email(recipient('a')), answered({ a: tooFast }), policy, start, 0);
     expect(state.recipients[0]).toMatchObject({ status: 'deferred', attempts: 1, smtp: tooFast });

@@ -4,7 +4,7 @@ import type { EmailState, StoredEmail } from './email.ts';
 import { type EmailEvent, type EmailEventType, eventOf } from './event.ts';
 import { eventId } from './id.ts';
 import type { Feedback, RecipientReply, SettledOutcome } from './outcome.ts';
-import { isFinal, isPending, nextDue, type Recipient, type RecipientStatus, rankOf } from './recipient.ts';
+import { isFinal, isPending, nextDue, type Recipient, rankOf } from './recipient.ts';
 import { isSandbox, sandboxTransport } from './sandbox.ts';
 import { lastTry, nextTry } from './schedule.ts';
 import { suppressedForm } from './suppression.ts';
@@ -274,14 +274,14 @@ function eventFor(before: Recipient, after: Recipient, outcome: SettledOutcome):
   if (isFinal(before.status)) return null;
   const unanswered = outcome.kind === 'unknown' && after.smtp === null && after.attempts > before.attempts;
   if (unanswered && after.status === 'deferred') return 'email.outcome_unknown';
-  if (isWaitingTurn(after.status)) return null;
+  if (isWaitingAsBefore(before, after)) return null;
   if (after.status === before.status && sameCause(before, after)) return null;
   return eventOf(after.status);
 }
 
-/** After trouble of the transport's own a recipient keeps waiting, which is no event. */
-function isWaitingTurn(status: RecipientStatus): boolean {
-  return status === 'queued' || status === 'scheduled';
+/** After trouble of the transport's own, which counts no attempt, a recipient keeps waiting: that is no event. */
+function isWaitingAsBefore(before: Recipient, after: Recipient): boolean {
+  return isPending(after.status) && after.attempts === before.attempts;
 }
 
 function sameCause(before: Recipient, after: Recipient): boolean {

@@ -108,6 +108,16 @@ describe('decide', () => {
     expect(recipients).toMatchObject([{ attempts: 1, transport: 'other', smtp: null, reason }]);
   });
 
+  it('tells nobody either when it was deferred before, and of what ends it as ever', () => {
+    const before = email(recipient('a', { status: 'deferred', attempts: 1, transport: 't', smtp: greylisted }));
+    const fault = { kind: 'transport_fault', transport: 't', cause: 'connect', detail: 'refused' } as const;
+    for (const outcome of [fault, answered({ a: noLogin })]) {
+      expect(decide(before, outcome, policy, start, 0).events).toEqual([]);
+      const atTheEnd = decide(before, outcome, policy, start + policy.maxAgeMs, 0);
+      expect(atTheEnd.events.map(({ type }) => type)).toEqual(['email.failed']);
+    }
+  });
+
   it('defers when it is asked to slow down', () => {
     const { state, events, again } = decide(email(recipient('a')), answered({ a: tooFast }), policy, start, 0);
     expect(state.recipients[0]).toMatchObject({ status: 'deferred', attempts: 1, smtp: tooFast });
@@ -135,7 +145,7 @@ describe('decide', () => {
     const refused = { ...lost, refused: [{ address: 'a', smtp: noLogin }] };
     const second = decide({ ...email(), state: first.state }, refused, policy, start + 10_000, 0);
     expect(second.state.recipients[0]).toMatchObject({ status: 'deferred', attempts: 1, reason: noLogin.reply });
-    expect(second.events.map(({ type }) => type)).toEqual(['email.delivery_delayed']);
+    expect(second.events).toEqual([]);
   });
 
   it('holds what may have been handed over when it was asked to', () => {

@@ -1,5 +1,5 @@
 /** The decision behind `settle`: takes an email and an outcome, returns states, events and the time of the next try. Pure. */
-import { classify } from './classify.ts';
+import { classify, isLoginRefusal } from './classify.ts';
 import type { EmailState, StoredEmail } from './email.ts';
 import { type EmailEvent, type EmailEventType, eventOf } from './event.ts';
 import { eventId } from './id.ts';
@@ -7,6 +7,7 @@ import type { Feedback, RecipientReply, SettledOutcome } from './outcome.ts';
 import { isFinal, isPending, nextDue, type Recipient, rankOf } from './recipient.ts';
 import { isSandbox, sandboxTransport } from './sandbox.ts';
 import { lastTry, nextTry } from './schedule.ts';
+import { isOwnRefusal } from './standing.ts';
 import { suppressedForm } from './suppression.ts';
 
 export type RetryPolicy = {
@@ -102,15 +103,16 @@ export function decisionOf(
   };
 }
 
-/** What the time of a retry depends on. */
-type Terms = { readonly policy: RetryPolicy; readonly now: number; readonly rand: number };
+/** What the time of a retry depends on, and whether a refused login is the message's own. */
+type Terms = { readonly policy: RetryPolicy; readonly now: number; readonly rand: number; readonly isOwn?: boolean };
 
 function move(email: StoredEmail, recipient: Recipient, outcome: SettledOutcome, terms: Terms): Recipient {
   const { policy, now, rand } = terms;
   switch (outcome.kind) {
     case 'answered': {
       const reply = replyFor(recipient, outcome.replies);
-      return reply === null ? recipient : answer(email.state, recipient, reply, outcome.transport, terms);
+      if (reply === null) return recipient;
+      return answer(email.state, recipient, reply, outcome.transport, { ...terms, isOwn: isOwnRefusal(outcome) });
     }
     case 'unknown': {
       const reply = replyFor(recipient, outcome.refused);
@@ -166,11 +168,11 @@ function answer(
   transport: string,
   terms: Terms,
 ): Recipient {
-  const { policy, now, rand } = terms;
+  const { policy, now, rand, isOwn = false } = terms;
   const attempts = recipient.attempts + 1;
   const settled = { ...recipient, attempts, transport, smtp, reason: null, nextAttemptAt: null };
   const { action, waitMs } = classify(smtp);
-  switch (action) {
+  switch (isOwn && isLoginRefusal(smtp) ? 'retry' : action) {
     case 'accept':
       return { ...settled, status: 'sent' };
     case 'fail':

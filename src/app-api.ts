@@ -31,41 +31,29 @@ import { isRedisTrouble } from './store/redis.ts';
 import { openTemplating } from './templating/templating.ts';
 
 /** Opens the server; it listens only after `listen`, which returns its URL. */
-export async function openApi({
-  config,
-  report,
-  meters,
-  apiKey,
-  plans,
-  links,
-  tokensOf,
-  seenRedis,
-  stopping,
-  deadline,
-  connect,
-  openStore,
-  opened,
-}: Ground): Promise<{ listen(): Promise<string> }> {
+export async function openApi(ground: Ground): Promise<{ listen(): Promise<string> }> {
+  const { config, report, meters, apiKey, plans, links, tokensOf, seenRedis, stopping, deadline, opened } = ground;
+  const { connect, openStore } = ground;
   const store = await openStore(await connect('fail_fast'));
   const onTrouble = report.trouble;
   const { emails, due, eventFeed, memory, transportStates, allotments, budgets } = store;
   const deliverQueues = opened.use(
     openDeliverQueues({ redis: await connect('fail_fast', 'queue'), prefix: queuePrefix }),
   );
-  const pressure: Pressure = { overLine: null };
-  const gauged = { due, deliverQueues, memory, lines: config.lines, seenRedis };
-  const checking = { ...gauged, pressure, report: report.backPressure, now };
-  opened.use(openLoop('check back-pressure', () => checkBackPressure(checking), { everyMs: 1_000, onTrouble }));
+  const pressure: Pressure = { reason: null };
+  const gauged = { due, deliverQueues, memory, limits: config.loadLimits, seenRedis };
+  const pressureDeps = { ...gauged, pressure, report: report.backPressure, now };
+  opened.use(openLoop('check back-pressure', () => checkBackPressure(pressureDeps), { everyMs: 1_000, onTrouble }));
   const client = opened.use(openWebhookClient(config.posting.client));
-  const fleet = { plans, transportStates, allotments, budgets, now };
+  const transportDeps = { plans, transportStates, allotments, budgets, now };
   const collecting = collectLevels.bind(null, {
     ...store,
-    ...fleet,
+    ...transportDeps,
     ...config.feeding,
     deliverQueues,
     onTrouble,
   });
-  const reporting = reportTransports.bind(null, fleet);
+  const reporting = reportTransports.bind(null, transportDeps);
   const limits = {
     maxAttachmentBytes: config.MAX_ATTACHMENT_BYTES,
     routes: () => Object.keys(plans.plan.routes),
@@ -73,13 +61,14 @@ export async function openApi({
     now,
   };
   const templating = openTemplating();
-  const found = bindEmails({ report }, store, templating);
+  const { emailsAnywhere, ...bound } = bindEmails({ report }, store, templating);
   const shared = { ...store, templating, pressure, seenRedis, policies: config.policies, limits, newId, entropy, now };
   const server = await buildServer({
     ...shared,
     ...listRoutes({
       ...shared,
-      ...found,
+      ...bound,
+      emails: emailsAnywhere,
       render: render.bind(null, { ...limits, templates: store.templates, templating }),
       accept: accept.bind(null, { emails, report: report.accepted, newId, now }),
       addRecipients: addRecipients.bind(null, { ...store, newId, now }),
@@ -91,16 +80,19 @@ export async function openApi({
       replay: replay.bind(null, { ...store, now }),
       buildPayloads: buildPayloads.bind(null, store),
       testWebhook: testWebhook.bind(null, { client, newId, now, ownNow }),
-      locateEmail: locateEmail.bind(null, { ...store, ...fleet, deliverQueues, reportTransports: reporting }),
+      locateEmail: locateEmail.bind(null, { ...store, ...transportDeps, deliverQueues, reportTransports: reporting }),
       transports: {
         reportTransports: reporting,
-        verify: verify.bind(null, { ...fleet, tryOut: makeVerify(stopping, { ehloName: config.ehloName, tokensOf }) }),
-        pause: pause.bind(null, fleet),
-        resume: resume.bind(null, fleet),
+        verify: verify.bind(null, {
+          ...transportDeps,
+          tryOut: makeVerify(stopping, { ehloName: config.ehloName, tokensOf }),
+        }),
+        pause: pause.bind(null, transportDeps),
+        resume: resume.bind(null, transportDeps),
       },
       ...{ reportUnsuppressed: report.unsuppressed, reportCampaign: report.campaign },
       subscriptionOf: (token) => readUnsubscribeToken(token, links.key),
-      unsubscribe: unsubscribe.bind(null, { ...store, ...found, newId, now }),
+      unsubscribe: unsubscribe.bind(null, { ...store, ...bound, emails: emailsAnywhere, newId, now }),
       renderMetrics: async () => meters.render(await collecting()),
       isDraining: () => stopping.aborted,
       isFileWrong: () => plans.isFileWrong,

@@ -42,7 +42,7 @@ export async function openCampaigning(
   ground: Ground,
   { store, suppress, dispatch, callOff, settle: settleLeft }: Sending,
 ): Promise<void> {
-  const { config, report, links, stopping, deadline, connect, opened, hands: given } = ground;
+  const { config, report, links, stopping, deadline, connect, opened, unsaved } = ground;
   const { campaigns, slices, leave, emails, campaignRetention: retention } = store;
   const { policies, WORKER_CONCURRENCY: concurrency, WORKER_LOCK: lockMs } = config;
   const onTrouble = report.trouble;
@@ -58,34 +58,43 @@ export async function openCampaigning(
     settlePlace.bind(null, { slices, leave, emails, settleLeft, policies, newId, now, rand }),
     persist,
   );
-  const leaving = { inHand: makeSemaphore(concurrency), handedOver: given.emails, yieldTurn, stopping };
-  const sending = sendSlice.bind(null, {
+  const placesDeps = { inHand: makeSemaphore(concurrency), handedOver: unsaved.emails, yieldTurn, stopping };
+  const sendingSlice = sendSlice.bind(null, {
     slices,
     prepareCampaign: preparing,
     readSlice: readSlice.bind(null, { slices, onTrouble, now }),
-    sendPlaces: sendPlaces.bind(null, { slices, suppress, dispatch, ...leaving }),
+    sendPlaces: sendPlaces.bind(null, { slices, suppress, dispatch, ...placesDeps }),
     settle: settling,
     ...{ callOff, report: report.slice, onTrouble, now },
   });
-  const hands = makeSlicesInHand();
+  const slicesInHand = makeSlicesInHand();
   const room = makeSemaphore(Math.ceil(concurrency / sliceSize) + slicesAhead);
   const nudge = makeNudge();
-  const taking = { slices, sendSlice: sending, room, hands, leaseMs: lockMs, nudge, newId, now: monotonicNow };
+  const takeDeps = {
+    slices,
+    sendSlice: sendingSlice,
+    room,
+    hands: slicesInHand,
+    leaseMs: lockMs,
+    nudge,
+    newId,
+    now: monotonicNow,
+  };
 
   // Without the bell a campaign is found within a second.
   await hearCampaigns(await connect('wait'), nudge.nudge).catch(report.trouble.bind(null, 'campaigns bell'));
-  const keeping = { retention, keepMs: config.keepMs.record, round: makeRound() };
-  const sweeping = { ...keeping, report: report.forgotten, onTrouble, now };
+  const keeping = { retention, keepMs: config.emailRetentionMs.record, round: makeRound() };
+  const sweepDeps = { ...keeping, report: report.forgotten, onTrouble, now };
 
   opened.use(
-    openLoop('sweep campaigns', (stop) => sweepCampaigns(sweeping, stop), {
+    openLoop('sweep campaigns', (stop) => sweepCampaigns(sweepDeps, stop), {
       everyMs: 1_000,
       onTrouble,
     }),
   );
-  opened.use(openLoop('keep hold', () => keepHold(taking), { everyMs: lockMs / 3, onTrouble }));
+  opened.use(openLoop('keep hold', () => keepHold(takeDeps), { everyMs: lockMs / 3, onTrouble }));
   // Slices that outlast the deadline are left, and another worker takes them over.
-  opened.defer(() => waitUntil(Promise.all(hands.slices.values()), deadline.begin()));
-  const step = sendCampaigns.bind(null, { ...taking, reportCampaign: report.campaign, onTrouble });
+  opened.defer(() => waitUntil(Promise.all(slicesInHand.slices.values()), deadline.begin()));
+  const step = sendCampaigns.bind(null, { ...takeDeps, reportCampaign: report.campaign, onTrouble });
   opened.use(openLoop('send campaigns', step, { everyMs: 0, stopping, onTrouble }));
 }

@@ -15,7 +15,7 @@ import type { Budgets } from './store/budgets.ts';
 import type { TransportStates } from './store/transport-states.ts';
 
 /** What a worker knows about the transports, and their state in Redis that all workers share. */
-export type Fleet = {
+type Fleet = {
   readonly transports: Transports;
   readonly known: Map<string, TransportState>;
   readonly hanging: Set<string>;
@@ -26,7 +26,7 @@ export type Fleet = {
 
 type Terms = {
   readonly policies: Readonly<Record<Lane, RetryPolicy>>;
-  beside(work: Promise<void>): void;
+  inBackground(work: Promise<void>): void;
   wake(): void;
   onTrouble(part: string, error: unknown): void;
   newId(prefix: 'ev'): string;
@@ -36,13 +36,13 @@ type Terms = {
 export const bindIsConnected = (fleet: Pick<Fleet, 'transports' | 'allotments'>, now: () => number) =>
   isConnected.bind(null, { ...fleet, now });
 
-export function bindDispatch(fleet: Fleet, { policies, beside, wake, onTrouble, newId, now }: Terms) {
-  const told = { ...fleet, learn: learn.bind(null, fleet), now };
-  const telling = tellFleet.bind(null, { ...told, isConnected: bindIsConnected(fleet, now), wake, newId });
+export function bindDispatch(fleet: Fleet, { policies, inBackground, wake, onTrouble, newId, now }: Terms) {
+  const fleetDeps = { ...fleet, learn: learn.bind(null, fleet), now };
+  const telling = tellFleet.bind(null, { ...fleetDeps, isConnected: bindIsConnected(fleet, now), wake, newId });
   return dispatch.bind(null, {
     ...{ ...fleet, policies, now },
-    admit: admit.bind(null, told),
-    sendOver: sendOver.bind(null, { ...told, tellFleet: telling, beside, onTrouble }),
+    admit: admit.bind(null, fleetDeps),
+    sendOver: sendOver.bind(null, { ...fleetDeps, tellFleet: telling, inBackground, onTrouble }),
     park: park.bind(null, { ...fleet, wake, now }),
   });
 }

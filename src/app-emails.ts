@@ -9,21 +9,21 @@ import { settleChange } from './pipeline/settle.ts';
 import type { openStore } from './store/store.ts';
 import type { openTemplating } from './templating/templating.ts';
 
-/** Its `load`, `read` and `timeline` also find emails that stand in a campaign; those of the store, which they replace, know only emails with a record. */
+/** Unlike the store's, which knows only emails with a record of their own, `emailsAnywhere` also finds those at their place in a campaign. */
 export function bindEmails(
   { report }: Pick<Ground, 'report'>,
   store: Awaited<ReturnType<typeof openStore>>,
   templating: ReturnType<typeof openTemplating>,
 ) {
-  const looking = { ...store, templating };
-  const read = lookUp.bind(null, looking);
+  const lookUpDeps = { ...store, templating };
+  const read = lookUp.bind(null, lookUpDeps);
   const committing = commitChange.bind(null, { ...store, lookUp: read });
-  const changing = { emails: { read, commitChange: committing }, report: report.settled, newId, now };
-  const change = settleChange.bind(null, changing);
+  const changeDeps = { emails: { read, commitChange: committing }, report: report.settled, newId, now };
+  const change = settleChange.bind(null, changeDeps);
   return {
-    emails: { ...store.emails, load: read, read, timeline: lookUpTimeline.bind(null, looking) },
+    emailsAnywhere: { ...store.emails, load: read, read, timeline: lookUpTimeline.bind(null, lookUpDeps) },
     change,
-    findInCampaign: findInCampaign.bind(null, { ...store, lookUpPlaces: lookUpPlaces.bind(null, looking) }),
+    findInCampaign: findInCampaign.bind(null, { ...store, lookUpPlaces: lookUpPlaces.bind(null, lookUpDeps) }),
     retryFailed: retryFailed.bind(null, { ...store, read, change }),
   };
 }

@@ -11,7 +11,7 @@ import { openDeliverQueues } from './queue/deliver-queue.ts';
 import { queuePrefix } from './store/keys.ts';
 import { isRedisTrouble } from './store/redis.ts';
 
-export type Health = {
+type Health = {
   /** @returns where it listens */
   listen(port: number | undefined): Promise<string>;
 };
@@ -34,15 +34,15 @@ export async function openHealth({
   const deliverQueues = opened.use(
     openDeliverQueues({ redis: await connect('fail_fast', 'queue'), prefix: queuePrefix }),
   );
-  const fleet = { ...store, plans, now };
+  const deps = { ...store, plans, now };
   const collecting = collectLevels.bind(null, {
-    ...fleet,
+    ...deps,
     ...config.feeding,
     deliverQueues,
     onTrouble: report.trouble,
   });
   // Only the API refuses new mail.
-  const pressure = { overLine: null };
+  const pressure = { reason: null };
   const server = await buildServer({
     ...store,
     pressure,
@@ -52,7 +52,7 @@ export async function openHealth({
         ping: store.ping,
         seenRedis,
         pressure,
-        transports: { reportTransports: reportTransports.bind(null, fleet) },
+        transports: { reportTransports: reportTransports.bind(null, deps) },
         isDraining: () => stopping.aborted,
         isFileWrong: () => plans.isFileWrong,
       }),

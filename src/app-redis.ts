@@ -21,7 +21,7 @@ const lookAtStopEveryMs = 200;
 
 type Connection = Awaited<ReturnType<Ground['connect']>>;
 
-export type Watch = {
+type Watch = {
   /** Closes `all`; if Redis is away meanwhile, gives up what waits for it. */
   close(all: AsyncDisposable): Promise<void>;
   /** Logs that the process ends, and with what in hand. */
@@ -30,34 +30,34 @@ export type Watch = {
 
 /** @throws when the present Redis is not fit for a start */
 export async function watchRedis(ground: Ground, redis: Connection, start: Pick<Start, 'awaits'>): Promise<Watch> {
-  const { config, report, seenRedis: seen, hands, stopping, cut } = ground;
+  const { config, report, seenRedis: seen, unsaved, stopping, cut } = ground;
   const server = openServer(redis);
-  const inspecting = { server, mustBeDurable: config.REQUIRE_DURABLE_REDIS, seen, report: report.redis };
-  const { unfitToStart } = await start.awaits(() => checkRedis(inspecting));
+  const checkDeps = { server, mustBeDurable: config.REQUIRE_DURABLE_REDIS, seen, report: report.redis };
+  const { unfitToStart } = await start.awaits(() => checkRedis(checkDeps));
   if (unfitToStart !== null) throw new Error(unfitToStart);
   await openTime(ground, redis, server, start);
   // A stop ends the connection as well: that is not reported.
   server.onReach((why) => stopping.aborted || report.reach(why));
   openLooks(ground, server, { name: 'check redis', everyMs: inspectEveryMs }, async (again) => {
-    await checkRedis(inspecting).catch((error: unknown) => {
+    await checkRedis(checkDeps).catch((error: unknown) => {
       // Right after a failover Redis may not answer yet. Its guarantees must not stay unknown for a minute.
       again();
       throw error;
     });
   });
   let stop: Stop | null = null;
-  const relinquishing = { ping: server.ping, hands, cut: () => cut.abort(), now: monotonicNow };
+  const abandonDeps = { ping: server.ping, unsaved, cut: () => cut.abort(), now: monotonicNow };
   return {
     async close(all) {
       const begun = { silentSince: null, endsAt: monotonicNow() + config.SHUTDOWN_TIMEOUT, isGivenUp: false };
       stop = begun;
-      const step = () => abandonRedis(relinquishing, begun);
+      const step = () => abandonRedis(abandonDeps, begun);
       await using _loop = openLoop('abandon redis', step, { everyMs: lookAtStopEveryMs, onTrouble: report.trouble });
       await all[Symbol.asyncDispose]();
     },
     tellStopped() {
-      report.stopped({ emails: [...hands.emails], posts: hands.posts, isRedisAway: stop?.isGivenUp ?? false });
-      return hands;
+      report.stopped({ emails: [...unsaved.emails], posts: unsaved.posts, isRedisAway: stop?.isGivenUp ?? false });
+      return unsaved;
     },
   };
 }
@@ -70,11 +70,11 @@ async function openTime(
   start: Pick<Start, 'awaits'>,
 ): Promise<void> {
   const clock = openClock(redis, monotonicNow);
-  const keeping = { clock, fleet: fleetClock, ownNow, told: { ms: 0 }, report: ground.report.clock };
-  await start.awaits(() => keepTime(keeping));
+  const timeDeps = { clock, fleetClock, ownNow, told: { ms: 0 }, report: ground.report.clock };
+  await start.awaits(() => keepTime(timeDeps));
   openLooks(ground, server, { name: 'clock', everyMs: readClockEveryMs }, async () => {
     // It is already reported that Redis is away, and the fleet's clock runs without it.
-    await keepTime(keeping).catch((error: unknown) => {
+    await keepTime(timeDeps).catch((error: unknown) => {
       if (!isRedisTrouble(error)) throw error;
     });
   });

@@ -23,7 +23,7 @@ type Shared = {
 };
 
 export async function openNotifying(
-  { config, report, hands, stopping, deadline, connect, opened }: Ground,
+  { config, report, unsaved, stopping, deadline, connect, opened }: Ground,
   { redis, store, worker }: Shared,
 ): Promise<void> {
   const { posting } = config;
@@ -31,12 +31,12 @@ export async function openNotifying(
   const outbox = opened.use(await openOutbox(redis, await connect('wait'), worker, config.WORKER_LOCK));
   const client = openWebhookClient(posting.client);
   // A post that outlasts the stop is left to its lease. Ended here, it would count as a failed try.
-  opened.defer(() => (hands.posts === 0 ? client[Symbol.asyncDispose]() : undefined));
+  opened.defer(() => (unsaved.posts === 0 ? client[Symbol.asyncDispose]() : undefined));
   const nudge = makeNudge();
-  const notifying = { ...store, outbox, reportUnreadable: report.unreadable, wake: nudge.nudge, now };
+  const notifyDeps = { ...store, outbox, reportUnreadable: report.unreadable, wake: nudge.nudge, now };
   const building = buildPayloads.bind(null, store);
   const posted = { buildPayloads: building, report: report.posted };
-  const trying = post.bind(null, {
+  const postingOne = post.bind(null, {
     ...store,
     outbox,
     client,
@@ -47,11 +47,11 @@ export async function openNotifying(
     ownNow,
     rand,
   });
-  const postingDue = {
+  const postDueDeps = {
     ...store,
-    post: trying,
+    post: postingOne,
     rounds: new Map(),
-    inHand: hands,
+    inHand: unsaved,
     asked: { posts: 0 },
     concurrency: config.WORKER_CONCURRENCY,
     leaseMs: posting.leaseMs,
@@ -60,16 +60,16 @@ export async function openNotifying(
     onTrouble,
     now,
   };
-  const sweeping = { ...store, keep: config.keep, reportLost: report.lost, onTrouble, now };
+  const sweepDeps = { ...store, keep: config.eventRetention, reportLost: report.lost, onTrouble, now };
   opened.use(
-    openLoop('sweep events', (stop) => sweepEvents(sweeping, stop), {
+    openLoop('sweep events', (stop) => sweepEvents(sweepDeps, stop), {
       everyMs: sweepEveryMs,
       onTrouble,
     }),
   );
   opened.adopt(
-    openLoop('post due', (stop) => postDue(postingDue, stop), { everyMs: 0, stopping, onTrouble }),
+    openLoop('post due', (stop) => postDue(postDueDeps, stop), { everyMs: 0, stopping, onTrouble }),
     (loop) => waitUntil(loop[Symbol.asyncDispose](), deadline.begin()),
   );
-  opened.use(openLoop('notify', (stop) => notify(notifying, stop), { everyMs: 0, onTrouble }));
+  opened.use(openLoop('notify', (stop) => notify(notifyDeps, stop), { everyMs: 0, onTrouble }));
 }

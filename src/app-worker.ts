@@ -35,8 +35,8 @@ import { isRedisTrouble } from './store/redis.ts';
 import { hasDiedHere, workerName } from './worker-name.ts';
 
 export async function openWorkers(ground: Ground): Promise<void> {
-  const { config, report, meters, plans, links, tokensOf, hands, stopping, deadline, cut, connect, openStore, opened } =
-    ground;
+  const { config, report, meters, plans, links, tokensOf, unsaved, opened } = ground;
+  const { stopping, deadline, cut, connect, openStore } = ground;
   const { policies, ehloName } = config;
   const onTrouble = report.trouble;
   const redis = await connect('wait');
@@ -66,49 +66,49 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const files = opened.use(openAttachmentClient({ allowPrivateNetworks: config.ATTACHMENT_ALLOW_PRIVATE_NETWORKS }));
 
   const gathering = gatherFiles.bind(null, { emails, client: files, maxBytes: config.MAX_ATTACHMENT_BYTES });
-  const settled = { emails, policies, report: report.settled, newId, now, rand };
-  const settling = insist(settle.bind(null, settled), { isTrouble: isRedisTrouble, onTrouble });
-  const aside = new Set<Promise<void>>();
-  opened.defer(async () => void (await Promise.all(aside)));
-  const beside = (work: Promise<void>) => {
-    aside.add(work);
-    void work.finally(() => aside.delete(work));
+  const settleDeps = { emails, policies, report: report.settled, newId, now, rand };
+  const settling = insist(settle.bind(null, settleDeps), { isTrouble: isRedisTrouble, onTrouble });
+  const background = new Set<Promise<void>>();
+  opened.defer(async () => void (await Promise.all(background)));
+  const inBackground = (work: Promise<void>) => {
+    background.add(work);
+    void work.finally(() => background.delete(work));
   };
-  const dispatching = bindDispatch(fleet, { policies, beside, wake: nudge.nudge, onTrouble, newId, now });
+  const dispatching = bindDispatch(fleet, { policies, inBackground, wake: nudge.nudge, onTrouble, newId, now });
   const suppressing = suppress.bind(null, store);
   const compose = makeComposer();
   const composing: typeof compose = (email, content, files) =>
     compose(email, content, files, unsubscribeUrlOf(email, links));
-  const sending = {
+  const sendDeps = {
     gatherFiles: gathering,
     suppress: suppressing,
     compose: composing,
     dispatch: dispatching,
     explainExpiry: explainExpiry.bind(null, { ...fleet, now }),
     settle: settling,
-    callOff: callOff.bind(null, { emails, change: settleChange.bind(null, settled) }),
+    callOff: callOff.bind(null, { emails, change: settleChange.bind(null, settleDeps) }),
   };
   const own = { due, campaigns: store.slices, findPermits: findPermits.bind(null, { ...fleet, now }) };
-  const delivering = { emails, ...own, ...sending, handedOver: hands.emails, newId, now };
-  const probing = { worker, isConnected: bindIsConnected(fleet, now), report: report.probed, onTrouble };
-  const maintaining = { ...fleet, memory: makeMemory(), nudge, ...probing, newId, now };
+  const deliverDeps = { emails, ...own, ...sendDeps, handedOver: unsaved.emails, newId, now };
+  const probeDeps = { worker, isConnected: bindIsConnected(fleet, now), report: report.probed, onTrouble };
+  const maintainDeps = { ...fleet, memory: makeMemory(), nudge, ...probeDeps, newId, now };
   const bell = opened.use(openBell(await connect('wait')));
-  const enqueueing = { due, bell, deliverQueues, ...config.feeding, wait: pause, newId, now };
+  const enqueueDeps = { due, bell, deliverQueues, ...config.feeding, wait: pause, newId, now };
 
-  const sweeping = { emails, retention, keepMs: config.keepMs, report: report.forgotten, now };
+  const sweepDeps = { emails, retention, keepMs: config.emailRetentionMs, report: report.forgotten, now };
 
   const workers = { ...config.workers, stopping, deadline, cut: cut.signal, onTrouble, now };
   for (const lane of lanes) {
     const inHand = makeSemaphore(config.WORKER_CONCURRENCY);
     const room = makeSemaphore(config.WORKER_MAIL_BYTES);
     const queue = deliverQueues[lane];
-    const stage = deliver.bind(null, { ...delivering, lane, inHand, room, queue, stopping, onTrouble });
+    const stage = deliver.bind(null, { ...deliverDeps, lane, inHand, room, queue, stopping, onTrouble });
     const run = ({ id, data }: JobIn<JobData>) => stage({ id, emails: data.emails });
     opened.use(await openWorker(deliverQueueNames[lane], run, queues, workers));
   }
-  await openCampaigning(ground, { store, ...sending });
+  await openCampaigning(ground, { store, ...sendDeps });
   await openNotifying(ground, { redis, store, worker });
-  opened.use(openLoop('maintain transports', maintainTransports.bind(null, maintaining), { everyMs: 0, onTrouble }));
-  opened.use(openLoop('sweep emails', (stop) => sweepEmails(sweeping, stop), { everyMs: 1_000, onTrouble }));
-  opened.use(openLoop('enqueue due', (stop) => enqueueDue(enqueueing, stop), { everyMs: 0, onTrouble }));
+  opened.use(openLoop('maintain transports', maintainTransports.bind(null, maintainDeps), { everyMs: 0, onTrouble }));
+  opened.use(openLoop('sweep emails', (stop) => sweepEmails(sweepDeps, stop), { everyMs: 1_000, onTrouble }));
+  opened.use(openLoop('enqueue due', (stop) => enqueueDue(enqueueDeps, stop), { everyMs: 0, onTrouble }));
 }

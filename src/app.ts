@@ -47,7 +47,7 @@ export type Ground = {
   /** The time by which work in hand must end at a stop: one deadline for everything that is closed. */
   readonly deadline: Deadline;
   readonly seenRedis: SeenRedis;
-  readonly hands: Unsaved;
+  readonly unsaved: Unsaved;
   /** Aborted to end every wait for Redis. */
   readonly cut: AbortController;
   /** A connection of its own; closed with the app. */
@@ -83,9 +83,9 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
     opened.adopt(await start.awaits(() => openRedis(place, patience, { cut: cut.signal, use })), (redis) =>
       redis.disconnect(),
     );
-  const aside = await connect('fail_fast');
+  const sharedRedis = await connect('fail_fast');
   const tokenTerms = { onTrouble: report.trouble, onStored: report.tokenStored, now: monotonicNow };
-  const refreshTokens = opened.use(openTokenKeeper(openRefreshTokens(aside, secretKey, newIv), tokenTerms));
+  const refreshTokens = opened.use(openTokenKeeper(openRefreshTokens(sharedRedis, secretKey, newIv), tokenTerms));
   const ground: Ground = {
     config,
     report,
@@ -93,17 +93,20 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
     apiKey,
     plans,
     links: { publicUrl: config.publicUrl, key: unsubscribeKey(secretKey) },
-    tokensOf: openTokenBook({ refreshTokens, accessTokens: openAccessTokens(aside, secretKey, newIv) }, monotonicNow),
+    tokensOf: openTokenBook(
+      { refreshTokens, accessTokens: openAccessTokens(sharedRedis, secretKey, newIv) },
+      monotonicNow,
+    ),
     stopping: stopping.signal,
     deadline: makeDeadline(config.SHUTDOWN_TIMEOUT),
     seenRedis: { standing: null },
-    hands: { emails: new Set(), posts: 0 },
+    unsaved: { emails: new Set(), posts: 0 },
     cut,
     connect,
     openStore: (redis) => start.awaits(() => openStore(redis, secretKey, newIv)),
     opened,
   };
-  const watch = await watchRedis(ground, aside, start);
+  const watch = await watchRedis(ground, sharedRedis, start);
   // A process loads only the code of its own roles: that saves half of the start time and tens of megabytes.
   const health =
     hasApi || config.HEALTH_PORT === undefined ? null : await (await import('./app-health.ts')).openHealth(ground);

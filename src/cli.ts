@@ -5,19 +5,17 @@ import { createInterface } from 'node:readline';
 import { text as textOf } from 'node:stream/consumers';
 import packageJson from '../package.json' with { type: 'json' };
 import { addressOf, type Command, type Said } from './cli/command.ts';
-import { ConfigError, readConfig, settingsTable, variablesOf } from './config.ts';
+import { ConfigError, exitConfig, readConfig, settingsTable, variablesOf } from './config.ts';
 
 /** sysexits.h EX_USAGE. */
 const exitUsage = 64;
-/** sysexits.h EX_CONFIG. */
-const exitConfig = 78;
 /** A health check that takes longer has failed. */
 const healthDeadlineMs = 4_000;
 
 /** Each command loads only what it needs: containers run the health check all the time, and it should not load the whole API. */
 const commands: Readonly<Record<string, Command>> = {
   campaign: {
-    what: 'send a campaign to a list in a file and watch it, or look at one, pause, resume or cancel it, over the API',
+    what: 'send a campaign to a list in a file and watch it; or show, pause, resume or cancel one, over the API',
     form: null,
     async *run(args) {
       const { runCampaign } = await import('./cli/campaign.ts');
@@ -25,12 +23,12 @@ const commands: Readonly<Record<string, Command>> = {
     },
   },
   classify: {
-    what: 'say what is made of SMTP replies: each argument, or each reply on stdin',
+    what: 'explain how SMTP replies are classified: each argument, or each reply on stdin',
     form: '["<reply>" ...]',
     run: classifyReplies,
   },
   health: {
-    what: 'ask the Postrider that has this environment whether it lives, or with `ready` whether it can take work',
+    what: 'check that the Postrider with this environment is alive, or with `ready` that it can take work',
     form: '[live | ready]',
     run: askHealth,
   },
@@ -72,10 +70,10 @@ async function* askHealth([what = 'live']: readonly string[]): AsyncGenerator<Sa
     ['live', '/livez'],
     ['ready', '/readyz'],
   ]).get(what);
-  if (path === undefined) return yield { fault: `Not something to ask for: ${what}. It is live or ready` };
+  if (path === undefined) return yield { fault: `Unknown check: ${what}. Use live or ready` };
   try {
     const address = addressOf(readConfig());
-    if (address === null) return yield { fault: 'It listens nowhere that is known: set PORT or HEALTH_PORT', exit: 1 };
+    if (address === null) return yield { fault: 'Its address is unknown: set PORT or HEALTH_PORT', exit: 1 };
     // Not `fetch`: it refuses some ports.
     const asking = get(`${address}${path}`, { signal: AbortSignal.timeout(healthDeadlineMs) });
     const [answer] = (await once(asking, 'response')) as [IncomingMessage];

@@ -1,6 +1,6 @@
 /** The forms of settings: text -> value. The words for what a form expects stand beside each setting. */
 import { z } from 'zod';
-import { parseMemoryLine } from './domain/back-pressure.ts';
+import { parseMemoryLimit } from './domain/back-pressure.ts';
 import { formatDuration, parseDuration } from './domain/duration.ts';
 import { parseSmtpUrl } from './domain/smtp-url.ts';
 import { webUrl } from './domain/web-url.ts';
@@ -79,8 +79,8 @@ export const redisUrl = z.url({ protocol: /^rediss?$|^unix$/ }).superRefine((tex
   if (!/^\d*$/.test(database ?? '')) context.addIssue({ code: 'custom' });
 });
 
-const noQuery = 'takes nothing behind ? or #: user and password stand before the host, the database behind its /';
-const socketQuery = 'takes nothing behind ? or # but db: user and password stand before the path';
+const noQuery = 'must have nothing after ? or #: user and password come before the host, the database after its /';
+const socketQuery = 'must have nothing after ? or # but db: user and password come before the path';
 
 export const pem = z.string().includes('-----BEGIN CERTIFICATE-----');
 
@@ -97,10 +97,10 @@ export const publicUrl = z
   .transform((text) => text.replace(/\/+$/, '').replace(/^https?:/i, (scheme) => scheme.toLowerCase()))
   .pipe(webUrl(/^https?$/, 'is not an http or https URL').refine((url) => !/[?#]/.test(url)));
 
-export const memoryLine = z.string().transform((text, context) => {
-  const line = parseMemoryLine(text);
-  if (line === null) context.addIssue({ code: 'custom' });
-  return line ?? z.NEVER;
+export const memoryLimit = z.string().transform((text, context) => {
+  const limit = parseMemoryLimit(text);
+  if (limit === null) context.addIssue({ code: 'custom' });
+  return limit ?? z.NEVER;
 });
 
 const roleNames = ['api', 'worker'] as const;

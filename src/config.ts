@@ -7,7 +7,7 @@ import { longestStep, longestWait } from './domain/schedule.ts';
 import { publicNameOf } from './domain/transport-fields.ts';
 import { settings } from './settings.ts';
 
-export type SettingName = keyof typeof settings.shape;
+type SettingName = keyof typeof settings.shape;
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -28,18 +28,18 @@ function decided(given: z.output<typeof settings>) {
     /** Settings that are allowed but hardly meant; printed at the start. */
     cautions: cautionsOf(given),
     /** Beyond these limits new mail is refused. */
-    lines: { waitingEmails: given.MAX_WAITING_EMAILS, redisMemory: given.MAX_REDIS_MEMORY },
+    loadLimits: { waitingEmails: given.MAX_WAITING_EMAILS, redisMemory: given.MAX_REDIS_MEMORY },
     policies: {
       transactional: { scheduleMs, maxAgeMs: given.RETRY_MAX_AGE },
       bulk: { scheduleMs, maxAgeMs: given.RETRY_MAX_AGE_BULK },
     },
     /** A job has no more emails than a worker takes in hand at a time. */
     feeding: { jobSize: Math.min(given.WORKER_CONCURRENCY, 25), leaseMs: given.WORKER_LOCK },
-    keepMs: {
+    emailRetentionMs: {
       content: Math.min(given.RETENTION_CONTENT, given.RETENTION_RECORDS),
       record: given.RETENTION_RECORDS,
     },
-    keep: { eventsMs: given.RETENTION_EVENTS, events: given.MAX_EVENTS },
+    eventRetention: { eventsMs: given.RETENTION_EVENTS, events: given.MAX_EVENTS },
     posting: {
       policy: { scheduleMs: given.WEBHOOK_SCHEDULE, disableAfterMs: given.WEBHOOK_DISABLE_AFTER },
       client: {
@@ -59,9 +59,9 @@ function cautionsOf(given: z.output<typeof settings>): string[] {
   const lasts = `is shorter than WEBHOOK_SCHEDULE lasts (${Math.ceil(longestMs / 60_000)}m)`;
   const cautions = {
     [`RETENTION_EVENTS ${lasts}: webhooks that are down for longer lose events`]: given.RETENTION_EVENTS < longestMs,
-    [`RETENTION_RECORDS ${lasts}: webhooks that are down for longer are told of emails without tags, metadata and sender`]:
+    [`RETENTION_RECORDS ${lasts}: webhooks that are down for longer get events without the tags, metadata and sender of the email`]:
       given.RETENTION_RECORDS < longestMs,
-    'PUBLIC_URL is not https: it gives no links to unsubscribe, and bulk mail without a List-Unsubscribe header of its own is refused':
+    'PUBLIC_URL is not https: it gives no unsubscribe links, and bulk mail without its own List-Unsubscribe header is refused':
       given.PUBLIC_URL !== undefined && publicUrlOf(given) === null,
   };
   return Object.entries(cautions).flatMap(([words, holds]) => (holds ? [words] : []));
@@ -72,6 +72,9 @@ function publicUrlOf({ PUBLIC_URL, NODE_ENV, HOST, PORT }: z.output<typeof setti
   if (NODE_ENV === 'production') return PUBLIC_URL?.startsWith('https:') ? PUBLIC_URL : null;
   return PUBLIC_URL ?? (PORT === 0 ? null : localUrl(HOST, PORT));
 }
+
+/** The exit code of a process that has a wrong configuration: sysexits.h EX_CONFIG. */
+export const exitConfig = 78;
 
 export class ConfigError extends Error {
   readonly faults: readonly string[];
@@ -89,7 +92,7 @@ export function readConfig(env: Env = process.env): Config {
   const parsed = settings.safeParse(given);
   if (!parsed.success) faults.push(...parsed.error.issues.map(describeFault));
   if (given.SMTP_URL !== undefined && given.TRANSPORTS_FILE !== undefined)
-    faults.push('TRANSPORTS_FILE: is set beside SMTP_URL, expected one of them');
+    faults.push('TRANSPORTS_FILE: is set together with SMTP_URL, expected only one of them');
   if (given.REDIS_CA !== undefined && !/^rediss:/i.test(given.REDIS_URL ?? ''))
     faults.push('REDIS_CA: is for a REDIS_URL with rediss://, and there is none');
   faults.push(...missingInProduction(given));

@@ -1,6 +1,6 @@
 /** Postrider: reads its configuration, opens the app, waits for a signal, closes. */
 import { type App, openApp } from './app.ts';
-import { type Config, ConfigError, readConfig } from './config.ts';
+import { type Config, ConfigError, exitConfig, readConfig } from './config.ts';
 
 /** The signals of the process, handled from its first moment on. */
 export type Signals = {
@@ -9,9 +9,6 @@ export type Signals = {
   /** Called at SIGHUP. Does nothing until the app is open. */
   reload(): void;
 };
-
-/** sysexits.h EX_CONFIG. */
-const exitConfig = 78;
 
 function readConfigOrExit(): Config {
   try {
@@ -42,7 +39,7 @@ async function openOrExit(config: Config, stop: AbortController): Promise<App> {
 const closeGraceMs = 3_000;
 
 function welcome(app: App, config: Config): string {
-  const health = app.healthUrl === null ? '' : ` Its health is told at ${app.healthUrl}/readyz`;
+  const health = app.healthUrl === null ? '' : ` Its health is at ${app.healthUrl}/readyz`;
   const what = app.url === null ? `Postrider worker is running.${health}` : `Postrider is listening on ${app.url}`;
   // In production every line on stdout is JSON like the log. This one is written at any LOG_LEVEL.
   if (config.NODE_ENV === 'production') return JSON.stringify({ level: 30, time: Date.now(), msg: what });
@@ -87,7 +84,7 @@ async function stop(app: App, config: Config): Promise<never> {
   // Work that hangs beyond its own deadline (Redis gone for good, for example) must not keep the process: another worker takes it over.
   const overdue = setTimeout(() => {
     app.tellStopped();
-    console.error('Postrider stopped with work in hand after SHUTDOWN_TIMEOUT; another worker takes it over.');
+    console.error('Postrider stopped with unfinished work after SHUTDOWN_TIMEOUT; another worker takes it over.');
     process.exit(1);
   }, config.SHUTDOWN_TIMEOUT + closeGraceMs);
   await app[Symbol.asyncDispose]();
@@ -95,7 +92,7 @@ async function stop(app: App, config: Config): Promise<never> {
   const { emails, posts } = app.tellStopped();
   if (emails.size + posts > 0) {
     console.error(
-      `Postrider stopped with answers that were not written down (emails: ${emails.size}, webhook posts: ${posts}). Nothing is lost: another worker takes them over, and what had gone out may go out again.`,
+      `Postrider stopped with answers that were not stored (emails: ${emails.size}, webhook posts: ${posts}). Nothing is lost: another worker takes them over, and messages that were already sent may be sent again.`,
     );
   }
   process.exit(emails.size + posts > 0 ? 1 : 0);

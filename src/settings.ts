@@ -6,7 +6,7 @@ import {
   durations,
   flag,
   longestTimerMs,
-  memoryLine,
+  memoryLimit,
   pem,
   publicUrl,
   redisUrl,
@@ -24,13 +24,13 @@ export const settings = z.object({
   NODE_ENV: expects(
     z.enum(['development', 'production', 'test']).default('development'),
     '`development`, `production` or `test`',
-    '`production` turns the dev inbox and everything generated off.',
+    'With `production`, there is no dev inbox and nothing is generated.',
   ),
   ROLES: expects(roles.prefault('api,worker'), '`api`, `worker` or both with a comma', 'What this process does.'),
   HOST: expects(
     z.string().min(1).default('127.0.0.1'),
     'an address',
-    'Address the API listens on. Whoever reaches it can also look into the dev inbox.',
+    'Address the API listens on. Anyone who can reach it can also read the dev inbox.',
   ),
   PORT: expects(wholeNumber(0, 65_535).prefault('8080'), 'a port; 0 takes a free one', 'Port the API listens on.'),
   HEALTH_PORT: expects(
@@ -51,12 +51,12 @@ export const settings = z.object({
   REDIS_CA: expects(
     pem.optional(),
     'a certificate in PEM',
-    'Whom to trust with `rediss://`, in place of the public authorities. `REDIS_CA_FILE` names a file with it.',
+    'The certificate to trust with `rediss://`, instead of the public authorities. `REDIS_CA_FILE` names a file that contains it.',
   ),
   REQUIRE_DURABLE_REDIS: expects(
     flag.prefault('false'),
     '`true` or `false`',
-    'Whether to refuse to start on a Redis that may forget what was answered 202: without `appendonly yes` and `appendfsync always`, or with an eviction policy.',
+    'Whether to refuse to start on a Redis that may lose accepted mail: without `appendonly yes` and `appendfsync always`, or with an eviction policy.',
   ),
   SMTP_URL: expects(
     smtpUrl.optional(),
@@ -66,7 +66,7 @@ export const settings = z.object({
   TRANSPORTS_FILE: expects(
     z.string().min(1).optional(),
     'the path of a YAML file',
-    'Several SMTP servers, routes over them and rules, in place of `SMTP_URL`. Read again when it changes.',
+    'Several SMTP servers, routes over them and rules, instead of `SMTP_URL`. It is read again when it changes.',
   ),
   POSTRIDER_API_KEY: expects(
     z
@@ -79,32 +79,32 @@ export const settings = z.object({
   SECRET_KEY: expects(
     secretKey.optional(),
     '32 bytes as hex or base64',
-    'Encrypts webhook secrets and OAuth tokens at rest, seals the links to unsubscribe, and makes the secrets and tokens that a repeat under an Idempotency-Key gets again. The same in every process. With a new one webhooks need new secrets, and links in mail that was sent stop working. Generated in `DATA_DIR` outside production.',
+    'Encrypts webhook secrets and OAuth tokens at rest, seals unsubscribe links, and derives the secrets and tokens that a repeat under an Idempotency-Key gets again. It must be the same in every process. After a change, webhooks need new secrets, and links in mail already sent stop working. Generated in `DATA_DIR` outside production.',
   ),
   PUBLIC_URL: expects(
     publicUrl.optional(),
     'an http or https URL',
-    'Where the API is reached from outside: links to unsubscribe begin with it, and mail servers are told its host (EHLO). https in production, where bulk mail is refused without it.',
+    'The address of the API from outside: unsubscribe links begin with it, and its host is sent to mail servers (EHLO). In production only an https address gives such links, and bulk mail without a way to unsubscribe is refused.',
   ),
   API_BODY_BYTES: expects(
     byteSize('1mb', '64gb').prefault('64mb'),
     'bytes such as `64mb`',
-    'Bodies over 256 KB that one API has in hand at a time; another is refused with 503, before it is read where it says its length. Smaller ones have half as much room, apart. While they are in hand they take up to five times as much memory.',
+    'Total size of the request bodies over 256 KB that one API handles at a time. Further ones are refused with 503, before they are read if they state their length. Smaller bodies have separate room, half as much. While handled, bodies take up to five times as much memory.',
   ),
   WORKER_CONCURRENCY: expects(
     wholeNumber(1, 10_000).prefault('50'),
     'a whole number from 1',
-    'Emails of each lane, and as many webhooks, one worker has in hand at a time; beside these, each webhook endpoint has one.',
+    'Emails of each lane that one worker handles at a time, and as many webhook POSTs; in addition, each webhook endpoint may have one.',
   ),
   WORKER_MAIL_BYTES: expects(
     byteSize('1mb', '64gb').prefault('64mb'),
     'bytes such as `64mb`',
-    'Letters and files of large emails that one worker has in hand at a time, for each lane. While it sends them they take about four times as much memory.',
+    'Total size of the large emails, with their files, that one worker handles at a time, for each lane. While they are sent, they take about four times as much memory.',
   ),
   WORKER_LOCK: expects(
     duration(500, longestTimerMs).prefault('30s'),
     'a duration such as `30s`',
-    'Mail in the hands of a worker that died is taken over by another within twice this time.',
+    'If a worker dies, another takes over its mail within twice this time.',
   ),
   RETRY_SCHEDULE: expects(
     durations.prefault('10s,30s,2m,10m,30m,1h,2h,4h'),
@@ -120,17 +120,17 @@ export const settings = z.object({
   WEBHOOK_SCHEDULE: expects(
     durations.prefault('5s,5m,30m,2h,5h,10h,14h,20h,24h'),
     'durations such as `10s,2m,1h`',
-    'Waits between tries of a webhook that was not answered with 2xx.',
+    'Waits between tries of a webhook POST that is not answered with 2xx.',
   ),
   WEBHOOK_TIMEOUT: expects(
     duration(100, longestTimerMs).prefault('15s'),
     'a duration such as `15s`',
-    'How long a webhook may take, from connecting to the end of its answer.',
+    'How long a webhook POST may take, from connecting to the end of the answer.',
   ),
   WEBHOOK_DISABLE_AFTER: expects(
     duration(0).prefault('5d'),
     'a duration such as `5d`',
-    'A webhook endpoint that failed for so long without one success is disabled.',
+    'A webhook endpoint that fails for this long without one success is disabled.',
   ),
   WEBHOOK_ALLOW_PRIVATE_NETWORKS: expects(
     flag.optional(),
@@ -145,27 +145,27 @@ export const settings = z.object({
   MAX_ATTACHMENT_BYTES: expects(
     byteSize('0', '256mb').prefault('25mb'),
     'bytes such as `25mb`',
-    'All files of one email together, decoded. The request itself may have 40 MB.',
+    'Maximum size of all files of one email together, decoded. The request itself may have 40 MB.',
   ),
   MAX_WAITING_EMAILS: expects(
     wholeNumber(1, 1_000_000_000).prefault('1000000'),
     'a whole number from 1',
-    'New mail is refused with 503 while this many emails wait, deferred ones included; recipients of campaigns, who are stored before they wait, do not count.',
+    'New mail is refused with 503 while this many emails wait, deferred ones included; recipients of campaigns do not count, because they are stored before they wait.',
   ),
   MAX_REDIS_MEMORY: expects(
-    memoryLine.prefault('90%'),
+    memoryLimit.prefault('90%'),
     "a share of Redis' `maxmemory` such as `90%`, or a size such as `512mb` or `2gb`",
-    'New mail is refused with 503 while Redis uses this much. A share of no `maxmemory` is no line.',
+    'New mail is refused with 503 while Redis uses this much. A share has no effect if Redis has no `maxmemory`.',
   ),
   RETENTION_EVENTS: expects(
     duration(0).prefault('4d'),
     'a duration such as `4d`',
-    'How long events are kept, for webhooks that are tried again and for replay. The last wait of `WEBHOOK_SCHEDULE` ends after 76 to 84 hours; what is older then is lost.',
+    'How long events are kept, for webhooks that are tried again and for replay. The default `WEBHOOK_SCHEDULE` ends after 76 to 84 hours; events removed before their last try are lost.',
   ),
   MAX_EVENTS: expects(
     wholeNumber(1_000, 1_000_000_000).prefault('5000000'),
     'a whole number from 1000',
-    'Events kept at most, about 250 bytes each; the oldest go first, also those that an endpoint which is down still has to get, but none that was not yet handed to its endpoints.',
+    'Maximum number of events kept, about 250 bytes each. The oldest are removed first, even if an endpoint that is down has not got them yet, but never before they were queued for their endpoints.',
   ),
   RETENTION_CONTENT: expects(
     duration(0).prefault('1h'),
@@ -175,16 +175,16 @@ export const settings = z.object({
   RETENTION_RECORDS: expects(
     duration(0).prefault('7d'),
     'a duration such as `7d`',
-    'How long it can be looked up, counted from the same moment. Its content goes with it at the latest.',
+    'How long an email can be looked up, counted from the same moment. Its content is removed then at the latest.',
   ),
   SHUTDOWN_TIMEOUT: expects(
     duration(0, longestTimerMs).prefault('20s'),
     'a duration such as `20s`',
-    'How long a stop waits for work in hand.',
+    'How long a stop waits for running work.',
   ),
   LOG_LEVEL: expects(
     z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
     '`trace`, `debug`, `info`, `warn`, `error` or `silent`',
-    'Least level that is logged.',
+    'The lowest level that is logged.',
   ),
 });

@@ -102,6 +102,27 @@ function resolve(path: string, specifier: string): string {
   return specifier.startsWith('.') ? relative(root, join(root, dirname(path), specifier)) : specifier;
 }
 
+/** What a file takes out of other files: `path name`. */
+function* takenBy({ path, text }: Source): Generator<string> {
+  for (const [, names = '', from = ''] of text.matchAll(/\{([^{}]*)\}\s*(?:from|= await import\()\s*'(\.[^']+)'/g))
+    for (const [, name] of names.matchAll(/(?:^|,)\s*(?:type\s)?(\w+)/g)) yield `${resolve(path, from)} ${name}`;
+  for (const [, from = '', name] of text.matchAll(/\(await import\('(\.[^']+)'\)\)\.(\w+)/g))
+    yield `${resolve(path, from)} ${name}`;
+}
+
+/** Exports of src that no other file takes. */
+function unusedExports(sources: readonly Source[]): string[] {
+  const taken = new Set(sources.flatMap((source) => [...takenBy(source)]));
+  return sources
+    .filter(({ path }) => path.startsWith('src/'))
+    .flatMap(({ path, text }) =>
+      [...text.matchAll(/^export (?:async )?(?:const|class|function\*?|type) (\w+)/gm)].map(
+        ([, name]) => `${path} ${name}`,
+      ),
+    )
+    .filter((name) => !taken.has(name));
+}
+
 function folderOf(imported: string): string | undefined {
   return /^src\/(\w+)\//.exec(imported)?.[1];
 }
@@ -171,6 +192,10 @@ describe('the code in src', () => {
   });
 });
 
+it('every export of src is taken by another file of src, test or bench', () => {
+  expect(unusedExports(['src', 'test', 'bench'].flatMap(readSources))).toEqual([]);
+});
+
 describe('tests and benchmarks', () => {
   it.each(['a file opens with its job', 'no file is too long'])('%s', (name) => {
     const sources = [...readSources('test'), ...readSources('bench')];
@@ -206,6 +231,14 @@ describe('each rule bites', () => {
   it.each(offences)('%s', (name, path, text) => {
     const [, folder = ''] = /^src\/(\w+)\//.exec(path) ?? [];
     expect(rules[name]?.({ path, folder, text, imports: [...importsOf(path, text)] })).toHaveLength(1);
+  });
+
+  it('an export that no other file takes', () => {
+    const file = (name: string, text: string) => ({ path: `src/${name}.ts`, folder: '', text, imports: [] });
+    const exported = 'a, b, c, d, e'.replace(/(\w),? ?/g, 'export const $1 = 1;\n');
+    const uses =
+      "import { a, type b as z } from './x.ts';\nconst { c } = await import('./x.ts');\n(await import('./x.ts')).d;";
+    expect(unusedExports([file('x', exported), file('y', uses)])).toEqual(['src/x.ts e']);
   });
 
   it('and none is without an offence here', () => {

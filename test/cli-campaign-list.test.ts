@@ -74,7 +74,7 @@ describe('a list with records at fault', () => {
     const [exit, said] = await ran('send', list, '--template', 'plan');
     expect(exit).toBe(1);
     listOf('mended.csv', 'email,plan\ngrace@example.org,silver\n');
-    const [, told = ''] = /^Mend .* and send it: npm run cli -- (.*)$/m.exec(said) ?? [];
+    const [, told = ''] = /^Correct .* and send it: npm run cli -- (.*)$/m.exec(said) ?? [];
     expect(await typed(`${told} --watch`)).toEqual([
       0,
       expect.stringMatching(/recipients {6}1\n {2}sent|delivered {7}1$/m),
@@ -87,8 +87,8 @@ describe('a list with records at fault', () => {
     const id = await makeDraft();
     const list = listOf('added.csv', 'email\nada@example.org\nnobody\n');
     const [exit, said] = await ran('send', list, '--campaign', id);
-    expect([exit, said]).toEqual([1, expect.stringContaining(`${id} is a draft, and has all the others.\nIt keeps`)]);
-    const [, told = ''] = /^This one is given up by: npm run cli -- (.*)$/m.exec(said) ?? [];
+    expect([exit, said]).toEqual([1, expect.stringContaining(`${id} is a draft with all other records.\nIt keeps`)]);
+    const [, told = ''] = /^To cancel the draft: npm run cli -- (.*)$/m.exec(said) ?? [];
     expect(await typed(told)).toEqual([0, expect.stringContaining('canceled')]);
     expect(await ran('send', list, '--campaign', id)).toEqual([1, expect.stringContaining(`${id} was canceled`)]);
   });
@@ -98,10 +98,10 @@ it.each([
   [
     'broken.json',
     '[{"email":"ada@example.org"},{"email":"gr',
-    'the list breaks off, line 2: the list is not closed with ]',
+    'the list is faulty, line 2: the list is not closed with ]',
   ],
-  ['nobody.csv', 'email\nnobody\n', 'nobody in the list can be sent to'],
-  ['empty.ndjson', '', 'nobody in the list can be sent to'],
+  ['nobody.csv', 'email\nnobody\n', 'the list has no valid recipient'],
+  ['empty.ndjson', '', 'the list has no valid recipient'],
 ])('%s is not sent, whatever is asked for', async (name, text, words) => {
   const before = await ids();
   const [exit, said] = await ran('send', listOf(name, text), '--template', 't', '--skip-invalid');
@@ -144,7 +144,7 @@ it('a list without what the letters ask for is not sent', async () => {
   const list = listOf('unfit.csv', 'email,Plan\nada@example.org,gold\n');
   expect(await ran('send', list, '--template', 'plan', '--skip-invalid')).toEqual([
     1,
-    expect.stringMatching(/^Not sent: the letters ask for plan, which no record has\. cm_\w+ was removed\.$/m),
+    expect.stringMatching(/^Not sent: the emails need plan, which no record has\. cm_\w+ was removed\.$/m),
   ]);
 });
 
@@ -157,7 +157,7 @@ it('a campaign that some did not get ends with the reasons, and one that nobody 
   const none = listOf('none.csv', 'email\nbounced@sandbox.invalid\n');
   expect(await ran('send', none, '--template', 't', '--watch')).toEqual([
     1,
-    expect.stringMatching(/^cm_\w+ is over, and nobody got it$/m),
+    expect.stringMatching(/^cm_\w+ has ended, and no recipient got it$/m),
   ]);
 });
 
@@ -180,7 +180,7 @@ it('a paused campaign that is watched says what has it go on', async () => {
   await postrider.api('POST', `/v1/campaigns/${id}/pause`);
   expect((await standing(id)).status).toBe('paused');
   await using watching = run('watch', id);
-  await watching.printed(new RegExp(`It is paused, until: campaign resume ${id}`));
+  await watching.printed(new RegExp(`It is paused. To resume it: campaign resume ${id}`));
   await postrider.api('POST', `/v1/campaigns/${id}/cancel`);
   expect(await watching.ended).toBe(1);
 });

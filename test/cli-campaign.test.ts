@@ -1,4 +1,4 @@
-/** `campaign` as a real process against a real API: it sends a list, goes on with one that broke off, and watches until all is over. */
+/** `campaign` as a real process against a real API: it sends a list, continues one that broke off, and watches until all is over. */
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -101,7 +101,7 @@ it('watches on while the API is restarted, and uploads once another has let go o
   const [, id = ''] = await sending.printed(/^(cm_\w+)$/m);
   await sending.printed(/0 of 2$/m);
   await first[Symbol.asyncDispose]();
-  await sending.printed(/^No answer of .*Trying again\.$/m);
+  await sending.printed(/^No answer from .*Trying again\.$/m);
   await using _second = await startPostrider({ ...env, PORT: port });
   await settle(id, 'completed');
   expect([await sending.ended, sending.output()]).toEqual([0, expect.stringContaining('completed')]);
@@ -110,7 +110,7 @@ it('watches on while the API is restarted, and uploads once another has let go o
   const [scope] = await redis.hkeys(uploads);
   await redis.hset(uploads, `${scope}:lease`, `rq_dead ${Date.now() + 3_600_000}`);
   await using waiting = run('send', join(dir, 'list.csv'), '--campaign', id);
-  await waiting.printed(/is under way\..*Trying again\.$/m);
+  await waiting.printed(/is still running\..*Trying again\.$/m);
   await redis.hdel(uploads, `${scope}:lease`);
   expect([await waiting.ended, waiting.output()]).toEqual([0, expect.stringContaining('2 added')]);
 });
@@ -172,7 +172,7 @@ describe('a key that may only send', () => {
   it('goes on with one whose list was at fault, and is refused what was sent before', async () => {
     const { id } = (await postrider.api('POST', '/v1/campaigns', { template: { id: 't' } })).body;
     const held = await mine('send', join(dir, 'faulty.csv'), '--campaign', id);
-    expect(held).toEqual([1, expect.stringContaining('is a draft, and has all')]);
+    expect(held).toEqual([1, expect.stringContaining('is a draft with all other records')]);
     const goOn = () => mine('send', join(dir, 'faulty.csv'), '--campaign', id, '--skip-invalid');
     expect(await goOn()).toEqual([0, expect.stringMatching(standing(id, 'running'))]);
     expect(await goOn()).toEqual([1, expect.stringContaining('Its status is running.')]);
@@ -206,7 +206,7 @@ it.each(['foo', 'localhost:8080', 'ftp://a.example'])(
 it.each([
   [[], 'Usage: campaign send'],
   [['fly', 'x'], 'Usage: campaign send'],
-  [['send', 'list.txt', '--template', 't'], 'cannot be told by its name'],
+  [['send', 'list.txt', '--template', 't'], 'is not clear from its name'],
   [['send', 'nowhere.csv', '--template', 't'], 'nowhere.csv cannot be read: ENOENT'],
   [['send', join(dir, 'folder.csv'), '--template', 't'], 'folder.csv is not a file'],
   [['send', 'list.csv', '--colour', 'red'], '--colour'],

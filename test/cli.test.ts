@@ -29,7 +29,7 @@ it('npm run cli says what is made of a reply', () => {
   category  unknown_user
   suppress  yes
   wait      none named
-  The recipient has bounced and is not tried again. The address itself is no good, and is one to suppress.
+  The recipient has bounced and is not tried again. The reply is about the address itself, which is suppressed.
 `);
   expect(status).toBe(0);
 });
@@ -49,7 +49,7 @@ it('classifies several replies at once, each with the wait it names and what fol
   expect(tooMany).toMatch(/action +slow_down\n[\s\S]*asks for less.*by the retry schedule/);
   expect(login).toMatch(/action +stop_transport\n[\s\S]*no attempt is counted/);
   expect(full).toMatch(/suppress +no\n[\s\S]*bounced.*is not suppressed/);
-  expect(ok).toMatch(/action +accept\n[\s\S]*is sent/);
+  expect(ok).toMatch(/action +accept\n[\s\S]*ends as sent/);
 });
 
 it('reads replies from stdin, one a line, the lines of one together', () => {

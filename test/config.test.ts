@@ -90,10 +90,10 @@ describe('configuration', () => {
   );
 
   it.each([
-    ['redis://h?password=hunter2', 'REDIS_URL: takes nothing behind ? or #'],
-    ['rediss://h/1?db=2', 'REDIS_URL: takes nothing behind ? or #'],
-    ['redis://h#hunter2', 'REDIS_URL: takes nothing behind ? or #'],
-    ['unix:///s?db=2&password=hunter2', 'REDIS_URL: takes nothing behind ? or # but db'],
+    ['redis://h?password=hunter2', 'REDIS_URL: must have nothing after ? or #'],
+    ['rediss://h/1?db=2', 'REDIS_URL: must have nothing after ? or #'],
+    ['redis://h#hunter2', 'REDIS_URL: must have nothing after ? or #'],
+    ['unix:///s?db=2&password=hunter2', 'REDIS_URL: must have nothing after ? or # but db'],
   ])('of %s for a Redis it refuses what would be passed over, and repeats none of it', (url, fault) => {
     const faults = faultsOf({ REDIS_URL: url });
     expect(faults).toEqual([expect.stringContaining(fault)]);
@@ -120,7 +120,7 @@ describe('configuration', () => {
       devInbox: false,
       posting: { client: { allowPrivateNetworks: false } },
     });
-    const both = ['TRANSPORTS_FILE: is set beside SMTP_URL, expected one of them'];
+    const both = ['TRANSPORTS_FILE: is set together with SMTP_URL, expected only one of them'];
     expect(faultsOf({ ...production, TRANSPORTS_FILE: 'x' })).toEqual(both);
     expect(faultsOf({ SMTP_URL: 'smtp://h', TRANSPORTS_FILE: 'x' })).toEqual(both);
     expect(readConfig({ TRANSPORTS_FILE: '', TRANSPORTS: 'x' })).toMatchObject({ devInbox: true });
@@ -151,8 +151,8 @@ describe('configuration', () => {
   it('takes a certificate and says how long to keep what ended, the content no longer than its record', () => {
     expect(faultsOf({ REDIS_CA: 'x', REDIS_URL: 'rediss://h' })).toEqual(['REDIS_CA: expected a certificate in PEM']);
     const hour = 3_600_000;
-    expect(readConfig({}).keepMs).toEqual({ content: hour, record: 168 * hour });
-    expect(readConfig({ RETENTION_RECORDS: '1m' }).keepMs).toEqual({ content: 60_000, record: 60_000 });
+    expect(readConfig({}).emailRetentionMs).toEqual({ content: hour, record: 168 * hour });
+    expect(readConfig({ RETENTION_RECORDS: '1m' }).emailRetentionMs).toEqual({ content: 60_000, record: 60_000 });
   });
 
   it('says what the shortest and the longest is where a duration is outside', () => {

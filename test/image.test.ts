@@ -44,7 +44,7 @@ it('is built, runs both roles and delivers', { timeout: 600_000 }, async ({ skip
   await using api = image.run({ ...shared, ROLES: 'api', PORT: '0', POSTRIDER_API_KEY: testApiKey }, volume);
   await using worker = image.run({ ...shared, ROLES: 'worker', HEALTH_PORT: '0' }, volume);
   const [, url = ''] = await api.printed(/listening on ([^\s"]+)/);
-  const [, health = ''] = await worker.printed(/told at (\S+)\/readyz/);
+  const [, health = ''] = await worker.printed(/health is at (\S+)\/readyz/);
 
   const send = apiClient(url);
   const { id } = (await send('POST', '/v1/emails', email)).body;

@@ -27,7 +27,7 @@ export class ApiFault extends Error {
 /** What is to be sent cannot be read. That is no fault of the API, and another try would end at the same place. */
 export class UnreadFault extends Error {}
 
-export type Asked = {
+type Asked = {
   /** Sent as JSON. */
   readonly body?: unknown;
   /** Streamed as it comes, with headers that say what it is. It may fail with an `UnreadFault`. */
@@ -53,7 +53,7 @@ export async function openApi(
     throw new ApiFault(`--url ${given.url} is not the address of an API, such as http://127.0.0.1:8080`);
   const config = given.url === undefined || given.key === undefined ? readConfig() : null;
   const url = given.url ?? (config && addressOf(config));
-  if (url === null) throw new ApiFault('Where the API is cannot be known: give --url, or set PORT');
+  if (url === null) throw new ApiFault('The address of the API is unknown: give --url, or set PORT');
   const key = given.key ?? config?.POSTRIDER_API_KEY ?? (await readKey(config?.DATA_DIR ?? ''));
   return (method, path, asked) => call({ url, key, limits }, method, path, asked);
 }
@@ -104,8 +104,8 @@ async function call<Answer>(
   const unanswered = (error: Error) => {
     if (unread !== null) throw new ApiFault(unread.message);
     // Another try would take as long again and end in the same way.
-    if (isStill) throw new ApiFault(`Nothing moved for ${limits.stillMs / 1_000} s: no answer of ${url}`);
-    throw new ApiFault(`No answer of ${url}: ${error.message}`, { afterMs: 0 });
+    if (isStill) throw new ApiFault(`No data for ${limits.stillMs / 1_000} s: no answer from ${url}`);
+    throw new ApiFault(`No answer from ${url}: ${error.message}`, { afterMs: 0 });
   };
   asking.once('timeout', () => {
     isStill = true;

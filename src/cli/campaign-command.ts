@@ -2,25 +2,25 @@
 import type { Given } from './campaign-options.ts';
 
 /** Options that describe a new campaign. */
-export const ofNewOnes = ['template', 'from', 'subject', 'name', 'rate', 'route', 'at'] as const;
+export const newCampaignOptions = ['template', 'from', 'subject', 'name', 'rate', 'route', 'at'] as const;
 
-export function campaignCommand(...words: readonly string[]): string {
+function campaignCommand(...words: readonly string[]): string {
   return ['npm run cli -- campaign', ...words.map(quoted)].join(' ');
 }
 
 /** The command that continues with a campaign. It never repeats a key, as no secret is repeated. */
-export function goingOnWith({ url, watch }: Given, list: string, id: string): string {
+export function continueCommand({ url, watch }: Given, list: string, id: string): string {
   return campaignCommand('send', list, '--campaign', id, ...optionsOf({ url }), ...(watch ? ['--watch'] : []));
 }
 
 /** The command as it was called. */
-export function anew({ url, watch, ...given }: Given, list: string): string {
-  const ofThis = Object.fromEntries(ofNewOnes.map((name) => [name, given[name]]));
+export function repeatCommand({ url, watch, ...given }: Given, list: string): string {
+  const ofThis = Object.fromEntries(newCampaignOptions.map((name) => [name, given[name]]));
   return campaignCommand('send', list, ...optionsOf({ ...ofThis, url }), ...(watch ? ['--watch'] : []));
 }
 
 /** The command that gives up a campaign. */
-export function givingUp({ url }: Given, id: string): string {
+export function cancelCommand({ url }: Given, id: string): string {
   return campaignCommand('cancel', id, ...optionsOf({ url }));
 }
 

@@ -16,7 +16,7 @@ export function wordsOf({ received, added, duplicates, invalid, errors }: Upload
 }
 
 /** `skippable`: with `--skip-invalid` the campaign is sent to all other recipients. */
-export type Reason = { readonly words: string; readonly skippable: boolean };
+type Reason = { readonly words: string; readonly skippable: boolean };
 
 /** Why the campaign must not be sent; null when it may. */
 export function reasonAgainst(uploaded: Uploaded, skipsInvalid: boolean): Reason | null {
@@ -24,17 +24,17 @@ export function reasonAgainst(uploaded: Uploaded, skipsInvalid: boolean): Reason
   const last = errors.at(-1);
   if (!complete) {
     const at = last === undefined ? '' : `, line ${last.line}: ${last.message}`;
-    return { words: `the list breaks off${at}. Nobody behind that was read`, skippable: false };
+    return { words: `the list is faulty${at}. Nothing after that was read`, skippable: false };
   }
-  if (added + duplicates === 0) return { words: 'nobody in the list can be sent to', skippable: false };
+  if (added + duplicates === 0) return { words: 'the list has no valid recipient', skippable: false };
   if (missing.length > 0)
-    return { words: `the letters ask for ${missing.join(', ')}, which no record has`, skippable: false };
+    return { words: `the emails need ${missing.join(', ')}, which no record has`, skippable: false };
   if (invalid > 0 && !skipsInvalid)
     return { words: `${invalid} of ${received} records are not valid`, skippable: true };
   return null;
 }
 
-export type HeldBack = {
+type HeldBack = {
   readonly list: string;
   readonly id: string;
   /** The command that gives the campaign up; null when it was removed, since it was made for this list. */
@@ -47,11 +47,11 @@ export type HeldBack = {
 export function heldBack({ words, skippable }: Reason, { list, id, left, again }: HeldBack): string {
   const lines =
     left === null
-      ? [`Not sent: ${words}. ${id} was removed.`, `Mend ${list}, and send it: ${again}`]
+      ? [`Not sent: ${words}. ${id} was removed.`, `Correct ${list}, and send it: ${again}`]
       : [
-          `Not sent: ${words}. ${id} is a draft, and has all the others.`,
-          `It keeps whoever it has, whatever is mended in ${list}: send that as a new campaign.`,
-          `This one is given up by: ${left}`,
+          `Not sent: ${words}. ${id} is a draft with all other records.`,
+          `It keeps these recipients and their values, even if you correct ${list}: send that as a new campaign.`,
+          `To cancel the draft: ${left}`,
         ];
   return [...lines, ...(skippable ? [`Or send it without them: ${again} --skip-invalid`] : [])].join('\n');
 }

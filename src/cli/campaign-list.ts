@@ -37,7 +37,7 @@ export async function openList(path: string): Promise<List | { readonly fault: s
   const headers = headersOf(path);
   if (headers === null)
     return {
-      fault: `What ${path} is cannot be told by its name: end it in .csv, .ndjson or .json, or one of these and .gz`,
+      fault: `The type of ${path} is not clear from its name, which must end in .csv, .ndjson or .json, or one of these and .gz`,
     };
   const read = await nameOf(path).catch((error: Error) => ({ fault: `${path} cannot be read: ${error.message}` }));
   if (typeof read !== 'string') return read;

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { sendTime } from '../domain/send-time.ts';
 import { type Api, ApiFault, openApi } from './api.ts';
-import { anew, givingUp, goingOnWith, ofNewOnes } from './campaign-command.ts';
+import { cancelCommand, continueCommand, newCampaignOptions, repeatCommand } from './campaign-command.ts';
 import { heldBack, reasonAgainst, wordsOf } from './campaign-held.ts';
 import { type List, openList } from './campaign-list.ts';
 import { move } from './campaign-move.ts';
@@ -25,7 +25,7 @@ export async function* send(given: Given, path: string): AsyncGenerator<Said> {
   const found = yield* find(api, given);
   const { id, seen } = found;
   if (seen?.status === 'canceled') return yield* tellEnd(api, seen);
-  yield { text: `${id}\nShould this break off: ${goingOnWith(given, path, id)}\n` };
+  yield { text: `${id}\nIf this breaks off, continue with: ${continueCommand(given, path, id)}\n` };
   // A user who continues with a campaign may have sent it before.
   const isSent = seen !== null && seen.status !== 'draft';
   const sent = yield* isSent ? repeat(api, list, seen) : sendDraft({ api, given, list }, found);
@@ -37,8 +37,8 @@ export async function* send(given: Given, path: string): AsyncGenerator<Said> {
 
 function faultIn(given: Given): string | null {
   if (given.template === undefined && given.campaign === undefined) return usage;
-  const ignored = given.campaign === undefined ? [] : ofNewOnes.filter((name) => given[name] !== undefined);
-  if (ignored.length > 0) return `${given.campaign} stays as it is: leave out --${ignored.join(', --')}`;
+  const ignored = given.campaign === undefined ? [] : newCampaignOptions.filter((name) => given[name] !== undefined);
+  if (ignored.length > 0) return `${given.campaign} cannot be changed: leave out --${ignored.join(', --')}`;
   if (given.at === undefined) return null;
   const at = sendTime(Date).safeParse(given.at);
   if (!at.success) return `--at ${given.at} ${at.error.issues[0]?.message}`;
@@ -81,8 +81,8 @@ async function* sendDraft({ api, given, list }: Sending, { id }: Found): AsyncGe
     const reason = reasonAgainst(uploaded, given['skip-invalid'] === true);
     if (reason === null) return yield* move(api, id, 'send');
     const isRemoved = isOurs && (yield* remove(api, id));
-    const again = isRemoved ? anew(given, list.path) : goingOnWith(given, list.path, id);
-    const left = isRemoved ? null : givingUp(given, id);
+    const again = isRemoved ? repeatCommand(given, list.path) : continueCommand(given, list.path, id);
+    const left = isRemoved ? null : cancelCommand(given, id);
     yield { fault: heldBack(reason, { list: list.path, id, left, again }), exit: 1 };
   } catch (error) {
     if (!(error instanceof ApiFault)) throw error;
@@ -91,8 +91,8 @@ async function* sendDraft({ api, given, list }: Sending, { id }: Found): AsyncGe
     const isRefused = error.passing === null && error.status !== null && error.status < 500;
     const isRemoved = isRefused && (yield* remove(api, id));
     const standing = isRemoved
-      ? `${id} was removed. Once that is mended: ${anew(given, list.path)}`
-      : `${id} is left. It is given up by: ${givingUp(given, id)}`;
+      ? `${id} was removed. After correcting that: ${repeatCommand(given, list.path)}`
+      : `${id} was kept. To cancel it: ${cancelCommand(given, id)}`;
     yield { fault: `${error.message}\n${standing}`, exit: 1 };
   }
   return null;

@@ -28,7 +28,7 @@ export async function* watch(api: Api, id: string): AsyncGenerator<Said> {
     else if (line !== told) yield { text: `${line}\n` };
     told = line;
     if (seen.status === 'paused' && last?.status !== 'paused')
-      yield { text: `${end}It is paused, until: campaign resume ${id}\n` };
+      yield { text: `${end}It is paused. To resume it: campaign resume ${id}\n` };
     last = seen;
     if (!isOver(seen)) continue;
     if (isTerminal) yield { text: end };
@@ -37,7 +37,7 @@ export async function* watch(api: Api, id: string): AsyncGenerator<Said> {
 }
 
 function notSent(id: string): Said {
-  return { fault: `${id} is a draft, and is sent by: campaign send <list> --campaign ${id}`, exit: 1 };
+  return { fault: `${id} is a draft. To send it: campaign send <list> --campaign ${id}`, exit: 1 };
 }
 
 /** Reports the counts of recipients, and why some failed. It is a fault when the campaign was canceled, or nobody got it. */
@@ -46,7 +46,7 @@ export async function* tellEnd(api: Api, seen: CampaignSeen): AsyncGenerator<Sai
   yield { text: ledgerOf(seen) };
   if (counts.failed > 0) yield { text: yield* reasonsOf(api, id) };
   if (status === 'canceled') yield { fault: `${id} was canceled`, exit: 1 };
-  if (hasReachedNobody(seen)) yield { fault: `${id} is over, and nobody got it`, exit: 1 };
+  if (hasReachedNobody(seen)) yield { fault: `${id} has ended, and no recipient got it`, exit: 1 };
 }
 
 type Roster = {
@@ -56,7 +56,7 @@ type Roster = {
 async function* reasonsOf(api: Api, id: string): AsyncGenerator<Said, string> {
   const path = `/campaigns/${id}/recipients?status=failed&limit=${maxAsked}`;
   const { data } = yield* patiently(() => api<Roster>('GET', path));
-  const found = Map.groupBy(data, ({ reason, smtp }) => reason ?? smtp?.reply ?? 'for no reason that is known');
+  const found = Map.groupBy(data, ({ reason, smtp }) => reason ?? smtp?.reply ?? 'unknown reason');
   const commonest = [...found].toSorted(([, one], [, other]) => other.length - one.length).slice(0, maxReasons);
   const rows = commonest.map(([reason, those]) => `  ${those.length} of ${data.length} looked at: ${reason}\n`);
   return rows.length === 0 ? '' : `Failed\n${rows.join('')}`;

@@ -1,6 +1,6 @@
 /** `campaign`: sends a campaign to a list in a file, watches it, pauses, resumes and cancels it, over the API. */
 import { parseArgs } from 'node:util';
-import { ConfigError } from '../config.ts';
+import { ConfigError, exitConfig } from '../config.ts';
 import { campaignIdForm } from '../domain/id.ts';
 import { ApiFault, openApi } from './api.ts';
 import { move, verbs } from './campaign-move.ts';
@@ -10,9 +10,6 @@ import { look, watch } from './campaign-watch.ts';
 import { ledgerOf } from './campaign-words.ts';
 import type { Said } from './command.ts';
 import { patiently } from './patience.ts';
-
-/** sysexits.h EX_CONFIG. */
-const exitConfig = 78;
 
 export async function* runCampaign(args: readonly string[]): AsyncGenerator<Said> {
   try {

@@ -7,7 +7,7 @@ import type { Said } from './command.ts';
 const patienceMs = 60_000;
 const askAgainMs = 1_000;
 
-export type Time = { now(): number; pause(ms: number): Promise<unknown> };
+type Time = { now(): number; pause(ms: number): Promise<unknown> };
 
 const realTime: Time = { now: Date.now, pause: (ms) => setTimeout(ms) };
 

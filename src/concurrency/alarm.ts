@@ -1,6 +1,6 @@
 /** One timer for many points in time: a timer for each of them would be set and cleared with every message. */
 
-export type Alarm = {
+type Alarm = {
   /** Rings at `at`, or earlier when an earlier time was asked for before. */
   by(at: number): void;
   off(): void;

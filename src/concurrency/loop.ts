@@ -1,7 +1,7 @@
 /** Repeats a step for as long as the process lives. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
-export type LoopOptions = {
+type LoopOptions = {
   /** Wait between steps; 0 for a step that waits by itself. */
   readonly everyMs: number;
   /** When it aborts, the step under way is told to stop and no other begins, also before the loop is disposed of. */

@@ -10,7 +10,7 @@ export const scopes = ['send', 'read', 'manage'] as const;
 
 export type Scope = (typeof scopes)[number];
 
-export const scopesInWords = '`send` makes emails, `read` looks at them, `manage` sets things up, keys included.';
+export const scopesInWords = '`send` allows sending, `read` reading, and `manage` changing the setup, including keys.';
 
 /** What a key may do. null means no limit. */
 export type KeyLimits = {
@@ -64,7 +64,7 @@ const keyName = z
   .max(100, { abort: true })
   .regex(/^\P{Cc}*$/u, 'must not contain control characters')
   .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
-  .meta({ description: 'What it is for, in your words.', examples: ['shop backend'] });
+  .meta({ description: 'Your name for it.', examples: ['shop backend'] });
 
 const hostName = z.string().transform((text, context): string => {
   const domain = parseDomain(text.trim());
@@ -88,32 +88,32 @@ export const apiKeyRequest = z
       .min(1)
       .optional()
       .meta({
-        description: `What it may do. ${scopesInWords} All of them, when neither this nor \`permission\` is given.`,
+        description: `What it may do. ${scopesInWords} The default is all of them, unless \`permission\` is given.`,
         examples: [['send', 'read']],
       }),
     permission: z.enum(['full_access', 'sending_access']).optional().meta({
-      description: 'Another way to say `scopes`: `full_access` is all of them, `sending_access` is `send` alone.',
+      description: 'Another way to give `scopes`: `full_access` means all of them, `sending_access` only `send`.',
     }),
     from_domains: z
       .array(hostName)
       .min(1)
       .max(maxFromDomains)
       .optional()
-      .meta({ description: 'The domains its emails may come from; any, when left out.', examples: [['example.com']] }),
+      .meta({ description: 'The domains its emails may come from. The default is any.', examples: [['example.com']] }),
     lanes: z
       .array(z.enum(lanes))
       .min(1)
       .optional()
-      .meta({ description: 'The lanes its emails may use; any, when left out.', examples: [['transactional']] }),
+      .meta({ description: 'The lanes its emails may use. The default is any.', examples: [['transactional']] }),
     rate: rate.optional().meta({
       description:
-        'How many requests it may make, counted over all processes: `14/s`, `500/m`, `5000/h`, `50000/d`, or several with commas. No limit, when left out.',
+        'How many requests it may make, counted over all processes: `14/s`, `500/m`, `5000/h`, `50000/d`, or several separated by commas. The default is no limit.',
       examples: ['14/s,5000/h'],
     }),
     allow_message_id: z
       .boolean()
       .optional()
-      .meta({ description: 'Whether its emails may carry a `Message-ID` of their own; they may not, when left out.' }),
+      .meta({ description: 'Whether its emails may set their own `Message-ID`. The default is false.' }),
   })
   .refine((request) => request.scopes === undefined || request.permission === undefined, {
     path: ['permission'],
@@ -122,7 +122,7 @@ export const apiKeyRequest = z
   })
   .meta({
     id: 'ApiKeyRequest',
-    description: 'An API key to make.',
+    description: 'An API key to create.',
     examples: [{ name: 'shop backend', scopes: ['send', 'read'], from_domains: ['example.com'], rate: '14/s,5000/h' }],
   });
 

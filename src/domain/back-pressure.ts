@@ -1,22 +1,22 @@
 /** Back-pressure: the limits above which new mail is refused, and the words for it. */
 
 /** A percentage of Redis' `maxmemory`, or bytes. */
-export type MemoryLine = { readonly percent: number } | { readonly bytes: number };
+type MemoryLimit = { readonly percent: number } | { readonly bytes: number };
 
-export type Lines = {
+export type LoadLimits = {
   readonly waitingEmails: number;
-  readonly redisMemory: MemoryLine;
+  readonly redisMemory: MemoryLimit;
 };
 
 /** In bytes. `max` is 0 when Redis has no limit. */
 export type RedisMemory = { readonly used: number; readonly max: number };
 
-export type Load = { readonly waitingEmails: number; readonly redisMemory: RedisMemory };
+type Load = { readonly waitingEmails: number; readonly redisMemory: RedisMemory };
 
 const unitBytes: Readonly<Record<string, number>> = { kb: 1_024, mb: 1_024 ** 2, gb: 1_024 ** 3 };
 
 /** Reads `90%`, `512mb` or `2gb`, units as in redis.conf; null when it is none of these. */
-export function parseMemoryLine(text: string): MemoryLine | null {
+export function parseMemoryLimit(text: string): MemoryLimit | null {
   const [, digits = '', unit = ''] = /^(\d{1,6})(%|kb|mb|gb)$/i.exec(text) ?? [];
   const count = Number(digits);
   if (count < 1) return null;
@@ -24,24 +24,24 @@ export function parseMemoryLine(text: string): MemoryLine | null {
   return { bytes: count * (unitBytes[unit.toLowerCase()] ?? 1) };
 }
 
-/** Which limit is passed, for people to read; null while there is room. */
-export function overLine(load: Load, lines: Lines): string | null {
-  const memory = memoryLineBytes(lines.redisMemory, load.redisMemory);
-  const crossed = [
-    ...(load.waitingEmails >= lines.waitingEmails
-      ? [`${load.waitingEmails} emails are waiting, the line is ${lines.waitingEmails} (MAX_WAITING_EMAILS)`]
+/** Which limits are passed, for people to read; null while there is room. */
+export function limitPassed(load: Load, limits: LoadLimits): string | null {
+  const memory = memoryLimitBytes(limits.redisMemory, load.redisMemory);
+  const passed = [
+    ...(load.waitingEmails >= limits.waitingEmails
+      ? [`${load.waitingEmails} emails are waiting, the limit is ${limits.waitingEmails} (MAX_WAITING_EMAILS)`]
       : []),
     ...(load.redisMemory.used >= memory
-      ? [`Redis uses ${inMb(load.redisMemory.used)}, the line is ${inMb(memory)} (MAX_REDIS_MEMORY)`]
+      ? [`Redis uses ${inMb(load.redisMemory.used)}, the limit is ${inMb(memory)} (MAX_REDIS_MEMORY)`]
       : []),
   ];
-  return crossed.length === 0 ? null : crossed.join('; ');
+  return passed.length === 0 ? null : passed.join('; ');
 }
 
 /** A percentage of no limit is no limit. */
-function memoryLineBytes(line: MemoryLine, { max }: RedisMemory): number {
-  if ('bytes' in line) return line.bytes;
-  return max === 0 ? Number.POSITIVE_INFINITY : (max * line.percent) / 100;
+function memoryLimitBytes(limit: MemoryLimit, { max }: RedisMemory): number {
+  if ('bytes' in limit) return limit.bytes;
+  return max === 0 ? Number.POSITIVE_INFINITY : (max * limit.percent) / 100;
 }
 
 function inMb(bytes: number): string {

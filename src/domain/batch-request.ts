@@ -6,18 +6,17 @@ import {
   askedFieldsFor,
   askedRulesFor,
   bytesRule,
-  maxRecipients,
   type RequestLimits,
 } from './email-request.ts';
 import { nullLeavesOut, nullNote } from './null-leaves-out.ts';
-import { lengthOf, type Rule, withRules } from './rule.ts';
+import { type Rule, withRules } from './rule.ts';
 
 const idempotencyKey = z
   .string()
   .regex(/^[\x20-\x7e]{1,256}$/, 'must be 1 to 256 printable ASCII characters')
   .optional()
   .meta({
-    description: 'What the header Idempotency-Key is to `POST /v1/emails`, for this email alone.',
+    description: 'Like the header Idempotency-Key of `POST /v1/emails`, but for this email only.',
     examples: ['order-1234'],
   });
 
@@ -37,14 +36,14 @@ export function batchMessageFor(limits: RequestLimits) {
 /** The fields a message of a batch gives on top of the base. */
 export function batchOverrideFor(limits: RequestLimits) {
   const description =
-    'How one email of a batch differs from its base: any fields of an email, in full. Where one is null, that of the base stands.';
+    "Fields of this email that replace those of the base. A field that is null keeps the base's value.";
   return nullLeavesOut(messageFor(limits).partial(), absentFields).meta({ id: 'BatchOverride', description });
 }
 
 /** The fields that the messages share. All are optional, and a rule that a message may still fulfil is not checked here. */
 export function batchBaseFor(limits: RequestLimits) {
-  const description = `What the emails of a batch have in common: the fields of an email, none of them required. ${nullNote}`;
-  const schema = withRules(z.strictObject(askedFieldsFor(limits)).partial(), [bytesRule(limits), ...listRules]);
+  const description = `Fields that the emails of a batch have in common. None is required. ${nullNote}`;
+  const schema = withRules(z.strictObject(askedFieldsFor(limits)).partial(), [bytesRule(limits)]);
   return nullLeavesOut(schema, absentFields).meta({ id: 'BatchBase', description });
 }
 
@@ -52,14 +51,5 @@ export function batchBaseFor(limits: RequestLimits) {
 export function batchWholeFor(limits: RequestLimits) {
   return withRules(z.custom<AskedEmail>(), [toRule, ...askedRulesFor(limits)]);
 }
-
-/** Rules for a list in the base, which is copied into each message: a list that is too long is a fault whatever the messages say. */
-const listRules = (['to', 'cc', 'bcc', 'reply_to'] as const).map(
-  (path): Rule => ({
-    path,
-    message: `may have ${maxRecipients} addresses`,
-    holds: (email) => lengthOf(email[path]) <= maxRecipients,
-  }),
-);
 
 const toRule: Rule = { path: 'to', message: 'is required', holds: (email) => 'to' in email };

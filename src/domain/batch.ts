@@ -4,7 +4,7 @@ import { batchBaseFor, batchMessageFor, batchOverrideFor, batchWholeFor } from '
 import type { AskedEmail, RequestLimits } from './email-request.ts';
 
 /** Emails in one batch: all are stored by one atomic step. */
-export const maxBatch = 1_000;
+const maxBatch = 1_000;
 
 /**
  * Limit of faults in a strict batch; beyond it no more of the batch is read. Ten for each email are more than the repeat of an accepted batch
@@ -41,7 +41,7 @@ function batchBody() {
     })
     .meta({
       id: 'BatchRequest',
-      description: 'A list of emails, or what they have in common and a list of how they differ.',
+      description: 'A list of emails, or their common fields and a list of their own fields.',
       anyOf: [listOf('BatchMessage'), sharedDocument],
     });
 }
@@ -53,7 +53,7 @@ const sharedDocument = {
     base: refTo('BatchBase'),
     messages: {
       ...listOf('BatchOverride'),
-      description: 'The emails: each is the base with its own fields over it, field by field.',
+      description: 'The emails. Each is the base with its own fields on top.',
     },
   },
   required: ['base', 'messages'],
@@ -209,7 +209,7 @@ function refuseRepeats(items: readonly BatchItem[]): BatchItem[] {
       return item;
     }
     const path = [...item.path, 'idempotency_key'];
-    const issue = { code: 'custom', path, message: 'stands at an earlier email of this batch', input: key } as const;
+    const issue = { code: 'custom', path, message: 'is used by an earlier email of this batch', input: key } as const;
     const others = 'issues' in item.result ? item.result.issues : [];
     return { ...item, result: { issues: [...others, issue] } };
   });

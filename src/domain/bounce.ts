@@ -6,7 +6,7 @@ import type { ReplyCategory } from './reply-row.ts';
 export const bounceTypes = ['Permanent', 'Transient', 'Undetermined'] as const;
 export const bounceSubTypes = ['General', 'MailboxFull', 'MessageTooLarge', 'ContentRejected', 'Undetermined'] as const;
 
-export type BounceKind = {
+type BounceKind = {
   readonly type: (typeof bounceTypes)[number];
   readonly subType: (typeof bounceSubTypes)[number];
 };

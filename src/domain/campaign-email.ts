@@ -37,7 +37,7 @@ export type Placed = {
 /**
  * What an email at a place needs of its campaign. Its `createdAt` is the start of the campaign, or before that the time the campaign was made.
  */
-export type PlacedCampaign = {
+type PlacedCampaign = {
   readonly head: CampaignHead;
   readonly state: Pick<CampaignState, 'status' | 'startedAt' | 'scheduledAt'>;
 };
@@ -159,7 +159,7 @@ function stepKindOf(status: RecipientStatus): TimelineStep['kind'] {
 }
 
 /** The status of a recipient at its place. A pending one is `scheduled` or `queued`, by the state of its campaign. */
-export function statusOfMark(
+function statusOfMark(
   mark: PlaceMark,
   { status, startedAt }: Pick<CampaignState, 'status' | 'startedAt'>,
 ): RecipientStatus {

@@ -7,17 +7,17 @@ import { isWellFormed } from './json-object.ts';
 import type { DeclaredVariable, Variables } from './template.ts';
 
 /** Bytes of one recipient's variables as JSON. Five hundred recipients are unpacked at a time. */
-export const maxRowBytes = 16 * 1024;
+const maxRowBytes = 16 * 1024;
 const maxVariables = 200;
 
 const fields = z
   .looseObject({
     email: z.string().meta({ description: 'The address, or `Name <address>`.', examples: ['ada@example.org'] }),
-    name: z.string().nullish().meta({ description: 'The name beside the address, which is a variable too.' }),
-    variables: z
-      .record(z.string(), z.unknown())
+    name: z
+      .string()
       .nullish()
-      .meta({ description: 'What the letter is filled in with for this recipient.' }),
+      .meta({ description: 'The name shown with the address. It is also the variable `name`.' }),
+    variables: z.record(z.string(), z.unknown()).nullish().meta({ description: 'Variables for this recipient.' }),
   })
   .meta({ id: 'RecipientRecord', description: 'A recipient to add. Any other field is a variable as well.' });
 
@@ -36,7 +36,7 @@ export const recipientRecord = fields.transform((given, context): CampaignRow =>
   const mailbox = makeMailbox(parsed.address, name ?? parsed.name);
   if ('fault' in mailbox) return fault('name', mailbox.fault);
   const all: Variables = { ...(mailbox.name === undefined ? {} : { name: mailbox.name }), ...rest, ...variables };
-  if (Object.keys(all).length > maxVariables) return fault('variables', `may be ${maxVariables}`);
+  if (Object.keys(all).length > maxVariables) return fault('variables', `may be ${maxVariables} at most`);
   if (!isWellFormed(all)) return fault('variables', 'must be well-formed Unicode');
   if (Buffer.byteLength(JSON.stringify(all)) > maxRowBytes)
     return fault('variables', `may be ${maxRowBytes} bytes as JSON`);

@@ -1,9 +1,10 @@
 /** The bodies of `/v1/campaigns`: all rules in one place, so that all faults are named at once, and how a request becomes a campaign. */
 import { z } from 'zod';
 import type { CampaignContent, CampaignHead } from './campaign.ts';
+import { onUnknownPolicies } from './email.ts';
 import { mailbox, mailboxes, metadata, tags } from './email-fields.ts';
 import { headers, isMessageId } from './email-headers.ts';
-import { aheadRule, hasWayOut, noWayOut, onUnknownPolicies, type RequestLimits, routeFor } from './email-request.ts';
+import { aheadRule, hasWayOut, noWayOut, type RequestLimits, routeFor } from './email-request.ts';
 import { nullLeavesOut, nullNote } from './null-leaves-out.ts';
 import { parseRates, type Rate } from './rate.ts';
 import { type Rule, withRules } from './rule.ts';
@@ -27,7 +28,7 @@ const rate = z
   })
   .meta({
     description:
-      'How many of its messages may leave, over all workers: `14/s`, `500/m`, `5000/h` or `50000/d`. Left out, as fast as transports take them.',
+      'How many of its messages all workers together may send: `14/s`, `500/m`, `5000/h` or `50000/d`. The default is as fast as the transports allow.',
     examples: ['100/s'],
   });
 
@@ -41,13 +42,13 @@ function fieldsFor(limits: CampaignLimits, check: CheckSource) {
   const parts = partsFor(check);
   return {
     name: templateName.meta({
-      description: 'What it is for, in your words. Left out, its subject.',
+      description: 'Your name for it. The default is the subject.',
       examples: ['News of December'],
     }),
-    from: mailbox.meta({ description: 'Who it is from; with `template`, if not from whom that says.' }),
-    reply_to: mailboxes(maxReplyTo, 'Where answers go, if not to `from`.'),
+    from: mailbox.meta({ description: "The sender. With `template`, the default is the template's sender." }),
+    reply_to: mailboxes(maxReplyTo, 'Where replies go. The default is `from`.'),
     subject: parts.subject.meta({
-      description: 'The subject line, in Liquid; with `template`, in place of its own.',
+      description: "The subject line, in Liquid. With `template`, it replaces the template's.",
       examples: ['News for {{ name }}'],
     }),
     html: parts.html,
@@ -55,26 +56,26 @@ function fieldsFor(limits: CampaignLimits, check: CheckSource) {
     preheader: parts.preheader,
     missing: parts.missing.meta({
       description:
-        'What a variable means that a recipient has not. `strict` (the default): it is not sent to, and ends as `failed` with the reason. `lenient`: nothing stands in its place.',
+        'How a missing variable is treated. `strict` (default): the recipient is not sent to and ends as `failed`, with the reason. `lenient`: the variable is rendered as nothing.',
     }),
     variables: parts.variables,
     template: templateOfEmail.meta({
       description:
-        'A template to take all of that from, in place of `html` and `text`. Its `variables` stand where a recipient has none of that name.',
+        'A template to copy the content from, instead of giving `html` and `text`. Its `variables` are values for variables that a recipient does not have.',
     }),
     headers: ownHeaders,
     tags: tags.meta({
-      description: 'Labels that each of its emails has, each of another name; they come back in each event.',
+      description: 'Labels of all its emails. No two may have the same name. Every event of an email contains them.',
     }),
     metadata,
     route: routeFor(limits),
     rate,
     on_unknown: z.enum(onUnknownPolicies).meta({
       description:
-        'What to do when a crash leaves open whether a message was handed over: `retry` (the default) or `hold`, as for an email.',
+        'What to do when a crash leaves it unknown whether a message was handed over: `retry` (the default) or `hold`, as for an email.',
     }),
     scheduled_at: sendTime(limits).meta({
-      description: `When \`POST …/send\` is to have it begin: ${sendTimeWords}.`,
+      description: `When the campaign starts after \`POST …/send\`: ${sendTimeWords}.`,
       examples: ['2026-12-07T09:00:00Z'],
     }),
   };
@@ -105,10 +106,10 @@ export function campaignRequestFor(limits: CampaignLimits, check: CheckSource) {
     ...notWithTemplate,
     ...[aheadRule(limits), wayOut],
   ]);
-  return nullLeavesOut(schema).meta({ id: 'CampaignRequest', description: `A campaign to make. ${nullNote}` });
+  return nullLeavesOut(schema).meta({ id: 'CampaignRequest', description: `A campaign to create. ${nullNote}` });
 }
 
-export type CampaignRequest = z.output<ReturnType<typeof campaignRequestFor>>;
+type CampaignRequest = z.output<ReturnType<typeof campaignRequestFor>>;
 
 /** Null removes a field. */
 export function campaignChangesFor(limits: CampaignLimits, check: CheckSource) {
@@ -122,11 +123,11 @@ export function campaignChangesFor(limits: CampaignLimits, check: CheckSource) {
   });
   return withRules(schema, [...notWithTemplate, aheadRule(limits)]).meta({
     id: 'CampaignChanges',
-    description: 'The fields to change; null takes one away.',
+    description: 'The fields to change. Null removes a field.',
   });
 }
 
-export type CampaignChanges = z.output<ReturnType<typeof campaignChangesFor>>;
+type CampaignChanges = z.output<ReturnType<typeof campaignChangesFor>>;
 
 /** `POST /v1/campaigns/:id/send`. */
 export function sendRequestFor(limits: Pick<CampaignLimits, 'now'>) {
@@ -135,12 +136,12 @@ export function sendRequestFor(limits: Pick<CampaignLimits, 'now'>) {
       .union([z.null(), sendTime(limits)])
       .optional()
       .meta({
-        description: `When to begin: ${sendTimeWords}. Null, or a time that has passed, means now. Left out, when the campaign says, or else now.`,
+        description: `When to start: ${sendTimeWords}. Null, or a time in the past, means now. The default is the \`scheduled_at\` of the campaign, or now if it has none.`,
       }),
   });
   // A missing body reaches the schema as null.
   return withRules(schema, [aheadRule(limits)])
-    .meta({ id: 'CampaignSendRequest', description: 'When to begin. May be left out.' })
+    .meta({ id: 'CampaignSendRequest', description: 'When to start. Optional.' })
     .nullish();
 }
 

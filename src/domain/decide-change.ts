@@ -5,7 +5,7 @@ import type { EmailState, StoredEmail } from './email.ts';
 import { type EmailEvent, eventOf } from './event.ts';
 import { eventId } from './id.ts';
 import type { Change } from './outcome.ts';
-import { isPending, nextDue, type Recipient, type RecipientStatus } from './recipient.ts';
+import { isPending, isRetryable, nextDue, type Recipient } from './recipient.ts';
 import { recipientCategories } from './reply-row.ts';
 import { suppressedForm } from './suppression.ts';
 
@@ -50,14 +50,12 @@ type Moving = Exclude<Change, { kind: 'unsubscribed' }>;
 const noneLeft = {
   canceled: 'no recipient is waiting any more',
   rescheduled: 'it is no longer scheduled',
-  retried: 'no recipient failed, expired, is held or was refused for a reason that is not its own',
+  retried: 'no recipient failed, expired, is held, or was refused for a reason other than the recipient',
 } as const satisfies Record<Moving['kind'], string>;
-
-const retryable: readonly RecipientStatus[] = ['failed', 'expired', 'outcome_unknown'];
 
 /** Also a refused recipient can be retried when the reply is about the sender, its account or the message: that may have been fixed since. */
 function mayBeRetried({ status, smtp }: Recipient): boolean {
-  if (status !== 'bounced') return retryable.includes(status);
+  if (status !== 'bounced') return isRetryable(status);
   return smtp !== null && !recipientCategories.includes(classify(smtp).category);
 }
 
@@ -83,7 +81,9 @@ function changeState({ state, facts }: StoredEmail, change: Moving, now: number)
     }
     case 'rescheduled': {
       if (facts.campaignId !== null && state.recipients.some(({ status }) => status === 'scheduled'))
-        return { refused: `it goes with its campaign: POST /v1/campaigns/${facts.campaignId}/send takes another time` };
+        return {
+          refused: `it is sent with its campaign: POST /v1/campaigns/${facts.campaignId}/send takes another time`,
+        };
       const since = Math.max(change.at, now);
       const expiresAt = facts.ttlMs === null ? state.expiresAt : since + facts.ttlMs;
       if (expiresAt !== null && expiresAt <= since) return { refused: 'it would have expired by then' };

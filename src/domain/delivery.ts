@@ -52,7 +52,7 @@ export function isBatch(parcel: string): boolean {
   return parcel.startsWith(batchMark);
 }
 
-export function batchOf(places: readonly string[]): string {
+function batchOf(places: readonly string[]): string {
   return `${batchMark}${places.join(',')}`;
 }
 

@@ -20,12 +20,13 @@ export const dsnRequest = nullLeavesOut(
       .refine((list) => !list.includes('never') || list.length === 1, 'must not name anything beside never')
       .meta({
         description:
-          'When a server on the way is to write back to the sender: on `success`, `failure` or `delay`, or `["never"]`. A server that does not know DSN does as it likes.',
+          'When the servers on the way notify the sender: on `success`, `failure` or `delay`, or `["never"]`. Servers that do not support DSN may ignore this.',
         uniqueItems: true,
         examples: [['failure', 'delay'], ['never']],
       }),
     return: z.enum(['headers', 'full']).default('headers').meta({
-      description: 'What a notice of failure returns of the message: its `headers` (the default) or all of it.',
+      description:
+        'How much of the message a failure notification contains: its `headers` (the default) or all of it (`full`).',
     }),
   }),
 )
@@ -35,5 +36,5 @@ export const dsnRequest = nullLeavesOut(
   })
   .meta({
     id: 'Dsn',
-    description: 'Which delivery status notifications (DSN, RFC 3461) to ask the servers on the way for.',
+    description: 'The delivery status notifications (DSN, RFC 3461) to request from the servers on the way.',
   });

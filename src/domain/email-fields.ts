@@ -25,7 +25,7 @@ const addressSchema = {
         email: { type: 'string', description: 'The address alone.', examples: ['ada@example.com'] },
         name: {
           type: ['string', 'null'],
-          description: 'The name to show with it, as it is: nothing in it has to be quoted.',
+          description: 'The name to show with it. It needs no quoting.',
           examples: ['Lovelace, Ada'],
         },
       },
@@ -105,9 +105,9 @@ const fileContent = z
       byteList,
       {
         type: 'object',
-        description: 'What Node makes of a Buffer.',
+        description: 'A Node.js Buffer, as JSON.',
         properties: {
-          type: { const: 'Buffer', description: 'That it is one.' },
+          type: { const: 'Buffer', description: 'Always `Buffer`.' },
           data: { ...byteList, description: 'Its bytes.' },
         },
         required: ['type', 'data'],
@@ -134,7 +134,8 @@ function countDigits(text: string): number {
 
 const attachmentUrl = webUrl(/^https$/, 'must be an https URL').meta({
   format: 'uri',
-  description: 'Where to fetch the file from, once, before the email is sent. https only; redirects are not followed.',
+  description:
+    'The URL to fetch the file from, once, before the email is sent. It must be https, and redirects are not followed.',
   examples: ['https://files.example.com/invoice.pdf'],
 });
 
@@ -151,7 +152,7 @@ const contentId = z.string().regex(/^[\w.+@-]{1,128}$/, 'must be 1 to 128 letter
 const attachmentFields = z
   .strictObject({
     filename: fileName.optional().meta({
-      description: 'The name the reader sees. With `path` it may be left out: it is then the last part of the URL.',
+      description: 'The name the recipient sees. With `path`, the default is the last part of the URL.',
       examples: ['invoice.pdf'],
     }),
     content: fileContent.optional(),
@@ -162,12 +163,12 @@ const attachmentFields = z
       .regex(/^[\w!#$&^.+-]{1,64}\/[\w!#$&^.+-]{1,64}(?:; ?[\w-]+=(?:[\w.+-]+|"[\w .+-]*"))*$/, 'must be a media type')
       .refine((type) => !/^(?:multipart|message)\//i.test(type), 'must not be multipart/* or message/*')
       .optional()
-      .meta({ description: 'The media type. Left out, it follows from the filename.', examples: ['application/pdf'] }),
+      .meta({ description: 'The media type. The default depends on the filename.', examples: ['application/pdf'] }),
     content_id: contentId.optional().meta({
-      description: 'Shows the file inside the html, where that says `cid:` and this id.',
+      description: 'An id to show the file inside the html, which refers to it as `cid:` followed by this id.',
       examples: ['logo'],
     }),
-    inline_content_id: contentId.optional().meta({ description: 'Another name of `content_id`.', examples: ['logo'] }),
+    inline_content_id: contentId.optional().meta({ description: 'Another name for `content_id`.', examples: ['logo'] }),
   })
   .refine(({ content, path }) => (content === undefined) !== (path === undefined), {
     path: ['content'],
@@ -211,11 +212,11 @@ export const tag = z
     name: z
       .string()
       .regex(/^[\w-]{1,256}$/, 'must be 1 to 256 letters, digits, _ or -')
-      .meta({ description: 'What the label is about.', examples: ['category'] }),
+      .meta({ description: 'The name of the label.', examples: ['category'] }),
     value: z
       .string()
       .regex(/^[\w-]{0,256}$/, 'must be up to 256 letters, digits, _ or -')
-      .meta({ description: 'What it says; may be empty.', examples: ['receipt'] }),
+      .meta({ description: 'The value of the label; may be empty.', examples: ['receipt'] }),
   })
   .meta({ id: 'Tag', description: 'A label.' });
 
@@ -227,7 +228,7 @@ export const tags = z
     const seen = new Set<string>();
     for (const [index, { name }] of list.entries()) {
       if (seen.has(name))
-        context.addIssue({ code: 'custom', path: [index, 'name'], message: 'stands at an earlier tag' });
+        context.addIssue({ code: 'custom', path: [index, 'name'], message: 'is used by an earlier tag' });
       seen.add(name);
     }
   });
@@ -249,12 +250,12 @@ export function withFullOffset(time: string): string {
 }
 
 /** Bytes of metadata as JSON. They are stored with the email and sent with each of its events. */
-export const maxMetadataBytes = 4_096;
+const maxMetadataBytes = 4_096;
 
 export const metadata = jsonObject(maxMetadataBytes)
   .refine(isExact, 'must not have numbers that JSON readers round: give them as strings')
   .meta({
-    description: `Anything of yours, up to ${maxMetadataBytes} bytes as JSON. It comes back with the email and in each of its events.`,
+    description: `Your own data, up to ${maxMetadataBytes} bytes as JSON. The email and each of its events contain it.`,
     examples: [{ order_id: 1234 }],
     ...objectOf({}),
   });

@@ -90,7 +90,7 @@ export const headers = countedHeaders
   })
   .meta({
     description:
-      'Headers to add, by name. Those that Postrider or a relay writes are refused, and `Message-ID` unless the key may set it.',
+      'Headers to add, by name. Headers that Postrider or a relay writes are refused. So is `Message-ID`, unless the key may set it.',
     examples: [{ 'X-Entity-Ref-ID': '1234' }],
     ...objectOf({ type: 'string', maxLength: maxHeaderLength }),
   });

@@ -1,6 +1,7 @@
 /** The body of `POST /v1/emails`: all rules in one schema, so that all faults are named at once. */
 import { z } from 'zod';
 import { dsnRequest } from './dsn.ts';
+import { onUnknownPolicies } from './email.ts';
 import { attachment, bodyText, instant, mailbox, mailboxes, metadata, tags } from './email-fields.ts';
 import { hasListUnsubscribe, headerSafe, headers } from './email-headers.ts';
 import { lanes } from './lane.ts';
@@ -12,7 +13,7 @@ import { templateOfEmail } from './template-request.ts';
 import { linkRules } from './unsubscribe-link.ts';
 
 /** Recipients of one email over to, cc and bcc. Each has its own state. */
-export const maxRecipients = 50;
+const maxRecipients = 50;
 /** RFC 5322 section 2.1.1 allows 998 octets in a line. A subject is folded, so this is only a reasonable limit. */
 const maxSubjectLength = 998;
 const maxAttachments = 100;
@@ -36,29 +37,27 @@ export const subjectLine = headerSafe(maxSubjectLength);
 /** Fields of Resend's emails that we do not have: an email that sets one is refused. */
 export const absentFields = ['topic_id'];
 
-export const onUnknownPolicies = ['retry', 'hold'] as const;
-
 const scheduledAt = {
-  description: `When to send it: ${sendTimeWords}. A time that has passed means now.`,
+  description: `When to send it: ${sendTimeWords}. A time in the past means now.`,
   examples: ['2026-12-07T09:00:00Z', 'in 1 hour'],
 };
 
 const fields = {
-  from: mailbox.meta({ description: 'Who it is from.' }),
-  to: mailboxes(maxRecipients, 'Who it is for. `to`, `cc` and `bcc` may have 50 recipients together.').refine(
+  from: mailbox.meta({ description: 'The sender.' }),
+  to: mailboxes(maxRecipients, 'The recipients. `to`, `cc` and `bcc` may have 50 recipients together.').refine(
     (list) => list.length > 0,
     'must have at least one recipient',
   ),
-  cc: mailboxes(maxRecipients, 'Who gets a copy.').optional(),
-  bcc: mailboxes(maxRecipients, 'Who gets a copy without the others seeing it.').optional(),
-  reply_to: mailboxes(maxRecipients, 'Where answers go, if not to `from`.').optional(),
+  cc: mailboxes(maxRecipients, 'Recipients of a copy.').optional(),
+  bcc: mailboxes(maxRecipients, 'Recipients of a copy that the other recipients do not see.').optional(),
+  reply_to: mailboxes(maxRecipients, 'Where replies go. The default is `from`.').optional(),
   subject: subjectLine.meta({ description: 'The subject line.', examples: ['Your receipt'] }),
   html: bodyText.optional().meta({
     description: 'The HTML body. `html`, `text` or both are needed, or a `template`.',
     examples: ['<p>Thank you.</p>'],
   }),
   text: bodyText.optional().meta({
-    description: 'The plain text body. With `html`, for readers that show no HTML.',
+    description: 'The plain text body. Together with `html`, it is shown by mail programs that show no HTML.',
     examples: ['Thank you.'],
   }),
   headers: headers.optional(),
@@ -66,10 +65,10 @@ const fields = {
     .array(attachment)
     .max(maxAttachments)
     .optional()
-    .meta({ description: 'Files to attach, sent along in base64 or fetched from a URL.' }),
-  tags: tags
-    .optional()
-    .meta({ description: 'Labels to find emails by, each of another name; they come back in each event.' }),
+    .meta({ description: 'Files to attach: in base64, or fetched from a URL.' }),
+  tags: tags.optional().meta({
+    description: 'Labels to find emails by. No two may have the same name. Every event of the email contains them.',
+  }),
   ttl: z
     .int()
     .min(1)
@@ -77,11 +76,11 @@ const fields = {
     .optional()
     .meta({
       description:
-        'Seconds for which it is worth sending, counted from now or from `scheduled_at`. Recipients still waiting after that end as `expired`.',
+        'Seconds after which the email is no longer sent, counted from now or from `scheduled_at`. Recipients still waiting then end as `expired`.',
       examples: [600],
     }),
   expires_at: instant.optional().meta({
-    description: 'The same as a point in time. Give `ttl` or this.',
+    description: 'The time after which the email is no longer sent. Give this or `ttl`, not both.',
     examples: ['2030-01-31T10:00:00Z'],
   }),
   metadata: metadata.optional(),
@@ -89,17 +88,17 @@ const fields = {
     .min(1)
     .optional()
     .meta({
-      description: 'Your own id for it. `GET /v1/emails?external_id=` finds it again.',
+      description: 'Your own id for the email. `GET /v1/emails?external_id=` finds it by this id.',
       examples: ['order-1234'],
     }),
   lane: z.enum(lanes).optional().meta({
     description:
-      '`transactional` (the default) for what somebody waits for, `bulk` for what can wait. Bulk mail never delays the other.',
+      '`transactional` (the default) for mail that somebody waits for, `bulk` for mail that can wait. Bulk mail never delays transactional mail.',
   }),
-  dsn: dsnRequest.optional().meta({ description: 'Which delivery status notifications to ask for.' }),
+  dsn: dsnRequest.optional().meta({ description: 'The delivery status notifications to request.' }),
   on_unknown: z.enum(onUnknownPolicies).optional().meta({
     description:
-      'What to do when a crash leaves open whether the message was handed over. `retry` (the default) sends it again under the same Message-ID. `hold` waits until you ask for it with `POST /v1/emails/{id}/retry`.',
+      'What to do when a crash leaves it unknown whether the message was handed over. `retry` (the default) sends it again under the same Message-ID. `hold` waits until you send it again with `POST /v1/emails/{id}/retry`.',
   }),
 };
 
@@ -110,7 +109,7 @@ export function routeFor({ routes }: Pick<RequestLimits, 'routes'>) {
       error: () => `is not a route here: expected ${routes().join(', ')}`,
     })
     .meta({
-      description: 'The route to send by: a name the operator gave to a choice of transports.',
+      description: 'The name of the route to send by. A route is a choice of transports that the operator configured.',
       examples: ['default'],
     });
 }
@@ -127,13 +126,16 @@ function fieldsFor(limits: RequestLimits) {
 export function askedFieldsFor(limits: RequestLimits) {
   return {
     ...fieldsFor(limits),
-    from: fields.from.optional().meta({ description: 'Who it is from; with `template`, if not from whom that says.' }),
-    subject: fields.subject
+    from: fields.from
       .optional()
-      .meta({ description: 'The subject line; with `template`, in place of its own.', examples: ['Your receipt'] }),
+      .meta({ description: "The sender. With `template`, the default is the template's sender." }),
+    subject: fields.subject.optional().meta({
+      description: "The subject line. With `template`, it replaces the template's subject.",
+      examples: ['Your receipt'],
+    }),
     template: templateOfEmail
       .optional()
-      .meta({ description: 'A template to make it of, in place of `html` and `text`.' }),
+      .meta({ description: 'A template to make the email from, instead of giving `html` and `text`.' }),
   };
 }
 
@@ -184,11 +186,6 @@ function rulesFor(limits: RequestLimits): Rule[] {
       path: 'to',
       message: `to, cc and bcc may have ${maxRecipients} recipients together`,
       holds: ({ to, cc, bcc }) => lengthOf(to) + lengthOf(cc) + lengthOf(bcc) <= maxRecipients,
-    },
-    {
-      path: 'reply_to',
-      message: `may have ${maxRecipients} addresses`,
-      holds: ({ reply_to }) => lengthOf(reply_to) <= maxRecipients,
     },
     bytesRule(limits),
     aheadRule(limits),
@@ -247,7 +244,7 @@ export function rescheduleRequestFor(limits: Pick<RequestLimits, 'now'>) {
   const again = z
     .string()
     .optional()
-    .meta({ description: 'The id of the path once more, as some Resend SDKs write it.' });
+    .meta({ description: 'The id from the path, which some Resend SDKs repeat here.' });
   const schema = z.strictObject({ scheduled_at: sendTime(limits).meta(scheduledAt), id: again, email_id: again });
   const example = { scheduled_at: '2026-12-07T14:00:00+01:00' };
   return withRules(schema, [aheadRule(limits)]).meta({

@@ -9,6 +9,7 @@ import { eventId } from './id.ts';
 import type { Lane } from './lane.ts';
 import {
   isFinal,
+  isPending,
   type Recipient,
   type RecipientKind,
   type RecipientStatus,
@@ -20,7 +21,8 @@ import type { TemplateUse } from './template.ts';
 export type Tag = { readonly name: string; readonly value: string };
 
 /** What to do when it is unknown whether the message was handed over. */
-export type OnUnknown = 'retry' | 'hold';
+export const onUnknownPolicies = ['retry', 'hold'] as const;
+export type OnUnknown = (typeof onUnknownPolicies)[number];
 
 /** What never changes after accept. Kept as long as the record. */
 export type EmailFacts = {
@@ -91,7 +93,7 @@ export function weightOf({ html, text, attachments }: Content): number {
 }
 
 /** A content too heavy to load before there is room for it, with its weight. */
-export type HeavyContent = { readonly weight: number };
+type HeavyContent = { readonly weight: number };
 
 export function isHeavy(content: Content | HeavyContent | Unreadable | null): content is HeavyContent {
   return content !== null && content !== unreadable && 'weight' in content;
@@ -256,6 +258,19 @@ export function mailboxesOf(state: EmailState, kind: RecipientKind): Mailbox[] {
 /** The status of the email, from its recipients. */
 export function statusOf(state: EmailState): RecipientStatus {
   return rollUp(state.recipients.map(({ status }) => status));
+}
+
+/** The recipients as callers are shown them: during a hand-over every pending one is part of it. */
+export function shownRecipients({ recipients }: EmailState, isHandedOver: boolean): readonly Recipient[] {
+  if (!isHandedOver) return recipients;
+  return recipients.map((recipient) =>
+    isPending(recipient.status) ? { ...recipient, status: 'sending' as const } : recipient,
+  );
+}
+
+/** The status of the email as callers are shown it. */
+export function shownStatus({ state, handOver }: Pick<StoredEmail, 'state' | 'handOver'>): RecipientStatus {
+  return rollUp(shownRecipients(state, handOver !== null).map(({ status }) => status));
 }
 
 /** Whether nothing is left to do for any recipient. */

@@ -41,7 +41,11 @@ const ofType: Readonly<Record<EmailEventType, Partial<EmailEvent>>> = {
   'email.bounced': { to: ['bounced@sandbox.invalid'], smtp: refusal },
   'email.complained': { to: ['complained@sandbox.invalid'], smtp: reply, sequence: 3 },
   'email.failed': { reason: 'not delivered within its age limit' },
-  'email.suppressed': { attempt: 0, transport: null, reason: 'suppressed for mail: mail to it was refused for good' },
+  'email.suppressed': {
+    attempt: 0,
+    transport: null,
+    reason: 'suppressed for mail: mail to it was permanently refused',
+  },
   'email.canceled': { attempt: 0, transport: null },
   'email.expired': { reason: 'not delivered before it expired' },
   'email.outcome_unknown': { reason: 'the connection ended before the answer came' },

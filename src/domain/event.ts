@@ -24,11 +24,11 @@ export type EmailEventType = (typeof emailEventTypes)[number];
 
 export const transportEventTypes = ['transport.degraded', 'transport.recovered'] as const;
 
-export type TransportEventType = (typeof transportEventTypes)[number];
+type TransportEventType = (typeof transportEventTypes)[number];
 
 export const webhookEventTypes = ['webhook.disabled'] as const;
 
-export type WebhookEventType = (typeof webhookEventTypes)[number];
+type WebhookEventType = (typeof webhookEventTypes)[number];
 
 export const campaignEventTypes = [
   'campaign.started',
@@ -136,7 +136,7 @@ function dataOf(event: OutboxEvent, facts: EmailFacts | null): EventPayload['dat
   return 'transport' in event ? transportData(event) : webhookData(event);
 }
 
-/** Others are told of it: the query of an endpoint may carry a token, which is for its owner alone. */
+/** The endpoint without its query: that may hold a secret of its owner, and the event goes to others too. */
 function webhookData({ webhookId, endpoint, reason }: WebhookEvent): EventPayload['data'] {
   const { origin, pathname } = new URL(endpoint);
   return { webhook_id: webhookId, endpoint: `${origin}${pathname}`, reason };
@@ -170,7 +170,7 @@ function emailData(event: EmailEvent, facts: EmailFacts | null): EventPayload['d
 /** As SES calls it, and the Resend API after it. */
 export const suppressedType = 'OnAccountSuppressionList';
 
-/** What `smtp` and `reason` say, once more under the names that SDKs read without looking whether they are there. */
+/** The cause once more, in the fields that Resend's SDKs read without looking whether they are there. */
 function causeOf({ type, smtp, reason, suppressed }: EmailEvent): Readonly<Record<string, unknown>> {
   const message = smtp?.reply ?? reason ?? '';
   if (type === 'email.bounced') return { bounce: { ...bounceOf(smtp), message, suppressed: suppressed === true } };

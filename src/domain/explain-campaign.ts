@@ -10,7 +10,7 @@ export const campaignReasons = [
 
 export type CampaignReason = (typeof campaignReasons)[number];
 
-export type CampaignWhy = {
+type CampaignWhy = {
   readonly reason: CampaignReason;
   readonly summary: string;
   /** Milliseconds since the epoch; null when it is unknown, or as soon as possible. */
@@ -22,7 +22,7 @@ export function explainCampaign({ head, state }: Campaign): CampaignWhy {
   const name = `its campaign ${JSON.stringify(head.name)}`;
   switch (status) {
     case 'paused': {
-      const summary = `It waits, as ${name} is paused. POST /v1/campaigns/${head.id}/resume lets it go on.`;
+      const summary = `It waits because ${name} is paused. POST /v1/campaigns/${head.id}/resume resumes the campaign.`;
       return { reason: 'campaign_paused', summary, movesAt: null };
     }
     case 'canceled':
@@ -38,7 +38,7 @@ export function explainCampaign({ head, state }: Campaign): CampaignWhy {
         pace === null || pace <= 0
           ? ''
           : ` At ${pace} a second that takes ${Math.ceil(counts.pending / pace)} s at most.`;
-      const summary = `It waits for its turn in ${name}, of which ${counts.pending} of ${counts.recipients} recipients are pending.${speed} If this lasts, see that a worker is running and how its transports are (GET /v1/transports).`;
+      const summary = `It waits for its turn in ${name}: ${counts.pending} of its ${counts.recipients} recipients are pending.${speed} If this lasts, check that a worker is running, and the state of its transports (GET /v1/transports).`;
       return { reason: 'campaign_running', summary, movesAt: null };
     }
   }

@@ -22,7 +22,7 @@ export type ParkedReason = (typeof parkedReasons)[number];
 
 /** What one recipient waits for, after "waits for transport x". */
 export const parkedWaits: Readonly<Record<ParkedReason, string>> = {
-  waiting_for_budget: 'to have budget for it',
+  waiting_for_budget: 'to have some of its rate left',
   transport_paused: 'to be resumed',
   transport_degraded: 'to be well again',
   transport_hanging: 'to answer',
@@ -36,7 +36,7 @@ export type ParkedAt = {
   readonly others: readonly TransportReport[];
 };
 
-export type ParkedWhy = {
+type ParkedWhy = {
   readonly reason: ParkedReason;
   readonly summary: string;
   /** Milliseconds since the epoch; null when it is unknown, or as soon as possible. */
@@ -52,22 +52,22 @@ export function explainParked(where: ParkedAt, lane: Lane, now: number): ParkedW
   const { name, state, rates, pool } = where.report;
   const { paused, breaker } = state;
   if (paused !== null) {
-    const summary = `Transport ${name} was paused at ${isoOf(paused.at)} by the key ${paused.by}, which costs the email no attempt. POST /v1/transports/${name}/resume lets it go.${othersOf(where)}`;
+    const summary = `Transport ${name} was paused at ${isoOf(paused.at)} by the key ${paused.by}. This does not count as an attempt of the email. POST /v1/transports/${name}/resume resumes it.${othersOf(where)}`;
     return { reason: 'transport_paused', summary, movesAt: null };
   }
   if (breaker.kind === 'open') {
     const { since, reason, probeAt } = breaker;
     const next = probeAt > now ? `at ${isoOf(probeAt)}` : 'now';
-    const summary = `Transport ${name} has been in trouble since ${isoOf(since)} (${reason}), which costs the email no attempt. It is tried next ${next}, and once that goes well the email goes out by itself.${othersOf(where)}`;
+    const summary = `Transport ${name} has been in trouble since ${isoOf(since)} (${reason}). This does not count as an attempt of the email. The transport is tried next ${next}; once that succeeds, the email is sent by itself.${othersOf(where)}`;
     return { reason: 'transport_degraded', summary, movesAt: probeAt > now ? probeAt : null };
   }
   if (isHangingPool(pool)) {
     const given = pool.busy === 1 ? 'the message' : `any of the ${pool.busy} messages`;
-    const summary = `Transport ${name} has not answered ${given} it was given for much longer than usual. Those stay there, as it may have them. The email goes as soon as one is answered or its connection ends, or by another transport of its route that can take it; the wait costs it no attempt.${othersOf(where)}`;
+    const summary = `Transport ${name} has not answered ${given} it was given for much longer than usual. Those are not sent elsewhere, because it may have them. The email is sent as soon as one is answered or its connection ends, or by another transport of its route. The wait does not count as an attempt.${othersOf(where)}`;
     return { reason: 'transport_hanging', summary, movesAt: null };
   }
   if (isHeldByRates(where, now)) return explainBudget(where, lane, now);
-  const summary = `Transport ${name} had no connection free for it: ${connectionsOf(pool)}${rates.length > 0 ? ', though its rates would allow more' : ''}. The email goes in its turn as connections become free, which costs it no attempt. ${sharesOf[lane]}${othersOf(where)}`;
+  const summary = `Transport ${name} had no connection free for it: ${connectionsOf(pool)}${rates.length > 0 ? ', although its rates would allow more' : ''}. The email is sent in its turn when connections become free. The wait does not count as an attempt. ${sharesOf[lane]}${othersOf(where)}`;
   return { reason: 'transport_busy', summary, movesAt: null };
 }
 
@@ -78,8 +78,8 @@ function connectionsOf({ connections, granted, busy }: TransportReport['pool']):
 
 /** How the email's lane shares the connections that become free. */
 const sharesOf: Readonly<Record<Lane, string>> = {
-  transactional: `It goes before bulk, which has one place in ${bulkEvery} while both wait.`,
-  bulk: `While transactional mail waits as well, bulk has one place in ${bulkEvery}; a campaign and other bulk take turns.`,
+  transactional: `It goes before bulk mail, which gets one place in ${bulkEvery} while both wait.`,
+  bulk: `While transactional mail waits too, bulk mail gets one place in ${bulkEvery}; campaigns and other bulk mail take turns.`,
 };
 
 /** When a rate has been unused for this long, it is not the rate that mail waits for. */
@@ -99,8 +99,8 @@ function explainBudget(where: ParkedAt, lane: Lane, now: number): ParkedWhy {
   const before = countBefore(lane, ahead, parked);
   const at = goesAt(rates, before, now);
   const when = at > now ? `at about ${isoOf(at)}` : 'in a moment';
-  const slowed = factor < 1 ? `, being slowed to ${Math.ceil(factor * 100)} % as its server asked for less` : '';
-  const summary = `Transport ${name} may send ${rates.map(wordsOf).join(' and ')}${slowed}. ${emails(before)} before this one, which goes ${when}; the wait costs it no attempt.${othersOf(where)}`;
+  const slowed = factor < 1 ? `, slowed to ${Math.ceil(factor * 100)} % because its server asked for less` : '';
+  const summary = `Transport ${name} may send ${rates.map(wordsOf).join(' and ')}${slowed}. ${emails(before)} before this one, which is sent ${when}. The wait does not count as an attempt.${othersOf(where)}`;
   return { reason: 'waiting_for_budget', summary, movesAt: at > now ? at : null };
 }
 
@@ -123,12 +123,12 @@ function emails(count: number): string {
 /** Names the other transports of the route that cannot take over, and why. */
 function othersOf({ others }: Pick<ParkedAt, 'others'>): string {
   const out = others.filter((other) => !isServing(other));
-  return out.map((other) => ` Of its route, ${other.name} ${troubleOf(other)} as well.`).join('');
+  return out.map((other) => ` Transport ${other.name} of its route ${troubleOf(other)} too.`).join('');
 }
 
 function troubleOf({ state: { paused, breaker } }: TransportReport): string {
   if (paused !== null) return 'is paused';
-  return breaker.kind === 'open' ? 'is in trouble' : 'answers nothing';
+  return breaker.kind === 'open' ? 'is in trouble' : 'is not answering';
 }
 
 function isoOf(at: number): string {

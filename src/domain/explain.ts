@@ -1,7 +1,7 @@
 /** Explains why an email is not out yet and when it will move, in plain words and in fields. Pure. */
 import type { Campaign } from './campaign.ts';
 import { endOf, type RetryPolicy } from './decide.ts';
-import { type StoredEmail, statusOf } from './email.ts';
+import { type StoredEmail, shownRecipients, shownStatus } from './email.ts';
 import { type CampaignReason, campaignReasons, explainCampaign } from './explain-campaign.ts';
 import {
   explainParked,
@@ -11,7 +11,7 @@ import {
   parkedReasons,
   parkedWaits,
 } from './explain-parked.ts';
-import { isPending, nextDue, type Recipient, type RecipientStatus } from './recipient.ts';
+import { nextDue, type Recipient, type RecipientStatus } from './recipient.ts';
 
 /** Each reason with its meaning for the caller. */
 export const explanationReasons = [
@@ -54,18 +54,17 @@ export type Explanation = {
 export function explain(email: StoredEmail, where: Whereabouts, policy: RetryPolicy, now: number): Explanation {
   const { state, handOver } = email;
   const dueAt = nextDue(state);
-  const isSending = handOver !== null;
   const whole = whyNotOut(email, where, now);
   const isOfCampaign = campaignReasons.some((reason) => reason === whole.reason);
   const next = (at: number) =>
     at > now && !isOfCampaign ? `next attempt at ${time(at)}` : waitOf(whole.reason, where);
-  const recipients = state.recipients.map((recipient) => ({
+  const recipients = shownRecipients(state, handOver !== null).map((recipient) => ({
     address: recipient.address,
-    status: isSending && isPending(recipient.status) ? ('sending' as const) : recipient.status,
+    status: recipient.status,
     why: whyOf(recipient, next),
   }));
   return {
-    status: isSending ? 'sending' : statusOf(state),
+    status: shownStatus(email),
     ...whole,
     endsAt: dueAt === null ? null : endOf(state, policy),
     recipients,
@@ -122,20 +121,20 @@ type Summary = (email: StoredEmail, where: Whereabouts) => string;
 const summaries: Readonly<Record<UnparkedReason, Summary>> = {
   scheduled: ({ state }) => `It is scheduled for ${time(nextDue(state))} and waits for that time.`,
   waiting_for_worker: ({ facts }, { waiting }) =>
-    `It is due and waits for a free worker, with ${waiting} ${waiting === 1 ? 'email' : 'emails'} in the ${facts.lane} queue. If this lasts, see that a worker is running.`,
+    `It is due and waits for a free worker, with ${waiting} ${waiting === 1 ? 'email' : 'emails'} in the ${facts.lane} queue. If this lasts, check that a worker is running.`,
   waiting_for_queue: () =>
-    'It is safely stored and waits for a worker to take it into the queue. If this lasts, see that a worker is running.',
-  in_hand: () => 'A worker has it in hand: its message is being made or waits for a connection.',
+    'It is safely stored and waits for a worker to take it into the queue. If this lasts, check that a worker is running.',
+  in_hand: () => 'A worker is handling it: its message is being made or waits for a connection.',
   sending: ({ handOver }) =>
     `It has been in hand-over to the next hop by transport ${handOver?.transport} since ${time(handOver?.at ?? null)}. If its worker died, another takes over within twice WORKER_LOCK.`,
   transport_trouble: ({ state }) =>
-    `Transport ${nextRecipient(state.recipients)?.transport} is in trouble, which is not the email's fault and counts as no attempt. It is tried again at ${time(nextDue(state))}.`,
-  deferred: ({ state }) => `An attempt did not succeed, but may later. The next one is at ${time(nextDue(state))}.`,
-  attachment_trouble: ({ state }) =>
-    `A file to attach could not be fetched. That is tried again at ${time(nextDue(state))}.`,
+    `Transport ${nextRecipient(state.recipients)?.transport} is in trouble. This does not count as an attempt of the email. It is tried again at ${time(nextDue(state))}.`,
+  deferred: ({ state }) =>
+    `An attempt failed, but a later one may succeed. The next one is at ${time(nextDue(state))}.`,
+  attachment_trouble: ({ state }) => `An attachment could not be fetched. The next try is at ${time(nextDue(state))}.`,
   held: () =>
-    'Nobody knows whether the next hop has it, and it was asked to be held then. POST …/retry sends it again under the same Message-ID.',
-  final: ({ state }) => `It is done: ${countByStatus(state.recipients)}. Nothing more will be tried.`,
+    'It is unknown whether the next hop has it, so it is held, as on_unknown says. POST …/retry sends it again under the same Message-ID.',
+  final: ({ state }) => `Done: ${countByStatus(state.recipients)}. Nothing more will be tried.`,
 };
 
 /** What a recipient that is due waits for. */
@@ -143,7 +142,7 @@ function waitOf(reason: ExplanationReason, { parked }: Whereabouts): string {
   if (reason in parkedWaits) return `waits for transport ${parked?.report.name} ${parkedWaits[reason as ParkedReason]}`;
   if (campaignReasons.some((one) => one === reason)) return 'waits for its campaign';
   if (reason === 'sending') return 'is being handed over';
-  return reason === 'in_hand' ? 'is in the hands of a worker' : 'is due and waits for a worker';
+  return reason === 'in_hand' ? 'is being handled by a worker' : 'is due and waits for a worker';
 }
 
 /** @param nextOf says what the recipient waits for, given a time in the past or in the future */
@@ -160,14 +159,14 @@ export const statusMeanings: Readonly<Record<RecipientStatus, string>> = {
   queued: 'waits for its first attempt',
   deferred: 'waits for its next attempt',
   sending: 'is being handed over',
-  outcome_unknown: 'is held, its outcome unknown',
-  sent: 'the next hop took it over',
-  delivered: 'the final host has it',
+  outcome_unknown: 'is held because its outcome is unknown',
+  sent: 'was accepted by the next hop',
+  delivered: 'was delivered to the final host',
   suppressed: 'is on the suppression list',
   canceled: 'was canceled',
   expired: 'was not delivered in time',
   failed: 'could not be sent',
-  bounced: 'was refused for good',
+  bounced: 'was permanently refused',
   complained: 'was reported as spam',
 };
 

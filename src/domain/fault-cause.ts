@@ -3,11 +3,11 @@
 /** Each cause with its meaning. */
 export const causeMeanings = {
   dns: 'its host name could not be resolved',
-  connect: 'no connection came about, or it broke before mail was handed over',
+  connect: 'no connection could be made, or it broke before mail was handed over',
   tls: 'TLS failed, is missing, or its certificate was refused',
   login: 'the server refused the login',
-  limit: 'the server takes no more mail of this account for now: what it may send is used up, or it was stopped',
-  protocol: 'the server did not speak SMTP as agreed, or wants no mail from us for now',
+  limit: 'the allowance of this account is used up, or the account is stopped for now',
+  protocol: 'the server did not speak proper SMTP, or takes no mail from us for now',
 } as const;
 
 export type FaultCause = keyof typeof causeMeanings;

@@ -11,7 +11,7 @@ export type Level = {
   readonly oldestMs: number;
 };
 
-export type TransportLevel = {
+type TransportLevel = {
   readonly name: string;
   /** Whether its breaker is open. */
   readonly isOpen: boolean;

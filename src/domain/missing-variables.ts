@@ -3,7 +3,7 @@ import type { CampaignRow } from './campaign.ts';
 import { placeVariables } from './campaign-email.ts';
 import type { CompiledTemplate, TemplateFault } from './template.ts';
 
-export type MissingVariables = {
+type MissingVariables = {
   /** Looks at one valid record. */
   see(row: CampaignRow): void;
   /** The variables that the first record's letter lacks and that no record has. */

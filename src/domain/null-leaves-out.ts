@@ -5,7 +5,7 @@ import { z } from 'zod';
 export const nullMark = 'x-null-leaves-out';
 
 /** Describes the meaning of null. */
-export const nullNote = 'Null for a field that may be left out is the same as leaving it out.';
+export const nullNote = 'An optional field that is null counts as left out.';
 
 /**
  * The same schema, which never sees null in an optional field.

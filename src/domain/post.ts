@@ -6,7 +6,7 @@ import type { DisabledReason, Webhook } from './webhook.ts';
 export type PostResult = {
   /** 0 means no answer at all. */
   readonly status: number;
-  /** What went wrong, in words; null when nothing did. */
+  /** What went wrong, in words; null if nothing did. */
   readonly detail: string | null;
   readonly ms: number;
   /** The beginning of the answer; null when none came. */
@@ -73,7 +73,7 @@ export function decidePost(
 /** Content Too Large (RFC 9110 section 15.5.14). */
 export const tooLarge = 413;
 
-export function isSuccess(status: number): boolean {
+function isSuccess(status: number): boolean {
   return status >= 200 && status < 300;
 }
 

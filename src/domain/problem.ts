@@ -10,18 +10,18 @@ const problemKinds = {
   restricted_api_key: { status: 403, title: 'The API key may not do this' },
   invalid_from_address: { status: 403, title: 'The API key may not send from this domain' },
   not_found: { status: 404, title: 'There is no such resource' },
-  method_not_allowed: { status: 405, title: 'The path does not take this method' },
-  request_timeout: { status: 408, title: 'The request did not come in time' },
+  method_not_allowed: { status: 405, title: 'The path does not allow this method' },
+  request_timeout: { status: 408, title: 'The request was not received in time' },
   conflict: { status: 409, title: 'This is not possible in the current state' },
-  cursor_expired: { status: 410, title: 'What the cursor goes on with has been removed' },
+  cursor_expired: { status: 410, title: 'The events after this cursor have been removed' },
   payload_too_large: { status: 413, title: 'The request body is too large' },
   unsupported_media_type: { status: 415, title: 'The request body has a media type that is not supported' },
   expectation_failed: { status: 417, title: 'The Expect header is not supported' },
   validation_error: { status: 422, title: 'The request is not valid' },
   invalid_idempotent_request: { status: 422, title: 'The Idempotency-Key was used before with another body' },
   rate_limit_exceeded: { status: 429, title: 'The API key has used up its rate limit' },
-  internal_server_error: { status: 500, title: 'Something went wrong here' },
-  service_unavailable: { status: 503, title: 'The service cannot take this now' },
+  internal_server_error: { status: 500, title: 'An internal error occurred' },
+  service_unavailable: { status: 503, title: 'The service is unavailable for now' },
 } as const;
 
 export type ProblemName = keyof typeof problemKinds;
@@ -38,7 +38,7 @@ export type ProblemExtension = { readonly email_status?: RecipientStatus; readon
 export type Fault = { readonly pointer: string; readonly code: string; readonly message: string };
 
 /** `name, message, statusCode` repeat `type, detail, status`, under the names that SDKs read. */
-export type Problem = {
+type Problem = {
   readonly type: string;
   readonly title: string;
   readonly status: number;

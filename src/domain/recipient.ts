@@ -56,6 +56,11 @@ export function isFinal(status: RecipientStatus): boolean {
   return rankOf[status] > rankOf.outcome_unknown;
 }
 
+/** Whether a caller may have it sent again, whatever a reply said. */
+export function isRetryable(status: RecipientStatus): boolean {
+  return status === 'failed' || status === 'expired' || status === 'outcome_unknown';
+}
+
 /** The status of an email, from its recipients: pending states come first, then the worst outcome. */
 export function rollUp(statuses: readonly RecipientStatus[]): RecipientStatus {
   return order.find((status) => statuses.includes(status)) ?? 'queued';

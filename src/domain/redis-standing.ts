@@ -28,7 +28,7 @@ export const guarantees = {
   unknown: 'nothing is guaranteed: Redis does not tell whether it has an append-only file',
 } as const;
 
-export type Guarantee = keyof typeof guarantees;
+type Guarantee = keyof typeof guarantees;
 
 export type RedisStanding = {
   /** Such as `Redis 7.0.15`. */

@@ -5,18 +5,18 @@ import type { ReplyAction } from './reply-row.ts';
 type Meaning = (classified: Classification) => string;
 
 const meanings: Readonly<Record<ReplyAction, Meaning>> = {
-  accept: () => 'The next hop has taken the message over: the recipient is sent.',
+  accept: () => 'The next hop has accepted the message: the recipient ends as sent.',
   retry: ({ waitMs }) => `The recipient is deferred and tried again ${whenAgain(waitMs)}. The attempt counts.`,
   slow_down: ({ waitMs }) =>
     `The next hop asks for less: the recipient is deferred and tried again ${whenAgain(waitMs)}. The attempt counts.`,
   fail: ({ suppress }) =>
     `The recipient has bounced and is not tried again. ${
       suppress
-        ? 'The address itself is no good, and is one to suppress.'
-        : 'That says nothing against the address, which is not suppressed.'
+        ? 'The reply is about the address itself, which is suppressed.'
+        : 'The reply is not about the address itself, which is not suppressed.'
     }`,
   stop_transport: () =>
-    'The trouble is the transport’s own: the recipient waits and is tried again in a few seconds, and no attempt is counted. See to the transport.',
+    'The trouble is with the transport: the recipient waits and is tried again in a few seconds, and no attempt is counted. Check the transport.',
 };
 
 /** @returns null when the reply does not begin with a three-digit code */

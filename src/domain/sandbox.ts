@@ -9,7 +9,7 @@ export const sandboxDomain = 'sandbox.invalid';
 /** Attempts at sandbox recipients are recorded under this name, so no other transport may have it. */
 export const sandboxTransport = 'sandbox';
 
-export type SandboxRow = {
+type SandboxRow = {
   /** The local part, without what follows a plus sign. */
   readonly local: string;
   /** The refusal, and in how many attempts it comes before the message is accepted; null when it is never refused. */

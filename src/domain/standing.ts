@@ -7,7 +7,7 @@ import type { TransportPlan } from './transport-plan.ts';
 import { closedBreaker, type Fault, pacedRates, type TransportState } from './transport-state.ts';
 
 /** Whether mail may go over a transport; if not, why, and whether the next transport of the route is tried instead. */
-export type Standing =
+type Standing =
   | { readonly kind: 'open' }
   /** Out of service: the next transport takes over. */
   | { readonly kind: 'paused' | 'degraded'; readonly why: string }
@@ -49,7 +49,8 @@ export function standingOf(name: string, state: TransportState, pool: PoolStandi
   const { paused, breaker } = state;
   if (paused !== null) return { kind: 'paused', why: `transport ${name} is paused` };
   if (breaker.kind === 'open') return { kind: 'degraded', why: `transport ${name} is in trouble: ${breaker.reason}` };
-  if (pool.isHanging && pool.isStuck) return { kind: 'stuck', why: `transport ${name} answers nothing it is given` };
+  if (pool.isHanging && pool.isStuck)
+    return { kind: 'stuck', why: `transport ${name} accepts messages but does not answer` };
   if (pool.isStuck) return { kind: 'stuck', why: `transport ${name} has no free connection` };
   return { kind: 'open' };
 }
@@ -63,7 +64,7 @@ export function isFirstOnItsWay({ open, waiting }: { readonly open: number; read
 }
 
 /** What an attempt says about its transport. */
-export type Verdict =
+type Verdict =
   /** `isCrowded` when its server took no more connections. */
   | ({ readonly kind: 'fault'; readonly isCrowded?: true } & Fault)
   | { readonly kind: 'slow_down' }

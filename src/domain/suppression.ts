@@ -11,7 +11,7 @@ import { isSandbox } from './sandbox.ts';
 
 /** Each with what it says of the address. */
 export const suppressionReasons = {
-  bounce: 'mail to it was refused for good',
+  bounce: 'mail to it was permanently refused',
   complaint: 'its owner reported mail as spam',
   unsubscribe: 'its owner unsubscribed',
   manual: 'somebody put it on the list',
@@ -46,23 +46,22 @@ const address = z
     context.addIssue({ code: 'custom', message: parsed.fault });
     return z.NEVER;
   })
-  .meta({ type: 'string', description: 'The address alone, in any case.', examples: ['ada@example.com'] });
+  .meta({
+    type: 'string',
+    description: 'The address, without a name. Upper and lower case are the same.',
+    examples: ['ada@example.com'],
+  });
 
 export const suppressionFields = {
   email: address,
   scope: z.enum(suppressionScopes).default('all').meta({
-    description: 'Which mail it gets no more of: `all`, or only what goes in the lane `bulk`.',
+    description: 'Which mail it no longer gets: `all`, or only mail in the lane `bulk`.',
   }),
   reason: z
     .enum(Object.keys(suppressionReasons) as SuppressionReason[])
     .default('manual')
-    .meta({ description: `Why: ${listed(suppressionReasons)}.` }),
-  note: z
-    .string()
-    .max(maxNoteLength)
-    .nullable()
-    .optional()
-    .meta({ description: 'Anything more about it, for people.' }),
+    .meta({ description: `The reason: ${listed(suppressionReasons)}.` }),
+  note: z.string().max(maxNoteLength).nullable().optional().meta({ description: 'A note for people.' }),
 };
 
 function listed(meanings: Readonly<Record<string, string>>): string {
@@ -80,7 +79,7 @@ export const suppressionRequest = z.strictObject(suppressionFields).meta({
 /** One of an upload: lists of other systems say more, which is passed over. */
 export const suppressionRecord = z.object(suppressionFields);
 
-export type SuppressionRequest = z.output<typeof suppressionRequest>;
+type SuppressionRequest = z.output<typeof suppressionRequest>;
 
 export function makeSuppression(request: SuppressionRequest, id: string): Suppression {
   const { email: address, scope, reason, note = null } = request;
@@ -92,7 +91,7 @@ export function suppressedForm(address: string): string {
   return address.toLowerCase();
 }
 
-/** What stands in a list for what somebody looks for: what is no address is looked for as it is, and not found. */
+/** The form in which an address to look up is stored. Other text is returned unchanged, and not found. */
 export function soughtForm(text: string): string {
   const parsed = makeMailbox(text, undefined);
   return suppressedForm('fault' in parsed ? text : parsed.address);
@@ -119,7 +118,7 @@ export function suppressionsOf(
   });
 }
 
-/** Bounces by which all they are about came onto the list say so. */
+/** Marks the bounces by which all their recipients came onto the list. */
 export function withSuppressed(events: readonly EmailEvent[], made: readonly Suppression[]): readonly EmailEvent[] {
   const bounced = new Set(made.filter(({ reason }) => reason === 'bounce').map(({ address }) => address));
   return events.map((event) =>

@@ -6,13 +6,13 @@ import { nullLeavesOut } from './null-leaves-out.ts';
 import { missingPolicies, type TemplatePart, variableTypes } from './template.ts';
 
 /** Characters of html, and of text, as Liquid: that much is parsed in some ten milliseconds. */
-export const maxSourceLength = 256 * 1024;
+const maxSourceLength = 256 * 1024;
 /** Characters of subject and preheader as Liquid. */
 const maxLineSourceLength = 2_000;
 const maxReplyTo = 50;
 const maxDeclared = 100;
 /** Bytes of all variables of one email as JSON: as much as one source of a template. */
-export const maxVariablesBytes = 256 * 1024;
+const maxVariablesBytes = 256 * 1024;
 
 /** Says what is wrong with the Liquid source of a part; null when nothing is. */
 export type CheckSource = (part: TemplatePart, source: string) => string | null;
@@ -24,7 +24,7 @@ export const templateName = z
   .max(200, { abort: true })
   .regex(/^\P{Cc}*$/u, 'must not contain control characters')
   .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
-  .meta({ description: 'What it is for, in your words.', examples: ['Order confirmation'] });
+  .meta({ description: 'Your name for it.', examples: ['Order confirmation'] });
 
 const alias = z
   .string()
@@ -33,37 +33,39 @@ const alias = z
     'must be 1 to 100 letters, digits and _ . -, start with a letter or digit, and not with tp_',
   )
   .meta({
-    description: 'A name of yours to use in place of its id. No two templates have the same.',
+    description: 'Your short name for it, which you can use instead of its id. No two templates may have the same.',
     examples: ['order-confirmation'],
   });
 
 const key = z
   .string()
   .regex(/^[A-Za-z_][\w-]{0,49}$/, 'must be 1 to 50 letters, digits, _ and -, and not start with a digit')
-  .meta({ description: 'Its name, as the template has it.', examples: ['name'] });
+  .meta({ description: 'Its name, as in the template.', examples: ['name'] });
 
 const declared = z
   .strictObject({
     key,
-    type: z.enum(variableTypes).meta({ description: 'What it must be where it is given.' }),
+    type: z.enum(variableTypes).meta({ description: 'The type of the value, if one is given.' }),
     fallback_value: z
       .union([z.string().max(2_000), z.number()])
       .nullish()
-      .meta({ description: 'What stands where it is not given.', examples: ['friend'] }),
+      .meta({ description: 'The value used if none is given.', examples: ['friend'] }),
   })
   .refine(({ type, fallback_value: value }) => value === undefined || value === null || typeof value === type, {
     path: ['fallback_value'],
     message: 'must be of the type of its variable',
   })
-  .meta({ id: 'DeclaredVariable', description: 'What must be known of a variable: all others may be anything.' });
+  .meta({
+    id: 'DeclaredVariable',
+    description: 'A variable with its type. Variables that are not declared may have any type.',
+  });
 
 const variableList = z
   .array(declared)
   .max(maxDeclared, { abort: true })
   .refine((list) => new Set(list.map((variable) => variable.key)).size === list.length, 'must not have a key twice')
   .meta({
-    description:
-      'Variables that have a type or a fallback. Those that have neither need not be told of: they are found.',
+    description: 'Variables with a type or a fallback. Others are detected and need not be listed.',
   });
 
 export function partsFor(check: CheckSource) {
@@ -78,27 +80,27 @@ export function partsFor(check: CheckSource) {
       });
   return {
     subject: part('subject', maxLineSourceLength).meta({
-      description: 'The subject line, in Liquid. Left out, each email gives its own.',
+      description: 'The subject line, in Liquid. Without it, each email must give its own.',
       examples: ['Your order {{ order.number }}'],
     }),
     html: part('html', maxSourceLength).meta({
-      description:
-        'The HTML body, in Liquid. What comes from a variable is escaped. `html`, `text` or both are needed.',
+      description: 'The HTML body, in Liquid. Values of variables are escaped. `html`, `text` or both are needed.',
       examples: ['<p>Hello {{ name }}</p>'],
     }),
     text: part('text', maxSourceLength).meta({
-      description: 'The plain text body, in Liquid. Left out, it is made of the HTML.',
+      description: 'The plain text body, in Liquid. The default is made from the HTML.',
       examples: ['Hello {{ name }}'],
     }),
     preheader: part('preheader', maxLineSourceLength).meta({
-      description: 'What mail programs show of it in a list, in Liquid: it stands at the top of the HTML, unseen.',
+      description:
+        'The preview text that mail programs show in a list, in Liquid. It is put at the top of the HTML, invisible.',
       examples: ['{{ order.items.size }} things are on their way'],
     }),
-    from: mailbox.meta({ description: 'Who emails made of it are from, where they do not say otherwise.' }),
-    reply_to: mailboxes(maxReplyTo, 'Where answers to emails made of it go, where they do not say otherwise.'),
+    from: mailbox.meta({ description: 'The default sender of emails made from it.' }),
+    reply_to: mailboxes(maxReplyTo, 'The default address for replies to emails made from it.'),
     missing: z.enum(missingPolicies).meta({
       description:
-        'What a variable that is not given means. `strict` (the default): the email is refused, and every such variable named. `lenient`: nothing stands in its place.',
+        'How a missing variable is treated. `strict` (default): the email is refused, and every missing variable is named. `lenient`: the variable is rendered as nothing.',
     }),
     variables: variableList,
   };
@@ -133,21 +135,21 @@ export function templateChangesFor(check: CheckSource) {
       missing: missing.optional(),
       variables: orNull(parts.variables),
     })
-    .meta({ id: 'TemplateChanges', description: 'The fields to change; null takes one away.' });
+    .meta({ id: 'TemplateChanges', description: 'The fields to change. Null removes a field.' });
 }
 
 export type TemplateChanges = z.output<ReturnType<typeof templateChangesFor>>;
 
 /** A union, since the schema of a mailbox accepts any value and would report null itself. */
 export function orNull<Schema extends z.ZodType>(schema: Schema) {
-  const description = `${schema.meta()?.description} Null takes it away.`;
+  const description = `${schema.meta()?.description} Null removes it.`;
   return z.union([z.null(), schema]).optional().meta({ description });
 }
 
 const variables = jsonObject(maxVariablesBytes)
   .optional()
   .meta({
-    description: `What stands for the variables of the template: texts, numbers, lists and objects, up to ${maxVariablesBytes} bytes as JSON.`,
+    description: `The values of the template's variables: texts, numbers, lists and objects, up to ${maxVariablesBytes} bytes as JSON.`,
     examples: [{ name: 'Ada', order: { number: 1234 } }],
     ...objectOf({}),
   });
@@ -156,7 +158,7 @@ const version = z
   .int()
   .min(1)
   .optional()
-  .meta({ description: 'Which version of it; the newest, when left out.', examples: [3] });
+  .meta({ description: 'The version to use. The default is the newest.', examples: [3] });
 
 /** The `template` of an email. */
 export const templateOfEmail = nullLeavesOut(
@@ -169,10 +171,10 @@ export const templateOfEmail = nullLeavesOut(
     variables,
     version,
   }),
-).meta({ id: 'EmailTemplate', description: 'A template to make the email of, in place of `html` and `text`.' });
+).meta({ id: 'EmailTemplate', description: 'A template, and the values of its variables.' });
 
 export const renderRequest = z.strictObject({ variables, version }).meta({
   id: 'RenderRequest',
-  description: 'What to render with.',
+  description: 'The variables and the version to render with.',
   examples: [{ variables: { name: 'Ada', order: { number: 1234, items: [{ name: 'Tea' }] } } }],
 });

@@ -65,7 +65,7 @@ export function wholeNumber(min: number, max: number): Field<number> {
 }
 
 /** @returns lower-case A-labels, or an IP address without brackets; null when it is neither */
-export function parseHost(text: string): string | null {
+function parseHost(text: string): string | null {
   const bare = text.replace(/^\[(.*)\]$/, '$1');
   // The URL parser knows both forms. Everything it would read as more than a host is refused before.
   if (bare === '' || /[\s/?#@%[\]\\^|<>`{}]/u.test(bare)) return null;
@@ -112,7 +112,7 @@ export type TransportGiven = {
 };
 
 /** A combination that is not allowed. `field` is where it is reported. */
-export type GivenFault = { readonly field: 'tls' | 'quota'; readonly message: string };
+type GivenFault = { readonly field: 'tls' | 'quota'; readonly message: string };
 
 /** Fills in the defaults and refuses combinations that are not allowed. */
 export function settleTransport(

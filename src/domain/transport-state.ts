@@ -15,7 +15,7 @@ export type Fault = {
  * Whether one message must go through before an open breaker closes. `unneeded`: a successful login is enough. `needed`: the trouble came while
  * a message was sent, so a login alone proves nothing; after the next successful login the trial opens. `open`: the next message is the trial.
  */
-export type Trial = 'unneeded' | 'needed' | 'open';
+type Trial = 'unneeded' | 'needed' | 'open';
 
 /** The share of its usual pace that a transport had at a time, in (0, 1]. It doubles each minute after that. */
 export type Brake = { readonly factor: number; readonly at: number };

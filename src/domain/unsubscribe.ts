@@ -13,7 +13,7 @@ const ivLength = 12;
 const tagLength = 16;
 
 /** A campaign needs a million tokens, so the key is prepared once: to prepare it for each takes five times as long as to encrypt. */
-export type UnsubscribeKey = {
+type UnsubscribeKey = {
   readonly seal: KeyObject;
   /** The key from which IVs are made. */
   readonly iv: Uint8Array;

@@ -5,8 +5,8 @@ const minuteMs = 60 * secondMs;
 const hourMs = 60 * minuteMs;
 
 /** A wait outside these limits is ignored, and the schedule decides: less than a second is no wait, more than a day is no retry. */
-export const minHintMs = secondMs;
-export const maxHintMs = 24 * hourMs;
+const minHintMs = secondMs;
+const maxHintMs = 24 * hourMs;
 
 const unitMs: Readonly<Record<string, number>> = { s: secondMs, m: minuteMs, h: hourMs, d: 24 * hourMs };
 

@@ -44,7 +44,7 @@ export const webhookHeaders = z
   .superRefine(namesFault)
   .meta({
     description:
-      'Headers that go with every POST, such as one your gateway asks for. They are kept encrypted, and only their names are shown again.',
+      'Headers to send with every POST, for example one that your gateway needs. They are stored encrypted, and only their names are shown again.',
     examples: [{ 'X-Gateway-Key': 'k-93c1' }],
   });
 
@@ -53,11 +53,11 @@ export const webhookHeaderChanges = z
   .refine((given) => Object.keys(given).length <= maxHeaders, tooMany)
   .superRefine(namesFault)
   .meta({
-    description: 'Headers to set, by name, or to take away with null. Those that are not named stay as they are.',
+    description: 'Headers to set, by name, or to remove with null. Other headers are not changed.',
     examples: [{ 'X-Gateway-Key': 'k-2b77', 'X-Old-Key': null }],
   });
 
-export type HeaderChanges = Readonly<Record<string, string | null>>;
+type HeaderChanges = Readonly<Record<string, string | null>>;
 
 /** The headers after a change. Names are the same in upper and lower case. Null when there would be too many. */
 export function changedHeaders(

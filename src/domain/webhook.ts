@@ -10,7 +10,7 @@ import { changedHeaders, webhookHeaderChanges, webhookHeaders } from './webhook-
 const maxDescriptionLength = 500;
 const maxTags = 10;
 /** Events in one POST: a body of about half a megabyte, or several when emails are large. A batch too large for a consumer is sent in halves. */
-export const maxBatchEvents = 500;
+const maxBatchEvents = 500;
 const maxBatchWaitMs = 60_000;
 const usualBatchWaitMs = 1_000;
 
@@ -22,14 +22,14 @@ const events = z
   .array(z.enum(eventTypes))
   .min(1)
   .overwrite((types) => [...new Set(types)])
-  .describe('The types of event to tell it of: what became of emails, and what befell transports and webhooks.');
+  .describe('The event types to deliver.');
 const description = z
   .string()
   .max(maxDescriptionLength, { abort: true })
   .refine((text) => !/\p{Cc}/u.test(text), 'must not contain control characters')
   .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
   .nullable()
-  .meta({ description: 'What it is for, in your own words.', examples: ['Receipts to the data warehouse'] });
+  .meta({ description: 'Your description of it.', examples: ['Receipts to the data warehouse'] });
 const filter = z
   .strictObject({
     tags: z
@@ -37,29 +37,30 @@ const filter = z
       .refine((tags) => Object.keys(tags).length <= maxTags, `must have at most ${maxTags} tags`)
       .optional()
       .meta({
-        description: 'Only of emails that have all of these tags, by name.',
+        description: 'Only events of emails that have all of these tags, by name.',
         examples: [{ category: 'receipt' }],
       }),
-    lane: z.enum(lanes).optional().meta({ description: 'Only of emails of this lane.' }),
+    lane: z.enum(lanes).optional().meta({ description: 'Only events of emails in this lane.' }),
   })
   .nullable()
   .meta({
-    description: 'Which emails to tell it of; of all when it is null. What is not about an email always passes.',
+    description:
+      'Which emails to deliver events of; null for all. Events that are not about an email are always delivered.',
   });
 const batch = z
   .strictObject({
-    max_events: z.int().min(1).max(maxBatchEvents).meta({ description: 'Events of one POST at most.' }),
+    max_events: z.int().min(1).max(maxBatchEvents).meta({ description: 'The maximum number of events in one POST.' }),
     max_wait_ms: z
       .int()
       .min(0)
       .max(maxBatchWaitMs)
       .default(usualBatchWaitMs)
-      .meta({ description: 'How long the first event of a batch waits for others, milliseconds.' }),
+      .meta({ description: 'How long the first event of a batch waits for others, in milliseconds.' }),
   })
   .nullable()
   .meta({
     description:
-      'Several events in one POST, whose body is a list then, under one signature. Null for one event in each.',
+      'Sends several events in one POST, whose body is then a list, under one signature. Null for one event per POST.',
   });
 
 /** In the order of the API. */
@@ -79,7 +80,7 @@ export const webhookRequest = z
     examples: [{ endpoint: 'https://app.example.com/hooks/mail', events: ['email.sent', 'email.bounced'] }],
   });
 
-export type WebhookRequest = z.output<typeof webhookRequest>;
+type WebhookRequest = z.output<typeof webhookRequest>;
 
 export const webhookStatuses = ['enabled', 'disabled'] as const;
 
@@ -88,23 +89,23 @@ export const webhookChanges = z
   .extend({
     status: z.enum(webhookStatuses).meta({
       description:
-        '`disabled` tells it of nothing any more and drops what waits for it; `enabled` tells it of what happens from then on.',
+        '`disabled`: it gets no more events, and events waiting for it are dropped. `enabled`: it gets events from now on.',
     }),
     headers: webhookHeaderChanges,
-    webhook_id: z.string().meta({ description: 'The id of the path once more, as some Resend SDKs write it.' }),
+    webhook_id: z.string().meta({ description: 'The id from the path, which some Resend SDKs repeat here.' }),
   })
   .partial()
   .meta({
     id: 'WebhookChanges',
-    description: 'What is to be changed of an endpoint. What is left out stays as it is.',
+    description: 'The fields to change. Fields that are left out are not changed.',
     examples: [{ status: 'enabled', events: ['email.bounced', 'email.complained'] }],
   });
 
-export type WebhookChanges = z.output<typeof webhookChanges>;
+type WebhookChanges = z.output<typeof webhookChanges>;
 
 /** Why an endpoint gets no events any more, in the words of the API. */
 export const disabledReasons = {
-  by_request: 'it was asked for',
+  by_request: 'somebody disabled it',
   gone: 'the endpoint answered 410',
   failing: 'no POST to it succeeded for as long as `WEBHOOK_DISABLE_AFTER` allows',
 } as const;

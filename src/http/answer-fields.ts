@@ -22,7 +22,7 @@ export const status = z.enum(recipientStatuses).meta({
 
 /** The field `object`, which says what an answer or an item in it is. */
 export function objectField<Name extends string>(name: Name) {
-  return z.literal(name).meta({ description: 'What this is.' });
+  return z.literal(name).meta({ description: 'The type of this object.' });
 }
 
 /**
@@ -37,7 +37,7 @@ export function listOf<View extends z.ZodType>(view: View, description: string) 
 export function deletedView<Name extends string>(name: Name) {
   return z.object({
     object: objectField(name),
-    id: z.string().meta({ description: 'What was removed.' }),
-    deleted: z.literal(true).meta({ description: 'It is gone.' }),
+    id: z.string().meta({ description: 'The id of what was deleted.' }),
+    deleted: z.literal(true).meta({ description: 'Always true.' }),
   });
 }

@@ -21,18 +21,18 @@ export const apiKeyExample = {
   allow_message_id: false,
 };
 
-const id = z.string().meta({ description: 'Its id, `ak_…`: not the token, and no secret.' });
+const id = z.string().meta({ description: 'Its id, `ak_…`. This is not the token and not secret.' });
 
 export const apiKeyView = z
   .object({
     object: objectField('api_key'),
     id,
-    name: z.string().meta({ description: 'What it is for, in your words.' }),
-    created_at: time.meta({ description: 'When it was made.' }),
+    name: z.string().meta({ description: 'Your name for it.' }),
+    created_at: time.meta({ description: 'When it was created.' }),
     made_by: z.string().nullable().meta({
-      description: 'The key that made it, which may be revoked by now; null for the one from the configuration.',
+      description: 'The key that created it, which may be revoked now; null for the key from the configuration.',
     }),
-    last_used_at: time.nullable().meta({ description: 'When it was last used, to within a minute; null for never.' }),
+    last_used_at: time.nullable().meta({ description: 'When it was last used, accurate to a minute; null if never.' }),
     scopes: z.array(z.enum(scopes)).meta({ description: `What it may do. ${scopesInWords}` }),
     from_domains: z
       .array(z.string())
@@ -40,17 +40,17 @@ export const apiKeyView = z
       .meta({ description: 'The domains its emails may come from; null for any.' }),
     lanes: z.array(z.enum(lanes)).nullable().meta({ description: 'The lanes its emails may use; null for any.' }),
     rate: z.string().nullable().meta({
-      description: 'How many requests it may make, with the keys that it made; null for no limit of its own.',
+      description: 'How many requests it may make, together with the keys it created; null for no limit of its own.',
     }),
-    allow_message_id: z.boolean().meta({ description: 'Whether its emails may carry a `Message-ID` of their own.' }),
+    allow_message_id: z.boolean().meta({ description: 'Whether its emails may set their own `Message-ID`.' }),
   })
   .meta({ id: 'ApiKey', description: 'An API key, without its token.', examples: [apiKeyExample] });
 
 export const createdApiKey = apiKeyView
-  .extend({ token: z.string().meta({ description: 'What to call with, `pr_…`. It is shown this once.' }) })
+  .extend({ token: z.string().meta({ description: 'The token to call the API with, `pr_…`. It is shown only once.' }) })
   .meta({
     id: 'CreatedApiKey',
-    description: 'The key was made. Store its token now.',
+    description: 'The key was created. Store its token now: it is not shown again.',
     examples: [{ ...apiKeyExample, last_used_at: null, token: 'pr_q8Zt3vXw5YbNc7Kd9Rf1Hg2Jm4Lp6Ts0Ua8Ve3Wx5Yz' }],
   });
 

@@ -40,7 +40,7 @@ const listQuery = pageQueryOf(idForm('ak'), 'an API key').safeExtend({
     .string()
     .regex(idForm('ak'), 'is not the id of an API key')
     .optional()
-    .meta({ description: 'Only those that this key made.', examples: [apiKeyExample.id] }),
+    .meta({ description: 'Only keys that this key created.', examples: [apiKeyExample.id] }),
 });
 const config = { scope: 'manage' } as const;
 const tags = ['api-keys'];
@@ -60,9 +60,11 @@ export function apiKeyRoutes(deps: Deps): Routes {
       config,
       schema: {
         operationId: 'createApiKey',
-        summary: 'Make an API key',
-        description:
-          'Store the token: it is not shown again, and only its hash is kept. A key cannot make one that may do more than itself; the 403 names everything that is too much. Requests of a key count in the `rate` of the key that made it as well.',
+        summary: 'Create an API key',
+        description: [
+          'Store the token: it is not shown again, and only its hash is stored.',
+          'A key cannot create one that may do more than itself; the 403 names everything that is too much. Requests of a key also count against the `rate` of the key that created it.',
+        ].join('\n\n'),
         tags,
         headers: creationHeaders,
         body: apiKeyRequest,
@@ -88,7 +90,7 @@ export function apiKeyRoutes(deps: Deps): Routes {
       schema: {
         operationId: 'listApiKeys',
         summary: 'List API keys',
-        description: 'Newest first, without their tokens. A key sees those that may do no more than itself.',
+        description: 'Newest first, without their tokens. A key sees the keys that may do no more than itself.',
         tags,
         querystring: listQuery,
         response: { 200: apiKeyPage, ...problemAnswers(422) },
@@ -109,8 +111,8 @@ export function apiKeyRoutes(deps: Deps): Routes {
       config,
       schema: {
         operationId: 'getApiKey',
-        summary: 'Look at an API key',
-        description: 'What it may do and when it was last used. The token is not shown.',
+        summary: 'Get an API key',
+        description: 'The rights of the key and when it was last used. The token is not shown.',
         tags,
         params,
         response: { 200: apiKeyView, ...problemAnswers(400, 404) },
@@ -126,7 +128,7 @@ export function apiKeyRoutes(deps: Deps): Routes {
       schema: {
         operationId: 'renameApiKey',
         summary: 'Rename an API key',
-        description: 'Only its name can be changed. To change what it may do, make another key and revoke this one.',
+        description: 'Only the name can be changed. To change the rights, create another key and revoke this one.',
         tags,
         params,
         body: apiKeyChanges,
@@ -148,7 +150,7 @@ export function apiKeyRoutes(deps: Deps): Routes {
         operationId: 'deleteApiKey',
         summary: 'Revoke an API key',
         description:
-          'No request that begins after this answer is let in with it. A key may revoke itself. Keys that it made stay: `GET /v1/api-keys?made_by=` finds them.',
+          'Requests that begin after this answer are refused. A key may revoke itself. The keys it created stay valid: `GET /v1/api-keys?made_by=` finds them.',
         tags,
         params,
         response: { 200: revokedApiKey, ...problemAnswers(400, 404, 413, 415) },
@@ -171,7 +173,7 @@ function tooMuch(excesses: ReturnType<typeof refusalsOf>): ProblemError {
   const named = excesses.map(({ pointer, message }) => `${pointer}: ${message}`).join('; ');
   return new ProblemError(
     'restricted_api_key',
-    `A key cannot make one that may do more than itself: ${named}`,
+    `A key cannot create one that may do more than itself: ${named}`,
     excesses,
   );
 }

@@ -76,9 +76,9 @@ export function guardWithKeys(app: App, deps: AuthDeps): void {
     request.apiKey = await callerOf(request);
     await spendRate(request.apiKey, reply);
     checkMay(request.apiKey, config);
-    if (config.sheds && deps.pressure.overLine !== null) {
+    if (config.sheds && deps.pressure.reason !== null) {
       request.refusal = 'back_pressure';
-      throw new ProblemError('service_unavailable', `No new mail is taken for now: ${deps.pressure.overLine}`);
+      throw new ProblemError('service_unavailable', `New mail is refused for now: ${deps.pressure.reason}`);
     }
   });
 }

@@ -14,7 +14,7 @@ export type BodyPlace = {
   leave(): void;
 };
 
-export type BodyRoom = {
+type BodyRoom = {
   /** @param isLarge whether the body is known to be large; else it counts as large once so many bytes have come */
   enter(isLarge: boolean): BodyPlace;
 };

@@ -10,8 +10,8 @@ import type { Creations } from '../store/creations.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
 import { campaignConflict, campaignMissing, campaignParams, findCampaign } from './campaign-access.ts';
 import { campaignMoveAnswer, standingOf, summaryOf } from './campaign-view.ts';
-import { creationHeaders } from './creations.ts';
-import { idempotencyHeader, keyReused, readClaim } from './email-access.ts';
+import { beginOnce, creationHeaders } from './creations.ts';
+import { idempotencyHeader, readClaim } from './email-access.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
@@ -49,7 +49,7 @@ const refusals = {
 const moveHeaders = z.looseObject({
   'idempotency-key': idempotencyHeader.meta({
     description:
-      'A name for this request, of up to 256 printable ASCII characters, quoted or not. A repeat moves nothing again, whatever moved the campaign since, and is answered where it stands by then: as long as there were fewer than eight moves.',
+      'A name for this request, of up to 256 printable ASCII characters, quoted or not. A repeat changes nothing and returns the current status, as long as fewer than eight other moves (send, pause, resume, cancel) came after it.',
     examples: ['pause-1234'],
   }),
 });
@@ -100,10 +100,8 @@ export function campaignMoveRoutes({
     asked: Asked,
     { claim, reply }: { claim: IdempotencyClaim; reply: FastifyReply },
   ): Promise<Answer> {
-    const creation = await creations.begin(claim, { id: newId('ch'), now: now() });
-    if (creation === null) throw keyReused();
+    const creation = await beginOnce(creations, claim, { id: newId('ch'), now: now() }, reply);
     const { id: changeId, isRepeat, isDone } = creation;
-    if (isRepeat) reply.header('idempotent-replayed', 'true');
     if (isDone) return lookAt(campaign, key);
     try {
       const answer = await ask(campaign.head.id, key, { ...asked, changeId }, reply);
@@ -131,8 +129,12 @@ export function campaignMoveRoutes({
       schema: {
         operationId: 'sendCampaign',
         summary: 'Send a campaign',
-        description:
-          'It begins at once, or at its `scheduled_at`. Once it has begun nobody can be added to it; until then it takes recipients as a draft does. A scheduled one is sent again to give it another time; a `scheduled_at` that has passed means now. Refused where its letters have `{{ unsubscribe_url }}` and no link can be made, as PUBLIC_URL is not set. A repeat under the same `Idempotency-Key` is answered where it stands now.',
+        description: [
+          'Starts the campaign now, or at its `scheduled_at`. Recipients can be added until it has started.',
+          'To give a scheduled campaign another time, send it again. A `scheduled_at` in the past means now.',
+          'Refused (422) if the content has `{{ unsubscribe_url }}` and no link can be made because PUBLIC_URL is not set.',
+          'A repeat under the same `Idempotency-Key` changes nothing and returns the current status.',
+        ].join('\n\n'),
         tags,
         headers: creationHeaders,
         params: campaignParams,
@@ -163,21 +165,22 @@ export function campaignMoveRoutes({
         move: 'pause',
         operationId: 'pauseCampaign',
         summary: 'Pause a campaign',
-        description: 'Within a second nothing more leaves, until it is resumed.',
+        description: 'Stops sending within a second, until the campaign is resumed.',
         examples: { 200: campaignExamples.paused, 409: campaignExamples.notRunning },
       },
       {
         move: 'resume',
         operationId: 'resumeCampaign',
-        summary: 'Let a campaign go on',
-        description: 'It goes on where it was paused.',
+        summary: 'Resume a campaign',
+        description: 'Continues sending where the campaign was paused.',
         examples: { 200: campaignExamples.resumed, 409: campaignExamples.notPaused },
       },
       {
         move: 'cancel',
         operationId: 'cancelCampaign',
         summary: 'Cancel a campaign',
-        description: 'For good: whoever was not sent to yet gets nothing, and ends as `canceled` one after the other.',
+        description:
+          'Final: it cannot be resumed. Recipients not sent to yet get nothing and end as `canceled`, one after the other.',
         examples: { 200: campaignExamples.canceled, 409: campaignExamples.over },
       },
     ] as const;

@@ -43,13 +43,13 @@ const uploadedFields = {
   ...uploadAnswer,
   missing_variables: z.array(z.string()).meta({
     description:
-      'Variables that the letter to the first record asks for, and no record of this upload has: with `missing: "strict"`, whoever lacks one is not sent to.',
+      'Variables that the email to the first recipient needs and no record of this upload has. With `missing: "strict"`, recipients without them are not sent to.',
   }),
 };
 
 const uploaded = z.object(uploadedFields).meta({
   id: 'CampaignUpload',
-  description: 'What became of the upload as a whole.',
+  description: 'The result of the whole upload.',
 });
 
 export function recipientRoutes(deps: Deps): Routes {
@@ -66,11 +66,11 @@ function addUpload(app: App, { campaigns, templating, addRecipients }: Deps): vo
       operationId: 'addCampaignRecipients',
       summary: 'Add recipients',
       description: [
-        'As NDJSON with an object a line, CSV with a header row, or a list in JSON, of any length, also packed with gzip. A record has `email`, perhaps `name`, and `variables`; any other field of it is a variable as well, and so is its name.',
-        'Each address is taken once for each campaign, whatever its case. A record that is not valid is passed over and named. Where the list as a whole is at fault, nothing behind that is read: `complete` is false then, and a list that cannot be read from its beginning, as one of another encoding or without a header, is refused with 422.',
-        'With an `Idempotency-Key`, an upload that broke is sent again from its beginning and goes on where it was,',
-        'and the answer is for all of it; without one, what was added before comes back as duplicates.',
-      ].join(' '),
+        'Takes NDJSON with one object per line, CSV with a header row, or a JSON list. The upload may have any length and may be compressed with gzip.',
+        'A record has `email`, and may have `name` and `variables`. Every other field is a variable too, and so is `name`. An address is added only once to a campaign, regardless of upper and lower case.',
+        'A record that is not valid is skipped, and listed in `errors`. If the list itself is faulty at some place, nothing after it is read and `complete` is false. A list that cannot be read at all, for example because of its encoding or a missing CSV header, is refused with 422.',
+        'If an upload breaks off, send all of it again. With an `Idempotency-Key`, it continues where it stopped, and the answer covers the whole upload. Without one, records that were added before count as duplicates.',
+      ].join('\n\n'),
       tags,
       params: campaignParams,
       headers: z.looseObject({ 'idempotency-key': idempotencyHeader }),
@@ -129,10 +129,10 @@ function refusalOf(id: string, refused: Exclude<Enlisted, { readonly kind: 'enli
     case 'busy':
       return new ProblemError(
         'conflict',
-        'An upload under this Idempotency-Key is under way. Try again once it is over.',
+        'An upload under this Idempotency-Key is still running. Try again when it has ended.',
       );
     case 'reused':
-      return new ProblemError('invalid_idempotent_request', 'Another upload came under this Idempotency-Key before');
+      return new ProblemError('invalid_idempotent_request', 'This Idempotency-Key was used before with another upload');
     case 'full':
       return ProblemError.of('validation_error', [
         { pointer: '', code: 'too_big', message: `a campaign has ${maxPlaces} recipients at most` },

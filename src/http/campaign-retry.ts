@@ -6,8 +6,8 @@ import type { IdempotencyClaim } from '../store/email-create.ts';
 import { objectField } from './answer-fields.ts';
 import { campaignConflict, campaignMissing, campaignParams, findCampaign } from './campaign-access.ts';
 import type { CampaignMoveDeps } from './campaign-moves.ts';
-import { creationHeaders } from './creations.ts';
-import { keyReused, readClaim } from './email-access.ts';
+import { beginOnce, creationHeaders } from './creations.ts';
+import { readClaim } from './email-access.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';
 import { problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
@@ -20,10 +20,10 @@ const retriedView = z
   .object({
     object: objectField('campaign'),
     id: z.string().meta({ description: 'The campaign.' }),
-    retried: z.int().meta({ description: 'How many are sent to again.' }),
+    retried: z.int().meta({ description: 'How many recipients are sent to again.' }),
   })
   .meta({
-    description: 'They are queued again.',
+    description: 'The recipients are queued again.',
     examples: [{ object: 'campaign', id: 'cm_01kb2m7x4p6q8s0t2v4w000000', retried: 12 }],
   });
 
@@ -36,9 +36,7 @@ export function campaignRetryRoutes({ campaigns, retryFailed, creations, newId, 
    * died during it, the repeat does what is left and counts what was done.
    */
   async function walkOnce(id: string, claim: IdempotencyClaim, reply: FastifyReply): Promise<Retried> {
-    const creation = await creations.begin(claim, { id: newId('ch'), now: now() });
-    if (creation === null) throw keyReused();
-    if (creation.isRepeat) reply.header('idempotent-replayed', 'true');
+    const creation = await beginOnce(creations, claim, { id: newId('ch'), now: now() }, reply);
     if (creation.isDone) return { kind: 'retried', count: Number(creation.note) };
     const begun = walks.get(claim.scope);
     if (begun !== undefined) return begun;
@@ -57,9 +55,12 @@ export function campaignRetryRoutes({ campaigns, retryFailed, creations, newId, 
       config: { scope: 'send', sheds: true },
       schema: {
         operationId: 'retryFailedOfCampaign',
-        summary: 'Send again to everybody who failed',
-        description:
-          'To all who failed or expired, or are held since nobody knows whether they have it. Who bounced is left alone: those were refused for good. So is who failed because no letter could be made of what the campaign knows of them, which would come to the same. Each is an email of its own from then on. With an `Idempotency-Key` a repeat sends to nobody who failed again since. Takes no body.',
+        summary: 'Send again to failed recipients',
+        description: [
+          'Sends again to recipients that failed, expired, or are held because the outcome is unknown. Each becomes an email of its own.',
+          'Bounced recipients are left alone: they were permanently refused. So are recipients whose email could not be made from the template and their variables, because it would fail again.',
+          'With an `Idempotency-Key`, a repeat does not send to recipients that failed again since. Takes no body.',
+        ].join('\n\n'),
         tags: ['campaigns'],
         headers: creationHeaders,
         params: campaignParams,

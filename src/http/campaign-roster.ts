@@ -26,43 +26,47 @@ const listQuery = z
     status: z
       .enum(['pending', ...recipientStatuses])
       .optional()
-      .meta({ description: 'Only those who stand there. `pending` is everybody who is not done with.' }),
+      .meta({ description: 'Only recipients with this status; `pending` means any status that is not final.' }),
     limit: limitField,
     after: z
       .string()
       .regex(emailIdForm, 'is not the id of an email')
       .optional()
-      .meta({ description: 'The last `email_id` of the page you have, to go on behind it.' }),
+      .meta({ description: 'The last `email_id` of the page you have, to get the next page.' }),
     format: z.enum(['ndjson', 'csv']).optional().meta({
       description:
-        'Everybody in one answer of any length: one JSON object a line, or CSV. `limit` has no meaning then.',
+        'All recipients in one answer of any length: one JSON object per line, or CSV. `limit` is ignored then.',
     }),
   })
-  .meta({ description: 'Which of them.' });
+  .meta({ description: 'Which recipients to list.' });
 
 const recipientView = z
   .object({
     object: objectField('campaign_recipient'),
-    email_id: z.string().meta({ description: 'Its email, `em_…`: `GET /v1/emails/{id}` tells more.' }),
+    email_id: z.string().meta({ description: 'The id of its email, `em_…`. `GET /v1/emails/{id}` shows more.' }),
     email: z.string().meta({ description: 'The address.' }),
     name: z.string().nullable().meta({ description: 'The name to show with it.' }),
-    status: status.nullable().meta({ description: 'Where it stands; null once the record of its email was removed.' }),
-    smtp: smtpView.nullable().meta({ description: 'What the next hop answered last.' }),
-    transport: z.string().nullable().meta({ description: 'The transport that was used.' }),
+    status: status.nullable().meta({ description: 'Its status; null once the record of its email was removed.' }),
+    smtp: smtpView.nullable().meta({ description: 'The last reply of the next hop.' }),
+    transport: z.string().nullable().meta({ description: 'The transport that was used last.' }),
     attempts: z.int().meta({ description: 'Attempts so far.' }),
-    reason: z.string().nullable().meta({ description: 'Why it stands there, where no reply says so.' }),
+    reason: z.string().nullable().meta({ description: 'The reason for the status, if no reply explains it.' }),
     at: time.nullable().meta({
       description:
-        'When it came to that; null while it waits, and for one that was tried again, whose email has events that tell.',
+        'When this status was reached. Null while it is pending, and for a recipient that became an email of its own, for example after a deferral: see the events of that email.',
     }),
   })
   .meta({ id: 'CampaignRecipient', description: 'A recipient of a campaign.', examples: [exampleRecipient] });
 
 const page = pageOf(recipientView)
-  .extend({ data: z.array(recipientView).meta({ description: 'This page, in the order in which they were added.' }) })
+  .extend({
+    data: z
+      .array(recipientView)
+      .meta({ description: 'The recipients of this page, in the order in which they were added.' }),
+  })
   .meta({
     id: 'CampaignRecipientPage',
-    description: 'The recipients that fit, in the order in which they were added.',
+    description: 'The matching recipients, in the order in which they were added.',
     examples: [{ object: 'list', has_more: false, data: [exampleRecipient] }],
   });
 
@@ -79,13 +83,13 @@ export function rosterRoutes({ campaigns, listRecipients }: Deps): Routes {
         operationId: 'listCampaignRecipients',
         summary: 'List recipients of a campaign',
         description:
-          'Each with what became of it, in the order in which they were added: a page, or with `format` everybody.',
+          'Recipients in the order in which they were added, with their results. With `format`, all of them come in one answer.',
         tags: ['campaigns'],
         params: campaignParams,
         querystring: listQuery,
         response: {
           200: {
-            description: 'The recipients that fit.',
+            description: 'The matching recipients.',
             content: {
               'application/json': { schema: page },
               'application/x-ndjson': exported(`${JSON.stringify(exampleRecipient)}\n`),

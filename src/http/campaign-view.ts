@@ -2,8 +2,8 @@
 import { z } from 'zod';
 import { formatMailbox } from '../domain/address.ts';
 import { type Campaign, type CampaignContent, campaignCounts, campaignStatuses, etaOf } from '../domain/campaign.ts';
+import { onUnknownPolicies } from '../domain/email.ts';
 import { tag } from '../domain/email-fields.ts';
-import { onUnknownPolicies } from '../domain/email-request.ts';
 import { formatRates } from '../domain/rate.ts';
 import { missingPolicies, variableTypes } from '../domain/template.ts';
 import { deletedView, isoOf, isoOrNull, objectField, time } from './answer-fields.ts';
@@ -11,28 +11,28 @@ import { campaignExamples } from './openapi/campaign-examples.ts';
 import { partialPageOf } from './paging.ts';
 
 const countMeanings = {
-  pending: 'wait, are being sent, or are tried again later',
-  sent: 'the next hop took',
-  delivered: 'are known to have arrived',
-  bounced: 'were refused for good',
-  complained: 'arrived, and were reported as spam',
-  failed: 'failed for another reason',
-  suppressed: 'are suppressed, and get nothing',
-  canceled: 'were canceled before they were sent to',
-  expired: 'could not be reached in time',
-  outcome_unknown: 'may have been reached, and are held until you decide',
+  pending: 'Recipients waiting, being sent to, or being retried.',
+  sent: 'Accepted by the next hop.',
+  delivered: 'Confirmed as delivered.',
+  bounced: 'Permanently refused.',
+  complained: 'Delivered and reported as spam.',
+  failed: 'Failed for another reason.',
+  suppressed: 'On the suppression list; nothing is sent.',
+  canceled: 'Canceled before sending.',
+  expired: 'Not reached in time.',
+  outcome_unknown: 'May have been reached; held until you decide.',
 } as const satisfies Record<(typeof campaignCounts)[number], string>;
 
 const counts = z
   .object({
-    recipients: z.int().meta({ description: 'All of them: the sum of the others.' }),
+    recipients: z.int().meta({ description: 'All recipients: the sum of the other counts.' }),
     ...(Object.fromEntries(
-      campaignCounts.map((name) => [name, z.int().meta({ description: `Those who ${countMeanings[name]}.` })]),
+      campaignCounts.map((name) => [name, z.int().meta({ description: countMeanings[name] })]),
     ) as Record<(typeof campaignCounts)[number], z.ZodInt>),
   })
   .meta({
     id: 'CampaignCounts',
-    description: 'Its recipients by where they stand: each in one of these, at any moment.',
+    description: 'Recipients by status; each is counted once.',
   });
 
 const templateUse = z.object({
@@ -45,52 +45,52 @@ const standingFields = {
   id: z.string().meta({ description: 'Its id, `cm_…`.' }),
   status: z.enum(campaignStatuses).meta({
     description:
-      '`draft` until it is sent; `scheduled` to begin later; `running`; `paused`; `completed` when nobody is pending any more; `canceled`.',
+      '`draft`: not sent yet. `scheduled`: starts later. `running`. `paused`. `completed`: no recipient is pending any more. `canceled`.',
   }),
   counts,
 };
 
 const summaryFields = {
   ...standingFields,
-  name: z.string().meta({ description: 'What it is for, in your words.' }),
-  rate: z.string().nullable().meta({ description: 'How many messages may leave, as you asked; null for no limit.' }),
+  name: z.string().meta({ description: 'Your name for it.' }),
+  rate: z.string().nullable().meta({ description: 'The limit on sending, as requested; null for no limit.' }),
   pace: z
     .number()
     .nullable()
-    .meta({ description: 'Recipients a second that were done with of late; null unless it runs.' }),
-  eta: time.nullable().meta({ description: 'When about nobody will be pending any more, at this pace.' }),
-  from: z.string().meta({ description: 'Who it is from.' }),
-  subject: z.string().meta({ description: 'The subject line, as it is written.' }),
+    .meta({ description: 'Recipients completed per second, measured recently; null unless it is running.' }),
+  eta: time
+    .nullable()
+    .meta({ description: 'Estimated time at which no recipient is pending, at this pace; null when unknown.' }),
+  from: z.string().meta({ description: 'The sender.' }),
+  subject: z.string().meta({ description: 'The subject line, as Liquid source.' }),
   template: templateUse
     .nullable()
-    .meta({ description: 'The template its content was copied of; null for content of its own.' }),
+    .meta({ description: 'The template the content was copied from; null for content given directly.' }),
   tags: z.array(tag).meta({ description: 'The labels of its emails.' }),
-  metadata: z.record(z.string(), z.unknown()).meta({ description: 'What you gave with it.' }),
-  created_at: time.meta({ description: 'When it was made.' }),
-  scheduled_at: time
-    .nullable()
-    .meta({ description: 'When it is to begin, or was to; null for as soon as it is sent.' }),
-  started_at: time.nullable().meta({ description: 'When it began.' }),
+  metadata: z.record(z.string(), z.unknown()).meta({ description: 'The metadata you gave.' }),
+  created_at: time.meta({ description: 'When it was created.' }),
+  scheduled_at: time.nullable().meta({ description: 'The requested start time; null to start as soon as it is sent.' }),
+  started_at: time.nullable().meta({ description: 'When it started.' }),
   ended_at: time.nullable().meta({ description: 'When it was completed or canceled.' }),
 };
 
-export const campaignSummaryView = z
+const campaignSummaryView = z
   .object(summaryFields)
-  .meta({ id: 'CampaignSummary', description: 'A campaign as lists have it, and where it stands now.' });
+  .meta({ id: 'CampaignSummary', description: 'A campaign in a list, with its current status.' });
 
 const source = (what: string) =>
   z
     .string()
     .nullable()
-    .meta({ description: `${what}, as it is written.` });
+    .meta({ description: `${what}, as Liquid source.` });
 
 const declared = z.object({
   key: z.string().meta({ description: 'Its name.' }),
-  type: z.enum(variableTypes).meta({ description: 'What it must be where it is given.' }),
+  type: z.enum(variableTypes).meta({ description: 'The type of the value, if one is given.' }),
   fallback_value: z
     .union([z.string(), z.number()])
     .nullable()
-    .meta({ description: 'What stands where it is not given.' }),
+    .meta({ description: 'The value used if none is given.' }),
 });
 
 export const campaignView = z
@@ -100,36 +100,36 @@ export const campaignView = z
       .extend({
         variables: z
           .record(z.string(), z.unknown())
-          .meta({ description: 'What stands where a recipient has no variable of that name.' }),
+          .meta({ description: 'Values for variables that a recipient does not have.' }),
       })
       .nullable()
-      .meta({ description: 'The template its content was copied of; null for content of its own.' }),
-    reply_to: z.array(z.string()).meta({ description: 'Where answers go.' }),
+      .meta({ description: 'The template the content was copied from; null for content given directly.' }),
+    reply_to: z.array(z.string()).meta({ description: 'Where replies go.' }),
     html: source('The HTML body'),
-    text: source('The plain text body; null where it is made of the HTML'),
+    text: source('The plain text body; null if it is made from the HTML'),
     preheader: source('The preheader'),
-    missing: z.enum(missingPolicies).meta({ description: 'What a variable means that a recipient has not.' }),
+    missing: z.enum(missingPolicies).meta({ description: 'How a missing variable is treated.' }),
     variables: z.array(declared).meta({ description: 'The variables that were declared.' }),
     headers: z.record(z.string(), z.string()).meta({ description: 'The headers you gave.' }),
-    route: z.string().nullable().meta({ description: 'The route you asked for.' }),
+    route: z.string().nullable().meta({ description: 'The route you requested.' }),
     on_unknown: z
       .enum(onUnknownPolicies)
-      .meta({ description: 'What is done when a crash leaves open whether a message was handed over.' }),
+      .meta({ description: 'What is done when a crash leaves it unknown whether a message was handed over.' }),
   })
-  .meta({ id: 'Campaign', description: 'The campaign, with what its letters say.' });
+  .meta({ id: 'Campaign', description: 'The campaign with its content.' });
 
 const campaignStanding = z.object(standingFields).meta({
   id: 'CampaignStanding',
-  description: 'Where a campaign stands: all that a key without `read` is told of it.',
+  description: 'Status and counts of a campaign: all that a key without `read` may see.',
 });
 
 /** The answer to a key that makes or moves campaigns. It shows a key no more than the key could read. */
 export const campaignAnswer = z
   .union([campaignView, campaignStanding])
-  .meta({ description: 'The campaign; to a key without `read`, where it stands.' });
+  .meta({ description: 'The campaign; for a key without `read`, only its status and counts.' });
 export const campaignMoveAnswer = z
   .union([campaignSummaryView, campaignStanding])
-  .meta({ description: 'The campaign as it is now; to a key without `read`, where it stands.' });
+  .meta({ description: 'The campaign as it is now; for a key without `read`, only its status and counts.' });
 
 export const campaignPage = partialPageOf(campaignSummaryView).meta({ description: 'Campaigns, newest first.' });
 

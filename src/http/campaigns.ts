@@ -70,9 +70,11 @@ function addCreating(app: App, deps: Deps): void {
     bodyLimit: maxCampaignBytes,
     schema: {
       operationId: 'createCampaign',
-      summary: 'Make a campaign',
-      description:
-        'A draft: add recipients to it, then send it. What its letters say is in Liquid, or copied of a template as it stands now. A key without `read` is answered no more than where it stands, here and wherever it moves one.',
+      summary: 'Create a campaign',
+      description: [
+        'Creates a draft: add recipients to it, then send it. Its content is Liquid, or a copy of a template as it is now.',
+        'A key without `read` gets only status and counts in the answer, here and from every request that changes a campaign.',
+      ].join('\n\n'),
       tags,
       headers: creationHeaders,
       body: campaignRequestFor(limits, templating.checkSource),
@@ -108,8 +110,10 @@ function addLooking(app: App, deps: Deps): void {
     schema: {
       operationId: 'listCampaigns',
       summary: 'List campaigns',
-      description:
-        'Newest first, each with where it stands. A key limited to domains or lanes sees the campaigns it could have sent: a page may come short for it, or be empty, although there are more, as 1,000 are looked at for one. `has_more` says so, and `next` where it goes on.',
+      description: [
+        'Newest first, each with its status.',
+        'A key limited to domains or lanes sees the campaigns it could have sent. For such a key, one page looks at 1,000 campaigns at most, so it may be short or empty although `has_more` is true; continue with `next`.',
+      ].join('\n\n'),
       tags,
       querystring: pageQueryOf(campaignIdForm, 'a campaign'),
       response: { 200: campaignPage, ...problemAnswers(422) },
@@ -128,8 +132,8 @@ function addLooking(app: App, deps: Deps): void {
     config: { scope: 'read' },
     schema: {
       operationId: 'getCampaign',
-      summary: 'Look at a campaign',
-      description: 'Where it stands: its counts are exact at every moment.',
+      summary: 'Get a campaign',
+      description: 'The campaign with its status and content. Its counts are always exact.',
       tags,
       params: campaignParams,
       response: { 200: campaignView, ...problemAnswers(400, 404) },
@@ -150,7 +154,7 @@ function addChanging(app: App, deps: Deps): void {
     schema: {
       operationId: 'updateCampaign',
       summary: 'Change a draft',
-      description: 'Once it is sent or scheduled, a campaign stays as it is.',
+      description: 'Changes a campaign that was neither sent nor scheduled yet. After that it cannot be changed.',
       tags,
       params: campaignParams,
       body: campaignChangesFor(limits, templating.checkSource),
@@ -179,8 +183,8 @@ function addChanging(app: App, deps: Deps): void {
     config: { scope: 'send' },
     schema: {
       operationId: 'deleteCampaign',
-      summary: 'Remove a campaign',
-      description: 'A draft, or one that has ended: with its recipients and what became of them.',
+      summary: 'Delete a campaign',
+      description: 'Deletes a draft, or a campaign that has ended, with its recipients and their results.',
       tags,
       params: campaignParams,
       response: { 200: deletedCampaign, ...problemAnswers(400, 404, 409, 413, 415) },

@@ -20,7 +20,7 @@ type ClientError = Error & { readonly code?: string };
 
 type Exchange = { readonly request: IncomingMessage; readonly response: ServerResponse };
 
-export type ClientErrors = {
+type ClientErrors = {
   /** Answers the client errors of this server. */
   watch(server: Server): void;
   answer(error: ClientError, socket: Duplex): void;

@@ -8,7 +8,7 @@ const keepAliveMs = 65_000;
 /** Time in which the head of a request must arrive whole. */
 const headMs = 60_000;
 
-export type Connections = Pick<LateRequests, 'letFlow'> & {
+type Connections = Pick<LateRequests, 'letFlow'> & {
   /** Makes a server that does not listen yet. */
   makeServer(handle: RequestListener): Server;
 };

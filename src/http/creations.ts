@@ -51,10 +51,24 @@ export async function createOnce<Prefix extends IdPrefix>(
     const made = { id: fresh.id, createdAt: fresh.now, secret: deps.entropy(secretBytes), mark: null };
     return { ...made, note: noteIn(await store(made)) };
   }
-  const creation = await deps.creations.begin(claim, fresh);
+  const creation = await beginOnce(deps.creations, claim, fresh, reply);
+  return creation.isDone ? creation : finish(deps.creations, claim, creation, store);
+}
+
+/**
+ * Begins what this claim stands for, or finds how far an earlier request came with it; the answer to a repeat is marked with a header.
+ * @throws ProblemError 422 when the key belongs to another body
+ */
+export async function beginOnce(
+  creations: Pick<Creations, 'begin'>,
+  claim: IdempotencyClaim,
+  fresh: { readonly id: string; readonly now: number },
+  reply: FastifyReply,
+): Promise<Creation> {
+  const creation = await creations.begin(claim, fresh);
   if (creation === null) throw keyReused();
   if (creation.isRepeat) reply.header('idempotent-replayed', 'true');
-  return creation.isDone ? creation : finish(deps.creations, claim, creation, store);
+  return creation;
 }
 
 async function finish(

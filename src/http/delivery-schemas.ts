@@ -22,41 +22,44 @@ const summary = {
 
 const fields = z.object({
   object: objectField('webhook_delivery'),
-  id: z.string().meta({ description: 'Its id, `dl_…`, which sorts by the time of its first event.' }),
+  id: z.string().meta({ description: 'Its id, `dl_…`. Ids sort by the time of the first event.' }),
   status: z.enum(deliveryStatuses).meta({
     description:
-      '`pending` was tried and comes again; `success` was answered with 2xx; `failed` does not come again unless it is replayed.',
+      '`pending`: tried, and will be tried again. `success`: answered with 2xx. `failed`: not tried again unless it is replayed.',
   }),
   message_id: z.string().nullable().meta({
     description:
-      'The `webhook-id` of its POST, the same at each try: the id of its event, or that of a batch. Null when its event was lost before it was tried.',
+      'The `webhook-id` of its POST, the same at each try: the id of the event, or of the batch. Null if the event was lost before the first try.',
   }),
   event_types: z.array(z.enum(eventTypes)).meta({ description: 'The types of its events.' }),
   events: z.int().meta({ description: 'How many events are in it.' }),
-  attempts: z.int().meta({ description: 'How often it was tried.' }),
-  last_attempt_at: time.nullable().meta({ description: 'When it was tried last; null when it never was.' }),
-  last_status: z.int().nullable().meta({ description: 'The status that was answered last; null when none was.' }),
-  detail: z.string().nullable().meta({ description: 'What went wrong last, in words; null when nothing did.' }),
+  attempts: z.int().meta({ description: 'The number of tries.' }),
+  last_attempt_at: time.nullable().meta({ description: 'The time of the last try; null if there was none.' }),
+  last_status: z.int().nullable().meta({ description: 'The status of the last answer; null if there was none.' }),
+  detail: z
+    .string()
+    .nullable()
+    .meta({ description: 'What went wrong at the last try, in words; null if nothing did.' }),
   next_attempt_at: time.nullable().meta({
     description:
-      'When one that is `pending` is tried next, at the earliest; null for any other, also while it waits to go out again by a replay.',
+      'The earliest time of the next try, while it is `pending`. Null otherwise, also while it waits for a replay.',
   }),
 });
 
-export const deliveryView = fields.meta({
+const deliveryView = fields.meta({
   id: 'WebhookDelivery',
-  description: 'What goes out to an endpoint in one POST.',
+  description: 'One POST to an endpoint, with its tries.',
   examples: [summary],
 });
 
 const attempt = z.object({
-  at: time.meta({ description: 'When.' }),
-  status: z.int().nullable().meta({ description: 'The status that was answered; null when none was.' }),
-  detail: z.string().nullable().meta({ description: 'What went wrong, in words; null when nothing did.' }),
-  ms: z.number().min(0).meta({ description: 'How long it took, milliseconds.' }),
+  at: time.meta({ description: 'The time of the try.' }),
+  status: z.int().nullable().meta({ description: 'The status of the answer; null if there was none.' }),
+  detail: z.string().nullable().meta({ description: 'What went wrong, in words; null if nothing did.' }),
+  ms: z.number().min(0).meta({ description: 'How long it took, in milliseconds.' }),
   response: z.string().nullable().meta({
     description:
-      'The first 16 KB of the answer; null when none came or it was empty. The last 200 of an endpoint are kept.',
+      'The first 16 KB of the answer; null if there was none or it was empty. The last 200 answers of an endpoint are kept.',
   }),
 });
 
@@ -74,20 +77,20 @@ export const deliveryDetail = fields
       .object({
         headers: z.record(z.string(), z.string()).meta({
           description:
-            'The headers of the last try, those of your own as they are set by now, with `***` for what is secret or was made of a secret.',
+            'The headers of the last try; your own headers are named as they are set now. Secrets and signatures are shown as `***`.',
         }),
         body: z.string().nullable().meta({
           description:
-            'The body, made of its events anew; null once one of them is no longer stored (`RETENTION_EVENTS`).',
+            'The body, made again from its events; null once one of them is no longer stored (`RETENTION_EVENTS`).',
         }),
       })
       .nullable()
-      .meta({ description: 'What was posted; null when nothing ever was.' }),
-    tries: z.array(attempt).meta({ description: 'Each try, oldest first; of very many the last 30.' }),
+      .meta({ description: 'The request that was sent; null if none was sent yet.' }),
+    tries: z.array(attempt).meta({ description: 'The last 30 tries, oldest first.' }),
   })
   .meta({
     id: 'WebhookDeliveryDetail',
-    description: 'A delivery with what was posted and how each try fared.',
+    description: 'A delivery with its request and the result of each try.',
     examples: [
       {
         ...summary,
@@ -108,7 +111,7 @@ export const deliveryDetail = fields
   });
 
 export const deliveryPage = pageOf(deliveryView).meta({
-  description: 'What was tried, newest first. What still waits for its first try is not listed.',
+  description: 'Deliveries, newest first. Deliveries still waiting for their first try are not listed.',
   examples: [{ object: 'list', has_more: false, data: [summary] }],
 });
 

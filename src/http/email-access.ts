@@ -14,9 +14,7 @@ import { toPointer } from './pointer.ts';
 import { ProblemError } from './problems.ts';
 
 export const emailParams = z.object({
-  id: z
-    .string()
-    .meta({ description: 'The id that sending it was answered with.', examples: ['em_01kb2m7x4p6q8s0t2v4w6x8y0z'] }),
+  id: z.string().meta({ description: 'The id of the email.', examples: ['em_01kb2m7x4p6q8s0t2v4w6x8y0z'] }),
 });
 
 export const idempotencyHeader = z
@@ -24,7 +22,7 @@ export const idempotencyHeader = z
   .optional()
   .meta({
     description:
-      'A name for this request, of up to 256 printable ASCII characters, quoted or not. Repeated with the same body within 24 hours it gets the first answer again, and nothing is sent twice. With another body it is refused.',
+      'A name for this request, of up to 256 printable ASCII characters, quoted or not. A repeat with the same body within 24 hours gets the first answer again, and nothing is done twice. A repeat with another body is refused.',
     examples: ['welcome-1234'],
   });
 

@@ -21,19 +21,19 @@ const modes = ['strict', 'permissive'] as const;
 const batchView = z
   .object({
     data: z
-      .array(z.object({ id: z.string().meta({ description: 'The id to ask for the email by, `em_…`.' }) }))
-      .meta({ description: 'The emails that were accepted, in the order of the request.' }),
+      .array(z.object({ id: z.string().meta({ description: 'The id of the email, `em_…`.' }) }))
+      .meta({ description: 'The accepted emails, in the order of the request.' }),
     errors: z
       .array(
         z.object({
-          index: z.int().meta({ description: 'Its place in the request, from 0.' }),
-          message: z.string().meta({ description: 'Everything that is wrong with it.' }),
+          index: z.int().meta({ description: 'Its index in the request, from 0.' }),
+          message: z.string().meta({ description: 'All its errors, in words.' }),
         }),
       )
       .optional()
       .meta({ description: 'With `permissive` only: the emails that were not accepted.' }),
   })
-  .meta({ id: 'AcceptedBatch', description: 'The emails that are stored durably.' });
+  .meta({ id: 'AcceptedBatch', description: 'The emails that were accepted and are stored durably.' });
 
 type Deps = SendDeps & { templating: Pick<Templating, 'yieldTurn'> };
 
@@ -66,13 +66,13 @@ export function batchRoutes({ render, accept, recall, limits, templating }: Deps
         operationId: 'sendBatch',
         summary: 'Send up to 1,000 emails',
         description:
-          'Takes a list of emails, or a `base` with what they have in common and `messages` with how they differ. All that are accepted are stored in one atomic step. Every field of an email may be used, attachments and `scheduled_at` too.',
+          'Takes a list of emails, or a `base` with their common fields and `messages` with the fields of each. All accepted emails are stored in one atomic step. Every field of an email may be used, also attachments and `scheduled_at`.',
         tags: ['emails'],
         headers: z.looseObject({
           'idempotency-key': idempotencyHeader,
           'x-batch-validation': z.enum(modes).default('strict').meta({
             description:
-              'What a faulty email means for the others. `strict`: nothing is accepted, and every fault is named. `permissive`: the others are accepted, and `errors` names the faulty ones.',
+              'What happens to the others if an email is not valid. `strict`: none is accepted, and every error is named. `permissive`: the others are accepted, and `errors` names the invalid ones.',
           }),
         }),
         body: schemas.body,

@@ -2,14 +2,14 @@
 import type { FastifyReply } from 'fastify';
 import type { z } from 'zod';
 import type { ApiKey } from '../domain/api-key.ts';
-import { type StoredEmail, statusOf } from '../domain/email.ts';
+import { type StoredEmail, shownStatus, statusOf } from '../domain/email.ts';
 import { type RequestLimits, rescheduleRequestFor } from '../domain/email-request.ts';
 import type { Change } from '../domain/outcome.ts';
 import type { Changed } from '../pipeline/settle.ts';
 import type { Creations } from '../store/creations.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
-import { creationHeaders } from './creations.ts';
-import { emailParams, findEmail, keyReused, readClaim } from './email-access.ts';
+import { beginOnce, creationHeaders } from './creations.ts';
+import { emailParams, findEmail, readClaim } from './email-access.ts';
 import { acceptedView } from './email-schemas.ts';
 import { conflictExamples } from './openapi/problem-examples.ts';
 import { refuseOtherIds } from './path-id.ts';
@@ -35,17 +35,16 @@ export function changeRoutes(deps: Deps): Routes {
     const changed = await deps.change(email, change, changeId);
     if (changed.kind === 'gone') throw new ProblemError('not_found', `There is no email ${id}`);
     if (changed.kind === 'changed') return { object: 'email', id, status: statusOf(changed.decision.state) };
-    const status = changed.email.handOver === null ? statusOf(changed.email.state) : 'sending';
+    const status = shownStatus(changed.email);
     const detail = `Email ${id} cannot be ${change.kind}: ${changed.refused}. Its status is ${status}.`;
     throw new ProblemError('conflict', detail, undefined, { email_status: status });
   }
 
   /** Once for each key: a repeat gets the answer of the first request. It does not retry recipients that failed again since. */
   async function retryOnce(id: string, key: ApiKey, claim: IdempotencyClaim, reply: FastifyReply): Promise<Accepted> {
-    const creation = await deps.creations.begin(claim, { id: deps.newId('ch'), now: deps.limits.now() });
-    if (creation === null) throw keyReused();
+    const fresh = { id: deps.newId('ch'), now: deps.limits.now() };
+    const creation = await beginOnce(deps.creations, claim, fresh, reply);
     const { id: changeId, isRepeat, isDone, note } = creation;
-    if (isRepeat) reply.header('idempotent-replayed', 'true');
     if (isDone) return { object: 'email', id, status: note as Accepted['status'] };
     const answerOfLast = async (): Promise<Accepted | null> => {
       if ((await deps.emails.lastChange(id)) !== changeId) return null;
@@ -76,7 +75,7 @@ export function changeRoutes(deps: Deps): Routes {
         operationId: 'rescheduleEmail',
         summary: 'Reschedule an email',
         description:
-          'Gives it another time, as long as it is still scheduled. A `ttl` counts from the new time. A time that has passed means now.',
+          'Changes the time to send, as long as the email is still scheduled. A `ttl` counts from the new time. A time in the past means now.',
         tags: ['emails'],
         params: emailParams,
         body: rescheduleRequestFor(deps.limits),
@@ -97,7 +96,7 @@ export function changeRoutes(deps: Deps): Routes {
         operationId: 'cancelEmail',
         summary: 'Cancel an email',
         description:
-          'Recipients that still wait get nothing any more. What has gone out stays as it is. Takes no body.',
+          'Nothing is sent to recipients that are still waiting. Messages that were already sent are not affected. Takes no body.',
         tags: ['emails'],
         params: emailParams,
         response: answers,
@@ -111,9 +110,11 @@ export function changeRoutes(deps: Deps): Routes {
       config: { scope: 'send' },
       schema: {
         operationId: 'retryEmail',
-        summary: 'Send again what failed, expired or is held',
-        description:
-          'Those recipients are queued again, under the same Message-ID and with their full time before them. So is who bounced for a reason that is not its own, such as a blocklist, a policy or your account; an unknown user is left alone, as is what was sent or canceled. Refused once the content has been dropped, an hour after the email ended unless `RETENTION_CONTENT` says otherwise, and for a recipient of a campaign that was canceled, or whose letter could not be made. Takes no body.',
+        summary: 'Retry an email',
+        description: [
+          'Queues failed, expired and held recipients again, under the same Message-ID and with their full time. Bounced recipients are queued too if the refusal was not about the recipient, but for example about a blocklist, a policy or your account. Recipients that were sent to, canceled, or refused as unknown are left alone.',
+          'Refused (409) once the content was dropped, which happens an hour after the email ended (`RETENTION_CONTENT`). Also refused for a recipient of a canceled campaign, and for one whose email could not be made. Takes no body.',
+        ].join('\n\n'),
         tags: ['emails'],
         headers: creationHeaders,
         params: emailParams,

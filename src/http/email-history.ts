@@ -31,9 +31,9 @@ export function historyRoutes(deps: Deps): Routes {
       config: { scope: 'read' },
       schema: {
         operationId: 'listEmailEvents',
-        summary: 'See what happened to an email',
+        summary: 'List what happened to an email',
         description:
-          'Its timeline, oldest first: when it was accepted, each attempt with the server, TLS, reply and milliseconds, and each change you asked for. Every entry names the events it led to.',
+          'The timeline of the email, oldest first: when it was accepted; each attempt with the server, TLS, reply and milliseconds; and each change you requested. Every entry names the events it caused.',
         tags: ['emails'],
         params: emailParams,
         response: { 200: historyView, ...problemAnswers(400, 404) },
@@ -53,8 +53,8 @@ export function historyRoutes(deps: Deps): Routes {
       config: { scope: 'read' },
       schema: {
         operationId: 'explainEmail',
-        summary: 'Ask why an email is not out yet',
-        description: 'Says in plain words where the email is, what it waits for, and when it will move.',
+        summary: 'Explain why an email was not sent yet',
+        description: 'Explains in plain words where the email is, what it waits for, and when it continues.',
         tags: ['emails'],
         params: emailParams,
         response: { 200: explanationView, ...problemAnswers(400, 404) },

@@ -2,14 +2,21 @@
 import type { z } from 'zod';
 import { formatMailbox } from '../domain/address.ts';
 import type { Dsn } from '../domain/dsn.ts';
-import { type Content, type LoadedEmail, mailboxesOf, type StoredEmail } from '../domain/email.ts';
+import {
+  type Content,
+  type LoadedEmail,
+  mailboxesOf,
+  type StoredEmail,
+  shownRecipients,
+  shownStatus,
+} from '../domain/email.ts';
 import { lastEventName } from '../domain/event.ts';
-import { isPending, type Recipient, rollUp } from '../domain/recipient.ts';
+import type { Recipient } from '../domain/recipient.ts';
 import { isoOf, isoOrNull } from './answer-fields.ts';
 import type { emailSummaryView, emailView, recipientView } from './email-schemas.ts';
 
-export function summaryOf({ facts, state, handOver }: StoredEmail): z.input<typeof emailSummaryView> {
-  const statuses = state.recipients.map(({ status }) => statusOf(status, handOver !== null));
+export function summaryOf(email: StoredEmail): z.input<typeof emailSummaryView> {
+  const { facts, state } = email;
   return {
     object: 'email',
     id: facts.id,
@@ -30,7 +37,7 @@ export function summaryOf({ facts, state, handOver }: StoredEmail): z.input<type
     created_at: isoOf(facts.createdAt),
     scheduled_at: isoOrNull(state.scheduledAt),
     expires_at: isoOrNull(state.expiresAt),
-    status: rollUp(statuses),
+    status: shownStatus(email),
     last_event: lastEventName(state.lastEvent),
     attempts: Math.max(0, ...state.recipients.map((recipient) => recipient.attempts)),
   };
@@ -46,7 +53,7 @@ export function viewOf(email: LoadedEmail): z.input<typeof emailView> {
     attachments: (content?.attachments ?? []).map(attachmentOf),
     on_unknown: facts.onUnknown,
     dsn: facts.dsn === null ? null : { notify: dsnNotify(facts.dsn), return: facts.dsn.return },
-    recipients: state.recipients.map((recipient) => recipientOf(recipient, handOver !== null)),
+    recipients: shownRecipients(state, handOver !== null).map(recipientOf),
   };
 }
 
@@ -60,21 +67,16 @@ function attachmentOf({ filename, contentType, contentId, source }: Content['att
   return { filename, content_type: contentType, content_id: contentId, bytes, path };
 }
 
-function recipientOf(recipient: Recipient, isHandedOver: boolean): z.input<typeof recipientView> {
+function recipientOf(recipient: Recipient): z.input<typeof recipientView> {
   const { address, kind, status, attempts, smtp, transport, nextAttemptAt, reason } = recipient;
   return {
     email: address,
     kind,
-    status: statusOf(status, isHandedOver),
+    status,
     attempts,
     smtp,
     transport,
     next_attempt_at: isoOrNull(nextAttemptAt),
     reason,
   };
-}
-
-/** During a hand-over every pending recipient is part of it. */
-function statusOf(status: Recipient['status'], isHandedOver: boolean): Recipient['status'] {
-  return isHandedOver && isPending(status) ? 'sending' : status;
 }

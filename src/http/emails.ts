@@ -4,7 +4,7 @@ import { parseMailbox } from '../domain/address.ts';
 import type { ApiKey } from '../domain/api-key.ts';
 import type { Campaign } from '../domain/campaign.ts';
 import { type LoadedEmail, type StoredEmail, statusAt } from '../domain/email.ts';
-import { withFullOffset } from '../domain/email-fields.ts';
+import { instant, withFullOffset } from '../domain/email-fields.ts';
 import { type AskedEmail, askedEmailFor, type RequestLimits } from '../domain/email-request.ts';
 import { campaignIdForm, emailIdForm, timeOfId } from '../domain/id.ts';
 import { lanes } from '../domain/lane.ts';
@@ -51,43 +51,44 @@ type Deps = SendDeps & {
 };
 
 const emailId = z.string().regex(emailIdForm, 'is not the id of an email');
-const instant = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text));
 const [oldest, newest] = [0, Number.MAX_SAFE_INTEGER];
 
 /** Strict: an unknown filter must not look like one that matches everything. */
 const listQuery = z
   .strictObject({
-    limit: z.coerce.number().int().min(1).max(100).default(20).meta({ description: 'How many to list at most.' }),
-    after: emailId.optional().meta({ description: 'The last id of the page you have, to go on to older ones.' }),
-    before: emailId.optional().meta({ description: 'The first id of the page you have, to go back to newer ones.' }),
+    limit: z.coerce.number().int().min(1).max(100).default(20).meta({ description: 'The maximum number to list.' }),
+    after: emailId.optional().meta({ description: 'The last id of the page you have, to get older ones.' }),
+    before: emailId.optional().meta({ description: 'The first id of the page you have, to get newer ones.' }),
     status: z.enum(recipientStatuses).exclude(['sending']).optional().meta({
       description:
-        'Only those of this status. What is being sent at this moment is found under `queued`, `scheduled` or `deferred`.',
+        'Only emails with this status. An email that is being sent at this moment is found under `queued`, `scheduled` or `deferred`.',
     }),
     to: z
       .string()
       .optional()
       .meta({
-        description: 'Only those with this recipient, in `to`, `cc` or `bcc`, in any case.',
+        description: 'Only emails with this recipient in `to`, `cc` or `bcc`. Upper and lower case are the same.',
         examples: ['ada@example.com'],
       }),
     tag: z
       .string()
       .regex(/^[\w-]+:[\w-]*$/, 'must be name:value')
       .optional()
-      .meta({ description: 'Only those with this tag, as `name:value`.', examples: ['category:receipt'] }),
+      .meta({ description: 'Only emails with this tag, as `name:value`.', examples: ['category:receipt'] }),
     external_id: z
       .string()
       .optional()
-      .meta({ description: 'Only those with this `external_id` of yours.', examples: ['order-1234'] }),
+      .meta({ description: 'Only emails with this `external_id`.', examples: ['order-1234'] }),
     campaign_id: z
       .string()
       .optional()
-      .meta({ description: 'Only those of this campaign. Goes with `status`, and with no other filter.' }),
-    created_after: instant.optional().meta({ description: 'Only those accepted after this: ISO 8601 with an offset.' }),
+      .meta({ description: 'Only emails of this campaign. Can be combined with `status`, but with no other filter.' }),
+    created_after: instant
+      .optional()
+      .meta({ description: 'Only emails accepted after this time: ISO 8601 with an offset.' }),
     created_before: instant
       .optional()
-      .meta({ description: 'Only those accepted before this: ISO 8601 with an offset.' }),
+      .meta({ description: 'Only emails accepted before this time: ISO 8601 with an offset.' }),
   })
   .refine(({ after, before }) => after === undefined || before === undefined, {
     path: ['before'],
@@ -102,7 +103,7 @@ const listQuery = z
 
 type ListQuery = z.output<typeof listQuery>;
 
-const emailPage = pageOf(emailSummaryView).meta({ description: 'The emails that fit, newest first.' });
+const emailPage = pageOf(emailSummaryView).meta({ description: 'The matching emails, newest first.' });
 
 export function emailRoutes(deps: Deps): Routes {
   async function findOfCampaign(id: string, { status, limit, ...query }: ListQuery, key: ApiKey) {
@@ -122,8 +123,10 @@ export function emailRoutes(deps: Deps): Routes {
       schema: {
         operationId: 'sendEmail',
         summary: 'Send an email',
-        description:
-          'Answers 202 once the email is stored durably; workers then send it. Ask `GET /v1/emails/{id}` what became of it, or have a webhook told. Send an `Idempotency-Key`, and you can repeat the request as often as you like without sending twice.',
+        description: [
+          'Answers 202 once the email is stored durably; workers then send it. To learn the result, use `GET /v1/emails/{id}` or a webhook.',
+          'With an `Idempotency-Key`, you can repeat the request as often as you like without sending twice.',
+        ].join('\n\n'),
         tags: ['emails'],
         headers: z.looseObject({ 'idempotency-key': idempotencyHeader }),
         body: askedEmailFor(deps.limits),
@@ -165,8 +168,11 @@ export function emailRoutes(deps: Deps): Routes {
       schema: {
         operationId: 'listEmails',
         summary: 'List emails',
-        description:
-          'Newest first. Filters are combined: an email is listed when it fits all of them. Recipients of a campaign are found by `campaign_id`; `to`, `tag` and `status` without it find those of them only who left their place there, as when they were deferred, and `GET /v1/campaigns/{id}/recipients` has them all. A key limited to domains or lanes sees the emails it could have sent.',
+        description: [
+          'Newest first. An email is listed if it matches all filters.',
+          'Recipients of a campaign are found with `campaign_id`. Without it, `to`, `tag` and `status` find only campaign recipients that became emails of their own, for example after a deferral. `GET /v1/campaigns/{id}/recipients` lists all of them.',
+          'A key limited to domains or lanes sees the emails it could have sent.',
+        ].join('\n\n'),
         tags: ['emails'],
         querystring: listQuery,
         response: { 200: emailPage, ...problemAnswers(422) },
@@ -193,8 +199,8 @@ export function emailRoutes(deps: Deps): Routes {
       config: { scope: 'read' },
       schema: {
         operationId: 'getEmail',
-        summary: 'Look at an email',
-        description: 'The email with the status of each recipient and what the next hop said about it.',
+        summary: 'Get an email',
+        description: 'The email with the status of each recipient and the last reply of the next hop.',
         tags: ['emails'],
         params: emailParams,
         response: { 200: emailView, ...problemAnswers(400, 404) },

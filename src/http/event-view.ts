@@ -22,7 +22,7 @@ const ofRecord = 'Null once the record of the email has been removed.';
 const emailData = z
   .looseObject({
     email_id: z.string().meta({ description: 'The email it is about.' }),
-    sequence: z.int().meta({ description: 'Counts the events of this email, from 1: its order.' }),
+    sequence: z.int().meta({ description: 'The number of this event among those of the email, from 1.' }),
     created_at: time.nullable().meta({ description: `When the email was accepted. ${ofRecord}` }),
     message_id: z
       .string()
@@ -31,76 +31,78 @@ const emailData = z
     from: z
       .string()
       .nullable()
-      .meta({ description: `Who it is from. ${ofRecord}` }),
+      .meta({ description: `The sender. ${ofRecord}` }),
     to: z.array(z.string()).meta({ description: 'The recipients that the event is about.' }),
     subject: z
       .string()
       .nullable()
       .meta({ description: `The subject line. ${ofRecord}` }),
     tags: z.record(z.string(), z.string()).meta({ description: 'Its labels, by name.' }),
-    metadata: z.record(z.string(), z.unknown()).meta({ description: 'What you gave with it.' }),
+    metadata: z.record(z.string(), z.unknown()).meta({ description: 'The metadata you gave.' }),
     external_id: z.string().nullable().meta({ description: 'Your own id for it.' }),
     campaign_id: z.string().nullable().meta({ description: 'The campaign it is part of.' }),
-    attempt: z.int().meta({ description: 'Which attempt it came of; 0 for none.' }),
+    attempt: z.int().meta({ description: 'The attempt that caused it; 0 for none.' }),
     transport: z.string().nullable().meta({ description: 'The transport that was used.' }),
-    smtp: smtpView.nullable().meta({ description: 'The reply that led to it; null when none did.' }),
-    reason: z.string().nullable().meta({ description: 'Why, where no reply says so.' }),
+    smtp: smtpView.nullable().meta({ description: 'The reply that caused it; null if none did.' }),
+    reason: z.string().nullable().meta({ description: 'The reason, if no reply explains it.' }),
     bounce: z
       .object({
         type: z.enum(bounceTypes).meta({
-          description: '`Permanent` where nobody is there; `Transient` where another message, sender or time may do.',
+          description:
+            '`Permanent`: the mailbox does not exist. `Transient`: another message, sender or time may work.',
         }),
-        subType: z.enum(bounceSubTypes).meta({ description: 'What is in the way, as SES names it.' }),
-        message: z.string().meta({ description: 'What `smtp` or `reason` says.' }),
+        subType: z.enum(bounceSubTypes).meta({ description: 'The cause, as SES names it.' }),
+        message: z.string().meta({ description: 'The text of `smtp` or `reason`.' }),
         category: z
           .enum(replyCategories)
           .nullable()
-          .meta({ description: 'What Postrider made of the reply; null without one.' }),
-        suppressed: z.boolean().meta({ description: 'Whether the address came onto the suppression list by it.' }),
+          .meta({ description: 'How Postrider classified the reply; null without one.' }),
+        suppressed: z.boolean().meta({ description: 'Whether this bounce put the address on the suppression list.' }),
       })
       .optional()
       .meta({
-        description: 'With `email.bounced`: what kind of bounce it is, as the Resend SDKs read it, and what followed.',
+        description:
+          'With `email.bounced`: the kind of bounce, in the fields the Resend SDKs read, and its consequences.',
       }),
     failed: z
-      .object({ reason: z.string().meta({ description: 'What `smtp` or `reason` says.' }) })
+      .object({ reason: z.string().meta({ description: 'The text of `smtp` or `reason`.' }) })
       .optional()
-      .meta({ description: 'With `email.failed`: the same once more, as the Resend SDKs read it.' }),
+      .meta({ description: 'With `email.failed`: the reason again, in the field the Resend SDKs read.' }),
     suppressed: z
       .object({
-        message: z.string().meta({ description: 'What `reason` says.' }),
-        type: z.literal(suppressedType).meta({ description: 'Always this.' }),
+        message: z.string().meta({ description: 'The text of `reason`.' }),
+        type: z.literal(suppressedType).meta({ description: 'Always this value.' }),
       })
       .optional()
-      .meta({ description: 'With `email.suppressed`: the same once more, as the Resend SDKs read it.' }),
+      .meta({ description: 'With `email.suppressed`: the reason again, in the fields the Resend SDKs read.' }),
   })
-  .meta({ id: 'EmailEventData', description: 'What an event says of an email.' });
+  .meta({ id: 'EmailEventData', description: 'The data of an event about an email.' });
 
 const campaignData = z
   .looseObject({ campaign_id: z.string().meta({ description: 'The campaign it is about.' }) })
-  .meta({ id: 'CampaignEventData', description: 'What an event says of a campaign.' });
+  .meta({ id: 'CampaignEventData', description: 'The data of an event about a campaign.' });
 
 const transportData = z
   .looseObject({
     transport: z.string().meta({ description: 'The transport it is about, by its name.' }),
-    reason: z.string().nullable().meta({ description: 'What is wrong with it, in words; null when nothing is.' }),
-    cause: z.enum(faultCauses).nullable().meta({ description: 'Of what kind that is; null when nothing is wrong.' }),
+    reason: z.string().nullable().meta({ description: 'What is wrong with it, in words; null if nothing is.' }),
+    cause: z.enum(faultCauses).nullable().meta({ description: 'The kind of trouble; null if nothing is wrong.' }),
   })
-  .meta({ id: 'TransportEventData', description: 'What an event says of a transport.' });
+  .meta({ id: 'TransportEventData', description: 'The data of an event about a transport.' });
 
 const webhookData = z
   .looseObject({
     webhook_id: z.string().meta({ description: 'The endpoint that was disabled.' }),
-    endpoint: z.string().meta({ description: 'Where its events went.' }),
+    endpoint: z.string().meta({ description: 'The URL that its events were sent to.' }),
     reason: z.string().meta({ description: 'Why it was disabled.' }),
   })
-  .meta({ id: 'WebhookEventData', description: 'What an event says of a webhook.' });
+  .meta({ id: 'WebhookEventData', description: 'The data of an event about a webhook.' });
 
 const times = {
   timestamp: time.meta({ description: 'When it happened.' }),
   created_at: time.meta({ description: 'The same as `timestamp`.' }),
 };
-const what = { description: 'What happened.' };
+const what = { description: 'The type of the event.' };
 
 /** The type of an event says what its data holds. */
 const ofEmail = { type: z.enum(emailEventTypes).meta(what), ...times, data: emailData };
@@ -110,8 +112,10 @@ const ofWebhook = { type: z.enum(webhookEventTypes).meta(what), ...times, data: 
 
 const place = {
   object: objectField('event'),
-  id: z.string().meta({ description: 'Its id, `ev_…`: the `webhook-id` under which webhooks are told of it.' }),
-  cursor: z.string().meta({ description: 'Its place in the feed: give it as `after` to go on behind it.' }),
+  id: z
+    .string()
+    .meta({ description: 'Its id, `ev_…`, which is also the `webhook-id` of a POST with this event alone.' }),
+  cursor: z.string().meta({ description: 'Its place in the feed. Give it as `after` to continue after this event.' }),
 };
 
 export const eventView = z
@@ -123,12 +127,15 @@ export const eventView = z
   ])
   .meta({
     id: 'Event',
-    description: 'Something that happened, as webhooks tell of it, with its place.',
+    description: 'An event as webhooks get it, with its place in the feed.',
     examples: [eventExample],
   });
 
 const inBatch = {
-  id: z.string().optional().meta({ description: 'Its id, `ev_…`; only in a batch, whose `webhook-id` is another.' }),
+  id: z
+    .string()
+    .optional()
+    .meta({ description: 'Its id, `ev_…`. Only in a batch, where the `webhook-id` is the id of the batch.' }),
 };
 
 /** Not part of any answer: with it the document describes the payload of webhooks. */
@@ -139,20 +146,19 @@ export const payloadView = z
     z.looseObject({ ...inBatch, ...ofTransport }),
     z.looseObject({ ...inBatch, ...ofWebhook }),
   ])
-  .meta({ id: 'EventPayload', description: 'Something that happened, as webhooks tell of it.' });
+  .meta({ id: 'EventPayload', description: 'An event as webhooks get it.' });
 
 export const eventPage = z
   .object({
     object: objectField('list'),
-    has_more: z.boolean().meta({ description: 'Whether the feed goes on behind `next` by now.' }),
+    has_more: z.boolean().meta({ description: 'Whether there are more events after `next` already.' }),
     next: z.string().nullable().meta({
-      description:
-        'What to give as `after` the next time, also when `data` is empty; null while there is no event yet.',
+      description: 'The `after` for the next request, even if `data` is empty; null while there is no event yet.',
     }),
-    data: z.array(eventView).meta({ description: 'This page, oldest first.' }),
+    data: z.array(eventView).meta({ description: 'The events of this page, oldest first.' }),
   })
   .meta({
-    description: 'The events that fit, oldest first.',
+    description: 'The matching events, oldest first.',
     examples: [{ object: 'list', has_more: false, next: eventExample.cursor, data: [eventExample] }],
   });
 

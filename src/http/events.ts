@@ -18,7 +18,7 @@ const cursor = z.string().regex(cursorForm, 'is not a cursor of this feed');
 const feedQuery = z.strictObject({
   after: cursor.optional().meta({
     description:
-      'The place to go on behind: `next` of the page before, or the `cursor` of an event. Without it a page begins with the oldest event that is kept, and a stream with what happens from now on.',
+      'The place to continue after: the `next` of the previous page, or the `cursor` of an event. Without it, a page begins with the oldest stored event, and a stream with events from now on.',
     examples: ['1795512601310-0'],
   }),
   types: z
@@ -26,7 +26,7 @@ const feedQuery = z.strictObject({
     .optional()
     .meta({
       description:
-        'Only these types of event, with commas between them or repeated. `email.*` stands for all of a noun.',
+        'Only these event types, separated by commas or repeated. `email.*` means all types that begin with `email.`.',
       examples: [['email.sent', 'email.bounced']],
     }),
   limit: z.coerce
@@ -35,7 +35,7 @@ const feedQuery = z.strictObject({
     .min(1)
     .max(mostPerPage)
     .default(usualPerPage)
-    .meta({ description: 'How many a page has at most. A stream has no pages.' }),
+    .meta({ description: 'The maximum number of events on a page. A stream has no pages.' }),
 });
 
 const feedHeaders = z.looseObject({
@@ -43,7 +43,8 @@ const feedHeaders = z.looseObject({
     .union([cursor, z.literal('')])
     .optional()
     .meta({
-      description: 'Where a stream goes on: the id of the last event that came. It goes before `after`.',
+      description:
+        'For streams: the id of the last event received, to continue after it. It takes precedence over `after`.',
       examples: ['1795512601310-0'],
     }),
 });
@@ -65,21 +66,21 @@ export function eventRoutes(deps: StreamDeps, bounds = usualBounds): Routes {
         operationId: 'listEvents',
         summary: 'Read events, page by page or live',
         description: [
-          'Every event that webhooks are told of, oldest first. Go on with `after` set to the `next` of the page before, and each event is read exactly once, those of an email in their order.',
-          'A page may have fewer events than its limit, and be empty, although there are more: looking for rare types is cut short, and `has_more` and `next` say where it goes on.',
-          'A key limited to domains or lanes sees the events of emails it could have sent, as long as their records are kept.',
-          'Where events behind `after` have been removed already, the answer is 410.',
+          'Every event that webhooks can get, oldest first. To continue, set `after` to the `next` of the previous page. Each event is then read exactly once, and the events of an email come in their order.',
+          'A page may be short or empty although `has_more` is true, because the search for rare types is cut short. Continue with `next`.',
+          'A key limited to domains or lanes sees the events of emails it could have sent, as long as their records are stored.',
+          'If events that follow `after` have already been removed, the answer is 410.',
           '',
-          'With `Accept: text/event-stream` events come as they happen: server-sent events with the cursor as `id`, the type as `event` and what a list has as `data`, and a comment every 15 seconds.',
-          `It goes on behind \`Last-Event-ID\` or \`after\`, with what was missed first. Where events there have been removed, an event \`${gapEvent}\` says so, and the stream goes on with the oldest that is kept.`,
-          'A key may have 100 streams at one process. A reader that takes nothing for a minute is dropped. The stream ends when the process stops or the key is revoked.',
+          'With `Accept: text/event-stream`, events are sent as they happen. They are server-sent events: `id` is the cursor, `event` the type, and `data` the event as in a list. A comment is sent every 15 seconds.',
+          `The stream continues after \`Last-Event-ID\` or \`after\` and first sends the events that were missed. If some of them have been removed, an event \`${gapEvent}\` says so, and the stream continues with the oldest stored event.`,
+          'A key may have 100 streams per process. A reader that reads nothing for a minute is disconnected. The stream ends when the process stops or the key is revoked.',
         ].join('\n'),
         tags: ['events'],
         headers: feedHeaders,
         querystring: feedQuery,
         response: {
           200: {
-            description: 'The events that fit, oldest first: a page of them, or a stream.',
+            description: 'The matching events, oldest first: a page, or a stream.',
             content: { 'application/json': { schema: eventPage }, 'text/event-stream': { schema: eventStream } },
           },
           ...problemAnswers(410, 422),
@@ -106,7 +107,7 @@ export function eventRoutes(deps: StreamDeps, bounds = usualBounds): Routes {
 }
 
 const expired =
-  'Events behind this cursor have been removed before they were read. Go on without after, which begins with the oldest that is kept; GET /v1/emails says where the emails stand';
+  'Some events after this cursor were removed before they were read. Continue without after, which begins with the oldest stored event; GET /v1/emails shows the status of the emails';
 
 /** `types=a,b` and `types=a&types=b` mean the same. */
 function listed(given: unknown): unknown {

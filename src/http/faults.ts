@@ -28,7 +28,7 @@ export function faultsOf(issues: readonly Issue[], part = 'body'): Fault[] {
 const absent: ReadonlyMap<string, string> = new Map([
   [
     'topic_id',
-    'is not known here: there are no topics, so nobody who left one would be spared. Leave it out, and keep them away yourself or by /v1/suppressions',
+    'is not supported: there are no topics, so recipients who left one would still get the mail. Leave the field out, and exclude them yourself or by /v1/suppressions',
   ],
   ['domain_id', 'is not known here: name the domains that it may send from in from_domains, such as ["example.com"]'],
 ]);
@@ -61,7 +61,7 @@ function isOfOtherType(issue: Issue): boolean {
 }
 
 /** Never repeats the value: it may be a secret, and of any length. */
-export function wordIssue(issue: RawIssue): string {
+function wordIssue(issue: RawIssue): string {
   switch (issue.code) {
     case 'invalid_type':
       return issue.input === undefined ? isRequired : mustBeOf(issue.expected);

@@ -4,7 +4,7 @@ import { createGunzip } from 'node:zlib';
 import { ProblemError, tooLarge } from './problems.ts';
 
 /** The stream fastify reads a body from. Fastify compares `receivedEncodedLength` with Content-Length. */
-export type Unpacked = Readable & { receivedEncodedLength: number };
+type Unpacked = Readable & { receivedEncodedLength: number };
 
 const unpackedChunkBytes = 64 * 1024;
 

@@ -23,20 +23,20 @@ type Deps = {
 const check = z.object({
   name: z.string().meta({
     description:
-      'What was looked at: `redis`, `accepting`, `durability`, `load`, `transports_file` while that is wrong, and `transport <name>` for each that is out of service.',
+      'The name of the check: `redis`, `accepting`, `durability`, `load`, `transports_file` while that file is wrong, and `transport <name>` for each transport out of service.',
   }),
-  ok: z.boolean().meta({ description: 'Whether it is as it should be.' }),
-  detail: z.string().optional().meta({ description: 'What is wrong with it; of `durability`, what Redis guarantees.' }),
+  ok: z.boolean().meta({ description: 'Whether the check passed.' }),
+  detail: z.string().optional().meta({ description: 'What is wrong. For `durability`, what Redis guarantees.' }),
 });
 const liveness = z
-  .object({ status: z.literal('alive').meta({ description: 'It answers, so it is.' }) })
+  .object({ status: z.literal('alive').meta({ description: 'Always `alive`.' }) })
   .meta({ description: 'The process is alive.', examples: [{ status: 'alive' }] });
 const readiness = z
   .object({
-    status: z.enum(['ready', 'not_ready']).meta({ description: 'Whether to send it requests.' }),
-    checks: z.array(check).meta({ description: 'What that follows from.' }),
+    status: z.enum(['ready', 'not_ready']).meta({ description: 'Whether the process should get requests.' }),
+    checks: z.array(check).meta({ description: 'The checks.' }),
   })
-  .meta({ id: 'Readiness', description: 'Whether it can take work, check by check.' });
+  .meta({ id: 'Readiness', description: 'Whether the process can take work, with each check.' });
 
 export function healthRoutes(deps: Deps): Routes {
   return (app) => {
@@ -45,8 +45,8 @@ export function healthRoutes(deps: Deps): Routes {
       url: '/livez',
       schema: {
         operationId: 'getLiveness',
-        summary: 'Is the process alive',
-        description: 'Answers as long as the process runs, and looks at nothing else.',
+        summary: 'Check that the process is alive',
+        description: 'Answers as long as the process runs. It checks nothing else.',
         tags: ['health'],
         security: [],
         response: { 200: liveness },
@@ -59,9 +59,11 @@ export function healthRoutes(deps: Deps): Routes {
       url: '/readyz',
       schema: {
         operationId: 'getReadiness',
-        summary: 'Can this process take work',
-        description:
-          'Not ready while Redis is away or the process is stopping, nor, with `REQUIRE_DURABLE_REDIS`, while Redis may forget what was answered 202. The check `durability` says what the present Redis guarantees. While too much mail waits or Redis is nearly full, new mail is refused and the check `load` says why. The process stays ready then: everything else is answered, and another process could do no better. Nor does a `TRANSPORTS_FILE` that has become wrong, as what stood in it before still holds, nor a transport that is paused, in trouble or hanging, whose mail waits, make it less ready.',
+        summary: 'Check that the process can take work',
+        description: [
+          'Answers 503 while Redis is away or the process is stopping. With `REQUIRE_DURABLE_REDIS`, also while Redis may lose accepted mail. The check `durability` says what Redis guarantees.',
+          'Other trouble is reported as a check and does not change the status. `load`: new mail is refused, because too much mail waits or Redis is nearly full; other requests are answered, and another process could do no better. `transports_file`: the file has become wrong, and its last valid content is still in use. `transport <name>`: the transport is paused, in trouble or hanging, and its mail waits.',
+        ].join('\n\n'),
         tags: ['health'],
         security: [],
         response: { 200: readiness, 503: readiness },
@@ -73,8 +75,8 @@ export function healthRoutes(deps: Deps): Routes {
           { name: 'accepting', ok: !deps.isDraining() },
         ];
         const { standing } = deps.seenRedis;
-        const { overLine } = deps.pressure;
-        const load = { name: 'load', ok: overLine === null, ...(overLine === null ? {} : { detail: overLine }) };
+        const { reason } = deps.pressure;
+        const load = { name: 'load', ok: reason === null, ...(reason === null ? {} : { detail: reason }) };
         const isReady = needed.every(({ ok }) => ok) && (standing?.unfit ?? null) === null;
         const file = deps.isFileWrong() ? [wrongFile] : [];
         // Redis may have gone away since the check: then there is nothing to say about transports.
@@ -92,7 +94,7 @@ export function healthRoutes(deps: Deps): Routes {
 const wrongFile = {
   name: 'transports_file',
   ok: false,
-  detail: 'TRANSPORTS_FILE is wrong, and what stood in it before still holds: the log says what is wrong with it',
+  detail: 'TRANSPORTS_FILE is wrong, and its last valid content is still in use: the log says what is wrong',
 };
 
 function durabilityChecks(standing: RedisStanding | null) {
@@ -103,6 +105,7 @@ function durabilityChecks(standing: RedisStanding | null) {
 
 /** No key is needed here, so it says only the kind of trouble, and nothing of a server's reply. */
 function transportCheck({ name, state: { paused, breaker } }: TransportReport) {
-  const inTrouble = breaker.kind === 'open' ? causeMeanings[breaker.cause] : 'its server answers nothing it is given';
+  const inTrouble =
+    breaker.kind === 'open' ? causeMeanings[breaker.cause] : 'its server accepts messages but does not answer';
   return { name: `transport ${name}`, ok: false, detail: paused === null ? inTrouble : 'it is paused' };
 }

@@ -1,7 +1,7 @@
 /** Cuts the items of a JSON array of any length apart as its bytes come in: only one item is in memory at a time. */
 
 /** `item` counts from 1. */
-export type JsonItem = { readonly item: number } & (
+type JsonItem = { readonly item: number } & (
   | { readonly bytes: Buffer }
   /** The item is longer than allowed. */
   | { readonly tooLong: true }

@@ -10,7 +10,7 @@ import { findJsonFault, findMalformedUtf8, type JsonLimits } from './json-fault.
  */
 export const jsonLimits: JsonLimits = { depth: 32, values: 500_000, members: 50_000 };
 
-export type JsonReading = { readonly value: unknown } | { readonly fault: string };
+type JsonReading = { readonly value: unknown } | { readonly fault: string };
 
 const quote = 0x22;
 const comma = 0x2c;

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { problemsAlone } from './problems.ts';
 import type { Routes } from './server.ts';
 
-export type MetricsDeps = {
+type MetricsDeps = {
   /** All metrics as they are now, in Prometheus' text format. */
   renderMetrics(): Promise<string>;
 };
@@ -23,9 +23,9 @@ export function metricsRoutes({ renderMetrics }: MetricsDeps): Routes {
       url: '/metrics',
       schema: {
         operationId: 'getMetrics',
-        summary: 'What Prometheus reads',
+        summary: 'Metrics for Prometheus',
         description:
-          'Counters and histograms of this process, and what waits and how transports stand in the whole fleet. While Redis is away it answers all the same, with `postrider_redis_up 0`.',
+          'Counters and histograms of this process, and the waiting mail and transport states of all processes together. It also answers while Redis is away, with `postrider_redis_up 0`.',
         tags: ['health'],
         security: [],
         response: {

@@ -11,7 +11,7 @@ export const limitField = z.coerce
   .min(1)
   .max(mostPerPage)
   .default(usualPerPage)
-  .meta({ description: 'How many to list at most.' });
+  .meta({ description: 'The maximum number to list.' });
 
 /**
  * The form is checked because any other text would also mean some place in the list.
@@ -22,8 +22,8 @@ export function pageFieldsOf(form: RegExp, item: string) {
   const cursor = z.string().regex(form, `is not the id of ${item}`).optional();
   return {
     limit: limitField,
-    after: cursor.meta({ description: 'The last id of the page you have, to go on to older ones.' }),
-    before: cursor.meta({ description: 'The first id of the page you have, to go back to newer ones.' }),
+    after: cursor.meta({ description: 'The last id of the page you have, to get older ones.' }),
+    before: cursor.meta({ description: 'The first id of the page you have, to get newer ones.' }),
   };
 }
 
@@ -44,17 +44,16 @@ export function pageOf<View extends z.ZodType>(view: View) {
   return z.object({
     object: objectField('list'),
     has_more: z.boolean().meta({ description: 'Whether there are more beyond this page.' }),
-    data: z.array(view).meta({ description: 'This page, newest first.' }),
+    data: z.array(view).meta({ description: 'The items of this page, newest first.' }),
   });
 }
 
 /** A page of a list of which only so much is looked at for one answer. */
 export function partialPageOf<View extends z.ZodType>(view: View) {
   return pageOf(view).extend({
-    next: z
-      .string()
-      .nullable()
-      .meta({ description: 'Where to go on, as `after`, or in place of a `before` that was given; null at the end.' }),
+    next: z.string().nullable().meta({
+      description: 'Where to continue: give it as `after`, or as `before` if you gave that; null at the end.',
+    }),
   });
 }
 

@@ -42,31 +42,31 @@ const maxFaults = 1_000;
 const maxNamed = 10;
 
 const faultSchema = z.object({
-  pointer: z.string().meta({ description: 'Where in the request.', examples: ['/to/0'] }),
-  code: z.string().meta({ description: 'What kind of fault, for programs.' }),
-  message: z.string().meta({ description: 'What is wrong, for people: reads on from the name of the field.' }),
+  pointer: z.string().meta({ description: 'The place in the request.', examples: ['/to/0'] }),
+  code: z.string().meta({ description: 'The kind of error, for programs.' }),
+  message: z.string().meta({ description: 'What is wrong, for people. Read it after the name of the field.' }),
 });
 
-export const problemSchema = z
+const problemSchema = z
   .object({
     type: z.string().meta({ description: 'The kind of problem, as a URI.' }),
     title: z.string().meta({ description: 'The kind of problem, in words.' }),
     status: z.int().meta({ description: 'The status code.' }),
     detail: z.string().meta({ description: 'What went wrong this time, and what to do about it.' }),
-    instance: z.string().meta({ description: 'The path that was asked for.' }),
-    errors: z.array(faultSchema).optional().meta({ description: 'Each fault in the request.' }),
-    name: z.enum(problemNames).meta({ description: 'The kind of problem, as a name to switch on.' }),
+    instance: z.string().meta({ description: 'The requested path.' }),
+    errors: z.array(faultSchema).optional().meta({ description: 'Each error in the request.' }),
+    name: z.enum(problemNames).meta({ description: 'The kind of problem, as a name for programs.' }),
     message: z.string().meta({ description: 'The same as `detail`.' }),
     statusCode: z.int().meta({ description: 'The same as `status`.' }),
-    email_status: status.optional().meta({ description: 'With 409: where the email stands.' }),
-    campaign_status: z.enum(campaignStatuses).optional().meta({ description: 'With 409: where the campaign stands.' }),
+    email_status: status.optional().meta({ description: 'With 409: the status of the email.' }),
+    campaign_status: z.enum(campaignStatuses).optional().meta({ description: 'With 409: the status of the campaign.' }),
   })
   .meta({
     id: 'Problem',
     description: [
-      'RFC 9457 problem details; `name`, `message` and `statusCode` say the same to SDKs.',
-      'In `errors`, a `pointer` into the body is a JSON pointer (RFC 6901) such as `/to/0`, empty for the body as a whole;',
-      'one into another part of the request starts with `#`: `#/query/limit`, `#/path/id`, `#/header/idempotency-key`.',
+      'RFC 9457 problem details; `name`, `message` and `statusCode` repeat them for SDKs.',
+      'In `errors`, a `pointer` into the body is a JSON pointer (RFC 6901) such as `/to/0`, empty for the whole body;',
+      'a pointer into another part of the request starts with `#`: `#/query/limit`, `#/path/id`, `#/header/idempotency-key`.',
       `At most ${maxFaults} are listed.`,
     ].join(' '),
   });

@@ -10,7 +10,7 @@ import { makeProblem } from '../domain/problem.ts';
 import { makeHalfOpenServer } from './half-open.ts';
 import { problemTypeFor } from './problem-media.ts';
 
-export type StartServer = AsyncDisposable & {
+type StartServer = AsyncDisposable & {
   /** The URL it listens at. */
   readonly url: string;
 };

@@ -19,7 +19,11 @@ const most = 1_000;
 const { email, ...others } = suppressionFields;
 const additions = z
   .strictObject({
-    emails: z.array(email).min(1).max(most).meta({ description: 'The addresses alone, in any case.' }),
+    emails: z
+      .array(email)
+      .min(1)
+      .max(most)
+      .meta({ description: 'The addresses, without names. Upper and lower case are the same.' }),
     ...others,
   })
   .meta({
@@ -31,10 +35,10 @@ const additions = z
 const added = listOf(
   z.object({
     object: objectField('suppression'),
-    id: z.string().meta({ description: 'What stands for the address now, or stood there already.' }),
+    id: z.string().meta({ description: 'The id of the suppression, new or existing.' }),
     email: z.string().meta({ description: 'The address, in lower case.' }),
   }),
-  'One for each address, in the order they were given.',
+  'One for each address, in the given order.',
 ).meta({
   description: 'The addresses are on the list.',
   examples: [
@@ -45,13 +49,13 @@ const added = listOf(
 const named = z.array(z.string()).min(1).max(most).optional();
 const removals = withRules(
   z.strictObject({
-    emails: named.meta({ description: 'Addresses, in any case.' }),
+    emails: named.meta({ description: 'Addresses, in upper or lower case.' }),
     ids: named.meta({ description: 'Ids of suppressions.' }),
   }),
   [
     {
       path: 'emails',
-      message: 'must be given, or ids, and not both',
+      message: 'must be given, or ids, but not both',
       holds: ({ emails, ids }) => (emails === undefined) !== (ids === undefined),
     },
   ],
@@ -64,12 +68,14 @@ const removals = withRules(
 const removed = listOf(
   z.object({
     object: objectField('suppression'),
-    id: z.string().nullable().meta({ description: 'What was removed; of several, the first; null for none.' }),
-    deleted: z.boolean().meta({ description: 'Whether it stood there.' }),
+    id: z.string().nullable().meta({
+      description: 'The id of the removed suppression; the first if there were several, null if there was none.',
+    }),
+    deleted: z.boolean().meta({ description: 'Whether it was on the list.' }),
   }),
-  'One for each that was named, in the order they were given.',
+  'One for each address or id, in the given order.',
 ).meta({
-  description: 'They are off the list.',
+  description: 'The suppressions were removed.',
   examples: [{ object: 'list', data: [{ object: 'suppression', id: suppressionExample.id, deleted: true }] }],
 });
 
@@ -98,7 +104,8 @@ export function suppressionBatchRoutes(deps: Deps): Routes {
       schema: {
         operationId: 'addSuppressions',
         summary: 'Suppress several addresses',
-        description: 'As one is, for the same scope and reason. More than these are imported.',
+        description:
+          'Adds up to 1,000 addresses with the same scope and reason, each like a single one. Use the import for more.',
         tags,
         body: additions,
         response: { 201: added, ...problemAnswers(400, 413, 415, 422) },
@@ -120,8 +127,9 @@ export function suppressionBatchRoutes(deps: Deps): Routes {
       config,
       schema: {
         operationId: 'removeSuppressions',
-        summary: 'Take several addresses off the list',
-        description: 'They get mail again. Who did that is logged. What does not stand there is passed over.',
+        summary: 'Remove several addresses from the list',
+        description:
+          'Removes the suppressions; the addresses get mail again. Addresses and ids that are not on the list are skipped. The removal is logged with the API key.',
         tags,
         body: removals,
         response: { 200: removed, ...problemAnswers(400, 413, 415, 422) },

@@ -47,15 +47,15 @@ export const suppressionView = z
     object: objectField('suppression'),
     id: z.string().meta({ description: 'Its id, `sp_…`.' }),
     email: z.string().meta({ description: 'The address, in lower case.' }),
-    scope: suppressionScope.meta({ description: 'Which mail it gets no more of.' }),
-    reason: suppressionReason.meta({ description: 'Why it stands here.' }),
+    scope: suppressionScope.meta({ description: 'Which mail it no longer gets.' }),
+    reason: suppressionReason.meta({ description: 'The reason.' }),
     origin: z.enum(suppressionOrigins).meta({
-      description: 'The same, as the Resend SDKs name it; they call an unsubscribe `manual`.',
+      description: 'The reason, as the Resend SDKs name it; they call an unsubscribe `manual`.',
     }),
-    created_at: time.meta({ description: 'Since when.' }),
-    email_id: z.string().nullable().meta({ description: 'The email that led to it; null when it was put here.' }),
-    source_id: z.string().nullable().meta({ description: 'The same, as the Resend SDKs name it.' }),
-    note: z.string().nullable().meta({ description: 'What was noted with it.' }),
+    created_at: time.meta({ description: 'When it was added.' }),
+    email_id: z.string().nullable().meta({ description: 'The email that caused it; null if somebody added it.' }),
+    source_id: z.string().nullable().meta({ description: 'The same as `email_id`, as the Resend SDKs name it.' }),
+    note: z.string().nullable().meta({ description: 'The note given with it.' }),
   })
   .meta({ id: 'Suppression', description: 'An address that gets no more mail.', examples: [suppressionExample] });
 
@@ -76,11 +76,12 @@ export function viewOf(suppression: Suppression): z.input<typeof suppressionView
 /** The suppressions of an address: the fields of the first one, and all of them in `data`. */
 export const suppressionsOfAddress = suppressionView
   .extend({
-    data: z.array(suppressionView).meta({ description: 'One for each scope it is suppressed for, `all` first.' }),
+    data: z.array(suppressionView).meta({ description: 'One suppression for each scope, `all` first.' }),
   })
   .meta({
     id: 'SuppressedAddress',
-    description: 'What stands against it: the first entry as the Resend SDKs read it, and all of them in `data`.',
+    description:
+      'The suppressions of the address: the first in the fields that the Resend SDKs read, and all of them in `data`.',
     examples: [{ ...suppressionExample, data: [suppressionExample] }],
   });
 

@@ -38,44 +38,44 @@ const maxUploadBytes = 4 * 1024 * 1024 * 1024;
 
 const params = z.object({
   email: z.string().meta({
-    description: 'The address, in any case, or the id of one of its suppressions.',
+    description: 'The address, in upper or lower case, or the id of one of its suppressions.',
     examples: [suppressionExample.email],
   }),
 });
 
 const scopeQuery = z.strictObject({
-  scope: suppressionScope.optional().meta({ description: 'Only what stands there for this scope.' }),
+  scope: suppressionScope.optional().meta({ description: 'Only the suppression for this scope.' }),
 });
 
 const listQuery = refuseBothEnds(
   z.strictObject({
     ...pageFieldsOf(suppressionIdForm, 'a suppression'),
-    reason: suppressionReason.optional().meta({ description: 'Only those for this reason.' }),
+    reason: suppressionReason.optional().meta({ description: 'Only suppressions with this reason.' }),
     origin: z.enum(suppressionOrigins).optional().meta({
-      description: 'Only those of this `origin`, as the Resend SDKs ask for them.',
+      description: 'Only suppressions with this `origin`; for the Resend SDKs.',
     }),
-    scope: suppressionScope.optional().meta({ description: 'Only those of this scope.' }),
+    scope: suppressionScope.optional().meta({ description: 'Only suppressions for this scope.' }),
   }),
 );
 
 const exportQuery = z.strictObject({
-  format: z.enum(['ndjson', 'csv']).default('ndjson').meta({ description: 'One JSON object a line, or CSV.' }),
+  format: z.enum(['ndjson', 'csv']).default('ndjson').meta({ description: 'One JSON object per line, or CSV.' }),
 });
 
 const removed = z
   .object({
     object: objectField('suppression'),
-    id: z.string().meta({ description: 'What was removed; of several, the first.' }),
+    id: z.string().meta({ description: 'The id of the removed suppression; the first if there were several.' }),
     email: z.string().meta({ description: 'The address.' }),
-    deleted: z.literal(true).meta({ description: 'It gets mail again.' }),
+    deleted: z.literal(true).meta({ description: 'The address gets mail again.' }),
   })
   .meta({
-    description: 'The address was taken off the list.',
+    description: 'The suppressions of the address were removed.',
     examples: [{ object: 'suppression', id: suppressionExample.id, email: suppressionExample.email, deleted: true }],
   });
 
 const imported = z.object({ object: objectField('suppression_import'), ...uploadAnswer }).meta({
-  description: 'What became of the upload.',
+  description: 'The result of the upload.',
   examples: [
     {
       ...{ object: 'suppression_import', received: 3, added: 1, duplicates: 1, invalid: 1, complete: true },
@@ -86,7 +86,7 @@ const imported = z.object({ object: objectField('suppression_import'), ...upload
 
 const importExamples = {
   ndjson: {
-    summary: 'An object a line',
+    summary: 'One object per line',
     media: 'application/x-ndjson',
     value: '{"email":"ada@example.com","reason":"unsubscribe","scope":"bulk"}\n',
   },
@@ -138,7 +138,7 @@ export function suppressionRoutes(deps: Deps): Routes {
         operationId: 'addSuppression',
         summary: 'Suppress an address',
         description:
-          'Nothing is sent to it from now on, not even what was accepted before. What stands there already for the scope is left as it is and shown.',
+          'Nothing is sent to the address from now on, not even mail that was accepted before. If the address has an entry for the scope already, that entry is kept and returned.',
         tags,
         body: suppressionRequest,
         response: { 201: suppressionView, ...problemAnswers(400, 413, 415, 422) },
@@ -158,8 +158,10 @@ export function suppressionRoutes(deps: Deps): Routes {
       schema: {
         operationId: 'importSuppressions',
         summary: 'Suppress many addresses',
-        description:
-          'As NDJSON with an object a line, or as CSV with a header row, both with the fields `email`, `scope`, `reason` and `note`, and perhaps others, which are passed over. Also packed with gzip. A line that is not valid is passed over and named; a list that cannot be read from its beginning, as one of another encoding or without a header, is refused with 422. To repeat an upload does no harm.',
+        description: [
+          'Takes NDJSON with one object per line, or CSV with a header row. The fields are `email`, `scope`, `reason` and `note`; others are ignored. The upload may be compressed with gzip.',
+          'A line that is not valid is skipped, and listed in `errors`. A list that cannot be read at all, for example because of its encoding or a missing CSV header, is refused with 422. Uploading a list again is safe.',
+        ].join('\n\n'),
         tags,
         consumes: [...lineTypes],
         body: z.unknown().meta({ description: 'The records.', type: 'string' }),
@@ -183,7 +185,7 @@ export function suppressionRoutes(deps: Deps): Routes {
         operationId: 'listSuppressions',
         summary: 'List suppressions',
         description:
-          'Newest first. With `reason` or `scope` a page may come short, or be empty, although there are more: 10,000 are looked at for one. `has_more` says so, and `next` where it goes on.',
+          'Newest first. With `reason` or `scope`, one page looks at 10,000 entries at most, so it may be short or empty although `has_more` is true; continue with `next`.',
         tags,
         querystring: listQuery,
         response: { 200: suppressionPage, ...problemAnswers(422) },
@@ -201,13 +203,14 @@ export function suppressionRoutes(deps: Deps): Routes {
       config,
       schema: {
         operationId: 'exportSuppressions',
-        summary: 'All suppressions in one answer',
-        description: 'Newest first, of any number, as NDJSON or CSV. What it answers can be imported again.',
+        summary: 'Export all suppressions',
+        description:
+          'All suppressions in one answer, newest first, as NDJSON or CSV. The answer can be imported again.',
         tags,
         querystring: exportQuery,
         response: {
           200: {
-            description: 'Every suppression, one a line.',
+            description: 'Every suppression, one per line.',
             content: exportedAs,
           },
           ...problemAnswers(422),
@@ -226,8 +229,9 @@ export function suppressionRoutes(deps: Deps): Routes {
       config,
       schema: {
         operationId: 'getSuppression',
-        summary: 'Look an address up',
-        description: 'What stands against it, for each scope. By the id of a suppression, that one alone.',
+        summary: 'Get the suppressions of an address',
+        description:
+          'The suppressions of the address, one for each scope. With the id of a suppression, only that one.',
         tags,
         params,
         response: {
@@ -245,9 +249,9 @@ export function suppressionRoutes(deps: Deps): Routes {
       config,
       schema: {
         operationId: 'removeSuppression',
-        summary: 'Take an address off the list',
+        summary: 'Remove an address from the list',
         description:
-          'It gets mail again. By the id of a suppression, that one alone is taken away. Who did that is logged.',
+          'Removes the suppressions of the address; it gets mail again. With the id of a suppression, only that one is removed. The removal is logged with the API key.',
         tags,
         params,
         querystring: scopeQuery,

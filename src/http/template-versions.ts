@@ -38,7 +38,7 @@ export function templateVersionRoutes(deps: Pick<TemplateDeps, 'templates' | 'te
       schema: {
         operationId: 'listTemplateVersions',
         summary: 'List the versions of a template',
-        description: 'Newest first, without what they say. The last 1,000 are kept.',
+        description: 'Newest first, without their content. The last 1,000 are kept.',
         tags,
         params: templateParams,
         response: { 200: versionList, ...problemAnswers(400, 404) },
@@ -56,8 +56,8 @@ export function templateVersionRoutes(deps: Pick<TemplateDeps, 'templates' | 'te
       config: { scope: 'read' },
       schema: {
         operationId: 'getTemplateVersion',
-        summary: 'Look at a version of a template',
-        description: 'What it says, and the variables that it asks for.',
+        summary: 'Get a version of a template',
+        description: 'The content of the version, and the variables that it uses.',
         tags,
         params: versionParams,
         response: { 200: versionView, ...problemAnswers(400, 404, 422) },
@@ -79,8 +79,9 @@ export function templateVersionRoutes(deps: Pick<TemplateDeps, 'templates' | 'te
       bodyLimit: maxRenderBytes,
       schema: {
         operationId: 'renderTemplate',
-        summary: 'See what a template renders to',
-        description: 'What an email made of it with these variables would say. Nothing is stored, and nothing sent.',
+        summary: 'Render a template',
+        description:
+          'Returns the content of an email made from the template with these variables. Nothing is stored or sent.',
         tags,
         params: templateParams,
         body: renderRequest,
@@ -105,7 +106,7 @@ export function templateVersionRoutes(deps: Pick<TemplateDeps, 'templates' | 'te
         operationId: 'publishTemplate',
         summary: 'Publish a template',
         description:
-          'Changes nothing: each version can be used as soon as it is stored. It is here for SDKs that publish what they made.',
+          'Changes nothing: each version can be used as soon as it is stored. This route is for SDKs that publish the templates they create.',
         tags,
         params: templateParams,
         response: { 200: storedTemplate, ...problemAnswers(400, 404, 413, 415) },

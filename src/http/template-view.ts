@@ -17,79 +17,81 @@ import { deletedView, isoOf, objectField, time } from './answer-fields.ts';
 import { pageOf } from './paging.ts';
 
 const id = z.string().meta({ description: 'Its id, `tp_…`.' });
-const live = z.literal('published').meta({ description: 'Each version can be used as soon as it is stored.' });
+const live = z
+  .literal('published')
+  .meta({ description: 'Always `published`: each version can be used as soon as it is stored.' });
 
-export const templateSummaryView = z
+const templateSummaryView = z
   .object({
     object: objectField('template'),
     id,
-    name: z.string().meta({ description: 'What it is for, in your words.' }),
-    alias: z.string().nullable().meta({ description: 'Your name for it, which can be used in place of its id.' }),
+    name: z.string().meta({ description: 'Your name for it.' }),
+    alias: z.string().nullable().meta({ description: 'Your short name for it, which you can use instead of its id.' }),
     status: live,
     version: z.int().meta({ description: 'The number of its newest version, from 1.' }),
-    created_at: time.meta({ description: 'When it was made.' }),
+    created_at: time.meta({ description: 'When it was created.' }),
     updated_at: time.meta({ description: 'When it was changed last.' }),
     published_at: time.meta({ description: 'The same as `updated_at`, for SDKs.' }),
   })
-  .meta({ id: 'TemplateSummary', description: 'A template as lists have it.' });
+  .meta({ id: 'TemplateSummary', description: 'A template in a list.' });
 
 const variableView = z
   .object({
     key: z.string().meta({ description: 'Its name.' }),
-    type: z.enum([...variableTypes, 'any']).meta({ description: 'What it must be; `any` where nothing was declared.' }),
+    type: z.enum([...variableTypes, 'any']).meta({ description: 'Its type; `any` if none was declared.' }),
     fallback_value: z
       .union([z.string(), z.number()])
       .nullable()
-      .meta({ description: 'What stands where it is not given.' }),
-    used_in: z.array(z.enum(templateParts)).meta({ description: 'The parts that ask for it.' }),
-    paths: z.array(z.string()).meta({ description: 'What is asked for of it, as the template writes it.' }),
+      .meta({ description: 'The value used if none is given.' }),
+    used_in: z.array(z.enum(templateParts)).meta({ description: 'The parts that use it.' }),
+    paths: z.array(z.string()).meta({ description: 'The paths used in it, as written in the template.' }),
   })
-  .meta({ id: 'TemplateVariable', description: 'A variable that the template asks for, or that was declared.' });
+  .meta({ id: 'TemplateVariable', description: 'A variable that the template uses, or that was declared.' });
 
 const source = (what: string) =>
   z
     .string()
     .nullable()
-    .meta({ description: `${what}, as it was given.` });
+    .meta({ description: `${what}, as Liquid source.` });
 
 const contentFields = {
   subject: source('The subject line'),
   html: source('The HTML body'),
-  text: source('The plain text body; null where it is made of the HTML'),
+  text: source('The plain text body; null if it is made from the HTML'),
   preheader: source('The preheader'),
-  from: z.string().nullable().meta({ description: 'Who emails made of it are from.' }),
-  reply_to: z.array(z.string()).nullable().meta({ description: 'Where answers to them go.' }),
-  missing: z.enum(missingPolicies).meta({ description: 'What a variable that is not given means.' }),
-  variables: z.array(variableView).meta({ description: 'The variables, found and declared.' }),
+  from: z.string().nullable().meta({ description: 'The sender of emails made from it.' }),
+  reply_to: z.array(z.string()).nullable().meta({ description: 'Where replies to these emails go.' }),
+  missing: z.enum(missingPolicies).meta({ description: 'How a missing variable is treated.' }),
+  variables: z.array(variableView).meta({ description: 'The variables that it uses, and those that were declared.' }),
 };
 
 export const templateView = templateSummaryView
   .extend({
     ...contentFields,
-    has_unpublished_versions: z.literal(false).meta({ description: 'None is: for SDKs.' }),
+    has_unpublished_versions: z.literal(false).meta({ description: 'Always false; for SDKs.' }),
     current_version_id: z.string().meta({ description: 'The id of its newest version.' }),
   })
   .meta({ id: 'Template', description: 'A template in its newest version.' });
 
 const versionFields = {
   object: objectField('template_version'),
-  id: z.string().meta({ description: 'Its id: that of the template, and its number.' }),
+  id: z.string().meta({ description: 'Its id, made of the id of the template and the number of the version.' }),
   version: z.int().meta({ description: 'Its number, from 1.' }),
 };
 
 export const versionView = z
   .object({ ...versionFields, ...contentFields })
-  .meta({ id: 'TemplateVersion', description: 'One version of a template. It does not change.' });
+  .meta({ id: 'TemplateVersion', description: 'One version of a template. A version never changes.' });
 
 export const versionList = z
   .object({
     object: objectField('list'),
-    has_more: z.literal(false).meta({ description: 'All are here.' }),
+    has_more: z.literal(false).meta({ description: 'Always false: all are listed.' }),
     data: z
       .array(
         z
-          .object({ ...versionFields, created_at: time.meta({ description: 'When it was made.' }) })
-          .meta({ id: 'TemplateVersionSummary', description: 'A version, without what it says.' }),
+          .object({ ...versionFields, created_at: time.meta({ description: 'When it was created.' }) })
+          .meta({ id: 'TemplateVersionSummary', description: 'A version, without its content.' }),
       )
       .meta({ description: 'The versions, newest first.' }),
   })
@@ -103,19 +105,19 @@ export const storedTemplate = z
     id,
     version: z.int().meta({ description: 'The number of its newest version.' }),
   })
-  .meta({ id: 'StoredTemplate', description: 'The template, as it is stored now.' });
+  .meta({ id: 'StoredTemplate', description: 'The template as it is stored now.' });
 
 export const deletedTemplate = deletedView('template').meta({ description: 'The template was removed.' });
 
 export const letterView = z
   .object({
     object: objectField('rendered_template'),
-    subject: z.string().nullable().meta({ description: 'The subject line; null where the template has none.' }),
-    html: z.string().nullable().meta({ description: 'The HTML body; null where the template has none.' }),
+    subject: z.string().nullable().meta({ description: 'The subject line; null if the template has none.' }),
+    html: z.string().nullable().meta({ description: 'The HTML body; null if the template has none.' }),
     text: z.string().nullable().meta({ description: 'The plain text body.' }),
     version: z.int().meta({ description: 'The version that was rendered.' }),
   })
-  .meta({ id: 'RenderedTemplate', description: 'What an email made of it would say.' });
+  .meta({ id: 'RenderedTemplate', description: 'The content of an email made from the template.' });
 
 export function summaryOf(head: TemplateHead): z.input<typeof templateSummaryView> {
   return {

@@ -68,7 +68,7 @@ export function templateRoutes(deps: TemplateDeps): Routes {
         operationId: 'createTemplate',
         summary: 'Store a template',
         description:
-          'Its parts are in Liquid. What a variable brings into the HTML is escaped; the filter `raw` leaves it as it is. Every fault in a part is told with its line and column.',
+          'The parts of a template are in Liquid. Values of variables are escaped in the HTML; the filter `raw` prevents that. Every error in a part is reported with its line and column.',
         tags,
         headers: creationHeaders,
         body: templateRequestFor(templating.checkSource),
@@ -89,7 +89,7 @@ export function templateRoutes(deps: TemplateDeps): Routes {
       schema: {
         operationId: 'listTemplates',
         summary: 'List templates',
-        description: 'Newest first, without what they say.',
+        description: 'Newest first, without their content.',
         tags,
         querystring: pageQueryOf(templateIdForm, 'a template'),
         response: { 200: templatePage, ...problemAnswers(422) },
@@ -107,8 +107,8 @@ export function templateRoutes(deps: TemplateDeps): Routes {
       config: { scope: 'read' },
       schema: {
         operationId: 'getTemplate',
-        summary: 'Look at a template',
-        description: 'The template in its newest version, with the variables that it asks for.',
+        summary: 'Get a template',
+        description: 'The template in its newest version, with the variables that it uses.',
         tags,
         params: templateParams,
         response: { 200: templateView, ...problemAnswers(400, 404) },
@@ -129,7 +129,7 @@ export function templateRoutes(deps: TemplateDeps): Routes {
         operationId: 'updateTemplate',
         summary: 'Change a template',
         description:
-          'A change of what it says makes a new version, which emails are made of from then on. The versions before stay as they are: an email can name one.',
+          'A change of the content creates a new version, from which emails are made from then on. Older versions are not changed, and an email can still name one.',
         tags,
         params: templateParams,
         body: templateChangesFor(templating.checkSource),
@@ -163,7 +163,7 @@ export function templateRoutes(deps: TemplateDeps): Routes {
       schema: {
         operationId: 'duplicateTemplate',
         summary: 'Copy a template',
-        description: 'Makes another that says the same, with a name of its own and no alias.',
+        description: 'Creates another template with the same content, a name of its own and no alias.',
         tags,
         params: templateParams,
         headers: creationHeaders,
@@ -185,8 +185,9 @@ export function templateRoutes(deps: TemplateDeps): Routes {
       config,
       schema: {
         operationId: 'deleteTemplate',
-        summary: 'Remove a template',
-        description: 'With all of its versions. Emails that were made of it are on their way as they are.',
+        summary: 'Delete a template',
+        description:
+          'Deletes the template with all its versions. Emails that were already made from it are not affected.',
         tags,
         params: templateParams,
         response: { 200: deletedTemplate, ...problemAnswers(400, 404, 413, 415) },

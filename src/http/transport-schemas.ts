@@ -10,67 +10,70 @@ const causeOf = (isNull: string) =>
   z
     .enum(faultCauses)
     .nullable()
-    .meta({ description: `What kind of trouble, ${isNull}. ${causeList}.` });
+    .meta({ description: `The kind of trouble; ${isNull}. ${causeList}.` });
 
 const breaker = z
   .object({
-    state: z.enum(['closed', 'open']).meta({ description: '`closed` lets mail through, `open` lets none.' }),
-    reason: z.string().nullable().meta({ description: 'Why it is open, in words.' }),
-    cause: causeOf('null where there is none'),
-    since: time.nullable().meta({ description: 'Since when it is open.' }),
+    state: z.enum(['closed', 'open']).meta({ description: '`closed`: mail passes. `open`: no mail passes.' }),
+    reason: z.string().nullable().meta({ description: 'Why it is open, in words; null while it is closed.' }),
+    cause: causeOf('null if there is none'),
+    since: time.nullable().meta({ description: 'When it opened; null while it is closed.' }),
     next_probe_at: time.nullable().meta({
       description:
-        'When the transport is tried next; it closes when that goes well. Where messages met the trouble, one of them must go through after a login that went well: null once the next one may try.',
+        'When the transport is tried next; success closes the breaker. If it opened because of failed messages, one message must also succeed after the login: null once the next message may try.',
     }),
   })
-  .meta({ description: 'Stops a transport that is in trouble, for the whole fleet.' });
+  .meta({ description: 'Stops a transport that is in trouble, for all workers.' });
 
 const pool = z
   .object({
-    connections: count('Connections that the whole fleet may have to it, as configured.'),
+    connections: count('The configured maximum of connections, for all workers together.'),
     granted_connections: z.int().min(0).nullable().meta({
-      description:
-        'Connections that the fleet opens at most for now, because its server refused one more; null while it refuses none.',
+      description: 'The maximum of connections for now, because the server refused more; null if it refuses none.',
     }),
-    open: count('Connections there are now.'),
-    busy: count('Those of them that carry a message at this moment.'),
-    waiting: count('Messages that wait for one.'),
-    hanging: count('Those of the busy ones whose server seems to answer nothing any more.'),
-    workers: count('Worker processes that these are of.'),
+    open: count('Connections that are open now.'),
+    busy: count('Open connections that are sending a message now.'),
+    waiting: count('Messages that wait for a connection.'),
+    hanging: count('Busy connections whose server no longer seems to answer.'),
+    workers: count('Worker processes that have these connections.'),
   })
-  .meta({ description: 'Its connections, over all workers.' });
+  .meta({ description: 'Its connections, of all workers together.' });
 
 const rate = z
   .object({
     limit: count('Messages in each window.'),
     window: z.string().meta({ description: 'How long a window is: a `second`, `minute`, `hour` or `day`.' }),
     remaining: z.int().min(0).nullable().meta({
-      description: 'What is left of the window that ends now; null for a rate per second, which is kept as a pace.',
+      description:
+        'How many messages are left in the window that ends now; null for a rate per second, which is spread evenly.',
     }),
     reset_at: time.nullable().meta({
       description:
-        'When all of it is there again, should nothing more be sent; null while it is, and for a rate per second.',
+        'When the full allowance is back if nothing more is sent; null if it is full now, and for a rate per second.',
     }),
   })
-  .meta({ description: 'A rate or quota, counted over all workers. Its window moves on all the time.' });
+  .meta({ description: 'A rate or quota, for all workers together. Its window slides: it always ends now.' });
 
 const parked = z
   .object({
-    transactional: count('Those of the lane `transactional`.'),
-    bulk: count('Those of the lane `bulk`.'),
+    transactional: count('Emails in the lane `transactional`.'),
+    bulk: count('Emails in the lane `bulk`.'),
   })
-  .meta({ description: 'Emails that are due and wait until it may take them. That costs them no attempt.' });
+  .meta({
+    description:
+      'Emails that are due and wait until the transport can take them. The wait does not count as an attempt.',
+  });
 
 export const transportView = z
   .object({
     object: objectField('transport'),
     name,
-    host: z.string().meta({ description: 'Where it connects to, as `host:port`.' }),
+    host: z.string().meta({ description: 'The server it connects to, as `host:port`.' }),
     state: z.enum(['ok', 'degraded', 'hanging', 'paused']).meta({
       description:
-        '`degraded` while its breaker is open; `hanging` while its server takes messages and answers none, and mail that has another way goes that way; `paused` as long as it was asked to be, whatever else is the matter.',
+        '`degraded`: its breaker is open. `hanging`: the server accepts messages but does not answer; mail that has another route is sent there. `paused`: somebody paused it; shown whatever else is wrong.',
     }),
-    paused_at: time.nullable().meta({ description: 'Since when it is paused.' }),
+    paused_at: time.nullable().meta({ description: 'When it was paused; null if it is not.' }),
     breaker,
     brake: z
       .object({
@@ -80,36 +83,36 @@ export const transportView = z
           .max(1)
           .meta({ description: 'The share of its rates and connections that is used now.' }),
       })
-      .meta({ description: 'Slows it down when its server asks for that, and lets go by and by.' }),
+      .meta({ description: 'Slows the transport down when its server asks for that. It is lifted gradually.' }),
     pool,
     rates: z.array(rate).meta({ description: 'Its rates and quotas, the shortest window first.' }),
     parked,
   })
-  .meta({ id: 'Transport', description: 'A transport, as it stands now in the whole fleet.' });
+  .meta({ id: 'Transport', description: 'The current state of a transport, for all workers together.' });
 
 export type TransportView = z.output<typeof transportView>;
 
 export const transportList = z
   .object({
     object: objectField('list'),
-    has_more: z.literal(false).meta({ description: 'All of them are listed.' }),
+    has_more: z.literal(false).meta({ description: 'Always false: all are listed.' }),
     data: z.array(transportView).meta({ description: 'Every transport, by name.' }),
   })
-  .meta({ description: 'Every transport, as it stands now in the whole fleet.' });
+  .meta({ description: 'The current state of every transport, for all workers together.' });
 
 export const verifyView = z
   .object({
     object: objectField('transport_verification'),
     name,
-    ok: z.boolean().meta({ description: 'Whether the connection came about and the login was taken.' }),
-    ms: z.number().min(0).meta({ description: 'How long that took, milliseconds.' }),
+    ok: z.boolean().meta({ description: 'Whether connecting and logging in succeeded.' }),
+    ms: z.number().min(0).meta({ description: 'How long it took, in milliseconds.' }),
     tls: z
       .string()
       .nullable()
-      .meta({ description: 'The TLS version; null without TLS, or where it did not come to that.' }),
-    detail: z.string().nullable().meta({ description: 'What went wrong, in words; null when nothing did.' }),
-    cause: causeOf('null where there is none, and where the server was reached but takes no more connections'),
+      .meta({ description: 'The TLS version; null without TLS, or if the connection failed earlier.' }),
+    detail: z.string().nullable().meta({ description: 'What went wrong, in words; null if nothing did.' }),
+    cause: causeOf('null if there is none, and if the server was reached but accepts no more connections'),
   })
-  .meta({ id: 'TransportVerification', description: 'How connecting and logging in went.' });
+  .meta({ id: 'TransportVerification', description: 'The result of connecting and logging in.' });
 
 export type VerifyResult = z.output<typeof verifyView>;

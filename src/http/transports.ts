@@ -44,7 +44,7 @@ export function transportRoutes({ transports }: Deps): Routes {
         operationId: 'listTransports',
         summary: 'List transports',
         description:
-          'Every transport by name, with its state, connections, what is left of its rates, and what waits for it.',
+          'Every transport by name, with its state, its connections, what is left of its rates, and the mail waiting for it.',
         tags,
         response: { 200: transportList, ...problemAnswers() },
         'x-examples': { 200: transportExamples.all },
@@ -62,8 +62,8 @@ export function transportRoutes({ transports }: Deps): Routes {
       config: toRead,
       schema: {
         operationId: 'getTransport',
-        summary: 'Look at a transport',
-        description: 'Its state, connections, what is left of its rates, and what waits for it.',
+        summary: 'Get a transport',
+        description: 'Its state, its connections, what is left of its rates, and the mail waiting for it.',
         tags,
         params,
         response: { 200: transportView, ...problemAnswers(400, 404) },
@@ -79,8 +79,10 @@ export function transportRoutes({ transports }: Deps): Routes {
       schema: {
         operationId: 'verifyTransport',
         summary: 'Verify a transport',
-        description:
-          'Connects to it and logs in now, sends nothing, and says how that went: 200 also when it went wrong, with `ok` false. It takes 20 seconds at most. When it goes well although the breaker is open, the workers try at once as well. Takes no body.',
+        description: [
+          'Connects and logs in now, without sending anything, and returns the result. The status is 200 even if it fails; `ok` is false then. It takes 20 seconds at most.',
+          'If it succeeds while the breaker is open, the workers try at once, too. Takes no body.',
+        ].join('\n\n'),
         tags,
         params,
         response: { 200: verifyView, ...problemAnswers(400, 404, 413, 415) },
@@ -99,8 +101,10 @@ export function transportRoutes({ transports }: Deps): Routes {
       schema: {
         operationId: 'pauseTransport',
         summary: 'Pause a transport',
-        description:
-          'Within a second no worker of the fleet hands it mail any more, until it is resumed. What is on its way to it by then is finished; other mail goes by another transport of its route, or waits without losing an attempt. Pausing it twice changes nothing. Takes no body.',
+        description: [
+          'Within a second, all workers stop giving mail to the transport, until it is resumed. Messages that are being sent are finished. Other mail is sent by another transport of its route, or waits; the wait does not count as an attempt.',
+          'Pausing it twice changes nothing. Takes no body.',
+        ].join('\n\n'),
         tags,
         params,
         response: { 200: transportView, ...problemAnswers(400, 404, 413, 415) },
@@ -118,7 +122,7 @@ export function transportRoutes({ transports }: Deps): Routes {
         operationId: 'resumeTransport',
         summary: 'Resume a transport',
         description:
-          'It takes mail again, and what waits for it goes out. Resuming it twice changes nothing. Takes no body.',
+          'The transport takes mail again, and the mail waiting for it is sent. Resuming it twice changes nothing. Takes no body.',
         tags,
         params,
         response: { 200: transportView, ...problemAnswers(400, 404, 413, 415) },

@@ -11,13 +11,15 @@ type Deps = {
   unsubscribe(subscription: Subscription): Promise<void>;
 };
 
-const params = z.object({ token: z.string().meta({ description: 'What the link ends in.', examples: ['AVyCl0…'] }) });
+const params = z.object({
+  token: z.string().meta({ description: 'The last part of the link.', examples: ['AVyCl0…'] }),
+});
 
 const htmlOf = (description: string, example: string) => ({
   description,
   content: { 'text/html': { schema: z.unknown().meta({ type: 'string', examples: [example] }) } },
 });
-const unknown = htmlOf('The token is none of ours.', unknownPage());
+const unknown = htmlOf('The token is not valid.', unknownPage());
 const troubles = problemsAlone(400, 500, 503);
 const tags = ['unsubscribe'];
 
@@ -35,8 +37,8 @@ export function unsubscribeRoutes(deps: Deps): Routes {
       url: '/u/:token',
       schema: {
         operationId: 'askToUnsubscribe',
-        summary: 'The page to unsubscribe on',
-        description: 'Asks the reader of a bulk email, with a button. Nothing changes by looking at it.',
+        summary: 'Show the unsubscribe page',
+        description: 'Shows an unsubscribe button to the recipient of a bulk email. Opening the page changes nothing.',
         tags,
         security: [],
         params,
@@ -61,11 +63,15 @@ export function unsubscribeRoutes(deps: Deps): Routes {
         operationId: 'unsubscribe',
         summary: 'Unsubscribe',
         description:
-          'What the button of the page does, and mailbox providers on behalf of their users (RFC 8058). The address is suppressed for bulk mail, and `email.unsubscribed` is told. Its body is not looked at.',
+          'Unsubscribes the address: it is suppressed for bulk mail, and there is an event `email.unsubscribed`. Used by the button of the page and by mailbox providers (RFC 8058). The body is ignored.',
         tags,
         security: [],
         params,
-        response: { 200: htmlOf('It is done.', donePage('ada@example.com')), 404: unknown, ...troubles },
+        response: {
+          200: htmlOf('The address was unsubscribed.', donePage('ada@example.com')),
+          404: unknown,
+          ...troubles,
+        },
       },
       handler: async ({ params: { token } }, reply) => {
         const subscription = deps.subscriptionOf(token);

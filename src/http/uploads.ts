@@ -14,24 +14,26 @@ const maxBatchBytes = 1024 * 1024;
 
 export const uploadAnswer = {
   received: z.int().meta({ description: 'Records in the upload.' }),
-  added: z.int().meta({ description: 'Those that are new.' }),
-  duplicates: z.int().meta({ description: 'Those that were there before, in the list or in this upload.' }),
-  invalid: z.int().meta({ description: 'Those that are not valid, and were passed over.' }),
+  added: z.int().meta({ description: 'New records.' }),
+  duplicates: z.int().meta({ description: 'Records that were added before, or that are repeated in this upload.' }),
+  invalid: z.int().meta({ description: 'Records that are not valid and were skipped.' }),
   complete: z.boolean().meta({
     description:
-      'Whether the list was read to its end. False where it broke off, as a list in JSON that is not closed: nobody behind that was read, and the last of the faults says where.',
+      'Whether the whole list was read. False if the list itself is faulty at some place, for example JSON that is not closed. Nothing after that place was read, and the last of `errors` names it.',
   }),
   errors: z
     .array(
       z.object({
-        line: z.int().meta({ description: 'In the upload, counted from 1.' }),
+        line: z.int().meta({ description: 'The line in the upload, from 1.' }),
         message: z.string().meta({ description: 'What is wrong with it.' }),
       }),
     )
-    .meta({ description: `What is wrong, for the first ${maxNamedFaults}; where the list broke off, that as well.` }),
+    .meta({
+      description: `The first ${maxNamedFaults} errors, and the one where reading stopped if \`complete\` is false.`,
+    }),
 };
 
-export type Uploaded = {
+type Uploaded = {
   received: number;
   added: number;
   duplicates: number;
@@ -41,7 +43,7 @@ export type Uploaded = {
 };
 
 /** The form of one record. */
-export type RecordForm<Item> = {
+type RecordForm<Item> = {
   readonly schema: z.ZodType<Item>;
   /** As in `readRecords`. */
   readonly columns: readonly string[];
@@ -72,7 +74,7 @@ export async function takeUpload<Item>(
 }
 
 /** How records are put into batches. */
-export type Batching = {
+type Batching = {
   /** Records of a batch at most; fewer when they are long. */
   readonly size: number;
   /** Whether batches need a hash; it is empty otherwise. */

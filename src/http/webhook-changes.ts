@@ -33,7 +33,7 @@ const rotations = [
   {
     url: '/webhooks/:id/signing-secret/rotate',
     operationId: 'rotateWebhookSigningSecret',
-    summary: 'Rotate the signing secret, as the Resend SDKs ask for it',
+    summary: 'Rotate the signing secret, by the path of the Resend SDKs',
   },
 ] as const;
 
@@ -58,8 +58,10 @@ export function webhookChangeRoutes(deps: Deps): Routes {
       schema: {
         operationId: 'updateWebhook',
         summary: 'Change a webhook endpoint',
-        description:
-          'Where it is, what it is told of, and whether it is told at all. Enabling one again does not send what it missed: replay that. One that is moved gets what waits for it at its new URL at once.',
+        description: [
+          'Changes the URL, the events, the status or other settings.',
+          'Enabling an endpoint again does not send the events it missed: use a replay for that. After a change of the URL, events waiting for the endpoint are sent to the new URL at once.',
+        ].join('\n\n'),
         tags,
         params: webhookParams,
         body: webhookChanges,
@@ -94,8 +96,10 @@ export function webhookChangeRoutes(deps: Deps): Routes {
         schema: {
           operationId,
           summary,
-          description:
-            'Makes a new one and shows it this once. For 24 hours every POST carries two signatures, one by each secret, so that consumers can change over one by one; of a rotation within that time the secret before it ends at once. With an `Idempotency-Key` a repeat gets the same secret. Takes no body.',
+          description: [
+            'Creates a new secret, shown only once. For 24 hours every POST has two signatures, one by each secret, so that consumers can change one after the other. Rotating again within that time ends the older secret at once.',
+            'With an `Idempotency-Key`, a repeat gets the same secret. Takes no body.',
+          ].join('\n\n'),
           tags,
           headers: creationHeaders,
           params: webhookParams,
@@ -122,9 +126,11 @@ export function webhookChangeRoutes(deps: Deps): Routes {
       config,
       schema: {
         operationId: 'testWebhook',
-        summary: 'Try a webhook endpoint',
-        description:
-          'POSTs a made-up event to it now, signed as any other, and says what came back: 200 also when that was an error. It takes `WEBHOOK_TIMEOUT` (15 seconds) at most, is not tried again, and changes nothing about the endpoint. Takes no body.',
+        summary: 'Test a webhook endpoint',
+        description: [
+          'POSTs a test event to the endpoint now, signed like any other, and returns its answer. The status is 200 even if the endpoint answered with an error.',
+          'The test takes at most `WEBHOOK_TIMEOUT` (15 seconds), is not tried again, and changes nothing about the endpoint. Takes no body.',
+        ].join('\n\n'),
         tags,
         params: webhookParams,
         response: { 200: testResult, ...problemAnswers(400, 404, 413, 415) },

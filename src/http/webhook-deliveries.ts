@@ -32,13 +32,13 @@ type Deps = {
 const tags = ['webhooks'];
 
 const listQuery = pageQueryOf(deliveryIdForm, 'a delivery').safeExtend({
-  status: z.enum(deliveryStatuses).optional().meta({ description: 'Only those of this status.' }),
-  event_type: z.enum(eventTypes).optional().meta({ description: 'Only those with an event of this type.' }),
+  status: z.enum(deliveryStatuses).optional().meta({ description: 'Only deliveries with this status.' }),
+  event_type: z.enum(eventTypes).optional().meta({ description: 'Only deliveries with an event of this type.' }),
   event_id: z
     .string()
     .max(100)
     .optional()
-    .meta({ description: 'Only those with this event.', examples: ['ev_01kb2m7x4p6q8s0t2v4w6x8y0z_2'] }),
+    .meta({ description: 'Only deliveries with this event.', examples: ['ev_01kb2m7x4p6q8s0t2v4w6x8y0z_2'] }),
 });
 
 const params = webhookParams.extend({
@@ -53,9 +53,9 @@ export function webhookDeliveryRoutes(deps: Deps): Routes {
       config,
       schema: {
         operationId: 'listWebhookDeliveries',
-        summary: 'List what went out to an endpoint',
+        summary: 'List deliveries to an endpoint',
         description:
-          'Newest first. The last 1,000 that went well and the last 1,000 that failed are kept, for as long as events are (`RETENTION_EVENTS`), and all that are to be tried again, of which the 2,000 that were tried last are listed.',
+          'Newest first. The last 1,000 successful and the last 1,000 failed deliveries are kept, as long as events are (`RETENTION_EVENTS`). All pending ones are kept; the 2,000 that were tried last are listed.',
         tags,
         params: webhookParams,
         querystring: listQuery,
@@ -77,8 +77,8 @@ export function webhookDeliveryRoutes(deps: Deps): Routes {
       config,
       schema: {
         operationId: 'getWebhookDelivery',
-        summary: 'Look at a delivery',
-        description: 'What was posted, and of each try when it was, what came back and how long that took.',
+        summary: 'Get a delivery',
+        description: 'The request that was sent, and for each try the time, the answer and the duration.',
         tags,
         params,
         response: { 200: deliveryDetail, ...problemAnswers(400, 404) },

@@ -22,14 +22,18 @@ type Deps = CreationDeps<'ch'> & {
 const replayRequest = z
   .strictObject({
     since: instant.optional().meta({ description: 'Events from this time on: ISO 8601 with an offset.' }),
-    until: instant.optional().meta({ description: 'Events up to this time; up to now when it is left out.' }),
+    until: instant.optional().meta({ description: 'Events up to this time. The default is now.' }),
     types: z
       .array(z.enum(eventTypes))
       .min(1)
       .optional()
-      .meta({ description: 'Events of these types; of all that the endpoint is told of when it is left out.' }),
-    event_id: z.string().max(100).optional().meta({ description: 'This event, whatever its type.' }),
-    delivery_id: z.string().max(100).optional().meta({ description: 'This delivery, a batch as it was.' }),
+      .meta({ description: 'Events of these types. The default is all types that the endpoint gets.' }),
+    event_id: z.string().max(100).optional().meta({ description: 'This event, of any type.' }),
+    delivery_id: z
+      .string()
+      .max(100)
+      .optional()
+      .meta({ description: 'This delivery. A batch is sent again as it was.' }),
   })
   .refine(
     ({ since, event_id, delivery_id }) => [since, event_id, delivery_id].filter((by) => by !== undefined).length === 1,
@@ -42,20 +46,24 @@ const replayRequest = z
   })
   .meta({
     id: 'WebhookReplayRequest',
-    description: 'What is to go out again: events of a time, one event, or one delivery.',
+    description: 'What to send again: the events of a time range, one event, or one delivery.',
   });
 
 const replayView = z
   .object({
     object: objectField('webhook_replay'),
     id: z.string().meta({ description: 'The endpoint.' }),
-    count: z.int().meta({ description: 'How many events, or deliveries, go out again.' }),
-    has_more: z.boolean().meta({ description: 'Whether the range goes on: one request looks at 100,000 events.' }),
-    next_since: time.nullable().meta({ description: 'The `since` to go on with; null when all of it was looked at.' }),
+    count: z.int().meta({ description: 'How many events or deliveries are sent again.' }),
+    has_more: z
+      .boolean()
+      .meta({ description: 'Whether there are more in the range: one request looks at 100,000 events.' }),
+    next_since: time
+      .nullable()
+      .meta({ description: 'The `since` to continue with; null if the whole range was looked at.' }),
   })
   .meta({
     id: 'WebhookReplay',
-    description: 'It waits to go out, as durable as an event that is new.',
+    description: 'The events are queued, as durably as new events.',
     examples: [
       { object: 'webhook_replay', id: 'wh_01kb2m8z5q7r9t1v3x5y7z9a1b', count: 412, has_more: false, next_since: null },
     ],
@@ -63,7 +71,7 @@ const replayView = z
 
 const examples = {
   range: {
-    summary: 'What bounced in one hour',
+    summary: 'Bounces of one hour',
     value: { since: '2026-11-25T09:00:00Z', until: '2026-11-25T10:00:00Z', types: ['email.bounced'] },
   },
 };
@@ -90,9 +98,13 @@ export function webhookReplayRoutes(deps: Deps): Routes {
       config,
       schema: {
         operationId: 'replayWebhook',
-        summary: 'Have events go out again',
-        description:
-          'To this endpoint alone, each under the `webhook-id` it had, so that a consumer can tell what it has already. What it was never told goes out as well, such as what happened while it was disabled. Where the endpoint takes batches, events of a range or by their id are grouped anew; each says its own id. With an `Idempotency-Key` a repeat has nothing go out once more, also one that comes while the first is under way or after it broke off: that does what is left. Where the record of an email has been removed, or its campaign deleted, its tags are no longer known: a range has none of its events for an endpoint with a `filter`, but those of campaigns for one that asks for the lane `bulk` alone.',
+        summary: 'Replay events',
+        description: [
+          'Sends stored events to this endpoint again, each under its own `webhook-id`, so that a consumer can recognise events it already has. Events that the endpoint never got are sent too, for example those from a time when it was disabled.',
+          'If the endpoint takes batches, the events of a range, or one given by its id, are put into new batches. Each event in a batch has its own id.',
+          'With an `Idempotency-Key`, a repeat sends nothing twice. A repeat that comes while the first request is running, or after it broke off, does the rest.',
+          'Once the record of an email was removed or its campaign was deleted, its tags are unknown. A range then has none of its events for an endpoint with a `filter`. The only exception are campaign emails, for an endpoint that filters by the lane `bulk` and no tags.',
+        ].join('\n\n'),
         tags: ['webhooks'],
         headers: creationHeaders,
         params: webhookParams,
@@ -137,6 +149,6 @@ function requestOf(
 
 function missingDetail({ event_id, delivery_id }: z.output<typeof replayRequest>): string {
   if (event_id !== undefined)
-    return `There is no event ${event_id}, or it is no longer stored, or its campaign was deleted: then replay the time it happened, by since`;
+    return `There is no event ${event_id}, or it is no longer stored, or its campaign was deleted. In the last case, replay the time it happened, with since`;
   return `There is no delivery ${delivery_id} of that webhook, or its events are no longer stored`;
 }

@@ -30,55 +30,55 @@ export const webhookView = z
     object: objectField('webhook'),
     id: z.string().meta({ description: 'Its id, `wh_…`.' }),
     created_at: time.meta({ description: 'When it was added.' }),
-    status: z.enum(webhookStatuses).meta({ description: 'Whether it is told of events.' }),
+    status: z.enum(webhookStatuses).meta({ description: 'Whether it gets events.' }),
     disabled_reason: z
       .enum(reasons)
       .nullable()
       .meta({
-        description: `Why it is disabled, null while it is not. ${reasons.map((name) => `\`${name}\`: ${disabledReasons[name]}`).join('; ')}.`,
+        description: `Why it is disabled; null while it is enabled. ${reasons.map((name) => `\`${name}\`: ${disabledReasons[name]}`).join('; ')}.`,
       }),
     failing_since: time.nullable().meta({
-      description: 'When the first of the POSTs failed since which none succeeded; null when the last one did.',
+      description: 'When the current run of failed POSTs began; null if the last POST succeeded.',
     }),
-    endpoint: z.string().meta({ description: 'Where events are POSTed to.' }),
-    events: z.array(z.enum(eventTypes)).meta({ description: 'The types of event it is told of.' }),
-    description: z.string().nullable().meta({ description: 'What it is for.' }),
+    endpoint: z.string().meta({ description: 'The URL that events are POSTed to.' }),
+    events: z.array(z.enum(eventTypes)).meta({ description: 'The event types it gets.' }),
+    description: z.string().nullable().meta({ description: 'Your description of it.' }),
     filter: z
       .object({
         tags: z
           .record(z.string(), z.string())
           .nullable()
           .meta({ description: 'The tags an email must have, by name.' }),
-        lane: z.enum(lanes).nullable().meta({ description: 'The lane an email must be of.' }),
+        lane: z.enum(lanes).nullable().meta({ description: 'The lane an email must be in.' }),
       })
       .nullable()
-      .meta({ description: 'Which emails it is told of; of all when it is null.' }),
+      .meta({ description: 'Which emails it gets events of; null for all.' }),
     batch: z
       .object({
-        max_events: z.int().meta({ description: 'Events of one POST at most.' }),
-        max_wait_ms: z.int().meta({ description: 'How long the first one waits for others, milliseconds.' }),
+        max_events: z.int().meta({ description: 'The maximum number of events in one POST.' }),
+        max_wait_ms: z.int().meta({ description: 'How long the first event waits for others, in milliseconds.' }),
       })
       .nullable()
-      .meta({ description: 'Several events in one POST; null for one in each.' }),
+      .meta({ description: 'Whether several events come in one POST; null for one event per POST.' }),
     headers: z
       .record(z.string(), z.literal('***'))
-      .meta({ description: 'The headers that go with every POST. What they say is not shown again.' }),
+      .meta({ description: 'The headers sent with every POST. Their values are not shown.' }),
     previous_secret_until: time
       .nullable()
-      .meta({ description: 'Until when the secret before the last rotation signs as well; null when it does not.' }),
+      .meta({ description: 'How long the secret before the last rotation also signs; null if it no longer does.' }),
   })
   .meta({ id: 'Webhook', description: 'A webhook endpoint.', examples: [example] });
 
-export type WebhookView = z.output<typeof webhookView>;
+type WebhookView = z.output<typeof webhookView>;
 
 const signingSecret = z
   .string()
-  .meta({ description: 'Verifies the signature of each event, `whsec_…`. It is shown this once.' });
+  .meta({ description: 'The secret to verify the signature of each event, `whsec_…`. It is shown only once.' });
 const exampleSecret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=';
 
 export const createdWebhook = webhookView.extend({ signing_secret: signingSecret }).meta({
   id: 'CreatedWebhook',
-  description: 'The endpoint was added. Store its signing secret now.',
+  description: 'The endpoint was added. Store its signing secret now: it is not shown again.',
   examples: [{ ...example, signing_secret: exampleSecret }],
 });
 
@@ -92,10 +92,10 @@ export const rotatedSecret = z
     object: objectField('webhook'),
     id: z.string().meta({ description: 'The endpoint.' }),
     signing_secret: signingSecret,
-    previous_secret_until: time.meta({ description: 'Until when the secret before it signs as well.' }),
+    previous_secret_until: time.meta({ description: 'How long the previous secret also signs.' }),
   })
   .meta({
-    description: 'The new secret. Both sign every POST until the old one ends.',
+    description: 'The new secret. Both secrets sign every POST until the old one ends.',
     examples: [
       {
         object: 'webhook',
@@ -110,17 +110,17 @@ export const testResult = z
   .object({
     object: objectField('webhook_test'),
     id: z.string().meta({ description: 'The endpoint.' }),
-    event_id: z.string().meta({ description: 'The `webhook-id` it came under.' }),
-    type: z.enum(eventTypes).meta({ description: 'What the made-up event told of; its data says `"test": true`.' }),
-    ok: z.boolean().meta({ description: 'Whether it was answered with 2xx.' }),
-    status: z.int().nullable().meta({ description: 'The status it was answered with; null when no answer came.' }),
-    detail: z.string().nullable().meta({ description: 'What went wrong, in words; null when nothing did.' }),
-    ms: z.number().min(0).meta({ description: 'How long that took, milliseconds.' }),
-    body: z.string().nullable().meta({ description: 'The first 16 KB of the answer; null when none came.' }),
+    event_id: z.string().meta({ description: 'The `webhook-id` of the test event.' }),
+    type: z.enum(eventTypes).meta({ description: 'The type of the test event. Its data has `"test": true`.' }),
+    ok: z.boolean().meta({ description: 'Whether the answer was 2xx.' }),
+    status: z.int().nullable().meta({ description: 'The status of the answer; null if there was none.' }),
+    detail: z.string().nullable().meta({ description: 'What went wrong, in words; null if nothing did.' }),
+    ms: z.number().min(0).meta({ description: 'How long it took, in milliseconds.' }),
+    body: z.string().nullable().meta({ description: 'The first 16 KB of the answer; null if there was none.' }),
   })
   .meta({
     id: 'WebhookTest',
-    description: 'What came back.',
+    description: 'The answer of the endpoint.',
     examples: [
       {
         object: 'webhook_test',

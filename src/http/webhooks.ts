@@ -51,7 +51,7 @@ export function webhookRoutes(deps: Deps): Routes {
         operationId: 'createWebhook',
         summary: 'Add a webhook endpoint',
         description:
-          'Events are POSTed to it as JSON, signed as Standard Webhooks says. An event that is not answered with 2xx is tried again, for three days by default. Store the signing secret: it is not shown again.',
+          'Events are POSTed to the endpoint as JSON, signed according to Standard Webhooks. An event that is not answered with 2xx is tried again, by default for three days. Store the signing secret: it is not shown again.',
         tags,
         headers: creationHeaders,
         body: webhookRequest,
@@ -94,8 +94,8 @@ export function webhookRoutes(deps: Deps): Routes {
       config: webhookConfig,
       schema: {
         operationId: 'getWebhook',
-        summary: 'Look at a webhook endpoint',
-        description: 'Where it is, what it is told of and how it fares. The signing secret is not shown.',
+        summary: 'Get a webhook endpoint',
+        description: 'The settings and health of the endpoint. The signing secret is not shown.',
         tags,
         params: webhookParams,
         response: { 200: webhookView, ...problemAnswers(400, 404) },
@@ -110,8 +110,8 @@ export function webhookRoutes(deps: Deps): Routes {
       config: webhookConfig,
       schema: {
         operationId: 'deleteWebhook',
-        summary: 'Remove a webhook endpoint',
-        description: 'Events that are still waiting for it are dropped.',
+        summary: 'Delete a webhook endpoint',
+        description: 'Deletes the endpoint. Events still waiting for it are dropped.',
         tags,
         params: webhookParams,
         response: { 200: deletedWebhook, ...problemAnswers(400, 404, 413, 415) },

@@ -10,7 +10,7 @@ import { dateHeader, headerLine, mailboxHeader, textHeader } from './mime-header
 import { type KnownTexts, partsOf } from './parts.ts';
 
 /** What is kept of letters composed before. */
-export type Known = KnownTexts & {
+type Known = KnownTexts & {
   /** Headers that many letters in a row make of the same objects. */
   readonly from: (from: Mailbox) => string;
   readonly replyTo: (mailboxes: readonly Mailbox[]) => string;

@@ -1,9 +1,9 @@
 /** A server that refuses a connection as one too many: it is well, and takes mail over those it granted. */
 
-export type Crowding = {
+type Crowding = {
   /** Openings refused so, since the pool was made. */
   readonly refusals: number;
-  /** The last opening was. */
+  /** Whether the last opening was refused so. */
   readonly isOn: boolean;
   /**
    * @param isAlone no connection of ours is there, is being opened, or is closing and may still count

@@ -6,7 +6,7 @@ const lineThenDot = Buffer.from('\r\n.');
 const oneDot = Buffer.from('.');
 
 /** @param message each line but perhaps the last ends with CRLF: a lone CR or LF could end the data early for some servers */
-export function toData(message: Buffer): Buffer {
+export function dotStuffed(message: Buffer): Buffer {
   const end = Buffer.from(message.at(-1) === lf ? '.\r\n' : '\r\n.\r\n');
   const pieces: Buffer[] = message[0] === dot ? [oneDot] : [];
   let from = 0;

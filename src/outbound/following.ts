@@ -6,7 +6,7 @@ import type { SmtpSession } from './smtp-session.ts';
 import type { Turn } from './transport.ts';
 import type { Waits } from './waits.ts';
 
-export type Following = {
+type Following = {
   /** Lets the next waiting message follow this one. False when none may. */
   follow(hold: Hold): boolean;
   /** The message on this session has ended. */

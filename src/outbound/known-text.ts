@@ -10,7 +10,7 @@ export type KnownText = {
 };
 
 /** A piece with a line break in it: it ends one line, and begins another. */
-export type Stretch = {
+type Stretch = {
   readonly head: string;
   /** The whole lines between head and tail; null when there are none. */
   readonly between: Encoded | null;

@@ -9,7 +9,7 @@ export type Leaf = {
   readonly body: Body;
 };
 
-export type Multipart = {
+type Multipart = {
   /** The media type with its parameters, except the boundary. */
   readonly type: string;
   readonly parts: readonly Part[];

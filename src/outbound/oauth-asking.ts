@@ -35,7 +35,7 @@ export class NoTurnError extends Error {
   }
 }
 
-export type Obtained = {
+type Obtained = {
   readonly value: string;
   /** Whether the token was given to another process. */
   readonly isShared: boolean;

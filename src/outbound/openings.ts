@@ -10,13 +10,13 @@ const maxOpening = 16;
 /** @param onEnd called once when the connection is gone, whichever side ended it; `signal` ends the opening */
 export type OpenSession = (onEnd: () => void, signal: AbortSignal) => Promise<SmtpSession | TransportFault | Delay>;
 
-export type Openings = {
+type Openings = {
   readonly count: number;
   /** How many more openings may begin. */
   readonly room: number;
   /** An opening failed just now: while other sessions work, no further one is tried. */
   readonly isResting: boolean;
-  /** When that ends. */
+  /** When the pause after a failed opening ends, in milliseconds of a clock that never goes back. */
   readonly reopenAt: number;
   /** Opens one, whatever `room` says. @returns why it was not opened */
   begin(): Promise<TransportFault | Delay | null>;

@@ -1,7 +1,7 @@
 /** Joins the lines that a server sends to whole replies (RFC 5321 section 4.2.1). */
 import { withOneCode } from '../domain/classify.ts';
 
-export type ReplyReader = {
+type ReplyReader = {
   /** Passes on each reply that is complete. */
   read(chunk: Buffer): void;
   /** Bytes that have come of a reply that is not whole. */

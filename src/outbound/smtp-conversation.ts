@@ -4,12 +4,12 @@
  */
 import { parseReply } from '../domain/classify.ts';
 import type { RecipientReply, SharedStage } from '../domain/outcome.ts';
-import { toData } from './dot-stuffing.ts';
+import { dotStuffed } from './dot-stuffing.ts';
 import { isGoodbye, isIntermediate, isPositive, isVerdict } from './reply-kinds.ts';
 import type { EnvelopeCommands } from './smtp-envelope.ts';
 import type { SmtpError } from './smtp-outcome.ts';
 import { type SmtpTalk, smtpError } from './smtp-talk.ts';
-import type { NextHop, Spell } from './smtp-transaction.ts';
+import type { MessageContext, NextHop } from './smtp-transaction.ts';
 import type { Message } from './transport.ts';
 
 /** How far a transaction had come when it ended. */
@@ -27,7 +27,7 @@ export type Progress = {
 };
 
 /** How long a server may take for the first reply to an envelope that came with a body. Some servers drop such an envelope. */
-const behindMs = 5_000;
+const earlyEnvelopeReplyMs = 5_000;
 /** A larger body takes long, and no other message should wait behind it. */
 const followableBytes = 256 * 1_024;
 
@@ -45,14 +45,14 @@ export async function converse(
   nextHop: NextHop,
   commands: EnvelopeCommands,
   message: Message,
-  spell: Spell,
+  context: MessageContext,
   progress: Progress,
 ): Promise<string | null> {
   const { pipelining } = nextHop.extensions;
   const { mail, rcpt } = commands;
   const ask = askOver(talk, nextHop);
   if (pipelining) talk.write(`${[mail, ...rcpt, 'DATA'].join('\r\n')}\r\n`);
-  const toMail = await askMail(ask, mail, nextHop, spell, progress);
+  const toMail = await askMail(ask, mail, nextHop, context, progress);
   if (!isPositive(toMail) && (!pipelining || isGoodbye(toMail))) return toMail;
   const end = await askEach(ask, rcpt, message.envelope.to, toMail, progress);
   if (end !== null) {
@@ -61,15 +61,15 @@ export async function converse(
   }
   const isAnybodyLeft = isPositive(toMail) && progress.refused.length < rcpt.length;
   if (!isAnybodyLeft && !pipelining) return refusalOf(toMail, progress);
-  const toData = await ask('DATA');
+  const dataReply = await ask('DATA');
   if (!isAnybodyLeft) {
-    if (isIntermediate(toData)) await sendNone(talk, toMail, nextHop);
+    if (isIntermediate(dataReply)) await sendEmptyBody(talk, toMail, nextHop);
     return refusalOf(toMail, progress);
   }
   // A 250 here answers another command. Taken as the answer to DATA, it would make the next reply count as the answer to the body.
-  if (isPositive(toData)) throw unexpected(toData);
-  if (!isIntermediate(toData)) return toData;
-  return await handOver(talk, message.raw, spell, progress, nextHop.patience.body);
+  if (isPositive(dataReply)) throw unexpected(dataReply);
+  if (!isIntermediate(dataReply)) return dataReply;
+  return await handOver(talk, message.raw, context, progress, nextHop.patience.body);
 }
 
 function askOver(talk: SmtpTalk, { extensions: { pipelining }, patience }: NextHop): Ask {
@@ -89,10 +89,13 @@ async function askMail(
   ask: Ask,
   mail: string,
   { patience }: NextHop,
-  { before }: Spell,
+  { before }: MessageContext,
   progress: Progress,
 ): Promise<string> {
-  const toMail = await ask(mail, before === null ? patience.envelope : Math.min(patience.envelope, behindMs));
+  const toMail = await ask(
+    mail,
+    before === null ? patience.envelope : Math.min(patience.envelope, earlyEnvelopeReplyMs),
+  );
   progress.toMail = toMail;
   // The refusal may be about the early envelope. If it is about the message, the server refuses it again when it is sent alone.
   if (before !== null && !isPositive(toMail)) throw unexpected(toMail);
@@ -120,7 +123,7 @@ async function askEach(
 }
 
 /** RFC 2920 section 3.1: a server may ask for data without a valid recipient, and gets an empty one. If it refused MAIL, we close instead. */
-async function sendNone(talk: SmtpTalk, toMail: string, { patience }: NextHop): Promise<void> {
+async function sendEmptyBody(talk: SmtpTalk, toMail: string, { patience }: NextHop): Promise<void> {
   if (!isPositive(toMail)) return talk.close();
   talk.write('.\r\n');
   await talk.reply(patience.envelope);
@@ -130,7 +133,7 @@ async function sendNone(talk: SmtpTalk, toMail: string, { patience }: NextHop): 
 async function handOver(
   talk: SmtpTalk,
   raw: Buffer,
-  { claim, follow }: Spell,
+  { claim, follow }: MessageContext,
   progress: Progress,
   withinMs: number,
 ): Promise<string | null> {
@@ -142,7 +145,7 @@ async function handOver(
   await expectNothing(talk);
   progress.begunAt = performance.now();
   if (raw.length <= followableBytes && follow()) talk.gather();
-  talk.write(toData(raw));
+  talk.write(dotStuffed(raw));
   const answer = await talk.reply(withinMs);
   // A server that answers neither yes nor no may have taken the message.
   if (!isVerdict(answer)) throw smtpError('EPROTOCOL', `Neither taken nor refused: ${answer}`);
@@ -156,8 +159,8 @@ function refusalOf(toMail: string, { refused }: Progress): string {
 
 /** @throws SmtpError after an unsolicited reply: from then on no reply surely belongs to its command */
 async function expectNothing(talk: SmtpTalk): Promise<void> {
-  const news = await talk.news();
-  if (news !== null) throw isGoodbye(news) ? goodbye(news) : unexpected(news);
+  const unsolicited = await talk.unsolicitedReply();
+  if (unsolicited !== null) throw isGoodbye(unsolicited) ? goodbye(unsolicited) : unexpected(unsolicited);
 }
 
 function goodbye(reply: string): SmtpError {

@@ -23,7 +23,7 @@ type Deps = {
   rand(): number;
 };
 
-export type SmtpPool = {
+type SmtpPool = {
   readonly state: PoolState;
   /** A session for one message, given back with `release`; or the fault that kept it from opening; null when the wait timed out. */
   take(turn: Turn): Hold | null | Promise<Hold | TransportFault | null>;

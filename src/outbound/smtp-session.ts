@@ -10,7 +10,7 @@ import { extensionsOf } from './smtp-envelope.ts';
 import { type Logins, login, loginsOf, withoutSecrets } from './smtp-login.ts';
 import { openingFault, type SmtpError, transportFault } from './smtp-outcome.ts';
 import { type SmtpTalk, takeOver } from './smtp-talk.ts';
-import { type NextHop, type PassedOver, type Patience, type Spell, transact } from './smtp-transaction.ts';
+import { type MessageContext, type NextHop, type PassedOver, type Patience, transact } from './smtp-transaction.ts';
 import type { Delay, Message, TransportFault } from './transport.ts';
 
 const connectTimeoutMs = 30_000;
@@ -33,7 +33,7 @@ export type SmtpSession = {
   /** TLS version; null for plaintext. */
   readonly tls: string | null;
   /** Called while the body of another message is on its way, it sends the envelope along, and ends after that message. */
-  send(message: Message, spell: Pick<Spell, 'claim' | 'follow'>): Promise<Outcome | PassedOver>;
+  send(message: Message, context: Pick<MessageContext, 'claim' | 'follow'>): Promise<Outcome | PassedOver>;
   /** A message that follows another is passed over at once, and the connection is closed after the other one. */
   giveUp(): void;
   /** Closes, with QUIT when no message is under way. */
@@ -129,7 +129,7 @@ async function establish(
   // The last reply is that to EHLO: the login comes after it.
   const extensions = extensionsOf(connection.lastServerResponse || '');
   if (settings.auth !== null) await login(connection, settings.auth);
-  const talk = takeOver(connection, { restMs: patience.body, now });
+  const talk = takeOver(connection, { idleMs: patience.body, now });
   return sessionOver(connection, talk, {
     transport: settings.name,
     host: `${settings.host}:${settings.port}`,
@@ -172,12 +172,12 @@ function sessionOver(connection: SMTPConnection, talk: SmtpTalk, nextHop: NextHo
     const mine: InHand = { answeredAt: 0, reply: null, over: Promise.withResolvers(), skip: Promise.withResolvers() };
     last = mine;
     const isFirst = given === 1;
-    const spell = {
+    const context = {
       claim: async () => !isGivenUp && claim(),
       follow: () => nextHop.extensions.pipelining && follow(),
       ...{ isFirst, before },
     };
-    const ending = answered(mine, transact(talk, nextHop, message, spell));
+    const ending = answered(mine, transact(talk, nextHop, message, context));
     try {
       return await (before === null ? ending : Promise.race([mine.skip.promise, afterwards(before, ending)]));
     } finally {
@@ -189,7 +189,7 @@ function sessionOver(connection: SMTPConnection, talk: SmtpTalk, nextHop: NextHo
   function rest(): void {
     last = null;
     // After a give-up the message before is still in hand.
-    if (!isGivenUp) talk.rest();
+    if (!isGivenUp) talk.becomeIdle();
   }
 
   async function answered(mine: InHand, ending: ReturnType<typeof transact>) {

@@ -15,9 +15,9 @@ export type SmtpTalk = {
    */
   reply(withinMs: number): Promise<string>;
   /** An unsolicited reply; null for none. @throws SmtpError when the connection has ended */
-  news(): Promise<string | null>;
+  unsolicitedReply(): Promise<string | null>;
   /** No command is under way from now on: any reply, most often a goodbye, ends the connection. */
-  rest(): void;
+  becomeIdle(): void;
   readonly isOver: boolean;
   /** Closes the connection and drops replies that were not read. */
   close(): void;
@@ -36,7 +36,7 @@ const maxReplyBytes = 16 * 1_024 * 1_024;
 
 type Times = {
   /** How long the connection may be silent while no command is under way. */
-  readonly restMs: number;
+  readonly idleMs: number;
   /** Milliseconds of a clock that never goes back. */
   now(): number;
 };
@@ -46,17 +46,17 @@ type Times = {
  * envelope. The library still handles timeouts, errors and closing. The socket timeout is only for silence: the deadline of a server that sends
  * a little now and then is checked whenever something comes.
  */
-export function takeOver(connection: SMTPConnection, { restMs, now }: Times): SmtpTalk {
+export function takeOver(connection: SMTPConnection, { idleMs: restMs, now }: Times): SmtpTalk {
   const socket = connection._socket as Socket;
   const replies: string[] = [];
-  let isResting = true;
+  let isIdle = true;
   const waiting: Waiting[] = [];
   const reader = makeReplyReader(take);
   let silenceMs: number | null = null;
   let ended: SmtpError | null = null;
 
   function take(reply: string): void {
-    if (isResting) {
+    if (isIdle) {
       connection.close();
       return;
     }
@@ -102,7 +102,7 @@ export function takeOver(connection: SMTPConnection, { restMs, now }: Times): Sm
 
   return {
     write(data) {
-      isResting = false;
+      isIdle = false;
       if (ended === null && !connection.destroyed) socket.write(data);
     },
     gather() {
@@ -118,12 +118,12 @@ export function takeOver(connection: SMTPConnection, { restMs, now }: Times): Sm
         waiting.push({ since: now(), withinMs, give, fail });
       });
     },
-    async news() {
+    async unsolicitedReply() {
       if (ended !== null) throw ended;
       return replies.shift() ?? null;
     },
-    rest() {
-      isResting = true;
+    becomeIdle() {
+      isIdle = true;
       allowSilence(restMs);
       if (replies.length > 0) connection.close();
     },

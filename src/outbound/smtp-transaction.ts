@@ -35,7 +35,7 @@ export type Patience = {
 };
 
 /** The relation of a message to its connection and to the messages before and after it. */
-export type Spell = {
+export type MessageContext = {
   /** Called right before the first byte of the body leaves. */
   claim(): Promise<boolean>;
   /** Called as the body leaves: whether the next message sends its envelope along, in the same turn of the event loop. */
@@ -61,7 +61,7 @@ export async function transact(
   talk: SmtpTalk,
   nextHop: NextHop,
   message: Message,
-  spell: Spell,
+  context: MessageContext,
 ): Promise<Outcome | PassedOver> {
   const { transport, extensions } = nextHop;
   const { to } = message.envelope;
@@ -74,14 +74,14 @@ export async function transact(
   const progress: Progress = { toMail: null, refused: [], stage: 'mail', isClaimed: false, begunAt: null };
   let outcome: Exclude<Outcome, Withheld | Obstacle>;
   try {
-    const end = await converse(talk, nextHop, envelopeOf(message, extensions, isUtf8), message, spell, progress);
+    const end = await converse(talk, nextHop, envelopeOf(message, extensions, isUtf8), message, context, progress);
     if (end === null) {
       // The server waits for a body: only closing ends the transaction without one.
       talk.close();
       return { kind: 'withheld' };
     }
     if (isGoodbye(end)) talk.close();
-    if (!spell.isFirst && progress.begunAt === null && isUsedUp(end)) {
+    if (!context.isFirst && progress.begunAt === null && isUsedUp(end)) {
       talk.close();
       return { kind: 'passed_over', isOutOfStep: false };
     }
@@ -89,7 +89,7 @@ export async function transact(
   } catch (error) {
     talk.close();
     if (error instanceof ClaimFailed) throw error.cause;
-    if (spell.before !== null && isUnheard(progress, error as SmtpError))
+    if (context.before !== null && isUnheard(progress, error as SmtpError))
       return { kind: 'passed_over', isOutOfStep: !isGoodbye(progress.toMail ?? '') };
     outcome =
       refusedBefore(transport, to, progress, error as SmtpError) ??
@@ -97,11 +97,11 @@ export async function transact(
   }
   if (!talk.isOver && progress.begunAt === null) {
     const odd = await reset(talk, nextHop.patience.reset);
-    if (odd !== null && spell.before !== null) return { kind: 'passed_over', isOutOfStep: true };
+    if (odd !== null && context.before !== null) return { kind: 'passed_over', isOutOfStep: true };
     // The replies may have belonged to other commands, so they say nothing about the recipients.
     if (odd !== null) outcome = outcomeOfEnd(transport, progress, unexpected(odd));
   }
-  const trace = traceOf(nextHop, spell, startedAt, progress.begunAt);
+  const trace = traceOf(nextHop, context, startedAt, progress.begunAt);
   return { ...(progress.begunAt === null ? notRelayed(outcome) : outcome), trace };
 }
 
@@ -128,9 +128,9 @@ function isUsedUp(reply: string): boolean {
 }
 
 /** How it went, in whole milliseconds; the connection belongs to the first message that it carried. */
-function traceOf(nextHop: NextHop, spell: Spell, startedAt: number, begunAt: number | null): AttemptTrace {
+function traceOf(nextHop: NextHop, context: MessageContext, startedAt: number, begunAt: number | null): AttemptTrace {
   const { host, tls, connectMs } = nextHop;
-  const { isFirst, before } = spell;
+  const { isFirst, before } = context;
   const now = performance.now();
   return {
     host,
@@ -149,7 +149,7 @@ function traceOf(nextHop: NextHop, spell: Spell, startedAt: number, begunAt: num
  * @returns the reply that shows that replies were out of step; null when none did
  */
 async function reset(talk: SmtpTalk, withinMs: number): Promise<string | null> {
-  const before = await talk.news().catch(() => null);
+  const before = await talk.unsolicitedReply().catch(() => null);
   if (before !== null) {
     talk.close();
     return isGoodbye(before) ? null : before;
@@ -157,7 +157,7 @@ async function reset(talk: SmtpTalk, withinMs: number): Promise<string | null> {
   talk.write('RSET\r\n');
   const reply = await talk.reply(withinMs).catch(() => null);
   const isInStep = reply === null || isPositive(reply) || isGoodbye(reply);
-  const after = isInStep ? await talk.news().catch(() => null) : reply;
+  const after = isInStep ? await talk.unsolicitedReply().catch(() => null) : reply;
   if (after !== null || reply === null || !isPositive(reply)) talk.close();
   return after !== null && isGoodbye(after) ? null : after;
 }

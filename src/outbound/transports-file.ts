@@ -25,7 +25,7 @@ export type TransportsFile = AsyncDisposable & {
   reload(): Promise<PlanReading>;
 };
 
-export type TransportsFileOptions = {
+type TransportsFileOptions = {
   readonly path: string;
   /** The value of `${NAME}`; undefined when it is not set. */
   readonly variable: Variable;

@@ -136,7 +136,7 @@ function repeatedKeys(yaml: Yaml): FaultAt[] {
       for (const { key } of map.items) {
         const name = textOfKey(key);
         const path = pathTo(ancestors, map);
-        if (seen.has(name)) faults.push({ at: startOf(key), message: labelled([...path, name], 'stands here twice') });
+        if (seen.has(name)) faults.push({ at: startOf(key), message: labelled([...path, name], 'is given twice') });
         seen.add(name);
       }
     },

@@ -55,9 +55,9 @@ const lines = ['transactional', 'bulk', 'campaign'] as const satisfies readonly 
 export function makeWaits<T>({ waitMs, now, hasBulkShare, isFindingOut, onTimeout }: Deps): Waits<T> {
   /** Sets keep the order of arrival. */
   const waiting: Record<Line, Set<Waiter<T>>> = { transactional: new Set(), bulk: new Set(), campaign: new Set() };
-  let stayer: Waiter<T> | null = null;
+  let waiterForFirstConnection: Waiter<T> | null = null;
   /** Transactional messages served while bulk waited, since bulk was served last. */
-  let passed = 0;
+  let servedSinceBulk = 0;
   let wasOfCampaign = false;
   const alarm = makeAlarm(now, endOverdue);
   const all = () => lines.flatMap((line) => [...waiting[line]]);
@@ -65,15 +65,15 @@ export function makeWaits<T>({ waitMs, now, hasBulkShare, isFindingOut, onTimeou
 
   function end(waiter: Waiter<T>, what: T | null): void {
     waiting[waiter.turn.line].delete(waiter);
-    if (stayer === waiter) stayer = null;
+    if (waiterForFirstConnection === waiter) waiterForFirstConnection = null;
     waiter.end(what);
   }
 
   function endOverdue(): number {
     const at = now();
     for (const waiter of all().filter(({ until }) => until <= at)) {
-      if (isFindingOut() && (stayer === null || stayer === waiter)) {
-        stayer = waiter;
+      if (isFindingOut() && (waiterForFirstConnection === null || waiterForFirstConnection === waiter)) {
+        waiterForFirstConnection = waiter;
         waiter.until = at + waitMs;
       } else {
         onTimeout();
@@ -84,15 +84,15 @@ export function makeWaits<T>({ waitMs, now, hasBulkShare, isFindingOut, onTimeou
   }
 
   function find(mayBe: (turn: Turn) => boolean): Waiter<T> | null {
-    const isTurnOfBulk = passed >= bulkEvery - 1 && !hasBulkShare();
+    const isTurnOfBulk = servedSinceBulk >= bulkEvery - 1 && !hasBulkShare();
     for (const line of orders[isTurnOfBulk ? 1 : 0]?.[wasOfCampaign ? 1 : 0] ?? lines)
       for (const waiter of waiting[line]) if (mayBe(waiter.turn)) return waiter;
     return null;
   }
 
   function noteServed({ turn }: Waiter<T>): void {
-    if (laneOf(turn.line) === 'bulk') [passed, wasOfCampaign] = [0, turn.line === 'campaign'];
-    else if (bulkCount() > 0) passed += 1;
+    if (laneOf(turn.line) === 'bulk') [servedSinceBulk, wasOfCampaign] = [0, turn.line === 'campaign'];
+    else if (bulkCount() > 0) servedSinceBulk += 1;
   }
 
   /** Below zero when too many wait. */

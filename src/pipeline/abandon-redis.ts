@@ -20,7 +20,7 @@ export type Stop = {
 type Deps = {
   /** Whether Redis answers now. */
   ping(): Promise<boolean>;
-  readonly hands: Readonly<Unsaved>;
+  readonly unsaved: Readonly<Unsaved>;
   /** Ends every wait for Redis. */
   cut(): void;
   /** A clock that never goes back. */
@@ -31,14 +31,14 @@ type Deps = {
 const graceMs = 2_000;
 
 /** Asks Redis once, and ends all waits when it has been silent for long enough. */
-export async function abandonRedis({ ping, hands, cut, now }: Deps, stop: Stop): Promise<void> {
+export async function abandonRedis({ ping, unsaved, cut, now }: Deps, stop: Stop): Promise<void> {
   const askedAt = now();
   if (stop.isGivenUp) return;
   const answers = await ping();
   // Counted from a question, not from the last answer: between the two this process may have been too busy to ask.
   stop.silentSince = answers ? null : (stop.silentSince ?? askedAt);
   const isAway = stop.silentSince !== null && now() - stop.silentSince >= graceMs;
-  const isFree = hands.emails.size === 0 && hands.posts === 0;
+  const isFree = unsaved.emails.size === 0 && unsaved.posts === 0;
   if (!isAway || !(isFree || now() >= stop.endsAt)) return;
   stop.isGivenUp = true;
   cut();

@@ -61,7 +61,7 @@ export async function admit(deps: Deps, transport: Transport, due: DueEmail): Pr
       // After its end the email is admitted all the same and waits in the pool: perhaps only this worker has no free connection.
       if (full !== null && due.endsAt > deps.now()) return { kind: 'full', why: full };
       if (await takeToken(deps, name, rates, due)) return { kind: 'admitted', transport, as: 'message', rates };
-      return { kind: 'over_budget', why: `transport ${name} had no budget for it` };
+      return { kind: 'over_budget', why: `transport ${name} had used up its rate` };
     }
   }
 }

@@ -1,5 +1,5 @@
 /** check-back-pressure: measures how much mail waits and how full Redis is. Over a limit, new mail is refused before it is read. */
-import { type Lines, overLine, type RedisMemory } from '../domain/back-pressure.ts';
+import { type LoadLimits, limitPassed, type RedisMemory } from '../domain/back-pressure.ts';
 import { type Lane, lanes } from '../domain/lane.ts';
 import type { DeliverQueue } from '../queue/deliver-queue.ts';
 import type { Due } from '../store/due.ts';
@@ -9,7 +9,7 @@ type Deps = {
   due: Pick<Due, 'waiting'>;
   deliverQueues: Readonly<Record<Lane, Pick<DeliverQueue, 'waiting'>>>;
   memory(): Promise<RedisMemory>;
-  lines: Lines;
+  limits: LoadLimits;
   /** What is known of Redis: while it is unfit, mail is refused. */
   seenRedis: Readonly<SeenRedis>;
   /** Written at each check, read by the routes that refuse mail. */
@@ -20,7 +20,7 @@ type Deps = {
 };
 
 /** The result of the last check: why mail is refused; null while there is room. */
-export type Pressure = { overLine: string | null };
+export type Pressure = { reason: string | null };
 
 export async function checkBackPressure({ pressure, ...deps }: Deps): Promise<void> {
   const now = deps.now();
@@ -28,7 +28,7 @@ export async function checkBackPressure({ pressure, ...deps }: Deps): Promise<vo
   const counts = lanes.flatMap((lane) => [deps.due.waiting(lane, now), deps.deliverQueues[lane].waiting()]);
   const waitingEmails = (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
   const load = { waitingEmails, redisMemory: await deps.memory() };
-  const reason = deps.seenRedis.standing?.unfit ?? overLine(load, deps.lines);
-  if ((reason === null) !== (pressure.overLine === null)) deps.report(reason);
-  pressure.overLine = reason;
+  const reason = deps.seenRedis.standing?.unfit ?? limitPassed(load, deps.limits);
+  if ((reason === null) !== (pressure.reason === null)) deps.report(reason);
+  pressure.reason = reason;
 }

@@ -27,5 +27,5 @@ export async function commitChange(
   if (found === null) return 'lost';
   if (found.fault !== undefined && nextDue(after.state) !== null) return { refused: found.fault };
   const mark = finalMarkOf(statusOf(email.state)) ?? 'queued';
-  return leave({ email, mark, content: found.content }, after, changeId, now);
+  return leave({ email, mark, content: found.content, step: found.step }, after, changeId, now);
 }

@@ -105,7 +105,7 @@ function gone(name: string): OutOfService {
 }
 
 /**
- * The obstacle that bars fewer recipients; the others come again. Neither set need hold the other: SIZE bars all, SMTPUTF8 may bar those beyond
+ * The obstacle that bars fewer recipients; the others come again. The sets may overlap or differ: SIZE bars all, SMTPUTF8 may bar those beyond
  * ASCII alone, and a server that closes after it denied relay to some bars just these.
  */
 function narrower(one: Obstacle | null, other: Obstacle): Obstacle {

@@ -1,4 +1,5 @@
 /** enqueue-due: moves due emails into the queue of their lane, several to a job. */
+import { cut } from '../domain/cut.ts';
 import { type Lane, lanes } from '../domain/lane.ts';
 import type { DeliverQueue } from '../queue/deliver-queue.ts';
 import type { Bell } from '../store/bell.ts';
@@ -60,8 +61,4 @@ async function feedLane(deps: Deps, lane: Lane): Promise<Fed> {
   }
   const waitMs = taken.nextAt === null ? lookEveryMs : Math.max(0, Math.ceil(taken.nextAt - deps.now()));
   return { isStream: taken.ids.length > 0 && taken.ids.length < batchSize, waitMs };
-}
-
-function cut(ids: readonly string[], size: number): string[][] {
-  return Array.from({ length: Math.ceil(ids.length / size) }, (_, n) => ids.slice(n * size, (n + 1) * size));
 }

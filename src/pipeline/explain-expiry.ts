@@ -39,6 +39,6 @@ async function whyFull({ budgets, now }: Deps, name: string, rates: readonly Rat
   const [left, counts] = await Promise.all([budgets.left(name, rates, now()), budgets.counts([name])]);
   const isUsedUp = left.some(({ remaining, nextAt }) => (remaining === null ? nextAt > now() : remaining < 1));
   const { transactional = 0, bulk = 0 } = counts.get(name) ?? {};
-  if (isUsedUp) return `transport ${name} had no budget for it`;
+  if (isUsedUp) return `transport ${name} had used up its rate`;
   return transactional + bulk > 0 ? `transport ${name} had no free connection` : null;
 }

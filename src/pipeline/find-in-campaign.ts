@@ -30,16 +30,16 @@ export async function findInCampaign(
   { status, cursor, limit }: CampaignQuery,
 ): Promise<StoredEmail[] | null> {
   const { head, state } = campaign;
-  const isUp = cursor?.side === 'newer';
+  const isTowardsNewer = cursor?.side === 'newer';
   const at = cursor === null ? null : placeIn(cursor.id);
   const isWithin = at !== null && at.campaignId === head.id;
-  const isBeyond = cursor !== null && !isWithin && cursor.id < placeId(head.id, 0) !== isUp;
-  if (state.status === 'draft' || isBeyond) return [];
+  const isOutsideCampaign = cursor !== null && !isWithin && cursor.id < placeId(head.id, 0) !== isTowardsNewer;
+  if (state.status === 'draft' || isOutsideCampaign) return [];
   const found: StoredEmail[] = [];
   let lookedAt = 0;
   const isWanted = (one: RecipientStatus) => status === null || one === status;
   const isMarkWanted = (mark: PlaceMark) => mayStand(mark, state, isWanted);
-  const places = campaigns.places(head.id, { from: isWithin ? at.place : null, isUp }, isMarkWanted);
+  const places = campaigns.places(head.id, { from: isWithin ? at.place : null, isUp: isTowardsNewer }, isMarkWanted);
   for await (const some of groupsOf(places, atOnce)) {
     if (lookedAt >= mostLookedAt) return null;
     lookedAt += some.length;
@@ -48,7 +48,7 @@ export async function findInCampaign(
     if (found.length >= limit) break;
   }
   found.splice(limit);
-  return isUp ? found.reverse() : found;
+  return isTowardsNewer ? found.reverse() : found;
 }
 
 async function* groupsOf<T>(all: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {

@@ -23,14 +23,14 @@ type Deps = {
 type FetchFault = Extract<SettledOutcome, { kind: 'fetch_fault' }>;
 
 /** The email as it was loaded. */
-type Gathering = Pick<StoredEmail, 'facts' | 'version'>;
+type LoadedVersion = Pick<StoredEmail, 'facts' | 'version'>;
 
 export type Gathered =
   | { readonly kind: 'gathered'; readonly content: Content; readonly files: Files }
   | FetchFault
   | Withheld;
 
-export async function gatherFiles(deps: Deps, email: Gathering, content: Content): Promise<Gathered> {
+export async function gatherFiles(deps: Deps, email: LoadedVersion, content: Content): Promise<Gathered> {
   if (content.attachments.length === 0) return { kind: 'gathered', content, files: new Map() };
   const isKept = ({ source }: Attachment) => source.kind === 'file';
   const kept = await deps.emails.files([...new Set(content.attachments.flatMap(({ source }) => hashOf(source)))]);

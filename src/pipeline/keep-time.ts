@@ -5,7 +5,7 @@ import type { Clock } from '../store/clock.ts';
 type Deps = {
   clock: Pick<Clock, 'read'>;
   /** The clock of the fleet; it runs by itself between two readings. */
-  fleet: { keep(reading: ClockReading): void; now(): number };
+  fleetClock: { keep(reading: ClockReading): void; now(): number };
   /** The clock of this machine. */
   ownNow(): number;
   told: ToldDifference;
@@ -14,12 +14,12 @@ type Deps = {
 };
 
 /** How far the own clock was ahead at the last report; 0 at first, because clocks that agree are not reported. */
-export type ToldDifference = { ms: number };
+type ToldDifference = { ms: number };
 
 /** @throws when Redis is away: until it is back, the clock of the fleet runs by itself */
-export async function keepTime({ clock, fleet, ownNow, told, report }: Deps): Promise<void> {
-  fleet.keep(await clock.read());
-  const differenceMs = ownNow() - fleet.now();
+export async function keepTime({ clock, fleetClock, ownNow, told, report }: Deps): Promise<void> {
+  fleetClock.keep(await clock.read());
+  const differenceMs = ownNow() - fleetClock.now();
   const isNews = isOtherDifference(differenceMs, told.ms);
   if (isNews) told.ms = differenceMs;
   report(differenceMs, isNews);

@@ -1,6 +1,7 @@
 /** list-recipients: lists the recipients of a campaign with their present status. Those that left their place are read from their record. */
 import type { Campaign, PlaceMark } from '../domain/campaign.ts';
 import { mayStand, type Placed, placeEmail } from '../domain/campaign-email.ts';
+import { shownRecipients } from '../domain/email.ts';
 import { placeId } from '../domain/id.ts';
 import { isPending, type Recipient, type RecipientStatus } from '../domain/recipient.ts';
 import type { Campaigns } from '../store/campaigns.ts';
@@ -17,7 +18,7 @@ export type RosterEntry = {
   readonly name: string | null;
   /** Null when the recipient left its place and its record has been removed. */
   readonly recipient: Recipient | null;
-  /** When the recipient was settled, milliseconds since the epoch; null before, and after it left its place: then its email's events tell. */
+  /** When the recipient was settled at its place, milliseconds since the epoch; null before, and when it was tried again: its email's events tell. */
   readonly at: number | null;
 };
 
@@ -47,13 +48,13 @@ async function read(emails: Deps['emails'], campaign: Campaign, placed: Placed):
   const named = { emailId, address: row.address, name: row.name ?? null };
   if (mark !== 'left') return { ...named, recipient: standing(campaign, placed), at: outcome?.at ?? null };
   const email = await emails.read(emailId);
-  const [recipient = null] = email?.state.recipients ?? [];
-  const isSending = recipient !== null && email?.handOver !== null && isPending(recipient.status);
-  return { ...named, recipient: isSending ? { ...recipient, status: 'sending' } : recipient, at: null };
+  const [recipient = null] = email === null ? [] : shownRecipients(email.state, email.handOver !== null);
+  const isAsItLeft = outcome !== null && email !== null && email.state.since <= outcome.at;
+  return { ...named, recipient, at: isAsItLeft ? outcome.at : null };
 }
 
 function standing(campaign: Campaign, placed: Placed): Recipient | null {
   const { subject, createdAt } = campaign.head;
-  const [recipient = null] = placeEmail(campaign, placed, subject, createdAt).state.recipients;
-  return recipient !== null && placed.mark === 'handing' ? { ...recipient, status: 'sending' } : recipient;
+  const { state } = placeEmail(campaign, placed, subject, createdAt);
+  return shownRecipients(state, placed.mark === 'handing')[0] ?? null;
 }

@@ -16,8 +16,12 @@ type Deps = {
   templating: Pick<Templating, 'compiled'>;
 };
 
-/** `fault` says why the letter could not be made; there is no content then. */
-export type Found = LoadedEmail & { readonly fault?: string };
+export type Found = LoadedEmail & {
+  /** Why the letter could not be made; there is no content then. */
+  readonly fault?: string;
+  /** What became of it at its place in a campaign. */
+  readonly step?: TimelineStep | undefined;
+};
 type Unmade = { readonly fault: string };
 
 /** Null when there is no such email. The emails of a campaign exist only once it is sent. */
@@ -38,10 +42,11 @@ async function lookUpPlaced(deps: Deps, id: string): Promise<Found | null> {
   const { campaignId, place } = placeIn(id);
   const [campaign, placed] = await Promise.all([deps.campaigns.get(campaignId), deps.campaigns.at(campaignId, place)]);
   if (campaign === null || campaign.state.status === 'draft' || placed === null || placed.mark === 'left') return null;
+  const [step] = placeSteps(placed);
   const letter = await letterOf(deps, campaign, placed);
-  if (letter === null) return { ...emailAt(campaign, placed, null), content: null };
-  if ('fault' in letter) return { ...emailAt(campaign, placed, null), content: null, fault: letter.fault };
-  return { ...emailAt(campaign, placed, letter), content: wholeContent(placeContent(campaign.head, letter)) };
+  if (letter === null) return { ...emailAt(campaign, placed, null), content: null, step };
+  if ('fault' in letter) return { ...emailAt(campaign, placed, null), content: null, fault: letter.fault, step };
+  return { ...emailAt(campaign, placed, letter), step, content: wholeContent(placeContent(campaign.head, letter)) };
 }
 
 function emailAt(campaign: Campaign, placed: Placed, letter: Pick<WovenLetter, 'subject'> | null): StoredEmail {

@@ -32,7 +32,7 @@ type Deps = {
 };
 
 /** What one round remembers for the next. */
-export type Memory = {
+type Memory = {
   plan: TransportPlan | null;
   inService: ReadonlySet<string>;
   /** Transports that an earlier round looked at. */

@@ -32,14 +32,14 @@ export async function notify(deps: Deps, stop: AbortSignal): Promise<void> {
   const events = read.flatMap(({ event }) => event ?? []);
   // Only where an endpoint asks what emails are like.
   const facts = await deps.emails.facts(listeners.some(({ filter }) => filter !== null) ? emailIdsIn(events) : []);
-  const handed = read.map(({ place, event }) => ({ place, webhookIds: idsOfThose(listeners, event, facts) }));
+  const handed = read.map(({ place, event }) => ({ place, webhookIds: listenerIdsFor(listeners, event, facts) }));
   await deps.posts.hand(handed, deps.now());
   const unreadable = read.filter(({ event }) => event === null).map(({ place }) => place);
   if (unreadable.length > 0) deps.reportUnreadable(unreadable);
   deps.wake();
 }
 
-function idsOfThose(listeners: readonly Listener[], event: OutboxEvent | null, facts: FactsById): string[] {
+function listenerIdsFor(listeners: readonly Listener[], event: OutboxEvent | null, facts: FactsById): string[] {
   if (event === null) return [];
   const known = factsFor(event, facts);
   return listeners.filter((listener) => wants(listener, event, known)).map(({ id }) => id);

@@ -17,7 +17,7 @@ import type { Deliveries } from '../store/deliveries.ts';
 import type { Posted, Posts, TakenPosts } from '../store/posts.ts';
 import type { Webhooks } from '../store/webhooks.ts';
 
-export type PostDeps = {
+type PostDeps = {
   webhooks: Pick<Webhooks, 'change'>;
   deliveries: Pick<Deliveries, 'of'>;
   posts: Pick<Posts, 'settle' | 'drop'>;
@@ -105,12 +105,14 @@ async function disable(
 ): Promise<PostDecision> {
   const event = { id: deps.newId('ev'), at: deps.now() };
   const isSame = (it: Webhook) => it.revision === revision && it.endpoint === endpoint;
-  const is = await deps.webhooks.change(id, (was) => {
-    const disabled = isSame(was) ? disabledWebhook(was, decision.reason, event) : null;
+  const after = await deps.webhooks.change(id, (before) => {
+    const disabled = isSame(before) ? disabledWebhook(before, decision.reason, event) : null;
     return disabled && { ...disabled, failingSince: decision.reason === 'failing' ? failingSince : null };
   });
-  if (is?.status !== 'enabled') return decision;
-  return isSame(is) ? decide({ failures: 0, failingSince: null }) : { kind: 'again', at: deps.now(), holdUntil: null };
+  if (after?.status !== 'enabled') return decision;
+  return isSame(after)
+    ? decide({ failures: 0, failingSince: null })
+    : { kind: 'again', at: deps.now(), holdUntil: null };
 }
 
 /** The events of the parcel are past their retention: the delivery is stored as failed, and nothing is posted. */

@@ -36,7 +36,7 @@ export type Letter = {
 export type Written = { readonly raw: Buffer } | { readonly fault: string };
 
 /** The least recently used first. */
-export type KeptCampaigns = Map<string, Promise<PreparedCampaign | null>>;
+type KeptCampaigns = Map<string, Promise<PreparedCampaign | null>>;
 
 /** As many campaigns as a worker sends in turn. Compiled content takes about twenty times the memory of its source. */
 const maxKept = 16;

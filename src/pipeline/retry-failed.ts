@@ -3,7 +3,7 @@ import type { CampaignStatus, PlaceMark } from '../domain/campaign.ts';
 import { type StoredEmail, statusOf } from '../domain/email.ts';
 import { placeId } from '../domain/id.ts';
 import type { Change } from '../domain/outcome.ts';
-import type { RecipientStatus } from '../domain/recipient.ts';
+import { isRetryable } from '../domain/recipient.ts';
 import type { Campaigns } from '../store/campaigns.ts';
 import type { Emails } from '../store/emails.ts';
 import type { Changed } from './settle.ts';
@@ -19,7 +19,6 @@ type Deps = {
 /** Emails retried at a time: each needs its own round trips. */
 const atOnce = 20;
 
-const retryable: readonly RecipientStatus[] = ['failed', 'expired', 'outcome_unknown'];
 /** Status of campaigns whose recipients can be retried. */
 const sendsStill: readonly CampaignStatus[] = ['running', 'paused', 'completed'];
 
@@ -67,6 +66,6 @@ function mayBeRetried(mark: PlaceMark): boolean {
 async function retryOne({ emails, read, change }: Deps, id: string, changeId?: string): Promise<boolean> {
   if (changeId !== undefined && (await emails.lastChange(id)) === changeId) return true;
   const email = await read(id);
-  if (email === null || !retryable.includes(statusOf(email.state))) return false;
+  if (email === null || !isRetryable(statusOf(email.state))) return false;
   return (await change(email, { kind: 'retried' }, changeId)).kind === 'changed';
 }

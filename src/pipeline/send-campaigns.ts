@@ -22,7 +22,7 @@ type Deps = {
 };
 
 /** The slices this process has in hand, and what one round remembers for the next. */
-export type SlicesInHand = {
+type SlicesInHand = {
   readonly slices: Map<Take, Promise<void>>;
   /** By id: campaigns whose transport can take no more at this moment, and when they are looked at again. */
   readonly resting: Map<string, { readonly waitMs: number; readonly until: number }>;

@@ -13,7 +13,7 @@ type Deps = {
   learn(name: string): Promise<void>;
   tellFleet(admitted: Admitted, outcome: Outcome): Promise<void>;
   /** Takes work that goes on beside the mail, and that a stop waits for. The work never rejects. */
-  beside(work: Promise<void>): void;
+  inBackground(work: Promise<void>): void;
   onTrouble(part: 'dispatch', error: unknown): void;
   now(): number;
 };
@@ -63,7 +63,7 @@ export async function sendOver(deps: Deps, { outgoing, admitted, reserve, endsAt
     return { kind: 'ended', outcome: notTaken(name, `transport ${name} had no free connection`) };
   const telling = deps.tellFleet(admitted, outcome).catch((error: unknown) => deps.onTrouble('dispatch', error));
   // The answer is stored without waiting until the fleet is told: a kill in between would make the outcome unknown.
-  if (isClaimed) deps.beside(telling);
+  if (isClaimed) deps.inBackground(telling);
   else await telling;
   return sentOf(outcome, isClaimed);
 }

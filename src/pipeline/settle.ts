@@ -1,4 +1,7 @@
-/** settle: the only door through which a recipient's state changes. Decides purely, then commits state and events in one transaction. */
+/**
+ * settle: decides what an outcome or a change makes of an email, then commits state and events in one transaction. Recipients that are still at
+ * their place are settled by settle-place.
+ */
 import { type Decision, decide, type RetryPolicy } from '../domain/decide.ts';
 import { decideChange, type Refusal } from '../domain/decide-change.ts';
 import type { StoredEmail } from '../domain/email.ts';

@@ -58,7 +58,7 @@ function tellOfLost({ round, onTrouble }: Deps, campaign: string): void {
   onTrouble('campaign', new Error(lost), { campaign });
 }
 
-/** To what is still needed of it. @returns whether it was removed */
+/** Removes what is no longer needed of the campaign. @returns whether all of it was removed */
 async function reduce(
   { retention }: Deps,
   { id, status, endedAt, hasAddresses }: CampaignKeep,

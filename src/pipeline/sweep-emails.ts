@@ -1,4 +1,4 @@
-/** sweep-emails: what was stored and not indexed is, and what is kept of emails that ended goes once its time is over. Mail that waits or is held is never touched. */
+/** sweep-emails: indexes emails not indexed yet, then removes content and records past retention. Mail that waits or is held is never removed. */
 import type { Emails } from '../store/emails.ts';
 import type { Removed, Retention } from '../store/retention.ts';
 

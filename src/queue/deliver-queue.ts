@@ -7,7 +7,7 @@ import { jobOptions, type QueueConnection, type QueueName, queueSettings } from 
 export type DeliverJob = { readonly id: string; readonly emails: readonly string[] };
 
 /** Where the job of an email is, and how many emails wait in the queue for a worker. */
-export type Whereabouts = { readonly job: 'waiting' | 'active' | 'absent'; readonly waiting: number };
+type Whereabouts = { readonly job: 'waiting' | 'active' | 'absent'; readonly waiting: number };
 
 export type DeliverQueue = AsyncDisposable & {
   /** @param at now, by the clock of the fleet: BullMQ would use the clock of the machine */
@@ -31,7 +31,7 @@ export const deliverQueueNames = { transactional: 'deliver', bulk: 'deliver_bulk
 /** Most jobs looked through for one answer. Only few wait in the queue: the rest stays in the store until there is room. */
 const mostJobs = 500;
 
-export function openDeliverQueue(lane: Lane, { redis, prefix }: QueueConnection): DeliverQueue {
+function openDeliverQueue(lane: Lane, { redis, prefix }: QueueConnection): DeliverQueue {
   const name = deliverQueueNames[lane];
   const queue = new Queue<JobData>(name, { connection: redis, prefix, ...queueSettings });
   queue.on('error', () => {}); // every call reports its own failure

@@ -6,7 +6,7 @@ import { script } from './redis.ts';
 export type Allotments = ReturnType<typeof openAllotments>;
 
 /** The report of a worker about its pool. */
-export type PoolReport = {
+type PoolReport = {
   /** Connections it could use now. */
   readonly wanted: number;
   readonly open: number;
@@ -17,7 +17,7 @@ export type PoolReport = {
   readonly hanging: number;
 };
 
-export type FleetPool = Omit<PoolReport, 'wanted'> & { readonly workers: number };
+type FleetPool = Omit<PoolReport, 'wanted'> & { readonly workers: number };
 
 /** A worker without a report for this long is taken for dead, and its connections for closed. */
 const forgetAfterMs = 3_000;

@@ -16,8 +16,8 @@ export const budgetKeptMs = 2 * 86_400_000;
 
 /**
  * `openBudget(key, now, rates)`: rates as a flat list of count and window, one for each window. `freeAt()` is when the next token comes,
- * `take()` takes a token of every rate or of none, `give(n)` gives tokens back, `giveToQuotas(n)` gives none to a rate per second, `keep()`
- * writes the changes. `left()` has three numbers for each rate: tokens left, when the next token comes, when all tokens are there again; -1 for
+ * `take()` takes a token of every rate or of none, `give(n)` gives tokens back, `giveToQuotas(n, since)` gives none to a rate per second,
+ * `keep()` writes the changes. `left()` has three numbers for each rate: tokens left, when the next token comes, when all tokens are there again; -1 for
  * an unknown number.
  *
  * A rate per second is kept as the time until which the next message is on schedule, which it is from a slack before. One that comes later
@@ -63,9 +63,11 @@ local function openQuota(stored, now, count, windowMs)
   return {
     freeAt = freeAt,
     take = function() add(present, 1) end,
-    give = function(n)
-      for i = #parts, 1, -1 do
-        local back = math.min(n, parts[i][2])
+    give = function(n, since)
+      local first, last, step = #parts, 1, -1
+      if since then first, last, step = 1, #parts, 1 end
+      for i = first, last, step do
+        local back = parts[i][1] >= math.floor((since or 0) / partMs) and math.min(n, parts[i][2]) or 0
         parts[i][2], n = parts[i][2] - back, n - back
       end
     end,
@@ -104,9 +106,9 @@ local function openBudget(key, now, rates)
       for _, limit in ipairs(limits) do limit.give(n) end
       isChanged = true
     end,
-    giveToQuotas = function(n)
+    giveToQuotas = function(n, since)
       for i, limit in ipairs(limits) do
-        if not isPace(names[i]) then limit.give(n) end
+        if not isPace(names[i]) then limit.give(n, since) end
       end
       isChanged = true
     end,
@@ -141,32 +143,31 @@ end
 const askedMs = 2_000;
 
 /**
- * `openCampaignTokens(key, now)`: tokens set aside for campaigns. Their mail is not parked, so that a release cannot see it. But it asks again
+ * `openCampaignTokens(key, now, budget)`: tokens set aside for campaigns. Their mail is not parked, so that a release cannot see it. But it asks again
  * and again: while it does, it gets every other token of bulk, which waits until it asks next.
  *
  * `ask()` notes that it asked, `use()` takes a token that was set aside, `isWaiting(most)` is whether one more may be set aside, `setAside()`
- * does so, `lapse()` drops the tokens that nobody asked for and says how many there were, `keep()` writes the changes.
+ * does so, `keep()` writes the changes. Tokens that nobody asked for go back to the quotas of `budget`, unless there is none. They were taken
+ * since somebody asked last; given back to a later part of the window, they could be used twice in it.
  */
 export const campaignTokens = `
-local function openCampaignTokens(key, now)
+local function openCampaignTokens(key, now, budget)
   local stored = redis.call('HMGET', key, 'campaigns_asked', 'campaign_tokens')
   local asked, tokens, isChanged = tonumber(stored[1] or 0), tonumber(stored[2] or 0), false
   local isLapsed = asked <= now - ${askedMs}
+  if isLapsed and tokens > 0 and budget then
+    budget.giveToQuotas(tokens, asked)
+    tokens, isChanged = 0, true
+  end
   return {
     ask = function() asked, isLapsed, isChanged = now, false, true end,
     use = function()
-      if tokens == 0 or isLapsed then return false end
+      if tokens == 0 then return false end
       tokens, isChanged = tokens - 1, true
       return true
     end,
     isWaiting = function(most) return not isLapsed and tokens < most end,
     setAside = function() tokens, isChanged = tokens + 1, true end,
-    lapse = function()
-      if not isLapsed or tokens == 0 then return 0 end
-      local lapsed = tokens
-      tokens, isChanged = 0, true
-      return lapsed
-    end,
     keep = function()
       if not isChanged then return end
       redis.call('HSET', key, 'campaigns_asked', asked, 'campaign_tokens', tokens)

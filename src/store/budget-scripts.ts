@@ -72,7 +72,8 @@ export const admitScript = script(
   `${budget}${campaignTokens}${park}
 local now = tonumber(ARGV[1])
 local rates, first = ratesFrom(2)
-local budget, campaigns = openBudget(KEYS[1], now, rates), openCampaignTokens(KEYS[1], now)
+local budget = openBudget(KEYS[1], now, rates)
+local campaigns = openCampaignTokens(KEYS[1], now, budget)
 local permits = redis.call('ZCARD', KEYS[2])
 local parked = {redis.call('ZCARD', KEYS[3]), redis.call('ZCARD', KEYS[4])}
 local function usePermit(id)
@@ -142,9 +143,8 @@ const busyRestMs = 100;
 export const releaseScript = script(`${budget}${campaignTokens}
 local now, most = tonumber(ARGV[1]), tonumber(ARGV[2])
 local rates = ratesFrom(9)
-local budget, campaigns = openBudget(KEYS[1], now, rates), openCampaignTokens(KEYS[1], now)
-local lapsed = campaigns.lapse()
-if lapsed > 0 then budget.giveToQuotas(lapsed) end
+local budget = openBudget(KEYS[1], now, rates)
+local campaigns = openCampaignTokens(KEYS[1], now, #rates > 0 and budget)
 local room = most
 if #rates > 0 then
   redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)

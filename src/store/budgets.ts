@@ -29,7 +29,7 @@ export type DueEmail = {
   readonly isOfCampaign?: boolean;
 };
 
-export type Released = {
+type Released = {
   readonly released: number;
   /** Emails that are still parked. */
   readonly left: number;
@@ -38,10 +38,10 @@ export type Released = {
 };
 
 /** That an email was released by a transport, and may go by it until the permit lapses (milliseconds since the epoch). */
-export type Permit = { readonly transport: string; readonly id: string; readonly lapsesAt: number };
+type Permit = { readonly transport: string; readonly id: string; readonly lapsesAt: number };
 
 /** Most emails to release: in all, and of each lane. */
-export type MostReleased = { readonly max?: number } & { readonly [lane in Lane]?: number };
+type MostReleased = { readonly max?: number } & { readonly [lane in Lane]?: number };
 
 /** A permit lapses after this long: a released email that has not used it is taken for lost. */
 const permitMs = 60_000;

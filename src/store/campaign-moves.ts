@@ -14,7 +14,7 @@ export type AskedMove = {
   readonly at: number | null;
 };
 
-export type Moved =
+type Moved =
   /** `repeated`: this move was made before; the campaign may have another status by now. */
   | { readonly kind: 'moved' | 'repeated' | 'refused'; readonly status: CampaignStatus }
   /** The campaign has no recipients. */

@@ -2,6 +2,7 @@
 import type { Redis } from 'ioredis';
 import { type CampaignRow, type CampaignStatus, chunkSize } from '../domain/campaign.ts';
 import { noProgress, type UploadProgress } from '../domain/campaign-recipient.ts';
+import { cut } from '../domain/cut.ts';
 import { maxPlaces } from '../domain/id.ts';
 import { type AddressMark, markOf } from './campaign-addresses.ts';
 import { packChunk, unpackChunk } from './campaign-chunk.ts';
@@ -22,12 +23,12 @@ export type Added =
   /** Another request has the upload in hand. */
   | { readonly kind: 'lost' };
 
-export type Begun = { readonly kind: 'begun'; readonly progress: UploadProgress } | { readonly kind: 'busy' | 'gone' };
+type Begun = { readonly kind: 'begun'; readonly progress: UploadProgress } | { readonly kind: 'busy' | 'gone' };
 
 export type Recipients = ReturnType<typeof openRecipients>;
 
 /** After this another request may continue the upload of a request that died. */
-export const uploadLeaseMs = 30_000;
+const uploadLeaseMs = 30_000;
 
 /** The progress of an upload is kept this long after its last batch, for at most `maxUploads` of a campaign. */
 const uploadMs = 24 * 3_600_000;
@@ -156,7 +157,7 @@ export function openRecipients(redis: Redis) {
           duplicates: progress.duplicates + duplicates,
         };
         const first = Math.floor(tail.places / chunkSize);
-        const chunks = cut([...tail.rows, ...fresh.map(({ row }) => row)]);
+        const chunks = cut([...tail.rows, ...fresh.map(({ row }) => row)], chunkSize);
         const written = added === 0 ? [] : chunks;
         const [kind, status] = (await addScript(
           redis,
@@ -197,15 +198,10 @@ export function openRecipients(redis: Redis) {
   };
 }
 
-export type AddContext = {
+type AddContext = {
   readonly progress: UploadProgress;
   readonly upload: Upload | null;
   readonly known: Tail | null;
   readonly batchId: string;
   readonly now: number;
 };
-
-function cut(rows: readonly CampaignRow[]): CampaignRow[][] {
-  const count = Math.ceil(rows.length / chunkSize);
-  return Array.from({ length: count }, (_, n) => rows.slice(n * chunkSize, (n + 1) * chunkSize));
-}

@@ -8,7 +8,7 @@ import { script } from './redis.ts';
 /** Longer than an email that left a campaign waits for its next look. */
 const calledOffMs = 30 * 86_400_000;
 
-export type Removed = 'removed' | 'gone' | CampaignStatus;
+type Removed = 'removed' | 'gone' | CampaignStatus;
 
 /**
  * KEYS campaign marks campaigns campaignsDue campaignsRemoved; ARGV id, when it must have ended at the latest ('' for a draft as well). With

@@ -20,7 +20,7 @@ export type CampaignKeep = {
 };
 
 /** A removed campaign, and how many chunks it had. */
-export type RemovedCampaign = { readonly id: string; readonly chunks: number };
+type RemovedCampaign = { readonly id: string; readonly chunks: number };
 
 /** Campaigns that are looked at in one step. */
 const pageSize = 100;

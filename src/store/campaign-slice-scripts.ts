@@ -20,11 +20,11 @@ end
 `;
 
 /** Lua: what is stored for a slice in hand, and how it is read. */
-const holding = `
-local function holding(take, allowed, since)
+const packedHold = `
+local function packHold(take, allowed, since)
   return string.format('%s %d %.0f', take, allowed, since)
 end
-local function read(held)
+local function unpackHold(held)
   local holder, allowed, since, lapsed = string.match(held, '^(%S+) (%d+) (%d+)(.*)$')
   return holder, tonumber(allowed), tonumber(since), lapsed
 end
@@ -40,7 +40,7 @@ end
  * sent]. `started` is the number of recipients when this command started the campaign, else 0.
  */
 export const takeScript = script(
-  `${countMoved}${marksOf}${allowance}${measure}${holding}
+  `${countMoved}${marksOf}${allowance}${measure}${packedHold}
 local campaign, marks, slices, takers, outbox, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local take, now, leaseMs, graceMs, inHand = ARGV[1], redisNow(), ARGV[2], ARGV[3], {}
 for i = 4, #ARGV do inHand[ARGV[i]] = true end
@@ -101,7 +101,7 @@ local function give(slice)
     allowance.take(allowed)
   end
   redis.call('ZADD', slices, now + leaseMs, slice)
-  redis.call('HSET', takers, slice, holding(take, allowed, now))
+  redis.call('HSET', takers, slice, packHold(take, allowed, now))
   -- whoever had a turn last comes last
   redis.call('ZADD', due, now, id)
   return answer(slice, allowed)
@@ -109,9 +109,9 @@ end
 local function isFree(slice)
   local held = redis.call('HGET', takers, slice)
   if not held then return true end
-  local holder, allowed, _, lapsed = read(held)
+  local holder, allowed, _, lapsed = unpackHold(held)
   if inHand[holder] then
-    redis.call('HSET', takers, slice, holding(holder, allowed, now))
+    redis.call('HSET', takers, slice, packHold(holder, allowed, now))
     redis.call('ZADD', slices, now + leaseMs, slice)
   elseif lapsed == '' then
     redis.call('HSET', takers, slice, held .. ' lapsed')
@@ -129,9 +129,9 @@ local function restart(slice, ends)
     redis.call('ZADD', slices, now, slice)
     return true
   end
-  local holder, allowed, since = read(held)
+  local holder, allowed, since = unpackHold(held)
   if since <= now then return false end
-  redis.call('HSET', takers, slice, holding(holder, allowed, now))
+  redis.call('HSET', takers, slice, packHold(holder, allowed, now))
   redis.call('ZADD', slices, now + ends - since, slice)
   return true
 end
@@ -186,14 +186,14 @@ return 1`,
 );
 
 /** KEYS slices and takers of each slice; ARGV how long leases last, then for each: slice take. */
-export const renewScript = script(`${redisClock}${holding}
+export const renewScript = script(`${redisClock}${packedHold}
 local now = redisNow()
 for i = 1, #KEYS, 2 do
   local slice, take = ARGV[i + 1], ARGV[i + 2]
-  local holder, allowed = read(redis.call('HGET', KEYS[i + 1], slice) or '')
+  local holder, allowed = unpackHold(redis.call('HGET', KEYS[i + 1], slice) or '')
   if holder == take then
     redis.call('ZADD', KEYS[i], 'XX', now + ARGV[1], slice)
-    redis.call('HSET', KEYS[i + 1], slice, holding(holder, allowed, now))
+    redis.call('HSET', KEYS[i + 1], slice, packHold(holder, allowed, now))
   end
 end`);
 

@@ -49,7 +49,7 @@ export type Take = {
 type Started = { readonly started?: number };
 
 /** The worker's side of a take. */
-export type Taking = {
+type Taking = {
   /** A new id for this take. */
   readonly id: string;
   /** No other worker gets the slice for this long, and longer when the lease is renewed. */
@@ -65,7 +65,7 @@ type Due = { readonly ids: readonly string[]; readonly waitMs: number | null; re
 export type Rest = { readonly waitMs: number | null } & Started;
 
 /** Why nothing of a campaign is sent. */
-export type CampaignHold = { readonly kind: 'paused'; readonly at: number } | { readonly kind: 'canceled' };
+type CampaignHold = { readonly kind: 'paused'; readonly at: number } | { readonly kind: 'canceled' };
 
 /** The outcome of a recipient that stays at its place. */
 export type PlaceSettled = {

@@ -25,7 +25,7 @@ import { type Cursor, firstWanted, type Looked, type PageRequest, walk } from '.
 
 export type Campaigns = ReturnType<typeof openCampaigns>;
 
-export type DraftChanged =
+type DraftChanged =
   | 'changed'
   /** The campaign was changed, sent or removed since it was read. */
   | 'moved_on';
@@ -57,7 +57,7 @@ const fieldNames = [
 ];
 
 /** Null for the end of the list. */
-export type PlaceCursor = { readonly from: number | null; readonly isUp: boolean };
+type PlaceCursor = { readonly from: number | null; readonly isUp: boolean };
 
 /** Campaigns looked at for one page, some at a time: a limited key may see few of them. */
 const usualMostLookedAt = 1_000;
@@ -122,8 +122,7 @@ export function openCampaigns(redis: Redis, mostLookedAt = usualMostLookedAt) {
     /** Only the status; null when there is no such campaign. */
     status: (id: string) => redis.hget(keys.campaign(id), 'status') as Promise<CampaignStatus | null>,
 
-    /** One that was stored before stays as it is. */
-    /** @param mark claim of the Idempotency-Key */
+    /** Adds a draft; one that is stored already stays as it is. @param mark claim of the Idempotency-Key */
     async add({ head, content, scheduledAt }: Draft, mark: CreationMark | null = null): Promise<void> {
       const own = keys.campaign(head.id);
       const args = [head.id, JSON.stringify(head), await packJson(content), scheduledAt ?? '', mark?.stored ?? ''];

@@ -6,7 +6,7 @@
 import { compress, compressSync, uncompress, uncompressSync } from 'snappy';
 import { type Content, type Unreadable, unreadable, weightOf } from '../domain/email.ts';
 
-export type Letter = Pick<Content, 'html' | 'text'>;
+type Letter = Pick<Content, 'html' | 'text'>;
 
 /** The head of a packed content. `letter` is the hash of a letter stored separately, or the lengths of html and text (null for none). */
 type Head = Omit<Content, keyof Letter> & { readonly letter: string | Lengths };

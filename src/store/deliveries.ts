@@ -71,7 +71,7 @@ export function unpackDelivery(json: string, status: DeliveryStatus): Delivery {
   };
 }
 
-export type DeliveryQuery = {
+type DeliveryQuery = {
   readonly status?: DeliveryStatus | undefined;
   readonly eventType?: EventType | undefined;
   /** An event by its id and, where it is still stored, its place, by which it is found in batches. */

@@ -6,10 +6,10 @@ import { keys } from './keys.ts';
 import { script } from './redis.ts';
 
 /** That an email is due at `at` (milliseconds since the epoch). */
-export type DueMark = { readonly id: string; readonly at: number };
+type DueMark = { readonly id: string; readonly at: number };
 
 /** Emails taken for the queue, and when the next are due (milliseconds since the epoch, null for none). */
-export type Taken = { readonly ids: readonly string[]; readonly nextAt: number | null };
+type Taken = { readonly ids: readonly string[]; readonly nextAt: number | null };
 
 export type Due = ReturnType<typeof openDue>;
 
@@ -106,7 +106,7 @@ nextAt()
 return answer`);
 
 /** The bell rings for emails due within this time; feeders look at least this often for later ones. */
-export const soonMs = 1_000;
+const soonMs = 1_000;
 
 /** Lua: marks an email and rings when it is due soon. */
 export const markAgain = `

@@ -22,7 +22,7 @@ export type Submission = { readonly email: NewEmail; readonly claim: Idempotency
 /** The result of an earlier request with the same key: ids in its order, '' for an email that was refused. */
 export type PriorClaim = { readonly bodyHash: string; readonly ids: readonly string[] };
 
-export type Created =
+type Created =
   /** For each email the earlier claim it met; null when it was stored. */
   | { readonly kind: 'stored'; readonly met: readonly (PriorClaim | null)[] }
   /** An earlier claim has another body, and `isStrict` asked to store nothing then. */
@@ -91,7 +91,7 @@ async function packShared(contents: readonly Content[]): Promise<ReadonlyMap<Con
 type Postings = readonly [atOnce: Buffer, later: Buffer];
 const noPostings = Buffer.alloc(0);
 
-/** What they are found by: all of it at once, or where that is much, with a batch that is large, their status alone. */
+/** The postings of each: all at once, or of a large batch only that of its status, and the rest later. */
 function postingsOfAll(submissions: readonly Submission[]): ReadonlyMap<Submission, Postings> {
   const all = submissions.map((one) => [one, postingsOf(one.email.facts, one.email.state)] as const);
   const count = all.reduce((sum, [, postings]) => sum + countPostings(postings), 0);

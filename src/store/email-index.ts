@@ -65,7 +65,7 @@ export function countPostings(bytes: Uint8Array): number {
   return bytes.length / postingBytes;
 }
 
-/** Of the postings of a new email that of its status, which moves with it from the first moment on, and the others, which never do. */
+/** Splits the posting of the status, which moves with the email from the first moment on, off the others, which never move. */
 export function splitPostings(all: Buffer): readonly [status: Buffer, others: Buffer] {
   const [from, to] = [postingBytes, 2 * postingBytes];
   return [all.subarray(from, to), Buffer.concat([all.subarray(0, from), all.subarray(to)])];

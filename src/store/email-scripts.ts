@@ -14,13 +14,12 @@ import { addSuppression } from './suppressions.ts';
 /**
  * Stores emails, all or none. KEYS bell outbox index fileUses batchClaim unindexed, a key for each file, then for each email: email content claim due.
  * ARGV now claimMs strict batchHash, number of files and their bytes, then for each email:
- *   id dueAt facts state content event claimHash postings, those that are added later or '', number of files and their hashes;
+ *   id, dueAt, facts, state, content, event, claimHash, postings added now, postings added later or '', number of files and their hashes;
  *   an empty id alone, and no keys, for one that was refused before and only keeps its place.
  * A claim is kept as `hash id,id,…`; an empty hash claims nothing. A file's key ends in its hash, 43 characters; one that came with emails
  * that all met a claim is taken away again.
  * Answers [0, claim] for a batch that was claimed before, else [stored, claims, unindexed]: for each email the claim it met, or '', and how many
- * emails are to be indexed later, up to the last of these. With `strict` nothing
- * is stored when one of them came with another hash.
+ * emails are to be indexed later, up to the last of these. With `strict` nothing is stored when one of them came with another hash.
  */
 export const createScript = script(
   `${addPostings}

@@ -7,7 +7,7 @@ import { script } from './redis.ts';
 
 export type EventFeed = ReturnType<typeof openEventFeed>;
 
-export type Stretch = {
+type Stretch = {
   readonly entries: readonly OutboxEntry[];
   /** Whether more entries follow. */
   readonly hasMore: boolean;
@@ -15,7 +15,7 @@ export type Stretch = {
   readonly goneUpTo: string | null;
 };
 
-export type FeedWatch = AsyncDisposable & {
+type FeedWatch = AsyncDisposable & {
   /** The next entries after a place, as soon as there are any; empty when none came for a while. Waits while Redis is away. */
   next(after: string, count: number): Promise<OutboxEntry[]>;
 };

@@ -10,7 +10,7 @@ import { script } from './redis.ts';
 /** The number of waiting emails of a lane, and since when the oldest has been due (milliseconds since the epoch; null when none is due). */
 export type Backlog = { readonly waiting: number; readonly oldestAt: number | null };
 
-export type Stored = {
+type Stored = {
   readonly lanes: Readonly<Record<Lane, Backlog>>;
   /** By transport, as asked for. */
   readonly parked: readonly Readonly<Record<Lane, number>>[];

@@ -20,7 +20,7 @@ const pollMs = 50;
 /** A lock older than the longest start is free. */
 const lockExpiresMs = startDeadlineMs + 10_000;
 
-export type LocalRedis = AsyncDisposable & { readonly url: string };
+type LocalRedis = AsyncDisposable & { readonly url: string };
 
 /**
  * Starts `valkey-server` or `redis-server` on a Unix socket in `dataDir/redis`, or joins the one that runs there.

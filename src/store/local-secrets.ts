@@ -4,7 +4,7 @@ import { link, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inDataDir, makeFolder } from './data-dir.ts';
 
-export type Secrets = { readonly apiKey: string; readonly secretKey: Buffer };
+type Secrets = { readonly apiKey: string; readonly secretKey: Buffer };
 
 /** The configured secrets; a secret that is not configured is generated for this data folder. */
 export async function openSecrets(

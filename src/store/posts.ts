@@ -29,7 +29,7 @@ import {
 export type Posts = ReturnType<typeof openPosts>;
 
 /** An event of the outbox and the endpoints that want it. */
-export type Handed = { readonly place: string; readonly webhookIds: readonly string[] };
+type Handed = { readonly place: string; readonly webhookIds: readonly string[] };
 
 /** Parcels in hand until `leaseEnd`, with the health of their endpoint. */
 export type TakenPosts = {
@@ -69,12 +69,12 @@ export type Posted = {
 };
 
 /** How many parcels were dropped, and how many deliveries without a try were stored. */
-export type DroppedPosts = { readonly parcels: number; readonly untried: number };
+type DroppedPosts = { readonly parcels: number; readonly untried: number };
 
 /** Most parcels of one endpoint in hand in the whole fleet: enough that a slow answer costs little, few enough for a small consumer. */
-export const mostInHand = 50;
+const mostInHand = 50;
 /** The same for full batches. Of smaller ones more are in hand, until they carry as many events. */
-export const mostBatchesInHand = 4;
+const mostBatchesInHand = 4;
 
 /** Deliveries kept of an endpoint, successful and failed ones each; about 200 bytes per delivery. */
 const keptDeliveries = 1_000;

@@ -7,7 +7,7 @@ import { script } from './redis.ts';
 
 export type RateLimits = ReturnType<typeof openRateLimits>;
 
-export type Taken = { readonly isAllowed: boolean; readonly windows: readonly WindowLeft[] };
+type Taken = { readonly isAllowed: boolean; readonly windows: readonly WindowLeft[] };
 
 /**
  * KEYS one counter for each window; ARGV for each its count and its milliseconds. A window opens with the first request it counts, and ends

@@ -29,14 +29,14 @@ const reconnectAtMostEveryMs = 5_000;
 const { signal: never } = new AbortController();
 
 /** Where Redis is, and how to know that it is the right one. */
-export type RedisPlace = {
+type RedisPlace = {
   /** `redis://` or `rediss://`, with user, password and the number of a database; or `unix:///path`, the same as `?db=`. */
   readonly url: string;
   /** The authorities to trust with `rediss://`, in PEM; undefined for the public ones. */
   readonly ca?: string | undefined;
 };
 
-export type RedisTerms = {
+type RedisTerms = {
   /** Ends the connection and every wait on it. */
   readonly cut?: AbortSignal;
   readonly use?: RedisUse;

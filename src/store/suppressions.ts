@@ -17,7 +17,7 @@ import { type Cursor, firstWanted, type Looked, type PageRequest, walk } from '.
 
 export type Suppressions = ReturnType<typeof openSuppressions>;
 
-export type SuppressionFilter = {
+type SuppressionFilter = {
   readonly reasons?: readonly SuppressionReason[] | undefined;
   readonly scope?: SuppressionScope | undefined;
 };

@@ -42,7 +42,7 @@ export async function firstOf<Item extends { readonly id: string }>(
 /** One of a list of which only some are wanted; the item is null where it is not. */
 export type Looked<Item> = { readonly id: string; readonly item: Item | null };
 
-export type WantedPage<Item> = {
+type WantedPage<Item> = {
   readonly page: Item[];
   readonly hasMore: boolean;
   /** The last one that was looked at, behind which to go on in the direction of the request; null at the end. */

@@ -35,7 +35,7 @@ noteStored(KEYS[2], ARGV[3])
 return 1`);
 
 /** A change of an endpoint, and the event that is written in the same step. */
-export type WebhookChange = {
+type WebhookChange = {
   readonly webhook: Webhook;
   readonly event?: WebhookEvent;
   /** The change applies only if the endpoint has been failing since this time (milliseconds since the epoch). */

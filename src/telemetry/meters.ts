@@ -13,7 +13,7 @@ import { type Metric, type MetricName, metrics } from './metrics.ts';
 export type Meters = ReturnType<typeof openMeters>;
 
 /** Open SMTP connections of this process to one transport. */
-export type PoolLevel = { readonly transport: string; readonly open: number; readonly busy: number };
+type PoolLevel = { readonly transport: string; readonly open: number; readonly busy: number };
 
 /** Methods that a route may have; any other counts as `other`. */
 const methods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);

@@ -195,7 +195,8 @@ export function openReports(
 
     plan(reading: PlanReading): void {
       if (typeof reading === 'string') log.info({}, planWords[reading]);
-      else log.error({ faults: reading.faults }, 'TRANSPORTS_FILE is wrong, and what stood in it before still holds');
+      else
+        log.error({ faults: reading.faults }, 'TRANSPORTS_FILE is wrong, and its last valid content is still in use');
       meters.transportsFile(typeof reading !== 'string');
     },
 

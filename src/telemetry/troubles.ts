@@ -5,7 +5,7 @@ const againMs = 60_000;
 /** Parts that are remembered; there are about a dozen. */
 const maxParts = 100;
 
-export type Troubles = {
+type Troubles = {
   /** @returns how many lines with the same message were held back since the last; null when this one is held back too */
   weigh(part: string, message: string): number | null;
 };

@@ -24,13 +24,13 @@ import { operators, textOf } from './values.ts';
 /** Tags that read other templates, or hide tags inside a tag. */
 const tagsLeftOut = ['include', 'render', 'layout', 'block', 'liquid', 'tablerow'];
 
-export type Engine = ReturnType<typeof openEngine>;
+type Engine = ReturnType<typeof openEngine>;
 
 /** Times in a template are in UTC unless it names a zone, and in English, whatever the machine's settings are. */
 const times = { timezoneOffset: 0, locale: 'en-US' };
 
 /** @param isMarkup whether the output is HTML, so that values are escaped */
-export function openEngine({ isMarkup }: { isMarkup: boolean }) {
+function openEngine({ isMarkup }: { isMarkup: boolean }) {
   const liquid = new Liquid({
     ...times,
     ...(isMarkup ? { outputEscape } : {}),

@@ -28,7 +28,7 @@ export type TextWay =
   | { readonly kind: 'converted' }
   | { readonly kind: 'none' };
 
-export type ParsedTemplate = {
+type ParsedTemplate = {
   readonly content: Pick<TemplateContent, 'missing' | 'variables' | 'defaults'>;
   readonly parts: Parts;
   readonly textWay: TextWay;

@@ -14,7 +14,7 @@ import { cpuMs } from './limits.ts';
 export type Templating = ReturnType<typeof openTemplating>;
 
 /** A compiled version. It has faults when it was stored under older rules. */
-export type Compiled = CompiledTemplate | { readonly faults: readonly TemplateFault[] };
+type Compiled = CompiledTemplate | { readonly faults: readonly TemplateFault[] };
 
 /** Characters of all cached sources. Compiled they take about twenty times as much memory. */
 const maxKept = 4_000_000;

@@ -40,7 +40,7 @@ function add(domain: string, count: number, rate: Rate | null): Promise<string> 
 
 const cameTo = (domain: string) => arrived.filter((one) => one.domain === domain);
 
-it('is what both send together: nothing comes before its time', async () => {
+it('the rate of a campaign is kept by two workers together: nothing comes before its time', async () => {
   const begunAt = performance.now();
   const id = await add('steady.test', 80, { count: 20, windowMs: 1_000 });
   await until('it to be completed', async () => (await standingOf(redis, id)).status === 'completed');
@@ -51,7 +51,7 @@ it('is what both send together: nothing comes before its time', async () => {
   for (const [n, at] of times.entries()) expect(n + 1, `number ${n} after ${at} ms`).toBeLessThanOrEqual(most(at));
 });
 
-it('holds up no other campaign that came later', async () => {
+it('the rate of a campaign holds up no other campaign that came later', async () => {
   // More than go out in any time that the others could take.
   const slow = await add('slow.test', 1_000, { count: 1, windowMs: 2_000 });
   await until('the first of it to arrive', () => cameTo('slow.test').length > 0);

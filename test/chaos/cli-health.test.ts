@@ -42,7 +42,7 @@ it('a worker without the API is asked on HEALTH_PORT, where there is nothing els
     POSTRIDER_API_KEY: undefined,
     SMTP_URL: 'smtp://127.0.0.1:9?tls=none',
   });
-  const [, address = ''] = await worker.printed(/told at (\S+)\/readyz/);
+  const [, address = ''] = await worker.printed(/health is at (\S+)\/readyz/);
   const env = { ROLES: 'worker', HEALTH_PORT: new URL(address).port };
   expect(health(env)).toMatchObject({ status: 0, stdout: '{"status":"alive"}\n' });
   expect(health(env, 'ready')).toMatchObject({ status: 0, stdout: expect.stringContaining('"redis","ok":true') });
@@ -67,7 +67,7 @@ it('where nobody answers, or no port is known, it exits with 1; a wrong setting 
 it.each(['constructor', 'dead'])('%s is nothing to ask for', (what) => {
   expect(health({}, what)).toMatchObject({
     status: 64,
-    stderr: expect.stringContaining(`Not something to ask for: ${what}`),
+    stderr: expect.stringContaining(`Unknown check: ${what}`),
   });
 });
 

@@ -172,7 +172,7 @@ it('a retry gives it its whole ttl anew, and the end of that is kept to as well'
   ]);
 });
 
-it('is tried once more before its end where the schedule would come after it, and is sent by that', async () => {
+it('an email whose schedule goes beyond its end is tried once more before that, and is sent by it', async () => {
   let tries = 0;
   answer = () => (++tries === 1 ? '451 4.7.1 Greylisted, try again in 20 minutes' : undefined);
   const redis = opened.use(await openTestRedis());

@@ -43,7 +43,7 @@ async function stop(postrider: Postrider): Promise<void> {
   expect(await postrider.ended, postrider.output()).toBe(0);
 }
 
-it('keeps what it answered: append-only file, fsync always, nothing evicted, and nobody else on the machine can open it', async () => {
+it('the local Redis keeps what it answered: append-only file, fsync always, nothing evicted, and nobody else on the machine can open it', async () => {
   await using postrider = await start();
   const redis = new Redis({ path: join(dir, 'redis/redis.sock') });
   const setting = async (name: string) => ((await redis.config('GET', name)) as string[])[1];
@@ -77,7 +77,7 @@ it('prints the address, the key it made and a curl that works as it stands', asy
   await stop(again);
 });
 
-it('is found again, with its data, when the process that started it was killed', async () => {
+it('the local Redis is found again, with its data, when the process that started it was killed', async () => {
   const first = await start();
   const pid = await serverPid();
   const key = (await readFile(join(dir, 'api-key'), 'utf8')).trim();
@@ -99,7 +99,7 @@ it('is found again, with its data, when the process that started it was killed',
   expect(await isRunning()).toBe(false);
 });
 
-it('is started anew over a stale pid file and an abandoned lock, also when the pid is somebody else’s now', async () => {
+it('the local Redis is started anew over a stale pid file and an abandoned lock, also when the pid is somebody else’s now', async () => {
   const first = await start();
   const pid = await serverPid();
   first.kill('SIGKILL');
@@ -113,7 +113,7 @@ it('is started anew over a stale pid file and an abandoned lock, also when the p
   await stop(second);
 });
 
-it('is started again on its data when it dies, and the mail goes on', async () => {
+it('the local Redis is started again on its data when it dies, and the mail goes on', async () => {
   await using postrider = await start({ POSTRIDER_API_KEY: testApiKey });
   const send = () => postrider.api('POST', '/v1/emails', { from: 'a@x.co', to: 'b@x.co', subject: 's', text: 't' });
   const before = await send();
@@ -127,7 +127,7 @@ it('is started again on its data when it dies, and the mail goes on', async () =
   await stop(postrider);
 });
 
-it('is started again once, however many of its connections find it dead, and however slow the machine', async () => {
+it('the local Redis is started again once, however many of its connections find it dead, and however slow the machine', async () => {
   const bin = join(dir, 'bin');
   const begun = join(dir, 'begun');
   await mkdir(bin);
@@ -140,7 +140,7 @@ it('is started again once, however many of its connections find it dead, and how
   expect(await readFile(begun, 'utf8')).toBe('one\none\n');
 });
 
-it('leaves nothing behind when its folder is removed under it', async () => {
+it('the local Redis leaves nothing behind when its folder is removed under it', async () => {
   await using postrider = await start();
   const pid = await serverPid();
   await rm(dir, { recursive: true });
@@ -160,7 +160,7 @@ it.each(['api-key', 'secret-key'])('a %s that holds something else is not used b
   await expect(start()).rejects.toThrow(`${name} does not hold what Postrider wrote`);
 });
 
-it('is shared by an API and a worker that start at the same time, and stopped by whichever goes last', async () => {
+it('the local Redis is shared by an API and a worker that start at the same time, and stopped by whichever goes last', async () => {
   const [api, worker] = await Promise.all([start({ ROLES: 'api' }), start({ ROLES: 'worker' })]);
   const key = (await readFile(join(dir, 'api-key'), 'utf8')).trim();
   const headers = { authorization: `Bearer ${key}` };
@@ -181,7 +181,7 @@ it('is shared by an API and a worker that start at the same time, and stopped by
   expect(await isRunning()).toBe(false);
 });
 
-it('held up, does not hold up the stop of its last user, whose log says what it had in hand', async () => {
+it('a local Redis that is held up does not hold up the stop of its last user, whose log says what it had in hand', async () => {
   const reached = Promise.withResolvers<void>();
   await using smtp = await openSmtpServer({
     async onMessage() {
@@ -197,7 +197,7 @@ it('held up, does not hold up the stop of its last user, whose log says what it 
   await reached.promise;
   postrider.kill('SIGTERM');
   expect(await postrider.ended, postrider.output()).toBe(1);
-  expect(postrider.output()).toContain('stopped with work in hand after SHUTDOWN_TIMEOUT');
+  expect(postrider.output()).toContain('stopped with unfinished work after SHUTDOWN_TIMEOUT');
   expect(postrider.output()).toMatch(new RegExp(`${id}.*stopped`));
   process.kill(await serverPid(), 'SIGKILL');
 });

@@ -102,7 +102,7 @@ it('paused on one process it holds on the others, costs no attempt, and goes whe
   expect(await explain(first)).toMatchObject({
     status: 'queued',
     reason: 'transport_paused',
-    summary: `Transport main was paused at ${at} by the key ${key}, which costs the email no attempt. POST /v1/transports/main/resume lets it go.`,
+    summary: `Transport main was paused at ${at} by the key ${key}. This does not count as an attempt of the email. POST /v1/transports/main/resume resumes it.`,
     moves_at: null,
     ends_at: expect.any(String),
   });
@@ -142,7 +142,7 @@ it('a worker that is at it already hears of a pause; mail of other transports go
     return reason === 'transport_paused' && id;
   });
   expect((await explain(stuck)).summary).toMatch(
-    /^Transport main was paused .* Of its route, second is paused as well\.$/,
+    /^Transport main was paused .* Transport second of its route is paused too\.$/,
   );
   // Either of them lets it go.
   await ask('second', 'resume');
@@ -160,7 +160,7 @@ it('what is parked counts as waiting: over the line new mail is refused, and tak
   await areParked('main', 5);
   const load = async () => (await strict.api('GET', '/readyz')).body.checks.find(({ name }) => name === 'load');
   await until('the line to be crossed', async () => !(await load())?.ok);
-  expect((await load())?.detail).toMatch(/^5 emails are waiting, the line is 5/);
+  expect((await load())?.detail).toMatch(/^5 emails are waiting, the limit is 5/);
   expect(await strict.api('POST', '/v1/emails', base)).toMatchObject({ status: 503 });
   await ask('main', 'resume');
   for (const id of ids) await isStatus(id, 'sent');

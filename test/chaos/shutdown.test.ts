@@ -69,7 +69,7 @@ it('while it finishes what it has in hand it lives and is not ready, and a secon
     SMTP_URL: stuck.SMTP_URL,
     SHUTDOWN_TIMEOUT: '10m',
   });
-  const [, health = ''] = await worker.printed(/told at (\S+)\/readyz/);
+  const [, health = ''] = await worker.printed(/health is at (\S+)\/readyz/);
   await api.api('POST', '/v1/emails', email);
   await stuck.reached;
   worker.kill('SIGTERM');

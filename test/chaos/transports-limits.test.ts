@@ -88,7 +88,7 @@ it('thousands that wait for one a second take next to no CPU of the workers', as
 it('mail that waits ends at its time, without an attempt', async () => {
   const id = await world.send({ route: 'slow', lane: 'bulk', ttl: 2 });
   const { recipients } = await world.becomes(id, 'expired');
-  const reason = 'not delivered before it expired: transport slow had no budget for it';
+  const reason = 'not delivered before it expired: transport slow had used up its rate';
   expect(recipients[0]).toMatchObject({ attempts: 0, transport: null, reason });
   expect(arrivals(slow)).not.toContain(id);
 });

@@ -16,7 +16,7 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   return settled;
 }
 
-it('ends the wait under way', async () => {
+it('a nudge ends the wait under way', async () => {
   const nudge = makeNudge();
   const wait = nudge.wait(0, forEver, never);
   expect(await isSettled(wait)).toBe(false);
@@ -24,7 +24,7 @@ it('ends the wait under way', async () => {
   await wait;
 });
 
-it('that comes while nobody waits ends the next wait, and only that', async () => {
+it('a nudge that comes while nobody waits ends the next wait, and only that', async () => {
   const nudge = makeNudge();
   nudge.nudge();
   nudge.nudge();
@@ -35,7 +35,7 @@ it('that comes while nobody waits ends the next wait, and only that', async () =
   await next;
 });
 
-it('does not shorten the least wait, and is not lost by coming within it', async () => {
+it('a nudge does not shorten the least wait, and is not lost by coming within it', async () => {
   const nudge = makeNudge();
   const begunAt = performance.now();
   const wait = nudge.wait(30, forEver, never);
@@ -45,7 +45,7 @@ it('does not shorten the least wait, and is not lost by coming within it', async
   expect(performance.now() - begunAt).toBeGreaterThanOrEqual(29);
 });
 
-it('without one a wait ends by itself, and at once when it is to stop, also within the least wait', async () => {
+it('without a nudge a wait ends by itself, and at once when it is to stop, also within the least wait', async () => {
   const nudge = makeNudge();
   await nudge.wait(5, 10, never);
   const stop = new AbortController();

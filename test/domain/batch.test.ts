@@ -64,10 +64,10 @@ describe('a batch', () => {
 
   it('has two tags of one name named in a message, and in the base that a message may have tags over', () => {
     const twice = { tags: ['1', '2'].map((value) => ({ name: 't', value })) };
-    expect(faultsOf([{ ...good, ...twice }])).toEqual(['/0/tags/1/name stands at an earlier tag']);
+    expect(faultsOf([{ ...good, ...twice }])).toEqual(['/0/tags/1/name is used by an earlier tag']);
     expect(faultsOf({ base: { ...good, ...twice }, messages: [{ tags: [] }, twice] })).toEqual([
-      '/base/tags/1/name stands at an earlier tag',
-      '/messages/1/tags/1/name stands at an earlier tag',
+      '/base/tags/1/name is used by an earlier tag',
+      '/messages/1/tags/1/name is used by an earlier tag',
     ]);
   });
 
@@ -174,7 +174,7 @@ describe('a batch', () => {
 
   it('refuses the second of two emails under one key', () => {
     const keyed = { ...good, idempotency_key: 'k' };
-    expect(faultsOf([keyed, good, keyed])).toEqual(['/2/idempotency_key stands at an earlier email of this batch']);
+    expect(faultsOf([keyed, good, keyed])).toEqual(['/2/idempotency_key is used by an earlier email of this batch']);
     expect(faultsOf({ base: { ...good, idempotency_key: 'k' }, messages: [{}] })).toEqual([
       '/base Unrecognized key: "idempotency_key"',
     ]);

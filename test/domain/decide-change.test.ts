@@ -97,7 +97,7 @@ describe('a change', () => {
       /no recipient is waiting/,
     ],
     ['a reschedule of what has been tried', mixed, { kind: 'rescheduled', at: start + hour }, /no longer scheduled/],
-    ['a retry of what is waiting', scheduled, { kind: 'retried' }, /no recipient failed, expired, is held or/],
+    ['a retry of what is waiting', scheduled, { kind: 'retried' }, /no recipient failed, expired, is held, or/],
     [
       'a reschedule beyond its end',
       { ...scheduled, facts: { ...scheduled.facts, ttlMs: null } },

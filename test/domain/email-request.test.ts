@@ -76,10 +76,11 @@ describe('a request', () => {
       '/to to, cc and bcc may have 50 recipients together',
     ],
     ['a list over 50, none of which is read', { cc: Array(51).fill('nobody') }, '/cc may have 50 addresses'],
+    ['51 addresses for answers', { reply_to: Array(51).fill('b@x.co') }, '/reply_to may have 50 addresses'],
     [
       'two tags of one name, of which events would tell one',
       { tags: [...'aba'].map((name, place) => ({ name, value: `${place}` })) },
-      '/tags/2/name stands at an earlier tag',
+      '/tags/2/name is used by an earlier tag',
     ],
     ['an empty html and no text', { html: '', text: undefined }, '/html html or text is required'],
     ['no recipient', { to: [] }, '/to must have at least one recipient'],

@@ -62,7 +62,7 @@ describe('an email that is parked', () => {
     expect(explainParked(parkedAt({ state, rates: [quota(5, 0)], pool: full }), 'bulk', now)).toEqual({
       reason: 'transport_paused',
       summary:
-        'Transport ses was paused at 2026-11-24T09:29:00.000Z by the key ak_7, which costs the email no attempt. POST /v1/transports/ses/resume lets it go.',
+        'Transport ses was paused at 2026-11-24T09:29:00.000Z by the key ak_7. This does not count as an attempt of the email. POST /v1/transports/ses/resume resumes it.',
       movesAt: null,
     });
   });
@@ -72,11 +72,11 @@ describe('an email that is parked', () => {
     expect(explainParked(parkedAt({ state: open }, { others }), 'bulk', now)).toEqual({
       reason: 'transport_degraded',
       summary:
-        'Transport ses has been in trouble since 2026-11-24T09:29:00.000Z (ECONNREFUSED), which costs the email no attempt. It is tried next at 2026-11-24T09:30:05.000Z, and once that goes well the email goes out by itself. Of its route, backup is paused as well. Of its route, last is in trouble as well.',
+        'Transport ses has been in trouble since 2026-11-24T09:29:00.000Z (ECONNREFUSED). This does not count as an attempt of the email. The transport is tried next at 2026-11-24T09:30:05.000Z; once that succeeds, the email is sent by itself. Transport backup of its route is paused too. Transport last of its route is in trouble too.',
       movesAt: now + 5_000,
     });
     const late = explainParked(parkedAt({ state: open }), 'bulk', now + 5_000);
-    expect(late).toMatchObject({ summary: expect.stringContaining('It is tried next now'), movesAt: null });
+    expect(late).toMatchObject({ summary: expect.stringContaining('The transport is tried next now'), movesAt: null });
   });
 
   it('for a transport out of budget is told how many go before it, and about when it goes', () => {
@@ -84,12 +84,12 @@ describe('an email that is parked', () => {
     expect(explainParked(parkedAt(given, { ahead: 3 }), 'transactional', now)).toEqual({
       reason: 'waiting_for_budget',
       summary:
-        'Transport ses may send 2 per second and 100 per minute. About 4 emails are before this one, which goes at about 2026-11-24T09:30:02.300Z; the wait costs it no attempt.',
+        'Transport ses may send 2 per second and 100 per minute. About 4 emails are before this one, which is sent at about 2026-11-24T09:30:02.300Z. The wait does not count as an attempt.',
       movesAt: now + 2_300,
     });
     expect(explainParked(parkedAt({ rates: [quota(10, 0, now + 9_000)] }), 'bulk', now)).toMatchObject({
       reason: 'waiting_for_budget',
-      summary: expect.stringContaining('No email is before this one, which goes at about 2026-11-24T09:30:09.000Z;'),
+      summary: expect.stringContaining('No email is before this one, which is sent at about 2026-11-24T09:30:09.000Z.'),
       movesAt: now + 9_000,
     });
   });
@@ -97,10 +97,12 @@ describe('an email that is parked', () => {
   it('for a transport that is slowed down is told so', () => {
     const given = { factor: 0.0156, rates: [pace(0.25, now + 300)] };
     expect(explainParked(parkedAt(given), 'bulk', now).summary).toMatch(
-      /^Transport ses may send one email every 4 seconds, being slowed to 2 % as its server asked for less\. No email/,
+      /^Transport ses may send one email every 4 seconds, slowed to 2 % because its server asked for less\. No email/,
     );
     const nearlyOne = { factor: 0.0156, rates: [pace(0.9, now + 300)] };
-    expect(explainParked(parkedAt(nearlyOne), 'bulk', now).summary).toContain('may send one email every second, being');
+    expect(explainParked(parkedAt(nearlyOne), 'bulk', now).summary).toContain(
+      'may send one email every second, slowed',
+    );
   });
 
   it('for a transport all of whose connections are taken waits for one, also when its rates would allow more', () => {
@@ -108,20 +110,20 @@ describe('an email that is parked', () => {
     expect(explainParked(parkedAt({ pool: full }), 'bulk', now)).toEqual({
       ...busy,
       summary:
-        'Transport ses had no connection free for it: now 4 of 4 have a message in hand. The email goes in its turn as connections become free, which costs it no attempt. While transactional mail waits as well, bulk has one place in 4; a campaign and other bulk take turns.',
+        'Transport ses had no connection free for it: now 4 of 4 have a message in hand. The email is sent in its turn when connections become free. The wait does not count as an attempt. While transactional mail waits too, bulk mail gets one place in 4; campaigns and other bulk mail take turns.',
     });
     expect(explainParked(parkedAt({ pool: full }), 'transactional', now).summary).toMatch(
-      /no attempt\. It goes before bulk, which has one place in 4 while both wait\.$/,
+      /as an attempt\. It goes before bulk mail, which gets one place in 4 while both wait\.$/,
     );
     const unused = [pace(10, now - 1_000), quota(100, 40)];
     expect(explainParked(parkedAt({ pool: full, rates: unused }), 'bulk', now)).toMatchObject({
       ...busy,
-      summary: expect.stringContaining('in hand, though its rates would allow more. The email'),
+      summary: expect.stringContaining('in hand, although its rates would allow more. The email'),
     });
     const used = { pool: full, rates: [pace(10, now - 900), quota(100, 40)] };
     expect(explainParked(parkedAt(used), 'bulk', now)).toMatchObject({
       reason: 'waiting_for_budget',
-      summary: expect.stringContaining('No email is before this one, which goes in a moment;'),
+      summary: expect.stringContaining('No email is before this one, which is sent in a moment.'),
       movesAt: null,
     });
     const inSteps = { rates: [pace(10, now - 1_000), quota(100, 40)] };
@@ -133,14 +135,14 @@ describe('an email that is parked', () => {
     expect(explainParked(parkedAt({ pool }), 'transactional', now)).toEqual({
       reason: 'transport_busy',
       summary:
-        'Transport ses had no connection free for it: its server grants 1 of the 100 configured at the moment (more are tried as time goes by), and 1 now have a message in hand. The email goes in its turn as connections become free, which costs it no attempt. It goes before bulk, which has one place in 4 while both wait.',
+        'Transport ses had no connection free for it: its server grants 1 of the 100 configured at the moment (more are tried as time goes by), and 1 now have a message in hand. The email is sent in its turn when connections become free. The wait does not count as an attempt. It goes before bulk mail, which gets one place in 4 while both wait.',
       movesAt: null,
     });
     // More may be tried than were granted, and a connection is free between two messages.
     const trying = { pool: { ...pool, granted: 2, busy: 0 }, rates: [pace(10, now - 1_000), quota(100, 40)] };
     expect(explainParked(parkedAt(trying), 'bulk', now)).toMatchObject({
       reason: 'transport_busy',
-      summary: expect.stringContaining('in hand, though its rates would allow more. The email'),
+      summary: expect.stringContaining('in hand, although its rates would allow more. The email'),
     });
     const used = { pool, rates: [quota(100, 0, now + 9_000)] };
     expect(explainParked(parkedAt(used), 'bulk', now)).toMatchObject({ reason: 'waiting_for_budget' });
@@ -153,7 +155,7 @@ describe('an email that is parked', () => {
       reason: 'transport_hanging',
       movesAt: null,
       summary:
-        'Transport ses has not answered any of the 4 messages it was given for much longer than usual. Those stay there, as it may have them. The email goes as soon as one is answered or its connection ends, or by another transport of its route that can take it; the wait costs it no attempt. Of its route, backup answers nothing as well.',
+        'Transport ses has not answered any of the 4 messages it was given for much longer than usual. Those are not sent elsewhere, because it may have them. The email is sent as soon as one is answered or its connection ends, or by another transport of its route. The wait does not count as an attempt. Transport backup of its route is not answering too.',
     });
     const one = { pool: { ...full, busy: 1, hanging: 1 } };
     expect(explainParked(parkedAt(one), 'bulk', now).summary).toMatch(/^Transport ses has not answered the message it/);
@@ -186,7 +188,7 @@ describe('a recipient', () => {
   it.each([
     ['to be resumed', parkedAt({ state: paused })],
     ['to be well again', parkedAt({ state: open })],
-    ['to have budget for it', parkedAt({ rates: [quota(5, 0)] })],
+    ['to have some of its rate left', parkedAt({ rates: [quota(5, 0)] })],
     ['to answer', parkedAt({ pool: { ...full, hanging: 4 } })],
     ['to have a connection free', parkedAt({ pool: full })],
   ])('that is due waits for its transport %s, and has no time that is past', (what, parked) => {
@@ -198,7 +200,7 @@ describe('a recipient', () => {
     const untended = parkedAt({ pool: { ...full, workers: 0 } });
     for (const said of [whys(null), whys(null, 'waiting'), whys(untended)])
       expect(said[0]).toBe('is due and waits for a worker');
-    expect(whys(null, 'active')[0]).toBe('is in the hands of a worker');
+    expect(whys(null, 'active')[0]).toBe('is being handled by a worker');
   });
 });
 

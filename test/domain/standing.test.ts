@@ -36,7 +36,7 @@ describe('standing', () => {
     ['paused', { ...paused, breaker: open }, { isStuck: true, isHanging: false }, 'transport ses is paused'],
     ['degraded', degraded, { isStuck: true, isHanging: false }, 'transport ses is in trouble: 535 no'],
     ['stuck', freshState, { isStuck: true, isHanging: false }, 'transport ses has no free connection'],
-    ['stuck', freshState, { isStuck: true, isHanging: true }, 'transport ses answers nothing it is given'],
+    ['stuck', freshState, { isStuck: true, isHanging: true }, 'transport ses accepts messages but does not answer'],
     ['open', freshState, { isStuck: false, isHanging: true }, undefined],
   ])('is %s', (kind, state, pool, why) => {
     expect(standingOf('ses', state, pool)).toEqual(why === undefined ? { kind } : { kind, why });

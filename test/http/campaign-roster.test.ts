@@ -8,24 +8,39 @@ import { packOutcomes } from '../../src/store/campaign-outcomes.ts';
 import { openCampaigns } from '../../src/store/campaigns.ts';
 import { keys } from '../../src/store/keys.ts';
 import { packFacts, packState } from '../../src/store/record.ts';
-import { type Body, type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
+import { apiClient, type Body, type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { recipient, storedEmail } from '../support/requests.ts';
 
 const opened = new AsyncDisposableStack();
 let redis: Redis;
 let postrider: Postrider;
+/** The campaign that all tests read: recipients in three chunks, some of which workers have been at. */
+let campaignId: string;
 beforeAll(async () => {
   const server = opened.use(await openTestRedis());
   redis = server.connect();
   postrider = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
-  id = await campaignOf(1_203);
+  campaignId = await makeCampaign(1_203);
+  await mark(700, 'bounced');
+  await mark(1_201, 'bounced');
+  await mark(5, 'handing');
+  await leave(6, 'deferred');
+  await leave(7, 'sent');
+  await leave(8, 'deferred', { jobId: 'jb_1', transport: 'ses', at: 1 });
+  await mark(9, 'left');
+  const outcome = { place: 700, attempts: 1, transport: 'ses', reply: '550 5.1.1 No', reason: null, trace: null };
+  await redis.rpush(
+    keys.campaignOutcomes(campaignId, 1),
+    packOutcomes([
+      { ...outcome, at: 5, reply: '450 4.2.0 Later' },
+      { ...outcome, at: 1_000 },
+    ]),
+  );
 });
 afterAll(() => opened.disposeAsync());
 
-let id: string;
-
-async function campaignOf(count: number): Promise<string> {
+async function makeCampaign(count: number): Promise<string> {
   const letter = { from: 'news@example.com', subject: 'News', text: 'News' };
   const { id } = (await postrider.api('POST', '/v1/campaigns', letter)).body;
   const list = Array.from({ length: count }, (_, n) => ({
@@ -39,11 +54,11 @@ async function campaignOf(count: number): Promise<string> {
 
 /** As it stands once a worker has been there. */
 async function mark(place: number, to: PlaceMark): Promise<void> {
-  await redis.setrange(keys.campaignMarks(id), place, placeMarks[to]);
+  await redis.setrange(keys.campaignMarks(campaignId), place, placeMarks[to]);
 }
 
 async function leave(place: number, status: 'deferred' | 'sent', handOver: object | null = null): Promise<void> {
-  const campaign = await openCampaigns(redis).get(id);
+  const campaign = await openCampaigns(redis).get(campaignId);
   if (campaign === null) throw new Error('there is none');
   const facts = placeFacts({ head: campaign.head, startedAt: 1_000_000 }, place);
   const { state } = storedEmail([recipient(`u${place}@example.org`, { status, attempts: 2, transport: 'ses' })], {
@@ -54,7 +69,8 @@ async function leave(place: number, status: 'deferred' | 'sent', handOver: objec
   await mark(place, 'left');
 }
 
-const list = async (query: string) => (await postrider.api('GET', `/v1/campaigns/${id}/recipients?${query}`)).body;
+const list = async (query: string) =>
+  (await postrider.api('GET', `/v1/campaigns/${campaignId}/recipients?${query}`)).body;
 const emails = ({ data }: Body) => data.map((one) => Number(/\d+/.exec((one as unknown as { email: string }).email)));
 
 it('pages go on in the order in which they were added, over chunks', async () => {
@@ -69,30 +85,15 @@ it('pages go on in the order in which they were added, over chunks', async () =>
   const { data } = await list('limit=1');
   expect(data).toEqual([
     {
-      ...{ object: 'campaign_recipient', email_id: placeId(id, 0), email: 'u0@example.org', name: null },
+      ...{ object: 'campaign_recipient', email_id: placeId(campaignId, 0), email: 'u0@example.org', name: null },
       ...{ status: 'queued', smtp: null, transport: null, attempts: 0, reason: null, at: null },
     },
   ]);
-  const refused = await postrider.api('GET', `/v1/campaigns/${id}/recipients?after=em_${'0'.repeat(26)}`);
+  const refused = await postrider.api('GET', `/v1/campaigns/${campaignId}/recipients?after=em_${'0'.repeat(26)}`);
   expect(refused.status).toBe(422);
 });
 
 it('each is where its mark or the record it has since says, and a page by status has those alone', async () => {
-  await mark(700, 'bounced');
-  await mark(1_201, 'bounced');
-  await mark(5, 'handing');
-  await leave(6, 'deferred');
-  await leave(7, 'sent');
-  await leave(8, 'deferred', { jobId: 'jb_1', transport: 'ses', at: 1 });
-  await mark(9, 'left');
-  const outcome = { place: 700, attempts: 1, transport: 'ses', reply: '550 5.1.1 No', reason: null, trace: null };
-  await redis.rpush(
-    keys.campaignOutcomes(id, 1),
-    packOutcomes([
-      { ...outcome, at: 5, reply: '450 4.2.0 Later' },
-      { ...outcome, at: 1_000 },
-    ]),
-  );
   const bounced = await list('status=bounced');
   expect([emails(bounced), bounced.has_more]).toEqual([[700, 1_201], false]);
   expect(bounced.data[0]).toMatchObject({
@@ -100,7 +101,7 @@ it('each is where its mark or the record it has since says, and a page by status
     ...{ transport: 'ses', attempts: 1, at: '1970-01-01T00:00:01.000Z' },
   });
   expect(emails(await list('status=bounced&limit=1'))).toEqual([700]);
-  expect(emails(await list(`status=bounced&after=${placeId(id, 700)}`))).toEqual([1_201]);
+  expect(emails(await list(`status=bounced&after=${placeId(campaignId, 700)}`))).toEqual([1_201]);
   expect(emails(await list('status=sending'))).toEqual([5, 8]);
   expect(emails(await list('status=deferred'))).toEqual([6]);
   expect(emails(await list('status=sent'))).toEqual([7]);
@@ -117,7 +118,7 @@ it('each is where its mark or the record it has since says, and a page by status
 it('all recipients come in one answer, as NDJSON and as CSV, which can be uploaded again', async () => {
   const all = async (query: string) => {
     const headers = { authorization: `Bearer ${testApiKey}` };
-    const answer = await fetch(`${postrider.url}/v1/campaigns/${id}/recipients?${query}`, { headers });
+    const answer = await fetch(`${postrider.url}/v1/campaigns/${campaignId}/recipients?${query}`, { headers });
     return { type: answer.headers.get('content-type'), text: await answer.text() };
   };
   const ndjson = await all('format=ndjson');
@@ -129,11 +130,11 @@ it('all recipients come in one answer, as NDJSON and as CSV, which can be upload
   const csv = await all('format=csv&status=bounced');
   expect(csv.text.split('\r\n')).toEqual([
     'email_id,email,name,status,smtp,transport,attempts,reason,at',
-    `${placeId(id, 700)},u700@example.org,'=1+1,bounced,550 5.1.1 No,ses,1,,1970-01-01T00:00:01.000Z`,
-    `${placeId(id, 1_201)},u1201@example.org,,bounced,,,0,,`,
+    `${placeId(campaignId, 700)},u700@example.org,'=1+1,bounced,550 5.1.1 No,ses,1,,1970-01-01T00:00:01.000Z`,
+    `${placeId(campaignId, 1_201)},u1201@example.org,,bounced,,,0,,`,
     '',
   ]);
-  const again = await campaignOf(0);
+  const again = await makeCampaign(0);
   for (const [type, { text }] of Object.entries({
     'text/csv': await all('format=csv'),
     'application/x-ndjson': ndjson,
@@ -143,6 +144,12 @@ it('all recipients come in one answer, as NDJSON and as CSV, which can be upload
   }
 });
 
-it('a key that may not see a campaign may not see its recipients either', async () => {
-  expect((await postrider.api('GET', '/v1/campaigns/cm_x/recipients')).status).toBe(404);
-});
+it.each([{ from_domains: ['other.example'] }, { lanes: ['transactional'] }])(
+  'a key with %o may not see the campaign, nor its recipients in any form',
+  async (limits) => {
+    const { token } = (await postrider.api('POST', '/v1/api-keys', { name: 'limited', ...limits })).body;
+    const limited = apiClient(postrider.url, token);
+    for (const query of ['', '?format=ndjson', '?format=csv'])
+      expect((await limited('GET', `/v1/campaigns/${campaignId}/recipients${query}`)).status).toBe(404);
+  },
+);

@@ -7,6 +7,7 @@ import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CampaignRow } from '../../src/domain/campaign.ts';
 import { recipientFields, recipientRecord } from '../../src/domain/campaign-recipient.ts';
+import { maxPlaces } from '../../src/domain/id.ts';
 import type { RecordType } from '../../src/http/records.ts';
 import { readBatches } from '../../src/http/uploads.ts';
 import { type Campaigns, openCampaigns } from '../../src/store/campaigns.ts';
@@ -181,7 +182,7 @@ describe('an upload', () => {
     expect(await upload(`cm_${'0'.repeat(26)}`, { body: lines(2_000) })).toMatchObject({ status: 404 });
   });
 
-  it('and another over another process at the same time add everybody once', async () => {
+  it('uploads over two processes at the same time add everybody once', async () => {
     const id = await create();
     const bodies = [0, 500, 1_000, 1_500].map((from) => lines(2_000, from));
     const answers = await Promise.all(bodies.map((body, n) => upload(id, { body }, n % 2 ? other : postrider)));
@@ -213,7 +214,7 @@ describe('an upload under an Idempotency-Key', () => {
     await until('two batches', async () => (await count(id)) >= 900);
     const meanwhile = await upload(id, { body: whole, key: 'list' }, other);
     expect(meanwhile).toMatchObject({ status: 409, retryAfter: '5' });
-    expect(meanwhile.body.detail).toMatch(/is under way/);
+    expect(meanwhile.body.detail).toMatch(/is still running/);
     socket.destroy();
     const taken = { received: 1_401, added: 1_350, duplicates: 50, invalid: 1, errors: [{ line: 701 }] };
     const again = () => upload(id, { body: whole, key: 'list' }, other);
@@ -271,4 +272,20 @@ describe('an upload under an Idempotency-Key', () => {
     socket.destroy();
     expect(await everybody(id)).toHaveLength(1_500);
   });
+});
+
+it('a campaign that has as many recipients as it may is not added to', async () => {
+  const id = await create();
+  await redis.setrange(keys.campaignMarks(id), maxPlaces - 1, 'q');
+  expect(await upload(id, { body: '{"email":"one.more@example.org"}' })).toMatchObject({
+    status: 422,
+    body: { errors: [{ message: 'a campaign has 16777216 recipients at most' }] },
+  });
+});
+
+it('of records that are not valid the first hundred are named', async () => {
+  const id = await create();
+  const { body } = await upload(id, { body: '{"email":"nobody"}\n'.repeat(150) });
+  expect(body).toMatchObject({ received: 150, added: 0, invalid: 150 });
+  expect(body.errors).toMatchObject(Array.from({ length: 100 }, (_, n) => ({ line: n + 1 })));
 });

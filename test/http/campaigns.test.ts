@@ -67,7 +67,7 @@ describe('a campaign', () => {
       '/route is not a route here: expected default',
       '/scheduled_at may be a year ahead at most',
       '/subject line 1, column 1: output "{{ a" not closed',
-      '/tags/1/name stands at an earlier tag',
+      '/tags/1/name is used by an earlier tag',
     ]);
     const both = { ...letter, missing: 'strict', template: { id: 'news' } };
     expect(told(await api('POST', '/v1/campaigns', both))).toEqual([
@@ -238,6 +238,11 @@ describe('sending', () => {
     await live.api('POST', `/v1/campaigns/${body.id}/recipients`, JSON.stringify([{ email: 'ada@example.org' }]));
     const refused = await live.api('POST', `/v1/campaigns/${body.id}/send`);
     expect(refused).toMatchObject({ status: 422, body: { detail: expect.stringContaining('set PUBLIC_URL') } });
+    const later = { scheduled_at: new Date(Date.now() + 3_600_000).toISOString() };
+    expect(await live.api('POST', `/v1/campaigns/${body.id}/send`, later)).toMatchObject({
+      status: 422,
+      body: { detail: expect.stringContaining('set PUBLIC_URL') },
+    });
     await live.api('PATCH', `/v1/campaigns/${body.id}`, { html: '<a href="https://example.com/out">Stop</a>' });
     expect((await live.api('POST', `/v1/campaigns/${body.id}/send`)).status).toBe(200);
   });

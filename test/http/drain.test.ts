@@ -1,31 +1,13 @@
 /** A server that stops: what has come is answered and says that its connection ends, and nothing that hangs holds up the stop. */
 import { Agent, get, type IncomingMessage, request } from 'node:http';
 import { expect, it } from 'vitest';
-import { buildServer, closeServer, type Routes } from '../../src/http/server.ts';
-import { testApiKey } from '../support/postrider.ts';
+import { closeServer, type Routes } from '../../src/http/server.ts';
+import { buildTestServer } from '../support/http-server.ts';
 import { until } from '../support/until.ts';
-
-function unused(): never {
-  throw new Error('not for this test');
-}
 
 async function open(routes: Routes) {
   const life = { isDraining: false };
-  const app = await buildServer({
-    api: [],
-    open: [routes],
-    version: '0',
-    adminToken: testApiKey,
-    apiKeys: { find: unused },
-    rateLimits: { take: unused },
-    pressure: { overLine: null },
-    newRequestId: () => 'rq_1',
-    isDraining: () => life.isDraining,
-    isStoreTrouble: () => false,
-    onBug: () => {},
-    report: () => {},
-    now: () => 0,
-  });
+  const app = await buildTestServer({ open: [routes], isDraining: () => life.isDraining });
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   const stop = (over: AbortSignal) => {
     life.isDraining = true;

@@ -205,7 +205,7 @@ describe('what was removed', () => {
     expect((await page()).next).toBe(fourth);
   });
 
-  it('and was read is no loss, be it all there ever was', async () => {
+  it('an event that was removed once it was read is no loss, be it all there ever was', async () => {
     const [, last = ''] = await world.add(eventOf(one, 1), eventOf(one, 2));
     const beyond = `${Number.parseInt(last, 10) + 1}-0`;
     expect(await world.trim(beyond)).toBe(2);

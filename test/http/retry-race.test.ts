@@ -1,11 +1,10 @@
 /** POST …/retry twice under one Idempotency-Key at the same moment: both are told that it was done, and it is done once. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { bindEmails } from '../../src/app-emails.ts';
 import { acceptEmail } from '../../src/domain/email.ts';
 import { changeRoutes } from '../../src/http/email-changes.ts';
-import { buildServer } from '../../src/http/server.ts';
-import { openTemplating } from '../../src/templating/templating.ts';
-import { type Answer, apiClient, testApiKey } from '../support/postrider.ts';
+import { emailStagesOver } from '../support/email-stages.ts';
+import { buildTestServer } from '../support/http-server.ts';
+import { type Answer, apiClient } from '../support/postrider.ts';
 import { emailRequest, good } from '../support/requests.ts';
 import { newId, openTestStore, type TestStore } from '../support/store.ts';
 
@@ -39,7 +38,7 @@ const kindsOf = async (id: string) => (await world.store.emails.timeline(id)).st
 /** Asks for a retry whose repeat is answered right before it is done itself. Answers both, and a later repeat. */
 async function race(id: string, meanwhile: () => Promise<void>): Promise<Answer[]> {
   const { store } = world;
-  const { emails, change } = bindEmails({ report: { settled() {} } } as never, store, openTemplating());
+  const { emailsAnywhere: emails, change } = emailStagesOver(store);
   let repeat: Answer | undefined;
   const racing: typeof change = async (...given) => {
     if (repeat === undefined) {
@@ -50,12 +49,7 @@ async function race(id: string, meanwhile: () => Promise<void>): Promise<Answer[
     return change(...given);
   };
   const routes = changeRoutes({ ...store, emails, change: racing, limits: { now: Date.now }, newId });
-  await using server = await buildServer({
-    ...store,
-    ...{ api: [routes], open: [], version: '0', adminToken: testApiKey, pressure: { overLine: null } },
-    ...{ newRequestId: () => 'rq_1', isDraining: () => false, isStoreTrouble: () => false, onBug() {}, report() {} },
-    now: Date.now,
-  });
+  await using server = await buildTestServer({ ...store, api: [routes], now: Date.now });
   const api = apiClient(await server.listen({ port: 0, host: '127.0.0.1' }));
   const ask = () => api('POST', `/v1/emails/${id}/retry`, undefined, { 'idempotency-key': id });
   const first = await ask();

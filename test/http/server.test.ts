@@ -3,42 +3,20 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { Readable } from 'node:stream';
 import { expect, it } from 'vitest';
-import { buildServer, type Routes, type ServerDeps } from '../../src/http/server.ts';
+import type { Routes } from '../../src/http/server.ts';
+import { buildTestServer } from '../support/http-server.ts';
 import { apiClient, testApiKey } from '../support/postrider.ts';
 import { until } from '../support/until.ts';
 
-function unused(): never {
-  throw new Error('not for this test');
-}
-
-function build(routes: Routes, deps: Partial<ServerDeps> = {}) {
-  return buildServer({
-    api: [routes],
-    open: [],
-    version: '0',
-    adminToken: testApiKey,
-    apiKeys: { find: unused },
-    rateLimits: { take: unused },
-    pressure: { overLine: null },
-    newRequestId: () => 'rq_1',
-    isDraining: () => false,
-    isStoreTrouble: () => false,
-    onBug: () => {},
-    report: () => {},
-    now: () => 0,
-    ...deps,
-  });
-}
-
 it('a route below /v1 without a scope is an error when the server is built', async () => {
   const routes: Routes = (app) => app.route({ method: 'GET', url: '/things', handler: async () => ({}) });
-  await expect(build(routes)).rejects.toThrow(
+  await expect(buildTestServer({ api: [routes] })).rejects.toThrow(
     "GET /v1/things has no scope: give it config: { scope: 'send' | 'read' | 'manage' }",
   );
 });
 
 it('the admin key is let in without a look into the store, with every scope', async () => {
-  await using server = await build((app) => {
+  const routes: Routes = (app) => {
     for (const scope of ['send', 'read', 'manage'] as const)
       app.route({
         method: 'GET',
@@ -46,7 +24,8 @@ it('the admin key is let in without a look into the store, with every scope', as
         config: { scope, unrestricted: true },
         handler: async (request) => request.apiKey.id,
       });
-  });
+  };
+  await using server = await buildTestServer({ api: [routes] });
   const url = await server.listen({ port: 0, host: '127.0.0.1' });
   for (const scope of ['send', 'read', 'manage'])
     expect(await apiClient(url)('GET', `/v1/${scope}`)).toMatchObject({ status: 200, body: 'admin' });
@@ -59,27 +38,26 @@ it.each([
 ])('a body %s whose client goes away is told of once, as no bug', async (_, type, path) => {
   const told: unknown[] = [];
   let begun = 0;
-  await using server = await build(
-    (app) => {
-      app.addHook('preParsing', async () => {
-        begun += 1;
-      });
-      app.route({ method: 'POST', url: '/whole', config: { scope: 'send' }, handler: async () => ({}) });
-      app.route({
-        method: 'POST',
-        url: '/records',
-        config: { scope: 'send', takesRecords: ['application/x-ndjson'] },
-        handler: async ({ body }) => {
-          for await (const _part of body as Readable);
-          return {};
-        },
-      });
-    },
-    {
-      onBug: (error) => void told.push(error),
-      report: ({ route, status, refusal }) => void told.push({ route, status, refusal }),
-    },
-  );
+  const routes: Routes = (app) => {
+    app.addHook('preParsing', async () => {
+      begun += 1;
+    });
+    app.route({ method: 'POST', url: '/whole', config: { scope: 'send' }, handler: async () => ({}) });
+    app.route({
+      method: 'POST',
+      url: '/records',
+      config: { scope: 'send', takesRecords: ['application/x-ndjson'] },
+      handler: async ({ body }) => {
+        for await (const _part of body as Readable);
+        return {};
+      },
+    });
+  };
+  await using server = await buildTestServer({
+    api: [routes],
+    onBug: (error) => void told.push(error),
+    report: ({ route, status, refusal }) => void told.push({ route, status, refusal }),
+  });
   const url = new URL(await server.listen({ port: 0, host: '127.0.0.1' }));
   const socket = connect(Number(url.port), url.hostname);
   const lines = ['host: a', `authorization: Bearer ${testApiKey}`, `content-type: ${type}`, 'content-length: 9'];

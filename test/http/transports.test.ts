@@ -3,11 +3,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type ApiKey, adminKey, hashToken } from '../../src/domain/api-key.ts';
 import type { TransportReport } from '../../src/domain/transport-report.ts';
 import { closedBreaker } from '../../src/domain/transport-state.ts';
-import { buildServer } from '../../src/http/server.ts';
 import type { TransportView } from '../../src/http/transport-schemas.ts';
 import { transportViewOf } from '../../src/http/transport-view.ts';
 import { type Transports, transportRoutes } from '../../src/http/transports.ts';
-import { type ApiClient, apiClient, testApiKey } from '../support/postrider.ts';
+import { buildTestServer } from '../support/http-server.ts';
+import { type ApiClient, apiClient } from '../support/postrider.ts';
 
 const at = Date.parse('2026-11-24T09:30:00Z');
 
@@ -131,11 +131,8 @@ let url: string;
 let api: ApiClient;
 beforeAll(async () => {
   const server = opened.use(
-    await buildServer({
+    await buildTestServer({
       api: [transportRoutes({ transports })],
-      open: [],
-      version: '0',
-      adminToken: testApiKey,
       apiKeys: { find: async (hash) => keyOf.get(hash) ?? null },
       rateLimits: {
         take: async (all) => ({
@@ -143,13 +140,7 @@ beforeAll(async () => {
           windows: all.flatMap(({ rates }) => rates).map((rate) => ({ ...rate, remaining: 0, resetMs: 900 })),
         }),
       },
-      pressure: { overLine: null },
-      isDraining: () => false,
-      newRequestId: () => 'rq_1',
       isStoreTrouble: (error) => error === trouble,
-      onBug: () => {},
-      report: () => {},
-      now: () => 0,
     }),
   );
   url = await server.listen({ port: 0, host: '127.0.0.1' });
@@ -226,7 +217,7 @@ describe('a key', () => {
   });
 });
 
-it('is hanging while nothing that is in hand anywhere is answered, unless it is out of service for all', () => {
+it('a transport is hanging while nothing that is in hand anywhere is answered, unless it is out of service for all', () => {
   const pool = { ...wellReport.pool, busy: 2, hanging: 2 };
   const stateOf = (report: TransportReport) => transportViewOf(report).state;
   expect(stateOf({ ...wellReport, pool })).toBe('hanging');

@@ -1,13 +1,14 @@
 /** PATCH /v1/webhooks/:id over a real Redis, with what may happen between two of its steps: nothing that an endpoint is to be told is lost. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Webhook } from '../../src/domain/webhook.ts';
-import { buildServer } from '../../src/http/server.ts';
 import { webhookChangeRoutes } from '../../src/http/webhook-changes.ts';
 import { keys } from '../../src/store/keys.ts';
 import type { Webhooks } from '../../src/store/webhooks.ts';
+import { buildTestServer } from '../support/http-server.ts';
 import { openPosting, type Posting } from '../support/posting.ts';
-import { type ApiClient, apiClient, testApiKey } from '../support/postrider.ts';
+import { type ApiClient, apiClient } from '../support/postrider.ts';
 import { openTestRedis } from '../support/redis.ts';
+import { unused } from '../support/unused.ts';
 
 const opened = new AsyncDisposableStack();
 let line: Posting;
@@ -22,36 +23,17 @@ beforeAll(async () => {
     return webhook;
   };
   const deps = { ...line, webhooks: { ...line.webhooks, change }, now: () => line.now };
-  const server = await buildServer({
-    api: [
-      webhookChangeRoutes({
-        ...deps,
-        entropy: unused,
-        creations: { begin: unused, end: unused, giveUp: unused },
-        testWebhook: unused,
-      }),
-    ],
-    open: [],
-    version: '0',
-    adminToken: testApiKey,
-    apiKeys: { find: unused },
-    rateLimits: { take: unused },
-    pressure: { overLine: null },
-    isDraining: () => false,
-    newRequestId: () => 'rq_1',
-    isStoreTrouble: () => false,
-    onBug: () => {},
-    report: () => {},
-    now: () => 0,
+  const routes = webhookChangeRoutes({
+    ...deps,
+    entropy: unused,
+    creations: { begin: unused, end: unused, giveUp: unused },
+    testWebhook: unused,
   });
+  const server = await buildTestServer({ api: [routes] });
   opened.defer(() => server.close());
   api = apiClient(await server.listen({ host: '127.0.0.1', port: 0 }));
 });
 afterAll(() => opened.disposeAsync());
-
-function unused(): never {
-  throw new Error('not for this test');
-}
 
 const changeTo = async ({ id }: Webhook, status: 'enabled' | 'disabled') => {
   expect(await api('PATCH', `/v1/webhooks/${id}`, { status })).toMatchObject({ status: 200, body: { status } });

@@ -1,4 +1,4 @@
-/** Back-pressure: over a line new mail is refused before it is read and nothing is stored; it is taken again once there is room. */
+/** Back-pressure: over a limit new mail is refused before it is read and nothing is stored; it is taken again once there is room. */
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Env, type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
@@ -12,7 +12,7 @@ const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text:
 const opened = new AsyncDisposableStack();
 let server: TestRedis;
 let redis: Redis;
-/** With a line of each kind. */
+/** With a limit of each kind. */
 let api: Postrider;
 beforeAll(async () => {
   server = opened.use(await openTestRedis());
@@ -69,7 +69,7 @@ it('while as many emails wait as the line says, mail is refused and everything e
   const ids: string[] = [];
   for (let n = 0; n < 5; n++) ids.push((await api.api('POST', '/v1/emails', email)).body.id);
   await isAtLine(api, true);
-  await expectRefusal(api, /^No new mail is taken for now: 5 emails are waiting, the line is 5/);
+  await expectRefusal(api, /^New mail is refused for now: 5 emails are waiting, the limit is 5/);
   for (const [path] of sends) expect([path, await answerToHead(api.url, path)]).toEqual([path, 503]);
   expect(await loadOf(api)).toMatchObject({ status: 200, ok: false, detail: expect.stringMatching(/^5 emails/) });
   expect((await api.api('GET', `/v1/emails/${ids[0]}`)).status).toBe(200);
@@ -97,7 +97,7 @@ it("over its share of Redis' maxmemory, mail is refused; it is taken again once 
   await redis.config('SET', 'maxmemory', '64mb');
   await load();
   await isAtLine(api, true);
-  await expectRefusal(api, /^No new mail is taken for now: Redis uses \d+\.\d MB, the line is 32\.0 MB/);
+  await expectRefusal(api, /^New mail is refused for now: Redis uses \d+\.\d MB, the limit is 32\.0 MB/);
   await redis.del(ballast);
   await isAtLine(api, false);
   expect((await api.api('POST', '/v1/emails', email)).status).toBe(202);
@@ -108,7 +108,7 @@ it('over a size of its own, mail is refused also where Redis has no limit', asyn
   await using own = await startApi({ MAX_REDIS_MEMORY: '32mb' });
   await load();
   await isAtLine(own, true);
-  await expectRefusal(own, /the line is 32\.0 MB/);
+  await expectRefusal(own, /the limit is 32\.0 MB/);
   await redis.del(ballast);
   await isAtLine(own, false);
 });

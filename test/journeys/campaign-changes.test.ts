@@ -110,7 +110,7 @@ it('nobody is retried of whose letter nothing can be made, and that is said', as
   expect(counts).toMatchObject({ pending: 1, failed: 1 });
 });
 
-it('under one Idempotency-Key retries once, whatever failed since, and repeats that race get one answer', async () => {
+it('a retry under one Idempotency-Key is done once, whatever failed since, and repeats that race get one answer', async () => {
   const id = await addEnded(['failed', 'sent', 'failed', 'failed']);
   await redis.hset(keys.campaign(id), { status: 'completed', endedAt: 1 });
   const retry = (key: string) =>

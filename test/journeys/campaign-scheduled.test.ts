@@ -59,7 +59,7 @@ it('one of them goes when it does, and one that is canceled keeps its times', as
   const later = { scheduled_at: 'in 11 days' };
   expect(await postrider.api('PATCH', `/v1/emails/${first}`, later)).toMatchObject({
     status: 409,
-    body: { detail: expect.stringContaining(`it goes with its campaign: POST /v1/campaigns/${campaign.id}/send`) },
+    body: { detail: expect.stringContaining(`it is sent with its campaign: POST /v1/campaigns/${campaign.id}/send`) },
   });
   expect((await postrider.api('POST', `/v1/emails/${second}/cancel`)).body.status).toBe('canceled');
   const times = { created_at: campaign.created_at, scheduled_at: at };

@@ -69,7 +69,7 @@ it('why an email of it waits is told, whatever holds its campaign up', async () 
   expect([...seen].toSorted()).toEqual([...campaignReasons, 'transport_paused'].toSorted());
 });
 
-it('is sent, and each of its emails is found as any other', async () => {
+it('a campaign is sent, and each of its emails is found as any other', async () => {
   const scheduled_at = new Date(Date.now() + 3_600_000).toISOString();
   const id = await draft('email,name\r\nada@all.test,Ada\r\ngone@all.test,Bob\r\n', { scheduled_at });
   const [ada, bob] = (await rows(id)).map((row) => row.email_id);
@@ -104,7 +104,7 @@ it('is sent, and each of its emails is found as any other', async () => {
   expect((await api.api('GET', '/v1/suppressions/gone@all.test')).status).toBe(200);
 });
 
-it('tells of each email, under its own subject, and of the campaign', async () => {
+it('the event feed tells of each email of a campaign, under its own subject, and of the campaign', async () => {
   const id = await draft('email,name\r\neve@told.test,Eve\r\n');
   await api.api('POST', `/v1/campaigns/${id}/send`);
   await until('it to be completed', async () => (await get(`/v1/campaigns/${id}`)).status === 'completed');

@@ -78,7 +78,7 @@ it('without a worker: it waits for its time, or to be taken into the queue', asy
   expect(await explained(await send({}), 'waiting_for_queue')).toMatchObject({
     status: 'queued',
     summary:
-      'It is safely stored and waits for a worker to take it into the queue. If this lasts, see that a worker is running.',
+      'It is safely stored and waits for a worker to take it into the queue. If this lasts, check that a worker is running.',
     moves_at: null,
   });
 });
@@ -103,7 +103,7 @@ it('parked for a transport that answers nothing, as its worker reports', async (
   expect((await world.api.api('GET', '/readyz')).body.checks).toContainEqual({
     name: 'transport hanging',
     ok: false,
-    detail: 'its server answers nothing it is given',
+    detail: 'its server accepts messages but does not answer',
   });
 });
 
@@ -119,7 +119,7 @@ it('with a worker: it was deferred, is being sent, is held, or is done', async (
   const next = await nextAttempt(ids.slow);
   expect(slow).toMatchObject({
     status: 'deferred',
-    summary: `An attempt did not succeed, but may later. The next one is at ${next}.`,
+    summary: `An attempt failed, but a later one may succeed. The next one is at ${next}.`,
     moves_at: next,
     recipients: [
       { status: 'deferred', why: `main answered: 450 4.2.0 Greylisted; after 1 attempt; next attempt at ${next}` },
@@ -129,7 +129,7 @@ it('with a worker: it was deferred, is being sent, is held, or is done', async (
   const file = await explained(ids.file, 'attachment_trouble');
   expect(file).toMatchObject({
     status: 'deferred',
-    summary: `A file to attach could not be fetched. That is tried again at ${await nextAttempt(ids.file)}.`,
+    summary: `An attachment could not be fetched. The next try is at ${await nextAttempt(ids.file)}.`,
     moves_at: expect.any(String),
     recipients: [
       {
@@ -139,7 +139,7 @@ it('with a worker: it was deferred, is being sent, is held, or is done', async (
     ],
   });
   expect(await explained(ids.gone, 'final')).toMatchObject({
-    summary: 'It is done: 1 bounced, 1 sent. Nothing more will be tried.',
+    summary: 'Done: 1 bounced, 1 sent. Nothing more will be tried.',
     moves_at: null,
     ends_at: null,
   });
@@ -162,7 +162,7 @@ it('with a worker: it was deferred, is being sent, is held, or is done', async (
 it('with a server that is down the transport is in trouble', async () => {
   const trouble = await explained(await send({ route: 'down' }), 'transport_trouble');
   expect(trouble.summary).toMatch(
-    /^Transport down is in trouble, which is not the email's fault and counts as no attempt\. It is tried again at 20\d\d-.*Z\.$/,
+    /^Transport down is in trouble\. This does not count as an attempt of the email\. It is tried again at 20\d\d-.*Z\.$/,
   );
   expect(trouble.recipients[0]).toMatchObject({
     status: 'queued',
@@ -183,7 +183,7 @@ it('parked for a transport that is paused', async () => {
   expect(await explained(paused, 'transport_paused')).toMatchObject({
     status: 'queued',
     summary: expect.stringMatching(
-      /^Transport idle was paused at 20\d\d-.*Z by the key admin, which costs the email no attempt\. POST \/v1\/transports\/idle\/resume lets it go\.$/,
+      /^Transport idle was paused at 20\d\d-.*Z by the key admin\. This does not count as an attempt of the email\. POST \/v1\/transports\/idle\/resume resumes it\.$/,
     ),
     moves_at: null,
     recipients: [{ status: 'queued', why: 'waits for transport idle to be resumed' }],
@@ -194,7 +194,7 @@ it('parked for a transport that may send no more for now', async () => {
   const ids = await world.sendAll({ route: 'limited' }, [{}, {}]);
   const over = await explained(ids[1] ?? '', 'waiting_for_budget');
   expect(over.summary).toMatch(
-    /^Transport limited may send 1 per hour\. (?:No email is|One email is|About \d+ emails are) before this one, which goes at about 20\d\d-.*Z; the wait costs it no attempt\.$/,
+    /^Transport limited may send 1 per hour\. (?:No email is|One email is|About \d+ emails are) before this one, which is sent at about 20\d\d-.*Z\. The wait does not count as an attempt\.$/,
   );
   const { moves_at: movesAt } = over as unknown as { moves_at: string };
   expect(over.summary).toContain(movesAt);
@@ -211,7 +211,7 @@ it('parked for a transport whose server refuses the login', async () => {
   expect(degraded).toMatchObject({
     status: 'queued',
     summary: expect.stringMatching(
-      /^Transport locked has been in trouble since 20\d\d-.*Z \(.*535 5\.7\.8.*\), which costs the email no attempt\. It is tried next (?:now|at 20\d\d-.*Z), and once that goes well the email goes out by itself\.$/,
+      /^Transport locked has been in trouble since 20\d\d-.*Z \(.*535 5\.7\.8.*\)\. This does not count as an attempt of the email\. The transport is tried next (?:now|at 20\d\d-.*Z); once that succeeds, the email is sent by itself\.$/,
     ),
     recipients: [{ status: 'queued', why: expect.stringMatching(/waits for transport locked to be well again$/) }],
   });
@@ -256,7 +256,7 @@ it('parked for a transport that has no connection free', async () => {
   expect(await explained(await send({ route: 'busy' }), 'transport_busy')).toMatchObject({
     status: 'queued',
     summary:
-      'Transport busy had no connection free for it: now 1 of 1 have a message in hand. The email goes in its turn as connections become free, which costs it no attempt. It goes before bulk, which has one place in 4 while both wait.',
+      'Transport busy had no connection free for it: now 1 of 1 have a message in hand. The email is sent in its turn when connections become free. The wait does not count as an attempt. It goes before bulk mail, which gets one place in 4 while both wait.',
     moves_at: null,
   });
 });
@@ -264,13 +264,13 @@ it('parked for a transport that has no connection free', async () => {
 it('with a server that does not speak a worker has it in hand, and others wait for the worker', async () => {
   expect(await explained(await send({ route: 'silent' }), 'in_hand')).toMatchObject({
     status: 'queued',
-    summary: 'A worker has it in hand: its message is being made or waits for a connection.',
+    summary: 'A worker is handling it: its message is being made or waits for a connection.',
   });
   expect(await explained(await send({}), 'waiting_for_worker')).toMatchObject({
     status: 'queued',
     summary: expect.stringMatching(
       // What is parked is counted as well.
-      /^It is due and waits for a free worker, with \d+ emails in the transactional queue\. If this lasts, see that a worker is running\.$/,
+      /^It is due and waits for a free worker, with \d+ emails in the transactional queue\. If this lasts, check that a worker is running\.$/,
     ),
     moves_at: null,
   });

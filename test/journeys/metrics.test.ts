@@ -25,7 +25,7 @@ beforeAll(async () => {
   api = opened.use(await startPostrider({ ...env, ROLES: 'api' }));
   const webhooks = { WEBHOOK_ALLOW_PRIVATE_NETWORKS: 'true' };
   const worker = opened.use(await startPostrider({ ...env, ...webhooks, ROLES: 'worker', HEALTH_PORT: '0' }));
-  [, workerUrl = ''] = await worker.printed(/told at (\S+)\/readyz/);
+  [, workerUrl = ''] = await worker.printed(/health is at (\S+)\/readyz/);
 }, 60_000);
 afterAll(() => opened.disposeAsync());
 
@@ -66,7 +66,7 @@ function isClosed([label, value]: readonly [string, string]): boolean {
 
 const ofOurs = ({ name }: Sample) => Object.keys(metrics).some((known) => name.startsWith(known));
 
-it('tells all there is of what was sent, and names nobody', async () => {
+it('the page of metrics tells all there is of what was sent, and names nobody', async () => {
   await using receiver = await openReceiver();
   const hook = { endpoint: receiver.url, events: ['email.sent', 'email.bounced'] };
   expect((await api.api('POST', '/v1/webhooks', hook)).status).toBe(201);
@@ -112,7 +112,7 @@ it('tells all there is of what was sent, and names nobody', async () => {
   }
 });
 
-it('says how much waits, since when, and how the transport stands', async () => {
+it('the page of metrics says how much waits, since when, and how the transport stands', async () => {
   expect((await api.api('POST', '/v1/transports/relay/pause')).status).toBe(200);
   await api.api('POST', '/v1/emails', {
     ...email('later@y.example'),

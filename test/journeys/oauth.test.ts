@@ -43,7 +43,7 @@ async function answerNext(): Promise<void> {
   give(response, { access_token: `a${n}`, expires_in: 3_600, refresh_token: `r${n}` });
 }
 
-it('of processes that log in at once one asks for all, and though it was killed meanwhile, with a token that is still good', async () => {
+it('one of the processes that log in at once asks for all of them; another does when it is killed meanwhile, with a token that is still good', async () => {
   const [first, second, third] = await Promise.all([start(), start(), start()]);
   const one = verify(first);
   await until('the first to ask', () => held.length === 1);

@@ -84,7 +84,7 @@ it.each(['api', 'worker'])(
     const [, early = ''] = await postrider.printed(/"error":"Redis at unix:.*ECONNREFUSED.*"answers_at":"([^"]+)"/);
     expect((await fetch(`${early}/livez`)).status).toBe(200);
     await redis.start();
-    const [, url = ''] = await postrider.printed(/(?:listening on|told at) (http:[\d./:]+\d)/);
+    const [, url = ''] = await postrider.printed(/(?:listening on|health is at) (http:[\d./:]+\d)/);
     await until('it to be ready', async () => (await fetch(`${url}/readyz`)).ok, postrider.output);
     postrider.kill('SIGTERM');
     expect(await postrider.ended, postrider.output()).toBe(0);

@@ -58,7 +58,7 @@ it('an address that was refused for good gets nothing more, others of the same e
   const second = await send({ to: ['gone@example.org', 'good@example.org'] });
   const body = await ended(second, 'suppressed');
   expect(statuses(body)).toEqual({ 'gone@example.org': 'suppressed', 'good@example.org': 'sent' });
-  expect(body.recipients[0]?.reason).toMatch(/^suppressed for mail since 20.*: mail to it was refused for good$/);
+  expect(body.recipients[0]?.reason).toMatch(/^suppressed for mail since 20.*: mail to it was permanently refused$/);
   expect(recipientsOf(second)).toEqual(['good@example.org']);
   const told = await until(
     'the event',

@@ -100,6 +100,10 @@ it('mail of other kinds has none, and a header of the caller stands', async () =
   const own = await send({ to: 'ada@example.org', headers: { 'list-unsubscribe': '<mailto:stop@shop.example>' } });
   expect(headerOf(own, 'list-unsubscribe')).toBe('list-unsubscribe: <mailto:stop@shop.example>');
   expect(headerOf(own, 'list-unsubscribe-post')).toBe(undefined);
+  const others = await send({ to: 'ada@example.org', headers: { precedence: 'list', 'feedback-id': 'spring' } });
+  const { headerLines } = mailOf(others).parsed;
+  const named = headerLines.filter(({ key }) => key === 'precedence' || key === 'feedback-id');
+  expect(named.map(({ line }) => line)).toEqual(['precedence: list', 'feedback-id: spring']);
 });
 
 it('looking at the page changes nothing, however it is looked at', async () => {

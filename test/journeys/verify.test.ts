@@ -42,7 +42,7 @@ afterAll(() => opened.disposeAsync());
 
 const verify = async (name: string) => (await api.api('POST', `/v1/transports/${name}/verify`)).body;
 
-it('says that it went well, how long it took and over which TLS', async () => {
+it('a verification that goes well says so, how long it took and over which TLS', async () => {
   expect(await verify('well')).toEqual({
     ...{ object: 'transport_verification', name: 'well', ok: true },
     ...{ ms: expect.any(Number), tls: 'TLSv1.3', detail: null, cause: null },
@@ -61,7 +61,7 @@ it.each([
   expect((await api.api('GET', `/v1/transports/${name}`)).body).toMatchObject({ state: 'ok' });
 });
 
-it('when it goes well, a worker tries at once, and what waits goes out', async () => {
+it('a verification that goes well has a worker try at once, and what waits goes out', async () => {
   await using _worker = await startPostrider({ ...env, ROLES: 'worker' });
   const seen = async () =>
     (await api.api('GET', '/v1/transports/well')).body as unknown as { pool: { workers: number } };
@@ -102,6 +102,6 @@ it('when it goes well, a worker tries at once, and what waits goes out', async (
   expect((await api.api('GET', '/v1/transports/well')).body).toMatchObject({ state: 'ok', pool: { workers: 1 } });
 });
 
-it('knows no other names', async () => {
+it('a transport that does not exist cannot be verified', async () => {
   expect(await api.api('POST', '/v1/transports/default/verify')).toMatchObject({ status: 404 });
 });

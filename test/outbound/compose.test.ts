@@ -164,7 +164,7 @@ describe('the header', () => {
     expect(raw.toString()).toMatch(/^List-Unsubscribe: <http:\/\/x\.co\/out>\r\n/);
   });
 
-  it('and all else are the same bytes at each attempt', async () => {
+  it('is, as all else, the same bytes at each attempt', async () => {
     const files = new Map<string, Buffer>();
     const attachments = [{ ...pdf, source: addFile(pdf.content, files) }];
     const attempt = () => compose({ facts, state }, { ...content, attachments }, files);

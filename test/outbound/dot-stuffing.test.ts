@@ -1,7 +1,7 @@
 /** Dot-stuffing: a reader that undoes it has the message, and nothing before the end looks like it (RFC 5321 section 4.5.2). */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { toData } from '../../src/outbound/dot-stuffing.ts';
+import { dotStuffed } from '../../src/outbound/dot-stuffing.ts';
 
 /** As a server reads it: lines until a lone dot, one dot less where one begins a line. */
 function read(data: string): string {
@@ -23,7 +23,7 @@ it.each([
   ['a\r\n.\r\n.b\r\n..\r\n', 'a\r\n..\r\n..b\r\n...\r\n.\r\n'],
   ['a.\r\nb.c\r\n', 'a.\r\nb.c\r\n.\r\n'],
 ])('%j is sent as %j', (message, data) => {
-  expect(toData(Buffer.from(message)).toString()).toBe(data);
+  expect(dotStuffed(Buffer.from(message)).toString()).toBe(data);
 });
 
 it('a server that removes the dots reads any message unchanged', () => {
@@ -31,7 +31,7 @@ it('a server that removes the dots reads any message unchanged', () => {
   fc.assert(
     fc.property(fc.array(line, { maxLength: 8 }), (lines) => {
       const message = lines.map((text) => `${text}\r\n`).join('');
-      expect(read(toData(Buffer.from(message)).toString())).toBe(message === '' ? '\r\n' : message);
+      expect(read(dotStuffed(Buffer.from(message)).toString())).toBe(message === '' ? '\r\n' : message);
     }),
     { numRuns: 2_000 },
   );

@@ -22,7 +22,7 @@ const line = fc
   .map((parts) => parts.join(''));
 const said = fc.tuple(fc.array(line, { maxLength: 12 }), fc.constantFrom('', '421 4.3.0 bye', '250-so'));
 
-it('is the same however what the server says is divided', () => {
+it('a reply is the same however what the server says is divided', () => {
   const property = fc.property(said, fc.array(fc.nat(), { maxLength: 12 }), ([lines, last], cuts) => {
     const whole = Buffer.from(`${lines.join('')}${last}`);
     expect(readAll(dividedAt(whole, cuts))).toEqual(readAll([whole]));
@@ -30,7 +30,7 @@ it('is the same however what the server says is divided', () => {
   fc.assert(property, { examples: [[[['250 ok\r\n'], ''], [7]]] });
 });
 
-it('keeps the beginning of a line that is too long, however it is divided', () => {
+it('a reply keeps the beginning of a line that is too long, however it is divided', () => {
   const kept = `250 ${'x'.repeat(64 * 1_024 - 4)}`;
   const whole = Buffer.from(`250 ${'x'.repeat(150_000)}\r\n250 2.0.0 Ok\r\n`);
   const divided = Array.from({ length: Math.ceil(whole.length / 60_000) }, (_, n) =>

@@ -7,20 +7,17 @@ import { message, send, transportTo } from '../support/smtp-transport.ts';
 import { until } from '../support/until.ts';
 
 /** The nth time a stage is reached, something else happens; the number counts over all connections. */
-function onThe(nth: number, stage: string, what: ReturnType<Script>): Script {
+function onThe(nth: number, stage: string, what: () => ReturnType<Script>): Script {
   let count = 0;
-  return (reached) => (reached === stage && ++count === nth ? what : undefined);
+  return (reached) => (reached === stage && ++count === nth ? what() : undefined);
 }
 
 const one = { connections: 1 };
 
-describe('one that follows', () => {
-  it('is asked for only once the one before it is answered, and not sent when that is refused', async () => {
+describe('a message whose envelope leaves with the body of another', () => {
+  it('a follower is asked for only once the one before it is answered, and not sent when that is refused', async () => {
     const gate = makeGate();
-    let bodies = 0;
-    await using server = await openScriptedSmtp((stage) =>
-      stage === 'body' && ++bodies === 2 ? gate.pass() : undefined,
-    );
+    await using server = await openScriptedSmtp(onThe(2, 'body', gate.pass));
     await using transport = transportTo(server.port, one);
     const asked: string[] = [];
     const turn = { line: 'transactional', reserve: 0 } as const;
@@ -41,8 +38,8 @@ describe('one that follows', () => {
     expect(server.bodies).toHaveLength(3);
   });
 
-  it('goes over another connection when that ends with the one before it', async () => {
-    await using server = await openScriptedSmtp(onThe(2, 'body', 'drop'));
+  it('a follower goes over another connection when its own ends with the one before it', async () => {
+    await using server = await openScriptedSmtp(onThe(2, 'body', () => 'drop'));
     await using transport = transportTo(server.port, one);
     expect(kinds(await flood(transport, 5))).toEqual(['answered', 'unknown', 'answered', 'answered', 'answered']);
     expect([server.connections, server.bodies.length]).toEqual([2, 5]);
@@ -50,9 +47,9 @@ describe('one that follows', () => {
     expect(followed(server)).toBeGreaterThan(1);
   });
 
-  it('goes over another connection when the server says goodbye to the one before it, whatever is said then', async () => {
+  it('a follower goes over another connection when the server says goodbye to the one before it, whatever is said then', async () => {
     const all = ['421 4.3.2 Enough for now', '250 2.1.0 Ok', '250 2.1.5 Ok', '354 Go on'].join('\r\n');
-    await using server = await openScriptedSmtp(onThe(2, 'body', all));
+    await using server = await openScriptedSmtp(onThe(2, 'body', () => all));
     await using transport = transportTo(server.port, one);
     let claims = 0;
     const claim = async () => ++claims > 0;
@@ -66,14 +63,10 @@ describe('one that follows', () => {
     expect(followed(server)).toBeGreaterThan(1);
   });
 
-  it('goes over another connection when the one before it takes too long, which is answered all the same', async () => {
+  it('a follower goes over another connection when the one before it takes too long, which is answered all the same', async () => {
     const gate = makeGate();
-    let bodies = 0;
-    let mails = 0;
-    await using server = await openScriptedSmtp((stage) => {
-      if (stage === 'MAIL' && ++mails === 3) return 'stall';
-      return stage === 'body' && ++bodies === 2 ? gate.pass() : undefined;
-    });
+    const [thirdMail, secondBody] = [onThe(3, 'MAIL', () => 'stall'), onThe(2, 'body', gate.pass)];
+    await using server = await openScriptedSmtp((...reached) => thirdMail(...reached) ?? secondBody(...reached));
     await using transport = transportTo(server.port, one, { patienceMs: 300, waitMs: 1_000 });
     const all = flood(transport, 3);
     await until('the third to follow', () => followed(server) === 1);
@@ -87,7 +80,7 @@ describe('one that follows', () => {
     expect(await send(transport)).toMatchObject({ kind: 'answered' });
   });
 
-  it('has its own time for an answer, which begins when the one before it was answered', async () => {
+  it('a follower has its own time for an answer, which begins when the one before it was answered', async () => {
     let now = 0;
     const [gate, mailGate] = [makeGate(), makeGate()];
     await using server = await openScriptedSmtp((stage) => {
@@ -106,13 +99,11 @@ describe('one that follows', () => {
     expect(server.connections).toBe(1);
   });
 
-  it('and that the server cannot take is told so, and its connection goes on', async () => {
+  it('a follower that the server cannot take is told so, and its connection goes on', async () => {
     const gate = makeGate();
-    let bodies = 0;
-    await using server = await openScriptedSmtp(
-      (stage) => (stage === 'body' && ++bodies === 2 ? gate.pass() : undefined),
-      { extensions: ['PIPELINING', 'SIZE 100'] },
-    );
+    await using server = await openScriptedSmtp(onThe(2, 'body', gate.pass), {
+      extensions: ['PIPELINING', 'SIZE 100'],
+    });
     await using transport = transportTo(server.port, one);
     const large = { ...message('large@x.co'), raw: Buffer.alloc(200, 'a') };
     const turn = { line: 'transactional', reserve: 0 } as const;
@@ -126,7 +117,7 @@ describe('one that follows', () => {
     expect(server.connections).toBe(1);
   });
 
-  it('and that the server cannot take leaves a connection that ends when the server says so', async () => {
+  it('a follower that the server cannot take leaves a connection that ends when the server says so', async () => {
     await using server = await openScriptedSmtp(undefined, { extensions: ['PIPELINING', 'SIZE 100'] });
     await using transport = transportTo(server.port, one, { idleCloseMs: 3_600_000 });
     const large = { ...message('large@x.co'), raw: Buffer.alloc(200, 'a') };
@@ -138,7 +129,7 @@ describe('one that follows', () => {
     expect(await send(transport)).toMatchObject({ kind: 'answered' });
   });
 
-  it('follows no other again once it was passed over', async () => {
+  it('a follower follows no other again once it was passed over', async () => {
     await using server = await openScriptedSmtp((stage) => (stage === 'body' ? '421 4.3.2 One at a time' : undefined));
     await using transport = transportTo(server.port, one);
     expect(codes(await flood(transport, 8))).toEqual(Array(8).fill(421));
@@ -147,11 +138,9 @@ describe('one that follows', () => {
     expect(transport.pool).toMatchObject({ busy: 0, waiting: 0 });
   });
 
-  it('that is claimed is not asked for again, whatever becomes of its connection', async () => {
-    let datas = 0;
-    await using server = await openScriptedSmtp((stage) =>
-      stage === 'DATA' && ++datas === 3 ? '354 Go on\r\n421 4.3.2 Shutting down' : undefined,
-    );
+  it('a follower that is claimed is not asked for again, whatever becomes of its connection', async () => {
+    const goodbye = '354 Go on\r\n421 4.3.2 Shutting down';
+    await using server = await openScriptedSmtp(onThe(3, 'DATA', () => goodbye));
     await using transport = transportTo(server.port, one);
     const claims: string[] = [];
     const outcomes = await Promise.all(
@@ -168,11 +157,8 @@ describe('one that follows', () => {
     expect(server.bodies).toHaveLength(3);
   });
 
-  it('and was passed over has the next connection that is free', async () => {
-    let times = 0;
-    await using server = await openScriptedSmtp((stage) =>
-      stage === 'body' && ++times === 50 ? '421 4.3.2 Enough for now' : undefined,
-    );
+  it('a follower that was passed over has the next connection that is free', async () => {
+    await using server = await openScriptedSmtp(onThe(50, 'body', () => '421 4.3.2 Enough for now'));
     await using transport = transportTo(server.port, { connections: 2 });
     let sent = 0;
     // Others always wait, and come after it.
@@ -185,12 +171,9 @@ describe('one that follows', () => {
     expect(again - names.indexOf(names[again] ?? '')).toSatisfy((later: number) => later > 0 && later < 20);
   });
 
-  it('is sent when the transport closes meanwhile', async () => {
+  it('a follower is sent when the transport closes meanwhile', async () => {
     const gate = makeGate();
-    let bodies = 0;
-    await using server = await openScriptedSmtp((stage) =>
-      stage === 'body' && ++bodies === 2 ? gate.pass() : undefined,
-    );
+    await using server = await openScriptedSmtp(onThe(2, 'body', gate.pass));
     const transport = transportTo(server.port, one);
     const all = flood(transport, 3);
     await until('the third to follow', () => followed(server) === 1);

@@ -22,7 +22,7 @@ it.each([
   expect(server.connections).toBe(1);
 });
 
-it('is given up in the end', async () => {
+it('a reply without end is given up, and leaves the outcome unknown', async () => {
   await using server = await openScriptedSmtp((stage) => (stage === 'body' ? lines(200_000) : undefined));
   await using transport = transportTo(server.port);
   expect(await send(transport)).toMatchObject({ kind: 'unknown', detail: expect.stringContaining('EPROTOCOL') });

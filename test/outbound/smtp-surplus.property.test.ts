@@ -80,7 +80,7 @@ describe.each(['PIPELINING', '8BITMIME'])('a server with %s', (extension) => {
   });
 });
 
-it('that says more than it was asked to messages that follow one another', async () => {
+it('no surplus reply is taken for the answer to a message that follows another', async () => {
   const own: Record<string, readonly string[]> = { 'a@x.co': [answers.body], 'b@x.co': [answers.b] };
   const recipients = fc.constantFrom(['a@x.co'], ['b@x.co'], ['a@x.co', 'b@x.co'], ['b@x.co', 'a@x.co']);
   let followed = 0;
@@ -102,7 +102,7 @@ it('that says more than it was asked to messages that follow one another', async
   expect(followed).toBeGreaterThan(50);
 });
 
-it('that answers each command twice is at fault, and nobody is handed anything', async () => {
+it('a server that answers each command twice is at fault, and nobody is handed anything', async () => {
   await using server = await openScriptedSmtp((stage) => {
     const once = { MAIL: '250 2.1.0 Ok', RCPT: '250 2.1.5 Ok', DATA: '354 Go on', RSET: '250 Ok' }[stage as 'MAIL'];
     return once && `${once}\r\n${once}`;
@@ -121,7 +121,7 @@ it('that answers each command twice is at fault, and nobody is handed anything',
   expect([isClaimed, server.bodies]).toEqual([false, []]);
 });
 
-it('that answers DATA with 250 has taken nothing', async () => {
+it('a server that answers DATA with 250 has taken nothing', async () => {
   await using server = await openScriptedSmtp((stage) => (stage === 'DATA' ? '250 2.0.0 Ok' : undefined));
   await using transport = transportTo(server.port);
   expect(await transport.send(message('a@x.co'), ours, turn)).toMatchObject({ kind: 'transport_fault' });

@@ -244,7 +244,7 @@ describe('a file that has become wrong', () => {
     expect(watched.plans).toHaveLength(1);
   });
 
-  it('and is mended to what it was is told, without a change of the plan', async () => {
+  it('is told of once it is mended to what it was, without a change of the plan', async () => {
     await writeFile(path, fileWith('one.example'));
     await using watched = await watch();
     await writeFile(path, 'transports: 7');
@@ -278,7 +278,7 @@ it('a file that is still being written is not taken up', async () => {
   expect(watched.plans.length).toBeLessThan(4);
 });
 
-it('is no longer read once it is closed', async () => {
+it('a file is no longer read once it is closed', async () => {
   await writeFile(path, fileWith('one.example'));
   const watched = await watch();
   await watched.file[Symbol.asyncDispose]();
@@ -290,7 +290,7 @@ it('is no longer read once it is closed', async () => {
   expect(watched.file.plan.transports.mail?.host).toBe('one.example');
 });
 
-it('can be read once without following it', async () => {
+it('a file can be read once without following it', async () => {
   await writeFile(path, fileWith('one.example', secretOf('PASS')));
   expect(await readTransportsFile(path, () => 'p')).toMatchObject({ transports: { mail: { host: 'one.example' } } });
   expect(await readTransportsFile(path, () => undefined)).toEqual({

@@ -70,7 +70,7 @@ routes:
       'line 15, column 89: transports.g.tls: is said by the url as well',
       'line 15, column 98: transports.g.auth: is said by the url as well',
       'line 15, column 114: transports.g.auth.pass: expected a text that is not empty and has no control characters',
-      'line 17, column 3: transports.h: stands here twice',
+      'line 17, column 3: transports.h: is given twice',
       'line 17, column 40: transports.h.tls: asks for tls=opportunistic, but smtps:// (implicit_tls, port 465) is TLS from the first byte',
     ]);
   });

@@ -8,7 +8,7 @@ async function givenUpAt(redis: (second: number) => boolean, emails: readonly st
   for (let second = 0; second < 60; second += 1) {
     const ping = async () => redis(second);
     const hands = { emails: new Set(emails), posts: 0 };
-    await abandonRedis({ ping, hands, cut() {}, now: () => second * 1_000 }, stop);
+    await abandonRedis({ ping, unsaved: hands, cut() {}, now: () => second * 1_000 }, stop);
     if (stop.isGivenUp) return second;
   }
   return null;
@@ -39,7 +39,7 @@ it('Redis does not count as away while this process is too busy to ask or to rea
       now += afterMs;
       return answers;
     };
-    return abandonRedis({ ping, hands, cut() {}, now: () => now }, stop);
+    return abandonRedis({ ping, unsaved: hands, cut() {}, now: () => now }, stop);
   };
   await look(true, 5_000);
   expect(stop.isGivenUp).toBe(false);

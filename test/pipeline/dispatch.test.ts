@@ -217,7 +217,7 @@ describe('parked', () => {
     expect(transportOf(await worker.sendAt(over - 2_000, given))).toBe('parked');
     expect((await worker.sendAt(over, given)).outcome).toMatchObject({
       kind: 'transport_fault',
-      detail: 'transport one had no budget for it',
+      detail: 'transport one had used up its rate',
     });
     expect(await parkedFor('one')).toEqual({ transactional: 0, bulk: 1 });
   });

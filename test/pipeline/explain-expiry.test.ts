@@ -41,7 +41,7 @@ it.each<[string | null, string[], () => Promise<unknown>]>([
     ['one'],
     () => states().fault('one', { cause: 'login', reason: '535 no' }, event()),
   ],
-  ['transport two had no budget for it', ['two'], () => budgets().admit('two', rates, [other], Date.now())],
+  ['transport two had used up its rate', ['two'], () => budgets().admit('two', rates, [other], Date.now())],
   ['transport one had no free connection', ['one'], () => budgets().park('one', [other], Date.now())],
 ])('%s: of the route %j', async (why, route, given) => {
   await given();
@@ -52,7 +52,7 @@ it('the reason names the transport in service, and the first of the route when n
   await states().pause('one', 'k', Date.now());
   expect(await blamed('one', 'two')).toBeNull();
   await budgets().admit('two', rates, [other], Date.now());
-  expect(await blamed('one', 'two')).toBe('transport two had no budget for it');
+  expect(await blamed('one', 'two')).toBe('transport two had used up its rate');
   await states().pause('two', 'k', Date.now());
   expect(await blamed('two', 'one')).toBe('transport two is paused');
 });

@@ -15,8 +15,8 @@ it('a clock that differs is reported once, again when the difference changes, an
   const report = (differenceMs: number, isNews: boolean) => {
     if (isNews) told.push(Math.round(differenceMs / 1_000));
   };
-  const fleet = makeFleetClock(ownNow, steadyNow);
-  const deps = { clock: openClock(server.connect(), steadyNow), fleet, ownNow, told: { ms: 0 }, report };
+  const fleetClock = makeFleetClock(ownNow, steadyNow);
+  const deps = { clock: openClock(server.connect(), steadyNow), fleetClock, ownNow, told: { ms: 0 }, report };
   for (const next of [0, 20_000, 20_900, 24_000, -600_000, -600_000, 0, 0]) {
     aheadMs = next;
     await keepTime(deps);

@@ -1,28 +1,27 @@
 /** retry-failed: it takes a while where many failed, and what befalls the campaign meanwhile counts. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { bindEmails } from '../../src/app-emails.ts';
 import { placeMarks } from '../../src/domain/campaign.ts';
 import type { StoredEmail } from '../../src/domain/email.ts';
 import { placeId } from '../../src/domain/id.ts';
 import { retryFailed } from '../../src/pipeline/retry-failed.ts';
 import { keys } from '../../src/store/keys.ts';
-import { openTemplating } from '../../src/templating/templating.ts';
 import { addCampaign, standingOf, tallyOf } from '../support/campaigns.ts';
+import { emailStagesOver } from '../support/email-stages.ts';
 import { openTestStore, type TestStore } from '../support/store.ts';
 
 let world: TestStore;
 let redis: TestStore['redis'];
 let store: TestStore['store'];
-let found: ReturnType<typeof bindEmails>;
+let found: ReturnType<typeof emailStagesOver>;
 beforeAll(async () => {
   world = await openTestStore();
   ({ redis, store } = world);
-  found = bindEmails({ report: { settled() {} } } as never, store, openTemplating());
+  found = emailStagesOver(store);
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
 type Changing = typeof found.change;
-const retry = (id: string, change: Changing) => retryFailed({ ...store, read: found.emails.read, change }, id);
+const retry = (id: string, change: Changing) => retryFailed({ ...store, read: found.emailsAnywhere.read, change }, id);
 const cancel = (id: string) => store.campaigns.move(id, { move: 'cancel', changeId: 'ch', now: Date.now(), at: null });
 
 /** One that is over, with so many in it who failed. */
@@ -64,7 +63,7 @@ it('a retry whose process dies leaves no recipient pending in a canceled campaig
   const dying = {
     ...store,
     campaigns: { ...store.campaigns, status },
-    read: found.emails.read,
+    read: found.emailsAnywhere.read,
     change: cancelBefore(id, 21),
   };
   await expect(retryFailed(dying, id)).rejects.toThrow('killed');
@@ -76,7 +75,7 @@ it('a retry whose process dies leaves no recipient pending in a canceled campaig
 it('an email that left its place cannot be retried once its campaign is canceled', async () => {
   const id = await addFailed(1);
   await redis.hset(keys.campaign(id), 'status', 'running');
-  const read = async () => (await found.emails.read(placeId(id, 0))) as StoredEmail;
+  const read = async () => (await found.emailsAnywhere.read(placeId(id, 0))) as StoredEmail;
   expect((await found.change(await read(), { kind: 'retried' })).kind).toBe('changed');
   expect(await store.emails.commit(await read(), { state: ended(await read()), events: [], step: null }, '', 1)).toBe(
     true,
@@ -93,9 +92,9 @@ it('an email that left its place cannot be retried once its campaign is canceled
 
 it('a repeated retry counts the recipients of the first one, and does not retry those that failed again since', async () => {
   const id = await addFailed(3);
-  const again = () => retryFailed({ ...store, read: found.emails.read, change: found.change }, id, 'ch_1');
+  const again = () => retryFailed({ ...store, read: found.emailsAnywhere.read, change: found.change }, id, 'ch_1');
   expect(await again()).toEqual({ kind: 'retried', count: 3 });
-  const email = (await found.emails.read(placeId(id, 0))) as StoredEmail;
+  const email = (await found.emailsAnywhere.read(placeId(id, 0))) as StoredEmail;
   expect(await store.emails.commit(email, { state: ended(email), events: [], step: null }, '', 1)).toBe(true);
   expect(await again()).toEqual({ kind: 'retried', count: 3 });
   expect((await standingOf(redis, id)).counts).toMatchObject({ pending: 2, failed: 1 });

@@ -94,7 +94,7 @@ describe('a slice is released for other workers', () => {
     expect(await other.take(id)).toMatchObject({ slice: taken.slice, status });
   });
 
-  it('and a slice of a campaign that is gone needs no release', async () => {
+  it('a slice of a campaign that is gone needs no release', async () => {
     const id = await addCampaign(world.redis, { recipients: 3 });
     const worker = startWorker();
     const taken = await worker.take(id);
@@ -125,7 +125,7 @@ describe('a recipient that cannot be read is reported and looked at again later'
     expect(troubles).toEqual([{ campaign: id }, { campaign: id }]);
   });
 
-  it('and the other recipients of the slice are sent to', async () => {
+  it('the recipients beside one that cannot be read are sent to', async () => {
     const id = await addCampaign(world.redis, { recipients: [rowOf(0), none, rowOf(2)] });
     const settled: number[] = [];
     const worker = startWorker({

@@ -1,11 +1,10 @@
 /** unsubscribe: a link is anybody's to follow, however often, and each email's tells of it once. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { bindEmails } from '../../src/app-emails.ts';
 import { acceptEmail } from '../../src/domain/email.ts';
 import { placeId } from '../../src/domain/id.ts';
 import { unsubscribe } from '../../src/pipeline/unsubscribe.ts';
-import { openTemplating } from '../../src/templating/templating.ts';
 import { addCampaign, eventsIn } from '../support/campaigns.ts';
+import { emailStagesOver } from '../support/email-stages.ts';
 import { emailRequest } from '../support/requests.ts';
 import { newId, openTestStore, type TestStore } from '../support/store.ts';
 
@@ -34,7 +33,7 @@ async function placed(to: string): Promise<string> {
 }
 
 function follow(emailId: string, to: string): Promise<void> {
-  const found = bindEmails({ report: { settled() {} } } as never, store, openTemplating());
+  const found = emailStagesOver(store);
   return unsubscribe({ ...store, ...found, newId, now }, { emailId, address: to });
 }
 

@@ -16,6 +16,12 @@ beforeAll(async () => {
 });
 afterAll(() => opened.disposeAsync());
 
+function workerOptions() {
+  const { signal: never } = new AbortController();
+  const deadline = makeDeadline(5_000);
+  return { concurrency: 5, lockMs: 1_000, deadline, stopping: never, cut: never, onTrouble() {}, now: Date.now };
+}
+
 it('each job comes to the worker of its lane with its emails', async () => {
   await using stack = new AsyncDisposableStack();
   const connection = { redis, prefix: '{t}:lanes' };
@@ -26,18 +32,7 @@ it('each job comes to the worker of its lane with its emails', async () => {
       had.push({ lane, id, emails: data.emails });
       return { done: true } as const;
     };
-    const stopping = new AbortController().signal;
-    const cut = stopping;
-    const options = {
-      concurrency: 5,
-      lockMs: 1_000,
-      deadline: makeDeadline(5_000),
-      stopping,
-      cut,
-      onTrouble() {},
-      now: Date.now,
-    };
-    stack.use(await openWorker(deliverQueueNames[lane], stage, connection, options));
+    stack.use(await openWorker(deliverQueueNames[lane], stage, connection, workerOptions()));
   }
   await queues.transactional.add([{ id: 'jb_1', emails: ['em_1', 'em_2'] }], Date.now());
   await queues.bulk.add(
@@ -56,7 +51,7 @@ it('each job comes to the worker of its lane with its emails', async () => {
   ]);
 });
 
-it('tells where an email is, how many wait, and whether a job lives', async () => {
+it('a queue tells where an email is, how many wait, and whether a job lives', async () => {
   await using stack = new AsyncDisposableStack();
   const connection = { redis, prefix: '{t}:where' };
   const queue = stack.use(openDeliverQueues(connection)).transactional;
@@ -71,18 +66,7 @@ it('tells where an email is, how many wait, and whether a job lives', async () =
     if (id === 'jb_1') await promise;
     return { done: true } as const;
   };
-  const stopping = new AbortController().signal;
-  const cut = stopping;
-  const options = {
-    concurrency: 5,
-    lockMs: 1_000,
-    deadline: makeDeadline(5_000),
-    stopping,
-    cut,
-    onTrouble() {},
-    now: Date.now,
-  };
-  stack.use(await openWorker('deliver', stage, connection, options));
+  stack.use(await openWorker('deliver', stage, connection, workerOptions()));
   await until('one to be in hand and the other done', async () => !(await queue.isLive('jb_2')));
   expect(await queue.whereabouts('em_2')).toEqual({ job: 'active', waiting: 0 });
   expect(await queue.whereabouts('em_3')).toEqual({ job: 'absent', waiting: 0 });
@@ -108,18 +92,7 @@ it('the oldest job is the one that was added first, in hand or not', async () =>
     taken.push(id);
     return held.promise;
   };
-  const stopping = new AbortController().signal;
-  const cut = stopping;
-  const options = {
-    concurrency: 1,
-    lockMs: 1_000,
-    deadline: makeDeadline(5_000),
-    stopping,
-    cut,
-    onTrouble() {},
-    now: Date.now,
-  };
-  stack.use(await openWorker(deliverQueueNames.bulk, stage, connection, options));
+  stack.use(await openWorker(deliverQueueNames.bulk, stage, connection, { ...workerOptions(), concurrency: 1 }));
   await until('the first to be in hand', () => taken.includes('jb_1'));
   expect(await queue.oldestAt()).toBe(first);
   held.resolve({ done: true });
@@ -131,16 +104,9 @@ it('the oldest job counts while it waits for its next run, also behind one that 
   const connection = { redis, prefix: '{t}:oldest' };
   const queue = stack.use(openDeliverQueues(connection)).transactional;
   const stage = async ({ id }: { id: string }) => ({ again: Date.now() + (id === 'jb_1' ? 600_000 : 300_000) });
-  const stopping = new AbortController().signal;
-  const options = {
-    concurrency: 1,
-    lockMs: 1_000,
-    deadline: makeDeadline(5_000),
-    stopping,
-    cut: stopping,
-    onTrouble() {},
-  };
-  stack.use(await openWorker(deliverQueueNames.transactional, stage, connection, { ...options, now: Date.now }));
+  stack.use(
+    await openWorker(deliverQueueNames.transactional, stage, connection, { ...workerOptions(), concurrency: 1 }),
+  );
   expect(await queue.oldestAt()).toBeNull();
   await queue.add([{ id: 'jb_1', emails: ['em_1'] }], Date.now());
   const delayed = () => redis.zcard('{t}:oldest:deliver:delayed');

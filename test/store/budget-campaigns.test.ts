@@ -24,6 +24,7 @@ beforeEach(async () => {
 const start = 1_700_000_000_000;
 const endsAt = start + 86_400_000;
 const stepMs = 50;
+const hourMs = 3_600_000;
 
 function ratesOf(text: string): readonly Rate[] {
   const rates = parseRates(text);
@@ -73,6 +74,8 @@ async function run(rates: readonly Rate[], from: number, ms: number, asks: (now:
 
 const always = () => 3;
 const never = () => 0;
+/** Leaves alone what is set aside for it afterwards. */
+const atStart = (now: number) => (now === start ? 1 : 0);
 const onceASecond = (now: number) => (now % 1_000 === 0 ? 100 : 0);
 
 describe('a campaign over a transport with a rate', () => {
@@ -124,6 +127,52 @@ describe('a campaign over a transport with a rate', () => {
     expect(first.campaign).toBeGreaterThan(0);
     const later = await run(ratesOf('100/h'), start + 1_000, 10_000, never);
     expect(first.campaign + first.bulk + later.bulk).toBe(100);
+  });
+
+  it('gives it back also when its mail moves to another transport meanwhile', async () => {
+    const rates = ratesOf('100/h');
+    await park('bulk', 50);
+    await run(rates, start, 2 * stepMs, atStart);
+    const [before] = await budgets.left('ses', rates, start);
+    await budgets.unpark('ses', start + 3_000);
+    await budgets.release('ses', rates, {}, start + 4_000);
+    const [after] = await budgets.left('ses', rates, start + 4_000);
+    expect(after?.remaining).toBeGreaterThan(before?.remaining ?? 100);
+  });
+
+  it('uses no token of a window that is over', async () => {
+    const rates = ratesOf('6000/h');
+    await park('bulk', 9_000);
+    await run(rates, start, 2 * stepMs, atStart);
+    const later = start + 2 * hourMs;
+    const asking = Array.from({ length: 200 }, () => emailAt(later, 'bulk', true));
+    const first = (await budgets.admit('ses', rates, asking, later)).filter(Boolean).length;
+    const { bulk, campaign } = await run(rates, later + stepMs, 6_000, () => 100);
+    expect(first + bulk + campaign).toBe(6_000);
+  });
+
+  it('gives nothing back to a window that has begun since', async () => {
+    const rates = ratesOf('6000/h');
+    await park('bulk', 200);
+    await run(rates, start, 2 * stepMs, atStart);
+    await redis.del(keys.parked('ses', 'bulk'));
+    const later = start + 2 * hourMs;
+    const codes = Array.from({ length: 7_000 }, () => emailAt(later, 'transactional'));
+    const direct = (await budgets.admit('ses', rates, codes, later)).filter(Boolean).length;
+    for (const now of [later + 500, later + 1_000]) await budgets.release('ses', rates, {}, now);
+    expect(direct + (await sendReleased(later + 1_000, 'transactional'))).toBe(6_000);
+  });
+
+  it('has set aside for it no more than a tenth of a second is worth, and nothing while bulk has no place', async () => {
+    await park('bulk', 2_000);
+    const rates = ratesOf('20/s');
+    await run(rates, start, 1_500, atStart);
+    const asking = Array.from({ length: 100 }, () => emailAt(start + 1_500, 'bulk', true));
+    expect((await budgets.admit('ses', rates, asking, start + 1_500)).filter(Boolean)).toHaveLength(2);
+    await park('transactional', 100);
+    for (let now = start + 1_550; now < start + 3_000; now += stepMs)
+      await budgets.release('ses', rates, { bulk: 0 }, now);
+    expect((await budgets.admit('ses', rates, asking, start + 3_000)).filter(Boolean)).toHaveLength(0);
   });
 
   it('goes at no time faster than the rate, also when it asks rarely', async () => {

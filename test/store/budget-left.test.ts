@@ -25,7 +25,7 @@ async function send(name: string, rates: readonly Rate[], count: number, at: num
   return (await budgets.admit(name, rates, asked, at)).filter(Boolean).length;
 }
 
-it('of nothing used, all is left', async () => {
+it('all is left while nothing was used', async () => {
   expect(await budgets.left('new', [], now)).toEqual([]);
   expect(await budgets.left('new', [slow, hourly], now)).toEqual([
     { ...slow, remaining: null, nextAt: expect.any(Number), resetAt: null },
@@ -59,7 +59,7 @@ it('a pace says when the next may go; looking takes nothing', async () => {
   expect(await budgets.release('paced', [slow], { max: 5 }, pace?.nextAt ?? 0)).toMatchObject({ released: 1 });
 });
 
-it('of two rates for one window the smaller is told', async () => {
+it('the smaller of two rates for one window is told', async () => {
   const left = await budgets.left('two', [hourly, { ...hourly, count: 3 }], now);
   expect(left).toMatchObject([{ count: 3, remaining: 3 }]);
 });

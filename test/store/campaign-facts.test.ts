@@ -35,7 +35,7 @@ it('who is in one that is canceled before it began is told of with its tags as a
   ]);
 });
 
-it('of one that has begun they say when it did, and of one that is gone there are none', async () => {
+it('the facts of a campaign that has begun say when it did, and of one that is gone there are none', async () => {
   const id = await addCampaign(redis, { recipients: 1, head });
   const startedAt = (await openCampaigns(redis).get(id))?.state.startedAt;
   const gone = placeId(`${id.slice(0, -6)}zg0000`, 0);

@@ -71,7 +71,7 @@ it('a repeat whose answer was lost is known as one, and tells of nothing again',
   expect(await toldOf(id)).toEqual([`campaign.started ${now}`]);
 });
 
-it('so is one that comes after others, which it takes nothing back of', async () => {
+it('a repeat that comes after other moves is known as one as well, and takes nothing of them back', async () => {
   const id = await stored('draft');
   await ask(id, 'schedule', 'one');
   await campaigns.move(id, { move: 'schedule', changeId: 'two', now, at: later + 1_000 });
@@ -84,7 +84,7 @@ it('so is one that comes after others, which it takes nothing back of', async ()
   expect((await redis.hget(keys.campaign(id), 'change'))?.length).toBe(240);
 });
 
-it('keeps when it began the first time, and forgets a later time it was to begin at', async () => {
+it('a campaign keeps when it began the first time, and forgets a later time it was to begin at', async () => {
   const id = await stored('draft');
   await ask(id, 'schedule');
   expect((await campaigns.get(id))?.state.scheduledAt).toBe(later);
@@ -94,7 +94,7 @@ it('keeps when it began the first time, and forgets a later time it was to begin
   expect((await campaigns.get(id))?.state).toMatchObject({ status: 'running', startedAt: now, scheduledAt: null });
 });
 
-it('knows since when it is paused, as long as it is, and that it is canceled', async () => {
+it('a campaign knows since when it is paused, as long as it is, and that it is canceled', async () => {
   const slices = openCampaignSlices(redis);
   const id = await stored('running');
   expect(await slices.hold(id)).toBeNull();
@@ -106,7 +106,7 @@ it('knows since when it is paused, as long as it is, and that it is canceled', a
   expect(await slices.hold(id)).toEqual({ kind: 'canceled' });
 });
 
-it('is not sent to nobody, and may be canceled without anybody', async () => {
+it('a campaign without recipients cannot be sent, and can be canceled', async () => {
   const id = await stored('draft', 0);
   expect(await ask(id, 'start')).toEqual({ kind: 'empty', status: 'draft' });
   expect(await ask(id, 'schedule')).toEqual({ kind: 'empty', status: 'draft' });
@@ -114,7 +114,7 @@ it('is not sent to nobody, and may be canceled without anybody', async () => {
   expect([await turnOf(id), (await campaigns.get(id))?.state.endedAt]).toEqual([null, now]);
 });
 
-it('rings for what has its turn at once, once for each, and for nothing else', async () => {
+it('the bell rings for what has its turn at once, once for each, and for nothing else', async () => {
   const [one, none] = [await stored('draft'), await stored('running', 3, 0)];
   const rung: string[] = [];
   const subscriber = redis.duplicate();
@@ -131,7 +131,7 @@ it('rings for what has its turn at once, once for each, and for nothing else', a
   expect(rings).toBe(4);
 });
 
-it('has a turn once it is canceled as long as somebody is pending, who is to be told of', async () => {
+it('a canceled campaign has a turn as long as somebody is pending, who is to be told of', async () => {
   const [some, none] = [await stored('paused', 3, 1), await stored('paused', 3, 0)];
   await ask(some, 'cancel');
   await ask(none, 'cancel');

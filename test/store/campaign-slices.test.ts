@@ -142,7 +142,7 @@ it('nobody takes from himself: what is in his hands is renewed by that', async (
   expect(await slices.claim(taken, 0)).toBe(true);
 });
 
-it('of more campaigns than are looked at in one step, each has its turn', async () => {
+it('each campaign has its turn, also of more than are looked at in one step', async () => {
   await redis.del(keys.campaignsDue);
   const early = await addCampaign(redis, { recipients: 200 });
   const [dueAt] = await Promise.all([redis.zscore(keys.campaignsDue, early)]);
@@ -157,7 +157,7 @@ it('of more campaigns than are looked at in one step, each has its turn', async 
   await redis.del(keys.campaignsDue);
 });
 
-it('of what is settled together, what another settled before is refused and the rest is written', async () => {
+it('what another settled before is refused among places that are settled together, and the rest is written', async () => {
   const id = await addCampaign(redis, { recipients: 50 });
   const taken = await take(id);
   await Promise.all([0, 1, 2].map((place) => slices.claim(taken, place)));
@@ -223,7 +223,13 @@ it('no more may leave than the rate of the campaign allows, whoever asks', async
   expect([second.slice, second.allowed, third.allowed]).toEqual([0, 4, 5]);
 });
 
-it('once it is canceled its slices are taken from the first on again, also one that was in hand then', async () => {
+it('after a long rest no more is allowed at once than the rate of a second', async () => {
+  const id = await addCampaign(redis, { recipients: 200, head: { rate: { count: 10, windowMs: 1_000 } } });
+  await redis.hset(keys.campaign(id), 'tokens', 0, 'tokensAt', Date.now() - 3_600_000);
+  expect((await take(id)).allowed).toBe(10);
+});
+
+it('once a campaign is canceled its slices are taken from the first on again, also one that was in hand then', async () => {
   const id = await addCampaign(redis, { recipients: 100 });
   const inHand = await take(id);
   await moveCampaign(redis, id, 'canceled');
@@ -239,7 +245,7 @@ it('once it is canceled its slices are taken from the first on again, also one t
   expect((await standingOf(redis, id)).counts).toMatchObject({ pending: 50, canceled: 50 });
 });
 
-it('once it is canceled no slice is passed over, also when one that was given back comes first', async () => {
+it('once a campaign is canceled no slice is passed over, also when one that was given back comes first', async () => {
   const id = await addCampaign(redis, { recipients: 150 });
   await sendAll(await take(id));
   await slices.release(await take(id), 0, 0);

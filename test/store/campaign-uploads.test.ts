@@ -72,6 +72,7 @@ it('of uploads under a key the newest thousand are kept, for a day after they we
   expect(await redis.zcard(keys.campaignUploadTimes(id))).toBe(1_000);
   expect(await progressOf(2, 2_000)).toBe(7);
   expect(await progressOf(0, 2_000)).toBe(0);
+  await begin(id, upload(2_000), 2_000 + dayMs - 1);
   expect(await progressOf(2, 2_000 + dayMs - 1)).toBe(7);
   await begin(id, upload(2_000), 2_000 + 2 * dayMs);
   expect(await redis.hkeys(keys.campaignUploads(id))).toEqual(['s2000:lease']);

@@ -1,7 +1,6 @@
 /** Events by their id: each is told apart from every other, and found where it stands, whoever it is of and however long that was there before. */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { bindEmails } from '../../src/app-emails.ts';
 import type { CampaignMove } from '../../src/domain/campaign.ts';
 import { lostOutcome, placeEmail } from '../../src/domain/campaign-email.ts';
 import type { StoredEmail } from '../../src/domain/email.ts';
@@ -11,8 +10,8 @@ import type { SettledOutcome } from '../../src/domain/outcome.ts';
 import { settlePlace } from '../../src/pipeline/settle-place.ts';
 import { keys } from '../../src/store/keys.ts';
 import { unpackEvent } from '../../src/store/record.ts';
-import { openTemplating } from '../../src/templating/templating.ts';
 import { addCampaign } from '../support/campaigns.ts';
+import { emailStagesOver } from '../support/email-stages.ts';
 import { newId, openTestStore, type TestStore } from '../support/store.ts';
 
 let world: TestStore;
@@ -76,7 +75,7 @@ it('all of a campaign are found by their ids, however long ago its draft was mad
   await settle(id, 0, { ...answered, replies: to(0, '250 ok', 250) });
   await settle(id, 1, lostOutcome('r1@example.com'));
   await settle(id, 2, { kind: 'undeliverable', transport: 't', detail: 'it cannot be made' });
-  const { emails, change } = bindEmails({ report: { settled() {} } } as never, store, openTemplating());
+  const { emailsAnywhere: emails, change } = emailStagesOver(store);
   const asked = async (place: number, kind: 'retried' | 'canceled') =>
     change((await emails.read(placeId(id, place))) as StoredEmail, { kind });
   expect((await asked(2, 'retried')).kind).toBe('changed');

@@ -24,7 +24,7 @@ async function deadPid(): Promise<number> {
   return ended.pid;
 }
 
-it('lets one in at a time, also when all of them find the lock of one that died', async () => {
+it('a lock lets one in at a time, also when all of them find the lock of one that died', async () => {
   let inside = 0;
   let most = 0;
   const enter = () =>
@@ -47,7 +47,7 @@ async function otherLock(): Promise<void> {
   await withLock(other, expiresMs, async () => {});
 }
 
-it('takes a dead lock away only in its turn: the one before may have made its own by then', async () => {
+it('whoever waits takes a dead lock away only in its turn: the one before may have made its own by then', async () => {
   const lock = `${hostname()} ${await deadPid()} a`;
   await writeFile(path, lock);
   await writeFile(`${path}.broken`, '');
@@ -59,12 +59,12 @@ it('takes a dead lock away only in its turn: the one before may have made its ow
   expect(await taken).toBe(true);
 });
 
-it('is given back when the work fails', async () => {
+it('a lock is given back when the work fails', async () => {
   await expect(withLock(path, expiresMs, () => Promise.reject(new Error('no')))).rejects.toThrow('no');
   expect(await isTaken()).toBe(true);
 });
 
-it('takes a lock in its own name for that of a predecessor with the same pid', async () => {
+it('a process takes a lock in its own name for that of a predecessor with the same pid', async () => {
   await writeFile(path, `${hostname()} ${process.pid} of-a-predecessor`);
   expect(await isTaken()).toBe(true);
 });

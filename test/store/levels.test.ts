@@ -48,7 +48,7 @@ describe('what waits for endpoints', () => {
     expect(await postsAt(40)).toEqual({ waiting: 3, oldestAt: 20 });
   });
 
-  it('and failed waits since its event happened, also between its tries', async () => {
+  it('a post that failed waits since its event happened, also between its tries', async () => {
     await redis.zadd(keys.posts('wh_a'), 900, '20-0', 800, 'batch:25-0,26-0');
     await redis.zadd(keys.posts('wh_b'), 30, '29-0');
     expect(await postsAt(40)).toEqual({ waiting: 3, oldestAt: 20 });
@@ -56,7 +56,7 @@ describe('what waits for endpoints', () => {
     expect(await postsAt(40)).toEqual({ waiting: 2, oldestAt: 25 });
   });
 
-  it('and is in hand waits for as long as its endpoint has failed, not since its event: it may be told of again', async () => {
+  it('a post in hand waits for as long as its endpoint has failed, not since its event: it may be told of again', async () => {
     await redis.zadd(keys.posts('wh_a'), 80, '1-0');
     await redis.zadd(keys.posting('wh_a'), 80, '1-0');
     expect(await postsAt(40)).toEqual({ waiting: 1, oldestAt: null });

@@ -28,7 +28,7 @@ const newIv = () => randomBytes(12);
 const refreshTokens = (key = secretKey) => openRefreshTokens(limited, key, newIv);
 const accessTokens = (key = secretKey) => openAccessTokens(limited, key, newIv);
 
-it('of refresh tokens the one that was given last stays', async () => {
+it('the refresh token that was given last stays', async () => {
   const tokens = refreshTokens();
   for (const at of [2, 1, 3, 2]) await tokens.keep('account', { token: `r${at}`, at });
   expect(await tokens.newest('account')).toEqual({ token: 'r3', at: 3 });

@@ -89,7 +89,7 @@ describe('what waits', () => {
     expect(await posts.due(now, 1, longestWaitMs)).toEqual({ ids: [], nextAt: null });
   });
 
-  it('and goes is written down as failed, with its tries where there were any, and why', async () => {
+  it('a post that is dropped is written down as failed, with its tries where there were any, and why', async () => {
     await wait(4);
     const { parcels, leaseEnd } = await take(single, now, 3);
     const [tried = '', fails = '', replayed = ''] = parcels;
@@ -122,7 +122,7 @@ describe('what waits', () => {
     expect(await dropLost(leaseEnd)).toBe(1);
   });
 
-  it('and goes by thousands leaves the log what was tried, and of the rest has a few written down', async () => {
+  it('posts that are dropped by thousands leave the log what was tried, and of the rest a few are written down', async () => {
     await wait(40);
     const { parcels, leaseEnd } = await take(single, now, 40);
     for (const parcel of parcels) await posts.settle('wh_1', settled(parcel, leaseEnd, { status: 'failed' }), now);
@@ -136,7 +136,7 @@ describe('what waits', () => {
     expect(page.filter(({ attempts }) => attempts === 0)).toHaveLength(10);
   });
 
-  it('and was never tried takes no place of what failed in a log that is full', async () => {
+  it('a dropped post that was never tried takes no place of what failed in a log that is full', async () => {
     for (let from = 0; from < 1_000; from += 50) {
       await wait(50, from);
       const { parcels, leaseEnd } = await take(single, now, 50);

@@ -43,7 +43,7 @@ it('reads several at once; one of which nothing was written is clean', async () 
   expect(await stateOf('paused')).toEqual(clean);
 });
 
-it('opens at the third fault, is closed by a probe, and tells of each with what was wrong', async () => {
+it('a breaker opens at the third fault, is closed by a probe, and tells of each with what was wrong', async () => {
   const reports = [states.fault('ses', refused, event()), states.fault('ses', refused, event())];
   expect(await Promise.all(reports)).toEqual([false, false]);
   expect(await eventsOf('ses')).toEqual([]);
@@ -131,7 +131,7 @@ it('many workers that are told to slow down at once halve the pace once', async 
   expect((await stateOf('busy'))?.brake?.factor).toBeCloseTo(0.5, 3);
 });
 
-it('is hastened: an open breaker is probed now, by one worker, and nothing is told of it', async () => {
+it('an open breaker that is hastened is probed now, by one worker, and nothing is told of it', async () => {
   const name = 'hastened';
   await states.hasten(name, now);
   expect(await stateOf(name)).toEqual(clean);
@@ -147,7 +147,7 @@ it('is hastened: an open breaker is probed now, by one worker, and nothing is to
   expect(await eventsOf(name)).toEqual(told);
 });
 
-it('that is paused stays so in the name of whoever asked first', async () => {
+it('a paused transport stays so in the name of whoever asked first', async () => {
   await states.pause('twice', 'ak_first', now);
   await states.pause('twice', 'ak_second', now + 1);
   expect(await stateOf('twice')).toMatchObject({ paused: { at: now, by: 'ak_first' } });

@@ -9,7 +9,6 @@ import { eventId, makeId } from '../../src/domain/id.ts';
 import type { FollowDeps } from '../../src/http/events/follow.ts';
 import { usualBounds } from '../../src/http/events/streams.ts';
 import { eventRoutes } from '../../src/http/events.ts';
-import { buildServer } from '../../src/http/server.ts';
 import { readEvents } from '../../src/pipeline/read-events.ts';
 import { trimBefore } from '../../src/store/event-retention.ts';
 import { keys } from '../../src/store/keys.ts';
@@ -17,7 +16,7 @@ import { packEvent, packFacts, packPlainEvent } from '../../src/store/record.ts'
 import { isRedisTrouble, openRedis, script } from '../../src/store/redis.ts';
 import { openStore } from '../../src/store/store.ts';
 import type { Gate } from './gate.ts';
-import { testApiKey } from './postrider.ts';
+import { buildTestServer } from './http-server.ts';
 import { openTestRedis, type TestRedis } from './redis.ts';
 import { storedEmail } from './requests.ts';
 
@@ -99,12 +98,9 @@ export async function openFeedWorld(
     },
     { ...usualBounds, ...given },
   );
-  const api = await buildServer({
-    ...{ api: [routes], open: [], version: '0', adminToken: testApiKey, apiKeys, rateLimits },
-    ...{ pressure: { overLine: null }, newRequestId: () => 'rq_1', isStoreTrouble: isRedisTrouble },
-    isDraining: () => false,
+  const api = await buildTestServer({
+    ...{ api: [routes], apiKeys, rateLimits, isStoreTrouble: isRedisTrouble },
     onBug: (error) => seen.troubles.push(error),
-    report: () => {},
     now: () => Date.now(),
   });
   opened.defer(() => api.close());

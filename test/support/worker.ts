@@ -104,7 +104,7 @@ export function openTestWorker(
     const parcel: Outgoing = { email: loaded, isSandbox: false, message: async () => message, claim, ...more };
     const policies = { transactional: policy, bulk: policy };
     const onTrouble = (_: string, error: unknown) => troubles.push(error);
-    const dispatch = bindDispatch(fleet, { policies, beside, wake, onTrouble, newId, now: () => now });
+    const dispatch = bindDispatch(fleet, { policies, inBackground: beside, wake, onTrouble, newId, now: () => now });
     const outcome = await dispatch(parcel);
     return { id: email.facts.id, outcome };
   }

@@ -38,7 +38,7 @@ function counted(fd: number, patienceMs?: number) {
   return Object.assign(seen, lines);
 }
 
-it('to a file they are written in full', async () => {
+it('lines to a file are written in full', async () => {
   const path = join(dir, 'log');
   using file = openDescriptor(path, 'a');
   const lines = counted(file.fd);

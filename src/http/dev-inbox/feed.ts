@@ -5,7 +5,7 @@ import { endWithReader, heartbeatMs, reconnectMs, streamHeaders, toFrame } from 
 
 type Deps = { inbox: Pick<Inbox, 'watch'> };
 
-export type Feed = {
+type Feed = {
   /** Streams to `reader` until it goes or the feed is closed. */
   join(reader: ServerResponse, headers: Record<string, string>): Promise<void>;
   close(): void;

@@ -18,7 +18,7 @@ export type MailSummary = {
   readonly size: number;
 };
 
-export type MailView = MailSummary & {
+type MailView = MailSummary & {
   readonly cc: readonly string[];
   readonly reply_to: readonly string[];
   readonly text: string | null;

@@ -11,7 +11,7 @@ export type BroadcastDeps = FactsDeps & {
 };
 
 /** An event on its way to readers, rendered once, when the first of them needs it. */
-export type Cast = FeedItem & { text(): string };
+type Cast = FeedItem & { text(): string };
 
 export type Broadcast = {
   readonly readers: number;

@@ -8,7 +8,7 @@ import { openHolding } from './holding.ts';
 
 export type StreamDeps = FollowDeps & BroadcastDeps & { apiKeys: { get(id: string): Promise<unknown> } };
 
-export type Streams = {
+type Streams = {
   /**
    * Answers with a stream until its reader goes.
    * @throws ProblemError when there are too many streams, of all keys or of this one

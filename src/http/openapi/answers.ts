@@ -24,7 +24,7 @@ const headers = {
     example: '"second";r=13;t=1, "hour";r=4211;t=1805',
   },
   'RateLimit-Limit': {
-    description: 'For older clients: the limit that is the nearest to being reached, as a number of requests.',
+    description: 'For older clients: the limit that will be reached first, as a number of requests.',
     schema: { type: 'integer' },
     example: 14,
   },
@@ -40,12 +40,12 @@ const headers = {
   },
   'WWW-Authenticate': {
     required: true,
-    description: 'How to say who is calling (RFC 9110 section 11.6.1).',
+    description: 'How to authenticate (RFC 9110 section 11.6.1).',
     schema: { type: 'string' },
     example: 'Bearer',
   },
   'Idempotent-Replayed': {
-    description: '`true` where this answer was given before to the same Idempotency-Key; absent otherwise.',
+    description: '`true` if this answer repeats an earlier one for the same Idempotency-Key; absent otherwise.',
     schema: { type: 'string', enum: ['true'] },
     example: 'true',
   },

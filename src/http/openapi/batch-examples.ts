@@ -22,7 +22,7 @@ export const batchExamples: Examples = {
     ],
   },
   base_and_messages: {
-    summary: 'What they have in common, and how they differ',
+    summary: 'Common fields, and the fields of each email',
     value: {
       base: {
         from: 'Acme <news@example.com>',
@@ -48,11 +48,11 @@ export const batchExamples: Examples = {
 
 export const acceptedBatchExamples: Examples = {
   strict: {
-    summary: 'All were accepted',
+    summary: 'All accepted',
     value: { data: [{ id: 'em_01kb2m9a5c7e9g1j3m5p7r9t1v' }, { id: 'em_01kb2m9a5d8f0h2k4n6q8s0t2v' }] },
   },
   permissive: {
-    summary: 'Permissive: all but the second were accepted',
+    summary: 'Permissive: all but the second accepted',
     value: {
       data: [{ id: 'em_01kb2m9a5c7e9g1j3m5p7r9t1v' }, { id: 'em_01kb2m9a5d8f0h2k4n6q8s0t2v' }],
       errors: [{ index: 1, message: '/messages/1/to: is not an address: expected local-part@domain' }],

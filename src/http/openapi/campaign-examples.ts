@@ -49,7 +49,7 @@ const moved = (status: CampaignStatus) => ({ ...summary, status, pace: null, eta
 export const campaignExamples = {
   requests: {
     whole: {
-      summary: 'With what it says',
+      summary: 'With its content',
       value: {
         ...{ name: summary.name, from: summary.from, subject: summary.subject, html: content.html },
         ...{ variables: [{ key: 'name', type: 'string', fallback_value: 'friend' }], rate: '100/s' },
@@ -57,32 +57,32 @@ export const campaignExamples = {
       },
     },
     template: {
-      summary: 'Of a template',
+      summary: 'From a template',
       value: {
         ...{ name: 'Orders', from: summary.from },
         template: { id: 'order-confirmation', variables: { order: { number: 1234, items: [] } } },
       },
     },
   },
-  one: { campaign: { summary: 'While it runs', value: { ...summary, ...content } } },
-  draft: { draft: { summary: 'Nobody is in it yet', value: draft } },
+  one: { campaign: { summary: 'Running', value: { ...summary, ...content } } },
+  draft: { draft: { summary: 'No recipients yet', value: draft } },
   page: { page: { summary: 'The last page', value: { object: 'list', has_more: false, data: [summary], next: null } } },
-  changes: { rate: { summary: 'As fast as it goes', value: { rate: null } } },
+  changes: { rate: { summary: 'Without a rate limit', value: { rate: null } } },
   changed: { changed: { summary: 'As it is now', value: { ...draft, rate: null } } },
-  deleted: { deleted: { summary: 'It is gone', value: { object: 'campaign', id: summary.id, deleted: true } } },
-  sending: { later: { summary: 'Later', value: { scheduled_at: '2026-12-07T14:00:00+01:00' } } },
+  deleted: { deleted: { summary: 'Deleted', value: { object: 'campaign', id: summary.id, deleted: true } } },
+  sending: { later: { summary: 'At a later time', value: { scheduled_at: '2026-12-07T14:00:00+01:00' } } },
   sent: {
-    running: { summary: 'It begins', value: moved('running') },
-    scheduled: { summary: 'It begins later', value: { ...moved('scheduled'), started_at: null } },
+    running: { summary: 'Started', value: moved('running') },
+    scheduled: { summary: 'Scheduled', value: { ...moved('scheduled'), started_at: null } },
   },
-  paused: { paused: { summary: 'Nothing more leaves', value: moved('paused') } },
-  resumed: { resumed: { summary: 'It goes on', value: moved('running') } },
+  paused: { paused: { summary: 'Paused', value: moved('paused') } },
+  resumed: { resumed: { summary: 'Resumed', value: moved('running') } },
   canceled: {
-    canceled: { summary: 'It ended', value: { ...moved('canceled'), ended_at: '2026-12-07T09:04:00.000Z' } },
+    canceled: { summary: 'Canceled', value: { ...moved('canceled'), ended_at: '2026-12-07T09:04:00.000Z' } },
   },
   uploads: {
     ndjson: {
-      summary: 'An object a line',
+      summary: 'One object per line',
       media: 'application/x-ndjson',
       value:
         '{"email":"ada@example.org","name":"Ada","variables":{"plan":"gold"}}\n{"email":"grace@example.org","plan":"silver"}\n',
@@ -100,7 +100,7 @@ export const campaignExamples = {
   },
   uploaded: {
     uploaded: {
-      summary: 'One line was at fault',
+      summary: 'One line had an error',
       value: {
         ...{
           object: 'campaign_recipients',

@@ -15,7 +15,7 @@ export const sendExamples: Examples = {
     },
   },
   login_code: {
-    summary: 'A login code, worth nothing after ten minutes',
+    summary: 'A login code that expires after ten minutes',
     value: {
       from: { email: 'login@example.com', name: 'Acme, Inc.' },
       to: 'ada@example.org',
@@ -25,7 +25,7 @@ export const sendExamples: Examples = {
     },
   },
   template: {
-    summary: 'Made of a template',
+    summary: 'From a template',
     value: {
       to: 'ada@example.org',
       template: {
@@ -48,7 +48,7 @@ export const sendExamples: Examples = {
     },
   },
   files: {
-    summary: 'With files: one sent along, one fetched, one shown in the html',
+    summary: 'With attachments: one included, one fetched, one shown in the html',
     value: {
       from: 'Acme <billing@example.com>',
       to: 'ada@example.org',
@@ -113,7 +113,7 @@ const toAda = {
 export const emailExamples: Examples = {
   sent: { summary: 'Sent', value: { ...summary, ...content, recipients: [toAda] } },
   deferred: {
-    summary: 'One recipient has it, another is tried again',
+    summary: 'Sent to one recipient, deferred for another',
     value: {
       ...summary,
       ...content,

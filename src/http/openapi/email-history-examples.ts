@@ -27,7 +27,7 @@ const answered = {
 
 export const historyExamples: Examples = {
   sent: {
-    summary: 'Sent with the first attempt',
+    summary: 'Sent at the first attempt',
     value: {
       object: 'list',
       has_more: false,
@@ -80,7 +80,7 @@ export const explanationExamples: Examples = {
       email_id: id,
       status: 'deferred',
       reason: 'deferred',
-      summary: 'An attempt did not succeed, but may later. The next one is at 2026-11-24T09:30:10.504Z.',
+      summary: 'An attempt failed, but a later one may succeed. The next one is at 2026-11-24T09:30:10.504Z.',
       moves_at: '2026-11-24T09:30:10.504Z',
       ends_at: '2026-11-25T09:30:00.000Z',
       recipients: [
@@ -100,7 +100,7 @@ export const explanationExamples: Examples = {
       status: 'queued',
       reason: 'transport_trouble',
       summary:
-        "Transport default is in trouble, which is not the email's fault and counts as no attempt. It is tried again at 2026-11-24T09:30:05.217Z.",
+        'Transport default is in trouble. This does not count as an attempt of the email. It is tried again at 2026-11-24T09:30:05.217Z.',
       moves_at: '2026-11-24T09:30:05.217Z',
       ends_at: '2026-11-25T09:30:00.000Z',
       recipients: [
@@ -113,18 +113,22 @@ export const explanationExamples: Examples = {
     },
   },
   waiting_for_budget: {
-    summary: 'Its transport may send no more for now',
+    summary: 'The transport has used up its rate',
     value: {
       object: 'explanation',
       email_id: id,
       status: 'queued',
       reason: 'waiting_for_budget',
       summary:
-        'Transport default may send 14 per second and 50000 per day. About 310 emails are before this one, which goes at about 2026-11-24T09:30:22.200Z; the wait costs it no attempt.',
+        'Transport default may send 14 per second and 50000 per day. About 310 emails are before this one, which is sent at about 2026-11-24T09:30:22.200Z. The wait does not count as an attempt.',
       moves_at: '2026-11-24T09:30:22.200Z',
       ends_at: '2026-11-26T09:30:00.000Z',
       recipients: [
-        { email: 'ada@example.org', status: 'queued', why: 'waits for transport default to have budget for it' },
+        {
+          email: 'ada@example.org',
+          status: 'queued',
+          why: 'waits for transport default to have some of its rate left',
+        },
       ],
     },
   },
@@ -136,20 +140,20 @@ export const explanationExamples: Examples = {
       status: 'queued',
       reason: 'transport_paused',
       summary:
-        'Transport default was paused at 2026-11-24T09:12:40.218Z by the key admin, which costs the email no attempt. POST /v1/transports/default/resume lets it go.',
+        'Transport default was paused at 2026-11-24T09:12:40.218Z by the key admin. This does not count as an attempt of the email. POST /v1/transports/default/resume resumes it.',
       moves_at: null,
       ends_at: '2026-11-25T09:30:00.000Z',
       recipients: [{ email: 'ada@example.org', status: 'queued', why: 'waits for transport default to be resumed' }],
     },
   },
   final: {
-    summary: 'It is done',
+    summary: 'Done',
     value: {
       object: 'explanation',
       email_id: id,
       status: 'sent',
       reason: 'final',
-      summary: 'It is done: 1 sent. Nothing more will be tried.',
+      summary: 'Done: 1 sent. Nothing more will be tried.',
       moves_at: null,
       ends_at: null,
       recipients: [

@@ -13,17 +13,19 @@ export const eventWebhooks = {
   event: {
     post: {
       operationId: 'receiveEvent',
-      summary: 'Be told of an event',
-      description:
-        'What an endpoint gets: an event, or with `batch` a list of events each with its `id`. Signed as Standard Webhooks says. It may come more than once, under the same `webhook-id`. The three headers come once more as `svix-id`, `svix-timestamp` and `svix-signature`, for consumers of the Resend API. Answer 2xx once it is stored.',
+      summary: 'Receive an event',
+      description: [
+        'What an endpoint gets: an event, or with `batch` a list of events, each with its `id`. It is signed according to Standard Webhooks. It may come more than once, under the same `webhook-id`. Answer 2xx once you have stored it.',
+        'The three headers are repeated as `svix-id`, `svix-timestamp` and `svix-signature`, for consumers of the Resend API.',
+      ].join('\n\n'),
       tags: ['webhooks'],
       security: [],
       parameters: [
         header('webhook-id', 'The id of the event, or of the batch; the same at each try.', id),
-        header('webhook-timestamp', 'Seconds since the epoch, of this try.', '1795512601'),
+        header('webhook-timestamp', 'The time of this try, in seconds since the epoch.', '1795512601'),
         header(
           'webhook-signature',
-          '`v1,` and a base64 HMAC-SHA256 over `id.timestamp.body`, perhaps several.',
+          '`v1,` and a base64 HMAC-SHA256 of `id.timestamp.body`; there may be several, separated by spaces.',
           'v1,…',
         ),
       ],
@@ -39,7 +41,7 @@ export const eventWebhooks = {
           },
         },
       },
-      responses: { '204': { description: 'It is stored: it does not come again.' } },
+      responses: { '204': { description: 'The event was accepted and does not come again.' } },
     },
   },
 };

@@ -3,25 +3,31 @@ import { eventWebhooks } from './event-webhook.ts';
 
 /** One tag for each noun, in the order of the page. An operation has one of these names. */
 const tags = [
-  { name: 'emails', description: 'Send an email and look at what became of it, recipient by recipient.' },
-  { name: 'suppressions', description: 'Addresses that get no more mail: who bounced, complained, unsubscribed.' },
+  { name: 'emails', description: 'Send emails and see the result for each recipient.' },
+  {
+    name: 'suppressions',
+    description: 'Addresses that get no more mail because they bounced, complained or unsubscribed.',
+  },
   {
     name: 'campaigns',
-    description: 'One letter to very many: their recipients, its pace, and what became of each of them.',
+    description: 'One message to very many recipients: the list, the speed, and the result for each recipient.',
   },
-  { name: 'templates', description: 'Letters with places for what differs, in Liquid, in versions.' },
+  { name: 'templates', description: 'Emails with variables, in Liquid, stored in versions.' },
   {
     name: 'webhooks',
-    description: 'Endpoints of yours that are told of events, signed as Standard Webhooks says.',
+    description: 'Endpoints of yours that get events, signed according to Standard Webhooks.',
   },
-  { name: 'events', description: 'What happened, in order: read it page by page or live, from any place on.' },
+  { name: 'events', description: 'All events in order, page by page or live, starting anywhere.' },
   {
     name: 'transports',
-    description: 'Where mail leaves: how each SMTP account or server stands, and how to pause it.',
+    description: 'The SMTP servers and accounts that mail is sent by: see their state, pause and resume them.',
   },
-  { name: 'api-keys', description: 'Who may call, and what for: keys with scopes, domains, lanes and rates.' },
-  { name: 'unsubscribe', description: 'Where readers of bulk mail unsubscribe. Open: the link says who they are.' },
-  { name: 'health', description: 'Is the process alive, and can it take work? Open: no API key is asked for.' },
+  { name: 'api-keys', description: 'Keys to call the API with, limited by scopes, domains, lanes and rates.' },
+  {
+    name: 'unsubscribe',
+    description: 'Where recipients of bulk mail unsubscribe. No API key is needed: the link identifies the recipient.',
+  },
+  { name: 'health', description: 'Whether the process is alive and can take work. No API key is needed.' },
 ];
 
 export function openapiHead(version: string) {
@@ -30,7 +36,7 @@ export function openapiHead(version: string) {
     info: {
       title: 'Postrider',
       version,
-      description: 'Send email over HTTP; learn what became of it by webhook or by asking.',
+      description: 'Send email over HTTP, and learn the result by webhook or by request.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/' }],

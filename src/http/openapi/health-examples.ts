@@ -14,7 +14,7 @@ const well = [{ name: 'redis', ok: true }, { name: 'accepting', ok: true }, dura
 export const readinessExamples: RouteExamples = {
   200: {
     ready: {
-      summary: 'All is well',
+      summary: 'Ready',
       value: {
         status: 'ready',
         checks: well,
@@ -36,8 +36,7 @@ export const readinessExamples: RouteExamples = {
           {
             name: 'transports_file',
             ok: false,
-            detail:
-              'TRANSPORTS_FILE is wrong, and what stood in it before still holds: the log says what is wrong with it',
+            detail: 'TRANSPORTS_FILE is wrong, and its last valid content is still in use: the log says what is wrong',
           },
         ],
       },
@@ -53,7 +52,7 @@ export const readinessExamples: RouteExamples = {
           {
             name: 'load',
             ok: false,
-            detail: '1000214 emails are waiting, the line is 1000000 (MAX_WAITING_EMAILS)',
+            detail: '1000214 emails are waiting, the limit is 1000000 (MAX_WAITING_EMAILS)',
           },
         ],
       },

@@ -34,7 +34,7 @@ export const problemExamples: Readonly<Record<ProblemName, Required<Example>>> =
   conflict: conflict('canceled', 'no recipient is waiting any more', 'sent', '/cancel'),
   cursor_expired: problem(
     'cursor_expired',
-    'Events behind this cursor have been removed before they were read. Go on without after, which begins with the oldest that is kept; GET /v1/emails says where the emails stand',
+    'Some events after this cursor were removed before they were read. Continue without after, which begins with the oldest stored event; GET /v1/emails shows the status of the emails',
     '/v1/events',
   ),
   payload_too_large: problem(
@@ -109,7 +109,7 @@ export const conflictExamples = {
   retry: {
     conflict: conflict(
       'retried',
-      'no recipient failed, expired, is held or was refused for a reason that is not its own',
+      'no recipient failed, expired, is held, or was refused for a reason other than the recipient',
       'deferred',
       '/retry',
     ),

@@ -58,12 +58,12 @@ export const templateExamples = {
       },
     },
   },
-  stored: { stored: { summary: 'In its first version', value: stored(1) } },
+  stored: { stored: { summary: 'The first version', value: stored(1) } },
   changes: {
     subject: { summary: 'Another subject', value: { subject: 'We have your order {{ order.number }}' } },
-    text: { summary: 'A text made of the HTML again', value: { text: null } },
+    text: { summary: 'Make the text from the HTML again', value: { text: null } },
   },
-  changed: { changed: { summary: 'In a new version', value: stored(4) } },
+  changed: { changed: { summary: 'With a new version', value: stored(4) } },
   one: {
     template: {
       summary: 'The newest version',
@@ -73,7 +73,7 @@ export const templateExamples = {
   page: { page: { summary: 'The last page', value: { object: 'list', has_more: false, data: [summary] } } },
   versions: {
     versions: {
-      summary: 'Two of them',
+      summary: 'Two versions',
       value: {
         object: 'list',
         has_more: false,
@@ -84,8 +84,8 @@ export const templateExamples = {
       },
     },
   },
-  version: { version: { summary: 'The one before', value: { ...version, ...content } } },
-  deleted: { deleted: { summary: 'It is gone', value: { object: 'template', id: summary.id, deleted: true } } },
+  version: { version: { summary: 'An older version', value: { ...version, ...content } } },
+  deleted: { deleted: { summary: 'Deleted', value: { object: 'template', id: summary.id, deleted: true } } },
   letter: {
     letter: {
       summary: 'With a name and an order',

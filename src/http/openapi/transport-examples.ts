@@ -43,15 +43,15 @@ export const exampleName = ok.name;
 
 export const transportExamples = {
   all: {
-    list: { summary: 'One is well, one in trouble', value: { object: 'list', has_more: false, data: [degraded, ok] } },
+    list: { summary: 'One works, one is in trouble', value: { object: 'list', has_more: false, data: [degraded, ok] } },
   },
   one: {
-    ok: { summary: 'All is well', value: ok },
+    ok: { summary: 'Ready', value: ok },
     degraded: { summary: 'The server refuses the login', value: degraded },
     crowded: { summary: 'The server takes fewer connections than configured', value: crowded },
   },
-  paused: { paused: { summary: 'It takes no mail now', value: paused } },
-  resumed: { ok: { summary: 'It takes mail again', value: ok } },
+  paused: { paused: { summary: 'Paused', value: paused } },
+  resumed: { ok: { summary: 'Resumed', value: ok } },
 } satisfies Record<string, Examples>;
 
 const verified: VerifyResult = {
@@ -65,13 +65,13 @@ const verified: VerifyResult = {
 };
 
 export const verifyExamples: Examples = {
-  ok: { summary: 'It went well', value: verified },
+  ok: { summary: 'Success', value: verified },
   refused: {
     summary: 'The server refuses the login',
     value: { ...verified, ok: false, detail: '535 5.7.8 Authentication credentials invalid', cause: 'login' },
   },
   crowded: {
-    summary: 'The server is well and has no connection left',
+    summary: 'The server works but accepts no more connections',
     value: {
       ...verified,
       ok: false,

@@ -54,6 +54,7 @@ function run(
       room: makeSemaphore(1_000),
     },
     ...{ handedOver: new Set<string>(), stopping: new AbortController().signal, newId },
+    findPermits: async () => async () => {},
     onTrouble: (_part: string, _error: unknown, { email }: { email: string }) => void seen.troubles.push(email),
     gatherFiles: async () => ({ kind: 'gathered', files: new Map() }) as const,
     fetchFile: async () => {},

@@ -264,8 +264,8 @@ export function commitArgs(
   const [was, is] = movedPosting(email.facts.id, email.state, state) ?? ['', ''];
   const timeline = step === null ? '' : packStep(step);
   const packed = packState(state, email.facts);
-  const end =
-    step !== null && hasEnded(state) ? packEnd({ id: email.facts.id, at: step.at, version: email.version + 1 }) : '';
+  // Also when it had ended before: the end that was noted then is of another version, by which nothing is removed.
+  const end = hasEnded(state) ? packEnd({ id: email.facts.id, at: now, version: email.version + 1 }) : '';
   const told = [...events.map(packEvent), ...suppressions.flatMap(packSuppression)];
   const counted = movedCount(email, state) ?? ['', ''];
   return [email.version, packed, timeline, was, is, end, now, ...counted, events.length, suppressions.length, ...told];

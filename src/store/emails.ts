@@ -180,16 +180,10 @@ export function openEmails(redis: Redis) {
      */
     async commitChange(email: StoredEmail, after: Commit, changeId: string, now: number): Promise<ChangeCommitted> {
       const { id, lane } = email.facts;
-      const names = [
-        ...committed,
-        keys.email(id),
-        keys.content(id),
-        keys.due(lane),
-        keys.again(lane),
-        campaignKey(email),
-      ];
-      const args = [changeId, id, nextDue(after.state) ?? '', ...commitArgs(email, after, now)];
-      return (await changeScript(redis, names, args)) as ChangeCommitted;
+      const packed = after.content === undefined ? '' : await packContent(after.content);
+      const own = [keys.email(id), keys.content(id), keys.due(lane), keys.again(lane), campaignKey(email)];
+      const args = [changeId, id, nextDue(after.state) ?? '', ...commitArgs(email, after, now), packed];
+      return (await changeScript(redis, [...committed, ...own], args)) as ChangeCommitted;
     },
   };
 }
@@ -253,6 +247,8 @@ export type Commit = {
   readonly step: TimelineStep | null;
   /** Suppressions to add. */
   readonly suppressions?: readonly Suppression[];
+  /** Stored with a change if the email has no content any more. */
+  readonly content?: Content;
 };
 
 /** The arguments that `commit` in email-scripts.ts takes. */

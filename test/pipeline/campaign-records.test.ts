@@ -9,7 +9,7 @@ import { sweepEmails } from '../../src/pipeline/sweep-emails.ts';
 import { packEnd, unpackEnd } from '../../src/store/end.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openTemplating } from '../../src/templating/templating.ts';
-import { addCampaign } from '../support/campaigns.ts';
+import { addCampaign, standingOf, tallyOf } from '../support/campaigns.ts';
 import { openTestStore, type TestStore } from '../support/store.ts';
 
 const hour = 3_600_000;
@@ -73,6 +73,21 @@ async function statusesOf(id: string): Promise<unknown[]> {
     statuses.push(...some.map(({ recipient }) => recipient?.status ?? null));
   return statuses;
 }
+
+it('whose letter has been dropped is sent to again, with the same letter made anew', async () => {
+  const { id, emailId } = await addLeft();
+  const before = (await store.emails.load(emailId))?.content;
+  expect(await forgetAfter(2 * hour)).toEqual({ contents: 1, records: 0 });
+  expect((await store.emails.load(emailId))?.content).toBeNull();
+  expect(await found.retryFailed(id, 'ch_1')).toEqual({ kind: 'retried', count: 1 });
+  expect((await store.emails.load(emailId))?.content).toEqual(before);
+  expect((await standingOf(redis, id)).counts).toMatchObject({ pending: 1, failed: 0 });
+  expect(await tallyOf(redis, id)).toEqual((await standingOf(redis, id)).counts);
+  // A repeat under the same key finds that done.
+  expect(await found.retryFailed(id, 'ch_1')).toEqual({ kind: 'retried', count: 1 });
+  await fail(emailId);
+  expect(await forgetAfter(2 * hour)).toEqual({ contents: 1, records: 0 });
+});
 
 it('is known as long as the campaign stands, and goes in its time after that', async () => {
   const { id, emailId } = await addLeft();

@@ -21,6 +21,7 @@ import { callOff } from './pipeline/call-off.ts';
 import { deliver } from './pipeline/deliver.ts';
 import { enqueueDue } from './pipeline/enqueue-due.ts';
 import { explainExpiry } from './pipeline/explain-expiry.ts';
+import { findPermits } from './pipeline/find-permits.ts';
 import { gatherFiles } from './pipeline/gather-files.ts';
 import { maintainTransports, makeMemory } from './pipeline/maintain-transports.ts';
 import { settle, settleChange } from './pipeline/settle.ts';
@@ -89,7 +90,8 @@ export async function openWorkers(ground: Ground): Promise<void> {
     settle: settling,
     callOff: callOff.bind(null, { emails, change: settleChange.bind(null, settled) }),
   };
-  const delivering = { emails, due, campaigns: store.slices, ...sending, handedOver: hands.emails, newId, now };
+  const own = { due, campaigns: store.slices, findPermits: findPermits.bind(null, { ...fleet, now }) };
+  const delivering = { emails, ...own, ...sending, handedOver: hands.emails, newId, now };
   const probing = { worker, isConnected: bindIsConnected(fleet, now), report: report.probed, onTrouble };
   const maintaining = { ...fleet, memory: makeMemory(), nudge, ...probing, newId, now };
   const bell = opened.use(openBell(await connect('wait')));

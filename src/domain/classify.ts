@@ -27,6 +27,12 @@ export function classify(smtp: SmtpReply): Classification {
   return { row, action, category, suppress, waitMs: isTriedAgain ? waitHint(words()) : null };
 }
 
+/** Whether a reply says that we are not logged in as we should be: what the account may send, or whether it was stopped, is another matter. */
+export function isLoginRefusal(smtp: SmtpReply): boolean {
+  const { action, category } = classify(smtp);
+  return action === 'stop_transport' && category !== 'rate_limited' && category !== 'sender_refused';
+}
+
 /** Security or policy (RFC 3463 section 3.8): then words alone do not prove that an address is gone. */
 const isOfPolicy = /^\d\.7\./;
 

@@ -1,5 +1,5 @@
 /** The decision behind `settle`: takes an email and an outcome, returns states, events and the time of the next try. Pure. */
-import { classify } from './classify.ts';
+import { classify, isLoginRefusal } from './classify.ts';
 import type { EmailState, StoredEmail } from './email.ts';
 import { type EmailEvent, type EmailEventType, eventOf } from './event.ts';
 import { eventId } from './id.ts';
@@ -7,6 +7,7 @@ import type { Feedback, RecipientReply, SettledOutcome } from './outcome.ts';
 import { isFinal, isPending, nextDue, type Recipient, rankOf } from './recipient.ts';
 import { isSandbox, sandboxTransport } from './sandbox.ts';
 import { lastTry, nextTry } from './schedule.ts';
+import { isOwnRefusal } from './standing.ts';
 import { suppressedForm } from './suppression.ts';
 
 export type RetryPolicy = {
@@ -107,15 +108,16 @@ export function decisionOf(
   };
 }
 
-/** What the time of a retry depends on. */
-type Terms = { readonly policy: RetryPolicy; readonly now: number; readonly rand: number };
+/** What the time of a retry depends on, and whether a refused login is the message's own. */
+type Terms = { readonly policy: RetryPolicy; readonly now: number; readonly rand: number; readonly isOwn?: boolean };
 
 function move(email: StoredEmail, recipient: Recipient, outcome: SettledOutcome, terms: Terms): Recipient {
   const { policy, now, rand } = terms;
   switch (outcome.kind) {
     case 'answered': {
       const reply = replyFor(recipient, outcome.replies);
-      return reply === null ? recipient : answer(email.state, recipient, reply, outcome.transport, terms);
+      if (reply === null) return recipient;
+      return answer(email.state, recipient, reply, outcome.transport, { ...terms, isOwn: isOwnRefusal(outcome) });
     }
     case 'unknown': {
       const reply = replyFor(recipient, outcome.refused);
@@ -136,6 +138,7 @@ function move(email: StoredEmail, recipient: Recipient, outcome: SettledOutcome,
         ...recipient,
         status: 'failed',
         transport: outcome.transport,
+        smtp: null,
         reason: outcome.detail,
         nextAttemptAt: null,
       };
@@ -170,11 +173,11 @@ function answer(
   transport: string,
   terms: Terms,
 ): Recipient {
-  const { policy, now, rand } = terms;
+  const { policy, now, rand, isOwn = false } = terms;
   const attempts = recipient.attempts + 1;
   const settled = { ...recipient, attempts, transport, smtp, reason: null, nextAttemptAt: null };
   const { action, waitMs } = classify(smtp);
-  switch (action) {
+  switch (isOwn && isLoginRefusal(smtp) ? 'retry' : action) {
     case 'accept':
       return { ...settled, status: 'sent' };
     case 'fail':
@@ -202,10 +205,10 @@ function answerLate(state: EmailState, recipient: Recipient, outcome: SettledOut
   return isFinal(answered.status) ? answered : recipient;
 }
 
-/** Trouble of the transport's own: the recipient keeps its status, and no attempt is counted. */
+/** Trouble of the transport's own: the recipient keeps its status, and no attempt is counted. An earlier reply may be of another transport. */
 function waitForTransport(recipient: Recipient, transport: string, reason: string, { now, rand }: Terms): Recipient {
   const status = recipient.status === 'scheduled' ? 'queued' : recipient.status;
-  return { ...recipient, status, transport, reason, nextAttemptAt: nextTry([faultWaitMs], 1, now, rand) };
+  return { ...recipient, status, transport, smtp: null, reason, nextAttemptAt: nextTry([faultWaitMs], 1, now, rand) };
 }
 
 /** When an email is given up, milliseconds since the epoch. An end that the caller set replaces the age limit. */
@@ -282,8 +285,8 @@ function isUnanswered(before: Recipient, after: Recipient, { kind }: SettledOutc
 function eventFor(before: Recipient, after: Recipient, outcome: SettledOutcome): EmailEventType | null {
   if (isFinal(before.status)) return null;
   if (isUnanswered(before, after, outcome) && after.status === 'deferred') return 'email.outcome_unknown';
-  // After trouble of the transport's own a recipient keeps waiting, which is no event.
-  if (after.status === 'queued' || after.status === 'scheduled') return null;
+  // After trouble of the transport's own, which counts no attempt, a recipient keeps waiting: that is no event.
+  if (isPending(after.status) && after.attempts === before.attempts) return null;
   if (after.status === before.status && sameCause(before, after)) return null;
   return eventOf(after.status);
 }

@@ -102,8 +102,13 @@ function reasonOf({ state, handOver }: StoredEmail, { job }: Whereabouts, now: n
     return job === 'absent' ? 'waiting_for_queue' : 'waiting_for_worker';
   }
   if (next?.status === 'scheduled') return 'scheduled';
-  if (next?.status === 'queued') return 'transport_trouble';
-  return next?.transport === null ? 'attachment_trouble' : 'deferred';
+  if (next?.transport === null && next.status === 'deferred') return 'attachment_trouble';
+  return next !== undefined && hasMetTrouble(next) ? 'transport_trouble' : 'deferred';
+}
+
+/** Whether its last attempt was no attempt of the message: there was no reply, and the message cannot have been handed over either. */
+function hasMetTrouble({ status, smtp, reason, unanswered }: Recipient): boolean {
+  return status === 'queued' || (smtp === null && reason !== unanswered);
 }
 
 function nextRecipient(recipients: readonly Recipient[]): Recipient | undefined {

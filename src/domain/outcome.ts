@@ -38,6 +38,8 @@ export type Outcome =
       readonly feedback?: readonly Feedback[];
       /** The attempt was recorded as unknown before, and counted then. */
       readonly isLate?: true;
+      /** All were refused for want of a login, as they were before by this transport, which has taken other messages since. */
+      readonly isOwn?: true;
     } & Traced)
   /** The message may have been handed over, and no answer came. `refused` holds the recipients that were answered before. */
   | ({ readonly kind: 'unknown'; readonly detail: string; readonly refused: readonly RecipientReply[] } & Traced)

@@ -1,7 +1,8 @@
 /** The standing of a transport: whether it can take mail now, and what an attempt says about it. Pure. */
-import { classify } from './classify.ts';
+import { classify, isLoginRefusal, parseReply } from './classify.ts';
 import type { Outcome, SettledOutcome } from './outcome.ts';
 import type { Rate } from './rate.ts';
+import type { Recipient } from './recipient.ts';
 import type { TransportPlan } from './transport-plan.ts';
 import { closedBreaker, type Fault, pacedRates, type TransportState } from './transport-state.ts';
 
@@ -79,16 +80,37 @@ export function verdictOf(outcome: Outcome | SettledOutcome): Verdict {
     const { cause, detail: reason, byMessage = false } = outcome;
     return { kind: 'fault', cause, reason, byMessage, ...(outcome.isCrowded && { isCrowded: true }) };
   }
-  if (outcome.kind !== 'answered' || outcome.replies.length === 0) return { kind: 'nothing' };
+  if (outcome.kind !== 'answered' || outcome.replies.length === 0 || outcome.isOwn) return { kind: 'nothing' };
   const actions = outcome.replies.map(({ smtp }) => classify(smtp).action);
   if (actions.includes('slow_down')) return { kind: 'slow_down' };
   const [first] = outcome.replies;
   if (first !== undefined && actions.every((action) => action === 'stop_transport')) {
-    const { category } = classify(first.smtp);
-    const cause = category === 'rate_limited' || category === 'sender_refused' ? 'limit' : 'login';
+    const cause = isLoginRefusal(first.smtp) ? 'login' : 'limit';
     return { kind: 'fault', cause, reason: first.smtp.reply, byMessage: true };
   }
   return actions.includes('accept') ? { kind: 'success' } : { kind: 'nothing' };
+}
+
+/**
+ * Marks a refusal as the message's own where it was refused before for want of a login: that took the transport out of service, so a message
+ * that is no trial shows that others went since. Else one such message would do so again and again.
+ */
+export function withOwnRefusal(outcome: Outcome, recipients: readonly Recipient[], as: 'message' | 'trial'): Outcome {
+  if (as === 'trial' || outcome.kind !== 'answered' || outcome.replies.length === 0) return outcome;
+  const isOwn = outcome.replies.every(({ address, smtp }) => {
+    const before = recipients.find((recipient) => recipient.address === address);
+    return isLoginRefusal(smtp) && before !== undefined && wasRefused(before, outcome.transport);
+  });
+  return isOwn ? { ...outcome, isOwn: true } : outcome;
+}
+
+/** Of a server that took another recipient of the same message as well: it does not want a login for all mail. */
+export function isOwnRefusal({ replies, isOwn }: Extract<Outcome, { kind: 'answered' }>): boolean {
+  return isOwn === true || replies.some(({ smtp }) => classify(smtp).action === 'accept');
+}
+
+function wasRefused({ transport, smtp, reason }: Recipient, by: string): boolean {
+  return transport === by && isLoginRefusal(smtp ?? parseReply(reason ?? ''));
 }
 
 /** About the mailbox (RFC 3463 section 3.3): another transport would get the same reply. */

@@ -51,7 +51,7 @@ export function stepOf(
 /** A fault, or replies that are all about the transport, such as a refused login. */
 function isTransportTrouble(what: SettledOutcome | Change): boolean {
   if (what.kind === 'transport_fault') return true;
-  if (what.kind !== 'answered' || what.replies.length === 0) return false;
+  if (what.kind !== 'answered' || what.replies.length === 0 || what.isOwn) return false;
   return what.replies.every(({ smtp }) => classify(smtp).action === 'stop_transport');
 }
 

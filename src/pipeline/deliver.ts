@@ -25,6 +25,8 @@ type Deps = {
   /** Bytes of large emails in hand at a time, so that fifty of them do not fill the memory. */
   room: Pick<Semaphore, 'take'>;
   gatherFiles(email: StoredEmail, content: Content): Promise<Gathered>;
+  /** Finds the permits of emails. @returns voids what an email has not used of them */
+  findPermits(ids: readonly string[]): Promise<(id: string) => Promise<void>>;
   /** For each email its suppressed recipients, as an outcome; null when there are none. */
   suppress(emails: readonly (StoredEmail | null)[], lane: Lane): Promise<(SettledOutcome | null)[]>;
   compose(email: StoredEmail, content: Content, files: Files): Promise<Buffer>;
@@ -62,11 +64,13 @@ export async function deliver(deps: Deps, job: DeliverJob): Promise<Answer> {
   const release = await deps.inHand.take(signal, job.emails.length);
   if (release === null) return { again: deps.now() };
   try {
-    const loaded = await loadAll(deps, job);
+    const [loaded, voidPermits] = await Promise.all([loadAll(deps, job), deps.findPermits(job.emails)]);
     const suppressed = await deps.suppress(loaded, deps.lane);
-    const dealt = await Promise.allSettled(
-      loaded.map((email, place) => dealWith(deps, job, email, suppressed[place] ?? null).finally(() => release(1))),
-    );
+    const deal = async (id: string, place: number) => {
+      await dealWith(deps, job, loaded[place] ?? null, suppressed[place] ?? null).finally(() => release(1));
+      await voidPermits(id);
+    };
+    const dealt = await Promise.allSettled(job.emails.map(deal));
     // Thrown only after all have ended: a new run of this job would settle as unknown what is still being sent.
     for (const one of dealt) if (one.status === 'rejected') throw one.reason;
     return done;

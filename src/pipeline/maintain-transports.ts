@@ -101,7 +101,8 @@ async function maintainOne(deps: Deps, name: string, stop: AbortSignal): Promise
   const { open, busy, waiting, isHanging } = transport.pool;
   const report = { wanted: busy + waiting, open, busy, waiting, hanging: isHanging ? busy : 0 };
   const allowed = await deps.allotments.allot(name, deps.worker, report, connections, now);
-  transport.allow(allowed);
+  // Paused it has no connection, so that nothing that was admitted before waits for one and then goes.
+  transport.allow(state.paused === null ? allowed : 0);
   await noteRefusals(deps, transport, settings, now);
   if (isHanging || (allowed === 0 && (await hangsForOthers(deps, name)))) deps.hanging.add(name);
   else deps.hanging.delete(name);

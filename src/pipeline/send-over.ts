@@ -1,7 +1,7 @@
 /** send-over: one attempt over the transport that admitted the email. When nothing is handed over, gives back the tokens and the trial. */
 import { lineOf } from '../domain/lane.ts';
 import { notTaken, type Obstacle, type Outcome, type SettledOutcome, type Withheld } from '../domain/outcome.ts';
-import { isOfTransport, verdictOf } from '../domain/standing.ts';
+import { isOfTransport, verdictOf, withOwnRefusal } from '../domain/standing.ts';
 import type { Budgets } from '../store/budgets.ts';
 import type { TransportStates } from '../store/transport-states.ts';
 import type { Admitted } from './admit.ts';
@@ -56,7 +56,8 @@ export async function sendOver(deps: Deps, { outgoing, admitted, reserve, endsAt
     return { kind: 'ended', outcome: message };
   }
   const turn = { line: lineOf(outgoing.email.facts.lane, outgoing.isOfCampaign), reserve };
-  const outcome = await transport.send(message, claim, turn).catch(backOut);
+  const end = await transport.send(message, claim, turn).catch(backOut);
+  const outcome = withOwnRefusal(end, outgoing.email.state.recipients, admitted.as);
   if (!isClaimed) await giveBack(deps, admitted, outcome);
   if (outcome.kind === 'withheld' && !isClaimed && endsAt + lastChanceMs <= deps.now())
     return { kind: 'ended', outcome: notTaken(name, `transport ${name} had no free connection`) };

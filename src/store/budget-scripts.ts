@@ -27,23 +27,45 @@ end
 `;
 
 /**
- * Parks without asking. ARGV now, number of rates, count and window of each, then the emails as above. A permit is void then, and what it
- * took of the quotas is given back. A rate per second gets nothing back: its time has passed, and mail that is released and parked again and
- * again would never pause.
+ * What void permits took of the quotas is given back. A rate per second gets nothing back: its time has passed, and mail that is released and
+ * parked again and again would never pause.
  */
+const giveVoided = `
+local function giveVoided(count, now, rates)
+  if count == 0 then return end
+  local budget = openBudget(KEYS[1], now, rates)
+  budget.giveToQuotas(count)
+  budget.keep()
+end
+`;
+
+/** Parks without asking. ARGV now, number of rates, count and window of each, then the emails as above. A permit is void then. */
 export const parkScript = script(
-  `${budget}${park}
+  `${budget}${giveVoided}${park}
 local rates, first = ratesFrom(2)
 local voided = 0
 for i = first, #ARGV, 4 do
   voided = voided + redis.call('ZREM', KEYS[2], ARGV[i])
   park(i)
 end
-if voided > 0 then
-  local budget = openBudget(KEYS[1], tonumber(ARGV[1]), rates)
-  budget.giveToQuotas(voided)
-  budget.keep()
-end`,
+giveVoided(voided, tonumber(ARGV[1]), rates)`,
+  'at_once',
+);
+
+/**
+ * Voids permits. KEYS budget permits; ARGV now, number of rates, count and window of each, then id and lapse of each permit: one with another
+ * lapse is a later one, and stays.
+ */
+export const voidScript = script(
+  `${budget}${giveVoided}
+local rates, first = ratesFrom(2)
+local voided = 0
+for i = first, #ARGV, 2 do
+  if tonumber(redis.call('ZSCORE', KEYS[2], ARGV[i]) or 0) == tonumber(ARGV[i + 1]) then
+    voided = voided + redis.call('ZREM', KEYS[2], ARGV[i])
+  end
+end
+giveVoided(voided, tonumber(ARGV[1]), rates)`,
   'at_once',
 );
 

@@ -11,6 +11,7 @@ import {
   parkedFraction,
   parkScript,
   releaseScript,
+  voidScript,
 } from './budget-scripts.ts';
 import { keys } from './keys.ts';
 
@@ -36,6 +37,9 @@ export type Released = {
   readonly nextAt: number | null;
 };
 
+/** That an email was released by a transport, and may go by it until the permit lapses (milliseconds since the epoch). */
+export type Permit = { readonly transport: string; readonly id: string; readonly lapsesAt: number };
+
 /** Most emails to release: in all, and of each lane. */
 export type MostReleased = { readonly max?: number } & { readonly [lane in Lane]?: number };
 
@@ -44,7 +48,8 @@ const permitMs = 60_000;
 /** Emails of one release without rates; few enough not to hold up Redis. */
 const maxReleased = 500;
 
-type Asked = Member & { readonly rates: readonly Rate[]; readonly emails: readonly DueEmail[]; readonly now: number };
+type Given = Member & { readonly rates: readonly Rate[]; readonly now: number };
+type Asked = Given & { readonly emails: readonly DueEmail[] };
 
 export function openBudgets(redis: Redis) {
   const admitInGroup = groupPerTransport(async (name, members: readonly Asked[]) => {
@@ -64,6 +69,13 @@ export function openBudgets(redis: Redis) {
     const rates = members.at(-1)?.rates ?? [];
     const args = [now, ...rateArgs(rates), ...members.flatMap(({ emails }) => emailArgs(emails))];
     await parkScript(redis, keysOf(name), args);
+    return members.map(() => undefined);
+  });
+  const voidInGroup = groupPerTransport(async (name, members: readonly (Given & { readonly permit: Permit })[]) => {
+    const now = Math.max(...members.map((member) => member.now));
+    const rates = members.at(-1)?.rates ?? [];
+    const args = [now, ...rateArgs(rates), ...members.flatMap(({ permit: { id, lapsesAt } }) => [id, lapsesAt])];
+    await voidScript(redis, [keys.budget(name), keys.permits(name)], args);
     return members.map(() => undefined);
   });
 
@@ -107,6 +119,21 @@ export function openBudgets(redis: Redis) {
      * permits.
      */
     release,
+
+    /** The permits that emails have for these transports. */
+    async permits(names: readonly string[], ids: readonly string[]): Promise<Permit[]> {
+      if (ids.length === 0) return [];
+      const found = names.map(async (transport) => {
+        const lapses = await redis.zmscore(keys.permits(transport), ...ids);
+        return ids.flatMap((id, n) => (lapses[n] == null ? [] : [{ transport, id, lapsesAt: Number(lapses[n]) }]));
+      });
+      return (await Promise.all(found)).flat();
+    },
+
+    /** Voids a permit, if it is still there; those of one turn in one command. What it took of quotas is given back. */
+    async voidPermit(permit: Permit, rates: readonly Rate[], now: number): Promise<void> {
+      await voidInGroup(permit.transport, { ...alone, rates, permit, now });
+    },
 
     /** Releases all emails parked for a transport that cannot take them any more. Their permits are void: they use another transport. */
     async unpark(name: string, now: number): Promise<number> {
@@ -164,10 +191,10 @@ export function openBudgets(redis: Redis) {
 const alone = { claim: null, bytes: 0 } as const;
 
 /** One group for each transport that the plan ever had. */
-function groupPerTransport<R>(commit: (name: string, members: readonly Asked[]) => Promise<readonly R[]>) {
-  const groups = new Map<string, (member: Asked) => Promise<R>>();
-  return (name: string, member: Asked): Promise<R> => {
-    const group = groups.get(name) ?? makeGroup((members: readonly Asked[]) => commit(name, members));
+function groupPerTransport<M extends Given, R>(commit: (name: string, members: readonly M[]) => Promise<readonly R[]>) {
+  const groups = new Map<string, (member: M) => Promise<R>>();
+  return (name: string, member: M): Promise<R> => {
+    const group = groups.get(name) ?? makeGroup((members: readonly M[]) => commit(name, members));
     groups.set(name, group);
     return group(member);
   };

@@ -198,7 +198,8 @@ return answers`,
 
 /**
  * Commits a change that a caller asked for. Lost while a hand-over stands; refused when the email would be due without its content. A repeat of
- * the last change of the email does nothing.
+ * the last change of the email does nothing. A mark in `again` that is due already stays: the email may have been released with a permit, which
+ * the worker that takes it voids.
  * KEYS bell outbox index suppressions suppressionIds ended campaignsDue email content due again campaign; ARGV change id, email id, when it is
  * due now or '', then what `commit` takes, and last a content in place of one that is gone, or ''. Answers `done`, `lost`, `content_gone` or
  * `campaign_canceled`.
@@ -211,7 +212,7 @@ if redis.call('HGET', KEYS[8], 'version') == ARGV[4] and isTooLate(KEYS[12], ARG
 if not commit(KEYS[8], KEYS[12], 4, ARGV[1], '') then return 'lost' end
 redis.call('HSET', KEYS[8], 'change', ARGV[1])
 if content ~= '' then redis.call('SET', KEYS[9], content, 'NX') end
-redis.call('ZREM', KEYS[11], id)
+if tonumber(redis.call('ZSCORE', KEYS[11], id) or 'inf') > tonumber(ARGV[10]) then redis.call('ZREM', KEYS[11], id) end
 if dueAt == '' then
   redis.call('ZREM', KEYS[10], id)
 else

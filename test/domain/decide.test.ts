@@ -19,6 +19,7 @@ const ok = { code: 250, enhanced: '2.0.0', reply: '250 2.0.0 Ok' };
 const unknownUser = { code: 550, enhanced: '5.1.1', reply: '550 5.1.1 Unknown' };
 const tooFast = { code: 421, enhanced: '4.7.28', reply: '421 4.7.28 Your mail comes in bursts' };
 const noLogin = { code: 530, enhanced: '5.7.57', reply: '530 5.7.57 Client not authenticated' };
+const usedUp = { code: 550, enhanced: '5.4.5', reply: '550 5.4.5 Daily user sending limit exceeded.' };
 const greylisted = { code: 450, enhanced: '4.2.0', reply: '450 4.2.0 Later' };
 
 const sentBefore = { status: 'sent', attempts: 1, smtp: ok, transport: 't', nextAttemptAt: null } as const;
@@ -98,6 +99,26 @@ describe('decide', () => {
     expect(again).toBe(start + 5_000);
   });
 
+  it.each<[SettledOutcome, string]>([
+    [{ kind: 'transport_fault', transport: 'other', cause: 'connect', detail: 'refused' }, 'refused'],
+    [{ kind: 'undeliverable', transport: 'other', detail: 'too large' }, 'too large'],
+    [{ kind: 'answered', transport: 'other', replies: [{ address: 'a', smtp: noLogin }] }, noLogin.reply],
+  ])('says nothing that an earlier transport answered where another has trouble: %o', (outcome, reason) => {
+    const before = recipient('a', { status: 'deferred', attempts: 1, transport: 't', smtp: greylisted });
+    const { recipients } = decide(email(before), outcome, policy, start, 0).state;
+    expect(recipients).toMatchObject([{ attempts: 1, transport: 'other', smtp: null, reason }]);
+  });
+
+  it('tells nobody either when it was deferred before, and of what ends it as ever', () => {
+    const before = email(recipient('a', { status: 'deferred', attempts: 1, transport: 't', smtp: greylisted }));
+    const fault = { kind: 'transport_fault', transport: 't', cause: 'connect', detail: 'refused' } as const;
+    for (const outcome of [fault, answered({ a: noLogin })]) {
+      expect(decide(before, outcome, policy, start, 0).events).toEqual([]);
+      const atTheEnd = decide(before, outcome, policy, start + policy.maxAgeMs, 0);
+      expect(atTheEnd.events.map(({ type }) => type)).toEqual(['email.failed']);
+    }
+  });
+
   it('defers when it is asked to slow down', () => {
     const { state, events, again } = decide(email(recipient('a')), answered({ a: tooFast }), policy, start, 0);
     expect(state.recipients[0]).toMatchObject({ status: 'deferred', attempts: 1, smtp: tooFast });
@@ -106,17 +127,30 @@ describe('decide', () => {
 
   it('burns no attempt and tells nobody when a reply is about the transport, and settles the others', () => {
     const before = email(recipient('a'), recipient('b'));
-    const { state, events, again } = decide(before, answered({ a: noLogin, b: ok }), policy, start, 0);
+    const { state, events, again } = decide(before, answered({ a: usedUp, b: ok }), policy, start, 0);
     expect(state.recipients).toMatchObject([
-      { status: 'queued', attempts: 0, transport: 't', smtp: null, reason: noLogin.reply },
+      { status: 'queued', attempts: 0, transport: 't', smtp: null, reason: usedUp.reply },
       { status: 'sent', attempts: 1 },
     ]);
     expect([events.map(({ type }) => type), again]).toEqual([['email.sent'], start + 5_000]);
+    const alone = decide(email(recipient('a')), answered({ a: noLogin }), policy, start, 0);
+    expect(alone.state.recipients[0]).toMatchObject({ status: 'queued', attempts: 0, smtp: null });
     const late = decide(email(recipient('a')), answered({ a: noLogin }), policy, start + policy.maxAgeMs, 0);
     expect(late.state.recipients[0]).toMatchObject({
       status: 'failed',
       reason: `not delivered within its age limit: ${noLogin.reply}`,
     });
+  });
+
+  it('defers whom a login was wanted for while another was taken, or who was refused so before', () => {
+    const mixed = decide(email(recipient('a'), recipient('b')), answered({ a: noLogin, b: ok }), policy, start, 0);
+    const own = { ...answered({ a: noLogin }), isOwn: true } as SettledOutcome;
+    const again = decide(email(recipient('a')), own, policy, start, 0);
+    for (const { state, events } of [mixed, again]) {
+      expect(state.recipients[0]).toMatchObject({ status: 'deferred', attempts: 1, smtp: noLogin, reason: null });
+      expect(events.map(({ type }) => type)).toContain('email.delivery_delayed');
+      expect(state.recipients[0]?.nextAttemptAt).toBe(start + 10_000);
+    }
   });
 
   it('does not call it unknown when a login was refused before others were lost', () => {
@@ -125,7 +159,7 @@ describe('decide', () => {
     const refused = { ...lost, refused: [{ address: 'a', smtp: noLogin }] };
     const second = decide({ ...email(), state: first.state }, refused, policy, start + 10_000, 0);
     expect(second.state.recipients[0]).toMatchObject({ status: 'deferred', attempts: 1, reason: noLogin.reply });
-    expect(second.events.map(({ type }) => type)).toEqual(['email.delivery_delayed']);
+    expect(second.events).toEqual([]);
   });
 
   it('holds what may have been handed over when it was asked to', () => {

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseReply } from '../../src/domain/classify.ts';
 import type { Outcome } from '../../src/domain/outcome.ts';
+import type { Recipient } from '../../src/domain/recipient.ts';
 import {
   freshState,
   hasStandIn,
@@ -9,9 +10,11 @@ import {
   isOfTransport,
   standingOf,
   verdictOf,
+  withOwnRefusal,
 } from '../../src/domain/standing.ts';
 import { recordOf, type TransportPlan } from '../../src/domain/transport-plan.ts';
 import { afterFault, type TransportState } from '../../src/domain/transport-state.ts';
+import { recipient } from '../support/requests.ts';
 
 const open = afterFault(freshState.breaker, { cause: 'login', reason: '535 no' }, 1_000);
 const paused: TransportState = { ...freshState, paused: { at: 1_000, by: 'k' } };
@@ -73,6 +76,31 @@ describe('what an attempt says', () => {
     expect(verdictOf(answered(usedUp))).toEqual({ kind: 'fault', cause: 'limit', reason: usedUp, byMessage: true });
     const stopped = '554 Your account has been suspended';
     expect(verdictOf(answered(stopped))).toEqual({ kind: 'fault', cause: 'limit', reason: stopped, byMessage: true });
+  });
+});
+
+describe('a refused login', () => {
+  const refused = answered('530 5.7.0 Login');
+  const met = (more: Partial<Recipient>) => [recipient('0@x.co', { transport: 'ses', ...more })];
+  const reason = '530 5.7.1 Client was not authenticated';
+
+  it.each<[string, Partial<Recipient>]>([
+    ['took the transport out of service', { reason }],
+    ['was its own already', { attempts: 1, status: 'deferred', smtp: parseReply(reason) }],
+  ])('is the own of a message that it met before, when that %s, and says nothing of the transport', (_, more) => {
+    const own = withOwnRefusal(refused, met(more), 'message');
+    expect([verdictOf(own).kind, isOfTransport(own)]).toEqual(['nothing', true]);
+  });
+
+  it.each<[string, Outcome, Partial<Recipient>, 'message' | 'trial']>([
+    ['the first', refused, {}, 'message'],
+    ['after trouble of another kind', refused, { reason: 'EAUTH: Invalid login: 535 5.7.8 no' }, 'message'],
+    ['after one by another transport', refused, { transport: 'other', reason }, 'message'],
+    ['met by the trial', refused, { reason }, 'trial'],
+    ['of what the account may send', answered('550 5.4.5 Daily user sending limit exceeded.'), { reason }, 'message'],
+    ['beside a recipient that met none before', answered('530 Login', '530 Login'), { reason }, 'message'],
+  ])('is the fault of the transport when it is %s', (_, outcome, more, as) => {
+    expect(verdictOf(withOwnRefusal(outcome, met(more), as)).kind).toBe('fault');
   });
 });
 

@@ -22,4 +22,6 @@ it('leaves out trouble of the transport that led to no event, be it a fault or a
 it('keeps an answer about the email, with or without an event', () => {
   expect(stepOf(answered(noLogin, later), state, [], start)).toMatchObject({ kind: 'answered' });
   expect(stepOf(answered(), state, [], start)).toMatchObject({ kind: 'answered' });
+  const own = { ...answered(noLogin), isOwn: true } as SettledOutcome;
+  expect(stepOf(own, state, [], start)).toMatchObject({ kind: 'answered' });
 });

@@ -1,5 +1,5 @@
 /** How long a server may take for each of its replies: a command is soon given up, a body that may have been taken is not. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { usualPatience } from '../../src/outbound/smtp-session.ts';
 import { openScriptedSmtp, type Stage } from '../support/scripted-smtp.ts';
 import { message, send, transportTo, turn } from '../support/smtp-transport.ts';
@@ -63,6 +63,20 @@ it.each(commands)('a reply to %s has a minute, however much of it comes', async 
   now = 60_001;
   server.interrupt('250-Still at it');
   expect(await sending).toMatchObject({ kind: 'transport_fault', detail: expect.stringContaining('within 60 s') });
+});
+
+it('an opening has a minute up to the end of the login, however much of it comes', async () => {
+  const { server, reached } = await openEndless('EHLO');
+  await using _ = server;
+  await using transport = transportTo(server.port);
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const opening = transport.probe();
+  await reached;
+  vi.advanceTimersByTime(60_000);
+  server.interrupt('drop');
+  expect(await opening).toMatchObject({ kind: 'transport_fault', detail: expect.stringContaining('within 60 s') });
+  vi.useRealTimers();
 });
 
 it('the reply to a body has ten minutes', async () => {

@@ -6,6 +6,7 @@ import type { Hold } from '../../src/outbound/pool-load.ts';
 import { openSmtpPool } from '../../src/outbound/smtp-pool.ts';
 import type { SmtpSession } from '../../src/outbound/smtp-session.ts';
 import { settingsTo, turn } from '../support/smtp-transport.ts';
+import { until } from '../support/until.ts';
 
 const times = { waitMs: 60_000, patienceMs: 60_000, idleCloseMs: 60_000, reopenMs: 60_000, hangAfterMs: 60_000 };
 const answered: Outcome = { kind: 'answered', transport: 't', replies: [] };
@@ -33,6 +34,16 @@ it('a session that takes nothing more is closed when it comes back, and the next
   expect(pool.state.open).toBe(0);
   expect(((await pool.take(turn)) as Hold).session).not.toBe(held.session);
   expect(sessions).toMatchObject([{ isClosed: true }, { isClosed: false }]);
+  await pool.close(0);
+});
+
+it('a session that nobody uses is closed when it gets too old, though it may be idle for longer', async () => {
+  const limits = { ...settingsTo(1, { connections: 1, maxAgeMs: 40 }), ...times };
+  const open: OpenSession = async (onEnd) => ({ given: 0, isUsable: true, close: onEnd }) as unknown as SmtpSession;
+  const pool = openSmtpPool(limits, { open, now: () => performance.now(), rand: () => 0 });
+  expect(await pool.probe()).toBeNull();
+  expect(pool.state.open).toBe(1);
+  await until('it to be closed', () => pool.state.open === 0);
   await pool.close(0);
 });
 

@@ -1,5 +1,5 @@
 /** The transports of a plan that changes: kept, drained or opened, and never a message cut off by it. */
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import type { TransportPlan } from '../../src/domain/transport-plan.ts';
 import { openSandboxTransport } from '../../src/outbound/sandbox-transport.ts';
 import { openSmtpTransport } from '../../src/outbound/smtp-transport.ts';
@@ -69,6 +69,23 @@ it('a change of server or login drains the transport: messages in hand are finis
   expect(await inHand).toMatchObject({ kind: 'answered', replies: [{ smtp: { code: 250 } }] });
   await until('the former connection to end', () => smtp.open === 0);
   expect(smtp.lines.at(-1)).toBe('QUIT');
+});
+
+const auth = { kind: 'password', user: 'u', pass: 'p', method: null } as const;
+
+it.each<[string, object]>([
+  ['login', { auth: { ...auth, pass: 'another' } }],
+  ['host', { host: 'localhost' }],
+  ['name for EHLO', { ehloName: 'mail.example' }],
+  ['age of connections', { maxAgeMs: 1 }],
+])('a change of the %s alone is for another transport', (_, more) => {
+  const transports = open(one(1, { auth }));
+  onTestFinished(() => transports[Symbol.asyncDispose]());
+  const former = get(transports);
+  transports.update(one(1, { auth }));
+  expect(get(transports)).toBe(former);
+  transports.update(one(1, { auth, ...more }));
+  expect(get(transports)).not.toBe(former);
 });
 
 it('a transport that left the plan is gone, a built-in one stays', async () => {

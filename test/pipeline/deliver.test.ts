@@ -54,6 +54,7 @@ function run(
       room: makeSemaphore(1_000),
     },
     ...{ handedOver: new Set<string>(), stopping: new AbortController().signal, newId },
+    findPermits: async () => async () => {},
     onTrouble: (_part: string, _error: unknown, { email }: { email: string }) => void seen.troubles.push(email),
     gatherFiles: async (_: unknown, content: Content) => ({ kind: 'gathered', content, files: new Map() }) as const,
     suppress: async (all: readonly unknown[]) => all.map(() => null),

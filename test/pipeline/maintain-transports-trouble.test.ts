@@ -173,3 +173,25 @@ describe('a transport in trouble', () => {
     expect(smtp.connections).toBe(connections);
   });
 });
+
+it('a transport that is paused takes no message that waits for a connection, and takes mail again once it is resumed', async () => {
+  const answer = Promise.withResolvers<boolean>();
+  await using worker = openTestWorker(redis, plan({ connections: 1 }, failover('one')), 'w1', { waitMs: 3_600_000 });
+  await worker.tend();
+  const lines = smtp.lines.length;
+  const mails = () => smtp.lines.slice(lines).filter((line) => line.startsWith('MAIL')).length;
+  const first = worker.send({}, () => answer.promise);
+  await until('one to be in hand', () => mails() === 1);
+  const waiting = worker.send();
+  await until('another to wait', () => worker.transports.get('one')?.pool.waiting === 1);
+  await states().pause('one', 'k', Date.now());
+  await worker.tend();
+  expect(await waiting).toMatchObject({ outcome: { kind: 'withheld' } });
+  answer.resolve(true);
+  expect(await first).toMatchObject({ outcome: { kind: 'answered' } });
+  expect([mails(), (await worker.send()).outcome.kind]).toEqual([1, 'parked']);
+  await states().resume('one');
+  await worker.tend();
+  await openBudgets(redis).unpark('one', Date.now());
+  expect((await worker.send()).outcome).toMatchObject({ kind: 'answered' });
+});

@@ -214,6 +214,40 @@ describe('release', () => {
   });
 });
 
+describe('a permit', () => {
+  const quota = [{ count: 60, windowMs: 3_600_000 }];
+  const left = async (at: number) => (await budgets.left('ses', quota, at))[0]?.remaining;
+
+  it('is found by its email, and void at once when it is given up: the next goes, and a quota has its token back', async () => {
+    await budgets.park('ses', [email('a'), email('b'), email('c')], now);
+    expect(await budgets.release('ses', quota, most, now)).toMatchObject({ released: 2, left: 1 });
+    const permits = await budgets.permits(['ses', 'other'], ['x', 'b', 'a']);
+    expect(permits.map(({ transport, id }) => [transport, id])).toEqual([
+      ['ses', 'b'],
+      ['ses', 'a'],
+    ]);
+    expect(await budgets.permits(['ses'], [])).toEqual([]);
+    expect(await budgets.release('ses', quota, most, now + 1)).toMatchObject({ released: 0 });
+    const before = await commands();
+    await Promise.all(permits.map((permit) => budgets.voidPermit(permit, quota, now + 1)));
+    expect((await commands()) - before).toBe(1);
+    expect(await left(now + 1)).toBe(60);
+    expect(await budgets.release('ses', quota, most, now + 1)).toMatchObject({ released: 1, left: 0 });
+  });
+
+  it('that was used, or that came after the one given up, stays as it is', async () => {
+    await budgets.park('ses', [email('a'), email('b')], now);
+    await budgets.release('ses', quota, most, now);
+    const permits = await budgets.permits(['ses'], ['a', 'b']);
+    expect(await budgets.admit('ses', quota, [email('a')], now)).toEqual([true]);
+    await budgets.park('ses', [email('b')], now, quota);
+    await budgets.release('ses', quota, most, now + 1);
+    for (const permit of permits) await budgets.voidPermit(permit, quota, now + 1);
+    expect(await left(now + 1)).toBe(58);
+    expect(await budgets.permits(['ses'], ['a', 'b'])).toEqual([{ transport: 'ses', id: 'b', lapsesAt: now + 60_001 }]);
+  });
+});
+
 describe('the parked', () => {
   it('keep their place however often they are released and parked again', async () => {
     await budgets.park('ses', [email('a', 'bulk', now), email('b', 'bulk', now + 1), email('c', 'bulk', now + 2)], now);

@@ -82,9 +82,18 @@ it.each([300, null])('what comes again and was changed is due at the time of its
   await redis.zrem(keys.due('transactional'), id);
   expect(await emails.commit(email, { state: dueAt(email, 200), events: [], step }, 'at_1', 1)).toBe(true);
   expect(await mark(id)).toBe(200);
-  await emails.commitChange({ ...email, version: 2 }, { state: dueAt(email, at), events: [], step }, 'ch_1', 1_000);
+  await emails.commitChange({ ...email, version: 2 }, { state: dueAt(email, at), events: [], step }, 'ch_1', 199);
   expect(await mark(id)).toBe(at);
   expect(await redis.zscore(keys.again('transactional'), id)).toBeNull();
+});
+
+it('what had come again when it was changed still comes to a worker, which has to void its permit', async () => {
+  const email = await store(100);
+  const { id } = email.facts;
+  await redis.zrem(keys.due('transactional'), id);
+  await emails.commit(email, { state: dueAt(email, 200), events: [], step }, 'at_1', 1);
+  await emails.commitChange({ ...email, version: 2 }, { state: dueAt(email, null), events: [], step }, 'ch_1', 200);
+  expect(await redis.zscore(keys.again('transactional'), id)).toBe('200');
 });
 
 it('a timeline keeps its latest steps, however many faults came between them', async () => {

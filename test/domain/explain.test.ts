@@ -1,0 +1,37 @@
+/** Why an email that comes again later does so: what its next recipient waits for, as its last attempt left it. */
+import { expect, it } from 'vitest';
+import { decide } from '../../src/domain/decide.ts';
+import { explain } from '../../src/domain/explain.ts';
+import type { SettledOutcome } from '../../src/domain/outcome.ts';
+import { recipient, start, storedEmail } from '../support/requests.ts';
+
+const policy = { scheduleMs: [10_000], maxAgeMs: 3_600_000 };
+const nowhere = { job: 'absent', waiting: 0, parked: null, campaign: null } as const;
+const greylisted = { code: 450, enhanced: '4.2.0', reply: '450 4.2.0 Later' };
+const fault = { kind: 'transport_fault', transport: 't', cause: 'connect', detail: 'connection refused' } as const;
+const lost = { kind: 'unknown', transport: 't', detail: 'lost', refused: [] } as const;
+const deferred = recipient('a', { status: 'deferred', attempts: 1, transport: 't', smtp: greylisted });
+const unanswered = recipient('a', {
+  status: 'deferred',
+  attempts: 1,
+  transport: 't',
+  reason: 'lost',
+  unanswered: 'lost',
+});
+
+it.each<[string, typeof deferred, SettledOutcome]>([
+  ['transport_trouble', recipient('a'), fault],
+  ['transport_trouble', deferred, fault],
+  ['transport_trouble', unanswered, fault],
+  ['deferred', deferred, { kind: 'answered', transport: 't', replies: [{ address: 'a', smtp: greylisted }] }],
+  ['deferred', recipient('a'), lost],
+  ['deferred', deferred, lost],
+  ['attachment_trouble', deferred, { kind: 'fetch_fault', detail: 'gone', loggable: 'gone', isFinal: false }],
+])('names %s after what it met last', (reason, before, outcome) => {
+  const { state } = decide(storedEmail([before]), outcome, policy, start, 0);
+  const told = explain({ ...storedEmail([]), state }, nowhere, policy, start);
+  expect(told.reason).toBe(reason);
+  if (reason !== 'transport_trouble') return;
+  expect(told.summary).toMatch(/^Transport t is in trouble, which is not the email's fault/);
+  expect(told.recipients[0]?.why).toMatch(/^connection refused; /);
+});

@@ -3,7 +3,7 @@ import type { Ground } from './app.ts';
 import { newId, now } from './chance.ts';
 import { commitChange } from './pipeline/commit-change.ts';
 import { findInCampaign } from './pipeline/find-in-campaign.ts';
-import { lookUp, lookUpPlaces, lookUpTimeline } from './pipeline/look-up.ts';
+import { lookUp, lookUpPlaces, lookUpTimeline, makeLetter } from './pipeline/look-up.ts';
 import { retryFailed } from './pipeline/retry-failed.ts';
 import { settleChange } from './pipeline/settle.ts';
 import type { openStore } from './store/store.ts';
@@ -17,7 +17,7 @@ export function bindEmails(
 ) {
   const lookUpDeps = { ...store, templating };
   const read = lookUp.bind(null, lookUpDeps);
-  const committing = commitChange.bind(null, { ...store, lookUp: read });
+  const committing = commitChange.bind(null, { ...store, lookUp: read, makeLetter: makeLetter.bind(null, lookUpDeps) });
   const changeDeps = { emails: { read, commitChange: committing }, report: report.settled, newId, now };
   const change = settleChange.bind(null, changeDeps);
   return {

@@ -55,7 +55,9 @@ export async function openWorkers(ground: Ground): Promise<void> {
   );
   report.crowding(crowdingIn(plans.plan, config.WORKER_CONCURRENCY), config.WORKER_CONCURRENCY);
   const pooled = () => Object.keys(transports.plan.transports).flatMap((name) => transports.get(name) ?? []);
-  meters.watchPools(() => pooled().map(({ name: transport, pool }) => ({ transport, ...pool })));
+  const poolLevels = () => pooled().map(({ name: transport, pool }) => ({ transport, ...pool }));
+  const unpooled = fixed.map(({ name }) => name);
+  meters.watchPools(poolLevels, unpooled);
   const shared = { states: transportStates, budgets, allotments };
   const fleet = { transports, known: new Map(), hanging: new Set<string>(), ...shared };
   const nudge = makeNudge();

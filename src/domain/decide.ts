@@ -44,11 +44,12 @@ export function decide(
       return answerLate(email.state, recipient, outcome, terms);
     const moved = move(email, recipient, outcome, terms);
     if (rankOf[moved.status] < rankOf[recipient.status] || isMoot(recipient, outcome, moved, now)) return recipient;
-    return endInTime(moved, email.state, terms);
+    return isUnanswered(recipient, moved, outcome) ? moved : endInTime(moved, email.state, terms);
   });
   const decision = decisionOf(email, { ...email.state, recipients: after }, now, (before, moved) =>
     eventFor(before, moved, outcome),
   );
+  if (outcome.kind === 'unknown') return thenMove(email, decision, now, (one) => endInTime(one, email.state, terms));
   return 'feedback' in outcome ? withFeedback(email, decision, outcome.feedback, now) : decision;
 }
 
@@ -62,15 +63,19 @@ function isPassedOver(recipient: Recipient, outcome: SettledOutcome): boolean {
   return isSandbox(recipient.address) !== (outcome.transport === sandboxTransport);
 }
 
-/** Applies feedback to the recipients this attempt sent to, as a second step with its own events. */
+/** Applies feedback to the recipients this attempt sent to. */
 function withFeedback(email: StoredEmail, first: Decision, feedback: readonly Feedback[], now: number): Decision {
-  const recipients = first.state.recipients.map((recipient, index) => {
-    const isNewlySent = recipient.status === 'sent' && recipient !== email.state.recipients[index];
+  return thenMove(email, first, now, (recipient) => {
     const heard = feedback.find(({ address }) => address === recipient.address);
-    return isNewlySent && heard !== undefined ? { ...recipient, status: heard.kind } : recipient;
+    return recipient.status === 'sent' && heard !== undefined ? { ...recipient, status: heard.kind } : recipient;
   });
-  const sent = { ...email, state: first.state };
-  const second = decisionOf(sent, { ...first.state, recipients }, now, (_, { status }) => eventOf(status));
+}
+
+/** A second step with its own events, for the recipients that the first one moved. */
+function thenMove(email: StoredEmail, first: Decision, now: number, next: (one: Recipient) => Recipient): Decision {
+  const recipients = first.state.recipients.map((one, n) => (one === email.state.recipients[n] ? one : next(one)));
+  const moved = { ...email, state: first.state };
+  const second = decisionOf(moved, { ...first.state, recipients }, now, (_, { status }) => eventOf(status));
   return { ...second, events: [...first.events, ...second.events] };
 }
 
@@ -273,19 +278,19 @@ function eventsOf(
   }));
 }
 
+/** Whether the server may have the message of this attempt for the recipient. That is told first, also when its time is over by then. */
+function isUnanswered(before: Recipient, after: Recipient, { kind }: SettledOutcome): boolean {
+  return kind === 'unknown' && after.smtp === null && after.attempts > before.attempts;
+}
+
 /** An unknown outcome has an event each time, since each may be a repeat. A deferral has one when it is the first, or its cause changed. */
 function eventFor(before: Recipient, after: Recipient, outcome: SettledOutcome): EmailEventType | null {
   if (isFinal(before.status)) return null;
-  const unanswered = outcome.kind === 'unknown' && after.smtp === null && after.attempts > before.attempts;
-  if (unanswered && after.status === 'deferred') return 'email.outcome_unknown';
-  if (isWaitingAsBefore(before, after)) return null;
+  if (isUnanswered(before, after, outcome) && after.status === 'deferred') return 'email.outcome_unknown';
+  // After trouble of the transport's own, which counts no attempt, a recipient keeps waiting: that is no event.
+  if (isPending(after.status) && after.attempts === before.attempts) return null;
   if (after.status === before.status && sameCause(before, after)) return null;
   return eventOf(after.status);
-}
-
-/** After trouble of the transport's own, which counts no attempt, a recipient keeps waiting: that is no event. */
-function isWaitingAsBefore(before: Recipient, after: Recipient): boolean {
-  return isPending(after.status) && after.attempts === before.attempts;
 }
 
 function sameCause(before: Recipient, after: Recipient): boolean {

@@ -62,7 +62,7 @@ async function findHoldUp(deps: Deps, email: StoredEmail): Promise<ParkedAt | nu
   return { ahead: 0, report, others };
 }
 
-/** Looks at the transports of its route first, then at all that mail was ever parked for: the plan may have changed since. */
+/** Looks at the transports of its route first, then at all that mail is parked for: the plan may have changed since. */
 async function findParked(deps: Deps, email: StoredEmail): Promise<ParkedAt | null> {
   const { id, lane } = email.facts;
   const transports = routeFor(deps.plans.plan, email.facts).transports;

@@ -1,7 +1,7 @@
 /** look-up: finds an email by its id, in a record of its own or at its place in a campaign. */
 import { type Campaign, chunkSize } from '../domain/campaign.ts';
 import { type Placed, placeContent, placeEmail, placeSteps, placeVariables } from '../domain/campaign-email.ts';
-import type { LoadedEmail, StoredEmail } from '../domain/email.ts';
+import type { Content, LoadedEmail, StoredEmail } from '../domain/email.ts';
 import { placeId, placeIn } from '../domain/id.ts';
 import { type CompiledTemplate, unmadeBecause, type Variables, type WovenLetter } from '../domain/template.ts';
 import type { TimelineStep } from '../domain/timeline.ts';
@@ -23,6 +23,8 @@ export type Found = LoadedEmail & {
   readonly step?: TimelineStep | undefined;
 };
 type Unmade = { readonly fault: string };
+/** The content of an email of a campaign, or why it cannot be made. */
+export type Made = { readonly content: Content } | Unmade;
 
 /** Null when there is no such email. The emails of a campaign exist only once it is sent. */
 export async function lookUp(deps: Deps, id: string): Promise<Found | null> {
@@ -47,6 +49,15 @@ async function lookUpPlaced(deps: Deps, id: string): Promise<Found | null> {
   if (letter === null) return { ...emailAt(campaign, placed, null), content: null, step };
   if ('fault' in letter) return { ...emailAt(campaign, placed, null), content: null, fault: letter.fault, step };
   return { ...emailAt(campaign, placed, letter), step, content: wholeContent(placeContent(campaign.head, letter)) };
+}
+
+/** The content of an email of a campaign as it was first made, also once it has left its place; null when nothing is left to make it of. */
+export async function makeLetter(deps: Omit<Deps, 'emails'>, id: string): Promise<Made | null> {
+  const { campaignId, place } = placeIn(id);
+  const [campaign, placed] = await Promise.all([deps.campaigns.get(campaignId), deps.campaigns.at(campaignId, place)]);
+  const letter = campaign && placed && (await letterOf(deps, campaign, placed));
+  if (campaign === null || letter === null) return null;
+  return 'fault' in letter ? letter : { content: wholeContent(placeContent(campaign.head, letter)) };
 }
 
 function emailAt(campaign: Campaign, placed: Placed, letter: Pick<WovenLetter, 'subject'> | null): StoredEmail {
@@ -94,7 +105,11 @@ async function subjectsOf({ campaigns, templating }: Pick<Deps, 'campaigns' | 't
 }
 
 /** The letter as it was or will be sent; null when the content of the campaign is gone. */
-async function letterOf(deps: Deps, { head }: Campaign, { row }: Placed): Promise<WovenLetter | Unmade | null> {
+async function letterOf(
+  deps: Omit<Deps, 'emails'>,
+  { head }: Campaign,
+  { row }: Placed,
+): Promise<WovenLetter | Unmade | null> {
   const compiled = await deps.templating.compiled({ id: head.id, version: 0 }, () => deps.campaigns.content(head.id));
   if (compiled === null) return null;
   return 'faults' in compiled

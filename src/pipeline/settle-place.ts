@@ -61,7 +61,7 @@ export async function settlePlace(deps: Deps, placed: PlaceInHand, what: PlaceRe
   if ('refused' in decision || recipient === undefined) return null;
   const suppressions = suppressionsOf(email, decision.state, what, () => deps.newId('sp'));
   const decided = { what, decision, recipient, suppressions, now };
-  const to = finalMarkOf(recipient.status);
+  const to = mayStay(decision) ? finalMarkOf(recipient.status) : null;
   if (to !== null) {
     const isWritten = await stay(deps, placed, decided, to);
     return isWritten ? { email, what, decision } : tellLate(deps, placed, what);
@@ -71,6 +71,11 @@ export async function settlePlace(deps: Deps, placed: PlaceInHand, what: PlaceRe
     return settlePlace(deps, placed, unmadeOutcome(recipient.transport ?? noTransport, filled.fault));
   const hasLeft = await leave(deps, placed, decided, filled);
   return hasLeft ? { email, what, decision } : tellLate(deps, placed, what);
+}
+
+/** A place keeps no event that did not end it. */
+function mayStay({ events }: Decision): boolean {
+  return events.every(({ type }) => type !== 'email.outcome_unknown');
 }
 
 type Decided = Pick<PlaceReport, 'what' | 'decision'> & {

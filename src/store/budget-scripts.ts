@@ -1,6 +1,6 @@
 /**
  * The atomic steps for mail that shares the rates of a transport: admit, park, release. KEYS of each: budget permits, parked of
- * transactional and bulk, again of transactional and bulk, bell.
+ * transactional and bulk, again of transactional and bulk, bell parkedFor.
  */
 import { bulkEvery } from '../domain/lane.ts';
 import { budget, budgetKeptMs, campaignTokens } from './budget-lua.ts';
@@ -9,13 +9,18 @@ import { script } from './redis.ts';
 /** The mark of a parked email in `again` has this fraction: all other marks are whole milliseconds. */
 export const parkedFraction = 0.5;
 
+/** Lua: the name of the transport, the last part but one of a key of its parked mail: it has no colon. */
+const nameOf = `string.match(KEYS[3], '([^:]+):[^:]+$')`;
+
 /**
- * Parks; 1 when it was not parked before. ARGV for each email: id, its lane (1 transactional, 2 bulk), when it was due, and the mark at the
- * end of its time, which it bears meanwhile among what comes again.
+ * Parks; 1 when it was not parked before. The transport is noted with it, so that its mail is found also after the plan dropped it. ARGV for
+ * each email: id, its lane (1 transactional, 2 bulk), when it was due, and the mark at the end of its time, which it bears meanwhile among what
+ * comes again.
  */
 const park = `
 local function park(at)
   local id, lane = ARGV[at], tonumber(ARGV[at + 1])
+  redis.call('SADD', KEYS[8], ${nameOf})
   redis.call('ZADD', KEYS[4 + lane], ARGV[at + 3], id)
   return redis.call('ZADD', KEYS[2 + lane], ARGV[at + 2], id)
 end
@@ -216,11 +221,17 @@ if serial > tonumber(serials[1] or 0) then
   redis.call('PEXPIRE', KEYS[1], ${budgetKeptMs})
 end
 if released > 0 then
-  if #rates > 0 then redis.call('ZADD', KEYS[2], unpack(permits)) end
+  if #rates > 0 then
+    redis.call('ZADD', KEYS[2], unpack(permits))
+    redis.call('PEXPIRE', KEYS[2], ARGV[5] - now)
+  end
   if redis.call('LLEN', KEYS[7]) == 0 then redis.call('LPUSH', KEYS[7], 1) end
 end
 local left = redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4])
-if left == 0 then return {released, 0, -1} end
+if left == 0 then
+  redis.call('SREM', KEYS[8], ${nameOf})
+  return {released, 0, -1}
+end
 local isFull = most > 0 and released >= room
 if isCut or (isFull and released == most) then return {released, left, now} end
 if isFull then return {released, left, now + ${busyRestMs}} end

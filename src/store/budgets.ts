@@ -45,8 +45,6 @@ type MostReleased = { readonly max?: number } & { readonly [lane in Lane]?: numb
 
 /** A permit lapses after this long: a released email that has not used it is taken for lost. */
 const permitMs = 60_000;
-/** How often the note is repeated: a Redis that was away may have lost it with all its data. */
-const noteEveryMs = 10_000;
 /** Emails of one release without rates; few enough not to hold up Redis. */
 const maxReleased = 500;
 
@@ -58,7 +56,6 @@ export function openBudgets(redis: Redis) {
     const now = Math.max(...members.map((member) => member.now));
     const rates = members.at(-1)?.rates ?? [];
     const args = [now, ...rateArgs(rates), ...members.flatMap(({ emails }) => emailArgs(emails))];
-    await note(name, now);
     const answers = (await admitScript(redis, keysOf(name), args)) as number[];
     let from = 0;
     return members.map(({ emails }) => {
@@ -71,7 +68,6 @@ export function openBudgets(redis: Redis) {
     const now = Math.max(...members.map((member) => member.now));
     const rates = members.at(-1)?.rates ?? [];
     const args = [now, ...rateArgs(rates), ...members.flatMap(({ emails }) => emailArgs(emails))];
-    await note(name, now);
     await parkScript(redis, keysOf(name), args);
     return members.map(() => undefined);
   });
@@ -82,14 +78,6 @@ export function openBudgets(redis: Redis) {
     await voidScript(redis, [keys.budget(name), keys.permits(name)], args);
     return members.map(() => undefined);
   });
-
-  const notedAt = new Map<string, number>();
-  /** Notes the transport before anything is parked for it, so that parked mail is found also after the plan dropped the transport. */
-  async function note(name: string, now: number): Promise<void> {
-    if (now - (notedAt.get(name) ?? Number.NEGATIVE_INFINITY) < noteEveryMs) return;
-    await redis.sadd(keys.parkedFor, name);
-    notedAt.set(name, now);
-  }
 
   async function release(
     name: string,
@@ -158,7 +146,7 @@ export function openBudgets(redis: Redis) {
       }
     },
 
-    /** Every transport that mail was ever parked for. */
+    /** The transports that mail is parked for. */
     names: (): Promise<string[]> => redis.smembers(keys.parkedFor),
 
     /** Gives back the tokens of emails that were admitted and not sent. The caller parks or forgets the emails. */
@@ -214,7 +202,7 @@ function groupPerTransport<M extends Given, R>(commit: (name: string, members: r
 
 function keysOf(name: string): string[] {
   const parked = lanes.map((lane) => keys.parked(name, lane));
-  return [keys.budget(name), keys.permits(name), ...parked, ...lanes.map(keys.again), keys.bell];
+  return [keys.budget(name), keys.permits(name), ...parked, ...lanes.map(keys.again), keys.bell, keys.parkedFor];
 }
 
 /** Of two rates for the same window the smaller count applies. */

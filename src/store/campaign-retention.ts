@@ -33,6 +33,20 @@ if redis.call('HEXISTS', KEYS[1], 'status') == 0 then return end
 redis.call('HDEL', KEYS[1], 'closed')
 redis.call('HSET', KEYS[1], 'closed', 1)`);
 
+/**
+ * What decides what is kept of campaigns, read in one step: what was deleted between two reads would look lost. KEYS campaign and marks of
+ * each. Answers for each whether it has lost its marks, then its status, whether it is closed, and when it ended.
+ */
+const keepScript = script(`
+local answer = {}
+for i = 1, #KEYS, 2 do
+  local stored = redis.call('HMGET', KEYS[i], 'status', 'closed', 'endedAt', 'n:pending')
+  local isLost = tonumber(stored[4] or 0) > 0 and redis.call('EXISTS', KEYS[i + 1]) == 0
+  answer[#answer + 1] = {isLost and 1 or 0, stored[1], stored[2], stored[3]}
+end
+return answer`);
+type Kept = [isLost: number, status: CampaignStatus | null, closed: string | null, endedAt: string | null];
+
 /** Several workers may do this at the same time: keys that are already removed only cost a look. */
 export function openCampaignRetention(redis: Redis) {
   /** False when it was stopped before all keys were removed. */
@@ -47,17 +61,13 @@ export function openCampaignRetention(redis: Redis) {
     async page(after: string | null): Promise<{ readonly page: readonly CampaignKeep[]; readonly hasMore: boolean }> {
       const edge = after === null ? '-' : `(${after}`;
       const ids = await redis.zrangebylex(keys.campaigns, edge, '+', 'LIMIT', 0, pageSize);
-      const fields = ['status', 'closed', 'endedAt', 'n:pending'] as const;
-      const found = await Promise.all(ids.map((id) => redis.hmget(keys.campaign(id), ...fields)));
-      const hasMarks = await Promise.all(
-        ids.map((id, n) => (Number(found[n]?.[3]) > 0 ? redis.exists(keys.campaignMarks(id)) : 1)),
-      );
-      const page = ids.flatMap((id, n) => {
-        const [status, closed, endedAt] = found[n] ?? [];
-        if (!status) return [];
-        const endedAtMs = endedAt ? Number(endedAt) : null;
-        const isLost = hasMarks[n] === 0;
-        return [{ id, status: status as CampaignStatus, endedAt: endedAtMs, hasAddresses: !closed, isLost }];
+      const names = ids.flatMap((id) => [keys.campaign(id), keys.campaignMarks(id)]);
+      const found = (await keepScript(redis, names, [])) as Kept[];
+      const page = found.flatMap(([isLost, status, closed, endedAt], n) => {
+        const id = ids[n];
+        if (id === undefined || status === null) return [];
+        const endedAtMs = endedAt === null ? null : Number(endedAt);
+        return [{ id, status, endedAt: endedAtMs, hasAddresses: closed === null, isLost: isLost === 1 }];
       });
       return { page, hasMore: ids.length === pageSize };
     },

@@ -200,15 +200,17 @@ return answers`,
  * the last change of the email does nothing. A mark in `again` that is due already stays: the email may have been released with a permit, which
  * the worker that takes it voids.
  * KEYS bell outbox index suppressions suppressionIds ended campaignsDue email content due again campaign; ARGV change id, email id, when it is
- * due now or '', then what `commit` takes. Answers `done`, `lost`, `content_gone` or `campaign_canceled`.
+ * due now or '', then what `commit` takes, and last a content in place of one that is gone, or ''. Answers `done`, `lost`, `content_gone` or
+ * `campaign_canceled`.
  */
 export const changeScript = script(`${commit}
-local id, dueAt = ARGV[2], ARGV[3]
+local id, dueAt, content = ARGV[2], ARGV[3], ARGV[#ARGV]
 if redis.call('HGET', KEYS[8], 'change') == ARGV[1] then return 'done' end
-if dueAt ~= '' and redis.call('EXISTS', KEYS[9]) == 0 then return 'content_gone' end
+if dueAt ~= '' and content == '' and redis.call('EXISTS', KEYS[9]) == 0 then return 'content_gone' end
 if redis.call('HGET', KEYS[8], 'version') == ARGV[4] and isTooLate(KEYS[12], ARGV[12]) then return 'campaign_canceled' end
 if not commit(KEYS[8], KEYS[12], 4, ARGV[1], '') then return 'lost' end
 redis.call('HSET', KEYS[8], 'change', ARGV[1])
+if content ~= '' then redis.call('SET', KEYS[9], content, 'NX') end
 if tonumber(redis.call('ZSCORE', KEYS[11], id) or 'inf') > tonumber(ARGV[10]) then redis.call('ZREM', KEYS[11], id) end
 if dueAt == '' then
   redis.call('ZREM', KEYS[10], id)

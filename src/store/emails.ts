@@ -180,16 +180,10 @@ export function openEmails(redis: Redis) {
      */
     async commitChange(email: StoredEmail, after: Commit, changeId: string, now: number): Promise<ChangeCommitted> {
       const { id, lane } = email.facts;
-      const names = [
-        ...committed,
-        keys.email(id),
-        keys.content(id),
-        keys.due(lane),
-        keys.again(lane),
-        campaignKey(email),
-      ];
-      const args = [changeId, id, nextDue(after.state) ?? '', ...commitArgs(email, after, now)];
-      return (await changeScript(redis, names, args)) as ChangeCommitted;
+      const packed = after.content === undefined ? '' : await packContent(after.content);
+      const own = [keys.email(id), keys.content(id), keys.due(lane), keys.again(lane), campaignKey(email)];
+      const args = [changeId, id, nextDue(after.state) ?? '', ...commitArgs(email, after, now), packed];
+      return (await changeScript(redis, [...committed, ...own], args)) as ChangeCommitted;
     },
   };
 }
@@ -253,6 +247,8 @@ export type Commit = {
   readonly step: TimelineStep | null;
   /** Suppressions to add. */
   readonly suppressions?: readonly Suppression[];
+  /** Stored with a change if the email has no content any more. */
+  readonly content?: Content;
 };
 
 /** The arguments that `commit` in email-scripts.ts takes. */
@@ -264,8 +260,8 @@ export function commitArgs(
   const [was, is] = movedPosting(email.facts.id, email.state, state) ?? ['', ''];
   const timeline = step === null ? '' : packStep(step);
   const packed = packState(state, email.facts);
-  const end =
-    step !== null && hasEnded(state) ? packEnd({ id: email.facts.id, at: step.at, version: email.version + 1 }) : '';
+  // Also when it had ended before: the end that was noted then is of another version, by which nothing is removed.
+  const end = hasEnded(state) ? packEnd({ id: email.facts.id, at: now, version: email.version + 1 }) : '';
   const told = [...events.map(packEvent), ...suppressions.flatMap(packSuppression)];
   const counted = movedCount(email, state) ?? ['', ''];
   return [email.version, packed, timeline, was, is, end, now, ...counted, events.length, suppressions.length, ...told];

@@ -38,6 +38,13 @@ local function noteEnd(ended, packed)
 end
 `;
 
+/** Lua: puts an end behind the others in its list, as an end of now by the clock of Redis: it is looked at again after as long as the first time. */
+export const renewEnd = `${redisClock}${endingAt}
+local function renewEnd(list, packed)
+  redis.call('RPUSH', list, endingAt(packed, math.ceil(redisNow() / 1000)))
+end
+`;
+
 /** Ends that are moved in one step, which takes a millisecond or two. */
 const maxMoved = 1_000;
 

@@ -31,7 +31,7 @@ export const keys = {
   idempotency: (scope: string) => `${prefix}:idem:${scope}`,
   /** Sorted set of emails by when they are due: new ones, and those that a caller moved. */
   due: (lane: Lane) => `${prefix}:due:${lane}`,
-  /** Set of all transports that mail was ever parked for. */
+  /** Set of the transports that mail is parked for. */
   parkedFor: `${prefix}:parked-for`,
   /** Sorted set of emails to be tried again, by when they come again; a parked email has the end of its time here. */
   again: (lane: Lane) => `${prefix}:again:${lane}`,

@@ -1,7 +1,7 @@
 /** Retention: removes the data of emails that ended once its time is over, first the content, later the record. */
 import type { Redis } from 'ioredis';
 import { countPostings, maxPostings, postingBytes, postingsOf } from './email-index.ts';
-import { type End, headScript, isAsItEnded, unpackEnd } from './end.ts';
+import { type End, headScript, isAsItEnded, renewEnd, unpackEnd } from './end.ts';
 import { keys } from './keys.ts';
 import { unpackFacts, unpackState } from './record.ts';
 import { script } from './redis.ts';
@@ -49,20 +49,23 @@ export function openRetention(redis: Redis) {
       return readRemoved(await dropContentsScript(redis, names, args));
     },
 
-    /** Removes records whose content has been dropped, with their postings in the index. */
+    /**
+     * Removes records whose content has been dropped, with their postings in the index. One of a campaign's recipient says alone what became of
+     * them: it stays while its campaign stands, and is looked at again after as long.
+     */
     async dropRecords(endedBefore: number): Promise<Removed> {
       const entries = await headOf(keys.emptied, endedBefore);
       const [first] = entries;
       if (first === undefined) return null;
       const names = [keys.emptied, keys.emailIndex];
       const found = await stillEnded(entries, 'facts', 'state');
-      const ended = found.map((one) => ({ ...one, postings: postingsIn(one.id, one.values) }));
+      const ended = found.map((one) => ({ ...one, ...readRecord(one.id, one.values) }));
       const within = countWithin(ended, maxPostings);
       const next = ended[within]?.entry;
       const args: (string | number | Buffer)[] = [first.bytes, next ? entries.indexOf(next) : entries.length];
-      for (const { id, version, postings } of ended.slice(0, within)) {
-        names.push(keys.email(id));
-        args.push(version, postings);
+      for (const { id, entry, version, postings, campaign } of ended.slice(0, within)) {
+        names.push(keys.email(id), campaign);
+        args.push(version, entry.bytes, postings);
       }
       return readRemoved(await dropRecordsScript(redis, names, args));
     },
@@ -78,13 +81,17 @@ type Ended = {
   readonly values: readonly (string | null)[];
 };
 
-/** None of a record that cannot be read: it goes all the same, and what its list has left is passed over there. */
-function postingsIn(id: string, [facts, state]: Ended['values']): Buffer {
+/**
+ * The postings of a record and the key of its campaign, which is its own key for an email without one. A record that cannot be read goes all the
+ * same, and what its list has left is passed over there.
+ */
+function readRecord(id: string, [facts, state]: Ended['values']): { postings: Buffer; campaign: string } {
   try {
     const whole = unpackFacts(id, facts ?? '');
-    return postingsOf(whole, unpackState(state ?? '', whole));
+    const campaign = whole.campaignId === null ? keys.email(id) : keys.campaign(whole.campaignId);
+    return { postings: postingsOf(whole, unpackState(state ?? '', whole)), campaign };
   } catch {
-    return Buffer.alloc(0);
+    return { postings: Buffer.alloc(0), campaign: keys.email(id) };
   }
 }
 
@@ -139,15 +146,23 @@ while at <= #ARGV do
 end
 return removed`);
 
-/** KEYS emptied index, then each email; ARGV first entry, number of entries, then for each email: version postings. */
-const dropRecordsScript = script(`${takeHead}
-for key = 3, #KEYS do
-  local at = 2 * key - 3
+/**
+ * KEYS emptied index, then for each email: email campaign; ARGV first entry, number of entries, then for each email: version entry postings. Only
+ * a campaign has a head.
+ */
+const dropRecordsScript = script(`${renewEnd}${takeHead}
+local at = 3
+for key = 3, #KEYS, 2 do
   if redis.call('HGET', KEYS[key], 'version') == ARGV[at] then
-    local postings, gone = ARGV[at + 1], {}
-    for i = 1, #postings, ${postingBytes} do gone[#gone + 1] = string.sub(postings, i, i + ${postingBytes - 1}) end
-    if #gone > 0 then redis.call('ZREM', KEYS[2], unpack(gone)) end
-    removed = removed + redis.call('UNLINK', KEYS[key])
+    if redis.call('HEXISTS', KEYS[key + 1], 'head') == 1 then
+      renewEnd(KEYS[1], ARGV[at + 1])
+    else
+      local postings, gone = ARGV[at + 2], {}
+      for i = 1, #postings, ${postingBytes} do gone[#gone + 1] = string.sub(postings, i, i + ${postingBytes - 1}) end
+      if #gone > 0 then redis.call('ZREM', KEYS[2], unpack(gone)) end
+      removed = removed + redis.call('UNLINK', KEYS[key])
+    end
   end
+  at = at + 3
 end
 return removed`);

@@ -18,6 +18,7 @@ type PoolLevel = { readonly transport: string; readonly open: number; readonly b
 /** Methods that a route may have; any other counts as `other`. */
 const methods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 const takesMail = ['true', 'false'] as const;
+const phaseNames = ['connect', 'envelope', 'body'] as const;
 const postOutcomes = ['delivered', 'refused', 'unanswered'] as const;
 
 type Named<Kind extends Metric['kind']> = {
@@ -60,6 +61,19 @@ export function openMeters() {
     for (const status of recipientStatuses) recipients.inc({ lane, status }, 0);
   }
 
+  /** Transports that have series of their own, and those that keep them whatever the plan says; null while that is unknown. */
+  const counted = new Set<string>();
+  let fixed: ReadonlySet<string> | null = null;
+
+  /** Otherwise each renaming would leave its lines as long as the process lives. */
+  function forgetAllBut(kept: ReadonlySet<string>): void {
+    for (const transport of counted.difference(kept)) {
+      for (const outcome of attemptOutcomes) attempts.remove({ transport, outcome });
+      for (const phase of phaseNames) phases.remove({ transport, phase });
+      counted.delete(transport);
+    }
+  }
+
   return {
     request(route: string, method: string, status: number, ms: number): void {
       requests.inc({ route, method: methods.has(method) ? method : 'other', status }, 1);
@@ -80,9 +94,10 @@ export function openMeters() {
     },
 
     attempt(transport: string, outcome: AttemptOutcome, trace: AttemptTrace | undefined): void {
+      counted.add(transport);
       attempts.inc({ transport, outcome }, 1);
       if (trace === undefined) return;
-      for (const phase of ['connect', 'envelope', 'body'] as const) {
+      for (const phase of phaseNames) {
         const ms = trace.ms[phase];
         if (ms !== null) phases.observe({ transport, phase }, ms / 1_000);
       }
@@ -116,16 +131,25 @@ export function openMeters() {
       linesDropped.inc();
     },
 
-    watchPools: gauges.watchPools,
+    /** @param others transports without a pool */
+    watchPools(read: () => readonly PoolLevel[], others: readonly string[]): void {
+      gauges.watchPools(read);
+      fixed = new Set(others);
+    },
 
     /**
-     * All metrics as text in Prometheus' format.
+     * All metrics as text in Prometheus' format. Those of a transport that the plan dropped are there once more, with what was counted last.
      * @param levels null while Redis is away
      */
     async render(levels: Levels | null): Promise<string> {
-      for (const { transport } of gauges.show(levels))
+      const pools = gauges.show(levels).map(({ transport }) => transport);
+      for (const transport of pools) {
+        counted.add(transport);
         for (const outcome of attemptOutcomes) attempts.inc({ transport, outcome }, 0);
-      return registry.metrics();
+      }
+      const text = await registry.metrics();
+      if (fixed !== null) forgetAllBut(fixed.union(new Set(pools)));
+      return text;
     },
   };
 }

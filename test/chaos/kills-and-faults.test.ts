@@ -1,10 +1,14 @@
 /**
  * Chaos, bounded: workers and API are killed at random, Redis is killed and started again, and the next hop fails in every way, while 5,000
- * emails flow. Nothing is lost, the ledger is exact, and every repeat was in flight at a kill or a cut and was told of.
+ * emails flow. Nothing is lost, the ledger is exact, every repeat was in flight at a kill or a cut and was told of, and in the end all of it goes.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { eventId } from '../../src/domain/id.ts';
+import { sweepEmails } from '../../src/pipeline/sweep-emails.ts';
+import { openEmails } from '../../src/store/emails.ts';
+import { keys } from '../../src/store/keys.ts';
+import { openRetention } from '../../src/store/retention.ts';
 import { type Chance, openChance } from '../support/chance.ts';
 import { type Mail, planOf, type Request } from '../support/chaos-mail.ts';
 import { openFaultySmtp } from '../support/faulty-smtp.ts';
@@ -198,6 +202,18 @@ async function expectShown({ api }: Postrider, { emails, events }: Moment, id: s
   );
 }
 
+/** Once the time of all emails is over, nothing of them is left. */
+async function expectForgotten(server: TestRedis): Promise<void> {
+  const redis = server.connect();
+  const [emails, retention] = [openEmails(redis), openRetention(redis)];
+  const now = () => Date.now() + 60_000;
+  const keepMs = { content: 0, record: 0 };
+  await sweepEmails({ emails, retention, keepMs, report: () => {}, now }, new AbortController().signal);
+  const left = await Promise.all([keys.email('*'), keys.content('*'), keys.file('*')].map((all) => redis.keys(all)));
+  expect(left.flat()).toEqual([]);
+  expect(await redis.exists(keys.ended, keys.emptied, keys.emailIndex, keys.fileUses)).toBe(0);
+}
+
 it(
   'loses nothing and repeats only what was in flight, whatever is killed and however the next hop fails',
   async () => {
@@ -247,6 +263,7 @@ it(
     expect(wrongs).toEqual([]);
     await expectHooks(receiver, moment);
     for (const [n, id] of users.accepted) if (n % 20 === 0) await expectShown(api, moment, id);
+    await expectForgotten(redis);
     const { sent, bounced, canceled } = ledgerOf(moment);
     const handedOver = smtp.handedOver.length;
     const ms = Date.now() - startedAt;

@@ -18,12 +18,40 @@ function answered(replies: Record<string, SmtpReply>): SettledOutcome {
 }
 
 describe('decide', () => {
-  it.each(['transport_fault', 'unknown'] as const)('ends a %s at the age limit', (kind) => {
-    const outcome = { kind, transport: 't', detail: 'down', refused: [] } as SettledOutcome;
+  it('ends a fault of the transport at the age limit', () => {
+    const outcome: SettledOutcome = { kind: 'transport_fault', cause: 'connect', transport: 't', detail: 'down' };
     const { state, events, again } = decide(email(), outcome, policy, start + policy.maxAgeMs, 0);
     expect(state.recipients[0]).toMatchObject({ status: 'failed', reason: 'not delivered within its age limit: down' });
     expect(events.map(({ type }) => type)).toEqual(['email.failed']);
     expect(again).toBeNull();
+  });
+
+  it.each([
+    ['its age limit', {}, policy.maxAgeMs, 'failed', 'not delivered within its age limit: lost'],
+    ['its ttl', { expiresAt: start + 12_000 }, 5_000, 'expired', 'not delivered before it expired: lost'],
+  ] as const)('tells that nobody knows, and then that it ended, when %s leaves no time to try again', (...given) => {
+    const [, state, ageMs, status, reason] = given;
+    const refused = [
+      { address: 'b', smtp: greylisted },
+      { address: 'c', smtp: { code: 550, enhanced: null, reply: '550 No' } },
+    ];
+    const lost: SettledOutcome = { kind: 'unknown', transport: 't', detail: 'lost', refused };
+    const before = storedEmail([recipient('a'), recipient('b'), recipient('c')], { state });
+    const after = decide(before, lost, policy, start + ageMs, 0);
+    expect(after.state.recipients[0]).toMatchObject({ status, reason, attempts: 1, unanswered: 'lost' });
+    const told = after.events.filter(({ to }) => to.includes('a'));
+    expect(told.map(({ type, reason }) => [type, reason])).toEqual([
+      ['email.outcome_unknown', 'lost'],
+      [`email.${status}`, reason],
+    ]);
+    // Who was answered is told of once.
+    const others = after.events.filter(({ to }) => !to.includes('a'));
+    expect(others.map(({ type, to }) => [type, ...to])).toEqual([
+      [`email.${ageMs === 5_000 ? 'delivery_delayed' : status}`, 'b'],
+      ['email.bounced', 'c'],
+    ]);
+    expect(after.events.map(({ sequence }) => sequence)).toEqual([2, 3, 4, 5]);
+    expect(after.state).toMatchObject({ sequence: 5, lastEvent: `email.${status}` });
   });
 
   it('waits as long as a reply asks, spread like any wait, and no shorter than the schedule does', () => {

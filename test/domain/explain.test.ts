@@ -6,7 +6,7 @@ import type { SettledOutcome } from '../../src/domain/outcome.ts';
 import { recipient, start, storedEmail } from '../support/requests.ts';
 
 const policy = { scheduleMs: [10_000], maxAgeMs: 3_600_000 };
-const nowhere = { job: 'absent', waiting: 0, parked: null, campaign: null } as const;
+const nowhere = { job: 'absent', waiting: 0, parked: null, campaign: null, fileHost: null } as const;
 const greylisted = { code: 450, enhanced: '4.2.0', reply: '450 4.2.0 Later' };
 const fault = { kind: 'transport_fault', transport: 't', cause: 'connect', detail: 'connection refused' } as const;
 const lost = { kind: 'unknown', transport: 't', detail: 'lost', refused: [] } as const;

@@ -250,6 +250,8 @@ describe('what is parked', () => {
     two.transports.update(next);
     await two.tend();
     expect(await letGo()).toEqual(['a']);
+    // Nobody asks about it any more.
+    expect(await openBudgets(redis).names()).toEqual([]);
   });
 
   it('whose end has come and is being taken up is not let go as well', async () => {

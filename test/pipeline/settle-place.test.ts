@@ -21,11 +21,10 @@ afterAll(() => world[Symbol.asyncDispose]());
 beforeEach(() => world.redis.flushall());
 
 const policy: RetryPolicy = { scheduleMs: [60_000], maxAgeMs: 3_600_000 };
-const policies = { transactional: policy, bulk: policy };
 const content = { html: null, text: ['t'], headers: {}, attachments: [] };
 
 /** A recipient whose message was handed over by a worker that nobody sees any more, and what settles it. */
-async function handing(onUnknown: 'retry' | 'hold') {
+async function handing(onUnknown: 'retry' | 'hold', bulk = policy) {
   const { emails, slices, leave, campaigns } = world.store;
   const id = await addCampaign(world.redis, { recipients: 1, head: { onUnknown } });
   await world.redis.set(keys.campaignMarks(id), placeMarks.handing);
@@ -38,7 +37,7 @@ async function handing(onUnknown: 'retry' | 'hold') {
     fill: () => ({ email, content }),
     subject: () => null,
   };
-  const own = { policies, newId, now: Date.now, rand: () => 0 };
+  const own = { policies: { transactional: policy, bulk }, newId, now: Date.now, rand: () => 0 };
   const settleLeft = settle.bind(null, { ...own, emails, report: () => {} });
   return { id, held, settleIt: settlePlace.bind(null, { ...own, emails, slices, leave, settleLeft }) };
 }
@@ -68,6 +67,16 @@ it.each([
     expect(await told()).toEqual(['email.outcome_unknown', `email.${status}`]);
   },
 );
+
+it('a recipient of whom nobody knows and whose time is over leaves its place, which has room for one event alone', async () => {
+  const { id, held, settleIt } = await handing('retry', { ...policy, maxAgeMs: 1 });
+  await settleIt(held, lostOutcome('r0@example.com'));
+  expect(await told()).toEqual(['email.outcome_unknown', 'email.failed']);
+  const left = await world.store.emails.read(placeId(id, 0));
+  expect(left?.state).toMatchObject({ recipients: [{ status: 'failed' }], sequence: 2 });
+  expect((await standingOf(world.redis, id)).counts).toEqual(await tallyOf(world.redis, id));
+  expect(await world.redis.llen(keys.ended)).toBe(1);
+});
 
 it('a late answer that asks to try again changes nothing', async () => {
   const { id, held, settleIt } = await handing('retry');

@@ -42,6 +42,25 @@ async function dueBy(at: number): Promise<string[]> {
 
 const dueOf = (lane: Lane, at: number) => redis.zrangebyscore(keys.again(lane), '-inf', at);
 
+it('a transport is noted as long as mail is parked for it, and noted anew with the next', async () => {
+  await budgets.park('ses', [email('a')], now);
+  await budgets.admit('other', [], [email('d')], now);
+  expect(await budgets.names()).toEqual(['ses']);
+  await budgets.release('ses', [], most, now);
+  expect(await budgets.names()).toEqual([]);
+  expect(await budgets.admit('ses', slow, [email('b'), email('c')], now)).toEqual([true, false]);
+  expect(await budgets.names()).toEqual(['ses']);
+  await budgets.unpark('ses', now);
+  expect(await budgets.names()).toEqual([]);
+});
+
+it('permits go once they have lapsed, also those of a transport that nobody has any more', async () => {
+  await budgets.park('ses', [email('a')], now);
+  await budgets.release('ses', slow, most, now);
+  expect(await redis.zcard(keys.permits('ses'))).toBe(1);
+  expect(await redis.pttl(keys.permits('ses'))).toBeGreaterThan(60_000);
+});
+
 describe('admit', () => {
   it('lets go while there are tokens, and parks the rest until the end of their time', async () => {
     const emails = [email('a'), email('b'), email('c', 'bulk')];

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { type CampaignStatus, campaignStatuses } from '../../src/domain/campaign.ts';
 import { makeRound, type Round, sweepCampaigns } from '../../src/pipeline/sweep-campaigns.ts';
 import { markOf } from '../../src/store/campaign-addresses.ts';
+import { removeCampaign } from '../../src/store/campaign-remove.ts';
 import { type CampaignRetention, openCampaignRetention } from '../../src/store/campaign-retention.ts';
 import { openCampaignSlices } from '../../src/store/campaign-slices.ts';
 import { openCampaigns } from '../../src/store/campaigns.ts';
@@ -235,4 +236,19 @@ it('one that cannot be removed is told of, and keeps no other', async () => {
   await pass({ by, now: 1_000 + keepMs, onTrouble });
   expect(troubles).toEqual([['tidy', new Error('it cannot be removed')]]);
   expect(await Promise.all(others.map(addressSets))).toEqual([0, 0]);
+});
+
+it('drafts that are deleted as they are looked at are not told of as lost', async () => {
+  const drafts = await Promise.all(Array.from({ length: 30 }, () => stored({ recipients: 1, status: 'draft' })));
+  let left = drafts.length;
+  async function removeAll() {
+    for (const id of drafts) {
+      await removeCampaign(redis, id, null);
+      left -= 1;
+    }
+  }
+  async function look() {
+    while (left > 0) await pass();
+  }
+  await Promise.all([removeAll(), look()]);
 });

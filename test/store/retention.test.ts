@@ -51,6 +51,15 @@ it('the content goes an hour after the email ended, and its record a week after'
   expect((await world.redis.keys('*')).sort()).toEqual([keys.bell, keys.outbox]);
 });
 
+it('what ended goes in its time also when a second job of it met trouble of the transport', async () => {
+  const id = await createOne();
+  await world.attempt(id, 'sent');
+  await world.attempt(id, 'unreachable');
+  world.pass(8 * day);
+  expect(await world.forget()).toEqual({ contents: 1, records: 1 });
+  expect(await world.keysOfEmails()).toEqual([]);
+});
+
 it('a record that cannot be read goes in its time, and keeps none behind it', async () => {
   const ids = [await createOne(), await createOne()];
   for (const id of ids) await world.attempt(id, 'sent');

@@ -25,6 +25,7 @@ export const outcomes = {
   bounced: reply(552, 'Mailbox is full'),
   deferred: reply(451),
   failed: { kind: 'undeliverable', transport: 'smtp', detail: 'it is too long' },
+  unreachable: { kind: 'transport_fault', cause: 'connect', transport: 'smtp', detail: 'connection refused' },
   held: { kind: 'unknown', transport: 'smtp', detail: 'the worker stopped', refused: [] },
 } as const satisfies Record<string, SettledOutcome>;
 

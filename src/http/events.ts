@@ -72,7 +72,7 @@ export function eventRoutes(deps: StreamDeps, bounds = usualBounds): Routes {
           '',
           'With `Accept: text/event-stream` events come as they happen: server-sent events with the cursor as `id`, the type as `event` and what a list has as `data`, and a comment every 15 seconds.',
           `It goes on behind \`Last-Event-ID\` or \`after\`, with what was missed first. Where events there have been removed, an event \`${gapEvent}\` says so, and the stream goes on with the oldest that is kept.`,
-          'A key may have 100 streams at one process. A reader that takes nothing for a minute is dropped. The stream ends when the process stops or the key is revoked.',
+          'A key may have 100 streams at one process, together with those that it made. A reader that takes nothing for a minute is dropped. The stream ends when the process stops or the key is revoked.',
         ].join('\n'),
         tags: ['events'],
         headers: feedHeaders,

@@ -150,7 +150,7 @@ export const settings = z.object({
   MAX_WAITING_EMAILS: expects(
     wholeNumber(1, 1_000_000_000).prefault('1000000'),
     'a whole number from 1',
-    'New mail is refused with 503 while this many emails wait, deferred ones included; recipients of campaigns, who are stored before they wait, do not count.',
+    'New mail of a lane is refused with 503 while this many emails of that lane wait, deferred ones included. What is scheduled for later does not count, nor do recipients of campaigns, who are stored before they wait.',
   ),
   MAX_REDIS_MEMORY: expects(
     memoryLine.prefault('90%'),

@@ -1,9 +1,11 @@
 /** Back-pressure: the limits above which new mail is refused, and the words for it. */
+import { type Lane, lanes } from './lane.ts';
 
 /** A percentage of Redis' `maxmemory`, or bytes. */
 export type MemoryLine = { readonly percent: number } | { readonly bytes: number };
 
 export type Lines = {
+  /** Of each lane. */
   readonly waitingEmails: number;
   readonly redisMemory: MemoryLine;
 };
@@ -11,7 +13,10 @@ export type Lines = {
 /** In bytes. `max` is 0 when Redis has no limit. */
 export type RedisMemory = { readonly used: number; readonly max: number };
 
-export type Load = { readonly waitingEmails: number; readonly redisMemory: RedisMemory };
+export type Load = { readonly waitingEmails: Readonly<Record<Lane, number>>; readonly redisMemory: RedisMemory };
+
+/** The lanes whose new mail is refused, and why, for people to read. */
+export type OverLine = { readonly lanes: readonly Lane[]; readonly reason: string };
 
 const unitBytes: Readonly<Record<string, number>> = { kb: 1_024, mb: 1_024 ** 2, gb: 1_024 ** 3 };
 
@@ -24,18 +29,20 @@ export function parseMemoryLine(text: string): MemoryLine | null {
   return { bytes: count * (unitBytes[unit.toLowerCase()] ?? 1) };
 }
 
-/** Which limit is passed, for people to read; null while there is room. */
-export function overLine(load: Load, lines: Lines): string | null {
-  const memory = memoryLineBytes(lines.redisMemory, load.redisMemory);
-  const crossed = [
-    ...(load.waitingEmails >= lines.waitingEmails
-      ? [`${load.waitingEmails} emails are waiting, the line is ${lines.waitingEmails} (MAX_WAITING_EMAILS)`]
-      : []),
-    ...(load.redisMemory.used >= memory
-      ? [`Redis uses ${inMb(load.redisMemory.used)}, the line is ${inMb(memory)} (MAX_REDIS_MEMORY)`]
-      : []),
+/** Which limits are passed; null while there is room. Mail that waits in one lane is no reason to refuse the other; a full Redis is. */
+export function overLine({ waitingEmails, redisMemory }: Load, lines: Lines): OverLine | null {
+  const memory = memoryLineBytes(lines.redisMemory, redisMemory);
+  const isFull = redisMemory.used >= memory;
+  const crowded = lanes.filter((lane) => waitingEmails[lane] >= lines.waitingEmails);
+  const reasons = [
+    ...crowded.map((lane) => `${waitingEmails[lane]} ${lane} emails are waiting, ${waitingLine(lines)}`),
+    ...(isFull ? [`Redis uses ${inMb(redisMemory.used)}, the line is ${inMb(memory)} (MAX_REDIS_MEMORY)`] : []),
   ];
-  return crossed.length === 0 ? null : crossed.join('; ');
+  return reasons.length === 0 ? null : { lanes: isFull ? lanes : crowded, reason: reasons.join('; ') };
+}
+
+function waitingLine(lines: Lines): string {
+  return `the line is ${lines.waitingEmails} (MAX_WAITING_EMAILS)`;
 }
 
 /** A percentage of no limit is no limit. */

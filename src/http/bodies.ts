@@ -113,10 +113,8 @@ function takeRoom(request: FastifyRequest, bytes: number): void {
 }
 
 function noRoom(request: FastifyRequest, bytes: number): ProblemError {
-  request.refusal = 'back_pressure';
   const isLarge = Math.max(bytes, lengthOf(request)) > smallBodyBytes;
-  return new ProblemError(
-    'service_unavailable',
+  return ProblemError.ofBackPressure(
     isLarge
       ? 'Too many large requests are in hand here for another (API_BODY_BYTES). Try again; small ones are taken'
       : 'Too many requests are in hand here for another (API_BODY_BYTES). Try again',

@@ -61,7 +61,7 @@ export function healthRoutes(deps: Deps): Routes {
         operationId: 'getReadiness',
         summary: 'Can this process take work',
         description:
-          'Not ready while Redis is away or the process is stopping, nor, with `REQUIRE_DURABLE_REDIS`, while Redis may forget what was answered 202. The check `durability` says what the present Redis guarantees. While too much mail waits or Redis is nearly full, new mail is refused and the check `load` says why. The process stays ready then: everything else is answered, and another process could do no better. Nor does a `TRANSPORTS_FILE` that has become wrong, as what stood in it before still holds, nor a transport that is paused, in trouble or hanging, whose mail waits, make it less ready.',
+          'Not ready while Redis is away or the process is stopping, nor, with `REQUIRE_DURABLE_REDIS`, while Redis may forget what was answered 202. The check `durability` says what the present Redis guarantees. While too much mail of a lane waits, new mail of that lane is refused, and all new mail while Redis is nearly full: the check `load` says why. The process stays ready then: everything else is answered, and another process could do no better. Nor does a `TRANSPORTS_FILE` that has become wrong, as what stood in it before still holds, nor a transport that is paused, in trouble or hanging, whose mail waits, make it less ready.',
         tags: ['health'],
         security: [],
         response: { 200: readiness, 503: readiness },
@@ -74,7 +74,7 @@ export function healthRoutes(deps: Deps): Routes {
         ];
         const { standing } = deps.seenRedis;
         const { overLine } = deps.pressure;
-        const load = { name: 'load', ok: overLine === null, ...(overLine === null ? {} : { detail: overLine }) };
+        const load = { name: 'load', ok: overLine === null, ...(overLine === null ? {} : { detail: overLine.reason }) };
         const isReady = needed.every(({ ok }) => ok) && (standing?.unfit ?? null) === null;
         const file = deps.isFileWrong() ? [wrongFile] : [];
         // Redis may have gone away since the check: then there is nothing to say about transports.

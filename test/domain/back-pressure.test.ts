@@ -21,22 +21,39 @@ describe('a memory line', () => {
 
 describe('a load', () => {
   const lines = { waitingEmails: 5, redisMemory: { percent: 90 } };
-  const load = (waitingEmails: number, used: number, max = 100 * mb) => ({ waitingEmails, redisMemory: { used, max } });
+  const load = (transactional: number, bulk: number, used = 0, max = 100 * mb) => ({
+    waitingEmails: { transactional, bulk },
+    redisMemory: { used, max },
+  });
+  const both = ['transactional', 'bulk'];
 
-  it('under its lines leaves room', () => {
-    expect(overLine(load(4, 89 * mb), lines)).toBeNull();
+  it('under its lines leaves room, however much the lanes have together', () => {
+    expect(overLine(load(4, 4, 89 * mb), lines)).toBeNull();
   });
 
-  it('on a line is over it, and says by how much and whose line it is', () => {
-    expect(overLine(load(5, 0), lines)).toBe('5 emails are waiting, the line is 5 (MAX_WAITING_EMAILS)');
-    expect(overLine(load(0, 90 * mb), lines)).toBe('Redis uses 90.0 MB, the line is 90.0 MB (MAX_REDIS_MEMORY)');
-    expect(overLine(load(9, 95 * mb), lines)).toBe(
-      '9 emails are waiting, the line is 5 (MAX_WAITING_EMAILS); Redis uses 95.0 MB, the line is 90.0 MB (MAX_REDIS_MEMORY)',
-    );
+  it('on a line is over it, and says by how much, whose line it is and which lanes are refused', () => {
+    expect(overLine(load(5, 4), lines)).toEqual({
+      lanes: ['transactional'],
+      reason: '5 transactional emails are waiting, the line is 5 (MAX_WAITING_EMAILS)',
+    });
+    expect(overLine(load(0, 6), lines)).toEqual({
+      lanes: ['bulk'],
+      reason: '6 bulk emails are waiting, the line is 5 (MAX_WAITING_EMAILS)',
+    });
+    expect(overLine(load(0, 0, 90 * mb), lines)).toEqual({
+      lanes: both,
+      reason: 'Redis uses 90.0 MB, the line is 90.0 MB (MAX_REDIS_MEMORY)',
+    });
+    expect(overLine(load(9, 8, 95 * mb), lines)).toEqual({
+      lanes: both,
+      reason:
+        '9 transactional emails are waiting, the line is 5 (MAX_WAITING_EMAILS); 8 bulk emails are waiting, the line is 5 (MAX_WAITING_EMAILS); Redis uses 95.0 MB, the line is 90.0 MB (MAX_REDIS_MEMORY)',
+    });
   });
 
   it('in a Redis without a limit is never over a share of it, but over a size', () => {
-    expect(overLine(load(0, 900 * mb, 0), lines)).toBeNull();
-    expect(overLine(load(0, 900 * mb, 0), { ...lines, redisMemory: { bytes: 512 * mb } })).toMatch(/^Redis uses 900.0/);
+    expect(overLine(load(0, 0, 900 * mb, 0), lines)).toBeNull();
+    const sized = { ...lines, redisMemory: { bytes: 512 * mb } };
+    expect(overLine(load(0, 0, 900 * mb, 0), sized)?.reason).toMatch(/^Redis uses 900.0/);
   });
 });

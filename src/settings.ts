@@ -89,7 +89,7 @@ export const settings = z.object({
   API_BODY_BYTES: expects(
     byteSize('1mb', '64gb').prefault('64mb'),
     'bytes such as `64mb`',
-    'Bodies over 256 KB that one API has in hand at a time; another is refused with 503, before it is read where it says its length. Smaller ones have half as much room, apart. While they are in hand they take up to five times as much memory.',
+    'Bodies over 256 KB that one API has in hand at a time; another is refused with 503, before it is read where it says its length. Smaller ones have half as much room, apart. A key, with those that it made, has three quarters of what other keys leave of either. While they are in hand they take up to five times as much memory.',
   ),
   WORKER_CONCURRENCY: expects(
     wholeNumber(1, 10_000).prefault('50'),

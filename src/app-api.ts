@@ -40,7 +40,7 @@ export async function openApi(ground: Ground): Promise<{ listen(): Promise<strin
   const deliverQueues = opened.use(
     openDeliverQueues({ redis: await connect('fail_fast', 'queue'), prefix: queuePrefix }),
   );
-  const pressure: Pressure = { reason: null };
+  const pressure: Pressure = { passed: null };
   const gauged = { due, deliverQueues, memory, limits: config.loadLimits, seenRedis };
   const pressureDeps = { ...gauged, pressure, report: report.backPressure, now };
   opened.use(openLoop('check back-pressure', () => checkBackPressure(pressureDeps), { everyMs: 1_000, onTrouble }));

@@ -42,7 +42,7 @@ export async function openHealth({
     onTrouble: report.trouble,
   });
   // Only the API refuses new mail.
-  const pressure = { reason: null };
+  const pressure = { passed: null };
   const server = await buildServer({
     ...store,
     pressure,

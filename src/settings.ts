@@ -89,7 +89,7 @@ export const settings = z.object({
   API_BODY_BYTES: expects(
     byteSize('1mb', '64gb').prefault('64mb'),
     'bytes such as `64mb`',
-    'Total size of the request bodies over 256 KB that one API handles at a time. Further ones are refused with 503, before they are read if they state their length. Smaller bodies have separate room, half as much. While handled, bodies take up to five times as much memory.',
+    'Total size of the request bodies over 256 KB that one API handles at a time. Further ones are refused with 503, before they are read if they state their length. Smaller bodies have separate room, half as much. A key, with the keys it made, gets at most three quarters of the room that other keys leave. While handled, bodies take up to five times as much memory.',
   ),
   WORKER_CONCURRENCY: expects(
     wholeNumber(1, 10_000).prefault('50'),
@@ -150,7 +150,7 @@ export const settings = z.object({
   MAX_WAITING_EMAILS: expects(
     wholeNumber(1, 1_000_000_000).prefault('1000000'),
     'a whole number from 1',
-    'New mail is refused with 503 while this many emails wait, deferred ones included; recipients of campaigns do not count, because they are stored before they wait.',
+    'New mail of a lane is refused with 503 while this many emails of that lane wait, deferred ones included. Scheduled mail does not count before its time, nor do recipients of campaigns, because they are stored before they wait.',
   ),
   MAX_REDIS_MEMORY: expects(
     memoryLimit.prefault('90%'),

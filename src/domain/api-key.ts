@@ -35,6 +35,11 @@ export type ApiKey = KeyLimits & {
    * making keys.
    */
   readonly ratesAbove: readonly KeyRates[];
+  /**
+   * The first of the keys that made each other and at last this one: the one that the admin key made, this key itself perhaps. What a process
+   * limits for each key it counts there: otherwise a key could have more by making keys.
+   */
+  readonly rootId: string;
 };
 
 /** The rates of one key, which count its own requests and those of all keys below it. */
@@ -47,6 +52,7 @@ export const adminKey: ApiKey = {
   createdAt: 0,
   madeBy: null,
   ratesAbove: [],
+  rootId: 'admin',
   scopes,
   fromDomains: null,
   lanes: null,
@@ -139,12 +145,14 @@ export const apiKeyChanges = z
 export function makeApiKey(request: ApiKeyRequest, given: { id: string; now: number; maker: ApiKey }): ApiKey {
   const { name, permission, from_domains: fromDomains, lanes: ownLanes, rate: rates } = request;
   const wanted = request.scopes ?? (permission === 'sending_access' ? ['send'] : scopes);
+  const isByAdmin = given.maker.id === adminKey.id;
   return {
     id: given.id,
     name,
     createdAt: given.now,
-    madeBy: given.maker.id === adminKey.id ? null : given.maker.id,
+    madeBy: isByAdmin ? null : given.maker.id,
     ratesAbove: ratesOf(given.maker),
+    rootId: isByAdmin ? given.id : given.maker.rootId,
     scopes: scopes.filter((scope) => wanted.includes(scope)),
     fromDomains: fromDomains === undefined ? null : [...new Set(fromDomains)],
     lanes: ownLanes === undefined ? null : lanes.filter((lane) => ownLanes.includes(lane)),

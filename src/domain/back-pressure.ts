@@ -1,9 +1,11 @@
 /** Back-pressure: the limits above which new mail is refused, and the words for it. */
+import { type Lane, lanes } from './lane.ts';
 
 /** A percentage of Redis' `maxmemory`, or bytes. */
 type MemoryLimit = { readonly percent: number } | { readonly bytes: number };
 
 export type LoadLimits = {
+  /** Of each lane. */
   readonly waitingEmails: number;
   readonly redisMemory: MemoryLimit;
 };
@@ -11,7 +13,10 @@ export type LoadLimits = {
 /** In bytes. `max` is 0 when Redis has no limit. */
 export type RedisMemory = { readonly used: number; readonly max: number };
 
-type Load = { readonly waitingEmails: number; readonly redisMemory: RedisMemory };
+export type Load = { readonly waitingEmails: Readonly<Record<Lane, number>>; readonly redisMemory: RedisMemory };
+
+/** The lanes whose new mail is refused, and why, for people to read. */
+export type LimitPassed = { readonly lanes: readonly Lane[]; readonly reason: string };
 
 const unitBytes: Readonly<Record<string, number>> = { kb: 1_024, mb: 1_024 ** 2, gb: 1_024 ** 3 };
 
@@ -24,18 +29,20 @@ export function parseMemoryLimit(text: string): MemoryLimit | null {
   return { bytes: count * (unitBytes[unit.toLowerCase()] ?? 1) };
 }
 
-/** Which limits are passed, for people to read; null while there is room. */
-export function limitPassed(load: Load, limits: LoadLimits): string | null {
-  const memory = memoryLimitBytes(limits.redisMemory, load.redisMemory);
-  const passed = [
-    ...(load.waitingEmails >= limits.waitingEmails
-      ? [`${load.waitingEmails} emails are waiting, the limit is ${limits.waitingEmails} (MAX_WAITING_EMAILS)`]
-      : []),
-    ...(load.redisMemory.used >= memory
-      ? [`Redis uses ${inMb(load.redisMemory.used)}, the limit is ${inMb(memory)} (MAX_REDIS_MEMORY)`]
-      : []),
+/** Which limits are passed; null while there is room. Mail that waits in one lane is no reason to refuse the other; a full Redis is. */
+export function limitPassed({ waitingEmails, redisMemory }: Load, limits: LoadLimits): LimitPassed | null {
+  const memory = memoryLimitBytes(limits.redisMemory, redisMemory);
+  const isFull = redisMemory.used >= memory;
+  const crowded = lanes.filter((lane) => waitingEmails[lane] >= limits.waitingEmails);
+  const reasons = [
+    ...crowded.map((lane) => `${waitingEmails[lane]} ${lane} emails are waiting, ${waitingLimit(limits)}`),
+    ...(isFull ? [`Redis uses ${inMb(redisMemory.used)}, the limit is ${inMb(memory)} (MAX_REDIS_MEMORY)`] : []),
   ];
-  return passed.length === 0 ? null : passed.join('; ');
+  return reasons.length === 0 ? null : { lanes: isFull ? lanes : crowded, reason: reasons.join('; ') };
+}
+
+function waitingLimit(limits: LoadLimits): string {
+  return `the limit is ${limits.waitingEmails} (MAX_WAITING_EMAILS)`;
 }
 
 /** A percentage of no limit is no limit. */

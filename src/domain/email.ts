@@ -6,7 +6,7 @@ import { isMessageId } from './email-headers.ts';
 import type { EmailRequest } from './email-request.ts';
 import type { EmailEvent, EmailEventType } from './event.ts';
 import { eventId } from './id.ts';
-import type { Lane } from './lane.ts';
+import { type Lane, usualLane } from './lane.ts';
 import {
   isFinal,
   isPending,
@@ -175,7 +175,7 @@ export function acceptEmail(request: EmailRequest, given: { id: string; keyId: s
       tags: request.tags ?? [],
       metadata: request.metadata ?? null,
       externalId: request.external_id ?? null,
-      lane: request.lane ?? 'transactional',
+      lane: request.lane ?? usualLane,
       route: request.route ?? null,
       ttlMs,
       onUnknown: request.on_unknown ?? 'retry',

@@ -4,6 +4,9 @@ export const lanes = ['transactional', 'bulk'] as const;
 
 export type Lane = (typeof lanes)[number];
 
+/** The lane of mail that names none. */
+export const usualLane: Lane = 'transactional';
+
 /** Where mail waits for a connection. Mail of campaigns, which is not parked, takes turns with other bulk mail. */
 export type Line = Lane | 'campaign';
 

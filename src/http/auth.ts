@@ -2,10 +2,12 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type ApiKey, adminKey, hashToken, isUnrestricted, ratesOf, type Scope, scopes } from '../domain/api-key.ts';
+import type { Lane } from '../domain/lane.ts';
 import { tightestOfEach } from '../domain/rate.ts';
 import type { Pressure } from '../pipeline/check-back-pressure.ts';
 import type { ApiKeys } from '../store/api-keys.ts';
 import type { RateLimits } from '../store/rate-limits.ts';
+import { refusalOfAll } from './back-pressure.ts';
 import { ProblemError } from './problems.ts';
 import { rateLimitHeaders, retryAfterSeconds } from './rate-limit-headers.ts';
 import type { App } from './server.ts';
@@ -19,8 +21,8 @@ declare module 'fastify' {
     scope?: Scope | 'any';
     /** Refuses keys that are limited to domains or lanes. */
     unrestricted?: boolean;
-    /** The route accepts mail: it is refused before its body is read while too many emails wait. */
-    sheds?: boolean;
+    /** The route accepts mail of these lanes: it is refused before its body is read while none of them takes any. */
+    sheds?: readonly Lane[];
   }
 }
 
@@ -76,10 +78,8 @@ export function guardWithKeys(app: App, deps: AuthDeps): void {
     request.apiKey = await callerOf(request);
     await spendRate(request.apiKey, reply);
     checkMay(request.apiKey, config);
-    if (config.sheds && deps.pressure.reason !== null) {
-      request.refusal = 'back_pressure';
-      throw new ProblemError('service_unavailable', `New mail is refused for now: ${deps.pressure.reason}`);
-    }
+    const refusal = config.sheds ? refusalOfAll({ ...deps, key: request.apiKey }, config.sheds) : null;
+    if (refusal !== null) throw refusal;
   });
 }
 

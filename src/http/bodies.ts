@@ -2,7 +2,7 @@
 import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { type BodyPlace, countBody, makeBodyRoom, smallBodyBytes } from './body-room.ts';
+import { type BodyPlace, countBody, makeBodyRoom, smallBodyBytes, type UsedUp } from './body-room.ts';
 import { gunzipBody } from './gunzip.ts';
 import { readJson } from './json.ts';
 import { notJsonDetail, ProblemError, tooLarge } from './problems.ts';
@@ -62,7 +62,7 @@ export function readBodies(app: FastifyInstance, roomBytes: number): void {
     }
     // An upload route reads its body as a stream, also one in JSON. Every other route gets a JSON body that is read whole.
     if (takesRecords(request)) request.headers = { 'content-type': lineTypes[0] };
-    else request.bodyPlace = room.enter(lengthOf(request) > smallBodyBytes);
+    else request.bodyPlace = room.enter(lengthOf(request) > smallBodyBytes, rootOf(request));
     const codings = codingsOf(request.headers['content-encoding']);
     if (!isPlain(codings) && !isGzip(codings)) {
       reply.header('accept-encoding', 'gzip, identity');
@@ -93,7 +93,7 @@ function checkLength(request: FastifyRequest): void {
   const length = lengthOf(request);
   if (bodyPlace === null) return;
   if (length > routeOptions.bodyLimit) throw tooLarge(routeOptions.bodyLimit);
-  if (!bodyPlace.fits(length)) throw noRoom(request, length);
+  refuseIf(bodyPlace.lacks(length), request, length);
 }
 
 function plainBody(request: FastifyRequest, payload: Readable): Readable {
@@ -109,18 +109,24 @@ function unpackedBody(request: FastifyRequest, payload: Readable): Readable {
 
 /** @throws ProblemError when too many bytes of bodies are in memory */
 function takeRoom(request: FastifyRequest, bytes: number): void {
-  if (request.bodyPlace !== null && !request.bodyPlace.grow(bytes)) throw noRoom(request, bytes);
+  refuseIf(request.bodyPlace?.grow(bytes) ?? null, request, bytes);
 }
 
-function noRoom(request: FastifyRequest, bytes: number): ProblemError {
-  request.refusal = 'back_pressure';
+/** @throws ProblemError when something is used up */
+function refuseIf(usedUp: UsedUp | null, request: FastifyRequest, bytes: number): void {
+  if (usedUp === null) return;
   const isLarge = Math.max(bytes, lengthOf(request)) > smallBodyBytes;
-  return new ProblemError(
-    'service_unavailable',
-    isLarge
-      ? 'Too many large requests are in hand here for another (API_BODY_BYTES). Try again; small ones are taken'
-      : 'Too many requests are in hand here for another (API_BODY_BYTES). Try again',
-  );
+  const requests = isLarge ? 'large requests' : 'requests';
+  const what = {
+    room: `Too many ${requests} are in hand here for another`,
+    share: `This key, with those it made and that made it, has too many ${requests} in hand here for another`,
+  }[usedUp];
+  throw ProblemError.ofBackPressure(`${what} (API_BODY_BYTES). Try again${isLarge ? '; small ones are taken' : ''}`);
+}
+
+/** By what the share of a request is counted. On open routes there is no key. */
+function rootOf({ apiKey }: Partial<Pick<FastifyRequest, 'apiKey'>>): string {
+  return apiKey?.rootId ?? '';
 }
 
 /** The length in bytes as sent, which may be packed; 0 when the request does not say. */

@@ -1,57 +1,70 @@
-/** Limits the memory for request bodies in work at once: a body that is read whole takes several times its size until it is answered. */
+/** Limits the memory for request bodies in work at once, and what of it one key may take: a body that is read whole takes several times its size until it is answered. */
 import type { Readable } from 'node:stream';
 
 /** Bytes up to which a body counts as small. Every route accepts that much. */
 export const smallBodyBytes = 256 * 1024;
 
+/** What is used up, so that a body has to be refused: the room of all, or the share of its key. */
+export type UsedUp = 'room' | 'share';
+
 /** The place of one request's body. */
 export type BodyPlace = {
-  /** Whether a body of this size has room beside the bytes that others have received. Reserves nothing. */
-  fits(bytes: number): boolean;
-  /** @returns whether there is room for the bytes received so far. If so, they are reserved instead of what this request had reserved before. */
-  grow(bytes: number): boolean;
+  /** What a body of this size lacks beside the bytes that others have received; null when there is room for it. Reserves nothing. */
+  lacks(bytes: number): UsedUp | null;
+  /** As `lacks`, for the bytes received so far. If there is room, they are reserved instead of what this request had reserved before. */
+  grow(bytes: number): UsedUp | null;
   /** Gives back the room for good: what of a body is still read after its answer takes none. */
   leave(): void;
 };
 
-type BodyRoom = {
-  /** @param isLarge whether the body is known to be large; else it counts as large once so many bytes have come */
-  enter(isLarge: boolean): BodyPlace;
+export type BodyRoom = {
+  /**
+   * @param isLarge whether the body is known to be large; else it counts as large once so many bytes have come
+   * @param rootId of the key that sends it, by which shares are counted
+   */
+  enter(isLarge: boolean, rootId: string): BodyPlace;
 };
 
+/** Of what other keys leave, the share that one key may have. The rest is for whoever comes next. */
+const shareOfKey = 3 / 4;
+
 /** One part of the room, for small or for large bodies. */
-type Part = { readonly maxBytes: number; taken: number };
+type Part = { readonly maxBytes: number; taken: number; readonly ofKeys: Map<string, number> };
 
 /**
  * Small bodies have a room of their own, half as large. Bytes received count, not the announced length: those bytes may never come. While all
- * others together have no more than one small body, a body fits whatever its size: so of two that outgrow the room, one always passes.
+ * others together have no more than one small body, a body fits whatever its size: so of two that outgrow the room, one always passes. The same
+ * goes for the share of a key.
  */
 export function makeBodyRoom(maxBytes: number): BodyRoom {
-  const large: Part = { maxBytes, taken: 0 };
-  const small: Part = { maxBytes: maxBytes / 2, taken: 0 };
+  const large: Part = { maxBytes, taken: 0, ofKeys: new Map() };
+  const small: Part = { maxBytes: maxBytes / 2, taken: 0, ofKeys: new Map() };
   return {
-    enter(isLarge) {
+    enter(isLarge, rootId) {
       let mine = 0;
       let isGone = false;
       const partFor = (bytes: number) => (isLarge || bytes > smallBodyBytes ? large : small);
-      const othersIn = (part: Part) => part.taken - (part === partFor(mine) ? mine : 0);
-      function fits(bytes: number): boolean {
+      function lacks(bytes: number): UsedUp | null {
         const part = partFor(bytes);
-        const others = othersIn(part);
-        return others <= smallBodyBytes || others + bytes <= part.maxBytes;
+        const counted = part === partFor(mine) ? mine : 0;
+        const others = part.taken - counted;
+        const ofKey = (part.ofKeys.get(rootId) ?? 0) - counted;
+        if (others > smallBodyBytes && others + bytes > part.maxBytes) return 'room';
+        const share = shareOfKey * (part.maxBytes - (others - ofKey));
+        return ofKey > slack(part) && ofKey + bytes > share ? 'share' : null;
       }
       function take(bytes: number): void {
-        partFor(mine).taken -= mine;
-        partFor(bytes).taken += bytes;
+        add(partFor(mine), rootId, -mine);
+        add(partFor(bytes), rootId, bytes);
         mine = bytes;
       }
       return {
-        fits,
+        lacks,
         grow(bytes) {
-          if (isGone || bytes <= mine) return true;
-          if (!fits(bytes)) return false;
-          take(bytes);
-          return true;
+          if (isGone || bytes <= mine) return null;
+          const usedUp = lacks(bytes);
+          if (usedUp === null) take(bytes);
+          return usedUp;
         },
         leave() {
           take(0);
@@ -60,6 +73,18 @@ export function makeBodyRoom(maxBytes: number): BodyRoom {
       };
     },
   };
+}
+
+/** Bytes that a key may have in hand beside a body of any size. In the smallest room two small bodies of one key would fill it otherwise. */
+function slack({ maxBytes }: Part): number {
+  return Math.min(smallBodyBytes, (1 - shareOfKey) * maxBytes);
+}
+
+function add(part: Part, rootId: string, bytes: number): void {
+  const ofKey = (part.ofKeys.get(rootId) ?? 0) + bytes;
+  part.taken += bytes;
+  if (ofKey === 0) part.ofKeys.delete(rootId);
+  else part.ofKeys.set(rootId, ofKey);
 }
 
 /**

@@ -125,7 +125,7 @@ export function campaignMoveRoutes({
     app.route({
       method: 'POST',
       url: '/campaigns/:id/send',
-      config: { ...config, sheds: true },
+      config: { ...config, sheds: ['bulk'] },
       schema: {
         operationId: 'sendCampaign',
         summary: 'Send a campaign',

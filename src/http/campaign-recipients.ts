@@ -60,7 +60,7 @@ function addUpload(app: App, { campaigns, templating, addRecipients }: Deps): vo
   app.route({
     method: 'POST',
     url: '/campaigns/:id/recipients',
-    config: { scope: 'send', sheds: true, takesRecords: recordTypes },
+    config: { scope: 'send', sheds: ['bulk'], takesRecords: recordTypes },
     bodyLimit: maxUploadBytes,
     schema: {
       operationId: 'addCampaignRecipients',

@@ -52,7 +52,7 @@ export function campaignRetryRoutes({ campaigns, retryFailed, creations, newId, 
     app.route({
       method: 'POST',
       url: '/campaigns/:id/retry-failed',
-      config: { scope: 'send', sheds: true },
+      config: { scope: 'send', sheds: ['bulk'] },
       schema: {
         operationId: 'retryFailedOfCampaign',
         summary: 'Send again to failed recipients',

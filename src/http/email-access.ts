@@ -6,6 +6,7 @@ import type { StoredEmail } from '../domain/email.ts';
 import { isMessageId } from '../domain/email-headers.ts';
 import { emailIdForm } from '../domain/id.ts';
 import { bodyHash, idempotencyScope, type KnownFiles, readIdempotencyKey } from '../domain/idempotency.ts';
+import { usualLane } from '../domain/lane.ts';
 import type { Fault, ProblemName } from '../domain/problem.ts';
 import type { TemplateFault } from '../domain/template.ts';
 import type { Rendered } from '../pipeline/render.ts';
@@ -43,7 +44,7 @@ export type Excess = { readonly problem: ProblemName; readonly faults: readonly 
 /** The faults of rendering, or what this key may not do of what was requested; null when all of it is fine. */
 export function excessOf(key: ApiKey, rendered: Rendered, pointer = ''): Excess | null {
   if ('faults' in rendered) return { problem: 'validation_error', faults: templateFaults(rendered.faults, pointer) };
-  const { lane = 'transactional', from, headers = {} } = rendered.request;
+  const { lane = usualLane, from, headers = {} } = rendered.request;
   const domain = domainOf(from.address);
   if (!permits({ ...key, lanes: null }, { domain, lane }))
     return excess('invalid_from_address', `${pointer}/from`, `this key may not send from ${domain}`);

@@ -3,11 +3,13 @@ import { z } from 'zod';
 import type { ApiKey } from '../domain/api-key.ts';
 import { type Batch, type BatchItem, batchSchemasFor, maxBatchIssues, readBatch } from '../domain/batch.ts';
 import type { KnownFiles } from '../domain/idempotency.ts';
+import { type Lane, lanes, usualLane } from '../domain/lane.ts';
 import type { Fault, ProblemName } from '../domain/problem.ts';
 import type { Accepted, AcceptedAll, Asked, Recalled } from '../pipeline/accept.ts';
 import type { Rendered } from '../pipeline/render.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
 import type { Templating } from '../templating/templating.ts';
+import { refusalOfAny } from './back-pressure.ts';
 import { claimOf, excessOf, idempotencyHeader, keyReused, readClaim } from './email-access.ts';
 import { maxSendBytes, type SendDeps } from './emails.ts';
 import { faultsOf, wording } from './faults.ts';
@@ -37,7 +39,7 @@ const batchView = z
 
 type Deps = SendDeps & { templating: Pick<Templating, 'yieldTurn'> };
 
-export function batchRoutes({ render, accept, recall, limits, templating }: Deps): Routes {
+export function batchRoutes({ render, accept, recall, limits, pressure, templating }: Deps): Routes {
   const schemas = batchSchemasFor(limits);
 
   /** Reading 1,000 messages may take a second, so other work gets turns in between. */
@@ -60,7 +62,7 @@ export function batchRoutes({ render, accept, recall, limits, templating }: Deps
     app.route({
       method: 'POST',
       url: '/emails/batch',
-      config: { scope: 'send', sheds: true },
+      config: { scope: 'send', sheds: lanes },
       bodyLimit: maxSendBytes,
       schema: {
         operationId: 'sendBatch',
@@ -88,6 +90,9 @@ export function batchRoutes({ render, accept, recall, limits, templating }: Deps
         const maxIssues = isStrict ? maxBatchIssues : Number.POSITIVE_INFINITY;
         const batch = await readInTurns(readBatch(body, schemas, { wording, maxIssues }));
         if ('issues' in batch) throw ProblemError.of('validation_error', faultsOf(batch.issues));
+        // A repeat gets the answer of the first request even if it would be refused now.
+        const passed = refusalOfAny({ pressure, key: apiKey }, lanesOf(batch.items));
+        if (passed !== null && (batchClaim === null || (await recall(batchClaim)) === null)) throw passed;
         const rendered = await render(batch.items.map(({ result }) => ('issues' in result ? null : result.request)));
         const refusals = refuseRepeats(
           batch.items,
@@ -96,7 +101,6 @@ export function batchRoutes({ render, accept, recall, limits, templating }: Deps
         const claims = batch.items.map(({ idempotencyKey, given }) =>
           idempotencyKey === null ? null : claimOf(idempotencyKey, apiKey.id, 'POST /emails', given, known),
         );
-        // A repeat gets the answer of the first request even if it would be refused now.
         const isDoubtful = refusals.some((refusal) => refusal !== null);
         const recalled = isDoubtful && batchClaim !== null ? await recall(batchClaim) : null;
         const priors = await Promise.all(
@@ -127,6 +131,10 @@ export function batchRoutes({ render, accept, recall, limits, templating }: Deps
       },
     });
   };
+}
+
+function lanesOf(items: readonly BatchItem[]): Lane[] {
+  return items.flatMap(({ result }) => ('issues' in result ? [] : (result.request.lane ?? usualLane)));
 }
 
 type Refusal = { readonly problem: ProblemName; readonly faults: readonly Fault[] };

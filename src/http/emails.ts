@@ -6,15 +6,17 @@ import type { Campaign } from '../domain/campaign.ts';
 import { type LoadedEmail, type StoredEmail, statusAt } from '../domain/email.ts';
 import { type AskedEmail, askedEmailFor, type RequestLimits } from '../domain/email-request.ts';
 import { campaignIdForm, emailIdForm, timeOfId } from '../domain/id.ts';
-import { lanes } from '../domain/lane.ts';
+import { lanes, usualLane } from '../domain/lane.ts';
 import { recipientStatuses } from '../domain/recipient.ts';
 import { instant, sendTimeIn } from '../domain/send-time.ts';
 import type { AcceptedAll, Asked, Recalled } from '../pipeline/accept.ts';
+import type { Pressure } from '../pipeline/check-back-pressure.ts';
 import type { CampaignQuery } from '../pipeline/find-in-campaign.ts';
 import type { Rendered } from '../pipeline/render.ts';
 import type { Campaigns } from '../store/campaigns.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
 import type { IndexQuery, Term } from '../store/email-index.ts';
+import { refusalOfAny } from './back-pressure.ts';
 import { maySee } from './campaign-access.ts';
 import { emailParams, excessOf, findEmail, idempotencyHeader, keyReused, readClaim } from './email-access.ts';
 import { acceptedView, emailSummaryView, emailView } from './email-schemas.ts';
@@ -38,6 +40,7 @@ export type SendDeps = {
   /** The earlier answer under this claim, when the body is the same; null when there is none. */
   recall(claim: IdempotencyClaim): Promise<Recalled | null>;
   limits: RequestLimits;
+  readonly pressure: Readonly<Pressure>;
 };
 
 type Deps = SendDeps & {
@@ -118,7 +121,7 @@ export function emailRoutes(deps: Deps): Routes {
     app.route({
       method: 'POST',
       url: '/emails',
-      config: { scope: 'send', sheds: true },
+      config: { scope: 'send', sheds: lanes },
       bodyLimit: maxSendBytes,
       // A repeat gets the answer of the first request even if its body would be refused now.
       attachValidation: true,
@@ -142,8 +145,9 @@ export function emailRoutes(deps: Deps): Routes {
       handler: async (request, reply) => {
         const { apiKey, body, validationError } = request;
         const claim = readClaim(request.headers['idempotency-key'], apiKey.id, 'POST /emails', request.given);
-        const [rendered = null] = validationError ? [] : await deps.render([body]);
-        const refused = validationError ?? refusalOf(apiKey, rendered);
+        const early = validationError ?? refusalOfAny({ ...deps, key: apiKey }, [body.lane ?? usualLane]);
+        const [rendered = null] = early ? [] : await deps.render([body]);
+        const refused = early ?? refusalOf(apiKey, rendered);
         const accepted =
           rendered !== null && 'request' in rendered && !refused
             ? await deps.accept([{ ...rendered, claim }], apiKey.id, {

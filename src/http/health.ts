@@ -59,11 +59,9 @@ export function healthRoutes(deps: Deps): Routes {
       url: '/readyz',
       schema: {
         operationId: 'getReadiness',
-        summary: 'Check that the process can take work',
-        description: [
-          'Answers 503 while Redis is away or the process is stopping. With `REQUIRE_DURABLE_REDIS`, also while Redis may lose accepted mail. The check `durability` says what Redis guarantees.',
-          'Other trouble is reported as a check and does not change the status. `load`: new mail is refused, because too much mail waits or Redis is nearly full; other requests are answered, and another process could do no better. `transports_file`: the file has become wrong, and its last valid content is still in use. `transport <name>`: the transport is paused, in trouble or hanging, and its mail waits.',
-        ].join('\n\n'),
+        summary: 'Can this process take work',
+        description:
+          'Not ready while Redis is away or the process is stopping, nor, with `REQUIRE_DURABLE_REDIS`, while Redis may forget what was answered 202. The check `durability` says what the present Redis guarantees. While too much mail of a lane waits, new mail of that lane is refused, and all new mail while Redis is nearly full: the check `load` says why. The process stays ready then: everything else is answered, and another process could do no better. Nor does a `TRANSPORTS_FILE` that has become wrong, as what stood in it before still holds, nor a transport that is paused, in trouble or hanging, whose mail waits, make it less ready.',
         tags: ['health'],
         security: [],
         response: { 200: readiness, 503: readiness },
@@ -75,8 +73,8 @@ export function healthRoutes(deps: Deps): Routes {
           { name: 'accepting', ok: !deps.isDraining() },
         ];
         const { standing } = deps.seenRedis;
-        const { reason } = deps.pressure;
-        const load = { name: 'load', ok: reason === null, ...(reason === null ? {} : { detail: reason }) };
+        const { passed } = deps.pressure;
+        const load = { name: 'load', ok: passed === null, ...(passed === null ? {} : { detail: passed.reason }) };
         const isReady = needed.every(({ ok }) => ok) && (standing?.unfit ?? null) === null;
         const file = deps.isFileWrong() ? [wrongFile] : [];
         // Redis may have gone away since the check: then there is nothing to say about transports.

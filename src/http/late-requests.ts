@@ -1,5 +1,5 @@
 /**
- * Ends requests that do not arrive whole in time. An upload may take as long as its bytes keep coming. Node.js has only one time limit for all
+ * Ends requests that do not arrive whole in time, or fall below a pace. An upload may take as long as its bytes keep coming. Node.js has only one time limit for all
  * requests.
  */
 import type { IncomingMessage, Server } from 'node:http';
@@ -7,6 +7,10 @@ import { bodyless } from './bodies.ts';
 
 /** From the head of a request to its last byte. */
 export const wholeMs = 60_000;
+/** How often the pace of a body is looked at. A mobile network that lets it pause for less does no harm. */
+export const paceMs = 20_000;
+/** Bytes that have to come in that time, 240 a second: else whoever holds back the end of a body keeps its room for the whole time. */
+export const paceBytes = 4_800;
 /** How long an upload may pause. */
 export const stillMs = 60_000;
 
@@ -43,6 +47,15 @@ export function makeLateRequests(onLate: (request: IncomingMessage) => void, lat
     onLate(request);
   }
 
+  function keepPace(request: IncomingMessage, leftMs: number): void {
+    const { bytesRead } = request.socket;
+    wait(request, paceMs, () => {
+      const isLate = leftMs <= paceMs || request.socket.bytesRead < bytesRead + paceBytes;
+      if (isLate) end(request);
+      else keepPace(request, leftMs - paceMs);
+    });
+  }
+
   function letFlow(request: IncomingMessage): void {
     const { bytesRead } = request.socket;
     wait(request, stillMs, () => (request.socket.bytesRead > bytesRead ? letFlow(request) : end(request)));
@@ -54,7 +67,7 @@ export function makeLateRequests(onLate: (request: IncomingMessage) => void, lat
         const { headers, method = '' } = request;
         if (bodyless.has(method)) return;
         if (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined) return;
-        wait(request, wholeMs, () => end(request));
+        keepPace(request, wholeMs);
         request.once('close', () => pending.get(request)?.());
       });
     },

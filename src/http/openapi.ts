@@ -12,7 +12,7 @@ const noPolicy = { scheduleMs: [], maxAgeMs: 0 };
 
 /** OpenAPI 3.1 as an object. */
 export async function describeApi(version: string): Promise<PublishedDocument> {
-  const pressure = { reason: null };
+  const pressure = { passed: null };
   const routes = listRoutes({
     emails: { load: unused, read: unused, find: unused, timeline: unused, facts: unused, lastChange: unused },
     eventFeed: { newest: unused, watch: unused },

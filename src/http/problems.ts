@@ -20,11 +20,25 @@ export class ProblemError extends Error {
   readonly problem: ProblemName;
   readonly faults: readonly Fault[] | undefined;
   readonly more: ProblemExtension | undefined;
-  constructor(problem: ProblemName, detail: string, faults?: readonly Fault[], more?: ProblemExtension) {
+  /** As it is counted, where that is another than its name. */
+  readonly reason: RefusalReason | undefined;
+  constructor(
+    problem: ProblemName,
+    detail: string,
+    faults?: readonly Fault[],
+    more?: ProblemExtension,
+    reason?: RefusalReason,
+  ) {
     super(detail);
     this.problem = problem;
     this.faults = faults;
     this.more = more;
+    this.reason = reason;
+  }
+
+  /** Too much waits, or is in hand, for another to be taken now. */
+  static ofBackPressure(detail: string): ProblemError {
+    return new ProblemError('service_unavailable', detail, undefined, undefined, 'back_pressure');
   }
 
   /** A problem that its faults tell all of. */
@@ -163,15 +177,17 @@ function tooLargeDetail(maxBytes: number): string {
 type Explanation = {
   name: ProblemName;
   /** As it is counted, where that is another. */
-  reason?: RefusalReason;
+  reason?: RefusalReason | undefined;
   detail: string;
   faults?: readonly Fault[] | undefined;
   more?: ProblemExtension | undefined;
 };
 
 function explain(error: FastifyError | Error, request: FastifyRequest, deps: ErrorDeps): Explanation {
-  if (error instanceof ProblemError)
-    return { name: error.problem, detail: error.message, faults: error.faults, more: error.more };
+  if (error instanceof ProblemError) {
+    const { problem: name, reason, message: detail, faults, more } = error;
+    return { name, reason, detail, faults, more };
+  }
   if (error instanceof z.ZodError) return invalid(error);
   if (isCutOff(error, request))
     return { name: 'unreadable_request', detail: 'The connection ended before the request had come whole' };

@@ -92,7 +92,7 @@ function reportRequests(app: App, report: ServerDeps['report']): void {
     method: request.method,
     route: request.routeOptions.url ?? 'unknown',
     keyId: request.apiKey?.id ?? null,
-    takesMail: request.routeOptions.config.sheds === true,
+    takesMail: request.routeOptions.config.sheds !== undefined,
   });
   app.addHook('onResponse', async (request, reply) => {
     report({ ...headOf(request), status: reply.statusCode, ms: reply.elapsedTime, refusal: request.refusal });

@@ -1,5 +1,5 @@
-/** check-back-pressure: measures how much mail waits and how full Redis is. Over a limit, new mail is refused before it is read. */
-import { type LoadLimits, limitPassed, type RedisMemory } from '../domain/back-pressure.ts';
+/** check-back-pressure: measures how much mail waits in each lane and how full Redis is. Over a limit, new mail is refused. */
+import { type LimitPassed, type LoadLimits, limitPassed, type RedisMemory } from '../domain/back-pressure.ts';
 import { type Lane, lanes } from '../domain/lane.ts';
 import type { DeliverQueue } from '../queue/deliver-queue.ts';
 import type { Due } from '../store/due.ts';
@@ -14,21 +14,28 @@ type Deps = {
   seenRedis: Readonly<SeenRedis>;
   /** Written at each check, read by the routes that refuse mail. */
   pressure: Pressure;
-  /** Called when a limit is crossed and, with null, when there is room again. */
-  report(reason: string | null): void;
+  /** Called when mail of other lanes is refused than before; null when there is room for all of it again. */
+  report(over: LimitPassed | null): void;
   now(): number;
 };
 
-/** The result of the last check: why mail is refused; null while there is room. */
-export type Pressure = { reason: string | null };
+/** The result of the last check: which mail is refused, and why; null while there is room. */
+export type Pressure = { passed: LimitPassed | null };
 
 export async function checkBackPressure({ pressure, ...deps }: Deps): Promise<void> {
-  const now = deps.now();
-  // The few jobs in the queue count as one email each: what waits for long waits in the store.
-  const counts = lanes.flatMap((lane) => [deps.due.waiting(lane, now), deps.deliverQueues[lane].waiting()]);
-  const waitingEmails = (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
-  const load = { waitingEmails, redisMemory: await deps.memory() };
-  const reason = deps.seenRedis.standing?.unfit ?? limitPassed(load, deps.limits);
-  if ((reason === null) !== (pressure.reason === null)) deps.report(reason);
-  pressure.reason = reason;
+  const [transactional, bulk] = await Promise.all([countWaiting(deps, 'transactional'), countWaiting(deps, 'bulk')]);
+  const load = { waitingEmails: { transactional, bulk }, redisMemory: await deps.memory() };
+  const unfit = deps.seenRedis.standing?.unfit ?? null;
+  const over = unfit === null ? limitPassed(load, deps.limits) : { lanes, reason: unfit };
+  if (over?.lanes.join() !== pressure.passed?.lanes.join()) deps.report(over);
+  pressure.passed = over;
+}
+
+/** The few jobs in the queue count as one email each: what waits for long waits in the store. */
+async function countWaiting(
+  { due, deliverQueues, now }: Pick<Deps, 'due' | 'deliverQueues' | 'now'>,
+  lane: Lane,
+): Promise<number> {
+  const [inStore, inQueue] = await Promise.all([due.waiting(lane, now()), deliverQueues[lane].waiting()]);
+  return inStore + inQueue;
 }

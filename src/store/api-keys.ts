@@ -56,7 +56,10 @@ export function openApiKeys(redis: Redis) {
   async function read(tokenHash: string): Promise<StoredApiKey | null> {
     const [facts, name, usedAt] = await redis.hmget(keys.apiKey(tokenHash), ...fields);
     if (!facts) return null;
-    return { madeBy: null, ratesAbove: [], ...JSON.parse(facts), name, lastUsedAt: usedAt ? Number(usedAt) : null };
+    const stored = JSON.parse(facts);
+    // What the keys of earlier versions lack.
+    const usual = { madeBy: null, ratesAbove: [], rootId: stored.madeBy ?? stored.id };
+    return { ...usual, ...stored, name, lastUsedAt: usedAt ? Number(usedAt) : null };
   }
 
   async function* list(cursor: Cursor, isListed: (key: ApiKey) => boolean): AsyncGenerator<StoredApiKey> {

@@ -1,5 +1,7 @@
 /** Reports: one function for each unit of work, which writes one wide line and counts the same, so that log and metrics cannot differ. */
+
 import { maskAddress, maskAddresses } from '../domain/address.ts';
+import type { LimitPassed } from '../domain/back-pressure.ts';
 import type { CampaignStatus } from '../domain/campaign.ts';
 import { worthTellingMs } from '../domain/clock.ts';
 import type { Decision } from '../domain/decide.ts';
@@ -235,9 +237,10 @@ export function openReports(
       else log.warn(fields, 'Redis cannot be reached: the start waits for it');
     },
 
-    backPressure(reason: string | null): void {
-      if (reason === null) log.info({}, 'new mail is taken again');
-      else log.warn({ reason }, 'new mail is refused');
+    /** @param over which lanes take no new mail, and why; null when all of them do again */
+    backPressure(over: LimitPassed | null): void {
+      if (over === null) log.info({}, 'new mail is taken again');
+      else log.warn({ ...over }, 'new mail is refused');
     },
 
     /** @param emails whose answer was not stored; `posts` is the number of such webhook posts */

@@ -160,7 +160,7 @@ it('what is parked counts as waiting: over the line new mail is refused, and tak
   await areParked('main', 5);
   const load = async () => (await strict.api('GET', '/readyz')).body.checks.find(({ name }) => name === 'load');
   await until('the line to be crossed', async () => !(await load())?.ok);
-  expect((await load())?.detail).toMatch(/^5 emails are waiting, the limit is 5/);
+  expect((await load())?.detail).toMatch(/^5 transactional emails are waiting, the limit is 5/);
   expect(await strict.api('POST', '/v1/emails', base)).toMatchObject({ status: 503 });
   await ask('main', 'resume');
   for (const id of ids) await isStatus(id, 'sent');

@@ -25,6 +25,7 @@ describe('a request for a key', () => {
       createdAt: 5,
       madeBy: null,
       ratesAbove: [],
+      rootId: 'ak_1',
       scopes: ['send', 'read', 'manage'],
       fromDomains: null,
       lanes: null,

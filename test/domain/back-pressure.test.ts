@@ -21,24 +21,39 @@ describe('a limit on memory', () => {
 
 describe('a load', () => {
   const limits = { waitingEmails: 5, redisMemory: { percent: 90 } };
-  const load = (waitingEmails: number, used: number, max = 100 * mb) => ({ waitingEmails, redisMemory: { used, max } });
+  const load = (transactional: number, bulk: number, used = 0, max = 100 * mb) => ({
+    waitingEmails: { transactional, bulk },
+    redisMemory: { used, max },
+  });
+  const both = ['transactional', 'bulk'];
 
-  it('under its limits leaves room', () => {
-    expect(limitPassed(load(4, 89 * mb), limits)).toBeNull();
+  it('under its limits leaves room, however much the lanes have together', () => {
+    expect(limitPassed(load(4, 4, 89 * mb), limits)).toBeNull();
   });
 
-  it('at a limit has passed it, and says by how much and whose limit it is', () => {
-    expect(limitPassed(load(5, 0), limits)).toBe('5 emails are waiting, the limit is 5 (MAX_WAITING_EMAILS)');
-    expect(limitPassed(load(0, 90 * mb), limits)).toBe('Redis uses 90.0 MB, the limit is 90.0 MB (MAX_REDIS_MEMORY)');
-    expect(limitPassed(load(9, 95 * mb), limits)).toBe(
-      '9 emails are waiting, the limit is 5 (MAX_WAITING_EMAILS); Redis uses 95.0 MB, the limit is 90.0 MB (MAX_REDIS_MEMORY)',
-    );
+  it('on a line is over it, and says by how much, whose line it is and which lanes are refused', () => {
+    expect(limitPassed(load(5, 4), limits)).toEqual({
+      lanes: ['transactional'],
+      reason: '5 transactional emails are waiting, the limit is 5 (MAX_WAITING_EMAILS)',
+    });
+    expect(limitPassed(load(0, 6), limits)).toEqual({
+      lanes: ['bulk'],
+      reason: '6 bulk emails are waiting, the limit is 5 (MAX_WAITING_EMAILS)',
+    });
+    expect(limitPassed(load(0, 0, 90 * mb), limits)).toEqual({
+      lanes: both,
+      reason: 'Redis uses 90.0 MB, the limit is 90.0 MB (MAX_REDIS_MEMORY)',
+    });
+    expect(limitPassed(load(9, 8, 95 * mb), limits)).toEqual({
+      lanes: both,
+      reason:
+        '9 transactional emails are waiting, the limit is 5 (MAX_WAITING_EMAILS); 8 bulk emails are waiting, the limit is 5 (MAX_WAITING_EMAILS); Redis uses 95.0 MB, the limit is 90.0 MB (MAX_REDIS_MEMORY)',
+    });
   });
 
   it('in a Redis without a limit is never over a share of it, but over a size', () => {
-    expect(limitPassed(load(0, 900 * mb, 0), limits)).toBeNull();
-    expect(limitPassed(load(0, 900 * mb, 0), { ...limits, redisMemory: { bytes: 512 * mb } })).toMatch(
-      /^Redis uses 900.0/,
-    );
+    expect(limitPassed(load(0, 0, 900 * mb, 0), limits)).toBeNull();
+    const sized = { ...limits, redisMemory: { bytes: 512 * mb } };
+    expect(limitPassed(load(0, 0, 900 * mb, 0), sized)?.reason).toMatch(/^Redis uses 900.0/);
   });
 });

@@ -1,10 +1,10 @@
-/** Bodies in hand are bounded: another is refused, before it is read where its length is known, small ones apart from large ones, and whoever goes makes room. */
+/** Bodies in hand are bounded: another is refused, before it is read where its length is known, small ones apart from large ones, whoever goes makes room, and no key takes all of it. */
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeBodyRoom, smallBodyBytes } from '../../src/http/body-room.ts';
-import { type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
-import { openRawHttp, type RawHttp } from '../support/raw-http.ts';
+import { type ApiClient, apiClient, type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
+import { openRawHttp, type RawAnswer, type RawHttp } from '../support/raw-http.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
@@ -18,16 +18,17 @@ beforeAll(async () => {
 });
 afterAll(() => opened.disposeAsync());
 
-const headers = { authorization: `Bearer ${testApiKey}`, 'content-type': 'application/json' };
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+const headers = { ...bearer(testApiKey), 'content-type': 'application/json' };
 /** An email as long as that. */
 function emailOf(bytes: number): string {
   const email = (text: string) => JSON.stringify({ from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text });
   return email('x'.repeat(bytes - email('').length));
 }
 
-function head(more: Record<string, string | number>): string {
+function head(more: Record<string, string | number>, path = '/v1/emails'): string {
   const lines = Object.entries({ host: 'test', ...headers, ...more }).map(([name, value]) => `${name}: ${value}\r\n`);
-  return `POST /v1/emails HTTP/1.1\r\n${lines.join('')}\r\n`;
+  return `POST ${path} HTTP/1.1\r\n${lines.join('')}\r\n`;
 }
 const chunk = (bytes: string | Buffer) =>
   Buffer.concat([Buffer.from(`${Buffer.byteLength(bytes).toString(16)}\r\n`), Buffer.from(bytes), Buffer.from('\r\n')]);
@@ -40,9 +41,9 @@ async function refusals(): Promise<number> {
 }
 
 /** One that has sent all but the last byte of a body of that size. */
-async function openUnended(bytes: number): Promise<RawHttp> {
+async function openUnended(bytes: number, token = testApiKey, path = '/v1/emails'): Promise<RawHttp> {
   const http = await openRawHttp(postrider.url);
-  http.write(head({ 'content-length': bytes }));
+  http.write(head({ ...bearer(token), 'content-length': bytes }, path));
   http.write(emailOf(bytes).slice(0, -1));
   return http;
 }
@@ -51,6 +52,17 @@ async function openUnended(bytes: number): Promise<RawHttp> {
 async function isTaken(bytes: number): Promise<boolean> {
   using http = await openRawHttp(postrider.url);
   return (await http.send('POST', '/v1/emails', headers, emailOf(bytes))).status === 202;
+}
+
+/** The answer to a head that asks whether its body shall come, which then does not: so it takes no room from the others. */
+async function askFor(bytes: number, token: string, path: string): Promise<RawAnswer> {
+  using http = await openRawHttp(postrider.url);
+  http.write(head({ ...bearer(token), 'content-length': bytes, expect: '100-continue' }, path));
+  return await http.answer();
+}
+
+async function tokenOf(maker: ApiClient, limits: object): Promise<string> {
+  return (await maker('POST', '/v1/api-keys', { name: 'k', ...limits })).body.token;
 }
 
 it('while one large body is in hand, another is refused unread, with Retry-After; a small one is accepted, and so is a large one after the first is done', async () => {
@@ -80,9 +92,9 @@ it('a large body that was announced and does not come takes no room from others'
 });
 
 it('small bodies have a limit of their own, and large ones are accepted beside them', async () => {
-  using _first = await openUnended(smallBodyBytes);
+  using _first = await openUnended(smallBodyBytes, await tokenOf(postrider.api, {}));
   using second = await openUnended(smallBodyBytes);
-  await until('them to be in hand', async () => !(await isTaken(9 * kb)));
+  await until('them to be in hand', async () => (await askFor(9 * kb, testApiKey, '/v1/emails')).status === 503);
   using unread = await openRawHttp(postrider.url);
   unread.write(head({ 'content-length': 9 * kb }));
   const answer = await unread.answer();
@@ -92,6 +104,29 @@ it('small bodies have a limit of their own, and large ones are accepted beside t
   second.write('}');
   expect(await second.answer()).toMatchObject({ status: 202 });
   expect(await isTaken(9 * kb)).toBe(true);
+});
+
+describe.each([
+  { size: 'small', bytes: 20 * kb, count: 19 },
+  { size: 'large', bytes: 300 * kb, count: 2 },
+])('$size bodies that never end', ({ bytes, count }) => {
+  it.each([
+    { scope: 'send', path: '/v1/emails' },
+    { scope: 'read', path: '/v1/templates/none/render' },
+  ])('of one key ($scope) and those that it made leave room for those of others', async ({ scope, path }) => {
+    const maker = await tokenOf(postrider.api, { scopes: [scope, 'manage'] });
+    const made = await tokenOf(apiClient(postrider.url, maker), { scopes: [scope] });
+    await using held = new AsyncDisposableStack();
+    for (let n = 0; n < count; n++) held.use(await openUnended(bytes, n % 2 ? maker : made, path));
+    const refused = await until('no more of them to be taken', async () => {
+      const answer = await askFor(bytes, made, path);
+      return answer.status === 503 && answer;
+    });
+    expect(refused).toMatchObject(tookNothing);
+    expect(refused.body).toMatch(/This key, with those it made and that made it, .*API_BODY_BYTES/);
+    expect((await askFor(bytes, maker, path)).status).toBe(503);
+    expect(await isTaken(bytes)).toBe(true);
+  });
 });
 
 it('a body that stops being valid HTTP gives back its room although its client hangs', async () => {
@@ -156,13 +191,17 @@ it('the largest request is taken when no other is in hand, however little room t
   expect((await postrider.api('POST', '/v1/emails', email)).status).toBe(202);
 });
 
-it('in any order of bodies, each part holds at most its room, except for one body beside small ones, and in the end nothing', () => {
+it('in any order of bodies, each part holds at most its room, and each key its share, except for one body beside small ones, and in the end nothing', () => {
   const step = fc.record({ who: fc.nat(9), bytes: fc.nat(2 * roomBytes), leaves: fc.boolean() });
+  const kind = fc.record({ isLarge: fc.boolean(), rootId: fc.constantFrom('ak_1', 'ak_2', 'ak_3') });
   fc.assert(
-    fc.property(fc.array(step), fc.array(fc.boolean(), { minLength: 10, maxLength: 10 }), (steps, large) => {
+    fc.property(fc.array(step), fc.array(kind, { minLength: 10, maxLength: 10 }), (steps, kinds) => {
       const room = makeBodyRoom(roomBytes);
-      const bodies = large.map((isLarge) => ({ place: room.enter(isLarge), isLarge, bytes: 0, isGone: false }));
+      const bodies = kinds.map(({ isLarge, rootId }) => {
+        return { place: room.enter(isLarge, rootId), isLarge, rootId, bytes: 0, isGone: false };
+      });
       const isInLarge = (body: { isLarge: boolean; bytes: number }) => body.isLarge || body.bytes > smallBodyBytes;
+      const sumOf = (some: readonly { bytes: number }[]) => some.reduce((sum, each) => sum + each.bytes, 0);
       for (const { who, bytes, leaves } of steps) {
         const one = bodies[who] ?? expect.unreachable('there is one');
         if (leaves) {
@@ -172,17 +211,27 @@ it('in any order of bodies, each part holds at most its room, except for one bod
         }
         const grown = { isLarge: one.isLarge, bytes };
         const beside = bodies.filter((body) => body !== one && isInLarge(body) === isInLarge(grown));
-        const others = beside.reduce((sum, each) => sum + each.bytes, 0);
-        const hasRoom = others <= smallBodyBytes || others + bytes <= (isInLarge(grown) ? roomBytes : roomBytes / 2);
-        expect(one.place.fits(bytes)).toBe(hasRoom);
+        const others = sumOf(beside);
+        const ofKey = sumOf(beside.filter(({ rootId }) => rootId === one.rootId));
+        const all = isInLarge(grown) ? roomBytes : roomBytes / 2;
+        const hasRoom = others <= smallBodyBytes || others + bytes <= all;
+        const hasShare = ofKey <= all / 4 || ofKey + bytes <= (all - (others - ofKey)) * 0.75;
+        const usedUp = hasRoom ? (hasShare ? null : 'share') : 'room';
+        expect(one.place.lacks(bytes)).toBe(usedUp);
         const counts = !one.isGone && bytes > one.bytes;
-        expect(one.place.grow(bytes)).toBe(!counts || hasRoom);
-        if (counts && hasRoom) one.bytes = bytes;
+        expect(one.place.grow(bytes)).toBe(counts ? usedUp : null);
+        if (counts && usedUp === null) one.bytes = bytes;
       }
       for (const { place } of bodies) place.leave();
-      expect(room.enter(true).grow(roomBytes)).toBe(true);
-      const [first, second] = [room.enter(false), room.enter(false)];
-      expect([first.grow(smallBodyBytes), second.grow(smallBodyBytes)]).toEqual([true, true]);
+      expect(room.enter(true, 'ak_1').grow(roomBytes)).toBe(null);
+      const [first, second] = [room.enter(false, 'ak_1'), room.enter(false, 'ak_2')];
+      expect([first.grow(smallBodyBytes), second.grow(smallBodyBytes)]).toEqual([null, null]);
     }),
   );
+});
+
+it('when three keys take all they can, another finds room', () => {
+  const room = makeBodyRoom(64 * roomBytes);
+  for (let key = 0; key < 3; key++) while (room.enter(false, `ak_${key}`).grow(kb) === null);
+  expect(room.enter(false, 'ak_new').grow(kb)).toBe(null);
 });

@@ -1,6 +1,6 @@
 /** What a live stream may cost, and how long it lives: slow readers, too many, heartbeats, revoked keys, a stop. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { emailIdOf, eventOf, type FeedWorld, openFeedWorld } from '../support/event-feed.ts';
+import { emailIdOf, eventOf, type FeedWorld, type MadeKey, openFeedWorld } from '../support/event-feed.ts';
 import { type EventStream, readStream } from '../support/event-stream.ts';
 import { apiClient } from '../support/postrider.ts';
 import { until } from '../support/until.ts';
@@ -111,13 +111,30 @@ it('a key that has as many streams as it may is refused with 429, and others are
   expect(await apiClient(world.url)('GET', '/v1/events', undefined, asStream)).toMatchObject({
     status: 429,
     headers: { 'retry-after': '60' },
-    body: { detail: expect.stringContaining('1 event streams') },
+    body: { detail: expect.stringContaining('has 1 event streams') },
   });
   const { token } = await world.makeKey({});
   const other = await readStream(world.url, { authorization: `Bearer ${token}` });
   mine.leave();
   const again = await until('a place', () => readStream(world.url).catch(() => undefined));
   for (const reader of [other, again]) reader.leave();
+});
+
+it('a key gets no more streams by making keys, also when one in between is revoked, and takes none from a key that it did not make', async () => {
+  const world = await open({ mostOfKey: 2 });
+  const maker = await world.makeKey({});
+  const child = await world.makeKey({}, maker.key);
+  const grandchild = await world.makeKey({}, child.key);
+  const stranger = await world.makeKey({});
+  const read = ({ token }: MadeKey) => readStream(world.url, { authorization: `Bearer ${token}` });
+  const streams = [await read(child), await read(grandchild)];
+  expect(await child.revoke()).toBe(true);
+  for (const key of [maker, grandchild, await world.makeKey({}, grandchild.key)])
+    await expect(read(key)).rejects.toThrow(/^429: .*has 2 event streams/);
+  streams.push(await read(stranger), await readStream(world.url));
+  streams.shift()?.leave();
+  streams.push(await until('a place', () => read(maker).catch(() => undefined)));
+  for (const reader of streams) reader.leave();
 });
 
 describe('with a heartbeat', () => {

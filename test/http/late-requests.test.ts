@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { expect, it } from 'vitest';
-import { makeLateRequests, stillMs, wholeMs } from '../../src/http/late-requests.ts';
+import { makeLateRequests, paceBytes, paceMs, stillMs, wholeMs } from '../../src/http/late-requests.ts';
 import { until } from '../support/until.ts';
 
 type Timer = { readonly ms: number; readonly run: () => void; isOver: boolean };
@@ -51,7 +51,7 @@ it('a request whose body does not come is ended, and one that came whole is not'
   await using slow = await open();
   slow.socket.write(`${head}abc`);
   await until('the request', () => slow.requests.length === 1);
-  expect(slow.running().map(({ ms }) => ms)).toEqual([wholeMs]);
+  expect(slow.running().map(({ ms }) => ms)).toEqual([paceMs]);
   slow.pass();
   expect(slow.late).toEqual(slow.requests);
   expect(slow.late[0]?.socket.isPaused()).toBe(true);
@@ -62,6 +62,33 @@ it('a request whose body does not come is ended, and one that came whole is not'
   await until('the body', () => whole.requests[0]?.complete);
   whole.pass();
   expect(whole.late).toEqual([]);
+});
+
+it('a body that keeps its pace has its whole time, and one that falls below it is ended, however much of it has come', async () => {
+  const long = head.replace('length: 9', `length: ${100 * paceBytes}`);
+  const write = async ({ socket, requests }: Awaited<ReturnType<typeof open>>, bytes: number) => {
+    const request = await until('the request', () => requests[0]?.resume());
+    const due = request.socket.bytesRead + bytes;
+    socket.write('x'.repeat(bytes));
+    await until('the bytes', () => request.socket.bytesRead === due);
+  };
+  await using steady = await open();
+  steady.socket.write(long);
+  for (let ms = paceMs; ms <= wholeMs; ms += paceMs) {
+    await write(steady, paceBytes);
+    expect(steady.late).toEqual([]);
+    steady.pass();
+  }
+  expect(steady.late).toEqual(steady.requests);
+
+  await using held = await open();
+  held.socket.write(long);
+  await write(held, 90 * paceBytes);
+  held.pass();
+  await write(held, paceBytes - 1);
+  expect(held.late).toEqual([]);
+  held.pass();
+  expect(held.late).toEqual(held.requests);
 });
 
 it('an upload goes on as long as bytes come, and is ended when none do', async () => {

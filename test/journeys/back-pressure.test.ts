@@ -1,7 +1,7 @@
-/** Back-pressure: over a limit new mail is refused before it is read and nothing is stored; it is taken again once there is room. */
+/** Back-pressure: over a limit new mail is refused and nothing is stored, each lane by itself; it is taken again once there is room. */
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Env, type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
+import { apiClient, type Env, type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
 import { openRawHttp } from '../support/raw-http.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { openSmtpServer } from '../support/smtp-server.ts';
@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => opened.disposeAsync());
 
-const startApi = (lines: Env) => startPostrider({ REDIS_URL: server.url, ROLES: 'api', ...lines });
+const startApi = (limits: Env) => startPostrider({ REDIS_URL: server.url, ROLES: 'api', ...limits });
 
 async function loadOf({ api }: Postrider) {
   const { status, body } = await api('GET', '/readyz');
@@ -57,10 +57,10 @@ async function load(): Promise<void> {
 }
 
 /** What a server answers to the head of a request whose body never comes. */
-async function answerToHead(url: string, path: string): Promise<number> {
+async function answerToHead(url: string, path: string, token = testApiKey): Promise<number> {
   using http = await openRawHttp(url);
   http.write(
-    `POST ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${testApiKey}\r\nContent-Type: application/json\r\nContent-Length: 30000000\r\n\r\n`,
+    `POST ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\nContent-Length: 30000000\r\n\r\n`,
   );
   return (await http.answer()).status;
 }
@@ -69,9 +69,15 @@ it('while as many emails wait as the line says, mail is refused and everything e
   const ids: string[] = [];
   for (let n = 0; n < 5; n++) ids.push((await api.api('POST', '/v1/emails', email)).body.id);
   await isAtLine(api, true);
-  await expectRefusal(api, /^New mail is refused for now: 5 emails are waiting, the limit is 5/);
-  for (const [path] of sends) expect([path, await answerToHead(api.url, path)]).toEqual([path, 503]);
-  expect(await loadOf(api)).toMatchObject({ status: 200, ok: false, detail: expect.stringMatching(/^5 emails/) });
+  await expectRefusal(
+    api,
+    /^New transactional mail is refused for now: 5 transactional emails are waiting, the limit is 5/,
+  );
+  expect(await loadOf(api)).toMatchObject({
+    status: 200,
+    ok: false,
+    detail: expect.stringMatching(/^5 transactional emails/),
+  });
   expect((await api.api('GET', `/v1/emails/${ids[0]}`)).status).toBe(200);
   expect(api.output()).toMatch(/new mail is refused/);
 
@@ -90,6 +96,63 @@ it('while as many emails wait as the line says, mail is refused and everything e
       { status: 202 },
     ]);
   expect(api.output()).toMatch(/new mail is taken again/);
+  await until('those to arrive as well', () => smtp.mails.length === 8);
+});
+
+it('bulk over its line is refused, before it is read where nothing else can come; transactional mail is taken', async () => {
+  const bulk = { ...email, lane: 'bulk' };
+  const { token } = (await api.api('POST', '/v1/api-keys', { name: 'bulk', lanes: ['bulk'] })).body;
+  const { id: campaign } = (await api.api('POST', '/v1/campaigns', { ...email, to: undefined, name: 'c' })).body;
+  const scheduled = { ...bulk, scheduled_at: new Date(Date.now() + 3_600_000).toISOString() };
+  for (let n = 0; n < 6; n++) expect((await api.api('POST', '/v1/emails', scheduled)).status).toBe(202);
+  const once = { 'idempotency-key': 'once' };
+  const [first] = [await api.api('POST', '/v1/emails', bulk, once)];
+  const batch = await api.api('POST', '/v1/emails/batch', [bulk, bulk, bulk, bulk], once);
+  expect([first.status, batch.status]).toEqual([202, 202]);
+  await isAtLine(api, true);
+
+  expect((await loadOf(api)).detail).toBe('5 bulk emails are waiting, the limit is 5 (MAX_WAITING_EMAILS)');
+  expect(api.output()).toMatch(/"lanes":\["bulk"\].*new mail is refused/);
+  // The worker that ended leaves keys that expire, so only emails are counted.
+  const stored = async () => (await redis.keys('pr:{0}:email:*')).length;
+  const before = await stored();
+  const mixed = [email, bulk];
+  for (const headers of [{}, { 'x-batch-validation': 'permissive' }])
+    for (const [path, body] of [
+      ['/v1/emails', bulk],
+      ['/v1/emails/batch', [bulk]],
+      ['/v1/emails/batch', mixed],
+    ] as const) {
+      const refused = await api.api('POST', path, body, { ...headers, 'idempotency-key': 'over bulk' });
+      expect([path, refused]).toMatchObject([path, { status: 503, headers: { 'retry-after': '2' } }]);
+      expect(refused.body.detail).toMatch(/^New bulk mail is refused for now: 5 bulk emails/);
+    }
+  const ofBulkAlone = apiClient(api.url, token);
+  for (const [path, body] of sends) {
+    expect([path, await answerToHead(api.url, path, token)]).toEqual([path, 503]);
+    expect((await ofBulkAlone('POST', path, body)).status).toBe(503);
+  }
+  expect(await answerToHead(api.url, `/v1/campaigns/${campaign}/recipients`)).toBe(503);
+  expect(await stored()).toBe(before);
+  const metrics = await (await fetch(`${api.url}/metrics`)).text();
+  expect(metrics).toMatch(
+    /^postrider_refused_requests_total\{reason="back_pressure",takes_mail="true"\} (1[1-9]|[2-9]\d)/m,
+  );
+
+  // What is wrong for good is not put off, and what was answered is answered again.
+  expect((await api.api('POST', '/v1/emails', { ...bulk, to: 'nobody' })).status).toBe(422);
+  const repeats = [
+    [await api.api('POST', '/v1/emails', bulk, once), first],
+    [await api.api('POST', '/v1/emails/batch', [bulk, bulk, bulk, bulk], once), batch],
+  ] as const;
+  for (const [repeat, { body }] of repeats)
+    expect(repeat).toMatchObject({ status: 202, body, headers: { 'idempotent-replayed': 'true' } });
+  for (const [path, body] of sends) expect([path, (await api.api('POST', path, body)).status]).toEqual([path, 202]);
+
+  for (const { id } of [first.body, ...batch.body.data]) await api.api('POST', `/v1/emails/${id}/cancel`);
+  await isAtLine(api, false);
+  expect((await api.api('POST', '/v1/emails/batch', mixed, { 'idempotency-key': 'over bulk' })).status).toBe(202);
+  await redis.flushall();
 });
 
 it("over its share of Redis' maxmemory, mail is refused; it is taken again once there is room", async () => {
@@ -97,6 +160,7 @@ it("over its share of Redis' maxmemory, mail is refused; it is taken again once 
   await redis.config('SET', 'maxmemory', '64mb');
   await load();
   await isAtLine(api, true);
+  for (const [path] of sends) expect([path, await answerToHead(api.url, path)]).toEqual([path, 503]);
   await expectRefusal(api, /^New mail is refused for now: Redis uses \d+\.\d MB, the limit is 32\.0 MB/);
   await redis.del(ballast);
   await isAtLine(api, false);

@@ -37,6 +37,15 @@ it('a key comes back as it was stored, by its token and by its id; the token its
     );
 });
 
+it('a key of an earlier version, which names no root, counts with the key that made it, or else for itself', async () => {
+  for (const madeBy of ['ak_1', null]) {
+    const { rootId: _, ...facts } = keyOf('ak_old', { madeBy });
+    await redis.hset(keys.apiKey(hashToken('pr_old')), { facts: JSON.stringify(facts), name: 'old' });
+    expect((await apiKeys.find(hashToken('pr_old'), minute))?.rootId).toBe(madeBy ?? 'ak_old');
+  }
+  await redis.del(keys.apiKey(hashToken('pr_old')));
+});
+
 it('a use is noted at most once a minute', async () => {
   await apiKeys.add(keyOf('ak_2'), hashToken('pr_two'));
   const used = async () => (await apiKeys.get('ak_2'))?.lastUsedAt;

@@ -1,7 +1,7 @@
 /** The event feed over a real Redis and real HTTP, in this process: a server of its own, and events put straight into the log. */
 import type { Socket } from 'node:net';
 import type { Redis } from 'ioredis';
-import { type ApiKeyRequest, adminKey, hashToken, makeApiKey } from '../../src/domain/api-key.ts';
+import { type ApiKey, type ApiKeyRequest, adminKey, hashToken, makeApiKey } from '../../src/domain/api-key.ts';
 import type { EmailFacts } from '../../src/domain/email.ts';
 import type { EmailEvent, OutboxEvent, TransportEvent } from '../../src/domain/event.ts';
 import type { FeedItem } from '../../src/domain/event-feed.ts';
@@ -32,9 +32,12 @@ export type FeedWorld = AsyncDisposable & {
   add(...events: readonly OutboxEvent[]): Promise<string[]>;
   keep(facts: Partial<EmailFacts> & Pick<EmailFacts, 'id'>): Promise<void>;
   trim(before: string): Promise<number>;
-  makeKey(limits: Partial<ApiKeyRequest>): Promise<{ readonly token: string; revoke(): Promise<boolean> }>;
+  /** @param maker the admin key, when left out */
+  makeKey(limits: Partial<ApiKeyRequest>, maker?: ApiKey): Promise<MadeKey>;
   stop(): Promise<void>;
 };
+
+export type MadeKey = { readonly token: string; readonly key: ApiKey; revoke(): Promise<boolean> };
 
 const trim = script(`${trimBefore} return trimBefore(ARGV[1])`);
 
@@ -125,13 +128,13 @@ export async function openFeedWorld(
       await direct.hset(keys.email(facts.id), 'facts', packFacts(storedEmail([], { facts }).facts));
     },
     trim: async (before) => Number(await trim(direct, [keys.outbox, keys.outboxTrimmed], [before])),
-    async makeKey(limits) {
+    async makeKey(limits, maker = adminKey) {
       made += 1;
       const token = `pr_of_this_test_${made}`;
       const id = makeId('ak', at, Buffer.alloc(10, made));
-      const key = makeApiKey({ name: 'k', ...limits }, { id, now: at, maker: adminKey });
+      const key = makeApiKey({ name: 'k', ...limits }, { id, now: at, maker });
       await apiKeys.add(key, hashToken(token));
-      return { token, revoke: () => apiKeys.revoke(id) };
+      return { token, key, revoke: () => apiKeys.revoke(id) };
     },
     stop: () => api.close(),
     [Symbol.asyncDispose]: () => all.disposeAsync(),

@@ -7,7 +7,7 @@ export function buildTestServer(given: Partial<ServerDeps>): ReturnType<typeof b
   return buildServer({
     ...{ api: [], open: [], version: '0', adminToken: testApiKey },
     ...{ apiKeys: { find: unused }, rateLimits: { take: unused } },
-    ...{ pressure: { reason: null }, isDraining: () => false, isStoreTrouble: () => false },
+    ...{ pressure: { passed: null }, isDraining: () => false, isStoreTrouble: () => false },
     ...{ newRequestId: () => 'rq_1', onBug() {}, report() {}, now: () => 0 },
     ...given,
   });

@@ -11,7 +11,7 @@ export type StreamDeps = FollowDeps & BroadcastDeps & { apiKeys: { get(id: strin
 type Streams = {
   /**
    * Answers with a stream until its reader goes.
-   * @throws ProblemError when there are too many streams, of all keys or of this one
+   * @throws ProblemError when there are too many streams, of all keys, or of this one and those counted with it
    */
   answer(reply: FastifyReply, follower: Omit<Follower, 'outlet' | 'place'> & { place: string | null }): Promise<void>;
   /** Ends all streams, and from now on each new one at once. */
@@ -24,7 +24,7 @@ const askAgainSeconds = 60;
 export const usualBounds = {
   /** Each holds a connection, and up to 64 KB and one event that its reader has not taken yet. */
   mostStreams: 1_000,
-  /** Streams of one key: no reader may use up all of them. */
+  /** Streams of one key and those that it made: no reader may use up all of them. */
   mostOfKey: 100,
   /** A reader that takes nothing for this long is dropped. With Last-Event-ID it returns to its place. */
   stallMs: 60_000,
@@ -35,13 +35,14 @@ export function openStreams(deps: StreamDeps, bounds: typeof usualBounds): Strea
   const holds = openHolding(deps.apiKeys);
   const stopping = new AbortController();
   let open = 0;
+  /** By the first of the keys that made each other. */
   const ofKeys = new Map<string, number>();
 
-  function count(keyId: string, by: 1 | -1): void {
+  function count(rootId: string, by: 1 | -1): void {
     open += by;
-    const ofKey = (ofKeys.get(keyId) ?? 0) + by;
-    if (ofKey === 0) ofKeys.delete(keyId);
-    else ofKeys.set(keyId, ofKey);
+    const ofKey = (ofKeys.get(rootId) ?? 0) + by;
+    if (ofKey === 0) ofKeys.delete(rootId);
+    else ofKeys.set(rootId, ofKey);
   }
 
   return {
@@ -51,15 +52,15 @@ export function openStreams(deps: StreamDeps, bounds: typeof usualBounds): Strea
           'service_unavailable',
           `This process has ${bounds.mostStreams} event streams open, and takes no more`,
         );
-      const keyId = follower.key.id;
-      if ((ofKeys.get(keyId) ?? 0) >= bounds.mostOfKey) {
+      const { rootId } = follower.key;
+      if ((ofKeys.get(rootId) ?? 0) >= bounds.mostOfKey) {
         reply.header('retry-after', askAgainSeconds);
         throw new ProblemError(
           'rate_limit_exceeded',
-          `This key has ${bounds.mostOfKey} event streams open here, and gets no more`,
+          `This key, with those it made and that made it, has ${bounds.mostOfKey} event streams open here, and gets no more`,
         );
       }
-      count(keyId, 1);
+      count(rootId, 1);
       try {
         const from = place ?? (await deps.eventFeed.newest());
         reply.hijack();
@@ -69,7 +70,7 @@ export function openStreams(deps: StreamDeps, bounds: typeof usualBounds): Strea
         stopping.signal.removeEventListener('abort', outlet.end);
         outlet.end();
       } finally {
-        count(keyId, -1);
+        count(rootId, -1);
       }
     },
     close: () => stopping.abort(),

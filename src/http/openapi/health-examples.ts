@@ -42,7 +42,7 @@ export const readinessExamples: RouteExamples = {
       },
     },
     refusing_mail: {
-      summary: 'Ready, but new mail is refused for now',
+      summary: 'Ready, but new bulk mail is refused for now',
       value: {
         status: 'ready',
         checks: [
@@ -52,7 +52,7 @@ export const readinessExamples: RouteExamples = {
           {
             name: 'load',
             ok: false,
-            detail: '1000214 emails are waiting, the limit is 1000000 (MAX_WAITING_EMAILS)',
+            detail: '1000214 bulk emails are waiting, the limit is 1000000 (MAX_WAITING_EMAILS)',
           },
         ],
       },

@@ -1,0 +1,29 @@
+/** Refuses new mail while too much of its lane waits, or Redis is nearly full. */
+import type { ApiKey } from '../domain/api-key.ts';
+import { type Lane, lanes } from '../domain/lane.ts';
+import type { Pressure } from '../pipeline/check-back-pressure.ts';
+import { ProblemError } from './problems.ts';
+
+type Asking = { readonly pressure: Readonly<Pressure>; readonly key: ApiKey };
+
+/** Why nothing is taken now that this key may send in `possible`; null when some of it is. Known before a body is read. */
+export function refusalOfAll({ pressure, key }: Asking, possible: readonly Lane[]): ProblemError | null {
+  const over = pressure.passed;
+  const isOver = (lane: Lane) => over?.lanes.includes(lane) === true;
+  return over !== null && mayUse(key, possible).every(isOver) ? refusalFor(over) : null;
+}
+
+/** Why mail in these lanes, each of which some of it is in, is not taken now; null when all of it is. A lane that the key may not use is not asked about. */
+export function refusalOfAny({ pressure, key }: Asking, used: readonly Lane[]): ProblemError | null {
+  const over = pressure.passed;
+  return over !== null && mayUse(key, used).some((lane) => over.lanes.includes(lane)) ? refusalFor(over) : null;
+}
+
+function mayUse({ lanes: own }: ApiKey, asked: readonly Lane[]): readonly Lane[] {
+  return asked.filter((lane) => own?.includes(lane) ?? true);
+}
+
+function refusalFor(over: NonNullable<Pressure['passed']>): ProblemError {
+  const what = lanes.length === over.lanes.length ? 'mail' : `${over.lanes.join(', ')} mail`;
+  return ProblemError.ofBackPressure(`New ${what} is refused for now: ${over.reason}`);
+}

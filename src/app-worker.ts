@@ -90,7 +90,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
     callOff: callOff.bind(null, { emails, change: settleChange.bind(null, settleDeps) }),
   };
   const own = { due, campaigns: store.slices, findPermits: findPermits.bind(null, { ...fleet, now }) };
-  const deliverDeps = { emails, ...own, ...sendDeps, handedOver: unsaved.emails, newId, now };
+  const deliverDeps = { emails, ...own, ...sendDeps, handedOver: unsaved.emails, stopping, onTrouble, newId, now };
   const probeDeps = { worker, isConnected: bindIsConnected(fleet, now), report: report.probed, onTrouble };
   const maintainDeps = { ...fleet, memory: makeMemory(), nudge, ...probeDeps, newId, now };
   const bell = opened.use(openBell(await connect('wait')));
@@ -103,16 +103,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
     const inHand = makeSemaphore(config.WORKER_CONCURRENCY);
     const room = makeSemaphore(config.WORKER_MAIL_BYTES);
     const queue = deliverQueues[lane];
-    const stage = deliver.bind(null, {
-      ...deliverDeps,
-      fetchFile: fetching[lane],
-      lane,
-      inHand,
-      room,
-      queue,
-      stopping,
-      onTrouble,
-    });
+    const stage = deliver.bind(null, { ...deliverDeps, fetchFile: fetching[lane], lane, inHand, room, queue });
     const run = ({ id, data }: JobIn<JobData>) => stage({ id, emails: data.emails });
     opened.use(await openWorker(deliverQueueNames[lane], run, queues, workers));
   }

@@ -13,7 +13,7 @@ export type LoadLimits = {
 /** In bytes. `max` is 0 when Redis has no limit. */
 export type RedisMemory = { readonly used: number; readonly max: number };
 
-export type Load = { readonly waitingEmails: Readonly<Record<Lane, number>>; readonly redisMemory: RedisMemory };
+type Load = { readonly waitingEmails: Readonly<Record<Lane, number>>; readonly redisMemory: RedisMemory };
 
 /** The lanes whose new mail is refused, and why, for people to read. */
 export type LimitPassed = { readonly lanes: readonly Lane[]; readonly reason: string };

@@ -65,7 +65,7 @@ export function sandboxRowOf(address: string): Omit<SandboxRow, 'local' | 'becom
   return sandboxRows.find(({ local }) => local === name) ?? unknownRow;
 }
 
-export type SandboxAnswer = Extract<Outcome, { kind: 'answered' }>;
+type SandboxAnswer = Extract<Outcome, { kind: 'answered' }>;
 
 const taken = parseReply('250 2.0.0 Ok: taken by the sandbox');
 

@@ -17,7 +17,7 @@ export type BodyPlace = {
   leave(): void;
 };
 
-export type BodyRoom = {
+type BodyRoom = {
   /**
    * @param isLarge whether the body is known to be large; else it counts as large once so many bytes have come
    * @param rootId of the key that sends it, by which shares are counted

@@ -6,7 +6,7 @@ import { keys } from './keys.ts';
 import { script } from './redis.ts';
 
 /** That an email is due at `at` (milliseconds since the epoch). `isForFile`: until then it waits for a file that is being fetched. */
-export type DueMark = { readonly id: string; readonly at: number; readonly isForFile?: boolean };
+type DueMark = { readonly id: string; readonly at: number; readonly isForFile?: boolean };
 
 /** Fraction of the marks of emails that wait for a file. Parked ones have another, all others are whole. */
 const fileFraction = 0.25;

@@ -37,18 +37,19 @@ export function openServer(redis: Redis) {
       return answer === 'PONG';
     },
 
-    /** Calls `listener` with the reason why Redis cannot be reached, whenever it changes, and with null once it can be reached again. */
+    /** Calls `listener` with each reason why Redis cannot be reached, once, and with null when it can be reached again. */
     onReach(listener: (why: string | null) => void): void {
-      let told: string | null = null;
+      const told = new Set<string>();
       const tell = (why: string | null) => {
-        if (why !== told) listener(why);
-        told = why;
+        if (why === null ? told.size > 0 : !told.has(why)) listener(why);
+        if (why === null) told.clear();
+        else told.add(why);
       };
       let hesitates: NodeJS.Timeout | undefined;
       redis.on('error', (error: Error) => tell(error.message));
       redis.on('close', () => {
         clearTimeout(hesitates);
-        tell(told ?? 'the connection was closed');
+        if (told.size === 0) tell('the connection was closed');
       });
       redis.on('connect', () => {
         hesitates = setTimeout(tell, hesitationMs, 'it is there, and loads its data or does not answer').unref();

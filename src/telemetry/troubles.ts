@@ -2,8 +2,8 @@
 
 /** The same trouble of a part is logged at most this often. */
 const againMs = 60_000;
-/** Parts that are remembered; there are about a dozen. */
-const maxParts = 100;
+/** Troubles that are remembered: about a dozen parts have a few each. */
+const maxRemembered = 200;
 
 type Troubles = {
   /** @returns how many lines with the same message were held back since the last; null when this one is held back too */
@@ -11,18 +11,19 @@ type Troubles = {
 };
 
 export function makeTroubles(now: () => number): Troubles {
-  const last = new Map<string, { readonly message: string; readonly at: number; held: number }>();
+  /** By part and message: while Redis comes and goes, several messages of a part take turns. */
+  const last = new Map<string, { readonly at: number; held: number }>();
   return {
     weigh(part, message) {
-      const said = last.get(part);
-      const isNew = said?.message !== message;
-      if (!isNew && now() - said.at < againMs) {
+      const trouble = JSON.stringify([part, message]);
+      const said = last.get(trouble);
+      if (said !== undefined && now() - said.at < againMs) {
         said.held += 1;
         return null;
       }
-      if (last.size >= maxParts) last.clear();
-      last.set(part, { message, at: now(), held: 0 });
-      return isNew ? 0 : said.held;
+      if (last.size >= maxRemembered) last.clear();
+      last.set(trouble, { at: now(), held: 0 });
+      return said?.held ?? 0;
     },
   };
 }

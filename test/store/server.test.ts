@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest';
 import { openServer, readFacts } from '../../src/store/server.ts';
 import { openTestRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
 
 async function factsOf(settings: Record<string, string>, commands: readonly (readonly [string, ...string[]])[] = []) {
   await using server = await openTestRedis(settings);
@@ -62,3 +63,17 @@ it('relatives go by their own names, and what they do not tell is not known', ()
 function beBusy(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
+
+it('while a server hangs up on us in one way and in another, each reason is told once', async () => {
+  await using server = await openTestRedis();
+  const redis = server.connect();
+  await redis.ping();
+  const told: (string | null)[] = [];
+  openServer(redis).onReach((why) => told.push(why));
+  for (const why of ['read ECONNRESET', 'write EPIPE', 'read ECONNRESET']) redis.emit('error', new Error(why));
+  expect(told).toEqual(['read ECONNRESET', 'write EPIPE']);
+  redis.disconnect(true);
+  await until('it to be back', () => told.at(-1) === null);
+  redis.emit('error', new Error('write EPIPE'));
+  expect(told).toEqual(['read ECONNRESET', 'write EPIPE', null, 'write EPIPE']);
+});

@@ -11,5 +11,11 @@ it('the same of a part is said once a minute, with how often it was held back; a
   expect(troubles.weigh('tend', 'away')).toBe(59);
   expect(troubles.weigh('tend', 'away')).toBeNull();
   expect(troubles.weigh('tend', 'full')).toBe(0);
-  expect(troubles.weigh('tend', 'away')).toBe(0);
+  expect(troubles.weigh('tend', 'away')).toBeNull();
+});
+
+it('troubles of a part that take turns are said once a minute each', () => {
+  const troubles = makeTroubles(() => 0);
+  const said = ['reset', 'closed', 'reset', 'closed', 'reset'].map((message) => troubles.weigh('deliver', message));
+  expect(said).toEqual([0, 0, null, null, null]);
 });

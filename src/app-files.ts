@@ -29,16 +29,16 @@ export function openFetching(
   const onTrouble = report.trouble;
   const { ATTACHMENT_ALLOW_PRIVATE_NETWORKS: allowPrivateNetworks, WORKER_LOCK: leaseMs } = config;
   const client = opened.use(openAttachmentClient({ allowPrivateNetworks }));
-  const aside = new Set<Promise<void>>();
-  opened.defer(() => waitUntil(Promise.all(aside), deadline.begin()));
-  const beside = (work: Promise<void>) => {
-    aside.add(work);
-    void work.finally(() => aside.delete(work));
+  const background = new Set<Promise<void>>();
+  opened.defer(() => waitUntil(Promise.all(background), deadline.begin()));
+  const inBackground = (work: Promise<void>) => {
+    background.add(work);
+    void work.finally(() => background.delete(work));
   };
   const openLane = (lane: Lane): Bound<typeof fetchFile> => {
     const inHand = new Set<string>();
     const fetching = { emails, due, client, lane, inHand, places: makeShares(mostInHand) };
-    const deps = { ...fetching, settle, beside, stopping, leaseMs, onTrouble, newId, now };
+    const deps = { ...fetching, settle, inBackground, stopping, leaseMs, onTrouble, newId, now };
     opened.use(openLoop('keep fetching', () => keepFetching(deps), { everyMs: leaseMs / 3, onTrouble }));
     return fetchFile.bind(null, deps);
   };

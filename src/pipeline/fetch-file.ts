@@ -20,7 +20,7 @@ type Deps = {
   places: Pick<Shares, 'tryTake'>;
   settle(email: StoredEmail, outcome: SettledOutcome, attemptId: string): Promise<void>;
   /** Takes the work that goes on beside the jobs, and that a stop waits for. It never rejects. */
-  beside(work: Promise<void>): void;
+  inBackground(work: Promise<void>): void;
   /** Aborted when the process begins to stop: what is not there by then is fetched by another worker. */
   stopping: AbortSignal;
   /** An email in hand is taken up again after this, unless `keepFetching` moves that on: then its worker died. */
@@ -42,17 +42,17 @@ export async function fetchFile(deps: Deps, email: StoredEmail, missing: Missing
   const { id } = email.facts;
   // The email was in two jobs, and the other has it fetched.
   if (inHand.has(id)) return mark(deps, id, now() + leaseMs);
-  const leave = places.tryTake(hostOf(missing.url));
-  if (leave === null) return mark(deps, id, laterAt(email, now()));
+  const release = places.tryTake(hostOf(missing.url));
+  if (release === null) return mark(deps, id, laterAt(email, now()));
   inHand.add(id);
   try {
     await mark(deps, id, now() + leaseMs);
   } catch (error) {
     inHand.delete(id);
-    leave();
+    release();
     throw error;
   }
-  deps.beside(bring(deps, email, missing).finally(leave));
+  deps.inBackground(bring(deps, email, missing).finally(release));
 }
 
 /** Moves on the time at which another worker takes up what this one has in hand. */

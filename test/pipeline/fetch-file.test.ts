@@ -52,7 +52,7 @@ function open() {
     ...{ emails: openEmails(redis), due: openDue(redis), client, lane, inHand: new Set<string>() },
     ...{ places: makeShares(2), stopping: stop.signal, leaseMs, newId, now: Date.now },
     settle: async (_: unknown, outcome: unknown) => void settled.push(outcome),
-    beside: (one: Promise<void>) => void work.push(one),
+    inBackground: (one: Promise<void>) => void work.push(one),
     onTrouble: (_: string, error: unknown) => {
       throw error;
     },

@@ -64,7 +64,7 @@ it('while Redis loads its data it waits, says so, and answers where the API will
   await postrider.printed(/listening on/);
 });
 
-const production = { ...testKeys, NODE_ENV: 'production', PORT: '0' };
+const production = { ...testKeys, NODE_ENV: 'production', PORT: '0', SMTP_URL: 'smtp://127.0.0.1:9?tls=none' };
 const absent = /Redis cannot be reached: the start waits for it/;
 
 it.each(['api', 'worker'])(
@@ -72,13 +72,7 @@ it.each(['api', 'worker'])(
   async (ROLES) => {
     await using redis = await openTestRedis();
     await redis.stop();
-    const env = {
-      ...production,
-      ROLES,
-      HEALTH_PORT: '0',
-      REDIS_URL: redis.url,
-      SMTP_URL: 'smtp://127.0.0.1:9?tls=none',
-    };
+    const env = { ...production, ROLES, HEALTH_PORT: '0', REDIS_URL: redis.url };
     await using postrider = startProcess(process.execPath, [main], { env });
     await postrider.printed(absent);
     const [, early = ''] = await postrider.printed(/"error":"Redis at unix:.*ECONNREFUSED.*"answers_at":"([^"]+)"/);

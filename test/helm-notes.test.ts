@@ -36,3 +36,16 @@ it('who scales workers on CPU is told what goes before KEDA', () => {
   for (const values of [{ worker: { autoscaling, keda } }, { api: { autoscaling } }])
     expect(notes({ ...given, ...values })).not.toContain('horizontalpodautoscaler');
 });
+
+it('who sets no PUBLIC_URL is told what is refused without it', () => {
+  const hint = 'Set settings.PUBLIC_URL';
+  expect(notes(given)).toContain(hint);
+  const https = 'https://mail.example.com';
+  const giving = [
+    { settings: { PUBLIC_URL: https } },
+    { env: [{ name: 'PUBLIC_URL', value: https }] },
+    // What is in there is not known.
+    { envFrom: [{ configMapRef: { name: 'settings' } }] },
+  ];
+  for (const values of giving) expect(notes({ ...given, ...values })).not.toContain(hint);
+});

@@ -49,3 +49,10 @@ it('who sets no PUBLIC_URL is told what is refused without it', () => {
   ];
   for (const values of giving) expect(notes({ ...given, ...values })).not.toContain(hint);
 });
+
+it('an ingress that is not enabled is no way from outside', () => {
+  const ingress = { enabled: true, hosts: ['mail.example.com'] };
+  const way = 'From outside     https://mail.example.com/v1';
+  expect(notes({ ...given, ingress })).toContain(way);
+  expect(notes({ ...given, ingress: { ...ingress, enabled: false } })).not.toContain('From outside');
+});

@@ -117,6 +117,10 @@ describe('configuration', () => {
     expect(faultsOf({ ...production, ROLES: 'api' })).toEqual([]);
   });
 
+  it('a post is leased for longer than its answer may take', () => {
+    expect(readConfig({ WEBHOOK_TIMEOUT: '5s', WORKER_LOCK: '7s' }).posting.leaseMs).toBe(12_000);
+  });
+
   it('takes a TRANSPORTS_FILE in place of SMTP_URL, and never both', () => {
     const { SMTP_URL: _, ...rest } = production;
     expect(readConfig({ ...rest, TRANSPORTS_FILE: '/etc/transports.yaml' })).toMatchObject({

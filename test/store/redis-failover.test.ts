@@ -35,6 +35,14 @@ it('a primary that vanished without a word is left for the new one', async () =>
   redis.disconnect();
 });
 
+it('silence is waited for longer than a command blocks, and not for minutes', async () => {
+  await using server = await openTestRedis();
+  const redis = await openRedis({ url: server.url }, 'wait');
+  expect(redis.options.socketTimeout).toBeGreaterThan(10_000);
+  expect(redis.options.socketTimeout).toBeLessThanOrEqual(60_000);
+  redis.disconnect();
+});
+
 async function valueIn(server: TestRedis, key: string): Promise<string | null> {
   const redis = await openRedis({ url: server.url }, 'fail_fast');
   const value = await redis.get(key);

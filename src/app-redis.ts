@@ -3,16 +3,18 @@ import type { Ground } from './app.ts';
 import type { Start } from './app-start.ts';
 import { fleetClock, monotonicNow, ownNow } from './chance.ts';
 import { openLoop } from './concurrency/loop.ts';
-import { makeNudge } from './concurrency/nudge.ts';
+import { makeNudge, type Nudge } from './concurrency/nudge.ts';
 import { abandonRedis, type Stop, type Unsaved } from './pipeline/abandon-redis.ts';
 import { checkRedis } from './pipeline/check-redis.ts';
 import { keepTime } from './pipeline/keep-time.ts';
 import { openClock } from './store/clock.ts';
-import { isRedisTrouble } from './store/redis.ts';
+import { askAnew, isRedisTrouble } from './store/redis.ts';
 import { openServer, type Server } from './store/server.ts';
 
 /** How often the guarantees of Redis are checked again; after a reconnect they are checked at once. */
 const inspectEveryMs = 60_000;
+/** The same of a Redis that no process would start with: it is mended, or another takes its place. */
+const inspectUnfitEveryMs = 2_000;
 
 /** How often the clock of Redis is read. Between two readings clocks drift by microseconds, unless one was set or the machine slept. */
 const readClockEveryMs = 5_000;
@@ -30,15 +32,21 @@ type Watch = {
 
 /** @throws when the present Redis is not fit for a start */
 export async function watchRedis(ground: Ground, redis: Connection, start: Pick<Start, 'awaits'>): Promise<Watch> {
-  const { config, report, seenRedis: seen, unsaved, stopping, cut } = ground;
+  const { config, report, seenRedis: seen, writeRefused, unsaved, stopping, cut } = ground;
   const server = openServer(redis);
-  const checkDeps = { server, mustBeDurable: config.REQUIRE_DURABLE_REDIS, seen, report: report.redis };
+  const facts = async () => {
+    const found = await server.facts();
+    // A primary that became a replica keeps its connections, while a new one leads to the new primary.
+    return found.isReplica ? askAnew(redis, (fresh) => openServer(fresh).facts()) : found;
+  };
+  const checkDeps = { server: { facts }, mustBeDurable: config.REQUIRE_DURABLE_REDIS, seen, report: report.redis };
   const { unfitToStart } = await start.awaits(() => checkRedis(checkDeps));
   if (unfitToStart !== null) throw new Error(unfitToStart);
   await openTime(ground, redis, server, start);
   // A stop ends the connection as well: that is not reported.
   server.onReach((why) => stopping.aborted || report.reach(why));
-  openLooks(ground, server, { name: 'check redis', everyMs: inspectEveryMs }, async (again) => {
+  const everyMs = () => (seen.standing?.unfitToStart ? inspectUnfitEveryMs : inspectEveryMs);
+  openLooks(ground, server, { name: 'check redis', everyMs, nudge: writeRefused }, async (again) => {
     await checkRedis(checkDeps).catch((error: unknown) => {
       // Right after a failover Redis may not answer yet. Its guarantees must not stay unknown for a minute.
       again();
@@ -72,7 +80,7 @@ async function openTime(
   const clock = openClock(redis, monotonicNow);
   const timeDeps = { clock, fleetClock, ownNow, told: { ms: 0 }, report: ground.report.clock };
   await start.awaits(() => keepTime(timeDeps));
-  openLooks(ground, server, { name: 'clock', everyMs: readClockEveryMs }, async () => {
+  openLooks(ground, server, { name: 'clock', everyMs: () => readClockEveryMs, nudge: makeNudge() }, async () => {
     // It is already reported that Redis is away, and the fleet's clock runs without it.
     await keepTime(timeDeps).catch((error: unknown) => {
       if (!isRedisTrouble(error)) throw error;
@@ -80,19 +88,18 @@ async function openTime(
   });
 }
 
-type Looks = { readonly name: string; readonly everyMs: number };
+type Looks = { readonly name: string; everyMs(): number; readonly nudge: Nudge };
 
-/** Runs `look` every `everyMs` and after each reconnect. @param look may ask to be run again at once */
+/** Runs `look` every `everyMs`, when it is nudged, and after each reconnect. @param look may ask to be run again at once */
 function openLooks(
   { report, opened }: Ground,
   server: Server,
-  { name, everyMs }: Looks,
+  { name, everyMs, nudge }: Looks,
   look: (again: () => void) => Promise<void>,
 ): void {
-  const nudge = makeNudge();
   server.onReturn(nudge.nudge);
   const step = async (stop: AbortSignal) => {
-    await nudge.wait(0, everyMs, stop);
+    await nudge.wait(0, everyMs(), stop);
     if (!stop.aborted) await look(nudge.nudge);
   };
   opened.use(openLoop(name, step, { everyMs: 0, onTrouble: report.trouble }));

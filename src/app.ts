@@ -1,8 +1,10 @@
 /** Composition root: opens what all roles share, then the roles of this process. What is opened last is closed first. */
+import { makeConnections } from './app-connections.ts';
 import { watchRedis } from './app-redis.ts';
 import { openStart } from './app-start.ts';
 import { monotonicNow, newIv, now } from './chance.ts';
 import { type Deadline, makeDeadline } from './concurrency/deadline.ts';
+import type { Nudge } from './concurrency/nudge.ts';
 import type { Config } from './config.ts';
 import { type LinkMaker, unsubscribeKey } from './domain/unsubscribe.ts';
 import { openTokenBook, type TokenBook } from './outbound/oauth-tokens.ts';
@@ -13,7 +15,7 @@ import type { SeenRedis } from './pipeline/check-redis.ts';
 import { openLocalRedis } from './store/local-redis.ts';
 import { openSecrets } from './store/local-secrets.ts';
 import { openAccessTokens, openRefreshTokens } from './store/oauth-tokens.ts';
-import { openRedis, type RedisPatience, type RedisUse, redisTroubleOf } from './store/redis.ts';
+import { type openRedis, type RedisPatience, type RedisUse, redisTroubleOf } from './store/redis.ts';
 import { openStore } from './store/store.ts';
 import { openLog } from './telemetry/log.ts';
 import { type Meters, openMeters } from './telemetry/meters.ts';
@@ -47,6 +49,7 @@ export type Ground = {
   /** The time by which work in hand must end at a stop: one deadline for everything that is closed. */
   readonly deadline: Deadline;
   readonly seenRedis: SeenRedis;
+  readonly writeRefused: Nudge;
   readonly unsaved: Unsaved;
   /** Aborted to end every wait for Redis. */
   readonly cut: AbortController;
@@ -78,11 +81,7 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
   const plans = opened.use(await openPlans({ url: SMTP_URL, file, variable, report: report.plan }));
   const start = opened.use(openStart({ config, report, meters, cut: cut.signal }));
   const url = config.REDIS_URL ?? opened.use(await start.awaits(() => openLocalRedis(config.DATA_DIR))).url;
-  const place = { url, ca: config.REDIS_CA };
-  const connect: Ground['connect'] = async (patience, use = 'store') =>
-    opened.adopt(await start.awaits(() => openRedis(place, patience, { cut: cut.signal, use })), (redis) =>
-      redis.disconnect(),
-    );
+  const { connect, writeRefused } = makeConnections({ url, ca: config.REDIS_CA }, { start, cut: cut.signal, opened });
   const sharedRedis = await connect('fail_fast');
   const tokenTerms = { onTrouble: report.trouble, onStored: report.tokenStored, now: monotonicNow };
   const refreshTokens = opened.use(openTokenKeeper(openRefreshTokens(sharedRedis, secretKey, newIv), tokenTerms));
@@ -100,6 +99,7 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
     stopping: stopping.signal,
     deadline: makeDeadline(config.SHUTDOWN_TIMEOUT),
     seenRedis: { standing: null },
+    writeRefused,
     unsaved: { emails: new Set(), posts: 0 },
     cut,
     connect,

@@ -17,6 +17,7 @@ const commands: Readonly<Record<string, Command>> = {
   campaign: {
     what: 'send a campaign to a list in a file and watch it; or show, pause, resume or cancel one, over the API',
     form: null,
+    most: Number.POSITIVE_INFINITY,
     async *run(args) {
       const { runCampaign } = await import('./cli/campaign.ts');
       yield* runCampaign(args);
@@ -25,16 +26,19 @@ const commands: Readonly<Record<string, Command>> = {
   classify: {
     what: 'explain how SMTP replies are classified: each argument, or each reply on stdin',
     form: '["<reply>" ...]',
+    most: Number.POSITIVE_INFINITY,
     run: classifyReplies,
   },
   health: {
     what: 'check that the Postrider with this environment is alive, or with `ready` that it can take work',
     form: '[live | ready]',
+    most: 1,
     run: askHealth,
   },
   metrics: {
     what: 'print the table of metrics in docs/metrics.md',
     form: '',
+    most: 0,
     async *run() {
       const { metricsTable } = await import('./telemetry/metrics.ts');
       yield { text: `${metricsTable()}\n` };
@@ -43,6 +47,7 @@ const commands: Readonly<Record<string, Command>> = {
   openapi: {
     what: 'print openapi.yaml, made from the routes',
     form: '',
+    most: 0,
     async *run() {
       const { stringify } = await import('yaml');
       const { describeApi } = await import('./http/openapi.ts');
@@ -54,6 +59,7 @@ const commands: Readonly<Record<string, Command>> = {
   settings: {
     what: 'print the configuration table of the README',
     form: '',
+    most: 0,
     async *run() {
       yield { text: `${settingsTable()}\n` };
     },
@@ -61,6 +67,7 @@ const commands: Readonly<Record<string, Command>> = {
   transports: {
     what: 'check a TRANSPORTS_FILE: print its plan, or every fault and exit with 1',
     form: '<file>',
+    most: 1,
     run: checkTransports,
   },
 };
@@ -134,6 +141,10 @@ function usage(): string {
   ].join('\n');
 }
 
+function usageOf(name: string, { what, form }: Command): string {
+  return `Usage: ${`npm run cli -- ${name} ${form ?? ''}`.trim()}\n\n${what}\n`;
+}
+
 // A reader that stops early, such as `head`, has what it wanted.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
@@ -149,7 +160,10 @@ else if (command === undefined) {
   process.stderr.write(usage());
   process.exitCode = exitUsage;
 } else if (command.form !== null && isHelp(args[0])) {
-  process.stdout.write(`Usage: ${`npm run cli -- ${name} ${command.form}`.trim()}\n\n${command.what}\n`);
+  process.stdout.write(usageOf(name, command));
+} else if (args.length > command.most) {
+  process.stderr.write(usageOf(name, command));
+  process.exitCode = exitUsage;
 } else {
   for await (const said of command.run(args)) {
     if ('text' in said) process.stdout.write(said.text);

@@ -105,12 +105,11 @@ export function variablesOf(env: Env = process.env): (name: string) => string | 
   return (name) => (Object.hasOwn(env, name) && env[name]) || undefined;
 }
 
-/** In production no secret is generated: what a role needs must be configured. */
+/** In production no secret is generated: what a role needs must be configured. The API tells of transports, so it has to know them. */
 function missingInProduction(given: Readonly<Record<string, string>>): string[] {
   if (given.NODE_ENV !== 'production') return [];
   const role = settings.shape.ROLES.safeParse(given.ROLES).data ?? [];
-  const needed: SettingName[][] = [['SECRET_KEY']];
-  if (role.includes('worker')) needed.push(['SMTP_URL', 'TRANSPORTS_FILE']);
+  const needed: SettingName[][] = [['SECRET_KEY'], ['SMTP_URL', 'TRANSPORTS_FILE']];
   if (role.includes('api')) needed.push(['POSTRIDER_API_KEY']);
   return needed
     .filter((names) => names.every((name) => given[name] === undefined))

@@ -26,13 +26,27 @@ async function openOrExit(config: Config, stop: AbortController): Promise<App> {
   } catch (error) {
     // A stop ended the start: that is no failure.
     if (stop.signal.aborted) process.exit(0);
-    const isTaken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
     const port = config.ROLES.includes('api') ? 'PORT' : 'HEALTH_PORT';
-    const advice = isTaken ? `. Set ${port} to another one, or to 0 for any` : '';
-    console.error(`Postrider could not start: ${error instanceof Error ? error.message : String(error)}${advice}`);
+    const isHost = isHostWrong(error, config.HOST);
+    const advice = [
+      ...(isHost ? ['Set HOST to an address of this machine'] : []),
+      ...(codeOf(error) === 'EADDRINUSE' ? [`Set ${port} to another one, or to 0 for any`] : []),
+    ];
+    const what = error instanceof Error ? error.message : String(error);
+    console.error([`Postrider could not start: ${what}`, ...advice].join('. '));
     // An error with `faults` is about a file of the configuration.
-    process.exit(error instanceof Error && 'faults' in error ? exitConfig : 1);
+    process.exit(isHost || (error instanceof Error && 'faults' in error) ? exitConfig : 1);
   }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined;
+}
+
+/** Whether nothing can listen on `host`: it is no address of this machine, or a name of none. */
+function isHostWrong(error: unknown, host: string): boolean {
+  if (codeOf(error) === 'EADDRNOTAVAIL') return true;
+  return codeOf(error) === 'ENOTFOUND' && error instanceof Error && 'hostname' in error && error.hostname === host;
 }
 
 /** Time to close connections after the work has ended. */

@@ -185,6 +185,6 @@ export const settings = z.object({
   LOG_LEVEL: expects(
     z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
     '`trace`, `debug`, `info`, `warn`, `error` or `silent`',
-    'The lowest level that is logged.',
+    'The lowest level that is logged. No line is below `info`.',
   ),
 });

@@ -68,6 +68,7 @@ const compositions = [
   '',
   '-api',
   '-campaigns',
+  '-connections',
   '-dispatch',
   '-emails',
   '-files',

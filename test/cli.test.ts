@@ -122,6 +122,18 @@ rules, the first that holds decides
   });
 });
 
+it.each([
+  ['transports', 'good.yaml', 'another.yaml'],
+  ['health', 'live', 'ready'],
+  ['metrics', 'extra'],
+  ['openapi', '--yaml'],
+  ['settings', '--x'],
+])('%s takes no more than its usage says: it is printed, and the exit code is 64', (...words) => {
+  const { status, stdout, stderr } = cli(words);
+  expect([status, stdout]).toEqual([64, '']);
+  expect(stderr).toMatch(new RegExp(`^Usage: npm run cli -- ${words[0]}`));
+});
+
 it('an unknown command, also one by the name of a property, prints what there is and exits with 64', () => {
   for (const name of ['fly', 'toString']) {
     const { status, stderr } = cli([name]);

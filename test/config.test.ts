@@ -107,8 +107,18 @@ describe('configuration', () => {
       'SMTP_URL or TRANSPORTS_FILE: is required in production',
       'POSTRIDER_API_KEY: is required in production',
     ]);
-    expect(faultsOf({ NODE_ENV: 'production', ROLES: 'api' }).join()).not.toContain('SMTP_URL');
+    expect(faultsOf({ NODE_ENV: 'production', ROLES: 'worker' }).join()).not.toContain('POSTRIDER_API_KEY');
     expect(readConfig(production).devInbox).toBe(false);
+  });
+
+  it('in production asks the API as well for its transports: it tells of them, and what mail waits for', () => {
+    const { SMTP_URL: _, ...rest } = production;
+    expect(faultsOf({ ...rest, ROLES: 'api' })).toEqual(['SMTP_URL or TRANSPORTS_FILE: is required in production']);
+    expect(faultsOf({ ...production, ROLES: 'api' })).toEqual([]);
+  });
+
+  it('a post is leased for longer than its answer may take', () => {
+    expect(readConfig({ WEBHOOK_TIMEOUT: '5s', WORKER_LOCK: '7s' }).posting.leaseMs).toBe(12_000);
   });
 
   it('takes a TRANSPORTS_FILE in place of SMTP_URL, and never both', () => {

@@ -36,3 +36,23 @@ it('who scales workers on CPU is told what goes before KEDA', () => {
   for (const values of [{ worker: { autoscaling, keda } }, { api: { autoscaling } }])
     expect(notes({ ...given, ...values })).not.toContain('horizontalpodautoscaler');
 });
+
+it('who sets no PUBLIC_URL is told what is refused without it', () => {
+  const hint = 'Set settings.PUBLIC_URL';
+  expect(notes(given)).toContain(hint);
+  const https = 'https://mail.example.com';
+  const giving = [
+    { settings: { PUBLIC_URL: https } },
+    { env: [{ name: 'PUBLIC_URL', value: https }] },
+    // What is in there is not known.
+    { envFrom: [{ configMapRef: { name: 'settings' } }] },
+  ];
+  for (const values of giving) expect(notes({ ...given, ...values })).not.toContain(hint);
+});
+
+it('an ingress that is not enabled is no way from outside', () => {
+  const ingress = { enabled: true, hosts: ['mail.example.com'] };
+  const way = 'From outside     https://mail.example.com/v1';
+  expect(notes({ ...given, ingress })).toContain(way);
+  expect(notes({ ...given, ingress: { ...ingress, enabled: false } })).not.toContain('From outside');
+});

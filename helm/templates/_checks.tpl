@@ -6,6 +6,7 @@
 {{- include "postrider.checkScaling" . }}
 {{- include "postrider.checkMemory" . }}
 {{- include "postrider.checkEnv" . }}
+{{- include "postrider.checkLabels" . }}
 {{- if and .Values.ingress.enabled (not .Values.ingress.hosts) }}
 {{- fail "ingress needs a name in ingress.hosts" }}
 {{- end }}
@@ -111,11 +112,41 @@
 {{- range $component := list "api" "worker" }}
 {{- $names := list }}
 {{- range (include "postrider.env" (dict "root" $ "component" $component) | fromYamlArray) }}
-{{- $name := trimSuffix "_FILE" .name }}
+{{- /* TRANSPORTS_FILE is a setting itself, and TRANSPORTS is none. */}}
+{{- $name := ternary .name (trimSuffix "_FILE" .name) (eq .name "TRANSPORTS_FILE") }}
 {{- if has $name $names }}
 {{- fail (printf "%s is given twice: env may not repeat what the chart or settings give" $name) }}
 {{- end }}
 {{- $names = append $names $name }}
+{{- end }}
+{{- if and (has "SMTP_URL" $names) (has "TRANSPORTS_FILE" $names) }}
+{{- $both := ternary (list "SMTP_URL" "TRANSPORTS_FILE") (list "TRANSPORTS_FILE" "SMTP_URL") (ne (include "postrider.hasTransports" $) "") }}
+{{- fail (printf "%s is given beside %s: expected one of them" (first $both) (last $both)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* A key that the chart gives already would stand there twice. */}}
+{{- define "postrider.checkLabels" -}}
+{{- $labels := include "postrider.labels" (dict "root" . "component" "any") | fromYaml }}
+{{- $given := dict
+  "api.podLabels" .Values.api.podLabels
+  "worker.podLabels" .Values.worker.podLabels
+  "serviceMonitor.labels" .Values.serviceMonitor.labels
+  "prometheusRule.labels" .Values.prometheusRule.labels
+  "dashboard.labels" .Values.dashboard.labels }}
+{{- range $where, $own := $given }}
+{{- include "postrider.checkKeys" (dict "where" $where "own" $own "ours" $labels) }}
+{{- end }}
+{{- $annotations := dict "checksum/secrets" "" }}
+{{- include "postrider.checkKeys" (dict "where" "api.podAnnotations" "own" .Values.api.podAnnotations "ours" $annotations) }}
+{{- include "postrider.checkKeys" (dict "where" "worker.podAnnotations" "own" .Values.worker.podAnnotations "ours" $annotations) }}
+{{- end }}
+
+{{- define "postrider.checkKeys" -}}
+{{- range $key, $_ := .own }}
+{{- if hasKey $.ours $key }}
+{{- fail (printf "%s has %s, which the chart gives" $.where $key) }}
 {{- end }}
 {{- end }}
 {{- end }}

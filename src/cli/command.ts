@@ -8,6 +8,8 @@ export type Command = {
   readonly what: string;
   /** The arguments, as the usage shows them; null when the command shows its own usage. */
   readonly form: string | null;
+  /** How many arguments it takes at most. */
+  readonly most: number;
   run(args: readonly string[]): AsyncIterable<Said>;
 };
 

@@ -41,6 +41,8 @@ type RedisTerms = {
   readonly cut?: AbortSignal;
   readonly use?: RedisUse;
   readonly silenceMs?: number;
+  /** Called when the server refuses a write because it is a replica, every few seconds at most. */
+  readonly onReadOnly?: () => void;
 };
 
 /** No server answers at the address of Redis yet. A wrong password or certificate is another error, because waiting does not help there. */
@@ -56,7 +58,7 @@ const awayMessage =
 export async function openRedis(
   { url, ca }: RedisPlace,
   patience: RedisPatience,
-  { cut = never, use = 'store', silenceMs = usualSilenceMs }: RedisTerms = {},
+  { cut = never, use = 'store', silenceMs = usualSilenceMs, onReadOnly = () => {} }: RedisTerms = {},
 ): Promise<Redis> {
   const options = {
     lazyConnect: true,
@@ -74,7 +76,7 @@ export async function openRedis(
     maxLoadingRetryTime: longestReconnectWaitMs,
     retryStrategy: (times: number) => Math.min(times * 50, longestReconnectWaitMs),
     socketTimeout: silenceMs,
-    reconnectOnError: leaveReplica(),
+    reconnectOnError: leaveReplica(onReadOnly),
   } satisfies RedisOptions;
   // With TLS options ioredis would speak TLS to a plain server as well, and wait for its answer for ever.
   const isTls = ca !== undefined && new URL(url).protocol === 'rediss:';
@@ -120,17 +122,31 @@ export function isRedisAway(error: unknown): error is Error {
 const unanswered = /Command timed out|Connection is closed|Stream isn't writeable/;
 
 /** After a failover the old primary may go on as a replica and keep its connections. A new connection reaches the new primary. */
-function leaveReplica(): (error: Error) => boolean {
+function leaveReplica(onReadOnly: () => void): (error: Error) => boolean {
   let leftAt = Number.NEGATIVE_INFINITY;
   return ({ message }) => {
     const now = performance.now();
     if (!readOnly.test(message) || now - leftAt < reconnectAtMostEveryMs) return false;
     leftAt = now;
+    onReadOnly();
     return true;
   };
 }
 
 const readOnly = /(?:^|: -)READONLY\b/;
+
+/** Asks whichever server a new connection leads to, which may be another than that of `redis`. */
+export async function askAnew<T>(redis: Redis, ask: (fresh: Redis) => Promise<T>): Promise<T> {
+  const fresh = redis.duplicate({ retryStrategy: () => null });
+  // Whoever asks is told.
+  fresh.on('error', () => {});
+  try {
+    await fresh.connect();
+    return await ask(fresh);
+  } finally {
+    fresh.disconnect();
+  }
+}
 
 /** ioredis reads user, password and database only from URLs for TCP. */
 function socketOptions(text: string) {

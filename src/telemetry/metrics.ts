@@ -119,7 +119,7 @@ export const metrics = {
   postrider_http_requests_total: {
     kind: 'counter',
     labels: ['route', 'method', 'status'],
-    help: 'Requests that were answered; the route is its pattern, or `unknown`.',
+    help: 'Requests that were answered; the route is its pattern, or `unknown`. Not what is no HTTP as it should be or has too large a head, which is answered 400 and counted nowhere.',
   },
   postrider_http_request_seconds: {
     kind: 'histogram',

@@ -55,7 +55,7 @@ it('a worker without the API is asked on HEALTH_PORT, where there is nothing els
 
 it('where nobody answers, or no port is known, it exits with 1; a wrong setting is named', () => {
   const production = { NODE_ENV: 'production', POSTRIDER_API_KEY: testApiKey, SECRET_KEY: testSecretKey };
-  const closed = { ...production, ROLES: 'api', PORT: '9' };
+  const closed = { ...production, ROLES: 'api', PORT: '9', SMTP_URL: 'smtp://127.0.0.1:9?tls=none' };
   expect(health(closed)).toEqual({ status: 1, stdout: '', stderr: 'No answer: connect ECONNREFUSED 127.0.0.1:9\n' });
   expect(health({ ROLES: 'worker', HEALTH_PORT: '' })).toMatchObject({
     status: 1,

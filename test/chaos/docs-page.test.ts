@@ -13,7 +13,14 @@ const opened = new AsyncDisposableStack();
 let postrider: Postrider;
 beforeAll(async () => {
   const redis = opened.use(await openTestRedis());
-  postrider = opened.use(await startPostrider({ REDIS_URL: redis.url, NODE_ENV: 'production', ROLES: 'api' }));
+  postrider = opened.use(
+    await startPostrider({
+      REDIS_URL: redis.url,
+      NODE_ENV: 'production',
+      ROLES: 'api',
+      SMTP_URL: 'smtp://127.0.0.1:9?tls=none',
+    }),
+  );
 });
 afterAll(() => opened.disposeAsync());
 

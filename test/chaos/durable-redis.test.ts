@@ -71,3 +71,21 @@ it('when another server takes its place that keeps less, it is noticed at once a
   await redis.call('CLIENT', ['KILL', 'TYPE', 'normal']);
   await until('mail to be taken again', async () => (await api('POST', '/v1/emails', email)).status === 202);
 });
+
+it('a Redis that turns into a replica is noticed at the first write that it refuses, and so is its return', async () => {
+  await using server = await openTestRedis();
+  await using postrider = await startPostrider({ REDIS_URL: server.url, ROLES: 'api' });
+  const { api } = postrider;
+  const redis = server.connect();
+  await redis.replicaof('127.0.0.1', '1');
+  const noticed = await until('it to be noticed', async () => {
+    expect((await api('POST', '/v1/emails', email)).status).toBe(503);
+    const seen = await durability(api);
+    return /is a replica/.test(seen.detail ?? '') && seen;
+  });
+  expect(noticed).toMatchObject({ ok: false });
+  await postrider.printed(/is a replica/);
+  await redis.replicaof('NO', 'ONE');
+  await until('mail to be taken again', async () => (await api('POST', '/v1/emails', email)).status === 202);
+  await until('its word to hold again', async () => (await durability(api)).ok);
+});

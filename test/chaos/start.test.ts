@@ -33,7 +33,10 @@ it.each([
 ])('in production a start asks again what a Redis that stalls was asked: %s', async (_, words) => {
   await using redis = await openTestRedis();
   using stalling = await openStalling(redis, words);
-  const env = { ...testKeys, NODE_ENV: 'production', PORT: '0', ROLES: 'api', REDIS_URL: stalling.url };
+  const env = {
+    ...{ ...testKeys, NODE_ENV: 'production', PORT: '0', ROLES: 'api', REDIS_URL: stalling.url },
+    SMTP_URL: 'smtp://127.0.0.1:9?tls=none',
+  };
   await using postrider = startProcess(process.execPath, [main], { env });
   await postrider.printed(/the start waits for it/);
   await postrider.printed(/listening on/);

@@ -224,6 +224,7 @@ describe('sending', () => {
   it('is refused in production where nobody could unsubscribe', async () => {
     const production = {
       ...{ REDIS_URL: redis.url, ROLES: 'api', NODE_ENV: 'production', PUBLIC_URL: 'http://mail.example.com' },
+      SMTP_URL: 'smtp://127.0.0.1:9?tls=none',
     };
     await using live = await startPostrider(production);
     expect(told(await live.api('POST', '/v1/campaigns', letter))).toEqual([

@@ -244,7 +244,7 @@ it('the page may run its own script only, and stands in no frame', async () => {
 });
 
 it.each<[string, Env]>([
-  ['in production', { NODE_ENV: 'production', ROLES: 'api' }],
+  ['in production', { NODE_ENV: 'production', ROLES: 'api', SMTP_URL: 'smtp://127.0.0.1:9?tls=none' }],
   ['with a transport', { SMTP_URL: 'smtp://127.0.0.1:9?tls=none' }],
 ])('is absent %s', async (_, env) => {
   await using own = await startPostrider({ REDIS_URL: redis.url, ...env });

@@ -24,6 +24,20 @@ it.each([
   );
 });
 
+it.each([
+  ['api', '10.0.0.0.1'],
+  ['worker', '10.0.0.0.1'],
+  // An address for documentation (RFC 5737), which no machine has.
+  ['api', '192.0.2.1'],
+])('with the role %s and a HOST that is none of this machine, HOST is named: %s', async (ROLES, HOST) => {
+  await using redis = await openTestRedis();
+  const given = { ...testKeys, REDIS_URL: redis.url, SMTP_URL: 'smtp://127.0.0.1:9?tls=none' };
+  const env = { ...given, PORT: '0', HEALTH_PORT: '0', ROLES, HOST };
+  await using postrider = startProcess(process.execPath, [main], { env });
+  expect(await postrider.ended, postrider.output()).toBe(78);
+  expect(postrider.output()).toMatch(/could not start: .*\. Set HOST to an address of this machine/);
+});
+
 it('says what is allowed and unwise in its settings', async () => {
   await using redis = await openTestRedis();
   const given = { REDIS_URL: redis.url, POSTRIDER_API_KEY: testApiKey, ROLES: 'api', PORT: '0' };
@@ -64,7 +78,7 @@ it('while Redis loads its data it waits, says so, and answers where the API will
   await postrider.printed(/listening on/);
 });
 
-const production = { ...testKeys, NODE_ENV: 'production', PORT: '0' };
+const production = { ...testKeys, NODE_ENV: 'production', PORT: '0', SMTP_URL: 'smtp://127.0.0.1:9?tls=none' };
 const absent = /Redis cannot be reached: the start waits for it/;
 
 it.each(['api', 'worker'])(
@@ -72,13 +86,7 @@ it.each(['api', 'worker'])(
   async (ROLES) => {
     await using redis = await openTestRedis();
     await redis.stop();
-    const env = {
-      ...production,
-      ROLES,
-      HEALTH_PORT: '0',
-      REDIS_URL: redis.url,
-      SMTP_URL: 'smtp://127.0.0.1:9?tls=none',
-    };
+    const env = { ...production, ROLES, HEALTH_PORT: '0', REDIS_URL: redis.url };
     await using postrider = startProcess(process.execPath, [main], { env });
     await postrider.printed(absent);
     const [, early = ''] = await postrider.printed(/"error":"Redis at unix:.*ECONNREFUSED.*"answers_at":"([^"]+)"/);

@@ -218,6 +218,7 @@ it('in production bulk mail without a way to unsubscribe is refused, and the fau
     REDIS_URL: redis.url,
     NODE_ENV: 'production',
     ROLES: 'api',
+    SMTP_URL: 'smtp://127.0.0.1:9?tls=none',
     PUBLIC_URL: 'http://mail.shop.example',
   });
   const bulk = { from: 'news@shop.example', to: 'ada@example.org', subject: 's', text: 't', lane: 'bulk' };

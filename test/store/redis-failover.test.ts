@@ -2,7 +2,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { expect, it } from 'vitest';
-import { openRedis } from '../../src/store/redis.ts';
+import { askAnew, openRedis } from '../../src/store/redis.ts';
+import { openServer } from '../../src/store/server.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
@@ -23,6 +24,26 @@ it('a primary that lives on as a replica is left for the new one', async () => {
   redis.disconnect();
 });
 
+it('what only reads is not told that its server is a replica, and can ask the new one all the same', async () => {
+  await using old = await openTestRedis();
+  await using next = await openTestRedis();
+  await using relay = await openRelay(old);
+  let refused = 0;
+  const onReadOnly = () => {
+    refused += 1;
+  };
+  const writing = await openRedis({ url: old.url }, 'fail_fast', { onReadOnly });
+  const reading = await openRedis({ url: relay.url }, 'fail_fast', { onReadOnly });
+  await reading.replicaof('127.0.0.1', '1');
+  relay.leadTo(next);
+  expect((await openServer(reading).facts()).isReplica).toBe(true);
+  expect(refused).toBe(0);
+  expect((await askAnew(reading, (fresh) => openServer(fresh).facts())).isReplica).toBe(false);
+  for (let n = 0; n < 2; n++) await writing.set('a', 1).catch(() => {});
+  expect(refused).toBe(1);
+  for (const redis of [reading, writing]) redis.disconnect();
+});
+
 it('a primary that vanished without a word is left for the new one', async () => {
   await using old = await openTestRedis();
   await using next = await openTestRedis();
@@ -32,6 +53,14 @@ it('a primary that vanished without a word is left for the new one', async () =>
   relay.leadTo(next);
   await redis.set('a', 1);
   expect(await valueIn(next, 'a')).toBe('1');
+  redis.disconnect();
+});
+
+it('silence is waited for longer than a command blocks, and not for minutes', async () => {
+  await using server = await openTestRedis();
+  const redis = await openRedis({ url: server.url }, 'wait');
+  expect(redis.options.socketTimeout).toBeGreaterThan(10_000);
+  expect(redis.options.socketTimeout).toBeLessThanOrEqual(60_000);
   redis.disconnect();
 });
 

@@ -31,7 +31,11 @@ export const valueSets: Readonly<Record<string, Values>> = {
   'transports as a value': {
     ...withoutSmtp,
     transports: { file: transportsFile },
-    env: [{ name: 'SES_USER', valueFrom: { secretKeyRef: { name: 'ses', key: 'user' } } }],
+    env: [
+      { name: 'SES_USER', valueFrom: { secretKeyRef: { name: 'ses', key: 'user' } } },
+      // No setting, and none that TRANSPORTS_FILE gives.
+      { name: 'TRANSPORTS', valueFrom: { configMapKeyRef: { name: 'ses', key: 'transports' } } },
+    ],
     envFrom: [{ secretRef: { name: 'ses' } }],
   },
   'autoscaling on CPU': { ...given, api: { autoscaling }, worker: { autoscaling } },
@@ -137,6 +141,23 @@ export const wrongValues: readonly [why: RegExp, values: Values][] = [
   [
     /LOG_LEVEL is given twice/,
     { ...given, settings: { LOG_LEVEL: 'warn' }, env: [{ name: 'LOG_LEVEL', value: 'debug' }] },
+  ],
+  [
+    /SMTP_URL is given beside TRANSPORTS_FILE/,
+    { ...withoutSmtp, transports: { file: transportsFile }, env: [{ name: 'SMTP_URL', value: 'smtp://h' }] },
+  ],
+  [/TRANSPORTS_FILE is given beside SMTP_URL/, { ...given, env: [{ name: 'TRANSPORTS_FILE', value: '/a' }] }],
+  [
+    /api\.podLabels has app\.kubernetes\.io\/name, which the chart gives/,
+    { ...given, api: { podLabels: { 'app.kubernetes.io/name': 'mailer' } } },
+  ],
+  [
+    /worker\.podAnnotations has checksum\/secrets, which the chart gives/,
+    { ...given, worker: { podAnnotations: { 'checksum/secrets': 'a' } } },
+  ],
+  [
+    /serviceMonitor\.labels has helm\.sh\/chart, which the chart gives/,
+    { ...given, serviceMonitor: { enabled: true, labels: { 'helm.sh/chart': 'a' } } },
   ],
   [/env\/0\/value.*must be one of '0\.0\.0\.0'/, { ...given, env: [{ name: 'HOST', value: '127.0.0.1' }] }],
   [/env\/0\/value.*must be one of 'trace'/, { ...given, env: [{ name: 'LOG_LEVEL', value: 'verbose' }] }],

@@ -25,3 +25,11 @@ it('what cannot be read of one email is said of each', () => {
   for (const email of ['em_1', 'em_2']) trouble('deliver', new Error('It cannot be read'), { email });
   expect(lines).toEqual(['em_1', 'em_2'].map((email) => ({ part: 'deliver', email, error: 'It cannot be read' })));
 });
+
+it('of a transport in trouble no address is told that its server named', () => {
+  const lines: object[] = [];
+  const log = { warn: (fields: object) => lines.push(fields) } as unknown as Log;
+  const { probed } = openReports(log, openMeters(), Date.now, redisTroubleOf);
+  probed({ transport: 'relay', ms: 1, fault: { detail: '550 ask ann@x.example' } });
+  expect(lines).toEqual([{ transport: 'relay', ms: 1, detail: '550 ask a***@x.example' }]);
+});

@@ -29,7 +29,7 @@ const reconnectAtMostEveryMs = 5_000;
 const { signal: never } = new AbortController();
 
 /** Where Redis is, and how to know that it is the right one. */
-type RedisPlace = {
+export type RedisPlace = {
   /** `redis://` or `rediss://`, with user, password and the number of a database; or `unix:///path`, the same as `?db=`. */
   readonly url: string;
   /** The authorities to trust with `rediss://`, in PEM; undefined for the public ones. */

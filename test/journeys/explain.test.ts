@@ -131,7 +131,7 @@ it('with a worker: it was deferred, is being sent, is held, or is done', async (
   });
   expect(await explained(fetching, 'waiting_for_file')).toMatchObject({
     status: 'queued',
-    summary: expect.stringMatching(/^A file of it is being fetched from localhost, or waits for its turn there/),
+    summary: expect.stringMatching(/^One of its files is being fetched from localhost, or waits for its turn/),
     moves_at: null,
     recipients: [{ status: 'queued', why: 'waits for a file' }],
   });

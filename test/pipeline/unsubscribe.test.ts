@@ -33,8 +33,8 @@ async function placed(to: string): Promise<string> {
 }
 
 function follow(emailId: string, to: string): Promise<void> {
-  const found = emailStagesOver(store);
-  return unsubscribe({ ...store, ...found, newId, now }, { emailId, address: to });
+  const { emailsAnywhere: emails, change } = emailStagesOver(store);
+  return unsubscribe({ ...store, emails, change, newId, now }, { emailId, address: to });
 }
 
 async function told(to: string): Promise<string[]> {

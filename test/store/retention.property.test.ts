@@ -83,7 +83,7 @@ async function doIt(given: Act, models: Model[]): Promise<void> {
     if (as !== 'unreachable') model.status = as;
   } else {
     const may =
-      given.kind === 'canceled' ? isPending(model) : ['failed', 'held'].includes(model.status) && model.hasContent;
+      given.kind === 'canceled' ? !hasEnded(model) : ['failed', 'held'].includes(model.status) && model.hasContent;
     expect((await world.change(model.id, { kind: given.kind })).kind).toBe(may ? 'changed' : 'refused');
     if (!may) return;
     model.status = given.kind === 'canceled' ? 'canceled' : 'queued';

@@ -59,7 +59,7 @@ const calls: Readonly<Record<keyof Reports, readonly (readonly unknown[])[]>> = 
     [null, 'http://h'],
     ['w', 'http://h'],
   ],
-  backPressure: [[null], ['r']],
+  backPressure: [[null], [{ lanes: ['bulk'], reason: 'r' }]],
   stopped: [[{ emails: ['em_1'], posts: 1, isRedisAway: true }]],
   trouble: [['deliver', new Error('e')]],
   reach: [[null], ['w']],

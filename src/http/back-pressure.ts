@@ -6,11 +6,12 @@ import { ProblemError } from './problems.ts';
 
 type Asking = { readonly pressure: Readonly<Pressure>; readonly key: ApiKey };
 
-/** Why nothing is taken now that this key may send in `possible`; null when some of it is. Known before a body is read. */
+/** Why nothing is taken now that this key may send in `possible`; null when some of it is, or it may send nothing there. Known before a body is read. */
 export function refusalOfAll({ pressure, key }: Asking, possible: readonly Lane[]): ProblemError | null {
   const over = pressure.passed;
   const isOver = (lane: Lane) => over?.lanes.includes(lane) === true;
-  return over !== null && mayUse(key, possible).every(isOver) ? refusalFor(over) : null;
+  const own = mayUse(key, possible);
+  return over !== null && own.length > 0 && own.every(isOver) ? refusalFor(over) : null;
 }
 
 /** Why mail in these lanes, each of which some of it is in, is not taken now; null when all of it is. A lane that the key may not use is not asked about. */

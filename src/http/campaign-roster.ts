@@ -53,7 +53,7 @@ const recipientView = z
     reason: z.string().nullable().meta({ description: 'The reason for the status, if no reply explains it.' }),
     at: time.nullable().meta({
       description:
-        'When this status was reached. Null while it is pending, and for a recipient that became an email of its own, for example after a deferral: see the events of that email.',
+        'When this status was reached. Null while it is pending, and for a recipient that was deferred or tried again as an email of its own: see the events of that email.',
     }),
   })
   .meta({ id: 'CampaignRecipient', description: 'A recipient of a campaign.', examples: [exampleRecipient] });

@@ -9,7 +9,7 @@ import { problemTypeFor } from './problem-media.ts';
 
 export const lateCode = 'ERR_HTTP_REQUEST_TIMEOUT';
 
-const tooSlow = 'The request did not come whole in time';
+const tooSlow = 'The request was not received in time: all of it within 60 s, and 4,800 bytes or the rest in each 20 s';
 const tooMuch = 'The head of the request is larger than the 16384 bytes that are read';
 const noHttp = 'The request is not HTTP as it should be';
 

@@ -58,6 +58,13 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
     return (await recall(claim))?.answers[0] ?? null;
   }
 
+  /** Whether all of it was accepted before, under a key for the whole or one for each email. */
+  async function isRepeat(whole: IdempotencyClaim | null, claims: readonly (IdempotencyClaim | null)[]) {
+    const asked = whole === null ? claims : [whole];
+    const priors = await Promise.all(asked.map((claim) => claim && recall(claim)));
+    return priors.every((prior) => prior !== null);
+  }
+
   return (app) => {
     app.route({
       method: 'POST',
@@ -92,14 +99,14 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
         if ('issues' in batch) throw ProblemError.of('validation_error', faultsOf(batch.issues));
         // A repeat gets the answer of the first request even if it would be refused now.
         const passed = refusalOfAny({ pressure, key: apiKey }, lanesOf(batch.items));
-        if (passed !== null && (batchClaim === null || (await recall(batchClaim)) === null)) throw passed;
+        const claims = batch.items.map(({ idempotencyKey, given }) =>
+          idempotencyKey === null ? null : claimOf(idempotencyKey, apiKey.id, 'POST /emails', given, known),
+        );
+        if (passed !== null && !(await isRepeat(batchClaim, claims))) throw passed;
         const rendered = await render(batch.items.map(({ result }) => ('issues' in result ? null : result.request)));
         const refusals = refuseRepeats(
           batch.items,
           batch.items.map((item, index) => refusalOf(item, rendered[index] ?? null, apiKey)),
-        );
-        const claims = batch.items.map(({ idempotencyKey, given }) =>
-          idempotencyKey === null ? null : claimOf(idempotencyKey, apiKey.id, 'POST /emails', given, known),
         );
         const isDoubtful = refusals.some((refusal) => refusal !== null);
         const recalled = isDoubtful && batchClaim !== null ? await recall(batchClaim) : null;

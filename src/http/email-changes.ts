@@ -112,8 +112,8 @@ export function changeRoutes(deps: Deps): Routes {
         operationId: 'retryEmail',
         summary: 'Retry an email',
         description: [
-          'Queues failed, expired and held recipients again, under the same Message-ID and with their full time. An `expires_at` that lies ahead stays, and while other recipients of the email still wait, all share the time that those have left. Bounced recipients are queued too if the refusal was not about the recipient, but for example about a blocklist, a policy or your account. Recipients that were sent to, canceled, or refused as unknown are left alone.',
-          'Refused (409) once the content was dropped, which happens an hour after the email ended (`RETENTION_CONTENT`). Also refused for a recipient of a canceled campaign, and for one whose email could not be made. Takes no body.',
+          'Queues failed, expired and held recipients again, under the same Message-ID and with their full time. An `expires_at` that lies ahead stays, and one that has passed no longer counts. While other recipients of the email still wait, all share the time that those have left. Bounced recipients are queued too if the refusal was not about the recipient, but for example about a blocklist, a policy or your account. Recipients that were sent to, canceled, or refused as unknown are left alone.',
+          'Refused (409) once the content was dropped, which happens an hour after the email ended (`RETENTION_CONTENT`), unless the email belongs to a campaign, whose letter is made again. Also refused for a recipient of a canceled campaign, and for one whose email could not be made. Takes no body.',
         ].join('\n\n'),
         tags: ['emails'],
         headers: creationHeaders,

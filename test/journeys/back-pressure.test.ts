@@ -147,6 +147,10 @@ it('bulk over its line is refused, before it is read where nothing else can come
   ] as const;
   for (const [repeat, { body }] of repeats)
     expect(repeat).toMatchObject({ status: 202, body, headers: { 'idempotent-replayed': 'true' } });
+  const keyed = await api.api('POST', '/v1/emails/batch', [{ ...bulk, idempotency_key: 'once' }]);
+  expect(keyed).toMatchObject({ status: 202, body: { data: [{ id: first.body.id }] } });
+  const other = (await api.api('POST', '/v1/api-keys', { name: 'codes', lanes: ['transactional'] })).body;
+  expect((await apiClient(api.url, other.token)('POST', `/v1/campaigns/${campaign}/send`)).status).toBe(404);
   for (const [path, body] of sends) expect([path, (await api.api('POST', path, body)).status]).toEqual([path, 202]);
 
   for (const { id } of [first.body, ...batch.body.data]) await api.api('POST', `/v1/emails/${id}/cancel`);

@@ -30,7 +30,11 @@ export const problemExamples: Readonly<Record<ProblemName, Required<Example>>> =
   ]),
   not_found: problem('not_found', 'There is no email em_01kb2m7x4p6q8s0t2v4w6x8y0z', emailPath),
   method_not_allowed: problem('method_not_allowed', 'This path takes GET, HEAD, PATCH', emailPath),
-  request_timeout: problem('request_timeout', 'The request did not come whole in time', '/v1/emails'),
+  request_timeout: problem(
+    'request_timeout',
+    'The request was not received in time: all of it within 60 s, and 4,800 bytes or the rest in each 20 s',
+    '/v1/emails',
+  ),
   conflict: conflict('canceled', 'no recipient is waiting or held any more', 'sent', '/cancel'),
   cursor_expired: problem(
     'cursor_expired',

@@ -9,6 +9,8 @@ import { insist } from './concurrency/insist.ts';
 import { openLoop } from './concurrency/loop.ts';
 import { makeNudge, pause } from './concurrency/nudge.ts';
 import { makeSemaphore } from './concurrency/semaphore.ts';
+import { missingFileOf } from './domain/attachment.ts';
+import type { Content } from './domain/email.ts';
 import { lanes } from './domain/lane.ts';
 import { crowdingIn } from './domain/transport-plan.ts';
 import { unsubscribeUrlOf } from './domain/unsubscribe.ts';
@@ -65,7 +67,6 @@ export async function openWorkers(ground: Ground): Promise<void> {
     transports.update(plan);
     nudge.nudge();
   });
-  const gathering = gatherFiles.bind(null, { emails, maxBytes: config.MAX_ATTACHMENT_BYTES });
   const settleDeps = { emails, policies, report: report.settled, newId, now, rand };
   const settling = insist(settle.bind(null, settleDeps), { isTrouble: isRedisTrouble, onTrouble });
   const fetching = openFetching(ground, { store, settle: settling });
@@ -81,7 +82,8 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const composing: typeof compose = (email, content, files) =>
     compose(email, content, files, unsubscribeUrlOf(email, links));
   const sendDeps = {
-    gatherFiles: gathering,
+    missingFile: (content: Content) => missingFileOf(content, config.MAX_ATTACHMENT_BYTES),
+    gatherFiles: gatherFiles.bind(null, { emails }),
     suppress: suppressing,
     compose: composing,
     dispatch: dispatching,

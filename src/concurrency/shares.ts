@@ -44,9 +44,20 @@ export function makeShares(count: number): Shares {
       const leave = tryTake(party);
       if (leave !== null) return leave;
       return new Promise((end) => {
-        const waiter = { party, end };
+        const giveUp = () => {
+          waiting.delete(waiter);
+          end(null);
+        };
+        const waiter = {
+          party,
+          end(leave: Leave | null) {
+            // A listener that stays keeps the signal, and all that hangs on it, for as long as the process.
+            signal.removeEventListener('abort', giveUp);
+            end(leave);
+          },
+        };
         waiting.add(waiter);
-        signal.addEventListener('abort', () => waiting.delete(waiter) && end(null), { once: true });
+        signal.addEventListener('abort', giveUp, { once: true });
       });
     },
   };

@@ -9,6 +9,7 @@ import {
   type HandOver,
   isHeavy,
   type StoredEmail,
+  type Unreadable,
   unreadable,
 } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
@@ -20,7 +21,6 @@ import type { CampaignSlices } from '../store/campaign-slices.ts';
 import type { Due } from '../store/due.ts';
 import type { Emails } from '../store/emails.ts';
 import type { Dispatched, Outgoing } from './dispatch.ts';
-import type { Gathered } from './gather-files.ts';
 
 type Deps = {
   emails: Pick<Emails, 'loadAll' | 'content' | 'claimHandOver'>;
@@ -34,7 +34,9 @@ type Deps = {
   handedOver: Set<string>;
   /** Bytes of large emails in hand at a time, so that fifty of them do not fill the memory. */
   room: Pick<Semaphore, 'take'>;
-  gatherFiles(content: Content): Promise<Gathered>;
+  /** The first file that is still to be fetched; null when all are there. */
+  missingFile(content: Content): MissingFile | null;
+  gatherFiles(content: Content): Promise<Files>;
   /** Has a file fetched beside the jobs: the email comes again by itself. */
   fetchFile(email: StoredEmail, missing: MissingFile): Promise<void>;
   /** Finds the permits of emails. @returns voids what an email has not used of them */
@@ -169,11 +171,13 @@ async function inOtherHandsUntil({ queue, now }: Deps, job: DeliverJob, handOver
   return isOurs || !(await queue.isLive(handOver.job)) ? null : now() + leaveAloneMs;
 }
 
+type Attempted = Dispatched | MissingFile;
+
 /** A wait for room ends after this and starts again, so that an email that expires meanwhile is noticed. */
 const roomWaitMs = 30_000;
 
 /** Loads a heavy email only while there is room for it in memory. Until then only the weight of its content is known. */
-async function attempt(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId: string): Promise<Dispatched> {
+async function attempt(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId: string): Promise<Attempted> {
   if (email.handOver !== null) return outcomeOf(email.handOver, email.state);
   if (!isHeavy(email.content)) return tryNow(deps, job, email, attemptId);
   const release = await deps.room.take(AbortSignal.timeout(roomWaitMs), email.content.weight);
@@ -205,17 +209,21 @@ function askedFor(recipients: readonly Recipient[]): { to: string[]; attempts: n
   return { to, attempts: Math.min(...recipients.map((recipient) => recipient.attempts)) };
 }
 
-async function tryNow(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId: string): Promise<Dispatched> {
+async function tryNow(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId: string): Promise<Attempted> {
   const { state } = email;
   const isOver = () => state.expiresAt !== null && state.expiresAt <= deps.now();
   if (isOver()) return { kind: 'expired', why: await deps.explainExpiry(email) };
+  const content = isHeavy(email.content) ? await deps.emails.content(email.facts.id) : email.content;
+  // Before a transport is asked: an email that cannot be sent yet must not stand before others in the line for its rate.
+  const missing = content === null || content === unreadable ? null : deps.missingFile(content);
+  if (missing !== null) return missing;
   const { isSandbox, recipients } = groupOf(state);
   let made: ReturnType<Outgoing['message']> | undefined;
   return deps.dispatch({
     email,
     isSandbox,
     message(transport) {
-      made ??= makeMessage(deps, email, recipients, transport);
+      made ??= makeMessage(deps, email, content, recipients, transport);
       return made;
     },
     // The wait for a connection may have lasted past its end: then it is withheld, and expires at the next look.
@@ -230,17 +238,16 @@ async function tryNow(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId
 
 async function makeMessage(
   deps: Deps,
-  email: EmailInHand,
+  email: StoredEmail,
+  content: Content | Unreadable | null,
   recipients: readonly Recipient[],
   transport: string,
 ): ReturnType<Outgoing['message']> {
   const { facts } = email;
-  const content = isHeavy(email.content) ? await deps.emails.content(facts.id) : email.content;
   if (content === null) return { kind: 'undeliverable', transport, detail: 'its content is gone' };
   if (content === unreadable) return { kind: 'undeliverable', transport, detail: 'its content cannot be read' };
-  const gathered = await deps.gatherFiles(content);
-  if (gathered.kind !== 'gathered') return gathered;
-  const raw = await deps.compose(email, content, gathered.files).catch((error: Error) => error);
+  const files = await deps.gatherFiles(content);
+  const raw = await deps.compose(email, content, files).catch((error: Error) => error);
   if (raw instanceof Error)
     return { kind: 'undeliverable', transport, detail: `it could not be composed: ${raw.message}` };
   const { to, attempts } = askedFor(recipients);

@@ -1,5 +1,4 @@
 /** dispatch: an email goes over the first transport of its route that can take it, or is parked until one can. */
-import type { MissingFile } from '../domain/attachment.ts';
 import { endOf, type RetryPolicy } from '../domain/decide.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
@@ -29,7 +28,7 @@ export type Outgoing = {
   readonly email: StoredEmail;
   readonly isSandbox: boolean;
   /** Makes the message, once, when a transport can take it. An outcome when it cannot be made, or a file that it lacks. */
-  message(transport: string): Promise<Message | SettledOutcome | Withheld | MissingFile>;
+  message(transport: string): Promise<Message | SettledOutcome | Withheld>;
   /** Called right before the body leaves; when it answers false, nothing is sent. */
   claim(transport: string): Promise<boolean>;
   /** Its campaign keeps it while it waits and brings it again, so it is not parked. */
@@ -39,7 +38,7 @@ export type Outgoing = {
 /** It waits until its transport can take it: in the store, or with its campaign. */
 export type Parked = { readonly kind: 'parked' };
 
-export type Dispatched = SettledOutcome | Withheld | MissingFile | Parked;
+export type Dispatched = SettledOutcome | Withheld | Parked;
 
 /** What the transports of a route answered when none of them took the email. */
 type Passed = {

@@ -1,22 +1,13 @@
-/** gather-files: collects the files of an email, or tells which of them is still to be fetched. */
-import { type MissingFile, missingFileOf } from '../domain/attachment.ts';
+/** gather-files: reads the files of an email, which are all there. */
 import type { AttachmentSource, Content, Files } from '../domain/email.ts';
 import type { Emails } from '../store/emails.ts';
 
-type Deps = {
-  emails: Pick<Emails, 'files'>;
-  /** Bytes of all files of one email. */
-  maxBytes: number;
-};
+type Deps = { emails: Pick<Emails, 'files'> };
 
-export type Gathered = { readonly kind: 'gathered'; readonly files: Files } | MissingFile;
-
-export async function gatherFiles({ emails, maxBytes }: Deps, content: Content): Promise<Gathered> {
-  if (content.attachments.length === 0) return { kind: 'gathered', files: new Map() };
-  const missing = missingFileOf(content, maxBytes);
-  if (missing !== null) return missing;
-  const hashes = content.attachments.flatMap(({ source }) => hashOf(source));
-  return { kind: 'gathered', files: await emails.files([...new Set(hashes)]) };
+export async function gatherFiles({ emails }: Deps, { attachments }: Content): Promise<Files> {
+  if (attachments.length === 0) return new Map();
+  const hashes = attachments.flatMap(({ source }) => hashOf(source));
+  return emails.files([...new Set(hashes)]);
 }
 
 function hashOf(source: AttachmentSource): string[] {

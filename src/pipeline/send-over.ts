@@ -1,5 +1,4 @@
 /** send-over: one attempt over the transport that admitted the email. When nothing is handed over, gives back the tokens and the trial. */
-import type { MissingFile } from '../domain/attachment.ts';
 import { lineOf } from '../domain/lane.ts';
 import { notTaken, type Obstacle, type Outcome, type SettledOutcome, type Withheld } from '../domain/outcome.ts';
 import { isOfTransport, verdictOf, withOwnRefusal } from '../domain/standing.ts';
@@ -30,7 +29,7 @@ export type Attempt = {
 
 export type Sent =
   /** No other transport is asked. */
-  | { readonly kind: 'ended'; readonly outcome: SettledOutcome | Withheld | MissingFile }
+  | { readonly kind: 'ended'; readonly outcome: SettledOutcome | Withheld }
   /** Nothing was handed over, and the trouble is the transport's own: another may do better. */
   | { readonly kind: 'fault'; readonly fault: SettledOutcome }
   /** The message cannot go over this hop: another may take it. */

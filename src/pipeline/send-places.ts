@@ -97,7 +97,7 @@ async function sendOne(
     },
   });
   release();
-  if (outcome.kind !== 'parked' && outcome.kind !== 'withheld' && outcome.kind !== 'missing_file')
+  if (outcome.kind !== 'parked' && outcome.kind !== 'withheld')
     return slice.settle({ ...place, from: isClaimed ? 'handing' : 'queued' }, outcome);
   slice.isHeldUp = true;
   slice.allowed += 1;

@@ -68,7 +68,7 @@ function wasCounted({ state }: StoredEmail, current: StoredEmail): boolean {
 /** A hand-over stands until it is settled. The email changed, so another worker settled it, with its answer or as unknown. */
 const settledMeanwhile: Refusal = { refused: 'its hand-over was settled meanwhile' };
 
-/** A worker that lost its lease may have counted the same fault, or a caller changed the email: a file is soon tried again. */
+/** A worker that lost its lease may have counted the same fault, or a caller changed the email: the file is tried again after its lease. */
 const changedMeanwhile: Refusal = { refused: 'it changed while its file was fetched' };
 
 /** The email is in two jobs, and the other job may have handed it to the next hop: the outcome of that job counts. */

@@ -12,15 +12,16 @@ type Removed = 'removed' | 'gone' | CampaignStatus;
 
 /**
  * KEYS campaign marks campaigns campaignsDue campaignsRemoved; ARGV id, when it must have ended at the latest ('' for a draft as well). With
- * its marks gone nobody leaves a place or is settled there. A canceled one that lost its marks is removed though some are pending: nobody can end
- * them. Who left it and waits is called off when their turn comes, so it is still known as canceled for as long as that may take. The first write
+ * its marks gone nobody leaves a place or is settled there. A canceled one that lost its marks is removed though some are pending or held: nobody
+ * can end them. Who left it and waits is called off when their turn comes, so it is still known as canceled for as long as that may take. The first write
  * is one that a full Redis takes.
  */
 const removeScript = script(`
-local stored = redis.call('HMGET', KEYS[1], 'status', 'chunks', 'n:pending', 'endedAt')
+local stored = redis.call('HMGET', KEYS[1], 'status', 'chunks', 'n:pending', 'endedAt', 'n:outcome_unknown')
 local status = stored[1]
 if not status then return 'gone' end
-local hasEnded = status == 'completed' or status == 'canceled' and tonumber(stored[3] or 0) == 0
+local unended = tonumber(stored[3] or 0) + tonumber(stored[5] or 0)
+local hasEnded = status == 'completed' or status == 'canceled' and unended == 0
 local isLost = status == 'canceled' and not hasEnded and redis.call('EXISTS', KEYS[2]) == 0
 hasEnded = hasEnded or isLost
 if ARGV[2] == '' and status == 'draft' then hasEnded = true end

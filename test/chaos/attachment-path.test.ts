@@ -95,7 +95,7 @@ describe('a file that cannot be fetched', () => {
     expect((await postrider.api('GET', `/v1/emails/${id}/explain`)).body).toMatchObject({
       status: 'deferred',
       reason: 'attachment_trouble',
-      summary: expect.stringMatching(/^A file to attach could not be fetched\. That is tried again at \d{4}-/),
+      summary: expect.stringMatching(/^An attachment could not be fetched\. The next try is at \d{4}-/),
       recipients: [{ email: 'b@example.org', why: expect.stringContaining(why) }],
     });
     expect(mailsOf(id)).toEqual([]);

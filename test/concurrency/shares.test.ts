@@ -1,4 +1,5 @@
 /** Shares: one party leaves as much free as it has, whoever waits comes in by turns, and a wait may end before. */
+import { getEventListeners } from 'node:events';
 import { expect, it } from 'vitest';
 import { makeShares } from '../../src/concurrency/shares.ts';
 
@@ -51,4 +52,15 @@ it('a wait whose signal aborts ends without a place, and takes none afterwards',
   expect(await places.take('a', stop.signal)).toBeNull();
   leave?.();
   expect(takeAll(places, 'b')).toHaveLength(1);
+});
+
+it('a wait that was given a place keeps nothing of its signal', async () => {
+  const places = makeShares(2);
+  const leave = places.tryTake('a');
+  const { signal } = new AbortController();
+  const waiting = places.take('a', signal);
+  expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+  leave?.();
+  expect(await waiting).not.toBeNull();
+  expect(getEventListeners(signal, 'abort')).toHaveLength(0);
 });

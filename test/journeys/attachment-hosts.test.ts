@@ -29,7 +29,7 @@ beforeAll(async () => {
   });
   env = {
     REDIS_URL: redis.url,
-    SMTP_URL: `smtp://127.0.0.1:${smtp.port}?tls=none`,
+    SMTP_URL: `smtp://127.0.0.1:${smtp.port}?tls=none&rate=5/s`,
     ATTACHMENT_ALLOW_PRIVATE_NETWORKS: 'true',
     NODE_EXTRA_CA_CERTS: servers.certificate.file,
     WORKER_LOCK: '30s',

@@ -252,3 +252,11 @@ it('drafts that are deleted as they are looked at are not told of as lost', asyn
   }
   await Promise.all([removeAll(), look()]);
 });
+
+it('one that was canceled stays while somebody of it is held, who is still to be ended', async () => {
+  const id = await addCampaign(redis, { status: 'canceled', recipients: 1 });
+  await redis.hset(keys.campaign(id), { 'n:pending': 0, 'n:outcome_unknown': 1, endedAt: 1 });
+  expect(await removeCampaign(redis, id, null)).toBe('canceled');
+  await redis.hset(keys.campaign(id), { 'n:outcome_unknown': 0, 'n:canceled': 1 });
+  expect(await removeCampaign(redis, id, null)).toBe('removed');
+});

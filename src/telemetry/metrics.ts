@@ -40,7 +40,7 @@ export const metrics = {
   postrider_oldest_waiting_seconds: {
     kind: 'gauge',
     labels: ['lane'],
-    help: 'For how long the email has been due that has waited longest, in the whole fleet; parked ones too, but none that is scheduled or deferred to later. In `bulk` also for how long nothing of a running campaign has moved that has somebody left, longer than its own rate explains: one that moves is not old, however long it takes. 0 when none waits.',
+    help: 'For how long the email has been due that has waited longest, in the whole fleet; parked ones too, but none that is scheduled, deferred to later or waiting for a file. In `bulk` also for how long nothing of a running campaign has moved that has somebody left, longer than its own rate explains: one that moves is not old, however long it takes. 0 when none waits.',
   },
   postrider_parked_emails: {
     kind: 'gauge',

@@ -47,7 +47,7 @@ type Deps = {
   dispatch(outgoing: Outgoing): Promise<Dispatched>;
   /** Why an expired email was not sent in time; null when that is not known. */
   explainExpiry(email: StoredEmail): Promise<string | null>;
-  settle(email: StoredEmail, outcome: SettledOutcome, attemptId: string): Promise<void>;
+  settle(email: StoredEmail, outcome: SettledOutcome, attemptId: string): Promise<unknown>;
   /** Ends an email whose campaign is canceled. False when it is to be looked at again. */
   callOff(emailId: string): Promise<boolean>;
   /** Aborted when the process begins to stop. */

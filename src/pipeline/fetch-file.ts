@@ -18,7 +18,8 @@ type Deps = {
   inHand: Set<string>;
   /** Emails of this lane that may be in hand, shared by the hosts of their files. */
   places: Pick<Shares, 'tryTake'>;
-  settle(email: StoredEmail, outcome: SettledOutcome, attemptId: string): Promise<void>;
+  /** False when nothing was stored. */
+  settle(email: StoredEmail, outcome: SettledOutcome, attemptId: string): Promise<boolean>;
   /** Takes the work that goes on beside the jobs, and that a stop waits for. It never rejects. */
   inBackground(work: Promise<void>): void;
   /** Aborted when the process begins to stop: what is not there by then is fetched by another worker. */
@@ -80,7 +81,7 @@ async function bring(deps: Deps, email: StoredEmail, missing: MissingFile): Prom
       // From here on no mark may be moved any more: the next one says when it comes again.
       .finally(() => deps.inHand.delete(id));
     if (answer.kind === 'put_off' && !deps.stopping.aborted) return await mark(deps, id, laterAt(email, now()));
-    if (answer.kind === 'fault') return await deps.settle(email, faultOf(missing, answer), deps.newId('at'));
+    if (answer.kind === 'fault' && (await deps.settle(email, faultOf(missing, answer), deps.newId('at')))) return;
     if (answer.kind === 'fetched') await keep(deps, email, missing, answer);
     await due.mark(lane, [{ id, at: now() }], now());
   } catch (error) {

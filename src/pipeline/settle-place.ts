@@ -20,7 +20,7 @@ type Deps = {
   leave: CampaignLeave['leave'];
   emails: Pick<Emails, 'read'>;
   /** Settles an attempt at an email that has left its place. */
-  settleLeft(email: StoredEmail, outcome: SettledOutcome, attemptId: string): Promise<void>;
+  settleLeft(email: StoredEmail, outcome: SettledOutcome, attemptId: string): Promise<unknown>;
   policies: Readonly<Record<Lane, RetryPolicy>>;
   newId(prefix: 'sp'): string;
   now(): number;

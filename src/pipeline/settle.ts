@@ -34,13 +34,14 @@ const maxRounds = 20;
 /**
  * Settles the outcome of an attempt. The new state also says when the email comes again.
  * @param attemptId id of the attempt, also when nothing was handed over
+ * @returns whether it was stored; false when another attempt or a change came before it
  */
 export async function settle(
   deps: Deps,
   email: StoredEmail,
   outcome: SettledOutcome,
   attemptId: string,
-): Promise<void> {
+): Promise<boolean> {
   const decideOn = (current: StoredEmail) => {
     if (outcome.kind === 'unknown' && current.version !== email.version) return settledMeanwhile;
     if (outcome.kind === 'fetch_fault' && current.version !== email.version) return changedMeanwhile;
@@ -56,7 +57,8 @@ export async function settle(
       ? 'done'
       : 'lost';
   };
-  await commitFirst(deps, email, outcome, decideOn, commit);
+  const settled = await commitFirst(deps, email, outcome, decideOn, commit);
+  return settled !== null && !('refused' in settled.decision);
 }
 
 /** Whether another worker settled the attempt as unknown since it began. */
@@ -68,7 +70,7 @@ function wasCounted({ state }: StoredEmail, current: StoredEmail): boolean {
 /** A hand-over stands until it is settled. The email changed, so another worker settled it, with its answer or as unknown. */
 const settledMeanwhile: Refusal = { refused: 'its hand-over was settled meanwhile' };
 
-/** A worker that lost its lease may have counted the same fault, or a caller changed the email: the file is tried again after its lease. */
+/** A worker that lost its lease may have counted the same fault, or a caller changed the email: the file is tried again at once. */
 const changedMeanwhile: Refusal = { refused: 'it changed while its file was fetched' };
 
 /** The email is in two jobs, and the other job may have handed it to the next hop: the outcome of that job counts. */

@@ -51,7 +51,7 @@ function open() {
   const deps = {
     ...{ emails: openEmails(redis), due: openDue(redis), client, lane, inHand: new Set<string>() },
     ...{ places: makeShares(2), stopping: stop.signal, leaseMs, newId, now: Date.now },
-    settle: async (_: unknown, outcome: unknown) => void settled.push(outcome),
+    settle: async (_: unknown, outcome: unknown) => settled.push(outcome) > 0,
     inBackground: (one: Promise<void>) => void work.push(one),
     onTrouble: (_: string, error: unknown) => {
       throw error;
@@ -125,4 +125,13 @@ it('what its server answers instead of the file is settled, and nothing but that
   await worker.done();
   expect(worker.settled).toMatchObject([{ kind: 'fetch_fault', isFinal: false }]);
   expect(await dueIn(email.facts.id)).toBeGreaterThan(leaseMs / 2);
+});
+
+it('it comes again at once when the email changed meanwhile, so that the fault of its file was not stored', async () => {
+  await using files = await servers.serve((_, response) => response.writeHead(503).end());
+  const { email, missing } = await accept([files.url]);
+  await using worker = open();
+  await fetchFile({ ...worker.deps, settle: async () => false }, email, missing);
+  await worker.done();
+  expect(await dueIn(email.facts.id)).toBeLessThanOrEqual(0);
 });

@@ -61,7 +61,8 @@ it('a file that two workers could not fetch counts as one attempt', async () => 
   await emails.create([{ email, claim: null }], { batchClaim: null, isStrict: true, now: Date.now() });
   const stored = (await emails.read(id)) as StoredEmail;
   const fault: SettledOutcome = { kind: 'fetch_fault', detail: 'late', loggable: 'late', isFinal: false };
-  await Promise.all([settleIt(stored, fault, 'at_1'), settleIt(stored, fault, 'at_2')]);
+  const both = await Promise.all([settleIt(stored, fault, 'at_1'), settleIt(stored, fault, 'at_2')]);
+  expect(both.toSorted()).toEqual([false, true]);
   expect((await emails.read(id))?.state.recipients[0]).toMatchObject({ status: 'deferred', attempts: 1 });
 });
 

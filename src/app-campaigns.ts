@@ -1,5 +1,6 @@
 /** Composition of the stages that send campaigns, in each worker: slices are taken in turn and use the same transports as all other mail. */
 import type { Ground } from './app.ts';
+import type { Bound } from './app-dispatch.ts';
 import { monotonicNow, newId, now, rand } from './chance.ts';
 import { waitUntil } from './concurrency/deadline.ts';
 import { insist } from './concurrency/insist.ts';
@@ -24,8 +25,6 @@ import { hearCampaigns } from './store/campaign-bell.ts';
 import { isRedisTrouble } from './store/redis.ts';
 import type { openStore } from './store/store.ts';
 import { openTemplating } from './templating/templating.ts';
-
-type Bound<F> = F extends (deps: never, ...rest: infer Rest) => infer R ? (...rest: Rest) => R : never;
 
 type Sending = {
   readonly store: Awaited<ReturnType<typeof openStore>>;

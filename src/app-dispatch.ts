@@ -14,6 +14,9 @@ import type { Allotments } from './store/allotments.ts';
 import type { Budgets } from './store/budgets.ts';
 import type { TransportStates } from './store/transport-states.ts';
 
+/** A stage with its dependencies bound. */
+export type Bound<F> = F extends (deps: never, ...rest: infer Rest) => infer R ? (...rest: Rest) => R : never;
+
 /** What a worker knows about the transports, and their state in Redis that all workers share. */
 type Fleet = {
   readonly transports: Transports;

@@ -1,6 +1,8 @@
 /** Composition of the stage that fetches files given by URL, in each worker. */
 import type { Ground } from './app.ts';
+import type { Bound } from './app-dispatch.ts';
 import { newId, now } from './chance.ts';
+import { makeBackground } from './concurrency/background.ts';
 import { waitUntil } from './concurrency/deadline.ts';
 import { openLoop } from './concurrency/loop.ts';
 import { makeShares } from './concurrency/shares.ts';
@@ -9,8 +11,6 @@ import { openAttachmentClient } from './outbound/attachment-client.ts';
 import { fetchFile, keepFetching } from './pipeline/fetch-file.ts';
 import type { settle } from './pipeline/settle.ts';
 import type { openStore } from './store/store.ts';
-
-type Bound<F> = F extends (deps: never, ...rest: infer Rest) => infer R ? (...rest: Rest) => R : never;
 
 type Given = {
   readonly store: Pick<Awaited<ReturnType<typeof openStore>>, 'emails' | 'due'>;
@@ -29,16 +29,12 @@ export function openFetching(
   const onTrouble = report.trouble;
   const { ATTACHMENT_ALLOW_PRIVATE_NETWORKS: allowPrivateNetworks, WORKER_LOCK: leaseMs } = config;
   const client = opened.use(openAttachmentClient({ allowPrivateNetworks }));
-  const background = new Set<Promise<void>>();
-  opened.defer(() => waitUntil(Promise.all(background), deadline.begin()));
-  const inBackground = (work: Promise<void>) => {
-    background.add(work);
-    void work.finally(() => background.delete(work));
-  };
+  const background = makeBackground();
+  opened.defer(() => waitUntil(background.ended(), deadline.begin()));
   const openLane = (lane: Lane): Bound<typeof fetchFile> => {
     const inHand = new Set<string>();
     const fetching = { emails, due, client, lane, inHand, places: makeShares(mostInHand) };
-    const deps = { ...fetching, settle, inBackground, stopping, leaseMs, onTrouble, newId, now };
+    const deps = { ...fetching, settle, inBackground: background.run, stopping, leaseMs, onTrouble, newId, now };
     opened.use(openLoop('keep fetching', () => keepFetching(deps), { everyMs: leaseMs / 3, onTrouble }));
     return fetchFile.bind(null, deps);
   };

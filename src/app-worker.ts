@@ -5,6 +5,7 @@ import { bindDispatch, bindIsConnected } from './app-dispatch.ts';
 import { openFetching } from './app-files.ts';
 import { openNotifying } from './app-webhooks.ts';
 import { newId, now, rand } from './chance.ts';
+import { makeBackground } from './concurrency/background.ts';
 import { insist } from './concurrency/insist.ts';
 import { openLoop } from './concurrency/loop.ts';
 import { makeNudge, pause } from './concurrency/nudge.ts';
@@ -70,12 +71,8 @@ export async function openWorkers(ground: Ground): Promise<void> {
   const settleDeps = { emails, policies, report: report.settled, newId, now, rand };
   const settling = insist(settle.bind(null, settleDeps), { isTrouble: isRedisTrouble, onTrouble });
   const fetching = openFetching(ground, { store, settle: settling });
-  const background = new Set<Promise<void>>();
-  opened.defer(async () => void (await Promise.all(background)));
-  const inBackground = (work: Promise<void>) => {
-    background.add(work);
-    void work.finally(() => background.delete(work));
-  };
+  const { run: inBackground, ended } = makeBackground();
+  opened.defer(ended);
   const dispatching = bindDispatch(fleet, { policies, inBackground, wake: nudge.nudge, onTrouble, newId, now });
   const suppressing = suppress.bind(null, store);
   const compose = makeComposer();

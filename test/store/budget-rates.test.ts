@@ -2,9 +2,10 @@
 import fc from 'fast-check';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { parseRates, type Rate } from '../../src/domain/rate.ts';
+import type { Rate } from '../../src/domain/rate.ts';
 import { type Budgets, openBudgets } from '../../src/store/budgets.ts';
 import { keys } from '../../src/store/keys.ts';
+import { ratesOf } from '../support/rates.ts';
 import { openTestRedis } from '../support/redis.ts';
 
 const opened = new AsyncDisposableStack();
@@ -23,12 +24,6 @@ beforeEach(async () => {
 
 const start = 1_700_000_000_000;
 const hourMs = 3_600_000;
-
-function ratesOf(text: string): readonly Rate[] {
-  const rates = parseRates(text);
-  if ('faults' in rates) throw new Error(text);
-  return rates;
-}
 
 let lastId = 0;
 const emailAt = (now: number) =>

@@ -2,7 +2,7 @@
 import packageJson from '../package.json' with { type: 'json' };
 import type { Ground } from './app.ts';
 import { bindEmails } from './app-emails.ts';
-import { entropy, newId, now, ownNow } from './chance.ts';
+import { cpuMs, entropy, monotonicNow, newId, now, ownNow } from './chance.ts';
 import { openLoop } from './concurrency/loop.ts';
 import { readUnsubscribeToken } from './domain/unsubscribe.ts';
 import { listRoutes } from './http/routes.ts';
@@ -44,7 +44,7 @@ export async function openApi(ground: Ground): Promise<{ listen(): Promise<strin
   const gauged = { due, deliverQueues, memory, limits: config.loadLimits, seenRedis };
   const pressureDeps = { ...gauged, pressure, report: report.backPressure, now };
   opened.use(openLoop('check back-pressure', () => checkBackPressure(pressureDeps), { everyMs: 1_000, onTrouble }));
-  const client = opened.use(openWebhookClient(config.posting.client));
+  const client = opened.use(openWebhookClient({ ...config.posting.client, now: monotonicNow }));
   const transportDeps = { plans, transportStates, allotments, budgets, now };
   const collecting = collectLevels.bind(null, {
     ...store,
@@ -60,7 +60,7 @@ export async function openApi(ground: Ground): Promise<{ listen(): Promise<strin
     canUnsubscribe: config.publicUrl !== null || config.NODE_ENV !== 'production',
     now,
   };
-  const templating = openTemplating();
+  const templating = openTemplating({ now: monotonicNow, cpuMs });
   const { emailsAnywhere, ...bound } = bindEmails({ report }, store, templating);
   const shared = { ...store, templating, pressure, seenRedis, policies: config.policies, limits, newId, entropy, now };
   const server = await buildServer({
@@ -85,7 +85,7 @@ export async function openApi(ground: Ground): Promise<{ listen(): Promise<strin
         reportTransports: reporting,
         verify: verify.bind(null, {
           ...transportDeps,
-          tryOut: makeVerify(stopping, { ehloName: config.ehloName, tokensOf }),
+          tryOut: makeVerify(stopping, { ehloName: config.ehloName, tokensOf, now: monotonicNow }),
         }),
         pause: pause.bind(null, transportDeps),
         resume: resume.bind(null, transportDeps),

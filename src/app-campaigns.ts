@@ -1,7 +1,7 @@
 /** Composition of the stages that send campaigns, in each worker: slices are taken in turn and use the same transports as all other mail. */
 import type { Ground } from './app.ts';
 import type { Bound } from './app-dispatch.ts';
-import { monotonicNow, newId, now, rand } from './chance.ts';
+import { cpuMs, monotonicNow, newId, now, rand } from './chance.ts';
 import { waitUntil } from './concurrency/deadline.ts';
 import { insist } from './concurrency/insist.ts';
 import { openLoop } from './concurrency/loop.ts';
@@ -45,7 +45,7 @@ export async function openCampaigning(
   const { campaigns, slices, leave, emails, campaignRetention: retention } = store;
   const { policies, WORKER_CONCURRENCY: concurrency, WORKER_LOCK: lockMs } = config;
   const onTrouble = report.trouble;
-  const { compile, yieldTurn } = openTemplating();
+  const { compile, yieldTurn } = openTemplating({ now: monotonicNow, cpuMs });
   const persist = { isTrouble: isRedisTrouble, onTrouble };
 
   const composeFor = (): Composer => {

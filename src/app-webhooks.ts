@@ -1,6 +1,6 @@
 /** Composition of the stages that bring events from the outbox to the endpoints that want them, and of the sweep of old events. */
 import type { Ground } from './app.ts';
-import { newId, now, ownNow, rand } from './chance.ts';
+import { monotonicNow, newId, now, ownNow, rand } from './chance.ts';
 import { waitUntil } from './concurrency/deadline.ts';
 import { openLoop } from './concurrency/loop.ts';
 import { makeNudge } from './concurrency/nudge.ts';
@@ -29,7 +29,7 @@ export async function openNotifying(
   const { posting } = config;
   const onTrouble = report.trouble;
   const outbox = opened.use(await openOutbox(redis, await connect('wait'), worker, config.WORKER_LOCK));
-  const client = openWebhookClient(posting.client);
+  const client = openWebhookClient({ ...posting.client, now: monotonicNow });
   // A post that outlasts the stop is left to its lease. Ended here, it would count as a failed try.
   opened.defer(() => (unsaved.posts === 0 ? client[Symbol.asyncDispose]() : undefined));
   const nudge = makeNudge();

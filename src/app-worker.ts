@@ -4,7 +4,7 @@ import { openCampaigning } from './app-campaigns.ts';
 import { bindDispatch, bindIsConnected } from './app-dispatch.ts';
 import { openFetching } from './app-files.ts';
 import { openNotifying } from './app-webhooks.ts';
-import { newId, now, rand } from './chance.ts';
+import { monotonicNow, newId, now, ownNow, rand } from './chance.ts';
 import { makeBackground } from './concurrency/background.ts';
 import { insist } from './concurrency/insist.ts';
 import { openLoop } from './concurrency/loop.ts';
@@ -53,8 +53,9 @@ export async function openWorkers(ground: Ground): Promise<void> {
   await allotments.removeDead(Object.keys(plans.plan.transports), (name) => name !== worker && hasDiedHere(name));
   // When Redis is away this fails: the other workers notice by themselves that this one left.
   opened.defer(() => allotments.leave(Object.keys(plans.plan.transports), worker).catch(() => {}));
+  const smtpTerms = { ehloName, tokensOf, now: monotonicNow, rand };
   const transports = opened.use(
-    openTransports(plans.plan, (settings) => openSmtpTransport(settings, { ehloName, tokensOf }), fixed),
+    openTransports(plans.plan, (settings) => openSmtpTransport(settings, smtpTerms), fixed),
   );
   report.crowding(crowdingIn(plans.plan, config.WORKER_CONCURRENCY), config.WORKER_CONCURRENCY);
   const pooled = () => Object.keys(transports.plan.transports).flatMap((name) => transports.get(name) ?? []);
@@ -97,7 +98,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
 
   const sweepDeps = { emails, retention, keepMs: config.emailRetentionMs, report: report.forgotten, now };
 
-  const workers = { ...config.workers, stopping, deadline, cut: cut.signal, onTrouble, now };
+  const workers = { ...config.workers, stopping, deadline, cut: cut.signal, onTrouble, now, ownNow };
   for (const lane of lanes) {
     const inHand = makeSemaphore(config.WORKER_CONCURRENCY);
     const room = makeSemaphore(config.WORKER_MAIL_BYTES);

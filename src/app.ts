@@ -2,7 +2,7 @@
 import { makeConnections } from './app-connections.ts';
 import { watchRedis } from './app-redis.ts';
 import { openStart } from './app-start.ts';
-import { monotonicNow, newIv, now } from './chance.ts';
+import { entropy, monotonicNow, newIv, newUuid, now, ownNow } from './chance.ts';
 import { type Deadline, makeDeadline } from './concurrency/deadline.ts';
 import type { Nudge } from './concurrency/nudge.ts';
 import type { Config } from './config.ts';
@@ -69,10 +69,10 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
   const stopping = new AbortController();
   const meters = openMeters();
   const isReadable = config.NODE_ENV === 'development';
-  const log = await openLog({ level: config.LOG_LEVEL, isReadable, onDropped: meters.lineDropped });
-  const report = openReports(log, meters, now, redisTroubleOf);
+  const log = await openLog({ level: config.LOG_LEVEL, isReadable, onDropped: meters.lineDropped, now: monotonicNow });
+  const report = openReports(log, meters, { now, monotonicNow }, redisTroubleOf);
   const hasApi = config.ROLES.includes('api');
-  const { apiKey, secretKey } = await openSecrets(config.DATA_DIR, {
+  const { apiKey, secretKey } = await openSecrets(config.DATA_DIR, entropy, {
     // Without the API no request has a key to check, so none is made.
     apiKey: hasApi ? config.POSTRIDER_API_KEY : '',
     secretKey: config.SECRET_KEY,
@@ -80,11 +80,13 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
   const { SMTP_URL, TRANSPORTS_FILE: file, variable } = config;
   const plans = opened.use(await openPlans({ url: SMTP_URL, file, variable, report: report.plan }));
   const start = opened.use(openStart({ config, report, meters, cut: cut.signal }));
-  const url = config.REDIS_URL ?? opened.use(await start.awaits(() => openLocalRedis(config.DATA_DIR))).url;
+  const openLocal = () => openLocalRedis(config.DATA_DIR, { ownNow, newUuid });
+  const url = config.REDIS_URL ?? opened.use(await start.awaits(openLocal)).url;
   const { connect, writeRefused } = makeConnections({ url, ca: config.REDIS_CA }, { start, cut: cut.signal, opened });
   const sharedRedis = await connect('fail_fast');
   const tokenTerms = { onTrouble: report.trouble, onStored: report.tokenStored, now: monotonicNow };
   const refreshTokens = opened.use(openTokenKeeper(openRefreshTokens(sharedRedis, secretKey, newIv), tokenTerms));
+  const accessTokens = openAccessTokens(sharedRedis, secretKey, newIv);
   const ground: Ground = {
     config,
     report,
@@ -92,10 +94,7 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
     apiKey,
     plans,
     links: { publicUrl: config.publicUrl, key: unsubscribeKey(secretKey) },
-    tokensOf: openTokenBook(
-      { refreshTokens, accessTokens: openAccessTokens(sharedRedis, secretKey, newIv) },
-      monotonicNow,
-    ),
+    tokensOf: openTokenBook({ refreshTokens, accessTokens }, { now: monotonicNow, date: ownNow }),
     stopping: stopping.signal,
     deadline: makeDeadline(config.SHUTDOWN_TIMEOUT),
     seenRedis: { standing: null },

@@ -1,5 +1,5 @@
 /** Clocks, randomness and ids. All other code gets them as arguments. */
-import { randomBytes, randomFillSync } from 'node:crypto';
+import { randomBytes, randomFillSync, randomUUID } from 'node:crypto';
 import { type ClockReading, correctedAhead, standStillMs } from './domain/clock.ts';
 import { type IdPrefix, makeId } from './domain/id.ts';
 
@@ -7,6 +7,12 @@ import { type IdPrefix, makeId } from './domain/id.ts';
 export const ownNow = () => Date.now();
 /** Milliseconds of a clock that never goes back. */
 export const monotonicNow = () => performance.now();
+
+/** CPU time of this thread in milliseconds. Unlike real time, it does not grow while the process waits for others. */
+export function cpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1_000;
+}
 
 /** The clock of the fleet: it runs by `steady` between two readings of Redis, and is `own` before the first reading. */
 export function makeFleetClock(own: () => number, steady: () => number) {
@@ -32,6 +38,7 @@ export const fleetClock = makeFleetClock(ownNow, monotonicNow);
 export const { now } = fleetClock;
 export const rand = () => Math.random();
 export const entropy = (bytes: number): Buffer => randomBytes(bytes);
+export const newUuid = () => randomUUID();
 /** AES-GCM takes 12 bytes. */
 export const newIv = () => entropy(12);
 

@@ -7,10 +7,12 @@ const sameSignalMs = 500;
 /** The first signal asks for a clean stop, a later one forces it. */
 function waitForSignal(): Promise<void> {
   return new Promise((resolve) => {
-    let forcedFrom = Number.POSITIVE_INFINITY;
+    let isForced = false;
     const onSignal = () => {
-      if (performance.now() > forcedFrom) process.exit(130);
-      forcedFrom = Math.min(forcedFrom, performance.now() + sameSignalMs);
+      if (isForced) process.exit(130);
+      setTimeout(() => {
+        isForced = true;
+      }, sameSignalMs).unref();
       resolve();
     };
     process.on('SIGINT', onSignal).on('SIGTERM', onSignal);

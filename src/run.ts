@@ -1,5 +1,6 @@
 /** Postrider: reads its configuration, opens the app, waits for a signal, closes. */
 import { type App, openApp } from './app.ts';
+import { ownNow } from './chance.ts';
 import { type Config, ConfigError, exitConfig, readConfig } from './config.ts';
 
 /** The signals of the process, handled from its first moment on. */
@@ -56,7 +57,7 @@ function welcome(app: App, config: Config): string {
   const health = app.healthUrl === null ? '' : ` Its health is at ${app.healthUrl}/readyz`;
   const what = app.url === null ? `Postrider worker is running.${health}` : `Postrider is listening on ${app.url}`;
   // In production every line on stdout is JSON like the log. This one is written at any LOG_LEVEL.
-  if (config.NODE_ENV === 'production') return JSON.stringify({ level: 30, time: Date.now(), msg: what });
+  if (config.NODE_ENV === 'production') return JSON.stringify({ level: 30, time: ownNow(), msg: what });
   if (app.url === null) return what;
   // A configured key is known to the operator and must not stand in a terminal or a log.
   const isMade = config.POSTRIDER_API_KEY === undefined;

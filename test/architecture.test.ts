@@ -56,8 +56,17 @@ const owners: Record<string, string> = {
 
 /** What domain may import from outside, and what it may not call: it has no clock, no chance and no environment. */
 const domainLibraries = ['zod', 'node:crypto'];
-const impure =
-  /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\bprocess\.|\brandom(?:Bytes|UUID|Int|FillSync)\b|\bsetTimeout\b|\bsetInterval\b|\bfetch\(|\bconsole\./;
+const clockOrChance =
+  /\bDate\.now\b|\bDate\(\)|\(Date\)|\bperformance\.|\bperf_hooks\b|\bhrtime\b|\b(?:threadC|c)puUsage\b|\bMath\.random\b|\brandom(?:Bytes|UUID|Int|Fill|FillSync)\b|\bgetRandomValues\b/;
+const impure = new RegExp(
+  `${clockOrChance.source}|\\bprocess\\.|\\bsetTimeout\\b|\\bsetInterval\\b|\\bfetch\\(|\\bconsole\\.`,
+);
+
+/** Runs in a browser, which has clocks of its own. */
+const isPage = (path: string) => path.startsWith('src/http/dev-inbox/');
+/** Programs, which construct what they use; all else is given its clocks, ids and chance. */
+const mayRunChance = (path: string) =>
+  compositions.includes(path) || path === 'src/run.ts' || path.startsWith('src/cli/');
 
 /** What loads code while it starts; all else has its code by then. Node.js keeps a load that failed, for want of a file handle, until the process ends. */
 const starters = ['src/main.ts', 'src/cli.ts', 'src/app.ts', 'src/telemetry/log.ts'];
@@ -125,6 +134,14 @@ function unusedExports(sources: readonly Source[]): string[] {
     .filter((name) => !taken.has(name));
 }
 
+/** Lines of code that match; comments may say anything. */
+function linesWith(what: RegExp, text: string): string[] {
+  return text
+    .split('\n')
+    .filter((line) => !/^\s*(?:\/\/|\/?\*)/.test(line) && what.test(line))
+    .map((line) => `has ${line.trim()}`);
+}
+
 function folderOf(imported: string): string | undefined {
   return /^src\/(\w+)\//.exec(imported)?.[1];
 }
@@ -169,12 +186,13 @@ const rules: Record<string, (source: Source) => string[]> = {
       .filter(({ from }) => folder === 'domain' && folderOf(from) !== 'domain' && !domainLibraries.includes(from))
       .map(({ from }) => `imports ${from}`),
   'domain has no clock, chance, environment or output': ({ folder, text }) =>
-    folder === 'domain'
-      ? text
-          .split('\n')
-          .filter((line) => !/^\s*(?:\/\/|\/?\*)/.test(line) && impure.test(line))
-          .map((line) => `has ${line.trim()}`)
-      : [],
+    folder === 'domain' ? linesWith(impure, text) : [],
+  'clocks and chance are read in chance.ts only': ({ path, text }) =>
+    path === 'src/chance.ts' || isPage(path) ? [] : linesWith(clockOrChance, text),
+  'clocks and chance are given by programs only': ({ path, imports }) =>
+    imports
+      .filter(({ isType, from }) => from === 'src/chance.ts' && !isType && !mayRunChance(path))
+      .map(({ from }) => `runs ${from}`),
   'config.ts is the only reader of process.env': ({ path, text }) =>
     path !== 'src/config.ts' && path !== 'src/setup.cjs' && /process\.env/.test(text) ? ['reads process.env'] : [],
   'code is loaded at the start': ({ path, text }) =>
@@ -224,6 +242,8 @@ describe('each rule bites', () => {
       "import { readFile } from 'node:fs/promises';",
     ],
     ['domain has no clock, chance, environment or output', 'src/domain/x.ts', 'const now = Date.now();'],
+    ['clocks and chance are read in chance.ts only', 'src/outbound/x.ts', 'const startedAt = performance.now();'],
+    ['clocks and chance are given by programs only', 'src/store/x.ts', "import { now } from '../chance.ts';"],
     ['config.ts is the only reader of process.env', 'src/http/x.ts', 'const port = process.env.PORT;'],
     ['code is loaded at the start', 'src/outbound/x.ts', "const { Agent } = await import('undici');"],
     ['a file opens with its job', 'src/http/x.ts', 'const x = 1;'],

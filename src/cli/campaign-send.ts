@@ -1,5 +1,5 @@
 /** `campaign send`: makes a campaign, uploads its list, and sends it when every record is valid or invalid ones may be skipped. */
-import { randomUUID } from 'node:crypto';
+import { newUuid, ownNow } from '../chance.ts';
 import { sendTime } from '../domain/send-time.ts';
 import { type Api, ApiFault, openApi } from './api.ts';
 import { cancelCommand, continueCommand, newCampaignOptions, repeatCommand } from './campaign-command.ts';
@@ -40,9 +40,9 @@ function faultIn(given: Given): string | null {
   const ignored = given.campaign === undefined ? [] : newCampaignOptions.filter((name) => given[name] !== undefined);
   if (ignored.length > 0) return `${given.campaign} cannot be changed: leave out --${ignored.join(', --')}`;
   if (given.at === undefined) return null;
-  const at = sendTime(Date).safeParse(given.at);
+  const at = sendTime({ now: ownNow }).safeParse(given.at);
   if (!at.success) return `--at ${given.at} ${at.error.issues[0]?.message}`;
-  return at.data < Date.now() ? `--at ${given.at} has passed: leave it out to send at once` : null;
+  return at.data < ownNow() ? `--at ${given.at} has passed: leave it out to send at once` : null;
 }
 
 /** The campaign to continue with, or a new one, made once however often the request is repeated. */
@@ -50,7 +50,7 @@ async function* find(api: Api, { campaign, ...given }: Given): AsyncGenerator<Sa
   if (campaign !== undefined) return { id: campaign, seen: yield* patiently(() => lookIfAllowed(api, campaign)) };
   const { template, from, subject, name, rate, route, at } = given;
   const body = { template: { id: template }, from, subject, name, rate, route, scheduled_at: at };
-  const once = { body, headers: { 'idempotency-key': randomUUID() } };
+  const once = { body, headers: { 'idempotency-key': newUuid() } };
   const seen = yield* patiently(() => api<CampaignSeen>('POST', '/campaigns', once));
   return { id: seen.id, seen };
 }

@@ -1,5 +1,6 @@
 /** Repeats a request while the API is away or asks to wait, until the answer is one that another try would not change. */
 import { setTimeout } from 'node:timers/promises';
+import { ownNow } from '../chance.ts';
 import { ApiFault } from './api.ts';
 import type { Said } from './command.ts';
 
@@ -9,7 +10,7 @@ const askAgainMs = 1_000;
 
 type Time = { now(): number; pause(ms: number): Promise<unknown> };
 
-const realTime: Time = { now: Date.now, pause: (ms) => setTimeout(ms) };
+const realTime: Time = { now: ownNow, pause: (ms) => setTimeout(ms) };
 
 /** Waits at least as long as an answer asks for. An answer that asks for more than the patience left is the last. */
 export async function* patiently<Answer>(

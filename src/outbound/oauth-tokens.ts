@@ -1,6 +1,6 @@
 /** Access tokens for XOAUTH2: one book for each process. Tokens are requested when they are needed and kept until shortly before they expire. */
 import { hash } from 'node:crypto';
-import { type Asking, type Clocks, noTurn, openAsking, type Remembered } from './oauth-asking.ts';
+import { type Asking, type Clocks, openAsking, type Remembered } from './oauth-asking.ts';
 import type { Account } from './refresh-tokens.ts';
 import type { OAuth } from './token-request.ts';
 
@@ -25,12 +25,11 @@ export type TokenBook = (auth: OAuth) => Tokens;
 /** Accounts whose tokens are kept; the least recently used one is dropped. */
 const mostAccounts = 1_000;
 
-/** @param now milliseconds of a clock that never goes back; @param date since the epoch */
-export function openTokenBook(remembered: Remembered, now: () => number, date: () => number = Date.now): TokenBook {
+export function openTokenBook(remembered: Remembered, clocks: Clocks): TokenBook {
   const book = new Map<string, Tokens>();
   return (auth) => {
     const key = JSON.stringify(auth);
-    const tokens = book.get(key) ?? openTokens(auth, remembered, { now, date });
+    const tokens = book.get(key) ?? openTokens(auth, remembered, clocks);
     book.delete(key);
     book.set(key, tokens);
     const [oldest = key] = book.keys();
@@ -38,12 +37,6 @@ export function openTokenBook(remembered: Remembered, now: () => number, date: (
     return tokens;
   };
 }
-
-/** Stores nothing beyond the process. */
-export const forgetful: Remembered = {
-  refreshTokens: { newest: async () => null, keep: async () => {}, takeTurn: async () => noTurn },
-  accessTokens: { shared: async () => null, share: async () => {}, drop: async () => {} },
-};
 
 type Kept = { readonly value: string; readonly until: number };
 

@@ -22,7 +22,7 @@ export type Progress = {
   stage: SharedStage;
   /** Whether the hand-over is stored. */
   isClaimed: boolean;
-  /** When the body began to leave (`performance.now()`); null before. */
+  /** When the body began to leave (by `now` of the next hop); null before. */
   begunAt: number | null;
 };
 
@@ -69,7 +69,7 @@ export async function converse(
   // A 250 here answers another command. Taken as the answer to DATA, it would make the next reply count as the answer to the body.
   if (isPositive(dataReply)) throw unexpected(dataReply);
   if (!isIntermediate(dataReply)) return dataReply;
-  return await handOver(talk, message.raw, context, progress, nextHop.patience.body);
+  return await handOver(talk, message.raw, nextHop, context, progress);
 }
 
 function askOver(talk: SmtpTalk, { extensions: { pipelining }, patience }: NextHop): Ask {
@@ -133,9 +133,9 @@ async function sendEmptyBody(talk: SmtpTalk, toMail: string, { patience }: NextH
 async function handOver(
   talk: SmtpTalk,
   raw: Buffer,
+  { patience, now }: NextHop,
   { claim, follow }: MessageContext,
   progress: Progress,
-  withinMs: number,
 ): Promise<string | null> {
   const isOurs = await claim().catch((error: unknown) => {
     throw new ClaimFailed('The claim failed', { cause: error });
@@ -143,10 +143,10 @@ async function handOver(
   if (!isOurs) return null;
   progress.isClaimed = true;
   await expectNothing(talk);
-  progress.begunAt = performance.now();
+  progress.begunAt = now();
   if (raw.length <= followableBytes && follow()) talk.gather();
   talk.write(dotStuffed(raw));
-  const answer = await talk.reply(withinMs);
+  const answer = await talk.reply(patience.body);
   // A server that answers neither yes nor no may have taken the message.
   if (!isVerdict(answer)) throw smtpError('EPROTOCOL', `Neither taken nor refused: ${answer}`);
   return answer;

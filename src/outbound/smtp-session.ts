@@ -124,7 +124,7 @@ async function establish(
   patience: Patience,
   now: () => number,
 ): Promise<SmtpSession> {
-  const startedAt = performance.now();
+  const startedAt = now();
   await connect(connection);
   // The last reply is that to EHLO: the login comes after it.
   const extensions = extensionsOf(connection.lastServerResponse || '');
@@ -134,9 +134,10 @@ async function establish(
     transport: settings.name,
     host: `${settings.host}:${settings.port}`,
     tls: tlsOf(connection),
-    connectMs: Math.round(performance.now() - startedAt),
+    connectMs: Math.round(now() - startedAt),
     extensions,
     patience,
+    now,
   });
 }
 
@@ -194,7 +195,7 @@ function sessionOver(connection: SMTPConnection, talk: SmtpTalk, nextHop: NextHo
 
   async function answered(mine: InHand, ending: ReturnType<typeof transact>) {
     const end = await ending;
-    mine.answeredAt = performance.now();
+    mine.answeredAt = nextHop.now();
     mine.reply = end.kind === 'answered' ? (end.replies.at(-1)?.smtp.reply ?? null) : null;
     return end;
   }
@@ -230,7 +231,7 @@ function sayGoodbye(connection: SMTPConnection): void {
 }
 
 type InHand = {
-  /** By `performance.now()`. */
+  /** By `now` of the next hop. */
   answeredAt: number;
   /** The reply to its body; null when there was none. */
   reply: string | null;

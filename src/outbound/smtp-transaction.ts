@@ -22,6 +22,8 @@ export type NextHop = {
   readonly connectMs: number;
   readonly extensions: Extensions;
   readonly patience: Patience;
+  /** Milliseconds of a clock that never goes back. */
+  now(): number;
 };
 
 /** How long a reply may take, in milliseconds. */
@@ -70,7 +72,7 @@ export async function transact(
   const isUtf8 = needsUtf8(message);
   const obstacle = obstacleTo(message, extensions, isUtf8);
   if (obstacle !== null) return { kind: 'obstacle', transport, ...obstacle };
-  const startedAt = performance.now();
+  const startedAt = nextHop.now();
   const progress: Progress = { toMail: null, refused: [], stage: 'mail', isClaimed: false, begunAt: null };
   let outcome: Exclude<Outcome, Withheld | Obstacle>;
   try {
@@ -131,7 +133,7 @@ function isUsedUp(reply: string): boolean {
 function traceOf(nextHop: NextHop, context: MessageContext, startedAt: number, begunAt: number | null): AttemptTrace {
   const { host, tls, connectMs } = nextHop;
   const { isFirst, before } = context;
-  const now = performance.now();
+  const now = nextHop.now();
   return {
     host,
     tls,

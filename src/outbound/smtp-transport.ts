@@ -1,7 +1,7 @@
 /** A transport over SMTP: each message takes a session of the pool, is sent once, and gives the session back. */
 import type { Outcome } from '../domain/outcome.ts';
 import type { TransportSettings } from '../domain/transport-plan.ts';
-import { forgetful, openTokenBook, type TokenBook } from './oauth-tokens.ts';
+import type { TokenBook } from './oauth-tokens.ts';
 import type { PoolTimes } from './pool-load.ts';
 import { openSmtpPool } from './smtp-pool.ts';
 import { openSmtpSession, usualPatience } from './smtp-session.ts';
@@ -34,18 +34,17 @@ export type SmtpTransportOptions = Partial<PoolTimes> & {
   readonly patience?: Patience;
   /** EHLO name when the settings have none. */
   readonly ehloName?: string | null;
-  /** The tokens for XOAUTH2; a separate book when left out. */
-  readonly tokensOf?: TokenBook;
+  /** The tokens for XOAUTH2. */
+  readonly tokensOf: TokenBook;
   /** 0..1, spreads the ages of connections. */
-  rand?(): number;
+  rand(): number;
   /** Milliseconds of a clock that never goes back. */
-  now?(): number;
+  now(): number;
 };
 
-export function openSmtpTransport(settings: TransportSettings, options: SmtpTransportOptions = {}): SmtpTransport {
-  const { rand = Math.random, now = () => performance.now(), patience = usualPatience, ehloName = null } = options;
+export function openSmtpTransport(settings: TransportSettings, options: SmtpTransportOptions): SmtpTransport {
+  const { tokensOf, rand, now, patience = usualPatience, ehloName = null } = options;
   const { auth } = settings;
-  const { tokensOf = openTokenBook(forgetful, now) } = options;
   const tokens = auth?.kind === 'oauth2' ? tokensOf(auth) : null;
   const pool = openSmtpPool(
     { ...settings, ...usualTimes, ...options },

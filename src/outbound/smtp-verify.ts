@@ -1,7 +1,7 @@
 /** Verifies a transport: opens one session with its settings and closes it without sending a message. */
 import type { TransportSettings } from '../domain/transport-plan.ts';
 import type { Verification } from '../domain/transport-report.ts';
-import { forgetful, openTokenBook, type TokenBook } from './oauth-tokens.ts';
+import type { TokenBook } from './oauth-tokens.ts';
 import { openSmtpSession, usualPatience } from './smtp-session.ts';
 
 /** Short, because the caller of the API waits for the answer. */
@@ -15,11 +15,11 @@ type Options = {
   readonly timeoutMs?: number;
   /** EHLO name when the settings have none. */
   readonly ehloName?: string | null;
-  /** The tokens for XOAUTH2; a separate book when left out. */
-  readonly tokensOf?: TokenBook;
+  /** The tokens for XOAUTH2. */
+  readonly tokensOf: TokenBook;
+  /** Milliseconds of a clock that never goes back. */
+  now(): number;
 };
-
-const monotonicNow = () => performance.now();
 
 /**
  * One verification at a time for each transport: requests that come meanwhile share its answer, so the server sees at most one more connection.
@@ -27,13 +27,13 @@ const monotonicNow = () => performance.now();
  */
 export function makeVerify(
   stopping: AbortSignal,
-  { timeoutMs = usualTimeoutMs, ehloName = null, tokensOf = openTokenBook(forgetful, monotonicNow) }: Options = {},
+  { timeoutMs = usualTimeoutMs, ehloName = null, tokensOf, now }: Options,
 ): Verify {
   const running = new Map<TransportSettings, Promise<Verification>>();
   return (settings) => {
     const known = running.get(settings);
     if (known !== undefined) return known;
-    const verification = verify(settings, stopping, { timeoutMs, ehloName, tokensOf }).finally(() =>
+    const verification = verify(settings, stopping, { timeoutMs, ehloName, tokensOf, now }).finally(() =>
       running.delete(settings),
     );
     running.set(settings, verification);
@@ -44,10 +44,9 @@ export function makeVerify(
 async function verify(
   settings: TransportSettings,
   stopping: AbortSignal,
-  { timeoutMs, ehloName, tokensOf }: Required<Options>,
+  { timeoutMs, ehloName, tokensOf, now }: Required<Options>,
 ): Promise<Verification> {
   const { auth } = settings;
-  const now = monotonicNow;
   const tokens = auth?.kind === 'oauth2' ? tokensOf(auth) : null;
   const overdue = AbortSignal.timeout(timeoutMs);
   const signal = AbortSignal.any([stopping, overdue]);

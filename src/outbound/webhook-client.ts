@@ -15,15 +15,22 @@ export type WebhookClient = AsyncDisposable & {
   post(url: string, headers: Readonly<Record<string, string>>, body: string): Promise<PostResult>;
 };
 
-/** @param deadlineMs over the whole exchange: connecting, sending, and reading the answer */
-export function openWebhookClient(options: { allowPrivateNetworks: boolean; deadlineMs: number }): WebhookClient {
-  const { deadlineMs } = options;
+type Options = {
+  readonly allowPrivateNetworks: boolean;
+  /** Over the whole exchange: connecting, sending, and reading the answer. */
+  readonly deadlineMs: number;
+  /** Milliseconds of a clock that never goes back. */
+  now(): number;
+};
+
+export function openWebhookClient(options: Options): WebhookClient {
+  const { deadlineMs, now } = options;
   const agent = makeAgent(options);
 
   return {
     async post(url, headers, body) {
-      const startedAt = performance.now();
-      const ms = () => Math.round((performance.now() - startedAt) * 10) / 10;
+      const startedAt = now();
+      const ms = () => Math.round((now() - startedAt) * 10) / 10;
       try {
         if (!options.allowPrivateNetworks) refusePrivateLiteral(new URL(url));
         const signal = AbortSignal.timeout(deadlineMs);

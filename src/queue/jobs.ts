@@ -40,7 +40,10 @@ export type WorkerOptions = {
   readonly cut: AbortSignal;
   /** The stage threw, which means a bug or that Redis is away. */
   onTrouble(queue: QueueName, error: unknown, fields?: { readonly job: string }): void;
+  /** The clock of the fleet. */
   now(): number;
+  /** The clock of this machine, by which BullMQ goes. */
+  ownNow(): number;
 };
 
 /** The argument of a stage: the id of the job and its data. */
@@ -60,8 +63,7 @@ export async function openWorker<Data>(
       return { again: options.now() + troubleWaitMs };
     });
     if ('done' in answer) return;
-    // BullMQ uses the clock of the machine, not the fleet's, so the time is converted.
-    await job.moveToDelayed(Date.now() + answer.again - options.now(), token);
+    await job.moveToDelayed(options.ownNow() + answer.again - options.now(), token);
     throw new DelayedError();
   }
 

@@ -1,5 +1,4 @@
 /** A lock file: one holder at a time among all processes of a machine. The lock of a process that died is released. */
-import { randomUUID } from 'node:crypto';
 import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,15 +7,21 @@ const pollMs = 50;
 /** Locks this process holds. Another lock with its pid belongs to a predecessor, because pids recur in containers. */
 const held = new Set<string>();
 
-/**
- * Runs `work` while this process holds the lock at `path`.
- * @param expiresMs a lock older than this is free, whatever pid it has
- */
-export async function withLock<T>(path: string, expiresMs: number, work: () => Promise<T>): Promise<T> {
-  const own = `${hostname()} ${process.pid} ${randomUUID()}`;
+export type LockTerms = {
+  /** A lock older than this is free, whatever pid it has. */
+  readonly expiresMs: number;
+  /** The clock of this machine, as files have their times from it. */
+  ownNow(): number;
+  /** Makes each lock another one. */
+  newUuid(): string;
+};
+
+/** Runs `work` while this process holds the lock at `path`. */
+export async function withLock<T>(path: string, terms: LockTerms, work: () => Promise<T>): Promise<T> {
+  const own = `${hostname()} ${process.pid} ${terms.newUuid()}`;
   held.add(own);
   try {
-    while (!(await tryLock(path, own, expiresMs))) await sleep(pollMs);
+    while (!(await tryLock(path, own, terms))) await sleep(pollMs);
     return await work();
   } finally {
     if ((await contentOf(path)) === own) await rm(path, { force: true });
@@ -24,19 +29,19 @@ export async function withLock<T>(path: string, expiresMs: number, work: () => P
   }
 }
 
-async function tryLock(path: string, own: string, expiresMs: number): Promise<boolean> {
+async function tryLock(path: string, own: string, terms: LockTerms): Promise<boolean> {
   const isMade = await make(path, own);
   if (isMade) return true;
   const lock = await contentOf(path);
-  if (lock !== null && (isAbandoned(lock) || (await isOlder(path, expiresMs)))) await takeAway(path, lock, expiresMs);
+  if (lock !== null && (isAbandoned(lock) || (await isExpired(path, terms)))) await takeAway(path, lock, terms);
   return false;
 }
 
 /** When two processes find the same dead lock, the slower one must not remove the new lock of the faster one. */
-async function takeAway(path: string, lock: string, expiresMs: number): Promise<void> {
+async function takeAway(path: string, lock: string, terms: LockTerms): Promise<void> {
   const turn = `${path}.broken`;
   if (!(await make(turn, ''))) {
-    if (await isOlder(turn, expiresMs)) await rm(turn, { force: true });
+    if (await isExpired(turn, terms)) await rm(turn, { force: true });
     return;
   }
   try {
@@ -68,9 +73,9 @@ async function make(path: string, content: string): Promise<boolean> {
 
 const contentOf = (path: string) => readFile(path, 'utf8').catch(() => null);
 
-async function isOlder(path: string, ms: number): Promise<boolean> {
+async function isExpired(path: string, { expiresMs, ownNow }: LockTerms): Promise<boolean> {
   const made = await stat(path).catch(() => null);
-  return made !== null && Date.now() - made.mtimeMs > ms;
+  return made !== null && ownNow() - made.mtimeMs > expiresMs;
 }
 
 function isAlive(pid: number): boolean {

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Redis } from 'ioredis';
 import { inDataDir, makeFolder } from './data-dir.ts';
-import { withLock } from './folder-lock.ts';
+import { type LockTerms, withLock } from './folder-lock.ts';
 import { clientName, openRedis } from './redis.ts';
 
 const run = promisify(execFile);
@@ -26,7 +26,7 @@ type LocalRedis = AsyncDisposable & { readonly url: string };
  * Starts `valkey-server` or `redis-server` on a Unix socket in `dataDir/redis`, or joins the one that runs there.
  * Disposing stops it, unless another Postrider still uses it.
  */
-export async function openLocalRedis(dataDir: string): Promise<LocalRedis> {
+export async function openLocalRedis(dataDir: string, chance: Omit<LockTerms, 'expiresMs'>): Promise<LocalRedis> {
   const dir = resolve(dataDir, 'redis');
   const socket = join(dir, 'redis.sock');
   if (Buffer.byteLength(socket) > maxSocketPath) {
@@ -35,7 +35,8 @@ export async function openLocalRedis(dataDir: string): Promise<LocalRedis> {
     );
   }
   // One process at a time starts, joins or stops the server: two servers on one append-only file would ruin it.
-  const alone = <T>(work: () => Promise<T>) => withLock(join(dir, 'lock'), lockExpiresMs, work);
+  const lockTerms = { ...chance, expiresMs: lockExpiresMs };
+  const alone = <T>(work: () => Promise<T>) => withLock(join(dir, 'lock'), lockTerms, work);
   const url = `unix://${socket.split('/').map(encodeURIComponent).join('/')}`;
   // Held for as long as this process uses the server: the last user is the one that sees nobody else connected.
   const presence = await inDataDir(dataDir, async () => {
@@ -67,8 +68,8 @@ async function joinOrStart(dir: string, socket: string, url: string): Promise<Re
   const running = await tryOpen(url);
   if (running !== null) return running;
   const started = await startUnlessServing(dir, socket);
-  const deadline = Date.now() + startDeadlineMs;
-  while (Date.now() < deadline && (await isServing(dir, socket))) {
+  const overdue = AbortSignal.timeout(startDeadlineMs);
+  while (!overdue.aborted && (await isServing(dir, socket))) {
     const redis = await tryOpen(url);
     if (redis !== null) return redis;
     await sleep(pollMs);
@@ -141,7 +142,7 @@ async function leave(presence: Redis, dir: string): Promise<void> {
   presence.disconnect();
   if (users > 1) return;
   const socket = join(dir, 'redis.sock');
-  for (const deadline = Date.now() + startDeadlineMs; Date.now() < deadline && (await isServing(dir, socket)); )
-    await sleep(pollMs);
+  const overdue = AbortSignal.timeout(startDeadlineMs);
+  while (!overdue.aborted && (await isServing(dir, socket))) await sleep(pollMs);
   await rm(join(dir, 'redis.pid'), { force: true });
 }

@@ -123,11 +123,13 @@ const unanswered = /Command timed out|Connection is closed|Stream isn't writeabl
 
 /** After a failover the old primary may go on as a replica and keep its connections. A new connection reaches the new primary. */
 function leaveReplica(onReadOnly: () => void): (error: Error) => boolean {
-  let leftAt = Number.NEGATIVE_INFINITY;
+  let isResting = false;
   return ({ message }) => {
-    const now = performance.now();
-    if (!readOnly.test(message) || now - leftAt < reconnectAtMostEveryMs) return false;
-    leftAt = now;
+    if (isResting || !readOnly.test(message)) return false;
+    isResting = true;
+    setTimeout(() => {
+      isResting = false;
+    }, reconnectAtMostEveryMs).unref();
     onReadOnly();
     return true;
   };

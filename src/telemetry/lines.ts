@@ -12,8 +12,15 @@ export type Lines = {
 const usualPatienceMs = 1_000;
 const lookAgainMs = 5;
 
-/** @param onDropped called for each line that was not written whole: the disk is full, or the reader is gone or too slow */
-export function openLines(fd: number, onDropped: () => void, patienceMs = usualPatienceMs): Lines {
+type Terms = {
+  /** Milliseconds of a clock that never goes back. */
+  now(): number;
+  /** Called for each line that was not written whole: the disk is full, or the reader is gone or too slow. */
+  onDropped(): void;
+  readonly patienceMs?: number | undefined;
+};
+
+export function openLines(fd: number, { now, onDropped, patienceMs = usualPatienceMs }: Terms): Lines {
   let isStuck = false;
   let isTorn = false;
 
@@ -21,7 +28,7 @@ export function openLines(fd: number, onDropped: () => void, patienceMs = usualP
     write(line) {
       // After half a line the next one begins with a line break.
       const bytes = Buffer.from(isTorn ? `\n${line}` : line);
-      const written = writeBytes(fd, bytes, isStuck ? 0 : patienceMs);
+      const written = writeBytes(fd, bytes, now, isStuck ? 0 : patienceMs);
       isStuck = written < bytes.length;
       if (written > 0) isTorn = isStuck;
       if (isStuck) onDropped();
@@ -30,15 +37,15 @@ export function openLines(fd: number, onDropped: () => void, patienceMs = usualP
 }
 
 /** @returns the number of bytes written */
-function writeBytes(fd: number, bytes: Buffer, waitMs: number): number {
-  const until = performance.now() + waitMs;
+function writeBytes(fd: number, bytes: Buffer, now: () => number, waitMs: number): number {
+  const until = now() + waitMs;
   let written = 0;
   while (written < bytes.length) {
     try {
       written += writeSync(fd, bytes, written);
     } catch (error) {
       // Only a full pipe may become free by waiting; no other error does.
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || performance.now() >= until) return written;
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || now() >= until) return written;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, lookAgainMs);
     }
   }

@@ -10,12 +10,18 @@ export type Log = {
 
 const stdout = 1;
 
-/**
- * Pino's own destination does not handle the error of a full disk, and at exit it retries until there is room.
- * @param onDropped called for each line that could not be written
- */
-export async function openLog(options: { level: string; isReadable: boolean; onDropped(): void }): Promise<Log> {
-  const lines = openLines(stdout, options.onDropped);
+type Options = {
+  readonly level: string;
+  readonly isReadable: boolean;
+  /** Called for each line that could not be written. */
+  onDropped(): void;
+  /** Milliseconds of a clock that never goes back. */
+  now(): number;
+};
+
+/** Pino's own destination does not handle the error of a full disk, and at exit it retries until there is room. */
+export async function openLog(options: Options): Promise<Log> {
+  const lines = openLines(stdout, options);
   const log: Log = pino({ level: options.level, base: null }, options.isReadable ? await readable(lines) : lines);
   return log;
 }

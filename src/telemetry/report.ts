@@ -42,17 +42,23 @@ const planWords = {
   none: 'there is no TRANSPORTS_FILE, and nothing else is read again',
 } as const satisfies Record<Extract<PlanReading, string>, string>;
 
+type Clocks = {
+  /** The clock that emails have their times from. */
+  now(): number;
+  /** Milliseconds of a clock that never goes back. */
+  monotonicNow(): number;
+};
+
 /**
- * @param now the clock that emails have their times from
  * @param commonTrouble of which kind a trouble is that everything in hand meets at once, as when Redis is full; null for any other
  */
 export function openReports(
   log: Log,
   meters: Meters,
-  now: () => number,
+  { now, monotonicNow }: Clocks,
   commonTrouble: (error: unknown) => string | null,
 ) {
-  const troubles = makeTroubles(() => performance.now());
+  const troubles = makeTroubles(monotonicNow);
   return {
     request(request: {
       id: string;

@@ -36,12 +36,6 @@ export const maxLetterLength = 1024 * 1024;
 /** Thrown when a limit is reached. Its message becomes the fault of the render. */
 export class LimitError extends Error {}
 
-/** CPU time of this thread in milliseconds. Unlike real time, it does not grow while the process waits for others. */
-export function cpuMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1_000;
-}
-
 export type Meter = {
   tick(): void;
   /** Records charged characters, so that the next step reads the clock when there are many. */

@@ -8,7 +8,6 @@ import {
   versionIdOf,
 } from '../domain/template.ts';
 import { checkSource, compileTemplate } from './compile.ts';
-import { cpuMs } from './limits.ts';
 import { makeTurns } from './turns.ts';
 
 export type Templating = ReturnType<typeof openTemplating>;
@@ -21,7 +20,14 @@ const maxKept = 4_000_000;
 /** A template without a source counts as this many characters. */
 const emptyLength = 1_000;
 
-export function openTemplating() {
+type Clocks = {
+  /** Milliseconds of a clock that never goes back. */
+  now(): number;
+  /** CPU time of this thread in milliseconds. */
+  cpuMs(): number;
+};
+
+export function openTemplating({ now, cpuMs }: Clocks) {
   /** The least recently used first. */
   const kept = new Map<string, { readonly compiled: Promise<Compiled | null>; length: number }>();
 
@@ -62,11 +68,10 @@ export function openTemplating() {
       return entry.compiled;
     },
 
-    /** CPU time of this thread in milliseconds. */
     cpuMs,
 
     /** Called before each letter is made, which may keep the event loop busy for long: waits until it is its turn. */
-    yieldTurn: makeTurns(() => performance.now()),
+    yieldTurn: makeTurns(now),
   };
 }
 

@@ -1,6 +1,8 @@
 /** What is asked of a single email of a campaign: it leaves its place by that, and is an email as any other from then on. */
+
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { cpuMs, monotonicNow } from '../../src/chance.ts';
 import { placeMarks } from '../../src/domain/campaign.ts';
 import { placeId } from '../../src/domain/id.ts';
 import { unsubscribeKey, unsubscribeToken } from '../../src/domain/unsubscribe.ts';
@@ -79,7 +81,7 @@ it('retries everybody who failed, expired or is held, and nobody who was refused
   const id = await addEnded(['failed', 'bounced', 'expired', 'sent', 'failed', 'suppressed']);
   await redis.hset(keys.campaign(id), { status: 'completed', endedAt: 1 });
   const store = await openStore(redis, secretKey, () => Buffer.alloc(12));
-  const looking = { ...store, templating: openTemplating() };
+  const looking = { ...store, templating: openTemplating({ now: monotonicNow, cpuMs }) };
   const found = lookUp.bind(null, looking);
   const making = { lookUp: found, makeLetter: makeLetter.bind(null, looking) };
   const emails = { read: found, commitChange: commitChange.bind(null, { ...store, ...making }) };

@@ -1,7 +1,9 @@
 /** Access tokens over a fleet: one process asks, the others take what it was given, nobody what a server refused; and who has no turn blames nobody. */
+
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { monotonicNow } from '../../src/chance.ts';
 import type { Auth } from '../../src/domain/transport-plan.ts';
 import type { AccessTokens } from '../../src/outbound/oauth-asking.ts';
 import { accountOf, openTokenBook, type TokenBook } from '../../src/outbound/oauth-tokens.ts';
@@ -54,7 +56,7 @@ function startProcess({ secretKey = Buffer.alloc(32, 7), known = {}, now = () =>
   const refreshTokens = opened.use(openTokenKeeper(openRefreshTokens(redis, secretKey, newIv), terms));
   return openTokenBook(
     { refreshTokens, accessTokens: { ...openAccessTokens(redis, secretKey, newIv), ...known } },
-    now,
+    { now, date: Date.now },
   );
 }
 
@@ -221,9 +223,9 @@ describe('who has no turn', () => {
     const { signal } = new AbortController();
     const told = { cause: 'connect', reason: inWords(world.auth) };
     let at = 0;
-    const patient = makeVerify(signal, { tokensOf: startProcess({ now: () => (at += 20_000) }) });
+    const patient = makeVerify(signal, { tokensOf: startProcess({ now: () => (at += 20_000) }), now: monotonicNow });
     expect((await patient(settings)).fault).toEqual(told);
-    const hasty = makeVerify(signal, { tokensOf: startProcess(), timeoutMs: 500 });
+    const hasty = makeVerify(signal, { tokensOf: startProcess(), timeoutMs: 500, now: monotonicNow });
     expect((await hasty(settings)).fault).toEqual(told);
   });
 

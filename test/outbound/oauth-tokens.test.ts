@@ -1,9 +1,11 @@
 /** One book of tokens: whoever logs in with an account shares them, and a new refresh token is what every process goes by, over restarts too. */
+
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { monotonicNow } from '../../src/chance.ts';
 import type { Auth } from '../../src/domain/transport-plan.ts';
-import { accountOf, forgetful, openTokenBook, type TokenBook } from '../../src/outbound/oauth-tokens.ts';
+import { accountOf, openTokenBook, type TokenBook } from '../../src/outbound/oauth-tokens.ts';
 import { openTokenKeeper, type StoredTokens } from '../../src/outbound/refresh-tokens.ts';
 import { makeVerify } from '../../src/outbound/smtp-verify.ts';
 import { keys } from '../../src/store/keys.ts';
@@ -12,6 +14,7 @@ import { openTestRedis } from '../support/redis.ts';
 import { openScriptedSmtp } from '../support/scripted-smtp.ts';
 import { send, settingsTo, transportTo } from '../support/smtp-transport.ts';
 import { give, openTokenServer } from '../support/token-server.ts';
+import { forgetful } from '../support/tokens.ts';
 import { until } from '../support/until.ts';
 
 const opened = new AsyncDisposableStack();
@@ -58,7 +61,7 @@ function startProcess(known: StoredTokens = stored()): (auth: OAuth) => Promise<
   let at = 0;
   const book = openTokenBook(
     remember(known, () => at),
-    () => at,
+    { now: () => at, date: Date.now },
   );
   return async (auth) => {
     at += 3_600_000;
@@ -71,9 +74,9 @@ describe('an account', () => {
     await using tokens = await openRotating();
     const login = { methods: ['XOAUTH2'], user: 'u', takesToken: (token: string) => token === 'a1' } as const;
     await using smtp = await openScriptedSmtp(undefined, { login });
-    const tokensOf: TokenBook = openTokenBook(keep(), () => 0);
+    const tokensOf: TokenBook = openTokenBook(keep(), { now: () => 0, date: Date.now });
     const { auth } = tokens;
-    const verify = makeVerify(new AbortController().signal, { tokensOf });
+    const verify = makeVerify(new AbortController().signal, { tokensOf, now: monotonicNow });
     expect((await verify(settingsTo(smtp.port, { auth }))).fault).toBeNull();
     for (const name of ['one', 'anew']) {
       await using transport = transportTo(smtp.port, { name, auth: { ...auth } }, { tokensOf });
@@ -84,7 +87,7 @@ describe('an account', () => {
 
   it('has others than another one, though they share a server', async () => {
     await using tokens = await openRotating();
-    const tokensOf = openTokenBook(keep(), () => 0);
+    const tokensOf = openTokenBook(keep(), { now: () => 0, date: Date.now });
     expect(tokensOf(tokens.auth)).toBe(tokensOf({ ...tokens.auth }));
     expect(tokensOf({ ...tokens.auth, user: 'v' })).not.toBe(tokensOf(tokens.auth));
   });
@@ -268,7 +271,7 @@ describe('one process at a time', () => {
     };
     const book = openTokenBook(
       remember({ ...looking, takeTurn }, () => at),
-      () => at,
+      { now: () => at, date: Date.now },
     );
     await expect(book(tokens.auth).get()).rejects.toThrow('other processes ask for theirs');
     expect(tokens.used()).toEqual([]);

@@ -1,8 +1,10 @@
 /** Nobody here retries: whatever a server answers, or does instead, it is asked once for each try. */
+
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { monotonicNow } from '../../src/chance.ts';
 import { openWebhookClient } from '../../src/outbound/webhook-client.ts';
 import { type FileServers, openFileServers } from '../support/file-server.ts';
 import { type Act, openScriptedSmtp, type Stage } from '../support/scripted-smtp.ts';
@@ -63,7 +65,7 @@ describe('one request', () => {
     });
     await once(server.listen(0, '127.0.0.1'), 'listening');
     const { port } = server.address() as AddressInfo;
-    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 15_000 });
+    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 15_000, now: monotonicNow });
     expect((await client.post(`http://127.0.0.1:${port}/`, {}, '{}')).status).not.toBe(200);
     expect(requests).toBe(1);
   });

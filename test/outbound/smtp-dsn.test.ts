@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { parseMailbox } from '../../src/domain/address.ts';
 import type { Dsn } from '../../src/domain/dsn.ts';
 import { parseSmtpUrl } from '../../src/domain/smtp-url.ts';
-import { openSmtpTransport } from '../../src/outbound/smtp-transport.ts';
 import type { Message, Turn } from '../../src/outbound/transport.ts';
 import { openScriptedSmtp } from '../support/scripted-smtp.ts';
+import { openTransport } from '../support/smtp-transport.ts';
 
 const turn: Turn = { line: 'transactional', reserve: 0.25 };
 const onTrouble: Dsn = { notify: ['failure', 'delay'], return: 'headers' };
@@ -19,7 +19,7 @@ async function commandsFor(greeting: readonly string[], ...messages: Partial<Mes
   await using server = await openScriptedSmtp((stage) => (stage === 'EHLO' ? reply : undefined));
   const settings = parseSmtpUrl(`smtp://user:pass@127.0.0.1:${server.port}?tls=none`);
   if ('faults' in settings) throw new Error(settings.faults.join());
-  await using transport = openSmtpTransport(settings);
+  await using transport = openTransport(settings);
   for (const { to = ['b@y.co'], ...message } of messages) {
     const envelope = { from: 'a@x.co', to };
     const raw = Buffer.from('Subject: s\r\n\r\n');

@@ -1,10 +1,10 @@
 /** XOAUTH2: tokens are got once for all connections, kept, got anew when refused, and no secret is in any fault. */
 import { describe, expect, it } from 'vitest';
 import type { Auth } from '../../src/domain/transport-plan.ts';
-import type { SmtpTransport, SmtpTransportOptions } from '../../src/outbound/smtp-transport.ts';
+import type { SmtpTransport } from '../../src/outbound/smtp-transport.ts';
 import type { ScriptedLogin } from '../support/scripted-login.ts';
 import { openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
-import { send, transportTo } from '../support/smtp-transport.ts';
+import { send, type TransportOptions, transportTo } from '../support/smtp-transport.ts';
 import { give, openTokenServer, type TokenServer } from '../support/token-server.ts';
 
 const secrets = { clientSecret: 'client-S3cret', refreshToken: 'refresh-S3cret' };
@@ -35,7 +35,7 @@ const giveNext: Parameters<typeof openTokenServer>[0] = (response, count) =>
 
 function open(
   { smtp, tokens }: { smtp: ScriptedSmtp; tokens: Pick<TokenServer, 'url'> },
-  options: SmtpTransportOptions = {},
+  options: TransportOptions = {},
   more: Partial<Extract<Auth, { kind: 'oauth2' }>> = {},
 ): SmtpTransport {
   const auth: Auth = { kind: 'oauth2', user: 'ä@x.co', clientId: 'id', ...secrets, tokenUrl: tokens.url, ...more };

@@ -1,11 +1,14 @@
 /** Opening a connection and what goes over it: TLS, certificates, logins, extensions, and what each failure is called. */
+
 import { Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { monotonicNow } from '../../src/chance.ts';
 import type { TransportSettings } from '../../src/domain/transport-plan.ts';
 import { makeVerify } from '../../src/outbound/smtp-verify.ts';
 import { type Certificate, makeCertificate } from '../support/certificate.ts';
 import { type Act, openScriptedSmtp, type ScriptedOptions, type Stage } from '../support/scripted-smtp.ts';
 import { message, send, settingsTo, transportTo, turn } from '../support/smtp-transport.ts';
+import { ownTokens } from '../support/tokens.ts';
 
 let certificate: Certificate;
 let client: Certificate;
@@ -138,9 +141,8 @@ describe('EHLO', () => {
     await using transport = transportTo(server.port, settings, options);
     expect(await send(transport)).toMatchObject({ kind: 'answered' });
     expect(server.lines[0]).toBe(`EHLO ${name}`);
-    expect(await makeVerify(new AbortController().signal, options)(settingsTo(server.port, settings))).toMatchObject({
-      fault: null,
-    });
+    const verify = makeVerify(new AbortController().signal, { ...options, tokensOf: ownTokens(), now: monotonicNow });
+    expect(await verify(settingsTo(server.port, settings))).toMatchObject({ fault: null });
     expect(server.lines.filter((line) => line.startsWith('EHLO'))).toEqual(Array(2).fill(`EHLO ${name}`));
   });
 });

@@ -1,5 +1,7 @@
 /** Verifying a transport: what is said of how it went, that it takes one connection and no message, and never long. */
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { monotonicNow } from '../../src/chance.ts';
 import type { Auth } from '../../src/domain/transport-plan.ts';
 import { makeVerify } from '../../src/outbound/smtp-verify.ts';
 import { type Certificate, makeCertificate } from '../support/certificate.ts';
@@ -7,6 +9,7 @@ import { openCrowdedSmtp, tooMany } from '../support/crowded-smtp.ts';
 import { openScriptedSmtp } from '../support/scripted-smtp.ts';
 import { settingsTo } from '../support/smtp-transport.ts';
 import { give, openTokenServer } from '../support/token-server.ts';
+import { ownTokens } from '../support/tokens.ts';
 import { until } from '../support/until.ts';
 
 let certificate: Certificate;
@@ -16,7 +19,8 @@ beforeAll(async () => {
 afterAll(() => certificate[Symbol.asyncDispose]());
 
 const never = new AbortController().signal;
-const verify = makeVerify(never);
+const terms = { tokensOf: ownTokens(), now: monotonicNow };
+const verify = makeVerify(never, terms);
 const auth: Auth = { kind: 'password', user: 'ada', pass: 'S3cret', method: null };
 const methods = ['PLAIN', 'LOGIN'] as const;
 const taken = { login: { methods, user: 'ada', pass: 'S3cret' } };
@@ -93,13 +97,13 @@ describe('verify', () => {
 
   it('is given up after a while, and when we stop', async () => {
     await using smtp = await openScriptedSmtp(() => 'stall');
-    const hasty = makeVerify(never, { timeoutMs: 100 });
+    const hasty = makeVerify(never, { ...terms, timeoutMs: 100 });
     expect((await hasty(settingsTo(smtp.port))).fault).toEqual({
       cause: 'connect',
       reason: 'ETIMEDOUT: Not logged in within 0.1 s',
     });
     const stopping = new AbortController();
-    const stopped = makeVerify(stopping.signal)(settingsTo(smtp.port));
+    const stopped = makeVerify(stopping.signal, terms)(settingsTo(smtp.port));
     stopping.abort();
     expect((await stopped).fault).toMatchObject({ cause: 'connect' });
     await until('the connections to be closed', () => smtp.open === 0);

@@ -2,16 +2,15 @@
 import { expect, it, onTestFinished } from 'vitest';
 import type { TransportPlan } from '../../src/domain/transport-plan.ts';
 import { openSandboxTransport } from '../../src/outbound/sandbox-transport.ts';
-import { openSmtpTransport } from '../../src/outbound/smtp-transport.ts';
 import { openTransports, type Transports } from '../../src/outbound/transports.ts';
 import { makeGate } from '../support/gate.ts';
 import { openScriptedSmtp } from '../support/scripted-smtp.ts';
-import { send } from '../support/smtp-transport.ts';
+import { openTransport, send } from '../support/smtp-transport.ts';
 import { until } from '../support/until.ts';
 import { failover, planTo } from '../support/worker.ts';
 
 const open = (plan: TransportPlan) =>
-  openTransports(plan, openSmtpTransport, [openSandboxTransport({ now: Date.now })]);
+  openTransports(plan, (settings) => openTransport(settings), [openSandboxTransport({ now: Date.now })]);
 const one = (port: number, more: object = {}) => planTo({ one: { port, ...more } }, { default: failover('one') });
 
 function get(transports: Transports, name = 'one') {

@@ -1,7 +1,9 @@
 /** The webhook client: no redirects, no private networks, a bound on what it reads. */
+
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import { monotonicNow } from '../../src/chance.ts';
 import { openWebhookClient } from '../../src/outbound/webhook-client.ts';
 
 async function serve(answer: RequestListener): Promise<AsyncDisposable & { port: number; server: Server }> {
@@ -44,7 +46,7 @@ describe('a webhook client that may not reach private networks', () => {
     let connections = 0;
     await using target = await serve((_, response) => response.end());
     target.server.on('connection', () => connections++);
-    await using client = openWebhookClient({ allowPrivateNetworks: false, deadlineMs: 15_000 });
+    await using client = openWebhookClient({ allowPrivateNetworks: false, deadlineMs: 15_000, now: monotonicNow });
     expect(await client.post(`http://${host}:${target.port}/`, {}, '{}')).toMatchObject({
       status: 0,
       detail: expect.stringMatching(/private network|ENOTFOUND: getaddrinfo ENOTFOUND localhost\.$/),
@@ -53,7 +55,7 @@ describe('a webhook client that may not reach private networks', () => {
   });
 
   it('refuses an address with a zone, which no URL has', async () => {
-    await using client = openWebhookClient({ allowPrivateNetworks: false, deadlineMs: 15_000 });
+    await using client = openWebhookClient({ allowPrivateNetworks: false, deadlineMs: 15_000, now: monotonicNow });
     expect(await client.post('http://[fe80::1%25lo]/', {}, '{}')).toMatchObject({ status: 0 });
   });
 });
@@ -63,7 +65,7 @@ describe('a webhook client', () => {
     let connections = 0;
     await using target = await serve((_, response) => response.end('ok'));
     target.server.on('connection', () => connections++);
-    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 15_000 });
+    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 15_000, now: monotonicNow });
     const url = `http://127.0.0.1:${target.port}/`;
     for (let n = 0; n < 20; n++) await Promise.all(Array.from({ length: 5 }, () => client.post(url, {}, '{}')));
     expect(connections).toBeLessThanOrEqual(10);
@@ -75,7 +77,7 @@ describe('a webhook client', () => {
       response.writeHead(200);
       response.write('a');
     });
-    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 300 });
+    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 300, now: monotonicNow });
     const post = (port: number) => client.post(`http://127.0.0.1:${port}/`, {}, '{}');
     expect(await post(silent.port)).toMatchObject({ status: 0, body: null, detail: 'no answer within 0.3 s' });
     // The status had come: the event has arrived.
@@ -88,7 +90,7 @@ describe('a webhook client', () => {
       response.write('a');
     });
     // Longer than a test may last.
-    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 600_000 });
+    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 600_000, now: monotonicNow });
     expect(await client.post(`http://127.0.0.1:${trickling.port}/`, {}, '{}')).toMatchObject({
       ...{ status: 200, detail: null, body: 'a', isWhole: false },
     });
@@ -103,7 +105,7 @@ describe('a webhook client', () => {
     await using target = await serve(({ socket }) => {
       socket.end(`HTTP/1.1 ${first}\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok`);
     });
-    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 15_000 });
+    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 15_000, now: monotonicNow });
     expect(await client.post(`http://127.0.0.1:${target.port}/`, {}, '{}')).toMatchObject({ status });
   });
 
@@ -111,7 +113,7 @@ describe('a webhook client', () => {
     await using target = await serve((_, response) => {
       response.writeHead(503, { 'retry-after': '120' }).end('x'.repeat(20_000));
     });
-    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 15_000 });
+    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 15_000, now: monotonicNow });
     expect(await client.post(`http://127.0.0.1:${target.port}/`, {}, '{}')).toMatchObject({
       ...{ status: 503, detail: 'answered 503', body: 'x'.repeat(16_384), isWhole: false, retryAfter: '120' },
     });
@@ -122,7 +124,7 @@ describe('a webhook client', () => {
       paths.push(request.url);
       response.writeHead(307, { location: 'http://169.254.169.254/latest/meta-data' }).end();
     });
-    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 15_000 });
+    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 15_000, now: monotonicNow });
     expect(await client.post(`http://127.0.0.1:${target.port}/first`, {}, '{}')).toMatchObject({
       status: 307,
       detail: 'answered 307',
@@ -143,7 +145,7 @@ describe('a webhook client', () => {
       return response;
     });
     target.server.on('connection', () => connections++);
-    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 15_000 });
+    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 15_000, now: monotonicNow });
     const post = (path: string) => client.post(`http://127.0.0.1:${target.port}${path}`, {}, '{}');
     for (let n = 0; n < 10; n++) expect(await post('/')).toMatchObject({ status: 200 });
     // The second POST may leave while the first connection is still being handed back; from then on they are used again.
@@ -159,7 +161,7 @@ describe('a webhook client', () => {
       await target[Symbol.asyncDispose]();
       return target;
     });
-    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 15_000 });
+    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 15_000, now: monotonicNow });
     expect(await client.post(`http://127.0.0.1:${port}/`, {}, '{}')).toMatchObject({
       status: 0,
       detail: expect.stringContaining('ECONNREFUSED'),

@@ -1,10 +1,12 @@
 /** Connections of the webhook client: what becomes of one that dies in silence, and of a host that not every network leads to. */
+
 import { promises } from 'node:dns';
 import { createSecureServer } from 'node:http2';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { monotonicNow } from '../../src/chance.ts';
 import { openWebhookClient } from '../../src/outbound/webhook-client.ts';
 import { type Certificate, makeCertificate } from '../support/certificate.ts';
 import { startProcess } from '../support/processes.ts';
@@ -56,7 +58,7 @@ async function openRelayedHttp2() {
 describe('a connection that died in silence', () => {
   it('costs the POST that was sent over it and no other, also at a host that speaks HTTP/2', async () => {
     await using target = await openRelayedHttp2();
-    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 1_500 });
+    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 1_500, now: monotonicNow });
     const post = async () => (await client.post(target.url, {}, '{}')).status;
     expect(await post()).toBe(200);
     target.silence();
@@ -88,7 +90,7 @@ describe('a host with addresses of both families', () => {
     const resolve6 = vi.spyOn(promises.Resolver.prototype, 'resolve6').mockResolvedValue(['::1']);
     using _ = { [Symbol.dispose]: () => [resolve, resolve6].forEach((spy) => void spy.mockRestore()) };
     await using target = await openBusyServer();
-    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 15_000 });
+    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 15_000, now: monotonicNow });
     const posted = client.post(`http://receiver.test:${target.port}/`, {}, '{}');
     await until('the name to be looked up', () => resolve.mock.calls.length === 1);
     for (let turns = 0; turns < 10; turns++) await turn();

@@ -1,6 +1,8 @@
 /** Recipients who left their place: as long as their campaign stands it is known what became of them, and they can be sent to again. */
+
 import { beforeEach, expect, it } from 'vitest';
 import { bindEmails } from '../../src/app-emails.ts';
+import { cpuMs, monotonicNow } from '../../src/chance.ts';
 import { placeMarks } from '../../src/domain/campaign.ts';
 import type { StoredEmail } from '../../src/domain/email.ts';
 import { placeId } from '../../src/domain/id.ts';
@@ -23,7 +25,7 @@ let found: ReturnType<typeof bindEmails>;
 beforeEach(async () => {
   world = await openTestStore();
   ({ redis, store } = world);
-  found = bindEmails({ report: { settled() {} } } as never, store, openTemplating());
+  found = bindEmails({ report: { settled() {} } } as never, store, openTemplating({ now: monotonicNow, cpuMs }));
   return () => world[Symbol.asyncDispose]();
 });
 

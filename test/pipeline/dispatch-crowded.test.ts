@@ -1,11 +1,11 @@
 /** dispatch to a server that takes fewer connections than we would open: no trouble of its transport, which keeps to as many as it takes. */
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import type { SmtpTransportOptions } from '../../src/outbound/smtp-transport.ts';
 import { openCrowdedSmtp } from '../support/crowded-smtp.ts';
 import { makeGate } from '../support/gate.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { openScriptedSmtp } from '../support/scripted-smtp.ts';
+import type { TransportOptions } from '../support/smtp-transport.ts';
 import { until } from '../support/until.ts';
 import { failover, fleetOf, openTestWorker, planTo, type TestWorker } from '../support/worker.ts';
 
@@ -19,7 +19,7 @@ beforeEach(() => redis.flushall());
 
 const { states, event, stateOf } = fleetOf(() => redis);
 
-async function openWorker(port: number, name = 'w1', options: SmtpTransportOptions = {}) {
+async function openWorker(port: number, name = 'w1', options: TransportOptions = {}) {
   const worker = openTestWorker(redis, planTo({ one: { port } }, { default: failover('one') }), name, options);
   await worker.tend();
   return worker;

@@ -1,5 +1,7 @@
 /** The emails of a campaign as a list: whoever is looked at costs a read of a record or of a chunk, and nobody's content is made. */
+
 import { expect, it } from 'vitest';
+import { cpuMs, monotonicNow } from '../../src/chance.ts';
 import type { Campaign, PlaceMark } from '../../src/domain/campaign.ts';
 import type { Placed } from '../../src/domain/campaign-email.ts';
 import { placeId, placeIn } from '../../src/domain/id.ts';
@@ -44,7 +46,7 @@ function world(size: number, standing: ReadonlySet<number>) {
         : null;
     },
   };
-  const { compiled } = openTemplating();
+  const { compiled } = openTemplating({ now: monotonicNow, cpuMs });
   const yieldTurn = async () => {
     counts.turns += 1;
   };

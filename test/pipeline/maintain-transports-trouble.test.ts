@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { closedBreaker, isTrialOpen } from '../../src/domain/transport-state.ts';
-import { accountOf, forgetful, openTokenBook } from '../../src/outbound/oauth-tokens.ts';
+import { accountOf, openTokenBook } from '../../src/outbound/oauth-tokens.ts';
 import { openTokenKeeper } from '../../src/outbound/refresh-tokens.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
 import { openDue } from '../../src/store/due.ts';
@@ -12,6 +12,7 @@ import { openRefreshTokens } from '../../src/store/oauth-tokens.ts';
 import { openTransportStates } from '../../src/store/transport-states.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { type Act, openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
+import { forgetful } from '../support/tokens.ts';
 import { until } from '../support/until.ts';
 import { failover, newId, openTestWorker, planTo } from '../support/worker.ts';
 
@@ -146,7 +147,7 @@ describe('a transport in trouble', () => {
     const turns = openRefreshTokens(redis, Buffer.alloc(32), newIv);
     const silent = { onTrouble() {}, onStored() {}, now: clock };
     await using refreshTokens = openTokenKeeper(turns, silent);
-    const tokensOf = openTokenBook({ ...forgetful, refreshTokens }, clock);
+    const tokensOf = openTokenBook({ ...forgetful, refreshTokens }, { now: clock, date: Date.now });
     const login = { ...auth, tokenUrl: 'http://localhost:1/token' };
     await turns.takeTurn(accountOf(login).id, 60_000);
     await using worker = openTestWorker(redis, plan({ auth: login }, failover('one')), 'w1', { tokensOf });

@@ -1,5 +1,7 @@
 /** Rendering the emails of one request: each template is looked up and compiled once, and all of them together end within their limits. */
+
 import { beforeEach, describe, expect, it } from 'vitest';
+import { cpuMs, monotonicNow } from '../../src/chance.ts';
 import type { AskedEmail } from '../../src/domain/email-request.ts';
 import type { TemplateContent, TemplateHead } from '../../src/domain/template.ts';
 import { render } from '../../src/pipeline/render.ts';
@@ -24,7 +26,7 @@ beforeEach(() => {
         return version <= 2 ? content : null;
       },
     },
-    templating: openTemplating(),
+    templating: openTemplating({ now: monotonicNow, cpuMs }),
     canUnsubscribe: true,
   };
 });

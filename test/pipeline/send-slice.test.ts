@@ -1,5 +1,7 @@
 /** send-slice: a slice whose worker cannot do it at this moment is another's at once, and nobody turns round it in a hurry. */
+
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { cpuMs, monotonicNow } from '../../src/chance.ts';
 import { type CampaignRow, type PlaceMark, placeMarks } from '../../src/domain/campaign.ts';
 import { placeId } from '../../src/domain/id.ts';
 import { prepareCampaign } from '../../src/pipeline/prepare-campaign.ts';
@@ -36,7 +38,7 @@ type Of = Partial<
 /** A worker: what it knows of campaigns is its own. @param of what becomes of recipients; else there are none */
 function startWorker({ suppress = unused, settle = unused, callOff = unused, onTrouble = unused }: Of = {}) {
   const { slices, campaigns } = world.store;
-  const { compile } = openTemplating();
+  const { compile } = openTemplating({ now: monotonicNow, cpuMs });
   const preparing = { campaigns, compile, composeFor: () => unused, kept: new Map() };
   const sending = {
     ...{ slices, inHand: { take: unused }, suppress, dispatch: unused, handedOver: new Set<string>() },

@@ -19,7 +19,16 @@ afterAll(() => opened.disposeAsync());
 function workerOptions() {
   const { signal: never } = new AbortController();
   const deadline = makeDeadline(5_000);
-  return { concurrency: 5, lockMs: 1_000, deadline, stopping: never, cut: never, onTrouble() {}, now: Date.now };
+  return {
+    concurrency: 5,
+    lockMs: 1_000,
+    deadline,
+    stopping: never,
+    cut: never,
+    onTrouble() {},
+    now: Date.now,
+    ownNow: Date.now,
+  };
 }
 
 it('each job comes to the worker of its lane with its emails', async () => {

@@ -22,11 +22,12 @@ const options: WorkerOptions = {
   stopping: new AbortController().signal,
   cut: new AbortController().signal,
   onTrouble: (_, error) => troubles.push(error),
-  now: () => Date.now(),
+  now: Date.now,
+  ownNow: Date.now,
 };
 
 /** A queue of its own with a worker that runs `stage` and notes each run. */
-async function openLine(prefix: string, stage: (id: string, run: number) => Promise<Answer>) {
+async function openLine(prefix: string, stage: (id: string, run: number) => Promise<Answer>, now = Date.now) {
   await using line = new AsyncDisposableStack();
   const redis = server.connect({ maxRetriesPerRequest: null });
   const connection = { redis, prefix: `{t}:${prefix}` };
@@ -44,7 +45,7 @@ async function openLine(prefix: string, stage: (id: string, run: number) => Prom
     runs.push(id);
     return stage(id, count(id));
   };
-  line.use(await openWorker('deliver', run, connection, options));
+  line.use(await openWorker('deliver', run, connection, { ...options, now }));
   const all = line.move();
   return { redis, queue, runs, count, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }
@@ -60,6 +61,14 @@ it('a job that is done is gone; one that answers again comes back at its time, n
   await until('two runs', () => ranAt.length === 2);
   expect(ranAt[1]).toBeGreaterThanOrEqual(due);
   await until('the job to be gone', async () => (await line.redis.keys('{t}:again:deliver:em_1*')).length === 0);
+});
+
+it('a job comes back by the clock of the fleet, also where that of the machine is behind it by a day', async () => {
+  const fleetNow = () => Date.now() + 86_400_000;
+  const stage = async (_: string, run: number) => (run === 1 ? { again: fleetNow() } : { done: true as const });
+  await using line = await openLine('behind', stage, fleetNow);
+  await line.queue.add(['em_1']);
+  await until('two runs', () => line.count('em_1') === 2);
 });
 
 it('an id that waits, runs or is delayed is not queued twice', async () => {

@@ -1,12 +1,14 @@
 /** One holder at a time, whatever those before it left behind. */
+
 import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { newUuid, ownNow } from '../../src/chance.ts';
 import { withLock } from '../../src/store/folder-lock.ts';
 import { startProcess } from '../support/processes.ts';
 
-const expiresMs = 60_000;
+const terms = { expiresMs: 60_000, ownNow, newUuid };
 
 let dir: string;
 let path: string;
@@ -16,7 +18,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
-const isTaken = () => withLock(path, expiresMs, async () => true);
+const isTaken = () => withLock(path, terms, async () => true);
 
 async function deadPid(): Promise<number> {
   await using ended = startProcess(process.execPath, ['-e', '0']);
@@ -28,7 +30,7 @@ it('a lock lets one in at a time, also when all of them find the lock of one tha
   let inside = 0;
   let most = 0;
   const enter = () =>
-    withLock(path, expiresMs, async () => {
+    withLock(path, terms, async () => {
       inside += 1;
       most = Math.max(most, inside);
       await writeFile(join(dir, 'work'), 'takes a moment');
@@ -44,7 +46,7 @@ it('a lock lets one in at a time, also when all of them find the lock of one tha
 async function otherLock(): Promise<void> {
   const other = join(dir, 'other');
   await writeFile(other, `${hostname()} ${await deadPid()} a`);
-  await withLock(other, expiresMs, async () => {});
+  await withLock(other, terms, async () => {});
 }
 
 it('whoever waits takes a dead lock away only in its turn: the one before may have made its own by then', async () => {
@@ -60,7 +62,7 @@ it('whoever waits takes a dead lock away only in its turn: the one before may ha
 });
 
 it('a lock is given back when the work fails', async () => {
-  await expect(withLock(path, expiresMs, () => Promise.reject(new Error('no')))).rejects.toThrow('no');
+  await expect(withLock(path, terms, () => Promise.reject(new Error('no')))).rejects.toThrow('no');
   expect(await isTaken()).toBe(true);
 });
 

@@ -1,5 +1,7 @@
 /** notify, forward and post over a real Redis and real sockets, with a clock of the fleet that the test moves, and the real one of the machine. */
+
 import { randomBytes } from 'node:crypto';
+import { monotonicNow } from '../../src/chance.ts';
 import type { OutboxEvent } from '../../src/domain/event.ts';
 import { type IdPrefix, makeId } from '../../src/domain/id.ts';
 import type { PostReport } from '../../src/domain/post.ts';
@@ -44,7 +46,7 @@ export async function openPosting(server: TestRedis, options: { deadlineMs?: num
   const webhooks = openWebhooks(redis, Buffer.alloc(32), () => randomBytes(12));
   const outbox = opened.use(await openOutbox(redis, connect(), newId('rq'), 60_000));
   const { deadlineMs = 15_000, leaseMs = 30_000 } = options;
-  const client = opened.use(openWebhookClient({ allowPrivateNetworks: true, deadlineMs }));
+  const client = opened.use(openWebhookClient({ allowPrivateNetworks: true, deadlineMs, now: monotonicNow }));
   const [emails, deliveries, posts] = [openEmails(redis), openDeliveries(redis), openPosts(redis)];
   const reports: PostReport[] = [];
   const unreadable: string[] = [];

@@ -1,10 +1,14 @@
 /** SMTP transports to a server of a test, and messages to send over them. */
+import { monotonicNow, rand } from '../../src/chance.ts';
 import type { Line } from '../../src/domain/lane.ts';
 import type { Outcome } from '../../src/domain/outcome.ts';
 import { parseSmtpUrl } from '../../src/domain/smtp-url.ts';
 import type { TransportSettings } from '../../src/domain/transport-plan.ts';
 import { openSmtpTransport, type SmtpTransport, type SmtpTransportOptions } from '../../src/outbound/smtp-transport.ts';
 import type { Message, Transport, Turn } from '../../src/outbound/transport.ts';
+import { ownTokens } from './tokens.ts';
+
+export type TransportOptions = Partial<SmtpTransportOptions>;
 
 export const turn: Turn = { line: 'transactional', reserve: 0.25 };
 
@@ -15,13 +19,19 @@ export function settingsTo(port: number, more: Partial<TransportSettings> = {}):
   return { ...settings, ...more };
 }
 
+/** With clocks and tokens of its own, where `options` gives no others. */
+export function openTransport(settings: TransportSettings, options: TransportOptions = {}): SmtpTransport {
+  const { now = monotonicNow } = options;
+  return openSmtpTransport(settings, { now, rand, tokensOf: ownTokens(now), ...options });
+}
+
 export function transportTo(
   port: number,
   more: Partial<TransportSettings> = {},
-  options: SmtpTransportOptions = {},
+  options: TransportOptions = {},
 ): SmtpTransport {
   // A busy machine takes long over a message without the server being slow.
-  return openSmtpTransport(settingsTo(port, more), { patienceMs: 60_000, ...options });
+  return openTransport(settingsTo(port, more), { patienceMs: 60_000, ...options });
 }
 
 export function message(...to: string[]): Message {

@@ -1,7 +1,8 @@
 /** Templates as tests make them. */
+
+import { cpuMs } from '../../src/chance.ts';
 import type { CompiledTemplate, Letter, TemplateContent, TemplateFault, Variables } from '../../src/domain/template.ts';
 import { compileTemplate } from '../../src/templating/compile.ts';
-import { cpuMs } from '../../src/templating/limits.ts';
 
 export function contentOf(given: Partial<TemplateContent>): TemplateContent {
   const empty = { subject: null, html: null, text: null, preheader: null, from: null };

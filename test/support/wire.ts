@@ -4,10 +4,10 @@ import type { EmailRequest } from '../../src/domain/email-request.ts';
 import type { Outcome } from '../../src/domain/outcome.ts';
 import { parseSmtpUrl } from '../../src/domain/smtp-url.ts';
 import { compose } from '../../src/outbound/compose.ts';
-import { openSmtpTransport } from '../../src/outbound/smtp-transport.ts';
 import type { Transport } from '../../src/outbound/transport.ts';
 import { emailRequest } from './requests.ts';
 import { openSmtpServer, type ReceivedMail, type TestSmtpServer } from './smtp-server.ts';
+import { openTransport } from './smtp-transport.ts';
 
 export type Wire = AsyncDisposable & { readonly server: TestSmtpServer; readonly transport: Transport };
 
@@ -28,7 +28,7 @@ export async function openWire(): Promise<Wire> {
     `smtp://127.0.0.1:${server.port}?tls=none&connections=1&messages_per_connection=100000`,
   );
   if ('faults' in settings) throw new Error(settings.faults.join());
-  const transport = openSmtpTransport(settings);
+  const transport = openTransport(settings);
   return {
     server,
     transport,

@@ -6,7 +6,6 @@ import { acceptEmail } from '../../src/domain/email.ts';
 import { type IdPrefix, makeId } from '../../src/domain/id.ts';
 import { type Route, recordOf, type TransportPlan, type TransportSettings } from '../../src/domain/transport-plan.ts';
 import type { TransportState } from '../../src/domain/transport-state.ts';
-import { openSmtpTransport, type SmtpTransportOptions } from '../../src/outbound/smtp-transport.ts';
 import { openTransports, type Transports } from '../../src/outbound/transports.ts';
 import type { Dispatched, Outgoing } from '../../src/pipeline/dispatch.ts';
 import { maintainTransports, makeMemory } from '../../src/pipeline/maintain-transports.ts';
@@ -15,7 +14,7 @@ import { openBudgets } from '../../src/store/budgets.ts';
 import { openEmails } from '../../src/store/emails.ts';
 import { openTransportStates } from '../../src/store/transport-states.ts';
 import { emailRequest } from './requests.ts';
-import { settingsTo } from './smtp-transport.ts';
+import { openTransport, settingsTo, type TransportOptions } from './smtp-transport.ts';
 
 export const newId = (kind: IdPrefix) => makeId(kind, Date.now(), randomBytes(10));
 const policy = { scheduleMs: [1_000], maxAgeMs: 3_600_000 };
@@ -71,13 +70,13 @@ export function openTestWorker(
   redis: Redis,
   plan: TransportPlan,
   worker = 'w1',
-  options: SmtpTransportOptions = {},
+  options: TransportOptions = {},
 ): TestWorker {
   const emails = openEmails(redis);
   const states = openTransportStates(redis);
   const budgets = openBudgets(redis);
   const allotments = openAllotments(redis);
-  const transports = openTransports(plan, (settings) => openSmtpTransport(settings, options), []);
+  const transports = openTransports(plan, (settings) => openTransport(settings, options), []);
   const known = new Map<string, TransportState>();
   const hanging = new Set<string>();
   const fleet = { transports, known, hanging, states, budgets, allotments };

@@ -1,10 +1,12 @@
 /** Lines to a descriptor that takes none, or too few at a time: dropped and counted, and none of them waited for without end. */
+
 import { execFileSync } from 'node:child_process';
 import { closeSync, constants, existsSync, openSync, readSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { monotonicNow } from '../../src/chance.ts';
 import { openLines } from '../../src/telemetry/lines.ts';
 
 let dir: string;
@@ -34,7 +36,7 @@ function drain(fd: number): string {
 
 function counted(fd: number, patienceMs?: number) {
   const seen = { dropped: 0 };
-  const lines = openLines(fd, () => seen.dropped++, patienceMs);
+  const lines = openLines(fd, { now: monotonicNow, onDropped: () => seen.dropped++, patienceMs });
   return Object.assign(seen, lines);
 }
 

@@ -70,7 +70,12 @@ const calls: Readonly<Record<keyof Reports, readonly (readonly unknown[])[]>> = 
 function linesOf(name: keyof Reports): readonly Line[] {
   const lines: Line[] = [];
   const write = (fields: Line['fields'], msg: string) => void lines.push({ msg, fields });
-  const reports = openReports({ info: write, warn: write, error: write }, openMeters(), Date.now, () => null);
+  const reports = openReports(
+    { info: write, warn: write, error: write },
+    openMeters(),
+    { now: Date.now, monotonicNow: () => 0 },
+    () => null,
+  );
   for (const given of calls[name]) Reflect.apply(reports[name], null, given);
   return lines;
 }

@@ -8,7 +8,7 @@ import { openReports } from '../../src/telemetry/report.ts';
 function openTroubles() {
   const lines: object[] = [];
   const log = { error: (fields: object) => lines.push(fields) } as unknown as Log;
-  const { trouble } = openReports(log, openMeters(), Date.now, redisTroubleOf);
+  const { trouble } = openReports(log, openMeters(), { now: Date.now, monotonicNow: () => 0 }, redisTroubleOf);
   return { lines, trouble };
 }
 
@@ -29,7 +29,7 @@ it('what cannot be read of one email is said of each', () => {
 it('of a transport in trouble no address is told that its server named', () => {
   const lines: object[] = [];
   const log = { warn: (fields: object) => lines.push(fields) } as unknown as Log;
-  const { probed } = openReports(log, openMeters(), Date.now, redisTroubleOf);
+  const { probed } = openReports(log, openMeters(), { now: Date.now, monotonicNow: () => 0 }, redisTroubleOf);
   probed({ transport: 'relay', ms: 1, fault: { detail: '550 ask ann@x.example' } });
   expect(lines).toEqual([{ transport: 'relay', ms: 1, detail: '550 ask a***@x.example' }]);
 });

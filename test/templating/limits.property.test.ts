@@ -1,8 +1,9 @@
 /** Whatever a template and its variables are, parsing and rendering end within their limits, never throw, and make no markup of a variable. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { cpuMs } from '../../src/chance.ts';
 import { compileTemplate } from '../../src/templating/compile.ts';
-import { cpuMs, maxLetterLength } from '../../src/templating/limits.ts';
+import { maxLetterLength } from '../../src/templating/limits.ts';
 import { contentOf, faultsOf, rendered, renderFaults } from '../support/templates.ts';
 
 const name = fc.constantFrom(

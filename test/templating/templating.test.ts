@@ -1,10 +1,12 @@
 /** Templates at hand: each version is compiled once in a process, and the one that was used least lately makes room. */
+
 import { expect, it } from 'vitest';
+import { cpuMs, monotonicNow } from '../../src/chance.ts';
 import { openTemplating } from '../../src/templating/templating.ts';
 import { contentOf } from '../support/templates.ts';
 
 it('a version is loaded once, however many ask for it at once, until others need its room', async () => {
-  const templating = openTemplating();
+  const templating = openTemplating({ now: monotonicNow, cpuMs });
   const loads: number[] = [];
   const ask = (version: number) =>
     templating.compiled({ id: 'tp_1', version }, async () => {

@@ -1,0 +1,114 @@
+/** Reports of mail: what became of each email, of each slice of a campaign, and what was forgotten when its time was over. */
+
+import { maskAddress, maskAddresses } from '../domain/address.ts';
+import type { CampaignStatus } from '../domain/campaign.ts';
+import type { Decision } from '../domain/decide.ts';
+import { type StoredEmail, statusOf } from '../domain/email.ts';
+import { attemptOutcomeOf, statesEntered, waitBefore } from '../domain/ledger.ts';
+import type { AttemptTrace, Change, SettledOutcome } from '../domain/outcome.ts';
+import { isoOrNull } from './fields.ts';
+import type { Log } from './log.ts';
+import type { Meters } from './meters.ts';
+
+/** An attempt at an email, or a change of it, and what followed. */
+type Settled = {
+  readonly email: StoredEmail;
+  readonly what: SettledOutcome | Change;
+  readonly decision: Decision;
+};
+
+/** One slice of a campaign, and what became of its recipients. */
+type SliceReported = {
+  readonly take: { readonly campaignId: string; readonly slice: number };
+  readonly settled: readonly Settled[];
+  readonly isHeldUp: boolean;
+  readonly ms: number;
+};
+
+type CampaignReported = {
+  readonly campaignId: string;
+  readonly status: CampaignStatus;
+  readonly recipients: number;
+};
+
+type MailMeters = Pick<Meters, 'entered' | 'attempt' | 'queueWait' | 'acceptToSent'>;
+
+/** @param now the clock that emails have their times from */
+export function makeMailReports(log: Log, meters: MailMeters, now: () => number) {
+  return {
+    settled(settled: Settled): void {
+      const { email, what, decision } = settled;
+      const at = now();
+      const { lane } = email.facts;
+      const waitMs = waitBefore(email, what, at);
+      const fields = fieldsOf(settled, at, waitMs);
+      if ('detail' in what) log.warn(fields, 'attempt');
+      else log.info(fields, isAttempt(what) ? 'attempt' : 'change');
+      const entered = statesEntered(email.state, decision.state);
+      for (const status of entered) meters.entered(lane, status);
+      const outcome = attemptOutcomeOf(what);
+      if (outcome !== null && 'transport' in what) meters.attempt(what.transport, outcome, traceOf(what));
+      if (waitMs !== null) meters.queueWait(lane, waitMs);
+      if (entered.includes('sent')) meters.acceptToSent(lane, at - email.state.since);
+    },
+
+    /** A campaign started, or was canceled before it started: from now on its recipients are settled. */
+    campaign({ campaignId, status, recipients }: CampaignReported): void {
+      log.info({ campaign_id: campaignId, status, recipients }, 'campaign');
+      meters.entered('bulk', 'queued', recipients);
+    },
+
+    slice({ take, settled, isHeldUp, ms }: SliceReported): void {
+      const statuses = settled.map(({ decision }) => statusOf(decision.state));
+      const counts = Object.fromEntries(
+        [...Map.groupBy(statuses, (status) => status)].map(([s, all]) => [s, all.length]),
+      );
+      log.info(
+        { campaign_id: take.campaignId, slice: take.slice, ...counts, held_up: isHeldUp || undefined, ms },
+        'slice',
+      );
+      for (const { email, what, decision } of settled) {
+        for (const status of statesEntered(email.state, decision.state)) meters.entered('bulk', status);
+        const outcome = attemptOutcomeOf(what);
+        // For an attempt that a dead worker left behind the transport is unknown.
+        const transport = 'transport' in what ? what.transport : '';
+        if (outcome !== null && transport !== '') meters.attempt(transport, outcome, traceOf(what));
+      }
+    },
+
+    forgotten(forgotten: { contents: number; records: number } | { campaigns: number }): void {
+      log.info(forgotten, 'retention');
+    },
+  };
+}
+
+function fieldsOf({ email, what, decision }: Settled, at: number, waitMs: number | null) {
+  const { id, lane, createdAt } = email.facts;
+  const trace = traceOf(what);
+  return {
+    email_id: id,
+    lane,
+    outcome: what.kind,
+    transport: 'transport' in what ? what.transport : undefined,
+    host: trace?.host,
+    tls: trace?.tls,
+    ms: trace?.ms,
+    wait_ms: waitMs ?? undefined,
+    detail: 'detail' in what ? maskAddresses('loggable' in what ? what.loggable : what.detail) : undefined,
+    recipients: decision.state.recipients.map(({ address, status, smtp }) => ({
+      to: maskAddress(address),
+      status,
+      code: smtp?.code,
+    })),
+    age_ms: at - createdAt,
+    again_at: isoOrNull(decision.again),
+  };
+}
+
+function traceOf(what: SettledOutcome | Change): AttemptTrace | undefined {
+  return 'trace' in what ? what.trace : undefined;
+}
+
+function isAttempt({ kind }: SettledOutcome | Change): boolean {
+  return !['canceled', 'rescheduled', 'retried', 'unsubscribed'].includes(kind);
+}

@@ -1,0 +1,38 @@
+/** Reports of webhooks: each POST, and events that no endpoint is told of. */
+
+import { placesIn } from '../domain/delivery.ts';
+import type { PostReport } from '../domain/post.ts';
+import { isoOrNull, maxIds } from './fields.ts';
+import type { Log } from './log.ts';
+import type { Meters } from './meters.ts';
+
+export function makeWebhookReports(log: Log, meters: Pick<Meters, 'posted'>) {
+  return {
+    posted({ webhook, delivery, result, decision }: PostReport): void {
+      const { id, webhookId, attempts, nextAt, reason } = delivery;
+      const fields = {
+        webhook_id: webhook.id,
+        delivery_id: id,
+        id: webhookId,
+        events: placesIn(delivery.parcel).length,
+        attempt: attempts,
+        status: result?.status,
+        detail: result?.detail ?? reason,
+        ms: result?.ms,
+        again_at: isoOrNull(nextAt),
+      };
+      if (decision === 'disable') log.warn(fields, 'webhook disabled');
+      else log.info(fields, 'webhook');
+      if (result !== null) meters.posted(result.status, result.ms);
+    },
+
+    lost({ webhookId, parcels }: { webhookId: string; parcels: number }): void {
+      log.warn({ webhook_id: webhookId, parcels }, 'what waited for a webhook is no longer stored');
+    },
+
+    unreadable(places: readonly string[]): void {
+      const fields = { events: places.length, cursors: places.slice(0, maxIds) };
+      log.error(fields, 'events that cannot be read: no webhook is told of them');
+    },
+  };
+}

@@ -2,7 +2,7 @@
 import { makeAlarm } from '../concurrency/alarm.ts';
 import type { SmtpSession } from './smtp-session.ts';
 
-type IdleSessions = {
+export type IdleSessions = {
   /** Includes sessions whose connection has ended but which are not dropped yet. */
   readonly count: number;
   keep(session: SmtpSession, closeAt: number): void;

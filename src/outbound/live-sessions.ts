@@ -1,7 +1,7 @@
 /** The logged-in sessions of a pool, each limited in messages and age, and the number of closing ones: they count until they are gone. */
 import type { SmtpSession } from './smtp-session.ts';
 
-type LiveSessions = {
+export type LiveSessions = {
   /** In use and idle. */
   readonly count: number;
   readonly closing: number;

@@ -10,7 +10,7 @@ const maxOpening = 16;
 /** @param onEnd called once when the connection is gone, whichever side ended it; `signal` ends the opening */
 export type OpenSession = (onEnd: () => void, signal: AbortSignal) => Promise<SmtpSession | TransportFault | Delay>;
 
-type Openings = {
+export type Openings = {
   readonly count: number;
   /** How many more openings may begin. */
   readonly room: number;

@@ -1,0 +1,144 @@
+/** Reads of stored emails: whole to send them, without content to show them, and their facts, timelines and files. */
+import type { Redis } from 'ioredis';
+import {
+  type Content,
+  type EmailFacts,
+  type EmailInHand,
+  type Files,
+  isHeavy,
+  type LoadedEmail,
+  type StoredEmail,
+  type Unreadable,
+  unreadable,
+} from '../domain/email.ts';
+import type { TimelineStep } from '../domain/timeline.ts';
+import { factsAtPlaces } from './campaign-facts.ts';
+import { unpackContent, weightAhead } from './content.ts';
+import { findIds, type IndexQuery } from './email-index.ts';
+import { loadScript } from './email-scripts.ts';
+import { keys } from './keys.ts';
+import { unpackFacts, unpackState, unpackStep } from './record.ts';
+
+export function openEmailReads(redis: Redis) {
+  const readFile = (hash: string) => redis.getBuffer(keys.file(hash));
+
+  async function withContent(email: StoredEmail, read: Buffer | null): Promise<EmailInHand> {
+    if (read === null) return { ...email, content: null };
+    const weight = weightAhead(read);
+    return { ...email, content: weight === null ? await unpackContent(read, readFile) : { weight } };
+  }
+
+  /** The content of an email; null once it has been dropped. */
+  async function content(id: string): Promise<Content | Unreadable | null> {
+    const packed = await redis.getBuffer(keys.content(id));
+    return packed === null ? null : unpackContent(packed, readFile);
+  }
+
+  /**
+   * Loads emails, with their content if it is light, in the order asked for; null for a record that is gone or unreadable. One round trip.
+   * @param onDamaged called for a record that cannot be read; what it throws is thrown
+   */
+  async function loadAll(
+    ids: readonly string[],
+    onDamaged: (id: string, error: unknown) => void,
+  ): Promise<(EmailInHand | null)[]> {
+    const names = ids.flatMap((id) => [keys.email(id), keys.content(id)]);
+    const stored = (await loadScript(redis, names, [])) as (Buffer | null)[];
+    const read = ids.map((id, n) => {
+      try {
+        return unpackFields(
+          id,
+          stored.slice(5 * n, 5 * n + 4).map((field) => field?.toString()),
+        );
+      } catch (error) {
+        onDamaged(id, error);
+        return null;
+      }
+    });
+    return Promise.all(read.map((email, n) => email && withContent(email, stored[5 * n + 4] ?? null)));
+  }
+
+  return {
+    loadAll,
+    content,
+
+    /** @returns null when there is no such email */
+    async load(id: string): Promise<LoadedEmail | null> {
+      const [email = null] = await loadAll([id], rethrow);
+      if (email === null) return null;
+      const found = isHeavy(email.content) ? await content(id) : email.content;
+      return { ...email, content: found === unreadable ? null : found };
+    },
+
+    /** The email without its content. */
+    read: (id: string): Promise<StoredEmail | null> => readFields(redis, id),
+
+    /** The id of the last change that a caller asked for; null for none. */
+    lastChange: (id: string): Promise<string | null> => redis.hget(keys.email(id), 'change'),
+
+    /** The facts of emails, by id; records that are gone or unreadable are left out. Emails at their place have the facts of their campaign. */
+    async facts(ids: readonly string[]): Promise<ReadonlyMap<string, EmailFacts>> {
+      const found = await Promise.all(ids.map((id) => redis.hget(keys.email(id), 'facts')));
+      const placed = ids.filter((_, n) => found[n] === null);
+      const known = new Map(await factsAtPlaces(redis, placed));
+      for (const [n, id] of ids.entries()) {
+        const facts = found[n] ?? null;
+        if (facts === null) continue;
+        try {
+          known.set(id, unpackFacts(id, facts));
+        } catch {} // the other emails go on
+      }
+      return known;
+    },
+
+    /** The emails that fit, newest first, without content; records that are gone are left out. Null when finding them takes too long. */
+    async find(query: IndexQuery): Promise<StoredEmail[] | null> {
+      const ids = await findIds(redis, query);
+      if (ids === null) return null;
+      const found = await Promise.all(ids.map((id) => readFields(redis, id)));
+      return found.filter((email) => email !== null);
+    },
+
+    /** The timeline of an email, oldest first, and how often its transport was at fault. */
+    async timeline(id: string): Promise<{ steps: TimelineStep[]; faults: number }> {
+      const fields = Object.entries(await redis.hgetall(keys.email(id)));
+      const steps = fields
+        .filter(([name]) => /^t\d+$/.test(name))
+        .sort(([a], [b]) => Number(a.slice(1)) - Number(b.slice(1)))
+        .map(([, json]) => unpackStep(json));
+      return { steps, faults: Number(fields.find(([name]) => name === 'faults')?.[1] ?? 0) };
+    },
+
+    /** The bytes of files by their hashes. @throws when one is missing: the message would not be the same */
+    async files(hashes: readonly string[]): Promise<Files> {
+      const found = await Promise.all(hashes.map(readFile));
+      return new Map(
+        hashes.map((hash, index): [string, Buffer] => {
+          const bytes = found[index];
+          if (bytes === null || bytes === undefined) throw new Error(`file ${hash} is missing`);
+          return [hash, bytes];
+        }),
+      );
+    },
+  };
+}
+
+function rethrow(_id: string, error: unknown): never {
+  throw error;
+}
+
+async function readFields(redis: Redis, id: string): Promise<StoredEmail | null> {
+  return unpackFields(id, await redis.hmget(keys.email(id), 'facts', 'state', 'version', 'handOver'));
+}
+
+function unpackFields(id: string, fields: readonly (string | null | undefined)[]): StoredEmail | null {
+  const [facts, state, version, handOver] = fields;
+  if (!facts || !state) return null;
+  const whole = unpackFacts(id, facts);
+  return {
+    facts: whole,
+    state: unpackState(state, whole),
+    version: Number(version),
+    handOver: handOver ? JSON.parse(handOver) : null,
+  };
+}

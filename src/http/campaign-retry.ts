@@ -5,7 +5,7 @@ import type { Retried } from '../pipeline/retry-failed.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
 import { objectField } from './answer-fields.ts';
 import { campaignConflict, campaignMissing, campaignParams, findCampaign } from './campaign-access.ts';
-import type { CampaignMoveDeps } from './campaign-moves.ts';
+import type { CampaignMoveDeps } from './campaign-moving.ts';
 import { beginOnce, creationHeaders } from './creations.ts';
 import { readClaim } from './email-access.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';

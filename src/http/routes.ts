@@ -17,6 +17,7 @@ import { metricsRoutes } from './metrics.ts';
 import type { Routes } from './server.ts';
 import { suppressionBatchRoutes } from './suppression-batch.ts';
 import { suppressionRoutes } from './suppressions.ts';
+import { templateChangeRoutes } from './template-changes.ts';
 import { templateVersionRoutes } from './template-versions.ts';
 import { templateRoutes } from './templates.ts';
 import { transportRoutes } from './transports.ts';
@@ -31,6 +32,7 @@ type Deps = Parameters<typeof emailRoutes>[0] &
   Parameters<typeof historyRoutes>[0] &
   Parameters<typeof eventRoutes>[0] &
   Parameters<typeof templateRoutes>[0] &
+  Parameters<typeof templateChangeRoutes>[0] &
   Parameters<typeof campaignRoutes>[0] &
   Parameters<typeof campaignMoveRoutes>[0] &
   Parameters<typeof campaignRetryRoutes>[0] &
@@ -72,6 +74,7 @@ export function listRoutes(deps: Deps): { open: Routes[]; api: Routes[] } {
       recipientRoutes(deps),
       rosterRoutes(deps),
       templateRoutes(deps),
+      templateChangeRoutes(deps),
       templateVersionRoutes(deps),
       webhookRoutes(deps),
       suppressionRoutes(deps),

@@ -1,10 +1,16 @@
-/** Finds the template that a request names. */
+/** Finds the template that a request names, and what the routes that write one have in common. */
 import { z } from 'zod';
-import type { CompiledTemplate, TemplateContent, TemplateHead, TemplateUse } from '../domain/template.ts';
+import type { CompiledTemplate, Template, TemplateContent, TemplateHead, TemplateUse } from '../domain/template.ts';
 import type { Templates } from '../store/templates.ts';
 import type { Templating } from '../templating/templating.ts';
 import { exampleTemplate } from './openapi/template-examples.ts';
 import { ProblemError } from './problems.ts';
+
+/** Any email may be made from a template, so a limited key may not change one. */
+export const writeConfig = { scope: 'manage', unrestricted: true } as const;
+
+/** Bytes of a request with the content of a template: its html and its text, escaped in JSON. */
+export const maxTemplateBytes = 2 * 1024 * 1024;
 
 export const templateParams = z.object({
   id: z.string().meta({ description: 'The id of the template, `tp_…`, or its alias.', examples: [exampleTemplate.id] }),
@@ -19,6 +25,20 @@ export async function findTemplate(templates: Pick<Templates, 'find'>, name: str
   const head = await templates.find(name);
   if (head === null) throw templateMissing(name);
   return head;
+}
+
+/** In its newest version. @throws ProblemError 404 */
+export async function loadTemplate(templates: Pick<Templates, 'find' | 'content'>, name: string): Promise<Template> {
+  const head = await findTemplate(templates, name);
+  const content = await templates.content(head);
+  if (content === null) throw templateMissing(name);
+  return { head, content };
+}
+
+export function aliasTaken(): ProblemError {
+  return ProblemError.of('validation_error', [
+    { pointer: '/alias', code: 'taken', message: 'is that of another template' },
+  ]);
 }
 
 /** The variables a version uses; none when the version can no longer be compiled. */

@@ -6,10 +6,11 @@ import { templateFaults } from './email-access.ts';
 import { templateExamples } from './openapi/template-examples.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
-import { findTemplate, templateParams, usesIn } from './template-access.ts';
+import { findTemplate, templateParams, usesIn, writeConfig } from './template-access.ts';
 import {
   letterOf,
   letterView,
+  storedOf,
   storedTemplate,
   versionList,
   versionListOf,
@@ -102,7 +103,7 @@ export function templateVersionRoutes(deps: Pick<TemplateDeps, 'templates' | 'te
     app.route({
       method: 'POST',
       url: '/templates/:id/publish',
-      config: { scope: 'manage', unrestricted: true },
+      config: writeConfig,
       schema: {
         operationId: 'publishTemplate',
         summary: 'Publish a template',
@@ -114,8 +115,7 @@ export function templateVersionRoutes(deps: Pick<TemplateDeps, 'templates' | 'te
         'x-examples': { 200: templateExamples.stored, 404: templateExamples.missing },
       },
       handler: async ({ params }) => {
-        const { id, version } = await findTemplate(templates, params.id);
-        return { object: 'template' as const, id, version };
+        return storedOf(await findTemplate(templates, params.id));
       },
     });
   };

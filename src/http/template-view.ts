@@ -119,6 +119,10 @@ export const letterView = z
   })
   .meta({ id: 'RenderedTemplate', description: 'The content of an email made from the template.' });
 
+export function storedOf({ id, version }: Pick<TemplateHead, 'id' | 'version'>): z.input<typeof storedTemplate> {
+  return { object: 'template', id, version };
+}
+
 export function summaryOf(head: TemplateHead): z.input<typeof templateSummaryView> {
   return {
     object: 'template',

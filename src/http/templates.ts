@@ -1,47 +1,26 @@
-/** /v1/templates: create, read, change and delete. `template-versions.ts` has the versions and the preview. */
+/** /v1/templates: create, copy and read. `template-changes.ts` changes and deletes, `template-versions.ts` has the versions and the preview. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { templateIdForm } from '../domain/id.ts';
-import {
-  changeContent,
-  hasBody,
-  makeContent,
-  type Template,
-  type TemplateContent,
-  type TemplateHead,
-} from '../domain/template.ts';
-import { templateChangesFor, templateRequestFor } from '../domain/template-request.ts';
-import type { Changed, Templates } from '../store/templates.ts';
+import { makeContent, type TemplateContent } from '../domain/template.ts';
+import { templateRequestFor } from '../domain/template-request.ts';
+import type { Templates } from '../store/templates.ts';
 import type { Templating } from '../templating/templating.ts';
 import { type CreationDeps, createOnce, creationHeaders, type Made } from './creations.ts';
 import { templateExamples } from './openapi/template-examples.ts';
 import { pageQueryOf } from './paging.ts';
-import { ProblemError, problemAnswers } from './problems.ts';
+import { problemAnswers } from './problems.ts';
 import type { Routes } from './server.ts';
-import { findTemplate, templateMissing, templateParams, usesIn } from './template-access.ts';
-import { deletedTemplate, storedTemplate, summaryOf, templatePage, templateView, viewOf } from './template-view.ts';
+import { aliasTaken, loadTemplate, maxTemplateBytes, templateParams, usesIn, writeConfig } from './template-access.ts';
+import { storedOf, storedTemplate, summaryOf, templatePage, templateView, viewOf } from './template-view.ts';
 
 export type TemplateDeps = CreationDeps<'tp'> & { templates: Templates; templating: Templating };
 
 const tags = ['templates'];
-/** Any email may be made from a template, so a limited key may not change one. */
-const config = { scope: 'manage', unrestricted: true } as const;
-const stored = ({ id, version }: Pick<TemplateHead, 'id' | 'version'>) => ({
-  object: 'template' as const,
-  id,
-  version,
-});
 
 type Wanted = { readonly name: string; readonly alias: string | null; readonly content: TemplateContent };
 
 export function templateRoutes(deps: TemplateDeps): Routes {
-  const { templates, templating, now } = deps;
-
-  async function load(name: string): Promise<Template> {
-    const head = await findTemplate(templates, name);
-    const content = await templates.content(head);
-    if (content === null) throw templateMissing(name);
-    return { head, content };
-  }
+  const { templates, templating } = deps;
 
   /**
    * Stores a new template, once for each Idempotency-Key.
@@ -55,14 +34,14 @@ export function templateRoutes(deps: TemplateDeps): Routes {
       if ((await templates.add({ head, content }, mark)) === 'alias_taken') throw aliasTaken();
     };
     const { id } = await createOnce(deps, 'tp', request, reply, store, given);
-    return stored({ id, version: 1 });
+    return storedOf({ id, version: 1 });
   }
 
   return (app) => {
     app.route({
       method: 'POST',
       url: '/templates',
-      config,
+      config: writeConfig,
       bodyLimit: maxTemplateBytes,
       schema: {
         operationId: 'createTemplate',
@@ -115,51 +94,15 @@ export function templateRoutes(deps: TemplateDeps): Routes {
         'x-examples': { 200: templateExamples.one, 404: templateExamples.missing },
       },
       handler: async ({ params }) => {
-        const template = await load(params.id);
+        const template = await loadTemplate(templates, params.id);
         return viewOf(template, await usesIn(deps, template.head, template.content));
-      },
-    });
-
-    app.route({
-      method: 'PATCH',
-      url: '/templates/:id',
-      config,
-      bodyLimit: maxTemplateBytes,
-      schema: {
-        operationId: 'updateTemplate',
-        summary: 'Change a template',
-        description:
-          'A change of the content creates a new version, from which emails are made from then on. Older versions are not changed, and an email can still name one.',
-        tags,
-        params: templateParams,
-        body: templateChangesFor(templating.checkSource),
-        response: { 200: storedTemplate, ...problemAnswers(400, 404, 409, 413, 415, 422) },
-        'x-examples': {
-          body: templateExamples.changes,
-          200: templateExamples.changed,
-          404: templateExamples.missing,
-          409: templateExamples.conflict,
-        },
-      },
-      handler: async ({ params, body }) => {
-        const was = await load(params.id);
-        const content = changeContent(was.content, body);
-        if (!hasBody(content)) throw ProblemError.of('validation_error', [noBody]);
-        const isNew = JSON.stringify(content) !== JSON.stringify(was.content);
-        const { head } = was;
-        const alias = body.alias === undefined ? head.alias : body.alias;
-        const wanted = { ...head, name: body.name ?? head.name, alias, version: head.version + Number(isNew) };
-        if (JSON.stringify(wanted) === JSON.stringify(head)) return stored(head);
-        const changed = { ...wanted, updatedAt: now() };
-        throwUnless('changed', await templates.change(head, changed, isNew ? content : null), head);
-        return stored(changed);
       },
     });
 
     app.route({
       method: 'POST',
       url: '/templates/:id/duplicate',
-      config,
+      config: writeConfig,
       schema: {
         operationId: 'duplicateTemplate',
         summary: 'Copy a template',
@@ -172,49 +115,11 @@ export function templateRoutes(deps: TemplateDeps): Routes {
       },
       handler: async (request, reply) => {
         const wanted = async () => {
-          const { head, content } = await load(request.params.id);
+          const { head, content } = await loadTemplate(templates, request.params.id);
           return { name: `${head.name} (copy)`, alias: null, content };
         };
         return reply.status(201).send(await create(request, reply, wanted, request.params));
       },
     });
-
-    app.route({
-      method: 'DELETE',
-      url: '/templates/:id',
-      config,
-      schema: {
-        operationId: 'deleteTemplate',
-        summary: 'Delete a template',
-        description:
-          'Deletes the template with all its versions. Emails that were already made from it are not affected.',
-        tags,
-        params: templateParams,
-        response: { 200: deletedTemplate, ...problemAnswers(400, 404, 413, 415) },
-        'x-examples': { 200: templateExamples.deleted, 404: templateExamples.missing },
-      },
-      handler: async ({ params }) => {
-        const { id } = await findTemplate(templates, params.id);
-        if (!(await templates.remove(id))) throw templateMissing(params.id);
-        return { object: 'template' as const, id, deleted: true as const };
-      },
-    });
   };
-}
-
-/** Bytes of a request with the content of a template: its html and its text, escaped in JSON. */
-const maxTemplateBytes = 2 * 1024 * 1024;
-
-const noBody = { pointer: '/html', code: 'custom', message: 'html or text is required' };
-
-function aliasTaken(): ProblemError {
-  return ProblemError.of('validation_error', [
-    { pointer: '/alias', code: 'taken', message: 'is that of another template' },
-  ]);
-}
-
-function throwUnless(wanted: Changed, came: Changed, { id }: TemplateHead): void {
-  if (came === wanted) return;
-  if (came === 'alias_taken') throw aliasTaken();
-  throw new ProblemError('conflict', `Template ${id} was changed by another request at the same time. Try again.`);
 }

@@ -53,9 +53,7 @@ type Asked = Given & { readonly emails: readonly DueEmail[] };
 
 export function openBudgets(redis: Redis) {
   const admitInGroup = groupPerTransport(async (name, members: readonly Asked[]) => {
-    const now = Math.max(...members.map((member) => member.now));
-    const rates = members.at(-1)?.rates ?? [];
-    const args = [now, ...rateArgs(rates), ...members.flatMap(({ emails }) => emailArgs(emails))];
+    const args = [...sharedArgs(members), ...members.flatMap(({ emails }) => emailArgs(emails))];
     const answers = (await admitScript(redis, keysOf(name), args)) as number[];
     let from = 0;
     return members.map(({ emails }) => {
@@ -65,16 +63,12 @@ export function openBudgets(redis: Redis) {
     });
   });
   const parkInGroup = groupPerTransport(async (name, members: readonly Asked[]) => {
-    const now = Math.max(...members.map((member) => member.now));
-    const rates = members.at(-1)?.rates ?? [];
-    const args = [now, ...rateArgs(rates), ...members.flatMap(({ emails }) => emailArgs(emails))];
+    const args = [...sharedArgs(members), ...members.flatMap(({ emails }) => emailArgs(emails))];
     await parkScript(redis, keysOf(name), args);
     return members.map(() => undefined);
   });
   const voidInGroup = groupPerTransport(async (name, members: readonly (Given & { readonly permit: Permit })[]) => {
-    const now = Math.max(...members.map((member) => member.now));
-    const rates = members.at(-1)?.rates ?? [];
-    const args = [now, ...rateArgs(rates), ...members.flatMap(({ permit: { id, lapsesAt } }) => [id, lapsesAt])];
+    const args = [...sharedArgs(members), ...members.flatMap(({ permit: { id, lapsesAt } }) => [id, lapsesAt])];
     await voidScript(redis, [keys.budget(name), keys.permits(name)], args);
     return members.map(() => undefined);
   });
@@ -198,6 +192,12 @@ function groupPerTransport<M extends Given, R>(commit: (name: string, members: r
     groups.set(name, group);
     return group(member);
   };
+}
+
+/** What the members of a group have in common: the latest of their times, and their rates, which the last knows best. */
+function sharedArgs(members: readonly Given[]): number[] {
+  const now = Math.max(...members.map((member) => member.now));
+  return [now, ...rateArgs(members.at(-1)?.rates ?? [])];
 }
 
 function keysOf(name: string): string[] {

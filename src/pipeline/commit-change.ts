@@ -8,7 +8,8 @@ import type { Refusal } from '../domain/decide-change.ts';
 import { statusOf } from '../domain/email.ts';
 import { nextDue } from '../domain/recipient.ts';
 import type { CampaignLeave } from '../store/campaign-leave.ts';
-import type { ChangeCommitted, Emails } from '../store/emails.ts';
+import type { ChangeCommitted } from '../store/email-commit.ts';
+import type { Emails } from '../store/emails.ts';
 import type { Found, Made } from './look-up.ts';
 
 type Deps = {

@@ -8,7 +8,8 @@ import type { StoredEmail } from '../domain/email.ts';
 import type { Change, SettledOutcome } from '../domain/outcome.ts';
 import { suppressionsOf, withSuppressed } from '../domain/suppression.ts';
 import { stepOf } from '../domain/timeline.ts';
-import type { ChangeCommitted, Commit, Emails } from '../store/emails.ts';
+import type { ChangeCommitted, Commit } from '../store/email-commit.ts';
+import type { Emails } from '../store/emails.ts';
 
 type CommitDeps = {
   emails: Pick<Emails, 'read'>;

@@ -1,15 +1,10 @@
 /**
- * The atomic steps in the life of an email. The client sends a command again when its answer was lost with the connection, so a repeat
- * changes nothing and gets the same answer as the first time.
+ * The atomic steps in the life of an email, but for those that change it (email-commit.ts). The client sends a command again when its answer was
+ * lost with the connection, so a repeat changes nothing and gets the same answer as the first time.
  */
-import { maxTimelineSteps } from '../domain/timeline.ts';
-import { countMoved } from './campaign-count.ts';
 import { heavyHeadBytes, heavyMark } from './content.ts';
-import { markAgain } from './due.ts';
 import { addPostings } from './email-index.ts';
-import { noteEnd } from './end.ts';
 import { script } from './redis.ts';
-import { addSuppression } from './suppressions.ts';
 
 /**
  * Stores emails, all or none. KEYS bell outbox index fileUses batchClaim unindexed, a key for each file, then for each email: email content claim due.
@@ -119,106 +114,6 @@ end
 return answer`,
   'bytes',
 );
-
-/**
- * Lua: writes an email's new state, its timeline step and its events. Refused when the version is no longer the one decided upon, or when
- * another attempt is handing the email over: that attempt settles it.
- *
- * `change`   id of a change that a caller asked for; '' for none
- * `attempt`  id of the attempt whose hand-over this settles; '' when nothing was handed over
- *
- * ARGV[at]      version decided upon
- * ARGV[at + 1]  state
- * ARGV[at + 2]  timeline step; '' only counts a transport fault
- * ARGV[at + 3]  posting to remove from the index; '' when the status stays
- * ARGV[at + 4]  posting to add in its place
- * ARGV[at + 5]  entry for `ended`; '' while it has not ended
- * ARGV[at + 6]  now
- * ARGV[at + 7]  what its campaign counted it as; '' when that stays
- * ARGV[at + 8]  what its campaign counts it as now
- * ARGV[at + 9]  number of events
- * ARGV[at + 10] number of suppressions
- * ARGV[at + 11] the events, then field, value and entry of each suppression
- *
- * Steps are numbered without gaps, so that the oldest is known when there are too many.
- */
-export const commit = `${addSuppression}${countMoved}${noteEnd}
-local function commit(key, campaign, at, change, attempt)
-  local outbox, index, suppressions, ids, ended, campaignsDue = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
-  local stored = redis.call('HMGET', key, 'version', 'state', 'handOver', 'faults', 'change')
-  local version = tonumber(ARGV[at])
-  if stored[1] ~= ARGV[at] then
-    local isSame = tonumber(stored[1]) == version + 1 and stored[2] == ARGV[at + 1]
-    return isSame and (change == '' or stored[5] == change)
-  end
-  if stored[3] then
-    if attempt == '' or cjson.decode(stored[3]).attemptId ~= attempt then return false end
-    redis.call('HDEL', key, 'handOver')
-  end
-  if ARGV[at + 2] == '' then
-    redis.call('HSET', key, 'state', ARGV[at + 1], 'version', version + 1)
-    redis.call('HINCRBY', key, 'faults', 1)
-  else
-    local step = version + 1 - tonumber(stored[4] or 0)
-    redis.call('HSET', key, 'state', ARGV[at + 1], 'version', version + 1, 't' .. step, ARGV[at + 2])
-    if step > ${maxTimelineSteps} then redis.call('HDEL', key, 't' .. step - ${maxTimelineSteps}) end
-  end
-  if ARGV[at + 3] ~= '' then
-    redis.call('ZREM', index, ARGV[at + 3])
-    redis.call('ZADD', index, 0, ARGV[at + 4])
-  end
-  if ARGV[at + 5] ~= '' then noteEnd(ended, ARGV[at + 5]) end
-  local afterEvents = at + 11 + tonumber(ARGV[at + 9])
-  for i = at + 11, afterEvents - 1 do redis.call('XADD', outbox, '*', 'event', ARGV[i]) end
-  for i = afterEvents, afterEvents + 3 * tonumber(ARGV[at + 10]) - 1, 3 do
-    addSuppression(suppressions, ids, ARGV[i], ARGV[i + 1], ARGV[i + 2])
-  end
-  if ARGV[at + 7] ~= '' then countMoved(campaign, outbox, campaignsDue, ARGV[at + 6], ARGV[at + 7], ARGV[at + 8], 1) end
-  return true
-end
-`;
-
-/**
- * Commits attempts. KEYS bell outbox index suppressions suppressionIds ended campaignsDue, then for each email: email again campaign;
- * ARGV now, then for each: id, attempt, when it comes again or '', then what `commit` takes.
- */
-export const commitScript = script(
-  `${markAgain}${commit}
-local answers, at = {}, 2
-for i = 8, #KEYS, 3 do
-  local isDone = commit(KEYS[i], KEYS[i + 2], at + 3, '', ARGV[at + 1])
-  if isDone and ARGV[at + 2] ~= '' then markAgain(KEYS[1], KEYS[i + 1], ARGV[1], ARGV[at + 2], ARGV[at]) end
-  answers[#answers + 1] = isDone and 1 or 0
-  at = at + 14 + tonumber(ARGV[at + 12]) + 3 * tonumber(ARGV[at + 13])
-end
-return answers`,
-  'at_once',
-);
-
-/**
- * Commits a change that a caller asked for. Lost while a hand-over stands; refused when the email would be due without its content. A repeat of
- * the last change of the email does nothing. A mark in `again` that is due already stays: the email may have been released with a permit, which
- * the worker that takes it voids.
- * KEYS bell outbox index suppressions suppressionIds ended campaignsDue email content due again campaign; ARGV change id, email id, when it is
- * due now or '', then what `commit` takes, and last a content in place of one that is gone, or ''. Answers `done`, `lost`, `content_gone` or
- * `campaign_canceled`.
- */
-export const changeScript = script(`${commit}
-local id, dueAt, content = ARGV[2], ARGV[3], ARGV[#ARGV]
-if redis.call('HGET', KEYS[8], 'change') == ARGV[1] then return 'done' end
-if dueAt ~= '' and content == '' and redis.call('EXISTS', KEYS[9]) == 0 then return 'content_gone' end
-if redis.call('HGET', KEYS[8], 'version') == ARGV[4] and isTooLate(KEYS[12], ARGV[12]) then return 'campaign_canceled' end
-if not commit(KEYS[8], KEYS[12], 4, ARGV[1], '') then return 'lost' end
-redis.call('HSET', KEYS[8], 'change', ARGV[1])
-if content ~= '' then redis.call('SET', KEYS[9], content, 'NX') end
-if tonumber(redis.call('ZSCORE', KEYS[11], id) or 'inf') > tonumber(ARGV[10]) then redis.call('ZREM', KEYS[11], id) end
-if dueAt == '' then
-  redis.call('ZREM', KEYS[10], id)
-else
-  redis.call('ZADD', KEYS[10], dueAt, id)
-  if redis.call('LLEN', KEYS[1]) == 0 then redis.call('LPUSH', KEYS[1], 1) end
-end
-return 'done'`);
 
 /**
  * Replaces URLs by fetched files, if the email is unchanged since it was loaded: an email that ended keeps its files.

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { ApiKey } from '../domain/api-key.ts';
 import { type Batch, type BatchItem, batchSchemasFor, maxBatchIssues, readBatch } from '../domain/batch.ts';
+import type { AskedEmail } from '../domain/email-request.ts';
 import type { KnownFiles } from '../domain/idempotency.ts';
 import { type Lane, lanes, usualLane } from '../domain/lane.ts';
 import type { Fault, ProblemName } from '../domain/problem.ts';
@@ -51,18 +52,19 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
     }
   }
 
-  /** The answer an email got earlier: in its batch, or under its own key. */
-  async function priorOf(index: number, claim: IdempotencyClaim | null, batch: Recalled | null) {
-    const withBatch = batch?.answers[index] ?? null;
-    if (withBatch !== null || claim === null) return withBatch;
-    return (await recall(claim))?.answers[0] ?? null;
-  }
-
   /** Whether all of it was accepted before, under a key for the whole or one for each email. */
-  async function isRepeat(whole: IdempotencyClaim | null, claims: readonly (IdempotencyClaim | null)[]) {
-    const asked = whole === null ? claims : [whole];
+  async function isRepeat(whole: IdempotencyClaim | null, entries: readonly Entry[]) {
+    const asked = whole === null ? entries.map(({ claim }) => claim) : [whole];
     const priors = await Promise.all(asked.map((claim) => claim && recall(claim)));
     return priors.every((prior) => prior !== null);
+  }
+
+  /** Adds the answer that a refused email got earlier: in its batch, or under its own key. */
+  async function withPrior(slot: Slot, batch: Recalled | null): Promise<Slot> {
+    if (slot.refusal === null) return slot;
+    const inBatch = batch?.answers[slot.index] ?? null;
+    if (inBatch !== null || slot.claim === null) return { ...slot, prior: inBatch };
+    return { ...slot, prior: (await recall(slot.claim))?.answers[0] ?? null };
   }
 
   return (app) => {
@@ -97,36 +99,24 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
         const maxIssues = isStrict ? maxBatchIssues : Number.POSITIVE_INFINITY;
         const batch = await readInTurns(readBatch(body, schemas, { wording, maxIssues }));
         if ('issues' in batch) throw ProblemError.of('validation_error', faultsOf(batch.issues));
+        const entries = batch.items.map((item, index): Entry => ({ index, item, claim: claimIn(item, apiKey, known) }));
         // A repeat gets the answer of the first request even if it would be refused now.
-        const passed = refusalOfAny({ pressure, key: apiKey }, lanesOf(batch.items));
-        const claims = batch.items.map(({ idempotencyKey, given }) =>
-          idempotencyKey === null ? null : claimOf(idempotencyKey, apiKey.id, 'POST /emails', given, known),
-        );
-        if (passed !== null && !(await isRepeat(batchClaim, claims))) throw passed;
-        const rendered = await render(batch.items.map(({ result }) => ('issues' in result ? null : result.request)));
-        const refusals = refuseRepeats(
-          batch.items,
-          batch.items.map((item, index) => refusalOf(item, rendered[index] ?? null, apiKey)),
-        );
-        const isDoubtful = refusals.some((refusal) => refusal !== null);
+        const passed = refusalOfAny({ pressure, key: apiKey }, lanesOf(entries));
+        if (passed !== null && !(await isRepeat(batchClaim, entries))) throw passed;
+        const rendered = await render(entries.map(askedIn));
+        const judged = judge(entries, rendered, apiKey);
+        const isDoubtful = judged.some(({ refusal }) => refusal !== null);
         const recalled = isDoubtful && batchClaim !== null ? await recall(batchClaim) : null;
-        const priors = await Promise.all(
-          refusals.map((refusal, index) => priorOf(index, refusal === null ? null : (claims[index] ?? null), recalled)),
-        );
-        if (isStrict) throwFirst(refusals.filter((_, index) => priors[index] === null));
+        const slots = await Promise.all(judged.map((slot) => withPrior(slot, recalled)));
+        if (isStrict) throwFirst(slots.map(({ refusal, prior }) => (prior === null ? refusal : null)));
 
-        const asked = rendered.map((email, index): Asked | null => {
-          if (refusals[index] !== null || email === null || 'faults' in email) return null;
-          return { request: email.request, claim: claims[index] ?? null };
-        });
+        const asked = slots.map((slot) => slot.asked);
         const isAsked = recalled === null && asked.some((one) => one !== null);
         const accepted = isAsked
           ? await accept(asked, apiKey.id, { batchClaim, isStrict, requestId: request.id })
           : (recalled ?? noneAsked);
         if (accepted.kind === 'key_reused') throw keyReused();
-        const outcomes = batch.items.map((item, index) =>
-          outcomeOf(item, refusals[index] ?? null, accepted.answers[index] ?? priors[index] ?? null),
-        );
+        const outcomes = slots.map((slot) => outcomeOf(slot, accepted.answers[slot.index] ?? slot.prior));
         if (isStrict) throwFirst(outcomes.map(refusalIn));
         if (accepted.isReplay) reply.header('idempotent-replayed', 'true');
         const data = outcomes.flatMap((outcome) => ('id' in outcome ? [{ id: outcome.id }] : []));
@@ -140,28 +130,64 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
   };
 }
 
-function lanesOf(items: readonly BatchItem[]): Lane[] {
-  return items.flatMap(({ result }) => ('issues' in result ? [] : (result.request.lane ?? usualLane)));
-}
+/** One email of the batch: its place in the request, what stands there, and the claim of its own key. */
+type Entry = { readonly index: number; readonly item: BatchItem; readonly claim: IdempotencyClaim | null };
+
+/** The same once it is judged. */
+type Slot = Entry & {
+  /** What is to be accepted; null when it is refused. */
+  readonly asked: Asked | null;
+  readonly refusal: Refusal | null;
+  /** The answer it got earlier, when it is refused now; null for none. */
+  readonly prior: Accepted | null;
+};
 
 type Refusal = { readonly problem: ProblemName; readonly faults: readonly Fault[] };
-type ItemOutcome = { readonly id: string } | Refusal;
+type Outcome = { readonly id: string } | Refusal;
+
+function claimIn({ idempotencyKey, given }: BatchItem, { id }: ApiKey, known: KnownFiles): IdempotencyClaim | null {
+  return idempotencyKey === null ? null : claimOf(idempotencyKey, id, 'POST /emails', given, known);
+}
+
+/** Null for one that is not valid. */
+function askedIn({ item: { result } }: Entry): AskedEmail | null {
+  return 'issues' in result ? null : result.request;
+}
+
+function lanesOf(entries: readonly Entry[]): Lane[] {
+  return entries.flatMap((entry) => {
+    const asked = askedIn(entry);
+    return asked === null ? [] : (asked.lane ?? usualLane);
+  });
+}
+
+/** @param rendered in the order of the entries */
+function judge(entries: readonly Entry[], rendered: readonly (Rendered | null)[], apiKey: ApiKey): Slot[] {
+  const seen = new Set<string>();
+  return entries.map((entry): Slot => {
+    const made = rendered[entry.index] ?? null;
+    const refusal = refuseRepeat(entry.item, refusalOf(entry.item, made, apiKey), seen);
+    const isAsked = refusal === null && made !== null && 'request' in made;
+    const asked = isAsked ? { request: made.request, claim: entry.claim } : null;
+    return { ...entry, asked, refusal, prior: null };
+  });
+}
 
 function refusalOf({ path, result }: BatchItem, rendered: Rendered | null, apiKey: ApiKey): Refusal | null {
   if ('issues' in result) return { problem: 'validation_error', faults: faultsOf(result.issues) };
   return rendered && excessOf(apiKey, rendered, toPointer(path));
 }
 
-/** Two emails under one key in one batch can only be a mistake. One that is refused for another reason has no part in its key. */
-function refuseRepeats(items: readonly BatchItem[], refusals: readonly (Refusal | null)[]): (Refusal | null)[] {
-  const seen = new Set<string>();
-  return items.map(({ path, idempotencyKey: key }, index) => {
-    const refusal = refusals[index] ?? null;
-    if (key === null) return refusal;
-    if (seen.has(key)) return withRepeat(refusal, toPointer([...path, 'idempotency_key']));
-    if (refusal === null) seen.add(key);
-    return refusal;
-  });
+/**
+ * Two emails under one key in one batch can only be a mistake. One that is refused for another reason has no part in its key.
+ * @param refusal why the email is refused for another reason
+ * @param seen keys of the emails before, to which its own is added
+ */
+function refuseRepeat({ path, idempotencyKey: key }: BatchItem, refusal: Refusal | null, seen: Set<string>) {
+  if (key === null) return refusal;
+  if (seen.has(key)) return withRepeat(refusal, toPointer([...path, 'idempotency_key']));
+  if (refusal === null) seen.add(key);
+  return refusal;
 }
 
 function withRepeat(refusal: Refusal | null, pointer: string): Refusal {
@@ -173,14 +199,15 @@ function withRepeat(refusal: Refusal | null, pointer: string): Refusal {
 const noneAsked: AcceptedAll = { kind: 'answered', answers: [], isReplay: false };
 
 /** The outcome for one email: accepted, or refused by us or by `accept`. */
-function outcomeOf(item: BatchItem, refusal: Refusal | null, answer: Accepted | null): ItemOutcome {
+function outcomeOf({ item, refusal }: Slot, answer: Accepted | null): Outcome {
   if (answer?.kind === 'accepted') return { id: answer.id };
   if (refusal !== null) return refusal;
+  const { path, idempotencyKey } = item;
   const fault =
-    item.idempotencyKey === null
-      ? { path: item.path, message: 'was refused when this Idempotency-Key was first used' }
+    idempotencyKey === null
+      ? { path, message: 'was refused when this Idempotency-Key was first used' }
       : {
-          path: [...item.path, 'idempotency_key'],
+          path: [...path, 'idempotency_key'],
           message: 'this idempotency_key was used with another body in the last 24 hours',
         };
   const faults = [{ pointer: toPointer(fault.path), code: 'key_reused', message: fault.message }];
@@ -196,7 +223,7 @@ function tell(faults: readonly Fault[]): string {
   return [...told, ...(rest === 0 ? [] : [`and ${rest} more`])].join('; ');
 }
 
-function refusalIn(outcome: ItemOutcome): Refusal | null {
+function refusalIn(outcome: Outcome): Refusal | null {
   return 'id' in outcome ? null : outcome;
 }
 

@@ -121,6 +121,14 @@ export const valueSets: Readonly<Record<string, Values>> = {
 export const wrongValues: readonly [why: RegExp, values: Values][] = [
   [/apiKey is missing: set apiKey\.existingSecret/, {}],
   [/secretKey is given twice/, { ...given, secretKey: { existingSecret: 'a', value: 'b' } }],
+  ...['apiKey', 'secretKey', 'redis', 'smtp'].map((name): [RegExp, Values] => [
+    new RegExp(`${name}\\.existingSecret is pr-postrider, a Secret of the chart itself`),
+    { ...given, [name]: { existingSecret: 'pr-postrider' } },
+  ]),
+  [
+    /transports\.existingSecret is pr-postrider-transports, a Secret of the chart itself/,
+    { ...withoutSmtp, transports: { existingSecret: 'pr-postrider-transports' } },
+  ],
   [/Set one of redis\.existingSecret/, { ...given, redis: {} }],
   [/Set one of redis\.existingSecret/, { ...given, valkey: { enabled: true } }],
   [/Set one of smtp\.existingSecret/, { ...given, transports: { existingSecret: 'a' } }],

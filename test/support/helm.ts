@@ -51,7 +51,20 @@ export type PodSpec = {
   readonly tolerations?: readonly object[];
   readonly affinity?: object;
   readonly containers: readonly Container[];
-  readonly volumes: readonly { readonly name: string; readonly emptyDir?: object }[];
+  readonly volumes: readonly Volume[];
+};
+type Volume = {
+  readonly name: string;
+  readonly emptyDir?: object;
+  readonly secret?: { readonly secretName: string };
+  readonly projected?: {
+    readonly sources: readonly {
+      readonly secret: {
+        readonly name: string;
+        readonly items: readonly { readonly key: string; readonly path: string }[];
+      };
+    }[];
+  };
 };
 type Probe = { readonly exec?: { readonly command: readonly string[] } };
 export type Container = {

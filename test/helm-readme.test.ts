@@ -1,0 +1,40 @@
+/** What helm/README.md has people type and write is what the chart takes. */
+import { beforeEach, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { valueSets } from './support/chart-values.ts';
+import { blocksIn, readDocument, sectionOf } from './support/documents.ts';
+import { helm, render, withoutHelm } from './support/helm.ts';
+
+beforeEach(({ skip }) => skip(helm === null, withoutHelm));
+
+const readme = readDocument('helm/README.md');
+/** The name that the README gives a release. */
+const release = 'postrider';
+
+/** The blocks of a language below a heading, as one text. */
+function typedIn(heading: string, language: string): string {
+  const blocks = blocksIn(sectionOf(readme, heading)).filter((block) => block.language === language);
+  return blocks.map(({ code }) => code).join('');
+}
+
+it('the Secrets for real mail hold what its values take out of them, and are none of the chart', () => {
+  const commands = typedIn('## For real mail', 'sh').replaceAll('\\\n', '');
+  const made = [...commands.matchAll(/create secret generic (\S+)(.*)/g)].map(([, name = '', rest = '']) => ({
+    name,
+    keys: [...rest.matchAll(/--from-\w+=([\w.-]+)/g)].map(([, key]) => key),
+  }));
+  const objects = render(parse(typedIn('## For real mail', 'yaml')), { release });
+  const taken = objects
+    .filter(({ kind }) => kind === 'Deployment')
+    .flatMap(({ spec }) => spec.template.spec.volumes)
+    .flatMap((volume) => [
+      ...(volume.projected?.sources ?? []).map(({ secret }) => ({ name: secret.name, key: secret.items[0]?.key })),
+      ...(volume.secret ? [{ name: volume.secret.secretName, key: 'transports.yaml' }] : []),
+    ]);
+  expect(taken.map(({ name }) => name)).toEqual(expect.arrayContaining(made.map(({ name }) => name)));
+  for (const { name, key } of taken) expect(made.find((secret) => secret.name === name)?.keys).toContain(key);
+  const trial = render({ ...valueSets['to try it out'], smtp: {}, transports: { file: '{}' } }, { release });
+  const own = trial.filter(({ kind }) => kind === 'Secret').map(({ metadata }) => metadata.name);
+  expect(own).toEqual(['postrider', 'postrider-transports']);
+  for (const { name } of made) expect(own).not.toContain(name);
+});

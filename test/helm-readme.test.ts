@@ -1,9 +1,9 @@
 /** What helm/README.md has people type and write is what the chart takes. */
 import { beforeEach, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { valueSets } from './support/chart-values.ts';
+import { given, valueSets } from './support/chart-values.ts';
 import { blocksIn, readDocument, sectionOf } from './support/documents.ts';
-import { helm, render, withoutHelm } from './support/helm.ts';
+import { helm, notes, render, withoutHelm } from './support/helm.ts';
 
 beforeEach(({ skip }) => skip(helm === null, withoutHelm));
 
@@ -37,4 +37,13 @@ it('the Secrets for real mail hold what its values take out of them, and are non
   const own = trial.filter(({ kind }) => kind === 'Secret').map(({ metadata }) => metadata.name);
   expect(own).toEqual(['postrider', 'postrider-transports']);
   for (const { name } of made) expect(own).not.toContain(name);
+});
+
+it('the Pod of `helm test` is there when `--logs` reads from it', () => {
+  for (const told of [typedIn('## To try it out', 'sh'), notes(given)]) expect(told).toMatch(/helm test .*--logs/);
+  const hooks = render(given).map(({ metadata }) => metadata.annotations ?? {});
+  expect(hooks.filter((hook) => hook['helm.sh/hook'])).toEqual([
+    // Helm would delete one of `hook-succeeded` first, and then fail.
+    { 'helm.sh/hook': 'test', 'helm.sh/hook-delete-policy': 'before-hook-creation' },
+  ]);
 });

@@ -56,3 +56,10 @@ it('an ingress that is not enabled is no way from outside', () => {
   expect(notes({ ...given, ingress })).toContain(way);
   expect(notes({ ...given, ingress: { ...ingress, enabled: false } })).not.toContain('From outside');
 });
+
+it('who stopped it is told how it starts, and not to test what does not run', () => {
+  const start = 'helm upgrade pr CHART --namespace mail --reset-then-reuse-values --set stopped=false';
+  expect(notes({ ...given, stopped: true })).toContain(start);
+  expect(notes({ ...given, stopped: true })).not.toMatch(/helm test|curl/);
+  expect(notes(given)).not.toContain('stopped');
+});

@@ -47,3 +47,11 @@ it('the Pod of `helm test` is there when `--logs` reads from it', () => {
     { 'helm.sh/hook': 'test', 'helm.sh/hook-delete-policy': 'before-hook-creation' },
   ]);
 });
+
+it('an upgrade keeps the values that were given, and takes the defaults of a newer chart', () => {
+  const upgrades = [...typedIn('## Upgrading', 'sh').matchAll(/^helm upgrade (.*)$/gm)].map(([, typed = '']) => typed);
+  expect(upgrades.map((typed) => /stopped=\w+/.exec(typed)?.[0])).toEqual(['stopped=true', 'stopped=false']);
+  for (const typed of upgrades) expect(typed).toContain('--reset-then-reuse-values');
+  // The defaults of the old chart would stay, and leave out what the new one asks for.
+  expect(blocksIn(readme).some(({ code }) => code.includes('--reuse-values'))).toBe(false);
+});

@@ -199,6 +199,15 @@ it('workers are scaled by age where there is KEDA, else by CPU, and their number
   expect(find('nothing to spare', 'Deployment', '-worker').spec.replicas).toBe(1);
 });
 
+it('KEDA is told by what it may ask Prometheus, where it has to be told', () => {
+  for (const trigger of find('autoscaling on age, all metrics', 'ScaledObject', '-worker').spec.triggers)
+    expect(trigger).toMatchObject({ authenticationRef: { name: 'prom' }, metadata: { authModes: 'tls,basic' } });
+  const keda = { enabled: true, serverAddress: 'http://prometheus:9090', authenticationRef: 'pod-identity' };
+  const objects = render({ ...given, worker: { autoscaling: { enabled: true }, keda } });
+  for (const { metadata } of objects.find(({ kind }) => kind === 'ScaledObject')?.spec.triggers ?? [])
+    expect(metadata).not.toHaveProperty('authModes');
+});
+
 it('while it is stopped no process runs, nothing starts one, and no alert misses one', () => {
   const name = 'stopped for an upgrade';
   expect(deploymentsOf(name).map(({ spec }) => spec.replicas)).toEqual([0, 0]);

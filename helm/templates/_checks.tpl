@@ -98,6 +98,9 @@
 {{- if and .keda.enabled (not (and .autoscaling.enabled .keda.serverAddress)) }}
 {{- fail "worker.keda needs worker.autoscaling.enabled, and worker.keda.serverAddress, which is where Prometheus is" }}
 {{- end }}
+{{- if and .keda.authModes (not .keda.authenticationRef) }}
+{{- fail "worker.keda.authModes needs worker.keda.authenticationRef, the name of what holds them" }}
+{{- end }}
 {{- end }}
 {{- end }}
 

@@ -43,7 +43,12 @@ export const valueSets: Readonly<Record<string, Values>> = {
     ...given,
     worker: {
       autoscaling,
-      keda: { enabled: true, serverAddress: 'http://prometheus:9090', authenticationRef: 'prom' },
+      keda: {
+        enabled: true,
+        serverAddress: 'http://prometheus:9090',
+        authenticationRef: 'prom',
+        authModes: 'tls,basic',
+      },
     },
     serviceMonitor: { enabled: true, labels: { release: 'prometheus' } },
     prometheusRule: { enabled: true, labels: { release: 'prometheus' }, runbookUrl: 'https://wiki.example/postrider' },
@@ -133,6 +138,8 @@ export const wrongValues: readonly [why: RegExp, values: Values][] = [
   [/Set one of redis\.existingSecret/, { ...given, valkey: { enabled: true } }],
   [/Set one of smtp\.existingSecret/, { ...given, transports: { existingSecret: 'a' } }],
   [/worker\.keda needs/, { ...given, worker: { keda: { enabled: true, serverAddress: 'http://p' } } }],
+  [/worker\.keda\.authModes needs/, { ...given, worker: { keda: { authModes: 'bearer' } } }],
+  [/keda\/authModes.*does not match/, { ...given, worker: { keda: { authModes: 'bearer, tls' } } }],
   [
     /worker\.autoscaling has a minReplicas over its maxReplicas/,
     { ...given, worker: { autoscaling: { enabled: true, minReplicas: 20 } } },

@@ -148,6 +148,10 @@ export const wrongValues: readonly [why: RegExp, values: Values][] = [
   [/'replica' not allowed/, { ...given, api: { replica: 3 } }],
   [/'LOGLEVEL' not allowed/, { ...given, settings: { LOGLEVEL: 'debug' } }],
   [/'REDIS_URL' not allowed/, { ...given, settings: { REDIS_URL: 'redis://h' } }],
+  ...['61s', '100s', '2m', '60000', '0s'].map((interval): [RegExp, Values] => [
+    /serviceMonitor\/interval.*does not match/,
+    { ...given, serviceMonitor: { enabled: true, interval } },
+  ]),
   [/HOST.*must be one of '0\.0\.0\.0', '::'/, { ...given, settings: { HOST: '127.0.0.1' } }],
   [/LOG_LEVEL.*must be one of 'trace'/, { ...given, settings: { LOG_LEVEL: 'verbose' } }],
   [/ROLES is given twice/, { ...given, env: [{ name: 'ROLES', value: 'api,worker' }] }],

@@ -44,6 +44,7 @@ type Spec = {
     readonly rules: readonly { readonly alert: string; readonly expr: string; readonly for: string }[];
   }[];
   readonly egress: readonly { readonly ports: readonly { readonly port: number; readonly protocol?: string }[] }[];
+  readonly endpoints: readonly { readonly port: string; readonly path: string; readonly interval: string }[];
   readonly triggers: readonly { readonly metadata: { readonly query: string; readonly threshold: string } }[];
 };
 export type PodSpec = {

@@ -55,3 +55,13 @@ it('an upgrade keeps the values that were given, and takes the defaults of a new
   // The defaults of the old chart would stay, and leave out what the new one asks for.
   expect(blocksIn(readme).some(({ code }) => code.includes('--reuse-values'))).toBe(false);
 });
+
+it('the transports file and what it names beside it are where the README says', () => {
+  const [, said] = /- \*\*Transports\*\*.* are mounted in `(.+?)`/.exec(readme) ?? [];
+  const values = parse(typedIn('## For real mail', 'yaml'));
+  for (const { kind, spec } of render(values, { release })) {
+    if (kind !== 'Deployment') continue;
+    const [container] = spec.template.spec.containers;
+    expect(container?.volumeMounts.find(({ name }) => name === 'transports')?.mountPath).toBe(said);
+  }
+});

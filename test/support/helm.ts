@@ -79,6 +79,7 @@ export type Container = {
   readonly securityContext: Readonly<Record<string, unknown>>;
   readonly env: readonly { readonly name: string; readonly value?: string }[];
   readonly volumeMounts: readonly {
+    readonly name: string;
     readonly mountPath: string;
     readonly subPath?: string;
     readonly readOnly?: boolean;

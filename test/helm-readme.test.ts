@@ -3,7 +3,7 @@ import { beforeEach, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { given, valueSets } from './support/chart-values.ts';
 import { blocksIn, readDocument, sectionOf } from './support/documents.ts';
-import { helm, notes, render, withoutHelm } from './support/helm.ts';
+import { helm, notes, podSpecsOf, render, withoutHelm } from './support/helm.ts';
 
 beforeEach(({ skip }) => skip(helm === null, withoutHelm));
 
@@ -64,4 +64,15 @@ it('the transports file and what it names beside it are where the README says', 
     const [container] = spec.template.spec.containers;
     expect(container?.volumeMounts.find(({ name }) => name === 'transports')?.mountPath).toBe(said);
   }
+});
+
+it('the values for OpenShift leave every Pod its user to the cluster', () => {
+  const [, example = ''] = /As another user.*?```yaml\n(.*?)```/s.exec(readme.replaceAll(/^ {2}/gm, '')) ?? [];
+  const { podSecurityContext, valkey } = parse(example);
+  const trial = { ...valueSets['to try it out'], podSecurityContext };
+  const objects = render({ ...trial, valkey: { enabled: true, ...valkey } });
+  const pods = podSpecsOf(objects);
+  expect(pods).toHaveLength(4);
+  for (const { securityContext } of pods)
+    expect(securityContext).toEqual({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
 });

@@ -14,6 +14,7 @@ import {
   type KubernetesObject,
   lint,
   type PodSpec,
+  podSpecsOf,
   render,
   withoutHelm,
 } from './support/helm.ts';
@@ -78,14 +79,9 @@ describe.each(names)('with %s', (name) => {
   });
 
   it('no Pod may more than it needs', () => {
-    const pods = objectsOf(name).flatMap((object): PodSpec[] =>
-      object.kind === 'Pod'
-        ? [object.spec as unknown as PodSpec]
-        : object.spec?.template
-          ? [object.spec.template.spec]
-          : [],
-    );
-    for (const { automountServiceAccountToken, enableServiceLinks, securityContext, containers, volumes } of pods) {
+    for (const { automountServiceAccountToken, enableServiceLinks, securityContext, containers, volumes } of podSpecsOf(
+      objectsOf(name),
+    )) {
       expect([automountServiceAccountToken, enableServiceLinks]).toEqual([false, false]);
       expect(securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
       for (const container of containers)

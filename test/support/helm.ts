@@ -134,3 +134,11 @@ export function render(values: Values, { release = 'pr', from = chart } = {}): r
   const documents = parseAllDocuments(runHelm(['template', release, from], values));
   return documents.map((document) => document.toJS()).filter((object) => object !== null);
 }
+
+/** Of every Pod that is made, by a workload or by itself. */
+export function podSpecsOf(objects: readonly KubernetesObject[]): readonly PodSpec[] {
+  return objects.flatMap(({ kind, spec }) => {
+    if (kind === 'Pod') return [spec as unknown as PodSpec];
+    return spec?.template ? [spec.template.spec] : [];
+  });
+}

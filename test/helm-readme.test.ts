@@ -1,9 +1,10 @@
 /** What helm/README.md has people type and write is what the chart takes. */
 import { beforeEach, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { podsOf } from './support/chart-objects.ts';
 import { given, valueSets } from './support/chart-values.ts';
 import { blocksIn, readDocument, sectionOf } from './support/documents.ts';
-import { helm, notes, podSpecsOf, render, withoutHelm } from './support/helm.ts';
+import { helm, notes, render, withoutHelm } from './support/helm.ts';
 
 beforeEach(({ skip }) => skip(helm === null, withoutHelm));
 
@@ -71,8 +72,8 @@ it('the values for OpenShift leave every Pod its user to the cluster', () => {
   const { podSecurityContext, valkey } = parse(example);
   const trial = { ...valueSets['to try it out'], podSecurityContext };
   const objects = render({ ...trial, valkey: { enabled: true, ...valkey } });
-  const pods = podSpecsOf(objects);
+  const pods = podsOf(objects);
   expect(pods).toHaveLength(4);
-  for (const { securityContext } of pods)
-    expect(securityContext).toEqual({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+  for (const { spec } of pods)
+    expect(spec.securityContext).toEqual({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
 });

@@ -16,7 +16,7 @@ const places = {
 };
 const peer = { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'shop' } } };
 const autoscaling = { enabled: true, minReplicas: 3, maxReplicas: 30, targetCPU: 60 };
-const transportsFile = 'transports:\n  main: {url: "smtps://u:$$secret@smtp.example.com:465"}\n';
+export const transportsFile = 'transports:\n  main: {url: "smtps://u:$$secret@smtp.example.com:465"}\n';
 
 export const valueSets: Readonly<Record<string, Values>> = {
   'Secrets that are there': given,

@@ -46,7 +46,12 @@ type Spec = {
   readonly podSelector: { readonly matchLabels: Readonly<Record<string, string>> };
   readonly volumeClaimTemplates: readonly object[];
   readonly groups: readonly {
-    readonly rules: readonly { readonly alert: string; readonly expr: string; readonly for: string }[];
+    readonly rules: readonly {
+      readonly alert: string;
+      readonly expr: string;
+      readonly for: string;
+      readonly labels: object;
+    }[];
   }[];
   readonly ports: readonly { readonly name: string; readonly port: number; readonly targetPort: string }[];
   readonly ingress: readonly { readonly ports: readonly PolicyPort[]; readonly from?: readonly Peer[] }[];

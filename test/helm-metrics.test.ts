@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { parser } from '@prometheus-io/lezer-promql';
 import { describe, expect, it } from 'vitest';
 import { metrics } from '../src/telemetry/metrics.ts';
-import { valueSets } from './support/chart-values.ts';
+import { given, valueSets } from './support/chart-values.ts';
 import { chart, helm, type KubernetesObject, render, withoutHelm } from './support/helm.ts';
 
 /** Labels that Prometheus adds. */
@@ -35,6 +35,11 @@ function faultsOf(query: string): string[] {
   faults.push(...named.filter((name) => !series.has(name)).map((name) => `there is no ${name}`));
   faults.push(...labels.filter((label) => !known.includes(label)).map((label) => `has no label ${label}`));
   return faults.map((fault) => `${query}: ${fault}`);
+}
+
+/** How far its rates look back, in minutes. */
+function windowsOf(query: string): number[] {
+  return [...query.matchAll(/\[(\d+)m\]/g)].map(([, minutes]) => Number(minutes));
 }
 
 it('what is wrong with a query is found', () => {
@@ -120,11 +125,19 @@ describe('in the cluster', () => {
   it('what happens once raises no alert: each holds for longer than its rate looks back', ({ skip }) => {
     skip(helm === null, withoutHelm);
     const rules = specOf('PrometheusRule').groups.flatMap((group) => group.rules);
-    const rates = rules.flatMap((rule) =>
-      [...rule.expr.matchAll(/\[(\d+)m\]/g)].map(([, minutes]) => ({ ...rule, minutes: Number(minutes) })),
-    );
+    const rates = rules.flatMap((rule) => windowsOf(rule.expr).map((minutes) => ({ ...rule, minutes })));
     expect(rates.map(({ alert }) => alert)).toEqual(['PostriderRefusesMail']);
     for (const { minutes, for: held } of rates) expect(Number.parseInt(held, 10)).toBeGreaterThan(minutes);
+  });
+
+  it('the rarest reading of metrics that the chart takes leaves each rate two of them', ({ skip }) => {
+    skip(helm === null, withoutHelm);
+    for (const interval of ['60s', '1m']) {
+      const asked = render({ ...given, serviceMonitor: { enabled: true, interval } });
+      expect(asked.find(({ kind }) => kind === 'ServiceMonitor')?.spec.endpoints).toMatchObject([{ interval }]);
+    }
+    const rates = specOf('PrometheusRule').groups.flatMap(({ rules }) => rules.flatMap(({ expr }) => windowsOf(expr)));
+    expect(rates).toEqual([2]);
   });
 
   it('only requests that would have made mail raise the alert that mail is refused', ({ skip }) => {

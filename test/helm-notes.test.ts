@@ -2,6 +2,7 @@
 import { beforeEach, expect, it } from 'vitest';
 import { given } from './support/chart-values.ts';
 import { helm, notes, withoutHelm } from './support/helm.ts';
+import { testApiKey } from './support/postrider.ts';
 
 beforeEach(({ skip }) => skip(helm === null, withoutHelm));
 
@@ -55,4 +56,20 @@ it('an ingress that is not enabled is no way from outside', () => {
   const way = 'From outside     https://mail.example.com/v1';
   expect(notes({ ...given, ingress })).toContain(way);
   expect(notes({ ...given, ingress: { ...ingress, enabled: false } })).not.toContain('From outside');
+});
+
+it('the API key is read out of the Secret that holds it, as it is', () => {
+  const read = (secret: string, key: string) =>
+    `get secret ${secret} --output go-template='{{ index .data "${key}" | base64decode }}'`;
+  expect(notes(given)).toContain(read('postrider', 'admin'));
+  // The chart's own knows it by another name, whatever `key` is.
+  const own = { value: testApiKey, key: 'admin' };
+  expect(notes({ ...given, apiKey: own })).toContain(read('pr-postrider', 'api-key'));
+});
+
+it('who stopped it is told how it starts, and not to test what does not run', () => {
+  const start = 'helm upgrade pr CHART --namespace mail --reset-then-reuse-values --set stopped=false';
+  expect(notes({ ...given, stopped: true })).toContain(start);
+  expect(notes({ ...given, stopped: true })).not.toMatch(/helm test|curl/);
+  expect(notes(given)).not.toContain('stopped');
 });

@@ -7,16 +7,9 @@ import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { readConfig } from '../src/config.ts';
+import { containerOf, deploymentsOf, find, objectsOf, podsOf } from './support/chart-objects.ts';
 import { given, valueSets, wrongValues } from './support/chart-values.ts';
-import {
-  type Container,
-  helm,
-  type KubernetesObject,
-  lint,
-  type PodSpec,
-  render,
-  withoutHelm,
-} from './support/helm.ts';
+import { helm, type KubernetesObject, lint, type PodSpec, render, withoutHelm } from './support/helm.ts';
 import { expectValid, misspeltIn } from './support/kubernetes-schemas.ts';
 import { startPostrider, testApiKey, testSecretKey } from './support/postrider.ts';
 import { startProcess } from './support/processes.ts';
@@ -24,16 +17,8 @@ import { openTestRedis } from './support/redis.ts';
 import { isSetting } from './support/setting-names.ts';
 
 const names = Object.keys(valueSets);
-const rendered = new Map(helm === null ? [] : names.map((name) => [name, render(valueSets[name] ?? {})]));
-const objectsOf = (name: string) => rendered.get(name) ?? [];
-const all = () => [...rendered.values()].flat();
-const deploymentsOf = (name: string) => objectsOf(name).filter(({ kind }) => kind === 'Deployment');
-const find = (name: string, kind: string, suffix: string) => {
-  const found = objectsOf(name).find((object) => object.kind === kind && object.metadata.name.endsWith(suffix));
-  return found ?? expect.unreachable(`${name} has a ${kind} …${suffix}`);
-};
-const containerOf = ({ spec }: KubernetesObject): Container =>
-  spec.template.spec.containers[0] ?? expect.unreachable('it has a container');
+const all = () => names.flatMap(objectsOf);
+const podOf = ({ spec }: KubernetesObject): PodSpec => spec.template.spec;
 
 /** Values of the kind that people put into Secrets, by the name of the file they are mounted as. */
 const dir = mkdtempSync(join(tmpdir(), 'pr-chart-'));
@@ -65,7 +50,7 @@ describe.each(names)('with %s', (name) => {
       'worker',
     ]);
     for (const deployment of deployments) {
-      const { env, lifecycle } = containerOf(deployment);
+      const { env, lifecycle } = containerOf(podOf(deployment));
       const own = env.filter((variable) => variable.value !== undefined);
       expect(own.filter((variable) => !isSetting(variable.name))).toEqual([]);
       const files = (value = '') => value.replace('/run/secrets/postrider', dir);
@@ -78,14 +63,8 @@ describe.each(names)('with %s', (name) => {
   });
 
   it('no Pod may more than it needs', () => {
-    const pods = objectsOf(name).flatMap((object): PodSpec[] =>
-      object.kind === 'Pod'
-        ? [object.spec as unknown as PodSpec]
-        : object.spec?.template
-          ? [object.spec.template.spec]
-          : [],
-    );
-    for (const { automountServiceAccountToken, enableServiceLinks, securityContext, containers, volumes } of pods) {
+    for (const { spec } of podsOf(objectsOf(name))) {
+      const { automountServiceAccountToken, enableServiceLinks, securityContext, containers, volumes } = spec;
       expect([automountServiceAccountToken, enableServiceLinks]).toEqual([false, false]);
       expect(securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
       for (const container of containers)
@@ -159,7 +138,7 @@ it('a change of transports restarts nothing, one of a secret that is read once d
 
 it('the transports are mounted as a folder, in which a change of the Secret shows', () => {
   for (const deployment of deploymentsOf('transports from a Secret')) {
-    const { env, volumeMounts } = containerOf(deployment);
+    const { env, volumeMounts } = containerOf(podOf(deployment));
     expect(env).toContainEqual({ name: 'TRANSPORTS_FILE', value: '/etc/postrider/transports/mail.yaml' });
     expect(volumeMounts).toContainEqual({ name: 'transports', mountPath: '/etc/postrider/transports', readOnly: true });
     expect(volumeMounts.every(({ subPath }) => subPath === undefined)).toBe(true);
@@ -182,7 +161,7 @@ it('the Pod of `helm test` runs where the API may, and Valkey where it is put', 
 });
 
 it('a whole number stays one', () => {
-  const { env } = containerOf(find('settings and places', 'Deployment', '-worker'));
+  const { env } = containerOf(podOf(find('settings and places', 'Deployment', '-worker')));
   expect(env).toContainEqual({ name: 'MAX_WAITING_EMAILS', value: '5000000' });
 });
 
@@ -197,6 +176,15 @@ it('workers are scaled by age where there is KEDA, else by CPU, and their number
   expect(find(byAge, 'Deployment', '-worker').spec.replicas).toBeUndefined();
   expect(find('autoscaling on CPU', 'HorizontalPodAutoscaler', '-worker').spec).toMatchObject({ maxReplicas: 30 });
   expect(find('nothing to spare', 'Deployment', '-worker').spec.replicas).toBe(1);
+});
+
+it('KEDA is told by what it may ask Prometheus, where it has to be told', () => {
+  for (const trigger of find('autoscaling on age, all metrics', 'ScaledObject', '-worker').spec.triggers)
+    expect(trigger).toMatchObject({ authenticationRef: { name: 'prom' }, metadata: { authModes: 'tls,basic' } });
+  const keda = { enabled: true, serverAddress: 'http://prometheus:9090', authenticationRef: 'pod-identity' };
+  const objects = render({ ...given, worker: { autoscaling: { enabled: true }, keda } });
+  for (const { metadata } of objects.find(({ kind }) => kind === 'ScaledObject')?.spec.triggers ?? [])
+    expect(metadata).not.toHaveProperty('authModes');
 });
 
 it('while it is stopped no process runs, nothing starts one, and no alert misses one', () => {
@@ -216,7 +204,9 @@ it('a new version of Postrider restarts no Valkey', () => {
 
 it('the built-in Valkey keeps its word as that of docker-compose.yml does', () => {
   const compose = parse(readFileSync(new URL('../docker-compose.yml', import.meta.url), 'utf8'), { merge: true });
-  const { image, args, startupProbe, readinessProbe } = containerOf(find('to try it out', 'StatefulSet', '-valkey'));
+  const { image, args, startupProbe, readinessProbe } = containerOf(
+    podOf(find('to try it out', 'StatefulSet', '-valkey')),
+  );
   const command: string = compose.services.valkey.command;
   expect(image).toBe(compose.services.valkey.image);
   expect(args.map((arg) => arg.replace('384mb', '1gb') || "''")).toEqual(command.split(' '));

@@ -1,6 +1,7 @@
 {{/* What cannot be right, said before anything is made of it. */}}
 {{- define "postrider.checks" -}}
 {{- include "postrider.checkName" . }}
+{{- include "postrider.checkOwners" . }}
 {{- include "postrider.checkSecrets" . }}
 {{- include "postrider.checkServers" . }}
 {{- include "postrider.checkScaling" . }}
@@ -17,6 +18,17 @@
 {{- $name := include "postrider.fullname" . }}
 {{- if not (regexMatch `^[a-z]([-a-z0-9]*[a-z0-9])?$` $name) }}
 {{- fail (printf "%s cannot be the name of a Service: set fullnameOverride" $name) }}
+{{- end }}
+{{- end }}
+
+{{/* A Secret of the chart goes when no value is left to be in it, and yours would go with it, were it of that name. */}}
+{{- define "postrider.checkOwners" -}}
+{{- $name := include "postrider.fullname" . }}
+{{- range $value := list "apiKey" "secretKey" "redis" "smtp" "transports" }}
+{{- $existing := (index $.Values $value).existingSecret }}
+{{- if has $existing (list $name (printf "%s-transports" $name)) }}
+{{- fail (printf "%s.existingSecret is %s, a Secret of the chart itself, which Helm may delete: expected another name" $value $existing) }}
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -85,6 +97,9 @@
 {{- with .Values.worker }}
 {{- if and .keda.enabled (not (and .autoscaling.enabled .keda.serverAddress)) }}
 {{- fail "worker.keda needs worker.autoscaling.enabled, and worker.keda.serverAddress, which is where Prometheus is" }}
+{{- end }}
+{{- if and .keda.authModes (not .keda.authenticationRef) }}
+{{- fail "worker.keda.authModes needs worker.keda.authenticationRef, the name of what holds them" }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -16,7 +16,7 @@ const places = {
 };
 const peer = { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'shop' } } };
 const autoscaling = { enabled: true, minReplicas: 3, maxReplicas: 30, targetCPU: 60 };
-const transportsFile = 'transports:\n  main: {url: "smtps://u:$$secret@smtp.example.com:465"}\n';
+export const transportsFile = 'transports:\n  main: {url: "smtps://u:$$secret@smtp.example.com:465"}\n';
 
 export const valueSets: Readonly<Record<string, Values>> = {
   'Secrets that are there': given,
@@ -43,7 +43,12 @@ export const valueSets: Readonly<Record<string, Values>> = {
     ...given,
     worker: {
       autoscaling,
-      keda: { enabled: true, serverAddress: 'http://prometheus:9090', authenticationRef: 'prom' },
+      keda: {
+        enabled: true,
+        serverAddress: 'http://prometheus:9090',
+        authenticationRef: 'prom',
+        authModes: 'tls,basic',
+      },
     },
     serviceMonitor: { enabled: true, labels: { release: 'prometheus' } },
     prometheusRule: { enabled: true, labels: { release: 'prometheus' }, runbookUrl: 'https://wiki.example/postrider' },
@@ -121,10 +126,20 @@ export const valueSets: Readonly<Record<string, Values>> = {
 export const wrongValues: readonly [why: RegExp, values: Values][] = [
   [/apiKey is missing: set apiKey\.existingSecret/, {}],
   [/secretKey is given twice/, { ...given, secretKey: { existingSecret: 'a', value: 'b' } }],
+  ...['apiKey', 'secretKey', 'redis', 'smtp'].map((name): [RegExp, Values] => [
+    new RegExp(`${name}\\.existingSecret is pr-postrider, a Secret of the chart itself`),
+    { ...given, [name]: { existingSecret: 'pr-postrider' } },
+  ]),
+  [
+    /transports\.existingSecret is pr-postrider-transports, a Secret of the chart itself/,
+    { ...withoutSmtp, transports: { existingSecret: 'pr-postrider-transports' } },
+  ],
   [/Set one of redis\.existingSecret/, { ...given, redis: {} }],
   [/Set one of redis\.existingSecret/, { ...given, valkey: { enabled: true } }],
   [/Set one of smtp\.existingSecret/, { ...given, transports: { existingSecret: 'a' } }],
   [/worker\.keda needs/, { ...given, worker: { keda: { enabled: true, serverAddress: 'http://p' } } }],
+  [/worker\.keda\.authModes needs/, { ...given, worker: { keda: { authModes: 'bearer' } } }],
+  [/keda\/authModes.*does not match/, { ...given, worker: { keda: { authModes: 'bearer, tls' } } }],
   [
     /worker\.autoscaling has a minReplicas over its maxReplicas/,
     { ...given, worker: { autoscaling: { enabled: true, minReplicas: 20 } } },
@@ -133,6 +148,10 @@ export const wrongValues: readonly [why: RegExp, values: Values][] = [
   [/'replica' not allowed/, { ...given, api: { replica: 3 } }],
   [/'LOGLEVEL' not allowed/, { ...given, settings: { LOGLEVEL: 'debug' } }],
   [/'REDIS_URL' not allowed/, { ...given, settings: { REDIS_URL: 'redis://h' } }],
+  ...['61s', '100s', '2m', '60000', '0s'].map((interval): [RegExp, Values] => [
+    /serviceMonitor\/interval.*does not match/,
+    { ...given, serviceMonitor: { enabled: true, interval } },
+  ]),
   [/HOST.*must be one of '0\.0\.0\.0', '::'/, { ...given, settings: { HOST: '127.0.0.1' } }],
   [/LOG_LEVEL.*must be one of 'trace'/, { ...given, settings: { LOG_LEVEL: 'verbose' } }],
   [/ROLES is given twice/, { ...given, env: [{ name: 'ROLES', value: 'api,worker' }] }],

@@ -27,33 +27,78 @@ export type Values = Readonly<Record<string, unknown>>;
 export type KubernetesObject = {
   readonly apiVersion: string;
   readonly kind: string;
-  readonly metadata: { readonly name: string; readonly labels: Readonly<Record<string, string>> };
+  readonly metadata: {
+    readonly name: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
   readonly spec: Spec;
   readonly data: Readonly<Record<string, string>>;
 };
 type Spec = {
   readonly replicas?: number;
-  readonly selector: { readonly matchLabels: Readonly<Record<string, string>> };
+  readonly selector: { readonly matchLabels: Readonly<Record<string, string>>; readonly matchExpressions?: object };
   readonly template: { readonly metadata: KubernetesObject['metadata']; readonly spec: PodSpec };
+  readonly strategy: object;
   readonly scaleTargetRef: { readonly name: string };
+  readonly type: string;
+  readonly policyTypes: readonly string[];
+  readonly podSelector: { readonly matchLabels: Readonly<Record<string, string>> };
+  readonly volumeClaimTemplates: readonly object[];
   readonly groups: readonly {
-    readonly rules: readonly { readonly alert: string; readonly expr: string; readonly for: string }[];
+    readonly rules: readonly {
+      readonly alert: string;
+      readonly expr: string;
+      readonly for: string;
+      readonly labels: object;
+    }[];
   }[];
-  readonly egress: readonly { readonly ports: readonly { readonly port: number; readonly protocol?: string }[] }[];
+  readonly ports: readonly { readonly name: string; readonly port: number; readonly targetPort: string }[];
+  readonly ingress: readonly { readonly ports: readonly PolicyPort[]; readonly from?: readonly Peer[] }[];
+  readonly egress: readonly { readonly ports: readonly PolicyPort[]; readonly to?: readonly Peer[] }[];
+  readonly jobLabel: string;
+  readonly namespaceSelector: object;
+  readonly endpoints: readonly { readonly port: string; readonly path: string; readonly interval: string }[];
   readonly triggers: readonly { readonly metadata: { readonly query: string; readonly threshold: string } }[];
 };
+type PolicyPort = { readonly port: number | string; readonly protocol?: string };
+/** Pods of the chart, or anything that was given. */
+export type Peer = { readonly podSelector?: { readonly matchLabels: Readonly<Record<string, string>> } };
 export type PodSpec = {
   readonly automountServiceAccountToken: boolean;
   readonly enableServiceLinks: boolean;
   readonly terminationGracePeriodSeconds: number;
   readonly securityContext: Readonly<Record<string, unknown>>;
+  readonly serviceAccountName?: string;
+  readonly imagePullSecrets?: readonly { readonly name: string }[];
   readonly nodeSelector?: Readonly<Record<string, string>>;
   readonly tolerations?: readonly object[];
   readonly affinity?: object;
+  readonly topologySpreadConstraints?: readonly { readonly topologyKey: string; readonly labelSelector: object }[];
   readonly containers: readonly Container[];
-  readonly volumes: readonly { readonly name: string; readonly emptyDir?: object }[];
+  readonly volumes: readonly Volume[];
 };
-type Probe = { readonly exec?: { readonly command: readonly string[] } };
+type Volume = {
+  readonly name: string;
+  readonly emptyDir?: object;
+  readonly secret?: { readonly secretName: string; readonly defaultMode: number };
+  readonly projected?: {
+    readonly defaultMode: number;
+    readonly sources: readonly {
+      readonly secret: {
+        readonly name: string;
+        readonly items: readonly { readonly key: string; readonly path: string }[];
+      };
+    }[];
+  };
+};
+type Probe = {
+  readonly exec?: { readonly command: readonly string[] };
+  readonly httpGet?: { readonly path: string; readonly port: string };
+  readonly tcpSocket?: { readonly port: string };
+  readonly periodSeconds: number;
+  readonly failureThreshold: number;
+};
 export type Container = {
   readonly name: string;
   readonly image: string;
@@ -61,11 +106,15 @@ export type Container = {
   readonly securityContext: Readonly<Record<string, unknown>>;
   readonly env: readonly { readonly name: string; readonly value?: string }[];
   readonly volumeMounts: readonly {
+    readonly name: string;
     readonly mountPath: string;
     readonly subPath?: string;
     readonly readOnly?: boolean;
   }[];
+  readonly ports?: readonly { readonly name: string; readonly containerPort: number }[];
+  readonly envFrom?: readonly object[];
   readonly startupProbe?: Probe;
+  readonly livenessProbe?: Probe;
   readonly readinessProbe?: Probe;
   readonly lifecycle?: { readonly preStop: { readonly sleep: { readonly seconds: number } } };
 };
@@ -112,6 +161,9 @@ export function notes(values: Values): string {
 
 /** @param from another chart, which has ours as a part */
 export function render(values: Values, { release = 'pr', from = chart } = {}): readonly KubernetesObject[] {
-  const documents = parseAllDocuments(runHelm(['template', release, from], values));
+  const documents = parseAllDocuments(runHelm(['template', release, from], values), {
+    // As Kubernetes reads it: 0440 is octal.
+    version: '1.1',
+  });
   return documents.map((document) => document.toJS()).filter((object) => object !== null);
 }

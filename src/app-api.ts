@@ -4,6 +4,7 @@ import type { Ground } from './app.ts';
 import { bindEmails } from './app-emails.ts';
 import { cpuMs, entropy, monotonicNow, newId, now, ownNow } from './chance.ts';
 import { openLoop } from './concurrency/loop.ts';
+import { lanesTaken } from './domain/back-pressure.ts';
 import { readUnsubscribeToken } from './domain/unsubscribe.ts';
 import { listRoutes } from './http/routes.ts';
 import { buildServer, closeServer } from './http/server.ts';
@@ -44,6 +45,7 @@ export async function openApi(ground: Ground): Promise<{ listen(): Promise<strin
   const gauged = { due, deliverQueues, memory, limits: config.loadLimits, seenRedis };
   const pressureDeps = { ...gauged, pressure, report: report.backPressure, now };
   opened.use(openLoop('check back-pressure', () => checkBackPressure(pressureDeps), { everyMs: 1_000, onTrouble }));
+  meters.watchIntake(() => lanesTaken(pressure.passed, seenRedis.standing));
   const client = opened.use(openWebhookClient({ ...config.posting.client, now: monotonicNow }));
   const transportDeps = { plans, transportStates, allotments, budgets, now };
   const collecting = collectLevels.bind(null, {

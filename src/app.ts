@@ -1,8 +1,8 @@
 /** Composition root: opens what all roles share, then the roles of this process. What is opened last is closed first. */
-import { makeConnections } from './app-connections.ts';
+import { openConnections } from './app-connections.ts';
 import { watchRedis } from './app-redis.ts';
 import { openStart } from './app-start.ts';
-import { entropy, monotonicNow, newIv, newUuid, now, ownNow } from './chance.ts';
+import { entropy, monotonicNow, newIv, now, ownNow } from './chance.ts';
 import { type Deadline, makeDeadline } from './concurrency/deadline.ts';
 import type { Nudge } from './concurrency/nudge.ts';
 import type { Config } from './config.ts';
@@ -12,7 +12,6 @@ import { openPlans, type Plans } from './outbound/plans.ts';
 import { openTokenKeeper } from './outbound/refresh-tokens.ts';
 import type { Unsaved } from './pipeline/abandon-redis.ts';
 import type { SeenRedis } from './pipeline/check-redis.ts';
-import { openLocalRedis } from './store/local-redis.ts';
 import { openSecrets } from './store/local-secrets.ts';
 import { openAccessTokens, openRefreshTokens } from './store/oauth-tokens.ts';
 import { type openRedis, type RedisPatience, type RedisUse, redisTroubleOf } from './store/redis.ts';
@@ -31,6 +30,8 @@ export type App = AsyncDisposable & {
   reload(): Promise<void>;
   /** Logs that the process ends, and returns what only this process knew. */
   tellStopped(): Readonly<Unsaved>;
+  /** Where the process is not closed but ended: stops what would live on, a local Redis that nobody else uses. */
+  abandon(): Promise<void>;
 };
 
 /** What every role is built on. */
@@ -80,9 +81,7 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
   const { SMTP_URL, TRANSPORTS_FILE: file, variable } = config;
   const plans = opened.use(await openPlans({ url: SMTP_URL, file, variable, report: report.plan }));
   const start = opened.use(openStart({ config, report, meters, cut: cut.signal }));
-  const openLocal = () => openLocalRedis(config.DATA_DIR, { ownNow, newUuid });
-  const url = config.REDIS_URL ?? opened.use(await start.awaits(openLocal)).url;
-  const { connect, writeRefused } = makeConnections({ url, ca: config.REDIS_CA }, { start, cut: cut.signal, opened });
+  const { connect, writeRefused, abandon } = await openConnections(config, { start, cut: cut.signal, opened });
   const sharedRedis = await connect('fail_fast');
   const tokenTerms = { onTrouble: report.trouble, onStored: report.tokenStored, now: monotonicNow };
   const refreshTokens = opened.use(openTokenKeeper(openRefreshTokens(sharedRedis, secretKey, newIv), tokenTerms));
@@ -115,5 +114,6 @@ export async function openApp(config: Config, cut: AbortController): Promise<App
   const urls = { url: (await api?.listen()) ?? null, healthUrl: (await health?.listen(config.HEALTH_PORT)) ?? null };
   opened.defer(() => stopping.abort());
   const close = watch.close.bind(null, opened.move());
-  return { ...urls, apiKey, reload: plans.reload, tellStopped: watch.tellStopped, [Symbol.asyncDispose]: close };
+  const { tellStopped } = watch;
+  return { ...urls, apiKey, reload: plans.reload, tellStopped, abandon, [Symbol.asyncDispose]: close };
 }

@@ -15,7 +15,7 @@ function waitForSignal(): Promise<void> {
   return new Promise((resolve) => {
     let isForced = false;
     const onSignal = () => {
-      if (isForced) process.exit(130);
+      if (isForced) return void signals.end().finally(() => process.exit(130));
       setTimeout(() => {
         isForced = true;
       }, sameSignalMs).unref();
@@ -25,7 +25,7 @@ function waitForSignal(): Promise<void> {
   });
 }
 
-const signals: Signals = { stopped: waitForSignal(), reload() {} };
+const signals: Signals = { stopped: waitForSignal(), reload() {}, end: async () => {} };
 process.on('SIGHUP', () => signals.reload());
 
 // Not a static import: that would be loaded before the signals are handled.

@@ -1,4 +1,5 @@
 /** Postrider: reads its configuration, opens the app, waits for a signal, closes. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type App, openApp } from './app.ts';
 import { ownNow } from './chance.ts';
 import { type Config, ConfigError, exitConfig, readConfig } from './config.ts';
@@ -9,6 +10,8 @@ export type Signals = {
   readonly stopped: Promise<void>;
   /** Called at SIGHUP. Does nothing until the app is open. */
   reload(): void;
+  /** Called at a signal that forces the end, which follows. Does nothing until the app is open. */
+  end(): Promise<void>;
 };
 
 function readConfigOrExit(): Config {
@@ -52,6 +55,8 @@ function isHostWrong(error: unknown, host: string): boolean {
 
 /** Time to close connections after the work has ended. */
 const closeGraceMs = 3_000;
+/** Time for a local Redis to stop when the process is ended. It has written all it answered, so no more than itself is left. */
+const abandonMs = 1_000;
 
 function welcome(app: App, config: Config): string {
   const health = app.healthUrl === null ? '' : ` Its health is at ${app.healthUrl}/readyz`;
@@ -88,6 +93,7 @@ export async function run(signals: Signals): Promise<never> {
   signals.reload = () => void opening.then((app) => app.reload());
   const app = await opening;
   isOpen = true;
+  signals.end = () => abandon(app);
   console.log(welcome(app, config));
   for (const caution of config.cautions) console.error(caution);
 
@@ -95,12 +101,16 @@ export async function run(signals: Signals): Promise<never> {
   return stop(app, config);
 }
 
+async function abandon(app: App): Promise<void> {
+  await Promise.race([app.abandon(), sleep(abandonMs)]);
+}
+
 async function stop(app: App, config: Config): Promise<never> {
   // Work that hangs beyond its own deadline (Redis gone for good, for example) must not keep the process: another worker takes it over.
   const overdue = setTimeout(() => {
     app.tellStopped();
     console.error('Postrider stopped with unfinished work after SHUTDOWN_TIMEOUT; another worker takes it over.');
-    process.exit(1);
+    void abandon(app).finally(() => process.exit(1));
   }, config.SHUTDOWN_TIMEOUT + closeGraceMs);
   await app[Symbol.asyncDispose]();
   clearTimeout(overdue);

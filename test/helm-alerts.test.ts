@@ -23,6 +23,7 @@ const oldest = (lane: string, seconds: number) => told('oldest_waiting_seconds',
 const breaker = (transport: string, open: number) => told('breaker_open', open, { transport });
 const refused = (perSecond: number, reason: RefusalReason, takesMail = 'true') =>
   told('refused_requests_total', perSecond, { reason, takes_mail: takesMail });
+const taking = (lane: string, value: number) => told('taking_mail', value, { lane });
 const up = (service: string, value: number): Sample => ({ ...told('', value, { service }), name: 'up' });
 
 type Row = {
@@ -68,6 +69,18 @@ const rows: readonly Row[] = [
     severity: 'critical',
     fires: [[refused(0.1, 'back_pressure')], [refused(0.1, 'redis_away')]],
     quiet: [refused(0, 'back_pressure'), refused(5, 'back_pressure', 'false'), refused(5, 'rate_limit_exceeded')],
+  },
+  {
+    alert: 'PostriderTakesNoMail',
+    severity: 'critical',
+    fires: [[taking('transactional', 1), taking('transactional', 0), taking('bulk', 1)]],
+    quiet: [taking('transactional', 1), taking('bulk', 1)],
+  },
+  {
+    alert: 'PostriderTakesNoMail',
+    severity: 'warning',
+    fires: [[taking('bulk', 0), taking('transactional', 1)]],
+    quiet: [taking('bulk', 1)],
   },
   {
     alert: 'PostriderRedisAway',

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parser } from '@prometheus-io/lezer-promql';
 import { describe, expect, it } from 'vitest';
+import { lanes } from '../src/domain/lane.ts';
 import { metrics } from '../src/telemetry/metrics.ts';
 import { given, valueSets } from './support/chart-values.ts';
 import { chart, helm, type KubernetesObject, render, withoutHelm } from './support/helm.ts';
@@ -93,6 +94,7 @@ describe('in the cluster', () => {
         'PostriderTransportsFileWrong',
         'PostriderWebhooksLag',
         'PostriderRefusesMail',
+        'PostriderTakesNoMail',
         'PostriderRedisAway',
         'PostriderApiDown',
         'PostriderWorkersDown',
@@ -144,6 +146,14 @@ describe('in the cluster', () => {
     skip(helm === null, withoutHelm);
     const rules = specOf('PrometheusRule').groups.flatMap((group) => group.rules);
     expect(rules.find(({ alert }) => alert === 'PostriderRefusesMail')?.expr).toContain('takes_mail="true"');
+  });
+
+  it('mail that a lane does not take raises the alert though nobody sends any', ({ skip }) => {
+    skip(helm === null, withoutHelm);
+    const rules = specOf('PrometheusRule').groups.flatMap((group) => group.rules);
+    const watched = rules.filter(({ expr }) => expr.includes('postrider_taking_mail'));
+    expect(watched.map(({ alert }) => alert)).toEqual(lanes.map(() => 'PostriderTakesNoMail'));
+    for (const [n, lane] of lanes.entries()) expect(watched[n]?.expr).toContain(`lane="${lane}"`);
   });
 
   it('workers are scaled on a metric that there is', ({ skip }) => {

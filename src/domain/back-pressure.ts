@@ -1,5 +1,6 @@
 /** Back-pressure: the limits above which new mail is refused, and the words for it. */
 import { type Lane, lanes } from './lane.ts';
+import type { RedisStanding } from './redis-standing.ts';
 
 /** A percentage of Redis' `maxmemory`, or bytes. */
 type MemoryLimit = { readonly percent: number } | { readonly bytes: number };
@@ -39,6 +40,16 @@ export function limitPassed({ waitingEmails, redisMemory }: Load, limits: LoadLi
     ...(isFull ? [`Redis uses ${inMb(redisMemory.used)}, the limit is ${inMb(memory)} (MAX_REDIS_MEMORY)`] : []),
   ];
   return reasons.length === 0 ? null : { lanes: isFull ? lanes : crowded, reason: reasons.join('; ') };
+}
+
+/**
+ * The lanes whose new mail is taken while Redis answers.
+ * @param passed the limits that were passed at the last look
+ * @param standing null while nothing is known of Redis
+ */
+export function lanesTaken(passed: LimitPassed | null, standing: RedisStanding | null): readonly Lane[] {
+  const canStore = standing === null || (standing.isWritable && standing.unfit === null);
+  return canStore ? lanes.filter((lane) => passed?.lanes.includes(lane) !== true) : [];
 }
 
 function waitingLimit(limits: LoadLimits): string {

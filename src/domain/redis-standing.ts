@@ -38,6 +38,8 @@ export type RedisStanding = {
   readonly words: string;
   /** Whether its settings are as they should be. */
   readonly isSound: boolean;
+  /** Whether it takes writes, as far as it tells. */
+  readonly isWritable: boolean;
   /** Why mail must not be stored in it; null when it meets the requirements. */
   readonly unfit: string | null;
   /** Why no process can start with it; a process that already runs waits instead, since this passes. Null when nothing forbids it. */
@@ -66,6 +68,7 @@ export function judgeRedis(facts: RedisFacts, mustBeDurable: boolean): RedisStan
     guarantee,
     words,
     isSound: soundGuarantees.includes(guarantee) && faults.length === 0,
+    isWritable: !facts.isReplica && facts.isAofWritten,
     unfit,
     unfitToStart: replica ?? unfit,
   };

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import type { Redis } from 'ioredis';
 import { inDataDir, makeFolder } from './data-dir.ts';
 import { type LockTerms, withLock } from './folder-lock.ts';
-import { clientName, openRedis } from './redis.ts';
+import { openRedis } from './redis.ts';
 
 const run = promisify(execFile);
 
@@ -19,6 +19,9 @@ const startDeadlineMs = 60_000;
 const pollMs = 50;
 /** A lock older than the longest start is free. */
 const lockExpiresMs = startDeadlineMs + 10_000;
+
+/** The name in `CLIENT LIST` of one connection of each process, by which the last one knows that it is: a process may end with others still open. */
+const presenceName = 'postrider-presence';
 
 type LocalRedis = AsyncDisposable & { readonly url: string };
 
@@ -83,7 +86,7 @@ async function startUnlessServing(dir: string, socket: string): Promise<ChildPro
 }
 
 async function tryOpen(url: string): Promise<Redis | null> {
-  return openRedis({ url }, 'fail_fast').catch(() => null);
+  return openRedis({ url }, 'fail_fast', { name: presenceName }).catch(() => null);
 }
 
 /** Whether the process in the pid file is alive and is the server of this folder, and not another process with a recycled pid. */
@@ -137,7 +140,7 @@ async function findServer(): Promise<string> {
 
 async function leave(presence: Redis, dir: string): Promise<void> {
   const clients = String(await presence.client('LIST').catch(() => ''));
-  const users = clients.split('\n').filter((line) => line.split(' ').includes(`name=${clientName}`)).length;
+  const users = clients.split('\n').filter((line) => line.split(' ').includes(`name=${presenceName}`)).length;
   if (users <= 1) await presence.shutdown().catch(() => {}); // the answer to SHUTDOWN is a closed connection
   presence.disconnect();
   if (users > 1) return;

@@ -29,7 +29,7 @@ const reconnectAtMostEveryMs = 5_000;
 const { signal: never } = new AbortController();
 
 /** Where Redis is, and how to know that it is the right one. */
-export type RedisPlace = {
+type RedisPlace = {
   /** `redis://` or `rediss://`, with user, password and the number of a database; or `unix:///path`, the same as `?db=`. */
   readonly url: string;
   /** The authorities to trust with `rediss://`, in PEM; undefined for the public ones. */
@@ -40,6 +40,8 @@ type RedisTerms = {
   /** Ends the connection and every wait on it. */
   readonly cut?: AbortSignal;
   readonly use?: RedisUse;
+  /** Its name in `CLIENT LIST`. */
+  readonly name?: string;
   readonly silenceMs?: number;
   /** Called when the server refuses a write because it is a replica, every few seconds at most. */
   readonly onReadOnly?: () => void;
@@ -58,14 +60,20 @@ const awayMessage =
 export async function openRedis(
   { url, ca }: RedisPlace,
   patience: RedisPatience,
-  { cut = never, use = 'store', silenceMs = usualSilenceMs, onReadOnly = () => {} }: RedisTerms = {},
+  {
+    cut = never,
+    use = 'store',
+    name = 'postrider',
+    silenceMs = usualSilenceMs,
+    onReadOnly = () => {},
+  }: RedisTerms = {},
 ): Promise<Redis> {
   const options = {
     lazyConnect: true,
     connectTimeout: connectTimeoutMs,
     // A disconnect from a server that has already gone would keep the process alive for this long (ioredis: 2 s).
     disconnectTimeout: 100,
-    connectionName: clientName,
+    connectionName: name,
     // Commands issued in one tick leave in one write and come back in one read.
     enableAutoPipelining: use === 'store',
     enableOfflineQueue: patience === 'wait',
@@ -179,9 +187,6 @@ export async function waitOn<T>(blocking: Redis, stop: AbortSignal, command: () 
     stop.removeEventListener('abort', end);
   }
 }
-
-/** The name of our connections in `CLIENT LIST`, which shows whether a local Redis is still used. */
-export const clientName = 'postrider';
 
 /** Whether Redis is away, starting, full or read-only: this is temporary, and no request or email is at fault. */
 export function isRedisTrouble(error: unknown): boolean {

@@ -137,6 +137,11 @@ export function openMeters() {
       fixed = new Set(others);
     },
 
+    /** @param read the lanes whose new mail this process takes while Redis answers */
+    watchIntake(read: () => readonly Lane[]): void {
+      gauges.watchIntake(read);
+    },
+
     /**
      * All metrics as text in Prometheus' format. Those of a transport that the plan dropped are there once more, with what was counted last.
      * @param levels null while Redis is away
@@ -168,7 +173,9 @@ function openGauges(described: (name: MetricName) => ConstructorParameters<typeo
   const webhookWaiting = gauge('postrider_webhook_waiting_events');
   const webhookOldest = gauge('postrider_webhook_oldest_waiting_seconds');
   const pools = gauge('postrider_pool_connections');
+  const taking = gauge('postrider_taking_mail');
   let readPools: () => readonly PoolLevel[] = () => [];
+  let readIntake: (() => readonly Lane[]) | null = null;
 
   /** An unknown gauge without labels has no value; `reset` would make it 0. */
   function set(gauge: Gauge, value: number | null): void {
@@ -186,10 +193,19 @@ function openGauges(described: (name: MetricName) => ConstructorParameters<typeo
     return levels;
   }
 
+  function showIntake(taken: readonly Lane[]): void {
+    for (const lane of lanes) taking.set({ lane }, taken.includes(lane) ? 1 : 0);
+  }
+
   return {
     /** The pools of this process. A process without pools shows none. */
     watchPools(read: () => readonly PoolLevel[]): void {
       readPools = read;
+    },
+
+    /** A process without the API takes no mail and shows nothing of it. */
+    watchIntake(read: () => readonly Lane[]): void {
+      readIntake = read;
     },
 
     /** @returns the pools that are shown */
@@ -209,6 +225,7 @@ function openGauges(described: (name: MetricName) => ConstructorParameters<typeo
       set(memory, levels?.memoryBytes ?? null);
       set(webhookWaiting, levels?.webhooks.waiting ?? null);
       set(webhookOldest, levels === null ? null : levels.webhooks.oldestMs / 1_000);
+      if (readIntake !== null) showIntake(levels === null ? [] : readIntake());
       return showPools();
     },
   };

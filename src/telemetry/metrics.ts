@@ -25,7 +25,12 @@ export const metrics = {
   postrider_refused_requests_total: {
     kind: 'counter',
     labels: ['reason', 'takes_mail'],
-    help: 'Requests that were answered with a problem, by its name, and whether they would have brought mail (`true` or `false`); of 503, `back_pressure` (too much waits, Redis is nearly full, or large requests are in hand) and `redis_away` have names of their own.',
+    help: 'Requests that were answered with a problem, by its name, and whether they would have brought mail (`true` or `false`); of 503, `back_pressure` (too much waits, Redis is nearly full or does not meet `REQUIRE_DURABLE_REDIS`, or large requests are in hand) and `redis_away` have names of their own.',
+  },
+  postrider_taking_mail: {
+    kind: 'gauge',
+    labels: ['lane'],
+    help: '1 while this process takes new mail of the lane, 0 while it answers 503: too much of it waits, or Redis is nearly full, is away, takes no writes or does not meet `REQUIRE_DURABLE_REDIS`. Only of a process with the API.',
   },
   postrider_recipients_total: {
     kind: 'counter',

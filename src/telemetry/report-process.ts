@@ -21,12 +21,12 @@ export function makeProcessReports(
 ) {
   const troubles = makeTroubles(monotonicNow);
   return {
-    /** @param fields of what met it, left out of a common trouble: that, and what has none, is not said over and over */
+    /** @param fields of what met it, left out of a common trouble; what they met again and again is not said over and over */
     trouble(part: string, error: unknown, fields: Fields = {}): void {
       const message = maskAddresses(error instanceof Error ? error.message : String(error));
       const common = commonTrouble(error);
       const own = common === null ? fields : {};
-      const held = Object.keys(own).length > 0 ? 0 : troubles.weigh(part, common ?? message);
+      const held = troubles.weigh(part, common ?? message, own);
       if (held === null) return;
       log.error({ part, ...own, error: message, ...(held === 0 ? {} : { times: held + 1 }) }, 'trouble');
     },

@@ -1,5 +1,6 @@
 /** Reports of webhooks: each POST, and events that no endpoint is told of. */
 
+import { maskAddresses } from '../domain/address.ts';
 import { placesIn } from '../domain/delivery.ts';
 import type { PostReport } from '../domain/post.ts';
 import { isoOrNull, maxIds } from './fields.ts';
@@ -10,6 +11,7 @@ export function makeWebhookReports(log: Log, meters: Pick<Meters, 'posted'>) {
   return {
     posted({ webhook, delivery, result, decision }: PostReport): void {
       const { id, webhookId, attempts, nextAt, reason } = delivery;
+      const detail = result?.detail ?? reason;
       const fields = {
         webhook_id: webhook.id,
         delivery_id: id,
@@ -17,7 +19,7 @@ export function makeWebhookReports(log: Log, meters: Pick<Meters, 'posted'>) {
         events: placesIn(delivery.parcel).length,
         attempt: attempts,
         status: result?.status,
-        detail: result?.detail ?? reason,
+        detail: detail === null ? undefined : maskAddresses(detail),
         ms: result?.ms,
         again_at: isoOrNull(nextAt),
       };

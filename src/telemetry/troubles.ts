@@ -2,27 +2,34 @@
 
 /** The same trouble of a part is logged at most this often. */
 const againMs = 60_000;
-/** Troubles that are remembered: about a dozen parts have a few each. */
-const maxRemembered = 200;
+/** Troubles that are remembered: about a dozen parts have a few each, and what met one, such as an email, makes it another. */
+const maxRemembered = 1_000;
+/** Characters of a message that are compared, so that memory is limited. */
+const maxCompared = 500;
 
 type Troubles = {
-  /** @returns how many lines with the same message were held back since the last; null when this one is held back too */
-  weigh(part: string, message: string): number | null;
+  /**
+   * @param fields of what met it
+   * @returns how many of the same were held back since the last; null when this one is held back too
+   */
+  weigh(part: string, message: string, fields?: Readonly<Record<string, unknown>>): number | null;
 };
 
 export function makeTroubles(now: () => number): Troubles {
-  /** By part and message: while Redis comes and goes, several messages of a part take turns. */
+  /** Of those that are remembered the one said longest ago comes first. While Redis comes and goes, several messages of a part take turns. */
   const last = new Map<string, { readonly at: number; held: number }>();
   return {
-    weigh(part, message) {
-      const trouble = JSON.stringify([part, message]);
+    weigh(part, message, fields = {}) {
+      const trouble = JSON.stringify([part, fields, message.slice(0, maxCompared)]);
       const said = last.get(trouble);
       if (said !== undefined && now() - said.at < againMs) {
         said.held += 1;
         return null;
       }
-      if (last.size >= maxRemembered) last.clear();
+      last.delete(trouble);
       last.set(trouble, { at: now(), held: 0 });
+      const [oldest = ''] = last.keys();
+      if (last.size > maxRemembered) last.delete(oldest);
       return said?.held ?? 0;
     },
   };

@@ -1,5 +1,6 @@
 /** What Redis guarantees is said at the start and by /readyz, and one that keeps less than it must is not trusted with mail. */
 import { expect, it } from 'vitest';
+import { numberOf, readSamples } from '../support/exposition.ts';
 import { type ApiClient, startPostrider } from '../support/postrider.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
@@ -9,6 +10,13 @@ const email = { from: 'a@example.com', to: 'delivered@sandbox.invalid', subject:
 async function durability(api: ApiClient) {
   const { status, body } = await api('GET', '/readyz');
   return { status, ...body.checks.find(({ name }) => name === 'durability') };
+}
+
+/** Whether transactional mail is taken, as an alert sees it that watches a service to which nobody sends. */
+async function takesMail(url: string) {
+  const samples = readSamples(await (await fetch(`${url}/metrics`)).text());
+  expect(numberOf(samples, 'postrider_redis_up')).toBe(1);
+  return numberOf(samples, 'postrider_taking_mail', { lane: 'transactional' });
 }
 
 it('a Redis that keeps every 202 is said to, and satisfies REQUIRE_DURABLE_REDIS', async () => {
@@ -21,6 +29,7 @@ it('a Redis that keeps every 202 is said to, and satisfies REQUIRE_DURABLE_REDIS
     detail: expect.stringMatching(words),
   });
   expect(postrider.output()).toMatch(words);
+  expect(await takesMail(postrider.url)).toBe(1);
 });
 
 it('a Redis that keeps nothing is accepted with a warning, and refused when REQUIRE_DURABLE_REDIS is set', async () => {
@@ -61,6 +70,7 @@ it('when another server takes its place that keeps less, it is noticed at once a
     return words.test(seen.detail ?? '') && seen;
   });
   expect(noticed).toMatchObject({ status: 503, ok: false });
+  expect(await takesMail(postrider.url)).toBe(0);
   const refusal = async () => {
     const { status, body } = await api('POST', '/v1/emails', email);
     return status === 503 && words.test(body.detail);
@@ -70,6 +80,7 @@ it('when another server takes its place that keeps less, it is noticed at once a
   await redis.config('SET', 'appendfsync', 'always');
   await redis.call('CLIENT', ['KILL', 'TYPE', 'normal']);
   await until('mail to be taken again', async () => (await api('POST', '/v1/emails', email)).status === 202);
+  expect(await takesMail(postrider.url)).toBe(1);
 });
 
 it('a Redis that turns into a replica is noticed at the first write that it refuses, and so is its return', async () => {
@@ -84,6 +95,7 @@ it('a Redis that turns into a replica is noticed at the first write that it refu
     return /is a replica/.test(seen.detail ?? '') && seen;
   });
   expect(noticed).toMatchObject({ ok: false });
+  expect(await takesMail(postrider.url)).toBe(0);
   await postrider.printed(/is a replica/);
   await redis.replicaof('NO', 'ONE');
   await until('mail to be taken again', async () => (await api('POST', '/v1/emails', email)).status === 202);

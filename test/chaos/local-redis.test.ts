@@ -181,6 +181,44 @@ it('the local Redis is shared by an API and a worker that start at the same time
   expect(await isRunning()).toBe(false);
 });
 
+/** A second signal ends it at once; those in quick succession are one. */
+async function forceStop(postrider: Postrider): Promise<void> {
+  let end: number | string | undefined;
+  void postrider.ended.then((code) => {
+    end = code;
+  });
+  await until('a later signal to end it', () => {
+    postrider.kill('SIGTERM');
+    return end !== undefined;
+  });
+  expect(end, postrider.output()).toBe(130);
+}
+
+it('the local Redis is stopped also by a last user that is forced to end with mail in hand, and goes on while there is another', async () => {
+  const reached = Promise.withResolvers<void>();
+  await using smtp = await openSmtpServer({
+    onMessage() {
+      reached.resolve();
+      return 'hold';
+    },
+  });
+  const env = { POSTRIDER_API_KEY: testApiKey, SMTP_URL: `smtp://127.0.0.1:${smtp.port}?tls=none` };
+  await using api = await start({ ...env, ROLES: 'api' });
+  await using worker = await start({ ...env, ROLES: 'worker', SHUTDOWN_TIMEOUT: '10m' });
+  const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text: 'Hello' };
+  const { id } = (await api.api('POST', '/v1/emails', email)).body;
+  await reached.promise;
+  await forceStop(worker);
+  expect((await api.api('GET', `/v1/emails/${id}`)).status).toBe(200);
+
+  await using last = await start({ ...env, ROLES: 'worker', SHUTDOWN_TIMEOUT: '10m' });
+  await stop(api);
+  expect(await isRunning()).toBe(true);
+  await until('the mail to be in hand again', () => smtp.connections > 1);
+  await forceStop(last);
+  expect(await isRunning()).toBe(false);
+});
+
 it('a local Redis that is held up does not hold up the stop of its last user, whose log says what it had in hand', async () => {
   const reached = Promise.withResolvers<void>();
   await using smtp = await openSmtpServer({

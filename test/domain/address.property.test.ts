@@ -9,6 +9,7 @@ import {
   formatMailbox,
   type Mailbox,
   makeMailbox,
+  maskAddress,
   maskAddresses,
   parseMailbox,
 } from '../../src/domain/address.ts';
@@ -197,6 +198,31 @@ describe('a mailbox', () => {
   });
 });
 
+/** What a server's reply, an error or a certificate may have before and after an address. */
+const frames = [
+  ['', ''], ['554 5.7.1 <', '>: Relay access denied'], ['ask "Ann Lee" <', '>, please'], ['unknown (', ')'], ['it\'s ', ' again'], ['email:', ', DNS:x'],
+  ['said "hello, ', '; that is it'], ['a:', '\n550 no'], ['"a\\" ', ' "b"'], ['ann@x.example, ', ' bob@y.example'],
+] as const; // biome-ignore format: one list reads best as one block
+
+describe('whatever mailbox is accepted', () => {
+  it('is masked in any text, as it was written and as it is stored', () => {
+    fc.assert(
+      fc.property(local, domain, fc.constantFrom(...frames), (before, after, [left, right]) => {
+        const written = `${before}@${after}`;
+        const read = parseMailbox(written);
+        for (const address of [written, isRead(read) ? read.address : written]) {
+          const [masked, end] = [maskAddresses(`${left}${address}${right}`), maskAddress(address).slice(1)];
+          const shown = masked.slice(0, masked.lastIndexOf(`${end}${maskAddresses(right)}`));
+          // More may be masked: a quote before it may seem to belong to it.
+          expect(`${maskAddresses(left)}${address.slice(0, 1)}`).toSatisfy((all: string) => all.startsWith(shown));
+          expect(masked).toBe(`${shown}${end}${maskAddresses(right)}`);
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
+
 describe('text without end', () => {
   const size = 200_000;
   const many = (text: string) => text.repeat(Math.ceil(size / text.length));
@@ -226,6 +252,9 @@ describe('text without end', () => {
     '?=',
     '😀',
     'xn--',
+    '"@',
+    '"a"@',
+    '"a" ',
   ])('of %j is read in linear time, wherever it stands', (text) => {
     // biome-ignore format: one list reads best as one block
     const inputs = [

@@ -168,6 +168,9 @@ describe('a mailbox', () => {
     expect(maskAddresses('550 <grace@example.org>: unknown, see ada@example.com')).toBe(
       '550 <g***@example.org>: unknown, see a***@example.com',
     );
+    expect(maskAddresses(`<"john doe"@example.org>, 'sinead.o'connor@example.org'`)).toBe(
+      `<"***@example.org>, '***@example.org'`,
+    );
     expect(maskAddresses('a@b@example.com at @home, ask ö@x.co')).toBe('a***@example.com at @home, ask ö***@x.co');
   });
 });

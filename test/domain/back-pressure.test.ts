@@ -1,6 +1,7 @@
 /** Back-pressure: how a limit on memory is read, and when a limit is passed. */
 import { describe, expect, it } from 'vitest';
-import { limitPassed, parseMemoryLimit } from '../../src/domain/back-pressure.ts';
+import { lanesTaken, limitPassed, parseMemoryLimit } from '../../src/domain/back-pressure.ts';
+import { judgeRedis } from '../../src/domain/redis-standing.ts';
 
 const mb = 1_024 ** 2;
 
@@ -55,5 +56,27 @@ describe('a load', () => {
     expect(limitPassed(load(0, 0, 900 * mb, 0), limits)).toBeNull();
     const sized = { ...limits, redisMemory: { bytes: 512 * mb } };
     expect(limitPassed(load(0, 0, 900 * mb, 0), sized)?.reason).toMatch(/^Redis uses 900.0/);
+  });
+});
+
+describe('new mail', () => {
+  const sound = {
+    ...{ product: 'Redis', version: '7.0.15', evictionPolicy: 'noeviction', fsync: 'always' },
+    ...{ isReplica: false, hasAof: true, isAofWritten: true, hasSnapshots: false },
+  };
+
+  it('is taken of the lanes whose limit is not passed', () => {
+    for (const standing of [null, judgeRedis(sound, true)]) {
+      expect(lanesTaken(null, standing)).toEqual(['transactional', 'bulk']);
+      expect(lanesTaken({ lanes: ['bulk'], reason: '' }, standing)).toEqual(['transactional']);
+    }
+  });
+
+  it.each([
+    ['keeps less than it must', { fsync: 'everysec' }, true],
+    ['is a replica', { isReplica: true }, false],
+    ['cannot write its append-only file', { isAofWritten: false }, false],
+  ])('is taken of no lane while Redis %s', (_, given, mustBeDurable) => {
+    expect(lanesTaken(null, judgeRedis({ ...sound, ...given }, mustBeDurable))).toEqual([]);
   });
 });

@@ -28,7 +28,7 @@ describe('what is guaranteed', () => {
   it.each(cases)('%s (sound: %s) by %o', (guarantee, isSound, given) => {
     const standing = judgeRedis({ ...sound, ...given }, false);
     expect(standing).toEqual({
-      ...{ server: 'Redis 7.0.15', guarantee, isSound, unfit: null, unfitToStart: null },
+      ...{ server: 'Redis 7.0.15', guarantee, isSound, isWritable: true, unfit: null, unfitToStart: null },
       words: guarantees[guarantee],
     });
   });

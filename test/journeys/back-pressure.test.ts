@@ -151,6 +151,11 @@ it('bulk over its line is refused, before it is read where nothing else can come
   expect(keyed).toMatchObject({ status: 202, body: { data: [{ id: first.body.id }] } });
   const other = (await api.api('POST', '/v1/api-keys', { name: 'codes', lanes: ['transactional'] })).body;
   expect((await apiClient(api.url, other.token)('POST', `/v1/campaigns/${campaign}/send`)).status).toBe(404);
+  for (const [path, body] of [
+    ['/v1/emails', bulk],
+    ['/v1/emails/batch', mixed],
+  ] as const)
+    expect([path, (await apiClient(api.url, other.token)('POST', path, body)).status]).toEqual([path, 403]);
   for (const [path, body] of sends) expect([path, (await api.api('POST', path, body)).status]).toEqual([path, 202]);
 
   for (const { id } of [first.body, ...batch.body.data]) await api.api('POST', `/v1/emails/${id}/cancel`);

@@ -15,6 +15,7 @@ let worker: Postrider;
 beforeAll(async () => {
   redis = opened.use(await openTestRedis());
   const onRecipient = (to: string) => {
+    if (to.startsWith('relayed')) return `554 5.7.1 <${to}>: Relay access denied`;
     if (to.startsWith('nobody')) return `550 5.1.1 <${to}>: no such user; ask postmaster@secret-host.example`;
     return to.startsWith('later') ? `450 4.2.0 Greylisted ${to}` : undefined;
   };
@@ -60,7 +61,9 @@ it('each unit of work is one line of JSON, and from a request one comes to what 
   const { signing_secret: secret } = (await api.api('POST', '/v1/webhooks', hook)).body;
   const { token } = (await api.api('POST', '/v1/api-keys', { name: 'Top-secret name' })).body;
   const { id } = (await api.api('POST', '/v1/emails', email('bob@y.example'))).body;
-  const batch = [email('Top Secret <nobody@y.example>'), email('later@y.example'), email('slow@sandbox.invalid')];
+  const batch = ['Top Secret <nobody@y.example>', 'later@y.example', 'slow@sandbox.invalid', 'relayed@y.example'].map(
+    email,
+  );
   const { data } = (await api.api('POST', '/v1/emails/batch', batch, { 'idempotency-key': 'Top-secret key' })).body;
   await api.api('POST', '/v1/emails', { ...email('bob@y.example'), to: 'top-secret of nobody@z.example' });
   await fetch(`${api.url}/v1/emails`, { headers: { authorization: 'Bearer pr_top-secret-key-of-nobody' } });
@@ -68,6 +71,10 @@ it('each unit of work is one line of JSON, and from a request one comes to what 
   await fetch(`${api.url}/u/top-secret-token`);
   await api.api('POST', `/v1/emails/${data[2]?.id}/cancel`);
   await until('all to be told', () => named(linesOf(worker), 'webhook').length >= 3);
+  const denied = '554 5.7.1 <r***@y.example>: Relay access denied';
+  await until('what the relay denied to be told', () =>
+    named(linesOf(worker), 'attempt').some(({ detail }) => String(detail).includes(denied)),
+  );
   await redis.stop();
   await api.api('POST', '/v1/emails', email('bob@y.example'));
   await until('the trouble to be told', () => named(linesOf(worker), 'trouble').length > 0);
@@ -79,7 +86,7 @@ it('each unit of work is one line of JSON, and from a request one comes to what 
   for (const line of [...atApi, ...atWorker])
     expect(line).toMatchObject({ level: expect.any(Number), time: expect.any(Number), msg: expect.any(String) });
   const all = api.output() + worker.output();
-  expect(all).not.toMatch(/(?:bob|nobody|later|slow|ann|postmaster)@/i);
+  expect(all).not.toMatch(/(?:bob|nobody|later|slow|relayed|ann|postmaster)@/i);
   expect(all).not.toMatch(/top.secret/i);
   for (const hidden of [secret, secret.slice('whsec_'.length), token, testApiKey, testSecretKey])
     expect(all).not.toContain(hidden);
@@ -96,7 +103,7 @@ it('each unit of work is one line of JSON, and from a request one comes to what 
     ms: { envelope: expect.any(Number), body: expect.any(Number) },
   });
   const ids = data.map((one) => one.id);
-  expect(named(atApi, 'accept')).toContainEqual(expect.objectContaining({ emails: 3, email_ids: ids }));
+  expect(named(atApi, 'accept')).toContainEqual(expect.objectContaining({ emails: 4, email_ids: ids }));
   expect(named(atApi, 'request')).toContainEqual(expect.objectContaining({ status: 422, problem: 'validation_error' }));
   expect(named(atApi, 'request')).toContainEqual(expect.objectContaining({ status: 503, problem: 'redis_away' }));
   expect(named(atWorker, 'webhook')).toContainEqual(expect.objectContaining({ status: 503, attempt: 1 }));

@@ -81,7 +81,15 @@ it('whoever reads the log is told when mail of other lanes is refused than befor
 it('a Redis that may forget what was answered 202 takes mail of no lane', async () => {
   const unfit = 'it may forget';
   const { check } = open({
-    standing: { server: 'Redis', guarantee: 'none', words: '', isSound: false, unfit, unfitToStart: null },
+    standing: {
+      server: 'Redis',
+      guarantee: 'none',
+      words: '',
+      isSound: false,
+      isWritable: true,
+      unfit,
+      unfitToStart: null,
+    },
   });
   expect(await check()).toEqual({ lanes, reason: unfit });
 });

@@ -1,5 +1,6 @@
 /** Meters: what comes in milliseconds is told in seconds, no label has a value that a caller chose, and what is counted of a transport goes with it. */
 import { expect, it } from 'vitest';
+import { lanes } from '../../src/domain/lane.ts';
 import { openMeters } from '../../src/telemetry/meters.ts';
 import { numberOf, readSamples } from '../support/exposition.ts';
 
@@ -32,6 +33,23 @@ it('every time is told in seconds', async () => {
     'postrider_webhook_post_seconds_sum',
   ]);
   expect(ours.filter(({ value }) => value !== 1.5)).toEqual([]);
+});
+
+const level = { waiting: 0, oldestMs: 0 };
+const levels = {
+  ...{ lanes: { transactional: level, bulk: level }, transports: [], unnotified: 0, memoryBytes: 0, webhooks: level },
+};
+
+it('which lanes are taken is told by a process that takes mail, and while Redis is away none is', async () => {
+  const meters = openMeters();
+  const taking = async (given: typeof levels | null) => {
+    const samples = readSamples(await meters.render(given));
+    return lanes.map((lane) => numberOf(samples, 'postrider_taking_mail', { lane }));
+  };
+  expect(await taking(levels)).toEqual([undefined, undefined]);
+  meters.watchIntake(() => ['transactional']);
+  expect(await taking(levels)).toEqual([1, 0]);
+  expect(await taking(null)).toEqual([0, 0]);
 });
 
 it('a method that no route has counts as other', async () => {

@@ -1,14 +1,15 @@
-/** Reports of trouble: what everything in hand meets at once is one line, and what one email met is its own. */
+/** Reports: what everything in hand meets at once is one line, what one email met is its own, and no line tells an address. */
 import { expect, it } from 'vitest';
 import { redisTroubleOf } from '../../src/store/redis.ts';
 import type { Log } from '../../src/telemetry/log.ts';
 import { openMeters } from '../../src/telemetry/meters.ts';
 import { openReports } from '../../src/telemetry/report.ts';
+import { leaks, linesOf, reportNames } from '../support/reports.ts';
 
-function openTroubles() {
+function openTroubles(monotonicNow = () => 0) {
   const lines: object[] = [];
   const log = { error: (fields: object) => lines.push(fields) } as unknown as Log;
-  const { trouble } = openReports(log, openMeters(), { now: Date.now, monotonicNow: () => 0 }, redisTroubleOf);
+  const { trouble } = openReports(log, openMeters(), { now: Date.now, monotonicNow }, redisTroubleOf);
   return { lines, trouble };
 }
 
@@ -26,10 +27,15 @@ it('what cannot be read of one email is said of each', () => {
   expect(lines).toEqual(['em_1', 'em_2'].map((email) => ({ part: 'deliver', email, error: 'It cannot be read' })));
 });
 
-it('of a transport in trouble no address is told that its server named', () => {
-  const lines: object[] = [];
-  const log = { warn: (fields: object) => lines.push(fields) } as unknown as Log;
-  const { probed } = openReports(log, openMeters(), { now: Date.now, monotonicNow: () => 0 }, redisTroubleOf);
-  probed({ transport: 'relay', ms: 1, fault: { detail: '550 ask ann@x.example' } });
-  expect(lines).toEqual([{ transport: 'relay', ms: 1, detail: '550 ask a***@x.example' }]);
+it('the same of one email is said once a minute, with how often it was held back', () => {
+  let now = 0;
+  const { lines, trouble } = openTroubles(() => now);
+  for (; now <= 60_000; now += 5_000)
+    for (const email of ['em_1', 'em_2']) trouble('deliver', new Error('It cannot be read'), { email });
+  const line = (email: string, more: object) => ({ part: 'deliver', email, error: 'It cannot be read', ...more });
+  expect(lines).toEqual([{}, { times: 12 }].flatMap((more) => [line('em_1', more), line('em_2', more)]));
+});
+
+it.each(reportNames)('no line of %s has an address that a server or an error named', (name) => {
+  expect(JSON.stringify(linesOf(name))).not.toMatch(leaks);
 });

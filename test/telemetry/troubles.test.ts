@@ -14,6 +14,13 @@ it('the same of a part is said once a minute, with how often it was held back; a
   expect(troubles.weigh('tend', 'away')).toBeNull();
 });
 
+it('as many troubles are remembered as one minute may bring, the latest', () => {
+  const troubles = makeTroubles(() => 0);
+  for (let n = 0; n <= 1_000; n++) expect(troubles.weigh('deliver', 'unreadable', { email: n })).toBe(0);
+  for (let n = 1; n <= 1_000; n++) expect(troubles.weigh('deliver', 'unreadable', { email: n })).toBeNull();
+  expect(troubles.weigh('deliver', 'unreadable', { email: 0 })).toBe(0);
+});
+
 it('troubles of a part that take turns are said once a minute each', () => {
   const troubles = makeTroubles(() => 0);
   const said = ['reset', 'closed', 'reset', 'closed', 'reset'].map((message) => troubles.weigh('deliver', message));

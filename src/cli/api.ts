@@ -8,6 +8,7 @@ import type { Readable } from 'node:stream';
 import { text as textOf } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { readConfig } from '../config.ts';
+import { inPlainWords } from '../domain/tls-trouble.ts';
 import { addressOf } from './command.ts';
 
 /** The API refused a request, did not answer, or could not be sent all of it. */
@@ -105,7 +106,7 @@ async function call<Answer>(
     if (unread !== null) throw new ApiFault(unread.message);
     // Another try would take as long again and end in the same way.
     if (isStill) throw new ApiFault(`No data for ${limits.stillMs / 1_000} s: no answer from ${url}`);
-    throw new ApiFault(`No answer from ${url}: ${error.message}`, { afterMs: 0 });
+    throw new ApiFault(`No answer from ${url}: ${inPlainWords(error.message)}`, { afterMs: 0 });
   };
   asking.once('timeout', () => {
     isStill = true;

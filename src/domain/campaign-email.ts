@@ -195,8 +195,3 @@ export function lostOutcome(address: string): SettledOutcome {
   const transport = isSandbox(address) ? sandboxTransport : noTransport;
   return { kind: 'unknown', transport, detail: 'the worker stopped after the hand-over began', refused: [] };
 }
-
-/** The outcome for a recipient whose letter could not be made. */
-export function unmadeOutcome(transport: string, detail: string): SettledOutcome {
-  return { kind: 'undeliverable', transport, detail };
-}

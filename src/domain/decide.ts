@@ -139,7 +139,7 @@ function move(email: StoredEmail, recipient: Recipient, outcome: SettledOutcome,
       return {
         ...recipient,
         status: 'failed',
-        transport: outcome.transport,
+        transport: outcome.isUnmade ? null : outcome.transport,
         smtp: null,
         reason: outcome.detail,
         nextAttemptAt: null,

@@ -63,13 +63,13 @@ const mailboxRef = { $ref: '#/components/schemas/Mailbox' };
 
 /**
  * One mailbox or a list of them. The fault of a single one points at the field, that of one in a list at its place. A list that is too long is
- * not read.
+ * not read. Where the field is needed, null is as good as no field.
  */
-export const mailboxes = (max: number, description: string) =>
+export const mailboxes = (max: number, description: string, { isNeeded = false } = {}) =>
   z
     .unknown()
     .transform((value, context): Mailbox[] => {
-      const list = Array.isArray(value) ? value : [value];
+      const list = Array.isArray(value) ? value : [isNeeded ? (value ?? undefined) : value];
       if (list.length > max) {
         context.addIssue({ code: 'custom', message: `may have ${max} addresses` });
         return z.NEVER;

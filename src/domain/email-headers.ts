@@ -43,6 +43,8 @@ const phraseForm = /^(?:"((?:[^"\\]|\\.)*)"|([^<>"\\,]+?)) *<([!-;=?-~]+)>$/u;
 const wayOut = /<(?:https?:\/\/|mailto:)[!-;=?-~]+>/i;
 /** RFC 8058 section 3.1: mailbox providers do not accept a link without TLS. */
 const goodWayOut = /<(?:https:\/\/|mailto:)[!-;=?-~]+>/i;
+/** RFC 8058 section 3.1: the only value there is. */
+const oneClick = /^ *List-Unsubscribe=One-Click *$/i;
 const spacedWayOut = /<(?:https?:\/\/|mailto:)[^<> ]* [^<>]*>/i;
 
 /** A header is folded only at its spaces (RFC 5322 section 2.1.1). */
@@ -112,6 +114,7 @@ function headerValueFault(name: string, value: string): string | null {
     if (encodedWord.test(value)) return 'must not be encoded already: give it as it reads';
     if (/[^ -~]/.test(value) && phraseIn(name, value) === null) return 'must be ASCII: it cannot be encoded';
   }
+  if (name === 'list-unsubscribe-post' && !oneClick.test(value)) return 'must be List-Unsubscribe=One-Click';
   return name === listUnsubscribe ? wayOutFault(value) : instructionsFault(name, value);
 }
 

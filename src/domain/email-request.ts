@@ -44,10 +44,9 @@ const scheduledAt = {
 
 const fields = {
   from: mailbox.meta({ description: 'The sender.' }),
-  to: mailboxes(maxRecipients, 'The recipients. `to`, `cc` and `bcc` may have 50 recipients together.').refine(
-    (list) => list.length > 0,
-    'must have at least one recipient',
-  ),
+  to: mailboxes(maxRecipients, 'The recipients. `to`, `cc` and `bcc` may have 50 recipients together.', {
+    isNeeded: true,
+  }).refine((list) => list.length > 0, 'must have at least one recipient'),
   cc: mailboxes(maxRecipients, 'Recipients of a copy.').optional(),
   bcc: mailboxes(maxRecipients, 'Recipients of a copy that the other recipients do not see.').optional(),
   reply_to: mailboxes(maxRecipients, 'Where replies go. The default is `from`.').optional(),

@@ -61,8 +61,16 @@ export type Outcome =
    * relay it. Another may take it, and those who are not among them it can go to.
    */
   | ({ readonly kind: 'obstacle'; readonly detail: string; readonly recipients: readonly string[] } & Traced)
-  /** No transport can send this message. When it names recipients, the others can still get it. */
-  | ({ readonly kind: 'undeliverable'; readonly detail: string; readonly recipients?: readonly string[] } & Traced)
+  /**
+   * No transport can send this message. When it names recipients, the others can still get it. `isUnmade` when the message could not be made:
+   * then `transport` was chosen and not asked.
+   */
+  | ({
+      readonly kind: 'undeliverable';
+      readonly detail: string;
+      readonly recipients?: readonly string[];
+      readonly isUnmade?: true;
+    } & Traced)
   /** The next hop has the message, and answers no earlier than `at` (milliseconds since the epoch). Only the sandbox is so slow. */
   | ({ readonly kind: 'awaited'; readonly at: number } & Traced)
   /** Nothing was sent and nothing is wrong: the claim on the email was refused, or no connection was free in time. */
@@ -87,6 +95,11 @@ export type SettledOutcome =
 /** The transport did not take the message, for a reason that is not the message's own. */
 export function notTaken(transport: string, why: string): SettledOutcome {
   return { kind: 'transport_fault', cause: 'connect', transport, detail: why };
+}
+
+/** The message could not be made. */
+export function unmade(transport: string, detail: string): SettledOutcome {
+  return { kind: 'undeliverable', transport, detail, isUnmade: true };
 }
 
 /** A change that a caller may ask for after accept. */

@@ -41,11 +41,15 @@ export function stepOf(
   return {
     at,
     kind: what.kind,
-    ...('transport' in what ? { transport: what.transport } : {}),
+    ...('transport' in what && !isUnmade(what) ? { transport: what.transport } : {}),
     ...(detail === undefined ? {} : { detail }),
     ...('trace' in what && what.trace !== undefined ? { trace: what.trace } : {}),
     ...(events.length === 0 ? {} : { events: events.map((event) => eventIn(state, event)) }),
   };
+}
+
+function isUnmade(what: SettledOutcome | Change): boolean {
+  return what.kind === 'undeliverable' && what.isUnmade === true;
 }
 
 /** A fault, or replies that are all about the transport, such as a refused login. */

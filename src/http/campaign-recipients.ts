@@ -6,6 +6,7 @@ import { recipientFields, recordFor, type UploadBatch } from '../domain/campaign
 import { maxPlaces } from '../domain/id.ts';
 import { openMissingVariables } from '../domain/missing-variables.ts';
 import type { Enlisted } from '../pipeline/add-recipients.ts';
+import type { ApiKeys } from '../store/api-keys.ts';
 import type { Upload } from '../store/campaign-recipients.ts';
 import type { Campaigns } from '../store/campaigns.ts';
 import type { Templating } from '../templating/templating.ts';
@@ -13,6 +14,7 @@ import { objectField } from './answer-fields.ts';
 import { recordTypeOf } from './bodies.ts';
 import { campaignConflict, campaignMissing, campaignParams, findCampaign } from './campaign-access.ts';
 import { idempotencyHeader, readClaim } from './email-access.ts';
+import { openHolding } from './holding.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import { recordTypes } from './records.ts';
@@ -20,6 +22,7 @@ import type { App, Routes } from './server.ts';
 import { readBatches, uploadAnswer } from './uploads.ts';
 
 type Deps = {
+  apiKeys: Pick<ApiKeys, 'get'>;
   campaigns: Pick<Campaigns, 'get' | 'content'>;
   templating: Pick<Templating, 'compile'>;
   addRecipients(
@@ -56,7 +59,8 @@ export function recipientRoutes(deps: Deps): Routes {
   return (app) => addUpload(app, deps);
 }
 
-function addUpload(app: App, { campaigns, templating, addRecipients }: Deps): void {
+function addUpload(app: App, { campaigns, templating, addRecipients, apiKeys }: Deps): void {
+  const holds = openHolding(apiKeys);
   app.route({
     method: 'POST',
     url: '/campaigns/:id/recipients',
@@ -101,11 +105,13 @@ function addUpload(app: App, { campaigns, templating, addRecipients }: Deps): vo
       const route = `POST /campaigns/${id}/recipients`;
       const claim = readClaim(request.headers['idempotency-key'], request.apiKey.id, route, null);
       const upload = claim && { scope: claim.scope, owner: request.id };
-      const enlisted = await addRecipients(
-        id,
-        readBatches(body, type, { schema, columns: recipientFields }, { size: batchSize, isHashed: upload !== null }),
-        upload,
+      const batches = readBatches(
+        body,
+        type,
+        { schema, columns: recipientFields },
+        { size: batchSize, isHashed: upload !== null, holds: () => holds(request.apiKey.id) },
       );
+      const enlisted = await addRecipients(id, batches, upload);
       if (enlisted.kind === 'busy') reply.header('retry-after', askAgainSeconds);
       if (enlisted.kind !== 'enlisted') throw refusalOf(id, enlisted);
       if (enlisted.isReplay) reply.header('idempotent-replayed', 'true');

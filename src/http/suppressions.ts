@@ -3,9 +3,11 @@ import { Readable } from 'node:stream';
 import { z } from 'zod';
 import { suppressionIdForm } from '../domain/id.ts';
 import { makeSuppression, type Suppression, suppressionRecord, suppressionRequest } from '../domain/suppression.ts';
+import type { ApiKeys } from '../store/api-keys.ts';
 import type { Suppressions } from '../store/suppressions.ts';
 import { objectField } from './answer-fields.ts';
 import { recordTypeOf } from './bodies.ts';
+import { openHolding } from './holding.ts';
 import { notFoundExamples } from './openapi/problem-examples.ts';
 import { pageFieldsOf, refuseBothEnds } from './paging.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
@@ -30,6 +32,7 @@ import { takeUpload, uploadAnswer } from './uploads.ts';
 
 type Deps = RemovalDeps & {
   suppressions: Pick<Suppressions, 'add' | 'get' | 'byId' | 'page' | 'all'>;
+  apiKeys: Pick<ApiKeys, 'get'>;
   newId(prefix: 'sp'): string;
 };
 
@@ -118,6 +121,8 @@ const missing = {
 };
 
 export function suppressionRoutes(deps: Deps): Routes {
+  const holdsKey = openHolding(deps.apiKeys);
+
   /**
    * @throws ProblemError 404
    * @param email an address, or the id of one of its suppressions
@@ -172,7 +177,8 @@ export function suppressionRoutes(deps: Deps): Routes {
         const store = (asked: readonly z.output<typeof suppressionRecord>[]) =>
           deps.suppressions.add(asked.map((one) => makeSuppression(one, deps.newId('sp'))));
         const body = (request.body ?? Readable.from([])) as Readable;
-        const taken = await takeUpload(body, recordTypeOf(request), recordForm, store);
+        const holds = () => holdsKey(request.apiKey.id);
+        const taken = await takeUpload(body, recordTypeOf(request), recordForm, { store, holds });
         return { object: 'suppression_import' as const, ...taken };
       },
     });

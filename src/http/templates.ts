@@ -47,7 +47,7 @@ export function templateRoutes(deps: TemplateDeps): Routes {
         operationId: 'createTemplate',
         summary: 'Store a template',
         description:
-          'The parts of a template are in Liquid. Values of variables are escaped in the HTML; the filter `raw` prevents that. Every error in a part is reported with its line and column.',
+          'The parts of a template are in Liquid. Values of variables are escaped in the HTML; the filter `raw` prevents that. Every part that has an error is reported, with the line and column of its first one.',
         tags,
         headers: creationHeaders,
         body: templateRequestFor(templating.checkSource),

@@ -49,18 +49,25 @@ type RecordForm<Item> = {
   readonly columns: readonly string[];
 };
 
+/** What an upload asks of the rest. */
+type Taking<Item> = {
+  /** Returns how many records of a batch are new. */
+  store(items: readonly Item[]): Promise<number>;
+  /** As in `Batching`. */
+  holds(): Promise<boolean>;
+};
+
 /**
- * @param store returns how many records of a batch are new
  * @throws ProblemError as `readBatches` does
  */
 export async function takeUpload<Item>(
   body: Readable,
   type: RecordType,
   form: RecordForm<Item>,
-  store: (items: readonly Item[]) => Promise<number>,
+  { store, holds }: Taking<Item>,
 ): Promise<Uploaded> {
   const taken: Uploaded = { received: 0, added: 0, duplicates: 0, invalid: 0, complete: true, errors: [] };
-  for await (const batch of readBatches(body, type, form, { size: batchSize, isHashed: false })) {
+  for await (const batch of readBatches(body, type, form, { size: batchSize, isHashed: false, holds })) {
     const { items, faults } = batch;
     const added = items.length === 0 ? 0 : await store(items);
     taken.received += batch.received;
@@ -79,12 +86,14 @@ type Batching = {
   readonly size: number;
   /** Whether batches need a hash; it is empty otherwise. */
   readonly isHashed: boolean;
+  /** Whether the key of the upload is still valid. */
+  holds(): Promise<boolean>;
 };
 
 /**
  * Batches of records; the last one has the rest. The same upload always gives the same batches. When the caller stops early, the rest of the
  * body is dropped unread, so that the answer still arrives.
- * @throws ProblemError 422 when nothing of the upload can be understood
+ * @throws ProblemError 422 when nothing of the upload can be understood; 401 when its key was revoked, before the next batch
  */
 export async function* readBatches<Item>(
   body: Readable,
@@ -99,12 +108,21 @@ export async function* readBatches<Item>(
       if (!isBegun && isListFault(line)) throw notUnderstood(line);
       isBegun = true;
       if (!batch.take(line)) continue;
-      yield batch.end();
+      yield await held(batch.end(), batching);
       batch = openBatch(schema, batching);
     }
   }
   const last = batch.end();
-  if (last.received > 0) yield last;
+  if (last.received > 0) yield await held(last, batching);
+}
+
+/** An upload may last for hours: its key is asked about before each batch. */
+async function held<Batch>(batch: Batch, { holds }: Pick<Batching, 'holds'>): Promise<Batch> {
+  if (await holds()) return batch;
+  throw new ProblemError(
+    'invalid_api_key',
+    'The API key was revoked during this upload. What was stored before that stays; the rest was not read',
+  );
 }
 
 function notUnderstood({ line, fault }: ListFault): ProblemError {
@@ -122,7 +140,7 @@ async function* leaving(body: Readable): AsyncGenerator<Buffer> {
 }
 
 /** Turns each record into an item or a fault at once: the JSON of 64 KB may take megabytes, an item takes little. */
-function openBatch<Item>(schema: z.ZodType<Item>, { size, isHashed }: Batching) {
+function openBatch<Item>(schema: z.ZodType<Item>, { size, isHashed }: Omit<Batching, 'holds'>) {
   const items: Item[] = [];
   const faults: UploadFault[] = [];
   const digest = isHashed ? createHash('sha256') : null;

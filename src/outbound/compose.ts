@@ -41,7 +41,8 @@ export async function compose(
     textHeader('Subject', unsubscribeUrl === null ? facts.subject : withLink(facts.subject, unsubscribeUrl)),
     headerLine('Message-ID', `<${facts.messageId}>`),
     dateHeader(facts.createdAt),
-    ...(unsubscribeUrl === null ? [] : listHeaders(facts, theirs, unsubscribeUrl)),
+    ...(unsubscribeUrl === null ? [] : linkHeaders(theirs, unsubscribeUrl)),
+    ...(facts.lane === 'bulk' ? bulkHeaders(facts, theirs) : []),
   ];
   const letter = unsubscribeUrl === null ? content : withUrl(content, unsubscribeUrl);
   // The boundary is made of the id, so each attempt sends the same bytes. The id is made after the text, so no text can hold it.
@@ -78,19 +79,29 @@ function forTheSame<Given extends object>(make: (given: Given) => string): (give
 }
 
 /** RFC 2369, RFC 8058 section 3.1. Headers of the caller win, except a link without TLS. */
-function listHeaders({ from, campaignId }: EmailFacts, given: Content['headers'], url: string): string[] {
-  const names = new Set(Object.keys(given).map((name) => name.toLowerCase()));
+function linkHeaders(given: Content['headers'], url: string): string[] {
+  const names = namesOf(given);
   // One-click is promised only for our own link: a caller with another link must add List-Unsubscribe-Post as well.
-  const isOurs = !names.has('list-unsubscribe');
-  const isPosted = isOurs && !names.has('list-unsubscribe-post');
+  if (names.has('list-unsubscribe')) return [];
+  return [
+    headerLine('List-Unsubscribe', `<${url}>`),
+    names.has('list-unsubscribe-post') ? '' : headerLine('List-Unsubscribe-Post', 'List-Unsubscribe=One-Click'),
+  ];
+}
+
+/** What all bulk mail says of itself, with or without a link. Headers of the caller win. */
+function bulkHeaders({ from, campaignId }: EmailFacts, given: Content['headers']): string[] {
+  const names = namesOf(given);
   // Large receivers group complaints by it, for instance by campaign; the last part names the sender.
   const feedbackId = [...(campaignId === null ? [] : [campaignId]), 'bulk', domainOf(from.address)].join(':');
   return [
-    isOurs ? headerLine('List-Unsubscribe', `<${url}>`) : '',
-    isPosted ? headerLine('List-Unsubscribe-Post', 'List-Unsubscribe=One-Click') : '',
     names.has('precedence') ? '' : headerLine('Precedence', 'bulk'),
     names.has('feedback-id') ? '' : headerLine('Feedback-ID', feedbackId),
   ];
+}
+
+function namesOf(headers: Content['headers']): Set<string> {
+  return new Set(Object.keys(headers).map((name) => name.toLowerCase()));
 }
 
 /** A URL of ours needs no escaping, neither in HTML nor in text. */

@@ -1,4 +1,5 @@
 /** Says in one line what went wrong on a connection. */
+import { inPlainWords } from '../domain/tls-trouble.ts';
 
 const maxLength = 500;
 
@@ -6,7 +7,7 @@ const maxLength = 500;
 export function describeTrouble(error: unknown): string {
   if (!(error instanceof Error)) return 'failed';
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  return [code, error.message]
+  return [code, inPlainWords(error.message)]
     .filter((part) => part !== '')
     .join(': ')
     .slice(0, maxLength);

@@ -2,6 +2,7 @@
 import { classify, parseReply } from '../domain/classify.ts';
 import type { FaultCause } from '../domain/fault-cause.ts';
 import type { Outcome, RecipientReply, SharedStage } from '../domain/outcome.ts';
+import { inPlainWords } from '../domain/tls-trouble.ts';
 import type { TransportFault } from './transport.ts';
 
 export type SmtpError = Error & {
@@ -69,7 +70,7 @@ const tlsCodes = /^(?:ERR_(?:SSL|TLS|OSSL)_|EPROTO$|ERROR_IN_|[^E])/;
 
 /** The library's messages name the stage and repeat the server's words, some of them twice; they carry no credentials. */
 function describe({ code = 'ERROR', message, response }: SmtpError): string {
-  const once = message.replace(`. response=${response}`, () => '');
+  const once = inPlainWords(message.replace(`. response=${response}`, () => ''));
   return `${code}: ${once}`.slice(0, maxDetailLength);
 }
 

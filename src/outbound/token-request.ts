@@ -1,5 +1,6 @@
 /** One request for an access token (RFC 6749 section 6). */
 import { z } from 'zod';
+import { inPlainWords } from '../domain/tls-trouble.ts';
 import { tokenUrlFault } from '../domain/token-url.ts';
 import type { Auth } from '../domain/transport-plan.ts';
 
@@ -68,5 +69,5 @@ function parseJson(text: string): unknown {
 function why(error: unknown): string {
   if (!(error instanceof Error)) return 'failed';
   if (error.name === 'TimeoutError') return `no answer within ${deadlineMs / 1_000} s`;
-  return error.cause instanceof Error ? error.cause.message : error.message;
+  return inPlainWords(error.cause instanceof Error ? error.cause.message : error.message);
 }

@@ -13,7 +13,7 @@ import {
   unreadable,
 } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
-import { type Answer, done, type SettledOutcome } from '../domain/outcome.ts';
+import { type Answer, done, type SettledOutcome, unmade } from '../domain/outcome.ts';
 import { isPending, nextDue, type Recipient } from '../domain/recipient.ts';
 import { nextGroup, sandboxAnswer, sandboxTransport, slowMs } from '../domain/sandbox.ts';
 import type { DeliverJob, DeliverQueue } from '../queue/deliver-queue.ts';
@@ -244,12 +244,11 @@ async function makeMessage(
   transport: string,
 ): ReturnType<Outgoing['message']> {
   const { facts } = email;
-  if (content === null) return { kind: 'undeliverable', transport, detail: 'its content is gone' };
-  if (content === unreadable) return { kind: 'undeliverable', transport, detail: 'its content cannot be read' };
+  if (content === null) return unmade(transport, 'its content is gone');
+  if (content === unreadable) return unmade(transport, 'its content cannot be read');
   const files = await deps.gatherFiles(content);
   const raw = await deps.compose(email, content, files).catch((error: Error) => error);
-  if (raw instanceof Error)
-    return { kind: 'undeliverable', transport, detail: `it could not be composed: ${raw.message}` };
+  if (raw instanceof Error) return unmade(transport, `it could not be composed: ${raw.message}`);
   const { to, attempts } = askedFor(recipients);
   return { emailId: facts.id, envelope: { from: facts.from.address, to }, raw, dsn: facts.dsn, attempts };
 }

@@ -1,9 +1,8 @@
 /** send-places: sends to the waiting recipients of a slice, except suppressed ones, and settles each by its own answer. */
 import type { Semaphore } from '../concurrency/semaphore.ts';
-import { unmadeOutcome } from '../domain/campaign-email.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import type { Lane } from '../domain/lane.ts';
-import type { SettledOutcome } from '../domain/outcome.ts';
+import { type SettledOutcome, unmade } from '../domain/outcome.ts';
 import { isSandbox } from '../domain/sandbox.ts';
 import type { Message } from '../outbound/transport.ts';
 import type { CampaignSlices, Take } from '../store/campaign-slices.ts';
@@ -118,7 +117,7 @@ async function writeAll({ yieldTurn }: Deps, places: readonly PlaceRead[]): Prom
 }
 
 function messageOf({ email, address }: PlaceRead, written: Written, transport: string): Message | SettledOutcome {
-  if ('fault' in written) return unmadeOutcome(transport, written.fault);
+  if ('fault' in written) return unmade(transport, written.fault);
   const { id, from } = email.facts;
   return { emailId: id, envelope: { from: from.address, to: [address] }, raw: written.raw, dsn: null, attempts: 0 };
 }

@@ -1,12 +1,12 @@
 /** settle-place: stores what became of a recipient of a campaign. A finished one stays at its place; any other becomes an email of its own. */
 import { type FinalMark, finalMarkOf } from '../domain/campaign.ts';
-import { noTransport, unmadeOutcome } from '../domain/campaign-email.ts';
+import { noTransport } from '../domain/campaign-email.ts';
 import { type Decision, decide, type RetryPolicy } from '../domain/decide.ts';
 import { decideChange } from '../domain/decide-change.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import type { EmailEvent } from '../domain/event.ts';
 import type { Lane } from '../domain/lane.ts';
-import type { Change, SettledOutcome } from '../domain/outcome.ts';
+import { type Change, type SettledOutcome, unmade } from '../domain/outcome.ts';
 import type { Recipient } from '../domain/recipient.ts';
 import { type Suppression, suppressionsOf, withSuppressed } from '../domain/suppression.ts';
 import { stepOf } from '../domain/timeline.ts';
@@ -67,8 +67,7 @@ export async function settlePlace(deps: Deps, placed: PlaceInHand, what: PlaceRe
     return isWritten ? { email, what, decision } : tellLate(deps, placed, what);
   }
   const filled = placed.fill();
-  if ('fault' in filled)
-    return settlePlace(deps, placed, unmadeOutcome(recipient.transport ?? noTransport, filled.fault));
+  if ('fault' in filled) return settlePlace(deps, placed, unmade(recipient.transport ?? noTransport, filled.fault));
   const hasLeft = await leave(deps, placed, decided, filled);
   return hasLeft ? { email, what, decision } : tellLate(deps, placed, what);
 }

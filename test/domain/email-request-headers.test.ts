@@ -14,6 +14,20 @@ describe('a request', () => {
     },
   );
 
+  it.each(['foo', 'One-Click', 'List-Unsubscribe=One-Click; x', '<https://x.co/out>'])(
+    'with %s for how to unsubscribe, where there is one way alone, is refused',
+    (value) => {
+      expect(faultsOf({ ...good, headers: { 'List-Unsubscribe-Post': value } })).toEqual([
+        '/headers/List-Unsubscribe-Post must be List-Unsubscribe=One-Click',
+      ]);
+    },
+  );
+
+  it('may say itself how to unsubscribe', () => {
+    const headers = { 'List-Unsubscribe': '<https://x.co/out>', 'list-unsubscribe-post': 'List-Unsubscribe=One-Click' };
+    expect(faultsOf({ ...good, headers })).toEqual([]);
+  });
+
   it.each([
     ['List-Unsubscribe', '<https://x.co/ü>'],
     ['List-Help', '<https://x.co/ü>'],

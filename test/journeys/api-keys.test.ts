@@ -1,6 +1,8 @@
-/** API keys over two processes: a revocation holds at once on both, a rate is one count for both, and Redis away is no refusal. */
+/** API keys over two processes: a revocation holds at once on both, also for an upload under way, a rate is one count for both, and Redis away is no refusal. */
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Answer, apiClient, type Postrider, startPostrider } from '../support/postrider.ts';
+import { type Answer, apiClient, type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
@@ -18,7 +20,7 @@ const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text:
 
 async function makeKey(request: Record<string, unknown>) {
   const { body } = await apis[0].api('POST', '/v1/api-keys', { name: 'a key', ...request });
-  return { id: body.id, clients: apis.map(({ url }) => apiClient(url, body.token)) };
+  return { id: body.id, token: body.token, clients: apis.map(({ url }) => apiClient(url, body.token)) };
 }
 
 it('a revocation holds from its answer on; what was under way is accepted whole or refused', async () => {
@@ -48,6 +50,51 @@ it('a revocation holds from its answer on; what was under way is accepted whole 
     for (const { answer } of accepted)
       expect((await first.api('GET', `/v1/emails/${answer.body.id}`)).status).toBe(200);
   }
+});
+
+async function read(path: string): Promise<string> {
+  const answer = await fetch(`${apis[0].url}${path}`, { headers: { authorization: `Bearer ${testApiKey}` } });
+  return answer.text();
+}
+
+it.each([
+  {
+    what: 'recipients of a campaign',
+    async begin() {
+      const letter = { from: 'news@example.com', subject: 'News', text: 'News' };
+      const { id } = (await apis[0].api('POST', '/v1/campaigns', letter)).body;
+      const count = async () => Number(JSON.parse(await read(`/v1/campaigns/${id}`)).counts.recipients);
+      return { path: `/v1/campaigns/${id}/recipients`, count };
+    },
+  },
+  {
+    what: 'suppressions',
+    async begin() {
+      const count = async () => (await read('/v1/suppressions/export')).split('\n').length - 1;
+      return { path: '/v1/suppressions/import', count };
+    },
+  },
+])('an upload of $what stores nothing after its key was revoked on the other process', async ({ begin }) => {
+  const [first, second] = apis;
+  const { path, count } = await begin();
+  const before = await count();
+  const { id, token } = await makeKey({});
+  const port = Number(new URL(first.url).port);
+  await using socket = connect(port, '127.0.0.1');
+  const head = [`POST ${path} HTTP/1.1`, 'host: a', `authorization: Bearer ${token}`, 'connection: close'];
+  socket.write([...head, 'content-type: application/x-ndjson', 'transfer-encoding: chunked', '', ''].join('\r\n'));
+  const send = (from: number, to: number) => {
+    const records = Array.from({ length: to - from }, (_, n) => `{"email":"${id}-${from + n}@example.org"}\n`).join('');
+    socket.write(`${records.length.toString(16)}\r\n${records}\r\n`);
+  };
+  send(0, 1_200);
+  await until('the first records to be stored', async () => (await count()) >= before + 1_000);
+  expect((await second.api('DELETE', `/v1/api-keys/${id}`)).status).toBe(200);
+  send(1_200, 2_400);
+  socket.write('0\r\n\r\n');
+  const answer = await text(socket);
+  expect(answer).toMatch(/^HTTP\/1\.1 401 .*"name":"invalid_api_key"/s);
+  expect(await count()).toBe(before + 1_000);
 });
 
 it('120 requests at once over both processes with a rate of 50/m: exactly 50 pass', async () => {

@@ -109,6 +109,7 @@ it('whoever a letter cannot be made for has failed, with the reason, and the oth
   const placed = await openCampaigns(redis).chunk(id, 0);
   expect(placed[1]?.outcome).toMatchObject({
     attempts: 0,
+    transport: null,
     reason: expect.stringContaining('variables.name is missing'),
   });
 });

@@ -97,6 +97,9 @@ it('mail of other kinds has none, and a header of the caller stands', async () =
   expect(mailOf(code).parsed.text).toContain('{{unsubscribe_url}}');
   const several = await send({ to: ['ada@example.org', 'bob@example.org'] });
   expect(headerOf(several, 'list-unsubscribe')).toBe(undefined);
+  expect(headerOf(several, 'precedence')).toBe('Precedence: bulk');
+  expect(headerOf(several, 'feedback-id')).toMatch(/^Feedback-ID: bulk:[\w.-]+$/);
+  expect(headerOf(code, 'precedence') ?? headerOf(code, 'feedback-id')).toBe(undefined);
   const own = await send({ to: 'ada@example.org', headers: { 'list-unsubscribe': '<mailto:stop@shop.example>' } });
   expect(headerOf(own, 'list-unsubscribe')).toBe('list-unsubscribe: <mailto:stop@shop.example>');
   expect(headerOf(own, 'list-unsubscribe-post')).toBe(undefined);

@@ -140,30 +140,6 @@ describe('the header', () => {
     );
   });
 
-  it.each([
-    [{}, ['List-Unsubscribe: <https://p.test/u/1>', 'List-Unsubscribe-Post: List-Unsubscribe=One-Click']],
-    [{ 'List-Unsubscribe': '<https://x.co/out>' }, ['List-Unsubscribe: <https://x.co/out>']],
-    [{ 'List-Unsubscribe': '<mailto:out@x.co>' }, ['List-Unsubscribe: <mailto:out@x.co>']],
-    [
-      { 'list-unsubscribe': '<http://x.co/out>' },
-      ['List-Unsubscribe: <https://p.test/u/1>', 'List-Unsubscribe-Post: List-Unsubscribe=One-Click'],
-    ],
-    [
-      { 'list-unsubscribe-post': 'List-Unsubscribe=One-Click' },
-      ['list-unsubscribe-post: List-Unsubscribe=One-Click', 'List-Unsubscribe: <https://p.test/u/1>'],
-    ],
-  ])('says once where to unsubscribe, and once how, with %j of the caller', async (headers, expected) => {
-    const raw = await compose({ facts, state }, { ...content, headers }, new Map(), 'https://p.test/u/1');
-    const lines = raw.toString().split('\r\n');
-    expect(lines.filter((line) => /^list-unsubscribe/i.test(line))).toEqual(expected);
-  });
-
-  it('says where to unsubscribe by a link without TLS where there is no link of ours', async () => {
-    const headers = { 'List-Unsubscribe': '<http://x.co/out>' };
-    const raw = await compose({ facts, state }, { ...content, headers }, new Map());
-    expect(raw.toString()).toMatch(/^List-Unsubscribe: <http:\/\/x\.co\/out>\r\n/);
-  });
-
   it('is, as all else, the same bytes at each attempt', async () => {
     const files = new Map<string, Buffer>();
     const attachments = [{ ...pdf, source: addFile(pdf.content, files) }];

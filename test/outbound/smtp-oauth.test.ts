@@ -143,6 +143,16 @@ describe('XOAUTH2', () => {
     expect(world.smtp.lines.some((line) => line.startsWith('AUTH'))).toBe(false);
   });
 
+  it('says in one line that the token server has no TLS', async () => {
+    await using world = await openWorld();
+    const tokenUrl = world.tokens.url.replace('http:', 'https:');
+    await using transport = open(world, {}, { tokenUrl });
+    expect(await send(transport)).toMatchObject({
+      kind: 'transport_fault',
+      detail: `EAUTH: No access token from ${new URL(tokenUrl).host}: SSL routines: wrong version number`,
+    });
+  });
+
   it('never sends secrets to a token URL that is not https', async () => {
     await using world = await openWorld();
     await using transport = open(world, {}, { tokenUrl: 'http://tokens.example/token' });

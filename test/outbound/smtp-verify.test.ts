@@ -71,6 +71,10 @@ describe('verify', () => {
     expect(await faultOf(wrong)).toEqual({ cause: 'login', reason: expect.stringContaining('535 5.7.8') });
     expect(await faultOf(settingsTo(1))).toEqual({ cause: 'connect', reason: expect.stringContaining('ECONNREFUSED') });
     expect(await faultOf({ ...wrong, tls: 'require' })).toMatchObject({ cause: 'tls' });
+    expect(await faultOf({ ...wrong, implicitTls: true })).toEqual({
+      cause: 'tls',
+      reason: expect.stringMatching(/^\w+: [\w ]*SSL routines: wrong version number$/),
+    });
     expect(await faultOf({ ...wrong, host: 'nowhere.invalid' })).toMatchObject({ cause: 'dns' });
   });
 

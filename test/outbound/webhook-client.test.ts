@@ -156,6 +156,15 @@ describe('a webhook client', () => {
     expect(await post('/')).toMatchObject({ status: 200 });
   });
 
+  it('says in one line that the endpoint has no TLS', async () => {
+    await using target = await serve((_, response) => response.end());
+    await using client = openWebhookClient({ allowPrivateNetworks: true, deadlineMs: 15_000, now: monotonicNow });
+    expect(await client.post(`https://127.0.0.1:${target.port}/`, {}, '{}')).toMatchObject({
+      status: 0,
+      detail: 'ERR_SSL_WRONG_VERSION_NUMBER: SSL routines: wrong version number',
+    });
+  });
+
   it('says why nothing was answered', async () => {
     const { port } = await serve(() => {}).then(async (target) => {
       await target[Symbol.asyncDispose]();

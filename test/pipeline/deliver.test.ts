@@ -156,6 +156,7 @@ it.each([
     kind: 'undeliverable',
     transport: 't',
     detail: 'its content cannot be read',
+    isUnmade: true,
   });
   expect(seen.settled.get(good)).toMatchObject({ kind: 'answered' });
   expect(seen.troubles).toEqual([]);

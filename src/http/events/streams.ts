@@ -1,10 +1,10 @@
 /** The live streams that are open in this process: their number is limited, and all of them end when the process stops. */
 import type { FastifyReply } from 'fastify';
+import { openHolding } from '../holding.ts';
 import { ProblemError } from '../problems.ts';
 import { openOutlet } from '../sse.ts';
 import { type BroadcastDeps, openBroadcast } from './broadcast.ts';
 import { type FollowDeps, type Follower, follow } from './follow.ts';
-import { openHolding } from './holding.ts';
 
 export type StreamDeps = FollowDeps & BroadcastDeps & { apiKeys: { get(id: string): Promise<unknown> } };
 

@@ -1,9 +1,9 @@
-/** Tells whether the keys of readers are still valid. */
-import { adminKey } from '../../domain/api-key.ts';
+/** Tells whether the keys of requests that last are still valid: of live streams and of uploads. */
+import { adminKey } from '../domain/api-key.ts';
 
 /**
- * Each event wakes all readers. All readers of one key that ask in the same turn of the event loop share one look-up, which is no older than the
- * event.
+ * Each event wakes all readers of streams. All that ask about one key in the same turn of the event loop share one look-up, which is no older
+ * than the event.
  */
 export function openHolding(apiKeys: { get(id: string): Promise<unknown> }): (keyId: string) => Promise<boolean> {
   const asked = new Map<string, Promise<boolean>>();

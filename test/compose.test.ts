@@ -109,7 +109,7 @@ describe('docker-compose.yml', () => {
     }
   });
 
-  it('each role is what its name says, listens where the image does, and reaches the store and the catcher', () => {
+  it('each role is what its name says, listens where the image does, and reaches the store, the catcher and you', () => {
     for (const [name, role] of Object.entries(roles)) {
       expect(role?.environment).toMatchObject({
         ROLES: name,
@@ -120,6 +120,8 @@ describe('docker-compose.yml', () => {
       for (const decided of ['NODE_ENV', 'HOST', 'PORT', 'HEALTH_PORT', 'DATA_DIR'])
         expect(role?.environment).not.toHaveProperty(decided);
       expect(role?.networks).toEqual(['store', 'default']);
+      // Both POST to webhooks: a worker what happened, the API what a test sends.
+      expect(role?.extra_hosts).toEqual(['host.docker.internal:host-gateway']);
     }
     expect(valkey?.networks).toEqual(['store']);
     expect(networks.store).toEqual({ internal: true });

@@ -9,7 +9,8 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { readConfig } from '../src/config.ts';
 import { parseDuration } from '../src/domain/duration.ts';
-import { readDocument } from './support/documents.ts';
+import { readDocument, sectionOf } from './support/documents.ts';
+import { testKeys } from './support/postrider.ts';
 import { startProcess } from './support/processes.ts';
 import { redisProgram } from './support/redis.ts';
 import { isSetting } from './support/setting-names.ts';
@@ -31,7 +32,8 @@ const service = z.strictObject({
     .string()
     .regex(/^\d+:\d+$/)
     .optional(),
-  environment: z.record(z.string(), z.string()).optional(),
+  /** What is null is taken from the environment of who starts it, if it is there. */
+  environment: z.record(z.string(), z.string().nullable()).optional(),
   ports: z.array(z.string().regex(/^127\.0\.0\.1:\d+:\d+$/)).optional(),
   volumes: z.array(z.string()).optional(),
   networks: z.array(z.string()).optional(),
@@ -64,8 +66,9 @@ const compose = z.strictObject({
 describe('docker-compose.yml', () => {
   const text = readDocument('docker-compose.yml');
   const document = parse(text, { merge: true });
-  /** To whoever opens the file. */
-  const [told = ''] = text.split('\nname:');
+  /** To whoever opens the file, and to whoever reads about it. */
+  const [head = ''] = text.split('\nname:');
+  const readme = sectionOf(readDocument('README.md'), '## In containers');
   const { services, networks, volumes } = compose.parse(
     Object.fromEntries(Object.entries(document).filter(([name]) => !name.startsWith('x-'))),
   );
@@ -134,8 +137,22 @@ describe('docker-compose.yml', () => {
       ['api', '127.0.0.1:8080:8080'],
       ['mailpit', '127.0.0.1:8025:8025'],
     ]);
-    const ports = [...told.matchAll(/http:\/\/127\.0\.0\.1:(\d+)/g)].map(([, port]) => port);
-    expect(ports).toEqual(['8080', '8025']);
+    for (const told of [head, readme]) {
+      const ports = [...told.matchAll(/http:\/\/127\.0\.0\.1:(\d+)/g)].map(([, port]) => port);
+      expect(ports).toEqual(['8080', '8025']);
+    }
+  });
+
+  it('tells how to get the key that it made', () => {
+    const command = `docker compose exec api cat ${api?.environment?.POSTRIDER_API_KEY_FILE}`;
+    for (const told of [head, readme]) expect(told).toContain(command);
+  });
+
+  it('takes the PUBLIC_URL that bulk mail needs from who starts it, as is told', () => {
+    for (const role of Object.values(roles)) expect(role?.environment).toHaveProperty('PUBLIC_URL', null);
+    const [, url = ''] = /`PUBLIC_URL=(\S+) docker compose up`/.exec(readme) ?? [];
+    const settings = { NODE_ENV: 'production', ...testKeys, SMTP_URL: 'smtp://127.0.0.1:9?tls=none' };
+    expect(readConfig({ ...settings, PUBLIC_URL: url }).publicUrl).toBe(url);
   });
 
   it('makes secrets once, which come as files and make a configuration that production takes', () => {
@@ -148,7 +165,7 @@ describe('docker-compose.yml', () => {
     make();
     expect(readdirSync(dir).map((name) => readFileSync(join(dir, name), 'utf8'))).toEqual(made);
     for (const role of Object.values(roles)) {
-      const env = Object.entries(role?.environment ?? {}).map(([name, value]) => [name, here(value)]);
+      const env = Object.entries(role?.environment ?? {}).map(([name, value]) => [name, here(value ?? '')]);
       const config = readConfig({ NODE_ENV: 'production', ...Object.fromEntries(env) });
       expect(config.SECRET_KEY).toHaveLength(32);
       expect(parseDuration(role?.stop_grace_period ?? '')).toBeGreaterThan(config.SHUTDOWN_TIMEOUT + 3_000);

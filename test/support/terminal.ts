@@ -25,6 +25,15 @@ export type Terminal = AsyncDisposable & {
   js(block: string): Promise<string>;
 };
 
+/** As curl does with `fail`: examples in JavaScript need not look, and an SDK returns what went wrong. */
+const strictFetch = `const { fetch } = globalThis;
+globalThis.fetch = async (...asked) => {
+  const answer = await fetch(...asked).catch((error) => ({ ok: false, status: 0, text: async () => String(error) }));
+  if (answer.ok) return answer;
+  console.error(answer.status, await answer.text());
+  process.exit(22);
+};`;
+
 export async function openTerminal(): Promise<Terminal> {
   await using opening = new AsyncDisposableStack();
   const dir = await mkdtemp(join(tmpdir(), 'pr-terminal-'));
@@ -39,7 +48,7 @@ export async function openTerminal(): Promise<Terminal> {
   });
   const key = (await readFile(join(dir, 'api-key'), 'utf8')).trim();
   const ids = new Map<string, string>();
-  await writeFile(join(dir, '.curlrc'), 'fail-with-body\n');
+  await writeFile(join(dir, '.curlrc'), 'fail\nshow-error\n');
   await writeFile(join(dir, 'list.csv'), 'email\ndelivered@sandbox.invalid\n');
 
   function typed(block: string): string {
@@ -58,6 +67,12 @@ export async function openTerminal(): Promise<Terminal> {
     return stdout;
   }
 
+  const strictly = [
+    '--import',
+    `data:text/javascript,${encodeURIComponent(strictFetch)}`,
+    '--input-type=module',
+    '--eval',
+  ];
   const here = { DATA_DIR: dir, PORT: new URL(postrider.url).port, CURL_HOME: dir };
   const opened = opening.move();
   return {
@@ -67,7 +82,7 @@ export async function openTerminal(): Promise<Terminal> {
     typed,
     // As in a clone that is new, where no variable says the key, but for the one of an operator.
     sh: (block) => run('sh', ['-ec', typed(block)], { ...here, POSTRIDER_API_KEY: undefined, KEY: key }),
-    js: (block) => run(process.execPath, ['--input-type=module', '--eval', typed(block)], { POSTRIDER_API_KEY: key }),
+    js: (block) => run(process.execPath, [...strictly, typed(block)], { POSTRIDER_API_KEY: key }),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }

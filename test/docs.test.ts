@@ -24,7 +24,7 @@ import {
 import { isSetting } from './support/setting-names.ts';
 import { openTerminal } from './support/terminal.ts';
 
-it('the examples work as written, one after the other', async () => {
+it('the examples work as written, one after the other', { timeout: 120_000 }, async () => {
   await using terminal = await openTerminal();
   const template = { name: 'news', alias: 'news', subject: 'News', text: 'Much has happened.' };
   await terminal.api('POST', '/v1/templates', template);

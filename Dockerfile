@@ -12,6 +12,8 @@ COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 COPY LICENSE ./
 COPY src src
+# They come with the modes of the clone, which may be for its owner alone.
+RUN chmod --recursive u=rwX,go=rX package.json package-lock.json LICENSE src
 # What Node.js makes of the sources, made once: a start, and each health check, costs half the CPU. Node.js finds only what the same user
 # made, by the number in the folder's name: who runs the image as another user, as OpenShift does, starts without.
 ENV NODE_COMPILE_CACHE=/srv/postrider/.compiled

@@ -12,10 +12,19 @@ import { until } from './support/until.ts';
 
 it('is built, runs both roles and delivers', { timeout: 600_000 }, async ({ skip }) => {
   skip(!canBuild, withoutBuildah);
-  await using image = await openImage();
+  const REVISION = 'c0ffee';
+  const CREATED = '2026-01-01T00:00:00Z';
+  await using image = await openImage({ REVISION, CREATED });
 
-  expect(image.config.Labels['org.opencontainers.image.version']).toBe(packageJson.version);
-  expect(image.config.Healthcheck.Test).toEqual(['CMD', 'node', 'src/cli.ts', 'health']);
+  const label = (name: string) => image.config.Labels[`org.opencontainers.image.${name}`];
+  expect([label('revision'), label('created')]).toEqual([REVISION, CREATED]);
+  const { version, license, description } = packageJson;
+  expect([label('version'), label('licenses')]).toEqual([version, license]);
+  expect([label('title'), label('description')]).toEqual(['Postrider', description]);
+  const { Healthcheck } = image.config;
+  expect(Healthcheck.Test).toEqual(['CMD', 'node', 'src/cli.ts', 'health']);
+  expect(Healthcheck.Interval).toBeLessThanOrEqual(60e9);
+  expect(Healthcheck.Timeout).toBeLessThan(Healthcheck.Interval);
   const home = join(image.files, 'srv/postrider');
   expect((await readdir(home)).toSorted()).toEqual([
     '.compiled',

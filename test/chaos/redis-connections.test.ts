@@ -1,9 +1,9 @@
 /** Every way to reach Redis: TLS with a CA of one's own, a user who may no more than docs/redis.md says, a socket, a database by its number. */
-import { createServer } from 'node:net';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { aclRule } from '../support/acl-rule.ts';
 import { type Certificate, makeCertificate } from '../support/certificate.ts';
+import { freePort } from '../support/free-port.ts';
 import { startPostrider } from '../support/postrider.ts';
 import { openReceiver } from '../support/receiver.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
@@ -31,14 +31,6 @@ beforeAll(async () => {
 afterAll(() => opened.disposeAsync());
 
 const user = `postrider:${encodeURIComponent('p@ss/word')}`;
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await new Promise((listening) => probe.once('listening', listening));
-  const { port } = probe.address() as { port: number };
-  await new Promise((closed) => probe.close(closed));
-  return port;
-}
 
 /** Which databases hold something. */
 async function databases(): Promise<string[]> {

@@ -1,19 +1,11 @@
 /** A log that cannot be written keeps nothing from its work: mail goes out, and a stop ends the process. */
-import { createServer } from 'node:net';
 import { expect, it } from 'vitest';
+import { freePort } from '../support/free-port.ts';
 import { apiClient, main, testApiKey, testSecretKey } from '../support/postrider.ts';
 import { startProcess } from '../support/processes.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { openSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
-
-async function freePort(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((listening) => server.once('listening', listening));
-  const { port } = server.address() as { port: number };
-  await new Promise((closed) => server.close(closed));
-  return String(port);
-}
 
 it.each([
   ['the disk is full', 'production', '/dev/full'],
@@ -22,7 +14,7 @@ it.each([
 ])('while %s, with NODE_ENV=%s', async (_what, NODE_ENV, stdout) => {
   await using redis = await openTestRedis();
   await using smtp = await openSmtpServer();
-  const PORT = await freePort();
+  const PORT = String(await freePort());
   const env = {
     ...{ NODE_ENV, PORT, REDIS_URL: redis.url, POSTRIDER_API_KEY: testApiKey, SECRET_KEY: testSecretKey },
     SMTP_URL: `smtp://127.0.0.1:${smtp.port}?tls=none`,

@@ -21,6 +21,11 @@ export function blocksIn(text: string): Block[] {
   return [...text.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].map(([, language = '', code = '']) => ({ language, code }));
 }
 
+/** Shell that a terminal here can type. What asks for Docker, a cluster or minutes is held by what it names alone. */
+export function canBeTyped({ language, code }: Block): boolean {
+  return language === 'sh' && !/^(?:docker|helm|kubectl|(?:\w+='.*' )?npm (?:start|test|run bench))\b/m.test(code);
+}
+
 /** All but the blocks of code. */
 export function proseIn(text: string): string {
   return text.replaceAll(/^```[\s\S]*?^```$/gm, '');

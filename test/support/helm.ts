@@ -10,7 +10,7 @@ export const chart = fileURLToPath(new URL('../../helm', import.meta.url));
 export const withoutHelm = 'helm was not found: npm test installs it where Go is, with `go install`';
 
 /** What a helm that was built by `go install` does not know by itself. */
-const kubernetes = '1.33.0';
+export const kubernetes = '1.33.0';
 
 /** On the PATH, or where Go puts what it installs. */
 export const helm = findHelm();

@@ -1,6 +1,8 @@
 /** The image, built by buildah from the Dockerfile, and containers of it: no engine is needed, only root and Linux. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Running, startProcess } from './processes.ts';
 
@@ -13,12 +15,7 @@ export const canBuild =
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const buildah = (...args: string[]) =>
-  execFileSync('buildah', args, {
-    cwd: root,
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'pipe'],
-    maxBuffer: 2 ** 26,
-  }).trim();
+  execFileSync('buildah', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 2 ** 26 }).trim();
 
 export type ImageConfig = {
   readonly User: string;
@@ -26,7 +23,8 @@ export type ImageConfig = {
   readonly Entrypoint: readonly string[];
   readonly Cmd: readonly string[];
   readonly Labels: Readonly<Record<string, string>>;
-  readonly Healthcheck: { readonly Test: readonly string[] };
+  /** Its times are in nanoseconds. */
+  readonly Healthcheck: { readonly Test: readonly string[]; readonly Interval: number; readonly Timeout: number };
 };
 
 export type Container = Running & {
@@ -56,10 +54,21 @@ mkdir "$files/tmp/volume" && mount --bind "$volume" "$files/tmp/volume"
 mount -o remount,ro,bind "$files"
 exec setpriv --no-new-privs chroot --userspec="$user" "$files" /usr/bin/env -i -C /srv/postrider "$@"`;
 
-export async function openImage(): Promise<Image> {
+/** What is built from, as in a clone that was made under a umask by which nobody else may read it. */
+const cloned = `umask 077 && cp -R .dockerignore Dockerfile LICENSE package.json package-lock.json src "$1"`;
+
+/** @param buildArgs what is asked of the build besides its base */
+export async function openImage(buildArgs: Readonly<Record<string, string>>): Promise<Image> {
   const name = 'localhost/postrider-test';
   const isolated = ['--format', 'docker', '--isolation', 'chroot', '--network', 'host'];
-  buildah('build', ...isolated, '--build-arg', `BASE=${base}`, '--tag', name, '.');
+  const asked = pairs({ BASE: base ?? '', ...buildArgs }).flatMap((pair) => ['--build-arg', pair]);
+  const clone = mkdtempSync(join(tmpdir(), 'pr-clone-'));
+  try {
+    execFileSync('sh', ['-c', cloned, 'sh', clone], { cwd: root });
+    buildah('build', ...isolated, ...asked, '--tag', name, clone);
+  } finally {
+    rmSync(clone, { recursive: true });
+  }
   const { Docker } = JSON.parse(buildah('inspect', '--type', 'image', name));
   const config: ImageConfig = Docker.config;
   const working = buildah('from', name);

@@ -1,10 +1,11 @@
 /** Postfix's smtp-sink, where it is installed: an SMTP server by other hands, which leaves each message in a file. */
 import { accessSync, constants } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { type ParsedMail, simpleParser } from 'mailparser';
+import { freePort } from './free-port.ts';
 import { startProcess } from './processes.ts';
 import { until } from './until.ts';
 
@@ -54,14 +55,6 @@ async function readMail(path: string): Promise<{ parsed: ParsedMail; rcpt: strin
   const raw = await readFile(path);
   const rcpt = [...raw.toString('latin1').matchAll(/^X-Rcpt-Args: <([^>]*)>/gm)].map(([, address = '']) => address);
   return { parsed: await simpleParser(raw), rcpt };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const address = server.address();
-  await new Promise((closed) => server.close(closed));
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 async function canConnect(port: number): Promise<boolean> {

@@ -146,6 +146,26 @@ describe('an idempotency_key in a batch', () => {
     ]);
   });
 
+  it('that stands twice is refused there again, also once the first of them can no longer be sent', async () => {
+    const template = { name: 'Fleeting', alias: 'fleeting', subject: 'Hi', text: 'Hello' };
+    const made = await postrider.api('POST', '/v1/templates', template);
+    const keyed = { ...good, subject: undefined, text: undefined, template: { id: 'fleeting' }, idempotency_key: '2x' };
+    const batch = [keyed, keyed];
+    const ways = [permissive, { ...permissive, 'idempotency-key': 'of both' }];
+    const repeated = '/1/idempotency_key: stands at an earlier email of this batch';
+    const answer = { data: [{ id: expect.any(String) }], errors: [{ index: 1, message: repeated }] };
+    for (let times = 0; times < 2; times++) {
+      for (const headers of ways) expect((await post(batch, headers)).body).toEqual(answer);
+      expect((await post(batch)).status).toBe(422);
+    }
+    await postrider.api('DELETE', `/v1/templates/${made.body.id}`);
+    for (const headers of ways)
+      expect((await post(batch, headers)).body).toMatchObject({
+        data: [{ id: expect.any(String) }],
+        errors: [{ index: 1, message: expect.stringContaining(repeated) }],
+      });
+  });
+
   it('is the same as the header of POST /emails: the email is the same by either road', async () => {
     const alone = await postrider.api('POST', '/v1/emails', good, { 'idempotency-key': 'either' });
     const { subject, ...base } = good;

@@ -6,6 +6,9 @@ import { withoutAnyNull } from './null-leaves-out.ts';
 /** How long a key is remembered. */
 export const idempotencyMs = 24 * 3_600_000;
 
+/** What the key of a batch remembers in place of an id, for an email whose own key stood for another body. */
+export const clashMark = 'key_reused';
+
 /** Characters of a key, quotes not counted. */
 const maxKeyLength = 256;
 

@@ -203,20 +203,16 @@ function withRepeat(refusal: Refusal | null, pointer: string): Refusal {
 /** A batch without a single valid email claims no key. */
 const noneAsked: AcceptedAll = { kind: 'answered', answers: [], isReplay: false };
 
-/** The outcome for one email: accepted, or refused by us or by `accept`. */
-function outcomeOf({ item, refusal }: Slot, answer: Accepted | null): Outcome {
+/** The outcome for one email: accepted, or refused by us or by `accept`, now or when the key of its batch was first used. */
+function outcomeOf({ item: { path }, refusal }: Slot, answer: Accepted | null): Outcome {
   if (answer?.kind === 'accepted') return { id: answer.id };
-  if (refusal !== null) return refusal;
-  const { path, idempotencyKey } = item;
-  const fault =
-    idempotencyKey === null
-      ? { path, message: 'was refused when this Idempotency-Key was first used' }
-      : {
-          path: [...path, 'idempotency_key'],
-          message: 'this idempotency_key was used with another body in the last 24 hours',
-        };
-  const faults = [{ pointer: toPointer(fault.path), code: 'key_reused', message: fault.message }];
-  return { problem: 'invalid_idempotent_request', faults };
+  if (answer?.kind === 'key_reused')
+    return reused([...path, 'idempotency_key'], 'this idempotency_key was used with another body in the last 24 hours');
+  return refusal ?? reused(path, 'was refused when this Idempotency-Key was first used');
+}
+
+function reused(path: readonly PropertyKey[], message: string): Refusal {
+  return { problem: 'invalid_idempotent_request', faults: [{ pointer: toPointer(path), code: 'key_reused', message }] };
 }
 
 /** Limit of faults shown for one email in a permissive answer: each of a thousand emails may have a thousand. */

@@ -236,6 +236,24 @@ describe('the key of a whole batch', () => {
     expect(await post([good], header('mended'))).toMatchObject({ status: 202 });
   });
 
+  it('says of each email that was not accepted whether that was for its own key, also when it could be sent by now', async () => {
+    await post([{ ...good, subject: 'Other', idempotency_key: 'clashing' }]);
+    const early = { ...good, text: undefined, template: { id: 'early' } };
+    const batch = [{ ...early, idempotency_key: 'never used' }, { ...good, idempotency_key: 'clashing' }, good];
+    const headers = { ...header('causes'), ...permissive };
+    const first = await post(batch, headers);
+    const clash = { index: 1, message: expect.stringMatching(/^\/1\/idempotency_key: .* was used with another body/) };
+    expect(first.body.errors).toEqual([{ index: 0, message: '/0/template/id: is not a template here' }, clash]);
+    expect((await post(batch, headers)).body).toEqual(first.body);
+    await postrider.api('POST', '/v1/templates', { name: 'Early', alias: 'early', subject: 'Hi', text: 'Hello' });
+    const late = await post(batch, headers);
+    expect(late).toMatchObject({ body: { data: first.body.data }, headers: { 'idempotent-replayed': 'true' } });
+    expect(late.body.errors).toEqual([
+      { index: 0, message: '/0: was refused when this Idempotency-Key was first used' },
+      clash,
+    ]);
+  });
+
   it('of a permissive batch gives each email its id again, also once another of them can no longer be sent', async () => {
     const soon = new Date(Date.now() + 700).toISOString();
     const batch = [{ ...good, expires_at: soon }, { ...good, to: 'x' }, good];

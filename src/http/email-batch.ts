@@ -52,9 +52,10 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
     }
   }
 
-  /** Whether all of it was accepted before, under a key for the whole or one for each email. */
+  /** Whether all that could be stored of it was accepted before, under a key for the whole or one for each email. */
   async function isRepeat(whole: IdempotencyClaim | null, entries: readonly Entry[]) {
-    const asked = whole === null ? entries.map(({ claim }) => claim) : [whole];
+    const valid = entries.filter((entry) => askedIn(entry) !== null);
+    const asked = whole === null ? valid.map(({ claim }) => claim) : [whole];
     const priors = await Promise.all(asked.map((claim) => claim && recall(claim)));
     return priors.every((prior) => prior !== null);
   }

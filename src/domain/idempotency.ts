@@ -12,9 +12,9 @@ export const clashMark = 'key_reused';
 /** Characters of a key, quotes not counted. */
 const maxKeyLength = 256;
 
-/** Reads the header, bare or quoted (a structured field string); null when it is not a key. */
-export function readIdempotencyKey(header: string): string | null {
-  const key = /^"(.*)"$/.exec(header)?.[1]?.replace(/\\(["\\])/g, '$1') ?? header;
+/** Reads the header, or its field in a batch, bare or quoted (a structured field string); null when it is not a key. */
+export function readIdempotencyKey(given: string): string | null {
+  const key = /^"(.*)"$/.exec(given)?.[1]?.replace(/\\(["\\])/g, '$1') ?? given;
   return key.length <= maxKeyLength && /^[\x20-\x7e]+$/.test(key) ? key : null;
 }
 

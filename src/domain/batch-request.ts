@@ -8,16 +8,19 @@ import {
   bytesRule,
   type RequestLimits,
 } from './email-request.ts';
+import { readIdempotencyKey } from './idempotency.ts';
 import { nullLeavesOut, nullNote } from './null-leaves-out.ts';
 import { type Rule, withRules } from './rule.ts';
 
 const idempotencyKey = z
   .string()
-  .regex(/^[\x20-\x7e]{1,256}$/, 'must be 1 to 256 printable ASCII characters')
+  .refine((key) => readIdempotencyKey(key) !== null, 'must be 1 to 256 printable ASCII characters')
   .optional()
   .meta({
-    description: 'Like the header Idempotency-Key of `POST /v1/emails`, but for this email only.',
+    description:
+      'Like the header Idempotency-Key of `POST /v1/emails`, but for this email only: up to 256 characters, quoted or not.',
     examples: ['order-1234'],
+    pattern: '^[\\x20-\\x7e]+$',
   });
 
 function messageFor(limits: RequestLimits) {

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { batchBaseFor, batchMessageFor, batchOverrideFor, batchWholeFor } from './batch-request.ts';
 import type { AskedEmail, RequestLimits } from './email-request.ts';
+import { readIdempotencyKey } from './idempotency.ts';
 import { withoutAnyNull } from './null-leaves-out.ts';
 
 /** Emails in one batch: all are stored by one atomic step. */
@@ -190,7 +191,7 @@ function below(path: readonly PropertyKey[], error: z.ZodError | undefined): Iss
 /** Also read for an email that is refused: it may be the repeat of an accepted one. */
 function keyIn(given: unknown): string | null {
   const key = isRecord(given) ? given.idempotency_key : undefined;
-  return typeof key === 'string' ? key : null;
+  return typeof key === 'string' ? readIdempotencyKey(key) : null;
 }
 
 /** The key names the request and is not part of it. */

@@ -6,12 +6,15 @@ import { withoutAnyNull } from './null-leaves-out.ts';
 /** How long a key is remembered. */
 export const idempotencyMs = 24 * 3_600_000;
 
+/** What the key of a batch remembers in place of an id, for an email whose own key stood for another body. */
+export const clashMark = 'key_reused';
+
 /** Characters of a key, quotes not counted. */
 const maxKeyLength = 256;
 
-/** Reads the header, bare or quoted (a structured field string); null when it is not a key. */
-export function readIdempotencyKey(header: string): string | null {
-  const key = /^"(.*)"$/.exec(header)?.[1]?.replace(/\\(["\\])/g, '$1') ?? header;
+/** Reads the header, or its field in a batch, bare or quoted (a structured field string); null when it is not a key. */
+export function readIdempotencyKey(given: string): string | null {
+  const key = /^"(.*)"$/.exec(given)?.[1]?.replace(/\\(["\\])/g, '$1') ?? given;
   return key.length <= maxKeyLength && /^[\x20-\x7e]+$/.test(key) ? key : null;
 }
 

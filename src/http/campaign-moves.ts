@@ -17,7 +17,7 @@ const answers = { 200: campaignMoveAnswer, ...problemAnswers(400, 404, 409, 413,
 const moveHeaders = z.looseObject({
   'idempotency-key': idempotencyHeader.meta({
     description:
-      'A name for this request, of up to 256 printable ASCII characters, quoted or not. A repeat changes nothing and returns the current status, as long as fewer than eight other moves (send, pause, resume, cancel) came after it.',
+      'A name for this request, of up to 256 printable ASCII characters, quoted or not. A repeat within 24 hours changes nothing and returns the current status, as long as fewer than eight other moves (send, pause, resume, cancel) came after it.',
     examples: ['pause-1234'],
   }),
 });

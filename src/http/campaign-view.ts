@@ -124,9 +124,10 @@ const campaignStanding = z.object(standingFields).meta({
 });
 
 /** The answer to a key that makes or moves campaigns. It shows a key no more than the key could read. */
-export const campaignAnswer = z
-  .union([campaignView, campaignStanding])
-  .meta({ description: 'The campaign; for a key without `read`, only its status and counts.' });
+export const campaignAnswer = z.union([campaignView, campaignStanding]).meta({
+  description:
+    'The campaign; for a key without `read`, only its status and counts. A repeat of its creation once it was deleted gets those that it had at first.',
+});
 export const campaignMoveAnswer = z
   .union([campaignSummaryView, campaignStanding])
   .meta({ description: 'The campaign as it is now; for a key without `read`, only its status and counts.' });
@@ -140,6 +141,12 @@ export const deletedCampaign = deletedView('campaign').meta({
 
 export function standingOf({ head: { id }, state }: Campaign): z.input<typeof campaignStanding> {
   return { object: 'campaign', id, status: state.status, counts: { ...state.counts } };
+}
+
+/** How a campaign stood when it was made. */
+export function standingOfNew(id: string): z.input<typeof campaignStanding> {
+  const none = Object.fromEntries(['recipients', ...campaignCounts].map((name) => [name, 0]));
+  return { object: 'campaign', id, status: 'draft', counts: none as z.input<typeof counts> };
 }
 
 export function summaryOf(campaign: Campaign, now: number): z.input<typeof campaignSummaryView> {

@@ -29,6 +29,7 @@ import {
   campaignView,
   deletedCampaign,
   standingOf,
+  standingOfNew,
   summaryOf,
   viewOf,
 } from './campaign-view.ts';
@@ -95,7 +96,7 @@ function addCreating(app: App, deps: Deps): void {
         await campaigns.add(draft, mark);
       };
       const made = await createOnce(creating, 'cm', request, reply, store, given);
-      return reply.status(201).send(await answerFor(deps, apiKey, await findCampaign(campaigns, made.id, apiKey)));
+      return reply.status(201).send(await answerToMaker(deps, apiKey, made.id));
     },
   });
 }
@@ -204,9 +205,16 @@ async function viewNow(deps: Deps, campaign: Campaign) {
   return viewOf(campaign, await contentOf(deps, campaign.head.id), deps.now());
 }
 
-/** The answer to a key that made or changed the campaign. Without the scope to read, it shows only where the campaign stands. */
+/** The answer to a key that changed the campaign. Without the scope to read, it shows only where the campaign stands. */
 async function answerFor(deps: Deps, apiKey: ApiKey, campaign: Campaign) {
   return mayRead(apiKey) ? viewNow(deps, campaign) : standingOf(campaign);
+}
+
+/** The campaign may have been deleted, or put out of the key's sight, before the request is repeated. */
+async function answerToMaker(deps: Deps, apiKey: ApiKey, id: string) {
+  const [campaign, content] = await Promise.all([deps.campaigns.get(id), deps.campaigns.content(id)]);
+  if (campaign === null || content === null || !maySee(apiKey, campaign.head)) return standingOfNew(id);
+  return mayRead(apiKey) ? viewOf(campaign, content, deps.now()) : standingOf(campaign);
 }
 
 /** @throws ProblemError 404 when the campaign was deleted in the meantime */

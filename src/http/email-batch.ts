@@ -52,9 +52,10 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
     }
   }
 
-  /** Whether all of it was accepted before, under a key for the whole or one for each email. */
+  /** Whether all that could be stored of it was accepted before, under a key for the whole or one for each email. */
   async function isRepeat(whole: IdempotencyClaim | null, entries: readonly Entry[]) {
-    const asked = whole === null ? entries.map(({ claim }) => claim) : [whole];
+    const valid = entries.filter((entry) => askedIn(entry) !== null);
+    const asked = whole === null ? valid.map(({ claim }) => claim) : [whole];
     const priors = await Promise.all(asked.map((claim) => claim && recall(claim)));
     return priors.every((prior) => prior !== null);
   }
@@ -107,7 +108,7 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
         const judged = judge(entries, rendered, apiKey);
         const isDoubtful = judged.some(({ refusal }) => refusal !== null);
         const recalled = isDoubtful && batchClaim !== null ? await recall(batchClaim) : null;
-        const slots = await Promise.all(judged.map((slot) => withPrior(slot, recalled)));
+        const slots = refuseRepeats(await Promise.all(judged.map((slot) => withPrior(slot, recalled))));
         if (isStrict) throwFirst(slots.map(({ refusal, prior }) => (prior === null ? refusal : null)));
 
         const asked = slots.map((slot) => slot.asked);
@@ -163,10 +164,9 @@ function lanesOf(entries: readonly Entry[]): Lane[] {
 
 /** @param rendered in the order of the entries */
 function judge(entries: readonly Entry[], rendered: readonly (Rendered | null)[], apiKey: ApiKey): Slot[] {
-  const seen = new Set<string>();
   return entries.map((entry): Slot => {
     const made = rendered[entry.index] ?? null;
-    const refusal = refuseRepeat(entry.item, refusalOf(entry.item, made, apiKey), seen);
+    const refusal = refusalOf(entry.item, made, apiKey);
     const isAsked = refusal === null && made !== null && 'request' in made;
     const asked = isAsked ? { request: made.request, claim: entry.claim } : null;
     return { ...entry, asked, refusal, prior: null };
@@ -179,15 +179,21 @@ function refusalOf({ path, result }: BatchItem, rendered: Rendered | null, apiKe
 }
 
 /**
- * Two emails under one key in one batch can only be a mistake. One that is refused for another reason has no part in its key.
- * @param refusal why the email is refused for another reason
- * @param seen keys of the emails before, to which its own is added
+ * Two emails under one key in one batch can only be a mistake, and the second gets no answer that the first got earlier. One that is refused for
+ * another reason has no part in its key, unless it was accepted before.
  */
-function refuseRepeat({ path, idempotencyKey: key }: BatchItem, refusal: Refusal | null, seen: Set<string>) {
-  if (key === null) return refusal;
-  if (seen.has(key)) return withRepeat(refusal, toPointer([...path, 'idempotency_key']));
-  if (refusal === null) seen.add(key);
-  return refusal;
+function refuseRepeats(slots: readonly Slot[]): Slot[] {
+  const seen = new Set<string>();
+  return slots.map((slot): Slot => {
+    const { path, idempotencyKey: key } = slot.item;
+    if (key === null) return slot;
+    if (seen.has(key)) {
+      const refusal = withRepeat(slot.refusal, toPointer([...path, 'idempotency_key']));
+      return { ...slot, asked: null, refusal, prior: null };
+    }
+    if (slot.refusal === null || slot.prior !== null) seen.add(key);
+    return slot;
+  });
 }
 
 function withRepeat(refusal: Refusal | null, pointer: string): Refusal {
@@ -198,20 +204,16 @@ function withRepeat(refusal: Refusal | null, pointer: string): Refusal {
 /** A batch without a single valid email claims no key. */
 const noneAsked: AcceptedAll = { kind: 'answered', answers: [], isReplay: false };
 
-/** The outcome for one email: accepted, or refused by us or by `accept`. */
-function outcomeOf({ item, refusal }: Slot, answer: Accepted | null): Outcome {
+/** The outcome for one email: accepted, or refused by us or by `accept`, now or when the key of its batch was first used. */
+function outcomeOf({ item: { path }, refusal }: Slot, answer: Accepted | null): Outcome {
   if (answer?.kind === 'accepted') return { id: answer.id };
-  if (refusal !== null) return refusal;
-  const { path, idempotencyKey } = item;
-  const fault =
-    idempotencyKey === null
-      ? { path, message: 'was refused when this Idempotency-Key was first used' }
-      : {
-          path: [...path, 'idempotency_key'],
-          message: 'this idempotency_key was used with another body in the last 24 hours',
-        };
-  const faults = [{ pointer: toPointer(fault.path), code: 'key_reused', message: fault.message }];
-  return { problem: 'invalid_idempotent_request', faults };
+  if (answer?.kind === 'key_reused')
+    return reused([...path, 'idempotency_key'], 'this idempotency_key was used with another body in the last 24 hours');
+  return refusal ?? reused(path, 'was refused when this Idempotency-Key was first used');
+}
+
+function reused(path: readonly PropertyKey[], message: string): Refusal {
+  return { problem: 'invalid_idempotent_request', faults: [{ pointer: toPointer(path), code: 'key_reused', message }] };
 }
 
 /** Limit of faults shown for one email in a permissive answer: each of a thousand emails may have a thousand. */

@@ -2,6 +2,7 @@
 import { acceptEmail, type NewEmail } from '../domain/email.ts';
 import type { EmailRequest } from '../domain/email-request.ts';
 import { timeOfId } from '../domain/id.ts';
+import { clashMark } from '../domain/idempotency.ts';
 import type { IdempotencyClaim, PriorClaim, Submission } from '../store/email-create.ts';
 import type { Emails } from '../store/emails.ts';
 
@@ -21,7 +22,7 @@ export type Accepted =
   | { readonly kind: 'key_reused' };
 
 export type AcceptedAll =
-  /** One answer for each email asked for, in that order. Null where validation refused it, unless the first request of a repeat stored it. */
+  /** One answer for each email asked for, in that order; of a repeat those of the first request. Null where validation refused it. */
   | { readonly kind: 'answered'; readonly answers: readonly (Accepted | null)[]; readonly isReplay: boolean }
   /** The key of the whole batch was used with another body. */
   | { readonly kind: 'key_reused' };
@@ -46,11 +47,7 @@ export async function accept(
   if (isRepeat && created.prior.bodyHash !== batchClaim?.bodyHash) return { kind: 'key_reused' };
   const ids = isRepeat ? created.prior.ids : submissions.map((one, index) => idOf(one, created.met[index] ?? null));
   const isOurs = (index: number) => ids[index] === submissions[index]?.email.facts.id;
-  const answers = submissions.map((one, index): Accepted | null => {
-    const id = ids[index] ?? '';
-    if (id !== '') return { kind: 'accepted', id, isReplay: !isOurs(index) };
-    return one === null ? null : { kind: 'key_reused' };
-  });
+  const answers = submissions.map((_, index) => answerOf(ids[index] ?? '', { isReplay: !isOurs(index) }));
   const emails = submissions.flatMap((one, index) => (one !== null && isOurs(index) ? [one.email] : []));
   if (emails.length > 0) deps.report({ requestId, keyId, emails });
   // After a lost answer of Redis our own command runs twice and finds its own claim: that is no replay.
@@ -69,7 +66,7 @@ export async function recall(
 ): Promise<Recalled | null> {
   const prior = await deps.emails.prior(claim);
   if (prior === null || prior.bodyHash !== claim.bodyHash) return null;
-  const answers = prior.ids.map((id): Accepted | null => (id === '' ? null : { kind: 'accepted', id, isReplay: true }));
+  const answers = prior.ids.map((id) => answerOf(id, { isReplay: true }));
   return { kind: 'answered', answers, isReplay: true };
 }
 
@@ -78,9 +75,15 @@ function submissionOf({ request, claim }: Asked, keyId: string, id: string): Sub
   return { email: acceptEmail(request, { id, keyId, now: timeOfId(id) }), claim };
 }
 
-/** The id that answers a submission, also of an earlier email under the same key; '' when its key was used with another body. */
+/** The id that answers a submission, also of an earlier email under the same key; in its place as in `PriorClaim`. */
 function idOf(one: Submission | null, met: PriorClaim | null): string {
   if (one === null) return '';
   if (met === null) return one.email.facts.id;
-  return met.bodyHash === one.claim?.bodyHash ? (met.ids[0] ?? '') : '';
+  return met.bodyHash === one.claim?.bodyHash ? (met.ids[0] ?? '') : clashMark;
+}
+
+/** @param id or what stands in its place in `PriorClaim` */
+function answerOf(id: string, { isReplay }: { isReplay: boolean }): Accepted | null {
+  if (id === '') return null;
+  return id === clashMark ? { kind: 'key_reused' } : { kind: 'accepted', id, isReplay };
 }

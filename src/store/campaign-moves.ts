@@ -1,13 +1,14 @@
 /** Moves a campaign from one status to another: status, times, its next turn and the event, in one step. */
 import type { Redis } from 'ioredis';
 import { type CampaignMove, type CampaignStatus, campaignMoves } from '../domain/campaign.ts';
+import { idempotencyMs } from '../domain/idempotency.ts';
 import { countMoved } from './campaign-count.ts';
 import { keys } from './keys.ts';
 import { script } from './redis.ts';
 
 export type AskedMove = {
   readonly move: CampaignMove;
-  /** Id of this move: a repeat of the command or the request after a lost answer changes nothing. */
+  /** Id of this move: for a day a repeat of the command or the request after a lost answer changes nothing. */
   readonly changeId: string;
   readonly now: number;
   /** When it is to begin, with `schedule`; milliseconds since the epoch. */
@@ -21,26 +22,34 @@ type Moved =
   | { readonly kind: 'empty'; readonly status: CampaignStatus }
   | { readonly kind: 'gone' };
 
-/** Characters of the ids of the last eight moves, each followed by a space: a repeat may come after other moves. */
-const changeChars = 8 * 30;
+/** Characters of the last eight moves, each as its id and its time with a space after both: a repeat may come after other moves. */
+const changeChars = 8 * (30 + 14);
 
 /**
  * KEYS campaign campaignsDue outbox campaignsBell; ARGV change id, now, allowed old statuses (each followed by a space), new status, event
- * without its noun ('' for none), time of the next turn by the clock of Redis ('' for at once). A canceled campaign has turns while recipients
- * are pending. A campaign that would run without pending recipients, because all were canceled one by one, is completed.
+ * without its noun ('' for none), time of the next turn by the clock of Redis ('' for at once), since when an id is known. A canceled campaign
+ * has turns while recipients are pending. A campaign that would run without pending recipients, because all were canceled one by one, is
+ * completed.
  */
 const moveScript = script(`${countMoved}
+local function isMade(moves, change, since)
+  for id, at in string.gmatch(moves, '(%S+) (%d+) ') do
+    if id == change and tonumber(at) > since then return true end
+  end
+  return false
+end
 local campaign, change, now, to = KEYS[1], ARGV[1], ARGV[2], ARGV[4]
 local turn = tonumber(ARGV[6]) or redisNow()
 local stored = redis.call('HMGET', campaign, 'status', 'change', 'n:recipients', 'n:pending', 'scheduledAt')
 local status, pending = stored[1], tonumber(stored[4] or 0)
 if not status then return {'gone', ''} end
-if string.find(' ' .. (stored[2] or ''), ' ' .. change .. ' ', 1, true) then return {'repeated', status} end
+if isMade(stored[2] or '', change, tonumber(ARGV[7])) then return {'repeated', status} end
 if not string.find(ARGV[3], status .. ' ', 1, true) then return {'refused', status} end
 if to ~= 'canceled' and tonumber(stored[3] or 0) == 0 then return {'empty', status} end
 -- What stops it comes about in a full Redis as well, which takes what follows a write that needs no room.
 if to ~= 'running' then redis.call('HDEL', campaign, 'pace', 'paceAt', 'paceLeft') end
-redis.call('HSET', campaign, 'status', to, 'change', string.sub(change .. ' ' .. (stored[2] or ''), 1, ${changeChars}))
+local moves = string.sub(change .. ' ' .. now .. ' ' .. (stored[2] or ''), 1, ${changeChars})
+redis.call('HSET', campaign, 'status', to, 'change', moves)
 if to == 'scheduled' then redis.call('HSET', campaign, 'scheduledAt', turn) end
 if to == 'running' then
   redis.call('HSETNX', campaign, 'startedAt', now)
@@ -68,7 +77,8 @@ export async function moveCampaign(redis: Redis, id: string, { move, changeId, n
   const { from, to, event } = campaignMoves[move];
   const statuses = from.map((status) => `${status} `).join('');
   const names = [keys.campaign(id), keys.campaignsDue, keys.outbox, keys.campaignsBell];
-  const args = [changeId, now, statuses, to, event?.slice('campaign.'.length) ?? '', at ?? ''];
+  const name = event?.slice('campaign.'.length) ?? '';
+  const args = [changeId, now, statuses, to, name, at ?? '', now - idempotencyMs];
   const [kind, status] = (await moveScript(redis, names, args)) as [Moved['kind'], CampaignStatus];
   return kind === 'gone' ? { kind } : { kind, status };
 }

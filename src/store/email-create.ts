@@ -19,7 +19,7 @@ export type IdempotencyClaim = { readonly scope: string; readonly bodyHash: stri
 /** An email to store, with the claim for this email alone. */
 export type Submission = { readonly email: NewEmail; readonly claim: IdempotencyClaim | null };
 
-/** The result of an earlier request with the same key: ids in its order, '' for an email that was refused. */
+/** The result of an earlier request with the same key: ids in its order, '' for a refused email, `clashMark` for one whose own key clashed. */
 export type PriorClaim = { readonly bodyHash: string; readonly ids: readonly string[] };
 
 type Created =

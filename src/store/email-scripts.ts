@@ -2,6 +2,7 @@
  * The atomic steps in the life of an email, but for those that change it (email-commit.ts). The client sends a command again when its answer was
  * lost with the connection, so a repeat changes nothing and gets the same answer as the first time.
  */
+import { clashMark } from '../domain/idempotency.ts';
 import { heavyHeadBytes, heavyMark } from './content.ts';
 import { addPostings } from './email-index.ts';
 import { script } from './redis.ts';
@@ -11,8 +12,8 @@ import { script } from './redis.ts';
  * ARGV now claimMs strict batchHash, number of files and their bytes, then for each email:
  *   id, dueAt, facts, state, content, event, claimHash, postings added now, postings added later or '', number of files and their hashes;
  *   an empty id alone, and no keys, for one that was refused before and only keeps its place.
- * A claim is kept as `hash id,id,…`; an empty hash claims nothing. A file's key ends in its hash, 43 characters; one that came with emails
- * that all met a claim is taken away again.
+ * A claim is kept as `hash id,id,…`, with nothing or a mark in place of an id where none was stored (PriorClaim); an empty hash claims nothing. A
+ * file's key ends in its hash, 43 characters; one that came with emails that all met a claim is taken away again.
  * Answers [0, claim] for a batch that was claimed before, else [stored, claims, unindexed]: for each email the claim it met, or '', and how many
  * emails are to be indexed later, up to the last of these. With `strict` nothing is stored when one of them came with another hash.
  */
@@ -47,7 +48,7 @@ local function store(i, email)
   local at, key = email[1], email[2]
   local id, dueAt, hash = ARGV[at], ARGV[at + 1], ARGV[at + 6]
   if met[i] ~= '' then
-    ids[i] = string.sub(met[i], 1, #hash + 1) == hash .. ' ' and string.sub(met[i], #hash + 2) or ''
+    ids[i] = string.sub(met[i], 1, #hash + 1) == hash .. ' ' and string.sub(met[i], #hash + 2) or '${clashMark}'
     return
   end
   ids[i] = id

@@ -67,7 +67,7 @@ export const keys = {
    * `tokens`, the messages its rate allows now, and `tokensAt`; `movedAt`, when it was last started or resumed or a recipient was settled;
    * `pace`, measured from `paceAt` and `paceLeft`; `recall` once its slices are taken again because it was canceled; `closed` once it takes no
    * more recipients and the sets of its addresses are gone;
-   * `change`, the id of the last move; `batch`, the ids of the last batches of recipients that came without an Idempotency-Key.
+   * `change`, the ids and times of the last moves; `batch`, the ids of the last batches of recipients that came without an Idempotency-Key.
    */
   campaign: (id: string) => `${prefix}:campaign:${id}`,
   /** Sorted set, all scores 0: the ids of campaigns. */

@@ -114,6 +114,15 @@ describe('a campaign', () => {
     expect((await make({ ...letter, name: 'x' })).body).toMatchObject({ name: 'invalid_idempotent_request' });
   });
 
+  it('is answered with its id again once it is gone, and does not come back', async () => {
+    const make = () => api('POST', '/v1/campaigns', letter, { 'idempotency-key': 'gone' });
+    const { id } = (await make()).body;
+    await api('DELETE', `/v1/campaigns/${id}`);
+    const first = { id, status: 'draft', counts: { recipients: 0 } };
+    expect(await make()).toMatchObject({ status: 201, headers: { 'idempotent-replayed': 'true' }, body: first });
+    expect((await api('GET', `/v1/campaigns/${id}`)).status).toBe(404);
+  });
+
   it('is answered as the first time once the template it was made of is gone', async () => {
     await api('POST', '/v1/templates', { name: 'x', alias: 'fleeting', ...letter });
     const make = () =>

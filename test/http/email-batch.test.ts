@@ -1,4 +1,4 @@
-/** POST /v1/emails/batch: all or nothing, or all that is right; every fault where it stands; and keys, of an email or of the whole. */
+/** POST /v1/emails/batch: all or nothing, or all that is right, and every fault where it stands. */
 import { readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -117,113 +117,6 @@ describe('a batch', () => {
     const { errors } = (await post(batch, permissive)).body;
     expect(errors).toHaveLength(50);
     expect(errors[0]?.message).toMatch(/^\/0\/to\/0: is not an address.*; and 30 more$/);
-  });
-});
-
-describe('an idempotency_key in a batch', () => {
-  it('is refused at the second of two emails, whether that has faults of its own or not', async () => {
-    const keyed = { ...good, idempotency_key: 'twice' };
-    const answer = await post([keyed, good, keyed, { ...keyed, to: 'x' }]);
-    const repeated = { code: 'custom', message: 'stands at an earlier email of this batch' };
-    expect(answer).toMatchObject({ status: 422, body: { name: 'validation_error' } });
-    expect(answer.body.errors).toEqual([
-      { pointer: '/2/idempotency_key', ...repeated },
-      { pointer: '/3/to', code: 'custom', message: 'is not an address: expected local-part@domain' },
-      { pointer: '/3/idempotency_key', ...repeated },
-    ]);
-  });
-
-  it.each([
-    ['has a fault', { to: 'x' }],
-    ['names a template that is not there', { text: undefined, template: { id: 'no-such' } }],
-  ])('is free for the next email when the one that had it %s', async (what, fault) => {
-    const keyed = { ...good, idempotency_key: `free: ${what}` };
-    const { body } = await post([{ ...keyed, ...fault }, keyed, keyed], permissive);
-    expect(body.data).toHaveLength(1);
-    expect(body.errors).toMatchObject([
-      { index: 0 },
-      { index: 2, message: expect.stringContaining('stands at an earlier email') },
-    ]);
-  });
-
-  it('is the same as the header of POST /emails: the email is the same by either road', async () => {
-    const alone = await postrider.api('POST', '/v1/emails', good, { 'idempotency-key': 'either' });
-    const { subject, ...base } = good;
-    const batch = await post({ base, messages: [{ subject, idempotency_key: 'either' }, { subject }] });
-    expect(batch.status).toBe(202);
-    expect(batch.body.data[0]?.id).toBe(alone.body.id);
-    expect(batch.headers['idempotent-replayed']).toBeUndefined();
-
-    const [first] = (await post([{ ...good, idempotency_key: 'or' }])).body.data;
-    const again = await postrider.api('POST', '/v1/emails', good, { 'idempotency-key': 'or' });
-    expect(again).toMatchObject({ body: { id: first?.id }, headers: { 'idempotent-replayed': 'true' } });
-  });
-
-  it('that was used with another body refuses a strict batch whole, and that email of a permissive one', async () => {
-    await postrider.api('POST', '/v1/emails', good, { 'idempotency-key': 'used' });
-    const before = await countEmails();
-    const batch = [good, { ...good, subject: 'Other', idempotency_key: 'used' }];
-    const strict = await post(batch, { 'idempotency-key': 'still-free' });
-    expect(strict).toMatchObject({ status: 422, body: { name: 'invalid_idempotent_request' } });
-    expect(strict.body.errors).toEqual([
-      {
-        pointer: '/1/idempotency_key',
-        code: 'key_reused',
-        message: 'this idempotency_key was used with another body in the last 24 hours',
-      },
-    ]);
-    expect(await countEmails()).toBe(before);
-    expect(await post([good], { 'idempotency-key': 'still-free' })).toMatchObject({ status: 202 });
-    expect(await post(batch, permissive)).toMatchObject({
-      status: 202,
-      body: { data: [{ id: expect.any(String) }], errors: [{ index: 1 }] },
-    });
-    expect(await post(batch.slice(1), permissive)).toMatchObject({
-      status: 202,
-      body: { data: [], errors: [{ index: 0 }] },
-    });
-  });
-});
-
-describe('the key of a whole batch', () => {
-  const header = (key: string) => ({ 'idempotency-key': key });
-
-  it('is answered with the same ids again, also where an email met a key of its own', async () => {
-    const alone = await postrider.api('POST', '/v1/emails', good, header('own'));
-    const batch = [good, { ...good, idempotency_key: 'own' }, { ...good, idempotency_key: 'new' }];
-    const first = await post(batch, header('whole'));
-    expect(first.body.data[1]?.id).toBe(alone.body.id);
-    expect(first.headers['idempotent-replayed']).toBeUndefined();
-    const before = await countEmails();
-    const again = await post(JSON.stringify(batch, null, 2), header('"whole"'));
-    expect(again).toMatchObject({ status: 202, body: first.body, headers: { 'idempotent-replayed': 'true' } });
-    expect(await countEmails()).toBe(before);
-  });
-
-  it('is refused with another body, and says that it is the key of the batch', async () => {
-    await post([good], header('taken'));
-    const before = await countEmails();
-    for (const headers of [header('taken'), { ...header('taken'), ...permissive }]) {
-      const answer = await post([{ ...good, idempotency_key: 'k1' }, good], headers);
-      expect(answer).toMatchObject({ status: 422, body: { name: 'invalid_idempotent_request' } });
-      expect(answer.body.detail).toMatch(/^This Idempotency-Key was used with another body/);
-    }
-    expect(await countEmails()).toBe(before);
-  });
-
-  it('is not used up by a batch that is wrong', async () => {
-    expect((await post([{ ...good, to: 'x' }], header('mended'))).status).toBe(422);
-    expect(await post([good], header('mended'))).toMatchObject({ status: 202 });
-  });
-
-  it('of a permissive batch gives each email its id again, also once another of them can no longer be sent', async () => {
-    const soon = new Date(Date.now() + 700).toISOString();
-    const batch = [{ ...good, expires_at: soon }, { ...good, to: 'x' }, good];
-    const headers = { ...header('permissive'), ...permissive };
-    const first = await post(batch, headers);
-    expect(first.body.data).toHaveLength(2);
-    await expect.poll(() => Date.now() > Date.parse(soon)).toBe(true);
-    expect(await post(batch, headers)).toMatchObject({ body: first.body, headers: { 'idempotent-replayed': 'true' } });
   });
 });
 

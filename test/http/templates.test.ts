@@ -123,6 +123,29 @@ describe('a template', () => {
     expect((await postrider.api('GET', `/v1/templates/${id}/versions`)).body.data).toHaveLength(1 + changed);
   });
 
+  it('says when it was changed last, which a change to what it is already does not move', async () => {
+    const id = await create();
+    const timesOf = async () => {
+      const { body } = await postrider.api('GET', `/v1/templates/${id}`);
+      const { created_at, updated_at, published_at } = body as unknown as Record<string, string>;
+      return { created_at, updated_at, published_at };
+    };
+    const change = (body: object) => postrider.api('PATCH', `/v1/templates/${id}`, body);
+    const made = await timesOf();
+    expect([made.updated_at, made.published_at]).toEqual([made.created_at, made.created_at]);
+    let last = made;
+    for (const body of [{ subject: 'Hello {{ name }}' }, { name: 'Other' }]) {
+      await expect.poll(() => new Date().toISOString() > `${last.updated_at}`).toBe(true);
+      await change(body);
+      const changed = await timesOf();
+      expect(changed).toEqual({ ...made, updated_at: changed.updated_at, published_at: changed.updated_at });
+      expect(`${changed.updated_at}` > `${last.updated_at}`).toBe(true);
+      await change(body);
+      expect(await timesOf()).toEqual(changed);
+      last = changed;
+    }
+  });
+
   it('is made once under an Idempotency-Key', async () => {
     const make = (api: Postrider, given: object = letter) =>
       api.api('POST', '/v1/templates', given, { 'idempotency-key': 'welcome' });

@@ -107,8 +107,15 @@ it('bulk over its line is refused, before it is read where nothing else can come
   for (let n = 0; n < 6; n++) expect((await api.api('POST', '/v1/emails', scheduled)).status).toBe(202);
   const once = { 'idempotency-key': 'once' };
   const [first] = [await api.api('POST', '/v1/emails', bulk, once)];
-  const batch = await api.api('POST', '/v1/emails/batch', [bulk, bulk, bulk, bulk], once);
-  expect([first.status, batch.status]).toEqual([202, 202]);
+  const batch = await api.api('POST', '/v1/emails/batch', [bulk, bulk, bulk], once);
+  const permissive = { 'x-batch-validation': 'permissive' };
+  const partlyWrong = [
+    { ...bulk, idempotency_key: 'once' },
+    { ...bulk, to: 'nobody', idempotency_key: 'never valid' },
+    { ...bulk, idempotency_key: 'of the last' },
+  ];
+  const partly = await api.api('POST', '/v1/emails/batch', partlyWrong, permissive);
+  expect([first.status, batch.status, partly.status, partly.body.data.length]).toEqual([202, 202, 202, 2]);
   await isAtLine(api, true);
 
   expect((await loadOf(api)).detail).toBe('5 bulk emails are waiting, the limit is 5 (MAX_WAITING_EMAILS)');
@@ -117,11 +124,12 @@ it('bulk over its line is refused, before it is read where nothing else can come
   const stored = async () => (await redis.keys('pr:{0}:email:*')).length;
   const before = await stored();
   const mixed = [email, bulk];
-  for (const headers of [{}, { 'x-batch-validation': 'permissive' }])
+  for (const headers of [{}, permissive])
     for (const [path, body] of [
       ['/v1/emails', bulk],
       ['/v1/emails/batch', [bulk]],
       ['/v1/emails/batch', mixed],
+      ['/v1/emails/batch', [{ ...bulk, to: 'nobody' }, bulk]],
     ] as const) {
       const refused = await api.api('POST', path, body, { ...headers, 'idempotency-key': 'over bulk' });
       expect([path, refused]).toMatchObject([path, { status: 503, headers: { 'retry-after': '2' } }]);
@@ -143,12 +151,16 @@ it('bulk over its line is refused, before it is read where nothing else can come
   expect((await api.api('POST', '/v1/emails', { ...bulk, to: 'nobody' })).status).toBe(422);
   const repeats = [
     [await api.api('POST', '/v1/emails', bulk, once), first],
-    [await api.api('POST', '/v1/emails/batch', [bulk, bulk, bulk, bulk], once), batch],
+    [await api.api('POST', '/v1/emails/batch', [bulk, bulk, bulk], once), batch],
   ] as const;
   for (const [repeat, { body }] of repeats)
     expect(repeat).toMatchObject({ status: 202, body, headers: { 'idempotent-replayed': 'true' } });
   const keyed = await api.api('POST', '/v1/emails/batch', [{ ...bulk, idempotency_key: 'once' }]);
   expect(keyed).toMatchObject({ status: 202, body: { data: [{ id: first.body.id }] } });
+  expect(await api.api('POST', '/v1/emails/batch', partlyWrong, permissive)).toMatchObject({
+    status: 202,
+    body: partly.body,
+  });
   const other = (await api.api('POST', '/v1/api-keys', { name: 'codes', lanes: ['transactional'] })).body;
   expect((await apiClient(api.url, other.token)('POST', `/v1/campaigns/${campaign}/send`)).status).toBe(404);
   for (const [path, body] of [
@@ -158,7 +170,8 @@ it('bulk over its line is refused, before it is read where nothing else can come
     expect([path, (await apiClient(api.url, other.token)('POST', path, body)).status]).toEqual([path, 403]);
   for (const [path, body] of sends) expect([path, (await api.api('POST', path, body)).status]).toEqual([path, 202]);
 
-  for (const { id } of [first.body, ...batch.body.data]) await api.api('POST', `/v1/emails/${id}/cancel`);
+  for (const { id } of [first.body, ...batch.body.data, ...partly.body.data.slice(1)])
+    await api.api('POST', `/v1/emails/${id}/cancel`);
   await isAtLine(api, false);
   expect((await api.api('POST', '/v1/emails/batch', mixed, { 'idempotency-key': 'over bulk' })).status).toBe(202);
   await redis.flushall();

@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CampaignMove, type CampaignStatus, campaignMoves, campaignStatuses } from '../../src/domain/campaign.ts';
 import { makeCampaignId, makeId } from '../../src/domain/id.ts';
+import { idempotencyMs } from '../../src/domain/idempotency.ts';
 import { hearCampaigns } from '../../src/store/campaign-bell.ts';
 import { openCampaignSlices } from '../../src/store/campaign-slices.ts';
 import { type Campaigns, openCampaigns } from '../../src/store/campaigns.ts';
@@ -81,7 +82,18 @@ it('a repeat that comes after other moves is known as one as well, and takes not
   await ask(id, 'pause', 'four');
   expect(await ask(id, 'start', 'three')).toEqual({ kind: 'repeated', status: 'paused' });
   for (let n = 0; n < 10; n += 1) await ask(id, n % 2 ? 'pause' : 'resume', makeId('ch', now, Buffer.alloc(10, n)));
-  expect((await redis.hget(keys.campaign(id), 'change'))?.length).toBe(240);
+  expect((await redis.hget(keys.campaign(id), 'change'))?.length).toBe(8 * 44);
+});
+
+it('a move under an id that was used a day before is another move', async () => {
+  const id = await stored('running');
+  const askAt = (at: number, move: CampaignMove, changeId: string) =>
+    campaigns.move(id, { move, changeId, now: at, at: null });
+  await askAt(now, 'pause', 'nightly');
+  await askAt(now + 1, 'resume', 'morning');
+  expect(await askAt(now + idempotencyMs - 1, 'pause', 'nightly')).toEqual({ kind: 'repeated', status: 'running' });
+  for (const kind of ['moved', 'repeated'])
+    expect(await askAt(now + idempotencyMs, 'pause', 'nightly')).toEqual({ kind, status: 'paused' });
 });
 
 it('a campaign keeps when it began the first time, and forgets a later time it was to begin at', async () => {

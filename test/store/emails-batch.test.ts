@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { acceptEmail } from '../../src/domain/email.ts';
 import { makeId } from '../../src/domain/id.ts';
+import { clashMark } from '../../src/domain/idempotency.ts';
 import { accept } from '../../src/pipeline/accept.ts';
 import { type Emails, openEmails } from '../../src/store/emails.ts';
 import { keys } from '../../src/store/keys.ts';
@@ -101,10 +102,10 @@ it('a permissive batch stores what it can; what was stored before keeps its id; 
   const firstId = first.email.facts.id;
   expect(created).toMatchObject({ kind: 'stored', met: [{ ids: [firstId] }, null, { bodyHash: 'other' }, null] });
   expect(await countStored()).toMatchObject({ emails: 3, files: 1, uses: [1], claims: 4 });
-  // The key of the batch answers for each place: the earlier email, nothing for what was refused, and the new one.
+  // The key of the batch answers for each place: the earlier email, nothing for what was refused, what clashed, and the new one.
   expect(await emails.create(batch, options('b', false))).toEqual({
     kind: 'repeated',
-    prior: { bodyHash: 'b', ids: [firstId, '', '', batch[3]?.email.facts.id] },
+    prior: { bodyHash: 'b', ids: [firstId, '', clashMark, batch[3]?.email.facts.id] },
   });
 });
 

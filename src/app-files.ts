@@ -22,7 +22,7 @@ const mostInHand = 64;
 
 /** @returns the stage of each lane */
 export function openFetching(
-  { config, report, stopping, deadline, opened }: Ground,
+  { config, report, stopping, deadline, cut, opened }: Ground,
   { store, settle }: Given,
 ): Readonly<Record<Lane, Bound<typeof fetchFile>>> {
   const { emails, due } = store;
@@ -30,7 +30,7 @@ export function openFetching(
   const { ATTACHMENT_ALLOW_PRIVATE_NETWORKS: allowPrivateNetworks, WORKER_LOCK: leaseMs } = config;
   const client = opened.use(openAttachmentClient({ allowPrivateNetworks }));
   const background = makeBackground();
-  opened.defer(() => waitUntil(background.ended(), deadline.begin()));
+  opened.defer(() => waitUntil(background.ended(), deadline.begin(), cut.signal));
   const openLane = (lane: Lane): Bound<typeof fetchFile> => {
     const inHand = new Set<string>();
     const fetching = { emails, due, client, lane, inHand, places: makeShares(mostInHand) };

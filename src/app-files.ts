@@ -28,7 +28,8 @@ export function openFetching(
   const { emails, due } = store;
   const onTrouble = report.trouble;
   const { ATTACHMENT_ALLOW_PRIVATE_NETWORKS: allowPrivateNetworks, WORKER_LOCK: leaseMs } = config;
-  const client = opened.use(openAttachmentClient({ allowPrivateNetworks }));
+  const roomBytes = config.WORKER_MAIL_BYTES;
+  const client = opened.use(openAttachmentClient({ allowPrivateNetworks, roomBytes }));
   const background = makeBackground();
   opened.defer(() => waitUntil(background.ended(), deadline.begin(), cut.signal));
   const openLane = (lane: Lane): Bound<typeof fetchFile> => {

@@ -12,15 +12,16 @@ import { openDue } from '../../src/store/due.ts';
 import { openEmails } from '../../src/store/emails.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openFileServers } from '../support/file-server.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { emailRequest } from '../support/requests.ts';
 import { until } from '../support/until.ts';
 
 const opened = new AsyncDisposableStack();
 const servers = opened.use(await openFileServers());
 let redis: Redis;
+let server: TestRedis;
 beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+  server = opened.use(await openTestRedis());
   redis = server.connect();
 });
 afterAll(() => opened.disposeAsync());
@@ -134,4 +135,33 @@ it('it comes again at once when the email changed meanwhile, so that the fault o
   await fetchFile({ ...worker.deps, settle: async () => false }, email, missing);
   await worker.done();
   expect(await dueIn(email.facts.id)).toBeLessThanOrEqual(0);
+});
+
+it('while Redis does not answer, no more files come than there are places: what has come is held until it is stored', async () => {
+  const gate = Promise.withResolvers<void>();
+  await using files = await servers.serve(async (_, response) => {
+    await gate.promise;
+    response.end('x');
+  });
+  const emails = await Promise.all(Array.from({ length: 12 }, (_, n) => accept([`${files.url}${n}`])));
+  await using worker = open();
+  const deps = { ...worker.deps, places: makeShares(64) };
+  let held = 0;
+  const content = (id: string) => {
+    held += 1;
+    return deps.emails.content(id);
+  };
+  const watched = { ...deps.emails, content };
+  for (const { email, missing } of emails) await fetchFile({ ...deps, emails: watched }, email, missing);
+  await until('its share of requests', () => files.requests.length === 4);
+  server.freeze();
+  gate.resolve();
+  await until('what has come to be held', () => held === 4);
+  // By then a fifth would have been asked for as well.
+  await servers.fetchOnce(files.url);
+  expect(files.requests).toHaveLength(5);
+  server.thaw();
+  await worker.done();
+  expect(files.requests).toHaveLength(13);
+  for (const { email } of emails) expect(await dueIn(email.facts.id)).toBeLessThanOrEqual(0);
 });

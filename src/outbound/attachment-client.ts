@@ -20,18 +20,22 @@ const smallBytes = 1_024 * 1_024;
 /** The fetches of one email follow each other at once; after that the connection is hardly used again. */
 const idleCloseMs = 2_000;
 const maxNameLength = 300;
+/** No timer may be longer. */
+const longestMs = 2 ** 31 - 1;
 
 /** What is to be fetched. */
 type Asked = {
   readonly url: string;
   readonly maxBytes: number;
   readonly lane: Lane;
+  /** For how long the file is wanted, Infinity for any time: a fetch that is not done by then ends. */
+  readonly forMs: number;
   readonly stop: AbortSignal;
 };
 
 export type AttachmentClient = AsyncDisposable & {
   /**
-   * Fetches once; trouble is a fault, but not that `stop` aborted.
+   * Fetches once; trouble is a fault, but not that the file is not wanted any more, or that `stop` aborted.
    * @param use what is done with the file: it keeps its place and its room in memory until that has ended
    */
   fetch<R>(asked: Asked, use: (fetched: Fetched) => Promise<R>): Promise<R>;
@@ -99,15 +103,22 @@ export function openAttachmentClient(options: AttachmentClientOptions): Attachme
     return await places[lane].take(hostOf(target.href), AbortSignal.any([patience.signal, stop]));
   }
 
+  async function fetchInTime(target: URL, asked: Asked, held: DisposableStack): Promise<Fetched> {
+    using wanted = startDeadline(Math.min(asked.forMs, longestMs));
+    const stop = AbortSignal.any([asked.stop, wanted.signal]);
+    const leave = await takePlace(target, asked.lane, stop);
+    if (leave === null) return { kind: 'put_off' };
+    held.defer(leave);
+    return await fetchInPlace(target, { ...asked, stop }, held);
+  }
+
   return {
     async fetch(asked, use) {
       const target = readTarget(asked.url);
       if (!(target instanceof URL)) return use(target);
-      const leave = await takePlace(target, asked.lane, asked.stop);
-      if (leave === null) return use({ kind: 'put_off' });
       using held = new DisposableStack();
-      held.defer(leave);
-      return await use(await fetchInPlace(target, asked, held));
+      const fetched = await fetchInTime(target, asked, held);
+      return await use(fetched);
     },
     [Symbol.asyncDispose]: () => agent.destroy(),
   };

@@ -76,8 +76,9 @@ async function bring(deps: Deps, email: StoredEmail, missing: MissingFile): Prom
   const { id } = email.facts;
   const { client, due, lane, inHand, stopping: stop, onTrouble, now } = deps;
   const { url, maxBytes } = missing;
+  const forMs = (email.state.expiresAt ?? Number.POSITIVE_INFINITY) - now();
   try {
-    const next = await client.fetch({ url, maxBytes, lane, stop }, (fetched) => {
+    const next = await client.fetch({ url, maxBytes, lane, forMs, stop }, (fetched) => {
       // From here on no mark may be moved any more: the next one says when it comes again.
       inHand.delete(id);
       return settleFetched(deps, email, missing, fetched);

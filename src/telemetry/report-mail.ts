@@ -94,7 +94,7 @@ function fieldsOf({ email, what, decision }: Settled, at: number, waitMs: number
     tls: trace?.tls,
     ms: trace?.ms,
     wait_ms: waitMs ?? undefined,
-    detail: 'detail' in what ? maskAddresses('loggable' in what ? what.loggable : what.detail) : undefined,
+    detail: detailOf(what),
     recipients: decision.state.recipients.map(({ address, status, smtp }) => ({
       to: maskAddress(address),
       status,
@@ -103,6 +103,12 @@ function fieldsOf({ email, what, decision }: Settled, at: number, waitMs: number
     age_ms: at - createdAt,
     again_at: isoOrNull(decision.again),
   };
+}
+
+/** Why it went so, without what may be secret; undefined when there is nothing to say. */
+function detailOf(what: SettledOutcome | Change): string | undefined {
+  const detail = what.kind === 'expired' ? what.why : 'detail' in what ? what.detail : null;
+  return detail == null ? undefined : maskAddresses('loggable' in what ? what.loggable : detail);
 }
 
 function traceOf(what: SettledOutcome | Change): AttemptTrace | undefined {

@@ -148,22 +148,22 @@ describe('a file that cannot be fetched', () => {
   });
 });
 
-it('an email whose time is over when its file has come is not sent', async () => {
-  const gate = Promise.withResolvers<void>();
-  await using files = await servers.serve(async (_, response) => {
-    await gate.promise;
-    response.end(report);
-  });
+it('emails whose time is over while a file is fetched, or waits for its turn, expire and say what they waited for', async () => {
+  await using files = await servers.serve(() => {});
   await using postrider = await start();
-  const ttl = 3;
-  const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Code', text: '1234', ttl };
-  const { id } = (await postrider.api('POST', '/v1/emails', { ...email, attachments: [{ path: files.url }] })).body;
-  await until('its file to be asked for', () => files.requests.length === 1);
-  const { created_at } = (await postrider.api('GET', `/v1/emails/${id}`)).body as unknown as { created_at: string };
-  await until('its time to be over', () => Date.now() > Date.parse(created_at) + ttl * 1_000);
-  gate.resolve();
-  await becomes(postrider, id, 'expired');
-  expect(mailsOf(id)).toEqual([]);
+  const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Code', text: '1234', ttl: 6 };
+  const base = { ...email, attachments: [{ path: files.url }] };
+  // Four of them have a place.
+  const { body } = await postrider.api('POST', '/v1/emails/batch', { base, messages: Array(6).fill({}) });
+  const reason = 'not delivered before it expired: it waited for a file from 127.0.0.1';
+  for (const { id } of body.data) {
+    expect((await becomes(postrider, id, 'expired')).recipients[0]).toMatchObject({ attempts: 0, reason });
+    const explained = (await postrider.api('GET', `/v1/emails/${id}/explain`)).body;
+    expect(explained).toMatchObject({ reason: 'final', recipients: [{ why: reason }] });
+    expect(mailsOf(id)).toEqual([]);
+  }
+  await until('nothing to be fetched any more', () => files.sockets.size === 0);
+  expect(postrider.output()).toMatch(/"outcome":"expired",.*"detail":"it waited for a file from 127\.0\.0\.1"/);
 });
 
 it('a file whose name tells nothing is of the type that its server says', async () => {

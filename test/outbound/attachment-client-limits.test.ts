@@ -4,7 +4,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Fetched } from '../../src/domain/attachment.ts';
 import { openAttachmentClient } from '../../src/outbound/attachment-client.ts';
-import { faultForNow, fetchBy, openFileServers } from '../support/file-server.ts';
+import { faultForNow, fetchBy, openFileServers, usual } from '../support/file-server.ts';
 import { until } from '../support/until.ts';
 
 const servers = await openFileServers();
@@ -38,6 +38,20 @@ describe('the deadline', () => {
     expect(await fetchOnce(`https://127.0.0.1:${port}/`, 1_000, hasty)).toEqual(late);
     (await connected)[0].destroy();
     await new Promise((closed) => server.close(closed));
+  });
+
+  it('ends a fetch before the timers of the HTTP client do, whenever it began', async () => {
+    await using target = await serve((request, response) => {
+      if (request.url !== '/held') response.end('x');
+    });
+    // The timers of the HTTP client tick every half second: of those that begin between two ticks most would go off early.
+    await using client = openAttachmentClient({ ...trusting, deadlineMs: 1_990 });
+    const held: Promise<Fetched>[] = [];
+    for (let n = 0; n < 40; n++) {
+      if (n % 10 === 0) held.push(fetchBy(client, { url: `${new URL(target.url).origin}/held` }));
+      await fetchBy(client, { url: `https://localhost:${target.port}/` });
+    }
+    expect(await Promise.all(held)).toEqual(Array(4).fill(late));
   });
 
   it('or the end of the client cuts it off', async () => {
@@ -83,7 +97,7 @@ describe('a client with more to fetch than it may at once', () => {
     await using client = openAttachmentClient(trusting);
     const stored = Promise.withResolvers<void>();
     const inHand: string[] = [];
-    const asked = { url: target.url, maxBytes: 10, lane: 'transactional', stop: new AbortController().signal } as const;
+    const asked = { ...usual, url: target.url };
     const storing = Array.from({ length: 20 }, () =>
       client.fetch(asked, async ({ kind }) => {
         inHand.push(kind);
@@ -102,7 +116,7 @@ describe('a client with more to fetch than it may at once', () => {
   it('gives back the place of a file that could not be stored', async () => {
     await using target = await serve((_, response) => response.end('x'));
     await using client = openAttachmentClient(trusting);
-    const asked = { url: target.url, maxBytes: 10, lane: 'transactional', stop: new AbortController().signal } as const;
+    const asked = { ...usual, url: target.url };
     for (let n = 0; n < 5; n++)
       await expect(client.fetch(asked, () => Promise.reject(new Error('full')))).rejects.toThrow('full');
     expect(await fetchBy(client, { url: target.url })).toMatchObject({ kind: 'fetched' });
@@ -144,6 +158,16 @@ describe('a client with more to fetch than it may at once', () => {
   });
 });
 
+describe('a file that is wanted for some time only', () => {
+  it('is put off when that is over, whether it was under way or waited for its turn: that is no fault', async () => {
+    await using target = await serve(() => {});
+    await using client = openAttachmentClient(trusting);
+    const fetching = Array.from({ length: 6 }, () => fetchBy(client, { url: target.url, forMs: 300 }));
+    expect(await Promise.all(fetching)).toEqual(Array(6).fill({ kind: 'put_off' }));
+    await until('the connections to be closed', () => target.sockets.size === 0);
+  });
+});
+
 describe('a client whose room in memory is full', () => {
   const large = 2_000_000;
   const tight = { ...trusting, roomBytes: 5_000_000 };
@@ -163,12 +187,7 @@ describe('a client whose room in memory is full', () => {
       const { origin } = new URL(target.url);
       const stored = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
       const inHand: Fetched[] = [];
-      const asked = {
-        url: origin + path,
-        maxBytes: large,
-        lane: 'transactional',
-        stop: new AbortController().signal,
-      } as const;
+      const asked = { ...usual, url: origin + path, maxBytes: large };
       const storing = stored.map(({ promise }) =>
         client.fetch(asked, async (fetched) => {
           inHand.push(fetched);
@@ -193,11 +212,10 @@ describe('a client whose room in memory is full', () => {
   it('puts off a file that had no room for as long as a fetch may take: that is no fault', async () => {
     await using target = await serveSizes();
     await using client = openAttachmentClient({ ...tight, deadlineMs: 1_000 });
-    const asked = { url: `${new URL(target.url).origin}/large`, maxBytes: large };
+    const asked = { ...usual, url: `${new URL(target.url).origin}/large`, maxBytes: large };
     const stored = Promise.withResolvers<void>();
     const first = Promise.withResolvers<void>();
-    const stop = new AbortController().signal;
-    const storing = client.fetch({ ...asked, lane: 'transactional', stop }, async () => {
+    const storing = client.fetch(asked, async () => {
       first.resolve();
       await stored.promise;
     });

@@ -168,7 +168,7 @@ describe('a body', () => {
     const script = `
       import { openAttachmentClient } from './src/outbound/attachment-client.ts';
       await using client = openAttachmentClient({ allowPrivateNetworks: true, roomBytes: 1 });
-      const asked = { url: '${target.url}', lane: 'transactional', stop: new AbortController().signal };
+      const asked = { url: '${target.url}', lane: 'transactional', forMs: Infinity, stop: new AbortController().signal };
       const fetch = (maxBytes) => client.fetch({ ...asked, maxBytes }, async (fetched) => fetched);
       const small = await fetch(1);
       const before = process.resourceUsage().maxRSS;
@@ -210,7 +210,7 @@ describe('TLS', () => {
     const script = `
       import { openAttachmentClient } from './src/outbound/attachment-client.ts';
       await using client = openAttachmentClient({ allowPrivateNetworks: true, roomBytes: 1 });
-      const asked = { url: '${target.url}', maxBytes: 1_000, lane: 'transactional', stop: new AbortController().signal };
+      const asked = { url: '${target.url}', maxBytes: 1_000, lane: 'transactional', forMs: Infinity, stop: new AbortController().signal };
       console.log(await client.fetch(asked, async ({ kind }) => kind));`;
     await using child = startProcess(process.execPath, [...args, '--input-type=module', '-e', script], { env });
     await child.printed(/^fault$/m);

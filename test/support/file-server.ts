@@ -83,11 +83,19 @@ async function fetchOnce(url: string, maxBytes: number, options: AttachmentClien
 /** Of a process that goes on. */
 const notStopping = new AbortController().signal;
 
+/** Of a few bytes, for mail of no end. */
+export const usual = {
+  maxBytes: 10,
+  lane: 'transactional',
+  forMs: Number.POSITIVE_INFINITY,
+  stop: notStopping,
+} as const;
+
 type Asked = Parameters<AttachmentClient['fetch']>[0];
 
-/** Fetches transactional mail's file of a few bytes, unless told otherwise, and keeps nothing of what it took. */
+/** Fetches a file as usual, unless told otherwise, and keeps nothing of what it took. */
 export function fetchBy(client: AttachmentClient, asked: Partial<Asked> & Pick<Asked, 'url'>): Promise<Fetched> {
-  return client.fetch({ maxBytes: 10, lane: 'transactional', stop: notStopping, ...asked }, async (one) => one);
+  return client.fetch({ ...usual, ...asked }, async (one) => one);
 }
 
 /** A fault that no other try can mend. */

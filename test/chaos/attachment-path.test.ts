@@ -1,6 +1,7 @@
 /** Attachments given by `path`: fetched once, kept, and sent the same however often it is tried; what cannot be had says why. */
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { keys } from '../../src/store/keys.ts';
 import { type FileServers, openFileServers } from '../support/file-server.ts';
 import { type Body, type Env, type Postrider, startPostrider } from '../support/postrider.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
@@ -164,6 +165,25 @@ it('emails whose time is over while a file is fetched, or waits for its turn, ex
   }
   await until('nothing to be fetched any more', () => files.sockets.size === 0);
   expect(postrider.output()).toMatch(/"outcome":"expired",.*"detail":"it waited for a file from 127\.0\.0\.1"/);
+});
+
+it('while its file is fetched, the lease of an email is renewed, so that no other worker takes it up', async () => {
+  const gate = Promise.withResolvers<void>();
+  await using files = await servers.serve(async (_, response) => {
+    await gate.promise;
+    response.end(report);
+  });
+  await using postrider = await start({ WORKER_LOCK: '3s' });
+  const id = await send(postrider, [{ path: files.url }]);
+  const client = redis.connect();
+  const leaseEnd = async () => Number(await client.zscore(keys.again('transactional'), id));
+  await until('its file to be asked for', () => files.requests.length > 0);
+  const first = await leaseEnd();
+  expect(first).toBeGreaterThan(0);
+  await until('its lease to be renewed', async () => (await leaseEnd()) > first);
+  gate.resolve();
+  await becomes(postrider, id, 'sent');
+  expect(files.requests).toHaveLength(1);
 });
 
 it('a file whose name tells nothing is of the type that its server says', async () => {

@@ -25,7 +25,10 @@ beforeAll(async () => {
   redis = server.connect();
 });
 afterAll(() => opened.disposeAsync());
-beforeEach(() => redis.flushall());
+beforeEach(async () => {
+  await redis.config('SET', 'maxmemory', '0');
+  await redis.flushall();
+});
 
 const lane = 'transactional' as const;
 const newId = <P extends IdPrefix>(prefix: P) => makeId(prefix, Date.now(), randomBytes(10));
@@ -54,7 +57,7 @@ function open() {
     ...{ places: makeShares(2), stopping: stop.signal, leaseMs, newId, now: Date.now },
     settle: async (_: unknown, outcome: unknown) => settled.push(outcome) > 0,
     inBackground: (one: Promise<void>) => void work.push(one),
-    onTrouble: (_: string, error: unknown) => {
+    onTrouble: (_part: string, error: unknown, _fields: { readonly email: string }): void => {
       throw error;
     },
   } as const;
@@ -164,4 +167,61 @@ it('while Redis does not answer, no more files come than there are places: what 
   await worker.done();
   expect(files.requests).toHaveLength(13);
   for (const { email } of emails) expect(await dueIn(email.facts.id)).toBeLessThanOrEqual(0);
+});
+
+it('when it cannot be marked it is in nobody’s hand, and its job has it again', async () => {
+  await using files = await servers.serve((_, response) => response.end('x'));
+  const { email, missing } = await accept([files.url]);
+  await using worker = open();
+  const deps = { ...worker.deps, places: makeShares(1) };
+  const mark = () => Promise.reject(new Error('away'));
+  await expect(fetchFile({ ...deps, due: { mark } }, email, missing)).rejects.toThrow('away');
+  expect(deps.inHand.size).toBe(0);
+  await fetchFile(deps, email, missing);
+  await worker.done();
+  expect(files.requests).toHaveLength(1);
+});
+
+/** Where trouble is told instead of thrown. */
+function telling({ deps }: ReturnType<typeof open>) {
+  const told: unknown[] = [];
+  const onTrouble = (...[part, error, fields]: Parameters<typeof deps.onTrouble>) =>
+    void told.push([part, String(error), fields]);
+  return { told, deps: { ...deps, onTrouble } };
+}
+
+it('when its file cannot be stored that is told, and it comes again soon, but not at once', async () => {
+  await using files = await servers.serve((_, response) => response.end('x'));
+  const { email, missing } = await accept([files.url]);
+  await using worker = open();
+  const { told, deps } = telling(worker);
+  const keepFiles = () => Promise.reject(new Error('no'));
+  await fetchFile({ ...deps, emails: { ...deps.emails, keepFiles } }, email, missing);
+  await worker.done();
+  expect(told).toEqual([['fetch file', 'Error: no', { email: email.facts.id }]]);
+  const at = await dueIn(email.facts.id);
+  expect(at).toBeGreaterThan(0);
+  expect(at).toBeLessThanOrEqual(5_000);
+  expect(deps.inHand.size).toBe(0);
+});
+
+it('when Redis is full as its file comes that is told, and it comes again at the end of its lease at the latest', async () => {
+  const gate = Promise.withResolvers<void>();
+  await using files = await servers.serve(async (_, response) => {
+    await gate.promise;
+    response.end('x');
+  });
+  const { email, missing } = await accept([files.url]);
+  await using worker = open();
+  const { told, deps } = telling(worker);
+  await fetchFile(deps, email, missing);
+  await redis.config('SET', 'maxmemory', '1mb');
+  gate.resolve();
+  await worker.done();
+  expect(told).toEqual([['fetch file', expect.stringContaining('OOM'), { email: email.facts.id }]]);
+  expect(await dueIn(email.facts.id)).toBeLessThanOrEqual(leaseMs);
+  await redis.config('SET', 'maxmemory', '0');
+  await fetchFile(deps, email, missing);
+  await worker.done();
+  expect(await dueIn(email.facts.id)).toBeLessThanOrEqual(0);
 });

@@ -35,7 +35,17 @@ export function openFetching(
   const openLane = (lane: Lane): Bound<typeof fetchFile> => {
     const inHand = new Set<string>();
     const fetching = { emails, due, client, lane, inHand, places: makeShares(mostInHand) };
-    const deps = { ...fetching, settle, inBackground: background.run, stopping, leaseMs, onTrouble, newId, now };
+    const deps = {
+      ...fetching,
+      settle,
+      report: report.fetched,
+      inBackground: background.run,
+      stopping,
+      leaseMs,
+      onTrouble,
+      newId,
+      now,
+    };
     opened.use(openLoop('keep fetching', () => keepFetching(deps), { everyMs: leaseMs / 3, onTrouble }));
     return fetchFile.bind(null, deps);
   };

@@ -43,3 +43,6 @@ export type Fetched =
   | { readonly kind: 'fault'; readonly detail: string; readonly loggable: string; readonly isFinal: boolean }
   /** Nothing is known of the file: others took too long, its email has expired, or this process stops. */
   | { readonly kind: 'put_off' };
+
+/** What a fetch counts as. */
+export const fetchOutcomes = ['fetched', 'fault', 'put_off'] as const satisfies readonly Fetched['kind'][];

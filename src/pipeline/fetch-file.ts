@@ -26,6 +26,7 @@ type Deps = {
   stopping: AbortSignal;
   /** An email in hand is taken up again after this, unless `keepFetching` moves that on: then its worker died. */
   leaseMs: number;
+  report(fetched: { email: StoredEmail; host: string; outcome: Fetched['kind'] }): void;
   onTrouble(part: 'fetch file', error: unknown, fields: { readonly email: string }): void;
   newId(prefix: 'at'): string;
   now(): number;
@@ -81,6 +82,7 @@ async function bring(deps: Deps, email: StoredEmail, missing: MissingFile): Prom
     const next = await client.fetch({ url, maxBytes, lane, forMs, stop }, (fetched) => {
       // From here on no mark may be moved any more: the next one says when it comes again.
       inHand.delete(id);
+      deps.report({ email, host: hostOf(url), outcome: fetched.kind });
       return settleFetched(deps, email, missing, fetched);
     });
     if (next !== null) await due.mark(lane, [{ id, ...next }], now());

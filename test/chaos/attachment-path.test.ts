@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { keys } from '../../src/store/keys.ts';
+import { numberOf, readSamples } from '../support/exposition.ts';
 import { type FileServers, openFileServers } from '../support/file-server.ts';
 import { type Body, type Env, type Postrider, startPostrider } from '../support/postrider.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
@@ -116,6 +117,8 @@ describe('a file that cannot be fetched', () => {
       reason: `attachment report.pdf: https://127.0.0.1:${files.port}/a/file.pdf answered 503`,
     });
     expect(files.requests).toHaveLength(5);
+    const samples = readSamples(await (await fetch(`${postrider.url}/metrics`)).text());
+    expect(numberOf(samples, 'postrider_file_fetches_total', { lane: 'transactional', outcome: 'fault' })).toBe(5);
     expect(await kindsOf(postrider, id)).toEqual(['accepted', ...Array(5).fill('fetch_fault')]);
     expect((await postrider.api('GET', `/v1/emails/${id}/explain`)).body).toMatchObject({
       reason: 'final',

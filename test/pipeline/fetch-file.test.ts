@@ -52,16 +52,25 @@ function open() {
   const stop = new AbortController();
   const work: Promise<void>[] = [];
   const settled: unknown[] = [];
+  const told: string[] = [];
   const deps = {
     ...{ emails: openEmails(redis), due: openDue(redis), client, lane, inHand: new Set<string>() },
     ...{ places: makeShares(2), stopping: stop.signal, leaseMs, newId, now: Date.now },
     settle: async (_: unknown, outcome: unknown) => settled.push(outcome) > 0,
+    report: ({ outcome }: { outcome: string }) => void told.push(outcome),
     inBackground: (one: Promise<void>) => void work.push(one),
     onTrouble: (_part: string, error: unknown, _fields: { readonly email: string }): void => {
       throw error;
     },
   } as const;
-  return { deps, stop, settled, done: () => Promise.all(work), [Symbol.asyncDispose]: client[Symbol.asyncDispose] };
+  return {
+    deps,
+    stop,
+    settled,
+    told,
+    done: () => Promise.all(work),
+    [Symbol.asyncDispose]: client[Symbol.asyncDispose],
+  };
 }
 
 const dueIn = async (id: string) => ((await openDue(redis).at(lane, id)) ?? 0) - Date.now();
@@ -75,7 +84,7 @@ it('it comes again at once when the file is there, and the next file is missing 
   expect(await dueIn(email.facts.id)).toBeLessThanOrEqual(0);
   const content = (await openEmails(redis).load(email.facts.id))?.content;
   expect(content && missingFileOf(content, 1_000)).toMatchObject({ place: 1, maxBytes: 999 });
-  expect(worker.settled).toEqual([]);
+  expect([worker.settled, worker.told]).toEqual([[], ['fetched']]);
 });
 
 it('it comes again after a lease, which is renewed while the file is fetched, and a second job fetches nothing', async () => {
@@ -118,7 +127,7 @@ it('while its host has its share of the places it comes again later, and no late
   worker.stop.abort();
   await worker.done();
   expect(await dueIn(first.email.facts.id)).toBeLessThanOrEqual(0);
-  expect([worker.settled, worker.deps.inHand.size]).toEqual([[], 0]);
+  expect([worker.settled, worker.deps.inHand.size, worker.told]).toEqual([[], 0, ['put_off']]);
 });
 
 it('what its server answers instead of the file is settled, and nothing but that says when it comes again', async () => {
@@ -128,6 +137,7 @@ it('what its server answers instead of the file is settled, and nothing but that
   await fetchFile(worker.deps, email, missing);
   await worker.done();
   expect(worker.settled).toMatchObject([{ kind: 'fetch_fault', isFinal: false }]);
+  expect(worker.told).toEqual(['fault']);
   expect(await dueIn(email.facts.id)).toBeGreaterThan(leaseMs / 2);
 });
 

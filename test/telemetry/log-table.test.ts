@@ -40,6 +40,7 @@ const calls: Readonly<Record<keyof Reports, readonly (readonly unknown[])[]>> = 
   ],
   accepted: [[{ requestId: 'rq_1', keyId: 'k', emails: [email] }]],
   settled: [[{ email, what: fault, decision }], [{ email, what: { kind: 'canceled' }, decision }]],
+  fetched: [[{ email, host: 'files.example', outcome: 'fetched' }]],
   campaign: [[{ campaignId: 'cm_1', status: 'running', recipients: 1 }]],
   slice: [[{ take: { campaignId: 'cm_1', slice: 0 }, settled: [], isHeldUp: true, ms: 1 }]],
   posted: [[{ ...post, decision: 'again' }], [{ ...post, decision: 'disable' }]],

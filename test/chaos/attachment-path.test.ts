@@ -176,7 +176,7 @@ it('while its file is fetched, the lease of an email is renewed, so that no othe
     await gate.promise;
     response.end(report);
   });
-  await using postrider = await start({ WORKER_LOCK: '3s' });
+  await using postrider = await start({ WORKER_LOCK: '9s' });
   const id = await send(postrider, [{ path: files.url }]);
   const client = redis.connect();
   const leaseEnd = async () => Number(await client.zscore(keys.again('transactional'), id));
@@ -184,6 +184,8 @@ it('while its file is fetched, the lease of an email is renewed, so that no othe
   const first = await leaseEnd();
   expect(first).toBeGreaterThan(0);
   await until('its lease to be renewed', async () => (await leaseEnd()) > first);
+  // It was renewed before it had ended, not taken up anew.
+  expect(await leaseEnd()).toBeLessThan(first + 9_000);
   gate.resolve();
   await becomes(postrider, id, 'sent');
   expect(files.requests).toHaveLength(1);

@@ -22,19 +22,30 @@ const mostInHand = 64;
 
 /** @returns the stage of each lane */
 export function openFetching(
-  { config, report, stopping, deadline, opened }: Ground,
+  { config, report, stopping, deadline, cut, opened }: Ground,
   { store, settle }: Given,
 ): Readonly<Record<Lane, Bound<typeof fetchFile>>> {
   const { emails, due } = store;
   const onTrouble = report.trouble;
   const { ATTACHMENT_ALLOW_PRIVATE_NETWORKS: allowPrivateNetworks, WORKER_LOCK: leaseMs } = config;
-  const client = opened.use(openAttachmentClient({ allowPrivateNetworks }));
+  const roomBytes = config.WORKER_MAIL_BYTES;
+  const client = opened.use(openAttachmentClient({ allowPrivateNetworks, roomBytes }));
   const background = makeBackground();
-  opened.defer(() => waitUntil(background.ended(), deadline.begin()));
+  opened.defer(() => waitUntil(background.ended(), deadline.begin(), cut.signal));
   const openLane = (lane: Lane): Bound<typeof fetchFile> => {
     const inHand = new Set<string>();
     const fetching = { emails, due, client, lane, inHand, places: makeShares(mostInHand) };
-    const deps = { ...fetching, settle, inBackground: background.run, stopping, leaseMs, onTrouble, newId, now };
+    const deps = {
+      ...fetching,
+      settle,
+      report: report.fetched,
+      inBackground: background.run,
+      stopping,
+      leaseMs,
+      onTrouble,
+      newId,
+      now,
+    };
     opened.use(openLoop('keep fetching', () => keepFetching(deps), { everyMs: leaseMs / 3, onTrouble }));
     return fetchFile.bind(null, deps);
   };

@@ -99,7 +99,7 @@ export const settings = z.object({
   WORKER_MAIL_BYTES: expects(
     byteSize('1mb', '64gb').prefault('64mb'),
     'bytes such as `64mb`',
-    'Total size of the large emails, with their files, that one worker handles at a time, for each lane. While they are sent, they take about four times as much memory.',
+    'Total size of the large emails, with their files, that one worker handles at a time, for each lane. While they are sent, they take about four times as much memory. Files that are fetched have as much room of their own.',
   ),
   WORKER_LOCK: expects(
     duration(500, longestTimerMs).prefault('30s'),

@@ -106,7 +106,7 @@ it.each(wrongValues)('refuses what cannot be right: %s', (why, values) => {
 it('the memory of a process is that of what it may have in hand by default, and not a byte less', () => {
   const { API_BODY_BYTES, WORKER_MAIL_BYTES } = readConfig({});
   const base = 192 * 2 ** 20;
-  const least = { api: base + 5 * API_BODY_BYTES, worker: base + 8 * WORKER_MAIL_BYTES };
+  const least = { api: base + 5 * API_BODY_BYTES, worker: base + 14 * WORKER_MAIL_BYTES };
   for (const [role, bytes] of Object.entries(least)) {
     const limited = (memory: number) => render({ ...given, [role]: { resources: { limits: { memory } } } });
     expect(limited(bytes)).not.toEqual([]);

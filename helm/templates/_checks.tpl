@@ -106,7 +106,7 @@
 
 {{/* A process with as much in hand as it may have is not ended by its limit: it takes some by itself, and what a setting allows so many times. */}}
 {{- define "postrider.checkMemory" -}}
-{{- range $component, $terms := dict "api" (list "API_BODY_BYTES" 5) "worker" (list "WORKER_MAIL_BYTES" 8) }}
+{{- range $component, $terms := dict "api" (list "API_BODY_BYTES" 5) "worker" (list "WORKER_MAIL_BYTES" 14) }}
 {{- $name := first $terms }}
 {{- $limit := include "postrider.memoryLimit" (index $.Values $component).resources }}
 {{- $bytes := include "postrider.bytes" $limit }}

@@ -41,5 +41,8 @@ export type Fetched =
    * `isFinal` means that another try cannot help.
    */
   | { readonly kind: 'fault'; readonly detail: string; readonly loggable: string; readonly isFinal: boolean }
-  /** The fetch did not begin, as others took too long, or this process stops. */
+  /** Nothing is known of the file: others took too long, its email has expired, or this process stops. */
   | { readonly kind: 'put_off' };
+
+/** What a fetch counts as. */
+export const fetchOutcomes = ['fetched', 'fault', 'put_off'] as const satisfies readonly Fetched['kind'][];

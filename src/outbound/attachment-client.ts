@@ -11,29 +11,53 @@ import { PrivateNetworkError, refusePrivateLiteral } from './private-networks.ts
 /** Limit from the connect to the last byte, also for a slow but steady server. The wait for a free place may take as long again. */
 const usualDeadlineMs = 30_000;
 /**
- * Fetches at the same time, for each lane: a host that hangs must not hold up the other lane. Each may hold an attachment of 25 MB. One host
- * has half of them at most.
+ * Files in hand at the same time, for each lane, until they are stored: a host that hangs must not hold up the other lane. One host has half
+ * of them at most.
  */
 const maxAtOnce = 8;
+/** A file waits for room for what is more than this: of that many files all small ones may be in hand beside the large ones. */
+const smallBytes = 1_024 * 1_024;
 /** The fetches of one email follow each other at once; after that the connection is hardly used again. */
 const idleCloseMs = 2_000;
 const maxNameLength = 300;
+/** No timer may be longer. */
+const longestMs = 2 ** 31 - 1;
+
+/** What is to be fetched. */
+type Asked = {
+  readonly url: string;
+  readonly maxBytes: number;
+  readonly lane: Lane;
+  /** For how long the file is wanted, Infinity for any time: a fetch that is not done by then ends. */
+  readonly forMs: number;
+  readonly stop: AbortSignal;
+};
 
 export type AttachmentClient = AsyncDisposable & {
-  /** Fetches once; trouble is a fault, but not that `stop` aborted. Needs memory for `maxBytes` and a little more. */
-  fetch(url: string, maxBytes: number, lane: Lane, stop: AbortSignal): Promise<Fetched>;
+  /**
+   * Fetches once; trouble is a fault, but not that the file is not wanted any more, or that `stop` aborted.
+   * @param use what is done with the file: it keeps its place and its room in memory until that has ended
+   */
+  fetch<R>(asked: Asked, use: (fetched: Fetched) => Promise<R>): Promise<R>;
 };
 
 export type AttachmentClientOptions = {
   readonly allowPrivateNetworks: boolean;
+  /** Bytes of large files in hand at the same time, for each lane. One host has half of them at most, but one file in any case. */
+  readonly roomBytes: number;
   /** Certificates (PEM) to trust besides those Node trusts. */
-  readonly ca?: string;
+  readonly ca?: string | undefined;
   readonly deadlineMs?: number;
 };
 
 export function openAttachmentClient(options: AttachmentClientOptions): AttachmentClient {
-  const { allowPrivateNetworks, ca, deadlineMs = usualDeadlineMs } = options;
-  const places = { transactional: makeShares(maxAtOnce), bulk: makeShares(maxAtOnce) } satisfies Record<Lane, Shares>;
+  const { allowPrivateNetworks, roomBytes, ca, deadlineMs = usualDeadlineMs } = options;
+  const ofEachLane = (count: number): Readonly<Record<Lane, Shares>> => ({
+    transactional: makeShares(count),
+    bulk: makeShares(count),
+  });
+  const places = ofEachLane(maxAtOnce);
+  const rooms = ofEachLane(roomBytes);
   const agent = makeAgent(
     { allowPrivateNetworks, deadlineMs },
     { keepAliveTimeout: idleCloseMs, keepAliveMaxTimeout: idleCloseMs },
@@ -44,15 +68,30 @@ export function openAttachmentClient(options: AttachmentClientOptions): Attachme
     },
   );
 
-  async function fetchInPlace(target: URL, maxBytes: number, stop: AbortSignal): Promise<Fetched> {
+  async function fetchInPlace(target: URL, asked: Asked, held: DisposableStack): Promise<Fetched> {
+    const { maxBytes, lane, stop } = asked;
     using deadline = startDeadline(deadlineMs);
     const signal = AbortSignal.any([deadline.signal, stop]);
+    let isCrowded = false;
+    async function takeRoom(bytes: number): Promise<void> {
+      const host = hostOf(target.href);
+      let leave = rooms[lane].tryTake(host, bytes);
+      if (leave === null) {
+        isCrowded = true;
+        leave = await rooms[lane].take(host, signal, bytes);
+        if (leave === null) throw signal.reason;
+        isCrowded = false;
+        // Its server was not read from meanwhile.
+        deadline.restart();
+      }
+      held.defer(leave);
+    }
     try {
       if (!allowPrivateNetworks) refusePrivateLiteral(target);
       const answer = await request(target, { dispatcher: agent, headers, signal });
-      return await read(target, answer, maxBytes);
+      return await read(target, answer, maxBytes, takeRoom);
     } catch (error) {
-      if (stop.aborted) return { kind: 'put_off' };
+      if (stop.aborted || isCrowded) return { kind: 'put_off' };
       if (error instanceof PrivateNetworkError)
         return fault(target, 'is in a private network: give a public host', true);
       return fault(target, whyEnded(error, deadline.signal, deadlineMs), false);
@@ -64,17 +103,22 @@ export function openAttachmentClient(options: AttachmentClientOptions): Attachme
     return await places[lane].take(hostOf(target.href), AbortSignal.any([patience.signal, stop]));
   }
 
+  async function fetchInTime(target: URL, asked: Asked, held: DisposableStack): Promise<Fetched> {
+    using wanted = startDeadline(Math.min(asked.forMs, longestMs));
+    const stop = AbortSignal.any([asked.stop, wanted.signal]);
+    const leave = await takePlace(target, asked.lane, stop);
+    if (leave === null) return { kind: 'put_off' };
+    held.defer(leave);
+    return await fetchInPlace(target, { ...asked, stop }, held);
+  }
+
   return {
-    async fetch(url, maxBytes, lane, stop) {
-      const target = readTarget(url);
-      if (!(target instanceof URL)) return target;
-      const giveBack = await takePlace(target, lane, stop);
-      if (giveBack === null) return { kind: 'put_off' };
-      try {
-        return await fetchInPlace(target, maxBytes, stop);
-      } finally {
-        giveBack();
-      }
+    async fetch(asked, use) {
+      const target = readTarget(asked.url);
+      if (!(target instanceof URL)) return use(target);
+      using held = new DisposableStack();
+      const fetched = await fetchInTime(target, asked, held);
+      return await use(fetched);
     },
     [Symbol.asyncDispose]: () => agent.destroy(),
   };
@@ -91,14 +135,22 @@ function readTarget(url: string): URL | Fetched {
   return isPlain ? target : fault(target, 'must not carry credentials', true);
 }
 
-async function read(target: URL, answer: Dispatcher.ResponseData, maxBytes: number): Promise<Fetched> {
+/** Takes room in memory; throws when there is none before the fetch must end. */
+type TakeRoom = (bytes: number) => Promise<void>;
+
+async function read(
+  target: URL,
+  answer: Dispatcher.ResponseData,
+  maxBytes: number,
+  takeRoom: TakeRoom,
+): Promise<Fetched> {
   const refusal = refuse(target, answer, maxBytes);
   if (refusal !== null) {
     // Ending a body before its end is reported as its error.
     answer.body.on('error', () => {}).destroy();
     return refusal;
   }
-  const content = await collect(answer.body, lengthOf(answer) ?? maxBytes);
+  const content = await collect(answer.body, lengthOf(answer) ?? maxBytes, takeRoom);
   if (content === null) return tooLarge(target, `goes on after ${maxBytes} bytes`, maxBytes);
   const { 'content-type': contentType } = answer.headers;
   return { kind: 'fetched', content, contentType: typeof contentType === 'string' ? contentType : null };
@@ -128,19 +180,26 @@ function lengthOf({ headers }: Dispatcher.ResponseData): number | null {
 }
 
 /**
- * Reads a body into one buffer allocated at the start: joining chunks at the end would hold everything twice.
+ * Reads a body into one buffer: joining chunks at the end would hold everything twice. Once it is not small, its buffer is allocated whole.
  * @returns null when it is longer than `capacity`; leaving the loop early closes the connection
  */
-async function collect(body: AsyncIterable<Buffer>, capacity: number): Promise<Buffer | null> {
-  const room = Buffer.allocUnsafeSlow(capacity);
+async function collect(body: AsyncIterable<Buffer>, capacity: number, takeRoom: TakeRoom): Promise<Buffer | null> {
+  let space = Buffer.allocUnsafeSlow(Math.min(capacity, smallBytes));
   let length = 0;
   for await (const chunk of body) {
-    if (length + chunk.length > capacity) return null;
-    length += chunk.copy(room, length);
+    const needed = length + chunk.length;
+    if (needed > capacity) return null;
+    if (needed > space.length) {
+      await takeRoom(capacity);
+      const whole = Buffer.allocUnsafeSlow(capacity);
+      space.copy(whole, 0, 0, length);
+      space = whole;
+    }
+    length += chunk.copy(space, length);
   }
-  const filled = room.subarray(0, length);
+  const filled = space.subarray(0, length);
   // A small file must not keep a large buffer alive.
-  return length > capacity / 2 ? filled : Buffer.from(filled);
+  return length > space.length / 2 ? filled : Buffer.from(filled);
 }
 
 function whyEnded(error: unknown, deadline: AbortSignal, deadlineMs: number): string {
@@ -161,9 +220,12 @@ function unfit(detail: string): Fetched {
   return { kind: 'fault', detail, loggable: detail, isFinal: true };
 }
 
+type Deadline = Disposable & { readonly signal: AbortSignal; restart(): void };
+
 /** Aborts after `ms`, unless disposed of before. */
-function startDeadline(ms: number): Disposable & { readonly signal: AbortSignal } {
+function startDeadline(ms: number): Deadline {
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(), ms);
-  return { signal: controller.signal, [Symbol.dispose]: () => clearTimeout(timer) };
+  const { signal } = controller;
+  return { signal, restart: () => void timer.refresh(), [Symbol.dispose]: () => clearTimeout(timer) };
 }

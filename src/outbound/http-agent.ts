@@ -5,6 +5,8 @@ import { publicLookup } from './private-networks.ts';
 
 /** Time for each address of a name, except the last, before the next is tried. The usual 250 ms is too short for far or busy hosts. */
 const addressTimeoutMs = 4_000;
+/** The timers of undici may go off half a second early: then a request would end by them, and in other words. */
+const timerSlackMs = 1_000;
 /** Number of addresses that must fit into a short deadline. */
 const addressesTried = 3;
 
@@ -21,12 +23,14 @@ export function makeAgent(
     allowH2: false,
     // No limit: a request that waited for a connection would spend its deadline waiting.
     connections: null,
-    headersTimeout: deadlineMs,
-    bodyTimeout: deadlineMs,
+    // The caller's deadline ends them, in its own words.
+    headersTimeout: 0,
+    bodyTimeout: 0,
     ...options,
     connect: {
       ...tls,
-      timeout: deadlineMs,
+      // Ends what a request that was late has left behind.
+      timeout: deadlineMs + timerSlackMs,
       lookup: allowPrivateNetworks ? lookUp : publicLookup,
       autoSelectFamily: true,
       autoSelectFamilyAttemptTimeout: Math.min(addressTimeoutMs, Math.ceil(deadlineMs / addressesTried)),

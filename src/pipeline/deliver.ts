@@ -46,7 +46,7 @@ type Deps = {
   compose(email: StoredEmail, content: Content, files: Files): Promise<Buffer>;
   dispatch(outgoing: Outgoing): Promise<Dispatched>;
   /** Why an expired email was not sent in time; null when that is not known. */
-  explainExpiry(email: StoredEmail): Promise<string | null>;
+  explainExpiry(email: StoredEmail, missing: MissingFile | null): Promise<string | null>;
   settle(email: StoredEmail, outcome: SettledOutcome, attemptId: string): Promise<unknown>;
   /** Ends an email whose campaign is canceled. False when it is to be looked at again. */
   callOff(emailId: string): Promise<boolean>;
@@ -212,10 +212,10 @@ function askedFor(recipients: readonly Recipient[]): { to: string[]; attempts: n
 async function tryNow(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId: string): Promise<Attempted> {
   const { state } = email;
   const isOver = () => state.expiresAt !== null && state.expiresAt <= deps.now();
-  if (isOver()) return { kind: 'expired', why: await deps.explainExpiry(email) };
   const content = isHeavy(email.content) ? await deps.emails.content(email.facts.id) : email.content;
   // Before a transport is asked: an email that cannot be sent yet must not stand before others in the line for its rate.
   const missing = content === null || content === unreadable ? null : deps.missingFile(content);
+  if (isOver()) return { kind: 'expired', why: await deps.explainExpiry(email, missing) };
   if (missing !== null) return missing;
   const { isSandbox, recipients } = groupOf(state);
   let made: ReturnType<Outgoing['message']> | undefined;

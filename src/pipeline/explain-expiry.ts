@@ -1,4 +1,5 @@
-/** explain-expiry: says why an expired email was not sent in time: what kept the first transport of its route from taking it. */
+/** explain-expiry: says why an expired email was not sent in time: the file it waited for, or what kept the first transport of its route from taking it. */
+import { hostOf, type MissingFile } from '../domain/attachment.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import type { Rate } from '../domain/rate.ts';
 import { freshState, standingOf } from '../domain/standing.ts';
@@ -15,8 +16,17 @@ type Deps = {
   now(): number;
 };
 
-/** @returns null when a transport could have taken it: then the email waited for a worker, or for its own time */
-export async function explainExpiry(deps: Deps, { facts }: StoredEmail): Promise<string | null> {
+/** @returns null when a transport could have taken it: then the email waited for a worker, or for its own time; or when a reason stands already */
+export async function explainExpiry(
+  deps: Deps,
+  { facts, state }: StoredEmail,
+  missing: MissingFile | null,
+): Promise<string | null> {
+  // A file that was asked for in vain says so already. The host alone: the rest of a URL may be secret.
+  if (missing !== null)
+    return state.recipients.some(({ reason }) => reason !== null)
+      ? null
+      : `it waited for a file from ${hostOf(missing.url)}`;
   const { plan } = deps.transports;
   const names = routeFor(plan, facts).transports;
   const states = await deps.states.read(names);

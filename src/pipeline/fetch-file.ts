@@ -26,6 +26,7 @@ type Deps = {
   stopping: AbortSignal;
   /** An email in hand is taken up again after this, unless `keepFetching` moves that on: then its worker died. */
   leaseMs: number;
+  report(fetched: { email: StoredEmail; host: string; outcome: Fetched['kind'] }): void;
   onTrouble(part: 'fetch file', error: unknown, fields: { readonly email: string }): void;
   newId(prefix: 'at'): string;
   now(): number;
@@ -74,20 +75,45 @@ export async function keepFetching({
 
 async function bring(deps: Deps, email: StoredEmail, missing: MissingFile): Promise<void> {
   const { id } = email.facts;
-  const { due, lane, onTrouble, now } = deps;
+  const { client, due, lane, inHand, stopping: stop, onTrouble, now } = deps;
+  const { url, maxBytes } = missing;
+  const forMs = (email.state.expiresAt ?? Number.POSITIVE_INFINITY) - now();
   try {
-    const answer = await deps.client
-      .fetch(missing.url, missing.maxBytes, lane, deps.stopping)
+    const next = await client.fetch({ url, maxBytes, lane, forMs, stop }, (fetched) => {
       // From here on no mark may be moved any more: the next one says when it comes again.
-      .finally(() => deps.inHand.delete(id));
-    if (answer.kind === 'put_off' && !deps.stopping.aborted) return await mark(deps, id, laterAt(email, now()));
-    if (answer.kind === 'fault' && (await deps.settle(email, faultOf(missing, answer), deps.newId('at')))) return;
-    if (answer.kind === 'fetched') await keep(deps, email, missing, answer);
-    await due.mark(lane, [{ id, at: now() }], now());
+      inHand.delete(id);
+      deps.report({ email, host: hostOf(url), outcome: fetched.kind });
+      return settleFetched(deps, email, missing, fetched);
+    });
+    if (next !== null) await due.mark(lane, [{ id, ...next }], now());
   } catch (error) {
+    inHand.delete(id);
     onTrouble('fetch file', error, { email: id });
     // Without this mark it comes again at the end of the lease.
     await due.mark(lane, [{ id, at: now() + troubleWaitMs }], now()).catch(() => {});
+  }
+}
+
+/** When an email comes again, and whether it waits for its file until then. */
+type Next = { readonly at: number; readonly isForFile?: true };
+
+/** @returns null when it is stored already when the email comes again */
+async function settleFetched(
+  deps: Deps,
+  email: StoredEmail,
+  missing: MissingFile,
+  fetched: Fetched,
+): Promise<Next | null> {
+  switch (fetched.kind) {
+    case 'put_off':
+      return deps.stopping.aborted ? { at: deps.now() } : { at: laterAt(email, deps.now()), isForFile: true };
+    case 'fault': {
+      const isSettled = await deps.settle(email, faultOf(missing, fetched), deps.newId('at'));
+      return isSettled ? null : { at: deps.now() };
+    }
+    case 'fetched':
+      await keep(deps, email, missing, fetched);
+      return { at: deps.now() };
   }
 }
 

@@ -2,6 +2,7 @@
  * Meters: one function for each measurement, with a registry of their own. Values that are not counted here are read when /metrics is requested.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { type Fetched, fetchOutcomes } from '../domain/attachment.ts';
 import { type Lane, lanes } from '../domain/lane.ts';
 import { type AttemptOutcome, attemptOutcomes } from '../domain/ledger.ts';
 import type { Levels } from '../domain/levels.ts';
@@ -42,6 +43,7 @@ export function openMeters() {
   const acceptToSent = histogram('postrider_accept_to_sent_seconds');
   const phases = histogram('postrider_smtp_phase_seconds');
   const attempts = counter('postrider_attempts_total');
+  const fetches = counter('postrider_file_fetches_total');
   const posts = counter('postrider_webhook_posts_total');
   const postTime = histogram('postrider_webhook_post_seconds');
   const requests = counter('postrider_http_requests_total');
@@ -59,6 +61,7 @@ export function openMeters() {
     queueWait.zero({ lane });
     acceptToSent.zero({ lane });
     for (const status of recipientStatuses) recipients.inc({ lane, status }, 0);
+    for (const outcome of fetchOutcomes) fetches.inc({ lane, outcome }, 0);
   }
 
   /** Transports that have series of their own, and those that keep them whatever the plan says; null while that is unknown. */
@@ -101,6 +104,10 @@ export function openMeters() {
         const ms = trace.ms[phase];
         if (ms !== null) phases.observe({ transport, phase }, ms / 1_000);
       }
+    },
+
+    fetched(lane: Lane, outcome: Fetched['kind']): void {
+      fetches.inc({ lane, outcome }, 1);
     },
 
     queueWait(lane: Lane, ms: number): void {

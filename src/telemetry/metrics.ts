@@ -73,7 +73,12 @@ export const metrics = {
   postrider_attempts_total: {
     kind: 'counter',
     labels: ['transport', 'outcome'],
-    help: 'Attempts at an email: `sent` to at least one recipient, else `deferred` or `bounced`; `unknown`, `transport_fault` (nobody’s attempt is burnt) or `undeliverable`.',
+    help: 'Attempts at an email: `sent` to at least one recipient, else `deferred` or `bounced`; `unknown`, `transport_fault` (nobody’s attempt is burnt) or `undeliverable`. A file that could not be fetched is no attempt at a transport: that is in `postrider_file_fetches_total` alone.',
+  },
+  postrider_file_fetches_total: {
+    kind: 'counter',
+    labels: ['lane', 'outcome'],
+    help: 'Fetches of files given by `path`: `fetched`, `fault` (it counts as one of five tries of the email) or `put_off` (it found no place or no room in time, the email expired, or the process stopped).',
   },
   postrider_pool_connections: {
     kind: 'gauge',

@@ -1,6 +1,7 @@
 /** Reports of mail: what became of each email, of each slice of a campaign, and what was forgotten when its time was over. */
 
 import { maskAddress, maskAddresses } from '../domain/address.ts';
+import type { Fetched } from '../domain/attachment.ts';
 import type { CampaignStatus } from '../domain/campaign.ts';
 import type { Decision } from '../domain/decide.ts';
 import { type StoredEmail, statusOf } from '../domain/email.ts';
@@ -17,6 +18,14 @@ type Settled = {
   readonly decision: Decision;
 };
 
+/** The end of a fetch of one file. */
+type FetchReported = {
+  readonly email: StoredEmail;
+  /** The rest of the URL may be secret. */
+  readonly host: string;
+  readonly outcome: Fetched['kind'];
+};
+
 /** One slice of a campaign, and what became of its recipients. */
 type SliceReported = {
   readonly take: { readonly campaignId: string; readonly slice: number };
@@ -31,7 +40,7 @@ type CampaignReported = {
   readonly recipients: number;
 };
 
-type MailMeters = Pick<Meters, 'entered' | 'attempt' | 'queueWait' | 'acceptToSent'>;
+type MailMeters = Pick<Meters, 'entered' | 'attempt' | 'fetched' | 'queueWait' | 'acceptToSent'>;
 
 /** @param now the clock that emails have their times from */
 export function makeMailReports(log: Log, meters: MailMeters, now: () => number) {
@@ -50,6 +59,13 @@ export function makeMailReports(log: Log, meters: MailMeters, now: () => number)
       if (outcome !== null && 'transport' in what) meters.attempt(what.transport, outcome, traceOf(what));
       if (waitMs !== null) meters.queueWait(lane, waitMs);
       if (entered.includes('sent')) meters.acceptToSent(lane, at - email.state.since);
+    },
+
+    /** A fault has a line of its attempt as well, which says why. */
+    fetched({ email, host, outcome }: FetchReported): void {
+      const { id, lane } = email.facts;
+      log.info({ email_id: id, lane, host, outcome }, 'file');
+      meters.fetched(lane, outcome);
     },
 
     /** A campaign started, or was canceled before it started: from now on its recipients are settled. */
@@ -94,7 +110,7 @@ function fieldsOf({ email, what, decision }: Settled, at: number, waitMs: number
     tls: trace?.tls,
     ms: trace?.ms,
     wait_ms: waitMs ?? undefined,
-    detail: 'detail' in what ? maskAddresses('loggable' in what ? what.loggable : what.detail) : undefined,
+    detail: detailOf(what),
     recipients: decision.state.recipients.map(({ address, status, smtp }) => ({
       to: maskAddress(address),
       status,
@@ -103,6 +119,12 @@ function fieldsOf({ email, what, decision }: Settled, at: number, waitMs: number
     age_ms: at - createdAt,
     again_at: isoOrNull(decision.again),
   };
+}
+
+/** Why it went so, without what may be secret; undefined when there is nothing to say. */
+function detailOf(what: SettledOutcome | Change): string | undefined {
+  const detail = what.kind === 'expired' ? what.why : 'detail' in what ? what.detail : null;
+  return detail == null ? undefined : maskAddresses('loggable' in what ? what.loggable : detail);
 }
 
 function traceOf(what: SettledOutcome | Change): AttemptTrace | undefined {

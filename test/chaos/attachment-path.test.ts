@@ -1,6 +1,8 @@
 /** Attachments given by `path`: fetched once, kept, and sent the same however often it is tried; what cannot be had says why. */
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { keys } from '../../src/store/keys.ts';
+import { numberOf, readSamples } from '../support/exposition.ts';
 import { type FileServers, openFileServers } from '../support/file-server.ts';
 import { type Body, type Env, type Postrider, startPostrider } from '../support/postrider.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
@@ -115,6 +117,8 @@ describe('a file that cannot be fetched', () => {
       reason: `attachment report.pdf: https://127.0.0.1:${files.port}/a/file.pdf answered 503`,
     });
     expect(files.requests).toHaveLength(5);
+    const samples = readSamples(await (await fetch(`${postrider.url}/metrics`)).text());
+    expect(numberOf(samples, 'postrider_file_fetches_total', { lane: 'transactional', outcome: 'fault' })).toBe(5);
     expect(await kindsOf(postrider, id)).toEqual(['accepted', ...Array(5).fill('fetch_fault')]);
     expect((await postrider.api('GET', `/v1/emails/${id}/explain`)).body).toMatchObject({
       reason: 'final',
@@ -148,22 +152,43 @@ describe('a file that cannot be fetched', () => {
   });
 });
 
-it('an email whose time is over when its file has come is not sent', async () => {
+it('emails whose time is over while a file is fetched, or waits for its turn, expire and say what they waited for', async () => {
+  await using files = await servers.serve(() => {});
+  await using postrider = await start();
+  const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Code', text: '1234', ttl: 6 };
+  const base = { ...email, attachments: [{ path: files.url }] };
+  // Four of them have a place.
+  const { body } = await postrider.api('POST', '/v1/emails/batch', { base, messages: Array(6).fill({}) });
+  const reason = 'not delivered before it expired: it waited for a file from 127.0.0.1';
+  for (const { id } of body.data) {
+    expect((await becomes(postrider, id, 'expired')).recipients[0]).toMatchObject({ attempts: 0, reason });
+    const explained = (await postrider.api('GET', `/v1/emails/${id}/explain`)).body;
+    expect(explained).toMatchObject({ reason: 'final', recipients: [{ why: reason }] });
+    expect(mailsOf(id)).toEqual([]);
+  }
+  await until('nothing to be fetched any more', () => files.sockets.size === 0);
+  expect(postrider.output()).toMatch(/"outcome":"expired",.*"detail":"it waited for a file from 127\.0\.0\.1"/);
+});
+
+it('while its file is fetched, the lease of an email is renewed, so that no other worker takes it up', async () => {
   const gate = Promise.withResolvers<void>();
   await using files = await servers.serve(async (_, response) => {
     await gate.promise;
     response.end(report);
   });
-  await using postrider = await start();
-  const ttl = 3;
-  const email = { from: 'a@example.com', to: 'b@example.org', subject: 'Code', text: '1234', ttl };
-  const { id } = (await postrider.api('POST', '/v1/emails', { ...email, attachments: [{ path: files.url }] })).body;
-  await until('its file to be asked for', () => files.requests.length === 1);
-  const { created_at } = (await postrider.api('GET', `/v1/emails/${id}`)).body as unknown as { created_at: string };
-  await until('its time to be over', () => Date.now() > Date.parse(created_at) + ttl * 1_000);
+  await using postrider = await start({ WORKER_LOCK: '9s' });
+  const id = await send(postrider, [{ path: files.url }]);
+  const client = redis.connect();
+  const leaseEnd = async () => Number(await client.zscore(keys.again('transactional'), id));
+  await until('its file to be asked for', () => files.requests.length > 0);
+  const first = await leaseEnd();
+  expect(first).toBeGreaterThan(0);
+  await until('its lease to be renewed', async () => (await leaseEnd()) > first);
+  // It was renewed before it had ended, not taken up anew.
+  expect(await leaseEnd()).toBeLessThan(first + 9_000);
   gate.resolve();
-  await becomes(postrider, id, 'expired');
-  expect(mailsOf(id)).toEqual([]);
+  await becomes(postrider, id, 'sent');
+  expect(files.requests).toHaveLength(1);
 });
 
 it('a file whose name tells nothing is of the type that its server says', async () => {

@@ -17,6 +17,7 @@ let redis: TestRedis;
 let smtp: TestSmtpServer;
 let receiver: Receiver;
 let files: FileServer;
+let isMissing = false;
 let api: ApiClient;
 let secret: string;
 let env: Env;
@@ -25,7 +26,12 @@ beforeAll(async () => {
   smtp = opened.use(await openSmtpServer());
   receiver = opened.use(await openReceiver());
   const servers = opened.use(await openFileServers());
-  files = opened.use(await servers.serve((_, response) => response.end(file)));
+  files = opened.use(
+    await servers.serve((_, response) => {
+      response.statusCode = isMissing ? 404 : 200;
+      response.end(file);
+    }),
+  );
   env = {
     ATTACHMENT_ALLOW_PRIVATE_NETWORKS: 'true',
     NODE_EXTRA_CA_CERTS: servers.certificate.file,
@@ -90,6 +96,38 @@ it.each([
   const mails = smtp.mails.filter(({ parsed }) => parsed.messageId === `<${id}@example.com>`);
   expect(mails.map(({ parsed }) => parsed.attachments[0]?.content.equals(file))).toEqual([true]);
   expect(files.requests.length - fetches).toBe(1);
+  worker.kill('SIGTERM');
+  expect(await worker.ended, worker.output()).toBe(0);
+});
+
+it('between missed/settled: the file that was not there counts as one attempt, and is fetched later', async () => {
+  isMissing = true;
+  const attachments = [{ path: files.url }];
+  const { id } = (
+    await api('POST', '/v1/emails', {
+      from: 'a@example.com',
+      to: 'b@example.org',
+      subject: 's',
+      text: 'Hi',
+      attachments,
+    })
+  ).body;
+  const gap = 'missed/settled';
+  const soon = { RETRY_SCHEDULE: '100ms' };
+  await using worker = await startPostrider({ ...env, ...soon, ROLES: 'worker', STOP_HERE: gap }, stopHere);
+  await worker.printed(new RegExp(`stopped at ${gap}`));
+  isMissing = false;
+  await redis.stop();
+  worker.kill('SIGUSR2');
+  await worker.printed(new RegExp(`went on from ${gap}`));
+  await redis.start();
+  const look = async () => (await api('GET', `/v1/emails/${id}`)).body;
+  const isSent = async () => {
+    const body = await look();
+    return body.status === 'sent' && body;
+  };
+  expect(await until('it to be sent', isSent, look)).toMatchObject({ attempts: 2 });
+  expect(smtp.mails.filter(({ parsed }) => parsed.messageId === `<${id}@example.com>`)).toHaveLength(1);
   worker.kill('SIGTERM');
   expect(await worker.ended, worker.output()).toBe(0);
 });

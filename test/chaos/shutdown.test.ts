@@ -5,7 +5,8 @@ import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { placeId } from '../../src/domain/id.ts';
 import { addCampaign } from '../support/campaigns.ts';
-import { main, startPostrider, testApiKey, testKeys } from '../support/postrider.ts';
+import { openFileServers } from '../support/file-server.ts';
+import { type Env, main, startPostrider, testApiKey, testKeys } from '../support/postrider.ts';
 import { startProcess } from '../support/processes.ts';
 import { openTestRedis, type TestRedis } from '../support/redis.ts';
 import { openSmtpServer } from '../support/smtp-server.ts';
@@ -117,6 +118,52 @@ it('with its Redis gone for good and an answer to write down, it waits for SHUTD
   postrider.kill('SIGTERM');
   expect(await postrider.ended, postrider.output()).toBe(1);
   expect(postrider.output()).toContain('(emails: 1, webhook posts: 0). Nothing is lost');
+});
+
+/** A process whose email has a file that is not there. It knows so when `answer` has ended. */
+async function startFetching(redis: TestRedis, env: Env) {
+  await using opened = new AsyncDisposableStack();
+  const servers = opened.use(await openFileServers());
+  const gate = Promise.withResolvers<void>();
+  const files = opened.use(
+    await servers.serve(async (_, response) => {
+      await gate.promise;
+      response.writeHead(404).end();
+    }),
+  );
+  const fetching = { ATTACHMENT_ALLOW_PRIVATE_NETWORKS: 'true', NODE_EXTRA_CA_CERTS: servers.certificate.file };
+  const postrider = opened.use(await startPostrider({ REDIS_URL: redis.url, ...fetching, ...env, NODE_ENV: 'test' }));
+  await postrider.api('POST', '/v1/emails', { ...email, attachments: [{ path: files.url }] });
+  await until('its file to be asked for', () => files.requests.length > 0);
+  const answer = () => {
+    gate.resolve();
+    return until('it to leave the server', () => files.sockets.size === 0);
+  };
+  const all = opened.move();
+  return { postrider, answer, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}
+
+it('with its Redis gone for good and a file that is not there, the process does not wait for it', async () => {
+  await using redis = await openTestRedis();
+  await using fetching = await startFetching(redis, { SHUTDOWN_TIMEOUT: '10m' });
+  const { postrider, answer } = fetching;
+  await redis.stop();
+  await answer();
+  postrider.kill('SIGTERM');
+  expect(await postrider.ended, postrider.output()).toBe(0);
+  expect(postrider.output()).toMatch(/"emails":0,.*"redis_away":true,"msg":"stopped"/);
+});
+
+it('with a Redis that is full and a file that is not there, the process stops after SHUTDOWN_TIMEOUT', async () => {
+  await using redis = await openTestRedis();
+  await using fetching = await startFetching(redis, { SHUTDOWN_TIMEOUT: '500ms' });
+  const { postrider, answer } = fetching;
+  await redis.connect().config('SET', 'maxmemory', '1');
+  await answer();
+  await postrider.printed(/"part":"settle"/);
+  postrider.kill('SIGTERM');
+  expect(await postrider.ended, postrider.output()).toBe(0);
+  expect(postrider.output()).toMatch(/"emails":0,.*"redis_away":false,"msg":"stopped"/);
 });
 
 /** A server that takes connections and answers none. */

@@ -64,3 +64,17 @@ it('a wait that was given a place keeps nothing of its signal', async () => {
   expect(await waiting).not.toBeNull();
   expect(getEventListeners(signal, 'abort')).toHaveLength(0);
 });
+
+it('with a weight one party holds no more than is free beside it, but all there are at once where nobody has any', async () => {
+  const places = makeShares(64);
+  const first = places.tryTake('a', 25);
+  expect(places.tryTake('a', 25)).toBeNull();
+  const second = places.tryTake('b', 25);
+  expect(places.tryTake('c', 25)).toBeNull();
+  const waiting = places.take('c', patient, 25);
+  second?.();
+  (await waiting)?.();
+  first?.();
+  expect(places.tryTake('d', 100)).not.toBeNull();
+  expect(places.tryTake('e')).toBeNull();
+});

@@ -95,7 +95,7 @@ it('a stop ends what is being fetched, and counts no attempt', async () => {
     const { status, recipients } = (await api.api('GET', `/v1/emails/${id}`)).body;
     expect([status, recipients[0]?.attempts]).toEqual(['queued', 0]);
   }
-  // All are due again, though the lock of a worker that died would hold them for half a minute.
+  // At once, though the lock of a worker that died would hold them for half a minute: fetch-file.test.ts shows that each is due.
   const before = held.size;
   await using _next = await startPostrider({ ...env, ROLES: 'worker' });
   await until('another worker to ask for its files', () => held.size > before);

@@ -46,7 +46,9 @@ it('a transport with as many connections as a lane has places is named at the st
 it('of a file that cannot be fetched no more than the host is in a line, and all but its query in the answer', async () => {
   const attachments = [{ filename: 'Secret plan.pdf', path: 'https://127.0.0.1:1/secret/plan.pdf?key=secret' }];
   const { id } = (await api.api('POST', '/v1/emails', { ...email('bob@y.example'), attachments })).body;
-  const line = await until('it to be told', () => linesOf(worker).find((each) => each.email_id === id));
+  const lineOf = (msg: string) => named(linesOf(worker), msg).find((each) => each.email_id === id);
+  const line = await until('it to be told', () => lineOf('attempt'));
+  expect(lineOf('file')).toMatchObject({ lane: 'transactional', host: '127.0.0.1', outcome: 'fault' });
   const what = 'is in a private network: give a public host';
   expect(line).toMatchObject({ outcome: 'fetch_fault', detail: `attachment: https://127.0.0.1:1 ${what}` });
   const { recipients } = (await api.api('GET', `/v1/emails/${id}`)).body;

@@ -1,5 +1,6 @@
 /** What /metrics tells of an API and a worker: every metric there is, under labels of closed sets, also while Redis is away. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { fetchOutcomes } from '../../src/domain/attachment.ts';
 import { lanes } from '../../src/domain/lane.ts';
 import { attemptOutcomes } from '../../src/domain/ledger.ts';
 import { refusalReasons } from '../../src/domain/problem.ts';
@@ -51,7 +52,7 @@ const closed: Readonly<Record<string, ReadonlySet<string> | RegExp>> = {
   takes_mail: new Set(['true', 'false']),
   transport: new Set(['relay', 'sandbox']),
   phase: new Set(['connect', 'envelope', 'body']),
-  outcome: new Set([...attemptOutcomes, 'delivered', 'refused', 'unanswered']),
+  outcome: new Set([...attemptOutcomes, ...fetchOutcomes, 'delivered', 'refused', 'unanswered']),
   state: new Set(['busy', 'idle']),
   method: new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'other']),
   status: new RegExp(`^(?:[1-5]\\d\\d|${recipientStatuses.join('|')})$`),

@@ -2,8 +2,9 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { Fetched } from '../../src/domain/attachment.ts';
 import { openAttachmentClient } from '../../src/outbound/attachment-client.ts';
-import { faultForNow, notStopping, openFileServers } from '../support/file-server.ts';
+import { faultForNow, fetchBy, openFileServers, usual } from '../support/file-server.ts';
 import { until } from '../support/until.ts';
 
 const servers = await openFileServers();
@@ -39,11 +40,25 @@ describe('the deadline', () => {
     await new Promise((closed) => server.close(closed));
   });
 
+  it('ends a fetch before the timers of the HTTP client do, whenever it began', async () => {
+    await using target = await serve((request, response) => {
+      if (request.url !== '/held') response.end('x');
+    });
+    // The timers of the HTTP client tick every half second: of those that begin between two ticks most would go off early.
+    await using client = openAttachmentClient({ ...trusting, deadlineMs: 1_990 });
+    const held: Promise<Fetched>[] = [];
+    for (let n = 0; n < 40; n++) {
+      if (n % 10 === 0) held.push(fetchBy(client, { url: `${new URL(target.url).origin}/held` }));
+      await fetchBy(client, { url: `https://localhost:${target.port}/` });
+    }
+    expect(await Promise.all(held)).toEqual(Array(4).fill(late));
+  });
+
   it('or the end of the client cuts it off', async () => {
     const reached = Promise.withResolvers<void>();
     await using target = await serve(() => reached.resolve());
     const client = openAttachmentClient(trusting);
-    const fetching = client.fetch(target.url, 1_000, 'transactional', notStopping);
+    const fetching = fetchBy(client, { url: target.url, maxBytes: 1_000 });
     await reached.promise;
     await client[Symbol.asyncDispose]();
     expect(await fetching).toMatchObject({ kind: 'fault', isFinal: false });
@@ -64,8 +79,7 @@ describe('a client with more to fetch than it may at once', () => {
       response.end('x');
     });
     await using client = openAttachmentClient(trusting);
-    const fetchFrom = (host: string) =>
-      client.fetch(`https://${host}:${target.port}/`, 10, 'transactional', notStopping);
+    const fetchFrom = (host: string) => fetchBy(client, { url: `https://${host}:${target.port}/` });
     const hanging = Array.from({ length: 20 }, () => fetchFrom('127.0.0.1'));
     await until('four requests', () => open['127.0.0.1'] === 4);
     const others = Array.from({ length: 20 }, () => fetchFrom('localhost'));
@@ -78,15 +92,45 @@ describe('a client with more to fetch than it may at once', () => {
     expect(most).toEqual({ '127.0.0.1': 4, localhost: 2 });
   });
 
+  it('keeps the place of a file until it is stored: while that takes long, no more files come', async () => {
+    await using target = await serve((_, response) => response.end('x'));
+    await using client = openAttachmentClient(trusting);
+    const stored = Promise.withResolvers<void>();
+    const inHand: string[] = [];
+    const asked = { ...usual, url: target.url };
+    const storing = Array.from({ length: 20 }, () =>
+      client.fetch(asked, async ({ kind }) => {
+        inHand.push(kind);
+        await stored.promise;
+      }),
+    );
+    await until('four in hand', () => inHand.length === 4);
+    // By then a fifth would have been asked for as well.
+    await fetchOnce(target.url);
+    expect(target.requests).toHaveLength(5);
+    stored.resolve();
+    await Promise.all(storing);
+    expect(inHand).toEqual(Array(20).fill('fetched'));
+  });
+
+  it('gives back the place of a file that could not be stored', async () => {
+    await using target = await serve((_, response) => response.end('x'));
+    await using client = openAttachmentClient(trusting);
+    const asked = { ...usual, url: target.url };
+    for (let n = 0; n < 5; n++)
+      await expect(client.fetch(asked, () => Promise.reject(new Error('full')))).rejects.toThrow('full');
+    expect(await fetchBy(client, { url: target.url })).toMatchObject({ kind: 'fetched' });
+  });
+
   it('lets one lane fetch while the other has no place left for that host', async () => {
     await using target = await serve((request, response) => {
       if (request.url !== '/held') response.end('x');
     });
     const { origin } = new URL(target.url);
     await using client = openAttachmentClient(trusting);
-    const held = Array.from({ length: 20 }, () => client.fetch(`${origin}/held`, 10, 'bulk', notStopping));
+    const held = Array.from({ length: 20 }, () => fetchBy(client, { url: `${origin}/held`, lane: 'bulk' }));
     await until('its share of requests', () => target.requests.length === 4);
-    expect(await client.fetch(target.url, 10, 'transactional', notStopping)).toMatchObject({ kind: 'fetched' });
+    expect(await fetchBy(client, { url: target.url })).toMatchObject({ kind: 'fetched' });
     await client[Symbol.asyncDispose]();
     expect((await Promise.all(held)).every(({ kind }) => kind === 'fault')).toBe(true);
   });
@@ -94,7 +138,7 @@ describe('a client with more to fetch than it may at once', () => {
   it('gives up on one whose wait was as long as a fetch may take', async () => {
     await using target = await serve(() => {});
     await using client = openAttachmentClient(hasty);
-    const fetching = Array.from({ length: 5 }, () => client.fetch(target.url, 10, 'transactional', notStopping));
+    const fetching = Array.from({ length: 5 }, () => fetchBy(client, { url: target.url }));
     const fetched = await Promise.all(fetching);
     expect(fetched.slice(0, 4)).toEqual(Array(4).fill(late));
     expect(fetched[4]).toEqual({ kind: 'put_off' });
@@ -106,10 +150,80 @@ describe('a client with more to fetch than it may at once', () => {
     await using target = await serve(() => {});
     await using client = openAttachmentClient(trusting);
     const stop = new AbortController();
-    const fetching = Array.from({ length: 6 }, () => client.fetch(target.url, 10, 'transactional', stop.signal));
+    const fetching = Array.from({ length: 6 }, () => fetchBy(client, { url: target.url, stop: stop.signal }));
     await until('its share of requests', () => target.requests.length === 4);
     stop.abort();
     expect(await Promise.all(fetching)).toEqual(Array(6).fill({ kind: 'put_off' }));
     await until('the connections to be closed', () => target.sockets.size === 0);
+  });
+});
+
+describe('a file that is wanted for some time only', () => {
+  it('is put off when that is over, whether it was under way or waited for its turn: that is no fault', async () => {
+    await using target = await serve(() => {});
+    await using client = openAttachmentClient(trusting);
+    const fetching = Array.from({ length: 6 }, () => fetchBy(client, { url: target.url, forMs: 300 }));
+    expect(await Promise.all(fetching)).toEqual(Array(6).fill({ kind: 'put_off' }));
+    await until('the connections to be closed', () => target.sockets.size === 0);
+  });
+});
+
+describe('a client whose room in memory is full', () => {
+  const large = 2_000_000;
+  const tight = { ...trusting, roomBytes: 5_000_000 };
+
+  /** `/large/known` says its length, `/large` does not, and any other is small. */
+  const serveSizes = () =>
+    serve((request, response) => {
+      if (request.url === '/large/known') response.setHeader('content-length', large);
+      response.end(request.url?.startsWith('/large') ? Buffer.alloc(large, 'x') : 'x');
+    });
+
+  it.each(['/large', '/large/known'])(
+    'takes no large file (%s) before there is room, and small ones meanwhile',
+    async (path) => {
+      await using target = await serveSizes();
+      await using client = openAttachmentClient(tight);
+      const { origin } = new URL(target.url);
+      const stored = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      const inHand: Fetched[] = [];
+      const asked = { ...usual, url: origin + path, maxBytes: large };
+      const storing = stored.map(({ promise }) =>
+        client.fetch(asked, async (fetched) => {
+          inHand.push(fetched);
+          await promise;
+        }),
+      );
+      await until(
+        'one in hand, and the other at its server',
+        () => inHand.length === 1 && target.requests.length === 2,
+      );
+      expect(await fetchBy(client, { url: `${origin}/small` })).toMatchObject({ kind: 'fetched' });
+      const other = `https://localhost:${target.port}${path}`;
+      expect(await fetchBy(client, { url: other, maxBytes: large })).toMatchObject({ kind: 'fetched' });
+      expect(inHand).toHaveLength(1);
+      stored[0]?.resolve();
+      stored[1]?.resolve();
+      await Promise.all(storing);
+      expect(inHand.map((one) => one.kind === 'fetched' && one.content.length)).toEqual([large, large]);
+    },
+  );
+
+  it('puts off a file that had no room for as long as a fetch may take: that is no fault', async () => {
+    await using target = await serveSizes();
+    await using client = openAttachmentClient({ ...tight, deadlineMs: 1_000 });
+    const asked = { ...usual, url: `${new URL(target.url).origin}/large`, maxBytes: large };
+    const stored = Promise.withResolvers<void>();
+    const first = Promise.withResolvers<void>();
+    const storing = client.fetch(asked, async () => {
+      first.resolve();
+      await stored.promise;
+    });
+    await first.promise;
+    expect(await fetchBy(client, asked)).toEqual({ kind: 'put_off' });
+    await until('its connection to be closed', () => target.sockets.size <= 1);
+    stored.resolve();
+    await storing;
+    expect(await fetchBy(client, asked)).toMatchObject({ kind: 'fetched' });
   });
 });

@@ -1,7 +1,7 @@
 /** What the attachment client takes for a file, and from whom; every fault says what is wrong without a secret. */
 import { afterAll, describe, expect, it } from 'vitest';
 import { openAttachmentClient } from '../../src/outbound/attachment-client.ts';
-import { faultForGood, faultForNow, notStopping, openFileServers } from '../support/file-server.ts';
+import { faultForGood, faultForNow, fetchBy, openFileServers } from '../support/file-server.ts';
 import { startProcess } from '../support/processes.ts';
 import { until } from '../support/until.ts';
 
@@ -49,8 +49,7 @@ describe('an attachment that is fetched', () => {
   it('uses a connection again at once, and leaves it soon', async () => {
     await using target = await serve((_, response) => response.end('x'));
     await using client = openAttachmentClient(trusting);
-    for (let n = 0; n < 3; n++)
-      expect(await client.fetch(target.url, 10, 'transactional', notStopping)).toMatchObject({ kind: 'fetched' });
+    for (let n = 0; n < 3; n++) expect(await fetchBy(client, { url: target.url })).toMatchObject({ kind: 'fetched' });
     // The second may leave while the first connection is still being handed back.
     expect(target.connections).toBeLessThanOrEqual(2);
     await until('the idle connection to be closed', () => target.sockets.size === 0);
@@ -107,7 +106,7 @@ describe('a body', () => {
       response.writeHead(200, { 'content-length': 1_001 }).flushHeaders();
     });
     await using client = openAttachmentClient(trusting);
-    expect(await client.fetch(target.url, 1_000, 'transactional', notStopping)).toEqual(
+    expect(await fetchBy(client, { url: target.url, maxBytes: 1_000 })).toEqual(
       faultForGood(expect.stringMatching(/is 1001 bytes, and at most 1000 bytes/)),
     );
     await until('the connection to be closed', () => target.sockets.size === 0);
@@ -168,10 +167,12 @@ describe('a body', () => {
     });
     const script = `
       import { openAttachmentClient } from './src/outbound/attachment-client.ts';
-      await using client = openAttachmentClient({ allowPrivateNetworks: true });
-      const small = await client.fetch('${target.url}', 1, 'transactional', new AbortController().signal);
+      await using client = openAttachmentClient({ allowPrivateNetworks: true, roomBytes: 1 });
+      const asked = { url: '${target.url}', lane: 'transactional', forMs: Infinity, stop: new AbortController().signal };
+      const fetch = (maxBytes) => client.fetch({ ...asked, maxBytes }, async (fetched) => fetched);
+      const small = await fetch(1);
       const before = process.resourceUsage().maxRSS;
-      const fetched = await client.fetch('${target.url}', ${size}, 'transactional', new AbortController().signal);
+      const fetched = await fetch(${size});
       console.log(small.kind, fetched.kind, fetched.content?.length, (process.resourceUsage().maxRSS - before) * 1024);`;
     await using child = startProcess(
       process.execPath,
@@ -188,7 +189,7 @@ describe('a body', () => {
 
 describe('TLS', () => {
   it.each([
-    ['a certificate nobody vouches for', { allowPrivateNetworks: true }, '127.0.0.1', {}, /certificate/],
+    ['a certificate nobody vouches for', { ...trusting, ca: undefined }, '127.0.0.1', {}, /certificate/],
     ['a certificate for another host', trusting, '127.0.0.2', {}, /ERR_TLS_CERT_ALTNAME_INVALID/],
   ] as const)('with %s is refused', async (_, options, host, server, why) => {
     await using target = await serve((_, response) => response.end('x'), server, host);
@@ -208,8 +209,9 @@ describe('TLS', () => {
     await using target = await serve((_, response) => response.end('x'), server);
     const script = `
       import { openAttachmentClient } from './src/outbound/attachment-client.ts';
-      await using client = openAttachmentClient({ allowPrivateNetworks: true });
-      console.log((await client.fetch('${target.url}', 1_000, 'transactional', new AbortController().signal)).kind);`;
+      await using client = openAttachmentClient({ allowPrivateNetworks: true, roomBytes: 1 });
+      const asked = { url: '${target.url}', maxBytes: 1_000, lane: 'transactional', forMs: Infinity, stop: new AbortController().signal };
+      console.log(await client.fetch(asked, async ({ kind }) => kind));`;
     await using child = startProcess(process.execPath, [...args, '--input-type=module', '-e', script], { env });
     await child.printed(/^fault$/m);
     expect(target.requests).toHaveLength(0);

@@ -1,6 +1,7 @@
 /** explain-expiry: what an email waited for whose time is over, in words that name the transport. */
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import type { MissingFile } from '../../src/domain/attachment.ts';
 import { acceptEmail } from '../../src/domain/email.ts';
 import { explainExpiry } from '../../src/pipeline/explain-expiry.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
@@ -23,14 +24,32 @@ const budgets = () => openBudgets(redis);
 const other = { id: 'other', lane: 'transactional', dueAt: 1, endsAt: Date.now() + hour } as const;
 const rates = [{ count: 1, windowMs: hour }];
 
+const file = {
+  kind: 'missing_file',
+  place: 0,
+  filename: 'a',
+  url: 'https://files.example:8443/secret?key',
+  maxBytes: 1,
+} as const;
+
 async function blamed(...route: string[]): Promise<string | null> {
+  return blamedWith(null, null, ...route);
+}
+
+/** @param reason of an attempt before */
+async function blamedWith(
+  missing: MissingFile | null,
+  reason: string | null,
+  ...route: string[]
+): Promise<string | null> {
   const plan = planTo({ one: { port: 1 }, two: { port: 1, rates } }, { default: failover(...route) });
   await using worker = openTestWorker(redis, plan);
   const request = emailRequest.parse({ from: 'a@x.co', to: 'b@x.co', subject: 's', text: 't' });
   const { facts, state } = acceptEmail(request, { id: newId('em'), keyId: 'k', now: Date.now() });
   const { transports } = worker;
+  const recipients = state.recipients.map((one) => ({ ...one, reason }));
   const deps = { transports, states: states(), budgets: budgets(), now: Date.now };
-  return explainExpiry(deps, { facts, state, version: 1, handOver: null });
+  return explainExpiry(deps, { facts, state: { ...state, recipients }, version: 1, handOver: null }, missing);
 }
 
 it.each<[string | null, string[], () => Promise<unknown>]>([
@@ -55,4 +74,10 @@ it('the reason names the transport in service, and the first of the route when n
   expect(await blamed('one', 'two')).toBe('transport two had used up its rate');
   await states().pause('two', 'k', Date.now());
   expect(await blamed('two', 'one')).toBe('transport two is paused');
+});
+
+it('an email whose file is still missing waited for that, unless it says already why the file did not come', async () => {
+  await states().pause('one', 'k', Date.now());
+  expect(await blamedWith(file, null, 'one')).toBe('it waited for a file from files.example');
+  expect(await blamedWith(file, 'attachment a: answered 404', 'one')).toBeNull();
 });

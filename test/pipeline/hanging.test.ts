@@ -76,7 +76,9 @@ it('mail without another transport waits for the hanging one, and its expiry nam
   expect((await worker.sendAt(Date.now() + 3_601_000)).outcome).toEqual({ kind: 'withheld' });
   const [email] = await openEmails(redis).loadAll([id], () => {});
   const asked = { transports: worker.transports, states: states(), budgets: openBudgets(redis), now: Date.now };
-  expect(await explainExpiry(asked, email as StoredEmail)).toBe('transport one accepts messages but does not answer');
+  expect(await explainExpiry(asked, email as StoredEmail, null)).toBe(
+    'transport one accepts messages but does not answer',
+  );
 });
 
 it('mail waits for the hanging transport when the next is out of service', async () => {

@@ -118,7 +118,7 @@ export const valueSets: Readonly<Record<string, Values>> = {
     ...given,
     settings: { API_BODY_BYTES: '128MB', WORKER_MAIL_BYTES: 2 ** 27 },
     api: { resources: { limits: { memory: '1Gi' } } },
-    worker: { resources: { limits: { memory: '1.25Gi' } } },
+    worker: { resources: { limits: { memory: '1.95Gi' } } },
   },
 };
 
@@ -182,11 +182,11 @@ export const wrongValues: readonly [why: RegExp, values: Values][] = [
   [/env\/0\/value.*must be one of 'trace'/, { ...given, env: [{ name: 'LOG_LEVEL', value: 'verbose' }] }],
   [/env\/0\/value.*want string/, { ...given, env: [{ name: 'SES_PORT', value: 465 }] }],
   [
-    /worker\.resources\.limits\.memory is 512Mi, and WORKER_MAIL_BYTES is 64mb: expected 192Mi and 8 times that/,
+    /worker\.resources\.limits\.memory is 512Mi, and WORKER_MAIL_BYTES is 64mb: expected 192Mi and 14 times that/,
     { ...given, worker: { resources: { limits: { memory: '512Mi' } } } },
   ],
   [
-    /worker\.resources\.limits\.memory is 1Gi, and WORKER_MAIL_BYTES is 134217728: expected/,
+    /worker\.resources\.limits\.memory is 1152Mi, and WORKER_MAIL_BYTES is 134217728: expected/,
     { ...given, settings: { WORKER_MAIL_BYTES: 2 ** 27 } },
   ],
   [

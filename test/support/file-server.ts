@@ -4,7 +4,11 @@ import { createServer, type ServerOptions } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { expect } from 'vitest';
 import type { Fetched } from '../../src/domain/attachment.ts';
-import { type AttachmentClientOptions, openAttachmentClient } from '../../src/outbound/attachment-client.ts';
+import {
+  type AttachmentClient,
+  type AttachmentClientOptions,
+  openAttachmentClient,
+} from '../../src/outbound/attachment-client.ts';
 import { type Certificate, makeCertificate } from './certificate.ts';
 
 export type FileServer = AsyncDisposable & {
@@ -26,7 +30,7 @@ export type FileServers = AsyncDisposable & {
 
 export async function openFileServers(): Promise<FileServers> {
   const certificate = await makeCertificate();
-  const trusting = { allowPrivateNetworks: true, ca: certificate.cert };
+  const trusting = { allowPrivateNetworks: true, roomBytes: 64_000_000, ca: certificate.cert };
   return {
     certificate,
     trusting,
@@ -71,13 +75,28 @@ async function serve(answer: RequestListener, options: ServerOptions, host: stri
 
 async function fetchOnce(url: string, maxBytes: number, options: AttachmentClientOptions): Promise<Fetched> {
   await using client = openAttachmentClient(options);
-  const fetched = await client.fetch(url, maxBytes, 'transactional', notStopping);
+  const fetched = await fetchBy(client, { url, maxBytes });
   if (fetched.kind === 'fault') expect(fetched.detail).not.toMatch(/secret|signature/);
   return fetched;
 }
 
 /** Of a process that goes on. */
-export const notStopping = new AbortController().signal;
+const notStopping = new AbortController().signal;
+
+/** Of a few bytes, for mail of no end. */
+export const usual = {
+  maxBytes: 10,
+  lane: 'transactional',
+  forMs: Number.POSITIVE_INFINITY,
+  stop: notStopping,
+} as const;
+
+type Asked = Parameters<AttachmentClient['fetch']>[0];
+
+/** Fetches a file as usual, unless told otherwise, and keeps nothing of what it took. */
+export function fetchBy(client: AttachmentClient, asked: Partial<Asked> & Pick<Asked, 'url'>): Promise<Fetched> {
+  return client.fetch({ ...usual, ...asked }, async (one) => one);
+}
 
 /** A fault that no other try can mend. */
 export const faultForGood = (detail: unknown) => ({

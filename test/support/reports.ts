@@ -32,6 +32,7 @@ const calls: Readonly<Record<keyof Reports, readonly (readonly unknown[])[]>> = 
     [{ email, what: { ...fault, loggable: told }, decision }],
     [{ email, what: { kind: 'canceled' }, decision }],
   ],
+  fetched: [[{ email, host: 'files.example', outcome: 'fetched' }]],
   campaign: [[{ campaignId: 'cm_1', status: 'running', recipients: 1 }]],
   slice: [[{ take: { campaignId: 'cm_1', slice: 0 }, settled: [], isHeldUp: true, ms: 1 }]],
   posted: [

@@ -92,6 +92,7 @@ const gaps: Record<string, Gap> = {
     name: 'openSmtpTransport',
     wrap: inside('send', stopAfter),
   },
+  'missed/settled': { module: '/src/pipeline/settle.ts', name: 'settle', wrap: stopBefore },
   'settled/finished': { module: '/src/pipeline/settle.ts', name: 'settle', wrap: stopAfter },
   'settled/notified': { module: '/src/pipeline/notify.ts', name: 'notify', wrap: stopBefore },
   'noticed/notified': { module: '/src/store/posts.ts', name: 'openPosts', wrap: inside('hand', stopBefore) },

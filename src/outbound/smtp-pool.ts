@@ -23,6 +23,8 @@ type Deps = {
 
 type SmtpPool = Pick<PoolSessions, 'probe' | 'close'> & {
   readonly state: PoolState;
+  /** Connections as the server counts them: open, being opened, and closing. */
+  readonly connections: number;
   /** A session for one message, given back with `release`; or the fault that kept it from opening; null when the wait timed out. */
   take(turn: Turn): Hold | null | Promise<Hold | TransportFault | null>;
   /** Lets a waiting message follow this one on its session. False when none may. */
@@ -121,6 +123,9 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
   return {
     get state() {
       return stateOf(parts);
+    },
+    get connections() {
+      return sessions.connections;
     },
     take,
     follow: following.follow,

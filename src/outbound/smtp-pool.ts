@@ -133,6 +133,8 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     probe: sessions.probe,
     allow,
     async close(patienceMs) {
+      // Its connections hold up mail from now on, which waits elsewhere: its server is seen to hang all the same.
+      load.hasTimedOut = true;
       await sessions.close(patienceMs);
       followers.off();
     },

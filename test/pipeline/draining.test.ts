@@ -83,7 +83,17 @@ it('those to another server do not count', async () => {
   expect(smtp.open).toBe(1);
 });
 
-it('where they hang, mail goes another way', async () => {
+it('where they hang, mail goes another way, also when none had waited for them before', async () => {
+  const ofBoth = (more: object) => plan({ connections: 1, ...more }, smtp.port, failover('one', 'two'));
+  await using worker = openTestWorker(redis, ofBoth({}), 'w1', { hangAfterMs: 40 });
+  await hold(worker);
+  worker.transports.update(ofBoth({ maxAgeMs: 9_000 }));
+  await until('it to hang', () => worker.transports.leftOver('one').hanging === 1);
+  await worker.tend();
+  expect(await worker.send()).toMatchObject({ outcome: { kind: 'answered', transport: 'two' } });
+});
+
+it('where they hung before, mail goes another way', async () => {
   const ofBoth = (more: object) => plan({ connections: 1, ...more }, smtp.port, failover('one', 'two'));
   await using worker = openTestWorker(redis, ofBoth({}), 'w1', { waitMs: 20, hangAfterMs: 40 });
   await hold(worker);

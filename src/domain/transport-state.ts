@@ -18,7 +18,12 @@ export type Fault = {
 type Trial = 'unneeded' | 'needed' | 'open';
 
 /** The share of its usual pace that a transport had at a time, in (0, 1]. It doubles each minute after that. */
-export type Brake = { readonly factor: number; readonly at: number };
+export type Brake = {
+  readonly factor: number;
+  readonly at: number;
+  /** Mean time of a message on one connection; absent when no worker knew it. */
+  readonly messageMs?: number;
+};
 
 /** Times are milliseconds since the epoch. `faults` counts those in a row, `tries` the probes since the breaker opened. */
 export type Breaker =
@@ -87,10 +92,14 @@ export function afterRefusal(granted: Granted | null, refused: Granted): Granted
   return isSame && granted.connections >= refused.connections ? granted : refused;
 }
 
-/** After a reply that asks for less: half of what it was, not more often than every five seconds. */
-export function afterSlowDown(brake: Brake | null, now: number): Brake {
+/**
+ * After a reply that asks for less: half of what it was, not more often than every five seconds.
+ * @param messageMs mean time of a message on one connection, as the worker knows it that had the reply
+ */
+export function afterSlowDown(brake: Brake | null, now: number, messageMs = brake?.messageMs): Brake {
   if (brake !== null && Math.abs(now - brake.at) < brakeRestMs) return brake;
-  return { factor: Math.max(leastFactor, brakeFactor(brake, now) / 2), at: now };
+  const factor = Math.max(leastFactor, brakeFactor(brake, now) / 2);
+  return messageMs === undefined ? { factor, at: now } : { factor, at: now, messageMs };
 }
 
 const faultsToOpen = 3;
@@ -208,8 +217,8 @@ const secondMs = 1_000;
 const longestPaceMs = 60_000;
 
 /**
- * What a transport may do now, its brake and what its server grants considered: connections of the fleet, and at most one rate for each window. With less than one
- * connection's worth left, the rest is a pace: a count per second that may be a fraction.
+ * What a transport may do now, its brake and what its server grants considered: connections of the fleet, and at most one rate for each
+ * window. With less than one connection's worth left, the rest is a pace: a count per second that may be a fraction.
  */
 export function pacedRates(
   settings: Granted['of'] & Pick<TransportSettings, 'rates'>,
@@ -221,8 +230,9 @@ export function pacedRates(
   const connections = Math.min(braked, mostConnections(state.granted, settings, now));
   if (factor === 1) return { rates: settings.rates, connections };
   const rates = settings.rates.map((rate) => scaled(rate, factor));
-  const worth = settings.connections * factor;
-  return { rates: worth < 1 ? withPace(rates, worth) : rates, connections };
+  if (settings.connections * factor >= 1) return { rates, connections };
+  const pace = { count: paceOf(settings, factor, state.brake?.messageMs), windowMs: secondMs };
+  return { rates: [pace, ...rates.filter(({ windowMs }) => windowMs !== secondMs)], connections };
 }
 
 function scaled({ count, windowMs }: Rate, factor: number): Rate {
@@ -230,8 +240,18 @@ function scaled({ count, windowMs }: Rate, factor: number): Rate {
   return { count: windowMs === secondMs ? count * factor : Math.max(1, Math.floor(count * factor)), windowMs };
 }
 
-function withPace(rates: readonly Rate[], perSecond: number): readonly Rate[] {
-  const present = rates.find(({ windowMs }) => windowMs === secondMs)?.count ?? perSecond;
-  const others = rates.filter(({ windowMs }) => windowMs !== secondMs);
-  return [{ count: Math.min(present, perSecond), windowMs: secondMs }, ...others];
+/**
+ * Messages per second where less than one connection is left: that share of what one carries, so that there is no step below one, and of each
+ * rate. A message is taken to last a second where neither is known.
+ */
+function paceOf(
+  { connections, rates }: Pick<TransportSettings, 'connections' | 'rates'>,
+  factor: number,
+  messageMs: number | undefined,
+): number {
+  const short = rates.filter(({ windowMs }) => windowMs <= longestPaceMs);
+  const ofRates = short.map(({ count, windowMs }) => count * factor * (secondMs / windowMs));
+  if (messageMs === undefined && ofRates.length > 0) return Math.min(...ofRates);
+  const ofConnection = (connections * factor * secondMs) / Math.max(1, messageMs ?? secondMs);
+  return Math.min(ofConnection, ...ofRates);
 }

@@ -36,12 +36,17 @@ export function newHold(session: SmtpSession, lane: Lane, isFollower = false): H
   return { session, lane, isFollower, since: 0, isGivenUp: false };
 }
 
+/** How a message ended: `in_vain` when the server did not answer it. */
+export type Ending = 'accepted' | 'not_accepted' | 'in_vain';
+
 export type PoolLoad = {
   readonly busy: Readonly<Record<Lane, number>>;
   /** How many more messages can be taken without a long wait; below zero when too many wait. @param before messages that go first */
   room(allowed: number, before: number): number;
   /** Messages take so little time that none waits long for the one before it. */
   readonly isQuick: boolean;
+  /** The mean time of a message that the server accepted; null before the first. */
+  readonly acceptedMs: number | null;
   /** When a connection was last opened or given back. */
   readonly aliveAt: number;
   /** The server takes messages and does not answer: messages that have not begun should use another transport. */
@@ -50,9 +55,12 @@ export type PoolLoad = {
   hasTimedOut: boolean;
   opened(): void;
   take(hold: Hold): Hold;
-  /** @param isInVain the server did not answer the message */
-  letGo(hold: Hold, isInVain: boolean): void;
+  letGo(hold: Hold, as: Ending): void;
 };
+
+function meanWith(mean: number | null, newest: number): number {
+  return mean === null ? newest : mean + newestShare * (newest - mean);
+}
 
 /** @param now milliseconds of a clock that never goes back */
 export function makePoolLoad({ hangAfterMs, patienceMs }: PoolTimes, now: () => number): PoolLoad {
@@ -60,14 +68,14 @@ export function makePoolLoad({ hangAfterMs, patienceMs }: PoolTimes, now: () => 
   const holds = new Set<Hold>();
   /** The mean time of a message; null before the first. */
   let messageMs: number | null = null;
+  let acceptedMs: number | null = null;
   let aliveAt = Number.NEGATIVE_INFINITY;
   let hasTimedOut = false;
 
   function noteAnswer(since: number): void {
     hasTimedOut = false;
     aliveAt = now();
-    const tookMs = aliveAt - since;
-    messageMs = messageMs === null ? tookMs : messageMs + newestShare * (tookMs - messageMs);
+    messageMs = meanWith(messageMs, aliveAt - since);
   }
 
   return {
@@ -80,6 +88,9 @@ export function makePoolLoad({ hangAfterMs, patienceMs }: PoolTimes, now: () => 
     },
     get isQuick() {
       return messageMs !== null && messageMs < patienceMs;
+    },
+    get acceptedMs() {
+      return acceptedMs;
     },
     get aliveAt() {
       return aliveAt;
@@ -105,11 +116,12 @@ export function makePoolLoad({ hangAfterMs, patienceMs }: PoolTimes, now: () => 
       holds.add(hold);
       return hold;
     },
-    letGo(hold, isInVain) {
+    letGo(hold, as) {
       busy[hold.lane] -= 1;
       holds.delete(hold);
       // A message that ended without an answer is no sign of life: the server may hang for the others as well.
-      if (!isInVain || holds.size === 0) noteAnswer(hold.since);
+      if (as !== 'in_vain' || holds.size === 0) noteAnswer(hold.since);
+      if (as === 'accepted') acceptedMs = meanWith(acceptedMs, aliveAt - hold.since);
     },
   };
 }

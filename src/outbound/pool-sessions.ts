@@ -15,6 +15,8 @@ export type PoolSessions = Pick<Growth, 'refusals' | 'isFindingOut' | 'grow'> & 
   readonly live: Pick<LiveSessions, 'count'>;
   readonly idle: Pick<IdleSessions, 'count' | 'last' | 'drop'>;
   readonly openings: Pick<Openings, 'count' | 'isResting'>;
+  /** Connections as the server counts them: open, being opened, and closing. */
+  readonly connections: number;
   /** Whether there may be more than those that are logged in or closing. */
   readonly couldOpen: boolean;
   readonly isClosed: boolean;
@@ -59,7 +61,6 @@ export function makePoolSessions(limits: Limits, deps: Deps): PoolSessions {
   const live = makeLiveSessions(limits, rand);
   const idle = makeIdleSessions(now, live.retire);
   const openings = makeOpenings(limits, { open, onOpened, onFailed, onEnd, now });
-  /** Connections as the server counts them. */
   const connections = () => live.count + openings.count + live.closing;
   const growth = makeGrowth(limits, { live, openings, waits, load, shares, connections, serve, now });
   const { name } = limits;
@@ -124,6 +125,9 @@ export function makePoolSessions(limits: Limits, deps: Deps): PoolSessions {
     },
     get isFindingOut() {
       return growth.isFindingOut;
+    },
+    get connections() {
+      return connections();
     },
     get couldOpen() {
       return live.count + live.closing < shares.allowed;

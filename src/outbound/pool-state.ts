@@ -10,7 +10,7 @@ type Parts = {
   readonly sessions: Pick<PoolSessions, 'live' | 'idle' | 'openings' | 'couldOpen' | 'refusals'>;
   readonly waits: Pick<Waits<Hold | TransportFault>, 'count' | 'bulk' | 'room'>;
   readonly followers: Pick<Followers, 'count'>;
-  readonly load: Pick<PoolLoad, 'busy' | 'room' | 'hasTimedOut' | 'isHanging'>;
+  readonly load: Pick<PoolLoad, 'busy' | 'room' | 'hasTimedOut' | 'isHanging' | 'acceptedMs'>;
   readonly shares: Pick<PoolShares, 'allowed'>;
 };
 
@@ -24,6 +24,7 @@ export function stateOf({ sessions, waits, followers, load, shares }: Parts): Po
     waitingBulk: waits.bulk,
     isStuck: Math.max(...Object.values(room)) === 0 || (load.hasTimedOut && sessions.idle.count === 0 && !mayOpen),
     isHanging: load.isHanging,
+    messageMs: load.acceptedMs,
     refusals: sessions.refusals,
     room,
   };

@@ -5,7 +5,7 @@ import type { TransportSettings } from '../domain/transport-plan.ts';
 import { makeFollowers } from './followers.ts';
 import { makeFollowing } from './following.ts';
 import type { OpenSession } from './openings.ts';
-import { type Hold, makePoolLoad, newHold, type PoolTimes } from './pool-load.ts';
+import { type Ending, type Hold, makePoolLoad, newHold, type PoolTimes } from './pool-load.ts';
 import { makePoolSessions, type PoolSessions } from './pool-sessions.ts';
 import { makePoolShares } from './pool-shares.ts';
 import { stateOf } from './pool-state.ts';
@@ -23,6 +23,8 @@ type Deps = {
 
 type SmtpPool = Pick<PoolSessions, 'probe' | 'close'> & {
   readonly state: PoolState;
+  /** Connections as the server counts them: open, being opened, and closing. */
+  readonly connections: number;
   /** A session for one message, given back with `release`; or the fault that kept it from opening; null when the wait timed out. */
   take(turn: Turn): Hold | null | Promise<Hold | TransportFault | null>;
   /** Lets a waiting message follow this one on its session. False when none may. */
@@ -33,6 +35,12 @@ type SmtpPool = Pick<PoolSessions, 'probe' | 'close'> & {
 };
 
 type Limits = Pick<TransportSettings, 'name' | 'connections' | 'messagesPerConnection' | 'maxAgeMs'> & PoolTimes;
+
+function endingOf(end: Outcome | PassedOver): Ending {
+  if (end.kind === 'unknown' || end.kind === 'transport_fault' || end.kind === 'passed_over') return 'in_vain';
+  const isAccepted = end.kind === 'answered' && end.replies.some(({ smtp }) => smtp.code < 300);
+  return isAccepted ? 'accepted' : 'not_accepted';
+}
 
 export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPool {
   const load = makePoolLoad(limits, now);
@@ -85,7 +93,7 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     if (held.isFollower) followers.ended(end);
     following.ended(held.session);
     if (held.isGivenUp) return; // it never had its turn
-    load.letGo(held, end.kind === 'unknown' || end.kind === 'transport_fault' || end.kind === 'passed_over');
+    load.letGo(held, endingOf(end));
     const next = followers.stepUp(held.session);
     if (next === null) sessions.free(held.session);
     else load.take(next);
@@ -116,12 +124,17 @@ export function openSmtpPool(limits: Limits, { open, now, rand }: Deps): SmtpPoo
     get state() {
       return stateOf(parts);
     },
+    get connections() {
+      return sessions.connections;
+    },
     take,
     follow: following.follow,
     release,
     probe: sessions.probe,
     allow,
     async close(patienceMs) {
+      // Its connections hold up mail from now on, which waits elsewhere: its server is seen to hang all the same.
+      load.hasTimedOut = true;
       await sessions.close(patienceMs);
       followers.off();
     },

@@ -23,6 +23,8 @@ const usualTimes: PoolTimes = {
 const disposePatienceMs = 1_000;
 
 export type SmtpTransport = Transport & {
+  /** Connections as the server counts them: open, being opened, and closing. */
+  readonly connections: number;
   /**
    * Takes no more messages, waits for those in hand, says QUIT. A message still in hand after `patienceMs` has an unknown outcome: a server
    * may take ten minutes for its answer (RFC 5321 section 4.5.3.2.6). May be called again with less patience.
@@ -75,6 +77,9 @@ export function openSmtpTransport(settings: TransportSettings, options: SmtpTran
     probe: pool.probe,
     get pool() {
       return pool.state;
+    },
+    get connections() {
+      return pool.connections;
     },
     allow: pool.allow,
     close: pool.close,

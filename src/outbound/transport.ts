@@ -44,6 +44,8 @@ export type PoolState = {
   readonly isStuck: boolean;
   /** All messages in hand have waited long for an answer, none was answered meanwhile, and another message waited for a connection in vain. */
   readonly isHanging: boolean;
+  /** Mean time for which a message that the server accepted had its connection; null before the first. */
+  readonly messageMs: number | null;
   /** Connections that the server refused as one too many, so far. */
   readonly refusals: number;
   /** Messages of each lane that it could take now without making them wait long, and of campaigns. */
@@ -59,6 +61,7 @@ export const endlessPool: PoolState = {
   waitingBulk: 0,
   isStuck: false,
   isHanging: false,
+  messageMs: null,
   refusals: 0,
   room: { transactional: endless, bulk: endless, campaign: endless },
 };

@@ -8,8 +8,18 @@ export type Transports = AsyncDisposable & {
   readonly plan: TransportPlan;
   /** Null when there is no transport of that name. */
   get(name: string): Transport | null;
+  /** What former transports of that name still have at the server that the plan names now. */
+  leftOver(name: string): LeftOver;
   /** Changes to another plan. A transport that is dropped first finishes its messages in hand. */
   update(plan: TransportPlan): void;
+};
+
+export type LeftOver = {
+  /** As the server counts them: open, being opened, and closing. */
+  readonly connections: number;
+  readonly busy: number;
+  /** The busy connections whose server seems to answer no more. */
+  readonly hanging: number;
 };
 
 /** RFC 5321 section 4.5.3.2.6: a server may take ten minutes for its last answer. */
@@ -26,7 +36,7 @@ export function openTransports(
   fixed: readonly Transport[],
 ): Transports {
   const live = new Map<string, Live>();
-  const draining = new Set<SmtpTransport>();
+  const draining = new Set<Live>();
   let plan = first;
 
   /** Opens a transport without connections, until the fleet allots some. */
@@ -36,17 +46,30 @@ export function openTransports(
     return transport;
   }
 
-  function drain(transport: SmtpTransport): void {
-    draining.add(transport);
-    void transport.close(drainMs).then(() => draining.delete(transport));
+  function drain(former: Live): void {
+    draining.add(former);
+    void former.transport.close(drainMs).then(() => draining.delete(former));
+  }
+
+  function leftOver(name: string): LeftOver {
+    const { host, port } = plan.transports[name] ?? {};
+    const former = [...draining]
+      .filter(({ settings: was }) => was.name === name && was.host === host && was.port === port)
+      .map(({ transport }) => transport);
+    const sum = (of: (transport: SmtpTransport) => number) => former.reduce((total, one) => total + of(one), 0);
+    return {
+      connections: sum(({ connections }) => connections),
+      busy: sum(({ pool }) => pool.busy),
+      hanging: sum(({ pool }) => (pool.isHanging ? pool.busy : 0)),
+    };
   }
 
   function update(next: TransportPlan): void {
     plan = next;
-    for (const [name, { settings, transport }] of live) {
-      if (isSameServer(settings, next.transports[name])) continue;
+    for (const [name, former] of live) {
+      if (isSameServer(former.settings, next.transports[name])) continue;
       live.delete(name);
-      drain(transport);
+      drain(former);
     }
     for (const [name, settings] of Object.entries(next.transports)) {
       const transport = live.get(name)?.transport ?? openOne(settings);
@@ -60,10 +83,11 @@ export function openTransports(
       return plan;
     },
     get: (name) => fixed.find((transport) => transport.name === name) ?? live.get(name)?.transport ?? null,
+    leftOver,
     update,
     async [Symbol.asyncDispose]() {
-      const all = [...[...live.values()].map(({ transport }) => transport), ...draining];
-      await Promise.all(all.map((transport) => transport.close(disposeMs)));
+      const all = [...live.values(), ...draining];
+      await Promise.all(all.map(({ transport }) => transport.close(disposeMs)));
       for (const transport of fixed) await transport[Symbol.asyncDispose]();
     },
   };

@@ -6,13 +6,13 @@ import { isSameRouting, type TransportPlan, type TransportSettings } from '../do
 import { isHangingPool } from '../domain/transport-report.ts';
 import { isProbeDue, isTrialOpen, pacedRates, type TransportState } from '../domain/transport-state.ts';
 import type { Delay, Transport, TransportFault } from '../outbound/transport.ts';
-import type { Transports } from '../outbound/transports.ts';
-import type { Allotments } from '../store/allotments.ts';
+import type { LeftOver, Transports } from '../outbound/transports.ts';
+import type { Allotments, PoolReport } from '../store/allotments.ts';
 import type { Budgets } from '../store/budgets.ts';
 import type { TransportStates } from '../store/transport-states.ts';
 
 type Deps = {
-  transports: Pick<Transports, 'plan' | 'get'>;
+  transports: Pick<Transports, 'plan' | 'get' | 'leftOver'>;
   /** Written here, read by the stages that send. */
   known: Map<string, TransportState>;
   /** Names of transports whose server takes messages and does not answer. Written here, read by the stages that send. */
@@ -98,9 +98,11 @@ async function maintainOne(deps: Deps, name: string, stop: AbortSignal): Promise
   const state = deps.known.get(name) ?? freshState;
   const now = deps.now();
   const { rates, connections } = pacedRates(settings, state, now);
-  const { open, busy, waiting, isHanging } = transport.pool;
-  const report = { wanted: busy + waiting, open, busy, waiting, hanging: isHanging ? busy : 0 };
-  const allowed = await deps.allotments.allot(name, deps.worker, report, connections, now);
+  const { isHanging } = transport.pool;
+  // The server counts what is left of a former transport as well: it takes up a part of this worker's share.
+  const leftOver = deps.transports.leftOver(name);
+  const share = await deps.allotments.allot(name, deps.worker, reportOf(transport, leftOver), connections, now);
+  const allowed = Math.max(0, share - leftOver.connections);
   // Paused it has no connection, so that nothing that was admitted before waits for one and then goes.
   transport.allow(state.paused === null ? allowed : 0);
   await noteRefusals(deps, transport, settings, now);
@@ -120,6 +122,16 @@ async function maintainOne(deps: Deps, name: string, stop: AbortSignal): Promise
   if (nextAt !== null) return nextAt - now;
   const workers = (await deps.allotments.pools([name], now)).get(name)?.workers ?? 1;
   return workers > connections ? shortLookMs : lookEveryMs;
+}
+
+function reportOf({ pool: { open, busy, waiting, isHanging } }: Transport, leftOver: LeftOver): PoolReport {
+  return {
+    wanted: busy + waiting + leftOver.connections,
+    open: open + leftOver.connections,
+    busy: busy + leftOver.busy,
+    waiting,
+    hanging: (isHanging ? busy : 0) + leftOver.hanging,
+  };
 }
 
 /** The fleet keeps to the connections it has once the server refuses one more. Whoever has none parks its mail for the others. */

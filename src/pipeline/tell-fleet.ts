@@ -19,7 +19,8 @@ type Deps = {
 };
 
 /** A success on a transport without faults is no news and needs no Redis command. */
-export async function tellFleet(deps: Deps, { transport: { name }, as }: Admitted, outcome: Outcome): Promise<void> {
+export async function tellFleet(deps: Deps, { transport, as }: Admitted, outcome: Outcome): Promise<void> {
+  const { name } = transport;
   // A built-in transport, such as the sandbox, has no stored state.
   if (deps.transports.plan.transports[name] === undefined) return;
   const { breaker } = deps.known.get(name) ?? freshState;
@@ -31,7 +32,7 @@ export async function tellFleet(deps: Deps, { transport: { name }, as }: Admitte
       await deps.states.fault(name, verdict, event());
       break;
     case 'slow_down':
-      await deps.states.brake(name, deps.now());
+      await deps.states.brake(name, deps.now(), transport.pool.messageMs ?? undefined);
       break;
     case 'success':
       if (as === 'message' && breaker.kind === 'closed' && breaker.faults === 0) return;

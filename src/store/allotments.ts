@@ -6,14 +6,14 @@ import { script } from './redis.ts';
 export type Allotments = ReturnType<typeof openAllotments>;
 
 /** The report of a worker about its pool. */
-type PoolReport = {
+export type PoolReport = {
   /** Connections it could use now. */
   readonly wanted: number;
   readonly open: number;
   readonly busy: number;
   /** Messages that wait for a connection. */
   readonly waiting: number;
-  /** Busy connections whose server seems to answer no more: all of them or none. */
+  /** Busy connections whose server seems to answer no more. */
   readonly hanging: number;
 };
 

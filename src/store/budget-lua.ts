@@ -68,7 +68,7 @@ local function openQuota(stored, now, count, windowMs)
       if since then first, last, step = 1, #parts, 1 end
       for i = first, last, step do
         local back = parts[i][1] >= math.floor((since or 0) / partMs) and math.min(n, parts[i][2]) or 0
-        parts[i][2], n = parts[i][2] - back, n - back
+        parts[i][2], n, total = parts[i][2] - back, n - back, total - back
       end
     end,
     left = function()

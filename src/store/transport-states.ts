@@ -132,9 +132,12 @@ export function openTransportStates(redis: Redis) {
       return changed !== null && changed[0].kind === 'open' && changed[1].kind === 'closed';
     },
 
-    /** A reply asked to slow down: halves the pace of the fleet, at most once in five seconds. */
-    brake: (name: string, now: number): Promise<void> =>
-      changeLimit<Brake>(name, 'brake', (before) => afterSlowDown(before, now)),
+    /**
+     * A reply asked to slow down: halves the pace of the fleet, at most once in five seconds.
+     * @param messageMs mean time of a message on one connection, where it is known
+     */
+    brake: (name: string, now: number, messageMs?: number): Promise<void> =>
+      changeLimit<Brake>(name, 'brake', (before) => afterSlowDown(before, now, messageMs)),
 
     /** Its server refused one connection more than these, which the fleet has: it keeps to them for a while. */
     grant: (name: string, refused: Granted): Promise<void> =>

@@ -1,6 +1,7 @@
 /** The breaker and the brake of a transport: when they change, and what the transport may do then. */
 import { describe, expect, it } from 'vitest';
 import { type FaultCause, faultCauses } from '../../src/domain/fault-cause.ts';
+import type { Rate } from '../../src/domain/rate.ts';
 import {
   afterFault,
   afterProbeBegan,
@@ -181,6 +182,14 @@ describe('the brake', () => {
     expect(afterSlowDown(brake, start - 1_000)).toBe(brake);
     expect(afterSlowDown(brake, start - 3_600_000)).toEqual({ factor: 0.5, at: start - 3_600_000 });
   });
+
+  it('keeps what is known of how long a message takes', () => {
+    const brake = afterSlowDown(null, start, 20);
+    expect(brake).toEqual({ factor: 0.5, at: start, messageMs: 20 });
+    expect(afterSlowDown(brake, start + 60_000)).toMatchObject({ messageMs: 20 });
+    expect(afterSlowDown(brake, start + 60_000, 40)).toMatchObject({ messageMs: 40 });
+    expect(afterSlowDown(null, start)).toEqual({ factor: 0.5, at: start });
+  });
 });
 
 describe('what a transport may do', () => {
@@ -229,18 +238,38 @@ describe('what a transport may do', () => {
     });
   });
 
-  it('is a pace of messages where less than one connection is left', () => {
-    expect(paced(1 / 64, { ...settings, connections: 16, rates: [] })).toEqual({
-      connections: 1,
-      rates: [{ count: 0.25, windowMs: 1_000 }],
-    });
-    expect(paced(1 / 64)).toEqual({
-      connections: 1,
-      rates: [{ count: 14 / 64, windowMs: 1_000 }, { ...perMinute, count: 7 }, perDay],
-    });
-    expect(paced(1 / 64, { ...settings, connections: 1, rates: [{ count: 1, windowMs: 60_000 }] }).rates).toEqual([
-      { count: 1 / 64, windowMs: 1_000 },
+  it('is a share of what one connection carries where less than one is left, without a step', () => {
+    const paceAt = (factor: number, connections: number, rates: readonly Rate[] = []) => {
+      const brake = { factor, at: start, messageMs: 20 };
+      return pacedRates({ ...settings, connections, rates }, { brake, granted: null }, start);
+    };
+    const carried = (count: number) => ({ connections: 1, rates: [{ count, windowMs: 1_000 }] });
+    expect(paceAt(0.999, 1).rates[0]?.count).toBeCloseTo(50, 0);
+    expect(paceAt(1 / 2, 1)).toEqual(carried(25));
+    expect(paceAt(1 / 8, 10)).toEqual({ connections: 1, rates: [] });
+    expect(paceAt(1 / 16, 10)).toEqual(carried(50 * (10 / 16)));
+    expect(paceAt(1 / 64, 16)).toEqual(carried(12.5));
+    // The rate is less than a connection carries, or more.
+    expect(paceAt(1 / 2, 1, [perSecond])).toEqual(carried(7));
+    expect(paceAt(1 / 2, 1, [{ ...perSecond, count: 80 }])).toEqual(carried(25));
+  });
+
+  it('is that share of its rate where nobody knows what a connection carries, and of a message a second without a rate', () => {
+    const pacesAt = (factor: number, ...rates: Rate[]) => paced(factor, { ...settings, connections: 1, rates }).rates;
+    expect(pacesAt(1 / 2, perSecond)).toEqual([{ ...perSecond, count: 7 }]);
+    expect(pacesAt(1 / 64, perSecond, perMinute, perDay)).toEqual([
+      { count: 500 / 60 / 64, windowMs: 1_000 },
+      { ...perMinute, count: 7 },
+      perDay,
+    ]);
+    expect(pacesAt(1 / 2, { count: 1, windowMs: 60_000 })).toEqual([
+      { count: 1 / 120, windowMs: 1_000 },
       { count: 1, windowMs: 60_000 },
     ]);
+    expect(pacesAt(1 / 4, perDay)).toEqual([{ count: 1 / 4, windowMs: 1_000 }, perDay]);
+    expect(paced(1 / 64, { ...settings, connections: 16, rates: [] })).toEqual({
+      connections: 1,
+      rates: [{ count: 1 / 4, windowMs: 1_000 }],
+    });
   });
 });

@@ -240,6 +240,26 @@ describe('a connection', () => {
 });
 
 describe('a server that takes its time', () => {
+  it('has a message take that long, in the mean of those it accepted', async () => {
+    let at = 0;
+    let takesMs = 40;
+    let reply: string | undefined;
+    await using server = await openScriptedSmtp((stage) => {
+      if (stage === 'MAIL') at += takesMs;
+      return stage === 'body' ? reply : undefined;
+    });
+    await using transport = transportTo(server.port, { connections: 1 }, { now: () => at });
+    expect(transport.pool.messageMs).toBeNull();
+    await send(transport);
+    expect(transport.pool.messageMs).toBe(40);
+    takesMs = 80;
+    await send(transport);
+    expect(transport.pool.messageMs).toBe(50);
+    takesMs = 1;
+    for (reply of ['421 4.7.0 Slow down', '550 5.7.1 No', '451 4.3.0 Later']) await send(transport);
+    expect(transport.pool.messageMs).toBe(50);
+  });
+
   it('has nobody wait who would wait longer than there is patience for; transactional waits behind its own only', async () => {
     const gate = makeGate();
     await using server = await openScriptedSmtp((stage) => (stage === 'body' ? gate.pass() : undefined));

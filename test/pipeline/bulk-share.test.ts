@@ -38,7 +38,16 @@ it.each([
   'bulk that is parked is let go as far as it has a share, %s, while transactional mail and campaigns take all there is',
   async (_, settings) => {
     await using worker = openTestWorker(redis, plan(settings));
-    const pool = { open: 1, busy: 1, waiting: 30, waitingBulk: 0, isStuck: false, isHanging: false, refusals: 0 };
+    const pool = {
+      open: 1,
+      busy: 1,
+      waiting: 30,
+      waitingBulk: 0,
+      isStuck: false,
+      isHanging: false,
+      messageMs: null,
+      refusals: 0,
+    };
     const room = { transactional: 0, bulk: 2, campaign: 0 };
     vi.spyOn(worker.transports.get('one') as Transport, 'pool', 'get').mockReturnValue({ ...pool, room });
     await park('transactional', 'a');

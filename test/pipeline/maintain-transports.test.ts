@@ -53,7 +53,17 @@ async function takeConnection(): Promise<void> {
 
 /** Of a worker whose first transport has one message in hand, and this much room. */
 function hasRoom({ transports }: TestWorker, room: PoolState['room']): void {
-  const state = { open: 1, busy: 1, waiting: 0, waitingBulk: 0, isStuck: false, isHanging: false, refusals: 0, room };
+  const state = {
+    open: 1,
+    busy: 1,
+    waiting: 0,
+    waitingBulk: 0,
+    isStuck: false,
+    isHanging: false,
+    messageMs: null,
+    refusals: 0,
+    room,
+  };
   vi.spyOn(transports.get('one') as Transport, 'pool', 'get').mockReturnValue(state);
 }
 

@@ -158,6 +158,27 @@ describe('a campaign over a transport with a rate', () => {
     expect(direct + (await sendReleased(later + 1_000, 'transactional'))).toBe(6_000);
   });
 
+  it('gives it back to the part of the window it was taken from, not to what others have used since', async () => {
+    const rates = ratesOf('120/m');
+    const admitted = async (count: number, now: number, lane: Lane = 'transactional', isOfCampaign = false) => {
+      const emails = Array.from({ length: count }, () => emailAt(now, lane, isOfCampaign));
+      return (await budgets.admit('ses', rates, emails, now)).filter(Boolean).length;
+    };
+    const remaining = async (now: number) => (await budgets.left('ses', rates, now))[0]?.remaining;
+    await park('bulk', 20);
+    expect(await admitted(1, start + 900, 'bulk', true)).toBe(0);
+    await budgets.release('ses', rates, {}, start + 950);
+    const early = await sendReleased(start + 950, 'bulk');
+    expect(await remaining(start + 950)).toBeLessThan(120 - early);
+    await redis.del(keys.parked('ses', 'bulk'));
+    // The next of the 60 parts of the window.
+    const later = await admitted(50, start + 1_000);
+    const rest = 120 - early - later;
+    expect(await admitted(rest, start + 2_900)).toBe(rest);
+    const last = await admitted(120, start + 61_000);
+    expect(later + rest + last).toBe(120);
+  });
+
   it('has set aside for it no more than a tenth of a second is worth, and nothing while bulk has no place', async () => {
     await park('bulk', 2_000);
     const rates = ratesOf('20/s');

@@ -2,7 +2,7 @@
 import { domainOf } from './address.ts';
 import type { CampaignHead, CampaignRow, CampaignState, PlaceMark } from './campaign.ts';
 import { parseReply } from './classify.ts';
-import type { EmailFacts, EmailState, StoredEmail } from './email.ts';
+import type { EmailFacts, EmailState, HandOver, StoredEmail } from './email.ts';
 import { eventOf } from './event.ts';
 import { placeId } from './id.ts';
 import type { AttemptTrace, SettledOutcome } from './outcome.ts';
@@ -97,6 +97,11 @@ export function placeEmail(
     version: versionAtPlace,
     handOver: null,
   };
+}
+
+/** A recipient's hand-over at its place, of which nothing is known but that it stands. */
+export function handOverAt({ mark }: Placed, at: number): HandOver | null {
+  return mark === 'handing' ? { at, transport: '', attemptId: '', job: '' } : null;
 }
 
 function placeState(campaign: PlacedCampaign['state'], { row, mark, outcome }: Placed, since: number): EmailState {

@@ -58,6 +58,7 @@ export function decide(
  * kind only, unless a reply names the recipient.
  */
 function isPassedOver(recipient: Recipient, outcome: SettledOutcome): boolean {
+  if (outcome.to?.includes(recipient.address) === false) return true;
   if (!('transport' in outcome) || outcome.kind === 'answered') return false;
   if (outcome.kind === 'unknown' && replyFor(recipient, outcome.refused) !== null) return false;
   return isSandbox(recipient.address) !== (outcome.transport === sandboxTransport);

@@ -114,6 +114,8 @@ export type HandOver = {
   readonly attemptId: string;
   /** The job that makes the attempt: while the job lives, the attempt may still be running. */
   readonly job: string;
+  /** The addresses it is for, where others are pending as well. */
+  readonly to?: readonly string[];
 };
 
 export type StoredEmail = {
@@ -260,17 +262,22 @@ export function statusOf(state: EmailState): RecipientStatus {
   return rollUp(state.recipients.map(({ status }) => status));
 }
 
-/** The recipients as callers are shown them: during a hand-over every pending one is part of it. */
-export function shownRecipients({ recipients }: EmailState, isHandedOver: boolean): readonly Recipient[] {
-  if (!isHandedOver) return recipients;
-  return recipients.map((recipient) =>
-    isPending(recipient.status) ? { ...recipient, status: 'sending' as const } : recipient,
+/** Whom a hand-over is for: every pending one, unless it names some. */
+export function isHandedOver({ address, status }: Recipient, { to }: Pick<HandOver, 'to'>): boolean {
+  return isPending(status) && to?.includes(address) !== false;
+}
+
+/** The recipients as callers are shown them: those in a hand-over are being sent to. */
+export function shownRecipients({ state, handOver }: Pick<StoredEmail, 'state' | 'handOver'>): readonly Recipient[] {
+  if (handOver === null) return state.recipients;
+  return state.recipients.map((recipient) =>
+    isHandedOver(recipient, handOver) ? { ...recipient, status: 'sending' as const } : recipient,
   );
 }
 
 /** The status of the email as callers are shown it. */
-export function shownStatus({ state, handOver }: Pick<StoredEmail, 'state' | 'handOver'>): RecipientStatus {
-  return rollUp(shownRecipients(state, handOver !== null).map(({ status }) => status));
+export function shownStatus(email: Pick<StoredEmail, 'state' | 'handOver'>): RecipientStatus {
+  return rollUp(shownRecipients(email).map(({ status }) => status));
 }
 
 /** Whether nothing is left to do for any recipient. */

@@ -55,13 +55,13 @@ export type Explanation = {
 };
 
 export function explain(email: StoredEmail, where: Whereabouts, policy: RetryPolicy, now: number): Explanation {
-  const { state, handOver } = email;
+  const { state } = email;
   const dueAt = nextDue(state);
   const whole = whyNotOut(email, where, now);
   const isOfCampaign = campaignReasons.some((reason) => reason === whole.reason);
   const next = (at: number) =>
     at > now && !isOfCampaign ? `next attempt at ${time(at)}` : waitOf(whole.reason, where);
-  const recipients = shownRecipients(state, handOver !== null).map((recipient) => ({
+  const recipients = shownRecipients(email).map((recipient) => ({
     address: recipient.address,
     status: recipient.status,
     why: whyOf(recipient, next),

@@ -79,8 +79,13 @@ export type Outcome =
 export type Obstacle = Extract<Outcome, { kind: 'obstacle' }>;
 export type Withheld = Extract<Outcome, { kind: 'withheld' }>;
 
-/** What `settle` takes: a transport's outcome, or a reason why none was asked. */
-export type SettledOutcome =
+/**
+ * What `settle` takes: a transport's outcome, or a reason why none was asked. `to` has the addresses that the attempt was for, where others
+ * were pending as well: of these it says nothing.
+ */
+export type SettledOutcome = Reached & { readonly to?: readonly string[] };
+
+type Reached =
   | Exclude<Outcome, Withheld | Obstacle>
   /** An attachment could not be fetched. `isFinal`: trying again cannot help. `loggable` is the detail without the file's name. */
   | { readonly kind: 'fetch_fault'; readonly detail: string; readonly loggable: string; readonly isFinal: boolean }

@@ -82,9 +82,7 @@ const order: readonly RecipientStatus[] = [
   'delivered',
 ];
 
-/**
- * When the earliest pending recipient is due, milliseconds since the epoch; null when none is pending. Pending recipients are tried together.
- */
+/** When the earliest pending recipient is due, milliseconds since the epoch; null when none is pending. */
 export function nextDue({ recipients }: { readonly recipients: readonly Recipient[] }): number | null {
   const due = recipients.map((recipient) => recipient.nextAttemptAt).filter((at) => at !== null);
   return due.length === 0 ? null : Math.min(...due);

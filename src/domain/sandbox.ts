@@ -91,15 +91,24 @@ export function sandboxAnswer(
   };
 }
 
+/** Recipients who are due this soon go with those who are: a server that asks for waits may count the seconds of each by itself. */
+const togetherMs = 1_000;
+
 /**
- * Whom the next attempt is for. Sandbox recipients and real ones are tried separately: first the group with the recipient that is due first.
- * When both are due at the same time, the sandbox comes first, as it keeps nobody waiting for a connection.
+ * Whom the next attempt is for: those who are due, so that a wait that a server asked for is kept whatever others wait for. Sandbox recipients
+ * and real ones are tried separately: first the group with the recipient that is due first. When both are due at the same time, the sandbox
+ * comes first, as it keeps nobody waiting for a connection.
+ * @returns at least one, as long as one is pending: a clock may have been set back since the email was found due
  */
-export function nextGroup(pending: readonly Recipient[]): { isSandbox: boolean; recipients: readonly Recipient[] } {
+export function nextGroup(
+  pending: readonly Recipient[],
+  now: number,
+): { isSandbox: boolean; recipients: readonly Recipient[] } {
   const sandbox = pending.filter(({ address }) => isSandbox(address));
   const others = pending.filter(({ address }) => !isSandbox(address));
   const dueAt = (recipients: readonly Recipient[]) => nextDue({ recipients }) ?? Number.POSITIVE_INFINITY;
-  return dueAt(sandbox) <= dueAt(others)
-    ? { isSandbox: true, recipients: sandbox }
-    : { isSandbox: false, recipients: others };
+  const isForSandbox = dueAt(sandbox) <= dueAt(others);
+  const group = isForSandbox ? sandbox : others;
+  const dueBy = Math.max(now, dueAt(group)) + togetherMs;
+  return { isSandbox: isForSandbox, recipients: group.filter(({ nextAttemptAt }) => (nextAttemptAt ?? now) <= dueBy) };
 }

@@ -164,6 +164,14 @@ export function isTrialOpen(breaker: Breaker): boolean {
   return breaker.kind === 'open' && breaker.trial === 'open';
 }
 
+/** A message that was let go to be the trial had this long to begin it, milliseconds: jobs may wait for a worker. */
+const trialStartMs = 30_000;
+
+/** Whether a trial stands open although messages were let go for it, long after another probe would have been due. */
+export function isTrialMissed(breaker: Breaker, now: number): boolean {
+  return breaker.kind === 'open' && isTrialOpen(breaker) && breaker.probeAt + trialStartMs <= now;
+}
+
 /**
  * The breaker after the trial message began. If its result is never reported, the transport is probed again. Null when another message was
  * first.

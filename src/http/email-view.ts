@@ -44,7 +44,7 @@ export function summaryOf(email: StoredEmail): z.input<typeof emailSummaryView> 
 }
 
 export function viewOf(email: LoadedEmail): z.input<typeof emailView> {
-  const { content, facts, handOver, state } = email;
+  const { content, facts } = email;
   return {
     ...summaryOf(email),
     html: content?.html ?? null,
@@ -53,7 +53,7 @@ export function viewOf(email: LoadedEmail): z.input<typeof emailView> {
     attachments: (content?.attachments ?? []).map(attachmentOf),
     on_unknown: facts.onUnknown,
     dsn: facts.dsn === null ? null : { notify: dsnNotify(facts.dsn), return: facts.dsn.return },
-    recipients: shownRecipients(state, handOver !== null).map(recipientOf),
+    recipients: shownRecipients(email).map(recipientOf),
   };
 }
 

@@ -7,6 +7,7 @@ import {
   type EmailState,
   type Files,
   type HandOver,
+  isHandedOver,
   isHeavy,
   type StoredEmail,
   type Unreadable,
@@ -15,7 +16,7 @@ import {
 import type { Lane } from '../domain/lane.ts';
 import { type Answer, done, type SettledOutcome, unmade } from '../domain/outcome.ts';
 import { isPending, nextDue, type Recipient } from '../domain/recipient.ts';
-import { nextGroup, sandboxAnswer, sandboxTransport, slowMs } from '../domain/sandbox.ts';
+import { isSandbox, nextGroup, sandboxAnswer, sandboxTransport, slowMs } from '../domain/sandbox.ts';
 import type { DeliverJob, DeliverQueue } from '../queue/deliver-queue.ts';
 import type { CampaignSlices } from '../store/campaign-slices.ts';
 import type { Due } from '../store/due.ts';
@@ -192,16 +193,25 @@ async function attempt(deps: Deps, job: DeliverJob, email: EmailInHand, attemptI
 /** What came of a hand-over that nobody has in hand. Only the sandbox answers all the same, as it is in no process. */
 function outcomeOf(handOver: HandOver, state: EmailState): SettledOutcome {
   if (handOver.transport === sandboxTransport) {
-    const { to, attempts } = askedFor(groupOf(state).recipients);
+    const asked = state.recipients.filter((one) => isSandbox(one.address) && isHandedOver(one, handOver));
+    const { to, attempts } = askedFor(asked);
     return sandboxAnswer(to, attempts).answer;
   }
   const detail = `the worker stopped after the hand-over began at ${new Date(handOver.at).toISOString()}`;
-  return { kind: 'unknown', transport: handOver.transport, detail, refused: [] };
+  return { kind: 'unknown', transport: handOver.transport, detail, refused: [], ...forSome(handOver) };
 }
 
-/** Whom the next attempt is for. It stays the same as long as a hand-over stands. */
-function groupOf({ recipients }: EmailState): ReturnType<typeof nextGroup> {
-  return nextGroup(recipients.filter(({ status }) => isPending(status)));
+type Group = ReturnType<typeof nextGroup> & Pick<HandOver, 'to'>;
+
+/** Whom the next attempt is for, with their addresses where others are pending as well. */
+function groupOf({ recipients }: EmailState, now: number): Group {
+  const pending = recipients.filter(({ status }) => isPending(status));
+  const group = nextGroup(pending, now);
+  return group.recipients.length === pending.length ? group : { ...group, to: askedFor(group.recipients).to };
+}
+
+function forSome({ to }: Pick<HandOver, 'to'>): Pick<HandOver, 'to'> {
+  return to === undefined ? {} : { to };
 }
 
 function askedFor(recipients: readonly Recipient[]): { to: string[]; attempts: number } {
@@ -217,23 +227,27 @@ async function tryNow(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId
   const missing = content === null || content === unreadable ? null : deps.missingFile(content);
   if (isOver()) return { kind: 'expired', why: await deps.explainExpiry(email, missing) };
   if (missing !== null) return missing;
-  const { isSandbox, recipients } = groupOf(state);
+  const group = groupOf(state, deps.now());
   let made: ReturnType<Outgoing['message']> | undefined;
-  return deps.dispatch({
+  const dispatched = await deps.dispatch({
     email,
-    isSandbox,
+    isSandbox: group.isSandbox,
     message(transport) {
-      made ??= makeMessage(deps, email, content, recipients, transport);
+      made ??= makeMessage(deps, email, content, group.recipients, transport);
       return made;
     },
     // The wait for a connection may have lasted past its end: then it is withheld, and expires at the next look.
     async claim(transport) {
       if (isOver()) return false;
-      const isOurs = await deps.emails.claimHandOver(email, { at: deps.now(), transport, attemptId, job: job.id });
+      const handOver = { at: deps.now(), transport, attemptId, job: job.id, ...forSome(group) };
+      const isOurs = await deps.emails.claimHandOver(email, handOver);
       if (isOurs) deps.handedOver.add(email.facts.id);
       return isOurs;
     },
   });
+  return dispatched.kind === 'withheld' || dispatched.kind === 'parked'
+    ? dispatched
+    : { ...dispatched, ...forSome(group) };
 }
 
 async function makeMessage(

@@ -1,6 +1,6 @@
 /** list-recipients: lists the recipients of a campaign with their present status. Those that left their place are read from their record. */
 import type { Campaign, PlaceMark } from '../domain/campaign.ts';
-import { mayStand, type Placed, placeEmail } from '../domain/campaign-email.ts';
+import { handOverAt, mayStand, type Placed, placeEmail } from '../domain/campaign-email.ts';
 import { shownRecipients } from '../domain/email.ts';
 import { placeId } from '../domain/id.ts';
 import { isPending, type Recipient, type RecipientStatus } from '../domain/recipient.ts';
@@ -48,7 +48,7 @@ async function read(emails: Deps['emails'], campaign: Campaign, placed: Placed):
   const named = { emailId, address: row.address, name: row.name ?? null };
   if (mark !== 'left') return { ...named, recipient: standing(campaign, placed), at: outcome?.at ?? null };
   const email = await emails.read(emailId);
-  const [recipient = null] = email === null ? [] : shownRecipients(email.state, email.handOver !== null);
+  const [recipient = null] = email === null ? [] : shownRecipients(email);
   const isAsItLeft = outcome !== null && email !== null && email.state.since <= outcome.at;
   return { ...named, recipient, at: isAsItLeft ? outcome.at : null };
 }
@@ -56,5 +56,5 @@ async function read(emails: Deps['emails'], campaign: Campaign, placed: Placed):
 function standing(campaign: Campaign, placed: Placed): Recipient | null {
   const { subject, createdAt } = campaign.head;
   const { state } = placeEmail(campaign, placed, subject, createdAt);
-  return shownRecipients(state, placed.mark === 'handing')[0] ?? null;
+  return shownRecipients({ state, handOver: handOverAt(placed, createdAt) })[0] ?? null;
 }

@@ -1,6 +1,13 @@
 /** look-up: finds an email by its id, in a record of its own or at its place in a campaign. */
 import { type Campaign, chunkSize } from '../domain/campaign.ts';
-import { type Placed, placeContent, placeEmail, placeSteps, placeVariables } from '../domain/campaign-email.ts';
+import {
+  handOverAt,
+  type Placed,
+  placeContent,
+  placeEmail,
+  placeSteps,
+  placeVariables,
+} from '../domain/campaign-email.ts';
 import type { Content, LoadedEmail, StoredEmail } from '../domain/email.ts';
 import { placeId, placeIn } from '../domain/id.ts';
 import { type CompiledTemplate, unmadeBecause, type Variables, type WovenLetter } from '../domain/template.ts';
@@ -65,10 +72,7 @@ function emailAt(campaign: Campaign, placed: Placed, letter: Pick<WovenLetter, '
   const since = state.startedAt ?? state.scheduledAt ?? head.createdAt;
   const email = placeEmail(campaign, placed, letter?.subject ?? head.subject, since);
   // An email that may be at the next hop at this moment must not look like a waiting one, and cannot be changed.
-  return {
-    ...email,
-    handOver: placed.mark === 'handing' ? { at: since, transport: '', attemptId: '', job: '' } : null,
-  };
+  return { ...email, handOver: handOverAt(placed, since) };
 }
 
 /** The emails at these places of a campaign, in the same order and without content: only the subjects of their letters are rendered. */

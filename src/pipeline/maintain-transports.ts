@@ -1,10 +1,11 @@
 /** maintain-transports: reads the fleet's view of each transport, gets this worker its connections, probes, and releases parked mail. */
 import type { Nudge } from '../concurrency/nudge.ts';
 import type { Lane } from '../domain/lane.ts';
+import type { Rate } from '../domain/rate.ts';
 import { freshState, hasStandIn, isFirstOnItsWay, isInService, standingOf } from '../domain/standing.ts';
 import { isSameRouting, type TransportPlan, type TransportSettings } from '../domain/transport-plan.ts';
 import { isHangingPool } from '../domain/transport-report.ts';
-import { isProbeDue, isTrialOpen, pacedRates, type TransportState } from '../domain/transport-state.ts';
+import { isProbeDue, isTrialMissed, isTrialOpen, pacedRates, type TransportState } from '../domain/transport-state.ts';
 import type { Delay, Transport, TransportFault } from '../outbound/transport.ts';
 import type { LeftOver, Transports } from '../outbound/transports.ts';
 import type { Allotments, PoolReport } from '../store/allotments.ts';
@@ -34,7 +35,8 @@ type Deps = {
 /** What one round remembers for the next. */
 type Memory = {
   plan: TransportPlan | null;
-  inService: ReadonlySet<string>;
+  /** Transports that mail parked for others could move on to. */
+  takers: ReadonlySet<string>;
   /** Transports that an earlier round looked at. */
   readonly met: WeakSet<Transport>;
   /** How many connections each was refused as one too many by then. */
@@ -42,7 +44,7 @@ type Memory = {
 };
 
 export function makeMemory(): Memory {
-  return { plan: null, inService: new Set(), met: new WeakSet(), refusals: new WeakMap() };
+  return { plan: null, takers: new Set(), met: new WeakSet(), refusals: new WeakMap() };
 }
 
 /** The states of transports are read this often. A worker that asks for connections gets its share within twice this time. */
@@ -69,18 +71,27 @@ export async function maintainTransports(deps: Deps, stop: AbortSignal): Promise
 async function moveOn(deps: Deps, plan: TransportPlan): Promise<void> {
   const { memory } = deps;
   const names = Object.keys(plan.transports);
-  const isWell = (name: string) => isInService(deps.known.get(name) ?? freshState) && !deps.hanging.has(name);
-  const inService = new Set(names.filter(isWell));
+  const takers = new Set(names.filter((name) => isWell(deps, name) || hasMissedTrial(deps, name)));
   const isRerouted = memory.plan !== null && !isSameRouting(memory.plan, plan);
-  const hasChanged = isRerouted || memory.plan === null || inService.symmetricDifference(memory.inService).size > 0;
+  const hasChanged = isRerouted || memory.plan === null || takers.symmetricDifference(memory.takers).size > 0;
   for (const name of await deps.budgets.names()) {
     const moves = names.includes(name)
-      ? isRerouted || (hasChanged && !inService.has(name) && hasStandIn(plan, name, inService))
+      ? isRerouted || (hasChanged && !isWell(deps, name) && hasStandIn(plan, name, takers))
       : await isForsaken(deps, name);
     if (moves) await deps.budgets.unpark(name, deps.now());
   }
   memory.plan = plan;
-  memory.inService = inService;
+  memory.takers = takers;
+}
+
+function isWell({ known, hanging }: Pick<Deps, 'known' | 'hanging'>, name: string): boolean {
+  return isInService(known.get(name) ?? freshState) && !hanging.has(name);
+}
+
+/** Then the emails that were released as its trial cannot go over it, as their routes do not lead there. One that can may be any other. */
+function hasMissedTrial({ known, now }: Deps, name: string): boolean {
+  const { paused, breaker } = known.get(name) ?? freshState;
+  return paused === null && isTrialMissed(breaker, now());
 }
 
 /** Whether no worker has it in its plan any more. While some still do, they would only park again what others release. */
@@ -112,9 +123,8 @@ async function maintainOne(deps: Deps, name: string, stop: AbortSignal): Promise
   if (state.paused === null && (await isOurProbe(deps, transport, state, now))) void probe(deps, transport, stop);
   const standing = standingOf(name, state, transport.pool);
   if (standing.kind !== 'open' || allowed === 0) {
-    // One email is released as the trial; the others wait for its outcome.
     const isTrial = standing.kind === 'degraded' && isTrialOpen(state.breaker) && allowed > 0;
-    if (isTrial) await deps.budgets.release(name, rates, { max: 1 }, now);
+    if (isTrial) await releaseTrial(deps, name, rates, now);
     return lookEveryMs;
   }
   const ofLanes = rates.length > 0 ? withRates(transport) : withoutRates(transport, allowed);
@@ -132,6 +142,21 @@ function reportOf({ pool: { open, busy, waiting, isHanging } }: Transport, leftO
     waiting,
     hanging: (isHanging ? busy : 0) + leftOver.hanging,
   };
+}
+
+/**
+ * One email is released as the trial; the others wait for its outcome. Where none is parked for this transport, it is one of each that it can
+ * stand in for: mail is parked for the first transport of its route, which may be out of service for days.
+ */
+async function releaseTrial(deps: Deps, name: string, rates: readonly Rate[], now: number): Promise<void> {
+  const { transports, budgets } = deps;
+  const { released, left } = await budgets.release(name, rates, { max: 1 }, now);
+  if (released + left > 0) return;
+  for (const other of await budgets.names()) {
+    const isServed = isWell(deps, other) || !hasStandIn(transports.plan, other, new Set([name]));
+    // It takes no token of the transport that it is not to go over.
+    if (!isServed) await budgets.release(other, [], { max: 1 }, now);
+  }
 }
 
 /** The fleet keeps to the connections it has once the server refuses one more. Whoever has none parks its mail for the others. */

@@ -148,7 +148,7 @@ it('comes to an end by itself: tried again and again when it says so, every reci
       for (let n = 0; dueAt !== null && n < 5_000; n++) {
         expect(dueAt).toBeLessThanOrEqual(end);
         const outcome = round[n % round.length] as SettledOutcome;
-        const decision: Decision = decide(email, asAttempted(email, outcome), policy, dueAt, 0.5);
+        const decision: Decision = decide(email, asAttempted(email, outcome, dueAt), policy, dueAt, 0.5);
         email = { ...email, state: decision.state };
         dueAt = decision.again;
       }
@@ -159,10 +159,12 @@ it('comes to an end by itself: tried again and again when it says so, every reci
 });
 
 /** As the attempt whose turn it is would have it: over the transport of those it is for, which answers for everybody it was given. */
-function asAttempted(email: StoredEmail, outcome: SettledOutcome): SettledOutcome {
+function asAttempted(email: StoredEmail, outcome: SettledOutcome, now: number): SettledOutcome {
   if (!('transport' in outcome)) return outcome;
-  const { isSandbox, recipients } = nextGroup(email.state.recipients.filter(({ status }) => isPending(status)));
-  const over = { ...outcome, transport: isSandbox ? sandboxTransport : 'one' };
+  const pending = email.state.recipients.filter(({ status }) => isPending(status));
+  const { isSandbox, recipients } = nextGroup(pending, now);
+  const to = recipients.map(({ address }) => address);
+  const over = { ...outcome, transport: isSandbox ? sandboxTransport : 'one', to };
   return over.kind === 'answered' ? { ...over, replies: forAll(recipients, over.replies) } : over;
 }
 

@@ -222,22 +222,6 @@ describe('decide', () => {
     expect(again).toBe(start);
   });
 
-  it.each<SettledOutcome>([
-    { kind: 'transport_fault', cause: 'connect', transport: 't', detail: 'down' },
-    { kind: 'undeliverable', transport: 't', detail: 'too large' },
-    { kind: 'unknown', transport: 't', detail: 'lost', refused: [] },
-  ])('says nothing of sandbox recipients by a $kind of another transport, nor the other way round', (outcome) => {
-    const [away, near] = [recipient('a'), recipient('slow@sandbox.invalid')];
-    const over = (transport: string) =>
-      decide(email(away, near), { ...outcome, transport } as SettledOutcome, policy, start, 0).state.recipients;
-    const [awayMoved, nearLeft] = over('t');
-    expect(nearLeft).toBe(near);
-    expect(awayMoved).toMatchObject({ transport: 't' });
-    const [awayLeft, nearMoved] = over('sandbox');
-    expect(awayLeft).toBe(away);
-    expect(nearMoved).toMatchObject({ transport: 'sandbox' });
-  });
-
   it('keeps every promise about states for any email and outcome', () => {
     const reply = fc.constantFrom(
       ok,

@@ -38,11 +38,23 @@ describe('a sandbox recipient', () => {
 
 describe('the next attempt', () => {
   const at = (address: string, nextAttemptAt: number) => recipient(address, { nextAttemptAt });
-  const next = (...pending: Parameters<typeof nextGroup>[0]) => {
-    const { isSandbox: isForSandbox, recipients } = nextGroup(pending);
+  const nextAt = (now: number, ...pending: Parameters<typeof nextGroup>[0]) => {
+    const { isSandbox: isForSandbox, recipients } = nextGroup(pending, now);
     return [isForSandbox, recipients.map(({ address }) => address)];
   };
+  const next = (...pending: Parameters<typeof nextGroup>[0]) => nextAt(9, ...pending);
   const [slow, late] = ['slow@sandbox.invalid', 'deferred@sandbox.invalid'];
+
+  it('is for none that waits for a later time, a second apart', () => {
+    const [due, soon, later] = [at('a@x.co', 1), at('b@x.co', 1_008), at('c@x.co', 1_009)];
+    expect(nextAt(8, due, later, soon)).toEqual([false, ['a@x.co', 'b@x.co']]);
+    expect(nextAt(8, at(slow, 1_009), at(late, 1))).toEqual([true, [late]]);
+  });
+
+  it('is for those due first also by a clock that was set back', () => {
+    const [first, later] = [at('a@x.co', 5_000), at('b@x.co', 7_000)];
+    expect(nextAt(0, later, first, at('c@x.co', 5_000))).toEqual([false, ['a@x.co', 'c@x.co']]);
+  });
 
   it('is for all of those that are tried together', () => {
     expect(next(at('a@x.co', 1), at('b@x.co', 9))).toEqual([false, ['a@x.co', 'b@x.co']]);

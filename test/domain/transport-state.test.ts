@@ -16,6 +16,7 @@ import {
   closedBreaker,
   type Fault,
   isProbeDue,
+  isTrialMissed,
   isTrialOpen,
   pacedRates,
 } from '../../src/domain/transport-state.ts';
@@ -87,6 +88,8 @@ describe('the breaker', () => {
     const probed = afterSuccess(afterProbeBegan(open, start + 5_000) as Breaker, 'probe');
     expect(probed).toEqual({ ...open, tries: 1, probeAt: start + 15_000, trial: 'open' });
     expect([isTrialOpen(probed), isProbeDue(probed, start + 60_000)]).toEqual([true, false]);
+    expect([44_999, 45_000].map((ms) => isTrialMissed(probed, start + ms))).toEqual([false, true]);
+    expect([open, closedBreaker].map((breaker) => isTrialMissed(breaker, start + 90_000))).toEqual([false, false]);
     expect(['probe', 'message'].map((of) => afterSuccess(probed, of as 'probe'))).toEqual([probed, probed]);
     // Whoever waits for a message that never came back probes again.
     const tried = afterTrialBegan(probed, start + 60_000) as Breaker;

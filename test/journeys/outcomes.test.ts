@@ -16,11 +16,15 @@ let world: World;
 let worker: Awaited<ReturnType<World['startWorker']>>;
 /** How often the slow one was asked for. */
 let tries = 0;
+/** How often the patient one was. */
+let asked = 0;
 beforeAll(async () => {
   mixed = opened.use(
     await openSmtpServer({
       onRecipient(address) {
         if (address === 'gone@example.org') return '550 5.1.1 No such user here';
+        if (address === 'patient@example.org' && ++asked > 0)
+          return '451 4.7.1 Greylisted, please try again in 3600 seconds';
         if (address === 'slow@example.org') return ++tries <= 2 ? '450 4.2.0 Greylisted' : undefined;
         return undefined;
       },
@@ -89,6 +93,18 @@ it('each recipient is settled by its own reply, and only the deferred one is tri
     ['email.sent', 'good@example.org'],
     ['email.sent', 'slow@example.org'],
   ]);
+});
+
+it('a wait that a reply names is kept, however often others of the same email are tried meanwhile', async () => {
+  tries = 0;
+  const id = await world.send({ to: 'patient@example.org', cc: 'slow@example.org' });
+  await until('the other to be sent', async () => {
+    const [, other] = (await world.read(id)).recipients;
+    return other?.status === 'sent' && other.attempts === 3;
+  });
+  const [patient] = (await world.read(id)).recipients;
+  expect(patient).toMatchObject({ status: 'deferred', attempts: 1, smtp: { code: 451 } });
+  expect(asked).toBe(1);
 });
 
 it('a message refused after the final dot bounces with that reply', async () => {

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { makeSemaphore } from '../../src/concurrency/semaphore.ts';
-import { acceptEmail, type Content, type StoredEmail } from '../../src/domain/email.ts';
+import { acceptEmail, type Content, type StoredEmail, shownRecipients } from '../../src/domain/email.ts';
 import { type IdPrefix, makeId } from '../../src/domain/id.ts';
 import { done } from '../../src/domain/outcome.ts';
 import { deliver } from '../../src/pipeline/deliver.ts';
@@ -27,7 +27,7 @@ beforeEach(() => redis.flushall());
 
 const newId = <P extends IdPrefix>(prefix: P) => makeId(prefix, Date.now(), randomBytes(10));
 
-async function accept(to: string, text = 't', campaignId: string | null = null): Promise<string> {
+async function accept(to: string | string[], text = 't', campaignId: string | null = null): Promise<string> {
   const request = emailRequest.parse({ from: 'a@x.co', to, subject: 's', text });
   const accepted = acceptEmail(request, { id: newId('em'), keyId: 'k', now: Date.now() });
   const email = { ...accepted, facts: { ...accepted.facts, campaignId } };
@@ -109,6 +109,59 @@ async function readContents(seen: readonly string[][]): Promise<string[]> {
   const reads = seen.filter(([name = '', key]) => name.toUpperCase() === 'GET' && key?.includes(':content:'));
   return reads.map(([, key = '']) => key.slice(key.lastIndexOf(':') + 1));
 }
+
+it('only whom it is due for is in an attempt, from its message to what is made of a hand-over that nobody ended', async () => {
+  const emails = openEmails(redis);
+  const id = await accept(['now@x.co', 'slow@sandbox.invalid', 'later@x.co', 'delivered@sandbox.invalid']);
+  const waits = { status: 'deferred', attempts: 1, nextAttemptAt: Date.now() + 3_600_000 } as const;
+  const stored = (await emails.load(id)) as StoredEmail;
+  const waitFor = async (email: StoredEmail, ...places: number[]) => {
+    const recipients = email.state.recipients.map((one, n) => (places.includes(n) ? { ...one, ...waits } : one));
+    const after = { state: { ...email.state, recipients }, events: [], step: null, suppressions: [] };
+    expect(await emails.commit(email, after, email.handOver?.attemptId ?? '', Date.now())).toBe(true);
+  };
+  /** Hands it over and dies; then the same job runs again. */
+  const attempt = async () => {
+    const seen = { settled: new Map<string, unknown>(), troubles: [] };
+    const envelopes: unknown[] = [];
+    const dispatch = async ({ message, claim, isSandbox }: Outgoing): Promise<Dispatched> => {
+      const made = await message('t');
+      if ('raw' in made) envelopes.push(made.envelope.to);
+      expect(await claim(isSandbox ? 'sandbox' : 't')).toBe(true);
+      return { kind: 'withheld' };
+    };
+    await run([id], dispatch, seen);
+    const email = (await emails.load(id)) as StoredEmail;
+    const shown = shownRecipients(email).map(({ status }) => status);
+    await run([id], dispatch, seen, { now: () => Date.now() + 7_200_000 });
+    expect(seen.troubles).toEqual([]);
+    return { email, shown, envelopes, settled: seen.settled.get(id) };
+  };
+
+  await waitFor(stored, 2, 3);
+  const near = await attempt();
+  expect(near).toMatchObject({
+    envelopes: [['slow@sandbox.invalid']],
+    shown: ['queued', 'sending', 'deferred', 'deferred'],
+    settled: { kind: 'answered', replies: [{ address: 'slow@sandbox.invalid' }] },
+  });
+  await waitFor(near.email, 1, 2, 3);
+  const away = await attempt();
+  expect(away).toMatchObject({
+    envelopes: [['now@x.co']],
+    shown: ['sending', 'deferred', 'deferred', 'deferred'],
+    settled: { kind: 'unknown', to: ['now@x.co'] },
+  });
+});
+
+it('a fault of the transport keeps nobody waiting less, or more, whom the attempt was not for', async () => {
+  const [all, some] = [await accept(['a@x.co', 'b@x.co']), await accept(['a@x.co', 'b@sandbox.invalid'])];
+  const fault = { kind: 'transport_fault', transport: 't', cause: 'connect', detail: 'down' } as const;
+  const seen = { settled: new Map<string, unknown>(), troubles: [] };
+  await run([all, some], async () => fault, seen);
+  expect(seen.settled.get(all)).toEqual(fault);
+  expect(seen.settled.get(some)).toEqual({ ...fault, to: ['b@sandbox.invalid'] });
+});
 
 it('a heavy letter is read when there is room for it, and all emails of its job are sent', async () => {
   const heavy = await Promise.all(['a@x.co', 'b@x.co', 'c@x.co'].map((to) => accept(to, to.repeat(50_000))));

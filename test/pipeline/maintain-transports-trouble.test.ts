@@ -5,16 +5,16 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { closedBreaker, isTrialOpen } from '../../src/domain/transport-state.ts';
 import { accountOf, openTokenBook } from '../../src/outbound/oauth-tokens.ts';
 import { openTokenKeeper } from '../../src/outbound/refresh-tokens.ts';
+import { openAllotments } from '../../src/store/allotments.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
 import { openDue } from '../../src/store/due.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openRefreshTokens } from '../../src/store/oauth-tokens.ts';
-import { openTransportStates } from '../../src/store/transport-states.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { type Act, openScriptedSmtp, type ScriptedSmtp } from '../support/scripted-smtp.ts';
 import { forgetful } from '../support/tokens.ts';
 import { until } from '../support/until.ts';
-import { failover, newId, openTestWorker, planTo } from '../support/worker.ts';
+import { failover, fleetOf, newId, openTestWorker, planTo } from '../support/worker.ts';
 
 const opened = new AsyncDisposableStack();
 let redis: Redis;
@@ -33,9 +33,8 @@ beforeEach(async () => {
   await redis.flushall();
 });
 
-const states = () => openTransportStates(redis);
+const { states, event, parkedFor } = fleetOf(() => redis);
 const breakerOf = async (name: string) => (await states().read([name])).get(name)?.breaker;
-const event = (at = Date.now()) => ({ id: newId('ev'), at });
 const fault = { cause: 'login', reason: '535 5.7.8 no' } as const;
 const plan = (one: object = {}, route = failover('one', 'two')) =>
   planTo({ one: { port: smtp.port, ...one }, two: { port: smtp.port } }, { default: route });
@@ -47,9 +46,8 @@ async function park(name: string, ...ids: string[]): Promise<void> {
 }
 
 /** What is due now, and so was let go. */
-async function letGo(): Promise<string[]> {
-  const now = Date.now() + 1;
-  return (await openDue(redis).take('transactional', newId('jb'), 1_000, 1_000, now)).ids.toSorted();
+async function letGo(now = Date.now()): Promise<string[]> {
+  return (await openDue(redis).take('transactional', newId('jb'), 1_000, 1_000, now + 1)).ids.toSorted();
 }
 
 describe('a transport in trouble', () => {
@@ -172,6 +170,90 @@ describe('a transport in trouble', () => {
     await worker.tend(Date.now() + 60_000);
     expect(await breakerOf('one')).toMatchObject({ kind: 'open', tries: 0 });
     expect(smtp.connections).toBe(connections);
+  });
+});
+
+describe('a transport that messages met, while all mail that could try it is parked for others of its routes', () => {
+  const tokens = () => openBudgets(redis).left('one', rates, Date.now());
+  const rates = [{ count: 5, windowMs: 3_600_000 }];
+  const logIn = () => states().success('two', 'probe', event());
+  const letGoOf = async (...ids: string[]) => (await letGo()).filter((id) => ids.includes(id));
+  /** The other transport is paused, and the next probe of this one is due in five seconds. */
+  const meet = async () => {
+    await states().pause('one', 'k', Date.now());
+    await states().fault('two', { ...fault, byMessage: true }, event());
+  };
+
+  it('is tried by one of those once its login goes well, and takes over all of them when that one went out', async () => {
+    await using worker = openTestWorker(redis, plan({ rates }));
+    await worker.tend();
+    await meet();
+    await worker.tend();
+    expect((await worker.send()).outcome).toEqual({ kind: 'parked' });
+    expect(await parkedFor('one')).toEqual({ transactional: 1, bulk: 0 });
+    await park('one', 'a', 'b');
+    await worker.tend();
+    expect(await letGoOf('a', 'b')).toEqual([]);
+    await logIn();
+    await worker.tend();
+    expect(await letGoOf('a', 'b')).toEqual(['a']);
+    // It is not to go by the transport that it was parked for.
+    expect([await redis.zcard(keys.permits('one')), await tokens()]).toMatchObject([0, [{ remaining: 5 }]]);
+    expect((await worker.send()).outcome).toMatchObject({ kind: 'answered', transport: 'two' });
+    await worker.told();
+    await worker.tend();
+    expect(await letGoOf('a', 'b')).toContain('b');
+    expect(await parkedFor('one')).toEqual({ transactional: 0, bulk: 0 });
+  });
+
+  it('is left to mail of its own, where some is parked for it', async () => {
+    await using worker = openTestWorker(redis, plan());
+    await meet();
+    await worker.tend();
+    await park('one', 'a');
+    await park('two', 'c');
+    await logIn();
+    await worker.tend();
+    expect(await letGoOf('a', 'c')).toEqual(['c']);
+  });
+
+  it('is tried by none that waits for a transport in service, or for one that shares no route with it', async () => {
+    const servers = { one: { port: smtp.port, connections: 1 }, two: { port: smtp.port }, three: { port: smtp.port } };
+    const routes = { default: failover('one', 'two'), other: failover('three') };
+    await using worker = openTestWorker(redis, planTo(servers, routes));
+    await meet();
+    await states().resume('one');
+    await openAllotments(redis).allot(
+      'one',
+      'other',
+      { wanted: 1, open: 1, busy: 1, waiting: 0, hanging: 0 },
+      1,
+      Date.now(),
+    );
+    await states().pause('three', 'k', Date.now());
+    await worker.tend();
+    await park('one', 'a');
+    await park('three', 'd');
+    await logIn();
+    await worker.tend();
+    expect(await letGoOf('a', 'd')).toEqual([]);
+  });
+
+  it('is offered to all of them, once, when the first of them have not tried it for long: their routes may not lead there', async () => {
+    await using worker = openTestWorker(redis, plan());
+    await meet();
+    await logIn();
+    await worker.tend();
+    await park('one', 'a', 'b', 'c');
+    await worker.tend();
+    expect(await letGoOf('a', 'b', 'c')).toEqual(['a']);
+    await park('one', 'a');
+    const later = Date.now() + 36_000;
+    await worker.tend(later);
+    expect(await letGo(later)).toEqual(['a', 'b', 'c']);
+    await park('one', 'a', 'b', 'c');
+    await worker.tend(later);
+    expect(await letGo(later)).toEqual(['a']);
   });
 });
 

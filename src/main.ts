@@ -1,12 +1,6 @@
 /** Entry point: handles signals first, because their default would end the process, and then loads the rest, which takes time. */
 import type { Signals } from './run.ts';
 
-/**
- * Node.js 24 cuts buffers of up to 32 KB out of pools of 64 KB. Under load these pools were kept until a full collection, one a second, which
- * took a fifth of the CPU of an API. With small pools, as Node.js had before, a letter has memory of its own, which is free with it.
- */
-Buffer.poolSize = 8 * 1024;
-
 /** npm forwards a Ctrl-C that the terminal has sent us already: signals this close together count as one. */
 const sameSignalMs = 500;
 

@@ -24,14 +24,14 @@ afterAll(() => opened.disposeAsync());
 beforeEach(() => redis.flushall());
 
 const policy = { scheduleMs: [60_000], maxAgeMs: 3_600_000 };
-const settleIt = (email: StoredEmail, outcome: SettledOutcome, attemptId = 'at_1') =>
+const settleIt = (email: StoredEmail, outcome: SettledOutcome, attemptId = 'at_1', now = Date.now) =>
   settle(
     {
       emails,
       policies: { transactional: policy, bulk: policy },
       report: () => {},
       newId: (prefix) => makeId(prefix, Date.now(), randomBytes(10)),
-      now: Date.now,
+      now,
       rand: () => 0,
     },
     email,
@@ -61,7 +61,9 @@ it('a file that two workers could not fetch counts as one attempt', async () => 
   await emails.create([{ email, claim: null }], { batchClaim: null, isStrict: true, now: Date.now() });
   const stored = (await emails.read(id)) as StoredEmail;
   const fault: SettledOutcome = { kind: 'fetch_fault', detail: 'late', loggable: 'late', isFinal: false };
-  const both = await Promise.all([settleIt(stored, fault, 'at_1'), settleIt(stored, fault, 'at_2')]);
+  // At another time, as a commit of the very same state would be taken for a repeat of the first.
+  const later = () => Date.now() + 1_000;
+  const both = await Promise.all([settleIt(stored, fault, 'at_1'), settleIt(stored, fault, 'at_2', later)]);
   expect(both.toSorted()).toEqual([false, true]);
   expect((await emails.read(id))?.state.recipients[0]).toMatchObject({ status: 'deferred', attempts: 1 });
 });

@@ -5,7 +5,7 @@ import { parseReply } from './classify.ts';
 import type { EmailFacts, EmailState, HandOver, StoredEmail } from './email.ts';
 import { eventOf } from './event.ts';
 import { placeId } from './id.ts';
-import type { AttemptTrace, SettledOutcome } from './outcome.ts';
+import { type AttemptTrace, noTransport, type SettledOutcome } from './outcome.ts';
 import { isPending, type Recipient, type RecipientStatus } from './recipient.ts';
 import { isSandbox, sandboxTransport } from './sandbox.ts';
 import type { Variables, WovenLetter } from './template.ts';
@@ -191,9 +191,6 @@ export function placeVariables({ variables }: CampaignRow): Variables {
 export function placeContent({ headers }: CampaignHead, { html, text }: WovenLetter): WovenContent {
   return { html, text, headers, attachments: [] };
 }
-
-/** Stands for a transport's name when it is unknown, or when no transport was asked. */
-export const noTransport = '';
 
 /** The outcome for a recipient whose worker died, or lost contact, after the body may have begun to leave. */
 export function lostOutcome(address: string): SettledOutcome {

@@ -6,7 +6,7 @@ import { withoutAnyNull } from './null-leaves-out.ts';
 /** How long a key is remembered. */
 export const idempotencyMs = 24 * 3_600_000;
 
-/** What the key of a batch remembers in place of an id, for an email whose own key stood for another body. */
+/** Stands in place of an id, for an email of a batch whose own key stood for another body. Never stored where an id may stand. */
 export const clashMark = 'key_reused';
 
 /** Characters of a key, quotes not counted. */

@@ -107,6 +107,15 @@ export function unmade(transport: string, detail: string): SettledOutcome {
   return { kind: 'undeliverable', transport, detail, isUnmade: true };
 }
 
+/** Stands for a transport's name when it is unknown, or when none was chosen. */
+export const noTransport = '';
+
+/** The transport that was asked; null when none was, or when it is unknown. */
+export function transportAsked(what: SettledOutcome | Change): string | null {
+  if (!('transport' in what) || what.transport === noTransport) return null;
+  return what.kind === 'undeliverable' && what.isUnmade ? null : what.transport;
+}
+
 /** A change that a caller may ask for after accept. */
 export type Change =
   | { readonly kind: 'canceled' }

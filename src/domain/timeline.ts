@@ -3,7 +3,7 @@ import { classify, parseReply } from './classify.ts';
 import type { EmailState, StoredEmail } from './email.ts';
 import type { EmailEvent } from './event.ts';
 import { eventId } from './id.ts';
-import type { AttemptTrace, Change, SettledOutcome } from './outcome.ts';
+import { type AttemptTrace, type Change, type SettledOutcome, transportAsked } from './outcome.ts';
 import type { SmtpReply } from './recipient.ts';
 
 /** Steps kept for one email; the oldest are dropped first. A retry schedule of two days has 20. */
@@ -37,19 +37,16 @@ export function stepOf(
   at: number,
 ): TimelineStep | null {
   if (events.length === 0 && isTransportTrouble(what)) return null;
+  const transport = transportAsked(what);
   const detail = 'detail' in what ? what.detail : undefined;
   return {
     at,
     kind: what.kind,
-    ...('transport' in what && !isUnmade(what) ? { transport: what.transport } : {}),
+    ...(transport === null ? {} : { transport }),
     ...(detail === undefined ? {} : { detail }),
     ...('trace' in what && what.trace !== undefined ? { trace: what.trace } : {}),
     ...(events.length === 0 ? {} : { events: events.map((event) => eventIn(state, event)) }),
   };
-}
-
-function isUnmade(what: SettledOutcome | Change): boolean {
-  return what.kind === 'undeliverable' && what.isUnmade === true;
 }
 
 /** A fault, or replies that are all about the transport, such as a refused login. */

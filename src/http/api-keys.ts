@@ -150,7 +150,7 @@ export function apiKeyRoutes(deps: Deps): Routes {
         operationId: 'deleteApiKey',
         summary: 'Revoke an API key',
         description:
-          'Requests that begin after this answer are refused, event streams end, and uploads under way store nothing more. A key may revoke itself. The keys it created stay valid: `GET /v1/api-keys?made_by=` finds them.',
+          'Requests that begin after this answer are refused, and event streams end. An upload under way stores no more than the batch in hand, 1,000 records at most. A key may revoke itself. The keys it created stay valid: `GET /v1/api-keys?made_by=` finds them.',
         tags,
         params,
         response: { 200: revokedApiKey, ...problemAnswers(400, 404, 413, 415) },

@@ -6,7 +6,7 @@ import type { AskedEmail } from '../domain/email-request.ts';
 import type { KnownFiles } from '../domain/idempotency.ts';
 import { type Lane, lanes, usualLane } from '../domain/lane.ts';
 import type { Fault, ProblemName } from '../domain/problem.ts';
-import type { Accepted, AcceptedAll, Asked, Recalled } from '../pipeline/accept.ts';
+import type { Accepted, AcceptedAll, Asked } from '../pipeline/accept.ts';
 import type { Rendered } from '../pipeline/render.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
 import type { Templating } from '../templating/templating.ts';
@@ -52,20 +52,31 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
     }
   }
 
-  /** Whether all that could be stored of it was accepted before, under a key for the whole or one for each email. */
-  async function isRepeat(whole: IdempotencyClaim | null, entries: readonly Entry[]) {
+  /** The earlier answer to the same body; null for none. */
+  async function answered(claim: IdempotencyClaim | null): Promise<Recalled | null> {
+    const prior = claim && (await recall(claim));
+    return prior?.kind === 'answered' ? prior : null;
+  }
+
+  /** Whether nothing new would be stored of it: it was accepted before, under a key for the whole or one for each email that may be stored. */
+  async function isRepeat(whole: IdempotencyClaim | null, entries: readonly Entry[], apiKey: ApiKey): Promise<boolean> {
+    if (whole !== null) return (await answered(whole)) !== null;
     const valid = entries.filter((entry) => askedIn(entry) !== null);
-    const asked = whole === null ? valid.map(({ claim }) => claim) : [whole];
-    const priors = await Promise.all(asked.map((claim) => claim && recall(claim)));
-    return priors.every((prior) => prior !== null);
+    // A key that stands for another body has its email refused.
+    const priors = await Promise.all(valid.map(({ claim }) => claim && recall(claim)));
+    const free = valid.filter((_, index) => priors[index] === null);
+    // Rendering is for the rest of a repeat alone: a batch that is all new is refused without.
+    if (free.length === 0 || free.length === valid.length) return free.length === 0;
+    const rendered = await render(free.map(askedIn));
+    return free.every(({ item }, index) => refusalOf(item, rendered[index] ?? null, apiKey) !== null);
   }
 
   /** Adds the answer that a refused email got earlier: in its batch, or under its own key. */
   async function withPrior(slot: Slot, batch: Recalled | null): Promise<Slot> {
     if (slot.refusal === null) return slot;
     const inBatch = batch?.answers[slot.index] ?? null;
-    if (inBatch !== null || slot.claim === null) return { ...slot, prior: inBatch };
-    return { ...slot, prior: (await recall(slot.claim))?.answers[0] ?? null };
+    if (inBatch !== null) return { ...slot, prior: inBatch };
+    return { ...slot, prior: (await answered(slot.claim))?.answers[0] ?? null };
   }
 
   return (app) => {
@@ -103,11 +114,11 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
         const entries = batch.items.map((item, index): Entry => ({ index, item, claim: claimIn(item, apiKey, known) }));
         // A repeat gets the answer of the first request even if it would be refused now.
         const passed = refusalOfAny({ pressure, key: apiKey }, lanesOf(entries));
-        if (passed !== null && !(await isRepeat(batchClaim, entries))) throw passed;
+        if (passed !== null && !(await isRepeat(batchClaim, entries, apiKey))) throw passed;
         const rendered = await render(entries.map(askedIn));
         const judged = judge(entries, rendered, apiKey);
         const isDoubtful = judged.some(({ refusal }) => refusal !== null);
-        const recalled = isDoubtful && batchClaim !== null ? await recall(batchClaim) : null;
+        const recalled = isDoubtful ? await answered(batchClaim) : null;
         const slots = refuseRepeats(await Promise.all(judged.map((slot) => withPrior(slot, recalled))));
         if (isStrict) throwFirst(slots.map(({ refusal, prior }) => (prior === null ? refusal : null)));
 
@@ -130,6 +141,8 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
     });
   };
 }
+
+type Recalled = Extract<AcceptedAll, { kind: 'answered' }>;
 
 /** One email of the batch: its place in the request, what stands there, and the claim of its own key. */
 type Entry = { readonly index: number; readonly item: BatchItem; readonly claim: IdempotencyClaim | null };

@@ -9,7 +9,7 @@ import { campaignIdForm, emailIdForm, timeOfId } from '../domain/id.ts';
 import { lanes, usualLane } from '../domain/lane.ts';
 import { recipientStatuses } from '../domain/recipient.ts';
 import { instant, sendTimeIn } from '../domain/send-time.ts';
-import type { AcceptedAll, Asked, Recalled } from '../pipeline/accept.ts';
+import type { AcceptedAll, Asked } from '../pipeline/accept.ts';
 import type { Pressure } from '../pipeline/check-back-pressure.ts';
 import type { CampaignQuery } from '../pipeline/find-in-campaign.ts';
 import type { Rendered } from '../pipeline/render.ts';
@@ -37,8 +37,8 @@ export type SendDeps = {
     keyId: string,
     options: { batchClaim: IdempotencyClaim | null; isStrict: boolean; requestId: string },
   ): Promise<AcceptedAll>;
-  /** The earlier answer under this claim, when the body is the same; null when there is none. */
-  recall(claim: IdempotencyClaim): Promise<Recalled | null>;
+  /** The earlier answer under this claim, or that it stands for another body; null when the key is free. */
+  recall(claim: IdempotencyClaim): Promise<AcceptedAll | null>;
   limits: RequestLimits;
   readonly pressure: Readonly<Pressure>;
 };
@@ -156,8 +156,8 @@ export function emailRoutes(deps: Deps): Routes {
                 requestId: request.id,
               })
             : claim && (await deps.recall(claim));
-        if (accepted === null) throw refused;
-        const answer = accepted.kind === 'answered' ? accepted.answers[0] : undefined;
+        if (refused && accepted?.kind !== 'answered') throw refused;
+        const answer = accepted?.kind === 'answered' ? accepted.answers[0] : undefined;
         if (answer?.kind !== 'accepted') throw keyReused();
         const { id, isReplay } = answer;
         if (isReplay) reply.header('idempotent-replayed', 'true');

@@ -116,7 +116,7 @@ export async function* readBatches<Item>(
   if (last.received > 0) yield await held(last, batching);
 }
 
-/** An upload may last for hours: its key is asked about before each batch. */
+/** An upload may last for hours: its key is asked about before each batch. A batch in hand when the key is revoked is stored all the same. */
 async function held<Batch>(batch: Batch, { holds }: Pick<Batching, 'holds'>): Promise<Batch> {
   if (await holds()) return batch;
   throw new ProblemError(

@@ -54,18 +54,17 @@ export async function accept(
   return { kind: 'answered', answers, isReplay: isRepeat && !ids.some((_, index) => isOurs(index)) };
 }
 
-export type Recalled = Extract<AcceptedAll, { kind: 'answered' }>;
-
 /**
  * The first answer to a repeated request (same Idempotency-Key, same body), even if the request would be refused today, for instance because
- * its `expires_at` has passed. Null when there is none.
+ * its `expires_at` has passed. Null when the key is free.
  */
 export async function recall(
   deps: { emails: Pick<Emails, 'prior'> },
   claim: IdempotencyClaim,
-): Promise<Recalled | null> {
+): Promise<AcceptedAll | null> {
   const prior = await deps.emails.prior(claim);
-  if (prior === null || prior.bodyHash !== claim.bodyHash) return null;
+  if (prior === null) return null;
+  if (prior.bodyHash !== claim.bodyHash) return { kind: 'key_reused' };
   const answers = prior.ids.map((id) => answerOf(id, { isReplay: true }));
   return { kind: 'answered', answers, isReplay: true };
 }

@@ -1,12 +1,11 @@
 /** settle-place: stores what became of a recipient of a campaign. A finished one stays at its place; any other becomes an email of its own. */
 import { type FinalMark, finalMarkOf } from '../domain/campaign.ts';
-import { noTransport } from '../domain/campaign-email.ts';
 import { type Decision, decide, type RetryPolicy } from '../domain/decide.ts';
 import { decideChange } from '../domain/decide-change.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import type { EmailEvent } from '../domain/event.ts';
 import type { Lane } from '../domain/lane.ts';
-import { type Change, type SettledOutcome, unmade } from '../domain/outcome.ts';
+import { type Change, noTransport, type SettledOutcome, transportAsked, unmade } from '../domain/outcome.ts';
 import type { Recipient } from '../domain/recipient.ts';
 import { type Suppression, suppressionsOf, withSuppressed } from '../domain/suppression.ts';
 import { stepOf } from '../domain/timeline.ts';
@@ -67,9 +66,15 @@ export async function settlePlace(deps: Deps, placed: PlaceInHand, what: PlaceRe
     return isWritten ? { email, what, decision } : tellLate(deps, placed, what);
   }
   const filled = placed.fill();
-  if ('fault' in filled) return settlePlace(deps, placed, unmade(recipient.transport ?? noTransport, filled.fault));
+  if ('fault' in filled) return settlePlace(deps, placed, unfilled(what, filled.fault));
   const hasLeft = await leave(deps, placed, decided, filled);
   return hasLeft ? { email, what, decision } : tellLate(deps, placed, what);
+}
+
+/** The letter cannot be made for what is to follow. A transport that was asked before is still told of. */
+function unfilled(what: PlaceResult, detail: string): SettledOutcome {
+  const transport = transportAsked(what);
+  return transport === null ? unmade(noTransport, detail) : { kind: 'undeliverable', transport, detail };
 }
 
 /** A place keeps no event that did not end it. */

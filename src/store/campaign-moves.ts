@@ -32,11 +32,11 @@ const changeChars = 8 * (30 + 14);
  * completed.
  */
 const moveScript = script(`${countMoved}
+-- The newest stand first. An earlier build kept no time after an id: such a move counts as made.
 local function isMade(moves, change, since)
-  for id, at in string.gmatch(moves, '(%S+) (%d+) ') do
-    if id == change and tonumber(at) > since then return true end
-  end
-  return false
+  local _, last = string.find(' ' .. moves, ' ' .. change .. ' ', 1, true)
+  local at = last and string.match(moves, '^%d*', last)
+  return last ~= nil and (at == '' or tonumber(at) > since)
 end
 local campaign, change, now, to = KEYS[1], ARGV[1], ARGV[2], ARGV[4]
 local turn = tonumber(ARGV[6]) or redisNow()

@@ -5,7 +5,7 @@
 import type { Redis } from 'ioredis';
 import { type Member, makeGroup } from '../concurrency/group.ts';
 import { type Content, fileHash, type NewEmail } from '../domain/email.ts';
-import { idempotencyMs } from '../domain/idempotency.ts';
+import { clashMark, idempotencyMs } from '../domain/idempotency.ts';
 import { nextDue } from '../domain/recipient.ts';
 import { packContent, packLetter, sharedLetters } from './content.ts';
 import { countPostings, indexSome, maxPostings, postingsOf, splitPostings } from './email-index.ts';
@@ -167,6 +167,7 @@ export function readMet(claim: string): PriorClaim | null {
 }
 
 function readClaim(text: string): PriorClaim {
-  const [bodyHash = '', ids = ''] = text.split(' ');
-  return { bodyHash, ids: ids.split(',') };
+  const [bodyHash = '', ids = '', clashes = ''] = text.split(' ');
+  const clashed = new Set(clashes.split(','));
+  return { bodyHash, ids: ids.split(',').map((id, place) => (clashed.has(String(place)) ? clashMark : id)) };
 }

@@ -2,7 +2,6 @@
  * The atomic steps in the life of an email, but for those that change it (email-commit.ts). The client sends a command again when its answer was
  * lost with the connection, so a repeat changes nothing and gets the same answer as the first time.
  */
-import { clashMark } from '../domain/idempotency.ts';
 import { heavyHeadBytes, heavyMark } from './content.ts';
 import { addPostings } from './email-index.ts';
 import { script } from './redis.ts';
@@ -12,8 +11,9 @@ import { script } from './redis.ts';
  * ARGV now claimMs strict batchHash, number of files and their bytes, then for each email:
  *   id, dueAt, facts, state, content, event, claimHash, postings added now, postings added later or '', number of files and their hashes;
  *   an empty id alone, and no keys, for one that was refused before and only keeps its place.
- * A claim is kept as `hash id,id,…`, with nothing or a mark in place of an id where none was stored (PriorClaim); an empty hash claims nothing. A
- * file's key ends in its hash, 43 characters; one that came with emails that all met a claim is taken away again.
+ * A claim is kept as `hash id,id,…`, with nothing in place of an id where none was stored; behind a further space stand the places, from 0, of
+ * emails whose own key clashed. An empty hash claims nothing. A file's key ends in its hash, 43 characters; one that came with emails that all
+ * met a claim is taken away again.
  * Answers [0, claim] for a batch that was claimed before, else [stored, claims, unindexed]: for each email the claim it met, or '', and how many
  * emails are to be indexed later, up to the last of these. With `strict` nothing is stored when one of them came with another hash.
  */
@@ -43,12 +43,14 @@ while at <= #ARGV do
 end
 if strict and clash then return {0, met} end
 for i = 1, files do redis.call('SET', KEYS[6 + i], ARGV[5 + i], 'NX') end
-local ids, ring, unindexed = {}, false, 0
+local ids, clashes, ring, unindexed = {}, {}, false, 0
 local function store(i, email)
   local at, key = email[1], email[2]
   local id, dueAt, hash = ARGV[at], ARGV[at + 1], ARGV[at + 6]
   if met[i] ~= '' then
-    ids[i] = string.sub(met[i], 1, #hash + 1) == hash .. ' ' and string.sub(met[i], #hash + 2) or '${clashMark}'
+    local isKnown = string.sub(met[i], 1, #hash + 1) == hash .. ' '
+    ids[i] = isKnown and string.sub(met[i], #hash + 2) or ''
+    if not isKnown then clashes[#clashes + 1] = i - 1 end
     return
   end
   ids[i] = id
@@ -76,7 +78,11 @@ for i = 1, files do
   local hash = string.sub(KEYS[6 + i], -43)
   if redis.call('HEXISTS', KEYS[4], hash) == 0 then redis.call('DEL', KEYS[6 + i]) end
 end
-if batchHash ~= '' then redis.call('SET', KEYS[5], batchHash .. ' ' .. table.concat(ids, ','), 'PX', claimMs) end
+if batchHash ~= '' then
+  local claim = batchHash .. ' ' .. table.concat(ids, ',')
+  if #clashes > 0 then claim = claim .. ' ' .. table.concat(clashes, ',') end
+  redis.call('SET', KEYS[5], claim, 'PX', claimMs)
+end
 return {1, met, unindexed}`,
   'at_once',
 );

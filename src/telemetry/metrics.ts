@@ -73,7 +73,7 @@ export const metrics = {
   postrider_attempts_total: {
     kind: 'counter',
     labels: ['transport', 'outcome'],
-    help: 'Attempts at an email: `sent` to at least one recipient, else `deferred` or `bounced`; `unknown`, `transport_fault` (nobody’s attempt is burnt) or `undeliverable`. A file that could not be fetched is no attempt at a transport: that is in `postrider_file_fetches_total` alone.',
+    help: 'Attempts at an email: `sent` to at least one recipient, else `deferred` or `bounced`; `unknown`, `transport_fault` (nobody’s attempt is burnt) or `undeliverable`. A message that could not be made is no attempt at a transport, nor is a file that could not be fetched: that is in `postrider_file_fetches_total` alone.',
   },
   postrider_file_fetches_total: {
     kind: 'counter',

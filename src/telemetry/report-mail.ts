@@ -6,7 +6,7 @@ import type { CampaignStatus } from '../domain/campaign.ts';
 import type { Decision } from '../domain/decide.ts';
 import { type StoredEmail, statusOf } from '../domain/email.ts';
 import { attemptOutcomeOf, statesEntered, waitBefore } from '../domain/ledger.ts';
-import type { AttemptTrace, Change, SettledOutcome } from '../domain/outcome.ts';
+import { type AttemptTrace, type Change, type SettledOutcome, transportAsked } from '../domain/outcome.ts';
 import { isoOrNull } from './fields.ts';
 import type { Log } from './log.ts';
 import type { Meters } from './meters.ts';
@@ -55,8 +55,7 @@ export function makeMailReports(log: Log, meters: MailMeters, now: () => number)
       else log.info(fields, isAttempt(what) ? 'attempt' : 'change');
       const entered = statesEntered(email.state, decision.state);
       for (const status of entered) meters.entered(lane, status);
-      const outcome = attemptOutcomeOf(what);
-      if (outcome !== null && 'transport' in what) meters.attempt(what.transport, outcome, traceOf(what));
+      countAttempt(meters, what);
       if (waitMs !== null) meters.queueWait(lane, waitMs);
       if (entered.includes('sent')) meters.acceptToSent(lane, at - email.state.since);
     },
@@ -85,10 +84,7 @@ export function makeMailReports(log: Log, meters: MailMeters, now: () => number)
       );
       for (const { email, what, decision } of settled) {
         for (const status of statesEntered(email.state, decision.state)) meters.entered('bulk', status);
-        const outcome = attemptOutcomeOf(what);
-        // For an attempt that a dead worker left behind the transport is unknown.
-        const transport = 'transport' in what ? what.transport : '';
-        if (outcome !== null && transport !== '') meters.attempt(transport, outcome, traceOf(what));
+        countAttempt(meters, what);
       }
     },
 
@@ -98,6 +94,12 @@ export function makeMailReports(log: Log, meters: MailMeters, now: () => number)
   };
 }
 
+function countAttempt(meters: Pick<Meters, 'attempt'>, what: SettledOutcome | Change): void {
+  const outcome = attemptOutcomeOf(what);
+  const transport = transportAsked(what);
+  if (outcome !== null && transport !== null) meters.attempt(transport, outcome, traceOf(what));
+}
+
 function fieldsOf({ email, what, decision }: Settled, at: number, waitMs: number | null) {
   const { id, lane, createdAt } = email.facts;
   const trace = traceOf(what);
@@ -105,7 +107,7 @@ function fieldsOf({ email, what, decision }: Settled, at: number, waitMs: number
     email_id: id,
     lane,
     outcome: what.kind,
-    transport: 'transport' in what ? what.transport : undefined,
+    transport: transportAsked(what) ?? undefined,
     host: trace?.host,
     tls: trace?.tls,
     ms: trace?.ms,

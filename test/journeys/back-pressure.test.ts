@@ -116,6 +116,15 @@ it('bulk over its line is refused, before it is read where nothing else can come
   ];
   const partly = await api.api('POST', '/v1/emails/batch', partlyWrong, permissive);
   expect([first.status, batch.status, partly.status, partly.body.data.length]).toEqual([202, 202, 202, 2]);
+  // Of each of these only the first was accepted: the other clashes, or cannot be made.
+  const halves = [
+    { ...bulk, subject: 'Other', idempotency_key: 'of the last' },
+    { ...bulk, text: undefined, template: { id: 'no-such' } },
+  ].map((other) => [{ ...bulk, idempotency_key: 'once' }, other]);
+  const postHalves = () => Promise.all(halves.map((half) => api.api('POST', '/v1/emails/batch', half, permissive)));
+  const halfDone = { status: 202, body: { data: [{ id: first.body.id }], errors: [{ index: 1 }] } };
+  const firstHalves = await postHalves();
+  expect(firstHalves).toMatchObject([halfDone, halfDone]);
   await isAtLine(api, true);
 
   expect((await loadOf(api)).detail).toBe('5 bulk emails are waiting, the limit is 5 (MAX_WAITING_EMAILS)');
@@ -161,6 +170,9 @@ it('bulk over its line is refused, before it is read where nothing else can come
     status: 202,
     body: partly.body,
   });
+  expect((await postHalves()).map(({ body }) => body)).toEqual(firstHalves.map(({ body }) => body));
+  const oneNew = [{ ...bulk, idempotency_key: 'once' }, bulk];
+  expect((await api.api('POST', '/v1/emails/batch', oneNew, permissive)).status).toBe(503);
   const other = (await api.api('POST', '/v1/api-keys', { name: 'codes', lanes: ['transactional'] })).body;
   expect((await apiClient(api.url, other.token)('POST', `/v1/campaigns/${campaign}/send`)).status).toBe(404);
   for (const [path, body] of [

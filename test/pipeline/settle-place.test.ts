@@ -74,8 +74,20 @@ it('a recipient of whom nobody knows and whose time is over leaves its place, wh
   expect(await told()).toEqual(['email.outcome_unknown', 'email.failed']);
   const left = await world.store.emails.read(placeId(id, 0));
   expect(left?.state).toMatchObject({ recipients: [{ status: 'failed' }], sequence: 2 });
+  const { steps } = await world.store.emails.timeline(placeId(id, 0));
+  expect(steps.map(({ kind, transport }) => [kind, transport])).toEqual([['unknown', undefined]]);
   expect((await standingOf(world.redis, id)).counts).toEqual(await tallyOf(world.redis, id));
   expect(await world.redis.llen(keys.ended)).toBe(1);
+});
+
+it.each([
+  ['that answered is told of', answered(451), 't'],
+  ['that nobody knows is not', lostOutcome('r0@example.com'), null],
+])('of a letter that cannot be made any more, the transport %s', async (_, what, transport) => {
+  const { id, held, settleIt } = await handing('retry');
+  await settleIt({ ...held, fill: () => ({ fault: 'it is damaged' }) }, what);
+  const [placed] = await world.store.campaigns.chunk(id, 0);
+  expect(placed).toMatchObject({ mark: 'failed', outcome: { transport, reason: 'it is damaged' } });
 });
 
 it('a late answer that asks to try again changes nothing', async () => {

@@ -96,6 +96,15 @@ it('a move under an id that was used a day before is another move', async () => 
     expect(await askAt(now + idempotencyMs, 'pause', 'nightly')).toEqual({ kind, status: 'paused' });
 });
 
+it('a move that was kept without its time counts as made, among others that have one', async () => {
+  const id = await stored('running');
+  await redis.hset(keys.campaign(id), 'change', 'third second first ');
+  await ask(id, 'pause', 'fourth');
+  for (const changeId of ['fourth', 'third', 'second', 'first'])
+    expect(await ask(id, 'resume', changeId)).toEqual({ kind: 'repeated', status: 'paused' });
+  expect(await ask(id, 'resume', 'fifth')).toEqual({ kind: 'moved', status: 'running' });
+});
+
 it('a campaign keeps when it began the first time, and forgets a later time it was to begin at', async () => {
   const id = await stored('draft');
   await ask(id, 'schedule');

@@ -21,7 +21,7 @@ type Trial = 'unneeded' | 'needed' | 'open';
 export type Brake = {
   readonly factor: number;
   readonly at: number;
-  /** Mean time of a message on one connection; absent when no worker knew it. */
+  /** Usual time of a message on one connection; absent when no worker knew it. */
   readonly messageMs?: number;
 };
 
@@ -94,11 +94,16 @@ export function afterRefusal(granted: Granted | null, refused: Granted): Granted
 
 /**
  * After a reply that asks for less: half of what it was, not more often than every five seconds.
- * @param messageMs mean time of a message on one connection, as the worker knows it that had the reply
+ * @param known usual time of a message on one connection, as the worker knows it that had the reply
+ * @returns the same brake when nothing changes
  */
-export function afterSlowDown(brake: Brake | null, now: number, messageMs = brake?.messageMs): Brake {
-  if (brake !== null && Math.abs(now - brake.at) < brakeRestMs) return brake;
-  const factor = Math.max(leastFactor, brakeFactor(brake, now) / 2);
+export function afterSlowDown(brake: Brake | null, now: number, known?: number): Brake {
+  const was = brakeFactor(brake, now);
+  // Once a brake is over, what was known then is old, or was known of another server.
+  const messageMs = known ?? (was < 1 ? brake?.messageMs : undefined);
+  if (brake !== null && Math.abs(now - brake.at) < brakeRestMs)
+    return messageMs === undefined || messageMs === brake.messageMs ? brake : { ...brake, messageMs };
+  const factor = Math.max(leastFactor, was / 2);
   return messageMs === undefined ? { factor, at: now } : { factor, at: now, messageMs };
 }
 

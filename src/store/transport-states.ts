@@ -134,7 +134,7 @@ export function openTransportStates(redis: Redis) {
 
     /**
      * A reply asked to slow down: halves the pace of the fleet, at most once in five seconds.
-     * @param messageMs mean time of a message on one connection, where it is known
+     * @param messageMs usual time of a message on one connection, where it is known
      */
     brake: (name: string, now: number, messageMs?: number): Promise<void> =>
       changeLimit<Brake>(name, 'brake', (before) => afterSlowDown(before, now, messageMs)),

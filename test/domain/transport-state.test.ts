@@ -186,12 +186,20 @@ describe('the brake', () => {
     expect(afterSlowDown(brake, start - 3_600_000)).toEqual({ factor: 0.5, at: start - 3_600_000 });
   });
 
-  it('keeps what is known of how long a message takes', () => {
+  it('keeps what is known of how long a message takes while it holds, and no longer', () => {
     const brake = afterSlowDown(null, start, 20);
     expect(brake).toEqual({ factor: 0.5, at: start, messageMs: 20 });
-    expect(afterSlowDown(brake, start + 60_000)).toMatchObject({ messageMs: 20 });
-    expect(afterSlowDown(brake, start + 60_000, 40)).toMatchObject({ messageMs: 40 });
+    expect(afterSlowDown(brake, start + 30_000)).toMatchObject({ messageMs: 20 });
+    expect(afterSlowDown(brake, start + 30_000, 40)).toMatchObject({ messageMs: 40 });
+    expect(afterSlowDown(brake, start + 60_000)).toEqual({ factor: 0.5, at: start + 60_000 });
     expect(afterSlowDown(null, start)).toEqual({ factor: 0.5, at: start });
+  });
+
+  it('learns how long a message takes from whoever knows it, also just after it took hold', () => {
+    const brake = { factor: 0.5, at: start, messageMs: 60_000 };
+    expect(afterSlowDown(brake, start + 1_000, 200)).toEqual({ ...brake, messageMs: 200 });
+    expect(afterSlowDown({ factor: 0.5, at: start }, start + 1_000, 200)).toEqual({ ...brake, messageMs: 200 });
+    for (const known of [undefined, 60_000]) expect(afterSlowDown(brake, start + 1_000, known)).toBe(brake);
   });
 });
 

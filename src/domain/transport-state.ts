@@ -157,11 +157,16 @@ const endedByMessage: readonly FaultCause[] = ['connect', 'protocol'];
  * or, where that takes a message, opens the trial.
  * @returns the same breaker when nothing changes
  */
-export function afterSuccess(breaker: Breaker, of: Success): Breaker {
+export function afterSuccess(breaker: Breaker, of: Success, now: number): Breaker {
   if (breaker.kind === 'closed') return breaker.faults === 0 ? breaker : closedBreaker;
   if (of === 'message' && (breaker.trial !== 'unneeded' || !endedByMessage.includes(breaker.cause))) return breaker;
   if (of === 'probe' && breaker.trial === 'open') return breaker;
-  return of === 'probe' && breaker.trial === 'needed' ? { ...breaker, trial: 'open' } : closedBreaker;
+  return of === 'probe' && breaker.trial === 'needed' ? withTrialOpen(breaker, now) : closedBreaker;
+}
+
+/** The time of the probe may be long over, where no worker was there: from now on a message has time to be the trial. */
+function withTrialOpen(breaker: Extract<Breaker, { kind: 'open' }>, now: number): Breaker {
+  return { ...breaker, trial: 'open', probeAt: Math.max(breaker.probeAt, now) };
 }
 
 /** Whether the next message may be the trial of a transport in trouble. */
@@ -172,7 +177,7 @@ export function isTrialOpen(breaker: Breaker): boolean {
 /** A message that was let go to be the trial had this long to begin it, milliseconds: jobs may wait for a worker. */
 const trialStartMs = 30_000;
 
-/** Whether a trial stands open although messages were let go for it, long after another probe would have been due. */
+/** Whether a trial stands open although messages were let go for it, long after it opened and another probe would have been due. */
 export function isTrialMissed(breaker: Breaker, now: number): boolean {
   return breaker.kind === 'open' && isTrialOpen(breaker) && breaker.probeAt + trialStartMs <= now;
 }
@@ -189,8 +194,8 @@ export function afterTrialBegan(breaker: Breaker, now: number): Breaker | null {
 /**
  * The breaker after the trial message did not take place: the next message may be the trial. @returns the same breaker when there was no trial
  */
-export function afterTrialUnused(breaker: Breaker): Breaker {
-  return breaker.kind === 'open' && breaker.trial === 'needed' ? { ...breaker, trial: 'open' } : breaker;
+export function afterTrialUnused(breaker: Breaker, now: number): Breaker {
+  return breaker.kind === 'open' && breaker.trial === 'needed' ? withTrialOpen(breaker, now) : breaker;
 }
 
 /** Whether a probe is due. */

@@ -59,8 +59,13 @@ export function explain(email: StoredEmail, where: Whereabouts, policy: RetryPol
   const dueAt = nextDue(state);
   const whole = whyNotOut(email, where, now);
   const isOfCampaign = campaignReasons.some((reason) => reason === whole.reason);
-  const next = (at: number) =>
-    at > now && !isOfCampaign ? `next attempt at ${time(at)}` : waitOf(whole.reason, where);
+  const next = ({ status }: Recipient, at: number) => {
+    if (status === 'sending') return statusMeanings.sending;
+    if (at > now && !isOfCampaign) return `next attempt at ${time(at)}`;
+    return email.handOver === null
+      ? waitOf(whole.reason, where)
+      : 'waits until the others of its email are handed over';
+  };
   const recipients = shownRecipients(email).map((recipient) => ({
     address: recipient.address,
     status: recipient.status,
@@ -147,17 +152,16 @@ const summaries: Readonly<Record<UnparkedReason, Summary>> = {
 function waitOf(reason: ExplanationReason, { parked }: Whereabouts): string {
   if (reason in parkedWaits) return `waits for transport ${parked?.report.name} ${parkedWaits[reason as ParkedReason]}`;
   if (campaignReasons.some((one) => one === reason)) return 'waits for its campaign';
-  if (reason === 'sending') return 'is being handed over';
   if (reason === 'waiting_for_file') return 'waits for a file';
   return reason === 'in_hand' ? 'is being handled by a worker' : 'is due and waits for a worker';
 }
 
 /** @param nextOf says what the recipient waits for, given a time in the past or in the future */
-function whyOf(recipient: Recipient, nextOf: (at: number) => string): string {
+function whyOf(recipient: Recipient, nextOf: (recipient: Recipient, at: number) => string): string {
   const { status, smtp, transport, reason, attempts, nextAttemptAt } = recipient;
   const said = smtp === null ? (reason ?? '') : `${transport} answered: ${smtp.reply}`;
   const count = attempts === 0 ? '' : `after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}`;
-  const next = nextAttemptAt === null ? '' : nextOf(nextAttemptAt);
+  const next = nextAttemptAt === null ? '' : nextOf(recipient, nextAttemptAt);
   return [said, count, next].filter((part) => part !== '').join('; ') || statusMeanings[status];
 }
 

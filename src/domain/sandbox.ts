@@ -91,8 +91,11 @@ export function sandboxAnswer(
   };
 }
 
-/** Recipients who are due this soon go with those who are: a server that asks for waits may count the seconds of each by itself. */
-const togetherMs = 1_000;
+/**
+ * Recipients who are due this soon go with those who are: a server that asks for waits may count the seconds of each by itself. A second, and the
+ * tenth by which a wait is made longer.
+ */
+const togetherMs = 1_100;
 
 /**
  * Whom the next attempt is for: those who are due, so that a wait that a server asked for is kept whatever others wait for. Sandbox recipients

@@ -21,7 +21,7 @@ type Trial = 'unneeded' | 'needed' | 'open';
 export type Brake = {
   readonly factor: number;
   readonly at: number;
-  /** Mean time of a message on one connection; absent when no worker knew it. */
+  /** Usual time of a message on one connection; absent when no worker knew it. */
   readonly messageMs?: number;
 };
 
@@ -94,11 +94,16 @@ export function afterRefusal(granted: Granted | null, refused: Granted): Granted
 
 /**
  * After a reply that asks for less: half of what it was, not more often than every five seconds.
- * @param messageMs mean time of a message on one connection, as the worker knows it that had the reply
+ * @param known usual time of a message on one connection, as the worker knows it that had the reply
+ * @returns the same brake when nothing changes
  */
-export function afterSlowDown(brake: Brake | null, now: number, messageMs = brake?.messageMs): Brake {
-  if (brake !== null && Math.abs(now - brake.at) < brakeRestMs) return brake;
-  const factor = Math.max(leastFactor, brakeFactor(brake, now) / 2);
+export function afterSlowDown(brake: Brake | null, now: number, known?: number): Brake {
+  const was = brakeFactor(brake, now);
+  // Once a brake is over, what was known then is old, or was known of another server.
+  const messageMs = known ?? (was < 1 ? brake?.messageMs : undefined);
+  if (brake !== null && Math.abs(now - brake.at) < brakeRestMs)
+    return messageMs === undefined || messageMs === brake.messageMs ? brake : { ...brake, messageMs };
+  const factor = Math.max(leastFactor, was / 2);
   return messageMs === undefined ? { factor, at: now } : { factor, at: now, messageMs };
 }
 
@@ -152,11 +157,16 @@ const endedByMessage: readonly FaultCause[] = ['connect', 'protocol'];
  * or, where that takes a message, opens the trial.
  * @returns the same breaker when nothing changes
  */
-export function afterSuccess(breaker: Breaker, of: Success): Breaker {
+export function afterSuccess(breaker: Breaker, of: Success, now: number): Breaker {
   if (breaker.kind === 'closed') return breaker.faults === 0 ? breaker : closedBreaker;
   if (of === 'message' && (breaker.trial !== 'unneeded' || !endedByMessage.includes(breaker.cause))) return breaker;
   if (of === 'probe' && breaker.trial === 'open') return breaker;
-  return of === 'probe' && breaker.trial === 'needed' ? { ...breaker, trial: 'open' } : closedBreaker;
+  return of === 'probe' && breaker.trial === 'needed' ? withTrialOpen(breaker, now) : closedBreaker;
+}
+
+/** The time of the probe may be long over, where no worker was there: from now on a message has time to be the trial. */
+function withTrialOpen(breaker: Extract<Breaker, { kind: 'open' }>, now: number): Breaker {
+  return { ...breaker, trial: 'open', probeAt: Math.max(breaker.probeAt, now) };
 }
 
 /** Whether the next message may be the trial of a transport in trouble. */
@@ -167,7 +177,7 @@ export function isTrialOpen(breaker: Breaker): boolean {
 /** A message that was let go to be the trial had this long to begin it, milliseconds: jobs may wait for a worker. */
 const trialStartMs = 30_000;
 
-/** Whether a trial stands open although messages were let go for it, long after another probe would have been due. */
+/** Whether a trial stands open although messages were let go for it, long after it opened and another probe would have been due. */
 export function isTrialMissed(breaker: Breaker, now: number): boolean {
   return breaker.kind === 'open' && isTrialOpen(breaker) && breaker.probeAt + trialStartMs <= now;
 }
@@ -184,8 +194,8 @@ export function afterTrialBegan(breaker: Breaker, now: number): Breaker | null {
 /**
  * The breaker after the trial message did not take place: the next message may be the trial. @returns the same breaker when there was no trial
  */
-export function afterTrialUnused(breaker: Breaker): Breaker {
-  return breaker.kind === 'open' && breaker.trial === 'needed' ? { ...breaker, trial: 'open' } : breaker;
+export function afterTrialUnused(breaker: Breaker, now: number): Breaker {
+  return breaker.kind === 'open' && breaker.trial === 'needed' ? withTrialOpen(breaker, now) : breaker;
 }
 
 /** Whether a probe is due. */

@@ -4,6 +4,10 @@ import type { SmtpSession } from './smtp-session.ts';
 
 /** Weight of the newest message in the running mean of how long a message takes. */
 const newestShare = 0.25;
+/** How long an accepted message takes is the middle of this many. A mean would take one that took minutes for a hundred times the usual. */
+const mostAccepted = 9;
+/** Of fewer, one that took minutes could be the middle. */
+const leastAccepted = 3;
 /** A server hangs once it is silent for this many times the usual time of a message, within limits: failed messages count in that time. */
 const hangFactor = 10;
 const mostHangShares = 4;
@@ -45,7 +49,7 @@ export type PoolLoad = {
   room(allowed: number, before: number): number;
   /** Messages take so little time that none waits long for the one before it. */
   readonly isQuick: boolean;
-  /** The mean time of a message that the server accepted; null before the first. */
+  /** The time that most of the last messages took which the server accepted, their median; null before the third. */
   readonly acceptedMs: number | null;
   /** When a connection was last opened or given back. */
   readonly aliveAt: number;
@@ -62,13 +66,20 @@ function meanWith(mean: number | null, newest: number): number {
   return mean === null ? newest : mean + newestShare * (newest - mean);
 }
 
+/** The lower one of the two in the middle, where there are two; null when there are too few. */
+function medianOf(accepted: readonly number[]): number | null {
+  if (accepted.length < leastAccepted) return null;
+  return accepted.toSorted((a, b) => a - b)[Math.floor((accepted.length - 1) / 2)] ?? null;
+}
+
 /** @param now milliseconds of a clock that never goes back */
 export function makePoolLoad({ hangAfterMs, patienceMs }: PoolTimes, now: () => number): PoolLoad {
   const busy: Record<Lane, number> = { transactional: 0, bulk: 0 };
   const holds = new Set<Hold>();
   /** The mean time of a message; null before the first. */
   let messageMs: number | null = null;
-  let acceptedMs: number | null = null;
+  /** How long the last accepted messages took. */
+  const accepted: number[] = [];
   let aliveAt = Number.NEGATIVE_INFINITY;
   let hasTimedOut = false;
 
@@ -90,7 +101,7 @@ export function makePoolLoad({ hangAfterMs, patienceMs }: PoolTimes, now: () => 
       return messageMs !== null && messageMs < patienceMs;
     },
     get acceptedMs() {
-      return acceptedMs;
+      return medianOf(accepted);
     },
     get aliveAt() {
       return aliveAt;
@@ -121,7 +132,9 @@ export function makePoolLoad({ hangAfterMs, patienceMs }: PoolTimes, now: () => 
       holds.delete(hold);
       // A message that ended without an answer is no sign of life: the server may hang for the others as well.
       if (as !== 'in_vain' || holds.size === 0) noteAnswer(hold.since);
-      if (as === 'accepted') acceptedMs = meanWith(acceptedMs, aliveAt - hold.since);
+      if (as !== 'accepted') return;
+      accepted.push(aliveAt - hold.since);
+      if (accepted.length > mostAccepted) accepted.shift();
     },
   };
 }

@@ -44,7 +44,7 @@ export type PoolState = {
   readonly isStuck: boolean;
   /** All messages in hand have waited long for an answer, none was answered meanwhile, and another message waited for a connection in vain. */
   readonly isHanging: boolean;
-  /** Mean time for which a message that the server accepted had its connection; null before the first. */
+  /** How long most of the last messages that the server accepted had their connection; null before the third. */
   readonly messageMs: number | null;
   /** Connections that the server refused as one too many, so far. */
   readonly refusals: number;

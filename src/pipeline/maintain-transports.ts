@@ -41,10 +41,12 @@ type Memory = {
   readonly met: WeakSet<Transport>;
   /** How many connections each was refused as one too many by then. */
   readonly refusals: WeakMap<Transport, number>;
+  /** The connections that this worker was last allotted of each. */
+  readonly shares: Map<string, number>;
 };
 
 export function makeMemory(): Memory {
-  return { plan: null, takers: new Set(), met: new WeakSet(), refusals: new WeakMap() };
+  return { plan: null, takers: new Set(), met: new WeakSet(), refusals: new WeakMap(), shares: new Map() };
 }
 
 /** The states of transports are read this often. A worker that asks for connections gets its share within twice this time. */
@@ -61,6 +63,7 @@ export async function maintainTransports(deps: Deps, stop: AbortSignal): Promise
   for (const [name, state] of await deps.states.read(names)) deps.known.set(name, state);
   for (const name of deps.known.keys()) if (!names.includes(name)) deps.known.delete(name);
   for (const name of deps.hanging) if (!names.includes(name)) deps.hanging.delete(name);
+  for (const name of deps.memory.shares.keys()) if (!names.includes(name)) deps.memory.shares.delete(name);
   const waits = await Promise.all(names.map((name) => maintainOne(deps, name, stop)));
   await moveOn(deps, plan);
   // Each parked email nudges: the least wait lets one round handle several.
@@ -112,7 +115,10 @@ async function maintainOne(deps: Deps, name: string, stop: AbortSignal): Promise
   const { isHanging } = transport.pool;
   // The server counts what is left of a former transport as well: it takes up a part of this worker's share.
   const leftOver = deps.transports.leftOver(name);
-  const share = await deps.allotments.allot(name, deps.worker, reportOf(transport, leftOver), connections, now);
+  const hasOthers = (deps.memory.shares.get(name) ?? 0) > leftOver.connections;
+  const report = reportOf(transport, leftOver, hasOthers);
+  const share = await deps.allotments.allot(name, deps.worker, report, connections, now);
+  deps.memory.shares.set(name, share);
   const allowed = Math.max(0, share - leftOver.connections);
   // Paused it has no connection, so that nothing that was admitted before waits for one and then goes.
   transport.allow(state.paused === null ? allowed : 0);
@@ -134,13 +140,15 @@ async function maintainOne(deps: Deps, name: string, stop: AbortSignal): Promise
   return workers > connections ? shortLookMs : lookEveryMs;
 }
 
-function reportOf({ pool: { open, busy, waiting, isHanging } }: Transport, leftOver: LeftOver): PoolReport {
+/** @param hasOthers this worker may have connections beside those that are left over: then nobody waits for these, and no mail hangs with them */
+function reportOf({ pool }: Transport, leftOver: LeftOver, hasOthers: boolean): PoolReport {
+  const { open, busy, waiting, isHanging } = pool;
   return {
     wanted: busy + waiting + leftOver.connections,
     open: open + leftOver.connections,
     busy: busy + leftOver.busy,
     waiting,
-    hanging: (isHanging ? busy : 0) + leftOver.hanging,
+    hanging: (isHanging ? busy : 0) + (hasOthers ? 0 : leftOver.hanging),
   };
 }
 

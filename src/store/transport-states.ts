@@ -128,13 +128,13 @@ export function openTransportStates(redis: Redis) {
      * @returns whether the breaker closed by this report
      */
     async success(name: string, of: Success, event: Event): Promise<boolean> {
-      const changed = await changeBreaker(name, event, (breaker) => afterSuccess(breaker, of));
+      const changed = await changeBreaker(name, event, (breaker) => afterSuccess(breaker, of, event.at));
       return changed !== null && changed[0].kind === 'open' && changed[1].kind === 'closed';
     },
 
     /**
      * A reply asked to slow down: halves the pace of the fleet, at most once in five seconds.
-     * @param messageMs mean time of a message on one connection, where it is known
+     * @param messageMs usual time of a message on one connection, where it is known
      */
     brake: (name: string, now: number, messageMs?: number): Promise<void> =>
       changeLimit<Brake>(name, 'brake', (before) => afterSlowDown(before, now, messageMs)),
@@ -161,7 +161,7 @@ export function openTransportStates(redis: Redis) {
 
     /** Gives the trial back: the message of the caller was the trial and showed nothing. */
     async giveTrialBack(name: string, now: number): Promise<void> {
-      await changeBreaker(name, { id: '', at: now }, afterTrialUnused);
+      await changeBreaker(name, { id: '', at: now }, (breaker) => afterTrialUnused(breaker, now));
     },
   };
 }

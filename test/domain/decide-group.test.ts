@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest';
 import { decide } from '../../src/domain/decide.ts';
 import type { SettledOutcome } from '../../src/domain/outcome.ts';
+import { nextGroup } from '../../src/domain/sandbox.ts';
 import { recipient, start, storedEmail } from '../support/requests.ts';
 
 const policy = { scheduleMs: [10_000, 30_000], maxAgeMs: 3_600_000 };
@@ -38,4 +39,16 @@ it.each<SettledOutcome>([
   expect(state.recipients[0]).toMatchObject({ transport: 't' });
   expect(state.recipients[1]).toBe(waits);
   expect(events.flatMap(({ to }) => to)).not.toContain('b');
+});
+
+it('recipients whose server asks for waits a second apart are tried again together, others apart', () => {
+  const replies = [300, 299, 301].map((seconds, place) => ({
+    address: `${'abc'[place]}`,
+    smtp: { code: 450, enhanced: '4.2.0', reply: `450 4.2.0 Greylisted, try again in ${seconds} seconds` },
+  }));
+  const email = storedEmail([recipient('a'), recipient('b'), recipient('c')]);
+  const outcome: SettledOutcome = { kind: 'answered', transport: 't', replies };
+  const { state, again } = decide(email, outcome, policy, start, 0.999);
+  const { recipients } = nextGroup(state.recipients, again ?? 0);
+  expect(recipients.map(({ address }) => address)).toEqual(['a', 'b']);
 });

@@ -35,3 +35,28 @@ it.each<[string, typeof deferred, SettledOutcome]>([
   expect(told.summary).toMatch(/^Transport t is in trouble\./);
   expect(told.recipients[0]?.why).toMatch(/^connection refused; /);
 });
+
+it('tells those apart whom a hand-over is for, who wait until it is over, and who wait for their own time', () => {
+  const later = recipient('c@x.co', {
+    status: 'deferred',
+    attempts: 1,
+    smtp: greylisted,
+    nextAttemptAt: start + 9_000,
+  });
+  const email = storedEmail([recipient('slow@sandbox.invalid'), recipient('b@x.co'), later, recipient('d@x.co')]);
+  const { state } = decide(
+    email,
+    { kind: 'suppressed', recipients: [{ address: 'd@x.co', reason: 'asked' }] },
+    policy,
+    start,
+    0,
+  );
+  const handOver = { at: start, transport: 'sandbox', attemptId: 'a', job: 'j', to: ['slow@sandbox.invalid'] };
+  const told = explain({ ...email, state, handOver }, nowhere, policy, start);
+  expect(told.recipients.map(({ status, why }) => [status, why])).toEqual([
+    ['sending', 'is being handed over'],
+    ['queued', 'waits until the others of its email are handed over'],
+    ['deferred', expect.stringMatching(/; next attempt at /)],
+    ['suppressed', 'asked'],
+  ]);
+});

@@ -9,6 +9,7 @@ import {
   afterSlowDown,
   afterSuccess,
   afterTrialBegan,
+  afterTrialUnused,
   type Brake,
   type Breaker,
   brakeFactor,
@@ -65,38 +66,49 @@ describe('the breaker', () => {
 
   it('does not open when messages go through between the faults', () => {
     const twice = afterFaults(['tls', 'tls']);
-    expect(afterFaults(['tls', 'tls'], afterSuccess(twice, 'message'))).toEqual({ kind: 'closed', faults: 2 });
-    expect(afterSuccess(closedBreaker, 'message')).toBe(closedBreaker);
+    expect(afterFaults(['tls', 'tls'], afterSuccess(twice, 'message', start))).toEqual({ kind: 'closed', faults: 2 });
+    expect(afterSuccess(closedBreaker, 'message', start)).toBe(closedBreaker);
   });
 
   it('is closed by a probe, and not by a message whose session began before it opened', () => {
     const open = afterFaults(['login']);
-    expect(afterSuccess(open, 'message')).toBe(open);
-    expect(afterSuccess(open, 'probe')).toEqual(closedBreaker);
+    expect(afterSuccess(open, 'message', start)).toBe(open);
+    expect(afterSuccess(open, 'probe', start)).toEqual(closedBreaker);
   });
 
   it('is closed by a message where no connection came about: a server that takes mail is well', () => {
     for (const cause of ['connect', 'protocol'] as const)
-      expect(afterSuccess(afterFaults([cause, cause, cause]), 'message')).toEqual(closedBreaker);
+      expect(afterSuccess(afterFaults([cause, cause, cause]), 'message', start)).toEqual(closedBreaker);
     const met = afterFault(afterFaults(['connect', 'connect']), { ...refused, byMessage: true }, start);
-    expect(afterSuccess(met, 'message')).toBe(met);
+    expect(afterSuccess(met, 'message', start)).toBe(met);
   });
 
   it('opened by what messages met is closed by a message alone, which goes after a login that went well', () => {
     const open = afterFault(closedBreaker, { ...rejected, byMessage: true }, start);
     expect([isTrialOpen(open), afterTrialBegan(open, start)]).toEqual([false, null]);
-    const probed = afterSuccess(afterProbeBegan(open, start + 5_000) as Breaker, 'probe');
+    const probed = afterSuccess(afterProbeBegan(open, start + 5_000) as Breaker, 'probe', start + 5_100);
     expect(probed).toEqual({ ...open, tries: 1, probeAt: start + 15_000, trial: 'open' });
     expect([isTrialOpen(probed), isProbeDue(probed, start + 60_000)]).toEqual([true, false]);
     expect([44_999, 45_000].map((ms) => isTrialMissed(probed, start + ms))).toEqual([false, true]);
     expect([open, closedBreaker].map((breaker) => isTrialMissed(breaker, start + 90_000))).toEqual([false, false]);
-    expect(['probe', 'message'].map((of) => afterSuccess(probed, of as 'probe'))).toEqual([probed, probed]);
+    for (const of of ['probe', 'message'] as const) expect(afterSuccess(probed, of, start + 60_000)).toBe(probed);
     // Whoever waits for a message that never came back probes again.
     const tried = afterTrialBegan(probed, start + 60_000) as Breaker;
     expect(tried).toEqual({ ...open, tries: 1, probeAt: start + 70_000 });
     expect(afterTrialBegan(tried, start + 60_000)).toBeNull();
     expect(afterFault(tried, { ...rejected, byMessage: true }, start + 60_100)).toBe(tried);
-    expect(afterSuccess(tried, 'trial')).toBe(closedBreaker);
+    expect(afterSuccess(tried, 'trial', start)).toBe(closedBreaker);
+  });
+
+  it('has its trial missed no sooner than half a minute after that opened, or was given back', () => {
+    const open = afterFault(closedBreaker, { ...rejected, byMessage: true }, start);
+    const probed = afterSuccess(open, 'probe', start + 600_000);
+    const missed = (breaker: Breaker, at: number) => [29_999, 30_000].map((ms) => isTrialMissed(breaker, at + ms));
+    expect(missed(probed, start + 600_000)).toEqual([false, true]);
+    const tried = afterTrialBegan(probed, start + 601_000) as Breaker;
+    const unused = afterTrialUnused(tried, start + 700_000);
+    expect([isTrialOpen(unused), ...missed(unused, start + 700_000)]).toEqual([true, false, true]);
+    expect(afterTrialUnused(unused, start + 800_000)).toBe(unused);
   });
 
   it('opened by a connection needs a message as well once one met trouble, and still does when the server is away then', () => {
@@ -104,7 +116,7 @@ describe('the breaker', () => {
     const met = afterFault(open, { ...refused, byMessage: true }, start);
     expect(met).toEqual({ ...open, trial: 'needed' });
     expect(afterFault(met, rejected, start)).toMatchObject({ cause: 'login', trial: 'needed' });
-    const probed = afterSuccess(met, 'probe');
+    const probed = afterSuccess(met, 'probe', start);
     expect(afterFault(probed, rejected, start)).toMatchObject({ tries: 0, trial: 'needed' });
     expect(afterFault(probed, { cause: 'dns', reason: 'gone' }, start)).toMatchObject({ trial: 'open' });
   });
@@ -186,12 +198,20 @@ describe('the brake', () => {
     expect(afterSlowDown(brake, start - 3_600_000)).toEqual({ factor: 0.5, at: start - 3_600_000 });
   });
 
-  it('keeps what is known of how long a message takes', () => {
+  it('keeps what is known of how long a message takes while it holds, and no longer', () => {
     const brake = afterSlowDown(null, start, 20);
     expect(brake).toEqual({ factor: 0.5, at: start, messageMs: 20 });
-    expect(afterSlowDown(brake, start + 60_000)).toMatchObject({ messageMs: 20 });
-    expect(afterSlowDown(brake, start + 60_000, 40)).toMatchObject({ messageMs: 40 });
+    expect(afterSlowDown(brake, start + 30_000)).toMatchObject({ messageMs: 20 });
+    expect(afterSlowDown(brake, start + 30_000, 40)).toMatchObject({ messageMs: 40 });
+    expect(afterSlowDown(brake, start + 60_000)).toEqual({ factor: 0.5, at: start + 60_000 });
     expect(afterSlowDown(null, start)).toEqual({ factor: 0.5, at: start });
+  });
+
+  it('learns how long a message takes from whoever knows it, also just after it took hold', () => {
+    const brake = { factor: 0.5, at: start, messageMs: 60_000 };
+    expect(afterSlowDown(brake, start + 1_000, 200)).toEqual({ ...brake, messageMs: 200 });
+    expect(afterSlowDown({ factor: 0.5, at: start }, start + 1_000, 200)).toEqual({ ...brake, messageMs: 200 });
+    for (const known of [undefined, 60_000]) expect(afterSlowDown(brake, start + 1_000, known)).toBe(brake);
   });
 });
 

@@ -240,24 +240,27 @@ describe('a connection', () => {
 });
 
 describe('a server that takes its time', () => {
-  it('has a message take that long, in the mean of those it accepted', async () => {
+  it('has a message take that long, as most of the last ones that it accepted did', async () => {
     let at = 0;
-    let takesMs = 40;
+    let takesMs = 290_000;
     let reply: string | undefined;
     await using server = await openScriptedSmtp((stage) => {
       if (stage === 'MAIL') at += takesMs;
       return stage === 'body' ? reply : undefined;
     });
     await using transport = transportTo(server.port, { connections: 1 }, { now: () => at });
-    expect(transport.pool.messageMs).toBeNull();
-    await send(transport);
+    const sendIn = async (...times: readonly number[]) => {
+      for (takesMs of times) await send(transport);
+      return transport.pool.messageMs;
+    };
+    expect(await sendIn()).toBeNull();
+    // One alone may have been an exception.
+    expect(await sendIn(290_000, 200)).toBeNull();
+    expect(await sendIn(210)).toBe(210);
+    expect(await sendIn(190, 200, 200, 290_000)).toBe(200);
+    expect(await sendIn(40, 40, 40, 40, 40)).toBe(40);
+    for (reply of ['421 4.7.0 Slow down', '550 5.7.1 No', '451 4.3.0 Later']) await sendIn(1, 1, 1);
     expect(transport.pool.messageMs).toBe(40);
-    takesMs = 80;
-    await send(transport);
-    expect(transport.pool.messageMs).toBe(50);
-    takesMs = 1;
-    for (reply of ['421 4.7.0 Slow down', '550 5.7.1 No', '451 4.3.0 Later']) await send(transport);
-    expect(transport.pool.messageMs).toBe(50);
   });
 
   it('has nobody wait who would wait longer than there is patience for; transactional waits behind its own only', async () => {

@@ -93,6 +93,19 @@ it('where they hang, mail goes another way, also when none had waited for them b
   expect(await worker.send()).toMatchObject({ outcome: { kind: 'answered', transport: 'two' } });
 });
 
+it('where they hang and others are free, the transport does not hang', async () => {
+  const ofBoth = (more: object) => plan({ connections: 4, ...more }, smtp.port, failover('one', 'two'));
+  await using worker = openTestWorker(redis, ofBoth({}), 'w1', { hangAfterMs: 40 });
+  await hold(worker);
+  worker.transports.update(ofBoth({ maxAgeMs: 9_000 }));
+  await until('it to hang', () => worker.transports.leftOver('one').hanging === 1);
+  for (const _round of ['the first of the new one', 'the next']) {
+    await worker.tend();
+    expect(await pool()).toMatchObject({ busy: 1, hanging: 0 });
+  }
+  expect(await worker.send()).toMatchObject(overOne);
+});
+
 it('where they hung before, mail goes another way', async () => {
   const ofBoth = (more: object) => plan({ connections: 1, ...more }, smtp.port, failover('one', 'two'));
   await using worker = openTestWorker(redis, ofBoth({}), 'w1', { waitMs: 20, hangAfterMs: 40 });

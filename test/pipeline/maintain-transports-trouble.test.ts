@@ -255,6 +255,16 @@ describe('a transport that messages met, while all mail that could try it is par
     await worker.tend(later);
     expect(await letGo(later)).toEqual(['a']);
   });
+
+  it('is tried by one of them, though no worker looked at it for long before its login went well', async () => {
+    await using worker = openTestWorker(redis, plan());
+    await meet();
+    await park('one', 'a', 'b', 'c');
+    const later = Date.now() + 60_000;
+    await states().success('two', 'probe', { id: 'ev_later', at: later });
+    await worker.tend(later);
+    expect(await letGo(later)).toEqual(['a']);
+  });
 });
 
 it('a transport that is paused takes no message that waits for a connection, and takes mail again once it is resumed', async () => {

@@ -23,7 +23,7 @@ const { stateOf } = fleetOf(() => redis);
 it('a server that asks for less is slowed down by how long its messages took', async () => {
   await using worker = openTestWorker(redis, planTo({ one: { port: smtp.port } }, { default: failover('one') }));
   await worker.tend();
-  await worker.send();
+  for (let count = 0; count < 3; count++) await worker.send();
   const messageMs = worker.transports.get('one')?.pool.messageMs;
   expect(messageMs).toBeGreaterThan(0);
   isTooMuch = true;

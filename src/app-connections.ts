@@ -19,7 +19,7 @@ type Connections = Pick<Ground, 'connect' | 'writeRefused'> & {
 };
 
 export async function openConnections(config: Config, { start, cut, opened }: Deps): Promise<Connections> {
-  const openLocal = () => openLocalRedis(config.DATA_DIR, { ownNow, newUuid });
+  const openLocal = () => openLocalRedis(config.DATA_DIR, { ownNow, newUuid }, cut);
   const configured =
     config.REDIS_URL === undefined ? null : { url: config.REDIS_URL, async [Symbol.asyncDispose]() {} };
   const server = configured ?? opened.use(await start.awaits(openLocal));

@@ -19,14 +19,14 @@ type Connections = Pick<Ground, 'connect' | 'writeRefused'> & {
 };
 
 export async function openConnections(config: Config, { start, cut, opened }: Deps): Promise<Connections> {
-  const openLocal = () => openLocalRedis(config.DATA_DIR, { ownNow, newUuid });
+  const openLocal = () => openLocalRedis(config.DATA_DIR, { ownNow, newUuid }, cut);
   const configured =
     config.REDIS_URL === undefined ? null : { url: config.REDIS_URL, async [Symbol.asyncDispose]() {} };
   const server = configured ?? opened.use(await start.awaits(openLocal));
   const place = { url: server.url, ca: config.REDIS_CA };
-  /** Nudged when Redis refuses a write as a replica does. */
+  /** Nudged when Redis refuses a write as one that takes none now. */
   const writeRefused = makeNudge();
-  const terms = { cut, onReadOnly: writeRefused.nudge };
+  const terms = { cut, onWriteRefused: writeRefused.nudge };
   return {
     writeRefused,
     async connect(patience, use = 'store') {

@@ -13,7 +13,7 @@ import { openServer, type Server } from './store/server.ts';
 
 /** How often the guarantees of Redis are checked again; after a reconnect they are checked at once. */
 const inspectEveryMs = 60_000;
-/** The same of a Redis that no process would start with: it is mended, or another takes its place. */
+/** The same of a Redis that takes no writes, or that no process would start with: it is mended, or another takes its place. */
 const inspectUnfitEveryMs = 2_000;
 
 /** How often the clock of Redis is read. Between two readings clocks drift by microseconds, unless one was set or the machine slept. */
@@ -45,7 +45,8 @@ export async function watchRedis(ground: Ground, redis: Connection, start: Pick<
   await openTime(ground, redis, server, start);
   // A stop ends the connection as well: that is not reported.
   server.onReach((why) => stopping.aborted || report.reach(why));
-  const everyMs = () => (seen.standing?.unfitToStart ? inspectUnfitEveryMs : inspectEveryMs);
+  const isFit = () => seen.standing === null || (seen.standing.isWritable && seen.standing.unfitToStart === null);
+  const everyMs = () => (isFit() ? inspectEveryMs : inspectUnfitEveryMs);
   openLooks(ground, server, { name: 'check redis', everyMs, nudge: writeRefused }, async (again) => {
     await checkRedis(checkDeps).catch((error: unknown) => {
       // Right after a failover Redis may not answer yet. Its guarantees must not stay unknown for a minute.

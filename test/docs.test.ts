@@ -1,5 +1,5 @@
 /** The documents in docs/: their examples work as written, their links lead somewhere, and what they list is all there is. */
-import { existsSync } from 'node:fs';
+import { existsSync, globSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { explanationReasons } from '../src/domain/explain.ts';
@@ -45,6 +45,17 @@ it.each(documents)('the links in %s lead somewhere', (path) => {
     expect(existsSync(join(root, target)), link).toBe(true);
     if (anchor !== undefined) expect(headingsIn(readDocument(target)).map(anchorOf), link).toContain(anchor);
   }
+});
+
+/** Paths of our code, as they are written in prose: from the root, or from `src/`. One may stand for several, by a `*`. */
+const codePath = /^(?:src|test|bench|helm|[a-z]+(?=\/[\w/-]+\.ts$))\/[\w.*/-]+$/;
+
+it.each(documents.filter((path) => path !== 'CHANGELOG.md'))('%s names files that there are', (path) => {
+  const named = [...proseIn(readDocument(path)).matchAll(/`([^`\n]+)`/g)].map(([, name = '']) => name);
+  const lost = named.filter(
+    (name) => codePath.test(name) && globSync([name, `src/${name}`], { cwd: root }).length === 0,
+  );
+  expect(lost).toEqual([]);
 });
 
 it.each(docs)('%s names settings that there are', (path) => {

@@ -13,6 +13,10 @@ export type RedisFacts = {
   /** `appendfsync`, from CONFIG GET, which a managed service may forbid. */
   readonly fsync: string | null;
   readonly hasSnapshots: boolean | null;
+  /** Whether its last snapshot failed, and it takes no writes for that. False when it does not let us ask. */
+  readonly failsToSave: boolean;
+  /** Whether it takes no writes because fewer replicas follow it than it must have. */
+  readonly lacksReplicas: boolean;
 };
 
 /** What is lost when Redis crashes, from best to worst. */
@@ -55,7 +59,8 @@ export function judgeRedis(facts: RedisFacts, mustBeDurable: boolean): RedisStan
   const server = facts.version === null ? facts.product : `${facts.product} ${facts.version}`;
   const guarantee = guaranteeOf(facts);
   const faults = faultsOf(facts);
-  const words = [guarantees[guarantee], ...faults].join('; ');
+  const refusals = refusalsOf(facts);
+  const words = [guarantees[guarantee], ...faults, ...refusals].join('; ');
   const isKept = guarantee === 'always' && faults.length === 0;
   const tooOld = isTooOld(facts.version)
     ? `${server} is too old: Postrider needs ${leastVersion.join('.')} or later`
@@ -67,8 +72,8 @@ export function judgeRedis(facts: RedisFacts, mustBeDurable: boolean): RedisStan
     server,
     guarantee,
     words,
-    isSound: soundGuarantees.includes(guarantee) && faults.length === 0,
-    isWritable: !facts.isReplica && facts.isAofWritten,
+    isSound: soundGuarantees.includes(guarantee) && faults.length + refusals.length === 0,
+    isWritable: !facts.isReplica && facts.isAofWritten && refusals.length === 0,
     unfit,
     unfitToStart: replica ?? unfit,
   };
@@ -87,6 +92,14 @@ function faultsOf({ evictionPolicy, isReplica, isAofWritten }: RedisFacts): stri
     ...(evicts ? [`it drops keys when it is full (maxmemory-policy ${evictionPolicy} in place of noeviction)`] : []),
     ...(isReplica ? ['it is a replica, which takes no writes'] : []),
     ...(isAofWritten ? [] : ['its append-only file could not be written last time']),
+  ];
+}
+
+/** Why it takes no writes, though it keeps what it has as it should. */
+function refusalsOf({ failsToSave, lacksReplicas }: RedisFacts): string[] {
+  return [
+    ...(failsToSave ? ['it takes no writes, as its last snapshot failed (stop-writes-on-bgsave-error)'] : []),
+    ...(lacksReplicas ? ['it takes no writes, as fewer replicas follow it than min-replicas-to-write asks for'] : []),
   ];
 }
 

@@ -16,12 +16,20 @@ export type LockTerms = {
   newUuid(): string;
 };
 
-/** Runs `work` while this process holds the lock at `path`. */
-export async function withLock<T>(path: string, terms: LockTerms, work: () => Promise<T>): Promise<T> {
+const { signal: never } = new AbortController();
+
+/**
+ * Runs `work` while this process holds the lock at `path`.
+ * @param cut aborted to give up waiting for it
+ */
+export async function withLock<T>(path: string, terms: LockTerms, work: () => Promise<T>, cut = never): Promise<T> {
   const own = `${hostname()} ${process.pid} ${terms.newUuid()}`;
   held.add(own);
   try {
-    while (!(await tryLock(path, own, terms))) await sleep(pollMs);
+    while (!(await tryLock(path, own, terms))) {
+      cut.throwIfAborted();
+      await sleep(pollMs);
+    }
     return await work();
   } finally {
     if ((await contentOf(path)) === own) await rm(path, { force: true });

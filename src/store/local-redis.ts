@@ -1,5 +1,6 @@
 /** Postrider's own Redis, for development: started in the data folder, found again after a crash, stopped by its last user. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -28,8 +29,13 @@ type LocalRedis = AsyncDisposable & { readonly url: string };
 /**
  * Starts `valkey-server` or `redis-server` on a Unix socket in `dataDir/redis`, or joins the one that runs there.
  * Disposing stops it, unless another Postrider still uses it.
+ * @param cut aborted to give up the start, and with it a server that was started and did not answer yet
  */
-export async function openLocalRedis(dataDir: string, chance: Omit<LockTerms, 'expiresMs'>): Promise<LocalRedis> {
+export async function openLocalRedis(
+  dataDir: string,
+  chance: Omit<LockTerms, 'expiresMs'>,
+  cut: AbortSignal,
+): Promise<LocalRedis> {
   const dir = resolve(dataDir, 'redis');
   const socket = join(dir, 'redis.sock');
   if (Buffer.byteLength(socket) > maxSocketPath) {
@@ -39,12 +45,12 @@ export async function openLocalRedis(dataDir: string, chance: Omit<LockTerms, 'e
   }
   // One process at a time starts, joins or stops the server: two servers on one append-only file would ruin it.
   const lockTerms = { ...chance, expiresMs: lockExpiresMs };
-  const alone = <T>(work: () => Promise<T>) => withLock(join(dir, 'lock'), lockTerms, work);
+  const alone = <T>(work: () => Promise<T>, stop?: AbortSignal) => withLock(join(dir, 'lock'), lockTerms, work, stop);
   const url = `unix://${socket.split('/').map(encodeURIComponent).join('/')}`;
   // Held for as long as this process uses the server: the last user is the one that sees nobody else connected.
   const presence = await inDataDir(dataDir, async () => {
     await makeFolder(dir);
-    return alone(() => joinOrStart(dir, socket, url));
+    return alone(() => joinOrStart({ dir, socket, url }, cut), cut);
   });
   // When the server dies, it is started again on its data; the connections reconnect by themselves.
   let reviving: Promise<unknown> | null = null;
@@ -67,17 +73,21 @@ export async function openLocalRedis(dataDir: string, chance: Omit<LockTerms, 'e
   };
 }
 
-async function joinOrStart(dir: string, socket: string, url: string): Promise<Redis> {
-  const running = await tryOpen(url);
+type Place = { readonly dir: string; readonly socket: string; readonly url: string };
+
+async function joinOrStart({ dir, socket, url }: Place, cut: AbortSignal): Promise<Redis> {
+  const running = await tryOpen(url, cut);
   if (running !== null) return running;
+  cut.throwIfAborted();
   const started = await startUnlessServing(dir, socket);
   const overdue = AbortSignal.timeout(startDeadlineMs);
-  while (!overdue.aborted && (await isServing(dir, socket))) {
-    const redis = await tryOpen(url);
+  while (!cut.aborted && !overdue.aborted && (await isServing(dir, socket))) {
+    const redis = await tryOpen(url, cut);
     if (redis !== null) return redis;
     await sleep(pollMs);
   }
-  started?.kill();
+  if (started !== null) await giveUp(started, dir);
+  cut.throwIfAborted();
   throw new Error(`The local Redis did not start: see ${join(dir, 'redis.log')}`);
 }
 
@@ -85,8 +95,25 @@ async function startUnlessServing(dir: string, socket: string): Promise<ChildPro
   return (await isServing(dir, socket)) ? null : startServer(dir, socket);
 }
 
-async function tryOpen(url: string): Promise<Redis | null> {
-  return openRedis({ url }, 'fail_fast', { name: presenceName }).catch(() => null);
+/** What it answered is on disk, and one that does not answer may not heed a milder signal. */
+async function giveUp(server: ChildProcess, dir: string): Promise<void> {
+  server.kill('SIGKILL');
+  if (server.exitCode === null && server.signalCode === null) await once(server, 'exit');
+  await rm(join(dir, 'redis.pid'), { force: true });
+}
+
+/** @param cut ends the wait for one that loads its data; it does not end the connection, which stands until the last user leaves */
+async function tryOpen(url: string, cut: AbortSignal): Promise<Redis | null> {
+  const opening = new AbortController();
+  const end = () => opening.abort();
+  cut.addEventListener('abort', end, { once: true });
+  try {
+    return await openRedis({ url }, 'fail_fast', { name: presenceName, cut: opening.signal });
+  } catch {
+    return null;
+  } finally {
+    cut.removeEventListener('abort', end);
+  }
 }
 
 /** Whether the process in the pid file is alive and is the server of this folder, and not another process with a recycled pid. */

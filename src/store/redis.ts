@@ -43,8 +43,8 @@ type RedisTerms = {
   /** Its name in `CLIENT LIST`. */
   readonly name?: string;
   readonly silenceMs?: number;
-  /** Called when the server refuses a write because it is a replica, every few seconds at most. */
-  readonly onReadOnly?: () => void;
+  /** Called when the server refuses a write because it takes none now, though it has room: every few seconds at most. */
+  readonly onWriteRefused?: () => void;
 };
 
 /** No server answers at the address of Redis yet. A wrong password or certificate is another error, because waiting does not help there. */
@@ -65,7 +65,7 @@ export async function openRedis(
     use = 'store',
     name = 'postrider',
     silenceMs = usualSilenceMs,
-    onReadOnly = () => {},
+    onWriteRefused = () => {},
   }: RedisTerms = {},
 ): Promise<Redis> {
   const options = {
@@ -84,7 +84,7 @@ export async function openRedis(
     maxLoadingRetryTime: longestReconnectWaitMs,
     retryStrategy: (times: number) => Math.min(times * 50, longestReconnectWaitMs),
     socketTimeout: silenceMs,
-    reconnectOnError: leaveReplica(onReadOnly),
+    reconnectOnError: leaveReplica(onWriteRefused),
   } satisfies RedisOptions;
   // With TLS options ioredis would speak TLS to a plain server as well, and wait for its answer for ever.
   const isTls = ca !== undefined && new URL(url).protocol === 'rediss:';
@@ -130,20 +130,22 @@ export function isRedisAway(error: unknown): error is Error {
 const unanswered = /Command timed out|Connection is closed|Stream isn't writeable/;
 
 /** After a failover the old primary may go on as a replica and keep its connections. A new connection reaches the new primary. */
-function leaveReplica(onReadOnly: () => void): (error: Error) => boolean {
+function leaveReplica(onWriteRefused: () => void): (error: Error) => boolean {
   let isResting = false;
   return ({ message }) => {
-    if (isResting || !readOnly.test(message)) return false;
+    const [, why] = takesNoWrites.exec(message) ?? [];
+    if (isResting || why === undefined) return false;
     isResting = true;
     setTimeout(() => {
       isResting = false;
     }, reconnectAtMostEveryMs).unref();
-    onReadOnly();
-    return true;
+    onWriteRefused();
+    return why === 'READONLY';
   };
 }
 
-const readOnly = /(?:^|: -)READONLY\b/;
+/** A replica; one that cannot save or write its append-only file; one with too few replicas. */
+const takesNoWrites = /(?:^|: -)(READONLY|MISCONF|NOREPLICAS)\b/;
 
 /** Asks whichever server a new connection leads to, which may be another than that of `redis`. */
 export async function askAnew<T>(redis: Redis, ask: (fresh: Redis) => Promise<T>): Promise<T> {

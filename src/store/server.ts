@@ -10,19 +10,25 @@ const pingMs = 1_000;
 /** Between a connection and its being ready there is an answer or two. */
 const hesitationMs = 2_000;
 
+/** One by one, as Redis before 7 tells one at a time. */
+const settingsAsked = ['appendfsync', 'save', 'stop-writes-on-bgsave-error', 'min-replicas-to-write'] as const;
+type Setting = (typeof settingsAsked)[number];
+/** By name; null when CONFIG GET was refused. */
+type Settings = Readonly<Record<Setting, string | null>>;
+
 export type Server = ReturnType<typeof openServer>;
 
 export function openServer(redis: Redis) {
   /** Null when CONFIG is refused: managed services forbid it, and a user may lack the right. */
-  async function setting(name: string): Promise<string | null> {
+  async function setting(name: Setting): Promise<readonly [Setting, string | null]> {
     const answer = (await redis.config('GET', name).catch(nullUnlessAway)) as readonly string[] | null;
-    return answer?.[1] ?? null;
+    return [name, answer?.[1] ?? null];
   }
 
   return {
     async facts(): Promise<RedisFacts> {
-      const [info, fsync, save] = await Promise.all([redis.info(), setting('appendfsync'), setting('save')]);
-      return readFacts(info, { fsync, save });
+      const [info, ...settings] = await Promise.all([redis.info(), ...settingsAsked.map(setting)]);
+      return readFacts(info, Object.fromEntries(settings) as Settings);
     },
 
     /** Whether Redis answers now. A silent server counts as away, but not when this process was only too busy to read the answer. */
@@ -73,14 +79,17 @@ function nullUnlessAway(error: Error): null {
   return null;
 }
 
-/** @param settings null when CONFIG GET was refused */
-export function readFacts(info: string, settings: { fsync: string | null; save: string | null }): RedisFacts {
+export function readFacts(info: string, settings: Settings): RedisFacts {
   const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? null;
   const [product, version] = relatives
     .map(([name, key]) => [name, field(key)] as const)
     .find(([, found]) => found !== null) ?? ['Redis', null];
   const aof = field('aof_enabled');
-  const { fsync, save } = settings;
+  const { appendfsync: fsync, save } = settings;
+  const stopsUnsaved = Boolean(save) && settings['stop-writes-on-bgsave-error'] === 'yes';
+  // Told only by one that must have some: at least one, if it does not let us ask how many.
+  const goodReplicas = field('min_slaves_good_slaves');
+  const neededReplicas = Number(settings['min-replicas-to-write'] ?? 1);
   return {
     product,
     version,
@@ -90,6 +99,8 @@ export function readFacts(info: string, settings: { fsync: string | null; save: 
     isAofWritten: (field('aof_last_write_status') ?? 'ok') === 'ok',
     fsync,
     hasSnapshots: save === null ? null : save !== '',
+    failsToSave: stopsUnsaved && field('rdb_last_bgsave_status') === 'err',
+    lacksReplicas: goodReplicas !== null && Number(goodReplicas) < neededReplicas,
   };
 }
 

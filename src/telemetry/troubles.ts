@@ -2,7 +2,10 @@
 
 /** The same trouble of a part is logged at most this often. */
 const againMs = 60_000;
-/** Troubles that are remembered: about a dozen parts have a few each, and what met one, such as an email, makes it another. */
+/**
+ * Troubles that are remembered of parts, and as many of what met them: about a dozen parts have a few each, while each email that meets one
+ * makes it another. They are apart, as many such emails would push out those of parts.
+ */
 const maxRemembered = 1_000;
 /** Characters of a message that are compared, so that memory is limited. */
 const maxCompared = 500;
@@ -15,11 +18,15 @@ type Troubles = {
   weigh(part: string, message: string, fields?: Readonly<Record<string, unknown>>): number | null;
 };
 
+/** The one said longest ago comes first. While Redis comes and goes, several messages of a part take turns. */
+type Remembered = Map<string, { readonly at: number; held: number }>;
+
 export function makeTroubles(now: () => number): Troubles {
-  /** Of those that are remembered the one said longest ago comes first. While Redis comes and goes, several messages of a part take turns. */
-  const last = new Map<string, { readonly at: number; held: number }>();
+  const ofParts: Remembered = new Map();
+  const ofWhatMetThem: Remembered = new Map();
   return {
     weigh(part, message, fields = {}) {
+      const last = Object.keys(fields).length === 0 ? ofParts : ofWhatMetThem;
       const trouble = JSON.stringify([part, fields, message.slice(0, maxCompared)]);
       const said = last.get(trouble);
       if (said !== undefined && now() - said.at < againMs) {

@@ -1,8 +1,9 @@
 /** What Redis guarantees is said at the start and by /readyz, and one that keeps less than it must is not trusted with mail. */
+import type { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { numberOf, readSamples } from '../support/exposition.ts';
 import { type ApiClient, startPostrider } from '../support/postrider.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { failToSave, openTestRedis, type TestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
 const email = { from: 'a@example.com', to: 'delivered@sandbox.invalid', subject: 'Hi', text: 'Hello' };
@@ -14,8 +15,11 @@ async function durability(api: ApiClient) {
 
 /** Whether transactional mail is taken, as an alert sees it that watches a service to which nobody sends. */
 async function takesMail(url: string) {
-  const samples = readSamples(await (await fetch(`${url}/metrics`)).text());
-  expect(numberOf(samples, 'postrider_redis_up')).toBe(1);
+  // While a connection is made anew, Redis is away for a moment.
+  const samples = await until('Redis to be up', async () => {
+    const seen = readSamples(await (await fetch(`${url}/metrics`)).text());
+    return numberOf(seen, 'postrider_redis_up') === 1 && seen;
+  });
   return numberOf(samples, 'postrider_taking_mail', { lane: 'transactional' });
 }
 
@@ -101,3 +105,40 @@ it('a Redis that turns into a replica is noticed at the first write that it refu
   await until('mail to be taken again', async () => (await api('POST', '/v1/emails', email)).status === 202);
   await until('its word to hold again', async () => (await durability(api)).ok);
 });
+
+it.each<[string, RegExp, (server: TestRedis, redis: Redis) => Promise<() => Promise<unknown>>]>([
+  [
+    'saves no snapshot',
+    /its last snapshot failed/,
+    async (server, redis) => {
+      await redis.config('SET', 'save', '3600 1');
+      const unblock = await failToSave(server, redis);
+      return async () => {
+        await unblock();
+        await redis.bgsave();
+      };
+    },
+  ],
+  [
+    'lacks replicas',
+    /fewer replicas follow it/,
+    async (_server, redis) => {
+      await redis.config('SET', 'min-replicas-to-write', '1');
+      return () => redis.config('SET', 'min-replicas-to-write', '0');
+    },
+  ],
+])(
+  'a Redis that %s and so takes no writes is noticed at the first one that it refuses, and so is its return',
+  async (_, words, trouble) => {
+    await using server = await openTestRedis();
+    await using postrider = await startPostrider({ REDIS_URL: server.url, ROLES: 'api' });
+    const { api, url } = postrider;
+    const mend = await trouble(server, server.connect());
+    expect((await api('POST', '/v1/emails', email)).status).toBe(503);
+    await until('it to be noticed', async () => (await takesMail(url)) === 0);
+    expect(await durability(api)).toMatchObject({ ok: false, detail: expect.stringMatching(words) });
+    await mend();
+    await until('it to be noticed as well', async () => (await takesMail(url)) === 1);
+    expect((await api('POST', '/v1/emails', email)).status).toBe(202);
+  },
+);

@@ -1,11 +1,12 @@
 /** Postrider's own Redis: configured to keep its word, shared, found again after a crash, stopped by its last user. */
 import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
+import { main, type Postrider, startPostrider, testApiKey } from '../support/postrider.ts';
+import { type Running, startProcess } from '../support/processes.ts';
 import { openSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
 
@@ -238,4 +239,38 @@ it('a local Redis that is held up does not hold up the stop of its last user, wh
   expect(postrider.output()).toContain('stopped with unfinished work after SHUTDOWN_TIMEOUT');
   expect(postrider.output()).toMatch(new RegExp(`${id}.*stopped`));
   process.kill(await serverPid(), 'SIGKILL');
+});
+
+/** Starts a process that is not waited for. */
+function begin(env: Record<string, string | undefined>): Running {
+  const own = { DATA_DIR: dir, PORT: '0', POSTRIDER_API_KEY: undefined, SECRET_KEY: undefined };
+  return startProcess(process.execPath, [main], { env: { ...own, ...env } });
+}
+
+it('a stop while the local Redis comes up ends both at once, and leaves neither its lock nor its pid', async () => {
+  const bin = join(dir, 'bin');
+  await mkdir(bin);
+  const stuck = '#!/bin/sh\n[ "$1" = --version ] && exit 0\nkill -STOP $$\n';
+  await writeFile(join(bin, 'valkey-server'), stuck, { mode: 0o755 });
+  await using postrider = begin({ PATH: `${bin}:${process.env.PATH}` });
+  await until('the server to be started', isRunning);
+  await using over = new AsyncDisposableStack();
+  const pid = await serverPid();
+  over.defer(async () => void ((await isRunning()) && process.kill(pid, 'SIGKILL')));
+  postrider.kill('SIGTERM');
+  expect(await postrider.ended, postrider.output()).toBe(0);
+  expect(await isRunning()).toBe(false);
+  expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+  expect(await readdir(join(dir, 'redis'))).toEqual(['redis.log']);
+});
+
+it('a stop while another process has the local Redis come up ends the one that waits for it', async () => {
+  await mkdir(join(dir, 'redis'));
+  const other = `${hostname()} ${process.pid} other`;
+  await writeFile(join(dir, 'redis/lock'), other);
+  await using postrider = begin({});
+  await postrider.printed(/the start waits for it/);
+  postrider.kill('SIGTERM');
+  expect(await postrider.ended, postrider.output()).toBe(0);
+  expect(await readFile(join(dir, 'redis/lock'), 'utf8')).toBe(other);
 });

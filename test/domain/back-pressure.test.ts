@@ -63,6 +63,7 @@ describe('new mail', () => {
   const sound = {
     ...{ product: 'Redis', version: '7.0.15', evictionPolicy: 'noeviction', fsync: 'always' },
     ...{ isReplica: false, hasAof: true, isAofWritten: true, hasSnapshots: false },
+    ...{ failsToSave: false, lacksReplicas: false },
   };
 
   it('is taken of the lanes whose limit is not passed', () => {
@@ -76,6 +77,8 @@ describe('new mail', () => {
     ['keeps less than it must', { fsync: 'everysec' }, true],
     ['is a replica', { isReplica: true }, false],
     ['cannot write its append-only file', { isAofWritten: false }, false],
+    ['cannot save', { failsToSave: true }, false],
+    ['has too few replicas', { lacksReplicas: true }, false],
   ])('is taken of no lane while Redis %s', (_, given, mustBeDurable) => {
     expect(lanesTaken(null, judgeRedis({ ...sound, ...given }, mustBeDurable))).toEqual([]);
   });

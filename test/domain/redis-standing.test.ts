@@ -11,6 +11,8 @@ const sound: RedisFacts = {
   isAofWritten: true,
   fsync: 'always',
   hasSnapshots: false,
+  failsToSave: false,
+  lacksReplicas: false,
 };
 
 describe('what is guaranteed', () => {
@@ -46,6 +48,17 @@ it.each<[RegExp, Partial<RedisFacts>]>([
   expect(judgeRedis({ ...sound, ...given }, false)).toMatchObject({ isSound: false, unfit: null });
   expect(judgeRedis({ ...sound, ...given }, false).words).toMatch(words);
   expect(judgeRedis({ ...sound, ...given }, true).unfit).toMatch(words);
+});
+
+it.each<[RegExp, Partial<RedisFacts>]>([
+  [/it takes no writes, as its last snapshot failed \(stop-writes-on-bgsave-error\)/, { failsToSave: true }],
+  [/it takes no writes, as fewer replicas follow it than min-replicas-to-write/, { lacksReplicas: true }],
+])('%s is said, and is not sound; what it has is kept all the same', (words, given) => {
+  for (const mustBeDurable of [false, true]) {
+    const standing = judgeRedis({ ...sound, ...given }, mustBeDurable);
+    expect(standing).toMatchObject({ isSound: false, isWritable: false, unfit: null, unfitToStart: null });
+    expect(standing.words).toMatch(words);
+  }
 });
 
 it('a running process waits while Redis is a replica, and none starts with one; that is the first reason given', () => {

@@ -1,10 +1,8 @@
 /** Redis in every kind of trouble while mail is on its way: 503 until it is over, and no email failed, lost or sent twice for it. */
-import { mkdir, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type ApiClient, startPostrider } from '../support/postrider.ts';
-import { openTestRedis, type TestRedis } from '../support/redis.ts';
+import { failToSave, openTestRedis, type TestRedis } from '../support/redis.ts';
 import { openSmtpServer, type TestSmtpServer } from '../support/smtp-server.ts';
 import { until } from '../support/until.ts';
 
@@ -56,7 +54,8 @@ function refusal(code: string): Promise<boolean> {
     );
 }
 
-const dump = () => join(dirname(server.path), 'dump.rdb');
+/** Has a snapshot succeed again. */
+let unblock = async () => {};
 
 const troubles: Record<string, { begin(): Promise<unknown>; end(): Promise<unknown>; readable: boolean }> = {
   'full (OOM)': {
@@ -71,17 +70,18 @@ const troubles: Record<string, { begin(): Promise<unknown>; end(): Promise<unkno
   },
   'not able to save (MISCONF)': {
     async begin() {
-      await mkdir(dump());
       await redis.config('SET', 'save', '3600 1');
-      await redis.bgsave();
-      await until('the save to fail', async () =>
-        (await redis.info('persistence')).includes('rdb_last_bgsave_status:err'),
-      );
+      unblock = await failToSave(server, redis);
     },
     async end() {
-      await rm(dump(), { recursive: true });
+      await unblock();
       await redis.config('SET', 'save', '');
     },
+    readable: true,
+  },
+  'without its replicas (NOREPLICAS)': {
+    begin: () => redis.config('SET', 'min-replicas-to-write', '1'),
+    end: () => redis.config('SET', 'min-replicas-to-write', '0'),
     readable: true,
   },
   'busy with a script (BUSY)': {

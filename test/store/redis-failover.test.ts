@@ -29,11 +29,11 @@ it('what only reads is not told that its server is a replica, and can ask the ne
   await using next = await openTestRedis();
   await using relay = await openRelay(old);
   let refused = 0;
-  const onReadOnly = () => {
+  const onWriteRefused = () => {
     refused += 1;
   };
-  const writing = await openRedis({ url: old.url }, 'fail_fast', { onReadOnly });
-  const reading = await openRedis({ url: relay.url }, 'fail_fast', { onReadOnly });
+  const writing = await openRedis({ url: old.url }, 'fail_fast', { onWriteRefused });
+  const reading = await openRedis({ url: relay.url }, 'fail_fast', { onWriteRefused });
   await reading.replicaof('127.0.0.1', '1');
   relay.leadTo(next);
   expect((await openServer(reading).facts()).isReplica).toBe(true);

@@ -1,8 +1,13 @@
 /** What a server tells of itself: a real one in each way of persistence, one that forbids CONFIG, and relatives that answer otherwise. */
 import { expect, it } from 'vitest';
 import { openServer, readFacts } from '../../src/store/server.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { failToSave, openTestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
+
+const none = {
+  ...{ appendfsync: null, save: null },
+  ...{ 'stop-writes-on-bgsave-error': null, 'min-replicas-to-write': null },
+};
 
 async function factsOf(settings: Record<string, string>, commands: readonly (readonly [string, ...string[]])[] = []) {
   await using server = await openTestRedis(settings);
@@ -11,7 +16,10 @@ async function factsOf(settings: Record<string, string>, commands: readonly (rea
   return await openServer(redis).facts();
 }
 
-const ours = { isReplica: false, evictionPolicy: 'noeviction', hasAof: true, isAofWritten: true, hasSnapshots: false };
+const ours = {
+  ...{ isReplica: false, evictionPolicy: 'noeviction', hasAof: true, isAofWritten: true, hasSnapshots: false },
+  ...{ failsToSave: false, lacksReplicas: false },
+};
 
 it.each([
   [{}, { ...ours, fsync: 'always' }],
@@ -23,6 +31,7 @@ it.each([
   ],
   [{ 'maxmemory-policy': 'allkeys-lru' }, { evictionPolicy: 'allkeys-lru' }],
   [{ replicaof: '127.0.0.1 1' }, { isReplica: true }],
+  [{ 'min-replicas-to-write': '1' }, { lacksReplicas: true }],
 ])('a real one with %o', async (settings, facts) => {
   const found = await factsOf(settings);
   expect(found).toMatchObject(facts);
@@ -32,6 +41,40 @@ it.each([
 it('one that does not let us ask for its settings tells what it can', async () => {
   const user = ['ACL', 'SETUSER', 'default', '-config'] as const;
   expect(await factsOf({}, [user])).toMatchObject({ ...ours, fsync: null, hasSnapshots: null });
+});
+
+it('one that lacks replicas tells so also where it does not let us ask how many it must have', async () => {
+  const user = ['ACL', 'SETUSER', 'default', '-config'] as const;
+  expect(await factsOf({ 'min-replicas-to-write': '1' }, [user])).toMatchObject({ lacksReplicas: true });
+});
+
+it('one whose last snapshot failed takes no writes, unless it is told to or makes none by itself', async () => {
+  await using server = await openTestRedis({ save: '3600 1' });
+  const redis = server.connect();
+  await failToSave(server, redis);
+  const { facts } = openServer(redis);
+  await expect(redis.set('a', 1)).rejects.toThrow('MISCONF');
+  expect((await facts()).failsToSave).toBe(true);
+  for (const [setting, takesWrites, usual] of [
+    ['stop-writes-on-bgsave-error', 'no', 'yes'],
+    ['save', '', '3600 1'],
+  ] as const) {
+    await redis.config('SET', setting, takesWrites);
+    expect((await facts()).failsToSave).toBe(false);
+    await redis.set('a', 1);
+    await redis.config('SET', setting, usual);
+  }
+  expect((await facts()).failsToSave).toBe(true);
+  await redis.acl('SETUSER', 'default', '-config');
+  expect((await facts()).failsToSave).toBe(false);
+});
+
+it.each([
+  [1, 2, true],
+  [2, 2, false],
+])('with %d good replicas of the %d that it must have it lacks some: %s', (good, needed, lacksReplicas) => {
+  const settings = { ...none, 'min-replicas-to-write': String(needed) };
+  expect(readFacts(`min_slaves_good_slaves:${good}\r\n`, settings)).toMatchObject({ lacksReplicas });
 });
 
 it('one that answered while this process was too busy to read it is there, and one that says nothing is not', async () => {
@@ -47,7 +90,6 @@ it('one that answered while this process was too busy to read it is there, and o
 });
 
 it('relatives go by their own names, and what they do not tell is not known', () => {
-  const none = { fsync: null, save: null };
   expect(readFacts('redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\n', none)).toMatchObject({
     product: 'Valkey',
     version: '8.0.1',
@@ -55,6 +97,7 @@ it('relatives go by their own names, and what they do not tell is not known', ()
   expect(readFacts('redis_version:7.4.0\r\ndragonfly_version:df-v1.30.0\r\n', none)).toEqual({
     ...{ product: 'Dragonfly', version: 'df-v1.30.0', isReplica: false, evictionPolicy: null },
     ...{ hasAof: null, isAofWritten: true, fsync: null, hasSnapshots: null },
+    ...{ failsToSave: false, lacksReplicas: false },
   });
   expect(readFacts('', none)).toMatchObject({ product: 'Redis', version: null, hasAof: null });
 });

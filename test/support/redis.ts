@@ -1,8 +1,8 @@
 /** A Redis of a test's own: its own folder and Unix socket, configured to keep its word, ended by its pid. */
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Redis, type RedisOptions } from 'ioredis';
 import { type Running, startProcess } from './processes.ts';
 import { until } from './until.ts';
@@ -104,6 +104,15 @@ export async function openTestRedis(more: Readonly<Record<string, string>> = {})
       await all.disposeAsync();
     },
   };
+}
+
+/** Has a snapshot fail, as on a disk that cannot be written. @returns what it takes for the next one to succeed */
+export async function failToSave({ path }: TestRedis, redis: Redis): Promise<() => Promise<void>> {
+  const dump = join(dirname(path), 'dump.rdb');
+  await mkdir(dump);
+  await redis.bgsave();
+  await until('the save to fail', async () => (await redis.info('persistence')).includes('rdb_last_bgsave_status:err'));
+  return () => rm(dump, { recursive: true });
 }
 
 /** Looked for once: each look starts a process. */

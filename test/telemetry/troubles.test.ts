@@ -21,6 +21,13 @@ it('as many troubles are remembered as one minute may bring, the latest', () => 
   expect(troubles.weigh('deliver', 'unreadable', { email: 0 })).toBe(0);
 });
 
+it('more emails in trouble than are remembered push out no trouble that everything meets', () => {
+  const troubles = makeTroubles(() => 0);
+  expect(troubles.weigh('check back-pressure', 'full')).toBe(0);
+  for (let n = 0; n < 1_200; n++) troubles.weigh('deliver', 'unreadable', { email: n });
+  expect(troubles.weigh('check back-pressure', 'full')).toBeNull();
+});
+
 it('troubles of a part that take turns are said once a minute each', () => {
   const troubles = makeTroubles(() => 0);
   const said = ['reset', 'closed', 'reset', 'closed', 'reset'].map((message) => troubles.weigh('deliver', message));

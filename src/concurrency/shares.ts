@@ -1,14 +1,17 @@
-/** Places that several parties share: one never takes more than it leaves free, so that those that hang always leave some to the others. */
+/**
+ * Places that several parties share: one never takes more than it leaves free, so that those that hang always leave some to the others.
+ * Whoever waits comes in however busy it is: its own party never passes it, and none does once its own has no place.
+ */
 
 type Leave = () => void;
 
 export type Shares = {
   /**
    * @param weight places to take; more than there are counts as all of them
-   * @returns a function that gives them back; null when there are none for this party now
+   * @returns a function that gives them back; null when there are none for this party now, or one waits that it may not pass
    */
   tryTake(party: string, weight?: number): Leave | null;
-  /** The same, but waits: in order of arrival among those who may have a place. Null when the signal ended the wait. */
+  /** The same, but waits, and keeps others from passing. Null when the signal ended the wait. */
   take(party: string, signal: AbortSignal, weight?: number): Promise<Leave | null>;
 };
 
@@ -19,8 +22,7 @@ export function makeShares(count: number): Shares {
   /** None of them may have a place now. A set keeps the order of arrival. */
   const waiting = new Set<{ readonly party: string; readonly weight: number; end(leave: Leave | null): void }>();
 
-  function tryTake(party: string, asked = 1): Leave | null {
-    const weight = Math.min(asked, count);
+  function takeFree(party: string, weight: number): Leave | null {
     const holds = (held.get(party) ?? 0) + weight;
     if (holds > free) return null;
     free -= weight;
@@ -33,24 +35,46 @@ export function makeShares(count: number): Shares {
     const left = (held.get(party) ?? 0) - weight;
     if (left > 0) held.set(party, left);
     else held.delete(party);
+    letIn();
+  }
+
+  function letIn(): void {
+    const passed = new Set<string>();
     for (const waiter of waiting) {
-      const leave = tryTake(waiter.party, waiter.weight);
-      if (leave === null) continue;
+      if (passed.has(waiter.party)) continue;
+      const leave = takeFree(waiter.party, waiter.weight);
+      if (leave === null) {
+        if (!held.has(waiter.party)) return;
+        passed.add(waiter.party);
+        continue;
+      }
       waiting.delete(waiter);
       waiter.end(leave);
     }
   }
 
+  /** One whose party has no place lacks only free ones: those that want less would keep it waiting for ever. */
+  function mayPass(party: string): boolean {
+    for (const waiter of waiting) if (waiter.party === party || !held.has(waiter.party)) return false;
+    return true;
+  }
+
+  function tryTake(party: string, weight = 1): Leave | null {
+    return mayPass(party) ? takeFree(party, Math.min(weight, count)) : null;
+  }
+
   return {
     tryTake,
-    async take(party, signal, weight = 1) {
+    async take(party, signal, asked = 1) {
       if (signal.aborted) return null;
+      const weight = Math.min(asked, count);
       const leave = tryTake(party, weight);
       if (leave !== null) return leave;
       return new Promise((end) => {
         const giveUp = () => {
           waiting.delete(waiter);
           end(null);
+          letIn();
         };
         const waiter = {
           party,

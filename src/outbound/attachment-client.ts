@@ -73,11 +73,13 @@ export function openAttachmentClient(options: AttachmentClientOptions): Attachme
     using deadline = startDeadline(deadlineMs);
     const signal = AbortSignal.any([deadline.signal, stop]);
     let isCrowded = false;
+    let hasWaited = false;
     async function takeRoom(bytes: number): Promise<void> {
       const host = hostOf(target.href);
       let leave = rooms[lane].tryTake(host, bytes);
       if (leave === null) {
         isCrowded = true;
+        hasWaited = true;
         leave = await rooms[lane].take(host, signal, bytes);
         if (leave === null) throw signal.reason;
         isCrowded = false;
@@ -91,7 +93,9 @@ export function openAttachmentClient(options: AttachmentClientOptions): Attachme
       const answer = await request(target, { dispatcher: agent, headers, signal });
       return await read(target, answer, maxBytes, takeRoom);
     } catch (error) {
-      if (stop.aborted || isCrowded) return { kind: 'put_off' };
+      // A server that was not read from for so long may have closed, which shows only once all that it had sent is read.
+      const isOurs = stop.aborted || isCrowded || (hasWaited && !deadline.signal.aborted);
+      if (isOurs) return { kind: 'put_off' };
       if (error instanceof PrivateNetworkError)
         return fault(target, 'is in a private network: give a public host', true);
       return fault(target, whyEnded(error, deadline.signal, deadlineMs), false);

@@ -78,7 +78,7 @@ export const metrics = {
   postrider_file_fetches_total: {
     kind: 'counter',
     labels: ['lane', 'outcome'],
-    help: 'Fetches of files given by `path`: `fetched`, `fault` (it counts as one of five tries of the email) or `put_off` (it found no place or no room in time, the email expired, or the process stopped).',
+    help: 'Fetches of files given by `path`: `fetched`, `fault` (it counts as one of five tries of the email) or `put_off` (it found no place or no room in time, its server closed after it had waited for room, the email expired, or the process stopped).',
   },
   postrider_pool_connections: {
     kind: 'gauge',

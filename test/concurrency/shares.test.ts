@@ -1,5 +1,6 @@
 /** Shares: one party leaves as much free as it has, whoever waits comes in by turns, and a wait may end before. */
 import { getEventListeners } from 'node:events';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { makeShares } from '../../src/concurrency/shares.ts';
 
@@ -77,4 +78,58 @@ it('with a weight one party holds no more than is free beside it, but all there 
   first?.();
   expect(places.tryTake('d', 100)).not.toBeNull();
   expect(places.tryTake('e')).toBeNull();
+});
+
+it('nobody passes one that waits and whose party has none: else those that want less could keep it waiting for ever', async () => {
+  const places = makeShares(64);
+  const first = places.tryTake('a', 25);
+  places.tryTake('b', 25);
+  const small = places.tryTake('e', 4);
+  const inside: string[] = [];
+  const come = async (party: string, weight: number) => {
+    await places.take(party, patient, weight);
+    inside.push(party);
+  };
+  const waiting = [come('c', 25), come('d', 12)];
+  small?.();
+  expect(places.tryTake('e', 10)).toBeNull();
+  await nextTurn();
+  expect(inside).toEqual([]);
+  first?.();
+  await Promise.all(waiting);
+  expect(inside).toEqual(['c', 'd']);
+});
+
+it('those that wait behind it come in as soon as it gives up', async () => {
+  const places = makeShares(64);
+  places.tryTake('a', 25);
+  places.tryTake('b', 25);
+  const stop = new AbortController();
+  const heavy = places.take('c', stop.signal, 25);
+  const light = places.take('d', patient, 10);
+  stop.abort();
+  expect(await heavy).toBeNull();
+  expect(await light).not.toBeNull();
+});
+
+it('one whose party has some is passed by other parties, and by none of its own', async () => {
+  const places = makeShares(64);
+  const mine = [places.tryTake('a', 10), places.tryTake('a', 10)];
+  const inside: number[] = [];
+  const come = async (weight: number) => {
+    await places.take('a', patient, weight);
+    inside.push(weight);
+  };
+  const waiting = [come(25), come(5)];
+  const other = places.tryTake('b', 22);
+  expect(other).not.toBeNull();
+  mine[0]?.();
+  expect(places.tryTake('a', 5)).toBeNull();
+  await nextTurn();
+  expect(inside).toEqual([]);
+  other?.();
+  await waiting[0];
+  mine[1]?.();
+  await waiting[1];
+  expect(inside).toEqual([25, 5]);
 });

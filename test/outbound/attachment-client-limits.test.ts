@@ -226,4 +226,56 @@ describe('a client whose room in memory is full', () => {
     await storing;
     expect(await fetchBy(client, asked)).toMatchObject({ kind: 'fetched' });
   });
+
+  /** One file has all the room that its host may have, until `end`; `/broken` begins to come meanwhile, and ends as a test says. */
+  async function openCrowded(sent: number, deadlineMs = 30_000) {
+    await using opened = new AsyncDisposableStack();
+    const begun = Promise.withResolvers<Socket>();
+    const target = await serve((request, response) => {
+      response.setHeader('content-length', large);
+      if (request.url !== '/broken') return response.end(Buffer.alloc(large, 'x'));
+      response.write(Buffer.alloc(sent, 'x'), () => begun.resolve(request.socket));
+    });
+    opened.use(target);
+    const client = opened.use(openAttachmentClient({ ...tight, deadlineMs }));
+    const fetchFrom = (host: string, path: string) =>
+      fetchBy(client, { url: `https://${host}:${target.port}/${path}`, maxBytes: large });
+    const inHand = Promise.withResolvers<void>();
+    const stored = Promise.withResolvers<void>();
+    const first = client.fetch({ ...usual, url: target.url, maxBytes: large }, () => {
+      inHand.resolve();
+      return stored.promise;
+    });
+    await inHand.promise;
+    const broken = fetchFrom('127.0.0.1', 'broken');
+    const socket = await begun.promise;
+    const end = () => {
+      stored.resolve();
+      return first;
+    };
+    const kept = opened.move();
+    return { socket, broken, end, fetchFrom, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  }
+
+  /** All that was sent is read before room is asked for, or some of it only once there is some. */
+  it.each([1_060_000, 1_900_000])(
+    'puts off one whose server closes after %i bytes, as it was not read from for so long: that is no fault',
+    async (sent) => {
+      await using crowded = await openCrowded(sent);
+      // By the time that this is there, the other waits for room.
+      await crowded.fetchFrom('localhost', 'other');
+      const closed = once(crowded.socket, 'close');
+      crowded.socket.destroySoon();
+      await closed;
+      await crowded.end();
+      expect(await crowded.broken).toEqual({ kind: 'put_off' });
+    },
+  );
+
+  it('counts one whose server hangs once there is room', async () => {
+    await using crowded = await openCrowded(1_900_000, 2_000);
+    await crowded.fetchFrom('localhost', 'other');
+    await crowded.end();
+    expect(await crowded.broken).toEqual(late);
+  });
 });

@@ -1,7 +1,7 @@
 /** Postrider: reads its configuration, opens the app, waits for a signal, closes. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type App, openApp } from './app.ts';
 import { ownNow } from './chance.ts';
+import { waitUntil } from './concurrency/deadline.ts';
 import { type Config, ConfigError, exitConfig, readConfig } from './config.ts';
 
 /** The signals of the process, handled from its first moment on. */
@@ -102,7 +102,7 @@ export async function run(signals: Signals): Promise<never> {
 }
 
 async function abandon(app: App): Promise<void> {
-  await Promise.race([app.abandon(), sleep(abandonMs)]);
+  await waitUntil(app.abandon(), AbortSignal.timeout(abandonMs));
 }
 
 async function stop(app: App, config: Config): Promise<never> {

@@ -245,9 +245,8 @@ async function tryNow(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId
       return isOurs;
     },
   });
-  return dispatched.kind === 'withheld' || dispatched.kind === 'parked'
-    ? dispatched
-    : { ...dispatched, ...forSome(group) };
+  if (group.to === undefined || dispatched.kind === 'withheld' || dispatched.kind === 'parked') return dispatched;
+  return { ...dispatched, to: group.to };
 }
 
 async function makeMessage(

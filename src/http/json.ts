@@ -46,13 +46,16 @@ function tryParse(text: string): { value: unknown } | null {
   }
 }
 
+/** Members counted in the objects that are open, by depth. */
+const ownMembers = new Int32Array(jsonLimits.depth + 1);
+
 /**
  * The number of members of all objects in the text: its colons outside of strings. Null when a limit is passed. The limits are checked before
  * JSON.parse builds anything: 40 MB of `[` would become gigabytes of arrays. For a text that is not JSON the number means nothing.
  * @param files gets the long files that are found
  */
 function countMembers(text: string, files: LongFile[]): number | null {
-  const ownMembers = new Int32Array(jsonLimits.depth + 1);
+  ownMembers[0] = 0;
   let members = 0;
   let values = 0;
   let depth = 0;

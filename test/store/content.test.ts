@@ -1,3 +1,4 @@
+/** Packs contents of all sizes at once: what is laid out for one must not reach another. */
 import { expect, it } from 'vitest';
 import { packContent, unpackContent } from '../../src/store/content.ts';
 

@@ -4,7 +4,7 @@
  * several emails of a batch have in common. Before a heavy one stands what it weighs, so that room can be made before it is read.
  */
 import { compress, compressSync, uncompress, uncompressSync } from 'snappy';
-import { type Content, type Unreadable, unreadable, weightOf } from '../domain/email.ts';
+import { type Content, fileHash, type Unreadable, unreadable, weightOf } from '../domain/email.ts';
 
 type Letter = Pick<Content, 'html' | 'text'>;
 
@@ -55,7 +55,7 @@ export function weightAhead(read: Buffer): number | null {
   return read.length === heavyHeadBytes && read[0] === heavyMark ? read.readUInt32BE(1) : null;
 }
 
-export function packLetter(letter: Letter): Promise<Buffer> {
+function packLetter(letter: Letter): Promise<Buffer> {
   return packWhole(letter, { headers: {}, attachments: [] });
 }
 
@@ -146,8 +146,21 @@ export async function unpack(given: Buffer): Promise<Buffer> {
 /** A letter at least this long, html and text together, is stored separately when several emails have it. */
 const shareFromLength = 512;
 
-/** The letters that several of these contents share, each with its contents. */
-export function sharedLetters(contents: readonly Content[]): Content[][] {
+type SharedLetter = { readonly hash: string; readonly bytes: Buffer };
+
+/** The letters that several of these contents share: each is packed, and stored, once. */
+export async function packShared(contents: readonly Content[]): Promise<ReadonlyMap<Content, SharedLetter>> {
+  const shared = new Map<Content, SharedLetter>();
+  for (const same of sharedLetters(contents)) {
+    const bytes = await packLetter(same[0] as Content);
+    const letter = { hash: fileHash(bytes), bytes };
+    for (const content of same) shared.set(content, letter);
+  }
+  return shared;
+}
+
+/** Each with the contents that have it. */
+function sharedLetters(contents: readonly Content[]): Content[][] {
   const byHtml = new Map<string | null, Map<string | null, Content[]>>();
   for (const content of contents) {
     const { html, text } = content;

@@ -1,17 +1,18 @@
 /**
  * How emails come into being: stored all or none in one atomic step, with content, files, first events and the keys they claim. What a large
- * batch is found by follows in further steps.
+ * batch is found by follows in further steps. Here are both sides of that step, what Lua does and what it is given.
  */
 import type { Redis } from 'ioredis';
 import { type Member, makeGroup } from '../concurrency/group.ts';
-import { type Content, fileHash, type NewEmail } from '../domain/email.ts';
+import type { NewEmail } from '../domain/email.ts';
 import { clashMark, idempotencyMs } from '../domain/idempotency.ts';
 import { nextDue } from '../domain/recipient.ts';
-import { packContent, packLetter, sharedLetters } from './content.ts';
-import { countPostings, indexSome, maxPostings, postingsOf, splitPostings } from './email-index.ts';
-import { createScript } from './email-scripts.ts';
+import { packContent, packShared } from './content.ts';
+import { addPostings, countPostings, indexSome, maxPostings, postingsOf, splitPostings } from './email-index.ts';
 import { keys } from './keys.ts';
+import { named } from './named.ts';
 import { packEvent, packFacts, packState } from './record.ts';
+import { script } from './redis.ts';
 
 /** An Idempotency-Key in its scope, with the hash of its request body. */
 export type IdempotencyClaim = { readonly scope: string; readonly bodyHash: string };
@@ -43,19 +44,18 @@ export function openCreate(redis: Redis) {
   }
 
   async function createAll(submissions: readonly (Submission | null)[], terms: Terms): Promise<Created> {
-    const { batchClaim, isStrict, now } = terms;
     const given = submissions.filter((submission) => submission !== null);
     const letters = await packShared(given.map(({ email }) => email.content));
     const files = new Map(given.flatMap(({ email }) => [...email.files]));
     for (const { hash, bytes } of letters.values()) files.set(hash, bytes);
-    const args = [now, idempotencyMs, isStrict ? 1 : 0, batchClaim?.bodyHash ?? '', files.size, ...files.values()];
+    const args = [...termArgs(terms, files.size), ...files.values()];
     const postings = postingsOfAll(given);
     for (const one of submissions) {
       const found = one && postings.get(one);
       const letter = one && (letters.get(one.email.content)?.hash ?? null);
       args.push(...(one && found ? await creationArgs(one, letter, found) : ['']));
     }
-    const names = [...fixedNames(batchClaim), ...[...files.keys()].map(keys.file), ...given.flatMap(namesOf)];
+    const names = [...fixedNames(terms.batchClaim), ...[...files.keys()].map(keys.file), ...given.flatMap(namesOf)];
     const [isStored, met, unindexed = 0] = (await createScript(redis, names, args)) as CreateAnswer;
     if (typeof met === 'string') return { kind: 'repeated', prior: readClaim(met) };
     await indexFirst(redis, unindexed).catch(() => {}); // they are stored all the same, and a worker indexes what is left
@@ -73,20 +73,117 @@ export function openCreate(redis: Redis) {
   };
 }
 
+/** The first keys of a creation. Behind them stand one for each file, then those of each email. */
+const fixedKeys = named('bell', 'outbox', 'index', 'fileUses', 'batchClaim', 'unindexed');
+const emailKeys = named('emailKey', 'contentKey', 'claimKey', 'dueKey');
+
+/** What holds for all its emails. Behind it stand the bytes of each file, then what belongs to each email. */
+const termNames = named(
+  'now',
+  'claimMs',
+  'strict', // '1': one clash, and nothing is stored
+  'batchHash', // '' claims nothing
+  'fileCount',
+);
+
+/** What is given of an email. Behind it stand the hashes of its files. An empty id alone, without keys, keeps the place of one that was refused. */
+const emailNames = named(
+  'id',
+  'dueAt',
+  'facts',
+  'state',
+  'content',
+  'event',
+  'claimHash', // '' claims nothing
+  'postings', // added now
+  'postingsLater', // '' for none
+  'hashCount',
+);
+
+/**
+ * Stores emails, all or none. The client sends a command again when its answer was lost with the connection, so a repeat changes nothing and
+ * gets the same answer as the first time.
+ *
+ * A claim is kept as `hash id,id,…`, with nothing in place of an id where none was stored. After another space stand the places, from 0, of emails
+ * whose own key clashed. A file's key ends in its hash, 43 characters. A file whose emails all met a claim is removed again.
+ *
+ * Answers [0, claim] for a batch that was claimed before, else [stored, claims, unindexed]: for each email the claim it met, or '', and how many
+ * emails are to be indexed later, up to the last of these.
+ */
+const createScript = script(
+  `${addPostings}
+${fixedKeys.read('KEYS')}
+${termNames.read('ARGV')}
+if batchHash ~= '' then
+  local prior = redis.call('GET', batchClaim)
+  if prior then return {0, prior} end
+end
+local files = tonumber(fileCount)
+local emails, met, clash = {}, {}, false
+local at, key = ${termNames.count} + files + 1, ${fixedKeys.count} + files + 1
+local function read()
+  ${emailNames.read('ARGV', 'at', ['claimHash', 'hashCount'])}
+  ${emailKeys.read('KEYS', 'key', ['claimKey'])}
+  local prior = claimHash ~= '' and redis.call('GET', claimKey) or ''
+  if prior ~= '' and string.sub(prior, 1, #claimHash + 1) ~= claimHash .. ' ' then clash = true end
+  emails[#emails + 1], met[#met + 1] = {at, key}, prior
+  at, key = at + ${emailNames.count} + tonumber(hashCount), key + ${emailKeys.count}
+end
+while at <= #ARGV do
+  if ARGV[at] == '' then
+    emails[#emails + 1], met[#met + 1], at = false, '', at + 1
+  else
+    read()
+  end
+end
+if strict == '1' and clash then return {0, met} end
+local function fileKey(i) return KEYS[${fixedKeys.count} + i] end
+for i = 1, files do redis.call('SET', fileKey(i), ARGV[${termNames.count} + i], 'NX') end
+local ids, clashes, ring, unindexedCount = {}, {}, false, 0
+local function store(i, at, key)
+  ${emailNames.read('ARGV', 'at')}
+  ${emailKeys.read('KEYS', 'key')}
+  if met[i] ~= '' then
+    local isKnown = string.sub(met[i], 1, #claimHash + 1) == claimHash .. ' '
+    ids[i] = isKnown and string.sub(met[i], #claimHash + 2) or ''
+    if not isKnown then clashes[#clashes + 1] = i - 1 end
+    return
+  end
+  ids[i] = id
+  if claimHash ~= '' then redis.call('SET', claimKey, claimHash .. ' ' .. id, 'PX', claimMs) end
+  if redis.call('HSETNX', emailKey, 'version', 1) == 0 then return end
+  redis.call('HSET', emailKey, 'facts', facts, 'state', state)
+  redis.call('SET', contentKey, content)
+  redis.call('ZADD', dueKey, dueAt, id)
+  redis.call('XADD', outbox, '*', 'event', event)
+  addPostings(index, postings)
+  if postingsLater ~= '' then unindexedCount = redis.call('RPUSH', unindexed, postingsLater) end
+  local hashes = {}
+  for j = at + ${emailNames.count}, at + ${emailNames.count} + tonumber(hashCount) - 1 do
+    redis.call('HINCRBY', fileUses, ARGV[j], 1)
+    hashes[#hashes + 1] = ARGV[j]
+  end
+  if #hashes > 0 then redis.call('HSET', emailKey, 'files', table.concat(hashes)) end
+  if tonumber(dueAt) <= tonumber(now) then ring = true end
+end
+for i, place in ipairs(emails) do
+  if place then store(i, place[1], place[2]) else ids[i] = '' end
+end
+if ring and redis.call('LLEN', bell) == 0 then redis.call('LPUSH', bell, 1) end
+for i = 1, files do
+  local hash = string.sub(fileKey(i), -43)
+  if redis.call('HEXISTS', fileUses, hash) == 0 then redis.call('DEL', fileKey(i)) end
+end
+if batchHash ~= '' then
+  local claim = batchHash .. ' ' .. table.concat(ids, ',')
+  if #clashes > 0 then claim = claim .. ' ' .. table.concat(clashes, ',') end
+  redis.call('SET', batchClaim, claim, 'PX', claimMs)
+end
+return {1, met, unindexedCount}`,
+  'at_once',
+);
+
 type CreateAnswer = readonly [isStored: number, met: string | readonly string[], unindexed?: number];
-
-type SharedLetter = { readonly hash: string; readonly bytes: Buffer };
-
-/** The letters that several emails share: each is stored once. */
-async function packShared(contents: readonly Content[]): Promise<ReadonlyMap<Content, SharedLetter>> {
-  const shared = new Map<Content, SharedLetter>();
-  for (const same of sharedLetters(contents)) {
-    const bytes = await packLetter(same[0] as Content);
-    const letter = { hash: fileHash(bytes), bytes };
-    for (const content of same) shared.set(content, letter);
-  }
-  return shared;
-}
 
 type Postings = readonly [atOnce: Buffer, later: Buffer];
 const noPostings = Buffer.alloc(0);
@@ -125,40 +222,58 @@ async function memberOf(submission: Submission, now: number): Promise<NewMember>
 async function createMembers(redis: Redis, members: readonly NewMember[]): Promise<(PriorClaim | null)[]> {
   const now = Math.max(...members.map((member) => member.now));
   const names = [...fixedNames(null), ...members.flatMap((member) => member.names)];
-  const args = [now, idempotencyMs, 0, '', 0, ...members.flatMap((member) => member.args)];
+  const terms = { batchClaim: null, isStrict: false, now };
+  const args = [...termArgs(terms, 0), ...members.flatMap((member) => member.args)];
   const [, met] = (await createScript(redis, names, args)) as [number, string[]];
   return met.map(readMet);
 }
 
 function fixedNames(batchClaim: IdempotencyClaim | null): string[] {
-  const claim = keys.idempotency(batchClaim?.scope ?? '');
-  return [keys.bell, keys.outbox, keys.emailIndex, keys.fileUses, claim, keys.unindexed];
+  return fixedKeys.inOrder({
+    bell: keys.bell,
+    outbox: keys.outbox,
+    index: keys.emailIndex,
+    fileUses: keys.fileUses,
+    batchClaim: keys.idempotency(batchClaim?.scope ?? ''),
+    unindexed: keys.unindexed,
+  });
+}
+
+function termArgs({ batchClaim, isStrict, now }: Terms, fileCount: number): (string | number)[] {
+  const batchHash = batchClaim?.bodyHash ?? '';
+  return termNames.inOrder({ now, claimMs: idempotencyMs, strict: isStrict ? 1 : 0, batchHash, fileCount });
 }
 
 function namesOf({ email: { facts }, claim }: Submission): string[] {
-  return [keys.email(facts.id), keys.content(facts.id), keys.idempotency(claim?.scope ?? ''), keys.due(facts.lane)];
+  return emailKeys.inOrder({
+    emailKey: keys.email(facts.id),
+    contentKey: keys.content(facts.id),
+    claimKey: keys.idempotency(claim?.scope ?? ''),
+    dueKey: keys.due(facts.lane),
+  });
 }
 
 /** @param letter the hash of its letter, when that stands apart */
 async function creationArgs(
   { email, claim }: Submission,
   letter: string | null,
-  postings: Postings,
+  [postings, postingsLater]: Postings,
 ): Promise<CreationArgs> {
   const { facts, state, content, files, event } = email;
   const hashes = [...files.keys(), ...(letter === null ? [] : [letter])];
-  return [
-    facts.id,
-    nextDue(state) ?? facts.createdAt,
-    packFacts(facts),
-    packState(state, facts),
-    await packContent(content, letter),
-    packEvent(event),
-    claim?.bodyHash ?? '',
-    ...postings,
-    hashes.length,
-    ...hashes,
-  ];
+  const own = emailNames.inOrder({
+    id: facts.id,
+    dueAt: nextDue(state) ?? facts.createdAt,
+    facts: packFacts(facts),
+    state: packState(state, facts),
+    content: await packContent(content, letter),
+    event: packEvent(event),
+    claimHash: claim?.bodyHash ?? '',
+    postings,
+    postingsLater,
+    hashCount: hashes.length,
+  });
+  return [...own, ...hashes];
 }
 
 /** @param claim as it is stored; '' for none */

@@ -18,7 +18,7 @@ import { type Answer, done, type SettledOutcome, unmade } from '../domain/outcom
 import { isPending, nextDue, type Recipient } from '../domain/recipient.ts';
 import { isSandbox, nextGroup, sandboxAnswer, sandboxTransport, slowMs } from '../domain/sandbox.ts';
 import type { DeliverJob, DeliverQueue } from '../queue/deliver-queue.ts';
-import type { CampaignSlices } from '../store/campaign-slices.ts';
+import type { Campaigns } from '../store/campaigns.ts';
 import type { Due } from '../store/due.ts';
 import type { Emails } from '../store/emails.ts';
 import type { Dispatched, Outgoing } from './dispatch.ts';
@@ -26,7 +26,7 @@ import type { Dispatched, Outgoing } from './dispatch.ts';
 type Deps = {
   emails: Pick<Emails, 'loadAll' | 'content' | 'claimHandOver'>;
   due: Pick<Due, 'mark'>;
-  campaigns: Pick<CampaignSlices, 'hold'>;
+  campaigns: Pick<Campaigns, 'stopped'>;
   queue: Pick<DeliverQueue, 'isLive'>;
   lane: Lane;
   /** Emails in hand at a time. */
@@ -144,9 +144,9 @@ async function deliverOne(
   if (email.handOver !== null) return settleFound(deps, job, email, email.handOver);
   if (dueAt > deps.now()) return dueAt;
   const { id, campaignId } = email.facts;
-  const hold = campaignId === null ? null : await deps.campaigns.hold(campaignId);
-  if (hold?.kind === 'paused') return lookAgainAt(hold.at, deps.now());
-  if (hold?.kind === 'canceled') return (await deps.callOff(id)) ? null : deps.now() + leaveAloneMs;
+  const stop = campaignId === null ? null : await deps.campaigns.stopped(campaignId);
+  if (stop?.kind === 'paused') return lookAgainAt(stop.at, deps.now());
+  if (stop?.kind === 'canceled') return (await deps.callOff(id)) ? null : deps.now() + leaveAloneMs;
   const attemptId = deps.newId('at');
   // Its other recipients stay due: settling the suppressed ones brings the email again for them.
   return conclude(deps, email, suppressed ?? (await attempt(deps, job, email, attemptId)), attemptId);

@@ -55,6 +55,9 @@ const fieldNames = [
 const usualMostLookedAt = 1_000;
 const leastAtATime = 20;
 
+/** Why nothing of a campaign is sent. */
+type CampaignStop = { readonly kind: 'paused'; readonly at: number } | { readonly kind: 'canceled' };
+
 export function openCampaigns(redis: Redis, mostLookedAt = usualMostLookedAt) {
   /** Null when there is none. */
   async function get(id: string): Promise<Campaign | null> {
@@ -82,6 +85,13 @@ export function openCampaigns(redis: Redis, mostLookedAt = usualMostLookedAt) {
 
     /** Only the status; null when there is no such campaign. */
     status: (id: string) => redis.hget(keys.campaign(id), 'status') as Promise<CampaignStatus | null>,
+
+    /** Whether it is paused, since a time (milliseconds since the epoch), or canceled; else null. */
+    async stopped(id: string): Promise<CampaignStop | null> {
+      const [status, at] = await redis.hmget(keys.campaign(id), 'status', 'pausedAt');
+      if (status === 'canceled') return { kind: 'canceled' };
+      return status === 'paused' ? { kind: 'paused', at: Number(at) } : null;
+    },
 
     /** Adds a draft; one that is stored already stays as it is. @param mark claim of the Idempotency-Key */
     async add({ head, content, scheduledAt }: Draft, mark: CreationMark | null = null): Promise<void> {

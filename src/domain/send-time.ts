@@ -1,29 +1,34 @@
 /** Times in requests: a point in time, or a time to send relative to the request, as users of the Resend API write it: `in 1 min`. */
 import { z } from 'zod';
 
-/** A time whose offset has no colon or no minutes (ISO 8601), as `strftime` writes it: `+0000`, `+01`. */
-const shortOffset = '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(\\.\\d+)?[+-]\\d{2}(\\d{2})?$';
-const isShort = new RegExp(shortOffset);
-/** RFC 3339, which needs a full offset. */
+/** ISO 8601 as Java and `strftime` write it: seconds that are zero may be missing, and so may the colon or the minutes of the offset. */
+const shortForm = '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}(:\\d{2}(\\.\\d+)?)?(Z|[+-]\\d{2}(:?\\d{2})?)$';
+const isShort = new RegExp(shortForm);
+/** RFC 3339, which needs seconds and a full offset. */
 const fullTime = z.iso.datetime({ offset: true });
 
 /** @returns milliseconds since the epoch; null when it is no time with an offset */
 function instantIn(given: unknown): number | null {
-  const text = typeof given === 'string' && isShort.test(given) ? withFullOffset(given) : given;
+  const text = typeof given === 'string' && isShort.test(given) ? inFull(given) : given;
   const read = fullTime.safeParse(text);
   return read.success ? Date.parse(read.data) : null;
 }
 
-function withFullOffset(time: string): string {
-  return time.replace(/([+-]\d{2})(\d{2})?$/, (_, hours, minutes = '00') => `${hours}:${minutes}`);
+function inFull(time: string): string {
+  return time
+    .replace(/(T\d{2}:\d{2})(?=[Z+-])/, '$1:00')
+    .replace(/([+-]\d{2}):?(\d{2})?$/, (_, hours, minutes = '00') => `${hours}:${minutes}`);
 }
 
 const instantForms = [
   { type: 'string', format: 'date-time' },
-  { type: 'string', pattern: shortOffset },
+  { type: 'string', pattern: shortForm },
 ] as const;
 
 const instantFault = 'must be an ISO 8601 time with an offset, such as 2030-01-31T09:00:00Z';
+
+/** A query reads a plus as a space. */
+const lostPlus = /T[\d:.]+ \d{2}/;
 
 /** A point in time, in milliseconds since the epoch. */
 export const instant = timeBy(instantIn, instantFault, instantForms);
@@ -57,10 +62,14 @@ function timeBy(read: (given: unknown) => number | null, fault: string, forms: r
     .transform((given, context): number => {
       const at = read(given);
       if (at !== null) return at;
-      context.addIssue({ code: 'custom', message: given === undefined ? 'is required' : fault });
+      context.addIssue({ code: 'custom', message: given === undefined ? 'is required' : faultOf(given, fault) });
       return z.NEVER;
     })
     .meta({ anyOf: [...forms] });
+}
+
+function faultOf(given: unknown, fault: string): string {
+  return typeof given === 'string' && lostPlus.test(given) ? `${fault}; in a URL, write + as %2B` : fault;
 }
 
 type TimeForm = { type: 'string'; format: 'date-time' } | { type: 'string'; pattern: string };

@@ -22,7 +22,10 @@ describe('a time', () => {
     ['2030-01-31T09:00:00.123+0130', '2030-01-31T07:30:00.123Z'],
     ['2030-01-31T09:00:00.123456-01', '2030-01-31T10:00:00.123Z'],
     ['2030-01-31T09:00:00+02', '2030-01-31T07:00:00Z'],
-  ])('may have its offset as %s', (scheduled_at, same) => {
+    ['2030-01-31T09:00Z', '2030-01-31T09:00:00Z'],
+    ['2030-01-31T09:00-01:30', '2030-01-31T10:30:00Z'],
+    ['2030-01-31T09:00+02', '2030-01-31T07:00:00Z'],
+  ])('may be written as %s', (scheduled_at, same) => {
     const at = askedEmailFor({ ...testLimits, now: () => Date.parse('2030-01-01T00:00:00Z') });
     expect(at.parse({ ...good, scheduled_at }).scheduled_at).toBe(Date.parse(same));
     expect(at.parse({ ...good, expires_at: scheduled_at }).expires_at).toBe(Date.parse(same));
@@ -30,6 +33,8 @@ describe('a time', () => {
 
   it.each([
     '2030-01-31T09:00:00',
+    '2030-01-31T09:00',
+    '2030-01-31T09Z',
     '2030-01-31',
     '2030-01-31T09:00:00+1',
     '2030-01-31T09:00:00+9900',
@@ -40,6 +45,15 @@ describe('a time', () => {
       '/scheduled_at must be an ISO 8601 time with an offset, such as 2030-01-31T09:00:00Z, or like `in 5 minutes`',
     ]);
   });
+
+  it.each(['2030-01-31T09:00:00 01:00', '2030-01-31T09:00 0100'])(
+    '%s has lost its plus on the way in a URL',
+    (time) => {
+      expect(faultsOf({ ...good, expires_at: time })).toEqual([
+        '/expires_at must be an ISO 8601 time with an offset, such as 2030-01-31T09:00:00Z; in a URL, write + as %2B',
+      ]);
+    },
+  );
 
   it.each(['in 367 days', 'in 999999 hours'])('%s is refused as beyond a year', (scheduled_at) => {
     expect(faultsOf({ ...good, scheduled_at })).toEqual(['/scheduled_at may be a year ahead at most']);

@@ -19,12 +19,21 @@ export const suppressionReasons = {
 
 export type SuppressionReason = keyof typeof suppressionReasons;
 
+/**
+ * Which of two entries stands for one address and scope: that of the higher rank, or the first of the same. What the owner said must not end with
+ * an entry that others made, so it replaces theirs; to unsubscribe is said in so many words. A bounce is last: the next mail would find it again.
+ */
+export const reasonRanks = { bounce: 0, manual: 1, complaint: 2, unsubscribe: 3 } as const satisfies Record<
+  SuppressionReason,
+  number
+>;
+
 export const suppressionScopes = ['all', 'bulk'] as const;
 
 /** `all` mail, or only what goes in the lane `bulk`. */
 export type SuppressionScope = (typeof suppressionScopes)[number];
 
-/** One for each address and scope. */
+/** One for each address and scope; which one, `reasonRanks` says. */
 export type Suppression = {
   readonly id: string;
   /** As `suppressedForm` has it. */

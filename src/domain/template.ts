@@ -124,12 +124,12 @@ export function hasBody({ html, text }: Pick<TemplateContent, 'html' | 'text'>):
 
 const unfilled = { unsubscribe_url: linkMark };
 
-/** The variables to render with: declared ones that are missing get their fallback. Faults when a value has another type than declared. */
+/** The variables to render with. A missing or null one gets its default, or else its declared fallback, or is left out. Faults when a value has another type than declared. */
 export function fillIn(
   { variables: declared, defaults = {} }: Pick<TemplateContent, 'variables' | 'defaults'>,
   given: Variables,
 ): { readonly variables: Variables; readonly faults: readonly TemplateFault[] } {
-  const variables: Record<string, unknown> = { ...unfilled, ...defaults, ...given };
+  const variables: Record<string, unknown> = { ...unfilled, ...withoutNulls(defaults), ...withoutNulls(given) };
   const faults: TemplateFault[] = [];
   for (const { key, type, fallback } of declared) {
     const value = Object.hasOwn(variables, key) ? variables[key] : null;
@@ -138,4 +138,8 @@ export function fillIn(
     if (value === null && fallback !== null) variables[key] = fallback;
   }
   return { variables, faults };
+}
+
+function withoutNulls(variables: Variables): Variables {
+  return Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== null));
 }

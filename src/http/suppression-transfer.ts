@@ -74,7 +74,7 @@ export function addImport(app: App, deps: TransferDeps): void {
       summary: 'Suppress many addresses',
       description: [
         'Takes NDJSON with one object per line, or CSV with a header row. The fields are `email`, `scope`, `reason` and `note`; others are ignored. The upload may be compressed with gzip.',
-        'A line that is not valid is skipped, and listed in `errors`. A list that cannot be read at all, for example because of its encoding or a missing CSV header, is refused with 422. Uploading a list again is safe.',
+        'A line that is not valid is skipped, and listed in `errors`. A list that cannot be read at all, for example because of its encoding or a missing CSV header, is refused with 422. Uploading a list again is safe. An entry that replaces one with a weaker reason counts as `added`.',
       ].join('\n\n'),
       tags,
       consumes: [...lineTypes],

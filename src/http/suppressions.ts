@@ -86,7 +86,7 @@ function addOne(app: App, deps: Deps): void {
       operationId: 'addSuppression',
       summary: 'Suppress an address',
       description:
-        'Nothing is sent to the address from now on, not even mail that was accepted before. If the address has an entry for the scope already, that entry is kept and returned.',
+        'Nothing is sent to the address from now on, not even mail that was accepted before. If the address has an entry for the scope already, the stronger reason stands and is returned: `unsubscribe` before `complaint`, `manual` and `bounce`. Of the same reason, the first entry stays.',
       tags,
       body: suppressionRequest,
       response: { 201: suppressionView, ...problemAnswers(400, 413, 415, 422) },

@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import type { EmailEvent } from '../domain/event.ts';
 import type { Lane } from '../domain/lane.ts';
 import {
+  reasonRanks,
   type Suppression,
   type SuppressionReason,
   type SuppressionScope,
@@ -34,16 +35,31 @@ const reasonLetters = { bounce: 'b', complaint: 'c', unsubscribe: 'u', manual: '
   string
 >;
 
-/** Lua: adds a suppression, unless its address has one of that scope already. */
+const luaRanks = Object.entries(reasonRanks).map(([reason, rank]) => `${reason} = ${rank}`);
+const luaLetters = Object.entries(reasonLetters).map(([reason, letter]) => `${reason} = '${letter}'`);
+
+/**
+ * Lua: adds a suppression. If its address has one of that scope already, the reason of the higher rank stands alone. A value begins with id and
+ * reason, as `packSuppression` has it: cjson would fail at a note with half of a surrogate pair.
+ */
 export const addSuppression = `
+local reasonRanks, reasonLetters = {${luaRanks}}, {${luaLetters}}
+local function suppressionParts(value) return string.match(value, '^{"id":"([^"]*)","reason":"([^"]*)"') end
 local function addSuppression(list, ids, field, value, entry)
-  if redis.call('HSETNX', list, field, value) == 0 then return 0 end
+  local standing = redis.call('HGET', list, field)
+  if standing then
+    local id, reason = suppressionParts(standing)
+    local _, newReason = suppressionParts(value)
+    if reasonRanks[newReason] <= reasonRanks[reason] then return 0 end
+    redis.call('ZREM', ids, id .. '.' .. string.sub(field, 1, 1) .. reasonLetters[reason] .. string.sub(field, 2))
+  end
+  redis.call('HSET', list, field, value)
   redis.call('ZADD', ids, 0, entry)
   return 1
 end
 `;
 
-/** KEYS list ids; ARGV field, value and entry of each. Answers how many are new. */
+/** KEYS list ids; ARGV field, value and entry of each. Answers how many were added. */
 const addScript = script(`${addSuppression}
 local added = 0
 for i = 1, #ARGV, 3 do added = added + addSuppression(KEYS[1], KEYS[2], ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
@@ -76,9 +92,12 @@ export function openSuppressions(redis: Redis, mostLookedAt = usualMostLookedAt)
       const looked = entries.map(partsOf);
       const fields = looked.filter((parts) => isWanted(parts, filter)).map(({ field }) => field);
       const found = await read(fields);
-      // Between the two reads one may be taken away.
+      // Between the two reads one may be removed, or replaced by one of another reason.
       const byField = new Map(found.map((one, n) => [fields[n], one]));
-      for (const { id, field } of looked) yield { id, item: byField.get(field) ?? null };
+      for (const { id, field } of looked) {
+        const item = byField.get(field) ?? null;
+        yield { id, item: item !== null && isWanted(lettersOf(item), filter) ? item : null };
+      }
     }
   }
 
@@ -95,7 +114,7 @@ export function openSuppressions(redis: Redis, mostLookedAt = usualMostLookedAt)
       return new Map(known.map((one) => [one.address, one]));
     },
 
-    /** @returns how many were new; an address that has a suppression of that scope keeps it */
+    /** @returns how many were added: an address that has a suppression of that scope keeps it, unless the new reason has a higher rank */
     async add(suppressions: readonly Suppression[]): Promise<number> {
       let added = 0;
       for (let from = 0; from < suppressions.length; from += chunkSize) {
@@ -105,7 +124,7 @@ export function openSuppressions(redis: Redis, mostLookedAt = usualMostLookedAt)
       return added;
     },
 
-    /** Adds a suppression and its event, unless the address has one of that scope already. */
+    /** Adds a suppression and its event, unless the address has one of that scope that stands. */
     async addTold(suppression: Suppression, event: EmailEvent): Promise<void> {
       await addToldScript(redis, [...names, keys.outbox], [...packSuppression(suppression), packEvent(event)]);
     },
@@ -164,7 +183,13 @@ function partsOf(entry: string) {
   return { id: entry.slice(0, dot), scope: rest[0], reason: rest[1], field: `${rest[0]}${rest.slice(2)}` };
 }
 
-function isWanted(parts: ReturnType<typeof partsOf>, { reasons, scope }: SuppressionFilter): boolean {
-  if (scope !== undefined && parts.scope !== scopeLetters[scope]) return false;
-  return reasons === undefined || reasons.some((reason) => parts.reason === reasonLetters[reason]);
+function lettersOf({ scope, reason }: Suppression) {
+  return { scope: scopeLetters[scope], reason: reasonLetters[reason] };
+}
+
+type Letters = Pick<ReturnType<typeof partsOf>, 'scope' | 'reason'>;
+
+function isWanted(letters: Letters, { reasons, scope }: SuppressionFilter): boolean {
+  if (scope !== undefined && letters.scope !== scopeLetters[scope]) return false;
+  return reasons === undefined || reasons.some((reason) => letters.reason === reasonLetters[reason]);
 }

@@ -144,6 +144,21 @@ it('a list of another system is taken as CSV, packed or not, and what is exporte
   expect(body.has_more).toBe(true);
 });
 
+it.each<[string, (email: string, reason: string) => Promise<unknown>]>([
+  ['one by one', (email, reason) => api('POST', '/v1/suppressions', { email, reason })],
+  ['in a batch', (email, reason) => api('POST', '/v1/suppressions/batch/add', { emails: [email], reason })],
+  ['by import', (email, reason) => upload('text/csv', `email,reason\n${email},${reason}\n`)],
+])('a manual entry does not hide that its owner unsubscribed, added %s', async (how, add) => {
+  const address = `${how.replaceAll(' ', '-')}@held.example`;
+  const path = `/v1/suppressions/${address}`;
+  await add(address, 'manual');
+  const { body: held } = await api('GET', path);
+  await add(address, 'unsubscribe');
+  await add(address, 'manual');
+  expect((await api('DELETE', `/v1/suppressions/${held.id}`)).status).toBe(404);
+  expect((await api('GET', path)).body.data).toMatchObject([{ reason: 'unsubscribe', scope: 'all' }]);
+});
+
 it.each([
   ['commas', ','],
   ['semicolons', ';'],

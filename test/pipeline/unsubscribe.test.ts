@@ -67,9 +67,25 @@ it.each([
     await Promise.all([follow(id, to), follow(id, to), follow(id, to)]);
     await follow(id, to);
     expect(await told(to)).toEqual([id]);
-    expect(await store.suppressions.get(to)).toMatchObject([{ reason: 'manual' }]);
+    expect(await store.suppressions.get(to)).toMatchObject([{ reason: 'unsubscribe', emailId: id }]);
   },
 );
+
+it.each([
+  ['with a record', accepted],
+  ['at its place in a campaign', placed],
+  ['that is gone', async () => newId('em')],
+])('a reader who follows a link stays unsubscribed when a manual entry is lifted: %s', async (_, send) => {
+  const to = address();
+  const id = await send(to);
+  const manual = { scope: 'bulk', reason: 'manual', emailId: null, note: null } as const;
+  const held = { ...manual, id: newId('sp'), address: to };
+  await store.suppressions.add([held]);
+  await follow(id, to);
+  await store.suppressions.remove(held);
+  expect([...(await store.suppressions.find([to], 'bulk')).values()]).toMatchObject([{ reason: 'unsubscribe' }]);
+  expect(await told(to)).toEqual([id]);
+});
 
 it('the same link suppresses an address again that was removed from the list, with a new event', async () => {
   const to = address();

@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { makeId } from '../../src/domain/id.ts';
 import type { Suppression } from '../../src/domain/suppression.ts';
+import { keys } from '../../src/store/keys.ts';
 import { openSuppressions, type Suppressions } from '../../src/store/suppressions.ts';
 import { openTestRedis } from '../support/redis.ts';
 
@@ -38,10 +39,56 @@ it('bulk mail finds what stands for either scope, the wider one first; transacti
 const byId = (a: Suppression, b: Suppression) => (a.id < b.id ? -1 : 1);
 
 it('an address that is there stays as it is, and is counted as no new one', async () => {
-  const first = suppression('a@x.co', { reason: 'bounce', emailId: 'em_1', note: 'said "no"' });
+  const first = suppression('a@x.co', { emailId: 'em_1', note: 'said "no"' });
   expect(await list.add([first])).toBe(1);
   expect(await list.add([suppression('a@x.co'), suppression('a@x.co', { scope: 'bulk' })])).toBe(1);
   expect((await list.get('a@x.co'))[0]).toEqual(first);
+});
+
+const weakestFirst = ['bounce', 'manual', 'complaint', 'unsubscribe'] as const;
+const pairs = weakestFirst.flatMap((one) => weakestFirst.map((other) => [one, other] as const));
+
+it.each(pairs)('of %s and then %s for one address and scope, the stronger one stands alone', async (before, after) => {
+  const first = suppression('a@x.co', { scope: 'bulk', reason: before, note: '"id":"sp_0", "reason":"bounce"' });
+  const second = suppression('a@x.co', { scope: 'bulk', reason: after, emailId: 'em_2' });
+  await list.add([first]);
+  const isStronger = weakestFirst.indexOf(after) > weakestFirst.indexOf(before);
+  expect(await list.add([second])).toBe(isStronger ? 1 : 0);
+  const [stands, gone] = isStronger ? [second, first] : [first, second];
+  expect(await list.get('a@x.co')).toEqual([stands]);
+  expect((await list.page({ limit: 10 }, {})).page).toEqual([stands]);
+  expect((await list.page({ limit: 10 }, { reasons: [stands.reason] })).page).toEqual([stands]);
+  expect([await list.byId(stands.id), await list.byId(gone.id)]).toEqual([stands, null]);
+  expect(await list.remove(gone)).toBe(false);
+  expect(await list.remove(stands)).toBe(true);
+  expect(await redis.dbsize()).toBe(0);
+});
+
+it('of two that are added at once, the reader is heard, whichever comes first', async () => {
+  const asked = Array.from({ length: 40 }, (_, n) => {
+    const pair = (['manual', 'unsubscribe'] as const).map((reason) => suppression(`a${n}@x.co`, { reason }));
+    return n % 2 ? pair : pair.toReversed();
+  });
+  await Promise.all(asked.flat().map((one) => list.add([one])));
+  for (const n of asked.keys()) expect(await list.get(`a${n}@x.co`)).toMatchObject([{ reason: 'unsubscribe' }]);
+  expect(await redis.zcard(keys.suppressionIds)).toBe(40);
+});
+
+it('what takes the place of an entry while a list is read is listed for its own reason alone', async () => {
+  const [manual, unsubscribe] = [suppression('a@x.co'), suppression('a@x.co', { reason: 'unsubscribe' })];
+  const late: typeof redis.hmget = async (name: string, ...fields: unknown[]) => {
+    await list.add([unsubscribe]);
+    return redis.hmget(name, ...(fields as string[]));
+  };
+  const overtaken = openSuppressions(Object.assign(Object.create(redis), { hmget: late }));
+  for (const [filter, listed] of [
+    [{ reasons: ['manual'] as const }, []],
+    [{}, [unsubscribe]],
+  ] as const) {
+    await redis.flushall();
+    await list.add([manual]);
+    expect((await overtaken.page({ limit: 10 }, filter)).page).toEqual(listed);
+  }
 });
 
 it('what was taken away is gone from every list; what took its place meanwhile stays', async () => {

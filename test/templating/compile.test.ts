@@ -148,7 +148,7 @@ describe('a missing variable', () => {
     '{% unless u %}k{% endunless %}',
     '{% if never %}{{ u }}{% endif %}k',
     '{% assign u = "k" %}{{ u }}',
-    '{{ null_one }}k',
+    '{{ null_one | default: "k" }}',
     '{% assign found = items | where: "kind.name", "x" %}{{ found | map: "kind" | size }}k',
   ])('is none where the template is ready for it: %s', (text) => {
     expect(rendered({ text }, { never: false, null_one: null, items: [{}, { kind: {} }] }).text).toMatch(/^0?k$/);

@@ -24,13 +24,14 @@ type Terms = { readonly apiKey: ApiKey; readonly known: Known; readonly maxIssue
 /**
  * To read 1,000 messages may take a second, and so may their hashes: 256 KB of variables are hashed for each.
  * @param maxIssues with more, the whole batch is refused
+ * @returns also the bytes of the emails with their base written out
  * @throws ProblemError when the batch is refused as a whole
  */
 export async function readEntries(
   { schemas, yieldTurn }: Deps,
   body: z.output<BatchSchemas['body']>,
   { apiKey, known, maxIssues }: Terms,
-): Promise<Entry[]> {
+): Promise<{ entries: readonly Entry[]; bytes: number }> {
   const batch = await readInTurns(readBatch(body, schemas, { wording, maxIssues }), yieldTurn);
   if ('issues' in batch) throw ProblemError.of('validation_error', faultsOf(batch.issues));
   const entries: Entry[] = [];
@@ -38,7 +39,7 @@ export async function readEntries(
     await yieldTurn();
     entries.push({ index, item, claim: claimIn(item, apiKey, known) });
   }
-  return entries;
+  return { entries, bytes: batch.bytes };
 }
 
 async function readInTurns(reading: Generator<undefined, Batch>, yieldTurn: Deps['yieldTurn']): Promise<Batch> {

@@ -11,6 +11,7 @@ import type { IdempotencyClaim } from '../store/email-create.ts';
 import type { Templating } from '../templating/templating.ts';
 import { refusalOfAny } from './back-pressure.ts';
 import { askedIn, type Entry, lanesOf, readEntries } from './batch-entries.ts';
+import { takeRoom } from './bodies.ts';
 import { excessOf, idempotencyHeader, keyReused, readClaim } from './email-access.ts';
 import { maxSendBytes, type SendDeps } from './emails.ts';
 import { faultsOf } from './faults.ts';
@@ -80,7 +81,7 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
         operationId: 'sendBatch',
         summary: 'Send up to 1,000 emails',
         description:
-          'Takes a list of emails, or a `base` with their common fields and `messages` with the fields of each. All accepted emails are stored in one atomic step. Every field of an email may be used, also attachments and `scheduled_at`.',
+          'Takes a list of emails, or a `base` with their common fields and `messages` with the fields of each. All accepted emails are stored in one atomic step. Every field of an email may be used, also attachments and `scheduled_at`. With its base written out, a batch may have 40 MB, where letters and files that emails share count once.',
         tags: ['emails'],
         headers: z.looseObject({
           'idempotency-key': idempotencyHeader,
@@ -100,7 +101,8 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
         const header = request.headers['idempotency-key'];
         const batchClaim = readClaim(header, apiKey.id, 'POST /emails/batch', body, known);
         const maxIssues = isStrict ? maxBatchIssues : Number.POSITIVE_INFINITY;
-        const entries = await readEntries({ schemas, yieldTurn }, body, { apiKey, known, maxIssues });
+        const { entries, bytes } = await readEntries({ schemas, yieldTurn }, body, { apiKey, known, maxIssues });
+        takeRoom(request, bytes);
         // A repeat gets the answer of the first request even if it would be refused now.
         const passed = refusalOfAny({ pressure, key: apiKey }, lanesOf(entries));
         if (passed !== null && !(await isRepeat(batchClaim, entries, apiKey))) throw passed;

@@ -31,7 +31,7 @@ it.each([
   });
   const emails = ['a', 'b', 'c', 'd'];
   const body = bodyOf(emails.map((name) => ({ metadata: slow(name), idempotency_key: name })));
-  const entries = await readEntries({ schemas, yieldTurn: makeTurns(() => ms) }, schemas.body.parse(body), {
+  const { entries } = await readEntries({ schemas, yieldTurn: makeTurns(() => ms) }, schemas.body.parse(body), {
     apiKey: adminKey,
     known: knownOf(body),
     maxIssues: 0,

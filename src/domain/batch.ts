@@ -14,8 +14,11 @@ const maxBatch = 1_000;
  */
 export const maxBatchIssues = 10 * maxBatch;
 
-/** Characters of one batch with its base written out, each text counted once. Without a limit a small request could become gigabytes. */
-const maxBatchLength = 40 * 1024 * 1024;
+/**
+ * Bytes of one batch with its base written out: as many as a request may have. A letter or file that emails share is counted once. Without a
+ * limit a request of kilobytes could become gigabytes.
+ */
+const maxBatchBytes = 40 * 1024 * 1024;
 
 export function batchSchemasFor(limits: RequestLimits) {
   return {
@@ -91,7 +94,9 @@ export type BatchItem = {
   readonly result: { readonly request: AskedEmail } | { readonly issues: readonly Issue[] };
 };
 
-export type Batch = { readonly items: readonly BatchItem[] } | { readonly issues: readonly Issue[] };
+export type Batch =
+  /** `bytes` are those of all emails together, as they are counted for the limit. */
+  { readonly items: readonly BatchItem[]; readonly bytes: number } | { readonly issues: readonly Issue[] };
 
 /** The wording of zod's messages. */
 type Wording = Parameters<z.ZodType['safeParse']>[1];
@@ -111,18 +116,22 @@ export function* readBatch(
   const { messages, ofBase, read } = Array.isArray(body)
     ? readAlone(body, schemas, wording)
     : readOver(body, schemas, wording);
+  const maxBytes = Array.isArray(body) ? Number.POSITIVE_INFINITY : maxBatchBytes;
+  const count = makeCount();
   const items: BatchItem[] = [];
   let left = maxIssues;
+  let bytes = 0;
   for (const [index, message] of messages.entries()) {
     const item = read(index, message);
     items.push(item);
     left -= issuesOf(item).reduce((sum, issue) => sum + faultsIn(issue), 0);
-    if (left < 0) break;
+    bytes += 'issues' in item.result ? 0 : count(item.result.request);
+    if (left < 0 || bytes > maxBytes) break;
     yield;
   }
   if (left < 0 || ofBase.length > 0) return { issues: [...ofBase, ...items.flatMap(issuesOf)] };
-  if (Array.isArray(body) || lengthOf(items) <= maxBatchLength) return { items };
-  const message = `with the base written out its html, text and headers are over ${maxBatchLength} characters together`;
+  if (bytes <= maxBytes) return { items, bytes };
+  const message = `with the base written out, the emails are over ${maxBytes} bytes together, letters and files that they share counted once: send fewer at a time`;
   return { issues: [{ code: 'custom', path: [], message, input: undefined }] };
 }
 
@@ -169,19 +178,34 @@ function itemOf(path: readonly PropertyKey[], given: unknown, read: Read, fault?
   return { ...own, result: { request } };
 }
 
-/** A text that many emails share is counted once, as it is stored. Headers are stored with each email. */
-function lengthOf(items: readonly BatchItem[]): number {
+/**
+ * Counts the bytes that one email adds to its batch. A letter that many emails share is counted once, as it is stored; everything else is stored
+ * with each email, and counted as JSON. Files are not counted: they are stored once, and a body has no more of them than its own length.
+ */
+function makeCount(): (request: AskedEmail) => number {
   const letters = new Map<string, Set<string>>();
-  let length = 0;
-  for (const { result } of items) {
-    if ('issues' in result) continue;
-    const { html = '', text = '', headers = {} } = result.request;
+  const sizes = new Map<unknown, number>();
+  const sizeOf = (name: string, value: unknown): number => {
+    if (typeof value !== 'object' || value === null) return jsonBytes(value);
+    const size = sizes.get(value) ?? jsonBytes(name === 'attachments' ? withoutFiles(value) : value);
+    sizes.set(value, size);
+    return size;
+  };
+  return ({ html = '', text = '', template: _, ...rest }) => {
     const texts = letters.get(html) ?? new Set();
-    if (!texts.has(text)) length += html.length + text.length;
+    const isNew = !texts.has(text);
     letters.set(html, texts.add(text));
-    for (const [name, value] of Object.entries(headers)) length += name.length + value.length;
-  }
-  return length;
+    const own = Object.entries(rest).reduce((sum, [name, value]) => sum + name.length + sizeOf(name, value), 0);
+    return own + (isNew ? Buffer.byteLength(html) + Buffer.byteLength(text) : 0);
+  };
+}
+
+function jsonBytes(value: unknown): number {
+  return value === undefined ? 0 : Buffer.byteLength(JSON.stringify(value));
+}
+
+function withoutFiles(attachments: object): unknown {
+  return Array.isArray(attachments) ? attachments.map(({ content: _, ...rest }) => rest) : attachments;
 }
 
 function below(path: readonly PropertyKey[], error: z.ZodError | undefined): Issue[] {

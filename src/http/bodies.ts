@@ -107,8 +107,11 @@ function unpackedBody(request: FastifyRequest, payload: Readable): Readable {
   return gunzipBody(payload, request.routeOptions.bodyLimit, (bytes) => takeRoom(request, bytes));
 }
 
-/** @throws ProblemError when too many bytes of bodies are in memory */
-function takeRoom(request: FastifyRequest, bytes: number): void {
+/**
+ * Takes room for a body as it comes in, and again for a batch that is longer with its base written out.
+ * @throws ProblemError when too many bytes of bodies are in memory
+ */
+export function takeRoom(request: FastifyRequest, bytes: number): void {
   refuseIf(request.bodyPlace?.grow(bytes) ?? null, request, bytes);
 }
 

@@ -5,7 +5,7 @@ import { type ApiKey, permits } from '../domain/api-key.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import { isMessageId } from '../domain/email-headers.ts';
 import { emailIdForm } from '../domain/id.ts';
-import { bodyHash, idempotencyScope, type KnownFiles, readIdempotencyKey } from '../domain/idempotency.ts';
+import { bodyHash, idempotencyScope, type Known, readIdempotencyKey } from '../domain/idempotency.ts';
 import { usualLane } from '../domain/lane.ts';
 import type { Fault, ProblemName } from '../domain/problem.ts';
 import type { TemplateFault } from '../domain/template.ts';
@@ -74,7 +74,7 @@ export function readClaim(
   keyId: string,
   route: string,
   body: unknown,
-  known?: KnownFiles,
+  known?: Known,
 ): IdempotencyClaim | null {
   if (header === undefined) return null;
   const key = typeof header === 'string' ? readIdempotencyKey(header) : null;
@@ -84,12 +84,6 @@ export function readClaim(
 }
 
 /** @param known as in `bodyHash` */
-export function claimOf(
-  key: string,
-  keyId: string,
-  route: string,
-  body: unknown,
-  known?: KnownFiles,
-): IdempotencyClaim {
+export function claimOf(key: string, keyId: string, route: string, body: unknown, known?: Known): IdempotencyClaim {
   return { scope: idempotencyScope(keyId, route, key), bodyHash: bodyHash(body, known) };
 }

@@ -1,19 +1,20 @@
 /** POST /v1/emails/batch: up to 1,000 emails in one atomic step, either all of them or the valid ones. */
 import { z } from 'zod';
 import type { ApiKey } from '../domain/api-key.ts';
-import { type Batch, type BatchItem, batchSchemasFor, maxBatchIssues, readBatch } from '../domain/batch.ts';
-import type { AskedEmail } from '../domain/email-request.ts';
-import type { KnownFiles } from '../domain/idempotency.ts';
-import { type Lane, lanes, usualLane } from '../domain/lane.ts';
+import { type BatchItem, batchSchemasFor, maxBatchIssues } from '../domain/batch.ts';
+import { knownOf } from '../domain/idempotency.ts';
+import { lanes } from '../domain/lane.ts';
 import type { Fault, ProblemName } from '../domain/problem.ts';
 import type { Accepted, AcceptedAll, Asked } from '../pipeline/accept.ts';
 import type { Rendered } from '../pipeline/render.ts';
 import type { IdempotencyClaim } from '../store/email-create.ts';
 import type { Templating } from '../templating/templating.ts';
 import { refusalOfAny } from './back-pressure.ts';
-import { claimOf, excessOf, idempotencyHeader, keyReused, readClaim } from './email-access.ts';
+import { askedIn, type Entry, lanesOf, readEntries } from './batch-entries.ts';
+import { takeRoom } from './bodies.ts';
+import { excessOf, idempotencyHeader, keyReused, readClaim } from './email-access.ts';
 import { maxSendBytes, type SendDeps } from './emails.ts';
-import { faultsOf, wording } from './faults.ts';
+import { faultsOf } from './faults.ts';
 import { acceptedBatchExamples, batchExamples } from './openapi/batch-examples.ts';
 import { toPointer } from './pointer.ts';
 import { ProblemError, problemAnswers, sentenceOf } from './problems.ts';
@@ -40,17 +41,8 @@ const batchView = z
 
 type Deps = SendDeps & { templating: Pick<Templating, 'yieldTurn'> };
 
-export function batchRoutes({ render, accept, recall, limits, pressure, templating }: Deps): Routes {
+export function batchRoutes({ render, accept, recall, limits, pressure, templating: { yieldTurn } }: Deps): Routes {
   const schemas = batchSchemasFor(limits);
-
-  /** Reading 1,000 messages may take a second, so other work gets turns in between. */
-  async function readInTurns(reading: Generator<undefined, Batch>): Promise<Batch> {
-    for (;;) {
-      await templating.yieldTurn();
-      const step = reading.next();
-      if (step.done) return step.value;
-    }
-  }
 
   /** The earlier answer to the same body; null for none. */
   async function answered(claim: IdempotencyClaim | null): Promise<Recalled | null> {
@@ -89,7 +81,7 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
         operationId: 'sendBatch',
         summary: 'Send up to 1,000 emails',
         description:
-          'Takes a list of emails, or a `base` with their common fields and `messages` with the fields of each. All accepted emails are stored in one atomic step. Every field of an email may be used, also attachments and `scheduled_at`.',
+          'Takes a list of emails, or a `base` with their common fields and `messages` with the fields of each. All accepted emails are stored in one atomic step. Every field of an email may be used, also attachments and `scheduled_at`. With its base written out, a batch may have 40 MB, where letters and files that emails share count once.',
         tags: ['emails'],
         headers: z.looseObject({
           'idempotency-key': idempotencyHeader,
@@ -105,13 +97,12 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
       handler: async (request, reply) => {
         const { apiKey, body } = request;
         const isStrict = request.headers['x-batch-validation'] === 'strict';
-        const known: KnownFiles = new Map();
+        const known = knownOf(body);
         const header = request.headers['idempotency-key'];
         const batchClaim = readClaim(header, apiKey.id, 'POST /emails/batch', body, known);
         const maxIssues = isStrict ? maxBatchIssues : Number.POSITIVE_INFINITY;
-        const batch = await readInTurns(readBatch(body, schemas, { wording, maxIssues }));
-        if ('issues' in batch) throw ProblemError.of('validation_error', faultsOf(batch.issues));
-        const entries = batch.items.map((item, index): Entry => ({ index, item, claim: claimIn(item, apiKey, known) }));
+        const { entries, bytes } = await readEntries({ schemas, yieldTurn }, body, { apiKey, known, maxIssues });
+        takeRoom(request, bytes);
         // A repeat gets the answer of the first request even if it would be refused now.
         const passed = refusalOfAny({ pressure, key: apiKey }, lanesOf(entries));
         if (passed !== null && !(await isRepeat(batchClaim, entries, apiKey))) throw passed;
@@ -144,10 +135,7 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
 
 type Recalled = Extract<AcceptedAll, { kind: 'answered' }>;
 
-/** One email of the batch: its place in the request, what stands there, and the claim of its own key. */
-type Entry = { readonly index: number; readonly item: BatchItem; readonly claim: IdempotencyClaim | null };
-
-/** The same once it is judged. */
+/** An entry once it is judged. */
 type Slot = Entry & {
   /** What is to be accepted; null when it is refused. */
   readonly asked: Asked | null;
@@ -158,22 +146,6 @@ type Slot = Entry & {
 
 type Refusal = { readonly problem: ProblemName; readonly faults: readonly Fault[] };
 type Outcome = { readonly id: string } | Refusal;
-
-function claimIn({ idempotencyKey, given }: BatchItem, { id }: ApiKey, known: KnownFiles): IdempotencyClaim | null {
-  return idempotencyKey === null ? null : claimOf(idempotencyKey, id, 'POST /emails', given, known);
-}
-
-/** Null for one that is not valid. */
-function askedIn({ item: { result } }: Entry): AskedEmail | null {
-  return 'issues' in result ? null : result.request;
-}
-
-function lanesOf(entries: readonly Entry[]): Lane[] {
-  return entries.flatMap((entry) => {
-    const asked = askedIn(entry);
-    return asked === null ? [] : (asked.lane ?? usualLane);
-  });
-}
 
 /** @param rendered in the order of the entries */
 function judge(entries: readonly Entry[], rendered: readonly (Rendered | null)[], apiKey: ApiKey): Slot[] {

@@ -1,7 +1,7 @@
 /** Two bodies are the same request when they mean the same, in whichever form and however long their files are. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { bodyHash } from '../../src/domain/idempotency.ts';
+import { bodyHash, knownOf } from '../../src/domain/idempotency.ts';
 import { readJson } from '../../src/http/json.ts';
 
 /** As a request that is sent: what long lists of bytes come back as is for the reader to say. */
@@ -57,7 +57,7 @@ it('a list that is no file is not what a file would be', () => {
 });
 
 it('files that a batch has in common are found again, and keep apart', () => {
-  const known = new Map();
+  const known = knownOf(null);
   const [one, other] = [formsOf(Buffer.alloc(5_000, 'one')), formsOf(Buffer.alloc(5_000, 'other'))];
   const hashes = [...one, ...other, ...one].map((content) => bodyHash({ attachments: [file(content)] }, known));
   expect(hashes.map((hash) => hashes.indexOf(hash))).toEqual([0, 0, 0, 3, 3, 3, 0, 0, 0]);
@@ -92,4 +92,23 @@ it('null is a value where the caller gives the names', () => {
   expect(hashOf({ metadata: { a: null } })).not.toBe(hashOf({ metadata: {} }));
   const variables = { ...template.variables, order: null };
   expect(hashOf({ template: { ...template, variables } })).not.toBe(hashOf({ template }));
+});
+
+it.each([
+  ['an email', (given: object) => given, 'grfCUgoXkYn_nZ3FMhkgdms4vmsHmCRTfNJUeXaOTyk'],
+  ['a list', (given: object) => [given, given], 'fTVf5Em89DMelvbw35dO_8c6DIic9FG0lcSb4CQegsI'],
+  [
+    'a batch over a base',
+    (given: object) => ({ messages: [{ to: 'c@x.co' }], base: given }),
+    'mbJ17VHTvS_P8y_ld6TVz1JcOWsrupr30YqOJoQcZpg',
+  ],
+  ['what is no email', () => ({ 2: 1, 10: 2, b: 1, a: 2 }), 'Q3NVCmNgGfJjXdZ-h1etsd3onV2P4Je5muCCpnFWbqk'],
+])('the hash of %s is that of the release before, whose claims stand for a day more', (_, bodyOf, hash) => {
+  const given = {
+    ...{ to: [{ name: null, email: 'b@x.co' }], from: 'a@x.co', subject: 'Hi', html: 'h'.repeat(5_000), cc: null },
+    ...{ metadata: { 10: 1, 9: null, b: [{ z: 1, a: 2 }], a: 'ü' }, headers: { 'X-B': '2', 'X-A': '1' } },
+    attachments: [{ filename: 'f', content: [1, 2, 3], path: null }],
+    template: { version: null, id: 't' },
+  };
+  expect(bodyHash(bodyOf(given))).toBe(hash);
 });

@@ -65,6 +65,30 @@ async function tokenOf(maker: ApiClient, limits: object): Promise<string> {
   return (await maker('POST', '/v1/api-keys', { name: 'k', ...limits })).body.token;
 }
 
+it('a small batch takes the room that it needs with its base written out, and is refused while that is taken', async () => {
+  using http = await openRawHttp(postrider.url);
+  const post = (messages: number) => {
+    const base = {
+      from: 'a@example.com',
+      to: 'b@example.org',
+      subject: 'Hi',
+      text: 'x',
+      metadata: { a: 'x'.repeat(4_000) },
+    };
+    const body = JSON.stringify({ base, messages: Array(messages).fill({}) });
+    return http.send('POST', '/v1/emails/batch', headers, body);
+  };
+  using first = await openUnended(900 * kb);
+  await until('it to be in hand', async () => !(await isTaken(500 * kb)));
+  const refused = await post(200);
+  expect(refused).toMatchObject(tookNothing);
+  expect(refused.body).toContain('API_BODY_BYTES');
+  expect((await post(20)).status).toBe(202);
+  first.write('}');
+  expect(await first.answer()).toMatchObject({ status: 202 });
+  expect((await post(200)).status).toBe(202);
+});
+
 it('while one large body is in hand, another is refused unread, with Retry-After; a small one is accepted, and so is a large one after the first is done', async () => {
   using first = await openUnended(900 * kb);
   await until('it to be in hand', async () => !(await isTaken(500 * kb)));

@@ -16,6 +16,7 @@ import { addRecipients } from './pipeline/add-recipients.ts';
 import { buildPayloads } from './pipeline/build-payloads.ts';
 import { checkBackPressure, type Pressure } from './pipeline/check-back-pressure.ts';
 import { collectLevels } from './pipeline/collect-levels.ts';
+import { findHoldUps } from './pipeline/find-hold-ups.ts';
 import { listRecipients } from './pipeline/list-recipients.ts';
 import { locateEmail } from './pipeline/locate-email.ts';
 import { pause, resume } from './pipeline/pause.ts';
@@ -83,6 +84,7 @@ export async function openApi(ground: Ground): Promise<{ listen(): Promise<strin
       buildPayloads: buildPayloads.bind(null, store),
       testWebhook: testWebhook.bind(null, { client, newId, now, ownNow }),
       locateEmail: locateEmail.bind(null, { ...store, ...transportDeps, deliverQueues, reportTransports: reporting }),
+      findHoldUps: findHoldUps.bind(null, { ...store, reportTransports: reporting, now }),
       transports: {
         reportTransports: reporting,
         verify: verify.bind(null, {

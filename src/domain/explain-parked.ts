@@ -29,9 +29,12 @@ export const parkedWaits: Readonly<Record<ParkedReason, string>> = {
   transport_busy: 'to have a connection free',
 };
 
-/** The transport an email is parked for, the number of emails of its lane before it (`ahead`), and the other transports of its route. */
+/**
+ * The transport an email waits for, the number of emails of its lane that are parked before it (`ahead`; null at its place in a campaign), and the
+ * other transports of its route.
+ */
 export type ParkedAt = {
-  readonly ahead: number;
+  readonly ahead: number | null;
   readonly report: TransportReport;
   readonly others: readonly TransportReport[];
 };
@@ -96,11 +99,15 @@ function isHeldByRates({ report: { rates, pool } }: ParkedAt, now: number): bool
 function explainBudget(where: ParkedAt, lane: Lane, now: number): ParkedWhy {
   const { report, ahead } = where;
   const { name, rates, factor, parked } = report;
-  const before = countBefore(lane, ahead, parked);
+  const before = ahead === null ? 0 : countBefore(lane, ahead, parked);
   const at = goesAt(rates, before, now);
   const when = at > now ? `at about ${isoOf(at)}` : 'in a moment';
   const slowed = factor < 1 ? `, slowed to ${Math.ceil(factor * 100)} % because its server asked for less` : '';
-  const summary = `Transport ${name} may send ${rates.map(wordsOf).join(' and ')}${slowed}. ${emails(before)} before this one, which is sent ${when}. The wait does not count as an attempt.${othersOf(where)}`;
+  const turn =
+    ahead === null
+      ? `It may send the next one ${when}, and this recipient in its turn`
+      : `${emails(before)} before this one, which is sent ${when}`;
+  const summary = `Transport ${name} may send ${rates.map(wordsOf).join(' and ')}${slowed}. ${turn}. The wait does not count as an attempt.${othersOf(where)}`;
   return { reason: 'waiting_for_budget', summary, movesAt: at > now ? at : null };
 }
 

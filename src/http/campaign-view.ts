@@ -4,8 +4,10 @@ import { formatMailbox } from '../domain/address.ts';
 import { type Campaign, type CampaignContent, campaignCounts, campaignStatuses, etaOf } from '../domain/campaign.ts';
 import { onUnknownPolicies } from '../domain/email.ts';
 import { tag } from '../domain/email-fields.ts';
+import { parkedReasons } from '../domain/explain-parked.ts';
 import { formatRates } from '../domain/rate.ts';
 import { missingPolicies, variableTypes } from '../domain/template.ts';
+import type { HoldUp } from '../pipeline/find-hold-ups.ts';
 import { deletedView, isoOf, isoOrNull, objectField, time } from './answer-fields.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';
 import { partialPageOf } from './paging.ts';
@@ -93,9 +95,23 @@ const declared = z.object({
     .meta({ description: 'The value used if none is given.' }),
 });
 
+const holdUp = z
+  .object({
+    transport: z.string().meta({ description: 'The transport.' }),
+    reason: z.enum(parkedReasons).meta({ description: 'Why it cannot take them now, as `…/explain` has it.' }),
+    moves_at: time
+      .nullable()
+      .meta({ description: 'About when it can take the next one; null when unknown, or as soon as possible.' }),
+  })
+  .meta({ id: 'CampaignHoldUp', description: 'A transport that recipients of a campaign wait for.' });
+
 export const campaignView = z
   .object({
     ...summaryFields,
+    waits_for: z.array(holdUp).meta({
+      description:
+        'Transports that could not take some of its recipients, who wait for them, while the others are sent to. Empty unless it is running.',
+    }),
     template: templateUse
       .extend({
         variables: z
@@ -164,11 +180,17 @@ export function summaryOf(campaign: Campaign, now: number): z.input<typeof campa
   };
 }
 
-export function viewOf(campaign: Campaign, content: CampaignContent, now: number): z.input<typeof campaignView> {
+export function viewOf(
+  campaign: Campaign,
+  content: CampaignContent,
+  holdUps: readonly HoldUp[],
+  now: number,
+): z.input<typeof campaignView> {
   const { head } = campaign;
   const { html, text, preheader, missing, variables, defaults = {} } = content;
   return {
     ...summaryOf(campaign, now),
+    waits_for: holdUps.map(({ transport, reason, movesAt }) => ({ transport, reason, moves_at: isoOrNull(movesAt) })),
     template: head.template && { ...head.template, variables: { ...defaults } },
     reply_to: head.replyTo.map(formatMailbox),
     ...{ html, text, preheader, missing },

@@ -12,6 +12,7 @@ import {
 } from '../domain/campaign-request.ts';
 import { campaignIdForm, makeCampaignId } from '../domain/id.ts';
 import type { TemplateFault } from '../domain/template.ts';
+import type { HoldUp } from '../pipeline/find-hold-ups.ts';
 import { findVersion, type RenderDeps } from '../pipeline/render.ts';
 import type { Campaigns } from '../store/campaigns.ts';
 import type { Templating } from '../templating/templating.ts';
@@ -45,6 +46,7 @@ type Deps = Omit<CreationDeps<'cm'>, 'newId'> &
     campaigns: Pick<Campaigns, 'add' | 'get' | 'content' | 'page' | 'change' | 'remove'>;
     templating: Pick<Templating, 'checkSource'>;
     limits: CampaignLimits;
+    findHoldUps(campaign: Campaign): Promise<readonly HoldUp[]>;
   };
 
 const tags = ['campaigns'];
@@ -134,7 +136,8 @@ function addLooking(app: App, deps: Deps): void {
     schema: {
       operationId: 'getCampaign',
       summary: 'Get a campaign',
-      description: 'The campaign with its status and content. Its counts are always exact.',
+      description:
+        'The campaign with its status and content, and the transports that its recipients wait for. Its counts are always exact.',
       tags,
       params: campaignParams,
       response: { 200: campaignView, ...problemAnswers(400, 404) },
@@ -202,7 +205,8 @@ function addChanging(app: App, deps: Deps): void {
 }
 
 async function viewNow(deps: Deps, campaign: Campaign) {
-  return viewOf(campaign, await contentOf(deps, campaign.head.id), deps.now());
+  const [content, holdUps] = await Promise.all([contentOf(deps, campaign.head.id), deps.findHoldUps(campaign)]);
+  return viewOf(campaign, content, holdUps, deps.now());
 }
 
 /** The answer to a key that changed the campaign. Without the scope to read, it shows only where the campaign stands. */
@@ -214,7 +218,9 @@ async function answerFor(deps: Deps, apiKey: ApiKey, campaign: Campaign) {
 async function answerToMaker(deps: Deps, apiKey: ApiKey, id: string) {
   const [campaign, content] = await Promise.all([deps.campaigns.get(id), deps.campaigns.content(id)]);
   if (campaign === null || content === null || !maySee(apiKey, campaign.head)) return standingOfNew(id);
-  return mayRead(apiKey) ? viewOf(campaign, content, deps.now()) : standingOf(campaign);
+  return mayRead(apiKey)
+    ? viewOf(campaign, content, await deps.findHoldUps(campaign), deps.now())
+    : standingOf(campaign);
 }
 
 /** @throws ProblemError 404 when the campaign was deleted in the meantime */

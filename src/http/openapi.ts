@@ -63,6 +63,7 @@ export async function describeApi(version: string): Promise<PublishedDocument> {
     recall: unused,
     change: unused,
     locateEmail: unused,
+    findHoldUps: unused,
     policies: { transactional: noPolicy, bulk: noPolicy },
     limits: { maxAttachmentBytes: 0, routes: unused, canUnsubscribe: true, now: unused },
     newId: unused,

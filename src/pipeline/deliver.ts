@@ -167,7 +167,7 @@ async function settleFound(
 async function conclude(deps: Deps, email: EmailInHand, outcome: Attempted, attemptId: string): Promise<number | null> {
   // The email changed before the hand-over, or no connection was free: read it again at once.
   if (outcome.kind === 'withheld') return deps.now();
-  if (outcome.kind === 'parked') return null;
+  if (outcome.kind === 'parked' || outcome.kind === 'kept') return null;
   if (outcome.kind === 'awaited') return outcome.at;
   if (outcome.kind === 'missing_file') await deps.fetchFile(email, outcome);
   else await deps.settle(email, outcome, attemptId);
@@ -254,7 +254,8 @@ async function tryNow(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId
       return isOurs;
     },
   });
-  if (group.to === undefined || dispatched.kind === 'withheld' || dispatched.kind === 'parked') return dispatched;
+  const { kind } = dispatched;
+  if (group.to === undefined || kind === 'withheld' || kind === 'parked' || kind === 'kept') return dispatched;
   return { ...dispatched, to: group.to };
 }
 

@@ -36,7 +36,7 @@ export type Outgoing = {
 };
 
 /** It waits until its transport can take it: in the store, or with its campaign. */
-export type Parked = { readonly kind: 'parked' };
+export type Parked = { readonly kind: 'parked' } | { readonly kind: 'kept'; readonly transport: string };
 
 export type Dispatched = SettledOutcome | Withheld | Parked;
 
@@ -77,7 +77,7 @@ async function takenByNone(deps: Deps, due: DueEmail, passed: Passed, { route }:
   if (fault !== null) return fault;
   if (skipped !== null) {
     const { name, refused } = skipped;
-    // The transports in service cannot take this one message. A campaign that kept it would hold up recipients that could be sent to.
+    // The transports in service cannot take this one message. A campaign that kept it would have them refuse it every second.
     if (obstacle !== null && due.isOfCampaign) return notTaken(name, refused.why);
     return deps.park(name, due, refused);
   }

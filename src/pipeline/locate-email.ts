@@ -1,9 +1,11 @@
 /** locate-email: finds where an email waits: its job, how many emails wait in its lane, and the transport it is parked for. */
 import { hostOf, missingFileOf } from '../domain/attachment.ts';
+import { sliceSize } from '../domain/campaign.ts';
 import { isAtPlace } from '../domain/campaign-email.ts';
 import { type StoredEmail, unreadable } from '../domain/email.ts';
 import type { Whereabouts } from '../domain/explain.ts';
 import type { ParkedAt } from '../domain/explain-parked.ts';
+import { placeIn } from '../domain/id.ts';
 import type { Lane } from '../domain/lane.ts';
 import { nextDue } from '../domain/recipient.ts';
 import { routeFor } from '../domain/transport-plan.ts';
@@ -11,6 +13,7 @@ import { isServing, type TransportReport } from '../domain/transport-report.ts';
 import type { Plans } from '../outbound/plans.ts';
 import type { DeliverQueue } from '../queue/deliver-queue.ts';
 import type { Budgets } from '../store/budgets.ts';
+import type { CampaignSlices } from '../store/campaign-slices.ts';
 import type { Campaigns } from '../store/campaigns.ts';
 import type { Due } from '../store/due.ts';
 import type { Emails } from '../store/emails.ts';
@@ -22,6 +25,7 @@ type Deps = {
   deliverQueues: Readonly<Record<Lane, Pick<DeliverQueue, 'whereabouts'>>>;
   budgets: Pick<Budgets, 'names' | 'whereParked'>;
   campaigns: Pick<Campaigns, 'get'>;
+  slices: Pick<CampaignSlices, 'setAside'>;
   reportTransports(names: readonly string[]): Promise<readonly TransportReport[]>;
   now(): number;
 };
@@ -55,11 +59,21 @@ async function findFileHost({ due, emails, now }: Deps, email: StoredEmail): Pro
   return missing && hostOf(missing.url);
 }
 
-/** A recipient at its place is never parked. It is held up when no transport of its route is in service. */
-async function findHoldUp(deps: Deps, email: StoredEmail): Promise<ParkedAt | null> {
-  const [report, ...others] = await deps.reportTransports(routeFor(deps.plans.plan, email.facts).transports);
-  if (report === undefined || [report, ...others].some(isServing)) return null;
-  return { ahead: 0, report, others };
+/**
+ * A recipient at its place is never parked. It is held up when no transport of its route is in service, when the first that is could not take
+ * others of its campaign, or when its slice was set aside for another: then that is the one that can take this recipient.
+ */
+async function findHoldUp(deps: Deps, { facts }: StoredEmail): Promise<ParkedAt | null> {
+  const { campaignId, place } = placeIn(facts.id);
+  const [reports, { all, ofSlice }] = await Promise.all([
+    deps.reportTransports(routeFor(deps.plans.plan, facts).transports),
+    deps.slices.setAside(campaignId, Math.floor(place / sliceSize)),
+  ]);
+  const first = reports.find(isServing);
+  const waitsFor = first !== undefined && all.includes(first.name) ? [first.name] : ofSlice;
+  const report = first === undefined ? reports[0] : reports.find(({ name }) => waitsFor.includes(name));
+  if (report === undefined) return null;
+  return { ahead: null, report, others: reports.filter((each) => each !== report) };
 }
 
 /** Looks at the transports of its route first, then at all that mail is parked for: the plan may have changed since. */

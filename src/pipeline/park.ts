@@ -34,5 +34,5 @@ export async function park(
     await deps.budgets.park(name, [due], deps.now(), rates);
   }
   deps.wake();
-  return { kind: 'parked' };
+  return due.isOfCampaign ? { kind: 'kept', transport: name } : { kind: 'parked' };
 }

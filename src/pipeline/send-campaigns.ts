@@ -1,6 +1,8 @@
 /** send-campaigns: sends due campaigns in turn, a slice at a time, while there is room in hand. */
 import type { Nudge } from '../concurrency/nudge.ts';
 import type { Semaphore } from '../concurrency/semaphore.ts';
+import { makeRests, type Rests } from '../domain/campaign-rests.ts';
+import { transportAsked } from '../domain/outcome.ts';
 import type { CampaignSlices, Take } from '../store/campaign-slices.ts';
 import type { SliceReport } from './send-slice.ts';
 
@@ -24,8 +26,7 @@ type Deps = {
 /** The slices this process has in hand, and what one round remembers for the next. */
 type SlicesInHand = {
   readonly slices: Map<Take, Promise<void>>;
-  /** By id: campaigns whose transport can take no more at this moment, and when they are looked at again. */
-  readonly resting: Map<string, { readonly waitMs: number; readonly until: number }>;
+  readonly rests: Rests;
   /** Id of the campaign that had its turn last. */
   last: string;
   /** Ids of campaigns that are canceled, as this process saw when it took a slice. */
@@ -37,14 +38,11 @@ type SlicesInHand = {
 };
 
 export function makeSlicesInHand(): SlicesInHand {
-  return { slices: new Map(), resting: new Map(), last: '', canceled: new Set(), rounds: 0, seenAt: 0 };
+  return { slices: new Map(), rests: makeRests(), last: '', canceled: new Set(), rounds: 0, seenAt: 0 };
 }
 
 /** A campaign that becomes due is found at most this late, also when the bell was missed. */
 const lookEveryMs = 1_000;
-/** A campaign that is held up rests this long, twice as long each time, until something of it can be sent. */
-const leastRestMs = 50;
-const mostRestMs = 1_000;
 
 /** While other campaigns have mail to send, canceled ones get one round in this many: ending them is much work and sends nothing. */
 const cancelEvery = 4;
@@ -57,7 +55,7 @@ export async function sendCampaigns(deps: Deps, stop: AbortSignal): Promise<void
   const { hands } = deps;
   const due = await deps.slices.due(hands.seenAt);
   hands.seenAt = due.at;
-  for (const id of hands.resting.keys()) if (!due.ids.includes(id)) hands.resting.delete(id);
+  hands.rests.keepOnly(due.ids);
   for (const id of hands.canceled) if (!due.ids.includes(id)) hands.canceled.delete(id);
   const ids = inTurn(due.ids, hands.last);
   const sent = await takeOfEach(
@@ -81,15 +79,14 @@ async function takeOfEach(deps: Deps, ids: readonly string[], stop: AbortSignal)
   let waitMs = lookEveryMs;
   let hasTaken = false;
   for (const id of ids) {
-    const rest = (hands.resting.get(id)?.until ?? 0) - now();
-    if (rest > 0) {
-      waitMs = Math.min(waitMs, rest);
-      continue;
-    }
+    const rest = hands.rests.of(id, now());
+    waitMs = Math.min(waitMs, rest.leastMs);
+    if (rest.isWhole) continue;
     const release = await deps.room.take(stop);
     if (release === null) break;
     const inHand = [...hands.slices.keys()].map((take) => take.id);
-    const taking = { id: deps.newId('jb'), leaseMs: deps.leaseMs, inHand };
+    const { isOldOnly, resting } = rest;
+    const taking = { id: deps.newId('jb'), leaseMs: deps.leaseMs, inHand, isOldOnly, resting };
     const take = await deps.slices.take(id, taking).catch((error: unknown) => {
       release();
       throw error;
@@ -122,7 +119,7 @@ function hold(deps: Deps, take: Take, release: () => void): void {
     .sendSlice(take)
     .then((report) => learn(deps, report))
     .catch((error: unknown) => {
-      rest(deps, take.campaignId);
+      deps.hands.rests.whole(take.campaignId, deps.now());
       deps.onTrouble('send slice', error, { campaign: take.campaignId });
     })
     .finally(() => {
@@ -133,16 +130,10 @@ function hold(deps: Deps, take: Take, release: () => void): void {
   hands.slices.set(take, done);
 }
 
-function learn(deps: Deps, { take, settled, isHeldUp }: SliceReport): void {
-  if (settled.length > 0) deps.hands.resting.delete(take.campaignId);
-  if (isHeldUp) rest(deps, take.campaignId);
-}
-
-function rest({ hands, now }: Deps, id: string): void {
-  const { waitMs, until } = hands.resting.get(id) ?? { waitMs: leastRestMs / 2, until: 0 };
-  if (until > now()) return;
-  const longer = Math.min(mostRestMs, 2 * waitMs);
-  hands.resting.set(id, { waitMs: longer, until: now() + longer });
+function learn({ hands: { rests }, now }: Deps, { take, settled, isHeldUp, waitsFor }: SliceReport): void {
+  const asked = settled.flatMap(({ what }) => transportAsked(what) ?? []);
+  rests.learn(take, { hasSettled: settled.length > 0, asked: new Set(asked), waitsFor }, now());
+  if (isHeldUp) rests.whole(take.campaignId, now());
 }
 
 /** Renews the leases of the slices in hand. */

@@ -32,12 +32,19 @@ export type SliceInHand = {
   allowed: number;
   /** The rest of the slice cannot be sent now and is given back. */
   isHeldUp: boolean;
+  /** Some recipients were not tried, as no more messages were allowed. */
+  isCutShort: boolean;
+  /** Transports that could not take recipients now. */
+  readonly waitsFor: Set<string>;
   settle(held: PlaceInHand, what: PlaceResult): Promise<void>;
   /** Runs a step for one recipient. It never rejects: an error holds up the slice. */
   guard(of: PlaceInHand, step: () => Promise<void>): Promise<void>;
 };
 
-/** Starts each recipient as soon as there is a place in hand for it, until the slice is held up. */
+/**
+ * Starts each recipient as soon as there is a place in hand for it, until the slice is held up. One whose transport cannot take it now is passed
+ * over: the others may go another way.
+ */
 export async function sendPlaces(deps: Deps, slice: SliceInHand, queued: readonly PlaceRead[]): Promise<void> {
   const emails = queued.map(({ email }) => email);
   const barred = await deps.suppress(emails, 'bulk');
@@ -51,7 +58,11 @@ export async function sendPlaces(deps: Deps, slice: SliceInHand, queued: readonl
   for (const [n, place] of queued.entries()) {
     const outcome = barred[n] ?? null;
     if (outcome !== null) begun.push(slice.guard(place, () => slice.settle(place, outcome)));
-    if (outcome !== null || slice.allowed === 0 || slice.isHeldUp) continue;
+    if (outcome !== null) continue;
+    // Those that are passed over give back what they were allowed: without it, they would keep it from the others for ever.
+    if (slice.allowed === 0) await Promise.all(begun);
+    slice.isCutShort ||= slice.allowed === 0;
+    if (slice.allowed === 0 || slice.isHeldUp) continue;
     const release = await deps.inHand.take(deps.stopping);
     slice.isHeldUp ||= release === null;
     if (release === null || slice.isHeldUp) {
@@ -79,12 +90,14 @@ async function sendOne(
   writeAhead: () => Promise<void>,
   release: () => void,
 ): Promise<void> {
-  let isClaimed = false;
+  let isClaimed: boolean | null = null;
+  let asked: string | null = null;
   const outcome = await deps.dispatch({
     email: place.email,
     isSandbox: isSandbox(place.address),
     isOfCampaign: true,
     async message(transport) {
+      asked = transport;
       await writeAhead();
       if (place.subject() === null) await deps.yieldTurn();
       return messageOf(place, await place.write(), transport);
@@ -96,9 +109,12 @@ async function sendOne(
     },
   });
   release();
-  if (outcome.kind !== 'parked' && outcome.kind !== 'withheld')
+  if (outcome.kind !== 'parked' && outcome.kind !== 'kept' && outcome.kind !== 'withheld')
     return slice.settle({ ...place, from: isClaimed ? 'handing' : 'queued' }, outcome);
-  slice.isHeldUp = true;
+  // Withheld before a claim, it waited for a connection in vain. A claim that is refused means that the campaign stopped or the slice is lost.
+  const waitsFor = outcome.kind === 'kept' ? outcome.transport : isClaimed === null ? asked : null;
+  if (waitsFor === null) slice.isHeldUp = true;
+  else slice.waitsFor.add(waitsFor);
   slice.allowed += 1;
 }
 

@@ -23,7 +23,10 @@ type Deps = {
 export type SliceReport = {
   readonly take: Take;
   readonly settled: readonly PlaceReport[];
+  /** Nothing more of its campaign can be sent now, whatever the transport. */
   readonly isHeldUp: boolean;
+  /** Transports that could not take recipients of it now. */
+  readonly waitsFor: ReadonlySet<string>;
   readonly ms: number;
 };
 
@@ -46,7 +49,7 @@ export async function sendSlice(deps: Deps, take: Take): Promise<SliceReport> {
     throw error;
   });
   // The campaign was deleted with its slices: there is nothing to release.
-  if (campaign === null) return { take, settled: [], isHeldUp: true, ms: 0 };
+  if (campaign === null) return { take, settled: [], isHeldUp: true, waitsFor: new Set(), ms: 0 };
   const slice = openSlice(deps, take);
   try {
     await workOff(deps, slice, await deps.readSlice(take, campaign));
@@ -54,16 +57,19 @@ export async function sendSlice(deps: Deps, take: Take): Promise<SliceReport> {
     slice.isHeldUp = true;
     throw error;
   } finally {
-    await deps.slices.release(take, slice.isHeldUp ? 0 : slice.againInMs, slice.allowed, slice.settled.length);
+    const { isHeldUp, isCutShort, againInMs, allowed, settled, waitsFor } = slice;
+    await deps.slices.release(take, isHeldUp ? 0 : againInMs, allowed, settled.length, isCutShort ? [] : waitsFor);
   }
-  const report = { take, settled: slice.settled, isHeldUp: slice.isHeldUp, ms: deps.now() - startedAt };
+  const { settled, isHeldUp, waitsFor } = slice;
+  const report = { take, settled, isHeldUp, waitsFor, ms: deps.now() - startedAt };
   deps.report(report);
   return report;
 }
 
 function openSlice({ settle, onTrouble }: Deps, take: Take): Slice {
   const slice: Slice = {
-    ...{ take, settled: [], allowed: take.allowed, isHeldUp: false, againInMs: null },
+    ...{ take, settled: [], allowed: take.allowed, againInMs: null },
+    ...{ isHeldUp: false, isCutShort: false, waitsFor: new Set<string>() },
     async settle(held, what) {
       const report = await settle(held, what);
       if (report !== null) slice.settled.push(report);

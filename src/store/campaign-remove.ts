@@ -54,7 +54,7 @@ export function addressSets(id: string): string[] {
 /** The keys that may be left of a removed campaign. */
 export function leftovers(id: string, chunks: number): string[] {
   return [
-    ...[keys.campaignSlices(id), keys.campaignTakers(id)],
+    ...[keys.campaignSlices(id), keys.campaignTakers(id), keys.campaignAside(id)],
     ...[keys.campaignUploads(id), keys.campaignUploadTimes(id)],
     ...each(chunks, (chunk) => keys.campaignChunk(id, chunk)),
     ...each(chunks, (chunk) => keys.campaignOutcomes(id, chunk)),

@@ -2,13 +2,12 @@
  * The atomic steps that work off the places of a campaign. A repeat of a command changes nothing and gets the same answer as the first time,
  * as in email-scripts.ts.
  */
-import { chunkSize, countOf, mostAgainMs, placeMarks, sliceSize } from '../domain/campaign.ts';
-import type { RecipientStatus } from '../domain/recipient.ts';
+import { chunkSize, mostAgainMs, placeMarks, sliceSize } from '../domain/campaign.ts';
+import { asideSlices } from './campaign-aside.ts';
 import { countMoved } from './campaign-count.ts';
 import { allowance, measure } from './campaign-pace.ts';
 import { redisClock } from './clock.ts';
 import { script } from './redis.ts';
-import { addSuppression } from './suppressions.ts';
 
 /** Most slices without work that one run passes over: it must not block Redis. */
 const looksPerRun = 500;
@@ -31,27 +30,28 @@ end
 `;
 
 /**
- * KEYS campaign marks slices takers outbox campaignsDue; ARGV id of the take, length of its lease, how long a slice with a lapsed lease is
- * spared, ids of the takes that the caller has in hand. Starts a scheduled campaign whose time has come. Once a campaign is canceled, its
+ * KEYS campaign marks slices takers outbox campaignsDue aside; ARGV id of the take, length of its lease, how long a slice with a lapsed lease is
+ * spared, 1 when the caller takes no new slice, how many takes it has in hand, their ids, transports for which it takes no slice. Starts a scheduled campaign whose time has come. Once a campaign is canceled, its
  * slices are taken again from the first on, to cancel pending and held recipients.
  * For each slice in hand `take allowed since` is stored, followed by `lapsed` once its lease was found to be over. Redis may have been away while the
  * worker lived, so another worker gets the slice only if the lease is not renewed for a while after that.
- * Answers [milliseconds until the next look, '' for never, started], or ['', started, status, startedAt, slice, its marks, messages that may be
- * sent]. `started` is the number of recipients when this command started the campaign, else 0.
+ * Answers [milliseconds until the next look, '' when nothing is left that the caller takes, started], or ['', started, status, startedAt, slice,
+ * its marks, messages that may be sent, the transport it was set aside for or '']. `started` is the number of recipients when this command started the campaign, else 0.
  */
 export const takeScript = script(
-  `${countMoved}${marksOf}${allowance}${measure}${packedHold}
+  `${countMoved}${marksOf}${allowance}${measure}${packedHold}${asideSlices}
 local campaign, marks, slices, takers, outbox, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local take, now, leaseMs, graceMs, inHand = ARGV[1], redisNow(), ARGV[2], ARGV[3], {}
-for i = 4, #ARGV do inHand[ARGV[i]] = true end
+local aside = openAside(KEYS[7])
+local take, now, leaseMs, graceMs, takesNew, inHand, isResting = ARGV[1], redisNow(), ARGV[2], ARGV[3], ARGV[4] ~= '1', {}, {}
+for i = 6, #ARGV do (i < 6 + ARGV[5] and inHand or isResting)[ARGV[i]] = true end
 local id = string.sub(campaign, -29)
 local names = {'status', 'scheduledAt', 'startedAt', 'chunks', 'cursor', 'n:pending', 'n:outcome_unknown', 'n:recipients', 'recall', 'head'}
 local stored, started = {}, 0
 for i, value in ipairs(redis.call('HMGET', campaign, unpack(names))) do stored[names[i]] = value end
 local status = stored.status
 
-local function answer(slice, allowed)
-  return {'', started, status, stored.startedAt or now, slice, marksOf(marks, slice), allowed}
+local function answer(slice, allowed, waitedFor)
+  return {'', started, status, stored.startedAt or now, slice, marksOf(marks, slice), allowed, waitedFor or ''}
 end
 local held = redis.call('HGETALL', takers)
 for i = 1, #held, 2 do
@@ -93,9 +93,10 @@ local cursor, ends = tonumber(stored.cursor or 0), tonumber(stored.chunks or 0) 
 if not isRunning and not stored.recall then
   cursor = 0
   redis.call('HSET', campaign, 'recall', 1, 'cursor', cursor)
+  redis.call('DEL', KEYS[7])
 end
 local work = isRunning and '[${placeMarks.queued}${placeMarks.handing}]' or '[${placeMarks.queued}${placeMarks.handing}${placeMarks.left}]'
-local function give(slice)
+local function give(slice, waitedFor)
   local allowed = select(2, string.gsub(marksOf(marks, slice), '${placeMarks.queued}', ''))
   if allowance then
     allowed = math.min(allowed, allowance.left())
@@ -105,7 +106,7 @@ local function give(slice)
   redis.call('HSET', takers, slice, packHold(take, allowed, now))
   -- whoever had a turn last comes last
   redis.call('ZADD', due, now, id)
-  return answer(slice, allowed)
+  return answer(slice, allowed, waitedFor)
 end
 local function isFree(slice)
   local held = redis.call('HGET', takers, slice)
@@ -137,21 +138,26 @@ local function restart(slice, ends)
   return true
 end
 for look = 1, ${looksPerRun} do
-  local slice = redis.call('ZRANGEBYSCORE', slices, '-inf', now, 'LIMIT', 0, 1)[1]
+  local slice, waitedFor = redis.call('ZRANGEBYSCORE', slices, '-inf', now, 'LIMIT', 0, 1)[1], nil
   if slice then
     slice = isFree(slice) and tonumber(slice)
-  elseif cursor < ends then
-    slice = math.floor(cursor / ${sliceSize})
-    cursor = cursor + ${sliceSize}
-    redis.call('HSET', campaign, 'cursor', cursor)
-    if redis.call('ZSCORE', slices, slice) then slice = nil end
   else
-    local last = redis.call('ZREVRANGE', slices, 0, 0, 'WITHSCORES')
-    if not last[1] or not restart(last[1], tonumber(last[2])) then
-      return rest(tonumber(redis.call('ZRANGE', slices, 0, 0, 'WITHSCORES')[2]))
+    if isRunning then slice, waitedFor = aside.take(isResting) end
+    if not slice and cursor < ends and takesNew then
+      slice = math.floor(cursor / ${sliceSize})
+      cursor = cursor + ${sliceSize}
+      redis.call('HSET', campaign, 'cursor', cursor)
+      if redis.call('ZSCORE', slices, slice) then slice = nil end
+    elseif not slice then
+      local last = redis.call('ZREVRANGE', slices, 0, 0, 'WITHSCORES')
+      if not last[1] or not restart(last[1], tonumber(last[2])) then
+        -- what this caller leaves is due for others, and for itself later
+        if isRunning and (cursor < ends or not aside.isEmpty()) then return {'', started} end
+        return rest(tonumber(redis.call('ZRANGE', slices, 0, 0, 'WITHSCORES')[2]))
+      end
     end
   end
-  if slice and string.find(marksOf(marks, slice), work) then return give(slice) end
+  if slice and string.find(marksOf(marks, slice), work) then return give(slice, waitedFor) end
   if slice then
     redis.call('ZREM', slices, slice)
     redis.call('HDEL', takers, slice)
@@ -161,11 +167,12 @@ return rest(now)`,
 );
 
 /**
- * KEYS campaign marks slices takers campaignsDue; ARGV take slice status it had, how long until the slice is to be looked at again ('' when all
- * is done), messages that could have left and did not, recipients that were settled. What was taken by another meanwhile stays with that one.
+ * KEYS campaign marks slices takers campaignsDue aside; ARGV take slice status it had, how long until the slice is to be looked at again ('' when
+ * all is done or waits), messages that could have left and did not, recipients that were settled, the transports that all that are left wait
+ * for. What was taken by another meanwhile stays with that one.
  */
 export const releaseScript = script(
-  `${redisClock}${marksOf}
+  `${redisClock}${marksOf}${asideSlices}
 local campaign, marks, slices, takers, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local slice, againIn, unused = tonumber(ARGV[2]), ARGV[4], tonumber(ARGV[5])
 local status = redis.call('HGET', campaign, 'status')
@@ -174,6 +181,12 @@ redis.call('HDEL', takers, slice)
 if tonumber(ARGV[6]) > 0 then redis.call('HSET', campaign, 'movedAt', redisNow()) end
 if unused > 0 and redis.call('HEXISTS', campaign, 'tokens') == 1 then redis.call('HINCRBYFLOAT', campaign, 'tokens', unused) end
 local isOpen = string.find(marksOf(marks, slice), '[${placeMarks.queued}${placeMarks.handing}]')
+if againIn == '' and isOpen and status ~= 'canceled' and #ARGV > 6 then
+  redis.call('ZREM', slices, slice)
+  openAside(KEYS[6]).put(slice, {unpack(ARGV, 7)})
+  redis.call('ZADD', due, 'LT', redisNow(), string.sub(campaign, -29))
+  return 1
+end
 -- canceled meanwhile: what left its place is yet to be ended
 if againIn == '' and (isOpen or (status == 'canceled' and ARGV[3] ~= status)) then againIn = 0 end
 if againIn == '' then
@@ -233,54 +246,6 @@ for i = 1, #ARGV, 3 do
     mark = '${placeMarks.handing}'
   end
   answers[#answers + 1] = isOurs and mark == '${placeMarks.handing}' and 1 or 0
-end
-return answers`,
-  'at_once',
-);
-
-/** The count that each mark belongs to. */
-const counted = Object.entries(placeMarks)
-  .filter(([mark]) => mark !== 'absent' && mark !== 'left')
-  .map(([mark, byte]) => `${byte} = 'n:${countOf(mark === 'handing' ? 'queued' : (mark as RecipientStatus))}'`);
-
-/**
- * KEYS outbox suppressions suppressionIds campaignsDue, then for each group: campaign marks outcomes.
- * ARGV now, then for each group: packed outcomes, number of places, of events and of suppressions; place, old mark and new mark of each; the
- * events; field, value and entry of each suppression. A group is written only if all its places have their old marks. Answers for each place
- * `done`, `lost`, or `again` when only other places of its group prevented the write.
- */
-export const settleScript = script(
-  `${addSuppression}${countMoved}
-local counted = {${counted.join(', ')}}
-local answers, at = {}, 2
-for key = 5, #KEYS, 3 do
-  local campaign, marks, outcomes = KEYS[key], KEYS[key + 1], KEYS[key + 2]
-  local places, events = tonumber(ARGV[at + 1]), at + 4 + 3 * tonumber(ARGV[at + 1])
-  local suppressions = events + tonumber(ARGV[at + 2])
-  local ends = suppressions + 3 * tonumber(ARGV[at + 3])
-  local verdicts, fit = {}, 0
-  for i = at + 4, events - 1, 3 do
-    local mark = redis.call('GETRANGE', marks, ARGV[i], ARGV[i])
-    local verdict = mark == ARGV[i + 1] and 'again' or (mark == ARGV[i + 2] and 'done' or 'lost')
-    if verdict == 'again' then fit = fit + 1 end
-    verdicts[#verdicts + 1] = verdict
-  end
-  if fit == places then
-    local moved = {}
-    for i = at + 4, events - 1, 3 do
-      redis.call('SETRANGE', marks, ARGV[i], ARGV[i + 2])
-      local move = ARGV[i + 1] .. ARGV[i + 2]
-      moved[move] = (moved[move] or 0) + 1
-    end
-    redis.call('RPUSH', outcomes, ARGV[at])
-    for i = events, suppressions - 1 do redis.call('XADD', KEYS[1], '*', 'event', ARGV[i]) end
-    for i = suppressions, ends - 1, 3 do addSuppression(KEYS[2], KEYS[3], ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
-    for move, n in pairs(moved) do
-      countMoved(campaign, KEYS[1], KEYS[4], ARGV[1], counted[string.sub(move, 1, 1)], counted[string.sub(move, 2)], n)
-    end
-  end
-  for _, verdict in ipairs(verdicts) do answers[#answers + 1] = fit == places and 'done' or verdict end
-  at = ends
 end
 return answers`,
   'at_once',

@@ -14,16 +14,11 @@ import {
 import type { PlaceOutcome } from '../domain/campaign-email.ts';
 import type { EmailEvent } from '../domain/event.ts';
 import type { Suppression } from '../domain/suppression.ts';
+import { readAside, type SetAside } from './campaign-aside.ts';
 import { unpackChunk } from './campaign-chunk.ts';
 import { packOutcomes } from './campaign-outcomes.ts';
-import {
-  claimScript,
-  dueScript,
-  releaseScript,
-  renewScript,
-  settleScript,
-  takeScript,
-} from './campaign-slice-scripts.ts';
+import { settleScript } from './campaign-settle-script.ts';
+import { claimScript, dueScript, releaseScript, renewScript, takeScript } from './campaign-slice-scripts.ts';
 import { keys } from './keys.ts';
 import { packEvent } from './record.ts';
 import { packSuppression } from './suppressions.ts';
@@ -43,6 +38,8 @@ export type Take = {
   readonly marks: readonly PlaceMark[];
   /** Most messages that may be sent. */
   readonly allowed: number;
+  /** The transport that it was set aside for; null when it was not. */
+  readonly waitedFor: string | null;
 } & Started;
 
 /** Number of recipients, if this take started the campaign; left out otherwise. */
@@ -56,12 +53,16 @@ type Taking = {
   readonly leaseMs: number;
   /** Ids of the takes the worker already has in hand: it must not take the same slice from itself. */
   readonly inHand: readonly string[];
+  /** Whether it takes only slices that were taken before. */
+  readonly isOldOnly?: boolean;
+  /** Transports for which it takes no slice that was set aside. */
+  readonly resting?: readonly string[];
 };
 
 /** `at` is when this was read, by the clock of Redis, in milliseconds since the epoch. */
 type Due = { readonly ids: readonly string[]; readonly waitMs: number | null; readonly at: number };
 
-/** Milliseconds until the campaign should be looked at again; null when nothing is left to take. */
+/** Milliseconds until the campaign should be looked at again; null when nothing is left that the worker takes. */
 export type Rest = { readonly waitMs: number | null } & Started;
 
 /** The outcome of a recipient that stays at its place. */
@@ -106,17 +107,21 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
     },
 
     /** Takes a slice of a campaign: no other worker gets it until its lease ends. */
-    async take(campaignId: string, { id, leaseMs, inHand }: Taking): Promise<Take | Rest> {
-      const names = [...sliceNames(campaignId), keys.outbox, keys.campaignsDue];
-      const args = [id, leaseMs, Math.max(leastGraceMs, leaseMs / 2), ...inHand];
+    async take(
+      campaignId: string,
+      { id, leaseMs, inHand, isOldOnly = false, resting = [] }: Taking,
+    ): Promise<Take | Rest> {
+      const names = [...sliceNames(campaignId), keys.outbox, keys.campaignsDue, keys.campaignAside(campaignId)];
+      const graceMs = Math.max(leastGraceMs, leaseMs / 2);
+      const args = [id, leaseMs, graceMs, isOldOnly ? 1 : 0, inHand.length, ...inHand, ...resting];
       const answer = (await takeScript(redis, names, args)) as TakeAnswer;
       const begun = answer[1] === 0 ? {} : { started: answer[1] };
       if (answer.length === 2) return { waitMs: readWait(answer[0]), ...begun };
-      const [, , status, startedAt, slice, marks, allowed] = answer;
+      const [, , status, startedAt, slice, marks, allowed, waitedFor] = answer;
       return {
         ...begun,
         ...{ id, campaignId, slice, status, startedAt: Number(startedAt) },
-        ...{ marks: [...marks].map(readMark), allowed },
+        ...{ marks: [...marks].map(readMark), allowed, waitedFor: waitedFor === '' ? null : waitedFor },
       };
     },
 
@@ -145,15 +150,25 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
 
     /**
      * Releases a slice: for good when all its places are done; otherwise it is taken again.
-     * @param againInMs how long until the slice should be looked at again; null when nothing is known to be left
+     * @param againInMs how long until the slice should be looked at again; null when nothing is known to be left, or all that is left waits
      * @param unused messages that were allowed and not sent
      * @param settled number of recipients that were settled
+     * @param waitsFor the transports that all that is left waits for: the slice is set aside for them
      */
-    async release(take: Take, againInMs: number | null, unused: number, settled = 0): Promise<void> {
+    async release(
+      take: Take,
+      againInMs: number | null,
+      unused: number,
+      settled = 0,
+      waitsFor: Iterable<string> = [],
+    ): Promise<void> {
       const { id, campaignId, slice, status } = take;
-      const names = [...sliceNames(campaignId), keys.campaignsDue];
-      await releaseScript(redis, names, [id, slice, status, againInMs ?? '', unused, settled]);
+      const names = [...sliceNames(campaignId), keys.campaignsDue, keys.campaignAside(campaignId)];
+      await releaseScript(redis, names, [id, slice, status, againInMs ?? '', unused, settled, ...waitsFor]);
     },
+
+    /** The transports that recipients of a campaign were found to wait for. @param slice null when no slice is asked about */
+    setAside: (campaignId: string, slice: number | null): Promise<SetAside> => readAside(redis, campaignId, slice),
 
     /** Marks that the body for a place is about to leave. False, and nothing may be sent, when the campaign stopped or the slice is lost. */
     claim(take: Pick<Take, 'id' | 'campaignId'>, place: number): Promise<boolean> {
@@ -175,6 +190,7 @@ type TakeAnswer =
       slice: number,
       marks: string,
       allowed: number,
+      waitedFor: string,
     ];
 
 function readWait(answer = ''): number | null {

@@ -86,6 +86,8 @@ export const keys = {
   campaignSlices: (id: string) => `${prefix}:campaign:${id}:slices`,
   /** Hash: slice -> the take that has it in hand, and how many messages it may send. */
   campaignTakers: (id: string) => `${prefix}:campaign:${id}:takers`,
+  /** Sorted set, all scores 0: `transport:slice` for each transport that all recipients left of a slice wait for. */
+  campaignAside: (id: string) => `${prefix}:campaign:${id}:aside`,
   /** List: outcomes of the places of a chunk, packed in groups. */
   campaignOutcomes: (id: string, chunk: number) => `${prefix}:campaign:${id}:outcomes:${chunk}`,
   /** Set: 64 bits of each address of a bucket, so that no address is in a campaign twice. */

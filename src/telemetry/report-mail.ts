@@ -31,6 +31,7 @@ type SliceReported = {
   readonly take: { readonly campaignId: string; readonly slice: number };
   readonly settled: readonly Settled[];
   readonly isHeldUp: boolean;
+  readonly waitsFor: ReadonlySet<string>;
   readonly ms: number;
 };
 
@@ -73,13 +74,17 @@ export function makeMailReports(log: Log, meters: MailMeters, now: () => number)
       meters.entered('bulk', 'queued', recipients);
     },
 
-    slice({ take, settled, isHeldUp, ms }: SliceReported): void {
+    slice({ take, settled, isHeldUp, waitsFor, ms }: SliceReported): void {
+      const waits = waitsFor.size === 0 ? undefined : [...waitsFor].toSorted().join();
       const statuses = settled.map(({ decision }) => statusOf(decision.state));
       const counts = Object.fromEntries(
         [...Map.groupBy(statuses, (status) => status)].map(([s, all]) => [s, all.length]),
       );
       log.info(
-        { campaign_id: take.campaignId, slice: take.slice, ...counts, held_up: isHeldUp || undefined, ms },
+        {
+          ...{ campaign_id: take.campaignId, slice: take.slice, ...counts },
+          ...{ held_up: isHeldUp || undefined, waits_for: waits, ms },
+        },
         'slice',
       );
       for (const { email, what, decision } of settled) {

@@ -23,7 +23,7 @@ function startWorker() {
   const taken: Take['status'][] = [];
   const sendSlice = async (take: Take) => {
     taken.push(take.status);
-    return { take, settled: [], isHeldUp: false, ms: 0 };
+    return { take, settled: [], isHeldUp: false, waitsFor: new Set<string>(), ms: 0 };
   };
   const hands = makeSlicesInHand();
   const deps = {

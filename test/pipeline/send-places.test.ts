@@ -47,7 +47,8 @@ async function sendSlice(dispatch: (parcel: Outgoing) => Promise<Dispatched>, of
     return { place, from: 'queued', address: `r${place}@example.com`, email, write, subject } as unknown as PlaceRead;
   });
   const slice: SliceInHand = {
-    ...{ take: { id: 'jb', campaignId: campaign } as Take, allowed: places, isHeldUp: false },
+    ...{ take: { id: 'jb', campaignId: campaign } as Take, allowed: places },
+    ...{ isHeldUp: false, isCutShort: false, waitsFor: new Set<string>() },
     async settle({ place, from }, { kind }) {
       settled.push(`${place} ${from} ${kind}`);
       await onSettle({ inHand, handedOver });

@@ -201,7 +201,7 @@ it('a worker leaves a campaign with errors alone for a while, twice as long each
   const turn = async () => {
     await sendCampaigns(deps, new AbortController().signal);
     await until('what it took to be given back', () => hands.slices.size === 0);
-    return hands.resting.get(id)?.until;
+    return now + hands.rests.of(id, now).leastMs;
   };
   expect([await turn(), await turn(), troubles]).toEqual([50, 50, [id]]);
   now = 50;

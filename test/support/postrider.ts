@@ -48,6 +48,8 @@ export type Body = {
   readonly id: string;
   readonly name: string;
   readonly status: string;
+  readonly moves_at: string;
+  readonly waits_for: readonly object[];
   readonly token: string;
   readonly last_used_at: string | null;
   readonly has_more: boolean;

@@ -34,7 +34,7 @@ const calls: Readonly<Record<keyof Reports, readonly (readonly unknown[])[]>> = 
   ],
   fetched: [[{ email, host: 'files.example', outcome: 'fetched' }]],
   campaign: [[{ campaignId: 'cm_1', status: 'running', recipients: 1 }]],
-  slice: [[{ take: { campaignId: 'cm_1', slice: 0 }, settled: [], isHeldUp: true, ms: 1 }]],
+  slice: [[{ take: { campaignId: 'cm_1', slice: 0 }, settled: [], isHeldUp: true, waitsFor: new Set(['ses']), ms: 1 }]],
   posted: [
     [{ ...post, decision: 'again' }],
     [{ ...post, decision: 'disable' }],

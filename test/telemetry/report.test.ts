@@ -52,7 +52,13 @@ it('a message that could not be made is no attempt of the transport that was cho
   const what = unmade('ses', 'its content is gone');
   const settled = { email, what, decision: decide(email, what, { scheduleMs: [], maxAgeMs: 1_000 }, 1, 0) };
   reports.settled(settled);
-  reports.slice({ take: { campaignId: 'cm_1', slice: 0 }, settled: [settled], isHeldUp: false, ms: 1 });
+  reports.slice({
+    take: { campaignId: 'cm_1', slice: 0 },
+    settled: [settled],
+    isHeldUp: false,
+    waitsFor: new Set(),
+    ms: 1,
+  });
   expect(lines).toMatchObject([{ outcome: 'undeliverable', detail: 'its content is gone', transport: undefined }, {}]);
   const samples = readSamples(await meters.render(null));
   expect(numberOf(samples, 'postrider_attempts_total')).toBeUndefined();

@@ -22,6 +22,7 @@ const summary = {
 };
 
 const content = {
+  waits_for: [],
   reply_to: [],
   ...{ html: '<p>Hello {{ name }}</p>', text: null, preheader: null, missing: 'strict' },
   variables: [{ key: 'name', type: 'string', fallback_value: 'friend' }],

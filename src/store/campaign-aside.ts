@@ -1,0 +1,64 @@
+/**
+ * The slices of campaigns that are set aside: each recipient left of one waits for a transport that could not take it. A sorted set with all
+ * scores 0 has a member `transport:slice` for each transport that a slice waits for. A slice is either here or in `slices`.
+ */
+import type { Redis } from 'ioredis';
+import { keys } from './keys.ts';
+
+/** No name of a transport has a colon: behind all members of a transport stands its name with the character that comes after the colon. */
+const behind = ';';
+
+/**
+ * Lua: `take(isResting)` takes the first slice that waits for a transport which is not resting; nil when there is none. `put(slice, names)` sets a
+ * slice aside.
+ */
+export const asideSlices = `
+local function openAside(key)
+  local function names()
+    local found, from = {}, '-'
+    while true do
+      local member = redis.call('ZRANGEBYLEX', key, from, '+', 'LIMIT', 0, 1)[1]
+      if not member then return found end
+      local name = string.match(member, '^([^:]+):')
+      found[#found + 1] = name
+      from = '[' .. name .. '${behind}'
+    end
+  end
+  return {
+    isEmpty = function() return redis.call('EXISTS', key) == 0 end,
+    take = function(isResting)
+      local all = names()
+      for _, name in ipairs(all) do
+        if not isResting[name] then
+          local member = redis.call('ZRANGEBYLEX', key, '[' .. name .. ':', '+', 'LIMIT', 0, 1)[1]
+          local slice = string.match(member, ':(%d+)$')
+          for _, other in ipairs(all) do redis.call('ZREM', key, other .. ':' .. slice) end
+          return tonumber(slice), name
+        end
+      end
+    end,
+    put = function(slice, waitsFor)
+      for _, name in ipairs(waitsFor) do redis.call('ZADD', key, 0, name .. ':' .. slice) end
+    end
+  }
+end
+`;
+
+/** The transports that recipients of a campaign were found to wait for, by name, and those of one slice of it. */
+export type SetAside = { readonly all: readonly string[]; readonly ofSlice: readonly string[] };
+
+/** @param slice null when no slice is asked about */
+export async function readAside(redis: Redis, campaignId: string, slice: number | null): Promise<SetAside> {
+  const key = keys.campaignAside(campaignId);
+  const all: string[] = [];
+  for (let from = '-'; ; ) {
+    const [member] = await redis.zrangebylex(key, from, '+', 'LIMIT', 0, 1);
+    if (member === undefined) break;
+    const name = member.slice(0, member.indexOf(':'));
+    all.push(name);
+    from = `[${name}${behind}`;
+  }
+  if (slice === null || all.length === 0) return { all, ofSlice: [] };
+  const found = await redis.zmscore(key, ...all.map((name) => `${name}:${slice}`));
+  return { all, ofSlice: all.filter((_, n) => found[n] != null) };
+}

@@ -24,7 +24,7 @@ import { summaryOf, viewOf } from './email-view.ts';
 import { emailExamples, emailListExamples, sendExamples } from './openapi/email-examples.ts';
 import { pageOf } from './paging.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
-import type { Routes } from './server.ts';
+import type { App, Routes } from './server.ts';
 
 /** Bytes of a request on routes that take attachments: 25 MB of files are 34 MB in base64. */
 export const maxSendBytes = 40 * 1024 * 1024;
@@ -111,110 +111,120 @@ type ListQuery = z.output<typeof listQuery>;
 const emailPage = pageOf(emailSummaryView).meta({ description: 'The matching emails, newest first.' });
 
 export function emailRoutes(deps: Deps): Routes {
-  async function findOfCampaign(id: string, { status, limit, ...query }: ListQuery, key: ApiKey) {
-    const campaign = campaignIdForm.test(id) ? await deps.campaigns.get(id) : null;
-    if (campaign === null || !maySee(key, campaign.head)) return [];
-    return deps.findInCampaign(campaign, { status: status ?? null, cursor: cursorOf(query), limit: limit + 1 });
-  }
-
   return (app) => {
-    app.route({
-      method: 'POST',
-      url: '/emails',
-      config: { scope: 'send', sheds: lanes },
-      bodyLimit: maxSendBytes,
-      // A repeat gets the answer of the first request even if its body would be refused now.
-      attachValidation: true,
-      schema: {
-        operationId: 'sendEmail',
-        summary: 'Send an email',
-        description: [
-          'Answers 202 once the email is stored durably; workers then send it. To learn the result, use `GET /v1/emails/{id}` or a webhook.',
-          'With an `Idempotency-Key`, you can repeat the request as often as you like without sending twice.',
-        ].join('\n\n'),
-        tags: ['emails'],
-        headers: z.looseObject({ 'idempotency-key': idempotencyHeader }),
-        body: askedEmailFor(deps.limits),
-        response: { 202: acceptedView, ...problemAnswers(400, 413, 415, 422) },
-        'x-examples': { body: sendExamples },
-      },
-      /** The Idempotency-Key belongs to the body as sent, so that is kept before the body is parsed into our own types. */
-      preValidation: async (request) => {
-        request.given = request.body;
-      },
-      handler: async (request, reply) => {
-        const { apiKey, body, validationError } = request;
-        const claim = readClaim(request.headers['idempotency-key'], apiKey.id, 'POST /emails', request.given);
-        const early = validationError ?? refusalOfAny({ ...deps, key: apiKey }, [body.lane ?? usualLane]);
-        const [rendered = null] = early ? [] : await deps.render([body]);
-        const refused = early ?? refusalOf(apiKey, rendered);
-        const accepted =
-          rendered !== null && 'request' in rendered && !refused
-            ? await deps.accept([{ ...rendered, claim }], apiKey.id, {
-                batchClaim: null,
-                isStrict: true,
-                requestId: request.id,
-              })
-            : claim && (await deps.recall(claim));
-        if (refused && accepted?.kind !== 'answered') throw refused;
-        const answer = accepted?.kind === 'answered' ? accepted.answers[0] : undefined;
-        if (answer?.kind !== 'accepted') throw keyReused();
-        const { id, isReplay } = answer;
-        if (isReplay) reply.header('idempotent-replayed', 'true');
-        // The status of the first answer: it follows from the same body and the time of the id.
-        const then = timeOfId(id);
-        return reply.status(202).send({ id, object: 'email', status: statusAt(scheduleIn(request.given, then), then) });
-      },
-    });
-
-    app.route({
-      method: 'GET',
-      url: '/emails',
-      config: { scope: 'read' },
-      schema: {
-        operationId: 'listEmails',
-        summary: 'List emails',
-        description: [
-          'Newest first. An email is listed if it matches all filters.',
-          'Recipients of a campaign are found with `campaign_id`. Without it, `to`, `tag` and `status` find only campaign recipients that became emails of their own, for example after a deferral. `GET /v1/campaigns/{id}/recipients` lists all of them.',
-          'A key limited to domains or lanes sees the emails it could have sent.',
-        ].join('\n\n'),
-        tags: ['emails'],
-        querystring: listQuery,
-        response: { 200: emailPage, ...problemAnswers(422) },
-        'x-examples': { 200: emailListExamples },
-      },
-      handler: async ({ query, apiKey }) => {
-        const { campaign_id } = query;
-        const found =
-          campaign_id === undefined
-            ? await deps.emails.find(toIndexQuery(query, apiKey))
-            : await findOfCampaign(campaign_id, query, apiKey);
-        if (found === null)
-          throw ProblemError.of('validation_error', [campaign_id === undefined ? tooWide : tooSeldom(campaign_id)]);
-        // The page was read with one email more than asked for. That one lies at the end away from the cursor.
-        const has_more = found.length > query.limit;
-        const page = query.before === undefined ? found.slice(0, query.limit) : found.slice(-query.limit);
-        return { object: 'list' as const, has_more, data: page.map(summaryOf) };
-      },
-    });
-
-    app.route({
-      method: 'GET',
-      url: '/emails/:id',
-      config: { scope: 'read' },
-      schema: {
-        operationId: 'getEmail',
-        summary: 'Get an email',
-        description: 'The email with the status of each recipient and the last reply of the next hop.',
-        tags: ['emails'],
-        params: emailParams,
-        response: { 200: emailView, ...problemAnswers(400, 404) },
-        'x-examples': { 200: emailExamples },
-      },
-      handler: async ({ params, apiKey }) => viewOf(await findEmail(deps.emails.load, params.id, apiKey)),
-    });
+    addSending(app, deps);
+    addList(app, deps);
+    addReading(app, deps);
   };
+}
+
+function addSending(app: App, deps: Deps): void {
+  app.route({
+    method: 'POST',
+    url: '/emails',
+    config: { scope: 'send', sheds: lanes },
+    bodyLimit: maxSendBytes,
+    // A repeat gets the answer of the first request even if its body would be refused now.
+    attachValidation: true,
+    schema: {
+      operationId: 'sendEmail',
+      summary: 'Send an email',
+      description: [
+        'Answers 202 once the email is stored durably; workers then send it. To learn the result, use `GET /v1/emails/{id}` or a webhook.',
+        'With an `Idempotency-Key`, you can repeat the request as often as you like without sending twice.',
+      ].join('\n\n'),
+      tags: ['emails'],
+      headers: z.looseObject({ 'idempotency-key': idempotencyHeader }),
+      body: askedEmailFor(deps.limits),
+      response: { 202: acceptedView, ...problemAnswers(400, 413, 415, 422) },
+      'x-examples': { body: sendExamples },
+    },
+    /** The Idempotency-Key belongs to the body as sent, so that is kept before the body is parsed into our own types. */
+    preValidation: async (request) => {
+      request.given = request.body;
+    },
+    handler: async (request, reply) => {
+      const { apiKey, body, validationError } = request;
+      const claim = readClaim(request.headers['idempotency-key'], apiKey.id, 'POST /emails', request.given);
+      const early = validationError ?? refusalOfAny({ ...deps, key: apiKey }, [body.lane ?? usualLane]);
+      const [rendered = null] = early ? [] : await deps.render([body]);
+      const refused = early ?? refusalOf(apiKey, rendered);
+      const accepted =
+        rendered !== null && 'request' in rendered && !refused
+          ? await deps.accept([{ ...rendered, claim }], apiKey.id, {
+              batchClaim: null,
+              isStrict: true,
+              requestId: request.id,
+            })
+          : claim && (await deps.recall(claim));
+      if (refused && accepted?.kind !== 'answered') throw refused;
+      const answer = accepted?.kind === 'answered' ? accepted.answers[0] : undefined;
+      if (answer?.kind !== 'accepted') throw keyReused();
+      const { id, isReplay } = answer;
+      if (isReplay) reply.header('idempotent-replayed', 'true');
+      // The status of the first answer: it follows from the same body and the time of the id.
+      const then = timeOfId(id);
+      return reply.status(202).send({ id, object: 'email', status: statusAt(scheduleIn(request.given, then), then) });
+    },
+  });
+}
+
+function addList(app: App, deps: Deps): void {
+  app.route({
+    method: 'GET',
+    url: '/emails',
+    config: { scope: 'read' },
+    schema: {
+      operationId: 'listEmails',
+      summary: 'List emails',
+      description: [
+        'Newest first. An email is listed if it matches all filters.',
+        'Recipients of a campaign are found with `campaign_id`. Without it, `to`, `tag` and `status` find only campaign recipients that became emails of their own, for example after a deferral. `GET /v1/campaigns/{id}/recipients` lists all of them.',
+        'A key limited to domains or lanes sees the emails it could have sent.',
+      ].join('\n\n'),
+      tags: ['emails'],
+      querystring: listQuery,
+      response: { 200: emailPage, ...problemAnswers(422) },
+      'x-examples': { 200: emailListExamples },
+    },
+    handler: async ({ query, apiKey }) => {
+      const { campaign_id } = query;
+      const found =
+        campaign_id === undefined
+          ? await deps.emails.find(toIndexQuery(query, apiKey))
+          : await findOfCampaign(deps, campaign_id, query, apiKey);
+      if (found === null)
+        throw ProblemError.of('validation_error', [campaign_id === undefined ? tooWide : tooSeldom(campaign_id)]);
+      // The page was read with one email more than asked for. That one lies at the end away from the cursor.
+      const has_more = found.length > query.limit;
+      const page = query.before === undefined ? found.slice(0, query.limit) : found.slice(-query.limit);
+      return { object: 'list' as const, has_more, data: page.map(summaryOf) };
+    },
+  });
+}
+
+function addReading(app: App, deps: Deps): void {
+  app.route({
+    method: 'GET',
+    url: '/emails/:id',
+    config: { scope: 'read' },
+    schema: {
+      operationId: 'getEmail',
+      summary: 'Get an email',
+      description: 'The email with the status of each recipient and the last reply of the next hop.',
+      tags: ['emails'],
+      params: emailParams,
+      response: { 200: emailView, ...problemAnswers(400, 404) },
+      'x-examples': { 200: emailExamples },
+    },
+    handler: async ({ params, apiKey }) => viewOf(await findEmail(deps.emails.load, params.id, apiKey)),
+  });
+}
+
+async function findOfCampaign(deps: Deps, id: string, { status, limit, ...query }: ListQuery, key: ApiKey) {
+  const campaign = campaignIdForm.test(id) ? await deps.campaigns.get(id) : null;
+  if (campaign === null || !maySee(key, campaign.head)) return [];
+  return deps.findInCampaign(campaign, { status: status ?? null, cursor: cursorOf(query), limit: limit + 1 });
 }
 
 /** Reads `scheduled_at` from the body as sent: the parsed body is missing when a repeat would be refused now. */

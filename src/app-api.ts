@@ -2,9 +2,8 @@
 import packageJson from '../package.json' with { type: 'json' };
 import type { Ground } from './app.ts';
 import { bindEmails } from './app-emails.ts';
+import { openPressure } from './app-pressure.ts';
 import { cpuMs, entropy, monotonicNow, newId, now, ownNow } from './chance.ts';
-import { openLoop } from './concurrency/loop.ts';
-import { lanesTaken } from './domain/back-pressure.ts';
 import { readUnsubscribeToken } from './domain/unsubscribe.ts';
 import { listRoutes } from './http/routes.ts';
 import { buildServer, closeServer } from './http/server.ts';
@@ -14,7 +13,6 @@ import { openWebhookClient } from './outbound/webhook-client.ts';
 import { accept, recall } from './pipeline/accept.ts';
 import { addRecipients } from './pipeline/add-recipients.ts';
 import { buildPayloads } from './pipeline/build-payloads.ts';
-import { checkBackPressure, type Pressure } from './pipeline/check-back-pressure.ts';
 import { collectLevels } from './pipeline/collect-levels.ts';
 import { findHoldUps } from './pipeline/find-hold-ups.ts';
 import { listRecipients } from './pipeline/list-recipients.ts';
@@ -38,15 +36,11 @@ export async function openApi(ground: Ground): Promise<{ listen(): Promise<strin
   const { connect, openStore } = ground;
   const store = await openStore(await connect('fail_fast'));
   const onTrouble = report.trouble;
-  const { emails, due, eventFeed, memory, transportStates, allotments, budgets } = store;
+  const { emails, eventFeed, transportStates, allotments, budgets } = store;
   const deliverQueues = opened.use(
     openDeliverQueues({ redis: await connect('fail_fast', 'queue'), prefix: queuePrefix }),
   );
-  const pressure: Pressure = { passed: null };
-  const gauged = { due, deliverQueues, memory, limits: config.loadLimits, seenRedis };
-  const pressureDeps = { ...gauged, pressure, report: report.backPressure, now };
-  opened.use(openLoop('check back-pressure', () => checkBackPressure(pressureDeps), { everyMs: 1_000, onTrouble }));
-  meters.watchIntake(() => lanesTaken(pressure.passed, seenRedis.standing));
+  const pressure = openPressure(ground, { store, deliverQueues });
   const client = opened.use(openWebhookClient({ ...config.posting.client, now: monotonicNow }));
   const transportDeps = { plans, transportStates, allotments, budgets, now };
   const collecting = collectLevels.bind(null, {

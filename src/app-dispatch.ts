@@ -1,8 +1,7 @@
 /** Composition of dispatch: the stages by which an email goes over a transport, and what they share. */
+import type { Fleet } from './app-fleet.ts';
 import type { RetryPolicy } from './domain/decide.ts';
 import type { Lane } from './domain/lane.ts';
-import type { TransportState } from './domain/transport-state.ts';
-import type { Transports } from './outbound/transports.ts';
 import { admit } from './pipeline/admit.ts';
 import { dispatch } from './pipeline/dispatch.ts';
 import { isConnected } from './pipeline/is-connected.ts';
@@ -10,22 +9,9 @@ import { learn } from './pipeline/learn.ts';
 import { park } from './pipeline/park.ts';
 import { sendOver } from './pipeline/send-over.ts';
 import { tellFleet } from './pipeline/tell-fleet.ts';
-import type { Allotments } from './store/allotments.ts';
-import type { Budgets } from './store/budgets.ts';
-import type { TransportStates } from './store/transport-states.ts';
 
 /** A stage with its dependencies bound. */
 export type Bound<F> = F extends (deps: never, ...rest: infer Rest) => infer R ? (...rest: Rest) => R : never;
-
-/** What a worker knows about the transports, and their state in Redis that all workers share. */
-type Fleet = {
-  readonly transports: Transports;
-  readonly known: Map<string, TransportState>;
-  readonly hanging: Set<string>;
-  readonly states: TransportStates;
-  readonly budgets: Budgets;
-  readonly allotments: Allotments;
-};
 
 type Terms = {
   readonly policies: Readonly<Record<Lane, RetryPolicy>>;

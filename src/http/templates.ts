@@ -9,7 +9,7 @@ import { type CreationDeps, createOnce, creationHeaders, type Made } from './cre
 import { templateExamples } from './openapi/template-examples.ts';
 import { pageQueryOf } from './paging.ts';
 import { problemAnswers } from './problems.ts';
-import type { Routes } from './server.ts';
+import type { App, Routes } from './server.ts';
 import { aliasTaken, loadTemplate, maxTemplateBytes, templateParams, usesIn, writeConfig } from './template-access.ts';
 import { storedOf, storedTemplate, summaryOf, templatePage, templateView, viewOf } from './template-view.ts';
 
@@ -20,106 +20,123 @@ const tags = ['templates'];
 type Wanted = { readonly name: string; readonly alias: string | null; readonly content: TemplateContent };
 
 export function templateRoutes(deps: TemplateDeps): Routes {
-  const { templates, templating } = deps;
-
-  /**
-   * Stores a new template, once for each Idempotency-Key.
-   * @param given the body that the key belongs to
-   */
-  async function create(request: FastifyRequest, reply: FastifyReply, wanted: () => Promise<Wanted>, given: unknown) {
-    const store = async ({ id, createdAt, mark }: Made) => {
-      const { name, alias, content } = await wanted();
-      const head = { id, name, alias, createdAt, updatedAt: createdAt, version: 1 };
-      // `moved_on` means that an earlier request stored it. It may have been changed or deleted since.
-      if ((await templates.add({ head, content }, mark)) === 'alias_taken') throw aliasTaken();
-    };
-    const { id } = await createOnce(deps, 'tp', request, reply, store, given);
-    return storedOf({ id, version: 1 });
-  }
-
   return (app) => {
-    app.route({
-      method: 'POST',
-      url: '/templates',
-      config: writeConfig,
-      bodyLimit: maxTemplateBytes,
-      schema: {
-        operationId: 'createTemplate',
-        summary: 'Store a template',
-        description:
-          'The parts of a template are in Liquid. Values of variables are escaped in the HTML; the filter `raw` prevents that. Every part that has an error is reported, with the line and column of its first one.',
-        tags,
-        headers: creationHeaders,
-        body: templateRequestFor(templating.checkSource),
-        response: { 201: storedTemplate, ...problemAnswers(400, 413, 415, 422) },
-        'x-examples': { body: templateExamples.requests, 201: templateExamples.stored, 422: templateExamples.faults },
-      },
-      handler: async (request, reply) => {
-        const { name, alias = null } = request.body;
-        const wanted = async () => ({ name, alias, content: makeContent(request.body) });
-        return reply.status(201).send(await create(request, reply, wanted, request.body));
-      },
-    });
-
-    app.route({
-      method: 'GET',
-      url: '/templates',
-      config: { scope: 'read' },
-      schema: {
-        operationId: 'listTemplates',
-        summary: 'List templates',
-        description: 'Newest first, without their content.',
-        tags,
-        querystring: pageQueryOf(templateIdForm, 'a template'),
-        response: { 200: templatePage, ...problemAnswers(422) },
-        'x-examples': { 200: templateExamples.page },
-      },
-      handler: async ({ query }) => {
-        const { page, hasMore } = await templates.page(query);
-        return { object: 'list' as const, has_more: hasMore, data: page.map(summaryOf) };
-      },
-    });
-
-    app.route({
-      method: 'GET',
-      url: '/templates/:id',
-      config: { scope: 'read' },
-      schema: {
-        operationId: 'getTemplate',
-        summary: 'Get a template',
-        description: 'The template in its newest version, with the variables that it uses.',
-        tags,
-        params: templateParams,
-        response: { 200: templateView, ...problemAnswers(400, 404) },
-        'x-examples': { 200: templateExamples.one, 404: templateExamples.missing },
-      },
-      handler: async ({ params }) => {
-        const template = await loadTemplate(templates, params.id);
-        return viewOf(template, await usesIn(deps, template.head, template.content));
-      },
-    });
-
-    app.route({
-      method: 'POST',
-      url: '/templates/:id/duplicate',
-      config: writeConfig,
-      schema: {
-        operationId: 'duplicateTemplate',
-        summary: 'Copy a template',
-        description: 'Creates another template with the same content, a name of its own and no alias.',
-        tags,
-        params: templateParams,
-        headers: creationHeaders,
-        response: { 201: storedTemplate, ...problemAnswers(400, 404, 413, 415, 422) },
-        'x-examples': { 201: templateExamples.stored, 404: templateExamples.missing },
-      },
-      handler: async (request, reply) => {
-        const wanted = async () => {
-          const { head, content } = await loadTemplate(templates, request.params.id);
-          return { name: `${head.name} (copy)`, alias: null, content };
-        };
-        return reply.status(201).send(await create(request, reply, wanted, request.params));
-      },
-    });
+    addCreation(app, deps);
+    addList(app, deps);
+    addReading(app, deps);
+    addCopying(app, deps);
   };
+}
+
+function addCreation(app: App, deps: TemplateDeps): void {
+  app.route({
+    method: 'POST',
+    url: '/templates',
+    config: writeConfig,
+    bodyLimit: maxTemplateBytes,
+    schema: {
+      operationId: 'createTemplate',
+      summary: 'Store a template',
+      description:
+        'The parts of a template are in Liquid. Values of variables are escaped in the HTML; the filter `raw` prevents that. Every part that has an error is reported, with the line and column of its first one.',
+      tags,
+      headers: creationHeaders,
+      body: templateRequestFor(deps.templating.checkSource),
+      response: { 201: storedTemplate, ...problemAnswers(400, 413, 415, 422) },
+      'x-examples': { body: templateExamples.requests, 201: templateExamples.stored, 422: templateExamples.faults },
+    },
+    handler: async (request, reply) => {
+      const { name, alias = null } = request.body;
+      const wanted = async () => ({ name, alias, content: makeContent(request.body) });
+      return reply.status(201).send(await create(deps, request, reply, wanted, request.body));
+    },
+  });
+}
+
+function addList(app: App, deps: TemplateDeps): void {
+  app.route({
+    method: 'GET',
+    url: '/templates',
+    config: { scope: 'read' },
+    schema: {
+      operationId: 'listTemplates',
+      summary: 'List templates',
+      description: 'Newest first, without their content.',
+      tags,
+      querystring: pageQueryOf(templateIdForm, 'a template'),
+      response: { 200: templatePage, ...problemAnswers(422) },
+      'x-examples': { 200: templateExamples.page },
+    },
+    handler: async ({ query }) => {
+      const { page, hasMore } = await deps.templates.page(query);
+      return { object: 'list' as const, has_more: hasMore, data: page.map(summaryOf) };
+    },
+  });
+}
+
+function addReading(app: App, deps: TemplateDeps): void {
+  app.route({
+    method: 'GET',
+    url: '/templates/:id',
+    config: { scope: 'read' },
+    schema: {
+      operationId: 'getTemplate',
+      summary: 'Get a template',
+      description: 'The template in its newest version, with the variables that it uses.',
+      tags,
+      params: templateParams,
+      response: { 200: templateView, ...problemAnswers(400, 404) },
+      'x-examples': { 200: templateExamples.one, 404: templateExamples.missing },
+    },
+    handler: async ({ params }) => {
+      const template = await loadTemplate(deps.templates, params.id);
+      return viewOf(template, await usesIn(deps, template.head, template.content));
+    },
+  });
+}
+
+function addCopying(app: App, deps: TemplateDeps): void {
+  app.route({
+    method: 'POST',
+    url: '/templates/:id/duplicate',
+    config: writeConfig,
+    schema: {
+      operationId: 'duplicateTemplate',
+      summary: 'Copy a template',
+      description: 'Creates another template with the same content, a name of its own and no alias.',
+      tags,
+      params: templateParams,
+      headers: creationHeaders,
+      response: { 201: storedTemplate, ...problemAnswers(400, 404, 413, 415, 422) },
+      'x-examples': { 201: templateExamples.stored, 404: templateExamples.missing },
+    },
+    handler: async (request, reply) => {
+      const wanted = async () => {
+        const { head, content } = await loadTemplate(deps.templates, request.params.id);
+        return { name: `${head.name} (copy)`, alias: null, content };
+      };
+      return reply.status(201).send(await create(deps, request, reply, wanted, request.params));
+    },
+  });
+}
+
+/**
+ * Stores a new template, once for each Idempotency-Key.
+ * @param given the body that the key belongs to
+ */
+async function create(
+  deps: TemplateDeps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  wanted: () => Promise<Wanted>,
+  given: unknown,
+) {
+  const store = async ({ id, createdAt, mark }: Made) => {
+    const { name, alias, content } = await wanted();
+    const head = { id, name, alias, createdAt, updatedAt: createdAt, version: 1 };
+    // `moved_on` means that an earlier request stored it. It may have been changed or deleted since.
+    if ((await deps.templates.add({ head, content }, mark)) === 'alias_taken') throw aliasTaken();
+  };
+  const { id } = await createOnce(deps, 'tp', request, reply, store, given);
+  return storedOf({ id, version: 1 });
 }

@@ -1,29 +1,9 @@
 /** The keys of a batch: of one of its emails, or of the whole. */
-import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { keys } from '../../src/store/keys.ts';
-import { type Postrider, startPostrider } from '../support/postrider.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { describe, expect, it } from 'vitest';
+import { good, permissive, useBatches } from '../support/batches.ts';
 
-const opened = new AsyncDisposableStack();
-let redis: Redis;
-let postrider: Postrider;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
-  redis = server.connect();
-  postrider = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
-});
-afterAll(() => opened.disposeAsync());
-
-const good = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text: 'Hello' };
-const permissive = { 'x-batch-validation': 'permissive' };
+const { api, post, countEmails } = useBatches();
 const header = (key: string) => ({ 'idempotency-key': key });
-
-function post(body: unknown, headers: Record<string, string> = {}) {
-  return postrider.api('POST', '/v1/emails/batch', body, headers);
-}
-
-const countEmails = async () => (await redis.keys(keys.email('*'))).length;
 
 describe('an idempotency_key in a batch', () => {
   it('is refused at the second of two emails, whether that has faults of its own or not', async () => {
@@ -53,7 +33,7 @@ describe('an idempotency_key in a batch', () => {
 
   it('that stands twice is refused there again, also once the first of them can no longer be sent', async () => {
     const template = { name: 'Fleeting', alias: 'fleeting', subject: 'Hi', text: 'Hello' };
-    const made = await postrider.api('POST', '/v1/templates', template);
+    const made = await api('POST', '/v1/templates', template);
     const keyed = { ...good, subject: undefined, text: undefined, template: { id: 'fleeting' }, idempotency_key: '2x' };
     const batch = [keyed, keyed];
     const ways = [permissive, { ...permissive, 'idempotency-key': 'of both' }];
@@ -63,7 +43,7 @@ describe('an idempotency_key in a batch', () => {
       for (const headers of ways) expect((await post(batch, headers)).body).toEqual(answer);
       expect((await post(batch)).status).toBe(422);
     }
-    await postrider.api('DELETE', `/v1/templates/${made.body.id}`);
+    await api('DELETE', `/v1/templates/${made.body.id}`);
     for (const headers of ways)
       expect((await post(batch, headers)).body).toMatchObject({
         data: [{ id: expect.any(String) }],
@@ -72,7 +52,7 @@ describe('an idempotency_key in a batch', () => {
   });
 
   it('is the same as the header of POST /emails: the email is the same by either road', async () => {
-    const alone = await postrider.api('POST', '/v1/emails', good, { 'idempotency-key': 'either' });
+    const alone = await api('POST', '/v1/emails', good, { 'idempotency-key': 'either' });
     const { subject, ...base } = good;
     const batch = await post({ base, messages: [{ subject, idempotency_key: 'either' }, { subject }] });
     expect(batch.status).toBe(202);
@@ -80,7 +60,7 @@ describe('an idempotency_key in a batch', () => {
     expect(batch.headers['idempotent-replayed']).toBeUndefined();
 
     const [first] = (await post([{ ...good, idempotency_key: 'or' }])).body.data;
-    const again = await postrider.api('POST', '/v1/emails', good, { 'idempotency-key': 'or' });
+    const again = await api('POST', '/v1/emails', good, { 'idempotency-key': 'or' });
     expect(again).toMatchObject({ body: { id: first?.id }, headers: { 'idempotent-replayed': 'true' } });
   });
 
@@ -93,7 +73,7 @@ describe('an idempotency_key in a batch', () => {
     ] as const) {
       const [first] = (await post([{ ...good, idempotency_key: quoted }])).body.data;
       const [again] = (await post([{ ...good, idempotency_key: bare }])).body.data;
-      const alone = await postrider.api('POST', '/v1/emails', good, header(quoted));
+      const alone = await api('POST', '/v1/emails', good, header(quoted));
       expect([quoted, again?.id, alone.body.id]).toEqual([quoted, first?.id, first?.id]);
       const repeated = await post([bare, quoted].map((key) => ({ ...good, idempotency_key: key })));
       expect(repeated.body.errors).toMatchObject([{ pointer: '/1/idempotency_key', code: 'custom' }]);
@@ -107,7 +87,7 @@ describe('an idempotency_key in a batch', () => {
   });
 
   it('that was used with another body refuses a strict batch whole, and that email of a permissive one', async () => {
-    await postrider.api('POST', '/v1/emails', good, { 'idempotency-key': 'used' });
+    await api('POST', '/v1/emails', good, { 'idempotency-key': 'used' });
     const before = await countEmails();
     const batch = [good, { ...good, subject: 'Other', idempotency_key: 'used' }];
     const strict = await post(batch, { 'idempotency-key': 'still-free' });
@@ -134,7 +114,7 @@ describe('an idempotency_key in a batch', () => {
 
 describe('the key of a whole batch', () => {
   it('is answered with the same ids again, also where an email met a key of its own', async () => {
-    const alone = await postrider.api('POST', '/v1/emails', good, header('own'));
+    const alone = await api('POST', '/v1/emails', good, header('own'));
     const batch = [good, { ...good, idempotency_key: 'own' }, { ...good, idempotency_key: 'new' }];
     const first = await post(batch, header('whole'));
     expect(first.body.data[1]?.id).toBe(alone.body.id);
@@ -170,7 +150,7 @@ describe('the key of a whole batch', () => {
     const clash = { index: 1, message: expect.stringMatching(/^\/1\/idempotency_key: .* was used with another body/) };
     expect(first.body.errors).toEqual([{ index: 0, message: '/0/template/id: is not a template here' }, clash]);
     expect((await post(batch, headers)).body).toEqual(first.body);
-    await postrider.api('POST', '/v1/templates', { name: 'Early', alias: 'early', subject: 'Hi', text: 'Hello' });
+    await api('POST', '/v1/templates', { name: 'Early', alias: 'early', subject: 'Hi', text: 'Hello' });
     const late = await post(batch, headers);
     expect(late).toMatchObject({ body: { data: first.body.data }, headers: { 'idempotent-replayed': 'true' } });
     expect(late.body.errors).toEqual([

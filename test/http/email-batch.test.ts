@@ -1,31 +1,15 @@
 /** POST /v1/emails/batch: all or nothing, or all that is right, and every fault where it stands. */
 import { readFileSync } from 'node:fs';
-import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { keys } from '../../src/store/keys.ts';
-import { type Postrider, startPostrider } from '../support/postrider.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { good, permissive, useBatches } from '../support/batches.ts';
+import type { Postrider } from '../support/postrider.ts';
 
-const opened = new AsyncDisposableStack();
-let redis: Redis;
-let postrider: Postrider;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
-  redis = server.connect();
-  postrider = opened.use(await startPostrider({ REDIS_URL: server.url, ROLES: 'api' }));
-});
-afterAll(() => opened.disposeAsync());
+const batches = useBatches();
+const { api, post, countEmails } = batches;
 
-const good = { from: 'a@example.com', to: 'b@example.org', subject: 'Hi', text: 'Hello' };
-const permissive = { 'x-batch-validation': 'permissive' };
-
-function post(body: unknown, headers: Record<string, string> = {}) {
-  return postrider.api('POST', '/v1/emails/batch', body, headers);
-}
-
-const countEmails = async () => (await redis.keys(keys.email('*'))).length;
 const subjectOf = async (id: string | undefined) =>
-  (await postrider.api('GET', `/v1/emails/${id}`)).body as unknown as { subject: string };
+  (await api('GET', `/v1/emails/${id}`)).body as unknown as { subject: string };
 
 describe('a batch', () => {
   it('is answered in the order of the request, over a base or not', async () => {
@@ -41,7 +25,7 @@ describe('a batch', () => {
 
   it('stands in lists in the order of the request, its last email first', async () => {
     const { body } = await post({ base: { ...good, external_id: 'in-order' }, messages: Array(100).fill({}) });
-    const list = await postrider.api('GET', '/v1/emails?external_id=in-order&limit=100');
+    const list = await api('GET', '/v1/emails?external_id=in-order&limit=100');
     expect(list.body.data.map(({ id }) => id)).toEqual(body.data.map(({ id }) => id).reverse());
   });
 
@@ -61,13 +45,13 @@ describe('a batch', () => {
 
   it('over a letter of megabytes stores it once, however many readers it has', async () => {
     const html = Array.from({ length: 200_000 }, (_, n) => `<p>${(n * 7_919) % 1_000_003}</p>`).join('');
-    const memory = async () => Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1]);
+    const memory = async () => Number(/used_memory:(\d+)/.exec(await batches.redis.info('memory'))?.[1]);
     const before = await memory();
     const messages = Array.from({ length: 1_000 }, (_, n) => ({ to: `r${n}@example.org` }));
     const { status, body } = await post({ base: { ...good, html }, messages });
     expect(status).toBe(202);
     expect((await memory()) - before).toBeLessThan(8_000_000);
-    const read = await postrider.api('GET', `/v1/emails/${body.data[999]?.id}`);
+    const read = await api('GET', `/v1/emails/${body.data[999]?.id}`);
     expect((read.body as unknown as { html: string }).html).toBe(html);
   });
 
@@ -132,13 +116,13 @@ function peakOf({ pid }: Postrider): number | null {
 it('a thousand emails over a base with a file of 5 MB keep that file once, in Redis and in memory', async () => {
   const content = Buffer.alloc(5 * 1024 * 1024, 7).toString('base64');
   const base = { ...good, attachments: [{ filename: 'a.bin', content }] };
-  const filesBefore = (await redis.keys(keys.file('*'))).length;
-  const before = peakOf(postrider);
+  const filesBefore = (await batches.redis.keys(keys.file('*'))).length;
+  const before = peakOf(batches.postrider);
   const messages = Array.from({ length: 1_000 }, (_, n) => ({ idempotency_key: `big-${n}` }));
   const { status, body } = await post({ base, messages }, { 'idempotency-key': 'big' });
   expect(status).toBe(202);
   expect(new Set(body.data.map(({ id }) => id)).size).toBe(1_000);
-  expect((await redis.keys(keys.file('*'))).length).toBe(filesBefore + 1);
-  expect(Object.values(await redis.hgetall(keys.fileUses))).toContain('1000');
-  if (before !== null) expect((peakOf(postrider) ?? 0) - before).toBeLessThan(250);
+  expect((await batches.redis.keys(keys.file('*'))).length).toBe(filesBefore + 1);
+  expect(Object.values(await batches.redis.hgetall(keys.fileUses))).toContain('1000');
+  if (before !== null) expect((peakOf(batches.postrider) ?? 0) - before).toBeLessThan(250);
 });

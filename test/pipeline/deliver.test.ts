@@ -1,7 +1,7 @@
 /** deliver: of a job of several emails each goes its own way, whatever another of them waits for, and heavy ones come into memory by turns. */
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { makeSemaphore } from '../../src/concurrency/semaphore.ts';
 import { acceptEmail, type Content, type StoredEmail, shownRecipients } from '../../src/domain/email.ts';
 import { type IdPrefix, makeId } from '../../src/domain/id.ts';
@@ -12,18 +12,14 @@ import { openDue } from '../../src/store/due.ts';
 import { openEmails } from '../../src/store/emails.ts';
 import { keys } from '../../src/store/keys.ts';
 import { makeGate } from '../support/gate.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { emailRequest } from '../support/requests.ts';
 import { until } from '../support/until.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   redis = server.connect();
 });
-afterAll(() => opened.disposeAsync());
-beforeEach(() => redis.flushall());
 
 const newId = <P extends IdPrefix>(prefix: P) => makeId(prefix, Date.now(), randomBytes(10));
 

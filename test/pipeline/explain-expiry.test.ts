@@ -1,22 +1,18 @@
 /** explain-expiry: what an email waited for whose time is over, in words that name the transport. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import type { MissingFile } from '../../src/domain/attachment.ts';
 import { acceptEmail } from '../../src/domain/email.ts';
 import { explainExpiry } from '../../src/pipeline/explain-expiry.ts';
 import { openBudgets } from '../../src/store/budgets.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { emailRequest } from '../support/requests.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 import { failover, fleetOf, newId, openTestWorker, planTo } from '../support/worker.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   redis = server.connect();
 });
-afterAll(() => opened.disposeAsync());
-beforeEach(() => redis.flushall());
 
 const hour = 3_600_000;
 const { states, event } = fleetOf(() => redis);

@@ -1,7 +1,7 @@
 /** settle: an outcome is counted once, also when two workers come to it. */
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { acceptEmail, type StoredEmail } from '../../src/domain/email.ts';
 import { makeId } from '../../src/domain/id.ts';
 import type { SettledOutcome } from '../../src/domain/outcome.ts';
@@ -9,19 +9,15 @@ import { settle } from '../../src/pipeline/settle.ts';
 import { type Emails, openEmails } from '../../src/store/emails.ts';
 import { keys } from '../../src/store/keys.ts';
 import { unpackEvent } from '../../src/store/record.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { emailRequest } from '../support/requests.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let emails: Emails;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   redis = server.connect();
   emails = openEmails(redis);
 });
-afterAll(() => opened.disposeAsync());
-beforeEach(() => redis.flushall());
 
 const policy = { scheduleMs: [60_000], maxAgeMs: 3_600_000 };
 const settleIt = (email: StoredEmail, outcome: SettledOutcome, attemptId = 'at_1', now = Date.now) =>

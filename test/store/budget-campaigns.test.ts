@@ -1,25 +1,19 @@
 /** Mail of campaigns and the rates of a transport in simulated time: it is not parked, and has its share all the same. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Lane } from '../../src/domain/lane.ts';
 import type { Rate } from '../../src/domain/rate.ts';
 import { type Budgets, openBudgets } from '../../src/store/budgets.ts';
 import { keys } from '../../src/store/keys.ts';
 import { ratesOf } from '../support/rates.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let budgets: Budgets;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis(async (server) => {
   redis = server.connect();
   await redis.config('SET', 'appendfsync', 'no');
   budgets = openBudgets(redis);
-});
-afterAll(() => opened.disposeAsync());
-beforeEach(async () => {
-  await redis.flushall();
 });
 
 const start = 1_700_000_000_000;

@@ -1,25 +1,19 @@
 /** Rates in simulated time: how many go in which window, from the start, after a rest, under looks that come late, with clocks that jump. */
 import fc from 'fast-check';
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Rate } from '../../src/domain/rate.ts';
 import { type Budgets, openBudgets } from '../../src/store/budgets.ts';
 import { keys } from '../../src/store/keys.ts';
 import { ratesOf } from '../support/rates.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let budgets: Budgets;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis(async (server) => {
   redis = server.connect();
   await redis.config('SET', 'appendfsync', 'no');
   budgets = openBudgets(redis);
-});
-afterAll(() => opened.disposeAsync());
-beforeEach(async () => {
-  await redis.flushall();
 });
 
 const start = 1_700_000_000_000;

@@ -1,23 +1,17 @@
 /** Who goes and who waits for a transport: permits, places among the parked, and what comes of those that were moved or cancelled meanwhile. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Lane } from '../../src/domain/lane.ts';
 import type { Rate } from '../../src/domain/rate.ts';
 import { type Budgets, type DueEmail, openBudgets } from '../../src/store/budgets.ts';
 import { keys } from '../../src/store/keys.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let budgets: Budgets;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   redis = server.connect();
   budgets = openBudgets(redis);
-});
-afterAll(() => opened.disposeAsync());
-beforeEach(async () => {
-  await redis.flushall();
 });
 
 const now = 1_700_000_000_000;

@@ -1,6 +1,6 @@
 /** What campaigns need no more goes: who is in one once nobody can be added, and all of it once its time is over; a piece at a time, whoever stops or joins in between. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { type CampaignStatus, campaignStatuses } from '../../src/domain/campaign.ts';
 import { makeRound, type Round, sweepCampaigns } from '../../src/pipeline/sweep-campaigns.ts';
 import { markOf } from '../../src/store/campaign-addresses.ts';
@@ -9,18 +9,14 @@ import { type CampaignRetention, openCampaignRetention } from '../../src/store/c
 import { openCampaigns } from '../../src/store/campaigns.ts';
 import { keys } from '../../src/store/keys.ts';
 import { addCampaign, type NewCampaign, rowOf } from '../support/campaigns.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let retention: CampaignRetention;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   redis = server.connect();
   retention = openCampaignRetention(redis);
 });
-beforeEach(() => redis.flushall());
-afterAll(() => opened.disposeAsync());
 
 /** One with the addresses of those who are in it. */
 async function stored(given: NewCampaign): Promise<string> {

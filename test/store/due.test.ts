@@ -1,21 +1,17 @@
 /** Due marks: each is taken by one, and comes back when its taker dies. */
 import fc from 'fast-check';
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { type Due, openDue } from '../../src/store/due.ts';
 import { keys } from '../../src/store/keys.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let due: Due;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   redis = server.connect();
   due = openDue(redis);
 });
-afterAll(() => opened.disposeAsync());
-beforeEach(() => redis.flushall());
 
 /** As long as a test may take: it ends leases itself. */
 const leaseMs = 600_000;

@@ -1,26 +1,22 @@
 /** Many emails in one step: all or none, each key with what it stands for, each file once, and the same answer to a command sent again. */
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { acceptEmail } from '../../src/domain/email.ts';
 import { makeId } from '../../src/domain/id.ts';
 import { clashMark } from '../../src/domain/idempotency.ts';
 import { accept } from '../../src/pipeline/accept.ts';
 import { type Emails, openEmails } from '../../src/store/emails.ts';
 import { keys } from '../../src/store/keys.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { emailRequest } from '../support/requests.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let emails: Emails;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   redis = server.connect();
   emails = openEmails(redis);
 });
-beforeEach(() => redis.flushall());
-afterAll(() => opened.disposeAsync());
 
 const good = { from: 'a@x.co', to: 'b@x.co', subject: 's', text: 't' };
 const file = (text: string) => ({ filename: 'f', content: Buffer.from(text).toString('base64') });

@@ -1,6 +1,6 @@
 /** How much waits in the store and since when: what is due, taken or parked, but nothing that is for later. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { openBudgets } from '../../src/store/budgets.ts';
 import { openCampaignSlices, type Take } from '../../src/store/campaign-slices.ts';
 import { openCampaigns } from '../../src/store/campaigns.ts';
@@ -9,20 +9,16 @@ import { keys } from '../../src/store/keys.ts';
 import { openLevels, type StoredLevels } from '../../src/store/levels.ts';
 import { openOutbox } from '../../src/store/outbox.ts';
 import { addCampaign, leaveSlices } from '../support/campaigns.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let levels: StoredLevels;
 let connectAgain: () => Redis;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   connectAgain = () => server.connect();
   redis = connectAgain();
   levels = openLevels(redis);
 });
-afterAll(() => opened.disposeAsync());
-beforeEach(() => redis.flushall());
 
 const leaseMs = 1_000;
 const bulkAt = async (now: number) => (await levels.read(['a'], leaseMs, now)).lanes.bulk;

@@ -1,27 +1,23 @@
 /** Tokens at rest: which of two refresh tokens stays, and how long an access token is shared. */
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { seal } from '../../src/domain/secret-box.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openAccessTokens, openRefreshTokens } from '../../src/store/oauth-tokens.ts';
 import { aclRule } from '../support/acl-rule.ts';
-import { openTestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 /** As docs/redis.md would have us be. */
 let limited: Redis;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis(async (server) => {
   redis = server.connect();
   await redis.call('ACL', [...aclRule(), 'nopass']);
   limited = server.connect();
   await limited.auth('postrider', 'any');
 });
-afterAll(() => opened.disposeAsync());
-beforeEach(() => redis.flushall());
 
 const [secretKey, another] = [Buffer.alloc(32, 7), Buffer.alloc(32, 8)];
 const newIv = () => randomBytes(12);

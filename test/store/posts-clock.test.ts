@@ -1,21 +1,17 @@
 /** What waits for endpoints once the clock of Redis, which was ahead, is right again. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { keys } from '../../src/store/keys.ts';
 import { openPosts, type Posts } from '../../src/store/posts.ts';
 import { leaseMs, longestWaitMs, now, place, settled } from '../support/parcels.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let posts: Posts;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   redis = server.connect({ enableAutoPipelining: true });
   posts = openPosts(redis);
 });
-afterAll(() => opened.disposeAsync());
-beforeEach(() => redis.flushall());
 
 const jumped = now + 3 * longestWaitMs;
 const places = Array.from({ length: 3 }, (_, n) => place(n));

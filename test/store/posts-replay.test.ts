@@ -1,22 +1,18 @@
 /** Parcels that are replayed, and the lease of one that is in hand meanwhile. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { openDeliveries, unpackDelivery } from '../../src/store/deliveries.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openPosts, type Posts } from '../../src/store/posts.ts';
 import { leaseMs, longestWaitMs, now, place, settled } from '../support/parcels.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let posts: Posts;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   redis = server.connect({ enableAutoPipelining: true });
   posts = openPosts(redis);
 });
-afterAll(() => opened.disposeAsync());
-beforeEach(() => redis.flushall());
 
 const take = (at = now) => posts.take({ id: 'wh_1', batch: null }, { limit: 10, leaseMs, longestWaitMs, now: at });
 const replay = () => posts.again('wh_1', [place(0)], now);

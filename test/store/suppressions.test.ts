@@ -1,23 +1,19 @@
 /** The suppression list over a real Redis. */
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { makeId } from '../../src/domain/id.ts';
 import type { Suppression } from '../../src/domain/suppression.ts';
 import { keys } from '../../src/store/keys.ts';
 import { openSuppressions, type Suppressions } from '../../src/store/suppressions.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let list: Suppressions;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   redis = server.connect();
   list = openSuppressions(redis);
 });
-afterAll(() => opened.disposeAsync());
-beforeEach(() => redis.flushall());
 
 let clock = 1_700_000_000_000;
 function suppression(address: string, given: Partial<Suppression> = {}): Suppression {

@@ -29,9 +29,9 @@ export type Delivery = {
   readonly tries: readonly Try[];
   readonly attempts: number;
   /** Tries since the event was emitted or last replayed: the schedule counts these. */
-  readonly round: number;
-  /** When the first try of this round was due, milliseconds since the epoch; null when that is unknown, or it is not tried again. */
-  readonly roundSince: number | null;
+  readonly scheduleTries: number;
+  /** When the first of these tries was due, milliseconds since the epoch; null when that is unknown, or it is not tried again. */
+  readonly scheduleSince: number | null;
   /** Milliseconds since the epoch; null when it is not tried again. */
   readonly nextAt: number | null;
   /** Why it failed, when no try says it. */
@@ -71,7 +71,7 @@ const lostReason = 'its events are no longer stored: they were kept for as long 
 export function newDelivery(parcel: string, webhookId: string | null, types: readonly EventType[]): Delivery {
   return {
     ...{ id: deliveryId(parcel), parcel, webhookId, types, status: 'pending' },
-    ...{ tries: [], attempts: 0, round: 0, roundSince: null, nextAt: null, reason: null },
+    ...{ tries: [], attempts: 0, scheduleTries: 0, scheduleSince: null, nextAt: null, reason: null },
   };
 }
 

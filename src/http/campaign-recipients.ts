@@ -14,7 +14,7 @@ import { objectField } from './answer-fields.ts';
 import { recordTypeOf } from './bodies.ts';
 import { campaignConflict, campaignMissing, campaignParams, findCampaign } from './campaign-access.ts';
 import { idempotencyHeader, readClaim } from './email-access.ts';
-import { openHolding } from './holding.ts';
+import { openKeyCheck } from './key-checks.ts';
 import { campaignExamples } from './openapi/campaign-examples.ts';
 import { ProblemError, problemAnswers } from './problems.ts';
 import { recordTypes } from './records.ts';
@@ -60,7 +60,7 @@ export function recipientRoutes(deps: Deps): Routes {
 }
 
 function addUpload(app: App, { campaigns, templating, addRecipients, apiKeys }: Deps): void {
-  const holds = openHolding(apiKeys);
+  const isKeyValid = openKeyCheck(apiKeys);
   app.route({
     method: 'POST',
     url: '/campaigns/:id/recipients',
@@ -109,7 +109,7 @@ function addUpload(app: App, { campaigns, templating, addRecipients, apiKeys }: 
         body,
         type,
         { schema, columns: recipientFields },
-        { size: batchSize, isHashed: upload !== null, holds: () => holds(request.apiKey.id) },
+        { size: batchSize, isHashed: upload !== null, isKeyValid: () => isKeyValid(request.apiKey.id) },
       );
       const enlisted = await addRecipients(id, batches, upload);
       if (enlisted.kind === 'busy') reply.header('retry-after', askAgainSeconds);

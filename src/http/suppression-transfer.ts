@@ -6,7 +6,7 @@ import type { ApiKeys } from '../store/api-keys.ts';
 import type { Suppressions } from '../store/suppressions.ts';
 import { objectField } from './answer-fields.ts';
 import { recordTypeOf } from './bodies.ts';
-import { openHolding } from './holding.ts';
+import { openKeyCheck } from './key-checks.ts';
 import { problemAnswers } from './problems.ts';
 import { lineTypes } from './records.ts';
 import type { App } from './server.ts';
@@ -63,7 +63,7 @@ export const tags = ['suppressions'];
 /** Suppressions concern all mail, so a limited key may not read or change them. */
 export const suppressionConfig = { scope: 'manage', unrestricted: true } as const;
 export function addImport(app: App, deps: TransferDeps): void {
-  const holdsKey = openHolding(deps.apiKeys);
+  const isKeyValid = openKeyCheck(deps.apiKeys);
   app.route({
     method: 'POST',
     url: '/suppressions/import',
@@ -86,8 +86,8 @@ export function addImport(app: App, deps: TransferDeps): void {
       const store = (asked: readonly z.output<typeof suppressionRecord>[]) =>
         deps.suppressions.add(asked.map((one) => makeSuppression(one, deps.newId('sp'))));
       const body = (request.body ?? Readable.from([])) as Readable;
-      const holds = () => holdsKey(request.apiKey.id);
-      const taken = await takeUpload(body, recordTypeOf(request), recordForm, { store, holds });
+      const taking = { store, isKeyValid: () => isKeyValid(request.apiKey.id) };
+      const taken = await takeUpload(body, recordTypeOf(request), recordForm, taking);
       return { object: 'suppression_import' as const, ...taken };
     },
   });

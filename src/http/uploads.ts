@@ -54,7 +54,7 @@ type Taking<Item> = {
   /** Returns how many records of a batch are new. */
   store(items: readonly Item[]): Promise<number>;
   /** As in `Batching`. */
-  holds(): Promise<boolean>;
+  isKeyValid(): Promise<boolean>;
 };
 
 /**
@@ -64,10 +64,10 @@ export async function takeUpload<Item>(
   body: Readable,
   type: RecordType,
   form: RecordForm<Item>,
-  { store, holds }: Taking<Item>,
+  { store, isKeyValid }: Taking<Item>,
 ): Promise<Uploaded> {
   const taken: Uploaded = { received: 0, added: 0, duplicates: 0, invalid: 0, complete: true, errors: [] };
-  for await (const batch of readBatches(body, type, form, { size: batchSize, isHashed: false, holds })) {
+  for await (const batch of readBatches(body, type, form, { size: batchSize, isHashed: false, isKeyValid })) {
     const { items, faults } = batch;
     const added = items.length === 0 ? 0 : await store(items);
     taken.received += batch.received;
@@ -87,7 +87,7 @@ type Batching = {
   /** Whether batches need a hash; it is empty otherwise. */
   readonly isHashed: boolean;
   /** Whether the key of the upload is still valid. */
-  holds(): Promise<boolean>;
+  isKeyValid(): Promise<boolean>;
 };
 
 /**
@@ -108,17 +108,17 @@ export async function* readBatches<Item>(
       if (!isBegun && isListFault(line)) throw notUnderstood(line);
       isBegun = true;
       if (!batch.take(line)) continue;
-      yield await held(batch.end(), batching);
+      yield await unlessRevoked(batch.end(), batching);
       batch = openBatch(schema, batching);
     }
   }
   const last = batch.end();
-  if (last.received > 0) yield await held(last, batching);
+  if (last.received > 0) yield await unlessRevoked(last, batching);
 }
 
 /** An upload may last for hours: its key is asked about before each batch. A batch in hand when the key is revoked is stored all the same. */
-async function held<Batch>(batch: Batch, { holds }: Pick<Batching, 'holds'>): Promise<Batch> {
-  if (await holds()) return batch;
+async function unlessRevoked<Batch>(batch: Batch, { isKeyValid }: Pick<Batching, 'isKeyValid'>): Promise<Batch> {
+  if (await isKeyValid()) return batch;
   throw new ProblemError(
     'invalid_api_key',
     'The API key was revoked during this upload. What was stored before that stays; the rest was not read',
@@ -140,7 +140,7 @@ async function* leaving(body: Readable): AsyncGenerator<Buffer> {
 }
 
 /** Turns each record into an item or a fault at once: the JSON of 64 KB may take megabytes, an item takes little. */
-function openBatch<Item>(schema: z.ZodType<Item>, { size, isHashed }: Omit<Batching, 'holds'>) {
+function openBatch<Item>(schema: z.ZodType<Item>, { size, isHashed }: Omit<Batching, 'isKeyValid'>) {
   const items: Item[] = [];
   const faults: UploadFault[] = [];
   const digest = isHashed ? createHash('sha256') : null;

@@ -54,14 +54,15 @@ export async function post(deps: PostDeps, webhook: Webhook, taken: LeasedPost):
   const signedAt = deps.ownNow();
   const headers = requestHeaders(webhook, webhookId, body, { now: deps.now(), signedAt });
   const result = await deps.client.post(webhook.endpoint, headers, body);
-  const round = roundOf(before);
-  const made = { attempt: round + 1, events: events.length, now: deps.now(), rand: deps.rand() };
+  const scheduleTries = triesSoFar(before);
+  const made = { attempt: scheduleTries + 1, events: events.length, now: deps.now(), rand: deps.rand() };
   const decide = (health: Health) => decidePost(result, made, health, deps.policy);
   const decided = decide(taken.health);
   const decision = decided.kind === 'disable' ? await disable(deps, webhook, taken.health, decided, decide) : decided;
   const types = [...new Set(events.map(({ payload }) => payload.type))];
   const known = before ?? newDelivery(parcel, webhookId, types);
-  const begun = { ...known, round, roundSince: round === 0 ? taken.dueSince : known.roundSince };
+  const scheduleSince = scheduleTries === 0 ? taken.dueSince : known.scheduleSince;
+  const begun = { ...known, scheduleTries, scheduleSince };
   const delivery = tried(begun, signedAt, result, decision);
   await settle(deps, webhook, taken, { delivery, result, decision });
 }
@@ -136,9 +137,9 @@ async function lose(deps: PostDeps, webhook: Webhook, taken: LeasedPost, before:
     deps.report({ webhook, delivery, result: null, decision: 'failed' });
 }
 
-/** Tries in the present schedule. A delivery that had ended begins a new schedule when it is replayed. */
-function roundOf(before: Delivery | null): number {
-  return before === null || before.nextAt === null ? 0 : before.round;
+/** Tries in the present schedule, before this one. A delivery that had ended begins a new schedule when it is replayed. */
+function triesSoFar(before: Delivery | null): number {
+  return before === null || before.nextAt === null ? 0 : before.scheduleTries;
 }
 
 function tried(before: Delivery, at: number, result: PostResult, decision: PostDecision): Delivery {
@@ -148,7 +149,7 @@ function tried(before: Delivery, at: number, result: PostResult, decision: PostD
     status: decision.kind === 'again' ? 'pending' : decision.kind === 'delivered' ? 'success' : 'failed',
     tries: [...before.tries, { at, status, ms, detail }].slice(-maxTries),
     attempts: before.attempts + 1,
-    round: before.round + 1,
+    scheduleTries: before.scheduleTries + 1,
     nextAt: decision.kind === 'again' ? decision.at : null,
     reason: decision.kind === 'split' ? splitReason : null,
   };

@@ -7,7 +7,7 @@ import { nextDue } from '../domain/recipient.ts';
 import type { TimelineStep } from '../domain/timeline.ts';
 import { packContent } from './content.ts';
 import { markAgain } from './due.ts';
-import { type ChangeCommitted, type Commit, commit, commitArgs, commitNames, committed } from './email-commit.ts';
+import { type ChangeCommitted, type Commit, commit, commitArgNames, commitArgs, commitKeys } from './email-commit.ts';
 import { addPostings, postingsOf } from './email-index.ts';
 import { keys } from './keys.ts';
 import { named } from './named.ts';
@@ -63,7 +63,7 @@ export function openCampaignLeave(redis: Redis) {
         againAt: dueAt ?? '',
       });
       const args = [...own, ...commitArgs(email, after, now)];
-      return (await leaveScript(redis, [...committed, ...names], args)) as ChangeCommitted;
+      return (await leaveScript(redis, [...commitKeys, ...names], args)) as ChangeCommitted;
     },
   };
 }
@@ -82,12 +82,12 @@ const leaveArguments = named(
   'againAt', // when it comes again, or ''
 );
 
-/** KEYS `committed`, `leaveKeys`; ARGV `leaveArguments`, then what `commit` takes. Answers `done`, `lost` or `campaign_canceled`. */
+/** KEYS `commitKeys`, `leaveKeys`; ARGV `leaveArguments`, then what `commit` takes. Answers `done`, `lost` or `campaign_canceled`. */
 const leaveScript = script(`${markAgain}${addPostings}${commit}
-${leaveKeys.read('KEYS', committed.length + 1)}
+${leaveKeys.read('KEYS', commitKeys.length + 1)}
 ${leaveArguments.read('ARGV')}
 local at = ${leaveArguments.count + 1}
-${commitNames.read('ARGV', 'at', ['now', 'newCount'])}
+${commitArgNames.read('ARGV', 'at', ['now', 'newCount'])}
 local standing = redis.call('GETRANGE', marks, place, place)
 if standing == mark then
   if isTooLate(campaign, newCount) then return 'campaign_canceled' end

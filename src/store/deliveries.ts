@@ -23,26 +23,26 @@ type Packed = {
   t: readonly (readonly [number, number, number, string?])[];
   /** The webhook-id, which a batch makes of its parcel; empty when it is unknown. */
   w?: string;
-  /** Attempts, and attempts of the present round, when they differ from the number of tries in `t`. */
+  /** Attempts, and those of the present schedule, when they differ from the number of tries in `t`. */
   n?: number;
   r?: number;
   again?: number;
-  /** When the present round was first due. */
+  /** When the first try of the present schedule was due. */
   b?: number;
   why?: string;
 };
 
 export function packDelivery(delivery: Delivery): string {
-  const { parcel, types, tries, attempts, round, roundSince, nextAt, reason } = delivery;
+  const { parcel, types, tries, attempts, scheduleTries, scheduleSince, nextAt, reason } = delivery;
   const packed: Packed = {
     p: parcel,
     y: types,
     t: tries.map(({ at, status, ms, detail }) => (detail === null ? [at, status, ms] : [at, status, ms, detail])),
     ...(isBatch(parcel) ? {} : { w: delivery.webhookId ?? '' }),
     ...(attempts === tries.length ? {} : { n: attempts }),
-    ...(round === tries.length ? {} : { r: round }),
+    ...(scheduleTries === tries.length ? {} : { r: scheduleTries }),
     ...(nextAt === null ? {} : { again: nextAt }),
-    ...(nextAt === null || roundSince === null ? {} : { b: roundSince }),
+    ...(nextAt === null || scheduleSince === null ? {} : { b: scheduleSince }),
     ...(reason === null ? {} : { why: reason }),
   };
   return JSON.stringify(packed);
@@ -64,8 +64,8 @@ export function unpackDelivery(json: string, status: DeliveryStatus): Delivery {
   return {
     ...{ id: deliveryId(parcel), parcel, webhookId: (w ?? batchId(parcel)) || null, types, status, tries },
     attempts: n ?? tries.length,
-    round: r ?? tries.length,
-    roundSince: b ?? null,
+    scheduleTries: r ?? tries.length,
+    scheduleSince: b ?? null,
     nextAt: status === 'pending' ? (again ?? null) : null,
     reason: why ?? null,
   };

@@ -37,9 +37,9 @@ export type Commit = {
 export type ChangeCommitted = 'done' | 'lost' | 'content_gone' | 'campaign_canceled';
 
 /** What a commit may write beside the email itself: the first keys of each script that commits, in which `commit` has them as locals. */
-const shared = named('bell', 'outbox', 'index', 'suppressions', 'suppressionIds', 'ended', 'campaignsDue');
+const commitKeyNames = named('bell', 'outbox', 'index', 'suppressions', 'suppressionIds', 'ended', 'campaignsDue');
 
-export const committed = shared.inOrder({
+export const commitKeys = commitKeyNames.inOrder({
   bell: keys.bell,
   outbox: keys.outbox,
   index: keys.emailIndex,
@@ -50,7 +50,7 @@ export const committed = shared.inOrder({
 });
 
 /** What `commit` is given of an email, by name: `commitArgs` returns it. Behind it stand the events, then field, value and entry of each suppression. */
-export const commitNames = named(
+export const commitArgNames = named(
   'version', // the one decided upon
   'state',
   'step', // of the timeline; '' only counts a transport fault
@@ -73,7 +73,7 @@ export function commitArgs(
 ): Arguments {
   const [oldPosting, newPosting] = movedPosting(email.facts.id, email.state, state) ?? ['', ''];
   const [oldCount, newCount] = movedCount(email, state) ?? ['', ''];
-  const own = commitNames.inOrder({
+  const own = commitArgNames.inOrder({
     version: email.version,
     state: packState(state, email.facts),
     step: step === null ? '' : packStep(step),
@@ -107,10 +107,10 @@ function movedCount({ facts, state: before }: StoredEmail, after: EmailState): r
  * Steps are numbered without gaps, so that the oldest is known when there are too many.
  */
 export const commit = `${addSuppression}${countMoved}${noteEnd}
-${shared.read('KEYS')}
+${commitKeyNames.read('KEYS')}
 local function commit(email, campaign, at, change, attempt)
-  ${commitNames.read('ARGV', 'at')}
-  local firstEvent = at + ${commitNames.count}
+  ${commitArgNames.read('ARGV', 'at')}
+  local firstEvent = at + ${commitArgNames.count}
   local firstSuppression = firstEvent + tonumber(eventCount)
   local behind = firstSuppression + 3 * tonumber(suppressionCount)
   local stored = redis.call('HMGET', email, 'version', 'state', 'handOver', 'faults', 'change')
@@ -148,11 +148,11 @@ end
 const attemptKeys = named('email', 'again', 'campaign');
 const attemptArguments = named('id', 'attempt', 'againAt');
 
-/** Commits attempts. KEYS `committed`, then for each email `attemptKeys`; ARGV now, then for each `attemptArguments` and what `commit` takes. */
+/** Commits attempts. KEYS `commitKeys`, then for each email `attemptKeys`; ARGV now, then for each `attemptArguments` and what `commit` takes. */
 const attemptsScript = script(
   `${markAgain}${commit}
 local answers, at = {}, 2
-for i = ${committed.length + 1}, #KEYS, ${attemptKeys.count} do
+for i = ${commitKeys.length + 1}, #KEYS, ${attemptKeys.count} do
   ${attemptKeys.read('KEYS', 'i')}
   ${attemptArguments.read('ARGV', 'at')}
   local isDone
@@ -176,13 +176,13 @@ const changeArguments = named(
  * Commits a change that a caller asked for. Lost while a hand-over stands; refused when the email would be due without its content. A repeat of
  * the last change of the email does nothing. A mark in `again` that is due already stays: the email may have been released with a permit, which
  * the worker that takes it voids.
- * KEYS `committed`, `changeKeys`; ARGV `changeArguments`, then what `commit` takes. Answers a `ChangeCommitted`.
+ * KEYS `commitKeys`, `changeKeys`; ARGV `changeArguments`, then what `commit` takes. Answers a `ChangeCommitted`.
  */
 const changeScript = script(`${commit}
-${changeKeys.read('KEYS', committed.length + 1)}
+${changeKeys.read('KEYS', commitKeys.length + 1)}
 ${changeArguments.read('ARGV')}
 local at = ${changeArguments.count + 1}
-${commitNames.read('ARGV', 'at', ['version', 'now', 'newCount'])}
+${commitArgNames.read('ARGV', 'at', ['version', 'now', 'newCount'])}
 if redis.call('HGET', email, 'change') == change then return 'done' end
 if dueAt ~= '' and packed == '' and redis.call('EXISTS', content) == 0 then return 'content_gone' end
 if redis.call('HGET', email, 'version') == version and isTooLate(campaign, newCount) then return 'campaign_canceled' end
@@ -234,7 +234,7 @@ export function openCommit(redis: Redis) {
       const packed = after.content === undefined ? '' : await packContent(after.content);
       const own = changeArguments.inOrder({ change, id, dueAt: nextDue(after.state) ?? '', packed });
       const args = [...own, ...commitArgs(email, after, now)];
-      return (await changeScript(redis, [...committed, ...names], args)) as ChangeCommitted;
+      return (await changeScript(redis, [...commitKeys, ...names], args)) as ChangeCommitted;
     },
   };
 }
@@ -242,7 +242,7 @@ export function openCommit(redis: Redis) {
 type AttemptMember = Member & { readonly names: readonly string[]; readonly now: number; readonly args: Arguments };
 
 async function commitMembers(redis: Redis, members: readonly AttemptMember[]): Promise<boolean[]> {
-  const names = [...committed, ...members.flatMap((member) => member.names)];
+  const names = [...commitKeys, ...members.flatMap((member) => member.names)];
   const args = [members[0]?.now ?? 0, ...members.flatMap((member) => member.args)];
   return areOnes(await attemptsScript(redis, names, args));
 }

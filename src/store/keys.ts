@@ -62,11 +62,11 @@ export const keys = {
   /** Hash: alias -> id of its template. */
   templateAliases: `${prefix}:template-aliases`,
   /**
-   * Hash: a campaign's `head` as JSON, `content` packed, `status`, `scheduledAt`, `startedAt`, `endedAt`; `chunks` it has and `cursor`, the
-   * first place that was never taken; `n:<count>` for each count of its recipients and for all; `events`, the number of its last event;
-   * `tokens`, the messages its rate allows now, and `tokensAt`; `movedAt`, when it was last started or resumed or a recipient was settled;
-   * `pace`, measured from `paceAt` and `paceLeft`; `recall` once its slices are taken again because it was canceled; `closed` once it takes no
-   * more recipients and the sets of its addresses are gone;
+   * Hash: a campaign's `head` as JSON, `content` packed, `status`, `scheduledAt`, `startedAt`, `endedAt`, while it is paused `pausedAt`; `chunks`
+   * it has and `cursor`, the first place that was never taken; `n:<count>` for each count of its recipients and for all; `events`, the number of
+   * its last event; `tokens`, the messages its rate allowed at `tokensAt`; `movedAt`, when it was last started or resumed or a recipient was
+   * settled; `pace`, measured from `paceAt` and `paceLeft`; `recall` once its slices are taken again because it was canceled; `closed` once it
+   * takes no more recipients and the sets of its addresses are gone;
    * `change`, the ids and times of the last moves; `batch`, the ids of the last batches of recipients that came without an Idempotency-Key.
    */
   campaign: (id: string) => `${prefix}:campaign:${id}`,
@@ -82,9 +82,15 @@ export const keys = {
   campaignChunk: (id: string, chunk: number) => `${prefix}:campaign:${id}:chunk:${chunk}`,
   /** String: one byte for each place of a campaign. */
   campaignMarks: (id: string) => `${prefix}:campaign:${id}:marks`,
-  /** Sorted set of slices in hand, by when their lease ends: then they are taken again. */
+  /**
+   * Sorted set of slices that were taken and are not finished, by when they are taken again: the end of the lease, or the time that `release`
+   * set.
+   */
   campaignSlices: (id: string) => `${prefix}:campaign:${id}:slices`,
-  /** Hash: slice -> the take that has it in hand, and how many messages it may send. */
+  /**
+   * Hash: slice in hand -> `take allowed since`, with ` lapsed` behind it once its lease was found to be over: the take that has it, how many
+   * messages that may send, and when its lease began.
+   */
   campaignTakers: (id: string) => `${prefix}:campaign:${id}:takers`,
   /** Sorted set, all scores 0: `transport:slice` for each transport that all recipients left of a slice wait for. */
   campaignAside: (id: string) => `${prefix}:campaign:${id}:aside`,
@@ -104,7 +110,10 @@ export const keys = {
   posting: (webhookId: string) => `${prefix}:posting:${webhookId}`,
   /** Hash: how an endpoint fares: `failures` in a row, `failingSince`, `restUntil`, and `restSince`, when that was said. */
   health: (webhookId: string) => `${prefix}:health:${webhookId}`,
-  /** Hash: how many events an endpoint takes in one batch after it refused one as too large: `most`, since `at`; the `delivery` that was refused last. */
+  /**
+   * Hash: how many events an endpoint takes in one batch after it refused one as too large: `most`, since `at`; the largest batch that it took
+   * lately: `taken` events, at `takenAt`; the `delivery` that was refused last.
+   */
   batchLimit: (webhookId: string) => `${prefix}:batch-limit:${webhookId}`,
   /** Sorted set of endpoints by when their next post is due. */
   postsDue: `${prefix}:posts-due`,
@@ -131,13 +140,16 @@ export const keys = {
   /** Sorted set, all scores 0: `<id>.<scope><reason><address>` of each suppression. */
   suppressionIds: `${prefix}:suppression-ids`,
 
-  /** Hash: a transport's `paused`, `breaker` and `brake` as JSON, and the id of the last change of its breaker. */
+  /** Hash: a transport's `paused`, `breaker`, `brake` and `granted` as JSON, and the id of the last change of its breaker. */
   transport: (name: string) => `${prefix}:transport:${name}`,
   /** Sorted set of emails parked for a transport, by when they were due; their marks are in `again`. */
   parked: (transport: string, lane: Lane) => `${prefix}:parked:${transport}:${lane}`,
   /** Sorted set of emails with a permit for a transport, by when it lapses; their tokens are taken already. */
   permits: (transport: string) => `${prefix}:permits:${transport}`,
-  /** Hash: window in milliseconds -> what was used of its rate; `released` counts the released emails. */
+  /**
+   * Hash: window in milliseconds -> what was used of its rate; `released` counts what releases gave, emails and tokens for campaigns,
+   * `released_bulk` what of it was bulk; `campaign_tokens`, set aside for campaigns, and `campaigns_asked`, when one asked last.
+   */
   budget: (transport: string) => `${prefix}:budget:${transport}`,
   /** Hash: worker -> its last report about its connections, and how many it may have. */
   allotments: (transport: string) => `${prefix}:allotments:${transport}`,

@@ -36,20 +36,20 @@ async function readEndpoint(redis: Redis, id: string, now: number): Promise<Back
   const again = parcelsIn(last).filter((one) => !isDue(one) && !inHand.includes(one.parcel));
   const since = [
     ...due.map(({ at }) => at),
-    ...(await roundsOf(redis, id, again)),
+    ...(await schedulesSince(redis, id, again)),
     ...(failingSince === null ? [] : [Number(failingSince)]),
   ];
   return { waiting, oldestAt: since.length === 0 ? null : Math.min(...since) };
 }
 
-/** Since when the present round of each was due; without a time in its record, since its event happened. */
-async function roundsOf(redis: Redis, id: string, parcels: readonly Parcel[]): Promise<number[]> {
+/** When the first try in the present schedule of each was due; without a time in its record, when its event happened. */
+async function schedulesSince(redis: Redis, id: string, parcels: readonly Parcel[]): Promise<number[]> {
   if (parcels.length === 0) return [];
   const records = await redis.hmget(keys.deliveries(id), ...parcels.map(({ parcel }) => deliveryId(parcel)));
   return parcels.map(({ parcel }, n) => {
     const record = records[n];
-    const roundSince = record ? unpackDelivery(record, 'pending').roundSince : null;
-    return roundSince ?? Math.min(...placesIn(parcel).map(placeTime));
+    const since = record ? unpackDelivery(record, 'pending').scheduleSince : null;
+    return since ?? Math.min(...placesIn(parcel).map(placeTime));
   });
 }
 

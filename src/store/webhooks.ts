@@ -15,7 +15,7 @@ export type Webhooks = ReturnType<typeof openWebhooks>;
 /** An endpoint in the hash; its secrets are one sealed text. */
 type Stored = Listener & { readonly sealed: string };
 /** The form of an early version, which had only an endpoint and events. */
-type StoredOnce = Pick<Webhook, 'id' | 'createdAt' | 'endpoint' | 'events' | 'secret'>;
+type StoredEarly = Pick<Webhook, 'id' | 'createdAt' | 'endpoint' | 'events' | 'secret'>;
 type Secrets = Pick<Webhook, 'secret' | 'previousSecret' | 'headers'>;
 
 const usual = {
@@ -44,23 +44,31 @@ type WebhookChange = {
   readonly once?: { readonly mark: CreationMark; readonly note: string } | null;
 };
 
+type Replaced =
+  | 'changed'
+  /** The endpoint is no longer the old one. */
+  | 'moved_on'
+  /** It has not been failing since that time. */
+  | 'not_failing'
+  /** This claim changed it before. */
+  | 'repeated';
+
 /**
  * KEYS webhooks outbox health claim; ARGV id, old and new endpoint, event ('' for none), since when it must be failing ('' for no such
- * condition), stored, note. A repeat gets the same answer as the first command. Answers 1 when the change was made, 0 when the endpoint is no
- * longer the old one, 2 when it is not failing since that time, 3 when this claim changed it before. A full Redis accepts the first write, so
+ * condition), stored, note. A repeat gets the same answer as the first command. Answers a `Replaced`. A full Redis accepts the first write, so
  * that an endpoint can be disabled, which makes room.
  */
 const replaceScript = script(`${storedOnce}
 local stored = redis.call('HGET', KEYS[1], ARGV[1])
-if stored == ARGV[3] then return 1 end
-if isStored(KEYS[4], ARGV[6]) then return 3 end
-if stored ~= ARGV[2] then return 0 end
-if ARGV[5] ~= '' and redis.call('HGET', KEYS[3], 'failingSince') ~= ARGV[5] then return 2 end
+if stored == ARGV[3] then return 'changed' end
+if isStored(KEYS[4], ARGV[6]) then return 'repeated' end
+if stored ~= ARGV[2] then return 'moved_on' end
+if ARGV[5] ~= '' and redis.call('HGET', KEYS[3], 'failingSince') ~= ARGV[5] then return 'not_failing' end
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 if ARGV[4] ~= '' then redis.call('XADD', KEYS[2], '*', 'event', ARGV[4]) end
 if ARGV[6] ~= '' then noteStored(KEYS[4], ARGV[6] .. ARGV[7]) end
-return 1`);
+return 'changed'`);
 
 /** In each lost round another writer won; this many in a row mean a bug. */
 const maxRounds = 50;
@@ -74,7 +82,7 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
   }
 
   function unpack(json: string): Webhook {
-    const stored: Stored | StoredOnce = JSON.parse(json);
+    const stored: Stored | StoredEarly = JSON.parse(json);
     if ('secret' in stored)
       return { ...usual, ...stored, secret: unseal(stored.secret, secretKey), previousSecret: null, headers: {} };
     const { sealed, ...rest } = stored;
@@ -120,7 +128,7 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
     async listeners(): Promise<Listener[]> {
       const all = await redis.hvals(keys.webhooks);
       return all.map((json): Listener => {
-        const { sealed: _, secret: __, ...listener }: Stored & Partial<StoredOnce> = JSON.parse(json);
+        const { sealed: _, secret: __, ...listener }: Stored & Partial<StoredEarly> = JSON.parse(json);
         return { ...usual, ...listener };
       });
     },
@@ -142,10 +150,12 @@ export function openWebhooks(redis: Redis, secretKey: Uint8Array, newIv: () => U
         const { failingSince, once } = change;
         const names = [keys.webhooks, keys.outbox, keys.health(id), once?.mark.key ?? keys.webhooks];
         const noted = [once?.mark.stored ?? '', once?.note ?? ''];
-        const done = await replaceScript(redis, names, [id, was, pack(webhook), event, failingSince ?? '', ...noted]);
+        const args = [id, was, pack(webhook), event, failingSince ?? '', ...noted];
+        const replaced = (await replaceScript(redis, names, args)) as Replaced;
+        if (replaced === 'changed') return webhook;
+        if (replaced === 'not_failing') return before;
         // The state that was read may be older than that change.
-        if (done === 3) return get(id);
-        if (done !== 0) return done === 1 ? webhook : before;
+        if (replaced === 'repeated') return get(id);
       }
       throw new Error(`webhook ${id} was changed by others ${maxRounds} times in a row`);
     },

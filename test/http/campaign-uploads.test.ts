@@ -80,7 +80,7 @@ describe('a record', () => {
   async function read(type: RecordType, text: string): Promise<unknown[]> {
     const rows: unknown[] = [];
     const form = { schema: recipientRecord, columns: recipientFields };
-    const batching = { size: 3, isHashed: false, holds: async () => true };
+    const batching = { size: 3, isHashed: false, isKeyValid: async () => true };
     for await (const { items, faults } of readBatches(Readable.from([Buffer.from(text)]), type, form, batching))
       rows.push(...items, ...faults.map(({ message }) => message));
     return rows;

@@ -1,4 +1,4 @@
-/** GET /v1/events as a live stream: from any place, for any number of readers, as fast as each takes it, and no longer than its key holds. */
+/** GET /v1/events as a live stream: from any place, for any number of readers, as fast as each takes it, and no longer than its key is valid. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { keys } from '../../src/store/keys.ts';
 import { emailIdOf, eventOf, type FeedWorld, openFeedWorld, transportEvent } from '../support/event-feed.ts';

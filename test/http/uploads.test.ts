@@ -23,7 +23,7 @@ function* cut(text: string, size: number): Generator<Buffer> {
 
 async function batchesOf(type: keyof typeof forms, list: object[], chunkBytes: number) {
   const body = Readable.from(cut(forms[type](list), chunkBytes));
-  const batching = { size: 500, isHashed: true, holds: async () => true };
+  const batching = { size: 500, isHashed: true, isKeyValid: async () => true };
   return Array.fromAsync(readBatches(body, type, { schema, columns: ['email'] }, batching));
 }
 
@@ -49,7 +49,7 @@ it('a record is an item as soon as it came, and nothing else is kept of it', asy
     }
   }
   const form = { schema: schema.transform(() => cameBefore.push(came)), columns: [] };
-  const batching = { size: 500, isHashed: false, holds: async () => true };
+  const batching = { size: 500, isHashed: false, isKeyValid: async () => true };
   await Array.fromAsync(readBatches(Readable.from(body()), 'application/x-ndjson', form, batching));
   expect(came).toBe(100);
   expect(cameBefore[0]).toBeLessThan(50);

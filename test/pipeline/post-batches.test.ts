@@ -174,6 +174,8 @@ describe('a batch that is too large for its endpoint', () => {
     await line.forwardAll();
     expect(consumer.calls).toHaveLength(3);
     const { page } = await line.deliveries.page(id, { limit: 50, status: 'pending' });
-    expect(page.map(({ round, nextAt }) => [round, nextAt])).toEqual(Array(2).fill([1, line.now + 5 * second]));
+    expect(page.map(({ scheduleTries, nextAt }) => [scheduleTries, nextAt])).toEqual(
+      Array(2).fill([1, line.now + 5 * second]),
+    );
   });
 });

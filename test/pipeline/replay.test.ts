@@ -70,7 +70,7 @@ it('a replay of a failed delivery begins a new schedule', async () => {
   await line.passToNext();
   await line.forwardAll();
   expect((await line.deliveries.page(webhook.id, { limit: 1 })).page).toMatchObject([
-    { id: delivery?.id, status: 'pending', attempts: 11, round: 1, nextAt: line.now + 5 * second },
+    { id: delivery?.id, status: 'pending', attempts: 11, scheduleTries: 1, nextAt: line.now + 5 * second },
   ]);
   expect(new Set(consumer.ids()).size).toBe(1);
 });
@@ -94,7 +94,7 @@ it('a replay of a delivery that ended when its endpoint was disabled begins a ne
   await line.replay(webhook, { kind: 'delivery', deliveryId: delivery?.id ?? '' });
   await line.forwardAll();
   expect((await line.deliveries.page(webhook.id, { limit: 1 })).page).toMatchObject([
-    { id: delivery?.id, status: 'pending', attempts: 4, round: 1, nextAt: line.now + 5 * second },
+    { id: delivery?.id, status: 'pending', attempts: 4, scheduleTries: 1, nextAt: line.now + 5 * second },
   ]);
 });
 
@@ -109,7 +109,7 @@ it('a replay of a delivery that comes again begins a new schedule, so that many 
     await line.forwardAll();
   }
   expect((await line.deliveries.page(webhook.id, { limit: 1 })).page).toMatchObject([
-    { status: 'pending', attempts: 13, round: 1, nextAt: line.now + 5 * second },
+    { status: 'pending', attempts: 13, scheduleTries: 1, nextAt: line.now + 5 * second },
   ]);
 });
 
@@ -232,7 +232,7 @@ it('several replays of a delivery in hand post it once more, with a new schedule
   await line.roundsEnded();
   expect(slow.calls).toHaveLength(3);
   expect((await line.deliveries.page(webhook.id, { limit: 1 })).page).toMatchObject([
-    { status: 'pending', attempts: 3, round: 1, nextAt: line.now + 5 * second },
+    { status: 'pending', attempts: 3, scheduleTries: 1, nextAt: line.now + 5 * second },
   ]);
 });
 

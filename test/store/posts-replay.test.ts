@@ -24,7 +24,7 @@ describe('what is replayed while it is in hand', () => {
     ['comes again later', { status: 'pending', nextAt: next }, [place(0)], 0],
     ['succeeded', {}, [], 1],
     ['went out in halves', { status: 'failed', halves: [place(7), place(8)] }, [place(7), place(8)], 1],
-  ] as const)('and %s goes out at once, each event once', async (_, came, due, round) => {
+  ] as const)('and %s goes out at once, each event once', async (_, came, due, scheduleTries) => {
     await replay();
     const { parcels, leaseEnd } = await take();
     await Promise.all([replay(), replay()]);
@@ -33,7 +33,7 @@ describe('what is replayed while it is in hand', () => {
     expect(await posts.settle('wh_1', settled(parcel, leaseEnd, came), now)).toBe(true);
     expect((await take()).parcels).toEqual(due);
     const [json = ''] = await redis.hvals(keys.deliveries('wh_1'));
-    expect(unpackDelivery(json, 'failed').round).toBe(round);
+    expect(unpackDelivery(json, 'failed').scheduleTries).toBe(scheduleTries);
     await posts.settle('wh_1', settled(parcel, leaseEnd, { status: 'pending', nextAt: next }), now);
     expect((await take()).parcels).toEqual([]);
   });
@@ -47,7 +47,7 @@ describe('what is replayed while it is in hand', () => {
     await replay();
     const { parcels, leaseEnd } = await take(next + leaseMs);
     expect(parcels).toEqual([place(0)]);
-    expect(await openDeliveries(redis).of('wh_1', place(0))).toMatchObject({ attempts: 1, round: 0 });
+    expect(await openDeliveries(redis).of('wh_1', place(0))).toMatchObject({ attempts: 1, scheduleTries: 0 });
     await posts.settle('wh_1', settled(place(0), leaseEnd, again), next + leaseMs);
     expect(await redis.zscore(keys.posts('wh_1'), place(0))).toBe(String(next));
   });

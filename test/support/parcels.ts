@@ -18,8 +18,8 @@ export function settled(
     ...{
       tries: [{ at: now, status: 200, ms: 1, detail: null }],
       attempts: 1,
-      round: 1,
-      roundSince: null,
+      scheduleTries: 1,
+      scheduleSince: null,
       reason: null,
     },
   };

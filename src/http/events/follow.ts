@@ -37,7 +37,7 @@ const troubleWaitMs = 1_000;
 
 /** Resolves when the reader has gone, `stopping` is aborted or the key was revoked. A revoked key gets no further event. */
 export async function follow(
-  deps: FollowDeps & { broadcast: Pick<Broadcast, 'join'>; holds(keyId: string): Promise<boolean> },
+  deps: FollowDeps & { broadcast: Pick<Broadcast, 'join'>; isKeyValid(keyId: string): Promise<boolean> },
   { key, audience, outlet, ...follower }: Follower,
   stopping: AbortSignal,
 ): Promise<void> {
@@ -51,7 +51,7 @@ export async function follow(
   await outlet.write(`retry: ${reconnectMs}\nid: ${place}\n\n`);
   while (!over.aborted) {
     if (deps.now() >= beatAt) {
-      if (!(await deps.holds(key.id))) return;
+      if (!(await deps.isKeyValid(key.id))) return;
       // An id without data moves the reader's place past events that it did not ask for.
       await outlet.write(`:\nid: ${place}\n\n`);
       beatAt = deps.now() + deps.heartbeatMs;
@@ -64,7 +64,7 @@ export async function follow(
     });
     isTrouble = step === null;
     if (step !== null && step.text !== '') {
-      if (!(await deps.holds(key.id))) return;
+      if (!(await deps.isKeyValid(key.id))) return;
       await outlet.write(step.text);
     }
     if (step === null || step.place === place)

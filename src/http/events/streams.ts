@@ -1,6 +1,6 @@
 /** The live streams that are open in this process: their number is limited, and all of them end when the process stops. */
 import type { FastifyReply } from 'fastify';
-import { openHolding } from '../holding.ts';
+import { openKeyCheck } from '../key-checks.ts';
 import { ProblemError } from '../problems.ts';
 import { openOutlet } from '../sse.ts';
 import { type BroadcastDeps, openBroadcast } from './broadcast.ts';
@@ -32,7 +32,7 @@ export const usualBounds = {
 
 export function openStreams(deps: StreamDeps, bounds: typeof usualBounds): Streams {
   const broadcast = openBroadcast(deps);
-  const holds = openHolding(deps.apiKeys);
+  const isKeyValid = openKeyCheck(deps.apiKeys);
   const stopping = new AbortController();
   let open = 0;
   /** By the first of the keys that made each other. */
@@ -66,7 +66,7 @@ export function openStreams(deps: StreamDeps, bounds: typeof usualBounds): Strea
         reply.hijack();
         const outlet = openOutlet(reply.raw, reply.getHeaders() as Record<string, string>, bounds.stallMs);
         stopping.signal.addEventListener('abort', outlet.end);
-        await follow({ ...deps, broadcast, holds }, { ...follower, place: from, outlet }, stopping.signal);
+        await follow({ ...deps, broadcast, isKeyValid }, { ...follower, place: from, outlet }, stopping.signal);
         stopping.signal.removeEventListener('abort', outlet.end);
         outlet.end();
       } finally {

@@ -5,7 +5,7 @@ import { adminKey } from '../domain/api-key.ts';
  * Each event wakes all readers of streams. All that ask about one key in the same turn of the event loop share one look-up, which is no older
  * than the event.
  */
-export function openHolding(apiKeys: { get(id: string): Promise<unknown> }): (keyId: string) => Promise<boolean> {
+export function openKeyCheck(apiKeys: { get(id: string): Promise<unknown> }): (keyId: string) => Promise<boolean> {
   const asked = new Map<string, Promise<boolean>>();
 
   async function ask(keyId: string): Promise<boolean> {

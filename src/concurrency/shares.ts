@@ -1,6 +1,6 @@
 /**
- * Places that several parties share: one never takes more than it leaves free, so that those that hang always leave some to the others.
- * Whoever waits comes in however busy it is: its own party never passes it, and none does once its own has no place.
+ * Places that several parties share. A party never takes more than it leaves free, so that parties that hang always leave some to the others.
+ * A waiting caller always gets in, however busy it is: its own party never passes it, and no other does once its own party has no place.
  */
 
 type Leave = () => void;

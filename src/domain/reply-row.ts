@@ -37,7 +37,7 @@ export const replyCategories = [
 
 export type ReplyCategory = (typeof replyCategories)[number];
 
-/** What is wrong with the recipient itself: to try again changes nothing, whoever sends. */
+/** What is wrong with the recipient itself: trying again changes nothing, from any sender. */
 export const recipientCategories: readonly ReplyCategory[] = [
   'unknown_user',
   'unknown_host',

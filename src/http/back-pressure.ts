@@ -1,4 +1,4 @@
-/** Refuses new mail while too much of its lane waits, Redis is nearly full or may forget what it is given. */
+/** Refuses new mail while too much of its lane waits, Redis is nearly full or may lose data. */
 import type { ApiKey } from '../domain/api-key.ts';
 import { type Lane, lanes } from '../domain/lane.ts';
 import type { Pressure } from '../pipeline/check-back-pressure.ts';

@@ -15,7 +15,7 @@ type Deps = {
 export type Round = {
   /** How far this worker has come on its present way through all campaigns; null before the first. */
   after: string | null;
-  /** Campaigns that it has told of as lost. */
+  /** Campaigns that it has reported as lost. */
   readonly told: Set<string>;
 };
 

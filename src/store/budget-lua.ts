@@ -131,7 +131,7 @@ local function openBudget(key, now, rates)
     end
   }
 end
--- the rates that begin with their number at ARGV[at], and where the next argument stands
+-- the rates that begin with their number at ARGV[at], and the place of the next argument
 local function ratesFrom(at)
   local rates, last = {}, at + 2 * tonumber(ARGV[at])
   for i = at + 1, last do rates[#rates + 1] = ARGV[i] end

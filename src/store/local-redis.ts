@@ -102,7 +102,7 @@ async function giveUp(server: ChildProcess, dir: string): Promise<void> {
   await rm(join(dir, 'redis.pid'), { force: true });
 }
 
-/** @param cut ends the wait for one that loads its data; it does not end the connection, which stands until the last user leaves */
+/** @param cut ends the wait for one that loads its data; it does not end the connection, which lasts until the last user leaves */
 async function tryOpen(url: string, cut: AbortSignal): Promise<Redis | null> {
   const opening = new AbortController();
   const end = () => opening.abort();

@@ -153,7 +153,7 @@ describe('a key that may only send', () => {
   const standing = (id: string, status: string) =>
     new RegExp(`^${id} {2}${status}\n {2}recipients {6}1\n {2}${status === 'canceled' ? '' : 'pending {9}1\n$'}`, 'm');
 
-  it('sends a campaign and moves it, and is told where it stands and nothing of what it says', async () => {
+  it('sends a campaign and changes its status, and sees its state but not its content', async () => {
     const [exit, said] = await mine('send', list, '--template', 't');
     const [, id = ''] = /^(cm_\w+)$/m.exec(said) ?? [];
     expect([exit, said]).toEqual([0, expect.stringMatching(standing(id, 'running'))]);
@@ -178,7 +178,7 @@ describe('a key that may only send', () => {
     expect(await goOn()).toEqual([1, expect.stringContaining('Its status is running.')]);
   });
 
-  it('is told that what it cannot watch was sent', async () => {
+  it('is told that a campaign it cannot watch was sent', async () => {
     expect(await mine('send', list, '--template', 't', '--watch')).toEqual([
       1,
       expect.stringMatching(/^cm_\w+ was sent, but cannot be watched: /m),
@@ -196,7 +196,7 @@ it.each([[['--help']], [['send', '--help']], [['-h', 'send', 'list.csv']]])(
 );
 
 it.each(['foo', 'localhost:8080', 'ftp://a.example'])(
-  'says of what is no URL of an API that it is none: %s',
+  'rejects a value that is not the URL of an API: %s',
   async (url) => {
     const said = await Array.fromAsync(runCampaign(['status', nowhere, '--url', url, '--key', 'pr_x']));
     expect(said).toEqual([{ fault: expect.stringContaining(`--url ${url} is not the address of an API`), exit: 1 }]);

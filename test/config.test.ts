@@ -94,7 +94,7 @@ describe('configuration', () => {
     ['rediss://h/1?db=2', 'REDIS_URL: must have nothing after ? or #'],
     ['redis://h#hunter2', 'REDIS_URL: must have nothing after ? or #'],
     ['unix:///s?db=2&password=hunter2', 'REDIS_URL: must have nothing after ? or # but db'],
-  ])('of %s for a Redis it refuses what would be passed over, and repeats none of it', (url, fault) => {
+  ])('of %s for a Redis it refuses parts that would be ignored, and repeats none of them', (url, fault) => {
     const faults = faultsOf({ REDIS_URL: url });
     expect(faults).toEqual([expect.stringContaining(fault)]);
     expect(faults.join()).not.toContain('hunter2');
@@ -111,7 +111,7 @@ describe('configuration', () => {
     expect(readConfig(production).devInbox).toBe(false);
   });
 
-  it('in production asks the API as well for its transports: it tells of them, and what mail waits for', () => {
+  it('in production the API also needs its transports, to report on them and on waiting mail', () => {
     const { SMTP_URL: _, ...rest } = production;
     expect(faultsOf({ ...rest, ROLES: 'api' })).toEqual(['SMTP_URL or TRANSPORTS_FILE: is required in production']);
     expect(faultsOf({ ...production, ROLES: 'api' })).toEqual([]);
@@ -149,7 +149,7 @@ describe('configuration', () => {
     },
   );
 
-  it('takes whom to trust with TLS only where there is TLS', () => {
+  it('accepts a CA for TLS only where TLS is used', () => {
     const REDIS_CA = '-----BEGIN CERTIFICATE-----';
     const fault = ['REDIS_CA: is for a REDIS_URL with rediss://, and there is none'];
     for (const REDIS_URL of ['redis://h:6380', 'unix:///s', ''])
@@ -195,14 +195,14 @@ describe('configuration', () => {
     expect(readConfig({ MAX_ATTACHMENT_BYTES: '0' }).MAX_ATTACHMENT_BYTES).toBe(0);
   });
 
-  it('says so where events go before the last try to tell of them, and only there', () => {
+  it('warns if events are removed before their last webhook try, and only then', () => {
     expect(readConfig({}).cautions).toEqual([]);
     expect(readConfig({ RETENTION_EVENTS: '61m', WEBHOOK_SCHEDULE: '1h' }).cautions).toEqual([
       expect.stringMatching(/^RETENTION_EVENTS is shorter than WEBHOOK_SCHEDULE lasts \(66m\)/),
     ]);
   });
 
-  it('says so where records go before the last try to tell of their emails', () => {
+  it('warns if records are removed before the last webhook try for their emails', () => {
     expect(readConfig({ RETENTION_RECORDS: '66m', WEBHOOK_SCHEDULE: '1h' }).cautions).toEqual([]);
     expect(readConfig({ RETENTION_RECORDS: '65m', WEBHOOK_SCHEDULE: '1h' }).cautions).toEqual([
       expect.stringMatching(/^RETENTION_RECORDS is shorter than WEBHOOK_SCHEDULE lasts \(66m\)/),

@@ -103,7 +103,7 @@ describe('in the cluster', () => {
     expect(rules.flatMap(({ expr }) => faultsOf(expr))).toEqual([]);
   });
 
-  it('one tells that no API is there and one that no worker is, by the Services that their metrics are found by', ({
+  it('one alert reports that no API runs and one that no worker runs, by the Services through which their metrics are found', ({
     skip,
   }) => {
     skip(helm === null, withoutHelm);
@@ -148,7 +148,7 @@ describe('in the cluster', () => {
     expect(rules.find(({ alert }) => alert === 'PostriderRefusesMail')?.expr).toContain('takes_mail="true"');
   });
 
-  it('mail that a lane does not take raises the alert though nobody sends any', ({ skip }) => {
+  it('a lane that accepts no mail raises the alert even if nobody sends any', ({ skip }) => {
     skip(helm === null, withoutHelm);
     const rules = specOf('PrometheusRule').groups.flatMap((group) => group.rules);
     const watched = rules.filter(({ expr }) => expr.includes('postrider_taking_mail'));

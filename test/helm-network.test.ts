@@ -123,7 +123,7 @@ describe('a network policy', () => {
       to?.map((peer) => roleOf(peer, name)),
     ]);
 
-  it('lets in callers, who reads metrics, and the Pod of `helm test`', () => {
+  it('lets in callers, readers of metrics, and the Pod of `helm test`', () => {
     expect(comingTo(closed, '-api')).toEqual([[['http'], [shop, shop, ['test']]]]);
     expect(comingTo(closed, '-worker')).toEqual([[['http'], [shop]]]);
     expect(comingTo(trial, '-api')).toEqual([[['http'], undefined]]);

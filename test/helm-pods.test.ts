@@ -32,7 +32,7 @@ function filesOf(name: string, spec: PodSpec) {
   );
 }
 
-describe('each file that a process is told of', () => {
+describe('each file that a process is given', () => {
   it('is out of the Secret that was named, under the key that was named', () => {
     const name = 'Secrets that are there';
     const both = {
@@ -69,7 +69,7 @@ describe('each file that a process is told of', () => {
     expect(keyOf('to try it out')).toBe(testApiKey);
   });
 
-  it('may be read by the group that its volume is given, and by nobody else', () => {
+  it('may be read by the group of its volume, and by no one else', () => {
     const volumes = podsOf(Object.keys(valueSets).flatMap(objectsOf)).flatMap(({ spec }) => spec.volumes ?? []);
     const modes = volumes.map(({ secret, projected }) => secret?.defaultMode ?? projected?.defaultMode);
     expect(new Set(modes.filter((mode) => mode !== undefined))).toEqual(new Set([0o440]));

@@ -36,7 +36,7 @@ it('the table in helm/README.md is what node test/support/chart-table.ts prints'
   expect(table).toBe(chartTable());
 });
 
-it('each setting has a value of its own or may stand in `settings`', () => {
+it('each setting has a value of its own or may be set in `settings`', () => {
   const names = Object.keys(settings.shape);
   expect(Object.keys(schema.properties.settings.properties).toSorted()).toEqual(
     names.filter((name) => !own.includes(name)).toSorted(),

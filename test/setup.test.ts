@@ -135,7 +135,7 @@ test("a node_modules whose node does not run here makes way for the system's own
   expect(await machine.setUp({})).toEqual(done);
 });
 
-test('without Redis and without a package manager one is told so', async () => {
+test('without Redis and without a package manager it says so', async () => {
   await using machine = await openMachine();
   const { code, printed } = await machine.setUp({ mode: 'start' });
   expect(code).toBe(1);

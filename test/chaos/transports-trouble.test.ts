@@ -157,7 +157,7 @@ describe('with no other transport', () => {
     ids.locked = await world.sendAll({ route: 'locked' }, mails(20));
   });
 
-  it('a server that is down is told of once, its mail waits whole, and goes out by itself when it is back', async () => {
+  it('a server that is down is reported once; its mail waits without losing an attempt, and goes out by itself when the server is back', async () => {
     await until('all to be parked', async () => (await world.parked('down')) === 40);
     const { breaker } = (await world.states.read(['down'])).get('down') ?? {};
     expect(breaker).toMatchObject({ kind: 'open', cause: 'connect', reason: expect.stringMatching(/closed/i) });
@@ -179,7 +179,7 @@ describe('with no other transport', () => {
     ]);
   });
 
-  it('a server that logs in and refuses the mail is tried with one at a time, and told of once', async () => {
+  it('a server that accepts the login and refuses the mail is tried with one email at a time, and reported once', async () => {
     const refused = () => picky.lines.filter((line) => line.startsWith('MAIL')).length - picky.bodies.length;
     await probedUntil('picky', () => refused() >= 3);
     isPicky = false;

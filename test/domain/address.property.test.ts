@@ -146,7 +146,7 @@ describe('whatever is given', () => {
 });
 
 describe('an address that the standards allow', () => {
-  it('is read and comes back as given, but for quotes and backslashes it can do without, and its domain, which is in lower-case A-labels', () => {
+  it('is read and comes back as given, except for needless quotes and backslashes, and its domain in lower-case A-labels', () => {
     fc.assert(
       fc.property(local, domain, (before, after) => {
         const address = `${simplest(before)}@${domainToASCII(after)}`;

@@ -80,7 +80,7 @@ describe('a batch', () => {
     expect(none?.attachments).toEqual([]);
   });
 
-  it('has every fault of every message named where it stands', () => {
+  it('has every fault of every message reported at its place', () => {
     expect(faultsOf([good, { ...good, to: ['x', 'y@x.co'] }, null, { ...good, subject: 'a\nb', odd: 1 }])).toEqual([
       '/1/to/0 is not an address: expected local-part@domain',
       '/2 Invalid input: expected object, received null',
@@ -194,14 +194,14 @@ describe('a batch', () => {
     ]);
   });
 
-  it('stands for the same request as the email sent by itself, whichever way it was put together', () => {
+  it('counts as the same request as the email sent by itself, however it was put together', () => {
     const [alone] = read([{ ...good, idempotency_key: 'k' }]).items;
     const { subject, ...base } = good;
     const [composed] = read({ base, messages: [{ idempotency_key: 'k', subject }] }).items;
     expect([alone, composed].map((item) => bodyHash(item?.given))).toEqual([bodyHash(good), bodyHash(good)]);
   });
 
-  it('stands for the same request whether a message says null or leaves the field to its base', () => {
+  it('counts as the same request whether a message says null or leaves the field to its base', () => {
     const hashOf = (subject: string, own: object) =>
       bodyHash(read({ base: { ...good, subject }, messages: [{ idempotency_key: 'k', ...own }] }).items[0]?.given);
     expect(hashOf('Hi', { subject: null, cc: null })).toBe(hashOf('Hi', {}));

@@ -29,7 +29,7 @@ describe('decide', () => {
   it.each([
     ['its age limit', {}, policy.maxAgeMs, 'failed', 'not delivered within its age limit: lost'],
     ['its ttl', { expiresAt: start + 12_000 }, 5_000, 'expired', 'not delivered before it expired: lost'],
-  ] as const)('tells that nobody knows, and then that it ended, when %s leaves no time to try again', (...given) => {
+  ] as const)('reports the outcome as unknown, and then the end, when %s leaves no time to try again', (...given) => {
     const [, state, ageMs, status, reason] = given;
     const refused = [
       { address: 'b', smtp: greylisted },
@@ -67,7 +67,7 @@ describe('decide', () => {
   it.each([
     ['its age limit', {}, policy.maxAgeMs, 'failed'],
     ['its ttl', { expiresAt: start + 300_000 }, 300_000, 'expired'],
-  ])('goes by the schedule when it is asked to wait beyond %s, and ends by that', (_, given, endsMs, status) => {
+  ])('uses the schedule when a server asks to wait beyond %s, and ends by then', (_, given, endsMs, status) => {
     const patient = { code: 450, enhanced: null, reply: `450 Greylisted, try again in ${endsMs / 1_000 + 60} seconds` };
     const before = storedEmail([recipient('a')], { state: given });
     const after = decide(before, answered({ a: patient }), policy, start, 0);
@@ -104,7 +104,7 @@ describe('decide', () => {
     expect(triedToTheEnd(code, () => answered({ a: greylisted })).tries).toEqual([0, 600_000, 690_000]);
   });
 
-  it('has its try before the end again once somebody asks for another round', () => {
+  it('has its try before the end again once a caller asks for another round', () => {
     const facts = { ttlMs: 300_000 };
     const code = storedEmail([recipient('a')], { facts, state: { expiresAt: start + 300_000 } });
     const { email } = triedToTheEnd(code, () => answered({ a: greylisted }));

@@ -70,7 +70,7 @@ it.each([
 });
 
 it.each(replyRows.filter(({ action }) => action === 'fail'))(
-  'who is suppressed for "$name" bounces for good, and nobody else',
+  'a recipient that is suppressed for "$name" bounces permanently, and no other does',
   ({ category, suppress }) => {
     expect(bounceKinds[category].type === 'Permanent' || !suppress).toBe(true);
     if (bounceKinds[category].type === 'Permanent') expect(recipientCategories).toContain(category);

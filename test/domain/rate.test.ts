@@ -50,7 +50,7 @@ describe('a rate', () => {
   });
 });
 
-describe('whoever keeps to', () => {
+describe('the rate of a sender', () => {
   it.each([
     ['14/s', '14/s', true],
     ['15/s', '14/s', false],
@@ -64,7 +64,7 @@ describe('whoever keeps to', () => {
     expect(keepsTo(rates(own), limit(granted))).toBe(expected);
   });
 
-  it('no rate keeps to none', () => {
+  it('no rate keeps to no limit', () => {
     expect(keepsTo(null, limit('1000/s'))).toBe(false);
   });
 });

@@ -162,7 +162,7 @@ describe('a path that is there', () => {
     expect((await head('/v1/nothing')).status).toBe(404);
   });
 
-  it('tells a caller without a key nothing', async () => {
+  it('shows nothing to a caller without a key', async () => {
     const answer = await apiClient(postrider.url, null)('PATCH', '/v1/webhooks', '{');
     expect(answer).toMatchObject({ status: 401, body: { name: 'missing_api_key' } });
     expect(answer.headers.allow).toBeUndefined();

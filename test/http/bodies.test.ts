@@ -54,7 +54,7 @@ describe('in chunks, to a route that takes no body', () => {
   }
 
   it.each(['', 'application/json', 'application/octet-stream'])(
-    'none at all is no body, whatever its type: %j',
+    'no bytes at all count as no body, whatever the type: %j',
     async (type) => {
       expect(await ask(type, '')).toBe(404);
     },
@@ -112,12 +112,12 @@ describe('a body that cannot be read', () => {
     ['application/json; charset=utf-16', '{}'],
     ['application/merge-patch+json', '{}'],
     ['nonsense', '{}'],
-  ])('of type %s is a 415 that says what is read', async (type, body) => {
+  ])('of type %s gets a 415 that lists the accepted types', async (type, body) => {
     const answer = await refused(body, { ...json, 'content-type': type });
     expect(answer).toMatchObject({ status: 415, headers: { accept: 'application/json' } });
   });
 
-  it('of no type is a 415 as well', async () => {
+  it('of no type gets a 415 as well', async () => {
     expect(await refused('{}', { authorization: json.authorization })).toMatchObject({ status: 415 });
   });
 });
@@ -217,7 +217,7 @@ describe('a body packed with gzip', () => {
 });
 
 describe('a body whose length is not what was announced', () => {
-  it('is waited for only as long as the connection stands', async () => {
+  it('is waited for only as long as the connection lasts', async () => {
     const before = await stored();
     for (const headers of [json, gzip]) {
       using http = await openRawHttp(postrider.url);

@@ -180,7 +180,7 @@ describe('an upload', () => {
     expect(await everybody(id)).toEqual([{ address: 'ada@example.org', variables: { plan: 'x; y' } }]);
   });
 
-  it('of nothing adds nobody; what is no type or no campaign is told', async () => {
+  it('of nothing adds no recipient; a wrong type or campaign is reported', async () => {
     const id = await create();
     for (const type of [ndjson, csv, json])
       expect((await upload(id, { body: '', type })).body).toMatchObject({ received: 0, added: 0 });

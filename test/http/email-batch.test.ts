@@ -39,7 +39,7 @@ describe('a batch', () => {
     }
   });
 
-  it('stands in lists in the order of the request, its last email first', async () => {
+  it('appears in lists in the order of the request, its last email first', async () => {
     const { body } = await post({ base: { ...good, external_id: 'in-order' }, messages: Array(100).fill({}) });
     const list = await postrider.api('GET', '/v1/emails?external_id=in-order&limit=100');
     expect(list.body.data.map(({ id }) => id)).toEqual(body.data.map(({ id }) => id).reverse());

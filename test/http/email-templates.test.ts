@@ -109,7 +109,7 @@ describe('an email of a template', () => {
     expect(told(await send(body))).toEqual(faults);
   });
 
-  it('keeps to what its key may do, whoever says who it is from', async () => {
+  it('keeps to what its key may do, also when the template sets the sender', async () => {
     const { body } = await postrider.api('POST', '/v1/api-keys', {
       name: 'k',
       scopes: ['send'],
@@ -157,7 +157,7 @@ describe('a batch of a template', () => {
     ]);
   });
 
-  it('tells of each that lacks something, and accepts the others where it may', async () => {
+  it('reports each email that lacks something, and accepts the others if allowed to', async () => {
     const messages = [
       { template: { id: 'order', variables } },
       { template: { id: 'order', variables: { name: 'x' } } },

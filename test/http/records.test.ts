@@ -89,7 +89,7 @@ it.each([';', '\t'])('CSV: as spreadsheets write it, with %j between the fields'
 describe.each([
   ['a byte order mark', '\ufeff'],
   ['nothing', ''],
-])("CSV: Excel's first line, behind %s", (_, mark) => {
+])("CSV: Excel's first line, after %s", (_, mark) => {
   const list = (first: string, delimiter: string) =>
     `${mark}${first}\r\nemail,note\r\na@x.co,"x\ny"\r\nb@x.co,1,2\r\n`.replaceAll(',', delimiter);
 
@@ -100,7 +100,7 @@ describe.each([
       ['"sep=;"', ';'],
       ['sep=\\t', '\t'],
     ] as const),
-  ])('%j is what stands between fields, and counts as a line', async (first, delimiter) => {
+  ])('%j is what separates fields, and counts as a line', async (first, delimiter) => {
     const text = list('first', delimiter).replace('first', first);
     for (const places of [[], Array.from(Buffer.from(text), (_byte, n) => n)])
       expect(await read(csv, text, places)).toEqual([
@@ -158,7 +158,7 @@ it.each([
   expect(await read(csv, `${header}\nb@x.co,b\nc@x.co,c\n`)).toEqual([{ line: 1, fault }]);
 });
 
-it('CSV: a faulty row spoils no row behind it, however long the list', async () => {
+it('CSV: a faulty row spoils no row after it, however long the list', async () => {
   const good = (from: number) => Array.from({ length: 10_000 }, (_, n) => `${from + n}@x.co,n`);
   const rows = [
     ...good(0),

@@ -170,7 +170,7 @@ describe('transports', () => {
     expect(asked).toEqual([['verify', 'ses']]);
   });
 
-  it('are paused in the name of the key, and resumed, each answered with how they stand then', async () => {
+  it('are paused in the name of the key, and resumed, and each answer shows their new state', async () => {
     const manager = apiClient(url, 'pr_manages');
     expect(await manager('POST', '/v1/transports/ses/pause')).toMatchObject({
       status: 200,
@@ -189,7 +189,7 @@ describe('transports', () => {
     for (const path of posts) expect(await api('POST', path.replace('ses', 'sse'))).toMatchObject(expected);
   });
 
-  it('cannot be told of while the store is away', async () => {
+  it('cannot be shown while the store is away', async () => {
     trouble = new Error('Connection is closed.');
     expect(await api('GET', '/v1/transports')).toMatchObject({ status: 503, body: { name: 'service_unavailable' } });
   });

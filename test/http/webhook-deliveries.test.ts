@@ -117,7 +117,7 @@ describe('the log', () => {
 });
 
 describe('replay', () => {
-  it('of what is pending goes out now, and by its event, its delivery and its time under the same id', async () => {
+  it('of a pending delivery goes out now, by its event, its delivery or its time, under the same id', async () => {
     const [{ id: delivery_id = '', message_id: event_id = '' } = {}] = (await list('?event_type=email.bounced')).data;
     const times = () => consumer.ids().filter((one) => one === event_id).length;
     expect(times()).toBe(2);

@@ -285,7 +285,7 @@ it('with a server that does not speak a worker has it in hand, and others wait f
   });
 });
 
-it('every reason has been seen, but for those of campaigns', () => {
+it('every reason has been seen, except those of campaigns', () => {
   const reasons = explanationReasons.filter((reason) => !(campaignReasons as readonly string[]).includes(reason));
   expect([...seen].toSorted()).toEqual(reasons.toSorted());
 });

@@ -43,7 +43,7 @@ it('a transport with as many connections as a lane has places is named at the st
   expect(said).toMatchObject([{ level: 40, transports: ['default'], worker_concurrency: 10 }]);
 });
 
-it('of a file that cannot be fetched no more than the host is in a line, and all but its query in the answer', async () => {
+it('of a file that cannot be fetched, a log line has only the host, and the answer all but its query', async () => {
   const attachments = [{ filename: 'Secret plan.pdf', path: 'https://127.0.0.1:1/secret/plan.pdf?key=secret' }];
   const { id } = (await api.api('POST', '/v1/emails', { ...email('bob@y.example'), attachments })).body;
   const lineOf = (msg: string) => named(linesOf(worker), msg).find((each) => each.email_id === id);

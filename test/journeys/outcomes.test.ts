@@ -131,7 +131,7 @@ it('a server without STARTTLS gets no password and no mail, and no attempt is bu
   expect(plain.mails).toEqual([]);
 });
 
-it('a certificate nobody vouches for is refused, unless tls_verify=false says otherwise', async () => {
+it('an untrusted certificate is refused, unless tls_verify=false says otherwise', async () => {
   const id = await world.send({ route: 'strict' });
   expect((await reasonOf(id)).reason).toMatch(/self-signed|certificate/i);
   expect(secure.mails).toEqual([]);

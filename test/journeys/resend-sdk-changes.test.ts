@@ -78,7 +78,7 @@ it('what was sent cannot be canceled any more', async () => {
   });
 });
 
-it('an email is seen with every field that the SDK tells of', async () => {
+it('an email is shown with every field that the SDK knows', async () => {
   const { id } = dataOf(
     await resend.emails.send({
       ...letter,

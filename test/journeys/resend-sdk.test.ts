@@ -42,7 +42,7 @@ function mailOf(id: string): Promise<ReceivedMail> {
 }
 
 describe('emails.send', () => {
-  it('brings every field to the next hop', async () => {
+  it('delivers every field to the next hop', async () => {
     const { id } = dataOf(
       await resend.emails.send({
         from: 'Acme <acme@example.com>',
@@ -81,7 +81,7 @@ describe('emails.send', () => {
     expect(dataOf(await resend.emails.get(id)).tags).toEqual([{ name: 'category', value: 'receipt' }]);
   });
 
-  it('brings attachments however they are given, and one to show inline', async () => {
+  it('delivers attachments however they are given, and an inline one', async () => {
     const image = Buffer.from('89504e470d0a1a0a', 'hex');
     // A view into a larger buffer: what lies around it is not part of the file.
     const part = new Uint8Array([9, 9, 1, 2, 3, 9]).subarray(2, 5);

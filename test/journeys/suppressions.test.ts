@@ -72,7 +72,7 @@ it('an address that was refused for good gets nothing more, others of the same e
   expect(history.data.some((entry) => (entry as unknown as { kind: string }).kind === 'suppressed')).toBe(true);
 });
 
-it('who unsubscribed gets no bulk mail and every login code', async () => {
+it('an unsubscribed address gets no bulk mail, but every login code', async () => {
   const asked = { email: 'ADA@example.org', scope: 'bulk', reason: 'unsubscribe' };
   expect(await api('POST', '/v1/suppressions', asked)).toMatchObject({
     status: 201,
@@ -82,7 +82,7 @@ it('who unsubscribed gets no bulk mail and every login code', async () => {
   await ended(await send({ to: 'ada@example.org' }), 'sent');
 });
 
-it('what was scheduled before is not sent after; taken off the list, the address gets mail again, and the log says by whom', async () => {
+it('mail scheduled earlier is not sent; off the list, the address gets mail again, and the log says which key removed it', async () => {
   const later = new Date(Date.now() + 3_600_000).toISOString();
   const id = await send({ to: 'bob@example.org', scheduled_at: later });
   await api('POST', '/v1/suppressions', { email: 'bob@example.org', note: 'asked by phone' });

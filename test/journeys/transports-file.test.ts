@@ -48,7 +48,7 @@ async function arrive(ids: readonly string[], ...servers: ScriptedSmtp[]): Promi
   await until('all to arrive', () => missing().length === 0, missing);
 }
 
-it('an email goes by the route it names, else by the first rule that fits, else by the default', async () => {
+it('an email uses the route it names, else the first rule that fits, else the default', async () => {
   const tags = [{ name: 'kind', value: 'receipt' }];
   const toA = [
     await world.send(),

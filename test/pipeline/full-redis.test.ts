@@ -68,7 +68,7 @@ const sweeping = () => ({
   reportLost: (told: unknown) => lost.push(told),
 });
 
-it('a sweep forgets events and deliveries', async () => {
+it('a sweep removes events and deliveries', async () => {
   const id = await addUsedWebhook();
   await fill();
   const later = () => line.now + day;

@@ -68,7 +68,7 @@ it.each([
   },
 );
 
-it('a recipient of whom nobody knows and whose time is over leaves its place, which has room for one event alone', async () => {
+it('a recipient with an unknown outcome whose time is over leaves its place, which has room for only one event', async () => {
   const { id, held, settleIt } = await handing('retry', { ...policy, maxAgeMs: 1 });
   await settleIt(held, lostOutcome('r0@example.com'));
   expect(await told()).toEqual(['email.outcome_unknown', 'email.failed']);
@@ -111,7 +111,7 @@ it('a late answer is ignored while another attempt hands the email over', async 
   expect(await told()).toEqual(['email.outcome_unknown']);
 });
 
-it('who is held when nobody else of a canceled campaign is pending is taken once more, and ends with it', async () => {
+it('a recipient held after all others of a canceled campaign have ended is taken once more, and ends with the campaign', async () => {
   const { slices, emails } = world.store;
   const { id, held, settleIt } = await handing('hold');
   await moveCampaign(world.redis, id, 'canceled');

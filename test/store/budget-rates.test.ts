@@ -88,7 +88,7 @@ describe('a rate per second', () => {
     },
   );
 
-  it('does not save up while nobody waits: after a rest it goes on as at the start', async () => {
+  it('does not save up while no mail waits: after a rest it goes on as at the start', async () => {
     const rates = ratesOf('10/s');
     await park(500);
     const first = await run(rates, start, 1_000, () => 0);

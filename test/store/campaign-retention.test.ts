@@ -71,7 +71,7 @@ function passCutShort(now = Date.now()): Promise<number> {
   return pass({ by: openCampaignRetention(cut), stop: stop.signal, now });
 }
 
-it.each(campaignStatuses)('the addresses of one that is %s stay as long as somebody can be added', async (status) => {
+it.each(campaignStatuses)('the addresses of one that is %s stay as long as recipients can be added', async (status) => {
   const id = await stored({ recipients: 30, status });
   const before = await addressSets(id);
   await pass();
@@ -165,7 +165,7 @@ it.each([
   expect(await redis.zscore(keys.campaignsDue, id)).toBe('1000');
 });
 
-it('one whose marks are gone is told of once, and can be canceled and removed: who left it is still not sent to', async () => {
+it('a campaign whose marks are gone is reported once, and can be canceled and removed; recipients that left it still get no mail', async () => {
   const id = await stored({ recipients: 30 });
   await redis.del(keys.campaignMarks(id));
   const troubles: unknown[] = [];
@@ -192,7 +192,7 @@ it('one that was canceled and whose marks are gone goes in its time', async () =
   expect(await pass({ now: 1_000 + keepMs, onTrouble })).toBe(1);
 });
 
-it('one that ended anew since it was looked at is kept from then on', async () => {
+it('one that ended again since it was looked at is kept from then on', async () => {
   const id = await ended('completed', 2_000);
   expect(await retention.remove(id, 1_999)).toBe(false);
   expect(await retention.remove(id, 2_000)).toBe(true);
@@ -220,7 +220,7 @@ it('a full Redis comes to have room by what is removed', async () => {
   }
 });
 
-it('one that cannot be removed is told of, and keeps no other', async () => {
+it('one that cannot be removed is reported, and holds up no other', async () => {
   const all = await Promise.all([ended('completed', 1_000), ended('completed', 1_000), stored({ recipients: 30 })]);
   const [stuck = '', ...others] = all.toSorted();
   const by: CampaignRetention = {
@@ -238,7 +238,7 @@ it('one that cannot be removed is told of, and keeps no other', async () => {
   expect(await Promise.all(others.map(addressSets))).toEqual([0, 0]);
 });
 
-it('drafts that are deleted as they are looked at are not told of as lost', async () => {
+it('drafts that are deleted as they are looked at are not reported as lost', async () => {
   const drafts = await Promise.all(Array.from({ length: 30 }, () => stored({ recipients: 1, status: 'draft' })));
   let left = drafts.length;
   async function removeAll() {
@@ -253,7 +253,7 @@ it('drafts that are deleted as they are looked at are not told of as lost', asyn
   await Promise.all([removeAll(), look()]);
 });
 
-it('one that was canceled stays while somebody of it is held, who is still to be ended', async () => {
+it('a canceled campaign stays while one of its recipients is held and has still to end', async () => {
   const id = await addCampaign(redis, { status: 'canceled', recipients: 1 });
   await redis.hset(keys.campaign(id), { 'n:pending': 0, 'n:outcome_unknown': 1, endedAt: 1 });
   expect(await removeCampaign(redis, id, null)).toBe('canceled');

@@ -35,7 +35,7 @@ it('what is due is taken once, the longest due first, and nothing of the other l
   expect(await take(40)).toEqual([]);
 });
 
-it('tells when there is more', async () => {
+it('says when there is more', async () => {
   expect((await taking(40)).nextAt).toBeNull();
   await redis.zadd(keys.due('bulk'), 10, 'a', 50, 'b');
   await redis.zadd(keys.again('bulk'), 45, 'c');
@@ -52,7 +52,7 @@ it('what comes again and what is new share the places', async () => {
   expect(await take(40, 4)).toEqual(['again_2', 'again_3', 'again_4', 'again_5']);
 });
 
-it('what was just accepted goes through a heap that is due before it, and the heap goes on', async () => {
+it('newly accepted mail gets through a heap that is due earlier, and the heap moves on', async () => {
   for (let n = 0; n < 20; n++) await redis.zadd(keys.due('bulk'), 10, `heap_${String(n).padStart(2, '0')}`);
   await redis.zadd(keys.due('bulk'), 30, 'code', 41, 'later');
   const heap = (...places: number[]) => places.map((n) => `heap_${String(n).padStart(2, '0')}`);
@@ -93,13 +93,13 @@ it('whatever is due, each is taken once, and the longest due with every take', a
 });
 const markOf = (id: string) => Number(id.slice(id.indexOf('_') + 1));
 
-it('a lease ends by the clock of Redis, whatever that of who looks says', async () => {
+it('a lease ends by the clock of Redis, whatever the clock of the caller says', async () => {
   await redis.zadd(keys.due('bulk'), 10, 'a');
   expect(await take(40)).toEqual(['a']);
   expect(await take(Date.now() + 10 * leaseMs)).toEqual([]);
 });
 
-it('what was taken by one that died is due again after the lease, what was brought into the queue is not', async () => {
+it('mail taken by a feeder that died is due again after the lease, unless it was put into the queue', async () => {
   await redis.zadd(keys.due('bulk'), 10, 'a', 11, 'b');
   expect((await taking(40, 1, 'dies')).ids).toEqual(['a']);
   expect((await taking(40, 1, 'lives')).ids).toEqual(['b']);
@@ -122,7 +122,7 @@ it('a take whose answer was lost is answered once more as it was', async () => {
   expect(await taking(41, 1, 'again')).toEqual(first);
 });
 
-it('one that died does not undo what was marked anew since', async () => {
+it('a feeder that died does not undo a newer mark', async () => {
   await redis.zadd(keys.due('bulk'), 10, 'a');
   await taking(40, 1, 'dies');
   await endLease('dies');

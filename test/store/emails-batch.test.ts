@@ -78,7 +78,7 @@ it('a batch as large as it may be, each email with 50 recipients and 50 tags, is
   expect(await countStored()).toMatchObject({ emails: 1_000, claims: 1_001, postings: 104_000 });
 });
 
-it('a strict batch with one key that stands for another body stores nothing and leaves every key free', async () => {
+it('a strict batch with one key that belongs to another body stores nothing and leaves every key free', async () => {
   await emails.create([submission({}, { scope: 'one', bodyHash: 'other' })], options());
   const before = await countStored();
   const batch = [submission(), submission({ attachments: [file('new')] }, { scope: 'one', bodyHash: 'mine' })];
@@ -121,7 +121,7 @@ it('a command sent again stores nothing twice', async () => {
   expect(before).toMatchObject({ emails: 2, uses: [1], events: 2 });
 });
 
-it('without emails nothing is left behind', async () => {
+it('without emails no data is left', async () => {
   await redis.flushall();
   expect(await countStored()).toEqual(nothing);
 });

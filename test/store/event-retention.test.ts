@@ -92,7 +92,7 @@ it('deliveries that ended go by age, those that come again stay', async () => {
   expect(await redis.hlen(keys.answers(id))).toBe(0);
 });
 
-it('what cannot be forgotten now is told of, and keeps nothing else', async () => {
+it('events that cannot be removed now are reported, and hold up nothing else', async () => {
   await using consumer = await openConsumer(() => ({ status: 200 }));
   await using line = await openPosting(server);
   const ids = [await line.addWebhook({ endpoint: consumer.url }), await line.addWebhook({ endpoint: consumer.url })];

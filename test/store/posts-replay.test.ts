@@ -42,7 +42,7 @@ describe('what is replayed while it is in hand', () => {
     expect((await take()).parcels).toEqual([]);
   });
 
-  it('begins its schedule anew as well when the worker that had it in hand has died', async () => {
+  it('starts its schedule again also when the worker that had it in hand has died', async () => {
     await replay();
     const first = await take();
     const again = { status: 'pending', nextAt: next } as const;

@@ -159,7 +159,7 @@ describe('what waits', () => {
   });
 });
 
-describe('what an endpoint that is disabled leaves behind', () => {
+describe('data of a disabled endpoint', () => {
   const log = keys.deliveries('wh_1');
   const ring = (status: DeliveryStatus) => keys.deliveriesBy('wh_1', status);
   /** So many deliveries that were tried and come again. */

@@ -24,7 +24,7 @@ function suppression(address: string, given: Partial<Suppression> = {}): Suppres
   return { id, address, scope: 'all', reason: 'manual', emailId: null, note: null, ...given };
 }
 
-it('bulk mail finds what stands for either scope, the wider one first; transactional mail what stands for all', async () => {
+it('bulk mail finds suppressions of both scopes, the wider one first; transactional mail only those for all mail', async () => {
   const [wide, bulk, both] = [suppression('a@x.co'), suppression('b@x.co', { scope: 'bulk' }), suppression('c@x.co')];
   const narrow = suppression('c@x.co', { scope: 'bulk', reason: 'unsubscribe' });
   expect(await list.add([wide, bulk, both, narrow])).toBe(4);

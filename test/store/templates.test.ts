@@ -57,7 +57,7 @@ describe('a template', () => {
     expect(await templates.content(head)).toEqual(content);
   });
 
-  it('is changed once by a change that is sent again, and told so again', async () => {
+  it('is changed once by a change that is sent again, and the repeat gets the same answer', async () => {
     const { head, content } = template();
     await templates.add({ head, content });
     const later = { ...head, version: 2, updatedAt: 5 };

@@ -185,7 +185,7 @@ describe('a watched fetch', () => {
   );
   afterAll(() => new Promise((closed) => server.close(closed)));
 
-  it('answers as ever, and tells what was wrong', async () => {
+  it('answers as usual, and reports what was wrong', async () => {
     await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
     const told: string[] = [];
     const watched = watchedFetch(fetch, find, (faults) => told.push(...faults));

@@ -26,7 +26,7 @@ it('a full Redis is said once by each part, however many emails and scripts meet
   expect(lines).toEqual(['deliver', 'send slice'].map((part) => ({ part, error: full('s0').message })));
 });
 
-it('what cannot be read of one email is said of each', () => {
+it('an email that cannot be read is reported for each email', () => {
   const { lines, trouble } = openTroubles();
   for (const email of ['em_1', 'em_2']) trouble('deliver', new Error('It cannot be read'), { email });
   expect(lines).toEqual(['em_1', 'em_2'].map((email) => ({ part: 'deliver', email, error: 'It cannot be read' })));

@@ -172,7 +172,7 @@ it('a campaign for later says when, and one that is not sent is not watched for 
   expect((await standing(id)).status).toBe('draft');
 });
 
-it('a paused campaign that is watched says what has it go on', async () => {
+it('watching a paused campaign says how to resume it', async () => {
   const list = listOf('paused.csv', 'email\ndelivered@sandbox.invalid\nbounced@sandbox.invalid\n');
   // The second has to wait for an hour.
   const [, said] = await ran('send', list, '--template', 't', '--rate', '1/h');

@@ -92,7 +92,7 @@ it('makes a campaign, uploads the list, sends it, and says what became of each',
   expect(other).toEqual([1, expect.stringContaining('cannot be added to: only a draft or a scheduled one can be')]);
 });
 
-it('watches on while the API is restarted, and uploads once another has let go of the list', async () => {
+it('keeps watching while the API restarts, and uploads once another process has released the list', async () => {
   const env = { REDIS_URL: redisUrl, ROLES: 'api' };
   const first = await startPostrider(env);
   const { port } = new URL(first.url);
@@ -115,7 +115,7 @@ it('watches on while the API is restarted, and uploads once another has let go o
   expect([await waiting.ended, waiting.output()]).toEqual([0, expect.stringContaining('2 added')]);
 });
 
-it('looks at one, pauses, resumes and cancels it, and ends with 1 where that cannot be, or it was canceled', async () => {
+it('shows a campaign, pauses, resumes and cancels it, and exits with 1 if that is impossible or it was canceled', async () => {
   await using sent = run(
     'send',
     join(dir, 'list.ndjson.gz'),
@@ -169,7 +169,7 @@ describe('a key that may only send', () => {
     expect(said).not.toMatch(/News|example\.com/);
   });
 
-  it('goes on with one whose list was at fault, and is refused what was sent before', async () => {
+  it('continues one whose list had faults, and refuses one that was sent before', async () => {
     const { id } = (await postrider.api('POST', '/v1/campaigns', { template: { id: 't' } })).body;
     const held = await mine('send', join(dir, 'faulty.csv'), '--campaign', id);
     expect(held).toEqual([1, expect.stringContaining('is a draft with all other records')]);

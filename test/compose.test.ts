@@ -90,7 +90,7 @@ describe('docker-compose.yml', () => {
     expect(valkey?.healthcheck?.test).toEqual(['CMD', 'valkey-cli', '-e', 'ping']);
   });
 
-  it('builds the image once, for what the others wait for, and these look for it nowhere else', () => {
+  it('builds the image once, in a service that the others wait for, and these pull it from nowhere', () => {
     const own = [api, worker, secrets];
     expect(own.map((service) => [service?.image, service?.build, service?.pull_policy])).toEqual([
       ['postrider', undefined, 'never'],

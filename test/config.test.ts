@@ -181,7 +181,7 @@ describe('configuration', () => {
     },
   );
 
-  it.each(['RETRY_SCHEDULE', 'WEBHOOK_SCHEDULE'])('holds each wait of %s to what a wait may be', (name) => {
+  it.each(['RETRY_SCHEDULE', 'WEBHOOK_SCHEDULE'])('limits each wait of %s to the allowed range', (name) => {
     expect(faultsOf({ [name]: '0s,10s' })).toEqual([`${name}: is too short, expected 50ms at least`]);
     expect(faultsOf({ [name]: '10s,367d' })).toEqual([`${name}: is too long, expected 366d at most`]);
     expect(faultsOf({ [name]: '10s,soon' })).toEqual([`${name}: expected durations such as \`10s,2m,1h\``]);
@@ -209,7 +209,7 @@ describe('configuration', () => {
     ]);
   });
 
-  it('in production links to unsubscribe are https, however that is written, and a start says so of another PUBLIC_URL', () => {
+  it('in production unsubscribe links are https, in any letter case, and a start warns about another PUBLIC_URL', () => {
     const { publicUrl, cautions } = readConfig({ ...production, PUBLIC_URL: 'HTTPS://mail.shop.example/Post/' });
     expect([publicUrl, cautions]).toEqual(['https://mail.shop.example/Post', []]);
     const plain = readConfig({ ...production, PUBLIC_URL: 'http://mail.shop.example' });

@@ -43,7 +43,7 @@ function windowsOf(query: string): number[] {
   return [...query.matchAll(/\[(\d+)m\]/g)].map(([, minutes]) => Number(minutes));
 }
 
-it('what is wrong with a query is found', () => {
+it('faults of a query are found', () => {
   expect(faultsOf('sum by (lane) (rate(postrider_accepted_emails_total{job="a"}[5m])) > 0')).toEqual([]);
   expect(faultsOf('sum by (le) (rate(postrider_webhook_post_seconds_bucket[5m]))')).toEqual([]);
   expect(faultsOf('postrider_webhook_post_seconds')).toEqual([
@@ -116,7 +116,7 @@ describe('in the cluster', () => {
     expect(watched).toEqual(services);
   });
 
-  it('no alert misses workers where there are to be none', ({ skip }) => {
+  it('no alert reports missing workers if there should be none', ({ skip }) => {
     skip(helm === null, withoutHelm);
     const idle = render({ ...valueSets['settings and places'], prometheusRule: { enabled: true } });
     const alerts = idle.find(({ kind }) => kind === 'PrometheusRule')?.spec.groups.flatMap(({ rules }) => rules);
@@ -124,7 +124,7 @@ describe('in the cluster', () => {
     expect(alerts?.map(({ alert }) => alert)).not.toContain('PostriderWorkersDown');
   });
 
-  it('what happens once raises no alert: each holds for longer than its rate looks back', ({ skip }) => {
+  it('a single event raises no alert: each alert holds for longer than its rate looks back', ({ skip }) => {
     skip(helm === null, withoutHelm);
     const rules = specOf('PrometheusRule').groups.flatMap((group) => group.rules);
     const rates = rules.flatMap((rule) => windowsOf(rule.expr).map((minutes) => ({ ...rule, minutes })));

@@ -65,7 +65,7 @@ describe('metrics', () => {
     expect(find(name, kind).metadata.labels).toMatchObject({ release: 'prometheus' });
   });
 
-  it('the dashboard has those by which Grafana finds it', () => {
+  it('the dashboard has the labels by which Grafana finds it', () => {
     const { labels, annotations } = find(name, 'ConfigMap').metadata;
     expect(labels).toMatchObject({ grafana_dashboard: '1' });
     expect(annotations).toEqual({ grafana_folder: 'Mail' });

@@ -137,7 +137,7 @@ it('a process has the variables that were given, whole Secrets of them as well',
   expect(envFrom).toEqual([{ secretRef: { name: 'ses' } }]);
 });
 
-it('a process runs under the account that is made for it, or under one that is there', () => {
+it('a process runs under the account created for it, or under an existing one', () => {
   const { name } = find('Secrets that are there', 'ServiceAccount').metadata;
   expect(deployed('Secrets that are there', 'api').serviceAccountName).toBe(name);
   expect(deployed('settings and places', 'worker').serviceAccountName).toBe('mailer');

@@ -103,7 +103,7 @@ it.each(wrongValues)('refuses what cannot be right: %s', (why, values) => {
   expect(() => render(values)).toThrow(why);
 });
 
-it('the memory of a process is that of what it may have in hand by default, and not a byte less', () => {
+it('the memory limit of a process covers all that it may have in hand by default, with not a byte less', () => {
   const { API_BODY_BYTES, WORKER_MAIL_BYTES } = readConfig({});
   const base = 192 * 2 ** 20;
   const least = { api: base + 5 * API_BODY_BYTES, worker: base + 14 * WORKER_MAIL_BYTES };

@@ -57,7 +57,7 @@ it.each([
   expect(unknown).toHaveLength(inFlight);
 });
 
-it('stopped in good order, a worker finishes what is on its way, gives the rest back at once, and nothing is repeated', async () => {
+it('a worker that stops in good order finishes what is on its way and gives the rest back at once, and nothing is repeated', async () => {
   await using server = await openTestRedis();
   const redis = server.connect();
   await using smtp = await openSmtpServer();

@@ -74,7 +74,7 @@ it('an API that is away, is killed once the campaign is made, and killed again o
   expect(await toldOf(made[0])).toEqual(['campaign.started']);
 });
 
-it('an API that is away is waited for by a look as well, and one that is killed once it paused a campaign pauses it once', async () => {
+it('a read also waits for an API that is away, and an API killed after it paused a campaign pauses it once', async () => {
   const list = join(dir, 'paused.csv');
   writeFileSync(list, 'email\nada@example.org\n');
   await using sent = run('send', list, '--template', 't', '--url', postrider.url);

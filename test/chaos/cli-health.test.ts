@@ -28,7 +28,7 @@ it('an API is asked on its port: it lives also while Redis is away, and then is 
   expect(health(env, 'ready')).toMatchObject({ status: 1, stdout: '', stderr: expect.stringContaining('"not_ready"') });
 });
 
-it('a worker without the API is asked on HEALTH_PORT, where there is nothing else', async () => {
+it('a worker without the API answers on HEALTH_PORT, and serves nothing else there', async () => {
   await using redis = await openTestRedis();
   await using opened = new AsyncDisposableStack();
   const dir = await mkdtemp(join(tmpdir(), 'pr-health-'));

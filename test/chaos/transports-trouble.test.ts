@@ -102,7 +102,7 @@ const timeline = async (id: string) =>
   );
 
 describe('with another transport in the route', () => {
-  it('a server that refuses connections and one that refuses the login are passed over, and no attempt is burnt', async () => {
+  it('a server that refuses connections and one that refuses the login are passed over, and no attempt is used', async () => {
     const id = await world.send({ route: 'refused' });
     expect((await world.becomes(id, 'sent')).recipients[0]).toMatchObject({ transport: 'good', attempts: 1 });
     expect(await timeline(id)).toEqual(['accepted null', 'answered good']);
@@ -190,7 +190,7 @@ describe('with no other transport', () => {
     expect(types.toSorted()).toEqual(['transport.degraded', 'transport.recovered']);
   });
 
-  it('a refused login is mended by the file, and its mail goes out', async () => {
+  it('a change of the file corrects a refused login, and its mail goes out', async () => {
     await until('all to be parked', async () => (await world.parked('locked')) === 20);
     const { breaker } = (await world.states.read(['locked'])).get('locked') ?? {};
     expect(breaker).toMatchObject({ cause: 'login', reason: expect.stringContaining('535') });

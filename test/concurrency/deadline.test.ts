@@ -30,7 +30,7 @@ it('every waiting caller gets the error of work that fails', async () => {
   await expect(waitUntil(Promise.reject(new Error('broken')), never)).rejects.toThrow('broken');
 });
 
-it('a loop begins no step once it is to stop, whenever it is disposed of', async () => {
+it('a loop begins no step once it has to stop, whenever it is disposed of', async () => {
   const stopping = new AbortController();
   let steps = 0;
   const begun = Promise.withResolvers<void>();

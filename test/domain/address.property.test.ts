@@ -192,7 +192,7 @@ describe('a mailbox', () => {
     );
   });
 
-  it('is refused under quotes as well where it would be shown as something else', () => {
+  it('is also refused in quotes if it would be shown as something else', () => {
     for (const local of ['"=?utf-8?q?a?="', '"=\\?utf-8?\\q?a?="'])
       expect(parseMailbox(`${local}@b.co`)).toMatchObject({ fault: expect.stringContaining('encoded word') });
   });

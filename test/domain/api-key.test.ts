@@ -51,7 +51,7 @@ describe('a request for a key', () => {
     expect(make(request)).toMatchObject(key);
   });
 
-  it('has every fault named at once', () => {
+  it('has every fault reported at once', () => {
     const parsed = apiKeyRequest.safeParse({
       name: ' ',
       scopes: ['send', 'fly'],

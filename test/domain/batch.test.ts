@@ -36,7 +36,7 @@ function requestsOf(body: unknown) {
 }
 
 describe('a batch', () => {
-  it('of messages alone is read message by message', () => {
+  it('that consists only of messages is read message by message', () => {
     expect(requestsOf([good, { ...good, to: 'c@x.co' }]).map(({ to }) => to[0]?.address)).toEqual(['b@x.co', 'c@x.co']);
   });
 
@@ -93,7 +93,7 @@ describe('a batch', () => {
     ]);
   });
 
-  it('names a fault of its base once, and those of its messages as well', () => {
+  it('reports a fault of its base once, and also those of its messages', () => {
     const base = { ...good, from: 'nobody', colour: 'blue', attachments: [{ filename: 'a', content: '!' }] };
     const messages = [{}, { subject: 'a\nb' }, { from: 'z@x.co', to: 'x' }, { attachments: [{ filename: 'a' }] }];
     expect(faultsOf({ base, messages })).toEqual([
@@ -175,7 +175,7 @@ describe('a batch', () => {
     ['no message over a base', { base: good, messages: [] }],
     ['1,001 messages', Array(1_001).fill(good)],
     ['1,001 messages over a base', { base: good, messages: Array(1_001).fill({}) }],
-  ])('of %s is refused in plain words', (_, body) => {
+  ])('with %s is refused in plain words', (_, body) => {
     expect(faultsOf(body)).toEqual([`/${Array.isArray(body) ? '' : 'messages'} must have 1 to 1000 emails`]);
   });
 

@@ -40,7 +40,7 @@ describe('a change', () => {
     expect(events).toEqual([['email.canceled', ['held', 'deferred']]]);
   });
 
-  it('cancels with a word of an attempt that came to no answer, also when another was put off since', () => {
+  it('cancels with a note about an attempt that got no answer, also when another was put off since', () => {
     const email = storedEmail([recipient('a'), recipient('b')]);
     const transport = 'smtp';
     const refused = [{ address: 'b', smtp: greylisted }];
@@ -179,7 +179,7 @@ describe('an attempt that was under way when its email was changed', () => {
     expect(events.map(({ type }) => type)).toEqual(['email.outcome_unknown']);
   });
 
-  it.each([null, 2 * hour])('does not expire what was given new time by a retry: ttl %s', (ttlMs) => {
+  it.each([null, 2 * hour])('does not expire an email that got new time by a retry: ttl %s', (ttlMs) => {
     const over = { ...mixed, facts: { ...mixed.facts, ttlMs }, state: { ...mixed.state, expiresAt: start } };
     const retried = changed(over, { kind: 'retried' }, start + 10);
     expect(retried.state.expiresAt).toBe(ttlMs && start + 10 + ttlMs);

@@ -76,7 +76,7 @@ describe('decide', () => {
     expect(late.state.recipients[0]).toMatchObject({ status, smtp: patient, nextAttemptAt: null });
   });
 
-  it('expires what has run out of time, and what has so little left that no other try would be worth it', () => {
+  it('expires an email that is out of time, or has too little left for another try', () => {
     const short = storedEmail([recipient('a')], { state: { expiresAt: start + 5_000 } });
     const late = decide(short, { kind: 'expired' }, policy, start + 9_000, 0);
     const held = decide(short, { kind: 'expired', why: 'transport ses is paused' }, policy, start + 9_000, 0);

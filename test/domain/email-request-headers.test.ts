@@ -15,7 +15,7 @@ describe('a request', () => {
   );
 
   it.each(['foo', 'One-Click', 'List-Unsubscribe=One-Click; x', '<https://x.co/out>'])(
-    'with %s for how to unsubscribe, where there is one way alone, is refused',
+    'with %s for how to unsubscribe, if there is no other way, is refused',
     (value) => {
       expect(faultsOf({ ...good, headers: { 'List-Unsubscribe-Post': value } })).toEqual([
         '/headers/List-Unsubscribe-Post must be List-Unsubscribe=One-Click',
@@ -69,7 +69,7 @@ describe('a request', () => {
     expect(faultsOf({ ...good, headers: { [header]: `{"a":[${example}],${example.slice(1)}` } })).toEqual([fault]);
   });
 
-  it('is refused with what some readers might take for such an instruction, and others not', () => {
+  it('is refused with text that only some mail clients would read as such an instruction', () => {
     for (const value of ['to', '["to"]', 'null', '{"to":', "{'to':['a@x.co']}", '{"a":1}{"to":["a@x.co"]}'])
       expect(faultsOf({ ...good, headers: { 'x-SmtpApi': value } })).toEqual([
         '/headers/x-SmtpApi must be a JSON object: a relay reads instructions in it',

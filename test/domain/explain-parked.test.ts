@@ -212,7 +212,7 @@ it('one message in four is bulk while transactional mail is parked too', () => {
   expect(countBefore('transactional', 30, { transactional: 100, bulk: 2 })).toBe(32);
 });
 
-it('the slowest rate says when: a pace by its gaps, a quota once what is left of it is used up', () => {
+it('the slowest rate gives the time: a pace by its gaps, a quota once its rest is used up', () => {
   expect(goesAt([pace(10, now - 500)], 20, now)).toBe(now + 2_000);
   expect(goesAt([pace(10, now + 50)], 0, now)).toBe(now + 50);
   expect(goesAt([quota(60, 5)], 4, now)).toBe(now);

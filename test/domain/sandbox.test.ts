@@ -32,7 +32,7 @@ describe('a sandbox recipient', () => {
     },
   );
 
-  it('is refused with what fails it, or defers it by the schedule alone', () => {
+  it('is refused with text that fails it, or defers it by the schedule alone', () => {
     const meant = (name: string) => classify(parseReply(rowOf(name)?.refusal?.reply ?? ''));
     expect(meant('bounced')).toMatchObject({ action: 'fail', category: 'unknown_user' });
     expect(meant('deferred')).toMatchObject({ action: 'retry', waitMs: null });

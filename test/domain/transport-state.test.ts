@@ -240,7 +240,7 @@ describe('what a transport may do', () => {
     expect(after(600_000)).toBe(20);
   });
 
-  it('is not held back by what another server granted, or this one when it was allowed fewer', () => {
+  it('is not limited by a grant of another server, or by one of this server when fewer were allowed', () => {
     const granted = { connections: 4, at: start, of: settings };
     for (const other of [{ host: 'mx.example.org' }, { port: 25 }, { connections: 30 }])
       expect(pacedRates({ ...settings, ...other }, { brake: null, granted }, start).connections).toBeGreaterThan(4);

@@ -131,7 +131,7 @@ describe('a body in JSON', () => {
     },
   );
 
-  it('that is empty counts as none: missed where one is needed, ignored elsewhere', async () => {
+  it('that is empty counts as no body: a fault where one is required, ignored elsewhere', async () => {
     const missed = await postrider.api('POST', '/v1/emails', '');
     expect(missed).toMatchObject({
       status: 422,
@@ -146,7 +146,7 @@ describe('a body in JSON', () => {
     expect(await postrider.api('DELETE', `/v1/webhooks/${hook.body.id}`, '')).toMatchObject({ status: 200 });
   });
 
-  it('that is null is not none', async () => {
+  it('that is null still counts as a body', async () => {
     const { body } = await postrider.api('POST', '/v1/emails', 'null');
     expect(body.errors).toEqual([{ pointer: '', code: 'invalid_type', message: 'must be an object' }]);
   });
@@ -169,7 +169,7 @@ describe('a body packed with gzip', () => {
     expect(await http.send('POST', '/v1/emails', headers, packed)).toMatchObject({ status: 202 });
   });
 
-  it.each(['identity', ''])('only where its header says so: "%s"', async (coding) => {
+  it.each(['identity', ''])('only if its header says so: "%s"', async (coding) => {
     const answer = await postrider.api('POST', '/v1/emails', email, { 'content-encoding': coding });
     expect(answer.status).toBe(202);
   });
@@ -248,7 +248,7 @@ describe('a body whose length is not what was announced', () => {
 });
 
 describe('an answer', () => {
-  it('lists a thousand faults at most, and repeats little of what was given', async () => {
+  it('lists a thousand faults at most, and repeats little of the body', async () => {
     const fields = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`x${index}${'y'.repeat(500)}`, 1]));
     const { problem, body } = await refused(JSON.stringify({ ...email, ...fields }));
     expect(problem.errors).toHaveLength(1_000);

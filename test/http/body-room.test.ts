@@ -113,7 +113,7 @@ describe.each([
   it.each([
     { scope: 'send', path: '/v1/emails' },
     { scope: 'read', path: '/v1/templates/none/render' },
-  ])('of one key ($scope) and those that it made leave room for those of others', async ({ scope, path }) => {
+  ])('of one key ($scope) and of keys that it made leave room for other keys', async ({ scope, path }) => {
     const maker = await tokenOf(postrider.api, { scopes: [scope, 'manage'] });
     const made = await tokenOf(apiClient(postrider.url, maker), { scopes: [scope] });
     await using held = new AsyncDisposableStack();

@@ -45,7 +45,7 @@ describe('a campaign', () => {
     expect((await api('GET', `/v1/campaigns/${body.id}`)).body).toEqual(body);
   });
 
-  it('may be made with null for what it leaves out', async () => {
+  it('may be created with null for fields that it leaves out', async () => {
     const none = { text: null, reply_to: null, headers: null, tags: null, template: null, rate: null, missing: null };
     expect((await api('POST', '/v1/campaigns', { ...letter, ...none })).status).toBe(201);
   });
@@ -217,7 +217,7 @@ describe('sending', () => {
     expect(removed.body.detail).toBe(ofCanceled('removed while recipients of it are pending'));
   });
 
-  it('begins at its time, which another request moves, and now when that says so', async () => {
+  it('begins at its time; another request changes the time, or starts it now', async () => {
     const at = later();
     const id = await create({ scheduled_at: at });
     await add(id, 'ada@example.org');

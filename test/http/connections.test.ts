@@ -101,7 +101,7 @@ it('bytes after a request that are not HTTP get their 400 after the answer to th
   await both.letGo();
 });
 
-it('into an answer that is under way nothing is said: the connection ends', async () => {
+it('an answer in progress gets no error text: the connection ends', async () => {
   await using stream = await open((_request, response) => void response.write('begun'));
   stream.socket.write(get);
   await until('the answer', () => stream.seen.text.includes('begun'));

@@ -83,7 +83,7 @@ describe('a batch', () => {
     });
   });
 
-  it('that is permissive accepts what is right and says of the rest where it is wrong', async () => {
+  it('that is permissive accepts valid emails and reports the faults of the rest', async () => {
     const { status, body } = await post([{ ...good, to: 'x' }, good, { ...good, html: 7 }, good], permissive);
     expect(status).toBe(202);
     expect(body.data).toHaveLength(2);

@@ -165,7 +165,7 @@ describe('a change', () => {
     expect(await change(id, 'retry')).toMatchObject({ status: 409, body: { email_status: 'canceled' } });
   });
 
-  it('of what is not there or not a time is refused as such', async () => {
+  it('of a missing email, or to a wrong time, is refused as such', async () => {
     const none = 'em_00000000000000000000000000';
     expect(
       [await change(none, 'cancel'), await change('x', 'retry'), await move(none, inMs(hour))].map(

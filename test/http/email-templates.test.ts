@@ -38,7 +38,7 @@ describe('an email of a template', () => {
     });
   });
 
-  it('says itself what comes before what the template says', async () => {
+  it('has its own fields take precedence over those of the template', async () => {
     const own = { from: 'Bob <bob@example.com>', reply_to: ['bob@example.com'], subject: 'Mine' };
     const { body } = await send({ ...own, template: { id, variables } });
     expect(await look(body)).toMatchObject({ ...own, html: expect.stringContaining('Dear Ada') });
@@ -68,7 +68,7 @@ describe('an email of a template', () => {
     ]);
   });
 
-  it('is refused where its reader would see the name of a link in place of it', async () => {
+  it('is refused if its reader would see the name of a link instead of the link', async () => {
     const html = '<a href="{{ unsubscribe_url }}">Stop</a>';
     await postrider.api('POST', '/v1/templates', { name: 'Foot', alias: 'foot', subject: 's', html });
     const of = { from: 'a@example.com', template: { id: 'foot' } };
@@ -86,7 +86,7 @@ describe('an email of a template', () => {
     expect(told(batch)).toEqual([expect.stringMatching(/^\/messages\/1\/template has/)]);
   });
 
-  it('or of none is refused as well where it is bulk mail', async () => {
+  it('or of no template is refused as well if it is bulk mail', async () => {
     const own = { from: 'a@example.com', subject: 's', html: '{{unsubscribe_url}}', text: '{{ unsubscribe_url }}' };
     const several = { ...own, lane: 'bulk', to: ['ada@example.org', 'bob@example.org'] };
     expect(told(await send(several)).map((fault) => fault.split(',')[0])).toEqual([

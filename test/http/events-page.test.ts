@@ -126,7 +126,7 @@ describe('types', () => {
   });
 });
 
-it('looking for what is rare is cut short, makes way all the same, and finds it', async () => {
+it('a search for rare events is cut short, still advances, and finds them', async () => {
   const many = Array.from({ length: 12_000 }, (_, n) => eventOf(one, n + 1));
   await world.add(...many, eventOf(one, 12_001, { type: 'email.bounced' }), eventOf(one, 12_002));
   const { ids, pages } = await readAll('types=email.bounced');
@@ -189,8 +189,8 @@ describe('who may look', () => {
   });
 });
 
-describe('what was removed', () => {
-  it('before it was read gives a 410; a reader starts again with the oldest event that is kept', async () => {
+describe('a removed event', () => {
+  it('gives a 410 if it was not read before; a reader starts again with the oldest event that is kept', async () => {
     const [first = '', second = '', third = '', fourth = ''] = await world.add(
       ...[1, 2, 3, 4].map((n) => eventOf(one, n)),
     );
@@ -205,7 +205,7 @@ describe('what was removed', () => {
     expect((await page()).next).toBe(fourth);
   });
 
-  it('an event that was removed after it was read is no loss, even if it was the only one', async () => {
+  it('is no loss after it was read, even if it was the only one', async () => {
     const [, last = ''] = await world.add(eventOf(one, 1), eventOf(one, 2));
     const beyond = `${Number.parseInt(last, 10) + 1}-0`;
     expect(await world.trim(beyond)).toBe(2);

@@ -129,7 +129,7 @@ describe('a fault in a union', () => {
     [{ to: ['abc', { name: 'x' }] }, ['/to/1/email required: is required']],
     [{ to: ['abc', true] }, ['/to/1 invalid_union: must be a string or an object']],
     [{ to: 1 }, ['/to invalid_union: must be a string or an object or an array']],
-  ])('of %j is that of the branch it was meant for', (value, expected) => {
+  ])('is that of the intended branch: %j', (value, expected) => {
     expect(faults(list, value)).toEqual(expected);
   });
 

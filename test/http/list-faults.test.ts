@@ -87,7 +87,7 @@ describe('a list that cannot be understood from its beginning', () => {
   });
 });
 
-it('a list that breaks off says so, and where, however many other faults it has, also when it comes again', async () => {
+it('a list that breaks off reports that and the place, however many other faults it has, also in a repeat', async () => {
   const path = `campaigns/${await create()}/recipients`;
   const body = `[${'"nobody",'.repeat(150)}${ada},{"email":`;
   const once = await upload(path, json, body, 'list');

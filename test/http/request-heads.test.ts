@@ -92,7 +92,7 @@ describe('an error', () => {
 describe('a body that waits for 100 Continue', () => {
   const waiting = ['host: a', 'expect: 100-continue', length];
 
-  it('is asked for where it is read', async () => {
+  it('is requested only where the body is read', async () => {
     using http = await openRawHttp(postrider.url);
     http.write(post(...waiting, authorization));
     expect(await http.answer()).toMatchObject({ status: 100 });

@@ -211,7 +211,7 @@ describe('a key', () => {
     ['pr_hasty', 429, 429],
     ['pr_unknown', 401, 401],
     [null, 401, 401],
-  ])('%s is answered %i to what it looks at and %i to what it asks for', async (token, toGet, toPost) => {
+  ])('%s gets %i for reading and %i for actions', async (token, toGet, toPost) => {
     expect(await statuses(token)).toEqual([toGet, toGet, toPost, toPost, toPost]);
     expect(asked).toHaveLength(toPost === 200 ? 3 : 0);
   });

@@ -184,7 +184,7 @@ describe('a header of the caller', () => {
     },
   );
 
-  it('is one of twenty at most, given together or by and by', async () => {
+  it('is one of twenty at most, created together or one by one', async () => {
     const headers = (from: number, count: number) =>
       Object.fromEntries(Array.from({ length: count }, (_, n) => [`X-H${from + n}`, 'v']));
     expect((await postrider.api('POST', '/v1/webhooks', { ...plain, headers: headers(0, 21) })).status).toBe(422);
@@ -197,7 +197,7 @@ describe('a header of the caller', () => {
 });
 
 describe('a test event', () => {
-  it('is posted signed, with the headers of the endpoint, and is answered with what came back', async () => {
+  it('is posted signed, with the headers of the endpoint, and the answer shows the response', async () => {
     await using receiver = await openReceiver(() => 418);
     const { id, signing_secret } = await make({ endpoint: receiver.url, headers: { 'X-Gateway-Key': 'k1' } });
     const { status, body } = await postrider.api('POST', `/v1/webhooks/${id}/test`);

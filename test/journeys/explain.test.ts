@@ -226,7 +226,7 @@ it('parked for a transport whose server refuses the login', async () => {
   });
 });
 
-it('the timeline has each attempt and each change with what it led to', async () => {
+it('the timeline has each attempt and each change with its result', async () => {
   const id = await send({ to: ['gone-too@example.org', 'b@example.org'], scheduled_at: isoIn(hour) });
   await world.api.api('PATCH', `/v1/emails/${id}`, { scheduled_at: isoIn(2 * hour) });
   await world.api.api('PATCH', `/v1/emails/${id}`, { scheduled_at: isoIn(0) });

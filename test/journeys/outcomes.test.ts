@@ -124,7 +124,7 @@ it('mail that is still deferred at its age limit fails, and says with which repl
   });
 });
 
-it('a server without STARTTLS gets no password and no mail, and no attempt is burnt', async () => {
+it('a server without STARTTLS gets no password and no mail, and no attempt is used', async () => {
   const id = await world.send({ route: 'plain' });
   expect((await reasonOf(id)).reason).toMatch(/STARTTLS|TLS/);
   expect((await world.becomes(id, 'queued')).recipients[0]).toMatchObject({ attempts: 0 });

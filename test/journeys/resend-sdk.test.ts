@@ -161,7 +161,7 @@ describe('batch.send', () => {
     expect(dataOf(await resend.emails.list({ limit: 1 })).data[0]?.id).toBe(before);
   });
 
-  it('takes what is right and names what is not, when it is permissive', async () => {
+  it('accepts valid emails and reports invalid ones, when it is permissive', async () => {
     const { data, errors } = dataOf(
       await resend.batch.send([right(1), wrong, right(2)], { batchValidation: 'permissive' }),
     );

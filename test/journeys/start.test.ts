@@ -46,7 +46,7 @@ it('says what is allowed and unwise in its settings', async () => {
   await postrider.printed(/^RETENTION_EVENTS is shorter than WEBHOOK_SCHEDULE lasts/m);
 });
 
-it('while Redis loads its data it waits, says so, and answers where the API will that it lives and is not ready', async () => {
+it('while Redis loads its data a start waits, says so, and answers on the port of the API that it is alive and not ready', async () => {
   await using server = await openTestRedis();
   // Half a minute of it.
   await server.restartLoading(30_000);

@@ -66,7 +66,7 @@ it('an email uses the route it names, else the first rule that fits, else the de
   expect((await world.becomes(toB[0] ?? '', 'sent')).recipients[0]).toMatchObject({ transport: 'b', attempts: 1 });
 });
 
-it('a route that is not there is refused with the names of those that are', async () => {
+it('an unknown route is refused with the names of the existing ones', async () => {
   const { status, body } = await world.api.api('POST', '/v1/emails', {
     ...{ from: 'a@x.co', to: 'b@x.co', subject: 's', text: 't' },
     route: 'third',

@@ -207,7 +207,7 @@ it('a reader presses the button of the page, by keyboard alone', async (context)
   expect(trouble).toEqual([]);
 });
 
-it('a link that is none of ours says so and does nothing', async () => {
+it('a link that is not ours says so and does nothing', async () => {
   const id = await send({ to: 'kim@example.org' });
   for (const method of ['GET', 'POST']) {
     const answer = await fetch(`${linkOf(id).slice(0, -3)}AAA`, { method });

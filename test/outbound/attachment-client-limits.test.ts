@@ -146,7 +146,7 @@ describe('a client with more to fetch than it may at once', () => {
     expect(target.connections).toBeLessThanOrEqual(4);
   });
 
-  it('puts off what is under way and what waits when its process stops: neither is a fault', async () => {
+  it('puts off running and waiting fetches when its process stops: neither is a fault', async () => {
     await using target = await serve(() => {});
     await using client = openAttachmentClient(trusting);
     const stop = new AbortController();

@@ -112,7 +112,7 @@ describe('a body', () => {
     await until('the connection to be closed', () => target.sockets.size === 0);
   });
 
-  it('that goes on past what is allowed is cut off there', async () => {
+  it('that exceeds the allowed size is cut off there', async () => {
     let written = 0;
     await using target = await serve((_, response) => {
       const more = () => {

@@ -216,7 +216,7 @@ describe('a process without a turn', () => {
     expect(await probed).toEqual({ kind: 'delayed', detail: inWords(world.auth) });
   });
 
-  it('says so in plain words where it is verified, also when that takes too long', async () => {
+  it('says so in plain words in a verify, also when that takes too long', async () => {
     await using world = await openWorld();
     await holdTurn(world.auth);
     const settings = settingsTo(world.smtp.port, { auth: world.auth });

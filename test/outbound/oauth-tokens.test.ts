@@ -85,7 +85,7 @@ describe('an account', () => {
     expect(tokens.used()).toEqual(['r0']);
   });
 
-  it('has others than another one, though they share a server', async () => {
+  it('has other tokens than another account, though they share a server', async () => {
     await using tokens = await openRotating();
     const tokensOf = openTokenBook(keep(), { now: () => 0, date: Date.now });
     expect(tokensOf(tokens.auth)).toBe(tokensOf({ ...tokens.auth }));
@@ -186,7 +186,7 @@ describe('a new refresh token', () => {
     expect(await startProcess()(tokens.auth)).toBe('a5');
   });
 
-  it('that cannot be read keeps the one it took the place of from being used once more', async () => {
+  it('that cannot be read prevents a second use of the one it replaced', async () => {
     await using tokens = await openRotating();
     const newest = async () => {
       throw new Error('away');
@@ -260,7 +260,7 @@ describe('one process at a time', () => {
     expect(await stored().takeTurn('account', 60_000)).toBeNull();
   });
 
-  it('has its turn for too long: that is said before the login has waited for all its time', async () => {
+  it('has its turn for too long: that is reported before the login has waited for all its time', async () => {
     await using tokens = await openRotating();
     await stored().takeTurn(accountOf(tokens.auth).id, 60_000);
     let at = 0;

@@ -94,7 +94,7 @@ describe('a wait', () => {
     expect(transport.pool).toMatchObject({ open: 1, busy: 0, waiting: 0, isStuck: false });
   });
 
-  it('in vain is forgotten as soon as a connection comes back, though another message takes it', async () => {
+  it('in vain no longer counts as soon as a connection comes back, though another message takes it', async () => {
     let at = 0;
     const gate = makeGate();
     await using server = await openScriptedSmtp((stage) => (stage === 'body' ? gate.pass() : undefined));

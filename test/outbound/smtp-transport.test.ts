@@ -212,7 +212,7 @@ describe('an SMTP transport', () => {
   });
 
   it.each(['250-Still at it', ''])(
-    'is not held for ever by a server that says %j now and then and comes to no end',
+    'is not blocked for ever by a server that says %j now and then and never finishes',
     async (drop) => {
       let at = 0;
       const reached = Promise.withResolvers<void>();

@@ -113,7 +113,7 @@ describe('at open', () => {
     ]);
   });
 
-  it('what is no readable text of a bounded size is refused', async () => {
+  it('a file that is unreadable, not text or too large is refused', async () => {
     expect(await faultsOfOpening()).toEqual(['the file cannot be read (ENOENT)']);
     await mkdir(path);
     expect(await faultsOfOpening()).toEqual(['the file is not a file']);
@@ -200,7 +200,7 @@ describe('a change is taken up', () => {
     expect(watched.plans).toHaveLength(1);
   });
 
-  it('but is none when the plan is the same', async () => {
+  it('but counts as no change when the plan is the same', async () => {
     await writeFile(path, fileWith('one.example'));
     await using watched = await watch();
     await writeFile(path, `# the same\n${fileWith('one.example')}`);

@@ -109,7 +109,7 @@ describe('a webhook client', () => {
     expect(await client.post(`http://127.0.0.1:${target.port}/`, {}, '{}')).toMatchObject({ status });
   });
 
-  it('hands on what it was answered, the first 16 KB and Retry-After', async () => {
+  it('passes on the answer: its first 16 KB and Retry-After', async () => {
     await using target = await serve((_, response) => {
       response.writeHead(503, { 'retry-after': '120' }).end('x'.repeat(20_000));
     });

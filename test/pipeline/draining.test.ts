@@ -44,7 +44,7 @@ async function hold(worker: TestWorker) {
   return { first };
 }
 
-it('an only connection is not two: what comes then waits until the message in hand is done', async () => {
+it('a single connection is not two: later mail waits until the message in hand is done', async () => {
   await using worker = openTestWorker(redis, plan({ connections: 1 }));
   const { first } = await hold(worker);
   worker.transports.update(plan({ connections: 1, messagesPerConnection: 5 }));

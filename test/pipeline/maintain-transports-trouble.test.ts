@@ -83,7 +83,7 @@ describe('a transport in trouble', () => {
     expect(worker.probes).toEqual([expect.stringContaining('554 5.7.1 Go away')]);
   });
 
-  it('is probed at once when the plan has another server or login for it; what a former one came to is nothing', async () => {
+  it('is probed at once when the plan has another server or login for it; the result of an earlier probe does not count', async () => {
     greeting = 'stall';
     await using worker = openTestWorker(redis, plan());
     await worker.tend();

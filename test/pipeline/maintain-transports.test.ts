@@ -101,8 +101,8 @@ describe('connections', () => {
   });
 });
 
-describe('what is parked', () => {
-  it('is let go at once where there is no rate, and as many as there is budget for where there is one', async () => {
+describe('parked mail', () => {
+  it('is released at once without a rate, and as far as the budget goes with one', async () => {
     await using worker = openTestWorker(redis, plan({}, { rates: quota(120) }));
     await park('one', 'a', 'b');
     await park('two', 'c', 'd', 'e');

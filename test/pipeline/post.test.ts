@@ -118,7 +118,7 @@ describe('an event', () => {
     expect(await waiting(id)).toBe(0);
   });
 
-  it('that is no longer stored is said to be lost, and the others arrive', async () => {
+  it('that is no longer stored is reported as lost, and the others arrive', async () => {
     await using consumer = await openConsumer(up);
     await line.addWebhook({ endpoint: consumer.url });
     await line.emit(1);
@@ -255,7 +255,7 @@ describe('notify', () => {
     expect(consumer.calls).toHaveLength(1);
   });
 
-  it('acknowledges events that nobody wants without reading them', async () => {
+  it('acknowledges events that no endpoint wants without reading them', async () => {
     await line.redis.xadd(keys.outbox, '*', 'event', 'not JSON');
     await line.notifyAll();
     const [group] = (await line.redis.xinfo('GROUPS', keys.outbox)) as unknown[][];

@@ -56,7 +56,7 @@ describe('a request', () => {
     expect(subjects(await render(deps, [later]))).toEqual(['Order 1']);
   });
 
-  it('asks again for what could not be read', async () => {
+  it('repeats a read that failed', async () => {
     const { content: read } = deps.templates;
     deps.templates.content = () => Promise.reject(new Error('Connection is closed.'));
     await expect(render(deps, [email({ n: 1 })])).rejects.toThrow('Connection is closed.');

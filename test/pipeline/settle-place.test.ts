@@ -83,7 +83,7 @@ it('a recipient with an unknown outcome whose time is over leaves its place, whi
 it.each([
   ['that answered is told of', answered(451), 't'],
   ['that nobody knows is not', lostOutcome('r0@example.com'), null],
-])('of a letter that cannot be made any more, the transport %s', async (_, what, transport) => {
+])('if a letter can no longer be made, the transport %s', async (_, what, transport) => {
   const { id, held, settleIt } = await handing('retry');
   await settleIt({ ...held, fill: () => ({ fault: 'it is damaged' }) }, what);
   const [placed] = await world.store.campaigns.chunk(id, 0);

@@ -35,7 +35,7 @@ function openWorker(name: string) {
   };
 }
 
-it('one worker has them all; another gets its half once the first has closed what is too much', async () => {
+it('one worker has them all; another gets its half once the first has closed the excess', async () => {
   const [a, b] = [openWorker('a'), openWorker('b')];
   expect(await a.report(3, 10, start)).toBe(10);
   expect(await a.report(50, 10, start)).toBe(10);

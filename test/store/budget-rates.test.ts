@@ -158,7 +158,7 @@ describe('a quota', () => {
     );
   });
 
-  it('is kept together with others: what one of them refuses uses up none', async () => {
+  it('is kept together with others: a refusal by one uses up none', async () => {
     const rates = ratesOf('100/s,30/m,50/h');
     await park(100);
     expect(

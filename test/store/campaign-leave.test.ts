@@ -81,7 +81,7 @@ it('a recipient whose answer was lost leaves once, and none leaves from a mark t
   expect(await openEmails(redis).read(placeId(id, 1))).toBeNull();
 });
 
-it('of two changes that come to the same one wins, and none is due without content', async () => {
+it('if two changes lead to the same state, one wins, and no email is due without content', async () => {
   const id = await addCampaign(redis, { recipients: 1 });
   const leaving = await placedAt(id, 0, 'failed');
   await redis.hset(keys.campaign(id), { status: 'completed', 'n:pending': 0, 'n:failed': 1 });

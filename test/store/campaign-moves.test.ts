@@ -135,7 +135,7 @@ it('a campaign without recipients cannot be sent, and can be canceled', async ()
   expect([await turnOf(id), (await campaigns.get(id))?.state.endedAt]).toEqual([null, now]);
 });
 
-it('the bell rings for what has its turn at once, once for each, and for nothing else', async () => {
+it('the bell rings once for each campaign that has its turn at once, and for nothing else', async () => {
   const [one, none] = [await stored('draft'), await stored('running', 3, 0)];
   const rung: string[] = [];
   const subscriber = redis.duplicate();
@@ -189,7 +189,7 @@ it('a pause does not count for its pace', async () => {
   expect(await redis.hmget(keys.campaign(id), 'pace', 'paceAt', 'paceLeft')).toEqual([null, null, null]);
 });
 
-it('there is none that is gone, and one is removed only when nothing of it is to be sent any more', async () => {
+it('a removed campaign does not exist, and one is removed only when nothing of it is still to be sent', async () => {
   expect(await ask(makeCampaignId(1, Buffer.alloc(10, 255)), 'start')).toEqual({ kind: 'gone' });
   for (const status of ['scheduled', 'running', 'paused', 'canceled'] as const) {
     const id = await stored(status);

@@ -56,7 +56,7 @@ const outcome: fc.Arbitrary<PlaceOutcome> = fc.record({
   ),
 });
 
-it('what came of places comes back as it was', () => {
+it('outcomes at places come back as they were', () => {
   fc.assert(
     fc.property(fc.array(outcome, { maxLength: 20 }), (outcomes) => {
       expect(unpackOutcomes(packOutcomes(outcomes))).toEqual(outcomes);

@@ -79,7 +79,7 @@ it.each(campaignStatuses)('the addresses of one that is %s stay as long as recip
   expect(await redis.exists(keys.campaign(id), keys.campaignMarks(id), keys.campaignChunk(id, 0))).toBe(3);
 });
 
-it('a full Redis is made room in: neither the addresses of one that runs nor one that ended keep the other there', async () => {
+it('room is made in a full Redis: addresses of a running campaign and an ended campaign do not keep each other there', async () => {
   const running = await stored({ recipients: 30 });
   const ended = await stored({ recipients: 30, status: 'completed' });
   await redis.hset(keys.campaign(ended), { endedAt: 1, 'n:pending': 0 });
@@ -94,7 +94,7 @@ it('a full Redis is made room in: neither the addresses of one that runs nor one
   }
 });
 
-it('what a stop cuts short is done by the next worker, and then no more', async () => {
+it('the next worker finishes what a stop cut short, and then stops', async () => {
   const id = await stored({ recipients: 400 });
   await passCutShort();
   expect(await addressSets(id)).toBeGreaterThan(0);
@@ -110,7 +110,7 @@ it('one that is removed meanwhile is not brought back', async () => {
   expect(await redis.exists(keys.campaign(id))).toBe(0);
 });
 
-it('of many campaigns some are looked at in each step, and all in a round', async () => {
+it('each step looks at some of many campaigns, and a round at all', async () => {
   const all = await Promise.all(Array.from({ length: 230 }, () => stored({ recipients: 1 })));
   const [first = '', middle = '', last = ''] = [0, 150, 229].map((n) => all.toSorted()[n]);
   const others = all.filter((id) => ![first, middle, last].includes(id));
@@ -198,7 +198,7 @@ it('one that ended again since it was looked at is kept from then on', async () 
   expect(await retention.remove(id, 2_000)).toBe(true);
 });
 
-it('of one that was removed nothing can be changed from then on, and what is left goes though its worker stopped', async () => {
+it('nothing of a removed campaign can be changed, and its remains are removed even if its worker stopped', async () => {
   const id = await ended('completed', 1_000);
   expect(await passCutShort(1_000 + keepMs)).toBe(1);
   expect(await redis.exists(keys.campaign(id), keys.campaignMarks(id))).toBe(0);
@@ -208,7 +208,7 @@ it('of one that was removed nothing can be changed from then on, and what is lef
   expect(await redis.keys('*')).toEqual([]);
 });
 
-it('a full Redis comes to have room by what is removed', async () => {
+it('removals make room in a full Redis', async () => {
   await ended('completed', 1_000);
   await redis.config('SET', 'maxmemory', '1mb');
   try {

@@ -157,7 +157,7 @@ it('each campaign has its turn, also of more than are looked at in one step', as
   await redis.del(keys.campaignsDue);
 });
 
-it('what another settled before is refused among places that are settled together, and the rest is written', async () => {
+it('among places settled together, those that another worker settled before are refused, and the rest is written', async () => {
   const id = await addCampaign(redis, { recipients: 50 });
   const taken = await take(id);
   await Promise.all([0, 1, 2].map((place) => slices.claim(taken, place)));
@@ -175,7 +175,7 @@ it('places without a recipient are passed over, and so are slices that have none
   expect((await take(id)).slice).toBe(3);
 });
 
-it('a campaign that was paused gives nothing, lets nothing leave, and goes on where it stood', async () => {
+it('a paused campaign gives no slice, lets no message leave, and continues where it was', async () => {
   const id = await addCampaign(redis, { recipients: 100 });
   const taken = await take(id);
   await slices.claim(taken, 0);
@@ -204,7 +204,7 @@ it('a scheduled campaign starts at its time, and the same step reports it', asyn
   expect(await eventsOf(id)).toEqual(['campaign.started', 'campaign.completed']);
 });
 
-it('a scheduled campaign whose recipients are none is completed as it starts', async () => {
+it('a scheduled campaign without recipients is completed as it starts', async () => {
   const id = await addCampaign(redis, { recipients: 0, status: 'scheduled', scheduledAt: 1 });
   expect(await look(id)).toEqual({ waitMs: null });
   expect((await standingOf(redis, id)).status).toBe('completed');
@@ -254,7 +254,7 @@ it('once a campaign is canceled no slice is passed over, also when one that was 
   expect([(await take(id)).slice, (await take(id)).slice, (await take(id)).slice]).toEqual([1, 0, 2]);
 });
 
-it('a slice that is all done is looked at no more, though its worker died before it said so', async () => {
+it('a finished slice is not looked at again, though its worker died before it reported that', async () => {
   const id = await addCampaign(redis, { recipients: 100 });
   const [done] = [await take(id), await take(id)];
   for (const place of placesOf(done)) await slices.claim(done, place);

@@ -27,7 +27,7 @@ const endLease = async (name: string) => {
 };
 const take = async (now: number, limit = 10) => (await taking(now, limit)).ids;
 
-it('what is due is taken once, the longest due first, and nothing of the other lane', async () => {
+it('due mail is taken once, the longest due first, and none of the other lane', async () => {
   await redis.zadd(keys.due('bulk'), 30, 'c', 10, 'a', 20, 'b', 41, 'later');
   await redis.zadd(keys.due('transactional'), 10, 'other');
   expect(await take(40, 2)).toEqual(['a', 'b']);
@@ -42,7 +42,7 @@ it('says when there is more', async () => {
   expect((await taking(40)).nextAt).toBe(45);
 });
 
-it('what comes again and what is new share the places', async () => {
+it('retried and new mail share the places', async () => {
   for (let n = 0; n < 10; n++) {
     await redis.zadd(keys.again('bulk'), n, `again_${n}`);
     await redis.zadd(keys.due('bulk'), n, `new_${n}`);
@@ -61,7 +61,7 @@ it('newly accepted mail gets through a heap that is due earlier, and the heap mo
   expect(await take(40, 8)).toEqual(heap(12, 13, 14, 15, 16));
 });
 
-it('a heap that comes again leaves places for what was just accepted', async () => {
+it('a heap of retries leaves places for newly accepted mail', async () => {
   for (let n = 0; n < 10; n++) {
     await redis.zadd(keys.again('bulk'), n, `again_${n}`);
     await redis.zadd(keys.due('bulk'), n, `new_${n}`);
@@ -147,7 +147,7 @@ it('knows what waits for a file: until its time, and unless it is marked for som
   expect(await isForFile(40)).toEqual([false, false, false]);
 });
 
-it('rings the bell for what comes again soon, not for what comes later', async () => {
+it('rings the bell for mail that is retried soon, not for mail that is retried later', async () => {
   await due.mark('bulk', [{ id: 'a', at: 5_000 }], 1_000);
   expect(await redis.llen(keys.bell)).toBe(0);
   await due.mark('bulk', [{ id: 'b', at: 1_500 }], 1_000);
@@ -155,7 +155,7 @@ it('rings the bell for what comes again soon, not for what comes later', async (
   expect(await redis.llen(keys.bell)).toBe(1);
 });
 
-it('counts what is due and what comes again, not what is scheduled for later', async () => {
+it('counts due and retried mail, not mail that is scheduled for later', async () => {
   await redis.zadd(keys.due('bulk'), 10, 'a', 50, 'scheduled');
   await redis.zadd(keys.again('bulk'), 50, 'deferred');
   expect(await due.waiting('bulk', 40)).toBe(2);

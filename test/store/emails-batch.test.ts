@@ -89,7 +89,7 @@ it('a strict batch with one key that belongs to another body stores nothing and 
   expect(await countStored()).toEqual(before);
 });
 
-it('a permissive batch stores what it can; what was stored before keeps its id; the files of what was not stored are gone', async () => {
+it('a permissive batch stores what it can; emails stored before keep their ids; files of emails not stored are removed', async () => {
   const first = submission({}, { scope: 'one', bodyHash: 'h' });
   await emails.create([first, submission({}, { scope: 'two', bodyHash: 'other' })], options());
   const batch = [

@@ -37,7 +37,7 @@ function dueAt(email: StoredEmail, at: number | null): StoredEmail['state'] {
   return { ...email.state, recipients };
 }
 
-it('of two changes that come to the same state in the same millisecond one wins; a command sent again wins again', async () => {
+it('if two changes lead to the same state in the same millisecond, one wins; the same command sent again wins again', async () => {
   const email = await store(10);
   const after = { state: { ...email.state, since: 11 }, events: [], step };
   expect(await emails.commitChange(email, after, 'ch_1', 1_000)).toBe('done');

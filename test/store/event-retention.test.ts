@@ -75,7 +75,7 @@ it('many are trimmed in steps', async () => {
   expect([more, await kept()]).toEqual([[true, true, false], [5]]);
 });
 
-it('deliveries that ended go by age, those that come again stay', async () => {
+it('ended deliveries are removed by age, those that are retried stay', async () => {
   await using consumer = await openConsumer((n) => ({ status: n === 1 ? 500 : 200, body: 'no' }));
   await using line = await openPosting(server);
   const { id } = await line.addWebhook({ endpoint: consumer.url });

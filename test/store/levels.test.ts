@@ -89,7 +89,7 @@ it('the oldest is the one that has been due longest, new or come again, and each
   });
 });
 
-it('what is scheduled for later neither waits nor is old, and what is deferred to later only waits', async () => {
+it('mail scheduled for later neither waits nor is old, and mail deferred to later only waits', async () => {
   await redis.zadd(keys.due('bulk'), 50, 'scheduled');
   expect(await bulkAt(40)).toEqual({ waiting: 0, oldestAt: null });
   await redis.zadd(keys.again('bulk'), 50, 'deferred');
@@ -105,7 +105,7 @@ it('mail that a feeder has taken waits since then', async () => {
   expect(oldestAt).toBeGreaterThanOrEqual(before);
 });
 
-it('what is parked has waited since it was due, unless it was cancelled', async () => {
+it('parked mail has waited since it was due, unless it was canceled', async () => {
   const emails = [10, 20].map((dueAt) => ({ id: `em_${dueAt}`, lane: 'bulk' as const, dueAt, endsAt: 9_000 }));
   await openBudgets(redis).park('a', emails, 30);
   const read = await levels.read(['b', 'a'], leaseMs, 40);

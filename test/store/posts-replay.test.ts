@@ -21,7 +21,7 @@ beforeEach(() => redis.flushall());
 const take = (at = now) => posts.take({ id: 'wh_1', batch: null }, { limit: 10, leaseMs, longestWaitMs, now: at });
 const replay = () => posts.again('wh_1', [place(0)], now);
 
-describe('what is replayed while it is in hand', () => {
+describe('a parcel that is replayed while it is in hand', () => {
   const next = now + 5_000;
   it.each([
     ['failed for good', { status: 'failed' }, [place(0)], 0],

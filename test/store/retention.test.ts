@@ -126,7 +126,7 @@ it('the time counts from the last change: a retried email that failed again is k
   expect(await world.forget()).toEqual({ contents: 1, records: 0 });
 });
 
-it('what has lost its content is not sent again, and says why', async () => {
+it('an email that has lost its content is not sent again, and says why', async () => {
   const id = await createOne();
   await world.attempt(id, 'failed');
   world.pass(2 * hour);
@@ -136,7 +136,7 @@ it('what has lost its content is not sent again, and says why', async () => {
   expect(await world.redis.exists(keys.due('transactional'))).toBe(0);
 });
 
-it('of a retry and the drop of the content that race, one wins', async () => {
+it('when a retry and the drop of the content race, one wins', async () => {
   const winners = new Set<string>();
   for (let round = 0; round < 60; round++) {
     const id = await createOne();
@@ -201,7 +201,7 @@ it('three workers at once remove each of a thousand emails once', async () => {
   expect(await world.redis.exists(keys.ended, keys.emptied, keys.emailIndex, keys.fileUses)).toBe(0);
 });
 
-it('a full Redis comes to have room by what is removed', async () => {
+it('removals make room in a full Redis', async () => {
   const all = await world.create(
     Array.from({ length: 200 }, (_, n) => ({ attachments: [file(String(n).repeat(2_000))] })),
   );

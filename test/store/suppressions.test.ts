@@ -44,7 +44,7 @@ it('an address that is there stays as it is, and is counted as no new one', asyn
   expect((await list.get('a@x.co'))[0]).toEqual(first);
 });
 
-it('what was taken away is gone from every list; what took its place meanwhile stays', async () => {
+it('a removed suppression is gone from every list; one that replaced it meanwhile stays', async () => {
   const [first, second] = [suppression('a@x.co'), suppression('a@x.co')];
   await list.add([first]);
   expect(await list.remove(second)).toBe(false);
@@ -74,7 +74,7 @@ it('more than a round trip holds are added, paged and read as a whole, newest fi
   expect([page, hasMore]).toEqual([wanted.slice(0, 250), false]);
 });
 
-it('of those that are rare a page looks at so many at most, and says where to go on, both ways', async () => {
+it('while looking for rare ones a page reads a limited number, and says where to continue, in both directions', async () => {
   const few = openSuppressions(redis, 40);
   const all = Array.from({ length: 205 }, (_, n) =>
     suppression(`a${n}@x.co`, { reason: n % 100 === 50 ? 'complaint' : 'manual' }),

@@ -38,7 +38,7 @@ describe('a template', () => {
       expect(await templates.find(nothing)).toBeNull();
   });
 
-  it('that is stored once more stays as it is by now', async () => {
+  it('that is stored again keeps its current state', async () => {
     const { head, content } = template();
     await templates.add({ head, content });
     const later = { ...head, version: 2 };

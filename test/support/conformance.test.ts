@@ -63,7 +63,7 @@ function exchange(method: string, url: string, status: number, body: unknown, mo
   return { method, url, status, headers: { 'content-type': 'application/json; charset=utf-8' }, text, ...more };
 }
 
-describe('what is as the document says is let through', () => {
+describe('values that fit the document pass', () => {
   it.each<[string, Exchange]>([
     ['an answer', exchange('GET', '/cats/1', 200, { id: '1', born: '2026-01-01T00:00:00Z', mood: 'good' })],
     ['with a query and an origin', exchange('GET', 'http://cats.example/cats/1?x=1', 200, { id: '1' })],
@@ -96,7 +96,7 @@ describe('what is as the document says is let through', () => {
   });
 });
 
-describe('what is not as the document says is named', () => {
+describe('values that do not fit the document are named', () => {
   it.each<[string, Exchange, string[]]>([
     [
       'a status',

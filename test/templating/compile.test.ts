@@ -79,7 +79,7 @@ describe('variables', () => {
     expect(rendered({ html }, variables).html).toBe(expected);
   });
 
-  it('are found, with where they are used and what of them', () => {
+  it('are found, with their place and the members that are used', () => {
     const { uses } = compiled({
       subject: 'Order {{ order.number }}',
       html: '{% assign total = order.total %}{% for item in order.items %}{{ item.name }} {{ forloop.index }} {{ total }}{% endfor %}',
@@ -91,7 +91,7 @@ describe('variables', () => {
     ]);
   });
 
-  it('are those that were given: none is changed, and prototypes are out of reach', () => {
+  it('are those that were given: none is changed, and prototypes cannot be reached', () => {
     const variables = Object.freeze({ n: 1, list: Object.freeze([3, 1, 2]) });
     const html = '{% increment n %}{{ list | sort | join }}{{ list | concat: list | size }}';
     expect(rendered({ html }, variables).html).toBe('11 2 36');
@@ -99,7 +99,7 @@ describe('variables', () => {
     expect(rendered({ html: reaching, missing: 'lenient' }, variables).html).toBe('');
   });
 
-  it('have their fallback where they are not given, and must be of the type that was declared', () => {
+  it('have their fallback if they are not given, and must have the declared type', () => {
     const variables = [
       { key: 'name', type: 'string', fallback: 'friend' },
       { key: 'count', type: 'number', fallback: null },
@@ -150,7 +150,7 @@ describe('a missing variable', () => {
     '{% assign u = "k" %}{{ u }}',
     '{{ null_one }}k',
     '{% assign found = items | where: "kind.name", "x" %}{{ found | map: "kind" | size }}k',
-  ])('is none where the template is ready for it: %s', (text) => {
+  ])('is no fault where the template handles it: %s', (text) => {
     expect(rendered({ text }, { never: false, null_one: null, items: [{}, { kind: {} }] }).text).toMatch(/^0?k$/);
   });
 });
@@ -209,7 +209,7 @@ it('dates are in UTC and in English, or in the zone that is named', () => {
   );
 });
 
-it('what a filter cannot do is a fault', () => {
+it('a value that a filter cannot use is a fault', () => {
   const says = (text: string) => renderFaults({ text }, { x: '%', at: 0 });
   expect(says('{{ x | url_decode }}')).toEqual(['/ its text URI malformed']);
   expect(says('{{ at | date: "%H", "Nowhere/Land" }}')).toEqual([
@@ -232,12 +232,12 @@ describe('a preheader', () => {
     expect(letter.text).toBe('x');
   });
 
-  it('has the link of its reader where it asks for it', () => {
+  it('has the link of its reader if it uses it', () => {
     const { html, text } = rendered({ html: '<p>x</p>', preheader: 'Stop: {{ unsubscribe_url }}' }, {});
     expect([html, text]).toEqual([expect.stringContaining('>Stop: {{unsubscribe_url}}&#847;'), 'x']);
   });
 
-  it('that comes to nothing leaves nothing', () => {
+  it('that renders to nothing leaves nothing', () => {
     expect(rendered({ html: '<p>x</p>', preheader: '{{ name }}', missing: 'lenient' }).html).toBe('<p>x</p>');
   });
 });

@@ -53,7 +53,7 @@ export function makeShares(count: number): Shares {
     }
   }
 
-  /** One whose party has no place lacks only free ones: those that want less would keep it waiting for ever. */
+  /** A waiter whose party has no place only needs free places: callers that want less would keep it waiting for ever. */
   function mayPass(party: string): boolean {
     for (const waiter of waiting) if (waiter.party === party || !held.has(waiter.party)) return false;
     return true;

@@ -63,7 +63,7 @@ export type EmailEvent = {
   readonly transport: string | null;
   readonly smtp: SmtpReply | null;
   readonly reason: string | null;
-  /** Of a bounce by which its recipients came onto the suppression list. */
+  /** For a bounce that put its recipients onto the suppression list. */
   readonly suppressed?: true;
   /** Where it is not that of the email's facts: the letters of a campaign may have a subject each. */
   readonly subject?: string;

@@ -14,7 +14,7 @@ const loginTrouble =
 const notLoggedIn =
   /^(?:<[^>]{0,80}>: )?(?:client host rejected: )?(?:smtp;? )?(?:authentication (?:is )?required(?! (?:for|to) (?!relay))|smtp auth(?:entication)? (?:is )?required for (?:message )?submission\b|(?:please )?authenticate first\b(?! (?:for|to) (?!relay))|client (?:is |was )?not authenticated\b)/i;
 
-/** What submission servers say to whom is not logged in, without the word for it. */
+/** What submission servers say to a client that is not logged in, without using that word. */
 const loginMissing =
   /^(?:<[^>]{0,80}>: )?(?:client host rejected: access denied$|please turn on smtp authentication\b)/i;
 

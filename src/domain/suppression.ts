@@ -105,7 +105,7 @@ export function scopesOf(lane: Lane): readonly SuppressionScope[] {
   return lane === 'bulk' ? suppressionScopes : ['all'];
 }
 
-/** What the next hop's answers, and what is heard later, say against addresses. Sandbox recipients are there to be used again. */
+/** The suppressions that follow from the next hop's answers and from later feedback. Sandbox recipients are never suppressed. */
 export function suppressionsOf(
   email: StoredEmail,
   after: EmailState,
@@ -121,7 +121,7 @@ export function suppressionsOf(
   });
 }
 
-/** Marks the bounces by which all their recipients came onto the list. */
+/** Marks the bounces that put all of their recipients onto the list. */
 export function withSuppressed(events: readonly EmailEvent[], made: readonly Suppression[]): readonly EmailEvent[] {
   const bounced = new Set(made.filter(({ reason }) => reason === 'bounce').map(({ address }) => address));
   return events.map((event) =>

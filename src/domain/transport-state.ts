@@ -174,7 +174,7 @@ export function isTrialOpen(breaker: Breaker): boolean {
   return breaker.kind === 'open' && breaker.trial === 'open';
 }
 
-/** A message that was let go to be the trial had this long to begin it, milliseconds: jobs may wait for a worker. */
+/** How long a message that was released as the trial may take to begin it, in milliseconds: jobs may wait for a worker. */
 const trialStartMs = 30_000;
 
 /** Whether a trial is still open although messages were released for it, long after it opened and another probe would have been due. */

@@ -190,7 +190,7 @@ async function attempt(deps: Deps, job: DeliverJob, email: EmailInHand, attemptI
   }
 }
 
-/** What came of a hand-over that nobody has in hand. Only the sandbox answers all the same, as it is in no process. */
+/** The outcome of a hand-over that no worker has in hand. Only the sandbox still answers, as it needs no process. */
 function outcomeOf(handOver: HandOver, state: EmailState): SettledOutcome {
   if (handOver.transport === sandboxTransport) {
     const asked = state.recipients.filter((one) => isSandbox(one.address) && isHandedOver(one, handOver));

@@ -19,7 +19,7 @@ export type Round = {
   readonly told: Set<string>;
 };
 
-/** Told once more beyond that: there are none, usually. */
+/** Beyond this number a campaign is reported again. Usually there are none. */
 const maxTold = 1_000;
 
 export function makeRound(): Round {

@@ -57,7 +57,7 @@ export function openApiKeys(redis: Redis) {
     const [facts, name, usedAt] = await redis.hmget(keys.apiKey(tokenHash), ...fields);
     if (!facts) return null;
     const stored = JSON.parse(facts);
-    // What the keys of earlier versions lack.
+    // Fields that keys of earlier versions do not have.
     const usual = { madeBy: null, ratesAbove: [], rootId: stored.madeBy ?? stored.id };
     return { ...usual, ...stored, name, lastUsedAt: usedAt ? Number(usedAt) : null };
   }

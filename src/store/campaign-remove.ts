@@ -37,7 +37,7 @@ end
 return 'removed'`);
 
 /**
- * Removes it when nothing of it is to be sent any more, or can be; answers its status when that is not so.
+ * Removes it when nothing of it is still to be sent, or can be. Otherwise answers its status.
  * @param endedBefore milliseconds since the epoch, for one that ended by then; null for one that ended whenever, or is a draft
  */
 export async function removeCampaign(redis: Redis, id: string, endedBefore: number | null): Promise<Removed> {

@@ -79,7 +79,7 @@ export function commitArgs(
     step: step === null ? '' : packStep(step),
     oldPosting,
     newPosting,
-    // Also when it had ended before: the end that was noted then is of another version, by which nothing is removed.
+    // Also when it had ended before: that end was noted for another version, so it removes nothing.
     ending: hasEnded(state) ? packEnd({ id: email.facts.id, at: now, version: email.version + 1 }) : '',
     now,
     oldCount,

@@ -34,14 +34,12 @@ export async function openNotifying(
   opened.defer(() => (unsaved.posts === 0 ? client[Symbol.asyncDispose]() : undefined));
   const nudge = makeNudge();
   const notifyDeps = { ...store, outbox, reportUnreadable: report.unreadable, wake: nudge.nudge, now };
-  const building = buildPayloads.bind(null, store);
-  const posted = { buildPayloads: building, report: report.posted };
   const postingOne = post.bind(null, {
     ...store,
-    outbox,
     client,
+    buildPayloads: buildPayloads.bind(null, store),
     policy: posting.policy,
-    ...posted,
+    report: report.posted,
     newId,
     now,
     ownNow,

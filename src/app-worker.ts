@@ -89,7 +89,7 @@ export async function openWorkers(ground: Ground): Promise<void> {
     settle: settling,
     callOff: callOff.bind(null, { emails, change: settleChange.bind(null, settleDeps) }),
   };
-  const own = { due, campaigns: store.slices, findPermits: findPermits.bind(null, { ...fleet, now }) };
+  const own = { due, campaigns: store.campaigns, findPermits: findPermits.bind(null, { ...fleet, now }) };
   const deliverDeps = { emails, ...own, ...sendDeps, handedOver: unsaved.emails, stopping, onTrouble, newId, now };
   const probeDeps = { worker, isConnected: bindIsConnected(fleet, now), report: report.probed, onTrouble };
   const maintainDeps = { ...fleet, memory: makeMemory(), nudge, ...probeDeps, newId, now };

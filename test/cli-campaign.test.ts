@@ -246,6 +246,14 @@ it('asks below the path of a URL that has one', async () => {
   expect(asked).toEqual(['/mail/v1/campaigns/cm_x', '/mail/v1/campaigns/cm_x', '/v1/campaigns/cm_x']);
 });
 
+it('says in plain words that a server speaks no TLS', async () => {
+  const url = postrider.url.replace('http:', 'https:');
+  const api = await openApi({ url, key: 'pr_x' });
+  await expect(api('GET', '/campaigns/cm_x')).rejects.toThrow(
+    /^No answer from https:\/\/[\d.:]+: (?:\w+ )*SSL routines: [\w ]+$/,
+  );
+});
+
 describe('in words', () => {
   const nobody = Object.fromEntries(['recipients', ...campaignCounts].map((name) => [name, 0]));
   const seen = { id: 'cm_1', name: 'n', status: 'running' as const, pace: 98.5, eta: '2026-12-07T09:08:35.000Z' };

@@ -170,10 +170,13 @@ function refuse(target: URL, answer: Dispatcher.ResponseData, maxBytes: number):
   const encoding = headers['content-encoding'] ?? 'identity';
   if (String(encoding).toLowerCase() !== 'identity')
     return fault(target, 'is sent with a Content-Encoding: it must be stored as it is to be attached', true);
+  const transfer = headers['transfer-encoding'];
+  if (transfer !== undefined && String(transfer).toLowerCase() !== 'chunked')
+    return fault(target, 'is sent with a Transfer-Encoding other than chunked', true);
   const length = lengthOf(answer);
   if (length !== null && length > maxBytes) return tooLarge(target, `is ${length} bytes`, maxBytes);
   // Such a body ends with its connection: a file that was cut short would be sent as if it were whole.
-  if (length === null && headers['transfer-encoding'] === undefined)
+  if (length === null && transfer === undefined)
     return fault(target, 'is sent with neither Content-Length nor chunked, so its end cannot be told', true);
   return null;
 }

@@ -18,7 +18,7 @@ import { type Answer, done, type SettledOutcome, unmade } from '../domain/outcom
 import { isPending, nextDue, type Recipient } from '../domain/recipient.ts';
 import { isSandbox, nextGroup, sandboxAnswer, sandboxTransport, slowMs } from '../domain/sandbox.ts';
 import type { DeliverJob, DeliverQueue } from '../queue/deliver-queue.ts';
-import type { CampaignSlices } from '../store/campaign-slices.ts';
+import type { Campaigns } from '../store/campaigns.ts';
 import type { Due } from '../store/due.ts';
 import type { Emails } from '../store/emails.ts';
 import type { Dispatched, Outgoing } from './dispatch.ts';
@@ -26,7 +26,7 @@ import type { Dispatched, Outgoing } from './dispatch.ts';
 type Deps = {
   emails: Pick<Emails, 'loadAll' | 'content' | 'claimHandOver'>;
   due: Pick<Due, 'mark'>;
-  campaigns: Pick<CampaignSlices, 'hold'>;
+  campaigns: Pick<Campaigns, 'stopped'>;
   queue: Pick<DeliverQueue, 'isLive'>;
   lane: Lane;
   /** Emails in hand at a time. */
@@ -141,26 +141,36 @@ async function deliverOne(
 ): Promise<number | null> {
   const dueAt = nextDue(email.state);
   if (dueAt === null) return null;
-  if (email.handOver === null && dueAt > deps.now()) return dueAt;
-  const untilAt = email.handOver === null ? null : await inOtherHandsUntil(deps, job, email.handOver);
-  if (untilAt !== null) return untilAt;
-  const { campaignId } = email.facts;
-  const hold = email.handOver === null && campaignId !== null ? await deps.campaigns.hold(campaignId) : null;
-  if (hold?.kind === 'paused') return lookAgainAt(hold.at, deps.now());
-  if (hold?.kind === 'canceled') return (await deps.callOff(email.facts.id)) ? null : deps.now() + leaveAloneMs;
+  if (email.handOver !== null) return settleFound(deps, job, email, email.handOver);
+  if (dueAt > deps.now()) return dueAt;
+  const { id, campaignId } = email.facts;
+  const stop = campaignId === null ? null : await deps.campaigns.stopped(campaignId);
+  if (stop?.kind === 'paused') return lookAgainAt(stop.at, deps.now());
+  if (stop?.kind === 'canceled') return (await deps.callOff(id)) ? null : deps.now() + leaveAloneMs;
+  const attemptId = deps.newId('at');
   // Its other recipients stay due: settling the suppressed ones brings the email again for them.
-  const isBarred = suppressed !== null && email.handOver === null;
-  const attemptId = email.handOver?.attemptId ?? deps.newId('at');
-  const outcome = isBarred ? suppressed : await attempt(deps, job, email, attemptId);
+  return conclude(deps, email, suppressed ?? (await attempt(deps, job, email, attemptId)), attemptId);
+}
+
+/** A hand-over stands: another job works on the email, or nobody knows what came of it. */
+async function settleFound(
+  deps: Deps,
+  job: DeliverJob,
+  email: EmailInHand,
+  handOver: HandOver,
+): Promise<number | null> {
+  const untilAt = await inOtherHandsUntil(deps, job, handOver);
+  return untilAt ?? conclude(deps, email, outcomeOf(handOver, email.state), handOver.attemptId);
+}
+
+/** Settles the outcome, unless there is nothing to settle yet. @returns as `deliverOne` does */
+async function conclude(deps: Deps, email: EmailInHand, outcome: Attempted, attemptId: string): Promise<number | null> {
   // The email changed before the hand-over, or no connection was free: read it again at once.
   if (outcome.kind === 'withheld') return deps.now();
   if (outcome.kind === 'parked') return null;
   if (outcome.kind === 'awaited') return outcome.at;
-  if (outcome.kind === 'missing_file') {
-    await deps.fetchFile(email, outcome);
-    return null;
-  }
-  await deps.settle(email, outcome, attemptId);
+  if (outcome.kind === 'missing_file') await deps.fetchFile(email, outcome);
+  else await deps.settle(email, outcome, attemptId);
   return null;
 }
 
@@ -179,7 +189,6 @@ const roomWaitMs = 30_000;
 
 /** Loads a heavy email only while there is room for it in memory. Until then only the weight of its content is known. */
 async function attempt(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId: string): Promise<Attempted> {
-  if (email.handOver !== null) return outcomeOf(email.handOver, email.state);
   if (!isHeavy(email.content)) return tryNow(deps, job, email, attemptId);
   const release = await deps.room.take(AbortSignal.timeout(roomWaitMs), email.content.weight);
   if (release === null) return { kind: 'withheld' };

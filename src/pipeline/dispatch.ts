@@ -27,7 +27,7 @@ type Deps = {
 export type Outgoing = {
   readonly email: StoredEmail;
   readonly isSandbox: boolean;
-  /** Makes the message, once, when a transport can take it. An outcome when it cannot be made, or a file that it lacks. */
+  /** Makes the message, once, when a transport can take it; an outcome when it cannot be made. */
   message(transport: string): Promise<Message | SettledOutcome | Withheld>;
   /** Called right before the body leaves; when it answers false, nothing is sent. */
   claim(transport: string): Promise<boolean>;
@@ -62,12 +62,8 @@ export async function dispatch(deps: Deps, outgoing: Outgoing): Promise<Dispatch
       continue;
     }
     if (admission.kind !== 'admitted') return deps.park(name, due, admission);
-    const sent = await deps.sendOver({
-      outgoing: outgoing,
-      admitted: admission,
-      reserve: choice.reserve,
-      endsAt: due.endsAt,
-    });
+    const { reserve } = choice;
+    const sent = await deps.sendOver({ outgoing, admitted: admission, reserve, endsAt: due.endsAt });
     if (sent.kind === 'ended') return sent.outcome;
     if (sent.kind === 'fault') passed.fault = sent.fault;
     else passed.obstacle = narrower(passed.obstacle, sent.obstacle);

@@ -14,7 +14,9 @@ import { disabledWebhook, type Webhook } from '../domain/webhook.ts';
 import { batchId, bodyOf, type IdentifiedPayload, requestHeaders } from '../domain/webhook-request.ts';
 import type { WebhookClient } from '../outbound/webhook-client.ts';
 import type { Deliveries } from '../store/deliveries.ts';
-import type { Posted, Posts, TakenPosts } from '../store/posts.ts';
+import type { Posted } from '../store/post-settle.ts';
+import type { TakenPosts } from '../store/post-take.ts';
+import type { Posts } from '../store/posts.ts';
 import type { Webhooks } from '../store/webhooks.ts';
 
 type PostDeps = {

@@ -4,6 +4,7 @@
  */
 import { bulkEvery } from '../domain/lane.ts';
 import { budget, budgetKeptMs, campaignTokens } from './budget-lua.ts';
+import { named } from './named.ts';
 import { script } from './redis.ts';
 
 /** The mark of a parked email in `again` has this fraction: all other marks are whole milliseconds. */
@@ -127,18 +128,20 @@ const restMs = 50;
 /** Unused permits are looked at again after this long. */
 const busyRestMs = 100;
 
+/** What a release is given. Behind it stand the number of rates, then count and window of each. */
+export const releaseArguments = named(
+  'now',
+  'most', // emails
+  'mostPermits', // at a time
+  'lapseAt', // of new permits
+  'latestLapseAt', // possible, of a valid permit
+  'mostTransactional',
+  'mostBulk',
+  'mostSetAside', // tokens, for campaigns
+);
+
 /**
- * Releases parked emails, and sets tokens aside for campaigns.
- *
- * ARGV[1]  now
- * ARGV[2]  most emails
- * ARGV[3]  most permits at a time
- * ARGV[4]  when new permits lapse
- * ARGV[5]  latest possible lapse of a valid permit
- * ARGV[6]  most transactional emails
- * ARGV[7]  most bulk emails
- * ARGV[8]  most tokens set aside
- * ARGV[9]  number of rates, then count and window of each
+ * Releases parked emails, and sets tokens aside for campaigns. ARGV `releaseArguments`, then the rates.
  *
  * Answers [released, left, nextAt]; nextAt is -1 when no email is left.
  *
@@ -146,15 +149,16 @@ const busyRestMs = 100;
  * because its time was over: it waits no longer and takes no token.
  */
 export const releaseScript = script(`${budget}${campaignTokens}
-local now, most = tonumber(ARGV[1]), tonumber(ARGV[2])
-local rates = ratesFrom(9)
+${releaseArguments.read('ARGV')}
+now, most = tonumber(now), tonumber(most)
+local rates = ratesFrom(${releaseArguments.count + 1})
 local budget = openBudget(KEYS[1], now, rates)
 local campaigns = openCampaignTokens(KEYS[1], now, #rates > 0 and budget)
 local room = most
 if #rates > 0 then
   redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
-  redis.call('ZREMRANGEBYSCORE', KEYS[2], '(' .. ARGV[5], '+inf')
-  room = math.min(most, tonumber(ARGV[3]) - redis.call('ZCARD', KEYS[2]))
+  redis.call('ZREMRANGEBYSCORE', KEYS[2], '(' .. latestLapseAt, '+inf')
+  room = math.min(most, tonumber(mostPermits) - redis.call('ZCARD', KEYS[2]))
 end
 local isCut = false
 local function openLane(lane)
@@ -192,7 +196,7 @@ end
 local lanes = {openLane(1), openLane(2)}
 local serials = redis.call('HMGET', KEYS[1], 'released', 'released_bulk')
 local serial, serialOfBulk = tonumber(serials[1] or 0), tonumber(serials[2] or 0)
-local released, leftOf, permits = 0, {tonumber(ARGV[6]), tonumber(ARGV[7])}, {}
+local released, leftOf, permits = 0, {tonumber(mostTransactional), tonumber(mostBulk)}, {}
 local function release(of, id)
   local lane = lanes[of]
   lane.pass()
@@ -200,13 +204,13 @@ local function release(of, id)
   leftOf[of] = leftOf[of] - 1
   lane.due[#lane.due + 1] = now
   lane.due[#lane.due + 1] = id
-  permits[#permits + 1] = ARGV[4]
+  permits[#permits + 1] = lapseAt
   permits[#permits + 1] = id
 end
 while released < room and budget.freeAt() <= now do
   local first, bulk = leftOf[1] > 0 and lanes[1].peek(), leftOf[2] > 0 and lanes[2].peek()
   if not first and not bulk then break end
-  local isForCampaigns = leftOf[2] > 0 and campaigns.isWaiting(tonumber(ARGV[8])) and (not bulk or serialOfBulk % 2 == 1)
+  local isForCampaigns = leftOf[2] > 0 and campaigns.isWaiting(tonumber(mostSetAside)) and (not bulk or serialOfBulk % 2 == 1)
   local isBulk = (bulk or isForCampaigns) and (not first or serial % ${bulkEvery} == ${bulkEvery - 1})
   budget.take()
   serial = serial + 1
@@ -223,7 +227,7 @@ end
 if released > 0 then
   if #rates > 0 then
     redis.call('ZADD', KEYS[2], unpack(permits))
-    redis.call('PEXPIRE', KEYS[2], ARGV[5] - now)
+    redis.call('PEXPIRE', KEYS[2], latestLapseAt - now)
   end
   if redis.call('LLEN', KEYS[7]) == 0 then redis.call('LPUSH', KEYS[7], 1) end
 end

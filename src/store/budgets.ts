@@ -10,6 +10,7 @@ import {
   leftScript,
   parkedFraction,
   parkScript,
+  releaseArguments,
   releaseScript,
   voidScript,
 } from './budget-scripts.ts';
@@ -79,9 +80,17 @@ export function openBudgets(redis: Redis) {
     { max = maxReleased, transactional = max, bulk = max }: MostReleased,
     now: number,
   ): Promise<Released> {
-    const [most, ...ofLanes] = [max, transactional, bulk].map((count) => Math.min(count, maxReleased));
-    const permits = [maxPermits(rates), now + permitMs, now + 2 * permitMs];
-    const args = [now, most ?? 0, ...permits, ...ofLanes, maxSetAside(rates), ...rateArgs(rates)];
+    const own = releaseArguments.inOrder({
+      now,
+      most: Math.min(max, maxReleased),
+      mostPermits: maxPermits(rates),
+      lapseAt: now + permitMs,
+      latestLapseAt: now + 2 * permitMs,
+      mostTransactional: Math.min(transactional, maxReleased),
+      mostBulk: Math.min(bulk, maxReleased),
+      mostSetAside: maxSetAside(rates),
+    });
+    const args = [...own, ...rateArgs(rates)];
     const answer = (await releaseScript(redis, keysOf(name), args)) as [number, number, number];
     const [released, left, nextAt] = answer;
     return { released, left, nextAt: nextAt < 0 ? null : nextAt };

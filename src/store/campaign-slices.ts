@@ -64,9 +64,6 @@ type Due = { readonly ids: readonly string[]; readonly waitMs: number | null; re
 /** Milliseconds until the campaign should be looked at again; null when nothing is left to take. */
 export type Rest = { readonly waitMs: number | null } & Started;
 
-/** Why nothing of a campaign is sent. */
-type CampaignHold = { readonly kind: 'paused'; readonly at: number } | { readonly kind: 'canceled' };
-
 /** The outcome of a recipient that stays at its place. */
 export type PlaceSettled = {
   readonly campaignId: string;
@@ -161,13 +158,6 @@ export function openCampaignSlices(redis: Redis, gatherMs = usualGatherMs) {
     /** Marks that the body for a place is about to leave. False, and nothing may be sent, when the campaign stopped or the slice is lost. */
     claim(take: Pick<Take, 'id' | 'campaignId'>, place: number): Promise<boolean> {
       return claim({ claim: null, bytes: 0, take, place });
-    },
-
-    /** Whether the campaign of an email that left its place is paused since a time (milliseconds since the epoch) or canceled; else null. */
-    async hold(campaignId: string): Promise<CampaignHold | null> {
-      const [status, at] = await redis.hmget(keys.campaign(campaignId), 'status', 'pausedAt');
-      if (status === 'canceled') return { kind: 'canceled' };
-      return status === 'paused' ? { kind: 'paused', at: Number(at) } : null;
     },
 
     /** Writes the outcome of a place, its events and the counts, atomically. False when another worker settled it. */

@@ -53,7 +53,7 @@ export function packReason({ reason }: Pick<Delivery, 'reason'>): string {
   return `,"why":${JSON.stringify(reason)}}`;
 }
 
-/** The same for a delivery whose schedule starts again now: `begun` in `post-scripts.ts` finds it at the end of a record. */
+/** The same for a delivery whose schedule starts again now: `begun` in `post-lua.ts` finds it at the end of a record. */
 export function packedBeginning(now: number): string {
   return `,"r":0,"again":${Math.floor(now)}}`;
 }

@@ -1,9 +1,9 @@
 /**
- * The atomic steps of a post. The client sends a command again when its answer was lost with the connection. A repeat of `hand` or `settle`
+ * The atomic steps of posts, but for their taking (post-take.ts) and their settling (post-settle.ts). The client sends a command again when its answer was lost with the connection. A repeat of `hand` or `settle`
  * changes nothing. A repeat of `take` takes the next parcels; those of the first command come again when their lease ends.
  */
 import { stepsOnce } from './creations.ts';
-import { batchLimit, begun, bringBack, index, isOnlySplit, trim } from './post-lua.ts';
+import { begun, index, trim } from './post-lua.ts';
 import { script } from './redis.ts';
 
 /**
@@ -27,139 +27,6 @@ end
 for n, isThere in pairs(touched) do
   if isThere then redis.call('ZADD', KEYS[3], 'LT', ARGV[2], ARGV[4 + n]) end
 end
-return 1`);
-
-/**
- * Takes due parcels under a lease, the longest due first. KEYS posts posting health postsDue pending failed batchLimit.
- *
- * ARGV[1] id, [2] now, [3] leaseEnd, [4] limit
- * ARGV[5] most parcels in hand in the whole fleet, [6] failures from which that is one
- * ARGV[7] events of a batch, 0 for none, [8] longest wait of a batch, [9] mark of a batch
- * ARGV[10] longest wait of a parcel, [11] most full batches in hand; smaller ones may carry as many events together
- *
- * Answers failures, failingSince, then each parcel and since when it was due. A parcel that was tried before its endpoint took batches goes on
- * in a batch, and its own delivery has failed.
- */
-export const takeScript = script(`${index}${batchLimit}${bringBack}
-local id, now, leaseEnd = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[2])
-bringBack(KEYS[1], KEYS[2], now, ARGV[10])
-local health = redis.call('HMGET', KEYS[3], 'failures', 'failingSince')
-local size, waitMs, mark = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
-local most = tonumber(ARGV[5])
-if size > 0 then
-  local usual = size
-  size = math.min(size, batchLimit(KEYS[7], now))
-  most = math.min(most, math.floor(tonumber(ARGV[11]) * usual / size))
-end
-if tonumber(health[1] or 0) >= tonumber(ARGV[6]) then most = 1 end
-local room = math.min(tonumber(ARGV[4]), most - redis.call('ZCARD', KEYS[2]))
-if restOf(KEYS[3], now) > now then room = 0 end
-local answer, ready = {health[1] or '', health[2] or ''}, 0
-local function take(parcel, dueAt)
-  redis.call('ZADD', KEYS[1], leaseEnd, parcel)
-  redis.call('ZADD', KEYS[2], leaseEnd, parcel)
-  answer[#answer + 1], answer[#answer + 2], room = parcel, dueAt, room - 1
-end
-if room > 0 and size == 0 then
-  local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2], 'WITHSCORES', 'LIMIT', 0, room)
-  for i = 1, #due, 2 do take(due[i], due[i + 1]) end
-elseif room > 0 then
-  local places, since = {}, {}
-  local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2], 'WITHSCORES', 'LIMIT', 0, room * size)
-  for i = 1, #due, 2 do
-    if string.sub(due[i], 1, #mark) ~= mark then
-      places[#places + 1], since[#since + 1] = due[i], tonumber(due[i + 1])
-    elseif room > 0 then
-      take(due[i], due[i + 1])
-    end
-  end
-  local from, isTried = 1, #places > 0 and redis.call('EXISTS', KEYS[5]) == 1
-  while room > 0 and from <= #places do
-    local to = math.min(#places, from + size - 1)
-    if to - from + 1 < size and since[from] + waitMs > now then
-      local later = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[2], '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
-      ready = math.min(since[from] + waitMs, tonumber(later or '+inf'))
-      break
-    end
-    redis.call('ZREM', KEYS[1], unpack(places, from, to))
-    for i = from, isTried and to or 0 do
-      local delivery = 'dl_' .. string.gsub(places[i], '%-', '_')
-      if redis.call('ZREM', KEYS[5], delivery) == 1 then redis.call('ZADD', KEYS[6], now, delivery) end
-    end
-    take(mark .. table.concat(places, ',', from, to), string.format('%.0f', since[from]))
-    from = to + 1
-  end
-end
-if most - redis.call('ZCARD', KEYS[2]) <= 0 then
-  ready = tonumber(redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2])
-end
-index(KEYS[4], KEYS[1], KEYS[3], id, now, ready)
-return answer`);
-
-/**
- * Stores the result of a try, if the lease of its worker still holds. KEYS posts posting health postsDue deliveries pending success failed
- * answers answersByTime webhooks batchLimit.
- *
- * ARGV[1] id, [2] parcel, [3] leaseEnd, [4] now
- * ARGV[5] status of the delivery, [6] when it comes again or '', [7] delivery id, [8] its record
- * ARGV[9] what the try says about the endpoint: 'up', 'down' or ''; ignored when the endpoint was moved since
- * ARGV[10] until when the endpoint rests if it is failing, [11] until when in any case, [12] failures from which it is failing
- * ARGV[13] deliveries kept of each status, [14] name of the answer, [15] its text, both or '', [16] answers kept
- * ARGV[17] the URL of the POST, [18] the end of a record that begins a new schedule
- * ARGV[19] events in the parcel if it is a batch, else 0, [20] events of a batch as the endpoint asked for
- * ARGV[21] and on: the parcels that replace this one
- *
- * A parcel that was replayed while it was in hand is due again at once, unless this try succeeded. Of batches whose tries all
- * said that they were too large, only the last record is kept: one for each would push all other deliveries out.
- */
-export const settleScript = script(`${index}${trim}${begun}${isOnlySplit}${batchLimit}
-local id, parcel, now, delivery = ARGV[1], ARGV[2], ARGV[4], ARGV[7]
-local held, leaseEnd = tonumber(redis.call('ZSCORE', KEYS[2], parcel) or 0), tonumber(ARGV[3])
-if math.ceil(held) ~= leaseEnd then return 0 end
-redis.call('ZREM', KEYS[2], parcel)
-local isSplit = #ARGV > 20
-local isReplayed = held < leaseEnd and ARGV[5] ~= 'success' and not isSplit
-local at = isReplayed and now or ARGV[6]
-if at == '' then redis.call('ZREM', KEYS[1], parcel) else redis.call('ZADD', KEYS[1], at, parcel) end
-for i = 21, #ARGV do redis.call('ZADD', KEYS[1], 'NX', now, ARGV[i]) end
-local rings = {pending = KEYS[6], success = KEYS[7], failed = KEYS[8]}
-for status, ring in pairs(rings) do
-  if status ~= ARGV[5] then redis.call('ZREM', ring, delivery) end
-end
-redis.call('HSET', KEYS[5], delivery, isReplayed and begun(ARGV[8], ARGV[18]) or ARGV[8])
-redis.call('ZADD', rings[ARGV[5]], now, delivery)
-if ARGV[5] ~= 'pending' then trim(rings[ARGV[5]], KEYS[5], tonumber(ARGV[13]), 100) end
-if ARGV[14] ~= '' then
-  redis.call('HSET', KEYS[9], ARGV[14], ARGV[15])
-  redis.call('ZADD', KEYS[10], now, ARGV[14])
-  trim(KEYS[10], KEYS[9], tonumber(ARGV[16]), 0)
-end
-local function isThere()
-  local webhook = redis.call('HGET', KEYS[11], id)
-  return not webhook or cjson.decode(webhook).endpoint == ARGV[17]
-end
-if isSplit and isThere() then
-  local last = redis.call('HGET', KEYS[12], 'delivery')
-  local known = last and last ~= delivery and redis.call('HGET', KEYS[5], last)
-  if known and isOnlySplit(known) and redis.call('ZREM', KEYS[8], last) == 1 then redis.call('HDEL', KEYS[5], last) end
-  redis.call('HSET', KEYS[12], 'delivery', delivery)
-  learn(KEYS[12], tonumber(ARGV[19]), tonumber(ARGV[20]), now)
-elseif ARGV[5] == 'success' and ARGV[19] ~= '0' and isThere() then
-  noteTaken(KEYS[12], tonumber(ARGV[19]), now)
-end
-if ARGV[9] == 'up' then
-  if redis.call('EXISTS', KEYS[3]) == 1 and isThere() then redis.call('DEL', KEYS[3]) end
-elseif ARGV[9] == 'down' and isThere() then
-  local failures = redis.call('HINCRBY', KEYS[3], 'failures', 1)
-  redis.call('HSETNX', KEYS[3], 'failingSince', now)
-  local rest = tonumber(ARGV[11])
-  if failures >= tonumber(ARGV[12]) then rest = math.max(rest, tonumber(ARGV[10])) end
-  if rest > restOf(KEYS[3], now) then
-    redis.call('HSET', KEYS[3], 'restUntil', string.format('%.0f', rest), 'restSince', now)
-  end
-end
-index(KEYS[4], KEYS[1], KEYS[3], id, now, 0)
 return 1`);
 
 /**

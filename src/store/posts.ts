@@ -1,85 +1,23 @@
 /** The posts that wait, by endpoint. They are taken under a lease, so that posts of a worker that died come again. */
 import type { Redis } from 'ioredis';
-import {
-  batchMark,
-  type Delivery,
-  deliveryId,
-  deliveryStatuses,
-  isBatch,
-  lostDelivery,
-  placesIn,
-} from '../domain/delivery.ts';
+import { deliveryId, deliveryStatuses, lostDelivery, placesIn } from '../domain/delivery.ts';
 import { compareCursors, sortableCursor } from '../domain/event-feed.ts';
-import { type Health, probingAfter } from '../domain/post.ts';
 import type { Webhook } from '../domain/webhook.ts';
 import type { CreationMark } from './creations.ts';
 import { packDelivery, packedBeginning, packReason } from './deliveries.ts';
 import { keys } from './keys.ts';
 import { outboxGroup } from './outbox.ts';
-import {
-  againScript,
-  dropLostScript,
-  dropScript,
-  handScript,
-  renewScript,
-  settleScript,
-  takeScript,
-} from './post-scripts.ts';
+import { againScript, dropLostScript, dropScript, handScript, renewScript } from './post-scripts.ts';
+import { keptDeliveries, type Posted, settle } from './post-settle.ts';
+import { type TakenPosts, type TakeTerms, take } from './post-take.ts';
 
 export type Posts = ReturnType<typeof openPosts>;
 
 /** An event of the outbox and the endpoints that want it. */
 type Handed = { readonly place: string; readonly webhookIds: readonly string[] };
 
-/** Parcels in hand until `leaseEnd`, with the health of their endpoint. */
-export type TakenPosts = {
-  readonly parcels: readonly string[];
-  /** Since when each of them was due, milliseconds since the epoch. */
-  readonly dueSince: readonly number[];
-  readonly leaseEnd: number;
-  readonly health: Health;
-};
-
-type TakeTerms = {
-  readonly limit: number;
-  readonly leaseMs: number;
-  /** Longer than a parcel waits for its next try, or a lease lasts. */
-  readonly longestWaitMs: number;
-  readonly now: number;
-};
-
-/** What a try came to. */
-export type Posted = {
-  /** The delivery with this try. */
-  readonly delivery: Delivery;
-  readonly leaseEnd: number;
-  /** The URL it was posted to. */
-  readonly url: string;
-  /** The batches it asked for then. */
-  readonly batch: Webhook['batch'];
-  /** What the try says about the endpoint, if that still has this URL; null for nothing. */
-  readonly endpoint: 'up' | 'down' | null;
-  /** Until when an endpoint that keeps failing gets no posts; `holdUntil`: until when it gets none in any case, because it asked so. */
-  readonly restUntil: number;
-  readonly holdUntil: number | null;
-  /** The parcels that replace this one from now on; empty when it stays. */
-  readonly halves: readonly string[];
-  /** The answer of the endpoint; an empty one is not kept. */
-  readonly answer: string | null;
-};
-
 /** How many parcels were dropped, and how many deliveries without a try were stored. */
 type DroppedPosts = { readonly parcels: number; readonly untried: number };
-
-/** Most parcels of one endpoint in hand in the whole fleet: enough that a slow answer costs little, few enough for a small consumer. */
-const mostInHand = 50;
-/** The same for full batches. Of smaller ones more are in hand, until they carry as many events. */
-const mostBatchesInHand = 4;
-
-/** Deliveries kept of an endpoint, successful and failed ones each; about 200 bytes per delivery. */
-const keptDeliveries = 1_000;
-/** Answers kept of an endpoint, 16 KB each at most. */
-const keptAnswers = 200;
 
 /** Most additions of one script, which then blocks Redis for a few milliseconds. */
 const maxAdditions = 5_000;
@@ -123,40 +61,10 @@ export function openPosts(redis: Redis) {
       return { ids: [...due, ...far].slice(0, limit), nextAt: nextAt === undefined ? null : Number(nextAt) };
     },
 
-    /** Takes due parcels of an endpoint, at most `limit`: no other worker gets the same before the lease ends. */
-    async take(
-      { id, batch }: Pick<Webhook, 'id' | 'batch'>,
-      { limit, leaseMs, longestWaitMs, now }: TakeTerms,
-    ): Promise<TakenPosts> {
-      const leaseEnd = Math.round(now + leaseMs);
-      const args = [id, now, leaseEnd, limit, mostInHand, probingAfter, batch?.maxEvents ?? 0, batch?.maxWaitMs ?? 0];
-      const [pending = '', , failed = ''] = byStatus(id);
-      const taken = await takeScript(
-        redis,
-        [...fourOf(id), pending, failed, keys.batchLimit(id)],
-        [...args, batchMark, longestWaitMs, mostBatchesInHand],
-      );
-      const [failures, since, ...pairs] = taken as string[];
-      const parcels = pairs.filter((_, n) => n % 2 === 0);
-      const dueSince = pairs.filter((_, n) => n % 2 === 1).map((at) => Math.floor(Number(at)));
-      const health = { failures: Number(failures), failingSince: since ? Number(since) : null };
-      return { parcels, dueSince, leaseEnd, health };
-    },
+    take: (webhook: Pick<Webhook, 'id' | 'batch'>, terms: TakeTerms): Promise<TakenPosts> =>
+      take(redis, webhook, terms),
 
-    /** Stores the result of a try and when the parcel comes again. False when the lease had ended: then nothing is stored. */
-    async settle(id: string, posted: Posted, now: number): Promise<boolean> {
-      const { delivery, leaseEnd, endpoint, answer } = posted;
-      const log = [keys.deliveries(id), ...byStatus(id), keys.answers(id), keys.answersByTime(id)];
-      const names = [...fourOf(id), ...log, keys.webhooks, keys.batchLimit(id)];
-      const parcel = [id, delivery.parcel, leaseEnd, now, delivery.status, delivery.nextAt ?? ''];
-      const record = [delivery.id, packDelivery(delivery)];
-      const health = [endpoint ?? '', posted.restUntil, posted.holdUntil ?? 0, probingAfter];
-      const kept = [answer ? `${delivery.id}.${delivery.attempts}` : '', answer ?? '', keptAnswers];
-      const events = isBatch(delivery.parcel) ? placesIn(delivery.parcel).length : 0;
-      const size = [events, posted.batch?.maxEvents ?? 0];
-      const args = [...parcel, ...record, ...health, keptDeliveries, ...kept, posted.url, packedBeginning(now)];
-      return (await settleScript(redis, names, [...args, ...size, ...posted.halves])) === 1;
-    },
+    settle: (id: string, posted: Posted, now: number): Promise<boolean> => settle(redis, id, posted, now),
 
     /**
      * Makes parcels due now, each with a new schedule: parcels that wait, parcels that ended, and parcels in hand whose try then fails.

@@ -169,3 +169,8 @@ export function metricsTable(): string {
   });
   return ['| metric | kind | labels | what it tells |', '|---|---|---|---|', ...rows].join('\n');
 }
+
+/** The names of the metrics of a kind. */
+export type NamesOf<Kind extends Metric['kind']> = {
+  [Name in MetricName]: (typeof metrics)[Name]['kind'] extends Kind ? Name : never;
+}[MetricName];

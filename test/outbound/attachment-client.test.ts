@@ -140,10 +140,18 @@ describe('a body', () => {
     expect(await fetchOnce(`${origin}/identity`)).toMatchObject({ kind: 'fetched' });
   });
 
+  it('that is packed for its transfer is refused for good', async () => {
+    await using target = await serve((request) => {
+      request.socket.end('HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n');
+    });
+    expect(await fetchOnce(target.url)).toEqual(faultForGood(expect.stringContaining('Transfer-Encoding')));
+  });
+
   it.each([
     ['Content-Length: 100\r\n\r\nonly this', faultForNow(expect.stringContaining('failed'))],
     ['Transfer-Encoding: chunked\r\n\r\n9\r\nonly this\r\n', faultForNow(expect.stringContaining('failed'))],
     ['Connection: close\r\n\r\nonly this', faultForGood(expect.stringContaining('its end cannot be told'))],
+    ['Transfer-Encoding: identity\r\n\r\nonly this', faultForGood(expect.stringContaining('Transfer-Encoding'))],
   ])('that ends early (%j) is never taken for a whole one', async (rest, expected) => {
     await using target = await serve((request) => {
       request.socket.end(`HTTP/1.1 200 OK\r\n${rest}`);

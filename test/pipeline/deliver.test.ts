@@ -46,7 +46,7 @@ function run(
 ) {
   const nothing = async () => null;
   const deps = {
-    ...{ emails: openEmails(redis), due: openDue(redis), campaigns: { hold: nothing }, dispatch },
+    ...{ emails: openEmails(redis), due: openDue(redis), campaigns: { stopped: nothing }, dispatch },
     ...{
       queue: { isLive: async () => false },
       lane: 'transactional' as const,
@@ -93,7 +93,7 @@ it('an email whose campaign is canceled is canceled, not sent; while that is not
     return { kind: 'withheld' };
   };
   const more = {
-    campaigns: { hold: async () => ({ kind: 'canceled' }) as const },
+    campaigns: { stopped: async () => ({ kind: 'canceled' }) as const },
     callOff: async (id: string) => id === ended,
   };
   expect(await run([ended, busy], dispatch, undefined, more)).toEqual(done);

@@ -51,7 +51,7 @@ async function work(dispatch: (outgoing: Outgoing) => Promise<Dispatched>, now: 
   const nothing = async () => null;
   const fleet = { transports: { plan }, known: new Map(), budgets: store.budgets };
   const deps = {
-    ...{ emails: store.emails, due: store.due, campaigns: store.slices, queue: { isLive: async () => false } },
+    ...{ emails: store.emails, due: store.due, campaigns: store.campaigns, queue: { isLive: async () => false } },
     ...{ lane: 'transactional' as const, inHand: makeSemaphore(50), room: makeSemaphore(1_000) },
     ...{ handedOver: new Set<string>(), stopping: new AbortController().signal, newId, dispatch, now },
     findPermits: findPermits.bind(null, { ...fleet, now }),

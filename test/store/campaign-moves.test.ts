@@ -116,15 +116,14 @@ it('a campaign keeps the time of its first start, and drops a later planned time
 });
 
 it('a campaign knows since when it is paused, as long as it is, and that it is canceled', async () => {
-  const slices = openCampaignSlices(redis);
   const id = await stored('running');
-  expect(await slices.hold(id)).toBeNull();
+  expect(await campaigns.stopped(id)).toBeNull();
   await ask(id, 'pause');
-  expect(await slices.hold(id)).toEqual({ kind: 'paused', at: now });
+  expect(await campaigns.stopped(id)).toEqual({ kind: 'paused', at: now });
   await ask(id, 'resume');
-  expect([await slices.hold(id), await redis.hget(keys.campaign(id), 'pausedAt')]).toEqual([null, null]);
+  expect([await campaigns.stopped(id), await redis.hget(keys.campaign(id), 'pausedAt')]).toEqual([null, null]);
   await ask(id, 'cancel');
-  expect(await slices.hold(id)).toEqual({ kind: 'canceled' });
+  expect(await campaigns.stopped(id)).toEqual({ kind: 'canceled' });
 });
 
 it('a campaign without recipients cannot be sent, and can be canceled', async () => {

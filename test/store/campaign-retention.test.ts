@@ -6,7 +6,6 @@ import { makeRound, type Round, sweepCampaigns } from '../../src/pipeline/sweep-
 import { markOf } from '../../src/store/campaign-addresses.ts';
 import { removeCampaign } from '../../src/store/campaign-remove.ts';
 import { type CampaignRetention, openCampaignRetention } from '../../src/store/campaign-retention.ts';
-import { openCampaignSlices } from '../../src/store/campaign-slices.ts';
 import { openCampaigns } from '../../src/store/campaigns.ts';
 import { keys } from '../../src/store/keys.ts';
 import { addCampaign, type NewCampaign, rowOf } from '../support/campaigns.ts';
@@ -180,7 +179,7 @@ it('a campaign whose marks are gone is reported once, and can be canceled and re
   await pass();
   expect(await redis.keys(`*${id}*`)).toEqual([keys.campaign(id)]);
   expect(await campaigns.get(id)).toBeNull();
-  expect(await openCampaignSlices(redis).hold(id)).toEqual({ kind: 'canceled' });
+  expect(await openCampaigns(redis).stopped(id)).toEqual({ kind: 'canceled' });
   expect(await redis.pttl(keys.campaign(id))).toBeGreaterThan(0);
 });
 

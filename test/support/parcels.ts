@@ -1,6 +1,6 @@
 /** Parcels for tests of what waits to be posted: their places, and what a try of one came to. */
 import type { Delivery } from '../../src/domain/delivery.ts';
-import type { Posted } from '../../src/store/posts.ts';
+import type { Posted } from '../../src/store/post-settle.ts';
 
 export const now = 1_764_000_000_000;
 export const leaseMs = 30_000;

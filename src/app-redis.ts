@@ -13,7 +13,7 @@ import { openServer, type Server } from './store/server.ts';
 
 /** How often the guarantees of Redis are checked again; after a reconnect they are checked at once. */
 const inspectEveryMs = 60_000;
-/** The same of a Redis that takes no writes, or that no process would start with: it is mended, or another takes its place. */
+/** The same for a Redis that takes no writes, or with which no process would start: it may be repaired or replaced soon. */
 const inspectUnfitEveryMs = 2_000;
 
 /** How often the clock of Redis is read. Between two readings clocks drift by microseconds, unless one was set or the machine slept. */

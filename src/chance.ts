@@ -3,7 +3,7 @@ import { randomBytes, randomFillSync, randomUUID } from 'node:crypto';
 import { type ClockReading, correctedAhead, standStillMs } from './domain/clock.ts';
 import { type IdPrefix, makeId } from './domain/id.ts';
 
-/** The clock of this machine: for times that outsiders compare with their own clock, such as signatures. What the fleet shares goes by `now`. */
+/** The clock of this machine: for times that outsiders compare with their own clock, such as signatures. What the fleet shares uses `now`. */
 export const ownNow = () => Date.now();
 /** Milliseconds of a clock that never goes back. */
 export const monotonicNow = () => performance.now();

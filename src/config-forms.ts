@@ -1,4 +1,4 @@
-/** The forms of settings: text -> value. The words for what a form expects stand beside each setting. */
+/** The forms of settings: text -> value. The words for what a form expects are next to each setting. */
 import { z } from 'zod';
 import { parseMemoryLimit } from './domain/back-pressure.ts';
 import { formatDuration, parseDuration } from './domain/duration.ts';

@@ -105,7 +105,7 @@ export function variablesOf(env: Env = process.env): (name: string) => string | 
   return (name) => (Object.hasOwn(env, name) && env[name]) || undefined;
 }
 
-/** In production no secret is generated: what a role needs must be configured. The API tells of transports, so it has to know them. */
+/** In production no secret is generated: what a role needs must be configured. The API reports on transports, so it has to know them. */
 function missingInProduction(given: Readonly<Record<string, string>>): string[] {
   if (given.NODE_ENV !== 'production') return [];
   const role = settings.shape.ROLES.safeParse(given.ROLES).data ?? [];

@@ -64,7 +64,7 @@ function welcome(app: App, config: Config): string {
   // In production every line on stdout is JSON like the log. This one is written at any LOG_LEVEL.
   if (config.NODE_ENV === 'production') return JSON.stringify({ level: 30, time: ownNow(), msg: what });
   if (app.url === null) return what;
-  // A configured key is known to the operator and must not stand in a terminal or a log.
+  // A configured key is known to the operator and must not appear in a terminal or a log.
   const isMade = config.POSTRIDER_API_KEY === undefined;
   return [
     '',

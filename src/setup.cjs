@@ -2,7 +2,7 @@
  * Set-up behind the npm scripts: installs what is missing, or says what to type and stops. Silent when nothing is missing.
  *
  *   node src/setup.cjs          the locked dependencies, among them Node itself in the version we need
- *   node src/setup.cjs cli      the same, but for dev packages that were left out (--omit=dev)
+ *   node src/setup.cjs cli      the same, except for dev packages that were left out (--omit=dev)
  *   node src/setup.cjs start    as for cli, and a Redis
  *   node src/setup.cjs test     all dependencies, a Redis, and programs that single tests use
  *

@@ -23,7 +23,7 @@ function openMachine() {
   };
 }
 
-it('before the first reading it is that of the machine, and goes on steadily from each', () => {
+it('before the first reading it equals the clock of the machine, and continues steadily from each reading', () => {
   const { clock, pass, read } = openMachine();
   expect(clock.now()).toBe(1_000);
   read(redisAt);
@@ -34,7 +34,7 @@ it('before the first reading it is that of the machine, and goes on steadily fro
   expect(clock.now()).toBe(redisAt + 3_600_000);
 });
 
-it('what a reading does not contradict is left, and what it does is corrected', () => {
+it('a reading that agrees changes nothing, and one that disagrees corrects the clock', () => {
   const { clock, read } = openMachine();
   read(redisAt);
   read(redisAt + 20, 40);

@@ -53,7 +53,7 @@ const standing = async (id: string) => (await postrider.api('GET', `/v1/campaign
 const makeDraft = async () => (await postrider.api('POST', '/v1/campaigns', { template: { id: 't' } })).body.id;
 
 describe('a list with records at fault', () => {
-  it('is not sent and leaves no draft: each is named up to a bound, and the command that is told sends it without them', async () => {
+  it('is not sent and leaves no draft: the faults are listed up to a limit, and the command it suggests sends the rest', async () => {
     const wrong = Array.from({ length: 60 }, (_, n) => `nobody${n}\n`).join('');
     const list = listOf("the editor's list.csv", `email\ndelivered@sandbox.invalid\n${wrong}`);
     const before = await ids();
@@ -69,7 +69,7 @@ describe('a list with records at fault', () => {
     expect(await ids()).toHaveLength(before.length + 1);
   });
 
-  it('is sent once it was mended to nobody who was taken out of it, and with the values it has by then', async () => {
+  it('is sent once corrected, with its new values, and not to recipients that were taken out of it', async () => {
     const list = listOf('mended.csv', 'email,plan\nada@example.org,gold\ngrace@example.org,gold\nnobody,\n');
     const [exit, said] = await ran('send', list, '--template', 'plan');
     expect(exit).toBe(1);
@@ -83,7 +83,7 @@ describe('a list with records at fault', () => {
     expect(await inbox.text()).not.toContain('gold');
   });
 
-  it('is added to a draft that is gone on with, which says that it keeps whoever it has', async () => {
+  it('is added to a draft that is continued, and the command says that the draft keeps its recipients', async () => {
     const id = await makeDraft();
     const list = listOf('added.csv', 'email\nada@example.org\nnobody\n');
     const [exit, said] = await ran('send', list, '--campaign', id);
@@ -119,7 +119,7 @@ it('a list that cannot be understood leaves no draft either', async () => {
   expect(await ids()).toEqual(before);
 });
 
-it('a list that cannot be read to its end is told of as that, with where it ended, and nobody is asked again', async () => {
+it('a list that cannot be read to its end is reported as such, with the place where it ended, and nothing is retried', async () => {
   const path = listOf('swapped.csv', 'email\nada@example.org\n');
   const [list, id] = [await openList(path), await makeDraft()];
   const api = await openApi({ url: postrider.url, key: testApiKey });
@@ -148,7 +148,7 @@ it('a list without what the letters ask for is not sent', async () => {
   ]);
 });
 
-it('a campaign that some did not get ends with the reasons, and one that nobody got with 1', async () => {
+it('a campaign that some did not get ends with the reasons, and exits with 1 if nobody got it', async () => {
   const some = listOf('some.csv', 'email,plan\ndelivered@sandbox.invalid,gold\nada@example.org,\n');
   expect(await ran('send', some, '--template', 'plan', '--watch')).toEqual([
     0,
@@ -172,7 +172,7 @@ it('a campaign for later says when, and one that is not sent is not watched for 
   expect((await standing(id)).status).toBe('draft');
 });
 
-it('a paused campaign that is watched says what has it go on', async () => {
+it('watching a paused campaign says how to resume it', async () => {
   const list = listOf('paused.csv', 'email\ndelivered@sandbox.invalid\nbounced@sandbox.invalid\n');
   // The second has to wait for an hour.
   const [, said] = await ran('send', list, '--template', 't', '--rate', '1/h');

@@ -92,7 +92,7 @@ it('makes a campaign, uploads the list, sends it, and says what became of each',
   expect(other).toEqual([1, expect.stringContaining('cannot be added to: only a draft or a scheduled one can be')]);
 });
 
-it('watches on while the API is restarted, and uploads once another has let go of the list', async () => {
+it('keeps watching while the API restarts, and uploads once another process has released the list', async () => {
   const env = { REDIS_URL: redisUrl, ROLES: 'api' };
   const first = await startPostrider(env);
   const { port } = new URL(first.url);
@@ -115,7 +115,7 @@ it('watches on while the API is restarted, and uploads once another has let go o
   expect([await waiting.ended, waiting.output()]).toEqual([0, expect.stringContaining('2 added')]);
 });
 
-it('looks at one, pauses, resumes and cancels it, and ends with 1 where that cannot be, or it was canceled', async () => {
+it('shows a campaign, pauses, resumes and cancels it, and exits with 1 if that is impossible or it was canceled', async () => {
   await using sent = run(
     'send',
     join(dir, 'list.ndjson.gz'),
@@ -153,7 +153,7 @@ describe('a key that may only send', () => {
   const standing = (id: string, status: string) =>
     new RegExp(`^${id} {2}${status}\n {2}recipients {6}1\n {2}${status === 'canceled' ? '' : 'pending {9}1\n$'}`, 'm');
 
-  it('sends a campaign and moves it, and is told where it stands and nothing of what it says', async () => {
+  it('sends a campaign and changes its status, and sees its state but not its content', async () => {
     const [exit, said] = await mine('send', list, '--template', 't');
     const [, id = ''] = /^(cm_\w+)$/m.exec(said) ?? [];
     expect([exit, said]).toEqual([0, expect.stringMatching(standing(id, 'running'))]);
@@ -169,7 +169,7 @@ describe('a key that may only send', () => {
     expect(said).not.toMatch(/News|example\.com/);
   });
 
-  it('goes on with one whose list was at fault, and is refused what was sent before', async () => {
+  it('continues one whose list had faults, and refuses one that was sent before', async () => {
     const { id } = (await postrider.api('POST', '/v1/campaigns', { template: { id: 't' } })).body;
     const held = await mine('send', join(dir, 'faulty.csv'), '--campaign', id);
     expect(held).toEqual([1, expect.stringContaining('is a draft with all other records')]);
@@ -178,7 +178,7 @@ describe('a key that may only send', () => {
     expect(await goOn()).toEqual([1, expect.stringContaining('Its status is running.')]);
   });
 
-  it('is told that what it cannot watch was sent', async () => {
+  it('is told that a campaign it cannot watch was sent', async () => {
     expect(await mine('send', list, '--template', 't', '--watch')).toEqual([
       1,
       expect.stringMatching(/^cm_\w+ was sent, but cannot be watched: /m),
@@ -196,7 +196,7 @@ it.each([[['--help']], [['send', '--help']], [['-h', 'send', 'list.csv']]])(
 );
 
 it.each(['foo', 'localhost:8080', 'ftp://a.example'])(
-  'says of what is no URL of an API that it is none: %s',
+  'rejects a value that is not the URL of an API: %s',
   async (url) => {
     const said = await Array.fromAsync(runCampaign(['status', nowhere, '--url', url, '--key', 'pr_x']));
     expect(said).toEqual([{ fault: expect.stringContaining(`--url ${url} is not the address of an API`), exit: 1 }]);

@@ -20,7 +20,7 @@ function cli(args: readonly string[], input = '', env: Readonly<Record<string, s
   return { status, stdout, stderr };
 }
 
-it('npm run cli says what is made of a reply', () => {
+it('npm run cli says what Postrider makes of a reply', () => {
   const args = ['run', '--silent', 'cli', '--', 'classify', '550 5.1.1 <u@example.org>: User unknown'];
   const { status, stdout } = spawnSync('npm', args, { cwd: root, input: '', encoding: 'utf8', timeout: 30_000 });
   expect(stdout).toBe(`550 5.1.1 <u@example.org>: User unknown

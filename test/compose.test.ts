@@ -90,7 +90,7 @@ describe('docker-compose.yml', () => {
     expect(valkey?.healthcheck?.test).toEqual(['CMD', 'valkey-cli', '-e', 'ping']);
   });
 
-  it('builds the image once, for what the others wait for, and these look for it nowhere else', () => {
+  it('builds the image once, in a service that the others wait for, and these pull it from nowhere', () => {
     const own = [api, worker, secrets];
     expect(own.map((service) => [service?.image, service?.build, service?.pull_policy])).toEqual([
       ['postrider', undefined, 'never'],
@@ -131,7 +131,7 @@ describe('docker-compose.yml', () => {
     expect(mailpit?.networks).toBeUndefined();
   });
 
-  it('opens to your machine what is told of it, and nothing else', () => {
+  it('publishes only the documented ports to your machine', () => {
     const opened = Object.entries(services).flatMap(([name, { ports = [] }]) => ports.map((port) => [name, port]));
     expect(opened).toEqual([
       ['api', '127.0.0.1:8080:8080'],
@@ -143,12 +143,12 @@ describe('docker-compose.yml', () => {
     }
   });
 
-  it('tells how to get the key that it made', () => {
+  it('says how to get the key that it made', () => {
     const command = `docker compose exec api cat ${api?.environment?.POSTRIDER_API_KEY_FILE}`;
     for (const told of [head, readme]) expect(told).toContain(command);
   });
 
-  it('takes the PUBLIC_URL that bulk mail needs from who starts it, as is told', () => {
+  it('takes the PUBLIC_URL that bulk mail needs from the shell that starts it, as documented', () => {
     for (const role of Object.values(roles)) expect(role?.environment).toHaveProperty('PUBLIC_URL', null);
     const [, url = ''] = /`PUBLIC_URL=(\S+) docker compose up`/.exec(readme) ?? [];
     const settings = { NODE_ENV: 'production', ...testKeys, SMTP_URL: 'smtp://127.0.0.1:9?tls=none' };

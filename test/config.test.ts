@@ -94,7 +94,7 @@ describe('configuration', () => {
     ['rediss://h/1?db=2', 'REDIS_URL: must have nothing after ? or #'],
     ['redis://h#hunter2', 'REDIS_URL: must have nothing after ? or #'],
     ['unix:///s?db=2&password=hunter2', 'REDIS_URL: must have nothing after ? or # but db'],
-  ])('of %s for a Redis it refuses what would be passed over, and repeats none of it', (url, fault) => {
+  ])('of %s for a Redis it refuses parts that would be ignored, and repeats none of them', (url, fault) => {
     const faults = faultsOf({ REDIS_URL: url });
     expect(faults).toEqual([expect.stringContaining(fault)]);
     expect(faults.join()).not.toContain('hunter2');
@@ -111,7 +111,7 @@ describe('configuration', () => {
     expect(readConfig(production).devInbox).toBe(false);
   });
 
-  it('in production asks the API as well for its transports: it tells of them, and what mail waits for', () => {
+  it('in production the API also needs its transports, to report on them and on waiting mail', () => {
     const { SMTP_URL: _, ...rest } = production;
     expect(faultsOf({ ...rest, ROLES: 'api' })).toEqual(['SMTP_URL or TRANSPORTS_FILE: is required in production']);
     expect(faultsOf({ ...production, ROLES: 'api' })).toEqual([]);
@@ -149,7 +149,7 @@ describe('configuration', () => {
     },
   );
 
-  it('takes whom to trust with TLS only where there is TLS', () => {
+  it('accepts a CA for TLS only where TLS is used', () => {
     const REDIS_CA = '-----BEGIN CERTIFICATE-----';
     const fault = ['REDIS_CA: is for a REDIS_URL with rediss://, and there is none'];
     for (const REDIS_URL of ['redis://h:6380', 'unix:///s', ''])
@@ -181,7 +181,7 @@ describe('configuration', () => {
     },
   );
 
-  it.each(['RETRY_SCHEDULE', 'WEBHOOK_SCHEDULE'])('holds each wait of %s to what a wait may be', (name) => {
+  it.each(['RETRY_SCHEDULE', 'WEBHOOK_SCHEDULE'])('limits each wait of %s to the allowed range', (name) => {
     expect(faultsOf({ [name]: '0s,10s' })).toEqual([`${name}: is too short, expected 50ms at least`]);
     expect(faultsOf({ [name]: '10s,367d' })).toEqual([`${name}: is too long, expected 366d at most`]);
     expect(faultsOf({ [name]: '10s,soon' })).toEqual([`${name}: expected durations such as \`10s,2m,1h\``]);
@@ -195,21 +195,21 @@ describe('configuration', () => {
     expect(readConfig({ MAX_ATTACHMENT_BYTES: '0' }).MAX_ATTACHMENT_BYTES).toBe(0);
   });
 
-  it('says so where events go before the last try to tell of them, and only there', () => {
+  it('warns if events are removed before their last webhook try, and only then', () => {
     expect(readConfig({}).cautions).toEqual([]);
     expect(readConfig({ RETENTION_EVENTS: '61m', WEBHOOK_SCHEDULE: '1h' }).cautions).toEqual([
       expect.stringMatching(/^RETENTION_EVENTS is shorter than WEBHOOK_SCHEDULE lasts \(66m\)/),
     ]);
   });
 
-  it('says so where records go before the last try to tell of their emails', () => {
+  it('warns if records are removed before the last webhook try for their emails', () => {
     expect(readConfig({ RETENTION_RECORDS: '66m', WEBHOOK_SCHEDULE: '1h' }).cautions).toEqual([]);
     expect(readConfig({ RETENTION_RECORDS: '65m', WEBHOOK_SCHEDULE: '1h' }).cautions).toEqual([
       expect.stringMatching(/^RETENTION_RECORDS is shorter than WEBHOOK_SCHEDULE lasts \(66m\)/),
     ]);
   });
 
-  it('in production links to unsubscribe are https, however that is written, and a start says so of another PUBLIC_URL', () => {
+  it('in production unsubscribe links are https, in any letter case, and a start warns about another PUBLIC_URL', () => {
     const { publicUrl, cautions } = readConfig({ ...production, PUBLIC_URL: 'HTTPS://mail.shop.example/Post/' });
     expect([publicUrl, cautions]).toEqual(['https://mail.shop.example/Post', []]);
     const plain = readConfig({ ...production, PUBLIC_URL: 'http://mail.shop.example' });

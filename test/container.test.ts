@@ -35,7 +35,7 @@ describe('the image', () => {
     expect(sources.toSorted()).toEqual(['LICENSE', 'package-lock.json', 'package.json', 'src']);
   });
 
-  it('can be read whole by who runs it, under whatever umask it was cloned', () => {
+  it('can be read completely by the user that runs it, whatever the umask of the clone', () => {
     const copies = lines.filter((line) => line.startsWith('COPY ') && !line.includes('--from='));
     const copied = copies.flatMap((line) => line.split(' ').slice(1, -1));
     const readable = `RUN chmod --recursive u=rwX,go=rX ${copied.join(' ')}`;
@@ -65,7 +65,7 @@ describe('the image', () => {
     expect(all('FROM').map((base) => base.replace(/^\$\{(.+)\}/, '$1'))).toEqual(['BASE AS build', 'BASE']);
   });
 
-  it('runs under an init process, as nobody in particular, in production', () => {
+  it('runs under an init process, as an unprivileged user, in production', () => {
     expect(last('USER')).toMatch(/^[1-9]\d*:[1-9]\d*$/);
     expect(JSON.parse(last('ENTRYPOINT'))).toEqual(['tini', '--', 'node']);
     expect(JSON.parse(last('CMD'))).toEqual(['src/main.ts']);
@@ -79,14 +79,14 @@ describe('the image', () => {
     expect([env.PORT, env.HEALTH_PORT]).toEqual([last('EXPOSE'), last('EXPOSE')]);
   });
 
-  it('what Node.js compiles beforehand is compiled by who runs it: nobody else finds it', () => {
+  it('what Node.js compiles beforehand is compiled as the user that runs it: no other user would find it', () => {
     const compiled = lines.findIndex((line) => line.startsWith('RUN node '));
     const users = lines.slice(0, compiled).filter((line) => line.startsWith('USER '));
     expect(compiled).toBeGreaterThan(0);
     expect(users.at(-1)).toBe(`USER ${last('USER')}`);
   });
 
-  it('what a role of it loads at its start was compiled beforehand, but for the one file that would run', async () => {
+  it('everything that a role loads at its start is compiled beforehand, except the one file that would run', async () => {
     const [, compile = ''] = /^RUN (node .*)$/m.exec(lines.join('\n')) ?? [];
     const compiled = mkdtempSync(join(tmpdir(), 'pr-compiled-'));
     onTestFinished(() => rmSync(compiled, { recursive: true }));
@@ -106,14 +106,14 @@ describe('the image', () => {
     }
   });
 
-  it('asks itself for its health with our own command, and often enough for somebody to act on it', () => {
+  it('checks its health with our own command, and often enough to act on it', () => {
     const [flags = '', command = ''] = last('HEALTHCHECK').split(' CMD ');
     expect(JSON.parse(command)).toEqual(['node', 'src/cli.ts', 'health']);
     const times = Object.fromEntries([...flags.matchAll(/--(\S+)=(\S+)/g)].map(([, name, time]) => [name, time]));
     expect(times).toEqual({ interval: '30s', timeout: '5s', 'start-period': '60s' });
   });
 
-  it('says of itself what package.json says, and what a build is told', () => {
+  it('has the labels that package.json and the build arguments give', () => {
     expect(all('ARG').slice(1)).toEqual([`VERSION=${packageJson.version}`, 'REVISION=', 'CREATED=']);
     const labels = [...last('LABEL').matchAll(/org\.opencontainers\.image\.(\w+)="([^"]*)"/g)];
     expect(Object.fromEntries(labels.map(([, name, value]) => [name, value]))).toEqual({

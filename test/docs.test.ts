@@ -97,7 +97,7 @@ describe('docs/delivery.md', () => {
 describe('docs/operations.md', () => {
   const operations = readDocument('docs/operations.md');
 
-  it('says of every alert what to do, where the chart sends whoever gets it', () => {
+  it('says what to do for every alert, in the section that the alert links to', () => {
     const rules = readDocument('helm/templates/prometheusrule.yaml');
     const alerts = [...rules.matchAll(/- alert: (\w+)$/gm)].map(([, name]) => name);
     expect(headingsIn(sectionOf(operations, '## Alerts'))).toEqual(alerts);

@@ -43,7 +43,7 @@ function windowsOf(query: string): number[] {
   return [...query.matchAll(/\[(\d+)m\]/g)].map(([, minutes]) => Number(minutes));
 }
 
-it('what is wrong with a query is found', () => {
+it('faults of a query are found', () => {
   expect(faultsOf('sum by (lane) (rate(postrider_accepted_emails_total{job="a"}[5m])) > 0')).toEqual([]);
   expect(faultsOf('sum by (le) (rate(postrider_webhook_post_seconds_bucket[5m]))')).toEqual([]);
   expect(faultsOf('postrider_webhook_post_seconds')).toEqual([
@@ -103,7 +103,7 @@ describe('in the cluster', () => {
     expect(rules.flatMap(({ expr }) => faultsOf(expr))).toEqual([]);
   });
 
-  it('one tells that no API is there and one that no worker is, by the Services that their metrics are found by', ({
+  it('one alert reports that no API runs and one that no worker runs, by the Services through which their metrics are found', ({
     skip,
   }) => {
     skip(helm === null, withoutHelm);
@@ -116,7 +116,7 @@ describe('in the cluster', () => {
     expect(watched).toEqual(services);
   });
 
-  it('no alert misses workers where there are to be none', ({ skip }) => {
+  it('no alert reports missing workers if there should be none', ({ skip }) => {
     skip(helm === null, withoutHelm);
     const idle = render({ ...valueSets['settings and places'], prometheusRule: { enabled: true } });
     const alerts = idle.find(({ kind }) => kind === 'PrometheusRule')?.spec.groups.flatMap(({ rules }) => rules);
@@ -124,7 +124,7 @@ describe('in the cluster', () => {
     expect(alerts?.map(({ alert }) => alert)).not.toContain('PostriderWorkersDown');
   });
 
-  it('what happens once raises no alert: each holds for longer than its rate looks back', ({ skip }) => {
+  it('a single event raises no alert: each alert holds for longer than its rate looks back', ({ skip }) => {
     skip(helm === null, withoutHelm);
     const rules = specOf('PrometheusRule').groups.flatMap((group) => group.rules);
     const rates = rules.flatMap((rule) => windowsOf(rule.expr).map((minutes) => ({ ...rule, minutes })));
@@ -148,7 +148,7 @@ describe('in the cluster', () => {
     expect(rules.find(({ alert }) => alert === 'PostriderRefusesMail')?.expr).toContain('takes_mail="true"');
   });
 
-  it('mail that a lane does not take raises the alert though nobody sends any', ({ skip }) => {
+  it('a lane that accepts no mail raises the alert even if nobody sends any', ({ skip }) => {
     skip(helm === null, withoutHelm);
     const rules = specOf('PrometheusRule').groups.flatMap((group) => group.rules);
     const watched = rules.filter(({ expr }) => expr.includes('postrider_taking_mail'));

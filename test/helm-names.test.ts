@@ -11,7 +11,7 @@ beforeEach(({ skip }) => skip(helm === null, withoutHelm));
 /** The longest label, which is also the longest name of a Service. */
 const longest = 63;
 
-it('a long name leaves room for what Kubernetes puts behind it', () => {
+it('a long name leaves room for what Kubernetes appends', () => {
   const values = { ...valueSets['to try it out'], fullnameOverride: 'm'.repeat(70) };
   const objects = render(values);
   const named = (kind: string) => objects.filter((object) => object.kind === kind).map(({ metadata }) => metadata.name);

@@ -65,7 +65,7 @@ describe('metrics', () => {
     expect(find(name, kind).metadata.labels).toMatchObject({ release: 'prometheus' });
   });
 
-  it('the dashboard has those by which Grafana finds it', () => {
+  it('the dashboard has the labels by which Grafana finds it', () => {
     const { labels, annotations } = find(name, 'ConfigMap').metadata;
     expect(labels).toMatchObject({ grafana_dashboard: '1' });
     expect(annotations).toEqual({ grafana_folder: 'Mail' });
@@ -123,7 +123,7 @@ describe('a network policy', () => {
       to?.map((peer) => roleOf(peer, name)),
     ]);
 
-  it('lets in callers, who reads metrics, and the Pod of `helm test`', () => {
+  it('lets in callers, readers of metrics, and the Pod of `helm test`', () => {
     expect(comingTo(closed, '-api')).toEqual([[['http'], [shop, shop, ['test']]]]);
     expect(comingTo(closed, '-worker')).toEqual([[['http'], [shop]]]);
     expect(comingTo(trial, '-api')).toEqual([[['http'], undefined]]);

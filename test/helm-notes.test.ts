@@ -6,7 +6,7 @@ import { testApiKey } from './support/postrider.ts';
 
 beforeEach(({ skip }) => skip(helm === null, withoutHelm));
 
-it('who lets in callers alone is told to let in Prometheus as well', () => {
+it('a policy that lets in only callers gets the hint to let in Prometheus as well', () => {
   const policy = { enabled: true, clients: [{ podSelector: {} }] };
   const hint = 'name Prometheus in networkPolicy.monitoring';
   expect(notes({ ...given, networkPolicy: policy })).toContain(hint);
@@ -14,7 +14,7 @@ it('who lets in callers alone is told to let in Prometheus as well', () => {
     expect(notes({ ...given, networkPolicy })).toMatch(/helm test pr(?![\s\S]*Prometheus)/);
 });
 
-it('who has metrics found without the ServiceMonitor is told by which labels', () => {
+it('metrics without the ServiceMonitor get a note about the labels they need', () => {
   const labels = 'the labels namespace="mail" and job="pr"';
   const keda = { enabled: true, serverAddress: 'http://prometheus:9090' };
   const asking = [
@@ -29,7 +29,7 @@ it('who has metrics found without the ServiceMonitor is told by which labels', (
   expect(notes(given)).not.toContain('labels');
 });
 
-it('who scales workers on CPU is told what goes before KEDA', () => {
+it('workers that scale on CPU get a note about the step before KEDA', () => {
   const autoscaling = { enabled: true };
   const step = 'kubectl --namespace mail delete horizontalpodautoscaler pr-postrider-worker';
   expect(notes({ ...given, worker: { autoscaling } })).toContain(step);
@@ -38,7 +38,7 @@ it('who scales workers on CPU is told what goes before KEDA', () => {
     expect(notes({ ...given, ...values })).not.toContain('horizontalpodautoscaler');
 });
 
-it('who sets no PUBLIC_URL is told what is refused without it', () => {
+it('without PUBLIC_URL the notes say what is refused', () => {
   const hint = 'Set settings.PUBLIC_URL';
   expect(notes(given)).toContain(hint);
   const https = 'https://mail.example.com';
@@ -67,7 +67,7 @@ it('the API key is read out of the Secret that holds it, as it is', () => {
   expect(notes({ ...given, apiKey: own })).toContain(read('pr-postrider', 'api-key'));
 });
 
-it('who stopped it is told how it starts, and not to test what does not run', () => {
+it('a stopped release gets a note about how to start it, and none about testing it', () => {
   const start = 'helm upgrade pr CHART --namespace mail --reset-then-reuse-values --set stopped=false';
   expect(notes({ ...given, stopped: true })).toContain(start);
   expect(notes({ ...given, stopped: true })).not.toMatch(/helm test|curl/);

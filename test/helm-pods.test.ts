@@ -32,7 +32,7 @@ function filesOf(name: string, spec: PodSpec) {
   );
 }
 
-describe('each file that a process is told of', () => {
+describe('each file that a process is given', () => {
   it('is out of the Secret that was named, under the key that was named', () => {
     const name = 'Secrets that are there';
     const both = {
@@ -69,7 +69,7 @@ describe('each file that a process is told of', () => {
     expect(keyOf('to try it out')).toBe(testApiKey);
   });
 
-  it('may be read by the group that its volume is given, and by nobody else', () => {
+  it('may be read by the group of its volume, and by no one else', () => {
     const volumes = podsOf(Object.keys(valueSets).flatMap(objectsOf)).flatMap(({ spec }) => spec.volumes ?? []);
     const modes = volumes.map(({ secret, projected }) => secret?.defaultMode ?? projected?.defaultMode);
     expect(new Set(modes.filter((mode) => mode !== undefined))).toEqual(new Set([0o440]));
@@ -137,7 +137,7 @@ it('a process has the variables that were given, whole Secrets of them as well',
   expect(envFrom).toEqual([{ secretRef: { name: 'ses' } }]);
 });
 
-it('a process runs under the account that is made for it, or under one that is there', () => {
+it('a process runs under the account created for it, or under an existing one', () => {
   const { name } = find('Secrets that are there', 'ServiceAccount').metadata;
   expect(deployed('Secrets that are there', 'api').serviceAccountName).toBe(name);
   expect(deployed('settings and places', 'worker').serviceAccountName).toBe('mailer');

@@ -18,7 +18,7 @@ function typedIn(heading: string, language: string): string {
   return blocks.map(({ code }) => code).join('');
 }
 
-it('the Secrets for real mail hold what its values take out of them, and are none of the chart', () => {
+it('the Secrets for real mail hold what its values read from them, and are not Secrets of the chart', () => {
   const commands = typedIn('## For real mail', 'sh').replaceAll('\\\n', '');
   const made = [...commands.matchAll(/create secret generic (\S+)(.*)/g)].map(([, name = '', rest = '']) => ({
     name,
@@ -59,7 +59,7 @@ it('an upgrade keeps the values that were given, and takes the defaults of a new
   expect(blocksIn(readme).some(({ code }) => code.includes('--reuse-values'))).toBe(false);
 });
 
-it('the transports file and what it names beside it are where the README says', () => {
+it('the transports file and the files that it names are where the README says', () => {
   const [, said] = /- \*\*Transports\*\*.* are mounted in `(.+?)`/.exec(readme) ?? [];
   const values = parse(typedIn('## For real mail', 'yaml'));
   for (const { kind, spec } of render(values, { release })) {

@@ -36,7 +36,7 @@ it('the table in helm/README.md is what node test/support/chart-table.ts prints'
   expect(table).toBe(chartTable());
 });
 
-it('each setting has a value of its own or may stand in `settings`', () => {
+it('each setting has a value of its own or may be set in `settings`', () => {
   const names = Object.keys(settings.shape);
   expect(Object.keys(schema.properties.settings.properties).toSorted()).toEqual(
     names.filter((name) => !own.includes(name)).toSorted(),
@@ -48,7 +48,7 @@ it('the schema takes the levels of the log that there are', () => {
   expect(levels).toEqual(settings.shape.LOG_LEVEL.unwrap().options);
 });
 
-it('a variable of `env` is held to what `settings` says of it', () => {
+it('a variable of `env` is checked like the same setting in `settings`', () => {
   const bound = Object.entries(schema.properties.settings.properties as Record<string, { enum?: unknown }>)
     .filter(([, form]) => form.enum !== undefined)
     .map(([name]) => ({
@@ -117,7 +117,7 @@ function parseExample(): unknown {
   return parse(/```yaml\n([\s\S]*?)```/.exec(readme)?.[1] ?? '');
 }
 
-it('the ingress opens what is called from outside, and nothing that is for the cluster', () => {
+it('the ingress opens paths that are called from outside, and none that are for the cluster', () => {
   const routes = Object.keys(parse(readFileSync(join(chart, '../openapi.yaml'), 'utf8')).paths);
   const first = new Set(routes.map((route) => `/${route.split('/')[1]}`));
   const called = [...first].filter((path) => !['/livez', '/readyz', '/metrics'].includes(path));

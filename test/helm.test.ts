@@ -103,7 +103,7 @@ it.each(wrongValues)('refuses what cannot be right: %s', (why, values) => {
   expect(() => render(values)).toThrow(why);
 });
 
-it('the memory of a process is that of what it may have in hand by default, and not a byte less', () => {
+it('the memory limit of a process covers all that it may have in hand by default, with not a byte less', () => {
   const { API_BODY_BYTES, WORKER_MAIL_BYTES } = readConfig({});
   const base = 192 * 2 ** 20;
   const least = { api: base + 5 * API_BODY_BYTES, worker: base + 14 * WORKER_MAIL_BYTES };
@@ -165,7 +165,7 @@ it('a whole number stays one', () => {
   expect(env).toContainEqual({ name: 'MAX_WAITING_EMAILS', value: '5000000' });
 });
 
-it('workers are scaled by age where there is KEDA, else by CPU, and their number is then that of nobody else', () => {
+it('workers are scaled by age with KEDA, else by CPU, and nothing else sets their number then', () => {
   const byAge = 'autoscaling on age, all metrics';
   // Where nothing is known of them, as while Redis is away, there are as many as there were.
   expect(find(byAge, 'ScaledObject', '-worker').spec.triggers).toMatchObject([
@@ -178,7 +178,7 @@ it('workers are scaled by age where there is KEDA, else by CPU, and their number
   expect(find('nothing to spare', 'Deployment', '-worker').spec.replicas).toBe(1);
 });
 
-it('KEDA is told by what it may ask Prometheus, where it has to be told', () => {
+it('KEDA gets the credentials for Prometheus if it needs any', () => {
   for (const trigger of find('autoscaling on age, all metrics', 'ScaledObject', '-worker').spec.triggers)
     expect(trigger).toMatchObject({ authenticationRef: { name: 'prom' }, metadata: { authModes: 'tls,basic' } });
   const keda = { enabled: true, serverAddress: 'http://prometheus:9090', authenticationRef: 'pod-identity' };
@@ -202,7 +202,7 @@ it('a new version of Postrider restarts no Valkey', () => {
   expect(spec.template.metadata.labels).toEqual(spec.selector.matchLabels);
 });
 
-it('the built-in Valkey keeps its word as that of docker-compose.yml does', () => {
+it('the built-in Valkey is as durable as that of docker-compose.yml', () => {
   const compose = parse(readFileSync(new URL('../docker-compose.yml', import.meta.url), 'utf8'), { merge: true });
   const { image, args, startupProbe, readinessProbe } = containerOf(
     podOf(find('to try it out', 'StatefulSet', '-valkey')),

@@ -7,7 +7,7 @@ import { keys, queuePrefix } from '../src/store/keys.ts';
 
 const docs = readFileSync(new URL('../docs/redis.md', import.meta.url), 'utf8');
 
-it('every key stands in the map, and none that there is not', () => {
+it('every key is in the map, and the map has no other key', () => {
   const inMap = [...docs.matchAll(/^\| `(pr:[^`]+)` \|/gm)].map(([, name = '']) => name.replaceAll(/<\w+>/g, 'x'));
   const inCode = Object.values(keys).map((key: string | ((...parts: never[]) => string)) =>
     typeof key === 'string' ? key : key(...(Array(key.length).fill('x') as never[])),
@@ -15,7 +15,7 @@ it('every key stands in the map, and none that there is not', () => {
   expect(inMap.toSorted()).toEqual([...inCode, `${queuePrefix}:*`].toSorted());
 });
 
-it('every guarantee stands in the table, in the words of the log', () => {
+it('every guarantee is in the table, in the words of the log', () => {
   for (const words of Object.values(guarantees)) expect(docs).toContain(`| ${words} |`);
 });
 

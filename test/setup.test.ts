@@ -72,7 +72,7 @@ test('nothing is printed and nothing is run when nothing is missing', async () =
   expect(await machine.calls()).toEqual([]);
 });
 
-test('where dev packages were left out, as in production, what runs the service leaves it at that', async () => {
+test('without dev packages, as in production, a start of the service does not install them', async () => {
   await using machine = await openMachine();
   for (const program of ['redis-server', 'chromium', 'smtp-sink', 'helm']) await machine.add(program);
   await machine.add('npm', bringDependencies);
@@ -99,7 +99,7 @@ test.each<[string, (machine: Awaited<ReturnType<typeof openMachine>>) => Promise
   expect(await machine.calls()).toEqual([expect.stringMatching(/^npm ci --include=dev --loglevel=error /)]);
 });
 
-test.each(['cli', 'start'] as const)('what the service needs is installed before %s as well', async (mode) => {
+test.each(['cli', 'start'] as const)('everything the service needs is also installed before %s', async (mode) => {
   await using machine = await openMachine();
   await machine.add('redis-server');
   await machine.add('npm', bringDependencies);
@@ -125,7 +125,7 @@ test('when npm fails, its own words are shown and nothing else is tried', async 
   expect(await machine.setUp({ mode: 'start' })).toEqual({ code: 1, printed });
 });
 
-test("a node_modules whose node does not run here makes way for the system's own", async () => {
+test("a node_modules whose node does not run here is replaced by the system's own", async () => {
   await using machine = await openMachine();
   await machine.record({});
   await machine.add('npm', `${bringDependencies}\n/bin/ln -sf /bin/false node_modules/.bin/node`);
@@ -135,7 +135,7 @@ test("a node_modules whose node does not run here makes way for the system's own
   expect(await machine.setUp({})).toEqual(done);
 });
 
-test('without Redis and without a package manager one is told so', async () => {
+test('without Redis and without a package manager it says so', async () => {
   await using machine = await openMachine();
   const { code, printed } = await machine.setUp({ mode: 'start' });
   expect(code).toBe(1);
@@ -164,7 +164,7 @@ test.each([
   ['dnf', 0, /^dnf install --assumeyes valkey$/],
   ['apk', 0, /^apk add --no-cache valkey$/],
   ['brew', 1000, /^brew install valkey$/],
-] as const)('%s installs Redis where it may', async (manager, uid, call) => {
+] as const)('%s installs Redis if it has the permission', async (manager, uid, call) => {
   await using machine = await openMachine();
   await machine.add(manager, bringRedis);
   const { code, printed } = await machine.setUp({ mode: 'start', uid });

@@ -16,7 +16,7 @@ async function call(path, body) {
   return JSON.parse(text);
 }
 
-/** Right after an installation no Pod of the API may be there yet. */
+/** Right after an installation, perhaps no Pod of the API is running yet. */
 async function isReady() {
   const asked = fetch(`${url}/readyz`, { signal: AbortSignal.timeout(10_000) });
   return asked.then(

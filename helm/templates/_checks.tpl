@@ -1,4 +1,4 @@
-{{/* What cannot be right, said before anything is made of it. */}}
+{{/* Refuses wrong values before anything is rendered. */}}
 {{- define "postrider.checks" -}}
 {{- include "postrider.checkName" . }}
 {{- include "postrider.checkOwners" . }}
@@ -13,7 +13,7 @@
 {{- end }}
 {{- end }}
 
-{{/* A release may begin with a digit and have dots in it, a Service may not. */}}
+{{/* A release name may begin with a digit and contain dots; the name of a Service may not. */}}
 {{- define "postrider.checkName" -}}
 {{- $name := include "postrider.fullname" . }}
 {{- if not (regexMatch `^[a-z]([-a-z0-9]*[a-z0-9])?$` $name) }}
@@ -21,7 +21,7 @@
 {{- end }}
 {{- end }}
 
-{{/* A Secret of the chart goes when no value is left to be in it, and yours would go with it, were it of that name. */}}
+{{/* Helm deletes a Secret of the chart once no value is left for it. A Secret of yours with the same name would be deleted too. */}}
 {{- define "postrider.checkOwners" -}}
 {{- $name := include "postrider.fullname" . }}
 {{- range $value := list "apiKey" "secretKey" "redis" "smtp" "transports" }}
@@ -32,7 +32,7 @@
 {{- end }}
 {{- end }}
 
-{{/* Their form is held here, not by the schema: that would print what is wrong, which may be nearly right. */}}
+{{/* The form of secrets is checked here, not by the schema: the schema would print a wrong value, which may be almost the real secret. */}}
 {{- define "postrider.checkSecrets" -}}
 {{- $forms := dict
   "apiKey" (list `^pr_[\w-]{20,200}\s*$` "pr_ and at least 20 letters, digits, _ or -")
@@ -65,19 +65,19 @@
 {{- $limit := include "postrider.memoryLimit" .resources }}
 {{- $bytes := include "postrider.bytes" $limit }}
 {{- if and .enabled $bytes (gt (mul 4 (include "postrider.bytes" .maxmemory | int64)) (mul 3 (int64 $bytes))) }}
-{{- fail (printf "valkey.maxmemory is %s, of a limit of %s: expected three quarters of it at most, as the rewrite of the append-only file takes some as well" .maxmemory $limit) }}
+{{- fail (printf "valkey.maxmemory is %s, of a limit of %s: expected three quarters of it at most, because the rewrite of the append-only file needs memory too" .maxmemory $limit) }}
 {{- end }}
 {{- end }}
 {{- end }}
 
-{{/* Of a container's resources; empty where there is none. */}}
+{{/* The memory limit in a container's resources; empty if there is none. */}}
 {{- define "postrider.memoryLimit" -}}
 {{- $given := (default dict (default dict .).limits).memory | default "" }}
 {{- /* A number arrives as a float, which would be written as 1e+09. */}}
 {{- ternary (int64 $given) $given (kindIs "float64" $given) | toString }}
 {{- end }}
 
-{{/* What `384mb` or `512Mi` is in bytes; empty where that cannot be told. */}}
+{{/* Converts `384mb` or `512Mi` to bytes; empty if it cannot. */}}
 {{- define "postrider.bytes" -}}
 {{- $unit := regexFind "[a-zA-Z]*$" . }}
 {{- $units := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "kb" 1024 "mb" 1048576 "gb" 1073741824 }}
@@ -96,15 +96,15 @@
 {{- end }}
 {{- with .Values.worker }}
 {{- if and .keda.enabled (not (and .autoscaling.enabled .keda.serverAddress)) }}
-{{- fail "worker.keda needs worker.autoscaling.enabled, and worker.keda.serverAddress, which is where Prometheus is" }}
+{{- fail "worker.keda needs worker.autoscaling.enabled, and worker.keda.serverAddress, the address of Prometheus" }}
 {{- end }}
 {{- if and .keda.authModes (not .keda.authenticationRef) }}
-{{- fail "worker.keda.authModes needs worker.keda.authenticationRef, the name of what holds them" }}
+{{- fail "worker.keda.authModes needs worker.keda.authenticationRef, the name of the TriggerAuthentication that holds them" }}
 {{- end }}
 {{- end }}
 {{- end }}
 
-{{/* A process with as much in hand as it may have is not ended by its limit: it takes some by itself, and what a setting allows so many times. */}}
+{{/* The memory limit must not kill a process that holds as much as it may. It needs a base amount, plus a multiple of what a setting allows. */}}
 {{- define "postrider.checkMemory" -}}
 {{- range $component, $terms := dict "api" (list "API_BODY_BYTES" 5) "worker" (list "WORKER_MAIL_BYTES" 14) }}
 {{- $name := first $terms }}
@@ -127,7 +127,7 @@
 {{- range $component := list "api" "worker" }}
 {{- $names := list }}
 {{- range (include "postrider.env" (dict "root" $ "component" $component) | fromYamlArray) }}
-{{- /* TRANSPORTS_FILE is a setting itself, and TRANSPORTS is none. */}}
+{{- /* TRANSPORTS_FILE is itself a setting; there is no setting TRANSPORTS. */}}
 {{- $name := ternary .name (trimSuffix "_FILE" .name) (eq .name "TRANSPORTS_FILE") }}
 {{- if has $name $names }}
 {{- fail (printf "%s is given twice: env may not repeat what the chart or settings give" $name) }}
@@ -141,7 +141,7 @@
 {{- end }}
 {{- end }}
 
-{{/* A key that the chart gives already would stand there twice. */}}
+{{/* A key that the chart sets already would be there twice. */}}
 {{- define "postrider.checkLabels" -}}
 {{- $labels := include "postrider.labels" (dict "root" . "component" "any") | fromYaml }}
 {{- $given := dict

@@ -1,4 +1,4 @@
-{{/* The Deployment of a role; both run one image. dict "root" $ "component" "api" "of" .Values.api */}}
+{{/* The Deployment of a role. Both roles run the same image. dict "root" $ "component" "api" "of" .Values.api */}}
 {{- define "postrider.deployment" -}}
 {{- $values := .root.Values -}}
 {{- $preStop := int (default 0 .of.preStopSeconds) -}}
@@ -28,7 +28,7 @@ spec:
         {{- toYaml . | nindent 8 }}
         {{- end }}
       annotations:
-        # What stands in this chart's own Secret is read at the start only; transports are not in it, they are read again.
+        # Pods read this chart's own Secret only at their start, so its change restarts them. Transports are not in it: Pods read those again.
         checksum/secrets: {{ include (print .root.Template.BasePath "/secret.yaml") .root | sha256sum }}
         {{- with .of.podAnnotations }}
         {{- toYaml . | nindent 8 }}
@@ -36,13 +36,13 @@ spec:
     spec:
       serviceAccountName: {{ include "postrider.serviceAccount" .root }}
       automountServiceAccountToken: false
-      # Else a Service `health` in the namespace would set HEALTH_PORT.
+      # Otherwise a Service `health` in the namespace would set HEALTH_PORT.
       enableServiceLinks: false
       {{- with $values.imagePullSecrets }}
       imagePullSecrets: {{ toYaml . | nindent 8 }}
       {{- end }}
       securityContext: {{ toYaml $values.podSecurityContext | nindent 8 }}
-      # The pause, SHUTDOWN_TIMEOUT, and closing connections after it.
+      # The preStop pause, SHUTDOWN_TIMEOUT, and time to close connections.
       terminationGracePeriodSeconds: {{ add $preStop $values.shutdownTimeoutSeconds 10 }}
       {{- with .of.priorityClassName }}
       priorityClassName: {{ . }}
@@ -62,7 +62,7 @@ spec:
           volumeMounts:
             {{- include "postrider.mounts" . | nindent 12 }}
           startupProbe: { httpGet: { path: /livez, port: http }, periodSeconds: 2, timeoutSeconds: 5, failureThreshold: 60 }
-          # Whether it lives never depends on Redis or a server: a restart would help neither.
+          # Liveness never depends on Redis or an SMTP server: a restart would help neither.
           livenessProbe: { httpGet: { path: /livez, port: http }, periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6 }
           readinessProbe: { httpGet: { path: /readyz, port: http }, periodSeconds: 5, timeoutSeconds: 5, failureThreshold: 3 }
           {{- if $preStop }}
@@ -89,7 +89,7 @@ spec:
       {{- end }}
 {{- end }}
 
-{{/* On which nodes a Pod may be: .Values.api */}}
+{{/* On which nodes a Pod may run: .Values.api */}}
 {{- define "postrider.places" -}}
 {{- with .affinity }}
 affinity: {{ toYaml . | nindent 2 }}

@@ -1,4 +1,4 @@
-{{/* What a container of Postrider finds: settings, and secrets as files. dict "root" $ "component" "api" */}}
+{{/* What a Postrider container gets: settings, and secrets as files. dict "root" $ "component" "api" */}}
 
 {{- define "postrider.env" -}}
 {{- $values := .root.Values -}}
@@ -30,7 +30,7 @@
 {{- end }}
 {{- end }}
 
-{{/* Whole folders are mounted, never single files: what is mounted by subPath does not change with its Secret. */}}
+{{/* Mounts whole folders, never single files: a file mounted by subPath does not follow changes of its Secret. */}}
 {{- define "postrider.mounts" -}}
 - { name: tmp, mountPath: /tmp }
 - { name: secrets, mountPath: /run/secrets/postrider, readOnly: true }

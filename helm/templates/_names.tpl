@@ -4,14 +4,14 @@
 {{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* Room is left for what is put behind it: at most 52 characters. */}}
+{{/* At most 52 characters, to leave room for suffixes. */}}
 {{- define "postrider.fullname" -}}
 {{- $name := include "postrider.name" . -}}
 {{- $both := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
 {{ default $both .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
 {{- end }}
 
-{{/* What never changes in the life of a release: dict "root" $ "component" "api" */}}
+{{/* Labels that never change during the life of a release: dict "root" $ "component" "api" */}}
 {{- define "postrider.selector" -}}
 app.kubernetes.io/name: {{ include "postrider.name" .root }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
@@ -39,12 +39,12 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end -}}
 {{- end }}
 
-{{/* The Secret that holds something: yours, or the one of this chart. dict "root" $ "of" .Values.apiKey */}}
+{{/* The name of the Secret that holds a value: yours, or the one of this chart. dict "root" $ "of" .Values.apiKey */}}
 {{- define "postrider.secret" -}}
 {{ default (include "postrider.fullname" .root) .of.existingSecret }}
 {{- end }}
 
-{{/* Behind the name of a StatefulSet its Pods have a hash of ten characters in a label, which may have 63. */}}
+{{/* A label of a StatefulSet's Pods has its name plus ten characters, a hash. A label has at most 63 characters. */}}
 {{- define "postrider.valkey" -}}
 {{ include "postrider.fullname" . | trunc 45 | trimSuffix "-" }}-valkey
 {{- end }}

@@ -1,6 +1,6 @@
 /**
- * Places that several parties share: one never takes more than it leaves free, so that those that hang always leave some to the others.
- * Whoever waits comes in however busy it is: its own party never passes it, and none does once its own has no place.
+ * Places that several parties share. A party never takes more than it leaves free, so that parties that hang always leave some to the others.
+ * A waiting caller always gets in, however busy it is: its own party never passes it, and no other does once its own party has no place.
  */
 
 type Leave = () => void;
@@ -53,7 +53,7 @@ export function makeShares(count: number): Shares {
     }
   }
 
-  /** One whose party has no place lacks only free ones: those that want less would keep it waiting for ever. */
+  /** A waiter whose party has no place only needs free places: callers that want less would keep it waiting for ever. */
   function mayPass(party: string): boolean {
     for (const waiter of waiting) if (waiter.party === party || !held.has(waiter.party)) return false;
     return true;

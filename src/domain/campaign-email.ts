@@ -99,7 +99,7 @@ export function placeEmail(
   };
 }
 
-/** A recipient's hand-over at its place, of which nothing is known but that it stands. */
+/** A recipient's hand-over at its place, of which nothing is known except that it is open. */
 export function handOverAt({ mark }: Placed, at: number): HandOver | null {
   return mark === 'handing' ? { at, transport: '', attemptId: '', job: '' } : null;
 }
@@ -129,7 +129,7 @@ function placeState(campaign: PlacedCampaign['state'], { row, mark, outcome }: P
 }
 
 /**
- * The states its events told of, in order. Waiting has no event of its own, since the campaign's events cover it; `delivered` and `complained`
+ * The states that its events reported, in order. Waiting has no event of its own, since the campaign's events cover it; `delivered` and `complained`
  * come after `sent`.
  */
 function statesUpTo(status: RecipientStatus): readonly RecipientStatus[] {

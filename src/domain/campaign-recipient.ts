@@ -99,7 +99,7 @@ export type UploadProgress = {
   /** A digest of all that was read of it. A different upload under the same key has another one. */
   readonly digest: string;
   readonly isDone: boolean;
-  /** The list itself was faulty at this point, so nothing behind it is read. */
+  /** The list itself was faulty at this point, so nothing after it is read. */
   readonly brokeOff: boolean;
 };
 
@@ -121,6 +121,6 @@ export type UploadBatch<Item> = {
   readonly faults: readonly UploadFault[];
   /** A hash of the records as they came. */
   readonly hash: string;
-  /** The list itself is faulty behind the last record. */
+  /** The list itself is faulty after the last record. */
   readonly breaksOff: boolean;
 };

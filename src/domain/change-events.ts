@@ -1,4 +1,4 @@
-/** The events that tell of a change: which of them, and for which recipients. Pure. */
+/** The events that report a change: which of them, and for which recipients. Pure. */
 import type { StoredEmail } from './email.ts';
 import { type EmailEvent, type EmailEventType, eventOf } from './event.ts';
 import { eventId } from './id.ts';
@@ -36,7 +36,7 @@ export function eventsOf(
   }));
 }
 
-/** Whether the server may have the message of this attempt for the recipient. That is told first, also when its time is over by then. */
+/** Whether the server may have the message of this attempt for the recipient. Its event comes first, also when its time is over by then. */
 export function isUnanswered(before: Recipient, after: Recipient, { kind }: SettledOutcome): boolean {
   return kind === 'unknown' && after.smtp === null && after.attempts > before.attempts;
 }

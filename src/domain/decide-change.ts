@@ -1,4 +1,4 @@
-/** The decision behind cancel, reschedule and retry: what a caller may still change about an accepted email, or why it is too late. Pure. */
+/** The decision about cancel, reschedule and retry: what a caller may still change about an accepted email, or why it is too late. Pure. */
 import { classify } from './classify.ts';
 import { type Decision, decisionOf } from './decide.ts';
 import type { EmailState, StoredEmail } from './email.ts';

@@ -9,7 +9,7 @@ export type DocumentFault = { readonly path: Path; readonly on: 'key' | 'value';
 /** A value and its place. Its faults go to `faults`, which the whole document shares. */
 export type Given = { readonly value: unknown; readonly path: Path; readonly faults: DocumentFault[] };
 
-/** Adds a fault. @returns null, which stands for a value that could not be read */
+/** Adds a fault. @returns null, which replaces a value that could not be read */
 export function refuse({ path, faults }: Given, message: string, on: DocumentFault['on'] = 'value'): null {
   faults.push({ path, on, message });
   return null;
@@ -28,7 +28,7 @@ export function fieldsOf<K extends string>(given: Given, known: readonly K[]): P
   return found;
 }
 
-/** Without a space behind the colon, YAML reads `pass:secret` as one key. */
+/** Without a space after the colon, YAML reads `pass:secret` as one key. */
 function unknownKey(key: string, known: readonly string[]): string {
   const joined = known.find((name) => key.startsWith(`${name}:`));
   if (joined !== undefined) return `lacks a space after ${joined}:`;

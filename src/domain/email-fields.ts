@@ -63,7 +63,7 @@ const mailboxRef = { $ref: '#/components/schemas/Mailbox' };
 
 /**
  * One mailbox or a list of them. The fault of a single one points at the field, that of one in a list at its place. A list that is too long is
- * not read. Where the field is needed, null is as good as no field.
+ * not read. Where the field is needed, null counts as no field.
  */
 export const mailboxes = (max: number, description: string, { isNeeded = false } = {}) =>
   z

@@ -40,7 +40,7 @@ export const campaignEventTypes = [
 
 export type CampaignEventType = (typeof campaignEventTypes)[number];
 
-/** Every type there is: what a webhook can be told of. */
+/** Every type there is: what a webhook can receive. */
 export const eventTypes = [
   ...emailEventTypes,
   ...campaignEventTypes,
@@ -63,7 +63,7 @@ export type EmailEvent = {
   readonly transport: string | null;
   readonly smtp: SmtpReply | null;
   readonly reason: string | null;
-  /** Of a bounce by which its recipients came onto the suppression list. */
+  /** For a bounce that put its recipients onto the suppression list. */
   readonly suppressed?: true;
   /** Where it is not that of the email's facts: the letters of a campaign may have a subject each. */
   readonly subject?: string;
@@ -90,7 +90,7 @@ export type TransportEvent = {
   readonly cause: FaultCause | null;
 };
 
-/** An endpoint is told of nothing any more, until somebody enables it again. */
+/** An endpoint receives nothing any more, until somebody enables it again. */
 export type WebhookEvent = {
   readonly id: string;
   readonly type: WebhookEventType;
@@ -100,10 +100,10 @@ export type WebhookEvent = {
   readonly reason: string;
 };
 
-/** What stands in the outbox. */
+/** What the outbox holds. */
 export type OutboxEvent = EmailEvent | CampaignEvent | TransportEvent | WebhookEvent;
 
-/** The event that tells of a recipient entering a state; null where the state is a passing one. */
+/** The event for a recipient that enters a state; null for a passing state. */
 export function eventOf(status: RecipientStatus): EmailEventType | null {
   if (status === 'deferred') return 'email.delivery_delayed';
   if (status === 'sending') return null;

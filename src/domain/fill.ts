@@ -39,8 +39,8 @@ function look(inside: string, { variable, file }: Sources): FileRead {
 }
 
 /**
- * In a URL a value is data and is escaped: a password with / or @ cannot be read as a host. Only a value that stands for the host, or for the
- * whole URL, is not escaped.
+ * In a URL a value is data and is escaped: a password with / or @ cannot be read as a host. Only a value that is the host or the
+ * whole URL is not escaped.
  */
 function rawPlaces(template: string): (at: number) => boolean {
   const shape = template.replace(place, (whole) => 'x'.repeat(whole.length));

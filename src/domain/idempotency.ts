@@ -6,7 +6,7 @@ import { withoutAnyNull } from './null-leaves-out.ts';
 /** How long a key is remembered. */
 export const idempotencyMs = 24 * 3_600_000;
 
-/** Stands in place of an id, for an email of a batch whose own key stood for another body. Never stored where an id may stand. */
+/** Replaces the id of an email of a batch whose own key belonged to another body. Never stored where an id may be. */
 export const clashMark = 'key_reused';
 
 /** Characters of a key, quotes not counted. */

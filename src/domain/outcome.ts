@@ -44,9 +44,9 @@ export type Outcome =
   /** The message may have been handed over, and no answer came. `refused` holds the recipients that were answered before. */
   | ({ readonly kind: 'unknown'; readonly detail: string; readonly refused: readonly RecipientReply[] } & Traced)
   /**
-   * The transport's own trouble (connect, TLS, login, a drop before DATA): nothing was handed over, nobody's attempt is burnt. `byMessage` when
-   * the connection stood and was logged in, and this message met it. `isShared` when another that waited for the same connection tells of it:
-   * it counts once, however many waited. `isCrowded` when the server takes no more connections than there are, as it says.
+   * The transport's own trouble (connect, TLS, login, a drop before DATA): nothing was handed over, and no email loses an attempt. `byMessage` when
+   * this message met it on a connection that was open and logged in. `isShared` when another that waited for the same connection reports it:
+   * it counts once, however many waited. `isCrowded` when the server says that it takes no more connections than there are.
    */
   | ({
       readonly kind: 'transport_fault';
@@ -107,7 +107,7 @@ export function unmade(transport: string, detail: string): SettledOutcome {
   return { kind: 'undeliverable', transport, detail, isUnmade: true };
 }
 
-/** Stands for a transport's name when it is unknown, or when none was chosen. */
+/** Replaces a transport's name when it is unknown, or when none was chosen. */
 export const noTransport = '';
 
 /** The transport that was asked; null when none was, or when it is unknown. */

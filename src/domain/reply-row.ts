@@ -1,6 +1,6 @@
 /** What a row of the reply classification is made of: what it fits, what is done about it, and the names of what can be wrong. */
 
-/** `slow_down` is a retry by which the next hop asks for less; `stop_transport` is the transport's own trouble and burns no attempt. */
+/** `slow_down` is a retry with which the next hop asks for less; `stop_transport` is the transport's own trouble and uses no attempt. */
 export type ReplyAction = 'accept' | 'retry' | 'fail' | 'slow_down' | 'stop_transport';
 
 /** What a reply is about, as a deliverability engineer sorts them. */
@@ -37,7 +37,7 @@ export const replyCategories = [
 
 export type ReplyCategory = (typeof replyCategories)[number];
 
-/** What is wrong with the recipient itself: to try again changes nothing, whoever sends. */
+/** What is wrong with the recipient itself: trying again changes nothing, from any sender. */
 export const recipientCategories: readonly ReplyCategory[] = [
   'unknown_user',
   'unknown_host',

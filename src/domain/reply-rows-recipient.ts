@@ -37,8 +37,8 @@ const refusedByPolicy =
 const unknownThere = String.raw`5\d\d\b(?!.{0,400}\bin reply to (?!rcpt))(?:[ -]5\.1\.(?:1|10)\b|(?![ -]5\.7\.).{0,200}?(?:${unknownUser.source}))`;
 
 /**
- * What a relay heard of another host, or why it did not get there: under a code of its own (Postfix: 5.1.1) it tells nothing of the address,
- * unless that host answered to the address that it does not exist.
+ * What a relay got from another host, or why it did not reach it. With a code of the relay's own (Postfix: 5.1.1) it says nothing about the
+ * address, unless that host answered that the address does not exist.
  */
 const heardElsewhere = new RegExp(
   [

@@ -1,4 +1,4 @@
-/** Replies about the connection, the login and the pace: the transport's business before anybody else's. */
+/** Replies about the connection, the login and the pace: they concern the transport first. */
 import type { ReplyRow } from './reply-row.ts';
 import { manyConnections, tooFast } from './reply-rows-limits.ts';
 import { listed, unauthenticatedCodes } from './reply-rows-sender.ts';
@@ -14,7 +14,7 @@ const loginTrouble =
 const notLoggedIn =
   /^(?:<[^>]{0,80}>: )?(?:client host rejected: )?(?:smtp;? )?(?:authentication (?:is )?required(?! (?:for|to) (?!relay))|smtp auth(?:entication)? (?:is )?required for (?:message )?submission\b|(?:please )?authenticate first\b(?! (?:for|to) (?!relay))|client (?:is |was )?not authenticated\b)/i;
 
-/** What submission servers say to whom is not logged in, without the word for it. */
+/** What submission servers say to a client that is not logged in, without using that word. */
 const loginMissing =
   /^(?:<[^>]{0,80}>: )?(?:client host rejected: access denied$|please turn on smtp authentication\b)/i;
 
@@ -122,7 +122,7 @@ export const sessionRows: readonly ReplyRow[] = [
   {
     name: 'connection_used_up',
     code: '4xx',
-    // The next one is as good as new: no reason to send less.
+    // The next connection starts afresh: no reason to send less.
     text: /\b(?:many|maximum(?: number of)?|max) (?:messages|mails|e-?mails|transactions) (?:in|on|over|per|during|for) (?:this |the |one |a |your )?(?:smtp )?(?:connection|session)\b/i,
     action: 'retry',
     category: 'connection_used_up',

@@ -34,7 +34,7 @@ const defaultRows: readonly ReplyRow[] = [
   },
 ];
 
-/** Refusals of the sender stand before those of the recipient: a reply that could be read as both must never suppress an address. */
+/** Refusals of the sender come before those of the recipient: a reply that could be read as both must never suppress an address. */
 export const replyRows: readonly ReplyRow[] = [
   ...sessionRows,
   ...limitRows,

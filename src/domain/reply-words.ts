@@ -1,4 +1,4 @@
-/** Says in words what a reply means to Postrider, for whoever asks on the command line. */
+/** Says in words what a reply means to Postrider, for the command line. */
 import { type Classification, classify, parseReply } from './classify.ts';
 import type { ReplyAction } from './reply-row.ts';
 

@@ -70,7 +70,7 @@ export function readSmtpUrl(text: string): SmtpUrl {
   return { given, name: read('name', fields.name), faults };
 }
 
-/** With an at sign behind it, the key may be the rest of a password that contains a question mark. */
+/** With an at sign after it, the key may be the rest of a password that contains a question mark. */
 function shown(key: string, { search }: URL): string {
   return /^[a-z_]{1,40}$/.test(key) && !search.includes('@') ? ` ${key}` : '';
 }

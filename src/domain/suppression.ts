@@ -96,8 +96,8 @@ export function makeSuppression(request: SuppressionRequest, id: string): Suppre
 }
 
 /**
- * Servers may tell local parts apart by their case (RFC 5321 section 2.4), but none does whose mail anybody would miss. Composed once more: of
- * some letters with an accent only the small one is a single character, such as U+01F0.
+ * Servers may distinguish local parts by their case (RFC 5321 section 2.4), but no server in real use does. Composed once more, because
+ * some letters with an accent are a single character only in lower case, such as U+01F0.
  */
 export function suppressedForm(address: string): string {
   return composed(address.toLowerCase());
@@ -109,12 +109,12 @@ export function soughtForm(text: string): string {
   return suppressedForm('fault' in parsed ? text : parsed.address);
 }
 
-/** Under which scopes an address may stand when mail of this lane is not to be sent to it. */
+/** The scopes of a suppression that stop mail of this lane. */
 export function scopesOf(lane: Lane): readonly SuppressionScope[] {
   return lane === 'bulk' ? suppressionScopes : ['all'];
 }
 
-/** What the next hop's answers, and what is heard later, say against addresses. Sandbox recipients are there to be used again. */
+/** The suppressions that follow from the next hop's answers and from later feedback. Sandbox recipients are never suppressed. */
 export function suppressionsOf(
   email: StoredEmail,
   after: EmailState,
@@ -130,7 +130,7 @@ export function suppressionsOf(
   });
 }
 
-/** Marks the bounces by which all their recipients came onto the list. */
+/** Marks the bounces that put all of their recipients onto the list. */
 export function withSuppressed(events: readonly EmailEvent[], made: readonly Suppression[]): readonly EmailEvent[] {
   const bounced = new Set(made.filter(({ reason }) => reason === 'bounce').map(({ address }) => address));
   return events.map((event) =>

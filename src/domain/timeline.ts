@@ -101,7 +101,7 @@ export type HistoryEntry = {
   }[];
 };
 
-/** The steps as a caller sees them, behind the entry for accept that every email begins with. */
+/** The steps as a caller sees them, after the entry for accept that every email begins with. */
 export function historyOf({ facts, state }: StoredEmail, steps: readonly TimelineStep[]): HistoryEntry[] {
   const addresses = state.recipients.map(({ address }) => address);
   // Only a scheduled email can be rescheduled.

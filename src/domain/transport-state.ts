@@ -149,7 +149,7 @@ export function afterFault(breaker: Breaker, fault: Fault, now: number): Breaker
 /** What succeeded: an ordinary message, a login as a probe, or the trial message. */
 export type Success = 'message' | 'probe' | 'trial';
 
-/** Of these a message that goes through, over whichever session, shows that they are over. Of a login it shows nothing: that was before. */
+/** Causes that are over once a message goes through, in any session. Not `login`: the login of that session was earlier. */
 const endedByMessage: readonly FaultCause[] = ['connect', 'protocol'];
 
 /**
@@ -174,10 +174,10 @@ export function isTrialOpen(breaker: Breaker): boolean {
   return breaker.kind === 'open' && breaker.trial === 'open';
 }
 
-/** A message that was let go to be the trial had this long to begin it, milliseconds: jobs may wait for a worker. */
+/** How long a message that was released as the trial may take to begin it, in milliseconds: jobs may wait for a worker. */
 const trialStartMs = 30_000;
 
-/** Whether a trial stands open although messages were let go for it, long after it opened and another probe would have been due. */
+/** Whether a trial is still open although messages were released for it, long after it opened and another probe would have been due. */
 export function isTrialMissed(breaker: Breaker, now: number): boolean {
   return breaker.kind === 'open' && isTrialOpen(breaker) && breaker.probeAt + trialStartMs <= now;
 }

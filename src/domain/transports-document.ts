@@ -39,7 +39,7 @@ export function readTransportsDocument(
   };
 }
 
-/** Stands for a required value that is missing. */
+/** Replaces a required value that is missing. */
 function missing(parent: Given, key: string): undefined {
   refuse(parent, `has no ${key}`);
 }

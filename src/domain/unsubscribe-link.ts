@@ -26,7 +26,7 @@ export function withLinkMark(text: string): string {
   return text.replaceAll(linkPlace, linkMark);
 }
 
-/** The name in Liquid, where it may stand among filters and conditions. */
+/** The name in Liquid, where filters and conditions may surround it. */
 const mention = /\bunsubscribe_url\b/;
 
 export const noLink = `has ${linkPlace}, and can have no such link: it takes the lane bulk, one recipient, and PUBLIC_URL in production`;

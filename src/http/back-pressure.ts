@@ -1,4 +1,4 @@
-/** Refuses new mail while too much of its lane waits, Redis is nearly full or may forget what it is given. */
+/** Refuses new mail while too much of its lane waits, Redis is nearly full or may lose data. */
 import type { ApiKey } from '../domain/api-key.ts';
 import { type Lane, lanes } from '../domain/lane.ts';
 import type { Pressure } from '../pipeline/check-back-pressure.ts';
@@ -14,7 +14,7 @@ export function refusalOfAll({ pressure, key }: Asking, possible: readonly Lane[
   return over !== null && own.length > 0 && own.every(isOver) ? refusalFor(over) : null;
 }
 
-/** Why mail in these lanes, each of which some of it is in, is not taken now; null when all of it is. A lane that the key may not use is not asked about. */
+/** Why mail that uses all of these lanes is refused now; null when it is accepted. Lanes that the key may not use do not count. */
 export function refusalOfAny({ pressure, key }: Asking, used: readonly Lane[]): ProblemError | null {
   const over = pressure.passed;
   return over !== null && mayUse(key, used).some((lane) => over.lanes.includes(lane)) ? refusalFor(over) : null;

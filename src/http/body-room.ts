@@ -9,11 +9,11 @@ export type UsedUp = 'room' | 'share';
 
 /** The place of one request's body. */
 export type BodyPlace = {
-  /** What a body of this size lacks beside the bytes that others have received; null when there is room for it. Reserves nothing. */
+  /** What is used up for a body of this size, given the bytes that other bodies have received; null when it fits. Reserves nothing. */
   lacks(bytes: number): UsedUp | null;
   /** As `lacks`, for the bytes received so far. If there is room, they are reserved instead of what this request had reserved before. */
   grow(bytes: number): UsedUp | null;
-  /** Gives back the room for good: what of a body is still read after its answer takes none. */
+  /** Gives back the room for good: the rest of a body that is read after its answer takes none. */
   leave(): void;
 };
 
@@ -25,7 +25,7 @@ type BodyRoom = {
   enter(isLarge: boolean, rootId: string): BodyPlace;
 };
 
-/** Of what other keys leave, the share that one key may have. The rest is for whoever comes next. */
+/** The share that one key may have of what other keys leave free. The rest is for the next key. */
 const shareOfKey = 3 / 4;
 
 /** One part of the room, for small or for large bodies. */
@@ -34,7 +34,7 @@ type Part = { readonly maxBytes: number; taken: number; readonly ofKeys: Map<str
 /**
  * Small bodies have a room of their own, half as large. Bytes received count, not the announced length: those bytes may never come. While all
  * others together have no more than one small body, a body fits whatever its size: so of two that outgrow the room, one always passes. The same
- * goes for the share of a key.
+ * holds for the share of a key.
  */
 export function makeBodyRoom(maxBytes: number): BodyRoom {
   const large: Part = { maxBytes, taken: 0, ofKeys: new Map() };
@@ -75,7 +75,7 @@ export function makeBodyRoom(maxBytes: number): BodyRoom {
   };
 }
 
-/** Bytes that a key may have in hand beside a body of any size. In the smallest room two small bodies of one key would fill it otherwise. */
+/** Bytes that a key may have in hand besides a body of any size. Otherwise two small bodies of one key would fill the smallest room. */
 function slack({ maxBytes }: Part): number {
   return Math.min(smallBodyBytes, (1 - shareOfKey) * maxBytes);
 }

@@ -22,7 +22,7 @@ const moveHeaders = z.looseObject({
   }),
 });
 
-/** Moves that say nothing beside their name. */
+/** Moves that say nothing besides their name. */
 const moves = [
   {
     verb: 'pause',

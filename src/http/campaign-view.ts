@@ -159,7 +159,7 @@ export function standingOf({ head: { id }, state }: Campaign): z.input<typeof ca
   return { object: 'campaign', id, status: state.status, counts: { ...state.counts } };
 }
 
-/** How a campaign stood when it was made. */
+/** A campaign as it was when it was created. */
 export function standingOfNew(id: string): z.input<typeof campaignStanding> {
   const none = Object.fromEntries(['recipients', ...campaignCounts].map((name) => [name, 0]));
   return { object: 'campaign', id, status: 'draft', counts: none as z.input<typeof counts> };

@@ -209,7 +209,7 @@ async function viewNow(deps: Deps, campaign: Campaign) {
   return viewOf(campaign, content, holdUps, deps.now());
 }
 
-/** The answer to a key that changed the campaign. Without the scope to read, it shows only where the campaign stands. */
+/** The answer to a key that changed the campaign. Without the scope to read, it shows only the state of the campaign. */
 async function answerFor(deps: Deps, apiKey: ApiKey, campaign: Campaign) {
   return mayRead(apiKey) ? viewNow(deps, campaign) : standingOf(campaign);
 }

@@ -56,7 +56,7 @@ export async function createOnce<Prefix extends IdPrefix>(
 }
 
 /**
- * Begins what this claim stands for, or finds how far an earlier request came with it; the answer to a repeat is marked with a header.
+ * Begins the creation of this claim, or finds how far an earlier request with it came. A header marks the answer to a repeat.
  * @throws ProblemError 422 when the key belongs to another body
  */
 export async function beginOnce(

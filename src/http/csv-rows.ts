@@ -1,4 +1,4 @@
-/** Cuts CSV (RFC 4180) into rows as its bytes come in. A faulty row ends with its line and never spoils the rows behind it. */
+/** Cuts CSV (RFC 4180) into rows as its bytes come in. A faulty row ends with its line and never spoils the rows after it. */
 import { isUtf8 } from 'node:buffer';
 
 /** `line` counts from 1. For a row of several lines it is the last of them. */
@@ -172,7 +172,7 @@ export function fieldsOf(row: string, delimiter: Delimiter): string[] | null {
   return fields;
 }
 
-/** The place behind the closing quote of the field that begins at `from`; -1 when it is not closed. */
+/** The place after the closing quote of the field that begins at `from`; -1 when it is not closed. */
 function endOfQuoted(row: string, from: number): number {
   for (let at = row.indexOf('"', from + 1); at >= 0; at = row.indexOf('"', at + 2))
     if (row[at + 1] !== '"') return at + 1;

@@ -54,7 +54,7 @@ export function batchRoutes({ render, accept, recall, limits, pressure, templati
   async function isRepeat(whole: IdempotencyClaim | null, entries: readonly Entry[], apiKey: ApiKey): Promise<boolean> {
     if (whole !== null) return (await answered(whole)) !== null;
     const valid = entries.filter((entry) => askedIn(entry) !== null);
-    // A key that stands for another body has its email refused.
+    // An email whose key belongs to another body is refused.
     const priors = await Promise.all(valid.map(({ claim }) => claim && recall(claim)));
     const free = valid.filter((_, index) => priors[index] === null);
     // Rendering is for the rest of a repeat alone: a batch that is all new is refused without.

@@ -30,7 +30,7 @@ export type SendDeps = {
     keyId: string,
     options: { batchClaim: IdempotencyClaim | null; isStrict: boolean; requestId: string },
   ): Promise<AcceptedAll>;
-  /** The earlier answer under this claim, or that it stands for another body; null when the key is free. */
+  /** The earlier answer under this claim, or that it belongs to another body; null when the key is free. */
   recall(claim: IdempotencyClaim): Promise<AcceptedAll | null>;
   limits: RequestLimits;
   readonly pressure: Readonly<Pressure>;

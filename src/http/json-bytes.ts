@@ -14,7 +14,7 @@ const longFile = 256 * 1024;
 
 const names = ['"content"', '"data"'];
 const isContent = /"content"\s*:\s*$/;
-/** The JSON of a Node.js Buffer: what stands before its list, and what behind it. */
+/** The JSON of a Node.js Buffer: the text before its list, and the text after it. */
 const bufferHead = /\{\s*"type"\s*:\s*"Buffer"\s*,\s*"data"\s*:\s*$/;
 const bufferTail = /\s*\}/y;
 const bufferMembers = 2;
@@ -41,7 +41,7 @@ export function endOfBytes(text: string, at: number): number {
   }
 }
 
-/** Where a long file stands in the text, from its first character to behind its last, and how many members that part has. */
+/** The place of a long file in the text, from its first character to just after its last, and how many members that part has. */
 export type LongFile = {
   readonly from: number;
   readonly to: number;

@@ -22,7 +22,7 @@ function isSpace(byte: number): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }
 
-/** Where the reader is: before the array, in one of its items, behind it, or in an array that is broken. */
+/** Where the reader is: before the array, in one of its items, after it, or in an array that is broken. */
 type Stage = 'before' | 'within' | 'behind' | 'broken';
 
 /**

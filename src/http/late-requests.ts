@@ -9,7 +9,7 @@ import { bodyless } from './bodies.ts';
 export const wholeMs = 60_000;
 /** How often the pace of a body is looked at. A mobile network that lets it pause for less does no harm. */
 export const paceMs = 20_000;
-/** Bytes that have to come in that time, 240 a second: else whoever holds back the end of a body keeps its room for the whole time. */
+/** Bytes that must come in that time, 240 a second. Otherwise a client that holds back the end of a body keeps its room all the time. */
 export const paceBytes = 4_800;
 /** How long an upload may pause. */
 export const stillMs = 60_000;

@@ -10,7 +10,7 @@ type MetricsDeps = {
 
 const contentType = 'text/plain; version=0.0.4; charset=utf-8';
 const example = [
-  '# HELP postrider_redis_up 1 while Redis answers. While it does not, what it would tell is left out.',
+  '# HELP postrider_redis_up 1 while Redis answers. While it does not, the metrics that come from Redis are missing.',
   '# TYPE postrider_redis_up gauge',
   'postrider_redis_up 1',
   '',

@@ -48,7 +48,7 @@ export function pageOf<View extends z.ZodType>(view: View) {
   });
 }
 
-/** A page of a list of which only so much is looked at for one answer. */
+/** A page of a list of which one answer reads only a limited part. */
 export function partialPageOf<View extends z.ZodType>(view: View) {
   return pageOf(view).extend({
     next: z.string().nullable().meta({
@@ -57,7 +57,7 @@ export function partialPageOf<View extends z.ZodType>(view: View) {
   });
 }
 
-/** The page of a list that is at hand whole, newest first. */
+/** The page of a list that is completely in memory, newest first. */
 export function pageIn<T extends { readonly id: string }>(
   all: readonly T[],
   { limit, after, before }: z.output<ReturnType<typeof pageQueryOf>>,

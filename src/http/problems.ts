@@ -121,8 +121,8 @@ export function answerErrorsAsProblems(app: FastifyInstance, deps: ErrorDeps): v
     if (name === 'service_unavailable') reply.header('retry-after', retryAfterSeconds);
     // RFC 9110 section 11.6.1.
     if (name === 'missing_api_key' || name === 'invalid_api_key') reply.header('www-authenticate', 'Bearer');
-    // Fastify closes the connection after a body it did not take, and a client that is still sending it would lose the answer. What
-    // follows of the body is read and dropped instead, within the request's time limit, but for a client that asked for it to be closed.
+    // Fastify closes the connection after a body it did not take, and a client that is still sending it would lose the answer. The
+    // rest of the body is read and dropped instead, within the request's time limit, unless the client asked to close the connection.
     if (reply.hasHeader('connection') && reply.raw.shouldKeepAlive) reply.removeHeader('connection');
     return sendProblem(request, reply, name, detail, faults, more);
   });
@@ -205,7 +205,7 @@ function explain(error: FastifyError | Error, request: FastifyRequest, deps: Err
   return { name: 'internal_server_error', detail: 'The request failed through no fault of yours. It has been logged.' };
 }
 
-/** Its client went away, or was late: what we tell of it nobody hears. */
+/** Its client went away or was late, so nobody gets the answer. */
 function isCutOff(error: FastifyError | Error, { raw }: FastifyRequest): boolean {
   return 'code' in error && cutOffCodes.has(String(error.code)) && raw.destroyed && !raw.complete;
 }

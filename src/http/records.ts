@@ -28,7 +28,7 @@ export type Line =
   | { readonly line: number; readonly fault: string }
   | ListFault;
 
-/** A fault of the list as a whole: nothing behind it is read. */
+/** A fault of the list as a whole: nothing after it is read. */
 export type ListFault = { readonly line: number; readonly fault: string; readonly isListFault: true };
 
 export function isListFault(line: Line): line is ListFault {

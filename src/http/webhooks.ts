@@ -1,4 +1,4 @@
-/** /v1/webhooks: endpoints that are told of events. */
+/** /v1/webhooks: endpoints that receive events. */
 import { idForm } from '../domain/id.ts';
 import { makeWebhook, type Webhook, webhookRequest } from '../domain/webhook.ts';
 import { webhookSecret } from '../domain/webhook-signature.ts';
@@ -24,7 +24,7 @@ type Deps = CreationDeps<'wh'> & {
 };
 
 const tags = ['webhooks'];
-/** An endpoint is told of all mail. */
+/** An endpoint receives the events of all mail. */
 export const webhookConfig = { scope: 'manage', unrestricted: true } as const;
 
 /** @throws ProblemError 404 */

@@ -15,7 +15,7 @@ const usualDeadlineMs = 30_000;
  * of them at most.
  */
 const maxAtOnce = 8;
-/** A file waits for room for what is more than this: of that many files all small ones may be in hand beside the large ones. */
+/** Only a file larger than this waits for room. Up to `maxAtOnce` small files may be in hand besides the large ones. */
 const smallBytes = 1_024 * 1_024;
 /** The fetches of one email follow each other at once; after that the connection is hardly used again. */
 const idleCloseMs = 2_000;

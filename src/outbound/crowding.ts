@@ -14,7 +14,7 @@ type Crowding = {
   over(): void;
 };
 
-/** Refusals in a row, each after a rest, that somebody waits through: connections of ours that ended may count at the server for a moment. */
+/** Refusals in a row, each after a rest, that waiting messages sit out: the server may still count connections of ours that just ended. */
 const patientRefusals = 1;
 
 export function makeCrowding(): Crowding {

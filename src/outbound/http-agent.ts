@@ -29,7 +29,7 @@ export function makeAgent(
     ...options,
     connect: {
       ...tls,
-      // Ends what a request that was late has left behind.
+      // Ends the connection attempt that a late request has left behind.
       timeout: deadlineMs + timerSlackMs,
       lookup: allowPrivateNetworks ? lookUp : publicLookup,
       autoSelectFamily: true,

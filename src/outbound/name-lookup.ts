@@ -15,7 +15,7 @@ const tries = 2;
 const unanswered = new Set(['ETIMEOUT', 'ECANCELLED']);
 
 /**
- * All lookups of the same name share one query. A name that no name server knows may stand in `/etc/hosts` or need the search list of the
+ * All lookups of the same name share one query. A name that no name server knows may be in `/etc/hosts` or need the search list of the
  * system. The system is then asked, which is quick because the name server has just answered.
  * @param resolver asks name servers, with its own timeout
  * @param ask asks the system, on the thread pool

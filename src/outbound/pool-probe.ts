@@ -30,7 +30,7 @@ export function makeProbe({ name, live, idle, openings, shares, connections, isC
     if (connections() >= shares.allowed && idle.count > 0) await closeIdle();
     const fault = await begin();
     if (fault?.kind !== 'transport_fault' || !fault.isCrowded || idle.count === 0) return fault;
-    // The server takes no more than there are, of which nobody uses one.
+    // The server takes no more connections than there are, and one of them is idle.
     await closeIdle();
     return begin();
   }

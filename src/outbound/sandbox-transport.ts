@@ -2,7 +2,7 @@
 import { sandboxAnswer, sandboxTransport, slowMs } from '../domain/sandbox.ts';
 import { endlessPool, type Transport } from './transport.ts';
 
-/** A slow answer is not waited for here: whoever would wait has a place in hand that other mail needs. */
+/** Does not wait here for a slow answer: the wait would hold a place that other mail needs. */
 export function openSandboxTransport({ now }: { now(): number }): Transport {
   return {
     name: sandboxTransport,

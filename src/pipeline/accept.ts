@@ -37,7 +37,7 @@ export async function accept(
   keyId: string,
   { batchClaim, isStrict, requestId }: { batchClaim: IdempotencyClaim | null; isStrict: boolean; requestId: string },
 ): Promise<AcceptedAll> {
-  // Lists go by ids, of which those of one millisecond have no order of their own.
+  // Lists are sorted by id, and ids of the same millisecond have no order of their own.
   const fresh = asked.map(() => deps.newId('em')).toSorted();
   const submissions = asked.map((one, index) => (one === null ? null : submissionOf(one, keyId, fresh[index] ?? '')));
   // Read after the ids are made, which hold a time: an email that is due must not look scheduled for later.
@@ -81,7 +81,7 @@ function idOf(one: Submission | null, met: PriorClaim | null): string {
   return met.bodyHash === one.claim?.bodyHash ? (met.ids[0] ?? '') : clashMark;
 }
 
-/** @param id or what stands in its place in `PriorClaim` */
+/** @param id or what replaces it in `PriorClaim` */
 function answerOf(id: string, { isReplay }: { isReplay: boolean }): Accepted | null {
   if (id === '') return null;
   return id === clashMark ? { kind: 'key_reused' } : { kind: 'accepted', id, isReplay };

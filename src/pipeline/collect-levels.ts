@@ -1,4 +1,4 @@
-/** collect-levels: reads for the metrics how much waits and for how long, and how transports stand in the whole fleet. */
+/** collect-levels: reads for the metrics how much waits and for how long, and the state of transports in the whole fleet. */
 import type { Lane } from '../domain/lane.ts';
 import type { Level, Levels } from '../domain/levels.ts';
 import { freshState } from '../domain/standing.ts';

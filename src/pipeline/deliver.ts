@@ -38,7 +38,7 @@ type Deps = {
   /** The first file that is still to be fetched; null when all are there. */
   missingFile(content: Content): MissingFile | null;
   gatherFiles(content: Content): Promise<Files>;
-  /** Has a file fetched beside the jobs: the email comes again by itself. */
+  /** Has a file fetched outside the jobs: the email comes again by itself. */
   fetchFile(email: StoredEmail, missing: MissingFile): Promise<void>;
   /** Finds the permits of emails. @returns voids what an email has not used of them */
   findPermits(ids: readonly string[]): Promise<(id: string) => Promise<void>>;
@@ -174,7 +174,7 @@ async function conclude(deps: Deps, email: EmailInHand, outcome: Attempted, atte
   return null;
 }
 
-/** When a hand-over that stands is looked at again; null when nobody has it in hand any more. */
+/** When an open hand-over is looked at again; null when nobody works on it any more. */
 async function inOtherHandsUntil({ queue, now }: Deps, job: DeliverJob, handOver: HandOver): Promise<number | null> {
   if (handOver.transport === sandboxTransport) return handOver.at + slowMs > now() ? handOver.at + slowMs : null;
   // A hand-over by this same job: its worker died. By another job that is still in the queue: that job is still working on it.
@@ -199,7 +199,7 @@ async function attempt(deps: Deps, job: DeliverJob, email: EmailInHand, attemptI
   }
 }
 
-/** What came of a hand-over that nobody has in hand. Only the sandbox answers all the same, as it is in no process. */
+/** The outcome of a hand-over that no worker has in hand. Only the sandbox still answers, as it needs no process. */
 function outcomeOf(handOver: HandOver, state: EmailState): SettledOutcome {
   if (handOver.transport === sandboxTransport) {
     const asked = state.recipients.filter((one) => isSandbox(one.address) && isHandedOver(one, handOver));
@@ -232,7 +232,7 @@ async function tryNow(deps: Deps, job: DeliverJob, email: EmailInHand, attemptId
   const { state } = email;
   const isOver = () => state.expiresAt !== null && state.expiresAt <= deps.now();
   const content = isHeavy(email.content) ? await deps.emails.content(email.facts.id) : email.content;
-  // Before a transport is asked: an email that cannot be sent yet must not stand before others in the line for its rate.
+  // Before a transport is asked: an email that cannot be sent yet must not be ahead of others in the line for its rate.
   const missing = content === null || content === unreadable ? null : deps.missingFile(content);
   if (isOver()) return { kind: 'expired', why: await deps.explainExpiry(email, missing) };
   if (missing !== null) return missing;

@@ -16,7 +16,7 @@ type Deps = {
   now(): number;
 };
 
-/** @returns null when a transport could have taken it: then the email waited for a worker, or for its own time; or when a reason stands already */
+/** @returns null when a transport could have taken it: then the email waited for a worker, or for its own time; or when a reason is stored already */
 export async function explainExpiry(
   deps: Deps,
   { facts, state }: StoredEmail,

@@ -1,4 +1,4 @@
-/** fetch-file: fetches a file given by URL, beside the jobs, and stores it with its email, so that each attempt sends the same message. */
+/** fetch-file: fetches a file given by URL, outside the jobs, and stores it with its email, so that each attempt sends the same message. */
 import type { Shares } from '../concurrency/shares.ts';
 import { type Fetched, hostOf, type MissingFile } from '../domain/attachment.ts';
 import { type Attachment, addFile, type Content, type StoredEmail, unreadable } from '../domain/email.ts';
@@ -20,7 +20,7 @@ type Deps = {
   places: Pick<Shares, 'tryTake'>;
   /** False when nothing was stored. */
   settle(email: StoredEmail, outcome: SettledOutcome, attemptId: string): Promise<boolean>;
-  /** Takes the work that goes on beside the jobs, and that a stop waits for. It never rejects. */
+  /** Takes the work that goes on outside the jobs, and that a stop waits for. It never rejects. */
   inBackground(work: Promise<void>): void;
   /** Aborted when the process begins to stop: what is not there by then is fetched by another worker. */
   stopping: AbortSignal;
@@ -117,7 +117,7 @@ async function settleFetched(
   }
 }
 
-/** @param at when it is looked at again, should it not be there before */
+/** @param at when it is looked at again, if it is not there before */
 function mark({ due, lane, now }: Deps, id: string, at: number): Promise<void> {
   return due.mark(lane, [{ id, at, isForFile: true }], now());
 }

@@ -1,4 +1,4 @@
-/** keep-time: the whole fleet goes by the clock of Redis. Each process reads it now and then, and reports when its own clock differs. */
+/** keep-time: the whole fleet uses the clock of Redis. Each process reads it now and then, and reports when its own clock differs. */
 import { type ClockReading, isOtherDifference } from '../domain/clock.ts';
 import type { Clock } from '../store/clock.ts';
 

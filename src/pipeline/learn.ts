@@ -1,4 +1,4 @@
-/** learn: reads the state of a transport after this process changed it, so that its next step goes by it. Others read it within a second. */
+/** learn: reads the state of a transport after this process changed it, so that its next step uses it. Others read it within a second. */
 import type { TransportState } from '../domain/transport-state.ts';
 import type { TransportStates } from '../store/transport-states.ts';
 

@@ -140,7 +140,7 @@ async function maintainOne(deps: Deps, name: string, stop: AbortSignal): Promise
   return workers > connections ? shortLookMs : lookEveryMs;
 }
 
-/** @param hasOthers this worker may have connections beside those that are left over: then nobody waits for these, and no mail hangs with them */
+/** @param hasOthers this worker may have connections besides the left-over ones: then nobody waits for these, and no mail hangs with them */
 function reportOf({ pool }: Transport, leftOver: LeftOver, hasOthers: boolean): PoolReport {
   const { open, busy, waiting, isHanging } = pool;
   return {
@@ -153,8 +153,8 @@ function reportOf({ pool }: Transport, leftOver: LeftOver, hasOthers: boolean): 
 }
 
 /**
- * One email is released as the trial; the others wait for its outcome. Where none is parked for this transport, it is one of each that it can
- * stand in for: mail is parked for the first transport of its route, which may be out of service for days.
+ * One email is released as the trial; the others wait for its outcome. If none is parked for this transport, one is released for each
+ * transport that it can stand in for: mail is parked for the first transport of its route, which may be out of service for days.
  */
 async function releaseTrial(deps: Deps, name: string, rates: readonly Rate[], now: number): Promise<void> {
   const { transports, budgets } = deps;
@@ -167,7 +167,7 @@ async function releaseTrial(deps: Deps, name: string, rates: readonly Rate[], no
   }
 }
 
-/** The fleet keeps to the connections it has once the server refuses one more. Whoever has none parks its mail for the others. */
+/** The fleet keeps to the connections it has once the server refuses one more. A worker without a connection parks its mail for the others. */
 async function noteRefusals(
   { memory, allotments, states, nudge }: Deps,
   transport: Transport,
@@ -183,7 +183,7 @@ async function noteRefusals(
   nudge.nudge();
 }
 
-/** What a worker goes by that has no connection to see for itself. */
+/** What a worker uses that has no connection of its own to judge by. */
 async function hangsForOthers({ allotments, now }: Deps, name: string): Promise<boolean> {
   const pool = (await allotments.pools([name], now())).get(name);
   return pool !== undefined && isHangingPool(pool);

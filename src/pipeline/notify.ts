@@ -12,7 +12,7 @@ type Deps = {
   webhooks: Pick<Webhooks, 'listeners'>;
   emails: Pick<Emails, 'facts'>;
   posts: Pick<Posts, 'hand'>;
-  /** Told of the places of events that cannot be read, once: no endpoint is told of them. */
+  /** Called once with the places of events that cannot be read: no endpoint receives them. */
   reportUnreadable(places: readonly string[]): void;
   /** Has what waits looked at now. */
   wake(): void;

@@ -12,7 +12,7 @@ type Deps = {
   states: Pick<TransportStates, 'giveTrialBack'>;
   learn(name: string): Promise<void>;
   tellFleet(admitted: Admitted, outcome: Outcome): Promise<void>;
-  /** Takes work that goes on beside the mail, and that a stop waits for. The work never rejects. */
+  /** Takes work that goes on outside the jobs, and that a stop waits for. The work never rejects. */
   inBackground(work: Promise<void>): void;
   onTrouble(part: 'dispatch', error: unknown): void;
   now(): number;

@@ -71,7 +71,7 @@ export async function settlePlace(deps: Deps, placed: PlaceInHand, what: PlaceRe
   return hasLeft ? { email, what, decision } : tellLate(deps, placed, what);
 }
 
-/** The letter cannot be made for what is to follow. A transport that was asked before is still told of. */
+/** The letter cannot be made for what is to follow. A transport that was asked before is still reported. */
 function unfilled(what: PlaceResult, detail: string): SettledOutcome {
   const transport = transportAsked(what);
   return transport === null ? unmade(noTransport, detail) : { kind: 'undeliverable', transport, detail };

@@ -68,7 +68,7 @@ function wasCounted({ state }: StoredEmail, current: StoredEmail): boolean {
   return current.state.recipients.some(({ attempts }, n) => attempts > (before[n]?.attempts ?? attempts));
 }
 
-/** A hand-over stands until it is settled. The email changed, so another worker settled it, with its answer or as unknown. */
+/** A hand-over is open until it is settled. The email changed, so another worker settled it, with its answer or as unknown. */
 const settledMeanwhile: Refusal = { refused: 'its hand-over was settled meanwhile' };
 
 /** A worker that lost its lease may have counted the same fault, or a caller changed the email: the file is tried again at once. */
@@ -106,7 +106,7 @@ export async function settleChange(
   return { kind: 'changed', decision };
 }
 
-/** Decides and commits. When another writer was faster, decides again on the state that stands now. Null when the email is gone. */
+/** Decides and commits. When another writer was faster, decides again on the new state. Null when the email is gone. */
 async function commitFirst<D extends Decision | Refusal>(
   deps: CommitDeps,
   email: StoredEmail,

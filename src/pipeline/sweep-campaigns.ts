@@ -15,11 +15,11 @@ type Deps = {
 export type Round = {
   /** How far this worker has come on its present way through all campaigns; null before the first. */
   after: string | null;
-  /** Campaigns that it has told of as lost. */
+  /** Campaigns that it has reported as lost. */
   readonly told: Set<string>;
 };
 
-/** Told once more beyond that: there are none, usually. */
+/** Beyond this number a campaign is reported again. Usually there are none. */
 const maxTold = 1_000;
 
 export function makeRound(): Round {

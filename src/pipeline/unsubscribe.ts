@@ -16,7 +16,7 @@ type Deps = {
   now(): number;
 };
 
-/** A repeat does nothing: anybody may ask, without a key. A link outlives the record of its email: the event then stands alone. */
+/** A repeat does nothing: anybody may ask, without a key. A link outlives the record of its email: then only the event shows the unsubscription. */
 export async function unsubscribe(deps: Deps, { emailId, address }: Subscription): Promise<void> {
   const suppression: Suppression = {
     ...{ id: deps.newId('sp'), address: suppressedForm(address), scope: 'bulk', reason: 'unsubscribe' },

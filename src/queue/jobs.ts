@@ -42,7 +42,7 @@ export type WorkerOptions = {
   onTrouble(queue: QueueName, error: unknown, fields?: { readonly job: string }): void;
   /** The clock of the fleet. */
   now(): number;
-  /** The clock of this machine, by which BullMQ goes. */
+  /** The clock of this machine, which BullMQ uses. */
   ownNow(): number;
 };
 

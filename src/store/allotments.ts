@@ -49,7 +49,7 @@ for i = 1, #stored, 2 do
     workers[#workers + 1] = {name = stored[i], wanted = math.max(1, wants), granted = granted, share = 0}
     heldByOthers = heldByOthers + held
     if at > now then
-      -- a clock was put back: not heard of from now on
+      -- a clock was set back: its silence counts from now on
       local report = cjson.decode(stored[i + 1])
       report[1] = now
       redis.call('HSET', KEYS[1], stored[i], cjson.encode(report))

@@ -46,7 +46,7 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 return 1`);
 
 export function openApiKeys(redis: Redis) {
-  /** The entry of the list that an id stands in, or null. */
+  /** The entry of the list that has this id, or null. */
   async function entryOf(id: string): Promise<string | null> {
     if (!/^ak_[0-9a-z]+$/.test(id)) return null;
     const [entry] = await redis.zrangebylex(keys.apiKeys, `[${id}.`, `(${id}/`);
@@ -57,7 +57,7 @@ export function openApiKeys(redis: Redis) {
     const [facts, name, usedAt] = await redis.hmget(keys.apiKey(tokenHash), ...fields);
     if (!facts) return null;
     const stored = JSON.parse(facts);
-    // What the keys of earlier versions lack.
+    // Fields that keys of earlier versions do not have.
     const usual = { madeBy: null, ratesAbove: [], rootId: stored.madeBy ?? stored.id };
     return { ...usual, ...stored, name, lastUsedAt: usedAt ? Number(usedAt) : null };
   }

@@ -11,7 +11,7 @@ const aheadMs = 50;
 const widestGapAheadMs = aheadMs / 2;
 /** Workers' clocks differ by less. A mark further ahead was made before a clock was put back, and must not hold up mail until then. */
 export const clockSkewMs = 5_000;
-/** Longer than any quota's window: a budget nobody asks for goes away. */
+/** Longer than any quota's window: an unused budget goes away. */
 export const budgetKeptMs = 2 * 86_400_000;
 
 /**
@@ -131,7 +131,7 @@ local function openBudget(key, now, rates)
     end
   }
 end
--- the rates that begin with their number at ARGV[at], and where the next argument stands
+-- the rates that begin with their number at ARGV[at], and the place of the next argument
 local function ratesFrom(at)
   local rates, last = {}, at + 2 * tonumber(ARGV[at])
   for i = at + 1, last do rates[#rates + 1] = ARGV[i] end
@@ -147,8 +147,8 @@ const askedMs = 2_000;
  * and again: while it does, it gets every other token of bulk, which waits until it asks next.
  *
  * `ask()` notes that it asked, `use()` takes a token that was set aside, `isWaiting(most)` is whether one more may be set aside, `setAside()`
- * does so, `keep()` writes the changes. Tokens that nobody asked for go back to the quotas of `budget`, unless there is none. They were taken
- * since somebody asked last; given back to a later part of the window, they could be used twice in it.
+ * does so, `keep()` writes the changes. Tokens that no campaign asked for go back to the quotas of `budget`, unless there is none. They were taken
+ * since the last ask: given back to a later part of the window, they could be used twice in it.
  */
 export const campaignTokens = `
 local function openCampaignTokens(key, now, budget)

@@ -9,7 +9,7 @@ const mostLooked = 1_000;
 
 const fieldNames = ['status', 'head', 'cursor', 'n:pending', 'movedAt', 'startedAt', 'scheduledAt'] as const;
 
-/** Of campaigns that are sent, or should be by now: recipients that are still at their places, and since when none of one has moved. */
+/** Campaigns that are sent, or should be by now: recipients that are still at their places, and since when a campaign has not moved. */
 export async function readCampaigns(redis: Redis, now: number): Promise<Backlog> {
   const ids = await redis.zrange(keys.campaignsDue, '0', String(mostLooked - 1));
   const each = await Promise.all(ids.map((id) => readCampaign(redis, id, now)));

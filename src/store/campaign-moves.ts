@@ -32,7 +32,7 @@ const changeChars = 8 * (30 + 14);
  * completed.
  */
 const moveScript = script(`${countMoved}
--- The newest stand first. An earlier build kept no time after an id: such a move counts as made.
+-- The newest come first. An earlier build kept no time after an id: such a move counts as made.
 local function isMade(moves, change, since)
   local _, last = string.find(' ' .. moves, ' ' .. change .. ' ', 1, true)
   local at = last and string.match(moves, '^%d*', last)

@@ -11,10 +11,10 @@ const calledOffMs = 30 * 86_400_000;
 type Removed = 'removed' | 'gone' | CampaignStatus;
 
 /**
- * KEYS campaign marks campaigns campaignsDue campaignsRemoved; ARGV id, when it must have ended at the latest ('' for a draft as well). With
- * its marks gone nobody leaves a place or is settled there. A canceled one that lost its marks is removed though some are pending or held: nobody
- * can end them. Who left it and waits is called off when their turn comes, so it is still known as canceled for as long as that may take. The first write
- * is one that a full Redis takes.
+ * KEYS campaign marks campaigns campaignsDue campaignsRemoved; ARGV id, when it must have ended at the latest ('' for a draft as well). Once
+ * its marks are gone, no recipient leaves a place or is settled there. A canceled campaign that lost its marks is removed even if recipients are
+ * pending or held: nobody can end them. Those that left their place and wait are canceled at their turn, so the campaign stays known as canceled
+ * for as long as that may take. The first write is one that a full Redis takes.
  */
 const removeScript = script(`
 local stored = redis.call('HMGET', KEYS[1], 'status', 'chunks', 'n:pending', 'endedAt', 'n:outcome_unknown')
@@ -37,7 +37,7 @@ end
 return 'removed'`);
 
 /**
- * Removes it when nothing of it is to be sent any more, or can be; answers its status when that is not so.
+ * Removes it when nothing of it is still to be sent, or can be. Otherwise answers its status.
  * @param endedBefore milliseconds since the epoch, for one that ended by then; null for one that ended whenever, or is a draft
  */
 export async function removeCampaign(redis: Redis, id: string, endedBefore: number | null): Promise<Removed> {

@@ -15,7 +15,7 @@ export type CampaignKeep = {
   readonly endedAt: number | null;
   /** Whether the sets of its addresses may still exist. */
   readonly hasAddresses: boolean;
-  /** Somebody is pending, and where each recipient stands is gone: evicted, or deleted by hand. */
+  /** Recipients are pending, and the marks of all recipients are gone: evicted, or deleted by hand. */
   readonly isLost: boolean;
 };
 

@@ -104,7 +104,7 @@ local function give(slice, waitedFor)
   end
   redis.call('ZADD', slices, now + leaseMs, slice)
   redis.call('HSET', takers, slice, packHold(take, allowed, now))
-  -- whoever had a turn last comes last
+  -- the campaign that just had its turn comes last
   redis.call('ZADD', due, now, id)
   return answer(slice, allowed, waitedFor)
 end
@@ -218,7 +218,7 @@ end`);
 export const dueScript = script(`${redisClock}
 local now = redisNow()
 if tonumber(ARGV[2]) > now then
-  -- who is not due is found so by its turn
+  -- a campaign that is not due is found so at its turn
   local later = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf', 'LIMIT', 0, ARGV[1])
   for _, id in ipairs(later) do redis.call('ZADD', KEYS[1], now, id) end
 end

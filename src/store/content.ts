@@ -1,7 +1,7 @@
 /**
  * Packs an email's content for Redis: a head in JSON, then html and text as they are (to escape a letter for JSON takes half as long as to
- * compress it), compressed when that pays; the first byte says which. Attached files stand apart, and so does a letter (html and text) that
- * several emails of a batch have in common. Before a heavy one stands what it weighs, so that room can be made before it is read.
+ * compress it), compressed when that pays; the first byte says which. Attached files are stored apart, and so is a letter (html and text) that
+ * several emails of a batch have in common. A heavy one begins with its weight, so that room can be made before it is read.
  */
 import { compress, compressSync, uncompress, uncompressSync } from 'snappy';
 import { type Content, fileHash, type Unreadable, unreadable, weightOf } from '../domain/email.ts';
@@ -18,7 +18,7 @@ const compressFromBytes = 1_024;
 const offloadFromBytes = 64 * 1_024;
 
 /**
- * Smaller contents are laid out here, one after the other. A buffer for each would be memory beside the heap, and V8 collects the whole heap
+ * Smaller contents are laid out here, one after the other. A buffer for each would be memory outside the heap, and V8 collects the whole heap
  * for so much of it: 16 % of the CPU of accepting an email.
  */
 const sheet = Buffer.allocUnsafeSlow(offloadFromBytes);
@@ -36,7 +36,7 @@ export const heavyHeadBytes = 5;
 /** The largest weight that four bytes can hold. */
 const heaviest = 2 ** 32 - 1;
 
-/** @param letter the hash of its letter, when that stands apart */
+/** @param letter the hash of its letter, when that is stored apart */
 export async function packContent(content: Content, letter: string | null = null): Promise<Buffer> {
   const { html, text, ...head } = content;
   const packed = await (letter === null ? packWhole({ html, text }, head) : pack(layOut({ ...head, letter }, '', '')));

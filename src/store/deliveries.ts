@@ -48,12 +48,12 @@ export function packDelivery(delivery: Delivery): string {
   return JSON.stringify(packed);
 }
 
-/** What takes the place of the brace at the end of a record whose reason it becomes: what it says last holds. */
+/** Replaces the brace at the end of a record to give it this reason: the last member of a name counts. */
 export function packReason({ reason }: Pick<Delivery, 'reason'>): string {
   return `,"why":${JSON.stringify(reason)}}`;
 }
 
-/** The same for a delivery whose schedule begins anew now: `begun` in `post-lua.ts` finds it at the end of a record. */
+/** The same for a delivery whose schedule starts again now: `begun` in `post-lua.ts` finds it at the end of a record. */
 export function packedBeginning(now: number): string {
   return `,"r":0,"again":${Math.floor(now)}}`;
 }
@@ -107,7 +107,7 @@ export function openDeliveries(redis: Redis) {
     return wanted.flatMap(({ status }, index) => (records[index] ? [unpackDelivery(records[index], status)] : []));
   }
 
-  /** Its record says when it was to come again; where it stands, whether it does: it may have been cut short since. */
+  /** Its record says when the next try was planned. Its place says whether there is one: it may have been cut short since. */
   async function get(webhookId: string, id: string): Promise<Delivery | null> {
     const [json, ...scores] = await Promise.all([
       redis.hget(keys.deliveries(webhookId), id),

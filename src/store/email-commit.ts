@@ -1,6 +1,6 @@
 /**
  * How a stored email changes: by a commit, which also writes its events and is refused when the email changed meanwhile. A repeat of it changes
- * nothing, as in email-scripts.ts. Here are both its sides, what Lua does and what it is given.
+ * nothing, as in email-scripts.ts. Both sides are here: what Lua does, and what it is given.
  */
 import type { Redis } from 'ioredis';
 import { type Member, makeGroup } from '../concurrency/group.ts';
@@ -36,7 +36,7 @@ export type Commit = {
 /** `content_gone`: the email would be due, but its content is gone. `campaign_canceled`: it would wait in a canceled campaign. */
 export type ChangeCommitted = 'done' | 'lost' | 'content_gone' | 'campaign_canceled';
 
-/** What a commit may write beside the email itself: the first keys of each script that commits, in which `commit` has them as locals. */
+/** What a commit may write besides the email itself: the first keys of each script that commits, in which `commit` has them as locals. */
 const commitKeyNames = named('bell', 'outbox', 'index', 'suppressions', 'suppressionIds', 'ended', 'campaignsDue');
 
 export const commitKeys = commitKeyNames.inOrder({
@@ -49,7 +49,7 @@ export const commitKeys = commitKeyNames.inOrder({
   campaignsDue: keys.campaignsDue,
 });
 
-/** What `commit` is given of an email, by name: `commitArgs` returns it. Behind it stand the events, then field, value and entry of each suppression. */
+/** What `commit` is given of an email, by name: `commitArgs` returns it. The events follow, then field, value and entry of each suppression. */
 export const commitArgNames = named(
   'version', // the one decided upon
   'state',
@@ -79,7 +79,7 @@ export function commitArgs(
     step: step === null ? '' : packStep(step),
     oldPosting,
     newPosting,
-    // Also when it had ended before: the end that was noted then is of another version, by which nothing is removed.
+    // Also when it had ended before: that end was noted for another version, so it removes nothing.
     ending: hasEnded(state) ? packEnd({ id: email.facts.id, at: now, version: email.version + 1 }) : '',
     now,
     oldCount,
@@ -98,7 +98,7 @@ function movedCount({ facts, state: before }: StoredEmail, after: EmailState): r
 
 /**
  * Lua: writes an email's new state, its timeline step and its events. Refused when the version is no longer the one decided upon, or when
- * another attempt is handing the email over: that attempt settles it. Answers whether it is done, and where the arguments behind its own begin.
+ * another attempt is handing the email over: that attempt settles it. Answers whether it is done, and where the arguments after its own begin.
  *
  * `at`       where its arguments begin, which `commitArgs` returns
  * `change`   id of a change that a caller asked for; '' for none
@@ -173,7 +173,7 @@ const changeArguments = named(
 );
 
 /**
- * Commits a change that a caller asked for. Lost while a hand-over stands; refused when the email would be due without its content. A repeat of
+ * Commits a change that a caller asked for. Lost while a hand-over is open; refused when the email would be due without its content. A repeat of
  * the last change of the email does nothing. A mark in `again` that is due already stays: the email may have been released with a permit, which
  * the worker that takes it voids.
  * KEYS `commitKeys`, `changeKeys`; ARGV `changeArguments`, then what `commit` takes. Answers a `ChangeCommitted`.
@@ -219,7 +219,7 @@ export function openCommit(redis: Redis) {
     },
 
     /**
-     * The same for a change that a caller asked for: also lost while a hand-over stands. An email that is due then goes to the queue again.
+     * The same for a change that a caller asked for: also lost while a hand-over is open. An email that is due then goes to the queue again.
      * @param change distinguishes it from another change to the same state
      */
     async commitChange(email: StoredEmail, after: Commit, change: string, now: number): Promise<ChangeCommitted> {

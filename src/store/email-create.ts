@@ -1,6 +1,6 @@
 /**
- * How emails come into being: stored all or none in one atomic step, with content, files, first events and the keys they claim. What a large
- * batch is found by follows in further steps. Here are both sides of that step, what Lua does and what it is given.
+ * How emails come into being: stored all or none in one atomic step, with content, files, first events and the keys they claim. The index
+ * of a large batch follows in further steps. Both sides of the first step are here: what Lua does, and what it is given.
  */
 import type { Redis } from 'ioredis';
 import { type Member, makeGroup } from '../concurrency/group.ts';
@@ -73,11 +73,11 @@ export function openCreate(redis: Redis) {
   };
 }
 
-/** The first keys of a creation. Behind them stand one for each file, then those of each email. */
+/** The first keys of a creation. One for each file follows, then those of each email. */
 const fixedKeys = named('bell', 'outbox', 'index', 'fileUses', 'batchClaim', 'unindexed');
 const emailKeys = named('emailKey', 'contentKey', 'claimKey', 'dueKey');
 
-/** What holds for all its emails. Behind it stand the bytes of each file, then what belongs to each email. */
+/** What holds for all its emails. The bytes of each file follow, then the values of each email. */
 const termNames = named(
   'now',
   'claimMs',
@@ -86,7 +86,7 @@ const termNames = named(
   'fileCount',
 );
 
-/** What is given of an email. Behind it stand the hashes of its files. An empty id alone, without keys, keeps the place of one that was refused. */
+/** What is given of an email. The hashes of its files follow. An empty id alone, without keys, keeps the place of a refused email. */
 const emailNames = named(
   'id',
   'dueAt',
@@ -104,7 +104,7 @@ const emailNames = named(
  * Stores emails, all or none. The client sends a command again when its answer was lost with the connection, so a repeat changes nothing and
  * gets the same answer as the first time.
  *
- * A claim is kept as `hash id,id,…`, with nothing in place of an id where none was stored. After another space stand the places, from 0, of emails
+ * A claim is kept as `hash id,id,…`, with nothing in place of an id where none was stored. After another space come the places, from 0, of emails
  * whose own key clashed. A file's key ends in its hash, 43 characters. A file whose emails all met a claim is removed again.
  *
  * Answers [0, claim] for a batch that was claimed before, else [stored, claims, unindexed]: for each email the claim it met, or '', and how many
@@ -197,7 +197,7 @@ function postingsOfAll(submissions: readonly Submission[]): ReadonlyMap<Submissi
   return new Map(all.map(([one, postings]) => [one, divided(postings)]));
 }
 
-/** The first `count` of the emails that are to be indexed, whoever does it. */
+/** Indexes the first `count` of the emails that wait for it. Another process may index some of them meanwhile. */
 async function indexFirst(redis: Redis, count: number): Promise<void> {
   for (let done = 0; done < count; ) {
     const indexed = await indexSome(redis);
@@ -253,7 +253,7 @@ function namesOf({ email: { facts }, claim }: Submission): string[] {
   });
 }
 
-/** @param letter the hash of its letter, when that stands apart */
+/** @param letter the hash of its letter, when that is stored apart */
 async function creationArgs(
   { email, claim }: Submission,
   letter: string | null,

@@ -1,6 +1,6 @@
 /**
  * Finds emails by what they have in common. One sorted set holds, for each term of each email, one posting: the term's name in 8 bytes and
- * the email's id in 16. All scores are 0, so the set is in the order of its bytes: within a term by time, and a page is read where it stands.
+ * the email's id in 16. All scores are 0, so the set is in the order of its bytes: within a term by time, and a page is read in place.
  */
 import { hash } from 'node:crypto';
 import type { Redis } from 'ioredis';

@@ -38,7 +38,7 @@ export function openEmails(redis: Redis) {
       await keepFilesScript(redis, names, args);
     },
 
-    /** Marks that the body will leave now. False when the email changed, its campaign stopped or another hand-over stands: then do not send. */
+    /** Marks that the body will leave now. False when the email changed, its campaign stopped or another hand-over is open: then do not send. */
     claimHandOver(email: StoredEmail, handOver: HandOver): Promise<boolean> {
       const names = [keys.email(email.facts.id), campaignKey(email)];
       return claim({ claim: email.facts.id, bytes: 0, names, args: [email.version, JSON.stringify(handOver)] });

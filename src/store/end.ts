@@ -27,8 +27,8 @@ end
 `;
 
 /**
- * Lua: notes an end behind those before. None is later than now by the clock of Redis: one from a process whose clock is ahead would stand at
- * the head of the list for as long, and nothing behind it would be removed.
+ * Lua: appends an end to its list. None is later than now by the clock of Redis: one from a process whose clock is ahead would stay at
+ * the head of the list for as long, and nothing after it would be removed.
  */
 export const noteEnd = `${redisClock}${endingAt}
 local function noteEnd(ended, packed)
@@ -38,7 +38,7 @@ local function noteEnd(ended, packed)
 end
 `;
 
-/** Lua: puts an end behind the others in its list, as an end of now by the clock of Redis: it is looked at again after as long as the first time. */
+/** Lua: moves an end to the back of its list, as an end of now by the clock of Redis: it is looked at again after as long as the first time. */
 export const renewEnd = `${redisClock}${endingAt}
 local function renewEnd(list, packed)
   redis.call('RPUSH', list, endingAt(packed, math.ceil(redisNow() / 1000)))
@@ -49,7 +49,7 @@ end
 const maxMoved = 1_000;
 
 /**
- * The head of a list of ends. One that is later than now by the clock of Redis is from before that was put back: it goes behind the others, as
+ * The head of a list of ends. An end later than now was noted before the clock of Redis was set back: it moves to the back, as
  * an end of now, so that it holds up none of them. KEYS list; ARGV how many. The first write is one that a full Redis takes.
  */
 export const headScript = script(

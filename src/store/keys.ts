@@ -21,7 +21,7 @@ export const keys = {
   fileUses: `${prefix}:files`,
   /** Sorted set of postings, the index of emails. */
   emailIndex: `${prefix}:emails`,
-  /** List: postings of an email that stand in none of its terms but its status yet: those of a large batch are added in steps. */
+  /** List: postings of an email that are only under its status yet, not under its other terms: those of a large batch are added in steps. */
   unindexed: `${prefix}:unindexed`,
   /** List of emails that ended, in that order, with their content still there. */
   ended: `${prefix}:ended`,

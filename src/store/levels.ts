@@ -16,9 +16,9 @@ type Stored = {
   readonly parked: readonly Readonly<Record<Lane, number>>[];
   /** Events that notify has not handled yet; null when Redis (before 7) does not count them. */
   readonly unnotified: number | null;
-  /** Events, or batches of them, that wait for endpoints, and since when an endpoint was not told of one. */
+  /** Events, or batches of them, that wait for endpoints, and since when an endpoint has waited for one. */
   readonly posts: Backlog;
-  /** Recipients of campaigns that are at their places, and since when none of one has moved. */
+  /** Recipients of campaigns that are at their places, and since when a campaign has not moved. */
   readonly campaigns: Backlog;
 };
 

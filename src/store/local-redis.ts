@@ -21,7 +21,7 @@ const pollMs = 50;
 /** A lock older than the longest start is free. */
 const lockExpiresMs = startDeadlineMs + 10_000;
 
-/** The name in `CLIENT LIST` of one connection of each process, by which the last one knows that it is: a process may end with others still open. */
+/** The name in `CLIENT LIST` of one connection of each process, so that the last process knows that it is the last. A process may end with others still open. */
 const presenceName = 'postrider-presence';
 
 type LocalRedis = AsyncDisposable & { readonly url: string };
@@ -102,7 +102,7 @@ async function giveUp(server: ChildProcess, dir: string): Promise<void> {
   await rm(join(dir, 'redis.pid'), { force: true });
 }
 
-/** @param cut ends the wait for one that loads its data; it does not end the connection, which stands until the last user leaves */
+/** @param cut ends the wait for one that loads its data; it does not end the connection, which lasts until the last user leaves */
 async function tryOpen(url: string, cut: AbortSignal): Promise<Redis | null> {
   const opening = new AbortController();
   const end = () => opening.abort();

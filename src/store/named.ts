@@ -1,6 +1,6 @@
-/** Names for what a Lua script is given. Both sides go by one list of names, so that nobody counts places. */
+/** Names for what a Lua script is given. Both sides use one list of names, so that nobody counts places. */
 
-/** What stands one after the other in KEYS or ARGV. The names are also those of locals in Lua. */
+/** Values that follow each other in KEYS or ARGV. The names are also those of locals in Lua. */
 export function named<const Name extends string>(...names: readonly Name[]) {
   return {
     count: names.length,
@@ -14,7 +14,7 @@ export function named<const Name extends string>(...names: readonly Name[]) {
 
     /**
      * Lua: reads them into locals of the same names.
-     * @param at where the first of them stands, from 1: a number, or Lua for it
+     * @param at where the first of them is, from 1: a number, or Lua for it
      * @param wanted those that are read
      */
     read(table: 'KEYS' | 'ARGV', at: number | string = 1, wanted: readonly Name[] = names): string {

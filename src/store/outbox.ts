@@ -5,7 +5,7 @@ import { keys } from './keys.ts';
 import { unpackEvent } from './record.ts';
 import { script, waitOn } from './redis.ts';
 
-/** A place in the stream and the event that stands there; null for what cannot be read, or is gone: no entry keeps its neighbours. */
+/** A place in the stream and its event; null for an event that cannot be read or is gone: no entry keeps back its neighbours. */
 export type OutboxEntry = { readonly place: string; readonly event: OutboxEvent | null };
 
 export type Outbox = Awaited<ReturnType<typeof openOutbox>>;

@@ -1,4 +1,4 @@
-/** How much waits to be posted to webhook endpoints and since when, for whoever watches: a few quick commands for each endpoint that something waits for. */
+/** How much waits to be posted to webhook endpoints, and since when: a few quick commands for each endpoint that has something waiting. */
 import type { Redis } from 'ioredis';
 import { deliveryId, placesIn } from '../domain/delivery.ts';
 import { placeTime } from '../domain/event-feed.ts';
@@ -10,7 +10,7 @@ import type { Backlog } from './levels.ts';
 const mostLooked = 20;
 
 export async function readPosts(redis: Redis, now: number): Promise<Backlog> {
-  // Whoever nothing waits for stands not there: of a thousand endpoints, most at any moment.
+  // Endpoints without waiting events are not in it: of a thousand endpoints, most at any moment.
   const ids = await redis.zrange(keys.postsDue, '0', '-1');
   const each = await Promise.all(ids.map((id) => readEndpoint(redis, id, now)));
   const since = each.flatMap(({ oldestAt }) => (oldestAt === null ? [] : [oldestAt]));

@@ -30,9 +30,9 @@ end
 return 1`);
 
 /**
- * Forgets what waits for an endpoint that is disabled or gone; of what was tried before the newest have failed, the others are forgotten, some
- * at a time. KEYS posts posting health postsDue pending failed webhooks batchLimit deliveries; ARGV id, deliveries kept of each status, most in
- * one step. Answers 1 when there is more. The endpoint leaves `postsDue` last: should the process die before, whoever serves it next goes on.
+ * Drops what waits for an endpoint that is disabled or gone. Of the deliveries that were tried, it keeps the newest as failed and drops the others,
+ * some at a time. KEYS posts posting health postsDue pending failed webhooks batchLimit deliveries; ARGV id, deliveries kept of each status, most in
+ * one step. Answers 1 when there is more. The endpoint leaves `postsDue` last: if the process dies before, the next one continues.
  * The first write is one that a full Redis takes.
  */
 export const dropScript = script(`${trim}

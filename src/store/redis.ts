@@ -150,7 +150,7 @@ const takesNoWrites = /(?:^|: -)(READONLY|MISCONF|NOREPLICAS)\b/;
 /** Asks whichever server a new connection leads to, which may be another than that of `redis`. */
 export async function askAnew<T>(redis: Redis, ask: (fresh: Redis) => Promise<T>): Promise<T> {
   const fresh = redis.duplicate({ retryStrategy: () => null });
-  // Whoever asks is told.
+  // The caller gets the error from its own command.
   fresh.on('error', () => {});
   try {
     await fresh.connect();
@@ -195,7 +195,7 @@ export function isRedisTrouble(error: unknown): boolean {
   return redisTroubleOf(error) !== null;
 }
 
-/** Of which kind that is, the same whatever script or command met it, such as `OOM`; null for what is no such error. */
+/** The kind of such an error, such as `OOM`, whatever script or command met it; null for any other error. */
 export function redisTroubleOf(error: unknown): string | null {
   if (!(error instanceof Error)) return null;
   if (troubleNames.has(error.name)) return error.name;

@@ -50,8 +50,8 @@ export function openRetention(redis: Redis) {
     },
 
     /**
-     * Removes records whose content has been dropped, with their postings in the index. One of a campaign's recipient says alone what became of
-     * them: it stays while its campaign stands, and is looked at again after as long.
+     * Removes records whose content has been dropped, with their postings in the index. The record of a campaign's recipient alone
+     * says what became of them: it stays while its campaign exists, and is looked at again after as long.
      */
     async dropRecords(endedBefore: number): Promise<Removed> {
       const entries = await headOf(keys.emptied, endedBefore);

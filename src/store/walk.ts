@@ -45,7 +45,7 @@ export type Looked<Item> = { readonly id: string; readonly item: Item | null };
 type WantedPage<Item> = {
   readonly page: Item[];
   readonly hasMore: boolean;
-  /** The last one that was looked at, behind which to go on in the direction of the request; null at the end. */
+  /** The last one that was looked at, after which to continue in the direction of the request; null at the end. */
   readonly next: string | null;
 };
 

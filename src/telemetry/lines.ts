@@ -8,7 +8,7 @@ export type Lines = {
   write(line: string): void;
 };
 
-/** How long a slow reader is waited for. After one wait in vain there is none until it reads again. */
+/** How long a write waits for a slow reader. After one wait in vain the next ones do not wait, until the reader reads again. */
 const usualPatienceMs = 1_000;
 const lookAgainMs = 5;
 

@@ -20,65 +20,65 @@ export const metrics = {
   postrider_accepted_emails_total: {
     kind: 'counter',
     labels: ['lane'],
-    help: 'Emails that were answered 202 and are stored; a repeat under its Idempotency-Key counts once.',
+    help: 'Emails that the API stored and answered with 202. A repeat with the same Idempotency-Key counts once.',
   },
   postrider_refused_requests_total: {
     kind: 'counter',
     labels: ['reason', 'takes_mail'],
-    help: 'Requests that were answered with a problem, by its name, and whether they would have brought mail (`true` or `false`); of 503, `back_pressure` (too much waits, Redis is nearly full or does not meet `REQUIRE_DURABLE_REDIS`, or large requests are in hand) and `redis_away` have names of their own.',
+    help: 'Requests answered with a problem, by the name of the problem. `takes_mail` is `true` where the request would have brought mail. A 503 counts as `back_pressure` or `redis_away` if that is its cause.',
   },
   postrider_taking_mail: {
     kind: 'gauge',
     labels: ['lane'],
-    help: '1 while this process takes new mail of the lane, 0 while it answers 503: too much of it waits, or Redis is nearly full, is away, takes no writes or does not meet `REQUIRE_DURABLE_REDIS`. Only of a process with the API.',
+    help: '1 while this process accepts new mail of the lane, 0 while it answers 503: too much mail waits, or Redis is nearly full, is away, takes no writes or does not meet `REQUIRE_DURABLE_REDIS`. Only processes with the API report it.',
   },
   postrider_recipients_total: {
     kind: 'counter',
     labels: ['lane', 'status'],
-    help: 'Recipients that came into a state: the ledger. What `scheduled` and `queued` took in at accept, or of a campaign when it began or was canceled before, is what the final states give out in the end, but for what a process did not live to count, and for what Redis stored with the answer lost (answered 503), which comes into its final state alone.',
+    help: 'Recipients that entered a state. In the end, as many have entered a final state as entered `scheduled` or `queued` at accept, or with the start or early cancel of a campaign. Crashes and lost answers of Redis can cause differences.',
   },
   postrider_waiting_emails: {
     kind: 'gauge',
     labels: ['lane'],
-    help: 'Emails that wait in the whole fleet: due, deferred or parked, but not scheduled for later. A job in the queue counts as one. In `bulk` also the recipients of running campaigns who were not tried yet; those of paused ones do not wait.',
+    help: 'Emails that wait in the whole fleet: due, deferred or parked, but not scheduled for later. A job in the queue counts as one. `bulk` includes recipients of running campaigns that were not tried yet, but not those of paused campaigns.',
   },
   postrider_oldest_waiting_seconds: {
     kind: 'gauge',
     labels: ['lane'],
-    help: 'For how long the email has been due that has waited longest, in the whole fleet; parked ones too, but none that is scheduled, deferred to later or waiting for a file. In `bulk` also for how long nothing of a running campaign has moved that has somebody left, longer than its own rate explains: one that moves is not old, however long it takes. 0 when none waits.',
+    help: 'How long the oldest waiting email of the whole fleet has been due, parked or not. In `bulk` also how long a running campaign with recipients left has not moved, beyond what its own rate explains. 0 when nothing waits.',
   },
   postrider_parked_emails: {
     kind: 'gauge',
     labels: ['transport', 'lane'],
-    help: 'Emails that are due while no transport of their route can take them, by the one they wait for, in the whole fleet.',
+    help: 'Emails in the whole fleet that are due, but no transport of their route can take them. Each counts for the transport that it waits for.',
   },
   postrider_queue_wait_seconds: {
     kind: 'histogram',
     labels: ['lane'],
-    help: 'From when an email was due to when a server was spoken to about it: queue, rates and connections. Recipients of campaigns are not in it before they are tried again: their wait tells how large the campaign is.',
+    help: 'Time from when an email was due until a server was contacted for it: the wait for the queue, rates and connections. Recipients of campaigns count from their second attempt on.',
     buckets: patient,
   },
   postrider_accept_to_sent_seconds: {
     kind: 'histogram',
     labels: ['lane'],
-    help: 'From accept, or the time it was scheduled for, to the 250 of the next hop. Recipients of campaigns whose first try went well are not in it.',
+    help: 'Time from accept, or from the scheduled time, to the 250 of the next hop. Recipients of campaigns whose first attempt succeeded do not count.',
     buckets: patient,
   },
   postrider_smtp_phase_seconds: {
     kind: 'histogram',
     labels: ['transport', 'phase'],
-    help: 'What each phase of an attempt took: `connect` (with TLS and login, where it opened the connection), `envelope`, `body` (to the last reply).',
+    help: 'Duration of each phase of an attempt: `connect` (with TLS and login, if the attempt opened the connection), `envelope`, `body` (up to the last reply).',
     buckets: smtp,
   },
   postrider_attempts_total: {
     kind: 'counter',
     labels: ['transport', 'outcome'],
-    help: 'Attempts at an email: `sent` to at least one recipient, else `deferred` or `bounced`; `unknown`, `transport_fault` (nobody’s attempt is burnt) or `undeliverable`. A message that could not be made is no attempt at a transport, nor is a file that could not be fetched: that is in `postrider_file_fetches_total` alone.',
+    help: 'Attempts to send an email: `sent` if at least one recipient was accepted, else `deferred` or `bounced`; `unknown`, `transport_fault` (no email loses an attempt) or `undeliverable`. A message that could not be made and a file that could not be fetched do not count.',
   },
   postrider_file_fetches_total: {
     kind: 'counter',
     labels: ['lane', 'outcome'],
-    help: 'Fetches of files given by `path`: `fetched`, `fault` (it counts as one of five tries of the email) or `put_off` (it found no place or no room in time, its server closed after it had waited for room, the email expired, or the process stopped).',
+    help: 'Fetches of files given by `path`: `fetched`, `fault` (it counts as one of the five attempts of the email) or `put_off` (nothing is known of the file yet, and the email loses no attempt).',
   },
   postrider_pool_connections: {
     kind: 'gauge',
@@ -88,12 +88,12 @@ export const metrics = {
   postrider_breaker_open: {
     kind: 'gauge',
     labels: ['transport'],
-    help: `1 while a transport is out of service, by whichever cause: ${faultCauses.map((cause) => `\`${cause}\``).join(', ')}.`,
+    help: `1 while a transport is out of service. The cause is one of: ${faultCauses.map((cause) => `\`${cause}\``).join(', ')}.`,
   },
   postrider_transport_paused: {
     kind: 'gauge',
     labels: ['transport'],
-    help: '1 while a transport is paused by hand.',
+    help: '1 while somebody has paused the transport.',
   },
   postrider_webhook_posts_total: {
     kind: 'counter',
@@ -103,23 +103,23 @@ export const metrics = {
   postrider_webhook_post_seconds: {
     kind: 'histogram',
     labels: [],
-    help: 'What a POST to a webhook endpoint took.',
+    help: 'Duration of a POST to a webhook endpoint.',
     buckets: quick,
   },
   postrider_webhook_waiting_events: {
     kind: 'gauge',
     labels: [],
-    help: 'Events that wait to be posted to an endpoint, in the whole fleet; one that waits for two endpoints counts twice.',
+    help: 'Events in the whole fleet that wait to be posted to an endpoint. An event that waits for two endpoints counts twice.',
   },
   postrider_webhook_oldest_waiting_seconds: {
     kind: 'gauge',
     labels: [],
-    help: 'For how long an endpoint was not told of an event, in the whole fleet: since it was due; where a POST of it failed and it is tried again later, since it was due for its first try, or for the first since it was replayed; of an endpoint that is down, since its first POST in a row failed. 0 when none waits.',
+    help: 'How long the oldest event of the whole fleet has waited for an endpoint, retries included. An endpoint that is down counts since its first failed POST in a row. 0 when nothing waits.',
   },
   postrider_outbox_unnotified_events: {
     kind: 'gauge',
     labels: [],
-    help: 'Events that are stored and were not yet handed to the endpoints that want them, in the whole fleet.',
+    help: 'Events in the whole fleet that are stored, but not yet queued for the endpoints that want them.',
   },
   postrider_redis_memory_bytes: {
     kind: 'gauge',
@@ -129,33 +129,33 @@ export const metrics = {
   postrider_http_requests_total: {
     kind: 'counter',
     labels: ['route', 'method', 'status'],
-    help: 'Requests that were answered; the route is its pattern, or `unknown`. Not what is no HTTP as it should be or has too large a head, which is answered 400 and counted nowhere.',
+    help: 'Answered requests. `route` is the pattern of the route, or `unknown`. Malformed HTTP and a head that is too large get a 400 and do not count.',
   },
   postrider_http_request_seconds: {
     kind: 'histogram',
     labels: ['route'],
-    help: 'From the head of a request to the end of its answer; a live event stream counts when it ends.',
+    help: 'Time from the head of a request to the end of its answer. A live event stream counts when it ends.',
     buckets: quick,
   },
   postrider_transports_file_wrong: {
     kind: 'gauge',
     labels: [],
-    help: '1 while `TRANSPORTS_FILE` is wrong, and this process goes on with what stood in it before.',
+    help: '1 while `TRANSPORTS_FILE` is wrong and this process still uses its earlier content.',
   },
   postrider_log_lines_dropped_total: {
     kind: 'counter',
     labels: [],
-    help: 'Lines of the log that could not be written to stdout: its disk is full, nobody reads it, or too slowly. The work they tell of is done all the same.',
+    help: 'Log lines that could not be written to stdout, because the disk is full, or because nobody reads stdout or reads it too slowly. The work itself is done.',
   },
   postrider_clock_difference_seconds: {
     kind: 'gauge',
     labels: [],
-    help: 'By how much the clock of the machine is ahead of that of Redis, by which all goes; less than 0 when it is behind.',
+    help: 'How far the clock of this machine is ahead of the clock of Redis, which all processes follow. Negative when it is behind.',
   },
   postrider_redis_up: {
     kind: 'gauge',
     labels: [],
-    help: '1 while Redis answers. While it does not, what it would tell is left out.',
+    help: '1 while Redis answers. While it does not, the metrics that come from Redis are missing.',
   },
 } as const satisfies Readonly<Record<string, Metric>>;
 

@@ -12,7 +12,7 @@ type Stopped = { readonly emails: readonly string[]; readonly posts: number; rea
 
 /**
  * @param monotonicNow milliseconds of a clock that never goes back
- * @param commonTrouble of which kind a trouble is that everything in hand meets at once, as when Redis is full; null for any other
+ * @param commonTrouble the kind of a trouble that all work in hand meets at once, as when Redis is full; null for any other
  */
 export function makeProcessReports(
   log: Log,

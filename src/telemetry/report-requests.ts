@@ -1,4 +1,4 @@
-/** Reports of the API: each request, the mail that it took, what it refuses to take, and whom it lets be written to again. */
+/** Reports of the API: each request, the mail that it accepted, the mail that it refuses, and removals from the suppression list. */
 
 import { maskAddress } from '../domain/address.ts';
 import type { LimitPassed } from '../domain/back-pressure.ts';

@@ -1,4 +1,4 @@
-/** Reports of webhooks: each POST, and events that no endpoint is told of. */
+/** Reports of webhooks: each POST, and events that no endpoint receives. */
 
 import { maskAddresses } from '../domain/address.ts';
 import { placesIn } from '../domain/delivery.ts';

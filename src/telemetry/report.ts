@@ -18,7 +18,7 @@ type Clocks = {
   monotonicNow(): number;
 };
 
-/** @param commonTrouble of which kind a trouble is that everything in hand meets at once, as when Redis is full; null for any other */
+/** @param commonTrouble the kind of a trouble that all work in hand meets at once, as when Redis is full; null for any other */
 export function openReports(
   log: Log,
   meters: Meters,

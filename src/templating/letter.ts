@@ -104,7 +104,7 @@ function clean(pieces: Woven): Woven {
     ? pieces.map(withLinkPlace)
     : pieces;
   if (named.every((piece) => piece.isWellFormed() && !piece.includes('\0'))) return named;
-  // Half of a character may stand in one piece and half in the next.
+  // Half of a character may be in one piece and half in the next.
   return woven(named.join('').replaceAll('\0', '').toWellFormed());
 }
 

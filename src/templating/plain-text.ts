@@ -75,15 +75,15 @@ export function tidy(text: string): string {
   return lines.filter(isKept).join('\n').trim();
 }
 
-/** Where a tag or an output stands in a source. */
+/** The place of a tag or an output in a source. */
 export type Place = { readonly begin: number; readonly end: number; readonly isTag: boolean };
 
-/** Stand for a place while the HTML is converted. Private-use characters, so that no letter contains them by chance. */
+/** Mark a place while the HTML is converted. Private-use characters, so that no letter contains them by chance. */
 const [opening, closing] = ['\u{E000}', '\u{E001}'];
 
 /**
- * The source of a text, made from the source of its HTML. Null when that is not enough: a tag stands in a part that the text leaves out, a place
- * moved from before a tag to behind it, as the address of a link does, or an entity becomes something that looks like a place.
+ * The source of a text, made from the source of its HTML. Null when that is not enough: a tag is in a part that the text leaves out, a place
+ * moved from before a tag to after it, as the address of a link does, or an entity becomes something that looks like a place.
  */
 export function textSourceOf(html: string, places: readonly Place[]): string | null {
   if (html.includes(opening) || html.includes(closing) || html.length > maxHtmlLength) return null;
@@ -114,7 +114,7 @@ function numberIn(mark: string): number {
   return Number(mark.slice(1, -1));
 }
 
-/** Whether all tags are still there, and each place is behind the same tags as before, so that each tag applies to the same places. */
+/** Whether all tags are still there, and each place comes after the same tags as before, so that each tag applies to the same places. */
 function isInOrder(converted: string, places: readonly Place[]): boolean {
   const tagsBefore: number[] = [];
   let tags = 0;
@@ -127,7 +127,7 @@ function isInOrder(converted: string, places: readonly Place[]): boolean {
   return seen === tags;
 }
 
-/** Then it is written once. In the source the address stands before its text. */
+/** Then it is written once. In the source the address comes before its text. */
 function isOwnAddress(text: string, address: string, sourceOf: (mark: string) => string): boolean {
   return numberIn(address) < numberIn(text) && sourceOf(address) === sourceOf(text);
 }

@@ -18,7 +18,7 @@ function around(text: string): string {
 const maxBodyTagLength = 2_000;
 
 /**
- * The source with the preheader's place behind the start of the body, or behind what comes before a body; and a second variant with the place
+ * The source with the preheader's place after the start of the body, or after what comes before a body; and a second variant with the place
  * before everything, in case the first is inside a Liquid tag.
  */
 export function withPreheader(html: string): string[] {

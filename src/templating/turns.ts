@@ -4,7 +4,7 @@
 const turnMs = 20;
 
 /**
- * Whoever waits has the next turn in order of arrival. A turn that is on is for all who need not wait for one.
+ * Callers that wait get their turns in order of arrival. A running turn is open to all callers that need not wait.
  * @param now in milliseconds, from a clock that is never set
  */
 export function makeTurns(now: () => number): () => Promise<void> {

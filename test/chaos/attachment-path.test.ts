@@ -191,7 +191,7 @@ it('while its file is fetched, the lease of an email is renewed, so that no othe
   expect(files.requests).toHaveLength(1);
 });
 
-it('a file whose name tells nothing is of the type that its server says', async () => {
+it('a file whose name shows no type has the type that its server says', async () => {
   await using files = await servers.serve((_, response) =>
     response.writeHead(200, { 'content-type': 'image/png; charset=x', 'content-length': report.length }).end(report),
   );

@@ -19,7 +19,7 @@ it.each([
   { gap: 'place settled/released', call: 1, inFlight: 0, repeated: 0 },
   { gap: 'place deferred/left', call: 1, inFlight: 1, repeated: 0 },
   { gap: 'place left/released', call: 1, inFlight: 0, repeated: 0 },
-])('killed between $gap, a worker passes nobody over and repeats only what was in flight', async (given) => {
+])('a worker that is killed between $gap skips no recipient and repeats only what was in flight', async (given) => {
   const { gap, call, inFlight, repeated } = given;
   await using server = await openTestRedis();
   const redis = server.connect();
@@ -57,7 +57,7 @@ it.each([
   expect(unknown).toHaveLength(inFlight);
 });
 
-it('stopped in good order, a worker finishes what is on its way, gives the rest back at once, and nothing is repeated', async () => {
+it('a worker that stops in good order finishes what is on its way and gives the rest back at once, and nothing is repeated', async () => {
   await using server = await openTestRedis();
   const redis = server.connect();
   await using smtp = await openSmtpServer();

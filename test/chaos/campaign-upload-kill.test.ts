@@ -10,7 +10,7 @@ const linesAtOnce = 250;
 /** More than the lease of an upload. */
 const patienceMs = 120_000;
 
-it('an upload whose API was killed is gone on with by another', { timeout: 2 * patienceMs }, async () => {
+it('an upload whose API was killed is continued by another', { timeout: 2 * patienceMs }, async () => {
   await using opened = new AsyncDisposableStack();
   const server = opened.use(await openTestRedis());
   const redis = server.connect();

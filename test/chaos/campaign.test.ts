@@ -68,7 +68,7 @@ function wrongsOf({ counts, marks }: Standing): string[] {
 }
 
 it(
-  'a campaign of 50,000 comes through kills, an outage and a pause with nobody passed over',
+  'a campaign of 50,000 survives kills, an outage and a pause without skipping a recipient',
   async () => {
     await using server = await openTestRedis();
     /** What is done at each step. */

@@ -107,7 +107,7 @@ it.each([
     won: 'scheduled',
     ask: (api: Postrider, id: string) => api.api('PATCH', `/v1/emails/${id}`, { scheduled_at: inMs(hour) }),
   },
-])('of a $what and a worker one wins, and the other knows', async ({ won, ask }) => {
+])('when a $what and a worker race, one wins and the other notices', async ({ won, ask }) => {
   await using _one = await startWorker();
   await using _two = await startWorker();
   // However fast the workers are, some are left by the time they are asked for.

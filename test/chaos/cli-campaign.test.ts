@@ -74,7 +74,7 @@ it('an API that is away, is killed once the campaign is made, and killed again o
   expect(await toldOf(made[0])).toEqual(['campaign.started']);
 });
 
-it('an API that is away is waited for by a look as well, and one that is killed once it paused a campaign pauses it once', async () => {
+it('a read also waits for an API that is away, and an API killed after it paused a campaign pauses it once', async () => {
   const list = join(dir, 'paused.csv');
   writeFileSync(list, 'email\nada@example.org\n');
   await using sent = run('send', list, '--template', 't', '--url', postrider.url);
@@ -130,7 +130,7 @@ describe('a call', () => {
     expect(await faultOf(url)).toMatchObject({ message: 'Not now.', passing });
   });
 
-  it('that is not answered by its deadline is asked again; an upload has none', async () => {
+  it('that is not answered by its deadline is repeated; an upload has no deadline', async () => {
     let isWaiting: (response: ServerResponse) => void = () => {};
     const waiting = new Promise<ServerResponse>((resolve) => {
       isWaiting = resolve;
@@ -209,20 +209,20 @@ describe('patience', () => {
     return { outcome: await outcome().catch((error: Error) => error.message), times, said };
   }
 
-  it('asks no sooner than it was told to, and says once what it waits for', async () => {
+  it('retries no sooner than the server asked, and says once what it waits for', async () => {
     expect(await asked((n) => (n === 1 ? 20_000 : 0), 4)).toEqual({
       ...{ times: [0, 20, 21, 22], outcome: 'answered' },
       said: [{ text: 'Not now. Trying again.\n' }],
     });
   });
 
-  it('ends a minute after the trouble began, and at once where it was told to come later than that', async () => {
+  it('ends a minute after the trouble began, and at once if the server asks for a longer wait', async () => {
     const { times, outcome } = await asked(() => 0);
     expect([times.at(-1), outcome]).toEqual([60, 'Not now.']);
     expect(await asked(() => 61_000)).toEqual({ times: [0], said: [], outcome: 'Not now.' });
   });
 
-  it('begins anew after what went on for as long, as an upload that is cut off a second time', async () => {
+  it('starts again after a call that made progress for as long, such as an upload that is cut off a second time', async () => {
     const { times, outcome } = await asked(
       () => 0,
       4,

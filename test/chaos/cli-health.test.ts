@@ -28,7 +28,7 @@ it('an API is asked on its port: it lives also while Redis is away, and then is 
   expect(health(env, 'ready')).toMatchObject({ status: 1, stdout: '', stderr: expect.stringContaining('"not_ready"') });
 });
 
-it('a worker without the API is asked on HEALTH_PORT, where there is nothing else', async () => {
+it('a worker without the API answers on HEALTH_PORT, and serves nothing else there', async () => {
   await using redis = await openTestRedis();
   await using opened = new AsyncDisposableStack();
   const dir = await mkdtemp(join(tmpdir(), 'pr-health-'));
@@ -53,7 +53,7 @@ it('a worker without the API is asked on HEALTH_PORT, where there is nothing els
   expect(readdirSync(dir)).toEqual([]);
 });
 
-it('where nobody answers, or no port is known, it exits with 1; a wrong setting is named', () => {
+it('it exits with 1 if nothing answers or no port is known, and names a wrong setting', () => {
   const production = { NODE_ENV: 'production', POSTRIDER_API_KEY: testApiKey, SECRET_KEY: testSecretKey };
   const closed = { ...production, ROLES: 'api', PORT: '9', SMTP_URL: 'smtp://127.0.0.1:9?tls=none' };
   expect(health(closed)).toEqual({ status: 1, stdout: '', stderr: 'No answer: connect ECONNREFUSED 127.0.0.1:9\n' });
@@ -71,7 +71,7 @@ it.each(['constructor', 'dead'])('%s is nothing to ask for', (what) => {
   });
 });
 
-it('ends quietly when nobody reads what it says', () => {
+it('ends quietly when nobody reads its output', () => {
   const { stderr } = spawnSync('sh', ['-c', `"${process.execPath}" src/cli.ts openapi | head -c 1`], {
     encoding: 'utf8',
   });

@@ -16,7 +16,7 @@ async function send({ api }: Postrider, to: string, more: object = {}): Promise<
   return body.id;
 }
 
-it('an API ahead by 20 s delays nothing, and a worker ahead by 8 days forgets nothing and sends nothing early', async () => {
+it('an API ahead by 20 s delays nothing, and a worker ahead by 8 days removes nothing and sends nothing early', async () => {
   await using redis = await openTestRedis();
   await using smtp = await openSmtpServer();
   const recipients = () => smtp.mails.map(({ to }) => to[0]);

@@ -211,7 +211,7 @@ it('is used by keyboard alone, and links to one mail', async (context) => {
   expect(trouble).toEqual([]);
 });
 
-it('shows the list, then one mail, where it is 400 pixels wide', async (context) => {
+it('shows the list, then one mail, at a width of 400 pixels', async (context) => {
   for (const subject of ['First', `Second ${'long '.repeat(40)}`]) await send({ subject, html: '<p>html</p>' });
   await using world = await openPage(context, { viewport: { width: 400, height: 700 } });
   const { page } = world;

@@ -64,7 +64,7 @@ it('lists every operation of the document, and what webhooks get', async (contex
   expect(trouble).toEqual([]);
 });
 
-it('sends the example of an email by "Try it out" once it is given a key, and asks nobody else', async (context) => {
+it('sends the example email by "Try it out" once it has a key, and contacts no other host', async (context) => {
   const { page, requests, trouble } = await openDocs(context);
   const send = page.locator('#operations-emails-sendEmail');
   await send.locator('.opblock-summary-control').click();
@@ -102,7 +102,7 @@ it('gives the document as JSON and YAML, as openapi.yaml has it, without a key',
 });
 
 it.each(['', '/', '/static/swagger-ui-bundle.js', '/json'])(
-  '/docs%s runs its own script only, and stands in no frame',
+  '/docs%s runs only its own script, and cannot be framed',
   async (path) => {
     const { status, headers } = await apiClient(postrider.url, null)('GET', `/docs${path}`);
     expect(status).toBe(200);

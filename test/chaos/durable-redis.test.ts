@@ -23,7 +23,7 @@ async function takesMail(url: string) {
   return numberOf(samples, 'postrider_taking_mail', { lane: 'transactional' });
 }
 
-it('a Redis that keeps every 202 is said to, and satisfies REQUIRE_DURABLE_REDIS', async () => {
+it('a Redis that keeps every 202 is reported as such, and satisfies REQUIRE_DURABLE_REDIS', async () => {
   await using redis = await openTestRedis();
   await using postrider = await startPostrider({ REDIS_URL: redis.url, REQUIRE_DURABLE_REDIS: 'true' });
   const words = /a 202 survives a crash of Redis and of its machine/;

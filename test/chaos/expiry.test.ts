@@ -147,7 +147,7 @@ it('deferred until its ttl is over, it expires, is not tried any more, and is se
   expect([timesAsked('slow@example.org'), timesAsked('quick@example.org')]).toEqual([asked + 1, 1]);
 });
 
-it('a retry gives it its whole ttl anew, and the end of that is kept to as well', async () => {
+it('a retry gives the email its whole ttl again, which also expires', async () => {
   answer = () => '451 4.3.0 Not now';
   const id = await send({ to: 'again@example.org', ttl: 2 });
   await end(id);

@@ -105,7 +105,7 @@ it.each([
   { gap: 'notified/posted', call: 2, repeated: 0, events: ['email.sent'] },
   { gap: 'posted/recorded', call: 2, repeated: 0, events: ['email.sent'] },
 ])(
-  'killed between $gap, the worker loses nothing and repeats only what was in flight',
+  'a worker that is killed between $gap loses nothing and repeats only what was in flight',
   async ({ gap, call, repeated, events }) => {
     await using line = await openLine();
     const ids = [await send(line.api, 'one'), await send(line.api, 'two'), await send(line.api, 'three')];

@@ -44,7 +44,7 @@ async function stop(postrider: Postrider): Promise<void> {
   expect(await postrider.ended, postrider.output()).toBe(0);
 }
 
-it('the local Redis keeps what it answered: append-only file, fsync always, nothing evicted, and nobody else on the machine can open it', async () => {
+it('the local Redis keeps what it confirmed (append-only file, fsync always, no eviction), and no other user can open it', async () => {
   await using postrider = await start();
   const redis = new Redis({ path: join(dir, 'redis/redis.sock') });
   const setting = async (name: string) => ((await redis.config('GET', name)) as string[])[1];
@@ -63,7 +63,7 @@ it('the local Redis keeps what it answered: append-only file, fsync always, noth
   expect(await isRunning()).toBe(false);
 });
 
-it('prints the address, the key it made and a curl that works as it stands', async () => {
+it('prints the address, the key it made and a curl command that works unchanged', async () => {
   await using postrider = await start();
   const key = (await readFile(join(dir, 'api-key'), 'utf8')).trim();
   expect(postrider.output()).toContain(key);
@@ -100,7 +100,7 @@ it('the local Redis is found again, with its data, when the process that started
   expect(await isRunning()).toBe(false);
 });
 
-it('the local Redis is started anew over a stale pid file and an abandoned lock, also when the pid is somebody else’s now', async () => {
+it('the local Redis starts again over a stale pid file and an abandoned lock, also when another process has the pid now', async () => {
   const first = await start();
   const pid = await serverPid();
   first.kill('SIGKILL');
@@ -156,7 +156,7 @@ it('the local Redis leaves nothing behind when its folder is removed under it', 
   });
 });
 
-it.each(['api-key', 'secret-key'])('a %s that holds something else is not used but told of', async (name) => {
+it.each(['api-key', 'secret-key'])('a %s that holds something else is not used but reported', async (name) => {
   await writeFile(join(dir, name), '\n');
   await expect(start()).rejects.toThrow(`${name} does not hold what Postrider wrote`);
 });

@@ -117,7 +117,7 @@ it('paused on one process it holds on the others, costs no attempt, and goes whe
   expect(parkedOf(await transport('main'))).toBe(0);
 });
 
-it('a worker that is at it already hears of a pause; mail of other transports goes on, and all that are out are told of', async () => {
+it('a worker in the middle of its work notices a pause; mail of other transports goes on, and all paused transports are reported', async () => {
   await using _worker = await start('worker');
   await isStatus(await send(), 'sent');
   await ask('main', 'pause');
@@ -153,7 +153,7 @@ it('a worker that is at it already hears of a pause; mail of other transports go
   for (const id of [...ids, ...passed]) await isStatus(id, 'sent');
 });
 
-it('what is parked counts as waiting: over the line new mail is refused, and taken again once it has gone', async () => {
+it('parked mail counts as waiting: over the limit new mail is refused, and accepted again once the parked mail has gone', async () => {
   await ask('main', 'pause');
   await using strict = await start('api,worker', { MAX_WAITING_EMAILS: '5' });
   const ids = await Promise.all(Array.from({ length: 5 }, () => send()));
@@ -168,7 +168,7 @@ it('what is parked counts as waiting: over the line new mail is refused, and tak
   expect(await strict.api('POST', '/v1/emails', base)).toMatchObject({ status: 202 });
 });
 
-it('what is parked may be cancelled and moved, which burns no budget', async () => {
+it('parked mail may be canceled and rescheduled, which uses no budget', async () => {
   await ask('small', 'pause');
   await using _worker = await start('worker');
   const more = { route: 'small' };

@@ -37,7 +37,7 @@ const audience: fc.Arbitrary<Reader> = fc.record({
     .map((limits) => ({ ...adminKey, ...limits })),
 });
 
-it('pages are the log, less what a reader is not told of', async () => {
+it('pages are the log without the events that a reader may not see', async () => {
   await using server = await openTestRedis();
   const redis = server.connect();
   const deps = { emails: openEmails(redis), eventFeed: openEventFeed(redis) };

@@ -67,7 +67,7 @@ it.each([
   expect(await postrider.ended).toBe(0);
 });
 
-it('a certificate that nobody vouches for, a wrong password and a missing right are said at the start, and no password with them', async () => {
+it('an untrusted certificate, a wrong password and a missing permission are reported at the start, without a password', async () => {
   const start = (REDIS_URL: string) => startPostrider({ REDIS_URL, ROLES: 'api' });
   await expect(start(`rediss://${user}@localhost:${tlsPort}`)).rejects.toThrow(
     /could not start: Redis at rediss:\/\/localhost:\d+ cannot be reached: .*certificate/,

@@ -64,7 +64,7 @@ it('twenty a second are what both workers send together: nothing comes before it
   expect((await world.becomes(ids[0] ?? '', 'sent')).recipients[0]).toMatchObject({ attempts: 1 });
 });
 
-it('mail of another transport is out before what was there first and waits', async () => {
+it('mail of another transport goes out before earlier mail that waits', async () => {
   const ids = await world.sendAll({ route: 'slow' }, Array(300).fill({}));
   const others = await world.sendAll({}, Array(300).fill({}));
   await until('the others to arrive', () => free.bodies.length === 300);

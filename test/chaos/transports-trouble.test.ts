@@ -102,7 +102,7 @@ const timeline = async (id: string) =>
   );
 
 describe('with another transport in the route', () => {
-  it('a server that refuses connections and one that refuses the login are passed over, and no attempt is burnt', async () => {
+  it('a server that refuses connections and one that refuses the login are passed over, and no attempt is used', async () => {
     const id = await world.send({ route: 'refused' });
     expect((await world.becomes(id, 'sent')).recipients[0]).toMatchObject({ transport: 'good', attempts: 1 });
     expect(await timeline(id)).toEqual(['accepted null', 'answered good']);
@@ -157,7 +157,7 @@ describe('with no other transport', () => {
     ids.locked = await world.sendAll({ route: 'locked' }, mails(20));
   });
 
-  it('a server that is down is told of once, its mail waits whole, and goes out by itself when it is back', async () => {
+  it('a server that is down is reported once; its mail waits without losing an attempt, and goes out by itself when the server is back', async () => {
     await until('all to be parked', async () => (await world.parked('down')) === 40);
     const { breaker } = (await world.states.read(['down'])).get('down') ?? {};
     expect(breaker).toMatchObject({ kind: 'open', cause: 'connect', reason: expect.stringMatching(/closed/i) });
@@ -179,7 +179,7 @@ describe('with no other transport', () => {
     ]);
   });
 
-  it('a server that logs in and refuses the mail is tried with one at a time, and told of once', async () => {
+  it('a server that accepts the login and refuses the mail is tried with one email at a time, and reported once', async () => {
     const refused = () => picky.lines.filter((line) => line.startsWith('MAIL')).length - picky.bodies.length;
     await probedUntil('picky', () => refused() >= 3);
     isPicky = false;
@@ -190,7 +190,7 @@ describe('with no other transport', () => {
     expect(types.toSorted()).toEqual(['transport.degraded', 'transport.recovered']);
   });
 
-  it('a refused login is mended by the file, and its mail goes out', async () => {
+  it('a change of the file corrects a refused login, and its mail goes out', async () => {
     await until('all to be parked', async () => (await world.parked('locked')) === 20);
     const { breaker } = (await world.states.read(['locked'])).get('locked') ?? {};
     expect(breaker).toMatchObject({ cause: 'login', reason: expect.stringContaining('535') });

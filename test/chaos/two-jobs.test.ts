@@ -87,7 +87,7 @@ it('an email in two jobs at once goes out once, and is not taken for one whose w
   expect(line.smtp.bodies).toHaveLength(1);
 });
 
-it('when the worker of the one job dies, whoever comes first tells the outcome unknown, once', async () => {
+it('when the worker of one job dies, the next worker reports the outcome as unknown, once', async () => {
   await using line = await openLine('3s');
   const id = await send(line.api, 'hang@example.org');
   {
@@ -117,7 +117,7 @@ it('when the worker of the one job dies, whoever comes first tells the outcome u
 });
 
 it.each(['SIGKILL', 'SIGTERM'] as const)(
-  'of a job whose one email hangs the others are settled at once and leave their places, and %s finds only that one in flight',
+  'if one email of a job hangs, the others are settled at once and free their places, and %s finds only that one in flight',
   async (signal) => {
     await using line = await openLine('3s');
     const to = ['a@example.org', 'b@example.org', 'hang@example.org', 'c@example.org', 'd@example.org'];

@@ -5,7 +5,7 @@ import { openLoop } from '../../src/concurrency/loop.ts';
 
 const never = new AbortController().signal;
 
-it('begins with the first who asks, and whoever asks later has what is left of it', async () => {
+it('begins with the first caller, and later callers have what is left of it', async () => {
   const deadline = makeDeadline(0);
   const over = deadline.begin();
   await waitUntil(new Promise(() => {}), over);
@@ -26,11 +26,11 @@ it('work is waited for until it is done or any of its ends has come, before or m
   await waiting;
 });
 
-it('work that fails is told of by whoever waits', async () => {
+it('every waiting caller gets the error of work that fails', async () => {
   await expect(waitUntil(Promise.reject(new Error('broken')), never)).rejects.toThrow('broken');
 });
 
-it('a loop begins no step once it is to stop, whenever it is disposed of', async () => {
+it('a loop begins no step once it has to stop, whenever it is disposed of', async () => {
   const stopping = new AbortController();
   let steps = 0;
   const begun = Promise.withResolvers<void>();

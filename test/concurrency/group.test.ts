@@ -15,7 +15,7 @@ function openGroup(fail = false) {
   return { groups, add };
 }
 
-it('what comes in one turn is one group, in order, and each caller gets its own result', async () => {
+it('calls of one turn form one group, in order, and each caller gets its own result', async () => {
   const { groups, add } = openGroup();
   expect(await Promise.all([add('a'), add('b', 'k'), add('c')])).toEqual(['a done', 'b done', 'c done']);
   expect(await add('d')).toBe('d done');
@@ -52,7 +52,7 @@ it('members that make many steps come in groups of a thousand steps', async () =
   expect(groups).toEqual([10, 10, 5]);
 });
 
-it('when the command fails, every member of the group hears of it, and the next group is none the worse', async () => {
+it('when the command fails, every member of the group gets the error, and the next group works', async () => {
   const { groups, add } = openGroup(true);
   const results = await Promise.allSettled([add('a'), add('b')]);
   expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected']);

@@ -55,7 +55,7 @@ it('without a nudge a wait ends by itself, and at once when it is to stop, also 
   await nudge.wait(forEver, forEver, stop.signal);
 });
 
-it('leaves nothing behind on the signal, however long it goes on', async () => {
+it('leaves no listeners on the signal, however long it goes on', async () => {
   const { signal } = new AbortController();
   const nudge = makeNudge();
   for (let n = 0; n < 5; n++) {

@@ -17,7 +17,7 @@ function openRoom(count: number) {
   return { come, inside, leave: (name: string) => leave.get(name)?.() };
 }
 
-it('a heavy one waits for enough, and nobody who came later passes it', async () => {
+it('a heavy caller waits for enough places, and no later caller passes it', async () => {
   const room = openRoom(10);
   await Promise.all([room.come('a', 6), room.come('b', 4)]);
   const waiting = [room.come('heavy', 8), room.come('light', 1)];
@@ -39,7 +39,7 @@ it('work that asks for more places than there are gets all of them, alone', asyn
   expect(room.inside).toEqual(['giant', 'next']);
 });
 
-it('one that gives up lets in those behind it', async () => {
+it('a caller that gives up lets in those after it', async () => {
   const room = openRoom(10);
   await room.come('a', 6);
   const impatience = new AbortController();

@@ -13,7 +13,7 @@ function takeAll(places: ReturnType<typeof makeShares>, party: string) {
   return leaves;
 }
 
-it('of eight places one party has half, and each that comes later half of what is left, until there is none', () => {
+it('one party gets half of eight places, and each later party half of what is left, until none is left', () => {
   const places = makeShares(8);
   expect(['a', 'b', 'c', 'd', 'e'].map((party) => takeAll(places, party).length)).toEqual([4, 2, 1, 1, 0]);
 });
@@ -66,7 +66,7 @@ it('a wait that was given a place keeps nothing of its signal', async () => {
   expect(getEventListeners(signal, 'abort')).toHaveLength(0);
 });
 
-it('with a weight one party holds no more than is free beside it, but all there are at once where nobody has any', async () => {
+it('with weights a party holds no more than it leaves free, but all places at once if nobody has any', async () => {
   const places = makeShares(64);
   const first = places.tryTake('a', 25);
   expect(places.tryTake('a', 25)).toBeNull();
@@ -80,7 +80,7 @@ it('with a weight one party holds no more than is free beside it, but all there 
   expect(places.tryTake('e')).toBeNull();
 });
 
-it('nobody passes one that waits and whose party has none: else those that want less could keep it waiting for ever', async () => {
+it('nobody passes a caller whose party has no place: otherwise callers that want less could keep it waiting for ever', async () => {
   const places = makeShares(64);
   const first = places.tryTake('a', 25);
   places.tryTake('b', 25);
@@ -100,7 +100,7 @@ it('nobody passes one that waits and whose party has none: else those that want 
   expect(inside).toEqual(['c', 'd']);
 });
 
-it('those that wait behind it come in as soon as it gives up', async () => {
+it('those that wait after it get in as soon as it gives up', async () => {
   const places = makeShares(64);
   places.tryTake('a', 25);
   places.tryTake('b', 25);
@@ -112,7 +112,7 @@ it('those that wait behind it come in as soon as it gives up', async () => {
   expect(await light).not.toBeNull();
 });
 
-it('one whose party has some is passed by other parties, and by none of its own', async () => {
+it('a caller whose party has places is passed by other parties, but not by its own', async () => {
   const places = makeShares(64);
   const mine = [places.tryTake('a', 10), places.tryTake('a', 10)];
   const inside: number[] = [];

@@ -146,7 +146,7 @@ describe('whatever is given', () => {
 });
 
 describe('an address that the standards allow', () => {
-  it('is read and comes back as given, but for quotes and backslashes it can do without, and its domain, which is in lower-case A-labels', () => {
+  it('is read and comes back as given, except for needless quotes and backslashes, and its domain in lower-case A-labels', () => {
     fc.assert(
       fc.property(local, domain, (before, after) => {
         const address = `${simplest(before)}@${domainToASCII(after)}`;
@@ -192,7 +192,7 @@ describe('a mailbox', () => {
     );
   });
 
-  it('is refused under quotes as well where it would be shown as something else', () => {
+  it('is also refused in quotes if it would be shown as something else', () => {
     for (const local of ['"=?utf-8?q?a?="', '"=\\?utf-8?\\q?a?="'])
       expect(parseMailbox(`${local}@b.co`)).toMatchObject({ fault: expect.stringContaining('encoded word') });
   });

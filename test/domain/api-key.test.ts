@@ -51,7 +51,7 @@ describe('a request for a key', () => {
     expect(make(request)).toMatchObject(key);
   });
 
-  it('has every fault named at once', () => {
+  it('has every fault reported at once', () => {
     const parsed = apiKeyRequest.safeParse({
       name: ' ',
       scopes: ['send', 'fly'],
@@ -78,7 +78,7 @@ describe('a request for a key', () => {
   });
 });
 
-it('a token is told by its hash only', () => {
+it('a token is recognized only by its hash', () => {
   const token = makeToken(new Uint8Array(32).fill(255));
   expect(token).toBe(`pr_${'_'.repeat(42)}8`);
   expect(hashToken(token)).toMatch(/^[\w-]{43}$/);

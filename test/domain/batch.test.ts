@@ -36,7 +36,7 @@ function requestsOf(body: unknown) {
 }
 
 describe('a batch', () => {
-  it('of messages alone is read message by message', () => {
+  it('that consists only of messages is read message by message', () => {
     expect(requestsOf([good, { ...good, to: 'c@x.co' }]).map(({ to }) => to[0]?.address)).toEqual(['b@x.co', 'c@x.co']);
   });
 
@@ -80,7 +80,7 @@ describe('a batch', () => {
     expect(none?.attachments).toEqual([]);
   });
 
-  it('has every fault of every message named where it stands', () => {
+  it('has every fault of every message reported at its place', () => {
     expect(faultsOf([good, { ...good, to: ['x', 'y@x.co'] }, null, { ...good, subject: 'a\nb', odd: 1 }])).toEqual([
       '/1/to/0 is not an address: expected local-part@domain',
       '/2 Invalid input: expected object, received null',
@@ -93,7 +93,7 @@ describe('a batch', () => {
     ]);
   });
 
-  it('names a fault of its base once, and those of its messages as well', () => {
+  it('reports a fault of its base once, and also those of its messages', () => {
     const base = { ...good, from: 'nobody', colour: 'blue', attachments: [{ filename: 'a', content: '!' }] };
     const messages = [{}, { subject: 'a\nb' }, { from: 'z@x.co', to: 'x' }, { attachments: [{ filename: 'a' }] }];
     expect(faultsOf({ base, messages })).toEqual([
@@ -184,7 +184,7 @@ describe('a batch', () => {
     ['no message over a base', { base: good, messages: [] }],
     ['1,001 messages', Array(1_001).fill(good)],
     ['1,001 messages over a base', { base: good, messages: Array(1_001).fill({}) }],
-  ])('of %s is refused in plain words', (_, body) => {
+  ])('with %s is refused in plain words', (_, body) => {
     expect(faultsOf(body)).toEqual([`/${Array.isArray(body) ? '' : 'messages'} must have 1 to 1000 emails`]);
   });
 
@@ -203,14 +203,14 @@ describe('a batch', () => {
     ]);
   });
 
-  it('stands for the same request as the email sent by itself, whichever way it was put together', () => {
+  it('counts as the same request as the email sent by itself, however it was put together', () => {
     const [alone] = read([{ ...good, idempotency_key: 'k' }]).items;
     const { subject, ...base } = good;
     const [composed] = read({ base, messages: [{ idempotency_key: 'k', subject }] }).items;
     expect([alone, composed].map((item) => bodyHash(item?.given))).toEqual([bodyHash(good), bodyHash(good)]);
   });
 
-  it('stands for the same request whether a message says null or leaves the field to its base', () => {
+  it('counts as the same request whether a message says null or leaves the field to its base', () => {
     const hashOf = (subject: string, own: object) =>
       bodyHash(read({ base: { ...good, subject }, messages: [{ idempotency_key: 'k', ...own }] }).items[0]?.given);
     expect(hashOf('Hi', { subject: null, cc: null })).toBe(hashOf('Hi', {}));

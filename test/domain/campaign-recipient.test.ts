@@ -21,7 +21,7 @@ describe('a variable that is declared as a number', () => {
     ['-3.50', -3.5],
     ['007', 7],
     ['1.000', 1],
-  ])('is read of CSV where it is a plain decimal: %s', (text, n) => {
+  ])('is read from CSV if it is a plain decimal: %s', (text, n) => {
     expect(read({ n: text, s: text }, true)).toEqual({ n, s: text });
   });
 
@@ -39,11 +39,11 @@ describe('a variable that is declared as a number', () => {
     'Infinity',
     'many',
     '9'.repeat(400),
-  ])('is named where it is anything else: %s', (n) => {
+  ])('is reported if it is anything else: %s', (n) => {
     expect(read({ n }, true)).toEqual([['variables', 'n', 'must be a number, written as 1200 or 3.5']]);
   });
 
-  it('is what it is written as, whatever number that is', () => {
+  it('has the value that is written, whatever number that is', () => {
     const number = fc.double({ noNaN: true, noDefaultInfinity: true }).filter((n) => !String(n).includes('e'));
     fc.assert(
       fc.property(number, (n) => {

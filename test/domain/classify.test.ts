@@ -64,7 +64,7 @@ describe('a refusal of the sender', () => {
   });
 });
 
-describe('a refusal that does not say that nobody is there', () => {
+describe('a refusal that does not say that the mailbox does not exist', () => {
   it.each([
     '551 5.7.1 Denied by policy',
     '551 auth error',
@@ -83,7 +83,7 @@ describe('a refusal that does not say that nobody is there', () => {
     '550 5.1.1 <u@example.org>: Recipient address rejected: undeliverable address: host mx.example.org[192.0.2.1] said: 550 5.1.1 No (in reply to MAIL FROM command)',
     '550 5.1.1 <u@example.org>: Recipient address rejected: undeliverable address: mail for example.org loops back to myself',
     '550 5.1.1 <u@example.org>: Recipient address rejected: undeliverable address: connect to mx.example.org[192.0.2.1]:25: No route to host',
-  ])('suppresses nobody: %s', (reply) => {
+  ])('suppresses no address: %s', (reply) => {
     expect(classify(parseReply(reply))).toMatchObject({ action: 'fail', suppress: false });
   });
 });
@@ -100,7 +100,7 @@ describe('every row', () => {
     expect(names.filter((name) => !met.has(name))).toEqual([]);
   });
 
-  it('keeps to what its reply code allows, and suppresses only who is not there', () => {
+  it('keeps to what its reply code allows, and suppresses only a mailbox that does not exist', () => {
     expect(replyRows.filter((row) => !isAllowed(row)).map(({ name }) => name)).toEqual([]);
     const suppressing = new Set(replyRows.filter(({ suppress }) => suppress).map(({ category }) => category));
     expect([...suppressing].sort()).toEqual(['moved', 'unknown_host', 'unknown_user']);

@@ -32,7 +32,7 @@ const mixed = storedEmail([
 ]);
 
 describe('a change', () => {
-  it('cancels who is still waiting or held, and nobody else', () => {
+  it('cancels recipients that still wait or are held, and no others', () => {
     const { state, events } = changed(mixed, { kind: 'canceled' });
     expect(state.recipients.map(({ status }) => status).join()).toBe(
       'sent,bounced,failed,expired,canceled,canceled,canceled',
@@ -40,7 +40,7 @@ describe('a change', () => {
     expect(events).toEqual([['email.canceled', ['held', 'deferred']]]);
   });
 
-  it('cancels with a word of an attempt that came to no answer, also when another was put off since', () => {
+  it('cancels with a note about an attempt that got no answer, also when another was put off since', () => {
     const email = storedEmail([recipient('a'), recipient('b')]);
     const transport = 'smtp';
     const refused = [{ address: 'b', smtp: greylisted }];
@@ -54,7 +54,7 @@ describe('a change', () => {
       ]);
   });
 
-  it('cancels who is held with a word of the attempt that came to no answer', () => {
+  it('cancels a held recipient with a note about the attempt that got no answer', () => {
     const email = storedEmail([recipient('a')], { facts: { onUnknown: 'hold' } });
     const lost: SettledOutcome = { kind: 'unknown', transport: 'smtp', detail: 'it hung up', refused: [] };
     const { state } = decide(email, lost, policy, start, 0.5);
@@ -101,7 +101,7 @@ describe('a change', () => {
     ['550 5.1.1 No such user', 'bounced'],
     ['552 5.2.2 Mailbox full', 'bounced'],
     ['550 5.2.1 Mailbox disabled', 'bounced'],
-  ])('retries who was refused where that is not its own fault: %s', (reply, status) => {
+  ])('retries a refused recipient if the refusal was not about it: %s', (reply, status) => {
     const bounced = recipient('a', { status: 'bounced', attempts: 1, smtp: parseReply(reply), nextAttemptAt: null });
     const failed = recipient('b', { status: 'failed', nextAttemptAt: null });
     const { state } = changed(storedEmail([bounced, failed]), { kind: 'retried' });
@@ -172,17 +172,14 @@ describe('an attempt that was under way when its email was changed', () => {
   it.each([
     { onUnknown: 'retry', status: 'deferred' },
     { onUnknown: 'hold', status: 'outcome_unknown' },
-  ] as const)(
-    'and where the next hop may have it, which is told of: on_unknown $onUnknown',
-    ({ onUnknown, status }) => {
-      const outcome: SettledOutcome = { kind: 'unknown', transport: 't', detail: 'lost', refused: [] };
-      const { state, events } = decide({ ...later, facts: { ...later.facts, onUnknown } }, outcome, policy, now, 0.5);
-      expect(state.recipients[0]).toMatchObject({ status, attempts: 1 });
-      expect(events.map(({ type }) => type)).toEqual(['email.outcome_unknown']);
-    },
-  );
+  ] as const)('also reports that the next hop may have the message: on_unknown $onUnknown', ({ onUnknown, status }) => {
+    const outcome: SettledOutcome = { kind: 'unknown', transport: 't', detail: 'lost', refused: [] };
+    const { state, events } = decide({ ...later, facts: { ...later.facts, onUnknown } }, outcome, policy, now, 0.5);
+    expect(state.recipients[0]).toMatchObject({ status, attempts: 1 });
+    expect(events.map(({ type }) => type)).toEqual(['email.outcome_unknown']);
+  });
 
-  it.each([null, 2 * hour])('does not expire what was given new time by a retry: ttl %s', (ttlMs) => {
+  it.each([null, 2 * hour])('does not expire an email that got new time by a retry: ttl %s', (ttlMs) => {
     const over = { ...mixed, facts: { ...mixed.facts, ttlMs }, state: { ...mixed.state, expiresAt: start } };
     const retried = changed(over, { kind: 'retried' }, start + 10);
     expect(retried.state.expiresAt).toBe(ttlMs && start + 10 + ttlMs);

@@ -138,7 +138,7 @@ it('balances after any sequence of outcomes and changes', () => {
   );
 });
 
-it('comes to an end by itself: tried again and again when it says so, every recipient is final within its time', () => {
+it('ends by itself: retried whenever it says so, every recipient is final within its time', () => {
   const lasting = outcomes.filter(({ kind }) => kind !== 'expired');
   fc.assert(
     fc.property(accepted, fc.array(lasting, { minLength: 1, maxLength: 5 }), (given, round) => {

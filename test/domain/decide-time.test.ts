@@ -29,7 +29,7 @@ describe('decide', () => {
   it.each([
     ['its age limit', {}, policy.maxAgeMs, 'failed', 'not delivered within its age limit: lost'],
     ['its ttl', { expiresAt: start + 12_000 }, 5_000, 'expired', 'not delivered before it expired: lost'],
-  ] as const)('tells that nobody knows, and then that it ended, when %s leaves no time to try again', (...given) => {
+  ] as const)('reports the outcome as unknown, and then the end, when %s leaves no time to try again', (...given) => {
     const [, state, ageMs, status, reason] = given;
     const refused = [
       { address: 'b', smtp: greylisted },
@@ -67,7 +67,7 @@ describe('decide', () => {
   it.each([
     ['its age limit', {}, policy.maxAgeMs, 'failed'],
     ['its ttl', { expiresAt: start + 300_000 }, 300_000, 'expired'],
-  ])('goes by the schedule when it is asked to wait beyond %s, and ends by that', (_, given, endsMs, status) => {
+  ])('uses the schedule when a server asks to wait beyond %s, and ends by then', (_, given, endsMs, status) => {
     const patient = { code: 450, enhanced: null, reply: `450 Greylisted, try again in ${endsMs / 1_000 + 60} seconds` };
     const before = storedEmail([recipient('a')], { state: given });
     const after = decide(before, answered({ a: patient }), policy, start, 0);
@@ -76,7 +76,7 @@ describe('decide', () => {
     expect(late.state.recipients[0]).toMatchObject({ status, smtp: patient, nextAttemptAt: null });
   });
 
-  it('expires what has run out of time, and what has so little left that no other try would be worth it', () => {
+  it('expires an email that is out of time, or has too little left for another try', () => {
     const short = storedEmail([recipient('a')], { state: { expiresAt: start + 5_000 } });
     const late = decide(short, { kind: 'expired' }, policy, start + 9_000, 0);
     const held = decide(short, { kind: 'expired', why: 'transport ses is paused' }, policy, start + 9_000, 0);
@@ -104,7 +104,7 @@ describe('decide', () => {
     expect(triedToTheEnd(code, () => answered({ a: greylisted })).tries).toEqual([0, 600_000, 690_000]);
   });
 
-  it('has its try before the end again once somebody asks for another round', () => {
+  it('has its try before the end again once a caller asks for another round', () => {
     const facts = { ttlMs: 300_000 };
     const code = storedEmail([recipient('a')], { facts, state: { expiresAt: start + 300_000 } });
     const { email } = triedToTheEnd(code, () => answered({ a: greylisted }));

@@ -6,7 +6,7 @@ import { recipient, start, storedEmail } from '../support/requests.ts';
 
 const policy = { scheduleMs: [10_000], maxAgeMs: 3_600_000 };
 
-it('fails those alone who cannot be sent to, and has the others come again at once', () => {
+it('fails only the recipients that cannot be sent to, and retries the others at once', () => {
   const outcome = { kind: 'undeliverable', transport: 't', detail: 'beyond ASCII', recipients: ['b'] } as const;
   const { state, events, again } = decide(storedEmail([recipient('a'), recipient('b')]), outcome, policy, start, 0);
   expect(state.recipients).toMatchObject([
@@ -17,7 +17,7 @@ it('fails those alone who cannot be sent to, and has the others come again at on
   expect(again).toBe(start);
 });
 
-it('names no transport where the message could not be made, as none was asked', () => {
+it('names no transport if the message could not be made, as no transport was asked', () => {
   const outcome = { kind: 'undeliverable', transport: 't', detail: 'its content is gone', isUnmade: true } as const;
   const email = storedEmail([recipient('a', { status: 'deferred', attempts: 1, transport: 't' })]);
   const { state, events } = decide(email, outcome, policy, start, 0);

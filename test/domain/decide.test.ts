@@ -52,7 +52,7 @@ describe('decide', () => {
     expect(again).toBe(start + 50 + 10_000);
   });
 
-  it('tells of a deferral once, and again only when its cause changes', () => {
+  it('reports a deferral once, and again only when its cause changes', () => {
     const first = decide(email(recipient('a')), answered({ a: greylisted }), policy, start, 0);
     const second = decide({ ...email(), state: first.state }, answered({ a: greylisted }), policy, start, 0);
     const third = decide(
@@ -71,7 +71,7 @@ describe('decide', () => {
     expect(decide(email(recipient('a')), answered({ a: greylisted }), policy, start, 0.999).again).toBe(start + 10_999);
   });
 
-  it('counts an unknown outcome as an attempt, tells of it and tries again; who was refused before keeps that answer', () => {
+  it('counts an unknown outcome as an attempt, reports it and tries again; a recipient refused before keeps that answer', () => {
     const outcome: SettledOutcome = {
       kind: 'unknown',
       transport: 't',
@@ -86,7 +86,7 @@ describe('decide', () => {
     expect(events.map(({ type }) => type)).toEqual(['email.outcome_unknown', 'email.bounced']);
   });
 
-  it('burns no attempt and tells nobody when the transport is at fault', () => {
+  it('uses no attempt and reports no event when the transport is at fault', () => {
     const { state, events, again } = decide(
       email(recipient('a')),
       { kind: 'transport_fault', transport: 't', cause: 'connect', detail: 'refused' },
@@ -109,7 +109,7 @@ describe('decide', () => {
     expect(recipients).toMatchObject([{ attempts: 1, transport: 'other', smtp: null, reason }]);
   });
 
-  it('tells nobody either when it was deferred before, and of what ends it as ever', () => {
+  it('reports no event either when it was deferred before, but reports its end as usual', () => {
     const before = email(recipient('a', { status: 'deferred', attempts: 1, transport: 't', smtp: greylisted }));
     const fault = { kind: 'transport_fault', transport: 't', cause: 'connect', detail: 'refused' } as const;
     for (const outcome of [fault, answered({ a: noLogin })]) {
@@ -125,7 +125,7 @@ describe('decide', () => {
     expect([events.map(({ type }) => type), again]).toEqual([['email.delivery_delayed'], start + 10_000]);
   });
 
-  it('burns no attempt and tells nobody when a reply is about the transport, and settles the others', () => {
+  it('uses no attempt and reports no event when a reply is about the transport, and settles the others', () => {
     const before = email(recipient('a'), recipient('b'));
     const { state, events, again } = decide(before, answered({ a: usedUp, b: ok }), policy, start, 0);
     expect(state.recipients).toMatchObject([
@@ -142,7 +142,7 @@ describe('decide', () => {
     });
   });
 
-  it('defers whom a login was wanted for while another was taken, or who was refused so before', () => {
+  it('defers a recipient whose reply asks for a login while another was accepted, or that was refused so before', () => {
     const mixed = decide(email(recipient('a'), recipient('b')), answered({ a: noLogin, b: ok }), policy, start, 0);
     const own = { ...answered({ a: noLogin }), isOwn: true } as SettledOutcome;
     const again = decide(email(recipient('a')), own, policy, start, 0);
@@ -185,7 +185,7 @@ describe('decide', () => {
     expect(atOnce.events.map(({ type }) => type)).toEqual(['email.failed']);
   });
 
-  it('moves on whom it sent to by what was heard of them, in the same commit and with both events in order', () => {
+  it('applies feedback to recipients it sent to, in the same commit and with both events in order', () => {
     const before = email(recipient('a'), recipient('b'), recipient('c'), recipient('d'), recipient('e', sentBefore));
     const heard = ['a', 'b', 'c', 'e', 'z'].map((address) => ({
       address,
@@ -211,7 +211,7 @@ describe('decide', () => {
     expect([state.sequence, state.lastEvent, again]).toEqual([5, 'email.complained', null]);
   });
 
-  it('leaves alone whom an answer does not name: pending as they were, and due at once', () => {
+  it('leaves recipients that an answer does not name pending as they were, and due at once', () => {
     const waiting = [recipient('a'), recipient('b', { status: 'deferred', attempts: 1, smtp: greylisted })];
     const before = email(...waiting, recipient('delivered@sandbox.invalid'), recipient('deferred@sandbox.invalid'));
     const outcome = answered({ 'delivered@sandbox.invalid': ok, 'deferred@sandbox.invalid': greylisted });

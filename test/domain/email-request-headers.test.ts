@@ -15,7 +15,7 @@ describe('a request', () => {
   );
 
   it.each(['foo', 'One-Click', 'List-Unsubscribe=One-Click; x', '<https://x.co/out>'])(
-    'with %s for how to unsubscribe, where there is one way alone, is refused',
+    'with %s for how to unsubscribe, if there is no other way, is refused',
     (value) => {
       expect(faultsOf({ ...good, headers: { 'List-Unsubscribe-Post': value } })).toEqual([
         '/headers/List-Unsubscribe-Post must be List-Unsubscribe=One-Click',
@@ -44,7 +44,7 @@ describe('a request', () => {
   });
 
   it.each(['<mailto:out@x.co?subject=stop this>', '<https://x.co/out of here>'])(
-    'with a space within its way to unsubscribe, %s, is told of it',
+    'with a space within its way to unsubscribe, %s, gets a fault that says so',
     (value) => {
       expect(faultsOf({ ...good, headers: { 'List-Unsubscribe': value } })).toEqual([
         '/headers/List-Unsubscribe must not have a space within its link: write %20 there',
@@ -52,11 +52,14 @@ describe('a request', () => {
     },
   );
 
-  it.each(['List-ID', 'return-receipt-to', 'Auto-Submitted'])('with an encoded word in %s is told of it', (name) => {
-    expect(faultsOf({ ...good, headers: { [name]: '=?utf-8?q?J=C3=B6rg?= <j@x.co>' } })).toEqual([
-      `/headers/${name} must not be encoded already: give it as it reads`,
-    ]);
-  });
+  it.each(['List-ID', 'return-receipt-to', 'Auto-Submitted'])(
+    'with an encoded word in %s gets a fault that says so',
+    (name) => {
+      expect(faultsOf({ ...good, headers: { [name]: '=?utf-8?q?J=C3=B6rg?= <j@x.co>' } })).toEqual([
+        `/headers/${name} must not be encoded already: give it as it reads`,
+      ]);
+    },
+  );
 
   it.each(relayInstructions)('with $example in $header, by which a relay would send to others, is refused', (row) => {
     const { header, example, fields } = row;
@@ -66,7 +69,7 @@ describe('a request', () => {
     expect(faultsOf({ ...good, headers: { [header]: `{"a":[${example}],${example.slice(1)}` } })).toEqual([fault]);
   });
 
-  it('is refused with what some readers might take for such an instruction, and others not', () => {
+  it('is refused with text that only some mail clients would read as such an instruction', () => {
     for (const value of ['to', '["to"]', 'null', '{"to":', "{'to':['a@x.co']}", '{"a":1}{"to":["a@x.co"]}'])
       expect(faultsOf({ ...good, headers: { 'x-SmtpApi': value } })).toEqual([
         '/headers/x-SmtpApi must be a JSON object: a relay reads instructions in it',

@@ -28,12 +28,12 @@ describe('a request', () => {
     expect(asked.parse({ ...good, ...inside })).toStrictEqual(asked.parse({ ...good, ...without }));
   });
 
-  it('with null for what Resend has and we have not asks for nothing', () => {
+  it('with null for a field of Resend that we do not have asks for nothing', () => {
     expect(emailRequest.parse({ ...good, topic_id: null })).toStrictEqual(emailRequest.parse(good));
     expect(faultsOf({ ...good, topic_id: 'news' })).toEqual(['/ Unrecognized key: "topic_id"']);
   });
 
-  it('with null for what it needs, or for what there is not, is refused', () => {
+  it('with null for a required or unknown field is refused', () => {
     expect(faultsOf({ ...good, to: null, subject: null, text: null, colour: null })).toEqual([
       '/ Unrecognized key: "colour"',
       '/html html or text is required',

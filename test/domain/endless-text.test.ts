@@ -73,7 +73,7 @@ describe.each(Object.keys(schemas) as (keyof typeof schemas)[])('of any field of
 it.each([
   ['headers', 'must have at most 50 headers'],
   ['metadata', 'may be 4096 bytes as JSON'],
-])('of half a million members in %s none is read', (field, message) => {
+])('reads none of half a million members in %s', (field, message) => {
   let reads = 0;
   const member = { enumerable: true, get: () => (reads += 1) };
   const many = Object.defineProperties({}, Object.fromEntries(Array.from({ length: 10_000 }, (_, n) => [n, member])));

@@ -40,7 +40,7 @@ it('a type matches itself, and a noun with a star matches all of its types', () 
   expect([...typesOf(typePatterns.filter((pattern) => pattern.endsWith('.*')))]).toEqual(eventTypes);
 });
 
-describe('a reader is told of', () => {
+describe('a reader sees', () => {
   const { facts } = storedEmail([], { facts: { from: { address: 'a@shop.example' }, lane: 'bulk' } });
   const event = eventOf(facts.id, 1, { type: 'email.sent' });
   const types = typesOf(['email.sent']);
@@ -57,7 +57,7 @@ describe('a reader is told of', () => {
     expect(isVisibleTo({ types: asked, limits }, { event, facts })).toBe(isTold);
   });
 
-  it('what no record says the sender of, only when it sees all mail', () => {
+  it('events without a record of their email, only if it sees all mail', () => {
     for (const told of [event, transportEvent(1)]) {
       expect(isVisibleTo({ types: null, limits: adminKey }, { event: told, facts: null })).toBe(true);
       expect(

@@ -31,12 +31,12 @@ describe.each(emailEventTypes)('%s', (type) => {
     });
   });
 
-  it('has the reply with its codes where there was one, and null where there was none', () => {
+  it('has the reply with its codes if there was one, and null if there was none', () => {
     expect(dataOf({ type, smtp, attempt: 2, transport: 'ses' })).toMatchObject({ smtp, attempt: 2, transport: 'ses' });
     expect(dataOf({ type, reason: 'its ttl is over' })).toMatchObject({ smtp: null, reason: 'its ttl is over' });
   });
 
-  it('says what it can of an email whose record is gone', () => {
+  it('says what is known of an email whose record is gone', () => {
     expect(dataOf({ type, smtp }, null)).toMatchObject({
       ...{ email_id: 'em_1', sequence: 3, to: ['b@example.org'], smtp },
       ...{ from: null, subject: null, created_at: null, message_id: null },
@@ -45,7 +45,7 @@ describe.each(emailEventTypes)('%s', (type) => {
   });
 });
 
-it('of an email of a campaign it says which one, also once that is deleted', () => {
+it('names the campaign of its email, also once that is deleted', () => {
   const campaignId = 'cm_01kb2m7x4p6q8s0t2v4w600000';
   expect(dataOf({ campaignId }, null)).toMatchObject({ campaign_id: campaignId, from: null });
   expect(dataOf({}, null)).toMatchObject({ campaign_id: null });
@@ -63,14 +63,14 @@ it.each([
   ['554 5.7.1 Message rejected as spam', 'spam', 'Transient', 'ContentRejected'],
   ['554 5.7.1 Client host blocked using zen.spamhaus.org', 'blocklisted', 'Transient', 'General'],
   ['550 5.0.0 No', 'other', 'Undetermined', 'Undetermined'],
-])('a bounce says of what kind it is: %s', (reply, category, type, subType) => {
+])('a bounce names its kind: %s', (reply, category, type, subType) => {
   expect(dataOf({ type: 'email.bounced', smtp: parseReply(reply) })).toMatchObject({
     bounce: { type, subType, category, suppressed: false, message: reply },
   });
 });
 
 it.each(replyRows.filter(({ action }) => action === 'fail'))(
-  'who is suppressed for "$name" bounces for good, and nobody else',
+  'a recipient that is suppressed for "$name" bounces permanently, and no other does',
   ({ category, suppress }) => {
     expect(bounceKinds[category].type === 'Permanent' || !suppress).toBe(true);
     if (bounceKinds[category].type === 'Permanent') expect(recipientCategories).toContain(category);

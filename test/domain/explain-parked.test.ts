@@ -57,7 +57,7 @@ const parkedAt = (given: Partial<TransportReport>, more: Partial<ParkedAt> = {})
 const full = { connections: 4, granted: null, open: 4, busy: 4, waiting: 9, hanging: 0, workers: 1 };
 
 describe('an email that is parked', () => {
-  it('for a paused transport waits for somebody to resume it, whatever else is the matter', () => {
+  it('for a paused transport waits for a resume, whatever else is wrong', () => {
     const state = { ...open, paused: paused.paused };
     expect(explainParked(parkedAt({ state, rates: [quota(5, 0)], pool: full }), 'bulk', now)).toEqual({
       reason: 'transport_paused',
@@ -67,7 +67,7 @@ describe('an email that is parked', () => {
     });
   });
 
-  it('for a transport in trouble waits for the next probe, and hears of the others of its route', () => {
+  it('for a transport in trouble waits for the next probe, and the answer names the others of its route', () => {
     const others = [reportOf('well'), reportOf('backup', { state: paused }), reportOf('last', { state: open })];
     expect(explainParked(parkedAt({ state: open }, { others }), 'bulk', now)).toEqual({
       reason: 'transport_degraded',
@@ -79,7 +79,7 @@ describe('an email that is parked', () => {
     expect(late).toMatchObject({ summary: expect.stringContaining('The transport is tried next now'), movesAt: null });
   });
 
-  it('for a transport out of budget is told how many go before it, and about when it goes', () => {
+  it('for a transport out of budget shows how many go before it, and about when it goes', () => {
     const given = { rates: [pace(2, now + 300), quota(100, 40)], parked: { transactional: 5, bulk: 90 } };
     expect(explainParked(parkedAt(given, { ahead: 3 }), 'transactional', now)).toEqual({
       reason: 'waiting_for_budget',
@@ -94,7 +94,7 @@ describe('an email that is parked', () => {
     });
   });
 
-  it('for a transport that is slowed down is told so', () => {
+  it('for a transport that is slowed down says so', () => {
     const given = { factor: 0.0156, rates: [pace(0.25, now + 300)] };
     expect(explainParked(parkedAt(given), 'bulk', now).summary).toMatch(
       /^Transport ses may send one email every 4 seconds, slowed to 2 % because its server asked for less\. No email/,
@@ -130,7 +130,7 @@ describe('an email that is parked', () => {
     expect(explainParked(parkedAt(inSteps), 'bulk', now)).toMatchObject({ reason: 'waiting_for_budget' });
   });
 
-  it('for a transport whose server grants fewer connections than configured is told how many, also when its rates would allow more', () => {
+  it('for a transport whose server grants fewer connections than configured says how many, also when its rates would allow more', () => {
     const pool = { ...full, connections: 100, granted: 1, open: 1, busy: 1, waiting: 0 };
     expect(explainParked(parkedAt({ pool }), 'transactional', now)).toEqual({
       reason: 'transport_busy',
@@ -148,7 +148,7 @@ describe('an email that is parked', () => {
     expect(explainParked(parkedAt(used), 'bulk', now)).toMatchObject({ reason: 'waiting_for_budget' });
   });
 
-  it('for a transport that answers nothing waits for that, or for another of its route, and is told of those that answer nothing either', () => {
+  it('for a transport that answers nothing waits for it or another of its route, and names the others that answer nothing', () => {
     const hung = { pool: { ...full, hanging: 4 }, rates: [quota(5, 0)] };
     const others = [reportOf('backup', { pool: { ...full, busy: 1, hanging: 1 } }), reportOf('well', { pool: full })];
     expect(explainParked(parkedAt(hung, { others }), 'bulk', now)).toEqual({
@@ -212,7 +212,7 @@ it('one message in four is bulk while transactional mail is parked too', () => {
   expect(countBefore('transactional', 30, { transactional: 100, bulk: 2 })).toBe(32);
 });
 
-it('the slowest rate says when: a pace by its gaps, a quota once what is left of it is used up', () => {
+it('the slowest rate gives the time: a pace by its gaps, a quota once its rest is used up', () => {
   expect(goesAt([pace(10, now - 500)], 20, now)).toBe(now + 2_000);
   expect(goesAt([pace(10, now + 50)], 0, now)).toBe(now + 50);
   expect(goesAt([quota(60, 5)], 4, now)).toBe(now);

@@ -36,7 +36,7 @@ it.each<[string, typeof deferred, SettledOutcome]>([
   expect(told.recipients[0]?.why).toMatch(/^connection refused; /);
 });
 
-it('tells those apart whom a hand-over is for, who wait until it is over, and who wait for their own time', () => {
+it('distinguishes recipients of the hand-over, recipients that wait until it is over, and recipients that wait for their own time', () => {
   const later = recipient('c@x.co', {
     status: 'deferred',
     attempts: 1,

@@ -50,7 +50,7 @@ describe('a text', () => {
 });
 
 describe('in a URL', () => {
-  it('what is filled in for user and password is escaped, whatever is in it', () => {
+  it('a value for user and password is escaped, whatever is in it', () => {
     const { text, faults } = filled('smtps://«USER»:«PASS»@«HOST»?name=x');
     expect(faults).toEqual([]);
     expect(parseSmtpUrl(text)).toMatchObject({
@@ -60,7 +60,7 @@ describe('in a URL', () => {
     });
   });
 
-  it('what is filled in for a parameter stays one', () => {
+  it('a value for a parameter stays one parameter', () => {
     const { text } = fill('smtp://h.example?name=$' + '{N}&tls=none', {
       ...sources,
       variable: () => 'a&tls_verify=false',

@@ -17,7 +17,7 @@ import {
 const time = fc.integer({ min: 0, max: 2 ** 48 - 1 });
 const entropy = fc.uint8Array({ minLength: 10, maxLength: 10 });
 
-it('an id tells when it was made and comes back from its bytes', () => {
+it('an id shows when it was made and comes back from its bytes', () => {
   fc.assert(
     fc.property(time, entropy, (at, chance) => {
       const id = makeId('em', at, chance);
@@ -40,7 +40,7 @@ it('ids, their bytes and their times have one order', () => {
   );
 });
 
-it('the id of an email of a campaign tells its campaign and its place, and no other place has it', () => {
+it('the id of an email of a campaign shows its campaign and its place, and no other place has it', () => {
   const place = fc.integer({ min: 0, max: maxPlaces - 1 });
   fc.assert(
     fc.property(time, entropy, place, (at, chance, place) => {

@@ -9,7 +9,7 @@ import { recipient, start, storedEmail } from '../support/requests.ts';
 const stateWith = (...statuses: readonly RecipientStatus[]) =>
   storedEmail(statuses.map((status) => recipient('a@x.co', { status }))).state;
 
-it('a recipient counts where it came into another state, and nowhere else', () => {
+it('a recipient counts only if it entered another state', () => {
   expect(statesEntered(stateWith('queued', 'deferred', 'queued'), stateWith('sent', 'deferred', 'bounced'))).toEqual([
     'sent',
     'bounced',

@@ -35,7 +35,7 @@ it.each([
   [{ auth: { kind: 'password', user: 'hunter2', pass: 'hunter2', method: 'LOGIN' } }, 'login with a password (LOGIN)'],
   [{ auth: { kind: 'oauth2', ...oauth2, tokenUrl: 'https://hunter2.example' } }, 'login with XOAUTH2'],
   [{ maxAgeMs: 3_600_000, rates: [{ count: 14, windowMs: 1_000 }] }, 'or 1h, 14/s'],
-] satisfies [Partial<TransportSettings>, string][])('%j is said to be %s', (over, words) => {
+] satisfies [Partial<TransportSettings>, string][])('%j is described as %s', (over, words) => {
   const text = describePlan(planOf({ ...settings, ...over }));
   expect(text).toContain(words);
   expect(text).not.toContain('hunter2');

@@ -32,7 +32,7 @@ describe('a rate', () => {
     expect(formatRates(rates(text))).toBe(written);
   });
 
-  it('has every fault named', () => {
+  it('has every fault reported', () => {
     const unreadable = (part: string) =>
       `has a rate that cannot be read: ${part} (expected a count and a unit, such as 14/s)`;
     expect(parseRates('14/s,0/m,fast,5/s,-1/h,1.5/d,99999999999/s,')).toEqual({
@@ -50,7 +50,7 @@ describe('a rate', () => {
   });
 });
 
-describe('whoever keeps to', () => {
+describe('the rate of a sender', () => {
   it.each([
     ['14/s', '14/s', true],
     ['15/s', '14/s', false],
@@ -64,7 +64,7 @@ describe('whoever keeps to', () => {
     expect(keepsTo(rates(own), limit(granted))).toBe(expected);
   });
 
-  it('no rate keeps to none', () => {
+  it('no rate keeps to no limit', () => {
     expect(keepsTo(null, limit('1000/s'))).toBe(false);
   });
 });

@@ -15,7 +15,7 @@ const sound: RedisFacts = {
   lacksReplicas: false,
 };
 
-describe('what is guaranteed', () => {
+describe('the guarantee', () => {
   const cases: [keyof typeof guarantees, boolean, Partial<RedisFacts>][] = [
     ['always', true, {}],
     ['everysec', true, { fsync: 'everysec' }],

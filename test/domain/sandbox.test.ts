@@ -21,15 +21,18 @@ describe('a sandbox recipient', () => {
     },
   );
 
-  it.each(['bouncd', 'bounced2', '+bounced', 'x+bounced'])('%s is nobody there, and is told who is', (local) => {
-    const { refusal, feedback } = sandboxRowOf(`${local}@sandbox.invalid`);
-    expect(feedback).toBeNull();
-    expect(refusal?.attempts).toBe(Number.POSITIVE_INFINITY);
-    for (const { local: known } of sandboxRows) expect(refusal?.reply).toContain(known);
-    expect(classify(parseReply(refusal?.reply ?? ''))).toMatchObject({ action: 'fail', category: 'unknown_user' });
-  });
+  it.each(['bouncd', 'bounced2', '+bounced', 'x+bounced'])(
+    '%s is not a sandbox recipient, and the fault lists those that are',
+    (local) => {
+      const { refusal, feedback } = sandboxRowOf(`${local}@sandbox.invalid`);
+      expect(feedback).toBeNull();
+      expect(refusal?.attempts).toBe(Number.POSITIVE_INFINITY);
+      for (const { local: known } of sandboxRows) expect(refusal?.reply).toContain(known);
+      expect(classify(parseReply(refusal?.reply ?? ''))).toMatchObject({ action: 'fail', category: 'unknown_user' });
+    },
+  );
 
-  it('is refused with what fails it, or defers it by the schedule alone', () => {
+  it('is refused with text that fails it, or defers it by the schedule alone', () => {
     const meant = (name: string) => classify(parseReply(rowOf(name)?.refusal?.reply ?? ''));
     expect(meant('bounced')).toMatchObject({ action: 'fail', category: 'unknown_user' });
     expect(meant('deferred')).toMatchObject({ action: 'retry', waitMs: null });

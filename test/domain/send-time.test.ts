@@ -60,7 +60,7 @@ describe('a time', () => {
   });
 
   it.each(['in a minute', 'in -1 min', 'in 1 fortnight', 'in 1.5 hours', 'tomorrow at 9am', '1 min', ['in 1 min'], 5])(
-    '%s is no time: it is told of examples of both forms',
+    '%s is no time: the fault has examples of both forms',
     (scheduled_at) => {
       expect(faultsOf({ ...good, scheduled_at })).toEqual([
         '/scheduled_at must be an ISO 8601 time with an offset, such as 2030-01-31T09:00:00Z, or like `in 5 minutes`',

@@ -62,7 +62,7 @@ describe('what an attempt says', () => {
     expect(verdictOf(outcome).kind).toBe(kind);
   });
 
-  it('a fault has its cause and reason; a refusal that all were told counts as one of the login', () => {
+  it('a fault has its cause and reason; a refusal of all recipients counts as one of the login', () => {
     const met = { kind: 'fault', cause: 'connect', reason: 'ECONNREFUSED', byMessage: false };
     expect(verdictOf(fault)).toEqual(met);
     expect(verdictOf({ ...fault, byMessage: true } as Outcome)).toEqual({ ...met, byMessage: true });

@@ -29,7 +29,7 @@ function verdictsAfter(outcome: SettledOutcome, before: StoredEmail, ...after: R
   return found.map(({ address, scope, reason, emailId }) => [address, scope, reason, emailId]);
 }
 
-it('suppresses who is not there, for all mail, and not who refused the message', () => {
+it('suppresses a mailbox that does not exist, for all mail, but not one that refused the message', () => {
   const before = storedEmail(['Gone@x.co', 'b@x.co', 'c@x.co'].map((address) => recipient(address)));
   const after = before.state.recipients.map((one) => ({ ...one, status: 'bounced', nextAttemptAt: null }) as const);
   const [a, b, c] = after.map((one, place) => ({ ...one, smtp: [gone, spam, null][place] ?? null }));
@@ -51,7 +51,7 @@ it.each<[SharedStage, string[], string[]]>([
   expect(found.map(([address]) => address)).toEqual(suppressed);
 });
 
-it('suppresses who was refused by name before the connection broke', () => {
+it('suppresses a recipient that was refused by name before the connection broke', () => {
   const before = storedEmail([recipient('gone@x.co'), recipient('b@x.co')]);
   const refused = [{ address: 'gone@x.co', smtp: gone }];
   const outcome = { kind: 'unknown', transport: 't', detail: 'ECONNECTION', refused } as const;
@@ -59,7 +59,7 @@ it('suppresses who was refused by name before the connection broke', () => {
   expect(verdictsAfter(outcome, before, after)).toEqual([['gone@x.co', 'all', 'bounce', 'em_1']]);
 });
 
-it('suppresses who complained of bulk mail for bulk mail alone', () => {
+it('suppresses a recipient that complained about bulk mail for bulk mail only', () => {
   for (const [lane, scope] of [
     ['bulk', 'bulk'],
     ['transactional', 'all'],
@@ -71,14 +71,14 @@ it('suppresses who complained of bulk mail for bulk mail alone', () => {
   }
 });
 
-it('says nothing of who stays where it was, nor of sandbox recipients', () => {
+it('says nothing about recipients whose state stays, nor about sandbox recipients', () => {
   const bounced = recipient('a@x.co', { status: 'bounced', smtp: gone });
   expect(verdicts(storedEmail([bounced]), bounced)).toEqual([]);
   const sandbox = recipient('bounced@sandbox.invalid');
   expect(verdicts(storedEmail([sandbox]), { ...sandbox, status: 'bounced', smtp: gone })).toEqual([]);
 });
 
-it('marks a bounce when all whom it is about were suppressed by it, and no other event', () => {
+it('marks a bounce when it suppressed all of its recipients, and no other event', () => {
   const made = (address: string, reason: SuppressionReason = 'bounce'): Suppression => {
     return { id: 'sp_1', address, scope: 'all', reason, emailId: 'em_1', note: null };
   };

@@ -132,7 +132,7 @@ describe('a draw', () => {
   });
 });
 
-it('plans route alike when routes and rules are the same, whatever is said of the transports', () => {
+it('plans with the same routes and rules route alike, whatever they say about the transports', () => {
   const plan = planWith([]);
   const faster = { ...planWith([]), transports: recordOf([['ses', settingsOf('smtp://h.example?rate=1/s')]]) };
   expect(isSameRouting(plan, faster)).toBe(true);

@@ -127,7 +127,7 @@ describe('the breaker', () => {
     expect(probeWaits({ cause: 'limit', reason: '550' }, 6)).toEqual([30, 60, 120, 300, 300, 300]);
   });
 
-  it('tells the latest trouble, and keeps to its times as long as that is of one kind', () => {
+  it('shows the latest trouble, and keeps its times as long as the kind stays the same', () => {
     const open = afterFaults(['connect', 'connect', 'connect']);
     const later = start + 900;
     expect(afterFault(open, { cause: 'connect', reason: 'other words' }, later)).toBe(open);
@@ -207,7 +207,7 @@ describe('the brake', () => {
     expect(afterSlowDown(null, start)).toEqual({ factor: 0.5, at: start });
   });
 
-  it('learns how long a message takes from whoever knows it, also just after it took hold', () => {
+  it('learns from any worker how long a message takes, also just after it started', () => {
     const brake = { factor: 0.5, at: start, messageMs: 60_000 };
     expect(afterSlowDown(brake, start + 1_000, 200)).toEqual({ ...brake, messageMs: 200 });
     expect(afterSlowDown({ factor: 0.5, at: start }, start + 1_000, 200)).toEqual({ ...brake, messageMs: 200 });
@@ -240,7 +240,7 @@ describe('what a transport may do', () => {
     expect(after(600_000)).toBe(20);
   });
 
-  it('is not held back by what another server granted, or this one when it was allowed fewer', () => {
+  it('is not limited by a grant of another server, or by one of this server when fewer were allowed', () => {
     const granted = { connections: 4, at: start, of: settings };
     for (const other of [{ host: 'mx.example.org' }, { port: 25 }, { connections: 30 }])
       expect(pacedRates({ ...settings, ...other }, { brake: null, granted }, start).connections).toBeGreaterThan(4);
@@ -277,7 +277,7 @@ describe('what a transport may do', () => {
     expect(paceAt(1 / 2, 1, [{ ...perSecond, count: 80 }])).toEqual(carried(25));
   });
 
-  it('is that share of its rate where nobody knows what a connection carries, and of a message a second without a rate', () => {
+  it('is that share of its rate if the capacity of a connection is unknown, and of one message a second without a rate', () => {
     const pacesAt = (factor: number, ...rates: Rate[]) => paced(factor, { ...settings, connections: 1, rates }).rates;
     expect(pacesAt(1 / 2, perSecond)).toEqual([{ ...perSecond, count: 7 }]);
     expect(pacesAt(1 / 64, perSecond, perMinute, perDay)).toEqual([

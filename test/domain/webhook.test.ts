@@ -41,7 +41,7 @@ describe('a rotated secret', () => {
   const now = 1_764_000_000_000;
   const once = rotated({ secret: 'first', previousSecret: null }, 'second', now);
 
-  it('signs beside the new one for a day, and no longer', () => {
+  it('still signs alongside the new one for a day, and no longer', () => {
     const signing = [0, rotationMs - 1, rotationMs].map((after) => signingSecrets(once, now + after));
     expect(signing).toEqual([['second', 'first'], ['second', 'first'], ['second']]);
   });

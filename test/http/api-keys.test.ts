@@ -234,7 +234,7 @@ describe('a manage key with limits', () => {
 });
 
 describe('a rate', () => {
-  it('is told with every answer, and a request over it is refused until its window ends', async () => {
+  it('is reported with every answer, and a request over it is refused until its window ends', async () => {
     const { api } = await make({ scopes: ['read'], rate: '3/m,100/h' });
     const statuses: number[] = [];
     for (const left of [2, 1, 0]) {
@@ -259,7 +259,7 @@ describe('a rate', () => {
     });
   });
 
-  it('is not told to a key without one', async () => {
+  it('is not reported to a key without one', async () => {
     const { headers } = await (await make({})).api('GET', '/v1/api-keys');
     expect(Object.keys(headers).filter((name) => name.startsWith('ratelimit'))).toEqual([]);
   });

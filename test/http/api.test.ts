@@ -51,7 +51,7 @@ describe('a list', () => {
     ['campaigns', 'a campaign', 'em'],
     ['suppressions', 'a suppression', 'em'],
     ['webhooks/wh_1/deliveries', 'a delivery', 'wh'],
-  ])('of %s is refused behind what is no id of one', async (path, item, other) => {
+  ])('of %s is refused after a cursor that is not an id of one', async (path, item, other) => {
     for (const wrong of ['zzz', '!', `${other}_01kb2m6c3e5g7j9m1p3r5t7v9x`])
       for (const side of ['after', 'before']) {
         const answer = await postrider.api('GET', `/v1/${path}?${side}=${wrong}`);
@@ -112,7 +112,7 @@ describe('a URL that cannot be read', () => {
   });
 });
 
-describe('what is not there', () => {
+describe('a missing route or resource', () => {
   it.each(['/v1/emails/em_00000000000000000000000000', '/v1/webhooks/wh_1', '/v1/nothing', '/nothing?x=1'])(
     '%s is a 404 that says so',
     async (path) => {
@@ -131,7 +131,7 @@ describe('a base URL that ends with a slash', () => {
   });
 });
 
-describe('a body sent to what is not there', () => {
+describe('a body sent to an unknown route', () => {
   it('is not what the answer is about', async () => {
     const answer = await postrider.api('POST', '/v1/nothing', 'x', { 'content-type': 'text/plain' });
     expect(answer).toMatchObject({ status: 404, body: { name: 'not_found' } });
@@ -162,7 +162,7 @@ describe('a path that is there', () => {
     expect((await head('/v1/nothing')).status).toBe(404);
   });
 
-  it('tells a caller without a key nothing', async () => {
+  it('shows nothing to a caller without a key', async () => {
     const answer = await apiClient(postrider.url, null)('PATCH', '/v1/webhooks', '{');
     expect(answer).toMatchObject({ status: 401, body: { name: 'missing_api_key' } });
     expect(answer.headers.allow).toBeUndefined();
@@ -173,7 +173,7 @@ describe('a fault outside of the body', () => {
   it.each([
     ['/dev/inbox.json?colour=blue&to=x', '#/query/colour', 'unknown_field', 'is not a known parameter'],
     ['/dev/inbox/mi_1/attachments/last', '#/path/index', 'invalid_type', 'must be a number'],
-  ])('is pointed at as such: %s', async (path, pointer, code, message) => {
+  ])('is reported as such: %s', async (path, pointer, code, message) => {
     const answer = await postrider.api('GET', path);
     expect(answer).toMatchObject({ status: 422, body: { errors: [{ pointer, code, message }] } });
     expect(answer.body.detail).toBe(`${pointer}: ${message}`);

@@ -31,7 +31,7 @@ describe('an idempotency_key in a batch', () => {
     ]);
   });
 
-  it('that stands twice is refused there again, also once the first of them can no longer be sent', async () => {
+  it('that occurs twice is refused at the second place again, also once the first email can no longer be sent', async () => {
     const template = { name: 'Fleeting', alias: 'fleeting', subject: 'Hi', text: 'Hello' };
     const made = await api('POST', '/v1/templates', template);
     const keyed = { ...good, subject: undefined, text: undefined, template: { id: 'fleeting' }, idempotency_key: '2x' };

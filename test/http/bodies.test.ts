@@ -54,7 +54,7 @@ describe('in chunks, to a route that takes no body', () => {
   }
 
   it.each(['', 'application/json', 'application/octet-stream'])(
-    'none at all is no body, whatever its type: %j',
+    'no bytes at all count as no body, whatever the type: %j',
     async (type) => {
       expect(await ask(type, '')).toBe(404);
     },
@@ -112,12 +112,12 @@ describe('a body that cannot be read', () => {
     ['application/json; charset=utf-16', '{}'],
     ['application/merge-patch+json', '{}'],
     ['nonsense', '{}'],
-  ])('of type %s is a 415 that says what is read', async (type, body) => {
+  ])('of type %s gets a 415 that lists the accepted types', async (type, body) => {
     const answer = await refused(body, { ...json, 'content-type': type });
     expect(answer).toMatchObject({ status: 415, headers: { accept: 'application/json' } });
   });
 
-  it('of no type is a 415 as well', async () => {
+  it('of no type gets a 415 as well', async () => {
     expect(await refused('{}', { authorization: json.authorization })).toMatchObject({ status: 415 });
   });
 });
@@ -131,7 +131,7 @@ describe('a body in JSON', () => {
     },
   );
 
-  it('that is empty counts as none: missed where one is needed, ignored elsewhere', async () => {
+  it('that is empty counts as no body: a fault where one is required, ignored elsewhere', async () => {
     const missed = await postrider.api('POST', '/v1/emails', '');
     expect(missed).toMatchObject({
       status: 422,
@@ -146,7 +146,7 @@ describe('a body in JSON', () => {
     expect(await postrider.api('DELETE', `/v1/webhooks/${hook.body.id}`, '')).toMatchObject({ status: 200 });
   });
 
-  it('that is null is not none', async () => {
+  it('that is null still counts as a body', async () => {
     const { body } = await postrider.api('POST', '/v1/emails', 'null');
     expect(body.errors).toEqual([{ pointer: '', code: 'invalid_type', message: 'must be an object' }]);
   });
@@ -169,7 +169,7 @@ describe('a body packed with gzip', () => {
     expect(await http.send('POST', '/v1/emails', headers, packed)).toMatchObject({ status: 202 });
   });
 
-  it.each(['identity', ''])('only where its header says so: "%s"', async (coding) => {
+  it.each(['identity', ''])('only if its header says so: "%s"', async (coding) => {
     const answer = await postrider.api('POST', '/v1/emails', email, { 'content-encoding': coding });
     expect(answer.status).toBe(202);
   });
@@ -217,7 +217,7 @@ describe('a body packed with gzip', () => {
 });
 
 describe('a body whose length is not what was announced', () => {
-  it('is waited for only as long as the connection stands', async () => {
+  it('is waited for only as long as the connection lasts', async () => {
     const before = await stored();
     for (const headers of [json, gzip]) {
       using http = await openRawHttp(postrider.url);
@@ -248,7 +248,7 @@ describe('a body whose length is not what was announced', () => {
 });
 
 describe('an answer', () => {
-  it('lists a thousand faults at most, and repeats little of what was given', async () => {
+  it('lists a thousand faults at most, and repeats little of the body', async () => {
     const fields = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`x${index}${'y'.repeat(500)}`, 1]));
     const { problem, body } = await refused(JSON.stringify({ ...email, ...fields }));
     expect(problem.errors).toHaveLength(1_000);

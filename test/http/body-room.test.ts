@@ -115,7 +115,7 @@ it('a large body that was announced and does not come takes no room from others'
   }
 });
 
-it('small bodies have a limit of their own, and large ones are accepted beside them', async () => {
+it('small bodies have a limit of their own, and large ones are accepted besides them', async () => {
   using _first = await openUnended(smallBodyBytes, await tokenOf(postrider.api, {}));
   using second = await openUnended(smallBodyBytes);
   await until('them to be in hand', async () => (await askFor(9 * kb, testApiKey, '/v1/emails')).status === 503);
@@ -137,7 +137,7 @@ describe.each([
   it.each([
     { scope: 'send', path: '/v1/emails' },
     { scope: 'read', path: '/v1/templates/none/render' },
-  ])('of one key ($scope) and those that it made leave room for those of others', async ({ scope, path }) => {
+  ])('of one key ($scope) and of keys that it made leave room for other keys', async ({ scope, path }) => {
     const maker = await tokenOf(postrider.api, { scopes: [scope, 'manage'] });
     const made = await tokenOf(apiClient(postrider.url, maker), { scopes: [scope] });
     await using held = new AsyncDisposableStack();
@@ -215,7 +215,7 @@ it('the largest request is taken when no other is in hand, however little room t
   expect((await postrider.api('POST', '/v1/emails', email)).status).toBe(202);
 });
 
-it('in any order of bodies, each part holds at most its room, and each key its share, except for one body beside small ones, and in the end nothing', () => {
+it('in any order of bodies, each part holds at most its room and each key its share, except for one body besides small ones; in the end all is free', () => {
   const step = fc.record({ who: fc.nat(9), bytes: fc.nat(2 * roomBytes), leaves: fc.boolean() });
   const kind = fc.record({ isLarge: fc.boolean(), rootId: fc.constantFrom('ak_1', 'ak_2', 'ak_3') });
   fc.assert(

@@ -93,7 +93,7 @@ it('pages go on in the order in which they were added, over chunks', async () =>
   expect(refused.status).toBe(422);
 });
 
-it('each is where its mark or the record it has since says, and a page by status has those alone', async () => {
+it('each recipient has the status of its mark or its later record, and a page by status has only those', async () => {
   const bounced = await list('status=bounced');
   expect([emails(bounced), bounced.has_more]).toEqual([[700, 1_201], false]);
   expect(bounced.data[0]).toMatchObject({

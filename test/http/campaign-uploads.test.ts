@@ -180,7 +180,7 @@ describe('an upload', () => {
     expect(await everybody(id)).toEqual([{ address: 'ada@example.org', variables: { plan: 'x; y' } }]);
   });
 
-  it('of nothing adds nobody; what is no type or no campaign is told', async () => {
+  it('of nothing adds no recipient; a wrong type or campaign is reported', async () => {
     const id = await create();
     for (const type of [ndjson, csv, json])
       expect((await upload(id, { body: '', type })).body).toMatchObject({ received: 0, added: 0 });
@@ -213,7 +213,7 @@ describe('an upload under an Idempotency-Key', () => {
   }
   const count = async (id: string) => (await campaigns.get(id))?.state.counts.recipients ?? 0;
 
-  it('that was cut off goes on where it was, and the answer is for all of it', async () => {
+  it('that was cut off continues where it ended, and the answer covers all of it', async () => {
     const id = await create();
     const whole = `${lines(700)}{"email":"nobody"}\n${lines(700, 650)}`;
     const socket = begin(id, 'list', whole.slice(0, -2_000));
@@ -252,7 +252,7 @@ describe('an upload under an Idempotency-Key', () => {
     expect(await upload(id, { body: lines(1_200), key: 'list' })).toMatchObject({ isReplay: true });
   });
 
-  it('whose process was killed is gone on with by another once its lease is over', async () => {
+  it('whose process was killed is continued by another once its lease is over', async () => {
     const id = await create();
     const scope = Object.keys(await redis.hgetall(keys.campaignUploads(id)));
     expect(scope).toEqual([]);
@@ -289,7 +289,7 @@ it('a campaign that has as many recipients as it may is not added to', async () 
   });
 });
 
-it('of records that are not valid the first hundred are named', async () => {
+it('names the first hundred invalid records', async () => {
   const id = await create();
   const { body } = await upload(id, { body: '{"email":"nobody"}\n'.repeat(150) });
   expect(body).toMatchObject({ received: 150, added: 0, invalid: 150 });

@@ -24,7 +24,7 @@ const keyOf = async (given: object) =>
 const later = () => new Date(Date.now() + 3_600_000).toISOString();
 
 describe('a campaign', () => {
-  it('comes back as it was given, a draft that nobody is in', async () => {
+  it('comes back as it was given, as a draft without recipients', async () => {
     const given = {
       ...letter,
       ...{ name: 'December', reply_to: ['a@example.com'], preheader: 'Read on', missing: 'lenient', rate: '100/s' },
@@ -45,7 +45,7 @@ describe('a campaign', () => {
     expect((await api('GET', `/v1/campaigns/${body.id}`)).body).toEqual(body);
   });
 
-  it('may be made with null for what it leaves out', async () => {
+  it('may be created with null for fields that it leaves out', async () => {
     const none = { text: null, reply_to: null, headers: null, tags: null, template: null, rate: null, missing: null };
     expect((await api('POST', '/v1/campaigns', { ...letter, ...none })).status).toBe(201);
   });
@@ -79,7 +79,7 @@ describe('a campaign', () => {
     ]);
   });
 
-  it('copies its template as it stands, in the version that is asked for, and what it says itself comes first', async () => {
+  it('copies its template as it is, in the requested version, and its own fields take precedence', async () => {
     const template = {
       name: 't',
       alias: 'news',
@@ -147,7 +147,7 @@ describe('a campaign', () => {
 });
 
 describe('sending', () => {
-  it('needs somebody to send to, happens once, and says where it stands when it is too late', async () => {
+  it('needs recipients, happens once, and says the status of the campaign when it is too late', async () => {
     const id = await create();
     expect((await move(id, 'send')).body).toMatchObject({ campaign_status: 'draft', detail: /no recipients/ });
     await add(id, 'ada@example.org', 'ADA@Example.org', 'grace@example.org');
@@ -204,7 +204,7 @@ describe('sending', () => {
     ]);
   });
 
-  it('of one that was canceled as a draft nobody is told that it was sent', async () => {
+  it('of a campaign that was canceled as a draft never reports that it was sent', async () => {
     const id = await create();
     await add(id, 'ada@example.org');
     await move(id, 'cancel');
@@ -217,7 +217,7 @@ describe('sending', () => {
     expect(removed.body.detail).toBe(ofCanceled('removed while recipients of it are pending'));
   });
 
-  it('begins at its time, which another request moves, and now when that says so', async () => {
+  it('begins at its time; another request changes the time, or starts it now', async () => {
     const at = later();
     const id = await create({ scheduled_at: at });
     await add(id, 'ada@example.org');
@@ -230,7 +230,7 @@ describe('sending', () => {
     });
   });
 
-  it('is refused in production where nobody could unsubscribe', async () => {
+  it('is refused in production without a way to unsubscribe', async () => {
     const production = {
       ...{ REDIS_URL: redis.url, ROLES: 'api', NODE_ENV: 'production', PUBLIC_URL: 'http://mail.example.com' },
       SMTP_URL: 'smtp://127.0.0.1:9?tls=none',

@@ -66,7 +66,7 @@ it('a late request gets a 408, nothing more of it is read, and its connection en
   expect([request.complete, request.destroyed]).toEqual([false, true]);
 });
 
-it('one that is late is told so by the type it asks for', async () => {
+it('a late request gets an answer that says so, in the type that it asks for', async () => {
   await using slow = await open();
   slow.socket.write(post.replace('host: a', 'host: a\r\naccept: application/json'));
   await until('the request', () => slow.exchanges[0]);
@@ -77,18 +77,21 @@ it('one that is late is told so by the type it asks for', async () => {
 it.each([
   ['before a request', junk],
   ['in the body of one', `${post.replace('content-length: 9', 'transfer-encoding: chunked')}zz\r\n`],
-])('what is not HTTP is told so and let go though its client hangs: %s', async (_, bytes) => {
-  await using broken = await open();
-  broken.socket.write(bytes);
-  expect(await broken.told()).toMatch(/^HTTP\/1\.1 400 .*"name":"unreadable_request"/s);
-  await broken.letGo();
-});
+])(
+  'bytes that are not HTTP get an answer that says so, and the connection ends though its client hangs: %s',
+  async (_, bytes) => {
+    await using broken = await open();
+    broken.socket.write(bytes);
+    expect(await broken.told()).toMatch(/^HTTP\/1\.1 400 .*"name":"unreadable_request"/s);
+    await broken.letGo();
+  },
+);
 
 it('a head that does not end has a minute', () => {
   expect(makeConnections().makeServer(() => {}).headersTimeout).toBe(60_000);
 });
 
-it('bytes that are not HTTP behind a request get their 400 after the answer to that request', async () => {
+it('bytes after a request that are not HTTP get their 400 after the answer to that request', async () => {
   await using both = await open();
   both.socket.write(`${post}abcdefghi${junk}`);
   const { response } = await until('the request', () => both.exchanges[0]);
@@ -98,7 +101,7 @@ it('bytes that are not HTTP behind a request get their 400 after the answer to t
   await both.letGo();
 });
 
-it('into an answer that is under way nothing is said: the connection ends', async () => {
+it('an answer in progress gets no error text: the connection ends', async () => {
   await using stream = await open((_request, response) => void response.write('begun'));
   stream.socket.write(get);
   await until('the answer', () => stream.seen.text.includes('begun'));

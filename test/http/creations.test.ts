@@ -49,7 +49,7 @@ describe.each([
     expect(new Set([first, second, third].map((answer) => answer.body[secret])).size).toBe(3);
   });
 
-  it('that is repeated after the thing was taken away does not bring it back', async () => {
+  it('that is repeated after the thing was deleted does not restore it', async () => {
     const { id } = (await post(apis[0], 'gone')).body;
     await apis[0].api('DELETE', `${path}/${id}`);
     expect(await post(apis[1], 'gone')).toMatchObject({ status: 201, body: { id } });

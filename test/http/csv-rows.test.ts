@@ -26,7 +26,7 @@ function readOneByOne(text: string): CsvRow[] {
   }
 }
 
-it('a row is the same whatever stands before it, and wherever the list is cut', () => {
+it('a row is the same whatever comes before it, and wherever the list is cut', () => {
   const piece = fc.constantFrom('"', '"', ',', '","', 'a', '\n', '\n', '\r\n', '\r', 'a","b\n');
   const text = fc.array(piece, { maxLength: 40 }).map((pieces) => pieces.join(''));
   fc.assert(

@@ -40,7 +40,7 @@ async function list(query = ''): Promise<Mail[]> {
 const subscribers = async () => Number((await direct.pubsub('NUMSUB', keys.inboxChannel))[1]);
 
 describe('captured mail as JSON', () => {
-  it('is listed newest first, and tells who it was really for', async () => {
+  it('is listed newest first, and shows who it was really for', async () => {
     const first = await capture({ to: ['Grace <grace@example.org>', 'linus@exämple.org'], bcc: 'hidden@example.org' });
     const second = await capture({ subject: 'Grüße 👋' });
     const listed = await list();
@@ -146,7 +146,7 @@ describe('files', () => {
 });
 
 describe('the live stream', () => {
-  it('tells of each mail and of an emptied inbox, to any number of readers over one subscription', async () => {
+  it('reports each mail and an emptied inbox, to any number of readers over one subscription', async () => {
     const readers = await Promise.all([readEvents(), readEvents()]);
     expect(await subscribers()).toBe(1);
     const { id } = await capture({});
@@ -222,7 +222,7 @@ describe('who may look', () => {
     '192.168.1.7',
     'postrider:8080',
     'mail.default.svc.cluster.local',
-  ])('whoever comes as %s', async (host) => {
+  ])('a request with the host %s', async (host) => {
     expect((await open('GET', '/dev/inbox.json', undefined, { host })).status).toBe(200);
   });
   it.each(['cross-site', 'same-site'])('no %s request may empty it', async (site) => {
@@ -236,7 +236,7 @@ describe('who may look', () => {
   });
 });
 
-it('the page may run its own script only, and stands in no frame', async () => {
+it('the page may run only its own script, and cannot be framed', async () => {
   const { headers } = await open('GET', '/dev/inbox');
   expect(headers).toMatchObject({ 'x-frame-options': 'DENY', 'referrer-policy': 'no-referrer' });
   expect(headers['content-security-policy']).toContain("default-src 'none'; script-src 'self'; style-src 'self';");

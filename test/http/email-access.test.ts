@@ -139,7 +139,7 @@ describe.each<{ limits: Fields; own: readonly Fields[]; foreign: readonly Foreig
     expect(idsIn(await list(admin, 'limit=100'))).toEqual(before);
   });
 
-  it('sends those of a permissive batch that are within them, and is told of the others', async () => {
+  it('sends those of a permissive batch that are within them, and gets the faults of the others', async () => {
     const batch = [...foreign.map(({ fields }) => fields), ...own].map((fields) => ({ ...email, ...fields }));
     const { status, body } = await api('POST', '/v1/emails/batch', batch, { 'x-batch-validation': 'permissive' });
     expect(status).toBe(202);
@@ -165,7 +165,7 @@ describe.each<{ limits: Fields; own: readonly Fields[]; foreign: readonly Foreig
   });
 
   it.each(requests)(
-    'is told by %s …%s that a foreign email is not there, which then stays as it was',
+    'learns from %s …%s that a foreign email does not exist, and the email stays as it was',
     async (method, rest, body) => {
       const unknown = `em_${'0'.repeat(26)}`;
       const none = await api(method, `/v1/emails/${unknown}${rest}`, body);
@@ -180,7 +180,7 @@ describe.each<{ limits: Fields; own: readonly Fields[]; foreign: readonly Foreig
     },
   );
 
-  it('sees and touches its own, whoever sent it', async () => {
+  it('sees and changes its own, whichever key sent it', async () => {
     for (const id of ownIds)
       for (const [method, rest, body, status] of requests)
         expect([method, rest, (await api(method, `/v1/emails/${id}${rest}`, body)).status]).toEqual([

@@ -23,7 +23,7 @@ describe('a batch', () => {
     }
   });
 
-  it('stands in lists in the order of the request, its last email first', async () => {
+  it('appears in lists in the order of the request, its last email first', async () => {
     const { body } = await post({ base: { ...good, external_id: 'in-order' }, messages: Array(100).fill({}) });
     const list = await api('GET', '/v1/emails?external_id=in-order&limit=100');
     expect(list.body.data.map(({ id }) => id)).toEqual(body.data.map(({ id }) => id).reverse());
@@ -67,7 +67,7 @@ describe('a batch', () => {
     });
   });
 
-  it('that is permissive accepts what is right and says of the rest where it is wrong', async () => {
+  it('that is permissive accepts valid emails and reports the faults of the rest', async () => {
     const { status, body } = await post([{ ...good, to: 'x' }, good, { ...good, html: 7 }, good], permissive);
     expect(status).toBe(202);
     expect(body.data).toHaveLength(2);

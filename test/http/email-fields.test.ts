@@ -76,7 +76,7 @@ describe('an email', () => {
     expect((await faultsOf({ lane: 'express' }))[0]).toBe(422);
   });
 
-  it('by a route that is not there is refused, and told which there are', async () => {
+  it('by an unknown route is refused, and the fault lists the routes that exist', async () => {
     expect(await faultsOf({ route: 'marketing' })).toEqual([422, ['/route is not a route here: expected default']]);
   });
 
@@ -141,7 +141,7 @@ describe('a change', () => {
   const change = (id: string, what: 'cancel' | 'retry') => postrider.api('POST', `/v1/emails/${id}/${what}`);
   const move = (id: string, to: unknown) => postrider.api('PATCH', `/v1/emails/${id}`, { scheduled_at: to });
 
-  it('that comes too late is a conflict that says where the email stands', async () => {
+  it('that comes too late is a conflict that says the status of the email', async () => {
     const { id } = (await post({})).body;
     const late = await move(id, inMs(hour));
     expect(late).toMatchObject({ status: 409, headers: { 'content-type': 'application/problem+json' } });
@@ -165,7 +165,7 @@ describe('a change', () => {
     expect(await change(id, 'retry')).toMatchObject({ status: 409, body: { email_status: 'canceled' } });
   });
 
-  it('of what is not there or not a time is refused as such', async () => {
+  it('of a missing email, or to a wrong time, is refused as such', async () => {
     const none = 'em_00000000000000000000000000';
     expect(
       [await change(none, 'cancel'), await change('x', 'retry'), await move(none, inMs(hour))].map(
@@ -243,6 +243,6 @@ it('an email for `in 1 hour` is answered as scheduled, and its repeat gets the s
   expect(Math.round((Date.parse(scheduled_at ?? '') - Date.parse(created_at ?? '')) / 60_000)).toBe(60);
 });
 
-it('a topic_id is refused: it would exclude nobody', async () => {
+it('a topic_id is refused: it would exclude no recipient', async () => {
   expect(await faultsOf({ topic_id: 'b6d24b8e' })).toEqual([422, [expect.stringContaining('there are no topics')]]);
 });

@@ -38,7 +38,7 @@ describe('an email of a template', () => {
     });
   });
 
-  it('says itself what comes before what the template says', async () => {
+  it('has its own fields take precedence over those of the template', async () => {
     const own = { from: 'Bob <bob@example.com>', reply_to: ['bob@example.com'], subject: 'Mine' };
     const { body } = await send({ ...own, template: { id, variables } });
     expect(await look(body)).toMatchObject({ ...own, html: expect.stringContaining('Dear Ada') });
@@ -68,7 +68,7 @@ describe('an email of a template', () => {
     ]);
   });
 
-  it('is refused where its reader would see the name of a link in place of it', async () => {
+  it('is refused if its reader would see the name of a link instead of the link', async () => {
     const html = '<a href="{{ unsubscribe_url }}">Stop</a>';
     await postrider.api('POST', '/v1/templates', { name: 'Foot', alias: 'foot', subject: 's', html });
     const of = { from: 'a@example.com', template: { id: 'foot' } };
@@ -86,7 +86,7 @@ describe('an email of a template', () => {
     expect(told(batch)).toEqual([expect.stringMatching(/^\/messages\/1\/template has/)]);
   });
 
-  it('or of none is refused as well where it is bulk mail', async () => {
+  it('or of no template is refused as well if it is bulk mail', async () => {
     const own = { from: 'a@example.com', subject: 's', html: '{{unsubscribe_url}}', text: '{{ unsubscribe_url }}' };
     const several = { ...own, lane: 'bulk', to: ['ada@example.org', 'bob@example.org'] };
     expect(told(await send(several)).map((fault) => fault.split(',')[0])).toEqual([
@@ -109,7 +109,7 @@ describe('an email of a template', () => {
     expect(told(await send(body))).toEqual(faults);
   });
 
-  it('keeps to what its key may do, whoever says who it is from', async () => {
+  it('keeps to what its key may do, also when the template sets the sender', async () => {
     const { body } = await postrider.api('POST', '/v1/api-keys', {
       name: 'k',
       scopes: ['send'],
@@ -157,7 +157,7 @@ describe('a batch of a template', () => {
     ]);
   });
 
-  it('tells of each that lacks something, and accepts the others where it may', async () => {
+  it('reports each email that lacks something, and accepts the others if allowed to', async () => {
     const messages = [
       { template: { id: 'order', variables } },
       { template: { id: 'order', variables: { name: 'x' } } },

@@ -40,7 +40,7 @@ beforeAll(async () => {
 afterAll(() => opened.disposeAsync());
 
 describe('the list', () => {
-  it('is newest first, 20 at a time unless told otherwise, and says whether there is more', async () => {
+  it('is newest first, 20 at a time by default, and says whether there is more', async () => {
     expect(all).toHaveLength(25);
     expect(all.map(({ id }) => id)).toEqual(
       all

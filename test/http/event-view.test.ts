@@ -14,7 +14,7 @@ const payloadOf = (type: (typeof eventTypes)[number]) => sampleEvent(type, Date.
 describe.each(eventTypes)('%s', (type) => {
   const payload = payloadOf(type);
 
-  it('is told as its schema says, with nothing that stands in none', () => {
+  it('is shown as its schema says, with no field that the schema lacks', () => {
     expect(checkPayload(payload)).toEqual([]);
     const { data } = payloadView.parse(payload);
     const known = payloadView.options.find((kind) => kind.shape.type.safeParse(type).success)?.shape.data.shape ?? {};

@@ -75,7 +75,7 @@ it('an event in the feed equals that of a webhook, with its id and its place', a
   ]);
 });
 
-it('pages follow one another without a gap or a repeat, and a new event comes behind the last of them', async () => {
+it('pages follow one another without a gap or a repeat, and a new event comes after the last of them', async () => {
   const events = Array.from({ length: 25 }, (_, n) => eventOf(n % 2 === 0 ? one : other, n + 1));
   const cursors = await world.add(...events);
   const { ids, pages } = await readAll('limit=10');
@@ -120,13 +120,13 @@ describe('types', () => {
     expect((await page(`?${query}`)).data.map(({ type }) => type)).toEqual(types);
   });
 
-  it('that there are none of lead past what was looked at', async () => {
+  it('without any event lead past the events that were looked at', async () => {
     const last = (await page()).next;
     expect(await page('?types=email.canceled')).toEqual({ object: 'list', has_more: false, next: last, data: [] });
   });
 });
 
-it('looking for what is rare is cut short, makes way all the same, and finds it', async () => {
+it('a search for rare events is cut short, still advances, and finds them', async () => {
   const many = Array.from({ length: 12_000 }, (_, n) => eventOf(one, n + 1));
   await world.add(...many, eventOf(one, 12_001, { type: 'email.bounced' }), eventOf(one, 12_002));
   const { ids, pages } = await readAll('types=email.bounced');
@@ -189,8 +189,8 @@ describe('who may look', () => {
   });
 });
 
-describe('what was removed', () => {
-  it('before it was read is told as 410; the oldest that is kept is where to begin again', async () => {
+describe('a removed event', () => {
+  it('gives a 410 if it was not read before; a reader starts again with the oldest event that is kept', async () => {
     const [first = '', second = '', third = '', fourth = ''] = await world.add(
       ...[1, 2, 3, 4].map((n) => eventOf(one, n)),
     );
@@ -205,7 +205,7 @@ describe('what was removed', () => {
     expect((await page()).next).toBe(fourth);
   });
 
-  it('an event that was removed once it was read is no loss, be it all there ever was', async () => {
+  it('is no loss after it was read, even if it was the only one', async () => {
     const [, last = ''] = await world.add(eventOf(one, 1), eventOf(one, 2));
     const beyond = `${Number.parseInt(last, 10) + 1}-0`;
     expect(await world.trim(beyond)).toBe(2);

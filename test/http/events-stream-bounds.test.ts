@@ -144,7 +144,7 @@ describe('with a heartbeat', () => {
   });
   beforeEach(() => world.direct.flushall());
 
-  it('a reader hears that its stream lives, and moves past what it did not ask for', async () => {
+  it('a reader sees that its stream is alive, and moves past events that it did not ask for', async () => {
     const reader = await readStream(world.url, {}, '?types=email.bounced');
     await until('heartbeats', () => reader.heartbeats() >= 3);
     const [, last] = await world.add(...eventsOf(1, 2));

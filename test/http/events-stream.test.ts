@@ -67,7 +67,7 @@ it('a stream and a list pass over what cannot be read', async () => {
   expect(world.seen.troubles).toEqual([]);
 });
 
-it('once its key is revoked a stream is told nothing more, and ends at the next event', async () => {
+it('once its key is revoked a stream gets nothing more, and ends at the next event', async () => {
   const [revoked, kept] = [await world.makeKey({ scopes: ['read'] }), await world.makeKey({ scopes: ['read'] })];
   const by = ({ token }: { token: string }) => read({ authorization: `Bearer ${token}` });
   const [leaving, also, staying] = await Promise.all([by(revoked), by(revoked), by(kept)]);
@@ -80,7 +80,7 @@ it('once its key is revoked a stream is told nothing more, and ends at the next 
   expect([idsOf(leaving), idsOf(also)]).toEqual([idsIn(eventsOf(one, 1, 1)), idsIn(eventsOf(one, 1, 1))]);
 });
 
-it('a stream goes on behind Last-Event-ID, else behind after, with what was missed before what is new', async () => {
+it('a stream continues after Last-Event-ID, else after `after`, with missed events before new ones', async () => {
   const cursors = await world.add(...eventsOf(one, 1, 300));
   const place = (n: number) => String(cursors[n - 1]);
   const fromHeader = await read({ 'last-event-id': place(10) }, `?after=${place(200)}`);

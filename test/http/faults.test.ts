@@ -69,7 +69,7 @@ describe('a fault', () => {
     },
   );
 
-  it('of every kind that zod knows is in the table, but for unions, which have their own below', () => {
+  it('of every kind that zod knows is in the table, except unions, which have their own below', () => {
     const codes = cases.flatMap(
       ([schema, value]) => schema.safeParse(value).error?.issues.map(({ code }) => code) ?? [],
     );
@@ -129,7 +129,7 @@ describe('a fault in a union', () => {
     [{ to: ['abc', { name: 'x' }] }, ['/to/1/email required: is required']],
     [{ to: ['abc', true] }, ['/to/1 invalid_union: must be a string or an object']],
     [{ to: 1 }, ['/to invalid_union: must be a string or an object or an array']],
-  ])('of %j is that of the branch it was meant for', (value, expected) => {
+  ])('is that of the intended branch: %j', (value, expected) => {
     expect(faults(list, value)).toEqual(expected);
   });
 
@@ -138,7 +138,7 @@ describe('a fault in a union', () => {
     expect(faults(content, { template: 1 })).toEqual(['/template invalid_type: must be a string']);
   });
 
-  it('that is told apart by a field names what that may be, or only the faults of the branch it names', () => {
+  it('that is distinguished by a field names its allowed values, or only the faults of the branch it names', () => {
     const union = z.discriminatedUnion('kind', [
       z.object({ kind: z.literal('a'), size: z.number() }),
       z.object({ kind: z.literal('b') }),

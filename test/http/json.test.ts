@@ -156,7 +156,7 @@ describe('a file as a list of bytes', () => {
     expect(read(text).fault).toMatch(/^The body has more than 500000 values at line 1, column \d+$/);
   });
 
-  it('still has its faults told', () => {
+  it('still has its faults reported', () => {
     expect(read('{"content":[1,2,03]}').fault).toMatch(/^The body is not valid JSON: .*column 18/);
     expect(read('{"content":[1,2,]}').fault).toMatch(/^The body is not valid JSON: .*column 17/);
     expect(read('{"content":[1,2').fault).toMatch(/^The body is not valid JSON: .*found the end$/);
@@ -263,7 +263,7 @@ describe('a fault', () => {
     expect(read(text)).toEqual({ fault });
   });
 
-  it('in UTF-8 is found behind a megabyte of characters that are not, and among replacement characters that were given', () => {
+  it('in UTF-8 is found after a megabyte of non-ASCII characters, and among replacement characters that were given', () => {
     const before = '€'.repeat(400_000) + '\ufffd'.repeat(1_000);
     expect(read(Buffer.concat([Buffer.from(`"\n${before}`), Buffer.from([0xe2, 0x82]), Buffer.from('"')]))).toEqual({
       fault: 'The body is not valid UTF-8 at line 2, column 401001',

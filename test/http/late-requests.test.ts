@@ -91,7 +91,7 @@ it('a body that keeps its pace has its whole time, and one that falls below it i
   expect(held.late).toEqual(held.requests);
 });
 
-it('an upload goes on as long as bytes come, and is ended when none do', async () => {
+it('an upload continues as long as bytes come, and is ended when none do', async () => {
   await using upload = await open();
   upload.socket.write(head);
   const request = await until('the request', () => upload.requests[0]);

@@ -45,18 +45,21 @@ it.each([
   [ndjson, Buffer.from(`\ufeff${ada}`, 'utf16le'), 1],
   [ndjson, Buffer.from(`\ufeff${ada}`, 'utf16le').swap16(), 1],
   [ndjson, `{"email":\n${ada}`, null],
-] as const)('%s: a fault of the list is told from one of a record, and is the last: %j', async (type, body, at) => {
-  for (const size of [1, 1_000]) {
-    async function* cut() {
-      const bytes = Buffer.from(body);
-      for (let from = 0; from < bytes.length; from += size) yield bytes.subarray(from, from + size);
+] as const)(
+  '%s: a fault of the list is distinguished from one of a record, and is the last: %j',
+  async (type, body, at) => {
+    for (const size of [1, 1_000]) {
+      async function* cut() {
+        const bytes = Buffer.from(body);
+        for (let from = 0; from < bytes.length; from += size) yield bytes.subarray(from, from + size);
+      }
+      const lines: Line[] = [];
+      for await (const some of readRecords(cut(), type, ['email'])) lines.push(...some);
+      const place = lines.findIndex(isListFault);
+      expect([place, lines[place]?.line ?? null]).toEqual(at === null ? [-1, null] : [lines.length - 1, at]);
     }
-    const lines: Line[] = [];
-    for await (const some of readRecords(cut(), type, ['email'])) lines.push(...some);
-    const place = lines.findIndex(isListFault);
-    expect([place, lines[place]?.line ?? null]).toEqual(at === null ? [-1, null] : [lines.length - 1, at]);
-  }
-});
+  },
+);
 
 describe('a list that cannot be understood from its beginning', () => {
   const lists: readonly [string, string | Buffer, string][] = [
@@ -71,7 +74,7 @@ describe('a list that cannot be understood from its beginning', () => {
   };
 
   it.each([...lists, [json, '{}', 'line 1: the body must be a list'] as const])(
-    'adds nobody to a campaign, and another may come in its place: %s, %j',
+    'adds no recipient to a campaign, and another upload may replace it: %s, %j',
     async (type, body, words) => {
       const path = `campaigns/${await create()}/recipients`;
       expect(await upload(path, type, body, 'list')).toMatchObject(refused(words));
@@ -79,12 +82,12 @@ describe('a list that cannot be understood from its beginning', () => {
     },
   );
 
-  it.each(lists)('suppresses nobody, and does not look as if it did: %s, %j', async (type, body, words) => {
+  it.each(lists)('suppresses no address, and does not look as if it did: %s, %j', async (type, body, words) => {
     expect(await upload('suppressions/import', type, body)).toMatchObject(refused(words));
   });
 });
 
-it('a list that breaks off says so, and where, however many other faults it has, also when it comes again', async () => {
+it('a list that breaks off reports that and the place, however many other faults it has, also in a repeat', async () => {
   const path = `campaigns/${await create()}/recipients`;
   const body = `[${'"nobody",'.repeat(150)}${ada},{"email":`;
   const once = await upload(path, json, body, 'list');

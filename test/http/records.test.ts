@@ -89,7 +89,7 @@ it.each([';', '\t'])('CSV: as spreadsheets write it, with %j between the fields'
 describe.each([
   ['a byte order mark', '\ufeff'],
   ['nothing', ''],
-])("CSV: Excel's first line, behind %s", (_, mark) => {
+])("CSV: Excel's first line, after %s", (_, mark) => {
   const list = (first: string, delimiter: string) =>
     `${mark}${first}\r\nemail,note\r\na@x.co,"x\ny"\r\nb@x.co,1,2\r\n`.replaceAll(',', delimiter);
 
@@ -100,7 +100,7 @@ describe.each([
       ['"sep=;"', ';'],
       ['sep=\\t', '\t'],
     ] as const),
-  ])('%j is what stands between fields, and counts as a line', async (first, delimiter) => {
+  ])('%j is what separates fields, and counts as a line', async (first, delimiter) => {
     const text = list('first', delimiter).replace('first', first);
     for (const places of [[], Array.from(Buffer.from(text), (_byte, n) => n)])
       expect(await read(csv, text, places)).toEqual([
@@ -154,11 +154,11 @@ it.each([
   ['a@x.co', 'the first line must be a header that names the column "email"; it has "a@x.co"'],
   ['"email', 'has a quote that is not closed'],
   [`email${','.repeat(1_000)}`, 'the header has 1001 columns, where there may be 1000'],
-])('CSV: a header that cannot be gone by is said once: %s', async (header, fault) => {
+])('CSV: an unusable header is reported once: %s', async (header, fault) => {
   expect(await read(csv, `${header}\nb@x.co,b\nc@x.co,c\n`)).toEqual([{ line: 1, fault }]);
 });
 
-it('CSV: a faulty row spoils no row behind it, however long the list', async () => {
+it('CSV: a faulty row spoils no row after it, however long the list', async () => {
   const good = (from: number) => Array.from({ length: 10_000 }, (_, n) => `${from + n}@x.co,n`);
   const rows = [
     ...good(0),
@@ -180,7 +180,7 @@ it('CSV: a faulty row spoils no row behind it, however long the list', async () 
   }
 });
 
-it('CSV: a row costs what it has, however many columns there could be', async () => {
+it('CSV: the cost of a row depends on its fields, not on the number of columns', async () => {
   const rows = 'a@x.co\n'.repeat(50_000);
   const cost = async (columns: number) => {
     const text = `email${Array.from({ length: columns }, (_, n) => `,c${n}`).join('')}\n${rows}`;
@@ -228,7 +228,7 @@ it.each([
   ['[1,"]', [2, 'the list is not closed with ]']],
   ['[1] 2', [2, 'there is more behind the list']],
   ['[1],', [2, 'there is more behind the list']],
-])('JSON: a list that is at fault as a whole is read as far as it goes, and said: %s', async (text, fault) => {
+])('JSON: a list that is faulty as a whole is read as far as possible, and reported: %s', async (text, fault) => {
   for (const places of [[], [...text].map((_, n) => n)]) {
     const lines = await read(json, text, places);
     expect(lines.filter((line) => 'fault' in line).map((line) => Object.values(line))).toEqual([fault]);

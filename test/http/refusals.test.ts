@@ -56,7 +56,7 @@ it.each(places)('a URL below %s that cannot be read is refused by itself', async
     expect(await refusalOf('GET', place + end)).toMatchObject({ status: 400, problem: { name: 'unreadable_request' } });
 });
 
-it.each(places)('a URL below %s that is longer than what is read is refused', async (place) => {
+it.each(places)('a URL below %s that is too long is refused', async (place) => {
   expect(await refusalOf('GET', place + 'x'.repeat(20_000))).toMatchObject({
     ...{ status: 400, problem: { name: 'unreadable_request' } },
   });
@@ -74,7 +74,7 @@ it.each(['/', '/nothing', '/LIVEZ', '/livez/', '/u', '/docs/nothing', '/v1', '/v
   },
 );
 
-it('none of all that was a bug', async () => {
+it('nothing of all this was a bug', async () => {
   expect((await postrider.api('GET', '/livez')).status).toBe(200);
   expect(postrider.output()).not.toContain('"bug"');
 });

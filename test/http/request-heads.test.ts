@@ -71,7 +71,7 @@ describe('an error', () => {
     ['of a URL that cannot be read', 'GET', '/v1/emails/%zz', 400, key],
     ['of what is not there', 'GET', '/v1/nothing', 404, key],
     ['of a body', 'POST', '/v1/emails', 422, { ...key, 'content-type': json }],
-  ] as const)('%s goes by the name that is asked for', async (_, method, path, status, headers) => {
+  ] as const)('%s uses the host name of the request', async (_, method, path, status, headers) => {
     using http = await openRawHttp(postrider.url);
     const bodies = [];
     for (const [accept, type] of [
@@ -92,7 +92,7 @@ describe('an error', () => {
 describe('a body that waits for 100 Continue', () => {
   const waiting = ['host: a', 'expect: 100-continue', length];
 
-  it('is asked for where it is read', async () => {
+  it('is requested only where the body is read', async () => {
     using http = await openRawHttp(postrider.url);
     http.write(post(...waiting, authorization));
     expect(await http.answer()).toMatchObject({ status: 100 });

@@ -35,7 +35,7 @@ it('the admin key is let in without a look into the store, with every scope', as
 it.each([
   ['read whole', 'application/json', '/whole'],
   ['of records', 'application/x-ndjson', '/records'],
-])('a body %s whose client goes away is told of once, as no bug', async (_, type, path) => {
+])('a body %s whose client goes away is reported once, and not as a bug', async (_, type, path) => {
   const told: unknown[] = [];
   let begun = 0;
   const routes: Routes = (app) => {

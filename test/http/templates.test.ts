@@ -111,7 +111,7 @@ describe('a template', () => {
     expect(told(await change({ html: '{% if %}' }))[0]).toMatch(/^\/html line 1, column 6: /);
   });
 
-  it('that two change at once is changed by each in turn, or by one of them', async () => {
+  it('that two callers change at the same time is changed by each in turn, or by one of them', async () => {
     const id = await create();
     const answers = await Promise.all(
       Array.from({ length: 10 }, (_, n) =>
@@ -123,7 +123,7 @@ describe('a template', () => {
     expect((await postrider.api('GET', `/v1/templates/${id}/versions`)).body.data).toHaveLength(1 + changed);
   });
 
-  it('says when it was changed last, which a change to what it is already does not move', async () => {
+  it('shows the time of its last change, which a change without a difference does not move', async () => {
     const id = await create();
     const timesOf = async () => {
       const { body } = await postrider.api('GET', `/v1/templates/${id}`);

@@ -170,7 +170,7 @@ describe('transports', () => {
     expect(asked).toEqual([['verify', 'ses']]);
   });
 
-  it('are paused in the name of the key, and resumed, each answered with how they stand then', async () => {
+  it('are paused in the name of the key, and resumed, and each answer shows their new state', async () => {
     const manager = apiClient(url, 'pr_manages');
     expect(await manager('POST', '/v1/transports/ses/pause')).toMatchObject({
       status: 200,
@@ -189,7 +189,7 @@ describe('transports', () => {
     for (const path of posts) expect(await api('POST', path.replace('ses', 'sse'))).toMatchObject(expected);
   });
 
-  it('cannot be told of while the store is away', async () => {
+  it('cannot be shown while the store is away', async () => {
     trouble = new Error('Connection is closed.');
     expect(await api('GET', '/v1/transports')).toMatchObject({ status: 503, body: { name: 'service_unavailable' } });
   });
@@ -211,7 +211,7 @@ describe('a key', () => {
     ['pr_hasty', 429, 429],
     ['pr_unknown', 401, 401],
     [null, 401, 401],
-  ])('%s is answered %i to what it looks at and %i to what it asks for', async (token, toGet, toPost) => {
+  ])('%s gets %i for reading and %i for actions', async (token, toGet, toPost) => {
     expect(await statuses(token)).toEqual([toGet, toGet, toPost, toPost, toPost]);
     expect(asked).toHaveLength(toPost === 200 ? 3 : 0);
   });

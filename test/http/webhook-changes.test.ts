@@ -48,7 +48,7 @@ it('an endpoint may be named once more in the body, as SDKs do, and no other', a
   expect(await line.webhooks.get(id)).not.toHaveProperty('webhook_id');
 });
 
-it('an event that arrives right after an endpoint was enabled stays, and what was left from before is removed', async () => {
+it('an event that arrives right after an endpoint was enabled stays, and older remains are removed', async () => {
   const webhook = await line.addWebhook({ endpoint: 'https://app.example.com/hooks' });
   await changeTo(webhook, 'disabled');
   await line.redis.hset(keys.health(webhook.id), { failures: 9, failingSince: 1 });

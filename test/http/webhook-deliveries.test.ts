@@ -91,13 +91,13 @@ describe('the log', () => {
     expect(JSON.stringify(body)).not.toMatch(/hunter2|whsec_/);
   });
 
-  it('shows what was answered to a delivery that went well', async () => {
+  it('shows the answer to a delivery that succeeded', async () => {
     const [{ id = '' } = {}] = (await list('?status=success')).data;
     const { body } = await postrider.api('GET', `/v1/webhooks/${webhook}/deliveries/${id}`);
     expect(body).toMatchObject({ status: 'success', tries: [{ status: 200, detail: null, response: 'thanks' }] });
   });
 
-  it('shows no request of what was lost before it was tried', async () => {
+  it('shows no request for an event that was lost before its first try', async () => {
     const lost = lostDelivery('1764063012345-0', null);
     const given = { endpoint: consumer.url, events: ['webhook.disabled'] };
     const { id } = (await postrider.api('POST', '/v1/webhooks', given)).body;
@@ -117,7 +117,7 @@ describe('the log', () => {
 });
 
 describe('replay', () => {
-  it('of what is pending goes out now, and by its event, its delivery and its time under the same id', async () => {
+  it('of a pending delivery goes out now, by its event, its delivery or its time, under the same id', async () => {
     const [{ id: delivery_id = '', message_id: event_id = '' } = {}] = (await list('?event_type=email.bounced')).data;
     const times = () => consumer.ids().filter((one) => one === event_id).length;
     expect(times()).toBe(2);

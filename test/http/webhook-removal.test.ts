@@ -62,7 +62,7 @@ describe('an endpoint', () => {
   });
 });
 
-it('a removed endpoint loses all that waits for it, and a delivery in hand ends with its answer and leaves nothing behind', async () => {
+it('a removed endpoint loses all that waits for it, and a delivery in progress ends with its answer and leaves no data', async () => {
   const answers: Reply[] = [{ status: 503 }];
   let answerHeld: (reply: Reply) => void = () => {};
   const held = new Promise<Reply>((resolve) => {

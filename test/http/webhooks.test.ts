@@ -39,14 +39,14 @@ const full = {
 };
 
 describe('an endpoint', () => {
-  it('that two remove at once is gone for both, as it is for a command that is sent again', async () => {
+  it('that two callers remove at once is gone for both, as it is for a command that is sent again', async () => {
     const { id } = await make();
     const webhooks = openWebhooks(redis, new Uint8Array(32), () => new Uint8Array(12));
     expect(await Promise.all([webhooks.remove(id), webhooks.remove(id)])).toEqual([true, true]);
     expect(await webhooks.remove(id)).toBe(false);
   });
 
-  it('that is removed leaves nothing behind, whatever its remover does next', async () => {
+  it('that is removed leaves no data, whatever its remover does next', async () => {
     const { id } = await make();
     await redis.zadd(keys.postsDue, 1, id);
     const rings = [keys.posts(id), keys.posting(id), keys.deliveriesBy(id, 'failed'), keys.answersByTime(id)];
@@ -102,7 +102,7 @@ describe('an endpoint', () => {
     expect(await redis.zcard(keys.posts(id))).toBe(0);
   });
 
-  it('that is moved begins anew: it need not wait for what its old place did, nor answer for it', async () => {
+  it('that is moved starts afresh: failures of its old address neither delay nor count against it', async () => {
     const { id } = await make();
     const health = { failures: 9, failingSince: 1_764_000_000_000, restUntil: Date.now() + 3_600_000 };
     await redis.hset(keys.health(id), health);
@@ -184,7 +184,7 @@ describe('a header of the caller', () => {
     },
   );
 
-  it('is one of twenty at most, given together or by and by', async () => {
+  it('is one of twenty at most, created together or one by one', async () => {
     const headers = (from: number, count: number) =>
       Object.fromEntries(Array.from({ length: count }, (_, n) => [`X-H${from + n}`, 'v']));
     expect((await postrider.api('POST', '/v1/webhooks', { ...plain, headers: headers(0, 21) })).status).toBe(422);
@@ -197,7 +197,7 @@ describe('a header of the caller', () => {
 });
 
 describe('a test event', () => {
-  it('is posted signed, with the headers of the endpoint, and is answered with what came back', async () => {
+  it('is posted signed, with the headers of the endpoint, and the answer shows the response', async () => {
     await using receiver = await openReceiver(() => 418);
     const { id, signing_secret } = await make({ endpoint: receiver.url, headers: { 'X-Gateway-Key': 'k1' } });
     const { status, body } = await postrider.api('POST', `/v1/webhooks/${id}/test`);

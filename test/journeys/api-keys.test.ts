@@ -23,7 +23,7 @@ async function makeKey(request: Record<string, unknown>) {
   return { id: body.id, token: body.token, clients: apis.map(({ url }) => apiClient(url, body.token)) };
 }
 
-it('a revocation holds from its answer on; what was under way is accepted whole or refused', async () => {
+it('a revocation holds from its answer on; a request in progress is accepted completely or refused', async () => {
   const [first] = apis;
   for (let round = 0; round < 3; round++) {
     const { id, clients } = await makeKey({ permission: 'sending_access' });

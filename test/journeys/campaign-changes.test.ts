@@ -65,7 +65,7 @@ it('a recipient whose message is being handed over cannot be changed', async () 
   expect((await standingOf(redis, id)).marks).toEqual(['handing']);
 });
 
-it('who unsubscribes by the link of a letter is told of as an event of that email', async () => {
+it('a reader that unsubscribes by the link of a letter causes an event of that email', async () => {
   const id = await addEnded(['sent', 'queued']);
   const emailId = placeId(id, 0);
   const token = unsubscribeToken({ emailId, address: 'r0@example.com' }, unsubscribeKey(secretKey));
@@ -77,7 +77,7 @@ it('who unsubscribes by the link of a letter is told of as an event of that emai
   expect((await standingOf(redis, id)).counts).toEqual(await tallyOf(redis, id));
 });
 
-it('retries everybody who failed, expired or is held, and nobody who was refused', async () => {
+it('retries all recipients that failed, expired or are held, and none that was refused', async () => {
   const id = await addEnded(['failed', 'bounced', 'expired', 'sent', 'failed', 'suppressed']);
   await redis.hset(keys.campaign(id), { status: 'completed', endedAt: 1 });
   const store = await openStore(redis, secretKey, () => Buffer.alloc(12));
@@ -96,7 +96,7 @@ it('retries everybody who failed, expired or is held, and nobody who was refused
   expect(await retryFailed({ ...store, read: found, change }, id)).toEqual({ kind: 'refused', status: 'canceled' });
 });
 
-it('nobody is retried of whose letter nothing can be made, and that is said', async () => {
+it('recipients whose letter cannot be made are not retried, and the answer says so', async () => {
   const content = { missing: 'strict', text: 'Your plan: {{ plan }}' } as const;
   const rows = [{ plan: 'gold' }, {}].map((variables, n) => ({ address: `r${n}@example.com`, variables }));
   const id = await addCampaign(redis, { recipients: rows, content });
@@ -134,7 +134,7 @@ it('a retry under one Idempotency-Key is done once, whatever failed since, and r
   expect(elsewhere.body).toMatchObject({ name: 'invalid_idempotent_request' });
 });
 
-it('nobody is retried of a campaign that was canceled, alone or with all, and that is said', async () => {
+it('recipients of a canceled campaign are not retried, alone or together, and the answer says so', async () => {
   const id = await addEnded(['failed', 'sent']);
   await redis.hset(keys.campaign(id), { status: 'canceled', endedAt: 1 });
   expect((await api.api('POST', `/v1/campaigns/${id}/retry-failed`)).status).toBe(409);

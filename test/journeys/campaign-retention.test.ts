@@ -4,7 +4,7 @@ import { startPostrider } from '../support/postrider.ts';
 import { openTestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
-it('what belongs to a campaign goes as it is needed no more, and all of it in the end', async () => {
+it('data of a campaign is removed when it is no longer needed, and in the end all of it', async () => {
   await using server = await openTestRedis();
   const redis = server.connect();
   const env = { REDIS_URL: server.url, LOG_LEVEL: 'info', PUBLIC_URL: 'http://mail.test', RETENTION_RECORDS: '3s' };

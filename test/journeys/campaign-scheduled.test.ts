@@ -71,7 +71,7 @@ it('one of them goes when it does, and one that is canceled keeps its times', as
   expect(await get(`/v1/campaigns/${campaign.id}`)).toMatchObject({ counts: { pending: 1, canceled: 1 } });
 });
 
-it('canceled before its time, it tells of each with all that is known of it, to whoever may hear of it', async () => {
+it('canceled before its time, it reports each recipient with all that is known, to all endpoints and readers that may see it', async () => {
   const hooks = [{ lane: 'bulk' }, { tags: { kind: 'news' } }];
   for (const filter of hooks)
     await postrider.api('POST', '/v1/webhooks', { endpoint: receiver.url, events: ['email.canceled'], filter });

@@ -48,7 +48,7 @@ const rows = async (id: string) => (await get(`/v1/campaigns/${id}/recipients`))
 const reasonOf = async (emailId: string) =>
   ((await get(`/v1/emails/${emailId}/explain`)) as unknown as { reason: ExplanationReason }).reason;
 
-it('why an email of it waits is told, whatever holds its campaign up', async () => {
+it('explain says why an email of it waits, whatever holds its campaign up', async () => {
   const seen = new Set<ExplanationReason>();
   const look = async (id: string) => {
     const [row] = await rows(id);
@@ -104,7 +104,7 @@ it('a campaign is sent, and each of its emails is found as any other', async () 
   expect((await api.api('GET', '/v1/suppressions/gone@all.test')).status).toBe(200);
 });
 
-it('the event feed tells of each email of a campaign, under its own subject, and of the campaign', async () => {
+it('the event feed has each email of a campaign, under its own subject, and the campaign', async () => {
   const id = await draft('email,name\r\neve@told.test,Eve\r\n');
   await api.api('POST', `/v1/campaigns/${id}/send`);
   await until('it to be completed', async () => (await get(`/v1/campaigns/${id}`)).status === 'completed');
@@ -140,7 +140,7 @@ it('its emails are listed by its id, the newest first, page by page and by their
   expect((await get('/v1/emails?campaign_id=cm_0')).data).toEqual([]);
 });
 
-it('one that is deferred waits for its campaign as well while that is paused, and is told so', async () => {
+it('a deferred email also waits for its campaign while that is paused, and explain says so', async () => {
   const id = await draft('email,name\r\nlater@why.test,Ada\r\n');
   const [row] = await rows(id);
   await api.api('POST', `/v1/campaigns/${id}/send`);

@@ -49,7 +49,7 @@ async function run(given: NewCampaign): Promise<string> {
   return id;
 }
 
-it('reaches everybody once, each with a letter of their own, and tells of each and of the whole', async () => {
+it('reaches every recipient once, each with its own letter, and reports each recipient and the whole', async () => {
   const recipients = readersAt('all.test', 260);
   const id = await run({
     recipients,
@@ -75,7 +75,7 @@ it('reaches everybody once, each with a letter of their own, and tells of each a
   expect(placed?.outcome).toMatchObject({ attempts: 1, transport: 'default', reply: expect.stringContaining('250') });
 });
 
-it('who is refused has bounced and is suppressed, who is deferred leaves and is tried again alone, who is suppressed gets nothing', async () => {
+it('a refused recipient bounces and is suppressed, a deferred one leaves and is tried again alone, a suppressed one gets nothing', async () => {
   let deferrals = 0;
   script.onRecipient = (address) => {
     if (address === 'r1@mixed.test') return '550 5.1.1 No such user';
@@ -99,7 +99,7 @@ it('who is refused has bounced and is suppressed, who is deferred leaves and is 
   expect(left?.state.recipients[0]).toMatchObject({ status: 'sent', attempts: 2 });
 });
 
-it('whoever a letter cannot be made for has failed, with the reason, and the others get theirs', async () => {
+it('a recipient whose letter cannot be made fails, with the reason, and the others get theirs', async () => {
   const recipients = [
     { address: 'a@faults.test', variables: { name: 'Ada' } },
     { address: 'b@faults.test', variables: {} },
@@ -122,7 +122,7 @@ it('sandbox recipients end as they should', async () => {
   expect((await standingOf(redis, id)).counts).toMatchObject({ delivered: 1, bounced: 1, complained: 1, sent: 1 });
 });
 
-it('paused it stands still with its counts exact, and resumed it goes on without a repeat', async () => {
+it('a paused campaign stops with exact counts, and continues without a repeat once resumed', async () => {
   let seen = 0;
   script.onMessage = async ({ to }) => {
     if (to[0]?.endsWith('@pause.test') && ++seen === 40) await moveCampaign(redis, id, 'paused');
@@ -146,7 +146,7 @@ it('paused it stands still with its counts exact, and resumed it goes on without
   expect([got.size, Math.max(...got.values())]).toEqual([250, 1]);
 });
 
-it('who left a campaign waits as well while it is paused', async () => {
+it('a recipient that left its campaign waits as well while the campaign is paused', async () => {
   let deferrals = 0;
   script.onRecipient = (address) => (address === 'r0@rest.test' && deferrals++ === 0 ? '450 4.2.0 Later' : undefined);
   script.onMessage = async ({ to }) => {
@@ -204,7 +204,7 @@ it('canceled while it runs, all that waits is canceled, with an event for each, 
   await until('nothing to be left to do', async () => !(await redis.zscore(keys.campaignsDue, id)));
 });
 
-it('while its transport is paused it stands still and burns no attempt, and it goes on by itself', async () => {
+it('while its transport is paused the campaign stops and uses no attempt, and it continues by itself', async () => {
   script.onRecipient = () => undefined;
   const states = openTransportStates(redis);
   await states.pause('default', 'ak_1', Date.now());
@@ -222,7 +222,7 @@ it('while its transport is paused it stands still and burns no attempt, and it g
   expect(new Set(placed.map(({ outcome }) => outcome?.attempts))).toEqual(new Set([1]));
 });
 
-it('a worker that has nothing to do hears of a campaign that is started', async () => {
+it('an idle worker notices a campaign that is started', async () => {
   expect(await redis.pubsub('NUMSUB', keys.campaignsBell)).toEqual([keys.campaignsBell, 1]);
 });
 

@@ -226,7 +226,7 @@ it('parked for a transport whose server refuses the login', async () => {
   });
 });
 
-it('the timeline has each attempt and each change with what it led to', async () => {
+it('the timeline has each attempt and each change with its result', async () => {
   const id = await send({ to: ['gone-too@example.org', 'b@example.org'], scheduled_at: isoIn(hour) });
   await world.api.api('PATCH', `/v1/emails/${id}`, { scheduled_at: isoIn(2 * hour) });
   await world.api.api('PATCH', `/v1/emails/${id}`, { scheduled_at: isoIn(0) });
@@ -285,7 +285,7 @@ it('with a server that does not speak a worker has it in hand, and others wait f
   });
 });
 
-it('every reason has been seen, but for those of campaigns', () => {
+it('every reason has been seen, except those of campaigns', () => {
   const reasons = explanationReasons.filter((reason) => !(campaignReasons as readonly string[]).includes(reason));
   expect([...seen].toSorted()).toEqual(reasons.toSorted());
 });

@@ -27,7 +27,7 @@ beforeAll(async () => {
 });
 afterAll(() => opened.disposeAsync());
 
-it('what a person waits for is out before the campaign that was there first', async () => {
+it('mail that a person waits for goes out before a campaign that came first', async () => {
   const bulk = { base: { ...base, lane: 'bulk' }, messages: Array(150).fill({}) };
   expect((await api.api('POST', '/v1/emails/batch', bulk)).status).toBe(202);
   const codes = { base: { ...base, subject: 'code' }, messages: Array(10).fill({}) };
@@ -39,7 +39,7 @@ it('what a person waits for is out before the campaign that was there first', as
   expect(order.lastIndexOf('code')).toBeLessThan(100);
 });
 
-it('bulk may be late: the age limit of one lane is not that of the other', async () => {
+it('bulk may be late: each lane has its own age limit', async () => {
   const send = async (lane: string) =>
     (await api.api('POST', '/v1/emails', { ...base, to: 'busy@example.org', lane })).body.id;
   const look = async (id: string) => (await api.api('GET', `/v1/emails/${id}`)).body;

@@ -43,7 +43,7 @@ it('a transport with as many connections as a lane has places is named at the st
   expect(said).toMatchObject([{ level: 40, transports: ['default'], worker_concurrency: 10 }]);
 });
 
-it('of a file that cannot be fetched no more than the host is in a line, and all but its query in the answer', async () => {
+it('of a file that cannot be fetched, a log line has only the host, and the answer all but its query', async () => {
   const attachments = [{ filename: 'Secret plan.pdf', path: 'https://127.0.0.1:1/secret/plan.pdf?key=secret' }];
   const { id } = (await api.api('POST', '/v1/emails', { ...email('bob@y.example'), attachments })).body;
   const lineOf = (msg: string) => named(linesOf(worker), msg).find((each) => each.email_id === id);
@@ -57,7 +57,7 @@ it('of a file that cannot be fetched no more than the host is in a line, and all
   expect(worker.output()).not.toMatch(/secret/i);
 });
 
-it('each unit of work is one line of JSON, and from a request one comes to what became of its emails', async () => {
+it('each unit of work is one line of JSON, and a request leads to the outcomes of its emails', async () => {
   await using receiver = await openReceiver((n) => (n === 1 ? 503 : 204));
   const hook = { endpoint: `${receiver.url}?token=top-secret`, events: ['email.sent', 'email.bounced'] };
   const { signing_secret: secret } = (await api.api('POST', '/v1/webhooks', hook)).body;
@@ -111,7 +111,7 @@ it('each unit of work is one line of JSON, and from a request one comes to what 
   expect(named(atWorker, 'webhook')).toContainEqual(expect.objectContaining({ status: 503, attempt: 1 }));
 });
 
-it('that Redis is away is said once, with the reason, and that it is back; what fails meanwhile is not said over and over', async () => {
+it('the log says once that Redis is away, with the reason, and that it is back; failures meanwhile are not repeated', async () => {
   await redis.stop();
   await until('it to be away', () => named(linesOf(worker), 'Redis is away').length > 0);
   await redis.start();

@@ -67,7 +67,7 @@ function isClosed([label, value]: readonly [string, string]): boolean {
 
 const ofOurs = ({ name }: Sample) => Object.keys(metrics).some((known) => name.startsWith(known));
 
-it('the page of metrics tells all there is of what was sent, and names nobody', async () => {
+it('the metrics page covers all that was sent, and names no address', async () => {
   await using receiver = await openReceiver();
   const hook = { endpoint: receiver.url, events: ['email.sent', 'email.bounced'] };
   expect((await api.api('POST', '/v1/webhooks', hook)).status).toBe(201);
@@ -113,7 +113,7 @@ it('the page of metrics tells all there is of what was sent, and names nobody', 
   }
 });
 
-it('the page of metrics says how much waits, since when, and how the transport stands', async () => {
+it('the metrics page says how much waits, since when, and the state of the transport', async () => {
   expect((await api.api('POST', '/v1/transports/relay/pause')).status).toBe(200);
   await api.api('POST', '/v1/emails', {
     ...email('later@y.example'),

@@ -124,14 +124,14 @@ it('mail that is still deferred at its age limit fails, and says with which repl
   });
 });
 
-it('a server without STARTTLS gets no password and no mail, and no attempt is burnt', async () => {
+it('a server without STARTTLS gets no password and no mail, and no attempt is used', async () => {
   const id = await world.send({ route: 'plain' });
   expect((await reasonOf(id)).reason).toMatch(/STARTTLS|TLS/);
   expect((await world.becomes(id, 'queued')).recipients[0]).toMatchObject({ attempts: 0 });
   expect(plain.mails).toEqual([]);
 });
 
-it('a certificate nobody vouches for is refused, unless tls_verify=false says otherwise', async () => {
+it('an untrusted certificate is refused, unless tls_verify=false says otherwise', async () => {
   const id = await world.send({ route: 'strict' });
   expect((await reasonOf(id)).reason).toMatch(/self-signed|certificate/i);
   expect(secure.mails).toEqual([]);

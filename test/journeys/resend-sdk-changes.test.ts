@@ -68,7 +68,7 @@ describe('a scheduled email', () => {
   });
 });
 
-it('what was sent cannot be canceled any more', async () => {
+it('sent mail can no longer be canceled', async () => {
   const { id } = dataOf(await resend.emails.send(letter));
   await lastEvent(id, 'sent');
   expect(errorOf(await resend.emails.cancel(id))).toMatchObject({
@@ -78,7 +78,7 @@ it('what was sent cannot be canceled any more', async () => {
   });
 });
 
-it('an email is seen with every field that the SDK tells of', async () => {
+it('an email is shown with every field that the SDK knows', async () => {
   const { id } = dataOf(
     await resend.emails.send({
       ...letter,
@@ -139,7 +139,7 @@ describe('emails.list', () => {
     expect([...up.toReversed().flat(), oldest]).toEqual(all);
   });
 
-  it('refuses what is no page', async () => {
+  it('refuses invalid paging', async () => {
     expect(errorOf(await resend.emails.list({ limit: 101 }))).toMatchObject({
       name: 'validation_error',
       statusCode: 422,

@@ -42,7 +42,7 @@ function mailOf(id: string): Promise<ReceivedMail> {
 }
 
 describe('emails.send', () => {
-  it('brings every field to the next hop', async () => {
+  it('delivers every field to the next hop', async () => {
     const { id } = dataOf(
       await resend.emails.send({
         from: 'Acme <acme@example.com>',
@@ -81,7 +81,7 @@ describe('emails.send', () => {
     expect(dataOf(await resend.emails.get(id)).tags).toEqual([{ name: 'category', value: 'receipt' }]);
   });
 
-  it('brings attachments however they are given, and one to show inline', async () => {
+  it('delivers attachments however they are given, and an inline one', async () => {
     const image = Buffer.from('89504e470d0a1a0a', 'hex');
     // A view into a larger buffer: what lies around it is not part of the file.
     const part = new Uint8Array([9, 9, 1, 2, 3, 9]).subarray(2, 5);
@@ -161,7 +161,7 @@ describe('batch.send', () => {
     expect(dataOf(await resend.emails.list({ limit: 1 })).data[0]?.id).toBe(before);
   });
 
-  it('takes what is right and names what is not, when it is permissive', async () => {
+  it('accepts valid emails and reports invalid ones, when it is permissive', async () => {
     const { data, errors } = dataOf(
       await resend.batch.send([right(1), wrong, right(2)], { batchValidation: 'permissive' }),
     );

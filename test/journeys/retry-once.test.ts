@@ -54,7 +54,7 @@ it('retries once for each key', async () => {
   expect(await retry(id, 'two')).toMatchObject({ status: 200, body: { status: 'queued' } });
 });
 
-it('a key stands for one email, and is free again where the retry was refused', async () => {
+it('a key belongs to one email, and is free again if the retry was refused', async () => {
   const [id, other] = [await expiredEmail(), await expiredEmail()];
   await retry(id, 'mine');
   expect(await retry(other, 'mine')).toMatchObject({ status: 422, body: { name: 'invalid_idempotent_request' } });

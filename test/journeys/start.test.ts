@@ -29,7 +29,7 @@ it.each([
   ['worker', '10.0.0.0.1'],
   // An address for documentation (RFC 5737), which no machine has.
   ['api', '192.0.2.1'],
-])('with the role %s and a HOST that is none of this machine, HOST is named: %s', async (ROLES, HOST) => {
+])('with the role %s and a HOST that this machine does not have, the fault names HOST: %s', async (ROLES, HOST) => {
   await using redis = await openTestRedis();
   const given = { ...testKeys, REDIS_URL: redis.url, SMTP_URL: 'smtp://127.0.0.1:9?tls=none' };
   const env = { ...given, PORT: '0', HEALTH_PORT: '0', ROLES, HOST };
@@ -46,7 +46,7 @@ it('says what is allowed and unwise in its settings', async () => {
   await postrider.printed(/^RETENTION_EVENTS is shorter than WEBHOOK_SCHEDULE lasts/m);
 });
 
-it('while Redis loads its data it waits, says so, and answers where the API will that it lives and is not ready', async () => {
+it('while Redis loads its data a start waits, says so, and answers on the port of the API that it is alive and not ready', async () => {
   await using server = await openTestRedis();
   // Half a minute of it.
   await server.restartLoading(30_000);
@@ -111,7 +111,7 @@ it('a stop ends a start that waits for a Redis that never comes, also one that f
   expect(await postrider.ended, postrider.output()).toBe(0);
 });
 
-it('what would not come right by itself ends a start in production as well, and in development so does a Redis that is not there', async () => {
+it('a fault that does not pass by itself ends a start also in production; in development a missing Redis does too', async () => {
   await using redis = await openTestRedis({ requirepass: 'right' });
   const env = { ...production, ROLES: 'api', REDIS_URL: redis.url.replace('unix://', 'unix://:wrong-one@localhost') };
   await using wrong = startProcess(process.execPath, [main], { env });

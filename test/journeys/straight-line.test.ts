@@ -55,7 +55,7 @@ describe.each([
     url: (port: number) => `smtp://${credentials}@localhost:${port}`,
   },
 ])('the straight line over $name', ({ implicitTls, methods, url }) => {
-  it('delivers exactly what was posted, once, and tells of it in a signed webhook', async () => {
+  it('delivers exactly what was posted, once, and reports it in a signed webhook', async () => {
     await using smtp = await openSmtpServer({}, { tls: certificate, implicitTls, methods });
     await using receiver = await openReceiver();
     await using postrider = await startPostrider({

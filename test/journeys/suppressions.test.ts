@@ -72,7 +72,7 @@ it('an address that was refused for good gets nothing more, others of the same e
   expect(history.data.some((entry) => (entry as unknown as { kind: string }).kind === 'suppressed')).toBe(true);
 });
 
-it('who unsubscribed gets no bulk mail and every login code', async () => {
+it('an unsubscribed address gets no bulk mail, but every login code', async () => {
   const asked = { email: 'ADA@example.org', scope: 'bulk', reason: 'unsubscribe' };
   expect(await api('POST', '/v1/suppressions', asked)).toMatchObject({
     status: 201,
@@ -82,7 +82,7 @@ it('who unsubscribed gets no bulk mail and every login code', async () => {
   await ended(await send({ to: 'ada@example.org' }), 'sent');
 });
 
-it('what was scheduled before is not sent after; taken off the list, the address gets mail again, and the log says by whom', async () => {
+it('mail scheduled earlier is not sent; off the list, the address gets mail again, and the log says which key removed it', async () => {
   const later = new Date(Date.now() + 3_600_000).toISOString();
   const id = await send({ to: 'bob@example.org', scheduled_at: later });
   await api('POST', '/v1/suppressions', { email: 'bob@example.org', note: 'asked by phone' });
@@ -111,7 +111,7 @@ async function upload(type: string, body: string | Buffer, more: Record<string, 
   return { status: response.status, body: (await response.json()) as object };
 }
 
-it('a list of another system is taken as CSV, packed or not, and what is exported can be taken again', async () => {
+it('a list of another system is accepted as CSV, compressed or not, and an export can be imported again', async () => {
   const rows = Array.from({ length: 3_000 }, (_, n) => `user${n}@example.net,unsubscribe,bulk,"row ${n}, of many"`);
   const csv = ['Email,Reason,Scope,Note', ...rows, 'nobody,manual,all,', 'user7@example.net,bounce,bulk,'].join('\r\n');
   const counts = { received: 3_002, added: 3_000, duplicates: 1, invalid: 1, complete: true };
@@ -171,7 +171,7 @@ it.each([
   expect(body.data).toMatchObject([{ reason: 'unsubscribe', scope: 'bulk' }]);
 });
 
-it('what is no such upload is refused with what is taken, and JSON elsewhere is still all that is taken there', async () => {
+it('any other upload is refused with the accepted types, and all other routes still accept only JSON', async () => {
   expect(await upload('application/json', '[]')).toMatchObject({ status: 415 });
   expect(await upload('text/csv', 'email\n', { 'content-encoding': 'gzip' })).toMatchObject({ status: 400 });
   expect(await upload('text/csv', '')).toMatchObject({ status: 200, body: { received: 0 } });

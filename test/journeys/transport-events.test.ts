@@ -29,7 +29,7 @@ function eventOf(type: TransportEvent['type'], more: Pick<TransportEvent, 'reaso
 const bodyOf = (hook: Hook, secret: string) =>
   new Webhook(secret).verify(hook.body, hook.headers as Record<string, string>);
 
-it('a transport event arrives signed where it was asked for, and nowhere else', async () => {
+it('a transport event arrives signed at the endpoints that asked for it, and nowhere else', async () => {
   await using operators = await openReceiver();
   await using shop = await openReceiver();
   const degraded = eventOf('transport.degraded', { reason: 'ECONNREFUSED', cause: 'connect' });

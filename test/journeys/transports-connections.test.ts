@@ -72,7 +72,7 @@ it('a server that grants fewer connections than configured gets all mail over th
   expect(body.data).toEqual([]);
 });
 
-it('one connection serves two workers: what comes to the one without it waits for neither a pool nor its turn in vain', async () => {
+it('one connection serves two workers: mail of the worker without it waits in vain neither for a pool nor for a turn', async () => {
   const ids = await world.sendAll({ route: 'one' }, Array(150).fill({}));
   await until('all to arrive', () => one.bodies.length === 150);
   expect(arrivals(one).toSorted()).toEqual(ids.toSorted());
@@ -97,7 +97,7 @@ it('a server that asks for less gets less, and no attempt comes before its time'
   );
 });
 
-it('mail for a slow server does not hold up that of another', async () => {
+it('mail for a slow server does not hold up mail for another', async () => {
   await world.sendAll({ route: 'slow' }, Array(600).fill({}));
   await until('it to be under way', () => slow.bodies.length > 1);
   const ids = await world.sendAll({}, Array(100).fill({}));

@@ -48,7 +48,7 @@ async function arrive(ids: readonly string[], ...servers: ScriptedSmtp[]): Promi
   await until('all to arrive', () => missing().length === 0, missing);
 }
 
-it('an email goes by the route it names, else by the first rule that fits, else by the default', async () => {
+it('an email uses the route it names, else the first rule that fits, else the default', async () => {
   const tags = [{ name: 'kind', value: 'receipt' }];
   const toA = [
     await world.send(),
@@ -66,7 +66,7 @@ it('an email goes by the route it names, else by the first rule that fits, else 
   expect((await world.becomes(toB[0] ?? '', 'sent')).recipients[0]).toMatchObject({ transport: 'b', attempts: 1 });
 });
 
-it('a route that is not there is refused with the names of those that are', async () => {
+it('an unknown route is refused with the names of the existing ones', async () => {
   const { status, body } = await world.api.api('POST', '/v1/emails', {
     ...{ from: 'a@x.co', to: 'b@x.co', subject: 's', text: 't' },
     route: 'third',

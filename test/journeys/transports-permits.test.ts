@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => opened.disposeAsync());
 
-it('what waits for the rate of the second transport goes over the first of its route once that is back, without a stop', async () => {
+it('mail that waits for the rate of the second transport goes over the first of its route once that is back, without a pause', async () => {
   const ids = await world.sendAll({}, Array(50).fill({}));
   await until('some to go over the second', () => second.bodies.length > 2);
   await world.states.resume('first');

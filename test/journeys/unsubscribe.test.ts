@@ -79,7 +79,7 @@ it('bulk mail to one reader has a link of its own in its headers and in its lett
   expect(url).not.toContain('ada');
 });
 
-it('a template has the link behind filters as well, in its subject, its html and its text', async () => {
+it('a template has the link with filters as well, in its subject, its html and its text', async () => {
   const source = '{{ unsubscribe_url | url_encode }}';
   const template = { name: 'Filtered', subject: source, html: `<a href="https://t.example/?to=${source}">x</a>` };
   const { id: templateId } = (await postrider.api('POST', '/v1/templates', template)).body;
@@ -91,7 +91,7 @@ it('a template has the link behind filters as well, in its subject, its html and
   expect(parsed.text).toContain(`?to=${url}]`);
 });
 
-it('mail of other kinds has none, and a header of the caller stands', async () => {
+it('other mail has none, and a header of the caller is kept', async () => {
   const code = await send({ to: 'ada@example.org', lane: 'transactional', text: '{{unsubscribe_url}}' });
   expect(headerOf(code, 'list-unsubscribe')).toBe(undefined);
   expect(mailOf(code).parsed.text).toContain('{{unsubscribe_url}}');
@@ -145,7 +145,7 @@ it.each([
     '--b\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--b--\r\n',
   ],
 ])(
-  'one click of a mailbox provider is enough, %s: bulk mail ends, codes go on, and one event tells of it',
+  'one click of a mailbox provider is enough, %s: bulk mail ends, codes go on, and one event reports it',
   async (kind, type, body) => {
     const address = `${kind}@example.org`;
     const id = await send({ to: address, tags: [{ name: 'list', value: 'news' }] });
@@ -207,7 +207,7 @@ it('a reader presses the button of the page, by keyboard alone', async (context)
   expect(trouble).toEqual([]);
 });
 
-it('a link that is none of ours says so and does nothing', async () => {
+it('a link that is not ours says so and does nothing', async () => {
   const id = await send({ to: 'kim@example.org' });
   for (const method of ['GET', 'POST']) {
     const answer = await fetch(`${linkOf(id).slice(0, -3)}AAA`, { method });

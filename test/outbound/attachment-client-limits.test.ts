@@ -66,7 +66,7 @@ describe('the deadline', () => {
 });
 
 describe('a client with more to fetch than it may at once', () => {
-  it('has four of one host at a time, lets another host in beside them, and the others as those end', async () => {
+  it('fetches four files of one host at a time, lets in another host meanwhile, and the others as those end', async () => {
     const gates = { '127.0.0.1': Promise.withResolvers<void>(), localhost: Promise.withResolvers<void>() };
     const open = { '127.0.0.1': 0, localhost: 0 };
     const most = { ...open };
@@ -146,7 +146,7 @@ describe('a client with more to fetch than it may at once', () => {
     expect(target.connections).toBeLessThanOrEqual(4);
   });
 
-  it('puts off what is under way and what waits when its process stops: neither is a fault', async () => {
+  it('puts off running and waiting fetches when its process stops: neither is a fault', async () => {
     await using target = await serve(() => {});
     await using client = openAttachmentClient(trusting);
     const stop = new AbortController();

@@ -112,7 +112,7 @@ describe('a body', () => {
     await until('the connection to be closed', () => target.sockets.size === 0);
   });
 
-  it('that goes on past what is allowed is cut off there', async () => {
+  it('that exceeds the allowed size is cut off there', async () => {
     let written = 0;
     await using target = await serve((_, response) => {
       const more = () => {
@@ -213,7 +213,7 @@ describe('TLS', () => {
       ['--tls-min-v1.0', '--tls-cipher-list=ALL:@SECLEVEL=0'],
       { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' },
     ],
-  ] as const)('with %s is refused even where the process was told to take it', async (_, env, args, server) => {
+  ] as const)('with %s is refused even if the process is configured to accept it', async (_, env, args, server) => {
     await using target = await serve((_, response) => response.end('x'), server);
     const script = `
       import { openAttachmentClient } from './src/outbound/attachment-client.ts';

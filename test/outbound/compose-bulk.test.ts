@@ -25,7 +25,7 @@ it.each([
   expect(lines.filter((line) => /^list-unsubscribe/i.test(line))).toEqual(expected);
 });
 
-it('says where to unsubscribe by a link without TLS where there is no link of ours', async () => {
+it('names an unsubscribe link without TLS if there is no link of ours', async () => {
   const headers = { 'List-Unsubscribe': '<http://x.co/out>' };
   const raw = await compose(email, { ...content, headers }, new Map());
   expect(raw.toString()).toMatch(/^List-Unsubscribe: <http:\/\/x\.co\/out>\r\n/);
@@ -34,7 +34,7 @@ it('says where to unsubscribe by a link without TLS where there is no link of ou
 it.each([
   [null, 'bulk:x.co'],
   ['cm_1', 'cm_1:bulk:x.co'],
-])('says of bulk mail what it is, also where there is no link of ours: campaign %s', async (campaignId, feedback) => {
+])('marks bulk mail as such, also if there is no link of ours: campaign %s', async (campaignId, feedback) => {
   const bulk = storedEmail([], { facts: { lane: 'bulk', campaignId } });
   const own = { ...content, headers: { 'List-Unsubscribe': '<mailto:stop@x.co>' } };
   const raw = (await compose(bulk, own, new Map())).toString();

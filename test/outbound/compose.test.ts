@@ -92,7 +92,7 @@ describe('a message', () => {
     );
   });
 
-  it('gives an inline image its id, wherever it stands', async () => {
+  it('gives an inline image its id, wherever it is', async () => {
     for (const given of [
       html,
       '<p>',
@@ -112,7 +112,7 @@ describe('a message', () => {
 describe('the header', () => {
   const content: Content = { text, html, headers: {}, attachments: [] };
 
-  it('has who it is for but for Bcc, and what was asked for', async () => {
+  it('has the recipients except Bcc, and the requested headers', async () => {
     const email = storedEmail(
       [recipient('a@x.co', { name: 'Ada' }), recipient('b@x.co', { kind: 'cc' }), recipient('c@x.co', { kind: 'bcc' })],
       { facts: { replyTo: [{ address: 'd@x.co' }], subject: 'Grüße' } },

@@ -27,12 +27,12 @@ describe('a message', () => {
     ['a', 'a\r\n'],
     ['a\n', 'a\r\n'],
     ['', ''],
-  ])('of one part %j ends in a line break', (text, expected) => {
+  ])('with one part %j ends in a line break', (text, expected) => {
     const raw = writeMessage('', leaf('x', textBody(text)), 'em').toString();
     expect(raw.slice(raw.indexOf('\r\n\r\n') + 4)).toBe(expected);
   });
 
-  it('is not cut off without a word where a part is longer than it said', () => {
+  it('is not silently cut off if a part is longer than it said', () => {
     const body: Body = { encoding: '7bit', maxOctets: 2, write: (out, at) => at + out.write('long', at) };
     expect(() => writeMessage('', leaf('x', body), 'em')).toThrow('longer than it said');
   });

@@ -27,7 +27,7 @@ describe('a text', () => {
     ],
     ['Errors-To', '"Jörg, \\"J\\"" <j@x.co>', 'Errors-To: =?UTF-8?Q?J=C3=B6rg=2C_=22J=22?= <j@x.co>'],
     ['Errors-To', 'Joerg <j@x.co>', 'Errors-To: Joerg <j@x.co>'],
-  ])('in %s, %s, leaves what stands in angle brackets to be read', (name, value, expected) => {
+  ])('in %s, %s, leaves text in angle brackets readable', (name, value, expected) => {
     expect(textHeader(name, value)).toBe(`${expected}\r\n`);
   });
 

@@ -116,7 +116,7 @@ describe('an access token', () => {
 });
 
 describe('an access token that the mail server refuses', () => {
-  it('is got anew by one process, and the others take that', async () => {
+  it('is renewed by one process, and the others take the new one', async () => {
     await using world = await openWorld();
     const fleet = Array.from({ length: 4 }, () =>
       transportTo(world.smtp.port, { auth: world.auth, messagesPerConnection: 1 }, { tokensOf: startProcess() }),
@@ -129,7 +129,7 @@ describe('an access token that the mail server refuses', () => {
     expect(world.tokens.forms).toHaveLength(2);
   });
 
-  it('is got anew also by one that took it from another, and that is the end of it', async () => {
+  it('is renewed also by a process that took it from another, and only once', async () => {
     await using world = await openWorld();
     await startProcess()(world.auth).get();
     world.good.delete('a1');
@@ -155,7 +155,7 @@ describe('an access token that the mail server refuses', () => {
     expect(world.tokens.forms).toHaveLength(3);
   });
 
-  it('though it was just given, is taken by nobody, nor asked for more than once at each login', async () => {
+  it('is taken by no process though it was just given, and renewed at most once for each login', async () => {
     await using world = await openWorld();
     world.good.clear();
     world.good.add('a2');
@@ -167,7 +167,7 @@ describe('an access token that the mail server refuses', () => {
     expect(world.smtp.lines.filter((line) => line.startsWith('AUTH'))).toHaveLength(2);
   });
 
-  it('is taken by nobody while another is asked for', async () => {
+  it('is taken by no process while a new one is requested', async () => {
     await using world = await openWorld();
     const tokens = startProcess()(world.auth);
     await tokens.get();
@@ -187,7 +187,7 @@ describe('an access token that the mail server refuses', () => {
   });
 });
 
-describe('who has no turn', () => {
+describe('a process without a turn', () => {
   it('withholds its mail and finds no fault with the transport, as soon as it gives up', async () => {
     await using world = await openWorld();
     await holdTurn(world.auth);
@@ -205,7 +205,7 @@ describe('who has no turn', () => {
     expect(await send(transport)).toMatchObject({ kind: 'answered' });
   });
 
-  it('finds none either when the mail server ends a connection that waits', async () => {
+  it('finds no fault either when the mail server ends a connection that waits', async () => {
     await using world = await openWorld();
     await holdTurn(world.auth);
     const tokensOf = startProcess();
@@ -216,7 +216,7 @@ describe('who has no turn', () => {
     expect(await probed).toEqual({ kind: 'delayed', detail: inWords(world.auth) });
   });
 
-  it('says so in plain words where it is verified, also when that takes too long', async () => {
+  it('says so in plain words in a verify, also when that takes too long', async () => {
     await using world = await openWorld();
     await holdTurn(world.auth);
     const settings = settingsTo(world.smtp.port, { auth: world.auth });
@@ -229,7 +229,7 @@ describe('who has no turn', () => {
     expect((await hasty(settings)).fault).toEqual(told);
   });
 
-  it('waits for none while it has a token, and takes the one that comes meanwhile', async () => {
+  it('does not wait for a turn while it has a token, and takes a token that comes meanwhile', async () => {
     await using world = await openWorld();
     await holdTurn(world.auth);
     const tokens = startProcess()(world.auth);

@@ -70,7 +70,7 @@ function startProcess(known: StoredTokens = stored()): (auth: OAuth) => Promise<
 }
 
 describe('an account', () => {
-  it('has the same tokens for its transport, for another that takes its place, and for who verifies it', async () => {
+  it('has the same tokens for its transport, for a transport that replaces it, and for verify', async () => {
     await using tokens = await openRotating();
     const login = { methods: ['XOAUTH2'], user: 'u', takesToken: (token: string) => token === 'a1' } as const;
     await using smtp = await openScriptedSmtp(undefined, { login });
@@ -85,7 +85,7 @@ describe('an account', () => {
     expect(tokens.used()).toEqual(['r0']);
   });
 
-  it('has others than another one, though they share a server', async () => {
+  it('has other tokens than another account, though they share a server', async () => {
     await using tokens = await openRotating();
     const tokensOf = openTokenBook(keep(), { now: () => 0, date: Date.now });
     expect(tokensOf(tokens.auth)).toBe(tokensOf({ ...tokens.auth }));
@@ -121,7 +121,7 @@ describe('a new refresh token', () => {
     expect(tokens.used()).toEqual(['r0', 'r1', 'r1', 'r2']);
   });
 
-  it('that Redis lost, as in a failover, is used by whom it was given, and by the others again', async () => {
+  it('that Redis lost, as in a failover, is used by the process that got it, and then by the others again', async () => {
     await using tokens = await openRotating();
     const [one, two] = [startProcess(), startProcess()];
     expect(await one(tokens.auth)).toBe('a1');
@@ -133,7 +133,7 @@ describe('a new refresh token', () => {
     expect(tokens.used()).toEqual(['r0', 'r1', 'r2', 'r3', 'r4']);
   });
 
-  it('that Redis lost is there for the others also where the server gives none in its place', async () => {
+  it('that Redis lost reaches the others also if the server returns none to replace it', async () => {
     let count = 0;
     await using server = await openTokenServer((response) => {
       count += 1;
@@ -157,7 +157,7 @@ describe('a new refresh token', () => {
     expect(server.forms.map(({ refresh_token }) => refresh_token)).toEqual(['r0', 'r1', 'r2', 'r2']);
   });
 
-  it('does not stand against one that is configured anew', async () => {
+  it('does not override one that is newly configured', async () => {
     await using tokens = await openRotating();
     expect(await startProcess()(tokens.auth)).toBe('a1');
     const anew = { ...tokens.auth, refreshToken: 'r1' };
@@ -186,7 +186,7 @@ describe('a new refresh token', () => {
     expect(await startProcess()(tokens.auth)).toBe('a5');
   });
 
-  it('that cannot be read keeps the one it took the place of from being used once more', async () => {
+  it('that cannot be read prevents a second use of the one it replaced', async () => {
     await using tokens = await openRotating();
     const newest = async () => {
       throw new Error('away');
@@ -246,7 +246,7 @@ describe('one process at a time', () => {
     expect(await asked).toBe('a1');
   });
 
-  it('gives its turn back also where it was refused, and takes nobody else his', async () => {
+  it('gives its turn back also after a refusal, and never takes the turn of another', async () => {
     await using tokens = await openRotating();
     await expect(startProcess()({ ...tokens.auth, clientId: 'x', refreshToken: 'r9' })).rejects.toThrow(
       'invalid_grant',
@@ -260,7 +260,7 @@ describe('one process at a time', () => {
     expect(await stored().takeTurn('account', 60_000)).toBeNull();
   });
 
-  it('has its turn for too long: that is said before the login has waited for all its time', async () => {
+  it('has its turn for too long: that is reported before the login has waited for all its time', async () => {
     await using tokens = await openRotating();
     await stored().takeTurn(accountOf(tokens.auth).id, 60_000);
     let at = 0;

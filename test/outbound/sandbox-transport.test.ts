@@ -51,7 +51,7 @@ it('defers twice, and refuses for good however often', async () => {
   ]);
 });
 
-it('asks for the claim only when somebody takes the body, and hands over nothing without it', async () => {
+it('asks for the claim only when a recipient accepts the body, and hands over nothing without it', async () => {
   await using sandbox = openSandboxTransport({ now: Date.now });
   let claims = 0;
   const no = async () => {
@@ -64,7 +64,7 @@ it('asks for the claim only when somebody takes the body, and hands over nothing
   expect(claims).toBe(1);
 });
 
-it('says when slow@ is answered, and waits for nobody', async () => {
+it('says when slow@ is answered, and does not wait for it', async () => {
   await using sandbox = openSandboxTransport({ now: () => 1_000 });
   expect(await sandbox.send(message(['slow', 'bounced']), yes, turn)).toEqual({
     kind: 'awaited',

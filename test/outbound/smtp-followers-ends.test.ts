@@ -99,7 +99,7 @@ describe('a message whose envelope leaves with the body of another', () => {
     expect(server.connections).toBe(1);
   });
 
-  it('a follower that the server cannot take is told so, and its connection goes on', async () => {
+  it('a follower that the server cannot take fails with that reason, and its connection goes on', async () => {
     const gate = makeGate();
     await using server = await openScriptedSmtp(onThe(2, 'body', gate.pass), {
       extensions: ['PIPELINING', 'SIZE 100'],

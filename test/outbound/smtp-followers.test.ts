@@ -20,14 +20,14 @@ describe('while more messages wait than there are connections', () => {
     expect(named(server)).toEqual(['r0', 'r1', 'r2', 'r3', 'r4']);
   });
 
-  it('but to a server without PIPELINING none does', async () => {
+  it('no message follows to a server without PIPELINING', async () => {
     await using server = await openScriptedSmtp(undefined, { extensions: [] });
     await using transport = transportTo(server.port, one);
     expect(kinds(await flood(transport, 4))).toEqual(Array(4).fill('answered'));
     expect(followed(server)).toBe(0);
   });
 
-  it('but where each has a connection none does', async () => {
+  it('no message follows where each has a connection', async () => {
     await using server = await openScriptedSmtp();
     await using transport = transportTo(server.port, { connections: 4 });
     for (let round = 0; round < 3; round++) await flood(transport, 4);
@@ -109,7 +109,7 @@ describe('while more messages wait than there are connections', () => {
     expect(followed(server) - before).toBe(0);
   });
 
-  it('none follows that another connection could be opened for', async () => {
+  it('no message follows if another connection could be opened for it', async () => {
     const gate = makeGate();
     let connections = 0;
     await using server = await openScriptedSmtp((stage) =>
@@ -144,7 +144,7 @@ describe('while more messages wait than there are connections', () => {
     await Promise.all(all);
   });
 
-  it('none follows a body that is large', async () => {
+  it('no message follows a large body', async () => {
     await using server = await openScriptedSmtp();
     await using transport = transportTo(server.port, one);
     await flood(transport, 10);
@@ -164,7 +164,7 @@ describe('while more messages wait than there are connections', () => {
     expect(written).toEqual([[expect.stringMatching(/\r\n\.\r\n$/), expect.stringMatching(/^MAIL FROM.*DATA\r\n$/s)]]);
   });
 
-  it('a message that its server takes long for is followed by none', async () => {
+  it('no message follows one that its server takes long for', async () => {
     const gate = makeGate();
     await using server = await openScriptedSmtp((stage) => (stage === 'body' ? gate.pass() : undefined));
     // Its messages take longer than that, however fast they are.

@@ -74,7 +74,7 @@ describe('XOAUTH2', () => {
   });
 
   it.each([{}, { isTerse: true }, { isWordy: true }, { isTerse: true, isWordy: true }])(
-    'gets a kept token anew when it is refused, on the same connection: %j',
+    'renews a kept token when it is refused, on the same connection: %j',
     async (manner) => {
       await using world = await openWorld(giveNext, manner);
       await using transport = open(world);

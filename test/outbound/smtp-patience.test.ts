@@ -22,7 +22,7 @@ async function openEndless(at: Stage) {
 }
 
 describe.each(['PIPELINING', 'SIZE'])('a server with %s', (extension) => {
-  it.each(commands)('that goes silent at %s is at fault, and another may take the message', async (at) => {
+  it.each(commands)('that goes silent at %s is at fault, and another server may take the message', async (at) => {
     await using server = await openScriptedSmtp((stage) => (stage === at ? 'stall' : undefined), {
       extensions: [extension],
     });

@@ -37,7 +37,7 @@ it.each([1, 2, 5])(
   },
 );
 
-it('one refusal is waited through where none is granted, and told as such when it is said again', async () => {
+it('with no connection granted, one refusal is waited through, and a second one is reported', async () => {
   await using server = await openCrowdedSmtp(() => 0);
   await using transport = transportTo(server.port, { connections: 3 }, { reopenMs: 10, waitMs: nobody });
   const [told, ...others] = await sendMany(transport, 4);

@@ -57,7 +57,7 @@ async function take(world: World, ms: number): Promise<void> {
 }
 
 describe('a server hangs', () => {
-  it('once it answered none of all it was given for long, until it answers one', async () => {
+  it('once it has answered none of its messages for long, until it answers one', async () => {
     await using world = await openHanging(2);
     const sending = await hold(world, 2);
     await waitInVain(world);
@@ -97,14 +97,14 @@ describe('a server hangs', () => {
     expect(world.transport.pool.isHanging).toBe(true);
   });
 
-  it('not while nobody waits for it: one long message is no reason', async () => {
+  it('not while no message waits for it: one long message is no reason', async () => {
     await using world = await openHanging(2);
     await hold(world, 1);
     world.pass(10 * hangAfterMs);
     expect(world.transport.pool).toMatchObject({ busy: 1, isStuck: false, isHanging: false });
   });
 
-  it('for bulk that has its share in vain, but not while transactional mail is answered', async () => {
+  it('for bulk whose share gets no answers, but not while transactional mail is answered', async () => {
     await using world = await openHanging(4);
     await hold(world, 2, 'bulk', 0.5);
     world.pass(hangAfterMs);

@@ -92,7 +92,7 @@ describe('opening', () => {
     expect(transport.pool.open).toBe(2);
   });
 
-  it('tells the fault to those who wait for connections on which nothing happens any more', async () => {
+  it('reports the fault to callers that wait for connections on which nothing happens any more', async () => {
     let at = 0;
     await using server = await openScriptedSmtp((stage, _, connection) => {
       if (stage === 'connect' && connection > 1) return 'drop';
@@ -133,7 +133,7 @@ describe('allowing', () => {
     expect(server.connections).toBe(6);
   });
 
-  it('more connections serves those who wait', async () => {
+  it('more connections serves callers that wait', async () => {
     const gate = makeGate();
     await using server = await openScriptedSmtp((stage) => (stage === 'body' ? gate.pass() : undefined));
     await using transport = transportTo(server.port, { connections: 1 }, { waitMs: nobody });
@@ -148,7 +148,7 @@ describe('allowing', () => {
     expect(server.peak).toBe(3);
   });
 
-  it('none withholds everything until there are some again', async () => {
+  it('no connections withholds all mail until there are some again', async () => {
     await using server = await openScriptedSmtp();
     await using transport = transportTo(server.port, {}, { waitMs: 20 });
     transport.allow(0);
@@ -171,7 +171,7 @@ describe('a probe', () => {
     expect(server.connections).toBe(1);
   });
 
-  it('tells the fault, and that it is over', async () => {
+  it('reports the fault, and that it is over', async () => {
     let act: Act | undefined = 'drop';
     await using server = await openScriptedSmtp((stage) => (stage === 'connect' ? act : undefined));
     await using transport = transportTo(server.port);

@@ -37,7 +37,7 @@ it('a session that takes nothing more is closed when it comes back, and the next
   await pool.close(0);
 });
 
-it('a session that nobody uses is closed when it gets too old, though it may be idle for longer', async () => {
+it('an unused session is closed when it gets too old, though it may be idle for longer', async () => {
   const limits = { ...settingsTo(1, { connections: 1, maxAgeMs: 40 }), ...times };
   const open: OpenSession = async (onEnd) => ({ given: 0, isUsable: true, close: onEnd }) as unknown as SmtpSession;
   const pool = openSmtpPool(limits, { open, now: () => performance.now(), rand: () => 0 });

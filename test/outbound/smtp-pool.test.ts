@@ -94,7 +94,7 @@ describe('a wait', () => {
     expect(transport.pool).toMatchObject({ open: 1, busy: 0, waiting: 0, isStuck: false });
   });
 
-  it('in vain is forgotten as soon as a connection comes back, though another message takes it', async () => {
+  it('in vain no longer counts as soon as a connection comes back, though another message takes it', async () => {
     let at = 0;
     const gate = makeGate();
     await using server = await openScriptedSmtp((stage) => (stage === 'body' ? gate.pass() : undefined));
@@ -125,7 +125,7 @@ describe('a wait', () => {
     expect(await first).toMatchObject({ kind: 'answered' });
   });
 
-  it('for a server that does not answer is withheld, but for the one that learns what comes of it', async () => {
+  it('for a server that does not answer ends as withheld, except for the message that learns the outcome', async () => {
     const end = Promise.withResolvers<'drop'>();
     await using server = await openScriptedSmtp((stage) => (stage === 'connect' ? end.promise : undefined));
     await using transport = transportTo(server.port, {}, { waitMs: 20 });
@@ -263,7 +263,7 @@ describe('a server that takes its time', () => {
     expect(transport.pool.messageMs).toBe(40);
   });
 
-  it('has nobody wait who would wait longer than there is patience for; transactional waits behind its own only', async () => {
+  it('lets no message wait that would wait too long; transactional mail waits only for its own kind', async () => {
     const gate = makeGate();
     await using server = await openScriptedSmtp((stage) => (stage === 'body' ? gate.pass() : undefined));
     await using transport = transportTo(server.port, { connections: 2 }, { patienceMs: 1, waitMs: nobody });
@@ -285,7 +285,7 @@ describe('a server that takes its time', () => {
     expect(transport.pool).toMatchObject({ isStuck: false, room: { transactional: 3, bulk: 3 } });
   });
 
-  it('is stuck while it may have no connection, and those who wait go back at once', async () => {
+  it('is stuck while it may have no connection, and waiting messages go back at once', async () => {
     await using server = await openScriptedSmtp(() => 'stall');
     await using transport = transportTo(server.port, { connections: 1 });
     const waiting = send(transport);

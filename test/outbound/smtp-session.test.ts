@@ -66,7 +66,7 @@ describe('a login', () => {
   const pass = 'p@ss:w/rd';
   const methods = ['PLAIN', 'LOGIN', 'CRAM-MD5'] as const;
 
-  it.each(methods)('uses %s when told', async (method) => {
+  it.each(methods)('uses %s when configured', async (method) => {
     await using server = await openScriptedSmtp(undefined, { login: { methods, user, pass } });
     await using transport = transportTo(server.port, { auth: { kind: 'password', user, pass, method } });
     expect(await send(transport)).toMatchObject({ kind: 'answered' });
@@ -87,7 +87,7 @@ describe('a login', () => {
     [['LOGIN', 'CRAM-MD5', 'XOAUTH2'], 'LOGIN'],
     [['XOAUTH2', 'CRAM-MD5'], 'CRAM-MD5'],
     [['XOAUTH2', 'PLAIN'], 'PLAIN'],
-  ] as const)('to a server with %j uses %s when not told', async (offered, method) => {
+  ] as const)('to a server with %j uses %s by default', async (offered, method) => {
     await using server = await openScriptedSmtp(undefined, { login: { methods: offered, user, pass } });
     await using transport = transportTo(server.port, { auth: { kind: 'password', user, pass, method: null } });
     expect(await send(transport)).toMatchObject({ kind: 'answered' });

@@ -102,7 +102,7 @@ it('no surplus reply is taken for the answer to a message that follows another',
   expect(followed).toBeGreaterThan(50);
 });
 
-it('a server that answers each command twice is at fault, and nobody is handed anything', async () => {
+it('a server that answers each command twice is at fault, and no message is handed over', async () => {
   await using server = await openScriptedSmtp((stage) => {
     const once = { MAIL: '250 2.1.0 Ok', RCPT: '250 2.1.5 Ok', DATA: '354 Go on', RSET: '250 Ok' }[stage as 'MAIL'];
     return once && `${once}\r\n${once}`;

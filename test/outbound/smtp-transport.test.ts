@@ -105,7 +105,7 @@ describe.each(['PIPELINING', 'SIZE 1000000'])('an SMTP transport to a server wit
 });
 
 describe('an SMTP transport', () => {
-  it('keeps who was refused apart from whose outcome is unknown', async () => {
+  it('keeps refused recipients apart from those whose outcome is unknown', async () => {
     await using server = await openScriptedSmtp((stage, line) => {
       if (stage === 'body') return 'drop';
       return stage === 'RCPT' && line.includes('<a@') ? '550 5.1.1 Unknown' : undefined;
@@ -129,7 +129,7 @@ describe('an SMTP transport', () => {
     expect(outcome.kind === 'answered' && outcome.replies.map(({ stage }) => stage)).toEqual([said, said]);
   });
 
-  it('leaves its own reply to who was refused before a server said goodbye', async () => {
+  it('keeps the reply of a recipient that was refused before a server said goodbye', async () => {
     await using server = await openScriptedSmtp((stage, line) => {
       if (stage !== 'RCPT') return undefined;
       return line.includes('<a@') ? '550 5.1.1 Unknown' : '421 4.3.2 Later';
@@ -139,7 +139,7 @@ describe('an SMTP transport', () => {
     expect(statusOf(outcome)).toEqual({ 'a@x.co': '550 5.1.1 Unknown', 'b@x.co': '421 4.3.2 Later' });
   });
 
-  it('sends an address beyond ASCII with SMTPUTF8, and says for whom it cannot where the server does not offer it', async () => {
+  it('sends a non-ASCII address with SMTPUTF8, and names the recipients it cannot send to if the server lacks it', async () => {
     let extension = 'SMTPUTF8';
     await using server = await openScriptedSmtp((stage) =>
       stage === 'EHLO' ? `250-scripted\r\n250-${extension}\r\n250 PIPELINING` : undefined,
@@ -199,7 +199,7 @@ describe('an SMTP transport', () => {
     expect(broken).toBe(60 + Math.floor(broken / 3) - count('transport_fault'));
   });
 
-  it('with nobody listening is at fault itself', async () => {
+  it('with no server listening is at fault itself', async () => {
     const { port } = await openScriptedSmtp(() => undefined).then(async (server) => {
       await server[Symbol.asyncDispose]();
       return server;
@@ -212,7 +212,7 @@ describe('an SMTP transport', () => {
   });
 
   it.each(['250-Still at it', ''])(
-    'is not held for ever by a server that says %j now and then and comes to no end',
+    'is not blocked for ever by a server that says %j now and then and never finishes',
     async (drop) => {
       let at = 0;
       const reached = Promise.withResolvers<void>();

@@ -114,7 +114,7 @@ describe('verify', () => {
     // Sooner than a greeting is waited for.
   }, 15_000);
 
-  it('makes one connection for all who ask at once, and another for who asks later', async () => {
+  it('makes one connection for all callers at one time, and another for a later caller', async () => {
     await using smtp = await openScriptedSmtp();
     const settings = settingsTo(smtp.port);
     const all = await Promise.all(Array.from({ length: 5 }, () => verify(settings)));

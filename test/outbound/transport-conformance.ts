@@ -77,7 +77,7 @@ export function describeTransport(name: string, open: () => Promise<TransportWor
       expect(world.transport.pool).toMatchObject({ busy: 0, waiting: 0, isStuck: false });
     });
 
-    it('keeps to fewer connections when told, and sends all the same', async () => {
+    it('keeps to fewer connections when required, and still sends everything', async () => {
       await using world = await open();
       const all = Array.from({ length: 20 }, (_, at) => {
         if (at === 10) world.transport.allow(1);

@@ -113,7 +113,7 @@ describe('at open', () => {
     ]);
   });
 
-  it('what is no readable text of a bounded size is refused', async () => {
+  it('a file that is unreadable, not text or too large is refused', async () => {
     expect(await faultsOfOpening()).toEqual(['the file cannot be read (ENOENT)']);
     await mkdir(path);
     expect(await faultsOfOpening()).toEqual(['the file is not a file']);
@@ -200,7 +200,7 @@ describe('a change is taken up', () => {
     expect(watched.plans).toHaveLength(1);
   });
 
-  it('but is none when the plan is the same', async () => {
+  it('but counts as no change when the plan is the same', async () => {
     await writeFile(path, fileWith('one.example'));
     await using watched = await watch();
     await writeFile(path, `# the same\n${fileWith('one.example')}`);
@@ -210,7 +210,7 @@ describe('a change is taken up', () => {
 });
 
 describe('a file that has become wrong', () => {
-  it('leaves the plan as it is, is told once for each content, and is forgotten when it is right again', async () => {
+  it('leaves the plan as it is, is reported once for each content, and counts no more when it is right again', async () => {
     await writeFile(path, fileWith('one.example'));
     await using watched = await watch({ PASS: 'hunter2' });
     const { faults, file } = watched;
@@ -244,7 +244,7 @@ describe('a file that has become wrong', () => {
     expect(watched.plans).toHaveLength(1);
   });
 
-  it('is told of once it is mended to what it was, without a change of the plan', async () => {
+  it('is reported once it is corrected to its earlier content, without a change of the plan', async () => {
     await writeFile(path, fileWith('one.example'));
     await using watched = await watch();
     await writeFile(path, 'transports: 7');
@@ -254,7 +254,7 @@ describe('a file that has become wrong', () => {
     expect([watched.file.isWrong, watched.plans, watched.mended.length]).toEqual([false, [], 1]);
   });
 
-  it('is not told again while it stays as it is', async () => {
+  it('is not reported again while it stays as it is', async () => {
     await writeFile(path, fileWith('one.example'));
     await using watched = await watch();
     await writeFile(path, 'transports: 7');

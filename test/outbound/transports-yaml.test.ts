@@ -88,7 +88,7 @@ rules:
     });
   });
 
-  it('may say beside a url what the url does not', () => {
+  it('may set next to a url what the url does not', () => {
     expect(
       read(
         'transports: {m: {url: smtp://h.example?rate=1/s, quota: 9/d, auth: {user: u, pass: p}, tls: {verify: no}}}',

@@ -101,7 +101,7 @@ describe('a webhook client', () => {
     ['103 Early Hints', 200],
     // The HTTP client ends a connection on which somebody goes on with a request that did not ask for it.
     ['100 Continue', 0],
-  ])('takes an answer 200 behind %s for %i', async (first, status) => {
+  ])('takes an answer 200 after %s for %i', async (first, status) => {
     await using target = await serve(({ socket }) => {
       socket.end(`HTTP/1.1 ${first}\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok`);
     });
@@ -109,7 +109,7 @@ describe('a webhook client', () => {
     expect(await client.post(`http://127.0.0.1:${target.port}/`, {}, '{}')).toMatchObject({ status });
   });
 
-  it('hands on what it was answered, the first 16 KB and Retry-After', async () => {
+  it('passes on the answer: its first 16 KB and Retry-After', async () => {
     await using target = await serve((_, response) => {
       response.writeHead(503, { 'retry-after': '120' }).end('x'.repeat(20_000));
     });

@@ -84,7 +84,7 @@ async function openBusyServer() {
 }
 
 describe('a host with addresses of both families', () => {
-  it('of which one is out of reach is reached over the other, also when that takes a second', async () => {
+  it('with one address out of reach is reached over the other, also when that takes a second', async () => {
     // The other family is refused at once.
     const resolve = vi.spyOn(promises.Resolver.prototype, 'resolve4').mockResolvedValue(['127.0.0.1']);
     const resolve6 = vi.spyOn(promises.Resolver.prototype, 'resolve6').mockResolvedValue(['::1']);

@@ -36,7 +36,7 @@ beforeEach(async () => {
   await states().success('one', 'probe', event());
 });
 
-it('whoever is not first gives its token back, hears how the transport is, and goes over the next', async () => {
+it('an email that is not the first gives its token back, learns the state of the transport, and goes over the next one', async () => {
   await using first = await openWorker('w1');
   await using second = await openWorker('w2');
   for (const name of ['one', 'two']) second.transports.get(name)?.allow(1);

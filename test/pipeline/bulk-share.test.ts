@@ -35,7 +35,7 @@ it.each([
   ['without a rate', {}],
   ['by a rate', { rates: [{ count: 100, windowMs: 1_000 }] }],
 ])(
-  'bulk that is parked is let go as far as it has a share, %s, while transactional mail and campaigns take all there is',
+  'parked bulk mail is released up to its share, %s, while transactional mail and campaigns take all there is',
   async (_, settings) => {
     await using worker = openTestWorker(redis, plan(settings));
     const pool = {

@@ -76,7 +76,7 @@ async function statusesOf(id: string): Promise<unknown[]> {
   return statuses;
 }
 
-it('whose letter has been dropped is sent to again, with the same letter made anew', async () => {
+it('whose letter has been dropped is sent to again, with the same letter made again', async () => {
   const { id, emailId } = await addLeft();
   const before = (await store.emails.load(emailId))?.content;
   expect(await forgetAfter(2 * hour)).toEqual({ contents: 1, records: 0 });
@@ -91,7 +91,7 @@ it('whose letter has been dropped is sent to again, with the same letter made an
   expect(await forgetAfter(2 * hour)).toEqual({ contents: 1, records: 0 });
 });
 
-it('is known as long as the campaign stands, and goes in its time after that', async () => {
+it('is known as long as the campaign exists, and is removed in its time after that', async () => {
   const { id, emailId } = await addLeft();
   expect(await forgetAfter(30 * day)).toEqual({ contents: 1, records: 0 });
   expect(await forgetAfter(8 * day)).toEqual({ contents: 0, records: 0 });

@@ -42,7 +42,7 @@ const addDue = (lane: Lane, id: string, at = now) => redis.zadd(keys.due(lane), 
 const addAgain = (lane: Lane, id: string) => redis.zadd(keys.again(lane), now + 3_600_000, id);
 const addJob = (lane: Lane, id: string) => deliverQueues[lane].add([{ id, emails: [id] }], now);
 
-it.each(lanes)('what is due, comes again or is a job in the queue counts in its lane: %s', async (lane) => {
+it.each(lanes)('mail that is due, is retried later or is a job in the queue counts in its lane: %s', async (lane) => {
   const reason = `2 ${lane} emails are waiting, the limit is 2 (MAX_WAITING_EMAILS)`;
   const ways = [addDue, addAgain, addJob];
   for (const first of ways)
@@ -64,7 +64,7 @@ it('one of each lane is not two of one, and what is scheduled for later does not
   expect(await open().check()).toBeNull();
 });
 
-it('whoever reads the log is told when mail of other lanes is refused than before, and once when all is taken again', async () => {
+it('the log says when mail of other lanes is refused than before, and once when all mail is accepted again', async () => {
   const { check, told } = open();
   await check();
   for (const id of ['em_1', 'em_2', 'em_3']) {
@@ -78,7 +78,7 @@ it('whoever reads the log is told when mail of other lanes is refused than befor
   expect(told).toEqual([['bulk'], ['transactional', 'bulk'], null]);
 });
 
-it('a Redis that may forget what was answered 202 takes mail of no lane', async () => {
+it('with a Redis that may lose mail that was answered 202, no lane accepts mail', async () => {
   const unfit = 'it may forget';
   const { check } = open({
     standing: {

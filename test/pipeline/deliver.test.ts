@@ -106,7 +106,7 @@ async function readContents(seen: readonly string[][]): Promise<string[]> {
   return reads.map(([, key = '']) => key.slice(key.lastIndexOf(':') + 1));
 }
 
-it('only whom it is due for is in an attempt, from its message to what is made of a hand-over that nobody ended', async () => {
+it('an attempt concerns only recipients that are due, from its message to the outcome of a hand-over that was left open', async () => {
   const emails = openEmails(redis);
   const id = await accept(['now@x.co', 'slow@sandbox.invalid', 'later@x.co', 'delivered@sandbox.invalid']);
   const waits = { status: 'deferred', attempts: 1, nextAttemptAt: Date.now() + 3_600_000 } as const;
@@ -150,7 +150,7 @@ it('only whom it is due for is in an attempt, from its message to what is made o
   });
 });
 
-it('a fault of the transport keeps nobody waiting less, or more, whom the attempt was not for', async () => {
+it('a fault of the transport does not change the wait of recipients outside the attempt', async () => {
   const [all, some] = [await accept(['a@x.co', 'b@x.co']), await accept(['a@x.co', 'b@sandbox.invalid'])];
   const fault = { kind: 'transport_fault', transport: 't', cause: 'connect', detail: 'down' } as const;
   const seen = { settled: new Map<string, unknown>(), troubles: [] };

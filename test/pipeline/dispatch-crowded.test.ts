@@ -70,7 +70,7 @@ it('a refusal to one worker is no fault while another has a connection, and its 
   expect((await has.send()).outcome).toMatchObject({ kind: 'answered' });
 });
 
-it('a refusal is a fault where nobody has a connection', async () => {
+it('a refusal is a fault if no worker has a connection', async () => {
   await using server = await openCrowdedSmtp(() => 0);
   await using worker = await openWorker(server.port, 'w1', quickly);
   expect((await worker.send()).outcome).toMatchObject({ kind: 'transport_fault', isCrowded: true });

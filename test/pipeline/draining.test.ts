@@ -44,7 +44,7 @@ async function hold(worker: TestWorker) {
   return { first };
 }
 
-it('an only connection is not two: what comes then waits until the message in hand is done', async () => {
+it('a single connection is not two: later mail waits until the message in hand is done', async () => {
   await using worker = openTestWorker(redis, plan({ connections: 1 }));
   const { first } = await hold(worker);
   worker.transports.update(plan({ connections: 1, messagesPerConnection: 5 }));
@@ -62,7 +62,7 @@ it('an only connection is not two: what comes then waits until the message in ha
   expect(smtp.peak).toBe(1);
 });
 
-it('of several connections the others are there at once, and no worker has more than its share', async () => {
+it('with several connections the others are available at once, and no worker has more than its share', async () => {
   await using worker = openTestWorker(redis, plan({ connections: 4 }), 'w1');
   await using another = openTestWorker(redis, plan({ connections: 4 }), 'w2');
   await hold(worker);

@@ -53,7 +53,7 @@ async function accepted(given: object = {}): Promise<StoredEmail> {
 const scheduled = (at: number) => accepted({ scheduled_at: new Date(at).toISOString() });
 const placeOf = async ({ facts }: StoredEmail) => (await deliverQueues[facts.lane].whereabouts(facts.id)).job;
 
-it('feeds what is due to the queue of its lane, and nothing before its time', async () => {
+it('feeds due mail to the queue of its lane, and none before its time', async () => {
   const at = Date.now() + hour;
   const [now, bulk, later] = [await accepted(), await accepted({ lane: 'bulk' }), await scheduled(at)];
   await feedAt(Date.now() + 1);
@@ -72,7 +72,7 @@ it('emails share jobs of a bounded size', async () => {
   expect((await deliverQueues.transactional.whereabouts('em_none')).waiting).toBe(60);
 });
 
-it('leaves what is due in the store while the queue is full', async () => {
+it('leaves due mail in the store while the queue is full', async () => {
   for (let n = 0; n < 40; n++) await deliverQueues.bulk.add([{ id: `jb_${n}`, emails: ['em_1'] }], 1);
   const [bulk, other] = [await accepted({ lane: 'bulk' }), await accepted()];
   const waitMs = await feedAt(Date.now() + 1);

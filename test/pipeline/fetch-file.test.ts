@@ -130,7 +130,7 @@ it('while its host has its share of the places it comes again later, and no late
   expect([worker.settled, worker.deps.inHand.size, worker.told]).toEqual([[], 0, ['put_off']]);
 });
 
-it('what its server answers instead of the file is settled, and nothing but that says when it comes again', async () => {
+it('an answer other than the file is settled, and only that decides when the email comes again', async () => {
   await using files = await servers.serve((_, response) => response.writeHead(503).end());
   const { email, missing } = await accept([files.url]);
   await using worker = open();
@@ -179,7 +179,7 @@ it('while Redis does not answer, no more files come than there are places: what 
   for (const { email } of emails) expect(await dueIn(email.facts.id)).toBeLessThanOrEqual(0);
 });
 
-it('when it cannot be marked it is in nobody’s hand, and its job has it again', async () => {
+it('an email that cannot be marked is in no hand, and its job has it again', async () => {
   await using files = await servers.serve((_, response) => response.end('x'));
   const { email, missing } = await accept([files.url]);
   await using worker = open();
@@ -200,7 +200,7 @@ function telling({ deps }: ReturnType<typeof open>) {
   return { told, deps: { ...deps, onTrouble } };
 }
 
-it('when its file cannot be stored that is told, and it comes again soon, but not at once', async () => {
+it('a file that cannot be stored is reported, and its email comes again soon, but not at once', async () => {
   await using files = await servers.serve((_, response) => response.end('x'));
   const { email, missing } = await accept([files.url]);
   await using worker = open();
@@ -215,7 +215,7 @@ it('when its file cannot be stored that is told, and it comes again soon, but no
   expect(deps.inHand.size).toBe(0);
 });
 
-it('when Redis is full as its file comes that is told, and it comes again at the end of its lease at the latest', async () => {
+it('a full Redis is reported when the file arrives, and the email comes again at the end of its lease at the latest', async () => {
   const gate = Promise.withResolvers<void>();
   await using files = await servers.serve(async (_, response) => {
     await gate.promise;

@@ -68,7 +68,7 @@ const sweeping = () => ({
   reportLost: (told: unknown) => lost.push(told),
 });
 
-it('a sweep forgets events and deliveries', async () => {
+it('a sweep removes events and deliveries', async () => {
   const id = await addUsedWebhook();
   await fill();
   const later = () => line.now + day;
@@ -140,7 +140,7 @@ it('a campaign is paused, and canceled', async () => {
   expect(await mail.redis.hget(keys.campaign(id), 'status')).toBe('canceled');
 });
 
-it('an endpoint is disabled, and what waits for it is dropped: what was tried of it has failed', async () => {
+it('an endpoint is disabled, and its waiting events are dropped: those that were tried count as failed', async () => {
   const id = await addUsedWebhook();
   await fill();
   await line.webhooks.change(id, (was) => ({ webhook: { ...was, status: 'disabled', disabledReason: 'gone' } }));

@@ -102,7 +102,7 @@ it('a worker without a connection, and a report, learn from the other workers th
   expect(await other.send()).toMatchObject(overTwo);
 });
 
-it('a worker with a connection of its own goes by that one, though the transport hangs for the others', async () => {
+it('a worker with its own connection relies on that one, though the transport hangs for the others', async () => {
   gate.open();
   const servers = { one: { port: hanging.port, connections: 2 }, two: { port: well.port } };
   await using worker = openTestWorker(redis, planTo(servers, { default: failover('one', 'two') }));

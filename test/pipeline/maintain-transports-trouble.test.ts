@@ -83,7 +83,7 @@ describe('a transport in trouble', () => {
     expect(worker.probes).toEqual([expect.stringContaining('554 5.7.1 Go away')]);
   });
 
-  it('is probed at once when the plan has another server or login for it; what a former one came to is nothing', async () => {
+  it('is probed at once when the plan has another server or login for it; the result of an earlier probe does not count', async () => {
     greeting = 'stall';
     await using worker = openTestWorker(redis, plan());
     await worker.tend();
@@ -101,7 +101,7 @@ describe('a transport in trouble', () => {
     expect(await breakerOf('one')).toEqual({ kind: 'closed', faults: 0 });
   });
 
-  it('that messages met is tried by one of those that wait, again and again, and told of once', async () => {
+  it('that messages met is tried by one waiting email, again and again, and reported once', async () => {
     mail = '530 5.7.0 Authentication required';
     const only = plan({ rates: [{ count: 100, windowMs: 1_000 }] }, failover('one'));
     await using worker = openTestWorker(redis, only);
@@ -217,7 +217,7 @@ describe('a transport that messages met, while all mail that could try it is par
     expect(await letGoOf('a', 'c')).toEqual(['c']);
   });
 
-  it('is tried by none that waits for a transport in service, or for one that shares no route with it', async () => {
+  it('is not tried by mail that waits for a transport in service, or for one that shares no route with it', async () => {
     const servers = { one: { port: smtp.port, connections: 1 }, two: { port: smtp.port }, three: { port: smtp.port } };
     const routes = { default: failover('one', 'two'), other: failover('three') };
     await using worker = openTestWorker(redis, planTo(servers, routes));

@@ -85,7 +85,7 @@ describe('connections', () => {
     expect(await allowed('one')).toEqual([3, 3]);
   });
 
-  it('that are fewer than workers make those who have one look for mail of the others ten times as often', async () => {
+  it('that are fewer than workers make workers with one look for mail of the others ten times as often', async () => {
     const scarce = planTo({ one: { port: smtp.port, connections: 1 } }, { default: failover('one') });
     await using one = openTestWorker(redis, scarce, 'w1');
     expect(await one.tend()).toBe(1_000);
@@ -101,8 +101,8 @@ describe('connections', () => {
   });
 });
 
-describe('what is parked', () => {
-  it('is let go at once where there is no rate, and as many as there is budget for where there is one', async () => {
+describe('parked mail', () => {
+  it('is released at once without a rate, and as far as the budget goes with one', async () => {
     await using worker = openTestWorker(redis, plan({}, { rates: quota(120) }));
     await park('one', 'a', 'b');
     await park('two', 'c', 'd', 'e');
@@ -152,7 +152,7 @@ describe('what is parked', () => {
     await waiting;
   });
 
-  it('is let go by a rate only as far as there is room for it', async () => {
+  it('is released by a rate only as far as there is room for it', async () => {
     await using worker = openTestWorker(redis, plan({ rates: [{ count: 100, windowMs: 1_000 }] }));
     hasRoom(worker, { transactional: 1, bulk: 0, campaign: 0 });
     await park('one', 'a', 'b');
@@ -174,7 +174,7 @@ describe('what is parked', () => {
     expect((await openBudgets(redis).counts(['one'])).get('one')).toEqual({ transactional: 1, bulk: 4 });
   });
 
-  it('is not let go by a rate while somebody waits for the first connection, nor goes what comes then', async () => {
+  it('is not released by a rate while mail waits for the first connection, and neither is mail that comes then', async () => {
     greeting = 'stall';
     const rates = [{ count: 100, windowMs: 1_000 }];
     await using worker = openTestWorker(redis, plan({ rates }, {}, failover('one')));
@@ -212,7 +212,7 @@ describe('what is parked', () => {
     expect(await letGo()).toEqual([]);
   });
 
-  it('moves on when another comes back that may stand in', async () => {
+  it('moves on when another transport comes back that can stand in', async () => {
     await using worker = openTestWorker(redis, plan());
     for (const name of ['one', 'two']) await states().pause(name, 'k', Date.now());
     await worker.tend();

@@ -116,7 +116,7 @@ describe('a batch that is too large for its endpoint', () => {
     expect(await sizesOf(1_000, consumer)).toEqual(Array(1_000 / after).fill(after));
   });
 
-  it('by an endpoint that takes less than it did has those after it go out smaller all the same, after a while', async () => {
+  it('by an endpoint that accepts less than before still lets later batches go out, smaller and after a while', async () => {
     let takes = 10;
     await using consumer = await openConsumer((_, { body }) => ({
       status: JSON.parse(body).length > takes ? 413 : 204,

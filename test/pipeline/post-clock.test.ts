@@ -20,7 +20,7 @@ it('a POST is accepted although the clock of Redis is wrong by days: the clock o
   expect(() => new Webhook(secret).verify(call?.body ?? '', call?.headers as never)).not.toThrow();
 });
 
-it('what was tried while it was ahead by days goes out once it is right again', async () => {
+it('posts that were tried while the clock was days ahead go out once it is right again', async () => {
   await using server = await openTestRedis();
   await using line = await openPosting(server);
   let isDown = true;
@@ -39,7 +39,7 @@ it('what was tried while it was ahead by days goes out once it is right again', 
   expect(await line.redis.exists(keys.posts(id), keys.postsDue)).toBe(0);
 });
 
-it('an endpoint that rests since it was ahead by minutes is told of what is new', async () => {
+it('an endpoint that rests since the clock was minutes ahead receives new events', async () => {
   await using server = await openTestRedis();
   await using line = await openPosting(server);
   let isDown = true;

@@ -118,7 +118,7 @@ describe('an event', () => {
     expect(await waiting(id)).toBe(0);
   });
 
-  it('that is no longer stored is said to be lost, and the others arrive', async () => {
+  it('that is no longer stored is reported as lost, and the others arrive', async () => {
     await using consumer = await openConsumer(up);
     await line.addWebhook({ endpoint: consumer.url });
     await line.emit(1);
@@ -168,7 +168,7 @@ describe('one endpoint that hangs', () => {
 });
 
 describe('an answer', () => {
-  it('410 disables the endpoint at once, and the others are told, once', async () => {
+  it('410 disables the endpoint at once, and the other endpoints receive one event about it', async () => {
     await using gone = await openConsumer(() => ({ status: 410 }));
     await using operators = await openConsumer(up);
     const { id } = await line.addWebhook({ endpoint: gone.url, events: ['email.sent', 'webhook.disabled'] });
@@ -220,7 +220,7 @@ describe('an answer', () => {
 });
 
 describe('a filter', () => {
-  it('lets pass what fits the email it is about, and what is about none', async () => {
+  it('passes events that fit their email, and events without an email', async () => {
     await using consumer = await openConsumer(up);
     await line.addWebhook({
       endpoint: consumer.url,
@@ -243,7 +243,7 @@ describe('a filter', () => {
 });
 
 describe('notify', () => {
-  it('hands an event over once, whoever acknowledges it first', async () => {
+  it('hands an event over once, whichever worker acknowledges it first', async () => {
     await using consumer = await openConsumer(up);
     const { id } = await line.addWebhook({ endpoint: consumer.url });
     await line.emit(1);
@@ -255,7 +255,7 @@ describe('notify', () => {
     expect(consumer.calls).toHaveLength(1);
   });
 
-  it('acknowledges events that nobody wants without reading them', async () => {
+  it('acknowledges events that no endpoint wants without reading them', async () => {
     await line.redis.xadd(keys.outbox, '*', 'event', 'not JSON');
     await line.notifyAll();
     const [group] = (await line.redis.xinfo('GROUPS', keys.outbox)) as unknown[][];

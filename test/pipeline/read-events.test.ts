@@ -34,7 +34,7 @@ it('a page that the trim overtakes returns the events it has found; the next pag
   expect(await readEvents(deps, audience, next, 10)).toEqual({ kind: 'gone', upTo: lastGone });
 });
 
-it('a reader who may see only some events reads the log about twice, page after page', async () => {
+it('a reader that may see only some events reads the log about twice, page after page', async () => {
   await using server = await openTestRedis();
   const redis = server.connect();
   const [count, limit] = [1_200, 10];

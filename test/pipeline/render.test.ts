@@ -56,7 +56,7 @@ describe('a request', () => {
     expect(subjects(await render(deps, [later]))).toEqual(['Order 1']);
   });
 
-  it('asks again for what could not be read', async () => {
+  it('repeats a read that failed', async () => {
     const { content: read } = deps.templates;
     deps.templates.content = () => Promise.reject(new Error('Connection is closed.'));
     await expect(render(deps, [email({ n: 1 })])).rejects.toThrow('Connection is closed.');
@@ -64,7 +64,7 @@ describe('a request', () => {
     expect(subjects(await render(deps, [email({ n: 1 })]))).toEqual(['Order 1']);
   });
 
-  it('that takes too long as a whole is cut short, and the rest is told why', async () => {
+  it('that takes too long as a whole is cut short, and the rest gets the reason', async () => {
     let ms = 0;
     deps.templating.cpuMs = () => {
       ms += 600;
@@ -76,7 +76,7 @@ describe('a request', () => {
     expect(rest.slice(3)).toEqual(Array(2).fill([expect.stringContaining('takes over 2000 ms')]));
   });
 
-  it('that makes too much as a whole is cut short, and the rest is told why', async () => {
+  it('that makes too much as a whole is cut short, and the rest gets the reason', async () => {
     content = contentOf({ subject: 's', text: '{% for i in (1..9) %}{{ text }}{% endfor %}' });
     const long = email({ text: 'x'.repeat(100_000) });
     const made = subjects(await render(deps, Array(60).fill(long)));
@@ -94,7 +94,7 @@ describe('a request', () => {
     expect(done).toEqual(Array(3).fill(['turn', 'made', 'made']).flat());
   });
 
-  it('with a template that is no longer one is told so', async () => {
+  it('with a template that is no longer valid says so', async () => {
     content = contentOf({ text: '{% nope %}' });
     expect(subjects(await render(deps, [email({})]))).toEqual([
       ['cannot be used any more: its text line 1, column 1: tag "nope" is not known here'],

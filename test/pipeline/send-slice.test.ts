@@ -127,7 +127,7 @@ describe('a recipient that cannot be read is reported and looked at again later'
     expect(troubles).toEqual([{ campaign: id }, { campaign: id }]);
   });
 
-  it('the recipients beside one that cannot be read are sent to', async () => {
+  it('recipients next to one that cannot be read get their mail', async () => {
     const id = await addCampaign(world.redis, { recipients: [rowOf(0), none, rowOf(2)] });
     const settled: number[] = [];
     const worker = startWorker({
@@ -172,7 +172,7 @@ describe('in a canceled campaign', () => {
     }
   });
 
-  it('the slice is looked at again at once when a lost recipient was settled, who may have left its place', async () => {
+  it('the slice is looked at again at once when a lost recipient was settled, as it may have left its place', async () => {
     const id = await addMarked(['handing'], 'canceled');
     const worker = startWorker({
       async settle() {

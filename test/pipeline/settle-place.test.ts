@@ -68,7 +68,7 @@ it.each([
   },
 );
 
-it('a recipient of whom nobody knows and whose time is over leaves its place, which has room for one event alone', async () => {
+it('a recipient with an unknown outcome whose time is over leaves its place, which has room for only one event', async () => {
   const { id, held, settleIt } = await handing('retry', { ...policy, maxAgeMs: 1 });
   await settleIt(held, lostOutcome('r0@example.com'));
   expect(await told()).toEqual(['email.outcome_unknown', 'email.failed']);
@@ -83,7 +83,7 @@ it('a recipient of whom nobody knows and whose time is over leaves its place, wh
 it.each([
   ['that answered is told of', answered(451), 't'],
   ['that nobody knows is not', lostOutcome('r0@example.com'), null],
-])('of a letter that cannot be made any more, the transport %s', async (_, what, transport) => {
+])('if a letter can no longer be made, the transport %s', async (_, what, transport) => {
   const { id, held, settleIt } = await handing('retry');
   await settleIt({ ...held, fill: () => ({ fault: 'it is damaged' }) }, what);
   const [placed] = await world.store.campaigns.chunk(id, 0);
@@ -111,7 +111,7 @@ it('a late answer is ignored while another attempt hands the email over', async 
   expect(await told()).toEqual(['email.outcome_unknown']);
 });
 
-it('who is held when nobody else of a canceled campaign is pending is taken once more, and ends with it', async () => {
+it('a recipient held after all others of a canceled campaign have ended is taken once more, and ends with the campaign', async () => {
   const { slices, emails } = world.store;
   const { id, held, settleIt } = await handing('hold');
   await moveCampaign(world.redis, id, 'canceled');

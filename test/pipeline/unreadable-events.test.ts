@@ -57,7 +57,7 @@ it.each(Object.keys(forms))('neither webhooks nor the feed stumble over %s', asy
   expect(page.kind === 'told' && page.items.map(({ event }) => event.id)).toEqual([...before, ...after]);
 });
 
-it('the feed goes on behind one that stands at the end of a page', async () => {
+it('the feed continues after one at the end of a page', async () => {
   await addRaw(forms['nothing at all']);
   const place = await addRaw(forms['nothing at all']);
   const deps = { emails: line.emails, eventFeed: openEventFeed(redis) };

@@ -45,7 +45,7 @@ async function told(to: string): Promise<string[]> {
 it.each([
   ['with a record', accepted],
   ['at its place in a campaign', placed],
-])('each of two emails to a reader tells of it once, however often its link is followed: %s', async (_, send) => {
+])('each of two emails to a reader reports it once, however often its link is followed: %s', async (_, send) => {
   const to = address();
   const [first, second] = [await send(to), await send(to)];
   for (const id of [first, first, second, second, second]) await follow(id, to);

@@ -60,7 +60,7 @@ it('each job comes to the worker of its lane with its emails', async () => {
   ]);
 });
 
-it('a queue tells where an email is, how many wait, and whether a job lives', async () => {
+it('a queue says where an email is, how many wait, and whether a job lives', async () => {
   await using stack = new AsyncDisposableStack();
   const connection = { redis, prefix: '{t}:where' };
   const queue = stack.use(openDeliverQueues(connection)).transactional;
@@ -108,7 +108,7 @@ it('the oldest job is the one that was added first, in hand or not', async () =>
   await until('none to be left', async () => (await queue.oldestAt()) === null);
 });
 
-it('the oldest job counts while it waits for its next run, also behind one that comes again sooner', async () => {
+it('the oldest job counts while it waits for its next run, also after one that comes again sooner', async () => {
   await using stack = new AsyncDisposableStack();
   const connection = { redis, prefix: '{t}:oldest' };
   const queue = stack.use(openDeliverQueues(connection)).transactional;

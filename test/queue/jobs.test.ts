@@ -63,7 +63,7 @@ it('a job that is done is gone; one that answers again comes back at its time, n
   await until('the job to be gone', async () => (await line.redis.keys('{t}:again:deliver:em_1*')).length === 0);
 });
 
-it('a job comes back by the clock of the fleet, also where that of the machine is behind it by a day', async () => {
+it('a job comes back by the clock of the fleet, also if the clock of the machine is a day behind', async () => {
   const fleetNow = () => Date.now() + 86_400_000;
   const stage = async (_: string, run: number) => (run === 1 ? { again: fleetNow() } : { done: true as const });
   await using line = await openLine('behind', stage, fleetNow);
@@ -108,7 +108,7 @@ it('a job whose answer a full Redis will not write down is not lost', async () =
   await until('a second run', () => line.count('em_1') >= 2);
 });
 
-it('a job is never given up: should its answer be refused at one moment, the queue has attempts left for the next', async () => {
+it('a job is never given up: if its answer is refused once, the queue has attempts left for the next', async () => {
   await using line = await openLine('attempts', async () => ({ again: Date.now() + 60_000 }));
   await line.queue.add(['em_1']);
   await until('it to be delayed', async () => (await line.redis.zcard('{t}:attempts:deliver:delayed')) === 1);

@@ -35,7 +35,7 @@ function openWorker(name: string) {
   };
 }
 
-it('one worker has them all; another gets its half once the first has closed what is too much', async () => {
+it('one worker has them all; another gets its half once the first has closed the excess', async () => {
   const [a, b] = [openWorker('a'), openWorker('b')];
   expect(await a.report(3, 10, start)).toBe(10);
   expect(await a.report(50, 10, start)).toBe(10);
@@ -47,7 +47,7 @@ it('one worker has them all; another gets its half once the first has closed wha
   expect(await b.report(50, 10, start + 500)).toBe(5);
 });
 
-it('who wants little leaves the rest to who wants more, and keeps one for what may come', async () => {
+it('a worker that wants little leaves the rest to others, and keeps one connection for mail to come', async () => {
   const workers = ['a', 'b', 'c'].map(openWorker);
   const wants = [0, 3, 50];
   for (let round = 0; round < 5; round++)
@@ -64,7 +64,7 @@ it('a worker that comes while another uses them all gets one, also when it wants
   expect([a.worker.may, b.worker.may]).toEqual([9, 1]);
 });
 
-it('with fewer connections than workers somebody has them, and nobody opens one for another to close', async () => {
+it('with fewer connections than workers some workers have them all, and no worker opens one that makes another close', async () => {
   const workers = ['a', 'b', 'c'].map(openWorker);
   const seen: number[][] = [];
   for (let round = 0; round < 6; round++) {
@@ -95,7 +95,7 @@ it('a lower limit closes what is above it, and no worker loses all for it', asyn
   expect(await a.report(10, 4, start + 12)).toBe(2);
 });
 
-it('whose is the rest that cannot be divided is settled at once: nobody opens again what it closed for another', async () => {
+it('the owner of an indivisible rest is settled at once: no worker reopens a connection that it closed for another', async () => {
   const workers = ['a', 'b', 'c'].map(openWorker);
   for (let round = 0; round < 4; round++)
     for (const worker of workers.slice(0, 2)) await worker.report(50, 10, start + round);
@@ -148,7 +148,7 @@ it('never is more open than the limit, and when wants stay, all of it is shared 
   );
 });
 
-it('tells the pools of all live workers together', async () => {
+it('adds up the pools of all live workers', async () => {
   await allotments.allot('ses', 'a', { wanted: 5, open: 4, busy: 3, waiting: 7, hanging: 3 }, 10, start);
   await allotments.allot('ses', 'b', { wanted: 5, open: 1, busy: 1, waiting: 0, hanging: 0 }, 10, start + 1_000);
   const pools = await allotments.pools(['ses', 'other'], start + 1_000);

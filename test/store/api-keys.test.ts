@@ -97,7 +97,7 @@ describe('a list', () => {
     expect(await page({ limit: 2, before: 'ak_l249' })).toEqual([false]);
   });
 
-  it('shows only what is to be listed, however far apart', async () => {
+  it('shows only keys that are to be listed, however far apart', async () => {
     const bulk = (key: ApiKey) => key.id.startsWith('ak_l') && key.lanes !== null;
     expect(await page({ limit: 24 }, bulk)).toEqual([...Array.from({ length: 24 }, (_, n) => 240 - n * 10), true]);
     expect(await page({ limit: 25 }, bulk)).toEqual([...Array.from({ length: 25 }, (_, n) => 240 - n * 10), false]);

@@ -68,7 +68,7 @@ const atStart = (now: number) => (now === start ? 1 : 0);
 const onceASecond = (now: number) => (now % 1_000 === 0 ? 100 : 0);
 
 describe('a campaign over a transport with a rate', () => {
-  it('has every other message of bulk, however much of that is parked', async () => {
+  it('gets every other message of bulk, however much bulk mail is parked', async () => {
     await park('bulk', 2_000);
     const sent = await run(ratesOf('20/s'), start, 10_000, always);
     expect(sent.campaign + sent.bulk).toBeGreaterThanOrEqual(198);
@@ -110,7 +110,7 @@ describe('a campaign over a transport with a rate', () => {
     expect(bulk).toBeGreaterThanOrEqual(99);
   });
 
-  it('gives back to a quota what was set aside for it and not asked for', async () => {
+  it('gives tokens that were set aside and not used back to the quota', async () => {
     await park('bulk', 2_000);
     const first = await run(ratesOf('100/h'), start, 1_000, always);
     expect(first.campaign).toBeGreaterThan(0);
@@ -152,7 +152,7 @@ describe('a campaign over a transport with a rate', () => {
     expect(direct + (await sendReleased(later + 1_000, 'transactional'))).toBe(6_000);
   });
 
-  it('gives it back to the part of the window it was taken from, not to what others have used since', async () => {
+  it('gives them back to the part of the window they were taken from, not to what others have used since', async () => {
     const rates = ratesOf('120/m');
     const admitted = async (count: number, now: number, lane: Lane = 'transactional', isOfCampaign = false) => {
       const emails = Array.from({ length: count }, () => emailAt(now, lane, isOfCampaign));

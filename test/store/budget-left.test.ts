@@ -59,7 +59,7 @@ it('a pace says when the next may go; looking takes nothing', async () => {
   expect(await budgets.release('paced', [slow], { max: 5 }, pace?.nextAt ?? 0)).toMatchObject({ released: 1 });
 });
 
-it('the smaller of two rates for one window is told', async () => {
+it('the smaller of two rates for one window is reported', async () => {
   const left = await budgets.left('two', [hourly, { ...hourly, count: 3 }], now);
   expect(left).toMatchObject([{ count: 3, remaining: 3 }]);
 });

@@ -82,7 +82,7 @@ describe('a rate per second', () => {
     },
   );
 
-  it('does not save up while nobody waits: after a rest it goes on as at the start', async () => {
+  it('does not save up while no mail waits: after a rest it goes on as at the start', async () => {
     const rates = ratesOf('10/s');
     await park(500);
     const first = await run(rates, start, 1_000, () => 0);
@@ -152,7 +152,7 @@ describe('a quota', () => {
     );
   });
 
-  it('is kept together with others: what one of them refuses uses up none', async () => {
+  it('is kept together with others: a refusal by one uses up none', async () => {
     const rates = ratesOf('100/s,30/m,50/h');
     await park(100);
     expect(

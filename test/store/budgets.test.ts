@@ -36,7 +36,7 @@ async function dueBy(at: number): Promise<string[]> {
 
 const dueOf = (lane: Lane, at: number) => redis.zrangebyscore(keys.again(lane), '-inf', at);
 
-it('a transport is noted as long as mail is parked for it, and noted anew with the next', async () => {
+it('a transport is noted as long as mail is parked for it, and noted again with the next mail', async () => {
   await budgets.park('ses', [email('a')], now);
   await budgets.admit('other', [], [email('d')], now);
   expect(await budgets.names()).toEqual(['ses']);
@@ -48,7 +48,7 @@ it('a transport is noted as long as mail is parked for it, and noted anew with t
   expect(await budgets.names()).toEqual([]);
 });
 
-it('permits go once they have lapsed, also those of a transport that nobody has any more', async () => {
+it('permits are removed once they have lapsed, also those of a transport that no longer exists', async () => {
   await budgets.park('ses', [email('a')], now);
   await budgets.release('ses', slow, most, now);
   expect(await redis.zcard(keys.permits('ses'))).toBe(1);
@@ -71,7 +71,7 @@ describe('admit', () => {
     expect(await budgets.admit('ses', [], [email('d', 'transactional', now - 1)], now)).toEqual([true]);
   });
 
-  it('lets nobody pass who was due later, only transactional mail passes bulk', async () => {
+  it('lets no email pass that was due later, except transactional mail, which passes bulk', async () => {
     await budgets.park('ses', [email('a', 'bulk')], now);
     expect(await budgets.admit('ses', fast, [email('b', 'bulk', now + 1)], now + 1)).toEqual([false]);
     expect(await budgets.admit('ses', fast, [email('c', 'transactional', now + 2)], now + 2)).toEqual([true]);
@@ -158,7 +158,7 @@ describe('release', () => {
     expect(await budgets.unpark('gone', now)).toBe(1_200);
   });
 
-  it('holds back while permits are out that nobody uses, until they lapse', async () => {
+  it('holds back while there are unused permits, until they lapse', async () => {
     const rates = [{ count: 5, windowMs: 1_000 }];
     await budgets.park(
       'ses',
@@ -178,7 +178,7 @@ describe('release', () => {
     expect((await budgets.release('ses', rates, most, now - 3_600_000)).released).toBeGreaterThan(0);
   });
 
-  it('gives permits for a minute: who comes later needs a token like everybody', async () => {
+  it('gives permits for a minute: an email that comes later needs a token like all others', async () => {
     await budgets.park('ses', [email('a'), email('b')], now);
     await budgets.release('ses', slow, most, now);
     await budgets.release('ses', slow, most, now + 1_000);

@@ -51,7 +51,7 @@ async function holdAhead(id: string, { id: taken, slice, allowed }: Take, ms = l
   await redis.hset(keys.campaignTakers(id), slice, `${taken} ${allowed} ${ahead()}`);
 }
 
-it('the lease of a worker begins anew, so that another takes the slice once that is over and nobody renewed it', async () => {
+it('the lease of a worker starts again, so that another takes the slice once the lease ended without a renewal', async () => {
   const id = await addCampaign(redis, { recipients: 50 });
   const held = await take(id);
   await holdAhead(id, held);
@@ -76,7 +76,7 @@ it('a worker keeps its slice from one whose leases are shorter', async () => {
   expect(await redis.hget(keys.campaignTakers(id), '0')).toMatch(/^jb_long 50 \d+$/);
 });
 
-it('its pace is measured anew', async () => {
+it('its pace is measured again from the start', async () => {
   const id = await addCampaign(redis, { recipients: 100 });
   await redis.hset(keys.campaign(id), 'pace', 50, 'paceAt', ahead(), 'paceLeft', 100);
   await take(id);

@@ -18,7 +18,7 @@ afterAll(() => opened.disposeAsync());
 
 const head = { tags: [{ name: 'kind', value: 'news' }], createdAt: 5 };
 
-it('who is in one that is canceled before it began is told of with its tags as anybody else', async () => {
+it('recipients of a campaign that is canceled before its start are reported with its tags like any others', async () => {
   const draft = await addCampaign(redis, { recipients: 2, status: 'draft', head });
   const scheduled = await addCampaign(redis, { recipients: 2, status: 'scheduled', scheduledAt: 7, head });
   for (const id of [draft, scheduled]) {

@@ -66,7 +66,7 @@ it('it has its record, content and timeline, is found by its terms, and comes ag
   expect([marks[1], counts.pending]).toEqual(['left', 3]);
 });
 
-it('one whose answer was lost leaves once, and nobody leaves from a mark that is another by now', async () => {
+it('a recipient whose answer was lost leaves once, and none leaves from a mark that changed meanwhile', async () => {
   const id = await addCampaign(redis, { recipients: 3, head: { onUnknown: 'hold' } });
   const leaving = await placedAt(id, 0, 'handing');
   const { leave } = openCampaignLeave(redis);
@@ -81,7 +81,7 @@ it('one whose answer was lost leaves once, and nobody leaves from a mark that is
   expect(await openEmails(redis).read(placeId(id, 1))).toBeNull();
 });
 
-it('of two changes that come to the same one wins, and none is due without content', async () => {
+it('if two changes lead to the same state, one wins, and no email is due without content', async () => {
   const id = await addCampaign(redis, { recipients: 1 });
   const leaving = await placedAt(id, 0, 'failed');
   await redis.hset(keys.campaign(id), { status: 'completed', 'n:pending': 0, 'n:failed': 1 });
@@ -97,7 +97,7 @@ it('of two changes that come to the same one wins, and none is due without conte
   expect([status, counts.pending, counts.failed]).toEqual(['running', 1, 0]);
 });
 
-it('nobody comes to wait in a campaign that was canceled, and who did before is not told otherwise', async () => {
+it('no recipient starts to wait in a canceled campaign, and a repeat of an earlier retry gets the same answer', async () => {
   const id = await addCampaign(redis, { recipients: 2 });
   await redis.hset(keys.campaign(id), { 'n:pending': 0, 'n:failed': 2 });
   const [one, two] = [await placedAt(id, 0, 'failed'), await placedAt(id, 1, 'failed')];

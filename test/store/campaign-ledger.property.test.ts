@@ -59,7 +59,7 @@ const command = fc.oneof(
 );
 type Command = typeof command extends fc.Arbitrary<infer C> ? C : never;
 
-it('the counts are exact at every moment, and in the end everybody has been told or is an email of its own', async () => {
+it('the counts are exact at every moment, and in the end every recipient is reported or is an email of its own', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(command, { maxLength: 60 }), fc.boolean(), async (commands, isCanceled) => {
       await redis.flushall();

@@ -65,7 +65,7 @@ describe('every status and every move', () => {
   });
 });
 
-it('a repeat whose answer was lost is known as one, and tells of nothing again', async () => {
+it('a repeat whose answer was lost is recognized, and reports nothing again', async () => {
   const id = await stored('draft');
   for (const kind of ['moved', 'repeated']) expect(await ask(id, 'start', 'one')).toEqual({ kind, status: 'running' });
   expect(await ask(id, 'start', 'another')).toEqual({ kind: 'refused', status: 'running' });
@@ -105,7 +105,7 @@ it('a move that was kept without its time counts as made, among others that have
   expect(await ask(id, 'resume', 'fifth')).toEqual({ kind: 'moved', status: 'running' });
 });
 
-it('a campaign keeps when it began the first time, and forgets a later time it was to begin at', async () => {
+it('a campaign keeps the time of its first start, and drops a later planned time', async () => {
   const id = await stored('draft');
   await ask(id, 'schedule');
   expect((await campaigns.get(id))?.state.scheduledAt).toBe(later);
@@ -134,7 +134,7 @@ it('a campaign without recipients cannot be sent, and can be canceled', async ()
   expect([await turnOf(id), (await campaigns.get(id))?.state.endedAt]).toEqual([null, now]);
 });
 
-it('the bell rings for what has its turn at once, once for each, and for nothing else', async () => {
+it('the bell rings once for each campaign that has its turn at once, and for nothing else', async () => {
   const [one, none] = [await stored('draft'), await stored('running', 3, 0)];
   const rung: string[] = [];
   const subscriber = redis.duplicate();
@@ -151,7 +151,7 @@ it('the bell rings for what has its turn at once, once for each, and for nothing
   expect(rings).toBe(4);
 });
 
-it('a canceled campaign has a turn as long as somebody is pending, who is to be told of', async () => {
+it('a canceled campaign has a turn as long as a pending recipient is still to be reported', async () => {
   const [some, none] = [await stored('paused', 3, 1), await stored('paused', 3, 0)];
   await ask(some, 'cancel');
   await ask(none, 'cancel');
@@ -188,7 +188,7 @@ it('a pause does not count for its pace', async () => {
   expect(await redis.hmget(keys.campaign(id), 'pace', 'paceAt', 'paceLeft')).toEqual([null, null, null]);
 });
 
-it('there is none that is gone, and one is removed only when nothing of it is to be sent any more', async () => {
+it('a removed campaign does not exist, and one is removed only when nothing of it is still to be sent', async () => {
   expect(await ask(makeCampaignId(1, Buffer.alloc(10, 255)), 'start')).toEqual({ kind: 'gone' });
   for (const status of ['scheduled', 'running', 'paused', 'canceled'] as const) {
     const id = await stored(status);

@@ -22,7 +22,7 @@ it('recipients come back as they were, whatever variables each of them has', () 
   );
 });
 
-it('tells a variable that is null, or a list, from one that is not there', () => {
+it('distinguishes a variable that is null, or a list, from a missing one', () => {
   const rows = [{ v: null }, {}, { v: [] }, { v: [[]] }, { v: [null] }, { v: 0 }].map((variables) => ({
     address: 'ada@example.com',
     variables,
@@ -30,7 +30,7 @@ it('tells a variable that is null, or a list, from one that is not there', () =>
   expect(unpackChunk(packChunk(rows))).toEqual(rows);
 });
 
-it('takes no more than there is, where nobody has the variables of another', () => {
+it('reads no more than there is, where no recipient has the variables of another', () => {
   const rows = Array.from({ length: 500 }, (_, n) => ({
     address: `${n}@example.com`,
     variables: Object.fromEntries(Array.from({ length: 20 }, (_, m) => [`v${n}_${m}`, m % 2 ? null : m])),
@@ -56,7 +56,7 @@ const outcome: fc.Arbitrary<PlaceOutcome> = fc.record({
   ),
 });
 
-it('what came of places comes back as it was', () => {
+it('outcomes at places come back as they were', () => {
   fc.assert(
     fc.property(fc.array(outcome, { maxLength: 20 }), (outcomes) => {
       expect(unpackOutcomes(packOutcomes(outcomes))).toEqual(outcomes);

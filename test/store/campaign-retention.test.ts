@@ -66,7 +66,7 @@ function passCutShort(now = Date.now()): Promise<number> {
   return pass({ by: openCampaignRetention(cut), stop: stop.signal, now });
 }
 
-it.each(campaignStatuses)('the addresses of one that is %s stay as long as somebody can be added', async (status) => {
+it.each(campaignStatuses)('the addresses of one that is %s stay as long as recipients can be added', async (status) => {
   const id = await stored({ recipients: 30, status });
   const before = await addressSets(id);
   await pass();
@@ -74,7 +74,7 @@ it.each(campaignStatuses)('the addresses of one that is %s stay as long as someb
   expect(await redis.exists(keys.campaign(id), keys.campaignMarks(id), keys.campaignChunk(id, 0))).toBe(3);
 });
 
-it('a full Redis is made room in: neither the addresses of one that runs nor one that ended keep the other there', async () => {
+it('room is made in a full Redis: addresses of a running campaign and an ended campaign do not keep each other there', async () => {
   const running = await stored({ recipients: 30 });
   const ended = await stored({ recipients: 30, status: 'completed' });
   await redis.hset(keys.campaign(ended), { endedAt: 1, 'n:pending': 0 });
@@ -89,7 +89,7 @@ it('a full Redis is made room in: neither the addresses of one that runs nor one
   }
 });
 
-it('what a stop cuts short is done by the next worker, and then no more', async () => {
+it('the next worker finishes what a stop cut short, and then stops', async () => {
   const id = await stored({ recipients: 400 });
   await passCutShort();
   expect(await addressSets(id)).toBeGreaterThan(0);
@@ -105,7 +105,7 @@ it('one that is removed meanwhile is not brought back', async () => {
   expect(await redis.exists(keys.campaign(id))).toBe(0);
 });
 
-it('of many campaigns some are looked at in each step, and all in a round', async () => {
+it('each step looks at some of many campaigns, and a round at all', async () => {
   const all = await Promise.all(Array.from({ length: 230 }, () => stored({ recipients: 1 })));
   const [first = '', middle = '', last = ''] = [0, 150, 229].map((n) => all.toSorted()[n]);
   const others = all.filter((id) => ![first, middle, last].includes(id));
@@ -160,7 +160,7 @@ it.each([
   expect(await redis.zscore(keys.campaignsDue, id)).toBe('1000');
 });
 
-it('one whose marks are gone is told of once, and can be canceled and removed: who left it is still not sent to', async () => {
+it('a campaign whose marks are gone is reported once, and can be canceled and removed; recipients that left it still get no mail', async () => {
   const id = await stored({ recipients: 30 });
   await redis.del(keys.campaignMarks(id));
   const troubles: unknown[] = [];
@@ -187,13 +187,13 @@ it('one that was canceled and whose marks are gone goes in its time', async () =
   expect(await pass({ now: 1_000 + keepMs, onTrouble })).toBe(1);
 });
 
-it('one that ended anew since it was looked at is kept from then on', async () => {
+it('one that ended again since it was looked at is kept from then on', async () => {
   const id = await ended('completed', 2_000);
   expect(await retention.remove(id, 1_999)).toBe(false);
   expect(await retention.remove(id, 2_000)).toBe(true);
 });
 
-it('of one that was removed nothing can be changed from then on, and what is left goes though its worker stopped', async () => {
+it('nothing of a removed campaign can be changed, and its remains are removed even if its worker stopped', async () => {
   const id = await ended('completed', 1_000);
   expect(await passCutShort(1_000 + keepMs)).toBe(1);
   expect(await redis.exists(keys.campaign(id), keys.campaignMarks(id))).toBe(0);
@@ -203,7 +203,7 @@ it('of one that was removed nothing can be changed from then on, and what is lef
   expect(await redis.keys('*')).toEqual([]);
 });
 
-it('a full Redis comes to have room by what is removed', async () => {
+it('removals make room in a full Redis', async () => {
   await ended('completed', 1_000);
   await redis.config('SET', 'maxmemory', '1mb');
   try {
@@ -215,7 +215,7 @@ it('a full Redis comes to have room by what is removed', async () => {
   }
 });
 
-it('one that cannot be removed is told of, and keeps no other', async () => {
+it('one that cannot be removed is reported, and holds up no other', async () => {
   const all = await Promise.all([ended('completed', 1_000), ended('completed', 1_000), stored({ recipients: 30 })]);
   const [stuck = '', ...others] = all.toSorted();
   const by: CampaignRetention = {
@@ -233,7 +233,7 @@ it('one that cannot be removed is told of, and keeps no other', async () => {
   expect(await Promise.all(others.map(addressSets))).toEqual([0, 0]);
 });
 
-it('drafts that are deleted as they are looked at are not told of as lost', async () => {
+it('drafts that are deleted as they are looked at are not reported as lost', async () => {
   const drafts = await Promise.all(Array.from({ length: 30 }, () => stored({ recipients: 1, status: 'draft' })));
   let left = drafts.length;
   async function removeAll() {
@@ -248,7 +248,7 @@ it('drafts that are deleted as they are looked at are not told of as lost', asyn
   await Promise.all([removeAll(), look()]);
 });
 
-it('one that was canceled stays while somebody of it is held, who is still to be ended', async () => {
+it('a canceled campaign stays while one of its recipients is held and has still to end', async () => {
   const id = await addCampaign(redis, { status: 'canceled', recipients: 1 });
   await redis.hset(keys.campaign(id), { 'n:pending': 0, 'n:outcome_unknown': 1, endedAt: 1 });
   expect(await removeCampaign(redis, id, null)).toBe('canceled');

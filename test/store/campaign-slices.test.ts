@@ -63,7 +63,7 @@ async function eventsOf(id: string): Promise<string[]> {
 const placesOf = ({ slice, marks }: Take) =>
   marks.flatMap((mark, n) => (mark === 'queued' ? [slice * sliceSize + n] : []));
 
-it('every slice is taken once, and the campaign is completed by whoever settles the last place', async () => {
+it('every slice is taken once, and the worker that settles the last place completes the campaign', async () => {
   const id = await addCampaign(redis, { recipients: 120 });
   const three = [await take(id), await take(id), await take(id)];
   expect(three.map(({ slice }) => slice)).toEqual([0, 1, 2]);
@@ -73,7 +73,7 @@ it('every slice is taken once, and the campaign is completed by whoever settles 
   expect((await slices.due()).ids).not.toContain(id);
 });
 
-it('whoever starts a scheduled campaign is told of how many it has, once', async () => {
+it('the worker that starts a scheduled campaign learns its number of recipients, once', async () => {
   const id = await addCampaign(redis, { recipients: 60, status: 'scheduled', scheduledAt: Date.now() - 1 });
   expect(await look(id, [], 'jb_first')).toMatchObject({ slice: 0, started: 60 });
   expect(await look(id, [], 'jb_first')).not.toHaveProperty('started');
@@ -99,7 +99,7 @@ it('a command that is sent again changes nothing and is answered as it was', asy
   expect(Number(await redis.hget(keys.campaign(id), 'tokens'))).toBe(15);
 });
 
-it('a slice that is not renewed for a while after its lease ended is taken by another, and who had it may neither send nor settle any more', async () => {
+it('a slice not renewed for a while after its lease ended is taken by another worker, and the first may neither send nor settle any more', async () => {
   const id = await addCampaign(redis, { recipients: 50 });
   const late = await take(id);
   await slices.claim(late, 0);
@@ -118,7 +118,7 @@ it('a slice that is not renewed for a while after its lease ended is taken by an
   expect(await slices.claim(next, 2)).toBe(true);
 });
 
-it('a lease that was over and is renewed before it is looked at again is as good as new', async () => {
+it('a lease that ended and is renewed before it is looked at again is valid again', async () => {
   const id = await addCampaign(redis, { recipients: 50 });
   const taken = await take(id);
   for (const _ of [1, 2, 3]) {
@@ -131,7 +131,7 @@ it('a lease that was over and is renewed before it is looked at again is as good
   expect(await slices.claim(taken, 0)).toBe(true);
 });
 
-it('nobody takes from himself: what is in his hands is renewed by that', async () => {
+it('a worker does not take its own slices: the take renews them', async () => {
   const id = await addCampaign(redis, { recipients: 50 });
   const taken = await take(id);
   await leaveSlices(redis, id);
@@ -157,7 +157,7 @@ it('each campaign has its turn, also of more than are looked at in one step', as
   await redis.del(keys.campaignsDue);
 });
 
-it('what another settled before is refused among places that are settled together, and the rest is written', async () => {
+it('among places settled together, those that another worker settled before are refused, and the rest is written', async () => {
   const id = await addCampaign(redis, { recipients: 50 });
   const taken = await take(id);
   await Promise.all([0, 1, 2].map((place) => slices.claim(taken, place)));
@@ -175,7 +175,7 @@ it('places without a recipient are passed over, and so are slices that have none
   expect((await take(id)).slice).toBe(3);
 });
 
-it('a campaign that was paused gives nothing, lets nothing leave, and goes on where it stood', async () => {
+it('a paused campaign gives no slice, lets no message leave, and continues where it was', async () => {
   const id = await addCampaign(redis, { recipients: 100 });
   const taken = await take(id);
   await slices.claim(taken, 0);
@@ -190,7 +190,7 @@ it('a campaign that was paused gives nothing, lets nothing leave, and goes on wh
   expect((await take(id)).slice).toBe(1);
 });
 
-it('a scheduled campaign starts at its time, which is told in the same step', async () => {
+it('a scheduled campaign starts at its time, and the same step reports it', async () => {
   const at = Date.now() + 60_000;
   const id = await addCampaign(redis, { recipients: 10, status: 'scheduled', scheduledAt: at });
   const { waitMs } = (await look(id)) as Rest;
@@ -204,14 +204,14 @@ it('a scheduled campaign starts at its time, which is told in the same step', as
   expect(await eventsOf(id)).toEqual(['campaign.started', 'campaign.completed']);
 });
 
-it('a scheduled campaign whose recipients are none is completed as it starts', async () => {
+it('a scheduled campaign without recipients is completed as it starts', async () => {
   const id = await addCampaign(redis, { recipients: 0, status: 'scheduled', scheduledAt: 1 });
   expect(await look(id)).toEqual({ waitMs: null });
   expect((await standingOf(redis, id)).status).toBe('completed');
   expect(await eventsOf(id)).toEqual(['campaign.started', 'campaign.completed']);
 });
 
-it('no more may leave than the rate of the campaign allows, whoever asks', async () => {
+it('no more may leave than the rate of the campaign allows, whichever worker asks', async () => {
   const id = await addCampaign(redis, { recipients: 200, head: { rate: { count: 600, windowMs: 60_000 } } });
   const first = await take(id);
   expect(first.allowed).toBe(10);
@@ -254,7 +254,7 @@ it('once a campaign is canceled no slice is passed over, also when one that was 
   expect([(await take(id)).slice, (await take(id)).slice, (await take(id)).slice]).toEqual([1, 0, 2]);
 });
 
-it('a slice that is all done is looked at no more, though its worker died before it said so', async () => {
+it('a finished slice is not looked at again, though its worker died before it reported that', async () => {
   const id = await addCampaign(redis, { recipients: 100 });
   const [done] = [await take(id), await take(id)];
   for (const place of placesOf(done)) await slices.claim(done, place);

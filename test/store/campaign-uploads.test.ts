@@ -56,7 +56,7 @@ it.each([
   expect(await recipients.begin(id, mine, 1_000)).toMatchObject({ progress: { added: 10, duplicates: 0 } });
 });
 
-it('of uploads under a key the newest thousand are kept, for a day after they were last in hand', async () => {
+it('the newest thousand uploads with a key are kept, for a day after their last use', async () => {
   const id = await draft();
   const { begin, add, end } = openRecipients(redis);
   const upload = (n: number) => ({ scope: `s${n}`, owner: 'rq_1' });

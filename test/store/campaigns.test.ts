@@ -39,7 +39,7 @@ it('a draft that is changed comes back as it was changed last', async () => {
   expect(await standing(head.id)).toMatchObject({ revision: 2, scheduledAt: null });
 });
 
-it('what its letters say is not read where only it is looked at or listed', async () => {
+it('the content of its letters is not read when the campaign is only shown or listed', async () => {
   const given = draft(
     { id: makeCampaignId(++made, Buffer.alloc(10, made)) },
     { html: randomBytes(500_000).toString('hex') },
@@ -69,7 +69,7 @@ it('a page for a key that sees few of them looks at so many at most, and says wh
   expect(told[2]?.[0]).toEqual([seen]);
 });
 
-it('of changes at once one is refused, whatever it is that they change', async () => {
+it('of two simultaneous changes one is refused, whatever they change', async () => {
   const was = await stored();
   const { head, content } = was;
   const changes = [

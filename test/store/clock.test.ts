@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { openClock } from '../../src/store/clock.ts';
 import { openTestRedis } from '../support/redis.ts';
 
-it('of several looks the quickest counts, and Redis looked at its clock half-way', async () => {
+it('the quickest of several readings counts, and Redis read its clock half-way through it', async () => {
   await using server = await openTestRedis();
   const redis = server.connect();
   const shown = async () => {

@@ -26,7 +26,7 @@ const page = async (query: { limit: number; after?: string; before?: string }) =
   return { ids: found.map(({ id }) => id), hasMore };
 };
 
-it('those of one millisecond are listed newest first, and pages go on behind each of them', async () => {
+it('those of one millisecond are listed newest first, and pages continue after each of them', async () => {
   const newest = ids.toReversed();
   expect(await page({ limit: 10 })).toEqual({ ids: newest, hasMore: false });
   const seen: string[] = [];

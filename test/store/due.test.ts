@@ -23,7 +23,7 @@ const endLease = async (name: string) => {
 };
 const take = async (now: number, limit = 10) => (await taking(now, limit)).ids;
 
-it('what is due is taken once, the longest due first, and nothing of the other lane', async () => {
+it('due mail is taken once, the longest due first, and none of the other lane', async () => {
   await redis.zadd(keys.due('bulk'), 30, 'c', 10, 'a', 20, 'b', 41, 'later');
   await redis.zadd(keys.due('transactional'), 10, 'other');
   expect(await take(40, 2)).toEqual(['a', 'b']);
@@ -31,14 +31,14 @@ it('what is due is taken once, the longest due first, and nothing of the other l
   expect(await take(40)).toEqual([]);
 });
 
-it('tells when there is more', async () => {
+it('says when there is more', async () => {
   expect((await taking(40)).nextAt).toBeNull();
   await redis.zadd(keys.due('bulk'), 10, 'a', 50, 'b');
   await redis.zadd(keys.again('bulk'), 45, 'c');
   expect((await taking(40)).nextAt).toBe(45);
 });
 
-it('what comes again and what is new share the places', async () => {
+it('retried and new mail share the places', async () => {
   for (let n = 0; n < 10; n++) {
     await redis.zadd(keys.again('bulk'), n, `again_${n}`);
     await redis.zadd(keys.due('bulk'), n, `new_${n}`);
@@ -48,7 +48,7 @@ it('what comes again and what is new share the places', async () => {
   expect(await take(40, 4)).toEqual(['again_2', 'again_3', 'again_4', 'again_5']);
 });
 
-it('what was just accepted goes through a heap that is due before it, and the heap goes on', async () => {
+it('newly accepted mail gets through a heap that is due earlier, and the heap moves on', async () => {
   for (let n = 0; n < 20; n++) await redis.zadd(keys.due('bulk'), 10, `heap_${String(n).padStart(2, '0')}`);
   await redis.zadd(keys.due('bulk'), 30, 'code', 41, 'later');
   const heap = (...places: number[]) => places.map((n) => `heap_${String(n).padStart(2, '0')}`);
@@ -57,7 +57,7 @@ it('what was just accepted goes through a heap that is due before it, and the he
   expect(await take(40, 8)).toEqual(heap(12, 13, 14, 15, 16));
 });
 
-it('a heap that comes again leaves places for what was just accepted', async () => {
+it('a heap of retries leaves places for newly accepted mail', async () => {
   for (let n = 0; n < 10; n++) {
     await redis.zadd(keys.again('bulk'), n, `again_${n}`);
     await redis.zadd(keys.due('bulk'), n, `new_${n}`);
@@ -89,13 +89,13 @@ it('whatever is due, each is taken once, and the longest due with every take', a
 });
 const markOf = (id: string) => Number(id.slice(id.indexOf('_') + 1));
 
-it('a lease ends by the clock of Redis, whatever that of who looks says', async () => {
+it('a lease ends by the clock of Redis, whatever the clock of the caller says', async () => {
   await redis.zadd(keys.due('bulk'), 10, 'a');
   expect(await take(40)).toEqual(['a']);
   expect(await take(Date.now() + 10 * leaseMs)).toEqual([]);
 });
 
-it('what was taken by one that died is due again after the lease, what was brought into the queue is not', async () => {
+it('mail taken by a feeder that died is due again after the lease, unless it was put into the queue', async () => {
   await redis.zadd(keys.due('bulk'), 10, 'a', 11, 'b');
   expect((await taking(40, 1, 'dies')).ids).toEqual(['a']);
   expect((await taking(40, 1, 'lives')).ids).toEqual(['b']);
@@ -118,7 +118,7 @@ it('a take whose answer was lost is answered once more as it was', async () => {
   expect(await taking(41, 1, 'again')).toEqual(first);
 });
 
-it('one that died does not undo what was marked anew since', async () => {
+it('a feeder that died does not undo a newer mark', async () => {
   await redis.zadd(keys.due('bulk'), 10, 'a');
   await taking(40, 1, 'dies');
   await endLease('dies');
@@ -143,7 +143,7 @@ it('knows what waits for a file: until its time, and unless it is marked for som
   expect(await isForFile(40)).toEqual([false, false, false]);
 });
 
-it('rings the bell for what comes again soon, not for what comes later', async () => {
+it('rings the bell for mail that is retried soon, not for mail that is retried later', async () => {
   await due.mark('bulk', [{ id: 'a', at: 5_000 }], 1_000);
   expect(await redis.llen(keys.bell)).toBe(0);
   await due.mark('bulk', [{ id: 'b', at: 1_500 }], 1_000);
@@ -151,7 +151,7 @@ it('rings the bell for what comes again soon, not for what comes later', async (
   expect(await redis.llen(keys.bell)).toBe(1);
 });
 
-it('counts what is due and what comes again, not what is scheduled for later', async () => {
+it('counts due and retried mail, not mail that is scheduled for later', async () => {
   await redis.zadd(keys.due('bulk'), 10, 'a', 50, 'scheduled');
   await redis.zadd(keys.again('bulk'), 50, 'deferred');
   expect(await due.waiting('bulk', 40)).toBe(2);

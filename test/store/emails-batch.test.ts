@@ -74,7 +74,7 @@ it('a batch as large as it may be, each email with 50 recipients and 50 tags, is
   expect(await countStored()).toMatchObject({ emails: 1_000, claims: 1_001, postings: 104_000 });
 });
 
-it('a strict batch with one key that stands for another body stores nothing and leaves every key free', async () => {
+it('a strict batch with one key that belongs to another body stores nothing and leaves every key free', async () => {
   await emails.create([submission({}, { scope: 'one', bodyHash: 'other' })], options());
   const before = await countStored();
   const batch = [submission(), submission({ attachments: [file('new')] }, { scope: 'one', bodyHash: 'mine' })];
@@ -85,7 +85,7 @@ it('a strict batch with one key that stands for another body stores nothing and 
   expect(await countStored()).toEqual(before);
 });
 
-it('a permissive batch stores what it can; what was stored before keeps its id; the files of what was not stored are gone', async () => {
+it('a permissive batch stores what it can; emails stored before keep their ids; files of emails not stored are removed', async () => {
   const first = submission({}, { scope: 'one', bodyHash: 'h' });
   await emails.create([first, submission({}, { scope: 'two', bodyHash: 'other' })], options());
   const batch = [
@@ -117,7 +117,7 @@ it('a command sent again stores nothing twice', async () => {
   expect(before).toMatchObject({ emails: 2, uses: [1], events: 2 });
 });
 
-it('without emails nothing is left behind', async () => {
+it('without emails no data is left', async () => {
   await redis.flushall();
   expect(await countStored()).toEqual(nothing);
 });

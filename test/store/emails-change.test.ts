@@ -37,7 +37,7 @@ function dueAt(email: StoredEmail, at: number | null): StoredEmail['state'] {
   return { ...email.state, recipients };
 }
 
-it('of two changes that come to the same state in the same millisecond one wins; a command sent again wins again', async () => {
+it('if two changes lead to the same state in the same millisecond, one wins; the same command sent again wins again', async () => {
   const email = await store(10);
   const after = { state: { ...email.state, since: 11 }, events: [], step };
   expect(await emails.commitChange(email, after, 'ch_1', 1_000)).toBe('done');
@@ -55,7 +55,7 @@ it('a change that was made before is made no second time, although the email mov
   expect((await emails.timeline(email.facts.id)).steps).toHaveLength(2);
 });
 
-it('a change is refused while a hand-over stands, and so is what became of another attempt, but not of that one', async () => {
+it('a change is refused while a hand-over is open, and so is the outcome of another attempt, but not of that one', async () => {
   const email = await store(10);
   await emails.claimHandOver(email, { at: 1, transport: 't', attemptId: 'at_1', job: 'jb_1' });
   const after = { state: email.state, events: [], step };
@@ -66,7 +66,7 @@ it('a change is refused while a hand-over stands, and so is what became of anoth
   expect(await emails.commit(email, after, 'at_1', 1)).toBe(true);
 });
 
-it('what was changed is fed anew at its own time, and no more once nothing is due', async () => {
+it('a changed email is fed again at its own time, and no more once nothing is due', async () => {
   const email = await store(100);
   const { id } = email.facts;
   expect(await mark(id)).toBe(100);
@@ -76,18 +76,21 @@ it('what was changed is fed anew at its own time, and no more once nothing is du
   expect(await mark(id)).toBeNull();
 });
 
-it.each([300, null])('what comes again and was changed is due at the time of its change alone: %s', async (at) => {
-  const email = await store(100);
-  const { id } = email.facts;
-  await redis.zrem(keys.due('transactional'), id);
-  expect(await emails.commit(email, { state: dueAt(email, 200), events: [], step }, 'at_1', 1)).toBe(true);
-  expect(await mark(id)).toBe(200);
-  await emails.commitChange({ ...email, version: 2 }, { state: dueAt(email, at), events: [], step }, 'ch_1', 199);
-  expect(await mark(id)).toBe(at);
-  expect(await redis.zscore(keys.again('transactional'), id)).toBeNull();
-});
+it.each([300, null])(
+  'an email that was to be retried and was changed is due only at the time of its change: %s',
+  async (at) => {
+    const email = await store(100);
+    const { id } = email.facts;
+    await redis.zrem(keys.due('transactional'), id);
+    expect(await emails.commit(email, { state: dueAt(email, 200), events: [], step }, 'at_1', 1)).toBe(true);
+    expect(await mark(id)).toBe(200);
+    await emails.commitChange({ ...email, version: 2 }, { state: dueAt(email, at), events: [], step }, 'ch_1', 199);
+    expect(await mark(id)).toBe(at);
+    expect(await redis.zscore(keys.again('transactional'), id)).toBeNull();
+  },
+);
 
-it('what had come again when it was changed still comes to a worker, which has to void its permit', async () => {
+it('a retry that was already due at the change still reaches a worker, which has to void its permit', async () => {
   const email = await store(100);
   const { id } = email.facts;
   await redis.zrem(keys.due('transactional'), id);

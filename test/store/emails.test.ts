@@ -62,7 +62,7 @@ it('an email comes back as it was stored, its content compressed', async () => {
   expect(await emails.facts(['em_none', facts.id])).toEqual(new Map([[facts.id, facts]]));
 });
 
-it('of many loaded at once a heavy one has its weight in place of its content, its files and those to be fetched counted', async () => {
+it('among many loaded together, a heavy email has its weight instead of its content, including files still to be fetched', async () => {
   const [light, heavy, withFile] = [
     'em_000000000000000000000000ha',
     'em_000000000000000000000000hb',

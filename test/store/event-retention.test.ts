@@ -75,7 +75,7 @@ it('many are trimmed in steps', async () => {
   expect([more, await kept()]).toEqual([[true, true, false], [5]]);
 });
 
-it('deliveries that ended go by age, those that come again stay', async () => {
+it('ended deliveries are removed by age, those that are retried stay', async () => {
   await using consumer = await openConsumer((n) => ({ status: n === 1 ? 500 : 200, body: 'no' }));
   await using line = await openPosting(server);
   const { id } = await line.addWebhook({ endpoint: consumer.url });
@@ -92,7 +92,7 @@ it('deliveries that ended go by age, those that come again stay', async () => {
   expect(await redis.hlen(keys.answers(id))).toBe(0);
 });
 
-it('what cannot be forgotten now is told of, and keeps nothing else', async () => {
+it('events that cannot be removed now are reported, and hold up nothing else', async () => {
   await using consumer = await openConsumer(() => ({ status: 200 }));
   await using line = await openPosting(server);
   const ids = [await line.addWebhook({ endpoint: consumer.url }), await line.addWebhook({ endpoint: consumer.url })];

@@ -92,7 +92,7 @@ it('all of a campaign are found by their ids, however long ago its draft was mad
   expect(found).toEqual(stands);
 });
 
-it('one that stands alone, as its email is gone, has an id of its own each time', async () => {
+it('an event without its email, which is gone, has an id of its own each time', async () => {
   const emailId = makeId('em', now() - hour, randomBytes(10));
   for (const address of ['a@x.co', 'b@x.co']) {
     const event: EmailEvent = {

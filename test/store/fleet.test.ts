@@ -28,7 +28,7 @@ async function runFleet<T>(task: string, count: number): Promise<T[]> {
   return lines.map(([, json = '']) => JSON.parse(json));
 }
 
-it('of many workers that report at once one opens the breaker, one takes the probe, one closes it, and each is told of once', async () => {
+it('of many workers that report at once, one opens the breaker, one takes the probe, one closes it, and each step is reported once', async () => {
   const done = await runFleet<{ opened: number; probes: number; closed: number }>('breaker', 3);
   const sum = (what: 'opened' | 'probes' | 'closed') => done.reduce((total, worker) => total + worker[what], 0);
   expect([sum('opened'), sum('probes'), sum('closed')]).toEqual([10, 10, 10]);

@@ -49,7 +49,7 @@ async function otherLock(): Promise<void> {
   await withLock(other, terms, async () => {});
 }
 
-it('whoever waits takes a dead lock away only in its turn: the one before may have made its own by then', async () => {
+it('a waiting process removes a dead lock only in its turn: the one before may have made its own by then', async () => {
   const lock = `${hostname()} ${await deadPid()} a`;
   await writeFile(path, lock);
   await writeFile(`${path}.broken`, '');

@@ -66,7 +66,7 @@ function dying(): Redis {
   return connection;
 }
 
-it('a large batch is found by everything once it is answered, and no script of it is long', async () => {
+it('a large batch is found by all filters once it is answered, and none of its scripts is long', async () => {
   const most = await watchIndex();
   const batch = some(100);
   await world.emails.create(batch, terms());
@@ -84,7 +84,7 @@ it('a large batch is found by everything once it is answered, and no script of i
   expect(await most()).toBeLessThan(1_100);
 });
 
-it('one whose process dies before it is indexed is mended by the next sweep, whatever became of it meanwhile', async () => {
+it('the next sweep completes a batch whose process died before it was indexed, whatever happened to it meanwhile', async () => {
   await world.emails.create(some(1), { ...terms(), batchClaim: null });
   await redis.flushdb();
   const batch = some(30);

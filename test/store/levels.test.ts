@@ -52,7 +52,7 @@ describe('what waits for endpoints', () => {
     expect(await postsAt(40)).toEqual({ waiting: 2, oldestAt: 25 });
   });
 
-  it('a post in hand waits for as long as its endpoint has failed, not since its event: it may be told of again', async () => {
+  it('a post in hand waits for as long as its endpoint has failed, not since its event: it may be a replay', async () => {
     await redis.zadd(keys.posts('wh_a'), 80, '1-0');
     await redis.zadd(keys.posting('wh_a'), 80, '1-0');
     expect(await postsAt(40)).toEqual({ waiting: 1, oldestAt: null });
@@ -68,7 +68,7 @@ describe('what waits for endpoints', () => {
     expect(Number(calls)).toBe(2);
   });
 
-  it('nothing is old where an endpoint that failed has nothing to be told', async () => {
+  it('nothing is old if an endpoint that failed has no events waiting', async () => {
     await redis.hset(keys.health('wh_a'), 'failingSince', 15);
     expect(await postsAt(40)).toEqual({ waiting: 0, oldestAt: null });
   });
@@ -85,14 +85,14 @@ it('the oldest is the one that has been due longest, new or come again, and each
   });
 });
 
-it('what is scheduled for later neither waits nor is old, and what is deferred to later only waits', async () => {
+it('mail scheduled for later neither waits nor is old, and mail deferred to later only waits', async () => {
   await redis.zadd(keys.due('bulk'), 50, 'scheduled');
   expect(await bulkAt(40)).toEqual({ waiting: 0, oldestAt: null });
   await redis.zadd(keys.again('bulk'), 50, 'deferred');
   expect(await bulkAt(40)).toEqual({ waiting: 1, oldestAt: null });
 });
 
-it('what a feeder has taken waits since then', async () => {
+it('mail that a feeder has taken waits since then', async () => {
   await redis.zadd(keys.due('bulk'), 10, 'a', 20, 'b');
   const before = Date.now();
   await openDue(redis).take('bulk', 'take', leaseMs, 10, before);
@@ -101,7 +101,7 @@ it('what a feeder has taken waits since then', async () => {
   expect(oldestAt).toBeGreaterThanOrEqual(before);
 });
 
-it('what is parked has waited since it was due, unless it was cancelled', async () => {
+it('parked mail has waited since it was due, unless it was canceled', async () => {
   const emails = [10, 20].map((dueAt) => ({ id: `em_${dueAt}`, lane: 'bulk' as const, dueAt, endsAt: 9_000 }));
   await openBudgets(redis).park('a', emails, 30);
   const read = await levels.read(['b', 'a'], leaseMs, 40);
@@ -133,12 +133,12 @@ describe('campaigns', () => {
   const takeFrom = (id: string) =>
     openCampaignSlices(redis).take(id, { id: 'jb_1', leaseMs: 60_000, inHand: [] }) as Promise<Take>;
 
-  it('one that nobody sends waits with all its recipients since it was started', async () => {
+  it('a campaign that no worker sends waits with all its recipients since its start', async () => {
     const id = await addCampaign(redis, { recipients: 120 });
     expect(await standing()).toEqual({ waiting: 120, oldestAt: await startOf(id) });
   });
 
-  it('one that moves has waited since a slice of it was let go of which somebody was settled', async () => {
+  it('a campaign that moves has waited since a slice with settled recipients was last released', async () => {
     const id = await addCampaign(redis, { recipients: 120 });
     const slices = openCampaignSlices(redis);
     await redis.hset(keys.campaign(id), 'startedAt', 1_000);
@@ -149,7 +149,7 @@ describe('campaigns', () => {
     expect((await standing()).oldestAt).toBeGreaterThanOrEqual(before);
   });
 
-  it('who is done with waits no longer, nor does who left, and what a worker had in hand when it died does', async () => {
+  it('settled recipients wait no longer, nor do those that left; those in the hands of a dead worker do', async () => {
     const id = await addCampaign(redis, { recipients: 120 });
     const slices = openCampaignSlices(redis);
     const taken = await takeFrom(id);

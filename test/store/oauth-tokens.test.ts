@@ -63,7 +63,7 @@ it.each([0.2, 1e15])('an access token that lives for %s ms is taken, for a day a
   expect(shared === null || shared.token === 'S3cret').toBe(true);
 });
 
-it('an access token is dropped by whoever had it refused, and another one stays', async () => {
+it('an access token is dropped by the process that had it refused, and another token stays', async () => {
   await accessTokens().share('account', 'a1', 60_000);
   await accessTokens().drop('account', 'a0');
   await accessTokens(another).drop('account', 'a1');

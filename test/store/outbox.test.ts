@@ -25,7 +25,7 @@ const names = async () => {
   return consumers.map((fields) => fields[fields.indexOf('name') + 1]);
 };
 
-it('a worker that starts forgets those that were not seen for long and have nothing in hand', async () => {
+it('a worker that starts removes consumers that were not seen for long and have nothing in hand', async () => {
   const [idle, busy] = [await openWorker('idle'), await openWorker('busy')];
   for (const worker of [idle, busy]) {
     await add();

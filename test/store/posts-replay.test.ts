@@ -17,7 +17,7 @@ useTestRedis((server) => {
 const take = (at = now) => posts.take({ id: 'wh_1', batch: null }, { limit: 10, leaseMs, longestWaitMs, now: at });
 const replay = () => posts.again('wh_1', [place(0)], now);
 
-describe('what is replayed while it is in hand', () => {
+describe('a parcel that is replayed while it is in hand', () => {
   const next = now + 5_000;
   it.each([
     ['failed for good', { status: 'failed' }, [place(0)], 0],
@@ -38,7 +38,7 @@ describe('what is replayed while it is in hand', () => {
     expect((await take()).parcels).toEqual([]);
   });
 
-  it('begins its schedule anew as well when the worker that had it in hand has died', async () => {
+  it('starts its schedule again also when the worker that had it in hand has died', async () => {
     await replay();
     const first = await take();
     const again = { status: 'pending', nextAt: next } as const;

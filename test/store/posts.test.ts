@@ -61,7 +61,7 @@ describe('what waits', () => {
     expect((await take(single, now + leaseMs)).parcels).toHaveLength(50);
   });
 
-  it('is said to be due when there is something to do, and not while all places are taken', async () => {
+  it('counts as due when there is something to do, and not while all places are taken', async () => {
     expect(await posts.due(now, 10, longestWaitMs)).toEqual({ ids: [], nextAt: null });
     await wait(51);
     expect((await posts.due(now, 10, longestWaitMs)).ids).toEqual(['wh_1']);
@@ -89,7 +89,7 @@ describe('what waits', () => {
     expect(await posts.due(now, 1, longestWaitMs)).toEqual({ ids: [], nextAt: null });
   });
 
-  it('a post that is dropped is written down as failed, with its tries where there were any, and why', async () => {
+  it('a dropped post is stored as failed, with its tries, if any, and the reason', async () => {
     await wait(4);
     const { parcels, leaseEnd } = await take(single, now, 3);
     const [tried = '', fails = '', replayed = ''] = parcels;
@@ -122,7 +122,7 @@ describe('what waits', () => {
     expect(await dropLost(leaseEnd)).toBe(1);
   });
 
-  it('posts that are dropped by thousands leave the log what was tried, and of the rest a few are written down', async () => {
+  it('thousands of dropped posts leave the tried ones in the log, and only a few of the rest are stored', async () => {
     await wait(40);
     const { parcels, leaseEnd } = await take(single, now, 40);
     for (const parcel of parcels) await posts.settle('wh_1', settled(parcel, leaseEnd, { status: 'failed' }), now);
@@ -136,7 +136,7 @@ describe('what waits', () => {
     expect(page.filter(({ attempts }) => attempts === 0)).toHaveLength(10);
   });
 
-  it('a dropped post that was never tried takes no place of what failed in a log that is full', async () => {
+  it('in a full log, a dropped post that was never tried replaces no failed one', async () => {
     for (let from = 0; from < 1_000; from += 50) {
       await wait(50, from);
       const { parcels, leaseEnd } = await take(single, now, 50);
@@ -159,7 +159,7 @@ describe('what waits', () => {
   });
 });
 
-describe('what an endpoint that is disabled leaves behind', () => {
+describe('data of a disabled endpoint', () => {
   const log = keys.deliveries('wh_1');
   const ring = (status: DeliveryStatus) => keys.deliveriesBy('wh_1', status);
   /** So many deliveries that were tried and come again. */
@@ -203,7 +203,7 @@ describe('what an endpoint that is disabled leaves behind', () => {
   });
 });
 
-describe('what a try came to', () => {
+describe('the outcome of a try', () => {
   it('is written down once: not after the lease, and not by a repeat', async () => {
     await wait(1);
     const { parcels, leaseEnd } = await take();

@@ -128,7 +128,7 @@ it('a state comes back as it was', () => {
   );
 });
 
-it('an event comes back as it was, be it of an email or of a transport', () => {
+it('an event comes back as it was, for an email and for a transport', () => {
   const transportEvent: fc.Arbitrary<TransportEvent> = fc.record({
     id: text,
     type: fc.constantFrom(...transportEventTypes),

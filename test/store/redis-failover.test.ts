@@ -24,7 +24,7 @@ it('a primary that lives on as a replica is left for the new one', async () => {
   redis.disconnect();
 });
 
-it('what only reads is not told that its server is a replica, and can ask the new one all the same', async () => {
+it('a connection that only reads does not learn that its server is a replica, and can still ask the new one', async () => {
   await using old = await openTestRedis();
   await using next = await openTestRedis();
   await using relay = await openRelay(old);

@@ -55,7 +55,7 @@ it.each([
   ['rediss://h?password=hunter2#hunter2', 'rediss://h'],
   ['unix://u:hunter2@localhost/run/redis.sock?db=2', 'unix://localhost/run/redis.sock'],
   ['unix:///run/redis.sock?password=hunter2', 'unix:///run/redis.sock'],
-])('of %s no more is told than where it is', (url, place) => {
+])('of %s only the place is reported', (url, place) => {
   expect(placeOf(url)).toBe(place);
 });
 
@@ -71,7 +71,7 @@ it.each<[what: string, scheme: string, answer: (socket: Socket) => void]>([
   await expect(openRedis({ url: `${scheme}://127.0.0.1:${port}` }, 'fail_fast')).rejects.toBeInstanceOf(RedisAwayError);
 });
 
-it('whom to trust with TLS makes no TLS of a plain connection', async () => {
+it('a CA for TLS does not make a plain connection use TLS', async () => {
   const said = Promise.withResolvers<string>();
   const server = createServer((socket) => {
     socket
@@ -99,7 +99,7 @@ it('a database that the server does not have is no other one', async () => {
   redis.disconnect();
 });
 
-it('a wait ends when it is told to, also while Redis is away and the connection is being made anew', async () => {
+it('a wait ends when stopped, also while Redis is away and the connection is being made again', async () => {
   await using server = await openTestRedis();
   const blocking = await openRedis({ url: server.url }, 'wait');
   await using bell = openBell(blocking);

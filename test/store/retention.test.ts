@@ -51,7 +51,7 @@ it('the content goes an hour after the email ended, and its record a week after'
   expect((await world.redis.keys('*')).sort()).toEqual([keys.bell, keys.outbox]);
 });
 
-it('what ended goes in its time also when a second job of it met trouble of the transport', async () => {
+it('an ended email is removed in its time also when a second job of it met trouble of the transport', async () => {
   const id = await createOne();
   await world.attempt(id, 'sent');
   await world.attempt(id, 'unreachable');
@@ -60,7 +60,7 @@ it('what ended goes in its time also when a second job of it met trouble of the 
   expect(await world.keysOfEmails()).toEqual([]);
 });
 
-it('a record that cannot be read goes in its time, and keeps none behind it', async () => {
+it('a record that cannot be read is removed in its time, and holds up none after it', async () => {
   const ids = [await createOne(), await createOne()];
   for (const id of ids) await world.attempt(id, 'sent');
   world.pass(7 * day);
@@ -69,7 +69,7 @@ it('a record that cannot be read goes in its time, and keeps none behind it', as
   expect(await world.redis.keys(keys.email('*'))).toEqual([]);
 });
 
-it('an end from a clock that is ahead holds up nothing: it counts from then on, as all behind it do', async () => {
+it('an end from a clock that is ahead holds up nothing: it counts from then on, like all after it', async () => {
   const [before, far] = [world.now(), 30 * 365 * day];
   const ids = [await createOne(), await createOne()];
   world.pass(far);
@@ -112,7 +112,7 @@ it('an email whose recipients did not all end keeps everything', async () => {
   expect(await world.forget()).toEqual(none);
 });
 
-it('the time counts from the last change: what was retried and failed once more is kept anew', async () => {
+it('the time counts from the last change: a retried email that failed again is kept for the whole time again', async () => {
   const id = await createOne();
   await world.attempt(id, 'failed');
   world.pass(0.9 * hour);
@@ -126,7 +126,7 @@ it('the time counts from the last change: what was retried and failed once more 
   expect(await world.forget()).toEqual({ contents: 1, records: 0 });
 });
 
-it('what has lost its content is not sent again, and says why', async () => {
+it('an email that has lost its content is not sent again, and says why', async () => {
   const id = await createOne();
   await world.attempt(id, 'failed');
   world.pass(2 * hour);
@@ -136,7 +136,7 @@ it('what has lost its content is not sent again, and says why', async () => {
   expect(await world.redis.exists(keys.due('transactional'))).toBe(0);
 });
 
-it('of a retry and the drop of the content that race, one wins', async () => {
+it('when a retry and the drop of the content race, one wins', async () => {
   const winners = new Set<string>();
   for (let round = 0; round < 60; round++) {
     const id = await createOne();
@@ -201,7 +201,7 @@ it('three workers at once remove each of a thousand emails once', async () => {
   expect(await world.redis.exists(keys.ended, keys.emptied, keys.emailIndex, keys.fileUses)).toBe(0);
 });
 
-it('a full Redis comes to have room by what is removed', async () => {
+it('removals make room in a full Redis', async () => {
   const all = await world.create(
     Array.from({ length: 200 }, (_, n) => ({ attachments: [file(String(n).repeat(2_000))] })),
   );

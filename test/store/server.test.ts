@@ -38,17 +38,17 @@ it.each([
   expect(found.version).toMatch(/^\d+\.\d+/);
 });
 
-it('one that does not let us ask for its settings tells what it can', async () => {
+it('a server that refuses to show its settings reports what it can', async () => {
   const user = ['ACL', 'SETUSER', 'default', '-config'] as const;
   expect(await factsOf({}, [user])).toMatchObject({ ...ours, fsync: null, hasSnapshots: null });
 });
 
-it('one that lacks replicas tells so also where it does not let us ask how many it must have', async () => {
+it('a server that lacks replicas is recognized even if it refuses to show how many it needs', async () => {
   const user = ['ACL', 'SETUSER', 'default', '-config'] as const;
   expect(await factsOf({ 'min-replicas-to-write': '1' }, [user])).toMatchObject({ lacksReplicas: true });
 });
 
-it('one whose last snapshot failed takes no writes, unless it is told to or makes none by itself', async () => {
+it('a server whose last snapshot failed takes no writes, unless configured to or without automatic snapshots', async () => {
   await using server = await openTestRedis({ save: '3600 1' });
   const redis = server.connect();
   await failToSave(server, redis);
@@ -89,7 +89,7 @@ it('one that answered while this process was too busy to read it is there, and o
   expect(await ping()).toBe(false);
 });
 
-it('relatives go by their own names, and what they do not tell is not known', () => {
+it('servers derived from Redis have their own names, and facts they do not report are unknown', () => {
   expect(readFacts('redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\n', none)).toMatchObject({
     product: 'Valkey',
     version: '8.0.1',
@@ -107,7 +107,7 @@ function beBusy(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
-it('while a server hangs up on us in one way and in another, each reason is told once', async () => {
+it('while a server ends our connection in two ways, each reason is reported once', async () => {
   await using server = await openTestRedis();
   const redis = server.connect();
   await redis.ping();

@@ -21,7 +21,7 @@ function suppression(address: string, given: Partial<Suppression> = {}): Suppres
   return { id, address, scope: 'all', reason: 'manual', emailId: null, note: null, ...given };
 }
 
-it('bulk mail finds what stands for either scope, the wider one first; transactional mail what stands for all', async () => {
+it('bulk mail finds suppressions of both scopes, the wider one first; transactional mail only those for all mail', async () => {
   const [wide, bulk, both] = [suppression('a@x.co'), suppression('b@x.co', { scope: 'bulk' }), suppression('c@x.co')];
   const narrow = suppression('c@x.co', { scope: 'bulk', reason: 'unsubscribe' });
   expect(await list.add([wide, bulk, both, narrow])).toBe(4);
@@ -87,7 +87,7 @@ it('what takes the place of an entry while a list is read is listed for its own 
   }
 });
 
-it('what was taken away is gone from every list; what took its place meanwhile stays', async () => {
+it('a removed suppression is gone from every list; one that replaced it meanwhile stays', async () => {
   const [first, second] = [suppression('a@x.co'), suppression('a@x.co')];
   await list.add([first]);
   expect(await list.remove(second)).toBe(false);
@@ -117,7 +117,7 @@ it('more than a round trip holds are added, paged and read as a whole, newest fi
   expect([page, hasMore]).toEqual([wanted.slice(0, 250), false]);
 });
 
-it('of those that are rare a page looks at so many at most, and says where to go on, both ways', async () => {
+it('while looking for rare ones a page reads a limited number, and says where to continue, in both directions', async () => {
   const few = openSuppressions(redis, 40);
   const all = Array.from({ length: 205 }, (_, n) =>
     suppression(`a${n}@x.co`, { reason: n % 100 === 50 ? 'complaint' : 'manual' }),

@@ -38,7 +38,7 @@ describe('a template', () => {
       expect(await templates.find(nothing)).toBeNull();
   });
 
-  it('that is stored once more stays as it is by now', async () => {
+  it('that is stored again keeps its current state', async () => {
     const { head, content } = template();
     await templates.add({ head, content });
     const later = { ...head, version: 2 };
@@ -57,7 +57,7 @@ describe('a template', () => {
     expect(await templates.content(head)).toEqual(content);
   });
 
-  it('is changed once by a change that is sent again, and told so again', async () => {
+  it('is changed once by a change that is sent again, and the repeat gets the same answer', async () => {
     const { head, content } = template();
     await templates.add({ head, content });
     const later = { ...head, version: 2, updatedAt: 5 };

@@ -43,7 +43,7 @@ it('reads several at once; one of which nothing was written is clean', async () 
   expect(await stateOf('paused')).toEqual(clean);
 });
 
-it('a breaker opens at the third fault, is closed by a probe, and tells of each with what was wrong', async () => {
+it('a breaker opens at the third fault, is closed by a probe, and reports each with what was wrong', async () => {
   const reports = [states.fault('ses', refused, event()), states.fault('ses', refused, event())];
   expect(await Promise.all(reports)).toEqual([false, false]);
   expect(await eventsOf('ses')).toEqual([]);
@@ -62,7 +62,7 @@ it('a breaker opens at the third fault, is closed by a probe, and tells of each 
   ]);
 });
 
-it('what a message met is tried by one message of all, and told of once, however often a login goes well meanwhile', async () => {
+it('trouble that a message met is tried by one message in the fleet and reported once, however often a login succeeds meanwhile', async () => {
   const met = { cause: 'login', reason: '530 5.7.0 Login first', byMessage: true } as const;
   await states.fault('odd', met, event());
   for (let n = 1; n <= 3; n++) {
@@ -124,14 +124,14 @@ it('a probe is taken by one, and by another when that one is not heard of until 
   expect(await states.takeProbe('never-seen', now)).toBe(false);
 });
 
-it('many workers that are told to slow down at once halve the pace once', async () => {
+it('many workers that are asked to slow down at the same time halve the pace once', async () => {
   await Promise.all(Array.from({ length: 20 }, (_, n) => states.brake('busy', now + n)));
   expect(await stateOf('busy')).toMatchObject({ brake: { factor: 0.5 } });
   await states.brake('busy', now + 60_000);
   expect((await stateOf('busy'))?.brake?.factor).toBeCloseTo(0.5, 3);
 });
 
-it('an open breaker that is hastened is probed now, by one worker, and nothing is told of it', async () => {
+it('an open breaker that is hastened is probed now, by one worker, without a report', async () => {
   const name = 'hastened';
   await states.hasten(name, now);
   expect(await stateOf(name)).toEqual(clean);
@@ -147,7 +147,7 @@ it('an open breaker that is hastened is probed now, by one worker, and nothing i
   expect(await eventsOf(name)).toEqual(told);
 });
 
-it('a paused transport stays so in the name of whoever asked first', async () => {
+it('a paused transport stays paused in the name of the first caller', async () => {
   await states.pause('twice', 'ak_first', now);
   await states.pause('twice', 'ak_second', now + 1);
   expect(await stateOf('twice')).toMatchObject({ paused: { at: now, by: 'ak_first' } });

@@ -63,7 +63,7 @@ function exchange(method: string, url: string, status: number, body: unknown, mo
   return { method, url, status, headers: { 'content-type': 'application/json; charset=utf-8' }, text, ...more };
 }
 
-describe('what is as the document says is let through', () => {
+describe('values that fit the document pass', () => {
   it.each<[string, Exchange]>([
     ['an answer', exchange('GET', '/cats/1', 200, { id: '1', born: '2026-01-01T00:00:00Z', mood: 'good' })],
     ['with a query and an origin', exchange('GET', 'http://cats.example/cats/1?x=1', 200, { id: '1' })],
@@ -96,7 +96,7 @@ describe('what is as the document says is let through', () => {
   });
 });
 
-describe('what is not as the document says is named', () => {
+describe('values that do not fit the document are named', () => {
   it.each<[string, Exchange, string[]]>([
     [
       'a status',
@@ -185,7 +185,7 @@ describe('a watched fetch', () => {
   );
   afterAll(() => new Promise((closed) => server.close(closed)));
 
-  it('answers as ever, and tells what was wrong', async () => {
+  it('answers as usual, and reports what was wrong', async () => {
     await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
     const told: string[] = [];
     const watched = watchedFetch(fetch, find, (faults) => told.push(...faults));

@@ -4,7 +4,7 @@ import { lanes } from '../../src/domain/lane.ts';
 import { openMeters } from '../../src/telemetry/meters.ts';
 import { numberOf, readSamples } from '../support/exposition.ts';
 
-it('every time is told in seconds', async () => {
+it('every time is reported in seconds', async () => {
   const meters = openMeters();
   const ms = 1_500;
   meters.request('/', 'GET', 200, ms);
@@ -40,7 +40,7 @@ const levels = {
   ...{ lanes: { transactional: level, bulk: level }, transports: [], unnotified: 0, memoryBytes: 0, webhooks: level },
 };
 
-it('which lanes are taken is told by a process that takes mail, and while Redis is away none is', async () => {
+it('a process that accepts mail reports the lanes it accepts, and none while Redis is away', async () => {
   const meters = openMeters();
   const taking = async (given: typeof levels | null) => {
     const samples = readSamples(await meters.render(given));

@@ -18,7 +18,7 @@ function openTroubles(monotonicNow = () => 0) {
   return { lines, trouble };
 }
 
-it('a full Redis is said once by each part, however many emails and scripts meet it', () => {
+it('each part reports a full Redis once, however many emails and scripts meet it', () => {
   const { lines, trouble } = openTroubles();
   const full = (script: string) => new Error(`OOM command not allowed. script: ${script}, on @user_script:1.`);
   for (let n = 0; n < 50; n++)
@@ -26,13 +26,13 @@ it('a full Redis is said once by each part, however many emails and scripts meet
   expect(lines).toEqual(['deliver', 'send slice'].map((part) => ({ part, error: full('s0').message })));
 });
 
-it('what cannot be read of one email is said of each', () => {
+it('an email that cannot be read is reported for each email', () => {
   const { lines, trouble } = openTroubles();
   for (const email of ['em_1', 'em_2']) trouble('deliver', new Error('It cannot be read'), { email });
   expect(lines).toEqual(['em_1', 'em_2'].map((email) => ({ part: 'deliver', email, error: 'It cannot be read' })));
 });
 
-it('the same of one email is said once a minute, with how often it was held back', () => {
+it('the same trouble of one email is logged once a minute, with the number of occurrences', () => {
   let now = 0;
   const { lines, trouble } = openTroubles(() => now);
   for (; now <= 60_000; now += 5_000)

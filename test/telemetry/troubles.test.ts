@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { makeTroubles } from '../../src/telemetry/troubles.ts';
 
-it('the same of a part is said once a minute, with how often it was held back; another is said at once', () => {
+it('the same trouble of a part is logged once a minute, with the number of occurrences; another is logged at once', () => {
   let now = 0;
   const troubles = makeTroubles(() => now);
   expect(troubles.weigh('tend', 'away')).toBe(0);
@@ -28,7 +28,7 @@ it('more emails in trouble than are remembered push out no trouble that everythi
   expect(troubles.weigh('check back-pressure', 'full')).toBeNull();
 });
 
-it('troubles of a part that take turns are said once a minute each', () => {
+it('alternating troubles of a part are logged once a minute each', () => {
   const troubles = makeTroubles(() => 0);
   const said = ['reset', 'closed', 'reset', 'closed', 'reset'].map((message) => troubles.weigh('deliver', message));
   expect(said).toEqual([0, 0, null, null, null]);

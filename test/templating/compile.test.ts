@@ -7,7 +7,7 @@ describe('variables', () => {
   const evil = `<b onclick="x('&')">`;
   const escaped = '&lt;b onclick=&#34;x(&#39;&amp;&#39;)&#34;&gt;';
 
-  it('are escaped in html, and stand as they are in subject and text', () => {
+  it('are escaped in html, and unchanged in subject and text', () => {
     const source = '{{ name }}';
     expect(rendered({ subject: source, html: source, text: source }, { name: evil })).toEqual({
       subject: evil,
@@ -16,7 +16,7 @@ describe('variables', () => {
     });
   });
 
-  it('leave the link to unsubscribe with for whoever composes, also where every variable must be given', () => {
+  it('leave the unsubscribe link for the composer to fill in, also where every variable must be given', () => {
     const html = '<a href="{{ unsubscribe_url }}">No more</a>';
     expect(rendered({ html })).toMatchObject({
       html: '<a href="{{unsubscribe_url}}">No more</a>',
@@ -36,7 +36,7 @@ describe('variables', () => {
     'append: ""',
     'truncate: 40',
     'raw',
-  ])('leave it so behind the filter %s as well', (filter) => {
+  ])('leave it so after the filter %s as well', (filter) => {
     const source = `Stop: {{ unsubscribe_url | ${filter} }}.`;
     const place = 'Stop: {{unsubscribe_url}}.';
     const whole = { subject: place, html: place, text: place };
@@ -53,7 +53,7 @@ describe('variables', () => {
       expect(withLink(part ?? '', url).replaceAll('\u2060', '')).toContain(`Dear ${name}, stop: ${url}`);
   });
 
-  it('have what is given for all where a reader has none, of any kind', () => {
+  it('have the common value where a reader has none, of any type', () => {
     const content = { text: '{{ plan }} {{ list[1] }}', defaults: { plan: 'free', list: [1, 2] } };
     expect(rendered(content).text).toBe('free 2');
     expect(rendered(content, { plan: 'gold' }).text).toBe('gold 2');
@@ -79,7 +79,7 @@ describe('variables', () => {
     expect(rendered({ html }, variables).html).toBe(expected);
   });
 
-  it('are found, with where they are used and what of them', () => {
+  it('are found, with their place and the members that are used', () => {
     const { uses } = compiled({
       subject: 'Order {{ order.number }}',
       html: '{% assign total = order.total %}{% for item in order.items %}{{ item.name }} {{ forloop.index }} {{ total }}{% endfor %}',
@@ -91,7 +91,7 @@ describe('variables', () => {
     ]);
   });
 
-  it('are those that were given: none is changed, and prototypes are out of reach', () => {
+  it('are those that were given: none is changed, and prototypes cannot be reached', () => {
     const variables = Object.freeze({ n: 1, list: Object.freeze([3, 1, 2]) });
     const html = '{% increment n %}{{ list | sort | join }}{{ list | concat: list | size }}';
     expect(rendered({ html }, variables).html).toBe('11 2 36');
@@ -99,7 +99,7 @@ describe('variables', () => {
     expect(rendered({ html: reaching, missing: 'lenient' }, variables).html).toBe('');
   });
 
-  it('have their fallback where they are not given, and must be of the type that was declared', () => {
+  it('have their fallback if they are not given, and must have the declared type', () => {
     const variables = [
       { key: 'name', type: 'string', fallback: 'friend' },
       { key: 'count', type: 'number', fallback: null },
@@ -150,13 +150,13 @@ describe('a missing variable', () => {
     '{% assign u = "k" %}{{ u }}',
     '{{ null_one | default: "k" }}',
     '{% assign found = items | where: "kind.name", "x" %}{{ found | map: "kind" | size }}k',
-  ])('is none where the template is ready for it: %s', (text) => {
+  ])('is no fault where the template handles it: %s', (text) => {
     expect(rendered({ text }, { never: false, null_one: null, items: [{}, { kind: {} }] }).text).toMatch(/^0?k$/);
   });
 });
 
 describe('a fault in a source', () => {
-  it('is told with line and column, those of all parts at once', () => {
+  it('is reported with line and column, for all parts at once', () => {
     const faults = faultsOf({
       subject: '{% if x %}',
       html: '<p>\n {{ a | foo }}',
@@ -184,7 +184,7 @@ describe('a subject', () => {
     expect(rendered({ subject: ' Hi {{ x }}\n ', text: 'x' }, { x: evil }).subject).toBe('Hi a Bcc: eve@example.com b');
   });
 
-  it('that cannot stand in a header is a fault', () => {
+  it('that cannot be in a header is a fault', () => {
     expect(renderFaults({ subject: '{{ x }}', text: 'x' }, { x: 'x'.repeat(999) })[0]).toMatch(
       /^\/ its subject must be at most 998 characters$/,
     );
@@ -209,7 +209,7 @@ it('dates are in UTC and in English, or in the zone that is named', () => {
   );
 });
 
-it('what a filter cannot do is a fault', () => {
+it('a value that a filter cannot use is a fault', () => {
   const says = (text: string) => renderFaults({ text }, { x: '%', at: 0 });
   expect(says('{{ x | url_decode }}')).toEqual(['/ its text URI malformed']);
   expect(says('{{ at | date: "%H", "Nowhere/Land" }}')).toEqual([
@@ -225,19 +225,19 @@ describe('a preheader', () => {
     ['<p>x</p>', /^<div /],
     ['{% if name %}<body>{% endif %}<p>x</p>', /^<body><div /],
     ['{{ "<body>" | raw }}<p>x</p>', /^<div /],
-  ])('stands at the top of %s, unseen and escaped, and not in the text', (html, start) => {
+  ])('is at the top of %s, hidden and escaped, and not in the text', (html, start) => {
     const letter = rendered({ html, preheader: 'Tom & {{ name }}\n' }, { name: '<Ada>' });
     expect(letter.html).toMatch(start);
     expect(letter.html).toMatch(hidden);
     expect(letter.text).toBe('x');
   });
 
-  it('has the link of its reader where it asks for it', () => {
+  it('has the link of its reader if it uses it', () => {
     const { html, text } = rendered({ html: '<p>x</p>', preheader: 'Stop: {{ unsubscribe_url }}' }, {});
     expect([html, text]).toEqual([expect.stringContaining('>Stop: {{unsubscribe_url}}&#847;'), 'x']);
   });
 
-  it('that comes to nothing leaves nothing', () => {
+  it('that renders to nothing leaves nothing', () => {
     expect(rendered({ html: '<p>x</p>', preheader: '{{ name }}', missing: 'lenient' }).html).toBe('<p>x</p>');
   });
 });
@@ -280,7 +280,7 @@ ${order.url}`,
     ['braces that are entities', '<p>&#123;{ x }}</p>', '{{ x }}'],
     ['braces that are raw', '{% raw %}{{ x }}{% endraw %}', '{{ x }}'],
     ['private characters', '\u{E000}0\u{E001}{{ n }}', '\u{E000}0\u{E001}1'],
-  ])('is that of the html as it is rendered where the source does not say it: %s', (_, html, text) => {
+  ])('is made from the rendered html where the source is not enough: %s', (_, html, text) => {
     expect(rendered({ html }, { body: '<p>a</p><p>b</p>', n: 1 }).text).toBe(text);
   });
 

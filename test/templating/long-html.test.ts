@@ -34,14 +34,14 @@ it.each([
   ['<!--[if !mso]><!--><body>', '<!--<![endif]-->x'],
   ['<!doctype html><html><head><!-- </head> --><title>x</title></head>', '<p>x</p>'],
   ['<!-- ours -->\n<!DOCTYPE html>', '<p>x</p>'],
-])('the preheader stands behind the start of the body: %s', (before, after) => {
+])('the preheader comes after the start of the body: %s', (before, after) => {
   const [first = ''] = withPreheader(before + after);
   expect(first.startsWith(`${before}{% if `)).toBe(true);
   expect(first.endsWith(`{% endif %}${after}`)).toBe(true);
 });
 
 it.each(['x', '<body', '<bodyguard>', `<body ${'a'.repeat(2_000)}>`])(
-  'and before everything where there is none',
+  'and before everything if there is no body',
   (html) => {
     expect(withPreheader(html)[0]?.endsWith(`{% endif %}${html}`)).toBe(true);
   },

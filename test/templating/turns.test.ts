@@ -41,7 +41,7 @@ it('short work goes on without a wait until its turn is over', async () => {
   ).toBe('| a a a | a a a');
 });
 
-it('one who comes while others wait and no turn is on has the last one', async () => {
+it('a caller that comes while others wait and no turn runs gets the last turn', async () => {
   let ms = 0;
   const yieldTurn = makeTurns(() => ms);
   const done: string[] = [];

@@ -24,7 +24,7 @@ const units = [
   ['minute', 60],
 ];
 
-/** `2 min. ago`; the exact time stands in the title. */
+/** `2 min. ago`; the exact time is in the title. */
 export function timeElement(iso) {
   const made = element('time', { datetime: iso, title: new Date(iso).toLocaleString() });
   refreshTime(made);

@@ -31,7 +31,7 @@ export function frameHtml(html: string, files: readonly MailFile[]): string {
  */
 const reachingOut = /<(?=(?:link|meta|base|i?frame|frameset|object|embed)[\s/>])/gi;
 
-/** Behind the doctype: anything before it would switch the document to quirks mode. */
+/** After the doctype: anything before it would switch the document to quirks mode. */
 function openLinksInNewTab(html: string): string {
   const doctype = /^\s*<!doctype[^>]*>/i.exec(html)?.[0] ?? '';
   return `${doctype}<base target="_blank">${html.slice(doctype.length)}`;

@@ -95,7 +95,7 @@ async function nextStep(
 
 /**
  * Renders only as many events as are written at once, so that a slow reader holds nothing more in memory. The others are read again later.
- * @param end the place behind all items
+ * @param end the place after all items
  */
 function burstOf<T extends { readonly cursor: string }>(
   items: readonly T[],

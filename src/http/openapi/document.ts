@@ -47,7 +47,7 @@ export type Operation = {
     readonly content: Readonly<Record<string, Media>>;
   };
   readonly responses: Readonly<Record<string, Response>>;
-  /** As the route gives them. In the finished document they stand with the body and the answers they belong to. */
+  /** As the route gives them. In the finished document they are with the body and the answers they belong to. */
   readonly 'x-examples'?: RouteExamples;
 };
 export type ApiDocument = {

@@ -88,7 +88,7 @@ export const urlProblemExamples: Readonly<Record<'unreadable_url' | 'invalid_que
 };
 
 /**
- * The name under which the example of a problem stands.
+ * The name of a problem's example in the document.
  * @param method in lower case
  */
 export function exampleNameOf(problem: ProblemName, method: string): keyof Components {

@@ -54,7 +54,7 @@ function tellOfLost({ round, onTrouble }: Deps, campaign: string): void {
   if (round.told.size >= maxTold) round.told.clear();
   round.told.add(campaign);
   const lost =
-    'Redis has lost where its recipients stand, so whoever is pending is not sent to: cancel it, then delete it';
+    'Redis lost the marks of this campaign, so its pending recipients get no mail: cancel the campaign, then delete it';
   onTrouble('campaign', new Error(lost), { campaign });
 }
 

@@ -32,7 +32,7 @@ export function makeRedisReports(log: Log, meters: Pick<Meters, 'clockDifference
       else
         log.warn(
           fields,
-          'the clock of this machine is another than that of Redis, by which all goes: set right the one that is wrong',
+          'the clock of this machine differs from that of Redis, which Postrider uses: correct the one that is wrong',
         );
     },
 

@@ -7,7 +7,7 @@ import type { Meters } from './meters.ts';
 
 const planWords = {
   changed: 'TRANSPORTS_FILE was read again',
-  mended: 'TRANSPORTS_FILE was read again, and is right: what stood in it before it was wrong holds on',
+  mended: 'TRANSPORTS_FILE was read again and is valid again: transports, routes and rules stay as they were',
   same: 'TRANSPORTS_FILE is the same as before',
   none: 'there is no TRANSPORTS_FILE, and nothing else is read again',
 } as const satisfies Record<Extract<PlanReading, string>, string>;
@@ -24,7 +24,7 @@ export function makeTransportReports(log: Log, meters: Pick<Meters, 'transportsF
     /** @param places emails of one lane that a worker processes at a time */
     crowding(transports: readonly string[], places: number): void {
       const words =
-        'a server that hangs could hold up mail for all others: give fewer connections or more WORKER_CONCURRENCY';
+        'a transport whose server hangs could hold up all other mail: lower its connections or raise WORKER_CONCURRENCY';
       if (transports.length > 0) log.warn({ transports, worker_concurrency: places }, words);
     },
 

@@ -29,12 +29,12 @@ export function makeWebhookReports(log: Log, meters: Pick<Meters, 'posted'>) {
     },
 
     lost({ webhookId, parcels }: { webhookId: string; parcels: number }): void {
-      log.warn({ webhook_id: webhookId, parcels }, 'what waited for a webhook is no longer stored');
+      log.warn({ webhook_id: webhookId, parcels }, 'events that waited for a webhook are no longer stored');
     },
 
     unreadable(places: readonly string[]): void {
       const fields = { events: places.length, cursors: places.slice(0, maxIds) };
-      log.error(fields, 'events that cannot be read: no webhook is told of them');
+      log.error(fields, 'events cannot be read, so no webhook gets them');
     },
   };
 }

@@ -51,7 +51,7 @@ it('an API ahead by 20 s delays nothing, and a worker ahead by 8 days removes no
   });
   expect((await ahead.api('GET', `/v1/emails/${later}`)).body).toMatchObject({ last_event: 'scheduled' });
 
-  const said = /"difference_ms":(\d+),"msg":"the clock of this machine is another than that of Redis/;
+  const said = /"difference_ms":(\d+),"msg":"the clock of this machine differs from that of Redis/;
   expect(
     [said.exec(wrong.output())?.[1], said.exec(ahead.output())?.[1]].map((ms) => Math.round(Number(ms) / 1e3)),
   ).toEqual([(8 * day) / 1e3, 20]);

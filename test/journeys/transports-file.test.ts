@@ -127,7 +127,7 @@ it('the file may change while mail flows: other credentials, a wrong file, SIGHU
     ['transports_file'],
   ]);
   await world.write(document('new'));
-  await printed(/and is right: what stood in it before/);
+  await printed(/is valid again: transports, routes and rules stay/);
   await until('the API to have read it', async () => (await isWrong()) === '0');
   for (const worker of workers) worker.kill('SIGHUP');
   await printed(/is the same as before/);

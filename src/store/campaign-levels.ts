@@ -1,4 +1,4 @@
-/** How many recipients of campaigns wait and since when, for the metrics: three quick commands for each due campaign. */
+/** How many recipients of campaigns wait and since when, for the metrics: four quick commands for each due campaign. */
 import type { Redis } from 'ioredis';
 import { type CampaignHead, sliceSize, stillSince } from '../domain/campaign.ts';
 import { keys } from './keys.ts';
@@ -19,16 +19,17 @@ export async function readCampaigns(redis: Redis, now: number): Promise<Backlog>
 }
 
 async function readCampaign(redis: Redis, id: string, now: number): Promise<Backlog> {
-  const [stored, places, open] = await Promise.all([
+  const [stored, places, taken, aside] = await Promise.all([
     redis.hmget(keys.campaign(id), ...fieldNames),
     redis.strlen(keys.campaignMarks(id)),
     redis.zcard(keys.campaignSlices(id)),
+    redis.zcard(keys.campaignAside(id)),
   ]);
   const [status, head, cursor, pending, movedAt, startedAt, scheduledAt] = stored;
   const isLate = status === 'scheduled' && Number(scheduledAt) <= now;
   if (!head || (status !== 'running' && !isLate)) return { waiting: 0, oldestAt: null };
-  // Before the cursor, recipients wait at places only in slices that were taken and are not done.
-  const atPlaces = Math.max(0, places - Number(cursor)) + open * sliceSize;
+  // Before the cursor, recipients wait at places only in slices that were taken and are not done, or that are set aside.
+  const atPlaces = Math.max(0, places - Number(cursor)) + (taken + aside) * sliceSize;
   // Pending recipients that left their places count among the emails.
   const waiting = Math.min(Number(pending), atPlaces);
   if (waiting === 0) return { waiting, oldestAt: null };

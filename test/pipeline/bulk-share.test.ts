@@ -59,9 +59,9 @@ it.each([
 
 it.each([
   ['of transactional mail', { transactional: 0, bulk: 1, campaign: 1 }, ['parked', 'answered', 'answered']],
-  ['of a campaign', { transactional: 1, bulk: 1, campaign: 0 }, ['answered', 'answered', 'parked']],
+  ['of a campaign', { transactional: 1, bulk: 1, campaign: 0 }, ['answered', 'answered', 'kept']],
   ['of other bulk', { transactional: 1, bulk: 0, campaign: 1 }, ['answered', 'parked', 'answered']],
-])('a worker parks what there is no room for, %s, and sends the rest', async (_, room, kinds) => {
+])('a worker parks mail without room, and keeps campaign recipients at their places: %s', async (_, room, kinds) => {
   await using worker = openTestWorker(redis, plan());
   await worker.tend();
   const one = worker.transports.get('one') as Transport;

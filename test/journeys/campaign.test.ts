@@ -209,10 +209,10 @@ it('while its transport is paused the campaign stops and uses no attempt, and it
   const states = openTransportStates(redis);
   await states.pause('default', 'ak_1', Date.now());
   const id = await addCampaign(redis, { recipients: readersAt('stuck.test', 120) });
-  // Taken and given back, again and again.
-  const givenBack = await until('a slice to be given back', async () => {
-    const [slices, takers] = [keys.campaignSlices(id), keys.campaignTakers(id)];
-    return (await redis.zcard(slices)) > 0 && (await redis.hlen(takers)) === 0 && standingOf(redis, id);
+  // Taken and set aside, again and again.
+  const givenBack = await until('a slice to be set aside', async () => {
+    const [aside, takers] = [keys.campaignAside(id), keys.campaignTakers(id)];
+    return (await redis.zcard(aside)) > 0 && (await redis.hlen(takers)) === 0 && standingOf(redis, id);
   });
   expect(new Set(givenBack.marks)).toEqual(new Set(['queued']));
   await states.resume('default');

@@ -24,12 +24,19 @@ async function isFree(inHand: Semaphore): Promise<boolean> {
   return leave !== null;
 }
 
-type Of = { places?: number; inHand?: number; bytes?: number; onSettle?(seen: Seen): Promise<void> };
+type Of = {
+  places?: number;
+  allowed?: number;
+  isRefused?: boolean;
+  inHand?: number;
+  bytes?: number;
+  onSettle?(seen: Seen): Promise<void>;
+};
 type Seen = { readonly inHand: Semaphore; readonly handedOver: ReadonlySet<string> };
 
 /** A slice whose recipients go through `dispatch`, and all that was seen of it at the end. */
 async function sendSlice(dispatch: (parcel: Outgoing) => Promise<Dispatched>, of: Of = {}) {
-  const { places = 1, bytes = 1, onSettle = async () => {} } = of;
+  const { places = 1, allowed = places, bytes = 1, onSettle = async () => {} } = of;
   const inHand = makeSemaphore(of.inHand ?? 1);
   const handedOver = new Set<string>();
   const written: number[] = [];
@@ -47,7 +54,7 @@ async function sendSlice(dispatch: (parcel: Outgoing) => Promise<Dispatched>, of
     return { place, from: 'queued', address: `r${place}@example.com`, email, write, subject } as unknown as PlaceRead;
   });
   const slice: SliceInHand = {
-    ...{ take: { id: 'jb', campaignId: campaign } as Take, allowed: places },
+    ...{ take: { id: 'jb', campaignId: campaign } as Take, allowed },
     ...{ isHeldUp: false, isCutShort: false, waitsFor: new Set<string>() },
     async settle({ place, from }, { kind }) {
       settled.push(`${place} ${from} ${kind}`);
@@ -56,7 +63,7 @@ async function sendSlice(dispatch: (parcel: Outgoing) => Promise<Dispatched>, of
     guard: (_, step) => step().catch((error: unknown) => void troubles.push(error)),
   };
   const deps = {
-    ...{ slices: { claim: async () => true }, inHand, suppress: async () => [], dispatch, handedOver },
+    ...{ slices: { claim: async () => of.isRefused !== true }, inHand, suppress: async () => [], dispatch, handedOver },
     ...{ stopping: new AbortController().signal },
     yieldTurn: async () => void turns.push(written.length),
   };
@@ -70,15 +77,34 @@ async function claimed(parcel: Outgoing): Promise<Dispatched> {
 }
 
 describe('a recipient', () => {
-  it.each(['parked', 'withheld'] as const)('that is %s holds up the slice, which may send it later', async (kind) => {
-    const answer = async (): Promise<Dispatched> => {
+  it('whose claim is refused holds up the slice, which may send it later', async () => {
+    const answer = async (parcel: Outgoing): Promise<Dispatched> => {
+      await parcel.claim('t');
       // By then the next recipient waits for the place in hand.
       await turn();
-      return { kind };
+      return { kind: 'withheld' };
     };
-    const seen = await sendSlice(answer, { places: 3 });
-    expect(seen.slice).toMatchObject({ allowed: 3, isHeldUp: true });
+    const seen = await sendSlice(answer, { places: 3, isRefused: true });
+    expect(seen.slice).toMatchObject({ allowed: 3, isHeldUp: true, waitsFor: new Set() });
     expect(seen).toMatchObject({ settled: [], isFree: true });
+  });
+
+  it.each<[string, (parcel: Outgoing) => Promise<Dispatched>]>([
+    ['is kept for its transport', async () => ({ kind: 'kept', transport: 'u' })],
+    ['waited for a connection in vain', (parcel) => parcel.message('u').then(() => ({ kind: 'withheld' }))],
+  ])('that %s is passed over, and the others are sent to', async (_, wait) => {
+    const isOfU = ({ email }: Outgoing) => email.facts.id === idOf(0) || email.facts.id === idOf(2);
+    const seen = await sendSlice((parcel) => (isOfU(parcel) ? wait(parcel) : claimed(parcel)), { places: 4 });
+    expect(seen.slice).toMatchObject({ allowed: 2, isHeldUp: false, isCutShort: false, waitsFor: new Set(['u']) });
+    expect(seen).toMatchObject({ settled: ['1 handing answered', '3 handing answered'], isFree: true });
+  });
+
+  it('that is passed over leaves what it was allowed to the next, also where one message is allowed', async () => {
+    const wait = async (parcel: Outgoing): Promise<Dispatched> =>
+      parcel.email.facts.id < idOf(2) ? { kind: 'kept', transport: 'u' } : claimed(parcel);
+    const seen = await sendSlice(wait, { places: 4, allowed: 1 });
+    expect(seen.settled).toEqual(['2 handing answered']);
+    expect(seen.slice).toMatchObject({ allowed: 0, isCutShort: true, waitsFor: new Set(['u']) });
   });
 
   it('counts as handed over from its claim until it is settled, which needs no place in hand', async () => {

@@ -1,5 +1,6 @@
 /** Templates: what is stored of one, how a request becomes a template, and the result of rendering one. */
 import type { Mailbox } from './address.ts';
+import { withoutAnyNull } from './null-leaves-out.ts';
 import type { TemplateChanges, TemplateRequest } from './template-request.ts';
 import { linkMark } from './unsubscribe-link.ts';
 import type { Woven } from './woven.ts';
@@ -124,12 +125,15 @@ export function hasBody({ html, text }: Pick<TemplateContent, 'html' | 'text'>):
 
 const unfilled = { unsubscribe_url: linkMark };
 
-/** The variables to render with. A missing or null one gets its default, or else its declared fallback, or is left out. Faults when a value has another type than declared. */
+/**
+ * The variables to render with. A missing or null one gets its default, or else its declared fallback, or is left out. Faults when a value has
+ * another type than declared.
+ */
 export function fillIn(
   { variables: declared, defaults = {} }: Pick<TemplateContent, 'variables' | 'defaults'>,
   given: Variables,
 ): { readonly variables: Variables; readonly faults: readonly TemplateFault[] } {
-  const variables: Record<string, unknown> = { ...unfilled, ...withoutNulls(defaults), ...withoutNulls(given) };
+  const variables: Record<string, unknown> = { ...unfilled, ...withoutAnyNull(defaults), ...withoutAnyNull(given) };
   const faults: TemplateFault[] = [];
   for (const { key, type, fallback } of declared) {
     const value = Object.hasOwn(variables, key) ? variables[key] : null;
@@ -138,8 +142,4 @@ export function fillIn(
     if (value === null && fallback !== null) variables[key] = fallback;
   }
   return { variables, faults };
-}
-
-function withoutNulls(variables: Variables): Variables {
-  return Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== null));
 }

@@ -36,7 +36,8 @@ end
  * For each slice in hand `take allowed since` is stored, followed by `lapsed` once its lease was found to be over. Redis may have been away while the
  * worker lived, so another worker gets the slice only if the lease is not renewed for a while after that.
  * Answers [milliseconds until the next look, '' when nothing is left that the caller takes, started], or ['', started, status, startedAt, slice,
- * its marks, messages that may be sent, the transport it was set aside for or '']. `started` is the number of recipients when this command started the campaign, else 0.
+ * its marks, messages that may be sent, the transport it was set aside for or '']. `started` is the number of recipients when this command started
+ * the campaign, else 0.
  */
 export const takeScript = script(
   `${countMoved}${marksOf}${allowance}${measure}${packedHold}${asideSlices}

@@ -122,7 +122,7 @@ describe.each([
   });
 });
 
-it('CSV: a list of nothing but what Excel writes first is empty, and further down that is a row as any other', async () => {
+it('CSV: a list of nothing but what Excel writes first is empty, and further down that is a row like any other', async () => {
   expect(await read(csv, 'sep=;\r\n')).toEqual([]);
   expect(await read(csv, 'email\nsep=;\n')).toEqual([{ line: 2, value: { email: 'sep=;' } }]);
 });

@@ -1,4 +1,4 @@
-/** What is asked of a single email of a campaign: it leaves its place by that, and is an email as any other from then on. */
+/** What is asked of a single email of a campaign: it leaves its place by that, and is an email like any other from then on. */
 
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-/** A campaign from its draft to its ledger over HTTP, and each of its emails found as any other is: whole, with its history and its events. */
+/** A campaign from its draft to its ledger over HTTP, and each of its emails found like any other: whole, with its history and its events. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ExplanationReason } from '../../src/domain/explain.ts';
 import { campaignReasons } from '../../src/domain/explain-campaign.ts';
@@ -69,7 +69,7 @@ it('explain says why an email of it waits, whatever holds its campaign up', asyn
   expect([...seen].toSorted()).toEqual([...campaignReasons, 'transport_paused'].toSorted());
 });
 
-it('a campaign is sent, and each of its emails is found as any other', async () => {
+it('a campaign is sent, and each of its emails is found like any other', async () => {
   const scheduled_at = new Date(Date.now() + 3_600_000).toISOString();
   const id = await draft('email,name\r\nada@all.test,Ada\r\ngone@all.test,Bob\r\n', { scheduled_at });
   const [ada, bob] = (await rows(id)).map((row) => row.email_id);

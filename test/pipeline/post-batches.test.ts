@@ -166,7 +166,7 @@ describe('a batch that is too large for its endpoint', () => {
     expect(tries).toEqual([[413], [204, 413, 413]]);
   });
 
-  it('is tried again as any other once it is of one event', async () => {
+  it('is tried again like any other once it is of one event', async () => {
     await using consumer = await openConsumer(() => ({ status: 413 }));
     const { id } = await line.addWebhook({ endpoint: consumer.url, batch: { max_events: 2, max_wait_ms: 0 } });
     await line.emit(2);

@@ -1,20 +1,17 @@
 /** Slices of a campaign that are set aside for transports: who asks for another transport does not get them, and none is lost. */
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { sliceSize } from '../../src/domain/campaign.ts';
 import { type CampaignSlices, openCampaignSlices, type Take } from '../../src/store/campaign-slices.ts';
 import { addCampaign, leaveSlices, moveCampaign } from '../support/campaigns.ts';
-import { openTestRedis } from '../support/redis.ts';
+import { useTestRedis } from '../support/use-redis.ts';
 
-const opened = new AsyncDisposableStack();
 let redis: Redis;
 let slices: CampaignSlices;
-beforeAll(async () => {
-  const server = opened.use(await openTestRedis());
+useTestRedis((server) => {
   redis = server.connect();
   slices = openCampaignSlices(redis);
 });
-afterAll(() => opened.disposeAsync());
 
 let takes = 0;
 type Left = { readonly resting?: string[]; readonly isOldOnly?: boolean };

@@ -1,4 +1,4 @@
-/** An email that leaves its place in a campaign: from then on it has a record, is found, is counted and comes again as any other. */
+/** An email that leaves its place in a campaign: from then on it has a record, is found, is counted and comes again like any other. */
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type PlaceMark, placeMarks } from '../../src/domain/campaign.ts';

@@ -120,7 +120,7 @@ local function commit(email, campaign, at, change, attempt)
     return isSame and (change == '' or stored[5] == change), behind
   end
   if stored[3] then
-    if attempt == '' or cjson.decode(stored[3]).attemptId ~= attempt then return false, behind end
+    if attempt == '' or not string.find(stored[3], '"attemptId":"' .. attempt .. '"', 1, true) then return false, behind end
     redis.call('HDEL', email, 'handOver')
   end
   if step == '' then

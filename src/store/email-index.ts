@@ -102,7 +102,15 @@ export async function indexSome(redis: Redis): Promise<number> {
 /** The posting to take away and the one to put in its place; none when the status stays. */
 export function movedPosting(id: string, before: EmailState, after: EmailState): readonly [Buffer, Buffer] | null {
   const [was, is] = [statusOf(before), statusOf(after)];
-  return was === is ? null : [postings([['status', was]], id), postings([['status', is]], id)];
+  if (was === is) return null;
+  const both = postings(
+    [
+      ['status', was],
+      ['status', is],
+    ],
+    id,
+  );
+  return [both.subarray(0, postingBytes), both.subarray(postingBytes)];
 }
 
 export type IndexQuery = {

@@ -31,8 +31,10 @@ end
  * the head of the list for as long, and nothing after it would be removed.
  */
 export const noteEnd = `${redisClock}${endingAt}
+local latest
 local function noteEnd(ended, packed)
-  local at, latest = struct.unpack('>I4', packed, ${idLength + 1}), math.ceil(redisNow() / 1000)
+  latest = latest or math.ceil(redisNow() / 1000)
+  local at = struct.unpack('>I4', packed, ${idLength + 1})
   if at > latest then packed = endingAt(packed, latest) end
   redis.call('RPUSH', ended, packed)
 end

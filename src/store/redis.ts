@@ -1,6 +1,7 @@
 /** Connections to Redis and the way scripts are run on them. */
 import { createHash } from 'node:crypto';
-import { Command, Redis, type RedisOptions } from 'ioredis';
+import { Redis, type RedisOptions } from 'ioredis';
+import { ScriptCommand } from './script-command.ts';
 
 /** How a connection waits while Redis is away. */
 export type RedisPatience =
@@ -242,8 +243,8 @@ type Run = (redis: Redis, command: 'eval' | 'evalsha', args: Argument[]) => Prom
 const ways = {
   usual: (redis, command, args) => redis.call(command, args),
   at_once: (redis, command, args) =>
-    redis.sendCommand(new Command(command, args, { replyEncoding: 'utf8' })) as Promise<unknown>,
+    redis.sendCommand(new ScriptCommand(command, args, { replyEncoding: 'utf8' })) as Promise<unknown>,
   /** `callBuffer` loses the command's name when pipelined automatically (ioredis 6.0). */
   bytes: (redis, command, args) =>
-    redis.sendCommand(new Command(command, args, { replyEncoding: null })) as Promise<unknown>,
+    redis.sendCommand(new ScriptCommand(command, args, { replyEncoding: null })) as Promise<unknown>,
 } satisfies Record<string, Run>;

@@ -159,10 +159,10 @@ function waitOf(reason: ExplanationReason, { parked }: Whereabouts): string {
 /** @param nextOf says what the recipient waits for, given a time in the past or in the future */
 function whyOf(recipient: Recipient, nextOf: (recipient: Recipient, at: number) => string): string {
   const { status, smtp, transport, reason, attempts, nextAttemptAt } = recipient;
-  const said = smtp === null ? (reason ?? '') : `${transport} answered: ${smtp.reply}`;
+  const said = smtp === null ? '' : `${transport} answered: ${smtp.reply}`;
   const count = attempts === 0 ? '' : `after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}`;
   const next = nextAttemptAt === null ? '' : nextOf(recipient, nextAttemptAt);
-  return [said, count, next].filter((part) => part !== '').join('; ') || statusMeanings[status];
+  return [reason ?? '', said, count, next].filter((part) => part !== '').join('; ') || statusMeanings[status];
 }
 
 export const statusMeanings: Readonly<Record<RecipientStatus, string>> = {

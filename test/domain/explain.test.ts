@@ -36,6 +36,13 @@ it.each<[string, typeof deferred, SettledOutcome]>([
   expect(told.recipients[0]?.why).toMatch(/^connection refused; /);
 });
 
+it('says why a recipient ended before what the server answered last', () => {
+  const ended = { attempts: 1, transport: 't', smtp: greylisted } as const;
+  const canceled = recipient('a', { ...ended, status: 'canceled', reason: 'canceled by request', nextAttemptAt: null });
+  const [told] = explain(storedEmail([canceled]), nowhere, policy, start).recipients;
+  expect(told?.why).toBe('canceled by request; t answered: 450 4.2.0 Later; after 1 attempt');
+});
+
 it('distinguishes recipients of the hand-over, recipients that wait until it is over, and recipients that wait for their own time', () => {
   const later = recipient('c@x.co', {
     status: 'deferred',

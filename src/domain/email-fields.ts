@@ -184,7 +184,7 @@ const attachmentFields = z
     message: 'says the same as content_id: give one of them',
   });
 
-export const attachment = nullLeavesOut(attachmentFields)
+const attachment = nullLeavesOut(attachmentFields)
   .transform(({ filename, inline_content_id, content_id = inline_content_id, ...rest }, context) => {
     const name = filename ?? lastPart(rest.path);
     if (name !== null) return { ...rest, ...(content_id === undefined ? {} : { content_id }), filename: name };
@@ -192,6 +192,22 @@ export const attachment = nullLeavesOut(attachmentFields)
     return z.NEVER;
   })
   .meta({ id: 'Attachment', description: 'A file to attach: given as `content`, or fetched from `path`.' });
+
+const maxAttachments = 100;
+
+/** Two files under one id would leave open which of them the html shows (RFC 2392). */
+export const attachments = z
+  .array(attachment)
+  .max(maxAttachments, { abort: true })
+  .superRefine((files, context) => {
+    const seen = new Set<string>();
+    for (const [index, { content_id }] of files.entries()) {
+      if (content_id === undefined) continue;
+      if (seen.has(content_id))
+        context.addIssue({ code: 'custom', path: [index, 'content_id'], message: 'is used by an earlier attachment' });
+      seen.add(content_id);
+    }
+  });
 
 /** The filename at the end of a URL; null when there is none, or it cannot be written in a header. */
 function lastPart(url: string | undefined): string | null {

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { dsnRequest } from './dsn.ts';
 import { onUnknownPolicies } from './email.ts';
-import { attachment, bodyText, mailbox, mailboxes, metadata, tags } from './email-fields.ts';
+import { attachments, bodyText, mailbox, mailboxes, metadata, tags } from './email-fields.ts';
 import { hasListUnsubscribe, headerSafe, headers } from './email-headers.ts';
 import { lanes } from './lane.ts';
 import { nullLeavesOut, nullNote } from './null-leaves-out.ts';
@@ -16,7 +16,6 @@ import { linkRules } from './unsubscribe-link.ts';
 const maxRecipients = 50;
 /** RFC 5322 section 2.1.1 allows 998 octets in a line. A subject is folded, so this is only a reasonable limit. */
 const maxSubjectLength = 998;
-const maxAttachments = 100;
 const maxAheadMs = 366 * 86_400_000;
 const maxTtlSeconds = 366 * 86_400;
 
@@ -60,11 +59,7 @@ const fields = {
     examples: ['Thank you.'],
   }),
   headers: headers.optional(),
-  attachments: z
-    .array(attachment)
-    .max(maxAttachments)
-    .optional()
-    .meta({ description: 'Files to attach: in base64, or fetched from a URL.' }),
+  attachments: attachments.optional().meta({ description: 'Files to attach: in base64, or fetched from a URL.' }),
   tags: tags.optional().meta({
     description: 'Labels to find emails by. No two may have the same name. Every event of the email contains them.',
   }),

@@ -76,6 +76,17 @@ describe('a request', () => {
       '/to to, cc and bcc may have 50 recipients together',
     ],
     ['a list over 50, none of which is read', { cc: Array(51).fill('nobody') }, '/cc may have 50 addresses'],
+    [
+      'a second file under one id',
+      {
+        attachments: ['a', 'b', 'c'].map((filename) => ({
+          filename,
+          content: 'AA==',
+          content_id: filename === 'b' ? 'y' : 'x',
+        })),
+      },
+      '/attachments/2/content_id is used by an earlier attachment',
+    ],
     ['51 addresses for answers', { reply_to: Array(51).fill('b@x.co') }, '/reply_to may have 50 addresses'],
     [
       'two tags of one name, of which events would tell one',

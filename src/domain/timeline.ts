@@ -9,6 +9,9 @@ import type { SmtpReply } from './recipient.ts';
 /** Steps kept for one email; the oldest are dropped first. A retry schedule of two days has 20. */
 export const maxTimelineSteps = 100;
 
+/** `dropped`: how many of its oldest steps are no longer kept. `faults`: how often its transport was at fault, which is no step. */
+export type Timeline = { readonly steps: readonly TimelineStep[]; readonly dropped: number; readonly faults: number };
+
 /** Names are short, since every email keeps at least one step for days. */
 export type TimelineStep = {
   /** Milliseconds since the epoch. */

@@ -65,7 +65,8 @@ function excess(problem: ProblemName, pointer: string, message: string): Excess 
 }
 
 export function keyReused(): ProblemError {
-  const detail = 'This Idempotency-Key was used with another body in the last 24 hours';
+  const detail =
+    'This Idempotency-Key was used for another request (another body, or another id in the path) in the last 24 hours';
   return new ProblemError('invalid_idempotent_request', detail);
 }
 

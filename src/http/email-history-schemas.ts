@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { emailEventTypes } from '../domain/event.ts';
 import { explanationReasons } from '../domain/explain.ts';
-import { historyKinds } from '../domain/timeline.ts';
+import { historyKinds, maxTimelineSteps } from '../domain/timeline.ts';
 import { objectField, status, time } from './answer-fields.ts';
 import { smtpView } from './email-schemas.ts';
 
@@ -50,7 +50,10 @@ export const entryView = z
 export const historyView = z
   .object({
     object: objectField('list'),
-    has_more: z.literal(false).meta({ description: 'Always false: the timeline is complete.' }),
+    has_more: z.literal(false).meta({ description: 'Always false: there are no further pages.' }),
+    dropped_entries: z.int().meta({
+      description: `How many entries are no longer kept. Once there are more than ${maxTimelineSteps} after the acceptance, the oldest of them are dropped.`,
+    }),
     transport_faults: z.int().meta({
       description:
         'Number of attempts that failed because of transport trouble and changed nothing. They are not listed.',

@@ -4,7 +4,7 @@ import type { RetryPolicy } from '../domain/decide.ts';
 import type { StoredEmail } from '../domain/email.ts';
 import { type Explanation, explain, type Whereabouts } from '../domain/explain.ts';
 import type { Lane } from '../domain/lane.ts';
-import { type HistoryEntry, historyOf, type TimelineStep } from '../domain/timeline.ts';
+import { type HistoryEntry, historyOf, type Timeline } from '../domain/timeline.ts';
 import { isoOf, isoOrNull } from './answer-fields.ts';
 import { emailParams, findEmail } from './email-access.ts';
 import { type entryView, explanationView, historyView } from './email-history-schemas.ts';
@@ -15,7 +15,7 @@ import type { Routes } from './server.ts';
 type Deps = {
   emails: {
     read(id: string): Promise<StoredEmail | null>;
-    timeline(id: string): Promise<{ steps: TimelineStep[]; faults: number }>;
+    timeline(id: string): Promise<Timeline>;
   };
   /** Where the email is between accept and the next hop. */
   locateEmail(email: StoredEmail): Promise<Whereabouts>;
@@ -33,7 +33,7 @@ export function historyRoutes(deps: Deps): Routes {
         operationId: 'listEmailEvents',
         summary: 'List what happened to an email',
         description:
-          'The timeline of the email, oldest first: when it was accepted; each attempt with the server, TLS, reply and milliseconds; and each change you requested. Every entry names the events it caused.',
+          'The timeline of the email, oldest first: when it was accepted; each attempt with the server, TLS, reply and milliseconds; and each change you requested. The acceptance and the last 100 of the other entries are kept. Every entry names the events it caused.',
         tags: ['emails'],
         params: emailParams,
         response: { 200: historyView, ...problemAnswers(400, 404) },
@@ -41,9 +41,14 @@ export function historyRoutes(deps: Deps): Routes {
       },
       handler: async ({ params, apiKey }) => {
         const email = await findEmail(deps.emails.read, params.id, apiKey);
-        const { steps, faults } = await deps.emails.timeline(params.id);
-        const data = historyOf(email, steps).map(entryOf);
-        return { object: 'list' as const, has_more: false as const, transport_faults: faults, data };
+        const { steps, dropped, faults } = await deps.emails.timeline(params.id);
+        return {
+          object: 'list' as const,
+          has_more: false as const,
+          dropped_entries: dropped,
+          transport_faults: faults,
+          data: historyOf(email, steps).map(entryOf),
+        };
       },
     });
 

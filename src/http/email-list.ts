@@ -11,6 +11,7 @@ import { instant } from '../domain/send-time.ts';
 import type { CampaignQuery } from '../pipeline/find-in-campaign.ts';
 import type { Campaigns } from '../store/campaigns.ts';
 import type { IndexQuery, Term } from '../store/email-index.ts';
+import type { EmailPage } from '../store/email-reads.ts';
 import { maySee } from './campaign-access.ts';
 import { emailSummaryView } from './email-schemas.ts';
 import { summaryOf } from './email-view.ts';
@@ -21,7 +22,7 @@ import type { App } from './server.ts';
 
 /** Null means that too many emails would have to be searched. */
 export type ListDeps = {
-  emails: { find(query: IndexQuery): Promise<StoredEmail[] | null> };
+  emails: { find(query: IndexQuery): Promise<EmailPage | null> };
   campaigns: Pick<Campaigns, 'get'>;
   findInCampaign(campaign: Campaign, query: CampaignQuery): Promise<StoredEmail[] | null>;
 };
@@ -104,24 +105,30 @@ export function addEmailList(app: App, deps: ListDeps): void {
     },
     handler: async ({ query, apiKey }) => {
       const { campaign_id } = query;
-      const found =
+      const page =
         campaign_id === undefined
           ? await deps.emails.find(toIndexQuery(query, apiKey))
           : await findOfCampaign(deps, campaign_id, query, apiKey);
-      if (found === null)
+      if (page === null)
         throw ProblemError.of('validation_error', [campaign_id === undefined ? tooWide : tooSeldom(campaign_id)]);
-      // The page was read with one email more than asked for. That one lies at the end away from the cursor.
-      const has_more = found.length > query.limit;
-      const page = query.before === undefined ? found.slice(0, query.limit) : found.slice(-query.limit);
-      return { object: 'list' as const, has_more, data: page.map(summaryOf) };
+      return { object: 'list' as const, has_more: page.hasMore, data: page.emails.map(summaryOf) };
     },
   });
 }
 
-async function findOfCampaign(deps: ListDeps, id: string, { status, limit, ...query }: ListQuery, key: ApiKey) {
+async function findOfCampaign(
+  deps: ListDeps,
+  id: string,
+  { status, limit, ...query }: ListQuery,
+  key: ApiKey,
+): Promise<EmailPage | null> {
   const campaign = campaignIdForm.test(id) ? await deps.campaigns.get(id) : null;
-  if (campaign === null || !maySee(key, campaign.head)) return [];
-  return deps.findInCampaign(campaign, { status: status ?? null, cursor: cursorOf(query), limit: limit + 1 });
+  if (campaign === null || !maySee(key, campaign.head)) return { emails: [], hasMore: false };
+  const asked = { status: status ?? null, cursor: cursorOf(query), limit: limit + 1 };
+  const found = await deps.findInCampaign(campaign, asked);
+  // One more than asked for lies at the end away from the cursor.
+  const emails = query.before === undefined ? found?.slice(0, limit) : found?.slice(-limit);
+  return found && emails ? { emails, hasMore: found.length > limit } : null;
 }
 
 const tooWide = {
@@ -153,7 +160,7 @@ function toIndexQuery(query: ListQuery, key: ApiKey): IndexQuery {
     cursor: cursorOf(query),
     createdFrom: created_after === undefined ? oldest : created_after + 1,
     createdTo: created_before === undefined ? newest : created_before - 1,
-    limit: limit + 1,
+    limit,
   };
 }
 

@@ -11,7 +11,7 @@ import {
 import type { Content, LoadedEmail, StoredEmail } from '../domain/email.ts';
 import { placeId, placeIn } from '../domain/id.ts';
 import { type CompiledTemplate, unmadeBecause, type Variables, type WovenLetter } from '../domain/template.ts';
-import type { TimelineStep } from '../domain/timeline.ts';
+import type { Timeline, TimelineStep } from '../domain/timeline.ts';
 import { wholeContent } from '../domain/woven.ts';
 import type { Campaigns } from '../store/campaigns.ts';
 import type { Emails } from '../store/emails.ts';
@@ -38,13 +38,13 @@ export async function lookUp(deps: Deps, id: string): Promise<Found | null> {
   return (await deps.emails.load(id)) ?? (await lookUpPlaced(deps, id));
 }
 
-/** The timeline of an email, and how often its transport was at fault. Faults are not counted while a recipient is at its place. */
-export async function lookUpTimeline(deps: Deps, id: string): Promise<{ steps: TimelineStep[]; faults: number }> {
+/** The timeline of an email. Faults are not counted while a recipient is at its place. */
+export async function lookUpTimeline(deps: Deps, id: string): Promise<Timeline> {
   const timeline = await deps.emails.timeline(id);
   if (timeline.steps.length > 0 || timeline.faults > 0) return timeline;
   const { campaignId, place } = placeIn(id);
   const placed = await deps.campaigns.at(campaignId, place);
-  return placed === null || placed.mark === 'left' ? timeline : { steps: placeSteps(placed), faults: 0 };
+  return placed === null || placed.mark === 'left' ? timeline : { steps: placeSteps(placed), dropped: 0, faults: 0 };
 }
 
 async function lookUpPlaced(deps: Deps, id: string): Promise<Found | null> {

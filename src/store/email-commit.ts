@@ -129,7 +129,9 @@ local function commit(email, campaign, at, change, attempt)
   else
     local number = nextVersion - tonumber(stored[4] or 0)
     redis.call('HSET', email, 'state', state, 'version', nextVersion, 't' .. number, step)
-    if number > ${maxTimelineSteps} then redis.call('HDEL', email, 't' .. number - ${maxTimelineSteps}) end
+    if number > ${maxTimelineSteps} and redis.call('HDEL', email, 't' .. number - ${maxTimelineSteps}) == 1 then
+      redis.call('HINCRBY', email, 'dropped', 1)
+    end
   end
   if oldPosting ~= '' then
     redis.call('ZREM', index, oldPosting)

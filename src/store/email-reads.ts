@@ -8,10 +8,11 @@ import {
   isHeavy,
   type LoadedEmail,
   type StoredEmail,
+  statusOf,
   type Unreadable,
   unreadable,
 } from '../domain/email.ts';
-import type { TimelineStep } from '../domain/timeline.ts';
+import type { Timeline } from '../domain/timeline.ts';
 import { factsAtPlaces } from './campaign-facts.ts';
 import { unpackContent, weightAhead } from './content.ts';
 import { findIds, type IndexQuery } from './email-index.ts';
@@ -91,22 +92,34 @@ export function openEmailReads(redis: Redis) {
       return known;
     },
 
-    /** The emails that fit, newest first, without content; records that are gone are left out. Null when finding them takes too long. */
-    async find(query: IndexQuery): Promise<StoredEmail[] | null> {
-      const ids = await findIds(redis, query);
-      if (ids === null) return null;
-      const found = await Promise.all(ids.map((id) => readFields(redis, id)));
-      return found.filter((email) => email !== null);
+    /**
+     * The emails that fit, at most `limit` next to the cursor, newest first, without content. Those that went to another status, or are gone, since
+     * the index was asked are left out; if that leaves none, it goes on behind them. Null when finding them takes too long.
+     */
+    async find(query: IndexQuery): Promise<EmailPage | null> {
+      const { limit } = query;
+      const isTowardsNewer = query.cursor?.side === 'newer';
+      for (let { cursor } = query; ; ) {
+        const ids = await findIds(redis, { ...query, cursor, limit: limit + 1 });
+        if (ids === null) return null;
+        const hasMore = ids.length > limit;
+        const within = isTowardsNewer ? ids.slice(-limit) : ids.slice(0, limit);
+        const found = await Promise.all(within.map((id) => readFields(redis, id)));
+        const emails = found.filter((email) => email !== null && hasStatusOf(query, email)) as StoredEmail[];
+        const farthest = within.at(isTowardsNewer ? 0 : -1);
+        if (emails.length > 0 || !hasMore || farthest === undefined) return { emails, hasMore };
+        cursor = { side: isTowardsNewer ? 'newer' : 'older', id: farthest };
+      }
     },
 
-    /** The timeline of an email, oldest first, and how often its transport was at fault. */
-    async timeline(id: string): Promise<{ steps: TimelineStep[]; faults: number }> {
-      const fields = Object.entries(await redis.hgetall(keys.email(id)));
-      const steps = fields
+    /** The timeline of an email, oldest step first. */
+    async timeline(id: string): Promise<Timeline> {
+      const { faults = 0, dropped = 0, ...fields } = await redis.hgetall(keys.email(id));
+      const steps = Object.entries(fields)
         .filter(([name]) => /^t\d+$/.test(name))
         .sort(([a], [b]) => Number(a.slice(1)) - Number(b.slice(1)))
         .map(([, json]) => unpackStep(json));
-      return { steps, faults: Number(fields.find(([name]) => name === 'faults')?.[1] ?? 0) };
+      return { steps, dropped: Number(dropped), faults: Number(faults) };
     },
 
     /** The bytes of files by their hashes. @throws when one is missing: the message would not be the same */
@@ -121,6 +134,15 @@ export function openEmailReads(redis: Redis) {
       );
     },
   };
+}
+
+/** Some of the emails that fit. `hasMore`: whether others lie beyond them, as seen from the cursor. */
+export type EmailPage = { readonly emails: readonly StoredEmail[]; readonly hasMore: boolean };
+
+/** Whether it still has a status that was asked for. */
+function hasStatusOf({ groups }: IndexQuery, { state }: StoredEmail): boolean {
+  const statuses = groups.flat().filter(([kind]) => kind === 'status');
+  return statuses.length === 0 || statuses.some(([, status]) => status === statusOf(state));
 }
 
 function rethrow(_id: string, error: unknown): never {

@@ -9,7 +9,7 @@ export const queuePrefix = `${prefix}:q`;
 
 export const keys = {
   /**
-   * Hash: facts, state (JSON), version, handOver; `t<n>` for each step of its timeline; the count of faults and the id of the last change;
+   * Hash: facts, state (JSON), version, handOver; `t<n>` for each step of its timeline; the counts of faults and of dropped steps, and the id of the last change;
    * the hashes of the files its content refers to, one after the other.
    */
   email: (id: string) => `${prefix}:email:${id}`,

@@ -131,7 +131,7 @@ describe('the key of a whole batch', () => {
     for (const headers of [header('taken'), { ...header('taken'), ...permissive }]) {
       const answer = await post([{ ...good, idempotency_key: 'k1' }, good], headers);
       expect(answer).toMatchObject({ status: 422, body: { name: 'invalid_idempotent_request' } });
-      expect(answer.body.detail).toMatch(/^This Idempotency-Key was used with another body/);
+      expect(answer.body.detail).toMatch(/^This Idempotency-Key was used for another request/);
     }
     expect(await countEmails()).toBe(before);
   });

@@ -60,7 +60,7 @@ it('it has its record, content and timeline, is found by its terms, and comes ag
   expect((await openEmails(redis).timeline(placeId(id, 1))).steps).toHaveLength(1);
   const query = { cursor: null, createdFrom: null, createdTo: null, limit: 9 };
   const groups = [[['status', 'deferred'] as const], [['tag', 'kind', 'news'] as const]];
-  expect(await openEmails(redis).find({ ...query, groups })).toHaveLength(1);
+  expect((await openEmails(redis).find({ ...query, groups }))?.emails).toHaveLength(1);
   expect(await openDue(redis).at('bulk', placeId(id, 1))).toBe(after.state.recipients[0]?.nextAttemptAt);
   const { marks, counts } = await standingOf(redis, id);
   expect([marks[1], counts.pending]).toEqual(['left', 3]);

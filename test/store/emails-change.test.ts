@@ -110,8 +110,9 @@ it('a timeline keeps its latest steps, however many faults came between them', a
     for (let i = 0; i < maxTimelineSteps; i++) await commit({ at: n++, kind: 'answered' });
     for (let i = 0; i < maxTimelineSteps; i++) await commit(null);
   }
-  const { steps, faults } = await emails.timeline(email.facts.id);
+  const { steps, dropped, faults } = await emails.timeline(email.facts.id);
   expect(faults).toBe(3 * maxTimelineSteps);
+  expect(dropped).toBe(2 * maxTimelineSteps);
   expect(steps.map(({ at }) => at)).toEqual(
     Array.from({ length: maxTimelineSteps }, (_, i) => n - maxTimelineSteps + i),
   );

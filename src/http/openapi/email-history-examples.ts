@@ -31,6 +31,7 @@ export const historyExamples: Examples = {
     value: {
       object: 'list',
       has_more: false,
+      dropped_entries: 0,
       transport_faults: 0,
       data: [
         accepted,
@@ -48,6 +49,7 @@ export const historyExamples: Examples = {
     value: {
       object: 'list',
       has_more: false,
+      dropped_entries: 0,
       transport_faults: 0,
       data: [
         accepted,

@@ -55,7 +55,7 @@ export const problemExamples: Readonly<Record<ProblemName, Required<Example>>> =
   ]),
   invalid_idempotent_request: problem(
     'invalid_idempotent_request',
-    'This Idempotency-Key was used with another body in the last 24 hours',
+    'This Idempotency-Key was used for another request (another body, or another id in the path) in the last 24 hours',
     '/v1/emails',
   ),
   rate_limit_exceeded: problem(

@@ -43,10 +43,19 @@ type Memory = {
   readonly refusals: WeakMap<Transport, number>;
   /** The connections that this worker was last allotted of each. */
   readonly shares: Map<string, number>;
+  /** How many emails were released last as the trial of each, while it stays open. */
+  readonly candidates: Map<string, number>;
 };
 
 export function makeMemory(): Memory {
-  return { plan: null, takers: new Set(), met: new WeakSet(), refusals: new WeakMap(), shares: new Map() };
+  return {
+    plan: null,
+    takers: new Set(),
+    met: new WeakSet(),
+    refusals: new WeakMap(),
+    shares: new Map(),
+    candidates: new Map(),
+  };
 }
 
 /** The states of transports are read this often. A worker that asks for connections gets its share within twice this time. */
@@ -128,8 +137,9 @@ async function maintainOne(deps: Deps, name: string, stop: AbortSignal): Promise
 
   if (state.paused === null && (await isOurProbe(deps, transport, state, now))) void probe(deps, transport, stop);
   const standing = standingOf(name, state, transport.pool);
+  const isTrial = standing.kind === 'degraded' && isTrialOpen(state.breaker) && allowed > 0;
+  if (!isTrial) deps.memory.candidates.delete(name);
   if (standing.kind !== 'open' || allowed === 0) {
-    const isTrial = standing.kind === 'degraded' && isTrialOpen(state.breaker) && allowed > 0;
     if (isTrial) await releaseTrial(deps, name, rates, now);
     return lookEveryMs;
   }
@@ -152,18 +162,25 @@ function reportOf({ pool }: Transport, leftOver: LeftOver, hasOthers: boolean): 
   };
 }
 
+/** Most emails released together as candidates for one trial. */
+const mostCandidates = 256;
+
 /**
  * One email is released as the trial; the others wait for its outcome. If none is parked for this transport, one is released for each
- * transport that it can stand in for: mail is parked for the first transport of its route, which may be out of service for days.
+ * transport that it can stand in for: mail is parked for the first transport of its route, which may be out of service for days. A trial that
+ * is still open at the next look was not made: the email cannot go over this transport. Then twice as many are released, as the same ones may
+ * come first again.
  */
 async function releaseTrial(deps: Deps, name: string, rates: readonly Rate[], now: number): Promise<void> {
-  const { transports, budgets } = deps;
-  const { released, left } = await budgets.release(name, rates, { max: 1 }, now);
+  const { transports, budgets, memory } = deps;
+  const max = Math.min(2 * (memory.candidates.get(name) ?? 0.5), mostCandidates);
+  memory.candidates.set(name, max);
+  const { released, left } = await budgets.release(name, rates, { max }, now);
   if (released + left > 0) return;
   for (const other of await budgets.names()) {
     const isServed = isWell(deps, other) || !hasStandIn(transports.plan, other, new Set([name]));
     // It takes no token of the transport that it is not to go over.
-    if (!isServed) await budgets.release(other, [], { max: 1 }, now);
+    if (!isServed) await budgets.release(other, [], { max }, now);
   }
 }
 

@@ -253,7 +253,26 @@ describe('a transport that messages met, while all mail that could try it is par
     expect(await letGo(later)).toEqual(['a', 'b', 'c']);
     await park('one', 'a', 'b', 'c');
     await worker.tend(later);
-    expect(await letGo(later)).toEqual(['a']);
+    expect(await letGo(later)).toEqual(['a', 'b']);
+  });
+
+  it('is tried by others as well, more each time, while those that come first cannot go over it', async () => {
+    await using worker = openTestWorker(redis, plan());
+    await meet();
+    const all = Array.from('abcdefghijkl');
+    await park('one', ...all);
+    await logIn();
+    const letGoThisTime = async () => {
+      await worker.tend();
+      const ids = await letGoOf(...all);
+      await park('one', ...all);
+      return ids.join('');
+    };
+    expect([await letGoThisTime(), await letGoThisTime(), await letGoThisTime()]).toEqual(['a', 'ab', 'abcd']);
+    await states().takeTrial('two', Date.now());
+    expect(await letGoThisTime()).toBe('');
+    await states().giveTrialBack('two', Date.now());
+    expect(await letGoThisTime()).toBe('a');
   });
 
   it('is tried by one of them, though no worker looked at it for long before its login went well', async () => {

@@ -95,7 +95,7 @@ describe('connections', () => {
 
   it('are fewer under a brake', async () => {
     await using worker = openTestWorker(redis, plan({ connections: 8 }));
-    await states().brake('one', Date.now());
+    await states().brake('one', { host: '127.0.0.1', port: smtp.port }, Date.now());
     await worker.tend();
     expect(await allowed('one')).toEqual([4]);
   });

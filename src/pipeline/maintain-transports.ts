@@ -2,7 +2,7 @@
 import type { Nudge } from '../concurrency/nudge.ts';
 import type { Lane } from '../domain/lane.ts';
 import type { Rate } from '../domain/rate.ts';
-import { freshState, hasStandIn, isFirstOnItsWay, isInService, standingOf } from '../domain/standing.ts';
+import { freshState, hasStandIn, isFirstOnItsWay, isInService, ratesOf, standingOf } from '../domain/standing.ts';
 import { isSameRouting, type TransportPlan, type TransportSettings } from '../domain/transport-plan.ts';
 import { isHangingPool } from '../domain/transport-report.ts';
 import { isProbeDue, isTrialMissed, isTrialOpen, pacedRates, type TransportState } from '../domain/transport-state.ts';
@@ -81,7 +81,7 @@ async function moveOn(deps: Deps, plan: TransportPlan): Promise<void> {
     const moves = names.includes(name)
       ? isRerouted || (hasChanged && !isWell(deps, name) && hasStandIn(plan, name, takers))
       : await isForsaken(deps, name);
-    if (moves) await deps.budgets.unpark(name, deps.now());
+    if (moves) await deps.budgets.unpark(name, ratesOf(plan, deps.known, name, deps.now()), deps.now());
   }
   memory.plan = plan;
   memory.takers = takers;

@@ -126,7 +126,7 @@ describe('a transport in trouble', () => {
     expect(await letGoOfParked()).toEqual([]);
     expect(await tried(Date.now() + 60_000)).toEqual(['b']);
     mail = undefined;
-    await openBudgets(redis).unpark('one', Date.now());
+    await openBudgets(redis).unpark('one', [], Date.now());
     expect((await worker.send()).outcome).toMatchObject({ kind: 'answered', transport: 'one' });
     await worker.told();
     expect(await breakerOf('one')).toEqual(closedBreaker);
@@ -285,6 +285,6 @@ it('a transport that is paused takes no message that waits for a connection, and
   expect([mails(), (await worker.send()).outcome.kind]).toEqual([1, 'parked']);
   await states().resume('one');
   await worker.tend();
-  await openBudgets(redis).unpark('one', Date.now());
+  await openBudgets(redis).unpark('one', [], Date.now());
   expect((await worker.send()).outcome).toMatchObject({ kind: 'answered' });
 });

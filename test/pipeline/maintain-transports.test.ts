@@ -247,6 +247,17 @@ describe('parked mail', () => {
     expect(await letGo()).toEqual(['a', 'b']);
   });
 
+  it('that finds another way takes nothing of the quota by which some of it was let go before', async () => {
+    const left = async () => (await openBudgets(redis).left('one', quota(4), Date.now()))[0]?.remaining;
+    await using worker = openTestWorker(redis, plan({ rates: quota(4) }));
+    await park('one', 'a', 'b', 'c');
+    await worker.tend();
+    expect([await letGo(), await left()]).toEqual([['a', 'b'], 2]);
+    worker.transports.update(plan({ rates: quota(4) }, {}, failover('two')));
+    await worker.tend();
+    expect([await letGo(), await left()]).toEqual([['c'], 4]);
+  });
+
   it('for a transport that left the plan is let go once no worker has it any more', async () => {
     await using one = openTestWorker(redis, plan(), 'w1');
     await using two = openTestWorker(redis, plan(), 'w2');
